@@ -1,0 +1,161 @@
+//! The command line, and its manual.
+
+use std::net::SocketAddr;
+
+use clap::{Args, Parser, Subcommand};
+
+const MANUAL: &str = "\
+EXAMPLES:
+  shmetrics demo                          see it at work, with nothing else to set up
+  shmetrics list                          which segments are there?
+  shmetrics render shop                   the page a scraper would get
+  shmetrics serve shop                    http://127.0.0.1:9464/metrics for Prometheus
+  shmetrics inspect ./run/shop.segment    a name with a slash is a path
+
+ENVIRONMENT:
+  SHMETRICS_SEGMENT  the segment when no NAME is given; without it: default
+  SHMETRICS_DIR      where segments live; without it: /dev/shm
+
+FILES:
+  $SHMETRICS_DIR/shmetrics-NAME           the segment NAME
+
+EXIT STATUS:
+  0  done, also when the reader of the output left early
+  1  it could not be done; one sentence on standard error says why, and what to do
+  2  the command line is wrong";
+
+/// Prometheus metrics for prefork servers, in one shared-memory segment.
+///
+/// An application's workers keep their metrics in a segment of shared memory. This command
+/// looks at such segments from outside: it lists, prints, serves and explains them. It maps
+/// them read-only and takes no lock, so it cannot disturb the application, nor be held up by it.
+#[derive(Parser)]
+#[command(name = "shmetrics", version, after_long_help = MANUAL, verbatim_doc_comment, max_term_width = 100)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// List the segments, with their size, series and live processes
+    ///
+    /// One line per segment of the directory ($SHMETRICS_DIR, else /dev/shm). SIZE is the
+    /// memory it takes now, PROCESSES the live ones with a slot in it: those that have
+    /// updated a per-process gauge. A segment that cannot be read is listed with the reason.
+    #[command(verbatim_doc_comment)]
+    List,
+
+    /// Print a segment's metrics as a scraper would get them
+    ///
+    /// The page is written piece by piece in the Prometheus text format 0.0.4, each series as of
+    /// the moment it is read. Works while the application runs, and after it has died.
+    #[command(verbatim_doc_comment)]
+    Render(SegmentArg),
+
+    /// Serve a segment's metrics over HTTP
+    ///
+    /// Waits for the segment if it is not there yet, and follows it when it is removed and
+    /// created anew, so it can be started before the application and outlive its restarts.
+    /// The address is printed on standard output once connections are accepted; SIGTERM and
+    /// SIGINT end it after the answers under way.
+    ///
+    ///   /metrics      the page; 503 and the reason while there is no segment
+    ///   /-/healthy    200 as long as this process serves
+    ///   /-/ready      200 if the segment can be read, else 503 and the reason
+    ///   /             a small page that links the others
+    ///
+    /// There is neither encryption nor a password: listen on the loopback interface, or leave
+    /// both to a proxy.
+    #[command(verbatim_doc_comment)]
+    Serve(ServeArgs),
+
+    /// Show a segment's header, memory, families and processes
+    ///
+    /// REFUSED counts the look-ups that found their family or the segment full and got the
+    /// overflow series instead: raise the limit, or use fewer label values. The processes are
+    /// those with gauges of their own, the dead ones as long as their gauges still matter. A
+    /// counter's family has no _total in its name.
+    #[command(verbatim_doc_comment)]
+    Inspect(SegmentArg),
+
+    /// Remove segments, without asking
+    ///
+    /// The name is gone at once, and the next start of the application creates a new segment
+    /// with all counters at zero. Processes that have the old one open are not disturbed: they
+    /// go on writing to it, unseen, until they are restarted. A broken segment is removed by its
+    /// name; by a path nothing is removed but segments.
+    #[command(verbatim_doc_comment)]
+    Rm(RmArgs),
+
+    /// Watch workers count together while some of them are killed
+    ///
+    /// Starts worker processes that share one segment and pretend to answer requests. Every
+    /// now and then one is killed with SIGKILL in the middle of its work and replaced; you may
+    /// kill some yourself. Each worker keeps a ledger through a pipe, a byte before and a byte
+    /// after each request. At the end (Ctrl-C, or --seconds) the metrics are compared with the
+    /// ledgers, kind by kind: every finished request must be counted, and nothing may be counted
+    /// besides but requests that a kill cut short. The exit status is 1 if they disagree.
+    ///
+    /// The segment is called demo-PID and removed at the end. Look at it from another terminal
+    /// with `shmetrics render demo-PID`.
+    #[command(verbatim_doc_comment)]
+    Demo(DemoArgs),
+
+    #[command(hide = true)]
+    DemoWorker { name: String },
+}
+
+#[derive(Args)]
+pub(crate) struct SegmentArg {
+    /// The segment's name, or path if it has a slash [default: $SHMETRICS_SEGMENT, else default]
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+}
+
+impl SegmentArg {
+    pub(crate) fn name(&self) -> String {
+        let set = |name: &String| !name.is_empty();
+        let named = self.name.clone().or_else(|| std::env::var("SHMETRICS_SEGMENT").ok().filter(set));
+        named.unwrap_or_else(|| "default".to_owned())
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) segment: SegmentArg,
+
+    /// The address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9464")]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Args)]
+pub(crate) struct RmArgs {
+    /// The segments' names, or paths if they have a slash
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct DemoArgs {
+    /// How many workers run at a time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub(crate) workers: u8,
+
+    /// Stop after so many seconds; without it, run until Ctrl-C
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

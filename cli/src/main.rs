@@ -1,0 +1,41 @@
+//! The `shmetrics` command: look at shared-memory metrics segments, and serve them to a scraper.
+
+mod args;
+mod census;
+mod demo;
+mod failure;
+mod inspect;
+mod list;
+mod render;
+mod rm;
+mod serve;
+mod show;
+mod signals;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Verb};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().verb {
+        Verb::List => list::run(),
+        Verb::Render(segment) => render::run(&segment.name()),
+        Verb::Serve(args) => serve::run(&args),
+        Verb::Inspect(segment) => inspect::run(&segment.name()),
+        Verb::Rm(args) => rm::run(&args.names),
+        Verb::Demo(args) => demo::run(&args),
+        Verb::DemoWorker { name } => demo::work(&name),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough: `shmetrics render | head` is no failure.
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.complain();
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Numbers, sizes and times as people read them.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// `text` with control characters written out, so that foreign bytes cannot drive the terminal.
+pub(crate) fn clean(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            safe.extend(c.escape_debug());
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+/// 1234567 as `1,234,567`.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// "1 series", "2 processes": the caller gives both forms.
+pub(crate) fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
+/// 1536 as `1.5 KiB`: at most four figures before the point, one behind it.
+pub(crate) fn bytes(n: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if n < 1024 {
+        return format!("{n} B");
+    }
+    let mut value = n as f64 / 1024.0;
+    let mut unit = 0;
+    // 1023.95 would round up to four figures.
+    while value >= 1023.95 {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// A bar of `width` cells filled in the proportion of `part` to `whole`; anything at all shows.
+pub(crate) fn bar(part: u64, whole: u64, width: usize) -> String {
+    let full = match (part, whole) {
+        (0, _) | (_, 0) => 0,
+        _ => ((part as f64 / whole as f64 * width as f64).round() as usize).clamp(1, width),
+    };
+    format!("[{}{}]", "#".repeat(full), ".".repeat(width - full))
+}
+
+pub(crate) fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "0 %".to_owned();
+    }
+    format!("{:.1} %", part as f64 / whole as f64 * 100.0)
+}
+
+/// A Unix time as `2026-01-31 23:59:58 UTC`.
+pub(crate) fn utc(unix: f64) -> String {
+    let seconds = unix.clamp(0.0, 253_402_300_799.0) as i64;
+    let (year, month, day) = civil(seconds / 86_400);
+    let second = seconds % 86_400;
+    format!("{year}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
+}
+
+/// How long ago a Unix time was, in its two largest units.
+pub(crate) fn age(unix: f64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+    span((now - unix).max(0.0) as u64)
+}
+
+fn span(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..=59 => format!("{seconds} s"),
+        60..=3599 => format!("{minutes} min {} s", seconds % 60),
+        3600..=86_399 => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+/// The date of a day counted from 1970-01-01, in the proleptic Gregorian calendar: years are taken to begin in
+/// March, so that the leap day is the last of its year.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bar, bytes, clean, count, counted, percent, span, utc};
+
+    #[test]
+    fn counts_are_grouped() {
+        assert_eq!([count(0), count(999), count(1000), count(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [counted(1, "worker", "workers"), counted(2000, "worker", "workers")],
+            ["1 worker", "2,000 workers"]
+        );
+    }
+
+    #[test]
+    fn sizes_keep_to_their_unit() {
+        let sizes = [0, 1023, 1024, 1536, 1_048_575, 64 << 20, u64::MAX].map(bytes);
+        assert_eq!(sizes, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "64.0 MiB", "16.0 EiB"]);
+    }
+
+    #[test]
+    fn a_bar_is_never_wider_than_its_frame_nor_hides_a_little() {
+        assert_eq!([bar(0, 8, 4), bar(1, 1000, 4), bar(4, 8, 4)], ["[....]", "[#...]", "[##..]"]);
+        assert_eq!([bar(9, 8, 4), bar(1, 0, 4)], ["[####]", "[....]"]);
+        assert_eq!([percent(1, 8), percent(1, 0)], ["12.5 %", "0 %"]);
+    }
+
+    #[test]
+    fn dates_follow_the_calendar() {
+        assert_eq!(utc(0.0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(utc(951_827_696.9), "2000-02-29 12:34:56 UTC");
+        assert_eq!(utc(1_772_323_199.0), "2026-02-28 23:59:59 UTC");
+        assert_eq!(utc(1_772_323_200.0), "2026-03-01 00:00:00 UTC");
+        assert_eq!(utc(f64::NAN), "1970-01-01 00:00:00 UTC");
+    }
+
+    #[test]
+    fn spans_show_two_units() {
+        let spans = [59, 61, 7260, 90_000].map(span);
+        assert_eq!(spans, ["59 s", "1 min 1 s", "2 h 1 min", "1 d 1 h"]);
+    }
+
+    #[test]
+    fn clean_keeps_letters_and_writes_controls_out() {
+        assert_eq!(clean("größe\u{7}\u{9b}"), "größe\\u{7}\\u{9b}");
+    }
+}

@@ -1,0 +1,119 @@
+//! `shmetrics render` of real segments.
+
+mod support;
+
+use std::io::Read;
+use std::process::Stdio;
+
+use support::{collect, wait, Room};
+
+#[test]
+fn the_page_is_printed() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let page = room.run(&["render", "shop"]).success();
+    for line in ["# HELP jobs_total Jobs done.", "# TYPE jobs_total counter", "jobs_total 3"] {
+        assert!(page.lines().any(|found| found == line), "the page lacks {line:?}:\n{page}");
+    }
+    assert!(page.ends_with('\n'), "the last line is not complete: {page:?}");
+}
+
+#[test]
+fn a_path_names_a_segment_too() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 7);
+    let page = room.run(&["render", &room.path("shop")]).success();
+    assert!(page.contains("\njobs_total 7\n"), "{page}");
+}
+
+#[test]
+fn the_name_comes_from_the_environment_or_is_default() {
+    let room = Room::new();
+    room.segment_with_jobs("default", 1);
+    room.segment_with_jobs("chosen", 2);
+    let page = |segment: Option<&str>| {
+        let mut command = room.command(&["render"]);
+        if let Some(segment) = segment {
+            command.env("SHMETRICS_SEGMENT", segment);
+        }
+        let output = command.output().expect("the command runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("a page is UTF-8")
+    };
+    assert!(page(None).contains("\njobs_total 1\n"));
+    assert!(page(Some("")).contains("\njobs_total 1\n"));
+    assert!(page(Some("chosen")).contains("\njobs_total 2\n"));
+}
+
+#[test]
+fn a_large_page_is_streamed_whole() {
+    let room = Room::new();
+    let segment = room.segment("large");
+    let family = segment.counter("hits_total", "Hits.").labels(["page"]).register().expect("hits_total registers");
+    let pages: Vec<String> = (0..20_000).map(|n| format!("/some/page/of/the/shop/{n}")).collect();
+    for page in &pages {
+        family.with([page]).inc();
+    }
+
+    let out = room.run(&["render", "large"]).success();
+    let prefix = "hits_total{page=\"";
+    let found: Vec<&str> = out.lines().filter_map(|line| line.strip_prefix(prefix)?.strip_suffix("\"} 1")).collect();
+    let mut sorted = found.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!((found.len(), sorted.len()), (pages.len(), pages.len()), "series are missing or doubled");
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let room = Room::new();
+    let segment = room.segment("large");
+    let family = segment.counter("hits_total", "Hits.").labels(["page"]).register().expect("hits_total registers");
+    // More than a pipe holds, so that the command is still writing when its reader leaves.
+    for n in 0..20_000 {
+        family.with([&n.to_string()]).inc();
+    }
+
+    let mut command = room.command(&["render", "large"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
+    let mut stdout = child.stdout.take().expect("standard output is a pipe");
+    let err = collect(child.stderr.take().expect("standard error is a pipe"));
+    stdout.read_exact(&mut [0; 100]).expect("the page begins");
+    drop(stdout);
+    let status = wait(&mut child);
+    assert_eq!((status.code(), err.join().expect("errors were read")), (Some(0), String::new()));
+}
+
+#[test]
+fn a_full_disk_is_a_failure() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 1);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full is there");
+    let output = room.command(&["render", "shop"]).stdout(full).output().expect("the command runs");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("cannot write to standard output"), "{err}");
+}
+
+#[test]
+fn a_missing_segment_is_a_failure() {
+    Room::new().run(&["render", "nowhere"]).failure(&["there is no segment at", "shmetrics-nowhere"]);
+}
+
+#[test]
+fn a_file_that_is_no_segment_is_a_failure() {
+    let room = Room::new();
+    room.junk("junk");
+    room.run(&["render", "junk"]).failure(&["shmetrics-junk is not a shmetrics segment"]);
+    std::fs::write(room.path("empty"), "").expect("an empty file is written");
+    room.run(&["render", "empty"]).failure(&["shmetrics-empty is not a shmetrics segment"]);
+}
+
+#[test]
+fn a_segment_of_somebody_else_is_a_failure() {
+    let room = Room::new();
+    room.segment_with_jobs("private", 1);
+    let ran = room.run_unprivileged("private", &["render", "private"]);
+    ran.failure(&["shmetrics-private", "ermission denied"]);
+    assert_eq!(ran.out, "", "nothing of the page was printed");
+}

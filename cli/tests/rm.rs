@@ -1,0 +1,83 @@
+//! `shmetrics rm` of real segments, missing ones and things that are none.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use shmetrics::GaugeMode;
+use support::Room;
+
+#[test]
+fn it_removes_and_tells() {
+    let room = Room::new();
+    room.segment_with_jobs("one", 1);
+    room.segment_with_jobs("two", 1);
+    room.segment_with_jobs("three", 1);
+    let out = room.run(&["rm", "one", "two"]).success();
+    assert_eq!(out, "removed one: 1 series\nremoved two: 1 series\n");
+    assert_eq!([room.exists("one"), room.exists("two"), room.exists("three")], [false, false, true]);
+}
+
+#[test]
+fn it_tells_who_keeps_writing_unseen() {
+    let room = Room::new();
+    let segment = room.segment("shop");
+    let busy = segment.gauge("busy", "Busy.", GaugeMode::LiveSum).register().expect("registers");
+    busy.inc();
+    let out = room.run(&["rm", "shop"]).success();
+    assert!(out.starts_with("removed shop: 1 series; 1 live process keeps writing"), "{out}");
+    // And so it does, without harm.
+    busy.inc();
+}
+
+#[test]
+fn a_path_can_be_removed() {
+    let room = Room::new();
+    room.segment("shop");
+    room.run(&["rm", &room.path("shop")]).success();
+    assert!(!room.exists("shop"));
+}
+
+#[test]
+fn a_broken_one_is_removed_by_name_but_not_by_path() {
+    let room = Room::new();
+    room.junk("broken");
+    room.run(&["rm", &room.path("broken")]).failure(&["is not a shmetrics segment"]);
+    assert!(room.exists("broken"), "a path may lead to anything, and nothing but segments is removed");
+    let out = room.run(&["rm", "broken"]).success();
+    assert_eq!(out, "removed broken, which could not be read\n");
+    assert!(!room.exists("broken"));
+}
+
+#[test]
+fn a_missing_one_is_a_failure_that_does_not_stop_the_others() {
+    let room = Room::new();
+    room.segment_with_jobs("here", 1);
+    let ran = room.run(&["rm", "nowhere", "here"]);
+    ran.failure(&["there is no segment at", "shmetrics-nowhere"]);
+    assert_eq!(ran.out, "removed here: 1 series\n");
+    assert!(!room.exists("here"));
+}
+
+#[test]
+fn somebody_elses_segment_stays() {
+    let room = Room::new();
+    room.segment("private");
+    let set_mode = |mode| {
+        let changed = fs::set_permissions(room.dir(), fs::Permissions::from_mode(mode));
+        changed.expect("our own directory's mode changes");
+    };
+    // Removing is a right of the directory, not of the file.
+    set_mode(0o555);
+    let ran = room.run_unprivileged("private", &["rm", "private"]);
+    set_mode(0o755);
+    ran.failure(&["ermission denied"]);
+    assert!(room.exists("private"));
+}
+
+#[test]
+fn it_wants_a_name() {
+    let ran = Room::new().run(&["rm"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+}

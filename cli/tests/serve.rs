@@ -1,0 +1,203 @@
+//! `shmetrics serve`, scraped over real sockets.
+
+mod support;
+
+use support::http::Server;
+use support::Room;
+
+#[test]
+fn the_page_comes_with_its_length_and_type() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let server = Server::start(&room, "shop");
+    let page = server.get("/metrics");
+    page.assert(200, "\njobs_total 3\n");
+    assert_eq!(page.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert_eq!(page.header("transfer-encoding"), None, "{page:?}");
+    assert_eq!(page.length(), page.body.len());
+}
+
+#[test]
+fn a_page_follows_the_counts() {
+    let room = Room::new();
+    let segment = room.segment_with_jobs("shop", 1);
+    let server = Server::start(&room, "shop");
+    let mut connection = server.connect();
+    connection.ask("GET", "/metrics").assert(200, "\njobs_total 1\n");
+    segment.counter("jobs_total", "Jobs done.").register().expect("registers again").inc();
+    // The same connection, as scrapers keep theirs.
+    connection.ask("GET", "/metrics").assert(200, "\njobs_total 2\n");
+}
+
+#[test]
+fn a_large_page_is_whole() {
+    let room = Room::new();
+    let segment = room.segment("large");
+    let family = segment.counter("hits_total", "Hits.").labels(["page"]).register().expect("registers");
+    for n in 0..20_000 {
+        family.with([&format!("/some/page/{n}")]).inc();
+    }
+    let page = Server::start(&room, "large").get("/metrics");
+    let series = page.body.lines().filter(|line| line.starts_with("hits_total{")).count();
+    assert_eq!((page.code, series), (200, 20_000));
+}
+
+#[test]
+fn head_is_get_without_the_body() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let server = Server::start(&room, "shop");
+    for path in ["/metrics", "/", "/-/healthy", "/-/ready"] {
+        let mut connection = server.connect();
+        connection.send(&format!("HEAD {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"));
+        let head = connection.answer("HEAD");
+        assert_eq!(head.code, 200, "{path}: {head:?}");
+        assert!(head.length() > 0, "{path}: {head:?}");
+        assert_eq!(head.header("content-type"), server.get(path).header("content-type"), "{path}");
+        assert_eq!(connection.rest(), "", "{path}: HEAD has no body");
+    }
+}
+
+#[test]
+fn other_paths_and_methods_are_refused() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let server = Server::start(&room, "shop");
+    server.get("/metric").assert(404, "/metrics");
+    server.get("/metrics/").assert(404, "/metrics");
+    for method in ["POST", "PUT", "DELETE"] {
+        let refused = server.connect().ask(method, "/metrics");
+        refused.assert(405, "GET");
+        assert_eq!(refused.header("allow"), Some("GET,HEAD"), "{refused:?}");
+    }
+}
+
+#[test]
+fn nonsense_is_a_bad_request_and_the_server_lives_on() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let server = Server::start(&room, "shop");
+    let mut connection = server.connect();
+    connection.send("this is not HTTP\r\n\r\n");
+    assert!(connection.rest().starts_with("HTTP/1.1 400 "));
+    server.get("/metrics").assert(200, "jobs_total");
+}
+
+#[test]
+fn the_index_links_the_page() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let index = Server::start(&room, "shop").get("/");
+    index.assert(200, "<a href=\"/metrics\">");
+    index.assert(200, "<b>shop</b>");
+    assert_eq!(index.header("content-type"), Some("text/html; charset=utf-8"));
+}
+
+#[test]
+fn it_waits_for_the_segment() {
+    let room = Room::new();
+    let server = Server::start(&room, "late");
+    server.get("/metrics").assert(503, "there is no segment at");
+    server.get("/-/ready").assert(503, "there is no segment at");
+    server.get("/").assert(200, "there is no segment at");
+    server.get("/-/healthy").assert(200, "healthy");
+    room.segment_with_jobs("late", 5);
+    server.get("/metrics").assert(200, "\njobs_total 5\n");
+    server.get("/-/ready").assert(200, "ready");
+}
+
+#[test]
+fn it_follows_a_replaced_segment() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 5);
+    let server = Server::start(&room, "shop");
+    server.get("/metrics").assert(200, "\njobs_total 5\n");
+    room.remove("shop");
+    server.get("/metrics").assert(503, "there is no segment at");
+    room.segment_with_jobs("shop", 2);
+    server.get("/metrics").assert(200, "\njobs_total 2\n");
+    // Replaced between two scrapes.
+    room.remove("shop");
+    room.segment_with_jobs("shop", 9);
+    server.get("/metrics").assert(200, "\njobs_total 9\n");
+
+    server.signal("TERM");
+    let (status, said) = server.end();
+    assert!(status.success(), "{status}");
+    let told: Vec<bool> = said.lines().map(|line| line.contains("serving segment shop")).collect();
+    assert_eq!(told, [true, false, true, true], "each change is said once:\n{said}");
+}
+
+#[test]
+fn a_file_that_is_no_segment_is_said_and_healed() {
+    let room = Room::new();
+    room.junk("shop");
+    let server = Server::start(&room, "shop");
+    server.get("/metrics").assert(503, "is not a shmetrics segment");
+    server.get("/-/ready").assert(503, "is not a shmetrics segment");
+    std::fs::remove_file(room.path("shop")).expect("the junk is removed");
+    room.segment_with_jobs("shop", 1);
+    server.get("/metrics").assert(200, "\njobs_total 1\n");
+}
+
+#[test]
+fn it_stops_when_asked() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 1);
+    for signal in ["TERM", "INT"] {
+        let server = Server::start(&room, "shop");
+        let mut idle = server.connect();
+        idle.ask("GET", "/metrics").assert(200, "jobs_total");
+        let silent = server.connect();
+        server.signal(signal);
+        let (status, _) = server.end();
+        assert_eq!(status.code(), Some(0), "SIG{signal}: {status}");
+        assert_eq!(idle.rest(), "", "the idle connection is closed in order");
+        drop(silent);
+    }
+}
+
+#[test]
+fn an_answer_under_way_is_finished_first() {
+    let room = Room::new();
+    let segment = room.segment("huge");
+    let family = segment.counter("hits_total", "Hits.").labels(["page"]).register().expect("registers");
+    // Some 12 MB, more than the sockets of both sides hold.
+    let padding = "x".repeat(400);
+    for n in 0..30_000 {
+        family.with([&format!("{padding}{n}")]).inc();
+    }
+    let server = Server::start(&room, "huge");
+    let mut connection = server.connect();
+    connection.send("GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n");
+    connection.wait_for_first_byte();
+    server.signal("TERM");
+    let page = connection.answer("GET");
+    let series = page.body.lines().filter(|line| line.starts_with("hits_total{")).count();
+    assert_eq!((page.code, series), (200, 30_000));
+    assert_eq!(server.end().0.code(), Some(0));
+}
+
+#[test]
+fn an_address_in_use_is_a_failure() {
+    let room = Room::new();
+    let server = Server::start(&room, "shop");
+    let ran = room.run(&["serve", "shop", "--listen", server.address()]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let last = ran.err.lines().last().unwrap_or_default();
+    assert!(last.contains("cannot listen on") && last.contains(server.address()), "{ran:?}");
+    assert_eq!(ran.out, "", "an address is only announced when it is ours");
+}
+
+#[test]
+fn a_name_no_segment_can_have_is_a_failure() {
+    let ran = Room::new().run(&["serve", "a\u{1}b", "--listen", "127.0.0.1:0"]);
+    ran.failure(&["segment"]);
+}
+
+#[test]
+fn an_address_that_is_none_is_a_wrong_command_line() {
+    let ran = Room::new().run(&["serve", "shop", "--listen", "nowhere"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.err.contains("--listen"), "{ran:?}");
+}

@@ -1,0 +1,180 @@
+//! A directory of segments for one test, and the real command run in it.
+
+// Every test binary has its own copy of this and none uses all of it.
+#![allow(dead_code, unreachable_pub)]
+
+pub mod http;
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use shmetrics::Segment;
+
+/// Ends what hangs; nothing is expected to come near it.
+pub const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// The user that owns nothing, by convention.
+const NOBODY: u32 = 65534;
+
+/// A directory on tmpfs that is `SHMETRICS_DIR` for the commands run in it, and gone at the end.
+pub struct Room {
+    dir: PathBuf,
+}
+
+impl Room {
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let dir = PathBuf::from(format!("/dev/shm/.shmetrics-cli-test-{}-{number}", std::process::id()));
+        fs::create_dir(&dir).unwrap_or_else(|e| panic!("cannot create {}: {e}", dir.display()));
+        Room { dir }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the segment `name` lives; as it has slashes, the library takes it as a path.
+    pub fn path(&self, name: &str) -> String {
+        format!("{}/shmetrics-{name}", self.dir.display())
+    }
+
+    pub fn exists(&self, name: &str) -> bool {
+        Path::new(&self.path(name)).exists()
+    }
+
+    pub fn segment(&self, name: &str) -> Segment {
+        Segment::open(&self.path(name)).unwrap_or_else(|e| panic!("cannot create segment {name}: {e}"))
+    }
+
+    /// A segment with `jobs_total` at `jobs`.
+    pub fn segment_with_jobs(&self, name: &str, jobs: u64) -> Segment {
+        let segment = self.segment(name);
+        let counter = segment.counter("jobs_total", "Jobs done.").register().expect("jobs_total registers");
+        for _ in 0..jobs {
+            counter.inc();
+        }
+        segment
+    }
+
+    pub fn remove(&self, name: &str) {
+        Segment::remove(&self.path(name)).unwrap_or_else(|e| panic!("cannot remove segment {name}: {e}"));
+    }
+
+    /// A file with a segment's name that is none.
+    pub fn junk(&self, name: &str) {
+        fs::write(self.path(name), "this was never a segment\n".repeat(1000)).expect("junk is written");
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shmetrics"));
+        command.args(args).env("SHMETRICS_DIR", &self.dir).env_remove("SHMETRICS_SEGMENT");
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Ran {
+        finish(self.command(args))
+    }
+
+    /// Runs as a user who may not read the segment `name`.
+    pub fn run_unprivileged(&self, name: &str, args: &[&str]) -> Ran {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        use std::os::unix::process::CommandExt;
+
+        let path = self.path(name);
+        let owner = fs::metadata(&path).expect("the segment is there").uid();
+        if owner != 0 {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("our own file's mode changes");
+            return self.run(args);
+        }
+        // Modes do not stop root: another user it must be, and one who can reach the program.
+        let program = self.dir.join("program");
+        fs::copy(env!("CARGO_BIN_EXE_shmetrics"), &program).expect("the program is copied");
+        let mut command = Command::new(&program);
+        command.args(args).env("SHMETRICS_DIR", &self.dir).current_dir("/").uid(NOBODY).gid(NOBODY);
+        let ran = finish(command);
+        fs::remove_file(program).expect("the copy is removed");
+        ran
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// Its output, if it succeeded.
+    #[track_caller]
+    pub fn success(self) -> String {
+        assert_eq!(self.code, Some(0), "the command failed: {self:#?}");
+        self.out
+    }
+
+    /// Asserts that it failed with a single line on standard error that contains each of `parts`.
+    #[track_caller]
+    pub fn failure(&self, parts: &[&str]) {
+        assert_eq!(self.code, Some(1), "the exit status is not that of a failure: {self:#?}");
+        assert_eq!(self.err.lines().count(), 1, "a failure is one sentence: {self:#?}");
+        assert!(self.err.starts_with("shmetrics: "), "the sentence does not say who says it: {self:#?}");
+        for part in parts {
+            assert!(self.err.contains(part), "the sentence lacks {part:?}: {self:#?}");
+        }
+    }
+}
+
+fn finish(mut command: Command) -> Ran {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"));
+    let out = collect(child.stdout.take().expect("standard output is a pipe"));
+    let err = collect(child.stderr.take().expect("standard error is a pipe"));
+    let status = wait(&mut child);
+    Ran { code: status.code(), out: out.join().expect("output was read"), err: err.join().expect("errors were read") }
+}
+
+pub fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut text = Vec::new();
+        pipe.read_to_end(&mut text).expect("a pipe can be read");
+        String::from_utf8(text).expect("the command writes UTF-8")
+    })
+}
+
+/// Waits for the end of `child`, and kills it if that does not come.
+#[track_caller]
+pub fn wait(child: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + WATCHDOG;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().expect("our child can be waited for") {
+            return status;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    panic!("the command did not end");
+}
+
+/// Sends a signal as people do.
+pub fn signal(name: &str, pid: u32) {
+    let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()]).status();
+    assert!(sent.expect("there is a shell").success(), "SIG{name} could not be sent to {pid}");
+}

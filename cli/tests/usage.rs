@@ -1,0 +1,53 @@
+//! The command line itself.
+
+mod support;
+
+use support::Room;
+
+#[test]
+fn the_manual_names_every_verb_and_hides_the_worker() {
+    let help = Room::new().run(&["--help"]).success();
+    for verb in ["list", "render", "serve", "inspect", "rm", "demo"] {
+        assert!(help.lines().any(|line| line.trim_start().starts_with(verb)), "{verb} is missing:\n{help}");
+    }
+    for part in ["EXAMPLES:", "ENVIRONMENT:", "SHMETRICS_SEGMENT", "EXIT STATUS:"] {
+        assert!(help.contains(part), "{part} is missing:\n{help}");
+    }
+    assert!(!help.contains("demo-worker"), "{help}");
+}
+
+#[test]
+fn manuals_fit_a_terminal() {
+    let room = Room::new();
+    for args in [
+        &["--help"][..],
+        &["list", "--help"],
+        &["render", "--help"],
+        &["serve", "--help"],
+        &["inspect", "--help"],
+        &["rm", "--help"],
+        &["demo", "--help"],
+    ] {
+        let help = room.run(args).success();
+        for line in help.lines() {
+            assert!(line.chars().count() <= 100, "{args:?} has a line too long:\n{line}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_status_two() {
+    let room = Room::new();
+    for args in [&[][..], &["lst"], &["render", "a", "b"], &["list", "--all"]] {
+        let ran = room.run(args);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{args:?}: {ran:?}");
+    }
+    let ran = room.run(&["lst"]);
+    assert!(ran.err.contains("list"), "a near verb is not suggested: {ran:?}");
+}
+
+#[test]
+fn the_version_is_told() {
+    let version = Room::new().run(&["--version"]).success();
+    assert_eq!(version, format!("shmetrics {}\n", env!("CARGO_PKG_VERSION")));
+}

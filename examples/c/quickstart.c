@@ -1,0 +1,86 @@
+/* Two forked workers count into one segment; the parent renders the whole truth.
+ *
+ *   cc quickstart.c $(pkg-config --cflags --libs shmetrics) -o quickstart && ./quickstart */
+#define _POSIX_C_SOURCE 200809L
+#include <shmetrics.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { WORKERS = 2, REQUESTS_PER_WORKER = 1000 };
+
+static shmetrics_str text(const char *s) { return (shmetrics_str){s, strlen(s)}; }
+
+static void must(shmetrics_status status, const char *doing) {
+    if (status == SHMETRICS_STATUS_OK) return;
+    char why[512];
+    shmetrics_last_error(why, sizeof why);
+    fprintf(stderr, "%s: %s\n", doing, why);
+    exit(1);
+}
+
+static void serve_requests(shmetrics_counter_family requests, shmetrics_histogram latency) {
+    const shmetrics_str labels[] = {text("GET"), text("/"), text("200")};
+    shmetrics_counter served = shmetrics_counter_with(requests, labels, 3); /* look up once, keep the handle */
+    for (int i = 0; i < REQUESTS_PER_WORKER; i++) {
+        uint64_t start = shmetrics_timer_start();
+        shmetrics_counter_inc(served);
+        shmetrics_histogram_observe_since(latency, start);
+    }
+}
+
+static char *render(const shmetrics_segment *segment) {
+    size_t len = 0;
+    char *page = NULL;
+    for (size_t cap = 16384;; cap = len + 4096) { /* the page may have grown since it was measured */
+        if (!(page = realloc(page, cap + 1))) abort();
+        shmetrics_status status = shmetrics_segment_render(segment, page, cap, &len);
+        if (status == SHMETRICS_STATUS_FULL) continue;
+        must(status, "render");
+        page[len] = '\0';
+        return page;
+    }
+}
+
+int main(void) {
+    shmetrics_options options;
+    shmetrics_options_init(&options);
+    options.how = SHMETRICS_ANONYMOUS; /* forked children inherit it; give a name to be seen by other programs */
+    shmetrics_segment *segment;
+    must(shmetrics_segment_open(&options, &segment), "open the segment");
+
+    const shmetrics_str labels[] = {text("method"), text("path"), text("status")};
+    shmetrics_counter_family requests;
+    must(shmetrics_counter_register(segment, &(shmetrics_family_spec){
+        .name = text("http_requests_total"), .help = text("Requests served."),
+        .label_names = labels, .label_count = 3}, &requests), "register the counter");
+    shmetrics_histogram_family latency;
+    must(shmetrics_histogram_register(segment, &(shmetrics_family_spec){
+        .name = text("http_request_duration_seconds"), .help = text("Time to answer."),
+        .unit = text("seconds")}, &latency), "register the histogram");
+
+    for (int i = 0; i < WORKERS; i++) {
+        pid_t pid = fork();
+        if (pid < 0) { perror("fork"); return 1; }
+        if (pid == 0) {
+            serve_requests(requests, shmetrics_histogram_with(latency, NULL, 0));
+            _exit(0);
+        }
+    }
+    int workers_failed = 0;
+    for (int status; wait(&status) > 0;) workers_failed += status != 0;
+
+    char *page = render(segment);
+    fputs(page, stdout);
+    int right = strstr(page, "http_requests_total{method=\"GET\",path=\"/\",status=\"200\"} 2000\n") != NULL
+             && strstr(page, "http_request_duration_seconds_count 2000\n") != NULL;
+    free(page);
+    if (workers_failed || !right) {
+        fprintf(stderr, "the page does not show %d requests\n", WORKERS * REQUESTS_PER_WORKER);
+        return 1;
+    }
+    return 0;
+}

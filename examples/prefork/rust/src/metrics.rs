@@ -1,0 +1,84 @@
+//! All the worker knows of metrics. The families are those the C side registers: whoever is first makes them, the
+//! others find them.
+
+use std::io;
+use std::time::Instant;
+
+use shmetrics::{Counter, Error, Family, Format, Gauge, GaugeMode, Histogram, Options, Segment};
+
+use crate::routes::Route;
+
+const LANG: &str = "rust";
+const SECONDS: [f64; 11] = [0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.006, 0.008, 0.01, 0.05, 0.1];
+
+pub struct Metrics {
+    segment: Segment,
+    requests: Family<Counter, 4>,
+    duration: Family<Histogram, 2>,
+    in_progress: Gauge,
+}
+
+impl Metrics {
+    /// Attaches to the segment named in `SHMETRICS_SEGMENT`.
+    pub fn attach(worker_number: u32) -> Result<Self, Error> {
+        let segment = Options::new().attach().open()?;
+        segment.set_identity(worker_number)?;
+        let requests = segment
+            .counter("http_requests_total", "Requests answered.")
+            .labels(["lang", "method", "path", "status"])
+            .register()?;
+        let duration = segment
+            .histogram("http_request_duration_seconds", "Time from the request to the first byte of its answer.")
+            .labels(["lang", "path"])
+            .buckets(&SECONDS)
+            .register()?;
+        let in_progress = segment
+            .gauge("http_requests_in_progress", "Requests being answered now.", GaugeMode::LiveSum)
+            .labels(["lang"])
+            .register()?
+            .with([LANG]);
+        Ok(Metrics { segment, requests, duration, in_progress })
+    }
+
+    /// Begins a request, which is in progress until the value is dropped.
+    pub fn start(&self) -> Tracked<'_> {
+        self.in_progress.inc();
+        Tracked { metrics: self, start: Instant::now() }
+    }
+
+    pub fn content_type(&self) -> &'static str {
+        Format::Text.content_type()
+    }
+
+    /// Hands over the page of all processes, part by part.
+    pub fn page(&self, mut send: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut cursor = self.segment.reader().cursor(Format::Text);
+        let mut part = Vec::new();
+        loop {
+            let more = cursor.fill(&mut part);
+            send(&part)?;
+            part.clear();
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+}
+
+pub struct Tracked<'m> {
+    metrics: &'m Metrics,
+    start: Instant,
+}
+
+impl Tracked<'_> {
+    pub fn count(&self, route: &Route) {
+        self.metrics.requests.with([LANG, route.method, route.path, &route.status[..3]]).inc();
+        self.metrics.duration.with([LANG, route.path]).observe(self.start.elapsed().as_secs_f64());
+    }
+}
+
+impl Drop for Tracked<'_> {
+    fn drop(&mut self) {
+        self.metrics.in_progress.dec();
+    }
+}

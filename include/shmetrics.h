@@ -1,0 +1,601 @@
+/* shmetrics 0.1.0: Prometheus metrics for prefork servers, in one shared-memory segment.
+ *
+ * Generated from src/capi by `make header`; do not edit.
+ *
+ * Conventions
+ *
+ * Handles      Families, counters, gauges and histograms are values of a few private words: copy them freely, never free
+ *              them. They stay valid as long as the process, in every thread, in signal handlers and over fork. A
+ *              zero-initialised handle is inert: every call on it does nothing.
+ * Ownership    Only readers and cursors are freed, each by its own call. Segments stay mapped as long as the process.
+ * Label sets   shmetrics_..._with never fails. A new label set is made on first use. Without room, or beyond a limit, it
+ *              returns the family's overflow series, shown with the label shmetrics_overflow="true". A wrong number of
+ *              values, or an inert family, gives an inert handle and is counted in shmetrics_updates_rejected_total. Bytes
+ *              that are not UTF-8 are shown as U+FFFD. Keep the handle where the values are known beforehand.
+ * Errors       Calls that can fail return a shmetrics_status and write their outputs, which come last, only on success.
+ *              shmetrics_last_error gives the detail. Updates return nothing and cannot fail.
+ * Pointers     A pointer is NULL or came from this library and was not freed; outputs can be written; strings and arrays are
+ *              as long as they say. Every pointer is checked for NULL: where a value is
+ *              needed, NULL is SHMETRICS_STATUS_NULL_ARGUMENT.
+ * Strings      Carry their length and need not end in NUL. They are UTF-8, and are read during the call only.
+ * Threads      Every call may be made from any thread at any time, but a cursor by one thread at a time.
+ * Fork         Before or after opening a segment, from any thread, by any means. A child counts through its parent's handles.
+ *              Per-process gauges notice the fork by themselves. exec loses the mapping: open the segment again.
+ *              A vfork child shares its parent's memory and counts as the parent.
+ * Signals      Updates of counters and histograms are async-signal-safe. Those of gauges too, but for the first update of
+ *              a per-process gauge in each process.
+ * Death        A process may be killed between any two instructions: nothing is lost that a call has returned from, and
+ *              nobody waits for it.
+ */
+
+
+#ifndef SHMETRICS_H
+#define SHMETRICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SHMETRICS_VERSION "0.1.0"
+#define SHMETRICS_VERSION_MAJOR 0
+#define SHMETRICS_VERSION_MINOR 1
+#define SHMETRICS_VERSION_PATCH 0
+/* For comparisons: major * 10000 + minor * 100 + patch. */
+#define SHMETRICS_VERSION_NUMBER 100
+
+
+/**
+ * One value that all processes change.
+ */
+#define SHMETRICS_GAUGE_SHARED 0
+
+/**
+ * One sample for each process, dead or alive, with the label `pid`.
+ */
+#define SHMETRICS_GAUGE_ALL 1
+
+/**
+ * One sample for each living process, with the label `pid`.
+ */
+#define SHMETRICS_GAUGE_LIVEALL 2
+
+/**
+ * The sum over all processes, dead or alive.
+ */
+#define SHMETRICS_GAUGE_SUM 3
+
+/**
+ * The sum over living processes: requests in progress.
+ */
+#define SHMETRICS_GAUGE_LIVESUM 4
+
+/**
+ * The least value of any process.
+ */
+#define SHMETRICS_GAUGE_MIN 5
+
+/**
+ * The least value of a living process.
+ */
+#define SHMETRICS_GAUGE_LIVEMIN 6
+
+/**
+ * The greatest value of any process.
+ */
+#define SHMETRICS_GAUGE_MAX 7
+
+/**
+ * The greatest value of a living process.
+ */
+#define SHMETRICS_GAUGE_LIVEMAX 8
+
+/**
+ * The value that was set last.
+ */
+#define SHMETRICS_GAUGE_MOSTRECENT 9
+
+/**
+ * The value that was set last by a process that still lives.
+ */
+#define SHMETRICS_GAUGE_LIVEMOSTRECENT 10
+
+/**
+ * Attach the segment, or create it if there is none.
+ */
+#define SHMETRICS_OPEN_OR_CREATE 0
+
+/**
+ * Create the segment; fail if there is one.
+ */
+#define SHMETRICS_CREATE_NEW 1
+
+/**
+ * Attach the segment; fail if there is none.
+ */
+#define SHMETRICS_ATTACH 2
+
+/**
+ * Create a segment without a name, for processes forked from this one; sealed, and gone with its last user.
+ */
+#define SHMETRICS_ANONYMOUS 3
+
+/**
+ * What a call that can fail returns.
+ */
+typedef enum shmetrics_status {
+  /**
+   * Done.
+   */
+  SHMETRICS_STATUS_OK = 0,
+  /**
+   * A pointer that must not be NULL is.
+   */
+  SHMETRICS_STATUS_NULL_ARGUMENT,
+  /**
+   * An argument is out of its range.
+   */
+  SHMETRICS_STATUS_INVALID_ARGUMENT,
+  /**
+   * A name or unit that no exposition (or file system) could carry.
+   */
+  SHMETRICS_STATUS_INVALID_NAME,
+  /**
+   * No segment has this name.
+   */
+  SHMETRICS_STATUS_NOT_FOUND,
+  /**
+   * A segment of this name exists.
+   */
+  SHMETRICS_STATUS_ALREADY_EXISTS,
+  /**
+   * The file system refused, or the file is another user's.
+   */
+  SHMETRICS_STATUS_PERMISSION,
+  /**
+   * The directory is not on a memory file system.
+   */
+  SHMETRICS_STATUS_NOT_TMPFS,
+  /**
+   * The file is no shmetrics segment, or a damaged one.
+   */
+  SHMETRICS_STATUS_NOT_A_SEGMENT,
+  /**
+   * The segment has a layout this library does not read.
+   */
+  SHMETRICS_STATUS_WRONG_VERSION,
+  /**
+   * The memory file system (or a resource limit) has no room.
+   */
+  SHMETRICS_STATUS_NO_SPACE,
+  /**
+   * The segment has reached its ceiling; or the caller's buffer is too small.
+   */
+  SHMETRICS_STATUS_FULL,
+  /**
+   * A family of this name is registered otherwise, or names clash.
+   */
+  SHMETRICS_STATUS_CONFLICT,
+  /**
+   * This machine cannot do it.
+   */
+  SHMETRICS_STATUS_UNSUPPORTED,
+  /**
+   * The system refused a call for another reason.
+   */
+  SHMETRICS_STATUS_SYSTEM,
+  /**
+   * A defect of the library, caught at its border.
+   */
+  SHMETRICS_STATUS_PANIC,
+} shmetrics_status;
+
+/**
+ * A page being rendered, a piece at a time. Freed by `shmetrics_cursor_free`.
+ */
+typedef struct shmetrics_cursor shmetrics_cursor;
+
+/**
+ * A read-only view of a segment, for rendering it. Freed by `shmetrics_reader_free`.
+ */
+typedef struct shmetrics_reader shmetrics_reader;
+
+/**
+ * A segment, mapped for the process' life. Never freed; valid in every thread and over fork.
+ */
+typedef struct shmetrics_segment shmetrics_segment;
+
+/**
+ * Bytes with their length. They need not end in NUL, and a NULL pointer with length 0 is the empty string.
+ */
+typedef struct shmetrics_str {
+  /**
+   * The first byte.
+   */
+  const char *data;
+  /**
+   * How many.
+   */
+  size_t len;
+} shmetrics_str;
+
+/**
+ * What a family is called and made of. Zero-initialise it, then set what you need.
+ */
+typedef struct shmetrics_family_spec {
+  /**
+   * The metric's name. A counter is shown as `name_total`, whether or not the name ends so.
+   */
+  struct shmetrics_str name;
+  /**
+   * What it means, for people; may be empty.
+   */
+  struct shmetrics_str help;
+  /**
+   * The base unit, such as `seconds`, in which the name must end; may be empty.
+   */
+  struct shmetrics_str unit;
+  /**
+   * The label names.
+   */
+  const struct shmetrics_str *label_names;
+  /**
+   * How many; 0 for a metric without labels.
+   */
+  size_t label_count;
+  /**
+   * A histogram's rising upper bounds; `+Inf` is added by itself. NULL for Prometheus' default ones.
+   */
+  const double *buckets;
+  /**
+   * How many.
+   */
+  size_t bucket_count;
+  /**
+   * The most series; further label sets share one overflow series. 0 for no limit of its own.
+   */
+  uint64_t max_series;
+} shmetrics_family_spec;
+
+/**
+ * A family of counters.
+ */
+typedef struct shmetrics_counter_family {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_counter_family;
+
+/**
+ * A counter: a value that only rises.
+ */
+typedef struct shmetrics_counter {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_counter;
+
+/**
+ * A family of gauges.
+ */
+typedef struct shmetrics_gauge_family {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_gauge_family;
+
+/**
+ * A gauge: a value that goes up and down.
+ */
+typedef struct shmetrics_gauge {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_gauge;
+
+/**
+ * A family of histograms.
+ */
+typedef struct shmetrics_histogram_family {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_histogram_family;
+
+/**
+ * A classic histogram.
+ */
+typedef struct shmetrics_histogram {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+  /**
+   * Private.
+   */
+  const void *p2;
+  /**
+   * Private.
+   */
+  const void *p3;
+} shmetrics_histogram;
+
+/**
+ * How to open a segment. Fill it with `shmetrics_options_init`, then change what you need.
+ */
+typedef struct shmetrics_options {
+  /**
+   * `sizeof(shmetrics_options)`, set by `shmetrics_options_init`.
+   */
+  size_t struct_size;
+  /**
+   * Letters, digits and `. _ - : @`; or, with a slash, the path of a file on a tmpfs. Empty: `$SHMETRICS_SEGMENT`, else
+   * "default".
+   */
+  struct shmetrics_str name;
+  /**
+   * `SHMETRICS_OPEN_OR_CREATE`, `SHMETRICS_CREATE_NEW`, `SHMETRICS_ATTACH` or `SHMETRICS_ANONYMOUS`.
+   */
+  uint32_t how;
+  /**
+   * The file mode of a new segment: 0600, or 0640 for scrapers of the same group.
+   */
+  uint32_t mode;
+  /**
+   * Bytes a new segment may grow to; 0 for `$SHMETRICS_CEILING`, else 64 MiB.
+   */
+  uint64_t ceiling;
+  /**
+   * The most series a new segment takes; 0 for as many as fit.
+   */
+  uint64_t max_series;
+  /**
+   * The most processes with gauges of their own at one time.
+   */
+  uint32_t max_processes;
+  /**
+   * Not 0: accept a file system that is not tmpfs. Updates may then wait for the disk.
+   */
+  uint32_t allow_disk;
+} shmetrics_options;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Registers a family of counters, or finds it.
+ */
+enum shmetrics_status shmetrics_counter_register(struct shmetrics_segment *segment,
+                                                 const struct shmetrics_family_spec *spec,
+                                                 struct shmetrics_counter_family *family);
+
+/**
+ * The counter with these label values, made if there is none. Never fails: see "Label sets" above.
+ */
+struct shmetrics_counter shmetrics_counter_with(struct shmetrics_counter_family family,
+                                                const struct shmetrics_str *values,
+                                                size_t count);
+
+/**
+ * Adds 1.
+ */
+void shmetrics_counter_inc(struct shmetrics_counter counter);
+
+/**
+ * Adds `v`. A negative, infinite or NaN `v` is not added but counted in `shmetrics_updates_rejected_total`.
+ */
+void shmetrics_counter_add(struct shmetrics_counter counter, double v);
+
+/**
+ * Adds a whole number.
+ */
+void shmetrics_counter_add_u64(struct shmetrics_counter counter, uint64_t n);
+
+/**
+ * The value now, over all processes; 0 for an inert handle.
+ */
+double shmetrics_counter_value(struct shmetrics_counter counter);
+
+/**
+ * Registers a family of gauges, or finds it. `mode` (a `SHMETRICS_GAUGE_...`) says what the values of several
+ * processes amount to.
+ */
+enum shmetrics_status shmetrics_gauge_register(struct shmetrics_segment *segment,
+                                               const struct shmetrics_family_spec *spec,
+                                               uint32_t mode,
+                                               struct shmetrics_gauge_family *family);
+
+/**
+ * The gauge with these label values, made if there is none. Never fails: see "Label sets" above.
+ */
+struct shmetrics_gauge shmetrics_gauge_with(struct shmetrics_gauge_family family,
+                                            const struct shmetrics_str *values,
+                                            size_t count);
+
+/**
+ * Sets the value.
+ */
+void shmetrics_gauge_set(struct shmetrics_gauge gauge, double v);
+
+/**
+ * Adds `v`, which may be negative.
+ */
+void shmetrics_gauge_add(struct shmetrics_gauge gauge, double v);
+
+/**
+ * Adds 1.
+ */
+void shmetrics_gauge_inc(struct shmetrics_gauge gauge);
+
+/**
+ * Subtracts 1.
+ */
+void shmetrics_gauge_dec(struct shmetrics_gauge gauge);
+
+/**
+ * Sets the value to the time now, in seconds since 1970.
+ */
+void shmetrics_gauge_set_to_now(struct shmetrics_gauge gauge);
+
+/**
+ * Registers a family of classic histograms, or finds it.
+ */
+enum shmetrics_status shmetrics_histogram_register(struct shmetrics_segment *segment,
+                                                   const struct shmetrics_family_spec *spec,
+                                                   struct shmetrics_histogram_family *family);
+
+/**
+ * The histogram with these label values, made if there is none. Never fails: see "Label sets" above.
+ */
+struct shmetrics_histogram shmetrics_histogram_with(struct shmetrics_histogram_family family,
+                                                    const struct shmetrics_str *values,
+                                                    size_t count);
+
+/**
+ * Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`; an infinite value is counted in
+ * its bucket and leaves the sum as it is.
+ */
+void shmetrics_histogram_observe(struct shmetrics_histogram histogram,
+                                 double v);
+
+/**
+ * The time now, for `shmetrics_histogram_observe_since`: nanoseconds of the monotonic clock.
+ */
+uint64_t shmetrics_timer_start(void);
+
+/**
+ * Observes the seconds since `start`, which `shmetrics_timer_start` gave.
+ */
+void shmetrics_histogram_observe_since(struct shmetrics_histogram histogram, uint64_t start);
+
+/**
+ * Attaches to a segment, read-only. An empty name: `$SHMETRICS_SEGMENT`, else "default".
+ */
+enum shmetrics_status shmetrics_reader_open(struct shmetrics_str name, struct shmetrics_reader **reader);
+
+/**
+ * Frees a reader; NULL is ignored. Its cursors must have been freed.
+ */
+void shmetrics_reader_free(struct shmetrics_reader *reader);
+
+/**
+ * Renders a page into `buffer`. `*length` becomes the page's length also when `capacity` is too small for it: then nothing is
+ * written, and the status is `SHMETRICS_STATUS_FULL`. The page may have grown by the next call: leave some room.
+ */
+enum shmetrics_status shmetrics_reader_render(const struct shmetrics_reader *reader,
+                                              char *buffer,
+                                              size_t capacity,
+                                              size_t *length);
+
+/**
+ * As `shmetrics_reader_render`, from a segment this process writes to.
+ */
+enum shmetrics_status shmetrics_segment_render(const struct shmetrics_segment *segment,
+                                               char *buffer,
+                                               size_t capacity,
+                                               size_t *length);
+
+/**
+ * Begins a page that is rendered a piece at a time. The segment's mapping stays, so the cursor may be used at any time.
+ */
+enum shmetrics_status shmetrics_segment_cursor(const struct shmetrics_segment *segment,
+                                               struct shmetrics_cursor **cursor);
+
+/**
+ * Begins a page that is rendered a piece at a time. Free the cursor before the reader.
+ */
+enum shmetrics_status shmetrics_reader_cursor(const struct shmetrics_reader *reader,
+                                              struct shmetrics_cursor **cursor);
+
+/**
+ * Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is complete. Any capacity will do, down
+ * to one byte.
+ */
+size_t shmetrics_cursor_next(struct shmetrics_cursor *cursor,
+                             char *buffer,
+                             size_t capacity);
+
+/**
+ * Frees a cursor; NULL is ignored.
+ */
+void shmetrics_cursor_free(struct shmetrics_cursor *cursor);
+
+/**
+ * The `Content-Type` to answer a scrape with. Prometheus 3 refuses a page without it.
+ */
+const char *shmetrics_content_type(void);
+
+/**
+ * The library's version, such as "0.1.0".
+ */
+const char *shmetrics_version(void);
+
+/**
+ * Sets the defaults.
+ */
+void shmetrics_options_init(struct shmetrics_options *options);
+
+/**
+ * Opens a segment. `options` may be NULL for the defaults. Opening the same segment twice gives the same pointer.
+ */
+enum shmetrics_status shmetrics_segment_open(const struct shmetrics_options *options,
+                                             struct shmetrics_segment **segment);
+
+/**
+ * Removes a segment's name. Processes that have it mapped go on with the memory, unseen.
+ */
+enum shmetrics_status shmetrics_segment_remove(struct shmetrics_str name);
+
+/**
+ * Gives this process a number of its own for the label `pid` of per-process gauges, such as a worker number. Call it in the
+ * worker, before its first gauge update.
+ */
+enum shmetrics_status shmetrics_segment_set_identity(struct shmetrics_segment *segment,
+                                                     uint32_t identity);
+
+/**
+ * A status in words: a static string, for any value.
+ */
+const char *shmetrics_status_message(uint32_t status);
+
+/**
+ * Copies the detail of this thread's last failed call, a sentence that says what to do, to `buffer`, cut off to
+ * `capacity` with a NUL at its end. Returns its whole length without the NUL; 0 if no call has failed. `buffer` may be
+ * NULL if `capacity` is 0.
+ */
+size_t shmetrics_last_error(char *buffer,
+                            size_t capacity);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* SHMETRICS_H */

@@ -1,0 +1,451 @@
+// shmetrics for C++17: value handles, RAII guards and errors over shmetrics.h, header only.
+//
+//   auto segment  = shmetrics::segment::open("shop");
+//   auto requests = segment.register_counter({"http_requests_total", "Requests served.", {"method", "status"}});
+//   auto ok       = requests.with({"GET", "200"});   // look a label set up once, keep the handle
+//   ok.inc();                                        // no lock, no allocation, async-signal-safe
+//
+// What can fail comes twice: open() throws shmetrics::error, try_open() returns a shmetrics::result. A host built
+// without exceptions sees only the second form. Updates cannot fail and are noexcept. Link with the C library.
+#ifndef SHMETRICS_HPP
+#define SHMETRICS_HPP
+
+#include "shmetrics.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace shmetrics {
+
+// Why a call failed; `error::what()` says what to do about it.
+enum class status_code : std::uint32_t {
+  ok = SHMETRICS_STATUS_OK,
+  null_argument = SHMETRICS_STATUS_NULL_ARGUMENT,
+  invalid_argument = SHMETRICS_STATUS_INVALID_ARGUMENT,
+  invalid_name = SHMETRICS_STATUS_INVALID_NAME,
+  not_found = SHMETRICS_STATUS_NOT_FOUND,
+  already_exists = SHMETRICS_STATUS_ALREADY_EXISTS,
+  permission = SHMETRICS_STATUS_PERMISSION,
+  not_tmpfs = SHMETRICS_STATUS_NOT_TMPFS,
+  not_a_segment = SHMETRICS_STATUS_NOT_A_SEGMENT,
+  wrong_version = SHMETRICS_STATUS_WRONG_VERSION,
+  no_space = SHMETRICS_STATUS_NO_SPACE,
+  full = SHMETRICS_STATUS_FULL,
+  conflict = SHMETRICS_STATUS_CONFLICT,
+  unsupported = SHMETRICS_STATUS_UNSUPPORTED,
+  system = SHMETRICS_STATUS_SYSTEM,
+  panic = SHMETRICS_STATUS_PANIC,
+};
+
+// How the per-process values of a gauge become one page; `shared` is a single cell that everyone writes.
+enum class gauge_mode : std::uint32_t {
+  shared = SHMETRICS_GAUGE_SHARED,
+  all = SHMETRICS_GAUGE_ALL,
+  liveall = SHMETRICS_GAUGE_LIVEALL,
+  sum = SHMETRICS_GAUGE_SUM,
+  livesum = SHMETRICS_GAUGE_LIVESUM,
+  min = SHMETRICS_GAUGE_MIN,
+  livemin = SHMETRICS_GAUGE_LIVEMIN,
+  max = SHMETRICS_GAUGE_MAX,
+  livemax = SHMETRICS_GAUGE_LIVEMAX,
+  mostrecent = SHMETRICS_GAUGE_MOSTRECENT,
+  livemostrecent = SHMETRICS_GAUGE_LIVEMOSTRECENT,
+};
+
+// A failed call: its status, and in what() a sentence that says what to do.
+class error : public std::runtime_error {
+ public:
+  error(status_code status, const std::string& message) : std::runtime_error(message), status_(status) {}
+  status_code status() const noexcept { return status_; }
+
+ private:
+  status_code status_;
+};
+
+// A value or the error that stands in its place. `*` and `->` need a value, error() needs an error: test first.
+template <class T>
+class [[nodiscard]] result {
+ public:
+  result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+  result(shmetrics::error failure) : state_(std::in_place_index<1>, std::move(failure)) {}
+
+  explicit operator bool() const noexcept { return state_.index() == 0; }
+  T& operator*() noexcept { return *std::get_if<0>(&state_); }
+  const T& operator*() const noexcept { return *std::get_if<0>(&state_); }
+  T* operator->() noexcept { return std::get_if<0>(&state_); }
+  const T* operator->() const noexcept { return std::get_if<0>(&state_); }
+  const shmetrics::error& error() const noexcept { return *std::get_if<1>(&state_); }
+#ifdef __cpp_exceptions
+  // The value, moved out; throws the error if there is none.
+  T value() && {
+    if (!*this) throw *std::get_if<1>(&state_);
+    return std::move(**this);
+  }
+#endif
+
+ private:
+  std::variant<T, shmetrics::error> state_;
+};
+
+// The result of a call that returns nothing else.
+using outcome = result<std::monostate>;
+
+namespace detail {
+
+inline shmetrics_str str(std::string_view text) noexcept { return {text.data(), text.size()}; }
+
+inline std::vector<shmetrics_str> strs(const std::vector<std::string_view>& texts) {
+  std::vector<shmetrics_str> out(texts.size());
+  std::transform(texts.begin(), texts.end(), out.begin(), str);
+  return out;
+}
+
+// The error of the call that just failed in this thread.
+inline error last_error(shmetrics_status status) {
+  std::string message(shmetrics_last_error(nullptr, 0) + 1, '\0');  // C writes a NUL too
+  message.resize(std::min(shmetrics_last_error(message.data(), message.size()), message.size() - 1));
+  if (message.empty()) message = shmetrics_status_message(status);
+  return {static_cast<status_code>(status), message};
+}
+
+inline outcome check(shmetrics_status status) {
+  if (status != SHMETRICS_STATUS_OK) return last_error(status);
+  return std::monostate{};
+}
+
+// A C handle by value. Default-made it is inert: updates do nothing.
+template <class Raw>
+class handle {
+ public:
+  constexpr handle() noexcept = default;
+  explicit constexpr handle(Raw raw) noexcept : raw_(raw) {}
+  constexpr Raw raw() const noexcept { return raw_; }
+
+ private:
+  Raw raw_{};
+};
+
+}  // namespace detail
+
+// A sum that only grows. Copy it freely, keep it for the process' life and across fork; so for every handle below.
+class counter : public detail::handle<shmetrics_counter> {
+ public:
+  using handle::handle;
+  using family_handle = shmetrics_counter_family;
+  static counter find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return counter(shmetrics_counter_with(family, values, count));
+  }
+
+  void inc() const noexcept { shmetrics_counter_inc(raw()); }
+  // Whole numbers count exactly, beyond 2^53 too. Negative, NaN and infinite ones are ignored, and counted as rejected.
+  template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number> && !std::is_same_v<Number, bool>>>
+  void add(Number number) const noexcept {
+    if constexpr (std::is_integral_v<Number>) {
+      if (number >= Number{0}) return shmetrics_counter_add_u64(raw(), static_cast<std::uint64_t>(number));
+    }
+    shmetrics_counter_add(raw(), static_cast<double>(number));
+  }
+  double value() const noexcept { return shmetrics_counter_value(raw()); }
+
+  const counter& operator++() const noexcept { inc(); return *this; }
+  counter operator++(int) const noexcept { inc(); return *this; }
+  template <class Number>
+  const counter& operator+=(Number number) const noexcept { add(number); return *this; }
+};
+
+// Adds one to a gauge for its own lifetime.
+class in_progress;
+
+// A value that goes up and down.
+class gauge : public detail::handle<shmetrics_gauge> {
+ public:
+  using handle::handle;
+  using family_handle = shmetrics_gauge_family;
+  static gauge find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return gauge(shmetrics_gauge_with(family, values, count));
+  }
+
+  void set(double value) const noexcept { shmetrics_gauge_set(raw(), value); }
+  void add(double value) const noexcept { shmetrics_gauge_add(raw(), value); }
+  void inc() const noexcept { shmetrics_gauge_inc(raw()); }
+  void dec() const noexcept { shmetrics_gauge_dec(raw()); }
+  void set_to_now() const noexcept { shmetrics_gauge_set_to_now(raw()); }  // Unix time, in seconds
+  in_progress track() const noexcept;
+
+  const gauge& operator++() const noexcept { inc(); return *this; }
+  gauge operator++(int) const noexcept { inc(); return *this; }
+  const gauge& operator--() const noexcept { dec(); return *this; }
+  gauge operator--(int) const noexcept { dec(); return *this; }
+};
+
+class [[nodiscard]] in_progress {
+ public:
+  explicit in_progress(gauge target) noexcept : target_(target) { target_.inc(); }
+  in_progress(in_progress&& other) noexcept : target_(std::exchange(other.target_, gauge())) {}
+  in_progress& operator=(in_progress&&) = delete;
+  ~in_progress() { target_.dec(); }
+
+ private:
+  gauge target_;
+};
+
+inline in_progress gauge::track() const noexcept { return in_progress(*this); }
+
+// Observes the seconds of its own lifetime, unless stopped earlier or discarded.
+class timer;
+
+// A distribution: counts per bucket, and their sum.
+class histogram : public detail::handle<shmetrics_histogram> {
+ public:
+  using handle::handle;
+  using family_handle = shmetrics_histogram_family;
+  static histogram find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return histogram(shmetrics_histogram_with(family, values, count));
+  }
+
+  void observe(double value) const noexcept { shmetrics_histogram_observe(raw(), value); }
+  timer start_timer() const noexcept;
+};
+
+class [[nodiscard]] timer {
+ public:
+  explicit timer(histogram target) noexcept : target_(target), start_(shmetrics_timer_start()) {}
+  timer(timer&& other) noexcept : target_(std::exchange(other.target_, histogram())), start_(other.start_) {}
+  timer& operator=(timer&&) = delete;
+  ~timer() { stop(); }
+
+  void stop() noexcept { shmetrics_histogram_observe_since(std::exchange(target_, histogram()).raw(), start_); }
+  void discard() noexcept { target_ = histogram(); }
+
+ private:
+  histogram target_;
+  std::uint64_t start_;
+};
+
+inline timer histogram::start_timer() const noexcept { return timer(*this); }
+
+// A metric name with its label names. `with` finds the handle of a set of label values, creating the series at first
+// sight; a full segment gives the overflow series, a wrong number of values an inert handle.
+template <class Metric>
+class family : public detail::handle<typename Metric::family_handle> {
+ public:
+  using detail::handle<typename Metric::family_handle>::handle;
+
+  // with("GET", "/", "200"); with() for a family that has no labels
+  template <class... Values, class = std::enable_if_t<(std::is_convertible_v<const Values&, std::string_view> && ...)>>
+  Metric with(const Values&... values) const noexcept {
+    const std::array<shmetrics_str, sizeof...(Values)> raw{{detail::str(std::string_view(values))...}};
+    return Metric::find(this->raw(), raw.data(), raw.size());
+  }
+  // with({"GET", "/", "200"})
+  Metric with(std::initializer_list<std::string_view> values) const noexcept {
+    return with(values.begin(), values.size());
+  }
+  Metric with(const std::string_view* values, std::size_t count) const noexcept {
+    std::array<shmetrics_str, 64> raw;  // no family has more labels
+    if (count > raw.size()) return Metric::find(this->raw(), nullptr, count);
+    std::transform(values, values + count, raw.begin(), detail::str);
+    return Metric::find(this->raw(), raw.data(), count);
+  }
+};
+
+using counter_family = family<counter>;
+using gauge_family = family<gauge>;
+using histogram_family = family<histogram>;
+
+// What to register: {"name", "help", {"label", ...}}, or by name in C++20. The texts need to live only for the call.
+struct spec {
+  std::string_view name{};
+  std::string_view help{};
+  std::vector<std::string_view> labels{};
+  std::string_view unit{};
+  std::vector<double> buckets{};  // histograms; none: the Prometheus defaults
+  std::uint64_t max_series = 0;   // 0: no limit of its own
+};
+
+// Which segment, and how to open it: options("shop").ceiling(256 << 20).mode(0640). Defaults are the C library's; an
+// empty name is $SHMETRICS_SEGMENT, else "default". The name must live until the options are used.
+class options {
+ public:
+  options() noexcept : options(std::string_view()) {}
+  options(std::string_view name) noexcept {
+    shmetrics_options_init(&raw_);
+    raw_.name = detail::str(name);
+  }
+  options(const char* name) noexcept : options(std::string_view(name)) {}
+  options(const std::string& name) noexcept : options(std::string_view(name)) {}
+
+  options& create_new() noexcept { return set(raw_.how, SHMETRICS_CREATE_NEW); }  // it must not exist
+  options& attach() noexcept { return set(raw_.how, SHMETRICS_ATTACH); }          // it must exist
+  options& anonymous() noexcept { return set(raw_.how, SHMETRICS_ANONYMOUS); }    // nameless, for forked children
+  options& mode(std::uint32_t file_mode) noexcept { return set(raw_.mode, file_mode); }
+  options& ceiling(std::uint64_t bytes) noexcept { return set(raw_.ceiling, bytes); }
+  options& max_series(std::uint64_t count) noexcept { return set(raw_.max_series, count); }
+  options& max_processes(std::uint32_t count) noexcept { return set(raw_.max_processes, count); }
+  options& allow_disk() noexcept { return set(raw_.allow_disk, 1); }
+  const shmetrics_options& raw() const noexcept { return raw_; }
+
+ private:
+  template <class Field, class Value>
+  options& set(Field& field, Value value) noexcept {
+    field = static_cast<Field>(value);
+    return *this;
+  }
+
+  shmetrics_options raw_{};
+};
+
+// Rendering, common to segment and reader. Every call takes a fresh look and stalls no writer.
+template <class Source>
+class page_source {
+ public:
+  // Hands the page over piece by piece as std::string_view; a sink that returns false ends it early.
+  template <class Sink>
+  outcome try_each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024) const {
+    shmetrics_cursor* raw = nullptr;
+    const shmetrics_status status = static_cast<const Source*>(this)->start_cursor(&raw);
+    if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
+    const std::unique_ptr<shmetrics_cursor, free_cursor> cursor(raw);
+    std::vector<char> chunk(std::max<std::size_t>(chunk_bytes, 1));
+    while (const std::size_t bytes = shmetrics_cursor_next(raw, chunk.data(), chunk.size())) {
+      const std::string_view piece(chunk.data(), bytes);
+      if constexpr (std::is_same_v<std::invoke_result_t<Sink&, std::string_view>, bool>) {
+        if (!sink(piece)) break;
+      } else {
+        sink(piece);
+      }
+    }
+    return std::monostate{};
+  }
+  result<std::string> try_render() const {
+    std::string page;
+    auto done = try_each_chunk([&page](std::string_view piece) { page.append(piece); });
+    if (!done) return done.error();
+    return page;
+  }
+#ifdef __cpp_exceptions
+  template <class Sink>
+  void each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024) const {
+    (void)try_each_chunk(std::forward<Sink>(sink), chunk_bytes).value();
+  }
+  std::string render() const { return try_render().value(); }
+#endif
+
+ private:
+  struct free_cursor {
+    void operator()(shmetrics_cursor* cursor) const noexcept { shmetrics_cursor_free(cursor); }
+  };
+};
+
+// A shared-memory segment opened for writing: register families, render. A value that never closes: the mapping stays
+// for the process' life, so handles cannot dangle.
+class segment : public page_source<segment> {
+ public:
+  static result<segment> try_open(const options& how = {}) {
+    shmetrics_segment* raw = nullptr;
+    const shmetrics_status status = shmetrics_segment_open(&how.raw(), &raw);
+    if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
+    return segment(raw);
+  }
+  // Takes the name away; processes that have the segment open keep it.
+  static outcome try_remove(std::string_view name) {
+    return detail::check(shmetrics_segment_remove(detail::str(name)));
+  }
+  // A worker number to stand for this process in gauges instead of its pid; before its first gauge update.
+  outcome try_set_identity(std::uint32_t identity) const {
+    return detail::check(shmetrics_segment_set_identity(raw_, identity));
+  }
+
+  // Idempotent, from any process; the same name with another type, labels, unit or buckets is a conflict.
+  result<counter_family> try_register_counter(const spec& what) const {
+    return registered<counter_family, shmetrics_counter_register>(what);
+  }
+  result<gauge_family> try_register_gauge(const spec& what, gauge_mode mode) const {
+    return registered<gauge_family, shmetrics_gauge_register>(what, static_cast<std::uint32_t>(mode));
+  }
+  result<histogram_family> try_register_histogram(const spec& what) const {
+    return registered<histogram_family, shmetrics_histogram_register>(what);
+  }
+
+#ifdef __cpp_exceptions
+  static segment open(const options& how = {}) { return try_open(how).value(); }
+  static void remove(std::string_view name) { (void)try_remove(name).value(); }
+  void set_identity(std::uint32_t identity) const { (void)try_set_identity(identity).value(); }
+  counter_family register_counter(const spec& what) const { return try_register_counter(what).value(); }
+  gauge_family register_gauge(const spec& what, gauge_mode mode) const {
+    return try_register_gauge(what, mode).value();
+  }
+  histogram_family register_histogram(const spec& what) const { return try_register_histogram(what).value(); }
+#endif
+
+  shmetrics_segment* raw() const noexcept { return raw_; }
+
+ private:
+  friend class page_source<segment>;
+  explicit segment(shmetrics_segment* raw) noexcept : raw_(raw) {}
+  shmetrics_status start_cursor(shmetrics_cursor** cursor) const { return shmetrics_segment_cursor(raw_, cursor); }
+
+  template <class Family, auto Register, class... Mode>
+  result<Family> registered(const spec& what, Mode... mode) const {
+    const auto labels = detail::strs(what.labels);
+    shmetrics_family_spec raw{};
+    raw.name = detail::str(what.name);
+    raw.help = detail::str(what.help);
+    raw.unit = detail::str(what.unit);
+    raw.label_names = labels.data();
+    raw.label_count = labels.size();
+    raw.buckets = what.buckets.empty() ? nullptr : what.buckets.data();  // NULL is what means the defaults
+    raw.bucket_count = what.buckets.size();
+    raw.max_series = what.max_series;
+    decltype(Family().raw()) family{};
+    const shmetrics_status status = Register(raw_, &raw, mode..., &family);
+    if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
+    return Family(family);
+  }
+
+  shmetrics_segment* raw_;
+};
+
+// A read-only attachment, for a sidecar or a master that only renders. Move-only; unmaps when destroyed.
+class reader : public page_source<reader> {
+ public:
+  static result<reader> try_open(std::string_view name = {}) {
+    shmetrics_reader* raw = nullptr;
+    const shmetrics_status status = shmetrics_reader_open(detail::str(name), &raw);
+    if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
+    return reader(raw);
+  }
+#ifdef __cpp_exceptions
+  static reader open(std::string_view name = {}) { return try_open(name).value(); }
+#endif
+
+ private:
+  friend class page_source<reader>;
+  explicit reader(shmetrics_reader* raw) noexcept : raw_(raw) {}
+  shmetrics_status start_cursor(shmetrics_cursor** cursor) const { return shmetrics_reader_cursor(raw_.get(), cursor); }
+
+  struct free_reader {
+    void operator()(shmetrics_reader* reader) const noexcept { shmetrics_reader_free(reader); }
+  };
+  std::unique_ptr<shmetrics_reader, free_reader> raw_;
+};
+
+// The Content-Type of a page.
+inline std::string_view content_type() noexcept { return shmetrics_content_type(); }
+// The version of the library that was linked.
+inline std::string_view version() noexcept { return shmetrics_version(); }
+
+}  // namespace shmetrics
+
+#endif  // SHMETRICS_HPP

@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# Installs what `cargo build --release` made: libraries, headers, pkg-config and CMake files, and the command if built.
+#
+#   packaging/install.sh               install
+#   packaging/install.sh --uninstall   remove exactly what was installed, by the manifest that the installation wrote
+#
+# Variables: PREFIX (/usr/local), LIBDIR, INCLUDEDIR, BINDIR, DATADIR (below PREFIX), DESTDIR (put before every path, for
+# packagers), RELEASE_DIR (target/release), NATIVE_LIBS (what libshmetrics.a needs; see rustc --print native-static-libs).
+set -euo pipefail
+umask 022
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(dirname "$here")
+release=${RELEASE_DIR:-${CARGO_TARGET_DIR:-$root/target}/release}
+prefix=${PREFIX:-/usr/local}
+libdir=${LIBDIR:-$prefix/lib}
+includedir=${INCLUDEDIR:-$prefix/include}
+bindir=${BINDIR:-$prefix/bin}
+docdir=${DATADIR:-$prefix/share}/doc/shmetrics
+destdir=${DESTDIR:-}
+native_libs=${NATIVE_LIBS:--lgcc_s -lutil -lrt -lpthread -lm -ldl -lc}
+manifest=$docdir/install-manifest
+
+files=()
+dirs=()
+
+die() {
+    echo "install.sh: $*" >&2
+    exit 1
+}
+
+# Makes a directory and its missing parents, and notes which were missing.
+make_dir() {
+    [[ -d $destdir$1 ]] && return
+    make_dir "$(dirname "$1")"
+    mkdir "$destdir$1"
+    dirs+=("$1")
+}
+
+put() { # mode, source, target
+    make_dir "$(dirname "$3")"
+    install -m "$1" "$2" "$destdir$3"
+    files+=("$3")
+}
+
+link() { # what it says, target
+    ln -sfn "$1" "$destdir$2"
+    files+=("$2")
+}
+
+fill() { # template, target
+    local text below="\${prefix}" # pkg-config expands it, so the tree can be moved
+    text=$(<"$here/$1")
+    text=${text//@PREFIX@/"$prefix"}
+    text=${text//@LIBDIR@/"${libdir/#"$prefix"/"$below"}"}
+    text=${text//@INCLUDEDIR@/"${includedir/#"$prefix"/"$below"}"}
+    text=${text//@LIBDIR_TO_INCLUDEDIR@/"$(realpath -m --relative-to="$libdir" "$includedir")"}
+    text=${text//@VERSION@/"$version"}
+    text=${text//@VERSION_MAJOR@/"$major"}
+    text=${text//@VERSION_MINOR@/"$minor"}
+    text=${text//@SONAME@/"$soname"}
+    text=${text//@NATIVE_LIBS@/"$native_libs"}
+    text=${text//@POINTER_BYTES@/"$pointer_bytes"}
+    put 644 /dev/stdin "$2" <<<"$text"
+}
+
+# The paths that an earlier installation noted: `noted file` or `noted dir`.
+noted() {
+    [[ -f $destdir$manifest ]] || return 0
+    sed -n "s/^$1 //p" "$destdir$manifest"
+}
+
+check_inputs() {
+    local needed=("$release/libshmetrics.so" "$release/libshmetrics.a" "$root"/include/shmetrics.{h,hpp}
+        "$root"/LICENSE-{MIT,APACHE})
+    for file in "${needed[@]}"; do
+        [[ -f $file ]] || die "$file is missing; run \`cargo build --release\` first, or set RELEASE_DIR"
+    done
+    if command -v readelf >/dev/null; then
+        [[ $(readelf -d "$release/libshmetrics.so") == *"[$soname]"* ]] ||
+            die "the soname of $release/libshmetrics.so is not $soname"
+    fi
+}
+
+install_all() {
+    version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version *= *"\(.*\)"/\1/p' "$root/Cargo.toml")
+    IFS=. read -r major minor _ <<<"$version"
+    soname=libshmetrics.so.$major
+    check_inputs
+    pointer_bytes=$(($(od -An -tu1 -j4 -N1 "$release/libshmetrics.so") * 4)) # ELF class: 1 is 32 bit, 2 is 64 bit
+    mapfile -t old_files < <(noted file)
+    mapfile -t dirs < <(noted dir)
+
+    mkdir -p "$destdir/"
+    put 755 "$release/libshmetrics.so" "$libdir/libshmetrics.so.$version"
+    link "libshmetrics.so.$version" "$libdir/$soname"
+    link "$soname" "$libdir/libshmetrics.so"
+    put 644 "$release/libshmetrics.a" "$libdir/libshmetrics.a"
+    put 644 "$root/include/shmetrics.h" "$includedir/shmetrics.h"
+    put 644 "$root/include/shmetrics.hpp" "$includedir/shmetrics.hpp"
+    fill shmetrics.pc.in "$libdir/pkgconfig/shmetrics.pc"
+    fill shmetrics-config.cmake.in "$libdir/cmake/shmetrics/shmetrics-config.cmake"
+    fill shmetrics-config-version.cmake.in "$libdir/cmake/shmetrics/shmetrics-config-version.cmake"
+    [[ -f $release/shmetrics ]] && put 755 "$release/shmetrics" "$bindir/shmetrics"
+    put 644 "$root/LICENSE-MIT" "$docdir/LICENSE-MIT"
+    put 644 "$root/LICENSE-APACHE" "$docdir/LICENSE-APACHE"
+
+    for old in "${old_files[@]}"; do # of another version
+        [[ " ${files[*]} " == *" $old "* ]] || rm -f "$destdir$old"
+    done
+    { printf 'file %s\n' "${files[@]}"; ((${#dirs[@]})) && printf 'dir %s\n' "${dirs[@]}"; true; } >"$destdir$manifest"
+    echo "installed shmetrics $version in $destdir$prefix"
+    [[ -n $destdir ]] || echo "run ldconfig if $libdir is on the loader's path"
+}
+
+uninstall_all() {
+    [[ -f $destdir$manifest ]] || die "nothing is installed: there is no $destdir$manifest"
+    mapfile -t files < <(noted file)
+    mapfile -t dirs < <(noted dir)
+    rm -f "${files[@]/#/$destdir}" "$destdir$manifest"
+    for ((i = ${#dirs[@]} - 1; i >= 0; i--)); do # children were made after their parents
+        [[ ! -d $destdir${dirs[i]} ]] || rmdir --ignore-fail-on-non-empty "$destdir${dirs[i]}"
+    done
+    echo "removed shmetrics from $destdir$prefix"
+}
+
+[[ $prefix$libdir$includedir$bindir == /* ]] || die "PREFIX must be an absolute path"
+case ${1:-} in
+    "") install_all ;;
+    --uninstall) uninstall_all ;;
+    *) die "usage: install.sh [--uninstall]" ;;
+esac

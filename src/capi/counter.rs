@@ -1,0 +1,104 @@
+use std::ffi::c_void;
+
+use super::segment::shmetrics_segment;
+use super::status::shmetrics_status;
+use super::{find, guard, guarded, null, register_family, shmetrics_family_spec, shmetrics_str};
+use crate::metric::{Counter, GaugeMode};
+use crate::segment::layout::KIND_COUNTER;
+
+/// A family of counters.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_counter_family {
+    /// Private.
+    pub p0: *const c_void,
+    /// Private.
+    pub p1: *const c_void,
+}
+
+/// A counter: a value that only rises.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_counter {
+    /// Private.
+    pub p0: *const c_void,
+    /// Private.
+    pub p1: *const c_void,
+}
+
+const INERT: shmetrics_counter = shmetrics_counter { p0: std::ptr::null(), p1: std::ptr::null() };
+
+impl shmetrics_counter {
+    #[inline(always)]
+    fn get(self) -> Option<Counter> {
+        // SAFETY: the words are NULL or what `shmetrics_counter_with` gave.
+        unsafe { Counter::from_words(self.p0, self.p1) }
+    }
+}
+
+/// Registers a family of counters, or finds it.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_counter_register(
+    segment: *mut shmetrics_segment,
+    spec: *const shmetrics_family_spec,
+    family: *mut shmetrics_counter_family,
+) -> shmetrics_status {
+    guarded(|| {
+        if family.is_null() {
+            return Err(null("where to put the family"));
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (p0, p1) = register_family(segment, spec, KIND_COUNTER, GaugeMode::Shared)?;
+            *family = shmetrics_counter_family { p0, p1 };
+        }
+        Ok(())
+    })
+}
+
+/// The counter with these label values, made if there is none. Never fails: see "Label sets" above.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_counter_with(
+    family: shmetrics_counter_family,
+    values: *const shmetrics_str,
+    count: usize,
+) -> shmetrics_counter {
+    guard(INERT, || {
+        // SAFETY: the caller's promise.
+        let found: Option<Counter> = unsafe { find(family.p0, family.p1, values, count) };
+        found.map_or(INERT, |c| {
+            let (p0, p1) = c.into_words();
+            shmetrics_counter { p0, p1 }
+        })
+    })
+}
+
+/// Adds 1.
+#[no_mangle]
+pub extern "C" fn shmetrics_counter_inc(counter: shmetrics_counter) {
+    if let Some(c) = counter.get() {
+        c.inc();
+    }
+}
+
+/// Adds `v`. A negative, infinite or NaN `v` is not added but counted in `shmetrics_updates_rejected_total`.
+#[no_mangle]
+pub extern "C" fn shmetrics_counter_add(counter: shmetrics_counter, v: f64) {
+    if let Some(c) = counter.get() {
+        c.add(v);
+    }
+}
+
+/// Adds a whole number.
+#[no_mangle]
+pub extern "C" fn shmetrics_counter_add_u64(counter: shmetrics_counter, n: u64) {
+    if let Some(c) = counter.get() {
+        c.inc_by(n);
+    }
+}
+
+/// The value now, over all processes; 0 for an inert handle.
+#[no_mangle]
+pub extern "C" fn shmetrics_counter_value(counter: shmetrics_counter) -> f64 {
+    counter.get().map_or(0.0, |c| c.get())
+}

@@ -1,0 +1,134 @@
+use std::ffi::c_void;
+
+use super::segment::shmetrics_segment;
+use super::status::{fail, shmetrics_status};
+use super::{find, guard, guarded, null, register_family, shmetrics_family_spec, shmetrics_str};
+use crate::metric::{Gauge, GaugeMode};
+use crate::segment::layout::KIND_GAUGE;
+
+/// One value that all processes change.
+pub const SHMETRICS_GAUGE_SHARED: u32 = 0;
+/// One sample for each process, dead or alive, with the label `pid`.
+pub const SHMETRICS_GAUGE_ALL: u32 = 1;
+/// One sample for each living process, with the label `pid`.
+pub const SHMETRICS_GAUGE_LIVEALL: u32 = 2;
+/// The sum over all processes, dead or alive.
+pub const SHMETRICS_GAUGE_SUM: u32 = 3;
+/// The sum over living processes: requests in progress.
+pub const SHMETRICS_GAUGE_LIVESUM: u32 = 4;
+/// The least value of any process.
+pub const SHMETRICS_GAUGE_MIN: u32 = 5;
+/// The least value of a living process.
+pub const SHMETRICS_GAUGE_LIVEMIN: u32 = 6;
+/// The greatest value of any process.
+pub const SHMETRICS_GAUGE_MAX: u32 = 7;
+/// The greatest value of a living process.
+pub const SHMETRICS_GAUGE_LIVEMAX: u32 = 8;
+/// The value that was set last.
+pub const SHMETRICS_GAUGE_MOSTRECENT: u32 = 9;
+/// The value that was set last by a process that still lives.
+pub const SHMETRICS_GAUGE_LIVEMOSTRECENT: u32 = 10;
+
+/// A family of gauges.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_gauge_family {
+    /// Private.
+    pub p0: *const c_void,
+    /// Private.
+    pub p1: *const c_void,
+}
+
+/// A gauge: a value that goes up and down.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_gauge {
+    /// Private.
+    pub p0: *const c_void,
+    /// Private.
+    pub p1: *const c_void,
+}
+
+const INERT: shmetrics_gauge = shmetrics_gauge { p0: std::ptr::null(), p1: std::ptr::null() };
+
+impl shmetrics_gauge {
+    #[inline(always)]
+    fn update(self, f: impl FnOnce(Gauge)) {
+        // SAFETY: the words are NULL or what `shmetrics_gauge_with` gave.
+        if let Some(gauge) = unsafe { Gauge::from_words(self.p0, self.p1) } {
+            guard((), || f(gauge));
+        }
+    }
+}
+
+/// Registers a family of gauges, or finds it. `mode` (a `SHMETRICS_GAUGE_...`) says what the values of several
+/// processes amount to.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_gauge_register(
+    segment: *mut shmetrics_segment,
+    spec: *const shmetrics_family_spec,
+    mode: u32,
+    family: *mut shmetrics_gauge_family,
+) -> shmetrics_status {
+    guarded(|| {
+        if family.is_null() {
+            return Err(null("where to put the family"));
+        }
+        let mode = GaugeMode::checked(mode).ok_or_else(|| {
+            fail(shmetrics_status::InvalidArgument, format!("gauge mode {mode}: it must be one of SHMETRICS_GAUGE_..."))
+        })?;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (p0, p1) = register_family(segment, spec, KIND_GAUGE, mode)?;
+            *family = shmetrics_gauge_family { p0, p1 };
+        }
+        Ok(())
+    })
+}
+
+/// The gauge with these label values, made if there is none. Never fails: see "Label sets" above.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_gauge_with(
+    family: shmetrics_gauge_family,
+    values: *const shmetrics_str,
+    count: usize,
+) -> shmetrics_gauge {
+    guard(INERT, || {
+        // SAFETY: the caller's promise.
+        let found: Option<Gauge> = unsafe { find(family.p0, family.p1, values, count) };
+        found.map_or(INERT, |g| {
+            let (p0, p1) = g.into_words();
+            shmetrics_gauge { p0, p1 }
+        })
+    })
+}
+
+/// Sets the value.
+#[no_mangle]
+pub extern "C" fn shmetrics_gauge_set(gauge: shmetrics_gauge, v: f64) {
+    gauge.update(|g| g.set(v));
+}
+
+/// Adds `v`, which may be negative.
+#[no_mangle]
+pub extern "C" fn shmetrics_gauge_add(gauge: shmetrics_gauge, v: f64) {
+    gauge.update(|g| g.add(v));
+}
+
+/// Adds 1.
+#[no_mangle]
+pub extern "C" fn shmetrics_gauge_inc(gauge: shmetrics_gauge) {
+    gauge.update(|g| g.inc());
+}
+
+/// Subtracts 1.
+#[no_mangle]
+pub extern "C" fn shmetrics_gauge_dec(gauge: shmetrics_gauge) {
+    gauge.update(|g| g.dec());
+}
+
+/// Sets the value to the time now, in seconds since 1970.
+#[no_mangle]
+pub extern "C" fn shmetrics_gauge_set_to_now(gauge: shmetrics_gauge) {
+    gauge.update(|g| g.set_to_now());
+}

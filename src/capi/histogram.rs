@@ -1,0 +1,110 @@
+use std::ffi::c_void;
+
+use super::segment::shmetrics_segment;
+use super::status::shmetrics_status;
+use super::{find, guard, guarded, null, register_family, shmetrics_family_spec, shmetrics_str};
+use crate::metric::{GaugeMode, Histogram};
+use crate::segment::layout::KIND_HISTOGRAM;
+
+/// A family of histograms.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_histogram_family {
+    /// Private.
+    pub p0: *const c_void,
+    /// Private.
+    pub p1: *const c_void,
+}
+
+/// A classic histogram.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_histogram {
+    /// Private.
+    pub p0: *const c_void,
+    /// Private.
+    pub p1: *const c_void,
+    /// Private.
+    pub p2: *const c_void,
+    /// Private.
+    pub p3: *const c_void,
+}
+
+const NULL: *const c_void = std::ptr::null();
+const INERT: shmetrics_histogram = shmetrics_histogram { p0: NULL, p1: NULL, p2: NULL, p3: NULL };
+
+/// Registers a family of classic histograms, or finds it.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_histogram_register(
+    segment: *mut shmetrics_segment,
+    spec: *const shmetrics_family_spec,
+    family: *mut shmetrics_histogram_family,
+) -> shmetrics_status {
+    guarded(|| {
+        if family.is_null() {
+            return Err(null("where to put the family"));
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (p0, p1) = register_family(segment, spec, KIND_HISTOGRAM, GaugeMode::Shared)?;
+            *family = shmetrics_histogram_family { p0, p1 };
+        }
+        Ok(())
+    })
+}
+
+/// The histogram with these label values, made if there is none. Never fails: see "Label sets" above.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_histogram_with(
+    family: shmetrics_histogram_family,
+    values: *const shmetrics_str,
+    count: usize,
+) -> shmetrics_histogram {
+    guard(INERT, || {
+        // SAFETY: the caller's promise.
+        let found: Option<Histogram> = unsafe { find(family.p0, family.p1, values, count) };
+        found.map_or(INERT, |h| {
+            let [p0, p1, p2, p3] = h.into_words();
+            shmetrics_histogram { p0, p1, p2, p3 }
+        })
+    })
+}
+
+/// Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`; an infinite value is counted in
+/// its bucket and leaves the sum as it is.
+#[no_mangle]
+pub extern "C" fn shmetrics_histogram_observe(histogram: shmetrics_histogram, v: f64) {
+    let h = &histogram;
+    // SAFETY: the words are NULL or what `shmetrics_histogram_with` gave.
+    if let Some(h) = unsafe { Histogram::from_words([h.p0, h.p1, h.p2, h.p3]) } {
+        h.observe(v);
+    }
+}
+
+/// The time now, for `shmetrics_histogram_observe_since`: nanoseconds of the monotonic clock.
+#[no_mangle]
+pub extern "C" fn shmetrics_timer_start() -> u64 {
+    monotonic_ns()
+}
+
+/// Observes the seconds since `start`, which `shmetrics_timer_start` gave.
+#[no_mangle]
+pub extern "C" fn shmetrics_histogram_observe_since(histogram: shmetrics_histogram, start: u64) {
+    shmetrics_histogram_observe(histogram, monotonic_ns().saturating_sub(start) as f64 / 1e9);
+}
+
+#[cfg(unix)]
+fn monotonic_ns() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a plain, async-signal-safe call with a local.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+#[cfg(not(unix))]
+fn monotonic_ns() -> u64 {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
+}

@@ -1,0 +1,178 @@
+//! The C ABI, one file per C noun, thin. `include/shmetrics.h` is generated from here; its conventions stand in
+//! `cbindgen.toml`.
+//!
+//! What a caller has to promise is the same for every exported call, and stands in the header: a pointer is NULL or came from
+//! this library and was not freed, strings and arrays are as long as they say, outputs can be written. "The caller's promise" in
+//! SAFETY comments means that. All else is checked.
+//!
+//! Names are C names. Handles are values of private words, so there is nothing to free and nothing that can dangle.
+#![allow(non_camel_case_types)]
+// Everything here is for C: Rust does not see it, and C needs some constants that Rust does not.
+#![allow(unreachable_pub, dead_code, clippy::missing_safety_doc)]
+
+mod counter;
+mod gauge;
+mod histogram;
+mod render;
+mod segment;
+mod status;
+
+use std::ffi::{c_char, c_void};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use status::{fail, shmetrics_status};
+
+use crate::metric::sealed::At;
+use crate::metric::GaugeMode;
+use crate::registry::family::{Record, Spec};
+use crate::registry::labels::prefix_len;
+use crate::registry::{register, Table, DEFAULT_BUCKETS};
+use crate::segment::layout::header;
+use crate::segment::{Inner, Segment};
+
+/// Bytes with their length. They need not end in NUL, and a NULL pointer with length 0 is the empty string.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_str {
+    /// The first byte.
+    pub data: *const c_char,
+    /// How many.
+    pub len: usize,
+}
+
+impl shmetrics_str {
+    /// # Safety
+    /// As the header says: `data` points to `len` readable bytes for the duration of the call.
+    #[inline(always)]
+    unsafe fn bytes<'a>(self) -> &'a [u8] {
+        if self.data.is_null() || self.len == 0 {
+            return &[];
+        }
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts(self.data.cast(), self.len) }
+    }
+
+    /// # Safety
+    /// As [`shmetrics_str::bytes`].
+    unsafe fn text<'a>(self, what: &str) -> Result<&'a str, shmetrics_status> {
+        if self.data.is_null() && self.len > 0 {
+            return Err(fail(shmetrics_status::NullArgument, format!("{what} is NULL but has a length")));
+        }
+        // SAFETY: the caller's promise.
+        std::str::from_utf8(unsafe { self.bytes() })
+            .map_err(|_| fail(shmetrics_status::InvalidName, format!("{what} is not UTF-8")))
+    }
+}
+
+/// What a family is called and made of. Zero-initialise it, then set what you need.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_family_spec {
+    /// The metric's name. A counter is shown as `name_total`, whether or not the name ends so.
+    pub name: shmetrics_str,
+    /// What it means, for people; may be empty.
+    pub help: shmetrics_str,
+    /// The base unit, such as `seconds`, in which the name must end; may be empty.
+    pub unit: shmetrics_str,
+    /// The label names.
+    pub label_names: *const shmetrics_str,
+    /// How many; 0 for a metric without labels.
+    pub label_count: usize,
+    /// A histogram's rising upper bounds; `+Inf` is added by itself. NULL for Prometheus' default ones.
+    pub buckets: *const f64,
+    /// How many.
+    pub bucket_count: usize,
+    /// The most series; further label sets share one overflow series. 0 for no limit of its own.
+    pub max_series: u64,
+}
+
+/// Runs a call that may not unwind into C.
+fn guard<R>(otherwise: R, f: impl FnOnce() -> R) -> R {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or(otherwise)
+}
+
+/// Runs a call that reports a status; a panic becomes one.
+fn guarded(f: impl FnOnce() -> Result<(), shmetrics_status>) -> shmetrics_status {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| {
+        Err(fail(shmetrics_status::Panic, "a defect of the library, caught at its border; please report it".into()))
+    })
+    .err()
+    .unwrap_or(shmetrics_status::Ok)
+}
+
+fn null(what: &str) -> shmetrics_status {
+    fail(shmetrics_status::NullArgument, format!("{what} is NULL"))
+}
+
+/// # Safety
+/// `data` is NULL, or points to `len` valid values for the duration of the call.
+unsafe fn slice<'a, T>(data: *const T, len: usize, what: &str) -> Result<&'a [T], shmetrics_status> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() {
+        return Err(null(what));
+    }
+    // SAFETY: the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts(data, len) })
+}
+
+/// # Safety
+/// `segment` is NULL or came from `shmetrics_segment_open`.
+unsafe fn segment_of(segment: *const segment::shmetrics_segment) -> Result<Segment, shmetrics_status> {
+    // SAFETY: segments live as long as the process.
+    match unsafe { segment.cast::<Inner>().as_ref() } {
+        Some(inner) => Ok(Segment { inner }),
+        None => Err(null("the segment")),
+    }
+}
+
+/// Registers a family for C. Returns the words of its handle.
+///
+/// # Safety
+/// The header's rules for `segment` and `spec`.
+unsafe fn register_family(
+    segment: *const segment::shmetrics_segment,
+    spec: *const shmetrics_family_spec,
+    kind: u8,
+    mode: GaugeMode,
+) -> Result<(*const c_void, *const c_void), shmetrics_status> {
+    // SAFETY: the caller's promise.
+    let (segment, spec) = unsafe { (segment_of(segment)?, spec.as_ref().ok_or_else(|| null("the spec"))?) };
+    // SAFETY: as above, of everything the spec points to.
+    let (labels, name, help, unit, buckets) = unsafe {
+        let names = slice(spec.label_names, spec.label_count, "label_names")?;
+        let labels = names.iter().map(|n| n.text("a label name")).collect::<Result<Vec<_>, _>>()?;
+        let buckets = slice(spec.buckets, spec.bucket_count, "buckets")?;
+        (labels, spec.name.text("the name")?, spec.help.text("the help")?, spec.unit.text("the unit")?, buckets)
+    };
+    let buckets = if spec.buckets.is_null() { DEFAULT_BUCKETS } else { buckets };
+    let spec = Spec { name, help, unit, kind, mode, labels: &labels, buckets, max_series: spec.max_series };
+    let at = register(segment.inner, spec).map_err(status::report)?;
+    let record = segment.inner.memory.bytes(at, 1).unwrap_or(std::ptr::null());
+    Ok((std::ptr::from_ref(segment.inner).cast(), record.cast()))
+}
+
+/// The series of a family with these values; `None` for an inert family or the wrong number of values.
+///
+/// # Safety
+/// The words of a family handle; `values` points to `count` strings.
+#[inline(always)]
+unsafe fn find<M: At>(p0: *const c_void, p1: *const c_void, values: *const shmetrics_str, count: usize) -> Option<M> {
+    // SAFETY: a handle's words are NULL or what `register_family` gave.
+    let inner = unsafe { p0.cast::<Inner>().as_ref() }?;
+    let at = (p1 as usize).wrapping_sub(inner.backing.base().as_ptr() as usize) as u64;
+    let record = Record::new(&inner.memory, at);
+    if record.label_count() != count || (count > 0 && values.is_null()) {
+        inner.count(header::REJECTED_UPDATES);
+        return None;
+    }
+    let lens = record.label_lens()?;
+    let found = Table::new(inner, at).find(
+        count,
+        |i| prefix_len(i, usize::from(lens[i])),
+        // SAFETY: `i < count`; the caller's promise.
+        |i| unsafe { (*values.add(i)).bytes() },
+    );
+    Some(M::at(Segment { inner }, found))
+}

@@ -1,0 +1,137 @@
+use super::status::{fail, report, shmetrics_status};
+use super::{guarded, null, segment_of, shmetrics_str};
+use crate::{Options, Segment};
+
+/// A segment, mapped for the process' life. Never freed; valid in every thread and over fork.
+pub struct shmetrics_segment {
+    _private: [u8; 0],
+}
+
+/// Attach the segment, or create it if there is none.
+pub const SHMETRICS_OPEN_OR_CREATE: u32 = 0;
+/// Create the segment; fail if there is one.
+pub const SHMETRICS_CREATE_NEW: u32 = 1;
+/// Attach the segment; fail if there is none.
+pub const SHMETRICS_ATTACH: u32 = 2;
+/// Create a segment without a name, for processes forked from this one; sealed, and gone with its last user.
+pub const SHMETRICS_ANONYMOUS: u32 = 3;
+
+/// How to open a segment. Fill it with `shmetrics_options_init`, then change what you need.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_options {
+    /// `sizeof(shmetrics_options)`, set by `shmetrics_options_init`.
+    pub struct_size: usize,
+    /// Letters, digits and `. _ - : @`; or, with a slash, the path of a file on a tmpfs. Empty: `$SHMETRICS_SEGMENT`, else
+    /// "default".
+    pub name: shmetrics_str,
+    /// `SHMETRICS_OPEN_OR_CREATE`, `SHMETRICS_CREATE_NEW`, `SHMETRICS_ATTACH` or `SHMETRICS_ANONYMOUS`.
+    pub how: u32,
+    /// The file mode of a new segment: 0600, or 0640 for scrapers of the same group.
+    pub mode: u32,
+    /// Bytes a new segment may grow to; 0 for `$SHMETRICS_CEILING`, else 64 MiB.
+    pub ceiling: u64,
+    /// The most series a new segment takes; 0 for as many as fit.
+    pub max_series: u64,
+    /// The most processes with gauges of their own at one time.
+    pub max_processes: u32,
+    /// Not 0: accept a file system that is not tmpfs. Updates may then wait for the disk.
+    pub allow_disk: u32,
+}
+
+/// Sets the defaults.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_options_init(options: *mut shmetrics_options) {
+    if !options.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe {
+            options.write(shmetrics_options {
+                struct_size: size_of::<shmetrics_options>(),
+                name: shmetrics_str { data: std::ptr::null(), len: 0 },
+                how: SHMETRICS_OPEN_OR_CREATE,
+                mode: 0o600,
+                ceiling: 0,
+                max_series: 0,
+                max_processes: 512,
+                allow_disk: 0,
+            });
+        }
+    }
+}
+
+/// Opens a segment. `options` may be NULL for the defaults. Opening the same segment twice gives the same pointer.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_segment_open(
+    options: *const shmetrics_options,
+    segment: *mut *mut shmetrics_segment,
+) -> shmetrics_status {
+    guarded(|| {
+        if segment.is_null() {
+            return Err(null("where to put the segment"));
+        }
+        // SAFETY: the caller's promise.
+        let opened = unsafe { options_of(options)? }.open().map_err(report)?;
+        // SAFETY: as above.
+        unsafe { *segment = std::ptr::from_ref(opened.inner).cast_mut().cast() };
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As `shmetrics_segment_open`.
+unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmetrics_status> {
+    let mut out = Options::new();
+    if options.is_null() {
+        return Ok(out);
+    }
+    // SAFETY: the caller's promise; the size comes first.
+    if unsafe { (*options).struct_size } != size_of::<shmetrics_options>() {
+        return Err(fail(
+            shmetrics_status::InvalidArgument,
+            "options.struct_size is not this library's; call shmetrics_options_init first".into(),
+        ));
+    }
+    // SAFETY: a whole struct, of the size it claims.
+    let options = unsafe { &*options };
+    // SAFETY: as above, of the name.
+    let name = unsafe { options.name.text("the segment's name")? };
+    if !name.is_empty() {
+        out = out.name(name);
+    }
+    if options.ceiling != 0 {
+        out = out.ceiling(options.ceiling);
+    }
+    out = out
+        .mode(options.mode)
+        .max_series(options.max_series)
+        .max_processes(options.max_processes)
+        .allow_disk(options.allow_disk != 0);
+    match options.how {
+        SHMETRICS_OPEN_OR_CREATE => Ok(out),
+        SHMETRICS_CREATE_NEW => Ok(out.create_new()),
+        SHMETRICS_ATTACH => Ok(out.attach()),
+        SHMETRICS_ANONYMOUS => Ok(out.anonymous()),
+        how => Err(fail(shmetrics_status::InvalidArgument, format!("options.how is {how}; it must be 0 to 3"))),
+    }
+}
+
+/// Removes a segment's name. Processes that have it mapped go on with the memory, unseen.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_segment_remove(name: shmetrics_str) -> shmetrics_status {
+    // SAFETY: the caller's promise.
+    guarded(|| Segment::remove(unsafe { name.text("the segment's name")? }).map_err(report))
+}
+
+/// Gives this process a number of its own for the label `pid` of per-process gauges, such as a worker number. Call it in the
+/// worker, before its first gauge update.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_segment_set_identity(
+    segment: *mut shmetrics_segment,
+    identity: u32,
+) -> shmetrics_status {
+    guarded(|| {
+        // SAFETY: the caller's promise.
+        unsafe { segment_of(segment)? }.set_identity(identity);
+        Ok(())
+    })
+}

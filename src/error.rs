@@ -1,0 +1,120 @@
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why a call could not be done, as a sentence that says what to do about it.
+///
+/// Only set-up calls return errors: opening, registering, removing. Updates never fail.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument is out of its range.
+    InvalidArgument(String),
+    /// A metric, label or segment name, or a unit, that no exposition (or file system) could carry.
+    InvalidName(String),
+    /// No segment has this name.
+    NotFound(PathBuf),
+    /// `create_new` met a segment of this name.
+    AlreadyExists(PathBuf),
+    /// The file system refused, or the file is another user's.
+    Permission(String),
+    /// The directory is not on a memory file system.
+    NotTmpfs(PathBuf),
+    /// The file is no shmetrics segment, or a damaged one.
+    NotASegment {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The segment has a layout this library does not read.
+    WrongVersion {
+        /// The segment's major and minor layout version.
+        found: (u16, u16),
+        /// This library's.
+        supported: (u16, u16),
+    },
+    /// The file system (or a resource limit) has no room for the segment.
+    NoSpace(String),
+    /// The segment has reached its ceiling or its series limit.
+    Full(String),
+    /// A family of this name exists with another type, labels, buckets, mode or unit; or names clash.
+    Conflict(String),
+    /// This machine or backend cannot do it.
+    Unsupported(String),
+    /// The system refused a call for another reason.
+    System {
+        /// What was being done.
+        doing: String,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn system(doing: impl Into<String>, source: std::io::Error) -> Self {
+        let doing = doing.into();
+        match source.raw_os_error() {
+            Some(libc::EACCES | libc::EPERM) => {
+                Error::Permission(format!("{doing}: {source}; run as the segment's owner, or create it with a wider mode"))
+            }
+            Some(libc::ENOSPC | libc::EDQUOT) => Error::no_space(&doing),
+            Some(libc::EFBIG) => Error::NoSpace(format!("{doing}: the file size limit is too small (see `ulimit -f`)")),
+            _ => Error::System { doing, source },
+        }
+    }
+
+    pub(crate) fn no_space(doing: &str) -> Self {
+        Error::NoSpace(format!(
+            "{doing}: the memory file system is full; in a container give it more with `docker run --shm-size` \
+             (or an `emptyDir` of medium Memory), or set a smaller ceiling"
+        ))
+    }
+
+    pub(crate) fn name(what: &str, name: &str, rule: &str) -> Self {
+        Error::InvalidName(format!("{what} {name:?}: {rule}"))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::InvalidArgument(s)
+            | Error::InvalidName(s)
+            | Error::Permission(s)
+            | Error::NoSpace(s)
+            | Error::Full(s)
+            | Error::Conflict(s)
+            | Error::Unsupported(s) => f.write_str(s),
+            Error::NotFound(p) => {
+                write!(f, "there is no segment at {}; start the application that creates it, or check the name", p.display())
+            }
+            Error::AlreadyExists(p) => {
+                write!(f, "a segment exists at {}; attach to it, or remove it with `shmetrics rm`", p.display())
+            }
+            Error::NotTmpfs(p) => write!(
+                f,
+                "{} is not on a memory file system (tmpfs), where updates would wait for a disk; \
+                 use a directory such as /dev/shm, or allow disks in the options",
+                p.display()
+            ),
+            Error::NotASegment { path, reason } => {
+                write!(f, "{} is not a shmetrics segment: {reason}", path.display())
+            }
+            Error::WrongVersion { found, supported } => write!(
+                f,
+                "the segment has layout version {}.{}, this library reads {}.x; use the library that made it, or another segment name",
+                found.0, found.1, supported.0
+            ),
+            Error::System { doing, source } => write!(f, "{doing}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::System { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+use std::marker::PhantomData;
+use std::sync::atomic::Ordering::Acquire;
+use std::time::{Duration, Instant};
+
+use super::own;
+use super::text::{head, Lines};
+use super::{Format, Reader};
+use crate::process::{Slots, Token};
+use crate::registry::family::Record;
+use crate::segment::chain::offset;
+use crate::segment::layout::{entry, family, header, GRANULE, STATE_LIVE};
+use crate::segment::mapping::Backing;
+use crate::segment::memory::{Mapped, Memory};
+
+/// A page being rendered, a piece at a time: for event loops that must not stall, and for pages larger than memory.
+///
+/// Each piece ends between two series, so what belongs together is read together. The page as a whole is not of one
+/// instant: series are read as the cursor comes to them, as in every Prometheus client.
+pub struct Cursor<'a> {
+    memory: Mapped,
+    reader: PhantomData<&'a Reader>,
+    /// The generations of the living processes' slots, as of the start.
+    living: Vec<u32>,
+    at: Place,
+    lines: Option<Lines>,
+    /// Steps left before a chain must be a ring that somebody scribbled.
+    budget: u64,
+    corrupt: u64,
+    busy: Duration,
+    /// What did not fit into the last small buffer.
+    pending: Vec<u8>,
+    taken: usize,
+    #[allow(dead_code)] // one format so far
+    format: Format,
+}
+
+/// Where a cursor is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// At this family, not begun.
+    Family(u32),
+    /// In a family, at this series, or at its embedded series if that is 0.
+    Series(u32, u32),
+    Own,
+    Done,
+}
+
+/// A piece is ended after this many bytes.
+const PIECE: usize = 32 * 1024;
+
+impl Cursor<'_> {
+    pub(super) fn new(memory: Mapped, backing: &dyn Backing, own: Option<Token>, format: Format) -> Self {
+        Cursor {
+            memory,
+            reader: PhantomData,
+            living: Slots::in_memory(&memory).living(backing, own),
+            at: Place::Family(memory.load32(header::FAMILY_HEAD, Acquire)),
+            lines: None,
+            budget: memory.len() / GRANULE,
+            corrupt: 0,
+            busy: Duration::ZERO,
+            pending: Vec::new(),
+            taken: 0,
+            format,
+        }
+    }
+
+    /// Appends the next piece, about 32 KiB, to `out`. `false`: the page is complete, and nothing was appended.
+    pub fn fill(&mut self, out: &mut Vec<u8>) -> bool {
+        if self.taken < self.pending.len() {
+            out.extend_from_slice(&self.pending[self.taken..]);
+            self.taken = self.pending.len();
+            return true;
+        }
+        self.render(out, PIECE)
+    }
+
+    /// Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is complete. Any size of buffer
+    /// will do, down to one byte.
+    pub fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            if self.taken == self.pending.len() {
+                let mut pending = std::mem::take(&mut self.pending);
+                pending.clear();
+                self.taken = 0;
+                let more = self.render(&mut pending, PIECE.min(buffer.len() - filled));
+                self.pending = pending;
+                if !more {
+                    break;
+                }
+            }
+            let n = (buffer.len() - filled).min(self.pending.len() - self.taken);
+            buffer[filled..filled + n].copy_from_slice(&self.pending[self.taken..self.taken + n]);
+            self.taken += n;
+            filled += n;
+        }
+        filled
+    }
+
+    /// Renders at least `piece` bytes, if there are so many.
+    pub(super) fn render(&mut self, out: &mut Vec<u8>, piece: usize) -> bool {
+        let start = Instant::now();
+        let from = out.len();
+        while out.len() - from < piece {
+            match self.at {
+                Place::Family(0) => {
+                    self.at = Place::Own;
+                    continue;
+                }
+                Place::Family(link) => self.begin(link, out),
+                Place::Series(family, 0) => self.end(family, out),
+                Place::Series(family, link) => self.series(family, link, out, from + piece),
+                Place::Own => {
+                    self.at = Place::Done;
+                    let busy = self.busy + start.elapsed();
+                    own::render(&self.memory, &self.living, self.corrupt, busy, out);
+                }
+                Place::Done => break,
+            }
+        }
+        self.busy += start.elapsed();
+        out.len() > from
+    }
+
+    fn spend(&mut self) -> bool {
+        self.budget = self.budget.saturating_sub(1);
+        if self.budget == 0 {
+            self.corrupt += 1;
+            self.at = Place::Own;
+        }
+        self.budget > 0
+    }
+
+    fn begin(&mut self, link: u32, out: &mut Vec<u8>) {
+        if !self.spend() {
+            return;
+        }
+        let record = Record::new(&self.memory, offset(link));
+        let Some(texts) = record.texts() else {
+            self.corrupt += 1;
+            self.at = Place::Family(self.next(link));
+            return;
+        };
+        head(record.kind(), &texts, out);
+        self.lines = Some(Lines::new(&record, &texts));
+        self.at = Place::Series(link, self.memory.load32(offset(link) + family::HEAD, Acquire));
+    }
+
+    fn next(&self, link: u32) -> u32 {
+        // Acquire pairs with the Release that published the entry.
+        self.memory.load32(offset(link) + entry::NEXT, Acquire)
+    }
+
+    /// Renders series from this one on, until `until` bytes are there or the family ends.
+    fn series(&mut self, family: u32, mut link: u32, out: &mut Vec<u8>, until: usize) {
+        let Some(mut lines) = self.lines.take() else { return };
+        while link != 0 && out.len() < until && self.spend() {
+            let at = offset(link);
+            let next = self.next(link);
+            if self.memory.get32(at + entry::PARENT) != family {
+                self.corrupt += 1;
+            } else if self.memory.get32(at + entry::STATE) & 0xff == STATE_LIVE
+                && !lines.series(&self.memory, at, &self.living, out)
+            {
+                self.corrupt += 1;
+            }
+            link = next;
+        }
+        self.lines = Some(lines);
+        if self.budget > 0 {
+            self.at = Place::Series(family, link);
+        }
+    }
+
+    /// The embedded series comes last: the only one, or the overflow series if it was used.
+    fn end(&mut self, family: u32, out: &mut Vec<u8>) {
+        let record = Record::new(&self.memory, offset(family));
+        let at = record.overflow_at();
+        if let Some(lines) = &mut self.lines {
+            let live = self.memory.get32(at + entry::STATE) & 0xff == STATE_LIVE;
+            if self.memory.get32(at + entry::PARENT) != family || (live && !lines.series(&self.memory, at, &self.living, out)) {
+                self.corrupt += 1;
+            }
+        }
+        self.lines = None;
+        self.at = Place::Family(self.next(family));
+    }
+}
+
+impl std::fmt::Debug for Cursor<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cursor").field("done", &matches!(self.at, Place::Done)).finish_non_exhaustive()
+    }
+}

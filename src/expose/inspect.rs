@@ -1,0 +1,167 @@
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Acquire;
+
+use super::own;
+use crate::process::{Slots, Token};
+use crate::registry::family::{kind_name, Record};
+use crate::segment::chain::offset;
+use crate::segment::layout::{entry, header, GRANULE, KIND_GAUGE};
+use crate::segment::mapping::{Backing, PREFIX};
+use crate::segment::memory::{Mapped, Memory};
+
+/// What is in a segment: made by [`Reader::inspect`](crate::Reader::inspect).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// The plain name, or the path's last part, or `anonymous`.
+    pub name: String,
+    /// The file, unless the segment is anonymous.
+    pub path: Option<PathBuf>,
+    /// The layout's major and minor version.
+    pub layout: (u16, u16),
+    /// When it was made, in seconds since 1970.
+    pub created: f64,
+    /// The boot it was made in, as the kernel writes it.
+    pub boot_id: String,
+    /// Bytes it may grow to.
+    pub ceiling: u64,
+    /// Bytes in use.
+    pub used: u64,
+    /// Bytes of memory it holds from the system.
+    pub resident: u64,
+    /// Series in it.
+    pub series: u64,
+    /// Its families, in the order of their registration.
+    pub families: Vec<FamilyInfo>,
+    /// The processes that have, or had, gauges of their own.
+    pub processes: Vec<ProcessInfo>,
+    /// Look-ups that ended in an overflow series.
+    pub refused_series: u64,
+    /// Registrations that failed.
+    pub refused_families: u64,
+    /// Updates that were not done.
+    pub rejected_updates: u64,
+    /// Bytes of records that killed processes never finished.
+    pub leaked: u64,
+    /// Damaged families.
+    pub corrupt: u64,
+}
+
+/// A family in an [`Inspection`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FamilyInfo {
+    /// Its name; a counter's without `_total`.
+    pub name: String,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// A gauge's mode.
+    pub mode: Option<&'static str>,
+    /// Its help text.
+    pub help: String,
+    /// Its unit, or nothing.
+    pub unit: String,
+    /// Its label names.
+    pub labels: Vec<String>,
+    /// Its finite bucket bounds, as pages show them.
+    pub buckets: Vec<String>,
+    /// Its series; 1 for a family without labels.
+    pub series: u64,
+    /// The most it may have; 0 for no limit of its own.
+    pub max_series: u64,
+    /// Look-ups that ended in its overflow series.
+    pub refused: u64,
+}
+
+/// A process in an [`Inspection`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ProcessInfo {
+    /// Its place in the table.
+    pub slot: u32,
+    /// Its pid, in its own PID namespace.
+    pub pid: u32,
+    /// What stands for it in the label `pid`.
+    pub identity: u32,
+    /// Whether it lives.
+    pub alive: bool,
+    /// When it first touched a gauge, in seconds since 1970.
+    pub attached: f64,
+}
+
+pub(super) fn inspect(memory: &Mapped, backing: &dyn Backing, own: Option<Token>, path: Option<&Path>) -> Inspection {
+    let mut families = Vec::new();
+    let mut corrupt = 0;
+    let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
+    let mut budget = memory.len() / GRANULE;
+    while link != 0 && budget > 0 {
+        match family_info(&Record::new(memory, offset(link))) {
+            Some(info) => families.push(info),
+            None => corrupt += 1,
+        }
+        link = memory.load32(offset(link) + entry::NEXT, Acquire);
+        budget -= 1;
+    }
+    if budget == 0 {
+        corrupt += 1;
+        families.truncate(0);
+    }
+    let slots = Slots::in_memory(memory);
+    let living = slots.living(backing, own);
+    let processes = (0..slots.high()).filter_map(|i| slots.holder(i)).map(|h| ProcessInfo {
+        slot: h.token.slot,
+        pid: h.pid,
+        identity: h.identity,
+        alive: living.get(h.token.slot as usize) == Some(&h.token.generation),
+        attached: h.attached_ns as f64 / 1e9,
+    });
+    let file = path.and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
+    let name = file.map_or("anonymous".into(), |n| n.strip_prefix(PREFIX).map(str::to_owned).unwrap_or(n));
+    Inspection {
+        name,
+        path: path.map(Path::to_path_buf),
+        layout: (memory.get16(header::MAJOR_AT), memory.get16(header::MINOR_AT)),
+        created: memory.get64(header::CREATED_NS) as f64 / 1e9,
+        boot_id: boot_id(memory),
+        ceiling: memory.get64(header::TOTAL_SIZE),
+        used: own::used(memory),
+        resident: backing.resident(),
+        series: memory.get64(header::SERIES),
+        families,
+        processes: processes.collect(),
+        refused_series: memory.get64(header::REFUSED_SERIES),
+        refused_families: memory.get64(header::REFUSED_FAMILIES),
+        rejected_updates: memory.get64(header::REJECTED_UPDATES),
+        leaked: own::leaked(memory),
+        corrupt,
+    }
+}
+
+fn boot_id(memory: &Mapped) -> String {
+    let mut bytes = Vec::new();
+    memory.copy_to(header::BOOT_ID, 16, &mut bytes);
+    let mut text = String::new();
+    for (i, byte) in bytes.iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+fn family_info(record: &Record<'_>) -> Option<FamilyInfo> {
+    let texts = record.texts()?;
+    Some(FamilyInfo {
+        kind: kind_name(record.kind()),
+        mode: (record.kind() == KIND_GAUGE).then(|| record.mode().name()),
+        series: if texts.labels.is_empty() { 1 } else { record.series() },
+        max_series: record.max_series(),
+        refused: record.refused(),
+        name: texts.name,
+        help: texts.help,
+        unit: texts.unit,
+        labels: texts.labels,
+        buckets: texts.les,
+    })
+}

@@ -1,0 +1,135 @@
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::inspect::{inspect, Inspection};
+use super::{Cursor, Format};
+use crate::process::Token;
+use crate::segment::mapping::Backing;
+use crate::segment::memory::Mapped;
+use crate::{Error, Segment};
+
+/// A view of a segment for rendering it: from any process, mapped read-only, and never in a writer's way.
+///
+/// Nothing in the segment is trusted: a reader survives any bytes, and leaves out (and counts) what is damaged.
+pub struct Reader {
+    memory: Mapped,
+    backing: Held,
+    path: Option<PathBuf>,
+}
+
+/// Who keeps the mapping.
+enum Held {
+    Own(Box<dyn Backing>),
+    Writer(Segment),
+}
+
+impl Held {
+    fn get(&self) -> &dyn Backing {
+        match self {
+            Held::Own(backing) => &**backing,
+            Held::Writer(segment) => &*segment.inner.backing,
+        }
+    }
+}
+
+impl Reader {
+    /// Attaches to the segment of this name, read-only.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Permission`], [`Error::NotASegment`], [`Error::WrongVersion`], [`Error::System`].
+    #[cfg(target_os = "linux")]
+    pub fn open(name: &str) -> Result<Reader, Error> {
+        use crate::segment::{header, mapping};
+        let path = mapping::path_of(name)?;
+        let Some(file) = mapping::linux::open(&path, false)? else { return Err(Error::NotFound(path)) };
+        header::check(&file, &path)?;
+        let len = file.metadata().map_err(|e| Error::system("looking at the segment", e))?.len();
+        let backing = mapping::linux::LinuxBacking::map(file, len, false, Some(path.clone()))?;
+        // SAFETY: the header has been checked, and the backing stays in the reader.
+        let memory = unsafe { header::view(&backing) };
+        Ok(Reader { memory, backing: Held::Own(Box::new(backing)), path: Some(path) })
+    }
+
+    /// Attaches to the segment of this name.
+    #[cfg(not(target_os = "linux"))]
+    pub fn open(name: &str) -> Result<Reader, Error> {
+        Ok(crate::Options::new().name(name).attach().open()?.reader())
+    }
+
+    /// Attaches to the segment that `$SHMETRICS_SEGMENT` names, else `default`.
+    pub fn open_default() -> Result<Reader, Error> {
+        Self::open(&crate::segment::options::default_name())
+    }
+
+    /// The file, unless the segment is anonymous.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Whether the segment's name still leads to it: it has not been removed or replaced.
+    pub fn is_current(&self) -> bool {
+        self.path.as_deref().is_none_or(|p| self.backing.get().is_named(p))
+    }
+
+    fn token(&self) -> Option<Token> {
+        match &self.backing {
+            Held::Own(_) => None,
+            Held::Writer(segment) => segment.inner.process.token(),
+        }
+    }
+
+    /// Begins a page.
+    pub fn cursor(&self, format: Format) -> Cursor<'_> {
+        Cursor::new(self.memory, self.backing.get(), self.token(), format)
+    }
+
+    /// Renders a page.
+    pub fn render(&self, format: Format) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 * 1024);
+        self.cursor(format).render(&mut out, usize::MAX);
+        out
+    }
+
+    /// Renders a page into a writer, in pieces of about 32 KiB.
+    ///
+    /// # Errors
+    /// What the writer returns.
+    pub fn render_to(&self, format: Format, out: &mut impl Write) -> io::Result<()> {
+        let mut cursor = self.cursor(format);
+        let mut piece = Vec::with_capacity(64 * 1024);
+        while cursor.fill(&mut piece) {
+            out.write_all(&piece)?;
+            piece.clear();
+        }
+        Ok(())
+    }
+
+    /// What is in the segment, for people.
+    pub fn inspect(&self) -> Inspection {
+        inspect(&self.memory, self.backing.get(), self.token(), self.path.as_deref())
+    }
+}
+
+impl Segment {
+    /// A view of this segment for rendering it.
+    pub fn reader(&self) -> Reader {
+        Reader { memory: self.inner.memory, backing: Held::Writer(*self), path: self.inner.path.clone() }
+    }
+
+    /// Begins a page. The mapping stays, so the cursor may outlive this copy of the segment.
+    pub fn cursor(&self, format: Format) -> Cursor<'static> {
+        let inner = self.inner;
+        Cursor::new(inner.memory, &*inner.backing, inner.process.token(), format)
+    }
+
+    /// Renders a page: every process' metrics, from whichever process calls.
+    pub fn render(&self, format: Format) -> Vec<u8> {
+        self.reader().render(format)
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("path", &self.path).finish_non_exhaustive()
+    }
+}

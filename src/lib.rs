@@ -1,0 +1,16 @@
+#![doc = include_str!("../docs/crate.md")]
+
+mod capi;
+mod error;
+mod expose;
+mod metric;
+mod process;
+mod registry;
+mod segment;
+
+pub use error::Error;
+pub use expose::{Cursor, FamilyInfo, Format, Inspection, ProcessInfo, Reader};
+pub use metric::{Counter, Gauge, GaugeMode, Histogram, InProgress, Metric, Timer};
+pub use registry::{Builder, Family, LabelledBuilder};
+pub use segment::options::{list, Listing, Options};
+pub use segment::Segment;

@@ -1,0 +1,179 @@
+use std::ffi::c_void;
+use std::time::Instant;
+
+use super::sealed::At;
+use crate::registry::family::Record;
+use crate::segment::chain::offset;
+use crate::segment::layout::{entry, header, histogram};
+use crate::segment::memory::Mapped;
+use crate::segment::pair::Pair;
+use crate::segment::{Inner, Segment};
+
+/// A classic histogram, shared by all processes.
+///
+/// Each bucket is one 16-byte cell {count, sum} that changes as one, so the buckets, `_count` and `_sum` of a page agree at
+/// any instant, whatever is killed between two instructions.
+///
+/// Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
+#[derive(Clone, Copy)]
+pub struct Histogram {
+    inner: &'static Inner,
+    /// The finite bounds, in the family's record.
+    bounds: &'static [f64],
+    /// `bounds.len() + 1` cells; null in a damaged segment.
+    cells: *mut [u64; 2],
+}
+
+// SAFETY: the cells are shared memory, accessed only through the atomics of `Pair`.
+unsafe impl Send for Histogram {}
+// SAFETY: as above.
+unsafe impl Sync for Histogram {}
+
+impl At for Histogram {
+    #[inline(always)]
+    fn at(segment: Segment, at: u64) -> Self {
+        let inner = segment.inner;
+        let family = Record::new(&inner.memory, offset(inner.memory.get32(at + entry::PARENT)));
+        let bounds = family.bounds().unwrap_or(&[]);
+        let cells = inner.memory.bytes(at + histogram::SIZE, 16 * (bounds.len() as u64 + 1));
+        Histogram { inner, bounds, cells: cells.map_or(std::ptr::null_mut(), |p| p.cast_mut().cast()) }
+    }
+}
+
+/// The number of bounds below `v`, which is the bucket it belongs to. Looks at all of them without a branch, which beats
+/// searching up to some 64.
+#[inline(always)]
+fn bucket(bounds: &[f64], v: f64) -> usize {
+    if bounds.len() <= 64 {
+        bounds.iter().map(|b| usize::from(*b < v)).sum()
+    } else {
+        bounds.partition_point(|b| *b < v)
+    }
+}
+
+impl Histogram {
+    /// The words of a foreign handle.
+    pub(crate) fn into_words(self) -> [*const c_void; 4] {
+        [
+            std::ptr::from_ref(self.inner).cast(),
+            self.bounds.as_ptr().cast(),
+            std::ptr::without_provenance(self.bounds.len()),
+            self.cells.cast_const().cast(),
+        ]
+    }
+
+    /// # Safety
+    /// The words are NULL or came from [`Histogram::into_words`].
+    #[inline(always)]
+    pub(crate) unsafe fn from_words(p: [*const c_void; 4]) -> Option<Self> {
+        // SAFETY: the caller's promise; all of it lives as long as the process.
+        let (inner, bounds) =
+            unsafe { (p[0].cast::<Inner>().as_ref()?, std::slice::from_raw_parts(p[1].cast(), p[2].addr())) };
+        Some(Histogram { inner, bounds, cells: p[3].cast_mut().cast() })
+    }
+
+    /// Counts one observation.
+    ///
+    /// NaN is not counted (it belongs to no bucket and would spoil the sum for good) but noted in
+    /// `shmetrics_updates_rejected_total`. An infinite value is counted in its bucket, the first or `+Inf`, and leaves the sum
+    /// as it is. A negative value is counted in its bucket and lowers the sum.
+    #[inline]
+    pub fn observe(&self, v: f64) {
+        if v.is_nan() || self.cells.is_null() {
+            return self.reject();
+        }
+        let i = bucket(self.bounds, v);
+        let v = if v.is_finite() { v } else { 0.0 };
+        // SAFETY: `i <= bounds.len()`, and that many cells plus one were checked to be there; they are aligned to 16, mapped for
+        // the process' life, and only accessed atomically. A successful swap changes the count.
+        let pair = unsafe { Pair::new(self.cells.add(i)) };
+        let mut seen = pair.guess();
+        while let Err(now) = pair.cas(seen, [seen[0].wrapping_add(1), (f64::from_bits(seen[1]) + v).to_bits()]) {
+            seen = now;
+        }
+    }
+
+    #[cold]
+    fn reject(&self) {
+        self.inner.count(header::REJECTED_UPDATES);
+    }
+
+    /// Starts a timer that observes the seconds from now to when it is dropped or stopped.
+    pub fn start_timer(&self) -> Timer {
+        Timer { histogram: *self, start: Instant::now(), armed: true }
+    }
+
+    /// Runs `f` and observes the seconds it took.
+    pub fn time<R>(&self, f: impl FnOnce() -> R) -> R {
+        let _timer = self.start_timer();
+        f()
+    }
+}
+
+impl std::fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Histogram").field("bounds", &self.bounds).finish_non_exhaustive()
+    }
+}
+
+/// Measures a duration for a [`Histogram`]: observes it when dropped.
+#[must_use = "a timer that is dropped at once observes nothing but itself"]
+#[derive(Debug)]
+pub struct Timer {
+    histogram: Histogram,
+    start: Instant,
+    armed: bool,
+}
+
+impl Timer {
+    /// Observes now, and returns the seconds.
+    pub fn stop(mut self) -> f64 {
+        self.armed = false;
+        let seconds = self.start.elapsed().as_secs_f64();
+        self.histogram.observe(seconds);
+        seconds
+    }
+
+    /// Ends without an observation.
+    pub fn discard(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if self.armed {
+            self.histogram.observe(self.start.elapsed().as_secs_f64());
+        }
+    }
+}
+
+/// Reads the buckets of a series: their counts, each, into `counts`, and returns the sum of the very same observations.
+#[inline]
+pub(crate) fn read(memory: &Mapped, at: u64, buckets: usize, counts: &mut Vec<u64>) -> Option<f64> {
+    counts.clear();
+    let mut sum = 0.0;
+    for i in 0..=buckets as u64 {
+        let [count, part] = memory.pair(at + histogram::SIZE + 16 * i)?.load();
+        counts.push(count);
+        sum += f64::from_bits(part);
+    }
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bucket;
+
+    #[test]
+    fn item_54_a_bound_belongs_to_its_own_bucket() {
+        let few = [1.0, 2.0, 5.0];
+        let many: Vec<f64> = (0..100).map(f64::from).collect();
+        for (v, i) in [(0.5, 0), (1.0, 0), (1.5, 1), (5.0, 2), (5.1, 3), (f64::INFINITY, 3), (f64::NEG_INFINITY, 0)] {
+            assert_eq!(bucket(&few, v), i, "{v}");
+        }
+        for v in [-1.0, 0.0, 0.5, 98.0, 99.0, 99.5] {
+            assert_eq!(bucket(&many, v), many.iter().filter(|b| **b < v).count(), "{v}");
+        }
+    }
+}

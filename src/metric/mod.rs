@@ -1,0 +1,39 @@
+//! What lives in cells: counters, gauges and histograms. Handles are two words, `Copy`, `Send` and `Sync`, and never dangle.
+
+mod counter;
+mod gauge;
+mod histogram;
+
+pub use counter::Counter;
+pub use gauge::{Gauge, GaugeMode, InProgress};
+pub use histogram::{Histogram, Timer};
+
+pub(crate) use counter::value as counter_value;
+pub(crate) use gauge::{shown as gauge_shown, Shown};
+pub(crate) use histogram::read as histogram_read;
+
+pub(crate) mod sealed {
+    use crate::Segment;
+
+    pub trait At {
+        /// The metric in the series at this offset.
+        fn at(segment: Segment, at: u64) -> Self;
+    }
+}
+
+/// A kind of metric: [`Counter`], [`Gauge`] or [`Histogram`].
+pub trait Metric: sealed::At + Copy {}
+impl Metric for Counter {}
+impl Metric for Gauge {}
+impl Metric for Histogram {}
+
+/// Adds to an f64 kept as bits.
+#[inline(always)]
+fn add_f64(cell: &std::sync::atomic::AtomicU64, v: f64) {
+    use std::sync::atomic::Ordering::Relaxed;
+    let mut seen = cell.load(Relaxed);
+    // Relaxed: a value of its own; nothing is published by it.
+    while let Err(now) = cell.compare_exchange_weak(seen, (f64::from_bits(seen) + v).to_bits(), Relaxed, Relaxed) {
+        seen = now;
+    }
+}

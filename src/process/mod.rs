@@ -1,0 +1,108 @@
+//! Who is attached: the process' own slot, fork detection, and whether others live.
+//!
+//! Only gauges with a value per process need any of it. Counters and histograms are shared cells, so a process that only
+//! counts is never registered anywhere.
+
+mod fork;
+mod slots;
+
+pub(crate) use slots::{Slots, Token};
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+
+use fork::ForkPage;
+
+use crate::segment::Inner;
+
+/// This process' registration in one segment.
+pub(crate) struct Process {
+    page: ForkPage,
+    /// {pid, descriptor + 1} of the lock that proves the holder of the current slot alive, in ordinary memory: a forked
+    /// child finds its parent's here, and closes it.
+    lock: AtomicU64,
+}
+
+impl Process {
+    pub(crate) fn new() -> Self {
+        Process { page: ForkPage::new(), lock: AtomicU64::new(0) }
+    }
+
+    /// This process' token in the segment, once it has one.
+    #[inline(always)]
+    pub(crate) fn token(&self) -> Option<Token> {
+        Token::unpack(self.page.token())
+    }
+
+    pub(crate) fn set_identity(&self, identity: u32) {
+        self.page.set_identity(identity);
+    }
+
+    /// The number that stands for this process in labels: the chosen one, or its pid.
+    pub(crate) fn identity(&self) -> u32 {
+        self.page.identity().unwrap_or_else(pid)
+    }
+
+    /// The token, claiming a slot first if need be. `None`: all slots are taken, or a signal handler has interrupted this
+    /// very call.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn register(&self, inner: &Inner) -> Option<Token> {
+        let slots = Slots::of(inner);
+        let me = pid();
+        for attempt in 0..1000 {
+            if let Some(token) = self.token() {
+                return Some(token);
+            }
+            let held = self.lock.load(SeqCst);
+            if held != 0 && (held >> 32) as u32 != me {
+                // Inherited over fork. As long as it is open here, our parent would seem to live.
+                if self.lock.compare_exchange(held, 0, SeqCst, Relaxed).is_ok() {
+                    inner.backing.unlock(held as u32 as i32 - 1);
+                }
+            } else if held != 0 {
+                // Another thread of this process is between the two steps below.
+                if attempt > 10 {
+                    std::thread::yield_now();
+                }
+            } else {
+                let (token, descriptor) = slots.claim(&*inner.backing, self.identity(), me)?;
+                let mine = u64::from(me) << 32 | u64::from((descriptor + 1) as u32);
+                if self.lock.compare_exchange(0, mine, SeqCst, Relaxed).is_ok() {
+                    self.page.set_token(token.pack());
+                } else {
+                    slots.release(token);
+                    inner.backing.unlock(descriptor);
+                }
+            }
+        }
+        None
+    }
+}
+
+pub(crate) fn pid() -> u32 {
+    std::process::id()
+}
+
+/// The kernel's name for this boot; zeros where there is none.
+pub(crate) fn boot_id() -> [u8; 16] {
+    let mut id = [0; 16];
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: Vec<u8> = text.bytes().filter_map(|b| (b as char).to_digit(16).map(|d| d as u8)).collect();
+    if digits.len() == 32 {
+        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair[0] << 4 | pair[1];
+        }
+    }
+    id
+}
+
+/// A number for this process' PID namespace; 0 where there is none.
+pub(crate) fn pid_namespace() -> u64 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino())
+    }
+    #[cfg(not(unix))]
+    0
+}

@@ -1,0 +1,179 @@
+//! The table of processes. A slot belongs to whoever holds the kernel's lock on its byte, and to nobody else: the lock is
+//! dropped by the kernel on any death, so there is nothing to time out, to clean up or to take over by force.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::segment::layout::{header, process_cell, slot};
+use crate::segment::mapping::Backing;
+use crate::segment::memory::{Mapped, Memory};
+use crate::segment::{now_ns, Inner};
+
+/// A process' claim on a slot. Generations tell successive holders apart: 24 bits, never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Token {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+impl Token {
+    #[inline(always)]
+    pub(crate) fn pack(self) -> u64 {
+        u64::from(self.slot) << 32 | u64::from(self.generation)
+    }
+
+    #[inline(always)]
+    pub(crate) fn unpack(packed: u64) -> Option<Self> {
+        (packed != 0).then_some(Token { slot: (packed >> 32) as u32, generation: packed as u32 })
+    }
+}
+
+/// The largest generation.
+const GENERATIONS: u32 = (1 << 24) - 1;
+const _: () = assert!(process_cell::SIZE == 32);
+
+pub(crate) struct Slots<'a> {
+    memory: &'a Mapped,
+    at: u64,
+    count: u32,
+}
+
+/// What a slot says of its holder.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holder {
+    pub(crate) token: Token,
+    pub(crate) pid: u32,
+    pub(crate) identity: u32,
+    pub(crate) attached_ns: u64,
+    pub(crate) namespace: u64,
+}
+
+impl<'a> Slots<'a> {
+    pub(crate) fn of(inner: &'a Inner) -> Self {
+        Slots { memory: &inner.memory, at: inner.slots_at, count: inner.slots_count }
+    }
+
+    pub(crate) fn in_memory(memory: &'a Mapped) -> Self {
+        Slots { memory, at: memory.get64(header::SLOTS_AT), count: memory.get32(header::SLOTS_COUNT) }
+    }
+
+    fn slot(&self, i: u32) -> u64 {
+        self.at + u64::from(i) * slot::SIZE
+    }
+
+    /// Slots ever used.
+    pub(crate) fn high(&self) -> u32 {
+        self.memory.load32(header::SLOTS_HIGH, Acquire).min(self.count)
+    }
+
+    /// Takes the first slot whose holder is gone. The lower the slots in use, the denser the gauges' cells.
+    pub(super) fn claim(&self, backing: &dyn Backing, identity: u32, pid: u32) -> Option<(Token, i32)> {
+        let (i, descriptor) = if backing.has_locks() {
+            let (byte, descriptor) = backing.lock_first(&mut (0..self.count).map(|i| self.slot(i)))?;
+            (((byte - self.at) / slot::SIZE) as u32, descriptor)
+        } else {
+            (self.claim_by_pid(pid)?, -1)
+        };
+        let at = self.slot(i);
+        let generation = self.memory.get64(at + slot::WORD) >> 32;
+        let token = Token { slot: i, generation: generation as u32 % GENERATIONS + 1 };
+        self.memory.put64(at + slot::START_TIME, start_time());
+        self.memory.put64(at + slot::PID_NAMESPACE, super::pid_namespace());
+        self.memory.put64(at + slot::ATTACHED_NS, now_ns());
+        self.memory.put32(at + slot::IDENTITY, identity);
+        if let Some(high) = self.memory.u32_at(header::SLOTS_HIGH) {
+            high.fetch_max(i + 1, Release); // pairs with `high`
+        }
+        if let Some(word) = self.memory.u64_at(at + slot::WORD) {
+            // Release pairs with the Acquire in `holder`.
+            word.store(u64::from(token.generation) << 32 | u64::from(pid), Release);
+        }
+        Some((token, descriptor))
+    }
+
+    /// Without locks a slot is free if its pid is nobody's.
+    fn claim_by_pid(&self, pid: u32) -> Option<u32> {
+        (0..self.count).find(|&i| {
+            let at = self.slot(i) + slot::WORD;
+            let word = self.memory.load64(at, Acquire);
+            let claimed = (word >> 32 << 32) | u64::from(pid);
+            !pid_exists(word as u32) && self.memory.cas64(at, word, claimed, Release, Relaxed).is_ok()
+        })
+    }
+
+    /// Gives up a slot that was never used.
+    pub(super) fn release(&self, token: Token) {
+        self.memory.put64(self.slot(token.slot) + slot::WORD, u64::from(token.generation) << 32);
+    }
+
+    /// The last holder of a slot, if it ever had one.
+    pub(crate) fn holder(&self, i: u32) -> Option<Holder> {
+        let at = self.slot(i);
+        for _ in 0..8 {
+            let word = self.memory.load64(at + slot::WORD, Acquire);
+            if word as u32 == 0 {
+                return None;
+            }
+            let holder = Holder {
+                token: Token { slot: i, generation: (word >> 32) as u32 },
+                pid: word as u32,
+                identity: self.memory.load32(at + slot::IDENTITY, Acquire),
+                attached_ns: self.memory.load64(at + slot::ATTACHED_NS, Acquire),
+                namespace: self.memory.load64(at + slot::PID_NAMESPACE, Acquire),
+            };
+            if self.memory.load64(at + slot::WORD, Relaxed) == word {
+                return Some(holder);
+            }
+        }
+        None
+    }
+
+    /// The generation of each slot whose holder lives, 0 for the others. `own`: the asking process' token, whose lock
+    /// it cannot see itself.
+    pub(crate) fn living(&self, backing: &dyn Backing, own: Option<Token>) -> Vec<u32> {
+        let namespace = super::pid_namespace();
+        (0..self.high())
+            .map(|i| match self.holder(i) {
+                Some(h) if self.lives(backing, &h, own, namespace) => h.token.generation,
+                _ => 0,
+            })
+            .collect()
+    }
+
+    /// Whether a holder lives, as seen from a process with this token in this PID namespace.
+    pub(crate) fn lives(&self, backing: &dyn Backing, holder: &Holder, own: Option<Token>, namespace: u64) -> bool {
+        if own == Some(holder.token) {
+            return true;
+        }
+        let same_namespace = holder.namespace == namespace;
+        match backing.is_locked(self.slot(holder.token.slot)) {
+            Some(false) => false,
+            // A child that its dead holder forked, and that never counted, keeps the lock. Its pid says otherwise.
+            Some(true) => holder.namespace == 0 || !same_namespace || pid_exists(holder.pid),
+            None => !same_namespace || pid_exists(holder.pid),
+        }
+    }
+}
+
+fn pid_exists(pid: u32) -> bool {
+    #[cfg(unix)]
+    {
+        if pid == 0 {
+            return false;
+        }
+        // SAFETY: signal 0 only asks.
+        let gone = unsafe { libc::kill(pid as libc::pid_t, 0) } != 0
+            && std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
+        !gone
+    }
+    #[cfg(not(unix))]
+    {
+        pid != 0
+    }
+}
+
+/// When this process started, in the kernel's ticks since boot: with the pid it names a process for people.
+fn start_time() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The second field is the program's name in parentheses, which may hold anything.
+    stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19)).and_then(|t| t.parse().ok()).unwrap_or(0)
+}

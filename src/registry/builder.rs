@@ -1,0 +1,166 @@
+use std::marker::PhantomData;
+
+use super::family::Spec;
+use super::{labels, register, Table};
+use crate::metric::{Counter, Gauge, GaugeMode, Histogram, Metric};
+use crate::segment::layout::{KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM};
+use crate::{Error, Segment};
+
+/// A metric family about to be registered: made by [`Segment::counter`], [`Segment::gauge`] and [`Segment::histogram`].
+///
+/// Registration is idempotent: any process may register the same family at any time and gets the same series. The first
+/// help text stays; anything else that differs is an [`Error::Conflict`] that says what.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is registered until `register`"]
+pub struct Builder<'a, M> {
+    segment: Segment,
+    spec: Spec<'a>,
+    metric: PhantomData<M>,
+}
+
+/// A [`Builder`] with `N` label names.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is registered until `register`"]
+pub struct LabelledBuilder<'a, M, const N: usize> {
+    builder: Builder<'a, M>,
+    labels: [&'a str; N],
+}
+
+/// Prometheus' default buckets for latencies in seconds.
+pub(crate) const DEFAULT_BUCKETS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+impl Segment {
+    fn builder<'a, M>(self, name: &'a str, help: &'a str, kind: u8, mode: GaugeMode) -> Builder<'a, M> {
+        let spec = Spec { name, help, unit: "", kind, mode, labels: &[], buckets: DEFAULT_BUCKETS, max_series: 0 };
+        Builder { segment: self, spec, metric: PhantomData }
+    }
+
+    /// A counter: a value that only rises. Pages show it as `name_total`, whether or not `name` ends so.
+    pub fn counter<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Counter> {
+        self.builder(name, help, KIND_COUNTER, GaugeMode::Shared)
+    }
+
+    /// A gauge: a value that goes up and down. The mode says what the values of several processes amount to.
+    pub fn gauge<'a>(&self, name: &'a str, help: &'a str, mode: GaugeMode) -> Builder<'a, Gauge> {
+        self.builder(name, help, KIND_GAUGE, mode)
+    }
+
+    /// A classic histogram, with Prometheus' default buckets unless [`Builder::buckets`] says otherwise.
+    pub fn histogram<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Histogram> {
+        self.builder(name, help, KIND_HISTOGRAM, GaugeMode::Shared)
+    }
+}
+
+impl<'a, M: Metric> Builder<'a, M> {
+    /// The base unit, such as `seconds` or `bytes`; the name must end in it.
+    pub fn unit(mut self, unit: &'a str) -> Self {
+        self.spec.unit = unit;
+        self
+    }
+
+    /// The names of the family's labels.
+    pub fn labels<const N: usize>(self, names: [&'a str; N]) -> LabelledBuilder<'a, M, N> {
+        LabelledBuilder { builder: self, labels: names }
+    }
+
+    /// The most series of this family; further label sets share its overflow series. 0: no limit of its own.
+    pub fn max_series(mut self, series: u64) -> Self {
+        self.spec.max_series = series;
+        self
+    }
+
+    /// Registers a metric without labels.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] and [`Error::InvalidArgument`] for what no exposition could carry, [`Error::Conflict`] for a
+    /// family registered otherwise, [`Error::Full`].
+    pub fn register(self) -> Result<M, Error> {
+        let inner = self.segment.inner;
+        let table = Table::new(inner, register(inner, self.spec)?);
+        Ok(M::at(self.segment, table.find(0, |_| 0, |_| &[])))
+    }
+}
+
+impl<'a> Builder<'a, Histogram> {
+    /// The upper bounds of the buckets, rising; `+Inf` is added by itself.
+    pub fn buckets(mut self, bounds: &'a [f64]) -> Self {
+        self.spec.buckets = bounds;
+        self
+    }
+}
+
+impl<'a, const N: usize> LabelledBuilder<'a, Histogram, N> {
+    /// The upper bounds of the buckets, rising; `+Inf` is added by itself.
+    pub fn buckets(mut self, bounds: &'a [f64]) -> Self {
+        self.builder.spec.buckets = bounds;
+        self
+    }
+}
+
+impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
+    /// As [`Builder::unit`].
+    pub fn unit(mut self, unit: &'a str) -> Self {
+        self.builder.spec.unit = unit;
+        self
+    }
+
+    /// As [`Builder::max_series`].
+    pub fn max_series(mut self, series: u64) -> Self {
+        self.builder.spec.max_series = series;
+        self
+    }
+
+    /// Registers the family.
+    ///
+    /// # Errors
+    /// As [`Builder::register`].
+    pub fn register(self) -> Result<Family<M, N>, Error> {
+        let inner = self.builder.segment.inner;
+        let spec = Spec { labels: &self.labels, ..self.builder.spec };
+        let table = Table::new(inner, register(inner, spec)?);
+        let mut prefixes = [0; N];
+        for (i, name) in self.labels.iter().enumerate() {
+            prefixes[i] = labels::prefix_len(i, name.len()) as u16;
+        }
+        Ok(Family { table, prefixes, metric: PhantomData })
+    }
+}
+
+/// A metric with `N` labels: one series for each set of label values.
+///
+/// A small copy, valid in every thread and over fork.
+///
+/// ```
+/// # fn main() -> Result<(), shmetrics::Error> {
+/// # let segment = shmetrics::Options::new().anonymous().open()?;
+/// let requests = segment.counter("http_requests_total", "Requests served.").labels(["method", "status"]).register()?;
+/// requests.with(["GET", "200"]).inc();
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy)]
+pub struct Family<M, const N: usize> {
+    table: Table,
+    prefixes: [u16; N],
+    metric: PhantomData<M>,
+}
+
+impl<M: Metric, const N: usize> Family<M, N> {
+    /// The series with these label values, made if there is none.
+    ///
+    /// Takes no lock, and neither allocates nor calls the system when the series exists. Never fails: when the segment is full
+    /// or a limit is reached (or the values are longer than 64 KiB together), it is the family's overflow series, shown
+    /// with the label `shmetrics_overflow="true"`. Keep the result where label values are known beforehand: an
+    /// update through it costs one atomic instruction.
+    #[inline]
+    pub fn with(&self, values: [&str; N]) -> M {
+        let at = self.table.find(N, |i| usize::from(self.prefixes[i]), |i| values[i].as_bytes());
+        M::at(Segment { inner: self.table.inner }, at)
+    }
+}
+
+impl<M, const N: usize> std::fmt::Debug for Family<M, N> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Family").field("labels", &N).finish_non_exhaustive()
+    }
+}

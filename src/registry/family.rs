@@ -1,0 +1,295 @@
+//! A family's record: what was registered, byte for byte, for every process to read.
+//!
+//! After the fixed part (`layout::family`): the finite bucket bounds (f64), the lengths of the label names (u16), the
+//! lengths of the `le` texts (u16), then the texts: name, unit, label names, `le` texts, help. Then, aligned, the embedded
+//! series: the family's only one if it has no labels, else its overflow series. It is made with the family, so a full
+//! segment cannot keep it from being there.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use super::names;
+use crate::expose::number::canonical;
+use crate::metric::GaugeMode;
+use crate::segment::chain::offset;
+use crate::segment::layout::{
+    align, counter, entry, family, gauge, histogram, FLAG_ESCAPED, FLAG_MODE_SHIFT, GRANULE, KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM,
+    STATE_HIDDEN, STATE_LIVE,
+};
+use crate::segment::memory::{Mapped, Memory};
+use crate::segment::Inner;
+use crate::Error;
+
+/// What an application asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Spec<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) help: &'a str,
+    pub(crate) unit: &'a str,
+    pub(crate) kind: u8,
+    pub(crate) mode: GaugeMode,
+    pub(crate) labels: &'a [&'a str],
+    pub(crate) buckets: &'a [f64],
+    pub(crate) max_series: u64,
+}
+
+impl Spec<'_> {
+    /// Checks it, and makes its name and buckets canonical.
+    pub(crate) fn checked(mut self) -> Result<Self, Error> {
+        self.name = names::family_name(self.name, self.kind)?;
+        names::unit(self.unit, self.name)?;
+        names::help(self.help)?;
+        let own: &[&str] = match self.kind {
+            KIND_HISTOGRAM => &["le"],
+            KIND_GAUGE if self.mode.is_listed() => &["pid"],
+            _ => &[],
+        };
+        names::labels(self.labels, own)?;
+        self.buckets = names::buckets(self.buckets)?;
+        if self.kind != KIND_HISTOGRAM {
+            self.buckets = &[];
+        }
+        Ok(self)
+    }
+
+    /// Bytes before the label text of a series.
+    pub(crate) fn text_at(&self) -> u64 {
+        match self.kind {
+            KIND_COUNTER => counter::SIZE,
+            KIND_HISTOGRAM => histogram::SIZE + 16 * (self.buckets.len() as u64 + 1),
+            _ if self.mode == GaugeMode::MostRecent => gauge::SIZE,
+            _ => gauge::RECENT,
+        }
+    }
+
+    /// Writes the record, not yet linked, at newly allocated memory. `allocate` gets its size.
+    pub(crate) fn write(&self, inner: &Inner, hash: u64, allocate: impl FnOnce(u64) -> Option<u32>) -> Option<u32> {
+        let memory = &inner.memory;
+        let les: Vec<String> = self.buckets.iter().map(|b| canonical(*b)).collect();
+        let mut blob = Vec::new();
+        self.buckets.iter().for_each(|b| blob.extend_from_slice(&b.to_ne_bytes()));
+        self.labels.iter().for_each(|l| blob.extend_from_slice(&(l.len() as u16).to_ne_bytes()));
+        les.iter().for_each(|l| blob.extend_from_slice(&(l.len() as u16).to_ne_bytes()));
+        blob.extend_from_slice(self.name.as_bytes());
+        blob.extend_from_slice(self.unit.as_bytes());
+        self.labels.iter().for_each(|l| blob.extend_from_slice(l.as_bytes()));
+        les.iter().for_each(|l| blob.extend_from_slice(l.as_bytes()));
+        blob.extend_from_slice(self.help.as_bytes());
+
+        let own_len = align(family::SIZE + blob.len() as u64, GRANULE);
+        let text = if self.labels.is_empty() { String::new() } else { format!("{}=\"true\"", names::OVERFLOW_LABEL) };
+        let record_len = align(own_len + self.text_at() + text.len() as u64, GRANULE);
+        let link = allocate(record_len)?;
+        let at = offset(link);
+        memory.put64(at + entry::HASH, hash);
+        memory.put32(at + entry::STATE, STATE_LIVE);
+        memory.put32(at + entry::CREATED, inner.age());
+        memory.put16(at + entry::TEXT_LEN, self.name.len() as u16);
+        memory.put8(at + entry::KIND, self.kind);
+        memory.put32(at + family::OVERFLOW, link + (own_len / GRANULE) as u32);
+        memory.put32(at + family::TEXT_AT, self.text_at() as u32);
+        memory.put64(at + family::MAX_SERIES, self.max_series);
+        memory.put8(at + family::MODE, self.mode as u8);
+        memory.put8(at + family::LABEL_COUNT, self.labels.len() as u8);
+        memory.put16(at + family::BUCKET_COUNT, self.buckets.len() as u16);
+        memory.put16(at + family::NAME_LEN, self.name.len() as u16);
+        memory.put16(at + family::UNIT_LEN, self.unit.len() as u16);
+        memory.put32(at + family::HELP_LEN, self.help.len() as u32);
+        memory.put32(at + family::RECORD_LEN, record_len as u32);
+        memory.fill(at + family::SIZE, &blob);
+        let embedded = Series {
+            family: link,
+            hash: 0,
+            state: if self.labels.is_empty() { STATE_LIVE } else { STATE_HIDDEN },
+            kind: self.kind,
+            mode: self.mode,
+            escaped: false,
+            text_at: self.text_at(),
+            text: text.as_bytes(),
+        };
+        embedded.write(inner, at + own_len);
+        Some(link)
+    }
+}
+
+/// A series about to be written.
+pub(crate) struct Series<'a> {
+    pub(crate) family: u32,
+    pub(crate) hash: u64,
+    pub(crate) state: u32,
+    pub(crate) kind: u8,
+    pub(crate) mode: GaugeMode,
+    pub(crate) escaped: bool,
+    pub(crate) text_at: u64,
+    pub(crate) text: &'a [u8],
+}
+
+impl Series<'_> {
+    pub(crate) fn size(&self) -> u64 {
+        self.text_at + self.text.len() as u64
+    }
+
+    pub(crate) fn write(&self, inner: &Inner, at: u64) {
+        let memory = &inner.memory;
+        memory.put32(at + entry::PARENT, self.family);
+        memory.put64(at + entry::HASH, self.hash);
+        memory.put32(at + entry::STATE, self.state);
+        memory.put32(at + entry::CREATED, inner.age());
+        memory.put16(at + entry::TEXT_LEN, self.text.len() as u16);
+        memory.put8(at + entry::KIND, self.kind);
+        memory.put8(at + entry::FLAGS, (self.mode as u8) << FLAG_MODE_SHIFT | u8::from(self.escaped) * FLAG_ESCAPED);
+        memory.fill(at + self.text_at, self.text);
+    }
+}
+
+/// A family's record, read field by field and never trusted: a damaged one is `None`.
+#[derive(Clone, Copy)]
+pub(crate) struct Record<'a> {
+    pub(crate) memory: &'a Mapped,
+    pub(crate) at: u64,
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn new(memory: &'a Mapped, at: u64) -> Self {
+        Record { memory, at }
+    }
+    pub(crate) fn kind(&self) -> u8 {
+        self.memory.get8(self.at + entry::KIND)
+    }
+    pub(crate) fn mode(&self) -> GaugeMode {
+        GaugeMode::from_byte(self.memory.get8(self.at + family::MODE))
+    }
+    pub(crate) fn hash(&self) -> u64 {
+        self.memory.get64(self.at + entry::HASH)
+    }
+    pub(crate) fn label_count(&self) -> usize {
+        usize::from(self.memory.get8(self.at + family::LABEL_COUNT)).min(names::LABELS_MAX)
+    }
+    pub(crate) fn bucket_count(&self) -> usize {
+        usize::from(self.memory.get16(self.at + family::BUCKET_COUNT)).min(names::BUCKETS_MAX)
+    }
+    pub(crate) fn text_at(&self) -> u64 {
+        u64::from(self.memory.get32(self.at + family::TEXT_AT))
+    }
+    pub(crate) fn overflow_at(&self) -> u64 {
+        offset(self.memory.get32(self.at + family::OVERFLOW))
+    }
+    pub(crate) fn record_len(&self) -> u64 {
+        u64::from(self.memory.get32(self.at + family::RECORD_LEN))
+    }
+    pub(crate) fn max_series(&self) -> u64 {
+        self.memory.get64(self.at + family::MAX_SERIES)
+    }
+    pub(crate) fn refused(&self) -> u64 {
+        self.memory.load64(self.at + family::REFUSED, Relaxed)
+    }
+    /// Series made so far, the embedded one not counted.
+    pub(crate) fn series(&self) -> u64 {
+        let tail = self.memory.load32(self.at + family::TAIL, Acquire);
+        if tail == 0 { 0 } else { u64::from(self.memory.get32(offset(tail) + entry::SEQUENCE)) }
+    }
+
+    fn bounds_at(&self) -> u64 {
+        self.at + family::SIZE
+    }
+    fn label_lens_at(&self) -> u64 {
+        self.bounds_at() + 8 * self.bucket_count() as u64
+    }
+    fn le_lens_at(&self) -> u64 {
+        self.label_lens_at() + 2 * self.label_count() as u64
+    }
+    fn name_at(&self) -> u64 {
+        self.le_lens_at() + 2 * self.bucket_count() as u64
+    }
+    /// The lengths of the label names.
+    #[inline(always)]
+    pub(crate) fn label_lens(&self) -> Option<&'a [u16]> {
+        let count = self.label_count();
+        let at = self.memory.bytes(self.label_lens_at(), 2 * count as u64)?;
+        // SAFETY: backed (checked), aligned (behind f64s), and never written after the family was published.
+        Some(unsafe { std::slice::from_raw_parts(at.cast(), count) })
+    }
+    pub(crate) fn label_len(&self, i: usize) -> usize {
+        usize::from(self.memory.get16(self.label_lens_at() + 2 * i as u64))
+    }
+    pub(crate) fn bound(&self, i: usize) -> f64 {
+        f64::from_bits(self.memory.get64(self.bounds_at() + 8 * i as u64))
+    }
+    /// Where the bucket bounds begin, if they are all there.
+    #[inline(always)]
+    pub(crate) fn bounds(&self) -> Option<&'a [f64]> {
+        let count = self.bucket_count();
+        let at = self.memory.bytes(self.bounds_at(), 8 * count as u64)?;
+        // SAFETY: backed (checked), aligned (records are aligned to 16, the fixed part is a multiple of 8), and never
+        // written after the family was published.
+        Some(unsafe { std::slice::from_raw_parts(at.cast(), count) })
+    }
+
+    fn string(&self, at: u64, len: u64) -> Option<String> {
+        let mut bytes = Vec::new();
+        self.memory.copy_to(at, len, &mut bytes).then(|| String::from_utf8(bytes).ok())?
+    }
+
+    /// The texts, copied.
+    pub(crate) fn texts(&self) -> Option<Texts> {
+        let name_len = u64::from(self.memory.get16(self.at + family::NAME_LEN));
+        let unit_len = u64::from(self.memory.get16(self.at + family::UNIT_LEN));
+        let help_len = u64::from(self.memory.get32(self.at + family::HELP_LEN));
+        let mut at = self.name_at();
+        let mut take = |len: u64| {
+            let text = self.string(at, len);
+            at += len;
+            text
+        };
+        let name = take(name_len)?;
+        let unit = take(unit_len)?;
+        let labels = (0..self.label_count()).map(|i| take(self.label_len(i) as u64)).collect::<Option<_>>()?;
+        let les = (0..self.bucket_count())
+            .map(|i| take(u64::from(self.memory.get16(self.le_lens_at() + 2 * i as u64))))
+            .collect::<Option<_>>()?;
+        let help = take(help_len)?;
+        (!name.is_empty()).then_some(Texts { name, unit, help, labels, les })
+    }
+
+    pub(crate) fn name_is(&self, name: &str) -> bool {
+        let len = u64::from(self.memory.get16(self.at + family::NAME_LEN));
+        len == name.len() as u64 && self.string(self.name_at(), len).is_some_and(|n| n == name)
+    }
+
+    /// What keeps this family from being the one that `spec` describes.
+    pub(crate) fn difference(&self, spec: &Spec<'_>) -> Option<String> {
+        let texts = self.texts()?;
+        if self.kind() != spec.kind {
+            return Some(format!("it is a {}, not a {}", kind_name(self.kind()), kind_name(spec.kind)));
+        }
+        if texts.labels != spec.labels {
+            return Some(format!("its labels are {:?}, not {:?}", texts.labels, spec.labels));
+        }
+        if self.mode() != spec.mode {
+            return Some(format!("its gauge mode is {}, not {}", self.mode(), spec.mode));
+        }
+        if texts.unit != spec.unit {
+            return Some(format!("its unit is {:?}, not {:?}", texts.unit, spec.unit));
+        }
+        let bounds: Vec<f64> = (0..self.bucket_count()).map(|i| self.bound(i)).collect();
+        (bounds != spec.buckets).then(|| format!("its buckets are {bounds:?}, not {:?}", spec.buckets))
+    }
+}
+
+/// A family's texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Texts {
+    pub(crate) name: String,
+    pub(crate) unit: String,
+    pub(crate) help: String,
+    pub(crate) labels: Vec<String>,
+    pub(crate) les: Vec<String>,
+}
+
+pub(crate) fn kind_name(kind: u8) -> &'static str {
+    match kind {
+        KIND_COUNTER => "counter",
+        KIND_GAUGE => "gauge",
+        KIND_HISTOGRAM => "histogram",
+        _ => "unknown",
+    }
+}

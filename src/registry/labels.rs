@@ -1,0 +1,178 @@
+//! A label set's key: its exposition text, `method="GET",path="/"`, kept once per series. The same bytes are compared at
+//! look-up and copied at rendering.
+//!
+//! The hash is XXH3-64 chained over the values, each seeded with the hash before it, beginning with the family's:
+//! no copy of the values, and ("ab", "c") differs from ("a", "bc").
+
+use twox_hash::XxHash3_64;
+
+/// Longest label text of one series in bytes.
+pub(crate) const TEXT_MAX: usize = u16::MAX as usize;
+
+#[inline(always)]
+pub(crate) fn chain(seed: u64, value: &[u8]) -> u64 {
+    XxHash3_64::oneshot_with_seed(seed, value)
+}
+
+/// The bytes of `name="` (and a comma before it, but for the first).
+#[inline(always)]
+pub(crate) const fn prefix_len(index: usize, name_len: usize) -> usize {
+    name_len + 2 + (index > 0) as usize
+}
+
+/// Appends a label value with `\`, `"` and newline escaped. True if there was anything to escape.
+pub(crate) fn escape(value: &str, out: &mut Vec<u8>) -> bool {
+    let bytes = value.as_bytes();
+    if !bytes.iter().any(|b| matches!(b, b'\\' | b'"' | b'\n')) {
+        out.extend_from_slice(bytes);
+        return false;
+    }
+    for &b in bytes {
+        match b {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b => out.push(b),
+        }
+    }
+    true
+}
+
+/// Whether the text is that of these values. `prefix(i)` is the length of what stands before value i.
+///
+/// A text without escapes holds each value as it is, so comparing bytes up to the closing quote decides. A text with
+/// escapes is compared byte by byte, unescaped.
+#[inline(always)]
+pub(crate) fn matches<'v>(
+    text: &[u8],
+    escaped: bool,
+    count: usize,
+    prefix: impl Fn(usize) -> usize,
+    value: impl Fn(usize) -> &'v [u8],
+) -> bool {
+    if escaped {
+        return matches_escaped(text, count, &prefix, &value);
+    }
+    let mut at = 0;
+    for i in 0..count {
+        at += prefix(i);
+        let v = value(i);
+        let end = at + v.len();
+        if end >= text.len() || text[end] != b'"' || !same(&text[at..end], v) {
+            return false;
+        }
+        at = end + 1;
+    }
+    at == text.len()
+}
+
+#[cold]
+#[inline(never)]
+fn matches_escaped<'v>(
+    text: &[u8],
+    count: usize,
+    prefix: &impl Fn(usize) -> usize,
+    value: &impl Fn(usize) -> &'v [u8],
+) -> bool {
+    let mut at = 0;
+    for i in 0..count {
+        at += prefix(i);
+        for &b in value(i) {
+            let (expected, len): (&[u8], usize) = match b {
+                b'\\' => (b"\\\\", 2),
+                b'"' => (b"\\\"", 2),
+                b'\n' => (b"\\n", 2),
+                _ => (std::slice::from_ref(&b), 1),
+            };
+            if text.get(at..at + len) != Some(expected) {
+                return false;
+            }
+            at += len;
+        }
+        if text.get(at) != Some(&b'"') {
+            return false;
+        }
+        at += 1;
+    }
+    at == text.len()
+}
+
+/// Equality of two slices of the same, usually small, length, without a call.
+#[inline(always)]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let n = a.len();
+    debug_assert_eq!(n, b.len());
+    let word = |s: &[u8], at: usize| u64::from_le_bytes([s[at], s[at + 1], s[at + 2], s[at + 3], s[at + 4], s[at + 5], s[at + 6], s[at + 7]]);
+    let half = |s: &[u8], at: usize| u32::from_le_bytes([s[at], s[at + 1], s[at + 2], s[at + 3]]);
+    match n {
+        8..=16 => (word(a, 0) ^ word(b, 0)) | (word(a, n - 8) ^ word(b, n - 8)) == 0,
+        4..=7 => (half(a, 0) ^ half(b, 0)) | (half(a, n - 4) ^ half(b, n - 4)) == 0,
+        1..=3 => a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1],
+        0 => true,
+        _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(names: &[&str], values: &[&str]) -> (Vec<u8>, bool) {
+        let (mut out, mut escaped) = (Vec::new(), false);
+        for (i, (n, v)) in names.iter().zip(values).enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(n.as_bytes());
+            out.extend_from_slice(b"=\"");
+            escaped |= escape(v, &mut out);
+            out.push(b'"');
+        }
+        (out, escaped)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_text_matches_its_own_values_only(
+            a in proptest::collection::vec("[a\\\\\"\n,=é]{0,20}", 3),
+            b in proptest::collection::vec("[a\\\\\"\n,=é]{0,20}", 3),
+        ) {
+            let names = ["m", "path", "x"];
+            let strs = |v: &[String]| v.iter().map(|s| s.clone()).collect::<Vec<_>>();
+            let (a, b) = (strs(&a), strs(&b));
+            let values: Vec<&str> = a.iter().map(String::as_str).collect();
+            let (text, escaped) = text_of(&names, &values);
+            let check = |v: &[String]| matches(&text, escaped, 3, |i| prefix_len(i, names[i].len()), |i| v[i].as_bytes());
+            assert!(check(&a));
+            assert_eq!(check(&b), a == b);
+        }
+    }
+
+    #[test]
+    fn an_escape_in_the_text_is_not_a_value_that_looks_like_it() {
+        let (text, escaped) = text_of(&["a"], &["x\ny"]);
+        assert!(escaped);
+        assert!(!matches(&text, escaped, 1, |_| 3, |_| b"x\\ny"));
+        assert!(matches(&text, escaped, 1, |_| 3, |_| b"x\ny"));
+    }
+
+    /// The layout promises this function: these values are part of format 1.
+    #[test]
+    fn hash_vectors() {
+        assert_eq!(chain(0, b""), 0x2d06_8005_38d3_94c2);
+        assert_ne!(chain(chain(7, b"ab"), b"c"), chain(chain(7, b"a"), b"bc"));
+    }
+
+    #[test]
+    fn every_length_is_compared_whole() {
+        for n in 0..40 {
+            let a: Vec<u8> = (0..n).map(|i| i as u8).collect();
+            assert!(same(&a, &a.clone()));
+            for i in 0..n {
+                let mut b = a.clone();
+                b[i] ^= 0x80;
+                assert!(!same(&a, &b), "length {n}, byte {i}");
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What names an exposition can carry. The rules of the Prometheus data model and of OpenMetrics 1.0, refused here, once,
+//! so that no page can break them.
+
+use crate::segment::layout::{KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM};
+use crate::Error;
+
+/// Longest metric, label and unit name in bytes.
+pub(crate) const NAME_MAX: usize = 512;
+/// Longest help text in bytes.
+pub(crate) const HELP_MAX: usize = 16 * 1024;
+/// Most labels of a family.
+pub(crate) const LABELS_MAX: usize = 64;
+/// Most finite bucket bounds of a histogram.
+pub(crate) const BUCKETS_MAX: usize = 1024;
+/// The label of a family's overflow series.
+pub(crate) const OVERFLOW_LABEL: &str = "shmetrics_overflow";
+/// The library's own families.
+pub(crate) const OWN_PREFIX: &str = "shmetrics_";
+
+fn legal(name: &str, colons: bool) -> bool {
+    let mut bytes = name.bytes();
+    let first = |b: u8| b.is_ascii_alphabetic() || b == b'_' || (colons && b == b':');
+    bytes.next().is_some_and(first) && bytes.all(|b| first(b) || b.is_ascii_digit())
+}
+
+/// Checks a family name and returns it without a counter's `_total`, which every format adds as its rules say.
+pub(crate) fn family_name(name: &str, kind: u8) -> Result<&str, Error> {
+    let bad = |rule: &str| Err(Error::name("metric name", name, rule));
+    if !legal(name, true) {
+        return bad("use letters, digits, `_` and `:`, not starting with a digit");
+    }
+    if name.len() > NAME_MAX {
+        return bad("it is longer than 512 bytes");
+    }
+    if name.starts_with(OWN_PREFIX) {
+        return bad("names starting with `shmetrics_` are the library's own");
+    }
+    let base = if kind == KIND_COUNTER { name.strip_suffix("_total").unwrap_or(name) } else { name };
+    if base.is_empty() {
+        return bad("there is nothing before `_total`");
+    }
+    Ok(base)
+}
+
+pub(crate) fn unit(unit: &str, base: &str) -> Result<(), Error> {
+    if unit.is_empty() {
+        return Ok(());
+    }
+    if !legal(unit, false) {
+        return Err(Error::name("unit", unit, "use letters, digits and `_`, not starting with a digit"));
+    }
+    if base.len() <= unit.len() + 1 || !base.ends_with(unit) || base.as_bytes()[base.len() - unit.len() - 1] != b'_' {
+        return Err(Error::name("unit", unit, &format!("the metric's name must end in it, as in `{base}_{unit}`")));
+    }
+    Ok(())
+}
+
+pub(crate) fn help(help: &str) -> Result<(), Error> {
+    if help.len() > HELP_MAX {
+        return Err(Error::InvalidArgument("the help text is longer than 16 KiB".into()));
+    }
+    Ok(())
+}
+
+/// Checks a family's label names. `own`: the labels that this kind of metric adds itself.
+pub(crate) fn labels(labels: &[&str], own: &[&str]) -> Result<(), Error> {
+    if labels.len() > LABELS_MAX {
+        return Err(Error::InvalidArgument(format!("{} labels: at most {LABELS_MAX} are allowed", labels.len())));
+    }
+    for (i, name) in labels.iter().enumerate() {
+        let bad = |rule: &str| Err(Error::name("label name", name, rule));
+        if !legal(name, false) {
+            return bad("use letters, digits and `_`, not starting with a digit");
+        }
+        if name.len() > NAME_MAX {
+            return bad("it is longer than 512 bytes");
+        }
+        if name.starts_with("__") {
+            return bad("names starting with `__` are reserved by Prometheus");
+        }
+        if *name == OVERFLOW_LABEL || own.contains(name) {
+            return bad("this metric adds that label itself");
+        }
+        if labels[..i].contains(name) {
+            return bad("it is given twice");
+        }
+    }
+    Ok(())
+}
+
+/// Checks bucket bounds and drops a final `+Inf`, which every histogram has.
+pub(crate) fn buckets(bounds: &[f64]) -> Result<&[f64], Error> {
+    let finite = match bounds.split_last() {
+        Some((last, rest)) if *last == f64::INFINITY => rest,
+        _ => bounds,
+    };
+    if finite.len() > BUCKETS_MAX {
+        return Err(Error::InvalidArgument(format!("{} buckets: at most {BUCKETS_MAX} are allowed", finite.len())));
+    }
+    if let Some(bad) = finite.iter().find(|b| !b.is_finite()) {
+        return Err(Error::InvalidArgument(format!("bucket bound {bad}: bounds are finite; +Inf is added by itself")));
+    }
+    if let Some(pair) = finite.windows(2).find(|p| p[0] >= p[1]) {
+        return Err(Error::InvalidArgument(format!(
+            "bucket bounds {} and {}: each must be greater than the one before",
+            pair[0], pair[1]
+        )));
+    }
+    Ok(finite)
+}
+
+/// The suffixes under which a family of this kind may expose samples, in any format.
+fn suffixes(kind: u8) -> &'static [&'static str] {
+    match kind {
+        KIND_COUNTER => &["", "_total", "_created"],
+        KIND_HISTOGRAM => &["", "_bucket", "_count", "_sum", "_created"],
+        KIND_GAUGE => &[""],
+        _ => &["", "_info"],
+    }
+}
+
+/// A sample name that both families would expose.
+pub(crate) fn clash(a: &str, a_kind: u8, b: &str, b_kind: u8) -> Option<String> {
+    for x in suffixes(a_kind) {
+        for y in suffixes(b_kind) {
+            if a.len() + x.len() == b.len() + y.len() && a.bytes().chain(x.bytes()).eq(b.bytes().chain(y.bytes())) {
+                return Some(format!("{a}{x}"));
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn item_29_a_counter_is_named_with_or_without_total() {
+        assert_eq!(family_name("a_total", KIND_COUNTER).unwrap(), "a");
+        assert_eq!(family_name("a", KIND_COUNTER).unwrap(), "a");
+        assert_eq!(family_name("a_total", KIND_GAUGE).unwrap(), "a_total");
+        assert!(family_name("_total", KIND_COUNTER).is_err());
+    }
+
+    #[test]
+    fn names_no_exposition_could_carry_are_refused() {
+        for bad in ["", "1a", "a-b", "a b", "é", "a\n", "shmetrics_x"] {
+            assert!(family_name(bad, KIND_GAUGE).is_err(), "{bad:?}");
+        }
+        assert!(family_name(&"a".repeat(513), KIND_GAUGE).is_err());
+        for good in ["a", "_a", "job:rate:5m", "A9_"] {
+            assert!(family_name(good, KIND_GAUGE).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn items_26_27_label_names() {
+        for bad in [&["a", "a"][..], &["__name__"], &["a:b"], &[""], &["9"], &["le"], &["shmetrics_overflow"]] {
+            assert!(labels(bad, &["le"]).is_err(), "{bad:?}");
+        }
+        assert!(labels(&["le"], &[]).is_ok(), "only histograms own `le`");
+    }
+
+    #[test]
+    fn item_25_suffix_clashes() {
+        assert_eq!(clash("foo", KIND_COUNTER, "foo_total", KIND_GAUGE).as_deref(), Some("foo_total"));
+        assert_eq!(clash("foo_created", KIND_GAUGE, "foo", KIND_COUNTER).as_deref(), Some("foo_created"));
+        assert_eq!(clash("foo", KIND_HISTOGRAM, "foo_count", KIND_GAUGE).as_deref(), Some("foo_count"));
+        assert_eq!(clash("foo", KIND_COUNTER, "foo_bar", KIND_COUNTER), None);
+        assert_eq!(clash("foo", KIND_GAUGE, "foo_total", KIND_GAUGE), None);
+    }
+
+    #[test]
+    fn item_30_the_unit_is_a_suffix() {
+        assert!(unit("seconds", "latency_seconds").is_ok());
+        for (u, base) in [("seconds", "latency"), ("seconds", "seconds"), ("seconds", "milliseconds"), ("se-c", "a_se-c")] {
+            assert!(unit(u, base).is_err(), "{u} {base}");
+        }
+    }
+
+    #[test]
+    fn bucket_bounds_rise_and_are_finite() {
+        assert_eq!(buckets(&[1.0, f64::INFINITY]).unwrap(), &[1.0]);
+        assert!(buckets(&[]).unwrap().is_empty());
+        for bad in [&[1.0, 1.0][..], &[2.0, 1.0], &[f64::NAN], &[f64::INFINITY, 1.0], &[f64::NEG_INFINITY]] {
+            assert!(buckets(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The hash index: where an entry with a given hash may be. Open addressing over 64-bit words {tag: 32, link: 32}.
+//!
+//! The index is a *cache of the chains*, never the truth: an entry exists because its chain holds it (see
+//! [`super::chain`]). That makes every step here repeatable by anybody: a word may stand twice, or point to something
+//! else by now; readers always compare the entry itself. Words never become 0 again, so a probe may stop at the
+//! first 0.
+//!
+//! A word's home is `tag & (size - 1)`, so words can be re-placed without looking at their entries. The table doubles in
+//! place: its address range is reserved for the largest size, and only the part in use is backed. Doubling is done in
+//! small steps by whoever inserts, and needs no owner:
+//!
+//! 1. `INDEX_TARGET` is raised (after the system granted the memory). From here on every insertion is placed for
+//!    both sizes.
+//! 2. Every word of the old table is placed again for the new size, `INDEX_CURSOR` telling how far.
+//! 3. `INDEX_BITS` is raised. Words that the old size placed where the new one would not look are rubbish,
+//!    which later insertions overwrite.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use super::layout::header;
+use super::memory::Memory;
+
+/// Old words re-placed by one insertion while the table doubles.
+const BATCH: u64 = 64;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Index<'a, M> {
+    pub(crate) memory: &'a M,
+    /// Where the words begin.
+    pub(crate) at: u64,
+    /// The largest size, as a power of two; bounds whatever a damaged header says.
+    pub(crate) max_bits: u32,
+}
+
+#[inline(always)]
+pub(crate) fn word(hash: u64, link: u32) -> u64 {
+    (hash >> 32) << 32 | u64::from(link)
+}
+
+#[inline(always)]
+fn tag(word: u64) -> u64 {
+    word >> 32
+}
+
+impl<M: Memory> Index<'_, M> {
+    #[inline(always)]
+    pub(crate) fn bits(&self) -> u32 {
+        // Acquire pairs with the Release that raised it in `step`: the words of the new size are in place.
+        self.memory.load32(header::INDEX_BITS, Acquire).min(self.max_bits)
+    }
+
+    fn target(&self) -> u32 {
+        // Acquire pairs with `grow`: the memory of the new size is backed.
+        self.memory.load32(header::INDEX_TARGET, Acquire).min(self.max_bits)
+    }
+
+    #[inline(always)]
+    fn position(&self, at: u64) -> u64 {
+        self.at + at * 8
+    }
+
+    /// The link of the entry with this hash for which `same` holds, looked for at the current size.
+    #[inline(always)]
+    pub(crate) fn find(&self, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
+        self.find_at(self.bits(), hash, same)
+    }
+
+    #[inline(always)]
+    fn find_at(&self, bits: u32, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
+        let mask = (1u64 << bits) - 1;
+        let mut at = tag(hash) & mask;
+        for _ in 0..=mask {
+            // Acquire pairs with the Release in `place`, and through it with the entry's publication.
+            let w = self.memory.load64(self.position(at), Acquire);
+            if w == 0 {
+                return None;
+            }
+            if tag(w) == tag(hash) && same(w as u32) {
+                return Some(w as u32);
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+
+    /// As `find`, and certain: `None` means that no entry placed before this call has the key.
+    pub(crate) fn find_surely(&self, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut bits = self.bits();
+        loop {
+            if let Some(link) = self.find_at(bits, hash, &same) {
+                return Some(link);
+            }
+            // The table may have doubled under the probe, and the word's old place been given away since.
+            let now = self.bits();
+            if now == bits {
+                return None;
+            }
+            bits = now;
+        }
+    }
+
+    /// Puts an entry's word where every later probe finds it. Idempotent.
+    pub(crate) fn insert(&self, hash: u64, link: u32) {
+        let w = word(hash, link);
+        let (mut bits, mut target) = (self.bits(), self.target());
+        loop {
+            if self.place(bits, w) {
+                self.memory.add64(header::INDEX_ENTRIES, 1, Relaxed);
+            }
+            if target > bits {
+                self.place(target, w);
+            }
+            // Pairs with the fence in `grow`: either we see the new target here, or whoever re-places the old words
+            // sees ours.
+            self.memory.fence();
+            let now = (self.bits(), self.target());
+            if now == (bits, target) {
+                return;
+            }
+            (bits, target) = now;
+        }
+    }
+
+    /// Places a word for one size. True if it was not there before.
+    fn place(&self, bits: u32, w: u64) -> bool {
+        let mask = (1u64 << bits) - 1;
+        let home = tag(w) & mask;
+        let current = self.bits();
+        'again: loop {
+            let mut rubbish = None;
+            for distance in 0..=mask {
+                let at = (home + distance) & mask;
+                let there = self.memory.load64(self.position(at), Acquire);
+                if there == w {
+                    return false;
+                }
+                let (into, expected) = if there == 0 {
+                    rubbish.unwrap_or((at, 0))
+                } else {
+                    if rubbish.is_none() && Self::is_rubbish(there, at, current) {
+                        rubbish = Some((at, there));
+                    }
+                    continue;
+                };
+                // Release publishes the entry's chain link (seen by whoever places it) to probes.
+                match self.memory.cas64(self.position(into), expected, w, AcqRel, Acquire) {
+                    Ok(_) => return true,
+                    Err(_) => continue 'again,
+                }
+            }
+            return false; // no free word: the limits in `has_room` keep this from happening
+        }
+    }
+
+    /// Whether no probe at the current size, or a larger one, passes here looking for this word.
+    fn is_rubbish(w: u64, at: u64, bits: u32) -> bool {
+        let mask = (1u64 << bits) - 1;
+        let distance = at.wrapping_sub(tag(w)) & mask;
+        // Placed for a smaller size, a word whose home has the new bit lies half a table or more behind it. Displacements
+        // that large do not occur otherwise: the table is never that full.
+        at <= mask && distance > mask / 2
+    }
+
+    pub(crate) fn entries(&self) -> u64 {
+        self.memory.load64(header::INDEX_ENTRIES, Relaxed)
+    }
+
+    /// Whether one more entry may come: above 7/8 probes would get long, and `place` could fail.
+    pub(crate) fn has_room(&self) -> bool {
+        self.entries() < (7 << self.bits()) / 8
+    }
+
+    /// Starts or continues doubling when the table is 5/8 full. `back` asks the system for the index' first n bytes.
+    pub(crate) fn maintain(&self, back: impl FnOnce(u64) -> bool) {
+        let (bits, target) = (self.bits(), self.target());
+        if target > bits {
+            self.step(bits, target);
+        } else if bits < self.max_bits && self.entries() > (5 << bits) / 8 && back(8 << (bits + 1)) {
+            self.grow(bits);
+        }
+    }
+
+    fn grow(&self, bits: u32) {
+        // The cursor of the last doubling stands at its old size; a new one starts at 0. Its high half says which
+        // doubling it belongs to, so a late helper's update fails.
+        let cursor = self.memory.load64(header::INDEX_CURSOR, Relaxed);
+        if cursor >> 40 < u64::from(bits) {
+            let _ = self.memory.cas64(header::INDEX_CURSOR, cursor, u64::from(bits) << 40, AcqRel, Relaxed);
+        }
+        // Release: whoever sees the target may touch the memory and sees the cursor.
+        let _ = self.memory.cas32(header::INDEX_TARGET, bits, bits + 1, Release, Relaxed);
+        self.memory.fence(); // pairs with the fence in `insert`
+    }
+
+    fn step(&self, bits: u32, target: u32) {
+        let cursor = self.memory.load64(header::INDEX_CURSOR, Acquire);
+        if cursor >> 40 != u64::from(bits) {
+            return;
+        }
+        let (from, size) = (cursor & ((1 << 40) - 1), 1u64 << bits);
+        self.memory.fence(); // pairs with the fence in `insert`
+        let until = (from + BATCH).min(size);
+        for at in from..until {
+            let w = self.memory.load64(self.position(at), Acquire);
+            if w as u32 != 0 {
+                self.place(target, w);
+            }
+        }
+        // Release: whoever goes on from the new cursor has our words below it.
+        let moved = u64::from(bits) << 40 | until;
+        let _ = self.memory.cas64(header::INDEX_CURSOR, cursor, moved, AcqRel, Relaxed);
+        if until == size {
+            // Release pairs with `bits`.
+            let _ = self.memory.cas32(header::INDEX_BITS, bits, target, Release, Relaxed);
+        }
+    }
+}

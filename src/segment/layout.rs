@@ -1,0 +1,214 @@
+//! Every byte of a segment that has a fixed place, named once. `docs/format.md` is the same map for people;
+//! a test holds the two together.
+//!
+//! Offsets are bytes from the start of the segment ([`header`]) or of a record. A *link* is a 32-bit record
+//! address in granules of 16 bytes, 0 for none, so a segment reaches 64 GiB.
+
+/// Layout version of this library: it reads every segment of its major.
+pub(crate) const MAJOR: u16 = 1;
+pub(crate) const MINOR: u16 = 0;
+
+pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SHMETRIC");
+pub(crate) const ENDIAN: u32 = 0x0102_0304;
+/// XXH3, 64 bits, chained over the label values (see `registry::labels`).
+pub(crate) const HASH_XXH3: u32 = 1;
+
+pub(crate) const PAGE: u64 = 4096;
+pub(crate) const GRANULE: u64 = 16;
+/// Index words of a new segment: 4,096 words are one series each at most.
+pub(crate) const INDEX_MIN_BITS: u32 = 12;
+/// The first arena extent, and the least a segment grows by.
+pub(crate) const EXTENT: u64 = 192 * 1024;
+pub(crate) const MIN_CEILING: u64 = 512 * 1024;
+pub(crate) const MAX_CEILING: u64 = u32::MAX as u64 * GRANULE;
+pub(crate) const MAX_PROCESSES: u32 = 32_768;
+
+macro_rules! offsets {
+    ($(#[$doc:meta])* $module:ident, size $size:expr; $($(#[$fdoc:meta])* $name:ident: $at:expr, $bytes:expr;)*) => {
+        $(#[$doc])*
+        #[allow(dead_code)] // some fields are reserved for what is to come
+        pub(crate) mod $module {
+            /// Size of the fixed part in bytes.
+            pub(crate) const SIZE: u64 = $size;
+            $($(#[$fdoc])* pub(crate) const $name: u64 = $at;)*
+            /// (name, offset, bytes), in order, for the test that compares with `docs/format.md`.
+            pub(crate) const FIELDS: &[(&str, u64, u64)] = &[$((stringify!($name), $at, $bytes)),*];
+            const _: () = {
+                let mut i = 0;
+                let mut end = 0;
+                while i < FIELDS.len() {
+                    assert!(FIELDS[i].1 >= end, "fields overlap");
+                    assert!(FIELDS[i].1 % (if FIELDS[i].2 > 8 { 8 } else { FIELDS[i].2 }) == 0, "a field is not aligned");
+                    end = FIELDS[i].1 + FIELDS[i].2;
+                    i += 1;
+                }
+                assert!(end <= SIZE, "fields pass the end");
+            };
+        }
+    };
+}
+
+offsets! {
+    /// The first page. Fields up to `MAX_SERIES` never change after creation.
+    header, size 4096;
+    MAGIC_AT: 0, 8;
+    MAJOR_AT: 8, 2;
+    MINOR_AT: 10, 2;
+    ENDIAN_AT: 12, 4;
+    TOTAL_SIZE: 16, 8;
+    HASH_ID: 24, 4;
+    HEADER_SIZE: 28, 4;
+    SEED: 32, 8;
+    CREATED_NS: 40, 8;
+    BOOT_ID: 48, 16;
+    PID_NAMESPACE: 64, 8;
+    FLAGS: 72, 8;
+    SLOTS_AT: 80, 8;
+    SLOTS_COUNT: 88, 4;
+    SLOT_SIZE: 92, 4;
+    INDEX_AT: 96, 8;
+    INDEX_MAX_BITS: 104, 4;
+    ARENA_AT: 112, 8;
+    ARENA_END: 120, 8;
+    LANES_AT: 128, 8;
+    LANE_STRIDE: 136, 4;
+    LANE_CPUS: 140, 4;
+    LANE_KIND: 144, 4;
+    MAX_SERIES: 152, 8;
+    WATERMARK: 256, 8;
+    INDEX_BITS: 264, 4;
+    INDEX_TARGET: 268, 4;
+    INDEX_CURSOR: 272, 8;
+    FAMILY_HEAD: 280, 4;
+    FAMILY_TAIL: 284, 4;
+    ARENA_TAIL: 320, 8;
+    ARENA_REACHABLE: 328, 8;
+    SERIES: 336, 8;
+    INDEX_ENTRIES: 344, 8;
+    REFUSED_SERIES: 384, 8;
+    REFUSED_FAMILIES: 392, 8;
+    REJECTED_UPDATES: 400, 8;
+    SLOTS_HIGH: 408, 4;
+}
+
+offsets! {
+    /// A process slot. Its lock byte, in the file's lock space, is its own first byte's offset.
+    slot, size 64;
+    WORD: 0, 8;
+    START_TIME: 8, 8;
+    PID_NAMESPACE: 16, 8;
+    ATTACHED_NS: 24, 8;
+    IDENTITY: 32, 4;
+}
+
+offsets! {
+    /// What families and series have in common: an entry of a chain.
+    entry, size 40;
+    NEXT: 0, 4;
+    PARENT: 4, 4;
+    HASH: 8, 8;
+    STATE: 16, 4;
+    CREATED: 20, 4;
+    LANE: 24, 4;
+    EXTENSION: 28, 4;
+    SEQUENCE: 32, 4;
+    TEXT_LEN: 36, 2;
+    KIND: 38, 1;
+    FLAGS: 39, 1;
+}
+
+offsets! {
+    /// A family's record: an entry, then this, then its blob (see `registry::family`).
+    family, size 96;
+    HEAD: 40, 4;
+    TAIL: 44, 4;
+    OVERFLOW: 48, 4;
+    TEXT_AT: 52, 4;
+    MAX_SERIES: 56, 8;
+    REFUSED: 64, 8;
+    MODE: 72, 1;
+    LABEL_COUNT: 73, 1;
+    BUCKET_COUNT: 74, 2;
+    NAME_LEN: 76, 2;
+    UNIT_LEN: 78, 2;
+    HELP_LEN: 80, 4;
+    RECORD_LEN: 84, 4;
+}
+
+offsets! {
+    /// A counter's cells in its series record.
+    counter, size 56;
+    INTEGER: 40, 8;
+    FRACTION: 48, 8;
+}
+
+offsets! {
+    /// A gauge's cells: one value for all, or a link to the cells of the processes, or a {time, value} pair.
+    gauge, size 64;
+    VALUE: 40, 8;
+    RECENT: 48, 16;
+}
+
+offsets! {
+    /// A histogram's cells: from here one {count, sum} pair a bucket.
+    histogram, size 48;
+    INFINITE: 40, 8;
+}
+
+offsets! {
+    /// One process' cell of a per-process gauge.
+    process_cell, size 32;
+    OWNER: 0, 8;
+    BASE: 8, 8;
+    TIME: 16, 8;
+    VALUE: 24, 8;
+}
+
+/// Process cells come in blocks: a link to the next block, then this many cells.
+pub(crate) const CELLS_PER_BLOCK: u64 = 16;
+pub(crate) const CELL_BLOCK_HEAD: u64 = 16;
+pub(crate) const CELL_BLOCK: u64 = CELL_BLOCK_HEAD + CELLS_PER_BLOCK * process_cell::SIZE;
+
+/// Entry states: the low byte of `STATE`; the other 24 bits count the record's lives.
+pub(crate) const STATE_HIDDEN: u32 = 0;
+pub(crate) const STATE_LIVE: u32 = 1;
+
+/// Entry kinds.
+pub(crate) const KIND_COUNTER: u8 = 1;
+pub(crate) const KIND_GAUGE: u8 = 2;
+pub(crate) const KIND_HISTOGRAM: u8 = 3;
+
+/// Entry flag: the label text holds a backslash escape, so values are compared unescaped.
+pub(crate) const FLAG_ESCAPED: u8 = 1;
+/// The gauge mode stands in the flags' high half.
+pub(crate) const FLAG_MODE_SHIFT: u32 = 4;
+
+#[inline]
+pub(crate) const fn align(n: u64, to: u64) -> u64 {
+    (n + to - 1) & !(to - 1)
+}
+
+/// Where the regions of a segment of this size begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Regions {
+    pub(crate) total: u64,
+    pub(crate) slots_at: u64,
+    pub(crate) slots_count: u32,
+    pub(crate) index_at: u64,
+    pub(crate) index_max_bits: u32,
+    pub(crate) arena_at: u64,
+}
+
+impl Regions {
+    /// The index may take one eighth of the ceiling: a word for every 64 bytes.
+    pub(crate) const fn plan(ceiling: u64, processes: u32) -> Self {
+        let total = align(ceiling, PAGE);
+        let slots_at = header::SIZE;
+        let index_at = align(slots_at + processes as u64 * slot::SIZE, PAGE);
+        let words = total / 64;
+        let bits = 63 - words.leading_zeros();
+        let index_max_bits = if bits < INDEX_MIN_BITS { INDEX_MIN_BITS } else { bits };
+        let arena_at = align(index_at + (8 << index_max_bits), PAGE);
+        Regions { total, slots_at, slots_count: processes, index_at, index_max_bits, arena_at }
+    }
+}

@@ -1,0 +1,402 @@
+//! Linux: a tmpfs file that is linked into place when it is complete, or a sealed memfd.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+
+use super::Backing;
+use crate::Error;
+
+const TMPFS_MAGIC: i64 = 0x0102_1994;
+const RAMFS_MAGIC: i64 = 0x8584_58f6;
+const HUGETLBFS_MAGIC: i64 = 0x9584_58f6;
+
+/// A shared mapping of a descriptor.
+pub(crate) struct LinuxBacking {
+    base: NonNull<u8>,
+    len: u64,
+    file: File,
+    device: u64,
+    inode: u64,
+    /// A way to the file again should the host close our descriptor.
+    path: Option<PathBuf>,
+}
+
+// SAFETY: the mapping is only handed out as a raw pointer; descriptors may be used from any thread.
+unsafe impl Send for LinuxBacking {}
+// SAFETY: as above.
+unsafe impl Sync for LinuxBacking {}
+
+fn last() -> io::Error {
+    io::Error::last_os_error()
+}
+
+fn c_path(path: &Path) -> Result<CString, Error> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::InvalidName("the path holds a NUL byte".into()))
+}
+
+fn proc_fd(fd: RawFd) -> CString {
+    CString::new(format!("/proc/self/fd/{fd}")).unwrap_or_default()
+}
+
+/// A write past `RLIMIT_FSIZE` is a fatal signal, not an error: it has to be foreseen.
+fn fits_file_limit(size: u64) -> bool {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a plain call on a local.
+    let ok = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) } == 0;
+    !ok || limit.rlim_cur == libc::RLIM_INFINITY || limit.rlim_cur >= size
+}
+
+fn resize(file: &File, size: u64) -> Result<(), Error> {
+    if !fits_file_limit(size) {
+        return Err(Error::NoSpace(format!(
+            "the file size limit (`ulimit -f`) is below the segment's ceiling of {size} bytes; raise it or set a smaller ceiling"
+        )));
+    }
+    file.set_len(size).map_err(|e| Error::system("sizing the segment", e))
+}
+
+/// A file that nobody can see yet.
+pub(crate) struct Unpublished {
+    pub(crate) backing: LinuxBacking,
+    directory: PathBuf,
+    /// Its name for now, where the file system has no nameless files.
+    temporary: Option<PathBuf>,
+}
+
+pub(crate) fn create(path: &Path, size: u64, first: u64, mode: u32, allow_disk: bool) -> Result<Unpublished, Error> {
+    let directory = match path.parent() {
+        Some(d) if !d.as_os_str().is_empty() => d.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    check_directory(&directory, allow_disk)?;
+    let (file, temporary) = nameless(&directory, path)?;
+    // SAFETY: an own descriptor. The mode is set by itself because the umask applies to open().
+    if unsafe { libc::fchmod(file.as_raw_fd(), mode as libc::mode_t & 0o777) } != 0 {
+        return Err(Error::system("setting the segment's mode", last()));
+    }
+    resize(&file, size)?;
+    let backing = LinuxBacking::map(file, size, true, Some(path.to_path_buf()))?;
+    if !backing.reserve(0, first) {
+        if let Some(t) = &temporary {
+            let _ = std::fs::remove_file(t);
+        }
+        return Err(Error::no_space(&format!("creating {}", path.display())));
+    }
+    Ok(Unpublished { backing, directory, temporary })
+}
+
+fn check_directory(directory: &Path, allow_disk: bool) -> Result<(), Error> {
+    let c = c_path(directory)?;
+    // SAFETY: an all-zero statfs is a valid value to be filled in.
+    let mut fs: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: a NUL-terminated path and a local.
+    if unsafe { libc::statfs(c.as_ptr(), &mut fs) } != 0 {
+        let e = last();
+        return Err(match e.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR) => Error::InvalidArgument(format!(
+                "the directory {} does not exist; mount a tmpfs there or set SHMETRICS_DIR to one",
+                directory.display()
+            )),
+            _ => Error::system(format!("looking at {}", directory.display()), e),
+        });
+    }
+    let kind = i64::from(fs.f_type);
+    if !allow_disk && ![TMPFS_MAGIC, RAMFS_MAGIC, HUGETLBFS_MAGIC].contains(&kind) {
+        return Err(Error::NotTmpfs(directory.to_path_buf()));
+    }
+    Ok(())
+}
+
+fn nameless(directory: &Path, path: &Path) -> Result<(File, Option<PathBuf>), Error> {
+    let c = c_path(directory)?;
+    // SAFETY: a NUL-terminated path.
+    let fd = unsafe { libc::open(c.as_ptr(), libc::O_TMPFILE | libc::O_RDWR | libc::O_CLOEXEC, 0o600) };
+    if fd >= 0 {
+        // SAFETY: a descriptor just opened, owned by nobody else.
+        return Ok((unsafe { File::from_raw_fd(fd) }, None));
+    }
+    let e = last();
+    if !matches!(e.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::ENOENT | libc::EINVAL)) {
+        return Err(Error::system(format!("creating a segment in {}", directory.display()), e));
+    }
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let temporary = directory.join(format!(".{name}.{}.{:x}", std::process::id(), super::super::random()));
+    std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&temporary)
+        .map(|f| (f, Some(temporary)))
+        .map_err(|e| Error::system(format!("creating a segment in {}", directory.display()), e))
+}
+
+impl Unpublished {
+    /// Gives the complete file its name. `Ok(None)`: somebody else was first.
+    pub(crate) fn publish(self, path: &Path) -> Result<Option<LinuxBacking>, Error> {
+        let to = c_path(path)?;
+        let result = match &self.temporary {
+            None => {
+                let from = proc_fd(self.backing.file.as_raw_fd());
+                // SAFETY: NUL-terminated paths.
+                unsafe {
+                    libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::AT_SYMLINK_FOLLOW)
+                }
+            }
+            Some(temporary) => {
+                let from = c_path(temporary)?;
+                // SAFETY: NUL-terminated paths.
+                unsafe {
+                    libc::renameat2(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::RENAME_NOREPLACE)
+                }
+            }
+        };
+        if result == 0 {
+            return Ok(Some(self.backing));
+        }
+        let e = last();
+        if let Some(t) = &self.temporary {
+            let _ = std::fs::remove_file(t);
+        }
+        if e.raw_os_error() == Some(libc::EEXIST) {
+            return Ok(None);
+        }
+        if e.raw_os_error() == Some(libc::ENOENT) && self.temporary.is_none() {
+            return Err(Error::Unsupported(format!(
+                "publishing a segment in {} needs /proc to be mounted; or use an anonymous segment",
+                self.directory.display()
+            )));
+        }
+        Err(Error::system(format!("publishing {}", path.display()), e))
+    }
+}
+
+pub(crate) fn anonymous(size: u64, first: u64) -> Result<LinuxBacking, Error> {
+    // SAFETY: a NUL-terminated name.
+    let fd = unsafe { libc::memfd_create(c"shmetrics".as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
+    if fd < 0 {
+        return Err(Error::system("creating an anonymous segment", last()));
+    }
+    // SAFETY: a descriptor just made, owned by nobody else.
+    let file = unsafe { File::from_raw_fd(fd) };
+    resize(&file, size)?;
+    // Nobody can truncate it under a reader: no SIGBUS, whoever gets hold of the descriptor.
+    // SAFETY: an own descriptor.
+    if unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL) } != 0 {
+        return Err(Error::system("sealing the anonymous segment", last()));
+    }
+    let backing = LinuxBacking::map(file, size, true, None)?;
+    if backing.reserve(0, first) {
+        Ok(backing)
+    } else {
+        Err(Error::no_space("creating an anonymous segment"))
+    }
+}
+
+/// Opens an existing segment's file. `Ok(None)`: there is none.
+pub(crate) fn open(path: &Path, writable: bool) -> Result<Option<File>, Error> {
+    let c = c_path(path)?;
+    let access = if writable { libc::O_RDWR } else { libc::O_RDONLY };
+    let flags = access | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    // SAFETY: a NUL-terminated path.
+    let fd = unsafe { libc::open(c.as_ptr(), flags) };
+    if fd < 0 {
+        let e = last();
+        return match e.raw_os_error() {
+            Some(libc::ENOENT) => Ok(None),
+            Some(libc::ELOOP) => Err(not_a_segment(path, "it is a symbolic link")),
+            Some(libc::EISDIR) => Err(not_a_segment(path, "it is a directory")),
+            _ => Err(Error::system(format!("opening {}", path.display()), e)),
+        };
+    }
+    // SAFETY: a descriptor just opened, owned by nobody else.
+    let file = unsafe { File::from_raw_fd(fd) };
+    let meta = file.metadata().map_err(|e| Error::system(format!("looking at {}", path.display()), e))?;
+    if !meta.is_file() {
+        return Err(not_a_segment(path, "it is not a regular file"));
+    }
+    // SAFETY: a plain call.
+    let me = unsafe { libc::geteuid() };
+    if writable && meta.uid() != me && meta.uid() != 0 {
+        return Err(Error::Permission(format!(
+            "{} belongs to user {}, who may change it under us; run as that user, or remove it and create it anew",
+            path.display(),
+            meta.uid()
+        )));
+    }
+    Ok(Some(file))
+}
+
+pub(crate) fn not_a_segment(path: &Path, reason: &str) -> Error {
+    Error::NotASegment { path: path.to_path_buf(), reason: reason.into() }
+}
+
+impl LinuxBacking {
+    pub(crate) fn map(file: File, len: u64, writable: bool, path: Option<PathBuf>) -> Result<Self, Error> {
+        let meta = file.metadata().map_err(|e| Error::system("looking at the segment", e))?;
+        let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+        let bytes = usize::try_from(len).map_err(|_| Error::InvalidArgument("the segment is too large to map".into()))?;
+        // SAFETY: a new mapping where the system likes it.
+        let base = unsafe {
+            libc::mmap(std::ptr::null_mut(), bytes, protection, libc::MAP_SHARED | libc::MAP_NORESERVE, file.as_raw_fd(), 0)
+        };
+        if base == libc::MAP_FAILED {
+            return Err(Error::system("mapping the segment", last()));
+        }
+        // Not worth a core dump's space. SAFETY: our own mapping.
+        unsafe { libc::madvise(base, bytes, libc::MADV_DONTDUMP) };
+        let base = NonNull::new(base.cast()).ok_or_else(|| Error::Unsupported("the system mapped page 0".into()))?;
+        Ok(LinuxBacking { base, len, file, device: meta.dev(), inode: meta.ino(), path })
+    }
+
+    /// Hosts that turn into daemons close descriptors they do not know; the number may be somebody else's by now.
+    fn is_ours(&self, fd: RawFd) -> bool {
+        // SAFETY: an all-zero stat is a valid value to be filled in.
+        let mut st: libc::stat = unsafe { std::mem::zeroed() };
+        // SAFETY: a plain call; a closed descriptor is an error.
+        unsafe { libc::fstat(fd, &mut st) == 0 && st.st_dev == self.device && st.st_ino == self.inode }
+    }
+
+    /// An open description of the file that is nobody else's.
+    fn reopen(&self) -> Option<RawFd> {
+        let attempt = |path: &CString| {
+            // SAFETY: a NUL-terminated path.
+            let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+            if fd >= 0 && !self.is_ours(fd) {
+                // SAFETY: a descriptor just opened here.
+                unsafe { libc::close(fd) };
+                return None;
+            }
+            (fd >= 0).then_some(fd)
+        };
+        let own = self.file.as_raw_fd();
+        if self.is_ours(own) {
+            if let Some(fd) = attempt(&proc_fd(own)) {
+                return Some(fd);
+            }
+        }
+        c_path(self.path.as_deref()?).ok().and_then(|p| attempt(&p))
+    }
+
+    fn with_descriptor<R>(&self, f: impl FnOnce(RawFd) -> R) -> Option<R> {
+        let own = self.file.as_raw_fd();
+        if self.is_ours(own) {
+            return Some(f(own));
+        }
+        let fd = self.reopen()?;
+        let result = f(fd);
+        // SAFETY: opened by `reopen` for us alone.
+        unsafe { libc::close(fd) };
+        Some(result)
+    }
+}
+
+impl Drop for LinuxBacking {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map` with this length; whoever hands out views of it owns this value and is gone.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len as usize) };
+    }
+}
+
+fn byte_lock(at: u64) -> libc::flock {
+    // SAFETY: an all-zero flock is a valid value; l_pid must be 0 for open file description locks.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = at as libc::off_t;
+    lock.l_len = 1;
+    lock
+}
+
+impl Backing for LinuxBacking {
+    fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn reserve(&self, from: u64, to: u64) -> bool {
+        if to <= from {
+            return true;
+        }
+        if to > self.len || !fits_file_limit(to) {
+            return false;
+        }
+        let granted = self.with_descriptor(|fd| loop {
+            // SAFETY: a plain call on the segment's own file (checked).
+            let r = unsafe { libc::fallocate(fd, libc::FALLOC_FL_KEEP_SIZE, from as libc::off_t, (to - from) as libc::off_t) };
+            if r == 0 {
+                return Some(true);
+            }
+            match last().raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EOPNOTSUPP | libc::ENOSYS) => return None,
+                _ => return Some(false),
+            }
+        });
+        if let Some(Some(granted)) = granted {
+            return granted;
+        }
+        // Without a descriptor or without fallocate the kernel can still be asked through the mapping.
+        const MADV_POPULATE_WRITE: i32 = 23;
+        let start = from & !(super::super::layout::PAGE - 1);
+        // SAFETY: a range of our own mapping; populating reports what a touch would be killed for.
+        unsafe { libc::madvise(self.base.as_ptr().add(start as usize).cast(), (to - start) as usize, MADV_POPULATE_WRITE) == 0 }
+    }
+
+    fn is_locked(&self, at: u64) -> Option<bool> {
+        let mut lock = byte_lock(at);
+        // SAFETY: a plain call with a local.
+        let r = self.with_descriptor(|fd| unsafe { libc::fcntl(fd, libc::F_OFD_GETLK, &mut lock) })?;
+        (r == 0).then(|| i32::from(lock.l_type) != libc::F_UNLCK)
+    }
+
+    fn lock_first(&self, bytes: &mut dyn Iterator<Item = u64>) -> Option<(u64, i32)> {
+        let fd = self.reopen()?;
+        for at in bytes {
+            let lock = byte_lock(at);
+            // SAFETY: a plain call with a local.
+            if unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &lock) } == 0 {
+                return Some((at, fd));
+            }
+        }
+        // SAFETY: opened by `reopen` for us alone.
+        unsafe { libc::close(fd) };
+        None
+    }
+
+    fn has_locks(&self) -> bool {
+        true
+    }
+
+    fn unlock(&self, descriptor: i32) {
+        if descriptor >= 0 && self.is_ours(descriptor) {
+            // SAFETY: it leads to the segment's file, so it is (a copy of) the one `lock` opened.
+            unsafe { libc::close(descriptor) };
+        }
+    }
+
+    fn resident(&self) -> u64 {
+        self.file.metadata().map_or(0, |m| m.blocks() * 512)
+    }
+
+    fn is_named(&self, path: &Path) -> bool {
+        std::fs::symlink_metadata(path).is_ok_and(|m| m.dev() == self.device && m.ino() == self.inode)
+    }
+
+    fn id(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
+    fn descriptor(&self) -> Option<i32> {
+        let fd = self.file.as_raw_fd();
+        self.is_ours(fd).then_some(fd)
+    }
+}

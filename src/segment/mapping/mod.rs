@@ -1,0 +1,73 @@
+//! Where a segment's bytes come from: a file on tmpfs, a sealed memfd, or the portable backend.
+
+#[cfg(target_os = "linux")]
+pub(crate) mod linux;
+#[cfg(any(feature = "portable", not(target_os = "linux")))]
+pub(crate) mod portable;
+
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+
+use crate::Error;
+
+/// The memory of one segment in this process.
+pub(crate) trait Backing: Send + Sync {
+    /// The first mapped byte, page-aligned.
+    fn base(&self) -> NonNull<u8>;
+    /// Mapped bytes.
+    fn len(&self) -> u64;
+    /// Makes the bytes from `from` to `to` safe to touch. `false`: there is no memory for them.
+    fn reserve(&self, from: u64, to: u64) -> bool;
+    /// Whether the byte at `at` is locked by another open description (see `process::slots`). `None`: cannot tell.
+    fn is_locked(&self, at: u64) -> Option<bool>;
+    /// Locks the first of these bytes that nobody has locked, through a description of its own, for as long as the
+    /// returned descriptor is open. Returns the byte and the descriptor.
+    fn lock_first(&self, bytes: &mut dyn Iterator<Item = u64>) -> Option<(u64, i32)>;
+    /// Whether there are byte locks at all.
+    fn has_locks(&self) -> bool;
+    /// Closes a descriptor that `lock_first` returned, in this process or in the one this one was forked from.
+    fn unlock(&self, descriptor: i32);
+    /// Bytes of memory in use.
+    fn resident(&self) -> u64;
+    /// Whether `path` still names this memory.
+    fn is_named(&self, path: &Path) -> bool;
+    /// What tells this memory from others in one process.
+    fn id(&self) -> (u64, u64);
+    /// A descriptor to hand to other processes, if there is one.
+    fn descriptor(&self) -> Option<i32>;
+}
+
+pub(crate) const DEFAULT_DIRECTORY: &str = "/dev/shm";
+/// Plain names live under this prefix.
+pub(crate) const PREFIX: &str = "shmetrics-";
+
+pub(crate) fn directory() -> PathBuf {
+    std::env::var_os("SHMETRICS_DIR").filter(|d| !d.is_empty()).map_or_else(|| DEFAULT_DIRECTORY.into(), PathBuf::from)
+}
+
+/// The file of a segment: `NAME` in the directory, or a path if it has a slash.
+pub(crate) fn path_of(name: &str) -> Result<PathBuf, Error> {
+    if name.is_empty() {
+        return Err(Error::name("segment name", name, "it is empty; give a name such as \"shop\" or a path on tmpfs"));
+    }
+    if name.contains('\0') {
+        return Err(Error::name("segment name", name, "it holds a NUL byte"));
+    }
+    if name.contains('/') {
+        let path = PathBuf::from(name);
+        if path.file_name().is_none() {
+            return Err(Error::name("segment path", name, "it does not end in a file name"));
+        }
+        if path.file_name().is_some_and(|f| f.len() > 255) || name.len() > 4095 {
+            return Err(Error::name("segment path", name, "it is too long for the file system"));
+        }
+        return Ok(path);
+    }
+    if name.len() + PREFIX.len() > 255 {
+        return Err(Error::name("segment name", name, "it is longer than 245 bytes"));
+    }
+    if name.starts_with('.') || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-:@".contains(&b)) {
+        return Err(Error::name("segment name", name, "use letters, digits and . _ - : @, not starting with a dot"));
+    }
+    Ok(directory().join(format!("{PREFIX}{name}")))
+}

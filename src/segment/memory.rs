@@ -1,0 +1,212 @@
+//! The words of a segment as the protocols see them. One trait, so that the same protocol code runs on the
+//! mapping and under a model checker.
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicU8, Ordering};
+
+use super::layout::header;
+use super::pair;
+
+/// Atomic words at byte offsets. A word outside of the memory reads as 0 and swallows writes: a damaged offset
+/// costs the value, never the process.
+pub(crate) trait Memory {
+    fn load32(&self, at: u64, order: Ordering) -> u32;
+    fn store32(&self, at: u64, value: u32, order: Ordering);
+    fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32>;
+    fn load64(&self, at: u64, order: Ordering) -> u64;
+    fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64>;
+    fn add64(&self, at: u64, value: u64, order: Ordering) -> u64;
+    /// A sequentially consistent fence between a store and a later load.
+    fn fence(&self);
+}
+
+/// A mapping of a segment. Copying it copies the view, not the memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Mapped {
+    base: NonNull<u8>,
+    /// Mapped bytes, a multiple of the page.
+    len: u64,
+    /// End of the header and the slots, which are always backed.
+    fixed_end: u64,
+    /// Start of the arena; between the two lies the index, backed up to its current size.
+    arena_at: u64,
+}
+
+// SAFETY: all access goes through atomics or bounded copies; the pointer stays valid for as long as the mapping,
+// which its owner keeps (writers: for ever; readers: for the life of `Reader`).
+unsafe impl Send for Mapped {}
+// SAFETY: as above.
+unsafe impl Sync for Mapped {}
+
+macro_rules! word {
+    ($name:ident, $atomic:ty, $bytes:expr) => {
+        #[inline(always)]
+        pub(crate) fn $name(&self, at: u64) -> Option<&$atomic> {
+            if !self.backed(at, $bytes) || at % $bytes != 0 {
+                return None;
+            }
+            // SAFETY: in bounds and backed (checked), aligned (the base is page-aligned), and every access to segment
+            // words in every process is atomic.
+            Some(unsafe { &*self.base.as_ptr().add(at as usize).cast::<$atomic>() })
+        }
+    };
+}
+
+impl Mapped {
+    /// # Safety
+    /// `base` must be a page-aligned shared mapping of `len` readable bytes (writable if anything is written), with
+    /// everything below `fixed_end` backed, that outlives every copy of this value.
+    pub(crate) unsafe fn new(base: NonNull<u8>, len: u64, fixed_end: u64, arena_at: u64) -> Self {
+        Mapped { base, len, fixed_end: fixed_end.min(len), arena_at }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// End of the backed arena, never past the mapping.
+    #[inline(always)]
+    pub(crate) fn watermark(&self) -> u64 {
+        debug_assert!(header::WATERMARK + 8 <= self.fixed_end);
+        // SAFETY: the header page is mapped and backed.
+        let word = unsafe { &*self.base.as_ptr().add(header::WATERMARK as usize).cast::<AtomicU64>() };
+        // Acquire pairs with the Release `fetch_max` in `Arena::extend`: what lies below has been granted by the system.
+        word.load(Ordering::Acquire).min(self.len)
+    }
+
+    #[inline(always)]
+    fn backed(&self, at: u64, bytes: u64) -> bool {
+        let Some(end) = at.checked_add(bytes) else { return false };
+        end <= self.fixed_end || (at >= self.arena_at && end <= self.watermark())
+    }
+
+    word!(u8_at, AtomicU8, 1);
+    word!(u16_at, AtomicU16, 2);
+    word!(u32_at, AtomicU32, 4);
+    word!(u64_at, AtomicU64, 8);
+
+    pub(crate) fn get8(&self, at: u64) -> u8 {
+        self.u8_at(at).map_or(0, |w| w.load(Ordering::Relaxed))
+    }
+    pub(crate) fn get16(&self, at: u64) -> u16 {
+        self.u16_at(at).map_or(0, |w| w.load(Ordering::Relaxed))
+    }
+    pub(crate) fn get32(&self, at: u64) -> u32 {
+        self.load32(at, Ordering::Relaxed)
+    }
+    pub(crate) fn get64(&self, at: u64) -> u64 {
+        self.load64(at, Ordering::Relaxed)
+    }
+    pub(crate) fn put8(&self, at: u64, v: u8) {
+        if let Some(w) = self.u8_at(at) {
+            w.store(v, Ordering::Relaxed);
+        }
+    }
+    pub(crate) fn put16(&self, at: u64, v: u16) {
+        if let Some(w) = self.u16_at(at) {
+            w.store(v, Ordering::Relaxed);
+        }
+    }
+    pub(crate) fn put32(&self, at: u64, v: u32) {
+        self.store32(at, v, Ordering::Relaxed);
+    }
+    pub(crate) fn put64(&self, at: u64, v: u64) {
+        if let Some(w) = self.u64_at(at) {
+            w.store(v, Ordering::Relaxed);
+        }
+    }
+
+    /// A pointer to `len` backed bytes, for copying published, immutable text.
+    #[inline(always)]
+    pub(crate) fn bytes(&self, at: u64, len: u64) -> Option<*const u8> {
+        // SAFETY: in bounds (checked).
+        self.backed(at, len).then(|| unsafe { self.base.as_ptr().add(at as usize).cast_const() })
+    }
+
+    /// Appends `len` bytes at `at` to `out`. False, and nothing appended, if they are not there.
+    pub(crate) fn copy_to(&self, at: u64, len: u64, out: &mut Vec<u8>) -> bool {
+        let Some(from) = self.bytes(at, len) else { return false };
+        let len = len as usize;
+        out.reserve(len);
+        // SAFETY: the source is backed (checked), the destination has the capacity (reserved) and is private memory. A
+        // damaged segment may change the bytes under the copy: they are bytes of some value either way.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, out.as_mut_ptr().add(out.len()), len);
+            out.set_len(out.len() + len);
+        }
+        true
+    }
+
+    /// Writes bytes of a record that is not published yet.
+    pub(crate) fn fill(&self, at: u64, bytes: &[u8]) -> bool {
+        let Some(to) = self.bytes(at, bytes.len() as u64) else { return false };
+        // SAFETY: in bounds (checked); the block was allocated to this thread and nobody else reaches it before its
+        // link is published.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.cast_mut(), bytes.len()) };
+        true
+    }
+
+    /// Zeroes a block that nobody else can reach.
+    pub(crate) fn wipe(&self, at: u64, len: u64) {
+        if let Some(to) = self.bytes(at, len) {
+            // SAFETY: as in `fill`.
+            unsafe { std::ptr::write_bytes(to.cast_mut(), 0, len as usize) };
+        }
+    }
+
+    /// The 16-byte cell at `at`.
+    #[inline(always)]
+    pub(crate) fn pair(&self, at: u64) -> Option<pair::Pair<'_>> {
+        if at % 16 != 0 {
+            return None;
+        }
+        let p = self.bytes(at, 16)?;
+        // SAFETY: backed, aligned, and accessed only through `Pair` and atomic words.
+        Some(unsafe { pair::Pair::new(p.cast_mut().cast()) })
+    }
+
+    /// The index word at `at`, which the caller has bounded by the index' backed size.
+    #[inline(always)]
+    pub(crate) fn index_word(&self, at: u64) -> &AtomicU64 {
+        debug_assert!(at + 8 <= self.arena_at && at >= self.fixed_end && at % 8 == 0);
+        // SAFETY: `Index` masks positions with its backed size, which lies within [fixed_end, arena_at).
+        unsafe { &*self.base.as_ptr().add(at as usize).cast::<AtomicU64>() }
+    }
+
+    #[inline(always)]
+    fn word64(&self, at: u64) -> Option<&AtomicU64> {
+        if at >= self.fixed_end && at + 8 <= self.arena_at && at % 8 == 0 {
+            return Some(self.index_word(at));
+        }
+        self.u64_at(at)
+    }
+}
+
+impl Memory for Mapped {
+    #[inline(always)]
+    fn load32(&self, at: u64, order: Ordering) -> u32 {
+        self.u32_at(at).map_or(0, |w| w.load(order))
+    }
+    #[inline(always)]
+    fn store32(&self, at: u64, value: u32, order: Ordering) {
+        if let Some(w) = self.u32_at(at) {
+            w.store(value, order);
+        }
+    }
+    fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32> {
+        self.u32_at(at).map_or(Err(0), |w| w.compare_exchange(old, new, ok, fail))
+    }
+    #[inline(always)]
+    fn load64(&self, at: u64, order: Ordering) -> u64 {
+        self.word64(at).map_or(0, |w| w.load(order))
+    }
+    fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
+        self.word64(at).map_or(Err(0), |w| w.compare_exchange(old, new, ok, fail))
+    }
+    fn add64(&self, at: u64, value: u64, order: Ordering) -> u64 {
+        self.word64(at).map_or(0, |w| w.fetch_add(value, order))
+    }
+    fn fence(&self) {
+        std::sync::atomic::fence(Ordering::SeqCst);
+    }
+}

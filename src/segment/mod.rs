@@ -1,0 +1,293 @@
+//! The memory. The only room that knows bytes, offsets and mappings.
+
+pub(crate) mod arena;
+pub(crate) mod chain;
+pub(crate) mod header;
+pub(crate) mod index;
+pub(crate) mod layout;
+pub(crate) mod mapping;
+pub(crate) mod memory;
+#[cfg(test)]
+mod model;
+pub(crate) mod options;
+pub(crate) mod pair;
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+
+use self::arena::Arena;
+use self::index::Index;
+use self::layout::{header as h, INDEX_MIN_BITS};
+use self::mapping::Backing;
+use self::memory::{Mapped, Memory};
+use self::options::{How, Options};
+use crate::process::Process;
+use crate::Error;
+
+/// One application's metrics, shared by all its processes.
+///
+/// A `Segment` is a cheap copy of a reference to a mapping that lives as long as the process. It is valid in every thread
+/// and in forked children.
+#[derive(Clone, Copy)]
+pub struct Segment {
+    pub(crate) inner: &'static Inner,
+}
+
+/// A segment as this process has mapped it for writing.
+pub(crate) struct Inner {
+    pub(crate) memory: Mapped,
+    pub(crate) backing: Box<dyn Backing>,
+    pub(crate) process: Process,
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) index_at: u64,
+    pub(crate) index_max_bits: u32,
+    pub(crate) slots_at: u64,
+    pub(crate) slots_count: u32,
+    pub(crate) seed: u64,
+    pub(crate) created_ns: u64,
+}
+
+/// The segments this process has mapped, so that opening one twice maps it once. Only ever tried, never waited for: a fork
+/// may have left it locked by a thread that the child does not have, and then a second mapping does as well.
+static MAPPED: Mutex<Vec<&'static Inner>> = Mutex::new(Vec::new());
+
+impl Inner {
+    pub(crate) fn index(&self) -> Index<'_, Mapped> {
+        Index { memory: &self.memory, at: self.index_at, max_bits: self.index_max_bits }
+    }
+
+    pub(crate) fn arena(&self) -> Arena<'_> {
+        Arena { memory: &self.memory, backing: &*self.backing }
+    }
+
+    /// Adds to one of the header's own counts.
+    pub(crate) fn count(&self, field: u64) {
+        self.memory.add64(field, 1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Tenths of a second since the segment was made.
+    pub(crate) fn age(&self) -> u32 {
+        u32::try_from(now_ns().saturating_sub(self.created_ns) / 100_000_000).unwrap_or(u32::MAX)
+    }
+
+    /// # Safety
+    /// `header::check` must have accepted the memory behind `backing`.
+    unsafe fn adopt(backing: Box<dyn Backing>, path: Option<PathBuf>) -> &'static Inner {
+        // SAFETY: the mapping lives in `backing`, next to this value; the header has been checked by the caller.
+        let memory = unsafe { header::view(&*backing) };
+        Box::leak(Box::new(Inner {
+            memory,
+            process: Process::new(),
+            path,
+            index_at: memory.get64(h::INDEX_AT),
+            index_max_bits: memory.get32(h::INDEX_MAX_BITS),
+            slots_at: memory.get64(h::SLOTS_AT),
+            slots_count: memory.get32(h::SLOTS_COUNT),
+            seed: memory.get64(h::SEED),
+            created_ns: memory.get64(h::CREATED_NS),
+            backing,
+        }))
+    }
+}
+
+impl Segment {
+    /// Creates or attaches the segment of this name with the default [`Options`].
+    pub fn open(name: &str) -> Result<Segment, Error> {
+        Options::new().name(name).open()
+    }
+
+    /// Removes a segment's name. Processes that have it mapped go on with the memory, unseen; the next `open` of the name
+    /// makes a new segment.
+    pub fn remove(name: &str) -> Result<(), Error> {
+        options::remove(&mapping::path_of(name)?)
+    }
+
+    /// The file, unless the segment is anonymous.
+    pub fn path(&self) -> Option<&Path> {
+        self.inner.path.as_deref()
+    }
+
+    /// Whether the segment's name still leads to it: it has not been removed or replaced.
+    pub fn is_current(&self) -> bool {
+        self.inner.path.as_deref().is_none_or(|p| self.inner.backing.is_named(p))
+    }
+
+    /// Gives this process a number of its own for the `pid` label of per-process gauges, such as the worker number that
+    /// stays the same when a worker is replaced. Call it in the worker, before its first gauge update; processes forked
+    /// from this one have to choose their own.
+    pub fn set_identity(&self, identity: u32) {
+        self.inner.process.set_identity(identity);
+    }
+
+    /// The descriptor of the segment's memory, for passing an anonymous segment on by other means than fork. It stays the
+    /// segment's: do not close it.
+    #[cfg(unix)]
+    pub fn as_raw_fd(&self) -> Option<std::os::fd::RawFd> {
+        self.inner.backing.descriptor()
+    }
+}
+
+impl std::fmt::Debug for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Segment").field("path", &self.inner.path).finish_non_exhaustive()
+    }
+}
+
+/// An address hint-free random number from the system, for seeds and temporary names.
+pub(crate) fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    // std seeds its hasher from the system's random numbers.
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+pub(crate) fn now_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn open(options: &Options) -> Result<Segment, Error> {
+    if !pair::supported() {
+        return Err(Error::Unsupported("this processor has no 16-byte compare-and-swap (cmpxchg16b)".into()));
+    }
+    let ceiling = options.checked_ceiling()?;
+    if options.mode & !0o777 != 0 || options.mode & 0o600 != 0o600 {
+        return Err(Error::InvalidArgument(format!("mode {:o}: the owner must be able to read and write", options.mode)));
+    }
+    if options.portable || cfg!(not(target_os = "linux")) {
+        return open_portable(options, ceiling);
+    }
+    open_native(options, ceiling)
+}
+
+#[cfg(target_os = "linux")]
+fn open_native(options: &Options, ceiling: u64) -> Result<Segment, Error> {
+    use mapping::linux;
+    let regions = layout::Regions::plan(ceiling, options.max_processes);
+    // What is granted before the segment is seen: everything fixed, the smallest index, the first arena extent.
+    let fixed = regions.index_at + (8 << INDEX_MIN_BITS);
+    let prepare = |backing: &linux::LinuxBacking| -> Result<(), Error> {
+        let arena_end = (regions.arena_at + layout::EXTENT).min(regions.total);
+        if !backing.reserve(regions.arena_at, arena_end) {
+            return Err(Error::no_space("creating the segment"));
+        }
+        // SAFETY: new memory of `total` bytes, backed below `fixed`, known to nobody else.
+        unsafe { header::initialise(backing, &regions, arena_end, options.max_series) };
+        Ok(())
+    };
+    if options.how == How::Anonymous {
+        let backing = linux::anonymous(regions.total, fixed)?;
+        prepare(&backing)?;
+        // SAFETY: just initialised.
+        return Ok(Segment { inner: unsafe { Inner::adopt(Box::new(backing), None) } });
+    }
+    let path = options.path()?;
+    // Between our look and our link somebody may create or remove the name; each round is somebody else's progress.
+    for _ in 0..1000 {
+        if options.how != How::CreateNew {
+            if let Some(file) = linux::open(&path, true)? {
+                return attach_native(file, &path);
+            }
+            if options.how == How::Attach {
+                return Err(Error::NotFound(path));
+            }
+        }
+        let unpublished = linux::create(&path, regions.total, fixed, options.mode, options.allow_disk)?;
+        prepare(&unpublished.backing)?;
+        match unpublished.publish(&path)? {
+            Some(backing) => {
+                // SAFETY: just initialised.
+                let inner = unsafe { Inner::adopt(Box::new(backing), Some(path)) };
+                remember(inner);
+                return Ok(Segment { inner });
+            }
+            None if options.how == How::CreateNew => return Err(Error::AlreadyExists(path)),
+            None => {}
+        }
+    }
+    Err(Error::Conflict(format!("{} keeps being created and removed by others", path.display())))
+}
+
+#[cfg(target_os = "linux")]
+fn attach_native(file: std::fs::File, path: &Path) -> Result<Segment, Error> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = file.metadata().map_err(|e| Error::system("looking at the segment", e))?;
+    if let Some(known) = MAPPED.try_lock() {
+        let id = (meta.dev(), meta.ino());
+        if let Some(inner) = known.iter().find(|i| i.backing.id() == id && i.path.as_deref() == Some(path)) {
+            return Ok(Segment { inner });
+        }
+    }
+    header::check(&file, path)?;
+    let backing = mapping::linux::LinuxBacking::map(file, meta.len(), true, Some(path.to_path_buf()))?;
+    // SAFETY: the header has been checked.
+    let inner = unsafe { Inner::adopt(Box::new(backing), Some(path.to_path_buf())) };
+    remember(inner);
+    Ok(Segment { inner })
+}
+
+fn remember(inner: &'static Inner) {
+    if let Some(mut known) = MAPPED.try_lock() {
+        known.push(inner);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_native(options: &Options, ceiling: u64) -> Result<Segment, Error> {
+    open_portable(options, ceiling)
+}
+
+#[cfg(not(any(feature = "portable", not(target_os = "linux"))))]
+fn open_portable(_: &Options, _: u64) -> Result<Segment, Error> {
+    Err(Error::Unsupported("the portable backend is not built in; enable the crate's feature `portable`".into()))
+}
+
+#[cfg(any(feature = "portable", not(target_os = "linux")))]
+fn open_portable(options: &Options, ceiling: u64) -> Result<Segment, Error> {
+    use mapping::portable::PortableBacking;
+    if options.how == How::Anonymous {
+        return Err(Error::Unsupported("the portable backend has no anonymous segments; give a name".into()));
+    }
+    let name = options.resolved_name();
+    mapping::path_of(&name)?;
+    if name.contains('/') {
+        return Err(Error::name("segment name", &name, "the portable backend takes plain names only"));
+    }
+    let regions = layout::Regions::plan(ceiling, options.max_processes);
+    for _ in 0..200 {
+        if options.how != How::CreateNew {
+            if let Some(backing) = PortableBacking::open(&name)? {
+                match header::check_bytes(&backing, Path::new(&name)) {
+                    // SAFETY: the header has been checked.
+                    Ok(()) => return Ok(Segment { inner: unsafe { Inner::adopt(Box::new(backing), None) } }),
+                    // This backend cannot publish a complete file: its maker may be at work. The magic comes last.
+                    Err(Error::NotASegment { .. }) => {
+                        std::thread::sleep(std::time::Duration::from_millis(5));
+                        continue;
+                    }
+                    Err(e) => return Err(e),
+                }
+            }
+            if options.how == How::Attach {
+                return Err(Error::NotFound(name.into()));
+            }
+        }
+        match PortableBacking::create(&name, regions.total)? {
+            Some(backing) => {
+                // SAFETY: new memory of `total` bytes; nobody uses it before its magic is there.
+                unsafe { header::initialise(&backing, &regions, regions.total, options.max_series) };
+                // SAFETY: just initialised.
+                return Ok(Segment { inner: unsafe { Inner::adopt(Box::new(backing), None) } });
+            }
+            None if options.how == How::CreateNew => return Err(Error::AlreadyExists(name.into())),
+            None => {}
+        }
+    }
+    Err(header::unfinished(Path::new(&name)))
+}
+
+/// Removes a segment of the portable backend.
+#[cfg(any(feature = "portable", not(target_os = "linux")))]
+pub(crate) fn remove_portable(name: &str) -> Result<(), Error> {
+    mapping::portable::PortableBacking::remove(name)
+}

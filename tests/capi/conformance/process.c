@@ -1,0 +1,125 @@
+/* Threads, processes and signal handlers: whoever counts, and however it ends, nothing is lost or counted twice. */
+#include "check.h"
+
+#include <pthread.h>
+#include <sys/time.h>
+
+enum { WRITERS = 4, UPDATES = 10000 };
+
+struct handles {
+    shmetrics_segment *segment;
+    shmetrics_counter counter;
+    shmetrics_histogram histogram;
+    shmetrics_gauge shared, live, all;
+};
+
+static struct handles all_kinds(const char *prefix) {
+    static const double bounds[] = {1};
+    struct handles h = {.segment = scratch()};
+    char name[64];
+#define NAMED(suffix) (snprintf(name, sizeof name, "%s_%s", prefix, suffix), name)
+    h.counter = shmetrics_counter_with(counters(h.segment, NAMED("count"), NULL), NULL, 0);
+    h.histogram = shmetrics_histogram_with(histograms(h.segment, NAMED("sizes"), bounds, 1), NULL, 0);
+    h.shared = shmetrics_gauge_with(gauges(h.segment, NAMED("shared"), SHMETRICS_GAUGE_SHARED), NULL, 0);
+    h.live = shmetrics_gauge_with(gauges(h.segment, NAMED("live"), SHMETRICS_GAUGE_LIVESUM), NULL, 0);
+    h.all = shmetrics_gauge_with(gauges(h.segment, NAMED("all"), SHMETRICS_GAUGE_ALL), NULL, 0);
+    return h;
+}
+
+static void *update(void *argument) {
+    const struct handles *h = argument;
+    for (int i = 0; i < UPDATES; i++) {
+        shmetrics_counter_inc(h->counter);
+        shmetrics_histogram_observe(h->histogram, 0.5);
+        shmetrics_gauge_add(h->shared, 1);
+    }
+    return NULL;
+}
+
+static void in_threads(void) {
+    struct handles h = all_kinds("threads");
+    pthread_t threads[WRITERS];
+    for (int i = 0; i < WRITERS; i++) CHECK(pthread_create(&threads[i], NULL, update, &h) == 0);
+    for (int i = 0; i < WRITERS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK(shmetrics_counter_value(h.counter) == WRITERS * UPDATES);
+    CHECK(sample(h.segment, "threads_sizes_sum") == WRITERS * UPDATES * 0.5);
+    CHECK(sample(h.segment, "threads_shared") == WRITERS * UPDATES);
+}
+
+/* One of the children looks its series up itself, and numbers itself; each is killed the hard way. */
+static void work_and_die(struct handles *h, uint32_t identity) {
+    if (shmetrics_segment_set_identity(h->segment, identity) != SHMETRICS_STATUS_OK) _exit(1);
+    shmetrics_gauge_set(h->live, 7);
+    shmetrics_gauge_set(h->all, identity);
+    update(h);
+    shmetrics_str value = TEXT("made by a child");
+    shmetrics_counter_inc(shmetrics_counter_with(counters(h->segment, "late", "label"), &value, 1));
+    kill(getpid(), SIGKILL);
+}
+
+static void in_forked_children(void) {
+    struct handles h = all_kinds("forks");
+    shmetrics_gauge_set(h.live, 1);
+    pid_t children[WRITERS];
+    for (int i = 0; i < WRITERS; i++)
+        if ((children[i] = fork()) == 0) work_and_die(&h, 100 + (uint32_t)i);
+    for (int i = 0; i < WRITERS; i++) {
+        int status;
+        CHECK(waitpid(children[i], &status, 0) == children[i] && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    }
+    CHECK(shmetrics_counter_value(h.counter) == WRITERS * UPDATES);
+    CHECK(sample(h.segment, "forks_sizes_count") == WRITERS * UPDATES);
+    CHECK(sample(h.segment, "forks_shared") == WRITERS * UPDATES);
+    CHECK(sample(h.segment, "forks_live") == 1); /* only the parent lives */
+    for (int i = 0; i < WRITERS; i++) {
+        char series[64];
+        snprintf(series, sizeof series, "forks_all{pid=\"%d\"}", 100 + i);
+        CHECK(sample(h.segment, series) == 100 + i);
+    }
+    CHECK_SHOWS(h.segment, "\nlate_total{label=\"made by a child\"} 4\n");
+}
+
+static struct handles interrupted;
+static volatile sig_atomic_t interruptions;
+
+static void count_in_handler(int signal) {
+    (void)signal;
+    interruptions++;
+    shmetrics_counter_inc(interrupted.counter);
+    shmetrics_counter_add(interrupted.counter, 1);
+    shmetrics_counter_add_u64(interrupted.counter, 1);
+    shmetrics_histogram_observe(interrupted.histogram, 0.5);
+    shmetrics_gauge_inc(interrupted.shared);
+    shmetrics_gauge_inc(interrupted.live);
+}
+
+/* A timer interrupts the same updates that its handler makes, wherever they are, often. */
+static void in_a_signal_handler(void) {
+    interrupted = all_kinds("signals");
+    shmetrics_gauge_set(interrupted.live, 0); /* a first update takes a slot: not in a handler */
+    struct sigaction action = {.sa_handler = count_in_handler, .sa_flags = SA_RESTART}, old;
+    const struct itimerval often = {{0, 500}, {0, 500}}, never = {{0, 0}, {0, 0}};
+    CHECK(sigaction(SIGALRM, &action, &old) == 0);
+    CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
+    long loops = 0;
+    for (; interruptions < 200; loops++) {
+        shmetrics_counter_inc(interrupted.counter);
+        shmetrics_histogram_observe(interrupted.histogram, 0.5);
+        shmetrics_gauge_inc(interrupted.shared);
+        shmetrics_gauge_inc(interrupted.live);
+    }
+    CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
+    CHECK(sigaction(SIGALRM, &old, NULL) == 0);
+    const double calls = (double)(loops + interruptions);
+    CHECK(shmetrics_counter_value(interrupted.counter) == (double)(loops + 3 * (long)interruptions));
+    CHECK(sample(interrupted.segment, "signals_sizes_count") == calls);
+    CHECK(sample(interrupted.segment, "signals_sizes_sum") == calls * 0.5);
+    CHECK(sample(interrupted.segment, "signals_shared") == calls);
+    CHECK(sample(interrupted.segment, "signals_live") == calls);
+}
+
+void test_process(void) {
+    in_threads();
+    in_forked_children();
+    in_a_signal_handler();
+}

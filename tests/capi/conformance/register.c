@@ -1,0 +1,174 @@
+/* Families: what may be registered, twice over too, and what is refused. */
+#include "check.h"
+
+static char long_name[513];
+
+static shmetrics_family_spec valid(void) {
+    return (shmetrics_family_spec){.name = TEXT("valid"), .help = TEXT("Help.")};
+}
+
+static const shmetrics_counter_family marked = {&marked, NULL};
+
+static void refused(shmetrics_segment *segment, const shmetrics_family_spec *spec, shmetrics_status why, int line) {
+    shmetrics_counter_family counter = marked;
+    check_status(shmetrics_counter_register(segment, spec, &counter), why, __FILE__, line, "counter_register");
+    check(memcmp(&counter, &marked, sizeof marked) == 0, __FILE__, line, "outputs are left alone");
+}
+#define REFUSED(segment, spec, expected) refused((segment), (spec), (expected), __LINE__)
+
+static void null_arguments(shmetrics_segment *segment) {
+    const shmetrics_family_spec spec = valid();
+    shmetrics_gauge_family gauge;
+    shmetrics_histogram_family histogram;
+    REFUSED(NULL, &spec, SHMETRICS_STATUS_NULL_ARGUMENT);
+    REFUSED(segment, NULL, SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_counter_register(segment, &spec, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_gauge_register(NULL, &spec, 0, &gauge), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_gauge_register(segment, NULL, 0, &gauge), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_gauge_register(segment, &spec, 0, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_histogram_register(NULL, &spec, &histogram), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_histogram_register(segment, NULL, &histogram), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_histogram_register(segment, &spec, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+
+    shmetrics_family_spec hollow = spec;
+    hollow.label_count = 1; /* names NULL */
+    REFUSED(segment, &hollow, SHMETRICS_STATUS_NULL_ARGUMENT);
+    hollow = spec;
+    hollow.name.data = NULL;
+    REFUSED(segment, &hollow, SHMETRICS_STATUS_NULL_ARGUMENT);
+    hollow = spec;
+    hollow.bucket_count = 1;
+    CHECK_STATUS(shmetrics_histogram_register(segment, &hollow, &histogram), SHMETRICS_STATUS_NULL_ARGUMENT);
+}
+
+static void bad_metric_names(shmetrics_segment *segment) {
+    memset(long_name, 'n', sizeof long_name);
+    const shmetrics_str bad[] = {
+        TEXT(""),     {NULL, 0},    TEXT("1a"),           TEXT("a-b"),  TEXT("a b"),
+        TEXT("a\0b"), TEXT("a\n"),  TEXT("caf\xc3\xa9"),  TEXT("\xff"), TEXT("shmetrics_mine"),
+        TEXT("_total"), {long_name, sizeof long_name},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        shmetrics_family_spec spec = valid();
+        spec.name = bad[i];
+        REFUSED(segment, &spec, SHMETRICS_STATUS_INVALID_NAME);
+    }
+    shmetrics_counter_family family;
+    shmetrics_family_spec longest = valid();
+    longest.name = (shmetrics_str){long_name, sizeof long_name - 1};
+    CHECK_STATUS(shmetrics_counter_register(segment, &longest, &family), SHMETRICS_STATUS_OK);
+}
+
+static void bad_label_names(shmetrics_segment *segment) {
+    const shmetrics_str bad[] = {TEXT(""), TEXT("1a"), TEXT("a-b"), TEXT("a:b"), TEXT("a\0b"), TEXT("__name__"),
+                                 TEXT("caf\xc3\xa9"), TEXT("\xff"), {long_name, sizeof long_name}};
+    shmetrics_family_spec spec = valid();
+    spec.label_count = 1;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        spec.label_names = &bad[i];
+        REFUSED(segment, &spec, SHMETRICS_STATUS_INVALID_NAME);
+    }
+    const shmetrics_str twice[] = {TEXT("a"), TEXT("a")}, le[] = {TEXT("le")};
+    spec.label_names = twice;
+    spec.label_count = 2;
+    REFUSED(segment, &spec, SHMETRICS_STATUS_INVALID_NAME);
+    spec.label_names = le;
+    spec.label_count = 1;
+    shmetrics_histogram_family histogram;
+    CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &histogram), SHMETRICS_STATUS_INVALID_NAME);
+    static shmetrics_str many[65];
+    for (size_t i = 0; i < 65; i++) many[i] = TEXT("x");
+    spec.label_names = many;
+    spec.label_count = 65;
+    REFUSED(segment, &spec, SHMETRICS_STATUS_INVALID_ARGUMENT);
+}
+
+static void bad_texts_and_numbers(shmetrics_segment *segment) {
+    shmetrics_family_spec spec = valid();
+    spec.unit = TEXT("seconds"); /* the name does not end in it */
+    REFUSED(segment, &spec, SHMETRICS_STATUS_INVALID_NAME);
+    spec = valid();
+    spec.help = TEXT("not utf-8 \xff");
+    REFUSED(segment, &spec, SHMETRICS_STATUS_INVALID_NAME);
+    static char long_help[16 * 1024 + 1];
+    memset(long_help, 'h', sizeof long_help);
+    spec.help = (shmetrics_str){long_help, sizeof long_help};
+    REFUSED(segment, &spec, SHMETRICS_STATUS_INVALID_ARGUMENT);
+
+    shmetrics_gauge_family gauge;
+    spec = valid();
+    CHECK_STATUS(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVEMOSTRECENT + 1, &gauge),
+                 SHMETRICS_STATUS_INVALID_ARGUMENT);
+    const double bad[][2] = {{2, 1}, {1, 1}, {NAN, 1}, {INFINITY, 1}, {-INFINITY, 1}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        shmetrics_histogram_family histogram;
+        spec.buckets = bad[i];
+        spec.bucket_count = 2;
+        CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &histogram), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    }
+}
+
+/* The same again is the same family; anything different is a conflict. */
+static void twice(shmetrics_segment *segment) {
+    const shmetrics_str labels[] = {TEXT("a"), TEXT("b")}, swapped[] = {TEXT("b"), TEXT("a")};
+    const double buckets[] = {1, 2, 3};
+    shmetrics_family_spec spec = valid(), other;
+    spec.label_names = labels;
+    spec.label_count = 2;
+    const shmetrics_str values[] = {TEXT("1"), TEXT("2")};
+    shmetrics_counter_family first, second;
+    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &first), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &second), SHMETRICS_STATUS_OK);
+    shmetrics_counter_inc(shmetrics_counter_with(first, values, 2));
+    shmetrics_counter_inc(shmetrics_counter_with(second, values, 2));
+    CHECK_SHOWS(segment, "valid_total{a=\"1\",b=\"2\"} 2\n");
+
+    other = spec;
+    other.label_names = swapped;
+    REFUSED(segment, &other, SHMETRICS_STATUS_CONFLICT);
+    other.label_count = 1;
+    REFUSED(segment, &other, SHMETRICS_STATUS_CONFLICT);
+    shmetrics_gauge_family gauge;
+    CHECK_STATUS(shmetrics_gauge_register(segment, &spec, 0, &gauge), SHMETRICS_STATUS_CONFLICT);
+    other = valid();
+    other.name = TEXT("valid_total"); /* the sample name of the counter above */
+    CHECK_STATUS(shmetrics_gauge_register(segment, &other, 0, &gauge), SHMETRICS_STATUS_CONFLICT);
+
+    other.name = TEXT("level");
+    CHECK_STATUS(shmetrics_gauge_register(segment, &other, SHMETRICS_GAUGE_MAX, &gauge), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_gauge_register(segment, &other, SHMETRICS_GAUGE_MAX, &gauge), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_gauge_register(segment, &other, SHMETRICS_GAUGE_MIN, &gauge), SHMETRICS_STATUS_CONFLICT);
+
+    shmetrics_histogram_family histogram;
+    other = valid();
+    other.name = TEXT("sizes");
+    other.buckets = buckets;
+    other.bucket_count = 3;
+    CHECK_STATUS(shmetrics_histogram_register(segment, &other, &histogram), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_histogram_register(segment, &other, &histogram), SHMETRICS_STATUS_OK);
+    other.bucket_count = 2;
+    CHECK_STATUS(shmetrics_histogram_register(segment, &other, &histogram), SHMETRICS_STATUS_CONFLICT);
+}
+
+static void every_gauge_mode(shmetrics_segment *segment) {
+    for (uint32_t mode = SHMETRICS_GAUGE_SHARED; mode <= SHMETRICS_GAUGE_LIVEMOSTRECENT; mode++) {
+        char name[32], line[64];
+        snprintf(name, sizeof name, "gauge_of_mode_%u", (unsigned)mode);
+        shmetrics_gauge_set(shmetrics_gauge_with(gauges(segment, name, mode), NULL, 0), 5);
+        int listed = mode == SHMETRICS_GAUGE_ALL || mode == SHMETRICS_GAUGE_LIVEALL;
+        if (listed) snprintf(line, sizeof line, "%s{pid=\"%ld\"} 5\n", name, (long)getpid());
+        else snprintf(line, sizeof line, "%s 5\n", name);
+        CHECK_SHOWS(segment, line);
+    }
+}
+
+void test_register(void) {
+    shmetrics_segment *segment = scratch();
+    null_arguments(segment);
+    bad_metric_names(segment);
+    bad_label_names(segment);
+    bad_texts_and_numbers(segment);
+    CHECK_HIDES(segment, "valid_total"); /* nothing of what was refused is there */
+    twice(segment);
+    every_gauge_mode(segment);
+}

@@ -1,0 +1,131 @@
+# shellcheck shell=bash
+# The installed package, as others build against it: files, pkg-config, CMake, moving, removal. Sourced by run.sh.
+# shellcheck disable=SC2154 # work, root, here and version are run.sh's
+
+prefix=$work/prefix
+
+install_here() { PREFIX=$prefix DESTDIR='' "$root/packaging/install.sh" "$@"; }
+
+tree() { (cd "$1" && find . | sort); }
+
+installs_the_expected_files() {
+    mkdir -p "$prefix/lib"
+    touch "$prefix/lib/somebody-elses"
+    tree "$prefix" >"$work/before"
+    install_here
+    install_here # over itself
+    (cd "$prefix" && find . ! -type d ! -path ./bin/shmetrics ! -name somebody-elses | sort) >"$work/installed"
+    sort >"$work/expected" <<END
+./include/shmetrics.h
+./include/shmetrics.hpp
+./lib/cmake/shmetrics/shmetrics-config-version.cmake
+./lib/cmake/shmetrics/shmetrics-config.cmake
+./lib/libshmetrics.a
+./lib/libshmetrics.so
+./lib/libshmetrics.so.${version%%.*}
+./lib/libshmetrics.so.$version
+./lib/pkgconfig/shmetrics.pc
+./share/doc/shmetrics/LICENSE-APACHE
+./share/doc/shmetrics/LICENSE-MIT
+./share/doc/shmetrics/install-manifest
+END
+    diff -u "$work/expected" "$work/installed"
+    if grep -rn '@[A-Z_]*@' "$prefix/lib/pkgconfig" "$prefix/lib/cmake"; then return 1; fi
+}
+
+pkg() { PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config "$@" shmetrics; }
+
+# Compiles and runs every example out of the tree with these flags, and checks which library it uses at run time.
+examples_outside() { # shared or static, flags...
+    local kind=$1 outside=$work/outside source compiler
+    shift
+    rm -rf "$outside" && mkdir "$outside"
+    for source in "${c_examples[@]}" "${cpp_examples[@]}"; do
+        compiler=gcc
+        [[ $source == *.cpp ]] && compiler=g++
+        cp "$source" "$outside"
+        (cd "$outside" && $compiler "$(basename "$source")" "$@" -o program)
+        LD_LIBRARY_PATH=$prefix/lib runs_with "$kind" "$outside/program"
+    done
+}
+
+runs_with() { # shared or static, program
+    local used=static
+    if [[ $(ldd "$2") == *libshmetrics.so* ]]; then used=shared; fi
+    if [[ $used != "$1" ]]; then
+        echo "$2 uses the $used library"
+        return 1
+    fi
+    bounded "$2"
+}
+
+pkg_config_shared() {
+    local flags
+    read -ra flags < <(pkg --cflags --libs)
+    [[ $(pkg --modversion) == "$version" ]]
+    examples_outside shared "${flags[@]}"
+}
+
+pkg_config_static() {
+    local flags
+    read -ra flags < <(pkg --static --cflags --libs)
+    examples_outside static "${flags[@]/#-lshmetrics/-l:libshmetrics.a}"
+}
+
+configure() { # version, prefix
+    rm -rf "$work/build"
+    cmake -S "$here/consumer" -B "$work/build" -DCMAKE_PREFIX_PATH="$2" -DEXAMPLES="$root/examples" -DWANTED_VERSION="$1"
+}
+
+cmake_builds() { # prefix
+    local program
+    configure "${version%.*}" "$1"
+    cmake --build "$work/build"
+    for program in "$work"/build/*_shared; do runs_with shared "$program"; done
+    for program in "$work"/build/*_static; do runs_with static "$program"; done
+}
+
+cmake_moved() {
+    mv "$prefix" "$work/moved"
+    trap 'mv "$work/moved" "$prefix"' EXIT # the step is a subshell of its own
+    cmake_builds "$work/moved"
+}
+
+cmake_refuses_other_versions() {
+    local other
+    for other in 0.0.9 0.99 1.0; do
+        if configure $other "$prefix"; then
+            echo "version $other was accepted"
+            return 1
+        fi
+    done
+}
+
+stages_for_packagers() {
+    DESTDIR=$work/stage PREFIX=/usr LIBDIR=/usr/lib64 "$root/packaging/install.sh"
+    [[ -f $work/stage/usr/lib64/libshmetrics.so.$version && ! -e $work/stage/usr/lib ]]
+    grep -qx 'prefix=/usr' "$work/stage/usr/lib64/pkgconfig/shmetrics.pc"
+    if grep -rlF "$work" "$work/stage/usr/lib64/pkgconfig" "$work/stage/usr/lib64/cmake" "$work/stage/usr/share"; then
+        echo "the staging directory is named in these files"
+        return 1
+    fi
+    DESTDIR=$work/stage PREFIX=/usr LIBDIR=/usr/lib64 "$root/packaging/install.sh" --uninstall
+    [[ -z $(ls -A "$work/stage") ]]
+}
+
+uninstalls_everything_and_nothing_else() {
+    install_here --uninstall
+    diff -u "$work/before" <(tree "$prefix")
+    if install_here --uninstall; then return 1; fi # nothing left to remove is said, not ignored
+}
+
+package_steps() {
+    step "install puts the expected files in place" installs_the_expected_files
+    step_with pkg-config "examples through pkg-config, shared" pkg_config_shared
+    step_with pkg-config "examples through pkg-config, static" pkg_config_static
+    step_with cmake "examples through CMake, shared and static" cmake_builds "$prefix"
+    step_with cmake "examples through CMake, installed tree moved" cmake_moved
+    step_with cmake "CMake refuses other versions" cmake_refuses_other_versions
+    step "install into a staging directory" stages_for_packagers
+    step "uninstall removes exactly what was installed" uninstalls_everything_and_nothing_else
+}

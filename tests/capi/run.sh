@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# Tests what C and C++ programs get: headers, libraries, examples and the installed package.
+#
+#   cargo build --release && tests/capi/run.sh
+#
+# Needs a C compiler; every other tool that is missing (clang, valgrind, cmake, pkg-config) skips its steps and says so.
+# RELEASE_DIR names the directory of libshmetrics.so and .a, if it is not target/release.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+export RELEASE_DIR=${RELEASE_DIR:-${CARGO_TARGET_DIR:-$root/target}/release}
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version *= *"\(.*\)"/\1/p' "$root/Cargo.toml")
+native_libs=(-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc)
+strict=(-O2 -Wall -Wextra -Wpedantic -Werror -I"$root/include")
+sanitize=(-g -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+valgrind=(valgrind --quiet --error-exitcode=1 --leak-check=full --errors-for-leak-kinds=definite)
+
+work=$(mktemp -d)
+SHMETRICS_DIR=$(mktemp -d /dev/shm/capi-test.XXXXXX)
+export SHMETRICS_DIR
+trap 'rm -rf "$work" "$SHMETRICS_DIR"' EXIT
+chmod 755 "$SHMETRICS_DIR" # one test looks at it as another user
+unset SHMETRICS_SEGMENT SHMETRICS_CEILING LIBDIR INCLUDEDIR BINDIR DATADIR NATIVE_LIBS
+
+# shellcheck source=tests/capi/harness.sh
+. "$here/harness.sh"
+# shellcheck source=tests/capi/package.sh
+. "$here/package.sh"
+
+for library in libshmetrics.so libshmetrics.a; do
+    if [[ ! -f $RELEASE_DIR/$library ]]; then
+        echo "run.sh: $RELEASE_DIR/$library is missing; run \`cargo build --release\` first" >&2
+        exit 2
+    fi
+done
+mkdir "$work/lib" "$work/bin"
+ln -s "$RELEASE_DIR/libshmetrics.so" "$work/lib/libshmetrics.so"
+ln -s "$RELEASE_DIR/libshmetrics.so" "$work/lib/libshmetrics.so.0" # the loader asks for the soname
+shared=(-L"$work/lib" "-Wl,-rpath,$work/lib" -lshmetrics -lpthread -lm)
+static=("$RELEASE_DIR/libshmetrics.a" "${native_libs[@]}")
+
+conformance=("$here/conformance.c" "$here"/conformance/*.c -DEXPECTED_VERSION="\"$version\"")
+c_examples=("$root"/examples/c/*.c)
+cpp_examples=("$root"/examples/cpp/*.cpp)
+
+compiles_alone() { # header, compiler, flags...
+    local source=$work/alone.c
+    [[ $2 != *++ ]] || source=$work/alone.cpp
+    printf '#include "%s"\n#include "%s"\n' "$1" "$1" >"$source" # twice, for its guard
+    "${@:2}" "${strict[@]}" -c "$source" -o "$work/alone.o"
+}
+
+# build_and_run PROGRAM COMPILE-COMMAND... [-- RUNNER...]
+build_and_run() {
+    local program=$work/bin/$1 compile=()
+    shift
+    while (($#)) && [[ $1 != -- ]]; do
+        compile+=("$1")
+        shift
+    done
+    shift || true
+    "${compile[@]}" -o "$program"
+    bounded "$@" "$program"
+}
+
+exported() { nm -D --defined-only "$RELEASE_DIR/libshmetrics.so" | awk '{print $NF}' | sort; }
+
+exports_are_as_recorded() { diff -u "$here/symbols.txt" <(exported); }
+
+header_declares_the_exports() {
+    diff -u <(exported) <(grep -oE '\bshmetrics_[a-z0-9_]+\(' "$root/include/shmetrics.h" | tr -d '(' | sort -u)
+}
+
+conformance_calls_every_export() {
+    gcc -std=c11 "${strict[@]}" "${conformance[@]}" "${shared[@]}" -o "$work/bin/conformance-calls"
+    diff -u <(exported) <(nm -D --undefined-only "$work/bin/conformance-calls" | awk '$NF ~ /^shmetrics_/ {print $NF}' | sort)
+}
+
+leaves_nothing_behind() {
+    local left
+    left=$(ls -A "$SHMETRICS_DIR")
+    [[ -z $left ]] || { echo "left in $SHMETRICS_DIR: $left"; return 1; }
+}
+
+for cc in gcc clang; do
+    step_with $cc "header alone, C11 ($cc)" compiles_alone shmetrics.h $cc -std=c11
+    for source in "${c_examples[@]}"; do
+        step_with $cc "example $(basename "$source") ($cc)" \
+            build_and_run example $cc -std=c11 "${strict[@]}" "$source" "${shared[@]}"
+    done
+    step_with $cc "conformance ($cc, shared)" \
+        build_and_run conformance $cc -std=c11 "${strict[@]}" "${conformance[@]}" "${shared[@]}"
+    step_with $cc "conformance ($cc, static)" \
+        build_and_run conformance $cc -std=c11 "${strict[@]}" "${conformance[@]}" "${static[@]}"
+done
+
+for cxx in g++ clang++; do
+    for std in c++17 c++20; do
+        step_with $cxx "C header alone, $std ($cxx)" compiles_alone shmetrics.h $cxx -std=$std
+        step_with $cxx "C++ header alone, $std ($cxx)" compiles_alone shmetrics.hpp $cxx -std=$std
+        for source in "${cpp_examples[@]}"; do
+            step_with $cxx "example $(basename "$source"), $std ($cxx)" \
+                build_and_run example $cxx -std=$std "${strict[@]}" "$source" "${shared[@]}"
+        done
+        for exceptions in -fexceptions -fno-exceptions; do
+            step_with $cxx "wrapper, $std $exceptions ($cxx)" \
+                build_and_run wrapper $cxx -std=$std $exceptions "${strict[@]}" "$here/wrapper.cpp" "${shared[@]}"
+        done
+    done
+done
+
+for source in "${c_examples[@]}" "$here/conformance.c" "${cpp_examples[@]}" "$here/wrapper.cpp"; do
+    name=$(basename "$source")
+    sources=("$source")
+    compile=(gcc -std=c11)
+    [[ $name == conformance.c ]] && sources=("${conformance[@]}")
+    [[ $name == *.cpp ]] && compile=(g++ -std=c++17)
+    step_with "${compile[0]}" "$name, address and undefined-behaviour sanitizers" \
+        build_and_run sanitized "${compile[@]}" "${strict[@]}" "${sanitize[@]}" "${sources[@]}" "${shared[@]}"
+    step_with valgrind "$name, valgrind" \
+        build_and_run checked "${compile[@]}" -g "${strict[@]}" "${sources[@]}" "${shared[@]}" -- "${valgrind[@]}"
+done
+
+step_with nm "exported symbols are those of symbols.txt" exports_are_as_recorded
+step_with nm "the header declares what the library exports" header_declares_the_exports
+step_with nm "conformance calls all that the library exports" conformance_calls_every_export
+package_steps
+step "nothing is left in shared memory" leaves_nothing_behind
+finish
