@@ -1,0 +1,86 @@
+//! What one update costs, beside the machine's own floor: `cargo bench --bench hot_path`.
+#![allow(missing_docs)]
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use criterion::{criterion_group, criterion_main, Criterion};
+use crossbeam_utils::CachePadded;
+use shmetrics::{GaugeMode, Options, Segment};
+
+fn segment() -> Segment {
+    Options::new().anonymous().ceiling(256 << 20).open().unwrap()
+}
+
+/// Look-ups in an order that no predictor learns.
+const ORDER: usize = 1 << 14;
+
+/// Label sets of three ten-character values, as strings that arrive at run time.
+fn label_sets(n: usize) -> Vec<[String; 3]> {
+    (0..n).map(|i| [format!("method{i:04}"), format!("/path/{i:04}"), format!("status{i:04}")]).collect()
+}
+
+fn hot_path(c: &mut Criterion) {
+    let segment = segment();
+    let mut group = c.benchmark_group("floor");
+    let word = CachePadded::new(AtomicU64::new(0));
+    group.bench_function("lock xadd, one word", |b| b.iter(|| black_box(&word).fetch_add(1, Relaxed)));
+    group.bench_function("relaxed store, one word", |b| b.iter(|| black_box(&word).store(black_box(1), Relaxed)));
+    group.finish();
+
+    let mut group = c.benchmark_group("counter");
+    let counter = segment.counter("held", "").register().unwrap();
+    group.bench_function("held, inc", |b| b.iter(|| black_box(&counter).inc()));
+    group.bench_function("held, add 0.5", |b| b.iter(|| black_box(&counter).add(black_box(0.5))));
+    for n in [1, 100, 10_000] {
+        let name = format!("looked_up_{n}");
+        let family = segment.counter(&name, "").labels(["method", "path", "status"]).register().unwrap();
+        let sets = label_sets(n);
+        sets.iter().for_each(|[a, b, c]| family.with([a, b, c]).inc());
+        let order: Vec<u32> = (0..ORDER).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u32 % n as u32).collect();
+        let mut i = 0usize;
+        group.bench_function(format!("three strings of {n} sets, inc"), |b| {
+            b.iter(|| {
+                i = (i + 1) & (ORDER - 1);
+                let [a, b, c] = &sets[order[i] as usize];
+                family.with([a, b, c]).inc();
+            });
+        });
+    }
+    group.finish();
+
+    let mut group = c.benchmark_group("histogram");
+    let bounds: Vec<f64> = (1..15).map(f64::from).collect();
+    let histogram = segment.histogram("observed", "").buckets(&bounds).register().unwrap();
+    let mut i = 0u64;
+    group.bench_function("observe, 15 equally likely buckets", |b| {
+        b.iter(|| {
+            i = i.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            histogram.observe(((i >> 60) as f64) + 0.5);
+        });
+    });
+    group.finish();
+
+    let mut group = c.benchmark_group("gauge");
+    for mode in [GaugeMode::Shared, GaugeMode::LiveSum] {
+        let gauge = segment.gauge(&format!("g_{mode}"), "", mode).register().unwrap();
+        group.bench_function(format!("{mode}, set"), |b| b.iter(|| black_box(&gauge).set(black_box(1.0))));
+        group.bench_function(format!("{mode}, inc"), |b| b.iter(|| black_box(&gauge).inc()));
+    }
+    group.finish();
+
+    let mut group = c.benchmark_group("new label set");
+    let family = segment.counter("fresh", "").labels(["n"]).register().unwrap();
+    let mut n = 0u64;
+    let mut buffer = itoa::Buffer::new();
+    group.bench_function("made and counted", |b| {
+        b.iter(|| {
+            n += 1;
+            family.with([buffer.format(n)]).inc();
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, hot_path);
+criterion_main!(benches);

@@ -4,8 +4,9 @@
 #   packaging/install.sh               install
 #   packaging/install.sh --uninstall   remove exactly what was installed, by the manifest that the installation wrote
 #
-# Variables: PREFIX (/usr/local), LIBDIR, INCLUDEDIR, BINDIR, DATADIR (below PREFIX), DESTDIR (put before every path, for
-# packagers), RELEASE_DIR (target/release), NATIVE_LIBS (what libshmetrics.a needs; see rustc --print native-static-libs).
+# Variables: PREFIX (/usr/local); LIBDIR, INCLUDEDIR, BINDIR, DATADIR (lib, include, bin and share below PREFIX); DESTDIR
+# (put before every path, for packagers); RELEASE_DIR (target/release); NATIVE_LIBS (what libshmetrics.a needs, from
+# `rustc --print native-static-libs`).
 set -euo pipefail
 umask 022
 
@@ -60,6 +61,7 @@ fill() { # template, target
     text=${text//@VERSION_MINOR@/"$minor"}
     text=${text//@SONAME@/"$soname"}
     text=${text//@NATIVE_LIBS@/"$native_libs"}
+    text=${text//@NATIVE_LIBS_LIST@/"${native_libs// /;}"}
     text=${text//@POINTER_BYTES@/"$pointer_bytes"}
     put 644 /dev/stdin "$2" <<<"$text"
 }

@@ -54,9 +54,9 @@ impl Error {
     pub(crate) fn system(doing: impl Into<String>, source: std::io::Error) -> Self {
         let doing = doing.into();
         match source.raw_os_error() {
-            Some(libc::EACCES | libc::EPERM) => {
-                Error::Permission(format!("{doing}: {source}; run as the segment's owner, or create it with a wider mode"))
-            }
+            Some(libc::EACCES | libc::EPERM) => Error::Permission(format!(
+                "{doing}: {source}; run as the segment's owner, or create it with a wider mode"
+            )),
             Some(libc::ENOSPC | libc::EDQUOT) => Error::no_space(&doing),
             Some(libc::EFBIG) => Error::NoSpace(format!("{doing}: the file size limit is too small (see `ulimit -f`)")),
             _ => Error::System { doing, source },

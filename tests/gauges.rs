@@ -71,13 +71,27 @@ fn every_mode_with_living_and_dead_processes() {
     };
     use GaugeMode as M;
     let all_alive = [
-        (M::Shared, 3.0), (M::Sum, 7.0), (M::LiveSum, 7.0), (M::Min, -1.0), (M::LiveMin, -1.0),
-        (M::Max, 5.0), (M::LiveMax, 5.0), (M::MostRecent, 3.0), (M::LiveMostRecent, 3.0),
+        (M::Shared, 3.0),
+        (M::Sum, 7.0),
+        (M::LiveSum, 7.0),
+        (M::Min, -1.0),
+        (M::LiveMin, -1.0),
+        (M::Max, 5.0),
+        (M::LiveMax, 5.0),
+        (M::MostRecent, 3.0),
+        (M::LiveMostRecent, 3.0),
     ];
     expect(all_alive, "with all alive");
     let with_one_and_three_dead = [
-        (M::Shared, 3.0), (M::Sum, 7.0), (M::LiveSum, -1.0), (M::Min, -1.0), (M::LiveMin, -1.0),
-        (M::Max, 5.0), (M::LiveMax, -1.0), (M::MostRecent, 3.0), (M::LiveMostRecent, -1.0),
+        (M::Shared, 3.0),
+        (M::Sum, 7.0),
+        (M::LiveSum, -1.0),
+        (M::Min, -1.0),
+        (M::LiveMin, -1.0),
+        (M::Max, 5.0),
+        (M::LiveMax, -1.0),
+        (M::MostRecent, 3.0),
+        (M::LiveMostRecent, -1.0),
     ];
     one.kill();
     three.kill();
@@ -91,8 +105,15 @@ fn every_mode_with_living_and_dead_processes() {
     // A newcomer takes the slot of a dead one; what that one left is still counted.
     let four = start(4, 10.0);
     let with_four = [
-        (M::Shared, 10.0), (M::Sum, 17.0), (M::LiveSum, 9.0), (M::Min, -1.0), (M::LiveMin, -1.0),
-        (M::Max, 10.0), (M::LiveMax, 10.0), (M::MostRecent, 10.0), (M::LiveMostRecent, 10.0),
+        (M::Shared, 10.0),
+        (M::Sum, 17.0),
+        (M::LiveSum, 9.0),
+        (M::Min, -1.0),
+        (M::LiveMin, -1.0),
+        (M::Max, 10.0),
+        (M::LiveMax, 10.0),
+        (M::MostRecent, 10.0),
+        (M::LiveMostRecent, 10.0),
     ];
     expect(with_four, "with a newcomer in a dead one's slot");
     assert_eq!(listed(&segment, GaugeMode::LiveAll), [(2, -1.0), (4, 10.0)]);
@@ -267,5 +288,9 @@ fn an_anonymous_segment_is_shared_by_forks_and_sealed() {
     child.kill();
     assert_eq!(samples(&page(&segment))["g"], 0.0);
     // SAFETY: a plain call on the segment's descriptor; the seal refuses it.
-    assert_eq!(unsafe { libc::ftruncate(segment.as_raw_fd().unwrap(), 0) }, -1, "nobody can truncate it under a reader");
+    assert_eq!(
+        unsafe { libc::ftruncate(segment.as_raw_fd().unwrap(), 0) },
+        -1,
+        "nobody can truncate it under a reader"
+    );
 }

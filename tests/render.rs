@@ -10,7 +10,8 @@ use shmetrics::{Format, GaugeMode};
 fn a_page_as_people_see_it() {
     let name = Name::new("golden");
     let segment = name.open();
-    let requests = segment.counter("http_requests_total", "Requests \\ served.\nBy status.").labels(["method", "status"]);
+    let requests =
+        segment.counter("http_requests_total", "Requests \\ served.\nBy status.").labels(["method", "status"]);
     let requests = requests.register().unwrap();
     requests.with(["GET", "200"]).inc_by(3);
     requests.with(["GET", "500"]).add(1.5);

@@ -93,11 +93,12 @@ fn guard<R>(otherwise: R, f: impl FnOnce() -> R) -> R {
 
 /// Runs a call that reports a status; a panic becomes one.
 fn guarded(f: impl FnOnce() -> Result<(), shmetrics_status>) -> shmetrics_status {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| {
-        Err(fail(shmetrics_status::Panic, "a defect of the library, caught at its border; please report it".into()))
-    })
-    .err()
-    .unwrap_or(shmetrics_status::Ok)
+    catch_unwind(AssertUnwindSafe(f))
+        .unwrap_or_else(|_| {
+            Err(fail(shmetrics_status::Panic, "a defect of the library, caught at its border; please report it".into()))
+        })
+        .err()
+        .unwrap_or(shmetrics_status::Ok)
 }
 
 fn null(what: &str) -> shmetrics_status {

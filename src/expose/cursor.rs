@@ -158,6 +158,7 @@ impl Cursor<'_> {
         while link != 0 && out.len() < until && self.spend() {
             let at = offset(link);
             let next = self.next(link);
+            self.memory.prefetch(offset(next));
             if self.memory.get32(at + entry::PARENT) != family {
                 self.corrupt += 1;
             } else if self.memory.get32(at + entry::STATE) & 0xff == STATE_LIVE
@@ -179,7 +180,9 @@ impl Cursor<'_> {
         let at = record.overflow_at();
         if let Some(lines) = &mut self.lines {
             let live = self.memory.get32(at + entry::STATE) & 0xff == STATE_LIVE;
-            if self.memory.get32(at + entry::PARENT) != family || (live && !lines.series(&self.memory, at, &self.living, out)) {
+            if self.memory.get32(at + entry::PARENT) != family
+                || (live && !lines.series(&self.memory, at, &self.living, out))
+            {
                 self.corrupt += 1;
             }
         }

@@ -2,6 +2,7 @@
 
 mod cursor;
 mod inspect;
+mod line;
 pub(crate) mod number;
 mod own;
 mod reader;

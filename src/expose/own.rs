@@ -35,7 +35,12 @@ pub(super) fn render(memory: &Mapped, living: &[u32], corrupt: u64, busy: Durati
     let alive = living.iter().filter(|g| **g != 0).count();
     let slots = Slots::in_memory(memory);
     let dead = (0..slots.high()).filter(|i| slots.holder(*i).is_some()).count().saturating_sub(alive);
-    family("shmetrics_segment_ceiling_bytes", "gauge", "Bytes the segment may grow to.", &[("", word(header::TOTAL_SIZE))]);
+    family(
+        "shmetrics_segment_ceiling_bytes",
+        "gauge",
+        "Bytes the segment may grow to.",
+        &[("", word(header::TOTAL_SIZE))],
+    );
     family("shmetrics_segment_used_bytes", "gauge", "Bytes of the segment in use.", &[("", used(memory) as f64)]);
     family(
         "shmetrics_segment_leaked_bytes",
@@ -62,7 +67,12 @@ pub(super) fn render(memory: &Mapped, living: &[u32], corrupt: u64, busy: Durati
         "Updates with values a metric cannot take, or by processes beyond the limit.",
         &[("", word(header::REJECTED_UPDATES))],
     );
-    family("shmetrics_corrupt_records", "gauge", "Damaged records this page had to leave out.", &[("", corrupt as f64)]);
+    family(
+        "shmetrics_corrupt_records",
+        "gauge",
+        "Damaged records this page had to leave out.",
+        &[("", corrupt as f64)],
+    );
     family(
         "shmetrics_processes",
         "gauge",

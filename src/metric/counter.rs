@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::add_f64;
 use super::sealed::At;
 use crate::segment::layout::{counter, header};
-use crate::segment::memory::Mapped;
 use crate::segment::{Inner, Segment};
 
 /// A value that only rises, shared by all processes.
@@ -97,10 +96,4 @@ impl std::fmt::Debug for Counter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Counter").field(&self.get()).finish()
     }
-}
-
-/// A counter's whole and fractional part, as a reader sees them.
-#[inline(always)]
-pub(crate) fn value(memory: &Mapped, at: u64) -> (u64, f64) {
-    (memory.get64(at + counter::INTEGER), f64::from_bits(memory.get64(at + counter::FRACTION)))
 }

@@ -197,7 +197,9 @@ impl Gauge {
     fn change(&self, change: &Change) {
         let value = match self.mode() {
             GaugeMode::Shared => self.inner.memory.u64_at(self.at + gauge::VALUE),
-            GaugeMode::MostRecent => return self.change_recent(self.inner.memory.pair(self.at + gauge::RECENT), change),
+            GaugeMode::MostRecent => {
+                return self.change_recent(self.inner.memory.pair(self.at + gauge::RECENT), change)
+            }
             mode => match self.own_cell(mode) {
                 Some(at) if mode == GaugeMode::LiveMostRecent => {
                     return self.change_recent(self.inner.memory.pair(at + cell::TIME), change)

@@ -8,7 +8,6 @@ pub use counter::Counter;
 pub use gauge::{Gauge, GaugeMode, InProgress};
 pub use histogram::{Histogram, Timer};
 
-pub(crate) use counter::value as counter_value;
 pub(crate) use gauge::{shown as gauge_shown, Shown};
 pub(crate) use histogram::read as histogram_read;
 

@@ -12,8 +12,8 @@ use crate::expose::number::canonical;
 use crate::metric::GaugeMode;
 use crate::segment::chain::offset;
 use crate::segment::layout::{
-    align, counter, entry, family, gauge, histogram, FLAG_ESCAPED, FLAG_MODE_SHIFT, GRANULE, KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM,
-    STATE_HIDDEN, STATE_LIVE,
+    align, counter, entry, family, gauge, histogram, FLAG_ESCAPED, FLAG_MODE_SHIFT, GRANULE, KIND_COUNTER, KIND_GAUGE,
+    KIND_HISTOGRAM, STATE_HIDDEN, STATE_LIVE,
 };
 use crate::segment::memory::{Mapped, Memory};
 use crate::segment::Inner;
@@ -185,7 +185,11 @@ impl<'a> Record<'a> {
     /// Series made so far, the embedded one not counted.
     pub(crate) fn series(&self) -> u64 {
         let tail = self.memory.load32(self.at + family::TAIL, Acquire);
-        if tail == 0 { 0 } else { u64::from(self.memory.get32(offset(tail) + entry::SEQUENCE)) }
+        if tail == 0 {
+            0
+        } else {
+            u64::from(self.memory.get32(offset(tail) + entry::SEQUENCE))
+        }
     }
 
     fn bounds_at(&self) -> u64 {

@@ -28,7 +28,7 @@ pub(crate) fn register(inner: &Inner, spec: Spec<'_>) -> Result<u64, Error> {
 }
 
 fn register_checked(inner: &Inner, spec: &Spec<'_>) -> Result<u64, Error> {
-    let hash = labels::chain(inner.seed, spec.name.as_bytes());
+    let hash = labels::family_hash(inner.seed, spec.name);
     let mut maker = FamilyMaker { inner, spec, hash, clash: None };
     let full = |why: &str| Err(Error::Full(format!("the family {} cannot be registered: {why}", spec.name)));
     match find_or_append(&inner.index(), chain::FAMILIES, hash, &mut maker) {
@@ -108,7 +108,11 @@ impl Maker for FamilyMaker<'_> {
     }
 
     fn settled(&self, link: u32) {
-        count_reachable(self.inner, Record::new(&self.inner.memory, offset(link)).record_len());
+        let record = Record::new(&self.inner.memory, offset(link));
+        count_reachable(self.inner, record.record_len());
+        if record.label_count() == 0 {
+            self.inner.count(header::SERIES);
+        }
     }
 
     fn prepare(&mut self) -> bool {
@@ -145,10 +149,7 @@ impl Table {
         prefix: impl Fn(usize) -> usize + Copy,
         value: impl Fn(usize) -> &'v [u8] + Copy,
     ) -> u64 {
-        let mut hash = self.hash;
-        for i in 0..count {
-            hash = labels::chain(hash, value(i));
-        }
+        let hash = labels::hash(self.hash, count, value);
         match self.inner.index().find(hash, |link| self.is(link, hash, count, prefix, value)) {
             Some(link) => offset(link),
             None => self.make(hash, count, &prefix, &value, true),
@@ -164,25 +165,22 @@ impl Table {
         prefix: impl Fn(usize) -> usize,
         value: impl Fn(usize) -> &'v [u8],
     ) -> bool {
-        let memory = &self.inner.memory;
-        let at = offset(link);
-        let Some(head) = memory.bytes(at, self.text_at) else { return false };
-        // SAFETY: backed from the record's start to its text (checked), aligned to 16 as every link is. These fields of a
-        // published series never change.
+        let Some((record, backed)) = self.inner.memory.record(offset(link)) else { return false };
+        // SAFETY: a record begins with an entry's fields (`record` checked that so much is backed), aligned to 16 as every
+        // link is. These fields of a published series never change.
         let (parent, its_hash, len, flags) = unsafe {
             (
-                head.add(entry::PARENT as usize).cast::<u32>().read(),
-                head.add(entry::HASH as usize).cast::<u64>().read(),
-                head.add(entry::TEXT_LEN as usize).cast::<u16>().read(),
-                head.add(entry::FLAGS as usize).read(),
+                record.add(entry::PARENT as usize).cast::<u32>().read(),
+                record.add(entry::HASH as usize).cast::<u64>().read(),
+                record.add(entry::TEXT_LEN as usize).cast::<u16>().read(),
+                record.add(entry::FLAGS as usize).read(),
             )
         };
-        if its_hash != hash || parent != self.link() {
+        if its_hash != hash || parent != self.link() || self.text_at + u64::from(len) > backed {
             return false;
         }
-        let Some(text) = memory.bytes(at + self.text_at, u64::from(len)) else { return false };
         // SAFETY: backed (checked) and never written after the series was published.
-        let text = unsafe { std::slice::from_raw_parts(text, usize::from(len)) };
+        let text = unsafe { std::slice::from_raw_parts(record.add(self.text_at as usize), usize::from(len)) };
         labels::matches(text, flags & FLAG_ESCAPED != 0, count, prefix, value)
     }
 
@@ -226,8 +224,8 @@ impl Table {
     /// Values that are not UTF-8, which no exposition can carry, with U+FFFD in place of what is not.
     fn find_mended<'v>(&self, count: usize, prefix: &dyn Fn(usize) -> usize, value: &dyn Fn(usize) -> &'v [u8]) -> u64 {
         let mended: Vec<String> = (0..count).map(|i| String::from_utf8_lossy(value(i)).into_owned()).collect();
-        let hash = mended.iter().fold(self.hash, |hash, v| labels::chain(hash, v.as_bytes()));
         let value = |i: usize| mended[i].as_bytes();
+        let hash = labels::hash(self.hash, count, value);
         match self.inner.index().find(hash, |link| self.is(link, hash, count, prefix, value)) {
             Some(link) => offset(link),
             None => self.make(hash, count, prefix, &value, false),

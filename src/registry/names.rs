@@ -174,7 +174,9 @@ mod tests {
     #[test]
     fn item_30_the_unit_is_a_suffix() {
         assert!(unit("seconds", "latency_seconds").is_ok());
-        for (u, base) in [("seconds", "latency"), ("seconds", "seconds"), ("seconds", "milliseconds"), ("se-c", "a_se-c")] {
+        for (u, base) in
+            [("seconds", "latency"), ("seconds", "seconds"), ("seconds", "milliseconds"), ("se-c", "a_se-c")]
+        {
             assert!(unit(u, base).is_err(), "{u} {base}");
         }
     }

@@ -116,7 +116,10 @@ fn check_page(page: &[u8], len: u64, path: &Path) -> Result<(), Error> {
         return Err(Error::WrongVersion { found, supported: (layout::MAJOR, layout::MINOR) });
     }
     if u32_at(h::HASH_ID) != layout::HASH_XXH3 {
-        return Err(Error::Unsupported(format!("the segment uses hash {}, which this library does not have", u32_at(h::HASH_ID))));
+        return Err(Error::Unsupported(format!(
+            "the segment uses hash {}, which this library does not have",
+            u32_at(h::HASH_ID)
+        )));
     }
     let total = u64_at(h::TOTAL_SIZE);
     if total != len {

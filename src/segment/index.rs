@@ -71,7 +71,7 @@ impl<M: Memory> Index<'_, M> {
         let mut at = tag(hash) & mask;
         for _ in 0..=mask {
             // Acquire pairs with the Release in `place`, and through it with the entry's publication.
-            let w = self.memory.load64(self.position(at), Acquire);
+            let w = self.memory.load_index(self.position(at), Acquire);
             if w == 0 {
                 return None;
             }

@@ -212,3 +212,58 @@ impl Regions {
         Regions { total, slots_at, slots_count: processes, index_at, index_max_bits, arena_at }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows of each section of the byte map: (field, offset, size).
+    fn documented() -> std::collections::BTreeMap<String, Vec<(String, u64, u64)>> {
+        let mut sections = std::collections::BTreeMap::<String, Vec<_>>::new();
+        let mut section = String::new();
+        for line in include_str!("../../docs/format.md").lines() {
+            if let Some(title) = line.strip_prefix('#') {
+                title.trim_start_matches('#').trim().clone_into(&mut section);
+            }
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            if let [_, offset, size, field, ..] = cells[..] {
+                if let (Ok(offset), Ok(size)) = (offset.parse(), size.parse()) {
+                    sections.entry(section.clone()).or_default().push((field.to_owned(), offset, size));
+                }
+            }
+        }
+        sections
+    }
+
+    #[test]
+    fn the_byte_map_is_true() {
+        let documented = documented();
+        let code: [(&str, &[(&str, u64, u64)]); 8] = [
+            ("header", header::FIELDS),
+            ("slot", slot::FIELDS),
+            ("entry", entry::FIELDS),
+            ("family", family::FIELDS),
+            ("counter", counter::FIELDS),
+            ("gauge", gauge::FIELDS),
+            ("process_cell", process_cell::FIELDS),
+            ("histogram", histogram::FIELDS),
+        ];
+        assert_eq!(documented.len(), code.len(), "sections with tables: {:?}", documented.keys());
+        for (section, fields) in code {
+            let fields: Vec<_> = fields.iter().map(|(n, at, size)| ((*n).to_owned(), *at, *size)).collect();
+            assert_eq!(documented.get(section), Some(&fields), "docs/format.md, section {section}");
+        }
+        assert!(include_str!("../../docs/format.md").contains(&format!("Layout version **{MAJOR}.{MINOR}**")));
+    }
+
+    #[test]
+    fn regions_fit_their_ceiling() {
+        for ceiling in [MIN_CEILING, 1 << 20, 64 << 20, 1 << 30, MAX_CEILING] {
+            for processes in [1, 512, 2048] {
+                let r = Regions::plan(ceiling, processes);
+                assert!(r.slots_at >= header::SIZE && r.arena_at + EXTENT < r.total, "{r:?}");
+                assert!(r.index_at + (8 << r.index_max_bits) <= r.arena_at, "{r:?}");
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicU8, Ordering};
 
-use super::layout::header;
+use super::layout::{entry, header};
 use super::pair;
 
 /// Atomic words at byte offsets. A word outside of the memory reads as 0 and swallows writes: a damaged offset
@@ -14,6 +14,10 @@ pub(crate) trait Memory {
     fn store32(&self, at: u64, value: u32, order: Ordering);
     fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32>;
     fn load64(&self, at: u64, order: Ordering) -> u64;
+    /// A word of the index, at a position that the caller has masked by the index' size.
+    fn load_index(&self, at: u64, order: Ordering) -> u64 {
+        self.load64(at, order)
+    }
     fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64>;
     fn add64(&self, at: u64, value: u64, order: Ordering) -> u64;
     /// A sequentially consistent fence between a store and a later load.
@@ -42,7 +46,7 @@ macro_rules! word {
     ($name:ident, $atomic:ty, $bytes:expr) => {
         #[inline(always)]
         pub(crate) fn $name(&self, at: u64) -> Option<&$atomic> {
-            if !self.backed(at, $bytes) || at % $bytes != 0 {
+            if !self.backed(at, $bytes) || at & ($bytes - 1) != 0 {
                 return None;
             }
             // SAFETY: in bounds and backed (checked), aligned (the base is page-aligned), and every access to segment
@@ -114,6 +118,35 @@ impl Mapped {
         if let Some(w) = self.u64_at(at) {
             w.store(v, Ordering::Relaxed);
         }
+    }
+
+    /// A record in the arena and how many backed bytes there are from its start: at least an entry's.
+    #[inline(always)]
+    pub(crate) fn record(&self, at: u64) -> Option<(*const u8, u64)> {
+        let backed = self.watermark().wrapping_sub(at);
+        // An `at` beyond the watermark wraps around to more than the mapping.
+        if at < self.arena_at || backed > self.len || backed < entry::SIZE {
+            return None;
+        }
+        // SAFETY: in bounds (checked).
+        Some((unsafe { self.base.as_ptr().add(at as usize).cast_const() }, backed))
+    }
+
+    /// Tells the processor that a record will be read soon.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, at: u64) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+            let record = self.base.as_ptr().wrapping_add(at as usize).cast::<i8>();
+            // SAFETY: a hint; it does not access memory, whatever the address.
+            unsafe {
+                _mm_prefetch(record, _MM_HINT_T0);
+                _mm_prefetch(record.wrapping_add(64), _MM_HINT_T0);
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
     }
 
     /// A pointer to `len` backed bytes, for copying published, immutable text.
@@ -199,6 +232,10 @@ impl Memory for Mapped {
     #[inline(always)]
     fn load64(&self, at: u64, order: Ordering) -> u64 {
         self.word64(at).map_or(0, |w| w.load(order))
+    }
+    #[inline(always)]
+    fn load_index(&self, at: u64, order: Ordering) -> u64 {
+        self.index_word(at).load(order)
     }
     fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
         self.word64(at).map_or(Err(0), |w| w.compare_exchange(old, new, ok, fail))

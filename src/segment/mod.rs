@@ -152,7 +152,10 @@ fn open(options: &Options) -> Result<Segment, Error> {
     }
     let ceiling = options.checked_ceiling()?;
     if options.mode & !0o777 != 0 || options.mode & 0o600 != 0o600 {
-        return Err(Error::InvalidArgument(format!("mode {:o}: the owner must be able to read and write", options.mode)));
+        return Err(Error::InvalidArgument(format!(
+            "mode {:o}: the owner must be able to read and write",
+            options.mode
+        )));
     }
     if options.portable || cfg!(not(target_os = "linux")) {
         return open_portable(options, ceiling);

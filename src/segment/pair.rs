@@ -72,21 +72,25 @@ impl Pair<'_> {
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn cas(&self, old: [u64; 2], new: [u64; 2]) -> Result<(), [u64; 2]> {
         let (mut lo, mut hi) = (old[0], old[1]);
-        let done: u8;
-        // SAFETY: aligned and writable (`new`); attaching refuses processors without cmpxchg16b. rbx, which the compiler
-        // reserves, is exchanged in and out.
+        let done: u64;
+        // SAFETY: aligned and writable (`new`); attaching refuses processors without cmpxchg16b. rbx cannot be named as an
+        // operand, so it is exchanged in and out; every other register is named, because the compiler may choose rbx for one
+        // that is not.
         unsafe {
             std::arch::asm!(
-                "xchg rbx, {new_lo}",
-                "lock cmpxchg16b xmmword ptr [{p}]",
-                "sete {done}",
-                "mov rbx, {new_lo}",
-                p = in(reg) self.at, new_lo = inout(reg) new[0] => _, done = out(reg_byte) done,
-                in("rcx") new[1], inout("rax") lo, inout("rdx") hi,
+                "xchg rbx, rsi",
+                "lock cmpxchg16b xmmword ptr [rdi]",
+                "mov rbx, rsi",
+                "sete sil",
+                in("rdi") self.at, inout("rsi") new[0] => done, in("rcx") new[1], inout("rax") lo, inout("rdx") hi,
                 options(nostack),
             );
         }
-        if done != 0 { Ok(()) } else { Err([lo, hi]) }
+        if done as u8 != 0 {
+            Ok(())
+        } else {
+            Err([lo, hi])
+        }
     }
 
     /// Replaces `old` by `new`, or returns what is there.

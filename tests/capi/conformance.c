@@ -1,6 +1,6 @@
 /* Holds the C library to its header: every function, with good arguments and all kinds of bad ones.
  *
- * conformance [group...] runs all groups or the named ones; a failed check names its place, and the exit status is 1. */
+ * `conformance [group...]` runs all groups, or those named. A failed check names its place and fails the program. */
 #include "conformance/check.h"
 
 static const struct { const char *name; void (*run)(void); } groups[] = {

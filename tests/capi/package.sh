@@ -74,7 +74,8 @@ pkg_config_static() {
 
 configure() { # version, prefix
     rm -rf "$work/build"
-    cmake -S "$here/consumer" -B "$work/build" -DCMAKE_PREFIX_PATH="$2" -DEXAMPLES="$root/examples" -DWANTED_VERSION="$1"
+    cmake -S "$here/consumer" -B "$work/build" \
+        -DCMAKE_PREFIX_PATH="$2" -DEXAMPLES="$root/examples" -DWANTED_VERSION="$1"
 }
 
 cmake_builds() { # prefix
@@ -93,6 +94,7 @@ cmake_moved() {
 
 cmake_refuses_other_versions() {
     local other
+    configure "$version" "$prefix"
     for other in 0.0.9 0.99 1.0; do
         if configure $other "$prefix"; then
             echo "version $other was accepted"

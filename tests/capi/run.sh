@@ -36,7 +36,7 @@ for library in libshmetrics.so libshmetrics.a; do
 done
 mkdir "$work/lib" "$work/bin"
 ln -s "$RELEASE_DIR/libshmetrics.so" "$work/lib/libshmetrics.so"
-ln -s "$RELEASE_DIR/libshmetrics.so" "$work/lib/libshmetrics.so.0" # the loader asks for the soname
+ln -s "$RELEASE_DIR/libshmetrics.so" "$work/lib/libshmetrics.so.${version%%.*}" # the loader asks for the soname
 shared=(-L"$work/lib" "-Wl,-rpath,$work/lib" -lshmetrics -lpthread -lm)
 static=("$RELEASE_DIR/libshmetrics.a" "${native_libs[@]}")
 
@@ -74,7 +74,14 @@ header_declares_the_exports() {
 
 conformance_calls_every_export() {
     gcc -std=c11 "${strict[@]}" "${conformance[@]}" "${shared[@]}" -o "$work/bin/conformance-calls"
-    diff -u <(exported) <(nm -D --undefined-only "$work/bin/conformance-calls" | awk '$NF ~ /^shmetrics_/ {print $NF}' | sort)
+    nm -D --undefined-only "$work/bin/conformance-calls" | awk '$NF ~ /^shmetrics_/ {print $NF}' | sort >"$work/called"
+    diff -u <(exported) "$work/called"
+}
+
+has_soname_and_stays_loaded() { # handles must outlive a dlclose
+    local dynamic
+    dynamic=$(readelf -d "$RELEASE_DIR/libshmetrics.so")
+    [[ $dynamic == *"[libshmetrics.so.${version%%.*}]"* && $dynamic == *NODELETE* ]] || { echo "$dynamic"; return 1; }
 }
 
 leaves_nothing_behind() {
@@ -125,6 +132,7 @@ done
 step_with nm "exported symbols are those of symbols.txt" exports_are_as_recorded
 step_with nm "the header declares what the library exports" header_declares_the_exports
 step_with nm "conformance calls all that the library exports" conformance_calls_every_export
+step_with readelf "the library has its soname and is never unloaded" has_soname_and_stays_loaded
 package_steps
 step "nothing is left in shared memory" leaves_nothing_behind
 finish

@@ -125,7 +125,7 @@ void histograms() {
   spec.max_series = 1;
   const auto h = (*segment.try_register_histogram(spec)).with();
   h.observe(15);
-  CHECK(shows(segment, "\nsize_bytes_bucket{le=\"10\"} 0\nsize_bytes_bucket{le=\"20\"} 1\n"));
+  CHECK(shows(segment, "\nsize_bytes_bucket{le=\"10.0\"} 0\nsize_bytes_bucket{le=\"20.0\"} 1\n"));
   {
     auto first = h.start_timer();
     const auto moved = std::move(first);

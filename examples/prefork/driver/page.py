@@ -8,6 +8,7 @@ from collections import Counter
 
 _SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_TROUBLE = re.compile(r"^(shmetrics_(?:\w+_refused_total|updates_rejected_total|corrupt_records)) (\S+)$", re.MULTILINE)
 WATCHDOG_SECONDS = 20
 
 
@@ -29,6 +30,8 @@ class Page:
     def __init__(self, text: str) -> None:
         # The application's own lines. What the library says of itself may change from one look to the next.
         self.lines = [line for line in text.splitlines() if re.match(r"(# (HELP|TYPE) )?http_", line)]
+        # What it says of itself when something went wrong.
+        self.troubles = {name: float(value) for name, value in _TROUBLE.findall(text)}
         self._samples = []
         for line in self.lines:
             if not line.startswith("#"):

@@ -27,11 +27,15 @@ def judge(load: Load, pages: dict[str, Page], kills: int, others_allowed: bool) 
         verdict.problems += _differences(first_name, page, name, other)
     _judge_counter(verdict, load, page, others_allowed)
     _judge_histogram(verdict, load, page)
-    for (language,), value in page.by("http_requests_in_progress", "lang").items():
+    in_progress = page.by("http_requests_in_progress", "lang")
+    for language in verdict.languages:
+        if in_progress.get((language,)) != 0:
+            verdict.problems.append(f"in progress in {language}: {in_progress.get((language,))}, though nothing is")
+    for name, value in page.troubles.items():
         if value != 0:
-            verdict.problems.append(f"{value:g} requests still in progress in {language}, though none is")
+            verdict.problems.append(f"the library reports {name} {value:g}")
     if verdict.cut_off > kills:
-        verdict.problems.append(f"{verdict.cut_off} requests failed, but {kills} kills can only explain as many")
+        verdict.problems.append(f"{verdict.cut_off} requests failed, but the {kills} workers killed had at most one each")
     return verdict
 
 

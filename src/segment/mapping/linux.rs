@@ -240,10 +240,18 @@ impl LinuxBacking {
     pub(crate) fn map(file: File, len: u64, writable: bool, path: Option<PathBuf>) -> Result<Self, Error> {
         let meta = file.metadata().map_err(|e| Error::system("looking at the segment", e))?;
         let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
-        let bytes = usize::try_from(len).map_err(|_| Error::InvalidArgument("the segment is too large to map".into()))?;
+        let bytes =
+            usize::try_from(len).map_err(|_| Error::InvalidArgument("the segment is too large to map".into()))?;
         // SAFETY: a new mapping where the system likes it.
         let base = unsafe {
-            libc::mmap(std::ptr::null_mut(), bytes, protection, libc::MAP_SHARED | libc::MAP_NORESERVE, file.as_raw_fd(), 0)
+            libc::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                protection,
+                libc::MAP_SHARED | libc::MAP_NORESERVE,
+                file.as_raw_fd(),
+                0,
+            )
         };
         if base == libc::MAP_FAILED {
             return Err(Error::system("mapping the segment", last()));
@@ -331,7 +339,9 @@ impl Backing for LinuxBacking {
         }
         let granted = self.with_descriptor(|fd| loop {
             // SAFETY: a plain call on the segment's own file (checked).
-            let r = unsafe { libc::fallocate(fd, libc::FALLOC_FL_KEEP_SIZE, from as libc::off_t, (to - from) as libc::off_t) };
+            let r = unsafe {
+                libc::fallocate(fd, libc::FALLOC_FL_KEEP_SIZE, from as libc::off_t, (to - from) as libc::off_t)
+            };
             if r == 0 {
                 return Some(true);
             }
@@ -348,7 +358,10 @@ impl Backing for LinuxBacking {
         const MADV_POPULATE_WRITE: i32 = 23;
         let start = from & !(super::super::layout::PAGE - 1);
         // SAFETY: a range of our own mapping; populating reports what a touch would be killed for.
-        unsafe { libc::madvise(self.base.as_ptr().add(start as usize).cast(), (to - start) as usize, MADV_POPULATE_WRITE) == 0 }
+        unsafe {
+            libc::madvise(self.base.as_ptr().add(start as usize).cast(), (to - start) as usize, MADV_POPULATE_WRITE)
+                == 0
+        }
     }
 
     fn is_locked(&self, at: u64) -> Option<bool> {

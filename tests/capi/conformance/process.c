@@ -46,37 +46,63 @@ static void in_threads(void) {
     CHECK(sample(h.segment, "threads_shared") == WRITERS * UPDATES);
 }
 
-/* One of the children looks its series up itself, and numbers itself; each is killed the hard way. */
-static void work_and_die(struct handles *h, uint32_t identity) {
-    if (shmetrics_segment_set_identity(h->segment, identity) != SHMETRICS_STATUS_OK) _exit(1);
-    shmetrics_gauge_set(h->live, 7);
-    shmetrics_gauge_set(h->all, identity);
-    update(h);
-    shmetrics_str value = TEXT("made by a child");
-    shmetrics_counter_inc(shmetrics_counter_with(counters(h->segment, "late", "label"), &value, 1));
-    kill(getpid(), SIGKILL);
+/* A worker numbers itself, updates everything, looks a new series up, says so, and waits to be killed. */
+static pid_t worker(struct handles *h, uint32_t identity, double value) {
+    int done[2];
+    char byte;
+    CHECK(pipe(done) == 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        alarm(300); /* should the parent not live to kill it */
+        if (shmetrics_segment_set_identity(h->segment, identity) != SHMETRICS_STATUS_OK) _exit(1);
+        shmetrics_gauge_set(h->live, 7);
+        shmetrics_gauge_set(h->all, value);
+        update(h);
+        const shmetrics_str label = TEXT("made by a child");
+        shmetrics_counter_inc(shmetrics_counter_with(counters(h->segment, "late", "label"), &label, 1));
+        if (write(done[1], "!", 1) != 1) _exit(1);
+        for (;;) pause();
+    }
+    close(done[1]);
+    CHECK(pid > 0 && read(done[0], &byte, 1) == 1);
+    close(done[0]);
+    return pid;
+}
+
+static void kill_worker(pid_t pid) {
+    int status = 0;
+    CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
 }
 
 static void in_forked_children(void) {
     struct handles h = all_kinds("forks");
+    pid_t workers[WRITERS];
+    char series[64];
     shmetrics_gauge_set(h.live, 1);
-    pid_t children[WRITERS];
-    for (int i = 0; i < WRITERS; i++)
-        if ((children[i] = fork()) == 0) work_and_die(&h, 100 + (uint32_t)i);
-    for (int i = 0; i < WRITERS; i++) {
-        int status;
-        CHECK(waitpid(children[i], &status, 0) == children[i] && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    }
+    for (int i = 0; i < WRITERS; i++) workers[i] = worker(&h, 100 + (uint32_t)i, i);
+    CHECK(sample(h.segment, "forks_live") == 1 + 7 * WRITERS);
+    for (int i = 0; i < WRITERS; i++) kill_worker(workers[i]);
     CHECK(shmetrics_counter_value(h.counter) == WRITERS * UPDATES);
     CHECK(sample(h.segment, "forks_sizes_count") == WRITERS * UPDATES);
     CHECK(sample(h.segment, "forks_shared") == WRITERS * UPDATES);
     CHECK(sample(h.segment, "forks_live") == 1); /* only the parent lives */
     for (int i = 0; i < WRITERS; i++) {
-        char series[64];
         snprintf(series, sizeof series, "forks_all{pid=\"%d\"}", 100 + i);
-        CHECK(sample(h.segment, series) == 100 + i);
+        CHECK(sample(h.segment, series) == i);
     }
     CHECK_SHOWS(h.segment, "\nlate_total{label=\"made by a child\"} 4\n");
+}
+
+/* A worker that replaces a dead one of the same number is the one that shows, wherever its cells are. */
+static void replaced_workers(void) {
+    struct handles h = all_kinds("replaced");
+    const pid_t five = worker(&h, 5, 50), six = worker(&h, 6, 60);
+    kill_worker(five);
+    kill_worker(six);
+    const pid_t new_six = worker(&h, 6, 61); /* in the place of five */
+    CHECK(sample(h.segment, "replaced_all{pid=\"6\"}") == 61);
+    kill_worker(new_six);
+    CHECK(sample(h.segment, "replaced_all{pid=\"6\"}") == 61);
 }
 
 static struct handles interrupted;
@@ -121,5 +147,6 @@ static void in_a_signal_handler(void) {
 void test_process(void) {
     in_threads();
     in_forked_children();
+    replaced_workers();
     in_a_signal_handler();
 }

@@ -73,9 +73,8 @@ impl Connection {
         let chunked = request.chunked_answer;
         let encoding = if chunked { "Transfer-Encoding: chunked\r\n" } else { "" };
         let close = if request.keep_alive { "" } else { "Connection: close\r\n" };
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nServer: prefork/rust\r\nContent-Type: {content_type}\r\n{encoding}{close}\r\n"
-        );
+        let head =
+            format!("HTTP/1.1 200 OK\r\nServer: prefork/rust\r\nContent-Type: {content_type}\r\n{encoding}{close}\r\n");
         let socket = self.stream.get_mut();
         socket.write_all(head.as_bytes())?;
         Ok(Chunks { socket, chunked })

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use http::{Connection, Request};
 use metrics::Metrics;
+use shmetrics::Format;
 
 const IDLE: Duration = Duration::from_secs(5);
 const REQUESTS_PER_CONNECTION: u32 = 100;
@@ -56,14 +57,13 @@ fn serve(stream: TcpStream, metrics: &Metrics) -> io::Result<()> {
 
 fn answer(connection: &mut Connection, request: &Request, metrics: &Metrics) -> io::Result<()> {
     if request.path == "/metrics" {
-        let mut chunks = connection.stream(metrics.content_type(), request)?;
+        let mut chunks = connection.stream(Format::Text.content_type(), request)?;
         metrics.page(|part| chunks.write(part))?;
         return chunks.end();
     }
     let route = routes::find(&request.method, &request.path);
-    let tracked = metrics.start();
-    thread::sleep(route.work);
+    let _in_progress = metrics.in_progress();
     // Counted before the answer is written: whatever a client has seen is on the page.
-    tracked.count(route);
+    metrics.measure(route, || thread::sleep(route.work));
     connection.respond(route.status, route.body.map_or(&request.body, str::as_bytes), route.pause, request)
 }

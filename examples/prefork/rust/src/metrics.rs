@@ -2,9 +2,8 @@
 //! others find them.
 
 use std::io;
-use std::time::Instant;
 
-use shmetrics::{Counter, Error, Family, Format, Gauge, GaugeMode, Histogram, Options, Segment};
+use shmetrics::{Counter, Error, Family, Format, Gauge, GaugeMode, Histogram, InProgress, Options, Segment};
 
 use crate::routes::Route;
 
@@ -22,7 +21,7 @@ impl Metrics {
     /// Attaches to the segment named in `SHMETRICS_SEGMENT`.
     pub fn attach(worker_number: u32) -> Result<Self, Error> {
         let segment = Options::new().attach().open()?;
-        segment.set_identity(worker_number)?;
+        segment.set_identity(worker_number);
         let requests = segment
             .counter("http_requests_total", "Requests answered.")
             .labels(["lang", "method", "path", "status"])
@@ -40,45 +39,28 @@ impl Metrics {
         Ok(Metrics { segment, requests, duration, in_progress })
     }
 
-    /// Begins a request, which is in progress until the value is dropped.
-    pub fn start(&self) -> Tracked<'_> {
-        self.in_progress.inc();
-        Tracked { metrics: self, start: Instant::now() }
+    /// Counts a request as in progress for as long as the value lives.
+    pub fn in_progress(&self) -> InProgress {
+        self.in_progress.track_in_progress()
     }
 
-    pub fn content_type(&self) -> &'static str {
-        Format::Text.content_type()
+    /// Does a request's work, and counts it with the time that took.
+    pub fn measure(&self, route: &Route, work: impl FnOnce()) {
+        let timer = self.duration.with([LANG, route.path]).start_timer();
+        work();
+        self.requests.with([LANG, route.method, route.path, &route.status[..3]]).inc();
+        timer.stop();
     }
 
     /// Hands over the page of all processes, part by part.
     pub fn page(&self, mut send: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        let mut cursor = self.segment.reader().cursor(Format::Text);
-        let mut part = Vec::new();
+        let mut cursor = self.segment.cursor(Format::Text);
+        let mut part = [0; 4096];
         loop {
-            let more = cursor.fill(&mut part);
-            send(&part)?;
-            part.clear();
-            if !more {
-                return Ok(());
+            match cursor.read(&mut part) {
+                0 => return Ok(()),
+                len => send(&part[..len])?,
             }
         }
-    }
-}
-
-pub struct Tracked<'m> {
-    metrics: &'m Metrics,
-    start: Instant,
-}
-
-impl Tracked<'_> {
-    pub fn count(&self, route: &Route) {
-        self.metrics.requests.with([LANG, route.method, route.path, &route.status[..3]]).inc();
-        self.metrics.duration.with([LANG, route.path]).observe(self.start.elapsed().as_secs_f64());
-    }
-}
-
-impl Drop for Tracked<'_> {
-    fn drop(&mut self) {
-        self.metrics.in_progress.dec();
     }
 }
