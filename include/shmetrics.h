@@ -10,8 +10,9 @@
  * Ownership    Only readers and cursors are freed, each by its own call. Segments stay mapped as long as the process.
  * Label sets   shmetrics_..._with never fails. A new label set is made on first use. Without room, or beyond a limit, it
  *              returns the family's overflow series, shown with the label shmetrics_overflow="true". A wrong number of
- *              values, or an inert family, gives an inert handle and is counted in shmetrics_updates_rejected_total. Bytes
- *              that are not UTF-8 are shown as U+FFFD. Keep the handle where the values are known beforehand.
+ *              values gives an inert handle and is counted in shmetrics_updates_rejected_total; so does an inert family,
+ *              uncounted. Bytes that are not UTF-8 are shown as U+FFFD. Keep the handle where the values are known
+ *              beforehand.
  * Errors       Calls that can fail return a shmetrics_status and write their outputs, which come last, only on success.
  *              shmetrics_last_error gives the detail. Updates return nothing and cannot fail.
  * Pointers     A pointer is NULL or came from this library and was not freed; outputs can be written; strings and arrays are
@@ -49,7 +50,7 @@
 #define SHMETRICS_GAUGE_SHARED 0
 
 /**
- * One sample for each process, dead or alive, with the label `pid`.
+ * One sample for each process, dead or alive, with the label `pid`. A dead one's stays until a new process takes its slot.
  */
 #define SHMETRICS_GAUGE_ALL 1
 
@@ -204,7 +205,7 @@ typedef struct shmetrics_reader shmetrics_reader;
 typedef struct shmetrics_segment shmetrics_segment;
 
 /**
- * Bytes with their length. They need not end in NUL, and a NULL pointer with length 0 is the empty string.
+ * Bytes with their length. They need not end in NUL. As a label value, a NULL pointer is the empty string.
  */
 typedef struct shmetrics_str {
   /**

@@ -60,7 +60,7 @@ def run(server: Server, load: Load, seconds: float, interrupted: threading.Event
     url = f"http://127.0.0.1:{server.metrics_port}/metrics"
     start = now = time.monotonic()
     next_scrape = start + SCRAPE_SECONDS
-    next_show, next_kill = max(next_scrape, start + screen.period), start + KILL_SECONDS[1]
+    next_show, next_kill = max(next_scrape, start + screen.period), start + KILL_SECONDS[0]
     last_scrape, last_answered, per_second, page = start, 0, 0.0, Page("")
     while not interrupted.is_set() and (seconds == 0 or now < start + seconds):
         server.check()
@@ -151,7 +151,8 @@ def main() -> int:
             if left_behind:
                 subprocess.run([arguments.cli, "rm", segment], stdout=subprocess.DEVNULL, check=False)
         if status != 0 or left_behind:
-            raise Failure(f"the server ended with status {status}, its segment {'stayed' if left_behind else 'is gone'}")
+            fate = "stayed" if left_behind else "is gone"
+            raise Failure(f"the server ended with status {status}, and its segment {fate}")
     except (Failure, OSError) as failure:
         print(f"prefork demo: {failure}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-// The worker in C++: worker.c and metrics.c over again, with shmetrics.hpp. A program of its own, started by the master.
+// The worker in C++: worker.c and metrics.c over again, with shmetrics.hpp. A program that the master starts.
 #include <shmetrics.hpp>
 
 #include <sys/socket.h>

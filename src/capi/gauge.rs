@@ -8,7 +8,7 @@ use crate::segment::layout::KIND_GAUGE;
 
 /// One value that all processes change.
 pub const SHMETRICS_GAUGE_SHARED: u32 = 0;
-/// One sample for each process, dead or alive, with the label `pid`.
+/// One sample for each process, dead or alive, with the label `pid`. A dead one's stays until a new process takes its slot.
 pub const SHMETRICS_GAUGE_ALL: u32 = 1;
 /// One sample for each living process, with the label `pid`.
 pub const SHMETRICS_GAUGE_LIVEALL: u32 = 2;

@@ -30,7 +30,7 @@ use crate::registry::{register, Table, DEFAULT_BUCKETS};
 use crate::segment::layout::header;
 use crate::segment::{Inner, Segment};
 
-/// Bytes with their length. They need not end in NUL, and a NULL pointer with length 0 is the empty string.
+/// Bytes with their length. They need not end in NUL. As a label value, a NULL pointer is the empty string.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct shmetrics_str {

@@ -84,14 +84,25 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
     if options.is_null() {
         return Ok(out);
     }
+    const SIZE: usize = size_of::<shmetrics_options>();
     // SAFETY: the caller's promise; the size comes first.
-    if unsafe { (*options).struct_size } != size_of::<shmetrics_options>() {
+    let size = unsafe { (*options).struct_size };
+    // A caller built for a later version has a longer struct. What it does not use there is zero; what it does, we lack.
+    let known = match size {
+        SIZE => true,
+        // SAFETY: the struct has the size it claims.
+        SIZE..=4096 => {
+            unsafe { std::slice::from_raw_parts(options.cast::<u8>().add(SIZE), size - SIZE) }.iter().all(|b| *b == 0)
+        }
+        _ => false,
+    };
+    if !known {
         return Err(fail(
             shmetrics_status::InvalidArgument,
             "options.struct_size is not this library's; call shmetrics_options_init first".into(),
         ));
     }
-    // SAFETY: a whole struct, of the size it claims.
+    // SAFETY: a whole struct, of at least the size it has here.
     let options = unsafe { &*options };
     // SAFETY: as above, of the name.
     let name = unsafe { options.name.text("the segment's name")? };

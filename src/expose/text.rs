@@ -2,7 +2,7 @@
 
 use super::line::{Line, Piece, OVER};
 use super::number::{float, integer};
-use crate::metric::{gauge_shown, histogram_read, GaugeMode, Shown};
+use crate::metric::{gauge_shown, histogram_read, GaugeMode, Sample, Shown};
 use crate::registry::family::{Record, Texts};
 use crate::segment::layout::{counter, entry, KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM};
 use crate::segment::memory::Mapped;
@@ -24,7 +24,7 @@ pub(super) struct Lines {
     /// Of a histogram: `le="0.5"} ` for each bucket, `+Inf` last.
     tails: Vec<Piece>,
     counts: Vec<u64>,
-    each: Vec<(u32, f64)>,
+    each: Vec<Sample>,
 }
 
 /// A series' label text: in the segment, or a copy if it lies too near the segment's end for block copies.
@@ -145,11 +145,10 @@ impl Lines {
                 out.push(b'\n');
             }
             Shown::Each => {
-                // Two processes may have chosen the same identity: the page still has each series once, the last slot's.
-                self.each.reverse();
-                self.each.sort_by_key(|(identity, _)| *identity);
-                self.each.dedup_by_key(|(identity, _)| *identity);
-                for (identity, v) in &self.each {
+                // A worker that takes the identity of one that died takes over its series: the page has each series once.
+                self.each.sort_by_key(|s| (s.identity, !s.alive, std::cmp::Reverse(s.since)));
+                self.each.dedup_by_key(|s| s.identity);
+                for sample in &self.each {
                     let mut line = Line::new(out, self.open.len() + text.len + NUMBER);
                     line.piece(&self.open);
                     if text.len > 0 {
@@ -158,9 +157,9 @@ impl Lines {
                     }
                     line.keep();
                     out.extend_from_slice(b"pid=\"");
-                    integer(u64::from(*identity), out);
+                    integer(u64::from(sample.identity), out);
                     out.extend_from_slice(b"\"} ");
-                    float(*v, out);
+                    float(sample.value, out);
                     out.push(b'\n');
                 }
             }

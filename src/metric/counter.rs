@@ -58,8 +58,8 @@ impl Counter {
     /// Adds a whole number.
     #[inline(always)]
     pub fn inc_by(&self, n: u64) {
-        if n >> 62 != 0 {
-            // Two of these could wrap the integer cell, which would look like a reset.
+        if n >> 54 != 0 {
+            // A thousand of these could wrap the integer cell, which would look like a reset. f64 cannot.
             add_f64(&self.cells[1], n as f64);
         } else {
             self.cells[0].fetch_add(n, Relaxed);
@@ -71,7 +71,7 @@ impl Counter {
     #[inline]
     pub fn add(&self, v: f64) {
         let whole = v as u64;
-        if whole as f64 == v && whole >> 62 == 0 {
+        if whole as f64 == v && whole >> 54 == 0 {
             // -0.0 comes here and adds 0.
             self.cells[0].fetch_add(whole, Relaxed);
         } else if v > 0.0 && v < f64::INFINITY {

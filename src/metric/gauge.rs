@@ -304,7 +304,8 @@ impl Gauge {
             let base = fold(mode, (old != 0).then_some(old_base), left.map(f64::from_bits));
             if owner.cas([old, old_base], [mine | u64::from(TAKING), base]).is_ok() {
                 memory.put64(at + cell::VALUE, 0);
-                memory.put64(at + cell::TIME, 0);
+                // Listed samples tell the newest holder of an identity from older ones by it.
+                memory.put64(at + cell::TIME, if mode.is_listed() { now_ns() } else { 0 });
                 let _ = owner.cas([mine | u64::from(TAKING), base], [mine | u64::from(LIVE), base]);
                 return Some(at);
             }
@@ -357,8 +358,18 @@ pub(crate) enum Shown {
     Each,
 }
 
+/// One process' sample of a listed mode.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) identity: u32,
+    pub(crate) alive: bool,
+    /// When the process took its cell.
+    pub(crate) since: u64,
+    pub(crate) value: f64,
+}
+
 /// Reads a gauge. `living` holds the generation of each living slot; the samples of listed modes go to `each`.
-pub(crate) fn shown(memory: &Mapped, at: u64, mode: GaugeMode, living: &[u32], each: &mut Vec<(u32, f64)>) -> Shown {
+pub(crate) fn shown(memory: &Mapped, at: u64, mode: GaugeMode, living: &[u32], each: &mut Vec<Sample>) -> Shown {
     each.clear();
     match mode {
         GaugeMode::Shared => return Shown::One(f64::from_bits(memory.get64(at + gauge::VALUE))),
@@ -400,7 +411,7 @@ pub(crate) fn shown(memory: &Mapped, at: u64, mode: GaugeMode, living: &[u32], e
         sum += value;
         reach(value);
         if mode.is_listed() {
-            each.push((c.identity, value));
+            each.push(Sample { identity: c.identity, alive, since: c.time, value });
         }
         if c.time > latest.0 {
             latest = (c.time, value);

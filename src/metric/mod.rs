@@ -8,7 +8,7 @@ pub use counter::Counter;
 pub use gauge::{Gauge, GaugeMode, InProgress};
 pub use histogram::{Histogram, Timer};
 
-pub(crate) use gauge::{shown as gauge_shown, Shown};
+pub(crate) use gauge::{shown as gauge_shown, Sample, Shown};
 pub(crate) use histogram::read as histogram_read;
 
 pub(crate) mod sealed {

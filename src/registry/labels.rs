@@ -49,8 +49,9 @@ pub(crate) fn escape(value: &str, out: &mut Vec<u8>) -> bool {
 
 /// Whether the text is that of these values. `prefix(i)` is the length of what stands before value i.
 ///
-/// A text without escapes holds each value as it is, so comparing bytes up to the closing quote decides. A text with
-/// escapes is compared byte by byte, unescaped.
+/// A text without escapes holds each value as it is between two quotes, and no other quotes than those. Checking the bytes of
+/// each value and both its quotes accounts for all of them, so nothing else can stand in between. A text with escapes is
+/// compared byte by byte, unescaped.
 #[inline(always)]
 pub(crate) fn matches<'v>(
     text: &[u8],
@@ -67,7 +68,7 @@ pub(crate) fn matches<'v>(
         at += prefix(i);
         let v = value(i);
         let end = at + v.len();
-        if end >= text.len() || text[end] != b'"' || !same(&text[at..end], v) {
+        if end >= text.len() || text[end] != b'"' || text[at - 1] != b'"' || !same(&text[at..end], v) {
             return false;
         }
         at = end + 1;
@@ -163,6 +164,13 @@ mod tests {
             assert!(check(&a));
             assert_eq!(check(&b), a == b);
         }
+    }
+
+    #[test]
+    fn a_value_cannot_reach_over_its_quotes() {
+        let (text, escaped) = text_of(&["x", "y"], &["a", "bbbbcc"]);
+        let values = ["a\",y=", "cc"];
+        assert!(!matches(&text, escaped, 2, |i| prefix_len(i, 1), |i| values[i].as_bytes()));
     }
 
     #[test]

@@ -182,7 +182,10 @@ fn open_native(options: &Options, ceiling: u64) -> Result<Segment, Error> {
         let backing = linux::anonymous(regions.total, fixed)?;
         prepare(&backing)?;
         // SAFETY: just initialised.
-        return Ok(Segment { inner: unsafe { Inner::adopt(Box::new(backing), None) } });
+        let inner = unsafe { Inner::adopt(Box::new(backing), None) };
+        // Known to the process, it is no leak to leak checkers either.
+        remember(inner);
+        return Ok(Segment { inner });
     }
     let path = options.path()?;
     // Between our look and our link somebody may create or remove the name; each round is somebody else's progress.

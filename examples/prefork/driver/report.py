@@ -15,7 +15,7 @@ def report(verdict: Verdict, pages: list[str], kills: Counter[str]) -> str:
         lines.append(f"  {request:<20} {answered:>10,} {counted:>12,} {cut_off or '-':>9} {extra or '-':>16}")
     lines += [
         "",
-        f"  pages that agree     {', '.join(pages)}" if not verdict.problems else f"  pages compared       {', '.join(pages)}",
+        f"  pages {'compared' if verdict.problems else 'that agree'}     {', '.join(pages)}",
         f"  by language          {_named(verdict.languages)}",
         f"  workers killed       {sum(kills.values())} ({_named(kills)}), every one replaced",
         f"  in flight in a killed worker: {verdict.cut_off}, of which {verdict.cut_off_counted} had been counted"
@@ -26,7 +26,8 @@ def report(verdict: Verdict, pages: list[str], kills: Counter[str]) -> str:
     lines.append("")
     if verdict.problems:
         lines += [f"  WRONG: {problem}" for problem in verdict.problems[:PROBLEMS_SHOWN]]
-        lines += [f"  WRONG: ... and {len(verdict.problems)} problems in all"] * (len(verdict.problems) > PROBLEMS_SHOWN)
+        if len(verdict.problems) > PROBLEMS_SHOWN:
+            lines.append(f"  WRONG: ... {len(verdict.problems)} problems in all")
     else:
         lines.append("  Every answered request is on the page, exactly once.")
     return "\n".join(lines)

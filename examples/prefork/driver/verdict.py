@@ -11,7 +11,8 @@ from .page import Page
 
 @dataclass
 class Verdict:
-    rows: list[tuple[str, int, int, int, int]] = field(default_factory=list)  # request, answered, page, extra, cut off
+    # request, answered, on the page, more on the page than answered, cut off
+    rows: list[tuple[str, int, int, int, int]] = field(default_factory=list)
     languages: dict[str, int] = field(default_factory=dict)
     cut_off: int = 0
     cut_off_counted: int = 0
@@ -35,7 +36,7 @@ def judge(load: Load, pages: dict[str, Page], kills: int, others_allowed: bool) 
         if value != 0:
             verdict.problems.append(f"the library reports {name} {value:g}")
     if verdict.cut_off > kills:
-        verdict.problems.append(f"{verdict.cut_off} requests failed, but the {kills} workers killed had at most one each")
+        verdict.problems.append(f"{verdict.cut_off} requests failed, but {kills} killed workers had at most one each")
     return verdict
 
 
@@ -57,7 +58,7 @@ def _judge_counter(verdict: Verdict, load: Load, page: Page, others_allowed: boo
     for (language, method, path, status), value in sorted(counted.items()):
         extra = int(value) - answered[language, method, path, int(status)]
         if extra < 0:
-            verdict.problems.append(f"{-extra} answers of {method} {path} {status} by {language} are not on the page")
+            verdict.problems.append(f"{-extra} {method} {path} {status} answered by {language} are not on the page")
         extras[method, path] += max(extra, 0)
         rows[method, path, status] += int(value)
         verdict.languages[language] = verdict.languages.get(language, 0) + int(value)
@@ -66,7 +67,7 @@ def _judge_counter(verdict: Verdict, load: Load, page: Page, others_allowed: boo
         verdict.cut_off_counted += explained
         verdict.others += extra - explained
         if extra > explained and not others_allowed:
-            verdict.problems.append(f"{extra} more {method} {path} on the page than were answered, but {explained} failed")
+            verdict.problems.append(f"{extra} more {method} {path} on the page than answered, but {explained} failed")
     verdict.cut_off = sum(failed.values())
     for (method, path, status), value in rows.items():
         seen = sum(n for (_, m, p, s), n in answered.items() if (m, p, str(s)) == (method, path, status))

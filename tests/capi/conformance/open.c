@@ -121,16 +121,21 @@ static void bad_options(void) {
     CHECK(segment == NULL);
 }
 
-/* A structure of another size than the library knows is refused, not half read. */
+/* A caller built for a later version has a longer structure: fine, unless it uses what this library does not know. */
 static void other_versions_of_the_structure(void) {
     shmetrics_segment *segment = NULL;
-    struct { shmetrics_options known; uint64_t unknown; } newer = {named(unused_name(), SHMETRICS_CREATE_NEW), 0};
+    const shmetrics_str name = unused_name();
+    struct { shmetrics_options known; uint64_t unknown; } newer = {named(name, SHMETRICS_CREATE_NEW), 1};
     newer.known.struct_size = sizeof newer;
     CHECK_STATUS(shmetrics_segment_open(&newer.known, &segment), SHMETRICS_STATUS_INVALID_ARGUMENT);
     shmetrics_options older = newer.known;
     older.struct_size = offsetof(shmetrics_options, max_processes);
     CHECK_STATUS(shmetrics_segment_open(&older, &segment), SHMETRICS_STATUS_INVALID_ARGUMENT);
     CHECK(segment == NULL);
+    newer.unknown = 0;
+    CHECK_STATUS(shmetrics_segment_open(&newer.known, &segment), SHMETRICS_STATUS_OK);
+    CHECK(segment != NULL);
+    CHECK_STATUS(shmetrics_segment_remove(name), SHMETRICS_STATUS_OK);
 }
 
 static void no_segment_there(void) {

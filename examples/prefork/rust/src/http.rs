@@ -57,7 +57,8 @@ impl Connection {
     pub fn respond(&mut self, status: &str, body: &[u8], pause: Duration, request: &Request) -> io::Result<()> {
         let close = if request.keep_alive { "" } else { "Connection: close\r\n" };
         let head = format!(
-            "HTTP/1.1 {status}\r\nServer: prefork/rust\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n{close}\r\n",
+            "HTTP/1.1 {status}\r\nServer: prefork/rust\r\nContent-Type: text/plain\r\n\
+             Content-Length: {}\r\n{close}\r\n",
             body.len()
         );
         let (first, second) = body.split_at(if pause.is_zero() { body.len() } else { body.len() / 2 });
