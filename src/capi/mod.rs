@@ -95,7 +95,7 @@ fn guard<R>(otherwise: R, f: impl FnOnce() -> R) -> R {
 fn guarded(f: impl FnOnce() -> Result<(), shmetrics_status>) -> shmetrics_status {
     catch_unwind(AssertUnwindSafe(f))
         .unwrap_or_else(|_| {
-            Err(fail(shmetrics_status::Panic, "a defect of the library, caught at its border; please report it".into()))
+            Err(fail(shmetrics_status::Panic, "a defect of the library, caught at its border; please report it"))
         })
         .err()
         .unwrap_or(shmetrics_status::Ok)

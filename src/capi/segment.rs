@@ -88,18 +88,15 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
     // SAFETY: the caller's promise; the size comes first.
     let size = unsafe { (*options).struct_size };
     // A caller built for a later version has a longer struct. What it does not use there is zero; what it does, we lack.
-    let known = match size {
-        SIZE => true,
+    let known = (SIZE..=4096).contains(&size) && {
         // SAFETY: the struct has the size it claims.
-        SIZE..=4096 => {
-            unsafe { std::slice::from_raw_parts(options.cast::<u8>().add(SIZE), size - SIZE) }.iter().all(|b| *b == 0)
-        }
-        _ => false,
+        let rest = unsafe { std::slice::from_raw_parts(options.cast::<u8>().add(SIZE), size - SIZE) };
+        rest.iter().all(|b| *b == 0)
     };
     if !known {
         return Err(fail(
             shmetrics_status::InvalidArgument,
-            "options.struct_size is not this library's; call shmetrics_options_init first".into(),
+            "options.struct_size is not this library's; call shmetrics_options_init first",
         ));
     }
     // SAFETY: a whole struct, of at least the size it has here.

@@ -48,7 +48,8 @@ thread_local! {
 }
 
 /// Notes the detail of a failure for this thread.
-pub(super) fn fail(status: shmetrics_status, detail: String) -> shmetrics_status {
+pub(super) fn fail(status: shmetrics_status, detail: impl AsRef<str>) -> shmetrics_status {
+    let detail = detail.as_ref();
     let _ = LAST.try_with(|last| {
         if let Ok(mut last) = last.try_borrow_mut() {
             let mut len = detail.len().min(DETAIL);

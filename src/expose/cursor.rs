@@ -8,7 +8,7 @@ use super::{Format, Reader};
 use crate::process::{Slots, Token};
 use crate::registry::family::Record;
 use crate::segment::chain::offset;
-use crate::segment::layout::{entry, family, header, GRANULE, STATE_LIVE};
+use crate::segment::layout::{entry, family, header, GRANULE};
 use crate::segment::mapping::Backing;
 use crate::segment::memory::{Mapped, Memory};
 
@@ -104,13 +104,10 @@ impl Cursor<'_> {
         let from = out.len();
         while out.len() - from < piece {
             match self.at {
-                Place::Family(0) => {
-                    self.at = Place::Own;
-                    continue;
-                }
+                Place::Family(0) => self.at = Place::Own,
                 Place::Family(link) => self.begin(link, out),
                 Place::Series(family, 0) => self.end(family, out),
-                Place::Series(family, link) => self.series(family, link, out, from + piece),
+                Place::Series(family, link) => self.series(family, link, out, from.saturating_add(piece)),
                 Place::Own => {
                     self.at = Place::Done;
                     let busy = self.busy + start.elapsed();
@@ -159,11 +156,7 @@ impl Cursor<'_> {
             let at = offset(link);
             let next = self.next(link);
             self.memory.prefetch(offset(next));
-            if self.memory.get32(at + entry::PARENT) != family {
-                self.corrupt += 1;
-            } else if self.memory.get32(at + entry::STATE) & 0xff == STATE_LIVE
-                && !lines.series(&self.memory, at, &self.living, out)
-            {
+            if !lines.series(&self.memory, family, at, &self.living, out) {
                 self.corrupt += 1;
             }
             link = next;
@@ -179,10 +172,7 @@ impl Cursor<'_> {
         let record = Record::new(&self.memory, offset(family));
         let at = record.overflow_at();
         if let Some(lines) = &mut self.lines {
-            let live = self.memory.get32(at + entry::STATE) & 0xff == STATE_LIVE;
-            if self.memory.get32(at + entry::PARENT) != family
-                || (live && !lines.series(&self.memory, at, &self.living, out))
-            {
+            if !lines.series(&self.memory, family, at, &self.living, out) {
                 self.corrupt += 1;
             }
         }

@@ -1,12 +1,13 @@
 //! The text format 0.0.4: the lines of one family, one series at a time.
 
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
 use super::line::{Line, Piece, OVER};
 use super::number::{float, integer};
 use crate::metric::{gauge_shown, histogram_read, GaugeMode, Sample, Shown};
 use crate::registry::family::{Record, Texts};
-use crate::segment::layout::{counter, entry, KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM};
+use crate::segment::layout::{counter, entry, KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM, STATE_LIVE};
 use crate::segment::memory::Mapped;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What every line of a family has in common, made once for each family of a page.
 pub(super) struct Lines {
@@ -84,17 +85,29 @@ impl Lines {
         }
     }
 
-    /// Appends the lines of the series at `at`. False, and nothing appended, if its record is damaged.
+    /// Appends the lines of a family's series, unless it is hidden. False, and nothing appended, if its record is damaged.
     #[inline(always)]
-    pub(super) fn series(&mut self, memory: &Mapped, at: u64, living: &[u32], out: &mut Vec<u8>) -> bool {
+    pub(super) fn series(&mut self, memory: &Mapped, family: u32, at: u64, living: &[u32], out: &mut Vec<u8>) -> bool {
         let Some((record, backed)) = memory.record(at) else { return false };
-        // SAFETY: an entry's fields are backed (`record`).
-        let (len, kind) = unsafe {
-            (record.add(entry::TEXT_LEN as usize).cast::<u16>().read(), record.add(entry::KIND as usize).read())
+        // SAFETY: an entry's fields are backed (`record`) and aligned in a record aligned to 16, as links are. All but the
+        // state never change once published.
+        let (parent, state, len, kind) = unsafe {
+            (
+                record.add(entry::PARENT as usize).cast::<u32>().read(),
+                &*record.add(entry::STATE as usize).cast::<AtomicU32>(),
+                record.add(entry::TEXT_LEN as usize).cast::<u16>().read(),
+                record.add(entry::KIND as usize).read(),
+            )
         };
+        if parent != family {
+            return false;
+        }
+        if state.load(Relaxed) & 0xff != STATE_LIVE {
+            return true;
+        }
         let len = usize::from(len);
         let end = self.text_at + len as u64;
-        if kind != self.kind || end > backed || self.text_at < counter::INTEGER + 8 || at & 15 != 0 {
+        if kind != self.kind || end > backed || self.text_at < entry::SIZE {
             return false;
         }
         // SAFETY: the text lies within what is backed (checked).

@@ -374,7 +374,7 @@ pub(crate) fn shown(memory: &Mapped, at: u64, mode: GaugeMode, living: &[u32], e
     match mode {
         GaugeMode::Shared => return Shown::One(f64::from_bits(memory.get64(at + gauge::VALUE))),
         GaugeMode::MostRecent => {
-            return match memory.pair(at + gauge::RECENT).map(|p| p.load()) {
+            return match memory.pair(at + gauge::RECENT).map(Pair::load) {
                 Some([time, value]) if time != 0 => Shown::One(f64::from_bits(value)),
                 _ => Shown::Nothing,
             }

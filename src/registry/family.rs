@@ -66,13 +66,17 @@ impl Spec<'_> {
         let memory = &inner.memory;
         let les: Vec<String> = self.buckets.iter().map(|b| canonical(*b)).collect();
         let mut blob = Vec::new();
-        self.buckets.iter().for_each(|b| blob.extend_from_slice(&b.to_ne_bytes()));
-        self.labels.iter().for_each(|l| blob.extend_from_slice(&(l.len() as u16).to_ne_bytes()));
-        les.iter().for_each(|l| blob.extend_from_slice(&(l.len() as u16).to_ne_bytes()));
+        for bound in self.buckets {
+            blob.extend_from_slice(&bound.to_ne_bytes());
+        }
+        for len in self.labels.iter().map(|l| l.len()).chain(les.iter().map(String::len)) {
+            blob.extend_from_slice(&(len as u16).to_ne_bytes());
+        }
         blob.extend_from_slice(self.name.as_bytes());
         blob.extend_from_slice(self.unit.as_bytes());
-        self.labels.iter().for_each(|l| blob.extend_from_slice(l.as_bytes()));
-        les.iter().for_each(|l| blob.extend_from_slice(l.as_bytes()));
+        for text in self.labels.iter().copied().chain(les.iter().map(String::as_str)) {
+            blob.extend_from_slice(text.as_bytes());
+        }
         blob.extend_from_slice(self.help.as_bytes());
 
         let own_len = align(family::SIZE + blob.len() as u64, GRANULE);
@@ -136,7 +140,8 @@ impl Series<'_> {
         memory.put32(at + entry::CREATED, inner.age());
         memory.put16(at + entry::TEXT_LEN, self.text.len() as u16);
         memory.put8(at + entry::KIND, self.kind);
-        memory.put8(at + entry::FLAGS, (self.mode as u8) << FLAG_MODE_SHIFT | u8::from(self.escaped) * FLAG_ESCAPED);
+        memory
+            .put8(at + entry::FLAGS, ((self.mode as u8) << FLAG_MODE_SHIFT) | (u8::from(self.escaped) * FLAG_ESCAPED));
         memory.fill(at + self.text_at, self.text);
     }
 }

@@ -100,10 +100,9 @@ pub(crate) fn buckets(bounds: &[f64]) -> Result<&[f64], Error> {
     if let Some(bad) = finite.iter().find(|b| !b.is_finite()) {
         return Err(Error::InvalidArgument(format!("bucket bound {bad}: bounds are finite; +Inf is added by itself")));
     }
-    if let Some(pair) = finite.windows(2).find(|p| p[0] >= p[1]) {
+    if let Some((a, b)) = finite.iter().zip(finite.iter().skip(1)).find(|(a, b)| a >= b) {
         return Err(Error::InvalidArgument(format!(
-            "bucket bounds {} and {}: each must be greater than the one before",
-            pair[0], pair[1]
+            "bucket bounds {a} and {b}: each must be greater than the one before"
         )));
     }
     Ok(finite)

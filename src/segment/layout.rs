@@ -206,7 +206,7 @@ impl Regions {
         let slots_at = header::SIZE;
         let index_at = align(slots_at + processes as u64 * slot::SIZE, PAGE);
         let words = total / 64;
-        let bits = 63 - words.leading_zeros();
+        let bits = words.ilog2();
         let index_max_bits = if bits < INDEX_MIN_BITS { INDEX_MIN_BITS } else { bits };
         let arena_at = align(index_at + (8 << index_max_bits), PAGE);
         Regions { total, slots_at, slots_count: processes, index_at, index_max_bits, arena_at }

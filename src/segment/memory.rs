@@ -46,7 +46,7 @@ macro_rules! word {
     ($name:ident, $atomic:ty, $bytes:expr) => {
         #[inline(always)]
         pub(crate) fn $name(&self, at: u64) -> Option<&$atomic> {
-            if !self.backed(at, $bytes) || at & ($bytes - 1) != 0 {
+            if !self.backed(at, $bytes) || at & ($bytes as u64).wrapping_sub(1) != 0 {
                 return None;
             }
             // SAFETY: in bounds and backed (checked), aligned (the base is page-aligned), and every access to segment

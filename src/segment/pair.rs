@@ -14,7 +14,7 @@ pub(crate) struct Pair<'a> {
     _memory: PhantomData<&'a AtomicU64>,
 }
 
-impl Pair<'_> {
+impl<'a> Pair<'a> {
     /// # Safety
     /// `at` must point to 16 mapped bytes, aligned to 16, which outlive the lifetime and are only accessed atomically.
     #[inline(always)]
@@ -23,20 +23,20 @@ impl Pair<'_> {
     }
 
     #[inline(always)]
-    fn word(&self, i: usize) -> &AtomicU64 {
+    fn word(self, i: usize) -> &'a AtomicU64 {
         // SAFETY: the invariant of `new`.
         unsafe { &*self.at.cast::<AtomicU64>().add(i) }
     }
 
     /// Both words, perhaps of two moments: good as the first guess of a compare-and-swap.
     #[inline(always)]
-    pub(crate) fn guess(&self) -> [u64; 2] {
+    pub(crate) fn guess(self) -> [u64; 2] {
         [self.word(0).load(Ordering::Relaxed), self.word(1).load(Ordering::Relaxed)]
     }
 
     /// Both words of one moment. Works on read-only memory and waits for nobody.
     #[inline]
-    pub(crate) fn load(&self) -> [u64; 2] {
+    pub(crate) fn load(self) -> [u64; 2] {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx") {
             let value: std::arch::x86_64::__m128i;
@@ -53,7 +53,7 @@ impl Pair<'_> {
     }
 
     /// Reads until the first word stands still, a bounded number of times.
-    fn load_twice(&self) -> [u64; 2] {
+    fn load_twice(self) -> [u64; 2] {
         let mut first = self.word(0).load(Ordering::Acquire);
         for _ in 0..128 {
             let second = self.word(1).load(Ordering::Acquire);
@@ -70,7 +70,7 @@ impl Pair<'_> {
     /// Replaces `old` by `new`, or returns what is there.
     #[inline(always)]
     #[cfg(target_arch = "x86_64")]
-    pub(crate) fn cas(&self, old: [u64; 2], new: [u64; 2]) -> Result<(), [u64; 2]> {
+    pub(crate) fn cas(self, old: [u64; 2], new: [u64; 2]) -> Result<(), [u64; 2]> {
         let (mut lo, mut hi) = (old[0], old[1]);
         let done: u64;
         // SAFETY: aligned and writable (`new`); attaching refuses processors without cmpxchg16b. rbx cannot be named as an
@@ -96,7 +96,7 @@ impl Pair<'_> {
     /// Replaces `old` by `new`, or returns what is there.
     #[inline(always)]
     #[cfg(target_arch = "aarch64")]
-    pub(crate) fn cas(&self, old: [u64; 2], new: [u64; 2]) -> Result<(), [u64; 2]> {
+    pub(crate) fn cas(self, old: [u64; 2], new: [u64; 2]) -> Result<(), [u64; 2]> {
         loop {
             let (lo, hi): (u64, u64);
             let failed: u32;
@@ -126,7 +126,7 @@ impl Pair<'_> {
     /// the count one ahead of its sum.
     #[inline(always)]
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    pub(crate) fn cas(&self, old: [u64; 2], new: [u64; 2]) -> Result<(), [u64; 2]> {
+    pub(crate) fn cas(self, old: [u64; 2], new: [u64; 2]) -> Result<(), [u64; 2]> {
         match self.word(0).compare_exchange(old[0], new[0], Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {
                 let delta = f64::from_bits(new[1]) - f64::from_bits(old[1]);

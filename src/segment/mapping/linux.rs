@@ -48,7 +48,7 @@ fn proc_fd(fd: RawFd) -> CString {
 fn fits_file_limit(size: u64) -> bool {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: a plain call on a local.
-    let ok = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) } == 0;
+    let ok = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } == 0;
     !ok || limit.rlim_cur == libc::RLIM_INFINITY || limit.rlim_cur >= size
 }
 
@@ -96,7 +96,7 @@ fn check_directory(directory: &Path, allow_disk: bool) -> Result<(), Error> {
     // SAFETY: an all-zero statfs is a valid value to be filled in.
     let mut fs: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: a NUL-terminated path and a local.
-    if unsafe { libc::statfs(c.as_ptr(), &mut fs) } != 0 {
+    if unsafe { libc::statfs(c.as_ptr(), &raw mut fs) } != 0 {
         let e = last();
         return Err(match e.raw_os_error() {
             Some(libc::ENOENT | libc::ENOTDIR) => Error::InvalidArgument(format!(
@@ -106,6 +106,7 @@ fn check_directory(directory: &Path, allow_disk: bool) -> Result<(), Error> {
             _ => Error::system(format!("looking at {}", directory.display()), e),
         });
     }
+    #[allow(clippy::useless_conversion)] // its type differs by architecture
     let kind = i64::from(fs.f_type);
     if !allow_disk && ![TMPFS_MAGIC, RAMFS_MAGIC, HUGETLBFS_MAGIC].contains(&kind) {
         return Err(Error::NotTmpfs(directory.to_path_buf()));
@@ -267,7 +268,7 @@ impl LinuxBacking {
         // SAFETY: an all-zero stat is a valid value to be filled in.
         let mut st: libc::stat = unsafe { std::mem::zeroed() };
         // SAFETY: a plain call; a closed descriptor is an error.
-        unsafe { libc::fstat(fd, &mut st) == 0 && st.st_dev == self.device && st.st_ino == self.inode }
+        unsafe { libc::fstat(fd, &raw mut st) == 0 && st.st_dev == self.device && st.st_ino == self.inode }
     }
 
     /// An open description of the file that is nobody else's.
@@ -367,7 +368,7 @@ impl Backing for LinuxBacking {
     fn is_locked(&self, at: u64) -> Option<bool> {
         let mut lock = byte_lock(at);
         // SAFETY: a plain call with a local.
-        let r = self.with_descriptor(|fd| unsafe { libc::fcntl(fd, libc::F_OFD_GETLK, &mut lock) })?;
+        let r = self.with_descriptor(|fd| unsafe { libc::fcntl(fd, libc::F_OFD_GETLK, &raw mut lock) })?;
         (r == 0).then(|| i32::from(lock.l_type) != libc::F_UNLCK)
     }
 
@@ -376,7 +377,7 @@ impl Backing for LinuxBacking {
         for at in bytes {
             let lock = byte_lock(at);
             // SAFETY: a plain call with a local.
-            if unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &lock) } == 0 {
+            if unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &raw const lock) } == 0 {
                 return Some((at, fd));
             }
         }

@@ -1,0 +1,127 @@
+//! Memory that can make one mistake in the protocol's place: what the checks must not let through.
+
+use std::cell::RefCell;
+use std::sync::atomic::Ordering::{self, Relaxed};
+
+use super::super::chain::FAMILIES;
+use super::super::layout::{entry, header};
+use super::super::memory::Memory;
+use super::scene::{INDEX_AT, MAX_BITS, RECORD, RECORDS_AT};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// None: the protocol as it is.
+    Sound,
+    /// The swap that links an entry does not publish what is in it.
+    RelaxedLink,
+    /// The swap that moves the tail does not publish the index.
+    RelaxedTail,
+    /// The swap that places a word does not publish the entry.
+    RelaxedWord,
+    /// Insertions and doublings do not see each other's last word.
+    NoFence,
+    /// The table's size is read once and believed for good.
+    OldSize,
+    /// The tail moves first and the index follows.
+    TailBeforeIndex,
+    /// Whoever helps another's entry moves the tail and leaves the index to its maker.
+    HelpersSkipIndex,
+    /// The look-up is done before the tail is read.
+    LookUpBeforeTail,
+}
+
+/// One thread's view of the words, with a fault.
+pub(super) struct Faulty<'a, M> {
+    inner: &'a M,
+    fault: Fault,
+    /// The thread's own record.
+    own: u32,
+    /// Index words as they were when the look-up was done (`LookUpBeforeTail`), or what is still to be placed
+    /// (`TailBeforeIndex`).
+    index: RefCell<Vec<(u64, u64)>>,
+    bits: u32,
+}
+
+fn is_link(at: u64) -> bool {
+    at == FAMILIES.head || (at >= RECORDS_AT && (at - RECORDS_AT) % RECORD == entry::NEXT)
+}
+
+fn is_index(at: u64) -> bool {
+    (INDEX_AT..INDEX_AT + (8 << MAX_BITS)).contains(&at)
+}
+
+impl<'a, M: Memory> Faulty<'a, M> {
+    pub(super) fn new(inner: &'a M, fault: Fault, own: u32) -> Self {
+        let now = |i: u64| (INDEX_AT + 8 * i, inner.load64(INDEX_AT + 8 * i, Ordering::Acquire));
+        let looked_up =
+            if fault == Fault::LookUpBeforeTail { (0..1 << MAX_BITS).map(now).collect() } else { Vec::new() };
+        let bits = if fault == Fault::OldSize { inner.load32(header::INDEX_BITS, Ordering::Acquire) } else { 0 };
+        Faulty { inner, fault, own, index: RefCell::new(looked_up), bits }
+    }
+
+    fn remember(&self, at: u64, word: u64) {
+        self.index.borrow_mut().iter_mut().filter(|(a, _)| *a == at).for_each(|(_, w)| *w = word);
+    }
+}
+
+impl<M: Memory> Memory for Faulty<'_, M> {
+    fn load32(&self, at: u64, order: Ordering) -> u32 {
+        if self.fault == Fault::OldSize && at == header::INDEX_BITS {
+            return self.bits;
+        }
+        self.inner.load32(at, order)
+    }
+
+    fn store32(&self, at: u64, value: u32, order: Ordering) {
+        self.inner.store32(at, value, order);
+    }
+
+    fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32> {
+        let weak = (self.fault == Fault::RelaxedLink && is_link(at))
+            || (self.fault == Fault::RelaxedTail && at == FAMILIES.tail);
+        let result = self.inner.cas32(at, old, new, if weak { Relaxed } else { ok }, fail);
+        if self.fault == Fault::TailBeforeIndex && at == FAMILIES.tail {
+            for (at, word) in self.index.take() {
+                let _ = self.inner.cas64(at, 0, word, Ordering::AcqRel, Ordering::Acquire);
+            }
+        }
+        result
+    }
+
+    fn load64(&self, at: u64, order: Ordering) -> u64 {
+        if self.fault == Fault::LookUpBeforeTail && is_index(at) {
+            return self.index.borrow().iter().find(|(a, _)| *a == at).map_or(0, |(_, w)| *w);
+        }
+        self.inner.load64(at, order)
+    }
+
+    fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
+        if !is_index(at) {
+            return self.inner.cas64(at, old, new, ok, fail);
+        }
+        match self.fault {
+            Fault::RelaxedWord => self.inner.cas64(at, old, new, Relaxed, fail),
+            Fault::TailBeforeIndex => {
+                self.index.borrow_mut().push((at, new));
+                Ok(old)
+            }
+            Fault::HelpersSkipIndex if new as u32 != self.own => Ok(old),
+            Fault::LookUpBeforeTail => {
+                let result = self.inner.cas64(at, old, new, ok, fail);
+                self.remember(at, if result.is_ok() { new } else { result.unwrap_or_else(|seen| seen) });
+                result
+            }
+            _ => self.inner.cas64(at, old, new, ok, fail),
+        }
+    }
+
+    fn add64(&self, at: u64, value: u64, order: Ordering) -> u64 {
+        self.inner.add64(at, value, order)
+    }
+
+    fn fence(&self) {
+        if self.fault != Fault::NoFence {
+            self.inner.fence();
+        }
+    }
+}

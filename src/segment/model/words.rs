@@ -1,0 +1,88 @@
+//! A segment's words as a checker's atomics.
+
+use std::sync::atomic::Ordering;
+
+use super::super::memory::Memory;
+
+/// A checker's 64-bit atomic. 32-bit words of a segment use one each as well: no protocol looks at a word in two sizes.
+pub(super) trait Word: Send + Sync + 'static {
+    fn new(value: u64) -> Self;
+    fn load(&self, order: Ordering) -> u64;
+    fn store(&self, value: u64, order: Ordering);
+    fn cas(&self, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64>;
+    fn add(&self, value: u64, order: Ordering) -> u64;
+    fn fence();
+}
+
+macro_rules! word {
+    ($($atomic:tt)*) => {
+        impl Word for $($atomic)*::AtomicU64 {
+            fn new(value: u64) -> Self {
+                <$($atomic)*::AtomicU64>::new(value)
+            }
+            fn load(&self, order: Ordering) -> u64 {
+                self.load(order)
+            }
+            fn store(&self, value: u64, order: Ordering) {
+                self.store(value, order);
+            }
+            fn cas(&self, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
+                self.compare_exchange(old, new, ok, fail)
+            }
+            fn add(&self, value: u64, order: Ordering) -> u64 {
+                self.fetch_add(value, order)
+            }
+            fn fence() {
+                $($atomic)*::fence(Ordering::SeqCst);
+            }
+        }
+    };
+}
+
+word!(loom::sync::atomic);
+word!(shuttle::sync::atomic);
+
+/// The words a scene uses, by their offsets.
+pub(super) struct Words<W>(Vec<(u64, W)>);
+
+impl<W: Word> Words<W> {
+    /// Words at these offsets, all 0.
+    pub(super) fn at(mut offsets: Vec<u64>) -> Self {
+        offsets.sort_unstable();
+        Words(offsets.into_iter().map(|at| (at, W::new(0))).collect())
+    }
+
+    fn word(&self, at: u64) -> &W {
+        let i = self.0.binary_search_by_key(&at, |(offset, _)| *offset);
+        &self.0[i.unwrap_or_else(|_| panic!("the protocol touches {at}, which no scene has"))].1
+    }
+
+    pub(super) fn store64(&self, at: u64, value: u64, order: Ordering) {
+        self.word(at).store(value, order);
+    }
+}
+
+impl<W: Word> Memory for Words<W> {
+    fn load32(&self, at: u64, order: Ordering) -> u32 {
+        self.word(at).load(order) as u32
+    }
+    fn store32(&self, at: u64, value: u32, order: Ordering) {
+        self.word(at).store(u64::from(value), order);
+    }
+    fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32> {
+        let result = self.word(at).cas(u64::from(old), u64::from(new), ok, fail);
+        result.map(|w| w as u32).map_err(|w| w as u32)
+    }
+    fn load64(&self, at: u64, order: Ordering) -> u64 {
+        self.word(at).load(order)
+    }
+    fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
+        self.word(at).cas(old, new, ok, fail)
+    }
+    fn add64(&self, at: u64, value: u64, order: Ordering) -> u64 {
+        self.word(at).add(value, order)
+    }
+    fn fence(&self) {
+        W::fence();
+    }
+}
