@@ -34,7 +34,7 @@ fn render(c: &mut Criterion) {
     let segment = Options::new().anonymous().ceiling(256 << 20).open().unwrap();
     let family = segment.histogram("latency_seconds", "Latency.").labels(["path"]).register().unwrap();
     for i in 0..1000 {
-        family.with([&format!("/p/{i:07}")]).observe(i as f64 / 100.0);
+        family.with([&format!("/p/{i:07}")]).observe(f64::from(i) / 100.0);
     }
     let mut page = Vec::new();
     group.throughput(Throughput::Elements(17_000));

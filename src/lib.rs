@@ -14,3 +14,8 @@ pub use metric::{Counter, Gauge, GaugeMode, Histogram, InProgress, Metric, Timer
 pub use registry::{Builder, Family, LabelledBuilder};
 pub use segment::options::{list, Listing, Options};
 pub use segment::Segment;
+
+/// Keeps the README's example true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -287,10 +287,8 @@ fn an_anonymous_segment_is_shared_by_forks_and_sealed() {
     assert_eq!((s["c_total"], s["g"]), (1.0, 1.0));
     child.kill();
     assert_eq!(samples(&page(&segment))["g"], 0.0);
+    let descriptor = segment.as_raw_fd().unwrap();
     // SAFETY: a plain call on the segment's descriptor; the seal refuses it.
-    assert_eq!(
-        unsafe { libc::ftruncate(segment.as_raw_fd().unwrap(), 0) },
-        -1,
-        "nobody can truncate it under a reader"
-    );
+    let truncated = unsafe { libc::ftruncate(descriptor, 0) };
+    assert_eq!(truncated, -1, "nobody can truncate it under a reader");
 }

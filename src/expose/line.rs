@@ -115,6 +115,7 @@ impl<'a> Line<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fmt::Write;
 
     #[test]
     fn pieces_and_numbers_of_any_length() {
@@ -128,7 +129,7 @@ mod tests {
                 line.piece(&piece);
                 line.integer(v);
                 line.end();
-                expected.push_str(&format!("{text}{v}\n"));
+                writeln!(expected, "{text}{v}").unwrap();
             }
         }
         assert_eq!(String::from_utf8(out).unwrap(), expected);

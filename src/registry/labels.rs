@@ -156,8 +156,6 @@ mod tests {
             b in proptest::collection::vec("[a\\\\\"\n,=é]{0,20}", 3),
         ) {
             let names = ["m", "path", "x"];
-            let strs = |v: &[String]| v.iter().map(|s| s.clone()).collect::<Vec<_>>();
-            let (a, b) = (strs(&a), strs(&b));
             let values: Vec<&str> = a.iter().map(String::as_str).collect();
             let (text, escaped) = text_of(&names, &values);
             let check = |v: &[String]| matches(&text, escaped, 3, |i| prefix_len(i, names[i].len()), |i| v[i].as_bytes());

@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn the_byte_map_is_true() {
         let documented = documented();
-        let code: [(&str, &[(&str, u64, u64)]); 8] = [
+        let code = [
             ("header", header::FIELDS),
             ("slot", slot::FIELDS),
             ("entry", entry::FIELDS),

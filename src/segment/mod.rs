@@ -101,7 +101,12 @@ impl Segment {
     /// Removes a segment's name. Processes that have it mapped go on with the memory, unseen; the next `open` of the name
     /// makes a new segment.
     pub fn remove(name: &str) -> Result<(), Error> {
-        options::remove(&mapping::path_of(name)?)
+        let path = mapping::path_of(name)?;
+        #[cfg(not(target_os = "linux"))]
+        if !name.contains('/') {
+            return remove_portable(name);
+        }
+        options::remove(&path)
     }
 
     /// The file, unless the segment is anonymous.
@@ -292,8 +297,8 @@ fn open_portable(options: &Options, ceiling: u64) -> Result<Segment, Error> {
     Err(header::unfinished(Path::new(&name)))
 }
 
-/// Removes a segment of the portable backend.
-#[cfg(any(feature = "portable", not(target_os = "linux")))]
+/// Removes a segment of the portable backend. On Linux its memory is a file like any segment's.
+#[cfg(not(target_os = "linux"))]
 pub(crate) fn remove_portable(name: &str) -> Result<(), Error> {
     mapping::portable::PortableBacking::remove(name)
 }

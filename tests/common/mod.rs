@@ -108,7 +108,7 @@ impl Child {
     fn wait(&mut self) -> i32 {
         let mut status = 0;
         // SAFETY: our own child, not reaped yet.
-        unsafe { libc::waitpid(self.0, &mut status, 0) };
+        unsafe { libc::waitpid(self.0, &raw mut status, 0) };
         self.0 = 0;
         status
     }

@@ -52,6 +52,7 @@ impl PortableBacking {
         }
     }
 
+    #[cfg(not(target_os = "linux"))]
     pub(crate) fn remove(name: &str) -> Result<(), Error> {
         match ShmemConf::new().os_id(os_id(name)).open() {
             Ok(mut memory) => {

@@ -1,0 +1,208 @@
+"""A thin ctypes binding of the C ABI, include/shmetrics.h, against target/release/libshmetrics.so."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import POINTER, Structure, byref, c_char_p, c_double, c_size_t, c_uint32, c_uint64, c_void_p
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+RELEASE = Path(os.environ.get("RELEASE_DIR", TARGET / "release"))
+
+OPEN_OR_CREATE, CREATE_NEW, ATTACH, ANONYMOUS = range(4)
+GAUGE_MODES = (
+    "shared", "all", "liveall", "sum", "livesum", "min", "livemin", "max", "livemax", "mostrecent", "livemostrecent",
+)  # fmt: skip
+STATUS_FULL = 11
+
+
+class Str(Structure):
+    _fields_ = [("data", c_char_p), ("len", c_size_t)]
+
+
+class Options(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("name", Str),
+        ("how", c_uint32),
+        ("mode", c_uint32),
+        ("ceiling", c_uint64),
+        ("max_series", c_uint64),
+        ("max_processes", c_uint32),
+        ("allow_disk", c_uint32),
+    ]
+
+
+class FamilySpec(Structure):
+    _fields_ = [
+        ("name", Str),
+        ("help", Str),
+        ("unit", Str),
+        ("label_names", POINTER(Str)),
+        ("label_count", c_size_t),
+        ("buckets", POINTER(c_double)),
+        ("bucket_count", c_size_t),
+        ("max_series", c_uint64),
+    ]
+
+
+class Handle(Structure):
+    """Of a family, a counter or a gauge."""
+
+    _fields_ = [("p0", c_void_p), ("p1", c_void_p)]
+
+
+class HistogramHandle(Structure):
+    _fields_ = [("p0", c_void_p), ("p1", c_void_p), ("p2", c_void_p), ("p3", c_void_p)]
+
+
+_HANDLES = {"counter": Handle, "gauge": Handle, "histogram": HistogramHandle}
+_VERBS = {
+    "counter": {"inc": [], "add": [c_double], "add_u64": [c_uint64]},
+    "gauge": {"set": [c_double], "add": [c_double], "inc": [], "dec": [], "set_to_now": []},
+    "histogram": {"observe": [c_double]},
+}
+
+
+def _load() -> ctypes.CDLL:
+    lib = ctypes.CDLL(str(RELEASE / "libshmetrics.so"))
+
+    def declare(name: str, result: object, *arguments: object) -> None:
+        function = getattr(lib, f"shmetrics_{name}")
+        function.restype, function.argtypes = result, arguments
+
+    declare("status_message", c_char_p, c_uint32)
+    declare("last_error", c_size_t, c_char_p, c_size_t)
+    declare("content_type", c_char_p)
+    declare("version", c_char_p)
+    declare("options_init", None, POINTER(Options))
+    declare("segment_open", c_uint32, POINTER(Options), POINTER(c_void_p))
+    declare("segment_remove", c_uint32, Str)
+    declare("segment_set_identity", c_uint32, c_void_p, c_uint32)
+    declare("reader_open", c_uint32, Str, POINTER(c_void_p))
+    declare("reader_free", None, c_void_p)
+    for source in ("segment", "reader"):
+        declare(f"{source}_render", c_uint32, c_void_p, c_char_p, c_size_t, POINTER(c_size_t))
+        declare(f"{source}_cursor", c_uint32, c_void_p, POINTER(c_void_p))
+    declare("cursor_next", c_size_t, c_void_p, c_char_p, c_size_t)
+    declare("cursor_free", None, c_void_p)
+    for kind, handle in _HANDLES.items():
+        mode = [c_uint32] if kind == "gauge" else []
+        declare(f"{kind}_register", c_uint32, c_void_p, POINTER(FamilySpec), *mode, POINTER(Handle))
+        declare(f"{kind}_with", handle, Handle, POINTER(Str), c_size_t)
+        for verb, arguments in _VERBS[kind].items():
+            declare(f"{kind}_{verb}", None, handle, *arguments)
+    declare("counter_value", c_double, Handle)
+    return lib
+
+
+lib = _load()
+
+
+class Error(Exception):
+    """A call failed; the text is the library's."""
+
+
+def check(status: int) -> None:
+    if status:
+        why = ctypes.create_string_buffer(1024)
+        lib.shmetrics_last_error(why, len(why))
+        raise Error(f"{lib.shmetrics_status_message(status).decode()}: {why.value.decode()}")
+
+
+def text(value: str | bytes) -> Str:
+    data = value.encode() if isinstance(value, str) else value
+    return Str(data, len(data))
+
+
+def texts(values: list[str | bytes] | tuple[str | bytes, ...]) -> ctypes.Array[Str]:
+    return (Str * len(values))(*map(text, values))
+
+
+class Series:
+    """A counter, gauge or histogram: its verbs are those of the C ABI, as in `series.inc()`."""
+
+    def __init__(self, kind: str, handle: Handle | HistogramHandle) -> None:
+        self._kind, self.handle = kind, handle
+
+    def update(self, verb: str, *arguments: float) -> None:
+        if verb not in _VERBS[self._kind]:
+            raise AttributeError(f"a {self._kind} has no {verb}")
+        getattr(lib, f"shmetrics_{self._kind}_{verb}")(self.handle, *arguments)
+
+
+class Family:
+    def __init__(self, kind: str, handle: Handle) -> None:
+        self.kind, self._handle = kind, handle
+        self._with = getattr(lib, f"shmetrics_{kind}_with")
+
+    def with_(self, *values: str | bytes) -> Series:
+        return Series(self.kind, self._with(self._handle, texts(values), len(values)))
+
+
+class Pages:
+    """What segments and readers have in common: they render."""
+
+    kind: str
+    pointer: c_void_p
+
+    def render(self) -> bytes:
+        size = c_size_t(1 << 16)
+        while True:
+            buffer = ctypes.create_string_buffer(size.value + 4096)
+            status = getattr(lib, f"shmetrics_{self.kind}_render")(self.pointer, buffer, len(buffer), byref(size))
+            if status != STATUS_FULL:
+                check(status)
+                return buffer.raw[: size.value]
+
+    def render_in_pieces(self, capacity: int) -> bytes:
+        cursor, buffer, page = c_void_p(), ctypes.create_string_buffer(capacity), bytearray()
+        check(getattr(lib, f"shmetrics_{self.kind}_cursor")(self.pointer, byref(cursor)))
+        while n := lib.shmetrics_cursor_next(cursor, buffer, capacity):
+            page += buffer.raw[:n]
+        lib.shmetrics_cursor_free(cursor)
+        return bytes(page)
+
+
+class Segment(Pages):
+    kind = "segment"
+
+    def __init__(self, name: str = "", how: int = OPEN_OR_CREATE, **settings: int) -> None:
+        options, self.pointer = Options(), c_void_p()
+        lib.shmetrics_options_init(byref(options))
+        options.name, options.how = text(name), how
+        for key, value in settings.items():
+            setattr(options, key, value)
+        check(lib.shmetrics_segment_open(byref(options), byref(self.pointer)))
+
+    def set_identity(self, identity: int) -> None:
+        check(lib.shmetrics_segment_set_identity(self.pointer, identity))
+
+    def register(
+        self, kind: str, name: str, help_text: str = "", labels: tuple[str, ...] = (), *, unit: str = "",
+        mode: str = "shared", buckets: tuple[float, ...] | None = None, max_series: int = 0,
+    ) -> Family:  # fmt: skip
+        spec = FamilySpec(text(name), text(help_text), text(unit), texts(labels), len(labels), max_series=max_series)
+        if buckets is not None:
+            spec.buckets, spec.bucket_count = (c_double * max(1, len(buckets)))(*buckets), len(buckets)
+        arguments = [GAUGE_MODES.index(mode)] if kind == "gauge" else []
+        handle = Handle()
+        check(getattr(lib, f"shmetrics_{kind}_register")(self.pointer, byref(spec), *arguments, byref(handle)))
+        return Family(kind, handle)
+
+
+class Reader(Pages):
+    kind = "reader"
+
+    def __init__(self, name: str) -> None:
+        self.pointer = c_void_p()
+        check(lib.shmetrics_reader_open(text(name), byref(self.pointer)))
+
+    def close(self) -> None:
+        lib.shmetrics_reader_free(self.pointer)
+
+
+def remove(name: str) -> None:
+    check(lib.shmetrics_segment_remove(text(name)))

@@ -1,0 +1,84 @@
+//! The backend over the `shared_memory` crate, on Linux too, so that it stays true.
+#![cfg(feature = "portable")]
+#![allow(missing_docs)]
+
+mod common;
+
+use common::{fork, page, samples, Gate, Name};
+use shmetrics::{Error, GaugeMode, Options, Segment};
+
+fn options(name: &Name) -> Options {
+    name.options().portable(true)
+}
+
+#[test]
+fn processes_count_into_one_segment() {
+    let name = Name::new("portable");
+    let segment = options(&name).open().unwrap();
+    let family = segment.counter("c", "").labels(["n"]).register().unwrap();
+    let histogram = segment.histogram("h", "").buckets(&[1.0]).register().unwrap();
+    let children: Vec<_> = (0..4)
+        .map(|_| {
+            fork(|| {
+                // Not inherited: attached by name, as an unrelated process does.
+                let segment = options(&name).attach().open().unwrap();
+                let family = segment.counter("c", "").labels(["n"]).register().unwrap();
+                for i in 0..1000 {
+                    family.with([&(i % 100).to_string()]).inc();
+                    histogram.observe(f64::from(i % 3));
+                }
+            })
+        })
+        .collect();
+    children.into_iter().for_each(common::Child::join);
+    family.with(["0"]).inc();
+    let s = samples(&page(&segment));
+    assert_eq!(s.iter().filter(|(k, _)| k.starts_with("c_total{")).map(|(_, v)| v).sum::<f64>(), 4001.0);
+    assert_eq!(s["h_count"], 4000.0);
+}
+
+#[test]
+fn the_name_outlives_children_and_is_removed_by_request() {
+    let name = Name::new("portable");
+    let segment = options(&name).create_new().open().unwrap();
+    segment.counter("c", "").register().unwrap().inc();
+    fork(|| assert!(options(&name).attach().open().is_ok())).join();
+    assert!(name.path().exists(), "no child unlinks its parent's segment");
+    assert!(matches!(options(&name).create_new().open(), Err(Error::AlreadyExists(_))));
+    Segment::remove(&name.0).unwrap();
+    assert!(matches!(options(&name).attach().open(), Err(Error::NotFound(_))));
+}
+
+#[test]
+fn gauges_know_the_living_by_their_pids() {
+    let name = Name::new("portable");
+    let segment = options(&name).open().unwrap();
+    let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
+    let ready = Gate::new();
+    let child = fork(|| {
+        live.inc();
+        ready.signal();
+        std::thread::sleep(std::time::Duration::from_secs(600));
+    });
+    ready.wait();
+    live.inc();
+    assert_eq!(samples(&page(&segment))["live"], 2.0);
+    child.kill();
+    assert_eq!(samples(&page(&segment))["live"], 1.0);
+}
+
+#[test]
+fn the_native_backend_opens_it_too() {
+    let name = Name::new("portable");
+    let segment = options(&name).open().unwrap();
+    segment.counter("c", "").register().unwrap().inc_by(7);
+    // On Linux the crate's shared memory is the same file on the same tmpfs.
+    let page = common::text(&name.reader().render(shmetrics::Format::Text));
+    assert_eq!(samples(&page)["c_total"], 7.0);
+}
+
+#[test]
+fn what_it_cannot_do_is_said() {
+    assert!(matches!(Options::new().portable(true).anonymous().open(), Err(Error::Unsupported(_))));
+    assert!(matches!(Options::new().portable(true).name("/dev/shm/x").open(), Err(Error::InvalidName(_))));
+}
