@@ -4,14 +4,14 @@
 //! The hash takes XXH3-64 of each value, seeded with the family's hash, and folds them in order: no copy of the values,
 //! the values' hashes do not wait for each other, and ("ab", "c") differs from ("a", "bc").
 
-use twox_hash::XxHash3_64;
+use super::hash::xxh3;
 
 /// Longest label text of one series in bytes.
 pub(crate) const TEXT_MAX: usize = u16::MAX as usize;
 
 /// A family's hash, from its name and the segment's seed.
 pub(crate) fn family_hash(seed: u64, name: &str) -> u64 {
-    XxHash3_64::oneshot_with_seed(seed, name.as_bytes())
+    xxh3(seed, name.as_bytes())
 }
 
 /// A label set's hash, from its family's and its values.
@@ -19,7 +19,7 @@ pub(crate) fn family_hash(seed: u64, name: &str) -> u64 {
 pub(crate) fn hash<'v>(family: u64, count: usize, value: impl Fn(usize) -> &'v [u8]) -> u64 {
     (0..count).fold(family, |h, i| {
         // An odd constant (the golden ratio's): the fold is a bijection of `h` for each value.
-        (h.rotate_left(5) ^ XxHash3_64::oneshot_with_seed(family, value(i))).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        (h.rotate_left(5) ^ xxh3(family, value(i))).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     })
 }
 

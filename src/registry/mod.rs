@@ -2,6 +2,7 @@
 
 mod builder;
 pub(crate) mod family;
+mod hash;
 pub(crate) mod labels;
 pub(crate) mod names;
 

@@ -43,18 +43,25 @@ word!(loom::sync::atomic);
 word!(shuttle::sync::atomic);
 
 /// The words a scene uses, by their offsets.
-pub(super) struct Words<W>(Vec<(u64, W)>);
+pub(super) struct Words<W> {
+    words: Vec<(u64, W)>,
+    /// Changed before every access, so that any two accesses of two threads conflict. Of each atomic loom 0.7 remembers the
+    /// last access alone: a thread that loads a word and then changes it hides the load of another before its own, and the
+    /// order of those two would never be tried the other way around.
+    turn: W,
+}
 
 impl<W: Word> Words<W> {
     /// Words at these offsets, all 0.
     pub(super) fn at(mut offsets: Vec<u64>) -> Self {
         offsets.sort_unstable();
-        Words(offsets.into_iter().map(|at| (at, W::new(0))).collect())
+        Words { words: offsets.into_iter().map(|at| (at, W::new(0))).collect(), turn: W::new(0) }
     }
 
     fn word(&self, at: u64) -> &W {
-        let i = self.0.binary_search_by_key(&at, |(offset, _)| *offset);
-        &self.0[i.unwrap_or_else(|_| panic!("the protocol touches {at}, which no scene has"))].1
+        let i = self.words.binary_search_by_key(&at, |(offset, _)| *offset);
+        self.turn.add(1, Ordering::Relaxed);
+        &self.words[i.unwrap_or_else(|_| panic!("the protocol touches {at}, which no scene has"))].1
     }
 
     pub(super) fn store64(&self, at: u64, value: u64, order: Ordering) {

@@ -1,0 +1,249 @@
+"""Pages of every kind, checked against a model and by programs that other people wrote.
+
+PAGES (200) is the number of random registries, SEED (0) the first one's.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import unittest
+
+import oracles
+from broken_pages import BROKEN, GOOD
+from daemons import Pushgateway
+from harness import main, needs
+from model import Family, Process, Registry, Sample
+from play import Played, Script, play
+from registries import LONE, random_script
+from shm import GAUGE_MODES
+
+PAGES, SEED = int(os.environ.get("PAGES", "200")), int(os.environ.get("SEED", "0"))
+
+pushgateway: Pushgateway | None = None
+
+
+def setUpModule() -> None:  # noqa: N802 - unittest's name
+    global pushgateway
+    if shutil.which(Pushgateway.program):
+        pushgateway = unittest.enterModuleContext(Pushgateway()) if hasattr(unittest, "enterModuleContext") else _enter()
+
+
+def _enter() -> Pushgateway:
+    daemon = Pushgateway()
+    unittest.addModuleCleanup(daemon.__exit__)
+    return daemon.__enter__()
+
+
+def verdicts(page: bytes, model: Registry) -> dict[str, list[str]]:
+    """What each checker that is there has to say."""
+    said = {"model": oracles.model_problems(page, model), "structure": oracles.structure_problems(page)}
+    if shutil.which("promtool"):
+        said["promtool"] = oracles.promtool_problems(page)
+    if pushgateway:
+        said["Pushgateway"] = pushgateway.problems(page)
+    return said
+
+
+def normal(samples: list[Sample]) -> list[tuple]:
+    """Samples as Pushgateway gives them back: sorted, as floats, with empty labels as no labels."""
+    as_float = ((name, sorted(pair for pair in labels if pair[1]), repr(float(v) + 0.0)) for name, labels, v in samples)
+    return sorted(as_float)
+
+
+class PageTest(unittest.TestCase):
+    maxDiff = None
+
+    def check(self, script: Script) -> Played:
+        played = play(script)
+        for checker, problems in verdicts(played.page, played.model).items():
+            self.assertEqual(problems, [], f"{checker} rejects this page:\n{played.page.decode()}")
+        stable = [self.without_values(page) for page in (played.page, played.again, played.pieces)]
+        self.assertEqual(stable[0], stable[1], "two renders differ")
+        self.assertEqual(stable[0], stable[2], "a page in small pieces differs")
+        if pushgateway:
+            expected = [s for i in range(len(script.families)) for s in played.model.samples(i)]
+            self.assertEqual(normal(pushgateway.pushed()), normal(expected), "as Go reads the page")
+        return played
+
+    @staticmethod
+    def without_values(page: bytes) -> list[bytes]:
+        """The page, but for the time it took."""
+        return [line for line in page.split(b"\n") if not line.startswith(b"shmetrics_render_seconds ")]
+
+
+class Types(PageTest):
+    def test_nothing_registered(self) -> None:
+        self.check(Script([]))
+
+    def test_families_without_series(self) -> None:
+        self.check(Script([Family(kind, f"{kind}s", "None yet.", ("x",)) for kind in ("counter", "gauge", "histogram")]))
+
+    def test_without_labels_untouched_and_touched(self) -> None:
+        script = Script([Family("counter", "a"), Family("gauge", "b"), Family("histogram", "c")])
+        self.check(script)
+        script.update(0, 0, (), "inc")
+        script.update(0, 1, (), "set", -2.5)
+        script.update(0, 2, (), "observe", 0.25)
+        self.check(script)
+
+    def test_empty_label_values(self) -> None:
+        script = Script([Family("counter", "a", "A.", ("x", "y"))])
+        for values in (("", ""), ("", "b"), ("a", ""), ("a", "b")):
+            script.update(0, 0, values, "inc")
+        self.check(script)
+
+    def test_bounds_are_written_as_by_others(self) -> None:
+        bounds = (-1e9, -0.5, 0.0, 1e-300, 1e-5, 0.0001, 0.1, 1 / 3, 1.0, 10.0, 99999.0, 1e5, 123456.0, 1e6, 1.5e6, 1e16, 1e300)
+        script = Script([Family("histogram", "a", "A.", buckets=bounds)])
+        for bound in (*bounds, math.inf, -math.inf):
+            script.update(0, 0, (), "observe", 0.0 if bound != bound else bound) if abs(bound) in (1.0, 10.0, math.inf) else None
+        self.check(script)
+
+
+class Numbers(PageTest):
+    def test_counters_are_exact_beyond_2_53(self) -> None:
+        script = Script([Family("counter", "a", "A.", ("x",))])
+        for start in (1 << 53, (1 << 54) - 1):
+            script.update(0, 0, (str(start),), "add_u64", start)
+            script.update(0, 0, (str(start),), "inc")
+            script.update(0, 0, (str(start),), "add_u64", 1 << 53)
+            script.update(0, 0, (str(start),), "inc")
+        page = self.check(script).page.decode()
+        self.assertIn(f'a_total{{x="{1 << 53}"}} {(1 << 54) + 2}\n', page)
+        self.assertIn(f'a_total{{x="{(1 << 54) - 1}"}} {(1 << 54) + (1 << 53) + 1}\n', page)
+
+    def test_floats_come_back_to_the_bit(self) -> None:
+        script = Script([Family("gauge", "a", "A.", ("x",)), Family("counter", "b", "B.", ("x",))])
+        for i, value in enumerate((*LONE, 1 / 3, math.pi, 123456789.123456789, 4.9e-320, 2.0**53 + 2, -(2.0**63))):
+            script.update(0, 0, (str(i),), "set", value)
+            if 0 < value < math.inf and value != int(value):
+                script.update(0, 1, (str(i),), "add", value)
+        self.check(script)
+
+    def test_what_a_metric_cannot_take_is_left_out_and_counted(self) -> None:
+        script = Script([Family("counter", "a", "A.", ("x",)), Family("histogram", "b", "B.")])
+        for value in (-1.0, math.nan, math.inf, -math.inf, -5e-324):
+            script.update(0, 0, ("v",), "add", value)
+        script.update(0, 1, (), "observe", math.nan)
+        script.update(0, 0, ("too", "many"), "inc")
+        self.assertEqual(self.check(script).model.rejected, 7)
+
+
+class Texts(PageTest):
+    def test_escapes(self) -> None:
+        hostile = ("\\", '"', "\n", "\\n", '\\"', "\\\\", 'a"} 1', "\r\n", "\x00", "🦀", "\u2028", "{", ",", " ", "x" * 60_000)
+        script = Script([Family("counter", f"a{i}", h[:8000], ("x", "y")) for i, h in enumerate(hostile)])
+        for i, text in enumerate(hostile):
+            script.update(0, i, (text, ""), "inc")
+            script.update(0, i, ("", text), "add", 2.0)
+        self.check(script)
+
+    def test_what_is_no_utf8_is_mended(self) -> None:
+        script = Script([Family("counter", "a", "A.", ("x",))])
+        for i, value in enumerate((b"\xff", b"\xc3", b"a\xe2\x82b", b"\xed\xa0\x80", b"\xf0\x9f\xa6", b"\x80\x80ok")):
+            script.update(0, 0, (b"%d" % i + value,), "inc")
+            script.update(0, 0, (b"%d" % i + value,), "inc")
+        self.assertIn("\ufffd", self.check(script).page.decode())
+
+
+class Processes(PageTest):
+    def test_every_gauge_mode(self) -> None:
+        script = Script([Family("gauge", f"g_{mode}", f"Mode {mode}.", ("x",), mode=mode) for mode in GAUGE_MODES])
+        for identity in (0, 3, 2, 4):
+            script.start(identity)
+        for i in range(len(GAUGE_MODES)):
+            for process, value in ((2, 4.0), (0, 1.5), (4, 8.0), (1, -2.0), (3, 3.25)):
+                script.update(process, i, ("several",), "set", value)
+            script.update(4, i, ("of one that dies",), "set", 9.0)
+            script.look_up(i, "of nobody")
+            script.update(2, i, ("several",), "add", 0.5)
+        self.check(script)
+        script.end(4, "kill")
+        self.check(script)
+        script.end(1, "exit")
+        script.end(2, "kill")
+        self.check(script)
+
+    def test_the_slots_of_the_dead_are_used_again(self) -> None:
+        modes = [mode for mode in GAUGE_MODES if mode != "all"]  # a dead process' own sample goes with its slot
+        script = Script([Family("gauge", f"g_{mode}", f"Mode {mode}.", mode=mode) for mode in modes])
+        for process, value in enumerate((5.0, -3.0, 0.5, 7.0, 2.0), start=1):
+            script.start(20 + process)
+            for i in range(len(modes)):
+                script.update(process, i, (), "set", value)
+                script.update(process, i, (), "inc")
+            self.check(script)
+            script.end(process, "kill")
+            self.check(script)
+
+
+class Limits(PageTest):
+    def test_overflow_series(self) -> None:
+        script = Script([Family(kind, kind, "Two.", ("x", "y"), max_series=2) for kind in ("counter", "gauge", "histogram")])
+        for i, verb in enumerate(("add", "set", "observe")):
+            for x in "abcdb":
+                script.update(0, i, (x, ""), verb, 0.5)
+        played = self.check(script)
+        self.assertEqual(played.model.refused, 6)
+        self.assertEqual(played.page.count(b'_total{shmetrics_overflow="true"} 1\n'), 1)
+
+    def test_a_large_page(self) -> None:
+        script = Script([Family("counter", "a", "A.", ("x",)), Family("histogram", "b", "B.", ("x",))])
+        for i in range(3000):
+            script.update(0, 0, (f"/page/{i}",), "add_u64", i)
+            script.update(0, 1, (f"/page/{i}",), "observe", i / 64)
+        self.check(script)
+
+
+class Random(PageTest):
+    def test_random_registries(self) -> None:
+        for seed in range(SEED, SEED + PAGES):
+            with self.subTest(seed=seed):
+                self.check(random_script(seed))
+
+
+class Calibration(unittest.TestCase):
+    """The checkers let the good page pass, and each wrong one is rejected by those who must."""
+
+    def setUp(self) -> None:
+        families = [
+            Family("counter", "requests_total", "Requests served.", ("path",)),
+            Family("gauge", "depth", "Jobs waiting."),
+            Family("histogram", "latency_seconds", "Time taken.", buckets=(0.5, 1.0)),
+        ]
+        self.model = Registry(families, [Process(1)])
+        self.model.update(0, 0, ("/",), "add", 3)
+        self.model.update(0, 0, ("/a b",), "add", 4)
+        self.model.update(0, 1, (), "set", 2.5)
+        for value in (0.25, 1.0, 3.0):
+            self.model.update(0, 2, (), "observe", value)
+        script = Script([])
+        self.own = play(script).page.decode().replace("shmetrics_series 0\n", "shmetrics_series 4\n")
+
+    def page(self, text: str) -> bytes:
+        return (self.own + text).encode()
+
+    def test_the_good_page_passes(self) -> None:
+        for checker, problems in verdicts(self.page(GOOD), self.model).items():
+            self.assertEqual(problems, [], checker)
+
+    def test_broken_pages_are_rejected(self) -> None:
+        for what, (text, by) in BROKEN.items():
+            said = verdicts(self.page(text), self.model)
+            for checker in by & said.keys():
+                with self.subTest(what, checker=checker):
+                    self.assertTrue(said[checker], f"{checker} lets this pass:\n{text}")
+
+    @needs("promtool")
+    def test_promtool_was_there(self) -> None:
+        self.assertIn("promtool", verdicts(self.page(GOOD), self.model))
+
+    @needs(Pushgateway.program)
+    def test_pushgateway_was_there(self) -> None:
+        self.assertIn("Pushgateway", verdicts(self.page(GOOD), self.model))
+
+
+if __name__ == "__main__":
+    main()
