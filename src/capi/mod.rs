@@ -24,7 +24,7 @@ use status::{fail, shmetrics_status};
 
 use crate::metric::sealed::At;
 use crate::metric::GaugeMode;
-use crate::registry::family::{Record, Spec};
+use crate::registry::family::Spec;
 use crate::registry::labels::prefix_len;
 use crate::registry::{register, Table, DEFAULT_BUCKETS};
 use crate::segment::layout::header;
@@ -162,14 +162,13 @@ unsafe fn register_family(
 unsafe fn find<M: At>(p0: *const c_void, p1: *const c_void, values: *const shmetrics_str, count: usize) -> Option<M> {
     // SAFETY: a handle's words are NULL or what `register_family` gave.
     let inner = unsafe { p0.cast::<Inner>().as_ref() }?;
-    let at = (p1 as usize).wrapping_sub(inner.backing.base().as_ptr() as usize) as u64;
-    let record = Record::new(&inner.memory, at);
-    if record.label_count() != count || (count > 0 && values.is_null()) {
+    let at = inner.memory.offset_of(p1.cast());
+    let (table, lens) = Table::with_label_lens(inner, at)?;
+    if lens.len() != count || (count > 0 && values.is_null()) {
         inner.count(header::REJECTED_UPDATES);
         return None;
     }
-    let lens = record.label_lens()?;
-    let found = Table::new(inner, at).find(
+    let found = table.find(
         count,
         |i| prefix_len(i, usize::from(lens[i])),
         // SAFETY: `i < count`; the caller's promise.

@@ -209,14 +209,6 @@ impl<'a> Record<'a> {
     fn name_at(&self) -> u64 {
         self.le_lens_at() + 2 * self.bucket_count() as u64
     }
-    /// The lengths of the label names.
-    #[inline(always)]
-    pub(crate) fn label_lens(&self) -> Option<&'a [u16]> {
-        let count = self.label_count();
-        let at = self.memory.bytes(self.label_lens_at(), 2 * count as u64)?;
-        // SAFETY: backed (checked), aligned (behind f64s), and never written after the family was published.
-        Some(unsafe { std::slice::from_raw_parts(at.cast(), count) })
-    }
     pub(crate) fn label_len(&self, i: usize) -> usize {
         usize::from(self.memory.get16(self.label_lens_at() + 2 * i as u64))
     }

@@ -136,6 +136,32 @@ impl Table {
         Table { inner, at, hash: record.hash(), text_at: record.text_at() }
     }
 
+    /// The family at `at`, and the lengths of its label names, from one look at its record.
+    #[inline(always)]
+    pub(crate) fn with_label_lens(inner: &'static Inner, at: u64) -> Option<(Self, &'static [u16])> {
+        let (record, backed) = inner.memory.record(at)?;
+        if backed < f::SIZE {
+            return None;
+        }
+        // SAFETY: the record's fixed part is backed (checked) and aligned to 16; these fields never change once published.
+        let (hash, text_at, labels, buckets) = unsafe {
+            (
+                record.add(entry::HASH as usize).cast::<u64>().read(),
+                record.add(f::TEXT_AT as usize).cast::<u32>().read(),
+                usize::from(record.add(f::LABEL_COUNT as usize).read()),
+                usize::from(record.add(f::BUCKET_COUNT as usize).cast::<u16>().read()),
+            )
+        };
+        let lens_at = f::SIZE as usize + 8 * buckets;
+        if backed < (lens_at + 2 * labels) as u64 {
+            return None;
+        }
+        // SAFETY: backed (checked), aligned behind f64s, immutable once published, mapped for the process' life.
+        let lens = unsafe { std::slice::from_raw_parts(record.add(lens_at).cast::<u16>(), labels) };
+        Some((Table { inner, at, hash, text_at: u64::from(text_at) }, lens))
+    }
+
+    #[inline(always)]
     fn link(&self) -> u32 {
         (self.at / GRANULE) as u32
     }

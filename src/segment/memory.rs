@@ -14,6 +14,10 @@ pub(crate) trait Memory {
     fn store32(&self, at: u64, value: u32, order: Ordering);
     fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32>;
     fn load64(&self, at: u64, order: Ordering) -> u64;
+    /// A word of the header, at a constant offset.
+    fn load_header32(&self, at: u64, order: Ordering) -> u32 {
+        self.load32(at, order)
+    }
     /// A word of the index, at a position that the caller has masked by the index' size.
     fn load_index(&self, at: u64, order: Ordering) -> u64 {
         self.load64(at, order)
@@ -66,6 +70,12 @@ impl Mapped {
 
     pub(crate) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// The offset of a pointer into the mapping.
+    #[inline(always)]
+    pub(crate) fn offset_of(&self, p: *const u8) -> u64 {
+        p.addr().wrapping_sub(self.base.as_ptr().addr()) as u64
     }
 
     /// End of the backed arena, never past the mapping.
@@ -232,6 +242,12 @@ impl Memory for Mapped {
     #[inline(always)]
     fn load64(&self, at: u64, order: Ordering) -> u64 {
         self.word64(at).map_or(0, |w| w.load(order))
+    }
+    #[inline(always)]
+    fn load_header32(&self, at: u64, order: Ordering) -> u32 {
+        debug_assert!(at + 4 <= header::SIZE && at % 4 == 0);
+        // SAFETY: the header page is mapped and backed.
+        unsafe { &*self.base.as_ptr().add(at as usize).cast::<AtomicU32>() }.load(order)
     }
     #[inline(always)]
     fn load_index(&self, at: u64, order: Ordering) -> u64 {

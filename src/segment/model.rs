@@ -2,7 +2,7 @@
 //! shuttle schedule. Each property has a control beside it: the same check with one thing wrong, which must fail.
 
 mod faults;
-//mod kills;
+mod kills;
 mod orderings;
 mod scene;
 mod words;

@@ -14,7 +14,7 @@ pub(super) enum Fault {
     Sound,
     /// The swap that links an entry does not publish what is in it.
     RelaxedLink,
-    /// The swap that moves the tail does not publish the index.
+    /// The swap that moves the tail does not publish the index, and neither does the fence that happens to stand before it.
     RelaxedTail,
     /// The swap that places a word does not publish the entry.
     RelaxedWord,
@@ -120,7 +120,7 @@ impl<M: Memory> Memory for Faulty<'_, M> {
     }
 
     fn fence(&self) {
-        if self.fault != Fault::NoFence {
+        if !matches!(self.fault, Fault::NoFence | Fault::RelaxedTail) {
             self.inner.fence();
         }
     }

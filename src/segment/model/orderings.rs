@@ -1,16 +1,13 @@
 //! loom: every schedule of two threads, and every value that the memory model lets a load return, up to a number of
 //! preemptions.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
 
 use super::super::memory::Memory;
 use super::faults::{Fault, Faulty};
-use super::scene::{link, Doubling, Scene, APART, HERE, LATER, MAX_BITS, SAME_TAG, THERE};
+use super::scene::{index, link, Doubling, Scene, APART, HERE, INDEX_AT, LATER, MAX_BITS, MOVING, SAME_TAG, STAYING};
 use super::words::Words;
-
-/// Preemptions per schedule, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
-const PREEMPTIONS: usize = 3;
 
 type AtomicU64 = loom::sync::atomic::AtomicU64;
 type Small = Scene<AtomicU64>;
@@ -21,21 +18,23 @@ const OURS: u32 = 2;
 const THEIRS: u32 = 3;
 const RECORDS: u32 = 4;
 
-/// Runs two threads on a scene, each with its view of it, in all ways, and then `check` on what they left and returned.
+/// Runs two threads on a scene, each with its view of it, in all ways with so many preemptions (`LOOM_MAX_PREEMPTIONS` says
+/// otherwise), and each time `check` on what they left and returned.
 fn explore<A: 'static, B: 'static>(
     fault: Fault,
+    preemptions: usize,
     scene: fn() -> Small,
     ours: fn(&Small, &View<'_>) -> A,
     theirs: fn(&Small, &View<'_>) -> B,
     check: fn(&Small, A, B),
 ) {
+    let executions = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&executions);
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(PREEMPTIONS));
-    let n = std::sync::atomic::AtomicU64::new(0);
-    let n: &'static std::sync::atomic::AtomicU64 = Box::leak(Box::new(n));
-    let start = std::time::Instant::now();
+    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
+    let bound = builder.preemption_bound;
     builder.check(move || {
-        n.fetch_add(1, Relaxed);
+        count.fetch_add(1, Relaxed);
         let scene = Arc::new(scene());
         let shared = Arc::clone(&scene);
         let other = loom::thread::spawn(move || theirs(&shared, &Faulty::new(&shared.words, fault, link(THEIRS))));
@@ -43,7 +42,7 @@ fn explore<A: 'static, B: 'static>(
         let b = other.join().unwrap();
         check(&scene, a, b);
     });
-    eprintln!("{} executions {:?}", n.load(Relaxed), start.elapsed());
+    println!("{} executions, at most {bound:?} preemptions each", executions.load(Relaxed));
 }
 
 fn empty() -> Small {
@@ -51,13 +50,13 @@ fn empty() -> Small {
 }
 
 fn crowded() -> Small {
-    Scene::crowded(RECORDS, &[THERE, HERE])
+    Scene::crowded(RECORDS, &[MOVING, STAYING])
 }
 
 /// A crowded table that doubles, but for its last step.
 fn doubling() -> Small {
     let scene = crowded();
-    scene.index(&scene.words).maintain(|_| true);
+    index(&scene.words).maintain(|_| true);
     scene
 }
 
@@ -65,6 +64,7 @@ fn doubling() -> Small {
 fn one_key(fault: Fault) {
     explore(
         fault,
+        2,
         empty,
         |scene, view| scene.insert(view, HERE, link(OURS), Doubling::No),
         |scene, view| scene.insert(view, HERE, link(THEIRS), Doubling::No),
@@ -81,6 +81,7 @@ fn one_key(fault: Fault) {
 fn two_keys(fault: Fault) {
     explore(
         fault,
+        2,
         empty,
         |scene, view| scene.insert(view, HERE, link(OURS), Doubling::No),
         |scene, view| scene.insert(view, SAME_TAG, link(THEIRS), Doubling::No),
@@ -97,6 +98,7 @@ fn two_keys(fault: Fault) {
 fn reading(fault: Fault) {
     explore(
         fault,
+        3,
         empty,
         |scene, view| scene.insert(view, HERE, link(OURS), Doubling::No),
         |scene, view| {
@@ -115,15 +117,16 @@ fn reading(fault: Fault) {
 fn inserting_while_doubling(fault: Fault) {
     explore(
         fault,
+        2,
         crowded,
         |scene, view| scene.insert(view, APART, link(OURS), Doubling::No),
-        |scene, view| {
-            scene.index(view).maintain(|_| true);
-            scene.index(view).maintain(|_| true);
+        |_, view| {
+            index(view).maintain(|_| true);
+            index(view).maintain(|_| true);
         },
         |scene, ours, ()| {
-            assert_eq!(scene.index(&scene.words).bits(), MAX_BITS, "the table has not doubled");
-            assert_eq!(scene.audit(0), [THERE, HERE, APART]);
+            assert_eq!(index(&scene.words).bits(), MAX_BITS, "the table has not doubled");
+            assert_eq!(scene.audit(0), [MOVING, STAYING, APART]);
             assert_eq!(ours, link(OURS));
         },
     );
@@ -133,13 +136,14 @@ fn inserting_while_doubling(fault: Fault) {
 fn finding_while_doubling(fault: Fault) {
     explore(
         fault,
+        3,
         doubling,
-        |scene, view| scene.find(view, THERE),
-        |scene, view| scene.insert(view, LATER, link(THEIRS), Doubling::Yes),
+        |scene, view| scene.find(view, MOVING),
+        |scene, _| scene.insert(&scene.words, LATER, link(THEIRS), Doubling::Yes),
         |scene, found, _| {
             assert_eq!(found, Some(link(0)), "an entry that was there was not found");
-            assert_eq!(scene.audit(0), [THERE, HERE, LATER]);
-            let first = scene.words.load64(super::scene::INDEX_AT, Relaxed);
+            assert_eq!(scene.audit(0), [MOVING, STAYING, LATER]);
+            let first = scene.words.load64(INDEX_AT, Relaxed);
             assert_eq!(first as u32, link(THEIRS), "the scene is to give the old word away");
         },
     );
@@ -149,12 +153,13 @@ fn finding_while_doubling(fault: Fault) {
 fn one_key_while_doubling(fault: Fault) {
     explore(
         fault,
+        1,
         doubling,
         |scene, view| scene.insert(view, LATER, link(OURS), Doubling::Yes),
         |scene, view| scene.insert(view, LATER, link(THEIRS), Doubling::Yes),
         |scene, a, b| {
             assert_eq!(a, b, "one key has two entries");
-            assert_eq!(scene.audit(0), [THERE, HERE, LATER]);
+            assert_eq!(scene.audit(0), [MOVING, STAYING, LATER]);
             assert_eq!(scene.leaked(), 0);
         },
     );

@@ -18,18 +18,27 @@ pub(super) const RECORD: u64 = 64;
 /// A word of the record that its maker writes before publishing it: what a reader finds here tells whether it sees all.
 const CHECK: u64 = 48;
 
-/// Keys are hashes; the bits from 32 on choose the home. `here` and `there` share one in the small table and part in the
-/// doubled one; `same_tag` differs from `here` only where the index does not look.
+/// Keys are hashes; what stands above bit 32 chooses the home. No word may come to stand half a table from its home, or
+/// `Index` takes it for rubbish: with so few words that means at most one place behind it.
 pub(super) const HERE: u64 = 8 << 32;
+/// Differs from `HERE` only where the index does not look.
 pub(super) const SAME_TAG: u64 = 8 << 32 | 1;
-pub(super) const THERE: u64 = 4 << 32;
+/// At home in the first word, and elsewhere in the doubled table.
+pub(super) const MOVING: u64 = 4 << 32;
+/// At home in the last word of the small table, in both.
+pub(super) const STAYING: u64 = 3 << 32;
+/// Moves as well.
 pub(super) const APART: u64 = 6 << 32;
-/// Its home in the doubled table is where `THERE` stood before.
+/// At home in the first word, in both: where `MOVING` stood.
 pub(super) const LATER: u64 = 16 << 32;
 
 /// The link of the i-th record.
 pub(super) fn link(i: u32) -> u32 {
     ((RECORDS_AT + u64::from(i) * RECORD) / GRANULE) as u32
+}
+
+pub(super) fn index<M: Memory>(memory: &M) -> Index<'_, M> {
+    Index { memory, at: INDEX_AT, max_bits: MAX_BITS }
 }
 
 /// What happened outside of the segment, where no checker needs to look.
@@ -83,21 +92,17 @@ impl<W: Word> Scene<W> {
         scene
     }
 
-    pub(super) fn index<'a, M: Memory>(&self, memory: &'a M) -> Index<'a, M> {
-        Index { memory, at: INDEX_AT, max_bits: MAX_BITS }
-    }
-
     /// Finds the key or appends the record `spare`, through `memory`: the scene's words, or a wrapper of them.
     pub(super) fn insert<M: Memory>(&self, memory: &M, key: u64, spare: u32, doubling: Doubling) -> u32 {
-        let mut maker = Inserter { scene: self, index: self.index(memory), key, spare, doubling };
-        match find_or_append(&self.index(memory), FAMILIES, key, &mut maker) {
+        let mut maker = Inserter { scene: self, index: index(memory), key, spare, doubling };
+        match find_or_append(&index(memory), FAMILIES, key, &mut maker) {
             Outcome::Found(link) | Outcome::Made(link) => link,
             none => panic!("an insertion ended as {none:?}"),
         }
     }
 
     pub(super) fn find<M: Memory>(&self, memory: &M, key: u64) -> Option<u32> {
-        self.index(memory).find_surely(key, |link| self.key_of(link) == key)
+        index(memory).find_surely(key, |link| self.key_of(link) == key)
     }
 
     /// The key of an entry that a reader came by.

@@ -6,6 +6,8 @@ use super::super::memory::Memory;
 
 /// A checker's 64-bit atomic. 32-bit words of a segment use one each as well: no protocol looks at a word in two sizes.
 pub(super) trait Word: Send + Sync + 'static {
+    /// Whether the checker misses conflicts (see `Words::turn`).
+    const FORGETFUL: bool;
     fn new(value: u64) -> Self;
     fn load(&self, order: Ordering) -> u64;
     fn store(&self, value: u64, order: Ordering);
@@ -15,8 +17,9 @@ pub(super) trait Word: Send + Sync + 'static {
 }
 
 macro_rules! word {
-    ($($atomic:tt)*) => {
+    ($forgetful:literal, $($atomic:tt)*) => {
         impl Word for $($atomic)*::AtomicU64 {
+            const FORGETFUL: bool = $forgetful;
             fn new(value: u64) -> Self {
                 <$($atomic)*::AtomicU64>::new(value)
             }
@@ -39,8 +42,8 @@ macro_rules! word {
     };
 }
 
-word!(loom::sync::atomic);
-word!(shuttle::sync::atomic);
+word!(true, loom::sync::atomic);
+word!(false, shuttle::sync::atomic);
 
 /// The words a scene uses, by their offsets.
 pub(super) struct Words<W> {
@@ -60,7 +63,9 @@ impl<W: Word> Words<W> {
 
     fn word(&self, at: u64) -> &W {
         let i = self.words.binary_search_by_key(&at, |(offset, _)| *offset);
-        self.turn.add(1, Ordering::Relaxed);
+        if W::FORGETFUL {
+            self.turn.add(1, Ordering::Relaxed);
+        }
         &self.words[i.unwrap_or_else(|_| panic!("the protocol touches {at}, which no scene has"))].1
     }
 
