@@ -1,0 +1,54 @@
+# shmetrics. `make help` lists the verbs; each sets up what it needs (scripts/setup.sh).
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+DEMO_SECONDS ?= 20
+export PREFIX DESTDIR
+
+.DEFAULT_GOAL := help
+.PHONY: help build install uninstall demo test long bench header fmt lint clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the library (.so, .a, crate) and the command, optimised
+	@scripts/setup.sh build
+	cargo build --release --workspace
+
+install: build ## libraries, headers, pkg-config and CMake files, and the command, below PREFIX
+	packaging/install.sh
+
+uninstall: ## what `make install` installed below PREFIX
+	packaging/install.sh --uninstall
+
+demo: ## a prefork server in C, C++ and Rust under load and SIGKILLs, every page checked (DEMO_SECONDS=20; 0: until Ctrl-C)
+	@scripts/setup.sh build
+	cargo build --release --workspace
+	PREFIX=$(CURDIR)/target/demo-prefix DESTDIR= packaging/install.sh
+	PREFIX=$(CURDIR)/target/demo-prefix DEMO_SECONDS=$(DEMO_SECONDS) examples/prefork/run.sh
+
+test: ## everything: Rust, C, C++, sanitizers, valgrind, promtool, Pushgateway, Prometheus, the demo
+	@scripts/setup.sh test
+	scripts/test.sh
+
+long: ## the long forms of the storm, race, crash and interop tests
+	@scripts/setup.sh test
+	SHMETRICS_LONG=1 SHMETRICS_RACE_ROUNDS=1000 scripts/test.sh
+
+bench: ## the benchmarks; numbers and their meaning are in docs/benchmarks.md
+	@scripts/setup.sh build
+	cargo bench
+	benches/capi/run.sh
+
+header: ## include/shmetrics.h, from src/capi
+	@scripts/setup.sh header
+	scripts/header.sh > include/shmetrics.h
+
+fmt: ## format the Rust code
+	cargo fmt --all
+
+lint: ## formatting, clippy, documentation, licences
+	scripts/test.sh format clippy docs licences
+
+clean: ## what builds have made
+	cargo clean

@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""Fails if a crate that the library or the command is built from has a licence other than the permissive ones."""
+
+import json
+import re
+import subprocess
+import sys
+
+ALLOWED = {"MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Unicode-3.0", "Zlib", "0BSD"}
+
+
+def allowed(expression):
+    """SPDX: every part joined by AND has an allowed choice among those joined by OR."""
+    parts = re.split(r"\s+AND\s+", expression.replace("(", "").replace(")", "").replace("/", " OR "))
+    return all(any(choice.strip() in ALLOWED for choice in re.split(r"\s+OR\s+", part)) for part in parts)
+
+
+def main():
+    metadata = json.loads(subprocess.check_output(["cargo", "metadata", "--format-version=1", "--locked"]))
+    packages = {package["id"]: package for package in metadata["packages"]}
+    nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
+    todo, seen = list(metadata["workspace_members"]), set()
+    while todo:
+        identity = todo.pop()
+        if identity in seen:
+            continue
+        seen.add(identity)
+        for dependency in nodes[identity]["deps"]:
+            if any(kind["kind"] != "dev" for kind in dependency["dep_kinds"]):
+                todo.append(dependency["pkg"])
+    bad = [p for p in (packages[i] for i in seen) if not allowed(p["license"] or "none")]
+    for package in bad:
+        print(f"{package['name']} {package['version']}: {package['license']}", file=sys.stderr)
+    print(f"{len(seen) - len(bad)} crates are permissively licensed, {len(bad)} are not")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    assert allowed("MIT OR Apache-2.0") and allowed("(MIT OR GPL-3.0) AND Unicode-3.0") and not allowed("GPL-3.0")
+    sys.exit(main())

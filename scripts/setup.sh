@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Sets up what a verb of the Makefile needs and does not find: `setup.sh build`, `header` or `test`.
+#
+# Debian packages if we are root, cbindgen by cargo, Python packages in a virtual environment. What cannot be had is
+# named in one line; the tests that need it then say `skipped`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cbindgen_version=0.29.4
+missing=()
+
+have() { command -v "$1" > /dev/null 2>&1; }
+
+need() { # program, package
+    have "$1" || missing+=("$2")
+}
+
+die() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+# Packages that bring a daemon must not start it: it would take the port that the tests, or the user, want.
+install_packages() {
+    local policy=/usr/sbin/policy-rc.d made=no
+    if [[ ! -e $policy ]]; then
+        printf '#!/bin/sh\nexit 101\n' > "$policy"
+        chmod +x "$policy"
+        made=yes
+    fi
+    local ok=yes
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } \
+        > target/apt.log 2>&1 || ok=no
+    [[ $made == yes ]] && rm -f "$policy"
+    [[ $ok == yes ]]
+}
+
+get_packages() {
+    ((${#missing[@]})) || return 0
+    if [[ $(id -u) -eq 0 ]] && have apt-get; then
+        echo "setup: installing ${missing[*]}"
+        install_packages "${missing[@]}" || echo "skipped: ${missing[*]} (apt-get failed; see target/apt.log)"
+    else
+        echo "skipped: ${missing[*]} (not installed, and only root can; apt-get install ${missing[*]})"
+    fi
+}
+
+get_cbindgen() {
+    [[ -x target/tools/bin/cbindgen ]] && return
+    if have cbindgen && [[ $(cbindgen --version) == "cbindgen $cbindgen_version" ]]; then
+        return
+    fi
+    echo "setup: building cbindgen $cbindgen_version"
+    cargo install --quiet --locked --version "$cbindgen_version" --root target/tools cbindgen \
+        || echo "skipped: cbindgen $cbindgen_version (cargo install failed)"
+}
+
+get_python_packages() {
+    [[ -x target/venv/bin/python ]] || python3 -m venv target/venv || {
+        echo "skipped: Python packages (python3 -m venv failed)"
+        return
+    }
+    target/venv/bin/pip install --quiet --disable-pip-version-check -r tests/interop/requirements.txt \
+        || echo "skipped: Python packages (pip install failed)"
+}
+
+mkdir -p target
+have cargo || die "Rust is not installed: see https://rustup.rs"
+have cc || need cc gcc
+need c++ g++
+need pkg-config pkg-config
+case ${1:-build} in
+build) get_packages ;;
+header) get_cbindgen ;;
+test)
+    need clang clang
+    have clang && [[ -z $(find /usr/lib/clang /usr/lib/llvm* -name 'libclang_rt.asan*' -print -quit 2> /dev/null) ]] \
+        && missing+=(libclang-rt-14-dev)
+    need cmake cmake
+    need valgrind valgrind
+    need prometheus prometheus
+    need promtool prometheus
+    need prometheus-pushgateway prometheus-pushgateway
+    python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
+    get_packages
+    get_cbindgen
+    get_python_packages
+    ;;
+*) die "unknown part: $1" ;;
+esac

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Runs the steps named, or all of them, and ends with a table and `N passed, N failed, N skipped`.
+#
+# A step's own output is shown as it comes. Steps that lack a component say so in a line `skipped: ...`; these lines are
+# repeated at the end, so that nothing is missing quietly.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+log=$root/target/test-steps
+mkdir -p "$log"
+
+format() { cargo fmt --all --check; }
+clippy() {
+    cargo clippy --workspace --all-targets -- -D warnings \
+        && cargo clippy -p shmetrics --features portable --all-targets -- -D warnings
+}
+docs() { RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet; }
+licences() { python3 scripts/licences.py; }
+rust() { cargo test --workspace; }
+portable() { cargo test --features portable --test portable; }
+crash() { cargo test --release --test crash; }
+header() {
+    [[ -x target/tools/bin/cbindgen ]] || command -v cbindgen > /dev/null || {
+        echo 'skipped: header (no cbindgen)'
+        return 0
+    }
+    scripts/header.sh | diff -u include/shmetrics.h - || {
+        echo 'include/shmetrics.h is not what src/capi says; run: make header'
+        return 1
+    }
+}
+build() { cargo build --release --workspace; }
+capi() { tests/capi/run.sh; }
+interop() { tests/interop/run.sh; }
+demo() { DEMO_SECONDS=10 make --no-print-directory demo; }
+
+steps=("$@")
+((${#steps[@]})) || steps=(format clippy docs licences build header rust portable crash capi interop demo)
+passed=0 failed=0 table=()
+for step in "${steps[@]}"; do
+    [[ $(type -t "$step") == function ]] || {
+        echo "test.sh: no step $step" >&2
+        exit 2
+    }
+    echo
+    echo "== $step"
+    start=$SECONDS
+    if "$step" 2>&1 | tee "$log/$step.log"; then
+        result=passed
+        ((passed += 1))
+    else
+        result=FAILED
+        ((failed += 1))
+    fi
+    table+=("$(printf '%-10s %-7s %5d s' "$step" "$result" $((SECONDS - start)))")
+done
+
+skipped=0
+for step in "${steps[@]}"; do
+    while read -r line; do
+        table+=("$step: $line")
+        ((skipped += 1))
+    done < <(grep -aiE '^ *skipped: ' "$log/$step.log")
+done
+echo
+printf '%s\n' "${table[@]}"
+echo
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))
