@@ -2,17 +2,24 @@
 #![allow(dead_code, unreachable_pub, missing_docs)] // each test binary uses some of it
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::io::Write;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use shmetrics::{Format, Options, Reader, Segment};
+
+fn unique(what: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("test-{what}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
 
 /// A segment's name, unique to this test, whose file is removed at the end.
 pub struct Name(pub String);
 
 impl Name {
     pub fn new(what: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        Name(format!("test-{what}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
+        Name(unique(what))
     }
 
     pub fn open(&self) -> Segment {
@@ -27,7 +34,7 @@ impl Name {
         Reader::open(&self.0).unwrap()
     }
 
-    pub fn path(&self) -> std::path::PathBuf {
+    pub fn path(&self) -> PathBuf {
         format!("/dev/shm/shmetrics-{}", self.0).into()
     }
 }
@@ -35,6 +42,40 @@ impl Name {
 impl Drop for Name {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(self.path());
+    }
+}
+
+/// A directory on tmpfs that only this test uses, removed with all that is in it.
+pub struct Directory(pub PathBuf);
+
+impl Directory {
+    pub fn new(what: &str) -> Self {
+        Self::within(Path::new("/dev/shm"), what)
+    }
+
+    pub fn within(parent: &Path, what: &str) -> Self {
+        let path = parent.join(unique(what));
+        std::fs::create_dir(&path).unwrap();
+        Directory(path)
+    }
+
+    /// The name, for the library, of a file in it.
+    pub fn name(&self, file: &str) -> String {
+        self.0.join(file).to_str().expect("test paths are UTF-8").to_owned()
+    }
+
+    /// What is in it, sorted.
+    pub fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -75,6 +116,8 @@ pub fn fork(f: impl FnOnce()) -> Child {
     // have other threads; the child only touches what is safe then (glibc makes malloc safe after fork).
     match unsafe { libc::fork() } {
         0 => {
+            // The harness would keep the message in memory that ends with this process.
+            std::panic::set_hook(Box::new(|panic| note(&format!("child {}: {panic}", std::process::id()))));
             let ok = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).is_ok();
             // SAFETY: ends the child at once.
             unsafe { libc::_exit(if ok { 0 } else { 101 }) }
@@ -105,7 +148,20 @@ impl Child {
         self.wait();
     }
 
-    fn wait(&mut self) -> i32 {
+    /// Whether the child has ended; asserts that it ended well.
+    pub fn has_ended(&mut self) -> bool {
+        let mut status = 0;
+        // SAFETY: our own child, not reaped yet.
+        let ended = self.0 == 0 || unsafe { libc::waitpid(self.0, &raw mut status, libc::WNOHANG) } == self.0;
+        if ended {
+            self.0 = 0;
+            assert_eq!(status, 0, "the child failed: status {status:#x}");
+        }
+        ended
+    }
+
+    /// Waits for the child and returns its status.
+    pub fn wait(&mut self) -> i32 {
         let mut status = 0;
         // SAFETY: our own child, not reaped yet.
         unsafe { libc::waitpid(self.0, &raw mut status, 0) };
@@ -154,6 +210,75 @@ impl Drop for Gate {
             libc::close(self.0[1]);
         }
     }
+}
+
+/// Words that a process and its children share beside any segment, for telling what they did.
+pub struct Shared(&'static [AtomicU64]);
+
+impl Shared {
+    pub fn new(words: usize) -> Self {
+        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        // SAFETY: a new mapping where the system likes it.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), words * 8, protection, flags, -1, 0) };
+        assert_ne!(base, libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
+        // SAFETY: zeroed, aligned, as long as asked for, unmapped only when this value is dropped.
+        Shared(unsafe { std::slice::from_raw_parts(base.cast(), words) })
+    }
+
+    pub fn get(&self, word: usize) -> u64 {
+        self.0[word].load(Ordering::SeqCst)
+    }
+
+    pub fn set(&self, word: usize, value: u64) {
+        self.0[word].store(value, Ordering::SeqCst);
+    }
+
+    pub fn add(&self, word: usize, value: u64) {
+        self.0[word].fetch_add(value, Ordering::SeqCst);
+    }
+
+    pub fn snapshot(&self) -> Vec<u64> {
+        (0..self.0.len()).map(|i| self.get(i)).collect()
+    }
+}
+
+impl Deref for Shared {
+    type Target = [AtomicU64];
+    fn deref(&self) -> &[AtomicU64] {
+        self.0
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new` with this length.
+        unsafe { libc::munmap(self.0.as_ptr().cast_mut().cast(), self.0.len() * 8) };
+    }
+}
+
+/// Ends this process by a signal if it takes longer: a watchdog for children that might hang.
+pub fn alarm(seconds: u32) {
+    // SAFETY: a plain call.
+    unsafe { libc::alarm(seconds) };
+}
+
+/// Whether the long forms of the tests are asked for.
+pub fn long() -> bool {
+    std::env::var_os("SHMETRICS_LONG").is_some_and(|v| v != "0")
+}
+
+pub fn is_root() -> bool {
+    // SAFETY: a plain call.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Prints a line past the test harness, which shows the output of failed tests only.
+pub fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+pub fn pause(microseconds: u64) {
+    std::thread::sleep(std::time::Duration::from_micros(microseconds));
 }
 
 /// A small deterministic generator.

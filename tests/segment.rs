@@ -1,0 +1,19 @@
+//! Opening segments: every option, every refusal, and what the system may have against it.
+#![allow(missing_docs)]
+
+mod common;
+
+#[path = "segment/closed.rs"]
+mod closed;
+#[path = "segment/environment.rs"]
+mod environment;
+#[path = "segment/files.rs"]
+mod files;
+#[path = "segment/lifetime.rs"]
+mod lifetime;
+#[path = "segment/options.rs"]
+mod options;
+#[path = "segment/space.rs"]
+mod space;
+#[path = "segment/users.rs"]
+mod users;
