@@ -3,6 +3,7 @@
 PREFIX  ?= /usr/local
 DESTDIR ?=
 DEMO_SECONDS ?= 20
+DEMO_FLAGS ?=
 export PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
@@ -25,7 +26,7 @@ demo: ## a prefork server in C, C++ and Rust under load and SIGKILLs, every page
 	@scripts/setup.sh build
 	cargo build --release --workspace
 	PREFIX=$(CURDIR)/target/demo-prefix DESTDIR= packaging/install.sh
-	PREFIX=$(CURDIR)/target/demo-prefix DEMO_SECONDS=$(DEMO_SECONDS) examples/prefork/run.sh
+	PREFIX=$(CURDIR)/target/demo-prefix DEMO_SECONDS=$(DEMO_SECONDS) examples/prefork/run.sh $(DEMO_FLAGS)
 
 test: ## everything: Rust, C, C++, sanitizers, valgrind, promtool, Pushgateway, Prometheus, the demo
 	@scripts/setup.sh test
@@ -42,10 +43,12 @@ bench: ## the benchmarks; numbers and their meaning are in docs/benchmarks.md
 
 header: ## include/shmetrics.h, from src/capi
 	@scripts/setup.sh header
-	scripts/header.sh > include/shmetrics.h
+	@scripts/header.sh > target/shmetrics.h # only a whole one replaces the old one
+	mv target/shmetrics.h include/shmetrics.h
 
 fmt: ## format the Rust code
 	cargo fmt --all
+	cargo fmt --manifest-path examples/prefork/rust/Cargo.toml
 
 lint: ## formatting, clippy, documentation, licences
 	scripts/test.sh format clippy docs licences

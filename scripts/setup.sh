@@ -28,18 +28,27 @@ install_packages() {
         chmod +x "$policy"
         made=yes
     fi
-    local ok=yes
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } \
-        > target/apt.log 2>&1 || ok=no
-    [[ $made == yes ]] && rm -f "$policy"
-    [[ $ok == yes ]]
+    local package lost=()
+    apt update || true # without a network, the cache may do
+    if ! apt install "$@"; then
+        for package in "$@"; do # one that cannot be had must not keep out the others
+            apt install "$package" || lost+=("$package")
+        done
+    fi
+    [[ $made == no ]] || rm -f "$policy"
+    ((${#lost[@]} == 0)) || echo "skipped: ${lost[*]} (apt-get failed; see target/apt.log)"
+}
+
+apt() {
+    DEBIAN_FRONTEND=noninteractive apt-get -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" \
+        >> target/apt.log 2>&1
 }
 
 get_packages() {
     ((${#missing[@]})) || return 0
     if [[ $(id -u) -eq 0 ]] && have apt-get; then
         echo "setup: installing ${missing[*]}"
-        install_packages "${missing[@]}" || echo "skipped: ${missing[*]} (apt-get failed; see target/apt.log)"
+        install_packages "${missing[@]}"
     else
         echo "skipped: ${missing[*]} (not installed, and only root can; apt-get install ${missing[*]})"
     fi

@@ -4,19 +4,23 @@
 # A step's own output is shown as it comes. Steps that lack a component say so in a line `skipped: ...`; these lines are
 # repeated at the end, so that nothing is missing quietly.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 root=$PWD
 log=$root/target/test-steps
 mkdir -p "$log"
 
-format() { cargo fmt --all --check; }
+# A workspace of its own, as a user's would be.
+worker=examples/prefork/rust/Cargo.toml
+
+format() { cargo fmt --all --check && cargo fmt --manifest-path "$worker" --check; }
 clippy() {
     cargo clippy --workspace --all-targets -- -D warnings \
-        && cargo clippy -p shmetrics --features portable --all-targets -- -D warnings
+        && cargo clippy -p shmetrics --features portable --all-targets -- -D warnings \
+        && cargo clippy --manifest-path "$worker" --target-dir target/prefork/rust -- -D warnings
 }
 docs() { RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet; }
 licences() { python3 scripts/licences.py; }
-rust() { cargo test --workspace; }
+rust() { cargo test --workspace --no-fail-fast; }
 portable() { cargo test --features portable --test portable; }
 crash() { cargo test --release --test crash; }
 header() {
@@ -32,7 +36,7 @@ header() {
 build() { cargo build --release --workspace; }
 capi() { tests/capi/run.sh; }
 interop() { tests/interop/run.sh; }
-demo() { DEMO_SECONDS=10 make --no-print-directory demo; }
+demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-port 0'; }
 
 steps=("$@")
 ((${#steps[@]})) || steps=(format clippy docs licences build header rust portable crash capi interop demo)

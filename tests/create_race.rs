@@ -13,7 +13,8 @@ use shmetrics::{Error, Format, Options, Reader, Segment};
 const RACERS: usize = 64;
 
 fn rounds() -> u64 {
-    let asked = std::env::var("SHMETRICS_RACE_ROUNDS").ok().map(|n| n.parse().expect("SHMETRICS_RACE_ROUNDS: a number"));
+    let asked =
+        std::env::var("SHMETRICS_RACE_ROUNDS").ok().map(|n| n.parse().expect("SHMETRICS_RACE_ROUNDS: a number"));
     asked.unwrap_or(if long() { 1000 } else { 60 })
 }
 

@@ -171,7 +171,8 @@ impl Ledger {
 
     fn work(&self, worker: usize, metrics: &Metrics, random: &mut Random) {
         while self.0.get(Self::STOP) == 0 {
-            let place = if random.below(4) == 0 { random.below(SET as u64) } else { random.below(PLACES as u64) } as usize;
+            let place =
+                if random.below(4) == 0 { random.below(SET as u64) } else { random.below(PLACES as u64) } as usize;
             self.0.set(Self::INTENT + worker, place as u64 + 1);
             metrics.update(place);
             self.0.add(place, 1);

@@ -7,7 +7,7 @@ use super::text::{head, Lines};
 use super::{Format, Reader};
 use crate::process::{Slots, Token};
 use crate::registry::family::Record;
-use crate::segment::chain::offset;
+use crate::segment::chain::{offset, Ring};
 use crate::segment::layout::{entry, family, header, GRANULE};
 use crate::segment::mapping::Backing;
 use crate::segment::memory::{Mapped, Memory};
@@ -23,7 +23,10 @@ pub struct Cursor<'a> {
     living: Vec<u32>,
     at: Place,
     lines: Option<Lines>,
-    /// Steps left before a chain must be a ring that somebody scribbled.
+    /// The chains of families and of the family's series, against damaged links.
+    families: Ring,
+    series: Ring,
+    /// Steps left, against somebody who scribbles faster than we read.
     budget: u64,
     corrupt: u64,
     busy: Duration,
@@ -56,6 +59,8 @@ impl Cursor<'_> {
             living: Slots::in_memory(&memory).living(backing, own),
             at: Place::Family(memory.load32(header::FAMILY_HEAD, Acquire)),
             lines: None,
+            families: Ring::default(),
+            series: Ring::default(),
             budget: memory.len() / GRANULE,
             corrupt: 0,
             busy: Duration::ZERO,
@@ -133,6 +138,11 @@ impl Cursor<'_> {
         if !self.spend() {
             return;
         }
+        if self.families.closes(link) {
+            self.corrupt += 1;
+            self.at = Place::Own;
+            return;
+        }
         let record = Record::new(&self.memory, offset(link));
         let Some(texts) = record.texts() else {
             self.corrupt += 1;
@@ -141,6 +151,7 @@ impl Cursor<'_> {
         };
         head(record.kind(), &texts, out);
         self.lines = Some(Lines::new(&record, &texts));
+        self.series = Ring::default();
         self.at = Place::Series(link, self.memory.load32(offset(link) + family::HEAD, Acquire));
     }
 
@@ -153,6 +164,11 @@ impl Cursor<'_> {
     fn series(&mut self, family: u32, mut link: u32, out: &mut Vec<u8>, until: usize) {
         let Some(mut lines) = self.lines.take() else { return };
         while link != 0 && out.len() < until && self.spend() {
+            if self.series.closes(link) {
+                self.corrupt += 1;
+                link = 0;
+                break;
+            }
             let at = offset(link);
             let next = self.next(link);
             self.memory.prefetch(offset(next));

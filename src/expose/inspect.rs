@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Acquire;
 use super::own;
 use crate::process::{Slots, Token};
 use crate::registry::family::{kind_name, Record};
-use crate::segment::chain::offset;
+use crate::segment::chain::{offset, Ring};
 use crate::segment::layout::{entry, header, GRANULE, KIND_GAUGE};
 use crate::segment::mapping::{Backing, PREFIX};
 use crate::segment::memory::{Mapped, Memory};
@@ -94,8 +94,8 @@ pub(super) fn inspect(memory: &Mapped, backing: &dyn Backing, own: Option<Token>
     let mut families = Vec::new();
     let mut corrupt = 0;
     let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
-    let mut budget = memory.len() / GRANULE;
-    while link != 0 && budget > 0 {
+    let (mut ring, mut budget) = (Ring::default(), memory.len() / GRANULE);
+    while link != 0 && budget > 0 && !ring.closes(link) {
         match family_info(&Record::new(memory, offset(link))) {
             Some(info) => families.push(info),
             None => corrupt += 1,
@@ -103,10 +103,7 @@ pub(super) fn inspect(memory: &Mapped, backing: &dyn Backing, own: Option<Token>
         link = memory.load32(offset(link) + entry::NEXT, Acquire);
         budget -= 1;
     }
-    if budget == 0 {
-        corrupt += 1;
-        families.truncate(0);
-    }
+    corrupt += u64::from(link != 0);
     let slots = Slots::in_memory(memory);
     let living = slots.living(backing, own);
     let processes = (0..slots.high()).filter_map(|i| slots.holder(i)).map(|h| ProcessInfo {

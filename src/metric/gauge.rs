@@ -122,7 +122,7 @@ impl At for Gauge {
 
 /// Cell states, in the low byte of the owner word {identity: 32, generation: 24, state: 8}.
 const LIVE: u32 = 1;
-/// Its owner is zeroing the value that the last owner left.
+/// Its owner is putting its first value in place of the one that the last owner left.
 const TAKING: u32 = 2;
 const STATE: u32 = 0xff;
 /// A base of `min` and `max` to which nobody has contributed: a NaN that arithmetic does not make.
@@ -131,6 +131,13 @@ const NO_BASE: u64 = 0x7ff8_5ead_0000_0001;
 enum Change {
     Set(f64),
     Add(f64),
+}
+
+/// This process' cell.
+enum Own {
+    At(u64),
+    /// It became ours with the change made.
+    Changed,
 }
 
 impl Gauge {
@@ -200,11 +207,12 @@ impl Gauge {
             GaugeMode::MostRecent => {
                 return self.change_recent(self.inner.memory.pair(self.at + gauge::RECENT), change)
             }
-            mode => match self.own_cell(mode) {
-                Some(at) if mode == GaugeMode::LiveMostRecent => {
+            mode => match self.own_cell(mode, change) {
+                Some(Own::Changed) => return,
+                Some(Own::At(at)) if mode == GaugeMode::LiveMostRecent => {
                     return self.change_recent(self.inner.memory.pair(at + cell::TIME), change)
                 }
-                Some(at) => self.inner.memory.u64_at(at + cell::VALUE),
+                Some(Own::At(at)) => self.inner.memory.u64_at(at + cell::VALUE),
                 None => None,
             },
         };
@@ -238,9 +246,9 @@ impl Gauge {
         self.inner.count(header::REJECTED_UPDATES);
     }
 
-    /// This process' cell.
+    /// This process' cell, taken with the change made if it is not ours yet.
     #[inline(always)]
-    fn own_cell(&self, mode: GaugeMode) -> Option<u64> {
+    fn own_cell(&self, mode: GaugeMode, change: &Change) -> Option<Own> {
         let token = match self.inner.process.token() {
             Some(token) => token,
             None => self.inner.process.register(self.inner)?,
@@ -256,9 +264,9 @@ impl Gauge {
         }
         let at = word + CELL_BLOCK_HEAD + u64::from(token.slot) % CELLS_PER_BLOCK * cell::SIZE;
         if memory.get64(at + cell::OWNER) as u32 == token.generation << 8 | LIVE {
-            return Some(at);
+            return Some(Own::At(at));
         }
-        self.take(mode, at, token)
+        self.take(mode, at, token, change)
     }
 
     #[cold]
@@ -280,10 +288,11 @@ impl Gauge {
     }
 
     /// Takes over the cell of the slot's last holder, who is dead: the kernel gave us his slot. What he leaves moves into
-    /// the base by the one swap that makes the cell ours, so it is counted once whoever dies where.
+    /// the base by the one swap that makes the cell ours, so it is counted once whoever dies where. It takes part with the
+    /// first change made, so nobody sees (or inherits, if we die here) a value that was never set.
     #[cold]
     #[inline(never)]
-    fn take(&self, mode: GaugeMode, at: u64, token: Token) -> Option<u64> {
+    fn take(&self, mode: GaugeMode, at: u64, token: Token, change: &Change) -> Option<Own> {
         let memory = &self.inner.memory;
         let owner = memory.pair(at + cell::OWNER)?;
         let mine = u64::from(self.inner.process.identity()) << 32 | u64::from(token.generation << 8);
@@ -291,7 +300,7 @@ impl Gauge {
             let [old, old_base] = owner.load();
             let (generation, state) = (old as u32 >> 8, old as u32 & STATE);
             if generation == token.generation && state == LIVE {
-                return Some(at);
+                return Some(Own::At(at));
             }
             if generation == token.generation {
                 // Another thread of this process is at it (or this one, below a signal handler).
@@ -303,11 +312,16 @@ impl Gauge {
             let left = (state == LIVE).then(|| memory.get64(at + cell::VALUE));
             let base = fold(mode, (old != 0).then_some(old_base), left.map(f64::from_bits));
             if owner.cas([old, old_base], [mine | u64::from(TAKING), base]).is_ok() {
-                memory.put64(at + cell::VALUE, 0);
+                let first = match *change {
+                    Change::Set(v) => v,
+                    Change::Add(v) => 0.0 + v,
+                };
+                memory.put64(at + cell::VALUE, first.to_bits());
                 // Listed samples tell the newest holder of an identity from older ones by it.
-                memory.put64(at + cell::TIME, if mode.is_listed() { now_ns() } else { 0 });
+                let timed = mode.is_listed() || mode == GaugeMode::LiveMostRecent;
+                memory.put64(at + cell::TIME, if timed { now_ns() } else { 0 });
                 let _ = owner.cas([mine | u64::from(TAKING), base], [mine | u64::from(LIVE), base]);
-                return Some(at);
+                return Some(Own::Changed);
             }
         }
         None

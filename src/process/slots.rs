@@ -53,7 +53,11 @@ impl<'a> Slots<'a> {
     }
 
     pub(crate) fn in_memory(memory: &'a Mapped) -> Self {
-        Slots { memory, at: memory.get64(header::SLOTS_AT), count: memory.get32(header::SLOTS_COUNT) }
+        let (at, count) = (memory.get64(header::SLOTS_AT), memory.get32(header::SLOTS_COUNT));
+        // The header was sound when it was checked, which says nothing about now.
+        let end = at.checked_add(u64::from(count) * slot::SIZE);
+        let fits = end.is_some_and(|end| end <= memory.fixed_end());
+        Slots { memory, at, count: if fits { count } else { 0 } }
     }
 
     fn slot(&self, i: u32) -> u64 {

@@ -75,11 +75,12 @@ impl Maker for FamilyMaker<'_> {
             && Record::new(memory, at).name_is(self.spec.name)
     }
 
-    fn refuse(&mut self, _tail: u32) -> bool {
+    fn refuse(&mut self, tail: u32) -> bool {
         let memory = &self.inner.memory;
-        let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
-        let mut left = memory.len() / GRANULE;
-        while link != 0 && left > 0 {
+        // Not beyond the tail: a family behind it came after the look-up, and may be this very one.
+        let mut link = if tail == 0 { 0 } else { memory.load32(header::FAMILY_HEAD, Acquire) };
+        let mut ring = chain::Ring::default();
+        while link != 0 && !ring.closes(link) {
             let record = Record::new(memory, offset(link));
             if let Some(texts) = record.texts() {
                 if let Some(sample) = names::clash(self.spec.name, self.spec.kind, &texts.name, record.kind()) {
@@ -93,8 +94,7 @@ impl Maker for FamilyMaker<'_> {
                     return true;
                 }
             }
-            link = memory.load32(offset(link) + entry::NEXT, Acquire);
-            left -= 1;
+            link = if link == tail { 0 } else { memory.load32(offset(link) + entry::NEXT, Acquire) };
         }
         false
     }

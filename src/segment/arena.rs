@@ -29,8 +29,9 @@ impl Arena<'_> {
             if end > memory.watermark() && !self.extend(end, end_of_arena) {
                 return None;
             }
-            // Relaxed: a block is handed over by the swap that publishes its record, not by this one.
-            match memory.cas64(header::ARENA_TAIL, tail, end, Relaxed, Relaxed) {
+            // Acquire pairs with the Release in `give_back`: a block that was somebody's before has been wiped. This swap
+            // publishes nothing; the one that links the record does.
+            match memory.cas64(header::ARENA_TAIL, tail, end, Acquire, Relaxed) {
                 Ok(_) => return u32::try_from(tail / GRANULE).ok(),
                 Err(now) => tail = now,
             }

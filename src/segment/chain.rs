@@ -61,7 +61,7 @@ pub(crate) enum Outcome {
     Made(u32),
     /// `Maker::refuse` said so.
     Refused,
-    /// No memory, or the index is full.
+    /// No memory, or the index is full; or somebody has scribbled over the chain.
     Full,
 }
 
@@ -74,6 +74,7 @@ pub(crate) fn find_or_append<M: Memory>(
 ) -> Outcome {
     let memory = index.memory;
     let mut mine = 0;
+    let mut ring = Ring::default();
     let outcome = loop {
         // Acquire pairs with the Release in `advance`: entries up to here are in the index (I1).
         let tail = memory.load32(ends.tail, Acquire);
@@ -81,6 +82,9 @@ pub(crate) fn find_or_append<M: Memory>(
         // Acquire pairs with the Release of the swap below: the entry is complete.
         let next = memory.load32(last, Acquire);
         if next != 0 {
+            if ring.closes(next) {
+                break Outcome::Full;
+            }
             advance(index, ends, tail, next, maker);
             continue;
         }
@@ -98,9 +102,14 @@ pub(crate) fn find_or_append<M: Memory>(
         let sequence = if tail == 0 { 0 } else { memory.load32(offset(tail) + entry::SEQUENCE, Relaxed) };
         memory.store32(offset(mine) + entry::SEQUENCE, sequence.wrapping_add(1), Relaxed);
         // Release publishes the record (I2: the word was 0 from the look-up on, or this fails).
-        if memory.cas32(last, 0, mine, Release, Relaxed).is_ok() {
-            advance(index, ends, tail, mine, maker);
-            return Outcome::Made(mine);
+        match memory.cas32(last, 0, mine, Release, Relaxed) {
+            Ok(_) => {
+                advance(index, ends, tail, mine, maker);
+                return Outcome::Made(mine);
+            }
+            // A word that is 0 and is not: the tail leads out of the memory.
+            Err(0) => break Outcome::Full,
+            Err(_) => {}
         }
     };
     if mine != 0 {
@@ -117,5 +126,46 @@ fn advance<M: Memory>(index: &Index<'_, M>, ends: Ends, tail: u32, next: u32, ma
     // Release: whoever sees the tail here finds the entry in the index (I1).
     if memory.cas32(ends.tail, tail, next, AcqRel, Relaxed).is_ok() {
         maker.settled(next);
+    }
+}
+
+/// Notices, on a walk along a chain, that a damaged link has made a ring of it: after Brent ("An Improved Monte Carlo
+/// Factorization Algorithm", BIT 1980), within three times as many steps as there are entries.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ring {
+    steps: u64,
+    /// Where the walk was when its steps were last a power of two.
+    mark: u32,
+}
+
+impl Ring {
+    /// Takes a step to an entry. True if the walk has been there before.
+    #[inline(always)]
+    pub(crate) fn closes(&mut self, link: u32) -> bool {
+        let closes = link == self.mark;
+        self.steps += 1;
+        if self.steps.is_power_of_two() {
+            self.mark = link;
+        }
+        closes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ring;
+
+    #[test]
+    fn a_ring_is_noticed_and_a_chain_is_not_mistaken_for_one() {
+        for before in [0, 1, 7, 100] {
+            for length in [1, 2, 3, 8, 100] {
+                let walk = (0u32..).map(|i| 1 + if i < before { i } else { before + (i - before) % length });
+                let mut ring = Ring::default();
+                let steps = walk.take_while(|link| !ring.closes(*link)).count() as u32;
+                assert!(steps >= length && steps <= 3 * (before + length), "{before}, {length}: {steps} steps");
+            }
+        }
+        let mut ring = Ring::default();
+        assert!(!(1..100_000).any(|link| ring.closes(link)));
     }
 }

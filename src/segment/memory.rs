@@ -72,6 +72,11 @@ impl Mapped {
         self.len
     }
 
+    /// End of the header and the slots.
+    pub(crate) fn fixed_end(&self) -> u64 {
+        self.fixed_end
+    }
+
     /// The offset of a pointer into the mapping.
     #[inline(always)]
     pub(crate) fn offset_of(&self, p: *const u8) -> u64 {
@@ -218,7 +223,8 @@ impl Mapped {
 
     #[inline(always)]
     fn word64(&self, at: u64) -> Option<&AtomicU64> {
-        if at >= self.fixed_end && at + 8 <= self.arena_at && at % 8 == 0 {
+        // Both ends are multiples of 8, so a word that begins between them also ends there.
+        if at >= self.fixed_end && at < self.arena_at && at % 8 == 0 {
             return Some(self.index_word(at));
         }
         self.u64_at(at)

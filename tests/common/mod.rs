@@ -2,7 +2,6 @@
 #![allow(dead_code, unreachable_pub, missing_docs)] // each test binary uses some of it
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -110,14 +109,14 @@ pub fn own(segment: &Segment, name: &str) -> f64 {
 /// A forked child. It exits by itself, or is killed when dropped.
 pub struct Child(pub libc::pid_t);
 
-/// Forks a child that runs `f` and exits: 0, or 101 if it panics.
+/// Forks a child that runs `f` and exits: 0, or 101 if it panics. A child that hangs is ended by a signal.
 pub fn fork(f: impl FnOnce()) -> Child {
+    show_panics_of_children();
     // SAFETY: the child runs the closure and leaves by _exit, so it runs none of the parent's destructors. Test binaries
     // have other threads; the child only touches what is safe then (glibc makes malloc safe after fork).
     match unsafe { libc::fork() } {
         0 => {
-            // The harness would keep the message in memory that ends with this process.
-            std::panic::set_hook(Box::new(|panic| note(&format!("child {}: {panic}", std::process::id()))));
+            alarm(600);
             let ok = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).is_ok();
             // SAFETY: ends the child at once.
             unsafe { libc::_exit(if ok { 0 } else { 101 }) }
@@ -127,6 +126,19 @@ pub fn fork(f: impl FnOnce()) -> Child {
             Child(pid)
         }
     }
+}
+
+/// The harness keeps messages in memory, which a child's end would take along; and its locks may be held by threads that the
+/// child does not have.
+fn show_panics_of_children() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let (parent, usual) = (std::process::id(), std::panic::take_hook());
+        std::panic::set_hook(Box::new(move |panic| match std::process::id() {
+            me if me == parent => usual(panic),
+            child => note(&format!("child {child} {panic}")),
+        }));
+    });
 }
 
 impl Child {
@@ -274,7 +286,9 @@ pub fn is_root() -> bool {
 
 /// Prints a line past the test harness, which shows the output of failed tests only.
 pub fn note(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let line = format!("{line}\n");
+    // SAFETY: bytes of a local.
+    unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
 }
 
 pub fn pause(microseconds: u64) {

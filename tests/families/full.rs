@@ -37,8 +37,9 @@ fn a_familys_limit_is_exact_among_racing_processes() {
     let name = Name::new("limit");
     let segment = name.open();
     let family = counters(&segment, "c", 100);
-    let crowd: Vec<Child> =
-        (0..16).map(|p| fork(|| (0..200).for_each(|n| family.with([&((n * 7 + p * 31) % 200).to_string()]).inc()))).collect();
+    let crowd: Vec<Child> = (0..16)
+        .map(|p| fork(|| (0..200).for_each(|n| family.with([&((n * 7 + p * 31) % 200).to_string()]).inc())))
+        .collect();
     crowd.into_iter().for_each(Child::join);
     let shown = samples(&page(&segment));
     assert_eq!(shown.len(), 101);
@@ -116,7 +117,10 @@ fn a_segment_full_of_families() {
         count += 1;
         assert!(count < 100_000);
     };
-    assert!(matches!(&error, Error::Full(why) if why.contains(&format!("family_{count}")) && why.contains("ceiling")), "{error:?}");
+    assert!(
+        matches!(&error, Error::Full(why) if why.contains(&format!("family_{count}")) && why.contains("ceiling")),
+        "{error:?}"
+    );
     assert!(count > 1000, "{count} families");
     let refused_families = own(&segment, "shmetrics_families_refused_total");
     assert_eq!(refused_families, 1.0);

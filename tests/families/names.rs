@@ -4,7 +4,11 @@ use crate::common::{own, page, Name};
 use shmetrics::{Error, GaugeMode, Segment};
 
 /// Asserts that all of these registrations are refused, as `kind`, and counted.
-fn refused<'a, T>(what: impl IntoIterator<Item = &'a str>, kind: fn(&Error) -> bool, register: impl Fn(&Segment, &'a str) -> Result<T, Error>) {
+fn refused<'a, T>(
+    what: impl IntoIterator<Item = &'a str>,
+    kind: fn(&Error) -> bool,
+    register: impl Fn(&Segment, &'a str) -> Result<T, Error>,
+) {
     let name = Name::new("names");
     let segment = name.open();
     let mut count = 0.0;
@@ -57,7 +61,8 @@ fn units_buckets_and_helps() {
     refused(units, is_name, |s, u| s.gauge("x_seconds", "", GaugeMode::Shared).unit(u).register());
     let many: Vec<f64> = (0..1025).map(f64::from).collect();
     let (inf, nan) = (f64::INFINITY, f64::NAN);
-    let bounds = [&[1.0, 1.0][..], &[2.0, 1.0], &[nan], &[1.0, nan], &[inf, 1.0], &[-inf, 1.0], &[0.0, inf, inf], &many];
+    let bounds =
+        [&[1.0, 1.0][..], &[2.0, 1.0], &[nan], &[1.0, nan], &[inf, 1.0], &[-inf, 1.0], &[0.0, inf, inf], &many];
     for bad in bounds {
         refused([""], is_argument, |s, _| s.histogram("h", "").buckets(bad).register());
     }

@@ -59,7 +59,13 @@ fn many_processes_register_the_same_families_at_once() {
                         let (family, help) = (format!("family_{i}"), format!("As process {p} has it."));
                         match i % 3 {
                             0 => segment.counter(&family, &help).register().unwrap().inc(),
-                            1 => segment.histogram(&family, &help).labels(["l"]).register().unwrap().with(["v"]).observe(1.0),
+                            1 => segment
+                                .histogram(&family, &help)
+                                .labels(["l"])
+                                .register()
+                                .unwrap()
+                                .with(["v"])
+                                .observe(1.0),
                             _ => segment.gauge(&family, &help, GaugeMode::Sum).register().unwrap().inc(),
                         }
                     }

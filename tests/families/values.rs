@@ -25,8 +25,30 @@ fn any_text_is_a_label_value_of_its_own() {
     let family = segment.counter("c", "").labels(["v"]).register().unwrap();
     let long = "x".repeat(60 * 1024);
     let mut values: Vec<String> = [
-        "", " ", "\"", "\\", "\n", "\\n", "\\\\n", "\\\"", "a\"b\\c\nd", "{}", ",", "=\"", "é", "日本語", "🦀", "\u{0}", "\r", "\t", "#",
-        "shmetrics_overflow=\"true\"", &long, &long[1..], "\u{fffd}", "\u{7f}",
+        "",
+        " ",
+        "\"",
+        "\\",
+        "\n",
+        "\\n",
+        "\\\\n",
+        "\\\"",
+        "a\"b\\c\nd",
+        "{}",
+        ",",
+        "=\"",
+        "é",
+        "日本語",
+        "🦀",
+        "\u{0}",
+        "\r",
+        "\t",
+        "#",
+        "shmetrics_overflow=\"true\"",
+        &long,
+        &long[1..],
+        "\u{fffd}",
+        "\u{7f}",
     ]
     .map(String::from)
     .into();
@@ -59,7 +81,8 @@ fn values_are_kept_apart_by_their_place() {
     let name = Name::new("values");
     let segment = name.open();
     let family = segment.counter("c", "").labels(["a", "b"]).register().unwrap();
-    let pairs = [["ab", "c"], ["a", "bc"], ["", "abc"], ["abc", ""], ["c", "ab"], ["a\",b=\"b", "c"], ["a", "b\",b=\"c"]];
+    let pairs =
+        [["ab", "c"], ["a", "bc"], ["", "abc"], ["abc", ""], ["c", "ab"], ["a\",b=\"b", "c"], ["a", "b\",b=\"c"]];
     for (i, pair) in pairs.into_iter().enumerate() {
         family.with(pair).inc_by(i as u64 + 1);
     }

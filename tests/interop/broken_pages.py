@@ -1,4 +1,4 @@
-"""Pages that are wrong, each in one way, and the checkers that must say so: a checker that cannot fail proves nothing."""
+"""Pages that are wrong, each in one way, and the checkers that must say so: one that cannot fail proves nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ BROKEN: dict[str, tuple[str, set[str]]] = {
         "early 1\n# TYPE early gauge\n" + GOOD,
         {"model", "structure", "promtool", "Pushgateway"},
     ),
-    "an unknown type": (_with("depth gauge", "depth info"), {"model", "promtool", "Pushgateway"}),
+    "an unknown type": (_with("depth gauge", "depth info"), {"model", "structure", "promtool", "Pushgateway"}),
     "an unescaped quote": (_with("/a b", '/a"b'), {"model", "structure", "promtool", "Pushgateway"}),
     "an escape that there is not": (_with("/a b", "/a\\tb"), {"model", "promtool", "Pushgateway"}),
     "a line feed in a label": (_with("/a b", "/a\nb"), {"model", "structure", "promtool", "Pushgateway"}),

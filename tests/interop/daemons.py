@@ -13,8 +13,8 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from oracles import OWN, parse, parsed_samples
 from model import Sample
+from oracles import OWN, parse, parsed_samples
 
 WATCHDOG_SECONDS = 60
 START_ATTEMPTS = 3
@@ -44,7 +44,7 @@ class Daemon:
 
     def __enter__(self):
         self.directory = Path(tempfile.mkdtemp(prefix="shmetrics-interop."))
-        for attempt in range(START_ATTEMPTS):  # another program may take the port first
+        for _ in range(START_ATTEMPTS):  # another program may take the port first
             self.port = free_port()
             self._start()
             if self._is_ready():

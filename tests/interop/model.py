@@ -161,6 +161,8 @@ class Registry:
     def samples(self, index: int) -> list[Sample]:
         """Of a family, in the order of the page."""
         name = self.families[index].shown_name
-        samples = [s for labels, state in self._series[index].items() for s in state.samples(name, labels, self.processes)]
+        samples = [
+            s for labels, state in self._series[index].items() for s in state.samples(name, labels, self.processes)
+        ]
         overflow = self._overflow[index]
         return samples + (overflow.samples(name, OVERFLOW, self.processes) if overflow else [])

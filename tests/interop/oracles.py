@@ -7,9 +7,10 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator
 
-from model import Registry, Sample
-from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from model import Registry, Sample
 
 OWN = "shmetrics_"
 WATCHDOG_SECONDS = 60
@@ -76,6 +77,7 @@ def model_problems(page: bytes, model: Registry) -> list[str]:
 
 
 _COMMENT = re.compile(r"# (HELP|TYPE) (\S+) ?(.*)", re.DOTALL)
+TYPES = ("counter", "gauge", "histogram", "summary", "untyped")
 _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count")}
 
 
@@ -94,8 +96,10 @@ def structure_problems(page: bytes) -> list[str]:
             current = name
             if what == "HELP":
                 helped.add(name)
-            else:
+            elif rest in TYPES:
                 kinds[name] = rest
+            else:
+                problems.append(f"{name} has the type {rest!r}")
         else:
             name = re.match(r"[a-zA-Z0-9_:]*", line)[0]
             allowed = [current + suffix for suffix in _SUFFIXES.get(kinds.get(current, ""), ("",))]

@@ -7,70 +7,23 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import unittest
 
-import oracles
+import page_test
 from broken_pages import BROKEN, GOOD
 from daemons import Pushgateway
 from harness import main, needs
-from model import Family, Process, Registry, Sample
-from play import Played, Script, play
+from model import Family, Process, Registry
+from page_test import PageTest, verdicts
+from play import Script, play
 from registries import LONE, random_script
 from shm import GAUGE_MODES
 
 PAGES, SEED = int(os.environ.get("PAGES", "200")), int(os.environ.get("SEED", "0"))
 
-pushgateway: Pushgateway | None = None
-
 
 def setUpModule() -> None:  # noqa: N802 - unittest's name
-    global pushgateway
-    if shutil.which(Pushgateway.program):
-        pushgateway = unittest.enterModuleContext(Pushgateway()) if hasattr(unittest, "enterModuleContext") else _enter()
-
-
-def _enter() -> Pushgateway:
-    daemon = Pushgateway()
-    unittest.addModuleCleanup(daemon.__exit__)
-    return daemon.__enter__()
-
-
-def verdicts(page: bytes, model: Registry) -> dict[str, list[str]]:
-    """What each checker that is there has to say."""
-    said = {"model": oracles.model_problems(page, model), "structure": oracles.structure_problems(page)}
-    if shutil.which("promtool"):
-        said["promtool"] = oracles.promtool_problems(page)
-    if pushgateway:
-        said["Pushgateway"] = pushgateway.problems(page)
-    return said
-
-
-def normal(samples: list[Sample]) -> list[tuple]:
-    """Samples as Pushgateway gives them back: sorted, as floats, with empty labels as no labels."""
-    as_float = ((name, sorted(pair for pair in labels if pair[1]), repr(float(v) + 0.0)) for name, labels, v in samples)
-    return sorted(as_float)
-
-
-class PageTest(unittest.TestCase):
-    maxDiff = None
-
-    def check(self, script: Script) -> Played:
-        played = play(script)
-        for checker, problems in verdicts(played.page, played.model).items():
-            self.assertEqual(problems, [], f"{checker} rejects this page:\n{played.page.decode()}")
-        stable = [self.without_values(page) for page in (played.page, played.again, played.pieces)]
-        self.assertEqual(stable[0], stable[1], "two renders differ")
-        self.assertEqual(stable[0], stable[2], "a page in small pieces differs")
-        if pushgateway:
-            expected = [s for i in range(len(script.families)) for s in played.model.samples(i)]
-            self.assertEqual(normal(pushgateway.pushed()), normal(expected), "as Go reads the page")
-        return played
-
-    @staticmethod
-    def without_values(page: bytes) -> list[bytes]:
-        """The page, but for the time it took."""
-        return [line for line in page.split(b"\n") if not line.startswith(b"shmetrics_render_seconds ")]
+    page_test.start_pushgateway()
 
 
 class Types(PageTest):
@@ -78,7 +31,9 @@ class Types(PageTest):
         self.check(Script([]))
 
     def test_families_without_series(self) -> None:
-        self.check(Script([Family(kind, f"{kind}s", "None yet.", ("x",)) for kind in ("counter", "gauge", "histogram")]))
+        self.check(
+            Script([Family(kind, f"{kind}s", "None yet.", ("x",)) for kind in ("counter", "gauge", "histogram")])
+        )
 
     def test_without_labels_untouched_and_touched(self) -> None:
         script = Script([Family("counter", "a"), Family("gauge", "b"), Family("histogram", "c")])
@@ -95,10 +50,28 @@ class Types(PageTest):
         self.check(script)
 
     def test_bounds_are_written_as_by_others(self) -> None:
-        bounds = (-1e9, -0.5, 0.0, 1e-300, 1e-5, 0.0001, 0.1, 1 / 3, 1.0, 10.0, 99999.0, 1e5, 123456.0, 1e6, 1.5e6, 1e16, 1e300)
+        bounds = (
+            -2.5,
+            -0.5,
+            0.0,
+            1e-300,
+            1e-5,
+            0.0001,
+            0.1,
+            1 / 3,
+            1.0,
+            10.0,
+            99999.0,
+            1e5,
+            123456.0,
+            1e6,
+            1.5e6,
+            1e16,
+            1e300,
+        )
         script = Script([Family("histogram", "a", "A.", buckets=bounds)])
-        for bound in (*bounds, math.inf, -math.inf):
-            script.update(0, 0, (), "observe", 0.0 if bound != bound else bound) if abs(bound) in (1.0, 10.0, math.inf) else None
+        for value in (-2.5, -0.5, 1.0, 10.0, 1e5, math.inf, -math.inf):
+            script.update(0, 0, (), "observe", value)
         self.check(script)
 
 
@@ -133,7 +106,23 @@ class Numbers(PageTest):
 
 class Texts(PageTest):
     def test_escapes(self) -> None:
-        hostile = ("\\", '"', "\n", "\\n", '\\"', "\\\\", 'a"} 1', "\r\n", "\x00", "🦀", "\u2028", "{", ",", " ", "x" * 60_000)
+        hostile = (
+            "\\",
+            '"',
+            "\n",
+            "\\n",
+            '\\"',
+            "\\\\",
+            'a"} 1',
+            "\r\n",
+            "\x00",
+            "🦀",
+            "\u2028",
+            "{",
+            ",",
+            " ",
+            "x" * 60_000,
+        )
         script = Script([Family("counter", f"a{i}", h[:8000], ("x", "y")) for i, h in enumerate(hostile)])
         for i, text in enumerate(hostile):
             script.update(0, i, (text, ""), "inc")
@@ -150,7 +139,7 @@ class Texts(PageTest):
 
 class Processes(PageTest):
     def test_every_gauge_mode(self) -> None:
-        script = Script([Family("gauge", f"g_{mode}", f"Mode {mode}.", ("x",), mode=mode) for mode in GAUGE_MODES])
+        script = Script([Family("gauge", f"in_{mode}_mode", "One mode.", ("x",), mode=mode) for mode in GAUGE_MODES])
         for identity in (0, 3, 2, 4):
             script.start(identity)
         for i in range(len(GAUGE_MODES)):
@@ -168,7 +157,7 @@ class Processes(PageTest):
 
     def test_the_slots_of_the_dead_are_used_again(self) -> None:
         modes = [mode for mode in GAUGE_MODES if mode != "all"]  # a dead process' own sample goes with its slot
-        script = Script([Family("gauge", f"g_{mode}", f"Mode {mode}.", mode=mode) for mode in modes])
+        script = Script([Family("gauge", f"in_{mode}_mode", "One mode.", mode=mode) for mode in modes])
         for process, value in enumerate((5.0, -3.0, 0.5, 7.0, 2.0), start=1):
             script.start(20 + process)
             for i in range(len(modes)):
@@ -181,7 +170,9 @@ class Processes(PageTest):
 
 class Limits(PageTest):
     def test_overflow_series(self) -> None:
-        script = Script([Family(kind, kind, "Two.", ("x", "y"), max_series=2) for kind in ("counter", "gauge", "histogram")])
+        script = Script(
+            [Family(kind, kind, "Two.", ("x", "y"), max_series=2) for kind in ("counter", "gauge", "histogram")]
+        )
         for i, verb in enumerate(("add", "set", "observe")):
             for x in "abcdb":
                 script.update(0, i, (x, ""), verb, 0.5)

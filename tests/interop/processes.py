@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-
 PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None)

@@ -59,7 +59,9 @@ fn the_directory_comes_from_the_environment() {
 fn the_ceiling_comes_from_the_environment() {
     let directory = Directory::new("environment");
     let name = |i: usize| directory.name(&i.to_string());
-    for (i, (value, bytes)) in [("8M", 8 << 20), ("1048576", 1 << 20), (" 2g ", 2 << 30), ("768k", 768 << 10)].iter().enumerate() {
+    for (i, (value, bytes)) in
+        [("8M", 8 << 20), ("1048576", 1 << 20), (" 2g ", 2 << 30), ("768k", 768 << 10)].iter().enumerate()
+    {
         with(&[("SHMETRICS_CEILING", value)], || {
             assert_eq!(Options::new().name(name(i)).open().unwrap().reader().inspect().ceiling, *bytes);
             let asked = Options::new().name(name(i) + "-asked").ceiling(512 << 10).open().unwrap();

@@ -46,7 +46,9 @@ fn another_major_version_is_refused_by_both_numbers() {
             matches!(error, Error::WrongVersion { found, supported: (1, 0) } if found == (u16::from(major), 0)),
             "{error:?}"
         );
-        assert!(error.to_string().starts_with(&format!("the segment has layout version {major}.0, this library reads 1.x")));
+        assert!(error
+            .to_string()
+            .starts_with(&format!("the segment has layout version {major}.0, this library reads 1.x")));
     }
 }
 

@@ -141,9 +141,8 @@ fn the_mode_is_the_one_asked_for_under_any_umask() {
 fn a_disk_is_refused_unless_allowed() {
     let directory = Directory::within(Path::new(env!("CARGO_TARGET_TMPDIR")), "disk");
     let name = directory.name("segment");
-    let error = match Options::new().name(&name).ceiling(1 << 20).open() {
-        Ok(_) => return note("skipped: the build directory is on a tmpfs, there is no disk to refuse"),
-        Err(error) => error,
+    let Err(error) = Options::new().name(&name).ceiling(1 << 20).open() else {
+        return note("skipped: the build directory is on a tmpfs, there is no disk to refuse");
     };
     assert!(matches!(&error, Error::NotTmpfs(d) if *d == directory.0), "{error:?}");
     assert!(error.to_string().contains("/dev/shm") && error.to_string().contains("allow disks"), "{error}");

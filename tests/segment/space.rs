@@ -18,7 +18,13 @@ fn on_a_small_tmpfs(bytes: u64, directory: &Directory, f: impl FnOnce()) {
         // SAFETY: NUL-terminated strings, in a child with one thread; the name space goes with it.
         let mounted = unsafe {
             libc::unshare(libc::CLONE_NEWNS) == 0
-                && libc::mount(none.as_ptr(), root.as_ptr(), std::ptr::null(), libc::MS_REC | libc::MS_PRIVATE, std::ptr::null()) == 0
+                && libc::mount(
+                    none.as_ptr(),
+                    root.as_ptr(),
+                    std::ptr::null(),
+                    libc::MS_REC | libc::MS_PRIVATE,
+                    std::ptr::null(),
+                ) == 0
                 && libc::mount(tmpfs.as_ptr(), target.as_ptr(), tmpfs.as_ptr(), 0, size.as_ptr().cast()) == 0
         };
         if !mounted {

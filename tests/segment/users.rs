@@ -11,7 +11,8 @@ const NOBODY: u32 = 65534;
 fn as_user(user: u32, group: u32, f: impl FnOnce()) {
     fork(|| {
         // SAFETY: plain calls, in a child with one thread.
-        let done = unsafe { libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(group) == 0 && libc::setuid(user) == 0 };
+        let done =
+            unsafe { libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(group) == 0 && libc::setuid(user) == 0 };
         assert!(done, "setuid: {}", std::io::Error::last_os_error());
         f();
     })
@@ -94,7 +95,10 @@ fn roots_segment_is_shared_with_whom_its_mode_says() {
     });
     assert_eq!(count_read(&name), 2.0);
     let page = samples(&text(&Reader::open(&name).unwrap().render(Format::Text)));
-    assert_eq!((page["g"], page.len()), (1.0, 5002 + usize::from(page.contains_key("sets_total{shmetrics_overflow=\"true\"}"))));
+    assert_eq!(
+        (page["g"], page.len()),
+        (1.0, 5002 + usize::from(page.contains_key("sets_total{shmetrics_overflow=\"true\"}")))
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{self, Relaxed};
 use super::super::chain::FAMILIES;
 use super::super::layout::{entry, header};
 use super::super::memory::Memory;
-use super::scene::{INDEX_AT, MAX_BITS, RECORD, RECORDS_AT};
+use super::scene::{INDEX_AT, MAX_BITS, RECORD, RECORDS_AT, SERIES};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -43,7 +43,7 @@ pub(super) struct Faulty<'a, M> {
 }
 
 fn is_link(at: u64) -> bool {
-    at == FAMILIES.head || (at >= RECORDS_AT && (at - RECORDS_AT) % RECORD == entry::NEXT)
+    at == FAMILIES.head || at == SERIES.head || (at >= RECORDS_AT && (at - RECORDS_AT) % RECORD == entry::NEXT)
 }
 
 fn is_index(at: u64) -> bool {

@@ -1,10 +1,10 @@
-//! A segment small enough to be explored: one chain, an index of four words that may double once, and a record for
-//! every inserter.
+//! A segment small enough to be explored: two chains, an index of four words that may double once, and a record for every
+//! inserter.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::super::chain::{find_or_append, offset, Maker, Outcome, FAMILIES};
+use super::super::chain::{find_or_append, offset, Ends, Maker, Outcome, FAMILIES};
 use super::super::index::Index;
 use super::super::layout::{entry, header, GRANULE};
 use super::super::memory::Memory;
@@ -15,6 +15,8 @@ pub(super) const MAX_BITS: u32 = 3;
 pub(super) const INDEX_AT: u64 = 4096;
 pub(super) const RECORDS_AT: u64 = 8192;
 pub(super) const RECORD: u64 = 64;
+/// A chain beside that of the families, as each family has one.
+pub(super) const SERIES: Ends = Ends { head: 512, tail: 516 };
 /// A word of the record that its maker writes before publishing it: what a reader finds here tells whether it sees all.
 const CHECK: u64 = 48;
 
@@ -23,6 +25,8 @@ const CHECK: u64 = 48;
 pub(super) const HERE: u64 = 8 << 32;
 /// Differs from `HERE` only where the index does not look.
 pub(super) const SAME_TAG: u64 = 8 << 32 | 1;
+/// At home behind it.
+pub(super) const NEXT_DOOR: u64 = 1 << 32;
 /// At home in the first word, and elsewhere in the doubled table.
 pub(super) const MOVING: u64 = 4 << 32;
 /// At home in the last word of the small table, in both.
@@ -71,6 +75,8 @@ impl<W: Word> Scene<W> {
             header::INDEX_ENTRIES,
             FAMILIES.head,
             FAMILIES.tail,
+            SERIES.head,
+            SERIES.tail,
         ];
         offsets.extend((0..1 << MAX_BITS).map(|i| INDEX_AT + 8 * i));
         for i in 0..records {
@@ -86,16 +92,16 @@ impl<W: Word> Scene<W> {
     pub(super) fn crowded(records: u32, keys: &[u64]) -> Self {
         let scene = Self::new(records);
         for (i, key) in keys.iter().enumerate() {
-            scene.insert(&scene.words, *key, link(i as u32), Doubling::No);
+            scene.insert(&scene.words, FAMILIES, *key, link(i as u32), Doubling::No);
         }
         scene.words.store64(header::INDEX_ENTRIES, 3, Relaxed);
         scene
     }
 
     /// Finds the key or appends the record `spare`, through `memory`: the scene's words, or a wrapper of them.
-    pub(super) fn insert<M: Memory>(&self, memory: &M, key: u64, spare: u32, doubling: Doubling) -> u32 {
+    pub(super) fn insert<M: Memory>(&self, memory: &M, ends: Ends, key: u64, spare: u32, doubling: Doubling) -> u32 {
         let mut maker = Inserter { scene: self, index: index(memory), key, spare, doubling };
-        match find_or_append(&index(memory), FAMILIES, key, &mut maker) {
+        match find_or_append(&index(memory), ends, key, &mut maker) {
             Outcome::Found(link) | Outcome::Made(link) => link,
             none => panic!("an insertion ended as {none:?}"),
         }
@@ -114,9 +120,9 @@ impl<W: Word> Scene<W> {
     }
 
     /// The chain's links, as a reader walks it.
-    pub(super) fn walk(&self) -> Vec<u32> {
+    pub(super) fn walk(&self, ends: Ends) -> Vec<u32> {
         let mut links = Vec::new();
-        let mut next = self.words.load32(FAMILIES.head, Acquire);
+        let mut next = self.words.load32(ends.head, Acquire);
         while next != 0 {
             assert!(!links.contains(&next), "the chain is a ring");
             links.push(next);
@@ -126,15 +132,15 @@ impl<W: Word> Scene<W> {
     }
 
     /// Checks what must hold at any instant, `unmoved` being how many entries the tail may be behind, and returns the keys.
-    pub(super) fn audit(&self, unmoved: usize) -> Vec<u64> {
-        let links = self.walk();
+    pub(super) fn audit(&self, ends: Ends, unmoved: usize) -> Vec<u64> {
+        let links = self.walk(ends);
         let keys: Vec<u64> = links.iter().map(|link| self.key_of(*link)).collect();
         for (i, (link, key)) in links.iter().zip(&keys).enumerate() {
             assert!(!keys[..i].contains(key), "a key is in the chain twice");
             let sequence = self.words.load32(offset(*link) + entry::SEQUENCE, Relaxed);
             assert_eq!(sequence as usize, i + 1, "the entries are not numbered in their order");
         }
-        let tail = self.words.load32(FAMILIES.tail, Acquire);
+        let tail = self.words.load32(ends.tail, Acquire);
         let passed =
             if tail == 0 { 0 } else { 1 + links.iter().position(|l| *l == tail).expect("I2: the tail is an entry") };
         assert!(links.len() - passed <= unmoved, "the tail is {} entries behind", links.len() - passed);
@@ -147,7 +153,8 @@ impl<W: Word> Scene<W> {
     /// Records that were made and are neither in the chain nor given back.
     pub(super) fn leaked(&self) -> usize {
         let kept = self.ledger.made.load(Relaxed) - self.ledger.given_back.load(Relaxed);
-        (kept as usize).checked_sub(self.walk().len()).expect("an entry that nobody made")
+        let linked = self.walk(FAMILIES).len() + self.walk(SERIES).len();
+        (kept as usize).checked_sub(linked).expect("an entry that nobody made")
     }
 }
 

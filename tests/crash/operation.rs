@@ -1,0 +1,265 @@
+//! What victims do, and what a page must show of it.
+
+use shmetrics::{Counter, Family, Gauge, GaugeMode, Segment};
+
+use super::common::Name;
+use super::image::header;
+
+/// Something a process does when it is killed or stopped: twice, for the second time may take another way.
+#[derive(Clone, Copy)]
+pub struct Operation {
+    pub name: &'static str,
+    /// Brings a new segment to where the operation begins, in a process that is gone afterwards.
+    pub setup: fn(&Segment),
+    /// Gets everything in hand that is not part of the operation, and returns the operation.
+    pub ready: fn(&Name) -> Box<dyn Fn()>,
+    /// The sample that the operation raises, and by how much.
+    pub sample: &'static str,
+    pub unit: f64,
+    /// The sample without victims and survivors.
+    pub base: f64,
+    /// Whether only living processes count.
+    pub living: bool,
+    /// The most bytes that one kill may cost: the record that the operation makes.
+    pub record: f64,
+    /// The header word that the operation must change, or it is not what its name says.
+    pub moves: Option<usize>,
+    /// Looks up what was there before; whatever is not found will be on the page twice.
+    pub revisit: fn(&Segment),
+}
+
+/// How often a victim does its operation.
+pub const ACTS: u64 = 2;
+
+const PLAIN: Operation = Operation {
+    name: "",
+    setup: |_| (),
+    ready: |_| Box::new(|| ()),
+    sample: "",
+    unit: 1.0,
+    base: 0.0,
+    living: false,
+    record: 0.0,
+    moves: None,
+    revisit: |_| (),
+};
+
+const BUCKETS: [f64; 2] = [1.0, 5.0];
+
+fn requests(segment: &Segment) -> Family<Counter, 2> {
+    segment.counter("requests", "Requests.").labels(["method", "path"]).register().unwrap()
+}
+
+fn in_use(segment: &Segment, mode: GaugeMode) -> Gauge {
+    segment.gauge("in_use", "In use.", mode).register().unwrap()
+}
+
+fn filler(segment: &Segment) -> Family<Counter, 1> {
+    segment.counter("filler", "").labels(["i"]).register().unwrap()
+}
+
+/// Fills the index, which has 4,096 words, up to so many entries. Doubling begins with the first beyond 5/8 of it: 2,560.
+fn fill_index(segment: &Segment, entries: usize) {
+    let filler = filler(segment);
+    for i in 1..entries {
+        filler.with([&i.to_string()]);
+    }
+}
+
+pub const REGISTER: Operation = Operation {
+    name: "register a family",
+    ready: |name| {
+        let segment = name.open();
+        Box::new(move || segment.counter("fresh", "New here.").register().unwrap().inc())
+    },
+    sample: "fresh_total",
+    record: 256.0,
+    moves: Some(header::FAMILY_TAIL),
+    ..PLAIN
+};
+
+pub const LOOK_UP: Operation = Operation {
+    name: "first look-up",
+    setup: |segment| {
+        requests(segment);
+    },
+    ready: |name| {
+        let requests = requests(&name.open());
+        Box::new(move || requests.with(["GET", "/"]).inc())
+    },
+    sample: r#"requests_total{method="GET",path="/"}"#,
+    record: 80.0,
+    moves: Some(header::ARENA_TAIL),
+    ..PLAIN
+};
+
+pub const COUNTER_INC: Operation = Operation {
+    name: "counter inc",
+    ready: |name| {
+        let jobs = name.open().counter("jobs", "").register().unwrap();
+        Box::new(move || jobs.inc())
+    },
+    sample: "jobs_total",
+    setup: |segment| segment.counter("jobs", "").register().unwrap().inc_by(3),
+    base: 3.0,
+    ..PLAIN
+};
+
+pub const COUNTER_ADD: Operation = Operation {
+    name: "counter add",
+    ready: |name| {
+        let seconds = name.open().counter("seconds", "").register().unwrap();
+        Box::new(move || seconds.add(0.5))
+    },
+    sample: "seconds_total",
+    setup: |segment| segment.counter("seconds", "").register().unwrap().add(3.25),
+    base: 3.25,
+    unit: 0.5,
+    ..PLAIN
+};
+
+pub const OBSERVE: Operation = Operation {
+    name: "histogram observe",
+    ready: |name| {
+        let latency = name.open().histogram("latency", "").buckets(&BUCKETS).register().unwrap();
+        Box::new(move || latency.observe(OBSERVED))
+    },
+    sample: "latency_count",
+    setup: |segment| {
+        let latency = segment.histogram("latency", "").buckets(&BUCKETS).register().unwrap();
+        latency.observe(OBSERVED);
+    },
+    base: 1.0,
+    ..PLAIN
+};
+
+/// All that histograms observe.
+pub const OBSERVED: f64 = 2.5;
+
+pub const GAUGE_SHARED: Operation = Operation {
+    name: "shared gauge add",
+    setup: |segment| in_use(segment, GaugeMode::Shared).set(4.0),
+    ready: |name| {
+        let gauge = in_use(&name.open(), GaugeMode::Shared);
+        Box::new(move || gauge.add(1.0))
+    },
+    sample: "in_use",
+    base: 4.0,
+    ..PLAIN
+};
+
+pub const GAUGE_TAKE_OVER: Operation = Operation {
+    name: "sum gauge, cell of a dead process",
+    setup: |segment| in_use(segment, GaugeMode::Sum).set(7.0),
+    ready: |name| {
+        let gauge = in_use(&name.open(), GaugeMode::Sum);
+        Box::new(move || gauge.add(1.0))
+    },
+    sample: "in_use",
+    base: 7.0,
+    moves: Some(header::SLOT),
+    ..PLAIN
+};
+
+pub const GAUGE_NEW_CELLS: Operation = Operation {
+    name: "sum gauge, first cells",
+    setup: |segment| {
+        in_use(segment, GaugeMode::Sum);
+    },
+    base: 0.0,
+    record: 528.0,
+    ..GAUGE_TAKE_OVER
+};
+
+pub const GAUGE_LIVING: Operation = Operation {
+    name: "livesum gauge",
+    setup: |segment| in_use(segment, GaugeMode::LiveSum).set(7.0),
+    ready: |name| {
+        let gauge = in_use(&name.open(), GaugeMode::LiveSum);
+        Box::new(move || gauge.add(1.0))
+    },
+    sample: "in_use",
+    base: 0.0,
+    living: true,
+    moves: Some(header::SLOT),
+    ..PLAIN
+};
+
+pub const GAUGE_MIN: Operation = Operation {
+    name: "min gauge, cell of a dead process",
+    setup: |segment| in_use(segment, GaugeMode::Min).set(7.0),
+    ready: |name| {
+        let gauge = in_use(&name.open(), GaugeMode::Min);
+        Box::new(move || gauge.set(8.0))
+    },
+    sample: "in_use",
+    base: 7.0,
+    unit: 0.0,
+    moves: Some(header::SLOT),
+    ..PLAIN
+};
+
+pub const EXTENT: Operation = Operation {
+    name: "arena extent",
+    setup: |segment| {
+        const FIRST: u64 = 192 * 1024;
+        let used = || segment.reader().inspect().used;
+        let empty = used();
+        let requests = requests(segment);
+        for method in ["a", "b", "c"] {
+            requests.with([method, &"x".repeat(60_000)]);
+        }
+        let rows = (0..).take_while(|_| used() - empty <= FIRST - LOOK_UP.record as u64);
+        for i in rows {
+            requests.with([&format!("{i:04}"), ""]);
+        }
+    },
+    moves: Some(header::WATERMARK),
+    ..LOOK_UP
+};
+
+pub const INDEX_GROW: Operation = Operation {
+    name: "index doubling begins",
+    setup: |segment| fill_index(segment, 2561),
+    ready: |name| {
+        let filler = filler(&name.open());
+        Box::new(move || filler.with(["new"]).inc())
+    },
+    sample: r#"filler_total{i="new"}"#,
+    record: 80.0,
+    revisit: |segment| {
+        let filler = filler(segment);
+        for i in (1..2561).step_by(5) {
+            filler.with([&i.to_string()]);
+        }
+    },
+    moves: Some(header::INDEX_TARGET),
+    ..PLAIN
+};
+
+pub const INDEX_STEP: Operation = Operation {
+    name: "index doubling goes on",
+    setup: |segment| fill_index(segment, 2570),
+    moves: Some(header::INDEX_CURSOR),
+    ..INDEX_GROW
+};
+
+pub const INDEX_LAST: Operation = Operation {
+    name: "index doubling ends",
+    // 64 steps of 64 words, one at each insertion after the first.
+    setup: |segment| fill_index(segment, 2561 + 64),
+    moves: Some(header::INDEX_BITS),
+    ..INDEX_GROW
+};
+
+pub const ATTACH: Operation = Operation {
+    name: "attach",
+    ready: |name| {
+        let name = name.0.clone();
+        Box::new(move || {
+            let segment = shmetrics::Options::new().name(&name).attach().open().unwrap();
+            segment.counter("jobs", "").register().unwrap().inc();
+        })
+    },
+    ..COUNTER_INC
+};

@@ -1,0 +1,127 @@
+//! A forked child under ptrace, moved on by single instructions or to a breakpoint.
+
+use std::io::Error;
+
+use super::child;
+
+/// Stopped or dead whenever we look at it. Dropping it kills it, as the kernel's memory killer would.
+pub struct Tracee {
+    pid: libc::pid_t,
+    complete: bool,
+}
+
+/// An instruction that a run comes by: its address, and how often the run has been there by then, this time counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    pub address: u64,
+    pub visit: usize,
+}
+
+const BREAKPOINT: u64 = 0xcc; // int3
+const RIP: u64 = std::mem::offset_of!(libc::user, regs.rip) as u64;
+
+impl Tracee {
+    /// Forks a child that gets ready and is stopped; let go, it does `act`, and is stopped again.
+    pub fn start<R>(ready: impl FnOnce() -> R, act: impl FnOnce(R)) -> Tracee {
+        let pid = child::fork(child::PATIENCE_FOR_VICTIMS, || {
+            // SAFETY: a plain call of the child on itself.
+            let traced = unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) };
+            assert_eq!(traced, 0, "this test needs ptrace: {}", Error::last_os_error());
+            let ready = ready();
+            stop();
+            act(ready);
+            stop();
+        });
+        let mut tracee = Tracee { pid, complete: false };
+        assert_eq!(tracee.wait(), libc::SIGSTOP, "the victim did not get ready");
+        tracee.ptrace(libc::PTRACE_SETOPTIONS, 0, libc::PTRACE_O_EXITKILL as u64);
+        tracee
+    }
+
+    /// Does one instruction. False: the act is complete.
+    pub fn step(&mut self) -> bool {
+        self.go(libc::PTRACE_SINGLESTEP)
+    }
+
+    /// Runs from the start to a moment. False: the act was complete before.
+    pub fn run_to(&mut self, moment: Moment) -> bool {
+        let original = self.ptrace(libc::PTRACE_PEEKTEXT, moment.address, 0);
+        for visit in 1..=moment.visit {
+            self.ptrace(libc::PTRACE_POKETEXT, moment.address, original & !0xff | BREAKPOINT);
+            let there = self.go(libc::PTRACE_CONT);
+            self.ptrace(libc::PTRACE_POKETEXT, moment.address, original);
+            if !there {
+                return false;
+            }
+            assert_eq!(self.instruction(), moment.address + 1, "the victim ran into a trap of its own");
+            self.ptrace(libc::PTRACE_POKEUSER, RIP, moment.address);
+            if visit < moment.visit && !self.step() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Lets the child complete its act.
+    pub fn complete(&mut self) {
+        assert!(!self.go(libc::PTRACE_CONT), "the victim ran into a trap of its own");
+    }
+
+    /// The address of the instruction that comes next.
+    pub fn instruction(&self) -> u64 {
+        self.ptrace(libc::PTRACE_PEEKUSER, RIP, 0)
+    }
+
+    fn go(&mut self, how: libc::c_uint) -> bool {
+        if !self.complete {
+            self.ptrace(how, 0, 0);
+            match self.wait() {
+                libc::SIGTRAP => {}
+                libc::SIGSTOP => self.complete = true,
+                signal => panic!("the victim got signal {signal}"),
+            }
+        }
+        !self.complete
+    }
+
+    /// The signal that stopped the child.
+    fn wait(&mut self) -> i32 {
+        let mut status = 0;
+        // SAFETY: our own child, not reaped yet.
+        let pid = unsafe { libc::waitpid(self.pid, &raw mut status, 0) };
+        assert_eq!(pid, self.pid, "waitpid: {}", Error::last_os_error());
+        if !libc::WIFSTOPPED(status) {
+            self.pid = 0;
+            panic!("the victim ended with status {status:#x}");
+        }
+        libc::WSTOPSIG(status)
+    }
+
+    fn ptrace(&self, request: libc::c_uint, address: u64, data: u64) -> u64 {
+        // SAFETY: our own tracee, which is stopped. Requests that read return the word, and errors through errno.
+        let result = unsafe {
+            *libc::__errno_location() = 0;
+            libc::ptrace(request, self.pid, address, data)
+        };
+        let error = Error::last_os_error();
+        assert!(result != -1 || error.raw_os_error() == Some(0), "ptrace request {request} at {address:#x}: {error}");
+        result as u64
+    }
+}
+
+impl Drop for Tracee {
+    fn drop(&mut self) {
+        if self.pid > 0 {
+            // SAFETY: our own child, not reaped yet.
+            unsafe {
+                libc::kill(self.pid, libc::SIGKILL);
+                libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+            }
+        }
+    }
+}
+
+fn stop() {
+    // SAFETY: stops the calling process.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}

@@ -1,0 +1,195 @@
+//! The three ways to disturb a victim: a copy of the segment as a crash would leave it, a stop, and a kill.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use super::child;
+use super::common::Name;
+use super::image::{Image, Live};
+use super::operation::{Operation, ACTS};
+use super::survivor::{survive, Victim};
+use super::trace::Trace;
+use super::tracee::{Moment, Tracee};
+
+/// Findings that are kept word for word.
+const KEPT: usize = 5;
+
+/// An operation under test, and what came of it.
+pub struct Bench {
+    op: Operation,
+    /// What the victim does: the operation, but for controls.
+    victim: fn(&Name) -> Box<dyn Fn()>,
+    /// The segment as the operation finds it.
+    template: Image,
+    progress: Progress,
+    pub crashes: Count,
+    pub stops: Count,
+    pub kills: Count,
+    findings: Vec<String>,
+}
+
+#[derive(Clone, Copy, Default)]
+pub struct Count {
+    pub runs: usize,
+    pub wrong: usize,
+    /// Runs that came to their end before the moment to disturb them.
+    missed: usize,
+}
+
+/// How many acts a victim has begun, and how many have returned: shared with the victim.
+struct Progress(*const [AtomicU64; 2]);
+
+impl Progress {
+    fn new() -> Progress {
+        // SAFETY: a new mapping where the system likes it.
+        let page = unsafe {
+            let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+            libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
+        };
+        assert_ne!(page, libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
+        Progress(page.cast())
+    }
+
+    fn words(&self) -> &[AtomicU64; 2] {
+        // SAFETY: our own page, zeroed, mapped as long as this value.
+        unsafe { &*self.0 }
+    }
+
+    fn victim(&self, alive: bool) -> Victim {
+        let [begun, done] = self.words();
+        Victim { done: done.load(SeqCst), begun: begun.load(SeqCst), alive }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        // SAFETY: our own page.
+        unsafe { libc::munmap(self.0.cast_mut().cast(), 4096) };
+    }
+}
+
+impl Bench {
+    pub fn new(op: Operation, victim: fn(&Name) -> Box<dyn Fn()>) -> Bench {
+        child::stay_on_one_cpu();
+        let name = Name::new("crash");
+        let setup = || (op.setup)(&name.options().ceiling(512 * 1024).max_processes(8).open().unwrap());
+        child::run(setup).expect("setting the segment up");
+        let template = Live::new(&name).image.clone();
+        let progress = Progress::new();
+        let [crashes, stops, kills] = [Count::default(); 3];
+        Bench { op, victim, template, progress, crashes, stops, kills, findings: Vec::new() }
+    }
+
+    fn victim(&self, name: &Name) -> Tracee {
+        let [begun, done] = self.progress.words();
+        begun.store(0, SeqCst);
+        done.store(0, SeqCst);
+        let acts = |act: Box<dyn Fn()>| {
+            for i in 1..=ACTS {
+                begun.store(i, SeqCst);
+                act();
+                done.store(i, SeqCst);
+            }
+        };
+        Tracee::start(|| (self.victim)(name), acts)
+    }
+
+    /// Two survivors, one after the other, in processes of their own.
+    fn survivors(&self, name: &Name, victim: Victim) -> Result<(), String> {
+        (0..2).try_for_each(|before| child::run(|| survive(&self.op, name, victim, before)))
+    }
+
+    /// Steps through the operation once. Whenever the segment has changed, survivors go on with a copy of it: the victim
+    /// might have been killed there.
+    fn crash(&mut self) -> Trace {
+        let name = self.template.restore();
+        let mut live = Live::new(&name);
+        let mut victim = self.victim(&name);
+        let mut trace = Trace::default();
+        loop {
+            let address = victim.instruction();
+            if !victim.step() {
+                break;
+            }
+            let changed = live.changed();
+            trace.push(address, changed);
+            if changed {
+                let copy = live.image.restore();
+                let result = self.survivors(&copy, self.progress.victim(false));
+                self.crashes
+                    .add(Some(result), &mut self.findings, || format!("a crash at instruction {}", trace.len()));
+            }
+        }
+        let moved = self.op.moves.is_none_or(|word| live.image.half(word) != self.template.half(word));
+        assert!(moved, "{} does not do what its name says", self.op.name);
+        trace
+    }
+
+    /// Stops a victim at a moment, lets another work in the segment, and then the victim go on. `None`: it missed it.
+    fn stop(&self, moment: Moment) -> Option<Result<(), String>> {
+        let name = self.template.restore();
+        let mut victim = self.victim(&name);
+        if !victim.run_to(moment) {
+            return None;
+        }
+        let stopped = self.progress.victim(true);
+        let beside = child::run(|| survive(&self.op, &name, stopped, 0));
+        victim.complete();
+        let complete = self.progress.victim(true);
+        Some(beside.and_then(|()| child::run(|| survive(&self.op, &name, complete, 1))))
+    }
+
+    /// Kills a victim at a moment. `None`: it missed it.
+    fn kill(&self, moment: Moment) -> Option<Result<(), String>> {
+        let name = self.template.restore();
+        let mut victim = self.victim(&name);
+        if !victim.run_to(moment) {
+            return None;
+        }
+        drop(victim);
+        Some(self.survivors(&name, self.progress.victim(false)))
+    }
+
+    /// All three ways.
+    pub fn disturb(&mut self) {
+        let trace = self.crash();
+        for (at, moment) in trace.moments() {
+            let stopped = self.stop(moment);
+            self.stops.add(stopped, &mut self.findings, || format!("a stop at instruction {at}"));
+            let killed = self.kill(moment);
+            self.kills.add(killed, &mut self.findings, || format!("a kill at instruction {at}"));
+        }
+        let Bench { op, crashes, stops, kills, .. } = self;
+        let (steps, name) = (trace.len(), op.name);
+        let line = format!("{name}: {steps} instructions; crashes: {crashes}; stops: {stops}; kills: {kills}\n");
+        // Not captured with what else a test prints.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+
+    /// What went wrong, in words.
+    pub fn findings(&self) -> String {
+        self.findings.join("\n")
+    }
+}
+
+impl Count {
+    fn add(&mut self, run: Option<Result<(), String>>, findings: &mut Vec<String>, what: impl Fn() -> String) {
+        let Some(result) = run else {
+            self.missed += 1;
+            return;
+        };
+        self.runs += 1;
+        if let Err(finding) = result {
+            self.wrong += 1;
+            if findings.len() < KEPT {
+                findings.push(format!("{}: {finding}", what()));
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} runs ({} missed), {} wrong", self.runs, self.missed, self.wrong)
+    }
+}

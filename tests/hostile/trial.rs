@@ -1,0 +1,110 @@
+//! Trials of mutants in children that may crash, hang or eat memory without harm: and then it is known which one did.
+
+use std::os::unix::fs::FileExt;
+
+use crate::common::{alarm, fork, Directory, Shared};
+use shmetrics::{Format, Reader};
+
+/// Bytes written over the victim's.
+#[derive(Clone, Debug)]
+pub(crate) struct Mutant {
+    pub(crate) what: String,
+    pub(crate) patches: Vec<(usize, Vec<u8>)>,
+}
+
+/// What became of the mutants.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Outcomes {
+    pub(crate) refused: u64,
+    pub(crate) unharmed: u64,
+    pub(crate) changed: u64,
+    pub(crate) reported: u64,
+}
+
+/// A few lines of the longest label text, and then some. Going in circles makes far more.
+const LONGEST_PAGE: usize = 2 << 20;
+
+const NOW: usize = 0;
+const OUTCOMES: usize = 1;
+
+/// Runs `each` for the mutants 0 to `count`, in a child for some hundreds of them.
+pub(crate) fn in_children(count: usize, describe: impl Fn(usize) -> String, told: &Shared, each: impl Fn(usize)) {
+    const BATCH: usize = 512;
+    for from in (0..count).step_by(BATCH) {
+        let mut child = fork(|| {
+            alarm(60);
+            let limit = libc::rlimit { rlim_cur: 2 << 30, rlim_max: 2 << 30 };
+            // SAFETY: a plain call with a local.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+            for i in from..(from + BATCH).min(count) {
+                told.set(NOW, i as u64);
+                each(i);
+            }
+        });
+        let status = child.wait();
+        let mutant = told.get(NOW) as usize;
+        assert_eq!(status, 0, "mutant {mutant} ({}): status {status:#x}; 0xe: hangs", describe(mutant));
+    }
+}
+
+/// A page without the numbers that differ from one rendering to the next.
+pub(crate) fn stable(page: &[u8]) -> Vec<u8> {
+    let end = page.windows(25).rposition(|w| w == b"# HELP shmetrics_render_s").expect("a page is complete");
+    page[..end].to_vec()
+}
+
+fn reported(page: &[u8]) -> bool {
+    let page = String::from_utf8_lossy(page);
+    let (_, rest) = page.rsplit_once("\nshmetrics_corrupt_records ").expect("every page tells");
+    !rest.starts_with("0\n")
+}
+
+/// Renders and inspects what the file holds now.
+pub(crate) fn read(name: &str, sound: &[u8], told: &Shared) {
+    let outcome = match Reader::open(name) {
+        Err(_) => 0,
+        Ok(reader) => {
+            let page = reader.render(Format::Text);
+            assert!(page.len() <= LONGEST_PAGE, "a page of {} bytes", page.len());
+            let inspection = reader.inspect();
+            assert!(inspection.families.len() < 1000 && inspection.processes.len() <= 64);
+            let (changed, reported) = (stable(&page) != sound, reported(&page));
+            1 + usize::from(changed) + usize::from(reported)
+        }
+    };
+    told.add(OUTCOMES + outcome, 1);
+}
+
+/// The victim's page, as a reader sees it.
+pub(crate) fn sound_page(name: &str) -> Vec<u8> {
+    let page = Reader::open(name).unwrap().render(Format::Text);
+    assert!(!reported(&page));
+    stable(&page)
+}
+
+/// Reads each mutant of the victim.
+pub(crate) fn read_all(victim: &[u8], mutants: &[Mutant]) -> Outcomes {
+    let directory = Directory::new("hostile");
+    let name = directory.name("segment");
+    std::fs::write(&name, victim).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&name).unwrap();
+    let sound = sound_page(&name);
+    let told = Shared::new(OUTCOMES + 4);
+    in_children(
+        mutants.len(),
+        |i| mutants[i].what.clone(),
+        &told,
+        |i| {
+            for (at, bytes) in &mutants[i].patches {
+                file.write_all_at(bytes, *at as u64).unwrap();
+            }
+            read(&name, &sound, &told);
+            for (at, bytes) in &mutants[i].patches {
+                file.write_all_at(&victim[*at..*at + bytes.len()], *at as u64).unwrap();
+            }
+        },
+    );
+    assert!(std::fs::read(&name).unwrap() == victim, "readers write nothing");
+    let [refused, unharmed, changed, reported] = [0, 1, 2, 3].map(|i| told.get(OUTCOMES + i));
+    Outcomes { refused, unharmed, changed, reported }
+}
