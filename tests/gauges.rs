@@ -292,3 +292,42 @@ fn an_anonymous_segment_is_shared_by_forks_and_sealed() {
     let truncated = unsafe { libc::ftruncate(descriptor, 0) };
     assert_eq!(truncated, -1, "nobody can truncate it under a reader");
 }
+
+#[test]
+fn a_process_whose_lock_was_closed_never_counts_into_its_successors_cell() {
+    let name = Name::new("closed");
+    let segment = name.open();
+    let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
+    let (ready, go) = (Gate::new(), Gate::new());
+    let (ready_too, go_too) = (Gate::new(), Gate::new());
+    let daemon = fork(|| {
+        live.set(5.0);
+        // As daemons do, but for the pipes this test needs.
+        let kept = [ready.descriptors(), go.descriptors(), ready_too.descriptors(), go_too.descriptors()].concat();
+        for fd in (3..256).filter(|fd| !kept.contains(fd)) {
+            // SAFETY: closing what may not be open is an error and no more; the library must cope with it.
+            unsafe { libc::close(fd) };
+        }
+        ready.signal();
+        go.wait();
+        live.add(1.0);
+        ready.signal();
+        go.wait();
+    });
+    ready.wait();
+    let successor = fork(|| {
+        live.set(10.0);
+        ready_too.signal();
+        go_too.wait();
+    });
+    ready_too.wait();
+    assert_eq!(samples(&page(&segment))["live"], 10.0, "without its lock a process looks dead");
+    go.signal();
+    ready.wait();
+    assert_eq!(samples(&page(&segment))["live"], 11.0, "from its next update on it has a slot of its own again");
+    go.signal();
+    go_too.signal();
+    daemon.join();
+    successor.join();
+    assert_eq!(samples(&page(&segment))["live"], 0.0);
+}

@@ -253,6 +253,21 @@ impl Gauge {
             Some(token) => token,
             None => self.inner.process.register(self.inner)?,
         };
+        let at = self.cell_of(token)?;
+        if self.inner.memory.get64(at + cell::OWNER) as u32 == token.generation << 8 | LIVE {
+            return Some(Own::At(at));
+        }
+        if self.inner.process.still_holds(self.inner, token) {
+            return self.take(mode, at, token, change);
+        }
+        // The host closed the descriptor of our lock, and the slot has gone to somebody else: this cell is his.
+        let token = self.inner.process.register(self.inner)?;
+        self.take(mode, self.cell_of(token)?, token, change)
+    }
+
+    /// Where the cell of a slot is.
+    #[inline(always)]
+    fn cell_of(&self, token: Token) -> Option<u64> {
         let memory = &self.inner.memory;
         let mut word = self.at + gauge::VALUE;
         for _ in 0..=u64::from(token.slot) / CELLS_PER_BLOCK {
@@ -262,11 +277,7 @@ impl Gauge {
                 link => offset(link),
             };
         }
-        let at = word + CELL_BLOCK_HEAD + u64::from(token.slot) % CELLS_PER_BLOCK * cell::SIZE;
-        if memory.get64(at + cell::OWNER) as u32 == token.generation << 8 | LIVE {
-            return Some(Own::At(at));
-        }
-        self.take(mode, at, token, change)
+        Some(word + CELL_BLOCK_HEAD + u64::from(token.slot) % CELLS_PER_BLOCK * cell::SIZE)
     }
 
     #[cold]

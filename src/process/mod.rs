@@ -42,6 +42,24 @@ impl Process {
         self.page.identity().unwrap_or_else(pid)
     }
 
+    /// Whether the slot is still this process'. It is not if the host closed the descriptor of the lock and somebody else has
+    /// taken the slot since; then the token is given up.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn still_holds(&self, inner: &Inner, token: Token) -> bool {
+        if Slots::of(inner).generation(token.slot) == token.generation {
+            return true;
+        }
+        if self.token() == Some(token) {
+            self.page.set_token(0);
+            let held = self.lock.swap(0, SeqCst);
+            if held != 0 {
+                inner.backing.unlock(held as u32 as i32 - 1);
+            }
+        }
+        false
+    }
+
     /// The token, claiming a slot first if need be. `None`: all slots are taken, or a signal handler has interrupted this
     /// very call.
     #[cold]

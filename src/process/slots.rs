@@ -104,6 +104,11 @@ impl<'a> Slots<'a> {
         })
     }
 
+    /// The generation of a slot's last holder.
+    pub(crate) fn generation(&self, i: u32) -> u32 {
+        (self.memory.load64(self.slot(i) + slot::WORD, Acquire) >> 32) as u32
+    }
+
     /// Gives up a slot that was never used.
     pub(super) fn release(&self, token: Token) {
         self.memory.put64(self.slot(token.slot) + slot::WORD, u64::from(token.generation) << 32);

@@ -202,6 +202,10 @@ impl Gate {
         Gate(fds)
     }
 
+    pub fn descriptors(&self) -> [i32; 2] {
+        self.0
+    }
+
     pub fn signal(&self) {
         // SAFETY: one byte of a local.
         assert_eq!(unsafe { libc::write(self.0[1], b"x".as_ptr().cast(), 1) }, 1);

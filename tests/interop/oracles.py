@@ -78,6 +78,8 @@ def model_problems(page: bytes, model: Registry) -> list[str]:
 
 _COMMENT = re.compile(r"# (HELP|TYPE) (\S+) ?(.*)", re.DOTALL)
 TYPES = ("counter", "gauge", "histogram", "summary", "untyped")
+# After the name and its labels. Parsers take other forms as well, but not each the same.
+_VALUE = re.compile(r"[\w:]+(\{.*\})? (NaN|[+-]Inf|-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?)")
 _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count")}
 
 
@@ -105,6 +107,8 @@ def structure_problems(page: bytes) -> list[str]:
             allowed = [current + suffix for suffix in _SUFFIXES.get(kinds.get(current, ""), ("",))]
             if current not in kinds or name not in allowed:
                 problems.append(f"this line does not belong to {current or 'any family'}: {line}")
+            if not _VALUE.fullmatch(line):
+                problems.append(f"there is no value of the usual form, or a timestamp, in this line: {line}")
     return problems or _sample_problems(page)
 
 

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsRawFd;
 
-use crate::common::{alarm, fork, page, pause, samples, text, Directory, Shared};
+use crate::common::{alarm, fork, page, samples, text, Directory};
 use shmetrics::{Format, GaugeMode, Options, Reader, Segment};
 
 const SETS: usize = 20_000;
@@ -74,47 +74,4 @@ fn a_daemon_counts_and_grows_without_its_descriptors() {
 #[test]
 fn and_even_without_the_segments_name() {
     in_a_daemon(true);
-}
-
-/// Waits until another process has come to this step.
-fn wait_for(told: &Shared, step: u64) {
-    while told.get(0) < step {
-        pause(100);
-    }
-}
-
-#[test]
-fn a_process_without_its_descriptors_is_alive_still() {
-    let directory = Directory::new("closed");
-    let (name, host) = (directory.name("segment"), directory.name("host"));
-    std::fs::write(&host, "the host's own data").unwrap();
-    let segment = Options::new().name(&name).ceiling(1 << 20).open().unwrap();
-    let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
-    let shown = || samples(&page(&segment))["live"];
-    let told = Shared::new(1);
-    let daemon = fork(|| {
-        live.set(1.0);
-        close_all(&host);
-        told.set(0, 1);
-        wait_for(&told, 2);
-        live.add(100.0);
-        told.set(0, 3);
-        wait_for(&told, 5);
-    });
-    wait_for(&told, 1);
-    assert_eq!(shown(), 1.0);
-    // A newcomer must not be given the slot of one who lives.
-    let other = fork(|| {
-        live.set(10.0);
-        told.set(0, 2);
-        wait_for(&told, 4);
-    });
-    wait_for(&told, 3);
-    assert_eq!(shown(), 111.0);
-    told.set(0, 4);
-    other.join();
-    assert_eq!(shown(), 101.0);
-    told.set(0, 5);
-    daemon.join();
-    assert_eq!(shown(), 0.0);
 }
