@@ -68,6 +68,10 @@ fn fill_index(segment: &Segment, entries: usize) {
 
 pub const REGISTER: Operation = Operation {
     name: "register a family",
+    // One is there before, so that there is a tail to look up to.
+    setup: |segment| {
+        segment.gauge("old", "", GaugeMode::Shared).register().unwrap();
+    },
     ready: |name| {
         let segment = name.open();
         Box::new(move || segment.counter("fresh", "New here.").register().unwrap().inc())
