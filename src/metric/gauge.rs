@@ -1,104 +1,17 @@
 use std::ffi::c_void;
-use std::sync::atomic::{fence, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::add_f64;
+use super::mode::GaugeMode;
 use super::sealed::At;
 use crate::process::Token;
 use crate::segment::chain::offset;
 use crate::segment::layout::{
     entry, gauge, header, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD, FLAG_MODE_SHIFT,
 };
-use crate::segment::memory::{Mapped, Memory};
+use crate::segment::memory::Memory;
 use crate::segment::pair::Pair;
 use crate::segment::{now_ns, Inner, Segment};
-
-/// What the values of several processes amount to.
-///
-/// All but [`Shared`](GaugeMode::Shared) and [`MostRecent`](GaugeMode::MostRecent) keep a value for each process, which takes part from its
-/// first update on. The `Live` modes count living processes only: a worker that was killed is gone from the next page on,
-/// without a hook anywhere. The modes mean what they mean in Python's `prometheus_client`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[repr(u8)]
-#[non_exhaustive]
-pub enum GaugeMode {
-    /// One value that all processes change.
-    #[default]
-    Shared = 0,
-    /// One sample for each process, dead or alive, with its pid (or chosen identity) in the label `pid`. The sample of a dead
-    /// process stays until a new process takes its slot.
-    All = 1,
-    /// As `All`, living processes only.
-    LiveAll = 2,
-    /// The sum over all processes, dead or alive.
-    Sum = 3,
-    /// The sum over the living: requests in progress, open connections.
-    LiveSum = 4,
-    /// The least value of any process, dead or alive.
-    Min = 5,
-    /// The least value of a living process.
-    LiveMin = 6,
-    /// The greatest value of any process, dead or alive.
-    Max = 7,
-    /// The greatest value of a living process.
-    LiveMax = 8,
-    /// The value that was set last, by whichever process.
-    MostRecent = 9,
-    /// The value that was set last by a process that still lives.
-    LiveMostRecent = 10,
-}
-
-impl GaugeMode {
-    const ALL: [GaugeMode; 11] = [
-        GaugeMode::Shared,
-        GaugeMode::All,
-        GaugeMode::LiveAll,
-        GaugeMode::Sum,
-        GaugeMode::LiveSum,
-        GaugeMode::Min,
-        GaugeMode::LiveMin,
-        GaugeMode::Max,
-        GaugeMode::LiveMax,
-        GaugeMode::MostRecent,
-        GaugeMode::LiveMostRecent,
-    ];
-
-    pub(crate) fn checked(byte: u32) -> Option<Self> {
-        Self::ALL.get(byte as usize).copied()
-    }
-
-    #[inline(always)]
-    pub(crate) fn from_byte(byte: u8) -> Self {
-        Self::ALL[usize::from(byte).min(Self::ALL.len() - 1)]
-    }
-
-    /// Whether each process has a sample of its own.
-    pub(crate) fn is_listed(self) -> bool {
-        matches!(self, GaugeMode::All | GaugeMode::LiveAll)
-    }
-
-    /// The mode's name, as in Python's `multiprocess_mode`.
-    pub fn name(self) -> &'static str {
-        match self {
-            GaugeMode::Shared => "shared",
-            GaugeMode::All => "all",
-            GaugeMode::LiveAll => "liveall",
-            GaugeMode::Sum => "sum",
-            GaugeMode::LiveSum => "livesum",
-            GaugeMode::Min => "min",
-            GaugeMode::LiveMin => "livemin",
-            GaugeMode::Max => "max",
-            GaugeMode::LiveMax => "livemax",
-            GaugeMode::MostRecent => "mostrecent",
-            GaugeMode::LiveMostRecent => "livemostrecent",
-        }
-    }
-}
-
-impl std::fmt::Display for GaugeMode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// A value that goes up and down.
 ///
@@ -121,12 +34,12 @@ impl At for Gauge {
 }
 
 /// Cell states, in the low byte of the owner word {identity: 32, generation: 24, state: 8}.
-const LIVE: u32 = 1;
+pub(super) const LIVE: u32 = 1;
 /// Its owner is putting its first value in place of the one that the last owner left.
 const TAKING: u32 = 2;
-const STATE: u32 = 0xff;
+pub(super) const STATE: u32 = 0xff;
 /// A base of `min` and `max` to which nobody has contributed: a NaN that arithmetic does not make.
-const NO_BASE: u64 = 0x7ff8_5ead_0000_0001;
+pub(super) const NO_BASE: u64 = 0x7ff8_5ead_0000_0001;
 
 enum Change {
     Set(f64),
@@ -371,129 +284,4 @@ impl Drop for InProgress {
     fn drop(&mut self) {
         self.gauge.dec();
     }
-}
-
-/// What a page shows of a gauge.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Shown {
-    /// No sample: nobody has set it.
-    Nothing,
-    One(f64),
-    /// A sample for each process, in the list.
-    Each,
-}
-
-/// One process' sample of a listed mode.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sample {
-    pub(crate) identity: u32,
-    pub(crate) alive: bool,
-    /// When the process took its cell.
-    pub(crate) since: u64,
-    pub(crate) value: f64,
-}
-
-/// Reads a gauge. `living` holds the generation of each living slot; the samples of listed modes go to `each`.
-pub(crate) fn shown(memory: &Mapped, at: u64, mode: GaugeMode, living: &[u32], each: &mut Vec<Sample>) -> Shown {
-    each.clear();
-    match mode {
-        GaugeMode::Shared => return Shown::One(f64::from_bits(memory.get64(at + gauge::VALUE))),
-        GaugeMode::MostRecent => {
-            return match memory.pair(at + gauge::RECENT).map(Pair::load) {
-                Some([time, value]) if time != 0 => Shown::One(f64::from_bits(value)),
-                _ => Shown::Nothing,
-            }
-        }
-        _ => {}
-    }
-    let live_only = matches!(
-        mode,
-        GaugeMode::LiveAll | GaugeMode::LiveSum | GaugeMode::LiveMin | GaugeMode::LiveMax | GaugeMode::LiveMostRecent
-    );
-    let mut sum = 0.0;
-    let mut extreme: Option<f64> = None;
-    let mut latest = (0, 0.0);
-    let mut reach = |v: f64| {
-        extreme = Some(match extreme {
-            None => v,
-            Some(e) if matches!(mode, GaugeMode::Min | GaugeMode::LiveMin) => e.min(v),
-            Some(e) => e.max(v),
-        });
-    };
-    each_cell(memory, at, |slot, c| {
-        let alive = c.generation != 0 && living.get(slot) == Some(&c.generation);
-        if !live_only {
-            if mode == GaugeMode::Sum {
-                sum += f64::from_bits(c.base);
-            } else if c.base != NO_BASE && matches!(mode, GaugeMode::Min | GaugeMode::Max) {
-                reach(f64::from_bits(c.base));
-            }
-        }
-        let Some(value) = c.value else { return };
-        if live_only && !alive {
-            return;
-        }
-        sum += value;
-        reach(value);
-        if mode.is_listed() {
-            each.push(Sample { identity: c.identity, alive, since: c.time, value });
-        }
-        if c.time > latest.0 {
-            latest = (c.time, value);
-        }
-    });
-    match mode {
-        GaugeMode::Sum | GaugeMode::LiveSum => Shown::One(sum),
-        GaugeMode::LiveMostRecent if latest.0 != 0 => Shown::One(latest.1),
-        GaugeMode::LiveMostRecent => Shown::Nothing,
-        _ if mode.is_listed() => Shown::Each,
-        _ => extreme.map_or(Shown::Nothing, Shown::One),
-    }
-}
-
-struct Cell {
-    identity: u32,
-    generation: u32,
-    base: u64,
-    /// `None` while it is being taken over.
-    value: Option<f64>,
-    time: u64,
-}
-
-/// Visits the cells that ever had an owner.
-fn each_cell(memory: &Mapped, at: u64, mut visit: impl FnMut(usize, &Cell)) {
-    let mut link = memory.load32(at + gauge::VALUE, Acquire);
-    let mut slot = 0;
-    while link != 0 && slot < crate::segment::layout::MAX_PROCESSES as usize {
-        let block = offset(link);
-        for i in 0..CELLS_PER_BLOCK {
-            if let Some(c) = read_cell(memory, block + CELL_BLOCK_HEAD + i * cell::SIZE) {
-                visit(slot, &c);
-            }
-            slot += 1;
-        }
-        link = memory.load32(block, Acquire);
-    }
-}
-
-fn read_cell(memory: &Mapped, at: u64) -> Option<Cell> {
-    let pair = memory.pair(at + cell::OWNER)?;
-    let mut last = pair.load();
-    for _ in 0..16 {
-        let [owner, base] = last;
-        if owner == 0 {
-            return None;
-        }
-        let [time, value] = memory.pair(at + cell::TIME)?.load();
-        // Acquire: the value was read before the second look at its owner.
-        fence(Acquire);
-        let again = pair.load();
-        if again == last {
-            let (generation, state) = (owner as u32 >> 8, owner as u32 & STATE);
-            let value = (state == LIVE).then(|| f64::from_bits(value));
-            return Some(Cell { identity: (owner >> 32) as u32, generation, base, value, time });
-        }
-        last = again;
-    }
-    None
 }

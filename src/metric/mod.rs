@@ -1,15 +1,18 @@
-//! What lives in cells: counters, gauges and histograms. Handles are two words, `Copy`, `Send` and `Sync`, and never dangle.
+//! What lives in cells: counters, gauges and histograms. Handles are a few words, `Copy`, `Send` and `Sync`, and never dangle.
 
 mod counter;
 mod gauge;
 mod histogram;
+mod mode;
+mod shown;
 
 pub use counter::Counter;
-pub use gauge::{Gauge, GaugeMode, InProgress};
+pub use gauge::{Gauge, InProgress};
 pub use histogram::{Histogram, Timer};
+pub use mode::GaugeMode;
 
-pub(crate) use gauge::{shown as gauge_shown, Sample, Shown};
 pub(crate) use histogram::read as histogram_read;
+pub(crate) use shown::{shown as gauge_shown, Sample, Shown};
 
 pub(crate) mod sealed {
     use crate::Segment;

@@ -7,7 +7,7 @@ use std::os::fd::FromRawFd;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 /// Seconds after which a child must be waiting for something that never comes. The kernel ends it then.
-const PATIENCE: u32 = 20;
+const PATIENCE: u32 = 60;
 /// The same for children that are stopped for most of the time.
 pub const PATIENCE_FOR_VICTIMS: u32 = 600;
 

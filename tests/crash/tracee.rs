@@ -33,14 +33,14 @@ impl Tracee {
             stop();
         });
         let mut tracee = Tracee { pid, complete: false };
-        assert_eq!(tracee.wait(), libc::SIGSTOP, "the victim did not get ready");
+        assert_eq!(tracee.wait(), Ok(libc::SIGSTOP), "the victim did not get ready");
         tracee.ptrace(libc::PTRACE_SETOPTIONS, 0, libc::PTRACE_O_EXITKILL as u64);
         tracee
     }
 
     /// Does one instruction. False: the act is complete.
     pub fn step(&mut self) -> bool {
-        self.go(libc::PTRACE_SINGLESTEP)
+        self.go(libc::PTRACE_SINGLESTEP).unwrap()
     }
 
     /// Runs from the start to a moment. False: the act was complete before.
@@ -48,7 +48,7 @@ impl Tracee {
         let original = self.ptrace(libc::PTRACE_PEEKTEXT, moment.address, 0);
         for visit in 1..=moment.visit {
             self.ptrace(libc::PTRACE_POKETEXT, moment.address, original & !0xff | BREAKPOINT);
-            let there = self.go(libc::PTRACE_CONT);
+            let there = self.go(libc::PTRACE_CONT).unwrap();
             self.ptrace(libc::PTRACE_POKETEXT, moment.address, original);
             if !there {
                 return false;
@@ -62,9 +62,10 @@ impl Tracee {
         true
     }
 
-    /// Lets the child complete its act.
-    pub fn complete(&mut self) {
-        assert!(!self.go(libc::PTRACE_CONT), "the victim ran into a trap of its own");
+    /// Lets the child complete its act. The error is how it ended instead.
+    pub fn complete(&mut self) -> Result<(), String> {
+        assert!(!self.go(libc::PTRACE_CONT)?, "the victim ran into a trap of its own");
+        Ok(())
     }
 
     /// The address of the instruction that comes next.
@@ -72,29 +73,29 @@ impl Tracee {
         self.ptrace(libc::PTRACE_PEEKUSER, RIP, 0)
     }
 
-    fn go(&mut self, how: libc::c_uint) -> bool {
+    fn go(&mut self, how: libc::c_uint) -> Result<bool, String> {
         if !self.complete {
             self.ptrace(how, 0, 0);
-            match self.wait() {
+            match self.wait()? {
                 libc::SIGTRAP => {}
                 libc::SIGSTOP => self.complete = true,
-                signal => panic!("the victim got signal {signal}"),
+                signal => return Err(format!("the victim got signal {signal}")),
             }
         }
-        !self.complete
+        Ok(!self.complete)
     }
 
     /// The signal that stopped the child.
-    fn wait(&mut self) -> i32 {
+    fn wait(&mut self) -> Result<i32, String> {
         let mut status = 0;
         // SAFETY: our own child, not reaped yet.
         let pid = unsafe { libc::waitpid(self.pid, &raw mut status, 0) };
         assert_eq!(pid, self.pid, "waitpid: {}", Error::last_os_error());
-        if !libc::WIFSTOPPED(status) {
-            self.pid = 0;
-            panic!("the victim ended with status {status:#x}");
+        if libc::WIFSTOPPED(status) {
+            return Ok(libc::WSTOPSIG(status));
         }
-        libc::WSTOPSIG(status)
+        self.pid = 0;
+        Err(format!("the victim ended with status {status:#x}"))
     }
 
     fn ptrace(&self, request: libc::c_uint, address: u64, data: u64) -> u64 {

@@ -134,9 +134,9 @@ impl Bench {
         }
         let stopped = self.progress.victim(true);
         let beside = child::run(|| survive(&self.op, &name, stopped, 0));
-        victim.complete();
+        let ended = victim.complete();
         let complete = self.progress.victim(true);
-        Some(beside.and_then(|()| child::run(|| survive(&self.op, &name, complete, 1))))
+        Some(beside.and(ended).and_then(|()| child::run(|| survive(&self.op, &name, complete, 1))))
     }
 
     /// Kills a victim at a moment. `None`: it missed it.
@@ -159,6 +159,8 @@ impl Bench {
             let killed = self.kill(moment);
             self.kills.add(killed, &mut self.findings, || format!("a kill at instruction {at}"));
         }
+        let missed = self.stops.missed + self.kills.missed;
+        assert!(4 * missed <= self.stops.runs + self.kills.runs, "{missed} runs missed their moment");
         let Bench { op, crashes, stops, kills, .. } = self;
         let (steps, name) = (trace.len(), op.name);
         let line = format!("{name}: {steps} instructions; crashes: {crashes}; stops: {stops}; kills: {kills}\n");

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from model import Sample
 from oracles import OWN, parse, parsed_samples
+from processes import die_with_the_parent
 
 WATCHDOG_SECONDS = 60
 START_ATTEMPTS = 3
@@ -70,7 +71,9 @@ class Daemon:
     def _start(self) -> None:
         with (self.directory / "log").open("wb") as log:
             command = [self.program, f"--web.listen-address=127.0.0.1:{self.port}", *self.arguments()]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.directory)
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self.directory, preexec_fn=die_with_the_parent
+            )
 
     def _is_ready(self) -> bool:
         deadline = time.monotonic() + WATCHDOG_SECONDS

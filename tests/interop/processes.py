@@ -16,11 +16,16 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
+def die_with_the_parent(number: int = signal.SIGTERM) -> None:
+    """For a process just forked, so that nothing is left of a test that is killed."""
+    _libc.prctl(PR_SET_PDEATHSIG, number)
+
+
 def child(job: Callable[[], Any]) -> None:
     """Runs the job in this forked process and ends it, whatever happens; at the latest with its parent."""
     status = 1
     try:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_the_parent(signal.SIGKILL)
         job()
         status = 0
     except BaseException:

@@ -15,6 +15,7 @@ import oracles
 from daemons import Prometheus, request
 from harness import main, needs
 from prefork import LANGUAGES, WORKERS_PER_LANGUAGE, Demo
+from processes import die_with_the_parent
 from shm import RELEASE
 from wrong_target import WrongTarget
 
@@ -83,7 +84,7 @@ class Scrape(unittest.TestCase):
     @classmethod
     def serve(cls, segment: str) -> int:
         command = [str(RELEASE / "shmetrics"), "serve", segment, "--listen", "127.0.0.1:0"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_the_parent)
 
         def stop() -> None:
             process.terminate()

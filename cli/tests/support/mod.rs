@@ -94,7 +94,10 @@ impl Room {
         }
         // Modes do not stop root: another user it must be, and one who can reach the program.
         let program = self.dir.join("program");
-        fs::copy(env!("CARGO_BIN_EXE_shmetrics"), &program).expect("the program is copied");
+        // By a program: a copy of ours could be open for writing in a child that another test forks just then, and would
+        // not start ("text file busy").
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_shmetrics")).arg(&program).status();
+        assert!(copied.is_ok_and(|status| status.success()), "the program is copied");
         let mut command = Command::new(&program);
         command.args(args).env("SHMETRICS_DIR", &self.dir).current_dir("/").uid(NOBODY).gid(NOBODY);
         let ran = finish(command);

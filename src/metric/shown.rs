@@ -1,0 +1,135 @@
+//! Gauges as a page sees them.
+
+use std::sync::atomic::{fence, Ordering::Acquire};
+
+use super::gauge::{LIVE, NO_BASE, STATE};
+use super::mode::GaugeMode;
+use crate::segment::chain::offset;
+use crate::segment::layout::{gauge, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK_HEAD};
+use crate::segment::memory::{Mapped, Memory};
+use crate::segment::pair::Pair;
+
+/// What a page shows of a gauge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Shown {
+    /// No sample: nobody has set it.
+    Nothing,
+    One(f64),
+    /// A sample for each process, in the list.
+    Each,
+}
+
+/// One process' sample of a listed mode.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) identity: u32,
+    pub(crate) alive: bool,
+    /// When the process took its cell.
+    pub(crate) since: u64,
+    pub(crate) value: f64,
+}
+
+/// Reads a gauge. `living` holds the generation of each living slot; the samples of listed modes go to `each`.
+pub(crate) fn shown(memory: &Mapped, at: u64, mode: GaugeMode, living: &[u32], each: &mut Vec<Sample>) -> Shown {
+    each.clear();
+    match mode {
+        GaugeMode::Shared => return Shown::One(f64::from_bits(memory.get64(at + gauge::VALUE))),
+        GaugeMode::MostRecent => {
+            return match memory.pair(at + gauge::RECENT).map(Pair::load) {
+                Some([time, value]) if time != 0 => Shown::One(f64::from_bits(value)),
+                _ => Shown::Nothing,
+            }
+        }
+        _ => {}
+    }
+    let live_only = matches!(
+        mode,
+        GaugeMode::LiveAll | GaugeMode::LiveSum | GaugeMode::LiveMin | GaugeMode::LiveMax | GaugeMode::LiveMostRecent
+    );
+    let mut sum = 0.0;
+    let mut extreme: Option<f64> = None;
+    let mut latest = (0, 0.0);
+    let mut reach = |v: f64| {
+        extreme = Some(match extreme {
+            None => v,
+            Some(e) if matches!(mode, GaugeMode::Min | GaugeMode::LiveMin) => e.min(v),
+            Some(e) => e.max(v),
+        });
+    };
+    each_cell(memory, at, |slot, c| {
+        let alive = c.generation != 0 && living.get(slot) == Some(&c.generation);
+        if !live_only {
+            if mode == GaugeMode::Sum {
+                sum += f64::from_bits(c.base);
+            } else if c.base != NO_BASE && matches!(mode, GaugeMode::Min | GaugeMode::Max) {
+                reach(f64::from_bits(c.base));
+            }
+        }
+        let Some(value) = c.value else { return };
+        if live_only && !alive {
+            return;
+        }
+        sum += value;
+        reach(value);
+        if mode.is_listed() {
+            each.push(Sample { identity: c.identity, alive, since: c.time, value });
+        }
+        if c.time > latest.0 {
+            latest = (c.time, value);
+        }
+    });
+    match mode {
+        GaugeMode::Sum | GaugeMode::LiveSum => Shown::One(sum),
+        GaugeMode::LiveMostRecent if latest.0 != 0 => Shown::One(latest.1),
+        GaugeMode::LiveMostRecent => Shown::Nothing,
+        _ if mode.is_listed() => Shown::Each,
+        _ => extreme.map_or(Shown::Nothing, Shown::One),
+    }
+}
+
+struct Cell {
+    identity: u32,
+    generation: u32,
+    base: u64,
+    /// `None` while it is being taken over.
+    value: Option<f64>,
+    time: u64,
+}
+
+/// Visits the cells that ever had an owner.
+fn each_cell(memory: &Mapped, at: u64, mut visit: impl FnMut(usize, &Cell)) {
+    let mut link = memory.load32(at + gauge::VALUE, Acquire);
+    let mut slot = 0;
+    while link != 0 && slot < crate::segment::layout::MAX_PROCESSES as usize {
+        let block = offset(link);
+        for i in 0..CELLS_PER_BLOCK {
+            if let Some(c) = read_cell(memory, block + CELL_BLOCK_HEAD + i * cell::SIZE) {
+                visit(slot, &c);
+            }
+            slot += 1;
+        }
+        link = memory.load32(block, Acquire);
+    }
+}
+
+fn read_cell(memory: &Mapped, at: u64) -> Option<Cell> {
+    let pair = memory.pair(at + cell::OWNER)?;
+    let mut last = pair.load();
+    for _ in 0..16 {
+        let [owner, base] = last;
+        if owner == 0 {
+            return None;
+        }
+        let [time, value] = memory.pair(at + cell::TIME)?.load();
+        // Acquire: the value was read before the second look at its owner.
+        fence(Acquire);
+        let again = pair.load();
+        if again == last {
+            let (generation, state) = (owner as u32 >> 8, owner as u32 & STATE);
+            let value = (state == LIVE).then(|| f64::from_bits(value));
+            return Some(Cell { identity: (owner >> 32) as u32, generation, base, value, time });
+        }
+        last = again;
+    }
+    None
+}
