@@ -66,17 +66,3 @@ fn words(cause: &(dyn Any + Send)) -> &str {
     let text = cause.downcast_ref::<String>().map(String::as_str);
     text.or(cause.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")
 }
-
-/// Keeps this thread, and the children it forks, on one processor: a step is two switches between tracer and tracee, which
-/// are much cheaper there.
-pub fn stay_on_one_cpu() {
-    // SAFETY: plain calls with a local, on the calling thread.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        let cpu = libc::sched_getcpu();
-        if cpu >= 0 {
-            libc::CPU_SET(cpu as usize, &mut set);
-            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
-        }
-    }
-}

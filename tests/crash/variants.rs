@@ -70,7 +70,6 @@ impl Drop for Progress {
 
 impl Bench {
     pub fn new(op: Operation, victim: fn(&Name) -> Box<dyn Fn()>) -> Bench {
-        child::stay_on_one_cpu();
         let name = Name::new("crash");
         let setup = || (op.setup)(&name.options().ceiling(512 * 1024).max_processes(8).open().unwrap());
         child::run(setup).expect("setting the segment up");

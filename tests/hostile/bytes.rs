@@ -30,7 +30,7 @@ fn random_bytes_in_random_places() {
     let arena_at = word(&victim, map.at("header", "ARENA_AT"), 8) as u64;
     let used = word(&victim, map.at("header", "ARENA_TAIL"), 8) as u64 - arena_at;
     let mut random = Random(5);
-    let mutants: Vec<Mutant> = (0..if long() { 200_000 } else { 4000 })
+    let mutants: Vec<Mutant> = (0..if long() { 200_000 } else { 2000 })
         .map(|i| {
             let patches = (0..=random.below(12)).map(|_| {
                 let at = match random.below(8) {
@@ -44,7 +44,7 @@ fn random_bytes_in_random_places() {
         })
         .collect();
     let outcomes = read_all(&victim, &mutants);
-    assert!(outcomes.changed > 1000 && outcomes.reported > 100, "{outcomes:?}");
+    assert!(outcomes.changed > 200 && outcomes.reported > 100, "{outcomes:?}");
 }
 
 #[test]
