@@ -1,7 +1,7 @@
 //! Bytes flipped, garbage, and files cut short.
 
 use crate::common::{long, Directory, Random, Shared};
-use crate::trial::{in_children, read, read_all, sound_page, Mutant};
+use crate::trial::{in_children, read, read_all, sound_page, Mutant, LONGEST_PAGE};
 use crate::victim::{bytes, word, Map};
 
 fn flip(victim: &[u8], at: usize, mask: u8) -> Mutant {
@@ -17,7 +17,7 @@ fn every_byte_of_the_header_and_of_the_first_records() {
     for at in (0..512).chain(arena_at..arena_at + records.min(3072)) {
         mutants.extend([0x01, 0x80, 0xff].map(|mask| flip(&victim, at, mask)));
     }
-    let outcomes = read_all(&victim, &mutants);
+    let outcomes = read_all(&victim, mutants.len(), |i| mutants[i].clone());
     assert!(outcomes.refused > 50, "damaged headers are refused: {outcomes:?}");
     assert!(outcomes.changed > 1000, "mutations do change the page: {outcomes:?}");
     assert!(outcomes.reported > 100, "damage is reported: {outcomes:?}");
@@ -29,42 +29,37 @@ fn random_bytes_in_random_places() {
     let (victim, map) = (bytes(), Map::new());
     let arena_at = word(&victim, map.at("header", "ARENA_AT"), 8) as u64;
     let used = word(&victim, map.at("header", "ARENA_TAIL"), 8) as u64 - arena_at;
-    let mut random = Random(5);
-    let mutants: Vec<Mutant> = (0..if long() { 200_000 } else { 2000 })
-        .map(|i| {
-            let patches = (0..=random.below(12)).map(|_| {
-                let at = match random.below(8) {
-                    0 => 256 + random.below(256),
-                    1 => random.below(arena_at),
-                    _ => arena_at + random.below(used),
-                };
-                (at as usize, vec![random.next() as u8])
-            });
-            Mutant { what: format!("random {i}"), patches: patches.collect() }
-        })
-        .collect();
-    let outcomes = read_all(&victim, &mutants);
+    let random = |i: usize| {
+        let mut random = Random(i as u64);
+        let patches = (0..=random.below(12)).map(|_| {
+            let at = match random.below(8) {
+                0 => 256 + random.below(256),
+                1 => random.below(arena_at),
+                _ => arena_at + random.below(used),
+            };
+            (at as usize, vec![random.next() as u8])
+        });
+        Mutant { what: format!("random {i}"), patches: patches.collect() }
+    };
+    let outcomes = read_all(&victim, if long() { 200_000 } else { 2000 }, random);
     assert!(outcomes.changed > 200 && outcomes.reported > 100, "{outcomes:?}");
 }
 
 #[test]
 fn garbage_behind_a_sound_header() {
     let victim = bytes();
-    let mut random = Random(6);
-    let mut garbage = |from: usize, word: &mut dyn FnMut(&mut Random) -> u32| {
-        let bytes: Vec<u8> = (from..victim.len()).step_by(4).flat_map(|_| word(&mut random).to_ne_bytes()).collect();
-        Mutant { what: format!("garbage from {from} on"), patches: vec![(from, bytes)] }
+    let garbage = |i: usize| {
+        let (from, mut random) = ([256, 4096][i % 2], Random(i as u64));
+        // Anything; numbers that are good links; bytes that are good kinds and lengths.
+        let word = |r: &mut Random| match i / 2 % 3 {
+            0 => r.next(),
+            1 => r.below(32 << 10),
+            _ => r.next() & r.next() & r.next() & 0x0303_7fff,
+        } as u32;
+        let bytes = (from..victim.len()).step_by(4).flat_map(|_| word(&mut random).to_ne_bytes()).collect();
+        Mutant { what: format!("garbage {i} from {from} on"), patches: vec![(from, bytes)] }
     };
-    let mut mutants = Vec::new();
-    for _ in 0..if long() { 2000 } else { 60 } {
-        for from in [256, 4096] {
-            mutants.push(garbage(from, &mut |r| r.next() as u32));
-            // Numbers that are good links, and bytes that are good kinds and lengths.
-            mutants.push(garbage(from, &mut |r| r.below(32 << 10) as u32));
-            mutants.push(garbage(from, &mut |r| (r.next() & r.next() & r.next() & 0x0303_7fff) as u32));
-        }
-    }
-    let outcomes = read_all(&victim, &mutants);
+    let outcomes = read_all(&victim, if long() { 12_000 } else { 360 }, garbage);
     assert_eq!((outcomes.refused, outcomes.unharmed), (0, 0), "{outcomes:?}");
     assert!(outcomes.reported > 100, "{outcomes:?}");
 }
@@ -90,7 +85,7 @@ fn files_cut_short() {
             // A new file each time: what is open is never truncated.
             std::fs::remove_file(&name).unwrap();
             std::fs::write(&name, &bytes).unwrap();
-            read(&name, &sound, &told);
+            read(&name, &sound, LONGEST_PAGE, &told);
         },
     );
     assert_eq!(told.get(2), 1, "the whole file, and no other length, is a segment");

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 
 use crate::common::{alarm, fork, Directory, Shared};
-use shmetrics::{Format, Reader};
+use shmetrics::{Error, Format, Reader};
 
 /// Bytes written over the victim's.
 #[derive(Clone, Debug)]
@@ -21,8 +21,9 @@ pub(crate) struct Outcomes {
     pub(crate) reported: u64,
 }
 
-/// A few lines of the longest label text, and then some. Going in circles makes far more.
-const LONGEST_PAGE: usize = 2 << 20;
+/// More than one damaged field makes of the victim's page: a few lines with the longest label text. Going in circles makes
+/// far more.
+pub(crate) const LONGEST_PAGE: usize = 2 << 20;
 
 const NOW: usize = 0;
 const OUTCOMES: usize = 1;
@@ -32,7 +33,7 @@ pub(crate) fn in_children(count: usize, describe: impl Fn(usize) -> String, told
     const BATCH: usize = 512;
     for from in (0..count).step_by(BATCH) {
         let mut child = fork(|| {
-            alarm(60);
+            alarm(180);
             let limit = libc::rlimit { rlim_cur: 2 << 30, rlim_max: 2 << 30 };
             // SAFETY: a plain call with a local.
             assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
@@ -61,12 +62,13 @@ pub(crate) fn reports_damage(page: &[u8]) -> bool {
 }
 
 /// Renders and inspects what the file holds now.
-pub(crate) fn read(name: &str, sound: &[u8], told: &Shared) {
+pub(crate) fn read(name: &str, sound: &[u8], longest: usize, told: &Shared) {
     let outcome = match Reader::open(name) {
-        Err(_) => 0,
+        Err(Error::NotASegment { .. } | Error::WrongVersion { .. } | Error::Unsupported(_)) => 0,
+        Err(e) => panic!("{e:?}: not for what is in the file"),
         Ok(reader) => {
             let page = reader.render(Format::Text);
-            assert!(page.len() <= LONGEST_PAGE, "a page of {} bytes", page.len());
+            assert!(page.len() <= longest, "a page of {} bytes", page.len());
             let inspection = reader.inspect();
             assert!(inspection.families.len() < 1000 && inspection.processes.len() <= 64);
             let (changed, reported) = (stable(&page) != sound, reports_damage(&page));
@@ -87,28 +89,25 @@ pub(crate) fn sound_page(name: &str) -> Vec<u8> {
     stable(&page)
 }
 
-/// Reads each mutant of the victim.
-pub(crate) fn read_all(victim: &[u8], mutants: &[Mutant]) -> Outcomes {
+/// Reads the mutants 0 to `count` of the victim. They are made one by one: all of them would not fit into a child's memory.
+pub(crate) fn read_all(victim: &[u8], count: usize, mutant: impl Fn(usize) -> Mutant) -> Outcomes {
     let directory = Directory::new("hostile");
     let name = directory.name("segment");
     std::fs::write(&name, victim).unwrap();
     let file = std::fs::OpenOptions::new().write(true).open(&name).unwrap();
     let sound = sound_page(&name);
     let told = Shared::new(OUTCOMES + 4);
-    in_children(
-        mutants.len(),
-        |i| mutants[i].what.clone(),
-        &told,
-        |i| {
-            for (at, bytes) in &mutants[i].patches {
-                file.write_all_at(bytes, *at as u64).unwrap();
-            }
-            read(&name, &sound, &told);
-            for (at, bytes) in &mutants[i].patches {
-                file.write_all_at(&victim[*at..*at + bytes.len()], *at as u64).unwrap();
-            }
-        },
-    );
+    let describe = |i: usize| mutant(i).what;
+    in_children(count, describe, &told, |i| {
+        let mutant = mutant(i);
+        for (at, bytes) in &mutant.patches {
+            file.write_all_at(bytes, *at as u64).unwrap();
+        }
+        read(&name, &sound, mutant.patches.len() * LONGEST_PAGE, &told);
+        for (at, bytes) in &mutant.patches {
+            file.write_all_at(&victim[*at..*at + bytes.len()], *at as u64).unwrap();
+        }
+    });
     assert!(std::fs::read(&name).unwrap() == victim, "readers write nothing");
     let [refused, unharmed, changed, reported] = [0, 1, 2, 3].map(|i| told.get(OUTCOMES + i));
     Outcomes { refused, unharmed, changed, reported }
