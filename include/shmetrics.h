@@ -13,6 +13,10 @@
  *              values gives an inert handle and is counted in shmetrics_updates_rejected_total; so does an inert family,
  *              uncounted. Bytes that are not UTF-8 are shown as U+FFFD. Keep the handle where the values are known
  *              beforehand.
+ * Removing     shmetrics_..._remove takes a label set off every page and look-up, for all processes, from that instant on.
+ * label sets   A look-up of the same values makes a new one, from 0. Handles to a removed one are safe for ever: updates
+ *              through them count nowhere (but in shmetrics_updates_to_removed_total), never into another label set, even
+ *              where the memory serves one by now. So look up what may be removed, rather than keep handles.
  * Errors       Calls that can fail return a shmetrics_status and write their outputs, which come last, only on success.
  *              shmetrics_last_error gives the detail. Updates return nothing and cannot fail.
  * Pointers     A pointer is NULL or came from this library and was not freed; outputs can be written; strings and arrays are
@@ -33,6 +37,7 @@
 #ifndef SHMETRICS_H
 #define SHMETRICS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -254,6 +259,10 @@ typedef struct shmetrics_family_spec {
    * The most series; further label sets share one overflow series. 0 for no limit of its own.
    */
   uint64_t max_series;
+  /**
+   * Seconds without an update after which a series goes off the pages, and after twice as many is removed; 0 for never.
+   */
+  uint32_t expire_after;
 } shmetrics_family_spec;
 
 /**
@@ -282,6 +291,10 @@ typedef struct shmetrics_counter {
    * Private.
    */
   const void *p1;
+  /**
+   * Private.
+   */
+  const void *p2;
 } shmetrics_counter;
 
 /**
@@ -310,6 +323,10 @@ typedef struct shmetrics_gauge {
    * Private.
    */
   const void *p1;
+  /**
+   * Private.
+   */
+  const void *p2;
 } shmetrics_gauge;
 
 /**
@@ -346,6 +363,10 @@ typedef struct shmetrics_histogram {
    * Private.
    */
   const void *p3;
+  /**
+   * Private.
+   */
+  const void *p4;
 } shmetrics_histogram;
 
 /**
@@ -406,6 +427,24 @@ struct shmetrics_counter shmetrics_counter_with(struct shmetrics_counter_family 
                                                 size_t count);
 
 /**
+ * Removes the counter with these label values, for all processes; its handles then count nowhere. False if there is none. See
+ * "Removing label sets" above.
+ */
+bool shmetrics_counter_remove(struct shmetrics_counter_family family,
+                              const struct shmetrics_str *values,
+                              size_t count);
+
+/**
+ * Removes all counters of the family, and returns how many.
+ */
+uint64_t shmetrics_counter_clear(struct shmetrics_counter_family family);
+
+/**
+ * Whether the counter has been removed. A look-up of the same values then makes a new one. False for an inert handle.
+ */
+bool shmetrics_counter_is_removed(struct shmetrics_counter counter);
+
+/**
  * Adds 1.
  */
 void shmetrics_counter_inc(struct shmetrics_counter counter);
@@ -440,6 +479,24 @@ enum shmetrics_status shmetrics_gauge_register(struct shmetrics_segment *segment
 struct shmetrics_gauge shmetrics_gauge_with(struct shmetrics_gauge_family family,
                                             const struct shmetrics_str *values,
                                             size_t count);
+
+/**
+ * Removes the gauge with these label values, for all processes; its handles then count nowhere. False if there is none. See
+ * "Removing label sets" above.
+ */
+bool shmetrics_gauge_remove(struct shmetrics_gauge_family family,
+                            const struct shmetrics_str *values,
+                            size_t count);
+
+/**
+ * Removes all gauges of the family, and returns how many.
+ */
+uint64_t shmetrics_gauge_clear(struct shmetrics_gauge_family family);
+
+/**
+ * Whether the gauge has been removed. A look-up of the same values then makes a new one. False for an inert handle.
+ */
+bool shmetrics_gauge_is_removed(struct shmetrics_gauge gauge);
 
 /**
  * Sets the value.
@@ -479,6 +536,24 @@ enum shmetrics_status shmetrics_histogram_register(struct shmetrics_segment *seg
 struct shmetrics_histogram shmetrics_histogram_with(struct shmetrics_histogram_family family,
                                                     const struct shmetrics_str *values,
                                                     size_t count);
+
+/**
+ * Removes the histogram with these label values, for all processes; its handles then count nowhere. False if there is none. See
+ * "Removing label sets" above.
+ */
+bool shmetrics_histogram_remove(struct shmetrics_histogram_family family,
+                                const struct shmetrics_str *values,
+                                size_t count);
+
+/**
+ * Removes all histograms of the family, and returns how many.
+ */
+uint64_t shmetrics_histogram_clear(struct shmetrics_histogram_family family);
+
+/**
+ * Whether the histogram has been removed. A look-up of the same values then makes a new one. False for an inert handle.
+ */
+bool shmetrics_histogram_is_removed(struct shmetrics_histogram histogram);
 
 /**
  * Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`; an infinite value is counted in
@@ -581,6 +656,12 @@ enum shmetrics_status shmetrics_segment_remove(struct shmetrics_str name);
  */
 enum shmetrics_status shmetrics_segment_set_identity(struct shmetrics_segment *segment,
                                                      uint32_t identity);
+
+/**
+ * Expires the series of families with `expire_after` that no process has updated for that time, and returns how many went off
+ * the pages. Rendering a page of the segment does so by itself; call this where only read-only readers render.
+ */
+uint64_t shmetrics_segment_expire(struct shmetrics_segment *segment);
 
 /**
  * A status in words: a static string, for any value.

@@ -146,6 +146,12 @@ class counter : public detail::handle<shmetrics_counter> {
   static counter find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
     return counter(shmetrics_counter_with(family, values, count));
   }
+  static bool remove(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return shmetrics_counter_remove(family, values, count);
+  }
+  static std::uint64_t clear(family_handle family) noexcept { return shmetrics_counter_clear(family); }
+  // Whether the series has been removed: updates count nowhere, and `with` makes a new one.
+  bool is_removed() const noexcept { return shmetrics_counter_is_removed(raw()); }
 
   void inc() const noexcept { shmetrics_counter_inc(raw()); }
   // Whole numbers count exactly, beyond 2^53 too. Negative, NaN and infinite ones are ignored, and counted as rejected.
@@ -175,6 +181,12 @@ class gauge : public detail::handle<shmetrics_gauge> {
   static gauge find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
     return gauge(shmetrics_gauge_with(family, values, count));
   }
+  static bool remove(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return shmetrics_gauge_remove(family, values, count);
+  }
+  static std::uint64_t clear(family_handle family) noexcept { return shmetrics_gauge_clear(family); }
+  // Whether the series has been removed: updates count nowhere, and `with` makes a new one.
+  bool is_removed() const noexcept { return shmetrics_gauge_is_removed(raw()); }
 
   void set(double value) const noexcept { shmetrics_gauge_set(raw(), value); }
   void add(double value) const noexcept { shmetrics_gauge_add(raw(), value); }
@@ -213,6 +225,12 @@ class histogram : public detail::handle<shmetrics_histogram> {
   static histogram find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
     return histogram(shmetrics_histogram_with(family, values, count));
   }
+  static bool remove(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return shmetrics_histogram_remove(family, values, count);
+  }
+  static std::uint64_t clear(family_handle family) noexcept { return shmetrics_histogram_clear(family); }
+  // Whether the series has been removed: updates count nowhere, and `with` makes a new one.
+  bool is_removed() const noexcept { return shmetrics_histogram_is_removed(raw()); }
 
   void observe(double value) const noexcept { shmetrics_histogram_observe(raw(), value); }
   timer start_timer() const noexcept;
@@ -258,6 +276,15 @@ class family : public detail::handle<typename Metric::family_handle> {
     std::transform(values, values + count, raw.begin(), detail::str);
     return Metric::find(this->raw(), raw.data(), count);
   }
+
+  // remove("GET", "/", "200"): for all processes, from now on. False if there is no such series.
+  template <class... Values, class = std::enable_if_t<(std::is_convertible_v<const Values&, std::string_view> && ...)>>
+  bool remove(const Values&... values) const noexcept {
+    const std::array<shmetrics_str, sizeof...(Values)> raw{{detail::str(std::string_view(values))...}};
+    return Metric::remove(this->raw(), raw.data(), raw.size());
+  }
+  // All series that are there now; how many there were.
+  std::uint64_t clear() const noexcept { return Metric::clear(this->raw()); }
 };
 
 using counter_family = family<counter>;

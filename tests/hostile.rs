@@ -6,6 +6,8 @@ mod common;
 
 #[path = "hostile/bytes.rs"]
 mod bytes;
+#[path = "hostile/check.rs"]
+mod check;
 #[path = "hostile/fields.rs"]
 mod fields;
 #[path = "hostile/scribbler.rs"]

@@ -78,7 +78,7 @@ pub(crate) enum Verb {
     /// those with gauges of their own, the dead ones as long as their gauges still matter. A
     /// counter's family has no _total in its name.
     #[command(verbatim_doc_comment)]
-    Inspect(SegmentArg),
+    Inspect(InspectArgs),
 
     /// Remove segments, without asking
     ///
@@ -105,6 +105,16 @@ pub(crate) enum Verb {
 
     #[command(hide = true)]
     DemoWorker { name: String },
+}
+
+#[derive(Args)]
+pub(crate) struct InspectArgs {
+    #[command(flatten)]
+    pub(crate) segment: SegmentArg,
+
+    /// Hold every record against the format instead, and name what is wrong; exit status 1 if anything is
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[derive(Args)]

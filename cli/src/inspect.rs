@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use shmetrics::{FamilyInfo, Inspection, ProcessInfo, Reader};
 
+use crate::args::InspectArgs;
 use crate::census;
 use crate::failure::{Failure, Outcome};
 use crate::show::{age, bar, bytes, clean, count, counted, percent, utc};
@@ -11,9 +12,28 @@ use crate::table::{Align, Table};
 
 const BAR_WIDTH: usize = 30;
 
-pub(crate) fn run(name: &str) -> Outcome {
-    let inspection = Reader::open(name)?.inspect();
+pub(crate) fn run(args: &InspectArgs) -> Outcome {
+    let reader = Reader::open(&args.segment.name())?;
+    if args.check {
+        return check(&reader);
+    }
+    let inspection = reader.inspect();
     report(&inspection, &mut io::stdout().lock()).map_err(Failure::Output)
+}
+
+fn check(reader: &Reader) -> Outcome {
+    let findings = reader.check();
+    let mut out = io::stdout().lock();
+    if findings.is_empty() {
+        return writeln!(out, "sound").map_err(Failure::Output);
+    }
+    for finding in &findings {
+        writeln!(out, "{}", clean(finding)).map_err(Failure::Output)?;
+    }
+    let findings = counted(findings.len() as u64, "finding", "findings");
+    Err(Failure::Said(format!(
+        "the segment is damaged: {findings}; remove it, and restart its processes to make a new one"
+    )))
 }
 
 fn report(i: &Inspection, out: &mut impl Write) -> io::Result<()> {

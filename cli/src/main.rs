@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Verb::List => list::run(),
         Verb::Render(segment) => render::run(&segment.name()),
         Verb::Serve(args) => serve::run(&args),
-        Verb::Inspect(segment) => inspect::run(&segment.name()),
+        Verb::Inspect(args) => inspect::run(&args),
         Verb::Rm(args) => rm::run(&args.names),
         Verb::Demo(args) => demo::run(&args),
         Verb::DemoWorker { name } => demo::work(&name),

@@ -65,3 +65,23 @@ fn what_cannot_be_read_is_a_failure() {
     room.segment("private");
     room.run_unprivileged("private", &["inspect", "private"]).failure(&["ermission denied"]);
 }
+
+#[test]
+fn a_check_finds_what_is_wrong() {
+    let room = Room::new();
+    let segment = room.segment_with_jobs("shop", 1);
+    let hits = segment.counter("hits_total", "Hits.").labels(["page"]).register().expect("registers");
+    hits.with(["/"]).inc();
+    hits.with(["/cart"]).inc();
+    hits.remove(["/"]);
+    assert_eq!(room.run(&["inspect", "--check", "shop"]).success(), "sound\n");
+
+    let path = room.path("shop");
+    let mut bytes = std::fs::read(&path).expect("the segment is read");
+    let at = bytes.windows(5).position(|w| w == b"/cart").expect("the label text is there");
+    bytes[at] = b'"';
+    std::fs::write(room.path("damaged"), &bytes).expect("a damaged copy");
+    let ran = room.run(&["inspect", "--check", "damaged"]);
+    ran.failure(&["is damaged", "remove it"]);
+    assert!(ran.out.contains("family hits") && ran.out.contains("is not a text of its labels"), "{ran:?}");
+}

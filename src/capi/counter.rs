@@ -2,7 +2,8 @@ use std::ffi::c_void;
 
 use super::segment::shmetrics_segment;
 use super::status::shmetrics_status;
-use super::{find, guard, guarded, null, register_family, shmetrics_family_spec, shmetrics_str};
+use super::{clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use crate::metric::sealed::At;
 use crate::metric::{Counter, GaugeMode};
 use crate::segment::layout::KIND_COUNTER;
 
@@ -24,15 +25,17 @@ pub struct shmetrics_counter {
     pub p0: *const c_void,
     /// Private.
     pub p1: *const c_void,
+    /// Private.
+    pub p2: *const c_void,
 }
 
-const INERT: shmetrics_counter = shmetrics_counter { p0: std::ptr::null(), p1: std::ptr::null() };
+const INERT: shmetrics_counter = shmetrics_counter { p0: std::ptr::null(), p1: std::ptr::null(), p2: std::ptr::null() };
 
 impl shmetrics_counter {
     #[inline(always)]
     fn get(self) -> Option<Counter> {
         // SAFETY: the words are NULL or what `shmetrics_counter_with` gave.
-        unsafe { Counter::from_words(self.p0, self.p1) }
+        unsafe { Counter::from_words([self.p0, self.p1, self.p2]) }
     }
 }
 
@@ -67,10 +70,37 @@ pub unsafe extern "C" fn shmetrics_counter_with(
         // SAFETY: the caller's promise.
         let found: Option<Counter> = unsafe { find(family.p0, family.p1, values, count) };
         found.map_or(INERT, |c| {
-            let (p0, p1) = c.into_words();
-            shmetrics_counter { p0, p1 }
+            let [p0, p1, p2] = c.into_words();
+            shmetrics_counter { p0, p1, p2 }
         })
     })
+}
+
+/// Removes the counter with these label values, for all processes; its handles then count nowhere. False if there is none. See
+/// "Removing label sets" above.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_counter_remove(
+    family: shmetrics_counter_family,
+    values: *const shmetrics_str,
+    count: usize,
+) -> bool {
+    // SAFETY: the caller's promise.
+    guard(false, || unsafe { remove(family.p0, family.p1, values, count) })
+}
+
+/// Removes all counters of the family, and returns how many.
+#[no_mangle]
+pub extern "C" fn shmetrics_counter_clear(family: shmetrics_counter_family) -> u64 {
+    guard(0, || {
+        // SAFETY: the words of a family handle.
+        unsafe { clear(family.p0, family.p1) }
+    })
+}
+
+/// Whether the counter has been removed. A look-up of the same values then makes a new one. False for an inert handle.
+#[no_mangle]
+pub extern "C" fn shmetrics_counter_is_removed(counter: shmetrics_counter) -> bool {
+    counter.get().is_some_and(|c| c.is_removed())
 }
 
 /// Adds 1.

@@ -2,7 +2,8 @@ use std::ffi::c_void;
 
 use super::segment::shmetrics_segment;
 use super::status::{fail, shmetrics_status};
-use super::{find, guard, guarded, null, register_family, shmetrics_family_spec, shmetrics_str};
+use super::{clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use crate::metric::sealed::At;
 use crate::metric::{Gauge, GaugeMode};
 use crate::segment::layout::KIND_GAUGE;
 
@@ -47,15 +48,21 @@ pub struct shmetrics_gauge {
     pub p0: *const c_void,
     /// Private.
     pub p1: *const c_void,
+    /// Private.
+    pub p2: *const c_void,
 }
 
-const INERT: shmetrics_gauge = shmetrics_gauge { p0: std::ptr::null(), p1: std::ptr::null() };
+const INERT: shmetrics_gauge = shmetrics_gauge { p0: std::ptr::null(), p1: std::ptr::null(), p2: std::ptr::null() };
 
 impl shmetrics_gauge {
     #[inline(always)]
-    fn update(self, f: impl FnOnce(Gauge)) {
+    fn get(self) -> Option<Gauge> {
         // SAFETY: the words are NULL or what `shmetrics_gauge_with` gave.
-        if let Some(gauge) = unsafe { Gauge::from_words(self.p0, self.p1) } {
+        unsafe { Gauge::from_words([self.p0, self.p1, self.p2]) }
+    }
+
+    fn update(self, f: impl FnOnce(Gauge)) {
+        if let Some(gauge) = self.get() {
             guard((), || f(gauge));
         }
     }
@@ -97,10 +104,37 @@ pub unsafe extern "C" fn shmetrics_gauge_with(
         // SAFETY: the caller's promise.
         let found: Option<Gauge> = unsafe { find(family.p0, family.p1, values, count) };
         found.map_or(INERT, |g| {
-            let (p0, p1) = g.into_words();
-            shmetrics_gauge { p0, p1 }
+            let [p0, p1, p2] = g.into_words();
+            shmetrics_gauge { p0, p1, p2 }
         })
     })
+}
+
+/// Removes the gauge with these label values, for all processes; its handles then count nowhere. False if there is none. See
+/// "Removing label sets" above.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_gauge_remove(
+    family: shmetrics_gauge_family,
+    values: *const shmetrics_str,
+    count: usize,
+) -> bool {
+    // SAFETY: the caller's promise.
+    guard(false, || unsafe { remove(family.p0, family.p1, values, count) })
+}
+
+/// Removes all gauges of the family, and returns how many.
+#[no_mangle]
+pub extern "C" fn shmetrics_gauge_clear(family: shmetrics_gauge_family) -> u64 {
+    guard(0, || {
+        // SAFETY: the words of a family handle.
+        unsafe { clear(family.p0, family.p1) }
+    })
+}
+
+/// Whether the gauge has been removed. A look-up of the same values then makes a new one. False for an inert handle.
+#[no_mangle]
+pub extern "C" fn shmetrics_gauge_is_removed(gauge: shmetrics_gauge) -> bool {
+    gauge.get().is_some_and(|g| g.is_removed())
 }
 
 /// Sets the value.

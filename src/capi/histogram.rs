@@ -2,7 +2,8 @@ use std::ffi::c_void;
 
 use super::segment::shmetrics_segment;
 use super::status::shmetrics_status;
-use super::{find, guard, guarded, null, register_family, shmetrics_family_spec, shmetrics_str};
+use super::{clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use crate::metric::sealed::At;
 use crate::metric::{GaugeMode, Histogram};
 use crate::segment::layout::KIND_HISTOGRAM;
 
@@ -28,10 +29,20 @@ pub struct shmetrics_histogram {
     pub p2: *const c_void,
     /// Private.
     pub p3: *const c_void,
+    /// Private.
+    pub p4: *const c_void,
 }
 
 const NULL: *const c_void = std::ptr::null();
-const INERT: shmetrics_histogram = shmetrics_histogram { p0: NULL, p1: NULL, p2: NULL, p3: NULL };
+const INERT: shmetrics_histogram = shmetrics_histogram { p0: NULL, p1: NULL, p2: NULL, p3: NULL, p4: NULL };
+
+impl shmetrics_histogram {
+    #[inline(always)]
+    fn get(self) -> Option<Histogram> {
+        // SAFETY: the words are NULL or what `shmetrics_histogram_with` gave.
+        unsafe { Histogram::from_words([self.p0, self.p1, self.p2, self.p3, self.p4]) }
+    }
+}
 
 /// Registers a family of classic histograms, or finds it.
 #[no_mangle]
@@ -64,19 +75,44 @@ pub unsafe extern "C" fn shmetrics_histogram_with(
         // SAFETY: the caller's promise.
         let found: Option<Histogram> = unsafe { find(family.p0, family.p1, values, count) };
         found.map_or(INERT, |h| {
-            let [p0, p1, p2, p3] = h.into_words();
-            shmetrics_histogram { p0, p1, p2, p3 }
+            let [p0, p1, p2, p3, p4] = h.into_words();
+            shmetrics_histogram { p0, p1, p2, p3, p4 }
         })
     })
+}
+
+/// Removes the histogram with these label values, for all processes; its handles then count nowhere. False if there is none. See
+/// "Removing label sets" above.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_histogram_remove(
+    family: shmetrics_histogram_family,
+    values: *const shmetrics_str,
+    count: usize,
+) -> bool {
+    // SAFETY: the caller's promise.
+    guard(false, || unsafe { remove(family.p0, family.p1, values, count) })
+}
+
+/// Removes all histograms of the family, and returns how many.
+#[no_mangle]
+pub extern "C" fn shmetrics_histogram_clear(family: shmetrics_histogram_family) -> u64 {
+    guard(0, || {
+        // SAFETY: the words of a family handle.
+        unsafe { clear(family.p0, family.p1) }
+    })
+}
+
+/// Whether the histogram has been removed. A look-up of the same values then makes a new one. False for an inert handle.
+#[no_mangle]
+pub extern "C" fn shmetrics_histogram_is_removed(histogram: shmetrics_histogram) -> bool {
+    histogram.get().is_some_and(|h| h.is_removed())
 }
 
 /// Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`; an infinite value is counted in
 /// its bucket and leaves the sum as it is.
 #[no_mangle]
 pub extern "C" fn shmetrics_histogram_observe(histogram: shmetrics_histogram, v: f64) {
-    let h = &histogram;
-    // SAFETY: the words are NULL or what `shmetrics_histogram_with` gave.
-    if let Some(h) = unsafe { Histogram::from_words([h.p0, h.p1, h.p2, h.p3]) } {
+    if let Some(h) = histogram.get() {
         h.observe(v);
     }
 }

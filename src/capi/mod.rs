@@ -84,6 +84,8 @@ pub struct shmetrics_family_spec {
     pub bucket_count: usize,
     /// The most series; further label sets share one overflow series. 0 for no limit of its own.
     pub max_series: u64,
+    /// Seconds without an update after which a series goes off the pages, and after twice as many is removed; 0 for never.
+    pub expire_after: u32,
 }
 
 /// Runs a call that may not unwind into C.
@@ -148,18 +150,24 @@ unsafe fn register_family(
         (labels, spec.name.text("the name")?, spec.help.text("the help")?, spec.unit.text("the unit")?, buckets)
     };
     let buckets = if spec.buckets.is_null() { DEFAULT_BUCKETS } else { buckets };
-    let spec = Spec { name, help, unit, kind, mode, labels: &labels, buckets, max_series: spec.max_series };
+    let (max_series, expire) = (spec.max_series, if labels.is_empty() { 0 } else { spec.expire_after });
+    let spec = Spec { name, help, unit, kind, mode, labels: &labels, buckets, max_series, expire };
     let at = register(segment.inner, spec).map_err(status::report)?;
     let record = segment.inner.memory.bytes(at, 1).unwrap_or(std::ptr::null());
     Ok((std::ptr::from_ref(segment.inner).cast(), record.cast()))
 }
 
-/// The series of a family with these values; `None` for an inert family or the wrong number of values.
+/// A family and the lengths of its label names; `None` for an inert family or the wrong number of values.
 ///
 /// # Safety
 /// The words of a family handle; `values` points to `count` strings.
 #[inline(always)]
-unsafe fn find<M: At>(p0: *const c_void, p1: *const c_void, values: *const shmetrics_str, count: usize) -> Option<M> {
+unsafe fn table(
+    p0: *const c_void,
+    p1: *const c_void,
+    values: *const shmetrics_str,
+    count: usize,
+) -> Option<(Table, &'static [u16])> {
     // SAFETY: a handle's words are NULL or what `register_family` gave.
     let inner = unsafe { p0.cast::<Inner>().as_ref() }?;
     let at = inner.memory.offset_of(p1.cast());
@@ -168,11 +176,48 @@ unsafe fn find<M: At>(p0: *const c_void, p1: *const c_void, values: *const shmet
         inner.count(header::REJECTED_UPDATES);
         return None;
     }
+    Some((table, lens))
+}
+
+/// The series of a family with these values; `None` for an inert family or the wrong number of values.
+///
+/// # Safety
+/// As [`table`].
+#[inline(always)]
+unsafe fn find<M: At>(p0: *const c_void, p1: *const c_void, values: *const shmetrics_str, count: usize) -> Option<M> {
+    // SAFETY: the caller's promise.
+    let (table, lens) = unsafe { table(p0, p1, values, count) }?;
     let found = table.find(
         count,
         |i| prefix_len(i, usize::from(lens[i])),
         // SAFETY: `i < count`; the caller's promise.
         |i| unsafe { (*values.add(i)).bytes() },
     );
-    Some(M::at(Segment { inner }, found))
+    Some(M::at(Segment { inner: table.inner }, found))
+}
+
+/// Removes the series of a family with these values.
+///
+/// # Safety
+/// As [`table`].
+unsafe fn remove(p0: *const c_void, p1: *const c_void, values: *const shmetrics_str, count: usize) -> bool {
+    // SAFETY: the caller's promise.
+    let Some((table, lens)) = (unsafe { table(p0, p1, values, count) }) else { return false };
+    count > 0
+        && table.remove(
+            count,
+            &|i| prefix_len(i, usize::from(lens[i])),
+            // SAFETY: `i < count`; the caller's promise.
+            &|i| unsafe { (*values.add(i)).bytes() },
+        )
+}
+
+/// Removes all series of a family.
+///
+/// # Safety
+/// The words of a family handle.
+unsafe fn clear(p0: *const c_void, p1: *const c_void) -> u64 {
+    // SAFETY: a handle's words are NULL or what `register_family` gave.
+    let Some(inner) = (unsafe { p0.cast::<Inner>().as_ref() }) else { return 0 };
+    Table::with_label_lens(inner, inner.memory.offset_of(p1.cast())).map_or(0, |(table, _)| table.clear())
 }

@@ -1,5 +1,5 @@
 use super::status::{fail, report, shmetrics_status};
-use super::{guarded, null, segment_of, shmetrics_str};
+use super::{guard, guarded, null, segment_of, shmetrics_str};
 use crate::{Options, Segment};
 
 /// A segment, mapped for the process' life. Never freed; valid in every thread and over fork.
@@ -142,4 +142,12 @@ pub unsafe extern "C" fn shmetrics_segment_set_identity(
         unsafe { segment_of(segment)? }.set_identity(identity);
         Ok(())
     })
+}
+
+/// Expires the series of families with `expire_after` that no process has updated for that time, and returns how many went off
+/// the pages. Rendering a page of the segment does so by itself; call this where only read-only readers render.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_segment_expire(segment: *mut shmetrics_segment) -> u64 {
+    // SAFETY: the caller's promise.
+    guard(0, || unsafe { segment_of(segment) }.map_or(0, |segment| segment.expire()))
 }

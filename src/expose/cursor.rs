@@ -3,11 +3,11 @@ use std::sync::atomic::Ordering::Acquire;
 use std::time::{Duration, Instant};
 
 use super::own;
-use super::text::{head, Lines};
+use super::text::{head, Lines, Page, Series};
 use super::{Format, Reader};
 use crate::process::{Slots, Token};
 use crate::registry::family::Record;
-use crate::segment::chain::{offset, Ring};
+use crate::segment::chain::{announcements, offset, Ring};
 use crate::segment::layout::{entry, family, header, GRANULE};
 use crate::segment::mapping::Backing;
 use crate::segment::memory::{Mapped, Memory};
@@ -23,6 +23,10 @@ pub struct Cursor<'a> {
     living: Vec<u32>,
     at: Place,
     lines: Option<Lines>,
+    /// Announcements in the family when it was begun.
+    births: u32,
+    /// Series shown.
+    shown: u64,
     /// The chains of families and of the family's series, against damaged links.
     families: Ring,
     series: Ring,
@@ -59,6 +63,8 @@ impl Cursor<'_> {
             living: Slots::in_memory(&memory).living(backing, own),
             at: Place::Family(memory.load32(header::FAMILY_HEAD, Acquire)),
             lines: None,
+            births: 0,
+            shown: 0,
             families: Ring::default(),
             series: Ring::default(),
             budget: memory.len() / GRANULE,
@@ -116,7 +122,7 @@ impl Cursor<'_> {
                 Place::Own => {
                     self.at = Place::Done;
                     let busy = self.busy + start.elapsed();
-                    own::render(&self.memory, &self.living, self.corrupt, busy, out);
+                    own::render(&self.memory, &self.living, [self.shown, self.corrupt], busy, out);
                 }
                 Place::Done => break,
             }
@@ -152,6 +158,7 @@ impl Cursor<'_> {
         head(record.kind(), &texts, out);
         self.lines = Some(Lines::new(&record, &texts));
         self.series = Ring::default();
+        self.births = announcements(&self.memory, record.ends());
         self.at = Place::Series(link, self.memory.load32(offset(link) + family::HEAD, Acquire));
     }
 
@@ -172,8 +179,11 @@ impl Cursor<'_> {
             let at = offset(link);
             let next = self.next(link);
             self.memory.prefetch(offset(next));
-            if !lines.series(&self.memory, family, at, &self.living, out) {
-                self.corrupt += 1;
+            let page = Page { memory: &self.memory, family, births: Some(self.births), living: &self.living };
+            match lines.series(&page, at, out) {
+                Series::Shown => self.shown += 1,
+                Series::Hidden => {}
+                Series::Damaged => self.corrupt += 1,
             }
             link = next;
         }
@@ -188,8 +198,12 @@ impl Cursor<'_> {
         let record = Record::new(&self.memory, offset(family));
         let at = record.overflow_at();
         if let Some(lines) = &mut self.lines {
-            if !lines.series(&self.memory, family, at, &self.living, out) {
-                self.corrupt += 1;
+            let page = Page { memory: &self.memory, family, births: None, living: &self.living };
+            match lines.series(&page, at, out) {
+                // An overflow series is not one of its own.
+                Series::Shown => self.shown += u64::from(record.label_count() == 0),
+                Series::Hidden => {}
+                Series::Damaged => self.corrupt += 1,
             }
         }
         self.lines = None;

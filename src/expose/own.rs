@@ -20,7 +20,7 @@ pub(super) fn used(memory: &Mapped) -> u64 {
     memory.get64(header::INDEX_AT).saturating_add(index).saturating_add(records)
 }
 
-pub(super) fn render(memory: &Mapped, living: &[u32], corrupt: u64, busy: Duration, out: &mut Vec<u8>) {
+pub(super) fn render(memory: &Mapped, living: &[u32], [series, corrupt]: [u64; 2], busy: Duration, out: &mut Vec<u8>) {
     let mut family = |name: &str, kind: &str, help: &str, samples: &[(&str, f64)]| {
         out.extend_from_slice(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n").as_bytes());
         for (labels, v) in samples {
@@ -48,7 +48,13 @@ pub(super) fn render(memory: &Mapped, living: &[u32], corrupt: u64, busy: Durati
         "Bytes of records that killed processes never finished, or that are being made.",
         &[("", leaked(memory) as f64)],
     );
-    family("shmetrics_series", "gauge", "Series in the segment.", &[("", word(header::SERIES))]);
+    family("shmetrics_series", "gauge", "Series on this page, but for those of the library.", &[("", series as f64)]);
+    family(
+        "shmetrics_series_removed_total",
+        "counter",
+        "Series that were removed, or have expired for good.",
+        &[("", word(header::REMOVED_SERIES))],
+    );
     family(
         "shmetrics_series_refused_total",
         "counter",
@@ -66,6 +72,12 @@ pub(super) fn render(memory: &Mapped, living: &[u32], corrupt: u64, busy: Durati
         "counter",
         "Updates with values a metric cannot take, or by processes beyond the limit.",
         &[("", word(header::REJECTED_UPDATES))],
+    );
+    family(
+        "shmetrics_updates_to_removed_total",
+        "counter",
+        "Updates through handles to series that had been removed: they count nowhere.",
+        &[("", word(header::STALE_UPDATES))],
     );
     family(
         "shmetrics_corrupt_records",

@@ -1,6 +1,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::check::check;
 use super::inspect::{inspect, Inspection};
 use super::{Cursor, Format};
 use crate::process::Token;
@@ -80,6 +81,9 @@ impl Reader {
 
     /// Begins a page.
     pub fn cursor(&self, format: Format) -> Cursor<'_> {
+        if let Held::Writer(segment) = &self.backing {
+            segment.expire();
+        }
         Cursor::new(self.memory, self.backing.get(), self.token(), format)
     }
 
@@ -104,6 +108,12 @@ impl Reader {
         Ok(())
     }
 
+    /// What is wrong with the segment: nothing, unless somebody has written over it. Each finding says where and what, for
+    /// people. Works on a segment in use, and takes a few looks then.
+    pub fn check(&self) -> Vec<String> {
+        check(&self.memory)
+    }
+
     /// What is in the segment, for people.
     pub fn inspect(&self) -> Inspection {
         inspect(&self.memory, self.backing.get(), self.token(), self.path.as_deref())
@@ -118,6 +128,7 @@ impl Segment {
 
     /// Begins a page. The mapping stays, so the cursor may outlive this copy of the segment.
     pub fn cursor(&self, format: Format) -> Cursor<'static> {
+        self.expire();
         let inner = self.inner;
         Cursor::new(inner.memory, &*inner.backing, inner.process.token(), format)
     }

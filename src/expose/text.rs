@@ -1,12 +1,14 @@
 //! The text format 0.0.4: the lines of one family, one series at a time.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 
 use super::line::{Line, Piece, OVER};
 use super::number::{float, integer};
-use crate::metric::{gauge_shown, histogram_read, GaugeMode, Sample, Shown};
+use crate::metric::{counter_read, gauge_shown, histogram_read, GaugeMode, Sample, Shown};
 use crate::registry::family::{Record, Texts};
-use crate::segment::layout::{counter, entry, KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM, STATE_LIVE};
+use crate::segment::chain::is_later;
+use crate::segment::layout::{counter, entry, KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM};
+use crate::segment::life::{self, Place, State, TAG_MASK};
 use crate::segment::memory::Mapped;
 
 /// What every line of a family has in common, made once for each family of a page.
@@ -26,6 +28,25 @@ pub(super) struct Lines {
     tails: Vec<Piece>,
     counts: Vec<u64>,
     each: Vec<Sample>,
+}
+
+/// What a series is rendered in view of.
+pub(super) struct Page<'a> {
+    pub(super) memory: &'a Mapped,
+    pub(super) family: u32,
+    /// Announcements in the family when it was begun; none of them for the embedded series.
+    pub(super) births: Option<u32>,
+    pub(super) living: &'a [u32],
+}
+
+/// What became of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Series {
+    Shown,
+    /// It has no place on this page.
+    Hidden,
+    /// Nothing was appended.
+    Damaged,
 }
 
 /// A series' label text: in the segment, or a copy if it lies too near the segment's end for block copies.
@@ -85,39 +106,66 @@ impl Lines {
         }
     }
 
-    /// Appends the lines of a family's series, unless it is hidden. False, and nothing appended, if its record is damaged.
+    /// Appends the lines of the series at `at`, as it was at one moment.
     #[inline(always)]
-    pub(super) fn series(&mut self, memory: &Mapped, family: u32, at: u64, living: &[u32], out: &mut Vec<u8>) -> bool {
-        let Some((record, backed)) = memory.record(at) else { return false };
-        // SAFETY: an entry's fields are backed (`record`) and aligned in a record aligned to 16, as links are. All but the
-        // state never change once published.
-        let (parent, state, len, kind) = unsafe {
+    pub(super) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Series {
+        let Some((record, backed)) = of.memory.record(at) else { return Series::Damaged };
+        // SAFETY: an entry's fields are backed (`record`) and aligned in a record aligned to 16, as links are. Those that are
+        // not atomic here change only with the record's life, which is checked at the end; they are read as volatile, so
+        // that they are read here.
+        let (state, parent, len, kind, birth) = unsafe {
             (
-                record.add(entry::PARENT as usize).cast::<u32>().read(),
                 &*record.add(entry::STATE as usize).cast::<AtomicU32>(),
-                record.add(entry::TEXT_LEN as usize).cast::<u16>().read(),
-                record.add(entry::KIND as usize).read(),
+                record.add(entry::PARENT as usize).cast::<u32>().read_volatile(),
+                record.add(entry::TEXT_LEN as usize).cast::<u16>(),
+                record.add(entry::KIND as usize).read_volatile(),
+                record.add(entry::BIRTH as usize).cast::<u32>(),
             )
         };
-        if parent != family {
-            return false;
+        if parent != of.family || kind != self.kind || self.text_at < entry::SIZE {
+            return Series::Damaged;
         }
-        if state.load(Relaxed) & 0xff != STATE_LIVE {
-            return true;
+        let from = out.len();
+        // A record that changes hands under the copy is copied again, though not for ever.
+        for _ in 0..16 {
+            // Acquire pairs with the Release that made it live: its text is there.
+            let seen = State(state.load(Acquire));
+            // SAFETY: as above.
+            let (len, birth) = unsafe { (usize::from(len.read_volatile()), birth.read_volatile()) };
+            // What came after the family was begun might be a label set that was removed behind us: it is on the next page.
+            if seen.state() != life::LIVE || (of.births.is_some_and(|until| is_later(birth, until))) {
+                return Series::Hidden;
+            }
+            let end = self.text_at + len as u64;
+            if end > backed {
+                return Series::Damaged;
+            }
+            // SAFETY: the text lies within what is backed (checked).
+            let text = unsafe { Text::new(record.add(self.text_at as usize), len, end + OVER as u64 <= backed) };
+            if !self.lines(of, record, Place { at, life: seen.life() }, &text, out) {
+                return Series::Damaged;
+            }
+            // Acquire: all of it was read before the second look at the state (a sequence lock, numbered by the life).
+            fence(Acquire);
+            if State(state.load(Relaxed)) == seen {
+                return Series::Shown;
+            }
+            out.truncate(from);
         }
-        let len = usize::from(len);
-        let end = self.text_at + len as u64;
-        if kind != self.kind || end > backed || self.text_at < entry::SIZE {
-            return false;
-        }
-        // SAFETY: the text lies within what is backed (checked).
-        let text = unsafe { Text::new(record.add(self.text_at as usize), len, end + OVER as u64 <= backed) };
+        Series::Hidden
+    }
+
+    #[inline(always)]
+    fn lines(&mut self, of: &Page<'_>, record: *const u8, place: Place, text: &Text, out: &mut Vec<u8>) -> bool {
+        // The embedded series is never removed: its cells have no tags.
+        let mask = if of.births.is_some() { TAG_MASK } else { u64::MAX };
         match self.kind {
             KIND_COUNTER if self.text_at >= counter::SIZE => {
                 // SAFETY: backed up to the text (checked), aligned to 8 in a record aligned to 16, accessed atomically.
                 let cells = unsafe { &*record.add(counter::INTEGER as usize).cast::<[AtomicU64; 2]>() };
-                let (whole, fraction) = (cells[0].load(Relaxed), cells[1].load(Relaxed));
-                let mut line = self.labelled(&text, out);
+                let [whole, fraction] = counter_read(cells);
+                let whole = whole & mask;
+                let mut line = self.labelled(text, out);
                 if fraction == 0 {
                     line.integer(whole);
                     line.end();
@@ -127,8 +175,8 @@ impl Lines {
                     out.push(b'\n');
                 }
             }
-            KIND_GAUGE => self.gauge(memory, at, &text, living, out),
-            KIND_HISTOGRAM => return self.histogram(memory, at, &text, out),
+            KIND_GAUGE => self.gauge(of, place, text, out),
+            KIND_HISTOGRAM => return self.histogram(of.memory, place.at, mask, text, out),
             _ => return false,
         }
         true
@@ -149,8 +197,8 @@ impl Lines {
         line
     }
 
-    fn gauge(&mut self, memory: &Mapped, at: u64, text: &Text, living: &[u32], out: &mut Vec<u8>) {
-        match gauge_shown(memory, at, self.mode, living, &mut self.each) {
+    fn gauge(&mut self, of: &Page<'_>, place: Place, text: &Text, out: &mut Vec<u8>) {
+        match gauge_shown(of.memory, place, self.mode, of.living, &mut self.each) {
             Shown::Nothing => {}
             Shown::One(v) => {
                 self.labelled(text, out).keep();
@@ -179,8 +227,8 @@ impl Lines {
         }
     }
 
-    fn histogram(&mut self, memory: &Mapped, at: u64, text: &Text, out: &mut Vec<u8>) -> bool {
-        let Some(sum) = histogram_read(memory, at, self.tails.len() - 1, &mut self.counts) else { return false };
+    fn histogram(&mut self, memory: &Mapped, at: u64, mask: u64, text: &Text, out: &mut Vec<u8>) -> bool {
+        let Some(sum) = histogram_read(memory, at, mask, self.tails.len() - 1, &mut self.counts) else { return false };
         let mut total = 0u64;
         for (count, tail) in self.counts.iter().zip(&self.tails) {
             total = total.wrapping_add(*count);
@@ -230,8 +278,8 @@ impl Text {
 
     #[inline(always)]
     fn put(&self, line: &mut Line<'_>) {
-        // SAFETY: readable for `len` bytes and `OVER` more (`new`). Label texts never change once published; in a damaged
-        // segment they are some bytes or other.
+        // SAFETY: readable for `len` bytes and `OVER` more (`new`). In a record that changes
+        // hands, or a damaged one, they are some bytes or other.
         unsafe { line.raw(self.at, self.len) };
     }
 }

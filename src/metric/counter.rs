@@ -1,68 +1,87 @@
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 
 use super::add_f64;
 use super::sealed::At;
 use crate::segment::layout::{counter, header};
+use crate::segment::life::{Life, Place, TAG_MASK};
+use crate::segment::pair::Pair;
 use crate::segment::{Inner, Segment};
 
 /// A value that only rises, shared by all processes.
 ///
-/// Whole and fractional amounts are kept apart: counting by integers is one atomic add, and exact beyond 2^53.
+/// Whole and fractional amounts are kept apart: counting by integers is one atomic instruction, and exact beyond 2^53.
 ///
 /// Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
 #[derive(Clone, Copy)]
 pub struct Counter {
     inner: &'static Inner,
-    cells: &'static [AtomicU64; 2],
+    cells: &'static Cells,
+    life: Life,
 }
 
+/// {tag and integer, fraction}. The tag of a series that is never removed is part of its integer.
+#[repr(C, align(16))]
+struct Cells([AtomicU64; 2]);
+
 /// Where updates go of a series that cannot be (a damaged segment).
-static NOWHERE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+static NOWHERE: Cells = Cells([AtomicU64::new(0), AtomicU64::new(0)]);
+
+/// What moves from a full integer to the fraction: sums of it are exact there up to 2^96.
+const SPILL: u64 = 1 << 43;
+/// Greater amounts are added to the fraction. A thousand of them could wrap the integer of a series that is never removed,
+/// which would look like a reset; f64 cannot.
+const LARGE: u64 = 1 << 54;
 
 impl At for Counter {
     #[inline(always)]
-    fn at(segment: Segment, at: u64) -> Self {
+    #[allow(private_interfaces)]
+    fn at(segment: Segment, place: Place) -> Self {
         let inner = segment.inner;
-        let cells = match inner.memory.bytes(at + counter::INTEGER, 16) {
-            // SAFETY: backed (checked), aligned to 8 (records to 16, the field to 8), mapped for the process' life, and only
-            // accessed atomically.
-            Some(p) => unsafe { &*p.cast::<[AtomicU64; 2]>() },
+        let cells = match inner.memory.bytes(place.at + counter::INTEGER, 16) {
+            // SAFETY: backed (checked), aligned (records to 16, and so the pair in them), mapped for the process' life, and
+            // only accessed atomically.
+            Some(p) => unsafe { &*p.cast::<Cells>() },
             None => &NOWHERE,
         };
-        Counter { inner, cells }
+        Counter { inner, cells, life: place.life }
+    }
+
+    fn is_removed(&self) -> bool {
+        let record = self.inner.memory.offset_of(std::ptr::from_ref(self.cells).cast()).wrapping_sub(counter::INTEGER);
+        self.inner.is_over(record, self.life)
     }
 }
 
 impl Counter {
     /// The words of a foreign handle.
-    pub(crate) fn into_words(self) -> (*const c_void, *const c_void) {
-        (std::ptr::from_ref(self.inner).cast(), std::ptr::from_ref(self.cells).cast())
+    pub(crate) fn into_words(self) -> [*const c_void; 3] {
+        let life = std::ptr::without_provenance(self.life.0 as usize);
+        [std::ptr::from_ref(self.inner).cast(), std::ptr::from_ref(self.cells).cast(), life]
     }
 
     /// # Safety
     /// The words are NULL or came from [`Counter::into_words`].
     #[inline(always)]
-    pub(crate) unsafe fn from_words(p0: *const c_void, p1: *const c_void) -> Option<Self> {
+    pub(crate) unsafe fn from_words(p: [*const c_void; 3]) -> Option<Self> {
         // SAFETY: the caller's promise; both live as long as the process.
-        unsafe { Some(Counter { inner: p0.cast::<Inner>().as_ref()?, cells: p1.cast::<[AtomicU64; 2]>().as_ref()? }) }
+        let (inner, cells) = unsafe { (p[0].cast::<Inner>().as_ref()?, p[1].cast::<Cells>().as_ref()?) };
+        Some(Counter { inner, cells, life: Life::from_word(p[2]) })
     }
 
     /// Adds 1.
     #[inline(always)]
     pub fn inc(&self) {
-        // Relaxed: a sum of its own; nothing is published by it.
-        self.cells[0].fetch_add(1, Relaxed);
+        self.add_whole(1);
     }
 
     /// Adds a whole number.
     #[inline(always)]
     pub fn inc_by(&self, n: u64) {
-        if n >> 54 != 0 {
-            // A thousand of these could wrap the integer cell, which would look like a reset. f64 cannot.
-            add_f64(&self.cells[1], n as f64);
+        if n < LARGE {
+            self.add_whole(n);
         } else {
-            self.cells[0].fetch_add(n, Relaxed);
+            self.add_fraction(n as f64);
         }
     }
 
@@ -71,13 +90,75 @@ impl Counter {
     #[inline]
     pub fn add(&self, v: f64) {
         let whole = v as u64;
-        if whole as f64 == v && whole >> 54 == 0 {
+        if whole as f64 == v && whole < LARGE {
             // -0.0 comes here and adds 0.
-            self.cells[0].fetch_add(whole, Relaxed);
+            self.add_whole(whole);
         } else if v > 0.0 && v < f64::INFINITY {
-            add_f64(&self.cells[1], v);
+            self.add_fraction(v);
         } else {
             self.reject();
+        }
+    }
+
+    #[inline(always)]
+    fn add_whole(&self, n: u64) {
+        let integer = &self.cells.0[0];
+        if self.life == Life::FOREVER {
+            // Relaxed: a sum of its own; nothing is published by it.
+            integer.fetch_add(n, Relaxed);
+            return;
+        }
+        if n >= SPILL {
+            return self.add_fraction(n as f64);
+        }
+        let mut seen = integer.load(Relaxed);
+        loop {
+            if self.life.is_over(seen) {
+                return self.inner.count(header::STALE_UPDATES);
+            }
+            if (seen & TAG_MASK) + n > TAG_MASK {
+                self.spill();
+                seen = integer.load(Relaxed);
+                continue;
+            }
+            // Relaxed, as above. It fails in any other life.
+            match integer.compare_exchange_weak(seen, seen + n, Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Moves what would not fit into the integer for long to the fraction.
+    #[cold]
+    #[inline(never)]
+    fn spill(&self) {
+        self.change_pair(|integer, fraction| match integer & TAG_MASK {
+            full if full >= SPILL => [integer - SPILL, (f64::from_bits(fraction) + SPILL as f64).to_bits()],
+            _ => [integer, fraction],
+        });
+    }
+
+    #[inline(never)]
+    fn add_fraction(&self, v: f64) {
+        if self.life == Life::FOREVER {
+            return add_f64(&self.cells.0[1], v);
+        }
+        self.change_pair(|integer, fraction| [integer, (f64::from_bits(fraction) + v).to_bits()]);
+    }
+
+    fn change_pair(&self, new: impl Fn(u64, u64) -> [u64; 2]) {
+        // SAFETY: 16 bytes aligned to 16, of a mapping (or a static) that outlives the handle, accessed only atomically.
+        let pair = unsafe { Pair::new(std::ptr::from_ref(self.cells).cast_mut().cast()) };
+        let mut seen = pair.guess();
+        loop {
+            if self.life.is_over(seen[0]) {
+                return self.inner.count(header::STALE_UPDATES);
+            }
+            match pair.cas(seen, new(seen[0], seen[1])) {
+                Ok(()) => return,
+                Err(now) => seen = now,
+            }
         }
     }
 
@@ -86,10 +167,32 @@ impl Counter {
         self.inner.count(header::REJECTED_UPDATES);
     }
 
-    /// The value now, over all processes.
+    /// The value now, over all processes; 0 once the series is removed and its memory in use elsewhere.
     pub fn get(&self) -> f64 {
-        self.cells[0].load(Relaxed) as f64 + f64::from_bits(self.cells[1].load(Relaxed))
+        let [integer, fraction] = read(&self.cells.0);
+        if self.life == Life::FOREVER {
+            integer as f64 + f64::from_bits(fraction)
+        } else if self.life.is_over(integer) {
+            0.0
+        } else {
+            (integer & TAG_MASK) as f64 + f64::from_bits(fraction)
+        }
     }
+}
+
+/// A counter's cells, between two spills.
+#[inline(always)]
+pub(crate) fn read(cells: &[AtomicU64; 2]) -> [u64; 2] {
+    let mut integer = cells[0].load(Acquire);
+    for _ in 0..64 {
+        let fraction = cells[1].load(Acquire);
+        let again = cells[0].load(Relaxed);
+        if again >= integer {
+            return [integer, fraction];
+        }
+        integer = again;
+    }
+    [integer, f64::to_bits(0.0)]
 }
 
 impl std::fmt::Debug for Counter {

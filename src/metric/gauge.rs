@@ -1,5 +1,5 @@
 use std::ffi::c_void;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::add_f64;
 use super::mode::GaugeMode;
@@ -9,6 +9,7 @@ use crate::segment::chain::offset;
 use crate::segment::layout::{
     entry, gauge, header, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD, FLAG_MODE_SHIFT,
 };
+use crate::segment::life::{Life, Place, TAG_BITS, TAG_MASK};
 use crate::segment::memory::Memory;
 use crate::segment::pair::Pair;
 use crate::segment::{now_ns, Inner, Segment};
@@ -23,21 +24,31 @@ use crate::segment::{now_ns, Inner, Segment};
 pub struct Gauge {
     inner: &'static Inner,
     at: u64,
+    life: Life,
 }
 
 impl At for Gauge {
     #[inline(always)]
-    fn at(segment: Segment, at: u64) -> Self {
-        let inner = segment.inner;
-        Gauge { inner, at }
+    #[allow(private_interfaces)]
+    fn at(segment: Segment, Place { at, life }: Place) -> Self {
+        Gauge { inner: segment.inner, at, life }
+    }
+
+    fn is_removed(&self) -> bool {
+        self.inner.is_over(self.at, self.life)
     }
 }
 
-/// Cell states, in the low byte of the owner word {identity: 32, generation: 24, state: 8}.
+/// Cell states, in the low bits of the owner word {identity: 32, generation: 24, life: 6 low bits, state: 2}.
 pub(super) const LIVE: u32 = 1;
 /// Its owner is putting its first value in place of the one that the last owner left.
 const TAKING: u32 = 2;
-pub(super) const STATE: u32 = 0xff;
+
+/// The low half of an owner word.
+pub(super) fn owner_bits(generation: u32, life: Life, state: u32) -> u32 {
+    generation << 8 | (life.0 as u32 & 0x3f) << 2 | state
+}
+
 /// A base of `min` and `max` to which nobody has contributed: a NaN that arithmetic does not make.
 pub(super) const NO_BASE: u64 = 0x7ff8_5ead_0000_0001;
 
@@ -55,16 +66,18 @@ enum Own {
 
 impl Gauge {
     /// The words of a foreign handle.
-    pub(crate) fn into_words(self) -> (*const c_void, *const c_void) {
-        (std::ptr::from_ref(self.inner).cast(), std::ptr::without_provenance(self.at as usize))
+    pub(crate) fn into_words(self) -> [*const c_void; 3] {
+        let word = |w: u64| std::ptr::without_provenance(w as usize);
+        [std::ptr::from_ref(self.inner).cast(), word(self.at), word(self.life.0)]
     }
 
     /// # Safety
     /// The words are NULL or came from [`Gauge::into_words`].
     #[inline(always)]
-    pub(crate) unsafe fn from_words(p0: *const c_void, p1: *const c_void) -> Option<Self> {
+    pub(crate) unsafe fn from_words(p: [*const c_void; 3]) -> Option<Self> {
         // SAFETY: the caller's promise; segments live as long as the process.
-        Some(Gauge { inner: unsafe { p0.cast::<Inner>().as_ref()? }, at: p1.addr() as u64 })
+        let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
+        Some(Gauge { inner, at: p[1].addr() as u64, life: Life::from_word(p[2]) })
     }
 
     #[inline(always)]
@@ -115,42 +128,62 @@ impl Gauge {
 
     #[inline(always)]
     fn change(&self, change: &Change) {
-        let value = match self.mode() {
-            GaugeMode::Shared => self.inner.memory.u64_at(self.at + gauge::VALUE),
-            GaugeMode::MostRecent => {
-                return self.change_recent(self.inner.memory.pair(self.at + gauge::RECENT), change)
-            }
-            mode => match self.own_cell(mode, change) {
-                Some(Own::Changed) => return,
-                Some(Own::At(at)) if mode == GaugeMode::LiveMostRecent => {
-                    return self.change_recent(self.inner.memory.pair(at + cell::TIME), change)
-                }
-                Some(Own::At(at)) => self.inner.memory.u64_at(at + cell::VALUE),
-                None => None,
+        let memory = &self.inner.memory;
+        match self.mode() {
+            GaugeMode::Shared if self.life == Life::FOREVER => match memory.u64_at(self.at + gauge::VALUE) {
+                Some(value) => change_word(value, change),
+                None => self.reject(),
             },
-        };
-        match (value, change) {
-            // Relaxed: a value of its own; nothing is published by it. Atomic, because threads share the cell.
-            (Some(value), Change::Set(v)) => value.store(v.to_bits(), Relaxed),
-            (Some(value), Change::Add(v)) => add_f64(value, *v),
-            (None, _) => self.reject(),
+            // The tag of a shared gauge counts updates, which nobody reads but `expiry`.
+            GaugeMode::Shared => self.change_pair(memory.pair(self.at + gauge::TAG), change, |tag| tag + 1),
+            GaugeMode::MostRecent => self.change_recent(self.at + gauge::TAG, change),
+            mode => match self.own_cell(mode, change) {
+                Some(Own::Changed) => {}
+                Some(Own::At(at)) if mode == GaugeMode::LiveMostRecent => self.change_recent(at + cell::TAG, change),
+                Some(Own::At(at)) if self.life == Life::FOREVER => match memory.u64_at(at + cell::VALUE) {
+                    Some(value) => change_word(value, change),
+                    None => self.reject(),
+                },
+                Some(Own::At(at)) => self.change_pair(memory.pair(at + cell::TAG), change, |tag| tag),
+                None => self.reject(),
+            },
         }
     }
 
-    /// {time, value} changes as one, and the time always rises: the last one to set is the most recent.
-    fn change_recent(&self, pair: Option<Pair<'_>>, change: &Change) {
+    /// {tag, value} changes as one, in this life only. Of what the tag holds besides the life, `next` makes the new.
+    #[inline(always)]
+    fn change_pair(&self, pair: Option<Pair<'_>>, change: &Change, next: impl Fn(u64) -> u64) {
         let Some(pair) = pair else { return self.reject() };
-        let now = now_ns();
-        let mut seen = pair.load();
+        let life = self.cell_life();
+        let mut seen = pair.guess();
         loop {
+            if life.is_over(seen[0]) {
+                return self.inner.count(header::STALE_UPDATES);
+            }
             let value = match change {
                 Change::Set(v) => *v,
                 Change::Add(v) => f64::from_bits(seen[1]) + v,
             };
-            match pair.cas(seen, [now.max(seen[0].saturating_add(1)), value.to_bits()]) {
+            match pair.cas(seen, [life.tag() | (next(seen[0]) & TAG_MASK), value.to_bits()]) {
                 Ok(()) => return,
-                Err(other) => seen = other,
+                Err(now) => seen = now,
             }
+        }
+    }
+
+    /// The tag holds the time, which always rises: the last one to set is the most recent.
+    fn change_recent(&self, at: u64, change: &Change) {
+        let now = self.inner.ticks();
+        self.change_pair(self.inner.memory.pair(at), change, |tag| now.max((tag & TAG_MASK) + 1).min(TAG_MASK));
+    }
+
+    /// The life as it stands in the cells: a series that is never removed is in its first.
+    #[inline(always)]
+    fn cell_life(&self) -> Life {
+        if self.life == Life::FOREVER {
+            Life(0)
+        } else {
+            self.life
         }
     }
 
@@ -166,8 +199,11 @@ impl Gauge {
             Some(token) => token,
             None => self.inner.process.register(self.inner)?,
         };
-        let at = self.cell_of(token)?;
-        if self.inner.memory.get64(at + cell::OWNER) as u32 == token.generation << 8 | LIVE {
+        let (at, life) = (self.cell_of(token)?, self.cell_life());
+        let memory = &self.inner.memory;
+        if memory.get64(at + cell::OWNER) as u32 == owner_bits(token.generation, life, LIVE)
+            && !life.is_over(memory.get64(at + cell::TAG))
+        {
             return Some(Own::At(at));
         }
         if self.inner.process.still_holds(self.inner, token) {
@@ -218,37 +254,60 @@ impl Gauge {
     #[inline(never)]
     fn take(&self, mode: GaugeMode, at: u64, token: Token, change: &Change) -> Option<Own> {
         let memory = &self.inner.memory;
-        let owner = memory.pair(at + cell::OWNER)?;
-        let mine = u64::from(self.inner.process.identity()) << 32 | u64::from(token.generation << 8);
+        let (owner, cell) = (memory.pair(at + cell::OWNER)?, memory.pair(at + cell::TAG)?);
+        let life = self.cell_life();
+        let identity = u64::from(self.inner.process.identity()) << 32;
+        let mine = |state| identity | u64::from(owner_bits(token.generation, life, state));
         for attempt in 0..1000 {
             let [old, old_base] = owner.load();
-            let (generation, state) = (old as u32 >> 8, old as u32 & STATE);
-            if generation == token.generation && state == LIVE {
+            let mut seen = cell.load();
+            if self.inner.is_over(self.at, self.life) || seen[0] >> TAG_BITS > life.0 {
+                self.inner.count(header::STALE_UPDATES);
+                return Some(Own::Changed);
+            }
+            let current = !life.is_over(seen[0]);
+            if old as u32 == owner_bits(token.generation, life, LIVE) && current {
                 return Some(Own::At(at));
             }
-            if generation == token.generation {
+            if old as u32 == owner_bits(token.generation, life, TAKING) {
                 // Another thread of this process is at it (or this one, below a signal handler).
                 if attempt > 10 {
                     std::thread::yield_now();
                 }
                 continue;
             }
-            let left = (state == LIVE).then(|| memory.get64(at + cell::VALUE));
-            let base = fold(mode, (old != 0).then_some(old_base), left.map(f64::from_bits));
-            if owner.cas([old, old_base], [mine | u64::from(TAKING), base]).is_ok() {
+            // Of another life there is nothing to inherit.
+            let left = (current && old as u32 & 0xff == owner_bits(0, life, LIVE)).then(|| f64::from_bits(seen[1]));
+            let base = fold(mode, (old != 0).then_some(old_base), left);
+            if owner.cas([old, old_base], [mine(TAKING), base]).is_ok() {
                 let first = match *change {
                     Change::Set(v) => v,
                     Change::Add(v) => 0.0 + v,
                 };
-                memory.put64(at + cell::VALUE, first.to_bits());
-                // Listed samples tell the newest holder of an identity from older ones by it.
-                let timed = mode.is_listed() || mode == GaugeMode::LiveMostRecent;
-                memory.put64(at + cell::TIME, if timed { now_ns() } else { 0 });
-                let _ = owner.cas([mine | u64::from(TAKING), base], [mine | u64::from(LIVE), base]);
+                // The time tells the newest holder of an identity from older ones, and the most recent value.
+                let new = [life.tag() | self.inner.ticks(), first.to_bits()];
+                while let Err(now) = cell.cas(seen, new) {
+                    if now[0] >> TAG_BITS > life.0 {
+                        // Removed meanwhile: what we have not taken in full counts for nobody.
+                        self.inner.count(header::STALE_UPDATES);
+                        return Some(Own::Changed);
+                    }
+                    seen = now;
+                }
+                let _ = owner.cas([mine(TAKING), base], [mine(LIVE), base]);
                 return Some(Own::Changed);
             }
         }
         None
+    }
+}
+
+#[inline(always)]
+fn change_word(value: &AtomicU64, change: &Change) {
+    match change {
+        // Relaxed: a value of its own; nothing is published by it. Atomic, because threads share the cell.
+        Change::Set(v) => value.store(v.to_bits(), Relaxed),
+        Change::Add(v) => add_f64(value, *v),
     }
 }
 

@@ -5,6 +5,7 @@ use super::sealed::At;
 use crate::registry::family::Record;
 use crate::segment::chain::offset;
 use crate::segment::layout::{entry, header, histogram};
+use crate::segment::life::{Life, Place, TAG_MASK};
 use crate::segment::memory::Mapped;
 use crate::segment::pair::Pair;
 use crate::segment::{Inner, Segment};
@@ -22,6 +23,7 @@ pub struct Histogram {
     bounds: &'static [f64],
     /// `bounds.len() + 1` cells; null in a damaged segment.
     cells: *mut [u64; 2],
+    life: Life,
 }
 
 // SAFETY: the cells are shared memory, accessed only through the atomics of `Pair`.
@@ -31,12 +33,18 @@ unsafe impl Sync for Histogram {}
 
 impl At for Histogram {
     #[inline(always)]
-    fn at(segment: Segment, at: u64) -> Self {
+    #[allow(private_interfaces)]
+    fn at(segment: Segment, Place { at, life }: Place) -> Self {
         let inner = segment.inner;
         let family = Record::new(&inner.memory, offset(inner.memory.get32(at + entry::PARENT)));
         let bounds = family.bounds().unwrap_or(&[]);
         let cells = inner.memory.bytes(at + histogram::SIZE, 16 * (bounds.len() as u64 + 1));
-        Histogram { inner, bounds, cells: cells.map_or(std::ptr::null_mut(), |p| p.cast_mut().cast()) }
+        Histogram { inner, bounds, cells: cells.map_or(std::ptr::null_mut(), |p| p.cast_mut().cast()), life }
+    }
+
+    fn is_removed(&self) -> bool {
+        let record = self.inner.memory.offset_of(self.cells.cast()).wrapping_sub(histogram::SIZE);
+        self.inner.is_over(record, self.life)
     }
 }
 
@@ -53,23 +61,24 @@ fn bucket(bounds: &[f64], v: f64) -> usize {
 
 impl Histogram {
     /// The words of a foreign handle.
-    pub(crate) fn into_words(self) -> [*const c_void; 4] {
+    pub(crate) fn into_words(self) -> [*const c_void; 5] {
         [
             std::ptr::from_ref(self.inner).cast(),
             self.bounds.as_ptr().cast(),
             std::ptr::without_provenance(self.bounds.len()),
             self.cells.cast_const().cast(),
+            std::ptr::without_provenance(self.life.0 as usize),
         ]
     }
 
     /// # Safety
     /// The words are NULL or came from [`Histogram::into_words`].
     #[inline(always)]
-    pub(crate) unsafe fn from_words(p: [*const c_void; 4]) -> Option<Self> {
+    pub(crate) unsafe fn from_words(p: [*const c_void; 5]) -> Option<Self> {
         // SAFETY: the caller's promise; all of it lives as long as the process.
         let (inner, bounds) =
             unsafe { (p[0].cast::<Inner>().as_ref()?, std::slice::from_raw_parts(p[1].cast(), p[2].addr())) };
-        Some(Histogram { inner, bounds, cells: p[3].cast_mut().cast() })
+        Some(Histogram { inner, bounds, cells: p[3].cast_mut().cast(), life: Life::from_word(p[4]) })
     }
 
     /// Counts one observation.
@@ -88,8 +97,19 @@ impl Histogram {
         // the process' life, and only accessed atomically. A successful swap changes the count.
         let pair = unsafe { Pair::new(self.cells.add(i)) };
         let mut seen = pair.guess();
-        while let Err(now) = pair.cas(seen, [seen[0].wrapping_add(1), (f64::from_bits(seen[1]) + v).to_bits()]) {
-            seen = now;
+        loop {
+            if self.life != Life::FOREVER {
+                if self.life.is_over(seen[0]) {
+                    return self.inner.count(header::STALE_UPDATES);
+                }
+                if seen[0] & TAG_MASK == TAG_MASK {
+                    return self.reject();
+                }
+            }
+            match pair.cas(seen, [seen[0].wrapping_add(1), (f64::from_bits(seen[1]) + v).to_bits()]) {
+                Ok(()) => return,
+                Err(now) => seen = now,
+            }
         }
     }
 
@@ -148,14 +168,14 @@ impl Drop for Timer {
     }
 }
 
-/// Reads the buckets of a series: their counts, each, into `counts`, and returns the sum of the very same observations.
+/// Reads the buckets of a series: their counts (without what `mask` takes out), each, into `counts`, and returns the sum of the very same observations.
 #[inline]
-pub(crate) fn read(memory: &Mapped, at: u64, buckets: usize, counts: &mut Vec<u64>) -> Option<f64> {
+pub(crate) fn read(memory: &Mapped, at: u64, mask: u64, buckets: usize, counts: &mut Vec<u64>) -> Option<f64> {
     counts.clear();
     let mut sum = 0.0;
     for i in 0..=buckets as u64 {
         let [count, part] = memory.pair(at + histogram::SIZE + 16 * i)?.load();
-        counts.push(count);
+        counts.push(count & mask);
         sum += f64::from_bits(part);
     }
     Some(sum)

@@ -11,20 +11,34 @@ pub use gauge::{Gauge, InProgress};
 pub use histogram::{Histogram, Timer};
 pub use mode::GaugeMode;
 
+pub(crate) use counter::read as counter_read;
 pub(crate) use histogram::read as histogram_read;
 pub(crate) use shown::{shown as gauge_shown, Sample, Shown};
 
 pub(crate) mod sealed {
+    use crate::segment::life::Place;
     use crate::Segment;
 
     pub trait At {
-        /// The metric in the series at this offset.
-        fn at(segment: Segment, at: u64) -> Self;
+        /// The metric in the series at this place.
+        #[allow(private_interfaces)]
+        fn at(segment: Segment, place: Place) -> Self;
+        /// Whether its series has been removed.
+        fn is_removed(&self) -> bool;
     }
 }
 
 /// A kind of metric: [`Counter`], [`Gauge`] or [`Histogram`].
-pub trait Metric: sealed::At + Copy {}
+///
+/// A handle belongs to one series. Once that is removed, by whichever process, updates through the handle are not done (but
+/// counted in `shmetrics_updates_to_removed_total`): never do they count into another series, even where its memory serves one by
+/// now. So keep handles of label sets that nobody removes, and look the others up.
+pub trait Metric: sealed::At + Copy {
+    /// Whether the series has been removed. A look-up of the same label set then makes a new one.
+    fn is_removed(&self) -> bool {
+        sealed::At::is_removed(self)
+    }
+}
 impl Metric for Counter {}
 impl Metric for Gauge {}
 impl Metric for Histogram {}

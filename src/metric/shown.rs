@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{fence, Ordering::Acquire};
 
-use super::gauge::{LIVE, NO_BASE, STATE};
+use super::gauge::{owner_bits, LIVE, NO_BASE};
 use super::mode::GaugeMode;
 use crate::segment::chain::offset;
 use crate::segment::layout::{gauge, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK_HEAD};
+use crate::segment::life::{Life, Place, TAG_MASK};
 use crate::segment::memory::{Mapped, Memory};
 use crate::segment::pair::Pair;
 
@@ -29,14 +30,20 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
 }
 
-/// Reads a gauge. `living` holds the generation of each living slot; the samples of listed modes go to `each`.
-pub(crate) fn shown(memory: &Mapped, at: u64, mode: GaugeMode, living: &[u32], each: &mut Vec<Sample>) -> Shown {
+/// Reads a gauge in this life. `living` holds the generation of each living slot; the samples of listed modes go to `each`.
+pub(crate) fn shown(
+    memory: &Mapped,
+    Place { at, life }: Place,
+    mode: GaugeMode,
+    living: &[u32],
+    each: &mut Vec<Sample>,
+) -> Shown {
     each.clear();
     match mode {
         GaugeMode::Shared => return Shown::One(f64::from_bits(memory.get64(at + gauge::VALUE))),
         GaugeMode::MostRecent => {
-            return match memory.pair(at + gauge::RECENT).map(Pair::load) {
-                Some([time, value]) if time != 0 => Shown::One(f64::from_bits(value)),
+            return match memory.pair(at + gauge::TAG).map(Pair::load) {
+                Some([tag, value]) if tag & TAG_MASK != 0 => Shown::One(f64::from_bits(value)),
                 _ => Shown::Nothing,
             }
         }
@@ -56,7 +63,7 @@ pub(crate) fn shown(memory: &Mapped, at: u64, mode: GaugeMode, living: &[u32], e
             Some(e) => e.max(v),
         });
     };
-    each_cell(memory, at, |slot, c| {
+    each_cell(memory, at, life, |slot, c| {
         let alive = c.generation != 0 && living.get(slot) == Some(&c.generation);
         if !live_only {
             if mode == GaugeMode::Sum {
@@ -91,19 +98,19 @@ struct Cell {
     identity: u32,
     generation: u32,
     base: u64,
-    /// `None` while it is being taken over.
+    /// `None` while it is being taken over, and of another life.
     value: Option<f64>,
     time: u64,
 }
 
 /// Visits the cells that ever had an owner.
-fn each_cell(memory: &Mapped, at: u64, mut visit: impl FnMut(usize, &Cell)) {
+fn each_cell(memory: &Mapped, at: u64, life: Life, mut visit: impl FnMut(usize, &Cell)) {
     let mut link = memory.load32(at + gauge::VALUE, Acquire);
     let mut slot = 0;
     while link != 0 && slot < crate::segment::layout::MAX_PROCESSES as usize {
         let block = offset(link);
         for i in 0..CELLS_PER_BLOCK {
-            if let Some(c) = read_cell(memory, block + CELL_BLOCK_HEAD + i * cell::SIZE) {
+            if let Some(c) = read_cell(memory, block + CELL_BLOCK_HEAD + i * cell::SIZE, life) {
                 visit(slot, &c);
             }
             slot += 1;
@@ -112,7 +119,7 @@ fn each_cell(memory: &Mapped, at: u64, mut visit: impl FnMut(usize, &Cell)) {
     }
 }
 
-fn read_cell(memory: &Mapped, at: u64) -> Option<Cell> {
+fn read_cell(memory: &Mapped, at: u64, life: Life) -> Option<Cell> {
     let pair = memory.pair(at + cell::OWNER)?;
     let mut last = pair.load();
     for _ in 0..16 {
@@ -120,14 +127,15 @@ fn read_cell(memory: &Mapped, at: u64) -> Option<Cell> {
         if owner == 0 {
             return None;
         }
-        let [time, value] = memory.pair(at + cell::TIME)?.load();
+        let [tag, value] = memory.pair(at + cell::TAG)?.load();
         // Acquire: the value was read before the second look at its owner.
         fence(Acquire);
         let again = pair.load();
         if again == last {
-            let (generation, state) = (owner as u32 >> 8, owner as u32 & STATE);
-            let value = (state == LIVE).then(|| f64::from_bits(value));
-            return Some(Cell { identity: (owner >> 32) as u32, generation, base, value, time });
+            let generation = owner as u32 >> 8;
+            let current = owner as u32 == owner_bits(generation, life, LIVE) && !life.is_over(tag);
+            let value = current.then(|| f64::from_bits(value));
+            return Some(Cell { identity: (owner >> 32) as u32, generation, base, value, time: tag & TAG_MASK });
         }
         last = again;
     }

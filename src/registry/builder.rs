@@ -1,4 +1,5 @@
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use super::family::Spec;
 use super::{labels, register, Table};
@@ -32,7 +33,8 @@ pub(crate) const DEFAULT_BUCKETS: &[f64] =
 
 impl Segment {
     fn builder<'a, M>(self, name: &'a str, help: &'a str, kind: u8, mode: GaugeMode) -> Builder<'a, M> {
-        let spec = Spec { name, help, unit: "", kind, mode, labels: &[], buckets: DEFAULT_BUCKETS, max_series: 0 };
+        let spec =
+            Spec { name, help, unit: "", kind, mode, labels: &[], buckets: DEFAULT_BUCKETS, max_series: 0, expire: 0 };
         Builder { segment: self, spec, metric: PhantomData }
     }
 
@@ -111,6 +113,15 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
         self
     }
 
+    /// Series that no process updates for this time (rounded up to whole seconds) go off the pages, and come back as they
+    /// were with the next update or look-up. After twice the time they are removed, as by [`Family::remove`]. See
+    /// [`Segment::expire`] for who notices.
+    pub fn expire_after(mut self, time: Duration) -> Self {
+        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        self.builder.spec.expire = u32::try_from(seconds).unwrap_or(u32::MAX);
+        self
+    }
+
     /// Registers the family.
     ///
     /// # Errors
@@ -154,8 +165,23 @@ impl<M: Metric, const N: usize> Family<M, N> {
     /// update through it costs one atomic instruction.
     #[inline]
     pub fn with(&self, values: [&str; N]) -> M {
-        let at = self.table.find(N, |i| usize::from(self.prefixes[i]), |i| values[i].as_bytes());
-        M::at(Segment { inner: self.table.inner }, at)
+        let place = self.table.find(N, |i| usize::from(self.prefixes[i]), |i| values[i].as_bytes());
+        M::at(Segment { inner: self.table.inner }, place)
+    }
+
+    /// Removes the series with these label values, for all processes: it is off every page and look-up that begins after
+    /// this call. False if there is none.
+    ///
+    /// A look-up of the same values then makes a new series, from 0. Updates through handles to the removed one count
+    /// nowhere (see [`Metric`]). Its memory goes to other label sets of this family.
+    pub fn remove(&self, values: [&str; N]) -> bool {
+        self.table.remove(N, &|i| usize::from(self.prefixes[i]), &|i| values[i].as_bytes())
+    }
+
+    /// Removes all series of the family that are there when it is called, as [`Family::remove`] does, and returns how many. An
+    /// overflow series stays.
+    pub fn clear(&self) -> u64 {
+        self.table.clear()
     }
 }
 

@@ -5,16 +5,17 @@
 //! series: the family's only one if it has no labels, else its overflow series. It is made with the family, so a full
 //! segment cannot keep it from being there.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::names;
 use crate::expose::number::canonical;
 use crate::metric::GaugeMode;
-use crate::segment::chain::offset;
+use crate::segment::chain::{offset, Ends};
 use crate::segment::layout::{
     align, counter, entry, family, gauge, histogram, FLAG_ESCAPED, FLAG_MODE_SHIFT, GRANULE, KIND_COUNTER, KIND_GAUGE,
-    KIND_HISTOGRAM, STATE_HIDDEN, STATE_LIVE,
+    KIND_HISTOGRAM,
 };
+use crate::segment::life::{self, State};
 use crate::segment::memory::{Mapped, Memory};
 use crate::segment::Inner;
 use crate::Error;
@@ -30,6 +31,8 @@ pub(crate) struct Spec<'a> {
     pub(crate) labels: &'a [&'a str],
     pub(crate) buckets: &'a [f64],
     pub(crate) max_series: u64,
+    /// Seconds without an update after which a series expires; 0 for never.
+    pub(crate) expire: u32,
 }
 
 impl Spec<'_> {
@@ -51,14 +54,14 @@ impl Spec<'_> {
         Ok(self)
     }
 
-    /// Bytes before the label text of a series.
+    /// Bytes before the label text of a series. The word before the text is for `expiry`, where series expire.
     pub(crate) fn text_at(&self) -> u64 {
-        match self.kind {
+        let cells = match self.kind {
             KIND_COUNTER => counter::SIZE,
             KIND_HISTOGRAM => histogram::SIZE + 16 * (self.buckets.len() as u64 + 1),
-            _ if self.mode == GaugeMode::MostRecent => gauge::SIZE,
-            _ => gauge::RECENT,
-        }
+            _ => gauge::SIZE,
+        };
+        cells + if self.expire > 0 { 8 } else { 0 }
     }
 
     /// Writes the record, not yet linked, at newly allocated memory. `allocate` gets its size.
@@ -85,13 +88,14 @@ impl Spec<'_> {
         let link = allocate(record_len)?;
         let at = offset(link);
         memory.put64(at + entry::HASH, hash);
-        memory.put32(at + entry::STATE, STATE_LIVE);
+        memory.put32(at + entry::STATE, State::new(life::NEW, 0).0);
         memory.put32(at + entry::CREATED, inner.age());
         memory.put16(at + entry::TEXT_LEN, self.name.len() as u16);
         memory.put8(at + entry::KIND, self.kind);
         memory.put32(at + family::OVERFLOW, link + (own_len / GRANULE) as u32);
         memory.put32(at + family::TEXT_AT, self.text_at() as u32);
         memory.put64(at + family::MAX_SERIES, self.max_series);
+        memory.put32(at + family::EXPIRE, self.expire);
         memory.put8(at + family::MODE, self.mode as u8);
         memory.put8(at + family::LABEL_COUNT, self.labels.len() as u8);
         memory.put16(at + family::BUCKET_COUNT, self.buckets.len() as u16);
@@ -103,13 +107,14 @@ impl Spec<'_> {
         let embedded = Series {
             family: link,
             hash: 0,
-            state: if self.labels.is_empty() { STATE_LIVE } else { STATE_HIDDEN },
             kind: self.kind,
             mode: self.mode,
             escaped: false,
             text_at: self.text_at(),
             text: text.as_bytes(),
         };
+        let state = if self.labels.is_empty() { life::LIVE } else { life::HIDDEN };
+        memory.put32(at + own_len + entry::STATE, State::new(state, 0).0);
         embedded.write(inner, at + own_len);
         Some(link)
     }
@@ -119,7 +124,6 @@ impl Spec<'_> {
 pub(crate) struct Series<'a> {
     pub(crate) family: u32,
     pub(crate) hash: u64,
-    pub(crate) state: u32,
     pub(crate) kind: u8,
     pub(crate) mode: GaugeMode,
     pub(crate) escaped: bool,
@@ -128,15 +132,11 @@ pub(crate) struct Series<'a> {
 }
 
 impl Series<'_> {
-    pub(crate) fn size(&self) -> u64 {
-        self.text_at + self.text.len() as u64
-    }
-
+    /// Writes all but the state and the cells. The record is the caller's alone.
     pub(crate) fn write(&self, inner: &Inner, at: u64) {
         let memory = &inner.memory;
         memory.put32(at + entry::PARENT, self.family);
         memory.put64(at + entry::HASH, self.hash);
-        memory.put32(at + entry::STATE, self.state);
         memory.put32(at + entry::CREATED, inner.age());
         memory.put16(at + entry::TEXT_LEN, self.text.len() as u16);
         memory.put8(at + entry::KIND, self.kind);
@@ -187,14 +187,17 @@ impl<'a> Record<'a> {
     pub(crate) fn refused(&self) -> u64 {
         self.memory.load64(self.at + family::REFUSED, Relaxed)
     }
-    /// Series made so far, the embedded one not counted.
+    /// The chain of its series.
+    pub(crate) fn ends(&self) -> Ends {
+        Ends { head: self.at + family::HEAD, tail: self.at + family::TAIL, pending: self.at + family::PENDING }
+    }
+    /// Series now, the embedded one not counted. Where processes were killed at the wrong moment it may be a little off.
     pub(crate) fn series(&self) -> u64 {
-        let tail = self.memory.load32(self.at + family::TAIL, Acquire);
-        if tail == 0 {
-            0
-        } else {
-            u64::from(self.memory.get32(offset(tail) + entry::SEQUENCE))
-        }
+        self.memory.load64(self.at + family::SERIES, Relaxed)
+    }
+    /// Seconds without an update after which a series expires; 0 for never.
+    pub(crate) fn expire(&self) -> u32 {
+        self.memory.get32(self.at + family::EXPIRE)
     }
 
     fn bounds_at(&self) -> u64 {
@@ -270,6 +273,10 @@ impl<'a> Record<'a> {
         }
         if texts.unit != spec.unit {
             return Some(format!("its unit is {:?}, not {:?}", texts.unit, spec.unit));
+        }
+        if self.expire() != spec.expire {
+            let after = |seconds| if seconds == 0 { "never".to_owned() } else { format!("after {seconds} s") };
+            return Some(format!("its series expire {}, not {}", after(self.expire()), after(spec.expire)));
         }
         let bounds: Vec<f64> = (0..self.bucket_count()).map(|i| self.bound(i)).collect();
         (bounds != spec.buckets).then(|| format!("its buckets are {bounds:?}, not {:?}", spec.buckets))

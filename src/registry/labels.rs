@@ -107,6 +107,31 @@ fn matches_escaped<'v>(
     at == text.len()
 }
 
+/// The values in a label text; `None` if it is not one of these labels.
+pub(crate) fn values(text: &[u8], escaped: bool, names: &[String]) -> Option<Vec<String>> {
+    let mut rest = std::str::from_utf8(text).ok()?;
+    let mut values = Vec::new();
+    for (i, name) in names.iter().enumerate() {
+        rest = rest.strip_prefix(if i > 0 { "," } else { "" })?.strip_prefix(name.as_str())?.strip_prefix("=\"")?;
+        let (mut value, mut chars) = (String::new(), rest.chars());
+        loop {
+            match chars.next()? {
+                '"' => break,
+                '\\' if escaped => value.push(match chars.next()? {
+                    'n' => '\n',
+                    c @ ('\\' | '"') => c,
+                    _ => return None,
+                }),
+                '\\' | '\n' => return None,
+                c => value.push(c),
+            }
+        }
+        rest = chars.as_str();
+        values.push(value);
+    }
+    rest.is_empty().then_some(values)
+}
+
 /// Equality of two slices of the same, usually small, length, without a call.
 #[inline(always)]
 fn same(a: &[u8], b: &[u8]) -> bool {
@@ -159,6 +184,8 @@ mod tests {
             let values: Vec<&str> = a.iter().map(String::as_str).collect();
             let (text, escaped) = text_of(&names, &values);
             let check = |v: &[String]| matches(&text, escaped, 3, |i| prefix_len(i, names[i].len()), |i| v[i].as_bytes());
+            let owned = names.map(str::to_owned);
+            assert_eq!(super::values(&text, escaped, &owned).as_deref(), Some(&a[..]));
             assert!(check(&a));
             assert_eq!(check(&b), a == b);
         }

@@ -1,20 +1,25 @@
 //! Families and label sets: registration, and the look-up that every labelled update goes through.
 
 mod builder;
+mod expiry;
 pub(crate) mod family;
 mod hash;
 pub(crate) mod labels;
 pub(crate) mod names;
+mod recycle;
 
 pub use builder::{Builder, Family, LabelledBuilder};
 
 pub(crate) use builder::DEFAULT_BUCKETS;
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::sync::atomic::{fence, AtomicU32, Ordering::Acquire, Ordering::Relaxed};
 
 use self::family::{Record, Series, Spec};
-use crate::segment::chain::{self, find_or_append, offset, Ends, Maker, Outcome};
-use crate::segment::layout::{align, entry, family as f, header, FLAG_ESCAPED, GRANULE, STATE_HIDDEN, STATE_LIVE};
+use crate::segment::chain::{self, find_or_append, offset, Maker, Outcome};
+use crate::segment::layout::{align, entry, family as f, header, FLAG_ESCAPED, GRANULE};
+use crate::segment::life::{self, Life, Place, State};
 use crate::segment::memory::Memory;
 use crate::segment::Inner;
 use crate::Error;
@@ -55,10 +60,6 @@ fn prepare(inner: &Inner) -> bool {
     index.has_room()
 }
 
-fn count_reachable(inner: &Inner, bytes: u64) {
-    inner.memory.add64(header::ARENA_REACHABLE, align(bytes, GRANULE), Relaxed);
-}
-
 struct FamilyMaker<'a> {
     inner: &'a Inner,
     spec: &'a Spec<'a>,
@@ -75,10 +76,9 @@ impl Maker for FamilyMaker<'_> {
             && Record::new(memory, at).name_is(self.spec.name)
     }
 
-    fn refuse(&mut self, tail: u32) -> bool {
+    fn refuse(&mut self) -> bool {
         let memory = &self.inner.memory;
-        // Not beyond the tail: a family behind it came after the look-up, and may be this very one.
-        let mut link = if tail == 0 { 0 } else { memory.load32(header::FAMILY_HEAD, Acquire) };
+        let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
         let mut ring = chain::Ring::default();
         while link != 0 && !ring.closes(link) {
             let record = Record::new(memory, offset(link));
@@ -94,12 +94,15 @@ impl Maker for FamilyMaker<'_> {
                     return true;
                 }
             }
-            link = if link == tail { 0 } else { memory.load32(offset(link) + entry::NEXT, Acquire) };
+            link = memory.load32(offset(link) + entry::NEXT, Acquire);
         }
         false
     }
 
     fn make(&mut self) -> Option<u32> {
+        if self.spec.expire > 0 {
+            self.inner.memory.put32(header::EXPIRING, 1);
+        }
         self.spec.write(self.inner, self.hash, |bytes| self.inner.arena().allocate(bytes))
     }
 
@@ -110,7 +113,7 @@ impl Maker for FamilyMaker<'_> {
 
     fn settled(&self, link: u32) {
         let record = Record::new(&self.inner.memory, offset(link));
-        count_reachable(self.inner, record.record_len());
+        self.inner.memory.add64(header::ARENA_REACHABLE, align(record.record_len(), GRANULE), Relaxed);
         if record.label_count() == 0 {
             self.inner.count(header::SERIES);
         }
@@ -175,40 +178,84 @@ impl Table {
         count: usize,
         prefix: impl Fn(usize) -> usize + Copy,
         value: impl Fn(usize) -> &'v [u8] + Copy,
-    ) -> u64 {
+    ) -> Place {
         let hash = labels::hash(self.hash, count, value);
-        match self.inner.index().find(hash, |link| self.is(link, hash, count, prefix, value)) {
-            Some(link) => offset(link),
+        match self.look_up(hash, count, prefix, value) {
+            Some(place) => place,
             None => self.make(hash, count, &prefix, &value, true),
         }
     }
 
     #[inline(always)]
-    fn is<'v>(
+    fn look_up<'v>(
+        &self,
+        hash: u64,
+        count: usize,
+        prefix: impl Fn(usize) -> usize + Copy,
+        value: impl Fn(usize) -> &'v [u8] + Copy,
+    ) -> Option<Place> {
+        let mut life = Life::FOREVER;
+        let same = |link| match self.life_of(link, hash, count, prefix, value) {
+            Some(its) => {
+                life = its;
+                true
+            }
+            None => false,
+        };
+        let link = self.inner.index().find(hash, same)?;
+        Some(Place { at: offset(link), life })
+    }
+
+    /// The life of the record in which it has the series with these values, if that is now.
+    #[inline(always)]
+    fn life_of<'v>(
         &self,
         link: u32,
         hash: u64,
         count: usize,
         prefix: impl Fn(usize) -> usize,
         value: impl Fn(usize) -> &'v [u8],
-    ) -> bool {
-        let Some((record, backed)) = self.inner.memory.record(offset(link)) else { return false };
+    ) -> Option<Life> {
+        let (record, backed) = self.inner.memory.record(offset(link))?;
         // SAFETY: a record begins with an entry's fields (`record` checked that so much is backed), aligned to 16 as every
-        // link is. These fields of a published series never change.
-        let (parent, its_hash, len, flags) = unsafe {
+        // link is. Those that are not atomic here change only while the record has no series; then the life moves on, which
+        // is checked below. They are read as volatile, so that they are read here.
+        let (state, parent, its_hash, len, flags) = unsafe {
             (
-                record.add(entry::PARENT as usize).cast::<u32>().read(),
-                record.add(entry::HASH as usize).cast::<u64>().read(),
-                record.add(entry::TEXT_LEN as usize).cast::<u16>().read(),
-                record.add(entry::FLAGS as usize).read(),
+                &*record.add(entry::STATE as usize).cast::<AtomicU32>(),
+                record.add(entry::PARENT as usize).cast::<u32>().read_volatile(),
+                record.add(entry::HASH as usize).cast::<u64>(),
+                record.add(entry::TEXT_LEN as usize).cast::<u16>(),
+                record.add(entry::FLAGS as usize),
             )
         };
-        if its_hash != hash || parent != self.link() || self.text_at + u64::from(len) > backed {
-            return false;
+        // Acquire pairs with the Release that made it live: its text is there.
+        let seen = State(state.load(Acquire));
+        // SAFETY: as above.
+        let (its_hash, len, flags) = unsafe { (its_hash.read_volatile(), len.read_volatile(), flags.read_volatile()) };
+        if its_hash != hash || parent != self.link() || self.text_at + u64::from(len) > backed || !seen.has_series() {
+            return None;
         }
-        // SAFETY: backed (checked) and never written after the series was published.
+        // SAFETY: backed (checked). The bytes change only as the fields above do, and then what they were compared to does
+        // not matter.
         let text = unsafe { std::slice::from_raw_parts(record.add(self.text_at as usize), usize::from(len)) };
-        labels::matches(text, flags & FLAG_ESCAPED != 0, count, prefix, value)
+        if !labels::matches(text, flags & FLAG_ESCAPED != 0, count, prefix, value) {
+            return None;
+        }
+        // Acquire: all of it was read before the second look at the state (a sequence lock, of which the life is the number).
+        fence(Acquire);
+        let again = State(state.load(Relaxed));
+        if again == seen && seen.state() == life::LIVE {
+            return Some(seen.life());
+        }
+        self.life_again(link, seen.life())
+    }
+
+    /// As above, of a series that has expired, or expires or is removed at this moment.
+    #[cold]
+    #[inline(never)]
+    fn life_again(&self, link: u32, life: Life) -> Option<Life> {
+        expiry::revive(self.inner, &Record::new(&self.inner.memory, self.at), link, life).then_some(life)
     }
 
     #[cold]
@@ -220,43 +267,87 @@ impl Table {
         prefix: &dyn Fn(usize) -> usize,
         value: &dyn Fn(usize) -> &'v [u8],
         mend: bool,
-    ) -> u64 {
+    ) -> Place {
         if count == 0 {
-            return Record::new(&self.inner.memory, self.at).overflow_at();
+            return self.embedded();
         }
         if mend && (0..count).any(|i| std::str::from_utf8(value(i)).is_err()) {
-            return self.find_mended(count, prefix, value);
+            let mended = mended(count, value);
+            let value = |i: usize| mended[i].as_bytes();
+            let hash = labels::hash(self.hash, count, value);
+            return match self.look_up(hash, count, prefix, value) {
+                Some(place) => place,
+                None => self.make(hash, count, prefix, &value, false),
+            };
         }
         let Some((text, escaped)) = self.text(count, value) else { return self.overflow() };
         let record = Record::new(&self.inner.memory, self.at);
         let series = Series {
             family: self.link(),
             hash,
-            state: STATE_LIVE,
             kind: record.kind(),
             mode: record.mode(),
             escaped,
             text_at: self.text_at,
             text: &text,
         };
-        let same = |link: u32| self.is(link, hash, count, prefix, value);
-        let mut maker = SeriesMaker { inner: self.inner, record, series, same };
-        let ends = Ends { head: self.at + f::HEAD, tail: self.at + f::TAIL };
+        let found = Cell::new(Life(0));
+        let ends = record.ends();
+        let same = |link: u32| match self.life_of(link, hash, count, prefix, value) {
+            Some(life) => {
+                found.set(life);
+                true
+            }
+            None => false,
+        };
+        let mut maker = SeriesMaker { inner: self.inner, record, series, same, made: Life(0) };
         match find_or_append(&self.inner.index(), ends, hash, &mut maker) {
-            Outcome::Found(link) | Outcome::Made(link) => offset(link),
+            Outcome::Found(link) => Place { at: offset(link), life: found.get() },
+            Outcome::Made(link) => Place { at: offset(link), life: maker.made },
             Outcome::Refused | Outcome::Full => self.overflow(),
         }
     }
 
-    /// Values that are not UTF-8, which no exposition can carry, with U+FFFD in place of what is not.
-    fn find_mended<'v>(&self, count: usize, prefix: &dyn Fn(usize) -> usize, value: &dyn Fn(usize) -> &'v [u8]) -> u64 {
-        let mended: Vec<String> = (0..count).map(|i| String::from_utf8_lossy(value(i)).into_owned()).collect();
+    /// Removes the series with these values. False if there is none.
+    pub(crate) fn remove<'v>(
+        &self,
+        count: usize,
+        prefix: &dyn Fn(usize) -> usize,
+        value: &dyn Fn(usize) -> &'v [u8],
+    ) -> bool {
+        let record = Record::new(&self.inner.memory, self.at);
+        let mended = mended(count, value);
         let value = |i: usize| mended[i].as_bytes();
         let hash = labels::hash(self.hash, count, value);
-        match self.inner.index().find(hash, |link| self.is(link, hash, count, prefix, value)) {
-            Some(link) => offset(link),
-            None => self.make(hash, count, prefix, &value, false),
+        let index = self.inner.index();
+        let life = Cell::new(Life(0));
+        let same = |link: u32| match self.life_of(link, hash, count, prefix, value) {
+            Some(its) => {
+                life.set(its);
+                true
+            }
+            None => false,
+        };
+        index.find_surely(hash, same).is_some_and(|link| recycle::remove(self.inner, &record, link, life.get()))
+    }
+
+    /// Removes all series that are there now, but for the overflow series. Returns how many.
+    pub(crate) fn clear(&self) -> u64 {
+        let memory = &self.inner.memory;
+        let record = Record::new(memory, self.at);
+        let until = chain::announcements(memory, record.ends());
+        let (mut removed, mut ring) = (0, chain::Ring::default());
+        let mut link = memory.load32(self.at + f::HEAD, Acquire);
+        while link != 0 && !ring.closes(link) {
+            let state = life::state(memory, link);
+            // A birth is read before the removal that it is for: of another life, that removal fails.
+            let later = chain::is_later(memory.load32(offset(link) + entry::BIRTH, Acquire), until);
+            if state.has_series() && !later && recycle::remove(self.inner, &record, link, state.life()) {
+                removed += 1;
+            }
+            link = memory.load32(offset(link) + entry::NEXT, Acquire);
         }
+        removed
     }
 
     /// The label text of these values; `None` if no exposition could carry it.
@@ -275,14 +366,25 @@ impl Table {
         (texts.labels.len() == count && out.len() <= labels::TEXT_MAX).then_some((out, escaped))
     }
 
-    fn overflow(&self) -> u64 {
+    /// The family's only series, or its overflow series.
+    fn embedded(&self) -> Place {
+        Place { at: Record::new(&self.inner.memory, self.at).overflow_at(), life: Life::FOREVER }
+    }
+
+    fn overflow(&self) -> Place {
         let memory = &self.inner.memory;
-        let at = Record::new(memory, self.at).overflow_at();
+        let place = self.embedded();
         memory.add64(self.at + f::REFUSED, 1, Relaxed);
         self.inner.count(header::REFUSED_SERIES);
-        let _ = memory.cas32(at + entry::STATE, STATE_HIDDEN, STATE_LIVE, Relaxed, Relaxed);
-        at
+        let (hidden, live) = (State::new(life::HIDDEN, 0), State::new(life::LIVE, 0));
+        let _ = memory.cas32(place.at + entry::STATE, hidden.0, live.0, Relaxed, Relaxed);
+        place
     }
+}
+
+/// Values in UTF-8, which is all that an exposition can carry, with U+FFFD in place of what is not.
+fn mended<'v>(count: usize, value: &dyn Fn(usize) -> &'v [u8]) -> Vec<Cow<'v, str>> {
+    (0..count).map(|i| String::from_utf8_lossy(value(i))).collect()
 }
 
 struct SeriesMaker<'a, S> {
@@ -290,6 +392,8 @@ struct SeriesMaker<'a, S> {
     record: Record<'a>,
     series: Series<'a>,
     same: S,
+    /// The life in which the record was made.
+    made: Life,
 }
 
 impl<S: Fn(u32) -> bool> Maker for SeriesMaker<'_, S> {
@@ -297,29 +401,27 @@ impl<S: Fn(u32) -> bool> Maker for SeriesMaker<'_, S> {
         (self.same)(link)
     }
 
-    fn refuse(&mut self, tail: u32) -> bool {
+    fn refuse(&mut self) -> bool {
         let memory = &self.inner.memory;
         let mine = self.record.max_series();
         let all = memory.get64(header::MAX_SERIES);
-        let have = if tail == 0 { 0 } else { u64::from(memory.get32(offset(tail) + entry::SEQUENCE)) };
-        (mine != 0 && have >= mine) || (all != 0 && memory.get64(header::SERIES) >= all)
+        (mine != 0 && self.record.series() >= mine) || (all != 0 && memory.get64(header::SERIES) >= all)
     }
 
     fn make(&mut self) -> Option<u32> {
-        let link = self.inner.arena().allocate(self.series.size())?;
+        let (link, state) = recycle::obtain(self.inner, &self.record, self.series.text.len())?;
+        self.made = state.life();
         self.series.write(self.inner, offset(link));
+        expiry::begin(self.inner, &self.record, link);
         Some(link)
     }
 
     fn give_back(&mut self, link: u32) {
-        self.inner.arena().give_back(link, self.series.size());
+        recycle::give_back(self.inner, &self.record, link);
     }
 
     fn settled(&self, link: u32) {
-        let memory = &self.inner.memory;
-        memory.add64(header::SERIES, 1, Relaxed);
-        let text = u64::from(memory.get16(offset(link) + entry::TEXT_LEN));
-        count_reachable(self.inner, self.series.text_at + text);
+        recycle::settled(self.inner, &self.record, link);
     }
 
     fn prepare(&mut self) -> bool {

@@ -1,34 +1,44 @@
 //! How an entry comes into being: the one protocol behind families and series.
 //!
-//! A chain is a queue of entries linked by `NEXT`, after Michael and Scott ("Simple, Fast, and Practical Non-Blocking and
-//! Blocking Concurrent Queue Algorithms", PODC 1996). The segment has a chain of families; each family has a
-//! chain of series. An entry is complete before one compare-and-swap links it, and exists from that instant: it
-//! is rendered, and it is counted. The index only makes it quick to find, under two invariants:
+//! A chain is a list of entries linked by `NEXT`. The segment has a chain of families; each family has a chain of series.
+//! Entries are only ever appended; a series' record may serve another label set in its place (see [`super::life`]).
 //!
-//! - **I1** the tail moves past an entry only after the index holds it: all entries up to the tail can be found;
-//! - **I2** an entry is linked only behind the tail, by the swap of that one word from 0, after a certain look-up that
-//!   began when the tail was already there: so the look-up covered every entry of the chain.
+//! A new entry, or a new life of an old one, is complete before it is *announced*: written into the chain's `PENDING`
+//! word, {announcements so far: 32 bits, link: 32}, by one compare-and-swap from {n, 0} to {n + 1, link}. It exists from that
+//! instant. What remains is done by whoever comes by, each step repeatable: link it to the chain's end if it is not there,
+//! put it in the index, make it `LIVE`, and end the announcement. One rule makes the key unique:
 //!
-//! From I1 and I2: no key twice, however many processes insert it, and whoever of them is killed or stopped. There is
-//! no "being inserted" state, so nothing to wait for and nothing to repair: an entry whose maker died before moving
-//! the tail is indexed, and the tail moved, by the next who comes. What a kill can cost is the maker's own record, never
-//! linked: a leak that is counted.
+//! - an entry is announced only by the swap of a word that stood still at {n, 0} from before a look-up in the index that
+//!   did not find the key. All that was announced up to n is in the index by then.
+//!
+//! So no key comes in twice, however many processes insert it, and whoever of them is killed or stopped. There is nothing to
+//! wait for and nothing to repair. What a kill can cost is the maker's own record, not yet announced: a leak that is
+//! counted.
+//!
+//! A helper that was stopped for long must not do an old step to a new state. Whatever it changes by, it has read before
+//! it saw that the announcement was still on; every change is a compare-and-swap from what it read, and of a word that never
+//! returns to that: a `NEXT` that was 0, a tail, a life, a count of announcements (which would have to come round after
+//! exactly 2^32 of them, in one family, while the helper is stopped between two instructions). Only the index may get a
+//! word that is out of date, and the index never promises that its words are true.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::index::Index;
 use super::layout::{entry, header, GRANULE};
+use super::life;
 use super::memory::Memory;
 
-/// Where a chain's two ends are kept.
+/// Where a chain's words are kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ends {
     pub(crate) head: u64,
     pub(crate) tail: u64,
+    pub(crate) pending: u64,
 }
 
 /// The segment's families.
-pub(crate) const FAMILIES: Ends = Ends { head: header::FAMILY_HEAD, tail: header::FAMILY_TAIL };
+pub(crate) const FAMILIES: Ends =
+    Ends { head: header::FAMILY_HEAD, tail: header::FAMILY_TAIL, pending: header::FAMILY_PENDING };
 
 /// The byte offset a link stands for.
 #[inline(always)]
@@ -40,15 +50,15 @@ pub(crate) const fn offset(link: u32) -> u64 {
 pub(crate) trait Maker {
     /// Whether the entry has the key.
     fn same(&self, link: u32) -> bool;
-    /// Refuses the key in view of the whole chain (which ends, for now, behind `tail`).
-    fn refuse(&mut self, _tail: u32) -> bool {
+    /// Refuses the key in view of the whole chain.
+    fn refuse(&mut self) -> bool {
         false
     }
-    /// Makes the complete record, once. `None`: no room.
+    /// Makes the complete record, once, in the state `NEW` or `CLAIMED`. `None`: no room.
     fn make(&mut self) -> Option<u32>;
     /// The key came in by somebody else: takes the record back.
     fn give_back(&mut self, link: u32);
-    /// Called once by whoever moves the tail over an entry.
+    /// Called once for each announcement, by whoever made the entry `LIVE`.
     fn settled(&self, link: u32);
     /// Makes room in the index. `false`: it is full.
     fn prepare(&mut self) -> bool;
@@ -65,7 +75,10 @@ pub(crate) enum Outcome {
     Full,
 }
 
-/// Finds the entry with this key or appends it. Lock-free: it starts over only when somebody else has appended.
+/// More rounds than any number of processes can cause: each is another entry. Somebody scribbles.
+const BOUND: u32 = 1 << 22;
+
+/// Finds the entry with this key or inserts it. Lock-free: it starts over only when somebody else has inserted.
 pub(crate) fn find_or_append<M: Memory>(
     index: &Index<'_, M>,
     ends: Ends,
@@ -74,59 +87,93 @@ pub(crate) fn find_or_append<M: Memory>(
 ) -> Outcome {
     let memory = index.memory;
     let mut mine = 0;
-    let mut ring = Ring::default();
-    let outcome = loop {
-        // Acquire pairs with the Release in `advance`: entries up to here are in the index (I1).
-        let tail = memory.load32(ends.tail, Acquire);
-        let last = if tail == 0 { ends.head } else { offset(tail) + entry::NEXT };
-        // Acquire pairs with the Release of the swap below: the entry is complete.
-        let next = memory.load32(last, Acquire);
-        if next != 0 {
-            if ring.closes(next) {
-                break Outcome::Full;
-            }
-            advance(index, ends, tail, next, maker);
+    let mut outcome = Outcome::Full;
+    for _ in 0..BOUND {
+        // Acquire pairs with the Release that ended the last announcement: all up to it are in the index.
+        let pending = memory.load64(ends.pending, Acquire);
+        if pending as u32 != 0 {
+            settle(index, ends, pending, |link| maker.settled(link));
             continue;
         }
         if let Some(found) = index.find_surely(hash, |link| maker.same(link)) {
-            break Outcome::Found(found);
+            outcome = Outcome::Found(found);
+            break;
         }
-        if maker.refuse(tail) {
-            break Outcome::Refused;
+        if maker.refuse() {
+            // What it saw may have come after the look-up, and may be this very key.
+            if memory.load64(ends.pending, Acquire) != pending {
+                continue;
+            }
+            outcome = Outcome::Refused;
+            break;
         }
         if mine == 0 {
             let made = if maker.prepare() { maker.make() } else { None };
-            let Some(link) = made else { break Outcome::Full };
+            let Some(link) = made else { break };
             mine = link;
         }
-        let sequence = if tail == 0 { 0 } else { memory.load32(offset(tail) + entry::SEQUENCE, Relaxed) };
-        memory.store32(offset(mine) + entry::SEQUENCE, sequence.wrapping_add(1), Relaxed);
-        // Release publishes the record (I2: the word was 0 from the look-up on, or this fails).
-        match memory.cas32(last, 0, mine, Release, Relaxed) {
+        let birth = (pending >> 32).wrapping_add(1) as u32;
+        memory.store32(offset(mine) + entry::BIRTH, birth, Relaxed);
+        // Release publishes the record.
+        let announced = u64::from(birth) << 32 | u64::from(mine);
+        match memory.cas64(ends.pending, pending, announced, AcqRel, Relaxed) {
             Ok(_) => {
-                advance(index, ends, tail, mine, maker);
+                settle(index, ends, announced, |link| maker.settled(link));
                 return Outcome::Made(mine);
             }
-            // A word that is 0 and is not: the tail leads out of the memory.
-            Err(0) => break Outcome::Full,
+            // A word that is what it is not: the chain leads out of the memory.
+            Err(now) if now == pending => break,
             Err(_) => {}
         }
-    };
+    }
     if mine != 0 {
         maker.give_back(mine);
     }
     outcome
 }
 
-/// Indexes the entry behind the tail and moves the tail over it. Anybody may do it, any number of times.
-fn advance<M: Memory>(index: &Index<'_, M>, ends: Ends, tail: u32, next: u32, maker: &impl Maker) {
+/// Does what an announced entry still needs. Anybody may, any number of times, at any time.
+fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: impl Fn(u32)) {
     let memory = index.memory;
-    let hash = memory.load64(offset(next) + entry::HASH, Relaxed);
-    index.insert(hash, next);
-    // Release: whoever sees the tail here finds the entry in the index (I1).
-    if memory.cas32(ends.tail, tail, next, AcqRel, Relaxed).is_ok() {
-        maker.settled(next);
+    let link = announced as u32;
+    let state = life::state(memory, link);
+    let hash = memory.load64(offset(link) + entry::HASH, Acquire);
+    let tail = memory.load32(ends.tail, Acquire);
+    // Acquire, here and above, in this order: if the announcement is still on, all of this belongs to it.
+    if memory.load64(ends.pending, Acquire) != announced {
+        return;
     }
+    if state.state() == life::NEW && tail != link {
+        let last = if tail == 0 { ends.head } else { offset(tail) + entry::NEXT };
+        // Release publishes the record to those who walk the chain.
+        let _ = memory.cas32(last, 0, link, Release, Relaxed);
+        let _ = memory.cas32(ends.tail, tail, link, Release, Relaxed);
+    }
+    index.insert(hash, link);
+    if matches!(state.state(), life::NEW | life::CLAIMED) && life::change(memory, link, state, life::LIVE) {
+        settled(link);
+    }
+    // Release: whoever sees the announcement over finds the entry in the index.
+    let _ = memory.cas64(ends.pending, announced, announced >> 32 << 32, Release, Relaxed);
+}
+
+/// Ends the announcement of this entry, if it is on. After this call, one that began before it is over.
+pub(crate) fn settle_if<M: Memory>(index: &Index<'_, M>, ends: Ends, link: u32, settled: impl Fn(u32)) {
+    let pending = index.memory.load64(ends.pending, Acquire);
+    if pending as u32 == link {
+        settle(index, ends, pending, settled);
+    }
+}
+
+/// How many entries a chain's announcements have brought so far. What is announced later has a greater `BIRTH`.
+pub(crate) fn announcements<M: Memory>(memory: &M, ends: Ends) -> u32 {
+    (memory.load64(ends.pending, Acquire) >> 32) as u32
+}
+
+/// Whether an entry came after that many announcements.
+#[inline(always)]
+pub(crate) fn is_later(birth: u32, announcements: u32) -> bool {
+    birth.wrapping_sub(announcements) as i32 > 0
 }
 
 /// Notices, on a walk along a chain, that a damaged link has made a ring of it: after Brent ("An Improved Monte Carlo

@@ -3,7 +3,12 @@
 //! The index is a *cache of the chains*, never the truth: an entry exists because its chain holds it (see
 //! [`super::chain`]). That makes every step here repeatable by anybody: a word may stand twice, or point to something
 //! else by now; readers always compare the entry itself. Words never become 0 again, so a probe may stop at the
-//! first 0.
+//! first 0. Where series come and go there are no zeros left after a while; so `INDEX_REACH` says, for each size, how far
+//! from its home any word was ever put, and a probe goes no further.
+//!
+//! A record's words are erased by the one process that has claimed it for another life, and by nobody else: no other can
+//! be putting the same word back at that time. A helper that was stopped may put one back later; it costs its place and nothing
+//! else.
 //!
 //! A word's home is `tag & (size - 1)`, so words can be re-placed without looking at their entries. The table doubles in
 //! place: its address range is reserved for the largest size, and only the part in use is backed. Doubling is done in
@@ -22,6 +27,12 @@ use super::memory::Memory;
 
 /// Old words re-placed by one insertion while the table doubles.
 const BATCH: u64 = 64;
+
+/// A word that was erased: it leads to nothing, and a probe passes over it.
+const ERASED: u64 = 0xffff_ffff << 32;
+
+/// Probes this short do not ask for the reach.
+const SHORT: u64 = if cfg!(test) { 1 } else { 8 };
 
 #[derive(Clone, Copy)]
 pub(crate) struct Index<'a, M> {
@@ -54,6 +65,19 @@ impl<M: Memory> Index<'_, M> {
         self.memory.load_header32(header::INDEX_TARGET, Acquire).min(self.max_bits)
     }
 
+    /// How many steps from its home a word of this size may be.
+    #[inline]
+    fn reach(&self, bits: u32) -> u64 {
+        // Acquire pairs with the Release that raised it in `place`, before the word was put there.
+        u64::from(self.memory.load_header32(header::INDEX_REACH + 4 * u64::from(bits), Acquire))
+    }
+
+    fn extend_reach(&self, bits: u32, distance: u64) {
+        if distance >= self.reach(bits) {
+            self.memory.raise32(header::INDEX_REACH + 4 * u64::from(bits), distance as u32 + 1);
+        }
+    }
+
     #[inline(always)]
     fn position(&self, at: u64) -> u64 {
         self.at + at * 8
@@ -61,15 +85,18 @@ impl<M: Memory> Index<'_, M> {
 
     /// The link of the entry with this hash for which `same` holds, looked for at the current size.
     #[inline(always)]
-    pub(crate) fn find(&self, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, hash: u64, same: impl FnMut(u32) -> bool) -> Option<u32> {
         self.find_at(self.bits(), hash, same)
     }
 
     #[inline(always)]
-    fn find_at(&self, bits: u32, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
+    fn find_at(&self, bits: u32, hash: u64, mut same: impl FnMut(u32) -> bool) -> Option<u32> {
         let mask = (1u64 << bits) - 1;
         let mut at = tag(hash) & mask;
-        for _ in 0..=mask {
+        for distance in 0..=mask {
+            if distance >= SHORT && distance >= self.reach(bits) {
+                return None;
+            }
             // Acquire pairs with the Release in `place`, and through it with the entry's publication.
             let w = self.memory.load_index(self.position(at), Acquire);
             if w == 0 {
@@ -84,10 +111,10 @@ impl<M: Memory> Index<'_, M> {
     }
 
     /// As `find`, and certain: `None` means that no entry placed before this call has the key.
-    pub(crate) fn find_surely(&self, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find_surely(&self, hash: u64, mut same: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut bits = self.bits();
         loop {
-            if let Some(link) = self.find_at(bits, hash, &same) {
+            if let Some(link) = self.find_at(bits, hash, &mut same) {
                 return Some(link);
             }
             // The table may have doubled under the probe, and the word's old place been given away since.
@@ -127,29 +154,69 @@ impl<M: Memory> Index<'_, M> {
         let home = tag(w) & mask;
         let current = self.bits();
         'again: loop {
-            let mut rubbish = None;
+            let reach = self.reach(bits);
+            let mut free = None;
             for distance in 0..=mask {
+                if distance >= reach && free.is_some() {
+                    break;
+                }
                 let at = (home + distance) & mask;
                 let there = self.memory.load64(self.position(at), Acquire);
                 if there == w {
+                    // It may have been put there for the other size, from another home.
+                    self.extend_reach(bits, distance);
                     return false;
                 }
-                let (into, expected) = if there == 0 {
-                    rubbish.unwrap_or((at, 0))
-                } else {
-                    if rubbish.is_none() && Self::is_rubbish(there, at, current) {
-                        rubbish = Some((at, there));
-                    }
-                    continue;
-                };
-                // Release publishes the entry's chain link (seen by whoever places it) to probes.
-                match self.memory.cas64(self.position(into), expected, w, AcqRel, Acquire) {
-                    Ok(_) => return true,
-                    Err(_) => continue 'again,
+                if free.is_none() && (there == 0 || there == ERASED || Self::is_rubbish(there, at, current)) {
+                    free = Some((distance, there));
+                }
+                if there == 0 {
+                    break;
                 }
             }
-            return false; // no free word: the limits in `has_room` keep this from happening
+            // No free word: the limits in `has_room` keep this from happening.
+            let Some((distance, expected)) = free else { return false };
+            self.extend_reach(bits, distance);
+            // Release publishes the entry's announcement (seen by whoever places it) to probes.
+            match self.memory.cas64(self.position((home + distance) & mask), expected, w, AcqRel, Acquire) {
+                Ok(_) => return true,
+                Err(_) => continue 'again,
+            }
         }
+    }
+
+    /// Takes an entry's words out. Only for who has claimed the record.
+    pub(crate) fn erase(&self, hash: u64, link: u32) {
+        let w = word(hash, link);
+        let (mut bits, mut target) = (self.bits(), self.target());
+        loop {
+            if self.erase_at(bits, w) {
+                self.memory.add64(header::INDEX_ENTRIES, u64::MAX, Relaxed);
+            }
+            if target > bits {
+                self.erase_at(target, w);
+            }
+            self.memory.fence(); // pairs with the fence in `grow`
+            let now = (self.bits(), self.target());
+            if now == (bits, target) {
+                return;
+            }
+            (bits, target) = now;
+        }
+    }
+
+    fn erase_at(&self, bits: u32, w: u64) -> bool {
+        let mask = (1u64 << bits) - 1;
+        let mut erased = false;
+        for distance in 0..self.reach(bits).min(mask + 1) {
+            let at = self.position((tag(w) + distance) & mask);
+            match self.memory.load64(at, Acquire) {
+                0 => break,
+                there if there == w => erased |= self.memory.cas64(at, w, ERASED, AcqRel, Acquire).is_ok(),
+                _ => {}
+            }
+        }
+        erased
     }
 
     /// Whether no probe at the current size, or a larger one, passes here looking for this word.

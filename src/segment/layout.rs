@@ -81,6 +81,7 @@ offsets! {
     INDEX_CURSOR: 272, 8;
     FAMILY_HEAD: 280, 4;
     FAMILY_TAIL: 284, 4;
+    FAMILY_PENDING: 288, 8;
     ARENA_TAIL: 320, 8;
     ARENA_REACHABLE: 328, 8;
     SERIES: 336, 8;
@@ -89,6 +90,10 @@ offsets! {
     REFUSED_FAMILIES: 392, 8;
     REJECTED_UPDATES: 400, 8;
     SLOTS_HIGH: 408, 4;
+    EXPIRING: 412, 4;
+    STALE_UPDATES: 416, 8;
+    REMOVED_SERIES: 424, 8;
+    INDEX_REACH: 512, 164;
 }
 
 offsets! {
@@ -102,57 +107,61 @@ offsets! {
 }
 
 offsets! {
-    /// What families and series have in common: an entry of a chain.
-    entry, size 40;
+    /// What families and series have in common: an entry of a chain. From 32 to 48 each kind has something of its own.
+    entry, size 56;
     NEXT: 0, 4;
     PARENT: 4, 4;
     HASH: 8, 8;
     STATE: 16, 4;
     CREATED: 20, 4;
-    LANE: 24, 4;
-    EXTENSION: 28, 4;
-    SEQUENCE: 32, 4;
-    TEXT_LEN: 36, 2;
-    KIND: 38, 1;
-    FLAGS: 39, 1;
+    EXTENSION: 24, 4;
+    BIRTH: 28, 4;
+    FREE: 48, 4;
+    TEXT_LEN: 52, 2;
+    KIND: 54, 1;
+    FLAGS: 55, 1;
 }
 
 offsets! {
-    /// A family's record: an entry, then this, then its blob (see `registry::family`).
-    family, size 96;
-    HEAD: 40, 4;
-    TAIL: 44, 4;
-    OVERFLOW: 48, 4;
-    TEXT_AT: 52, 4;
-    MAX_SERIES: 56, 8;
-    REFUSED: 64, 8;
-    MODE: 72, 1;
-    LABEL_COUNT: 73, 1;
-    BUCKET_COUNT: 74, 2;
-    NAME_LEN: 76, 2;
-    UNIT_LEN: 78, 2;
-    HELP_LEN: 80, 4;
-    RECORD_LEN: 84, 4;
+    /// A family's record: an entry, with this in and after it, then its blob (see `registry::family`).
+    family, size 192;
+    HEAD: 32, 4;
+    TAIL: 36, 4;
+    PENDING: 40, 8;
+    OVERFLOW: 56, 4;
+    TEXT_AT: 60, 4;
+    MAX_SERIES: 64, 8;
+    REFUSED: 72, 8;
+    MODE: 80, 1;
+    LABEL_COUNT: 81, 1;
+    BUCKET_COUNT: 82, 2;
+    NAME_LEN: 84, 2;
+    UNIT_LEN: 86, 2;
+    HELP_LEN: 88, 4;
+    RECORD_LEN: 92, 4;
+    SERIES: 96, 8;
+    EXPIRE: 104, 4;
+    FREE_LISTS: 112, 80;
 }
 
 offsets! {
-    /// A counter's cells in its series record.
+    /// A counter's cells in its series record: a pair.
     counter, size 56;
-    INTEGER: 40, 8;
-    FRACTION: 48, 8;
+    INTEGER: 32, 8;
+    FRACTION: 40, 8;
 }
 
 offsets! {
-    /// A gauge's cells: one value for all, or a link to the cells of the processes, or a {time, value} pair.
-    gauge, size 64;
+    /// A gauge's cells, a pair: one value for all, or a link to the cells of the processes.
+    gauge, size 56;
+    TAG: 32, 8;
     VALUE: 40, 8;
-    RECENT: 48, 16;
 }
 
 offsets! {
-    /// A histogram's cells: from here one {count, sum} pair a bucket.
-    histogram, size 48;
-    INFINITE: 40, 8;
+    /// A histogram's cells: after this one {count, sum} pair a bucket.
+    histogram, size 64;
+    RESERVED: 32, 16;
 }
 
 offsets! {
@@ -160,7 +169,7 @@ offsets! {
     process_cell, size 32;
     OWNER: 0, 8;
     BASE: 8, 8;
-    TIME: 16, 8;
+    TAG: 16, 8;
     VALUE: 24, 8;
 }
 
@@ -168,10 +177,6 @@ offsets! {
 pub(crate) const CELLS_PER_BLOCK: u64 = 16;
 pub(crate) const CELL_BLOCK_HEAD: u64 = 16;
 pub(crate) const CELL_BLOCK: u64 = CELL_BLOCK_HEAD + CELLS_PER_BLOCK * process_cell::SIZE;
-
-/// Entry states: the low byte of `STATE`; the other 24 bits count the record's lives.
-pub(crate) const STATE_HIDDEN: u32 = 0;
-pub(crate) const STATE_LIVE: u32 = 1;
 
 /// Entry kinds.
 pub(crate) const KIND_COUNTER: u8 = 1;

@@ -24,6 +24,16 @@ pub(crate) trait Memory {
     }
     fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64>;
     fn add64(&self, at: u64, value: u64, order: Ordering) -> u64;
+    /// Raises a word to at least `value`.
+    fn raise32(&self, at: u64, value: u32) {
+        let mut seen = self.load32(at, Ordering::Relaxed);
+        while seen < value {
+            match self.cas32(at, seen, value, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) | Err(0) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
     /// A sequentially consistent fence between a store and a later load.
     fn fence(&self);
 }

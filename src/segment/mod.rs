@@ -5,6 +5,7 @@ pub(crate) mod chain;
 pub(crate) mod header;
 pub(crate) mod index;
 pub(crate) mod layout;
+pub(crate) mod life;
 pub(crate) mod mapping;
 pub(crate) mod memory;
 #[cfg(test)]
@@ -19,7 +20,8 @@ use parking_lot::Mutex;
 
 use self::arena::Arena;
 use self::index::Index;
-use self::layout::{header as h, INDEX_MIN_BITS};
+use self::layout::{entry, header as h, INDEX_MIN_BITS};
+use self::life::{Life, State, TAG_MASK};
 use self::mapping::Backing;
 use self::memory::{Mapped, Memory};
 use self::options::{How, Options};
@@ -65,6 +67,18 @@ impl Inner {
     /// Adds to one of the header's own counts.
     pub(crate) fn count(&self, field: u64) {
         self.memory.add64(field, 1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Whether the series that was in this record in that life has been removed.
+    pub(crate) fn is_over(&self, record: u64, life: Life) -> bool {
+        let state = State(self.memory.load32(record + entry::STATE, std::sync::atomic::Ordering::Acquire));
+        life != Life::FOREVER && (state.life() != life || !state.has_series())
+    }
+
+    /// Time for cells that keep it in a tag: units of 8.192 microseconds since the segment was made, never 0. They last for
+    /// four and a half years.
+    pub(crate) fn ticks(&self) -> u64 {
+        (now_ns().saturating_sub(self.created_ns) >> 13).clamp(1, TAG_MASK)
     }
 
     /// Tenths of a second since the segment was made.

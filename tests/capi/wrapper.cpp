@@ -82,6 +82,19 @@ void counters() {
   CHECK(shows(segment, "\nwhole_total 9007199254740993\n"));
 }
 
+void removed_label_sets() {
+  const auto segment = scratch();
+  const auto family = *segment.try_register_counter({"removed_total", "Help.", {"a", "b"}});
+  const auto old = family.with("1", "2");
+  old.inc();
+  CHECK(!old.is_removed() && family.remove("1", "2") && old.is_removed());
+  CHECK(!family.remove("1", "2") && !family.remove("1") && !shmetrics::gauge_family().remove("1"));
+  const auto other = family.with("3", "4");
+  old.inc();
+  CHECK(other.value() == 0 && family.clear() == 1 && other.is_removed());
+  CHECK((*segment.try_register_histogram({"h", "Help.", {"a"}})).clear() == 0);
+}
+
 void wrong_numbers_of_values() {
   const auto segment = scratch();
   const auto family = *segment.try_register_counter({"one", "Help.", {"label"}});
@@ -220,6 +233,7 @@ void throwing() {}
 
 int main() {
   counters();
+  removed_label_sets();
   wrong_numbers_of_values();
   gauges();
   histograms();

@@ -45,6 +45,12 @@ fn writers_come_back_from_every_call() {
                     new.inc();
                 }
             }
+            held.sets.remove(["0", "new"]);
+            held.histograms.remove(["1"]);
+            held.sets.with(["again", "new"]).inc();
+            held.sets.clear();
+            segment.expire();
+            held.update(4);
             segment.render(Format::Text);
             segment.reader().inspect();
         },

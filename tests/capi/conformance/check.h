@@ -50,5 +50,6 @@ void test_update(void);
 void test_render(void);
 void test_errors(void);
 void test_process(void);
+void test_remove(void);
 
 #endif

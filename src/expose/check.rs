@@ -1,0 +1,275 @@
+//! What is wrong with a segment: every invariant of `docs/format.md` that a look at the bytes can tell.
+//!
+//! A segment in use is never at rest. What is found is looked for again, and told only if it stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering::Acquire;
+use std::time::Duration;
+
+use super::own;
+use crate::metric::GaugeMode;
+use crate::process::Slots;
+use crate::registry::family::{kind_name, Record, Texts};
+use crate::registry::labels;
+use crate::segment::chain::{offset, Ring};
+use crate::segment::index::Index;
+use crate::segment::layout::{
+    counter, entry, family, gauge, header, histogram, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK,
+    CELL_BLOCK_HEAD, FLAG_ESCAPED, GRANULE, KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM, MAX_PROCESSES,
+};
+use crate::segment::life::{self, State};
+use crate::segment::memory::{Mapped, Memory};
+
+/// Looks until the findings of two looks agree, or this often.
+const LOOKS: u32 = 4;
+/// Findings of one kind are enough; a damaged segment may have any number.
+const MOST: usize = 100;
+
+/// The findings that stay.
+pub(super) fn check(memory: &Mapped) -> Vec<String> {
+    let mut stayed = look(memory);
+    for _ in 1..LOOKS {
+        if stayed.is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        let again: BTreeSet<String> = look(memory).into_iter().collect();
+        stayed.retain(|finding| again.contains(finding));
+    }
+    stayed
+}
+
+fn look(memory: &Mapped) -> Vec<String> {
+    let at = memory.get64(header::INDEX_AT);
+    let max_bits = memory.get32(header::INDEX_MAX_BITS).min(40);
+    let fits = at.checked_add(8 << max_bits).is_some_and(|end| end <= memory.len());
+    let mut look = Look {
+        memory,
+        index: fits.then_some(Index { memory, at, max_bits }),
+        budget: memory.len() / GRANULE,
+        findings: Vec::new(),
+    };
+    look.header();
+    look.families();
+    look.findings
+}
+
+struct Look<'a> {
+    memory: &'a Mapped,
+    index: Option<Index<'a, Mapped>>,
+    /// Records left to look at.
+    budget: u64,
+    findings: Vec<String>,
+}
+
+impl Look<'_> {
+    fn tell(&mut self, finding: String) {
+        if self.findings.len() < MOST {
+            self.findings.push(finding);
+        }
+    }
+
+    fn expect(&mut self, holds: bool, finding: impl FnOnce() -> String) {
+        if !holds {
+            self.tell(finding());
+        }
+    }
+
+    fn header(&mut self) {
+        let m = self.memory;
+        let word = |at| m.get64(at);
+        let (arena, tail, watermark) = (word(header::ARENA_AT), word(header::ARENA_TAIL), word(header::WATERMARK));
+        let end = word(header::ARENA_END);
+        self.expect(tail >= arena && tail <= watermark && watermark <= end && end <= m.len(), || {
+            format!("header: the records end at {tail}, their memory at {watermark}, in an arena from {arena} to {end}")
+        });
+        let (bits, target) = (m.get32(header::INDEX_BITS), m.get32(header::INDEX_TARGET));
+        let most = m.get32(header::INDEX_MAX_BITS);
+        self.expect(bits <= most && (target == bits || target == bits + 1), || {
+            format!("header: an index of 2^{bits} words, on its way to 2^{target}, of at most 2^{most}")
+        });
+        let (high, slots) = (m.get32(header::SLOTS_HIGH), m.get32(header::SLOTS_COUNT));
+        self.expect(high <= slots, || format!("header: {high} process slots were used, of {slots}"));
+        self.expect(Slots::in_memory(m).high() == high.min(slots), || "header: the process slots lie elsewhere".into());
+        self.expect(own::leaked(m) <= tail.saturating_sub(arena), || {
+            format!("header: {} bytes of records in use, of {}", word(header::ARENA_REACHABLE), tail - arena)
+        });
+    }
+
+    /// Whether a link leads to memory that a record of at least this size can be in.
+    fn leads_to_record(&self, link: u32, size: u64) -> bool {
+        let at = offset(link);
+        at >= self.memory.get64(header::ARENA_AT)
+            && at.checked_add(size).is_some_and(|end| end <= self.memory.get64(header::ARENA_TAIL))
+    }
+
+    fn families(&mut self) {
+        let m = self.memory;
+        let mut link = m.load32(header::FAMILY_HEAD, Acquire);
+        let (mut ring, mut names, mut last) = (Ring::default(), BTreeSet::new(), 0);
+        while link != 0 && self.spend() {
+            if !self.leads_to_record(link, family::SIZE) || ring.closes(link) {
+                return self
+                    .tell(format!("the families: a link that leads to {}, which is no next family", offset(link)));
+            }
+            last = link;
+            let record = Record::new(m, offset(link));
+            match record.texts() {
+                Some(texts) => {
+                    let what = format!("family {}", texts.name);
+                    self.expect(names.insert(texts.name.clone()), || format!("{what}: it is there twice"));
+                    self.family(&record, link, &texts, &what);
+                }
+                None => self.tell(format!("family at {}: its texts cannot be read", offset(link))),
+            }
+            link = m.load32(offset(link) + entry::NEXT, Acquire);
+        }
+        let tail = m.load32(header::FAMILY_TAIL, Acquire);
+        self.expect(tail == last, || format!("the families: they end at {}, not at {}", offset(last), offset(tail)));
+    }
+
+    fn spend(&mut self) -> bool {
+        self.budget = self.budget.saturating_sub(1);
+        self.budget > 0
+    }
+
+    fn family(&mut self, record: &Record<'_>, link: u32, texts: &Texts, what: &str) {
+        let m = self.memory;
+        let kind = record.kind();
+        let known = matches!(kind, KIND_COUNTER | KIND_GAUGE | KIND_HISTOGRAM);
+        let mode = m.get8(record.at + family::MODE);
+        self.expect(known && GaugeMode::checked(u32::from(mode)).is_some(), || {
+            format!("{what}: the kind {kind} in the mode {mode}")
+        });
+        self.expect(self.leads_to_record(link, record.record_len()), || {
+            format!("{what}: a record of {} bytes passes the end", record.record_len())
+        });
+        let rising = |record: &Record<'_>| (1..record.bucket_count()).all(|i| record.bound(i - 1) < record.bound(i));
+        self.expect(rising(record), || format!("{what}: its buckets do not rise"));
+        let cells = match kind {
+            KIND_COUNTER => counter::SIZE,
+            KIND_HISTOGRAM => histogram::SIZE + 16 * (record.bucket_count() as u64 + 1),
+            _ => gauge::SIZE,
+        };
+        let text_at = cells + if record.expire() > 0 { 8 } else { 0 };
+        self.expect(record.text_at() == text_at, || {
+            format!("{what}: label texts at {}, not {text_at}", record.text_at())
+        });
+        let hash = labels::family_hash(m.get64(header::SEED), &texts.name);
+        self.expect(record.hash() == hash, || format!("{what}: its hash is not that of its name"));
+        self.findable(hash, link, what);
+        let embedded = record.overflow_at();
+        self.expect(embedded > record.at && embedded + text_at <= record.at + record.record_len(), || {
+            format!("{what}: its embedded series is not in its record")
+        });
+        if record.text_at() == text_at && known {
+            self.all_series(record, link, texts, what);
+        }
+    }
+
+    fn findable(&mut self, hash: u64, link: u32, what: &str) {
+        let found = self.index.and_then(|index| index.find_surely(hash, |found| found == link));
+        self.expect(found.is_some(), || format!("{what}: the index does not lead to it"));
+    }
+
+    fn all_series(&mut self, record: &Record<'_>, parent: u32, texts: &Texts, what: &str) {
+        let m = self.memory;
+        let mut link = m.load32(record.at + family::HEAD, Acquire);
+        let (mut ring, mut last) = (Ring::default(), 0);
+        let (mut keys, mut free) = (BTreeMap::new(), BTreeSet::new());
+        while link != 0 && self.spend() {
+            if !self.leads_to_record(link, record.text_at()) || ring.closes(link) {
+                return self.tell(format!("{what}: a link that leads to {}, which is no next series", offset(link)));
+            }
+            last = link;
+            let at = offset(link);
+            let (its, kind) = (m.get32(at + entry::PARENT), m.get8(at + entry::KIND));
+            self.expect(its == parent && kind == record.kind(), || {
+                format!("{what}: the series at {at} is a {} of the family at {}", kind_name(kind), offset(its))
+            });
+            let state = life::state(m, link);
+            match state.state() {
+                life::LIVE | life::EXPIRED => {
+                    if let Some(key) = self.series(record, link, state, texts, what) {
+                        if let Some(other) = keys.insert(key.clone(), at) {
+                            self.tell(format!("{what}: {{{key}}} is there twice, at {other} and {at}"));
+                        }
+                    }
+                }
+                life::FREE => {
+                    free.insert(link);
+                }
+                life::CLAIMED | life::NEW => {}
+                other => self.tell(format!("{what}: the series at {at} is in the state {other}")),
+            }
+            link = m.load32(at + entry::NEXT, Acquire);
+        }
+        let tail = m.load32(record.ends().tail, Acquire);
+        self.expect(tail == last, || format!("{what}: its series end at {}, not at {}", offset(last), offset(tail)));
+        self.free_lists(record, &free, what);
+    }
+
+    /// Checks a series and returns its label text.
+    fn series(&mut self, record: &Record<'_>, link: u32, state: State, texts: &Texts, what: &str) -> Option<String> {
+        let (m, at) = (self.memory, offset(link));
+        let mut text = Vec::new();
+        let len = u64::from(m.get16(at + entry::TEXT_LEN));
+        m.copy_to(at + record.text_at(), len, &mut text);
+        let escaped = m.get8(at + entry::FLAGS) & FLAG_ESCAPED != 0;
+        let values = labels::values(&text, escaped, &texts.labels);
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let Some(values) = values else {
+            self.tell(format!("{what}: {{{text}}} at {at} is not a text of its labels"));
+            return None;
+        };
+        let hash = labels::hash(record.hash(), values.len(), |i| values[i].as_bytes());
+        self.expect(hash == m.get64(at + entry::HASH), || format!("{what}: the hash of {{{text}}} is another"));
+        self.findable(hash, link, &format!("{what}: {{{text}}}"));
+        let tags: Vec<u64> = match record.kind() {
+            KIND_HISTOGRAM => (0..=record.bucket_count() as u64).map(|i| at + histogram::SIZE + 16 * i).collect(),
+            _ => vec![at + gauge::TAG],
+        };
+        let current = tags.into_iter().all(|tag| !state.life().is_over(m.get64(tag)));
+        self.expect(current, || format!("{what}: the cells of {{{text}}} are of another life"));
+        if record.kind() == KIND_GAUGE && record.mode().has_cells() {
+            self.blocks(at, &format!("{what}: {{{text}}}"));
+        }
+        Some(text)
+    }
+
+    fn blocks(&mut self, at: u64, what: &str) {
+        let mut word = at + gauge::VALUE;
+        for _ in 0..=u64::from(MAX_PROCESSES) / CELLS_PER_BLOCK {
+            let link = self.memory.load32(word, Acquire);
+            if link == 0 {
+                return;
+            }
+            if !self.leads_to_record(link, CELL_BLOCK) {
+                return self.tell(format!("{what}: cells at {}", offset(link)));
+            }
+            word = offset(link);
+            for i in 0..CELLS_PER_BLOCK {
+                let owner = self.memory.get64(word + CELL_BLOCK_HEAD + i * cell::SIZE + cell::OWNER);
+                self.expect(owner == 0 || owner & 3 != 0, || format!("{what}: a cell has an owner in no state"));
+            }
+        }
+        self.tell(format!("{what}: its cells go on for ever"));
+    }
+
+    fn free_lists(&mut self, record: &Record<'_>, free: &BTreeSet<u32>, what: &str) {
+        let mut listed = BTreeSet::new();
+        for at in (family::FREE_LISTS..family::SIZE).step_by(8) {
+            let mut link = self.memory.load64(record.at + at, Acquire) as u32;
+            while link != 0 && self.spend() {
+                if !listed.insert(link) {
+                    return self.tell(format!("{what}: the record at {} is on its free lists twice", offset(link)));
+                }
+                if !free.contains(&link) {
+                    self.tell(format!("{what}: the record at {} is on a free list and is not free", offset(link)));
+                    break;
+                }
+                link = self.memory.load32(offset(link) + entry::FREE, Acquire);
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Series that nobody updates expire, in families that ask for it. Writers do nothing for it: whoever renders a page, and may
+//! write, compares what each series holds with what it held at an earlier look.
+//!
+//! The word before a series' label text keeps that: {digest of the cells: 32 bits, when it was first seen: 32}, in tenths of a
+//! second since the segment was made. Unchanged for the family's time, the series is off the pages (`EXPIRED`) but stays as it
+//! is: an update through a handle, seen at the next look, or a look-up of its label set brings it back with its value. Unchanged
+//! for the same time again, it is removed.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use super::family::Record;
+use super::recycle;
+use crate::segment::chain::{self, offset, Ring};
+use crate::segment::layout::{
+    counter, entry, family, gauge, header, histogram, process_cell as cell, KIND_COUNTER, KIND_HISTOGRAM,
+};
+use crate::segment::life::{self, Life};
+use crate::segment::memory::{Mapped, Memory};
+use crate::segment::{Inner, Segment};
+
+fn word_at(record: &Record<'_>, link: u32) -> u64 {
+    offset(link) + record.text_at() - 8
+}
+
+/// What the cells of a series hold, in 32 bits. Every update changes it (but for one in 2^32).
+fn digest(memory: &Mapped, record: &Record<'_>, at: u64) -> u32 {
+    let mut sum = 0u64;
+    let mut take = |word: u64| {
+        sum = (sum.rotate_left(23) ^ memory.load64(word, Acquire)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    };
+    match record.kind() {
+        KIND_COUNTER => [counter::INTEGER, counter::FRACTION].into_iter().for_each(|field| take(at + field)),
+        KIND_HISTOGRAM => (0..2 * (record.bucket_count() as u64 + 1)).for_each(|i| take(at + histogram::SIZE + 8 * i)),
+        _ if record.mode().has_cells() => recycle::each_cell(memory, at, |cell_at| {
+            [cell::OWNER, cell::TAG, cell::VALUE].into_iter().for_each(|field| take(cell_at + field));
+        }),
+        _ => [gauge::TAG, gauge::VALUE].into_iter().for_each(|field| take(at + field)),
+    }
+    (sum >> 32) as u32
+}
+
+/// Starts the clock of a record that is about to be announced.
+pub(super) fn begin(inner: &Inner, record: &Record<'_>, link: u32) {
+    if record.expire() > 0 {
+        inner.memory.put64(word_at(record, link), u64::from(inner.age()));
+    }
+}
+
+/// Brings a series back that a look-up has found, and starts its clock anew. False if it has been removed meanwhile.
+pub(super) fn revive(inner: &Inner, record: &Record<'_>, link: u32, life: Life) -> bool {
+    let found = life::revive(&inner.memory, link, life);
+    if found && record.expire() > 0 {
+        let at = word_at(record, link);
+        let seen = inner.memory.load64(at, Relaxed);
+        let _ = inner.memory.cas64(at, seen, seen >> 32 << 32 | u64::from(inner.age()), Relaxed, Relaxed);
+    }
+    found
+}
+
+impl Segment {
+    /// Expires the series of families registered with `expire_after` that have not been updated for that time. Every page
+    /// that is rendered through a `Segment` does this first; call it where pages are rendered by a read-only
+    /// [`Reader`](crate::Reader) in another process alone. Returns how many series went off the pages.
+    pub fn expire(&self) -> u64 {
+        let (inner, mut expired) = (self.inner, 0);
+        let memory = &inner.memory;
+        if memory.get32(header::EXPIRING) == 0 {
+            return 0;
+        }
+        let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
+        let mut ring = Ring::default();
+        while link != 0 && !ring.closes(link) {
+            let record = Record::new(memory, offset(link));
+            if record.expire() > 0 {
+                expired += expire_family(inner, &record);
+            }
+            link = memory.load32(offset(link) + entry::NEXT, Acquire);
+        }
+        expired
+    }
+}
+
+fn expire_family(inner: &Inner, record: &Record<'_>) -> u64 {
+    let (memory, mut expired) = (&inner.memory, 0);
+    let mut link = memory.load32(record.at + family::HEAD, Acquire);
+    let mut ring = Ring::default();
+    while link != 0 && !ring.closes(link) {
+        expired += u64::from(expire_one(inner, record, link));
+        link = memory.load32(offset(link) + entry::NEXT, Acquire);
+    }
+    expired
+}
+
+fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
+    let memory = &inner.memory;
+    let state = life::state(memory, link);
+    if !state.has_series() {
+        return false;
+    }
+    let at = word_at(record, link);
+    let seen = memory.load64(at, Acquire);
+    let (now, digest) = (inner.age(), digest(memory, record, offset(link)));
+    let idle = u64::from(now.saturating_sub(seen as u32)) / 10;
+    if (seen >> 32) as u32 != digest {
+        let _ = memory.cas64(at, seen, u64::from(digest) << 32 | u64::from(now), AcqRel, Relaxed);
+        if state.state() == life::EXPIRED {
+            life::change(memory, link, state, life::LIVE);
+        }
+        return false;
+    }
+    let time = u64::from(record.expire());
+    if state.state() == life::EXPIRED {
+        if idle >= 2 * time {
+            recycle::remove(inner, record, link, state.life());
+        }
+        return false;
+    }
+    if idle < time {
+        return false;
+    }
+    // A helper of its announcement has to find it as it was.
+    let ends = record.ends();
+    chain::settle_if(&inner.index(), ends, link, |link| recycle::settled(inner, record, link));
+    life::change(memory, link, state, life::EXPIRED)
+}

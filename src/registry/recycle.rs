@@ -1,0 +1,194 @@
+//! Records of removed series, and what it takes to use them again.
+//!
+//! A record stays in its family's chain for good, and serves one label set of the family after another. So that most label sets
+//! fit most records, the room for a label text comes in classes of 1 to 8, 10, 12, 14, 16, 20 ... granules; each family has a
+//! free list for each class, up to the last, which is for all the rest.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::family::Record;
+use crate::metric::GaugeMode;
+use crate::segment::chain::offset;
+use crate::segment::layout::{
+    entry, family, gauge, header, histogram, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK_HEAD, GRANULE,
+    KIND_HISTOGRAM, MAX_PROCESSES,
+};
+use crate::segment::life::{self, FreeList, Life, State};
+use crate::segment::memory::{Mapped, Memory};
+use crate::segment::Inner;
+
+/// The last one holds the longest label text.
+const CLASSES: u32 = 45;
+/// The last free list is for all larger classes, which are rare.
+const LISTS: u32 = 10;
+const _: () = assert!(family::FREE_LISTS + 8 * LISTS as u64 == family::SIZE);
+
+/// Granules of a class: 1 to 8, then four steps to each doubling.
+const fn granules(class: u32) -> u64 {
+    if class < 8 {
+        class as u64 + 1
+    } else {
+        (5 + class as u64 % 4) << ((class - 4) / 4)
+    }
+}
+
+/// Bytes of a record of this class.
+fn size(text_at: u64, class: u32) -> u64 {
+    (text_at / GRANULE + granules(class)) * GRANULE
+}
+
+/// The smallest class that holds a text.
+fn class_of(text_at: u64, len: usize) -> u32 {
+    let end = text_at + len as u64;
+    (0..CLASSES - 1).find(|class| size(text_at, *class) >= end).unwrap_or(CLASSES - 1)
+}
+
+fn list(memory: &Mapped, family_at: u64, class: u32) -> FreeList<'_, Mapped> {
+    FreeList { memory, at: family_at + family::FREE_LISTS + 8 * u64::from(class.min(LISTS - 1)) }
+}
+
+fn account(inner: &Inner, record: &Record<'_>, link: u32, comes: bool) {
+    let bytes = size(record.text_at(), life::state(&inner.memory, link).class());
+    inner.memory.add64(header::ARENA_REACHABLE, if comes { bytes } else { bytes.wrapping_neg() }, Relaxed);
+}
+
+fn count(inner: &Inner, record: &Record<'_>, by: u64) {
+    inner.memory.add64(header::SERIES, by, Relaxed);
+    inner.memory.add64(record.at + family::SERIES, by, Relaxed);
+}
+
+/// A series has come to live.
+pub(super) fn settled(inner: &Inner, record: &Record<'_>, link: u32) {
+    count(inner, record, 1);
+    account(inner, record, link, true);
+}
+
+/// A record for a text of this length: a free one, `CLAIMED` and wiped, or a new one. And the state it is to have.
+pub(super) fn obtain(inner: &Inner, record: &Record<'_>, len: usize) -> Option<(u32, State)> {
+    let text_at = record.text_at();
+    let class = class_of(text_at, len);
+    let new = || Some((inner.arena().allocate(size(text_at, class))?, State::new(life::NEW, class)));
+    // Larger ones only when there is nothing else.
+    reuse(inner, record, class)
+        .or_else(new)
+        .or_else(|| (class + 1..LISTS).find_map(|larger| reuse(inner, record, larger)))
+        .inspect(|(link, state)| {
+            if state.state() == life::NEW {
+                inner.memory.put32(offset(*link) + entry::STATE, state.0);
+            }
+        })
+}
+
+/// A free record of this class or a larger one.
+fn reuse(inner: &Inner, record: &Record<'_>, class: u32) -> Option<(u32, State)> {
+    let mut too_small = Vec::new();
+    let found = (0..8).find_map(|_| {
+        let link = list(&inner.memory, record.at, class).pop()?;
+        account(inner, record, link, false);
+        if life::state(&inner.memory, link).class() >= class {
+            return Some((link, claim(inner, record, link)));
+        }
+        too_small.push(link);
+        None
+    });
+    too_small.into_iter().for_each(|link| give_back(inner, record, link));
+    found
+}
+
+/// Makes a record that was taken from a free list fit for its next life: out of the index, and its cells closed to all handles
+/// of earlier lives.
+fn claim(inner: &Inner, record: &Record<'_>, link: u32) -> State {
+    let (memory, at) = (&inner.memory, offset(link));
+    inner.index().erase(memory.get64(at + entry::HASH), link);
+    let state = life::state(memory, link);
+    let tag = state.life().tag();
+    match record.kind() {
+        KIND_HISTOGRAM => {
+            for i in 0..=record.bucket_count() as u64 {
+                put(memory, at + histogram::SIZE + 16 * i, |_| [tag, 0]);
+            }
+        }
+        _ if record.mode().has_cells() => {
+            put(memory, at + gauge::TAG, |[_, blocks]| [tag, blocks]);
+            each_cell(memory, at, |cell_at| {
+                put(memory, cell_at + cell::TAG, |_| [tag, 0]);
+                put(memory, cell_at + cell::OWNER, |_| [0, 0]);
+            });
+        }
+        _ => put(memory, at + gauge::TAG, |_| [tag, 0]),
+    }
+    state
+}
+
+/// Replaces a pair, whatever it holds.
+fn put(memory: &Mapped, at: u64, new: impl Fn([u64; 2]) -> [u64; 2]) {
+    let Some(pair) = memory.pair(at) else { return };
+    let mut seen = pair.guess();
+    while let Err(now) = pair.cas(seen, new(seen)) {
+        seen = now;
+    }
+}
+
+/// Visits the places of a per-process gauge's cells.
+pub(super) fn each_cell(memory: &Mapped, at: u64, mut visit: impl FnMut(u64)) {
+    let mut word = at + gauge::VALUE;
+    for _ in 0..u64::from(MAX_PROCESSES) / CELLS_PER_BLOCK {
+        let link = memory.load32(word, std::sync::atomic::Ordering::Acquire);
+        if link == 0 {
+            return;
+        }
+        word = offset(link);
+        (0..CELLS_PER_BLOCK).for_each(|i| visit(word + CELL_BLOCK_HEAD + i * cell::SIZE));
+    }
+}
+
+/// Takes a record back that was obtained and not announced.
+pub(super) fn give_back(inner: &Inner, record: &Record<'_>, link: u32) {
+    let state = life::state(&inner.memory, link);
+    if state.state() == life::NEW {
+        inner.arena().give_back(link, size(record.text_at(), state.class()));
+    } else if life::change(&inner.memory, link, state, life::FREE) {
+        list(&inner.memory, record.at, state.class()).push(link);
+        account(inner, record, link, true);
+    }
+}
+
+/// Removes a series. True if it was this call that did.
+pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, life: Life) -> bool {
+    let done = life::remove(&inner.index(), record.ends(), link, life, |link| settled(inner, record, link));
+    if done {
+        count(inner, record, u64::MAX);
+        inner.count(header::REMOVED_SERIES);
+        // Killed between these two, this process leaks the record, and the leak shows.
+        account(inner, record, link, false);
+        list(&inner.memory, record.at, life::state(&inner.memory, link).class()).push(link);
+        account(inner, record, link, true);
+    }
+    done
+}
+
+impl GaugeMode {
+    /// Whether each process has a cell.
+    pub(crate) fn has_cells(self) -> bool {
+        !matches!(self, GaugeMode::Shared | GaugeMode::MostRecent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_hold_what_they_are_chosen_for() {
+        assert_eq!((6..14).map(granules).collect::<Vec<_>>(), [7, 8, 10, 12, 14, 16, 20, 24]);
+        assert!((1..CLASSES).all(|class| granules(class) > granules(class - 1)));
+        for text_at in [56, 64, 72 + 16 * 14] {
+            for len in (1..300).chain([1000, 65_534, 65_535]) {
+                let class = class_of(text_at, len);
+                let end = text_at + len as u64;
+                assert!(size(text_at, class) >= end, "{text_at} {len}");
+                assert!(class == 0 || size(text_at, class - 1) < end, "{text_at} {len}");
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The lives of a series' record. A series may be removed, and its record then serves another label set of the family: the
+//! next life. Nobody needs to know who still holds a handle to an earlier one, because a handle carries the life it was
+//! given for, and so does every cell: an update is a compare-and-swap that fails in any other life. No process has to be alive,
+//! awake or reachable for a record to change hands.
+//!
+//! | state | |
+//! |---|---|
+//! | `HIDDEN` | an overflow series that nobody has needed |
+//! | `NEW` | written, and not yet in its chain |
+//! | `LIVE` | on pages |
+//! | `EXPIRED` | off the pages; an update or a look-up brings it back as it was |
+//! | `FREE` | removed; on a free list, or about to be |
+//! | `CLAIMED` | taken from a free list, by whoever writes its next life |
+//!
+//! The state word changes by compare-and-swap only, and the life in it only rises, so no such swap can mistake one life for
+//! another. After its last life a record is not used again.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use super::chain::{self, offset, Ends};
+use super::index::Index;
+use super::layout::entry;
+use super::memory::Memory;
+
+pub(crate) const HIDDEN: u32 = 0;
+pub(crate) const LIVE: u32 = 1;
+pub(crate) const EXPIRED: u32 = 2;
+pub(crate) const FREE: u32 = 3;
+pub(crate) const CLAIMED: u32 = 4;
+pub(crate) const NEW: u32 = 5;
+
+const STATE_BITS: u32 = 3;
+const CLASS_SHIFT: u32 = 3;
+const CLASS_BITS: u32 = 6;
+const LIFE_SHIFT: u32 = 12;
+/// Attempts at a list that others change, or that is damaged. Giving up costs one record.
+const BOUND: u32 = 10_000;
+const LAST_LIFE: u32 = (1 << 20) - 1;
+
+/// A record's state word: {life: 20 bits, 3 bits of 0, size class: 6, state: 3}.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct State(pub(crate) u32);
+
+impl State {
+    pub(crate) const fn new(state: u32, class: u32) -> Self {
+        State(class << CLASS_SHIFT | state)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn state(self) -> u32 {
+        self.0 & ((1 << STATE_BITS) - 1)
+    }
+
+    /// Of the free lists that may hold the record, which.
+    pub(crate) const fn class(self) -> u32 {
+        (self.0 >> CLASS_SHIFT) & ((1 << CLASS_BITS) - 1)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn life(self) -> Life {
+        Life((self.0 >> LIFE_SHIFT) as u64)
+    }
+
+    const fn with(self, state: u32) -> Self {
+        State(self.0 >> STATE_BITS << STATE_BITS | state)
+    }
+
+    /// Whether it has the series that a look-up finds.
+    #[inline(always)]
+    pub(crate) const fn has_series(self) -> bool {
+        matches!(self.state(), LIVE | EXPIRED)
+    }
+}
+
+/// Which of a record's series a handle, or a cell, belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life(pub(crate) u64);
+
+/// A cell's first word is a *tag*: {life: 20 bits, 44 bits of the cell's own}.
+pub(crate) const TAG_BITS: u32 = 44;
+pub(crate) const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
+
+impl Life {
+    /// Of a series that is never removed: one without labels, or an overflow series. Its cells use all of their words.
+    pub(crate) const FOREVER: Life = Life(u64::MAX);
+
+    /// The life in a word of a foreign handle.
+    #[inline(always)]
+    pub(crate) fn from_word(p: *const std::ffi::c_void) -> Self {
+        Life(p.addr() as u64)
+    }
+
+    /// The life as it stands in cells.
+    #[inline(always)]
+    pub(crate) const fn tag(self) -> u64 {
+        self.0 << TAG_BITS
+    }
+
+    /// Whether a cell with this tag belongs to another life.
+    #[inline(always)]
+    pub(crate) const fn is_over(self, tag: u64) -> bool {
+        tag >> TAG_BITS != self.0
+    }
+}
+
+/// Where a series is, and in which of its record's lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) at: u64,
+    pub(crate) life: Life,
+}
+
+#[inline(always)]
+pub(crate) fn state<M: Memory>(memory: &M, link: u32) -> State {
+    // Acquire pairs with the Release of every change: what the record held in this state is seen.
+    State(memory.load32(offset(link) + entry::STATE, Acquire))
+}
+
+/// Changes a record's state, if it is still `seen`.
+pub(crate) fn change<M: Memory>(memory: &M, link: u32, seen: State, to: u32) -> bool {
+    memory.cas32(offset(link) + entry::STATE, seen.0, seen.with(to).0, AcqRel, Acquire).is_ok()
+}
+
+/// Takes a series off the pages and the look-ups, from this instant on. True if it was this call that did. The record is then
+/// the caller's to put on a free list.
+pub(crate) fn remove<M: Memory>(
+    index: &Index<'_, M>,
+    ends: Ends,
+    link: u32,
+    life: Life,
+    settled: impl Fn(u32),
+) -> bool {
+    let memory = index.memory;
+    loop {
+        let seen = state(memory, link);
+        if !seen.has_series() || seen.life() != life {
+            return false;
+        }
+        // Whoever helps the entry in has to find its state as it was announced, so that has to be over first.
+        chain::settle_if(index, ends, link, &settled);
+        if change(memory, link, seen, FREE) {
+            return true;
+        }
+    }
+}
+
+/// Brings an expired series back. False if it has been removed meanwhile.
+pub(crate) fn revive<M: Memory>(memory: &M, link: u32, life: Life) -> bool {
+    loop {
+        let seen = state(memory, link);
+        if seen.life() != life || !seen.has_series() {
+            return false;
+        }
+        if seen.state() == LIVE || change(memory, link, seen, LIVE) {
+            return true;
+        }
+    }
+}
+
+/// A stack of free records (Treiber, "Systems Programming: Coping with Parallelism", 1986), with a count of its changes in the
+/// head's high half against the return of an old head.
+pub(crate) struct FreeList<'a, M> {
+    pub(crate) memory: &'a M,
+    /// Where its head is.
+    pub(crate) at: u64,
+}
+
+impl<M: Memory> FreeList<'_, M> {
+    /// Offers a record in the state `FREE`, unless it has lived its last life.
+    pub(crate) fn push(&self, link: u32) {
+        if state(self.memory, link).life().0 >= u64::from(LAST_LIFE) {
+            return;
+        }
+        let mut head = self.memory.load64(self.at, Relaxed);
+        for _ in 0..BOUND {
+            self.memory.store32(offset(link) + entry::FREE, head as u32, Relaxed);
+            let new = (head >> 32).wrapping_add(1) << 32 | u64::from(link);
+            // Release publishes the link to the next one.
+            match self.memory.cas64(self.at, head, new, Release, Relaxed) {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Takes a record, which is then `CLAIMED` in its next life and the caller's alone.
+    pub(crate) fn pop(&self) -> Option<u32> {
+        for _ in 0..BOUND {
+            // Acquire pairs with the Release in `push`.
+            let head = self.memory.load64(self.at, Acquire);
+            let link = head as u32;
+            if link == 0 {
+                return None;
+            }
+            let next = self.memory.load32(offset(link) + entry::FREE, Relaxed);
+            let new = (head >> 32).wrapping_add(1) << 32 | u64::from(next);
+            if self.memory.cas64(self.at, head, new, AcqRel, Relaxed).is_err() {
+                continue;
+            }
+            let seen = state(self.memory, link);
+            let next_life = State(seen.with(CLAIMED).0.wrapping_add(1 << LIFE_SHIFT));
+            // Nobody else has it; anything but success is damage.
+            let at = offset(link) + entry::STATE;
+            if seen.state() == FREE && self.memory.cas32(at, seen.0, next_life.0, AcqRel, Relaxed).is_ok() {
+                return Some(link);
+            }
+        }
+        None
+    }
+}
