@@ -1,10 +1,13 @@
 //! A page that the kernel wipes in a forked child: how a process notices that it is not the one that registered.
 //!
 //! It works for every way to fork (also a raw `clone`, from a host that does not know us) and costs a load. A `vfork` or
-//! `posix_spawn` child shares its parent's memory and rightly counts as the parent. Where the kernel cannot wipe
+//! `posix_spawn` child shares its parent's memory and rightly counts as the parent. Where the kernel does not know how
 //! (before Linux 4.14, and elsewhere) the page holds the pid, and a look at it costs a system call.
+//!
+//! Emulators have been seen to say that they wipe, and not to do it. So a handler wipes all pages in each child of
+//! `fork()` as well, which sees no raw `clone` but needs nothing of the kernel.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::pid;
 
@@ -13,6 +16,20 @@ struct Words {
     token: AtomicU64,
     /// A chosen identity + 1.
     identity: AtomicU64,
+    /// The pid of a process that is about to put a lock into `Process::lock`; 0: what is there is a parent's.
+    claimed: AtomicU64,
+}
+
+impl Words {
+    const fn new() -> Self {
+        Words { token: AtomicU64::new(0), identity: AtomicU64::new(0), claimed: AtomicU64::new(0) }
+    }
+
+    fn wipe(&self) {
+        self.token.store(0, Relaxed);
+        self.identity.store(0, Relaxed);
+        self.claimed.store(0, Relaxed);
+    }
 }
 
 pub(super) struct ForkPage {
@@ -21,25 +38,73 @@ pub(super) struct ForkPage {
     unwiped: Option<AtomicU32>,
 }
 
-impl ForkPage {
-    pub(super) fn new() -> Self {
-        match wiped_page() {
-            Some(words) => ForkPage { words, unwiped: None },
-            None => ForkPage {
-                words: Box::leak(Box::new(Words { token: AtomicU64::new(0), identity: AtomicU64::new(0) })),
-                unwiped: Some(AtomicU32::new(pid())),
-            },
+/// A page that the handler knows. It does not stand in the page, which is wiped.
+struct Known {
+    words: &'static Words,
+    next: *const Known,
+}
+
+/// All pages of this process, for ever: the newest.
+static KNOWN: AtomicPtr<Known> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Runs in the child, before anything else does. Plain stores: nobody knows what the fork has interrupted.
+#[cfg(unix)]
+unsafe extern "C" fn wipe_all() {
+    let mut at = KNOWN.load(Acquire).cast_const();
+    // SAFETY: pages are added complete and never freed.
+    while let Some(known) = unsafe { at.as_ref() } {
+        known.words.wipe();
+        at = known.next;
+    }
+}
+
+/// Has the handler know a page.
+fn know(words: &'static Words) {
+    #[cfg(unix)]
+    {
+        static HANDLED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+        // Two threads may both come here. A handler that runs twice does no harm; one that a thread waits for while
+        // another forks might.
+        if !HANDLED.load(Acquire) {
+            // SAFETY: the handler stays as long as the code (the C library is never unloaded; of a plug-in that is,
+            // libc drops the handlers with it).
+            let failed = unsafe { libc::pthread_atfork(None, None, Some(wipe_all)) };
+            HANDLED.store(failed == 0, Release);
         }
     }
+    let known = Box::leak(Box::new(Known { words, next: std::ptr::null() }));
+    let mut newest = KNOWN.load(Acquire);
+    loop {
+        known.next = newest;
+        match KNOWN.compare_exchange_weak(newest, known, Release, Acquire) {
+            Ok(_) => return,
+            Err(now) => newest = now,
+        }
+    }
+}
 
-    /// Wipes by hand where the kernel did not.
+impl ForkPage {
+    pub(super) fn new() -> Self {
+        let page = match wiped_page() {
+            Some(words) => ForkPage { words, unwiped: None },
+            None => ForkPage { words: Box::leak(Box::new(Words::new())), unwiped: Some(AtomicU32::new(pid())) },
+        };
+        know(page.words);
+        page
+    }
+
+    /// Wipes by hand where nobody did.
     #[inline(always)]
     fn fresh(&self) -> &Words {
         if let Some(owner) = &self.unwiped {
+            // Only what was there before the look at the owner is wiped, never what another thread of the child has set since.
+            let words = [&self.words.token, &self.words.identity, &self.words.claimed];
+            let old = words.map(|w| w.load(Acquire));
             let me = pid();
             if owner.load(Acquire) != me {
-                self.words.token.store(0, Relaxed);
-                self.words.identity.store(0, Relaxed);
+                for (word, old) in words.iter().zip(old) {
+                    let _ = word.compare_exchange(old, 0, Relaxed, Relaxed);
+                }
                 owner.store(me, Release);
             }
         }
@@ -54,6 +119,14 @@ impl ForkPage {
 
     pub(super) fn set_token(&self, token: u64) {
         self.fresh().token.store(token, Release);
+    }
+
+    pub(super) fn claimed(&self) -> bool {
+        self.fresh().claimed.load(Acquire) != 0
+    }
+
+    pub(super) fn set_claimed(&self) {
+        self.fresh().claimed.store(u64::from(pid()), Release);
     }
 
     pub(super) fn identity(&self) -> Option<u32> {

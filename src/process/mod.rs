@@ -8,7 +8,7 @@ mod slots;
 
 pub(crate) use slots::{Slots, Token};
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
 use fork::ForkPage;
 
@@ -17,14 +17,16 @@ use crate::segment::Inner;
 /// This process' registration in one segment.
 pub(crate) struct Process {
     page: ForkPage,
-    /// {pid, descriptor + 1} of the lock that proves the holder of the current slot alive, in ordinary memory: a forked
+    /// {claim, descriptor + 1} of the lock that proves the holder of the current slot alive, in ordinary memory: a forked
     /// child finds its parent's here, and closes it.
     lock: AtomicU64,
+    /// Numbers the claims of this process and of those it was forked from. A pid would not do: it comes back.
+    claims: AtomicU32,
 }
 
 impl Process {
     pub(crate) fn new() -> Self {
-        Process { page: ForkPage::new(), lock: AtomicU64::new(0) }
+        Process { page: ForkPage::new(), lock: AtomicU64::new(0), claims: AtomicU32::new(1) }
     }
 
     /// This process' token in the segment, once it has one.
@@ -40,6 +42,13 @@ impl Process {
     /// The number that stands for this process in labels: the chosen one, or its pid.
     pub(crate) fn identity(&self) -> u32 {
         self.page.identity().unwrap_or_else(pid)
+    }
+
+    /// Whether nobody with this pid, in this PID namespace, holds a slot and lives.
+    pub(crate) fn is_gone(&self, inner: &Inner, pid: u32) -> bool {
+        let (slots, own, namespace) = (Slots::of(inner), self.token(), pid_namespace());
+        let mut holders = (0..slots.high()).filter_map(|i| slots.holder(i));
+        !holders.any(|h| h.pid == pid && h.namespace == namespace && slots.lives(&*inner.backing, &h, own, namespace))
     }
 
     /// Whether the slot is still this process'. It is not if the host closed the descriptor of the lock and somebody else has
@@ -72,7 +81,7 @@ impl Process {
                 return Some(token);
             }
             let held = self.lock.load(SeqCst);
-            if held != 0 && (held >> 32) as u32 != me {
+            if held != 0 && !self.page.claimed() {
                 // Inherited over fork. As long as it is open here, our parent would seem to live.
                 if self.lock.compare_exchange(held, 0, SeqCst, Relaxed).is_ok() {
                     inner.backing.unlock(held as u32 as i32 - 1);
@@ -84,7 +93,9 @@ impl Process {
                 }
             } else {
                 let (token, descriptor) = slots.claim(&*inner.backing, self.identity(), me)?;
-                let mine = u64::from(me) << 32 | u64::from((descriptor + 1) as u32);
+                let claim = self.claims.fetch_add(1, Relaxed).max(1);
+                let mine = u64::from(claim) << 32 | u64::from((descriptor + 1) as u32);
+                self.page.set_claimed();
                 if self.lock.compare_exchange(0, mine, SeqCst, Relaxed).is_ok() {
                     self.page.set_token(token.pack());
                 } else {

@@ -140,6 +140,13 @@ impl Segment {
         self.inner.process.set_identity(identity);
     }
 
+    /// For hooks that tell of a child's death, which other libraries want called. You never need it: the kernel tells who
+    /// lives, so nothing is marked, and no call can harm a living process. Returns whether no living process with this pid
+    /// (in the caller's PID namespace) has gauges of its own here.
+    pub fn mark_dead(&self, pid: u32) -> bool {
+        self.inner.process.is_gone(self.inner, pid)
+    }
+
     /// The descriptor of the segment's memory, for passing an anonymous segment on by other means than fork. It stays the
     /// segment's: do not close it.
     #[cfg(unix)]

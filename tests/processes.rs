@@ -1,0 +1,19 @@
+//! Hosts: every way to fork, to stop and to die, and what is left of it; the next generation, and the one after that.
+#![allow(missing_docs)]
+
+mod common;
+
+#[path = "processes/deaths.rs"]
+mod deaths;
+#[path = "processes/forks.rs"]
+mod forks;
+#[path = "processes/generations.rs"]
+mod generations;
+#[path = "processes/namespaces.rs"]
+mod namespaces;
+#[path = "processes/pids.rs"]
+mod pids;
+#[path = "processes/scene.rs"]
+mod scene;
+#[path = "processes/unwiped.rs"]
+mod unwiped;
