@@ -406,6 +406,16 @@ typedef struct shmetrics_options {
    * Not 0: accept a file system that is not tmpfs. Updates may then wait for the disk.
    */
   uint32_t allow_disk;
+  /**
+   * Not 0: start with a new segment if no process has the old one open for counting any more. For the process that starts a
+   * service, and stays: of users that come and go, each would begin anew. A host that has closed all its descriptors
+   * looks absent. Only with `SHMETRICS_OPEN_OR_CREATE`.
+   */
+  uint32_t reset_if_unused;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
 } shmetrics_options;
 
 #ifdef __cplusplus
@@ -662,6 +672,14 @@ enum shmetrics_status shmetrics_segment_set_identity(struct shmetrics_segment *s
  * the pages. Rendering a page of the segment does so by itself; call this where only read-only readers render.
  */
 uint64_t shmetrics_segment_expire(struct shmetrics_segment *segment);
+
+/**
+ * For hooks that tell of a child's death, which other libraries want called. You never need it: the kernel tells who lives,
+ * so nothing is marked, and no call can harm a living process. True if no living process with this pid (in the caller's
+ * PID namespace) has gauges of its own in the segment.
+ */
+bool shmetrics_segment_mark_dead(struct shmetrics_segment *segment,
+                                 uint32_t pid);
 
 /**
  * A status in words: a static string, for any value.

@@ -321,6 +321,7 @@ class options {
   options& max_series(std::uint64_t count) noexcept { return set(raw_.max_series, count); }
   options& max_processes(std::uint32_t count) noexcept { return set(raw_.max_processes, count); }
   options& allow_disk() noexcept { return set(raw_.allow_disk, 1); }
+  options& reset_if_unused() noexcept { return set(raw_.reset_if_unused, 1); }  // begin anew if nobody counts any more
   const shmetrics_options& raw() const noexcept { return raw_; }
 
  private:

@@ -17,3 +17,5 @@ mod pids;
 mod scene;
 #[path = "processes/unwiped.rs"]
 mod unwiped;
+#[path = "processes/upgrade.rs"]
+mod upgrade;

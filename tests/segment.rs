@@ -13,6 +13,8 @@ mod files;
 mod lifetime;
 #[path = "segment/options.rs"]
 mod options;
+#[path = "segment/restart.rs"]
+mod restart;
 #[path = "segment/space.rs"]
 mod space;
 #[path = "segment/users.rs"]

@@ -37,6 +37,12 @@ pub struct shmetrics_options {
     pub max_processes: u32,
     /// Not 0: accept a file system that is not tmpfs. Updates may then wait for the disk.
     pub allow_disk: u32,
+    /// Not 0: start with a new segment if no process has the old one open for counting any more. For the process that starts a
+    /// service, and stays: of users that come and go, each would begin anew. A host that has closed all its descriptors
+    /// looks absent. Only with `SHMETRICS_OPEN_OR_CREATE`.
+    pub reset_if_unused: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// Sets the defaults.
@@ -54,6 +60,8 @@ pub unsafe extern "C" fn shmetrics_options_init(options: *mut shmetrics_options)
                 max_series: 0,
                 max_processes: 512,
                 allow_disk: 0,
+                reset_if_unused: 0,
+                reserved: 0,
             });
         }
     }
@@ -113,7 +121,14 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
         .mode(options.mode)
         .max_series(options.max_series)
         .max_processes(options.max_processes)
-        .allow_disk(options.allow_disk != 0);
+        .allow_disk(options.allow_disk != 0)
+        .reset_if_unused(options.reset_if_unused != 0);
+    if options.reserved != 0 {
+        return Err(fail(
+            shmetrics_status::InvalidArgument,
+            "options.reserved is not 0; call shmetrics_options_init first",
+        ));
+    }
     match options.how {
         SHMETRICS_OPEN_OR_CREATE => Ok(out),
         SHMETRICS_CREATE_NEW => Ok(out.create_new()),
@@ -150,4 +165,13 @@ pub unsafe extern "C" fn shmetrics_segment_set_identity(
 pub unsafe extern "C" fn shmetrics_segment_expire(segment: *mut shmetrics_segment) -> u64 {
     // SAFETY: the caller's promise.
     guard(0, || unsafe { segment_of(segment) }.map_or(0, |segment| segment.expire()))
+}
+
+/// For hooks that tell of a child's death, which other libraries want called. You never need it: the kernel tells who lives,
+/// so nothing is marked, and no call can harm a living process. True if no living process with this pid (in the caller's
+/// PID namespace) has gauges of its own in the segment.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_segment_mark_dead(segment: *mut shmetrics_segment, pid: u32) -> bool {
+    // SAFETY: the caller's promise.
+    guard(true, || unsafe { segment_of(segment) }.map_or(true, |s| s.mark_dead(pid)))
 }

@@ -218,7 +218,12 @@ fn open_native(options: &Options, ceiling: u64) -> Result<Segment, Error> {
     for _ in 0..1000 {
         if options.how != How::CreateNew {
             if let Some(file) = linux::open(&path, true)? {
-                return attach_native(file, &path);
+                if !removed_as_unused(options, &file, &path)? {
+                    match attach_native(file, &path)? {
+                        Some(segment) => return Ok(segment),
+                        None => continue,
+                    }
+                }
             }
             if options.how == How::Attach {
                 return Err(Error::NotFound(path));
@@ -240,22 +245,52 @@ fn open_native(options: &Options, ceiling: u64) -> Result<Segment, Error> {
     Err(Error::Conflict(format!("{} keeps being created and removed by others", path.display())))
 }
 
+/// Makes room for a new segment, if that is asked for and nobody uses the old one. Memory is never wiped in place: whoever
+/// has it mapped after all goes on with it.
 #[cfg(target_os = "linux")]
-fn attach_native(file: std::fs::File, path: &Path) -> Result<Segment, Error> {
+fn removed_as_unused(options: &Options, file: &std::fs::File, path: &Path) -> Result<bool, Error> {
+    if !options.reset_if_unused || options.how != How::OpenOrCreate || mapped(file, path)?.is_some() {
+        return Ok(false);
+    }
+    match header::check(file, path) {
+        Ok(()) | Err(Error::WrongVersion { .. }) => Ok(mapping::linux::remove_if_unused(file, path)),
+        Err(e) => Err(e),
+    }
+}
+
+/// The segment, if this process has it mapped.
+#[cfg(target_os = "linux")]
+fn mapped(file: &std::fs::File, path: &Path) -> Result<Option<Segment>, Error> {
     use std::os::unix::fs::MetadataExt;
     let meta = file.metadata().map_err(|e| Error::system("looking at the segment", e))?;
-    if let Some(known) = MAPPED.try_lock() {
-        let id = (meta.dev(), meta.ino());
-        if let Some(inner) = known.iter().find(|i| i.backing.id() == id && i.path.as_deref() == Some(path)) {
-            return Ok(Segment { inner });
-        }
+    let id = (meta.dev(), meta.ino());
+    let known = MAPPED.try_lock();
+    let inner = known.and_then(|k| k.iter().copied().find(|i| i.backing.id() == id && i.path.as_deref() == Some(path)));
+    Ok(inner.map(|inner| Segment { inner }))
+}
+
+/// `Ok(None)`: the file is, or is about to be, no longer what the name means.
+#[cfg(target_os = "linux")]
+fn attach_native(file: std::fs::File, path: &Path) -> Result<Option<Segment>, Error> {
+    use mapping::linux;
+    if let Some(segment) = mapped(&file, path)? {
+        return Ok(Some(segment));
     }
     header::check(&file, path)?;
-    let backing = mapping::linux::LinuxBacking::map(file, meta.len(), true, Some(path.to_path_buf()))?;
+    if !linux::hold(&file) {
+        // Three system calls of somebody else's, unless he is stopped.
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        return Ok(None);
+    }
+    if !linux::is_named(&file, path) {
+        return Ok(None);
+    }
+    let len = file.metadata().map_err(|e| Error::system("looking at the segment", e))?.len();
+    let backing = linux::LinuxBacking::map(file, len, true, Some(path.to_path_buf()))?;
     // SAFETY: the header has been checked.
     let inner = unsafe { Inner::adopt(Box::new(backing), Some(path.to_path_buf())) };
     remember(inner);
-    Ok(Segment { inner })
+    Ok(Some(Segment { inner }))
 }
 
 fn remember(inner: &'static Inner) {

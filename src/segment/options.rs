@@ -28,6 +28,7 @@ pub struct Options {
     pub(super) max_processes: u32,
     pub(super) allow_disk: bool,
     pub(super) portable: bool,
+    pub(super) reset_if_unused: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,7 @@ impl Options {
             max_processes: 512,
             allow_disk: false,
             portable: false,
+            reset_if_unused: false,
         }
     }
 
@@ -115,6 +117,18 @@ impl Options {
     /// Accepts a file system that is not tmpfs. Updates may then wait for the disk.
     pub fn allow_disk(mut self, yes: bool) -> Self {
         self.allow_disk = yes;
+        self
+    }
+
+    /// Starts with a new segment if the name leads to one that no process has open for counting any more, also of another
+    /// layout version. By default the old one is kept and its counts go on.
+    ///
+    /// For the process that starts a service, such as a master, and stays: of users that come and go, each would begin
+    /// anew. Stopped processes and silent forked children are users; readers are not. A host that has closed all its
+    /// descriptors looks absent, and would go on counting into the old segment, unseen. Not with [`Options::create_new`] or
+    /// [`Options::attach`], nor in the portable backend.
+    pub fn reset_if_unused(mut self, yes: bool) -> Self {
+        self.reset_if_unused = yes;
         self
     }
 

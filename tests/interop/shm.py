@@ -42,6 +42,8 @@ class Options(Structure):
         ("max_series", c_uint64),
         ("max_processes", c_uint32),
         ("allow_disk", c_uint32),
+        ("reset_if_unused", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 

@@ -81,6 +81,8 @@ pub(crate) fn create(path: &Path, size: u64, first: u64, mode: u32, allow_disk: 
         return Err(Error::system("setting the segment's mode", last()));
     }
     resize(&file, size)?;
+    // Nobody else knows it yet: from its first moment on it has a user.
+    hold(&file);
     let backing = LinuxBacking::map(file, size, true, Some(path.to_path_buf()))?;
     if !backing.reserve(0, first) {
         if let Some(t) = &temporary {
@@ -235,6 +237,41 @@ pub(crate) fn open(path: &Path, writable: bool) -> Result<Option<File>, Error> {
 
 pub(crate) fn not_a_segment(path: &Path, reason: &str) -> Error {
     Error::NotASegment { path: path.to_path_buf(), reason: reason.into() }
+}
+
+/// The byte on which every process that has the file mapped for writing holds a shared lock. No slot's: those come later.
+const USERS: u64 = 0;
+
+/// Says that the file is in use, as long as this description of it is open, here or in forked children. `false`: somebody
+/// has found it unused and is about to remove it.
+pub(crate) fn hold(file: &File) -> bool {
+    let mut lock = byte_lock(USERS);
+    lock.l_type = libc::F_RDLCK as libc::c_short;
+    // SAFETY: a plain call with a local.
+    let held = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } == 0;
+    // Where there are no locks, nothing is ever found unused.
+    held || !matches!(last().raw_os_error(), Some(libc::EAGAIN | libc::EACCES))
+}
+
+/// Removes the file's name if it still leads to the file and no process uses it. New users are kept out until `file` is
+/// closed or held.
+pub(crate) fn remove_if_unused(file: &File, path: &Path) -> bool {
+    let lock = byte_lock(USERS);
+    let mut other = byte_lock(0);
+    other.l_len = 0;
+    // SAFETY: plain calls with locals. A slot's lock is a proof of life, too: of a host that has closed the other one.
+    let unused = unsafe {
+        libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) == 0
+            && libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut other) == 0
+            && i32::from(other.l_type) == libc::F_UNLCK
+    };
+    unused && is_named(file, path) && std::fs::remove_file(path).is_ok()
+}
+
+/// Whether `path` leads to the file.
+pub(crate) fn is_named(file: &File, path: &Path) -> bool {
+    let (Ok(ours), Ok(named)) = (file.metadata(), std::fs::symlink_metadata(path)) else { return false };
+    (ours.dev(), ours.ino()) == (named.dev(), named.ino())
 }
 
 impl LinuxBacking {

@@ -41,6 +41,8 @@ static void defaults(void) {
     CHECK(options.max_series == 0);
     CHECK(options.max_processes == 512);
     CHECK(options.allow_disk == 0);
+    CHECK(options.reset_if_unused == 0);
+    CHECK(options.reserved == 0);
     shmetrics_options_init(NULL);
 }
 
@@ -113,6 +115,7 @@ static void bad_options(void) {
     REFUSED(ceiling, UINT64_MAX);
     REFUSED(max_processes, 0);
     REFUSED(max_processes, UINT32_MAX);
+    REFUSED(reserved, 1);
     REFUSED(struct_size, 0);
     REFUSED(struct_size, SIZE_MAX);
     shmetrics_options null_name = options;
@@ -136,6 +139,26 @@ static void other_versions_of_the_structure(void) {
     CHECK_STATUS(shmetrics_segment_open(&newer.known, &segment), SHMETRICS_STATUS_OK);
     CHECK(segment != NULL);
     CHECK_STATUS(shmetrics_segment_remove(name), SHMETRICS_STATUS_OK);
+}
+
+/* A child counts and dies; then nobody uses the segment, and who asks for it gets a new one. */
+static void unused_or_not(void) {
+    shmetrics_options options = named(unused_name(), SHMETRICS_OPEN_OR_CREATE);
+    shmetrics_segment *segment = NULL, *same = NULL;
+    int status = -1;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        if (shmetrics_segment_open(&options, &segment) != SHMETRICS_STATUS_OK) _exit(1);
+        shmetrics_counter_inc(shmetrics_counter_with(counters(segment, "left", NULL), NULL, 0));
+        _exit(0);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    options.reset_if_unused = 1;
+    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+    CHECK(shmetrics_counter_value(shmetrics_counter_with(counters(segment, "left", NULL), NULL, 0)) == 0);
+    CHECK_STATUS(shmetrics_segment_open(&options, &same), SHMETRICS_STATUS_OK);
+    CHECK(same == segment);
+    CHECK_STATUS(shmetrics_segment_remove(options.name), SHMETRICS_STATUS_OK);
 }
 
 static void no_segment_there(void) {
@@ -201,4 +224,5 @@ void test_open(void) {
     on_a_disk();
     of_another_user();
     CHECK_STATUS(shmetrics_segment_set_identity(NULL, 1), SHMETRICS_STATUS_NULL_ARGUMENT);
+    unused_or_not();
 }

@@ -81,7 +81,13 @@ static void in_forked_children(void) {
     shmetrics_gauge_set(h.live, 1);
     for (int i = 0; i < WRITERS; i++) workers[i] = worker(&h, 100 + (uint32_t)i, i);
     CHECK(sample(h.segment, "forks_live") == 1 + 7 * WRITERS);
-    for (int i = 0; i < WRITERS; i++) kill_worker(workers[i]);
+    for (int i = 0; i < WRITERS; i++) {
+        CHECK(shmetrics_segment_mark_dead(h.segment, (uint32_t)workers[i]) == 0);
+        kill_worker(workers[i]);
+        CHECK(shmetrics_segment_mark_dead(h.segment, (uint32_t)workers[i]) == 1);
+    }
+    CHECK(shmetrics_segment_mark_dead(h.segment, (uint32_t)getpid()) == 0);
+    CHECK(shmetrics_segment_mark_dead(NULL, 1) == 1);
     CHECK(shmetrics_counter_value(h.counter) == WRITERS * UPDATES);
     CHECK(sample(h.segment, "forks_sizes_count") == WRITERS * UPDATES);
     CHECK(sample(h.segment, "forks_shared") == WRITERS * UPDATES);
