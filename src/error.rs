@@ -57,6 +57,9 @@ impl Error {
             Some(libc::EACCES | libc::EPERM) => Error::Permission(format!(
                 "{doing}: {source}; run as the segment's owner, or create it with a wider mode"
             )),
+            Some(libc::EROFS) => Error::Permission(format!(
+                "{doing}: {source}; mount it writable, or set SHMETRICS_DIR to a tmpfs that is"
+            )),
             Some(libc::ENOSPC | libc::EDQUOT) => Error::no_space(&doing),
             Some(libc::EFBIG) => Error::NoSpace(format!("{doing}: the file size limit is too small (see `ulimit -f`)")),
             _ => Error::System { doing, source },
@@ -102,7 +105,8 @@ impl fmt::Display for Error {
             }
             Error::WrongVersion { found, supported } => write!(
                 f,
-                "the segment has layout version {}.{}, this library reads {}.x; use the library that made it, or another segment name",
+                "the segment has layout version {}.{}, this library reads {}.x; use the library that made it, or another segment name \
+                 (such as SHMETRICS_SEGMENT=app-v2); if nobody uses it any more, remove it with `shmetrics rm`",
                 found.0, found.1, supported.0
             ),
             Error::System { doing, source } => write!(f, "{doing}: {source}"),

@@ -49,6 +49,9 @@ fn another_major_version_is_refused_by_both_numbers() {
         assert!(error
             .to_string()
             .starts_with(&format!("the segment has layout version {major}.0, this library reads 1.x")));
+        for way_out in ["the library that made it", "SHMETRICS_SEGMENT=", "shmetrics rm"] {
+            assert!(error.to_string().contains(way_out), "{error}");
+        }
     }
 }
 

@@ -65,6 +65,26 @@ fn creation_on_a_full_file_system_is_an_error_that_says_what_to_do() {
     });
 }
 
+#[test]
+fn a_read_only_file_system_is_an_error_and_can_be_read() {
+    let directory = Directory::new("full");
+    on_a_small_tmpfs(2 << 20, &directory, || {
+        let name = directory.name("segment");
+        fork(|| Options::new().name(&name).open().unwrap().counter("c", "").register().unwrap().inc()).join();
+        let target = CString::new(directory.0.to_str().unwrap()).unwrap();
+        let flags = libc::MS_REMOUNT | libc::MS_RDONLY;
+        // SAFETY: a NUL-terminated string, in a child with one thread and mounts of its own.
+        let r = unsafe { libc::mount(std::ptr::null(), target.as_ptr(), std::ptr::null(), flags, std::ptr::null()) };
+        assert_eq!(r, 0, "{}", std::io::Error::last_os_error());
+        for options in [Options::new().name(&name), Options::new().name(directory.name("another"))] {
+            let error = options.open().unwrap_err();
+            assert!(matches!(error, Error::Permission(_)), "{error:?}");
+            assert!(error.to_string().contains("SHMETRICS_DIR"), "{error}");
+        }
+        assert_eq!(samples(&text(&Reader::open(&name).unwrap().render(Format::Text)))["c_total"], 1.0);
+    });
+}
+
 /// Counts new label sets until `enough`, and asserts that each of them, and of the refused ones, is counted once.
 fn count_sets(segment: &Segment, from: usize, enough: impl Fn(f64) -> bool) -> usize {
     let sets = segment.counter("sets", "").labels(["n"]).register().unwrap();
