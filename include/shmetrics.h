@@ -408,8 +408,7 @@ typedef struct shmetrics_options {
   uint32_t allow_disk;
   /**
    * Not 0: start with a new segment if no process has the old one open for counting any more. For the process that starts a
-   * service, and stays: of users that come and go, each would begin anew. A host that has closed all its descriptors
-   * looks absent. Only with `SHMETRICS_OPEN_OR_CREATE`.
+   * service, and stays: of users that come and go, each would begin anew. Only with `SHMETRICS_OPEN_OR_CREATE`.
    */
   uint32_t reset_if_unused;
   /**

@@ -38,8 +38,7 @@ pub struct shmetrics_options {
     /// Not 0: accept a file system that is not tmpfs. Updates may then wait for the disk.
     pub allow_disk: u32,
     /// Not 0: start with a new segment if no process has the old one open for counting any more. For the process that starts a
-    /// service, and stays: of users that come and go, each would begin anew. A host that has closed all its descriptors
-    /// looks absent. Only with `SHMETRICS_OPEN_OR_CREATE`.
+    /// service, and stays: of users that come and go, each would begin anew. Only with `SHMETRICS_OPEN_OR_CREATE`.
     pub reset_if_unused: u32,
     /// 0.
     pub reserved: u32,

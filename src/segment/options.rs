@@ -124,9 +124,8 @@ impl Options {
     /// layout version. By default the old one is kept and its counts go on.
     ///
     /// For the process that starts a service, such as a master, and stays: of users that come and go, each would begin
-    /// anew. Stopped processes and silent forked children are users; readers are not. A host that has closed all its
-    /// descriptors looks absent, and would go on counting into the old segment, unseen. Not with [`Options::create_new`] or
-    /// [`Options::attach`], nor in the portable backend.
+    /// anew. Stopped processes and silent forked children are users, also those that closed all descriptors; readers are not.
+    /// Not with [`Options::create_new`] or [`Options::attach`], nor in the portable backend.
     pub fn reset_if_unused(mut self, yes: bool) -> Self {
         self.reset_if_unused = yes;
         self

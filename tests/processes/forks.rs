@@ -31,7 +31,7 @@ fn a_thread_may_fork_while_others_count_and_look_up() {
                     let mut n = 0;
                     // New series, and after a while old ones.
                     while !done.load(Ordering::Relaxed) {
-                        update(t << 32 | n % 1500);
+                        update(t << 32 | (n % 1500));
                         n += 1;
                     }
                     n

@@ -242,8 +242,8 @@ pub(crate) fn not_a_segment(path: &Path, reason: &str) -> Error {
 /// The byte on which every process that has the file mapped for writing holds a shared lock. No slot's: those come later.
 const USERS: u64 = 0;
 
-/// Says that the file is in use, as long as this description of it is open, here or in forked children. `false`: somebody
-/// has found it unused and is about to remove it.
+/// Says that the file is in use, as long as this description of it is open or mapped, here or in forked children: a host
+/// that closes its descriptors does not end it. `false`: somebody has found the file unused and is about to remove it.
 pub(crate) fn hold(file: &File) -> bool {
     let mut lock = byte_lock(USERS);
     lock.l_type = libc::F_RDLCK as libc::c_short;
@@ -257,14 +257,8 @@ pub(crate) fn hold(file: &File) -> bool {
 /// closed or held.
 pub(crate) fn remove_if_unused(file: &File, path: &Path) -> bool {
     let lock = byte_lock(USERS);
-    let mut other = byte_lock(0);
-    other.l_len = 0;
-    // SAFETY: plain calls with locals. A slot's lock is a proof of life, too: of a host that has closed the other one.
-    let unused = unsafe {
-        libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) == 0
-            && libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut other) == 0
-            && i32::from(other.l_type) == libc::F_UNLCK
-    };
+    // SAFETY: a plain call with a local.
+    let unused = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } == 0;
     unused && is_named(file, path) && std::fs::remove_file(path).is_ok()
 }
 
@@ -449,5 +443,33 @@ impl Backing for LinuxBacking {
     fn descriptor(&self) -> Option<i32> {
         let fd = self.file.as_raw_fd();
         self.is_ours(fd).then_some(fd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_unused_file_that_the_name_leads_to_is_removed() {
+        let path = PathBuf::from(format!("/dev/shm/test-unused-{}", std::process::id()));
+        let make =
+            || std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).unwrap();
+        let first = make();
+        std::fs::remove_file(&path).unwrap();
+        let second = make();
+        assert!(!remove_if_unused(&first, &path) && path.exists(), "the name leads elsewhere by now");
+        let user = make();
+        assert!(hold(&user));
+        assert!(!remove_if_unused(&second, &path) && path.exists(), "it has a user");
+        drop(user);
+        assert!(remove_if_unused(&second, &path) && !path.exists());
+        let late = open_again(&second);
+        assert!(!hold(&late), "nobody takes up what is being removed");
+    }
+
+    fn open_again(file: &File) -> File {
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap()
     }
 }
