@@ -180,3 +180,49 @@ fn a_process_with_a_limit_below_the_segments_size_counts_without_growing_it() {
     (0..10_000).for_each(|i| sets.with([&format!("unlimited {i}")]).inc());
     assert_eq!(own(&segment, "shmetrics_series"), series + 10_000.0, "others are not bound by it");
 }
+
+/// A memory cgroup of this test's own, with this limit, removed at the end.
+struct Cgroup(std::path::PathBuf);
+
+impl Cgroup {
+    fn new(bytes: u64) -> Option<Self> {
+        for (root, limit) in [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")] {
+            let group = Cgroup(Path::new(root).join(format!("shmetrics-test-{}", std::process::id())));
+            if std::fs::create_dir(&group.0).is_ok() && std::fs::write(group.0.join(limit), bytes.to_string()).is_ok() {
+                return Some(group);
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn beyond_a_memory_cgroups_limit_a_process_is_killed_and_the_segment_is_whole() {
+    let Some(group) = Cgroup::new(8 << 20) else { return note("skipped: memory cgroups are not permitted here") };
+    let directory = Directory::new("cgroup");
+    let name = directory.name("segment");
+    let mut child = fork(|| {
+        alarm(120);
+        std::fs::write(group.0.join("cgroup.procs"), "0").unwrap();
+        let segment = Options::new().name(&name).ceiling(64 << 20).open().unwrap();
+        let sets = segment.counter("sets", "").labels(["n"]).register().unwrap();
+        (0..1_000_000).for_each(|n| sets.with([&n.to_string()]).inc());
+    });
+    let status = child.wait();
+    assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL, "status {status:#x}");
+    let shown = samples(&text(&Reader::open(&name).unwrap().render(Format::Text)));
+    assert!(shown.len() > 1000 && shown.values().all(|v| *v <= 1.0), "what was made is there, once");
+    let segment = Options::new().name(&name).attach().open().unwrap();
+    let sets = segment.counter("sets", "").labels(["n"]).register().unwrap();
+    sets.with(["0"]).inc();
+    sets.with(["new"]).inc();
+    let now = samples(&page(&segment));
+    assert_eq!((now["sets_total{n=\"0\"}"], now["sets_total{n=\"new\"}"]), (2.0, 1.0), "others go on");
+    assert_eq!(own(&segment, "shmetrics_corrupt_records"), 0.0);
+}
