@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{fork, own, page, samples, Gate, Name};
+use common::{fork, own, page, pause, samples, Gate, Name};
 use shmetrics::{Format, Gauge, GaugeMode, Segment};
 
 const MODES: [GaugeMode; 11] = [
@@ -294,16 +294,15 @@ fn an_anonymous_segment_is_shared_by_forks_and_sealed() {
 }
 
 #[test]
-fn a_process_whose_lock_was_closed_never_counts_into_its_successors_cell() {
+fn a_process_that_closes_all_descriptors_lives_on() {
     let name = Name::new("closed");
     let segment = name.open();
     let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
     let (ready, go) = (Gate::new(), Gate::new());
-    let (ready_too, go_too) = (Gate::new(), Gate::new());
     let daemon = fork(|| {
         live.set(5.0);
         // As daemons do, but for the pipes this test needs.
-        let kept = [ready.descriptors(), go.descriptors(), ready_too.descriptors(), go_too.descriptors()].concat();
+        let kept = [ready.descriptors(), go.descriptors()].concat();
         for fd in (3..256).filter(|fd| !kept.contains(fd)) {
             // SAFETY: closing what may not be open is an error and no more; the library must cope with it.
             unsafe { libc::close(fd) };
@@ -315,19 +314,44 @@ fn a_process_whose_lock_was_closed_never_counts_into_its_successors_cell() {
         go.wait();
     });
     ready.wait();
-    let successor = fork(|| {
+    let shown = || samples(&page(&segment))["live"];
+    assert_eq!(shown(), 5.0, "its mapping holds its lock");
+    fork(|| {
         live.set(10.0);
-        ready_too.signal();
-        go_too.wait();
-    });
-    ready_too.wait();
-    assert_eq!(samples(&page(&segment))["live"], 10.0, "without its lock a process looks dead");
+        assert_eq!(shown(), 15.0, "its slot is not given away");
+    })
+    .join();
     go.signal();
     ready.wait();
-    assert_eq!(samples(&page(&segment))["live"], 11.0, "from its next update on it has a slot of its own again");
+    assert_eq!(shown(), 6.0);
     go.signal();
-    go_too.signal();
     daemon.join();
-    successor.join();
-    assert_eq!(samples(&page(&segment))["live"], 0.0);
+    assert_eq!(shown(), 0.0, "dead, it is gone");
+}
+
+#[test]
+fn a_child_that_never_counts_does_not_keep_its_parent_alive() {
+    let name = Name::new("silent");
+    let segment = name.open();
+    let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
+    let (ready, go) = (Gate::new(), Gate::new());
+    let mut parent = fork(|| {
+        live.set(5.0);
+        // Not killed with this one: it is a grandchild.
+        let silent = fork(|| go.wait());
+        ready.signal();
+        std::mem::forget(silent);
+        loop {
+            pause(1_000_000);
+        }
+    });
+    ready.wait();
+    assert_eq!(samples(&page(&segment))["live"], 5.0);
+    parent.signal(libc::SIGKILL);
+    // Dead and not reaped yet: its pid is still there, and must not matter.
+    while samples(&page(&segment))["live"] != 0.0 {
+        pause(1000);
+    }
+    go.signal();
+    parent.wait();
 }

@@ -12,13 +12,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCs
 
 use fork::ForkPage;
 
+use crate::segment::mapping::Hold;
 use crate::segment::Inner;
 
 /// This process' registration in one segment.
 pub(crate) struct Process {
     page: ForkPage,
-    /// {claim, descriptor + 1} of the lock that proves the holder of the current slot alive, in ordinary memory: a forked
-    /// child finds its parent's here, and closes it.
+    /// {claim, `Hold`} of the lock that proves the holder of the current slot alive, in ordinary memory: a forked child
+    /// finds its parent's here, and gives it up.
     lock: AtomicU64,
     /// Numbers the claims of this process and of those it was forked from. A pid would not do: it comes back.
     claims: AtomicU32,
@@ -51,8 +52,8 @@ impl Process {
         !holders.any(|h| h.pid == pid && h.namespace == namespace && slots.lives(&*inner.backing, &h, own, namespace))
     }
 
-    /// Whether the slot is still this process'. It is not if the host closed the descriptor of the lock and somebody else has
-    /// taken the slot since; then the token is given up.
+    /// Whether the slot is still this process'. It is not if its lock was held by a descriptor (see `Hold`), the host closed that,
+    /// and somebody else has taken the slot since; then the token is given up.
     #[cold]
     #[inline(never)]
     pub(crate) fn still_holds(&self, inner: &Inner, token: Token) -> bool {
@@ -61,10 +62,7 @@ impl Process {
         }
         if self.token() == Some(token) {
             self.page.set_token(0);
-            let held = self.lock.swap(0, SeqCst);
-            if held != 0 {
-                inner.backing.unlock(held as u32 as i32 - 1);
-            }
+            inner.backing.unlock(held_by(self.lock.swap(0, SeqCst)), false);
         }
         false
     }
@@ -82,9 +80,9 @@ impl Process {
             }
             let held = self.lock.load(SeqCst);
             if held != 0 && !self.page.claimed() {
-                // Inherited over fork. As long as it is open here, our parent would seem to live.
+                // Inherited over fork. As long as a descriptor is open here, our parent would seem to live.
                 if self.lock.compare_exchange(held, 0, SeqCst, Relaxed).is_ok() {
-                    inner.backing.unlock(held as u32 as i32 - 1);
+                    inner.backing.unlock(held_by(held), true);
                 }
             } else if held != 0 {
                 // Another thread of this process is between the two steps below.
@@ -92,20 +90,24 @@ impl Process {
                     std::thread::yield_now();
                 }
             } else {
-                let (token, descriptor) = slots.claim(&*inner.backing, self.identity(), me)?;
+                let (token, hold) = slots.claim(&*inner.backing, self.identity(), me)?;
                 let claim = self.claims.fetch_add(1, Relaxed).max(1);
-                let mine = u64::from(claim) << 32 | u64::from((descriptor + 1) as u32);
+                let mine = u64::from(claim) << Hold::BITS | hold.0;
                 self.page.set_claimed();
                 if self.lock.compare_exchange(0, mine, SeqCst, Relaxed).is_ok() {
                     self.page.set_token(token.pack());
                 } else {
                     slots.release(token);
-                    inner.backing.unlock(descriptor);
+                    inner.backing.unlock(hold, false);
                 }
             }
         }
         None
     }
+}
+
+fn held_by(lock: u64) -> Hold {
+    Hold(lock & ((1 << Hold::BITS) - 1))
 }
 
 pub(crate) fn pid() -> u32 {

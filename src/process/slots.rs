@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::segment::layout::{header, process_cell, slot};
-use crate::segment::mapping::Backing;
+use crate::segment::mapping::{Backing, Hold};
 use crate::segment::memory::{Mapped, Memory};
 use crate::segment::{now_ns, Inner};
 
@@ -70,12 +70,12 @@ impl<'a> Slots<'a> {
     }
 
     /// Takes the first slot whose holder is gone. The lower the slots in use, the denser the gauges' cells.
-    pub(super) fn claim(&self, backing: &dyn Backing, identity: u32, pid: u32) -> Option<(Token, i32)> {
-        let (i, descriptor) = if backing.has_locks() {
-            let (byte, descriptor) = backing.lock_first(&mut (0..self.count).map(|i| self.slot(i)))?;
-            (((byte - self.at) / slot::SIZE) as u32, descriptor)
+    pub(super) fn claim(&self, backing: &dyn Backing, identity: u32, pid: u32) -> Option<(Token, Hold)> {
+        let (i, hold) = if backing.has_locks() {
+            let (byte, hold) = backing.lock_first(&mut (0..self.count).map(|i| self.slot(i)))?;
+            (((byte - self.at) / slot::SIZE) as u32, hold)
         } else {
-            (self.claim_by_pid(pid)?, -1)
+            (self.claim_by_pid(pid)?, Hold::NOTHING)
         };
         let at = self.slot(i);
         let generation = self.memory.get64(at + slot::WORD) >> 32;
@@ -91,7 +91,7 @@ impl<'a> Slots<'a> {
             // Release pairs with the Acquire in `holder`.
             word.store(u64::from(token.generation) << 32 | u64::from(pid), Release);
         }
-        Some((token, descriptor))
+        Some((token, hold))
     }
 
     /// Without locks a slot is free if its pid is nobody's.
@@ -156,7 +156,7 @@ impl<'a> Slots<'a> {
         let same_namespace = holder.namespace == namespace;
         match backing.is_locked(self.slot(holder.token.slot)) {
             Some(false) => false,
-            // A child that its dead holder forked, and that never counted, keeps the lock. Its pid says otherwise.
+            // Where the lock is held by a descriptor, a child that its dead holder forked may keep it. The pid says otherwise.
             Some(true) => holder.namespace == 0 || !same_namespace || pid_exists(holder.pid),
             None => !same_namespace || pid_exists(holder.pid),
         }

@@ -9,7 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
-use super::Backing;
+use super::{Backing, Hold};
+use crate::segment::layout::PAGE;
 use crate::Error;
 
 const TMPFS_MAGIC: i64 = 0x0102_1994;
@@ -343,6 +344,26 @@ impl Drop for LinuxBacking {
     }
 }
 
+/// Keeps the locks of a descriptor's description with a page mapped through it. A mapping holds the description as a descriptor
+/// does, but hosts that close all descriptors leave it; and this one is not passed on by fork, so the locks are this process'
+/// alone. It goes with any end of the process, and with exec.
+fn keep(fd: i32) -> Hold {
+    // SAFETY: a new mapping where the system likes it, of a page that is never touched.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), PAGE as usize, libc::PROT_NONE, libc::MAP_SHARED, fd, 0) };
+    if page == libc::MAP_FAILED {
+        return Hold::descriptor(fd);
+    }
+    // SAFETY: our own page.
+    if unsafe { libc::madvise(page, PAGE as usize, libc::MADV_DONTFORK) } != 0 {
+        // SAFETY: as above.
+        unsafe { libc::munmap(page, PAGE as usize) };
+        return Hold::descriptor(fd);
+    }
+    // SAFETY: opened by `reopen` for us alone.
+    unsafe { libc::close(fd) };
+    Hold::page(page.addr())
+}
+
 fn byte_lock(at: u64) -> libc::flock {
     // SAFETY: an all-zero flock is a valid value; l_pid must be 0 for open file description locks.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
@@ -403,13 +424,13 @@ impl Backing for LinuxBacking {
         (r == 0).then(|| i32::from(lock.l_type) != libc::F_UNLCK)
     }
 
-    fn lock_first(&self, bytes: &mut dyn Iterator<Item = u64>) -> Option<(u64, i32)> {
+    fn lock_first(&self, bytes: &mut dyn Iterator<Item = u64>) -> Option<(u64, Hold)> {
         let fd = self.reopen()?;
         for at in bytes {
             let lock = byte_lock(at);
             // SAFETY: a plain call with a local.
             if unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &raw const lock) } == 0 {
-                return Some((at, fd));
+                return Some((at, keep(fd)));
             }
         }
         // SAFETY: opened by `reopen` for us alone.
@@ -421,9 +442,13 @@ impl Backing for LinuxBacking {
         true
     }
 
-    fn unlock(&self, descriptor: i32) {
-        if descriptor >= 0 && self.is_ours(descriptor) {
-            // SAFETY: it leads to the segment's file, so it is (a copy of) the one `lock` opened.
+    fn unlock(&self, hold: Hold, inherited: bool) {
+        if let Some(page) = hold.as_page().filter(|_| !inherited) {
+            // SAFETY: mapped by `keep` in this process, and used by nobody.
+            unsafe { libc::munmap(page as *mut libc::c_void, PAGE as usize) };
+        }
+        if let Some(descriptor) = hold.as_descriptor().filter(|fd| self.is_ours(*fd)) {
+            // SAFETY: it leads to the segment's file, so it is (a copy of) the one `lock_first` opened.
             unsafe { libc::close(descriptor) };
         }
     }

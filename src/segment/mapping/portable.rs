@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
-use super::Backing;
+use super::{Backing, Hold};
 use crate::Error;
 
 pub(crate) struct PortableBacking {
@@ -78,13 +78,13 @@ impl Backing for PortableBacking {
     fn is_locked(&self, _at: u64) -> Option<bool> {
         None
     }
-    fn lock_first(&self, _bytes: &mut dyn Iterator<Item = u64>) -> Option<(u64, i32)> {
+    fn lock_first(&self, _bytes: &mut dyn Iterator<Item = u64>) -> Option<(u64, Hold)> {
         None
     }
     fn has_locks(&self) -> bool {
         false
     }
-    fn unlock(&self, _descriptor: i32) {}
+    fn unlock(&self, _hold: Hold, _inherited: bool) {}
     fn resident(&self) -> u64 {
         self.len()
     }
