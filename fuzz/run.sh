@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Runs targets under the fuzzing engine, one after another: run.sh RUNS [TARGET...]. Stable Rust will do.
+#
+# FUZZ_SECONDS: at most so long for each target. FUZZ_ASAN=1: with the address sanitizer. FUZZ_FEATURES=wrong: with wrong
+# oracles, which must fail. Inputs that do something new go to target/fuzz/corpus, those that fail to target/fuzz/found.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+runs=${1:?run.sh RUNS [TARGET...]}
+shift
+targets=("$@")
+((${#targets[@]})) || targets=(reader mutated names sequence)
+
+# The engine's hooks: counters for each edge, and what is compared with what. Not for build scripts, hence --target.
+flags='-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
+    -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing'
+directory=target/fuzz/engine
+if [[ ${FUZZ_ASAN:-0} != 0 ]]; then
+    export RUSTC_BOOTSTRAP=1 # the sanitizer is an unstable flag
+    flags+=' -Zsanitizer=address'
+    directory=target/fuzz/asan
+fi
+host=$(rustc -vV | sed -n 's/^host: //p')
+RUSTFLAGS=$flags cargo build --quiet --release --manifest-path fuzz/Cargo.toml --bins --target "$host" \
+    --target-dir "$directory" --features "engine ${FUZZ_FEATURES:-}"
+
+# Segments are made here, and go with us even if a target dies.
+SHMETRICS_DIR=$(mktemp -d -p /dev/shm fuzz.XXXXXX)
+export SHMETRICS_DIR
+trap 'rm -rf "$SHMETRICS_DIR"' EXIT
+
+# What the engine says while it goes on, and what it would have us know about dictionaries.
+noise='^(INFO|WARNING|#[0-9]+[[:space:]]+(NEW|REDUCE|pulse|RELOAD)|[[:space:]]+NEW_FUNC|#{6}|"[^#]*# Uses)'
+failed=0
+for target in "${targets[@]}"; do
+    corpus=target/fuzz/corpus/$target found=target/fuzz/found/$target
+    kept=("fuzz/seeds/$target")
+    [[ ! -d fuzz/regressions/$target ]] || kept+=("fuzz/regressions/$target")
+    mkdir -p "$corpus" "$found"
+    echo "-- $target"
+    "$directory/$host/release/$target" "$corpus" "${kept[@]}" -runs="$runs" -max_total_time="${FUZZ_SECONDS:-0}" \
+        -artifact_prefix="$found/" -max_len=8192 -len_control=20 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+        2>&1 | tee "target/fuzz/$target.log" | grep -vE "$noise" || {
+        echo "$target failed: its input is in $found"
+        failed=1
+    }
+done
+exit "$failed"

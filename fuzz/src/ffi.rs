@@ -1,0 +1,197 @@
+//! `include/shmetrics.h`, by hand.
+#![allow(non_camel_case_types)]
+
+use std::ffi::{c_char, c_void};
+
+use shmetrics as _; // the library that these are linked from
+
+use crate::model::{self, Kind};
+
+pub(crate) const OK: u32 = 0;
+pub(crate) const NULL_ARGUMENT: u32 = 1;
+pub(crate) const INVALID_ARGUMENT: u32 = 2;
+pub(crate) const INVALID_NAME: u32 = 3;
+pub(crate) const NOT_FOUND: u32 = 4;
+pub(crate) const ALREADY_EXISTS: u32 = 5;
+pub(crate) const FULL: u32 = 11;
+pub(crate) const CONFLICT: u32 = 12;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Str {
+    pub(crate) data: *const c_char,
+    pub(crate) len: usize,
+}
+
+impl Str {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        Str { data: bytes.as_ptr().cast(), len: bytes.len() }
+    }
+
+    pub(crate) fn null(len: usize) -> Self {
+        Str { data: std::ptr::null(), len }
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Spec {
+    pub(crate) name: Str,
+    pub(crate) help: Str,
+    pub(crate) unit: Str,
+    pub(crate) label_names: *const Str,
+    pub(crate) label_count: usize,
+    pub(crate) buckets: *const f64,
+    pub(crate) bucket_count: usize,
+    pub(crate) max_series: u64,
+}
+
+/// A handle of two words: a family, a counter, a gauge.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Two(*const c_void, *const c_void);
+
+impl Two {
+    pub(crate) const ZERO: Two = Two(std::ptr::null(), std::ptr::null());
+
+    pub(crate) fn is_zero(self) -> bool {
+        self.0.is_null() && self.1.is_null()
+    }
+}
+
+/// A histogram's handle.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Four([*const c_void; 4]);
+
+impl Four {
+    pub(crate) const ZERO: Four = Four([std::ptr::null(); 4]);
+
+    pub(crate) fn is_zero(self) -> bool {
+        self.0.iter().all(|p| p.is_null())
+    }
+}
+
+#[repr(C)]
+pub(crate) struct Options {
+    pub(crate) struct_size: usize,
+    pub(crate) name: Str,
+    pub(crate) how: u32,
+    pub(crate) mode: u32,
+    pub(crate) ceiling: u64,
+    pub(crate) max_series: u64,
+    pub(crate) max_processes: u32,
+    pub(crate) allow_disk: u32,
+}
+
+pub(crate) type Handle = *mut c_void;
+
+extern "C" {
+    pub(crate) fn shmetrics_counter_register(segment: Handle, spec: *const Spec, family: *mut Two) -> u32;
+    pub(crate) fn shmetrics_counter_with(family: Two, values: *const Str, count: usize) -> Two;
+    pub(crate) fn shmetrics_counter_inc(counter: Two);
+    pub(crate) fn shmetrics_counter_add(counter: Two, v: f64);
+    pub(crate) fn shmetrics_counter_add_u64(counter: Two, n: u64);
+    pub(crate) fn shmetrics_counter_value(counter: Two) -> f64;
+    pub(crate) fn shmetrics_gauge_register(segment: Handle, spec: *const Spec, mode: u32, family: *mut Two) -> u32;
+    pub(crate) fn shmetrics_gauge_with(family: Two, values: *const Str, count: usize) -> Two;
+    pub(crate) fn shmetrics_gauge_set(gauge: Two, v: f64);
+    pub(crate) fn shmetrics_gauge_add(gauge: Two, v: f64);
+    pub(crate) fn shmetrics_gauge_inc(gauge: Two);
+    pub(crate) fn shmetrics_gauge_dec(gauge: Two);
+    pub(crate) fn shmetrics_gauge_set_to_now(gauge: Two);
+    pub(crate) fn shmetrics_histogram_register(segment: Handle, spec: *const Spec, family: *mut Two) -> u32;
+    pub(crate) fn shmetrics_histogram_with(family: Two, values: *const Str, count: usize) -> Four;
+    pub(crate) fn shmetrics_histogram_observe(histogram: Four, v: f64);
+    pub(crate) fn shmetrics_histogram_observe_since(histogram: Four, start: u64);
+    pub(crate) fn shmetrics_reader_open(name: Str, reader: *mut Handle) -> u32;
+    pub(crate) fn shmetrics_reader_free(reader: Handle);
+    pub(crate) fn shmetrics_reader_render(reader: Handle, buffer: *mut u8, capacity: usize, length: *mut usize) -> u32;
+    pub(crate) fn shmetrics_reader_cursor(reader: Handle, cursor: *mut Handle) -> u32;
+    pub(crate) fn shmetrics_segment_render(
+        segment: Handle,
+        buffer: *mut u8,
+        capacity: usize,
+        length: *mut usize,
+    ) -> u32;
+    pub(crate) fn shmetrics_segment_cursor(segment: Handle, cursor: *mut Handle) -> u32;
+    pub(crate) fn shmetrics_segment_open(options: *const Options, segment: *mut Handle) -> u32;
+    pub(crate) fn shmetrics_segment_remove(name: Str) -> u32;
+    pub(crate) fn shmetrics_segment_set_identity(segment: Handle, identity: u32) -> u32;
+    pub(crate) fn shmetrics_cursor_next(cursor: Handle, buffer: *mut u8, capacity: usize) -> usize;
+    pub(crate) fn shmetrics_cursor_free(cursor: Handle);
+    pub(crate) fn shmetrics_options_init(options: *mut Options);
+    pub(crate) fn shmetrics_status_message(status: u32) -> *const c_char;
+    pub(crate) fn shmetrics_last_error(buffer: *mut u8, capacity: usize) -> usize;
+}
+
+/// A segment by its path, as C opens it.
+pub(crate) fn open(name: &str, how: u32) -> Result<Handle, u32> {
+    let mut options = std::mem::MaybeUninit::uninit();
+    // SAFETY: room for the struct, which the call fills in.
+    let mut options: Options = unsafe {
+        shmetrics_options_init(options.as_mut_ptr());
+        options.assume_init()
+    };
+    assert_eq!(options.struct_size, size_of::<Options>(), "the header's struct is ours");
+    (options.name, options.how) = (Str::new(name.as_bytes()), how);
+    let mut segment = std::ptr::null_mut();
+    // SAFETY: all of it lives as long as the call.
+    match unsafe { shmetrics_segment_open(&raw const options, &raw mut segment) } {
+        OK => Ok(segment),
+        status => Err(status),
+    }
+}
+
+/// Registers a family.
+///
+/// # Safety
+/// `segment` came from `open`.
+pub(crate) unsafe fn register(segment: Handle, spec: &model::Spec) -> (u32, Two) {
+    let text = |text: &model::Text| text.as_ref().map_or(Str::null(3), |t| Str::new(t));
+    let labels: Vec<Str> = spec.labels.iter().flatten().map(text).collect();
+    let c = Spec {
+        name: text(&spec.name),
+        help: text(&spec.help),
+        unit: text(&spec.unit),
+        label_names: if spec.labels.is_none() { std::ptr::null() } else { labels.as_ptr() },
+        label_count: if spec.labels.is_none() { 2 } else { labels.len() },
+        buckets: spec.buckets.as_ref().map_or(std::ptr::null(), Vec::as_ptr),
+        bucket_count: spec.buckets.as_ref().map_or(0, Vec::len),
+        max_series: spec.limit,
+    };
+    let mut family = Two::ZERO;
+    // SAFETY: the caller's promise; all that the spec points to lives as long as the call.
+    let status = unsafe {
+        match spec.kind {
+            Kind::Counter => shmetrics_counter_register(segment, &raw const c, &raw mut family),
+            Kind::Gauge(mode) => shmetrics_gauge_register(segment, &raw const c, mode, &raw mut family),
+            Kind::Histogram => shmetrics_histogram_register(segment, &raw const c, &raw mut family),
+        }
+    };
+    assert_eq!(status == OK, !family.is_zero(), "outputs are written on success, and only then");
+    (status, family)
+}
+
+/// A page, rendered in one piece.
+///
+/// # Safety
+/// `segment` came from `open`.
+pub(crate) unsafe fn page(segment: Handle) -> Vec<u8> {
+    let mut page = vec![0; 64 << 10];
+    let mut length = 0;
+    // SAFETY: the caller's promise, and a buffer of this length.
+    while unsafe { shmetrics_segment_render(segment, page.as_mut_ptr(), page.len(), &raw mut length) } == FULL {
+        page.resize(length + 64, 0); // the last number may have grown
+    }
+    page.truncate(length);
+    page
+}
+
+/// The detail of the last failure.
+pub(crate) fn last_error() -> String {
+    let mut buffer = [0; 256];
+    // SAFETY: a buffer of this length.
+    let len = unsafe { shmetrics_last_error(buffer.as_mut_ptr(), buffer.len()) };
+    String::from_utf8_lossy(&buffer[..len.min(buffer.len() - 1)]).into_owned()
+}

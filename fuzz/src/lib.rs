@@ -1,0 +1,30 @@
+//! The fuzz targets, as plain functions of bytes: run by a fuzzing engine (`fuzz_targets/`) or on kept inputs
+//! (`tests/replay.rs`). Each panics, or dies, if the library is wrong.
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+#[path = "../../tests/hostile/victim.rs"]
+#[allow(dead_code)] // the hostile tests use all of it
+mod victim;
+
+mod ffi;
+mod file;
+mod input;
+mod look;
+mod model;
+pub mod mutated;
+pub mod names;
+mod page;
+pub mod reader;
+pub mod sequence;
+mod slate;
+
+/// Whether one rule of each target's oracle is to be wrong: the negative control.
+const WRONG: bool = cfg!(feature = "wrong");
+
+/// A target: its name, and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Target; 4] =
+    [("reader", reader::run), ("mutated", mutated::run), ("names", names::run), ("sequence", sequence::run)];

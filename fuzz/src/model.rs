@@ -1,0 +1,481 @@
+//! What a segment should be, in ordinary memory: written from the documentation, and used by one process.
+
+use crate::ffi::{CONFLICT, INVALID_ARGUMENT, INVALID_NAME, NULL_ARGUMENT};
+use crate::page::{self, number};
+use crate::WRONG;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kind {
+    Counter,
+    /// With its mode, as C numbers them.
+    Gauge(u32),
+    Histogram,
+}
+
+const SHARED: u32 = 0;
+const ALL: u32 = 1;
+const LIVEALL: u32 = 2;
+const SUM: u32 = 3;
+const LIVESUM: u32 = 4;
+const LAST_MODE: u32 = 10;
+
+/// A text as C gives it; `None` is NULL with a length.
+pub(crate) type Text = Option<Vec<u8>>;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Spec {
+    pub(crate) kind: Kind,
+    pub(crate) name: Text,
+    pub(crate) help: Text,
+    pub(crate) unit: Text,
+    /// `None`: the array is NULL, though its length is not 0.
+    pub(crate) labels: Option<Vec<Text>>,
+    /// `None`: the default ones.
+    pub(crate) buckets: Option<Vec<f64>>,
+    pub(crate) limit: u64,
+}
+
+const DEFAULT_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+#[derive(Debug)]
+pub(crate) struct Family {
+    /// Without a counter's `_total`.
+    base: String,
+    pub(crate) kind: Kind,
+    help: String,
+    unit: String,
+    pub(crate) labels: Vec<String>,
+    buckets: Vec<f64>,
+    limit: u64,
+    series: Vec<Series>,
+    overflow: Option<Cell>,
+}
+
+#[derive(Debug)]
+struct Series {
+    values: Vec<String>,
+    cell: Cell,
+}
+
+/// Which series of a segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
+    pub(crate) family: usize,
+    /// `None`: the overflow series.
+    series: Option<usize>,
+}
+
+#[derive(Clone, Debug)]
+enum Cell {
+    Counter { whole: u64, fraction: f64 },
+    Gauge { value: Option<Value>, identity: u32 },
+    Histogram(Vec<(u64, f64)>),
+}
+
+/// A value as a page should have it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Value {
+    Whole(u64),
+    Float(f64),
+    /// The clock was asked.
+    Any,
+}
+
+/// A change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Update {
+    Add(f64),
+    AddWhole(u64),
+    Set(f64),
+    SetToNow,
+    Observe(f64),
+}
+
+/// One segment.
+#[derive(Debug, Default)]
+pub(crate) struct Segment {
+    pub(crate) families: Vec<Family>,
+    /// The most series, 0 for no limit.
+    limit: u64,
+    identity: u32,
+    series: u64,
+    refused_series: u64,
+    refused_families: u64,
+    rejected: u64,
+}
+
+/// Why a registration may fail. At the door: before the segment hears of it.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    door: Vec<u32>,
+    inside: Vec<u32>,
+}
+
+impl Faults {
+    /// Whether this status is right. Of several faults, any may be named.
+    pub(crate) fn allow(&self, status: u32) -> bool {
+        match (&*self.door, &*self.inside) {
+            ([], []) => status == 0,
+            ([], faults) | (faults, _) => faults.contains(&status),
+        }
+    }
+}
+
+fn is_name(name: &str, colons: bool) -> bool {
+    name.bytes()
+        .enumerate()
+        .all(|(i, b)| b.is_ascii_alphabetic() || b == b'_' || (colons && b == b':') || (i > 0 && b.is_ascii_digit()))
+        && !name.is_empty()
+}
+
+/// All sample names of a family, in every format there is.
+fn exposed(base: &str, kind: Kind) -> Vec<String> {
+    let suffixes: &[&str] = match kind {
+        Kind::Counter => &["", "_total", "_created"],
+        Kind::Gauge(_) => &[""],
+        Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
+    };
+    suffixes.iter().map(|s| format!("{base}{s}")).collect()
+}
+
+impl Spec {
+    /// The family it asks for, as far as it can be read, and what is wrong with it.
+    fn read(&self) -> (Family, Faults) {
+        let mut faults = Faults::default();
+        let mut text = |text: &Text| match text.as_deref().map(std::str::from_utf8) {
+            None => {
+                faults.door.push(NULL_ARGUMENT);
+                String::new()
+            }
+            Some(Err(_)) => {
+                faults.door.push(INVALID_NAME);
+                String::new()
+            }
+            Some(Ok(text)) => text.to_owned(),
+        };
+        let (name, help, unit) = (text(&self.name), text(&self.help), text(&self.unit));
+        let labels: Vec<String> = self.labels.iter().flatten().map(&mut text).collect();
+        if self.labels.is_none() {
+            faults.door.push(NULL_ARGUMENT);
+        }
+        if matches!(self.kind, Kind::Gauge(mode) if mode > LAST_MODE) {
+            faults.door.push(INVALID_ARGUMENT);
+        }
+        let base = match self.kind {
+            Kind::Counter => name.strip_suffix("_total").unwrap_or(&name),
+            _ => &name,
+        };
+        let mut fault = |wrong: bool, status: u32| {
+            if wrong {
+                faults.inside.push(status);
+            }
+        };
+        fault(!is_name(&name, true) || name.len() > 512 || name.starts_with("shmetrics_"), INVALID_NAME);
+        fault(base.is_empty(), INVALID_NAME);
+        let ends = base.strip_suffix(&*unit).is_some_and(|rest| rest.len() > 1 && rest.ends_with('_'));
+        fault(!unit.is_empty() && (!is_name(&unit, false) || !ends), INVALID_NAME);
+        fault(help.len() > 16 << 10, INVALID_ARGUMENT);
+        fault(labels.len() > 64, INVALID_ARGUMENT);
+        for (i, label) in labels.iter().enumerate() {
+            let own = match self.kind {
+                Kind::Histogram => label == "le",
+                Kind::Gauge(ALL | LIVEALL) => label == "pid",
+                _ => false,
+            };
+            let reserved = own || label.starts_with("__") || label == "shmetrics_overflow";
+            let twice = labels[..i].contains(label);
+            fault(!is_name(label, false) || label.len() > 512 || reserved || twice, INVALID_NAME);
+        }
+        let mut buckets = self.buckets.clone().unwrap_or(DEFAULT_BUCKETS.to_vec());
+        if buckets.last() == Some(&f64::INFINITY) {
+            buckets.pop();
+        }
+        let rise = buckets.windows(2).all(|w| w[0] < w[1]);
+        fault(!rise || buckets.len() > 1024 || buckets.iter().any(|b| !b.is_finite()), INVALID_ARGUMENT);
+        if self.kind != Kind::Histogram {
+            buckets.clear();
+        }
+        let family = Family {
+            base: base.to_owned(),
+            kind: self.kind,
+            help,
+            unit,
+            labels,
+            buckets,
+            limit: self.limit,
+            series: Vec::new(),
+            overflow: None,
+        };
+        (family, faults)
+    }
+}
+
+impl Family {
+    fn cell(&self) -> Cell {
+        match self.kind {
+            Kind::Counter => Cell::Counter { whole: 0, fraction: 0.0 },
+            Kind::Gauge(_) => Cell::Gauge { value: None, identity: 0 },
+            Kind::Histogram => Cell::Histogram(vec![(0, 0.0); self.buckets.len() + 1]),
+        }
+    }
+
+    fn same(&self, other: &Family) -> bool {
+        self.kind == other.kind
+            && self.labels == other.labels
+            && self.unit == other.unit
+            && self.buckets == other.buckets
+    }
+
+    /// Bytes of a series' label text.
+    fn text_len(&self, values: &[String]) -> usize {
+        let escapes = |v: &String| v.bytes().filter(|b| matches!(b, b'\\' | b'"' | b'\n')).count();
+        let each = self.labels.iter().zip(values).map(|(l, v)| l.len() + 3 + v.len() + escapes(v));
+        each.sum::<usize>() + values.len().saturating_sub(1)
+    }
+}
+
+impl Segment {
+    pub(crate) fn new(limit: u64) -> Self {
+        Segment { limit, ..Segment::default() }
+    }
+
+    pub(crate) fn set_identity(&mut self, identity: u32) {
+        self.identity = identity;
+    }
+
+    /// Registers a family: which one it is, or what is wrong.
+    pub(crate) fn register(&mut self, spec: &Spec) -> Result<usize, Faults> {
+        let (family, mut faults) = spec.read();
+        if faults.door.is_empty() && faults.inside.is_empty() {
+            match self.families.iter().position(|f| f.base == family.base) {
+                Some(at) if self.families[at].same(&family) => return Ok(at),
+                Some(_) => faults.inside.push(CONFLICT),
+                None => {
+                    let names = exposed(&family.base, family.kind);
+                    let clash = |f: &Family| exposed(&f.base, f.kind).iter().any(|n| names.contains(n));
+                    if self.families.iter().any(clash) {
+                        faults.inside.push(CONFLICT);
+                    }
+                }
+            }
+        }
+        if !faults.inside.is_empty() && faults.door.is_empty() {
+            self.refused_families += 1;
+        }
+        if !faults.allow(0) {
+            return Err(faults);
+        }
+        self.families.push(family);
+        let family = self.families.last_mut().expect("just pushed");
+        if family.labels.is_empty() {
+            let cell = family.cell();
+            family.series.push(Series { values: Vec::new(), cell });
+            self.series += 1;
+        }
+        Ok(self.families.len() - 1)
+    }
+
+    /// The series with these values. `None`: an inert handle.
+    pub(crate) fn with(&mut self, family: usize, values: Option<&[Vec<u8>]>) -> Option<At> {
+        let f = &mut self.families[family];
+        let Some(values) = values.filter(|v| v.len() == f.labels.len()) else {
+            self.rejected += 1;
+            return None;
+        };
+        let values: Vec<String> = values.iter().map(|v| String::from_utf8_lossy(v).into_owned()).collect();
+        if let Some(at) = f.series.iter().position(|s| s.values == values) {
+            return Some(At { family, series: Some(at) });
+        }
+        let full = (f.limit != 0 && f.series.len() as u64 >= f.limit) || (self.limit != 0 && self.series >= self.limit);
+        if (full && !WRONG) || f.text_len(&values) > 65_535 {
+            self.refused_series += 1;
+            let cell = f.cell();
+            f.overflow.get_or_insert(cell);
+            return Some(At { family, series: None });
+        }
+        let cell = f.cell();
+        f.series.push(Series { values, cell });
+        self.series += 1;
+        Some(At { family, series: Some(f.series.len() - 1) })
+    }
+
+    // The place for `remove` and `clear`: what goes from `series`, and what becomes of handles (`At`) that are still held.
+
+    fn cell_at(&mut self, at: At) -> &mut Cell {
+        let family = &mut self.families[at.family];
+        match at.series {
+            Some(i) => &mut family.series[i].cell,
+            None => family.overflow.as_mut().expect("made by `with`"),
+        }
+    }
+
+    pub(crate) fn update(&mut self, at: At, update: Update) {
+        let me = self.identity;
+        let per_process = matches!(self.families[at.family].kind, Kind::Gauge(mode) if mode != SHARED);
+        let bounds = self.families[at.family].buckets.clone();
+        let done = match (self.cell_at(at), update) {
+            (Cell::Counter { whole, .. }, Update::AddWhole(n)) if n < 1 << 54 => {
+                *whole = whole.wrapping_add(n);
+                true
+            }
+            (Cell::Counter { fraction, .. }, Update::AddWhole(n)) => {
+                *fraction += n as f64;
+                true
+            }
+            (Cell::Counter { whole, fraction }, Update::Add(v)) => {
+                let counts = (0.0..f64::INFINITY).contains(&v);
+                if counts && v.fract() == 0.0 && v < (1u64 << 54) as f64 {
+                    *whole = whole.wrapping_add(v as u64);
+                } else if counts {
+                    *fraction += v;
+                }
+                counts
+            }
+            (Cell::Gauge { value, identity }, change) => {
+                if value.is_none() && per_process {
+                    *identity = me;
+                }
+                let old = match value {
+                    None => 0.0,
+                    Some(Value::Float(v)) => *v,
+                    Some(_) => f64::NAN,
+                };
+                *value = match change {
+                    Update::Add(_) if matches!(value, Some(Value::Any)) => Some(Value::Any),
+                    Update::Add(v) => Some(Value::Float(old + v)),
+                    Update::Set(v) => Some(Value::Float(v)),
+                    _ => Some(Value::Any),
+                };
+                true
+            }
+            (Cell::Histogram(buckets), Update::Observe(v)) => {
+                if !v.is_nan() {
+                    let (count, sum) = &mut buckets[bounds.iter().filter(|b| **b < v).count()];
+                    *count += 1;
+                    *sum += if v.is_finite() { v } else { 0.0 };
+                }
+                !v.is_nan()
+            }
+            other => panic!("no such update: {other:?}"),
+        };
+        if !done {
+            self.rejected += 1;
+        }
+    }
+
+    /// What `shmetrics_counter_value` gives.
+    pub(crate) fn counter_value(&mut self, at: At) -> f64 {
+        match self.cell_at(at) {
+            Cell::Counter { whole, fraction } => *whole as f64 + *fraction,
+            other => panic!("{other:?} is no counter"),
+        }
+    }
+
+    /// Compares a page with what it should be.
+    pub(crate) fn check(&self, page: &[u8]) {
+        let found = page::parse(page).unwrap_or_else(|e| panic!("{e}\n{}", String::from_utf8_lossy(page)));
+        let own = found.iter().position(|f| f.name.starts_with("shmetrics_")).expect("the library's own families");
+        let (found, own) = found.split_at(own);
+        assert_eq!(found.len(), self.families.len(), "families: {found:?}");
+        for (found, family) in found.iter().zip(&self.families) {
+            family.check(found);
+        }
+        for (name, value) in [
+            ("shmetrics_series", self.series),
+            ("shmetrics_series_refused_total", self.refused_series),
+            ("shmetrics_families_refused_total", self.refused_families),
+            ("shmetrics_updates_rejected_total", self.rejected),
+            ("shmetrics_corrupt_records", 0),
+            ("shmetrics_segment_leaked_bytes", 0),
+        ] {
+            let family = own.iter().find(|f| f.name == name).expect(name);
+            assert_eq!(family.samples[0].value, value.to_string(), "{name}");
+        }
+    }
+}
+
+type Expected = (String, Vec<(String, String)>, Value);
+
+impl Family {
+    fn check(&self, found: &page::Family) {
+        let (name, kind) = match self.kind {
+            Kind::Counter => (format!("{}_total", self.base), "counter"),
+            Kind::Gauge(_) => (self.base.clone(), "gauge"),
+            Kind::Histogram => (self.base.clone(), "histogram"),
+        };
+        assert_eq!((&*found.name, &*found.kind, &found.help), (&*name, kind, &self.help));
+        let mut expected = Vec::new();
+        for series in &self.series {
+            let labels = self.labels.iter().cloned().zip(series.values.iter().cloned()).collect();
+            self.samples(&name, labels, &series.cell, &mut expected);
+        }
+        if let Some(cell) = &self.overflow {
+            self.samples(&name, vec![("shmetrics_overflow".into(), "true".into())], cell, &mut expected);
+        }
+        assert_eq!(found.samples.len(), expected.len(), "samples of {name}: {found:?}");
+        for (found, (name, labels, value)) in found.samples.iter().zip(&expected) {
+            assert_eq!((&found.name, &found.labels), (name, labels));
+            let number = number(&found.value).expect("parsed before");
+            let right = match *value {
+                Value::Whole(n) => found.value == n.to_string(),
+                Value::Float(v) => number.to_bits() == v.to_bits() || (number.is_nan() && v.is_nan()),
+                Value::Any => true,
+            };
+            assert!(right, "{found:?} should be {value:?}");
+        }
+    }
+
+    fn samples(&self, name: &str, labels: Vec<(String, String)>, cell: &Cell, out: &mut Vec<Expected>) {
+        let and = |label: &str, value: String| {
+            let mut labels = labels.clone();
+            labels.push((label.to_owned(), value));
+            labels
+        };
+        match (cell, self.kind) {
+            (Cell::Counter { whole, fraction }, _) if *fraction == 0.0 => {
+                out.push((name.to_owned(), labels, Value::Whole(*whole)));
+            }
+            (Cell::Counter { whole, fraction }, _) => {
+                out.push((name.to_owned(), labels, Value::Float(*whole as f64 + fraction)));
+            }
+            (Cell::Gauge { value: Some(value), identity }, Kind::Gauge(ALL | LIVEALL)) => {
+                out.push((name.to_owned(), and("pid", identity.to_string()), *value));
+            }
+            (Cell::Gauge { value, .. }, Kind::Gauge(mode)) => {
+                // A sum has a value before anybody takes part, and no -0.
+                let shown = match (mode, value) {
+                    (SHARED | SUM | LIVESUM, None) => Some(Value::Float(0.0)),
+                    (SUM | LIVESUM, Some(Value::Float(v))) => Some(Value::Float(0.0 + v)),
+                    (_, value) => *value,
+                };
+                out.extend(shown.map(|value| (name.to_owned(), labels, value)));
+            }
+            (Cell::Histogram(cells), _) => {
+                let bounds = self.buckets.iter().copied().chain([f64::INFINITY]);
+                let (mut count, mut sum) = (0, 0.0);
+                for (bound, cell) in bounds.zip(cells) {
+                    (count, sum) = (count + cell.0, sum + cell.1);
+                    out.push((format!("{name}_bucket"), and("le", bound_text(bound)), Value::Whole(count)));
+                }
+                out.push((format!("{name}_sum"), labels.clone(), Value::Float(sum)));
+                out.push((format!("{name}_count"), labels, Value::Whole(count)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A bound as OpenMetrics and Go write it: the shortest digits, with a point or an exponent of two digits or more.
+fn bound_text(v: f64) -> String {
+    if v == f64::INFINITY {
+        return "+Inf".into();
+    }
+    let shortest = format!("{v:e}");
+    let (digits, exponent) = shortest.split_once('e').expect("scientific");
+    let exponent: i32 = exponent.parse().expect("an exponent");
+    if (-4..6).contains(&exponent) {
+        return format!("{v:?}");
+    }
+    format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+}

@@ -1,0 +1,106 @@
+//! Any bytes as a segment's file.
+//!
+//! The first byte says how the file is made. Even: it is the input. Odd: it is a sound header with changes, followed by
+//! slots and records from the input, so that small inputs reach what is behind the header's check.
+
+use std::cell::RefCell;
+
+use crate::file::{path, Mapped};
+use crate::input::Input;
+use crate::look::{read, Outcome};
+use crate::victim::Map;
+use crate::WRONG;
+
+/// Where the smallest segment with room for 64 processes has its parts: records of such a segment, links and all, are
+/// good seeds.
+const SLOTS_AT: usize = 4096;
+const INDEX_AT: usize = 8192;
+pub(crate) const ARENA_AT: usize = 0x12000;
+const TOTAL: usize = ARENA_AT + (16 << 10);
+const LONGEST: usize = 128 << 10;
+
+struct Stage {
+    file: Mapped,
+    /// A sound header of an empty segment.
+    header: Vec<u8>,
+    map: Map,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let map = Map::new();
+        let mut header = vec![0; 4096];
+        let mut put = |field: &str, value: &[u8]| {
+            let at = map.at("header", field);
+            header[at..at + value.len()].copy_from_slice(value);
+        };
+        put("MAGIC_AT", b"SHMETRIC");
+        put("MAJOR_AT", &1u16.to_ne_bytes());
+        put("ENDIAN_AT", &0x0102_0304u32.to_ne_bytes());
+        put("HASH_ID", &1u32.to_ne_bytes());
+        put("SLOTS_COUNT", &4u32.to_ne_bytes());
+        put("SLOTS_HIGH", &4u32.to_ne_bytes());
+        put("INDEX_MAX_BITS", &13u32.to_ne_bytes());
+        put("INDEX_BITS", &12u32.to_ne_bytes());
+        put("FAMILY_HEAD", &(ARENA_AT as u32 / 16).to_ne_bytes());
+        for (field, value) in [
+            ("TOTAL_SIZE", TOTAL),
+            ("SLOTS_AT", SLOTS_AT),
+            ("INDEX_AT", INDEX_AT),
+            ("ARENA_AT", ARENA_AT),
+            ("ARENA_END", TOTAL),
+            ("WATERMARK", TOTAL),
+            ("ARENA_TAIL", TOTAL),
+        ] {
+            put(field, &(value as u64).to_ne_bytes());
+        }
+        Stage { file: Mapped::new(path("reader"), LONGEST), header, map }
+    }
+
+    /// Writes the file, and returns its length.
+    fn write(&mut self, how: u8, input: &mut Input<'_>) -> usize {
+        let bytes = self.file.bytes();
+        if how & 1 == 0 {
+            let raw = input.bytes(LONGEST);
+            bytes[..raw.len()].copy_from_slice(raw);
+            return raw.len();
+        }
+        bytes[..4096].copy_from_slice(&self.header);
+        let changes = input.below(8);
+        for _ in 0..changes {
+            let at = input.below(52) * 8;
+            let size = [8, 4, 2, 1][input.below(4)];
+            bytes[at..at + size].copy_from_slice(&input.long().to_ne_bytes()[..size]);
+        }
+        for slot in 0..input.below(5) {
+            let at = SLOTS_AT + slot * 64 + self.map.at("slot", "WORD");
+            bytes[at..at + 8].copy_from_slice(&input.long().to_ne_bytes());
+        }
+        let missing = if input.one_in(16) { usize::from(input.word()) % TOTAL } else { 0 };
+        let records = input.bytes(TOTAL - ARENA_AT);
+        bytes[ARENA_AT..ARENA_AT + records.len()].copy_from_slice(records);
+        TOTAL - missing
+    }
+}
+
+thread_local! {
+    static STAGE: RefCell<Stage> = RefCell::new(Stage::new());
+}
+
+/// Runs the target.
+pub fn run(input: &[u8]) {
+    STAGE.with_borrow_mut(|stage| {
+        let mut input = Input::new(input);
+        let how = input.byte();
+        let mut reading = Input::new(std::slice::from_ref(&how));
+        let len = stage.write(how, &mut input);
+        stage.file.file.set_len(len as u64).expect("the file can be cut");
+        let outcome = read(&stage.file.path, &mut reading);
+        assert!(
+            !(WRONG && matches!(outcome, Outcome::Read { families: 1.., .. })),
+            "the wrong rule: nothing can be read"
+        );
+        stage.file.file.set_len(0).expect("the file can be emptied");
+        stage.file.file.set_len(LONGEST as u64).expect("the file can be as long as it was");
+    });
+}

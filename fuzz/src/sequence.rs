@@ -1,0 +1,479 @@
+//! Calls of the C ABI in any order, right and wrong ones, against a model: in the end the pages are what the model says.
+
+use std::cell::RefCell;
+
+use crate::ffi::{self, Four, Handle, Str, Two};
+use crate::input::Input;
+use crate::model::{At, Kind, Segment, Spec, Text, Update};
+use crate::page::parse;
+use crate::slate::Slate;
+
+/// Enough for everything that needs several, and far too few to fill a segment.
+const MOST_CALLS: usize = 200;
+
+thread_local! {
+    static SLATES: RefCell<[Slate; 3]> = RefCell::new({
+        let slate = |limit| Slate::new("sequence", 1 << 20, limit);
+        [slate(0), slate(0), slate(6)]
+    });
+}
+
+/// A family's handle, and which one it is in the model. `None`: a zero handle.
+#[derive(Clone, Copy)]
+struct Family {
+    segment: usize,
+    kind: Kind,
+    handle: Two,
+    at: Option<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum Words {
+    Counter(Two),
+    Gauge(Two),
+    Histogram(Four),
+}
+
+/// A metric's handle, and which one it is in the model. `None`: an inert handle.
+#[derive(Clone, Copy)]
+struct Metric {
+    segment: usize,
+    words: Words,
+    at: Option<At>,
+}
+
+/// A page being rendered while other calls are made.
+struct Cursor {
+    handle: Handle,
+    page: Vec<u8>,
+}
+
+struct State<'a> {
+    slates: &'a [Slate; 3],
+    segments: [Handle; 3],
+    models: [Segment; 3],
+    families: Vec<Family>,
+    metrics: Vec<Metric>,
+    cursor: Option<Cursor>,
+}
+
+/// Runs the target.
+pub fn run(input: &[u8]) {
+    SLATES.with_borrow_mut(|slates| {
+        slates.iter_mut().for_each(Slate::wipe);
+        let mut state = State::new(slates);
+        let mut input = Input::new(input);
+        for _ in 0..MOST_CALLS {
+            if input.is_empty() {
+                break;
+            }
+            state.call(&mut input);
+        }
+        state.finish_cursor(4096);
+        (0..3).for_each(|segment| state.check(segment));
+    });
+}
+
+impl<'a> State<'a> {
+    fn new(slates: &'a [Slate; 3]) -> Self {
+        let segments = [0, 1, 2].map(|i| ffi::open(&slates[i].name, 2).expect("the segment is there"));
+        let models = [0, 1, 2].map(|i| Segment::new(slates[i].limit));
+        let mut state = State { slates, segments, models, families: Vec::new(), metrics: Vec::new(), cursor: None };
+        // The segments are as new, but the identity stays with the process.
+        (0..3).for_each(|segment| state.set_identity(segment, 1));
+        state
+    }
+
+    fn call(&mut self, input: &mut Input<'_>) {
+        // Numbers stay what they are, so that kept inputs keep their meaning.
+        match input.byte() % 16 {
+            0 => self.register(input),
+            1 | 2 => self.with(input),
+            3..=5 => self.update(input),
+            6 => self.counter_value(input),
+            7 => self.render_short(input),
+            8 => self.read(input),
+            9 => self.step_cursor(input),
+            10 => self.open(input),
+            11 => {
+                let segment = input.below(3);
+                self.set_identity(segment, [0, 1, 2, 77, u32::MAX][input.below(5)]);
+            }
+            12 => self.null(input),
+            13 => errors(input),
+            // The place for `remove` and `clear`, and for a call through a handle of what has been removed.
+            14 | 15 => {}
+            _ => unreachable!("a number below 16"),
+        }
+    }
+
+    fn set_identity(&mut self, segment: usize, identity: u32) {
+        // SAFETY: a segment of this library.
+        assert_eq!(unsafe { ffi::shmetrics_segment_set_identity(self.segments[segment], identity) }, ffi::OK);
+        self.models[segment].set_identity(identity);
+    }
+
+    fn register(&mut self, input: &mut Input<'_>) {
+        let segment = input.below(3);
+        let spec = spec(input);
+        // SAFETY: a segment of this library.
+        let (status, handle) = unsafe { ffi::register(self.segments[segment], &spec) };
+        let at = match self.models[segment].register(&spec) {
+            Ok(at) => {
+                assert_eq!(status, ffi::OK, "{}: {spec:?}", ffi::last_error());
+                Some(at)
+            }
+            Err(faults) => {
+                assert!(faults.allow(status), "status {status}, faults {faults:?}, of {spec:?}");
+                None
+            }
+        };
+        self.families.push(Family { segment, kind: spec.kind, handle, at });
+    }
+
+    fn with(&mut self, input: &mut Input<'_>) {
+        if self.families.is_empty() {
+            return;
+        }
+        let Family { segment, kind, handle, at } = self.families[usize::from(input.byte()) % self.families.len()];
+        let right = at.map_or(1, |at| self.models[segment].families[at].labels.len());
+        let count = if input.one_in(16) { input.below(5) } else { right };
+        let values: Vec<Text> = (0..count).map(|_| value(input)).collect();
+        let missing = count > 0 && input.one_in(64);
+        let strings: Vec<Str> = values.iter().map(|v| v.as_ref().map_or(Str::null(5), |v| Str::new(v))).collect();
+        let p = if missing { std::ptr::null() } else { strings.as_ptr() };
+        // A NULL value is the empty string.
+        let values: Vec<Vec<u8>> = values.into_iter().map(Option::unwrap_or_default).collect();
+        let at = at.and_then(|at| self.models[segment].with(at, (!missing).then_some(&*values)));
+        // SAFETY: a family of this library and of this kind, or zeros; the strings live as long as the call.
+        let words = unsafe {
+            match kind {
+                Kind::Counter => Words::Counter(ffi::shmetrics_counter_with(handle, p, count)),
+                Kind::Gauge(_) => Words::Gauge(ffi::shmetrics_gauge_with(handle, p, count)),
+                Kind::Histogram => Words::Histogram(ffi::shmetrics_histogram_with(handle, p, count)),
+            }
+        };
+        let inert = match words {
+            Words::Counter(two) | Words::Gauge(two) => two.is_zero(),
+            Words::Histogram(four) => four.is_zero(),
+        };
+        assert_eq!(inert, at.is_none());
+        self.metrics.push(Metric { segment, words, at });
+    }
+
+    fn metric(&self, input: &mut Input<'_>) -> Option<Metric> {
+        let i = usize::from(input.byte());
+        (!self.metrics.is_empty()).then(|| self.metrics[i % self.metrics.len()])
+    }
+
+    fn update(&mut self, input: &mut Input<'_>) {
+        let Some(Metric { segment, words, at }) = self.metric(input) else { return };
+        // SAFETY: handles of this library and of this kind, or zeros.
+        let update = unsafe {
+            match (words, input.below(5)) {
+                (Words::Counter(c), 0 | 1) => {
+                    ffi::shmetrics_counter_inc(c);
+                    Update::AddWhole(1)
+                }
+                (Words::Counter(c), 2 | 3) => {
+                    let v = input.float();
+                    ffi::shmetrics_counter_add(c, v);
+                    Update::Add(v)
+                }
+                (Words::Counter(c), _) => {
+                    let n = input.long();
+                    ffi::shmetrics_counter_add_u64(c, n);
+                    Update::AddWhole(n)
+                }
+                (Words::Gauge(g), 0) => {
+                    ffi::shmetrics_gauge_inc(g);
+                    Update::Add(1.0)
+                }
+                (Words::Gauge(g), 1) => {
+                    ffi::shmetrics_gauge_dec(g);
+                    Update::Add(-1.0)
+                }
+                (Words::Gauge(g), 2) => {
+                    let v = input.float();
+                    ffi::shmetrics_gauge_add(g, v);
+                    Update::Add(v)
+                }
+                (Words::Gauge(g), 3) => {
+                    let v = input.float();
+                    ffi::shmetrics_gauge_set(g, v);
+                    Update::Set(v)
+                }
+                (Words::Gauge(g), _) => {
+                    ffi::shmetrics_gauge_set_to_now(g);
+                    Update::SetToNow
+                }
+                (Words::Histogram(h), 0) => {
+                    // A start in the future: no time has passed.
+                    ffi::shmetrics_histogram_observe_since(h, u64::MAX);
+                    Update::Observe(0.0)
+                }
+                (Words::Histogram(h), _) => {
+                    let v = input.float();
+                    ffi::shmetrics_histogram_observe(h, v);
+                    Update::Observe(v)
+                }
+            }
+        };
+        if let Some(at) = at {
+            self.models[segment].update(at, update);
+        }
+    }
+
+    fn counter_value(&mut self, input: &mut Input<'_>) {
+        if let Some(Metric { segment, words: Words::Counter(counter), at }) = self.metric(input) {
+            // SAFETY: a counter of this library, or zeros.
+            let value = unsafe { ffi::shmetrics_counter_value(counter) };
+            assert_eq!(value, at.map_or(0.0, |at| self.models[segment].counter_value(at)));
+        }
+    }
+
+    /// Renders into a buffer that may be too small.
+    fn render_short(&mut self, input: &mut Input<'_>) {
+        const UNTOUCHED: u8 = 0xee;
+        let segment = self.segments[input.below(3)];
+        let capacity = usize::from(input.word());
+        let mut buffer = vec![UNTOUCHED; capacity + 1];
+        let mut length = usize::MAX;
+        // SAFETY: a segment of this library, and a buffer with room to spare.
+        let status = unsafe { ffi::shmetrics_segment_render(segment, buffer.as_mut_ptr(), capacity, &raw mut length) };
+        let written = if status == ffi::OK { length } else { 0 };
+        assert_eq!(status == ffi::FULL, length > capacity, "status {status}, {length} bytes into {capacity}");
+        assert!(buffer[written..].iter().all(|b| *b == UNTOUCHED), "nothing is written beyond the page");
+        if status == ffi::OK {
+            parse(&buffer[..length]).expect("a page");
+        }
+    }
+
+    /// Renders through a reader, as another process would, and compares with the model.
+    fn read(&mut self, input: &mut Input<'_>) {
+        let segment = input.below(3);
+        let (mut reader, mut cursor) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let mut page = vec![0; 1 << 20];
+        let mut length = 0;
+        // SAFETY: outputs and buffers are ours; the reader is freed once, after its cursor.
+        unsafe {
+            let name = Str::new(self.slates[segment].name.as_bytes());
+            assert_eq!(ffi::shmetrics_reader_open(name, &raw mut reader), ffi::OK, "{}", ffi::last_error());
+            if input.one_in(2) {
+                assert_eq!(ffi::shmetrics_reader_cursor(reader, &raw mut cursor), ffi::OK);
+                page = drain(cursor, piece(input));
+                ffi::shmetrics_cursor_free(cursor);
+            } else {
+                let status = ffi::shmetrics_reader_render(reader, page.as_mut_ptr(), page.len(), &raw mut length);
+                assert_eq!(status, ffi::OK);
+                page.truncate(length);
+            }
+            ffi::shmetrics_reader_free(reader);
+        }
+        self.models[segment].check(&page);
+    }
+
+    /// Begins a page, or goes on with it, or ends it.
+    fn step_cursor(&mut self, input: &mut Input<'_>) {
+        let what = input.below(8);
+        let Some(cursor) = &mut self.cursor else {
+            let mut handle = std::ptr::null_mut();
+            // SAFETY: a segment of this library, and room for the handle.
+            let status = unsafe { ffi::shmetrics_segment_cursor(self.segments[input.below(3)], &raw mut handle) };
+            assert_eq!(status, ffi::OK);
+            self.cursor = Some(Cursor { handle, page: Vec::new() });
+            return;
+        };
+        match what {
+            0 => self.finish_cursor(piece(input)),
+            1 => {
+                // SAFETY: a cursor that is still there, once.
+                unsafe { ffi::shmetrics_cursor_free(cursor.handle) };
+                self.cursor = None;
+            }
+            _ => {
+                let mut buffer = vec![0; piece(input)];
+                // SAFETY: a cursor that is still there, and a buffer of this length.
+                let n = unsafe { ffi::shmetrics_cursor_next(cursor.handle, buffer.as_mut_ptr(), buffer.len()) };
+                cursor.page.extend_from_slice(&buffer[..n]);
+            }
+        }
+    }
+
+    /// Whatever was called meanwhile, the pieces make a page.
+    fn finish_cursor(&mut self, piece: usize) {
+        if let Some(Cursor { handle, mut page }) = self.cursor.take() {
+            // SAFETY: a cursor that is still there, freed once.
+            unsafe {
+                page.extend_from_slice(&drain(handle, piece));
+                ffi::shmetrics_cursor_free(handle);
+            }
+            parse(&page).unwrap_or_else(|e| panic!("{e}\n{}", String::from_utf8_lossy(&page)));
+        }
+    }
+
+    fn open(&mut self, input: &mut Input<'_>) {
+        let segment = input.below(3);
+        let name = &*self.slates[segment].name;
+        match input.below(6) {
+            0 => assert_eq!(ffi::open(name, 2), Ok(self.segments[segment]), "opened twice, mapped once"),
+            1 => assert_eq!(ffi::open(name, 0), Ok(self.segments[segment])),
+            2 => assert_eq!(ffi::open(name, 1), Err(ffi::ALREADY_EXISTS)),
+            3 => assert_eq!(ffi::open(&format!("{name}-not"), 2), Err(ffi::NOT_FOUND)),
+            4 => assert_eq!(ffi::open(name, 4 + u32::from(input.byte())), Err(ffi::INVALID_ARGUMENT)),
+            _ => {
+                // Without a slash it is a plain name, which has its rules; with one, another directory that is not there.
+                let bad = [&b"/"[..], b"..", b"a b", b"a\0", b"\xff", b"/no/such/file\xc3"];
+                let name = Str::new(bad[input.below(bad.len())]);
+                // SAFETY: a string of ours.
+                let status = unsafe { ffi::shmetrics_segment_remove(name) };
+                assert_eq!(status, ffi::INVALID_NAME, "{}", ffi::last_error());
+            }
+        }
+    }
+
+    /// One call with NULLs and zero handles: it says so or does nothing.
+    fn null(&mut self, input: &mut Input<'_>) {
+        let (segment, null) = (self.segments[0], std::ptr::null_mut::<std::ffi::c_void>());
+        let (no_spec, no_family) = (std::ptr::null(), std::ptr::null_mut());
+        let mut handle = null;
+        let (mut family, one) = (Two::ZERO, Str::null(1));
+        let (mut byte, mut length) = (0u8, 0);
+        let v = 1.0;
+        // SAFETY: NULL is allowed everywhere; what is not NULL is ours.
+        let status = unsafe {
+            match input.below(20) {
+                0 => ffi::shmetrics_counter_register(segment, no_spec, &raw mut family),
+                1 => ffi::shmetrics_gauge_register(segment, no_spec, 0, no_family),
+                2 => ffi::shmetrics_histogram_register(null, no_spec, &raw mut family),
+                3 => ffi::shmetrics_segment_set_identity(null, 1),
+                4 => ffi::shmetrics_segment_render(null, &raw mut byte, 1, &raw mut length),
+                5 => ffi::shmetrics_segment_render(segment, no_family.cast(), 1, &raw mut length),
+                6 => ffi::shmetrics_segment_render(segment, &raw mut byte, 1, std::ptr::null_mut()),
+                7 => ffi::shmetrics_segment_cursor(null, &raw mut handle),
+                8 => ffi::shmetrics_segment_cursor(segment, std::ptr::null_mut()),
+                9 => ffi::shmetrics_reader_open(Str::null(3), &raw mut handle),
+                10 => ffi::shmetrics_reader_open(Str::new(b"x"), std::ptr::null_mut()),
+                11 => ffi::shmetrics_reader_render(null, &raw mut byte, 1, &raw mut length),
+                12 => ffi::shmetrics_reader_cursor(null, &raw mut handle),
+                13 => ffi::shmetrics_segment_open(std::ptr::null(), std::ptr::null_mut()),
+                14 => ffi::shmetrics_segment_remove(Str::null(3)),
+                15 => {
+                    assert_eq!(ffi::shmetrics_cursor_next(null, &raw mut byte, 1), 0);
+                    ffi::shmetrics_cursor_free(null);
+                    ffi::shmetrics_reader_free(null);
+                    ffi::shmetrics_options_init(std::ptr::null_mut());
+                    return;
+                }
+                16 => {
+                    ffi::shmetrics_counter_inc(Two::ZERO);
+                    ffi::shmetrics_counter_add(Two::ZERO, v);
+                    ffi::shmetrics_counter_add_u64(Two::ZERO, 1);
+                    assert_eq!(ffi::shmetrics_counter_value(Two::ZERO), 0.0);
+                    return;
+                }
+                17 => {
+                    ffi::shmetrics_gauge_set(Two::ZERO, v);
+                    ffi::shmetrics_gauge_add(Two::ZERO, v);
+                    ffi::shmetrics_gauge_inc(Two::ZERO);
+                    ffi::shmetrics_gauge_dec(Two::ZERO);
+                    ffi::shmetrics_gauge_set_to_now(Two::ZERO);
+                    return;
+                }
+                18 => {
+                    ffi::shmetrics_histogram_observe(Four::ZERO, v);
+                    ffi::shmetrics_histogram_observe_since(Four::ZERO, 0);
+                    return;
+                }
+                _ => {
+                    assert!(ffi::shmetrics_counter_with(Two::ZERO, std::ptr::null(), 3).is_zero());
+                    assert!(ffi::shmetrics_gauge_with(Two::ZERO, std::ptr::null(), 0).is_zero());
+                    assert!(ffi::shmetrics_histogram_with(Two::ZERO, &raw const one, 1).is_zero());
+                    return;
+                }
+            }
+        };
+        assert_eq!(status, ffi::NULL_ARGUMENT, "{}", ffi::last_error());
+        assert!(handle.is_null() && family.is_zero(), "outputs are written on success only");
+    }
+
+    fn check(&mut self, segment: usize) {
+        // SAFETY: a segment of this library.
+        let page = unsafe { ffi::page(self.segments[segment]) };
+        self.models[segment].check(&page);
+    }
+}
+
+/// Reads a page to its end.
+///
+/// # Safety
+/// The cursor is still there.
+unsafe fn drain(cursor: Handle, piece: usize) -> Vec<u8> {
+    let (mut page, mut buffer) = (Vec::new(), vec![0; piece]);
+    loop {
+        // SAFETY: the caller's promise, and a buffer of this length.
+        match unsafe { ffi::shmetrics_cursor_next(cursor, buffer.as_mut_ptr(), piece) } {
+            0 => return page,
+            n => page.extend_from_slice(&buffer[..n]),
+        }
+    }
+}
+
+fn piece(input: &mut Input<'_>) -> usize {
+    [4096, 1, 7, 64, 500, 100_000][input.below(6)]
+}
+
+/// The library's words about its last failure and about statuses, cut to any length.
+fn errors(input: &mut Input<'_>) {
+    let capacity = input.below(64);
+    let mut buffer = [0xee; 64];
+    // SAFETY: a buffer at least as long as said; a static string.
+    let (whole, message) = unsafe {
+        let whole = ffi::shmetrics_last_error(buffer.as_mut_ptr(), capacity);
+        (whole, std::ffi::CStr::from_ptr(ffi::shmetrics_status_message(u32::from(input.word()))))
+    };
+    let end = whole.min(capacity.saturating_sub(1));
+    assert!(capacity == 0 || buffer[end] == 0, "there is a NUL at the end");
+    assert!(buffer[capacity..].iter().all(|b| *b == 0xee), "nothing is written beyond the buffer");
+    assert!(!message.is_empty());
+}
+
+/// A family: mostly of few names and labels, so that registrations meet.
+fn spec(input: &mut Input<'_>) -> Spec {
+    const NAMES: [&str; 14] =
+        ["a", "b", "c", "d", "e", "f", "a_total", "a_count", "b_sum", "c_created", "g_seconds", "_", "x:y", "c_bucket"];
+    let kind = match input.below(6) {
+        0 | 1 => Kind::Counter,
+        2 | 3 => Kind::Gauge(input.below(12) as u32),
+        _ => Kind::Histogram,
+    };
+    let name = if input.one_in(32) { value(input) } else { Some(input.pick(&NAMES).into()) };
+    let help = if input.one_in(4) { value(input) } else { Some(b"Help.".to_vec()) };
+    let unit = Some(input.pick(&["", "", "", "", "", "seconds", "a"]).into());
+    let labels = match input.below(32) {
+        31 => None,
+        n => Some((0..n % 4).map(|i| if n > 27 { value(input) } else { Some(vec![b'l', b'0' + i as u8]) }).collect()),
+    };
+    let buckets = match input.below(6) {
+        0 | 1 => None,
+        2 => Some(Vec::new()),
+        3 => Some(vec![1.0, 2.0, f64::INFINITY]),
+        4 => Some(vec![-1.0, -0.0, 0.5]),
+        _ => Some((0..input.below(6)).map(|_| input.float()).collect()),
+    };
+    let limit = [0, 0, 0, 1, 2, 5][input.below(6)];
+    Spec { kind, name, help, unit, labels, buckets, limit }
+}
+
+/// A text: one of a few, so that label sets meet, or any bytes.
+fn value(input: &mut Input<'_>) -> Text {
+    match input.below(12) {
+        n @ 0..=7 => Some(["", "x", "y", "\"", "\\", "\n", "é", "\u{fffd}"][n].into()),
+        8 => Some(b"\xff".to_vec()),
+        9 => None,
+        _ => {
+            let n = input.below(40);
+            Some(input.bytes(n).to_vec())
+        }
+    }
+}
