@@ -4,10 +4,11 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 DEMO_SECONDS ?= 20
 DEMO_FLAGS ?=
+FUZZ_RUNS ?= 1000000
 export PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall demo test long bench header fmt lint clean
+.PHONY: help build install uninstall demo test long fuzz bench header fmt lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +37,10 @@ long: ## the long forms of the storm, race, crash and interop tests
 	@scripts/setup.sh test
 	SHMETRICS_LONG=1 SHMETRICS_RACE_ROUNDS=1000 scripts/test.sh
 
+fuzz: ## the fuzz targets, one after another (FUZZ_RUNS=1000000 inputs each); see fuzz/README.md
+	@scripts/setup.sh build
+	fuzz/run.sh $(FUZZ_RUNS)
+
 bench: ## the benchmarks; numbers and their meaning are in docs/benchmarks.md
 	@scripts/setup.sh build
 	cargo bench
@@ -49,6 +54,7 @@ header: ## include/shmetrics.h, from src/capi
 fmt: ## format the Rust code
 	cargo fmt --all
 	cargo fmt --manifest-path examples/prefork/rust/Cargo.toml
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 lint: ## formatting, clippy, documentation, licences
 	scripts/test.sh format clippy docs licences

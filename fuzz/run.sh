@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Runs targets under the fuzzing engine, one after another: run.sh RUNS [TARGET...]. Stable Rust will do.
+# Runs targets under the fuzzing engine, one after another: run.sh RUNS [TARGET...]. Stable Rust will do. `run.sh --build`
+# only builds them.
 #
 # FUZZ_SECONDS: at most so long for each target. FUZZ_ASAN=1: with the address sanitizer. FUZZ_FEATURES=wrong: with wrong
 # oracles, which must fail. Inputs that do something new go to target/fuzz/corpus, those that fail to target/fuzz/found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-runs=${1:?run.sh RUNS [TARGET...]}
+runs=${1:?run.sh RUNS [TARGET...], or --build}
 shift
 targets=("$@")
 ((${#targets[@]})) || targets=(reader mutated names sequence)
@@ -24,6 +25,7 @@ fi
 host=$(rustc -vV | sed -n 's/^host: //p')
 RUSTFLAGS=$flags cargo build --quiet --release --manifest-path fuzz/Cargo.toml --bins --target "$host" \
     --target-dir "$directory" --features "engine ${FUZZ_FEATURES:-}"
+[[ $runs != --build ]] || exit 0
 
 # Segments are made here, and go with us even if a target dies.
 SHMETRICS_DIR=$(mktemp -d -p /dev/shm fuzz.XXXXXX)
@@ -31,7 +33,7 @@ export SHMETRICS_DIR
 trap 'rm -rf "$SHMETRICS_DIR"' EXIT
 
 # What the engine says while it goes on, and what it would have us know about dictionaries.
-noise='^(INFO|WARNING|#[0-9]+[[:space:]]+(NEW|REDUCE|pulse|RELOAD)|[[:space:]]+NEW_FUNC|#{6}|"[^#]*# Uses)'
+noise='^(INFO|WARNING|#[0-9]+[[:space:]]+(NEW|REDUCE|pulse|RELOAD)|[[:space:]]+NEW_FUNC|#{6}|".*# Uses)'
 failed=0
 for target in "${targets[@]}"; do
     corpus=target/fuzz/corpus/$target found=target/fuzz/found/$target

@@ -9,20 +9,36 @@ root=$PWD
 log=$root/target/test-steps
 mkdir -p "$log"
 
-# A workspace of its own, as a user's would be.
+# Workspaces of their own: one as a user's would be, and one with a dependency that nobody else should have.
 worker=examples/prefork/rust/Cargo.toml
+fuzzing=(--manifest-path fuzz/Cargo.toml --target-dir target/fuzz)
 
-format() { cargo fmt --all --check && cargo fmt --manifest-path "$worker" --check; }
+format() {
+    cargo fmt --all --check \
+        && cargo fmt --manifest-path "$worker" --check \
+        && cargo fmt --manifest-path fuzz/Cargo.toml --check
+}
 clippy() {
     cargo clippy --workspace --all-targets -- -D warnings \
         && cargo clippy -p shmetrics --features portable --all-targets -- -D warnings \
-        && cargo clippy --manifest-path "$worker" --target-dir target/prefork/rust -- -D warnings
+        && cargo clippy --manifest-path "$worker" --target-dir target/prefork/rust -- -D warnings \
+        && cargo clippy "${fuzzing[@]}" --all-targets -- -D warnings \
+        && cargo clippy "${fuzzing[@]}" --all-targets --features wrong -- -D warnings
 }
 docs() { RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet; }
 licences() { python3 scripts/licences.py; }
 rust() { cargo test --workspace --no-fail-fast; }
 portable() { cargo test --features portable --test portable; }
 crash() { cargo test --release --test crash; }
+# Kept inputs without the engine, the negative control, and some thousand new inputs.
+fuzz() {
+    cargo test --release "${fuzzing[@]}" && cargo test --release "${fuzzing[@]}" --features wrong --test replay || return
+    if fuzz/run.sh --build; then
+        fuzz/run.sh "${FUZZ_RUNS:-20000}"
+    else
+        echo 'skipped: new inputs (the fuzzing engine does not build: it needs a C++ compiler)'
+    fi
+}
 header() {
     [[ -x target/tools/bin/cbindgen ]] || command -v cbindgen > /dev/null || {
         echo 'skipped: header (no cbindgen)'
@@ -39,7 +55,7 @@ interop() { tests/interop/run.sh; }
 demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-port 0'; }
 
 steps=("$@")
-((${#steps[@]})) || steps=(format clippy docs licences build header rust portable crash capi interop demo)
+((${#steps[@]})) || steps=(format clippy docs licences build header rust portable crash fuzz capi interop demo)
 passed=0 failed=0 table=()
 for step in "${steps[@]}"; do
     [[ $(type -t "$step") == function ]] || {

@@ -173,16 +173,15 @@ pub(crate) unsafe fn register(segment: Handle, spec: &model::Spec) -> (u32, Two)
     (status, family)
 }
 
-/// A page, rendered in one piece.
-///
-/// # Safety
-/// `segment` came from `open`.
-pub(crate) unsafe fn page(segment: Handle) -> Vec<u8> {
-    let mut page = vec![0; 64 << 10];
-    let mut length = 0;
-    // SAFETY: the caller's promise, and a buffer of this length.
-    while unsafe { shmetrics_segment_render(segment, page.as_mut_ptr(), page.len(), &raw mut length) } == FULL {
-        page.resize(length + 64, 0); // the last number may have grown
+/// A page from a call that takes a buffer, its size, and where to put the page's length.
+pub(crate) fn page(mut render: impl FnMut(*mut u8, usize, *mut usize) -> u32) -> Vec<u8> {
+    let (mut page, mut length) = (vec![0; 8 << 10], 0);
+    loop {
+        match render(page.as_mut_ptr(), page.len(), &raw mut length) {
+            OK => break,
+            FULL => page.resize(length + 64, 0), // the last number may have grown
+            status => panic!("status {status}: {}", last_error()),
+        }
     }
     page.truncate(length);
     page

@@ -374,7 +374,12 @@ impl Segment {
 
     /// Compares a page with what it should be.
     pub(crate) fn check(&self, page: &[u8]) {
-        let found = page::parse(page).unwrap_or_else(|e| panic!("{e}\n{}", String::from_utf8_lossy(page)));
+        self.check_by(false, page);
+    }
+
+    /// As `check`; with a wrong rule of the parser for the negative control.
+    pub(crate) fn check_by(&self, wrong: bool, page: &[u8]) {
+        let found = page::parse_by(wrong, page).unwrap_or_else(|e| panic!("{e}\n{}", String::from_utf8_lossy(page)));
         let own = found.iter().position(|f| f.name.starts_with("shmetrics_")).expect("the library's own families");
         let (found, own) = found.split_at(own);
         assert_eq!(found.len(), self.families.len(), "families: {found:?}");

@@ -149,7 +149,7 @@ thread_local! {
     static STAGE: RefCell<Stage> = RefCell::new(Stage::new());
 }
 
-const MOST_CHANGES: usize = 32;
+const MOST_CHANGES: usize = 16;
 
 /// Runs the target.
 pub fn run(input: &[u8]) {

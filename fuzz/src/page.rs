@@ -3,8 +3,6 @@
 
 use std::collections::HashSet;
 
-use crate::WRONG;
-
 /// A family as a page has it.
 #[derive(Debug, Default)]
 pub(crate) struct Family {
@@ -30,12 +28,12 @@ fn legal(name: &str, colons: bool) -> bool {
 }
 
 /// Takes `\\`, `\n` and (in label values) `\"` apart.
-fn unescape(text: &str, quotes: bool) -> Result<String> {
+fn unescape(text: &str, quotes: bool, wrong: bool) -> Result<String> {
     let (mut out, mut chars) = (String::with_capacity(text.len()), text.chars());
     while let Some(c) = chars.next() {
         out.push(match (c, if c == '\\' { chars.next() } else { None }) {
             ('\\', Some('\\')) => '\\',
-            ('\\', Some('n')) if WRONG && quotes => 'n',
+            ('\\', Some('n')) if wrong && quotes => 'n',
             ('\\', Some('n')) => '\n',
             ('\\', Some('"')) if quotes => '"',
             ('\\', _) => return Err(format!("an unknown escape in {text:?}")),
@@ -65,7 +63,7 @@ pub(crate) fn number(text: &str) -> Result<f64> {
     text.parse().map_err(|_| format!("{text:?} is no number"))
 }
 
-fn sample(line: &str) -> Result<Sample> {
+fn sample(line: &str, wrong: bool) -> Result<Sample> {
     let bad = |what: &str| format!("{what}: {line:?}");
     let end = line.find(['{', ' ']).ok_or_else(|| bad("no value"))?;
     let (name, mut rest) = line.split_at(end);
@@ -87,7 +85,7 @@ fn sample(line: &str) -> Result<Sample> {
                 ends
             });
             let (value, after) = after.split_at(end.ok_or_else(|| bad("no closing quote"))?);
-            labels.push((label.to_owned(), unescape(value, true)?));
+            labels.push((label.to_owned(), unescape(value, true, wrong)?));
             rest = &after[1..];
             match rest.strip_prefix(',') {
                 Some(more) => rest = more,
@@ -106,6 +104,11 @@ fn sample(line: &str) -> Result<Sample> {
 
 /// Parses a whole page.
 pub(crate) fn parse(page: &[u8]) -> Result<Vec<Family>> {
+    parse_by(false, page)
+}
+
+/// As `parse`; with a wrong rule for the negative control.
+pub(crate) fn parse_by(wrong: bool, page: &[u8]) -> Result<Vec<Family>> {
     let page = std::str::from_utf8(page).map_err(|e| e.to_string())?;
     let body = page.strip_suffix('\n').ok_or("no line break at the end")?;
     let (mut families, mut help) = (Vec::<Family>::new(), None::<(String, String)>);
@@ -113,7 +116,7 @@ pub(crate) fn parse(page: &[u8]) -> Result<Vec<Family>> {
         let bad = |what: &str| format!("{what}: {line:?}");
         if let Some(comment) = line.strip_prefix("# HELP ") {
             let (name, text) = comment.split_once(' ').ok_or_else(|| bad("no help"))?;
-            if help.replace((name.to_owned(), unescape(text, false)?)).is_some() {
+            if help.replace((name.to_owned(), unescape(text, false, wrong)?)).is_some() {
                 return Err(bad("a HELP without its TYPE before it"));
             }
         } else if let Some(comment) = line.strip_prefix("# TYPE ") {
@@ -130,7 +133,7 @@ pub(crate) fn parse(page: &[u8]) -> Result<Vec<Family>> {
             };
             families.push(Family { name: name.to_owned(), help, kind: kind.to_owned(), samples: Vec::new() });
         } else {
-            let sample = sample(line)?;
+            let sample = sample(line, wrong)?;
             let family = families.last_mut().filter(|_| help.is_none()).ok_or_else(|| bad("no TYPE before it"))?;
             let suffix = sample.name.strip_prefix(&family.name).ok_or_else(|| bad("it is not its family's"))?;
             let allowed: &[&str] = if family.kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
@@ -204,7 +207,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[cfg(not(feature = "wrong"))]
     fn a_page_with_everything() {
         let page = b"# HELP a_total Help \\\\ \\n.\n# TYPE a_total counter\na_total{x=\"\\\\\\\"\\n,}\"} 1\n\
             # TYPE h histogram\nh_bucket{le=\"1.0\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum -1e-05\nh_count 2\n";

@@ -253,23 +253,21 @@ impl<'a> State<'a> {
     fn read(&mut self, input: &mut Input<'_>) {
         let segment = input.below(3);
         let (mut reader, mut cursor) = (std::ptr::null_mut(), std::ptr::null_mut());
-        let mut page = vec![0; 1 << 20];
-        let mut length = 0;
         // SAFETY: outputs and buffers are ours; the reader is freed once, after its cursor.
-        unsafe {
+        let page = unsafe {
             let name = Str::new(self.slates[segment].name.as_bytes());
             assert_eq!(ffi::shmetrics_reader_open(name, &raw mut reader), ffi::OK, "{}", ffi::last_error());
-            if input.one_in(2) {
+            let page = if input.one_in(2) {
                 assert_eq!(ffi::shmetrics_reader_cursor(reader, &raw mut cursor), ffi::OK);
-                page = drain(cursor, piece(input));
+                let page = drain(cursor, piece(input));
                 ffi::shmetrics_cursor_free(cursor);
+                page
             } else {
-                let status = ffi::shmetrics_reader_render(reader, page.as_mut_ptr(), page.len(), &raw mut length);
-                assert_eq!(status, ffi::OK);
-                page.truncate(length);
-            }
+                ffi::page(|p, size, len| ffi::shmetrics_reader_render(reader, p, size, len))
+            };
             ffi::shmetrics_reader_free(reader);
-        }
+            page
+        };
         self.models[segment].check(&page);
     }
 
@@ -398,8 +396,9 @@ impl<'a> State<'a> {
     }
 
     fn check(&mut self, segment: usize) {
-        // SAFETY: a segment of this library.
-        let page = unsafe { ffi::page(self.segments[segment]) };
+        let handle = self.segments[segment];
+        // SAFETY: a segment of this library, and a buffer that `page` has made.
+        let page = ffi::page(|p, size, len| unsafe { ffi::shmetrics_segment_render(handle, p, size, len) });
         self.models[segment].check(&page);
     }
 }
