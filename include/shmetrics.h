@@ -681,6 +681,15 @@ bool shmetrics_segment_mark_dead(struct shmetrics_segment *segment,
                                  uint32_t pid);
 
 /**
+ * Copies what the segment could not take, a sentence for the host's log that says what to do, to `buffer`, cut off to `capacity`
+ * with a NUL at its end. Returns its whole length without the NUL; 0 if there is nothing new. Each kind of trouble is told once,
+ * to one process of all. Call it now and then, say after each page. `buffer` may be NULL if `capacity` is 0.
+ */
+size_t shmetrics_segment_trouble(struct shmetrics_segment *segment,
+                                 char *buffer,
+                                 size_t capacity);
+
+/**
  * A status in words: a static string, for any value.
  */
 const char *shmetrics_status_message(uint32_t status);

@@ -30,6 +30,7 @@ licences() { python3 scripts/licences.py; }
 rust() { cargo test --workspace --no-fail-fast; }
 portable() { cargo test --features portable --test portable; }
 crash() { cargo test --release --test crash; }
+churn() { SHMETRICS_LONG=1 cargo test --release --test removal churn; } # ten million label sets take seconds
 # Kept inputs without the engine, the negative control, and some thousand new inputs.
 fuzz() {
     cargo test --release "${fuzzing[@]}" && cargo test --release "${fuzzing[@]}" --features wrong --test replay || return

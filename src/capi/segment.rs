@@ -1,4 +1,6 @@
-use super::status::{fail, report, shmetrics_status};
+use std::ffi::c_char;
+
+use super::status::{copy_text, fail, report, shmetrics_status};
 use super::{guard, guarded, null, segment_of, shmetrics_str};
 use crate::{Options, Segment};
 
@@ -173,4 +175,22 @@ pub unsafe extern "C" fn shmetrics_segment_expire(segment: *mut shmetrics_segmen
 pub unsafe extern "C" fn shmetrics_segment_mark_dead(segment: *mut shmetrics_segment, pid: u32) -> bool {
     // SAFETY: the caller's promise.
     guard(true, || unsafe { segment_of(segment) }.map_or(true, |s| s.mark_dead(pid)))
+}
+
+/// Copies what the segment could not take, a sentence for the host's log that says what to do, to `buffer`, cut off to `capacity`
+/// with a NUL at its end. Returns its whole length without the NUL; 0 if there is nothing new. Each kind of trouble is told once,
+/// to one process of all. Call it now and then, say after each page. `buffer` may be NULL if `capacity` is 0.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_segment_trouble(
+    segment: *mut shmetrics_segment,
+    buffer: *mut c_char,
+    capacity: usize,
+) -> usize {
+    guard(0, || {
+        // SAFETY: the caller's promise.
+        let text = unsafe { segment_of(segment) }.ok().and_then(|segment| segment.trouble()).unwrap_or_default();
+        // SAFETY: as above.
+        unsafe { copy_text(text.as_bytes(), buffer, capacity) };
+        text.len()
+    })
 }

@@ -120,15 +120,24 @@ pub unsafe extern "C" fn shmetrics_last_error(buffer: *mut c_char, capacity: usi
     LAST.try_with(|last| {
         let Ok(last) = last.try_borrow() else { return 0 };
         let (text, len) = (&last.0, last.1);
-        if !buffer.is_null() && capacity > 0 {
-            let n = len.min(capacity - 1);
-            // SAFETY: `n < capacity` writable bytes, the caller's promise; the source is our own.
-            unsafe {
-                std::ptr::copy_nonoverlapping(text.as_ptr(), buffer.cast(), n);
-                *buffer.add(n) = 0;
-            }
-        }
+        // SAFETY: the caller's promise.
+        unsafe { copy_text(&text[..len], buffer, capacity) };
         len
     })
     .unwrap_or(0)
+}
+
+/// Copies a text, cut off to `capacity` with a NUL at its end.
+///
+/// # Safety
+/// `buffer` is NULL or has `capacity` writable bytes.
+pub(super) unsafe fn copy_text(text: &[u8], buffer: *mut c_char, capacity: usize) {
+    if !buffer.is_null() && capacity > 0 {
+        let n = text.len().min(capacity - 1);
+        // SAFETY: `n < capacity` writable bytes, the caller's promise; the source is our own.
+        unsafe {
+            std::ptr::copy_nonoverlapping(text.as_ptr(), buffer.cast(), n);
+            *buffer.add(n) = 0;
+        }
+    }
 }

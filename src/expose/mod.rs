@@ -8,6 +8,7 @@ pub(crate) mod number;
 mod own;
 mod reader;
 mod text;
+mod trouble;
 
 pub use cursor::Cursor;
 pub use inspect::{FamilyInfo, Inspection, ProcessInfo};

@@ -93,6 +93,7 @@ offsets! {
     EXPIRING: 412, 4;
     STALE_UPDATES: 416, 8;
     REMOVED_SERIES: 424, 8;
+    TOLD: 432, 4;
     INDEX_REACH: 512, 164;
 }
 

@@ -150,3 +150,28 @@ fn per_process_gauges_in_a_full_segment_are_rejected_and_counted() {
     assert!(rejected > 0.0 && refused(&segment) > 0.0);
     assert_eq!(shown + rejected, 3000.0, "an update without room for its cell is rejected, and never half done");
 }
+
+#[test]
+fn trouble_is_told_once_and_says_what_to_do() {
+    let name = Name::new("trouble");
+    let segment = name.options().ceiling(512 << 10).open().unwrap();
+    let (limited, family) = (counters(&segment, "limited", 2), counters(&segment, "c", 0));
+    assert_eq!(segment.trouble(), None);
+    (0..3).for_each(|n| limited.with([&n.to_string()]).inc());
+    let told = segment.trouble().unwrap();
+    assert!(told.starts_with("1 look-ups") && told.contains("the family limited has reached its limit of 2"), "{told}");
+    family.with(["x"]).add(f64::NAN);
+    fork(|| {
+        let told = segment.trouble().unwrap();
+        assert!(told.contains("1 updates were rejected"), "{told}");
+    })
+    .join();
+    assert_eq!(segment.trouble(), None, "another process was told");
+
+    let name = Name::new("trouble");
+    let segment = name.options().ceiling(512 << 10).open().unwrap();
+    let family = counters(&segment, "c", 0);
+    (0..20_000).for_each(|n| family.with([&n.to_string()]).inc());
+    let told = segment.trouble().unwrap();
+    assert!(told.contains("ceiling of 524288 bytes; raise the ceiling"), "{told}");
+}

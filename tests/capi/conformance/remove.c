@@ -64,6 +64,22 @@ static void histogram_sets(void) {
     CHECK(shmetrics_segment_expire(NULL) == 0);
 }
 
+static void trouble(void) {
+    char text[64];
+    shmetrics_segment *segment = scratch();
+    shmetrics_counter_family family = counters(segment, "c", "label");
+    CHECK(shmetrics_segment_trouble(segment, text, sizeof text) == 0 && text[0] == 0);
+    const shmetrics_counter old = shmetrics_counter_with(family, &A, 1);
+    shmetrics_counter_remove(family, &A, 1);
+    CHECK(shmetrics_counter_clear(family) == 0);
+    shmetrics_counter_with(family, &A, 1); /* in the same place */
+    shmetrics_counter_inc(old);
+    CHECK(shmetrics_segment_trouble(segment, text, sizeof text) > sizeof text);
+    CHECK(strlen(text) == sizeof text - 1 && strncmp(text, "1 updates went to label sets", 28) == 0);
+    CHECK(shmetrics_segment_trouble(segment, NULL, 0) == 0);
+    CHECK(shmetrics_segment_trouble(NULL, text, sizeof text) == 0);
+}
+
 static void nothing_to_remove(void) {
     shmetrics_segment *segment = scratch();
     shmetrics_counter_family family = counters(segment, "c", "label"), bare = counters(segment, "bare", NULL);
@@ -87,5 +103,6 @@ void test_remove(void) {
     counter_sets();
     gauge_sets();
     histogram_sets();
+    trouble();
     nothing_to_remove();
 }

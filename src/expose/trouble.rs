@@ -1,0 +1,81 @@
+//! What a segment could not take, in a sentence for the host's log.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use crate::registry::family::Record;
+use crate::segment::chain::{offset, Ring};
+use crate::segment::layout::{entry, header, PAGE};
+use crate::segment::memory::Memory;
+use crate::segment::{Inner, Segment};
+
+/// Bits of `header::TOLD`, and the counts they are about.
+const KINDS: [(u32, u64); 3] = [(1, header::REFUSED_SERIES), (2, header::REJECTED_UPDATES), (4, header::STALE_UPDATES)];
+
+impl Segment {
+    /// What the segment could not take, as a sentence for the host's log that says what to do; `None` if there is nothing new.
+    ///
+    /// Updates and look-ups never fail and never print. A host that wants to know calls this now and then, say after each
+    /// page: each kind of trouble is told once, to one process of all. The numbers are on every page.
+    pub fn trouble(&self) -> Option<String> {
+        let (inner, memory) = (self.inner, &self.inner.memory);
+        for (bit, count_at) in KINDS {
+            let count = memory.get64(count_at);
+            if count == 0 || memory.get32(header::TOLD) & bit != 0 {
+                continue;
+            }
+            // Whoever sets the bit tells it.
+            let told = memory.u32_at(header::TOLD)?;
+            if told.fetch_or(bit, Relaxed) & bit == 0 {
+                return Some(match bit {
+                    1 => format!(
+                        "{count} look-ups of label sets were counted in an overflow series (shmetrics_overflow=\"true\"): {}",
+                        cause(inner)
+                    ),
+                    2 => format!(
+                        "{count} updates were rejected: NaN or negative amounts for a counter, a wrong number of label values, \
+                         or more processes with gauges than max_processes"
+                    ),
+                    _ => format!(
+                        "{count} updates went to label sets that had been removed or had expired, and count nowhere: look up what \
+                         may be removed instead of keeping its handle"
+                    ),
+                });
+            }
+        }
+        None
+    }
+}
+
+/// Why label sets are refused.
+fn cause(inner: &Inner) -> String {
+    let memory = &inner.memory;
+    let limit = memory.get64(header::MAX_SERIES);
+    if limit != 0 && memory.get64(header::SERIES) >= limit {
+        return format!(
+            "the segment's limit of {limit} series is reached; raise max_series, or use fewer label values"
+        );
+    }
+    let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
+    let mut ring = Ring::default();
+    while link != 0 && !ring.closes(link) {
+        let record = Record::new(memory, offset(link));
+        let limit = record.max_series();
+        if record.refused() > 0 && limit != 0 && record.series() >= limit {
+            let name = record.texts().map_or_else(String::new, |texts| texts.name);
+            return format!(
+                "the family {name} has reached its limit of {limit} series; raise it, or use fewer label values"
+            );
+        }
+        link = memory.load32(offset(link) + entry::NEXT, Acquire);
+    }
+    let (tail, end) = (memory.get64(header::ARENA_TAIL), memory.get64(header::ARENA_END));
+    let index = inner.index();
+    if end.saturating_sub(tail) < PAGE || !index.has_room() && index.bits() == index.max_bits {
+        let ceiling = memory.get64(header::TOTAL_SIZE);
+        return format!(
+            "the segment has reached its ceiling of {ceiling} bytes; raise the ceiling, or use fewer label values"
+        );
+    }
+    "the memory file system is full, or was (in a container: raise --shm-size), or the label values are longer than 64 KiB"
+        .into()
+}
