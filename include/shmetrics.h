@@ -291,10 +291,6 @@ typedef struct shmetrics_counter {
    * Private.
    */
   const void *p1;
-  /**
-   * Private.
-   */
-  const void *p2;
 } shmetrics_counter;
 
 /**
@@ -323,10 +319,6 @@ typedef struct shmetrics_gauge {
    * Private.
    */
   const void *p1;
-  /**
-   * Private.
-   */
-  const void *p2;
 } shmetrics_gauge;
 
 /**
@@ -359,14 +351,6 @@ typedef struct shmetrics_histogram {
    * Private.
    */
   const void *p2;
-  /**
-   * Private.
-   */
-  const void *p3;
-  /**
-   * Private.
-   */
-  const void *p4;
 } shmetrics_histogram;
 
 /**

@@ -25,17 +25,15 @@ pub struct shmetrics_counter {
     pub p0: *const c_void,
     /// Private.
     pub p1: *const c_void,
-    /// Private.
-    pub p2: *const c_void,
 }
 
-const INERT: shmetrics_counter = shmetrics_counter { p0: std::ptr::null(), p1: std::ptr::null(), p2: std::ptr::null() };
+const INERT: shmetrics_counter = shmetrics_counter { p0: std::ptr::null(), p1: std::ptr::null() };
 
 impl shmetrics_counter {
     #[inline(always)]
     fn get(self) -> Option<Counter> {
         // SAFETY: the words are NULL or what `shmetrics_counter_with` gave.
-        unsafe { Counter::from_words([self.p0, self.p1, self.p2]) }
+        unsafe { Counter::from_words([self.p0, self.p1]) }
     }
 }
 
@@ -69,10 +67,7 @@ pub unsafe extern "C" fn shmetrics_counter_with(
     guard(INERT, || {
         // SAFETY: the caller's promise.
         let found: Option<Counter> = unsafe { find(family.p0, family.p1, values, count) };
-        found.map_or(INERT, |c| {
-            let [p0, p1, p2] = c.into_words();
-            shmetrics_counter { p0, p1, p2 }
-        })
+        found.and_then(Counter::into_words).map_or(INERT, |[p0, p1]| shmetrics_counter { p0, p1 })
     })
 }
 

@@ -48,17 +48,15 @@ pub struct shmetrics_gauge {
     pub p0: *const c_void,
     /// Private.
     pub p1: *const c_void,
-    /// Private.
-    pub p2: *const c_void,
 }
 
-const INERT: shmetrics_gauge = shmetrics_gauge { p0: std::ptr::null(), p1: std::ptr::null(), p2: std::ptr::null() };
+const INERT: shmetrics_gauge = shmetrics_gauge { p0: std::ptr::null(), p1: std::ptr::null() };
 
 impl shmetrics_gauge {
     #[inline(always)]
     fn get(self) -> Option<Gauge> {
         // SAFETY: the words are NULL or what `shmetrics_gauge_with` gave.
-        unsafe { Gauge::from_words([self.p0, self.p1, self.p2]) }
+        unsafe { Gauge::from_words([self.p0, self.p1]) }
     }
 
     fn update(self, f: impl FnOnce(Gauge)) {
@@ -103,10 +101,7 @@ pub unsafe extern "C" fn shmetrics_gauge_with(
     guard(INERT, || {
         // SAFETY: the caller's promise.
         let found: Option<Gauge> = unsafe { find(family.p0, family.p1, values, count) };
-        found.map_or(INERT, |g| {
-            let [p0, p1, p2] = g.into_words();
-            shmetrics_gauge { p0, p1, p2 }
-        })
+        found.map(Gauge::into_words).map_or(INERT, |[p0, p1]| shmetrics_gauge { p0, p1 })
     })
 }
 

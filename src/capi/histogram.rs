@@ -27,20 +27,16 @@ pub struct shmetrics_histogram {
     pub p1: *const c_void,
     /// Private.
     pub p2: *const c_void,
-    /// Private.
-    pub p3: *const c_void,
-    /// Private.
-    pub p4: *const c_void,
 }
 
 const NULL: *const c_void = std::ptr::null();
-const INERT: shmetrics_histogram = shmetrics_histogram { p0: NULL, p1: NULL, p2: NULL, p3: NULL, p4: NULL };
+const INERT: shmetrics_histogram = shmetrics_histogram { p0: NULL, p1: NULL, p2: NULL };
 
 impl shmetrics_histogram {
     #[inline(always)]
     fn get(self) -> Option<Histogram> {
         // SAFETY: the words are NULL or what `shmetrics_histogram_with` gave.
-        unsafe { Histogram::from_words([self.p0, self.p1, self.p2, self.p3, self.p4]) }
+        unsafe { Histogram::from_words([self.p0, self.p1, self.p2]) }
     }
 }
 
@@ -74,10 +70,7 @@ pub unsafe extern "C" fn shmetrics_histogram_with(
     guard(INERT, || {
         // SAFETY: the caller's promise.
         let found: Option<Histogram> = unsafe { find(family.p0, family.p1, values, count) };
-        found.map_or(INERT, |h| {
-            let [p0, p1, p2, p3, p4] = h.into_words();
-            shmetrics_histogram { p0, p1, p2, p3, p4 }
-        })
+        found.and_then(Histogram::into_words).map_or(INERT, |[p0, p1, p2]| shmetrics_histogram { p0, p1, p2 })
     })
 }
 

@@ -48,25 +48,33 @@ impl At for Counter {
     }
 
     fn is_removed(&self) -> bool {
-        let record = self.inner.memory.offset_of(std::ptr::from_ref(self.cells).cast()).wrapping_sub(counter::INTEGER);
-        self.inner.is_over(record, self.life)
+        self.inner.is_over(self.record(), self.life)
     }
 }
 
 impl Counter {
-    /// The words of a foreign handle.
-    pub(crate) fn into_words(self) -> [*const c_void; 3] {
-        let life = std::ptr::without_provenance(self.life.0 as usize);
-        [std::ptr::from_ref(self.inner).cast(), std::ptr::from_ref(self.cells).cast(), life]
+    /// The words of a foreign handle. `None`: it is none (a damaged segment).
+    pub(crate) fn into_words(self) -> Option<[*const c_void; 2]> {
+        let at = self.record();
+        self.inner.memory.bytes(at, counter::SIZE)?;
+        let place = Place { at, life: self.life }.into_word();
+        Some([std::ptr::from_ref(self.inner).cast(), std::ptr::without_provenance(place as usize)])
     }
 
     /// # Safety
     /// The words are NULL or came from [`Counter::into_words`].
     #[inline(always)]
-    pub(crate) unsafe fn from_words(p: [*const c_void; 3]) -> Option<Self> {
-        // SAFETY: the caller's promise; both live as long as the process.
-        let (inner, cells) = unsafe { (p[0].cast::<Inner>().as_ref()?, p[1].cast::<Cells>().as_ref()?) };
-        Some(Counter { inner, cells, life: Life::from_word(p[2]) })
+    pub(crate) unsafe fn from_words(p: [*const c_void; 2]) -> Option<Self> {
+        // SAFETY: the caller's promise; segments live as long as the process.
+        let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
+        let place = Place::from_word(p[1].addr() as u64);
+        let cells = inner.memory.checked_before(place.at + counter::INTEGER);
+        // SAFETY: as in `at`: `into_words` checked that it is there.
+        Some(Counter { inner, cells: unsafe { &*cells.cast::<Cells>() }, life: place.life })
+    }
+
+    fn record(&self) -> u64 {
+        self.inner.memory.offset_of(std::ptr::from_ref(self.cells).cast()).wrapping_sub(counter::INTEGER)
     }
 
     /// Adds 1.

@@ -66,18 +66,19 @@ enum Own {
 
 impl Gauge {
     /// The words of a foreign handle.
-    pub(crate) fn into_words(self) -> [*const c_void; 3] {
-        let word = |w: u64| std::ptr::without_provenance(w as usize);
-        [std::ptr::from_ref(self.inner).cast(), word(self.at), word(self.life.0)]
+    pub(crate) fn into_words(self) -> [*const c_void; 2] {
+        let place = Place { at: self.at, life: self.life }.into_word();
+        [std::ptr::from_ref(self.inner).cast(), std::ptr::without_provenance(place as usize)]
     }
 
     /// # Safety
     /// The words are NULL or came from [`Gauge::into_words`].
     #[inline(always)]
-    pub(crate) unsafe fn from_words(p: [*const c_void; 3]) -> Option<Self> {
+    pub(crate) unsafe fn from_words(p: [*const c_void; 2]) -> Option<Self> {
         // SAFETY: the caller's promise; segments live as long as the process.
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
-        Some(Gauge { inner, at: p[1].addr() as u64, life: Life::from_word(p[2]) })
+        let Place { at, life } = Place::from_word(p[1].addr() as u64);
+        Some(Gauge { inner, at, life })
     }
 
     #[inline(always)]

@@ -43,8 +43,7 @@ impl At for Histogram {
     }
 
     fn is_removed(&self) -> bool {
-        let record = self.inner.memory.offset_of(self.cells.cast()).wrapping_sub(histogram::SIZE);
-        self.inner.is_over(record, self.life)
+        self.inner.is_over(self.record(), self.life)
     }
 }
 
@@ -60,25 +59,33 @@ fn bucket(bounds: &[f64], v: f64) -> usize {
 }
 
 impl Histogram {
-    /// The words of a foreign handle.
-    pub(crate) fn into_words(self) -> [*const c_void; 5] {
-        [
-            std::ptr::from_ref(self.inner).cast(),
-            self.bounds.as_ptr().cast(),
-            std::ptr::without_provenance(self.bounds.len()),
-            self.cells.cast_const().cast(),
-            std::ptr::without_provenance(self.life.0 as usize),
-        ]
+    /// The words of a foreign handle: the segment, the place, and the bounds as {count: high 16 bits, offset: low 48}. `None`: it is
+    /// none (a damaged segment).
+    pub(crate) fn into_words(self) -> Option<[*const c_void; 3]> {
+        let memory = &self.inner.memory;
+        let at = self.record();
+        memory.bytes(at, histogram::SIZE + 16 * (self.bounds.len() as u64 + 1))?;
+        let bounds = (self.bounds.len() as u64) << 48 | memory.offset_of(self.bounds.as_ptr().cast());
+        let word = |w: u64| std::ptr::without_provenance(w as usize);
+        Some([std::ptr::from_ref(self.inner).cast(), word(Place { at, life: self.life }.into_word()), word(bounds)])
     }
 
     /// # Safety
     /// The words are NULL or came from [`Histogram::into_words`].
     #[inline(always)]
-    pub(crate) unsafe fn from_words(p: [*const c_void; 5]) -> Option<Self> {
-        // SAFETY: the caller's promise; all of it lives as long as the process.
-        let (inner, bounds) =
-            unsafe { (p[0].cast::<Inner>().as_ref()?, std::slice::from_raw_parts(p[1].cast(), p[2].addr())) };
-        Some(Histogram { inner, bounds, cells: p[3].cast_mut().cast(), life: Life::from_word(p[4]) })
+    pub(crate) unsafe fn from_words(p: [*const c_void; 3]) -> Option<Self> {
+        // SAFETY: the caller's promise; segments live as long as the process.
+        let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
+        let (place, bounds) = (Place::from_word(p[1].addr() as u64), p[2].addr() as u64);
+        let first = inner.memory.checked_before(bounds << 16 >> 16).cast();
+        // SAFETY: a handle's bounds were checked when it was made, as its cells were (`into_words`).
+        let bounds = unsafe { std::slice::from_raw_parts(first, (bounds >> 48) as usize) };
+        let cells = inner.memory.checked_before(place.at + histogram::SIZE).cast_mut().cast();
+        Some(Histogram { inner, bounds, cells, life: place.life })
+    }
+
+    fn record(&self) -> u64 {
+        self.inner.memory.offset_of(self.cells.cast()).wrapping_sub(histogram::SIZE)
     }
 
     /// Counts one observation.

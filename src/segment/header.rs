@@ -21,7 +21,7 @@ pub(super) unsafe fn initialise(backing: &dyn Backing, regions: &Regions, waterm
     memory.put16(h::MINOR_AT, layout::MINOR);
     memory.put32(h::ENDIAN_AT, layout::ENDIAN);
     memory.put64(h::TOTAL_SIZE, regions.total);
-    memory.put32(h::HASH_ID, layout::HASH_XXH3);
+    memory.put32(h::HASH_ID, layout::HASH_FOLDED);
     memory.put32(h::HEADER_SIZE, h::SIZE as u32);
     memory.put64(h::SEED, random());
     memory.put64(h::CREATED_NS, now_ns());
@@ -115,7 +115,7 @@ fn check_page(page: &[u8], len: u64, path: &Path) -> Result<(), Error> {
     if found.0 != layout::MAJOR {
         return Err(Error::WrongVersion { found, supported: (layout::MAJOR, layout::MINOR) });
     }
-    if u32_at(h::HASH_ID) != layout::HASH_XXH3 {
+    if u32_at(h::HASH_ID) != layout::HASH_FOLDED {
         return Err(Error::Unsupported(format!(
             "the segment uses hash {}, which this library does not have",
             u32_at(h::HASH_ID)

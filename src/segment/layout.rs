@@ -10,8 +10,8 @@ pub(crate) const MINOR: u16 = 0;
 
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SHMETRIC");
 pub(crate) const ENDIAN: u32 = 0x0102_0304;
-/// XXH3, 64 bits, chained over the label values (see `registry::labels`).
-pub(crate) const HASH_XXH3: u32 = 1;
+/// Folded over the label values (see `registry::hash`).
+pub(crate) const HASH_FOLDED: u32 = 1;
 
 pub(crate) const PAGE: u64 = 4096;
 pub(crate) const GRANULE: u64 = 16;

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::chain::{self, offset, Ends};
 use super::index::Index;
-use super::layout::entry;
+use super::layout::{entry, GRANULE};
 use super::memory::Memory;
 
 pub(crate) const HIDDEN: u32 = 0;
@@ -84,12 +84,6 @@ impl Life {
     /// Of a series that is never removed: one without labels, or an overflow series. Its cells use all of their words.
     pub(crate) const FOREVER: Life = Life(u64::MAX);
 
-    /// The life in a word of a foreign handle.
-    #[inline(always)]
-    pub(crate) fn from_word(p: *const std::ffi::c_void) -> Self {
-        Life(p.addr() as u64)
-    }
-
     /// The life as it stands in cells.
     #[inline(always)]
     pub(crate) const fn tag(self) -> u64 {
@@ -108,6 +102,24 @@ impl Life {
 pub(crate) struct Place {
     pub(crate) at: u64,
     pub(crate) life: Life,
+}
+
+/// Set in the word of a place that is never removed.
+const FOREVER_BIT: u64 = 1 << 63;
+
+impl Place {
+    /// A place in a word, as foreign handles have it: they fit into two registers.
+    #[inline(always)]
+    pub(crate) fn into_word(self) -> u64 {
+        let life = if self.life == Life::FOREVER { FOREVER_BIT } else { self.life.0 << 32 };
+        life | self.at / GRANULE
+    }
+
+    #[inline(always)]
+    pub(crate) fn from_word(word: u64) -> Self {
+        let life = if word & FOREVER_BIT != 0 { Life::FOREVER } else { Life(word >> 32) };
+        Place { at: offset(word as u32), life }
+    }
 }
 
 #[inline(always)]

@@ -174,6 +174,12 @@ impl Mapped {
         let _ = at;
     }
 
+    /// A pointer into the mapping that was checked before, by `bytes`.
+    #[inline(always)]
+    pub(crate) fn checked_before(&self, at: u64) -> *const u8 {
+        self.base.as_ptr().cast_const().wrapping_add(at as usize)
+    }
+
     /// A pointer to `len` backed bytes, for copying published, immutable text.
     #[inline(always)]
     pub(crate) fn bytes(&self, at: u64, len: u64) -> Option<*const u8> {
