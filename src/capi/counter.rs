@@ -95,7 +95,7 @@ pub extern "C" fn shmetrics_counter_clear(family: shmetrics_counter_family) -> u
 /// Whether the counter has been removed. A look-up of the same values then makes a new one. False for an inert handle.
 #[no_mangle]
 pub extern "C" fn shmetrics_counter_is_removed(counter: shmetrics_counter) -> bool {
-    counter.get().is_some_and(|c| c.is_removed())
+    counter.get().is_some_and(|c| c.is_over())
 }
 
 /// Adds 1.

@@ -129,7 +129,7 @@ pub extern "C" fn shmetrics_gauge_clear(family: shmetrics_gauge_family) -> u64 {
 /// Whether the gauge has been removed. A look-up of the same values then makes a new one. False for an inert handle.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_is_removed(gauge: shmetrics_gauge) -> bool {
-    gauge.get().is_some_and(|g| g.is_removed())
+    gauge.get().is_some_and(|g| g.is_over())
 }
 
 /// Sets the value.

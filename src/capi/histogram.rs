@@ -98,7 +98,7 @@ pub extern "C" fn shmetrics_histogram_clear(family: shmetrics_histogram_family) 
 /// Whether the histogram has been removed. A look-up of the same values then makes a new one. False for an inert handle.
 #[no_mangle]
 pub extern "C" fn shmetrics_histogram_is_removed(histogram: shmetrics_histogram) -> bool {
-    histogram.get().is_some_and(|h| h.is_removed())
+    histogram.get().is_some_and(|h| h.is_over())
 }
 
 /// Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`; an infinite value is counted in

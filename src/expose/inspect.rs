@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Acquire;
 
 use super::own;
 use crate::process::{Slots, Token};
-use crate::registry::family::{kind_name, Record};
+use crate::registry::family::{count_of, kind_name, Record};
 use crate::segment::chain::{offset, Ring};
 use crate::segment::layout::{entry, header, GRANULE, KIND_GAUGE};
 use crate::segment::mapping::{Backing, PREFIX};
@@ -124,7 +124,7 @@ pub(super) fn inspect(memory: &Mapped, backing: &dyn Backing, own: Option<Token>
         ceiling: memory.get64(header::TOTAL_SIZE),
         used: own::used(memory),
         resident: backing.resident(),
-        series: memory.get64(header::SERIES),
+        series: count_of(memory.get64(header::SERIES)),
         families,
         processes: processes.collect(),
         refused_series: memory.get64(header::REFUSED_SERIES),

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use crate::registry::family::Record;
+use crate::registry::family::{count_of, Record};
 use crate::segment::chain::{offset, Ring};
 use crate::segment::layout::{entry, header, PAGE};
 use crate::segment::memory::Memory;
@@ -50,7 +50,7 @@ impl Segment {
 fn cause(inner: &Inner) -> String {
     let memory = &inner.memory;
     let limit = memory.get64(header::MAX_SERIES);
-    if limit != 0 && memory.get64(header::SERIES) >= limit {
+    if limit != 0 && count_of(memory.get64(header::SERIES)) >= limit {
         return format!(
             "the segment's limit of {limit} series is reached; raise max_series, or use fewer label values"
         );

@@ -47,7 +47,7 @@ impl At for Counter {
         Counter { inner, cells, life: place.life }
     }
 
-    fn is_removed(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.inner.is_over(self.record(), self.life)
     }
 }

@@ -34,7 +34,7 @@ impl At for Gauge {
         Gauge { inner: segment.inner, at, life }
     }
 
-    fn is_removed(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.inner.is_over(self.at, self.life)
     }
 }

@@ -42,7 +42,7 @@ impl At for Histogram {
         Histogram { inner, bounds, cells: cells.map_or(std::ptr::null_mut(), |p| p.cast_mut().cast()), life }
     }
 
-    fn is_removed(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.inner.is_over(self.record(), self.life)
     }
 }

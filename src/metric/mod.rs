@@ -24,7 +24,7 @@ pub(crate) mod sealed {
         #[allow(private_interfaces)]
         fn at(segment: Segment, place: Place) -> Self;
         /// Whether its series has been removed.
-        fn is_removed(&self) -> bool;
+        fn is_over(&self) -> bool;
     }
 }
 
@@ -36,7 +36,7 @@ pub(crate) mod sealed {
 pub trait Metric: sealed::At + Copy {
     /// Whether the series has been removed. A look-up of the same label set then makes a new one.
     fn is_removed(&self) -> bool {
-        sealed::At::is_removed(self)
+        sealed::At::is_over(self)
     }
 }
 impl Metric for Counter {}

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::family::Record;
 use super::recycle;
-use crate::segment::chain::{self, offset, Ring};
+use crate::segment::chain::{offset, Ring};
 use crate::segment::layout::{
     counter, entry, family, gauge, header, histogram, process_cell as cell, KIND_COUNTER, KIND_HISTOGRAM,
 };
@@ -104,22 +104,16 @@ fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     if (seen >> 32) as u32 != digest {
         let _ = memory.cas64(at, seen, u64::from(digest) << 32 | u64::from(now), AcqRel, Relaxed);
         if state.state() == life::EXPIRED {
-            life::change(memory, link, state, life::LIVE);
+            life::revive_from(memory, link, state);
         }
         return false;
     }
     let time = u64::from(record.expire());
     if state.state() == life::EXPIRED {
         if idle >= 2 * time {
-            recycle::remove(inner, record, link, state.life());
+            recycle::hide(inner, record, link, state, life::FREE);
         }
         return false;
     }
-    if idle < time {
-        return false;
-    }
-    // A helper of its announcement has to find it as it was.
-    let ends = record.ends();
-    chain::settle_if(&inner.index(), ends, link, |link| recycle::settled(inner, record, link));
-    life::change(memory, link, state, life::EXPIRED)
+    idle >= time && recycle::hide(inner, record, link, state, life::EXPIRED)
 }

@@ -193,7 +193,7 @@ impl<'a> Record<'a> {
     }
     /// Series now, the embedded one not counted. Where processes were killed at the wrong moment it may be a little off.
     pub(crate) fn series(&self) -> u64 {
-        self.memory.load64(self.at + family::SERIES, Relaxed)
+        count_of(self.memory.load64(self.at + family::SERIES, Relaxed))
     }
     /// Seconds without an update after which a series expires; 0 for never.
     pub(crate) fn expire(&self) -> u32 {
@@ -280,6 +280,15 @@ impl<'a> Record<'a> {
         }
         let bounds: Vec<f64> = (0..self.bucket_count()).map(|i| self.bound(i)).collect();
         (bounds != spec.buckets).then(|| format!("its buckets are {bounds:?}, not {:?}", spec.buckets))
+    }
+}
+
+/// A count that is raised and lowered. Whoever is killed between a change and its count leaves it one off, so it may be below 0.
+pub(crate) fn count_of(word: u64) -> u64 {
+    if (word as i64) < 0 {
+        0
+    } else {
+        word
     }
 }
 

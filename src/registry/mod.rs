@@ -195,7 +195,7 @@ impl Table {
         value: impl Fn(usize) -> &'v [u8] + Copy,
     ) -> Option<Place> {
         let mut life = Life::FOREVER;
-        let same = |link| match self.life_of(link, hash, count, prefix, value) {
+        let same = |link| match self.life_of::<true>(link, hash, count, prefix, value) {
             Some(its) => {
                 life = its;
                 true
@@ -206,9 +206,9 @@ impl Table {
         Some(Place { at: offset(link), life })
     }
 
-    /// The life of the record in which it has the series with these values, if that is now.
+    /// The life of the record in which it has the series with these values, if that is now. An expired one comes back.
     #[inline(always)]
-    fn life_of<'v>(
+    fn life_of<'v, const REVIVE: bool>(
         &self,
         link: u32,
         hash: u64,
@@ -248,14 +248,20 @@ impl Table {
         if again == seen && seen.state() == life::LIVE {
             return Some(seen.life());
         }
-        self.life_again(link, seen.life())
+        self.life_again(link, seen.life(), REVIVE)
     }
 
     /// As above, of a series that has expired, or expires or is removed at this moment.
     #[cold]
     #[inline(never)]
-    fn life_again(&self, link: u32, life: Life) -> Option<Life> {
-        expiry::revive(self.inner, &Record::new(&self.inner.memory, self.at), link, life).then_some(life)
+    fn life_again(&self, link: u32, life: Life, revive: bool) -> Option<Life> {
+        let there = if revive {
+            expiry::revive(self.inner, &Record::new(&self.inner.memory, self.at), link, life)
+        } else {
+            let now = life::state(&self.inner.memory, link);
+            now.has_series() && now.life() == life
+        };
+        there.then_some(life)
     }
 
     #[cold]
@@ -293,7 +299,7 @@ impl Table {
         };
         let found = Cell::new(Life(0));
         let ends = record.ends();
-        let same = |link: u32| match self.life_of(link, hash, count, prefix, value) {
+        let same = |link: u32| match self.life_of::<true>(link, hash, count, prefix, value) {
             Some(life) => {
                 found.set(life);
                 true
@@ -321,7 +327,7 @@ impl Table {
         let hash = labels::hash(self.hash, count, value);
         let index = self.inner.index();
         let life = Cell::new(Life(0));
-        let same = |link: u32| match self.life_of(link, hash, count, prefix, value) {
+        let same = |link: u32| match self.life_of::<false>(link, hash, count, prefix, value) {
             Some(its) => {
                 life.set(its);
                 true
@@ -405,7 +411,8 @@ impl<S: Fn(u32) -> bool> Maker for SeriesMaker<'_, S> {
         let memory = &self.inner.memory;
         let mine = self.record.max_series();
         let all = memory.get64(header::MAX_SERIES);
-        (mine != 0 && self.record.series() >= mine) || (all != 0 && memory.get64(header::SERIES) >= all)
+        (mine != 0 && self.record.series() >= mine)
+            || (all != 0 && family::count_of(memory.get64(header::SERIES)) >= all)
     }
 
     fn make(&mut self) -> Option<u32> {

@@ -20,7 +20,7 @@ use crate::segment::Inner;
 /// The last one holds the longest label text.
 const CLASSES: u32 = 45;
 /// The last free list is for all larger classes, which are rare.
-const LISTS: u32 = 10;
+const LISTS: u32 = 16;
 const _: () = assert!(family::FREE_LISTS + 8 * LISTS as u64 == family::SIZE);
 
 /// Granules of a class: 1 to 8, then four steps to each doubling.
@@ -79,20 +79,11 @@ pub(super) fn obtain(inner: &Inner, record: &Record<'_>, len: usize) -> Option<(
         })
 }
 
-/// A free record of this class or a larger one.
+/// A free record of this class. In the last list it may be larger; a smaller one in front keeps those behind it from being used.
 fn reuse(inner: &Inner, record: &Record<'_>, class: u32) -> Option<(u32, State)> {
-    let mut too_small = Vec::new();
-    let found = (0..8).find_map(|_| {
-        let link = list(&inner.memory, record.at, class).pop()?;
-        account(inner, record, link, false);
-        if life::state(&inner.memory, link).class() >= class {
-            return Some((link, claim(inner, record, link)));
-        }
-        too_small.push(link);
-        None
-    });
-    too_small.into_iter().for_each(|link| give_back(inner, record, link));
-    found
+    let link = list(&inner.memory, record.at, class).pop(|state| state.class() >= class)?;
+    account(inner, record, link, false);
+    Some((link, claim(inner, record, link)))
 }
 
 /// Makes a record that was taken from a free list fit for its next life: out of the index, and its cells closed to all handles
@@ -157,14 +148,27 @@ pub(super) fn give_back(inner: &Inner, record: &Record<'_>, link: u32) {
 pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, life: Life) -> bool {
     let done = life::remove(&inner.index(), record.ends(), link, life, |link| settled(inner, record, link));
     if done {
-        count(inner, record, u64::MAX);
-        inner.count(header::REMOVED_SERIES);
-        // Killed between these two, this process leaks the record, and the leak shows.
-        account(inner, record, link, false);
-        list(&inner.memory, record.at, life::state(&inner.memory, link).class()).push(link);
-        account(inner, record, link, true);
+        removed(inner, record, link);
     }
     done
+}
+
+/// Takes a series off the pages if its state is still `seen`: for a while (`EXPIRED`) or for good (`FREE`).
+pub(super) fn hide(inner: &Inner, record: &Record<'_>, link: u32, seen: State, to: u32) -> bool {
+    let done = life::hide(&inner.index(), record.ends(), link, seen, to, |link| settled(inner, record, link));
+    if done && to == life::FREE {
+        removed(inner, record, link);
+    }
+    done
+}
+
+fn removed(inner: &Inner, record: &Record<'_>, link: u32) {
+    count(inner, record, u64::MAX);
+    inner.count(header::REMOVED_SERIES);
+    // Killed between these two, this process leaks the record, and the leak shows.
+    account(inner, record, link, false);
+    list(&inner.memory, record.at, life::state(&inner.memory, link).class()).push(link);
+    account(inner, record, link, true);
 }
 
 impl GaugeMode {

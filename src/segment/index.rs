@@ -153,7 +153,7 @@ impl<M: Memory> Index<'_, M> {
         let mask = (1u64 << bits) - 1;
         let home = tag(w) & mask;
         let current = self.bits();
-        'again: loop {
+        loop {
             let reach = self.reach(bits);
             let mut free = None;
             for distance in 0..=mask {
@@ -180,7 +180,7 @@ impl<M: Memory> Index<'_, M> {
             // Release publishes the entry's announcement (seen by whoever places it) to probes.
             match self.memory.cas64(self.position((home + distance) & mask), expected, w, AcqRel, Acquire) {
                 Ok(_) => return true,
-                Err(_) => continue 'again,
+                Err(_) => {}
             }
         }
     }
@@ -229,7 +229,13 @@ impl<M: Memory> Index<'_, M> {
     }
 
     pub(crate) fn entries(&self) -> u64 {
-        self.memory.load64(header::INDEX_ENTRIES, Relaxed)
+        // Kills may leave it a little off, and so below 0.
+        let entries = self.memory.load64(header::INDEX_ENTRIES, Relaxed);
+        if (entries as i64) < 0 {
+            0
+        } else {
+            entries
+        }
     }
 
     /// Whether one more entry may come: above 7/8 probes would get long, and `place` could fail.

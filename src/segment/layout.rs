@@ -125,7 +125,7 @@ offsets! {
 
 offsets! {
     /// A family's record: an entry, with this in and after it, then its blob (see `registry::family`).
-    family, size 192;
+    family, size 240;
     HEAD: 32, 4;
     TAIL: 36, 4;
     PENDING: 40, 8;
@@ -142,7 +142,7 @@ offsets! {
     RECORD_LEN: 92, 4;
     SERIES: 96, 8;
     EXPIRE: 104, 4;
-    FREE_LISTS: 112, 80;
+    FREE_LISTS: 112, 128;
 }
 
 offsets! {

@@ -32,12 +32,13 @@ pub(crate) const NEW: u32 = 5;
 const STATE_BITS: u32 = 3;
 const CLASS_SHIFT: u32 = 3;
 const CLASS_BITS: u32 = 6;
+const REVIVAL: u32 = 1 << 9;
 const LIFE_SHIFT: u32 = 12;
 /// Attempts at a list that others change, or that is damaged. Giving up costs one record.
 const BOUND: u32 = 10_000;
 const LAST_LIFE: u32 = (1 << 20) - 1;
 
-/// A record's state word: {life: 20 bits, 3 bits of 0, size class: 6, state: 3}.
+/// A record's state word: {life: 20 bits, revivals of an expired series: 3, size class: 6, state: 3}.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State(pub(crate) u32);
 
@@ -63,6 +64,13 @@ impl State {
 
     const fn with(self, state: u32) -> Self {
         State(self.0 >> STATE_BITS << STATE_BITS | state)
+    }
+
+    /// Live again. The count of revivals, modulo 8, is for who looked before, and was stopped: the series that he saw idle is not
+    /// this one.
+    const fn revived(self) -> Self {
+        let low = (1 << LIFE_SHIFT) - 1;
+        State((self.0 & !low) | (self.0.wrapping_add(REVIVAL) & low)).with(LIVE)
     }
 
     /// Whether it has the series that a look-up finds.
@@ -112,7 +120,7 @@ impl Place {
     #[inline(always)]
     pub(crate) fn into_word(self) -> u64 {
         let life = if self.life == Life::FOREVER { FOREVER_BIT } else { self.life.0 << 32 };
-        life | self.at / GRANULE
+        life | (self.at / GRANULE)
     }
 
     #[inline(always)]
@@ -142,18 +150,29 @@ pub(crate) fn remove<M: Memory>(
     life: Life,
     settled: impl Fn(u32),
 ) -> bool {
-    let memory = index.memory;
     loop {
-        let seen = state(memory, link);
+        let seen = state(index.memory, link);
         if !seen.has_series() || seen.life() != life {
             return false;
         }
-        // Whoever helps the entry in has to find its state as it was announced, so that has to be over first.
-        chain::settle_if(index, ends, link, &settled);
-        if change(memory, link, seen, FREE) {
+        if hide(index, ends, link, seen, FREE, &settled) {
             return true;
         }
     }
+}
+
+/// Takes a series off the pages if its state is still `seen`.
+pub(crate) fn hide<M: Memory>(
+    index: &Index<'_, M>,
+    ends: Ends,
+    link: u32,
+    seen: State,
+    to: u32,
+    settled: impl Fn(u32),
+) -> bool {
+    // Whoever helps the entry in has to find its state as it was announced, so that has to be over first.
+    chain::settle_if(index, ends, link, settled);
+    change(index.memory, link, seen, to)
 }
 
 /// Brings an expired series back. False if it has been removed meanwhile.
@@ -163,10 +182,15 @@ pub(crate) fn revive<M: Memory>(memory: &M, link: u32, life: Life) -> bool {
         if seen.life() != life || !seen.has_series() {
             return false;
         }
-        if seen.state() == LIVE || change(memory, link, seen, LIVE) {
+        if seen.state() == LIVE || revive_from(memory, link, seen) {
             return true;
         }
     }
+}
+
+/// Brings a series back that was `seen` expired.
+pub(crate) fn revive_from<M: Memory>(memory: &M, link: u32, seen: State) -> bool {
+    memory.cas32(offset(link) + entry::STATE, seen.0, seen.revived().0, AcqRel, Acquire).is_ok()
 }
 
 /// A stack of free records (Treiber, "Systems Programming: Coping with Parallelism", 1986), with a count of its changes in the
@@ -195,13 +219,14 @@ impl<M: Memory> FreeList<'_, M> {
         }
     }
 
-    /// Takes a record, which is then `CLAIMED` in its next life and the caller's alone.
-    pub(crate) fn pop(&self) -> Option<u32> {
+    /// Takes the first record, if it `fits`; it is then `CLAIMED` in its next life and the caller's alone.
+    pub(crate) fn pop(&self, fits: impl Fn(State) -> bool) -> Option<u32> {
         for _ in 0..BOUND {
             // Acquire pairs with the Release in `push`.
             let head = self.memory.load64(self.at, Acquire);
             let link = head as u32;
-            if link == 0 {
+            // A record's class never changes.
+            if link == 0 || !fits(state(self.memory, link)) {
                 return None;
             }
             let next = self.memory.load32(offset(link) + entry::FREE, Relaxed);

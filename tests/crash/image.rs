@@ -8,8 +8,9 @@ use std::os::unix::fs::FileExt;
 
 use super::common::Name;
 
-/// Header words (`docs/format.md`).
+/// Header words (`docs/format.md`), and what follows the header.
 pub mod header {
+    pub const CREATED_NS: usize = 40;
     pub const INDEX_AT: usize = 96;
     pub const ARENA_AT: usize = 112;
     pub const WATERMARK: usize = 256;
@@ -19,9 +20,37 @@ pub mod header {
     pub const FAMILY_HEAD: usize = 280;
     pub const FAMILY_TAIL: usize = 284;
     pub const ARENA_TAIL: usize = 320;
+    pub const SERIES: usize = 336;
+    pub const STALE_UPDATES: usize = 416;
+    pub const REMOVED_SERIES: usize = 424;
     /// The first slot's first word.
     pub const SLOT: usize = 4096;
 }
+
+/// Fields of records.
+pub mod record {
+    pub const HASH: usize = 8;
+    pub const STATE: usize = 16;
+    pub const FREE: usize = 48;
+    pub const FAMILY_HEAD: usize = 32;
+    pub const FAMILY_PENDING: usize = 40;
+    pub const FAMILY_OVERFLOW: usize = 56;
+    pub const FAMILY_SERIES: usize = 96;
+    pub const FREE_LISTS: usize = 112;
+    pub const COUNTER: usize = 32;
+    pub const GAUGE_CELLS: usize = 40;
+    pub const BUCKETS: usize = 64;
+    pub const FIRST_CELL: usize = 16;
+    pub const CELL_BASE: usize = 8;
+    pub const CELL_VALUE: usize = 24;
+}
+
+/// States of a series.
+pub const LIVE: u32 = 1;
+pub const EXPIRED: u32 = 2;
+pub const FREE: u32 = 3;
+pub const CLAIMED: u32 = 4;
+pub const NEW: u32 = 5;
 
 /// A segment's bytes at one instant.
 #[derive(Clone)]
@@ -41,6 +70,43 @@ impl Image {
     /// The 32 bits at `at`.
     pub fn half(&self, at: usize) -> u32 {
         u32::from_ne_bytes(self.0[at..at + 4].try_into().unwrap())
+    }
+
+    fn link(&self, at: usize) -> usize {
+        16 * self.half(at) as usize
+    }
+
+    /// The first series of the first family.
+    pub fn first_series(&self) -> usize {
+        self.link(self.link(header::FAMILY_HEAD) + record::FAMILY_HEAD)
+    }
+
+    pub fn state(&self, series: usize) -> u32 {
+        self.half(series + record::STATE) & 7
+    }
+
+    /// The record on top of a free list of the first family.
+    pub fn free_record(&self, class: usize) -> usize {
+        self.link(self.link(header::FAMILY_HEAD) + record::FREE_LISTS + 8 * class)
+    }
+
+    /// How many words of the index lead to a record.
+    pub fn index_words(&self, record: usize) -> usize {
+        let [from, len] = [self.word(header::INDEX_AT), 8 << self.half(header::INDEX_TARGET)];
+        (from..from + len).step_by(8).filter(|at| self.link(*at) == record).count()
+    }
+
+    pub fn set_state_of_first_series(&mut self, state: u32) {
+        let at = self.first_series() + record::STATE;
+        let new = self.half(at) & !7 | state;
+        self.0[at..at + 4].copy_from_slice(&new.to_ne_bytes());
+    }
+
+    /// Lets so many seconds pass.
+    pub fn make_older(&mut self, seconds: u64) {
+        let at = header::CREATED_NS;
+        let created = self.word(at) as u64 - seconds * 1_000_000_000;
+        self.0[at..at + 8].copy_from_slice(&created.to_ne_bytes());
     }
 
     /// A new segment with these bytes, as processes would find it that survived the others.

@@ -19,7 +19,7 @@ mod trace;
 mod tracee;
 mod variants;
 
-use operation::Operation;
+use operation::{Operation, Ready};
 use variants::Bench;
 
 macro_rules! survives {
@@ -56,18 +56,57 @@ survives! {
     index_doubling_goes_on: INDEX_STEP;
     index_doubling_ends: INDEX_LAST;
     attach: ATTACH;
+    labelled_counter_inc: LABELLED_INC;
+    labelled_counter_add: LABELLED_ADD;
+    labelled_histogram_observe: LABELLED_OBSERVE;
+    labelled_shared_gauge: LABELLED_SHARED;
+    labelled_sum_gauge_takes_a_dead_cell: LABELLED_TAKE_OVER;
+    labelled_sum_gauge_takes_the_cell_of_an_earlier_life: LABELLED_OLD_CELL;
+    remove: REMOVE;
+    remove_beside_others: REMOVE_BESIDE_OTHERS;
+    remove_and_make_again: RE_INSERT;
+    clear: CLEAR;
+    make_and_remove_within_a_limit: LIMITED;
+    look_up_reuses_a_record: REUSE;
+    look_up_reuses_a_histogram: REUSE_HISTOGRAM;
+    look_up_reuses_a_sum_gauge: REUSE_SUM;
+    look_up_reuses_a_record_while_the_index_doubles: INDEX_REUSE;
+    look_up_among_records_too_small: REUSE_TOO_SMALL;
+    look_up_beside_removal: LOOK_UP_BESIDE_REMOVAL;
+    render_beside_removal: RENDER;
+    counter_inc_beside_removal: OLD_COUNTER;
+    counter_add_beside_removal: OLD_COUNTER_ADD;
+    histogram_observe_beside_removal: OLD_HISTOGRAM;
+    shared_gauge_beside_removal: OLD_SHARED;
+    sum_gauge_beside_removal: OLD_SUM;
+    expire: EXPIRE;
+    expire_beside_updates: EXPIRE_BESIDE_UPDATES;
+    expire_for_good: EXPIRE_FOR_GOOD;
+    expire_for_good_beside_updates: EXPIRE_FOR_GOOD_BESIDE_UPDATES;
+    look_up_revives: REVIVE;
+    remove_an_expired_series: REMOVE_EXPIRED;
+}
+
+#[test]
+fn a_claimed_record_is_given_back() {
+    let bench = Bench::new(operation::REUSE, operation::REUSE.ready);
+    // Another makes the label set that the record was claimed for.
+    let end = bench.stop_when(|image| image.state(image.first_series()) == image::CLAIMED);
+    assert_eq!(end.state(end.first_series()), image::FREE);
+    assert_eq!(end.free_record(0), end.first_series());
+    assert_eq!(end.index_words(end.first_series()), 0, "neither its old label set nor the new one leads to it");
 }
 
 /// What the harness sees of a victim that does the operation wrongly.
-fn control(op: Operation, name: &'static str, victim: fn(&common::Name) -> Box<dyn Fn()>) -> Bench {
+fn control(op: Operation, name: &'static str, victim: Ready) -> Bench {
     let mut bench = Bench::new(Operation { name, ..op }, victim);
     bench.disturb();
     bench
 }
 
 #[test]
-fn a_record_linked_before_it_is_complete_is_caught() {
-    let seen = control(operation::LOOK_UP, "CONTROL links, then fills", mutant::links_then_fills);
+fn a_record_announced_before_it_is_complete_is_caught() {
+    let seen = control(operation::LOOK_UP, "CONTROL announces, then fills", mutant::announces_then_fills);
     assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
 }
 
@@ -88,4 +127,25 @@ fn a_counter_read_and_then_written_is_caught() {
 fn a_dead_value_added_before_it_is_cleared_is_caught() {
     let seen = control(operation::GAUGE_TAKE_OVER, "CONTROL adds, then clears", mutant::adds_then_clears);
     assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
+}
+
+#[test]
+fn a_record_that_is_offered_before_its_series_is_gone_is_caught() {
+    let seen = control(operation::REMOVE, "CONTROL offers, then removes", mutant::offers_then_removes);
+    assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
+}
+
+#[test]
+fn a_record_used_again_in_the_same_life_is_caught() {
+    // The old handle's updates are not stale then.
+    let op = Operation { moves: None, ..operation::REUSE };
+    let seen = control(op, "CONTROL same life again", mutant::same_life_again);
+    assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
+}
+
+#[test]
+fn an_update_that_looks_at_the_life_and_then_adds_is_caught() {
+    let seen = control(operation::OLD_COUNTER, "CONTROL looks, then adds", mutant::looks_then_adds);
+    assert!(seen.stops.wrong > 0, "only others can remove it");
+    assert_eq!((seen.crashes.wrong, seen.kills.wrong), (0, 0), "{}", seen.findings());
 }

@@ -3,23 +3,11 @@
 use std::fs::OpenOptions;
 use std::io::Error;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use super::common::Name;
-use super::image::{header, Live};
-use super::operation::{GAUGE_TAKE_OVER, LOOK_UP, OBSERVED};
-
-/// Fields of records (`docs/format.md`).
-mod record {
-    pub const OVERFLOW: usize = 48;
-    pub const FAMILY_HEAD: usize = 40;
-    pub const COUNTER: usize = 40;
-    pub const CELLS: usize = 40;
-    pub const BUCKETS: usize = 48;
-    pub const FIRST_CELL: usize = 16;
-    pub const CELL_BASE: usize = 8;
-    pub const CELL_VALUE: usize = 24;
-}
+use super::image::{header, record, Live, CLAIMED, FREE, LIVE, NEW};
+use super::operation::{Operation, GAUGE_TAKE_OVER, LOOK_UP, OBSERVED, REMOVE, REUSE};
 
 /// A segment's words, without the library. Mapped as long as the process, which is a victim.
 #[derive(Clone, Copy)]
@@ -42,10 +30,15 @@ impl Raw {
         unsafe { &*self.0.add(at).cast() }
     }
 
+    fn half(&self, at: usize) -> &AtomicU32 {
+        assert_eq!(at % 4, 0);
+        // SAFETY: as above.
+        unsafe { &*self.0.add(at).cast() }
+    }
+
     /// The record that a 32-bit link leads to.
     fn link(&self, at: usize) -> usize {
-        // SAFETY: as above.
-        16 * unsafe { self.0.add(at).cast::<u32>().read_volatile() } as usize
+        16 * self.half(at).load(SeqCst) as usize
     }
 
     /// The first family.
@@ -53,10 +46,20 @@ impl Raw {
         self.link(header::FAMILY_HEAD)
     }
 
-    /// The only series of the first family.
-    fn series(&self) -> usize {
-        self.link(self.family() + record::OVERFLOW)
+    /// The first labelled series of the first family.
+    fn first_series(&self) -> usize {
+        self.link(self.family() + record::FAMILY_HEAD)
     }
+
+    /// The only series of the first family, which has no labels.
+    fn series(&self) -> usize {
+        self.link(self.family() + record::FAMILY_OVERFLOW)
+    }
+}
+
+/// {a count, the link to a record}.
+fn word(count: u64, record: usize) -> u64 {
+    (count << 32) | (record as u64 / 16)
 }
 
 /// A counter that is read and then written.
@@ -80,28 +83,95 @@ pub fn counts_then_sums(name: &Name) -> Box<dyn Fn()> {
     })
 }
 
-/// A series that is linked and then filled in. All the rest is right: the index and the tail are left to whoever comes.
-pub fn links_then_fills(name: &Name) -> Box<dyn Fn()> {
-    // The record as it has to be comes from the library's doing the operation on a copy.
+/// The first series of the first family as the library makes it, doing the operation on a copy: its words.
+fn model(name: &Name, op: &Operation) -> Vec<u64> {
     let copy = Live::new(name).image.restore();
-    (LOOK_UP.ready)(&copy)();
+    (op.ready)(&copy)();
     let model = Raw::open(&copy);
-    let made = model.link(model.family() + record::FAMILY_HEAD);
-    let words: Vec<u64> = (0..LOOK_UP.record as usize / 8).map(|i| model.word(made + 8 * i).load(SeqCst)).collect();
-    let raw = Raw::open(name);
+    let made = model.first_series();
+    (0..op.record as usize / 8).map(|i| model.word(made + 8 * i).load(SeqCst)).collect()
+}
+
+/// A series that is announced and then filled in. All the rest is right.
+pub fn announces_then_fills(name: &Name) -> Box<dyn Fn()> {
+    let mut words = model(name, &LOOK_UP);
+    words[record::STATE / 8] = words[record::STATE / 8] & !7 | u64::from(NEW);
+    words[record::COUNTER / 8] = 0;
+    let (raw, act) = (Raw::open(name), (LOOK_UP.ready)(name));
     Box::new(move || {
-        let head = raw.family() + record::FAMILY_HEAD;
-        if raw.link(head) == 0 {
-            let at = raw.word(header::ARENA_TAIL).fetch_add(8 * words.len() as u64, SeqCst);
-            // The other half of the word is the chain's tail, which is 0 as well.
-            if raw.word(head).compare_exchange(0, at / 16, SeqCst, SeqCst).is_ok() {
+        let pending = raw.word(raw.family() + record::FAMILY_PENDING);
+        if pending.load(SeqCst) == 0 {
+            let at = raw.word(header::ARENA_TAIL).fetch_add(LOOK_UP.record as u64, SeqCst);
+            if pending.compare_exchange(0, word(1, at as usize), SeqCst, SeqCst).is_ok() {
                 for (i, word) in words.iter().enumerate() {
                     raw.word(at as usize + 8 * i).store(*word, SeqCst);
                 }
-                return;
             }
         }
-        raw.word(raw.link(head) + record::COUNTER).fetch_add(1, SeqCst);
+        act();
+    })
+}
+
+/// A removal that puts the record on the free list while the series is still there.
+pub fn offers_then_removes(name: &Name) -> Box<dyn Fn()> {
+    let (raw, act) = (Raw::open(name), (REMOVE.ready)(name));
+    Box::new(move || {
+        let (family, series) = (raw.family(), raw.first_series());
+        let list = raw.word(family + record::FREE_LISTS);
+        let (state, head) = (raw.half(series + record::STATE), list.load(SeqCst));
+        let seen = state.load(SeqCst);
+        if seen & 7 == LIVE {
+            raw.half(series + record::FREE).store(head as u32, SeqCst);
+            let new = word((head >> 32) + 1, series);
+            if list.compare_exchange(head, new, SeqCst, SeqCst).is_ok()
+                && state.compare_exchange(seen, seen & !7 | FREE, SeqCst, SeqCst).is_ok()
+            {
+                raw.word(header::SERIES).fetch_sub(1, SeqCst);
+                raw.word(family + record::FAMILY_SERIES).fetch_sub(1, SeqCst);
+                raw.word(header::REMOVED_SERIES).fetch_add(1, SeqCst);
+            }
+        }
+        act();
+    })
+}
+
+/// A look-up that takes a free record and does not begin a new life in it. All the rest is right.
+pub fn same_life_again(name: &Name) -> Box<dyn Fn()> {
+    let words = model(name, &REUSE);
+    let (raw, act) = (Raw::open(name), (REUSE.ready)(name));
+    Box::new(move || {
+        let (family, series) = (raw.family(), raw.first_series());
+        let (list, pending) = (raw.word(family + record::FREE_LISTS), raw.word(family + record::FAMILY_PENDING));
+        let (head, seen) = (list.load(SeqCst), pending.load(SeqCst));
+        let state = raw.half(series + record::STATE);
+        let free = state.load(SeqCst);
+        if head as usize % (1 << 32) == series / 16 && seen == 1 << 32 {
+            let next = word((head >> 32) + 1, 0);
+            if list.compare_exchange(head, next, SeqCst, SeqCst).is_ok() {
+                state.store(free & !7 | CLAIMED, SeqCst);
+                raw.word(series + record::COUNTER).store(0, SeqCst);
+                raw.word(series + record::HASH).store(words[record::HASH / 8], SeqCst);
+                // The rest of the words: birth, length, text.
+                for (i, word) in words.iter().enumerate().filter(|(i, _)| *i == 3 || *i >= 6) {
+                    raw.word(series + 8 * i).store(*word, SeqCst);
+                }
+                let _ = pending.compare_exchange(seen, word(2, series), SeqCst, SeqCst);
+            }
+        }
+        act();
+    })
+}
+
+/// A counter that looks whether its series is still there, and then adds.
+pub fn looks_then_adds(name: &Name) -> Box<dyn Fn()> {
+    let raw = Raw::open(name);
+    let jobs = name.open().counter("jobs", "").register().unwrap();
+    let cell = raw.first_series() + record::COUNTER;
+    Box::new(move || {
+        if raw.word(cell).load(SeqCst) >> 44 == 0 {
+            raw.word(cell).fetch_add(1, SeqCst);
+        }
+        jobs.inc();
     })
 }
 
@@ -110,7 +180,7 @@ pub fn adds_then_clears(name: &Name) -> Box<dyn Fn()> {
     let raw = Raw::open(name);
     let add = (GAUGE_TAKE_OVER.ready)(name);
     Box::new(move || {
-        let cell = raw.link(raw.series() + record::CELLS) + record::FIRST_CELL;
+        let cell = raw.link(raw.series() + record::GAUGE_CELLS) + record::FIRST_CELL;
         let (base, value) = (raw.word(cell + record::CELL_BASE), raw.word(cell + record::CELL_VALUE));
         let sum = f64::from_bits(base.load(SeqCst)) + f64::from_bits(value.load(SeqCst));
         base.store(sum.to_bits(), SeqCst);

@@ -1,11 +1,11 @@
 //! What others do beside a stopped process or after a dead one, and what they must find.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use shmetrics::Format;
 
 use super::common::{samples, Name};
-use super::operation::{Operation, ACTS, OBSERVED};
+use super::operation::{Operation, Page, ACTS, OBSERVED};
 
 /// How often a survivor does the operation.
 const EACH: u64 = 10;
@@ -18,34 +18,60 @@ pub struct Victim {
     pub alive: bool,
 }
 
+/// What is known of all when a page is rendered: of the others, how many acts have returned.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    pub victim: Victim,
+    pub others: u64,
+}
+
+impl Seen {
+    /// Acts that have returned, whosever.
+    pub fn complete(&self) -> u64 {
+        self.victim.done + self.others
+    }
+
+    /// Whether the victim is in the middle of an act, or died in it.
+    pub fn is_acting(&self) -> bool {
+        self.victim.begun > self.victim.done
+    }
+}
+
 /// Works in the segment as the process that comes after `before` others, and checks what it shows. Panics with what is
 /// wrong.
 pub fn survive(op: &Operation, name: &Name, victim: Victim, before: u64) {
     let gone = if op.living { 0 } else { EACH * before };
-    let seen = check(op, name, victim, gone);
+    let seen = check(op, name, Seen { victim, others: gone });
     let segment = name.open();
     (op.revisit)(&segment);
     let bystanders = segment.counter("bystanders", "").labels(["n"]).register().unwrap();
     bystanders.with([&before.to_string()]).inc();
-    let act = (op.ready)(name);
+    let act = op.others.unwrap_or(op.ready)(name);
     (0..EACH).for_each(|_| act());
-    let still = check(op, name, victim, gone + EACH);
+    let still = check(op, name, Seen { victim, others: gone + EACH });
     assert_eq!(still, seen, "the victim's acts that count, before and after others worked");
     let page = read(name);
     let ones: Vec<f64> = page.iter().filter(|(k, _)| k.starts_with("bystanders_total")).map(|(_, v)| *v).collect();
     assert_eq!(ones, vec![1.0; before as usize + 1], "what the survivors counted once each");
+    assert_eq!(name.reader().check(), Vec::<String>::new(), "what is wrong with the segment");
 }
 
 /// Checks a page and returns how many acts of the victim it shows beside those of others.
-fn check(op: &Operation, name: &Name, victim: Victim, others: u64) -> u64 {
+fn check(op: &Operation, name: &Name, seen: Seen) -> u64 {
+    if op.expire {
+        name.open().expire();
+    }
     let page = read(name);
-    let value = page.get(op.sample).copied().unwrap_or(0.0);
+    let Seen { victim, others } = seen;
+    let value = page.get(op.sample).copied().unwrap_or(if others == 0 { op.absent } else { 0.0 });
     let range = if op.living && !victim.alive { 0..=0 } else { victim.done..=victim.begun };
     let acts = range.clone().find(|acts| value == op.base + op.unit * (acts + others) as f64);
     let Some(acts) = acts else {
         panic!("{} is {value} with {others} acts of others and {range:?} of the victim", op.sample)
     };
-    if let (Some(count), Some(sum)) = (page.get("latency_count"), page.get("latency_sum")) {
+    (op.also)(&page, &seen);
+    for (sample, sum) in page.iter().filter(|(sample, _)| sample.contains("_sum")) {
+        let count = page[&sample.replace("_sum", "_count")];
         assert_eq!(*sum, count * OBSERVED, "the sum of {count} observations");
     }
     let leaked = page["shmetrics_segment_leaked_bytes"];
@@ -53,14 +79,15 @@ fn check(op: &Operation, name: &Name, victim: Victim, others: u64) -> u64 {
     assert_eq!(page["shmetrics_corrupt_records"], 0.0, "damaged records");
 
     let inspection = name.reader().inspect();
-    let series: u64 = inspection.families.iter().map(|f| f.series).sum();
+    let series: u64 = inspection.families.iter().fold(0, |sum, f| sum.wrapping_add(f.series));
     let off = u64::from(!victim.alive || victim.done < ACTS);
-    assert!(series.abs_diff(inspection.series) <= off, "{series} series, counted as {}", inspection.series);
+    let apart = (series.wrapping_sub(inspection.series) as i64).unsigned_abs();
+    assert!(apart <= off, "{series} series, counted as {}", inspection.series);
     acts
 }
 
 /// A page's samples. Panics on what no page may hold.
-fn read(name: &Name) -> BTreeMap<String, f64> {
+fn read(name: &Name) -> Page {
     let page = String::from_utf8(name.reader().render(Format::Text)).expect("a page is UTF-8");
     let mut families = BTreeSet::new();
     for family in page.lines().filter_map(|l| l.strip_prefix("# TYPE ")) {

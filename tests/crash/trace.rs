@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use super::tracee::Moment;
 
 /// In the short form, runs to disturb right after a change of the segment.
-const AFTER_CHANGES: usize = 40;
+const AFTER_CHANGES: usize = 80;
 /// And evenly between: more for operations that are little else than their access to the segment.
-const BETWEEN: usize = 40;
-const BETWEEN_FEW: usize = 160;
+const BETWEEN: usize = 120;
+const BETWEEN_FEW: usize = 240;
 const FEW: usize = 4000;
 
 #[derive(Default)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use super::child;
 use super::common::Name;
 use super::image::{Image, Live};
-use super::operation::{Operation, ACTS};
+use super::operation::{Operation, Ready, ACTS};
 use super::survivor::{survive, Victim};
 use super::trace::Trace;
 use super::tracee::{Moment, Tracee};
@@ -18,7 +18,7 @@ const KEPT: usize = 5;
 pub struct Bench {
     op: Operation,
     /// What the victim does: the operation, but for controls.
-    victim: fn(&Name) -> Box<dyn Fn()>,
+    victim: Ready,
     /// The segment as the operation finds it.
     template: Image,
     progress: Progress,
@@ -69,11 +69,12 @@ impl Drop for Progress {
 }
 
 impl Bench {
-    pub fn new(op: Operation, victim: fn(&Name) -> Box<dyn Fn()>) -> Bench {
+    pub fn new(op: Operation, victim: Ready) -> Bench {
         let name = Name::new("crash");
         let setup = || (op.setup)(&name.options().ceiling(512 * 1024).max_processes(8).open().unwrap());
         child::run(setup).expect("setting the segment up");
-        let template = Live::new(&name).image.clone();
+        let mut template = Live::new(&name).image.clone();
+        (op.edit)(&mut template);
         let progress = Progress::new();
         let [crashes, stops, kills] = [Count::default(); 3];
         Bench { op, victim, template, progress, crashes, stops, kills, findings: Vec::new() }
@@ -91,6 +92,11 @@ impl Bench {
             }
         };
         Tracee::start(|| (self.victim)(name), acts)
+    }
+
+    /// Somebody who gets ready before the victim does.
+    fn holder(&self, name: &Name) -> Option<Tracee> {
+        self.op.hold.map(|hold| Tracee::start(|| hold(name), |act| act()))
     }
 
     /// Two survivors, one after the other, in processes of their own.
@@ -119,34 +125,62 @@ impl Bench {
                     .add(Some(result), &mut self.findings, || format!("a crash at instruction {}", trace.len()));
             }
         }
-        let moved = self.op.moves.is_none_or(|word| live.image.half(word) != self.template.half(word));
-        assert!(moved, "{} does not do what its name says", self.op.name);
+        let moved = |word| live.image.half(word) != self.template.half(word);
+        let right = self.op.moves.is_none_or(moved) && !self.op.stays.is_some_and(moved);
+        assert!(right, "{} does not do what its name says", self.op.name);
         trace
     }
 
     /// Stops a victim at a moment, lets another work in the segment, and then the victim go on. `None`: it missed it.
     fn stop(&self, moment: Moment) -> Option<Result<(), String>> {
         let name = self.template.restore();
+        let mut holder = self.holder(&name);
         let mut victim = self.victim(&name);
         if !victim.run_to(moment) {
             return None;
         }
+        let held = holder.as_mut().map_or(Ok(()), Tracee::complete);
+        Some(held.and_then(|()| self.go_on(&name, &mut victim)))
+    }
+
+    /// Another works beside a stopped victim, which then goes on.
+    fn go_on(&self, name: &Name, victim: &mut Tracee) -> Result<(), String> {
         let stopped = self.progress.victim(true);
-        let beside = child::run(|| survive(&self.op, &name, stopped, 0));
+        let beside = child::run(|| survive(&self.op, name, stopped, 0));
         let ended = victim.complete();
         let complete = self.progress.victim(true);
-        Some(beside.and(ended).and_then(|()| child::run(|| survive(&self.op, &name, complete, 1))))
+        beside.and(ended).and_then(|()| child::run(|| survive(&self.op, name, complete, 1)))
+    }
+
+    /// Stops a victim as soon as the segment is like this, lets another work, then the victim go on. Returns the end.
+    pub fn stop_when(&self, is_so: impl Fn(&Image) -> bool) -> Image {
+        let name = self.template.restore();
+        let mut victim = self.victim(&name);
+        let mut live = Live::new(&name);
+        while !(live.changed() && is_so(&live.image)) {
+            assert!(victim.step(), "the victim does not come to where it is to be stopped");
+        }
+        let stopped = self.progress.victim(true);
+        child::run(|| survive(&self.op, &name, stopped, 0)).unwrap();
+        victim.complete().unwrap();
+        live.changed();
+        let end = live.image.clone();
+        let complete = self.progress.victim(true);
+        child::run(|| survive(&self.op, &name, complete, 1)).unwrap();
+        end
     }
 
     /// Kills a victim at a moment. `None`: it missed it.
     fn kill(&self, moment: Moment) -> Option<Result<(), String>> {
         let name = self.template.restore();
+        let mut holder = self.holder(&name);
         let mut victim = self.victim(&name);
         if !victim.run_to(moment) {
             return None;
         }
         drop(victim);
-        Some(self.survivors(&name, self.progress.victim(false)))
+        let held = holder.as_mut().map_or(Ok(()), Tracee::complete);
+        Some(held.and_then(|()| self.survivors(&name, self.progress.victim(false))))
     }
 
     /// All three ways.

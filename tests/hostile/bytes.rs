@@ -19,7 +19,7 @@ fn every_byte_of_the_header_and_of_the_first_records() {
     }
     let outcomes = read_all(&victim, mutants.len(), |i| mutants[i].clone());
     assert!(outcomes.refused > 50, "damaged headers are refused: {outcomes:?}");
-    assert!(outcomes.changed > 1000, "mutations do change the page: {outcomes:?}");
+    assert!(outcomes.changed > 500, "mutations do change the page: {outcomes:?}");
     assert!(outcomes.reported > 100, "damage is reported: {outcomes:?}");
     assert!(outcomes.unharmed > 1000, "reserved bytes are ignored: {outcomes:?}");
 }

@@ -1,50 +1,8 @@
-//! What victims do, and what a page must show of it.
+//! Registration, look-ups, and updates of what has no labels.
 
+use super::{Operation, BUCKETS, OBSERVED, PLAIN};
+use crate::image::header;
 use shmetrics::{Counter, Family, Gauge, GaugeMode, Segment};
-
-use super::common::Name;
-use super::image::header;
-
-/// Something a process does when it is killed or stopped: twice, for the second time may take another way.
-#[derive(Clone, Copy)]
-pub struct Operation {
-    pub name: &'static str,
-    /// Brings a new segment to where the operation begins, in a process that is gone afterwards.
-    pub setup: fn(&Segment),
-    /// Gets everything in hand that is not part of the operation, and returns the operation.
-    pub ready: fn(&Name) -> Box<dyn Fn()>,
-    /// The sample that the operation raises, and by how much.
-    pub sample: &'static str,
-    pub unit: f64,
-    /// The sample without victims and survivors.
-    pub base: f64,
-    /// Whether only living processes count.
-    pub living: bool,
-    /// The most bytes that one kill may cost: the record that the operation makes.
-    pub record: f64,
-    /// The header word that the operation must change, or it is not what its name says.
-    pub moves: Option<usize>,
-    /// Looks up what was there before; whatever is not found will be on the page twice.
-    pub revisit: fn(&Segment),
-}
-
-/// How often a victim does its operation.
-pub const ACTS: u64 = 2;
-
-const PLAIN: Operation = Operation {
-    name: "",
-    setup: |_| (),
-    ready: |_| Box::new(|| ()),
-    sample: "",
-    unit: 1.0,
-    base: 0.0,
-    living: false,
-    record: 0.0,
-    moves: None,
-    revisit: |_| (),
-};
-
-const BUCKETS: [f64; 2] = [1.0, 5.0];
 
 fn requests(segment: &Segment) -> Family<Counter, 2> {
     segment.counter("requests", "Requests.").labels(["method", "path"]).register().unwrap()
@@ -77,7 +35,7 @@ pub const REGISTER: Operation = Operation {
         Box::new(move || segment.counter("fresh", "New here.").register().unwrap().inc())
     },
     sample: "fresh_total",
-    record: 256.0,
+    record: 336.0,
     moves: Some(header::FAMILY_TAIL),
     ..PLAIN
 };
@@ -136,9 +94,6 @@ pub const OBSERVE: Operation = Operation {
     base: 1.0,
     ..PLAIN
 };
-
-/// All that histograms observe.
-pub const OBSERVED: f64 = 2.5;
 
 pub const GAUGE_SHARED: Operation = Operation {
     name: "shared gauge add",
@@ -210,8 +165,8 @@ pub const EXTENT: Operation = Operation {
         let used = || segment.reader().inspect().used;
         let empty = used();
         let requests = requests(segment);
-        for method in ["a", "b", "c"] {
-            requests.with([method, &"x".repeat(60_000)]);
+        for method in ["a", "b", "c", "d"] {
+            requests.with([method, &"x".repeat(40_000)]);
         }
         let rows = (0..).take_while(|_| used() - empty <= FIRST - LOOK_UP.record as u64);
         for i in rows {
@@ -230,7 +185,7 @@ pub const INDEX_GROW: Operation = Operation {
         Box::new(move || filler.with(["new"]).inc())
     },
     sample: r#"filler_total{i="new"}"#,
-    record: 80.0,
+    record: 64.0,
     revisit: |segment| {
         let filler = filler(segment);
         for i in (1..2561).step_by(5) {
@@ -254,6 +209,16 @@ pub const INDEX_LAST: Operation = Operation {
     setup: |segment| fill_index(segment, 2561 + 64),
     moves: Some(header::INDEX_BITS),
     ..INDEX_GROW
+};
+
+pub const INDEX_REUSE: Operation = Operation {
+    name: "first look-up, with a free record, index doubling goes on",
+    setup: |segment| {
+        fill_index(segment, 2570);
+        assert!(filler(segment).remove(["7"]));
+    },
+    stays: Some(header::ARENA_TAIL),
+    ..INDEX_STEP
 };
 
 pub const ATTACH: Operation = Operation {
