@@ -178,9 +178,8 @@ impl<M: Memory> Index<'_, M> {
             let Some((distance, expected)) = free else { return false };
             self.extend_reach(bits, distance);
             // Release publishes the entry's announcement (seen by whoever places it) to probes.
-            match self.memory.cas64(self.position((home + distance) & mask), expected, w, AcqRel, Acquire) {
-                Ok(_) => return true,
-                Err(_) => {}
+            if self.memory.cas64(self.position((home + distance) & mask), expected, w, AcqRel, Acquire).is_ok() {
+                return true;
             }
         }
     }

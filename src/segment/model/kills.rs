@@ -1,4 +1,5 @@
-//! shuttle: three inserters in many schedules, one of them killed at its k-th memory operation, for every k.
+//! shuttle: three processes that insert and remove in many schedules, one of them killed at its k-th memory operation, for
+//! every k.
 
 use std::cell::Cell;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
@@ -18,16 +19,20 @@ const SCHEDULES: usize = 60;
 /// Preemptions at chosen places in a schedule of probabilistic concurrency testing.
 const DEPTH: usize = 3;
 
+/// Two that may be there before, three for each process, and one for whoever comes after.
+const RECORDS: u32 = 12;
+const SPARE: u32 = RECORDS - 1;
+
 /// How a killed thread ends: nothing runs on its way out.
 struct Killed;
 
 /// Memory whose user dies instead of its k-th operation.
-struct Mortal<M> {
+struct Mortal<'a, M> {
     inner: M,
-    left: Cell<usize>,
+    left: &'a Cell<usize>,
 }
 
-impl<M> Mortal<M> {
+impl<M> Mortal<'_, M> {
     fn live(&self) -> &M {
         match self.left.get() {
             0 => resume_unwind(Box::new(Killed)),
@@ -37,7 +42,7 @@ impl<M> Mortal<M> {
     }
 }
 
-impl<M: Memory> Memory for Mortal<M> {
+impl<M: Memory> Memory for Mortal<'_, M> {
     fn load32(&self, at: u64, order: Ordering) -> u32 {
         self.live().load32(at, order)
     }
@@ -61,57 +66,91 @@ impl<M: Memory> Memory for Mortal<M> {
     }
 }
 
-/// The keys of the inserters, the first of whom is killed, and what they find.
+/// What a process does.
+#[derive(Clone, Copy)]
+enum Act {
+    Insert(u64),
+    Remove(u64),
+}
+use Act::{Insert, Remove};
+
+/// What three processes do, the first of whom is killed.
 #[derive(Clone, Copy)]
 struct Case {
     scene: fn() -> Small,
-    keys: [u64; 3],
+    acts: [&'static [Act]; 3],
     doubling: Doubling,
 }
 
-const ONE_KEY: Case = Case { scene: || Scene::new(6), keys: [HERE, HERE, HERE], doubling: Doubling::No };
-const THREE_KEYS: Case = Case { scene: || Scene::new(6), keys: [HERE, SAME_TAG, NEXT_DOOR], doubling: Doubling::No };
-const CROWDED: Case =
-    Case { scene: || Scene::crowded(6, &[MOVING, STAYING]), keys: [APART, LATER, APART], doubling: Doubling::Yes };
+const fn inserting(scene: fn() -> Small, acts: [&'static [Act]; 3]) -> Case {
+    Case { scene, acts, doubling: Doubling::No }
+}
 
-/// One schedule. False if the first inserter lived to the end.
+const ONE_KEY: Case = inserting(|| Scene::new(RECORDS), [&[Insert(HERE)], &[Insert(HERE)], &[Insert(HERE)]]);
+const THREE_KEYS: Case =
+    inserting(|| Scene::new(RECORDS), [&[Insert(HERE)], &[Insert(SAME_TAG)], &[Insert(NEXT_DOOR)]]);
+const CROWDED: Case = Case {
+    scene: || Scene::crowded(RECORDS, &[MOVING, STAYING]),
+    acts: [&[Insert(APART)], &[Insert(LATER)], &[Insert(APART)]],
+    doubling: Doubling::Yes,
+};
+const CHANGING_HANDS: Case = inserting(
+    || Scene::with(RECORDS, &[HERE, NEXT_DOOR]),
+    [&[Remove(HERE), Insert(SAME_TAG)], &[Remove(HERE), Insert(HERE)], &[Insert(HERE), Remove(NEXT_DOOR)]],
+);
+const ONE_KEY_COMES_AND_GOES: Case = inserting(
+    || Scene::with(RECORDS, &[NEXT_DOOR]),
+    [&[Insert(HERE), Remove(HERE)], &[Insert(HERE), Remove(HERE), Insert(SAME_TAG)], &[Remove(HERE), Insert(HERE)]],
+);
+
+/// One schedule. False if the first process lived to the end.
 fn run(case: Case, fault: Fault, k: usize) -> bool {
     let scene = Arc::new((case.scene)());
-    let before = scene.audit(FAMILIES, 0);
+    let removing = case.acts.iter().any(|acts| acts.iter().any(|act| matches!(act, Remove(_))));
     let spawn = |i: usize, operations: usize| {
         let scene = Arc::clone(&scene);
         shuttle::thread::spawn(move || {
-            let own = link(2 + i as u32);
-            let view = Mortal { inner: Faulty::new(&scene.words, fault, own), left: Cell::new(operations) };
-            let end =
-                catch_unwind(AssertUnwindSafe(|| scene.insert(&view, FAMILIES, case.keys[i], own, case.doubling)));
+            let left = Cell::new(operations);
+            let end = catch_unwind(AssertUnwindSafe(|| {
+                for (n, act) in case.acts[i].iter().enumerate() {
+                    let own = link((2 + 3 * i + n) as u32);
+                    match *act {
+                        Insert(key) => {
+                            let view = Mortal { inner: Faulty::new(&scene.words, fault, own), left: &left };
+                            scene.insert(&view, FAMILIES, key, own, case.doubling);
+                        }
+                        Remove(key) => {
+                            let view = Mortal { inner: Faulty::new(&scene.words, fault, 0), left: &left };
+                            scene.remove(&view, key);
+                        }
+                    }
+                }
+            }));
             end.map_err(|cause| if cause.is::<Killed>() { Killed } else { resume_unwind(cause) })
         })
     };
-    let inserters = [spawn(0, k), spawn(1, usize::MAX), spawn(2, usize::MAX)];
-    let [first, second, third] = inserters.map(|i| i.join().unwrap());
+    let [first, second, third] = [spawn(0, k), spawn(1, usize::MAX), spawn(2, usize::MAX)].map(|t| t.join().unwrap());
     let killed = first.is_err();
-    let unmoved = usize::from(killed);
-    let (Ok(second), Ok(third)) = (second, third) else { panic!("a survivor died") };
+    assert!(second.is_ok() && third.is_ok(), "a survivor died");
+    let kills = usize::from(killed);
 
-    scene.audit(FAMILIES, unmoved);
-    assert!(scene.leaked() <= unmoved, "a kill cost {} records", scene.leaked());
-    let settled = scene.ledger.settled.load(Relaxed) as usize;
-    let linked = scene.walk(FAMILIES).len();
-    assert!(settled <= linked && settled + unmoved >= linked, "{settled} of {linked} entries were settled");
-
+    scene.audit(FAMILIES, kills);
+    assert!(scene.leaked() <= kills, "a kill cost {} records", scene.leaked());
     // Whoever comes next finds all that is there, and completes it.
-    for (i, (key, found)) in case.keys.into_iter().zip([first.ok(), Some(second), Some(third)]).enumerate() {
-        let link = scene.insert(&scene.words, FAMILIES, key, link(5), case.doubling);
-        assert!(found.is_none_or(|f| f == link), "inserter {i} was given another entry");
+    let before = scene.audit(FAMILIES, kills);
+    for key in &before {
+        scene.insert(&scene.words, FAMILIES, *key, link(SPARE), case.doubling);
     }
-    let mut keys = scene.audit(FAMILIES, 0);
-    let mut expected = [&before[..], &case.keys[..]].concat();
-    for all in [&mut keys, &mut expected] {
-        all.sort_unstable();
+    scene.insert(&scene.words, FAMILIES, LATER, link(SPARE), case.doubling);
+    let keys = scene.audit(FAMILIES, 0);
+    assert!(before.iter().all(|key| keys.contains(key)), "what was there is there");
+    assert!(scene.leaked() <= kills, "a kill cost {} records", scene.leaked());
+    let settled = (scene.ledger.settled.load(Relaxed) - scene.ledger.removed.load(Relaxed)) as usize;
+    assert!(settled.abs_diff(keys.len()) <= kills, "{settled} of {} entries were settled", keys.len());
+    if !removing {
+        let survivors = case.acts[1..].iter().flat_map(|acts| acts.iter());
+        assert!(survivors.map(|(Insert(key) | Remove(key))| key).all(|key| keys.contains(key)), "a key is missing");
     }
-    expected.dedup();
-    assert_eq!(keys, expected);
     killed
 }
 
@@ -154,19 +193,24 @@ fn while_doubling() {
 }
 
 #[test]
-#[should_panic(expected = "twice")]
-fn tail_before_index_is_caught() {
-    at_every_operation(ONE_KEY, Fault::TailBeforeIndex);
+fn records_that_change_hands() {
+    at_every_operation(CHANGING_HANDS, Fault::Sound);
 }
 
 #[test]
-#[should_panic(expected = "twice")]
-fn helpers_that_skip_the_index_are_caught() {
-    at_every_operation(ONE_KEY, Fault::HelpersSkipIndex);
+fn one_key_that_comes_and_goes() {
+    at_every_operation(ONE_KEY_COMES_AND_GOES, Fault::Sound);
 }
 
-#[test]
-#[should_panic(expected = "twice")]
-fn look_up_before_tail_is_caught() {
-    at_every_operation(ONE_KEY, Fault::LookUpBeforeTail);
+macro_rules! caught {
+    ($($name:ident: $case:ident, $fault:ident, $message:literal;)*) => {
+        $(#[test] #[should_panic(expected = $message)] fn $name() { at_every_operation($case, Fault::$fault); })*
+    };
+}
+
+caught! {
+    end_before_index_is_caught: ONE_KEY, EndBeforeIndex, "not in the index";
+    helpers_that_skip_the_index_are_caught: ONE_KEY, HelpersSkipIndex, "twice";
+    look_up_before_pending_is_caught: ONE_KEY, LookUpBeforePending, "twice";
+    helpers_that_do_not_look_again_are_caught: ONE_KEY_COMES_AND_GOES, NoSecondLook, "not in the index";
 }
