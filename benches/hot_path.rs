@@ -32,6 +32,8 @@ fn hot_path(c: &mut Criterion) {
     let counter = segment.counter("held", "").register().unwrap();
     group.bench_function("held, inc", |b| b.iter(|| black_box(&counter).inc()));
     group.bench_function("held, add 0.5", |b| b.iter(|| black_box(&counter).add(black_box(0.5))));
+    let labelled = segment.counter("labelled", "").labels(["l"]).register().unwrap().with(["v"]);
+    group.bench_function("held, of a label set, inc", |b| b.iter(|| black_box(&labelled).inc()));
     for n in [1, 100, 10_000] {
         let name = format!("looked_up_{n}");
         let family = segment.counter(&name, "").labels(["method", "path", "status"]).register().unwrap();

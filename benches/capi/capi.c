@@ -11,7 +11,7 @@
 enum { ROUNDS = 21, OPS = 2000000, SETS = 100, ORDER = 1 << 14 };
 
 static uint64_t word;
-static shmetrics_counter held;
+static shmetrics_counter held, labelled;
 static shmetrics_counter_family family;
 static shmetrics_histogram histogram;
 static shmetrics_gauge gauge, livesum;
@@ -27,6 +27,7 @@ static double now_ns(void) {
 
 static void floor_xadd(int i) { (void)i; __atomic_fetch_add(&word, 1, __ATOMIC_RELAXED); }
 static void counter_inc(int i) { (void)i; shmetrics_counter_inc(held); }
+static void labelled_inc(int i) { (void)i; shmetrics_counter_inc(labelled); }
 static void looked_up(int i) { shmetrics_counter_inc(shmetrics_counter_with(family, sets[order[i & (ORDER - 1)]], 3)); }
 static void observe(int i) { shmetrics_histogram_observe(histogram, (double)(order[i & (ORDER - 1)] % 15) + 0.5); }
 static void gauge_set(int i) { shmetrics_gauge_set(gauge, (double)i); }
@@ -36,6 +37,7 @@ static void livesum_inc(int i) { (void)i; shmetrics_gauge_inc(livesum); }
 #define ROW(name, call) {name, call, {0}}
 static struct row { const char *name; void (*call)(int); double ns[ROUNDS]; } rows[] = {
     ROW("lock xadd, one word", floor_xadd),        ROW("held counter, inc", counter_inc),
+    ROW("held, of a label set, inc", labelled_inc),
     ROW("three strings of 100 sets, inc", looked_up), ROW("histogram, observe, 15 buckets", observe),
     ROW("shared gauge, set", gauge_set),           ROW("shared gauge, inc", gauge_inc),
     ROW("livesum gauge, inc", livesum_inc),
@@ -85,6 +87,7 @@ static void set_up(void) {
             sets[i][k] = str(texts[i][k]);
         }
     }
+    labelled = shmetrics_counter_with(family, sets[0], 3);
     for (uint32_t i = 0; i < ORDER; i++) order[i] = (int)((i * 2654435761u >> 7) % SETS);
 }
 
