@@ -5,6 +5,7 @@ DESTDIR ?=
 DEMO_SECONDS ?= 20
 DEMO_FLAGS ?=
 FUZZ_RUNS ?= 1000000
+FUZZ_FLAGS ?=
 export PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
@@ -39,7 +40,7 @@ long: ## the long forms of the storm, race, crash and interop tests
 
 fuzz: ## the fuzz targets, one after another (FUZZ_RUNS=1000000 inputs each); see fuzz/README.md
 	@scripts/setup.sh build
-	fuzz/run.sh $(FUZZ_RUNS)
+	fuzz/run.sh $(FUZZ_FLAGS) $(FUZZ_RUNS)
 
 bench: ## the benchmarks; numbers and their meaning are in docs/benchmarks.md
 	@scripts/setup.sh build

@@ -146,7 +146,7 @@ pub(super) fn give_back(inner: &Inner, record: &Record<'_>, link: u32) {
 
 /// Removes a series. True if it was this call that did.
 pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, life: Life) -> bool {
-    let done = life::remove(&inner.memory, link, life);
+    let done = life::remove(&inner.index(), record.ends(), link, life, |link| settled(inner, record, link));
     if done {
         removed(inner, record, link);
     }
@@ -155,7 +155,7 @@ pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, life: Life) 
 
 /// Takes a series off the pages if its state is still `seen`: for a while (`EXPIRED`) or for good (`FREE`).
 pub(super) fn hide(inner: &Inner, record: &Record<'_>, link: u32, seen: State, to: u32) -> bool {
-    let done = life::change(&inner.memory, link, seen, to);
+    let done = life::hide(&inner.index(), record.ends(), link, seen, to, |link| settled(inner, record, link));
     if done && to == life::FREE {
         removed(inner, record, link);
     }

@@ -157,6 +157,14 @@ fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: 
     let _ = memory.cas64(ends.pending, announced, announced >> 32 << 32, Release, Relaxed);
 }
 
+/// Ends the announcement of this entry, if it is on. After this call, one that began before it is over.
+pub(crate) fn settle_if<M: Memory>(index: &Index<'_, M>, ends: Ends, link: u32, settled: impl Fn(u32)) {
+    let pending = index.memory.load64(ends.pending, Acquire);
+    if pending as u32 == link {
+        settle(index, ends, pending, settled);
+    }
+}
+
 /// How many entries a chain's announcements have brought so far. What is announced later has a greater `BIRTH`.
 pub(crate) fn announcements<M: Memory>(memory: &M, ends: Ends) -> u32 {
     (memory.load64(ends.pending, Acquire) >> 32) as u32

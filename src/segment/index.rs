@@ -189,13 +189,16 @@ impl<M: Memory> Index<'_, M> {
         let w = word(hash, link);
         let (mut bits, mut target) = (self.bits(), self.target());
         loop {
-            if self.erase_at(bits, w) {
-                self.memory.add64(header::INDEX_ENTRIES, u64::MAX, Relaxed);
+            let erased = self.erase_at(bits, w);
+            if erased > 0 {
+                self.memory.add64(header::INDEX_ENTRIES, erased.wrapping_neg(), Relaxed);
             }
             if target > bits {
                 self.erase_at(target, w);
             }
-            self.memory.fence(); // pairs with the fence in `grow`
+            // Pairs with the fence in `grow`. It is also what keeps the claimer's writes to the record behind its claim: a look-up
+            // that sees any of them sees, looking again, that the life has moved on.
+            self.memory.fence();
             let now = (self.bits(), self.target());
             if now == (bits, target) {
                 return;
@@ -204,14 +207,17 @@ impl<M: Memory> Index<'_, M> {
         }
     }
 
-    fn erase_at(&self, bits: u32, w: u64) -> bool {
+    /// How many of these words there were.
+    fn erase_at(&self, bits: u32, w: u64) -> u64 {
         let mask = (1u64 << bits) - 1;
-        let mut erased = false;
+        let mut erased = 0;
         for distance in 0..self.reach(bits).min(mask + 1) {
             let at = self.position((tag(w) + distance) & mask);
             match self.memory.load64(at, Acquire) {
                 0 => break,
-                there if there == w => erased |= self.memory.cas64(at, w, ERASED, AcqRel, Acquire).is_ok(),
+                there if there == w => {
+                    erased += u64::from(self.memory.cas64(at, w, ERASED, AcqRel, Acquire).is_ok());
+                }
                 _ => {}
             }
         }

@@ -17,7 +17,8 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use super::chain::offset;
+use super::chain::{self, offset, Ends};
+use super::index::Index;
 use super::layout::{entry, GRANULE};
 use super::memory::Memory;
 
@@ -142,19 +143,37 @@ pub(crate) fn change<M: Memory>(memory: &M, link: u32, seen: State, to: u32) -> 
 
 /// Takes a series off the pages and the look-ups, from this instant on. True if it was this call that did. The record is then
 /// the caller's to put on a free list.
-///
-/// Nothing else is needed, also while its announcement is still on: whoever claims the record ends that first, and helpers
-/// change the state only from what was announced.
-pub(crate) fn remove<M: Memory>(memory: &M, link: u32, life: Life) -> bool {
+pub(crate) fn remove<M: Memory>(
+    index: &Index<'_, M>,
+    ends: Ends,
+    link: u32,
+    life: Life,
+    settled: impl Fn(u32),
+) -> bool {
     loop {
-        let seen = state(memory, link);
+        let seen = state(index.memory, link);
         if !seen.has_series() || seen.life() != life {
             return false;
         }
-        if change(memory, link, seen, FREE) {
+        if hide(index, ends, link, seen, FREE, &settled) {
             return true;
         }
     }
+}
+
+/// Takes a series off the pages if its state is still `seen`.
+pub(crate) fn hide<M: Memory>(
+    index: &Index<'_, M>,
+    ends: Ends,
+    link: u32,
+    seen: State,
+    to: u32,
+    settled: impl Fn(u32),
+) -> bool {
+    // Whoever helps the entry in has to find its state as it was announced, so that has to be over first. Else an inserter who
+    // looked at `PENDING` before that could claim the record, and be helped in before he has announced it.
+    chain::settle_if(index, ends, link, settled);
+    change(index.memory, link, seen, to)
 }
 
 /// Brings an expired series back. False if it has been removed meanwhile.

@@ -1,13 +1,13 @@
 //! Memory that can make one mistake in the protocol's place: what the checks must not let through.
 
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::Ordering::{self, Relaxed};
+use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed};
 
 use super::super::chain::FAMILIES;
 use super::super::layout::{entry, header};
 use super::super::life::TAG_MASK;
 use super::super::memory::Memory;
-use super::scene::{CELL, INDEX_AT, RECORD, RECORDS_AT, ROOMY_BITS, SERIES};
+use super::scene::{CELL, FREE, INDEX_AT, RECORD, RECORDS_AT, ROOMY_BITS, SERIES};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -15,9 +15,13 @@ pub(super) enum Fault {
     Sound,
     /// The swap that announces an entry does not publish what is in it.
     RelaxedAnnouncement,
-    /// The swap that ends an announcement does not publish the index, and neither does the fence that happens to stand before
-    /// it, nor the swap that makes the entry live.
+    /// The swap that ends an announcement does not publish the index, and neither does the fence that happens to stand
+    /// before it.
     RelaxedEnd,
+    /// The swap that offers a free record does not publish its link to the next one.
+    RelaxedOffer,
+    /// Neither the swap that makes an entry live, nor any that leads there, publishes what is in it.
+    RelaxedLive,
     /// Insertions and doublings do not see each other's last word.
     NoFence,
     /// The table's size is read once and believed for good.
@@ -29,23 +33,36 @@ pub(super) enum Fault {
     /// The look-up is done before the chain's `PENDING` is read.
     LookUpBeforePending,
     /// A helper does not look whether the announcement is still on.
-    NoSecondLook,
-    /// An update does not care which life a cell is in.
+    HelpersLookOnce,
+    /// Who looks at a record does not look whether its state is still the same.
+    ReadersLookOnce,
+    /// Who removes an entry does not end its announcement first.
+    RemoversDoNotHelp,
+    /// The free list's head has no count.
+    NoCount,
+    /// An update looks at the cell's life, and then adds to whatever is there.
     AnyLife,
 }
 
-/// One thread's view of the words, with a fault.
+/// One process' view of the words, with a fault.
 pub(super) struct Faulty<'a, M> {
     inner: &'a M,
     fault: Fault,
-    /// The thread's own record.
+    /// The process' own record; 0 if it removes.
     own: u32,
-    /// Index words as they were when the look-up was done (`LookUpBeforePending`), or what is still to be placed
-    /// (`EndBeforeIndex`).
-    index: RefCell<Vec<(u64, u64)>>,
+    /// Whether it is stopped where it would end an announcement.
+    stopped: bool,
+    /// Index words as they were when the look-up was done (`LookUpBeforePending`).
+    looked_up: RefCell<Vec<(u64, u64)>>,
+    /// What is still to be placed (`EndBeforeIndex`).
+    to_place: RefCell<Vec<(u64, u64, u64)>>,
+    /// The table's size at first (`OldSize`).
     bits: u32,
-    /// The announcement seen last (`NoSecondLook`).
+    /// The last announcement seen, and whether the next look is the second one (`HelpersLookOnce`).
     announced: Cell<u64>,
+    again: Cell<bool>,
+    /// A record's state at the first look (`ReadersLookOnce`).
+    state: Cell<u32>,
 }
 
 fn is_pending(at: u64) -> bool {
@@ -60,25 +77,91 @@ fn is_field(at: u64, field: u64) -> bool {
     at >= RECORDS_AT && (at - RECORDS_AT) % RECORD == field
 }
 
+fn leads_to_an_entry(at: u64) -> bool {
+    at == FAMILIES.head || at == SERIES.head || is_field(at, entry::NEXT) || is_index(at) || is_field(at, entry::STATE)
+}
+
 impl<'a, M: Memory> Faulty<'a, M> {
     pub(super) fn new(inner: &'a M, fault: Fault, own: u32) -> Self {
-        let now = |i: u64| (INDEX_AT + 8 * i, inner.load64(INDEX_AT + 8 * i, Ordering::Acquire));
-        let looked_up =
-            if fault == Fault::LookUpBeforePending { (0..1 << ROOMY_BITS).map(now).collect() } else { Vec::new() };
-        let bits = if fault == Fault::OldSize { inner.load32(header::INDEX_BITS, Ordering::Acquire) } else { 0 };
-        Faulty { inner, fault, own, index: RefCell::new(looked_up), bits, announced: Cell::new(0) }
+        let now = |i: u64| (INDEX_AT + 8 * i, inner.load64(INDEX_AT + 8 * i, Acquire));
+        let words = if fault == Fault::LookUpBeforePending { 1 << ROOMY_BITS } else { 0 };
+        Faulty {
+            inner,
+            fault,
+            own,
+            stopped: false,
+            looked_up: RefCell::new((0..words).map(now).collect()),
+            to_place: RefCell::default(),
+            bits: if fault == Fault::OldSize { inner.load32(header::INDEX_BITS, Acquire) } else { 0 },
+            announced: Cell::new(0),
+            again: Cell::new(false),
+            state: Cell::new(0),
+        }
     }
 
-    fn remember(&self, at: u64, word: u64) {
-        self.index.borrow_mut().iter_mut().filter(|(a, _)| *a == at).for_each(|(_, w)| *w = word);
+    /// The same, of a process that removes.
+    pub(super) fn of_remover(&self) -> Self {
+        Self::new(self.inner, self.fault, 0)
+    }
+
+    /// The same, of a process that is stopped where it would end an announcement, for good.
+    pub(super) fn of_stopped(&self) -> Self {
+        Self { stopped: true, ..Self::new(self.inner, self.fault, self.own) }
+    }
+
+    fn is(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn cas_pending(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
+        if self.stopped && old as u32 == self.own {
+            return Ok(old);
+        }
+        let weak = self.is(if new as u32 == 0 { Fault::RelaxedEnd } else { Fault::RelaxedAnnouncement });
+        let result = self.inner.cas64(at, old, new, if weak { Relaxed } else { ok }, fail);
+        if new as u32 == 0 {
+            for (at, old, word) in self.to_place.take() {
+                let _ = self.inner.cas64(at, old, word, AcqRel, Acquire);
+            }
+        } else if result.is_ok() {
+            self.announced.set(new);
+        }
+        result
+    }
+
+    fn cas_index(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
+        match self.fault {
+            Fault::EndBeforeIndex => {
+                self.to_place.borrow_mut().push((at, old, new));
+                Ok(old)
+            }
+            Fault::HelpersSkipIndex if new as u32 != self.own => Ok(old),
+            Fault::LookUpBeforePending => {
+                let result = self.inner.cas64(at, old, new, ok, fail);
+                let now = result.map_or_else(|seen| seen, |_| new);
+                self.looked_up.borrow_mut().iter_mut().filter(|(a, _)| *a == at).for_each(|(_, w)| *w = now);
+                result
+            }
+            Fault::RelaxedLive => self.inner.cas64(at, old, new, Relaxed, fail),
+            _ => self.inner.cas64(at, old, new, ok, fail),
+        }
     }
 }
 
 impl<M: Memory> Memory for Faulty<'_, M> {
     fn load32(&self, at: u64, order: Ordering) -> u32 {
-        if self.fault == Fault::OldSize && at == header::INDEX_BITS {
+        if self.is(Fault::OldSize) && at == header::INDEX_BITS {
             return self.bits;
         }
+        if self.is(Fault::ReadersLookOnce) && is_field(at, entry::STATE) {
+            if order == Relaxed {
+                return self.state.get();
+            }
+            self.state.set(self.inner.load32(at, order));
+            return self.state.get();
+        }
+        // `settle` alone reads a tail, and `PENDING` behind it.
+        self.again.set(at == FAMILIES.tail || at == SERIES.tail);
         self.inner.load32(at, order)
     }
 
@@ -87,63 +170,37 @@ impl<M: Memory> Memory for Faulty<'_, M> {
     }
 
     fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32> {
-        let weak = self.fault == Fault::RelaxedEnd && (at == FAMILIES.tail || is_field(at, entry::STATE));
+        let weak = self.is(Fault::RelaxedLive) && leads_to_an_entry(at);
         self.inner.cas32(at, old, new, if weak { Relaxed } else { ok }, fail)
     }
 
     fn load64(&self, at: u64, order: Ordering) -> u64 {
         match self.fault {
             Fault::LookUpBeforePending if is_index(at) => {
-                self.index.borrow().iter().find(|(a, _)| *a == at).map_or(0, |(_, w)| *w)
+                self.looked_up.borrow().iter().find(|(a, _)| *a == at).map_or(0, |(_, w)| *w)
             }
-            Fault::NoSecondLook if is_pending(at) => match self.announced.take() {
-                0 => {
-                    let now = self.inner.load64(at, order);
-                    self.announced.set(if now as u32 == 0 { 0 } else { now });
-                    now
-                }
-                before => before,
-            },
-            Fault::AnyLife if is_field(at, CELL) => self.inner.load64(at, order) & TAG_MASK,
+            Fault::HelpersLookOnce if is_pending(at) && self.again.take() => self.announced.get(),
+            Fault::HelpersLookOnce if is_pending(at) => {
+                self.announced.set(self.inner.load64(at, order));
+                self.announced.get()
+            }
+            Fault::RemoversDoNotHelp if is_pending(at) && self.own == 0 => self.inner.load64(at, order) >> 32 << 32,
             _ => self.inner.load64(at, order),
         }
     }
 
     fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
-        if is_pending(at) {
-            let ends = new as u32 == 0;
-            let weak = match self.fault {
-                Fault::RelaxedAnnouncement => !ends,
-                Fault::RelaxedEnd => ends,
-                _ => false,
-            };
-            let result = self.inner.cas64(at, old, new, if weak { Relaxed } else { ok }, fail);
-            if self.fault == Fault::EndBeforeIndex && ends {
-                for (at, word) in self.index.take() {
-                    let _ = self.inner.cas64(at, 0, word, Ordering::AcqRel, Ordering::Acquire);
-                }
-            }
-            return result;
-        }
-        if self.fault == Fault::AnyLife && is_field(at, CELL) && new & TAG_MASK != 0 {
-            let now = self.inner.load64(at, Relaxed);
-            return self.inner.cas64(at, now, now + 1, ok, fail);
-        }
-        if !is_index(at) {
-            return self.inner.cas64(at, old, new, ok, fail);
-        }
         match self.fault {
-            Fault::EndBeforeIndex => {
-                self.index.borrow_mut().push((at, new));
+            _ if is_pending(at) => self.cas_pending(at, old, new, ok, fail),
+            _ if is_index(at) => self.cas_index(at, old, new, ok, fail),
+            Fault::RelaxedOffer if at == FREE => self.inner.cas64(at, old, new, Relaxed, fail),
+            Fault::NoCount if at == FREE => {
+                self.inner.cas64(at, old, old >> 32 << 32 | u64::from(new as u32), ok, fail)
+            }
+            Fault::AnyLife if is_field(at, CELL) && new & TAG_MASK != 0 => {
+                self.inner.add64(at, new - old, ok);
                 Ok(old)
             }
-            Fault::HelpersSkipIndex if new as u32 != self.own => Ok(old),
-            Fault::LookUpBeforePending => {
-                let result = self.inner.cas64(at, old, new, ok, fail);
-                self.remember(at, if result.is_ok() { new } else { result.unwrap_or_else(|seen| seen) });
-                result
-            }
-            Fault::RelaxedEnd => self.inner.cas64(at, old, new, Relaxed, fail),
             _ => self.inner.cas64(at, old, new, ok, fail),
         }
     }
@@ -153,7 +210,7 @@ impl<M: Memory> Memory for Faulty<'_, M> {
     }
 
     fn fence(&self) {
-        if !matches!(self.fault, Fault::NoFence | Fault::RelaxedEnd) {
+        if !matches!(self.fault, Fault::NoFence | Fault::RelaxedEnd | Fault::RelaxedLive) {
             self.inner.fence();
         }
     }

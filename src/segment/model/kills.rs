@@ -1,5 +1,5 @@
-//! shuttle: three processes that insert and remove in many schedules, one of them killed at its k-th memory operation, for
-//! every k.
+//! shuttle: three processes that insert and remove in many schedules, one of them killed at its k-th memory operation,
+//! for every k.
 
 use std::cell::Cell;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, Ordering::Relaxed};
 use std::sync::Arc;
 
 use super::super::chain::FAMILIES;
+use super::super::life::Place;
 use super::super::memory::Memory;
 use super::faults::{Fault, Faulty};
-use super::scene::{link, Doubling, Scene, APART, HERE, LATER, MOVING, NEXT_DOOR, SAME_TAG, STAYING};
+use super::scene::{link, Doubling, Extra, Scene, APART, HERE, LATER, MOVING, NEXT_DOOR, SAME_TAG, STAYING};
 
 type AtomicU64 = shuttle::sync::atomic::AtomicU64;
 type Small = Scene<AtomicU64>;
@@ -18,10 +19,6 @@ type Small = Scene<AtomicU64>;
 const SCHEDULES: usize = 60;
 /// Preemptions at chosen places in a schedule of probabilistic concurrency testing.
 const DEPTH: usize = 3;
-
-/// Two that may be there before, three for each process, and one for whoever comes after.
-const RECORDS: u32 = 12;
-const SPARE: u32 = RECORDS - 1;
 
 /// How a killed thread ends: nothing runs on its way out.
 struct Killed;
@@ -66,7 +63,6 @@ impl<M: Memory> Memory for Mortal<'_, M> {
     }
 }
 
-/// What a process does.
 #[derive(Clone, Copy)]
 enum Act {
     Insert(u64),
@@ -82,74 +78,95 @@ struct Case {
     doubling: Doubling,
 }
 
-const fn inserting(scene: fn() -> Small, acts: [&'static [Act]; 3]) -> Case {
+/// The i-th process' own record for its n-th act. The scenes have two, and whoever comes last has one for each key.
+fn own(i: usize, n: usize) -> u32 {
+    link((2 + 3 * i + n) as u32)
+}
+const AFTER: usize = 11;
+const RECORDS: u32 = 18;
+
+const fn case(scene: fn() -> Small, acts: [&'static [Act]; 3]) -> Case {
     Case { scene, acts, doubling: Doubling::No }
 }
 
-const ONE_KEY: Case = inserting(|| Scene::new(RECORDS), [&[Insert(HERE)], &[Insert(HERE)], &[Insert(HERE)]]);
+const ONE_KEY: Case = case(|| Scene::new(RECORDS, Extra::Nothing), [&[Insert(HERE)]; 3]);
 const THREE_KEYS: Case =
-    inserting(|| Scene::new(RECORDS), [&[Insert(HERE)], &[Insert(SAME_TAG)], &[Insert(NEXT_DOOR)]]);
+    case(|| Scene::new(RECORDS, Extra::Nothing), [&[Insert(HERE)], &[Insert(SAME_TAG)], &[Insert(NEXT_DOOR)]]);
 const CROWDED: Case = Case {
-    scene: || Scene::crowded(RECORDS, &[MOVING, STAYING]),
+    scene: || Scene::new(RECORDS, Extra::Doubling).with(&[MOVING, STAYING]).crowded(),
     acts: [&[Insert(APART)], &[Insert(LATER)], &[Insert(APART)]],
     doubling: Doubling::Yes,
 };
-const CHANGING_HANDS: Case = inserting(
-    || Scene::with(RECORDS, &[HERE, NEXT_DOOR]),
-    [&[Remove(HERE), Insert(SAME_TAG)], &[Remove(HERE), Insert(HERE)], &[Insert(HERE), Remove(NEXT_DOOR)]],
+/// Two free records, and three that want one; one of them gives it back.
+const FREE_RECORDS: Case = case(
+    || Scene::new(RECORDS, Extra::Room).with(&[STAYING, NEXT_DOOR]).without(&[STAYING, NEXT_DOOR]),
+    [&[Insert(HERE), Remove(HERE)], &[Insert(SAME_TAG), Insert(STAYING), Remove(SAME_TAG)], &[Insert(HERE)]],
 );
-const ONE_KEY_COMES_AND_GOES: Case = inserting(
-    || Scene::with(RECORDS, &[NEXT_DOOR]),
-    [&[Insert(HERE), Remove(HERE)], &[Insert(HERE), Remove(HERE), Insert(SAME_TAG)], &[Remove(HERE), Insert(HERE)]],
+const CHANGING_HANDS: Case = case(
+    || Scene::new(RECORDS, Extra::Room).with(&[HERE, STAYING]),
+    [&[Remove(HERE), Insert(SAME_TAG)], &[Remove(HERE), Insert(HERE)], &[Insert(HERE), Remove(STAYING)]],
+);
+const COMING_AND_GOING: Case = case(
+    || Scene::new(RECORDS, Extra::Room).with(&[STAYING]),
+    [&[Insert(HERE), Remove(HERE)], &[Remove(HERE), Insert(SAME_TAG)], &[Remove(HERE), Insert(HERE)]],
+);
+
+/// An announcement that is left on, and its entry removed.
+const LEFT_ON: Case = case(
+    || Scene::new(RECORDS, Extra::Room),
+    [&[Insert(HERE)], &[Remove(HERE), Remove(HERE), Remove(HERE)], &[Insert(SAME_TAG)]],
 );
 
 /// One schedule. False if the first process lived to the end.
 fn run(case: Case, fault: Fault, k: usize) -> bool {
     let scene = Arc::new((case.scene)());
-    let removing = case.acts.iter().any(|acts| acts.iter().any(|act| matches!(act, Remove(_))));
+    let before = scene.audit(false, 0);
     let spawn = |i: usize, operations: usize| {
         let scene = Arc::clone(&scene);
+        let act = move |n: usize, act: Act, left: &Cell<usize>| match act {
+            Insert(key) => {
+                let view = Mortal { inner: Faulty::new(&scene.words, fault, own(i, n)), left };
+                scene.insert(&view, FAMILIES, key, own(i, n), case.doubling).into_word()
+            }
+            Remove(key) => {
+                let view = Mortal { inner: Faulty::new(&scene.words, fault, 0), left };
+                scene.remove(&view, FAMILIES, key).into()
+            }
+        };
         shuttle::thread::spawn(move || {
             let left = Cell::new(operations);
-            let end = catch_unwind(AssertUnwindSafe(|| {
-                for (n, act) in case.acts[i].iter().enumerate() {
-                    let own = link((2 + 3 * i + n) as u32);
-                    match *act {
-                        Insert(key) => {
-                            let view = Mortal { inner: Faulty::new(&scene.words, fault, own), left: &left };
-                            scene.insert(&view, FAMILIES, key, own, case.doubling);
-                        }
-                        Remove(key) => {
-                            let view = Mortal { inner: Faulty::new(&scene.words, fault, 0), left: &left };
-                            scene.remove(&view, key);
-                        }
-                    }
-                }
-            }));
+            let acts = || case.acts[i].iter().enumerate().map(|(n, a)| act(n, *a, &left)).collect::<Vec<u64>>();
+            let end = catch_unwind(AssertUnwindSafe(acts));
             end.map_err(|cause| if cause.is::<Killed>() { Killed } else { resume_unwind(cause) })
         })
     };
     let [first, second, third] = [spawn(0, k), spawn(1, usize::MAX), spawn(2, usize::MAX)].map(|t| t.join().unwrap());
     let killed = first.is_err();
-    assert!(second.is_ok() && third.is_ok(), "a survivor died");
-    let kills = usize::from(killed);
+    let (Ok(second), Ok(third)) = (second, third) else { panic!("a survivor died") };
 
-    scene.audit(FAMILIES, kills);
-    assert!(scene.leaked() <= kills, "a kill cost {} records", scene.leaked());
+    let lost = usize::from(killed);
+    let there = scene.audit(killed, lost);
     // Whoever comes next finds all that is there, and completes it.
-    let before = scene.audit(FAMILIES, kills);
-    for key in &before {
-        scene.insert(&scene.words, FAMILIES, *key, link(SPARE), case.doubling);
+    let mut expected = there.clone();
+    let inserts = case.acts.concat().into_iter().filter_map(|act| if let Insert(key) = act { Some(key) } else { None });
+    for (n, key) in before.iter().copied().chain(inserts).enumerate() {
+        scene.insert(&scene.words, FAMILIES, key, link((AFTER + n) as u32), case.doubling);
+        expected.push(key);
     }
-    scene.insert(&scene.words, FAMILIES, LATER, link(SPARE), case.doubling);
-    let keys = scene.audit(FAMILIES, 0);
-    assert!(before.iter().all(|key| keys.contains(key)), "what was there is there");
-    assert!(scene.leaked() <= kills, "a kill cost {} records", scene.leaked());
-    let settled = (scene.ledger.settled.load(Relaxed) - scene.ledger.removed.load(Relaxed)) as usize;
-    assert!(settled.abs_diff(keys.len()) <= kills, "{settled} of {} entries were settled", keys.len());
-    if !removing {
-        let survivors = case.acts[1..].iter().flat_map(|acts| acts.iter());
-        assert!(survivors.map(|(Insert(key) | Remove(key))| key).all(|key| keys.contains(key)), "a key is missing");
+    let mut keys = scene.audit(false, lost);
+    for all in [&mut keys, &mut expected] {
+        all.sort_unstable();
+    }
+    expected.dedup();
+    assert_eq!(keys, expected);
+    if !case.acts.concat().iter().any(|act| matches!(act, Remove(_))) {
+        // Nothing goes: all that was found is still where it was.
+        for (i, found) in [first.ok(), Some(second), Some(third)].into_iter().enumerate() {
+            for (act, found) in case.acts[i].iter().zip(found.into_iter().flatten()) {
+                let (Insert(key) | Remove(key)) = *act;
+                assert_eq!(scene.find(&scene.words, key).map(Place::into_word), Some(found), "process {i}");
+            }
+        }
     }
     killed
 }
@@ -177,39 +194,40 @@ fn at_every_operation(case: Case, fault: Fault) {
     }
 }
 
-#[test]
-fn one_key() {
-    at_every_operation(ONE_KEY, Fault::Sound);
+fn one_key(fault: Fault) {
+    at_every_operation(ONE_KEY, fault);
 }
 
-#[test]
-fn three_keys() {
-    at_every_operation(THREE_KEYS, Fault::Sound);
+fn three_keys(fault: Fault) {
+    at_every_operation(THREE_KEYS, fault);
 }
 
-#[test]
-fn while_doubling() {
-    at_every_operation(CROWDED, Fault::Sound);
+fn while_doubling(fault: Fault) {
+    at_every_operation(CROWDED, fault);
 }
 
-#[test]
-fn records_that_change_hands() {
-    at_every_operation(CHANGING_HANDS, Fault::Sound);
+fn free_records(fault: Fault) {
+    at_every_operation(FREE_RECORDS, fault);
 }
 
-#[test]
-fn one_key_that_comes_and_goes() {
-    at_every_operation(ONE_KEY_COMES_AND_GOES, Fault::Sound);
+fn changing_hands(fault: Fault) {
+    at_every_operation(CHANGING_HANDS, fault);
 }
 
-macro_rules! caught {
-    ($($name:ident: $case:ident, $fault:ident, $message:literal;)*) => {
-        $(#[test] #[should_panic(expected = $message)] fn $name() { at_every_operation($case, Fault::$fault); })*
-    };
+fn coming_and_going(fault: Fault) {
+    at_every_operation(COMING_AND_GOING, fault);
 }
 
-caught! {
-    end_before_index_is_caught: ONE_KEY, EndBeforeIndex, "a key is";
-    helpers_that_skip_the_index_are_caught: ONE_KEY, HelpersSkipIndex, "a key is";
-    look_up_before_pending_is_caught: ONE_KEY, LookUpBeforePending, "a key is";
+fn left_on(fault: Fault) {
+    at_every_operation(LEFT_ON, fault);
+}
+
+hold! { one_key three_keys while_doubling free_records changing_hands coming_and_going left_on }
+
+fail! {
+    end_before_index: one_key, EndBeforeIndex, "a key is";
+    helpers_that_skip_the_index: one_key, HelpersSkipIndex, "a key is";
+    look_up_before_pending: one_key, LookUpBeforePending, "a key is";
+    helpers_that_look_once: three_keys, HelpersLookOnce, "the chain is a ring";
+    no_count: free_records, NoCount, "a record on the free list is not free";
 }

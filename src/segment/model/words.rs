@@ -1,6 +1,6 @@
 //! A segment's words as a checker's atomics.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{self, Ordering};
 
 use super::super::memory::Memory;
 
@@ -13,7 +13,7 @@ pub(super) trait Word: Send + Sync + 'static {
     fn store(&self, value: u64, order: Ordering);
     fn cas(&self, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64>;
     fn add(&self, value: u64, order: Ordering) -> u64;
-    fn fence();
+    fn fence(order: Ordering);
 }
 
 macro_rules! word {
@@ -35,8 +35,8 @@ macro_rules! word {
             fn add(&self, value: u64, order: Ordering) -> u64 {
                 self.fetch_add(value, order)
             }
-            fn fence() {
-                $($atomic)*::fence(Ordering::SeqCst);
+            fn fence(order: Ordering) {
+                $($atomic)*::fence(order);
             }
         }
     };
@@ -44,57 +44,90 @@ macro_rules! word {
 
 word!(true, loom::sync::atomic);
 word!(false, shuttle::sync::atomic);
+word!(false, std::sync::atomic);
 
 /// The words a scene uses, by their offsets.
 pub(super) struct Words<W> {
     words: Vec<(u64, W)>,
-    /// Changed before every access, so that any two accesses of two threads conflict. Of each atomic loom 0.7 remembers the
-    /// last access alone: a thread that loads a word and then changes it hides the load of another before its own, and the
-    /// order of those two would never be tried the other way around.
+    /// Words that no process reads after another has changed them, so that no checker needs to schedule around them.
+    quiet: Vec<(u64, atomic::AtomicU64)>,
+    /// Changed before every access, so that any two accesses of two threads conflict. Of each atomic loom 0.7 remembers
+    /// the last access alone: a thread that loads a word and then changes it hides the load of another before its own,
+    /// and the order of those two would never be tried the other way around.
     turn: W,
 }
 
+fn find<T>(words: &[(u64, T)], at: u64) -> Option<&T> {
+    let i = words.binary_search_by_key(&at, |(offset, _)| *offset);
+    i.ok().map(|i| &words[i].1)
+}
+
 impl<W: Word> Words<W> {
-    /// Words at these offsets, all 0.
-    pub(super) fn at(mut offsets: Vec<u64>) -> Self {
+    /// Words at these offsets, all 0, some of them quiet.
+    pub(super) fn at(mut offsets: Vec<u64>, quiet: &[u64]) -> Self {
         offsets.sort_unstable();
-        Words { words: offsets.into_iter().map(|at| (at, W::new(0))).collect(), turn: W::new(0) }
+        let (quiet, words): (Vec<u64>, Vec<u64>) = offsets.into_iter().partition(|at| quiet.contains(at));
+        Words {
+            words: words.into_iter().map(|at| (at, W::new(0))).collect(),
+            quiet: quiet.into_iter().map(|at| (at, atomic::AtomicU64::new(0))).collect(),
+            turn: W::new(0),
+        }
+    }
+
+    fn quiet(&self, at: u64) -> Option<&atomic::AtomicU64> {
+        find(&self.quiet, at)
     }
 
     fn word(&self, at: u64) -> &W {
-        let i = self.words.binary_search_by_key(&at, |(offset, _)| *offset);
         if W::FORGETFUL {
             self.turn.add(1, Ordering::Relaxed);
         }
-        &self.words[i.unwrap_or_else(|_| panic!("the protocol touches {at}, which no scene has"))].1
+        find(&self.words, at).unwrap_or_else(|| panic!("the protocol touches {at}, which no scene has"))
     }
 
     pub(super) fn store64(&self, at: u64, value: u64, order: Ordering) {
-        self.word(at).store(value, order);
+        match self.quiet(at) {
+            Some(quiet) => quiet.store(value, order),
+            None => self.word(at).store(value, order),
+        }
+    }
+
+    /// A fence where production has one of `std`'s beside the protocols' memory.
+    pub(super) fn fence_of(&self, order: Ordering) {
+        W::fence(order);
     }
 }
 
 impl<W: Word> Memory for Words<W> {
     fn load32(&self, at: u64, order: Ordering) -> u32 {
-        self.word(at).load(order) as u32
+        self.load64(at, order) as u32
     }
     fn store32(&self, at: u64, value: u32, order: Ordering) {
-        self.word(at).store(u64::from(value), order);
+        self.store64(at, value.into(), order);
     }
     fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32> {
-        let result = self.word(at).cas(u64::from(old), u64::from(new), ok, fail);
+        let result = self.cas64(at, old.into(), new.into(), ok, fail);
         result.map(|w| w as u32).map_err(|w| w as u32)
     }
     fn load64(&self, at: u64, order: Ordering) -> u64 {
-        self.word(at).load(order)
+        match self.quiet(at) {
+            Some(quiet) => quiet.load(order),
+            None => self.word(at).load(order),
+        }
     }
     fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
-        self.word(at).cas(old, new, ok, fail)
+        match self.quiet(at) {
+            Some(quiet) => quiet.compare_exchange(old, new, ok, fail),
+            None => self.word(at).cas(old, new, ok, fail),
+        }
     }
     fn add64(&self, at: u64, value: u64, order: Ordering) -> u64 {
-        self.word(at).add(value, order)
+        match self.quiet(at) {
+            Some(quiet) => quiet.fetch_add(value, order),
+            None => self.word(at).add(value, order),
+        }
     }
     fn fence(&self) {
-        W::fence();
+        W::fence(Ordering::SeqCst);
     }
 }

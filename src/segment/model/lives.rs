@@ -1,0 +1,200 @@
+//! loom, as in `orderings`: how series are removed, and their records change hands.
+
+use super::super::chain::FAMILIES;
+use super::super::life::{Life, Place};
+use super::faults::Fault;
+use super::orderings::{empty, explore, first_life, Small, Thread, FIRST, RECORDS};
+use super::scene::{link, Doubling, Extra, Scene, HERE, NEXT_DOOR, SAME_TAG, STAYING};
+
+/// One entry.
+fn one() -> Small {
+    Scene::new(RECORDS, Extra::Nothing).with(&[HERE])
+}
+
+/// One free record.
+fn one_free() -> Small {
+    Scene::new(RECORDS, Extra::Nothing).with(&[STAYING]).without(&[STAYING])
+}
+
+/// Two free records.
+fn two_free() -> Small {
+    Scene::new(RECORDS, Extra::Nothing).with(&[STAYING, NEXT_DOOR]).without(&[STAYING, NEXT_DOOR])
+}
+
+/// One entry that is off the pages.
+fn expired() -> Small {
+    let scene = one();
+    assert!(scene.expire(&scene.words, FAMILIES, link(0)));
+    scene
+}
+
+/// The second life of a record.
+fn second_life(i: u32) -> u64 {
+    Place { life: Life(1), ..Place::from_word(first_life(i)) }.into_word()
+}
+
+const INSERT: Thread = |scene, view, own| scene.insert(view, FAMILIES, HERE, own, Doubling::No).into_word();
+const INSERT_ANOTHER: Thread = |scene, view, own| scene.insert(view, FAMILIES, SAME_TAG, own, Doubling::No).into_word();
+const REMOVE: Thread = |scene, view, _| scene.remove(&view.of_remover(), FAMILIES, HERE).into();
+/// Removes one key and gives the record to another.
+const CHANGE: Thread = |scene, view, own| {
+    assert!(scene.remove(&view.of_remover(), FAMILIES, HERE), "the only remover failed");
+    INSERT_ANOTHER(scene, view, own)
+};
+
+/// Of two that remove a series one does, and its record is free once.
+fn removing_twice(fault: Fault) {
+    explore(fault, 3, one, [REMOVE, REMOVE], |scene, found| {
+        assert_eq!(found[0] + found[1], 1, "removals of one series");
+        assert_eq!(scene.audit(false, 0), []);
+        assert_eq!(scene.free(), [link(0)]);
+    });
+}
+
+/// Who inserts a key while it is removed finds the old series, which is then gone, or makes a new one, which stays.
+fn removing_while_inserting(fault: Fault) {
+    explore(fault, 2, one, [REMOVE, INSERT], |scene, found| {
+        assert_eq!(found[0], 1, "the only remover failed");
+        let keys = scene.audit(false, 0);
+        if found[1] == first_life(0) {
+            assert_eq!(keys, []);
+        } else {
+            assert!([second_life(0), first_life(FIRST + 1)].contains(&found[1]), "it is somewhere else");
+            assert_eq!(keys, [HERE]);
+        }
+    });
+}
+
+/// The record of an entry that is removed while its announcement is on may go to somebody who looked before all of
+/// that, and nobody takes what he writes for what was announced.
+fn removing_while_announced(fault: Fault) {
+    let remove: Thread = |scene, view, own| {
+        scene.insert(&view.of_stopped(), FAMILIES, HERE, own, Doubling::No);
+        assert!(scene.remove(&view.of_remover(), FAMILIES, HERE), "the only remover failed");
+        0
+    };
+    explore(fault, 1, empty, [INSERT_ANOTHER, remove], |scene, found| {
+        let there = scene.find(&scene.words, SAME_TAG).map(Place::into_word);
+        assert_eq!(there, Some(found[0]), "what was given to an inserter is not there");
+        assert_eq!(scene.audit(true, 0), [SAME_TAG]);
+    });
+}
+
+/// Who removes a key while it is inserted, helped by a third, has it removed or finds none.
+fn removing_while_helped(fault: Fault) {
+    explore(fault, 1, empty, [INSERT, REMOVE, INSERT_ANOTHER], |scene, found| {
+        let mut keys = scene.audit(false, 0);
+        keys.sort_unstable();
+        assert_eq!(keys, if found[1] == 1 { &[SAME_TAG][..] } else { &[HERE, SAME_TAG] });
+    });
+}
+
+/// A look-up finds a key's own life, or nothing, while its record goes to another key.
+fn changing_hands(fault: Fault) {
+    let look_up: Thread = |scene, view, _| {
+        let old = scene.find(view, HERE).map(Place::into_word);
+        assert!(old.is_none_or(|old| old == first_life(0)), "the old key was found in {old:?}");
+        let new = scene.find(view, SAME_TAG).map(Place::into_word);
+        assert!(new.is_none_or(|new| new == second_life(0)), "the new key was found in {new:?}");
+        0
+    };
+    explore(fault, 2, one, [CHANGE, look_up], |scene, found| {
+        assert_eq!(found[0], second_life(0), "the record was not used again");
+        assert_eq!(scene.audit(false, 0), [SAME_TAG]);
+    });
+}
+
+/// A page shows one of two keys, or none, while their record goes from one to the other.
+fn shown_while_changing_hands(fault: Fault) {
+    let show: Thread = |scene, view, _| {
+        let keys = scene.pages(view, FAMILIES);
+        assert!([&[][..], &[HERE], &[SAME_TAG]].contains(&&keys[..]), "a page shows {keys:?}");
+        0
+    };
+    explore(fault, 2, one, [CHANGE, show], |scene, _| assert_eq!(scene.audit(false, 0), [SAME_TAG]));
+}
+
+/// Two that insert two keys, and one free record: one of them has it, and both have a record of their own.
+fn one_free_record(fault: Fault) {
+    explore(fault, 2, one_free, [INSERT, INSERT_ANOTHER], |scene, found| {
+        assert_ne!(found[0] as u32, found[1] as u32, "two keys have one record");
+        assert!(found.contains(&second_life(0)), "the free record was not used");
+        assert_eq!(scene.audit(false, 0).len(), 2);
+        assert_eq!(scene.free(), []);
+    });
+}
+
+/// Two that insert one key, and one free record: whoever comes late gives back what he took.
+fn one_free_record_and_key(fault: Fault) {
+    explore(fault, 2, one_free, [INSERT, INSERT], |scene, found| {
+        assert_eq!(found[0], found[1], "one key has two entries");
+        assert_eq!(scene.audit(false, 0), [HERE]);
+        assert_eq!(scene.free().is_empty(), found[0] == second_life(0), "the free record");
+    });
+}
+
+/// Who takes the first free record while it is taken, and comes back, does not take the second one off with it.
+fn coming_back(fault: Fault) {
+    let two_and_back: Thread = |scene, view, own| {
+        scene.insert(view, FAMILIES, SAME_TAG, own, Doubling::No);
+        scene.insert(view, FAMILIES, STAYING, link(FIRST + 2), Doubling::No);
+        scene.remove(&view.of_remover(), FAMILIES, SAME_TAG).into()
+    };
+    explore(fault, 1, two_free, [INSERT, two_and_back], |scene, found| {
+        assert_eq!(found[1], 1, "the only remover failed");
+        assert_eq!(scene.audit(false, 0).len(), 2);
+    });
+}
+
+/// A free record that is offered while another is taken is not lost, and neither are those behind it.
+fn offering_while_taking(fault: Fault) {
+    let scene = || Scene::new(RECORDS, Extra::Nothing).with(&[HERE, STAYING]).without(&[STAYING]);
+    explore(fault, 2, scene, [REMOVE, INSERT_ANOTHER], |scene, found| {
+        assert_eq!(scene.audit(false, 0), [SAME_TAG]);
+        assert_eq!(scene.free().len(), 1, "found {found:?}");
+    });
+}
+
+/// An update through an old handle never counts into the record's next life.
+fn counting_through_an_old_handle(fault: Fault) {
+    let count: Thread = |scene, view, _| scene.count(view, Place::from_word(first_life(0))).into();
+    let scene = || Scene::new(RECORDS, Extra::Counting).with(&[HERE]);
+    explore(fault, 3, scene, [CHANGE, count], |scene, found| {
+        assert_eq!(found[0], second_life(0), "the record was not used again");
+        assert_eq!(scene.counted(found[0]), Some(0), "an update counted into another life");
+    });
+}
+
+/// A series that is off the pages comes back to who looks it up before it is removed. If he comes later, it is a new
+/// one.
+fn reviving_while_removing(fault: Fault) {
+    explore(fault, 2, expired, [REMOVE, INSERT], |scene, found| {
+        assert_eq!(found[0], 1, "the only remover failed");
+        assert_eq!(scene.audit(false, 0).is_empty(), found[1] == first_life(0), "found in {}", found[1]);
+    });
+}
+
+/// A series that expires while it is looked up is found.
+fn expiring_while_inserting(fault: Fault) {
+    let expire: Thread = |scene, view, _| scene.expire(&view.of_remover(), FAMILIES, link(0)).into();
+    explore(fault, 3, one, [expire, INSERT], |scene, found| {
+        assert_eq!(found, [1, first_life(0)]);
+        assert_eq!(scene.audit(false, 0), [HERE]);
+    });
+}
+
+hold! {
+    removing_twice removing_while_inserting removing_while_announced removing_while_helped
+    changing_hands shown_while_changing_hands
+    one_free_record one_free_record_and_key coming_back offering_while_taking
+    counting_through_an_old_handle reviving_while_removing expiring_while_inserting
+}
+
+fail! {
+    removers_that_do_not_help: removing_while_announced, RemoversDoNotHelp, "gave back what is not its";
+    readers_that_look_once: changing_hands, ReadersLookOnce, "seen before it was complete";
+    claims_without_a_fence: changing_hands, NoFence, "seen before it was complete";
+    no_count: coming_back, NoCount, "a record on the free list is not free";
+    an_unpublished_offer: offering_while_taking, RelaxedOffer, "records are lost";
+    an_update_of_any_life: counting_through_an_old_handle, AnyLife, "an update counted into another life";
+}

@@ -1,0 +1,189 @@
+//! What a process does with a scene, through a view of its memory: the protocols themselves, and around them what the
+//! registry does, step by step.
+
+use std::cell::Cell;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use super::super::chain::{find_or_append, offset, Ends, Maker, Outcome};
+use super::super::index::Index;
+use super::super::layout::entry;
+use super::super::life::{self, FreeList, Life, Place, State};
+use super::super::memory::Memory;
+use super::scene::{index, Doubling, Scene, CELL, CHECK, FREE};
+use super::words::Word;
+
+impl<W: Word> Scene<W> {
+    /// Finds the key or inserts it, in a free record or in `spare`.
+    pub(super) fn insert<M: Memory>(&self, memory: &M, ends: Ends, key: u64, spare: u32, doubling: Doubling) -> Place {
+        let found = Cell::new(Life(0));
+        let mut maker = Inserter { scene: self, index: index(memory), key, spare, doubling, found, made: Life(0) };
+        match find_or_append(&index(memory), ends, key, &mut maker) {
+            Outcome::Found(link) => Place { at: offset(link), life: maker.found.get() },
+            Outcome::Made(link) => Place { at: offset(link), life: maker.made },
+            none => panic!("an insertion ended as {none:?}"),
+        }
+    }
+
+    /// Finds the key, as a look-up does.
+    pub(super) fn find<M: Memory>(&self, memory: &M, key: u64) -> Option<Place> {
+        self.find_certain(memory, key, true)
+    }
+
+    fn find_certain<M: Memory>(&self, memory: &M, key: u64, revive: bool) -> Option<Place> {
+        let mut life = Life(0);
+        let same = |link| self.life_of(memory, link, key, revive).map(|its| life = its).is_some();
+        let link = index(memory).find_surely(key, same)?;
+        Some(Place { at: offset(link), life })
+    }
+
+    /// A record's state, then its key and its check, then its state again: a sequence lock.
+    fn look<M: Memory>(&self, memory: &M, link: u32) -> (State, [u64; 2], State) {
+        let at = offset(link);
+        let seen = life::state(memory, link);
+        let text = [entry::HASH, CHECK].map(|field| self.words.load64(at + field, Relaxed));
+        self.words.fence_of(Acquire);
+        let again = State(memory.load32(at + entry::STATE, Relaxed));
+        let [key, check] = text;
+        assert!(again != seen || !seen.has_series() || check == !key, "an entry was seen before it was complete");
+        (seen, text, again)
+    }
+
+    /// The keys that a page shows.
+    pub(super) fn pages<M: Memory>(&self, memory: &M, ends: Ends) -> Vec<u64> {
+        let looks = self.walk(ends).into_iter().map(|link| self.look(memory, link));
+        looks
+            .filter(|(seen, _, again)| again == seen && seen.state() == life::LIVE)
+            .map(|(_, text, _)| text[0])
+            .collect()
+    }
+
+    /// The life of the record in which it has the key, if that is now: as `registry::Table::life_of`.
+    fn life_of<M: Memory>(&self, memory: &M, link: u32, key: u64, revive: bool) -> Option<Life> {
+        let (seen, text, again) = self.look(memory, link);
+        if text != [key, !key] || !seen.has_series() {
+            return None;
+        }
+        if again == seen && seen.state() == life::LIVE {
+            return Some(seen.life());
+        }
+        let there = if revive {
+            life::revive(memory, link, seen.life())
+        } else {
+            let now = life::state(memory, link);
+            now.has_series() && now.life() == seen.life()
+        };
+        there.then_some(seen.life())
+    }
+
+    /// Removes the key, as `registry::recycle` does. True if it was this call that did.
+    pub(super) fn remove<M: Memory>(&self, memory: &M, ends: Ends, key: u64) -> bool {
+        let Some(place) = self.find_certain(memory, key, false) else { return false };
+        let link = place.into_word() as u32;
+        let removed = life::remove(&index(memory), ends, link, place.life, |_| self.settled());
+        if removed {
+            self.ledger.removed.fetch_add(1, Relaxed);
+            FreeList { memory, at: FREE }.push(link);
+        }
+        removed
+    }
+
+    /// Takes a series off the pages, as `registry::expiry` does. True if it was this call that did.
+    pub(super) fn expire<M: Memory>(&self, memory: &M, ends: Ends, link: u32) -> bool {
+        let seen = life::state(memory, link);
+        seen.state() == life::LIVE && life::hide(&index(memory), ends, link, seen, life::EXPIRED, |_| self.settled())
+    }
+
+    /// Counts one through a handle, as `metric::Counter` does. False if its series is over.
+    pub(super) fn count<M: Memory>(&self, memory: &M, handle: Place) -> bool {
+        let at = handle.at + CELL;
+        let mut seen = memory.load64(at, Relaxed);
+        loop {
+            if handle.life.is_over(seen) {
+                return false;
+            }
+            match memory.cas64(at, seen, seen + 1, Relaxed, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    fn settled(&self) {
+        self.ledger.settled.fetch_add(1, Relaxed);
+    }
+}
+
+struct Inserter<'a, W, M> {
+    scene: &'a Scene<W>,
+    index: Index<'a, M>,
+    key: u64,
+    spare: u32,
+    doubling: Doubling,
+    found: Cell<Life>,
+    made: Life,
+}
+
+impl<M: Memory, W: Word> Inserter<'_, W, M> {
+    /// As `registry::recycle::claim`: out of the index, and the cell closed to all handles of earlier lives.
+    fn claim(&self, link: u32) -> Life {
+        let memory = self.index.memory;
+        self.index.erase(memory.load64(offset(link) + entry::HASH, Relaxed), link);
+        let life = life::state(memory, link).life();
+        let at = offset(link) + CELL;
+        let mut seen = memory.load64(at, Relaxed);
+        while let Err(now) = memory.cas64(at, seen, life.tag(), Relaxed, Relaxed) {
+            seen = now;
+        }
+        life
+    }
+}
+
+impl<W: Word, M: Memory> Maker for Inserter<'_, W, M> {
+    fn same(&self, link: u32) -> bool {
+        let its = self.scene.life_of(self.index.memory, link, self.key, true);
+        its.map(|life| self.found.set(life)).is_some()
+    }
+
+    fn make(&mut self) -> Option<u32> {
+        let (memory, words) = (self.index.memory, &self.scene.words);
+        let link = if let Some(link) = (FreeList { memory, at: FREE }).pop(|_| true) {
+            self.made = self.claim(link);
+            link
+        } else {
+            self.scene.ledger.made.fetch_add(1, Relaxed);
+            memory.store32(offset(self.spare) + entry::STATE, State::new(life::NEW, 0).0, Relaxed);
+            self.spare
+        };
+        words.store64(offset(link) + entry::HASH, self.key, Relaxed);
+        words.store64(offset(link) + CHECK, !self.key, Relaxed);
+        Some(link)
+    }
+
+    fn give_back(&mut self, link: u32) {
+        let memory = self.index.memory;
+        let state = life::state(memory, link);
+        if state.state() == life::NEW {
+            assert_eq!(link, self.spare, "an inserter gave back what it did not make");
+            self.scene.ledger.given_back.fetch_add(1, Relaxed);
+        } else {
+            assert_eq!(
+                (state.state(), state.life()),
+                (life::CLAIMED, self.made),
+                "an inserter gave back what is not its"
+            );
+            assert!(life::change(memory, link, state, life::FREE), "a claimed record was changed");
+            FreeList { memory, at: FREE }.push(link);
+        }
+    }
+
+    fn settled(&self, _link: u32) {
+        self.scene.settled();
+    }
+
+    fn prepare(&mut self) -> bool {
+        if self.doubling == Doubling::Yes {
+            self.index.maintain(|_| true);
+        }
+        true
+    }
+}
