@@ -87,15 +87,12 @@ impl<W: Word> Scene<W> {
         for ends in [FAMILIES, SERIES] {
             series += self.entries(ends).len();
             births += announcements(&self.words, ends) as usize;
-            match self.announced(ends) {
-                Some(link) => {
-                    assert!(unfinished, "an announcement was left on");
-                    waiting += usize::from(matches!(self.state(link).state(), life::NEW | life::CLAIMED));
-                }
-                None => {
-                    let tail = self.words.load32(ends.tail, Acquire);
-                    assert_eq!(tail, self.walk(ends).last().copied().unwrap_or(0), "the tail is not the last entry");
-                }
+            if let Some(link) = self.announced(ends) {
+                assert!(unfinished, "an announcement was left on");
+                waiting += usize::from(matches!(self.state(link).state(), life::NEW | life::CLAIMED));
+            } else {
+                let tail = self.words.load32(ends.tail, Acquire);
+                assert_eq!(tail, self.walk(ends).last().copied().unwrap_or(0), "the tail is not the last entry");
             }
         }
         let [made, given_back, settled, removed] =

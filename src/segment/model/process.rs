@@ -94,6 +94,7 @@ impl<W: Word> Scene<W> {
     }
 
     /// Counts one through a handle, as `metric::Counter` does. False if its series is over.
+    #[allow(clippy::unused_self)] // as what the others do
     pub(super) fn count<M: Memory>(&self, memory: &M, handle: Place) -> bool {
         let at = handle.at + CELL;
         let mut seen = memory.load64(at, Relaxed);

@@ -48,7 +48,7 @@ word!(false, std::sync::atomic);
 
 /// The words a scene uses, by their offsets.
 pub(super) struct Words<W> {
-    words: Vec<(u64, W)>,
+    all: Vec<(u64, W)>,
     /// Words that no process reads after another has changed them, so that no checker needs to schedule around them.
     quiet: Vec<(u64, atomic::AtomicU64)>,
     /// Changed before every access, so that any two accesses of two threads conflict. Of each atomic loom 0.7 remembers
@@ -68,7 +68,7 @@ impl<W: Word> Words<W> {
         offsets.sort_unstable();
         let (quiet, words): (Vec<u64>, Vec<u64>) = offsets.into_iter().partition(|at| quiet.contains(at));
         Words {
-            words: words.into_iter().map(|at| (at, W::new(0))).collect(),
+            all: words.into_iter().map(|at| (at, W::new(0))).collect(),
             quiet: quiet.into_iter().map(|at| (at, atomic::AtomicU64::new(0))).collect(),
             turn: W::new(0),
         }
@@ -82,7 +82,7 @@ impl<W: Word> Words<W> {
         if W::FORGETFUL {
             self.turn.add(1, Ordering::Relaxed);
         }
-        find(&self.words, at).unwrap_or_else(|| panic!("the protocol touches {at}, which no scene has"))
+        find(&self.all, at).unwrap_or_else(|| panic!("the protocol touches {at}, which no scene has"))
     }
 
     pub(super) fn store64(&self, at: u64, value: u64, order: Ordering) {
@@ -93,6 +93,7 @@ impl<W: Word> Words<W> {
     }
 
     /// A fence where production has one of `std`'s beside the protocols' memory.
+    #[allow(clippy::unused_self)] // as the other accesses
     pub(super) fn fence_of(&self, order: Ordering) {
         W::fence(order);
     }
