@@ -112,7 +112,7 @@ pub(crate) struct InspectArgs {
     #[command(flatten)]
     pub(crate) segment: SegmentArg,
 
-    /// Hold every record against the format instead, and name what is wrong; exit status 1 if anything is
+    /// Name what is wrong with the segment instead; exit status 1 if anything is
     #[arg(long)]
     pub(crate) check: bool,
 }
