@@ -1,16 +1,45 @@
 #!/usr/bin/env bash
 # Runs targets under the fuzzing engine, one after another: run.sh RUNS [TARGET...]. Stable Rust will do. `run.sh --build`
-# only builds them.
+# only builds them. `run.sh --flood RUNS [TARGET...]` runs them without the engine and what it puts between the instructions: many
+# more inputs, made by chance of the kept ones and of those that the engine has collected.
 #
 # FUZZ_SECONDS: at most so long for each target. FUZZ_ASAN=1: with the address sanitizer. FUZZ_FEATURES=wrong: with wrong
 # oracles, which must fail. Inputs that do something new go to target/fuzz/corpus, those that fail to target/fuzz/found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-runs=${1:?run.sh RUNS [TARGET...], or --build}
+flood=
+if [[ ${1:-} == --flood ]]; then
+    flood=yes
+    shift
+fi
+runs=${1:?run.sh [--flood] RUNS [TARGET...], or --build}
 shift
 targets=("$@")
 ((${#targets[@]})) || targets=(reader mutated names sequence)
+
+# Segments are made here, and go with us even if a target dies.
+segments() {
+    SHMETRICS_DIR=$(mktemp -d -p /dev/shm fuzz.XXXXXX)
+    export SHMETRICS_DIR
+    trap 'rm -rf "$SHMETRICS_DIR"' EXIT
+}
+
+if [[ $flood ]]; then
+    RUSTFLAGS='--cfg fuzzing' cargo build --quiet --release --manifest-path fuzz/Cargo.toml --bin flood \
+        --target-dir target/fuzz/flood ${FUZZ_FEATURES:+--features "$FUZZ_FEATURES"}
+    segments
+    failed=0
+    for target in "${targets[@]}"; do
+        mkdir -p "target/fuzz/found/$target"
+        target/fuzz/flood/release/flood "$target" "${FUZZ_SECONDS:-0}" "$runs" "target/fuzz/found/$target" \
+            "target/fuzz/corpus/$target" "fuzz/seeds/$target" "fuzz/regressions/$target" || {
+            echo "$target failed: its input is in target/fuzz/found/$target"
+            failed=1
+        }
+    done
+    exit "$failed"
+fi
 
 # The engine's hooks: counters for each edge, and what is compared with what. Not for build scripts, hence --target.
 flags='-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
@@ -23,15 +52,13 @@ if [[ ${FUZZ_ASAN:-0} != 0 ]]; then
     directory=target/fuzz/asan
 fi
 host=$(rustc -vV | sed -n 's/^host: //p')
-RUSTFLAGS=$flags cargo build --quiet --release --manifest-path fuzz/Cargo.toml --bins --target "$host" \
+# Each crate by itself: the hooks go in before linking.
+CARGO_PROFILE_RELEASE_LTO=off RUSTFLAGS=$flags cargo build --quiet --release --manifest-path fuzz/Cargo.toml --target "$host" \
+    --bin reader --bin mutated --bin names --bin sequence \
     --target-dir "$directory" --features "engine ${FUZZ_FEATURES:-}"
 [[ $runs != --build ]] || exit 0
 
-# Segments are made here, and go with us even if a target dies.
-SHMETRICS_DIR=$(mktemp -d -p /dev/shm fuzz.XXXXXX)
-export SHMETRICS_DIR
-trap 'rm -rf "$SHMETRICS_DIR"' EXIT
-
+segments
 # What the engine says while it goes on, and what it would have us know about dictionaries.
 noise='^(INFO|WARNING|#[0-9]+[[:space:]]+(NEW|REDUCE|pulse|RELOAD)|[[:space:]]+NEW_FUNC|#{6}|".*# Uses)'
 failed=0

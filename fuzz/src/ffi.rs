@@ -44,6 +44,7 @@ pub(crate) struct Spec {
     pub(crate) buckets: *const f64,
     pub(crate) bucket_count: usize,
     pub(crate) max_series: u64,
+    pub(crate) expire_after: u32,
 }
 
 /// A handle of two words: a family, a counter, a gauge.
@@ -62,10 +63,10 @@ impl Two {
 /// A histogram's handle.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Four([*const c_void; 4]);
+pub(crate) struct Three([*const c_void; 3]);
 
-impl Four {
-    pub(crate) const ZERO: Four = Four([std::ptr::null(); 4]);
+impl Three {
+    pub(crate) const ZERO: Three = Three([std::ptr::null(); 3]);
 
     pub(crate) fn is_zero(self) -> bool {
         self.0.iter().all(|p| p.is_null())
@@ -82,6 +83,8 @@ pub(crate) struct Options {
     pub(crate) max_series: u64,
     pub(crate) max_processes: u32,
     pub(crate) allow_disk: u32,
+    pub(crate) reset_if_unused: u32,
+    pub(crate) reserved: u32,
 }
 
 pub(crate) type Handle = *mut c_void;
@@ -89,21 +92,30 @@ pub(crate) type Handle = *mut c_void;
 extern "C" {
     pub(crate) fn shmetrics_counter_register(segment: Handle, spec: *const Spec, family: *mut Two) -> u32;
     pub(crate) fn shmetrics_counter_with(family: Two, values: *const Str, count: usize) -> Two;
+    pub(crate) fn shmetrics_counter_remove(family: Two, values: *const Str, count: usize) -> bool;
+    pub(crate) fn shmetrics_counter_clear(family: Two) -> u64;
+    pub(crate) fn shmetrics_counter_is_removed(counter: Two) -> bool;
     pub(crate) fn shmetrics_counter_inc(counter: Two);
     pub(crate) fn shmetrics_counter_add(counter: Two, v: f64);
     pub(crate) fn shmetrics_counter_add_u64(counter: Two, n: u64);
     pub(crate) fn shmetrics_counter_value(counter: Two) -> f64;
     pub(crate) fn shmetrics_gauge_register(segment: Handle, spec: *const Spec, mode: u32, family: *mut Two) -> u32;
     pub(crate) fn shmetrics_gauge_with(family: Two, values: *const Str, count: usize) -> Two;
+    pub(crate) fn shmetrics_gauge_remove(family: Two, values: *const Str, count: usize) -> bool;
+    pub(crate) fn shmetrics_gauge_clear(family: Two) -> u64;
+    pub(crate) fn shmetrics_gauge_is_removed(gauge: Two) -> bool;
     pub(crate) fn shmetrics_gauge_set(gauge: Two, v: f64);
     pub(crate) fn shmetrics_gauge_add(gauge: Two, v: f64);
     pub(crate) fn shmetrics_gauge_inc(gauge: Two);
     pub(crate) fn shmetrics_gauge_dec(gauge: Two);
     pub(crate) fn shmetrics_gauge_set_to_now(gauge: Two);
     pub(crate) fn shmetrics_histogram_register(segment: Handle, spec: *const Spec, family: *mut Two) -> u32;
-    pub(crate) fn shmetrics_histogram_with(family: Two, values: *const Str, count: usize) -> Four;
-    pub(crate) fn shmetrics_histogram_observe(histogram: Four, v: f64);
-    pub(crate) fn shmetrics_histogram_observe_since(histogram: Four, start: u64);
+    pub(crate) fn shmetrics_histogram_with(family: Two, values: *const Str, count: usize) -> Three;
+    pub(crate) fn shmetrics_histogram_remove(family: Two, values: *const Str, count: usize) -> bool;
+    pub(crate) fn shmetrics_histogram_clear(family: Two) -> u64;
+    pub(crate) fn shmetrics_histogram_is_removed(histogram: Three) -> bool;
+    pub(crate) fn shmetrics_histogram_observe(histogram: Three, v: f64);
+    pub(crate) fn shmetrics_histogram_observe_since(histogram: Three, start: u64);
     pub(crate) fn shmetrics_reader_open(name: Str, reader: *mut Handle) -> u32;
     pub(crate) fn shmetrics_reader_free(reader: Handle);
     pub(crate) fn shmetrics_reader_render(reader: Handle, buffer: *mut u8, capacity: usize, length: *mut usize) -> u32;
@@ -118,6 +130,8 @@ extern "C" {
     pub(crate) fn shmetrics_segment_open(options: *const Options, segment: *mut Handle) -> u32;
     pub(crate) fn shmetrics_segment_remove(name: Str) -> u32;
     pub(crate) fn shmetrics_segment_set_identity(segment: Handle, identity: u32) -> u32;
+    pub(crate) fn shmetrics_segment_expire(segment: Handle) -> u64;
+    pub(crate) fn shmetrics_segment_mark_dead(segment: Handle, pid: u32) -> bool;
     pub(crate) fn shmetrics_cursor_next(cursor: Handle, buffer: *mut u8, capacity: usize) -> usize;
     pub(crate) fn shmetrics_cursor_free(cursor: Handle);
     pub(crate) fn shmetrics_options_init(options: *mut Options);
@@ -127,6 +141,11 @@ extern "C" {
 
 /// A segment by its path, as C opens it.
 pub(crate) fn open(name: &str, how: u32) -> Result<Handle, u32> {
+    open_or_reset(name, how, 0)
+}
+
+/// The same, with a new segment in place of one that nobody uses.
+pub(crate) fn open_or_reset(name: &str, how: u32, reset: u32) -> Result<Handle, u32> {
     let mut options = std::mem::MaybeUninit::uninit();
     // SAFETY: room for the struct, which the call fills in.
     let mut options: Options = unsafe {
@@ -134,7 +153,7 @@ pub(crate) fn open(name: &str, how: u32) -> Result<Handle, u32> {
         options.assume_init()
     };
     assert_eq!(options.struct_size, size_of::<Options>(), "the header's struct is ours");
-    (options.name, options.how) = (Str::new(name.as_bytes()), how);
+    (options.name, options.how, options.reset_if_unused) = (Str::new(name.as_bytes()), how, reset);
     let mut segment = std::ptr::null_mut();
     // SAFETY: all of it lives as long as the call.
     match unsafe { shmetrics_segment_open(&raw const options, &raw mut segment) } {
@@ -159,6 +178,7 @@ pub(crate) unsafe fn register(segment: Handle, spec: &model::Spec) -> (u32, Two)
         buckets: spec.buckets.as_ref().map_or(std::ptr::null(), Vec::as_ptr),
         bucket_count: spec.buckets.as_ref().map_or(0, Vec::len),
         max_series: spec.limit,
+        expire_after: spec.expire,
     };
     let mut family = Two::ZERO;
     // SAFETY: the caller's promise; all that the spec points to lives as long as the call.

@@ -26,7 +26,9 @@ extern "C" fn remove_all() {
     let _ = std::fs::remove_dir_all(directory());
 }
 
-/// A file and its mapping.
+pub(crate) const PAGE: usize = 4096;
+
+/// A file and its mapping, behind which there is nothing.
 pub(crate) struct Mapped {
     pub(crate) path: String,
     pub(crate) file: File,
@@ -35,13 +37,19 @@ pub(crate) struct Mapped {
 }
 
 impl Mapped {
-    /// Maps a file, made if there is none, of this length.
+    /// Maps a file, made if there is none, of this length: whole pages.
     pub(crate) fn new(path: String, len: usize) -> Self {
+        assert_eq!(len % PAGE, 0);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).expect(&path);
         file.set_len(len as u64).expect("the file takes its length");
         let (protection, fd) = (libc::PROT_READ | libc::PROT_WRITE, std::os::fd::AsRawFd::as_raw_fd(&file));
-        // SAFETY: a new mapping where the system likes it.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, fd, 0) };
+        let (nothing, private) = (std::ptr::null_mut(), libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a new mapping where the system likes it; then one over all of it but its last page, which nobody may touch.
+        let base = unsafe {
+            let room = libc::mmap(nothing, len + PAGE, libc::PROT_NONE, private, -1, 0);
+            assert_ne!(room, libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
+            libc::mmap(room, len, protection, libc::MAP_SHARED | libc::MAP_FIXED, fd, 0)
+        };
         assert_ne!(base, libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
         Mapped { path, file, base: base.cast(), len }
     }
@@ -50,5 +58,11 @@ impl Mapped {
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: mapped with this length until the process' end; whoever has cut the file has given it its length back.
         unsafe { std::slice::from_raw_parts_mut(self.base, self.len) }
+    }
+
+    /// Where they are, for who looks at them otherwise.
+    #[cfg(fuzzing)]
+    pub(crate) fn base(&self) -> std::ptr::NonNull<u8> {
+        std::ptr::NonNull::new(self.base).expect("page 0 is nobody's")
     }
 }

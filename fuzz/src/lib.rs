@@ -15,9 +15,12 @@ mod model;
 pub mod mutated;
 pub mod names;
 mod page;
+#[cfg(fuzzing)]
+mod quick;
 pub mod reader;
 pub mod sequence;
 mod slate;
+pub mod vary;
 
 /// Whether one rule of each target's oracle is to be wrong: the negative control.
 const WRONG: bool = cfg!(feature = "wrong");

@@ -17,6 +17,7 @@ const ALL: u32 = 1;
 const LIVEALL: u32 = 2;
 const SUM: u32 = 3;
 const LIVESUM: u32 = 4;
+const MOST_RECENT: u32 = 9;
 const LAST_MODE: u32 = 10;
 
 /// A text as C gives it; `None` is NULL with a length.
@@ -34,6 +35,8 @@ pub(crate) struct Spec {
     /// `None`: the default ones.
     pub(crate) buckets: Option<Vec<f64>>,
     pub(crate) limit: u64,
+    /// Seconds: more than an input takes, or 0.
+    pub(crate) expire: u32,
 }
 
 const DEFAULT_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -48,28 +51,48 @@ pub(crate) struct Family {
     pub(crate) labels: Vec<String>,
     buckets: Vec<f64>,
     limit: u64,
-    series: Vec<Series>,
+    expire: u32,
+    /// In the order of the page.
+    records: Vec<Record>,
+    /// Records without a series, for each size the one to be used next at the end.
+    free: [Vec<usize>; LISTS],
     overflow: Option<Cell>,
 }
 
+/// What serves one series after another.
 #[derive(Debug)]
-struct Series {
+struct Record {
+    /// Its size: of how many such steps.
+    class: usize,
+    life: u32,
+    live: bool,
     values: Vec<String>,
     cell: Cell,
 }
+
+/// Free lists: the last one is for all larger sizes.
+const LISTS: usize = 16;
 
 /// Which series of a segment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct At {
     pub(crate) family: usize,
-    /// `None`: the overflow series.
-    series: Option<usize>,
+    /// The record and its life. `None`: the overflow series.
+    series: Option<(usize, u32)>,
 }
 
 #[derive(Clone, Debug)]
 enum Cell {
-    Counter { whole: u64, fraction: f64 },
-    Gauge { value: Option<Value>, identity: u32 },
+    /// `tagged`: it shares its first word with the life, and carries over to the fraction sooner.
+    Counter {
+        whole: u64,
+        fraction: f64,
+        tagged: bool,
+    },
+    Gauge {
+        value: Option<Value>,
+        identity: u32,
+    },
     Histogram(Vec<(u64, f64)>),
 }
 
@@ -103,6 +126,9 @@ pub(crate) struct Segment {
     refused_series: u64,
     refused_families: u64,
     rejected: u64,
+    removed: u64,
+    /// Updates through handles to removed series.
+    stale: u64,
 }
 
 /// Why a registration may fail. At the door: before the segment hears of it.
@@ -196,6 +222,7 @@ impl Spec {
         if self.kind != Kind::Histogram {
             buckets.clear();
         }
+        let expire = if labels.is_empty() { 0 } else { self.expire };
         let family = Family {
             base: base.to_owned(),
             kind: self.kind,
@@ -204,7 +231,9 @@ impl Spec {
             labels,
             buckets,
             limit: self.limit,
-            series: Vec::new(),
+            expire,
+            records: Vec::new(),
+            free: Default::default(),
             overflow: None,
         };
         (family, faults)
@@ -212,9 +241,9 @@ impl Spec {
 }
 
 impl Family {
-    fn cell(&self) -> Cell {
+    fn cell(&self, tagged: bool) -> Cell {
         match self.kind {
-            Kind::Counter => Cell::Counter { whole: 0, fraction: 0.0 },
+            Kind::Counter => Cell::Counter { whole: 0, fraction: 0.0, tagged },
             Kind::Gauge(_) => Cell::Gauge { value: None, identity: 0 },
             Kind::Histogram => Cell::Histogram(vec![(0, 0.0); self.buckets.len() + 1]),
         }
@@ -225,6 +254,44 @@ impl Family {
             && self.labels == other.labels
             && self.unit == other.unit
             && self.buckets == other.buckets
+            && self.expire == other.expire
+    }
+
+    /// The record of the series with these values.
+    fn find(&self, values: &[String]) -> Option<usize> {
+        self.records.iter().position(|r| r.live && r.values == values)
+    }
+
+    /// The size of a record for a label text of this length: granules of 16 bytes after those that hold nothing of it.
+    fn class(&self, text_len: usize) -> usize {
+        let cells = if self.kind == Kind::Histogram { 64 + 16 * (self.buckets.len() + 1) } else { 56 };
+        let text_at = cells + if self.expire > 0 { 8 } else { 0 };
+        let needed = (text_at + text_len).div_ceil(16) - text_at / 16;
+        let steps = (1..=8).chain((0..).flat_map(|i| [10, 12, 14, 16].map(|n| n << i)));
+        steps.take_while(|granules| *granules < needed).count()
+    }
+
+    /// A record for a new series: the last one that became free of those of its size, else a new one.
+    fn obtain(&mut self, values: Vec<String>) -> (usize, u32) {
+        let (class, cell) = (self.class(self.text_len(&values)), self.cell(true));
+        let list = &mut self.free[class.min(LISTS - 1)];
+        match list.last().copied().filter(|last| self.records[*last].class >= class) {
+            Some(at) => {
+                list.pop();
+                let Record { class, life, .. } = self.records[at];
+                self.records[at] = Record { class, life: life + 1, live: true, values, cell };
+                (at, life + 1)
+            }
+            None => {
+                self.records.push(Record { class, life: 0, live: true, values, cell });
+                (self.records.len() - 1, 0)
+            }
+        }
+    }
+
+    fn remove(&mut self, at: usize) {
+        self.records[at].live = false;
+        self.free[self.records[at].class.min(LISTS - 1)].push(at);
     }
 
     /// Bytes of a series' label text.
@@ -269,68 +336,123 @@ impl Segment {
         self.families.push(family);
         let family = self.families.last_mut().expect("just pushed");
         if family.labels.is_empty() {
-            let cell = family.cell();
-            family.series.push(Series { values: Vec::new(), cell });
+            let cell = family.cell(false);
+            family.records.push(Record { class: 0, life: 0, live: true, values: Vec::new(), cell });
             self.series += 1;
         }
         Ok(self.families.len() - 1)
     }
 
-    /// The series with these values. `None`: an inert handle.
-    pub(crate) fn with(&mut self, family: usize, values: Option<&[Vec<u8>]>) -> Option<At> {
-        let f = &mut self.families[family];
-        let Some(values) = values.filter(|v| v.len() == f.labels.len()) else {
+    /// The values as they are stored. `None`: they are not as many as there are labels.
+    fn values(&mut self, family: usize, values: Option<&[Vec<u8>]>) -> Option<Vec<String>> {
+        let Some(values) = values.filter(|v| v.len() == self.families[family].labels.len()) else {
             self.rejected += 1;
             return None;
         };
-        let values: Vec<String> = values.iter().map(|v| String::from_utf8_lossy(v).into_owned()).collect();
-        if let Some(at) = f.series.iter().position(|s| s.values == values) {
-            return Some(At { family, series: Some(at) });
+        Some(values.iter().map(|v| String::from_utf8_lossy(v).into_owned()).collect())
+    }
+
+    /// The series with these values. `None`: an inert handle.
+    pub(crate) fn with(&mut self, family: usize, values: Option<&[Vec<u8>]>) -> Option<At> {
+        let values = self.values(family, values)?;
+        let f = &mut self.families[family];
+        if let Some(at) = f.find(&values) {
+            return Some(At { family, series: Some((at, f.records[at].life)) });
         }
-        let full = (f.limit != 0 && f.series.len() as u64 >= f.limit) || (self.limit != 0 && self.series >= self.limit);
+        let there = f.records.iter().filter(|r| r.live).count() as u64;
+        let full = (f.limit != 0 && there >= f.limit) || (self.limit != 0 && self.series >= self.limit);
         if (full && !WRONG) || f.text_len(&values) > 65_535 {
             self.refused_series += 1;
-            let cell = f.cell();
+            let cell = f.cell(false);
             f.overflow.get_or_insert(cell);
             return Some(At { family, series: None });
         }
-        let cell = f.cell();
-        f.series.push(Series { values, cell });
+        let series = f.obtain(values);
         self.series += 1;
-        Some(At { family, series: Some(f.series.len() - 1) })
+        Some(At { family, series: Some(series) })
     }
 
-    // The place for `remove` and `clear`: what goes from `series`, and what becomes of handles (`At`) that are still held.
+    /// Removes the series with these values: whether there was one.
+    pub(crate) fn remove(&mut self, family: usize, values: Option<&[Vec<u8>]>) -> bool {
+        let Some(values) = self.values(family, values) else { return false };
+        let f = &mut self.families[family];
+        let found = f.find(&values).filter(|_| !values.is_empty());
+        if let Some(at) = found {
+            f.remove(at);
+            (self.series, self.removed) = (self.series - 1, self.removed + 1);
+        }
+        found.is_some()
+    }
 
+    /// Removes all series of a family: how many.
+    pub(crate) fn clear(&mut self, family: usize) -> u64 {
+        let f = &mut self.families[family];
+        let there: Vec<usize> = (0..f.records.len()).filter(|at| f.records[*at].live && !f.labels.is_empty()).collect();
+        there.iter().for_each(|at| f.remove(*at));
+        let count = there.len() as u64;
+        (self.series, self.removed) = (self.series - count, self.removed + count);
+        count
+    }
+
+    pub(crate) fn is_removed(&self, at: At) -> bool {
+        at.series.is_some_and(|(record, life)| {
+            let record = &self.families[at.family].records[record];
+            !record.live || record.life != life
+        })
+    }
+
+    /// Whether another series has the record by now.
+    fn is_reused(&self, at: At) -> bool {
+        at.series.is_some_and(|(record, life)| self.families[at.family].records[record].life != life)
+    }
+
+    /// The cell of a series that is there; of a removed one, what it left.
     fn cell_at(&mut self, at: At) -> &mut Cell {
         let family = &mut self.families[at.family];
         match at.series {
-            Some(i) => &mut family.series[i].cell,
+            Some((record, _)) => &mut family.records[record].cell,
             None => family.overflow.as_mut().expect("made by `with`"),
         }
     }
 
     pub(crate) fn update(&mut self, at: At, update: Update) {
         let me = self.identity;
-        let per_process = matches!(self.families[at.family].kind, Kind::Gauge(mode) if mode != SHARED);
+        let kind = self.families[at.family].kind;
+        let per_process = matches!(kind, Kind::Gauge(mode) if mode != SHARED && mode != MOST_RECENT);
         let bounds = self.families[at.family].buckets.clone();
-        let done = match (self.cell_at(at), update) {
-            (Cell::Counter { whole, .. }, Update::AddWhole(n)) if n < 1 << 54 => {
-                *whole = whole.wrapping_add(n);
-                true
-            }
-            (Cell::Counter { fraction, .. }, Update::AddWhole(n)) => {
-                *fraction += n as f64;
-                true
-            }
-            (Cell::Counter { whole, fraction }, Update::Add(v)) => {
-                let counts = (0.0..f64::INFINITY).contains(&v);
-                if counts && v.fract() == 0.0 && v < (1u64 << 54) as f64 {
-                    *whole = whole.wrapping_add(v as u64);
-                } else if counts {
-                    *fraction += v;
+        let refused = match update {
+            Update::Add(v) => kind == Kind::Counter && !(0.0..f64::INFINITY).contains(&v),
+            Update::Observe(v) => v.is_nan(),
+            _ => false,
+        };
+        if refused {
+            self.rejected += 1;
+            return;
+        }
+        // A series that was removed takes updates, seen by nobody, until its record serves another. Then they are counted; and
+        // that of a process that never took part in it is counted at once.
+        let part = !matches!(self.cell_at(at), Cell::Gauge { value: None, .. }) || !per_process;
+        if self.is_reused(at) || (self.is_removed(at) && !part) {
+            self.stale += 1;
+            return;
+        }
+        match (self.cell_at(at), update) {
+            (Cell::Counter { whole, fraction, tagged }, Update::AddWhole(_) | Update::Add(_)) => {
+                let (n, v) = match update {
+                    Update::AddWhole(n) => (Some(n), n as f64),
+                    Update::Add(v) => ((v.fract() == 0.0).then_some(v as u64), v),
+                    _ => unreachable!("as matched"),
+                };
+                let most = if *tagged { 1 << 43 } else { 1 << 54 };
+                match n.filter(|n| *n < most) {
+                    Some(n) => {
+                        if *tagged && *whole + n >= 1 << 44 {
+                            (*whole, *fraction) = (*whole - most, *fraction + most as f64);
+                        }
+                        *whole = whole.wrapping_add(n);
+                    }
+                    None => *fraction += v,
                 }
-                counts
             }
             (Cell::Gauge { value, identity }, change) => {
                 if value.is_none() && per_process {
@@ -347,27 +469,23 @@ impl Segment {
                     Update::Set(v) => Some(Value::Float(v)),
                     _ => Some(Value::Any),
                 };
-                true
             }
             (Cell::Histogram(buckets), Update::Observe(v)) => {
-                if !v.is_nan() {
-                    let (count, sum) = &mut buckets[bounds.iter().filter(|b| **b < v).count()];
-                    *count += 1;
-                    *sum += if v.is_finite() { v } else { 0.0 };
-                }
-                !v.is_nan()
+                let (count, sum) = &mut buckets[bounds.iter().filter(|b| **b < v).count()];
+                *count += 1;
+                *sum += if v.is_finite() { v } else { 0.0 };
             }
             other => panic!("no such update: {other:?}"),
-        };
-        if !done {
-            self.rejected += 1;
         }
     }
 
     /// What `shmetrics_counter_value` gives.
     pub(crate) fn counter_value(&mut self, at: At) -> f64 {
+        if self.is_reused(at) {
+            return 0.0;
+        }
         match self.cell_at(at) {
-            Cell::Counter { whole, fraction } => *whole as f64 + *fraction,
+            Cell::Counter { whole, fraction, .. } => *whole as f64 + *fraction,
             other => panic!("{other:?} is no counter"),
         }
     }
@@ -388,9 +506,11 @@ impl Segment {
         }
         for (name, value) in [
             ("shmetrics_series", self.series),
+            ("shmetrics_series_removed_total", self.removed),
             ("shmetrics_series_refused_total", self.refused_series),
             ("shmetrics_families_refused_total", self.refused_families),
             ("shmetrics_updates_rejected_total", self.rejected),
+            ("shmetrics_updates_to_removed_total", self.stale),
             ("shmetrics_corrupt_records", 0),
             ("shmetrics_segment_leaked_bytes", 0),
         ] {
@@ -411,9 +531,9 @@ impl Family {
         };
         assert_eq!((&*found.name, &*found.kind, &found.help), (&*name, kind, &self.help));
         let mut expected = Vec::new();
-        for series in &self.series {
-            let labels = self.labels.iter().cloned().zip(series.values.iter().cloned()).collect();
-            self.samples(&name, labels, &series.cell, &mut expected);
+        for record in self.records.iter().filter(|r| r.live) {
+            let labels = self.labels.iter().cloned().zip(record.values.iter().cloned()).collect();
+            self.samples(&name, labels, &record.cell, &mut expected);
         }
         if let Some(cell) = &self.overflow {
             self.samples(&name, vec![("shmetrics_overflow".into(), "true".into())], cell, &mut expected);
@@ -438,10 +558,10 @@ impl Family {
             labels
         };
         match (cell, self.kind) {
-            (Cell::Counter { whole, fraction }, _) if *fraction == 0.0 => {
+            (Cell::Counter { whole, fraction, .. }, _) if *fraction == 0.0 => {
                 out.push((name.to_owned(), labels, Value::Whole(*whole)));
             }
-            (Cell::Counter { whole, fraction }, _) => {
+            (Cell::Counter { whole, fraction, .. }, _) => {
                 out.push((name.to_owned(), labels, Value::Float(*whole as f64 + fraction)));
             }
             (Cell::Gauge { value: Some(value), identity }, Kind::Gauge(ALL | LIVEALL)) => {

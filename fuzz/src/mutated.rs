@@ -1,16 +1,17 @@
-//! A sound segment, damaged in some places.
+//! Sound segments, damaged in some places.
 //!
 //! The input is a list of changes, most of them to fields that `docs/format.md` names. What was changed is put back
 //! afterwards, so that an input costs little.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use shmetrics::{GaugeMode, Options, Segment};
 
 use crate::common::fork;
-use crate::file::{path, Mapped};
+use crate::file::{path, Mapped, PAGE};
 use crate::input::Input;
-use crate::look::{read, Outcome};
+use crate::look::{Look, Outcome};
 use crate::victim::{self, word, Everything, Field, Map};
 use crate::WRONG;
 
@@ -22,10 +23,78 @@ struct Stage {
     fields: Vec<Field>,
     /// What links lead to.
     records: Vec<u32>,
+    families: usize,
+}
+
+type Fill = fn(&Segment, u32) -> Result<(), shmetrics::Error>;
+
+/// Small segments, which are looked at in microseconds, and one with all that a segment can hold.
+const FILLS: [Fill; 7] = [counters, gauges, cells, overflowing_cells, histograms, removed, everything];
+
+fn counters(segment: &Segment, process: u32) -> Result<(), shmetrics::Error> {
+    segment.counter("plain", "Help with a \\ and a\nline break.").register()?.add(f64::from(process) + 0.5);
+    let sets = segment.counter("sets_bytes", "").unit("bytes").max_series(2).labels(["a", "b"]).register()?;
+    ["x", "\"\\\n", "too many"].iter().for_each(|v| sets.with([v, "y"]).inc_by(1 << 44));
+    Ok(())
+}
+
+fn gauges(segment: &Segment, process: u32) -> Result<(), shmetrics::Error> {
+    let shared = segment.gauge("g", "", GaugeMode::Shared).labels(["l"]).register()?;
+    shared.with(["x"]).set(-0.5);
+    shared.with(["é"]).set(f64::from(process));
+    segment.gauge("recent", "", GaugeMode::MostRecent).register()?.set(f64::NAN);
+    Ok(())
+}
+
+fn cells(segment: &Segment, process: u32) -> Result<(), shmetrics::Error> {
+    for mode in [GaugeMode::All, GaugeMode::Sum, GaugeMode::Min] {
+        segment.gauge(&format!("g_{mode}"), "", mode).register()?.set(f64::from(process) + 0.5);
+    }
+    Ok(())
+}
+
+fn overflowing_cells(segment: &Segment, process: u32) -> Result<(), shmetrics::Error> {
+    let max = segment.gauge("max", "", GaugeMode::LiveAll).max_series(1).labels(["l"]).register()?;
+    ["x", "too many"].iter().for_each(|v| max.with([v]).set(f64::from(process)));
+    // In its record.
+    max.remove(["x"]);
+    max.with(["y"]).set(0.5);
+    segment.gauge("recent", "", GaugeMode::LiveMostRecent).register()?.set(1e300);
+    Ok(())
+}
+
+fn histograms(segment: &Segment, _: u32) -> Result<(), shmetrics::Error> {
+    let h = segment.histogram("h_seconds", "").unit("seconds").buckets(&[-1.0, 0.1, 1e6]).labels(["l"]).register()?;
+    [0.05, 0.5, 1e7].iter().for_each(|v| h.with(["x"]).observe(*v));
+    segment.histogram("bare", "No labels, no buckets.").buckets(&[]).register()?.observe(1.0);
+    Ok(())
+}
+
+/// Label sets that came and went.
+fn removed(segment: &Segment, process: u32) -> Result<(), shmetrics::Error> {
+    let sets = segment.counter("c", "").labels(["l"]).register()?;
+    let h = segment.histogram("h", "").buckets(&[1.0]).labels(["l"]).register()?;
+    let idle = segment.gauge("idle", "", GaugeMode::Shared).labels(["l"]);
+    let idle = idle.expire_after(Duration::from_secs(9)).register()?;
+    for v in ["a", "b", "c", "a longer one than these"] {
+        sets.with([v]).inc();
+        h.with([v]).observe(0.5);
+        idle.with([v]).set(f64::from(process));
+    }
+    for v in ["a", "c", "a longer one than these"] {
+        sets.remove([v]);
+        idle.remove([v]);
+    }
+    h.clear();
+    // In the records of others.
+    sets.with(["d"]).inc();
+    h.with(["d"]).observe(2.0);
+    segment.expire();
+    Ok(())
 }
 
 /// All that a segment can hold, beyond what the hostile tests have.
-fn fill(segment: &Segment, process: u32) -> Result<(), shmetrics::Error> {
+fn everything(segment: &Segment, process: u32) -> Result<(), shmetrics::Error> {
     Everything::register(segment)?.update(u64::from(process));
     for mode in [
         GaugeMode::All,
@@ -54,7 +123,7 @@ fn fill(segment: &Segment, process: u32) -> Result<(), shmetrics::Error> {
 }
 
 /// The file of a segment that processes have used, one after another and two at a time.
-fn build(path: &str) -> Vec<u8> {
+fn build(path: &str, fill: Fill) -> Vec<u8> {
     let options = Options::new().name(path).ceiling(victim::CEILING).max_processes(64);
     let work = |process: u32| {
         let segment = options.open().expect("the segment");
@@ -77,14 +146,27 @@ fn build(path: &str) -> Vec<u8> {
 }
 
 impl Stage {
-    fn new() -> Self {
+    fn new(fill: Fill) -> Self {
         let map = Map::new();
-        let mut sound = build(&path("image"));
+        let mut sound = build(&path("image"), fill);
         let header = |sound: &[u8], field| word(sound, map.at("header", field), 8);
+        // No more memory than records need: whoever reads beyond it, dies.
+        let end = header(&sound, "ARENA_TAIL").next_multiple_of(PAGE);
+        sound.truncate(end);
+        for field in ["TOTAL_SIZE", "ARENA_END", "WATERMARK"] {
+            let at = map.at("header", field);
+            sound[at..at + 8].copy_from_slice(&end.to_ne_bytes());
+        }
+        // The first slot's holder lives: he is of another PID namespace, and as a file the first slot's byte is locked. The
+        // others are of none.
         let slots_at = header(&sound, "SLOTS_AT");
-        // This process, which holds the first slot's lock, plays its holder: one lives, the others are dead.
-        let pid = slots_at + map.at("slot", "WORD");
-        sound[pid..pid + 4].copy_from_slice(&std::process::id().to_ne_bytes());
+        let count = word(&sound, map.at("header", "SLOTS_HIGH"), 4);
+        let mut put = |slot: usize, field, value: &[u8]| {
+            let at = slots_at + slot * 64 + map.at("slot", field);
+            sound[at..at + value.len()].copy_from_slice(value);
+        };
+        put(0, "PID_NAMESPACE", &1u64.to_ne_bytes());
+        (1..count).for_each(|slot| put(slot, "WORD", &0u32.to_ne_bytes()));
         let mut file = Mapped::new(path("mutated"), sound.len());
         file.bytes().copy_from_slice(&sound);
         lock(&file.path, slots_at);
@@ -93,26 +175,28 @@ impl Stage {
         let of = |what: &str| fields.iter().filter(|f| f.what.starts_with(what)).map(|f| f.at as u32 / 16).collect();
         let mut records: Vec<u32> = of("NEXT of ");
         records.extend::<Vec<u32>>(of("OWNER of "));
+        let families = fields.iter().filter(|f| f.what.starts_with("RECORD_LEN of ")).count();
         let arena_at = header(&sound, "ARENA_AT");
-        let used = [0..416, slots_at..slots_at + 256, arena_at..header(&sound, "ARENA_TAIL")];
-        let stage = Stage { file, sound, used, fields, records };
-        assert!(stage.fields.len() > 1000 && stage.records.len() > 100, "the segment has everything");
-        stage
+        let used = [0..676, slots_at..slots_at + 256, arena_at..header(&sound, "ARENA_TAIL")];
+        assert!(fields.len() > 100 && records.len() > 3 && families > 0, "the segment has everything");
+        Stage { file, sound, used, fields, records, families }
     }
 
     /// Reads one change from the input: where, and the bytes.
-    fn change(&self, input: &mut Input<'_>) -> (usize, Vec<u8>) {
+    fn change(&self, input: &mut Input<'_>) -> Change {
         if input.one_in(4) {
             let range = self.used[input.below(3)].clone();
             let at = range.start + usize::from(input.word()) * 8 % range.len() + input.below(8);
             let n = 1 + input.below(16);
-            let mut bytes = input.bytes(n).to_vec();
-            bytes.truncate(self.sound.len() - at);
-            return (at, bytes);
+            return Change::new(at, input.bytes(n.min(self.sound.len() - at)));
         }
         let field = &self.fields[usize::from(input.word()) % self.fields.len()];
-        let size = field.size.min(8);
-        let now = word(&self.sound, field.at, size) as u64;
+        // Of a field of several words, one.
+        let (at, size) = match field.size {
+            size @ 0..=8 => (field.at, size),
+            size => (field.at + 4 * input.below(size / 4 - 1), 8),
+        };
+        let now = word(&self.sound, at, size) as u64;
         let other = |input: &mut Input<'_>| usize::from(input.word());
         let value = match input.below(6) {
             0 => input.long(),
@@ -128,7 +212,53 @@ impl Stage {
                 input.pick(&ends).wrapping_sub(u64::from(input.byte()))
             }
         };
-        (field.at, value.to_ne_bytes()[..size].to_vec())
+        Change::new(at, &value.to_ne_bytes()[..size])
+    }
+
+    fn run(&mut self, how: u8, input: &mut Input<'_>, look: &Look) {
+        let mut changes = [Change::default(); MOST_CHANGES];
+        let mut count = 0;
+        while !input.is_empty() && count < MOST_CHANGES {
+            changes[count] = self.change(input);
+            count += 1;
+        }
+        let (len, changes) = (self.sound.len(), &changes[..count]);
+        let bytes = self.file.bytes();
+        changes.iter().for_each(|change| bytes[change.range()].copy_from_slice(change.bytes()));
+        let outcome = look.read(&self.file, len, &mut Input::new(&[how]), count == 0);
+        let bytes = self.file.bytes();
+        changes.iter().for_each(|change| bytes[change.range()].copy_from_slice(&self.sound[change.range()]));
+        if count == 0 {
+            assert_eq!(outcome, Outcome::Read { families: self.families, damaged: false }, "the sound segment");
+        }
+        assert!(
+            !(WRONG && matches!(outcome, Outcome::Read { damaged: true, .. })),
+            "the wrong rule: no damage is found"
+        );
+    }
+}
+
+/// Bytes that take the place of others.
+#[derive(Clone, Copy, Default)]
+struct Change {
+    at: usize,
+    len: usize,
+    bytes: [u8; 16],
+}
+
+impl Change {
+    fn new(at: usize, from: &[u8]) -> Self {
+        let mut bytes = [0; 16];
+        bytes[..from.len()].copy_from_slice(from);
+        Change { at, len: from.len(), bytes }
+    }
+
+    fn range(&self) -> std::ops::Range<usize> {
+        self.at..self.at + self.len
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }
 
@@ -146,36 +276,20 @@ fn lock(path: &str, at: usize) {
 }
 
 thread_local! {
-    static STAGE: RefCell<Stage> = RefCell::new(Stage::new());
+    static STAGES: RefCell<Vec<Stage>> = RefCell::new(FILLS.map(Stage::new).into());
 }
 
 const MOST_CHANGES: usize = 16;
 
 /// Runs the target.
 pub fn run(input: &[u8]) {
-    STAGE.with_borrow_mut(|stage| {
+    STAGES.with_borrow_mut(|stages| {
+        let look = Look::new(input);
         let mut input = Input::new(input);
-        let how = input.byte();
-        let mut changes = Vec::new();
-        while !input.is_empty() && changes.len() < MOST_CHANGES {
-            changes.push(stage.change(&mut input));
-        }
-        let bytes = stage.file.bytes();
-        for (at, new) in &changes {
-            bytes[*at..at + new.len()].copy_from_slice(new);
-        }
-        let outcome = read(&stage.file.path, &mut Input::new(&[how]));
-        let bytes = stage.file.bytes();
-        for (at, new) in &changes {
-            bytes[*at..at + new.len()].copy_from_slice(&stage.sound[*at..at + new.len()]);
-        }
-        if changes.is_empty() {
-            let families = stage.fields.iter().filter(|f| f.what.starts_with("RECORD_LEN of ")).count();
-            assert_eq!(outcome, Outcome::Read { families, damaged: false }, "the sound segment");
-        }
-        assert!(
-            !(WRONG && matches!(outcome, Outcome::Read { damaged: true, .. })),
-            "the wrong rule: no damage is found"
-        );
+        let how = usize::from(input.byte());
+        // The one with everything takes long: seldom.
+        let (last, pieces) = (stages.len() - 1, how / 8);
+        let which = if how >= 252 { last } else { how % 8 % last };
+        stages[which].run(pieces as u8, &mut input, &look);
     });
 }

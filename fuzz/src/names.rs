@@ -134,7 +134,7 @@ fn spec(input: &mut Input<'_>) -> Spec {
             Some((0..[4, 30, 70, 1023, 1024, 1025, 1026][input.below(7)]).map(|i| from + by * f64::from(i)).collect())
         }
     };
-    Spec { kind, name, help, unit, labels: Some(labels), buckets, limit: 0 }
+    Spec { kind, name, help, unit, labels: Some(labels), buckets, limit: 0, expire: 0 }
 }
 
 fn update(kind: Kind, v: f64) -> Update {

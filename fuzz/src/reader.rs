@@ -1,13 +1,14 @@
-//! Any bytes as a segment's file.
+//! Any bytes as a segment.
 //!
-//! The first byte says how the file is made. Even: it is the input. Odd: it is a sound header with changes, followed by
+//! The first byte says how it is made. Even: it is the input. Odd: it is a sound header with changes, followed by
 //! slots and records from the input, so that small inputs reach what is behind the header's check.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use crate::file::{path, Mapped};
 use crate::input::Input;
-use crate::look::{read, Outcome};
+use crate::look::{Look, Outcome};
 use crate::victim::Map;
 use crate::WRONG;
 
@@ -15,9 +16,10 @@ use crate::WRONG;
 /// good seeds.
 const SLOTS_AT: usize = 4096;
 const INDEX_AT: usize = 8192;
-pub(crate) const ARENA_AT: usize = 0x12000;
+const ARENA_AT: usize = 0x12000;
 const TOTAL: usize = ARENA_AT + (16 << 10);
-const LONGEST: usize = 128 << 10;
+/// The header's fields: words up to here.
+const FIELDS: usize = 676;
 
 struct Stage {
     file: Mapped,
@@ -42,6 +44,7 @@ impl Stage {
         put("SLOTS_HIGH", &4u32.to_ne_bytes());
         put("INDEX_MAX_BITS", &13u32.to_ne_bytes());
         put("INDEX_BITS", &12u32.to_ne_bytes());
+        put("INDEX_TARGET", &12u32.to_ne_bytes());
         put("FAMILY_HEAD", &(ARENA_AT as u32 / 16).to_ne_bytes());
         for (field, value) in [
             ("TOTAL_SIZE", TOTAL),
@@ -54,21 +57,21 @@ impl Stage {
         ] {
             put(field, &(value as u64).to_ne_bytes());
         }
-        Stage { file: Mapped::new(path("reader"), LONGEST), header, map }
+        Stage { file: Mapped::new(path("reader"), TOTAL), header, map }
     }
 
-    /// Writes the file, and returns its length.
-    fn write(&mut self, how: u8, input: &mut Input<'_>) -> usize {
+    /// Writes the segment. Returns its length, and where the input's bytes are.
+    fn write(&mut self, how: u8, input: &mut Input<'_>) -> (usize, Range<usize>) {
         let bytes = self.file.bytes();
         if how & 1 == 0 {
-            let raw = input.bytes(LONGEST);
+            let raw = input.bytes(TOTAL);
             bytes[..raw.len()].copy_from_slice(raw);
-            return raw.len();
+            return (raw.len(), 0..raw.len());
         }
         bytes[..4096].copy_from_slice(&self.header);
         let changes = input.below(8);
         for _ in 0..changes {
-            let at = input.below(52) * 8;
+            let at = input.below(FIELDS / 8) * 8;
             let size = [8, 4, 2, 1][input.below(4)];
             bytes[at..at + size].copy_from_slice(&input.long().to_ne_bytes()[..size]);
         }
@@ -79,7 +82,7 @@ impl Stage {
         let missing = if input.one_in(16) { usize::from(input.word()) % TOTAL } else { 0 };
         let records = input.bytes(TOTAL - ARENA_AT);
         bytes[ARENA_AT..ARENA_AT + records.len()].copy_from_slice(records);
-        TOTAL - missing
+        (TOTAL - missing, ARENA_AT..ARENA_AT + records.len())
     }
 }
 
@@ -90,17 +93,18 @@ thread_local! {
 /// Runs the target.
 pub fn run(input: &[u8]) {
     STAGE.with_borrow_mut(|stage| {
+        let look = Look::new(input);
         let mut input = Input::new(input);
         let how = input.byte();
-        let mut reading = Input::new(std::slice::from_ref(&how));
-        let len = stage.write(how, &mut input);
-        stage.file.file.set_len(len as u64).expect("the file can be cut");
-        let outcome = read(&stage.file.path, &mut reading);
+        let (len, written) = stage.write(how, &mut input);
+        let outcome = look.read(&stage.file, len, &mut Input::new(&[how >> 1]), false);
+        look.done(&stage.file, TOTAL);
         assert!(
             !(WRONG && matches!(outcome, Outcome::Read { families: 1.., .. })),
             "the wrong rule: nothing can be read"
         );
-        stage.file.file.set_len(0).expect("the file can be emptied");
-        stage.file.file.set_len(LONGEST as u64).expect("the file can be as long as it was");
+        let bytes = stage.file.bytes();
+        bytes[written].fill(0);
+        bytes[..SLOTS_AT + 256].fill(0);
     });
 }

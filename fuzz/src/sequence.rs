@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::ffi::{self, Four, Handle, Str, Two};
+use crate::ffi::{self, Handle, Str, Three, Two};
 use crate::input::Input;
 use crate::model::{At, Kind, Segment, Spec, Text, Update};
 use crate::page::parse;
@@ -31,10 +31,10 @@ struct Family {
 enum Words {
     Counter(Two),
     Gauge(Two),
-    Histogram(Four),
+    Histogram(Three),
 }
 
-/// A metric's handle, and which one it is in the model. `None`: an inert handle.
+/// A metric's handle, and which one it is in the model: there, or removed. `None`: an inert handle.
 #[derive(Clone, Copy)]
 struct Metric {
     segment: usize,
@@ -101,8 +101,12 @@ impl<'a> State<'a> {
             }
             12 => self.null(input),
             13 => errors(input),
-            // The place for `remove` and `clear`, and for a call through a handle of what has been removed.
-            14 | 15 => {}
+            14 => self.remove(input),
+            15 => match input.below(6) {
+                0 => self.clear(input),
+                1 => self.expire(input),
+                _ => self.is_removed(input),
+            },
             _ => unreachable!("a number below 16"),
         }
     }
@@ -131,19 +135,24 @@ impl<'a> State<'a> {
         self.families.push(Family { segment, kind: spec.kind, handle, at });
     }
 
-    fn with(&mut self, input: &mut Input<'_>) {
+    /// Some family, and values for it: mostly as many as it has labels. `None` instead of the values: their array is NULL.
+    fn family(&self, input: &mut Input<'_>) -> Option<(Family, Vec<Text>, bool)> {
         if self.families.is_empty() {
-            return;
+            return None;
         }
-        let Family { segment, kind, handle, at } = self.families[usize::from(input.byte()) % self.families.len()];
-        let right = at.map_or(1, |at| self.models[segment].families[at].labels.len());
+        let family = self.families[usize::from(input.byte()) % self.families.len()];
+        let right = family.at.map_or(1, |at| self.models[family.segment].families[at].labels.len());
         let count = if input.one_in(16) { input.below(5) } else { right };
         let values: Vec<Text> = (0..count).map(|_| value(input)).collect();
         let missing = count > 0 && input.one_in(64);
-        let strings: Vec<Str> = values.iter().map(|v| v.as_ref().map_or(Str::null(5), |v| Str::new(v))).collect();
+        Some((family, values, missing))
+    }
+
+    fn with(&mut self, input: &mut Input<'_>) {
+        let Some((Family { segment, kind, handle, at }, values, missing)) = self.family(input) else { return };
+        let (strings, count) = (strings(&values), values.len());
         let p = if missing { std::ptr::null() } else { strings.as_ptr() };
-        // A NULL value is the empty string.
-        let values: Vec<Vec<u8>> = values.into_iter().map(Option::unwrap_or_default).collect();
+        let values = in_model(values);
         let at = at.and_then(|at| self.models[segment].with(at, (!missing).then_some(&*values)));
         // SAFETY: a family of this library and of this kind, or zeros; the strings live as long as the call.
         let words = unsafe {
@@ -155,10 +164,68 @@ impl<'a> State<'a> {
         };
         let inert = match words {
             Words::Counter(two) | Words::Gauge(two) => two.is_zero(),
-            Words::Histogram(four) => four.is_zero(),
+            Words::Histogram(three) => three.is_zero(),
         };
         assert_eq!(inert, at.is_none());
         self.metrics.push(Metric { segment, words, at });
+    }
+
+    fn remove(&mut self, input: &mut Input<'_>) {
+        let Some((Family { segment, kind, handle, at }, values, missing)) = self.family(input) else { return };
+        let (strings, count) = (strings(&values), values.len());
+        let p = if missing { std::ptr::null() } else { strings.as_ptr() };
+        let values = in_model(values);
+        let expected = at.is_some_and(|at| self.models[segment].remove(at, (!missing).then_some(&*values)));
+        // SAFETY: as in `with`.
+        let removed = unsafe {
+            match kind {
+                Kind::Counter => ffi::shmetrics_counter_remove(handle, p, count),
+                Kind::Gauge(_) => ffi::shmetrics_gauge_remove(handle, p, count),
+                Kind::Histogram => ffi::shmetrics_histogram_remove(handle, p, count),
+            }
+        };
+        assert_eq!(removed, expected, "{values:?}");
+    }
+
+    fn clear(&mut self, input: &mut Input<'_>) {
+        if self.families.is_empty() {
+            return;
+        }
+        let Family { segment, kind, handle, at } = self.families[usize::from(input.byte()) % self.families.len()];
+        let expected = at.map_or(0, |at| self.models[segment].clear(at));
+        // SAFETY: a family of this library and of this kind, or zeros.
+        let removed = unsafe {
+            match kind {
+                Kind::Counter => ffi::shmetrics_counter_clear(handle),
+                Kind::Gauge(_) => ffi::shmetrics_gauge_clear(handle),
+                Kind::Histogram => ffi::shmetrics_histogram_clear(handle),
+            }
+        };
+        assert_eq!(removed, expected);
+    }
+
+    /// No input takes so long that a series expires; and this process lives, others do not.
+    fn expire(&mut self, input: &mut Input<'_>) {
+        let segment = self.segments[input.below(3)];
+        // SAFETY: a segment of this library.
+        unsafe {
+            assert_eq!(ffi::shmetrics_segment_expire(segment), 0);
+            assert!(!ffi::shmetrics_segment_mark_dead(segment, std::process::id()));
+            assert!(ffi::shmetrics_segment_mark_dead(segment, u32::MAX - u32::from(input.byte())));
+        }
+    }
+
+    fn is_removed(&mut self, input: &mut Input<'_>) {
+        let Some(Metric { segment, words, at }) = self.metric(input) else { return };
+        // SAFETY: handles of this library and of this kind, or zeros.
+        let removed = unsafe {
+            match words {
+                Words::Counter(c) => ffi::shmetrics_counter_is_removed(c),
+                Words::Gauge(g) => ffi::shmetrics_gauge_is_removed(g),
+                Words::Histogram(h) => ffi::shmetrics_histogram_is_removed(h),
+            }
+        };
+        assert_eq!(removed, at.is_some_and(|at| self.models[segment].is_removed(at)));
     }
 
     fn metric(&self, input: &mut Input<'_>) -> Option<Metric> {
@@ -181,7 +248,8 @@ impl<'a> State<'a> {
                     Update::Add(v)
                 }
                 (Words::Counter(c), _) => {
-                    let n = input.long();
+                    // Where labelled series carry over, or any.
+                    let n = if input.one_in(2) { (1 << 43) - u64::from(input.byte()) } else { input.long() };
                     ffi::shmetrics_counter_add_u64(c, n);
                     Update::AddWhole(n)
                 }
@@ -315,7 +383,8 @@ impl<'a> State<'a> {
         let name = &*self.slates[segment].name;
         match input.below(6) {
             0 => assert_eq!(ffi::open(name, 2), Ok(self.segments[segment]), "opened twice, mapped once"),
-            1 => assert_eq!(ffi::open(name, 0), Ok(self.segments[segment])),
+            // It is in use: by this process.
+            1 => assert_eq!(ffi::open_or_reset(name, 0, input.byte().into()), Ok(self.segments[segment])),
             2 => assert_eq!(ffi::open(name, 1), Err(ffi::ALREADY_EXISTS)),
             3 => assert_eq!(ffi::open(&format!("{name}-not"), 2), Err(ffi::NOT_FOUND)),
             4 => assert_eq!(ffi::open(name, 4 + u32::from(input.byte())), Err(ffi::INVALID_ARGUMENT)),
@@ -340,7 +409,7 @@ impl<'a> State<'a> {
         let v = 1.0;
         // SAFETY: NULL is allowed everywhere; what is not NULL is ours.
         let status = unsafe {
-            match input.below(20) {
+            match input.below(21) {
                 0 => ffi::shmetrics_counter_register(segment, no_spec, &raw mut family),
                 1 => ffi::shmetrics_gauge_register(segment, no_spec, 0, no_family),
                 2 => ffi::shmetrics_histogram_register(null, no_spec, &raw mut family),
@@ -379,8 +448,23 @@ impl<'a> State<'a> {
                     return;
                 }
                 18 => {
-                    ffi::shmetrics_histogram_observe(Four::ZERO, v);
-                    ffi::shmetrics_histogram_observe_since(Four::ZERO, 0);
+                    ffi::shmetrics_histogram_observe(Three::ZERO, v);
+                    ffi::shmetrics_histogram_observe_since(Three::ZERO, 0);
+                    return;
+                }
+                19 => {
+                    let no_values = std::ptr::null();
+                    assert!(!ffi::shmetrics_counter_remove(Two::ZERO, &raw const one, 1));
+                    assert!(!ffi::shmetrics_gauge_remove(Two::ZERO, no_values, 1));
+                    assert!(!ffi::shmetrics_histogram_remove(Two::ZERO, no_values, 0));
+                    assert_eq!(ffi::shmetrics_counter_clear(Two::ZERO), 0);
+                    assert_eq!(ffi::shmetrics_gauge_clear(Two::ZERO), 0);
+                    assert_eq!(ffi::shmetrics_histogram_clear(Two::ZERO), 0);
+                    assert!(!ffi::shmetrics_counter_is_removed(Two::ZERO));
+                    assert!(!ffi::shmetrics_gauge_is_removed(Two::ZERO));
+                    assert!(!ffi::shmetrics_histogram_is_removed(Three::ZERO));
+                    assert_eq!(ffi::shmetrics_segment_expire(null), 0);
+                    assert!(ffi::shmetrics_segment_mark_dead(null, 1));
                     return;
                 }
                 _ => {
@@ -416,6 +500,15 @@ unsafe fn drain(cursor: Handle, piece: usize) -> Vec<u8> {
             n => page.extend_from_slice(&buffer[..n]),
         }
     }
+}
+
+fn strings(values: &[Text]) -> Vec<Str> {
+    values.iter().map(|v| v.as_ref().map_or(Str::null(5), |v| Str::new(v))).collect()
+}
+
+/// A NULL value is the empty string.
+fn in_model(values: Vec<Text>) -> Vec<Vec<u8>> {
+    values.into_iter().map(Option::unwrap_or_default).collect()
 }
 
 fn piece(input: &mut Input<'_>) -> usize {
@@ -461,7 +554,8 @@ fn spec(input: &mut Input<'_>) -> Spec {
         _ => Some((0..input.below(6)).map(|_| input.float()).collect()),
     };
     let limit = [0, 0, 0, 1, 2, 5][input.below(6)];
-    Spec { kind, name, help, unit, labels, buckets, limit }
+    let expire = [0, 0, 0, 0, 100_000, u32::MAX][input.below(6)];
+    Spec { kind, name, help, unit, labels, buckets, limit, expire }
 }
 
 /// A text: one of a few, so that label sets meet, or any bytes.

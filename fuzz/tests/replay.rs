@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+#[cfg(not(feature = "wrong"))]
+use shmetrics_fuzz::vary::Random;
 use shmetrics_fuzz::{Target, TARGETS};
 
 /// The kept inputs of a target: seeds, and what once failed.
@@ -40,41 +42,6 @@ fn count_panics() {
     }));
 }
 
-/// A small deterministic generator.
-#[cfg(not(feature = "wrong"))]
-struct Random(u64);
-
-#[cfg(not(feature = "wrong"))]
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        (self.0 >> 33) as usize % n
-    }
-
-    /// An input with a few changes: bytes replaced, added, taken away, or from another input.
-    fn variant(&mut self, inputs: &[(String, Vec<u8>)]) -> Vec<u8> {
-        let mut out = inputs[self.below(inputs.len())].1.clone();
-        for _ in 0..=self.below(6) {
-            let at = self.below(out.len() + 1);
-            match self.below(4) {
-                0 if at < out.len() => out[at] = self.below(256) as u8,
-                1 => out.insert(at, self.below(256) as u8),
-                2 => {
-                    let end = (at + self.below(16)).min(out.len());
-                    out.drain(at..end);
-                }
-                _ => {
-                    let other = &inputs[self.below(inputs.len())].1;
-                    let from = self.below(other.len() + 1);
-                    let part = &other[from..(from + self.below(64)).min(other.len())];
-                    out.splice(at..at, part.iter().copied());
-                }
-            }
-        }
-        out
-    }
-}
-
 /// All in one test: panics are counted by the process.
 #[test]
 #[cfg(not(feature = "wrong"))]
@@ -85,9 +52,10 @@ fn every_target_holds() {
         for (path, input) in &inputs {
             assert!(holds(run, input), "{path}");
         }
-        let mut random = Random(1);
+        let inputs: Vec<Vec<u8>> = inputs.into_iter().map(|(_, input)| input).collect();
+        let (mut random, mut input) = (Random::new(1), Vec::new());
         for i in 0..3000 {
-            let input = random.variant(&inputs);
+            random.vary(&inputs, &mut input);
             if !holds(run, &input) {
                 let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{i}"));
                 std::fs::write(&path, input).unwrap();

@@ -1,6 +1,7 @@
 //! Makes the seeds of `reader` from real segments: to be run again when the layout changes.
 
 use std::path::Path;
+use std::time::Duration;
 
 use shmetrics::{Error, GaugeMode, Options, Segment};
 
@@ -10,7 +11,7 @@ const ARENA_AT: usize = 0x12000;
 /// Registers and updates what a seed is made of.
 type Fill = fn(&Segment) -> Result<(), Error>;
 
-const SEEDS: [(&str, Fill); 6] = [
+const SEEDS: [(&str, Fill); 8] = [
     ("counter", |s| {
         s.counter("c", "Help with \\ and\nmore.").register()?.inc_by(3);
         let sets = s.counter("sets_bytes", "").unit("bytes").max_series(2).labels(["a", "b"]).register()?;
@@ -36,6 +37,28 @@ const SEEDS: [(&str, Fill); 6] = [
         [0.05, 0.5, 2.0].iter().for_each(|v| h.with(["v"]).observe(*v));
         Ok(())
     }),
+    ("removed", |s| {
+        let sets = s.counter("sets", "").labels(["l"]).register()?;
+        let gauges = s.gauge("g", "", GaugeMode::LiveSum).labels(["l"]).register()?;
+        for v in ["a", "b", "c", "a longer one than these"] {
+            sets.with([v]).inc();
+            gauges.with([v]).set(1.0);
+        }
+        for v in ["a", "c"] {
+            sets.remove([v]);
+            gauges.remove([v]);
+        }
+        // In the record of another, which is in its second life.
+        sets.with(["d"]).add(0.5);
+        gauges.with(["d"]).set(2.0);
+        Ok(())
+    }),
+    ("expiring", |s| {
+        let sets = s.counter("c", "").labels(["l"]).expire_after(Duration::from_secs(9)).register()?;
+        ["a", "b"].iter().for_each(|v| sets.with([v]).inc());
+        s.expire();
+        Ok(())
+    }),
     ("nothing", |_| Ok(())),
 ];
 
@@ -58,7 +81,7 @@ fn write_the_seeds_of_reader() {
         seed.extend(&bytes[ARENA_AT..end]);
         std::fs::write(directory.join(name), seed).unwrap();
         if i == 0 {
-            std::fs::write(directory.join("header"), [&[0], &bytes[..416]].concat()).unwrap();
+            std::fs::write(directory.join("header"), [&[0], &bytes[..676]].concat()).unwrap();
         }
     }
 }

@@ -57,6 +57,25 @@ impl Reader {
         Ok(crate::Options::new().name(name).attach().open()?.reader())
     }
 
+    /// A view of memory of this process, whose header is checked as a file's is: for fuzz targets.
+    ///
+    /// # Errors
+    /// [`Error::NotASegment`], [`Error::WrongVersion`], [`Error::Unsupported`].
+    ///
+    /// # Safety
+    /// `base` is page-aligned, and the `len` bytes there are readable for as long as the reader lives.
+    #[cfg(all(fuzzing, feature = "portable"))]
+    #[doc(hidden)]
+    pub unsafe fn over(base: std::ptr::NonNull<u8>, len: u64) -> Result<Reader, Error> {
+        use crate::segment::{header, mapping::plain::PlainBacking};
+        // SAFETY: the caller's promise.
+        let backing = unsafe { PlainBacking::new(base, len) };
+        header::check_bytes(&backing, Path::new("memory"))?;
+        // SAFETY: the header has been checked, and the backing stays in the reader.
+        let memory = unsafe { header::view(&backing) };
+        Ok(Reader { memory, backing: Held::Own(Box::new(backing)), path: None })
+    }
+
     /// Attaches to the segment that `$SHMETRICS_SEGMENT` names, else `default`.
     pub fn open_default() -> Result<Reader, Error> {
         Self::open(&crate::segment::options::default_name())

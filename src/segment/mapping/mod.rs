@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
+#[cfg(all(fuzzing, feature = "portable"))]
+pub(crate) mod plain;
 #[cfg(any(feature = "portable", not(target_os = "linux")))]
 pub(crate) mod portable;
 

@@ -1,0 +1,59 @@
+//! Memory of this process as a segment's: without a file and without locks, so that fuzz targets look at a segment in a few
+//! microseconds.
+
+use std::path::Path;
+use std::ptr::NonNull;
+
+use super::{Backing, Hold};
+
+pub(crate) struct PlainBacking {
+    base: NonNull<u8>,
+    len: u64,
+}
+
+// SAFETY: the pointer is only handed out; whoever made this value keeps the memory (`new`).
+unsafe impl Send for PlainBacking {}
+// SAFETY: as above.
+unsafe impl Sync for PlainBacking {}
+
+impl PlainBacking {
+    /// # Safety
+    /// `base` is page-aligned, and the `len` bytes there are readable for as long as this value is used.
+    pub(crate) unsafe fn new(base: NonNull<u8>, len: u64) -> Self {
+        PlainBacking { base, len }
+    }
+}
+
+impl Backing for PlainBacking {
+    fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+    fn len(&self) -> u64 {
+        self.len
+    }
+    fn reserve(&self, from: u64, to: u64) -> bool {
+        from <= to && to <= self.len
+    }
+    fn is_locked(&self, _at: u64) -> Option<bool> {
+        None
+    }
+    fn lock_first(&self, _bytes: &mut dyn Iterator<Item = u64>) -> Option<(u64, Hold)> {
+        None
+    }
+    fn has_locks(&self) -> bool {
+        false
+    }
+    fn unlock(&self, _hold: Hold, _inherited: bool) {}
+    fn resident(&self) -> u64 {
+        self.len
+    }
+    fn is_named(&self, _path: &Path) -> bool {
+        true
+    }
+    fn id(&self) -> (u64, u64) {
+        (u64::MAX, self.base.addr().get() as u64)
+    }
+    fn descriptor(&self) -> Option<i32> {
+        None
+    }
+}
