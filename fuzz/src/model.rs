@@ -429,8 +429,8 @@ impl Segment {
             self.rejected += 1;
             return;
         }
-        // A series that was removed takes updates, seen by nobody, until its record serves another. Then they are counted; and
-        // that of a process that never took part in it is counted at once.
+        // A series that was removed takes updates, seen by nobody, until its record serves another. From then on they are
+        // counted; that of a process that never took part in it is counted at once.
         let part = !matches!(self.cell_at(at), Cell::Gauge { value: None, .. }) || !per_process;
         if self.is_reused(at) || (self.is_removed(at) && !part) {
             self.stale += 1;

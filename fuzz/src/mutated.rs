@@ -157,8 +157,8 @@ impl Stage {
             let at = map.at("header", field);
             sound[at..at + 8].copy_from_slice(&end.to_ne_bytes());
         }
-        // The first slot's holder lives: he is of another PID namespace, and as a file the first slot's byte is locked. The
-        // others are of none.
+        // The first slot's holder lives: he is of another PID namespace, and in the file that slot's byte is locked. The
+        // other slots have no holder.
         let slots_at = header(&sound, "SLOTS_AT");
         let count = word(&sound, map.at("header", "SLOTS_HIGH"), 4);
         let mut put = |slot: usize, field, value: &[u8]| {

@@ -135,7 +135,7 @@ impl<'a> State<'a> {
         self.families.push(Family { segment, kind: spec.kind, handle, at });
     }
 
-    /// Some family, and values for it: mostly as many as it has labels. `None` instead of the values: their array is NULL.
+    /// Some family, values for it, mostly as many as it has labels, and whether their array is to be NULL instead.
     fn family(&self, input: &mut Input<'_>) -> Option<(Family, Vec<Text>, bool)> {
         if self.families.is_empty() {
             return None;

@@ -4,7 +4,7 @@ use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering
 
 use super::line::{Line, Piece, OVER};
 use super::number::{float, integer};
-use crate::metric::{counter_read, gauge_shown, histogram_read, GaugeMode, Sample, Shown};
+use crate::metric::{counter_read, gauge_shown, histogram_read, GaugeMode, Sample, Shown, SPILL};
 use crate::registry::family::{Record, Texts};
 use crate::segment::chain::is_later;
 use crate::segment::layout::{counter, entry, KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM};
@@ -164,14 +164,20 @@ impl Lines {
                 // SAFETY: backed up to the text (checked), aligned to 8 in a record aligned to 16, accessed atomically.
                 let cells = unsafe { &*record.add(counter::INTEGER as usize).cast::<[AtomicU64; 2]>() };
                 let [whole, fraction] = counter_read(cells);
-                let whole = whole & mask;
+                let mut whole = whole & mask;
+                let parts = f64::from_bits(fraction);
+                // Of a large whole number a part may stand in the fraction.
+                let large = parts >= SPILL as f64 && parts < (1u64 << 63) as f64 && parts % 1.0 == 0.0;
+                if large {
+                    whole = whole.wrapping_add(parts as u64);
+                }
                 let mut line = self.labelled(text, out);
-                if fraction == 0 {
+                if fraction == 0 || large {
                     line.integer(whole);
                     line.end();
                 } else {
                     line.keep();
-                    float(whole as f64 + f64::from_bits(fraction), out);
+                    float(whole as f64 + parts, out);
                     out.push(b'\n');
                 }
             }

@@ -28,7 +28,7 @@ struct Cells([AtomicU64; 2]);
 static NOWHERE: Cells = Cells([AtomicU64::new(0), AtomicU64::new(0)]);
 
 /// What moves from a full integer to the fraction: sums of it are exact there up to 2^96.
-const SPILL: u64 = 1 << 43;
+pub(crate) const SPILL: u64 = 1 << 43;
 /// Greater amounts are added to the fraction. A thousand of them could wrap the integer of a series that is never removed,
 /// which would look like a reset; f64 cannot.
 const LARGE: u64 = 1 << 54;
@@ -86,7 +86,7 @@ impl Counter {
     /// Adds a whole number.
     #[inline(always)]
     pub fn inc_by(&self, n: u64) {
-        if n < LARGE {
+        if n < LARGE || self.life != Life::FOREVER {
             self.add_whole(n);
         } else {
             self.add_fraction(n as f64);
@@ -117,7 +117,7 @@ impl Counter {
             return;
         }
         if n >= SPILL {
-            return self.add_fraction(n as f64);
+            return self.add_large(n);
         }
         let mut seen = integer.load(Relaxed);
         loop {
@@ -144,6 +144,18 @@ impl Counter {
         self.change_pair(|integer, fraction| match integer & TAG_MASK {
             full if full >= SPILL => [integer - SPILL, (f64::from_bits(fraction) + SPILL as f64).to_bits()],
             _ => [integer, fraction],
+        });
+    }
+
+    /// What is a multiple of `SPILL` goes to the fraction, so that whole numbers stay exact.
+    #[cold]
+    #[inline(never)]
+    fn add_large(&self, n: u64) {
+        self.change_pair(|integer, fraction| {
+            let low = (integer & TAG_MASK) + n % SPILL;
+            let spilled = n - n % SPILL + if low > TAG_MASK { SPILL } else { 0 };
+            let kept = if low > TAG_MASK { low - SPILL } else { low };
+            [(integer & !TAG_MASK) | kept, (f64::from_bits(fraction) + spilled as f64).to_bits()]
         });
     }
 

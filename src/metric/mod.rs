@@ -11,7 +11,7 @@ pub use gauge::{Gauge, InProgress};
 pub use histogram::{Histogram, Timer};
 pub use mode::GaugeMode;
 
-pub(crate) use counter::read as counter_read;
+pub(crate) use counter::{read as counter_read, SPILL};
 pub(crate) use histogram::read as histogram_read;
 pub(crate) use shown::{shown as gauge_shown, Sample, Shown};
 

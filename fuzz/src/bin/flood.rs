@@ -1,6 +1,6 @@
-//! Without the engine, and without what it puts between the instructions: as many inputs as there is time for, made by chance
-//! of those that the engine has found. `flood TARGET SECONDS RUNS FOUND DIRECTORY...`: inputs come from the directories, one
-//! that fails goes to FOUND. See `run.sh --flood`.
+//! Without the engine, and without what it puts between the instructions: as many inputs as there is time for, made by
+//! chance of those that the engine has found. `flood TARGET SECONDS RUNS FOUND DIRECTORY...`: inputs come from the
+//! directories, one that fails goes to FOUND. See `run.sh --flood`.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Memory of this process as a segment's: without a file and without locks, so that fuzz targets look at a segment in a few
-//! microseconds.
+//! Memory of this process as a segment's: without a file and without locks, so that fuzz targets look at a segment in a
+//! few microseconds.
 
 use std::path::Path;
 use std::ptr::NonNull;
