@@ -56,7 +56,7 @@ interop() { tests/interop/run.sh; }
 demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-port 0'; }
 
 steps=("$@")
-((${#steps[@]})) || steps=(format clippy docs licences build header rust portable crash fuzz capi interop demo)
+((${#steps[@]})) || steps=(format clippy docs licences build header rust portable crash churn fuzz capi interop demo)
 passed=0 failed=0 table=()
 for step in "${steps[@]}"; do
     [[ $(type -t "$step") == function ]] || {

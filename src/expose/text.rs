@@ -164,15 +164,13 @@ impl Lines {
                 // SAFETY: backed up to the text (checked), aligned to 8 in a record aligned to 16, accessed atomically.
                 let cells = unsafe { &*record.add(counter::INTEGER as usize).cast::<[AtomicU64; 2]>() };
                 let [whole, fraction] = counter_read(cells);
-                let mut whole = whole & mask;
+                let whole = whole & mask;
                 let parts = f64::from_bits(fraction);
                 // Of a large whole number a part may stand in the fraction.
                 let large = parts >= SPILL as f64 && parts < (1u64 << 63) as f64 && parts % 1.0 == 0.0;
-                if large {
-                    whole = whole.wrapping_add(parts as u64);
-                }
+                let exact = if large { whole.checked_add(parts as u64) } else { (fraction == 0).then_some(whole) };
                 let mut line = self.labelled(text, out);
-                if fraction == 0 || large {
+                if let Some(whole) = exact {
                     line.integer(whole);
                     line.end();
                 } else {
