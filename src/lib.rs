@@ -9,7 +9,7 @@ mod registry;
 mod segment;
 
 pub use error::Error;
-pub use expose::{Cursor, FamilyInfo, Format, Inspection, ProcessInfo, Reader};
+pub use expose::{accepts_gzip, Cursor, Escaping, Exposition, FamilyInfo, Format, Inspection, ProcessInfo, Reader};
 pub use metric::{Counter, Gauge, GaugeMode, Histogram, InProgress, Metric, Timer};
 pub use registry::{Builder, Family, LabelledBuilder};
 pub use segment::options::{list, Listing, Options};

@@ -1,10 +1,11 @@
+use std::collections::HashSet;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering::Acquire;
 use std::time::{Duration, Instant};
 
 use super::own;
 use super::text::{head, Lines, Page, Series};
-use super::{Format, Reader};
+use super::{Exposition, Reader};
 use crate::process::{Slots, Token};
 use crate::registry::family::Record;
 use crate::segment::chain::{announcements, offset, Ring};
@@ -37,8 +38,9 @@ pub struct Cursor<'a> {
     /// What did not fit into the last small buffer.
     pending: Vec<u8>,
     taken: usize,
-    #[allow(dead_code)] // one format so far
-    format: Format,
+    exposition: Exposition,
+    /// The only families wanted, by the names of their samples; all of them if empty.
+    only: HashSet<String>,
 }
 
 /// Where a cursor is.
@@ -52,11 +54,14 @@ enum Place {
     Done,
 }
 
+/// What samples add to their family's name.
+const SUFFIXES: [&str; 8] = ["", "_total", "_created", "_info", "_bucket", "_count", "_sum", "_gcount"];
+
 /// A piece is ended after this many bytes.
 const PIECE: usize = 32 * 1024;
 
 impl Cursor<'_> {
-    pub(super) fn new(memory: Mapped, backing: &dyn Backing, own: Option<Token>, format: Format) -> Self {
+    pub(super) fn new(memory: Mapped, backing: &dyn Backing, own: Option<Token>, exposition: Exposition) -> Self {
         Cursor {
             memory,
             reader: PhantomData,
@@ -72,8 +77,17 @@ impl Cursor<'_> {
             busy: Duration::ZERO,
             pending: Vec::new(),
             taken: 0,
-            format,
+            exposition,
+            only: HashSet::new(),
         }
+    }
+
+    /// Only the families that have samples of these names (or are called so), whole, as scrapers ask for by `name[]`; to be called before
+    /// the page is begun.
+    #[must_use]
+    pub fn only<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.only.extend(names.into_iter().map(Into::into));
+        self
     }
 
     /// Appends the next piece, about 32 KiB, to `out`. `false`: the page is complete, and nothing was appended.
@@ -155,11 +169,20 @@ impl Cursor<'_> {
             self.at = Place::Family(self.next(link));
             return;
         };
+        if !self.wanted(&texts.name) {
+            self.at = Place::Family(self.next(link));
+            return;
+        }
         head(record.kind(), &texts, out);
         self.lines = Some(Lines::new(&record, &texts));
         self.series = Ring::default();
         self.births = announcements(&self.memory, record.ends());
         self.at = Place::Series(link, self.memory.load32(offset(link) + family::HEAD, Acquire));
+    }
+
+    fn wanted(&self, family: &str) -> bool {
+        let is_of = |n: &String| n.strip_prefix(family).is_some_and(|suffix| SUFFIXES.contains(&suffix));
+        self.only.is_empty() || self.only.iter().any(is_of)
     }
 
     fn next(&self, link: u32) -> u32 {

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::check;
 use super::inspect::{inspect, Inspection};
-use super::{Cursor, Format};
+use super::{Cursor, Exposition};
 use crate::process::Token;
 use crate::segment::mapping::Backing;
 use crate::segment::memory::Mapped;
@@ -99,17 +99,17 @@ impl Reader {
     }
 
     /// Begins a page.
-    pub fn cursor(&self, format: Format) -> Cursor<'_> {
+    pub fn cursor(&self, exposition: impl Into<Exposition>) -> Cursor<'_> {
         if let Held::Writer(segment) = &self.backing {
             segment.expire();
         }
-        Cursor::new(self.memory, self.backing.get(), self.token(), format)
+        Cursor::new(self.memory, self.backing.get(), self.token(), exposition.into())
     }
 
     /// Renders a page.
-    pub fn render(&self, format: Format) -> Vec<u8> {
+    pub fn render(&self, exposition: impl Into<Exposition>) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 * 1024);
-        self.cursor(format).render(&mut out, usize::MAX);
+        self.cursor(exposition).render(&mut out, usize::MAX);
         out
     }
 
@@ -117,8 +117,8 @@ impl Reader {
     ///
     /// # Errors
     /// What the writer returns.
-    pub fn render_to(&self, format: Format, out: &mut impl Write) -> io::Result<()> {
-        let mut cursor = self.cursor(format);
+    pub fn render_to(&self, exposition: impl Into<Exposition>, out: &mut impl Write) -> io::Result<()> {
+        let mut cursor = self.cursor(exposition);
         let mut piece = Vec::with_capacity(64 * 1024);
         while cursor.fill(&mut piece) {
             out.write_all(&piece)?;
@@ -146,15 +146,15 @@ impl Segment {
     }
 
     /// Begins a page. The mapping stays, so the cursor may outlive this copy of the segment.
-    pub fn cursor(&self, format: Format) -> Cursor<'static> {
+    pub fn cursor(&self, exposition: impl Into<Exposition>) -> Cursor<'static> {
         self.expire();
         let inner = self.inner;
-        Cursor::new(inner.memory, &*inner.backing, inner.process.token(), format)
+        Cursor::new(inner.memory, &*inner.backing, inner.process.token(), exposition.into())
     }
 
     /// Renders a page: every process' metrics, from whichever process calls.
-    pub fn render(&self, format: Format) -> Vec<u8> {
-        self.reader().render(format)
+    pub fn render(&self, exposition: impl Into<Exposition>) -> Vec<u8> {
+        self.reader().render(exposition)
     }
 }
 
