@@ -30,11 +30,18 @@ pub struct shmetrics_histogram {
 }
 
 const NULL: *const c_void = std::ptr::null();
-const INERT: shmetrics_histogram = shmetrics_histogram { p0: NULL, p1: NULL, p2: NULL };
+const INERT: shmetrics_histogram = shmetrics_histogram::INERT;
 
 impl shmetrics_histogram {
+    pub(super) const INERT: Self = shmetrics_histogram { p0: NULL, p1: NULL, p2: NULL };
+
     #[inline(always)]
-    fn get(self) -> Option<Histogram> {
+    pub(super) fn of(found: Option<Histogram>) -> Self {
+        found.and_then(Histogram::into_words).map_or(INERT, |[p0, p1, p2]| shmetrics_histogram { p0, p1, p2 })
+    }
+
+    #[inline(always)]
+    pub(super) fn get(self) -> Option<Histogram> {
         // SAFETY: the words are NULL or what `shmetrics_histogram_with` gave.
         unsafe { Histogram::from_words([self.p0, self.p1, self.p2]) }
     }
@@ -70,7 +77,7 @@ pub unsafe extern "C" fn shmetrics_histogram_with(
     guard(INERT, || {
         // SAFETY: the caller's promise.
         let found: Option<Histogram> = unsafe { find(family.p0, family.p1, values, count) };
-        found.and_then(Histogram::into_words).map_or(INERT, |[p0, p1, p2]| shmetrics_histogram { p0, p1, p2 })
+        shmetrics_histogram::of(found)
     })
 }
 

@@ -3,11 +3,14 @@ use std::marker::PhantomData;
 use std::sync::atomic::Ordering::Acquire;
 use std::time::{Duration, Instant};
 
+use super::encoder::{self, Encoder};
+use super::family::{Fixed, View};
 use super::own;
-use super::text::{head, Lines, Page, Series};
+use super::snapshot::{Page, Shot};
 use super::{Exposition, Reader};
 use crate::process::{Slots, Token};
 use crate::registry::family::Record;
+use crate::registry::fixed;
 use crate::segment::chain::{announcements, offset, Ring};
 use crate::segment::layout::{entry, family, header, GRANULE};
 use crate::segment::mapping::Backing;
@@ -23,7 +26,10 @@ pub struct Cursor<'a> {
     /// The generations of the living processes' slots, as of the start.
     living: Vec<u32>,
     at: Place,
-    lines: Option<Lines>,
+    encoder: Option<Encoder>,
+    /// A buffer of the encoder before, to use again.
+    spare: Vec<u8>,
+    fixed: Fixed,
     /// Announcements in the family when it was begun.
     births: u32,
     /// Series shown.
@@ -67,7 +73,9 @@ impl Cursor<'_> {
             reader: PhantomData,
             living: Slots::in_memory(&memory).living(backing, own),
             at: Place::Family(memory.load32(header::FAMILY_HEAD, Acquire)),
-            lines: None,
+            encoder: None,
+            spare: Vec::new(),
+            fixed: Fixed::new(fixed::labels_in(&memory)),
             births: 0,
             shown: 0,
             families: Ring::default(),
@@ -82,6 +90,15 @@ impl Cursor<'_> {
         }
     }
 
+    /// As what the page is written; before it is begun.
+    pub(crate) fn set_exposition(&mut self, exposition: Exposition) {
+        self.exposition = exposition;
+    }
+
+    pub(crate) fn add_only(&mut self, name: &str) {
+        self.only.insert(name.to_owned());
+    }
+
     /// Only the families that have samples of these names (or are called so), whole, as scrapers ask for by `name[]`; to be called before
     /// the page is begun.
     #[must_use]
@@ -90,7 +107,8 @@ impl Cursor<'_> {
         self
     }
 
-    /// Appends the next piece, about 32 KiB, to `out`. `false`: the page is complete, and nothing was appended.
+    /// Appends the next piece, about 32 KiB, to `out`. `false`: the page is complete, and nothing was appended. (Nor is anything
+    /// appended by some calls that return `true`, where a large family is put together in protobuf.)
     pub fn fill(&mut self, out: &mut Vec<u8>) -> bool {
         if self.taken < self.pending.len() {
             out.extend_from_slice(&self.pending[self.taken..]);
@@ -127,7 +145,8 @@ impl Cursor<'_> {
     pub(super) fn render(&mut self, out: &mut Vec<u8>, piece: usize) -> bool {
         let start = Instant::now();
         let from = out.len();
-        while out.len() - from < piece {
+        let held = self.held();
+        while (out.len() - from).max(self.held().saturating_sub(held)) < piece {
             match self.at {
                 Place::Family(0) => self.at = Place::Own,
                 Place::Family(link) => self.begin(link, out),
@@ -136,13 +155,22 @@ impl Cursor<'_> {
                 Place::Own => {
                     self.at = Place::Done;
                     let busy = self.busy + start.elapsed();
-                    own::render(&self.memory, &self.living, [self.shown, self.corrupt], busy, out);
+                    for family in own::families(&self.memory, &self.living, [self.shown, self.corrupt], busy) {
+                        if self.wanted(family.name) {
+                            family.render(self.exposition.format(), &self.fixed, out);
+                        }
+                    }
+                    encoder::end(self.exposition.format(), out);
                 }
                 Place::Done => break,
             }
         }
         self.busy += start.elapsed();
-        out.len() > from
+        out.len() > from || !matches!(self.at, Place::Done)
+    }
+
+    fn held(&self) -> usize {
+        self.encoder.as_ref().map_or(0, Encoder::held)
     }
 
     fn spend(&mut self) -> bool {
@@ -173,8 +201,8 @@ impl Cursor<'_> {
             self.at = Place::Family(self.next(link));
             return;
         }
-        head(record.kind(), &texts, out);
-        self.lines = Some(Lines::new(&record, &texts));
+        let view = View::new(&record, texts, &self.fixed, self.exposition);
+        self.encoder = Some(Encoder::new(view, self.exposition, &mut self.spare, out));
         self.series = Ring::default();
         self.births = announcements(&self.memory, record.ends());
         self.at = Place::Series(link, self.memory.load32(offset(link) + family::HEAD, Acquire));
@@ -190,10 +218,11 @@ impl Cursor<'_> {
         self.memory.load32(offset(link) + entry::NEXT, Acquire)
     }
 
-    /// Renders series from this one on, until `until` bytes are there or the family ends.
+    /// Renders series from this one on, until `until` bytes are there (or as many more held) or the family ends.
     fn series(&mut self, family: u32, mut link: u32, out: &mut Vec<u8>, until: usize) {
-        let Some(mut lines) = self.lines.take() else { return };
-        while link != 0 && out.len() < until && self.spend() {
+        let Some(mut encoder) = self.encoder.take() else { return };
+        let most = encoder.held().saturating_add(until - out.len());
+        while link != 0 && out.len() < until && encoder.held() < most && self.spend() {
             if self.series.closes(link) {
                 self.corrupt += 1;
                 link = 0;
@@ -203,14 +232,14 @@ impl Cursor<'_> {
             let next = self.next(link);
             self.memory.prefetch(offset(next));
             let page = Page { memory: &self.memory, family, births: Some(self.births), living: &self.living };
-            match lines.series(&page, at, out) {
-                Series::Shown => self.shown += 1,
-                Series::Hidden => {}
-                Series::Damaged => self.corrupt += 1,
+            match encoder.series(&page, at, out) {
+                Shot::Shown => self.shown += 1,
+                Shot::Hidden => {}
+                Shot::Damaged => self.corrupt += 1,
             }
             link = next;
         }
-        self.lines = Some(lines);
+        self.encoder = Some(encoder);
         if self.budget > 0 {
             self.at = Place::Series(family, link);
         }
@@ -220,16 +249,16 @@ impl Cursor<'_> {
     fn end(&mut self, family: u32, out: &mut Vec<u8>) {
         let record = Record::new(&self.memory, offset(family));
         let at = record.overflow_at();
-        if let Some(lines) = &mut self.lines {
+        if let Some(mut encoder) = self.encoder.take() {
             let page = Page { memory: &self.memory, family, births: None, living: &self.living };
-            match lines.series(&page, at, out) {
+            match encoder.series(&page, at, out) {
                 // An overflow series is not one of its own.
-                Series::Shown => self.shown += u64::from(record.label_count() == 0),
-                Series::Hidden => {}
-                Series::Damaged => self.corrupt += 1,
+                Shot::Shown => self.shown += u64::from(record.label_count() == 0),
+                Shot::Hidden => {}
+                Shot::Damaged => self.corrupt += 1,
             }
+            encoder.finish(&mut self.spare, out);
         }
-        self.lines = None;
         self.at = Place::Family(self.next(family));
     }
 }

@@ -106,6 +106,10 @@ impl Exposition {
         self.escaping
     }
 
+    pub(crate) const fn names_escaping(self) -> bool {
+        self.named
+    }
+
     pub(crate) const fn created(self) -> bool {
         self.created
     }
@@ -118,7 +122,6 @@ impl Exposition {
         }
     }
 
-    #[allow(dead_code)]
     pub(crate) const fn content_type_c(self) -> &'static CStr {
         macro_rules! types {
             ($base:literal) => {

@@ -12,8 +12,9 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    pub(super) fn new(text: &str) -> Self {
-        let mut padded = text.as_bytes().to_vec();
+    pub(super) fn new(text: impl AsRef<[u8]>) -> Self {
+        let text = text.as_ref();
+        let mut padded = text.to_vec();
         padded.resize(text.len() + OVER, 0);
         Piece { padded }
     }
@@ -23,7 +24,13 @@ impl Piece {
     }
 }
 
-/// A line in the making at the end of a buffer. Nothing is appended until `finish`.
+/// Bytes of a varint.
+#[inline(always)]
+pub(super) fn varint_len(n: u64) -> usize {
+    (70 - (n | 1).leading_zeros() as usize) / 7
+}
+
+/// A line, or a message, in the making at the end of a buffer. Nothing is appended until `finish`.
 pub(super) struct Line<'a> {
     out: &'a mut Vec<u8>,
     /// Length with what is written so far.
@@ -96,6 +103,59 @@ impl<'a> Line<'a> {
         self.len += len;
     }
 
+    /// Appends a number as protobuf's base 128 varint.
+    #[inline(always)]
+    pub(super) fn varint(&mut self, mut n: u64) {
+        while n >= 0x80 {
+            self.byte(n as u8 | 0x80);
+            n >>= 7;
+        }
+        self.byte(n as u8);
+    }
+
+    #[inline(always)]
+    pub(super) fn eight(&mut self, bytes: [u8; 8]) {
+        debug_assert!(self.len + 8 <= self.room);
+        // SAFETY: there is room.
+        unsafe { self.out.as_mut_ptr().add(self.len).cast::<[u8; 8]>().write_unaligned(bytes) };
+        self.len += 8;
+    }
+
+    /// Appends the tag of a message in a message, and room for its length. What this returns goes to `close`.
+    #[inline(always)]
+    pub(super) fn open(&mut self, tag: u8) -> usize {
+        self.byte(tag);
+        self.byte(0);
+        self.len
+    }
+
+    /// Ends a message: everything since `from`.
+    #[inline(always)]
+    pub(super) fn close(&mut self, from: usize) {
+        let len = self.len - from;
+        if len < 0x80 {
+            // SAFETY: `open` left this byte.
+            unsafe { *self.out.as_mut_ptr().add(from - 1) = len as u8 };
+        } else {
+            self.close_long(from, len);
+        }
+    }
+
+    /// The length takes more bytes than were left for it.
+    #[inline(never)]
+    fn close_long(&mut self, from: usize, len: usize) {
+        let more = varint_len(len as u64) - 1;
+        debug_assert!(self.len + more <= self.room);
+        // SAFETY: what was written since `from`, and there is room for `more` bytes.
+        unsafe {
+            let message = self.out.as_mut_ptr().add(from);
+            std::ptr::copy(message, message.add(more), len);
+        }
+        self.len = from - 1;
+        self.varint(len as u64);
+        self.len += len;
+    }
+
     /// Ends the line here with a line break, for a value that is appended by other means.
     #[inline(always)]
     pub(super) fn end(mut self) {
@@ -116,6 +176,31 @@ impl<'a> Line<'a> {
 mod tests {
     use super::*;
     use std::fmt::Write;
+
+    #[test]
+    fn varints_and_messages_of_any_length() {
+        for (n, bytes) in [(0, &[0][..]), (127, &[127]), (128, &[128, 1]), (300, &[172, 2]), (1 << 14, &[128, 128, 1])]
+        {
+            let mut out = Vec::new();
+            let mut line = Line::new(&mut out, 10);
+            line.varint(n);
+            line.keep();
+            assert_eq!((&out[..], varint_len(n)), (bytes, bytes.len()));
+        }
+        assert_eq!((varint_len(u64::MAX), varint_len((1 << 63) - 1)), (10, 9));
+        for len in [0, 1, 127, 128, 300, 20_000] {
+            let text = "x".repeat(len);
+            let mut out = Vec::new();
+            let mut line = Line::new(&mut out, len + 10);
+            let from = line.open(0x0a);
+            line.piece(&Piece::new(&text));
+            line.close(from);
+            line.keep();
+            let head = 1 + varint_len(len as u64);
+            assert_eq!((out.len(), out[0]), (head + len, 0x0a));
+            assert_eq!(&out[head..], text.as_bytes());
+        }
+    }
 
     #[test]
     fn pieces_and_numbers_of_any_length() {

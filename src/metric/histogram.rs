@@ -34,12 +34,10 @@ unsafe impl Sync for Histogram {}
 impl At for Histogram {
     #[inline(always)]
     #[allow(private_interfaces)]
-    fn at(segment: Segment, Place { at, life }: Place) -> Self {
-        let inner = segment.inner;
-        let family = Record::new(&inner.memory, offset(inner.memory.get32(at + entry::PARENT)));
-        let bounds = family.bounds().unwrap_or(&[]);
-        let cells = inner.memory.bytes(at + histogram::SIZE, 16 * (bounds.len() as u64 + 1));
-        Histogram { inner, bounds, cells: cells.map_or(std::ptr::null_mut(), |p| p.cast_mut().cast()), life }
+    fn at(segment: Segment, place: Place) -> Self {
+        let memory = &segment.inner.memory;
+        let family = Record::new(memory, offset(memory.get32(place.at + entry::PARENT)));
+        Histogram::with_bounds(segment, place, family.bounds().unwrap_or(&[]))
     }
 
     fn is_over(&self) -> bool {
@@ -59,6 +57,13 @@ fn bucket(bounds: &[f64], v: f64) -> usize {
 }
 
 impl Histogram {
+    #[inline(always)]
+    pub(super) fn with_bounds(segment: Segment, Place { at, life }: Place, bounds: &'static [f64]) -> Self {
+        let inner = segment.inner;
+        let cells = inner.memory.bytes(at + histogram::SIZE, 16 * (bounds.len() as u64 + 1));
+        Histogram { inner, bounds, cells: cells.map_or(std::ptr::null_mut(), |p| p.cast_mut().cast()), life }
+    }
+
     /// The words of a foreign handle: the segment, the place, and the bounds as {count: high 16 bits, offset: low 48}. `None`: it is
     /// none (a damaged segment).
     pub(crate) fn into_words(self) -> Option<[*const c_void; 3]> {
@@ -95,6 +100,17 @@ impl Histogram {
     /// as it is. A negative value is counted in its bucket and lowers the sum.
     #[inline]
     pub fn observe(&self, v: f64) {
+        self.change::<false>(v);
+    }
+
+    /// Takes one observation back that was counted before.
+    #[inline]
+    pub(super) fn forget(&self, v: f64) {
+        self.change::<true>(v);
+    }
+
+    #[inline(always)]
+    fn change<const BACK: bool>(&self, v: f64) {
         if v.is_nan() || self.cells.is_null() {
             return self.reject();
         }
@@ -105,15 +121,16 @@ impl Histogram {
         let pair = unsafe { Pair::new(self.cells.add(i)) };
         let mut seen = pair.guess();
         loop {
-            if self.life != Life::FOREVER {
-                if self.life.is_over(seen[0]) {
-                    return self.inner.count(header::STALE_UPDATES);
-                }
-                if seen[0] & TAG_MASK == TAG_MASK {
-                    return self.reject();
-                }
+            let mask = if self.life == Life::FOREVER { u64::MAX } else { TAG_MASK };
+            if mask == TAG_MASK && self.life.is_over(seen[0]) {
+                return self.inner.count(header::STALE_UPDATES);
             }
-            match pair.cas(seen, [seen[0].wrapping_add(1), (f64::from_bits(seen[1]) + v).to_bits()]) {
+            if seen[0] & mask == if BACK { 0 } else { mask } {
+                return self.reject();
+            }
+            let sum = f64::from_bits(seen[1]);
+            let (count, sum) = if BACK { (seen[0] - 1, sum - v) } else { (seen[0] + 1, sum + v) };
+            match pair.cas(seen, [count, sum.to_bits()]) {
                 Ok(()) => return,
                 Err(now) => seen = now,
             }
