@@ -379,6 +379,20 @@ typedef struct shmetrics_counter {
 } shmetrics_counter;
 
 /**
+ * A label.
+ */
+typedef struct shmetrics_label {
+  /**
+   * Its name.
+   */
+  struct shmetrics_str name;
+  /**
+   * Its value.
+   */
+  struct shmetrics_str value;
+} shmetrics_label;
+
+/**
  * A family of gauges.
  */
 typedef struct shmetrics_gauge_family {
@@ -455,20 +469,6 @@ typedef struct shmetrics_exposition {
    */
   bool created;
 } shmetrics_exposition;
-
-/**
- * A label.
- */
-typedef struct shmetrics_label {
-  /**
-   * Its name.
-   */
-  struct shmetrics_str name;
-  /**
-   * Its value.
-   */
-  struct shmetrics_str value;
-} shmetrics_label;
 
 /**
  * How to open a segment. Fill it with `shmetrics_options_init`, then change what you need.
@@ -630,6 +630,16 @@ void shmetrics_counter_inc(struct shmetrics_counter counter);
 void shmetrics_counter_add(struct shmetrics_counter counter, double v);
 
 /**
+ * Adds `v`, and keeps what these labels say of it as an exemplar: `trace_id`, mostly. A counter keeps the latest, and takes a new one
+ * no sooner than `exemplar_interval_ms` after the last. Names and values may have 128 characters together. Labels that no page
+ * could have are not kept, but noted in `shmetrics_updates_rejected_total`. Of OpenMetrics and protobuf pages.
+ */
+void shmetrics_counter_add_with_exemplar(struct shmetrics_counter counter,
+                                         double v,
+                                         const struct shmetrics_label *labels,
+                                         size_t count);
+
+/**
  * Adds a whole number.
  */
 void shmetrics_counter_add_u64(struct shmetrics_counter counter, uint64_t n);
@@ -744,6 +754,15 @@ bool shmetrics_histogram_is_removed(struct shmetrics_histogram histogram);
  */
 void shmetrics_histogram_observe(struct shmetrics_histogram histogram,
                                  double v);
+
+/**
+ * As `shmetrics_histogram_observe`, and keeps what these labels say of it as its bucket's exemplar, as
+ * `shmetrics_counter_add_with_exemplar` does. Not for summaries.
+ */
+void shmetrics_histogram_observe_with_exemplar(struct shmetrics_histogram histogram,
+                                               double v,
+                                               const struct shmetrics_label *labels,
+                                               size_t count);
 
 /**
  * The time now, for `shmetrics_histogram_observe_since`: nanoseconds of the monotonic clock.

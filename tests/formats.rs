@@ -14,7 +14,7 @@ fn everything() -> Segment {
     let requests = s.counter("http_requests", "Requests \"served\", by C:\\ and\nall.").labels(["method", "path"]);
     let requests = requests.register().unwrap();
     requests.with(["GET", "/"]).inc_by(9_007_199_254_740_993);
-    requests.with(["PO\"ST", "a\\b\nc"]).add(2.5);
+    requests.with(["PO\"ST", "a\\b\nc"]).add_with_exemplar(2.5, &[("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736")]);
     s.counter("cpu_seconds_total", "CPU time.").unit("seconds").register().unwrap().add(0.1);
     s.gauge("temperature", "", GaugeMode::Shared).register().unwrap().set(-40.0);
     s.gauge("load", "", GaugeMode::Shared).labels(["of"]).register().unwrap().with(["1m"]).set(f64::NAN);
@@ -22,7 +22,8 @@ fn everything() -> Segment {
     s.gauge("in_progress", "", GaugeMode::LiveAll).register().unwrap().set(3.0);
     let latency = s.histogram("latency_seconds", "Latency.").unit("seconds").buckets(&[0.005, 0.5, 1e6]);
     let latency = latency.labels(["path"]).register().unwrap();
-    [0.005, 0.25, 2.0, 1e7].iter().for_each(|v| latency.with(["/"]).observe(*v));
+    [0.005, 0.25, 2.0].iter().for_each(|v| latency.with(["/"]).observe(*v));
+    latency.with(["/"]).observe_with_exemplar(1e7, &[("trace_id", "00f067aa0ba902b7"), ("user", "O\"N")]);
     let error = s.histogram("error", "Below and above.").buckets(&[-1.0, 0.0, 1.0]).register().unwrap();
     [-2.0, 0.5].iter().for_each(|v| error.observe(*v));
     s.summary("size_bytes", "Sizes.").unit("bytes").register().unwrap().observe(512.0);
@@ -57,21 +58,29 @@ fn names() -> [&'static str; 14] {
     ]
 }
 
+/// Stands for all times of a run.
+const TIME: &str = "1520430000.123";
+
 /// The page without the library's own families, with times that are not of this run.
 fn page(segment: &Segment, exposition: impl Into<Exposition>) -> String {
     let mut cursor = segment.cursor(exposition).only(names());
     let mut out = Vec::new();
     while cursor.fill(&mut out) {}
     let page = String::from_utf8(out).unwrap();
-    let of_now = |line: &str| match line.rsplit_once([' ', '@']) {
-        Some((head, time)) if head.ends_with("st") || head.contains("_created{") => {
-            let seconds: f64 = time.parse().unwrap();
-            assert!((1.7e9..4e9).contains(&seconds) && time.len() == "1520430000.123".len(), "{line}");
-            format!("{head}{}1520430000.123\n", line.as_bytes()[head.len()] as char)
-        }
-        _ => format!("{line}\n"),
+    let is_time = |word: &str| {
+        let time: f64 = word.parse().unwrap_or(0.0);
+        (1.7e9..4e9).contains(&time) && word.len() == TIME.len() && word.as_bytes()[10] == b'.'
     };
-    page.lines().map(of_now).collect()
+    let mut found = String::new();
+    for line in page.lines() {
+        for word in line.split_inclusive([' ', '@']) {
+            let end = word.trim_end_matches([' ', '@']).len();
+            found.push_str(if is_time(&word[..end]) { TIME } else { &word[..end] });
+            found.push_str(&word[end..]);
+        }
+        found.push('\n');
+    }
+    found
 }
 
 #[test]

@@ -1,8 +1,10 @@
 use std::ffi::c_void;
 
-use super::segment::shmetrics_segment;
+use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
-use super::{clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use super::{
+    clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str, with_labels,
+};
 use crate::metric::sealed::At;
 use crate::metric::{GaugeMode, Histogram};
 use crate::segment::layout::KIND_HISTOGRAM;
@@ -114,6 +116,21 @@ pub extern "C" fn shmetrics_histogram_is_removed(histogram: shmetrics_histogram)
 pub extern "C" fn shmetrics_histogram_observe(histogram: shmetrics_histogram, v: f64) {
     if let Some(h) = histogram.get() {
         h.observe(v);
+    }
+}
+
+/// As `shmetrics_histogram_observe`, and keeps what these labels say of it as its bucket's exemplar, as
+/// `shmetrics_counter_add_with_exemplar` does. Not for summaries.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_histogram_observe_with_exemplar(
+    histogram: shmetrics_histogram,
+    v: f64,
+    labels: *const shmetrics_label,
+    count: usize,
+) {
+    if let Some(h) = histogram.get() {
+        // SAFETY: the caller's promise.
+        guard((), || unsafe { with_labels(labels, count, |labels| h.observe_with_exemplar(v, labels)) });
     }
 }
 

@@ -174,15 +174,9 @@ unsafe fn register_family(
     let buckets = if spec.buckets.is_null() && with_buckets { DEFAULT_BUCKETS } else { buckets };
     let buckets = if with_buckets { buckets } else { &[] };
     let (max_series, expire) = (spec.max_series, if labels.is_empty() { 0 } else { spec.expire_after });
-    let spec = Spec {
-        unit,
-        labels: &labels,
-        buckets,
-        states: &states,
-        max_series,
-        expire,
-        ..Spec::new(name, help, kind, mode)
-    };
+    let usual = Spec::new(name, help, kind, mode);
+    let exemplar_ms = if spec.exemplar_interval_ms > 0 { spec.exemplar_interval_ms } else { usual.exemplar_ms };
+    let spec = Spec { unit, labels: &labels, buckets, states: &states, max_series, expire, exemplar_ms, ..usual };
     let at = register(segment.inner, spec).map_err(status::report)?;
     let record = segment.inner.memory.bytes(at, 1).unwrap_or(std::ptr::null());
     Ok((std::ptr::from_ref(segment.inner).cast(), record.cast()))
@@ -225,6 +219,28 @@ unsafe fn find<M: At>(p0: *const c_void, p1: *const c_void, values: *const shmet
         |i| unsafe { (*values.add(i)).bytes() },
     );
     Some(M::at(Segment { inner: table.inner }, found))
+}
+
+/// Gives the labels of an exemplar to `f`, without allocation. What is no text becomes a label that is refused.
+///
+/// # Safety
+/// `labels` is NULL or points to `count` labels.
+unsafe fn with_labels(labels: *const segment::shmetrics_label, count: usize, f: impl FnOnce(&[(&str, &str)])) {
+    const MOST: usize = 64;
+    const WRONG: (&str, &str) = ("", "");
+    let mut found = [WRONG; MOST];
+    let count = if labels.is_null() { 0 } else { count };
+    for (i, found) in found.iter_mut().take(count).enumerate() {
+        // SAFETY: the caller's promise.
+        let (name, value) = unsafe {
+            let label = &*labels.add(i);
+            (std::str::from_utf8(label.name.bytes()), std::str::from_utf8(label.value.bytes()))
+        };
+        if let (Ok(name), Ok(value)) = (name, value) {
+            *found = (name, value);
+        }
+    }
+    f(if count > MOST { &[WRONG] } else { &found[..count] });
 }
 
 /// Removes the series of a family with these values.

@@ -1,7 +1,7 @@
 //! OpenMetrics 2.0.0 (release candidate): a line for each series, with all of a histogram in its value.
 
 use super::family::View;
-use super::lines::Name;
+use super::lines::{append, Name};
 use super::number::{float_with_point, integer, seconds};
 use super::snapshot::{Page, Series, Shot, Total};
 use crate::metric::{Sample, Shown};
@@ -62,6 +62,9 @@ impl Composite {
                     Total::Float(v) => float_with_point(v, out),
                 }
                 began(series, out);
+                if let Some(exemplar) = series.exemplar(0) {
+                    append(&exemplar, out);
+                }
             }
             KIND_GAUGE | KIND_UNKNOWN => match series.gauge(self.view.mode, &mut self.each) {
                 Shown::Nothing => return true,
@@ -133,6 +136,7 @@ impl Composite {
         if !gauge {
             began(series, out);
         }
+        (0..self.counts.len()).filter_map(|i| series.exemplar(i)).for_each(|exemplar| append(&exemplar, out));
         out.push(b'\n');
         true
     }

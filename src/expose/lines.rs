@@ -5,7 +5,7 @@ use super::line::{Line, Piece};
 use super::number::{float, float_with_point, seconds};
 use super::snapshot::{Page, Series, Shot, Text, Total};
 use super::{Exposition, Format};
-use crate::metric::{Sample, Shown};
+use crate::metric::{Exemplar, Sample, Shown};
 use crate::segment::layout::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
     KIND_UNKNOWN,
@@ -97,12 +97,11 @@ fn kind(kind: u8, openmetrics: bool) -> Kind {
     match kind {
         KIND_COUNTER => Kind { name: "counter", family: by_format("", "_total"), sample: "_total", ..plain },
         KIND_GAUGE => plain,
-        KIND_HISTOGRAM => Kind { name: "histogram", sample: "_bucket", ..observed },
         KIND_GAUGE_HISTOGRAM if openmetrics => {
             Kind { name: "gaugehistogram", sample: "_bucket", sum: "_gsum", count: "_gcount", ..plain }
         }
-        // As Go's client does: the text formats have no other type with buckets.
-        KIND_GAUGE_HISTOGRAM => Kind { name: "histogram", sample: "_bucket", ..observed },
+        // Of a gauge histogram too, as Go's client does: the text formats have no other type with buckets.
+        KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => Kind { name: "histogram", sample: "_bucket", ..observed },
         KIND_SUMMARY => Kind { name: "summary", ..observed },
         KIND_INFO => {
             Kind { name: by_format("info", "gauge"), family: by_format("", "_info"), sample: "_info", ..plain }
@@ -146,6 +145,16 @@ pub(super) fn head(view: &View, suffix: &str, kind: &str, openmetrics: bool, out
     }
 }
 
+/// Appends an exemplar to a sample, as OpenMetrics has it.
+pub(super) fn append(exemplar: &Exemplar, out: &mut Vec<u8>) {
+    out.extend_from_slice(b" # {");
+    out.extend_from_slice(exemplar.text());
+    out.extend_from_slice(b"} ");
+    float_with_point(exemplar.value, out);
+    out.push(b' ');
+    seconds(exemplar.at_ms * 1_000_000, out);
+}
+
 impl Lines {
     /// Begins a family.
     pub(super) fn new(view: View, exposition: Exposition, out: &mut Vec<u8>) -> Self {
@@ -167,7 +176,7 @@ impl Lines {
             sum: Name::new(&view, kind.sum),
             count: Name::new(&view, kind.count),
             created: (openmetrics && exposition.created() && counted).then(|| Name::new(&view, "_created")),
-            tails: tails.iter().map(|tail| Piece::new(tail)).collect(),
+            tails: tails.iter().map(Piece::new).collect(),
             sumless: openmetrics && view.has_negative_bounds,
             counts: Vec::new(),
             each: Vec::new(),
@@ -199,6 +208,7 @@ impl Lines {
                         out.push(b'\n');
                     }
                 }
+                self.exemplar(series, 0, out);
             }
             KIND_GAUGE | KIND_UNKNOWN => self.gauge(series, out),
             KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => return self.observations(series, out),
@@ -231,6 +241,18 @@ impl Lines {
         }
     }
 
+    /// Adds an exemplar to the line before, where the format has any.
+    #[inline(always)]
+    fn exemplar(&self, series: &Series<'_>, slot: usize, out: &mut Vec<u8>) {
+        if self.openmetrics {
+            if let Some(exemplar) = series.exemplar(slot) {
+                out.pop();
+                append(&exemplar, out);
+                out.push(b'\n');
+            }
+        }
+    }
+
     fn gauge(&mut self, series: &Series<'_>, out: &mut Vec<u8>) {
         match series.gauge(self.view.mode, &mut self.each) {
             Shown::Nothing => {}
@@ -255,12 +277,13 @@ impl Lines {
         if self.tails.is_empty() {
             total = self.counts.iter().sum();
         }
-        for (count, tail) in self.counts.iter().zip(&self.tails) {
+        for (i, (count, tail)) in self.counts.iter().zip(&self.tails).enumerate() {
             total = total.wrapping_add(*count);
             let mut line = self.name.line_and(&series.text, tail.len(), out);
             line.piece(tail);
             line.integer(total);
             line.end();
+            self.exemplar(series, i, out);
         }
         // OpenMetrics has no negative sum, and no count of a histogram without its sum.
         let sumless = self.sumless || (self.openmetrics && sum < 0.0);

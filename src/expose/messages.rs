@@ -5,7 +5,7 @@ use super::family::View;
 use super::line::{varint_len, Line, Piece};
 use super::own::Own;
 use super::snapshot::{Page, Series, Shot, Text};
-use crate::metric::{GaugeMode, Sample, Shown};
+use crate::metric::{Exemplar, GaugeMode, Sample, Shown};
 use crate::registry::labels;
 use crate::segment::layout::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
@@ -38,6 +38,10 @@ mod tag {
     pub(super) const HISTOGRAM_CREATED: u8 = 0x7a;
     pub(super) const BUCKET_COUNT: u8 = 0x08;
     pub(super) const BUCKET_BOUND: u8 = 0x11;
+    pub(super) const COUNTER_EXEMPLAR: u8 = 0x12;
+    pub(super) const BUCKET_EXEMPLAR: u8 = 0x1a;
+    pub(super) const EXEMPLAR_VALUE: u8 = 0x11;
+    pub(super) const EXEMPLAR_TIME: u8 = 0x1a;
     pub(super) const TIME_SECONDS: u8 = 0x08;
     pub(super) const TIME_NANOS: u8 = 0x10;
 }
@@ -59,6 +63,8 @@ pub(super) struct Messages {
     fixed: Piece,
     /// Of a histogram, the bounds as fields. Of a state set, the labels.
     marks: Vec<Piece>,
+    /// The bound of the last bucket.
+    infinity: Piece,
     counts: Vec<u64>,
     each: Vec<Sample>,
 }
@@ -142,6 +148,7 @@ impl Messages {
             labels: labels.collect(),
             fixed: Piece::new(&fixed),
             marks,
+            infinity: bound(f64::INFINITY),
             counts: Vec::new(),
             each: Vec::new(),
             view,
@@ -180,10 +187,15 @@ impl Messages {
         match self.view.kind {
             KIND_COUNTER => {
                 let Some(total) = series.counter(self.view.text_at) else { return false };
-                self.metric(series, None, NUMBERS, out, |line| {
+                let exemplar = series.exemplar(0).map(|e| exemplar(tag::COUNTER_EXEMPLAR, &e));
+                let room = NUMBERS + exemplar.as_ref().map_or(0, Piece::len);
+                self.metric(series, None, room, out, |line| {
                     let counter = line.open(tag::METRIC_COUNTER);
                     line.byte(tag::VALUE);
                     line.eight(total.as_f64().to_le_bytes());
+                    if let Some(exemplar) = &exemplar {
+                        line.piece(exemplar);
+                    }
                     time(tag::COUNTER_CREATED, series.created(), line);
                     line.close(counter);
                 });
@@ -309,7 +321,8 @@ impl Messages {
         let sum = series.buckets(self.marks.len(), &mut counts);
         if let Some(sum) = sum {
             let summary = self.view.kind == KIND_SUMMARY;
-            let room = NUMBERS + BUCKET * counts.len();
+            let exemplars = exemplars(series, counts.len());
+            let room = NUMBERS + BUCKET * counts.len() + exemplars.iter().flatten().map(Piece::len).sum::<usize>();
             self.metric(series, None, room, out, |line| {
                 let message = line.open(if summary { tag::METRIC_SUMMARY } else { tag::METRIC_HISTOGRAM });
                 line.byte(tag::COUNT);
@@ -317,12 +330,20 @@ impl Messages {
                 line.byte(tag::SUM);
                 line.eight(sum.to_le_bytes());
                 let mut total = 0u64;
-                for (count, bound) in counts.iter().zip(&self.marks) {
+                for (i, (count, bound)) in counts.iter().zip(self.marks.iter().chain([&self.infinity])).enumerate() {
                     total = total.wrapping_add(*count);
+                    let exemplar = exemplars.get(i).and_then(Option::as_ref);
+                    // The last bucket is told by the count, unless it has an exemplar.
+                    if summary || (i == self.marks.len() && exemplar.is_none()) {
+                        break;
+                    }
                     let bucket = line.open(tag::HISTOGRAM_BUCKET);
                     line.byte(tag::BUCKET_COUNT);
                     line.varint(total);
                     line.piece(bound);
+                    if let Some(exemplar) = exemplar {
+                        line.piece(exemplar);
+                    }
                     line.close(bucket);
                 }
                 match self.view.kind {
@@ -336,6 +357,30 @@ impl Messages {
         self.counts = counts;
         sum.is_some()
     }
+}
+
+/// What of its slots has an exemplar; nothing if none has.
+fn exemplars(series: &Series<'_>, slots: usize) -> Vec<Option<Piece>> {
+    if !series.has_exemplars() {
+        return Vec::new();
+    }
+    (0..slots).map(|i| series.exemplar(i).map(|e| exemplar(tag::BUCKET_EXEMPLAR, &e))).collect()
+}
+
+/// An exemplar as a field.
+fn exemplar(tag: u8, exemplar: &Exemplar) -> Piece {
+    let mut message = Vec::new();
+    for (name, value) in labels::pairs(exemplar.text()).unwrap_or_default() {
+        message.extend_from_slice(&label(&name, &value));
+    }
+    message.push(tag::EXEMPLAR_VALUE);
+    message.extend_from_slice(&exemplar.value.to_le_bytes());
+    let mut line = Line::new(&mut message, 32);
+    time(tag::EXEMPLAR_TIME, exemplar.at_ms * 1_000_000, &mut line);
+    line.keep();
+    let mut out = Vec::new();
+    field(tag, &message, &mut out);
+    Piece::new(&out)
 }
 
 fn bound(v: f64) -> Piece {

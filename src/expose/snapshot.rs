@@ -3,7 +3,9 @@
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 
 use super::line::{Line, OVER};
-use crate::metric::{counter_read, gauge_shown, histogram_read, states_read, GaugeMode, Sample, Shown, SPILL};
+use crate::metric::{
+    counter_read, exemplar_read, gauge_shown, histogram_read, states_read, Exemplar, GaugeMode, Sample, Shown, SPILL,
+};
 use crate::segment::chain::is_later;
 use crate::segment::layout::{counter, entry, header};
 use crate::segment::life::{self, Place, State, TAG_MASK};
@@ -185,6 +187,16 @@ impl Series<'_> {
     /// Reads the word of a state set.
     pub(super) fn states(&self) -> u64 {
         states_read(self.page.memory, self.place.at)
+    }
+
+    pub(super) fn has_exemplars(&self) -> bool {
+        self.page.memory.get32(self.place.at + entry::EXTENSION) != 0
+    }
+
+    /// The exemplar in one of its slots.
+    #[inline(always)]
+    pub(super) fn exemplar(&self, slot: usize) -> Option<Exemplar> {
+        exemplar_read(self.page.memory, self.place.at, self.place.life, slot as u64)
     }
 
     /// When it began, in nanoseconds since 1970.

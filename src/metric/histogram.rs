@@ -1,6 +1,7 @@
 use std::ffi::c_void;
 use std::time::Instant;
 
+use super::exemplar;
 use super::sealed::At;
 use crate::registry::family::Record;
 use crate::segment::chain::offset;
@@ -101,6 +102,16 @@ impl Histogram {
     #[inline]
     pub fn observe(&self, v: f64) {
         self.change::<false>(v);
+    }
+
+    /// As [`Histogram::observe`], and keeps what these labels say of it as its bucket's exemplar, as
+    /// [`Counter::inc_with_exemplar`](crate::Counter::inc_with_exemplar) does.
+    pub fn observe_with_exemplar(&self, v: f64, labels: &[(&str, &str)]) {
+        self.observe(v);
+        if !v.is_nan() && !self.cells.is_null() && !self.is_over() {
+            let slots = self.bounds.len() as u64 + 1;
+            exemplar::offer(self.inner, self.record(), self.life, [bucket(self.bounds, v) as u64, slots], v, labels);
+        }
     }
 
     /// Takes one observation back that was counted before.

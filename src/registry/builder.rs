@@ -135,6 +135,13 @@ impl<'a, M: Metric> Builder<'a, M> {
         self
     }
 
+    /// The least time between two exemplars that a counter or a bucket keeps. A second, unless said otherwise; what the process
+    /// says that registers the family first, counts.
+    pub fn exemplar_interval(mut self, time: Duration) -> Self {
+        self.spec.exemplar_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        self
+    }
+
     /// Registers a metric without labels.
     ///
     /// # Errors
@@ -187,6 +194,13 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
     pub fn expire_after(mut self, time: Duration) -> Self {
         let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
         self.builder.spec.expire = u32::try_from(seconds).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// As [`Builder::exemplar_interval`]: the least time between two exemplars that a counter or a bucket keeps. A second, unless said otherwise; what the process
+    /// says that registers the family first, counts.
+    pub fn exemplar_interval(mut self, time: Duration) -> Self {
+        self.builder.spec.exemplar_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         self
     }
 

@@ -20,6 +20,9 @@ use crate::segment::memory::{Mapped, Memory};
 use crate::segment::Inner;
 use crate::Error;
 
+/// A scraper looks every few seconds: more than one exemplar in one is for nobody.
+const EXEMPLAR_MS: u32 = 1000;
+
 /// What an application asks for.
 #[derive(Clone, Debug)]
 pub(crate) struct Spec<'a> {
@@ -36,11 +39,25 @@ pub(crate) struct Spec<'a> {
     pub(crate) max_series: u64,
     /// Seconds without an update after which a series expires; 0 for never.
     pub(crate) expire: u32,
+    /// The least time between two exemplars of a slot.
+    pub(crate) exemplar_ms: u32,
 }
 
 impl<'a> Spec<'a> {
     pub(crate) fn new(name: &'a str, help: &'a str, kind: u8, mode: GaugeMode) -> Self {
-        Spec { name, help, unit: "", kind, mode, labels: &[], buckets: &[], states: &[], max_series: 0, expire: 0 }
+        Spec {
+            name,
+            help,
+            unit: "",
+            kind,
+            mode,
+            labels: &[],
+            buckets: &[],
+            states: &[],
+            max_series: 0,
+            expire: 0,
+            exemplar_ms: EXEMPLAR_MS,
+        }
     }
 
     /// Checks it, and makes its name and buckets canonical.
@@ -111,6 +128,7 @@ impl<'a> Spec<'a> {
         memory.put32(at + family::TEXT_AT, self.text_at() as u32);
         memory.put64(at + family::MAX_SERIES, self.max_series);
         memory.put32(at + family::EXPIRE, self.expire);
+        memory.put32(at + family::EXEMPLAR_MS, self.exemplar_ms);
         memory.put8(at + family::MODE, self.mode as u8);
         memory.put8(at + family::LABEL_COUNT, self.labels.len() as u8);
         memory.put16(at + family::BUCKET_COUNT, marks.len() as u16);

@@ -41,26 +41,13 @@ pub(crate) fn text_in(memory: &Mapped) -> Vec<u8> {
 
 /// The labels of a segment; none if they are damaged.
 pub(crate) fn labels_in(memory: &Mapped) -> Vec<(String, String)> {
-    parse(&text_in(memory)).unwrap_or_default()
-}
-
-fn parse(text: &[u8]) -> Option<Vec<(String, String)>> {
-    let mut rest = std::str::from_utf8(text).ok()?;
-    let mut pairs = Vec::new();
-    while !rest.is_empty() {
-        let (name, after) = rest.strip_prefix(if pairs.is_empty() { "" } else { "," })?.split_once("=\"")?;
-        let quote = after.match_indices('"').find(|(at, _)| {
-            let escapes = after[..*at].bytes().rev().take_while(|b| *b == b'\\').count();
-            escapes % 2 == 0
-        })?;
-        let names = [name.to_owned()];
-        let own = &rest[rest.len() - after.len() - name.len() - 2..rest.len() - after.len() + quote.0 + 1];
-        let value = labels::values(own.as_bytes(), true, &names)?.pop()?;
-        names::labels(&[name], &[]).ok()?;
-        pairs.push((name.to_owned(), value));
-        rest = &after[quote.0 + 1..];
+    let pairs = labels::pairs(&text_in(memory)).unwrap_or_default();
+    let legal = pairs.iter().all(|(name, _)| names::is_label(name));
+    if legal {
+        pairs
+    } else {
+        Vec::new()
     }
-    Some(pairs)
 }
 
 /// Whether a family may have these labels, and its name.
@@ -81,12 +68,12 @@ mod tests {
         #[test]
         fn what_is_written_is_read(values in proptest::collection::vec("[a\\\\\"\n,=é]{0,12}", 0..4)) {
             let pairs: Vec<_> = values.into_iter().enumerate().map(|(i, v)| (format!("l{i}"), v)).collect();
-            assert_eq!(parse(text(&pairs).unwrap().as_bytes()), Some(pairs));
+            assert_eq!(labels::pairs(text(&pairs).unwrap().as_bytes()), Some(pairs));
         }
 
         #[test]
         fn damaged_text_is_survived(text in "[a=\",\\\\]{0,20}") {
-            let _ = parse(text.as_bytes());
+            let _ = labels::pairs(text.as_bytes());
         }
     }
 

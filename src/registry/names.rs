@@ -27,6 +27,11 @@ fn legal(name: &str, colons: bool) -> bool {
     bytes.next().is_some_and(first) && bytes.all(|b| first(b) || b.is_ascii_digit())
 }
 
+/// Whether an exemplar's label may be called so.
+pub(crate) fn is_label(name: &str) -> bool {
+    legal(name, false)
+}
+
 /// What the family's name may end in and is kept without: every format adds it as its rules say.
 fn own_suffix(kind: u8) -> &'static str {
     match kind {

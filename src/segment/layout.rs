@@ -181,6 +181,17 @@ offsets! {
     VALUE: 24, 8;
 }
 
+offsets! {
+    /// A slot for an exemplar. All but the stamp is valid if it has the hash in it.
+    exemplar, size 256;
+    STAMP: 0, 8;
+    DIGEST: 8, 8;
+    VALUE: 16, 8;
+    TIME_MS: 24, 8;
+    TEXT_LEN: 32, 8;
+    TEXT: 40, 216;
+}
+
 /// Process cells come in blocks: a link to the next block, then this many cells.
 pub(crate) const CELLS_PER_BLOCK: u64 = 16;
 pub(crate) const CELL_BLOCK_HEAD: u64 = 16;
@@ -266,6 +277,7 @@ mod tests {
             ("gauge", gauge::FIELDS),
             ("process_cell", process_cell::FIELDS),
             ("histogram", histogram::FIELDS),
+            ("exemplar", exemplar::FIELDS),
         ];
         assert_eq!(documented.len(), code.len(), "sections with tables: {:?}", documented.keys());
         for (section, fields) in code {
