@@ -33,6 +33,8 @@ pub(super) struct View {
     pub(super) kind: u8,
     pub(super) mode: GaugeMode,
     pub(super) text_at: u64,
+    /// How many there are, about.
+    pub(super) series: u64,
     pub(super) texts: Texts,
     /// A histogram's finite bounds.
     pub(super) bounds: Vec<f64>,
@@ -48,6 +50,7 @@ impl View {
             kind: record.kind(),
             mode: record.mode(),
             text_at: record.text_at(),
+            series: record.series().min(1 << 32),
             bounds: (0..record.bucket_count()).map(|i| record.bound(i)).collect(),
             has_negative_bounds: record.bucket_count() > 0 && record.bound(0) < 0.0,
             texts,

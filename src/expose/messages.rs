@@ -59,12 +59,18 @@ pub(super) struct Messages {
     /// Its length without any metric.
     bare: usize,
     labels: Vec<Label>,
+    /// Room for their names, tags and lengths.
+    names: usize,
     /// The labels that all series have in front of theirs.
     fixed: Piece,
     /// Of a histogram, the bounds as fields. Of a state set, the labels.
     marks: Vec<Piece>,
     /// The bound of the last bucket.
     infinity: Piece,
+    /// When the series of this age began, as the contents of a field. Many have the same.
+    began: (u32, Piece),
+    /// Bytes that the body leaves for its length in front.
+    gap: usize,
     counts: Vec<u64>,
     each: Vec<Sample>,
 }
@@ -72,7 +78,7 @@ pub(super) struct Messages {
 struct Label {
     /// Bytes before its value in the label text.
     prefix: usize,
-    /// The field of its name.
+    /// The field of its name, and the tag of its value.
     name: Piece,
 }
 
@@ -125,8 +131,11 @@ impl Messages {
     /// Begins a family. `spare` is a buffer to use again.
     pub(super) fn new(view: View, spare: Vec<u8>) -> Self {
         let (suffix, number) = kind(view.kind);
+        // As many as its length will have, if that is guessed well.
+        let gap = varint_len(view.series * 128 + 256);
         let mut body = spare;
         body.clear();
+        body.resize(gap, 0);
         begin(&view.name(suffix), &view.texts.help, number, &mut body);
         let marks = match view.kind {
             KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => view.bounds.iter().map(|b| bound(*b)).collect(),
@@ -140,15 +149,20 @@ impl Messages {
         let labels = view.texts.labels.iter().enumerate().map(|(i, name)| {
             let mut piece = Vec::new();
             field(tag::LABEL_NAME, name.as_bytes(), &mut piece);
+            piece.push(tag::LABEL_VALUE);
             Label { prefix: labels::prefix_len(i, name.len()), name: Piece::new(&piece) }
         });
+        let labels: Vec<Label> = labels.collect();
         Messages {
             bare: body.len(),
             body,
-            labels: labels.collect(),
+            names: labels.iter().map(|l| l.name.len() + 16).sum(),
+            labels,
             fixed: Piece::new(&fixed),
             marks,
             infinity: bound(f64::INFINITY),
+            began: (u32::MAX, Piece::default()),
+            gap,
             counts: Vec::new(),
             each: Vec::new(),
             view,
@@ -166,8 +180,16 @@ impl Messages {
             if !self.view.texts.unit.is_empty() {
                 field(tag::FAMILY_UNIT, self.view.texts.unit.as_bytes(), &mut self.body);
             }
-            varint(self.body.len() as u64, out);
-            out.extend_from_slice(&self.body);
+            let mut head = Vec::new();
+            varint((self.body.len() - self.gap) as u64, &mut head);
+            if out.is_empty() && head.len() == self.gap {
+                // A large one is not copied.
+                self.body[..self.gap].copy_from_slice(&head);
+                std::mem::swap(out, &mut self.body);
+            } else {
+                out.extend_from_slice(&head);
+                out.extend_from_slice(&self.body[self.gap..]);
+            }
         }
         self.body
     }
@@ -182,8 +204,24 @@ impl Messages {
         shot
     }
 
+    /// Makes what says when the series began.
+    #[inline(always)]
+    fn begin(&mut self, series: &Series<'_>) {
+        if self.began.0 != series.age() {
+            self.began = (series.age(), Piece::new(time(series.created())));
+        }
+    }
+
+    /// Appends it.
+    #[inline(always)]
+    fn put_began(&self, tag: u8, line: &mut Line<'_>) {
+        line.two([tag, self.began.1.len() as u8]);
+        line.piece(&self.began.1);
+    }
+
     #[inline(always)]
     fn metrics(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        self.begin(series);
         match self.view.kind {
             KIND_COUNTER => {
                 let Some(total) = series.counter(self.view.text_at) else { return false };
@@ -196,7 +234,7 @@ impl Messages {
                     if let Some(exemplar) = &exemplar {
                         line.piece(exemplar);
                     }
-                    time(tag::COUNTER_CREATED, series.created(), line);
+                    self.put_began(tag::COUNTER_CREATED, line);
                     line.close(counter);
                 });
             }
@@ -227,8 +265,7 @@ impl Messages {
         body: impl FnOnce(&mut Line<'_>),
     ) {
         let text = &series.text;
-        let names: usize = self.labels.iter().map(|l| l.name.len() + 16).sum();
-        let room = room + text.len() + names + self.fixed.len() + more.map_or(0, Piece::len);
+        let room = room + text.len() + self.names + self.fixed.len() + more.map_or(0, Piece::len);
         if series.escaped || (series.is_embedded() && text.len() > 0) {
             return self.metric_slowly(series, more, room, out, body);
         }
@@ -255,11 +292,17 @@ impl Messages {
             let end = text.quote(at.min(text.len()));
             let from = at.min(end);
             let len = end - from;
-            line.byte(tag::METRIC_LABEL);
-            line.varint((label.name.len() + 1 + varint_len(len as u64) + len) as u64);
-            line.piece(&label.name);
-            line.byte(tag::LABEL_VALUE);
-            line.varint(len as u64);
+            let pair = label.name.len() + varint_len(len as u64) + len;
+            if pair < 0x80 {
+                line.two([tag::METRIC_LABEL, pair as u8]);
+                line.piece(&label.name);
+                line.byte(len as u8);
+            } else {
+                line.byte(tag::METRIC_LABEL);
+                line.varint(pair as u64);
+                line.piece(&label.name);
+                line.varint(len as u64);
+            }
             text.put_part(from, len, line);
             at = end + 1;
         }
@@ -347,8 +390,8 @@ impl Messages {
                     line.close(bucket);
                 }
                 match self.view.kind {
-                    KIND_SUMMARY => time(tag::SUMMARY_CREATED, series.created(), line),
-                    KIND_HISTOGRAM => time(tag::HISTOGRAM_CREATED, series.created(), line),
+                    KIND_SUMMARY => self.put_began(tag::SUMMARY_CREATED, line),
+                    KIND_HISTOGRAM => self.put_began(tag::HISTOGRAM_CREATED, line),
                     _ => {}
                 }
                 line.close(message);
@@ -375,9 +418,7 @@ fn exemplar(tag: u8, exemplar: &Exemplar) -> Piece {
     }
     message.push(tag::EXEMPLAR_VALUE);
     message.extend_from_slice(&exemplar.value.to_le_bytes());
-    let mut line = Line::new(&mut message, 32);
-    time(tag::EXEMPLAR_TIME, exemplar.at_ms * 1_000_000, &mut line);
-    line.keep();
+    field(tag::EXEMPLAR_TIME, &time(exemplar.at_ms * 1_000_000), &mut message);
     let mut out = Vec::new();
     field(tag, &message, &mut out);
     Piece::new(&out)
@@ -389,14 +430,13 @@ fn bound(v: f64) -> Piece {
     Piece::new(&field)
 }
 
-#[inline(always)]
-fn time(tag: u8, ns: u64, line: &mut Line<'_>) {
-    let time = line.open(tag);
-    line.byte(tag::TIME_SECONDS);
-    line.varint(ns / 1_000_000_000);
-    line.byte(tag::TIME_NANOS);
-    line.varint(ns % 1_000_000_000 / 1_000_000 * 1_000_000);
-    line.close(time);
+/// A time as a message.
+fn time(ns: u64) -> Vec<u8> {
+    let mut message = vec![tag::TIME_SECONDS];
+    varint(ns / 1_000_000_000, &mut message);
+    message.push(tag::TIME_NANOS);
+    varint(ns % 1_000_000_000 / 1_000_000 * 1_000_000, &mut message);
+    message
 }
 
 /// Appends a family of the library's own.

@@ -31,10 +31,10 @@ pub(super) enum Shot {
 }
 
 /// A series' label text: in the segment, or a copy if it lies too near the segment's end for block copies.
+#[derive(Clone, Copy)]
 pub(super) struct Text {
     at: *const u8,
     len: usize,
-    _copy: Vec<u8>,
 }
 
 /// A series to read the values of.
@@ -94,6 +94,7 @@ impl<'a> Page<'a> {
             return Shot::Damaged;
         }
         let from = out.len();
+        let mut copy = Vec::new();
         // A record that changes hands under the copy is copied again, though not for ever.
         for _ in 0..16 {
             // Acquire pairs with the Release that made it live: its text is there.
@@ -110,7 +111,8 @@ impl<'a> Page<'a> {
             }
             // SAFETY: as above; the text lies within what is backed (checked).
             let (text, created, flags) = unsafe {
-                let text = Text::new(record.add(text_at as usize), len, end + OVER as u64 <= backed);
+                let padded = end + OVER as u64 <= backed;
+                let text = Text::new(record.add(text_at as usize), len, padded, &mut copy);
                 (text, created.read_volatile(), flags.read_volatile())
             };
             let escaped = flags & crate::segment::layout::FLAG_ESCAPED != 0;
@@ -162,7 +164,7 @@ impl Series<'_> {
         let whole = whole & self.mask();
         let parts = f64::from_bits(fraction);
         // Of a large whole number a part may stand in the fraction.
-        let large = parts >= SPILL as f64 && parts < (1u64 << 63) as f64 && parts % 1.0 == 0.0;
+        let large = parts >= SPILL as f64 && parts < (1u64 << 63) as f64 && parts as u64 as f64 == parts;
         let exact = if large { whole.checked_add(parts as u64) } else { (fraction == 0).then_some(whole) };
         Some(exact.map_or(Total::Float(whole as f64 + parts), Total::Whole))
     }
@@ -199,6 +201,11 @@ impl Series<'_> {
         exemplar_read(self.page.memory, self.place.at, self.place.life, slot as u64)
     }
 
+    /// When it began, in tenths of a second since the segment was made.
+    pub(super) fn age(&self) -> u32 {
+        self.created
+    }
+
     /// When it began, in nanoseconds since 1970.
     pub(super) fn created(&self) -> u64 {
         self.page.time(self.created)
@@ -207,16 +214,18 @@ impl Series<'_> {
 
 impl Text {
     /// # Safety
-    /// `len` bytes at `at` must stay readable for as long as this value, and `OVER` more if `padded`.
+    /// `len` bytes at `at` must stay readable for as long as this value, and `OVER` more if `padded`. If not, it must not outlive
+    /// `copy`, nor any change of that.
     #[inline(always)]
-    unsafe fn new(at: *const u8, len: usize, padded: bool) -> Self {
+    unsafe fn new(at: *const u8, len: usize, padded: bool, copy: &mut Vec<u8>) -> Self {
         if padded {
-            return Text { at, len, _copy: Vec::new() };
+            return Text { at, len };
         }
-        let mut copy = vec![0; len + OVER];
+        copy.clear();
+        copy.resize(len + OVER, 0);
         // SAFETY: the caller's promise.
         unsafe { std::ptr::copy_nonoverlapping(at, copy.as_mut_ptr(), len) };
-        Text { at: copy.as_ptr(), len, _copy: copy }
+        Text { at: copy.as_ptr(), len }
     }
 
     #[inline(always)]
@@ -242,17 +251,14 @@ impl Text {
     /// Where the next `"` is from `from` on; its length if there is none.
     #[inline(always)]
     pub(super) fn quote(&self, from: usize) -> usize {
-        const ONES: u64 = u64::from_ne_bytes([1; 8]);
-        const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
         let mut at = from;
         while at < self.len {
-            // SAFETY: eight bytes from within the text are readable, as `OVER` more than the text are (`new`).
-            let word = u64::from_le(unsafe { self.at.add(at).cast::<u64>().read_unaligned() }) ^ QUOTES;
-            let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
-            if zeros != 0 {
-                return (at + zeros.trailing_zeros() as usize / 8).min(self.len);
+            // SAFETY: 16 bytes from within the text are readable, as `OVER` more than the text are (`new`).
+            let found = unsafe { quotes(self.at.add(at)) };
+            if found != 0 {
+                return (at + found.trailing_zeros() as usize).min(self.len);
             }
-            at += 8;
+            at += 16;
         }
         self.len
     }
@@ -263,5 +269,25 @@ impl Text {
         // SAFETY: readable for `len` bytes (`new`).
         unsafe { std::ptr::copy_nonoverlapping(self.at, copy.as_mut_ptr(), self.len) };
         copy
+    }
+}
+
+/// Which of 16 bytes are `"`, a bit for each.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn quotes(at: *const u8) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
+        // SAFETY: SSE2 is part of x86_64; the caller's promise.
+        unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(at.cast()), _mm_set1_epi8(b'"' as i8))) as u32 }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        // SAFETY: the caller's promise.
+        let bytes = unsafe { at.cast::<[u8; 16]>().read_unaligned() };
+        (0..16).fold(0, |found, i| found | u32::from(bytes[i] == b'"') << i)
     }
 }
