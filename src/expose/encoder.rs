@@ -41,6 +41,15 @@ impl Encoder {
         }
     }
 
+    /// Goes on with the series of the family's namesake in another segment.
+    pub(super) fn continued(self, view: View, exposition: Exposition) -> Self {
+        match self {
+            Encoder::Lines(_) => Encoder::Lines(Lines::new(view, exposition, &mut Vec::new())),
+            Encoder::Composite(_) => Encoder::Composite(Composite::new(view, &mut Vec::new())),
+            Encoder::Messages(messages) => Encoder::Messages(messages.continued(view)),
+        }
+    }
+
     /// Ends the family.
     pub(super) fn finish(self, spare: &mut Vec<u8>, out: &mut Vec<u8>) {
         if let Encoder::Messages(messages) = self {

@@ -137,6 +137,16 @@ impl Messages {
         body.clear();
         body.resize(gap, 0);
         begin(&view.name(suffix), &view.texts.help, number, &mut body);
+        let bare = body.len();
+        Self::over(view, body, bare, gap)
+    }
+
+    /// Goes on with the series of another segment.
+    pub(super) fn continued(self, view: View) -> Self {
+        Self::over(view, self.body, self.bare, self.gap)
+    }
+
+    fn over(view: View, body: Vec<u8>, bare: usize, gap: usize) -> Self {
         let marks = match view.kind {
             KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => view.bounds.iter().map(|b| bound(*b)).collect(),
             KIND_STATE_SET | KIND_ENUM => {
@@ -154,7 +164,7 @@ impl Messages {
         });
         let labels: Vec<Label> = labels.collect();
         Messages {
-            bare: body.len(),
+            bare,
             body,
             names: labels.iter().map(|l| l.name.len() + 16).sum(),
             labels,
@@ -440,15 +450,12 @@ fn time(ns: u64) -> Vec<u8> {
 }
 
 /// Appends a family of the library's own.
-pub(super) fn own(family: &Own<'_>, fixed: &[(String, String)], out: &mut Vec<u8>) {
+pub(super) fn own(family: &Own<'_>, out: &mut Vec<u8>) {
     let counter = family.is_counter;
     let mut body = Vec::new();
     begin(&family.full_name(), family.help, u8::from(!counter), &mut body);
     for (labels, v) in &family.samples {
         let mut metric = Vec::new();
-        for (name, value) in fixed {
-            metric.extend_from_slice(&label(name, value));
-        }
         for (name, value) in labels {
             metric.extend_from_slice(&label(name, value));
         }

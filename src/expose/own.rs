@@ -37,7 +37,7 @@ impl Own<'_> {
     }
 
     /// Appends its lines.
-    fn lines(&self, format: Format, fixed: &Fixed, out: &mut Vec<u8>) {
+    fn lines(&self, format: Format, out: &mut Vec<u8>) {
         let sample = self.full_name();
         let family = if format == Format::OpenMetrics { self.name } else { &sample };
         let (help, kind) = (self.help, if self.is_counter { "counter" } else { "gauge" });
@@ -47,8 +47,7 @@ impl Own<'_> {
         };
         out.extend_from_slice(head.as_bytes());
         for (labels, v) in &self.samples {
-            let labels: Vec<String> =
-                fixed.labels.iter().chain(labels).map(|(name, value)| pair(name, value)).collect();
+            let labels: Vec<String> = labels.iter().map(|(name, value)| pair(name, value)).collect();
             let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
             out.extend_from_slice(format!("{sample}{labels} ").as_bytes());
             match format {
@@ -59,28 +58,52 @@ impl Own<'_> {
         }
     }
 
-    pub(super) fn render(&self, format: Format, fixed: &Fixed, out: &mut Vec<u8>) {
+    pub(super) fn add_labels(&mut self, fixed: &Fixed) {
+        for (labels, _) in &mut self.samples {
+            labels.splice(..0, fixed.labels.iter().cloned());
+        }
+    }
+
+    pub(super) fn render(&self, format: Format, out: &mut Vec<u8>) {
         match format {
-            Format::Protobuf => messages::own(self, &fixed.labels, out),
-            _ => self.lines(format, fixed, out),
+            Format::Protobuf => messages::own(self, out),
+            _ => self.lines(format, out),
         }
     }
 }
 
-/// The library's own families. `shown` are the series and the damaged records of the page.
-pub(super) fn families<'a>(
-    memory: &Mapped,
-    living: &[u32],
-    [series, corrupt]: [u64; 2],
-    busy: Duration,
-) -> Vec<Own<'a>> {
+fn gauge<'a>(name: &'a str, help: &'a str, v: f64) -> Own<'a> {
+    Own { name, help, is_counter: false, samples: vec![(Vec::new(), v)] }
+}
+
+/// The library's own families about a page: its series, damaged records and conflicts.
+pub(super) fn of_page<'a>([series, corrupt, conflicts]: [u64; 3], busy: Duration, several: bool) -> Vec<Own<'a>> {
+    let mut families = vec![
+        gauge("shmetrics_series", "Series on this page, but for those of the library.", series as f64),
+        gauge("shmetrics_corrupt_records", "Damaged records this page had to leave out.", corrupt as f64),
+    ];
+    if several {
+        families.push(gauge(
+            "shmetrics_conflicts",
+            "Families of another type in another segment of this page, and series that another one has too: left out.",
+            conflicts as f64,
+        ));
+    }
+    families.push(gauge(
+        "shmetrics_render_seconds",
+        "Time it took to render this page, up to here.",
+        busy.as_secs_f64(),
+    ));
+    families
+}
+
+/// The library's own families about a segment.
+pub(super) fn families<'a>(memory: &Mapped, living: &[u32]) -> Vec<Own<'a>> {
     let word = |at| memory.get64(at) as f64;
     let alive = living.iter().filter(|g| **g != 0).count();
     let slots = Slots::in_memory(memory);
     let dead = (0..slots.high()).filter(|i| slots.holder(*i).is_some()).count().saturating_sub(alive);
-    let one = |v| vec![(Vec::new(), v)];
-    let gauge = |name, help, v| Own { name, help, is_counter: false, samples: one(v) };
-    let counter = |name, help, v| Own { name, help, is_counter: true, samples: one(v) };
+    let counter = |name, help, v| Own { is_counter: true, ..gauge(name, help, v) };
     let state = |state: &str, n: usize| (vec![("state".to_owned(), state.to_owned())], n as f64);
     vec![
         gauge("shmetrics_segment_ceiling_bytes", "Bytes the segment may grow to.", word(header::TOTAL_SIZE)),
@@ -90,7 +113,6 @@ pub(super) fn families<'a>(
             "Bytes of records that killed processes never finished, or that are being made.",
             leaked(memory) as f64,
         ),
-        gauge("shmetrics_series", "Series on this page, but for those of the library.", series as f64),
         counter(
             "shmetrics_series_removed",
             "Series that were removed, or have expired for good.",
@@ -112,13 +134,11 @@ pub(super) fn families<'a>(
             "Updates through handles to series that had been removed: they count nowhere.",
             word(header::STALE_UPDATES),
         ),
-        gauge("shmetrics_corrupt_records", "Damaged records this page had to leave out.", corrupt as f64),
         Own {
             name: "shmetrics_processes",
             help: "Processes with gauges of their own.",
             is_counter: false,
             samples: vec![state("alive", alive), state("dead", dead)],
         },
-        gauge("shmetrics_render_seconds", "Time it took to render this page, up to here.", busy.as_secs_f64()),
     ]
 }
