@@ -327,27 +327,6 @@ typedef struct shmetrics_family_spec {
    * The least time between two exemplars that a counter or a bucket keeps, in milliseconds; 0 for a second.
    */
   uint32_t exemplar_interval_ms;
-  /**
-   * A summary's quantiles, rising, from 0 to 1, computed at each page from all observations.
-   */
-  const double *quantiles;
-  /**
-   * How many.
-   */
-  size_t quantile_count;
-  /**
-   * More than 1: a histogram also (or, where `buckets` points to none, only) has native buckets, whose bounds grow by this factor at
-   * most. 1.1 is usual.
-   */
-  double native_factor;
-  /**
-   * Observations up to this are in the zero bucket; 0 for 2^-128, negative for zeros only.
-   */
-  double native_zero_threshold;
-  /**
-   * The most native buckets a page shows; finer ones are joined then. 0 for 160.
-   */
-  uint32_t native_max_buckets;
 } shmetrics_family_spec;
 
 /**

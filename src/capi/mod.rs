@@ -94,17 +94,6 @@ pub struct shmetrics_family_spec {
     pub expire_after: u32,
     /// The least time between two exemplars that a counter or a bucket keeps, in milliseconds; 0 for a second.
     pub exemplar_interval_ms: u32,
-    /// A summary's quantiles, rising, from 0 to 1, computed at each page from all observations.
-    pub quantiles: *const f64,
-    /// How many.
-    pub quantile_count: usize,
-    /// More than 1: a histogram also (or, where `buckets` points to none, only) has native buckets, whose bounds grow by this factor at
-    /// most. 1.1 is usual.
-    pub native_factor: f64,
-    /// Observations up to this are in the zero bucket; 0 for 2^-128, negative for zeros only.
-    pub native_zero_threshold: f64,
-    /// The most native buckets a page shows; finer ones are joined then. 0 for 160.
-    pub native_max_buckets: u32,
 }
 
 /// Runs a call that may not unwind into C.
@@ -172,7 +161,6 @@ unsafe fn register_family(
     };
     let with_buckets = matches!(kind, KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM);
     let buckets = if spec.buckets.is_null() && with_buckets { DEFAULT_BUCKETS } else { buckets };
-    let buckets = if with_buckets { buckets } else { &[] };
     let (max_series, expire) = (spec.max_series, if labels.is_empty() { 0 } else { spec.expire_after });
     let usual = Spec::new(name, help, kind, mode);
     let exemplar_ms = if spec.exemplar_interval_ms > 0 { spec.exemplar_interval_ms } else { usual.exemplar_ms };
@@ -228,8 +216,11 @@ unsafe fn find<M: At>(p0: *const c_void, p1: *const c_void, values: *const shmet
 unsafe fn with_labels(labels: *const segment::shmetrics_label, count: usize, f: impl FnOnce(&[(&str, &str)])) {
     const MOST: usize = 64;
     const WRONG: (&str, &str) = ("", "");
-    let mut found = [WRONG; MOST];
     let count = if labels.is_null() { 0 } else { count };
+    if count > MOST {
+        return f(&[WRONG]);
+    }
+    let mut found = [WRONG; MOST];
     for (i, found) in found.iter_mut().take(count).enumerate() {
         // SAFETY: the caller's promise.
         let (name, value) = unsafe {
@@ -240,7 +231,7 @@ unsafe fn with_labels(labels: *const segment::shmetrics_label, count: usize, f: 
             *found = (name, value);
         }
     }
-    f(if count > MOST { &[WRONG] } else { &found[..count] });
+    f(&found[..count]);
 }
 
 /// Removes the series of a family with these values.

@@ -64,7 +64,7 @@ pub struct FamilyInfo {
     pub unit: String,
     /// Its label names.
     pub labels: Vec<String>,
-    /// Its finite bucket bounds, quantiles or states, as pages show them.
+    /// Its finite bucket bounds or states, as pages show them.
     pub buckets: Vec<String>,
     /// Its series; 1 for a family without labels.
     pub series: u64,

@@ -71,7 +71,11 @@ impl Histogram {
         let memory = &self.inner.memory;
         let at = self.record();
         memory.bytes(at, histogram::SIZE + 16 * (self.bounds.len() as u64 + 1))?;
-        let bounds = (self.bounds.len() as u64) << 48 | memory.offset_of(self.bounds.as_ptr().cast());
+        // Without bounds there is no place of them.
+        let bounds = match self.bounds.len() as u64 {
+            0 => 0,
+            count => count << 48 | memory.offset_of(self.bounds.as_ptr().cast()),
+        };
         let word = |w: u64| std::ptr::without_provenance(w as usize);
         Some([std::ptr::from_ref(self.inner).cast(), word(Place { at, life: self.life }.into_word()), word(bounds)])
     }

@@ -32,7 +32,7 @@ pub(crate) struct Spec<'a> {
     pub(crate) kind: u8,
     pub(crate) mode: GaugeMode,
     pub(crate) labels: &'a [&'a str],
-    /// A histogram's finite bounds; a summary's quantiles.
+    /// A histogram's finite bounds.
     pub(crate) buckets: &'a [f64],
     /// The states of a state set.
     pub(crate) states: &'a [&'a str],
@@ -73,10 +73,9 @@ impl<'a> Spec<'a> {
             _ => &[],
         };
         names::labels(self.labels, own)?;
-        match self.kind {
-            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => self.buckets = names::buckets(self.buckets)?,
-            KIND_SUMMARY => names::quantiles(self.buckets)?,
-            _ => self.buckets = &[],
+        self.buckets = names::buckets(self.buckets)?;
+        if !matches!(self.kind, KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM) {
+            self.buckets = &[];
         }
         match self.kind {
             KIND_STATE_SET | KIND_ENUM => names::states(self.states)?,
@@ -90,7 +89,7 @@ impl<'a> Spec<'a> {
         cells_end(self.kind, self.buckets.len()) + if self.expire > 0 { 8 } else { 0 }
     }
 
-    /// What its values are called on pages, each with a number: bounds and quantiles, as `le` and `quantile` have them, or states.
+    /// What its values are called on pages, each with a number: bounds, as `le` has them, or states.
     fn marks(&self) -> Vec<(f64, String)> {
         let states = self.states.iter().enumerate().map(|(i, state)| (i as f64, (*state).to_owned()));
         self.buckets.iter().map(|b| (*b, canonical(*b))).chain(states).collect()
@@ -320,9 +319,6 @@ impl<'a> Record<'a> {
             KIND_STATE_SET | KIND_ENUM => {
                 (texts.marks != spec.states).then(|| format!("its states are {:?}, not {:?}", texts.marks, spec.states))
             }
-            KIND_SUMMARY => {
-                (bounds != spec.buckets).then(|| format!("its quantiles are {bounds:?}, not {:?}", spec.buckets))
-            }
             _ => (bounds != spec.buckets).then(|| format!("its buckets are {bounds:?}, not {:?}", spec.buckets)),
         }
     }
@@ -344,7 +340,7 @@ pub(crate) struct Texts {
     pub(crate) unit: String,
     pub(crate) help: String,
     pub(crate) labels: Vec<String>,
-    /// The texts of bounds, quantiles or states.
+    /// The texts of bounds or states.
     pub(crate) marks: Vec<String>,
 }
 

@@ -14,7 +14,7 @@ pub(crate) const HELP_MAX: usize = 16 * 1024;
 pub(crate) const LABELS_MAX: usize = 64;
 /// Most finite bucket bounds of a histogram.
 pub(crate) const BUCKETS_MAX: usize = 1024;
-/// Most states of a state set, and quantiles of a summary.
+/// Most states of a state set.
 pub(crate) const STATES_MAX: usize = 64;
 /// The label of a family's overflow series.
 pub(crate) const OVERFLOW_LABEL: &str = "shmetrics_overflow";
@@ -147,16 +147,6 @@ pub(crate) fn states(states: &[&str]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks a summary's quantiles.
-pub(crate) fn quantiles(quantiles: &[f64]) -> Result<(), Error> {
-    let within = quantiles.iter().all(|q| (0.0..=1.0).contains(q));
-    let rising = quantiles.iter().zip(quantiles.iter().skip(1)).all(|(a, b)| a < b);
-    if within && rising && quantiles.len() <= STATES_MAX {
-        return Ok(());
-    }
-    Err(Error::InvalidArgument(format!("quantiles {quantiles:?}: give up to {STATES_MAX}, rising, from 0 to 1")))
-}
-
 /// The suffixes under which a family of this kind may expose samples, in any format.
 fn suffixes(kind: u8) -> &'static [&'static str] {
     match kind {
@@ -240,14 +230,10 @@ mod tests {
     }
 
     #[test]
-    fn states_and_quantiles() {
+    fn states_have_names() {
         assert!(states(&["a", "b c"]).is_ok());
         for bad in [&[][..], &["a", "a"], &[""], &["a"; 65]] {
             assert!(states(bad).is_err(), "{bad:?}");
-        }
-        assert!(quantiles(&[]).is_ok() && quantiles(&[0.0, 0.5, 1.0]).is_ok());
-        for bad in [&[0.5, 0.5][..], &[0.9, 0.5], &[1.1], &[-0.1], &[f64::NAN]] {
-            assert!(quantiles(bad).is_err(), "{bad:?}");
         }
     }
 

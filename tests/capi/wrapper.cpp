@@ -229,6 +229,68 @@ void throwing() {
 void throwing() {}
 #endif
 
+void other_types() {
+  const auto segment = *shmetrics::segment::try_open(
+      shmetrics::options().anonymous().ceiling(8 << 20).label("app", "shop").reset_if_unused());
+  const auto sizes = *segment.try_register_summary({"sizes", "Help.", {"of"}});
+  sizes.with("all").observe(2.0);
+  { auto timed = sizes.with("all").start_timer(); }
+  sizes.with("gone").observe(1.0);
+  const auto gone = sizes.with("gone");
+  CHECK(sizes.remove("gone") && gone.is_removed() && !sizes.remove("gone"));
+  CHECK(shows(segment, "sizes_count{app=\"shop\",of=\"all\"} 2\n"));
+  CHECK(sizes.clear() == 1);
+
+  shmetrics::spec ages{"ages", "", {}};
+  ages.buckets = {1.0};
+  const auto age = segment.try_register_gauge_histogram(ages)->with();
+  age.observe(0.5);
+  age.observe(2.0);
+  age.forget(2.0);
+  CHECK(!age.is_removed() && shows(segment, "ages_count{app=\"shop\"} 1\n"));
+
+  segment.try_register_unknown({"imported", ""})->with().set(7);
+  CHECK(shows(segment, "# TYPE imported untyped\nimported{app=\"shop\"} 7\n"));
+
+  shmetrics::spec lights{"lights", "", {"room"}};
+  lights.states = {"red", "green"};
+  const auto set = segment.try_register_state_set(lights)->with("hall");
+  set.set(1, true);
+  CHECK(shows(segment, "lights{app=\"shop\",room=\"hall\",lights=\"green\"} 1\n"));
+  CHECK(segment.try_register_state_set(lights)->remove("hall") && set.is_removed());
+  lights.name = "door";
+  const auto doors = *segment.try_register_enumeration(lights);
+  doors.with("hall").set(1);
+  CHECK(shows(segment, "door{app=\"shop\",room=\"hall\",door=\"red\"} 0\n"));
+  CHECK(doors.clear() == 1);
+
+  const auto build = *segment.try_register_info({"build", "", {"version"}});
+  CHECK(bool(build.with("1.2")) && !build.with("too", "many"));
+  CHECK(shows(segment, "build_info{app=\"shop\",version=\"1.2\"} 1\n"));
+  CHECK(build.remove("1.2") && build.clear() == 0);
+
+  CHECK(segment.try_register_summary({"door", ""}).error().status() == status_code::conflict);
+}
+
+void formats() {
+  const auto segment = scratch();
+  segment.try_register_counter({"served", "Help."})->with().add_with_exemplar(2, {{"trace_id", "c0ffee"}});
+  segment.try_register_histogram({"took", "Help."})->with().observe_with_exemplar(0.1, {{"trace_id", "facade"}});
+  const auto asked = shmetrics::exposition::negotiate("application/openmetrics-text;version=1.0.0");
+  CHECK(asked.content_type() == "application/openmetrics-text; version=1.0.0; charset=utf-8");
+  const auto page = *segment.try_render(asked);
+  CHECK(page.find("served_total 2 # {trace_id=\"c0ffee\"} 2.0 ") != std::string::npos);
+  CHECK(page.find("took_bucket{le=\"0.1\"} 1 # {trace_id=\"facade\"} 0.1 ") != std::string::npos);
+  CHECK(page.size() > 6 && page.substr(page.size() - 6) == "# EOF\n");
+  CHECK(page.find("_created") == std::string::npos);
+  const auto created = *segment.try_render(shmetrics::exposition(SHMETRICS_FORMAT_OPENMETRICS).created());
+  CHECK(created.find("\nserved_created ") != std::string::npos);
+  CHECK(shmetrics::exposition().content_type() == shmetrics::content_type());
+  CHECK(segment.try_render(shmetrics::exposition(static_cast<shmetrics_format>(99))).error().status() ==
+        status_code::invalid_argument);
+  CHECK(shmetrics::accepts_gzip("gzip, br") && !shmetrics::accepts_gzip("br"));
+}
+
 }  // namespace
 
 int main() {
@@ -239,6 +301,8 @@ int main() {
   histograms();
   failures();
   reading();
+  other_types();
+  formats();
   throwing();
   CHECK(shmetrics::content_type() == shmetrics_content_type() && !shmetrics::version().empty());
   return failed != 0;

@@ -8,6 +8,7 @@ from ctypes import (
     POINTER,
     Structure,
     byref,
+    c_bool,
     c_char_p,
     c_double,
     c_size_t,
@@ -32,6 +33,14 @@ class Str(Structure):
     _fields_ = [("data", c_char_p), ("len", c_size_t)]
 
 
+class Label(Structure):
+    _fields_ = [("name", Str), ("value", Str)]
+
+
+class Exposition(Structure):
+    _fields_ = [("format", c_uint32), ("escaping", c_uint32), ("created", c_bool)]
+
+
 class Options(Structure):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -44,6 +53,8 @@ class Options(Structure):
         ("allow_disk", c_uint32),
         ("reset_if_unused", c_uint32),
         ("reserved", c_uint32),
+        ("labels", POINTER(Label)),
+        ("label_count", c_size_t),
     ]
 
 
@@ -56,7 +67,11 @@ class FamilySpec(Structure):
         ("label_count", c_size_t),
         ("buckets", POINTER(c_double)),
         ("bucket_count", c_size_t),
+        ("states", POINTER(Str)),
+        ("state_count", c_size_t),
         ("max_series", c_uint64),
+        ("expire_after", c_uint32),
+        ("exemplar_interval_ms", c_uint32),
     ]
 
 
@@ -67,15 +82,30 @@ class Handle(Structure):
 
 
 class HistogramHandle(Structure):
-    _fields_ = [("p0", c_void_p), ("p1", c_void_p), ("p2", c_void_p), ("p3", c_void_p)]
+    _fields_ = [("p0", c_void_p), ("p1", c_void_p), ("p2", c_void_p)]
 
 
-_HANDLES = {"counter": Handle, "gauge": Handle, "histogram": HistogramHandle}
-_VERBS = {
-    "counter": {"inc": [], "add": [c_double], "add_u64": [c_uint64]},
-    "gauge": {"set": [c_double], "add": [c_double], "inc": [], "dec": [], "set_to_now": []},
-    "histogram": {"observe": [c_double]},
+# For each kind: the calls that register it and look it up, what a look-up gives, and for each verb its call and its arguments.
+_GAUGE = {"set": [c_double], "add": [c_double], "inc": [], "dec": [], "set_to_now": []}
+_KINDS = {
+    "counter": ("counter", "counter", Handle, {"inc": [], "add": [c_double], "add_u64": [c_uint64]}),
+    "gauge": ("gauge", "gauge", Handle, _GAUGE),
+    "histogram": ("histogram", "histogram", HistogramHandle, {"observe": [c_double]}),
+    "unknown": ("unknown", "gauge", Handle, _GAUGE),
+    "summary": ("summary", "summary", HistogramHandle, {"observe": [c_double]}),
+    "gaugehistogram": ("gauge_histogram", "histogram", HistogramHandle, {"observe": [c_double], "forget": [c_double]}),
+    "stateset": ("state_set", "states", Handle, {"set": [c_size_t, c_bool]}),
+    "enum": ("enum", "states", Handle, {"choose": [c_size_t]}),
+    "info": ("info", "info", c_bool, {}),
 }
+_CALLS = {"summary": "histogram", "gaugehistogram": "histogram", "unknown": "gauge", "stateset": "state_set"}
+_NAMES = {"choose": "set"}
+
+TEXT, TEXT_1, OPENMETRICS, OPENMETRICS_2, PROTOBUF = range(5)
+
+
+def _call(kind: str, verb: str) -> str:
+    return f"{_CALLS.get(kind, kind)}_{_NAMES.get(verb, verb)}"
 
 
 def _load() -> ctypes.CDLL:
@@ -100,12 +130,18 @@ def _load() -> ctypes.CDLL:
         declare(f"{source}_cursor", c_uint32, c_void_p, POINTER(c_void_p))
     declare("cursor_next", c_size_t, c_void_p, c_char_p, c_size_t)
     declare("cursor_free", None, c_void_p)
-    for kind, handle in _HANDLES.items():
+    declare("negotiate", Exposition, Str)
+    declare("exposition_content_type", c_char_p, Exposition)
+    declare("cursor_format", c_uint32, c_void_p, Exposition)
+    declare("cursor_only", c_uint32, c_void_p, Str)
+    for kind, (registers, finds, handle, verbs) in _KINDS.items():
         mode = [c_uint32] if kind == "gauge" else []
-        declare(f"{kind}_register", c_uint32, c_void_p, POINTER(FamilySpec), *mode, POINTER(Handle))
-        declare(f"{kind}_with", handle, Handle, POINTER(Str), c_size_t)
-        for verb, arguments in _VERBS[kind].items():
-            declare(f"{kind}_{verb}", None, handle, *arguments)
+        declare(f"{registers}_register", c_uint32, c_void_p, POINTER(FamilySpec), *mode, POINTER(Handle))
+        declare(f"{finds}_with", handle, Handle, POINTER(Str), c_size_t)
+        for verb, arguments in verbs.items():
+            declare(_call(kind, verb), None, handle, *arguments)
+    declare("counter_add_with_exemplar", None, Handle, c_double, POINTER(Label), c_size_t)
+    declare("histogram_observe_with_exemplar", None, HistogramHandle, c_double, POINTER(Label), c_size_t)
     declare("counter_value", c_double, Handle)
     return lib
 
@@ -133,6 +169,10 @@ def texts(values: list[str | bytes] | tuple[str | bytes, ...]) -> ctypes.Array[S
     return (Str * len(values))(*map(text, values))
 
 
+def labels(pairs: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> ctypes.Array[Label]:
+    return (Label * len(pairs))(*(Label(text(name), text(value)) for name, value in pairs))
+
+
 class Series:
     """A counter, gauge or histogram: its verbs are those of the C ABI, as in `series.inc()`."""
 
@@ -140,15 +180,19 @@ class Series:
         self._kind, self.handle = kind, handle
 
     def update(self, verb: str, *arguments: float) -> None:
-        if verb not in _VERBS[self._kind]:
+        if verb.endswith("_with_exemplar"):
+            *arguments, pairs = arguments
+            getattr(lib, f"shmetrics_{self._kind}_{verb}")(self.handle, *arguments, labels(pairs), len(pairs))
+            return
+        if verb not in _KINDS[self._kind][3]:
             raise AttributeError(f"a {self._kind} has no {verb}")
-        getattr(lib, f"shmetrics_{self._kind}_{verb}")(self.handle, *arguments)
+        getattr(lib, f"shmetrics_{_call(self._kind, verb)}")(self.handle, *arguments)
 
 
 class Family:
     def __init__(self, kind: str, handle: Handle) -> None:
         self.kind, self._handle = kind, handle
-        self._with = getattr(lib, f"shmetrics_{kind}_with")
+        self._with = getattr(lib, f"shmetrics_{_KINDS[kind][1]}_with")
 
     def with_(self, *values: str | bytes) -> Series:
         return Series(self.kind, self._with(self._handle, texts(values), len(values)))
@@ -169,9 +213,11 @@ class Pages:
                 check(status)
                 return buffer.raw[: size.value]
 
-    def render_in_pieces(self, capacity: int) -> bytes:
+    def render_in_pieces(self, capacity: int, exposition: Exposition | None = None) -> bytes:
         cursor, buffer, page = c_void_p(), ctypes.create_string_buffer(capacity), bytearray()
         check(getattr(lib, f"shmetrics_{self.kind}_cursor")(self.pointer, byref(cursor)))
+        if exposition is not None:
+            check(lib.shmetrics_cursor_format(cursor, exposition))
         while n := lib.shmetrics_cursor_next(cursor, buffer, capacity):
             page += buffer.raw[:n]
         lib.shmetrics_cursor_free(cursor)
@@ -181,9 +227,12 @@ class Pages:
 class Segment(Pages):
     kind = "segment"
 
-    def __init__(self, name: str = "", how: int = OPEN_OR_CREATE, **settings: int) -> None:
+    def __init__(
+        self, name: str = "", how: int = OPEN_OR_CREATE, own: tuple[tuple[str, str], ...] = (), **settings: int
+    ) -> None:
         options, self.pointer = Options(), c_void_p()
         lib.shmetrics_options_init(byref(options))
+        options.labels, options.label_count = labels(own), len(own)
         options.name, options.how = text(name), how
         for key, value in settings.items():
             setattr(options, key, value)
@@ -193,15 +242,16 @@ class Segment(Pages):
         check(lib.shmetrics_segment_set_identity(self.pointer, identity))
 
     def register(
-        self, kind: str, name: str, help_text: str = "", labels: tuple[str, ...] = (), *, unit: str = "",
-        mode: str = "shared", buckets: tuple[float, ...] | None = None, max_series: int = 0,
+        self, kind: str, name: str, help_text: str = "", label_names: tuple[str, ...] = (), *, unit: str = "",
+        mode: str = "shared", buckets: tuple[float, ...] | None = None, max_series: int = 0, states: tuple[str, ...] = (),
     ) -> Family:  # fmt: skip
-        spec = FamilySpec(text(name), text(help_text), text(unit), texts(labels), len(labels), max_series=max_series)
+        spec = FamilySpec(text(name), text(help_text), text(unit), texts(label_names), len(label_names), max_series=max_series)
         if buckets is not None:
             spec.buckets, spec.bucket_count = (c_double * max(1, len(buckets)))(*buckets), len(buckets)
+        spec.states, spec.state_count = texts(states), len(states)
         arguments = [GAUGE_MODES.index(mode)] if kind == "gauge" else []
         handle = Handle()
-        check(getattr(lib, f"shmetrics_{kind}_register")(self.pointer, byref(spec), *arguments, byref(handle)))
+        check(getattr(lib, f"shmetrics_{_KINDS[kind][0]}_register")(self.pointer, byref(spec), *arguments, byref(handle)))
         return Family(kind, handle)
 
 
