@@ -189,7 +189,7 @@ impl RenderArgs {
 
 #[derive(Args)]
 pub(crate) struct ServeArgs {
-    /// The segments' names, or paths if they have a slash [default: $SHMETRICS_SEGMENT, else default]
+    /// The segments' names, or paths [default: $SHMETRICS_SEGMENT, else default]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 

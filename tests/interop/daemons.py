@@ -124,9 +124,9 @@ class Pushgateway(Daemon):
 class Prometheus(Daemon):
     program = "prometheus"
 
-    def __init__(self, targets: dict[str, int]) -> None:
+    def __init__(self, targets: dict[str, int], *features: str) -> None:
         """Scrapes each target, a job and its port, every second."""
-        self._targets = targets
+        self._targets, self._features = targets, features
 
     def arguments(self) -> list[str]:
         jobs = [
@@ -136,7 +136,14 @@ class Prometheus(Daemon):
         settings = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs}
         config = self.directory / "prometheus.yml"
         config.write_text(json.dumps(settings))  # JSON is YAML
-        return [f"--config.file={config}", f"--storage.tsdb.path={self.directory / 'data'}"]
+        features = [f"--enable-feature={','.join(self._features)}"] if self._features else []
+        return [f"--config.file={config}", f"--storage.tsdb.path={self.directory / 'data'}", *features]
+
+    def metadata(self, job: str) -> dict[str, str]:
+        """The types of a target's families, by the names that its page has."""
+        status, answer = request(self.url("/api/v1/targets/metadata"))
+        assert status == 200, answer
+        return {m["metric"]: m["type"] for m in json.loads(answer)["data"] if m["target"]["job"] == job}
 
     def query(self, expression: str, at: float | None = None) -> list[dict]:
         """An instant query's result."""

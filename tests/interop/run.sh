@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Proves with programs of other people that pages are right: prometheus_client, promtool, Pushgateway, Prometheus.
+# Proves with programs of other people that pages are right: prometheus_client, protobuf, promtool, Pushgateway, Prometheus.
 #
 #   make build && scripts/setup.sh test && tests/interop/run.sh
 #
@@ -19,7 +19,7 @@ if ! "$python" -c 'import prometheus_client' 2>/dev/null; then
 fi
 
 if [[ -n ${SHMETRICS_LONG:-} ]]; then
-    export PAGES=${PAGES:-3000} SCRAPE_SECONDS=${SCRAPE_SECONDS:-900} ROUNDS=${ROUNDS:-10000}
+    export PAGES=${PAGES:-10000} SCRAPE_SECONDS=${SCRAPE_SECONDS:-900} ROUNDS=${ROUNDS:-10000}
 fi
 SHMETRICS_DIR=$(mktemp -d /dev/shm/interop-test.XXXXXX)
 TMPDIR=$(mktemp -d)
@@ -40,6 +40,7 @@ build_prefork_server() {
 }
 
 run pages.py
+run formats.py
 run scrape_while_writing.py
 if command -v prometheus >/dev/null; then
     build_prefork_server

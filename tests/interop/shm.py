@@ -169,7 +169,7 @@ def texts(values: list[str | bytes] | tuple[str | bytes, ...]) -> ctypes.Array[S
     return (Str * len(values))(*map(text, values))
 
 
-def labels(pairs: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> ctypes.Array[Label]:
+def label_pairs(pairs: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> ctypes.Array[Label]:
     return (Label * len(pairs))(*(Label(text(name), text(value)) for name, value in pairs))
 
 
@@ -182,7 +182,7 @@ class Series:
     def update(self, verb: str, *arguments: float) -> None:
         if verb.endswith("_with_exemplar"):
             *arguments, pairs = arguments
-            getattr(lib, f"shmetrics_{self._kind}_{verb}")(self.handle, *arguments, labels(pairs), len(pairs))
+            getattr(lib, f"shmetrics_{self._kind}_{verb}")(self.handle, *arguments, label_pairs(pairs), len(pairs))
             return
         if verb not in _KINDS[self._kind][3]:
             raise AttributeError(f"a {self._kind} has no {verb}")
@@ -232,7 +232,7 @@ class Segment(Pages):
     ) -> None:
         options, self.pointer = Options(), c_void_p()
         lib.shmetrics_options_init(byref(options))
-        options.labels, options.label_count = labels(own), len(own)
+        options.labels, options.label_count = label_pairs(own), len(own)
         options.name, options.how = text(name), how
         for key, value in settings.items():
             setattr(options, key, value)
@@ -242,10 +242,10 @@ class Segment(Pages):
         check(lib.shmetrics_segment_set_identity(self.pointer, identity))
 
     def register(
-        self, kind: str, name: str, help_text: str = "", label_names: tuple[str, ...] = (), *, unit: str = "",
+        self, kind: str, name: str, help_text: str = "", labels: tuple[str, ...] = (), *, unit: str = "",
         mode: str = "shared", buckets: tuple[float, ...] | None = None, max_series: int = 0, states: tuple[str, ...] = (),
     ) -> Family:  # fmt: skip
-        spec = FamilySpec(text(name), text(help_text), text(unit), texts(label_names), len(label_names), max_series=max_series)
+        spec = FamilySpec(text(name), text(help_text), text(unit), texts(labels), len(labels), max_series=max_series)
         if buckets is not None:
             spec.buckets, spec.bucket_count = (c_double * max(1, len(buckets)))(*buckets), len(buckets)
         spec.states, spec.state_count = texts(states), len(states)
