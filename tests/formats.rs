@@ -175,7 +175,7 @@ fn types_do_not_mix() {
     conflict(s.gauge("b_info", "", GaugeMode::Shared).register().map(drop), "b_info");
     conflict(s.gauge("a_count", "", GaugeMode::Shared).register().map(drop), "a_count");
     conflict(s.enumeration("c", "", &["x", "z"]).register().map(drop), "its states are");
-    conflict(s.state_set("c", "", &["x", "y"]).register().map(drop), "it is a enum, not a state set");
+    conflict(s.state_set("c", "", &["x", "y"]).register().map(drop), "it is an enum, not a state set");
     conflict(s.summary("d", "").labels(["quantile"]).register().map(drop), "quantile");
     conflict(s.enumeration("e", "", &["x"]).labels(["e"]).register().map(drop), "label name");
     conflict(s.info("f_seconds", "").unit("seconds").register().map(drop), "unit");

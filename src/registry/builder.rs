@@ -97,7 +97,7 @@ impl Segment {
     /// # let segment = shmetrics::Options::new().anonymous().open()?;
     /// let state = segment.enumeration("breaker", "The circuit breaker.", &["closed", "open"]).register()?;
     /// state.set(1);
-    /// # assert!(segment.render(shmetrics::Format::Text).windows(20).any(|w| w == b"breaker=\"open\"} 1\n"));
+    /// # assert!(segment.render(shmetrics::Format::Text).windows(18).any(|w| w == b"breaker=\"open\"} 1\n"));
     /// # Ok(()) }
     /// ```
     pub fn enumeration<'a>(&self, name: &'a str, help: &'a str, states: &'a [&'a str]) -> Builder<'a, Enum> {

@@ -299,7 +299,7 @@ impl<'a> Record<'a> {
     pub(crate) fn difference(&self, spec: &Spec<'_>) -> Option<String> {
         let texts = self.texts()?;
         if self.kind() != spec.kind {
-            return Some(format!("it is a {}, not a {}", kind_name(self.kind()), kind_name(spec.kind)));
+            return Some(format!("it is {}, not {}", a_kind(self.kind()), a_kind(spec.kind)));
         }
         if texts.labels != spec.labels {
             return Some(format!("its labels are {:?}, not {:?}", texts.labels, spec.labels));
@@ -356,6 +356,11 @@ pub(crate) fn kind_name(kind: u8) -> &'static str {
         KIND_GAUGE_HISTOGRAM => "gauge histogram",
         _ => "metric of unknown type",
     }
+}
+
+fn a_kind(kind: u8) -> String {
+    let article = if matches!(kind, KIND_INFO | KIND_ENUM) { "an" } else { "a" };
+    format!("{article} {}", kind_name(kind))
 }
 
 pub(crate) fn is_kind(kind: u8) -> bool {
