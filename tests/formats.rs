@@ -118,6 +118,15 @@ fn the_own_families_are_on_every_page() {
     }
 }
 
+#[test]
+fn a_bound_of_minus_zero_is_zero() {
+    let s = Options::new().anonymous().open().unwrap();
+    s.histogram("a", "").buckets(&[-0.0, 1.0]).register().unwrap().observe(0.0);
+    s.histogram("a", "").buckets(&[0.0, 1.0]).register().unwrap().observe(0.0);
+    let page = String::from_utf8(s.render(Format::Text)).unwrap();
+    assert!(page.contains("a_bucket{le=\"0.0\"} 2\n") && !page.contains("-0"), "{page}");
+}
+
 /// However it is cut, the page is the same.
 #[test]
 fn pieces_of_any_size_make_the_same_page() {

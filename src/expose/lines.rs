@@ -297,6 +297,7 @@ impl Lines {
             line.integer(total);
             line.end();
         }
+        self.began(series, out);
         true
     }
 

@@ -92,7 +92,8 @@ impl<'a> Spec<'a> {
     /// What its values are called on pages, each with a number: bounds, as `le` has them, or states.
     fn marks(&self) -> Vec<(f64, String)> {
         let states = self.states.iter().enumerate().map(|(i, state)| (i as f64, (*state).to_owned()));
-        self.buckets.iter().map(|b| (*b, canonical(*b))).chain(states).collect()
+        // -0 is 0, and would be another `le`.
+        self.buckets.iter().map(|b| b + 0.0).map(|b| (b, canonical(b))).chain(states).collect()
     }
 
     /// Writes the record, not yet linked, at newly allocated memory. `allocate` gets its size.
