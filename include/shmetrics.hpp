@@ -124,13 +124,6 @@ inline outcome check(shmetrics_status status) {
   return std::monostate{};
 }
 
-inline std::vector<shmetrics_label> labels(std::initializer_list<std::pair<std::string_view, std::string_view>> pairs) {
-  std::vector<shmetrics_label> out(pairs.size());
-  std::transform(pairs.begin(), pairs.end(), out.begin(),
-                 [](const auto& pair) { return shmetrics_label{str(pair.first), str(pair.second)}; });
-  return out;
-}
-
 // A C handle by value. Default-made it is inert: updates do nothing.
 template <class Raw>
 class handle {
@@ -147,6 +140,21 @@ class handle {
 
 // Labels that say what an observation was an example of: {{"trace_id", id}}.
 using exemplar = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+namespace detail {
+
+// Hands an exemplar's labels to a C call, without allocation.
+template <class Call>
+void with_labels(exemplar labels, Call call) noexcept {
+  // The names of so many have more than the 128 characters there may be: all are refused, however many more follow.
+  std::array<shmetrics_label, 129> raw;
+  const std::size_t count = std::min(labels.size(), raw.size());
+  std::transform(labels.begin(), labels.begin() + count, raw.begin(),
+                 [](const auto& label) { return shmetrics_label{str(label.first), str(label.second)}; });
+  call(raw.data(), count);
+}
+
+}  // namespace detail
 
 // A sum that only grows. Copy it freely, keep it for the process' life and across fork; so for every handle below.
 class counter : public detail::handle<shmetrics_counter> {
@@ -173,9 +181,10 @@ class counter : public detail::handle<shmetrics_counter> {
     shmetrics_counter_add(raw(), static_cast<double>(number));
   }
   // Keeps the labels as the counter's exemplar, at most one in spec::exemplar_interval_ms.
-  void add_with_exemplar(double number, exemplar labels) const {
-    const auto raw_labels = detail::labels(labels);
-    shmetrics_counter_add_with_exemplar(raw(), number, raw_labels.data(), raw_labels.size());
+  void add_with_exemplar(double number, exemplar labels) const noexcept {
+    detail::with_labels(labels, [&](const shmetrics_label* all, std::size_t count) {
+      shmetrics_counter_add_with_exemplar(raw(), number, all, count);
+    });
   }
   double value() const noexcept { return shmetrics_counter_value(raw()); }
 
@@ -249,9 +258,10 @@ class histogram : public detail::handle<shmetrics_histogram> {
 
   void observe(double value) const noexcept { shmetrics_histogram_observe(raw(), value); }
   // Keeps the labels as the bucket's exemplar, at most one in spec::exemplar_interval_ms.
-  void observe_with_exemplar(double value, exemplar labels) const {
-    const auto raw_labels = detail::labels(labels);
-    shmetrics_histogram_observe_with_exemplar(raw(), value, raw_labels.data(), raw_labels.size());
+  void observe_with_exemplar(double value, exemplar labels) const noexcept {
+    detail::with_labels(labels, [&](const shmetrics_label* all, std::size_t count) {
+      shmetrics_histogram_observe_with_exemplar(raw(), value, all, count);
+    });
   }
   timer start_timer() const noexcept;
 };
@@ -289,6 +299,7 @@ class gauge_histogram : public detail::handle<shmetrics_histogram> {
   bool is_removed() const noexcept { return shmetrics_histogram_is_removed(raw()); }
 
   void observe(double value) const noexcept { shmetrics_histogram_observe(raw(), value); }
+  // Takes back an observation of this value, by whichever process it was made.
   void forget(double value) const noexcept { shmetrics_histogram_forget(raw(), value); }
 };
 
@@ -330,6 +341,7 @@ class enumeration : public detail::states {
 // Information in labels: there from `with` on, until it is removed. False if it could not be.
 class info {
  public:
+  constexpr info() noexcept = default;
   using family_handle = shmetrics_info_family;
   static info find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
     return info(shmetrics_info_with(family, values, count));
@@ -342,7 +354,7 @@ class info {
 
  private:
   explicit info(bool there) noexcept : there_(there) {}
-  bool there_;
+  bool there_ = false;
 };
 
 class [[nodiscard]] timer {
@@ -412,17 +424,38 @@ struct spec {
   std::string_view help{};
   std::vector<std::string_view> labels{};
   std::string_view unit{};
-  std::vector<double> buckets{};  // histograms; none: the Prometheus defaults
-  std::uint64_t max_series = 0;   // 0: no limit of its own
-  std::uint32_t expire_after = 0;  // seconds without an update; 0: never
-  std::vector<std::string_view> states{};   // of a state set or an enumeration
-  std::uint32_t exemplar_interval_ms = 0;   // 0: a second
+  std::vector<double> buckets{};           // histograms; none: the Prometheus defaults
+  std::uint64_t max_series = 0;            // 0: no limit of its own
+  std::uint32_t expire_after = 0;          // seconds without an update; 0: never
+  std::vector<std::string_view> states{};  // state sets and enumerations
+  std::uint32_t exemplar_interval_ms = 0;  // 0: a second
+};
+
+// An exposition format.
+enum class format : std::uint32_t {
+  text = SHMETRICS_FORMAT_TEXT,    // 0.0.4
+  text1 = SHMETRICS_FORMAT_TEXT1,  // 1.0.0
+  openmetrics = SHMETRICS_FORMAT_OPENMETRICS,
+  openmetrics2 = SHMETRICS_FORMAT_OPENMETRICS2,
+  protobuf = SHMETRICS_FORMAT_PROTOBUF,
+};
+
+// What becomes of characters of names that not every scraper takes.
+enum class escaping : std::uint32_t {
+  unnamed = SHMETRICS_ESCAPING_DEFAULT,  // as underscores, but not said in the content type
+  underscores = SHMETRICS_ESCAPING_UNDERSCORES,
+  dots = SHMETRICS_ESCAPING_DOTS,
+  values = SHMETRICS_ESCAPING_VALUES,
+  allow_utf8 = SHMETRICS_ESCAPING_ALLOW_UTF8,
 };
 
 // How a page is written; default-made, as text 0.0.4.
 class exposition {
  public:
-  exposition(shmetrics_format format = SHMETRICS_FORMAT_TEXT) noexcept { raw_.format = format; }
+  exposition(format as = format::text, escaping names = escaping::unnamed) noexcept {
+    raw_.format = static_cast<std::uint32_t>(as);
+    raw_.escaping = static_cast<std::uint32_t>(names);
+  }
   // What to answer to a scraper that sends this Accept header; an empty one if it sends none.
   static exposition negotiate(std::string_view accept) noexcept {
     exposition negotiated;
@@ -431,14 +464,19 @@ class exposition {
   }
   // OpenMetrics 1.0.0 with _created samples.
   exposition& created(bool yes = true) noexcept { raw_.created = yes; return *this; }
-  std::string_view content_type() const noexcept { return shmetrics_exposition_content_type(raw_); }
+  // Ends in a NUL. Empty if there is no such format or escaping.
+  std::string_view content_type() const noexcept {
+    const char* type = shmetrics_exposition_content_type(raw_);
+    return type != nullptr ? type : "";
+  }
   const shmetrics_exposition& raw() const noexcept { return raw_; }
 
  private:
   shmetrics_exposition raw_{};
 };
 
-// Whether to compress the answer to a request with this Accept-Encoding header by gzip.
+// Whether to compress the answer to a request with this Accept-Encoding header by gzip. In any case send
+// `Vary: Accept, Accept-Encoding`.
 inline bool accepts_gzip(std::string_view accept_encoding) noexcept {
   return shmetrics_accepts_gzip(detail::str(accept_encoding));
 }
@@ -491,14 +529,19 @@ class options {
 template <class Source>
 class page_source {
  public:
-  // Hands the page over piece by piece as std::string_view; a sink that returns false ends it early.
+  // Hands the page over piece by piece as std::string_view; a sink that returns false ends it early. With `only`, the
+  // page has the families of samples of these names, as scrapers ask for by `name[]`.
   template <class Sink>
-  outcome try_each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024, const exposition& how = {}) const {
+  outcome try_each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024, const exposition& how = {},
+                         const std::vector<std::string_view>& only = {}) const {
     shmetrics_cursor* raw = nullptr;
     shmetrics_status status = static_cast<const Source*>(this)->start_cursor(&raw);
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
     const std::unique_ptr<shmetrics_cursor, free_cursor> cursor(raw);
     status = shmetrics_cursor_format(raw, how.raw());
+    for (std::size_t i = 0; status == SHMETRICS_STATUS_OK && i < only.size(); i++) {
+      status = shmetrics_cursor_only(raw, detail::str(only[i]));
+    }
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
     std::vector<char> chunk(std::max<std::size_t>(chunk_bytes, 1));
     while (const std::size_t bytes = shmetrics_cursor_next(raw, chunk.data(), chunk.size())) {
@@ -511,18 +554,21 @@ class page_source {
     }
     return std::monostate{};
   }
-  result<std::string> try_render(const exposition& how = {}) const {
+  result<std::string> try_render(const exposition& how = {}, const std::vector<std::string_view>& only = {}) const {
     std::string page;
-    auto done = try_each_chunk([&page](std::string_view piece) { page.append(piece); }, 16 * 1024, how);
+    auto done = try_each_chunk([&page](std::string_view piece) { page.append(piece); }, 16 * 1024, how, only);
     if (!done) return done.error();
     return page;
   }
 #ifdef __cpp_exceptions
   template <class Sink>
-  void each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024, const exposition& how = {}) const {
-    (void)try_each_chunk(std::forward<Sink>(sink), chunk_bytes, how).value();
+  void each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024, const exposition& how = {},
+                  const std::vector<std::string_view>& only = {}) const {
+    (void)try_each_chunk(std::forward<Sink>(sink), chunk_bytes, how, only).value();
   }
-  std::string render(const exposition& how = {}) const { return try_render(how).value(); }
+  std::string render(const exposition& how = {}, const std::vector<std::string_view>& only = {}) const {
+    return try_render(how, only).value();
+  }
 #endif
 
  private:
@@ -551,7 +597,7 @@ class segment : public page_source<segment> {
     return detail::check(shmetrics_segment_set_identity(raw_, identity));
   }
 
-  // Idempotent, from any process; the same name with another type, labels, unit or buckets is a conflict.
+  // Idempotent, from any process; the same name with another type, labels, unit, buckets or states is a conflict.
   result<counter_family> try_register_counter(const spec& what) const {
     return registered<counter_family, shmetrics_counter_register>(what);
   }
@@ -561,12 +607,25 @@ class segment : public page_source<segment> {
   result<histogram_family> try_register_histogram(const spec& what) const {
     return registered<histogram_family, shmetrics_histogram_register>(what);
   }
-  result<summary_family> try_register_summary(const spec& what) const { return registered<summary_family, shmetrics_summary_register>(what); }
-  result<gauge_histogram_family> try_register_gauge_histogram(const spec& what) const { return registered<gauge_histogram_family, shmetrics_gauge_histogram_register>(what); }
-  result<gauge_family> try_register_unknown(const spec& what) const { return registered<gauge_family, shmetrics_unknown_register>(what); }
-  result<state_set_family> try_register_state_set(const spec& what) const { return registered<state_set_family, shmetrics_state_set_register>(what); }
-  result<enumeration_family> try_register_enumeration(const spec& what) const { return registered<enumeration_family, shmetrics_enum_register>(what); }
-  result<info_family> try_register_info(const spec& what) const { return registered<info_family, shmetrics_info_register>(what); }
+  result<summary_family> try_register_summary(const spec& what) const {
+    return registered<summary_family, shmetrics_summary_register>(what);
+  }
+  result<gauge_histogram_family> try_register_gauge_histogram(const spec& what) const {
+    return registered<gauge_histogram_family, shmetrics_gauge_histogram_register>(what);
+  }
+  // One value for all processes, of which nothing is known; set as a gauge is.
+  result<gauge_family> try_register_unknown(const spec& what) const {
+    return registered<gauge_family, shmetrics_unknown_register>(what);
+  }
+  result<state_set_family> try_register_state_set(const spec& what) const {
+    return registered<state_set_family, shmetrics_state_set_register>(what);
+  }
+  result<enumeration_family> try_register_enumeration(const spec& what) const {
+    return registered<enumeration_family, shmetrics_enum_register>(what);
+  }
+  result<info_family> try_register_info(const spec& what) const {
+    return registered<info_family, shmetrics_info_register>(what);
+  }
 
 #ifdef __cpp_exceptions
   static segment open(const options& how = {}) { return try_open(how).value(); }
@@ -578,7 +637,9 @@ class segment : public page_source<segment> {
   }
   histogram_family register_histogram(const spec& what) const { return try_register_histogram(what).value(); }
   summary_family register_summary(const spec& what) const { return try_register_summary(what).value(); }
-  gauge_histogram_family register_gauge_histogram(const spec& what) const { return try_register_gauge_histogram(what).value(); }
+  gauge_histogram_family register_gauge_histogram(const spec& what) const {
+    return try_register_gauge_histogram(what).value();
+  }
   gauge_family register_unknown(const spec& what) const { return try_register_unknown(what).value(); }
   state_set_family register_state_set(const spec& what) const { return try_register_state_set(what).value(); }
   enumeration_family register_enumeration(const spec& what) const { return try_register_enumeration(what).value(); }
