@@ -1,0 +1,244 @@
+"""Every format of one registry, each read by a program of other people, against the model and so against each other.
+
+FORMAT_PAGES (40) is the number of random registries, SEED (0) the first one's.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import unittest
+from functools import partial
+
+import decoders
+import normal
+import shm
+from harness import main
+from model import Family
+from normal import Normal
+from oracles import OWN
+from play import PIECE, Played, Script, play
+from registries import BUCKETS, KINDS, LONE, OBSERVED, STATES, random_script
+
+FORMAT_PAGES, SEED = int(os.environ.get("FORMAT_PAGES", "40")), int(os.environ.get("SEED", "0"))
+CLOCK_TOLERANCE = 0.01
+
+# name: the format, with starts, who reads it
+FORMATS = {
+    "text 0.0.4": ("text", False, decoders.text),
+    "text 1.0.0": ("text1", False, decoders.text),
+    "OpenMetrics 1.0.0": ("openmetrics", False, decoders.openmetrics),
+    "OpenMetrics 1.0.0 with starts": ("openmetrics", True, decoders.openmetrics),
+    "OpenMetrics 2.0.0": ("openmetrics2", False, decoders.openmetrics2),
+    "protobuf": ("protobuf", False, decoders.protobuf),
+}
+
+
+def _page(how: shm.Exposition, segment: shm.Segment, **settings: object) -> bytes:
+    return segment.page(how, **settings)
+
+
+PAGES = {name: partial(_page, shm.exposition(f, created=created)) for name, (f, created, _) in FORMATS.items()}
+
+
+def shown(page: bytes) -> str:
+    return repr(page[:3000]) if b"\x00" in page[:50] else page.decode(errors="replace")[:6000]
+
+
+class FormatsTest(unittest.TestCase):
+    def check(self, script: Script) -> Played:
+        begin = time.time()
+        played = play(script, PAGES)
+        end = time.time()
+        starts: dict[normal.Key, float] = {}
+        for name, (format, created, decode) in FORMATS.items():
+            page = played.pages[name]
+            try:
+                found = decode(page).without(OWN)
+            except ValueError as error:
+                self.fail(f"{name}: {error}\n{shown(page)}")
+            problems = normal.differences(normal.expected(played.model, format, created), found)
+            for at, start in found.created.items():
+                if not begin - CLOCK_TOLERANCE <= start <= end + CLOCK_TOLERANCE:
+                    problems.append(f"the start of {at} is {start}, in a test from {begin} to {end}")
+                if abs(starts.setdefault(at, start) - start) > 1e-6:
+                    problems.append(f"the start of {at} is {start}, and {starts[at]} in another format")
+            if problems:
+                self.fail("\n".join([f"{name}: {problem}" for problem in problems[:10]] + [shown(page)]))
+        return played
+
+
+class Types(FormatsTest):
+    def test_nothing_registered(self) -> None:
+        self.check(Script([]))
+
+    def test_every_type_without_series_untouched_and_touched(self) -> None:
+        kinds = dict.fromkeys(KINDS)
+        for labels in ((), ("x",)):
+            families = [
+                Family(k, f"a_{k}", f"A {k}.", labels, states=("p", "q") if k in ("state_set", "enum") else ())
+                for k in kinds
+            ]
+            script = Script(families)
+            self.check(script)
+            update = {"state_set": ("set", 1, True), "enum": ("set", 1), "counter": ("add", 2.5), "info": None}
+            update |= {"gauge": ("set", 1.5), "unknown": ("set", -1.0)}
+            for i, kind in enumerate(kinds):
+                if step := update.get(kind, ("observe", 0.25)):
+                    script.update(0, i, ("v",) if labels else (), *step)
+                else:
+                    script.look_up(i, *(("v",) if labels else ()))
+            script.fixed = (("app", 'a"b\\c\nd'), ("zone", ""))
+            self.check(script)
+
+    def test_every_set_of_bounds(self) -> None:
+        kinds = ("histogram", "gauge_histogram")
+        script = Script([Family(k, f"{k}_{i}", buckets=b) for k in kinds for i, b in enumerate(BUCKETS)])
+        for i in range(len(script.families)):
+            for value in OBSERVED:
+                script.update(0, i, (), "observe", value)
+        self.check(script)
+
+    def test_sums_below_zero(self) -> None:
+        script = Script(
+            [Family(k, k, labels=("x",), buckets=(1.0,)) for k in ("histogram", "gauge_histogram")]
+            + [Family("summary", "summary", labels=("x",))]
+        )
+        for i in range(3):
+            for label, value in (("below", -2.5), ("above", 2.5), ("zero", -0.0), ("infinite", math.inf)):
+                script.update(0, i, (label,), "observe", value)
+        self.check(script)
+
+    def test_all_states(self) -> None:
+        script = Script([Family(k, f"{k}_{i}", states=s) for k in ("state_set", "enum") for i, s in enumerate(STATES)])
+        for i, family in enumerate(script.families):
+            for state in range(len(family.states) + 1):  # one that there is not is left out
+                script.update(0, i, (), "set", state, *((True,) if family.kind == "state_set" else ()))
+        self.check(script)
+
+    def test_overflow_series_of_every_type(self) -> None:
+        verbs = {"counter": ("inc",), "gauge": ("inc",), "unknown": ("inc",), "state_set": ("set", 0, True)}
+        script = Script(
+            [
+                Family(k, k, "Two.", ("x",), max_series=2, states=("p", "q") if k in ("state_set", "enum") else ())
+                for k in dict.fromkeys(KINDS)
+            ]
+        )
+        for i, family in enumerate(script.families):
+            for x in "abcd":
+                if family.kind == "info":
+                    script.look_up(i, x)
+                else:
+                    verb = ("set", 1) if family.kind == "enum" else verbs.get(family.kind, ("observe", 0.25))
+                    script.update(0, i, (x,), *verb)
+        self.assertGreater(self.check(script).model.refused, len(script.families))
+
+    def test_removed_label_sets(self) -> None:
+        kinds = tuple(dict.fromkeys(KINDS))
+        script = Script(
+            [Family(k, k, labels=("x",), states=("p", "q") if k in ("state_set", "enum") else ()) for k in kinds]
+        )
+        for i in range(len(kinds)):
+            for x in "abc":
+                script.look_up(i, x)
+            script.remove(i, "b")
+            script.remove(i, "nothing")
+        self.check(script)
+        for i in range(len(kinds)):
+            script.look_up(i, "b")
+        self.check(script)
+
+    def test_values_come_back_to_the_bit(self) -> None:
+        script = Script([Family(k, f"a_{k}", labels=("x",)) for k in ("gauge", "unknown", "counter")])
+        for i, value in enumerate((*LONE, 1 / 3, math.pi, 4.9e-320, 2.0**53 + 2, -(2.0**63), 2.0**64, 1e22)):
+            for family in (0, 1):
+                script.update(0, family, (str(i),), "set", value)
+            if 0 < value < math.inf:
+                script.update(0, 2, (str(i),), "add", value)
+        self.check(script)
+
+    def test_texts(self) -> None:
+        hard = ("\\", '"', "\n", "\\n", '\\"', "\\\\", 'a"} 1', "\r\n", "\r", "\x00", "\u2028", "\x85", "\x0b", "🦀",
+                "{", "}", ",", " ", "# EOF", "st@1", "x" * 5000, "é" * 127, "a\\", "\ufeff", "\ud7ff\ue000\U0010ffff")  # fmt: skip
+        for fixed in ((), (("app", 'q"\\\n\x00🦀'),)):
+            script = Script([Family("counter", f"a{i}", "Help " + h, ("x", "y")) for i, h in enumerate(hard)])
+            script.families.append(Family("enum", "state", labels=("x",), states=tuple(h[:500] for h in hard[:20])))
+            script.families.append(Family("histogram", "times", labels=("x",), buckets=(0.5,)))
+            script.fixed = fixed
+            for i, text in enumerate(hard):
+                script.update(0, i, (text, ""), "inc")
+                script.update(0, i, ("", text), "add", 2.0)
+                script.look_up(len(hard), text)
+                script.update(0, len(hard) + 1, (text,), "observe", 0.25)
+            self.check(script)
+
+
+class Random(FormatsTest):
+    def test_random_registries(self) -> None:
+        for seed in range(SEED, SEED + FORMAT_PAGES):
+            with self.subTest(seed=seed):
+                self.check(random_script(seed))
+
+
+class Parts(FormatsTest):
+    """Pages of some families, pages in pieces, and the names of the formats."""
+
+    def setUp(self) -> None:
+        # One with many families, the same in every run.
+        self.script = next(s for s in map(random_script, range(1000)) if len(s.families) == 8 and not s.fixed)
+
+    def test_pages_of_some_families(self) -> None:
+        names = [f.shown_name for f in self.script.families[::2]]
+        only = {name: partial(page, only=tuple(names)) for name, page in PAGES.items()}
+        played = play(self.script, only)
+        whole = played.model
+        for i in reversed(range(len(whole.families))):
+            if i % 2:
+                del whole.families[i], whole._series[i], whole._overflow[i]
+        for name, (format, created, decode) in FORMATS.items():
+            found = decode(played.pages[name])
+            self.assertEqual(normal.differences(normal.expected(whole, format, created), found), [], name)
+
+    def test_pages_in_pieces(self) -> None:
+        both = PAGES | {name + " in pieces": partial(page, capacity=PIECE) for name, page in PAGES.items()}
+        pages = play(self.script, both).pages
+        for name, (_, _, decode) in FORMATS.items():
+            whole, pieces = (decode(pages[n]).without(OWN) for n in (name, name + " in pieces"))
+            self.assertEqual(whole, pieces) if not has_nan(whole) else self.assertEqual(
+                normal.differences(whole, pieces), [], name
+            )
+
+    def test_escaping_changes_nothing_where_names_are_plain(self) -> None:
+        for format in shm.FORMATS:
+            pages = {
+                escaping: partial(_page, shm.exposition(format, escaping=escaping), only=("a_total",))
+                for escaping in shm.ESCAPINGS
+            }
+            script = Script([Family("counter", "a", "A.", ("x",))])
+            script.update(0, 0, ("v",), "inc")
+            found = play(script, pages).pages
+            self.assertEqual(len(set(found.values())), 1, format)
+            self.assertIn(b"a_total" if format != "openmetrics" else b"a", found["default"])
+
+    def test_content_types(self) -> None:
+        self.assertEqual(
+            [shm.exposition(f).content_type for f in shm.FORMATS],
+            [
+                "text/plain; version=0.0.4; charset=utf-8",
+                "text/plain; version=1.0.0; charset=utf-8",
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                "application/openmetrics-text; version=2.0.0; charset=utf-8",
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+            ],
+        )
+        utf8 = shm.exposition("text1", escaping="allow-utf-8")
+        self.assertEqual(utf8.content_type, "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8")
+
+
+def has_nan(of: Normal) -> bool:
+    return any(math.isnan(v) for v in of.samples.values())
+
+
+if __name__ == "__main__":
+    main()
