@@ -13,6 +13,7 @@ from functools import partial
 
 import decoders
 import normal
+import rust_parser
 import shm
 from harness import main
 from model import Family
@@ -179,6 +180,35 @@ class Random(FormatsTest):
         for seed in range(SEED, SEED + FORMAT_PAGES):
             with self.subTest(seed=seed):
                 self.check(random_script(seed))
+
+
+@unittest.skipUnless(rust_parser.PROGRAM.exists(), "openmetrics-parser is not built: run.sh builds it by cargo")
+class Rust(unittest.TestCase):
+    """The crate openmetrics-parser, of registries that it can stand."""
+
+    def test_random_registries(self) -> None:
+        read = dict.fromkeys(("text 0.0.4", "OpenMetrics 1.0.0", "OpenMetrics 1.0.0 with starts"), 0)
+        with rust_parser.RustParser() as parser:
+            for seed in range(SEED, SEED + FORMAT_PAGES):
+                played = play(rust_parser.tame(random_script(seed)), PAGES)
+                for name in read:
+                    with self.subTest(seed=seed, format=name):
+                        read[name] += self.check(parser, played, name)
+        for name, pages in read.items():
+            self.assertGreater(pages, FORMAT_PAGES // 3, name)
+
+    def check(self, parser: rust_parser.RustParser, played: Played, name: str) -> bool:
+        format, created, _ = FORMATS[name]
+        if created and any(f.kind == "summary" for f in played.model.families):
+            return False  # it looks for a quantile in `_created`
+        page = rust_parser.without_empty_families(played.pages[name], played.model)
+        found = (parser.text if format == "text" else parser.openmetrics)(page).without(OWN)
+        expected = normal.expected(played.model, format, created)
+        empty = {n for i, f in enumerate(played.model.families) if not played.model.samples(i) for n in (f.shown_name, f.base_name)}
+        expected.families = {n: about for n, about in expected.families.items() if n not in empty}
+        found.families = {n: tuple(text.strip() if format == "text" else text for text in about) for n, about in found.families.items()}
+        self.assertEqual(normal.differences(expected, found), [], shown(page))
+        return True
 
 
 class Parts(FormatsTest):
