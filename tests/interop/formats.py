@@ -15,7 +15,8 @@ import decoders
 import normal
 import rust_parser
 import shm
-from harness import main
+from daemons import NewerPushgateway, Pushgateway, VictoriaMetrics
+from harness import main, needs
 from model import Family
 from normal import Normal
 from oracles import OWN
@@ -209,6 +210,65 @@ class Rust(unittest.TestCase):
         found.families = {n: tuple(text.strip() if format == "text" else text for text in about) for n, about in found.families.items()}
         self.assertEqual(normal.differences(expected, found), [], shown(page))
         return True
+
+
+class Transcoded:
+    """Go's client reads a page in one format and writes it in another."""
+
+    server: type[Pushgateway]
+    tells_gauge_histograms = True
+
+    def test_random_registries(self) -> None:
+        pushed = 0
+        with self.server() as gateway:
+            for seed in range(SEED, SEED + FORMAT_PAGES):
+                script = random_script(seed)
+                played = play(script, PAGES)
+                for name in ("text 0.0.4", "protobuf"):
+                    kinds = {f.kind for f in played.model.families}
+                    if name == "protobuf" and "gauge_histogram" in kinds and not self.tells_gauge_histograms:
+                        continue
+                    pushed += 1
+                    found = gateway.transcoded(played.pages[name], name == "protobuf")
+                    expected = normal.expected(played.model, FORMATS[name][0])
+                    for back, pulled in found.items():
+                        with self.subTest(seed=seed, pushed=name, pulled=back):
+                            # Starts come through only where both have them, and then as they are.
+                            starts = decoders.protobuf(played.pages[name]).without(OWN).created if name == back == "protobuf" else {}
+                            expected.families, expected.created = {}, starts
+                            self.assertEqual(normal.differences(expected, pulled), [], shown(played.pages[name]))
+                            self.assertEqual(pulled.created, starts)
+        self.assertGreater(pushed, FORMAT_PAGES)
+
+
+@needs(Pushgateway.program)
+class TranscodedByPushgateway(Transcoded, unittest.TestCase):
+    server = Pushgateway
+    tells_gauge_histograms = False  # Go's client had no text for them
+
+
+@needs(NewerPushgateway.program)
+class TranscodedByNewerPushgateway(Transcoded, unittest.TestCase):
+    server = NewerPushgateway
+
+
+@needs(VictoriaMetrics.program)
+class Stored(unittest.TestCase):
+    def test_random_registries(self) -> None:
+        expected = {}
+        with VictoriaMetrics() as database:
+            for seed in range(SEED, SEED + FORMAT_PAGES):
+                played = play(random_script(seed), PAGES)
+                database.store(played.pages["text 0.0.4"], seed)
+                expected[seed] = normal.expected(played.model, "text")
+            stored = database.stored(max(expected))
+        for seed, what in expected.items():
+            with self.subTest(seed=seed):
+                found = stored[seed].without(OWN).samples
+                there = {at: value for at, value in what.samples.items() if not math.isnan(value)}
+                self.assertEqual(there.keys(), found.keys())
+                for at, value in there.items():  # it stores decimals of 15 digits or so
+                    self.assertTrue(math.isclose(value, found[at], rel_tol=1e-14, abs_tol=1e-300), (at, value, found[at]))
 
 
 class Parts(FormatsTest):
