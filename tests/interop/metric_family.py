@@ -78,13 +78,16 @@ _pool.Add(_file()) if hasattr(_pool, "Add") else _pool.AddSerializedFile(_file()
 MetricFamily = message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"{_PACKAGE}.MetricFamily"))
 
 
-def _reject_unknown(message) -> None:
+def _reject_odd(message) -> None:
+    """Fields that the schema does not have, and text that is not UTF-8, which the runtime gives as bytes."""
     if len(unknown_fields.UnknownFieldSet(message)):
         raise ValueError(f"a {message.DESCRIPTOR.name} has fields that there are not")
     for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING and isinstance(value, bytes):
+            raise ValueError(f"the {field.name} of a {message.DESCRIPTOR.name} is {value!r}")
         if field.message_type:
             for part in value if field.is_repeated else (value,):
-                _reject_unknown(part)
+                _reject_odd(part)
 
 
 def parse(page: bytes) -> list:
@@ -97,7 +100,7 @@ def parse(page: bytes) -> list:
             raise ValueError(f"at byte {stream.tell()}: {error}") from error
         if family is None:
             raise ValueError("the page ends early")
-        _reject_unknown(family)
+        _reject_odd(family)
         families.append(family)
     return families
 
