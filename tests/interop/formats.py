@@ -184,6 +184,53 @@ class Types(FormatsTest):
             self.check(script)
 
 
+class Limits(unittest.TestCase):
+    """What no page could carry is not on one."""
+
+    def pages(self, segment: shm.Segment) -> dict[str, Normal]:
+        return {name: decode(PAGES[name](segment)) for name, (_, _, decode) in FORMATS.items()}
+
+    def test_states_are_shown_in_a_label_of_the_family_s_name(self) -> None:
+        for kind in ("state_set", "enum"):
+            for name in ("a:b", "__name__", "__x"):
+                with self.subTest(kind, name=name), self.assertRaises(shm.Error):
+                    shm.Segment(how=shm.ANONYMOUS).register(kind, name, states=("p", "q"))
+
+    def test_labels_of_the_segment_are_not_those_of_its_own_families(self) -> None:
+        own = {label for normal in self.pages(shm.Segment(how=shm.ANONYMOUS)).values()
+               for _, labels in normal.samples for label, _ in labels}  # fmt: skip
+        self.assertTrue(own)
+        for label in own | {"le", "quantile", "pid", "__x", "a:b", "", "shmetrics_overflow"}:
+            with self.subTest(label=label), self.assertRaises(shm.Error):
+                shm.Segment(how=shm.ANONYMOUS, labels=((label, "x"),))
+
+    def test_names_that_clash_in_any_format(self) -> None:
+        names = [(kind, name) for kind in dict.fromkeys(KINDS)
+                 for name in ("a", "a_total", "a_info", "a_created", "a_sum", "a_gsum", "a_count", "a_bucket")]  # fmt: skip
+        registered = 0
+        for first in [(kind, name) for kind, name in names if name == "a"]:
+            for second in names:
+                segment = shm.Segment(how=shm.ANONYMOUS, ceiling=1 << 20)
+                try:
+                    for kind, name in (first, second):
+                        segment.register(kind, name, states=("p",) if kind in ("state_set", "enum") else ())
+                except shm.Error:
+                    continue
+                registered += 1
+                with self.subTest(first=first, second=second):
+                    self.pages(segment)
+        self.assertGreater(registered, len(names))
+
+    def test_sums_that_are_no_numbers(self) -> None:
+        segment = shm.Segment(how=shm.ANONYMOUS)
+        for kind in ("histogram", "gauge_histogram"):
+            series = segment.register(kind, kind, buckets=(0.0,)).with_()
+            for value in (1.7976931348623157e308, -1.7976931348623157e308) * 2:
+                series.update("observe", value)
+        self.assertIn(b"_sum NaN", PAGES["text 0.0.4"](segment))
+        self.pages(segment)
+
+
 class Random(FormatsTest):
     def test_random_registries(self) -> None:
         for seed in range(SEED, SEED + FORMAT_PAGES):
