@@ -285,8 +285,8 @@ impl Lines {
             line.end();
             self.exemplar(series, i, out);
         }
-        // OpenMetrics has no negative sum, and no count of a histogram without its sum.
-        let sumless = self.sumless || (self.openmetrics && sum < 0.0);
+        // OpenMetrics has no sum that is negative or NaN, and no count of a histogram without its sum.
+        let sumless = self.sumless || (self.openmetrics && (sum < 0.0 || sum.is_nan()));
         if !sumless {
             self.sum.line(&series.text, out).keep();
             self.float(sum, out);

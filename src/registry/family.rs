@@ -78,7 +78,11 @@ impl<'a> Spec<'a> {
             self.buckets = &[];
         }
         match self.kind {
-            KIND_STATE_SET | KIND_ENUM => names::states(self.states)?,
+            KIND_STATE_SET | KIND_ENUM => {
+                names::states(self.states)?;
+                // Its samples have a label of this name.
+                names::labels(&[self.name], &[])?;
+            }
             _ => self.states = &[],
         }
         Ok(self)

@@ -12,7 +12,8 @@ pub(crate) const TEXT_MAX: usize = 2048;
 /// The text of these labels.
 pub(crate) fn text(pairs: &[(String, String)]) -> Result<String, Error> {
     let labels: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
-    names::labels(&labels, &["le", "quantile", "pid"])?;
+    // `state` is a label of the library's own.
+    names::labels(&labels, &["le", "quantile", "pid", "state"])?;
     let mut out = Vec::new();
     for (i, (name, value)) in pairs.iter().enumerate() {
         if i > 0 {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,11 +13,16 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
+import decoders
+import metric_family
 from model import Sample
 from oracles import OWN, parse, parsed_samples
+from normal import Normal
 from processes import die_with_the_parent
+from shm import ROOT
 
 WATCHDOG_SECONDS = 60
 START_ATTEMPTS = 3
@@ -27,21 +34,34 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
-def request(url: str, body: bytes | None = None, method: str = "GET") -> tuple[int, str]:
+def fetch(url: str, body: bytes | None = None, method: str = "GET", **headers: str) -> tuple[int, bytes]:
+    """Headers have underscores for hyphens."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
         with urllib.request.urlopen(
-            urllib.request.Request(url, body, method=method), timeout=WATCHDOG_SECONDS
+            urllib.request.Request(url, body, named, method=method), timeout=WATCHDOG_SECONDS
         ) as response:
-            return response.status, response.read().decode()
+            return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, error.read().decode(errors="replace")
+            return error.code, error.read()
+
+
+def request(url: str, body: bytes | None = None, method: str = "GET", **headers: str) -> tuple[int, str]:
+    status, answer = fetch(url, body, method, **headers)
+    return status, answer.decode(errors="replace")
+
+
+# Where setup.sh puts the newest versions that Debian has, beside those of the installed release.
+NEWER = Path(os.environ.get("NEWER_TOOLS", ROOT / "target/tools/newer/usr/bin"))
 
 
 class Daemon:
     """A server program that answers /-/ready once it can be used."""
 
     program: str
+    ready = "/-/ready"
+    listen = "--web.listen-address"
 
     def __enter__(self):
         self.directory = Path(tempfile.mkdtemp(prefix="shmetrics-interop."))
@@ -70,7 +90,7 @@ class Daemon:
 
     def _start(self) -> None:
         with (self.directory / "log").open("wb") as log:
-            command = [self.program, f"--web.listen-address=127.0.0.1:{self.port}", *self.arguments()]
+            command = [self.program, f"{self.listen}=127.0.0.1:{self.port}", *self.arguments()]
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=self.directory, preexec_fn=die_with_the_parent
             )
@@ -79,7 +99,7 @@ class Daemon:
         deadline = time.monotonic() + WATCHDOG_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
-                if request(self.url("/-/ready"))[0] == 200:
+                if request(self.url(self.ready))[0] == 200:
                     return True
             except OSError:
                 pass  # not listening yet
@@ -119,6 +139,76 @@ class Pushgateway(Daemon):
             if ("job", "interop") in labels and not name.startswith((OWN, *self._added)):
                 samples.append((name, tuple(pair for pair in labels if pair[0] not in ("job", "instance")), value))
         return samples
+
+
+    def transcoded(self, page: bytes, protobuf: bool) -> dict[str, Normal]:
+        """What it gives back, in protobuf and in text, of a page in either."""
+        request(self.url(self._group), method="DELETE")
+        kind = metric_family.CONTENT_TYPE if protobuf else "text/plain; version=0.0.4"
+        status, answer = request(self.url(self._group), page, "PUT", Content_Type=kind)
+        if status != 200:
+            raise ValueError(f"Pushgateway answered {status}: {answer.strip()}")
+        return {
+            "protobuf": self._pulled(decoders.protobuf, metric_family.CONTENT_TYPE),
+            "text": self._pulled(decoders.text, "text/plain; version=0.0.4"),
+        }
+
+    def _pulled(self, decode: Callable[[bytes], Normal], accept: str) -> Normal:
+        status, page = fetch(self.url("/metrics"), Accept=accept)
+        assert status == 200, page
+        grouping = {("job", "interop")}
+        everything, found = decode(page).without(OWN), Normal()
+        for part in ("samples", "created"):
+            pulled = getattr(everything, part).items()
+            getattr(found, part).update(
+                ((name, labels - grouping), value)
+                for (name, labels), value in pulled
+                if grouping <= labels and name not in self._added
+            )
+        return found
+
+
+class NewerPushgateway(Pushgateway):
+    """It looks closer, and knows more of protobuf."""
+
+    program = str(NEWER / "prometheus-pushgateway")
+
+
+class VictoriaMetrics(Daemon):
+    """A database that parses the text format by its own code, and gives back what it stored as JSON."""
+
+    program = "victoria-metrics"
+    ready = "/health"
+    listen = "-httpListenAddr"
+
+    def arguments(self) -> list[str]:
+        return [f"-storageDataPath={self.directory / 'data'}", "-loggerLevel=ERROR", "-search.maxUniqueTimeseries=1000000"]
+
+    def store(self, page: bytes, number: int) -> None:
+        status, answer = request(self.url(f"/api/v1/import/prometheus?extra_label=registry={number}"), page, "POST")
+        assert status < 300, answer
+
+    def stored(self, last: int) -> dict[int, Normal]:
+        """By the registry's number. It has no NaN, and writes infinity as JSON does not."""
+        deadline = time.monotonic() + WATCHDOG_SECONDS
+        while not self._export(f'{{registry="{last}"}}'):  # it takes some time to be seen
+            assert time.monotonic() < deadline, f"registry {last} was not stored"
+            time.sleep(0.1)
+        answer = self._export('{registry!=""}')
+        found: dict[int, Normal] = {}
+        for line in answer.split("\n")[:-1]:
+            series = json.loads(re.sub(r'"values":\[\+?(-?)Inf\]', r'"values":[\1Infinity]', line))
+            labels = series["metric"]
+            name, number = labels.pop("__name__"), int(labels.pop("registry"))
+            (value,) = series["values"]
+            found.setdefault(number, Normal()).add(name, labels.items(), value)
+        return found
+
+    def _export(self, match: str) -> str:
+        request(self.url("/internal/force_flush"))
+        status, answer = request(self.url("/api/v1/export?" + urllib.parse.urlencode({"match[]": match})))
+        assert status == 200, answer
+        return answer
 
 
 class Prometheus(Daemon):

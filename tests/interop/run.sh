@@ -19,7 +19,7 @@ if ! "$python" -c 'import prometheus_client' 2>/dev/null; then
 fi
 
 if [[ -n ${SHMETRICS_LONG:-} ]]; then
-    export PAGES=${PAGES:-10000} SCRAPE_SECONDS=${SCRAPE_SECONDS:-900} ROUNDS=${ROUNDS:-10000}
+    export PAGES=${PAGES:-3000} FORMAT_PAGES=${FORMAT_PAGES:-10000} SCRAPE_SECONDS=${SCRAPE_SECONDS:-900} ROUNDS=${ROUNDS:-10000}
 fi
 SHMETRICS_DIR=$(mktemp -d /dev/shm/interop-test.XXXXXX)
 TMPDIR=$(mktemp -d)

@@ -26,6 +26,8 @@ OPEN_OR_CREATE, CREATE_NEW, ATTACH, ANONYMOUS = range(4)
 GAUGE_MODES = (
     "shared", "all", "liveall", "sum", "livesum", "min", "livemin", "max", "livemax", "mostrecent", "livemostrecent",
 )  # fmt: skip
+FORMATS = ("text", "text1", "openmetrics", "openmetrics2", "protobuf")
+ESCAPINGS = ("default", "underscores", "dots", "values", "allow-utf-8")
 STATUS_FULL = 11
 
 
@@ -39,6 +41,21 @@ class Label(Structure):
 
 class Exposition(Structure):
     _fields_ = [("format", c_uint32), ("escaping", c_uint32), ("created", c_bool)]
+
+    @property
+    def content_type(self) -> str:
+        return lib.shmetrics_exposition_content_type(self).decode()
+
+
+TEXT = Exposition()
+
+
+def exposition(format: str, *, created: bool = False, escaping: str = "default") -> Exposition:
+    return Exposition(FORMATS.index(format), ESCAPINGS.index(escaping), created)
+
+
+def negotiate(accept: str) -> Exposition:
+    return lib.shmetrics_negotiate(text(accept))
 
 
 class Options(Structure):
@@ -72,11 +89,16 @@ class FamilySpec(Structure):
         ("max_series", c_uint64),
         ("expire_after", c_uint32),
         ("exemplar_interval_ms", c_uint32),
+        ("quantiles", POINTER(c_double)),
+        ("quantile_count", c_size_t),
+        ("native_factor", c_double),
+        ("native_zero_threshold", c_double),
+        ("native_max_buckets", c_uint32),
     ]
 
 
 class Handle(Structure):
-    """Of a family, a counter or a gauge."""
+    """Of a family, and of a metric other than a histogram."""
 
     _fields_ = [("p0", c_void_p), ("p1", c_void_p)]
 
@@ -85,27 +107,36 @@ class HistogramHandle(Structure):
     _fields_ = [("p0", c_void_p), ("p1", c_void_p), ("p2", c_void_p)]
 
 
-# For each kind: the calls that register it and look it up, what a look-up gives, and for each verb its call and its arguments.
-_GAUGE = {"set": [c_double], "add": [c_double], "inc": [], "dec": [], "set_to_now": []}
-_KINDS = {
-    "counter": ("counter", "counter", Handle, {"inc": [], "add": [c_double], "add_u64": [c_uint64]}),
-    "gauge": ("gauge", "gauge", Handle, _GAUGE),
-    "histogram": ("histogram", "histogram", HistogramHandle, {"observe": [c_double]}),
-    "unknown": ("unknown", "gauge", Handle, _GAUGE),
-    "summary": ("summary", "summary", HistogramHandle, {"observe": [c_double]}),
-    "gaugehistogram": ("gauge_histogram", "histogram", HistogramHandle, {"observe": [c_double], "forget": [c_double]}),
-    "stateset": ("state_set", "states", Handle, {"set": [c_size_t, c_bool]}),
-    "enum": ("enum", "states", Handle, {"choose": [c_size_t]}),
-    "info": ("info", "info", c_bool, {}),
+class Kind:
+    """The calls for a kind of metric: `shmetrics_{series}_with`, and each verb with its arguments."""
+
+    def __init__(self, series: str, handle: object, **verbs: tuple[str, list]) -> None:
+        self.series, self.handle, self.verbs = series, handle, verbs
+
+
+_GAUGE_VERBS = {
+    "set": ("gauge_set", [c_double]),
+    "add": ("gauge_add", [c_double]),
+    "inc": ("gauge_inc", []),
+    "dec": ("gauge_dec", []),
+    "set_to_now": ("gauge_set_to_now", []),
 }
-_CALLS = {"summary": "histogram", "gaugehistogram": "histogram", "unknown": "gauge", "stateset": "state_set"}
-_NAMES = {"choose": "set"}
-
-TEXT, TEXT_1, OPENMETRICS, OPENMETRICS_2, PROTOBUF = range(5)
-
-
-def _call(kind: str, verb: str) -> str:
-    return f"{_CALLS.get(kind, kind)}_{_NAMES.get(verb, verb)}"
+_OBSERVE = ("histogram_observe", [c_double])
+KINDS = {
+    "counter": Kind(
+        "counter", Handle, inc=("counter_inc", []), add=("counter_add", [c_double]), add_u64=("counter_add_u64", [c_uint64])
+    ),
+    "gauge": Kind("gauge", Handle, **_GAUGE_VERBS),
+    "unknown": Kind("gauge", Handle, **_GAUGE_VERBS),
+    "histogram": Kind("histogram", HistogramHandle, observe=_OBSERVE),
+    "gauge_histogram": Kind(
+        "histogram", HistogramHandle, observe=_OBSERVE, forget=("histogram_forget", [c_double])
+    ),
+    "summary": Kind("summary", HistogramHandle, observe=_OBSERVE),
+    "info": Kind("info", c_bool),
+    "state_set": Kind("states", Handle, set=("state_set_set", [c_size_t, c_bool])),
+    "enum": Kind("states", Handle, set=("enum_set", [c_size_t])),
+}  # fmt: skip
 
 
 def _load() -> ctypes.CDLL:
@@ -131,17 +162,17 @@ def _load() -> ctypes.CDLL:
     declare("cursor_next", c_size_t, c_void_p, c_char_p, c_size_t)
     declare("cursor_free", None, c_void_p)
     declare("negotiate", Exposition, Str)
+    declare("accepts_gzip", c_bool, Str)
     declare("exposition_content_type", c_char_p, Exposition)
     declare("cursor_format", c_uint32, c_void_p, Exposition)
     declare("cursor_only", c_uint32, c_void_p, Str)
-    for kind, (registers, finds, handle, verbs) in _KINDS.items():
-        mode = [c_uint32] if kind == "gauge" else []
-        declare(f"{registers}_register", c_uint32, c_void_p, POINTER(FamilySpec), *mode, POINTER(Handle))
-        declare(f"{finds}_with", handle, Handle, POINTER(Str), c_size_t)
-        for verb, arguments in verbs.items():
-            declare(_call(kind, verb), None, handle, *arguments)
-    declare("counter_add_with_exemplar", None, Handle, c_double, POINTER(Label), c_size_t)
-    declare("histogram_observe_with_exemplar", None, HistogramHandle, c_double, POINTER(Label), c_size_t)
+    for name, kind in KINDS.items():
+        mode = [c_uint32] if name == "gauge" else []
+        declare(f"{name}_register", c_uint32, c_void_p, POINTER(FamilySpec), *mode, POINTER(Handle))
+        declare(f"{kind.series}_with", kind.handle, Handle, POINTER(Str), c_size_t)
+        declare(f"{kind.series}_remove", c_bool, Handle, POINTER(Str), c_size_t)
+        for call, arguments in kind.verbs.values():
+            declare(call, None, kind.handle, *arguments)
     declare("counter_value", c_double, Handle)
     return lib
 
@@ -169,33 +200,29 @@ def texts(values: list[str | bytes] | tuple[str | bytes, ...]) -> ctypes.Array[S
     return (Str * len(values))(*map(text, values))
 
 
-def label_pairs(pairs: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> ctypes.Array[Label]:
-    return (Label * len(pairs))(*(Label(text(name), text(value)) for name, value in pairs))
-
-
 class Series:
-    """A counter, gauge or histogram: its verbs are those of the C ABI, as in `series.inc()`."""
+    """A metric: its verbs are those of the C ABI, as in `series.update("inc")`."""
 
     def __init__(self, kind: str, handle: Handle | HistogramHandle) -> None:
         self._kind, self.handle = kind, handle
 
     def update(self, verb: str, *arguments: float) -> None:
-        if verb.endswith("_with_exemplar"):
-            *arguments, pairs = arguments
-            getattr(lib, f"shmetrics_{self._kind}_{verb}")(self.handle, *arguments, label_pairs(pairs), len(pairs))
-            return
-        if verb not in _KINDS[self._kind][3]:
+        if verb not in KINDS[self._kind].verbs:
             raise AttributeError(f"a {self._kind} has no {verb}")
-        getattr(lib, f"shmetrics_{_call(self._kind, verb)}")(self.handle, *arguments)
+        getattr(lib, f"shmetrics_{KINDS[self._kind].verbs[verb][0]}")(self.handle, *arguments)
 
 
 class Family:
     def __init__(self, kind: str, handle: Handle) -> None:
         self.kind, self._handle = kind, handle
-        self._with = getattr(lib, f"shmetrics_{_KINDS[kind][1]}_with")
+        self._with = getattr(lib, f"shmetrics_{KINDS[kind].series}_with")
+        self._remove = getattr(lib, f"shmetrics_{KINDS[kind].series}_remove")
 
     def with_(self, *values: str | bytes) -> Series:
         return Series(self.kind, self._with(self._handle, texts(values), len(values)))
+
+    def remove(self, *values: str | bytes) -> bool:
+        return self._remove(self._handle, texts(values), len(values))
 
 
 class Pages:
@@ -213,14 +240,21 @@ class Pages:
                 check(status)
                 return buffer.raw[: size.value]
 
-    def render_in_pieces(self, capacity: int, exposition: Exposition | None = None) -> bytes:
+    def render_in_pieces(self, capacity: int) -> bytes:
+        return self.page(TEXT, capacity=capacity)
+
+    def page(self, how: Exposition, *, only: tuple[str, ...] = (), capacity: int = 1 << 16) -> bytes:
+        """Of the families with these samples only, if any are given."""
         cursor, buffer, page = c_void_p(), ctypes.create_string_buffer(capacity), bytearray()
         check(getattr(lib, f"shmetrics_{self.kind}_cursor")(self.pointer, byref(cursor)))
-        if exposition is not None:
-            check(lib.shmetrics_cursor_format(cursor, exposition))
-        while n := lib.shmetrics_cursor_next(cursor, buffer, capacity):
-            page += buffer.raw[:n]
-        lib.shmetrics_cursor_free(cursor)
+        try:
+            check(lib.shmetrics_cursor_format(cursor, how))
+            for name in only:
+                check(lib.shmetrics_cursor_only(cursor, text(name)))
+            while n := lib.shmetrics_cursor_next(cursor, buffer, capacity):
+                page += buffer.raw[:n]
+        finally:
+            lib.shmetrics_cursor_free(cursor)
         return bytes(page)
 
 
@@ -228,12 +262,13 @@ class Segment(Pages):
     kind = "segment"
 
     def __init__(
-        self, name: str = "", how: int = OPEN_OR_CREATE, own: tuple[tuple[str, str], ...] = (), **settings: int
+        self, name: str = "", how: int = OPEN_OR_CREATE, labels: tuple[tuple[str, str], ...] = (), **settings: int
     ) -> None:
         options, self.pointer = Options(), c_void_p()
         lib.shmetrics_options_init(byref(options))
-        options.labels, options.label_count = label_pairs(own), len(own)
         options.name, options.how = text(name), how
+        pairs = [Label(text(name), text(value)) for name, value in labels]
+        options.labels, options.label_count = (Label * len(pairs))(*pairs), len(pairs)
         for key, value in settings.items():
             setattr(options, key, value)
         check(lib.shmetrics_segment_open(byref(options), byref(self.pointer)))
@@ -243,15 +278,17 @@ class Segment(Pages):
 
     def register(
         self, kind: str, name: str, help_text: str = "", labels: tuple[str, ...] = (), *, unit: str = "",
-        mode: str = "shared", buckets: tuple[float, ...] | None = None, max_series: int = 0, states: tuple[str, ...] = (),
+        mode: str = "shared", buckets: tuple[float, ...] | None = None, max_series: int = 0,
+        states: tuple[str, ...] = (),
     ) -> Family:  # fmt: skip
         spec = FamilySpec(text(name), text(help_text), text(unit), texts(labels), len(labels), max_series=max_series)
         if buckets is not None:
             spec.buckets, spec.bucket_count = (c_double * max(1, len(buckets)))(*buckets), len(buckets)
-        spec.states, spec.state_count = texts(states), len(states)
+        if states:
+            spec.states, spec.state_count = texts(states), len(states)
         arguments = [GAUGE_MODES.index(mode)] if kind == "gauge" else []
         handle = Handle()
-        check(getattr(lib, f"shmetrics_{_KINDS[kind][0]}_register")(self.pointer, byref(spec), *arguments, byref(handle)))
+        check(getattr(lib, f"shmetrics_{kind}_register")(self.pointer, byref(spec), *arguments, byref(handle)))
         return Family(kind, handle)
 
 
