@@ -1,6 +1,6 @@
 """Real Prometheus servers scrape one segment in every format, while processes that count in it are being killed.
 
-FORMAT_SCRAPE_SECONDS (8) is the time under load, SEED (0) that of the families that rest meanwhile.
+FORMAT_SCRAPE_SECONDS (6) is the time under load, SEED (0) that of the families that rest meanwhile.
 """
 
 from __future__ import annotations
@@ -8,17 +8,20 @@ from __future__ import annotations
 import math
 import os
 import random
+import re
 import signal
 import time
 import unittest
 from functools import partial
 
+import broken_messages
+import broken_pages
 import decoders
 import normal
 import shm
 from daemons import NewerPrometheus, Prometheus
 from harness import main, needs
-from negotiating_target import NegotiatingTarget
+from targets import NegotiatingTarget, StaticTarget
 from normal import Normal
 from oracles import OWN
 from play import perform
@@ -26,7 +29,7 @@ from processes import child
 from registries import random_script
 from scrape import WATCHDOG_SECONDS, complaints, wait_for_scrapes
 
-SECONDS, SEED = float(os.environ.get("FORMAT_SCRAPE_SECONDS", "8")), int(os.environ.get("SEED", "0"))
+SECONDS, SEED = float(os.environ.get("FORMAT_SCRAPE_SECONDS", "6")), int(os.environ.get("SEED", "0"))
 FAMILIES = 40
 WRITERS = 3
 KILL_SECONDS = (0.05, 0.4)
@@ -78,6 +81,7 @@ class Scraped:
     flags: tuple[str, ...] = ()
     jobs: dict[str, str]  # their formats
     settings: dict[str, dict] = {}
+    mangled: tuple[str, ...] = ()  # types whose samples this server cannot tell apart
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -137,8 +141,17 @@ class Scraped:
             name = series["metric"]["__name__"]
             for kind in ("_gsum", "_gcount"):
                 name = name.removesuffix(kind) + kind.replace("g", "") if name.endswith(kind) else name
-            found.add(name, labels.items(), float(series["value"][1]))
+            if not self.is_mangled(name):
+                found.add(name, labels.items(), float(series["value"][1]))
         return found
+
+    def is_mangled(self, name: str) -> bool:
+        of = {f.shown_name for f in self.model.families if f.kind in self.mangled}
+        of |= {"live_ages"} if "gauge_histogram" in self.mangled else set()
+        return re.sub("_(bucket|sum|count)$", "", name) in of
+
+    def not_mangled(self, samples: dict[normal.Key, float], prefix: str = "") -> dict[normal.Key, float]:
+        return {k: v for k, v in samples.items() if k[0].startswith(prefix) and not self.is_mangled(k[0])}
 
     def test_each_format_was_asked_for(self) -> None:
         for job, format in self.jobs.items():
@@ -162,7 +175,7 @@ class Scraped:
                 found = Normal({k: v for k, v in self.scraped(job).samples.items() if not k[0].startswith("live_")})
                 if job == "created":
                     found.samples = {k: v for k, v in found.samples.items() if not k[0].endswith("_created")}
-                expected.families = expected.created = {}
+                expected = Normal(self.not_mangled(expected.samples))
                 self.assertEqual(normal.differences(expected, found), [])
                 self.assertGreater(len(found.samples), 5 * FAMILIES)
 
@@ -172,7 +185,7 @@ class Scraped:
                 page = DECODERS[format](self.segment.page(shm.exposition(format)))
                 live = {k: v for k, v in self.scraped(job).samples.items() if k[0].startswith("live_")}
                 live = {k: v for k, v in live.items() if not k[0].endswith("_created")}
-                self.assertEqual(live, {k: v for k, v in page.samples.items() if k[0].startswith("live_")})
+                self.assertEqual(live, self.not_mangled(page.samples, "live_"))
                 self.assertIn(normal.key("live_all_turns_total", self.model.fixed), live)
 
     def test_metadata(self) -> None:
@@ -202,6 +215,47 @@ class Scraped:
             self.assertGreater(grew[0], 0, "nobody wrote: nothing was tested")
 
 
+class ServerCalibration:
+    """Servers do take the good pages, and tell the wrong ones."""
+
+    server: type[Prometheus]
+    BROKEN = {
+        "openmetrics": ("no end", "two spaces", "an unescaped quote", "no number", "a unit that is not in the name"),
+        "protobuf": ("the last byte missing", "a wrong length", "a type that there is not", "a label that is not UTF-8"),
+    }
+
+    def test_broken_pages(self) -> None:
+        sources = {
+            "openmetrics": (broken_pages.OPENMETRICS_GOOD.encode(), broken_pages.BROKEN_OPENMETRICS),
+            "protobuf": (broken_messages.GOOD, broken_messages.BROKEN),
+        }
+        pages, right = {}, set()
+        for format, (good, broken) in sources.items():
+            kind = shm.exposition(format).content_type
+            right.add(f"{format}-good")
+            pages[f"{format}-good"] = (kind, good)
+            for i, what in enumerate(self.BROKEN[format]):
+                page = broken[what][0]
+                pages[f"{format}-{i}"] = (kind, page.encode() if isinstance(page, str) else page)
+        settings = {job: {"metrics_path": f"/{job}"} for job in pages}
+        with StaticTarget({f"/{job}": page for job, page in pages.items()}) as target:
+            targets = dict.fromkeys(pages, target.port)
+            with self.server(targets, "--enable-feature=native-histograms", **settings) as prometheus:
+                wait_for_scrapes(prometheus, list(pages), time.time())
+                up = {one["metric"]["job"]: one["value"][1] for one in prometheus.query("up")}
+        self.assertEqual(up, {job: "1" if job in right else "0" for job in pages})
+
+
+@needs(Prometheus.program)
+class Calibration(ServerCalibration, unittest.TestCase):
+    server = Prometheus
+
+
+@needs(NewerPrometheus.program)
+class NewerCalibration(ServerCalibration, unittest.TestCase):
+    server = NewerPrometheus
+
+
 def quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
@@ -217,6 +271,7 @@ class Protobuf(Scraped, unittest.TestCase):
     server = Prometheus
     flags = ("--enable-feature=native-histograms",)
     jobs = {"plain": "protobuf"}
+    mangled = ("gauge_histogram",)  # Prometheus 2.42 forgets their suffixes
 
 
 @needs(NewerPrometheus.program)
