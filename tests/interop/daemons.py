@@ -214,26 +214,19 @@ class VictoriaMetrics(Daemon):
 class Prometheus(Daemon):
     program = "prometheus"
 
-    def __init__(self, targets: dict[str, int], *features: str) -> None:
-        """Scrapes each target, a job and its port, every second."""
-        self._targets, self._features = targets, features
+    def __init__(self, targets: dict[str, int], *flags: str, **settings: dict) -> None:
+        """Scrapes each target, a job and its port, every second. The settings are for jobs by their names."""
+        self._targets, self._flags, self._settings = targets, flags, settings
 
     def arguments(self) -> list[str]:
         jobs = [
-            {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
+            {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}], **self._settings.get(job, {})}
             for job, port in self._targets.items()
         ]
         settings = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs}
         config = self.directory / "prometheus.yml"
         config.write_text(json.dumps(settings))  # JSON is YAML
-        features = [f"--enable-feature={','.join(self._features)}"] if self._features else []
-        return [f"--config.file={config}", f"--storage.tsdb.path={self.directory / 'data'}", *features]
-
-    def metadata(self, job: str) -> dict[str, str]:
-        """The types of a target's families, by the names that its page has."""
-        status, answer = request(self.url("/api/v1/targets/metadata"))
-        assert status == 200, answer
-        return {m["metric"]: m["type"] for m in json.loads(answer)["data"] if m["target"]["job"] == job}
+        return [f"--config.file={config}", f"--storage.tsdb.path={self.directory / 'data'}", *self._flags]
 
     def query(self, expression: str, at: float | None = None) -> list[dict]:
         """An instant query's result."""
@@ -241,6 +234,13 @@ class Prometheus(Daemon):
         status, answer = request(self.url("/api/v1/query?" + urllib.parse.urlencode(parameters)))
         assert status == 200, f"{expression}: {answer}"
         return json.loads(answer)["data"]["result"]
+
+    def metadata(self, job: str) -> dict[str, tuple[str, str, str]]:
+        """Type, help and unit of each family of a job's targets."""
+        match = urllib.parse.urlencode({"match_target": f'{{job="{job}"}}'})
+        status, answer = request(self.url("/api/v1/targets/metadata?" + match))
+        assert status == 200, answer
+        return {m["metric"]: (m["type"], m["help"], m["unit"]) for m in json.loads(answer)["data"]}
 
     def values(self, expression: str, at: float | None = None) -> list[float]:
         return [float(series["value"][1]) for series in self.query(expression, at)]
@@ -251,3 +251,9 @@ class Prometheus(Daemon):
         for name, _, value in parsed_samples(parse(request(self.url("/metrics"))[1].encode())):
             sums[name] = sums.get(name, 0.0) + value
         return sums
+
+
+class NewerPrometheus(Prometheus):
+    """It is strict about content types, and asks for the format that it is told to ask for."""
+
+    program = str(NEWER / "prometheus")

@@ -25,7 +25,8 @@ Values = tuple["str | bytes", ...]
 
 
 def canonical(bound: float) -> str:
-    """As OpenMetrics wants it. prometheus_client's function takes a sign for a digit."""
+    """As OpenMetrics wants it. prometheus_client's function takes a sign for a digit. -0 is 0."""
+    bound += 0.0
     return ("-" if math.copysign(1, bound) < 0 else "") + floatToGoString(abs(bound))
 
 

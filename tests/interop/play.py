@@ -54,6 +54,16 @@ def play(script: Script, pages: dict[str, Callable[[shm.Segment], bytes]] | None
 
 def _play(script: Script, pages: dict[str, Callable[[shm.Segment], bytes]]) -> Played:
     segment = shm.Segment(how=shm.ANONYMOUS, ceiling=CEILING, labels=script.fixed)
+    model, workers = perform(script, segment)
+    played = Played(model, segment.render(), segment.render(), segment.render_in_pieces(PIECE), {})
+    played.pages = {name: render(segment) for name, render in pages.items()}
+    for worker in filter(None, workers):
+        worker.end("exit")
+    return played
+
+
+def perform(script: Script, segment: shm.Segment) -> tuple[Registry, list[Worker | None]]:
+    """In a segment that there is. The workers that are left must be ended."""
     families = [_register(segment, family) for family in script.families]
     model = Registry(script.families, [Process(os.getpid())], script.fixed)
     workers: list[Worker | None] = [None]
@@ -86,11 +96,7 @@ def _play(script: Script, pages: dict[str, Callable[[shm.Segment], bytes]]) -> P
             process, *order = step
             workers[process].do(tuple(order)) if process else obey(tuple(order))
             model.update(*step)
-    played = Played(model, segment.render(), segment.render(), segment.render_in_pieces(PIECE), {})
-    played.pages = {name: render(segment) for name, render in pages.items()}
-    for worker in filter(None, workers):
-        worker.end("exit")
-    return played
+    return model, workers
 
 
 def _register(segment: shm.Segment, f: Family) -> shm.Family:

@@ -100,13 +100,14 @@ def _update(rng: random.Random, family: Family, workers: int) -> tuple:
     return (verb, rng.choice(amount)) if amount else (verb,)
 
 
-def random_script(seed: int) -> Script:
+def random_script(seed: int, families: int = 0, processes: int = 0) -> Script:
+    """The numbers are random as well, unless they are given."""
     rng = random.Random(seed)
-    script = Script([random_family(rng, i) for i in range(rng.randrange(1, 9))])
+    script = Script([random_family(rng, i) for i in range(families or rng.randrange(1, 9))])
     if rng.random() < 0.3:
         names = rng.sample(SEGMENT_LABELS, rng.choice((1, 1, 2)))
         script.fixed = tuple((name, random_text(rng)) for name in names)
-    processes = rng.choice((1, 1, 2, 4))
+    processes = processes or rng.choice((1, 1, 2, 4))
     for i in range(1, processes):
         script.start(rng.choice((0, 10 + i)))
     for index, family in enumerate(script.families):

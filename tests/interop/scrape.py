@@ -65,7 +65,7 @@ class Scrape(unittest.TestCase):
         cls.ports = [cls.demo.server.metrics_port, cls.serve(cls.demo.segment)]
         cls.prometheus = cls.enter(Prometheus(dict(zip(cls.JOBS, cls.ports))))
         # With this feature it asks for protobuf.
-        cls.protobuf = cls.enter(Prometheus({"protobuf": cls.ports[1]}, "native-histograms"))
+        cls.protobuf = cls.enter(Prometheus({"protobuf": cls.ports[1]}, "--enable-feature=native-histograms"))
         wait_for_scrapes(cls.prometheus, cls.JOBS, time.time())
         wait_for_scrapes(cls.protobuf, ["protobuf"], time.time())
         cls.start = time.time()
@@ -146,10 +146,10 @@ class Scrape(unittest.TestCase):
     def test_what_it_asks_for_it_gets(self) -> None:
         """OpenMetrics has a counter's family without its suffix, protobuf has it with."""
         for job in self.JOBS:
-            self.assertEqual(self.prometheus.metadata(job).get("http_requests"), "counter", job)
+            self.assertEqual(self.prometheus.metadata(job)["http_requests"][0], "counter", job)
         metadata = self.protobuf.metadata("protobuf")
-        self.assertEqual(metadata.get("http_requests_total"), "counter")
-        self.assertEqual(metadata.get("http_request_duration_seconds"), "histogram")
+        self.assertEqual(metadata["http_requests_total"][0], "counter")
+        self.assertEqual(metadata["http_request_duration_seconds"][0], "histogram")
 
     def test_protobuf_is_scraped_as_well(self) -> None:
         ups = f'min_over_time(up{{job="protobuf"}}[{self.window}s])'

@@ -14,7 +14,9 @@ fn json(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
-            c if c < ' ' || c > '~' => c.encode_utf16(&mut [0; 2]).iter().for_each(|u| write!(out, "\\u{u:04x}").unwrap()),
+            c if !(' '..='~').contains(&c) => {
+                c.encode_utf16(&mut [0; 2]).iter().for_each(|u| write!(out, "\\u{u:04x}").unwrap())
+            }
             c => out.push(c),
         }
     }
@@ -79,7 +81,8 @@ fn labels<V: RenderableMetricValue + Clone>(sample: &Sample<V>) -> Vec<(String, 
 
 fn openmetrics(page: &str) -> Result<Found, String> {
     let mut found = Found::default();
-    for (name, family) in openmetrics_parser::openmetrics::parse_openmetrics(page).map_err(|e| e.to_string())?.families {
+    for (name, family) in openmetrics_parser::openmetrics::parse_openmetrics(page).map_err(|e| e.to_string())?.families
+    {
         let about = [&name, &family.family_type.to_string(), &family.help, &family.unit].map(|text| json(text));
         found.families.push(format!("[{}]", about.join(",")));
         for sample in family.iter_samples() {
@@ -92,7 +95,9 @@ fn openmetrics(page: &str) -> Result<Found, String> {
                     found.sample(&format!("{name}_total"), &labels, &c.value);
                     found.created(&name, &labels, c.created);
                 }
-                OpenMetricsValue::Histogram(h) | OpenMetricsValue::GaugeHistogram(h) => found.histogram(&name, &labels, h),
+                OpenMetricsValue::Histogram(h) | OpenMetricsValue::GaugeHistogram(h) => {
+                    found.histogram(&name, &labels, h)
+                }
                 OpenMetricsValue::Info => found.sample(&format!("{name}_info"), &labels, &MetricNumber::Int(1)),
                 OpenMetricsValue::Summary(s) => found.summary(&name, &labels, s),
             }
