@@ -232,6 +232,16 @@ pub unsafe extern "C" fn shmetrics_accepts_gzip(accept_encoding: shmetrics_str) 
     guard(false, || crate::accepts_gzip(&String::from_utf8_lossy(unsafe { accept_encoding.bytes() })))
 }
 
+fn not_begun<'a>(cursor: &'a mut Cursor<'static>) -> Result<&'a mut Cursor<'static>, shmetrics_status> {
+    if cursor.has_begun() {
+        return Err(fail(
+            shmetrics_status::InvalidArgument,
+            "the page has begun; say this before the first bytes are taken",
+        ));
+    }
+    Ok(cursor)
+}
+
 /// Says how the cursor's page is written; without it, it is text 0.0.4. To be called before its first bytes are taken.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_cursor_format(
@@ -245,7 +255,7 @@ pub unsafe extern "C" fn shmetrics_cursor_format(
             let (format, escaping) = (exposition.format, exposition.escaping);
             fail(shmetrics_status::InvalidArgument, format!("there is no format {format} with the escaping {escaping}"))
         })?;
-        cursor.set_exposition(exposition);
+        not_begun(cursor)?.set_exposition(exposition);
         Ok(())
     })
 }
@@ -257,7 +267,7 @@ pub unsafe extern "C" fn shmetrics_cursor_only(cursor: *mut shmetrics_cursor, na
     guarded(|| {
         // SAFETY: the caller's promise.
         let (cursor, name) = unsafe { (cursor.cast::<Cursor<'static>>().as_mut(), name.text("the name")?) };
-        cursor.ok_or_else(|| null("the cursor"))?.add_only(name);
+        not_begun(cursor.ok_or_else(|| null("the cursor"))?)?.add_only(name);
         Ok(())
     })
 }

@@ -53,6 +53,7 @@ pub struct Cursor<'a> {
     pending: Vec<u8>,
     taken: usize,
     exposition: Exposition,
+    has_begun: bool,
     /// The only families wanted, by the names of their samples; all of them if empty.
     only: HashSet<String>,
 }
@@ -134,6 +135,7 @@ impl Cursor<'_> {
             pending: Vec::new(),
             taken: 0,
             exposition,
+            has_begun: false,
             only: HashSet::new(),
         }
     }
@@ -177,6 +179,11 @@ impl Cursor<'_> {
     fn head(&self, part: usize) -> Place {
         let Some(part) = self.parts.get(part) else { return Place::Own };
         Place::Family(part.memory.load32(header::FAMILY_HEAD, Acquire))
+    }
+
+    /// Whether some of the page was rendered.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// As what the page is written; before it is begun.
@@ -232,6 +239,7 @@ impl Cursor<'_> {
 
     /// Renders at least `piece` bytes, if there are so many.
     pub(super) fn render(&mut self, out: &mut Vec<u8>, piece: usize) -> bool {
+        self.has_begun = true;
         let start = Instant::now();
         let from = out.len();
         let held = self.held();
