@@ -50,7 +50,7 @@ pub(crate) struct Spec {
     pub(crate) exemplar_interval_ms: u32,
 }
 
-/// A handle of two words: a family, a counter, a gauge.
+/// A handle of two words: a family, a counter, a gauge, states.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Two(*const c_void, *const c_void);
@@ -74,6 +74,15 @@ impl Three {
     pub(crate) fn is_zero(self) -> bool {
         self.0.iter().all(|p| p.is_null())
     }
+}
+
+/// How a page is written.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Exposition {
+    pub(crate) format: u32,
+    pub(crate) escaping: u32,
+    pub(crate) created: bool,
 }
 
 #[repr(C)]
@@ -121,6 +130,25 @@ extern "C" {
     pub(crate) fn shmetrics_histogram_is_removed(histogram: Three) -> bool;
     pub(crate) fn shmetrics_histogram_observe(histogram: Three, v: f64);
     pub(crate) fn shmetrics_histogram_observe_since(histogram: Three, start: u64);
+    pub(crate) fn shmetrics_histogram_forget(histogram: Three, v: f64);
+    pub(crate) fn shmetrics_summary_register(segment: Handle, spec: *const Spec, family: *mut Two) -> u32;
+    pub(crate) fn shmetrics_summary_with(family: Two, values: *const Str, count: usize) -> Three;
+    pub(crate) fn shmetrics_summary_remove(family: Two, values: *const Str, count: usize) -> bool;
+    pub(crate) fn shmetrics_summary_clear(family: Two) -> u64;
+    pub(crate) fn shmetrics_gauge_histogram_register(segment: Handle, spec: *const Spec, family: *mut Two) -> u32;
+    pub(crate) fn shmetrics_unknown_register(segment: Handle, spec: *const Spec, family: *mut Two) -> u32;
+    pub(crate) fn shmetrics_state_set_register(segment: Handle, spec: *const Spec, family: *mut Two) -> u32;
+    pub(crate) fn shmetrics_enum_register(segment: Handle, spec: *const Spec, family: *mut Two) -> u32;
+    pub(crate) fn shmetrics_states_with(family: Two, values: *const Str, count: usize) -> Two;
+    pub(crate) fn shmetrics_states_remove(family: Two, values: *const Str, count: usize) -> bool;
+    pub(crate) fn shmetrics_states_clear(family: Two) -> u64;
+    pub(crate) fn shmetrics_states_is_removed(states: Two) -> bool;
+    pub(crate) fn shmetrics_state_set_set(states: Two, state: usize, on: bool);
+    pub(crate) fn shmetrics_enum_set(states: Two, state: usize);
+    pub(crate) fn shmetrics_info_register(segment: Handle, spec: *const Spec, family: *mut Two) -> u32;
+    pub(crate) fn shmetrics_info_with(family: Two, values: *const Str, count: usize) -> bool;
+    pub(crate) fn shmetrics_info_remove(family: Two, values: *const Str, count: usize) -> bool;
+    pub(crate) fn shmetrics_info_clear(family: Two) -> u64;
     pub(crate) fn shmetrics_reader_open(name: Str, reader: *mut Handle) -> u32;
     pub(crate) fn shmetrics_reader_free(reader: Handle);
     pub(crate) fn shmetrics_reader_render(reader: Handle, buffer: *mut u8, capacity: usize, length: *mut usize) -> u32;
@@ -137,6 +165,8 @@ extern "C" {
     pub(crate) fn shmetrics_segment_set_identity(segment: Handle, identity: u32) -> u32;
     pub(crate) fn shmetrics_segment_expire(segment: Handle) -> u64;
     pub(crate) fn shmetrics_segment_mark_dead(segment: Handle, pid: u32) -> bool;
+    pub(crate) fn shmetrics_cursor_format(cursor: Handle, exposition: Exposition) -> u32;
+    pub(crate) fn shmetrics_cursor_only(cursor: Handle, name: Str) -> u32;
     pub(crate) fn shmetrics_cursor_next(cursor: Handle, buffer: *mut u8, capacity: usize) -> usize;
     pub(crate) fn shmetrics_cursor_free(cursor: Handle);
     pub(crate) fn shmetrics_options_init(options: *mut Options);
@@ -174,6 +204,7 @@ pub(crate) fn open_or_reset(name: &str, how: u32, reset: u32) -> Result<Handle, 
 pub(crate) unsafe fn register(segment: Handle, spec: &model::Spec) -> (u32, Two) {
     let text = |text: &model::Text| text.as_ref().map_or(Str::null(3), |t| Str::new(t));
     let labels: Vec<Str> = spec.labels.iter().flatten().map(text).collect();
+    let states: Vec<Str> = spec.states.iter().map(text).collect();
     let c = Spec {
         name: text(&spec.name),
         help: text(&spec.help),
@@ -183,8 +214,8 @@ pub(crate) unsafe fn register(segment: Handle, spec: &model::Spec) -> (u32, Two)
         buckets: spec.buckets.as_ref().map_or(std::ptr::null(), Vec::as_ptr),
         bucket_count: spec.buckets.as_ref().map_or(0, Vec::len),
         max_series: spec.limit,
-        states: std::ptr::null(),
-        state_count: 0,
+        states: states.as_ptr(),
+        state_count: states.len(),
         expire_after: spec.expire,
         exemplar_interval_ms: 0,
     };
@@ -195,6 +226,12 @@ pub(crate) unsafe fn register(segment: Handle, spec: &model::Spec) -> (u32, Two)
             Kind::Counter => shmetrics_counter_register(segment, &raw const c, &raw mut family),
             Kind::Gauge(mode) => shmetrics_gauge_register(segment, &raw const c, mode, &raw mut family),
             Kind::Histogram => shmetrics_histogram_register(segment, &raw const c, &raw mut family),
+            Kind::GaugeHistogram => shmetrics_gauge_histogram_register(segment, &raw const c, &raw mut family),
+            Kind::Summary => shmetrics_summary_register(segment, &raw const c, &raw mut family),
+            Kind::Unknown => shmetrics_unknown_register(segment, &raw const c, &raw mut family),
+            Kind::StateSet => shmetrics_state_set_register(segment, &raw const c, &raw mut family),
+            Kind::Enum => shmetrics_enum_register(segment, &raw const c, &raw mut family),
+            Kind::Info => shmetrics_info_register(segment, &raw const c, &raw mut family),
         }
     };
     assert_eq!(status == OK, !family.is_zero(), "outputs are written on success, and only then");

@@ -4,6 +4,7 @@ use shmetrics::{Cursor, Error, Exposition, Format, Reader};
 
 use crate::file::Mapped;
 use crate::input::Input;
+use crate::page::check_end;
 
 /// What came of an attempt to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,23 +101,8 @@ impl Look {
 
 /// The other formats read the same, but write it by other means.
 fn other_formats(reader: &Reader) {
-    for format in [Format::OpenMetrics, Format::OpenMetrics2] {
-        let page = reader.render(Exposition::new(format).with_created(true));
-        assert!(page.ends_with(b"\n# EOF\n"), "{format:?} has an end");
-    }
-    let page = reader.render(Format::Protobuf);
-    let mut rest = &page[..];
-    while !rest.is_empty() {
-        let (mut len, mut shift) = (0usize, 0);
-        loop {
-            let (byte, after) = rest.split_first().expect("a length ends");
-            len |= usize::from(byte & 0x7f) << shift;
-            (rest, shift) = (after, shift + 7);
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        rest = rest.get(len..).expect("a message is as long as it says");
+    for (number, format) in [(2, Format::OpenMetrics), (3, Format::OpenMetrics2), (4, Format::Protobuf)] {
+        check_end(number, &reader.render(Exposition::new(format).with_created(true)));
     }
 }
 

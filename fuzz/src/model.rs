@@ -10,6 +10,31 @@ pub(crate) enum Kind {
     /// With its mode, as C numbers them.
     Gauge(u32),
     Histogram,
+    GaugeHistogram,
+    Summary,
+    Unknown,
+    StateSet,
+    Enum,
+    Info,
+}
+
+impl Kind {
+    fn has_buckets(self) -> bool {
+        matches!(self, Kind::Histogram | Kind::GaugeHistogram)
+    }
+
+    pub(crate) fn has_states(self) -> bool {
+        matches!(self, Kind::StateSet | Kind::Enum)
+    }
+
+    /// What names may end in without it being a part of the family's name.
+    fn suffix(self) -> &'static str {
+        match self {
+            Kind::Counter => "_total",
+            Kind::Info => "_info",
+            _ => "",
+        }
+    }
 }
 
 const SHARED: u32 = 0;
@@ -34,6 +59,7 @@ pub(crate) struct Spec {
     pub(crate) labels: Option<Vec<Text>>,
     /// `None`: the default ones.
     pub(crate) buckets: Option<Vec<f64>>,
+    pub(crate) states: Vec<Text>,
     pub(crate) limit: u64,
     /// Seconds: more than an input takes, or 0.
     pub(crate) expire: u32,
@@ -43,13 +69,14 @@ const DEFAULT_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 
 
 #[derive(Debug)]
 pub(crate) struct Family {
-    /// Without a counter's `_total`.
+    /// Without a counter's `_total` or an info's `_info`.
     base: String,
     pub(crate) kind: Kind,
     help: String,
     unit: String,
     pub(crate) labels: Vec<String>,
     buckets: Vec<f64>,
+    states: Vec<String>,
     limit: u64,
     expire: u32,
     /// In the order of the page.
@@ -94,6 +121,8 @@ enum Cell {
         identity: u32,
     },
     Histogram(Vec<(u64, f64)>),
+    /// A bit for each state; of an enum, the state.
+    States(u64),
 }
 
 /// A value as a page should have it.
@@ -113,6 +142,11 @@ pub(crate) enum Update {
     Set(f64),
     SetToNow,
     Observe(f64),
+    Forget(f64),
+    /// A state of a state set, on or off.
+    State(usize, bool),
+    /// The state of an enum.
+    Choose(usize),
 }
 
 /// One segment.
@@ -159,8 +193,11 @@ fn is_name(name: &str, colons: bool) -> bool {
 fn exposed(base: &str, kind: Kind) -> Vec<String> {
     let suffixes: &[&str] = match kind {
         Kind::Counter => &["", "_total", "_created"],
-        Kind::Gauge(_) => &[""],
         Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
+        Kind::GaugeHistogram => &["", "_bucket", "_count", "_sum", "_gcount", "_gsum"],
+        Kind::Summary => &["", "_count", "_sum", "_created"],
+        Kind::Info => &["", "_info"],
+        Kind::Gauge(_) | Kind::Unknown | Kind::StateSet | Kind::Enum => &[""],
     };
     suffixes.iter().map(|s| format!("{base}{s}")).collect()
 }
@@ -182,16 +219,14 @@ impl Spec {
         };
         let (name, help, unit) = (text(&self.name), text(&self.help), text(&self.unit));
         let labels: Vec<String> = self.labels.iter().flatten().map(&mut text).collect();
+        let mut states: Vec<String> = self.states.iter().map(&mut text).collect();
         if self.labels.is_none() {
             faults.door.push(NULL_ARGUMENT);
         }
         if matches!(self.kind, Kind::Gauge(mode) if mode > LAST_MODE) {
             faults.door.push(INVALID_ARGUMENT);
         }
-        let base = match self.kind {
-            Kind::Counter => name.strip_suffix("_total").unwrap_or(&name),
-            _ => &name,
-        };
+        let base = name.strip_suffix(self.kind.suffix()).unwrap_or(&name);
         let mut fault = |wrong: bool, status: u32| {
             if wrong {
                 faults.inside.push(status);
@@ -200,12 +235,15 @@ impl Spec {
         fault(!is_name(&name, true) || name.len() > 512 || name.starts_with("shmetrics_"), INVALID_NAME);
         fault(base.is_empty(), INVALID_NAME);
         let ends = base.strip_suffix(&*unit).is_some_and(|rest| rest.len() > 1 && rest.ends_with('_'));
-        fault(!unit.is_empty() && (!is_name(&unit, false) || !ends), INVALID_NAME);
+        let unitless = self.kind.has_states() || self.kind == Kind::Info;
+        fault(!unit.is_empty() && (!is_name(&unit, false) || !ends || unitless), INVALID_NAME);
         fault(help.len() > 16 << 10, INVALID_ARGUMENT);
         fault(labels.len() > 64, INVALID_ARGUMENT);
         for (i, label) in labels.iter().enumerate() {
             let own = match self.kind {
-                Kind::Histogram => label == "le",
+                Kind::Histogram | Kind::GaugeHistogram => label == "le",
+                Kind::Summary => label == "quantile",
+                Kind::StateSet | Kind::Enum => label == base,
                 Kind::Gauge(ALL | LIVEALL) => label == "pid",
                 _ => false,
             };
@@ -219,8 +257,16 @@ impl Spec {
         }
         let rise = buckets.windows(2).all(|w| w[0] < w[1]);
         fault(!rise || buckets.len() > 1024 || buckets.iter().any(|b| !b.is_finite()), INVALID_ARGUMENT);
-        if self.kind != Kind::Histogram {
+        if !self.kind.has_buckets() {
             buckets.clear();
+        }
+        if self.kind.has_states() {
+            fault(!(1..=64).contains(&states.len()), INVALID_ARGUMENT);
+            for (i, state) in states.iter().enumerate() {
+                fault(state.is_empty() || state.len() > 512 || states[..i].contains(state), INVALID_NAME);
+            }
+        } else {
+            states.clear();
         }
         let expire = if labels.is_empty() { 0 } else { self.expire };
         let family = Family {
@@ -230,6 +276,7 @@ impl Spec {
             unit,
             labels,
             buckets,
+            states,
             limit: self.limit,
             expire,
             records: Vec::new(),
@@ -244,8 +291,11 @@ impl Family {
     fn cell(&self, tagged: bool) -> Cell {
         match self.kind {
             Kind::Counter => Cell::Counter { whole: 0, fraction: 0.0, tagged },
-            Kind::Gauge(_) => Cell::Gauge { value: None, identity: 0 },
-            Kind::Histogram => Cell::Histogram(vec![(0, 0.0); self.buckets.len() + 1]),
+            Kind::Gauge(_) | Kind::Unknown => Cell::Gauge { value: None, identity: 0 },
+            Kind::Histogram | Kind::GaugeHistogram | Kind::Summary => {
+                Cell::Histogram(vec![(0, 0.0); self.buckets.len() + 1])
+            }
+            Kind::StateSet | Kind::Enum | Kind::Info => Cell::States(0),
         }
     }
 
@@ -254,6 +304,7 @@ impl Family {
             && self.labels == other.labels
             && self.unit == other.unit
             && self.buckets == other.buckets
+            && self.states == other.states
             && self.expire == other.expire
     }
 
@@ -264,7 +315,8 @@ impl Family {
 
     /// The size of a record for a label text of this length: granules of 16 bytes after those that hold nothing of it.
     fn class(&self, text_len: usize) -> usize {
-        let cells = if self.kind == Kind::Histogram { 64 + 16 * (self.buckets.len() + 1) } else { 56 };
+        let pairs = self.kind.has_buckets() || self.kind == Kind::Summary;
+        let cells = if pairs { 64 + 16 * (self.buckets.len() + 1) } else { 56 };
         let text_at = cells + if self.expire > 0 { 8 } else { 0 };
         let needed = (text_at + text_len).div_ceil(16) - text_at / 16;
         let steps = (1..=8).chain((0..).flat_map(|i| [10, 12, 14, 16].map(|n| n << i)));
@@ -420,9 +472,11 @@ impl Segment {
         let kind = self.families[at.family].kind;
         let per_process = matches!(kind, Kind::Gauge(mode) if mode != SHARED && mode != MOST_RECENT);
         let bounds = self.families[at.family].buckets.clone();
+        let states = self.families[at.family].states.len();
         let refused = match update {
             Update::Add(v) => kind == Kind::Counter && !(0.0..f64::INFINITY).contains(&v),
-            Update::Observe(v) => v.is_nan(),
+            Update::Observe(v) | Update::Forget(v) => v.is_nan(),
+            Update::State(state, _) | Update::Choose(state) => state >= states,
             _ => false,
         };
         if refused {
@@ -479,6 +533,19 @@ impl Segment {
                 *count += 1;
                 *sum += if v.is_finite() { v } else { 0.0 };
             }
+            (Cell::Histogram(buckets), Update::Forget(v)) => {
+                let (count, sum) = &mut buckets[bounds.iter().filter(|b| **b < v).count()];
+                if *count == 0 {
+                    self.rejected += 1;
+                } else {
+                    *count -= 1;
+                    *sum -= if v.is_finite() { v } else { 0.0 };
+                }
+            }
+            (Cell::States(bits), Update::State(state, on)) => {
+                *bits = *bits & !(1 << state) | u64::from(on) << state;
+            }
+            (Cell::States(chosen), Update::Choose(state)) => *chosen = state as u64,
             other => panic!("no such update: {other:?}"),
         }
     }
@@ -530,8 +597,11 @@ impl Family {
     fn check(&self, found: &page::Family) {
         let (name, kind) = match self.kind {
             Kind::Counter => (format!("{}_total", self.base), "counter"),
-            Kind::Gauge(_) => (self.base.clone(), "gauge"),
-            Kind::Histogram => (self.base.clone(), "histogram"),
+            Kind::Gauge(_) | Kind::StateSet | Kind::Enum => (self.base.clone(), "gauge"),
+            Kind::Histogram | Kind::GaugeHistogram => (self.base.clone(), "histogram"),
+            Kind::Summary => (self.base.clone(), "summary"),
+            Kind::Unknown => (self.base.clone(), "untyped"),
+            Kind::Info => (format!("{}_info", self.base), "gauge"),
         };
         // A carriage return ends a line for some.
         let help = self.help.replace('\r', " ");
@@ -575,6 +645,9 @@ impl Family {
             (Cell::Gauge { value: Some(value), identity }, Kind::Gauge(ALL | LIVEALL)) => {
                 out.push((name.to_owned(), and("pid", identity.to_string()), *value));
             }
+            (Cell::Gauge { value, .. }, Kind::Unknown) => {
+                out.push((name.to_owned(), labels, value.unwrap_or(Value::Float(0.0))));
+            }
             (Cell::Gauge { value, .. }, Kind::Gauge(mode)) => {
                 // A sum has a value before anybody takes part, and no -0.
                 let shown = match (mode, value) {
@@ -589,10 +662,19 @@ impl Family {
                 let (mut count, mut sum) = (0, 0.0);
                 for (bound, cell) in bounds.zip(cells) {
                     (count, sum) = (count + cell.0, sum + cell.1);
-                    out.push((format!("{name}_bucket"), and("le", bound_text(bound)), Value::Whole(count)));
+                    if self.kind != Kind::Summary {
+                        out.push((format!("{name}_bucket"), and("le", bound_text(bound)), Value::Whole(count)));
+                    }
                 }
                 out.push((format!("{name}_sum"), labels.clone(), Value::Float(sum)));
                 out.push((format!("{name}_count"), labels, Value::Whole(count)));
+            }
+            (Cell::States(_), Kind::Info) => out.push((name.to_owned(), labels, Value::Whole(1))),
+            (Cell::States(word), kind) => {
+                for (i, state) in self.states.iter().enumerate() {
+                    let on = if kind == Kind::Enum { u64::from(*word == i as u64) } else { word >> i & 1 };
+                    out.push((name.to_owned(), and(&self.base, state.clone()), Value::Whole(on)));
+                }
             }
             other => panic!("{other:?}"),
         }

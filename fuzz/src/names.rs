@@ -134,7 +134,7 @@ fn spec(input: &mut Input<'_>) -> Spec {
             Some((0..[4, 30, 70, 1023, 1024, 1025, 1026][input.below(7)]).map(|i| from + by * f64::from(i)).collect())
         }
     };
-    Spec { kind, name, help, unit, labels: Some(labels), buckets, limit: 0, expire: 0 }
+    Spec { kind, name, help, unit, labels: Some(labels), buckets, states: Vec::new(), limit: 0, expire: 0 }
 }
 
 fn update(kind: Kind, v: f64) -> Update {
@@ -142,6 +142,7 @@ fn update(kind: Kind, v: f64) -> Update {
         Kind::Counter => Update::Add(v),
         Kind::Gauge(_) => Update::Set(v),
         Kind::Histogram => Update::Observe(v),
+        other => unreachable!("`spec` makes no {other:?}"),
     }
 }
 
@@ -167,6 +168,7 @@ fn through_c(segment: Handle, spec: &Spec, values: &[Vec<Vec<u8>>], v: f64, mode
                 Kind::Counter => ffi::shmetrics_counter_add(ffi::shmetrics_counter_with(family, p, n), v),
                 Kind::Gauge(_) => ffi::shmetrics_gauge_set(ffi::shmetrics_gauge_with(family, p, n), v),
                 Kind::Histogram => ffi::shmetrics_histogram_observe(ffi::shmetrics_histogram_with(family, p, n), v),
+                other => unreachable!("`spec` makes no {other:?}"),
             }
         }
     }
@@ -245,6 +247,7 @@ fn through_rust(segment: &shmetrics::Segment, spec: &Spec, values: &[Vec<Vec<u8>
             };
             register(builder, &labels).map(|f| changes(f, move |h: &Histogram| h.observe(v)))
         }
+        other => unreachable!("`spec` makes no {other:?}"),
     };
     let expected = match model.register(&spec) {
         Err(faults) => {

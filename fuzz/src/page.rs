@@ -121,7 +121,7 @@ pub(crate) fn parse_by(wrong: bool, page: &[u8]) -> Result<Vec<Family>> {
             }
         } else if let Some(comment) = line.strip_prefix("# TYPE ") {
             let (name, kind) = comment.split_once(' ').ok_or_else(|| bad("no type"))?;
-            if !["counter", "gauge", "histogram"].contains(&kind) || !legal(name, true) {
+            if !["counter", "gauge", "histogram", "summary", "untyped"].contains(&kind) || !legal(name, true) {
                 return Err(bad("an unknown type or an illegal name"));
             }
             if families.iter().any(|f| f.name == name) {
@@ -136,7 +136,11 @@ pub(crate) fn parse_by(wrong: bool, page: &[u8]) -> Result<Vec<Family>> {
             let sample = sample(line, wrong)?;
             let family = families.last_mut().filter(|_| help.is_none()).ok_or_else(|| bad("no TYPE before it"))?;
             let suffix = sample.name.strip_prefix(&family.name).ok_or_else(|| bad("it is not its family's"))?;
-            let allowed: &[&str] = if family.kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
+            let allowed: &[&str] = match &*family.kind {
+                "histogram" => &["_bucket", "_sum", "_count"],
+                "summary" => &["_sum", "_count"],
+                _ => &[""],
+            };
             if !allowed.contains(&suffix) {
                 return Err(bad("it is not its family's"));
             }
@@ -148,6 +152,43 @@ pub(crate) fn parse_by(wrong: bool, page: &[u8]) -> Result<Vec<Family>> {
     }
     families.iter().try_for_each(check)?;
     Ok(families)
+}
+
+/// Checks that a page in this format (as C numbers them) is whole.
+pub(crate) fn check_whole(format: u32, page: &[u8]) {
+    let text = String::from_utf8_lossy(page);
+    match format {
+        0 | 1 => drop(parse(page).unwrap_or_else(|e| panic!("{e}\n{text}"))),
+        2 | 3 => {
+            assert!(std::str::from_utf8(page).is_ok() && text.matches("\n# EOF\n").count() == 1, "{text}");
+            check_end(format, page);
+        }
+        _ => check_end(format, page),
+    }
+}
+
+/// Checks that a page in OpenMetrics or protobuf has its end. One of a damaged segment may have any bytes before it.
+pub(crate) fn check_end(format: u32, page: &[u8]) {
+    match format {
+        2 | 3 => assert!(page.ends_with(b"\n# EOF\n"), "{}", String::from_utf8_lossy(page)),
+        _ => messages(page),
+    }
+}
+
+/// Messages are as long as the varints before them say.
+fn messages(mut rest: &[u8]) {
+    while !rest.is_empty() {
+        let (mut len, mut shift) = (0usize, 0);
+        loop {
+            let (byte, after) = rest.split_first().expect("a length ends");
+            len |= usize::from(byte & 0x7f) << shift;
+            (rest, shift) = (after, shift + 7);
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        rest = rest.get(len..).expect("a message is as long as it says");
+    }
 }
 
 /// What must be true of a family as a whole.
@@ -238,7 +279,8 @@ mod tests {
             "# TYPE a gauge\n# TYPE a gauge\n",
             "# HELP a A\n",
             "# HELP a A\n# TYPE b gauge\n",
-            "# TYPE a untyped\n",
+            "# TYPE a info\n",
+            "# TYPE a summary\na 1\n",
             "# TYPE a counter\na 1\n",
             "# TYPE a_total counter\na_total -1\n",
             "# TYPE h histogram\nh_bucket{le=\"1.0\"} 2\nh_bucket{le=\"+Inf\"} 1\nh_sum 0\nh_count 1\n",

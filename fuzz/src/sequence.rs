@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use crate::ffi::{self, Handle, Str, Three, Two};
 use crate::input::Input;
 use crate::model::{At, Kind, Segment, Spec, Text, Update};
-use crate::page::parse;
+use crate::page::{check_whole, parse};
 use crate::slate::Slate;
 
 /// Enough for everything that needs several, and far too few to fill a segment.
@@ -31,7 +31,13 @@ struct Family {
 enum Words {
     Counter(Two),
     Gauge(Two),
+    /// A summary, too.
     Histogram(Three),
+    GaugeHistogram(Three),
+    StateSet(Two),
+    Enum(Two),
+    /// No handle: whether it is there.
+    Info(bool),
 }
 
 /// A metric's handle, and which one it is in the model: there, or removed. `None`: an inert handle.
@@ -45,6 +51,7 @@ struct Metric {
 /// A page being rendered while other calls are made.
 struct Cursor {
     handle: Handle,
+    format: u32,
     page: Vec<u8>,
 }
 
@@ -158,13 +165,19 @@ impl<'a> State<'a> {
         let words = unsafe {
             match kind {
                 Kind::Counter => Words::Counter(ffi::shmetrics_counter_with(handle, p, count)),
-                Kind::Gauge(_) => Words::Gauge(ffi::shmetrics_gauge_with(handle, p, count)),
+                Kind::Gauge(_) | Kind::Unknown => Words::Gauge(ffi::shmetrics_gauge_with(handle, p, count)),
                 Kind::Histogram => Words::Histogram(ffi::shmetrics_histogram_with(handle, p, count)),
+                Kind::GaugeHistogram => Words::GaugeHistogram(ffi::shmetrics_histogram_with(handle, p, count)),
+                Kind::Summary => Words::Histogram(ffi::shmetrics_summary_with(handle, p, count)),
+                Kind::StateSet => Words::StateSet(ffi::shmetrics_states_with(handle, p, count)),
+                Kind::Enum => Words::Enum(ffi::shmetrics_states_with(handle, p, count)),
+                Kind::Info => Words::Info(ffi::shmetrics_info_with(handle, p, count)),
             }
         };
         let inert = match words {
-            Words::Counter(two) | Words::Gauge(two) => two.is_zero(),
-            Words::Histogram(three) => three.is_zero(),
+            Words::Counter(two) | Words::Gauge(two) | Words::StateSet(two) | Words::Enum(two) => two.is_zero(),
+            Words::Histogram(three) | Words::GaugeHistogram(three) => three.is_zero(),
+            Words::Info(there) => !there,
         };
         assert_eq!(inert, at.is_none());
         self.metrics.push(Metric { segment, words, at });
@@ -180,8 +193,11 @@ impl<'a> State<'a> {
         let removed = unsafe {
             match kind {
                 Kind::Counter => ffi::shmetrics_counter_remove(handle, p, count),
-                Kind::Gauge(_) => ffi::shmetrics_gauge_remove(handle, p, count),
-                Kind::Histogram => ffi::shmetrics_histogram_remove(handle, p, count),
+                Kind::Gauge(_) | Kind::Unknown => ffi::shmetrics_gauge_remove(handle, p, count),
+                Kind::Histogram | Kind::GaugeHistogram => ffi::shmetrics_histogram_remove(handle, p, count),
+                Kind::Summary => ffi::shmetrics_summary_remove(handle, p, count),
+                Kind::StateSet | Kind::Enum => ffi::shmetrics_states_remove(handle, p, count),
+                Kind::Info => ffi::shmetrics_info_remove(handle, p, count),
             }
         };
         assert_eq!(removed, expected, "{values:?}");
@@ -197,8 +213,11 @@ impl<'a> State<'a> {
         let removed = unsafe {
             match kind {
                 Kind::Counter => ffi::shmetrics_counter_clear(handle),
-                Kind::Gauge(_) => ffi::shmetrics_gauge_clear(handle),
-                Kind::Histogram => ffi::shmetrics_histogram_clear(handle),
+                Kind::Gauge(_) | Kind::Unknown => ffi::shmetrics_gauge_clear(handle),
+                Kind::Histogram | Kind::GaugeHistogram => ffi::shmetrics_histogram_clear(handle),
+                Kind::Summary => ffi::shmetrics_summary_clear(handle),
+                Kind::StateSet | Kind::Enum => ffi::shmetrics_states_clear(handle),
+                Kind::Info => ffi::shmetrics_info_clear(handle),
             }
         };
         assert_eq!(removed, expected);
@@ -222,7 +241,9 @@ impl<'a> State<'a> {
             match words {
                 Words::Counter(c) => ffi::shmetrics_counter_is_removed(c),
                 Words::Gauge(g) => ffi::shmetrics_gauge_is_removed(g),
-                Words::Histogram(h) => ffi::shmetrics_histogram_is_removed(h),
+                Words::Histogram(h) | Words::GaugeHistogram(h) => ffi::shmetrics_histogram_is_removed(h),
+                Words::StateSet(s) | Words::Enum(s) => ffi::shmetrics_states_is_removed(s),
+                Words::Info(_) => return,
             }
         };
         assert_eq!(removed, at.is_some_and(|at| self.models[segment].is_removed(at)));
@@ -275,16 +296,32 @@ impl<'a> State<'a> {
                     ffi::shmetrics_gauge_set_to_now(g);
                     Update::SetToNow
                 }
-                (Words::Histogram(h), 0) => {
+                (Words::GaugeHistogram(h), 3 | 4) => {
+                    let v = input.float();
+                    ffi::shmetrics_histogram_forget(h, v);
+                    Update::Forget(v)
+                }
+                (Words::Histogram(h) | Words::GaugeHistogram(h), 0) => {
                     // A start in the future: no time has passed.
                     ffi::shmetrics_histogram_observe_since(h, u64::MAX);
                     Update::Observe(0.0)
                 }
-                (Words::Histogram(h), _) => {
+                (Words::Histogram(h) | Words::GaugeHistogram(h), _) => {
                     let v = input.float();
                     ffi::shmetrics_histogram_observe(h, v);
                     Update::Observe(v)
                 }
+                (Words::StateSet(s), off) => {
+                    let state = state(input);
+                    ffi::shmetrics_state_set_set(s, state, off == 0);
+                    Update::State(state, off == 0)
+                }
+                (Words::Enum(s), _) => {
+                    let state = state(input);
+                    ffi::shmetrics_enum_set(s, state);
+                    Update::Choose(state)
+                }
+                (Words::Info(_), _) => return,
             }
         };
         if let Some(at) = at {
@@ -347,7 +384,9 @@ impl<'a> State<'a> {
             // SAFETY: a segment of this library, and room for the handle.
             let status = unsafe { ffi::shmetrics_segment_cursor(self.segments[input.below(3)], &raw mut handle) };
             assert_eq!(status, ffi::OK);
-            self.cursor = Some(Cursor { handle, page: Vec::new() });
+            let format = (what % 5) as u32;
+            format_cursor(handle, format, what > 4);
+            self.cursor = Some(Cursor { handle, format, page: Vec::new() });
             return;
         };
         match what {
@@ -368,13 +407,13 @@ impl<'a> State<'a> {
 
     /// Whatever was called meanwhile, the pieces make a page.
     fn finish_cursor(&mut self, piece: usize) {
-        if let Some(Cursor { handle, mut page }) = self.cursor.take() {
+        if let Some(Cursor { handle, format, mut page }) = self.cursor.take() {
             // SAFETY: a cursor that is still there, freed once.
             unsafe {
                 page.extend_from_slice(&drain(handle, piece));
                 ffi::shmetrics_cursor_free(handle);
             }
-            parse(&page).unwrap_or_else(|e| panic!("{e}\n{}", String::from_utf8_lossy(&page)));
+            check_whole(format, &page);
         }
     }
 
@@ -409,7 +448,7 @@ impl<'a> State<'a> {
         let v = 1.0;
         // SAFETY: NULL is allowed everywhere; what is not NULL is ours.
         let status = unsafe {
-            match input.below(21) {
+            match input.below(26) {
                 0 => ffi::shmetrics_counter_register(segment, no_spec, &raw mut family),
                 1 => ffi::shmetrics_gauge_register(segment, no_spec, 0, no_family),
                 2 => ffi::shmetrics_histogram_register(null, no_spec, &raw mut family),
@@ -467,6 +506,20 @@ impl<'a> State<'a> {
                     assert!(ffi::shmetrics_segment_mark_dead(null, 1));
                     return;
                 }
+                20 => ffi::shmetrics_cursor_format(null, ffi::Exposition { format: 0, escaping: 0, created: false }),
+                21 => ffi::shmetrics_cursor_only(null, Str::new(b"a")),
+                22 => ffi::shmetrics_summary_register(segment, no_spec, &raw mut family),
+                23 => ffi::shmetrics_enum_register(null, no_spec, no_family),
+                24 => {
+                    ffi::shmetrics_histogram_forget(Three::ZERO, v);
+                    ffi::shmetrics_state_set_set(Two::ZERO, 0, true);
+                    ffi::shmetrics_enum_set(Two::ZERO, 0);
+                    assert!(!ffi::shmetrics_states_is_removed(Two::ZERO));
+                    assert!(ffi::shmetrics_summary_with(Two::ZERO, &raw const one, 1).is_zero());
+                    assert!(ffi::shmetrics_states_with(Two::ZERO, std::ptr::null(), 0).is_zero());
+                    assert!(!ffi::shmetrics_info_with(Two::ZERO, std::ptr::null(), 3));
+                    return;
+                }
                 _ => {
                     assert!(ffi::shmetrics_counter_with(Two::ZERO, std::ptr::null(), 3).is_zero());
                     assert!(ffi::shmetrics_gauge_with(Two::ZERO, std::ptr::null(), 0).is_zero());
@@ -502,6 +555,17 @@ unsafe fn drain(cursor: Handle, piece: usize) -> Vec<u8> {
     }
 }
 
+/// Says how a cursor's page is written; first a way that there is not.
+fn format_cursor(cursor: Handle, format: u32, created: bool) {
+    let exposition = ffi::Exposition { format, escaping: 0, created };
+    // SAFETY: a cursor that is still there, before its first bytes.
+    unsafe {
+        let wrong = ffi::Exposition { escaping: 5, ..exposition };
+        assert_eq!(ffi::shmetrics_cursor_format(cursor, wrong), ffi::INVALID_ARGUMENT);
+        assert_eq!(ffi::shmetrics_cursor_format(cursor, exposition), ffi::OK);
+    }
+}
+
 fn strings(values: &[Text]) -> Vec<Str> {
     values.iter().map(|v| v.as_ref().map_or(Str::null(5), |v| Str::new(v))).collect()
 }
@@ -509,6 +573,15 @@ fn strings(values: &[Text]) -> Vec<Str> {
 /// A NULL value is the empty string.
 fn in_model(values: Vec<Text>) -> Vec<Vec<u8>> {
     values.into_iter().map(Option::unwrap_or_default).collect()
+}
+
+/// The number of a state: one that there may be, or any.
+fn state(input: &mut Input<'_>) -> usize {
+    match input.byte() {
+        b @ 0..=127 => usize::from(b % 4),
+        b @ 128..=253 => usize::from(b % 68),
+        _ => usize::MAX - 63,
+    }
 }
 
 fn piece(input: &mut Input<'_>) -> usize {
@@ -532,12 +605,35 @@ fn errors(input: &mut Input<'_>) {
 
 /// A family: mostly of few names and labels, so that registrations meet.
 fn spec(input: &mut Input<'_>) -> Spec {
-    const NAMES: [&str; 14] =
-        ["a", "b", "c", "d", "e", "f", "a_total", "a_count", "b_sum", "c_created", "g_seconds", "_", "x:y", "c_bucket"];
-    let kind = match input.below(6) {
+    const NAMES: [&str; 17] = [
+        "a",
+        "b",
+        "c",
+        "d",
+        "e",
+        "f",
+        "a_total",
+        "a_count",
+        "b_sum",
+        "c_created",
+        "g_seconds",
+        "_",
+        "x:y",
+        "c_bucket",
+        "d_info",
+        "l0",
+        "b_gcount",
+    ];
+    let kind = match input.below(12) {
         0 | 1 => Kind::Counter,
         2 | 3 => Kind::Gauge(input.below(12) as u32),
-        _ => Kind::Histogram,
+        4 | 5 => Kind::Histogram,
+        6 => Kind::Summary,
+        7 => Kind::GaugeHistogram,
+        8 => Kind::StateSet,
+        9 => Kind::Enum,
+        10 => Kind::Info,
+        _ => Kind::Unknown,
     };
     let name = if input.one_in(32) { value(input) } else { Some(input.pick(&NAMES).into()) };
     let help = if input.one_in(4) { value(input) } else { Some(b"Help.".to_vec()) };
@@ -553,9 +649,15 @@ fn spec(input: &mut Input<'_>) -> Spec {
         4 => Some(vec![-1.0, -0.0, 0.5]),
         _ => Some((0..input.below(6)).map(|_| input.float()).collect()),
     };
+    let states = match input.below(if kind.has_states() { 16 } else { 1 }) {
+        0 => Vec::new(),
+        n @ 1..=11 => [&b"on"[..], b"off", b"\"\n\\"][..1 + n % 3].iter().map(|s| Some(s.to_vec())).collect(),
+        12 => (0..63 + input.below(4)).map(|i| Some(format!("s{i}").into_bytes())).collect(),
+        _ => (0..input.below(4)).map(|_| value(input)).collect(),
+    };
     let limit = [0, 0, 0, 1, 2, 5][input.below(6)];
     let expire = [0, 0, 0, 0, 100_000, u32::MAX][input.below(6)];
-    Spec { kind, name, help, unit, labels, buckets, limit, expire }
+    Spec { kind, name, help, unit, labels, buckets, states, limit, expire }
 }
 
 /// A text: one of a few, so that label sets meet, or any bytes.
