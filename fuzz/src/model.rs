@@ -261,6 +261,8 @@ impl Spec {
             buckets.clear();
         }
         if self.kind.has_states() {
+            // It names a label, too.
+            fault(!is_name(base, false) || base.starts_with("__"), INVALID_NAME);
             fault(!(1..=64).contains(&states.len()), INVALID_ARGUMENT);
             for (i, state) in states.iter().enumerate() {
                 fault(state.is_empty() || state.len() > 512 || states[..i].contains(state), INVALID_NAME);
@@ -663,7 +665,7 @@ impl Family {
                 for (bound, cell) in bounds.zip(cells) {
                     (count, sum) = (count + cell.0, sum + cell.1);
                     if self.kind != Kind::Summary {
-                        out.push((format!("{name}_bucket"), and("le", bound_text(bound)), Value::Whole(count)));
+                        out.push((format!("{name}_bucket"), and("le", bound_text(bound + 0.0)), Value::Whole(count)));
                     }
                 }
                 out.push((format!("{name}_sum"), labels.clone(), Value::Float(sum)));

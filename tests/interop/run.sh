@@ -32,7 +32,9 @@ unset SHMETRICS_SEGMENT SHMETRICS_CEILING
 
 run() {
     echo "--- $1"
+    local start=$SECONDS
     timeout "$watchdog" "$python" "$here/$1" || status=$?
+    echo "$1 took $((SECONDS - start)) s"
 }
 
 # As `make demo` does, but for running it.

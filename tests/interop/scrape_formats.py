@@ -5,10 +5,12 @@ FORMAT_SCRAPE_SECONDS (6) is the time under load, SEED (0) that of the families 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import random
 import re
+import shutil
 import signal
 import time
 import unittest
@@ -74,8 +76,74 @@ def write(segment: shm.Segment, writer: int) -> None:
             time.sleep(0.001)
 
 
+class World:
+    """One segment, the processes that count in it, and all servers that scrape it, at once: that takes the least time."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        script = random_script(SEED, families=FAMILIES, processes=1)
+        script.fixed = (("app", 'a"b\\c\nd'),)
+        self.segment = shm.Segment(how=shm.ANONYMOUS, labels=script.fixed)
+        self.model, _ = perform(script, self.segment)
+        self.target = stack.enter_context(NegotiatingTarget(self.segment))
+        self._writers: list[int] = []
+        stack.callback(self._kill_writers)
+        self.servers: dict[type, Prometheus] = {}
+        for user in (OpenMetrics, Protobuf, Newer):
+            if shutil.which(user.server.program):
+                settings = {job: {"metrics_path": user.path(job)} | user.settings.get(job, {}) for job in user.jobs}
+                server = user.server(dict.fromkeys(user.jobs, self.target.port), *user.flags, **settings)
+                self.servers[user] = stack.enter_context(server)
+        self._wait()
+        start = time.monotonic()
+        kills = self._load()
+        self._wait()
+        self.window, self.end = math.ceil(time.monotonic() - start) + 2, time.time()
+        print(f"{kills} writers killed in {SECONDS:g} s", flush=True)
+
+    def _wait(self) -> None:
+        now = time.time()
+        for user, server in self.servers.items():
+            wait_for_scrapes(server, list(user.jobs), now)
+
+    def _load(self) -> int:
+        kills, end = 0, time.monotonic() + SECONDS
+        for writer in range(WRITERS):
+            self._start_writer(writer)
+        while time.monotonic() < end:
+            time.sleep(random.uniform(*KILL_SECONDS))
+            victim = random.randrange(WRITERS)
+            os.kill(self._writers[victim], signal.SIGKILL)
+            os.waitpid(self._writers[victim], 0)
+            kills += 1
+            self._start_writer(victim)
+        self._kill_writers()
+        return kills
+
+    def _start_writer(self, writer: int) -> None:
+        pid = os.fork()
+        if pid == 0:
+            child(partial(write, self.segment, writer))
+        self._writers[writer : writer + 1] = [pid]
+
+    def _kill_writers(self) -> None:
+        for pid in self._writers:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        self._writers.clear()
+
+
+world: World
+
+
+def setUpModule() -> None:  # noqa: N802 - unittest's name
+    global world
+    stack = contextlib.ExitStack()
+    unittest.addModuleCleanup(stack.close)
+    world = World(stack)
+
+
 class Scraped:
-    """What all servers have in common. A job is named after its format, or is in FORMATS."""
+    """What all servers have in common."""
 
     server: type[Prometheus]
     flags: tuple[str, ...] = ()
@@ -84,54 +152,14 @@ class Scraped:
     mangled: tuple[str, ...] = ()  # types whose samples this server cannot tell apart
 
     @classmethod
+    def path(cls, job: str) -> str:
+        return f"/{cls.__name__}/{job}"
+
+    @classmethod
     def setUpClass(cls) -> None:
-        script = random_script(SEED, families=FAMILIES, processes=1)
-        script.fixed = (("app", 'a"b\\c\nd'),)
-        cls.segment = shm.Segment(how=shm.ANONYMOUS, labels=script.fixed)
-        cls.model, _ = perform(script, cls.segment)
-        cls.writers: list[int] = []
-        cls.addClassCleanup(cls.kill_writers)
-        cls.target = cls.enter(NegotiatingTarget(cls.segment))
-        settings = {job: {"metrics_path": f"/{job}"} | cls.settings.get(job, {}) for job in cls.jobs}
-        settings["created"] = {"metrics_path": "/created"} | cls.settings.get("created", {})
-        cls.prometheus = cls.enter(cls.server(dict.fromkeys(cls.jobs, cls.target.port), *cls.flags, **settings))
-        wait_for_scrapes(cls.prometheus, list(cls.jobs), time.time())
-        start = time.monotonic()
-        kills = 0
-        for writer in range(WRITERS):
-            cls.start_writer(writer)
-        while time.monotonic() < start + SECONDS:
-            time.sleep(random.uniform(*KILL_SECONDS))
-            victim = random.randrange(WRITERS)
-            os.kill(cls.writers[victim], signal.SIGKILL)
-            os.waitpid(cls.writers[victim], 0)
-            kills += 1
-            cls.start_writer(victim)
-        cls.kill_writers()
-        cls.rested = time.time()
-        wait_for_scrapes(cls.prometheus, list(cls.jobs), cls.rested)
-        cls.window = math.ceil(time.monotonic() - start) + 5
-        print(f"{cls.server.program}: {kills} writers killed; {dict(cls.target.answered)}", flush=True)
-
-    @classmethod
-    def enter(cls, context):
-        entered = context.__enter__()
-        cls.addClassCleanup(context.__exit__, None, None, None)
-        return entered
-
-    @classmethod
-    def start_writer(cls, writer: int) -> None:
-        pid = os.fork()
-        if pid == 0:
-            child(partial(write, cls.segment, writer))
-        cls.writers[writer:writer + 1] = [pid]
-
-    @classmethod
-    def kill_writers(cls) -> None:
-        for pid in cls.writers:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        cls.writers.clear()
+        cls.segment, cls.model, cls.target = world.segment, world.model, world.target
+        cls.window, cls.end = world.window, world.end
+        cls.prometheus = world.servers[cls]
 
     def scraped(self, job: str) -> Normal:
         found = Normal()
@@ -155,14 +183,14 @@ class Scraped:
 
     def test_each_format_was_asked_for(self) -> None:
         for job, format in self.jobs.items():
-            types = self.target.answered[f"/{job}"]
+            types = self.target.answered[self.path(job)]
             self.assertEqual(len(types), 1, types)
             self.assertTrue(next(iter(types)).startswith(CONTENT_TYPES[format]), f"{job}: {types}, {self.target.asked}")
 
     def test_every_scrape_succeeded(self) -> None:
         for job in self.jobs:
-            self.assertEqual(self.prometheus.values(f'min_over_time(up{{job="{job}"}}[{self.window}s])'), [1], job)
-            count = self.prometheus.values(f'count_over_time(up{{job="{job}"}}[{self.window}s])')[0]
+            self.assertEqual(self.prometheus.values(f'min_over_time(up{{job="{job}"}}[{self.window}s])', self.end), [1], job)
+            count = self.prometheus.values(f'count_over_time(up{{job="{job}"}}[{self.window}s])', self.end)[0]
             self.assertGreater(count, SECONDS / 2, job)
 
     def test_prometheus_has_nothing_to_complain_about(self) -> None:
@@ -205,13 +233,13 @@ class Scraped:
     def test_nothing_that_is_cumulative_ever_fell(self) -> None:
         for job in self.jobs:
             cumulative = f'{{job="{job}",__name__=~"live_(all_turns|turns|times|sizes)_(total|bucket|count|sum)"}}'
-            series = self.prometheus.query(cumulative)
+            series = self.prometheus.query(cumulative, self.end)
             self.assertGreater(len(series), 10, job)
             for one in series:
                 labels = ",".join(f"{k}={quoted(v)}" for k, v in one["metric"].items())
-                fell = self.prometheus.values(f"resets({{{labels}}}[{self.window}s])")
+                fell = self.prometheus.values(f"resets({{{labels}}}[{self.window}s])", self.end)
                 self.assertEqual(fell, [0], f"{job}: {one}")
-            grew = self.prometheus.values(f'delta(live_all_turns_total{{job="{job}"}}[{self.window}s])')
+            grew = self.prometheus.values(f'delta(live_all_turns_total{{job="{job}"}}[{self.window}s])', self.end)
             self.assertGreater(grew[0], 0, "nobody wrote: nothing was tested")
 
 
