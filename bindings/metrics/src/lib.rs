@@ -12,3 +12,8 @@ mod shared;
 pub use builder::{Builder, Matcher};
 pub use recorder::Recorder;
 pub use shared::Trouble;
+
+/// Keeps the examples of docs/rust.md true.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/rust.md")]
+struct Guide;

@@ -18,7 +18,7 @@ fn fork(f: impl FnOnce()) -> Child {
     match unsafe { libc::fork() } {
         0 => {
             // SAFETY: no preconditions.
-            unsafe { libc::alarm(60) };
+            unsafe { libc::alarm(20) };
             let ok = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).is_ok();
             // SAFETY: no preconditions.
             unsafe { libc::_exit(if ok { 0 } else { 101 }) }
@@ -64,14 +64,25 @@ fn two_processes_count_into_one_page() {
     assert_eq!(value(segment, "in_progress"), 1.0);
 }
 
+/// Ends the threads also when the test fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 #[test]
 fn children_forked_amid_the_work_of_threads_are_not_stranded() {
     let segment = segment();
     let recorder = Recorder::new(segment);
+    with_local_recorder(&recorder, || counter!("clash").increment(1));
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let stop = Stop(&stop);
         for thread in 0..2 {
-            let (recorder, stop) = (&recorder, &stop);
+            let (recorder, stop) = (&recorder, stop.0);
             scope.spawn(move || {
                 for i in (0..400).cycle() {
                     if stop.load(Relaxed) {
@@ -80,7 +91,6 @@ fn children_forked_amid_the_work_of_threads_are_not_stranded() {
                     with_local_recorder(recorder, || {
                         describe_counter!(format!("work_{thread}_{i}"), "Made while others fork.");
                         counter!(format!("work_{thread}_{i}"), "a" => "1").absolute(1);
-                        counter!("clash", "x" => "1").increment(1);
                         gauge!("clash").set(1.0);
                     });
                 }
@@ -98,7 +108,6 @@ fn children_forked_amid_the_work_of_threads_are_not_stranded() {
             });
             child.succeeds();
         }
-        stop.store(true, Relaxed);
     });
     assert_eq!(value(segment, "seen_total"), 100.0);
     assert_eq!(value(segment, "children_total{round=\"99\"}"), 1.0);
