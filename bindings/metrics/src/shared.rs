@@ -24,7 +24,7 @@ pub(crate) type Families<M> = Map<String, Option<Arc<Registered<M>>>>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Trouble {
-    /// Updates of metrics that cannot be registered. They count nowhere.
+    /// Updates of metrics that cannot be registered, which is tried once in each process. They count nowhere.
     pub lost_updates: u64,
     /// Updates with labels that their metric does not have. They count in the series with those that it has.
     pub merged_updates: u64,
