@@ -31,6 +31,18 @@ fn render(c: &mut Criterion) {
             });
         });
     }
+    let segment = counters(100_000);
+    group.throughput(Throughput::Elements(100_000));
+    for format in [Format::Text, Format::OpenMetrics, Format::OpenMetrics2, Format::Protobuf] {
+        group.bench_with_input(BenchmarkId::new("100,000 counters", format!("{format:?}")), &segment, |b, segment| {
+            let mut page = Vec::new();
+            b.iter(|| {
+                page.clear();
+                let mut cursor = segment.cursor(format);
+                while cursor.fill(&mut page) {}
+            });
+        });
+    }
     let segment = Options::new().anonymous().ceiling(256 << 20).open().unwrap();
     let family = segment.histogram("latency_seconds", "Latency.").labels(["path"]).register().unwrap();
     for i in 0..1000 {

@@ -195,6 +195,58 @@ typedef enum shmetrics_status {
 } shmetrics_status;
 
 /**
+ * An exposition format.
+ */
+typedef enum shmetrics_format {
+  /**
+   * Prometheus' text format, version 0.0.4: understood by everything.
+   */
+  SHMETRICS_FORMAT_TEXT = 0,
+  /**
+   * Prometheus' text format, version 1.0.0: as 0.0.4, and names may be any UTF-8.
+   */
+  SHMETRICS_FORMAT_TEXT1,
+  /**
+   * OpenMetrics 1.0.0.
+   */
+  SHMETRICS_FORMAT_OPENMETRICS,
+  /**
+   * OpenMetrics 2.0.0, as of its release candidate: only for who asks for it.
+   */
+  SHMETRICS_FORMAT_OPENMETRICS2,
+  /**
+   * Length-delimited `io.prometheus.client.MetricFamily` messages.
+   */
+  SHMETRICS_FORMAT_PROTOBUF,
+} shmetrics_format;
+
+/**
+ * What becomes of names with characters outside of `[a-zA-Z0-9_:]`.
+ */
+typedef enum shmetrics_escaping {
+  /**
+   * Each such character becomes `_`. Not named in the content type.
+   */
+  SHMETRICS_ESCAPING_DEFAULT = 0,
+  /**
+   * Each such character becomes `_`.
+   */
+  SHMETRICS_ESCAPING_UNDERSCORES,
+  /**
+   * Dots become `_dot_`, underscores `__`, all else `__`.
+   */
+  SHMETRICS_ESCAPING_DOTS,
+  /**
+   * `U__`, and each such character as its code point between underscores.
+   */
+  SHMETRICS_ESCAPING_VALUES,
+  /**
+   * They stay, in quotes.
+   */
+  SHMETRICS_ESCAPING_ALLOW_UTF8,
+} shmetrics_escaping;
+
+/**
  * A page being rendered, a piece at a time. Freed by `shmetrics_cursor_free`.
  */
 typedef struct shmetrics_cursor shmetrics_cursor;
@@ -256,6 +308,14 @@ typedef struct shmetrics_family_spec {
    */
   size_t bucket_count;
   /**
+   * The states of a state set or an enum.
+   */
+  const struct shmetrics_str *states;
+  /**
+   * How many, up to 64.
+   */
+  size_t state_count;
+  /**
    * The most series; further label sets share one overflow series. 0 for no limit of its own.
    */
   uint64_t max_series;
@@ -263,6 +323,10 @@ typedef struct shmetrics_family_spec {
    * Seconds without an update after which a series goes off the pages, and after twice as many is removed; 0 for never.
    */
   uint32_t expire_after;
+  /**
+   * The least time between two exemplars that a counter or a bucket keeps, in milliseconds; 0 for a second.
+   */
+  uint32_t exemplar_interval_ms;
 } shmetrics_family_spec;
 
 /**
@@ -292,6 +356,20 @@ typedef struct shmetrics_counter {
    */
   const void *p1;
 } shmetrics_counter;
+
+/**
+ * A label.
+ */
+typedef struct shmetrics_label {
+  /**
+   * Its name.
+   */
+  struct shmetrics_str name;
+  /**
+   * Its value.
+   */
+  struct shmetrics_str value;
+} shmetrics_label;
 
 /**
  * A family of gauges.
@@ -354,6 +432,24 @@ typedef struct shmetrics_histogram {
 } shmetrics_histogram;
 
 /**
+ * How a page is written. Zero-initialised it is text 0.0.4.
+ */
+typedef struct shmetrics_exposition {
+  /**
+   * A `SHMETRICS_FORMAT_...`.
+   */
+  uint32_t format;
+  /**
+   * A `SHMETRICS_ESCAPING_...`.
+   */
+  uint32_t escaping;
+  /**
+   * OpenMetrics 1.0.0 with `_created` samples, each a series more for the scraper.
+   */
+  bool created;
+} shmetrics_exposition;
+
+/**
  * How to open a segment. Fill it with `shmetrics_options_init`, then change what you need.
  */
 typedef struct shmetrics_options {
@@ -399,7 +495,72 @@ typedef struct shmetrics_options {
    * 0.
    */
   uint32_t reserved;
+  /**
+   * Labels that every series of a new segment has in front of its own. Whoever attaches the segment with labels must give the
+   * same; who gives none takes it as it is.
+   */
+  const struct shmetrics_label *labels;
+  /**
+   * How many.
+   */
+  size_t label_count;
 } shmetrics_options;
+
+/**
+ * A family of state sets, or of enums.
+ */
+typedef struct shmetrics_states_family {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_states_family;
+
+/**
+ * Several states, each on or off; or an enum, one of several states.
+ */
+typedef struct shmetrics_states {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_states;
+
+/**
+ * A family of information in labels.
+ */
+typedef struct shmetrics_info_family {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_info_family;
+
+/**
+ * A family of summaries.
+ */
+typedef struct shmetrics_summary_family {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_summary_family;
 
 #ifdef __cplusplus
 extern "C" {
@@ -448,6 +609,16 @@ void shmetrics_counter_inc(struct shmetrics_counter counter);
 void shmetrics_counter_add(struct shmetrics_counter counter, double v);
 
 /**
+ * Adds `v`, and keeps what these labels say of it as an exemplar: `trace_id`, mostly. A counter keeps the latest, and takes a new one
+ * no sooner than `exemplar_interval_ms` after the last. Names and values may have 128 characters together. Labels that no page
+ * could have are not kept, but noted in `shmetrics_updates_rejected_total`. Of OpenMetrics and protobuf pages.
+ */
+void shmetrics_counter_add_with_exemplar(struct shmetrics_counter counter,
+                                         double v,
+                                         const struct shmetrics_label *labels,
+                                         size_t count);
+
+/**
  * Adds a whole number.
  */
 void shmetrics_counter_add_u64(struct shmetrics_counter counter, uint64_t n);
@@ -465,6 +636,14 @@ enum shmetrics_status shmetrics_gauge_register(struct shmetrics_segment *segment
                                                const struct shmetrics_family_spec *spec,
                                                uint32_t mode,
                                                struct shmetrics_gauge_family *family);
+
+/**
+ * Registers a family of metrics of unknown type (`untyped`), or finds it: one value for all processes, of which nothing is known,
+ * such as one passed on from elsewhere. It is set as a gauge is.
+ */
+enum shmetrics_status shmetrics_unknown_register(struct shmetrics_segment *segment,
+                                                 const struct shmetrics_family_spec *spec,
+                                                 struct shmetrics_gauge_family *family);
 
 /**
  * The gauge with these label values, made if there is none. Never fails: see "Label sets" above.
@@ -556,6 +735,15 @@ void shmetrics_histogram_observe(struct shmetrics_histogram histogram,
                                  double v);
 
 /**
+ * As `shmetrics_histogram_observe`, and keeps what these labels say of it as its bucket's exemplar, as
+ * `shmetrics_counter_add_with_exemplar` does. Not for summaries.
+ */
+void shmetrics_histogram_observe_with_exemplar(struct shmetrics_histogram histogram,
+                                               double v,
+                                               const struct shmetrics_label *labels,
+                                               size_t count);
+
+/**
  * The time now, for `shmetrics_histogram_observe_since`: nanoseconds of the monotonic clock.
  */
 uint64_t shmetrics_timer_start(void);
@@ -605,6 +793,36 @@ enum shmetrics_status shmetrics_reader_cursor(const struct shmetrics_reader *rea
                                               struct shmetrics_cursor **cursor);
 
 /**
+ * What to answer to a scraper that sends this `Accept` header; an empty one if it sends none. Never fails: without anything better
+ * it is text 0.0.4.
+ */
+struct shmetrics_exposition shmetrics_negotiate(struct shmetrics_str accept);
+
+/**
+ * The `Content-Type` of a page that is so written. NULL if there is no such format or escaping.
+ */
+const char *shmetrics_exposition_content_type(struct shmetrics_exposition exposition);
+
+/**
+ * Whether to compress the answer to a request with this `Accept-Encoding` header by gzip. Send `Vary: Accept, Accept-Encoding` in any
+ * case.
+ */
+bool shmetrics_accepts_gzip(struct shmetrics_str accept_encoding);
+
+/**
+ * Says how the cursor's page is written; without it, it is text 0.0.4. To be called before its first bytes are taken.
+ */
+enum shmetrics_status shmetrics_cursor_format(struct shmetrics_cursor *cursor,
+                                              struct shmetrics_exposition exposition);
+
+/**
+ * Adds to the names of samples whose families the cursor's page is to have, as scrapers ask for by `name[]`; without any it has all.
+ * To be called before its first bytes are taken.
+ */
+enum shmetrics_status shmetrics_cursor_only(struct shmetrics_cursor *cursor,
+                                            struct shmetrics_str name);
+
+/**
  * Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is complete. Any capacity will do, down
  * to one byte.
  */
@@ -618,7 +836,7 @@ size_t shmetrics_cursor_next(struct shmetrics_cursor *cursor,
 void shmetrics_cursor_free(struct shmetrics_cursor *cursor);
 
 /**
- * The `Content-Type` to answer a scrape with. Prometheus 3 refuses a page without it.
+ * The `Content-Type` of a page in the text format 0.0.4. Prometheus 3 refuses a page without it.
  */
 const char *shmetrics_content_type(void);
 
@@ -674,6 +892,83 @@ size_t shmetrics_segment_trouble(struct shmetrics_segment *segment,
                                  size_t capacity);
 
 /**
+ * Registers a family of state sets, or finds it: `spec->states` names up to 64 states, each on or off.
+ */
+enum shmetrics_status shmetrics_state_set_register(struct shmetrics_segment *segment,
+                                                   const struct shmetrics_family_spec *spec,
+                                                   struct shmetrics_states_family *family);
+
+/**
+ * Registers a family of enums, or finds it: `spec->states` names up to 64 states, of which one is on, at first the first.
+ */
+enum shmetrics_status shmetrics_enum_register(struct shmetrics_segment *segment,
+                                              const struct shmetrics_family_spec *spec,
+                                              struct shmetrics_states_family *family);
+
+/**
+ * The state set or enum with these label values, made if there is none. Never fails: see "Label sets" above.
+ */
+struct shmetrics_states shmetrics_states_with(struct shmetrics_states_family family,
+                                              const struct shmetrics_str *values,
+                                              size_t count);
+
+/**
+ * Removes the state set or enum with these label values, for all processes. False if there is none. See "Removing label sets"
+ * above.
+ */
+bool shmetrics_states_remove(struct shmetrics_states_family family,
+                             const struct shmetrics_str *values,
+                             size_t count);
+
+/**
+ * Removes all state sets or enums of the family, and returns how many.
+ */
+uint64_t shmetrics_states_clear(struct shmetrics_states_family family);
+
+/**
+ * Whether the state set or enum has been removed. False for an inert handle.
+ */
+bool shmetrics_states_is_removed(struct shmetrics_states states);
+
+/**
+ * Sets a state of a state set, by its place in `spec->states`, on or off. One that there is not is noted in
+ * `shmetrics_updates_rejected_total`.
+ */
+void shmetrics_state_set_set(struct shmetrics_states states, size_t state, bool on);
+
+/**
+ * Sets the state of an enum, by its place in `spec->states`. One that there is not is noted in
+ * `shmetrics_updates_rejected_total`.
+ */
+void shmetrics_enum_set(struct shmetrics_states states, size_t state);
+
+/**
+ * Registers a family of information in labels, or finds it. Pages show `name_info` with the value 1.
+ */
+enum shmetrics_status shmetrics_info_register(struct shmetrics_segment *segment,
+                                              const struct shmetrics_family_spec *spec,
+                                              struct shmetrics_info_family *family);
+
+/**
+ * Makes the label set with these values be there. False for an inert family or a wrong number of values.
+ */
+bool shmetrics_info_with(struct shmetrics_info_family family,
+                         const struct shmetrics_str *values,
+                         size_t count);
+
+/**
+ * Removes the label set with these values. False if there is none.
+ */
+bool shmetrics_info_remove(struct shmetrics_info_family family,
+                           const struct shmetrics_str *values,
+                           size_t count);
+
+/**
+ * Removes all label sets of the family, and returns how many.
+ */
+uint64_t shmetrics_info_clear(struct shmetrics_info_family family);
+
+/**
  * A status in words: a static string, for any value.
  */
 const char *shmetrics_status_message(uint32_t status);
@@ -685,6 +980,49 @@ const char *shmetrics_status_message(uint32_t status);
  */
 size_t shmetrics_last_error(char *buffer,
                             size_t capacity);
+
+/**
+ * Registers a family of summaries (the count and the sum of observations), or finds it.
+ */
+enum shmetrics_status shmetrics_summary_register(struct shmetrics_segment *segment,
+                                                 const struct shmetrics_family_spec *spec,
+                                                 struct shmetrics_summary_family *family);
+
+/**
+ * The summary with these label values, made if there is none. It is a histogram without buckets: observe with
+ * `shmetrics_histogram_observe`. Never fails: see "Label sets" above.
+ */
+struct shmetrics_histogram shmetrics_summary_with(struct shmetrics_summary_family family,
+                                                  const struct shmetrics_str *values,
+                                                  size_t count);
+
+/**
+ * Removes the summary with these label values, for all processes; its handles then count nowhere. False if there is none. See
+ * "Removing label sets" above.
+ */
+bool shmetrics_summary_remove(struct shmetrics_summary_family family,
+                              const struct shmetrics_str *values,
+                              size_t count);
+
+/**
+ * Removes all summaries of the family, and returns how many.
+ */
+uint64_t shmetrics_summary_clear(struct shmetrics_summary_family family);
+
+/**
+ * Registers a family of histograms whose observations can be taken back (by `shmetrics_histogram_forget`), such as the ages of
+ * the jobs in a queue, or finds it.
+ */
+enum shmetrics_status shmetrics_gauge_histogram_register(struct shmetrics_segment *segment,
+                                                         const struct shmetrics_family_spec *spec,
+                                                         struct shmetrics_histogram_family *family);
+
+/**
+ * Takes back an observation of `v` that was counted before: for gauge histograms. Of a bucket that is empty nothing is taken,
+ * which is noted in `shmetrics_updates_rejected_total`.
+ */
+void shmetrics_histogram_forget(struct shmetrics_histogram histogram,
+                                double v);
 
 #ifdef __cplusplus
 }  // extern "C"

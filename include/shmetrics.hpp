@@ -138,6 +138,24 @@ class handle {
 
 }  // namespace detail
 
+// Labels that say what an observation was an example of: {{"trace_id", id}}.
+using exemplar = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+namespace detail {
+
+// Hands an exemplar's labels to a C call, without allocation.
+template <class Call>
+void with_labels(exemplar labels, Call call) noexcept {
+  // The names of so many have more than the 128 characters there may be: all are refused, however many more follow.
+  std::array<shmetrics_label, 129> raw;
+  const std::size_t count = std::min(labels.size(), raw.size());
+  std::transform(labels.begin(), labels.begin() + count, raw.begin(),
+                 [](const auto& label) { return shmetrics_label{str(label.first), str(label.second)}; });
+  call(raw.data(), count);
+}
+
+}  // namespace detail
+
 // A sum that only grows. Copy it freely, keep it for the process' life and across fork; so for every handle below.
 class counter : public detail::handle<shmetrics_counter> {
  public:
@@ -161,6 +179,12 @@ class counter : public detail::handle<shmetrics_counter> {
       if (number >= Number{0}) return shmetrics_counter_add_u64(raw(), static_cast<std::uint64_t>(number));
     }
     shmetrics_counter_add(raw(), static_cast<double>(number));
+  }
+  // Keeps the labels as the counter's exemplar, at most one in spec::exemplar_interval_ms.
+  void add_with_exemplar(double number, exemplar labels) const noexcept {
+    detail::with_labels(labels, [&](const shmetrics_label* all, std::size_t count) {
+      shmetrics_counter_add_with_exemplar(raw(), number, all, count);
+    });
   }
   double value() const noexcept { return shmetrics_counter_value(raw()); }
 
@@ -233,7 +257,104 @@ class histogram : public detail::handle<shmetrics_histogram> {
   bool is_removed() const noexcept { return shmetrics_histogram_is_removed(raw()); }
 
   void observe(double value) const noexcept { shmetrics_histogram_observe(raw(), value); }
+  // Keeps the labels as the bucket's exemplar, at most one in spec::exemplar_interval_ms.
+  void observe_with_exemplar(double value, exemplar labels) const noexcept {
+    detail::with_labels(labels, [&](const shmetrics_label* all, std::size_t count) {
+      shmetrics_histogram_observe_with_exemplar(raw(), value, all, count);
+    });
+  }
   timer start_timer() const noexcept;
+};
+
+// The count and the sum of observations.
+class summary : public detail::handle<shmetrics_histogram> {
+ public:
+  using handle::handle;
+  using family_handle = shmetrics_summary_family;
+  static summary find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return summary(shmetrics_summary_with(family, values, count));
+  }
+  static bool remove(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return shmetrics_summary_remove(family, values, count);
+  }
+  static std::uint64_t clear(family_handle family) noexcept { return shmetrics_summary_clear(family); }
+  bool is_removed() const noexcept { return shmetrics_histogram_is_removed(raw()); }
+
+  void observe(double value) const noexcept { shmetrics_histogram_observe(raw(), value); }
+  timer start_timer() const noexcept;
+};
+
+// A distribution whose observations can be taken back, such as the ages of the jobs in a queue.
+class gauge_histogram : public detail::handle<shmetrics_histogram> {
+ public:
+  using handle::handle;
+  using family_handle = shmetrics_histogram_family;
+  static gauge_histogram find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return gauge_histogram(shmetrics_histogram_with(family, values, count));
+  }
+  static bool remove(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return shmetrics_histogram_remove(family, values, count);
+  }
+  static std::uint64_t clear(family_handle family) noexcept { return shmetrics_histogram_clear(family); }
+  bool is_removed() const noexcept { return shmetrics_histogram_is_removed(raw()); }
+
+  void observe(double value) const noexcept { shmetrics_histogram_observe(raw(), value); }
+  // Takes back an observation of this value, by whichever process it was made.
+  void forget(double value) const noexcept { shmetrics_histogram_forget(raw(), value); }
+};
+
+namespace detail {
+
+class states : public handle<shmetrics_states> {
+ public:
+  using handle::handle;
+  using family_handle = shmetrics_states_family;
+  static bool remove(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return shmetrics_states_remove(family, values, count);
+  }
+  static std::uint64_t clear(family_handle family) noexcept { return shmetrics_states_clear(family); }
+  bool is_removed() const noexcept { return shmetrics_states_is_removed(raw()); }
+};
+
+}  // namespace detail
+
+// Several states, each on or off: those of spec::states, by their places there.
+class state_set : public detail::states {
+ public:
+  using states::states;
+  static state_set find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return state_set(shmetrics_states_with(family, values, count));
+  }
+  void set(std::size_t state, bool on) const noexcept { shmetrics_state_set_set(raw(), state, on); }
+};
+
+// One of the states of spec::states, by its place there; at first the first.
+class enumeration : public detail::states {
+ public:
+  using states::states;
+  static enumeration find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return enumeration(shmetrics_states_with(family, values, count));
+  }
+  void set(std::size_t state) const noexcept { shmetrics_enum_set(raw(), state); }
+};
+
+// Information in labels: there from `with` on, until it is removed. False if it could not be.
+class info {
+ public:
+  constexpr info() noexcept = default;
+  using family_handle = shmetrics_info_family;
+  static info find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return info(shmetrics_info_with(family, values, count));
+  }
+  static bool remove(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
+    return shmetrics_info_remove(family, values, count);
+  }
+  static std::uint64_t clear(family_handle family) noexcept { return shmetrics_info_clear(family); }
+  explicit operator bool() const noexcept { return there_; }
+
+ private:
+  explicit info(bool there) noexcept : there_(there) {}
+  bool there_ = false;
 };
 
 class [[nodiscard]] timer {
@@ -252,6 +373,7 @@ class [[nodiscard]] timer {
 };
 
 inline timer histogram::start_timer() const noexcept { return timer(*this); }
+inline timer summary::start_timer() const noexcept { return timer(histogram(raw())); }
 
 // A metric name with its label names. `with` finds the handle of a set of label values, creating the series at first
 // sight; a full segment gives the overflow series, a wrong number of values an inert handle.
@@ -290,6 +412,11 @@ class family : public detail::handle<typename Metric::family_handle> {
 using counter_family = family<counter>;
 using gauge_family = family<gauge>;
 using histogram_family = family<histogram>;
+using summary_family = family<summary>;
+using gauge_histogram_family = family<gauge_histogram>;
+using state_set_family = family<state_set>;
+using enumeration_family = family<enumeration>;
+using info_family = family<info>;
 
 // What to register: {"name", "help", {"label", ...}}, or by name in C++20. The texts need to live only for the call.
 struct spec {
@@ -297,9 +424,62 @@ struct spec {
   std::string_view help{};
   std::vector<std::string_view> labels{};
   std::string_view unit{};
-  std::vector<double> buckets{};  // histograms; none: the Prometheus defaults
-  std::uint64_t max_series = 0;   // 0: no limit of its own
+  std::vector<double> buckets{};           // histograms; none: the Prometheus defaults
+  std::uint64_t max_series = 0;            // 0: no limit of its own
+  std::uint32_t expire_after = 0;          // seconds without an update; 0: never
+  std::vector<std::string_view> states{};  // state sets and enumerations
+  std::uint32_t exemplar_interval_ms = 0;  // 0: a second
 };
+
+// An exposition format.
+enum class format : std::uint32_t {
+  text = SHMETRICS_FORMAT_TEXT,    // 0.0.4
+  text1 = SHMETRICS_FORMAT_TEXT1,  // 1.0.0
+  openmetrics = SHMETRICS_FORMAT_OPENMETRICS,
+  openmetrics2 = SHMETRICS_FORMAT_OPENMETRICS2,
+  protobuf = SHMETRICS_FORMAT_PROTOBUF,
+};
+
+// What becomes of characters of names that not every scraper takes.
+enum class escaping : std::uint32_t {
+  unnamed = SHMETRICS_ESCAPING_DEFAULT,  // as underscores, but not said in the content type
+  underscores = SHMETRICS_ESCAPING_UNDERSCORES,
+  dots = SHMETRICS_ESCAPING_DOTS,
+  values = SHMETRICS_ESCAPING_VALUES,
+  allow_utf8 = SHMETRICS_ESCAPING_ALLOW_UTF8,
+};
+
+// How a page is written; default-made, as text 0.0.4.
+class exposition {
+ public:
+  exposition(format as = format::text, escaping names = escaping::unnamed) noexcept {
+    raw_.format = static_cast<std::uint32_t>(as);
+    raw_.escaping = static_cast<std::uint32_t>(names);
+  }
+  // What to answer to a scraper that sends this Accept header; an empty one if it sends none.
+  static exposition negotiate(std::string_view accept) noexcept {
+    exposition negotiated;
+    negotiated.raw_ = shmetrics_negotiate(detail::str(accept));
+    return negotiated;
+  }
+  // OpenMetrics 1.0.0 with _created samples.
+  exposition& created(bool yes = true) noexcept { raw_.created = yes; return *this; }
+  // Ends in a NUL. Empty if there is no such format or escaping.
+  std::string_view content_type() const noexcept {
+    const char* type = shmetrics_exposition_content_type(raw_);
+    return type != nullptr ? type : "";
+  }
+  const shmetrics_exposition& raw() const noexcept { return raw_; }
+
+ private:
+  shmetrics_exposition raw_{};
+};
+
+// Whether to compress the answer to a request with this Accept-Encoding header by gzip. In any case send
+// `Vary: Accept, Accept-Encoding`.
+inline bool accepts_gzip(std::string_view accept_encoding) noexcept {
+  return shmetrics_accepts_gzip(detail::str(accept_encoding));
+}
 
 // Which segment, and how to open it: options("shop").ceiling(256 << 20).mode(0640). Defaults are the C library's; an
 // empty name is $SHMETRICS_SEGMENT, else "default". The name must live until the options are used.
@@ -322,7 +502,17 @@ class options {
   options& max_processes(std::uint32_t count) noexcept { return set(raw_.max_processes, count); }
   options& allow_disk() noexcept { return set(raw_.allow_disk, 1); }
   options& reset_if_unused() noexcept { return set(raw_.reset_if_unused, 1); }  // begin anew if nobody counts any more
-  const shmetrics_options& raw() const noexcept { return raw_; }
+  // A label that all series of a new segment have in front of theirs. Its texts must live until the options are used.
+  options& label(std::string_view name, std::string_view value) {
+    labels_.push_back({detail::str(name), detail::str(value)});
+    return *this;
+  }
+  shmetrics_options raw() const noexcept {
+    shmetrics_options raw = raw_;
+    raw.labels = labels_.data();
+    raw.label_count = labels_.size();
+    return raw;
+  }
 
  private:
   template <class Field, class Value>
@@ -332,19 +522,27 @@ class options {
   }
 
   shmetrics_options raw_{};
+  std::vector<shmetrics_label> labels_{};
 };
 
 // Rendering, common to segment and reader. Every call takes a fresh look and stalls no writer.
 template <class Source>
 class page_source {
  public:
-  // Hands the page over piece by piece as std::string_view; a sink that returns false ends it early.
+  // Hands the page over piece by piece as std::string_view; a sink that returns false ends it early. With `only`, the
+  // page has the families of samples of these names, as scrapers ask for by `name[]`.
   template <class Sink>
-  outcome try_each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024) const {
+  outcome try_each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024, const exposition& how = {},
+                         const std::vector<std::string_view>& only = {}) const {
     shmetrics_cursor* raw = nullptr;
-    const shmetrics_status status = static_cast<const Source*>(this)->start_cursor(&raw);
+    shmetrics_status status = static_cast<const Source*>(this)->start_cursor(&raw);
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
     const std::unique_ptr<shmetrics_cursor, free_cursor> cursor(raw);
+    status = shmetrics_cursor_format(raw, how.raw());
+    for (std::size_t i = 0; status == SHMETRICS_STATUS_OK && i < only.size(); i++) {
+      status = shmetrics_cursor_only(raw, detail::str(only[i]));
+    }
+    if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
     std::vector<char> chunk(std::max<std::size_t>(chunk_bytes, 1));
     while (const std::size_t bytes = shmetrics_cursor_next(raw, chunk.data(), chunk.size())) {
       const std::string_view piece(chunk.data(), bytes);
@@ -356,18 +554,21 @@ class page_source {
     }
     return std::monostate{};
   }
-  result<std::string> try_render() const {
+  result<std::string> try_render(const exposition& how = {}, const std::vector<std::string_view>& only = {}) const {
     std::string page;
-    auto done = try_each_chunk([&page](std::string_view piece) { page.append(piece); });
+    auto done = try_each_chunk([&page](std::string_view piece) { page.append(piece); }, 16 * 1024, how, only);
     if (!done) return done.error();
     return page;
   }
 #ifdef __cpp_exceptions
   template <class Sink>
-  void each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024) const {
-    (void)try_each_chunk(std::forward<Sink>(sink), chunk_bytes).value();
+  void each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024, const exposition& how = {},
+                  const std::vector<std::string_view>& only = {}) const {
+    (void)try_each_chunk(std::forward<Sink>(sink), chunk_bytes, how, only).value();
   }
-  std::string render() const { return try_render().value(); }
+  std::string render(const exposition& how = {}, const std::vector<std::string_view>& only = {}) const {
+    return try_render(how, only).value();
+  }
 #endif
 
  private:
@@ -382,7 +583,8 @@ class segment : public page_source<segment> {
  public:
   static result<segment> try_open(const options& how = {}) {
     shmetrics_segment* raw = nullptr;
-    const shmetrics_status status = shmetrics_segment_open(&how.raw(), &raw);
+    const shmetrics_options settings = how.raw();
+    const shmetrics_status status = shmetrics_segment_open(&settings, &raw);
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
     return segment(raw);
   }
@@ -395,7 +597,7 @@ class segment : public page_source<segment> {
     return detail::check(shmetrics_segment_set_identity(raw_, identity));
   }
 
-  // Idempotent, from any process; the same name with another type, labels, unit or buckets is a conflict.
+  // Idempotent, from any process; the same name with another type, labels, unit, buckets or states is a conflict.
   result<counter_family> try_register_counter(const spec& what) const {
     return registered<counter_family, shmetrics_counter_register>(what);
   }
@@ -404,6 +606,25 @@ class segment : public page_source<segment> {
   }
   result<histogram_family> try_register_histogram(const spec& what) const {
     return registered<histogram_family, shmetrics_histogram_register>(what);
+  }
+  result<summary_family> try_register_summary(const spec& what) const {
+    return registered<summary_family, shmetrics_summary_register>(what);
+  }
+  result<gauge_histogram_family> try_register_gauge_histogram(const spec& what) const {
+    return registered<gauge_histogram_family, shmetrics_gauge_histogram_register>(what);
+  }
+  // One value for all processes, of which nothing is known; set as a gauge is.
+  result<gauge_family> try_register_unknown(const spec& what) const {
+    return registered<gauge_family, shmetrics_unknown_register>(what);
+  }
+  result<state_set_family> try_register_state_set(const spec& what) const {
+    return registered<state_set_family, shmetrics_state_set_register>(what);
+  }
+  result<enumeration_family> try_register_enumeration(const spec& what) const {
+    return registered<enumeration_family, shmetrics_enum_register>(what);
+  }
+  result<info_family> try_register_info(const spec& what) const {
+    return registered<info_family, shmetrics_info_register>(what);
   }
 
 #ifdef __cpp_exceptions
@@ -415,6 +636,14 @@ class segment : public page_source<segment> {
     return try_register_gauge(what, mode).value();
   }
   histogram_family register_histogram(const spec& what) const { return try_register_histogram(what).value(); }
+  summary_family register_summary(const spec& what) const { return try_register_summary(what).value(); }
+  gauge_histogram_family register_gauge_histogram(const spec& what) const {
+    return try_register_gauge_histogram(what).value();
+  }
+  gauge_family register_unknown(const spec& what) const { return try_register_unknown(what).value(); }
+  state_set_family register_state_set(const spec& what) const { return try_register_state_set(what).value(); }
+  enumeration_family register_enumeration(const spec& what) const { return try_register_enumeration(what).value(); }
+  info_family register_info(const spec& what) const { return try_register_info(what).value(); }
 #endif
 
   shmetrics_segment* raw() const noexcept { return raw_; }
@@ -427,6 +656,7 @@ class segment : public page_source<segment> {
   template <class Family, auto Register, class... Mode>
   result<Family> registered(const spec& what, Mode... mode) const {
     const auto labels = detail::strs(what.labels);
+    const auto states = detail::strs(what.states);
     shmetrics_family_spec raw{};
     raw.name = detail::str(what.name);
     raw.help = detail::str(what.help);
@@ -435,7 +665,11 @@ class segment : public page_source<segment> {
     raw.label_count = labels.size();
     raw.buckets = what.buckets.empty() ? nullptr : what.buckets.data();  // NULL is what means the defaults
     raw.bucket_count = what.buckets.size();
+    raw.states = states.data();
+    raw.state_count = states.size();
     raw.max_series = what.max_series;
+    raw.expire_after = what.expire_after;
+    raw.exemplar_interval_ms = what.exemplar_interval_ms;
     decltype(Family().raw()) family{};
     const shmetrics_status status = Register(raw_, &raw, mode..., &family);
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
@@ -469,7 +703,7 @@ class reader : public page_source<reader> {
   std::unique_ptr<shmetrics_reader, free_reader> raw_;
 };
 
-// The Content-Type of a page.
+// The Content-Type of a page in text 0.0.4.
 inline std::string_view content_type() noexcept { return shmetrics_content_type(); }
 // The version of the library that was linked.
 inline std::string_view version() noexcept { return shmetrics_version(); }

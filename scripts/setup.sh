@@ -73,6 +73,29 @@ get_python_packages() {
         || echo "skipped: Python packages (pip install failed)"
 }
 
+# The newest servers that Debian has, unpacked beside those of its release: a second opinion. They need nothing but a libc.
+get_newer_servers() {
+    local to=target/tools/newer repo
+    [[ -x $to/usr/bin/prometheus && -x $to/usr/bin/prometheus-pushgateway ]] && return
+    local work=$PWD/target/tools/newer-work
+    rm -rf "$work"
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+    # From wherever the release's own packages come.
+    repo=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2> /dev/null | grep -m 1 '/debian/\?$') || true
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $repo sid main" > "$work/sources.list"
+    local options=(-qq -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$work/lists"
+        -o "Dir::Cache=$work/cache" -o "APT::Sandbox::User=root")
+    if [[ -n $repo ]] && (
+        cd "$work" && apt-get "${options[@]}" update && apt-get "${options[@]}" download prometheus prometheus-pushgateway
+    ) >> target/apt.log 2>&1; then
+        local package
+        for package in "$work"/*.deb; do dpkg -x "$package" "$to"; done
+        "$to/usr/bin/prometheus" --version > /dev/null 2>&1 || rm -rf "$to" # for a newer libc
+    fi
+    rm -rf "$work"
+    [[ -d $to ]] || echo "skipped: a newer Prometheus and Pushgateway (not to be had from Debian unstable; see target/apt.log)"
+}
+
 mkdir -p target
 have cargo || die "Rust is not installed: see https://rustup.rs"
 have cc || need cc gcc
@@ -90,10 +113,12 @@ test)
     need prometheus prometheus
     need promtool prometheus
     need prometheus-pushgateway prometheus-pushgateway
+    need victoria-metrics victoria-metrics
     python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
     get_packages
     get_cbindgen
     get_python_packages
+    get_newer_servers
     ;;
 *) die "unknown part: $1" ;;
 esac

@@ -18,7 +18,8 @@ format() {
     cargo fmt --all --check \
         && cargo fmt --manifest-path "$worker" --check \
         && cargo fmt --manifest-path "$axum" --check \
-        && cargo fmt --manifest-path fuzz/Cargo.toml --check
+        && cargo fmt --manifest-path fuzz/Cargo.toml --check \
+        && cargo fmt --manifest-path tests/interop/rust-parser/Cargo.toml --check
 }
 clippy() {
     cargo clippy --workspace --all-targets -- -D warnings \

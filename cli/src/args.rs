@@ -1,8 +1,9 @@
 //! The command line, and its manual.
 
-use std::net::SocketAddr;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use shmetrics::{Exposition, Format};
 
-use clap::{Args, Parser, Subcommand};
+use crate::serve::Address;
 
 const MANUAL: &str = "\
 EXAMPLES:
@@ -10,6 +11,7 @@ EXAMPLES:
   shmetrics list                          which segments are there?
   shmetrics render shop                   the page a scraper would get
   shmetrics serve shop                    http://127.0.0.1:9464/metrics for Prometheus
+  shmetrics serve shop cron               two services on one page
   shmetrics inspect ./run/shop.segment    a name with a slash is a path
 
 ENVIRONMENT:
@@ -49,19 +51,25 @@ pub(crate) enum Verb {
 
     /// Print a segment's metrics as a scraper would get them
     ///
-    /// The page is written piece by piece in the Prometheus text format 0.0.4, each series as of
-    /// the moment it is read. Works while the application runs, and after it has died.
+    /// The page is written piece by piece, each series as of the moment it is read. Works while
+    /// the application runs, and after it has died.
     #[command(verbatim_doc_comment)]
-    Render(SegmentArg),
+    Render(RenderArgs),
 
-    /// Serve a segment's metrics over HTTP
+    /// Serve the metrics of one or several segments over HTTP
     ///
-    /// Waits for the segment if it is not there yet, and follows it when it is removed and
+    /// Waits for a segment if it is not there yet, and follows it when it is removed and
     /// created anew, so it can be started before the application and outlive its restarts.
     /// The address is printed on standard output once connections are accepted; SIGTERM and
     /// SIGINT end it after the answers under way.
     ///
-    ///   /metrics      the page; 503 and the reason while there is no segment
+    /// Several segments make one page, with the label `segment` on every series. Those that are
+    /// not there are left out.
+    ///
+    ///   /metrics      the page, as text, OpenMetrics or protobuf, whatever the Accept header
+    ///                 asks for, and gzip if it may; ?name[]=NAME (repeatable) for some families
+    ///                 only. 503 and the reason while there is no segment, and when the page is
+    ///                 not ready within X-Prometheus-Scrape-Timeout-Seconds
     ///   /-/healthy    200 as long as this process serves
     ///   /-/ready      200 if the segment can be read, else 503 and the reason
     ///   /             a small page that links the others
@@ -133,13 +141,78 @@ impl SegmentArg {
 }
 
 #[derive(Args)]
-pub(crate) struct ServeArgs {
+pub(crate) struct RenderArgs {
     #[command(flatten)]
     pub(crate) segment: SegmentArg,
 
-    /// The address and port to listen on; port 0 takes a free one
+    /// How the page is written
+    #[arg(long, value_enum, default_value_t = FormatArg::Text)]
+    format: FormatArg,
+
+    /// Only the family with samples of this name; may be given several times
+    #[arg(long = "name", value_name = "SAMPLE")]
+    pub(crate) names: Vec<String>,
+
+    /// With _created samples, in OpenMetrics 1.0.0
+    #[arg(long)]
+    created: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FormatArg {
+    /// Prometheus' text format 0.0.4
+    Text,
+    /// Prometheus' text format 1.0.0
+    #[value(name = "text-1.0.0")]
+    Text1,
+    /// OpenMetrics 1.0.0
+    Openmetrics,
+    /// OpenMetrics 2.0.0, the release candidate
+    #[value(name = "openmetrics-2.0.0")]
+    Openmetrics2,
+    /// Length-delimited protobuf messages
+    Protobuf,
+}
+
+impl RenderArgs {
+    pub(crate) fn exposition(&self) -> Exposition {
+        let format = match self.format {
+            FormatArg::Text => Format::Text,
+            FormatArg::Text1 => Format::Text1,
+            FormatArg::Openmetrics => Format::OpenMetrics,
+            FormatArg::Openmetrics2 => Format::OpenMetrics2,
+            FormatArg::Protobuf => Format::Protobuf,
+        };
+        Exposition::new(format).with_created(self.created)
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    /// The segments' names, or paths [default: $SHMETRICS_SEGMENT, else default]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+
+    /// Where to listen, port 0 for a free one, or unix:PATH; may be given several times
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9464")]
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Vec<Address>,
+
+    /// Of several segments, series without the label `segment`; of equal ones the first is shown
+    #[arg(long)]
+    pub(crate) no_segment_label: bool,
+
+    /// With _created samples, in OpenMetrics 1.0.0
+    #[arg(long)]
+    pub(crate) created: bool,
+}
+
+impl ServeArgs {
+    pub(crate) fn names(&self) -> Vec<String> {
+        if self.names.is_empty() {
+            return vec![SegmentArg { name: None }.name()];
+        }
+        self.names.clone()
+    }
 }
 
 #[derive(Args)]

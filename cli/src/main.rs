@@ -22,7 +22,7 @@ use args::{Cli, Verb};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::List => list::run(),
-        Verb::Render(segment) => render::run(&segment.name()),
+        Verb::Render(args) => render::run(&args),
         Verb::Serve(args) => serve::run(&args),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Rm(args) => rm::run(&args.names),

@@ -2,18 +2,19 @@
 
 use std::io::{self, Write};
 
-use shmetrics::{Format, Reader};
+use shmetrics::{Cursor, Reader};
 
+use crate::args::RenderArgs;
 use crate::failure::{Failure, Outcome};
 
-pub(crate) fn run(name: &str) -> Outcome {
-    let reader = Reader::open(name)?;
-    stream(&reader, &mut io::stdout().lock()).map_err(Failure::Output)
+pub(crate) fn run(args: &RenderArgs) -> Outcome {
+    let reader = Reader::open(&args.segment.name())?;
+    let cursor = reader.cursor(args.exposition()).only(args.names.iter().cloned());
+    stream(cursor, &mut io::stdout().lock()).map_err(Failure::Output)
 }
 
 /// Writes the page piece by piece: a large one never stands in memory as a whole.
-fn stream(reader: &Reader, out: &mut impl Write) -> io::Result<()> {
-    let mut cursor = reader.cursor(Format::Text);
+fn stream(mut cursor: Cursor<'_>, out: &mut impl Write) -> io::Result<()> {
     let mut piece = Vec::with_capacity(64 << 10);
     loop {
         let more = cursor.fill(&mut piece);

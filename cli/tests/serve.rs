@@ -201,3 +201,114 @@ fn an_address_that_is_none_is_a_wrong_command_line() {
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.err.contains("--listen"), "{ran:?}");
 }
+
+const OPENMETRICS: &str = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1\r\n";
+
+#[test]
+fn a_scraper_gets_the_format_it_asks_for() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let server = Server::start(&room, "shop");
+    let page = server.get_with("/metrics", OPENMETRICS);
+    page.assert(200, "# TYPE jobs counter\n");
+    assert_eq!(page.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    assert_eq!(page.header("vary"), Some("Accept, Accept-Encoding"));
+    assert_eq!(page.header("etag"), None);
+    assert!(page.body.ends_with("\n# EOF\n") && !page.body.contains("_created"), "{page:?}");
+    let proto = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+    // Two headers are as one.
+    let page = server.get_with("/metrics", &format!("Accept: text/plain;q=0.2\r\nAccept: {proto};q=0.9\r\n"));
+    assert_eq!(page.header("content-type"), Some(proto.replace(';', "; ").as_str()));
+    assert!(page.bytes.windows(12).any(|w| w == b"\x0a\x0ajobs_total"), "{page:?}");
+    let created = Server::start_with(&room, &["shop", "--created"]);
+    created.get_with("/metrics", OPENMETRICS).assert(200, "\njobs_created ");
+}
+
+#[test]
+fn item_72_gzip_for_who_asks() {
+    use std::io::Read;
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let server = Server::start(&room, "shop");
+    for (header, packed) in [("gzip", true), ("deflate, gzip;q=0.5", true), ("identity", false), ("gzip;q=0", false)] {
+        let page = server.get_with("/metrics", &format!("Accept-Encoding: {header}\r\n"));
+        assert_eq!(page.header("content-encoding"), packed.then_some("gzip"), "{header}");
+        let mut text = String::new();
+        if packed {
+            flate2::read::GzDecoder::new(&page.bytes[..]).read_to_string(&mut text).expect("gzip");
+        } else {
+            text.clone_from(&page.body);
+        }
+        assert!(text.contains("\njobs_total 3\n") && text.contains("\nshmetrics_render_seconds "), "{header}: {text}");
+    }
+}
+
+#[test]
+fn name_filters() {
+    let room = Room::new();
+    let segment = room.segment_with_jobs("shop", 3);
+    segment.counter("other", "").register().expect("registers").inc();
+    let server = Server::start(&room, "shop");
+    for query in ["name[]=jobs_total", "name%5B%5D=jobs_total", "x=y&name[]=nothing&name[]=jobs"] {
+        let page = server.get(&format!("/metrics?{query}"));
+        page.assert(200, "\njobs_total 3\n");
+        assert!(!page.body.contains("other") && !page.body.contains("shmetrics_"), "{query}: {page:?}");
+    }
+    server.get("/metrics?name[]=shmetrics_series").assert(200, "shmetrics_series 0\n");
+}
+
+#[test]
+fn item_75_what_is_not_ready_in_time_is_an_error() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let server = Server::start(&room, "shop");
+    let page = server.get_with("/metrics", "X-Prometheus-Scrape-Timeout-Seconds: 0.000001\r\n");
+    page.assert(503, "raise its scrape_timeout");
+    for header in ["10", "0.5", "nonsense", "-1", "1e99"] {
+        let page = server.get_with("/metrics", &format!("X-Prometheus-Scrape-Timeout-Seconds: {header}\r\n"));
+        page.assert(200, "\njobs_total 3\n");
+    }
+}
+
+#[test]
+fn several_segments_on_one_page() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    room.segment_with_jobs("cron", 4);
+    let server = Server::start_with(&room, &["shop", "cron", "later"]);
+    let page = server.get("/metrics");
+    page.assert(200, "jobs_total{segment=\"shop\"} 3\njobs_total{segment=\"cron\"} 4\n");
+    room.segment_with_jobs("later", 5);
+    server.get("/metrics").assert(200, "jobs_total{segment=\"later\"} 5\n");
+    let plain = Server::start_with(&room, &["shop", "cron", "--no-segment-label"]);
+    plain.get("/metrics").assert(200, "\njobs_total 3\n");
+}
+
+#[test]
+fn a_unix_socket() {
+    use std::io::{Read, Write};
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::{UnixListener, UnixStream};
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let path = room.dir().join("metrics.sock");
+    // One that a killed server left behind.
+    drop(UnixListener::bind(&path).expect("binds"));
+    let address = format!("unix:{}", path.display());
+    let server = Server::start_with(&room, &["shop", "--listen", &address]);
+    let mut stream = (0..500)
+        .find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            UnixStream::connect(&path).ok()
+        })
+        .expect("connects");
+    assert_eq!(std::fs::metadata(&path).expect("is there").permissions().mode() & 0o777, 0o660);
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("asks");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answers");
+    assert!(answer.contains("\njobs_total 3\n"), "{answer}");
+    server.get("/metrics").assert(200, "\njobs_total 3\n");
+    server.signal("TERM");
+    server.end();
+    assert!(!path.exists(), "the socket goes with the server");
+}

@@ -75,8 +75,9 @@ def check(port):
     assert len(seen) == 2, f"{sent} requests went to {seen}"
     print(f"{sent} requests to processes {sorted(seen)}: each shows the counts of both")
 
-    answer, _ = connection.get("/metrics", Accept=f"{OPENMETRICS};q=0.5,text/plain;q=0.1")
+    answer, page = connection.get("/metrics", Accept="application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.1")
     assert answer.getheader("Content-Type") == OPENMETRICS, answer.getheader("Content-Type")
+    assert page.endswith(b"# EOF\n"), page
     answer, page = connection.get("/metrics", Accept_Encoding="gzip")
     assert answer.getheader("Content-Encoding") == "gzip" and b"# TYPE" in gzip.decompress(page)
     vary = ",".join(answer.headers.get_all("Vary")).lower().replace(" ", "").split(",")

@@ -65,6 +65,8 @@ static bool parse_headers(char *line, struct http_request *request) {
             if (*rest != '\0' || request->body_len > HTTP_BUFFER_SIZE) return false;
         } else if ((value = header_value(line, "Connection")) != NULL) {
             if (strcasecmp(value, "close") == 0) request->keep_alive = false;
+        } else if ((value = header_value(line, "Accept")) != NULL) {
+            request->accept = value;
         } else if (header_value(line, "Transfer-Encoding") != NULL) {
             return false;
         }
@@ -84,7 +86,7 @@ static bool parse_head(char *head, struct http_request *request) {
     path[strcspn(path, "?")] = '\0';
     bool modern = strcmp(version, "HTTP/1.0") != 0;
     *request = (struct http_request){
-        .method = head, .path = path, .body = "", .keep_alive = modern, .chunked_answer = modern};
+        .method = head, .path = path, .accept = "", .body = "", .keep_alive = modern, .chunked_answer = modern};
     return parse_headers(line_end + 2, request);
 }
 

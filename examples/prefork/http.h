@@ -23,6 +23,7 @@ struct http_connection {
 struct http_request {
     const char *method;
     const char *path; /* without the query */
+    const char *accept; /* what the client wants to read */
     const char *body;
     size_t body_len;
     bool keep_alive;

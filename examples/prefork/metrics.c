@@ -106,7 +106,10 @@ bool metrics_respond(struct http_connection *c, const struct http_request *reque
     if (!ok(shmetrics_segment_cursor(segment, &cursor))) {
         return http_respond(c, "503 Service Unavailable", "", 0, 0, request->keep_alive);
     }
-    bool sent = http_stream(c, shmetrics_content_type(), request);
+    const shmetrics_str accept = {request->accept, strlen(request->accept)};
+    const shmetrics_exposition exposition = shmetrics_negotiate(accept);
+    (void)ok(shmetrics_cursor_format(cursor, exposition));
+    bool sent = http_stream(c, shmetrics_exposition_content_type(exposition), request);
     while (sent && (len = shmetrics_cursor_next(cursor, part, sizeof part)) > 0) {
         sent = http_chunk(c, part, len, request);
     }

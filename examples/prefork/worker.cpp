@@ -72,10 +72,12 @@ class worker {
   }
 
   bool send_page(http_connection& c, const http_request& request) const {
-    bool sent = http_stream(&c, shmetrics_content_type(), &request);
-    segment_.each_chunk([&](std::string_view piece) {
+    const auto exposition = shmetrics::exposition::negotiate(request.accept);
+    bool sent = http_stream(&c, exposition.content_type().data(), &request);
+    const auto send = [&](std::string_view piece) {
       return sent = sent && http_chunk(&c, piece.data(), piece.size(), &request);
-    });
+    };
+    segment_.each_chunk(send, 16 * 1024, exposition);
     return sent && http_chunk(&c, "", 0, &request);
   }
 

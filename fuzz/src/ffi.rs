@@ -43,8 +43,11 @@ pub(crate) struct Spec {
     pub(crate) label_count: usize,
     pub(crate) buckets: *const f64,
     pub(crate) bucket_count: usize,
+    pub(crate) states: *const Str,
+    pub(crate) state_count: usize,
     pub(crate) max_series: u64,
     pub(crate) expire_after: u32,
+    pub(crate) exemplar_interval_ms: u32,
 }
 
 /// A handle of two words: a family, a counter, a gauge.
@@ -85,6 +88,8 @@ pub(crate) struct Options {
     pub(crate) allow_disk: u32,
     pub(crate) reset_if_unused: u32,
     pub(crate) reserved: u32,
+    pub(crate) labels: *const c_void,
+    pub(crate) label_count: usize,
 }
 
 pub(crate) type Handle = *mut c_void;
@@ -178,7 +183,10 @@ pub(crate) unsafe fn register(segment: Handle, spec: &model::Spec) -> (u32, Two)
         buckets: spec.buckets.as_ref().map_or(std::ptr::null(), Vec::as_ptr),
         bucket_count: spec.buckets.as_ref().map_or(0, Vec::len),
         max_series: spec.limit,
+        states: std::ptr::null(),
+        state_count: 0,
         expire_after: spec.expire,
+        exemplar_interval_ms: 0,
     };
     let mut family = Two::ZERO;
     // SAFETY: the caller's promise; all that the spec points to lives as long as the call.

@@ -1,6 +1,6 @@
 //! Reading a segment that may be damaged: what must be true of every page whatever the bytes are.
 
-use shmetrics::{Cursor, Error, Format, Reader};
+use shmetrics::{Cursor, Error, Exposition, Format, Reader};
 
 use crate::file::Mapped;
 use crate::input::Input;
@@ -24,8 +24,8 @@ const LONG: usize = 64 << 10;
 /// The sample that differs from page to page, and that all else stands before.
 const LAST: &[u8] = b"# HELP shmetrics_render_seconds ";
 
-/// What a page without damage says, so many lines before its end: there are the processes and the time after it.
-const SOUND: (usize, &[u8]) = (7, b"shmetrics_corrupt_records 0");
+/// What a page without damage says, so many lines before its end: there is the time after it.
+const SOUND: (usize, &[u8]) = (3, b"shmetrics_corrupt_records 0");
 
 /// How thoroughly to look. What takes long is done for some inputs only: which, hangs on the input alone.
 pub(crate) struct Look(u64);
@@ -73,6 +73,9 @@ impl Look {
             let (whole, _) = ends_well(&whole);
             assert!(whole == before, "the page is another in pieces: {} and {} bytes", whole.len(), before.len());
         }
+        if sound || self.one_in(4) {
+            other_formats(&reader);
+        }
         Outcome::Read { families: inspection.families.len(), damaged }
     }
 
@@ -92,6 +95,28 @@ impl Look {
         if self.at_file() {
             mapped.file.set_len(len as u64).expect("the file can be as long as it was");
         }
+    }
+}
+
+/// The other formats read the same, but write it by other means.
+fn other_formats(reader: &Reader) {
+    for format in [Format::OpenMetrics, Format::OpenMetrics2] {
+        let page = reader.render(Exposition::new(format).with_created(true));
+        assert!(page.ends_with(b"\n# EOF\n"), "{format:?} has an end");
+    }
+    let page = reader.render(Format::Protobuf);
+    let mut rest = &page[..];
+    while !rest.is_empty() {
+        let (mut len, mut shift) = (0usize, 0);
+        loop {
+            let (byte, after) = rest.split_first().expect("a length ends");
+            len |= usize::from(byte & 0x7f) << shift;
+            (rest, shift) = (after, shift + 7);
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        rest = rest.get(len..).expect("a message is as long as it says");
     }
 }
 

@@ -533,7 +533,9 @@ impl Family {
             Kind::Gauge(_) => (self.base.clone(), "gauge"),
             Kind::Histogram => (self.base.clone(), "histogram"),
         };
-        assert_eq!((&*found.name, &*found.kind, &found.help), (&*name, kind, &self.help));
+        // A carriage return ends a line for some.
+        let help = self.help.replace('\r', " ");
+        assert_eq!((&*found.name, &*found.kind, &found.help), (&*name, kind, &help));
         let mut expected = Vec::new();
         for record in self.records.iter().filter(|r| r.live) {
             let labels = self.labels.iter().cloned().zip(record.values.iter().cloned()).collect();

@@ -1,8 +1,10 @@
 use std::ffi::c_void;
 
-use super::segment::shmetrics_segment;
+use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
-use super::{clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use super::{
+    clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str, with_labels,
+};
 use crate::metric::sealed::At;
 use crate::metric::{Counter, GaugeMode};
 use crate::segment::layout::KIND_COUNTER;
@@ -111,6 +113,22 @@ pub extern "C" fn shmetrics_counter_inc(counter: shmetrics_counter) {
 pub extern "C" fn shmetrics_counter_add(counter: shmetrics_counter, v: f64) {
     if let Some(c) = counter.get() {
         c.add(v);
+    }
+}
+
+/// Adds `v`, and keeps what these labels say of it as an exemplar: `trace_id`, mostly. A counter keeps the latest, and takes a new one
+/// no sooner than `exemplar_interval_ms` after the last. Names and values may have 128 characters together. Labels that no page
+/// could have are not kept, but noted in `shmetrics_updates_rejected_total`. Of OpenMetrics and protobuf pages.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_counter_add_with_exemplar(
+    counter: shmetrics_counter,
+    v: f64,
+    labels: *const shmetrics_label,
+    count: usize,
+) {
+    if let Some(c) = counter.get() {
+        // SAFETY: the caller's promise.
+        guard((), || unsafe { with_labels(labels, count, |labels| c.add_with_exemplar(v, labels)) });
     }
 }
 

@@ -5,7 +5,7 @@ use super::status::{fail, shmetrics_status};
 use super::{clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
 use crate::metric::sealed::At;
 use crate::metric::{Gauge, GaugeMode};
-use crate::segment::layout::KIND_GAUGE;
+use crate::segment::layout::{KIND_GAUGE, KIND_UNKNOWN};
 
 /// One value that all processes change.
 pub const SHMETRICS_GAUGE_SHARED: u32 = 0;
@@ -85,6 +85,27 @@ pub unsafe extern "C" fn shmetrics_gauge_register(
         // SAFETY: the caller's promise.
         unsafe {
             let (p0, p1) = register_family(segment, spec, KIND_GAUGE, mode)?;
+            *family = shmetrics_gauge_family { p0, p1 };
+        }
+        Ok(())
+    })
+}
+
+/// Registers a family of metrics of unknown type (`untyped`), or finds it: one value for all processes, of which nothing is known,
+/// such as one passed on from elsewhere. It is set as a gauge is.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_unknown_register(
+    segment: *mut shmetrics_segment,
+    spec: *const shmetrics_family_spec,
+    family: *mut shmetrics_gauge_family,
+) -> shmetrics_status {
+    guarded(|| {
+        if family.is_null() {
+            return Err(null("where to put the family"));
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (p0, p1) = register_family(segment, spec, KIND_UNKNOWN, GaugeMode::Shared)?;
             *family = shmetrics_gauge_family { p0, p1 };
         }
         Ok(())

@@ -1,8 +1,10 @@
 use std::ffi::c_void;
 
-use super::segment::shmetrics_segment;
+use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
-use super::{clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use super::{
+    clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str, with_labels,
+};
 use crate::metric::sealed::At;
 use crate::metric::{GaugeMode, Histogram};
 use crate::segment::layout::KIND_HISTOGRAM;
@@ -30,11 +32,18 @@ pub struct shmetrics_histogram {
 }
 
 const NULL: *const c_void = std::ptr::null();
-const INERT: shmetrics_histogram = shmetrics_histogram { p0: NULL, p1: NULL, p2: NULL };
+const INERT: shmetrics_histogram = shmetrics_histogram::INERT;
 
 impl shmetrics_histogram {
+    pub(super) const INERT: Self = shmetrics_histogram { p0: NULL, p1: NULL, p2: NULL };
+
     #[inline(always)]
-    fn get(self) -> Option<Histogram> {
+    pub(super) fn of(found: Option<Histogram>) -> Self {
+        found.and_then(Histogram::into_words).map_or(INERT, |[p0, p1, p2]| shmetrics_histogram { p0, p1, p2 })
+    }
+
+    #[inline(always)]
+    pub(super) fn get(self) -> Option<Histogram> {
         // SAFETY: the words are NULL or what `shmetrics_histogram_with` gave.
         unsafe { Histogram::from_words([self.p0, self.p1, self.p2]) }
     }
@@ -70,7 +79,7 @@ pub unsafe extern "C" fn shmetrics_histogram_with(
     guard(INERT, || {
         // SAFETY: the caller's promise.
         let found: Option<Histogram> = unsafe { find(family.p0, family.p1, values, count) };
-        found.and_then(Histogram::into_words).map_or(INERT, |[p0, p1, p2]| shmetrics_histogram { p0, p1, p2 })
+        shmetrics_histogram::of(found)
     })
 }
 
@@ -107,6 +116,21 @@ pub extern "C" fn shmetrics_histogram_is_removed(histogram: shmetrics_histogram)
 pub extern "C" fn shmetrics_histogram_observe(histogram: shmetrics_histogram, v: f64) {
     if let Some(h) = histogram.get() {
         h.observe(v);
+    }
+}
+
+/// As `shmetrics_histogram_observe`, and keeps what these labels say of it as its bucket's exemplar, as
+/// `shmetrics_counter_add_with_exemplar` does. Not for summaries.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_histogram_observe_with_exemplar(
+    histogram: shmetrics_histogram,
+    v: f64,
+    labels: *const shmetrics_label,
+    count: usize,
+) {
+    if let Some(h) = histogram.get() {
+        // SAFETY: the caller's promise.
+        guard((), || unsafe { with_labels(labels, count, |labels| h.observe_with_exemplar(v, labels)) });
     }
 }
 

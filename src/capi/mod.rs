@@ -15,7 +15,9 @@ mod gauge;
 mod histogram;
 mod render;
 mod segment;
+mod state;
 mod status;
+mod summary;
 
 use std::ffi::{c_char, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -27,7 +29,7 @@ use crate::metric::GaugeMode;
 use crate::registry::family::Spec;
 use crate::registry::labels::prefix_len;
 use crate::registry::{register, Table, DEFAULT_BUCKETS};
-use crate::segment::layout::header;
+use crate::segment::layout::{header, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM};
 use crate::segment::{Inner, Segment};
 
 /// Bytes with their length. They need not end in NUL. As a label value, a NULL pointer is the empty string.
@@ -82,10 +84,16 @@ pub struct shmetrics_family_spec {
     pub buckets: *const f64,
     /// How many.
     pub bucket_count: usize,
+    /// The states of a state set or an enum.
+    pub states: *const shmetrics_str,
+    /// How many, up to 64.
+    pub state_count: usize,
     /// The most series; further label sets share one overflow series. 0 for no limit of its own.
     pub max_series: u64,
     /// Seconds without an update after which a series goes off the pages, and after twice as many is removed; 0 for never.
     pub expire_after: u32,
+    /// The least time between two exemplars that a counter or a bucket keeps, in milliseconds; 0 for a second.
+    pub exemplar_interval_ms: u32,
 }
 
 /// Runs a call that may not unwind into C.
@@ -143,15 +151,20 @@ unsafe fn register_family(
     // SAFETY: the caller's promise.
     let (segment, spec) = unsafe { (segment_of(segment)?, spec.as_ref().ok_or_else(|| null("the spec"))?) };
     // SAFETY: as above, of everything the spec points to.
-    let (labels, name, help, unit, buckets) = unsafe {
+    let (labels, states, name, help, unit, buckets) = unsafe {
         let names = slice(spec.label_names, spec.label_count, "label_names")?;
         let labels = names.iter().map(|n| n.text("a label name")).collect::<Result<Vec<_>, _>>()?;
+        let states = slice(spec.states, spec.state_count, "states")?;
+        let states = states.iter().map(|s| s.text("a state")).collect::<Result<Vec<_>, _>>()?;
         let buckets = slice(spec.buckets, spec.bucket_count, "buckets")?;
-        (labels, spec.name.text("the name")?, spec.help.text("the help")?, spec.unit.text("the unit")?, buckets)
+        (labels, states, spec.name.text("the name")?, spec.help.text("the help")?, spec.unit.text("the unit")?, buckets)
     };
-    let buckets = if spec.buckets.is_null() { DEFAULT_BUCKETS } else { buckets };
+    let with_buckets = matches!(kind, KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM);
+    let buckets = if spec.buckets.is_null() && with_buckets { DEFAULT_BUCKETS } else { buckets };
     let (max_series, expire) = (spec.max_series, if labels.is_empty() { 0 } else { spec.expire_after });
-    let spec = Spec { name, help, unit, kind, mode, labels: &labels, buckets, max_series, expire };
+    let usual = Spec::new(name, help, kind, mode);
+    let exemplar_ms = if spec.exemplar_interval_ms > 0 { spec.exemplar_interval_ms } else { usual.exemplar_ms };
+    let spec = Spec { unit, labels: &labels, buckets, states: &states, max_series, expire, exemplar_ms, ..usual };
     let at = register(segment.inner, spec).map_err(status::report)?;
     let record = segment.inner.memory.bytes(at, 1).unwrap_or(std::ptr::null());
     Ok((std::ptr::from_ref(segment.inner).cast(), record.cast()))
@@ -194,6 +207,31 @@ unsafe fn find<M: At>(p0: *const c_void, p1: *const c_void, values: *const shmet
         |i| unsafe { (*values.add(i)).bytes() },
     );
     Some(M::at(Segment { inner: table.inner }, found))
+}
+
+/// Gives the labels of an exemplar to `f`, without allocation. What is no text becomes a label that is refused.
+///
+/// # Safety
+/// `labels` is NULL or points to `count` labels.
+unsafe fn with_labels(labels: *const segment::shmetrics_label, count: usize, f: impl FnOnce(&[(&str, &str)])) {
+    const MOST: usize = 64;
+    const WRONG: (&str, &str) = ("", "");
+    let count = if labels.is_null() { 0 } else { count };
+    if count > MOST {
+        return f(&[WRONG]);
+    }
+    let mut found = [WRONG; MOST];
+    for (i, found) in found.iter_mut().take(count).enumerate() {
+        // SAFETY: the caller's promise.
+        let (name, value) = unsafe {
+            let label = &*labels.add(i);
+            (std::str::from_utf8(label.name.bytes()), std::str::from_utf8(label.value.bytes()))
+        };
+        if let (Ok(name), Ok(value)) = (name, value) {
+            *found = (name, value);
+        }
+    }
+    f(&found[..count]);
 }
 
 /// Removes the series of a family with these values.

@@ -3,7 +3,7 @@ use std::ffi::c_char;
 use super::segment::shmetrics_segment;
 use super::status::{fail, report, shmetrics_status};
 use super::{guard, guarded, null, segment_of, shmetrics_str};
-use crate::{Cursor, Format, Reader};
+use crate::{Cursor, Escaping, Exposition, Format, Reader};
 
 /// A read-only view of a segment, for rendering it. Freed by `shmetrics_reader_free`.
 pub struct shmetrics_reader {
@@ -131,6 +131,137 @@ pub unsafe extern "C" fn shmetrics_reader_cursor(
     })
 }
 
+/// An exposition format.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum shmetrics_format {
+    /// Prometheus' text format, version 0.0.4: understood by everything.
+    Text = 0,
+    /// Prometheus' text format, version 1.0.0: as 0.0.4, and names may be any UTF-8.
+    Text1,
+    /// OpenMetrics 1.0.0.
+    Openmetrics,
+    /// OpenMetrics 2.0.0, as of its release candidate: only for who asks for it.
+    Openmetrics2,
+    /// Length-delimited `io.prometheus.client.MetricFamily` messages.
+    Protobuf,
+}
+
+/// What becomes of names with characters outside of `[a-zA-Z0-9_:]`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum shmetrics_escaping {
+    /// Each such character becomes `_`. Not named in the content type.
+    Default = 0,
+    /// Each such character becomes `_`.
+    Underscores,
+    /// Dots become `_dot_`, underscores `__`, all else `__`.
+    Dots,
+    /// `U__`, and each such character as its code point between underscores.
+    Values,
+    /// They stay, in quotes.
+    AllowUtf8,
+}
+
+/// How a page is written. Zero-initialised it is text 0.0.4.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_exposition {
+    /// A `SHMETRICS_FORMAT_...`.
+    pub format: u32,
+    /// A `SHMETRICS_ESCAPING_...`.
+    pub escaping: u32,
+    /// OpenMetrics 1.0.0 with `_created` samples, each a series more for the scraper.
+    pub created: bool,
+}
+
+impl From<Exposition> for shmetrics_exposition {
+    fn from(exposition: Exposition) -> Self {
+        let format = match exposition.format() {
+            Format::Text => shmetrics_format::Text,
+            Format::Text1 => shmetrics_format::Text1,
+            Format::OpenMetrics => shmetrics_format::Openmetrics,
+            Format::OpenMetrics2 => shmetrics_format::Openmetrics2,
+            Format::Protobuf => shmetrics_format::Protobuf,
+        };
+        let escaping = match exposition.escaping() {
+            _ if !exposition.names_escaping() => shmetrics_escaping::Default,
+            Escaping::Underscores => shmetrics_escaping::Underscores,
+            Escaping::Dots => shmetrics_escaping::Dots,
+            Escaping::Values => shmetrics_escaping::Values,
+            Escaping::AllowUtf8 => shmetrics_escaping::AllowUtf8,
+        };
+        shmetrics_exposition { format: format as u32, escaping: escaping as u32, created: exposition.created() }
+    }
+}
+
+impl shmetrics_exposition {
+    /// `None`: there is no such format or escaping.
+    fn get(self) -> Option<Exposition> {
+        const FORMATS: [Format; 5] =
+            [Format::Text, Format::Text1, Format::OpenMetrics, Format::OpenMetrics2, Format::Protobuf];
+        const ESCAPINGS: [Escaping; 4] = [Escaping::Underscores, Escaping::Dots, Escaping::Values, Escaping::AllowUtf8];
+        let exposition = Exposition::new(*FORMATS.get(self.format as usize)?).with_created(self.created);
+        match self.escaping {
+            0 => Some(exposition),
+            n => Some(exposition.with_escaping(*ESCAPINGS.get(n as usize - 1)?)),
+        }
+    }
+}
+
+/// What to answer to a scraper that sends this `Accept` header; an empty one if it sends none. Never fails: without anything better
+/// it is text 0.0.4.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_negotiate(accept: shmetrics_str) -> shmetrics_exposition {
+    // SAFETY: the caller's promise.
+    let accept = || String::from_utf8_lossy(unsafe { accept.bytes() });
+    guard(Exposition::default(), || Exposition::negotiate(&accept())).into()
+}
+
+/// The `Content-Type` of a page that is so written. NULL if there is no such format or escaping.
+#[no_mangle]
+pub extern "C" fn shmetrics_exposition_content_type(exposition: shmetrics_exposition) -> *const c_char {
+    exposition.get().map_or(std::ptr::null(), |e| e.content_type_c().as_ptr())
+}
+
+/// Whether to compress the answer to a request with this `Accept-Encoding` header by gzip. Send `Vary: Accept, Accept-Encoding` in any
+/// case.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_accepts_gzip(accept_encoding: shmetrics_str) -> bool {
+    // SAFETY: the caller's promise.
+    guard(false, || crate::accepts_gzip(&String::from_utf8_lossy(unsafe { accept_encoding.bytes() })))
+}
+
+/// Says how the cursor's page is written; without it, it is text 0.0.4. To be called before its first bytes are taken.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_cursor_format(
+    cursor: *mut shmetrics_cursor,
+    exposition: shmetrics_exposition,
+) -> shmetrics_status {
+    guarded(|| {
+        // SAFETY: the caller's promise.
+        let cursor = unsafe { cursor.cast::<Cursor<'static>>().as_mut() }.ok_or_else(|| null("the cursor"))?;
+        let exposition = exposition.get().ok_or_else(|| {
+            let (format, escaping) = (exposition.format, exposition.escaping);
+            fail(shmetrics_status::InvalidArgument, format!("there is no format {format} with the escaping {escaping}"))
+        })?;
+        cursor.set_exposition(exposition);
+        Ok(())
+    })
+}
+
+/// Adds to the names of samples whose families the cursor's page is to have, as scrapers ask for by `name[]`; without any it has all.
+/// To be called before its first bytes are taken.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_cursor_only(cursor: *mut shmetrics_cursor, name: shmetrics_str) -> shmetrics_status {
+    guarded(|| {
+        // SAFETY: the caller's promise.
+        let (cursor, name) = unsafe { (cursor.cast::<Cursor<'static>>().as_mut(), name.text("the name")?) };
+        cursor.ok_or_else(|| null("the cursor"))?.add_only(name);
+        Ok(())
+    })
+}
+
 /// Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is complete. Any capacity will do, down
 /// to one byte.
 #[no_mangle]
@@ -161,7 +292,7 @@ pub unsafe extern "C" fn shmetrics_cursor_free(cursor: *mut shmetrics_cursor) {
     }
 }
 
-/// The `Content-Type` to answer a scrape with. Prometheus 3 refuses a page without it.
+/// The `Content-Type` of a page in the text format 0.0.4. Prometheus 3 refuses a page without it.
 #[no_mangle]
 pub extern "C" fn shmetrics_content_type() -> *const c_char {
     const TYPE: &std::ffi::CStr = c"text/plain; version=0.0.4; charset=utf-8";

@@ -1,7 +1,7 @@
 use std::ffi::c_char;
 
 use super::status::{copy_text, fail, report, shmetrics_status};
-use super::{guard, guarded, null, segment_of, shmetrics_str};
+use super::{guard, guarded, null, segment_of, shmetrics_str, slice};
 use crate::{Options, Segment};
 
 /// A segment, mapped for the process' life. Never freed; valid in every thread and over fork.
@@ -44,6 +44,21 @@ pub struct shmetrics_options {
     pub reset_if_unused: u32,
     /// 0.
     pub reserved: u32,
+    /// Labels that every series of a new segment has in front of its own. Whoever attaches the segment with labels must give the
+    /// same; who gives none takes it as it is.
+    pub labels: *const shmetrics_label,
+    /// How many.
+    pub label_count: usize,
+}
+
+/// A label.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_label {
+    /// Its name.
+    pub name: shmetrics_str,
+    /// Its value.
+    pub value: shmetrics_str,
 }
 
 /// Sets the defaults.
@@ -63,6 +78,8 @@ pub unsafe extern "C" fn shmetrics_options_init(options: *mut shmetrics_options)
                 allow_disk: 0,
                 reset_if_unused: 0,
                 reserved: 0,
+                labels: std::ptr::null(),
+                label_count: 0,
             });
         }
     }
@@ -114,6 +131,12 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
     let name = unsafe { options.name.text("the segment's name")? };
     if !name.is_empty() {
         out = out.name(name);
+    }
+    // SAFETY: as above, of the labels.
+    for label in unsafe { slice(options.labels, options.label_count, "labels")? } {
+        // SAFETY: as above.
+        let (name, value) = unsafe { (label.name.text("a label's name")?, label.value.text("a label's value")?) };
+        out = out.label(name, value);
     }
     if options.ceiling != 0 {
         out = out.ceiling(options.ceiling);

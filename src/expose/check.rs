@@ -9,13 +9,13 @@ use std::time::Duration;
 use super::own;
 use crate::metric::GaugeMode;
 use crate::process::Slots;
-use crate::registry::family::{kind_name, Record, Texts};
+use crate::registry::family::{cells_end, is_kind, kind_name, Record, Texts};
 use crate::registry::labels;
 use crate::segment::chain::{offset, Ring};
 use crate::segment::index::Index;
 use crate::segment::layout::{
-    counter, entry, family, gauge, header, histogram, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK,
-    CELL_BLOCK_HEAD, FLAG_ESCAPED, GRANULE, KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM, MAX_PROCESSES,
+    entry, family, gauge, header, histogram, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD,
+    FLAG_ESCAPED, GRANULE, KIND_GAUGE, MAX_PROCESSES,
 };
 use crate::segment::life::{self, State};
 use crate::segment::memory::{Mapped, Memory};
@@ -136,7 +136,7 @@ impl Look<'_> {
     fn family(&mut self, record: &Record<'_>, link: u32, texts: &Texts, what: &str) {
         let m = self.memory;
         let kind = record.kind();
-        let known = matches!(kind, KIND_COUNTER | KIND_GAUGE | KIND_HISTOGRAM);
+        let known = is_kind(kind);
         let mode = m.get8(record.at + family::MODE);
         self.expect(known && GaugeMode::checked(u32::from(mode)).is_some(), || {
             format!("{what}: the kind {kind} in the mode {mode}")
@@ -146,12 +146,7 @@ impl Look<'_> {
         });
         let rising = |record: &Record<'_>| (1..record.bucket_count()).all(|i| record.bound(i - 1) < record.bound(i));
         self.expect(rising(record), || format!("{what}: its buckets do not rise"));
-        let cells = match kind {
-            KIND_COUNTER => counter::SIZE,
-            KIND_HISTOGRAM => histogram::SIZE + 16 * (record.bucket_count() as u64 + 1),
-            _ => gauge::SIZE,
-        };
-        let text_at = cells + if record.expire() > 0 { 8 } else { 0 };
+        let text_at = cells_end(kind, record.bucket_count()) + if record.expire() > 0 { 8 } else { 0 };
         self.expect(record.text_at() == text_at, || {
             format!("{what}: label texts at {}, not {text_at}", record.text_at())
         });
@@ -225,9 +220,9 @@ impl Look<'_> {
         let hash = labels::hash(record.hash(), values.len(), |i| values[i].as_bytes());
         self.expect(hash == m.get64(at + entry::HASH), || format!("{what}: the hash of {{{text}}} is another"));
         self.findable(hash, link, &format!("{what}: {{{text}}}"));
-        let tags: Vec<u64> = match record.kind() {
-            KIND_HISTOGRAM => (0..=record.bucket_count() as u64).map(|i| at + histogram::SIZE + 16 * i).collect(),
-            _ => vec![at + gauge::TAG],
+        let tags: Vec<u64> = match record.pairs() {
+            0 => vec![at + gauge::TAG],
+            pairs => (0..pairs).map(|i| at + histogram::SIZE + 16 * i).collect(),
         };
         let current = tags.into_iter().all(|tag| !state.life().is_over(m.get64(tag)));
         self.expect(current, || format!("{what}: the cells of {{{text}}} are of another life"));
@@ -258,7 +253,7 @@ impl Look<'_> {
 
     fn free_lists(&mut self, record: &Record<'_>, free: &BTreeSet<u32>, what: &str) {
         let mut listed = BTreeSet::new();
-        for at in (family::FREE_LISTS..family::SIZE).step_by(8) {
+        for at in (family::FREE_LISTS..family::ZERO_THRESHOLD).step_by(8) {
             let mut link = self.memory.load64(record.at + at, Acquire) as u32;
             while link != 0 && self.spend() {
                 if !listed.insert(link) {

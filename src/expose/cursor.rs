@@ -1,15 +1,19 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering::Acquire;
 use std::time::{Duration, Instant};
 
+use super::encoder::{self, Encoder};
+use super::family::{Fixed, View};
 use super::own;
-use super::text::{head, Lines, Page, Series};
+use super::snapshot::{Page, Shot};
 use super::{Exposition, Reader};
 use crate::process::{Slots, Token};
-use crate::registry::family::Record;
+use crate::registry::family::{Record, Texts};
+use crate::registry::{fixed, labels};
 use crate::segment::chain::{announcements, offset, Ring};
 use crate::segment::layout::{entry, family, header, GRANULE};
+use crate::segment::life::{self, State};
 use crate::segment::mapping::Backing;
 use crate::segment::memory::{Mapped, Memory};
 
@@ -18,12 +22,20 @@ use crate::segment::memory::{Mapped, Memory};
 /// Each piece ends between two series, so what belongs together is read together. The page as a whole is not of one
 /// instant: series are read as the cursor comes to them, as in every Prometheus client.
 pub struct Cursor<'a> {
-    memory: Mapped,
+    /// The segments on the page: one, mostly.
+    parts: Vec<Part>,
     reader: PhantomData<&'a Reader>,
-    /// The generations of the living processes' slots, as of the start.
-    living: Vec<u32>,
     at: Place,
-    lines: Option<Lines>,
+    /// The part whose families are gone through, and the one whose series of a family are.
+    lead: usize,
+    part: usize,
+    /// The family that is gone through, in `lead`.
+    family: u32,
+    /// What series of the family were shown, where several parts might have the same.
+    shown_texts: Option<HashSet<String>>,
+    encoder: Option<Encoder>,
+    /// A buffer of the encoder before, to use again.
+    spare: Vec<u8>,
     /// Announcements in the family when it was begun.
     births: u32,
     /// Series shown.
@@ -34,6 +46,8 @@ pub struct Cursor<'a> {
     /// Steps left, against somebody who scribbles faster than we read.
     budget: u64,
     corrupt: u64,
+    /// Families and series left out because another part has them otherwise, or too.
+    conflicts: u64,
     busy: Duration,
     /// What did not fit into the last small buffer.
     pending: Vec<u8>,
@@ -41,6 +55,34 @@ pub struct Cursor<'a> {
     exposition: Exposition,
     /// The only families wanted, by the names of their samples; all of them if empty.
     only: HashSet<String>,
+}
+
+/// A segment on a page.
+struct Part {
+    memory: Mapped,
+    /// The generations of the living processes' slots, as of the start.
+    living: Vec<u32>,
+    /// The labels that all its series have in front.
+    fixed: Fixed,
+    /// Those without the label `segment`, for families that have one of that name.
+    plain: Fixed,
+    /// Those of its own families.
+    own: Fixed,
+    is_labelled: bool,
+    /// Its families by name, if there are other parts.
+    names: HashMap<String, u32>,
+}
+
+impl Part {
+    /// Whether the series of a family with these labels have the label that tells the parts apart.
+    fn tells(&self, labels: &[String]) -> bool {
+        self.is_labelled && !labels.iter().any(|label| label == SEGMENT)
+    }
+
+    fn view(&self, record: &Record<'_>, texts: Texts, exposition: Exposition) -> View {
+        let fixed = if self.is_labelled && !self.tells(&texts.labels) { &self.plain } else { &self.fixed };
+        View::new(record, texts, fixed, exposition)
+    }
 }
 
 /// Where a cursor is.
@@ -54,6 +96,9 @@ enum Place {
     Done,
 }
 
+/// The label that tells the segments of a page apart.
+pub(super) const SEGMENT: &str = "segment";
+
 /// What samples add to their family's name.
 const SUFFIXES: [&str; 8] = ["", "_total", "_created", "_info", "_bucket", "_count", "_sum", "_gcount"];
 
@@ -62,24 +107,85 @@ const PIECE: usize = 32 * 1024;
 
 impl Cursor<'_> {
     pub(super) fn new(memory: Mapped, backing: &dyn Backing, own: Option<Token>, exposition: Exposition) -> Self {
+        let mut cursor = Self::empty(exposition);
+        cursor.add(memory, Slots::in_memory(&memory).living(backing, own), None, "");
+        cursor.begin_page()
+    }
+
+    pub(super) fn empty(exposition: Exposition) -> Self {
         Cursor {
-            memory,
+            parts: Vec::new(),
             reader: PhantomData,
-            living: Slots::in_memory(&memory).living(backing, own),
-            at: Place::Family(memory.load32(header::FAMILY_HEAD, Acquire)),
-            lines: None,
+            at: Place::Own,
+            lead: 0,
+            part: 0,
+            family: 0,
+            shown_texts: None,
+            encoder: None,
+            spare: Vec::new(),
             births: 0,
             shown: 0,
             families: Ring::default(),
             series: Ring::default(),
-            budget: memory.len() / GRANULE,
+            budget: 0,
             corrupt: 0,
+            conflicts: 0,
             busy: Duration::ZERO,
             pending: Vec::new(),
             taken: 0,
             exposition,
             only: HashSet::new(),
         }
+    }
+
+    /// Adds a segment to the page. Of several, the library's own families have a label with the name.
+    pub(super) fn add(&mut self, memory: Mapped, living: Vec<u32>, label: Option<(&str, &str)>, name: &str) {
+        let mut labels = fixed::labels_in(&memory);
+        let mut own = labels.clone();
+        own.retain(|(label, _)| label != SEGMENT);
+        if !name.is_empty() {
+            own.push((SEGMENT.to_owned(), name.to_owned()));
+        }
+        let plain = labels.clone();
+        if let Some((label, value)) = label {
+            labels.retain(|(other, _)| other != label);
+            labels.push((label.to_owned(), value.to_owned()));
+        }
+        self.budget += memory.len() / GRANULE;
+        self.parts.push(Part {
+            memory,
+            living,
+            fixed: Fixed::new(labels),
+            plain: Fixed::new(plain),
+            own: Fixed::new(own),
+            is_labelled: label.is_some(),
+            names: HashMap::new(),
+        });
+    }
+
+    pub(super) fn begin_page(mut self) -> Self {
+        if self.parts.len() > 1 {
+            for part in &mut self.parts {
+                part.names = names(&part.memory);
+            }
+        }
+        self.at = self.head(0);
+        self
+    }
+
+    /// The first family of a part.
+    fn head(&self, part: usize) -> Place {
+        let Some(part) = self.parts.get(part) else { return Place::Own };
+        Place::Family(part.memory.load32(header::FAMILY_HEAD, Acquire))
+    }
+
+    /// As what the page is written; before it is begun.
+    pub(crate) fn set_exposition(&mut self, exposition: Exposition) {
+        self.exposition = exposition;
+    }
+
+    pub(crate) fn add_only(&mut self, name: &str) {
+        self.only.insert(name.to_owned());
     }
 
     /// Only the families that have samples of these names (or are called so), whole, as scrapers ask for by `name[]`; to be called before
@@ -90,7 +196,8 @@ impl Cursor<'_> {
         self
     }
 
-    /// Appends the next piece, about 32 KiB, to `out`. `false`: the page is complete, and nothing was appended.
+    /// Appends the next piece, about 32 KiB, to `out`. `false`: the page is complete, and nothing was appended. (Nor is anything
+    /// appended by some calls that return `true`, where a large family is put together in protobuf.)
     pub fn fill(&mut self, out: &mut Vec<u8>) -> bool {
         if self.taken < self.pending.len() {
             out.extend_from_slice(&self.pending[self.taken..]);
@@ -127,22 +234,57 @@ impl Cursor<'_> {
     pub(super) fn render(&mut self, out: &mut Vec<u8>, piece: usize) -> bool {
         let start = Instant::now();
         let from = out.len();
-        while out.len() - from < piece {
+        let held = self.held();
+        while (out.len() - from).max(self.held().saturating_sub(held)) < piece {
             match self.at {
-                Place::Family(0) => self.at = Place::Own,
+                Place::Family(0) => {
+                    self.lead += 1;
+                    self.families = Ring::default();
+                    self.at = self.head(self.lead);
+                }
                 Place::Family(link) => self.begin(link, out),
                 Place::Series(family, 0) => self.end(family, out),
                 Place::Series(family, link) => self.series(family, link, out, from.saturating_add(piece)),
                 Place::Own => {
                     self.at = Place::Done;
                     let busy = self.busy + start.elapsed();
-                    own::render(&self.memory, &self.living, [self.shown, self.corrupt], busy, out);
+                    self.own(busy, out);
+                    encoder::end(self.exposition.format(), out);
                 }
                 Place::Done => break,
             }
         }
         self.busy += start.elapsed();
-        out.len() > from
+        out.len() > from || !matches!(self.at, Place::Done)
+    }
+
+    fn own(&mut self, busy: Duration, out: &mut Vec<u8>) {
+        let several = self.parts.len() > 1;
+        let mut families: Vec<own::Own<'_>> = Vec::new();
+        for part in &self.parts {
+            for (i, mut family) in own::families(&part.memory, &part.living).into_iter().enumerate() {
+                family.add_labels(&part.own);
+                match families.get_mut(i) {
+                    Some(first) => first.samples.append(&mut family.samples),
+                    None => families.push(family),
+                }
+            }
+        }
+        let fixed =
+            if several { Fixed::default() } else { self.parts.first().map_or_else(Fixed::default, |p| p.own.clone()) };
+        for mut family in own::of_page([self.shown, self.corrupt, self.conflicts], busy, several) {
+            family.add_labels(&fixed);
+            families.push(family);
+        }
+        for family in families {
+            if self.wanted(family.name) {
+                family.render(self.exposition.format(), out);
+            }
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.encoder.as_ref().map_or(0, Encoder::held)
     }
 
     fn spend(&mut self) -> bool {
@@ -163,21 +305,77 @@ impl Cursor<'_> {
             self.at = Place::Own;
             return;
         }
-        let record = Record::new(&self.memory, offset(link));
+        let memory = self.parts[self.lead].memory;
+        let record = Record::new(&memory, offset(link));
+        let next = Place::Family(next(&memory, link));
         let Some(texts) = record.texts() else {
             self.corrupt += 1;
-            self.at = Place::Family(self.next(link));
+            self.at = next;
             return;
         };
-        if !self.wanted(&texts.name) {
-            self.at = Place::Family(self.next(link));
+        // A part before this one had it, and showed this one's with its own.
+        let is_done = self.parts[..self.lead].iter().any(|part| part.names.contains_key(&texts.name));
+        if is_done || !self.wanted(&texts.name) {
+            self.at = next;
             return;
         }
-        head(record.kind(), &texts, out);
-        self.lines = Some(Lines::new(&record, &texts));
+        let with_it = self.parts.iter().filter(|part| part.names.contains_key(&texts.name));
+        self.shown_texts = (with_it.filter(|part| !part.tells(&texts.labels)).count() > 1).then(HashSet::new);
+        (self.family, self.part) = (link, self.lead);
+        let view = self.parts[self.lead].view(&record, texts, self.exposition);
+        self.encoder = Some(Encoder::new(view, self.exposition, &mut self.spare, out));
+        self.enter(link);
+    }
+
+    /// To the series of a family of `part`.
+    fn enter(&mut self, link: u32) {
+        let memory = &self.parts[self.part].memory;
         self.series = Ring::default();
-        self.births = announcements(&self.memory, record.ends());
-        self.at = Place::Series(link, self.memory.load32(offset(link) + family::HEAD, Acquire));
+        self.births = announcements(memory, Record::new(memory, offset(link)).ends());
+        self.at = Place::Series(link, memory.load32(offset(link) + family::HEAD, Acquire));
+    }
+
+    /// To the same family in the next part that has it. False: there is none.
+    fn continue_in_next(&mut self, kind: u8, name: &str) -> bool {
+        while self.part + 1 < self.parts.len() {
+            self.part += 1;
+            let part = &self.parts[self.part];
+            let Some(link) = part.names.get(name).copied() else { continue };
+            let record = Record::new(&part.memory, offset(link));
+            let texts = record.texts().filter(|_| record.kind() == kind);
+            match (texts, self.encoder.take()) {
+                (Some(texts), Some(encoder)) => {
+                    let view = part.view(&record, texts, self.exposition);
+                    self.encoder = Some(encoder.continued(view, self.exposition));
+                    self.enter(link);
+                    return true;
+                }
+                (_, encoder) => {
+                    self.conflicts += 1;
+                    self.encoder = encoder;
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether an earlier part has shown a series with these labels.
+    fn is_double(&mut self, at: u64) -> bool {
+        let Some(shown) = &mut self.shown_texts else { return false };
+        let part = &self.parts[self.part];
+        if State(part.memory.get32(at + entry::STATE)).state() != life::LIVE {
+            return false;
+        }
+        let parent = part.memory.get32(at + entry::PARENT);
+        let text_at = Record::new(&part.memory, offset(parent)).text_at();
+        let mut text = Vec::new();
+        part.memory.copy_to(at + text_at, u64::from(part.memory.get16(at + entry::TEXT_LEN)), &mut text);
+        let mut labels = labels::pairs(&text).unwrap_or_default();
+        labels.extend(part.plain.labels.iter().cloned());
+        labels.sort();
+        let double = !shown.insert(format!("{labels:?}"));
+        self.conflicts += u64::from(double);
+        double
     }
 
     fn wanted(&self, family: &str) -> bool {
@@ -185,32 +383,35 @@ impl Cursor<'_> {
         self.only.is_empty() || self.only.iter().any(is_of)
     }
 
-    fn next(&self, link: u32) -> u32 {
-        // Acquire pairs with the Release that published the entry.
-        self.memory.load32(offset(link) + entry::NEXT, Acquire)
-    }
-
-    /// Renders series from this one on, until `until` bytes are there or the family ends.
+    /// Renders series from this one on, until `until` bytes are there (or as many more held) or the family ends.
     fn series(&mut self, family: u32, mut link: u32, out: &mut Vec<u8>, until: usize) {
-        let Some(mut lines) = self.lines.take() else { return };
-        while link != 0 && out.len() < until && self.spend() {
+        let Some(mut encoder) = self.encoder.take() else { return };
+        let most = encoder.held().saturating_add(until - out.len());
+        while link != 0 && out.len() < until && encoder.held() < most && self.spend() {
             if self.series.closes(link) {
                 self.corrupt += 1;
                 link = 0;
                 break;
             }
             let at = offset(link);
-            let next = self.next(link);
-            self.memory.prefetch(offset(next));
-            let page = Page { memory: &self.memory, family, births: Some(self.births), living: &self.living };
-            match lines.series(&page, at, out) {
-                Series::Shown => self.shown += 1,
-                Series::Hidden => {}
-                Series::Damaged => self.corrupt += 1,
+            let next = {
+                let memory = &self.parts[self.part].memory;
+                let next = next(memory, link);
+                memory.prefetch(offset(next));
+                next
+            };
+            if self.shown_texts.is_none() || !self.is_double(at) {
+                let part = &self.parts[self.part];
+                let page = Page { memory: &part.memory, family, births: Some(self.births), living: &part.living };
+                match encoder.series(&page, at, out) {
+                    Shot::Shown => self.shown += 1,
+                    Shot::Hidden => {}
+                    Shot::Damaged => self.corrupt += 1,
+                }
             }
             link = next;
         }
-        self.lines = Some(lines);
+        self.encoder = Some(encoder);
         if self.budget > 0 {
             self.at = Place::Series(family, link);
         }
@@ -218,20 +419,53 @@ impl Cursor<'_> {
 
     /// The embedded series comes last: the only one, or the overflow series if it was used.
     fn end(&mut self, family: u32, out: &mut Vec<u8>) {
-        let record = Record::new(&self.memory, offset(family));
+        let memory = self.parts[self.part].memory;
+        let record = Record::new(&memory, offset(family));
         let at = record.overflow_at();
-        if let Some(lines) = &mut self.lines {
-            let page = Page { memory: &self.memory, family, births: None, living: &self.living };
-            match lines.series(&page, at, out) {
-                // An overflow series is not one of its own.
-                Series::Shown => self.shown += u64::from(record.label_count() == 0),
-                Series::Hidden => {}
-                Series::Damaged => self.corrupt += 1,
+        if let Some(mut encoder) = self.encoder.take() {
+            if self.shown_texts.is_none() || !self.is_double(at) {
+                let page = Page { memory: &memory, family, births: None, living: &self.parts[self.part].living };
+                match encoder.series(&page, at, out) {
+                    // An overflow series is not one of its own.
+                    Shot::Shown => self.shown += u64::from(record.label_count() == 0),
+                    Shot::Hidden => {}
+                    Shot::Damaged => self.corrupt += 1,
+                }
+            }
+            self.encoder = Some(encoder);
+        }
+        if self.parts.len() > 1 {
+            let name = record.texts().map(|t| t.name).unwrap_or_default();
+            if self.continue_in_next(record.kind(), &name) {
+                return;
             }
         }
-        self.lines = None;
-        self.at = Place::Family(self.next(family));
+        if let Some(encoder) = self.encoder.take() {
+            encoder.finish(&mut self.spare, out);
+        }
+        self.at = Place::Family(next(&self.parts[self.lead].memory, self.family));
     }
+}
+
+fn next(memory: &Mapped, link: u32) -> u32 {
+    // Acquire pairs with the Release that published the entry.
+    memory.load32(offset(link) + entry::NEXT, Acquire)
+}
+
+/// The families of a segment.
+fn names(memory: &Mapped) -> HashMap<String, u32> {
+    let (mut names, mut ring) = (HashMap::new(), Ring::default());
+    let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
+    for _ in 0..memory.len() / GRANULE {
+        if link == 0 || ring.closes(link) {
+            break;
+        }
+        if let Some(texts) = Record::new(memory, offset(link)).texts() {
+            names.entry(texts.name).or_insert(link);
+        }
+        link = next(memory, link);
+    }
+    names
 }
 
 impl std::fmt::Debug for Cursor<'_> {

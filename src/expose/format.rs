@@ -80,6 +80,7 @@ impl Exposition {
     }
 
     /// With this escaping of names. Text 0.0.4 cannot have names in quotes, and escapes by underscores then.
+    #[must_use]
     pub const fn with_escaping(mut self, escaping: Escaping) -> Self {
         self.escaping = match (self.format, escaping) {
             (Format::Text, Escaping::AllowUtf8) => Escaping::Underscores,
@@ -91,6 +92,7 @@ impl Exposition {
 
     /// With `_created` samples (OpenMetrics 1.0.0 only, where each is a series more for the scraper). Protobuf and OpenMetrics 2.0.0
     /// have the time a series began in its sample, always; the text formats have no place for it.
+    #[must_use]
     pub const fn with_created(mut self, created: bool) -> Self {
         self.created = created;
         self
@@ -106,6 +108,10 @@ impl Exposition {
         self.escaping
     }
 
+    pub(crate) const fn names_escaping(self) -> bool {
+        self.named
+    }
+
     pub(crate) const fn created(self) -> bool {
         self.created
     }
@@ -118,7 +124,6 @@ impl Exposition {
         }
     }
 
-    #[allow(dead_code)]
     pub(crate) const fn content_type_c(self) -> &'static CStr {
         macro_rules! types {
             ($base:literal) => {

@@ -54,7 +54,7 @@ pub struct Inspection {
 pub struct FamilyInfo {
     /// Its name; a counter's without `_total`.
     pub name: String,
-    /// `counter`, `gauge` or `histogram`.
+    /// `counter`, `gauge`, `histogram`, `summary` and so on.
     pub kind: &'static str,
     /// A gauge's mode.
     pub mode: Option<&'static str>,
@@ -64,7 +64,7 @@ pub struct FamilyInfo {
     pub unit: String,
     /// Its label names.
     pub labels: Vec<String>,
-    /// Its finite bucket bounds, as pages show them.
+    /// Its finite bucket bounds or states, as pages show them.
     pub buckets: Vec<String>,
     /// Its series; 1 for a family without labels.
     pub series: u64,
@@ -160,6 +160,6 @@ fn family_info(record: &Record<'_>) -> Option<FamilyInfo> {
         help: texts.help,
         unit: texts.unit,
         labels: texts.labels,
-        buckets: texts.les,
+        buckets: texts.marks,
     })
 }

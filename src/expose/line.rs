@@ -8,27 +8,37 @@ pub(super) const OVER: usize = 16;
 /// A piece of text that may be read past its end by [`OVER`] bytes.
 #[derive(Default)]
 pub(super) struct Piece {
-    padded: Vec<u8>,
+    padded: Box<[u8]>,
+    len: usize,
 }
 
 impl Piece {
-    pub(super) fn new(text: &str) -> Self {
-        let mut padded = text.as_bytes().to_vec();
+    pub(super) fn new(text: impl AsRef<[u8]>) -> Self {
+        let text = text.as_ref();
+        let mut padded = text.to_vec();
         padded.resize(text.len() + OVER, 0);
-        Piece { padded }
+        Piece { padded: padded.into_boxed_slice(), len: text.len() }
     }
 
+    #[inline(always)]
     pub(super) fn len(&self) -> usize {
-        self.padded.len().saturating_sub(OVER)
+        self.len
     }
 }
 
-/// A line in the making at the end of a buffer. Nothing is appended until `finish`.
+/// Bytes of a varint.
+#[inline(always)]
+pub(super) fn varint_len(n: u64) -> usize {
+    (70 - (n | 1).leading_zeros() as usize) / 7
+}
+
+/// A line, or a message, in the making at the end of a buffer. Nothing is appended until `keep`.
 pub(super) struct Line<'a> {
     out: &'a mut Vec<u8>,
-    /// Length with what is written so far.
-    len: usize,
-    /// Length up to which there is room.
+    /// Where the next byte goes. From here to the end of the room (`OVER` bytes before the end of the capacity) all is writable.
+    at: *mut u8,
+    /// Bytes of room left, to check in tests.
+    #[cfg(debug_assertions)]
     room: usize,
 }
 
@@ -38,38 +48,60 @@ impl<'a> Line<'a> {
     pub(super) fn new(out: &'a mut Vec<u8>, room: usize) -> Self {
         out.reserve(room + OVER);
         let len = out.len();
-        Line { out, len, room: len + room }
+        // SAFETY: within the capacity, or at its end.
+        let at = unsafe { out.as_mut_ptr().add(len) };
+        Line {
+            out,
+            at,
+            #[cfg(debug_assertions)]
+            room,
+        }
+    }
+
+    /// Moves on over `len` bytes that have been written.
+    #[inline(always)]
+    fn pass(&mut self, len: usize) {
+        #[cfg(debug_assertions)]
+        {
+            assert!(len <= self.room, "a line is longer than its room");
+            self.room -= len;
+        }
+        // SAFETY: within the room, which is what callers of `new` reckon (checked in debug builds).
+        self.at = unsafe { self.at.add(len) };
     }
 
     /// # Safety
     /// `len + OVER` bytes must be readable at `from` (of which the last `OVER` may change or be anything).
     #[inline(always)]
     pub(super) unsafe fn raw(&mut self, from: *const u8, len: usize) {
-        debug_assert!(self.len + len <= self.room);
         let mut done = 0;
         while done < len {
             // SAFETY: the source by the caller's promise; the destination has room for the line and `OVER` more bytes.
-            unsafe {
-                let to = self.out.as_mut_ptr().add(self.len + done);
-                std::ptr::copy_nonoverlapping(from.add(done), to, 16);
-            }
+            unsafe { std::ptr::copy_nonoverlapping(from.add(done), self.at.add(done), 16) };
             done += 16;
         }
-        self.len += len;
+        self.pass(len);
     }
 
     #[inline(always)]
     pub(super) fn piece(&mut self, piece: &Piece) {
         // SAFETY: a piece is padded by `OVER`.
-        unsafe { self.raw(piece.padded.as_ptr(), piece.len()) };
+        unsafe { self.raw(piece.padded.as_ptr(), piece.len) };
     }
 
     #[inline(always)]
     pub(super) fn byte(&mut self, b: u8) {
-        debug_assert!(self.len < self.room);
-        // SAFETY: there is room.
-        unsafe { *self.out.as_mut_ptr().add(self.len) = b };
-        self.len += 1;
+        // SAFETY: there is room, or else `OVER`.
+        unsafe { *self.at = b };
+        self.pass(1);
+    }
+
+    /// Appends two bytes.
+    #[inline(always)]
+    pub(super) fn two(&mut self, bytes: [u8; 2]) {
+        // SAFETY: as in `byte`.
+        unsafe { self.at.cast::<[u8; 2]>().write_unaligned(bytes) };
+        self.pass(2);
     }
 
     #[inline(always)]
@@ -77,10 +109,9 @@ impl<'a> Line<'a> {
         let mut buffer = itoa::Buffer::new();
         let digits = buffer.format(n).as_bytes();
         let (from, len) = (digits.as_ptr(), digits.len());
-        debug_assert!(self.len + len <= self.room);
         // SAFETY: two copies that overlap cover all lengths from their size to twice that, within the digits; there is room.
         unsafe {
-            let to = self.out.as_mut_ptr().add(self.len);
+            let to = self.at;
             let both = |size: usize| {
                 std::ptr::copy_nonoverlapping(from, to, size);
                 std::ptr::copy_nonoverlapping(from.add(len - size), to.add(len - size), size);
@@ -93,7 +124,59 @@ impl<'a> Line<'a> {
                 _ => *to = *from,
             }
         }
-        self.len += len;
+        self.pass(len);
+    }
+
+    /// Appends a number as protobuf's base 128 varint.
+    #[inline(always)]
+    pub(super) fn varint(&mut self, mut n: u64) {
+        while n >= 0x80 {
+            self.byte(n as u8 | 0x80);
+            n >>= 7;
+        }
+        self.byte(n as u8);
+    }
+
+    #[inline(always)]
+    pub(super) fn eight(&mut self, bytes: [u8; 8]) {
+        // SAFETY: as in `byte`.
+        unsafe { self.at.cast::<[u8; 8]>().write_unaligned(bytes) };
+        self.pass(8);
+    }
+
+    /// Appends the tag of a message in a message, and room for its length. What this returns goes to `close`.
+    #[inline(always)]
+    pub(super) fn open(&mut self, tag: u8) -> Open {
+        self.two([tag, 0]);
+        Open(self.at)
+    }
+
+    /// Ends a message: everything since it was opened.
+    #[inline(always)]
+    pub(super) fn close(&mut self, Open(from): Open) {
+        let len = self.at as usize - from as usize;
+        if len < 0x80 {
+            // SAFETY: `open` left this byte.
+            unsafe { *from.sub(1) = len as u8 };
+        } else {
+            self.close_long(from, len);
+        }
+    }
+
+    /// The length takes more bytes than were left for it.
+    #[inline(never)]
+    fn close_long(&mut self, from: *mut u8, len: usize) {
+        let more = varint_len(len as u64) - 1;
+        self.pass(more);
+        // SAFETY: what was written since, and there is room for `more` bytes (`pass`).
+        unsafe { std::ptr::copy(from, from.add(more), len) };
+        let mut n = len;
+        for i in 0..=more {
+            let next = if i < more { 0x80 } else { 0 };
+            // SAFETY: from the byte that `open` left to where the message begins now.
+            unsafe { *from.sub(1).add(i) = (n & 0x7f) as u8 | next };
+            n >>= 7;
+        }
     }
 
     /// Ends the line here with a line break, for a value that is appended by other means.
@@ -106,16 +189,45 @@ impl<'a> Line<'a> {
     /// Keeps what is written.
     #[inline(always)]
     pub(super) fn keep(self) {
-        debug_assert!(self.len <= self.room && self.room + OVER <= self.out.capacity());
+        let len = self.at as usize - self.out.as_ptr() as usize;
+        debug_assert!(len + OVER <= self.out.capacity());
         // SAFETY: everything up to here was written, within the capacity.
-        unsafe { self.out.set_len(self.len) };
+        unsafe { self.out.set_len(len) };
     }
 }
+
+/// A message that is not ended: where its contents begin.
+pub(super) struct Open(*mut u8);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fmt::Write;
+
+    #[test]
+    fn varints_and_messages_of_any_length() {
+        for (n, bytes) in [(0, &[0][..]), (127, &[127]), (128, &[128, 1]), (300, &[172, 2]), (1 << 14, &[128, 128, 1])]
+        {
+            let mut out = Vec::new();
+            let mut line = Line::new(&mut out, 10);
+            line.varint(n);
+            line.keep();
+            assert_eq!((&out[..], varint_len(n)), (bytes, bytes.len()));
+        }
+        assert_eq!((varint_len(u64::MAX), varint_len((1 << 63) - 1)), (10, 9));
+        for len in [0, 1, 127, 128, 300, 20_000] {
+            let text = "x".repeat(len);
+            let mut out = Vec::new();
+            let mut line = Line::new(&mut out, len + 10);
+            let from = line.open(0x0a);
+            line.piece(&Piece::new(&text));
+            line.close(from);
+            line.keep();
+            let head = 1 + varint_len(len as u64);
+            assert_eq!((out.len(), out[0]), (head + len, 0x0a));
+            assert_eq!(&out[head..], text.as_bytes());
+        }
+    }
 
     #[test]
     fn pieces_and_numbers_of_any_length() {

@@ -1,15 +1,20 @@
 //! From a segment to a page. Reads only, trusts nothing, waits for nobody.
 
 mod check;
+mod composite;
 mod cursor;
+mod encoder;
+mod family;
 mod format;
 mod inspect;
 mod line;
+mod lines;
+mod messages;
 mod negotiate;
 pub(crate) mod number;
 mod own;
 mod reader;
-mod text;
+mod snapshot;
 mod trouble;
 
 pub use cursor::Cursor;

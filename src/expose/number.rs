@@ -22,6 +22,23 @@ pub(crate) fn float(v: f64, out: &mut Vec<u8>) {
     }
 }
 
+/// As [`float`], and a whole number has a point, which OpenMetrics tells floats by.
+#[inline]
+pub(crate) fn float_with_point(v: f64, out: &mut Vec<u8>) {
+    let from = out.len();
+    float(v, out);
+    if v.is_finite() && !out[from..].iter().any(|b| matches!(b, b'.' | b'e')) {
+        out.extend_from_slice(b".0");
+    }
+}
+
+/// Appends nanoseconds as seconds, to the millisecond.
+pub(crate) fn seconds(ns: u64, out: &mut Vec<u8>) {
+    integer(ns / 1_000_000_000, out);
+    let ms = ns / 1_000_000 % 1000;
+    out.extend_from_slice(&[b'.', b'0' + (ms / 100) as u8, b'0' + (ms / 10 % 10) as u8, b'0' + (ms % 10) as u8]);
+}
+
 /// The canonical form of a bucket bound (OpenMetrics 1.0, "Considerations: Canonical Numbers"), which is also Go's
 /// shortest `%g`: the same string in every format, so that a series stays one.
 pub(crate) fn canonical(v: f64) -> String {

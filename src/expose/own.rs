@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::number::float;
+use super::family::{pair, Fixed};
+use super::number::{float, float_with_point};
+use super::{messages, Format};
 use crate::process::Slots;
 use crate::segment::layout::header;
 use crate::segment::memory::Mapped;
@@ -20,81 +22,123 @@ pub(super) fn used(memory: &Mapped) -> u64 {
     memory.get64(header::INDEX_AT).saturating_add(index).saturating_add(records)
 }
 
-pub(super) fn render(memory: &Mapped, living: &[u32], [series, corrupt]: [u64; 2], busy: Duration, out: &mut Vec<u8>) {
-    let mut family = |name: &str, kind: &str, help: &str, samples: &[(&str, f64)]| {
-        out.extend_from_slice(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n").as_bytes());
-        for (labels, v) in samples {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(labels.as_bytes());
-            out.push(b' ');
-            float(*v, out);
+/// A family of the library's own: a counter or a gauge.
+pub(super) struct Own<'a> {
+    /// Without a counter's `_total`.
+    pub(super) name: &'a str,
+    pub(super) help: &'a str,
+    pub(super) is_counter: bool,
+    pub(super) samples: Vec<(Vec<(String, String)>, f64)>,
+}
+
+impl Own<'_> {
+    pub(super) fn full_name(&self) -> String {
+        format!("{}{}", self.name, if self.is_counter { "_total" } else { "" })
+    }
+
+    /// Appends its lines.
+    fn lines(&self, format: Format, out: &mut Vec<u8>) {
+        let sample = self.full_name();
+        let family = if format == Format::OpenMetrics { self.name } else { &sample };
+        let (help, kind) = (self.help, if self.is_counter { "counter" } else { "gauge" });
+        let head = match format {
+            Format::OpenMetrics | Format::OpenMetrics2 => format!("# TYPE {family} {kind}\n# HELP {family} {help}\n"),
+            _ => format!("# HELP {family} {help}\n# TYPE {family} {kind}\n"),
+        };
+        out.extend_from_slice(head.as_bytes());
+        for (labels, v) in &self.samples {
+            let labels: Vec<String> = labels.iter().map(|(name, value)| pair(name, value)).collect();
+            let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            out.extend_from_slice(format!("{sample}{labels} ").as_bytes());
+            match format {
+                Format::OpenMetrics | Format::OpenMetrics2 if !self.is_counter => float_with_point(*v, out),
+                _ => float(*v, out),
+            }
             out.push(b'\n');
         }
-    };
+    }
+
+    pub(super) fn add_labels(&mut self, fixed: &Fixed) {
+        for (labels, _) in &mut self.samples {
+            labels.splice(..0, fixed.labels.iter().cloned());
+        }
+    }
+
+    pub(super) fn render(&self, format: Format, out: &mut Vec<u8>) {
+        match format {
+            Format::Protobuf => messages::own(self, out),
+            _ => self.lines(format, out),
+        }
+    }
+}
+
+fn gauge<'a>(name: &'a str, help: &'a str, v: f64) -> Own<'a> {
+    Own { name, help, is_counter: false, samples: vec![(Vec::new(), v)] }
+}
+
+/// The library's own families about a page: its series, damaged records and conflicts.
+pub(super) fn of_page<'a>([series, corrupt, conflicts]: [u64; 3], busy: Duration, several: bool) -> Vec<Own<'a>> {
+    let mut families = vec![
+        gauge("shmetrics_series", "Series on this page, but for those of the library.", series as f64),
+        gauge("shmetrics_corrupt_records", "Damaged records this page had to leave out.", corrupt as f64),
+    ];
+    if several {
+        families.push(gauge(
+            "shmetrics_conflicts",
+            "Families of another type in another segment of this page, and series that another one has too: left out.",
+            conflicts as f64,
+        ));
+    }
+    families.push(gauge(
+        "shmetrics_render_seconds",
+        "Time it took to render this page, up to here.",
+        busy.as_secs_f64(),
+    ));
+    families
+}
+
+/// The library's own families about a segment.
+pub(super) fn families<'a>(memory: &Mapped, living: &[u32]) -> Vec<Own<'a>> {
     let word = |at| memory.get64(at) as f64;
     let alive = living.iter().filter(|g| **g != 0).count();
     let slots = Slots::in_memory(memory);
     let dead = (0..slots.high()).filter(|i| slots.holder(*i).is_some()).count().saturating_sub(alive);
-    family(
-        "shmetrics_segment_ceiling_bytes",
-        "gauge",
-        "Bytes the segment may grow to.",
-        &[("", word(header::TOTAL_SIZE))],
-    );
-    family("shmetrics_segment_used_bytes", "gauge", "Bytes of the segment in use.", &[("", used(memory) as f64)]);
-    family(
-        "shmetrics_segment_leaked_bytes",
-        "gauge",
-        "Bytes of records that killed processes never finished, or that are being made.",
-        &[("", leaked(memory) as f64)],
-    );
-    family("shmetrics_series", "gauge", "Series on this page, but for those of the library.", &[("", series as f64)]);
-    family(
-        "shmetrics_series_removed_total",
-        "counter",
-        "Series that were removed, or have expired for good.",
-        &[("", word(header::REMOVED_SERIES))],
-    );
-    family(
-        "shmetrics_series_refused_total",
-        "counter",
-        "Look-ups of label sets that were counted in an overflow series instead, for lack of room or beyond a limit.",
-        &[("", word(header::REFUSED_SERIES))],
-    );
-    family(
-        "shmetrics_families_refused_total",
-        "counter",
-        "Registrations that failed.",
-        &[("", word(header::REFUSED_FAMILIES))],
-    );
-    family(
-        "shmetrics_updates_rejected_total",
-        "counter",
-        "Updates with values a metric cannot take, or by processes beyond the limit.",
-        &[("", word(header::REJECTED_UPDATES))],
-    );
-    family(
-        "shmetrics_updates_to_removed_total",
-        "counter",
-        "Updates through handles to series that had been removed: they count nowhere.",
-        &[("", word(header::STALE_UPDATES))],
-    );
-    family(
-        "shmetrics_corrupt_records",
-        "gauge",
-        "Damaged records this page had to leave out.",
-        &[("", corrupt as f64)],
-    );
-    family(
-        "shmetrics_processes",
-        "gauge",
-        "Processes with gauges of their own.",
-        &[("{state=\"alive\"}", alive as f64), ("{state=\"dead\"}", dead as f64)],
-    );
-    family(
-        "shmetrics_render_seconds",
-        "gauge",
-        "Time it took to render this page, up to here.",
-        &[("", busy.as_secs_f64())],
-    );
+    let counter = |name, help, v| Own { is_counter: true, ..gauge(name, help, v) };
+    let state = |state: &str, n: usize| (vec![("state".to_owned(), state.to_owned())], n as f64);
+    vec![
+        gauge("shmetrics_segment_ceiling_bytes", "Bytes the segment may grow to.", word(header::TOTAL_SIZE)),
+        gauge("shmetrics_segment_used_bytes", "Bytes of the segment in use.", used(memory) as f64),
+        gauge(
+            "shmetrics_segment_leaked_bytes",
+            "Bytes of records that killed processes never finished, or that are being made.",
+            leaked(memory) as f64,
+        ),
+        counter(
+            "shmetrics_series_removed",
+            "Series that were removed, or have expired for good.",
+            word(header::REMOVED_SERIES),
+        ),
+        counter(
+            "shmetrics_series_refused",
+            "Look-ups of label sets that were counted in an overflow series instead, for lack of room or beyond a limit.",
+            word(header::REFUSED_SERIES),
+        ),
+        counter("shmetrics_families_refused", "Registrations that failed.", word(header::REFUSED_FAMILIES)),
+        counter(
+            "shmetrics_updates_rejected",
+            "Updates with values a metric cannot take, or by processes beyond the limit.",
+            word(header::REJECTED_UPDATES),
+        ),
+        counter(
+            "shmetrics_updates_to_removed",
+            "Updates through handles to series that had been removed: they count nowhere.",
+            word(header::STALE_UPDATES),
+        ),
+        Own {
+            name: "shmetrics_processes",
+            help: "Processes with gauges of their own.",
+            is_counter: false,
+            samples: vec![state("alive", alive), state("dead", dead)],
+        },
+    ]
 }

@@ -2,9 +2,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::check::check;
+use super::cursor::SEGMENT;
 use super::inspect::{inspect, Inspection};
 use super::{Cursor, Exposition};
-use crate::process::Token;
+use crate::process::{Slots, Token};
 use crate::segment::mapping::Backing;
 use crate::segment::memory::Mapped;
 use crate::{Error, Segment};
@@ -104,6 +105,22 @@ impl Reader {
             segment.expire();
         }
         Cursor::new(self.memory, self.backing.get(), self.token(), exposition.into())
+    }
+
+    /// Begins a page with several segments on it, such as those of a machine's services. Families of the same name are put
+    /// together. The string with each reader names it in the label `segment`, where `labelled` says that all series have that
+    /// (in the library's own families it is always there). Without it, of several series with the same labels the first is
+    /// shown. A family that is of another type in an earlier segment is left out. Both are counted in `shmetrics_conflicts`.
+    pub fn join<'a>(parts: &[(&'a Reader, &str)], labelled: bool, exposition: impl Into<Exposition>) -> Cursor<'a> {
+        let mut cursor = Cursor::empty(exposition.into());
+        for (reader, name) in parts {
+            if let Held::Writer(segment) = &reader.backing {
+                segment.expire();
+            }
+            let living = Slots::in_memory(&reader.memory).living(reader.backing.get(), reader.token());
+            cursor.add(reader.memory, living, labelled.then_some((SEGMENT, *name)), name);
+        }
+        cursor.begin_page()
     }
 
     /// Renders a page.

@@ -1,8 +1,8 @@
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 
-use super::add_f64;
 use super::sealed::At;
+use super::{add_f64, exemplar};
 use crate::segment::layout::{counter, header};
 use crate::segment::life::{Life, Place, TAG_MASK};
 use crate::segment::pair::Pair;
@@ -105,6 +105,25 @@ impl Counter {
             self.add_fraction(v);
         } else {
             self.reject();
+        }
+    }
+
+    /// Adds 1, and keeps what these labels say of it as an exemplar: `trace_id`, mostly.
+    ///
+    /// A counter keeps the latest, and takes a new one no sooner than a second after the last (see
+    /// [`Builder::exemplar_interval`](crate::Builder::exemplar_interval)); else this costs little more than [`Counter::inc`]. Names and values
+    /// may have 128 characters together. Labels that no page could have are not kept, but noted in
+    /// `shmetrics_updates_rejected_total`; the update is done in any case. Neither allocates nor blocks, but for the first exemplar
+    /// of a series, which takes memory from the segment.
+    pub fn inc_with_exemplar(&self, labels: &[(&str, &str)]) {
+        self.add_with_exemplar(1.0, labels);
+    }
+
+    /// As [`Counter::add`], with an exemplar as of [`Counter::inc_with_exemplar`].
+    pub fn add_with_exemplar(&self, v: f64, labels: &[(&str, &str)]) {
+        self.add(v);
+        if v >= 0.0 && v.is_finite() && !self.is_over() {
+            exemplar::offer(self.inner, self.record(), self.life, [0, 1], v, labels);
         }
     }
 

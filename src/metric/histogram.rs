@@ -1,6 +1,7 @@
 use std::ffi::c_void;
 use std::time::Instant;
 
+use super::exemplar;
 use super::sealed::At;
 use crate::registry::family::Record;
 use crate::segment::chain::offset;
@@ -34,12 +35,10 @@ unsafe impl Sync for Histogram {}
 impl At for Histogram {
     #[inline(always)]
     #[allow(private_interfaces)]
-    fn at(segment: Segment, Place { at, life }: Place) -> Self {
-        let inner = segment.inner;
-        let family = Record::new(&inner.memory, offset(inner.memory.get32(at + entry::PARENT)));
-        let bounds = family.bounds().unwrap_or(&[]);
-        let cells = inner.memory.bytes(at + histogram::SIZE, 16 * (bounds.len() as u64 + 1));
-        Histogram { inner, bounds, cells: cells.map_or(std::ptr::null_mut(), |p| p.cast_mut().cast()), life }
+    fn at(segment: Segment, place: Place) -> Self {
+        let memory = &segment.inner.memory;
+        let family = Record::new(memory, offset(memory.get32(place.at + entry::PARENT)));
+        Histogram::with_bounds(segment, place, family.bounds().unwrap_or(&[]))
     }
 
     fn is_over(&self) -> bool {
@@ -59,13 +58,24 @@ fn bucket(bounds: &[f64], v: f64) -> usize {
 }
 
 impl Histogram {
+    #[inline(always)]
+    pub(super) fn with_bounds(segment: Segment, Place { at, life }: Place, bounds: &'static [f64]) -> Self {
+        let inner = segment.inner;
+        let cells = inner.memory.bytes(at + histogram::SIZE, 16 * (bounds.len() as u64 + 1));
+        Histogram { inner, bounds, cells: cells.map_or(std::ptr::null_mut(), |p| p.cast_mut().cast()), life }
+    }
+
     /// The words of a foreign handle: the segment, the place, and the bounds as {count: high 16 bits, offset: low 48}. `None`: it is
     /// none (a damaged segment).
     pub(crate) fn into_words(self) -> Option<[*const c_void; 3]> {
         let memory = &self.inner.memory;
         let at = self.record();
         memory.bytes(at, histogram::SIZE + 16 * (self.bounds.len() as u64 + 1))?;
-        let bounds = (self.bounds.len() as u64) << 48 | memory.offset_of(self.bounds.as_ptr().cast());
+        // Without bounds there is no place of them.
+        let bounds = match self.bounds.len() as u64 {
+            0 => 0,
+            count => count << 48 | memory.offset_of(self.bounds.as_ptr().cast()),
+        };
         let word = |w: u64| std::ptr::without_provenance(w as usize);
         Some([std::ptr::from_ref(self.inner).cast(), word(Place { at, life: self.life }.into_word()), word(bounds)])
     }
@@ -95,6 +105,27 @@ impl Histogram {
     /// as it is. A negative value is counted in its bucket and lowers the sum.
     #[inline]
     pub fn observe(&self, v: f64) {
+        self.change::<false>(v);
+    }
+
+    /// As [`Histogram::observe`], and keeps what these labels say of it as its bucket's exemplar, as
+    /// [`Counter::inc_with_exemplar`](crate::Counter::inc_with_exemplar) does.
+    pub fn observe_with_exemplar(&self, v: f64, labels: &[(&str, &str)]) {
+        self.observe(v);
+        if !v.is_nan() && !self.cells.is_null() && !self.is_over() {
+            let slots = self.bounds.len() as u64 + 1;
+            exemplar::offer(self.inner, self.record(), self.life, [bucket(self.bounds, v) as u64, slots], v, labels);
+        }
+    }
+
+    /// Takes one observation back that was counted before.
+    #[inline]
+    pub(super) fn forget(&self, v: f64) {
+        self.change::<true>(v);
+    }
+
+    #[inline(always)]
+    fn change<const BACK: bool>(&self, v: f64) {
         if v.is_nan() || self.cells.is_null() {
             return self.reject();
         }
@@ -105,15 +136,16 @@ impl Histogram {
         let pair = unsafe { Pair::new(self.cells.add(i)) };
         let mut seen = pair.guess();
         loop {
-            if self.life != Life::FOREVER {
-                if self.life.is_over(seen[0]) {
-                    return self.inner.count(header::STALE_UPDATES);
-                }
-                if seen[0] & TAG_MASK == TAG_MASK {
-                    return self.reject();
-                }
+            let mask = if self.life == Life::FOREVER { u64::MAX } else { TAG_MASK };
+            if mask == TAG_MASK && self.life.is_over(seen[0]) {
+                return self.inner.count(header::STALE_UPDATES);
             }
-            match pair.cas(seen, [seen[0].wrapping_add(1), (f64::from_bits(seen[1]) + v).to_bits()]) {
+            if seen[0] & mask == if BACK { 0 } else { mask } {
+                return self.reject();
+            }
+            let sum = f64::from_bits(seen[1]);
+            let (count, sum) = if BACK { (seen[0] - 1, sum - v) } else { (seen[0] + 1, sum + v) };
+            match pair.cas(seen, [count, sum.to_bits()]) {
                 Ok(()) => return,
                 Err(now) => seen = now,
             }

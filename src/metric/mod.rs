@@ -1,19 +1,26 @@
-//! What lives in cells: counters, gauges and histograms. Handles are a few words, `Copy`, `Send` and `Sync`, and never dangle.
+//! What lives in cells: counters, gauges, histograms and the rest. Handles are a few words, `Copy`, `Send` and `Sync`, and never dangle.
 
 mod counter;
+mod exemplar;
 mod gauge;
 mod histogram;
 mod mode;
 mod shown;
+mod state;
+mod summary;
 
 pub use counter::Counter;
 pub use gauge::{Gauge, InProgress};
 pub use histogram::{Histogram, Timer};
 pub use mode::GaugeMode;
+pub use state::{Enum, Info, StateSet};
+pub use summary::{GaugeHistogram, Summary};
 
 pub(crate) use counter::{read as counter_read, SPILL};
+pub(crate) use exemplar::{read as exemplar_read, Exemplar};
 pub(crate) use histogram::read as histogram_read;
 pub(crate) use shown::{shown as gauge_shown, Sample, Shown};
+pub(crate) use state::read as states_read;
 
 pub(crate) mod sealed {
     use crate::segment::life::Place;
@@ -28,7 +35,7 @@ pub(crate) mod sealed {
     }
 }
 
-/// A kind of metric: [`Counter`], [`Gauge`] or [`Histogram`].
+/// A kind of metric: [`Counter`], [`Gauge`], [`Histogram`] and so on.
 ///
 /// A handle belongs to one series. Once that is removed, by whichever process, updates through the handle are not done (but
 /// counted in `shmetrics_updates_to_removed_total`): never do they count into another series, even where its memory serves one by
@@ -42,6 +49,11 @@ pub trait Metric: sealed::At + Copy {
 impl Metric for Counter {}
 impl Metric for Gauge {}
 impl Metric for Histogram {}
+impl Metric for Summary {}
+impl Metric for GaugeHistogram {}
+impl Metric for StateSet {}
+impl Metric for Enum {}
+impl Metric for Info {}
 
 /// Adds to an f64 kept as bits.
 #[inline(always)]

@@ -3,11 +3,14 @@ use std::time::Duration;
 
 use super::family::Spec;
 use super::{labels, register, Table};
-use crate::metric::{Counter, Gauge, GaugeMode, Histogram, Metric};
-use crate::segment::layout::{KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM};
+use crate::metric::{Counter, Enum, Gauge, GaugeHistogram, GaugeMode, Histogram, Info, Metric, StateSet, Summary};
+use crate::segment::layout::{
+    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
+    KIND_UNKNOWN,
+};
 use crate::{Error, Segment};
 
-/// A metric family about to be registered: made by [`Segment::counter`], [`Segment::gauge`] and [`Segment::histogram`].
+/// A metric family about to be registered: made by [`Segment::counter`], [`Segment::gauge`], [`Segment::histogram`] and so on.
 ///
 /// Registration is idempotent: any process may register the same family at any time and gets the same series. The first
 /// help text stays; anything else that differs is an [`Error::Conflict`] that says what.
@@ -33,9 +36,7 @@ pub(crate) const DEFAULT_BUCKETS: &[f64] =
 
 impl Segment {
     fn builder<'a, M>(self, name: &'a str, help: &'a str, kind: u8, mode: GaugeMode) -> Builder<'a, M> {
-        let spec =
-            Spec { name, help, unit: "", kind, mode, labels: &[], buckets: DEFAULT_BUCKETS, max_series: 0, expire: 0 };
-        Builder { segment: self, spec, metric: PhantomData }
+        Builder { segment: self, spec: Spec::new(name, help, kind, mode), metric: PhantomData }
     }
 
     /// A counter: a value that only rises. Pages show it as `name_total`, whether or not `name` ends so.
@@ -50,7 +51,69 @@ impl Segment {
 
     /// A classic histogram, with Prometheus' default buckets unless [`Builder::buckets`] says otherwise.
     pub fn histogram<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Histogram> {
-        self.builder(name, help, KIND_HISTOGRAM, GaugeMode::Shared)
+        self.builder(name, help, KIND_HISTOGRAM, GaugeMode::Shared).with_buckets(DEFAULT_BUCKETS)
+    }
+
+    /// A histogram whose observations can be taken back, with Prometheus' default buckets unless [`Builder::buckets`] says
+    /// otherwise.
+    pub fn gauge_histogram<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, GaugeHistogram> {
+        self.builder(name, help, KIND_GAUGE_HISTOGRAM, GaugeMode::Shared).with_buckets(DEFAULT_BUCKETS)
+    }
+
+    /// A summary: the count and the sum of observations.
+    pub fn summary<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Summary> {
+        self.builder(name, help, KIND_SUMMARY, GaugeMode::Shared)
+    }
+
+    /// A metric of unknown type (`untyped` in Prometheus' formats): a value of which nothing is known, such as one passed on from
+    /// elsewhere. One value for all processes.
+    pub fn unknown<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Gauge> {
+        self.builder(name, help, KIND_UNKNOWN, GaugeMode::Shared)
+    }
+
+    /// Information in labels, such as a version: pages show `name_info` with the value 1, whether or not `name` ends so.
+    /// `target` is OpenMetrics' name for what describes all of a scrape's metrics.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), shmetrics::Error> {
+    /// # let segment = shmetrics::Options::new().anonymous().open()?;
+    /// segment.info("build", "The build.").labels(["version", "revision"]).register()?.with(["1.2.3", "4f5a"]);
+    /// # assert!(segment.render(shmetrics::Format::Text).starts_with(b"# HELP build_info The build.\n# TYPE build_info gauge\nbuild_info{version=\"1.2.3\",revision=\"4f5a\"} 1\n"));
+    /// # Ok(()) }
+    /// ```
+    pub fn info<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Info> {
+        self.builder(name, help, KIND_INFO, GaugeMode::Shared)
+    }
+
+    /// A set of up to 64 states, each on or off. Pages show a sample for each, 1 or 0, with the label `name` for the state.
+    pub fn state_set<'a>(&self, name: &'a str, help: &'a str, states: &'a [&'a str]) -> Builder<'a, StateSet> {
+        self.builder(name, help, KIND_STATE_SET, GaugeMode::Shared).with_states(states)
+    }
+
+    /// One of up to 64 states. Pages show a sample for each, of which one is 1, with the label `name` for the state.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), shmetrics::Error> {
+    /// # let segment = shmetrics::Options::new().anonymous().open()?;
+    /// let state = segment.enumeration("breaker", "The circuit breaker.", &["closed", "open"]).register()?;
+    /// state.set(1);
+    /// # assert!(segment.render(shmetrics::Format::Text).windows(18).any(|w| w == b"breaker=\"open\"} 1\n"));
+    /// # Ok(()) }
+    /// ```
+    pub fn enumeration<'a>(&self, name: &'a str, help: &'a str, states: &'a [&'a str]) -> Builder<'a, Enum> {
+        self.builder(name, help, KIND_ENUM, GaugeMode::Shared).with_states(states)
+    }
+}
+
+impl<'a, M> Builder<'a, M> {
+    fn with_buckets(mut self, bounds: &'a [f64]) -> Self {
+        self.spec.buckets = bounds;
+        self
+    }
+
+    fn with_states(mut self, states: &'a [&'a str]) -> Self {
+        self.spec.states = states;
+        self
     }
 }
 
@@ -72,6 +135,13 @@ impl<'a, M: Metric> Builder<'a, M> {
         self
     }
 
+    /// The least time between two exemplars that a counter or a bucket keeps. A second, unless said otherwise; what the process
+    /// says that registers the family first, counts.
+    pub fn exemplar_interval(mut self, time: Duration) -> Self {
+        self.spec.exemplar_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        self
+    }
+
     /// Registers a metric without labels.
     ///
     /// # Errors
@@ -84,21 +154,26 @@ impl<'a, M: Metric> Builder<'a, M> {
     }
 }
 
-impl<'a> Builder<'a, Histogram> {
-    /// The upper bounds of the buckets, rising; `+Inf` is added by itself.
-    pub fn buckets(mut self, bounds: &'a [f64]) -> Self {
-        self.spec.buckets = bounds;
-        self
-    }
-}
+macro_rules! buckets {
+    ($metric:ty) => {
+        impl<'a> Builder<'a, $metric> {
+            /// The upper bounds of the buckets, rising; `+Inf` is added by itself.
+            pub fn buckets(self, bounds: &'a [f64]) -> Self {
+                self.with_buckets(bounds)
+            }
+        }
 
-impl<'a, const N: usize> LabelledBuilder<'a, Histogram, N> {
-    /// The upper bounds of the buckets, rising; `+Inf` is added by itself.
-    pub fn buckets(mut self, bounds: &'a [f64]) -> Self {
-        self.builder.spec.buckets = bounds;
-        self
-    }
+        impl<'a, const N: usize> LabelledBuilder<'a, $metric, N> {
+            /// The upper bounds of the buckets, rising; `+Inf` is added by itself.
+            pub fn buckets(mut self, bounds: &'a [f64]) -> Self {
+                self.builder.spec.buckets = bounds;
+                self
+            }
+        }
+    };
 }
+buckets!(Histogram);
+buckets!(GaugeHistogram);
 
 impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
     /// As [`Builder::unit`].
@@ -119,6 +194,13 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
     pub fn expire_after(mut self, time: Duration) -> Self {
         let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
         self.builder.spec.expire = u32::try_from(seconds).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// As [`Builder::exemplar_interval`]: the least time between two exemplars that a counter or a bucket keeps. A second, unless said otherwise; what the process
+    /// says that registers the family first, counts.
+    pub fn exemplar_interval(mut self, time: Duration) -> Self {
+        self.builder.spec.exemplar_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         self
     }
 

@@ -11,9 +11,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use super::family::Record;
 use super::recycle;
 use crate::segment::chain::{offset, Ring};
-use crate::segment::layout::{
-    counter, entry, family, gauge, header, histogram, process_cell as cell, KIND_COUNTER, KIND_HISTOGRAM,
-};
+use crate::segment::layout::{counter, entry, family, gauge, header, histogram, process_cell as cell, KIND_COUNTER};
 use crate::segment::life::{self, Life};
 use crate::segment::memory::{Mapped, Memory};
 use crate::segment::{Inner, Segment};
@@ -30,7 +28,7 @@ fn digest(memory: &Mapped, record: &Record<'_>, at: u64) -> u32 {
     };
     match record.kind() {
         KIND_COUNTER => [counter::INTEGER, counter::FRACTION].into_iter().for_each(|field| take(at + field)),
-        KIND_HISTOGRAM => (0..2 * (record.bucket_count() as u64 + 1)).for_each(|i| take(at + histogram::SIZE + 8 * i)),
+        _ if record.pairs() > 0 => (0..2 * record.pairs()).for_each(|i| take(at + histogram::SIZE + 8 * i)),
         _ if record.mode().has_cells() => recycle::each_cell(memory, at, |cell_at| {
             [cell::OWNER, cell::TAG, cell::VALUE].into_iter().for_each(|field| take(cell_at + field));
         }),

@@ -12,13 +12,16 @@ use crate::expose::number::canonical;
 use crate::metric::GaugeMode;
 use crate::segment::chain::{offset, Ends};
 use crate::segment::layout::{
-    align, counter, entry, family, gauge, histogram, FLAG_ESCAPED, FLAG_MODE_SHIFT, GRANULE, KIND_COUNTER, KIND_GAUGE,
-    KIND_HISTOGRAM,
+    align, counter, entry, family, gauge, histogram, FLAG_ESCAPED, FLAG_MODE_SHIFT, GRANULE, KIND_COUNTER, KIND_ENUM,
+    KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
 };
 use crate::segment::life::{self, State};
 use crate::segment::memory::{Mapped, Memory};
 use crate::segment::Inner;
 use crate::Error;
+
+/// A scraper looks every few seconds: more than one exemplar in one is for nobody.
+const EXEMPLAR_MS: u32 = 1000;
 
 /// What an application asks for.
 #[derive(Clone, Debug)]
@@ -29,55 +32,88 @@ pub(crate) struct Spec<'a> {
     pub(crate) kind: u8,
     pub(crate) mode: GaugeMode,
     pub(crate) labels: &'a [&'a str],
+    /// A histogram's finite bounds.
     pub(crate) buckets: &'a [f64],
+    /// The states of a state set.
+    pub(crate) states: &'a [&'a str],
     pub(crate) max_series: u64,
     /// Seconds without an update after which a series expires; 0 for never.
     pub(crate) expire: u32,
+    /// The least time between two exemplars of a slot.
+    pub(crate) exemplar_ms: u32,
 }
 
-impl Spec<'_> {
+impl<'a> Spec<'a> {
+    pub(crate) fn new(name: &'a str, help: &'a str, kind: u8, mode: GaugeMode) -> Self {
+        Spec {
+            name,
+            help,
+            unit: "",
+            kind,
+            mode,
+            labels: &[],
+            buckets: &[],
+            states: &[],
+            max_series: 0,
+            expire: 0,
+            exemplar_ms: EXEMPLAR_MS,
+        }
+    }
+
     /// Checks it, and makes its name and buckets canonical.
     pub(crate) fn checked(mut self) -> Result<Self, Error> {
         self.name = names::family_name(self.name, self.kind)?;
-        names::unit(self.unit, self.name)?;
+        names::unit(self.unit, self.name, self.kind)?;
         names::help(self.help)?;
         let own: &[&str] = match self.kind {
-            KIND_HISTOGRAM => &["le"],
+            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => &["le"],
+            KIND_SUMMARY => &["quantile"],
+            KIND_STATE_SET | KIND_ENUM => &[self.name],
             KIND_GAUGE if self.mode.is_listed() => &["pid"],
             _ => &[],
         };
         names::labels(self.labels, own)?;
         self.buckets = names::buckets(self.buckets)?;
-        if self.kind != KIND_HISTOGRAM {
+        if !matches!(self.kind, KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM) {
             self.buckets = &[];
+        }
+        match self.kind {
+            KIND_STATE_SET | KIND_ENUM => {
+                names::states(self.states)?;
+                // Its samples have a label of this name.
+                names::labels(&[self.name], &[])?;
+            }
+            _ => self.states = &[],
         }
         Ok(self)
     }
 
     /// Bytes before the label text of a series. The word before the text is for `expiry`, where series expire.
     pub(crate) fn text_at(&self) -> u64 {
-        let cells = match self.kind {
-            KIND_COUNTER => counter::SIZE,
-            KIND_HISTOGRAM => histogram::SIZE + 16 * (self.buckets.len() as u64 + 1),
-            _ => gauge::SIZE,
-        };
-        cells + if self.expire > 0 { 8 } else { 0 }
+        cells_end(self.kind, self.buckets.len()) + if self.expire > 0 { 8 } else { 0 }
+    }
+
+    /// What its values are called on pages, each with a number: bounds, as `le` has them, or states.
+    fn marks(&self) -> Vec<(f64, String)> {
+        let states = self.states.iter().enumerate().map(|(i, state)| (i as f64, (*state).to_owned()));
+        // -0 is 0, and would be another `le`.
+        self.buckets.iter().map(|b| b + 0.0).map(|b| (b, canonical(b))).chain(states).collect()
     }
 
     /// Writes the record, not yet linked, at newly allocated memory. `allocate` gets its size.
     pub(crate) fn write(&self, inner: &Inner, hash: u64, allocate: impl FnOnce(u64) -> Option<u32>) -> Option<u32> {
         let memory = &inner.memory;
-        let les: Vec<String> = self.buckets.iter().map(|b| canonical(*b)).collect();
+        let marks = self.marks();
         let mut blob = Vec::new();
-        for bound in self.buckets {
-            blob.extend_from_slice(&bound.to_ne_bytes());
+        for (number, _) in &marks {
+            blob.extend_from_slice(&number.to_ne_bytes());
         }
-        for len in self.labels.iter().map(|l| l.len()).chain(les.iter().map(String::len)) {
+        for len in self.labels.iter().map(|l| l.len()).chain(marks.iter().map(|(_, text)| text.len())) {
             blob.extend_from_slice(&(len as u16).to_ne_bytes());
         }
         blob.extend_from_slice(self.name.as_bytes());
         blob.extend_from_slice(self.unit.as_bytes());
-        for text in self.labels.iter().copied().chain(les.iter().map(String::as_str)) {
+        for text in self.labels.iter().copied().chain(marks.iter().map(|(_, text)| text.as_str())) {
             blob.extend_from_slice(text.as_bytes());
         }
         blob.extend_from_slice(self.help.as_bytes());
@@ -96,9 +132,10 @@ impl Spec<'_> {
         memory.put32(at + family::TEXT_AT, self.text_at() as u32);
         memory.put64(at + family::MAX_SERIES, self.max_series);
         memory.put32(at + family::EXPIRE, self.expire);
+        memory.put32(at + family::EXEMPLAR_MS, self.exemplar_ms);
         memory.put8(at + family::MODE, self.mode as u8);
         memory.put8(at + family::LABEL_COUNT, self.labels.len() as u8);
-        memory.put16(at + family::BUCKET_COUNT, self.buckets.len() as u16);
+        memory.put16(at + family::BUCKET_COUNT, marks.len() as u16);
         memory.put16(at + family::NAME_LEN, self.name.len() as u16);
         memory.put16(at + family::UNIT_LEN, self.unit.len() as u16);
         memory.put32(at + family::HELP_LEN, self.help.len() as u32);
@@ -191,6 +228,10 @@ impl<'a> Record<'a> {
     pub(crate) fn ends(&self) -> Ends {
         Ends { head: self.at + family::HEAD, tail: self.at + family::TAIL, pending: self.at + family::PENDING }
     }
+    /// The {count, sum} pairs of its series: 0 if they have other cells.
+    pub(crate) fn pairs(&self) -> u64 {
+        pairs(self.kind(), self.bucket_count())
+    }
     /// Series now, the embedded one not counted. Where processes were killed at the wrong moment it may be a little off.
     pub(crate) fn series(&self) -> u64 {
         count_of(self.memory.load64(self.at + family::SERIES, Relaxed))
@@ -247,11 +288,11 @@ impl<'a> Record<'a> {
         let name = take(name_len)?;
         let unit = take(unit_len)?;
         let labels = (0..self.label_count()).map(|i| take(self.label_len(i) as u64)).collect::<Option<_>>()?;
-        let les = (0..self.bucket_count())
+        let marks = (0..self.bucket_count())
             .map(|i| take(u64::from(self.memory.get16(self.le_lens_at() + 2 * i as u64))))
             .collect::<Option<_>>()?;
         let help = take(help_len)?;
-        (!name.is_empty()).then_some(Texts { name, unit, help, labels, les })
+        (!name.is_empty()).then_some(Texts { name, unit, help, labels, marks })
     }
 
     pub(crate) fn name_is(&self, name: &str) -> bool {
@@ -263,7 +304,7 @@ impl<'a> Record<'a> {
     pub(crate) fn difference(&self, spec: &Spec<'_>) -> Option<String> {
         let texts = self.texts()?;
         if self.kind() != spec.kind {
-            return Some(format!("it is a {}, not a {}", kind_name(self.kind()), kind_name(spec.kind)));
+            return Some(format!("it is {}, not {}", a_kind(self.kind()), a_kind(spec.kind)));
         }
         if texts.labels != spec.labels {
             return Some(format!("its labels are {:?}, not {:?}", texts.labels, spec.labels));
@@ -279,7 +320,12 @@ impl<'a> Record<'a> {
             return Some(format!("its series expire {}, not {}", after(self.expire()), after(spec.expire)));
         }
         let bounds: Vec<f64> = (0..self.bucket_count()).map(|i| self.bound(i)).collect();
-        (bounds != spec.buckets).then(|| format!("its buckets are {bounds:?}, not {:?}", spec.buckets))
+        match spec.kind {
+            KIND_STATE_SET | KIND_ENUM => {
+                (texts.marks != spec.states).then(|| format!("its states are {:?}, not {:?}", texts.marks, spec.states))
+            }
+            _ => (bounds != spec.buckets).then(|| format!("its buckets are {bounds:?}, not {:?}", spec.buckets)),
+        }
     }
 }
 
@@ -299,7 +345,8 @@ pub(crate) struct Texts {
     pub(crate) unit: String,
     pub(crate) help: String,
     pub(crate) labels: Vec<String>,
-    pub(crate) les: Vec<String>,
+    /// The texts of bounds or states.
+    pub(crate) marks: Vec<String>,
 }
 
 pub(crate) fn kind_name(kind: u8) -> &'static str {
@@ -307,6 +354,38 @@ pub(crate) fn kind_name(kind: u8) -> &'static str {
         KIND_COUNTER => "counter",
         KIND_GAUGE => "gauge",
         KIND_HISTOGRAM => "histogram",
-        _ => "unknown",
+        KIND_INFO => "info",
+        KIND_STATE_SET => "state set",
+        KIND_ENUM => "enum",
+        KIND_SUMMARY => "summary",
+        KIND_GAUGE_HISTOGRAM => "gauge histogram",
+        _ => "metric of unknown type",
+    }
+}
+
+fn a_kind(kind: u8) -> String {
+    let article = if matches!(kind, KIND_INFO | KIND_ENUM) { "an" } else { "a" };
+    format!("{article} {}", kind_name(kind))
+}
+
+pub(crate) fn is_kind(kind: u8) -> bool {
+    (KIND_COUNTER..=KIND_GAUGE_HISTOGRAM).contains(&kind)
+}
+
+/// How many {count, sum} pairs a series has.
+pub(crate) fn pairs(kind: u8, bounds: usize) -> u64 {
+    match kind {
+        KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => bounds as u64 + 1,
+        KIND_SUMMARY => 1,
+        _ => 0,
+    }
+}
+
+/// Where the cells of a series end.
+pub(crate) fn cells_end(kind: u8, bounds: usize) -> u64 {
+    match kind {
+        KIND_COUNTER => counter::SIZE,
+        KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => histogram::SIZE + 16 * pairs(kind, bounds),
+        _ => gauge::SIZE,
     }
 }

@@ -129,6 +129,23 @@ pub(crate) fn values(text: &[u8], escaped: bool, names: &[String]) -> Option<Vec
     rest.is_empty().then_some(values)
 }
 
+/// The labels of any label text.
+pub(crate) fn pairs(text: &[u8]) -> Option<Vec<(String, String)>> {
+    let mut rest = std::str::from_utf8(text).ok()?;
+    let mut pairs = Vec::new();
+    while !rest.is_empty() {
+        rest = rest.strip_prefix(if pairs.is_empty() { "" } else { "," })?;
+        let (name, value) = rest.split_once("=\"")?;
+        let is_end = |(at, _): &(usize, &str)| value[..*at].bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 0;
+        let (end, _) = value.match_indices('"').find(is_end)?;
+        let (own, after) = rest.split_at(name.len() + 2 + end + 1);
+        let found = values(own.as_bytes(), true, std::slice::from_ref(&name.to_owned()))?;
+        pairs.push((name.to_owned(), found.into_iter().next()?));
+        rest = after;
+    }
+    Some(pairs)
+}
+
 /// Equality of two slices of the same, usually small, length, without a call.
 #[inline(always)]
 fn same(a: &[u8], b: &[u8]) -> bool {

@@ -3,6 +3,7 @@
 mod builder;
 mod expiry;
 pub(crate) mod family;
+pub(crate) mod fixed;
 mod hash;
 pub(crate) mod labels;
 pub(crate) mod names;
@@ -26,7 +27,10 @@ use crate::Error;
 
 /// Registers a family, or finds it. Returns where its record is.
 pub(crate) fn register(inner: &Inner, spec: Spec<'_>) -> Result<u64, Error> {
-    let result = spec.checked().and_then(|spec| register_checked(inner, &spec));
+    let result = spec.checked().and_then(|spec| {
+        fixed::check(&inner.memory, spec.name, spec.labels)?;
+        register_checked(inner, &spec)
+    });
     if result.is_err() {
         inner.count(header::REFUSED_FAMILIES);
     }

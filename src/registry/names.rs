@@ -1,7 +1,9 @@
 //! What names an exposition can carry. The rules of the Prometheus data model and of OpenMetrics 1.0, refused here, once,
 //! so that no page can break them.
 
-use crate::segment::layout::{KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM};
+use crate::segment::layout::{
+    KIND_COUNTER, KIND_ENUM, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
+};
 use crate::Error;
 
 /// Longest metric, label and unit name in bytes.
@@ -12,6 +14,8 @@ pub(crate) const HELP_MAX: usize = 16 * 1024;
 pub(crate) const LABELS_MAX: usize = 64;
 /// Most finite bucket bounds of a histogram.
 pub(crate) const BUCKETS_MAX: usize = 1024;
+/// Most states of a state set.
+pub(crate) const STATES_MAX: usize = 64;
 /// The label of a family's overflow series.
 pub(crate) const OVERFLOW_LABEL: &str = "shmetrics_overflow";
 /// The library's own families.
@@ -23,7 +27,21 @@ fn legal(name: &str, colons: bool) -> bool {
     bytes.next().is_some_and(first) && bytes.all(|b| first(b) || b.is_ascii_digit())
 }
 
-/// Checks a family name and returns it without a counter's `_total`, which every format adds as its rules say.
+/// Whether an exemplar's label may be called so.
+pub(crate) fn is_label(name: &str) -> bool {
+    legal(name, false)
+}
+
+/// What the family's name may end in and is kept without: every format adds it as its rules say.
+fn own_suffix(kind: u8) -> &'static str {
+    match kind {
+        KIND_COUNTER => "_total",
+        KIND_INFO => "_info",
+        _ => "",
+    }
+}
+
+/// Checks a family name and returns it without a counter's `_total` or an info's `_info`.
 pub(crate) fn family_name(name: &str, kind: u8) -> Result<&str, Error> {
     let bad = |rule: &str| Err(Error::name("metric name", name, rule));
     if !legal(name, true) {
@@ -35,16 +53,20 @@ pub(crate) fn family_name(name: &str, kind: u8) -> Result<&str, Error> {
     if name.starts_with(OWN_PREFIX) {
         return bad("names starting with `shmetrics_` are the library's own");
     }
-    let base = if kind == KIND_COUNTER { name.strip_suffix("_total").unwrap_or(name) } else { name };
+    let suffix = own_suffix(kind);
+    let base = name.strip_suffix(suffix).unwrap_or(name);
     if base.is_empty() {
-        return bad("there is nothing before `_total`");
+        return bad(&format!("there is nothing before `{suffix}`"));
     }
     Ok(base)
 }
 
-pub(crate) fn unit(unit: &str, base: &str) -> Result<(), Error> {
+pub(crate) fn unit(unit: &str, base: &str, kind: u8) -> Result<(), Error> {
     if unit.is_empty() {
         return Ok(());
+    }
+    if matches!(kind, KIND_INFO | KIND_STATE_SET | KIND_ENUM) {
+        return Err(Error::name("unit", unit, "this kind of metric has none"));
     }
     if !legal(unit, false) {
         return Err(Error::name("unit", unit, "use letters, digits and `_`, not starting with a digit"));
@@ -108,13 +130,32 @@ pub(crate) fn buckets(bounds: &[f64]) -> Result<&[f64], Error> {
     Ok(finite)
 }
 
+/// Checks the names of a state set's states.
+pub(crate) fn states(states: &[&str]) -> Result<(), Error> {
+    if !(1..=STATES_MAX).contains(&states.len()) {
+        return Err(Error::InvalidArgument(format!("{} states: there are 1 to {STATES_MAX}", states.len())));
+    }
+    for (i, state) in states.iter().enumerate() {
+        let bad = |rule: &str| Err(Error::name("state", state, rule));
+        if state.is_empty() || state.len() > NAME_MAX {
+            return bad("it has 1 to 512 bytes");
+        }
+        if states[..i].contains(state) {
+            return bad("it is given twice");
+        }
+    }
+    Ok(())
+}
+
 /// The suffixes under which a family of this kind may expose samples, in any format.
 fn suffixes(kind: u8) -> &'static [&'static str] {
     match kind {
         KIND_COUNTER => &["", "_total", "_created"],
         KIND_HISTOGRAM => &["", "_bucket", "_count", "_sum", "_created"],
-        KIND_GAUGE => &[""],
-        _ => &["", "_info"],
+        KIND_GAUGE_HISTOGRAM => &["", "_bucket", "_count", "_sum", "_gcount", "_gsum"],
+        KIND_SUMMARY => &["", "_count", "_sum", "_created"],
+        KIND_INFO => &["", "_info"],
+        _ => &[""],
     }
 }
 
@@ -133,6 +174,7 @@ pub(crate) fn clash(a: &str, a_kind: u8, b: &str, b_kind: u8) -> Option<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::segment::layout::KIND_GAUGE;
 
     #[test]
     fn item_29_a_counter_is_named_with_or_without_total() {
@@ -172,11 +214,26 @@ mod tests {
 
     #[test]
     fn item_30_the_unit_is_a_suffix() {
-        assert!(unit("seconds", "latency_seconds").is_ok());
+        assert!(unit("seconds", "latency_seconds", KIND_HISTOGRAM).is_ok());
         for (u, base) in
             [("seconds", "latency"), ("seconds", "seconds"), ("seconds", "milliseconds"), ("se-c", "a_se-c")]
         {
-            assert!(unit(u, base).is_err(), "{u} {base}");
+            assert!(unit(u, base, KIND_GAUGE).is_err(), "{u} {base}");
+        }
+    }
+
+    #[test]
+    fn item_31_no_unit_on_info_and_states() {
+        for kind in [KIND_INFO, KIND_STATE_SET, KIND_ENUM] {
+            assert!(unit("seconds", "a_seconds", kind).is_err());
+        }
+    }
+
+    #[test]
+    fn states_have_names() {
+        assert!(states(&["a", "b c"]).is_ok());
+        for bad in [&[][..], &["a", "a"], &[""], &["a"; 65]] {
+            assert!(states(bad).is_err(), "{bad:?}");
         }
     }
 

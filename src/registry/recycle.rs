@@ -11,7 +11,7 @@ use crate::metric::GaugeMode;
 use crate::segment::chain::offset;
 use crate::segment::layout::{
     entry, family, gauge, header, histogram, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK_HEAD, GRANULE,
-    KIND_HISTOGRAM, MAX_PROCESSES,
+    MAX_PROCESSES,
 };
 use crate::segment::life::{self, FreeList, Life, State};
 use crate::segment::memory::{Mapped, Memory};
@@ -21,7 +21,7 @@ use crate::segment::Inner;
 const CLASSES: u32 = 45;
 /// The last free list is for all larger classes, which are rare.
 const LISTS: u32 = 16;
-const _: () = assert!(family::FREE_LISTS + 8 * LISTS as u64 == family::SIZE);
+const _: () = assert!(family::FREE_LISTS + 8 * LISTS as u64 == family::ZERO_THRESHOLD);
 
 /// Granules of a class: 1 to 8, then four steps to each doubling.
 const fn granules(class: u32) -> u64 {
@@ -93,9 +93,9 @@ fn claim(inner: &Inner, record: &Record<'_>, link: u32) -> State {
     inner.index().erase(memory.get64(at + entry::HASH), link);
     let state = life::state(memory, link);
     let tag = state.life().tag();
-    match record.kind() {
-        KIND_HISTOGRAM => {
-            for i in 0..=record.bucket_count() as u64 {
+    match record.pairs() {
+        pairs @ 1.. => {
+            for i in 0..pairs {
                 put(memory, at + histogram::SIZE + 16 * i, |_| [tag, 0]);
             }
         }

@@ -14,7 +14,13 @@ use crate::Error;
 /// # Safety
 /// `backing` must be new zeroed memory of `regions.total` bytes, backed up to the smallest index and from `arena_at` to
 /// `watermark`.
-pub(super) unsafe fn initialise(backing: &dyn Backing, regions: &Regions, watermark: u64, max_series: u64) {
+pub(super) unsafe fn initialise(
+    backing: &dyn Backing,
+    regions: &Regions,
+    watermark: u64,
+    max_series: u64,
+    labels: &str,
+) {
     // SAFETY: the caller's promise.
     let memory = unsafe { Mapped::new(backing.base(), backing.len(), regions.index_at, regions.arena_at) };
     memory.put16(h::MAJOR_AT, layout::MAJOR);
@@ -37,6 +43,8 @@ pub(super) unsafe fn initialise(backing: &dyn Backing, regions: &Regions, waterm
     memory.put64(h::ARENA_AT, regions.arena_at);
     memory.put64(h::ARENA_END, regions.total);
     memory.put64(h::MAX_SERIES, max_series);
+    memory.put32(h::LABELS_LEN, labels.len() as u32);
+    memory.fill(h::LABELS, labels.as_bytes());
     memory.put64(h::WATERMARK, watermark);
     memory.put32(h::INDEX_BITS, layout::INDEX_MIN_BITS);
     memory.put32(h::INDEX_TARGET, layout::INDEX_MIN_BITS);

@@ -95,6 +95,8 @@ offsets! {
     REMOVED_SERIES: 424, 8;
     TOLD: 432, 4;
     INDEX_REACH: 512, 164;
+    LABELS_LEN: 680, 4;
+    LABELS: 688, 2048;
 }
 
 offsets! {
@@ -125,7 +127,7 @@ offsets! {
 
 offsets! {
     /// A family's record: an entry, with this in and after it, then its blob (see `registry::family`).
-    family, size 240;
+    family, size 272;
     HEAD: 32, 4;
     TAIL: 36, 4;
     PENDING: 40, 8;
@@ -143,6 +145,10 @@ offsets! {
     SERIES: 96, 8;
     EXPIRE: 104, 4;
     FREE_LISTS: 112, 128;
+    ZERO_THRESHOLD: 240, 8;
+    EXEMPLAR_MS: 248, 4;
+    MAX_BUCKETS: 252, 4;
+    SCHEMA: 256, 1;
 }
 
 offsets! {
@@ -153,14 +159,15 @@ offsets! {
 }
 
 offsets! {
-    /// A gauge's cells, a pair: one value for all, or a link to the cells of the processes.
+    /// A gauge's cells, a pair: one value for all, or a link to the cells of the processes. Also those of a metric of unknown
+    /// type, and of state sets.
     gauge, size 56;
     TAG: 32, 8;
     VALUE: 40, 8;
 }
 
 offsets! {
-    /// A histogram's cells: after this one {count, sum} pair a bucket.
+    /// A histogram's cells, and a summary's: after this one {count, sum} pair a bucket.
     histogram, size 64;
     RESERVED: 32, 16;
 }
@@ -174,6 +181,17 @@ offsets! {
     VALUE: 24, 8;
 }
 
+offsets! {
+    /// A slot for an exemplar. All but the stamp is valid if it has the hash in it.
+    exemplar, size 256;
+    STAMP: 0, 8;
+    DIGEST: 8, 8;
+    VALUE: 16, 8;
+    TIME_MS: 24, 8;
+    TEXT_LEN: 32, 8;
+    TEXT: 40, 216;
+}
+
 /// Process cells come in blocks: a link to the next block, then this many cells.
 pub(crate) const CELLS_PER_BLOCK: u64 = 16;
 pub(crate) const CELL_BLOCK_HEAD: u64 = 16;
@@ -183,6 +201,12 @@ pub(crate) const CELL_BLOCK: u64 = CELL_BLOCK_HEAD + CELLS_PER_BLOCK * process_c
 pub(crate) const KIND_COUNTER: u8 = 1;
 pub(crate) const KIND_GAUGE: u8 = 2;
 pub(crate) const KIND_HISTOGRAM: u8 = 3;
+pub(crate) const KIND_UNKNOWN: u8 = 4;
+pub(crate) const KIND_INFO: u8 = 5;
+pub(crate) const KIND_STATE_SET: u8 = 6;
+pub(crate) const KIND_ENUM: u8 = 7;
+pub(crate) const KIND_SUMMARY: u8 = 8;
+pub(crate) const KIND_GAUGE_HISTOGRAM: u8 = 9;
 
 /// Entry flag: the label text holds a backslash escape, so values are compared unescaped.
 pub(crate) const FLAG_ESCAPED: u8 = 1;
@@ -253,6 +277,7 @@ mod tests {
             ("gauge", gauge::FIELDS),
             ("process_cell", process_cell::FIELDS),
             ("histogram", histogram::FIELDS),
+            ("exemplar", exemplar::FIELDS),
         ];
         assert_eq!(documented.len(), code.len(), "sections with tables: {:?}", documented.keys());
         for (section, fields) in code {

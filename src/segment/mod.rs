@@ -26,6 +26,7 @@ use self::mapping::Backing;
 use self::memory::{Mapped, Memory};
 use self::options::{How, Options};
 use crate::process::Process;
+use crate::registry::fixed;
 use crate::Error;
 
 /// One application's metrics, shared by all its processes.
@@ -183,14 +184,22 @@ fn open(options: &Options) -> Result<Segment, Error> {
             options.mode
         )));
     }
-    if options.portable || cfg!(not(target_os = "linux")) {
-        return open_portable(options, ceiling);
+    let labels = fixed::text(&options.labels)?;
+    let segment = if options.portable || cfg!(not(target_os = "linux")) {
+        open_portable(options, ceiling, &labels)?
+    } else {
+        open_native(options, ceiling, &labels)?
+    };
+    let its = fixed::text_in(&segment.inner.memory);
+    if !labels.is_empty() && its != labels.as_bytes() {
+        let its = String::from_utf8_lossy(&its);
+        return Err(Error::Conflict(format!("the segment was made with the labels {{{its}}}, not {{{labels}}}")));
     }
-    open_native(options, ceiling)
+    Ok(segment)
 }
 
 #[cfg(target_os = "linux")]
-fn open_native(options: &Options, ceiling: u64) -> Result<Segment, Error> {
+fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment, Error> {
     use mapping::linux;
     let regions = layout::Regions::plan(ceiling, options.max_processes);
     // What is granted before the segment is seen: everything fixed, the smallest index, the first arena extent.
@@ -201,7 +210,7 @@ fn open_native(options: &Options, ceiling: u64) -> Result<Segment, Error> {
             return Err(Error::no_space("creating the segment"));
         }
         // SAFETY: new memory of `total` bytes, backed below `fixed`, known to nobody else.
-        unsafe { header::initialise(backing, &regions, arena_end, options.max_series) };
+        unsafe { header::initialise(backing, &regions, arena_end, options.max_series, labels) };
         Ok(())
     };
     if options.how == How::Anonymous {
@@ -300,17 +309,17 @@ fn remember(inner: &'static Inner) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_native(options: &Options, ceiling: u64) -> Result<Segment, Error> {
-    open_portable(options, ceiling)
+fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment, Error> {
+    open_portable(options, ceiling, labels)
 }
 
 #[cfg(not(any(feature = "portable", not(target_os = "linux"))))]
-fn open_portable(_: &Options, _: u64) -> Result<Segment, Error> {
+fn open_portable(_: &Options, _: u64, _: &str) -> Result<Segment, Error> {
     Err(Error::Unsupported("the portable backend is not built in; enable the crate's feature `portable`".into()))
 }
 
 #[cfg(any(feature = "portable", not(target_os = "linux")))]
-fn open_portable(options: &Options, ceiling: u64) -> Result<Segment, Error> {
+fn open_portable(options: &Options, ceiling: u64, labels: &str) -> Result<Segment, Error> {
     use mapping::portable::PortableBacking;
     if options.how == How::Anonymous {
         return Err(Error::Unsupported("the portable backend has no anonymous segments; give a name".into()));
@@ -342,7 +351,7 @@ fn open_portable(options: &Options, ceiling: u64) -> Result<Segment, Error> {
         match PortableBacking::create(&name, regions.total)? {
             Some(backing) => {
                 // SAFETY: new memory of `total` bytes; nobody uses it before its magic is there.
-                unsafe { header::initialise(&backing, &regions, regions.total, options.max_series) };
+                unsafe { header::initialise(&backing, &regions, regions.total, options.max_series, labels) };
                 // SAFETY: just initialised.
                 return Ok(Segment { inner: unsafe { Inner::adopt(Box::new(backing), None) } });
             }

@@ -29,6 +29,7 @@ pub struct Options {
     pub(super) allow_disk: bool,
     pub(super) portable: bool,
     pub(super) reset_if_unused: bool,
+    pub(super) labels: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,7 @@ impl Options {
             allow_disk: false,
             portable: false,
             reset_if_unused: false,
+            labels: Vec::new(),
         }
     }
 
@@ -92,6 +94,13 @@ impl Options {
     /// The most processes with gauges of their own at one time. Only the creator's counts.
     pub fn max_processes(mut self, processes: u32) -> Self {
         self.max_processes = processes;
+        self
+    }
+
+    /// A label that every series of a new segment has in front of its own, such as `app`. Whoever attaches the segment with labels
+    /// must give the same, in the same order, or else gets [`Error::Conflict`]; who gives none takes it as it is.
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.push((name.into(), value.into()));
         self
     }
 
@@ -143,7 +152,7 @@ impl Options {
     /// handler or forked child. Opening the same segment twice in one process gives the same mapping.
     ///
     /// # Errors
-    /// Every [`Error`] but `Conflict` and `Full`.
+    /// Every [`Error`] but `Full`.
     pub fn open(&self) -> Result<Segment, Error> {
         super::open(self)
     }

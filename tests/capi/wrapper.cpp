@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <limits>
 #include <string>
+#include <sys/wait.h>
 #include <type_traits>
 #include <unistd.h>
 #include <vector>
@@ -32,6 +33,11 @@ static_assert(std::is_trivially_copyable_v<shmetrics::segment>);
 static_assert(moves_only<shmetrics::reader> && moves_only<shmetrics::timer> && moves_only<shmetrics::in_progress>);
 static_assert(noexcept(shmetrics::counter().inc()) && noexcept(shmetrics::counter_family().with("a", "b")));
 static_assert(noexcept(shmetrics::counter_family().with(std::initializer_list<std::string_view>{})));
+static_assert(sizeof(shmetrics::enumeration) == sizeof(shmetrics_states) && sizeof(shmetrics::info) == sizeof(bool));
+static_assert(std::is_trivially_copyable_v<shmetrics::summary> && std::is_trivially_copyable_v<shmetrics::state_set>);
+static_assert(std::is_trivially_copyable_v<shmetrics::exposition>);
+static_assert(noexcept(shmetrics::info_family().with("a")) && noexcept(shmetrics::enumeration().set(0)));
+static_assert(noexcept(shmetrics::counter().add_with_exemplar(1, {})));
 static_assert(noexcept(shmetrics::gauge().track()) && noexcept(shmetrics::histogram().start_timer()));
 
 shmetrics::segment scratch() {
@@ -193,6 +199,193 @@ void reading() {
   CHECK(opened->try_render().error().status() == status_code::null_argument);
 }
 
+std::string sample_of(const std::string& page, const std::string& name) {
+  const auto at = page.find("\n" + name + " ") + 1;
+  return page.substr(at, page.find('\n', at) - at);
+}
+
+bool ends_in(std::string_view page, std::string_view end) {
+  return page.size() >= end.size() && page.substr(page.size() - end.size()) == end;
+}
+
+void summaries() {
+  const auto segment = scratch();
+  const auto sizes = *segment.try_register_summary({"sizes", "Help.", {"of"}});
+  sizes.with("all").observe(2.0);
+  { const auto timed = sizes.with("all").start_timer(); }
+  CHECK(shows(segment, "# TYPE sizes summary\nsizes_sum{of=\"all\"} 2.0"));
+  CHECK(shows(segment, "\nsizes_count{of=\"all\"} 2\n"));
+  const auto gone = sizes.with({"gone"});
+  gone.observe(1.0);
+  CHECK(!gone.is_removed() && sizes.remove("gone") && gone.is_removed() && !sizes.remove("gone"));
+  CHECK(sizes.clear() == 1);
+  sizes.with().observe(1);
+  shmetrics::summary().observe(1);
+  shmetrics::summary().start_timer().stop();
+  CHECK(page_of(segment).find("\nsizes_count") == std::string::npos && !shmetrics::summary().is_removed());
+}
+
+void gauge_histograms() {
+  const auto segment = scratch();
+  shmetrics::spec ages{"ages", "", {"queue"}};
+  ages.buckets = {1.0};
+  const auto family = *segment.try_register_gauge_histogram(ages);
+  const auto age = family.with("mail");
+  age.observe(0.5);
+  age.observe(2.0);
+  age.forget(2.0);
+  age.forget(2.0);  // not there any more: rejected
+  CHECK(shows(segment, "\nages_sum{queue=\"mail\"} 0.5\nages_count{queue=\"mail\"} 1\n"));
+  CHECK(shows(segment, "\nshmetrics_updates_rejected_total 1\n"));
+  CHECK(!age.is_removed() && family.remove("mail") && age.is_removed() && family.clear() == 0);
+  shmetrics::gauge_histogram().forget(1);
+  shmetrics::gauge_histogram().observe(1);
+}
+
+void unknowns() {
+  const auto segment = scratch();
+  const auto family = *segment.try_register_unknown({"imported", "", {"from"}});
+  family.with("there").set(7);
+  CHECK(shows(segment, "# TYPE imported untyped\nimported{from=\"there\"} 7\n"));
+  CHECK(family.remove("there") && family.clear() == 0);
+}
+
+void states() {
+  const auto segment = scratch();
+  shmetrics::spec lights{"lights", "", {"room"}};
+  CHECK(segment.try_register_state_set(lights).error().status() == status_code::invalid_argument);
+  CHECK(segment.try_register_enumeration(lights).error().status() == status_code::invalid_argument);
+  lights.states = {"red", "green"};
+  const auto sets = *segment.try_register_state_set(lights);
+  const auto set = sets.with("hall");
+  set.set(0, true);
+  set.set(1, true);
+  set.set(0, false);
+  set.set(2, true);
+  CHECK(shows(segment, "\nlights{room=\"hall\",lights=\"red\"} 0\nlights{room=\"hall\",lights=\"green\"} 1\n"));
+  CHECK(!set.is_removed() && sets.remove("hall") && set.is_removed());
+  lights.name = "door";
+  const auto doors = *segment.try_register_enumeration(lights);
+  const auto door = doors.with("hall");
+  CHECK(shows(segment, "\ndoor{room=\"hall\",door=\"red\"} 1\ndoor{room=\"hall\",door=\"green\"} 0\n"));
+  door.set(1);
+  door.set(2);
+  CHECK(shows(segment, "\ndoor{room=\"hall\",door=\"red\"} 0\ndoor{room=\"hall\",door=\"green\"} 1\n"));
+  CHECK(doors.clear() == 1 && door.is_removed());
+  CHECK(shows(segment, "\nshmetrics_updates_rejected_total 2\n"));
+  shmetrics::state_set().set(0, true);
+  shmetrics::enumeration().set(0);
+  CHECK(!shmetrics::state_set().is_removed() && !shmetrics::enumeration().is_removed());
+  lights.states = {"red", "amber"};
+  CHECK(segment.try_register_enumeration(lights).error().status() == status_code::conflict);
+  CHECK(segment.try_register_state_set(lights).error().status() == status_code::conflict);
+}
+
+void infos() {
+  const auto segment = scratch();
+  const auto build = *segment.try_register_info({"build", "", {"version"}});
+  CHECK(bool(build.with("1.2")) && !build.with("too", "many") && !build.with());
+  CHECK(shows(segment, "\nbuild_info{version=\"1.2\"} 1\n"));
+  CHECK(build.remove("1.2") && !build.remove("1.2") && build.clear() == 0);
+  CHECK(!shmetrics::info() && !shmetrics::info_family().with("1.2") && shmetrics::info_family().clear() == 0);
+}
+
+void labels_of_the_segment() {
+  const removed_at_end named;
+  const std::string app = "shop";
+  const auto how = shmetrics::options(named.name).label("app", app).label("zone", "b\"c");
+  const auto segment = shmetrics::segment::try_open(how);
+  CHECK(bool(segment));
+  segment->try_register_counter({"labelled", "", {"a"}})->with("1").inc();
+  CHECK(shows(*segment, "\nlabelled_total{app=\"shop\",zone=\"b\\\"c\",a=\"1\"} 1\n"));
+  CHECK(bool(shmetrics::segment::try_open(shmetrics::options(named.name).attach())));
+  const auto other = shmetrics::segment::try_open(shmetrics::options(named.name).label("app", "crm"));
+  CHECK(!other && other.error().status() == status_code::conflict);
+  const auto bad = shmetrics::segment::try_open(shmetrics::options().anonymous().label("a b", ""));
+  CHECK(!bad && bad.error().status() == status_code::invalid_name);
+}
+
+// A child that has used the segment is gone, so the next one begins anew; as long as it lives nobody does.
+void begun_anew() {
+  const removed_at_end named;
+  const auto how = shmetrics::options(named.name).reset_if_unused();
+  for (int round = 0; round < 2; round++) {
+    const pid_t child = fork();
+    if (child == 0) {
+      const auto segment = shmetrics::segment::try_open(how);
+      if (!segment) _exit(2);
+      (*segment->try_register_counter({"begun", ""})).with().inc();
+      const auto again = shmetrics::segment::try_open(how);  // in use, by this process
+      _exit(again && shows(*again, "\nbegun_total 1\n") ? 0 : 1);
+    }
+    int status = -1;
+    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+  }
+}
+
+void formats() {
+  const auto segment = scratch();
+  segment.try_register_counter({"served", "Help."})->with().add_with_exemplar(2, {{"trace_id", "c0ffee"}});
+  segment.try_register_histogram({"took", "Help."})->with().observe_with_exemplar(0.1, {{"trace_id", "facade"}});
+  const auto asked = shmetrics::exposition::negotiate("application/openmetrics-text;version=1.0.0");
+  CHECK(asked.content_type() == "application/openmetrics-text; version=1.0.0; charset=utf-8");
+  const auto page = *segment.try_render(asked);
+  CHECK(page.find("served_total 2 # {trace_id=\"c0ffee\"} 2.0 ") != std::string::npos);
+  CHECK(page.find("took_bucket{le=\"0.1\"} 1 # {trace_id=\"facade\"} 0.1 ") != std::string::npos);
+  CHECK(ends_in(page, "\n# EOF\n") && page.find("_created") == std::string::npos);
+  const auto created = *segment.try_render(shmetrics::exposition(shmetrics::format::openmetrics).created());
+  CHECK(created.find("\nserved_created ") != std::string::npos);
+  const auto newer = *segment.try_render(shmetrics::format::openmetrics2);
+  CHECK(sample_of(newer, "served_total").find(" st@") != std::string::npos);
+  const auto protobuf = *segment.try_render(shmetrics::format::protobuf, {"served_total"});
+  CHECK(protobuf.size() > 15 && protobuf.size() - 1 == static_cast<unsigned char>(protobuf[0]));
+  CHECK(protobuf.substr(1, 14) == "\x0a\x0cserved_total");
+
+  std::string pieces;
+  const auto append = [&pieces](std::string_view piece) { pieces += piece; };
+  CHECK(bool(segment.try_each_chunk(append, 7, shmetrics::format::openmetrics, {"served_total", "took_count"})));
+  CHECK(pieces == *segment.try_render(shmetrics::format::openmetrics, {"took_bucket", "served"}));
+  CHECK(pieces.find("shmetrics_") == std::string::npos && ends_in(pieces, "\n# EOF\n"));
+  CHECK(*segment.try_render(shmetrics::format::openmetrics, {"absent"}) == "# EOF\n");
+  CHECK(segment.try_render({}, {"\xff"}).error().status() == status_code::invalid_name);
+}
+
+void expositions() {
+  using shmetrics::escaping, shmetrics::exposition, shmetrics::format;
+  CHECK(exposition().content_type() == shmetrics::content_type());
+  CHECK(exposition::negotiate({}).content_type() == shmetrics::content_type());
+  CHECK(exposition(format::text1).content_type() == "text/plain; version=1.0.0; charset=utf-8");
+  CHECK(ends_in(exposition(format::text1, escaping::allow_utf8).content_type(), "; escaping=allow-utf-8"));
+  CHECK(ends_in(exposition(format::protobuf, escaping::dots).content_type(), "; encoding=delimited; escaping=dots"));
+  const auto values = exposition::negotiate("application/openmetrics-text;version=2.0.0;escaping=values");
+  CHECK(values.raw().format == SHMETRICS_FORMAT_OPENMETRICS2 && values.raw().escaping == SHMETRICS_ESCAPING_VALUES);
+  const auto none = static_cast<format>(99);
+  CHECK(exposition(none).content_type().empty());
+  CHECK(exposition(format::text, static_cast<escaping>(5)).content_type().empty());
+  CHECK(scratch().try_render(none).error().status() == status_code::invalid_argument);
+  CHECK(shmetrics::accepts_gzip("gzip, br") && !shmetrics::accepts_gzip("br") && !shmetrics::accepts_gzip({}));
+}
+
+void exemplars() {
+  const auto segment = scratch();
+  shmetrics::spec each{"each", ""};
+  const auto c = segment.try_register_counter(each)->with();
+  c.add_with_exemplar(1, {{"a", std::string(127, 'x')}});  // as many characters as there may be
+  CHECK(shows(segment, "\nshmetrics_updates_rejected_total 0\n"));
+  const auto other = segment.try_register_counter({"other", ""})->with();
+  other.add_with_exemplar(1, {{"a", std::string(128, 'x')}});
+  CHECK(other.value() == 1 && shows(segment, "\nshmetrics_updates_rejected_total 1\n"));
+#define TEN {"a", ""}, {"b", ""}, {"c", ""}, {"d", ""}, {"e", ""}, {"f", ""}, {"g", ""}, {"h", ""}, {"i", ""}, {"j", ""}
+  other.add_with_exemplar(1, {TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN});
+#undef TEN
+  CHECK(other.value() == 2 && shows(segment, "\nshmetrics_updates_rejected_total 2\n"));
+  const auto page = *segment.try_render(shmetrics::format::openmetrics);
+  CHECK(sample_of(page, "each_total").find(" # {a=\"xxx") != std::string::npos);
+  CHECK(sample_of(page, "other_total") == "other_total 2");
+  shmetrics::counter().add_with_exemplar(1, {{"a", "b"}});
+  shmetrics::histogram().observe_with_exemplar(1, {});
+}
+
 #ifdef __cpp_exceptions
 template <class F>
 status_code thrown(F f) {
@@ -212,6 +405,20 @@ void throwing() {
   std::string page;
   segment.each_chunk([&page](std::string_view piece) { page += piece; });
   CHECK(page.find("\nthrown_total 1\n") != std::string::npos);
+  const auto newer = shmetrics::format::openmetrics;
+  CHECK(segment.render(newer, {"thrown_total"}).find("\nthrown_total 1\n") != std::string::npos);
+  page.clear();
+  segment.each_chunk([&page](std::string_view piece) { page += piece; }, 100, newer, {"absent"});
+  CHECK(page == "# EOF\n");
+  segment.register_summary({"thrown_summary", ""}).with().observe(1);
+  segment.register_gauge_histogram({"thrown_ages", ""}).with().observe(1);
+  segment.register_unknown({"thrown_unknown", ""}).with().set(1);
+  segment.register_info({"thrown_build", "", {"a"}}).with("1");
+  shmetrics::spec states{"thrown_states", ""};
+  states.states = {"on"};
+  segment.register_state_set(states).with().set(0, true);
+  CHECK(thrown([&] { segment.register_enumeration(states); }) == status_code::conflict);
+  CHECK(thrown([&] { segment.render(static_cast<shmetrics::format>(5)); }) == status_code::invalid_argument);
   CHECK(thrown([&] { segment.register_gauge({"thrown", ""}, shmetrics::gauge_mode::all); }) == status_code::conflict);
   CHECK(thrown([&] { segment.register_histogram({"1", ""}); }) == status_code::invalid_name);
   CHECK(thrown([] { shmetrics::reader::open("absent"); }) == status_code::not_found);
@@ -239,6 +446,16 @@ int main() {
   histograms();
   failures();
   reading();
+  summaries();
+  gauge_histograms();
+  unknowns();
+  states();
+  infos();
+  labels_of_the_segment();
+  begun_anew();
+  formats();
+  expositions();
+  exemplars();
   throwing();
   CHECK(shmetrics::content_type() == shmetrics_content_type() && !shmetrics::version().empty());
   return failed != 0;

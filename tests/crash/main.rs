@@ -45,6 +45,7 @@ survives! {
     first_look_up: LOOK_UP;
     counter_inc: COUNTER_INC;
     counter_add: COUNTER_ADD;
+    counter_inc_with_exemplar: EXEMPLAR;
     histogram_observe: OBSERVE;
     shared_gauge: GAUGE_SHARED;
     sum_gauge_takes_a_dead_cell: GAUGE_TAKE_OVER;

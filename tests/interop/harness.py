@@ -27,8 +27,12 @@ def main() -> None:
     loader, module = unittest.defaultTestLoader, sys.modules["__main__"]
     suite = loader.loadTestsFromNames(sys.argv[1:], module) if sys.argv[1:] else loader.loadTestsFromModule(module)
     result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=_Result).run(suite)
+    skipped: dict[tuple[str, str], list[str]] = {}
     for test, reason in result.skipped:
-        print(f"skipped: {test.id().removeprefix('__main__.')} ({reason})")
+        of, _, name = test.id().removeprefix("__main__.").rpartition(".")
+        skipped.setdefault((of, reason), []).append(name)
+    for (of, reason), names in skipped.items():  # a line for all of a class
+        print(f"skipped: {of + '.' + names[0] if len(names) == 1 else of} ({reason})")
     # Several sub-tests of one test may fail: it still is one test. An error outside all tests counts as one, too.
     failed = {getattr(test, "test_case", test).id() for test, _ in result.failures + result.errors}
     print(f"{result.passed} passed, {len(failed)} failed, {len(result.skipped)} skipped", flush=True)

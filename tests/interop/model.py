@@ -14,9 +14,20 @@ from prometheus_client.utils import floatToGoString
 DEFAULT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 OVERFLOW = (("shmetrics_overflow", "true"),)
 
+_SUFFIXES = {"counter": "_total", "info": "_info"}
+_TEXT_TYPES = {
+    "unknown": "untyped", "gauge_histogram": "histogram", "info": "gauge", "state_set": "gauge", "enum": "gauge",
+}  # fmt: skip
+
 Labels = tuple[tuple[str, str], ...]
 Sample = tuple[str, Labels, "int | float"]
 Values = tuple["str | bytes", ...]
+
+
+def canonical(bound: float) -> str:
+    """As OpenMetrics wants it. prometheus_client's function takes a sign for a digit. -0 is 0."""
+    bound += 0.0
+    return ("-" if math.copysign(1, bound) < 0 else "") + floatToGoString(abs(bound))
 
 
 @dataclass
@@ -29,10 +40,21 @@ class Family:
     mode: str = "shared"
     buckets: tuple[float, ...] | None = None
     max_series: int = 0
+    states: tuple[str, ...] = ()
+
+    @property
+    def base_name(self) -> str:
+        return self.name.removesuffix(_SUFFIXES.get(self.kind, ""))
 
     @property
     def shown_name(self) -> str:
-        return self.name + "_total" if self.kind == "counter" and not self.name.endswith("_total") else self.name
+        """On all pages but those of OpenMetrics 1.0.0, which have the base name."""
+        return self.base_name + _SUFFIXES.get(self.kind, "")
+
+    @property
+    def text_type(self) -> str:
+        """What the text formats, which have five types, show of it."""
+        return _TEXT_TYPES.get(self.kind, self.kind)
 
     @property
     def bounds(self) -> tuple[float, ...]:
@@ -112,23 +134,91 @@ class Histogram:
         total = 0
         for bound, count in zip((*self.bounds, math.inf), self.counts):
             total += count
-            samples.append((f"{name}_bucket", (*labels, ("le", floatToGoString(bound))), total))
+            samples.append((f"{name}_bucket", (*labels, ("le", canonical(bound))), total))
         return [*samples, (f"{name}_sum", labels, float(self.sum)), (f"{name}_count", labels, total)]
 
 
-_STATES = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
+class GaugeHistogram(Histogram):
+    def update(self, verb: str, v: float, **_: object) -> bool:
+        if verb == "observe" or math.isnan(v):
+            return super().update(verb, v)
+        bucket = sum(b < v for b in self.bounds)
+        if not self.counts[bucket]:
+            return False
+        self.counts[bucket] -= 1
+        self.sum -= Fraction(v) if math.isfinite(v) else 0
+        return True
+
+
+class Summary(Histogram):
+    def __init__(self, _: Family) -> None:
+        self.bounds, self.counts, self.sum = (), [0], Fraction(0)
+
+    def samples(self, name: str, labels: Labels, processes: list[Process]) -> list[Sample]:
+        return super().samples(name, labels, processes)[1:]
+
+
+class Info:
+    def __init__(self, _: Family) -> None:
+        pass
+
+    def samples(self, name: str, labels: Labels, _: list[Process]) -> list[Sample]:
+        return [(name, labels, 1)]
+
+
+class StateSet:
+    def __init__(self, family: Family) -> None:
+        self.label, self.states = family.base_name, family.states
+        self.on = [False] * len(self.states)
+
+    def update(self, verb: str, state: int, on: bool, **_: object) -> bool:
+        if state >= len(self.states):
+            return False
+        self.on[state] = on
+        return True
+
+    def samples(self, name: str, labels: Labels, _: list[Process]) -> list[Sample]:
+        return [(name, (*labels, (self.label, state)), int(on)) for state, on in zip(self.states, self.on)]
+
+
+class Enum(StateSet):
+    def __init__(self, family: Family) -> None:
+        super().__init__(family)
+        self.on[0] = True
+
+    def update(self, verb: str, state: int, **_: object) -> bool:  # type: ignore[override]
+        if state >= len(self.states):
+            return False
+        self.on = [i == state for i in range(len(self.states))]
+        return True
+
+
+_STATES = {
+    "counter": Counter,
+    "gauge": Gauge,
+    "unknown": Gauge,
+    "histogram": Histogram,
+    "gauge_histogram": GaugeHistogram,
+    "summary": Summary,
+    "info": Info,
+    "state_set": StateSet,
+    "enum": Enum,
+}
+State = Counter | Gauge | Histogram | Info | StateSet
 
 
 @dataclass
 class Registry:
     families: list[Family] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
+    fixed: Labels = ()  # of the segment, in front of all others
     rejected: int = 0
     refused: int = 0  # look-ups that were given the overflow series
+    reordered: bool = False  # the series are no more on the page in the order of their first look-up
 
     def __post_init__(self) -> None:
-        self._series: list[dict[Labels, Counter | Gauge | Histogram]] = [{} for _ in self.families]
-        self._overflow: list[Counter | Gauge | Histogram | None] = [None for _ in self.families]
+        self._series: list[dict[Labels, State]] = [{} for _ in self.families]
+        self._overflow: list[State | None] = [None for _ in self.families]
         for i, family in enumerate(self.families):
             if not family.labels:
                 self._series[i][()] = _STATES[family.kind](family)
@@ -136,14 +226,17 @@ class Registry:
     def series(self) -> int:
         return sum(map(len, self._series))
 
-    def look_up(self, index: int, values: Values) -> Counter | Gauge | Histogram | None:
+    @staticmethod
+    def _labels(family: Family, values: Values) -> Labels:
+        return tuple(zip(family.labels, (v if isinstance(v, str) else v.decode(errors="replace") for v in values)))
+
+    def look_up(self, index: int, values: Values) -> State | None:
         """Also makes it, as the library does. None: the wrong number of values."""
         family, series = self.families[index], self._series[index]
         if len(values) != len(family.labels):
             self.rejected += 1
             return None
-        shown = (v if isinstance(v, str) else v.decode(errors="replace") for v in values)
-        labels = tuple(zip(family.labels, shown))
+        labels = self._labels(family, values)
         if labels in series:
             return series[labels]
         if family.max_series and len(series) >= family.max_series:
@@ -158,11 +251,16 @@ class Registry:
         if state is not None and not state.update(verb, *arguments, process=process):
             self.rejected += 1
 
+    def remove(self, index: int, values: Values) -> bool:
+        self.reordered = True
+        return self._series[index].pop(self._labels(self.families[index], values), None) is not None
+
     def samples(self, index: int) -> list[Sample]:
-        """Of a family, in the order of the page."""
-        name = self.families[index].shown_name
-        samples = [
-            s for labels, state in self._series[index].items() for s in state.samples(name, labels, self.processes)
-        ]
+        """Of a family, in the order of a text page."""
+        family = self.families[index]
+        return [s for labels, state in self.states(index) for s in state.samples(family.shown_name, labels, self.processes)]
+
+    def states(self, index: int) -> list[tuple[Labels, State]]:
+        series = [(self.fixed + labels, state) for labels, state in self._series[index].items()]
         overflow = self._overflow[index]
-        return samples + (overflow.samples(name, OVERFLOW, self.processes) if overflow else [])
+        return series + ([(self.fixed + OVERFLOW, overflow)] if overflow else [])

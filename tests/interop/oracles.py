@@ -40,7 +40,9 @@ def same_value(a: float, b: float) -> bool:
     return a == b and math.copysign(1, a) == math.copysign(1, b)
 
 
-def differences(expected: list[Sample], found: list[Sample]) -> list[str]:
+def differences(expected: list[Sample], found: list[Sample], reordered: bool = False) -> list[str]:
+    if reordered:
+        expected, found = (sorted(samples, key=lambda s: s[:2]) for samples in (expected, found))
     for i, (e, f) in enumerate(zip(expected, found)):
         if e[:2] != f[:2] or not same_value(e[2], f[2]):
             return [f"sample {i} should be {e}, and is {f}"]
@@ -57,13 +59,21 @@ def model_problems(page: bytes, model: Registry) -> list[str]:
         return [f"prometheus_client's parser: {error}"]
     problems = []
     families = [m for m in metrics if not m.name.startswith(OWN)]
-    names = [(f.shown_name, f.kind, f.help.strip()) for f in model.families]
+    # The parser calls untyped ones unknown; the library writes a space for a carriage return, which no format can escape.
+    names = [
+        (f.shown_name, f.text_type.replace("untyped", "unknown"), f.help.replace("\r", " ").strip())
+        for f in model.families
+    ]
     found = [(m.name + "_total" * (m.type == "counter"), m.type, m.documentation.strip()) for m in families]
     if names != found:
         problems.append(f"the families should be {names}, and are {found}")
     expected = [s for i in range(len(model.families)) for s in model.samples(i)]
-    problems += differences(expected, list(parsed_samples(families)))
-    own = {name: value for name, labels, value in parsed_samples(metrics) if name.startswith(OWN) and not labels}
+    problems += differences(expected, list(parsed_samples(families)), model.reordered)
+    own = {
+        name: value
+        for name, labels, value in parsed_samples(metrics)
+        if name.startswith(OWN) and labels == model.fixed
+    }
     counts = {
         "shmetrics_series": model.series(),
         "shmetrics_series_refused_total": model.refused,
@@ -80,7 +90,7 @@ _COMMENT = re.compile(r"# (HELP|TYPE) (\S+) ?(.*)", re.DOTALL)
 TYPES = ("counter", "gauge", "histogram", "summary", "untyped")
 # After the name and its labels. Parsers take other forms as well, but not each the same.
 _VALUE = re.compile(r"[\w:]+(\{.*\})? (NaN|[+-]Inf|-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?)")
-_SUFFIXES = {"histogram": ("_bucket", "_sum", "_count")}
+_SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("", "_sum", "_count")}
 
 
 def structure_problems(page: bytes) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import shm
-from model import Family, Process, Registry, Values
+from model import Family, Labels, Process, Registry, Values
 from processes import Worker, in_child
 
 CEILING = 32 << 20
@@ -19,6 +20,7 @@ class Script:
 
     families: list[Family]
     steps: list[tuple] = field(default_factory=list)
+    fixed: Labels = ()  # of the segment
 
     def start(self, identity: int = 0) -> None:
         """Forks a worker. Its identity is its pid, unless it is given."""
@@ -33,6 +35,9 @@ class Script:
     def update(self, process: int, family: int, values: Values, verb: str, *arguments: float) -> None:
         self.steps.append(("update", process, family, values, verb, *arguments))
 
+    def remove(self, family: int, *values: str | bytes) -> None:
+        self.steps.append(("remove", family, values))
+
 
 @dataclass
 class Played:
@@ -40,16 +45,27 @@ class Played:
     page: bytes
     again: bytes  # rendered a second time
     pieces: bytes  # rendered a small piece at a time
+    pages: dict[str, bytes]  # in the formats that were asked for
 
 
-def play(script: Script) -> Played:
-    return in_child(lambda: _play(script))
+def play(script: Script, pages: dict[str, Callable[[shm.Segment], bytes]] | None = None) -> Played:
+    return in_child(lambda: _play(script, pages or {}))
 
 
-def _play(script: Script) -> Played:
-    segment = shm.Segment(how=shm.ANONYMOUS, ceiling=CEILING)
+def _play(script: Script, pages: dict[str, Callable[[shm.Segment], bytes]]) -> Played:
+    segment = shm.Segment(how=shm.ANONYMOUS, ceiling=CEILING, labels=script.fixed)
+    model, workers = perform(script, segment)
+    played = Played(model, segment.render(), segment.render(), segment.render_in_pieces(PIECE), {})
+    played.pages = {name: render(segment) for name, render in pages.items()}
+    for worker in filter(None, workers):
+        worker.end("exit")
+    return played
+
+
+def perform(script: Script, segment: shm.Segment) -> tuple[Registry, list[Worker | None]]:
+    """In a segment that there is. The workers that are left must be ended."""
     families = [_register(segment, family) for family in script.families]
-    model = Registry(script.families, [Process(os.getpid())])
+    model = Registry(script.families, [Process(os.getpid())], script.fixed)
     workers: list[Worker | None] = [None]
 
     def obey(order: tuple) -> None:
@@ -73,18 +89,18 @@ def _play(script: Script) -> Played:
         elif verb == "look up":
             families[step[0]].with_(*step[1])
             model.look_up(*step)
+        elif verb == "remove":
+            removed = families[step[0]].remove(*step[1])
+            assert removed == model.remove(*step), f"{step}: removed is {removed}"
         else:
             process, *order = step
             workers[process].do(tuple(order)) if process else obey(tuple(order))
             model.update(*step)
-    played = Played(model, segment.render(), segment.render(), segment.render_in_pieces(PIECE))
-    for worker in filter(None, workers):
-        worker.end("exit")
-    return played
+    return model, workers
 
 
 def _register(segment: shm.Segment, f: Family) -> shm.Family:
     return segment.register(
         f.kind, f.name, f.help, f.labels,
-        unit=f.unit, mode=f.mode, buckets=f.buckets, max_series=f.max_series,
+        unit=f.unit, mode=f.mode, buckets=f.buckets, max_series=f.max_series, states=f.states,
     )  # fmt: skip

@@ -22,6 +22,7 @@ HELPS = (
     "日本語 🦀",
     "trailing backslash \\",
     "tab\there",
+    "carriage\rreturn, \u2028 and \x00",
 )
 DYADIC = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 3.0, 42.0, 1024.0, 1e6)
 GAUGES = (*DYADIC, -0.5, -7.0, -1e6)
@@ -38,6 +39,13 @@ LONE = (
     -math.inf,
     math.nan,
 )
+SEGMENT_LABELS = ("app", "zone", "_cell", "instance_name")
+STATES = (("on",), ("closed", "open"), ("a", 'b"c', "d\\e", "f\ng", "日本"), tuple(f"s{i}" for i in range(64)))
+# Over several, as often as they should come.
+KINDS = (
+    *("counter", "gauge", "histogram") * 3,
+    *("unknown", "gauge_histogram", "summary", "info", "state_set", "enum"),
+)
 OBSERVED = (*GAUGES, math.inf, -math.inf, math.nan)
 BUCKETS = (
     None,
@@ -45,6 +53,8 @@ BUCKETS = (
     (0.5,),
     (-1.0, 0.0, 1.0),
     (0.001, 1.0, 1e6, 1e21),
+    (-1e6, -0.5),
+    (-0.0, 5e-324, 1.7976931348623157e308),
     tuple(i / 8 for i in range(1, 70)),
     (1.0, math.inf),
 )
@@ -55,18 +65,21 @@ def random_text(rng: random.Random) -> str:
 
 
 def random_family(rng: random.Random, number: int) -> Family:
-    kind = rng.choice(("counter", "gauge", "histogram"))
-    unit = rng.choice(("", "", "seconds", "bytes"))
-    name = f"{rng.choice(NAMES)}_{number}" + (f"_{unit}" if unit else "")
+    kind = rng.choice(KINDS)
+    stateful = kind in ("state_set", "enum")
+    unit = "" if stateful or kind == "info" else rng.choice(("", "", "seconds", "bytes"))
+    name = f"{rng.choice([n for n in NAMES if not (stateful and ':' in n)])}_{number}" + (f"_{unit}" if unit else "")
+    suffix = {"counter": "_total", "info": "_info"}.get(kind, "")
     return Family(
         kind,
-        name + ("_total" if kind == "counter" and rng.random() < 0.5 and not unit else ""),
+        name + (suffix if rng.random() < 0.5 and not unit else ""),
         rng.choice(HELPS),
         tuple(rng.sample(LABELS, rng.choice((0, 1, 1, 2, 3)))),
         unit=unit,
         mode=rng.choice(shm.GAUGE_MODES) if kind == "gauge" else "shared",
-        buckets=rng.choice(BUCKETS) if kind == "histogram" else None,
+        buckets=rng.choice(BUCKETS) if kind.endswith("histogram") else None,
         max_series=rng.choice((0, 0, 0, 2)),
+        states=rng.choice(STATES) if stateful else (),
     )
 
 
@@ -74,19 +87,27 @@ def _update(rng: random.Random, family: Family, workers: int) -> tuple:
     if family.kind == "counter":
         verb = rng.choice(("inc", "add", "add_u64"))
         amount = {"inc": (), "add": (*DYADIC, -1.0, math.nan, math.inf), "add_u64": (0, 1, 1 << 20)}[verb]
-    elif family.kind == "gauge":
+    elif family.kind in ("gauge", "unknown"):
         verb = rng.choice(("set", "set", "add", "inc", "dec"))
         lone = verb == "set" and family.mode in ("shared", "all", "liveall") and workers == 1
         amount = () if verb in ("inc", "dec") else LONE if lone else GAUGES
+    elif family.kind in ("state_set", "enum"):
+        state = rng.randrange(len(family.states) + (rng.random() < 0.1))
+        return ("set", state, rng.random() < 0.6) if family.kind == "state_set" else ("set", state)
     else:
-        verb, amount = "observe", OBSERVED
+        verb = "forget" if family.kind == "gauge_histogram" and rng.random() < 0.3 else "observe"
+        amount = OBSERVED
     return (verb, rng.choice(amount)) if amount else (verb,)
 
 
-def random_script(seed: int) -> Script:
+def random_script(seed: int, families: int = 0, processes: int = 0) -> Script:
+    """The numbers are random as well, unless they are given."""
     rng = random.Random(seed)
-    script = Script([random_family(rng, i) for i in range(rng.randrange(1, 9))])
-    processes = rng.choice((1, 1, 2, 4))
+    script = Script([random_family(rng, i) for i in range(families or rng.randrange(1, 9))])
+    if rng.random() < 0.3:
+        names = rng.sample(SEGMENT_LABELS, rng.choice((1, 1, 2)))
+        script.fixed = tuple((name, random_text(rng)) for name in names)
+    processes = processes or rng.choice((1, 1, 2, 4))
     for i in range(1, processes):
         script.start(rng.choice((0, 10 + i)))
     for index, family in enumerate(script.families):
@@ -95,8 +116,13 @@ def random_script(seed: int) -> Script:
             if rng.random() < 0.3:
                 script.look_up(index, *values)
         for _ in range(rng.randrange(12)):
-            update = _update(rng, family, processes)
-            script.update(rng.randrange(processes), index, rng.choice(label_sets), *update)
+            values = rng.choice(label_sets)
+            if family.labels and rng.random() < 0.05:
+                script.remove(index, *values)
+            if family.kind == "info":
+                script.look_up(index, *values)
+            else:
+                script.update(rng.randrange(processes), index, values, *_update(rng, family, processes))
     for i in range(1, processes):
         if rng.random() < 0.5:
             script.end(i, rng.choice(("kill", "exit")))

@@ -1,24 +1,27 @@
 #!/usr/bin/env bash
-# Proves with programs of other people that pages are right: prometheus_client, promtool, Pushgateway, Prometheus.
+# Proves with programs of other people that pages are right: prometheus_client, Google's protobuf, openmetrics-parser, promtool,
+# Pushgateway, VictoriaMetrics, Prometheus.
 #
 #   make build && scripts/setup.sh test && tests/interop/run.sh
 #
-# Whatever of the other programs is missing skips its part and says so. PAGES, SEED, SCRAPE_SECONDS and ROUNDS are
-# explained in the programs below; SHMETRICS_LONG=1 sets them to much more.
+# Whatever of the other programs is missing skips its part and says so. PAGES, FORMAT_PAGES, GRAMMAR_PAGES, SEED, SCRAPE_SECONDS,
+# FORMAT_SCRAPE_SECONDS and ROUNDS are explained in the programs below; SHMETRICS_LONG=1 sets them to much more.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 python=$root/target/venv/bin/python
-watchdog=3600
+watchdog=7200
 status=0
 
-if ! "$python" -c 'import prometheus_client' 2>/dev/null; then
-    echo "skipped: interoperation (no prometheus_client in target/venv; scripts/setup.sh test)"
+if ! "$python" -c 'import abnf, prometheus_client, google.protobuf' 2>/dev/null; then
+    echo "skipped: interoperation (tests/interop/requirements.txt is not in target/venv; scripts/setup.sh test)"
     exit 0
 fi
 
 if [[ -n ${SHMETRICS_LONG:-} ]]; then
+    export FORMAT_PAGES=${FORMAT_PAGES:-10000} GRAMMAR_PAGES=${GRAMMAR_PAGES:-200}
+    export FORMAT_SCRAPE_SECONDS=${FORMAT_SCRAPE_SECONDS:-300}
     export PAGES=${PAGES:-3000} SCRAPE_SECONDS=${SCRAPE_SECONDS:-900} ROUNDS=${ROUNDS:-10000}
 fi
 SHMETRICS_DIR=$(mktemp -d /dev/shm/interop-test.XXXXXX)
@@ -39,12 +42,20 @@ build_prefork_server() {
     "$root/examples/prefork/run.sh" --help >/dev/null
 }
 
+# Into a directory of its own: no part of the library may come to depend on it.
+build_rust_parser() {
+    cargo build --quiet --release --locked --manifest-path "$here/rust-parser/Cargo.toml" --target-dir "$root/target/rust-parser"
+}
+
+build_rust_parser || echo "the Rust parser does not build: is there a network?"
 run pages.py
+run formats.py
 run scrape_while_writing.py
 if command -v prometheus >/dev/null; then
     build_prefork_server
 fi
 run scrape.py
+run scrape_formats.py
 
 left=$(ls -A "$SHMETRICS_DIR")
 if [[ -n $left ]]; then

@@ -64,12 +64,16 @@ class Scrape(unittest.TestCase):
         cls.demo = cls.enter(Demo(f"scrape-{os.getpid()}"))
         cls.ports = [cls.demo.server.metrics_port, cls.serve(cls.demo.segment)]
         cls.prometheus = cls.enter(Prometheus(dict(zip(cls.JOBS, cls.ports))))
+        # With this feature it asks for protobuf.
+        cls.protobuf = cls.enter(Prometheus({"protobuf": cls.ports[1]}, "--enable-feature=native-histograms"))
         wait_for_scrapes(cls.prometheus, cls.JOBS, time.time())
+        wait_for_scrapes(cls.protobuf, ["protobuf"], time.time())
         cls.start = time.time()
         cls.demo.run_load(SCRAPE_SECONDS)
         cls.load_end = time.time()
         cls.wait_until_idle()
         wait_for_scrapes(cls.prometheus, cls.JOBS, time.time())
+        wait_for_scrapes(cls.protobuf, ["protobuf"], time.time())
         cls.window = math.ceil(time.time() - cls.start) + 2
         kills = sum(cls.demo.server.kills.values())
         last = cls.demo.seen[-1]
@@ -138,6 +142,24 @@ class Scrape(unittest.TestCase):
 
     def test_prometheus_has_nothing_to_complain_about(self) -> None:
         self.assertEqual(complaints(self.prometheus), [])
+
+    def test_what_it_asks_for_it_gets(self) -> None:
+        """OpenMetrics has a counter's family without its suffix, protobuf has it with."""
+        for job in self.JOBS:
+            self.assertEqual(self.prometheus.metadata(job)["http_requests"][0], "counter", job)
+        metadata = self.protobuf.metadata("protobuf")
+        self.assertEqual(metadata["http_requests_total"][0], "counter")
+        self.assertEqual(metadata["http_request_duration_seconds"][0], "histogram")
+
+    def test_protobuf_is_scraped_as_well(self) -> None:
+        ups = f'min_over_time(up{{job="protobuf"}}[{self.window}s])'
+        self.assertEqual(self.protobuf.values(ups), [1])
+        self.assertEqual(complaints(self.protobuf), [])
+        for expression in ("sum(http_requests_total)", "sum(http_request_duration_seconds_bucket)"):
+            serve = expression.replace(")", '{job="serve"})')
+            self.assertEqual(self.protobuf.values(expression), self.prometheus.values(serve), expression)
+        for series in self.protobuf.query(f"resets(http_requests_total[{self.window}s])"):
+            self.assertEqual(float(series["value"][1]), 0, series["metric"])
 
     def test_nothing_that_is_cumulative_ever_fell(self) -> None:
         names = [

@@ -8,6 +8,7 @@ from ctypes import (
     POINTER,
     Structure,
     byref,
+    c_bool,
     c_char_p,
     c_double,
     c_size_t,
@@ -25,11 +26,36 @@ OPEN_OR_CREATE, CREATE_NEW, ATTACH, ANONYMOUS = range(4)
 GAUGE_MODES = (
     "shared", "all", "liveall", "sum", "livesum", "min", "livemin", "max", "livemax", "mostrecent", "livemostrecent",
 )  # fmt: skip
+FORMATS = ("text", "text1", "openmetrics", "openmetrics2", "protobuf")
+ESCAPINGS = ("default", "underscores", "dots", "values", "allow-utf-8")
 STATUS_FULL = 11
 
 
 class Str(Structure):
     _fields_ = [("data", c_char_p), ("len", c_size_t)]
+
+
+class Label(Structure):
+    _fields_ = [("name", Str), ("value", Str)]
+
+
+class Exposition(Structure):
+    _fields_ = [("format", c_uint32), ("escaping", c_uint32), ("created", c_bool)]
+
+    @property
+    def content_type(self) -> str:
+        return lib.shmetrics_exposition_content_type(self).decode()
+
+
+TEXT = Exposition()
+
+
+def exposition(format: str, *, created: bool = False, escaping: str = "default") -> Exposition:
+    return Exposition(FORMATS.index(format), ESCAPINGS.index(escaping), created)
+
+
+def negotiate(accept: str) -> Exposition:
+    return lib.shmetrics_negotiate(text(accept))
 
 
 class Options(Structure):
@@ -44,6 +70,8 @@ class Options(Structure):
         ("allow_disk", c_uint32),
         ("reset_if_unused", c_uint32),
         ("reserved", c_uint32),
+        ("labels", POINTER(Label)),
+        ("label_count", c_size_t),
     ]
 
 
@@ -56,26 +84,59 @@ class FamilySpec(Structure):
         ("label_count", c_size_t),
         ("buckets", POINTER(c_double)),
         ("bucket_count", c_size_t),
+        ("states", POINTER(Str)),
+        ("state_count", c_size_t),
         ("max_series", c_uint64),
+        ("expire_after", c_uint32),
+        ("exemplar_interval_ms", c_uint32),
+        ("quantiles", POINTER(c_double)),
+        ("quantile_count", c_size_t),
+        ("native_factor", c_double),
+        ("native_zero_threshold", c_double),
+        ("native_max_buckets", c_uint32),
     ]
 
 
 class Handle(Structure):
-    """Of a family, a counter or a gauge."""
+    """Of a family, and of a metric other than a histogram."""
 
     _fields_ = [("p0", c_void_p), ("p1", c_void_p)]
 
 
 class HistogramHandle(Structure):
-    _fields_ = [("p0", c_void_p), ("p1", c_void_p), ("p2", c_void_p), ("p3", c_void_p)]
+    _fields_ = [("p0", c_void_p), ("p1", c_void_p), ("p2", c_void_p)]
 
 
-_HANDLES = {"counter": Handle, "gauge": Handle, "histogram": HistogramHandle}
-_VERBS = {
-    "counter": {"inc": [], "add": [c_double], "add_u64": [c_uint64]},
-    "gauge": {"set": [c_double], "add": [c_double], "inc": [], "dec": [], "set_to_now": []},
-    "histogram": {"observe": [c_double]},
+class Kind:
+    """The calls for a kind of metric: `shmetrics_{series}_with`, and each verb with its arguments."""
+
+    def __init__(self, series: str, handle: object, **verbs: tuple[str, list]) -> None:
+        self.series, self.handle, self.verbs = series, handle, verbs
+
+
+_GAUGE_VERBS = {
+    "set": ("gauge_set", [c_double]),
+    "add": ("gauge_add", [c_double]),
+    "inc": ("gauge_inc", []),
+    "dec": ("gauge_dec", []),
+    "set_to_now": ("gauge_set_to_now", []),
 }
+_OBSERVE = ("histogram_observe", [c_double])
+KINDS = {
+    "counter": Kind(
+        "counter", Handle, inc=("counter_inc", []), add=("counter_add", [c_double]), add_u64=("counter_add_u64", [c_uint64])
+    ),
+    "gauge": Kind("gauge", Handle, **_GAUGE_VERBS),
+    "unknown": Kind("gauge", Handle, **_GAUGE_VERBS),
+    "histogram": Kind("histogram", HistogramHandle, observe=_OBSERVE),
+    "gauge_histogram": Kind(
+        "histogram", HistogramHandle, observe=_OBSERVE, forget=("histogram_forget", [c_double])
+    ),
+    "summary": Kind("summary", HistogramHandle, observe=_OBSERVE),
+    "info": Kind("info", c_bool),
+    "state_set": Kind("states", Handle, set=("state_set_set", [c_size_t, c_bool])),
+    "enum": Kind("states", Handle, set=("enum_set", [c_size_t])),
+}  # fmt: skip
 
 
 def _load() -> ctypes.CDLL:
@@ -100,12 +161,18 @@ def _load() -> ctypes.CDLL:
         declare(f"{source}_cursor", c_uint32, c_void_p, POINTER(c_void_p))
     declare("cursor_next", c_size_t, c_void_p, c_char_p, c_size_t)
     declare("cursor_free", None, c_void_p)
-    for kind, handle in _HANDLES.items():
-        mode = [c_uint32] if kind == "gauge" else []
-        declare(f"{kind}_register", c_uint32, c_void_p, POINTER(FamilySpec), *mode, POINTER(Handle))
-        declare(f"{kind}_with", handle, Handle, POINTER(Str), c_size_t)
-        for verb, arguments in _VERBS[kind].items():
-            declare(f"{kind}_{verb}", None, handle, *arguments)
+    declare("negotiate", Exposition, Str)
+    declare("accepts_gzip", c_bool, Str)
+    declare("exposition_content_type", c_char_p, Exposition)
+    declare("cursor_format", c_uint32, c_void_p, Exposition)
+    declare("cursor_only", c_uint32, c_void_p, Str)
+    for name, kind in KINDS.items():
+        mode = [c_uint32] if name == "gauge" else []
+        declare(f"{name}_register", c_uint32, c_void_p, POINTER(FamilySpec), *mode, POINTER(Handle))
+        declare(f"{kind.series}_with", kind.handle, Handle, POINTER(Str), c_size_t)
+        declare(f"{kind.series}_remove", c_bool, Handle, POINTER(Str), c_size_t)
+        for call, arguments in kind.verbs.values():
+            declare(call, None, kind.handle, *arguments)
     declare("counter_value", c_double, Handle)
     return lib
 
@@ -134,24 +201,28 @@ def texts(values: list[str | bytes] | tuple[str | bytes, ...]) -> ctypes.Array[S
 
 
 class Series:
-    """A counter, gauge or histogram: its verbs are those of the C ABI, as in `series.inc()`."""
+    """A metric: its verbs are those of the C ABI, as in `series.update("inc")`."""
 
     def __init__(self, kind: str, handle: Handle | HistogramHandle) -> None:
         self._kind, self.handle = kind, handle
 
     def update(self, verb: str, *arguments: float) -> None:
-        if verb not in _VERBS[self._kind]:
+        if verb not in KINDS[self._kind].verbs:
             raise AttributeError(f"a {self._kind} has no {verb}")
-        getattr(lib, f"shmetrics_{self._kind}_{verb}")(self.handle, *arguments)
+        getattr(lib, f"shmetrics_{KINDS[self._kind].verbs[verb][0]}")(self.handle, *arguments)
 
 
 class Family:
     def __init__(self, kind: str, handle: Handle) -> None:
         self.kind, self._handle = kind, handle
-        self._with = getattr(lib, f"shmetrics_{kind}_with")
+        self._with = getattr(lib, f"shmetrics_{KINDS[kind].series}_with")
+        self._remove = getattr(lib, f"shmetrics_{KINDS[kind].series}_remove")
 
     def with_(self, *values: str | bytes) -> Series:
         return Series(self.kind, self._with(self._handle, texts(values), len(values)))
+
+    def remove(self, *values: str | bytes) -> bool:
+        return self._remove(self._handle, texts(values), len(values))
 
 
 class Pages:
@@ -170,21 +241,34 @@ class Pages:
                 return buffer.raw[: size.value]
 
     def render_in_pieces(self, capacity: int) -> bytes:
+        return self.page(TEXT, capacity=capacity)
+
+    def page(self, how: Exposition, *, only: tuple[str, ...] = (), capacity: int = 1 << 16) -> bytes:
+        """Of the families with these samples only, if any are given."""
         cursor, buffer, page = c_void_p(), ctypes.create_string_buffer(capacity), bytearray()
         check(getattr(lib, f"shmetrics_{self.kind}_cursor")(self.pointer, byref(cursor)))
-        while n := lib.shmetrics_cursor_next(cursor, buffer, capacity):
-            page += buffer.raw[:n]
-        lib.shmetrics_cursor_free(cursor)
+        try:
+            check(lib.shmetrics_cursor_format(cursor, how))
+            for name in only:
+                check(lib.shmetrics_cursor_only(cursor, text(name)))
+            while n := lib.shmetrics_cursor_next(cursor, buffer, capacity):
+                page += buffer.raw[:n]
+        finally:
+            lib.shmetrics_cursor_free(cursor)
         return bytes(page)
 
 
 class Segment(Pages):
     kind = "segment"
 
-    def __init__(self, name: str = "", how: int = OPEN_OR_CREATE, **settings: int) -> None:
+    def __init__(
+        self, name: str = "", how: int = OPEN_OR_CREATE, labels: tuple[tuple[str, str], ...] = (), **settings: int
+    ) -> None:
         options, self.pointer = Options(), c_void_p()
         lib.shmetrics_options_init(byref(options))
         options.name, options.how = text(name), how
+        pairs = [Label(text(name), text(value)) for name, value in labels]
+        options.labels, options.label_count = (Label * len(pairs))(*pairs), len(pairs)
         for key, value in settings.items():
             setattr(options, key, value)
         check(lib.shmetrics_segment_open(byref(options), byref(self.pointer)))
@@ -195,10 +279,13 @@ class Segment(Pages):
     def register(
         self, kind: str, name: str, help_text: str = "", labels: tuple[str, ...] = (), *, unit: str = "",
         mode: str = "shared", buckets: tuple[float, ...] | None = None, max_series: int = 0,
+        states: tuple[str, ...] = (),
     ) -> Family:  # fmt: skip
         spec = FamilySpec(text(name), text(help_text), text(unit), texts(labels), len(labels), max_series=max_series)
         if buckets is not None:
             spec.buckets, spec.bucket_count = (c_double * max(1, len(buckets)))(*buckets), len(buckets)
+        if states:
+            spec.states, spec.state_count = texts(states), len(states)
         arguments = [GAUGE_MODES.index(mode)] if kind == "gauge" else []
         handle = Handle()
         check(getattr(lib, f"shmetrics_{kind}_register")(self.pointer, byref(spec), *arguments, byref(handle)))

@@ -1,10 +1,10 @@
 //! `shmetrics serve`: the page over HTTP, until told to stop.
 
+mod listen;
 mod pages;
 mod source;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,6 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -21,7 +20,9 @@ use tokio::time::{sleep, timeout};
 use crate::args::ServeArgs;
 use crate::failure::{Failure, Outcome};
 use crate::signals::Stop;
-use source::Source;
+pub(crate) use listen::Address;
+use listen::{Listener, Stream};
+use source::Sources;
 
 /// Scrapers are few; more connections than this wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 64;
@@ -35,22 +36,25 @@ const LIFETIME_MAX: Duration = Duration::from_secs(3600);
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &ServeArgs) -> Outcome {
-    let source = Arc::new(Source::new(args.segment.name())?);
+    let sources = Arc::new(Sources::new(args.names(), !args.no_segment_label, args.created)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .max_blocking_threads(RENDERS_MAX)
         .build()
         .map_err(Failure::system("cannot start the server"))?;
-    runtime.block_on(serve(args.listen, pages::router(source)))
+    runtime.block_on(serve(&args.listen, pages::router(sources)))
 }
 
-async fn serve(address: SocketAddr, router: Router) -> Outcome {
+async fn serve(addresses: &[Address], router: Router) -> Outcome {
     let mut stop = Stop::listen()?;
-    let refused = || format!("cannot listen on {address}");
-    let listener = TcpListener::bind(address).await.map_err(Failure::system(refused()))?;
-    let bound = listener.local_addr().map_err(Failure::system(refused()))?;
-    announce(bound);
+    let mut listeners = Vec::new();
+    for address in addresses {
+        listeners.push(Listener::bind(address).map_err(Failure::system(format!("cannot listen on {address}")))?);
+    }
+    for listener in &listeners {
+        announce(listener.address());
+    }
 
     let (stopping, watcher) = watch::channel(());
     let mut connections = JoinSet::new();
@@ -58,8 +62,8 @@ async fn serve(address: SocketAddr, router: Router) -> Outcome {
         tokio::select! {
             () = stop.requested() => break,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
-                Ok((stream, _)) => {
+            accepted = listen::accept(&listeners), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok(stream) => {
                     connections.spawn(converse(stream, router.clone(), watcher.clone()));
                 }
                 // The client is gone already, or descriptors are short: neither gets better by hurrying.
@@ -67,20 +71,22 @@ async fn serve(address: SocketAddr, router: Router) -> Outcome {
             },
         }
     }
-    drop((listener, stopping));
+    drop((listeners, stopping));
     while connections.join_next().await.is_some() {}
     Ok(())
 }
 
 /// A server whose standard output nobody reads still serves.
-fn announce(bound: SocketAddr) {
+fn announce(bound: &Address) {
     let mut out = io::stdout();
-    let _ = writeln!(out, "listening on http://{bound}/metrics").and_then(|()| out.flush());
+    let said = match bound {
+        Address::Tcp(address) => writeln!(out, "listening on http://{address}/metrics"),
+        Address::Unix(path) => writeln!(out, "listening on {}, path /metrics", path.display()),
+    };
+    let _ = said.and_then(|()| out.flush());
 }
 
-async fn converse(stream: TcpStream, router: Router, mut stopping: watch::Receiver<()>) {
-    // An answer is written in one go, so there is nothing to gather.
-    let _ = stream.set_nodelay(true);
+async fn converse(stream: Stream, router: Router, mut stopping: watch::Receiver<()>) {
     let mut connection = pin!(http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(SILENCE_MAX)

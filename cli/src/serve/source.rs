@@ -1,13 +1,75 @@
-//! The segment behind the pages: opened when first wanted, kept while it is current, followed when replaced.
+//! The segments behind the pages: opened when first wanted, kept while current, followed when replaced.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use shmetrics::{Error, Reader};
+use shmetrics::{Cursor, Error, Exposition, Reader};
 
 use crate::failure::note;
 use crate::show::clean;
 
-pub(super) struct Source {
+/// All that is on a page.
+pub(super) struct Sources {
+    each: Vec<Source>,
+    labelled: bool,
+    created: bool,
+}
+
+/// The segments that are there, at one time.
+pub(super) struct Reading {
+    readers: Vec<(Arc<Reader>, String)>,
+    labelled: bool,
+    missing: Option<String>,
+}
+
+impl Sources {
+    /// Looks for the segments once. Not to find one is no failure; a name that none can ever have is.
+    pub(super) fn new(names: Vec<String>, labelled: bool, created: bool) -> Result<Self, Error> {
+        let each = names.into_iter().map(Source::new).collect::<Result<_, _>>()?;
+        Ok(Sources { each, labelled, created })
+    }
+
+    pub(super) fn created(&self) -> bool {
+        self.created
+    }
+
+    pub(super) fn names(&self) -> String {
+        self.each.iter().map(Source::name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The segments that are there. An error, which says why, if there is none.
+    pub(super) fn read(&self) -> Result<Reading, String> {
+        let (mut readers, mut missing) = (Vec::new(), None);
+        for source in &self.each {
+            match source.reader() {
+                Ok(reader) => readers.push((reader, source.name().to_owned())),
+                Err(e) => missing = missing.or_else(|| Some(e.to_string())),
+            }
+        }
+        match missing {
+            Some(problem) if readers.is_empty() => Err(problem),
+            missing => Ok(Reading { readers, labelled: self.labelled && self.each.len() > 1, missing }),
+        }
+    }
+}
+
+impl Reading {
+    pub(super) fn cursor(&self, exposition: Exposition) -> Cursor<'_> {
+        match &self.readers[..] {
+            [(reader, _)] if !self.labelled => reader.cursor(exposition),
+            several => {
+                let parts: Vec<_> = several.iter().map(|(reader, name)| (&**reader, name.as_str())).collect();
+                Reader::join(&parts, self.labelled, exposition)
+            }
+        }
+    }
+
+    /// Why one of the segments is not there.
+    pub(super) fn missing(&self) -> Option<String> {
+        self.missing.clone()
+    }
+}
+
+struct Source {
     name: String,
     state: Mutex<State>,
 }
@@ -20,8 +82,7 @@ struct State {
 }
 
 impl Source {
-    /// Looks for the segment once. Not to find it is no failure; a name that none can ever have is.
-    pub(super) fn new(name: String) -> Result<Self, Error> {
+    fn new(name: String) -> Result<Self, Error> {
         if let Err(e @ (Error::InvalidName(_) | Error::InvalidArgument(_))) = Reader::open(&name) {
             return Err(e);
         }
@@ -31,12 +92,12 @@ impl Source {
         Ok(source)
     }
 
-    pub(super) fn name(&self) -> &str {
+    fn name(&self) -> &str {
         &self.name
     }
 
     /// The segment that has the name now. Blocks for a few system calls.
-    pub(super) fn reader(&self) -> Result<Arc<Reader>, Error> {
+    fn reader(&self) -> Result<Arc<Reader>, Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reader) = &state.reader {
             if reader.is_current() {

@@ -14,7 +14,12 @@ pub struct Server {
 
 impl Server {
     pub fn start(room: &Room, name: &str) -> Self {
-        let mut command = room.command(&["serve", name, "--listen", "127.0.0.1:0"]);
+        Self::start_with(room, &[name])
+    }
+
+    /// With these arguments, and on a port that is free.
+    pub fn start_with(room: &Room, arguments: &[&str]) -> Self {
+        let mut command = room.command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -46,6 +51,13 @@ impl Server {
 
     pub fn get(&self, path: &str) -> Response {
         self.connect().ask("GET", path)
+    }
+
+    /// With these headers, each ended by a line break.
+    pub fn get_with(&self, path: &str, headers: &str) -> Response {
+        let mut connection = self.connect();
+        connection.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n{headers}\r\n"));
+        connection.answer("GET")
     }
 
     pub fn signal(&self, name: &str) {
@@ -96,11 +108,12 @@ impl Connection {
             let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("{line:?} is no header"));
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
-        let mut response = Response { code, headers, body: String::new() };
+        let mut response = Response { code, headers, bytes: Vec::new(), body: String::new() };
         if method != "HEAD" {
             let mut body = vec![0; response.length()];
             self.0.read_exact(&mut body).expect("the body is as long as announced");
-            response.body = String::from_utf8(body).expect("the body is UTF-8");
+            response.body = String::from_utf8_lossy(&body).into_owned();
+            response.bytes = body;
         }
         response
     }
@@ -128,6 +141,8 @@ impl Connection {
 pub struct Response {
     pub code: u16,
     headers: Vec<(String, String)>,
+    pub bytes: Vec<u8>,
+    /// As text.
     pub body: String,
 }
 

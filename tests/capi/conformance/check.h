@@ -48,6 +48,8 @@ void test_register(void);
 void test_labels(void);
 void test_update(void);
 void test_render(void);
+void test_formats(void);
+void test_types(void);
 void test_errors(void);
 void test_process(void);
 void test_remove(void);

@@ -35,7 +35,7 @@ pub const REGISTER: Operation = Operation {
         Box::new(move || segment.counter("fresh", "New here.").register().unwrap().inc())
     },
     sample: "fresh_total",
-    record: 336.0,
+    record: 368.0,
     moves: Some(header::FAMILY_TAIL),
     ..PLAIN
 };
@@ -78,6 +78,17 @@ pub const COUNTER_ADD: Operation = Operation {
     base: 3.25,
     unit: 0.5,
     ..PLAIN
+};
+
+pub const EXEMPLAR: Operation = Operation {
+    name: "counter inc with the first exemplar",
+    ready: |name| {
+        let jobs = name.open().counter("jobs", "").register().unwrap();
+        Box::new(move || jobs.inc_with_exemplar(&[("trace_id", "4bf92f3577b34da6")]))
+    },
+    // The slot, or the list of it.
+    record: 256.0,
+    ..COUNTER_INC
 };
 
 pub const OBSERVE: Operation = Operation {

@@ -15,6 +15,8 @@ pub struct Request {
     pub method: String,
     /// Without the query.
     pub path: String,
+    /// What the client wants to read.
+    pub accept: String,
     pub body: Vec<u8>,
     pub keep_alive: bool,
     /// The client understands chunks (HTTP/1.1).
@@ -42,6 +44,7 @@ impl Connection {
             match (name.to_ascii_lowercase().as_str(), value.trim()) {
                 ("content-length", n) => body_len = n.parse().map_err(|_| invalid("Content-Length"))?,
                 ("connection", how) => request.keep_alive &= !how.eq_ignore_ascii_case("close"),
+                ("accept", what) => request.accept = what.to_owned(),
                 ("transfer-encoding", _) => return Err(invalid("Transfer-Encoding")),
                 _ => {}
             }
@@ -120,6 +123,7 @@ fn parse_request_line(line: &str) -> Option<Request> {
     Some(Request {
         method: method.to_owned(),
         path: path.to_owned(),
+        accept: String::new(),
         body: Vec::new(),
         keep_alive: modern,
         chunked_answer: modern,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use http::{Connection, Request};
 use metrics::Metrics;
-use shmetrics::Format;
+use shmetrics::Exposition;
 
 const IDLE: Duration = Duration::from_secs(5);
 const REQUESTS_PER_CONNECTION: u32 = 100;
@@ -57,8 +57,9 @@ fn serve(stream: TcpStream, metrics: &Metrics) -> io::Result<()> {
 
 fn answer(connection: &mut Connection, request: &Request, metrics: &Metrics) -> io::Result<()> {
     if request.path == "/metrics" {
-        let mut chunks = connection.stream(Format::Text.content_type(), request)?;
-        metrics.page(|part| chunks.write(part))?;
+        let exposition = Exposition::negotiate(&request.accept);
+        let mut chunks = connection.stream(exposition.content_type(), request)?;
+        metrics.page(exposition, |part| chunks.write(part))?;
         return chunks.end();
     }
     let route = routes::find(&request.method, &request.path);

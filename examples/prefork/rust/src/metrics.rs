@@ -3,7 +3,7 @@
 
 use std::io;
 
-use shmetrics::{Counter, Error, Family, Format, Gauge, GaugeMode, Histogram, InProgress, Options, Segment};
+use shmetrics::{Counter, Error, Exposition, Family, Gauge, GaugeMode, Histogram, InProgress, Options, Segment};
 
 use crate::routes::Route;
 
@@ -53,8 +53,8 @@ impl Metrics {
     }
 
     /// Hands over the page of all processes, part by part.
-    pub fn page(&self, mut send: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        let mut cursor = self.segment.cursor(Format::Text);
+    pub fn page(&self, exposition: Exposition, mut send: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut cursor = self.segment.cursor(exposition);
         let mut part = [0; 4096];
         loop {
             match cursor.read(&mut part) {

@@ -1,0 +1,203 @@
+use std::ffi::c_void;
+
+use super::segment::shmetrics_segment;
+use super::status::shmetrics_status;
+use super::{clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use crate::metric::sealed::At;
+use crate::metric::{Enum, GaugeMode, Info, StateSet};
+use crate::segment::layout::{KIND_ENUM, KIND_INFO, KIND_STATE_SET};
+
+/// A family of state sets, or of enums.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_states_family {
+    /// Private.
+    pub p0: *const c_void,
+    /// Private.
+    pub p1: *const c_void,
+}
+
+/// Several states, each on or off; or an enum, one of several states.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_states {
+    /// Private.
+    pub p0: *const c_void,
+    /// Private.
+    pub p1: *const c_void,
+}
+
+/// A family of information in labels.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_info_family {
+    /// Private.
+    pub p0: *const c_void,
+    /// Private.
+    pub p1: *const c_void,
+}
+
+const INERT: shmetrics_states = shmetrics_states { p0: std::ptr::null(), p1: std::ptr::null() };
+
+impl shmetrics_states {
+    fn get(self) -> Option<StateSet> {
+        // SAFETY: the words are NULL or what `shmetrics_states_with` gave.
+        unsafe { StateSet::from_words([self.p0, self.p1]) }
+    }
+}
+
+/// # Safety
+/// The header's rules for `segment`, `spec` and `family`.
+unsafe fn register(
+    segment: *mut shmetrics_segment,
+    spec: *const shmetrics_family_spec,
+    kind: u8,
+    family: *mut shmetrics_states_family,
+) -> shmetrics_status {
+    guarded(|| {
+        if family.is_null() {
+            return Err(null("where to put the family"));
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (p0, p1) = register_family(segment, spec, kind, GaugeMode::Shared)?;
+            *family = shmetrics_states_family { p0, p1 };
+        }
+        Ok(())
+    })
+}
+
+/// Registers a family of state sets, or finds it: `spec->states` names up to 64 states, each on or off.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_state_set_register(
+    segment: *mut shmetrics_segment,
+    spec: *const shmetrics_family_spec,
+    family: *mut shmetrics_states_family,
+) -> shmetrics_status {
+    // SAFETY: the caller's promise.
+    unsafe { register(segment, spec, KIND_STATE_SET, family) }
+}
+
+/// Registers a family of enums, or finds it: `spec->states` names up to 64 states, of which one is on, at first the first.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_enum_register(
+    segment: *mut shmetrics_segment,
+    spec: *const shmetrics_family_spec,
+    family: *mut shmetrics_states_family,
+) -> shmetrics_status {
+    // SAFETY: the caller's promise.
+    unsafe { register(segment, spec, KIND_ENUM, family) }
+}
+
+/// The state set or enum with these label values, made if there is none. Never fails: see "Label sets" above.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_states_with(
+    family: shmetrics_states_family,
+    values: *const shmetrics_str,
+    count: usize,
+) -> shmetrics_states {
+    guard(INERT, || {
+        // SAFETY: the caller's promise.
+        let found: Option<StateSet> = unsafe { find(family.p0, family.p1, values, count) };
+        found.map(StateSet::into_words).map_or(INERT, |[p0, p1]| shmetrics_states { p0, p1 })
+    })
+}
+
+/// Removes the state set or enum with these label values, for all processes. False if there is none. See "Removing label sets"
+/// above.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_states_remove(
+    family: shmetrics_states_family,
+    values: *const shmetrics_str,
+    count: usize,
+) -> bool {
+    // SAFETY: the caller's promise.
+    guard(false, || unsafe { remove(family.p0, family.p1, values, count) })
+}
+
+/// Removes all state sets or enums of the family, and returns how many.
+#[no_mangle]
+pub extern "C" fn shmetrics_states_clear(family: shmetrics_states_family) -> u64 {
+    guard(0, || {
+        // SAFETY: the words of a family handle.
+        unsafe { clear(family.p0, family.p1) }
+    })
+}
+
+/// Whether the state set or enum has been removed. False for an inert handle.
+#[no_mangle]
+pub extern "C" fn shmetrics_states_is_removed(states: shmetrics_states) -> bool {
+    states.get().is_some_and(|s| s.is_over())
+}
+
+/// Sets a state of a state set, by its place in `spec->states`, on or off. One that there is not is noted in
+/// `shmetrics_updates_rejected_total`.
+#[no_mangle]
+pub extern "C" fn shmetrics_state_set_set(states: shmetrics_states, state: usize, on: bool) {
+    if let Some(set) = states.get() {
+        set.set(state, on);
+    }
+}
+
+/// Sets the state of an enum, by its place in `spec->states`. One that there is not is noted in
+/// `shmetrics_updates_rejected_total`.
+#[no_mangle]
+pub extern "C" fn shmetrics_enum_set(states: shmetrics_states, state: usize) {
+    if let Some(set) = states.get() {
+        Enum::of(set).set(state);
+    }
+}
+
+/// Registers a family of information in labels, or finds it. Pages show `name_info` with the value 1.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_info_register(
+    segment: *mut shmetrics_segment,
+    spec: *const shmetrics_family_spec,
+    family: *mut shmetrics_info_family,
+) -> shmetrics_status {
+    guarded(|| {
+        if family.is_null() {
+            return Err(null("where to put the family"));
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (p0, p1) = register_family(segment, spec, KIND_INFO, GaugeMode::Shared)?;
+            *family = shmetrics_info_family { p0, p1 };
+        }
+        Ok(())
+    })
+}
+
+/// Makes the label set with these values be there. False for an inert family or a wrong number of values.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_info_with(
+    family: shmetrics_info_family,
+    values: *const shmetrics_str,
+    count: usize,
+) -> bool {
+    guard(false, || {
+        // SAFETY: the caller's promise.
+        let found: Option<Info> = unsafe { find(family.p0, family.p1, values, count) };
+        found.is_some()
+    })
+}
+
+/// Removes the label set with these values. False if there is none.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_info_remove(
+    family: shmetrics_info_family,
+    values: *const shmetrics_str,
+    count: usize,
+) -> bool {
+    // SAFETY: the caller's promise.
+    guard(false, || unsafe { remove(family.p0, family.p1, values, count) })
+}
+
+/// Removes all label sets of the family, and returns how many.
+#[no_mangle]
+pub extern "C" fn shmetrics_info_clear(family: shmetrics_info_family) -> u64 {
+    guard(0, || {
+        // SAFETY: the words of a family handle.
+        unsafe { clear(family.p0, family.p1) }
+    })
+}

@@ -1,0 +1,104 @@
+use std::ffi::c_void;
+
+use super::histogram::{shmetrics_histogram, shmetrics_histogram_family};
+use super::segment::shmetrics_segment;
+use super::status::shmetrics_status;
+use super::{clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use crate::metric::{GaugeHistogram, GaugeMode, Summary};
+use crate::segment::layout::{KIND_GAUGE_HISTOGRAM, KIND_SUMMARY};
+
+/// A family of summaries.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shmetrics_summary_family {
+    /// Private.
+    pub p0: *const c_void,
+    /// Private.
+    pub p1: *const c_void,
+}
+
+/// Registers a family of summaries (the count and the sum of observations), or finds it.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_summary_register(
+    segment: *mut shmetrics_segment,
+    spec: *const shmetrics_family_spec,
+    family: *mut shmetrics_summary_family,
+) -> shmetrics_status {
+    guarded(|| {
+        if family.is_null() {
+            return Err(null("where to put the family"));
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (p0, p1) = register_family(segment, spec, KIND_SUMMARY, GaugeMode::Shared)?;
+            *family = shmetrics_summary_family { p0, p1 };
+        }
+        Ok(())
+    })
+}
+
+/// The summary with these label values, made if there is none. It is a histogram without buckets: observe with
+/// `shmetrics_histogram_observe`. Never fails: see "Label sets" above.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_summary_with(
+    family: shmetrics_summary_family,
+    values: *const shmetrics_str,
+    count: usize,
+) -> shmetrics_histogram {
+    guard(shmetrics_histogram::INERT, || {
+        // SAFETY: the caller's promise.
+        let found: Option<Summary> = unsafe { find(family.p0, family.p1, values, count) };
+        shmetrics_histogram::of(found.map(Summary::into_histogram))
+    })
+}
+
+/// Removes the summary with these label values, for all processes; its handles then count nowhere. False if there is none. See
+/// "Removing label sets" above.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_summary_remove(
+    family: shmetrics_summary_family,
+    values: *const shmetrics_str,
+    count: usize,
+) -> bool {
+    // SAFETY: the caller's promise.
+    guard(false, || unsafe { remove(family.p0, family.p1, values, count) })
+}
+
+/// Removes all summaries of the family, and returns how many.
+#[no_mangle]
+pub extern "C" fn shmetrics_summary_clear(family: shmetrics_summary_family) -> u64 {
+    guard(0, || {
+        // SAFETY: the words of a family handle.
+        unsafe { clear(family.p0, family.p1) }
+    })
+}
+
+/// Registers a family of histograms whose observations can be taken back (by `shmetrics_histogram_forget`), such as the ages of
+/// the jobs in a queue, or finds it.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_gauge_histogram_register(
+    segment: *mut shmetrics_segment,
+    spec: *const shmetrics_family_spec,
+    family: *mut shmetrics_histogram_family,
+) -> shmetrics_status {
+    guarded(|| {
+        if family.is_null() {
+            return Err(null("where to put the family"));
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (p0, p1) = register_family(segment, spec, KIND_GAUGE_HISTOGRAM, GaugeMode::Shared)?;
+            *family = shmetrics_histogram_family { p0, p1 };
+        }
+        Ok(())
+    })
+}
+
+/// Takes back an observation of `v` that was counted before: for gauge histograms. Of a bucket that is empty nothing is taken,
+/// which is noted in `shmetrics_updates_rejected_total`.
+#[no_mangle]
+pub extern "C" fn shmetrics_histogram_forget(histogram: shmetrics_histogram, v: f64) {
+    if let Some(h) = histogram.get() {
+        GaugeHistogram::of(h).forget(v);
+    }
+}

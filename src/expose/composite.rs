@@ -1,0 +1,148 @@
+//! OpenMetrics 2.0.0 (release candidate): a line for each series, with all of a histogram in its value.
+
+use super::family::View;
+use super::lines::{append, Name};
+use super::number::{float_with_point, integer, seconds};
+use super::snapshot::{Page, Series, Shot, Total};
+use crate::metric::{Sample, Shown};
+use crate::segment::layout::{
+    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
+    KIND_UNKNOWN,
+};
+
+/// A family's lines in the making.
+pub(super) struct Composite {
+    view: View,
+    name: Name,
+    /// Of a state set, for each state: how a line with its label begins, where more text follows and where none does.
+    states: Vec<String>,
+    counts: Vec<u64>,
+    each: Vec<Sample>,
+}
+
+/// What is added to a family's base name, which samples have too; and its type.
+pub(super) fn kind(kind: u8) -> (&'static str, &'static str) {
+    match kind {
+        KIND_COUNTER => ("_total", "counter"),
+        KIND_GAUGE => ("", "gauge"),
+        KIND_HISTOGRAM => ("", "histogram"),
+        KIND_GAUGE_HISTOGRAM => ("", "gaugehistogram"),
+        KIND_SUMMARY => ("", "summary"),
+        KIND_INFO => ("_info", "info"),
+        KIND_STATE_SET | KIND_ENUM => ("", "stateset"),
+        _ => ("", "unknown"),
+    }
+}
+
+impl Composite {
+    /// Begins a family.
+    pub(super) fn new(view: View, out: &mut Vec<u8>) -> Self {
+        let (suffix, kind) = kind(view.kind);
+        super::lines::head(&view, suffix, kind, true, out);
+        let states = match view.kind {
+            KIND_STATE_SET | KIND_ENUM => view.texts.marks.iter().map(|state| view.state(state)).collect(),
+            _ => Vec::new(),
+        };
+        Composite { name: Name::new(&view, suffix), states, counts: Vec::new(), each: Vec::new(), view }
+    }
+
+    /// Appends the line, or lines, of the series at `at`.
+    pub(super) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        let (kind, text_at) = (self.view.kind, self.view.text_at);
+        of.series(at, kind, text_at, out, |series, out| self.lines(series, out))
+    }
+
+    fn lines(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        match self.view.kind {
+            KIND_COUNTER => {
+                let Some(total) = series.counter(self.view.text_at) else { return false };
+                self.name.line(&series.text, out).keep();
+                match total {
+                    Total::Whole(n) => integer(n, out),
+                    Total::Float(v) => float_with_point(v, out),
+                }
+                began(series, out);
+                if let Some(exemplar) = series.exemplar(0) {
+                    append(&exemplar, out);
+                }
+            }
+            KIND_GAUGE | KIND_UNKNOWN => match series.gauge(self.view.mode, &mut self.each) {
+                Shown::Nothing => return true,
+                Shown::One(v) => {
+                    self.name.line(&series.text, out).keep();
+                    float_with_point(v, out);
+                }
+                Shown::Each => {
+                    for (i, sample) in self.each.iter().enumerate() {
+                        if i > 0 {
+                            out.push(b'\n');
+                        }
+                        self.name.with(&series.text, &format!("pid=\"{}\"", sample.identity), out);
+                        float_with_point(sample.value, out);
+                    }
+                    if self.each.is_empty() {
+                        return true;
+                    }
+                }
+            },
+            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => return self.observations(series, out),
+            KIND_INFO => {
+                self.name.line(&series.text, out).keep();
+                out.push(b'1');
+            }
+            KIND_STATE_SET | KIND_ENUM => {
+                let word = series.states();
+                for (i, state) in self.states.iter().enumerate() {
+                    if i > 0 {
+                        out.push(b'\n');
+                    }
+                    let on = if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
+                    self.name.with(&series.text, state, out);
+                    out.push(b'0' + u8::from(on));
+                }
+            }
+            _ => return false,
+        }
+        out.push(b'\n');
+        true
+    }
+
+    fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        let summary = self.view.kind == KIND_SUMMARY;
+        let bounds: &[String] = if summary { &[] } else { &self.view.texts.marks };
+        let Some(sum) = series.buckets(bounds.len(), &mut self.counts) else { return false };
+        self.name.line(&series.text, out).keep();
+        let gauge = self.view.kind == KIND_GAUGE_HISTOGRAM;
+        out.extend_from_slice(if gauge { b"{gcount:" } else { b"{count:" });
+        integer(self.counts.iter().fold(0, |sum, n| sum.wrapping_add(*n)), out);
+        out.extend_from_slice(if gauge { b",gsum:" } else { b",sum:" });
+        float_with_point(sum, out);
+        out.extend_from_slice(if summary { b",quantile:[" } else { b",bucket:[" });
+        if !summary {
+            let mut total = 0u64;
+            for (i, (count, bound)) in
+                self.counts.iter().zip(bounds.iter().map(String::as_str).chain(["+Inf"])).enumerate()
+            {
+                if i > 0 {
+                    out.push(b',');
+                }
+                total = total.wrapping_add(*count);
+                out.extend_from_slice(bound.as_bytes());
+                out.push(b':');
+                integer(total, out);
+            }
+        }
+        out.extend_from_slice(b"]}");
+        if !gauge {
+            began(series, out);
+        }
+        (0..self.counts.len()).filter_map(|i| series.exemplar(i)).for_each(|exemplar| append(&exemplar, out));
+        out.push(b'\n');
+        true
+    }
+}
+
+fn began(series: &Series<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b" st@");
+    seconds(series.created(), out);
+}

@@ -1,0 +1,66 @@
+use super::composite::Composite;
+use super::family::View;
+use super::lines::Lines;
+use super::messages::Messages;
+use super::snapshot::{Page, Shot};
+use super::{Exposition, Format};
+
+/// A family in the making, in any format.
+pub(super) enum Encoder {
+    Lines(Lines),
+    Composite(Composite),
+    Messages(Messages),
+}
+
+impl Encoder {
+    /// Begins a family. `spare` is a buffer to use again.
+    pub(super) fn new(view: View, exposition: Exposition, spare: &mut Vec<u8>, out: &mut Vec<u8>) -> Self {
+        match exposition.format() {
+            Format::Text | Format::Text1 | Format::OpenMetrics => Encoder::Lines(Lines::new(view, exposition, out)),
+            Format::OpenMetrics2 => Encoder::Composite(Composite::new(view, out)),
+            Format::Protobuf => Encoder::Messages(Messages::new(view, std::mem::take(spare))),
+        }
+    }
+
+    /// Appends the series at `at`, as it was at one moment.
+    #[inline(always)]
+    pub(super) fn series(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        match self {
+            Encoder::Lines(lines) => lines.series(page, at, out),
+            Encoder::Composite(lines) => lines.series(page, at, out),
+            Encoder::Messages(messages) => messages.series(page, at),
+        }
+    }
+
+    /// Bytes that are put together and not yet appended.
+    #[inline(always)]
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Encoder::Messages(messages) => messages.held(),
+            _ => 0,
+        }
+    }
+
+    /// Goes on with the series of the family's namesake in another segment.
+    pub(super) fn continued(self, view: View, exposition: Exposition) -> Self {
+        match self {
+            Encoder::Lines(_) => Encoder::Lines(Lines::new(view, exposition, &mut Vec::new())),
+            Encoder::Composite(_) => Encoder::Composite(Composite::new(view, &mut Vec::new())),
+            Encoder::Messages(messages) => Encoder::Messages(messages.continued(view)),
+        }
+    }
+
+    /// Ends the family.
+    pub(super) fn finish(self, spare: &mut Vec<u8>, out: &mut Vec<u8>) {
+        if let Encoder::Messages(messages) = self {
+            *spare = messages.finish(out);
+        }
+    }
+}
+
+/// Ends a page.
+pub(super) fn end(format: Format, out: &mut Vec<u8>) {
+    if matches!(format, Format::OpenMetrics | Format::OpenMetrics2) {
+        out.extend_from_slice(b"# EOF\n");
+    }
+}

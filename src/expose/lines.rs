@@ -1,0 +1,314 @@
+//! The formats with a sample on each line: text 0.0.4 and 1.0.0, and OpenMetrics 1.0.0.
+
+use super::family::View;
+use super::line::{Line, Piece};
+use super::number::{float, float_with_point, seconds};
+use super::snapshot::{Page, Series, Shot, Text, Total};
+use super::{Exposition, Format};
+use crate::metric::{Exemplar, Sample, Shown};
+use crate::segment::layout::{
+    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
+    KIND_UNKNOWN,
+};
+
+/// Room for a number, the separators around it and a line break.
+const NUMBER: usize = 48;
+
+/// How a line begins: with `open` where label text follows, with `bare` where none does.
+#[derive(Default)]
+pub(super) struct Name {
+    open: Piece,
+    bare: Piece,
+}
+
+impl Name {
+    pub(super) fn new(view: &View, suffix: &str) -> Self {
+        let (open, bare) = view.sample(suffix);
+        Name { open: Piece::new(&open), bare: Piece::new(&bare) }
+    }
+
+    /// Begins a line: `name{text} `, or `name ` without labels.
+    #[inline(always)]
+    pub(super) fn line<'o>(&self, text: &Text, out: &'o mut Vec<u8>) -> Line<'o> {
+        let mut line = Line::new(out, self.bare.len() + self.open.len() + text.len() + NUMBER);
+        if text.len() == 0 {
+            line.piece(&self.bare);
+        } else {
+            line.piece(&self.open);
+            text.put(&mut line);
+            line.byte(b'}');
+            line.byte(b' ');
+        }
+        line
+    }
+
+    /// Begins a line with one more label: `name{text,label="value"} `. The room is for `more` bytes of it.
+    #[inline(always)]
+    fn line_and<'o>(&self, text: &Text, more: usize, out: &'o mut Vec<u8>) -> Line<'o> {
+        let mut line = Line::new(out, self.open.len() + text.len() + more + NUMBER);
+        line.piece(&self.open);
+        if text.len() > 0 {
+            text.put(&mut line);
+            line.byte(b',');
+        }
+        line
+    }
+}
+
+impl Name {
+    /// Appends a line's beginning with one more label.
+    pub(super) fn with(&self, text: &Text, label: &str, out: &mut Vec<u8>) {
+        self.line_and(text, 0, out).keep();
+        out.extend_from_slice(label.as_bytes());
+        out.extend_from_slice(b"} ");
+    }
+}
+
+/// What every line of a family has in common, made once for each family of a page.
+pub(super) struct Lines {
+    view: View,
+    openmetrics: bool,
+    /// The series' own samples, or those of its buckets.
+    name: Name,
+    sum: Name,
+    count: Name,
+    created: Option<Name>,
+    /// Of a histogram: `le="0.5"} ` for each bucket, `+Inf` last. Of a state set: `name="state"} `.
+    tails: Vec<Piece>,
+    /// There is neither `_sum` nor `_count`: OpenMetrics has none where observations may be negative.
+    sumless: bool,
+    counts: Vec<u64>,
+    each: Vec<Sample>,
+}
+
+/// What a family is called, and the suffixes of its samples, its sum and its count.
+struct Kind {
+    name: &'static str,
+    family: &'static str,
+    sample: &'static str,
+    sum: &'static str,
+    count: &'static str,
+}
+
+fn kind(kind: u8, openmetrics: bool) -> Kind {
+    let plain = Kind { name: "gauge", family: "", sample: "", sum: "", count: "" };
+    let observed = Kind { sum: "_sum", count: "_count", ..plain };
+    let by_format = |openmetrics_name, name| if openmetrics { openmetrics_name } else { name };
+    match kind {
+        KIND_COUNTER => Kind { name: "counter", family: by_format("", "_total"), sample: "_total", ..plain },
+        KIND_GAUGE => plain,
+        KIND_GAUGE_HISTOGRAM if openmetrics => {
+            Kind { name: "gaugehistogram", sample: "_bucket", sum: "_gsum", count: "_gcount", ..plain }
+        }
+        // Of a gauge histogram too, as Go's client does: the text formats have no other type with buckets.
+        KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => Kind { name: "histogram", sample: "_bucket", ..observed },
+        KIND_SUMMARY => Kind { name: "summary", ..observed },
+        KIND_INFO => {
+            Kind { name: by_format("info", "gauge"), family: by_format("", "_info"), sample: "_info", ..plain }
+        }
+        KIND_STATE_SET | KIND_ENUM => Kind { name: by_format("stateset", "gauge"), ..plain },
+        _ => Kind { name: by_format("unknown", "untyped"), ..plain },
+    }
+}
+
+/// Appends the lines that a family begins with. An empty help or unit has none.
+pub(super) fn head(view: &View, suffix: &str, kind: &str, openmetrics: bool, out: &mut Vec<u8>) {
+    let name = view.name(suffix);
+    let mut comment = |what: &str, text: &str| {
+        for part in ["# ", what, " ", &name, " "] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        for b in text.bytes() {
+            match b {
+                b'\\' => out.extend_from_slice(b"\\\\"),
+                b'\n' => out.extend_from_slice(b"\\n"),
+                b'"' if openmetrics => out.extend_from_slice(b"\\\""),
+                // It would end the line for some, and nothing stands for it.
+                b'\r' => out.push(b' '),
+                b => out.push(b),
+            }
+        }
+        out.push(b'\n');
+    };
+    let texts = &view.texts;
+    if openmetrics {
+        comment("TYPE", kind);
+        if !texts.unit.is_empty() {
+            comment("UNIT", &texts.unit);
+        }
+    }
+    if !texts.help.is_empty() {
+        comment("HELP", &texts.help);
+    }
+    if !openmetrics {
+        comment("TYPE", kind);
+    }
+}
+
+/// Appends an exemplar to a sample, as OpenMetrics has it.
+pub(super) fn append(exemplar: &Exemplar, out: &mut Vec<u8>) {
+    out.extend_from_slice(b" # {");
+    out.extend_from_slice(exemplar.text());
+    out.extend_from_slice(b"} ");
+    float_with_point(exemplar.value, out);
+    out.push(b' ');
+    seconds(exemplar.at_ms * 1_000_000, out);
+}
+
+impl Lines {
+    /// Begins a family.
+    pub(super) fn new(view: View, exposition: Exposition, out: &mut Vec<u8>) -> Self {
+        let openmetrics = exposition.format() == Format::OpenMetrics;
+        let kind = kind(view.kind, openmetrics);
+        head(&view, kind.family, kind.name, openmetrics, out);
+        let marks = view.texts.marks.iter().map(String::as_str);
+        let tails: Vec<String> = match view.kind {
+            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => {
+                marks.chain(["+Inf"]).map(|le| format!("le=\"{le}\"}} ")).collect()
+            }
+            KIND_STATE_SET | KIND_ENUM => marks.map(|state| format!("{}}} ", view.state(state))).collect(),
+            _ => Vec::new(),
+        };
+        let counted = matches!(view.kind, KIND_COUNTER | KIND_HISTOGRAM | KIND_SUMMARY);
+        Lines {
+            openmetrics,
+            name: Name::new(&view, kind.sample),
+            sum: Name::new(&view, kind.sum),
+            count: Name::new(&view, kind.count),
+            created: (openmetrics && exposition.created() && counted).then(|| Name::new(&view, "_created")),
+            tails: tails.iter().map(Piece::new).collect(),
+            sumless: openmetrics && view.has_negative_bounds,
+            counts: Vec::new(),
+            each: Vec::new(),
+            view,
+        }
+    }
+
+    /// Appends the lines of the series at `at`.
+    #[inline(always)]
+    pub(super) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        let (kind, text_at) = (self.view.kind, self.view.text_at);
+        of.series(at, kind, text_at, out, |series, out| self.lines(series, out))
+    }
+
+    #[inline(always)]
+    fn lines(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        match self.view.kind {
+            KIND_COUNTER => {
+                let Some(total) = series.counter(self.view.text_at) else { return false };
+                let mut line = self.name.line(&series.text, out);
+                match total {
+                    Total::Whole(n) => {
+                        line.integer(n);
+                        line.end();
+                    }
+                    Total::Float(v) => {
+                        line.keep();
+                        self.float(v, out);
+                        out.push(b'\n');
+                    }
+                }
+                self.exemplar(series, 0, out);
+            }
+            KIND_GAUGE | KIND_UNKNOWN => self.gauge(series, out),
+            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => return self.observations(series, out),
+            KIND_INFO => {
+                let mut line = self.name.line(&series.text, out);
+                line.byte(b'1');
+                line.end();
+            }
+            KIND_STATE_SET | KIND_ENUM => self.states(series, out),
+            _ => return false,
+        }
+        self.began(series, out);
+        true
+    }
+
+    fn float(&self, v: f64, out: &mut Vec<u8>) {
+        if self.openmetrics {
+            float_with_point(v, out);
+        } else {
+            float(v, out);
+        }
+    }
+
+    #[inline(always)]
+    fn began(&self, series: &Series<'_>, out: &mut Vec<u8>) {
+        if let Some(created) = &self.created {
+            created.line(&series.text, out).keep();
+            seconds(series.created(), out);
+            out.push(b'\n');
+        }
+    }
+
+    /// Adds an exemplar to the line before, where the format has any.
+    #[inline(always)]
+    fn exemplar(&self, series: &Series<'_>, slot: usize, out: &mut Vec<u8>) {
+        if self.openmetrics {
+            if let Some(exemplar) = series.exemplar(slot) {
+                out.pop();
+                append(&exemplar, out);
+                out.push(b'\n');
+            }
+        }
+    }
+
+    fn gauge(&mut self, series: &Series<'_>, out: &mut Vec<u8>) {
+        match series.gauge(self.view.mode, &mut self.each) {
+            Shown::Nothing => {}
+            Shown::One(v) => {
+                self.name.line(&series.text, out).keep();
+                self.float(v, out);
+                out.push(b'\n');
+            }
+            Shown::Each => {
+                for sample in &self.each {
+                    self.name.with(&series.text, &format!("pid=\"{}\"", sample.identity), out);
+                    self.float(sample.value, out);
+                    out.push(b'\n');
+                }
+            }
+        }
+    }
+
+    fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(sum) = series.buckets(self.tails.len().saturating_sub(1), &mut self.counts) else { return false };
+        let mut total = 0u64;
+        if self.tails.is_empty() {
+            total = self.counts.iter().sum();
+        }
+        for (i, (count, tail)) in self.counts.iter().zip(&self.tails).enumerate() {
+            total = total.wrapping_add(*count);
+            let mut line = self.name.line_and(&series.text, tail.len(), out);
+            line.piece(tail);
+            line.integer(total);
+            line.end();
+            self.exemplar(series, i, out);
+        }
+        // OpenMetrics has no sum that is negative or NaN, and no count of a histogram without its sum.
+        let sumless = self.sumless || (self.openmetrics && (sum < 0.0 || sum.is_nan()));
+        if !sumless {
+            self.sum.line(&series.text, out).keep();
+            self.float(sum, out);
+            out.push(b'\n');
+        }
+        if !sumless || self.view.kind == KIND_SUMMARY {
+            let mut line = self.count.line(&series.text, out);
+            line.integer(total);
+            line.end();
+        }
+        self.began(series, out);
+        true
+    }
+
+    fn states(&self, series: &Series<'_>, out: &mut Vec<u8>) {
+        let word = series.states();
+        for (i, tail) in self.tails.iter().enumerate() {
+            let on = if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
+            let mut line = self.name.line_and(&series.text, tail.len(), out);
+            line.piece(tail);
+            line.byte(b'0' + u8::from(on));
+            line.end();
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! Protobuf: a length and an `io.prometheus.client.MetricFamily` for each family (`client_model/metrics.proto`). A family's length
+//! stands in front of it, so a whole one is put together in memory.
+
+use super::family::View;
+use super::line::{varint_len, Line, Piece};
+use super::own::Own;
+use super::snapshot::{Page, Series, Shot, Text};
+use crate::metric::{Exemplar, GaugeMode, Sample, Shown};
+use crate::registry::labels;
+use crate::segment::layout::{
+    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
+    KIND_UNKNOWN,
+};
+
+/// Field numbers and wire types: `number << 3 | type`, with 0 for varints, 1 for 8 bytes, 2 for what has a length.
+mod tag {
+    pub(super) const FAMILY_NAME: u8 = 0x0a;
+    pub(super) const FAMILY_HELP: u8 = 0x12;
+    pub(super) const FAMILY_TYPE: u8 = 0x18;
+    pub(super) const FAMILY_METRIC: u8 = 0x22;
+    pub(super) const FAMILY_UNIT: u8 = 0x2a;
+    pub(super) const METRIC_LABEL: u8 = 0x0a;
+    pub(super) const METRIC_GAUGE: u8 = 0x12;
+    pub(super) const METRIC_COUNTER: u8 = 0x1a;
+    pub(super) const METRIC_SUMMARY: u8 = 0x22;
+    pub(super) const METRIC_UNTYPED: u8 = 0x2a;
+    pub(super) const METRIC_HISTOGRAM: u8 = 0x3a;
+    pub(super) const LABEL_NAME: u8 = 0x0a;
+    pub(super) const LABEL_VALUE: u8 = 0x12;
+    /// Of a gauge, a counter and an untyped metric.
+    pub(super) const VALUE: u8 = 0x09;
+    pub(super) const COUNTER_CREATED: u8 = 0x1a;
+    /// Of a histogram and a summary.
+    pub(super) const COUNT: u8 = 0x08;
+    pub(super) const SUM: u8 = 0x11;
+    pub(super) const SUMMARY_CREATED: u8 = 0x22;
+    pub(super) const HISTOGRAM_BUCKET: u8 = 0x1a;
+    pub(super) const HISTOGRAM_CREATED: u8 = 0x7a;
+    pub(super) const BUCKET_COUNT: u8 = 0x08;
+    pub(super) const BUCKET_BOUND: u8 = 0x11;
+    pub(super) const COUNTER_EXEMPLAR: u8 = 0x12;
+    pub(super) const BUCKET_EXEMPLAR: u8 = 0x1a;
+    pub(super) const EXEMPLAR_VALUE: u8 = 0x11;
+    pub(super) const EXEMPLAR_TIME: u8 = 0x1a;
+    pub(super) const TIME_SECONDS: u8 = 0x08;
+    pub(super) const TIME_NANOS: u8 = 0x10;
+}
+
+/// Room for a metric's own numbers, and for the lengths of the messages that it is.
+const NUMBERS: usize = 96;
+/// Room for a bucket.
+const BUCKET: usize = 24;
+
+/// A family in the making.
+pub(super) struct Messages {
+    view: View,
+    /// The family, but for its length and unit.
+    body: Vec<u8>,
+    /// Its length without any metric.
+    bare: usize,
+    labels: Vec<Label>,
+    /// Room for their names, tags and lengths.
+    names: usize,
+    /// The labels that all series have in front of theirs.
+    fixed: Piece,
+    /// Of a histogram, the bounds as fields. Of a state set, the labels.
+    marks: Vec<Piece>,
+    /// The bound of the last bucket.
+    infinity: Piece,
+    /// When the series of this age began, as the contents of a field. Many have the same.
+    began: (u32, Piece),
+    /// Bytes that the body leaves for its length in front.
+    gap: usize,
+    counts: Vec<u64>,
+    each: Vec<Sample>,
+}
+
+struct Label {
+    /// Bytes before its value in the label text.
+    prefix: usize,
+    /// The field of its name, and the tag of its value.
+    name: Piece,
+}
+
+fn field(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(tag);
+    varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+fn varint(mut n: u64, out: &mut Vec<u8>) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+/// A label as a field of its metric.
+fn label(name: &str, value: &str) -> Vec<u8> {
+    let mut pair = Vec::new();
+    field(tag::LABEL_NAME, name.as_bytes(), &mut pair);
+    field(tag::LABEL_VALUE, value.as_bytes(), &mut pair);
+    let mut out = Vec::new();
+    field(tag::METRIC_LABEL, &pair, &mut out);
+    out
+}
+
+/// What a family is called after its base name, and the number of its type.
+fn kind(kind: u8) -> (&'static str, u8) {
+    match kind {
+        KIND_COUNTER => ("_total", 0),
+        KIND_INFO => ("_info", 1),
+        KIND_SUMMARY => ("", 2),
+        KIND_UNKNOWN => ("", 3),
+        KIND_HISTOGRAM => ("", 4),
+        KIND_GAUGE_HISTOGRAM => ("", 5),
+        _ => ("", 1),
+    }
+}
+
+fn begin(name: &str, help: &str, kind: u8, out: &mut Vec<u8>) {
+    field(tag::FAMILY_NAME, name.as_bytes(), out);
+    if !help.is_empty() {
+        field(tag::FAMILY_HELP, help.as_bytes(), out);
+    }
+    out.extend_from_slice(&[tag::FAMILY_TYPE, kind]);
+}
+
+impl Messages {
+    /// Begins a family. `spare` is a buffer to use again.
+    pub(super) fn new(view: View, spare: Vec<u8>) -> Self {
+        let (suffix, number) = kind(view.kind);
+        // As many as its length will have, if that is guessed well.
+        let gap = varint_len(view.series * 128 + 256);
+        let mut body = spare;
+        body.clear();
+        body.resize(gap, 0);
+        begin(&view.name(suffix), &view.texts.help, number, &mut body);
+        let bare = body.len();
+        Self::over(view, body, bare, gap)
+    }
+
+    /// Goes on with the series of another segment.
+    pub(super) fn continued(self, view: View) -> Self {
+        Self::over(view, self.body, self.bare, self.gap)
+    }
+
+    fn over(view: View, body: Vec<u8>, bare: usize, gap: usize) -> Self {
+        let marks = match view.kind {
+            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => view.bounds.iter().map(|b| bound(*b)).collect(),
+            KIND_STATE_SET | KIND_ENUM => {
+                view.texts.marks.iter().map(|state| Piece::new(label(&view.name(""), state))).collect()
+            }
+            _ => Vec::new(),
+        };
+        let mut fixed = Vec::new();
+        view.fixed_labels().iter().for_each(|(name, value)| fixed.extend_from_slice(&label(name, value)));
+        let labels = view.texts.labels.iter().enumerate().map(|(i, name)| {
+            let mut piece = Vec::new();
+            field(tag::LABEL_NAME, name.as_bytes(), &mut piece);
+            piece.push(tag::LABEL_VALUE);
+            Label { prefix: labels::prefix_len(i, name.len()), name: Piece::new(&piece) }
+        });
+        let labels: Vec<Label> = labels.collect();
+        Messages {
+            bare,
+            body,
+            names: labels.iter().map(|l| l.name.len() + 16).sum(),
+            labels,
+            fixed: Piece::new(&fixed),
+            marks,
+            infinity: bound(f64::INFINITY),
+            began: (u32::MAX, Piece::default()),
+            gap,
+            counts: Vec::new(),
+            each: Vec::new(),
+            view,
+        }
+    }
+
+    /// Bytes put together so far.
+    pub(super) fn held(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Ends the family, and returns the buffer. A family without metrics is not shown.
+    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Vec<u8> {
+        if self.body.len() > self.bare {
+            if !self.view.texts.unit.is_empty() {
+                field(tag::FAMILY_UNIT, self.view.texts.unit.as_bytes(), &mut self.body);
+            }
+            let mut head = Vec::new();
+            varint((self.body.len() - self.gap) as u64, &mut head);
+            if out.is_empty() && head.len() == self.gap {
+                // A large one is not copied.
+                self.body[..self.gap].copy_from_slice(&head);
+                std::mem::swap(out, &mut self.body);
+            } else {
+                out.extend_from_slice(&head);
+                out.extend_from_slice(&self.body[self.gap..]);
+            }
+        }
+        self.body
+    }
+
+    /// Adds the series at `at`.
+    #[inline(always)]
+    pub(super) fn series(&mut self, of: &Page<'_>, at: u64) -> Shot {
+        let (kind, text_at) = (self.view.kind, self.view.text_at);
+        let mut body = std::mem::take(&mut self.body);
+        let shot = of.series(at, kind, text_at, &mut body, |series, body| self.metrics(series, body));
+        self.body = body;
+        shot
+    }
+
+    /// Makes what says when the series began.
+    #[inline(always)]
+    fn begin(&mut self, series: &Series<'_>) {
+        if self.began.0 != series.age() {
+            self.began = (series.age(), Piece::new(time(series.created())));
+        }
+    }
+
+    /// Appends it.
+    #[inline(always)]
+    fn put_began(&self, tag: u8, line: &mut Line<'_>) {
+        line.two([tag, self.began.1.len() as u8]);
+        line.piece(&self.began.1);
+    }
+
+    #[inline(always)]
+    fn metrics(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        self.begin(series);
+        match self.view.kind {
+            KIND_COUNTER => {
+                let Some(total) = series.counter(self.view.text_at) else { return false };
+                let exemplar = series.exemplar(0).map(|e| exemplar(tag::COUNTER_EXEMPLAR, &e));
+                let room = NUMBERS + exemplar.as_ref().map_or(0, Piece::len);
+                self.metric(series, None, room, out, |line| {
+                    let counter = line.open(tag::METRIC_COUNTER);
+                    line.byte(tag::VALUE);
+                    line.eight(total.as_f64().to_le_bytes());
+                    if let Some(exemplar) = &exemplar {
+                        line.piece(exemplar);
+                    }
+                    self.put_began(tag::COUNTER_CREATED, line);
+                    line.close(counter);
+                });
+            }
+            KIND_GAUGE => self.gauge(series, self.view.mode, tag::METRIC_GAUGE, out),
+            KIND_UNKNOWN => self.gauge(series, GaugeMode::Shared, tag::METRIC_UNTYPED, out),
+            KIND_INFO => self.value(series, None, 1.0, tag::METRIC_GAUGE, out),
+            KIND_STATE_SET | KIND_ENUM => {
+                let word = series.states();
+                for (i, state) in self.marks.iter().enumerate() {
+                    let on = if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
+                    self.value(series, Some(state), f64::from(u8::from(on)), tag::METRIC_GAUGE, out);
+                }
+            }
+            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => return self.observations(series, out),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Appends a metric: its labels, perhaps one more, and what `body` appends, in `room` bytes.
+    #[inline(always)]
+    fn metric(
+        &self,
+        series: &Series<'_>,
+        more: Option<&Piece>,
+        room: usize,
+        out: &mut Vec<u8>,
+        body: impl FnOnce(&mut Line<'_>),
+    ) {
+        let text = &series.text;
+        let room = room + text.len() + self.names + self.fixed.len() + more.map_or(0, Piece::len);
+        if series.escaped || (series.is_embedded() && text.len() > 0) {
+            return self.metric_slowly(series, more, room, out, body);
+        }
+        let mut line = Line::new(out, room);
+        let metric = line.open(tag::FAMILY_METRIC);
+        line.piece(&self.fixed);
+        if text.len() > 0 {
+            self.label_pairs(text, &mut line);
+        }
+        if let Some(more) = more {
+            line.piece(more);
+        }
+        body(&mut line);
+        line.close(metric);
+        line.keep();
+    }
+
+    /// The labels of a text without escapes.
+    #[inline(always)]
+    fn label_pairs(&self, text: &Text, line: &mut Line<'_>) {
+        let mut at = 0;
+        for label in &self.labels {
+            at += label.prefix;
+            let end = text.quote(at.min(text.len()));
+            let from = at.min(end);
+            let len = end - from;
+            let pair = label.name.len() + varint_len(len as u64) + len;
+            if pair < 0x80 {
+                line.two([tag::METRIC_LABEL, pair as u8]);
+                line.piece(&label.name);
+                line.byte(len as u8);
+            } else {
+                line.byte(tag::METRIC_LABEL);
+                line.varint(pair as u64);
+                line.piece(&label.name);
+                line.varint(len as u64);
+            }
+            text.put_part(from, len, line);
+            at = end + 1;
+        }
+    }
+
+    /// As `metric`, of label text with escapes, or of an overflow series.
+    #[cold]
+    fn metric_slowly(
+        &self,
+        series: &Series<'_>,
+        more: Option<&Piece>,
+        room: usize,
+        out: &mut Vec<u8>,
+        body: impl FnOnce(&mut Line<'_>),
+    ) {
+        let mut pairs = Vec::new();
+        for (name, value) in self.view.labels_of(&series.text.bytes(), series.escaped) {
+            pairs.extend_from_slice(&label(&name, &value));
+        }
+        let pairs = Piece::new(&pairs);
+        let mut line = Line::new(out, room + pairs.len());
+        let metric = line.open(tag::FAMILY_METRIC);
+        line.piece(&self.fixed);
+        line.piece(&pairs);
+        if let Some(more) = more {
+            line.piece(more);
+        }
+        body(&mut line);
+        line.close(metric);
+        line.keep();
+    }
+
+    fn value(&self, series: &Series<'_>, more: Option<&Piece>, v: f64, tag: u8, out: &mut Vec<u8>) {
+        self.metric(series, more, NUMBERS, out, |line| {
+            let value = line.open(tag);
+            line.byte(tag::VALUE);
+            line.eight(v.to_le_bytes());
+            line.close(value);
+        });
+    }
+
+    fn gauge(&mut self, series: &Series<'_>, mode: GaugeMode, tag: u8, out: &mut Vec<u8>) {
+        let mut each = std::mem::take(&mut self.each);
+        match series.gauge(mode, &mut each) {
+            Shown::Nothing => {}
+            Shown::One(v) => self.value(series, None, v, tag, out),
+            Shown::Each => {
+                for sample in &each {
+                    let pid = Piece::new(label("pid", &sample.identity.to_string()));
+                    self.value(series, Some(&pid), sample.value, tag, out);
+                }
+            }
+        }
+        self.each = each;
+    }
+
+    fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        let mut counts = std::mem::take(&mut self.counts);
+        let sum = series.buckets(self.marks.len(), &mut counts);
+        if let Some(sum) = sum {
+            let summary = self.view.kind == KIND_SUMMARY;
+            let exemplars = exemplars(series, counts.len());
+            let room = NUMBERS + BUCKET * counts.len() + exemplars.iter().flatten().map(Piece::len).sum::<usize>();
+            self.metric(series, None, room, out, |line| {
+                let message = line.open(if summary { tag::METRIC_SUMMARY } else { tag::METRIC_HISTOGRAM });
+                line.byte(tag::COUNT);
+                line.varint(counts.iter().fold(0, |sum, n| sum.wrapping_add(*n)));
+                line.byte(tag::SUM);
+                line.eight(sum.to_le_bytes());
+                let mut total = 0u64;
+                for (i, (count, bound)) in counts.iter().zip(self.marks.iter().chain([&self.infinity])).enumerate() {
+                    total = total.wrapping_add(*count);
+                    let exemplar = exemplars.get(i).and_then(Option::as_ref);
+                    // The last bucket is told by the count, unless it has an exemplar.
+                    if summary || (i == self.marks.len() && exemplar.is_none()) {
+                        break;
+                    }
+                    let bucket = line.open(tag::HISTOGRAM_BUCKET);
+                    line.byte(tag::BUCKET_COUNT);
+                    line.varint(total);
+                    line.piece(bound);
+                    if let Some(exemplar) = exemplar {
+                        line.piece(exemplar);
+                    }
+                    line.close(bucket);
+                }
+                match self.view.kind {
+                    KIND_SUMMARY => self.put_began(tag::SUMMARY_CREATED, line),
+                    KIND_HISTOGRAM => self.put_began(tag::HISTOGRAM_CREATED, line),
+                    _ => {}
+                }
+                line.close(message);
+            });
+        }
+        self.counts = counts;
+        sum.is_some()
+    }
+}
+
+/// What of its slots has an exemplar; nothing if none has.
+fn exemplars(series: &Series<'_>, slots: usize) -> Vec<Option<Piece>> {
+    if !series.has_exemplars() {
+        return Vec::new();
+    }
+    (0..slots).map(|i| series.exemplar(i).map(|e| exemplar(tag::BUCKET_EXEMPLAR, &e))).collect()
+}
+
+/// An exemplar as a field.
+fn exemplar(tag: u8, exemplar: &Exemplar) -> Piece {
+    let mut message = Vec::new();
+    for (name, value) in labels::pairs(exemplar.text()).unwrap_or_default() {
+        message.extend_from_slice(&label(&name, &value));
+    }
+    message.push(tag::EXEMPLAR_VALUE);
+    message.extend_from_slice(&exemplar.value.to_le_bytes());
+    field(tag::EXEMPLAR_TIME, &time(exemplar.at_ms * 1_000_000), &mut message);
+    let mut out = Vec::new();
+    field(tag, &message, &mut out);
+    Piece::new(&out)
+}
+
+fn bound(v: f64) -> Piece {
+    let mut field = vec![tag::BUCKET_BOUND];
+    field.extend_from_slice(&v.to_le_bytes());
+    Piece::new(&field)
+}
+
+/// A time as a message.
+fn time(ns: u64) -> Vec<u8> {
+    let mut message = vec![tag::TIME_SECONDS];
+    varint(ns / 1_000_000_000, &mut message);
+    message.push(tag::TIME_NANOS);
+    varint(ns % 1_000_000_000 / 1_000_000 * 1_000_000, &mut message);
+    message
+}
+
+/// Appends a family of the library's own.
+pub(super) fn own(family: &Own<'_>, out: &mut Vec<u8>) {
+    let counter = family.is_counter;
+    let mut body = Vec::new();
+    begin(&family.full_name(), family.help, u8::from(!counter), &mut body);
+    for (labels, v) in &family.samples {
+        let mut metric = Vec::new();
+        for (name, value) in labels {
+            metric.extend_from_slice(&label(name, value));
+        }
+        let mut value = vec![tag::VALUE];
+        value.extend_from_slice(&v.to_le_bytes());
+        field(if counter { tag::METRIC_COUNTER } else { tag::METRIC_GAUGE }, &value, &mut metric);
+        field(tag::FAMILY_METRIC, &metric, &mut body);
+    }
+    varint(body.len() as u64, out);
+    out.extend_from_slice(&body);
+}

@@ -1,0 +1,293 @@
+//! One series as it was at one moment, read from a segment that others write to.
+
+use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
+
+use super::line::{Line, OVER};
+use crate::metric::{
+    counter_read, exemplar_read, gauge_shown, histogram_read, states_read, Exemplar, GaugeMode, Sample, Shown, SPILL,
+};
+use crate::segment::chain::is_later;
+use crate::segment::layout::{counter, entry, header};
+use crate::segment::life::{self, Place, State, TAG_MASK};
+use crate::segment::memory::Mapped;
+
+/// What a series is rendered in view of.
+pub(super) struct Page<'a> {
+    pub(super) memory: &'a Mapped,
+    pub(super) family: u32,
+    /// Announcements in the family when it was begun; none of them for the embedded series.
+    pub(super) births: Option<u32>,
+    pub(super) living: &'a [u32],
+}
+
+/// What became of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shot {
+    Shown,
+    /// It has no place on this page.
+    Hidden,
+    /// Nothing was appended.
+    Damaged,
+}
+
+/// A series' label text: in the segment, or a copy if it lies too near the segment's end for block copies.
+#[derive(Clone, Copy)]
+pub(super) struct Text {
+    at: *const u8,
+    len: usize,
+}
+
+/// A series to read the values of.
+pub(super) struct Series<'a> {
+    page: &'a Page<'a>,
+    record: *const u8,
+    place: Place,
+    pub(super) text: Text,
+    pub(super) escaped: bool,
+    /// When it was made, in tenths of a second since the segment was.
+    created: u32,
+}
+
+/// A counter's value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Total {
+    Whole(u64),
+    Float(f64),
+}
+
+impl Total {
+    pub(super) fn as_f64(self) -> f64 {
+        match self {
+            Total::Whole(n) => n as f64,
+            Total::Float(v) => v,
+        }
+    }
+}
+
+impl<'a> Page<'a> {
+    /// Gives the series at `at` to `write`, which appends it, or says that it cannot.
+    #[inline(always)]
+    pub(super) fn series(
+        &'a self,
+        at: u64,
+        kind: u8,
+        text_at: u64,
+        out: &mut Vec<u8>,
+        mut write: impl FnMut(&Series<'a>, &mut Vec<u8>) -> bool,
+    ) -> Shot {
+        let Some((record, backed)) = self.memory.record(at) else { return Shot::Damaged };
+        // SAFETY: an entry's fields are backed (`record`) and aligned in a record aligned to 16, as links are. Those that are
+        // not atomic here change only with the record's life, which is checked at the end; they are read as volatile, so
+        // that they are read here.
+        let (state, parent, len, its_kind, birth, created, flags) = unsafe {
+            (
+                &*record.add(entry::STATE as usize).cast::<AtomicU32>(),
+                record.add(entry::PARENT as usize).cast::<u32>().read_volatile(),
+                record.add(entry::TEXT_LEN as usize).cast::<u16>(),
+                record.add(entry::KIND as usize).read_volatile(),
+                record.add(entry::BIRTH as usize).cast::<u32>(),
+                record.add(entry::CREATED as usize).cast::<u32>(),
+                record.add(entry::FLAGS as usize),
+            )
+        };
+        if parent != self.family || its_kind != kind || text_at < entry::SIZE {
+            return Shot::Damaged;
+        }
+        let from = out.len();
+        let mut copy = Vec::new();
+        // A record that changes hands under the copy is copied again, though not for ever.
+        for _ in 0..16 {
+            // Acquire pairs with the Release that made it live: its text is there.
+            let seen = State(state.load(Acquire));
+            // SAFETY: as above.
+            let (len, birth) = unsafe { (usize::from(len.read_volatile()), birth.read_volatile()) };
+            // What came after the family was begun might be a label set that was removed behind us: it is on the next page.
+            if seen.state() != life::LIVE || (self.births.is_some_and(|until| is_later(birth, until))) {
+                return Shot::Hidden;
+            }
+            let end = text_at + len as u64;
+            if end > backed {
+                return Shot::Damaged;
+            }
+            // SAFETY: as above; the text lies within what is backed (checked).
+            let (text, created, flags) = unsafe {
+                let padded = end + OVER as u64 <= backed;
+                let text = Text::new(record.add(text_at as usize), len, padded, &mut copy);
+                (text, created.read_volatile(), flags.read_volatile())
+            };
+            let escaped = flags & crate::segment::layout::FLAG_ESCAPED != 0;
+            let place = Place { at, life: seen.life() };
+            if !write(&Series { page: self, record, place, text, escaped, created }, out) {
+                out.truncate(from);
+                return Shot::Damaged;
+            }
+            // Acquire: all of it was read before the second look at the state (a sequence lock, numbered by the life).
+            fence(Acquire);
+            if State(state.load(Relaxed)) == seen {
+                return Shot::Shown;
+            }
+            out.truncate(from);
+        }
+        Shot::Hidden
+    }
+
+    /// Nanoseconds since 1970, of tenths of a second since the segment was made.
+    pub(super) fn time(&self, tenths: u32) -> u64 {
+        self.memory.get64(header::CREATED_NS).saturating_add(u64::from(tenths) * 100_000_000)
+    }
+}
+
+impl Series<'_> {
+    /// Whether it is the family's only series, or its overflow series.
+    pub(super) fn is_embedded(&self) -> bool {
+        self.page.births.is_none()
+    }
+
+    /// The embedded series is never removed: its cells have no tags.
+    fn mask(&self) -> u64 {
+        if self.is_embedded() {
+            u64::MAX
+        } else {
+            TAG_MASK
+        }
+    }
+
+    /// Reads a counter, whose cells end where `text_at` begins at the earliest.
+    #[inline(always)]
+    pub(super) fn counter(&self, text_at: u64) -> Option<Total> {
+        if text_at < counter::SIZE {
+            return None;
+        }
+        // SAFETY: backed up to the text (checked by `series`), aligned to 8 in a record aligned to 16, accessed atomically.
+        let cells = unsafe { &*self.record.add(counter::INTEGER as usize).cast::<[AtomicU64; 2]>() };
+        let [whole, fraction] = counter_read(cells);
+        let whole = whole & self.mask();
+        let parts = f64::from_bits(fraction);
+        // Of a large whole number a part may stand in the fraction.
+        let large = parts >= SPILL as f64 && parts < (1u64 << 63) as f64 && parts as u64 as f64 == parts;
+        let exact = if large { whole.checked_add(parts as u64) } else { (fraction == 0).then_some(whole) };
+        Some(exact.map_or(Total::Float(whole as f64 + parts), Total::Whole))
+    }
+
+    /// Reads a gauge. What each process has comes in the order of pages, in `each`.
+    pub(super) fn gauge(&self, mode: GaugeMode, each: &mut Vec<Sample>) -> Shown {
+        let shown = gauge_shown(self.page.memory, self.place, mode, self.page.living, each);
+        if shown == Shown::Each {
+            // A worker that takes the identity of one that died takes over its series: the page has each series once.
+            each.sort_by_key(|s| (s.identity, !s.alive, std::cmp::Reverse(s.since)));
+            each.dedup_by_key(|s| s.identity);
+        }
+        shown
+    }
+
+    /// Reads the buckets' counts, each, into `counts`, and returns the sum of the very same observations.
+    #[inline(always)]
+    pub(super) fn buckets(&self, finite: usize, counts: &mut Vec<u64>) -> Option<f64> {
+        histogram_read(self.page.memory, self.place.at, self.mask(), finite, counts)
+    }
+
+    /// Reads the word of a state set.
+    pub(super) fn states(&self) -> u64 {
+        states_read(self.page.memory, self.place.at)
+    }
+
+    pub(super) fn has_exemplars(&self) -> bool {
+        self.page.memory.get32(self.place.at + entry::EXTENSION) != 0
+    }
+
+    /// The exemplar in one of its slots.
+    #[inline(always)]
+    pub(super) fn exemplar(&self, slot: usize) -> Option<Exemplar> {
+        exemplar_read(self.page.memory, self.place.at, self.place.life, slot as u64)
+    }
+
+    /// When it began, in tenths of a second since the segment was made.
+    pub(super) fn age(&self) -> u32 {
+        self.created
+    }
+
+    /// When it began, in nanoseconds since 1970.
+    pub(super) fn created(&self) -> u64 {
+        self.page.time(self.created)
+    }
+}
+
+impl Text {
+    /// # Safety
+    /// `len` bytes at `at` must stay readable for as long as this value, and `OVER` more if `padded`. If not, it must not outlive
+    /// `copy`, nor any change of that.
+    #[inline(always)]
+    unsafe fn new(at: *const u8, len: usize, padded: bool, copy: &mut Vec<u8>) -> Self {
+        if padded {
+            return Text { at, len };
+        }
+        copy.clear();
+        copy.resize(len + OVER, 0);
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::copy_nonoverlapping(at, copy.as_mut_ptr(), len) };
+        Text { at: copy.as_ptr(), len }
+    }
+
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline(always)]
+    pub(super) fn put(&self, line: &mut Line<'_>) {
+        // SAFETY: readable for `len` bytes and `OVER` more (`new`). In a record that changes
+        // hands, or a damaged one, they are some bytes or other.
+        unsafe { line.raw(self.at, self.len) };
+    }
+
+    /// Copies some of it: `from + len` may not pass its length.
+    #[inline(always)]
+    pub(super) fn put_part(&self, from: usize, len: usize, line: &mut Line<'_>) {
+        debug_assert!(from + len <= self.len);
+        // SAFETY: as above; a part of it.
+        unsafe { line.raw(self.at.add(from), len) };
+    }
+
+    /// Where the next `"` is from `from` on; its length if there is none.
+    #[inline(always)]
+    pub(super) fn quote(&self, from: usize) -> usize {
+        let mut at = from;
+        while at < self.len {
+            // SAFETY: 16 bytes from within the text are readable, as `OVER` more than the text are (`new`).
+            let found = unsafe { quotes(self.at.add(at)) };
+            if found != 0 {
+                return (at + found.trailing_zeros() as usize).min(self.len);
+            }
+            at += 16;
+        }
+        self.len
+    }
+
+    /// A copy.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mut copy = vec![0; self.len];
+        // SAFETY: readable for `len` bytes (`new`).
+        unsafe { std::ptr::copy_nonoverlapping(self.at, copy.as_mut_ptr(), self.len) };
+        copy
+    }
+}
+
+/// Which of 16 bytes are `"`, a bit for each.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn quotes(at: *const u8) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
+        // SAFETY: SSE2 is part of x86_64; the caller's promise.
+        unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(at.cast()), _mm_set1_epi8(b'"' as i8))) as u32 }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        // SAFETY: the caller's promise.
+        let bytes = unsafe { at.cast::<[u8; 16]>().read_unaligned() };
+        (0..16).fold(0, |found, i| found | u32::from(bytes[i] == b'"') << i)
+    }
+}

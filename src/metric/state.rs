@@ -1,0 +1,159 @@
+use std::ffi::c_void;
+
+use super::sealed::At;
+use crate::registry::family::Record;
+use crate::segment::chain::offset;
+use crate::segment::layout::{entry, gauge, header};
+use crate::segment::life::{Life, Place, TAG_MASK};
+use crate::segment::memory::Mapped;
+use crate::segment::pair::Pair;
+use crate::segment::{Inner, Segment};
+
+/// Several states, each on or off, shared by all processes: up to 64, named when the family is registered.
+///
+/// Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
+#[derive(Clone, Copy)]
+pub struct StateSet(States);
+
+/// One of several states, shared by all processes: the one that was set last, by whichever; before that the first.
+///
+/// Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
+#[derive(Clone, Copy)]
+pub struct Enum(States);
+
+/// The presence of a label set: a series whose value is always 1.
+///
+/// It is there from the look-up on, until it is removed. So to replace one, remove it, or clear its family.
+#[derive(Clone, Copy)]
+pub struct Info(States);
+
+/// A pair {tag that counts changes, states}.
+#[derive(Clone, Copy)]
+struct States {
+    inner: &'static Inner,
+    at: u64,
+    life: Life,
+    count: usize,
+}
+
+impl States {
+    #[inline(always)]
+    fn at(segment: Segment, Place { at, life }: Place) -> Self {
+        let memory = &segment.inner.memory;
+        let count = Record::new(memory, offset(memory.get32(at + entry::PARENT))).bucket_count();
+        States { inner: segment.inner, at, life, count }
+    }
+
+    fn is_over(&self) -> bool {
+        self.inner.is_over(self.at, self.life)
+    }
+
+    /// Makes the word what `new` makes of it, if there is such a state.
+    #[inline(always)]
+    fn change(&self, state: usize, new: impl Fn(u64) -> u64) {
+        let Some(pair) = self.inner.memory.pair(self.at + gauge::TAG).filter(|_| state < self.count.min(64)) else {
+            return self.inner.count(header::REJECTED_UPDATES);
+        };
+        let life = if self.life == Life::FOREVER { Life(0) } else { self.life };
+        let mut seen = pair.guess();
+        loop {
+            if life.is_over(seen[0]) {
+                return self.inner.count(header::STALE_UPDATES);
+            }
+            match pair.cas(seen, [life.tag() | (seen[0] + 1) & TAG_MASK, new(seen[1])]) {
+                Ok(()) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    fn get(&self) -> u64 {
+        read(&self.inner.memory, self.at)
+    }
+}
+
+/// The word of a state set: a bit for each state; of an enum, the state's number.
+pub(crate) fn read(memory: &Mapped, at: u64) -> u64 {
+    memory.pair(at + gauge::TAG).map_or(0, |pair| Pair::load(pair)[1])
+}
+
+macro_rules! metric {
+    ($name:ident) => {
+        impl At for $name {
+            #[inline(always)]
+            #[allow(private_interfaces)]
+            fn at(segment: Segment, place: Place) -> Self {
+                $name(States::at(segment, place))
+            }
+
+            fn is_over(&self) -> bool {
+                self.0.is_over()
+            }
+        }
+    };
+}
+metric!(StateSet);
+metric!(Enum);
+metric!(Info);
+
+impl StateSet {
+    /// The words of a foreign handle.
+    pub(crate) fn into_words(self) -> [*const c_void; 2] {
+        let place = Place { at: self.0.at, life: self.0.life }.into_word();
+        [std::ptr::from_ref(self.0.inner).cast(), std::ptr::without_provenance(place as usize)]
+    }
+
+    /// # Safety
+    /// The words are NULL or came from [`StateSet::into_words`].
+    pub(crate) unsafe fn from_words(p: [*const c_void; 2]) -> Option<Self> {
+        // SAFETY: the caller's promise; segments live as long as the process.
+        let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
+        Some(StateSet(States::at(Segment { inner }, Place::from_word(p[1].addr() as u64))))
+    }
+
+    /// Sets a state, by its place among the family's, on or off. One that there is not is noted in
+    /// `shmetrics_updates_rejected_total`.
+    pub fn set(&self, state: usize, on: bool) {
+        let bit = 1 << (state & 63);
+        self.0.change(state, |bits| if on { bits | bit } else { bits & !bit });
+    }
+
+    /// Whether a state is on.
+    pub fn get(&self, state: usize) -> bool {
+        state < 64 && self.0.get() >> state & 1 == 1
+    }
+}
+
+impl Enum {
+    pub(crate) fn of(states: StateSet) -> Self {
+        Enum(states.0)
+    }
+
+    /// Sets the state, by its place among the family's. One that there is not is noted in `shmetrics_updates_rejected_total`.
+    pub fn set(&self, state: usize) {
+        self.0.change(state, |_| state as u64);
+    }
+
+    /// The state.
+    pub fn get(&self) -> usize {
+        self.0.get() as usize
+    }
+}
+
+impl std::fmt::Debug for StateSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StateSet({:#b})", self.0.get())
+    }
+}
+
+impl std::fmt::Debug for Enum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Enum({})", self.0.get())
+    }
+}
+
+impl std::fmt::Debug for Info {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Info")
+    }
+}

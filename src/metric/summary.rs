@@ -1,0 +1,95 @@
+use super::histogram::{Histogram, Timer};
+use super::sealed::At;
+use crate::segment::life::Place;
+use crate::segment::Segment;
+
+/// The count and the sum of observations, shared by all processes: a [`Histogram`] without buckets.
+///
+/// Both change as one. Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
+#[derive(Clone, Copy)]
+pub struct Summary(Histogram);
+
+/// A histogram whose observations can be taken back, such as the ages of the jobs in a queue.
+///
+/// An observation and its end must be of the same value: they find the same bucket, in whichever processes they happen. What a
+/// killed process does not take back stays.
+#[derive(Clone, Copy)]
+pub struct GaugeHistogram(Histogram);
+
+impl At for Summary {
+    #[inline(always)]
+    #[allow(private_interfaces)]
+    fn at(segment: Segment, place: Place) -> Self {
+        Summary(Histogram::with_bounds(segment, place, &[]))
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
+}
+
+impl At for GaugeHistogram {
+    #[inline(always)]
+    #[allow(private_interfaces)]
+    fn at(segment: Segment, place: Place) -> Self {
+        GaugeHistogram(Histogram::at(segment, place))
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
+}
+
+impl Summary {
+    pub(crate) fn into_histogram(self) -> Histogram {
+        self.0
+    }
+
+    /// Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`; an infinite value leaves the sum
+    /// as it is.
+    #[inline]
+    pub fn observe(&self, v: f64) {
+        self.0.observe(v);
+    }
+
+    /// Starts a timer that observes the seconds from now to when it is dropped or stopped.
+    pub fn start_timer(&self) -> Timer {
+        self.0.start_timer()
+    }
+
+    /// Runs `f` and observes the seconds it took.
+    pub fn time<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.0.time(f)
+    }
+}
+
+impl GaugeHistogram {
+    pub(crate) fn of(histogram: Histogram) -> Self {
+        GaugeHistogram(histogram)
+    }
+
+    /// Counts one observation; values are treated as by [`Histogram::observe`].
+    #[inline]
+    pub fn observe(&self, v: f64) {
+        self.0.observe(v);
+    }
+
+    /// Takes back an observation of `v`. Of a bucket that is empty nothing is taken, which is noted in
+    /// `shmetrics_updates_rejected_total`.
+    #[inline]
+    pub fn forget(&self, v: f64) {
+        self.0.forget(v);
+    }
+}
+
+impl std::fmt::Debug for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Summary").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for GaugeHistogram {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("GaugeHistogram").field(&self.0).finish()
+    }
+}

@@ -1,0 +1,385 @@
+/* Types beyond counters, gauges and histograms, and labels of a whole segment. */
+#include "check.h"
+
+static shmetrics_family_spec spec(const char *name, const shmetrics_str *label) {
+    shmetrics_family_spec spec = {0};
+    spec.name = text(name);
+    spec.label_names = label;
+    spec.label_count = label != NULL;
+    return spec;
+}
+
+static void summaries(shmetrics_segment *segment, const shmetrics_str *label) {
+    shmetrics_summary_family family = {0};
+    const shmetrics_str value = TEXT("v"), other = TEXT("w");
+    shmetrics_family_spec what = spec("sizes", label);
+    CHECK_STATUS(shmetrics_summary_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    const shmetrics_histogram sizes = shmetrics_summary_with(family, &value, 1);
+    shmetrics_histogram_observe(sizes, 1.5);
+    shmetrics_histogram_observe(sizes, 2);
+    shmetrics_histogram_observe(shmetrics_summary_with(family, NULL, 0), 2); /* inert, and counted as rejected */
+    CHECK_SHOWS(segment, "# TYPE sizes summary\nsizes_sum{x=\"v\"} 3.5\nsizes_count{x=\"v\"} 2\n");
+    CHECK(shmetrics_summary_remove(family, &value, 1) && !shmetrics_summary_remove(family, &value, 1));
+    CHECK(shmetrics_histogram_is_removed(sizes));
+    shmetrics_summary_with(family, &other, 1);
+    CHECK(shmetrics_summary_clear(family) == 1);
+    CHECK_HIDES(segment, "sizes_sum");
+    CHECK_STATUS(shmetrics_summary_register(segment, &what, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_summary_register(segment, NULL, &family), SHMETRICS_STATUS_NULL_ARGUMENT);
+}
+
+static void gauge_histograms(shmetrics_segment *segment) {
+    const double le[] = {1};
+    shmetrics_histogram_family family = {0};
+    shmetrics_family_spec what = spec("ages", NULL);
+    what.buckets = le;
+    what.bucket_count = 1;
+    CHECK_STATUS(shmetrics_gauge_histogram_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    const shmetrics_histogram ages = shmetrics_histogram_with(family, NULL, 0);
+    shmetrics_histogram_observe(ages, 0.5);
+    shmetrics_histogram_observe(ages, 3);
+    shmetrics_histogram_forget(ages, 0.5);
+    shmetrics_histogram_forget(ages, 0.5);
+    shmetrics_histogram_forget((shmetrics_histogram){0}, 0.5);
+    CHECK_SHOWS(segment, "ages_bucket{le=\"1.0\"} 0\nages_bucket{le=\"+Inf\"} 1\nages_sum 3\nages_count 1\n");
+    CHECK_STATUS(shmetrics_gauge_histogram_register(segment, &what, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+}
+
+static void unknown(shmetrics_segment *segment) {
+    shmetrics_gauge_family family = {0};
+    const shmetrics_family_spec what = spec("imported", NULL);
+    CHECK_STATUS(shmetrics_unknown_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    shmetrics_gauge_set(shmetrics_gauge_with(family, NULL, 0), -1);
+    CHECK_SHOWS(segment, "# TYPE imported untyped\nimported -1\n");
+    CHECK_STATUS(shmetrics_unknown_register(segment, &what, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+}
+
+static void states(shmetrics_segment *segment, const shmetrics_str *label) {
+    const shmetrics_str names[] = {TEXT("red"), TEXT("green")}, value = TEXT("v");
+    shmetrics_states_family sets = {0}, enums = {0};
+    shmetrics_family_spec what = spec("lights", label);
+    CHECK_STATUS(shmetrics_state_set_register(segment, &what, &sets), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    what.states = names;
+    what.state_count = 2;
+    CHECK_STATUS(shmetrics_state_set_register(segment, &what, &sets), SHMETRICS_STATUS_OK);
+    const shmetrics_states set = shmetrics_states_with(sets, &value, 1);
+    shmetrics_state_set_set(set, 0, true);
+    shmetrics_state_set_set(set, 1, true);
+    shmetrics_state_set_set(set, 0, false);
+    shmetrics_state_set_set(set, 2, true);
+    CHECK_SHOWS(segment, "lights{x=\"v\",lights=\"red\"} 0\nlights{x=\"v\",lights=\"green\"} 1\n");
+    what.name = text("door");
+    CHECK_STATUS(shmetrics_enum_register(segment, &what, &enums), SHMETRICS_STATUS_OK);
+    const shmetrics_states door = shmetrics_states_with(enums, &value, 1);
+    CHECK_SHOWS(segment, "door{x=\"v\",door=\"red\"} 1\ndoor{x=\"v\",door=\"green\"} 0\n");
+    shmetrics_enum_set(door, 1);
+    shmetrics_enum_set(door, 99);
+    CHECK_SHOWS(segment, "door{x=\"v\",door=\"red\"} 0\ndoor{x=\"v\",door=\"green\"} 1\n");
+    CHECK(!shmetrics_states_is_removed(door) && shmetrics_states_remove(enums, &value, 1));
+    CHECK(shmetrics_states_is_removed(door) && shmetrics_states_clear(sets) == 1);
+    shmetrics_enum_set((shmetrics_states){0}, 0);
+    shmetrics_state_set_set((shmetrics_states){0}, 0, true);
+    CHECK(!shmetrics_states_is_removed((shmetrics_states){0}));
+    CHECK_STATUS(shmetrics_state_set_register(segment, &what, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_enum_register(segment, &what, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+    what.states = NULL;
+    CHECK_STATUS(shmetrics_enum_register(segment, &what, &enums), SHMETRICS_STATUS_NULL_ARGUMENT);
+}
+
+static void infos(shmetrics_segment *segment, const shmetrics_str *label) {
+    shmetrics_info_family family = {0};
+    const shmetrics_str value = TEXT("v");
+    const shmetrics_family_spec what = spec("build", label);
+    CHECK_STATUS(shmetrics_info_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    CHECK(shmetrics_info_with(family, &value, 1) && !shmetrics_info_with(family, NULL, 0));
+    CHECK_SHOWS(segment, "build_info{x=\"v\"} 1\n");
+    CHECK(shmetrics_info_remove(family, &value, 1) && !shmetrics_info_remove(family, &value, 1));
+    CHECK(shmetrics_info_with(family, &value, 1) && shmetrics_info_clear(family) == 1);
+    CHECK(!shmetrics_info_with((shmetrics_info_family){0}, &value, 1));
+    CHECK_STATUS(shmetrics_info_register(segment, &what, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+}
+
+static void labels_of_the_segment(void) {
+    const shmetrics_label labels[] = {{TEXT("app"), TEXT("shop")}, {TEXT("zone"), TEXT("b\"c")}};
+    shmetrics_segment *segment = NULL;
+    shmetrics_options options;
+    shmetrics_options_init(&options);
+    options.how = SHMETRICS_ANONYMOUS;
+    options.labels = labels;
+    options.label_count = 2;
+    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+    shmetrics_counter_inc(shmetrics_counter_with(counters(segment, "a", NULL), NULL, 0));
+    CHECK_SHOWS(segment, "a_total{app=\"shop\",zone=\"b\\\"c\"} 1\n");
+    options.labels = NULL;
+    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_NULL_ARGUMENT);
+    const shmetrics_label wrong = {TEXT("le"), TEXT("1")};
+    options.labels = &wrong;
+    options.label_count = 1;
+    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_INVALID_NAME);
+}
+
+
+enum { SUMMARY, GAUGE_HISTOGRAM, UNKNOWN, STATE_SET, ENUM, INFO, KINDS };
+
+/* Registers a family of a kind; what is refused leaves the output alone. */
+static shmetrics_status register_as(int kind, shmetrics_segment *segment, const shmetrics_family_spec *what) {
+    union {
+        const void *words[2];
+        shmetrics_summary_family summary;
+        shmetrics_histogram_family histogram;
+        shmetrics_gauge_family gauge;
+        shmetrics_states_family states;
+        shmetrics_info_family info;
+    } family = {{&family, &family}};
+    shmetrics_status status = SHMETRICS_STATUS_OK;
+    switch (kind) {
+    case SUMMARY: status = shmetrics_summary_register(segment, what, &family.summary); break;
+    case GAUGE_HISTOGRAM: status = shmetrics_gauge_histogram_register(segment, what, &family.histogram); break;
+    case UNKNOWN: status = shmetrics_unknown_register(segment, what, &family.gauge); break;
+    case STATE_SET: status = shmetrics_state_set_register(segment, what, &family.states); break;
+    case ENUM: status = shmetrics_enum_register(segment, what, &family.states); break;
+    case INFO: status = shmetrics_info_register(segment, what, &family.info); break;
+    }
+    const int untouched = family.words[0] == &family && family.words[1] == &family;
+    CHECK(untouched == (status != SHMETRICS_STATUS_OK));
+    return status;
+}
+
+static void what_every_kind_refuses(shmetrics_segment *segment) {
+    const shmetrics_str state = TEXT("on"), twice[] = {TEXT("a"), TEXT("a")}, bad = TEXT("\xff");
+    for (int kind = 0; kind < KINDS; kind++) {
+        shmetrics_family_spec good = spec("refused", NULL), what;
+        good.states = &state;
+        good.state_count = 1;
+        CHECK_STATUS(register_as(kind, NULL, &good), SHMETRICS_STATUS_NULL_ARGUMENT);
+        CHECK_STATUS(register_as(kind, segment, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
+#define REFUSED(change, expected)                                     \
+    do {                                                              \
+        what = good;                                                  \
+        change;                                                       \
+        CHECK_STATUS(register_as(kind, segment, &what), (expected));  \
+    } while (0)
+        REFUSED(what.name = text("a-b"), SHMETRICS_STATUS_INVALID_NAME);
+        REFUSED(what.name = text("shmetrics_mine"), SHMETRICS_STATUS_INVALID_NAME);
+        REFUSED(what.name.data = NULL, SHMETRICS_STATUS_NULL_ARGUMENT);
+        REFUSED(what.help = bad, SHMETRICS_STATUS_INVALID_NAME);
+        REFUSED(what.unit = text("seconds"), SHMETRICS_STATUS_INVALID_NAME);
+        REFUSED(what.label_count = 1, SHMETRICS_STATUS_NULL_ARGUMENT);
+        REFUSED((what.label_names = twice, what.label_count = 2), SHMETRICS_STATUS_INVALID_NAME);
+        REFUSED((what.label_names = &bad, what.label_count = 1), SHMETRICS_STATUS_INVALID_NAME);
+        REFUSED(what.states = NULL, SHMETRICS_STATUS_NULL_ARGUMENT);
+        REFUSED(what.states = &bad, SHMETRICS_STATUS_INVALID_NAME);
+    }
+    CHECK_HIDES(segment, "TYPE refused");
+}
+
+/* Each kind has a label or names of its own, that nobody else may take. */
+static void what_some_kinds_refuse(shmetrics_segment *segment) {
+    const shmetrics_str quantile = TEXT("quantile"), le = TEXT("le"), own = TEXT("mine"), empty = TEXT("");
+    static shmetrics_str many[65];
+    static char numbers[65][4];
+    for (size_t i = 0; i < 65; i++) {
+        snprintf(numbers[i], sizeof numbers[i], "s%zu", i);
+        many[i] = text(numbers[i]);
+    }
+    shmetrics_family_spec what = spec("mine", &quantile);
+    CHECK_STATUS(register_as(SUMMARY, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    what.label_names = &le;
+    CHECK_STATUS(register_as(GAUGE_HISTOGRAM, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    what.label_names = &own;
+    what.states = many;
+    what.state_count = 64;
+    CHECK_STATUS(register_as(STATE_SET, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    CHECK_STATUS(register_as(ENUM, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    what.label_names = NULL;
+    what.label_count = 0;
+    what.state_count = 65;
+    CHECK_STATUS(register_as(STATE_SET, segment, &what), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(register_as(ENUM, segment, &what), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    what.state_count = 0;
+    CHECK_STATUS(register_as(ENUM, segment, &what), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    what.states = &empty;
+    what.state_count = 1;
+    CHECK_STATUS(register_as(STATE_SET, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    const shmetrics_str same[] = {TEXT("on"), TEXT("on")};
+    what.states = same;
+    what.state_count = 2;
+    CHECK_STATUS(register_as(ENUM, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    const double falling[] = {2, 1};
+    what.buckets = falling;
+    what.bucket_count = 2;
+    CHECK_STATUS(register_as(GAUGE_HISTOGRAM, segment, &what), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    for (int kind = INFO; kind >= STATE_SET; kind--) {
+        what = spec("age_seconds", NULL);
+        what.unit = text("seconds");
+        what.states = many;
+        what.state_count = 1;
+        CHECK_STATUS(register_as(kind, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    }
+    what = spec("_info", NULL);
+    CHECK_STATUS(register_as(INFO, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+
+    shmetrics_states_family family = {0};
+    what = spec("most", NULL);
+    what.states = many;
+    what.state_count = 64;
+    CHECK_STATUS(shmetrics_state_set_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    const shmetrics_states most = shmetrics_states_with(family, NULL, 0);
+    shmetrics_state_set_set(most, 63, true);
+    shmetrics_state_set_set(most, SIZE_MAX, true);
+    CHECK_SHOWS(segment, "most{most=\"s62\"} 0\nmost{most=\"s63\"} 1\n");
+}
+
+/* The same again is the same family; another kind, other states or names that clash are a conflict. */
+static void twice(shmetrics_segment *segment) {
+    const shmetrics_str states[] = {TEXT("x"), TEXT("y"), TEXT("z")};
+    for (int kind = 0; kind < KINDS; kind++) {
+        char name[16];
+        snprintf(name, sizeof name, "twice_%d", kind);
+        shmetrics_family_spec what = spec(name, NULL);
+        what.states = states;
+        what.state_count = 2;
+        CHECK_STATUS(register_as(kind, segment, &what), SHMETRICS_STATUS_OK);
+        CHECK_STATUS(register_as(kind, segment, &what), SHMETRICS_STATUS_OK);
+        for (int other = 0; other < KINDS; other++)
+            if (other != kind) CHECK_STATUS(register_as(other, segment, &what), SHMETRICS_STATUS_CONFLICT);
+        what.states++;
+        const int named = kind == STATE_SET || kind == ENUM;
+        CHECK_STATUS(register_as(kind, segment, &what), named ? SHMETRICS_STATUS_CONFLICT : SHMETRICS_STATUS_OK);
+    }
+    shmetrics_family_spec what = spec("twice_5_info", NULL); /* what the info is shown as */
+    CHECK_STATUS(register_as(UNKNOWN, segment, &what), SHMETRICS_STATUS_CONFLICT);
+    CHECK_STATUS(register_as(INFO, segment, &what), SHMETRICS_STATUS_OK);
+    what = spec("twice_0_count", NULL);
+    CHECK_STATUS(register_as(UNKNOWN, segment, &what), SHMETRICS_STATUS_CONFLICT);
+    what = spec("twice_1_gsum", NULL);
+    CHECK_STATUS(register_as(UNKNOWN, segment, &what), SHMETRICS_STATUS_CONFLICT);
+}
+
+static void wrong_counts_and_inert_families(shmetrics_segment *segment) {
+    const shmetrics_str label = TEXT("x"), state = TEXT("on"), values[] = {TEXT("a"), TEXT("b")};
+    shmetrics_family_spec what = spec("wrong_sizes", &label);
+    what.states = &state;
+    what.state_count = 1;
+    shmetrics_summary_family sizes = {0};
+    shmetrics_states_family sets = {0};
+    shmetrics_info_family info = {0};
+    const shmetrics_histogram no_histogram = {0};
+    const shmetrics_states no_states = {0};
+    for (int registered = 0; registered < 2; registered++) {
+        const double before = sample(segment, "shmetrics_updates_rejected_total");
+        for (size_t count = 0; count < 3; count++) {
+            const shmetrics_str *given = count == 1 ? NULL : values;
+            const shmetrics_histogram size = shmetrics_summary_with(sizes, given, count);
+            const shmetrics_states set = shmetrics_states_with(sets, given, count);
+            CHECK(memcmp(&size, &no_histogram, sizeof size) == 0 && memcmp(&set, &no_states, sizeof set) == 0);
+            CHECK(!shmetrics_info_with(info, given, count));
+            CHECK(!shmetrics_summary_remove(sizes, given, count) && !shmetrics_states_remove(sets, given, count));
+            CHECK(!shmetrics_info_remove(info, given, count));
+        }
+        CHECK(sample(segment, "shmetrics_updates_rejected_total") == before + 18 * registered);
+        CHECK(shmetrics_summary_clear(sizes) == 0 && shmetrics_states_clear(sets) == 0);
+        CHECK(shmetrics_info_clear(info) == 0);
+        if (registered) break;
+        CHECK_STATUS(shmetrics_summary_register(segment, &what, &sizes), SHMETRICS_STATUS_OK);
+        what.name = text("wrong_set");
+        CHECK_STATUS(shmetrics_state_set_register(segment, &what, &sets), SHMETRICS_STATUS_OK);
+        what.name = text("wrong_info");
+        CHECK_STATUS(shmetrics_info_register(segment, &what, &info), SHMETRICS_STATUS_OK);
+    }
+    CHECK_HIDES(segment, "\nwrong_");
+}
+
+/* What no summary and no gauge histogram takes; and what a summary has in common with a histogram. */
+static void observing(shmetrics_segment *segment) {
+    shmetrics_summary_family family = {0};
+    shmetrics_histogram_family ages = {0};
+    const shmetrics_family_spec what = spec("observed", NULL), other = spec("observed_ages", NULL);
+    CHECK_STATUS(shmetrics_summary_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_gauge_histogram_register(segment, &other, &ages), SHMETRICS_STATUS_OK);
+    const double rejected = sample(segment, "shmetrics_updates_rejected_total");
+    const shmetrics_histogram observed = shmetrics_summary_with(family, NULL, 0);
+    shmetrics_histogram_observe(observed, -3);
+    shmetrics_histogram_observe(observed, INFINITY);
+    shmetrics_histogram_observe(observed, NAN);
+    shmetrics_histogram_observe_since(observed, UINT64_MAX);
+    CHECK_SHOWS(segment, "\nobserved_sum -3\nobserved_count 3\n");
+    CHECK(!shmetrics_summary_remove(family, NULL, 0) && shmetrics_summary_clear(family) == 0);
+    CHECK(!shmetrics_histogram_is_removed(observed));
+    const shmetrics_histogram age = shmetrics_histogram_with(ages, NULL, 0);
+    shmetrics_histogram_observe(age, 1);
+    shmetrics_histogram_forget(age, NAN);
+    shmetrics_histogram_forget(age, INFINITY); /* of a bucket that is empty */
+    shmetrics_histogram_forget(age, -INFINITY);
+    CHECK_SHOWS(segment, "\nobserved_ages_sum 1\nobserved_ages_count 1\n");
+    CHECK(sample(segment, "shmetrics_updates_rejected_total") == rejected + 4);
+}
+
+/* A segment keeps the labels it was made with. */
+static void labels_of_a_named_segment(void) {
+    char name[64];
+    snprintf(name, sizeof name, "conformance-labels-%ld", (long)getpid());
+    const shmetrics_label labels[] = {{TEXT("app"), TEXT("shop")}, {TEXT("zone"), TEXT("b")}};
+    const shmetrics_label other[] = {{TEXT("app"), TEXT("crm")}, {TEXT("zone"), TEXT("b")}};
+    shmetrics_segment *segment = NULL, *same = NULL;
+    shmetrics_options options, none;
+    shmetrics_options_init(&none);
+    none.name = text(name);
+    options = none;
+    options.labels = labels;
+    options.label_count = 2;
+    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_segment_open(&options, &same), SHMETRICS_STATUS_OK);
+    CHECK(same == segment);
+    CHECK_STATUS(shmetrics_segment_open(&none, &same), SHMETRICS_STATUS_OK);
+    CHECK(same == segment);
+    options.label_count = 1;
+    CHECK_STATUS(shmetrics_segment_open(&options, &same), SHMETRICS_STATUS_CONFLICT);
+    options.labels = other;
+    options.label_count = 2;
+    CHECK_STATUS(shmetrics_segment_open(&options, &same), SHMETRICS_STATUS_CONFLICT);
+    const shmetrics_str app = TEXT("app");
+    shmetrics_family_spec what = spec("mine", &app);
+    for (int kind = SUMMARY; kind <= UNKNOWN; kind++)
+        CHECK_STATUS(register_as(kind, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    CHECK_STATUS(shmetrics_segment_remove(text(name)), SHMETRICS_STATUS_OK);
+
+    options.how = SHMETRICS_ANONYMOUS;
+    static char long_value[2100];
+    memset(long_value, 'v', sizeof long_value);
+    const struct { shmetrics_label label; shmetrics_status status; } bad[] = {
+        {{TEXT("a b"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
+        {{TEXT("__a"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
+        {{TEXT("pid"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
+        {{TEXT("\xff"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
+        {{TEXT("a"), TEXT("\xff")}, SHMETRICS_STATUS_INVALID_NAME},
+        {{{NULL, 1}, TEXT("")}, SHMETRICS_STATUS_NULL_ARGUMENT},
+        {{TEXT("a"), {NULL, 1}}, SHMETRICS_STATUS_NULL_ARGUMENT},
+        {{TEXT("a"), {long_value, sizeof long_value}}, SHMETRICS_STATUS_INVALID_ARGUMENT},
+    };
+    options.label_count = 1;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        options.labels = &bad[i].label;
+        same = NULL;
+        CHECK_STATUS(shmetrics_segment_open(&options, &same), bad[i].status);
+        CHECK(same == NULL);
+    }
+}
+
+void test_types(void) {
+    const shmetrics_str label = TEXT("x");
+    shmetrics_segment *segment = scratch();
+    summaries(segment, &label);
+    gauge_histograms(segment);
+    unknown(segment);
+    states(segment, &label);
+    infos(segment, &label);
+    labels_of_the_segment();
+    CHECK(sample(segment, "shmetrics_updates_rejected_total") == 5);
+    what_every_kind_refuses(segment);
+    what_some_kinds_refuse(segment);
+    twice(segment);
+    wrong_counts_and_inert_families(segment);
+    observing(segment);
+    labels_of_a_named_segment();
+}

@@ -1,0 +1,296 @@
+"""Real Prometheus servers scrape one segment in every format, while processes that count in it are being killed.
+
+FORMAT_SCRAPE_SECONDS (6) is the time under load, SEED (0) that of the families that rest meanwhile.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import re
+import signal
+import time
+import unittest
+from functools import partial
+
+import broken_messages
+import broken_pages
+import decoders
+import normal
+import shm
+from daemons import NewerPrometheus, Prometheus
+from harness import main, needs
+from targets import NegotiatingTarget, StaticTarget
+from normal import Normal
+from oracles import OWN
+from play import perform
+from processes import child
+from registries import random_script
+from scrape import WATCHDOG_SECONDS, complaints, wait_for_scrapes
+
+SECONDS, SEED = float(os.environ.get("FORMAT_SCRAPE_SECONDS", "6")), int(os.environ.get("SEED", "0"))
+FAMILIES = 40
+WRITERS = 3
+KILL_SECONDS = (0.05, 0.4)
+
+CONTENT_TYPES = {
+    "text": "text/plain; version=0.0.4",
+    "text1": "text/plain; version=1.0.0",
+    "openmetrics": "application/openmetrics-text; version=1.0.0",
+    "protobuf": "application/vnd.google.protobuf",
+}
+DECODERS = {
+    "text": decoders.text, "text1": decoders.text, "openmetrics": decoders.openmetrics, "protobuf": decoders.protobuf,
+}  # fmt: skip
+# What the server calls the types of protobuf and of text.
+TYPES = {"GAUGE_HISTOGRAM": "gaugehistogram", "UNTYPED": "unknown", "untyped": "unknown"}
+
+
+def write(segment: shm.Segment, writer: int) -> None:
+    """At full speed, until it is killed."""
+    label = (("writer", "v"), ("writer", "w"))[writer % 2]
+    counter = segment.register("counter", "live_turns", "Turns.", ("k", "v")).with_(*label)
+    every = segment.register("counter", "live_all_turns", "Turns of all.").with_()
+    times = segment.register("histogram", "live_times", "Times.", ("k", "v"), buckets=(0.5, 1.0, 4.0)).with_(*label)
+    sizes = segment.register("summary", "live_sizes", "Sizes.", ("k", "v")).with_(*label)
+    ages = segment.register("gauge_histogram", "live_ages", "Ages.", buckets=(1.0, 2.0)).with_()
+    state = segment.register("enum", "live_state", "State.", states=("a", "b", "c")).with_()
+    busy = segment.register("gauge", "live_busy", "Busy ones.", mode="livesum").with_()
+    values = (0.25, 0.75, 2.0, 8.0)
+    turn = 0
+    while True:
+        busy.update("inc")
+        counter.update("inc")
+        every.update("add", 0.5)
+        times.update("observe", values[turn % 4])
+        sizes.update("observe", values[turn % 4])
+        ages.update("observe", values[turn % 4])
+        state.update("set", turn % 3)
+        ages.update("forget", values[turn % 4])
+        busy.update("dec")
+        turn += 1
+        if turn % 100 == 0:
+            time.sleep(0.001)
+
+
+class Scraped:
+    """What all servers have in common. A job is named after its format, or is in FORMATS."""
+
+    server: type[Prometheus]
+    flags: tuple[str, ...] = ()
+    jobs: dict[str, str]  # their formats
+    settings: dict[str, dict] = {}
+    mangled: tuple[str, ...] = ()  # types whose samples this server cannot tell apart
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        script = random_script(SEED, families=FAMILIES, processes=1)
+        script.fixed = (("app", 'a"b\\c\nd'),)
+        cls.segment = shm.Segment(how=shm.ANONYMOUS, labels=script.fixed)
+        cls.model, _ = perform(script, cls.segment)
+        cls.writers: list[int] = []
+        cls.addClassCleanup(cls.kill_writers)
+        cls.target = cls.enter(NegotiatingTarget(cls.segment))
+        settings = {job: {"metrics_path": f"/{job}"} | cls.settings.get(job, {}) for job in cls.jobs}
+        settings["created"] = {"metrics_path": "/created"} | cls.settings.get("created", {})
+        cls.prometheus = cls.enter(cls.server(dict.fromkeys(cls.jobs, cls.target.port), *cls.flags, **settings))
+        wait_for_scrapes(cls.prometheus, list(cls.jobs), time.time())
+        start = time.monotonic()
+        kills = 0
+        for writer in range(WRITERS):
+            cls.start_writer(writer)
+        while time.monotonic() < start + SECONDS:
+            time.sleep(random.uniform(*KILL_SECONDS))
+            victim = random.randrange(WRITERS)
+            os.kill(cls.writers[victim], signal.SIGKILL)
+            os.waitpid(cls.writers[victim], 0)
+            kills += 1
+            cls.start_writer(victim)
+        cls.kill_writers()
+        cls.rested = time.time()
+        wait_for_scrapes(cls.prometheus, list(cls.jobs), cls.rested)
+        cls.window = math.ceil(time.monotonic() - start) + 5
+        print(f"{cls.server.program}: {kills} writers killed; {dict(cls.target.answered)}", flush=True)
+
+    @classmethod
+    def enter(cls, context):
+        entered = context.__enter__()
+        cls.addClassCleanup(context.__exit__, None, None, None)
+        return entered
+
+    @classmethod
+    def start_writer(cls, writer: int) -> None:
+        pid = os.fork()
+        if pid == 0:
+            child(partial(write, cls.segment, writer))
+        cls.writers[writer:writer + 1] = [pid]
+
+    @classmethod
+    def kill_writers(cls) -> None:
+        for pid in cls.writers:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        cls.writers.clear()
+
+    def scraped(self, job: str) -> Normal:
+        found = Normal()
+        # The server's own series of a target, and what we say of ourselves, are not the registry's.
+        for series in self.prometheus.query(f'{{job="{job}",__name__!~"up|scrape_.*|{OWN}.*"}}'):
+            labels = {k: v for k, v in series["metric"].items() if k not in ("__name__", "job", "instance")}
+            name = series["metric"]["__name__"]
+            for kind in ("_gsum", "_gcount"):
+                name = name.removesuffix(kind) + kind.replace("g", "") if name.endswith(kind) else name
+            if not self.is_mangled(name):
+                found.add(name, labels.items(), float(series["value"][1]))
+        return found
+
+    def is_mangled(self, name: str) -> bool:
+        of = {f.shown_name for f in self.model.families if f.kind in self.mangled}
+        of |= {"live_ages"} if "gauge_histogram" in self.mangled else set()
+        return re.sub("_(bucket|sum|count)$", "", name) in of
+
+    def not_mangled(self, samples: dict[normal.Key, float], prefix: str = "") -> dict[normal.Key, float]:
+        return {k: v for k, v in samples.items() if k[0].startswith(prefix) and not self.is_mangled(k[0])}
+
+    def test_each_format_was_asked_for(self) -> None:
+        for job, format in self.jobs.items():
+            types = self.target.answered[f"/{job}"]
+            self.assertEqual(len(types), 1, types)
+            self.assertTrue(next(iter(types)).startswith(CONTENT_TYPES[format]), f"{job}: {types}, {self.target.asked}")
+
+    def test_every_scrape_succeeded(self) -> None:
+        for job in self.jobs:
+            self.assertEqual(self.prometheus.values(f'min_over_time(up{{job="{job}"}}[{self.window}s])'), [1], job)
+            count = self.prometheus.values(f'count_over_time(up{{job="{job}"}}[{self.window}s])')[0]
+            self.assertGreater(count, SECONDS / 2, job)
+
+    def test_prometheus_has_nothing_to_complain_about(self) -> None:
+        self.assertEqual(complaints(self.prometheus), [])
+
+    def test_what_rested_is_the_model_s(self) -> None:
+        for job, format in self.jobs.items():
+            with self.subTest(job):
+                expected = normal.expected(self.model, format)
+                found = Normal({k: v for k, v in self.scraped(job).samples.items() if not k[0].startswith("live_")})
+                if job == "created":
+                    found.samples = {k: v for k, v in found.samples.items() if not k[0].endswith("_created")}
+                expected = Normal(self.not_mangled(expected.samples))
+                self.assertEqual(normal.differences(expected, found), [])
+                self.assertGreater(len(found.samples), 5 * FAMILIES)
+
+    def test_what_was_written_is_the_page_s(self) -> None:
+        for job, format in self.jobs.items():
+            with self.subTest(job):
+                page = DECODERS[format](self.segment.page(shm.exposition(format)))
+                live = {k: v for k, v in self.scraped(job).samples.items() if k[0].startswith("live_")}
+                live = {k: v for k, v in live.items() if not k[0].endswith("_created")}
+                self.assertEqual(live, self.not_mangled(page.samples, "live_"))
+                self.assertIn(normal.key("live_all_turns_total", self.model.fixed), live)
+
+    def test_metadata(self) -> None:
+        for job, format in self.jobs.items():
+            with self.subTest(job):
+                found = self.prometheus.metadata(job)
+                wrong = []
+                for name, about in normal.expected(self.model, format).families.items():
+                    kind, text, *unit = about
+                    has = found.get(name) or found.get(name.removesuffix("_total"))
+                    expected = (TYPES.get(kind, kind).lower(), text.strip(), unit[0] if unit else "")
+                    has = has and (has[0], has[1].strip(), has[2] if format == "openmetrics" else expected[2])
+                    if has != expected:
+                        wrong.append(f"{name} should be {expected}, and is {has}")
+                self.assertEqual(wrong, [])
+
+    def test_nothing_that_is_cumulative_ever_fell(self) -> None:
+        for job in self.jobs:
+            cumulative = f'{{job="{job}",__name__=~"live_(all_turns|turns|times|sizes)_(total|bucket|count|sum)"}}'
+            series = self.prometheus.query(cumulative)
+            self.assertGreater(len(series), 10, job)
+            for one in series:
+                labels = ",".join(f"{k}={quoted(v)}" for k, v in one["metric"].items())
+                fell = self.prometheus.values(f"resets({{{labels}}}[{self.window}s])")
+                self.assertEqual(fell, [0], f"{job}: {one}")
+            grew = self.prometheus.values(f'delta(live_all_turns_total{{job="{job}"}}[{self.window}s])')
+            self.assertGreater(grew[0], 0, "nobody wrote: nothing was tested")
+
+
+class ServerCalibration:
+    """Servers do take the good pages, and tell the wrong ones."""
+
+    server: type[Prometheus]
+    BROKEN = {
+        "openmetrics": ("no end", "two spaces", "an unescaped quote", "no number", "a unit that is not in the name"),
+        "protobuf": ("the last byte missing", "a wrong length", "a type that there is not", "a label that is not UTF-8"),
+    }
+
+    def test_broken_pages(self) -> None:
+        sources = {
+            "openmetrics": (broken_pages.OPENMETRICS_GOOD.encode(), broken_pages.BROKEN_OPENMETRICS),
+            "protobuf": (broken_messages.GOOD, broken_messages.BROKEN),
+        }
+        pages, right = {}, set()
+        for format, (good, broken) in sources.items():
+            kind = shm.exposition(format).content_type
+            right.add(f"{format}-good")
+            pages[f"{format}-good"] = (kind, good)
+            for i, what in enumerate(self.BROKEN[format]):
+                page = broken[what][0]
+                pages[f"{format}-{i}"] = (kind, page.encode() if isinstance(page, str) else page)
+        settings = {job: {"metrics_path": f"/{job}"} for job in pages}
+        with StaticTarget({f"/{job}": page for job, page in pages.items()}) as target:
+            targets = dict.fromkeys(pages, target.port)
+            with self.server(targets, "--enable-feature=native-histograms", **settings) as prometheus:
+                wait_for_scrapes(prometheus, list(pages), time.time())
+                up = {one["metric"]["job"]: one["value"][1] for one in prometheus.query("up")}
+        self.assertEqual(up, {job: "1" if job in right else "0" for job in pages})
+
+
+@needs(Prometheus.program)
+class Calibration(ServerCalibration, unittest.TestCase):
+    server = Prometheus
+
+
+@needs(NewerPrometheus.program)
+class NewerCalibration(ServerCalibration, unittest.TestCase):
+    server = NewerPrometheus
+
+
+def quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+@needs(Prometheus.program)
+class OpenMetrics(Scraped, unittest.TestCase):
+    server = Prometheus
+    jobs = {"plain": "openmetrics", "created": "openmetrics"}
+
+
+@needs(Prometheus.program)
+class Protobuf(Scraped, unittest.TestCase):
+    server = Prometheus
+    flags = ("--enable-feature=native-histograms",)
+    jobs = {"plain": "protobuf"}
+    mangled = ("gauge_histogram",)  # Prometheus 2.42 forgets their suffixes
+
+
+@needs(NewerPrometheus.program)
+class Newer(Scraped, unittest.TestCase):
+    """As it is, and told what to ask for."""
+
+    server = NewerPrometheus
+    jobs = {
+        "plain": "openmetrics", "created": "openmetrics", "text": "text", "text1": "text1", "openmetrics": "openmetrics",
+        "protobuf": "protobuf", "underscores": "openmetrics",
+    }  # fmt: skip
+    settings = {
+        "text": {"scrape_protocols": ["PrometheusText0.0.4"]},
+        "text1": {"scrape_protocols": ["PrometheusText1.0.0"]},
+        "openmetrics": {"scrape_protocols": ["OpenMetricsText1.0.0"]},
+        "protobuf": {"scrape_protocols": ["PrometheusProto"]},
+        "underscores": {"metric_name_validation_scheme": "legacy", "metric_name_escaping_scheme": "underscores"},
+    }
+
+
+if __name__ == "__main__":
+    main()
