@@ -55,6 +55,7 @@ header: ## include/shmetrics.h, from src/capi
 fmt: ## format the Rust code
 	cargo fmt --all
 	cargo fmt --manifest-path examples/prefork/rust/Cargo.toml
+	cargo fmt --manifest-path examples/axum/Cargo.toml
 	cargo fmt --manifest-path fuzz/Cargo.toml
 
 lint: ## formatting, clippy, documentation, licences

@@ -9,13 +9,15 @@ root=$PWD
 log=$root/target/test-steps
 mkdir -p "$log"
 
-# Workspaces of their own: one as a user's would be, and one with a dependency that nobody else should have.
+# Workspaces of their own: two as a user's would be, and one with a dependency that nobody else should have.
 worker=examples/prefork/rust/Cargo.toml
+axum=examples/axum/Cargo.toml
 fuzzing=(--manifest-path fuzz/Cargo.toml --target-dir target/fuzz)
 
 format() {
     cargo fmt --all --check \
         && cargo fmt --manifest-path "$worker" --check \
+        && cargo fmt --manifest-path "$axum" --check \
         && cargo fmt --manifest-path fuzz/Cargo.toml --check \
         && cargo fmt --manifest-path tests/interop/rust-parser/Cargo.toml --check
 }
@@ -23,6 +25,7 @@ clippy() {
     cargo clippy --workspace --all-targets -- -D warnings \
         && cargo clippy -p shmetrics --features portable --all-targets -- -D warnings \
         && cargo clippy --manifest-path "$worker" --target-dir target/prefork/rust -- -D warnings \
+        && cargo clippy --manifest-path "$axum" --target-dir target/axum -- -D warnings \
         && cargo clippy "${fuzzing[@]}" --all-targets -- -D warnings \
         && cargo clippy "${fuzzing[@]}" --all-targets --features wrong -- -D warnings
 }
@@ -30,6 +33,8 @@ docs() { RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet; }
 licences() { python3 scripts/licences.py; }
 rust() { cargo test --workspace --no-fail-fast; }
 portable() { cargo test --features portable --test portable; }
+# The facade's recorder is tested by `rust`; here two processes of a framework answer.
+adapters() { examples/axum/test.sh; }
 crash() { cargo test --release --test crash; }
 churn() { SHMETRICS_LONG=1 cargo test --release --test removal churn; } # ten million label sets take seconds
 # Kept inputs without the engine, the negative control, and some thousand new inputs.
@@ -57,7 +62,7 @@ interop() { tests/interop/run.sh; }
 demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-port 0'; }
 
 steps=("$@")
-((${#steps[@]})) || steps=(format clippy docs licences build header rust portable crash churn fuzz capi interop demo)
+((${#steps[@]})) || steps=(format clippy docs licences build header rust portable adapters crash churn fuzz capi interop demo)
 passed=0 failed=0 table=()
 for step in "${steps[@]}"; do
     [[ $(type -t "$step") == function ]] || {

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod builder;
+mod cache;
+mod family;
+mod handle;
+mod names;
+mod recorder;
+mod shared;
+
+pub use builder::{Builder, Matcher};
+pub use recorder::Recorder;
+pub use shared::Trouble;
+
+/// Keeps the examples of docs/rust.md true.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/rust.md")]
+struct Guide;
