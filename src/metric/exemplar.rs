@@ -141,17 +141,20 @@ fn words(text: &[u8; TEXT]) -> [u64; WORDS] {
 
 /// The words of a slot: stamp, hash, value, time, length, text.
 fn cells(memory: &Mapped, at: u64) -> Option<&[AtomicU64; 5 + WORDS]> {
-    if at % 8 != 0 {
-        return None;
-    }
-    let p = memory.bytes(at, slot::SIZE)?;
+    let p = in_arena(memory, at, slot::SIZE).filter(|_| at % 8 == 0)?;
     // SAFETY: backed and aligned (checked), and accessed only atomically.
     Some(unsafe { &*p.cast() })
+}
+
+/// A damaged link must not lead to the header, and what is written there.
+fn in_arena(memory: &Mapped, at: u64, bytes: u64) -> Option<*const u8> {
+    memory.record(at).filter(|(_, backed)| bytes <= *backed).map(|(p, _)| p)
 }
 
 /// Where the link at `word` leads; if nowhere, to a new block.
 fn obtain(inner: &Inner, word: u64, bytes: u64) -> Option<u64> {
     let memory = &inner.memory;
+    in_arena(memory, word, 4)?;
     // Acquire pairs with the Release below.
     match memory.load32(word, Acquire) {
         0 => {}
@@ -165,7 +168,7 @@ fn obtain(inner: &Inner, word: u64, bytes: u64) -> Option<u64> {
         }
         Err(others) => {
             inner.arena().give_back(link, bytes);
-            Some(offset(others))
+            (others != 0).then(|| offset(others))
         }
     }
 }

@@ -243,7 +243,7 @@ impl Gauge {
             }
             Err(other) => {
                 arena.give_back(link, CELL_BLOCK);
-                Some(offset(other))
+                (other != 0).then(|| offset(other))
             }
         }
     }
