@@ -5,7 +5,7 @@ use super::exemplar;
 use super::sealed::At;
 use crate::registry::family::Record;
 use crate::segment::chain::offset;
-use crate::segment::layout::{entry, header, histogram};
+use crate::segment::layout::{entry, header, histogram, KIND_GAUGE_HISTOGRAM};
 use crate::segment::life::{Life, Place, TAG_MASK};
 use crate::segment::memory::Mapped;
 use crate::segment::pair::Pair;
@@ -121,6 +121,11 @@ impl Histogram {
     /// Takes one observation back that was counted before.
     #[inline]
     pub(super) fn forget(&self, v: f64) {
+        // C has one handle for all histograms, and the counts of others never fall.
+        let is_gauge = |at| self.inner.memory.get8(at + entry::KIND) == KIND_GAUGE_HISTOGRAM;
+        if self.cells.is_null() || !is_gauge(self.record()) {
+            return self.reject();
+        }
         self.change::<true>(v);
     }
 

@@ -3,7 +3,7 @@ use std::ffi::c_void;
 use super::sealed::At;
 use crate::registry::family::Record;
 use crate::segment::chain::offset;
-use crate::segment::layout::{entry, gauge, header};
+use crate::segment::layout::{entry, gauge, header, KIND_ENUM, KIND_STATE_SET};
 use crate::segment::life::{Life, Place, TAG_MASK};
 use crate::segment::memory::Mapped;
 use crate::segment::pair::Pair;
@@ -48,10 +48,12 @@ impl States {
         self.inner.is_over(self.at, self.life)
     }
 
-    /// Makes the word what `new` makes of it, if there is such a state.
+    /// Makes the word what `new` makes of it, if there is such a state, in a family of this kind: C has one handle for both.
     #[inline(always)]
-    fn change(&self, state: usize, new: impl Fn(u64) -> u64) {
-        let Some(pair) = self.inner.memory.pair(self.at + gauge::TAG).filter(|_| state < self.count.min(64)) else {
+    fn change(&self, kind: u8, state: usize, new: impl Fn(u64) -> u64) {
+        let memory = &self.inner.memory;
+        let may = memory.get8(self.at + entry::KIND) == kind && state < self.count.min(64);
+        let Some(pair) = memory.pair(self.at + gauge::TAG).filter(|_| may) else {
             return self.inner.count(header::REJECTED_UPDATES);
         };
         let life = if self.life == Life::FOREVER { Life(0) } else { self.life };
@@ -115,7 +117,7 @@ impl StateSet {
     /// `shmetrics_updates_rejected_total`.
     pub fn set(&self, state: usize, on: bool) {
         let bit = 1 << (state & 63);
-        self.0.change(state, |bits| if on { bits | bit } else { bits & !bit });
+        self.0.change(KIND_STATE_SET, state, |bits| if on { bits | bit } else { bits & !bit });
     }
 
     /// Whether a state is on.
@@ -131,7 +133,7 @@ impl Enum {
 
     /// Sets the state, by its place among the family's. One that there is not is noted in `shmetrics_updates_rejected_total`.
     pub fn set(&self, state: usize) {
-        self.0.change(state, |_| state as u64);
+        self.0.change(KIND_ENUM, state, |_| state as u64);
     }
 
     /// The state.

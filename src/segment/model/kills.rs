@@ -229,5 +229,5 @@ fail! {
     helpers_that_skip_the_index: one_key, HelpersSkipIndex, "a key is";
     look_up_before_pending: one_key, LookUpBeforePending, "a key is";
     helpers_that_look_once: three_keys, HelpersLookOnce, "the chain is a ring";
-    no_count: free_records, NoCount, "a record on the free list is not free";
+    no_count: free_records, NoCount, "record"; // lost, or on the free list and not free
 }

@@ -152,6 +152,20 @@ static void pieces_from_segment_and_reader(void) {
     CHECK_STATUS(shmetrics_segment_remove(text(name)), SHMETRICS_STATUS_OK);
 }
 
+static void too_late(const shmetrics_segment *segment) {
+    char first[1];
+    size_t len;
+    shmetrics_cursor *cursor = NULL;
+    CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
+    CHECK(shmetrics_cursor_next(cursor, first, 1) == 1);
+    const shmetrics_exposition openmetrics = {.format = SHMETRICS_FORMAT_OPENMETRICS};
+    CHECK_STATUS(shmetrics_cursor_format(cursor, openmetrics), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(shmetrics_cursor_only(cursor, TEXT("a")), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    char *page = drain(cursor, 4096, &len);
+    CHECK(strstr(page, "\nshmetrics_series ") != NULL && strstr(page, "# EOF\n") == NULL);
+    free(page);
+}
+
 static void nothing_wanted_is_there(shmetrics_segment *segment) {
     const char *const empty[] = {"", "", "# EOF\n", "# EOF\n", ""};
     for (uint32_t format = SHMETRICS_FORMAT_TEXT; format <= SHMETRICS_FORMAT_PROTOBUF; format++) {
@@ -183,6 +197,7 @@ void test_formats(void) {
     size_t len;
     free(drain(cursor, 4096, &len));
     CHECK(len > 1000); /* what was refused has changed nothing */
+    too_late(segment);
     pieces_from_segment_and_reader();
     nothing_wanted_is_there(segment);
 }

@@ -218,6 +218,14 @@ static void what_some_kinds_refuse(shmetrics_segment *segment) {
     }
     what = spec("_info", NULL);
     CHECK_STATUS(register_as(INFO, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    for (int kind = STATE_SET; kind <= ENUM; kind++) { /* their names are those of a label, too */
+        what = spec("rule:of", NULL);
+        what.states = many;
+        what.state_count = 1;
+        CHECK_STATUS(register_as(kind, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+        what.name = text("__reserved");
+        CHECK_STATUS(register_as(kind, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
+    }
 
     shmetrics_states_family family = {0};
     what = spec("most", NULL);
@@ -254,6 +262,35 @@ static void twice(shmetrics_segment *segment) {
     CHECK_STATUS(register_as(UNKNOWN, segment, &what), SHMETRICS_STATUS_CONFLICT);
     what = spec("twice_1_gsum", NULL);
     CHECK_STATUS(register_as(UNKNOWN, segment, &what), SHMETRICS_STATUS_CONFLICT);
+}
+
+/* C has one handle for state sets and enums, and one for all histograms: what the other kind would do is rejected. */
+static void handles_of_another_kind(shmetrics_segment *segment) {
+    const shmetrics_str names[] = {TEXT("x"), TEXT("y")};
+    shmetrics_family_spec what = spec("other_set", NULL);
+    shmetrics_states_family sets = {0}, enums = {0};
+    shmetrics_summary_family sizes = {0};
+    what.states = names;
+    what.state_count = 2;
+    CHECK_STATUS(shmetrics_state_set_register(segment, &what, &sets), SHMETRICS_STATUS_OK);
+    what.name = text("other_enum");
+    CHECK_STATUS(shmetrics_enum_register(segment, &what, &enums), SHMETRICS_STATUS_OK);
+    what.name = text("other_sizes");
+    CHECK_STATUS(shmetrics_summary_register(segment, &what, &sizes), SHMETRICS_STATUS_OK);
+    const double rejected = sample(segment, "shmetrics_updates_rejected_total");
+    shmetrics_enum_set(shmetrics_states_with(sets, NULL, 0), 1);
+    shmetrics_state_set_set(shmetrics_states_with(enums, NULL, 0), 1, true);
+    CHECK_SHOWS(segment, "\nother_set{other_set=\"x\"} 0\nother_set{other_set=\"y\"} 0\n");
+    CHECK_SHOWS(segment, "\nother_enum{other_enum=\"x\"} 1\nother_enum{other_enum=\"y\"} 0\n");
+    const shmetrics_histogram size = shmetrics_summary_with(sizes, NULL, 0);
+    const shmetrics_histogram time = shmetrics_histogram_with(histograms(segment, "other_time", NULL, 0), NULL, 0);
+    shmetrics_histogram_observe(size, 2);
+    shmetrics_histogram_observe(time, 2);
+    shmetrics_histogram_forget(size, 2);
+    shmetrics_histogram_forget(time, 2);
+    CHECK_SHOWS(segment, "\nother_sizes_sum 2\nother_sizes_count 1\n");
+    CHECK_SHOWS(segment, "\nother_time_sum 2\nother_time_count 1\n");
+    CHECK(sample(segment, "shmetrics_updates_rejected_total") == rejected + 4);
 }
 
 static void wrong_counts_and_inert_families(shmetrics_segment *segment) {
@@ -380,6 +417,7 @@ void test_types(void) {
     what_some_kinds_refuse(segment);
     twice(segment);
     wrong_counts_and_inert_families(segment);
+    handles_of_another_kind(segment);
     observing(segment);
     labels_of_a_named_segment();
 }
