@@ -3,8 +3,8 @@
 # only builds them. `run.sh --flood RUNS [TARGET...]` runs them without the engine and what it puts between the instructions: many
 # more inputs, made by chance of the kept ones and of those that the engine has collected.
 #
-# FUZZ_SECONDS: at most so long for each target. FUZZ_ASAN=1: with the address sanitizer. FUZZ_FEATURES=wrong: with wrong
-# oracles, which must fail. Inputs that do something new go to target/fuzz/corpus, those that fail to target/fuzz/found.
+# FUZZ_SEED: the same inputs again, as far as the clock allows. FUZZ_SECONDS: at most so long for each target. FUZZ_ASAN=1: with the
+# address sanitizer. FUZZ_FEATURES=wrong: with wrong oracles, which must fail. Inputs that do something new go to target/fuzz/corpus, those that fail to target/fuzz/found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -68,7 +68,7 @@ for target in "${targets[@]}"; do
     [[ ! -d fuzz/regressions/$target ]] || kept+=("fuzz/regressions/$target")
     mkdir -p "$corpus" "$found"
     echo "-- $target"
-    "$directory/$host/release/$target" "$corpus" "${kept[@]}" -runs="$runs" -max_total_time="${FUZZ_SECONDS:-0}" \
+    "$directory/$host/release/$target" "$corpus" "${kept[@]}" -runs="$runs" -max_total_time="${FUZZ_SECONDS:-0}" -seed="${FUZZ_SEED:-0}" \
         -artifact_prefix="$found/" -max_len=8192 -len_control=20 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
         2>&1 | tee "target/fuzz/$target.log" | grep -vE "$noise" || {
         echo "$target failed: its input is in $found"

@@ -118,6 +118,11 @@ fn item_16_whole_numbers_beyond_2_to_53_are_exact() {
     c.inc_by(1 << 62);
     c.inc_by(u64::MAX);
     assert!(samples(&page(&segment))["c_total"] > 2.0f64.powi(63), "and never wraps around");
+
+    let labelled = segment.counter("l", "").labels(["x"]).register().unwrap().with(["a"]);
+    labelled.inc_by((1 << 44) - 1);
+    labelled.inc_by(u64::MAX);
+    assert_eq!(labelled.get(), 2.0f64.powi(64) + 2.0f64.powi(44), "what carries over may be 2^64 by itself");
 }
 
 #[test]

@@ -172,9 +172,10 @@ impl Counter {
     fn add_large(&self, n: u64) {
         self.change_pair(|integer, fraction| {
             let low = (integer & TAG_MASK) + n % SPILL;
-            let spilled = n - n % SPILL + if low > TAG_MASK { SPILL } else { 0 };
-            let kept = if low > TAG_MASK { low - SPILL } else { low };
-            [(integer & !TAG_MASK) | kept, (f64::from_bits(fraction) + spilled as f64).to_bits()]
+            let carry = if low > TAG_MASK { SPILL } else { 0 };
+            // As floats: their sum may be 2^64.
+            let spilled = (n - n % SPILL) as f64 + carry as f64;
+            [(integer & !TAG_MASK) | (low - carry), (f64::from_bits(fraction) + spilled).to_bits()]
         });
     }
 
