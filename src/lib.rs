@@ -13,7 +13,7 @@ pub use expose::{accepts_gzip, Cursor, Escaping, Exposition, FamilyInfo, Format,
 pub use metric::{
     Counter, Enum, Gauge, GaugeHistogram, GaugeMode, Histogram, InProgress, Info, Metric, StateSet, Summary, Timer,
 };
-pub use registry::{Builder, Family, LabelledBuilder};
+pub use registry::{Builder, DynamicBuilder, DynamicFamily, Family, LabelledBuilder};
 pub use segment::options::{list, Listing, Options};
 pub use segment::Segment;
 

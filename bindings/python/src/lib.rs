@@ -1,0 +1,36 @@
+//! The native half of the Python package `shmetrics`: metrics as Python classes, over the crate `shmetrics`.
+//!
+//! Updates are a method call and an atomic instruction: they keep the GIL, allocate nothing and cannot fail. What may fail or wants to
+//! be said to people is in the other half, in Python.
+
+mod common;
+mod counter;
+mod dialect;
+mod gauge;
+mod histogram;
+mod labels;
+mod page;
+mod segment;
+mod state;
+mod summary;
+mod timer;
+
+use pyo3::prelude::*;
+
+/// Not declared safe without the GIL: nobody has run it so yet.
+#[pymodule(gil_used = true)]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<segment::Segment>()?;
+    module.add_class::<segment::Exposition>()?;
+    module.add_class::<counter::Counter>()?;
+    module.add_class::<gauge::Gauge>()?;
+    module.add_class::<histogram::Histogram>()?;
+    module.add_class::<summary::Summary>()?;
+    module.add_class::<state::Info>()?;
+    module.add_class::<state::Enum>()?;
+    module.add_class::<timer::Timer>()?;
+    module.add_class::<timer::InProgress>()?;
+    module.add_class::<timer::ExceptionCounter>()?;
+    Ok(())
+}
