@@ -6,6 +6,7 @@
 mod common;
 mod counter;
 mod dialect;
+mod fork;
 mod gauge;
 mod histogram;
 mod labels;
@@ -14,6 +15,7 @@ mod segment;
 mod state;
 mod summary;
 mod timer;
+mod value;
 
 use pyo3::prelude::*;
 
@@ -32,5 +34,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<timer::Timer>()?;
     module.add_class::<timer::InProgress>()?;
     module.add_class::<timer::ExceptionCounter>()?;
+    fork::watch();
+    module.add_class::<value::CounterValue>()?;
+    module.add_class::<value::GaugeValue>()?;
+    module.add_class::<value::HistogramValue>()?;
+    module.add_class::<value::SummaryValue>()?;
+    module.add_function(wrap_pyfunction!(value::is_removed, module)?)?;
+    module.add_function(wrap_pyfunction!(value::look_up, module)?)?;
     Ok(())
 }

@@ -6,7 +6,9 @@ It only waits for modules of prometheus_client; what happens then is in shmetric
 import os
 import sys
 
-_MODULES = ("prometheus_client.values", "prometheus_client.multiprocess")
+_MODULES = frozenset(
+    "prometheus_client." + name for name in ("values", "metrics", "multiprocess", "exposition", "openmetrics.exposition")
+)
 
 
 class _Finder:
