@@ -130,6 +130,7 @@ test)
     need prometheus-pushgateway prometheus-pushgateway
     need victoria-metrics victoria-metrics
     python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
+    [[ -e $(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h ]] || missing+=(python3-dev) # for uWSGI
     get_packages
     get_cbindgen
     get_python_packages
