@@ -160,6 +160,11 @@ impl Segment {
         self.inner.leave();
     }
 
+    /// For hooks that tell of a child's death. Whether no living process with this pid has gauges of its own.
+    fn mark_dead(&self, pid: u32) -> bool {
+        self.inner.mark_dead(pid)
+    }
+
     /// What the segment could not take, in a sentence, once.
     fn trouble(&self) -> Option<String> {
         self.inner.trouble()

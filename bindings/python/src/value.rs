@@ -76,7 +76,8 @@ struct Named {
 impl Named {
     /// The unit, where the name ends in it.
     fn unit(&self) -> &str {
-        let fits = self.name.strip_suffix(&self.unit).is_some_and(|rest| rest.len() > 1 && rest.ends_with('_'));
+        let name = self.name.strip_suffix("_total").unwrap_or(&self.name);
+        let fits = name.strip_suffix(&self.unit).is_some_and(|rest| rest.len() > 1 && rest.ends_with('_'));
         if fits {
             &self.unit
         } else {
@@ -295,11 +296,11 @@ impl HistogramValue {
     #[inline(always)]
     fn count(&self, amount: f64) -> Option<usize> {
         let i = self.bounds.iter().map(|b| usize::from(*b < amount)).sum::<usize>();
+        self.sum.add(amount);
         if amount.is_nan() {
             return None;
         }
         self.counts.get(i)?.add(1.0);
-        self.sum.add(if amount.is_finite() { amount } else { 0.0 });
         Some(i)
     }
 }
@@ -331,10 +332,8 @@ impl SummaryValue {
     #[pyo3(signature = (amount, /))]
     fn observe(&self, amount: f64) {
         self.summary.observe(amount);
-        if !amount.is_nan() {
-            self.count.add(1.0);
-            self.sum.add(if amount.is_finite() { amount } else { 0.0 });
-        }
+        self.count.add(1.0);
+        self.sum.add(amount);
     }
 
     /// This process' observations (0), or their sum (1).

@@ -1,8 +1,15 @@
-"""Prometheus metrics for prefork servers, in shared memory."""
+"""Prometheus metrics for prefork servers, in shared memory.
+
+``from shmetrics import Counter, Gauge, Histogram, Summary, Info, Enum`` instead of ``from prometheus_client import ...``: the same
+signatures, one total for all processes, no directory and no hooks.
+"""
 
 from __future__ import annotations
 
+from . import multiprocess
+from ._created import disable_created_metrics, enable_created_metrics
 from ._functions import refresh
+from ._metric import Metric, Sample
 from ._native import (
     Counter,
     Enum,
@@ -15,18 +22,62 @@ from ._native import (
     __version__,
 )
 from ._segment import SegmentWarning, configure
+from .registry import REGISTRY, CollectorRegistry
+
+# What is about HTTP is imported when it is asked for: it brings Python's HTTP server.
+_EXPOSITION = (
+    "CONTENT_TYPE_LATEST",
+    "CONTENT_TYPE_PLAIN_0_0_4",
+    "CONTENT_TYPE_PLAIN_1_0_0",
+    "MetricsHandler",
+    "choose_encoder",
+    "generate_latest",
+    "make_asgi_app",
+    "make_wsgi_app",
+    "negotiated",
+    "start_http_server",
+    "start_wsgi_server",
+    "write_to_textfile",
+)
 
 __all__ = [
+    "CONTENT_TYPE_LATEST",
+    "CONTENT_TYPE_PLAIN_0_0_4",
+    "CONTENT_TYPE_PLAIN_1_0_0",
+    "CollectorRegistry",
     "Counter",
     "Enum",
     "Exposition",
     "Gauge",
     "Histogram",
     "Info",
+    "Metric",
+    "MetricsHandler",
+    "REGISTRY",
+    "Sample",
     "Segment",
     "SegmentWarning",
     "Summary",
-    "configure",
-    "refresh",
     "__version__",
+    "choose_encoder",
+    "configure",
+    "disable_created_metrics",
+    "enable_created_metrics",
+    "generate_latest",
+    "make_asgi_app",
+    "make_wsgi_app",
+    "multiprocess",
+    "negotiated",
+    "refresh",
+    "start_http_server",
+    "start_wsgi_server",
+    "write_to_textfile",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in _EXPOSITION:
+        from . import exposition
+
+        return getattr(exposition, name)
+    raise AttributeError("module 'shmetrics' has no attribute %r" % name)

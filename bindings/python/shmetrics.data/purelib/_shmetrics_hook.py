@@ -32,8 +32,12 @@ class _Finder:
                 run(module)
                 try:
                     from shmetrics import _dropin
-                except ImportError:
-                    return  # the package has been removed, or is another Python's
+                except ImportError as error:
+                    # Another Python's, or a sub-interpreter.
+                    import warnings
+
+                    warnings.warn("shmetrics is not used, prometheus_client writes files: %s" % error, RuntimeWarning)
+                    return
                 _dropin.patch(module)
 
             try:
