@@ -22,6 +22,7 @@ use pyo3::prelude::*;
 /// Not declared safe without the GIL: nobody has run it so yet.
 #[pymodule(gil_used = true)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    fork::refuse_others(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<segment::Segment>()?;
     module.add_class::<segment::Exposition>()?;

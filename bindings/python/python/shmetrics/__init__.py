@@ -6,7 +6,7 @@ signatures, one total for all processes, no directory and no hooks.
 
 from __future__ import annotations
 
-from . import multiprocess
+from . import _decorate, multiprocess  # noqa: F401 (what native code calls is there before it does)
 from ._created import disable_created_metrics, enable_created_metrics
 from ._functions import refresh
 from ._metric import Metric, Sample
@@ -21,24 +21,21 @@ from ._native import (
     Summary,
     __version__,
 )
+from ._page import (
+    CONTENT_TYPE_LATEST,
+    CONTENT_TYPE_PLAIN_0_0_4,
+    CONTENT_TYPE_PLAIN_1_0_0,
+    choose_encoder,
+    generate_latest,
+    make_asgi_app,
+    make_wsgi_app,
+    negotiated,
+)
 from ._segment import SegmentWarning, configure
 from .registry import REGISTRY, CollectorRegistry
 
-# What is about HTTP is imported when it is asked for: it brings Python's HTTP server.
-_EXPOSITION = (
-    "CONTENT_TYPE_LATEST",
-    "CONTENT_TYPE_PLAIN_0_0_4",
-    "CONTENT_TYPE_PLAIN_1_0_0",
-    "MetricsHandler",
-    "choose_encoder",
-    "generate_latest",
-    "make_asgi_app",
-    "make_wsgi_app",
-    "negotiated",
-    "start_http_server",
-    "start_wsgi_server",
-    "write_to_textfile",
-)
+# These bring Python's HTTP server, and come when they are asked for.
+_LATER = ("MetricsHandler", "start_http_server", "start_wsgi_server", "write_to_textfile")
 
 __all__ = [
     "CONTENT_TYPE_LATEST",
@@ -76,7 +73,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name in _EXPOSITION:
+    if name in _LATER:
         from . import exposition
 
         return getattr(exposition, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Iterator, List, Optional, Tuple
 
 from . import _functions
@@ -93,8 +94,6 @@ def native_part(registry: Any) -> "Optional[Tuple[Any, Optional[List[str]], Opti
 
 
 def _has_files(collector: Any) -> bool:
-    import os
-
     try:
         return any(name.endswith(".db") for name in os.listdir(collector._path))
     except OSError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import time
+import warnings
 from typing import Any, Dict, Optional
 
-from . import _native
+from . import _functions, _native
 from ._domain import domain_of
 from ._dropin import View
 from ._native import is_removed, look_up
@@ -34,6 +36,27 @@ class _Late:
         return View(value, len(of._upper_bounds) if hasattr(of, "_upper_bounds") else 1)
 
 
+class _NoLock:
+    """In place of a metric's lock. What is done under it is one step of Python's own each; and a lock would be held for ever where
+    a signal handler, or the child of a fork, comes in between.
+    """
+
+    def __enter__(self) -> bool:
+        return True
+
+    def __exit__(self, *exception: Any) -> None:
+        pass
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+    def locked(self) -> bool:
+        return False
+
+
 def patch_metrics(metrics: Any) -> None:
     values = metrics.values
     base, Counter, Gauge = metrics.MetricWrapperBase, metrics.Counter, metrics.Gauge
@@ -45,6 +68,17 @@ def patch_metrics(metrics: Any) -> None:
         """Our value class, if values are made by it."""
         chosen = values.ValueClass
         return chosen if hasattr(chosen, "_shmetrics_identifier") else None
+
+    base_new = base.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        base_new(self, *args, **kwargs)
+        if "_lock" in self.__dict__ and value_class() is not None:
+            self._lock = _NoLock()
+
+    init.__doc__ = base_new.__doc__
+    init.__signature__ = inspect.signature(base_new)  # type: ignore[attr-defined]
+    base.__init__ = init
 
     # Counter
 
@@ -143,8 +177,6 @@ def patch_metrics(metrics: Any) -> None:
         """Call the provided function to return the Gauge value, whenever this process renders a page."""
         gauge_set_function(self, f)
         if hasattr(self, "_shmetrics"):
-            from . import _functions
-
             _functions.add(self._shmetrics, f)
 
     Gauge._metric_init, Gauge.set, Gauge.set_function = init_gauge, set, set_function
@@ -301,18 +333,20 @@ def patch_metrics(metrics: Any) -> None:
                 child = None
             if child is not None:
                 return child
-        child = base_labels(self, *labelvalues, **labelkwargs)
-        if is_removed(child):
+        for attempt in range(100):
+            try:
+                child = base_labels(self, *labelvalues, **labelkwargs)
+            except KeyError:
+                if attempt == 99:
+                    raise
+                continue  # removed by another thread as soon as it was there
+            if not is_removed(child):
+                return child
             # By another process.
-            with self._lock:
-                if self._metrics.get(child._labelvalues) is child:
-                    del self._metrics[child._labelvalues]
-            child = base_labels(self, *labelvalues, **labelkwargs)
+            self._metrics.pop(child._labelvalues, None)
         return child
 
     def without_warning(method: Any, self: Any, *args: Any) -> None:
-        import warnings
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             method(self, *args)

@@ -7,6 +7,7 @@ import threading
 import warnings
 from typing import Any, Optional
 
+from . import _directory
 from ._native import Segment
 
 
@@ -48,8 +49,6 @@ def configure(name: Optional[str] = None, **options: Any) -> Segment:
 
 def name_of_default() -> Optional[str]:
     """The name of the segment that this process counts into, unless it is configured otherwise."""
-    from . import _directory
-
     if os.environ.get("SHMETRICS_SEGMENT"):
         return os.environ["SHMETRICS_SEGMENT"]
     directory = _directory.from_environment()

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, Iterable, Optional
 
 from ._http import RequestMetrics
-from .exposition import Registry, _answer
+from ._page import Registry, answer
 from .registry import REGISTRY, CollectorRegistry
 
 
@@ -20,7 +20,7 @@ def make_handler(registry: Registry = REGISTRY, disable_compression: bool = Fals
     from aiohttp import web
 
     async def metrics(request: Any) -> Any:
-        headers, page = _answer(
+        headers, page = answer(
             registry,
             ",".join(request.headers.getall("Accept", [])),
             ",".join(request.headers.getall("Accept-Encoding", [])),
@@ -58,8 +58,8 @@ def instrument(
             response = await handler(request)
             of.answer(method, endpoint, str(response.status))
             return response
-        except web.HTTPException as answer:
-            of.answer(method, endpoint, str(answer.status))
+        except web.HTTPException as answered:
+            of.answer(method, endpoint, str(answered.status))
             raise
         except asyncio.CancelledError:
             of.answer(method, endpoint, "499")

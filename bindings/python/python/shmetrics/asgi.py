@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Awaitable, Callable, Dict, Iterable, Optional
 
 from ._http import RequestMetrics
-from .exposition import make_asgi_app
+from ._page import make_asgi_app
 from .registry import REGISTRY, CollectorRegistry
 
 Scope = Dict[str, Any]

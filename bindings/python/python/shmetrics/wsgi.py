@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
 from ._http import Request, RequestMetrics
-from .exposition import make_wsgi_app
+from ._page import make_wsgi_app
 from .registry import REGISTRY, CollectorRegistry
 
 #: Where an application, or a framework's hook, says what the label ``endpoint`` is to be.
