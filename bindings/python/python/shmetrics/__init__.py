@@ -6,6 +6,8 @@ signatures, one total for all processes, no directory and no hooks.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from . import _decorate, multiprocess  # noqa: F401 (what native code calls is there before it does)
 from ._created import disable_created_metrics, enable_created_metrics
 from ._functions import refresh
@@ -33,6 +35,9 @@ from ._page import (
 )
 from ._segment import SegmentWarning, configure
 from .registry import REGISTRY, CollectorRegistry
+
+if TYPE_CHECKING:
+    from .exposition import MetricsHandler, start_http_server, start_wsgi_server, write_to_textfile
 
 # These bring Python's HTTP server, and come when they are asked for.
 _LATER = ("MetricsHandler", "start_http_server", "start_wsgi_server", "write_to_textfile")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict
 
 from . import _segment
-from ._domain import Domain, domain_of, segment_at
+from ._domain import Domain, domain_of
 from ._native import CounterValue, GaugeValue, HistogramValue, SummaryValue
 
 _done: "set[str]" = set()
@@ -92,7 +92,7 @@ def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> 
         _multiprocess = True
         _shmetrics_identifier = staticmethod(process_identifier)
 
-        def __new__(  # type: ignore[misc]
+        def __new__(
             cls,
             typ: str,
             metric_name: str,
@@ -194,8 +194,4 @@ class View:
         return None if get is None else get(self._which)
 
 
-__all__ = ["install", "patch", "segment_at"]
-
-
-def segment_of_collector(path: str) -> Optional[Any]:
-    return segment_at(path)
+__all__ = ["install", "patch"]

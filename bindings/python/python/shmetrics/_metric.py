@@ -32,6 +32,13 @@ class Metric:
     def add_sample(self, name: str, labels: Dict[str, str], value: float, timestamp: Optional[float] = None) -> None:
         self.samples.append(Sample(name, labels, value, timestamp))
 
+    def _restricted_metric(self, names: "set[str]") -> "Optional[Metric]":
+        """As prometheus_client's registries ask for it."""
+        restricted = Metric(self.name, self.documentation, self.type)
+        restricted.unit = self.unit
+        restricted.samples = [sample for sample in self.samples if sample.name in names]
+        return restricted if restricted.samples else None
+
     def __repr__(self) -> str:
         return "Metric(%s, %s, %s, %r)" % (self.name, self.documentation, self.type, self.samples)
 

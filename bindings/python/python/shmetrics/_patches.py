@@ -61,8 +61,8 @@ def patch_metrics(metrics: Any) -> None:
     values = metrics.values
     base, Counter, Gauge = metrics.MetricWrapperBase, metrics.Counter, metrics.Gauge
     Histogram, Summary, Info, Enum = metrics.Histogram, metrics.Summary, metrics.Info, metrics.Enum
-    Exemplar = getattr(metrics, "Exemplar", None)
-    validate_exemplar = getattr(metrics, "_validate_exemplar", None)
+    Exemplar: Any = getattr(metrics, "Exemplar", None)
+    validate_exemplar: Any = getattr(metrics, "_validate_exemplar", None)
 
     def value_class() -> Any:
         """Our value class, if values are made by it."""
@@ -107,7 +107,8 @@ def patch_metrics(metrics: Any) -> None:
         try:
             value = self._shmetrics
         except AttributeError:
-            return counter_inc(self, amount, exemplar) if exemplar else counter_inc(self, amount)
+            counter_inc(self, *((amount, exemplar) if exemplar else (amount,)))
+            return
         if exemplar:
             try:
                 validate_exemplar(exemplar)
@@ -117,7 +118,6 @@ def patch_metrics(metrics: Any) -> None:
             value.inc_with_exemplar(amount, exemplar, Exemplar(exemplar, amount, time.time()))
         else:
             value.inc(amount)
-        return None
 
     Counter._metric_init, Counter.inc = init_counter, inc
 
@@ -211,7 +211,8 @@ def patch_metrics(metrics: Any) -> None:
         try:
             value = self._shmetrics
         except AttributeError:
-            return histogram_observe(self, amount, exemplar) if exemplar else histogram_observe(self, amount)
+            histogram_observe(self, *((amount, exemplar) if exemplar else (amount,)))
+            return
         if exemplar:
             try:
                 validate_exemplar(exemplar)
@@ -221,7 +222,6 @@ def patch_metrics(metrics: Any) -> None:
             value.observe_with_exemplar(amount, exemplar, Exemplar(exemplar, amount, time.time()))
         else:
             value.observe(amount)
-        return None
 
     def init_summary(self: Any) -> None:
         chosen = value_class()
@@ -322,7 +322,7 @@ def patch_metrics(metrics: Any) -> None:
     # labels(), and removing what it made
 
     base_labels, base_remove, base_clear = base.labels, base.remove, base.clear
-    base_remove_by_labels = getattr(base, "remove_by_labels", None)
+    base_remove_by_labels: Any = getattr(base, "remove_by_labels", None)
 
     def labels(self: Any, *labelvalues: Any, **labelkwargs: Any) -> Any:
         """Return the child for the given labelset."""

@@ -48,7 +48,7 @@ def instrument(
 
     metrics = RequestMetrics(app_name, registry, buckets)
 
-    @web.middleware
+    @web.middleware  # type: ignore[untyped-decorator, unused-ignore]
     async def counting(request: Any, handler: Any) -> Any:
         if path is not None and request.path == path:
             return await handler(request)

@@ -71,7 +71,7 @@ def start_wsgi_server(
     infos = socket.getaddrinfo(addr, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = infos[0]
     server_class = type("Server", (ThreadingWSGIServer,), {"address_family": family})
-    server = make_server(str(address[0]), port, make_wsgi_app(registry), server_class, handler_class=_SilentHandler)
+    server: Any = make_server(str(address[0]), port, make_wsgi_app(registry), server_class, handler_class=_SilentHandler)
     if certfile and keyfile:
         context = ssl.SSLContext(protocol=protocol)
         if client_cafile is not None or client_capath is not None:

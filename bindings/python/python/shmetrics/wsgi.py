@@ -68,7 +68,7 @@ class _Body:
     ) -> None:
         self._body = body
         self._request = request
-        self._failed = lambda: request.answer(method, middleware._endpoint_of(environ), "500")
+        self._failed: "Callable[[], None]" = lambda: request.answer(method, middleware._endpoint_of(environ), "500")
 
     def __iter__(self) -> "Iterator[bytes]":
         try:
@@ -86,7 +86,7 @@ class _Body:
 
     def close(self) -> None:
         try:
-            close = getattr(self._body, "close", None)
+            close: "Optional[Callable[[], Any]]" = getattr(self._body, "close", None)
             if close is not None:
                 close()
         finally:
