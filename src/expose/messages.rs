@@ -5,8 +5,9 @@ use super::family::View;
 use super::line::{varint_len, Line, Piece};
 use super::own::Own;
 use super::snapshot::{Page, Series, Shot, Text};
+use super::Escaping;
 use crate::metric::{Exemplar, GaugeMode, Sample, Shown};
-use crate::registry::labels;
+use crate::registry::{labels, utf8};
 use crate::segment::layout::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
     KIND_UNKNOWN,
@@ -156,11 +157,12 @@ impl Messages {
         };
         let mut fixed = Vec::new();
         view.fixed_labels().iter().for_each(|(name, value)| fixed.extend_from_slice(&label(name, value)));
-        let labels = view.texts.labels.iter().enumerate().map(|(i, name)| {
+        let names = view.texts.labels.iter().zip(view.label_names());
+        let labels = names.enumerate().map(|(i, (stored, name))| {
             let mut piece = Vec::new();
             field(tag::LABEL_NAME, name.as_bytes(), &mut piece);
             piece.push(tag::LABEL_VALUE);
-            Label { prefix: labels::prefix_len(i, name.len()), name: Piece::new(&piece) }
+            Label { prefix: labels::prefix_len(i, stored.len()), name: Piece::new(&piece) }
         });
         let labels: Vec<Label> = labels.collect();
         Messages {
@@ -187,8 +189,8 @@ impl Messages {
     /// Ends the family, and returns the buffer. A family without metrics is not shown.
     pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Vec<u8> {
         if self.body.len() > self.bare {
-            if !self.view.texts.unit.is_empty() {
-                field(tag::FAMILY_UNIT, self.view.texts.unit.as_bytes(), &mut self.body);
+            if !self.view.unit().is_empty() {
+                field(tag::FAMILY_UNIT, self.view.unit().as_bytes(), &mut self.body);
             }
             let mut head = Vec::new();
             varint((self.body.len() - self.gap) as u64, &mut head);
@@ -235,7 +237,7 @@ impl Messages {
         match self.view.kind {
             KIND_COUNTER => {
                 let Some(total) = series.counter(self.view.text_at) else { return false };
-                let exemplar = series.exemplar(0).map(|e| exemplar(tag::COUNTER_EXEMPLAR, &e));
+                let exemplar = series.exemplar(0).map(|e| exemplar(tag::COUNTER_EXEMPLAR, &e, self.view.escaping));
                 let room = NUMBERS + exemplar.as_ref().map_or(0, Piece::len);
                 self.metric(series, None, room, out, |line| {
                     let counter = line.open(tag::METRIC_COUNTER);
@@ -374,7 +376,7 @@ impl Messages {
         let sum = series.buckets(self.marks.len(), &mut counts);
         if let Some(sum) = sum {
             let summary = self.view.kind == KIND_SUMMARY;
-            let exemplars = exemplars(series, counts.len());
+            let exemplars = exemplars(series, counts.len(), self.view.escaping);
             let room = NUMBERS + BUCKET * counts.len() + exemplars.iter().flatten().map(Piece::len).sum::<usize>();
             self.metric(series, None, room, out, |line| {
                 let message = line.open(if summary { tag::METRIC_SUMMARY } else { tag::METRIC_HISTOGRAM });
@@ -413,18 +415,18 @@ impl Messages {
 }
 
 /// What of its slots has an exemplar; nothing if none has.
-fn exemplars(series: &Series<'_>, slots: usize) -> Vec<Option<Piece>> {
+fn exemplars(series: &Series<'_>, slots: usize, escaping: Escaping) -> Vec<Option<Piece>> {
     if !series.has_exemplars() {
         return Vec::new();
     }
-    (0..slots).map(|i| series.exemplar(i).map(|e| exemplar(tag::BUCKET_EXEMPLAR, &e))).collect()
+    (0..slots).map(|i| series.exemplar(i).map(|e| exemplar(tag::BUCKET_EXEMPLAR, &e, escaping))).collect()
 }
 
 /// An exemplar as a field.
-fn exemplar(tag: u8, exemplar: &Exemplar) -> Piece {
+fn exemplar(tag: u8, exemplar: &Exemplar, escaping: Escaping) -> Piece {
     let mut message = Vec::new();
     for (name, value) in labels::pairs(exemplar.text()).unwrap_or_default() {
-        message.extend_from_slice(&label(&name, &value));
+        message.extend_from_slice(&label(&utf8::label(&name, escaping), &value));
     }
     message.push(tag::EXEMPLAR_VALUE);
     message.extend_from_slice(&exemplar.value.to_le_bytes());

@@ -143,6 +143,16 @@ impl Series<'_> {
         self.page.births.is_none()
     }
 
+    /// Gives it with another label text to `write`.
+    pub(super) fn with_text<R>(&self, mut text: Vec<u8>, write: impl FnOnce(&Series<'_>) -> R) -> R {
+        let len = text.len();
+        text.resize(len + OVER, 0);
+        // As `Text::new` wants it: the copy stays as it is until `write` has returned.
+        let text_of_copy = Text { at: text.as_ptr(), len };
+        let with = Series { text: text_of_copy, page: self.page, record: self.record, place: self.place, ..*self };
+        write(&with)
+    }
+
     /// The embedded series is never removed: its cells have no tags.
     fn mask(&self) -> u64 {
         if self.is_embedded() {

@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::family::Spec;
+use super::family::{Record, Spec};
 use super::{labels, register, Table};
 use crate::metric::{Counter, Enum, Gauge, GaugeHistogram, GaugeMode, Histogram, Info, Metric, StateSet, Summary};
 use crate::segment::layout::{
@@ -213,8 +213,9 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
         let spec = Spec { labels: &self.labels, ..self.builder.spec };
         let table = Table::new(inner, register(inner, spec)?);
         let mut prefixes = [0; N];
-        for (i, name) in self.labels.iter().enumerate() {
-            prefixes[i] = labels::prefix_len(i, name.len()) as u16;
+        let record = Record::new(&inner.memory, table.at);
+        for (i, prefix) in prefixes.iter_mut().enumerate() {
+            *prefix = labels::prefix_len(i, record.label_len(i)) as u16;
         }
         Ok(Family { table, prefixes, metric: PhantomData })
     }
