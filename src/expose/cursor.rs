@@ -243,7 +243,7 @@ impl Cursor<'_> {
     }
 
     /// Only the families that have samples of these names (or are called so), whole, as scrapers ask for by `name[]`; to be called before
-    /// the page is begun.
+    /// the page is begun. A name may be as it was registered, or as the page shows it.
     #[must_use]
     pub fn only<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.only.extend(names.into_iter().map(Into::into));

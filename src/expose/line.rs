@@ -6,10 +6,15 @@
 pub(super) const OVER: usize = 16;
 
 /// A piece of text that may be read past its end by [`OVER`] bytes.
-#[derive(Default)]
 pub(super) struct Piece {
     padded: Vec<u8>,
     len: usize,
+}
+
+impl Default for Piece {
+    fn default() -> Self {
+        Piece { padded: vec![0; OVER], len: 0 }
+    }
 }
 
 impl Piece {
@@ -86,10 +91,14 @@ impl<'a> Line<'a> {
     #[inline(always)]
     pub(super) unsafe fn raw(&mut self, from: *const u8, len: usize) {
         let mut done = 0;
-        while done < len {
+        // The first block is most often the only one.
+        loop {
             // SAFETY: the source by the caller's promise; the destination has room for the line and `OVER` more bytes.
             unsafe { std::ptr::copy_nonoverlapping(from.add(done), self.at.add(done), 16) };
             done += 16;
+            if done >= len {
+                break;
+            }
         }
         self.pass(len);
     }
@@ -218,6 +227,16 @@ impl<'a> Line<'a> {
     pub(super) fn end(mut self) {
         self.byte(b'\n');
         self.keep();
+    }
+
+    /// Keeps what is written, which is this long: so that the next line need not wait until that is known of this one.
+    #[inline(always)]
+    pub(super) fn keep_bytes(self, bytes: usize) {
+        let len = self.out.len() + bytes;
+        debug_assert_eq!(len, self.at as usize - self.out.as_ptr() as usize);
+        debug_assert!(len + OVER <= self.out.capacity());
+        // SAFETY: everything up to here was written, within the capacity (checked in debug builds).
+        unsafe { self.out.set_len(len) };
     }
 
     /// Keeps what is written.

@@ -269,36 +269,44 @@ impl Metrics {
         match self.view.kind {
             KIND_COUNTER => {
                 let Some(total) = series.counter(self.view.text_at) else { return false };
-                if !series.has_exemplars() && self.quickly(series, total.as_f64(), out) {
-                    return true;
+                let total = total.as_f64();
+                if series.has_exemplars() || !self.quickly(series, total, out) {
+                    self.counter(series, total, out);
                 }
-                let exemplar = series.exemplar(0).map(|e| exemplar(tag::COUNTER_EXEMPLAR, &e, self.view.escaping));
-                let room = NUMBERS + exemplar.as_ref().map_or(0, Piece::len);
-                self.metric(series, None, room, out, |line| {
-                    let counter = line.open(tag::METRIC_COUNTER);
-                    line.byte(tag::VALUE);
-                    line.eight(total.as_f64().to_le_bytes());
-                    if let Some(exemplar) = &exemplar {
-                        line.piece(exemplar);
-                    }
-                    self.put_began(tag::COUNTER_CREATED, line);
-                    line.close(counter);
-                });
             }
             KIND_GAUGE => self.gauge(series, self.view.mode, tag::METRIC_GAUGE, out),
             KIND_UNKNOWN => self.gauge(series, GaugeMode::Shared, tag::METRIC_UNTYPED, out),
             KIND_INFO => self.value(series, None, 1.0, tag::METRIC_GAUGE, out),
-            KIND_STATE_SET | KIND_ENUM => {
-                let word = series.states();
-                for (i, state) in self.marks.iter().enumerate() {
-                    let on = if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
-                    self.value(series, Some(state), f64::from(u8::from(on)), tag::METRIC_GAUGE, out);
-                }
-            }
+            KIND_STATE_SET | KIND_ENUM => self.states(series, out),
             KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => return self.observations(series, out),
             _ => return false,
         }
         true
+    }
+
+    #[inline(never)]
+    fn counter(&self, series: &Series<'_>, total: f64, out: &mut Vec<u8>) {
+        let exemplar = series.exemplar(0).map(|e| exemplar(tag::COUNTER_EXEMPLAR, &e, self.view.escaping));
+        let room = NUMBERS + exemplar.as_ref().map_or(0, Piece::len);
+        self.metric(series, None, room, out, |line| {
+            let counter = line.open(tag::METRIC_COUNTER);
+            line.byte(tag::VALUE);
+            line.eight(total.to_le_bytes());
+            if let Some(exemplar) = &exemplar {
+                line.piece(exemplar);
+            }
+            self.put_began(tag::COUNTER_CREATED, line);
+            line.close(counter);
+        });
+    }
+
+    #[inline(never)]
+    fn states(&self, series: &Series<'_>, out: &mut Vec<u8>) {
+        let word = series.states();
+        for (i, state) in self.marks.iter().enumerate() {
+            let on = if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
+            self.value(series, Some(state), f64::from(u8::from(on)), tag::METRIC_GAUGE, out);
+        }
     }
 
     /// Appends a metric: its labels, perhaps one more, and what `body` appends, in `room` bytes.
@@ -382,6 +390,7 @@ impl Metrics {
         line.keep();
     }
 
+    #[inline(never)]
     fn value(&self, series: &Series<'_>, more: Option<&Piece>, v: f64, tag: u8, out: &mut Vec<u8>) {
         if more.is_none() && self.quickly(series, v, out) {
             return;
@@ -394,6 +403,7 @@ impl Metrics {
         });
     }
 
+    #[inline(never)]
     fn gauge(&mut self, series: &Series<'_>, mode: GaugeMode, tag: u8, out: &mut Vec<u8>) {
         let mut each = std::mem::take(&mut self.each);
         match series.gauge(mode, &mut each) {
@@ -409,6 +419,7 @@ impl Metrics {
         self.each = each;
     }
 
+    #[inline(never)]
     fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
         let mut counts = std::mem::take(&mut self.counts);
         let sum = series.buckets(self.marks.len(), &mut counts);

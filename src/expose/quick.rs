@@ -55,31 +55,59 @@ impl Quick {
     pub(super) fn metric(&self, text: &Text, tail: &Tail, value: f64, out: &mut Vec<u8>) -> bool {
         let len = (text.len() + tail.0.len()).wrapping_add_signed(self.more);
         let mut line = Line::new(out, self.room + text.len() + tail.0.len());
-        line.byte(tag::FAMILY_METRIC);
-        debug_assert!(varint_len(len as u64) <= 10);
-        line.varint(len as u64);
-        line.piece(&self.fixed);
-        let mut at = 0;
-        for head in &self.heads {
-            at += head.prefix;
-            let end = text.quote(at.min(text.len()));
-            let value_len = end.wrapping_sub(at);
-            if value_len >= SHORT - head.pair {
-                return false;
-            }
-            line.filled(&head.bytes, (head.pair + value_len) as u8, value_len as u8);
-            text.put_part(at, value_len, &mut line);
-            at = end + 1;
+        if len < SHORT {
+            line.two([tag::FAMILY_METRIC, len as u8]);
+        } else {
+            line.byte(tag::FAMILY_METRIC);
+            line.varint(len as u64);
         }
-        // Or the length would not be that of the metric.
-        if at != text.len() {
+        if self.fixed.len() > 0 {
+            line.piece(&self.fixed);
+        }
+        let is_whole = if text.len() <= 64 {
+            let quotes = text.quotes();
+            // All quotes are within the text.
+            self.labels(text, &mut line, |at| match quotes.checked_shr(at as u32) {
+                None | Some(0) => NOWHERE,
+                Some(rest) => at + rest.trailing_zeros() as usize,
+            })
+        } else {
+            self.labels(text, &mut line, |at| match text.quote(at.min(text.len())) {
+                end if end < text.len() && at < text.len() => end,
+                _ => NOWHERE,
+            })
+        };
+        if !is_whole {
             return false;
         }
         line.piece_with(&tail.0, Tail::VALUE, value.to_le_bytes());
-        line.keep();
+        line.keep_bytes(1 + varint_len(len as u64) + len);
         true
     }
+
+    /// Appends the labels. `quote` finds the quote that ends a value that begins at a place, or is `NOWHERE`. False: they are not all of
+    /// the text, and so not as long as was said.
+    #[inline(always)]
+    fn labels(&self, text: &Text, line: &mut Line<'_>, quote: impl Fn(usize) -> usize) -> bool {
+        let mut at = 0;
+        for head in &self.heads {
+            at += head.prefix;
+            let end = quote(at);
+            // Also if it is nowhere.
+            let len = end.wrapping_sub(at);
+            if len >= SHORT - head.pair {
+                return false;
+            }
+            line.filled(&head.bytes, (head.pair + len) as u8, len as u8);
+            text.put_part(at, len, line);
+            at = end + 1;
+        }
+        at == text.len()
+    }
 }
+
+/// No place in a text: so far off that no value reaches there.
+const NOWHERE: usize = usize::MAX / 2;
 
 /// A metric after its labels: a message of the value and, of a counter, when it began.
 #[derive(Default)]

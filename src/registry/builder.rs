@@ -12,6 +12,10 @@ use crate::{Error, Segment};
 
 /// A metric family about to be registered: made by [`Segment::counter`], [`Segment::gauge`], [`Segment::histogram`] and so on.
 ///
+/// Names of metrics and labels are any UTF-8 but control characters, up to 512 bytes. What is not letters, digits and `_` (and, in a metric's
+/// name, `:`) is shown in quotes to scrapers that ask for it, and escaped to others: see [`Escaping`](crate::Escaping). Names that would
+/// become one when they are escaped are refused, whichever comes second.
+///
 /// Registration is idempotent: any process may register the same family at any time and gets the same series. The first
 /// help text stays; anything else that differs is an [`Error::Conflict`] that says what.
 #[derive(Clone, Debug)]
