@@ -13,7 +13,7 @@ use crate::registry::family::{Record, Texts};
 use crate::registry::names::samples;
 use crate::registry::{fixed, labels, utf8};
 use crate::segment::chain::{announcements, offset, Ring};
-use crate::segment::layout::{entry, family, header, GRANULE};
+use crate::segment::layout::{entry, family, header, GRANULE, KIND_INFO};
 use crate::segment::life::{self, State};
 use crate::segment::mapping::Backing;
 use crate::segment::memory::{Mapped, Memory};
@@ -32,6 +32,10 @@ pub struct Cursor<'a> {
     part: usize,
     /// The family that is gone through, in `lead`.
     family: u32,
+    /// The one that comes before all others, whichever was registered first; 0 for none.
+    first: u32,
+    first_begun: bool,
+    first_ended: bool,
     /// What series of the family were shown, where several parts might have the same.
     shown_texts: Option<HashSet<String>>,
     encoder: Option<Encoder>,
@@ -140,6 +144,9 @@ impl Cursor<'_> {
             lead: 0,
             part: 0,
             family: 0,
+            first: 0,
+            first_begun: false,
+            first_ended: false,
             shown_texts: None,
             encoder: None,
             spare: Vec::new(),
@@ -186,7 +193,8 @@ impl Cursor<'_> {
     }
 
     pub(super) fn begin_page(mut self) -> Self {
-        self.at = self.head(0);
+        self.first = self.parts.first().map_or(0, |part| target(&part.memory));
+        self.at = if self.first > 0 { Place::Family(self.first) } else { self.head(0) };
         self
     }
 
@@ -368,22 +376,25 @@ impl Cursor<'_> {
         }
         let memory = self.parts[self.lead].memory;
         let record = Record::new(&memory, offset(link));
-        let next = Place::Family(next(&memory, link));
+        if self.lead == 0 && link == self.first && std::mem::replace(&mut self.first_begun, true) {
+            self.at = self.after(link);
+            return;
+        }
         let Some(texts) = record.texts() else {
             self.corrupt += 1;
-            self.at = next;
+            self.at = self.after(link);
             return;
         };
         if self.parts[self.lead].clashing.contains(&link) {
             self.conflicts += 1;
-            self.at = next;
+            self.at = self.after(link);
             return;
         }
         // A part before this one had it, and showed this one's with its own.
         let is_done = self.parts[..self.lead].iter().any(|part| part.names.contains_key(&texts.name));
         let shown = utf8::family(&texts.name, record.kind(), self.exposition.escaping());
         if is_done || !self.wanted(&texts.name, &shown) {
-            self.at = next;
+            self.at = self.after(link);
             return;
         }
         let with_it = self.parts.iter().filter(|part| part.names.contains_key(&texts.name));
@@ -511,8 +522,32 @@ impl Cursor<'_> {
         if let Some(encoder) = self.encoder.take() {
             encoder.finish(&mut self.spare, out);
         }
-        self.at = Place::Family(next(&self.parts[self.lead].memory, self.family));
+        self.at = self.after(self.family);
     }
+
+    /// The family after this one of `lead`.
+    fn after(&mut self, link: u32) -> Place {
+        if self.lead == 0 && link == self.first && !self.first_ended {
+            // Shown out of its place: now all of them, from the beginning.
+            self.first_ended = true;
+            self.families = Ring::default();
+            return self.head(0);
+        }
+        Place::Family(next(&self.parts[self.lead].memory, link))
+    }
+}
+
+/// The info that describes what all other metrics are of, which OpenMetrics has first.
+fn target(memory: &Mapped) -> u32 {
+    let (mut link, mut ring) = (memory.load32(header::FAMILY_HEAD, Acquire), Ring::default());
+    while link != 0 && !ring.closes(link) {
+        let record = Record::new(memory, offset(link));
+        if record.kind() == KIND_INFO && record.name_is("target") {
+            return link;
+        }
+        link = next(memory, link);
+    }
+    0
 }
 
 fn next(memory: &Mapped, link: u32) -> u32 {
