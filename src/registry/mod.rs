@@ -9,6 +9,7 @@ mod hash;
 pub(crate) mod labels;
 pub(crate) mod names;
 mod recycle;
+pub(crate) mod utf8;
 
 pub use builder::{Builder, Family, LabelledBuilder};
 pub use dynamic::{DynamicBuilder, DynamicFamily};
