@@ -51,10 +51,9 @@ fn write_number(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("{mantissa}e{sign}{:02}", exponent.abs()).as_bytes());
 }
 
-fn write_labels(text: &str, out: &mut Vec<u8>) {
-    let mut pieces = page::pieces(text);
-    let name = |piece: &&str| piece.split('=').next().unwrap_or_default().to_owned();
-    if !pieces.is_sorted_by_key(name) {
+fn write_labels(mut pieces: Vec<&str>, out: &mut Vec<u8>) {
+    let name = |piece: &&str| page::pair(piece).map(|(name, _)| page::plain(name).into_owned());
+    if pieces.len() > 1 && !pieces.is_sorted_by_key(name) {
         pieces.sort_by_key(name);
     }
     for (i, piece) in pieces.iter().enumerate() {
@@ -84,7 +83,7 @@ pub(crate) fn render(segment: Segment, exposition: Exposition, names: Option<Vec
 fn lines(text: &str, wanted: Option<&HashSet<String>>, own: bool, out: &mut Vec<u8>) {
     for line in text.split_inclusive('\n') {
         let line = line.strip_suffix('\n').unwrap_or(line);
-        let Some((name, labels, value, rest)) = page::parts(line) else {
+        let Some(page::Parts { name, labels, value, rest }) = page::parts(line) else {
             let of = line.split(' ').nth(2).unwrap_or_default();
             if own || !of.starts_with("shmetrics_") {
                 out.extend_from_slice(line.as_bytes());
@@ -92,13 +91,20 @@ fn lines(text: &str, wanted: Option<&HashSet<String>>, own: bool, out: &mut Vec<
             }
             continue;
         };
-        if wanted.is_some_and(|w| !w.contains(name)) || (!own && name.starts_with("shmetrics_")) {
+        if wanted.is_some_and(|w| !w.contains(&*page::plain(name))) || (!own && name.starts_with("shmetrics_")) {
             continue;
+        }
+        let quoted = name.starts_with('"');
+        let braces = quoted || !labels.is_empty();
+        if quoted {
+            out.push(b'{');
         }
         out.extend_from_slice(name.as_bytes());
         if !labels.is_empty() {
-            out.push(b'{');
+            out.push(if quoted { b',' } else { b'{' });
             write_labels(labels, out);
+        }
+        if braces {
             out.push(b'}');
         }
         out.push(b' ');

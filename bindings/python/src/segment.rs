@@ -39,12 +39,12 @@ pub(crate) fn label_sets(segment: shmetrics::Segment, name: &str) -> Vec<Vec<Str
         return Vec::new();
     };
     let mut text = Vec::new();
-    let mut cursor = segment.cursor(Format::Text).only([name]);
+    let mut cursor = segment.cursor(as_named()).only([name]);
     while cursor.fill(&mut text) {}
     let text = String::from_utf8_lossy(&text);
     let mut sets: Vec<Vec<String>> = Vec::new();
     for sample in text.lines().filter_map(page::sample) {
-        let value = |label: &String| sample.labels.iter().find(|(name, _)| name == label).map(|(_, v)| v.to_string());
+        let value = |label: &String| sample.labels.iter().find(|(name, _)| *name == **label).map(|(_, v)| v.to_string());
         if let Some(set) = family.labels.iter().map(value).collect::<Option<Vec<_>>>() {
             if sets.last() != Some(&set) {
                 sets.push(set);
@@ -52,6 +52,11 @@ pub(crate) fn label_sets(segment: shmetrics::Segment, name: &str) -> Vec<Vec<Str
         }
     }
     sets
+}
+
+/// Text with all names as they were given.
+fn as_named() -> shmetrics::Exposition {
+    shmetrics::Exposition::new(Format::Text1).with_escaping(Escaping::AllowUtf8)
 }
 
 fn filled(mut cursor: Cursor<'_>) -> Vec<u8> {
@@ -201,7 +206,7 @@ impl Segment {
         created: bool,
         own: bool,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let format = if openmetrics { Format::OpenMetrics } else { Format::Text };
+        let format = if openmetrics { Format::OpenMetrics } else { Format::Text1 };
         let exposition = shmetrics::Exposition::new(format).with_escaping(escaping_of(escaping)).with_created(created);
         let segment = self.inner;
         let page = py.detach(|| dialect::render(segment, exposition, names, own));
@@ -218,7 +223,7 @@ impl Segment {
     ) -> PyResult<Vec<(String, &'static str, String, String, Option<&'static str>, Bound<'py, PyList>)>> {
         let segment = self.inner;
         let (text, infos) = py.detach(|| {
-            let cursor = segment.cursor(Format::Text);
+            let cursor = segment.cursor(as_named());
             let text = filled(match names {
                 Some(names) => cursor.only(names),
                 None => cursor,
@@ -230,7 +235,8 @@ impl Segment {
         let mut current: Option<Bound<'py, PyList>> = None;
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# TYPE ") {
-                let (name, kind) = rest.split_once(' ').unwrap_or((rest, ""));
+                let (name, kind) = rest.rsplit_once(' ').unwrap_or((rest, ""));
+                let name = &*page::plain(name);
                 current = None;
                 let samples = PyList::empty(py);
                 if name.starts_with("shmetrics_") {
@@ -256,9 +262,9 @@ impl Segment {
             } else if let (Some(samples), Some(sample)) = (&current, page::sample(line)) {
                 let labels = PyDict::new(py);
                 for (name, value) in &sample.labels {
-                    labels.set_item(*name, &**value)?;
+                    labels.set_item(&**name, &**value)?;
                 }
-                samples.append((sample.name, labels, dialect::number(sample.value)))?;
+                samples.append((&*sample.name, labels, dialect::number(sample.value)))?;
             }
         }
         Ok(found)

@@ -22,9 +22,8 @@ def patch(exposition: Any) -> None:
             return original(*args, **kwargs)  # type: ignore[no-any-return]
         segment, names, rest = parts
         _functions.refresh()
-        page: bytes = segment.render_alike(
-            openmetrics, names=names, escaping=kwargs.get("escaping"), created=created_is_wanted()
-        )
+        escaping = args[1] if len(args) > 1 else kwargs.get("escaping")
+        page: bytes = segment.render_alike(openmetrics, names=names, escaping=escaping, created=created_is_wanted())
         if rest is None:
             return page
         if openmetrics:
