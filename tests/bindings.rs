@@ -103,7 +103,7 @@ fn no_update_is_lost_while_another_takes_back() {
     let segment = name.open();
     let counter = segment.counter("c", "").labels(["a"]).register().unwrap().with(["x"]);
     counter.add(1e6);
-    let child = fork(|| (0..50_000).for_each(|_| counter.take_back(1.5)));
+    let mut child = fork(|| (0..50_000).for_each(|_| counter.take_back(1.5)));
     for _ in 0..50_000 {
         counter.add(2.5);
     }
@@ -120,7 +120,7 @@ fn a_gauge_gives_its_own_process_value() {
         let gauge = segment.gauge(&format!("g_{mode}"), "", mode).register().unwrap();
         assert_eq!(gauge.get(), 0.0, "{mode} before it is set");
         gauge.set(5.0);
-        let child = fork(|| {
+        let mut child = fork(|| {
             assert_eq!(gauge.get(), 0.0, "{mode} in a child that has not set it");
             gauge.set(7.0);
             assert_eq!(gauge.get(), 7.0);
@@ -167,7 +167,7 @@ fn one_process_plays_several() {
 fn a_segment_is_removed_if_nobody_uses_it() {
     let name = Name::new("remove-unused");
     assert!(!Segment::remove_if_unused(&name.0).unwrap(), "there is none");
-    let child = fork(|| name.open().counter("c", "").register().unwrap().inc());
+    let mut child = fork(|| name.open().counter("c", "").register().unwrap().inc());
     assert_eq!(child.wait(), 0);
     let reader = name.reader();
     assert!(Segment::remove_if_unused(&name.0).unwrap(), "its only user is dead; readers are none");

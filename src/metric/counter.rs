@@ -192,7 +192,7 @@ impl Counter {
         let pair = unsafe { Pair::new(std::ptr::from_ref(self.cells).cast_mut().cast()) };
         let mut seen = pair.guess();
         loop {
-            if self.life.is_over(seen[0]) {
+            if self.life != Life::FOREVER && self.life.is_over(seen[0]) {
                 return self.inner.count(header::STALE_UPDATES);
             }
             match pair.cas(seen, new(seen[0], seen[1])) {

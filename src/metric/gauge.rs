@@ -117,8 +117,11 @@ impl Gauge {
     }
 
     /// The value now. Of a per-process gauge it is this process' own; 0 if that has not set it. See a page for what all of them
-    /// amount to.
+    /// amount to. Also 0 once the series is removed.
     pub fn get(&self) -> f64 {
+        if self.is_over() {
+            return 0.0;
+        }
         let memory = &self.inner.memory;
         let pair = |at| memory.pair(at).map(Pair::load);
         let own = |at: u64| {
