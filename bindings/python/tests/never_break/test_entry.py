@@ -81,6 +81,7 @@ def test_garbage_collection(kind, shm, tmp_path):
 FORKS = METRICS + """
 import threading, time
 warnings.simplefilter("ignore")
+page()  # what is imported late is: a fork that meets an import is Python's own trouble
 stop = threading.Event()
 def work(number):
     i = 0

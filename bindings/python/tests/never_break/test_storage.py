@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ assert value("requests_total", path="held") == 50_000
 assert value("times_seconds_count") in (0, 2_000), value("times_seconds_count")
 late = Counter("late_total", "Comes when it is full.")
 late.inc()
-Gauge("late", "Comes when it is full.", ["path"], multiprocess_mode="livesum").labels("/").set(1)
+Gauge("late_gauge", "Comes when it is full.", ["path"], multiprocess_mode="livesum").labels("/").set(1)
 page()
 """
 
@@ -139,8 +140,14 @@ def test_full_segment(kind, shm, tmp_path):
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 @pytest.mark.parametrize("kind", KINDS)
-def test_another_user(kind, shm, tmp_path):
+def test_another_user(kind, shm):
     """The segment is root's: the other goes on for himself."""
+    with tempfile.TemporaryDirectory(prefix="python-test.", dir="/tmp") as directory:
+        Path(directory).chmod(0o755)  # unlike pytest's
+        another_user(kind, shm, Path(directory))
+
+
+def another_user(kind, shm, tmp_path):
     run(kind, "Counter('requests_total', 'Requests.', ['path']).labels('/').inc()", shm, tmp_path)
     (segment,) = shm.iterdir()
     before = segment.read_bytes()

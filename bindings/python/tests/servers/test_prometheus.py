@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
+import subprocess
 
 import pytest
 from load import PATHS, Load, kill_now_and_then, settle
@@ -78,3 +80,25 @@ def test_a_fall_would_be_noticed(shm, tmp_path):
         with Load(server.port):
             fell = "sum(resets(http_requests_total[5m])) > 0"
             wait_until(lambda: prometheus.query(fell), "Prometheus sees the totals fall")
+
+
+WRK_CONNECTIONS = 12
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
+def test_under_wrk_and_kills(shm, tmp_path):
+    """wrk says how many answers it got, and how many connections broke. What each of them was in when it ended, it does not say."""
+    seconds = 60 if LONG else 4
+    with Server(gunicorn("flask_app", "-k", "gthread", "--threads", "4"), "run", shm, tmp_path) as server:
+        command = ["wrk", "-t2", f"-c{WRK_CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s", f"http://127.0.0.1:{server.port}/items/7"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as wrk:
+            killed = kill_now_and_then(server, seconds - 1, 0.5)
+            said, _ = wrk.communicate()
+        answered = int(re.search(r"(\d+) requests in", said)[1])
+        errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
+        broken = sum(map(int, errors.groups())) if errors else 0
+        page = settle(server)
+        counted = total(page, "http_requests_total", endpoint="/items/<int:item>", http_status="200")
+        assert killed > 3 and answered > 100 and "Non-2xx" not in said, said
+        assert answered <= counted <= answered + broken + WRK_CONNECTIONS, f"{counted} counted, {killed} killed\n{said}"
+        assert total(page, "http_request_latency_seconds_count", endpoint="/items/<int:item>") >= answered
