@@ -122,6 +122,8 @@ assert prometheus_client.REGISTRY.get_sample_value("h_count") == 1
 def test_metrics_beside_the_collector_are_there_once(dropin):
     dropin(
         """
+registry = CollectorRegistry(support_collectors_without_names=True)
+MultiProcessCollector(registry)
 Counter("c", "help", ["a"], registry=registry).labels("x").inc()
 Gauge("g", "help", registry=registry, multiprocess_mode="max").set(1)
 class Others:

@@ -18,8 +18,7 @@ def run(*arguments: str, cwd: pathlib.Path) -> None:
 
 
 def test_stubs_agree_with_the_module(tmp_path):
-    (tmp_path / "allowed").write_text("shmetrics._native.Segment.list\n")
-    run("mypy.stubtest", "shmetrics._native", "--concise", "--ignore-missing-stub", cwd=tmp_path)
+    run("mypy.stubtest", "shmetrics._native", "--concise", "--ignore-missing-stub", "--ignore-disjoint-bases", cwd=tmp_path)
 
 
 def test_what_people_write(tmp_path):

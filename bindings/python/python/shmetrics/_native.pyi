@@ -5,6 +5,7 @@ from typing import (
     Dict,
     Iterable,
     List,
+    Literal,
     Optional,
     Sequence,
     Tuple,
@@ -20,6 +21,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 __version__: str
 
+@final
 class Segment:
     def __new__(
         cls,
@@ -66,6 +68,7 @@ class Segment:
     ) -> List[Tuple[str, str, str, str, Optional[str], List[Tuple[str, Dict[str, str], float]]]]: ...
     def processes(self) -> List[Tuple[int, int, bool, float]]: ...
 
+@final
 class Exposition:
     def __new__(cls, accept: Optional[str] = None, *, created: bool = False) -> Self: ...
     @property
@@ -231,7 +234,7 @@ class ExceptionCounter:
         _kind: Optional[Type[BaseException]],
         value: Optional[BaseException],
         _traceback: Optional[TracebackType],
-    ) -> bool: ...
+    ) -> Literal[False]: ...
     def __call__(self, f: _F) -> _F: ...
 
 @final
