@@ -3,8 +3,9 @@
 use super::family::View;
 use super::lines::{append, Name};
 use super::number::{float_with_point, integer, seconds};
+use super::observed::{native_exemplars, Observed};
 use super::snapshot::{Page, Series, Shot, Total};
-use crate::metric::{Sample, Shown};
+use crate::metric::{spans, Sample, Shown};
 use crate::segment::layout::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
     KIND_UNKNOWN,
@@ -16,6 +17,8 @@ pub(super) struct Composite {
     name: Name,
     /// Of a state set, for each state: how a line with its label begins, where more text follows and where none does.
     states: Vec<String>,
+    observed: Observed,
+    spans: Vec<(i32, u32)>,
     counts: Vec<u64>,
     each: Vec<Sample>,
 }
@@ -43,7 +46,15 @@ impl Composite {
             KIND_STATE_SET | KIND_ENUM => view.texts.marks.iter().map(|state| view.state(state)).collect(),
             _ => Vec::new(),
         };
-        Composite { name: Name::new(&view, suffix), states, counts: Vec::new(), each: Vec::new(), view }
+        Composite {
+            name: Name::new(&view, suffix),
+            states,
+            observed: Observed::default(),
+            spans: Vec::new(),
+            counts: Vec::new(),
+            each: Vec::new(),
+            view,
+        }
     }
 
     /// Appends the line, or lines, of the series at `at`.
@@ -109,20 +120,33 @@ impl Composite {
 
     fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
         let summary = self.view.kind == KIND_SUMMARY;
-        let bounds: &[String] = if summary { &[] } else { &self.view.texts.marks };
-        let Some(sum) = series.buckets(bounds.len(), &mut self.counts) else { return false };
+        let Some(sum) = self.observed.read(series, &self.view) else { return false };
         self.name.line(&series.text, out).keep();
         let gauge = self.view.kind == KIND_GAUGE_HISTOGRAM;
         out.extend_from_slice(if gauge { b"{gcount:" } else { b"{count:" });
-        integer(self.counts.iter().fold(0, |sum, n| sum.wrapping_add(*n)), out);
+        integer(self.observed.count(), out);
         out.extend_from_slice(if gauge { b",gsum:" } else { b",sum:" });
         float_with_point(sum, out);
-        out.extend_from_slice(if summary { b",quantile:[" } else { b",bucket:[" });
-        if !summary {
+        let marks = self.view.texts.marks.iter().map(String::as_str);
+        if summary {
+            out.extend_from_slice(b",quantile:[");
+            for (i, (quantile, value)) in marks.zip(&self.observed.quantiles).enumerate() {
+                out.extend_from_slice(if i > 0 { b"," } else { b"" });
+                out.extend_from_slice(quantile.as_bytes());
+                out.push(b':');
+                float_with_point(*value, out);
+            }
+            out.push(b']');
+        } else if self.view.is_only_native() {
+            self.native(out);
+        } else {
+            if self.view.native.is_some() {
+                self.native(out);
+            }
+            out.extend_from_slice(b",bucket:[");
             let mut total = 0u64;
-            for (i, (count, bound)) in
-                self.counts.iter().zip(bounds.iter().map(String::as_str).chain(["+Inf"])).enumerate()
-            {
+            let marks = self.view.texts.marks.iter().map(String::as_str);
+            for (i, (count, bound)) in self.observed.counts.iter().zip(marks.chain(["+Inf"])).enumerate() {
                 if i > 0 {
                     out.push(b',');
                 }
@@ -131,14 +155,39 @@ impl Composite {
                 out.push(b':');
                 integer(total, out);
             }
+            out.push(b']');
         }
-        out.extend_from_slice(b"]}");
+        out.push(b'}');
         if !gauge {
             began(series, out);
         }
-        (0..self.counts.len()).filter_map(|i| series.exemplar(i)).for_each(|exemplar| append(&exemplar, out));
+        if self.view.is_only_native() && !summary {
+            native_exemplars(series).iter().for_each(|exemplar| append(exemplar, out));
+        } else {
+            let slots = self.observed.counts.len();
+            (0..slots).filter_map(|i| series.exemplar(i)).for_each(|exemplar| append(&exemplar, out));
+        }
         out.push(b'\n');
         true
+    }
+
+    /// Appends the native buckets. Empty ones are left out.
+    fn native(&mut self, out: &mut Vec<u8>) {
+        let sketch = &self.observed.sketch;
+        out.extend_from_slice(format!(",schema:{},zero_threshold:", sketch.schema).as_bytes());
+        float_with_point(sketch.zero_threshold, out);
+        out.extend_from_slice(b",zero_count:");
+        integer(sketch.zero_count, out);
+        for (sign, buckets) in [("negative", &sketch.negative), ("positive", &sketch.positive)] {
+            if buckets.is_empty() {
+                continue;
+            }
+            spans(buckets, 0, &mut self.spans, &mut self.counts);
+            let spans: Vec<String> = self.spans.iter().map(|(offset, len)| format!("{offset}:{len}")).collect();
+            let counts: Vec<String> = self.counts.iter().map(u64::to_string).collect();
+            let (spans, counts) = (spans.join(","), counts.join(","));
+            out.extend_from_slice(format!(",{sign}_spans:[{spans}],{sign}_buckets:[{counts}]").as_bytes());
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A family as a page shows it.
 
 use super::Exposition;
-use crate::metric::GaugeMode;
+use crate::metric::{GaugeMode, Shape, Stored};
 use crate::registry::family::{Record, Texts};
 use crate::registry::labels;
 use crate::registry::names::OVERFLOW_LABEL;
@@ -36,8 +36,13 @@ pub(super) struct View {
     /// How many there are, about.
     pub(super) series: u64,
     pub(super) texts: Texts,
-    /// A histogram's finite bounds.
+    /// A histogram's finite bounds; a summary's quantiles.
     pub(super) bounds: Vec<f64>,
+    /// Native buckets, or those of quantiles.
+    pub(super) native: Option<Stored>,
+    pub(super) shape: Option<Shape>,
+    /// In which native buckets the bounds are.
+    pub(super) ordinals: Vec<i32>,
     pub(super) has_negative_bounds: bool,
     /// Label text that all series of the page have in front of theirs.
     fixed: String,
@@ -46,17 +51,27 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn new(record: &Record<'_>, texts: Texts, fixed: &Fixed, _exposition: Exposition) -> Self {
+        let bounds: Vec<f64> = (0..record.bucket_count()).map(|i| record.bound(i)).collect();
+        let shape = record.shape();
         View {
+            native: record.native().filter(|_| shape.is_some()),
+            ordinals: shape.map_or_else(Vec::new, |shape| bounds.iter().map(|b| shape.ordinal(*b)).collect()),
+            shape,
             kind: record.kind(),
             mode: record.mode(),
             text_at: record.text_at(),
             series: record.series().min(1 << 32),
-            bounds: (0..record.bucket_count()).map(|i| record.bound(i)).collect(),
+            bounds,
             has_negative_bounds: record.bucket_count() > 0 && record.bound(0) < 0.0,
             texts,
             fixed: fixed.text.clone(),
             fixed_labels: fixed.labels.clone(),
         }
+    }
+
+    /// A histogram without classic buckets.
+    pub(super) fn is_only_native(&self) -> bool {
+        self.native.is_some() && self.bounds.is_empty()
     }
 
     /// The family's name, as after `# TYPE`.

@@ -3,9 +3,10 @@
 
 use super::family::View;
 use super::line::{varint_len, Line, Piece};
+use super::observed::{native_exemplars, Observed};
 use super::own::Own;
 use super::snapshot::{Page, Series, Shot, Text};
-use crate::metric::{Exemplar, GaugeMode, Sample, Shown};
+use crate::metric::{spans, Exemplar, GaugeMode, Sample, Shown, Sketch};
 use crate::registry::labels;
 use crate::segment::layout::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
@@ -36,6 +37,20 @@ mod tag {
     pub(super) const SUMMARY_CREATED: u8 = 0x22;
     pub(super) const HISTOGRAM_BUCKET: u8 = 0x1a;
     pub(super) const HISTOGRAM_CREATED: u8 = 0x7a;
+    pub(super) const HISTOGRAM_SCHEMA: u8 = 0x28;
+    pub(super) const HISTOGRAM_ZERO_THRESHOLD: u8 = 0x31;
+    pub(super) const HISTOGRAM_ZERO_COUNT: u8 = 0x38;
+    pub(super) const NEGATIVE_SPAN: u8 = 0x4a;
+    pub(super) const NEGATIVE_DELTAS: u8 = 0x52;
+    pub(super) const POSITIVE_SPAN: u8 = 0x62;
+    pub(super) const POSITIVE_DELTAS: u8 = 0x6a;
+    pub(super) const SPAN_OFFSET: u8 = 0x08;
+    pub(super) const SPAN_LENGTH: u8 = 0x10;
+    /// Its number is too large for one byte.
+    pub(super) const HISTOGRAM_EXEMPLAR: [u8; 2] = [0x82, 0x01];
+    pub(super) const SUMMARY_QUANTILE: u8 = 0x1a;
+    pub(super) const QUANTILE_RANK: u8 = 0x09;
+    pub(super) const QUANTILE_VALUE: u8 = 0x11;
     pub(super) const BUCKET_COUNT: u8 = 0x08;
     pub(super) const BUCKET_BOUND: u8 = 0x11;
     pub(super) const COUNTER_EXEMPLAR: u8 = 0x12;
@@ -63,7 +78,8 @@ pub(super) struct Messages {
     names: usize,
     /// The labels that all series have in front of theirs.
     fixed: Piece,
-    /// Of a histogram, the bounds as fields. Of a state set, the labels.
+    /// Of a histogram, the bounds as fields. Of a summary, the ranks of the quantiles, and the tag of the value. Of a state set, the
+    /// labels.
     marks: Vec<Piece>,
     /// The bound of the last bucket.
     infinity: Piece,
@@ -71,7 +87,7 @@ pub(super) struct Messages {
     began: (u32, Piece),
     /// Bytes that the body leaves for its length in front.
     gap: usize,
-    counts: Vec<u64>,
+    observed: Observed,
     each: Vec<Sample>,
 }
 
@@ -149,6 +165,7 @@ impl Messages {
     fn over(view: View, body: Vec<u8>, bare: usize, gap: usize) -> Self {
         let marks = match view.kind {
             KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => view.bounds.iter().map(|b| bound(*b)).collect(),
+            KIND_SUMMARY => view.bounds.iter().map(|rank| quantile(*rank)).collect(),
             KIND_STATE_SET | KIND_ENUM => {
                 view.texts.marks.iter().map(|state| Piece::new(label(&view.name(""), state))).collect()
             }
@@ -173,7 +190,7 @@ impl Messages {
             infinity: bound(f64::INFINITY),
             began: (u32::MAX, Piece::default()),
             gap,
-            counts: Vec::new(),
+            observed: Observed::default(),
             each: Vec::new(),
             view,
         }
@@ -370,16 +387,30 @@ impl Messages {
     }
 
     fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
-        let mut counts = std::mem::take(&mut self.counts);
-        let sum = series.buckets(self.marks.len(), &mut counts);
+        let mut observed = std::mem::take(&mut self.observed);
+        let sum = observed.read(series, &self.view);
         if let Some(sum) = sum {
             let summary = self.view.kind == KIND_SUMMARY;
-            let exemplars = exemplars(series, counts.len());
-            let room = NUMBERS + BUCKET * counts.len() + exemplars.iter().flatten().map(Piece::len).sum::<usize>();
+            let (counts, only_native) = (&observed.counts, self.view.is_only_native() && !summary);
+            let exemplars = if only_native { Vec::new() } else { exemplars(series, counts.len()) };
+            let native = if summary || self.view.native.is_none() {
+                Piece::default()
+            } else {
+                let exemplars: Vec<Exemplar> = if only_native {
+                    native_exemplars(series)
+                } else {
+                    (0..exemplars.len()).filter_map(|i| series.exemplar(i)).collect()
+                };
+                native(&observed.sketch, &exemplars)
+            };
+            let room = NUMBERS
+                + BUCKET * (counts.len() + observed.quantiles.len())
+                + exemplars.iter().flatten().map(Piece::len).sum::<usize>()
+                + native.len();
             self.metric(series, None, room, out, |line| {
                 let message = line.open(if summary { tag::METRIC_SUMMARY } else { tag::METRIC_HISTOGRAM });
                 line.byte(tag::COUNT);
-                line.varint(counts.iter().fold(0, |sum, n| sum.wrapping_add(*n)));
+                line.varint(observed.count());
                 line.byte(tag::SUM);
                 line.eight(sum.to_le_bytes());
                 let mut total = 0u64;
@@ -387,7 +418,7 @@ impl Messages {
                     total = total.wrapping_add(*count);
                     let exemplar = exemplars.get(i).and_then(Option::as_ref);
                     // The last bucket is told by the count, unless it has an exemplar.
-                    if summary || (i == self.marks.len() && exemplar.is_none()) {
+                    if summary || only_native || (i == self.marks.len() && exemplar.is_none()) {
                         break;
                     }
                     let bucket = line.open(tag::HISTOGRAM_BUCKET);
@@ -399,6 +430,15 @@ impl Messages {
                     }
                     line.close(bucket);
                 }
+                line.piece(&native);
+                if summary {
+                    for (value, rank) in observed.quantiles.iter().zip(&self.marks) {
+                        let quantile = line.open(tag::SUMMARY_QUANTILE);
+                        line.piece(rank);
+                        line.eight(value.to_le_bytes());
+                        line.close(quantile);
+                    }
+                }
                 match self.view.kind {
                     KIND_SUMMARY => self.put_began(tag::SUMMARY_CREATED, line),
                     KIND_HISTOGRAM => self.put_began(tag::HISTOGRAM_CREATED, line),
@@ -407,7 +447,7 @@ impl Messages {
                 line.close(message);
             });
         }
-        self.counts = counts;
+        self.observed = observed;
         sum.is_some()
     }
 }
@@ -422,6 +462,12 @@ fn exemplars(series: &Series<'_>, slots: usize) -> Vec<Option<Piece>> {
 
 /// An exemplar as a field.
 fn exemplar(tag: u8, exemplar: &Exemplar) -> Piece {
+    let mut out = Vec::new();
+    field(tag, &exemplar_message(exemplar), &mut out);
+    Piece::new(&out)
+}
+
+fn exemplar_message(exemplar: &Exemplar) -> Vec<u8> {
     let mut message = Vec::new();
     for (name, value) in labels::pairs(exemplar.text()).unwrap_or_default() {
         message.extend_from_slice(&label(&name, &value));
@@ -429,9 +475,72 @@ fn exemplar(tag: u8, exemplar: &Exemplar) -> Piece {
     message.push(tag::EXEMPLAR_VALUE);
     message.extend_from_slice(&exemplar.value.to_le_bytes());
     field(tag::EXEMPLAR_TIME, &time(exemplar.at_ms * 1_000_000), &mut message);
-    let mut out = Vec::new();
-    field(tag, &message, &mut out);
+    message
+}
+
+/// Empty buckets in a row that are written, which takes less room than a span.
+const GAP: i32 = 2;
+
+/// The fields of native buckets, and of exemplars.
+fn native(sketch: &Sketch, exemplars: &[Exemplar]) -> Piece {
+    let mut out = vec![tag::HISTOGRAM_SCHEMA];
+    varint(zigzag(i64::from(sketch.schema)), &mut out);
+    out.push(tag::HISTOGRAM_ZERO_THRESHOLD);
+    out.extend_from_slice(&sketch.zero_threshold.to_le_bytes());
+    out.push(tag::HISTOGRAM_ZERO_COUNT);
+    varint(sketch.zero_count, &mut out);
+    let (mut offsets, mut counts) = (Vec::new(), Vec::new());
+    for (buckets, span, deltas) in [
+        (&sketch.negative, tag::NEGATIVE_SPAN, tag::NEGATIVE_DELTAS),
+        (&sketch.positive, tag::POSITIVE_SPAN, tag::POSITIVE_DELTAS),
+    ] {
+        spans(buckets, GAP, &mut offsets, &mut counts);
+        for (offset, len) in &offsets {
+            put_span(span, *offset, *len, &mut out);
+        }
+        if counts.is_empty() {
+            continue;
+        }
+        let (mut packed, mut before) = (Vec::new(), 0u64);
+        for count in &counts {
+            varint(zigzag(count.wrapping_sub(before) as i64), &mut packed);
+            before = *count;
+        }
+        field(deltas, &packed, &mut out);
+    }
+    // Without it, nothing would say that this is a native histogram.
+    if sketch.zero_threshold == 0.0
+        && sketch.zero_count == 0
+        && sketch.positive.is_empty()
+        && sketch.negative.is_empty()
+    {
+        put_span(tag::POSITIVE_SPAN, 0, 0, &mut out);
+    }
+    for exemplar in exemplars {
+        out.push(tag::HISTOGRAM_EXEMPLAR[0]);
+        field(tag::HISTOGRAM_EXEMPLAR[1], &exemplar_message(exemplar), &mut out);
+    }
     Piece::new(&out)
+}
+
+fn put_span(tag: u8, offset: i32, len: u32, out: &mut Vec<u8>) {
+    let mut span = vec![tag::SPAN_OFFSET];
+    varint(zigzag(i64::from(offset)), &mut span);
+    span.push(tag::SPAN_LENGTH);
+    varint(u64::from(len), &mut span);
+    field(tag, &span, out);
+}
+
+/// A number with a sign, as protobuf's sint64 has it.
+fn zigzag(n: i64) -> u64 {
+    ((n << 1) ^ (n >> 63)) as u64
+}
+
+fn quantile(rank: f64) -> Piece {
+    let mut field = vec![tag::QUANTILE_RANK];
+    field.extend_from_slice(&rank.to_le_bytes());
+    field.push(tag::QUANTILE_VALUE);
+    Piece::new(&field)
 }
 
 fn bound(v: f64) -> Piece {

@@ -12,6 +12,7 @@ mod lines;
 mod messages;
 mod negotiate;
 pub(crate) mod number;
+mod observed;
 mod own;
 mod reader;
 mod snapshot;
