@@ -281,6 +281,10 @@ impl Lines {
         if self.view.kind == KIND_SUMMARY {
             total = self.observed.count();
             for (value, tail) in self.observed.quantiles.iter().zip(&self.tails) {
+                // OpenMetrics has no negative ones.
+                if self.openmetrics && *value < 0.0 {
+                    continue;
+                }
                 let mut line = self.name.line_and(&series.text, tail.len(), out);
                 line.piece(tail);
                 line.keep();

@@ -230,7 +230,7 @@ impl<'a> Builder<'a, Summary> {
     /// let sizes = segment.summary("response_bytes", "Sizes.").quantiles(&[0.5, 0.99]).register()?;
     /// sizes.observe(512.0);
     /// # let page = String::from_utf8(segment.render(shmetrics::Format::Text)).unwrap();
-    /// # assert!(page.contains("response_bytes{quantile=\"0.5\"} 51"), "{page}");
+    /// # assert!(page.contains("response_bytes{quantile=\"0.5\"} 50"), "{page}");
     /// # Ok(()) }
     /// ```
     pub fn quantiles(mut self, quantiles: &'a [f64]) -> Self {

@@ -5,6 +5,7 @@ Samples have the names that text 0.0.4 gives them; labels are sets without empty
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -20,6 +21,8 @@ PROTOBUF_TYPES = {
     "unknown": "UNTYPED", "info": "GAUGE", "state_set": "GAUGE", "enum": "GAUGE",
 }  # fmt: skip
 WITH_CREATED = ("counter", "histogram", "summary")
+WITH_NATIVE = ("openmetrics2", "protobuf")
+QUANTILE_ERROR = 0.011  # of a quantile, as documented
 
 
 def key(name: str, labels: Iterable[tuple[str, str]]) -> Key:
@@ -77,19 +80,30 @@ def expected(model: Registry, format: str, created: bool = False) -> Normal:
             normal.add_family(name, OPENMETRICS_TYPES.get(family.kind, family.kind), help_text, family.unit)
         for labels, state in series:
             for name, at, value in state.samples(family.shown_name, labels, model.processes):
-                if not (format == "openmetrics" and isinstance(state, Histogram) and _left_out(state, family, name)):
+                if not (format == "openmetrics" and isinstance(state, Histogram) and _left_out(state, family, name, value)):
+                    normal.add(name, at, value)
+            if isinstance(state, Histogram) and state.native and format in WITH_NATIVE:
+                for name, at, value in state.native.samples(family.shown_name, labels):
                     normal.add(name, at, value)
             if family.kind in WITH_CREATED and (created or format in ("openmetrics2", "protobuf")):
                 normal.add_created(family.base_name, labels, 0.0)
     return normal
 
 
-def _left_out(state: Histogram, family, name: str) -> bool:
-    """OpenMetrics 1.0.0 has no sum that may fall, and no count of a histogram without its sum."""
+def _left_out(state: Histogram, family, name: str, value: float) -> bool:
+    """OpenMetrics 1.0.0 has no sum that may fall, no count of a histogram without its sum, and no quantile below 0."""
     suffix = name.removeprefix(family.shown_name)
+    if not suffix:
+        return value < 0
     if suffix not in ("_sum", "_count") or not (state.sum < 0 or any(b < 0 for b in state.bounds)):
         return False
     return suffix == "_sum" or not isinstance(state, Summary)
+
+
+def _same_sample(at: Key, expected: float, found: float) -> bool:
+    if "quantile" in dict(at[1]) and math.isfinite(expected):
+        return abs(found - expected) <= QUANTILE_ERROR * abs(expected)
+    return same_value(expected, found)
 
 
 def differences(expected: Normal, found: Normal) -> list[str]:
@@ -99,6 +113,6 @@ def differences(expected: Normal, found: Normal) -> list[str]:
         problems += [f"{what}: {k} should be there" for k in a.keys() - b.keys()]
         problems += [f"{what}: {k} should not be there" for k in b.keys() - a.keys()]
         if what != "created":  # only the library knows when
-            same = same_value if what == "samples" else lambda x, y: x == y
-            problems += [f"{k} should be {a[k]}, and is {b[k]}" for k in a.keys() & b.keys() if not same(a[k], b[k])]
+            same = _same_sample if what == "samples" else lambda _, x, y: x == y
+            problems += [f"{k} should be {a[k]}, and is {b[k]}" for k in a.keys() & b.keys() if not same(k, a[k], b[k])]
     return problems

@@ -91,7 +91,7 @@ struct Way {
     pair: u64,
 }
 
-impl<'a> Tree<'a> {
+impl Tree<'_> {
     #[inline(always)]
     fn way(&self, ordinal: i32) -> Way {
         let position = ordinal.unsigned_abs() - 1;
