@@ -175,6 +175,7 @@ def _load() -> ctypes.CDLL:
         for call, arguments in kind.verbs.values():
             declare(call, None, kind.handle, *arguments)
     declare("counter_value", c_double, Handle)
+    declare("histogram_observe_with_exemplar", None, HistogramHandle, c_double, POINTER(Label), c_size_t)
     return lib
 
 
@@ -211,6 +212,10 @@ class Series:
         if verb not in KINDS[self._kind].verbs:
             raise AttributeError(f"a {self._kind} has no {verb}")
         getattr(lib, f"shmetrics_{KINDS[self._kind].verbs[verb][0]}")(self.handle, *arguments)
+
+    def observe_with_exemplar(self, value: float, name: str, text_of: str) -> None:
+        label = Label(text(name), text(text_of))
+        lib.shmetrics_histogram_observe_with_exemplar(self.handle, value, byref(label), 1)
 
 
 class Family:
