@@ -197,8 +197,16 @@ class Scraped:
                 found.add(name, labels.items(), float(series["value"][1]))
         return found
 
-    def as_stored(self, page: Normal) -> Normal:
+    def as_stored(self, page: Normal, format: str) -> Normal:
         """A page's samples, as this server has them: of native histograms no others, or else no native buckets."""
+        if not self.native and format == "protobuf":
+            only = {(n.removesuffix("!schema"), k) for n, k in page.samples if n.endswith("!schema")}
+            only -= {(n.removesuffix("_bucket"), at) for n, k in page.samples if n.endswith("_bucket")
+                     for at in [frozenset(pair for pair in k if pair[0] != "le")] if ("le", "inf") not in k}  # fmt: skip
+            # It drops these without a word.
+            dropped = {(base + suffix, k) for base, k in only for suffix in ("_sum", "_count")}
+            dropped |= {(f"{base}_bucket", k | {("le", "inf")}) for base, k in only}
+            return Normal({k: v for k, v in page.classic().samples.items() if k not in dropped})
         if not self.native:
             return Normal(page.classic().samples)
         return with_native_only(page, self.tells_empty_ones)
@@ -233,17 +241,18 @@ class Scraped:
                 found = Normal({k: v for k, v in self.scraped(job).samples.items() if not k[0].startswith("live_")})
                 if job == "created":
                     found.samples = {k: v for k, v in found.samples.items() if not k[0].endswith("_created")}
-                expected = Normal(self.not_mangled(self.as_stored(expected).samples))
+                expected = Normal(self.not_mangled(self.as_stored(expected, format).samples))
                 self.assertEqual(normal.differences(expected, found), [])
                 self.assertGreater(len(found.samples), 5 * FAMILIES)
 
     def test_what_was_written_is_the_page_s(self) -> None:
         for job, format in self.jobs.items():
             with self.subTest(job):
-                page = self.as_stored(DECODERS[format](self.segment.page(shm.exposition(format))))
+                page = self.as_stored(DECODERS[format](self.segment.page(shm.exposition(format))), format)
                 live = {k: v for k, v in self.scraped(job).samples.items() if k[0].startswith("live_")}
                 live = {k: v for k, v in live.items() if not k[0].endswith("_created")}
-                self.assertEqual(live, self.not_mangled(page.samples, "live_"))
+                expected = Normal(self.not_mangled(page.samples, "live_"))
+                self.assertEqual("\n".join(normal.differences(expected, Normal(live))), "")
                 self.assertIn(normal.key("live_all_turns_total", self.model.fixed), live)
 
     def test_metadata(self) -> None:
@@ -298,10 +307,10 @@ class TakesNative:
             self.assertEqual(total, sum(KNOWN))
 
     def test_exemplars_are_answered(self) -> None:
-        for name in self.with_exemplars:
+        for name, least in self.with_exemplars.items():
             found = self.prometheus.exemplars(f'{{__name__=~"{name}(_bucket)?"}}', world.begin, time.time())
             exemplars = [e for series in found for e in series["exemplars"]]
-            self.assertGreater(len(exemplars), 2, name)
+            self.assertGreaterEqual(len(exemplars), least, name)
             for exemplar in exemplars:
                 self.assertEqual(exemplar["labels"]["trace_id"], f"{name}-{float(exemplar['value']):g}")
 
@@ -411,7 +420,7 @@ class Protobuf(TakesNative, Scraped, unittest.TestCase):
     server = Prometheus
     flags = ("--enable-feature=native-histograms,exemplar-storage",)
     tells_empty_ones = False
-    with_exemplars = ("known_both",)  # Prometheus 2.42 looks for them at classic buckets only
+    with_exemplars = {"known_both": 1}  # Prometheus 2.42 takes one, and from classic buckets
     jobs = {"plain": "protobuf"}
     mangled = ("gauge_histogram",)  # Prometheus 2.42 forgets their suffixes
 
@@ -440,7 +449,7 @@ class NewerNative(TakesNative, Scraped, unittest.TestCase):
     server = NewerPrometheus
     flags = ("--enable-feature=native-histograms,exemplar-storage",)
     jobs = {"plain": "protobuf"}
-    with_exemplars = ("known_native", "known_both")
+    with_exemplars = {"known_native": 5, "known_both": 3}
 
 
 if __name__ == "__main__":
