@@ -2,10 +2,11 @@
 
 use super::family::View;
 use super::lines::{append, Name};
+use super::native;
 use super::number::{float_with_point, integer, seconds};
 use super::observed::{native_exemplars, Observed};
 use super::snapshot::{Page, Series, Shot, Total};
-use crate::metric::{spans, Sample, Shown};
+use crate::metric::{Sample, Shown};
 use crate::segment::layout::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
     KIND_UNKNOWN,
@@ -18,8 +19,6 @@ pub(super) struct Composite {
     /// Of a state set, for each state: how a line with its label begins, where more text follows and where none does.
     states: Vec<String>,
     observed: Observed,
-    spans: Vec<(i32, u32)>,
-    counts: Vec<u64>,
     each: Vec<Sample>,
 }
 
@@ -46,20 +45,17 @@ impl Composite {
             KIND_STATE_SET | KIND_ENUM => view.texts.marks.iter().map(|state| view.state(state)).collect(),
             _ => Vec::new(),
         };
-        Composite {
-            name: Name::new(&view, suffix),
-            states,
-            observed: Observed::default(),
-            spans: Vec::new(),
-            counts: Vec::new(),
-            each: Vec::new(),
-            view,
-        }
+        Composite { name: Name::new(&view, suffix), states, observed: Observed::default(), each: Vec::new(), view }
     }
 
     /// Appends the line, or lines, of the series at `at`.
     pub(super) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
+        if self.view.renames() {
+            return of.series(at, kind, text_at, out, |series, out| {
+                series.with_text(self.view.renamed(series), |series| self.lines(series, out))
+            });
+        }
         of.series(at, kind, text_at, out, |series, out| self.lines(series, out))
     }
 
@@ -74,7 +70,7 @@ impl Composite {
                 }
                 began(series, out);
                 if let Some(exemplar) = series.exemplar(0) {
-                    append(&exemplar, out);
+                    append(&exemplar, self.view.escaping, usize::MAX, out);
                 }
             }
             KIND_GAUGE | KIND_UNKNOWN => match series.gauge(self.view.mode, &mut self.each) {
@@ -127,6 +123,9 @@ impl Composite {
         integer(self.observed.count(), out);
         out.extend_from_slice(if gauge { b",gsum:" } else { b",sum:" });
         float_with_point(sum, out);
+        if self.view.native.is_some() && !summary {
+            native::composite(&self.observed.sketch, out);
+        }
         let marks = self.view.texts.marks.iter().map(String::as_str);
         if summary {
             out.extend_from_slice(b",quantile:[");
@@ -137,15 +136,9 @@ impl Composite {
                 float_with_point(*value, out);
             }
             out.push(b']');
-        } else if self.view.is_only_native() {
-            self.native(out);
-        } else {
-            if self.view.native.is_some() {
-                self.native(out);
-            }
+        } else if !self.view.is_only_native() {
             out.extend_from_slice(b",bucket:[");
             let mut total = 0u64;
-            let marks = self.view.texts.marks.iter().map(String::as_str);
             for (i, (count, bound)) in self.observed.counts.iter().zip(marks.chain(["+Inf"])).enumerate() {
                 if i > 0 {
                     out.push(b',');
@@ -161,33 +154,14 @@ impl Composite {
         if !gauge {
             began(series, out);
         }
-        if self.view.is_only_native() && !summary {
-            native_exemplars(series).iter().for_each(|exemplar| append(exemplar, out));
+        let exemplars = if self.view.is_only_native() && !summary {
+            native_exemplars(series)
         } else {
-            let slots = self.observed.counts.len();
-            (0..slots).filter_map(|i| series.exemplar(i)).for_each(|exemplar| append(&exemplar, out));
-        }
+            (0..self.observed.counts.len()).filter_map(|i| series.exemplar(i)).collect()
+        };
+        exemplars.iter().for_each(|exemplar| append(exemplar, self.view.escaping, usize::MAX, out));
         out.push(b'\n');
         true
-    }
-
-    /// Appends the native buckets. Empty ones are left out.
-    fn native(&mut self, out: &mut Vec<u8>) {
-        let sketch = &self.observed.sketch;
-        out.extend_from_slice(format!(",schema:{},zero_threshold:", sketch.schema).as_bytes());
-        float_with_point(sketch.zero_threshold, out);
-        out.extend_from_slice(b",zero_count:");
-        integer(sketch.zero_count, out);
-        for (sign, buckets) in [("negative", &sketch.negative), ("positive", &sketch.positive)] {
-            if buckets.is_empty() {
-                continue;
-            }
-            spans(buckets, 0, &mut self.spans, &mut self.counts);
-            let spans: Vec<String> = self.spans.iter().map(|(offset, len)| format!("{offset}:{len}")).collect();
-            let counts: Vec<String> = self.counts.iter().map(u64::to_string).collect();
-            let (spans, counts) = (spans.join(","), counts.join(","));
-            out.extend_from_slice(format!(",{sign}_spans:[{spans}],{sign}_buckets:[{counts}]").as_bytes());
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a page should show of a family.
 
-use super::{Cell, Family, Kind, Value, ALL, LIVEALL, LIVESUM, SHARED, SUM};
+use super::{escaped, shown, Cell, Family, Kind, Value, Way, ALL, LIVEALL, LIVESUM, SHARED, SUM};
 use crate::native;
 use crate::page::{self, number};
 
@@ -8,20 +8,22 @@ type Expected = (String, Vec<(String, String)>, Value);
 
 impl Family {
     pub(super) fn check(&self, found: &page::Family) {
-        let (name, kind) = match self.kind {
-            Kind::Counter => (format!("{}_total", self.base), "counter"),
-            Kind::Gauge(_) | Kind::StateSet | Kind::Enum => (self.base.clone(), "gauge"),
-            Kind::Histogram | Kind::GaugeHistogram => (self.base.clone(), "histogram"),
-            Kind::Summary => (self.base.clone(), "summary"),
-            Kind::Unknown => (self.base.clone(), "untyped"),
-            Kind::Info => (format!("{}_info", self.base), "gauge"),
+        let base = shown(&self.base, self.kind, Way::Underscores);
+        let kind = match self.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge(_) | Kind::StateSet | Kind::Enum | Kind::Info => "gauge",
+            Kind::Histogram | Kind::GaugeHistogram => "histogram",
+            Kind::Summary => "summary",
+            Kind::Unknown => "untyped",
         };
+        let name = format!("{base}{}", self.kind.suffix());
         // A carriage return ends a line for some.
         let help = self.help.replace('\r', " ");
         assert_eq!((&*found.name, &*found.kind, &found.help), (&*name, kind, &help));
         let mut expected = Vec::new();
         for record in self.records.iter().filter(|r| r.live) {
-            let labels = self.labels.iter().cloned().zip(record.values.iter().cloned()).collect();
+            let names = self.labels.iter().map(|label| escaped(label, Way::Underscores, false));
+            let labels = names.zip(record.values.iter().cloned()).collect();
             self.samples(&name, labels, &record.cell, &mut expected);
         }
         if let Some(cell) = &self.overflow {
@@ -106,7 +108,11 @@ impl Family {
             (Cell::States(word), kind) => {
                 for (i, state) in self.states.iter().enumerate() {
                     let on = if kind == Kind::Enum { u64::from(*word == i as u64) } else { word >> i & 1 };
-                    out.push((name.to_owned(), and(&self.base, state.clone()), Value::Whole(on)));
+                    out.push((
+                        name.to_owned(),
+                        and(&escaped(&self.base, Way::Underscores, false), state.clone()),
+                        Value::Whole(on),
+                    ));
                 }
             }
             other => panic!("{other:?}"),
