@@ -259,7 +259,7 @@ impl Metrics {
     #[inline(always)]
     fn quickly(&self, series: &Series<'_>, v: f64, out: &mut Vec<u8>) -> bool {
         let Some(quick) = &self.quick else { return false };
-        let is_plain = !series.escaped && !(series.is_embedded() && series.text.len() > 0);
+        let is_plain = !(series.escaped || series.is_embedded() && series.text.len() > 0);
         is_plain && quick.metric(&series.text, &self.tail, v, out)
     }
 
