@@ -13,6 +13,7 @@ mod messages;
 mod negotiate;
 pub(crate) mod number;
 mod own;
+mod quick;
 mod reader;
 mod snapshot;
 mod trouble;
