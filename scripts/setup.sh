@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what a verb of the Makefile needs and does not find: `setup.sh build`, `header` or `test`.
+# Sets up what a verb of the Makefile needs and does not find: `setup.sh build`, `header`, `bench` or `test`.
 #
 # Debian packages if we are root, cbindgen by cargo, Python packages in a virtual environment. What cannot be had is
 # named in one line; the tests that need it then say `skipped`.
@@ -104,6 +104,12 @@ need pkg-config pkg-config
 case ${1:-build} in
 build) get_packages ;;
 header) get_cbindgen ;;
+bench) # what is missing is left out of the comparison, with a word
+    need valgrind valgrind
+    [[ -e /usr/include/prometheus/registry.h ]] || missing+=(prometheus-cpp-dev)
+    python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
+    get_packages
+    ;;
 test)
     need clang clang
     have clang && [[ -z $(find /usr/lib/clang /usr/lib/llvm* -name 'libclang_rt.asan*' -print -quit 2> /dev/null) ]] \
