@@ -506,7 +506,8 @@ impl Segment {
                         let low = *whole + n % SPILL;
                         let spill = if low >= 2 * SPILL { SPILL } else { 0 };
                         *whole = low - spill;
-                        *fraction += (n - n % SPILL + spill) as f64;
+                        // As floats: their sum may be 2^64.
+                        *fraction += (n - n % SPILL) as f64 + spill as f64;
                     }
                     (Some(n), _) => *whole = whole.wrapping_add(n),
                     (None, Update::AddWhole(n)) => *fraction += n as f64,
