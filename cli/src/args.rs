@@ -82,7 +82,7 @@ pub(crate) enum Verb {
     /// key is in force from the next connection on, or from SIGHUP on; a wrong one is refused and
     /// the one before kept. Without the file, listen on the loopback interface.
     #[command(verbatim_doc_comment)]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
 
     /// Push the metrics to a Pushgateway, or by OTLP to a collector
     ///
@@ -97,7 +97,7 @@ pub(crate) enum Verb {
     ///
     /// The exit status is 0 if the (last) push has arrived, else 1.
     #[command(verbatim_doc_comment)]
-    Push(PushArgs),
+    Push(Box<PushArgs>),
 
     /// Show a segment's header, memory, families and processes
     ///
@@ -207,6 +207,8 @@ impl RenderArgs {
     }
 }
 
+// Switches of a command line are what they are.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Args)]
 pub(crate) struct ServeArgs {
     /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, else default]

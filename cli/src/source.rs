@@ -31,8 +31,8 @@ pub(crate) struct Reading {
 impl Sources {
     /// Looks for the segments once. Not to find one is no failure; a name that none can ever have is. A name with `*` or `?` and no
     /// slash stands for all that match.
-    pub(crate) fn new(names: Vec<String>, labelled: bool) -> Result<Self, Error> {
-        let sources = Self::quiet(names, labelled)?;
+    pub(crate) fn new(given: Vec<String>, labelled: bool) -> Result<Self, Error> {
+        let sources = Self::quiet(given, labelled)?;
         let sources = Sources { is_told: true, ..sources };
         // Says what it finds.
         let _ = sources.read();
@@ -40,9 +40,9 @@ impl Sources {
     }
 
     /// As `new`, without a word about it on standard error.
-    pub(crate) fn quiet(names: Vec<String>, labelled: bool) -> Result<Self, Error> {
+    pub(crate) fn quiet(given: Vec<String>, labelled: bool) -> Result<Self, Error> {
         let (mut named, mut patterns) = (Vec::<Arc<Source>>::new(), Vec::new());
-        for name in names {
+        for name in given {
             if name.contains(['*', '?']) && !name.contains('/') {
                 patterns.push(WildMatch::new(&name));
             } else if !named.iter().any(|source| source.name == name) {

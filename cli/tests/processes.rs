@@ -1,5 +1,8 @@
 //! `shmetrics serve --process-metrics`: what `/proc` says of the processes that count.
 
+// Small whole numbers, and sums of the very same ones.
+#![allow(clippy::float_cmp)]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Write};
@@ -68,7 +71,7 @@ fn value(page: &Response, series: &str) -> Option<f64> {
 #[test]
 fn sums_and_each() {
     let room = Room::new();
-    drop(room.segment_with_jobs("shop", 1));
+    room.segment_with_jobs("shop", 1);
     let path = room.path("shop");
     let server = Server::start_with(&room, &["shop", "--process-metrics"]);
     let (mut one, mut two) = (Worker::start(&path), Worker::start(&path));

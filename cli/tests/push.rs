@@ -97,18 +97,19 @@ fn a_page_to_a_group() {
     room.run(&["push", "nothing", "--gateway", &url, "--job", "j", "--method", "delete"]).success();
     let delete = next(&asked);
     assert_eq!((delete.line.as_str(), delete.body.len()), ("DELETE /metrics/job/j HTTP/1.1", 0));
+}
 
-    fn ran_line(asked: &Receiver<Asked>) -> String {
-        let put = next(asked);
-        assert!(put.headers.contains("authorization: basic yw5uonmzy3jlda=="), "{}", put.headers);
-        assert!(
-            put.headers.contains("x-scope-orgid: me") && put.headers.contains("text/plain; version=0.0.4"),
-            "{}",
-            put.headers
-        );
-        assert!(String::from_utf8_lossy(&put.body).contains("\njobs_total 3\n"));
-        put.line
-    }
+/// The line of a push with the name and the headers that were given.
+fn ran_line(asked: &Receiver<Asked>) -> String {
+    let put = next(asked);
+    assert!(put.headers.contains("authorization: basic yw5uonmzy3jlda=="), "{}", put.headers);
+    assert!(
+        put.headers.contains("x-scope-orgid: me") && put.headers.contains("text/plain; version=0.0.4"),
+        "{}",
+        put.headers
+    );
+    assert!(String::from_utf8_lossy(&put.body).contains("\njobs_total 3\n"));
+    put.line
 }
 
 #[test]

@@ -80,9 +80,9 @@ impl Pusher {
                 retry(patience, || self.client.ask(&ask)).await.map(drop)
             }
             Target::Otlp(otlp) => {
-                let reading = otlp.read(&self.sources)?;
+                let reading = self.sources.read()?;
                 let mut batches = otlp.batches(&reading);
-                while let Some(ask) = batches.next() {
+                for ask in batches.by_ref() {
                     let answer = retry(patience, || self.client.ask(&ask)).await?;
                     if let Some(objection) = otlp::objection(&answer) {
                         return Err(objection);

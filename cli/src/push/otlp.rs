@@ -14,7 +14,7 @@ use shmetrics::{Format, Points};
 use super::args::PushArgs;
 use super::client::{address, Ask};
 use super::translate::{attribute, Translation};
-use crate::source::{Reading, Sources};
+use crate::source::Reading;
 
 /// Points in a request, some hundred kilobytes.
 const BATCH: usize = 2000;
@@ -55,10 +55,6 @@ impl Otlp {
 
     pub(super) fn to(&self) -> &Uri {
         &self.to
-    }
-
-    pub(super) fn read(&self, sources: &Sources) -> Result<Reading, String> {
-        sources.read()
     }
 
     pub(super) fn batches<'a>(&'a self, reading: &'a Reading) -> Batches<'a> {

@@ -68,8 +68,8 @@ impl Connections {
         }
         let clock = Clock { start: self.start, moved: Arc::default(), over: Arc::default() };
         clock.tick();
-        let task = self.tasks.spawn(talk(clock.clone()));
-        self.open.push((task, clock));
+        let handle = self.tasks.spawn(talk(clock.clone()));
+        self.open.push((handle, clock));
     }
 
     /// Waits for one that has ended; for ever if there is none.
