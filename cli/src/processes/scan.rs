@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use procfs::process::Process;
+use procfs::{Current, Uptime};
 use shmetrics::{ProcessInfo, Reader};
 
 /// A process, for good: pids are used again.
@@ -18,8 +18,10 @@ pub(super) struct Key {
 
 /// An answer is good for so long: a process that is not attached may attach, and one that is may execute something else.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// A young process is looked at each time until it is so old: workers attach soon after they begin.
-const YOUNG: Duration = Duration::from_secs(10);
+/// A process younger than this is looked at each time, in seconds: workers attach soon after they begin.
+const YOUNG: f64 = 10.0;
+/// What looking again may take of a scrape: the rest has its turn in the next ones.
+const AGAIN_MAX: Duration = Duration::from_millis(10);
 
 /// What was found before. Looking at all processes each time would take longer than the page.
 #[derive(Default)]
@@ -27,11 +29,13 @@ pub(super) struct Looks {
     seen: HashMap<i32, Look>,
     /// As `/proc/PID/maps` has it.
     file: Vec<u8>,
+    /// The only user who may write it, apart from root; none if there are others.
+    owner: Option<u32>,
 }
 
+#[derive(Clone, Copy)]
 struct Look {
     key: Key,
-    first: Instant,
     at: Instant,
     is_attached: bool,
 }
@@ -39,39 +43,55 @@ struct Look {
 impl Looks {
     /// The processes that are attached to the reader's segment now.
     pub(super) fn attached(&mut self, reader: &Reader, slots: &[ProcessInfo]) -> HashSet<Key> {
-        let file = reader.path().and_then(mapped_as).unwrap_or_default();
+        let meta = reader.path().and_then(|path| std::fs::metadata(path).ok());
+        let file = meta.as_ref().map(mapped_as).unwrap_or_default();
         if file != self.file {
             // Another segment of that name.
             self.seen.clear();
             self.file = file;
         }
-        let now = Instant::now();
-        let mut attached = HashSet::new();
+        self.owner = meta.filter(|meta| meta.mode() & 0o022 == 0).map(|meta| meta.uid());
         let pids = pids();
         self.seen.retain(|pid, _| pids.contains(pid));
+        let uptime = Uptime::current().map_or(0.0, |uptime| uptime.uptime);
+        let is_young = |key: Key| uptime - (key.started as f64 / procfs::ticks_per_second() as f64) < YOUNG;
+
+        let mut again = Vec::new();
         for pid in pids {
-            let known = self.seen.get(&pid).filter(|look| {
-                let is_young = now.duration_since(look.first) < YOUNG && !look.is_attached;
-                now.duration_since(look.at) < LOOK_AGAIN && !is_young
-            });
-            // Of one that is attached the beginning is compared each time, so that a pid that is used again is noticed.
-            match known {
-                Some(look) if !look.is_attached => continue,
-                Some(look) if key(pid) == Some(look.key) => {
-                    attached.insert(look.key);
-                    continue;
-                }
-                _ => {}
-            }
-            let Some(key) = key(pid) else { continue };
-            let is_attached = self.maps(pid) || has_slot(key, slots);
-            let first = self.seen.get(&pid).filter(|look| look.key == key).map_or(now, |look| look.first);
-            self.seen.insert(pid, Look { key, first, at: now, is_attached });
-            if is_attached {
-                attached.insert(key);
+            match self.seen.get(&pid).copied() {
+                // That its pid is not used again is looked at each time, of one that is attached.
+                Some(look) if look.is_attached && key(pid) != Some(look.key) => self.look(pid, slots),
+                None => self.look(pid, slots),
+                Some(look) if !look.is_attached && is_young(look.key) => self.look(pid, slots),
+                Some(look) if look.at.elapsed() > LOOK_AGAIN => again.push((look.at, pid)),
+                Some(_) => {}
             }
         }
-        attached
+        again.sort_unstable();
+        let begin = Instant::now();
+        for (_, pid) in again {
+            self.look(pid, slots);
+            if begin.elapsed() > AGAIN_MAX {
+                break;
+            }
+        }
+        self.seen.values().filter(|look| look.is_attached).map(|look| look.key).collect()
+    }
+
+    fn look(&mut self, pid: i32, slots: &[ProcessInfo]) {
+        match key(pid) {
+            None => drop(self.seen.remove(&pid)),
+            Some(key) => {
+                let is_attached = (self.may_write(pid) && self.maps(pid)) || has_slot(key, slots);
+                self.seen.insert(pid, Look { key, at: Instant::now(), is_attached });
+            }
+        }
+    }
+
+    /// Whether the process is of a user who could have it open at all.
+    fn may_write(&self, pid: i32) -> bool {
+        let Some(owner) = self.owner else { return true };
+        std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|meta| meta.uid() == owner || meta.uid() == 0)
     }
 
     /// Whether the process has the file mapped, and writable: readers such as this one do not count.
@@ -110,13 +130,12 @@ fn has_slot(key: Key, slots: &[ProcessInfo]) -> bool {
 }
 
 /// A file's device and inode, as in `/proc/PID/maps`.
-fn mapped_as(path: &Path) -> Option<Vec<u8>> {
-    let meta = std::fs::metadata(path).ok()?;
+fn mapped_as(meta: &std::fs::Metadata) -> Vec<u8> {
     let device = meta.dev();
     // How Linux packs them.
     let major = (device >> 8 & 0xfff) | (device >> 32 & !0xfff);
     let minor = (device & 0xff) | (device >> 12 & !0xff);
-    Some(format!("{major:02x}:{minor:02x} {}", meta.ino()).into_bytes())
+    format!("{major:02x}:{minor:02x} {}", meta.ino()).into_bytes()
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ impl Client {
             Ok(Err(problem)) => Attempt::Later(format!("{}: {problem}", ask.to), None),
             Ok(Ok((status, _, body))) if status.is_success() => Attempt::Done(body),
             Ok(Ok((status, headers, body))) => {
-                let said = String::from_utf8_lossy(&body[..body.len().min(300)]).trim().replace(['\n', '\r'], " ");
+                let said = String::from_utf8_lossy(&body[..body.len().min(1000)]).trim().replace(['\n', '\r'], " ");
                 let problem = format!("{} answers {status}: {said}", ask.to);
                 let passing = matches!(status.as_u16(), 429 | 502 | 503 | 504);
                 if passing || (ask.is_failure_passing && status == StatusCode::INTERNAL_SERVER_ERROR) {

@@ -56,6 +56,10 @@ impl Pages {
     pub(super) fn new(sources: Arc<Sources>, args: &ServeArgs) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(PAGES_MAX));
         let watch = args.process_metrics.then(Watch::default);
+        // The first look takes longest: not at the cost of the first scrape.
+        if let (Some(watch), Ok(reading)) = (&watch, sources.read()) {
+            let _ = watch.families(&reading);
+        }
         Arc::new(Pages {
             sources,
             created: args.created,
