@@ -221,7 +221,7 @@ typedef enum shmetrics_format {
 } shmetrics_format;
 
 /**
- * What becomes of names with characters outside of `[a-zA-Z0-9_:]`.
+ * What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others stay as they are.
  */
 typedef enum shmetrics_escaping {
   /**
@@ -233,15 +233,15 @@ typedef enum shmetrics_escaping {
    */
   SHMETRICS_ESCAPING_UNDERSCORES,
   /**
-   * Dots become `_dot_`, underscores `__`, all else `__`.
+   * In such a name dots become `_dot_`, underscores `__`, and each other such character `__`.
    */
   SHMETRICS_ESCAPING_DOTS,
   /**
-   * `U__`, and each such character as its code point between underscores.
+   * `U__` in front, underscores become `__`, and each such character its code point between underscores.
    */
   SHMETRICS_ESCAPING_VALUES,
   /**
-   * They stay, in quotes.
+   * They stay, in quotes. Not in text 0.0.4, which then has underscores.
    */
   SHMETRICS_ESCAPING_ALLOW_UTF8,
 } shmetrics_escaping;
@@ -280,7 +280,8 @@ typedef struct shmetrics_str {
  */
 typedef struct shmetrics_family_spec {
   /**
-   * The metric's name. A counter is shown as `name_total`, whether or not the name ends so.
+   * The metric's name: any UTF-8 without control characters. What is not letters, digits, `_` and `:` is escaped for scrapers that do
+   * not ask for it. A counter is shown as `name_total`, whether or not the name ends so.
    */
   struct shmetrics_str name;
   /**
@@ -292,7 +293,7 @@ typedef struct shmetrics_family_spec {
    */
   struct shmetrics_str unit;
   /**
-   * The label names.
+   * The label names: any UTF-8, as the metric's name.
    */
   const struct shmetrics_str *label_names;
   /**
@@ -816,7 +817,8 @@ enum shmetrics_status shmetrics_cursor_format(struct shmetrics_cursor *cursor,
                                               struct shmetrics_exposition exposition);
 
 /**
- * Adds to the names of samples whose families the cursor's page is to have, as scrapers ask for by `name[]`; without any it has all.
+ * Adds to the names of samples whose families the cursor's page is to have, as scrapers ask for by `name[]`; without any it has all. A
+ * name may be as it was registered, or as the page shows it.
  * To be called before its first bytes are taken.
  */
 enum shmetrics_status shmetrics_cursor_only(struct shmetrics_cursor *cursor,

@@ -51,6 +51,16 @@ fn each_type_as_it_is() {
 }
 
 #[test]
+fn names_are_as_they_were_given() {
+    let s = segment();
+    let family = s.counter("größe.summe", "").labels(["ort.name"]).register().unwrap();
+    family.with(["Köln"]).inc_with_exemplar(&[("spur.id", "x")]);
+    let all = points(&s);
+    assert_eq!((all[0].family.name.as_str(), &all[0].labels), ("größe.summe", &pairs(&[("ort.name", "Köln")])));
+    assert_eq!(all[0].exemplars[0].labels, pairs(&[("spur.id", "x")]));
+}
+
+#[test]
 fn exemplars_and_processes() {
     let s = segment();
     let h = s.histogram("h", "").buckets(&[1.0]).register().unwrap();
@@ -135,6 +145,7 @@ fn extra_families_keep_the_rules() {
     assert!(
         Extra::gauge("a b", "").is_err() && Extra::gauge("", "").is_err() && Extra::gauge("shmetrics_", "").is_err()
     );
+    assert!(Extra::gauge("é", "").is_err() && Extra::gauge("g", "").unwrap().sample(&[("é", "")], 1.0).is_err());
     let counter = || Extra::counter("c", "").unwrap();
     assert!(counter().sample(&[], f64::NAN).is_err() && counter().sample(&[], -1.0).is_err());
     assert!(counter().sample(&[("a", ""), ("a", "")], 1.0).is_err() && counter().sample(&[("__a", "")], 1.0).is_err());

@@ -189,8 +189,55 @@ fn is_name(name: &str, colons: bool) -> bool {
         && !name.is_empty()
 }
 
-/// All sample names of a family, in every format there is.
-fn exposed(base: &str, kind: Kind) -> Vec<String> {
+/// Whether anything may be called so.
+fn is_any_name(name: &str) -> bool {
+    !name.is_empty() && !name.chars().any(|c| c.is_control() || c == '\u{2028}' || c == '\u{2029}')
+}
+
+/// What pages do with names that are not plain.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Quotes,
+    Underscores,
+    Dots,
+    Values,
+}
+
+const WAYS: [Way; 4] = [Way::Quotes, Way::Underscores, Way::Dots, Way::Values];
+
+/// A name as pages have it, without quotes; `colons`: a metric's.
+fn escaped(name: &str, way: Way, colons: bool) -> String {
+    if way == Way::Quotes || is_name(name, colons) {
+        return name.to_owned();
+    }
+    let mut out = String::from(if way == Way::Values { "U__" } else { "" });
+    for (i, c) in name.chars().enumerate() {
+        let plain = is_name(&format!("a{c}"), colons) && !(i == 0 && c.is_ascii_digit());
+        match way {
+            Way::Dots | Way::Values if c == '_' => out.push_str("__"),
+            Way::Dots if c == '.' => out.push_str("_dot_"),
+            _ if plain => out.push(c),
+            Way::Dots => out.push_str("__"),
+            Way::Values => out.push_str(&format!("_{:x}_", u32::from(c))),
+            _ => out.push('_'),
+        }
+    }
+    out
+}
+
+/// A family's name on pages without its suffix, which is escaped with it.
+fn shown(base: &str, kind: Kind, way: Way) -> String {
+    let full = escaped(&format!("{base}{}", kind.suffix()), way, true);
+    full[..full.len() - kind.suffix().len()].to_owned()
+}
+
+/// Whether two labels' names would be one on some page.
+fn meet(a: &str, b: &str) -> bool {
+    WAYS.iter().any(|way| escaped(a, *way, false) == escaped(b, *way, false))
+}
+
+/// All sample names of a family, in every format there is, with names escaped in each way.
+fn exposed(base: &str, kind: Kind) -> Vec<(usize, String)> {
     let suffixes: &[&str] = match kind {
         Kind::Counter => &["", "_total", "_created"],
         Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
@@ -199,7 +246,8 @@ fn exposed(base: &str, kind: Kind) -> Vec<String> {
         Kind::Info => &["", "_info"],
         Kind::Gauge(_) | Kind::Unknown | Kind::StateSet | Kind::Enum => &[""],
     };
-    suffixes.iter().map(|s| format!("{base}{s}")).collect()
+    let names = |(way, base): (usize, String)| suffixes.iter().map(move |s| (way, format!("{base}{s}")));
+    WAYS.iter().map(|way| shown(base, kind, *way)).enumerate().flat_map(names).collect()
 }
 
 impl Spec {
@@ -232,7 +280,8 @@ impl Spec {
                 faults.inside.push(status);
             }
         };
-        fault(!is_name(&name, true) || name.len() > 512 || name.starts_with("shmetrics_"), INVALID_NAME);
+        let ours = WAYS.iter().any(|way| escaped(&name, *way, true).starts_with("shmetrics_"));
+        fault(!is_any_name(&name) || name.len() > 512 || ours, INVALID_NAME);
         fault(base.is_empty(), INVALID_NAME);
         let ends = base.strip_suffix(&*unit).is_some_and(|rest| rest.len() > 1 && rest.ends_with('_'));
         let unitless = self.kind.has_states() || self.kind == Kind::Info;
@@ -241,15 +290,15 @@ impl Spec {
         fault(labels.len() > 64, INVALID_ARGUMENT);
         for (i, label) in labels.iter().enumerate() {
             let own = match self.kind {
-                Kind::Histogram | Kind::GaugeHistogram => label == "le",
-                Kind::Summary => label == "quantile",
-                Kind::StateSet | Kind::Enum => label == base,
-                Kind::Gauge(ALL | LIVEALL) => label == "pid",
-                _ => false,
+                Kind::Histogram | Kind::GaugeHistogram => "le",
+                Kind::Summary => "quantile",
+                Kind::StateSet | Kind::Enum => base,
+                Kind::Gauge(ALL | LIVEALL) => "pid",
+                _ => "__name__",
             };
-            let reserved = own || label.starts_with("__") || label == "shmetrics_overflow";
-            let twice = labels[..i].contains(label);
-            fault(!is_name(label, false) || label.len() > 512 || reserved || twice, INVALID_NAME);
+            let taken = labels[..i].iter().map(String::as_str).chain([own, "shmetrics_overflow", "__name__"]);
+            let reserved = label.starts_with("__") || taken.into_iter().any(|other| meet(label, other));
+            fault(!is_any_name(label) || label.len() > 512 || reserved, INVALID_NAME);
         }
         let mut buckets = self.buckets.clone().unwrap_or(DEFAULT_BUCKETS.to_vec());
         if buckets.last() == Some(&f64::INFINITY) {
@@ -262,7 +311,8 @@ impl Spec {
         }
         if self.kind.has_states() {
             // It names a label, too.
-            fault(!is_name(base, false) || base.starts_with("__"), INVALID_NAME);
+            let reserved = ["shmetrics_overflow", "__name__"].iter().any(|other| meet(base, other));
+            fault(base.contains(':') || base.starts_with("__") || reserved, INVALID_NAME);
             fault(!(1..=64).contains(&states.len()), INVALID_ARGUMENT);
             for (i, state) in states.iter().enumerate() {
                 fault(state.is_empty() || state.len() > 512 || states[..i].contains(state), INVALID_NAME);
@@ -351,7 +401,9 @@ impl Family {
     /// Bytes of a series' label text.
     fn text_len(&self, values: &[String]) -> usize {
         let escapes = |v: &String| v.bytes().filter(|b| matches!(b, b'\\' | b'"' | b'\n')).count();
-        let each = self.labels.iter().zip(values).map(|(l, v)| l.len() + 3 + v.len() + escapes(v));
+        // A name that is not plain stands in quotes.
+        let name = |l: &String| if is_name(l, false) { l.len() } else { l.len() + 2 + escapes(l) };
+        let each = self.labels.iter().zip(values).map(|(l, v)| name(l) + 3 + v.len() + escapes(v));
         each.sum::<usize>() + values.len().saturating_sub(1)
     }
 }
@@ -598,20 +650,22 @@ type Expected = (String, Vec<(String, String)>, Value);
 
 impl Family {
     fn check(&self, found: &page::Family) {
-        let (name, kind) = match self.kind {
-            Kind::Counter => (format!("{}_total", self.base), "counter"),
-            Kind::Gauge(_) | Kind::StateSet | Kind::Enum => (self.base.clone(), "gauge"),
-            Kind::Histogram | Kind::GaugeHistogram => (self.base.clone(), "histogram"),
-            Kind::Summary => (self.base.clone(), "summary"),
-            Kind::Unknown => (self.base.clone(), "untyped"),
-            Kind::Info => (format!("{}_info", self.base), "gauge"),
+        let base = shown(&self.base, self.kind, Way::Underscores);
+        let kind = match self.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge(_) | Kind::StateSet | Kind::Enum | Kind::Info => "gauge",
+            Kind::Histogram | Kind::GaugeHistogram => "histogram",
+            Kind::Summary => "summary",
+            Kind::Unknown => "untyped",
         };
+        let name = format!("{base}{}", self.kind.suffix());
         // A carriage return ends a line for some.
         let help = self.help.replace('\r', " ");
         assert_eq!((&*found.name, &*found.kind, &found.help), (&*name, kind, &help));
         let mut expected = Vec::new();
         for record in self.records.iter().filter(|r| r.live) {
-            let labels = self.labels.iter().cloned().zip(record.values.iter().cloned()).collect();
+            let names = self.labels.iter().map(|label| escaped(label, Way::Underscores, false));
+            let labels = names.zip(record.values.iter().cloned()).collect();
             self.samples(&name, labels, &record.cell, &mut expected);
         }
         if let Some(cell) = &self.overflow {
@@ -676,7 +730,11 @@ impl Family {
             (Cell::States(word), kind) => {
                 for (i, state) in self.states.iter().enumerate() {
                     let on = if kind == Kind::Enum { u64::from(*word == i as u64) } else { word >> i & 1 };
-                    out.push((name.to_owned(), and(&self.base, state.clone()), Value::Whole(on)));
+                    out.push((
+                        name.to_owned(),
+                        and(&escaped(&self.base, Way::Underscores, false), state.clone()),
+                        Value::Whole(on),
+                    ));
                 }
             }
             other => panic!("{other:?}"),

@@ -70,13 +70,14 @@ impl shmetrics_str {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct shmetrics_family_spec {
-    /// The metric's name. A counter is shown as `name_total`, whether or not the name ends so.
+    /// The metric's name: any UTF-8 without control characters. What is not letters, digits, `_` and `:` is escaped for scrapers that do
+    /// not ask for it. A counter is shown as `name_total`, whether or not the name ends so.
     pub name: shmetrics_str,
     /// What it means, for people; may be empty.
     pub help: shmetrics_str,
     /// The base unit, such as `seconds`, in which the name must end; may be empty.
     pub unit: shmetrics_str,
-    /// The label names.
+    /// The label names: any UTF-8, as the metric's name.
     pub label_names: *const shmetrics_str,
     /// How many; 0 for a metric without labels.
     pub label_count: usize,

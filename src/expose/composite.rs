@@ -49,6 +49,11 @@ impl Composite {
     /// Appends the line, or lines, of the series at `at`.
     pub(super) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
+        if self.view.renames() {
+            return of.series(at, kind, text_at, out, |series, out| {
+                series.with_text(self.view.renamed(series), |series| self.lines(series, out))
+            });
+        }
         of.series(at, kind, text_at, out, |series, out| self.lines(series, out))
     }
 
@@ -63,7 +68,7 @@ impl Composite {
                 }
                 began(series, out);
                 if let Some(exemplar) = series.exemplar(0) {
-                    append(&exemplar, out);
+                    append(&exemplar, self.view.escaping, usize::MAX, out);
                 }
             }
             KIND_GAUGE | KIND_UNKNOWN => match series.gauge(self.view.mode, &mut self.each) {
@@ -136,7 +141,9 @@ impl Composite {
         if !gauge {
             began(series, out);
         }
-        (0..self.counts.len()).filter_map(|i| series.exemplar(i)).for_each(|exemplar| append(&exemplar, out));
+        (0..self.counts.len())
+            .filter_map(|i| series.exemplar(i))
+            .for_each(|exemplar| append(&exemplar, self.view.escaping, usize::MAX, out));
         out.push(b'\n');
         true
     }

@@ -28,6 +28,9 @@ pub struct Extra {
     samples: BTreeMap<Vec<(String, String)>, f64>,
 }
 
+/// These families look alike on all pages.
+const PLAIN: &str = "use letters, digits and `_`, not starting with a digit";
+
 impl Extra {
     /// A counter, named with `_total` or without.
     ///
@@ -49,6 +52,9 @@ impl Extra {
         names::help(help)?;
         // Here the library's prefix may be used: its exporter is one of those who add families.
         let rest = name.strip_prefix(names::OWN_PREFIX).unwrap_or(name);
+        if !names::is_metric(rest) {
+            return Err(Error::name("metric name", name, PLAIN));
+        }
         let base = names::family_name(rest, kind)?;
         let name = &name[..name.len() - rest.len() + base.len()];
         Ok(Extra { name: name.to_owned(), help: help.to_owned(), kind, samples: BTreeMap::new() })
@@ -70,6 +76,9 @@ impl Extra {
     pub fn add(&mut self, labels: &[(&str, &str)], value: f64) -> Result<(), Error> {
         let label_names: Vec<&str> = labels.iter().map(|(name, _)| *name).collect();
         names::labels(&label_names, &[])?;
+        if let Some(other) = label_names.iter().find(|name| !names::is_label(name)) {
+            return Err(Error::name("label name", other, PLAIN));
+        }
         if self.kind == KIND_COUNTER && (value.is_nan() || value < 0.0) {
             return Err(Error::InvalidArgument(format!("the counter {} cannot be {value}", self.name)));
         }

@@ -1,11 +1,12 @@
 //! The formats with a sample on each line: text 0.0.4 and 1.0.0, and OpenMetrics 1.0.0.
 
-use super::family::View;
+use super::family::{Fixed, View};
 use super::line::{Line, Piece};
 use super::number::{float, float_with_point, seconds};
 use super::snapshot::{Page, Series, Shot, Text, Total};
-use super::{Exposition, Format};
-use crate::metric::{Exemplar, Sample, Shown};
+use super::{Escaping, Exposition, Format};
+use crate::metric::{Exemplar, Sample, Shown, CODE_POINTS};
+use crate::registry::{labels, utf8};
 use crate::segment::layout::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
     KIND_UNKNOWN,
@@ -114,6 +115,7 @@ fn kind(kind: u8, openmetrics: bool) -> Kind {
 /// Appends the lines that a family begins with. An empty help or unit has none.
 pub(super) fn head(view: &View, suffix: &str, kind: &str, openmetrics: bool, out: &mut Vec<u8>) {
     let name = view.name(suffix);
+    let name = utf8::metric_on_line(&name);
     let mut comment = |what: &str, text: &str| {
         for part in ["# ", what, " ", &name, " "] {
             out.extend_from_slice(part.as_bytes());
@@ -133,8 +135,8 @@ pub(super) fn head(view: &View, suffix: &str, kind: &str, openmetrics: bool, out
     let texts = &view.texts;
     if openmetrics {
         comment("TYPE", kind);
-        if !texts.unit.is_empty() {
-            comment("UNIT", &texts.unit);
+        if !view.unit().is_empty() {
+            comment("UNIT", view.unit());
         }
     }
     if !texts.help.is_empty() {
@@ -145,10 +147,22 @@ pub(super) fn head(view: &View, suffix: &str, kind: &str, openmetrics: bool, out
     }
 }
 
-/// Appends an exemplar to a sample, as OpenMetrics has it.
-pub(super) fn append(exemplar: &Exemplar, out: &mut Vec<u8>) {
+/// Appends an exemplar to a sample, as OpenMetrics has it. One that is too long with its labels' names escaped is left out.
+pub(super) fn append(exemplar: &Exemplar, escaping: Escaping, most: usize, out: &mut Vec<u8>) {
+    let mut text = exemplar.text();
+    let renamed;
+    if escaping != Escaping::AllowUtf8 && text.windows(3).any(|w| w == b"\"=\"") {
+        let pairs = labels::pairs(text).unwrap_or_default();
+        let fixed = Fixed::new(&pairs, escaping);
+        let points: usize = fixed.labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
+        if points > most {
+            return;
+        }
+        renamed = fixed;
+        text = renamed.text().as_bytes();
+    }
     out.extend_from_slice(b" # {");
-    out.extend_from_slice(exemplar.text());
+    out.extend_from_slice(text);
     out.extend_from_slice(b"} ");
     float_with_point(exemplar.value, out);
     out.push(b' ');
@@ -188,7 +202,20 @@ impl Lines {
     #[inline(always)]
     pub(super) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
+        if self.view.renames() {
+            return self.series_renamed(of, at, out);
+        }
         of.series(at, kind, text_at, out, |series, out| self.lines(series, out))
+    }
+
+    /// As above, with the names of labels escaped.
+    #[cold]
+    #[inline(never)]
+    fn series_renamed(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        let (kind, text_at) = (self.view.kind, self.view.text_at);
+        of.series(at, kind, text_at, out, |series, out| {
+            series.with_text(self.view.renamed(series), |series| self.lines(series, out))
+        })
     }
 
     #[inline(always)]
@@ -247,7 +274,7 @@ impl Lines {
         if self.openmetrics {
             if let Some(exemplar) = series.exemplar(slot) {
                 out.pop();
-                append(&exemplar, out);
+                append(&exemplar, self.view.escaping, CODE_POINTS, out);
                 out.push(b'\n');
             }
         }

@@ -15,6 +15,7 @@ mod negotiate;
 pub(crate) mod number;
 mod own;
 mod points;
+mod quick;
 mod reader;
 mod snapshot;
 mod trouble;

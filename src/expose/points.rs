@@ -160,7 +160,7 @@ impl Gather {
     pub(super) fn new(view: View) -> Self {
         let marks = || view.texts.marks.clone();
         let family = PointFamily {
-            name: view.texts.name.clone(),
+            name: view.name(""),
             kind: kind(view.kind),
             help: view.texts.help.clone(),
             unit: view.texts.unit.clone(),

@@ -17,7 +17,7 @@ pub use state::{Enum, Info, StateSet};
 pub use summary::{GaugeHistogram, Summary};
 
 pub(crate) use counter::{read as counter_read, SPILL};
-pub(crate) use exemplar::{read as exemplar_read, Exemplar};
+pub(crate) use exemplar::{read as exemplar_read, Exemplar, CODE_POINTS};
 pub(crate) use histogram::read as histogram_read;
 pub(crate) use shown::{shown as gauge_shown, Sample, Shown};
 pub(crate) use state::read as states_read;

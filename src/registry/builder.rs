@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::family::Spec;
+use super::family::{Record, Spec};
 use super::{labels, register, Table};
 use crate::metric::{Counter, Enum, Gauge, GaugeHistogram, GaugeMode, Histogram, Info, Metric, StateSet, Summary};
 use crate::segment::layout::{
@@ -11,6 +11,10 @@ use crate::segment::layout::{
 use crate::{Error, Segment};
 
 /// A metric family about to be registered: made by [`Segment::counter`], [`Segment::gauge`], [`Segment::histogram`] and so on.
+///
+/// Names of metrics and labels are any UTF-8 but control characters, up to 512 bytes. What is not letters, digits and `_` (and, in a metric's
+/// name, `:`) is shown in quotes to scrapers that ask for it, and escaped to others: see [`Escaping`](crate::Escaping). Names that would
+/// become one when they are escaped are refused, whichever comes second.
 ///
 /// Registration is idempotent: any process may register the same family at any time and gets the same series. The first
 /// help text stays; anything else that differs is an [`Error::Conflict`] that says what.
@@ -213,8 +217,9 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
         let spec = Spec { labels: &self.labels, ..self.builder.spec };
         let table = Table::new(inner, register(inner, spec)?);
         let mut prefixes = [0; N];
-        for (i, name) in self.labels.iter().enumerate() {
-            prefixes[i] = labels::prefix_len(i, name.len()) as u16;
+        let record = Record::new(&inner.memory, table.at);
+        for (i, prefix) in prefixes.iter_mut().enumerate() {
+            *prefix = labels::prefix_len(i, record.label_len(i)) as u16;
         }
         Ok(Family { table, prefixes, metric: PhantomData })
     }

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::names;
+use super::{names, utf8};
 use crate::expose::number::canonical;
 use crate::metric::GaugeMode;
 use crate::segment::chain::{offset, Ends};
@@ -82,6 +82,9 @@ impl<'a> Spec<'a> {
                 names::states(self.states)?;
                 // Its samples have a label of this name.
                 names::labels(&[self.name], &[])?;
+                if self.name.contains(':') {
+                    return Err(Error::name("metric name", self.name, "it is a label's too, which has no `:`"));
+                }
             }
             _ => self.states = &[],
         }
@@ -104,16 +107,17 @@ impl<'a> Spec<'a> {
     pub(crate) fn write(&self, inner: &Inner, hash: u64, allocate: impl FnOnce(u64) -> Option<u32>) -> Option<u32> {
         let memory = &inner.memory;
         let marks = self.marks();
+        let labels: Vec<_> = self.labels.iter().map(|name| utf8::label_on_line(name)).collect();
         let mut blob = Vec::new();
         for (number, _) in &marks {
             blob.extend_from_slice(&number.to_ne_bytes());
         }
-        for len in self.labels.iter().map(|l| l.len()).chain(marks.iter().map(|(_, text)| text.len())) {
+        for len in labels.iter().map(|l| l.len()).chain(marks.iter().map(|(_, text)| text.len())) {
             blob.extend_from_slice(&(len as u16).to_ne_bytes());
         }
         blob.extend_from_slice(self.name.as_bytes());
         blob.extend_from_slice(self.unit.as_bytes());
-        for text in self.labels.iter().copied().chain(marks.iter().map(|(_, text)| text.as_str())) {
+        for text in labels.iter().map(|l| &**l).chain(marks.iter().map(|(_, text)| text.as_str())) {
             blob.extend_from_slice(text.as_bytes());
         }
         blob.extend_from_slice(self.help.as_bytes());
@@ -306,8 +310,9 @@ impl<'a> Record<'a> {
         if self.kind() != spec.kind {
             return Some(format!("it is {}, not {}", a_kind(self.kind()), a_kind(spec.kind)));
         }
-        if texts.labels != spec.labels {
-            return Some(format!("its labels are {:?}, not {:?}", texts.labels, spec.labels));
+        let labels = texts.label_names();
+        if labels != spec.labels {
+            return Some(format!("its labels are {labels:?}, not {:?}", spec.labels));
         }
         if self.mode() != spec.mode {
             return Some(format!("its gauge mode is {}, not {}", self.mode(), spec.mode));
@@ -344,9 +349,17 @@ pub(crate) struct Texts {
     pub(crate) name: String,
     pub(crate) unit: String,
     pub(crate) help: String,
+    /// The names of labels as lines have them: in quotes, unless they are legal without.
     pub(crate) labels: Vec<String>,
     /// The texts of bounds or states.
     pub(crate) marks: Vec<String>,
+}
+
+impl Texts {
+    /// The names of its labels as they were given.
+    pub(crate) fn label_names(&self) -> Vec<String> {
+        self.labels.iter().map(|label| utf8::label_from_line(label).into_owned()).collect()
+    }
 }
 
 pub(crate) fn kind_name(kind: u8) -> &'static str {

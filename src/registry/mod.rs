@@ -8,6 +8,7 @@ mod hash;
 pub(crate) mod labels;
 pub(crate) mod names;
 mod recycle;
+pub(crate) mod utf8;
 
 pub use builder::{Builder, Family, LabelledBuilder};
 

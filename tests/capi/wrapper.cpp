@@ -301,7 +301,7 @@ void labels_of_the_segment() {
   CHECK(bool(shmetrics::segment::try_open(shmetrics::options(named.name).attach())));
   const auto other = shmetrics::segment::try_open(shmetrics::options(named.name).label("app", "crm"));
   CHECK(!other && other.error().status() == status_code::conflict);
-  const auto bad = shmetrics::segment::try_open(shmetrics::options().anonymous().label("a b", ""));
+  const auto bad = shmetrics::segment::try_open(shmetrics::options().anonymous().label("a\nb", ""));
   CHECK(!bad && bad.error().status() == status_code::invalid_name);
 }
 

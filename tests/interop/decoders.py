@@ -15,7 +15,7 @@ _CUMULATIVE = ("counter", "histogram", "summary")
 
 
 def text(page: bytes) -> Normal:
-    """Text 0.0.4, and 1.0.0 without names in quotes, by prometheus_client."""
+    """Text 0.0.4 and 1.0.0 by prometheus_client."""
     normal = Normal()
     for metric in oracles.parse(page):
         name = metric.name + "_total" * (metric.type == "counter")
@@ -51,12 +51,17 @@ _FIELDS = {
 }  # fmt: skip
 
 
-def protobuf(page: bytes) -> Normal:
+def protobuf_utf8(page: bytes) -> Normal:
+    """As below, with names that any text may be."""
+    return protobuf(page, ".+")
+
+
+def protobuf(page: bytes, name: str = "[a-zA-Z_:][a-zA-Z0-9_:]*") -> Normal:
     """Delimited MetricFamily messages by Google's runtime, and the rules that it does not know of."""
     normal = Normal()
     for family in metric_family.parse(page):
         kind = metric_family.TYPES[family.type]
-        if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", family.name):
+        if not re.fullmatch(name, family.name):
             raise ValueError(f"the name {family.name!r}")
         if not family.metric:
             raise ValueError(f"{family.name} has no metrics")
@@ -112,15 +117,19 @@ def _rising(name: str, labels: object, buckets: list[tuple[float, int]], count: 
 
 # OpenMetrics 2.0.0: there is no other program yet that reads the release candidate as it is, so this one is our own. It takes only
 # what a producer should write: of two ways to say something, the usual one.
-_NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+_PLAIN = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _TEXT = r'(?:[^"\\\n]|\\[\\"n])*'
-_LABEL = rf'[a-zA-Z_][a-zA-Z0-9_]*="{_TEXT}"'
+_QUOTED = rf'"(?!{_PLAIN}"){_TEXT}"'
+_NAME = rf"(?:{_PLAIN}|{_QUOTED})"
+_LABEL_NAME = rf'(?:[a-zA-Z_][a-zA-Z0-9_]*|"(?![a-zA-Z_][a-zA-Z0-9_]*"){_TEXT}")'
+_LABEL = rf'{_LABEL_NAME}="{_TEXT}"'
 _INTEGER = r"-?(?:0|[1-9][0-9]*)"
 _FLOAT = rf"{_INTEGER}(?:\.[0-9]+(?:e[+-][0-9]+)?|e[+-][0-9]+)"
 _NUMBER = rf"(?:{_FLOAT}|{_INTEGER}|NaN|[+-]Inf)"
 _START = re.compile(r" st@([0-9]+\.[0-9]+)$")
-_LINE = re.compile(rf"({_NAME})(?:\{{((?:{_LABEL})(?:,{_LABEL})*)\}})? (.+)")
-_ONE_LABEL = re.compile(rf'([a-zA-Z_][a-zA-Z0-9_]*)="({_TEXT})"')
+_LABELS = rf"(?:{_LABEL})(?:,{_LABEL})*"
+_LINE = re.compile(rf"(?:({_PLAIN})(?:\{{({_LABELS})\}})?|\{{({_QUOTED})(?:,({_LABELS}))?\}}) (.+)")
+_ONE_LABEL = re.compile(rf'({_LABEL_NAME})="({_TEXT})"')
 _BUCKETS = re.compile(rf"\{{(g?)count:([0-9]+),(g?)sum:({_NUMBER}),bucket:\[((?:{_FLOAT}:[0-9]+,)*\+Inf:[0-9]+)\]\}}")
 _SUMMARY = re.compile(rf"\{{count:([0-9]+),sum:({_NUMBER}),quantile:\[((?:{_FLOAT}:{_NUMBER},?)*)\]\}}")
 _DESCRIPTOR = re.compile(rf"# (TYPE|UNIT|HELP) ({_NAME}) (.+)", re.DOTALL)
@@ -130,6 +139,10 @@ _ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 
 def _plain(text: str) -> str:
     return re.sub(r"\\.", lambda escape: _ESCAPES[escape[0]], text)
+
+
+def _name(text: str) -> str:
+    return _plain(text[1:-1]) if text.startswith('"') else text
 
 
 def openmetrics2(page: bytes) -> Normal:
@@ -149,6 +162,7 @@ def openmetrics2(page: bytes) -> Normal:
             if not descriptor:
                 raise ValueError(f"this line: {line!r}")
             what, of, rest = descriptor.groups()
+            of = _name(of)
             if what == "TYPE":
                 end()
                 name, about, order = of, {}, []
@@ -165,12 +179,12 @@ def openmetrics2(page: bytes) -> Normal:
             continue
         about["sample"] = ""
         sample = _LINE.fullmatch(line)
-        if not sample or sample[1] != name:
+        if not sample or _name(sample[1] or sample[3]) != name:
             raise ValueError(f"this line does not belong to {name or 'any family'}: {line!r}")
-        labels = [(k, _plain(v)) for k, v in _ONE_LABEL.findall(sample[2] or "")]
+        labels = [(_name(k), _plain(v)) for k, v in _ONE_LABEL.findall(sample[2] or sample[4] or "")]
         if len({k for k, _ in labels}) != len(labels):
             raise ValueError(f"a label twice: {line!r}")
-        value = sample[3]
+        value = sample[5]
         if start := _START.search(value):
             if about["TYPE"] not in _CUMULATIVE:
                 raise ValueError(f"a {about['TYPE']} has a start: {line!r}")

@@ -385,7 +385,7 @@ static void labels_of_a_named_segment(void) {
     static char long_value[2100];
     memset(long_value, 'v', sizeof long_value);
     const struct { shmetrics_label label; shmetrics_status status; } bad[] = {
-        {{TEXT("a b"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
+        {{TEXT("a\nb"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
         {{TEXT("__a"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
         {{TEXT("pid"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
         {{TEXT("\xff"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
