@@ -14,9 +14,10 @@ pub use expose::{
 };
 pub use expose::{Kind, Point, PointExemplar, PointFamily, PointValue, Points};
 pub use metric::{
-    Counter, Enum, Gauge, GaugeHistogram, GaugeMode, Histogram, InProgress, Info, Metric, StateSet, Summary, Timer,
+    Counter, Enum, Gauge, GaugeHistogram, GaugeMode, Histogram, InProgress, Info, Metric, Native, StateSet, Summary,
+    Timer,
 };
-pub use registry::{Builder, Family, LabelledBuilder};
+pub use registry::{Builder, DynamicBuilder, DynamicFamily, Family, LabelledBuilder};
 pub use segment::options::{list, Listing, Options};
 pub use segment::Segment;
 
