@@ -124,9 +124,9 @@ fn row<'a>(name: &'a str, point: &'a Point, before: &Looked, since: Option<Durat
     let (rate, fresh) = match (&point.value, point.family.kind) {
         (PointValue::Whole(n), Kind::Counter) => (per_second(*n as f64, old.map_or(0.0, single)), None),
         (PointValue::Float(v), Kind::Counter) => (per_second(*v, old.map_or(0.0, single)), None),
-        (PointValue::Buckets { counts, sum }, _) => {
+        (PointValue::Buckets { counts, sum, .. }, _) => {
             let (fresh, more) = match old {
-                Some(PointValue::Buckets { counts: old, sum: less }) if old.len() == counts.len() => {
+                Some(PointValue::Buckets { counts: old, sum: less, .. }) if old.len() == counts.len() => {
                     let fresh: Vec<u64> = counts.iter().zip(old).map(|(now, then)| now.saturating_sub(*then)).collect();
                     (fresh, sum - less)
                 }

@@ -61,13 +61,13 @@ fn pages_that_nobody_takes_are_limited() {
         family.with([&format!("{padding}{n}")]).inc();
     }
     let server = Server::start_with(&room, &["huge", "--max-pages", "1"]);
-    let stick = || {
+    let hang = || {
         let mut connection = server.connect();
         connection.send("GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n");
         connection.wait_for_first_byte();
         connection
     };
-    let stuck = stick();
+    let stuck = hang();
     // Nobody makes room before he was at it for ten seconds; who cannot wait is told so.
     let refused = server.get_with("/metrics", "X-Prometheus-Scrape-Timeout-Seconds: 0.2\r\n");
     refused.assert(503, "too many pages are on their way");
@@ -76,7 +76,7 @@ fn pages_that_nobody_takes_are_limited() {
     drop(stuck);
     let patient = "X-Prometheus-Scrape-Timeout-Seconds: 60\r\n";
     assert_eq!(server.get_with("/metrics", patient).code, 200, "who leaves makes room");
-    let stuck = stick();
+    let stuck = hang();
     assert_eq!(server.get_with("/metrics", patient).code, 200, "who stays has to");
     server.signal("TERM");
     assert!(server.end().0.success());
