@@ -199,11 +199,11 @@ fn value(point: &Point) -> String {
 /// Four figures are enough to watch.
 fn number(v: f64) -> String {
     let size = v.abs();
-    if v == v.trunc() && size < 1e15 {
+    if v.fract().abs() <= 0.0 && size < 1e15 || v.is_infinite() {
         return format!("{v}");
     }
     match size {
-        s if s >= 1e15 || s < 1e-4 => format!("{v:.3e}"),
+        s if !(1e-4..1e15).contains(&s) => format!("{v:.3e}"),
         s if s >= 1000.0 => format!("{v:.0}"),
         s if s >= 1.0 => format!("{v:.2}"),
         _ => format!("{v:.5}"),
