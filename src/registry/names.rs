@@ -187,7 +187,7 @@ fn suffixes(kind: u8) -> &'static [&'static str] {
 }
 
 /// The names under which a family may expose samples, in any format, on a page that escapes names so.
-pub(crate) fn samples<'a>(base: &'a str, kind: u8, escaping: Escaping) -> impl Iterator<Item = String> + 'a {
+pub(crate) fn samples(base: &str, kind: u8, escaping: Escaping) -> impl Iterator<Item = String> + '_ {
     let base = utf8::family(base, kind, escaping);
     suffixes(kind).iter().map(move |suffix| format!("{base}{suffix}"))
 }
