@@ -16,6 +16,8 @@ pub(crate) const HELP_MAX: usize = 16 * 1024;
 pub(crate) const LABELS_MAX: usize = 64;
 /// Most finite bucket bounds of a histogram.
 pub(crate) const BUCKETS_MAX: usize = 1024;
+/// Most quantiles of a summary.
+pub(crate) const QUANTILES_MAX: usize = 64;
 /// Most states of a state set.
 pub(crate) const STATES_MAX: usize = 64;
 /// The label of a family's overflow series.
@@ -155,6 +157,23 @@ pub(crate) fn buckets(bounds: &[f64]) -> Result<&[f64], Error> {
         )));
     }
     Ok(finite)
+}
+
+/// Checks a summary's quantiles.
+pub(crate) fn quantiles(quantiles: &[f64]) -> Result<(), Error> {
+    if quantiles.len() > QUANTILES_MAX {
+        return Err(Error::InvalidArgument(format!(
+            "{} quantiles: at most {QUANTILES_MAX} are allowed",
+            quantiles.len()
+        )));
+    }
+    if let Some(bad) = quantiles.iter().find(|q| !(0.0..=1.0).contains(*q)) {
+        return Err(Error::InvalidArgument(format!("quantile {bad}: give what is from 0 to 1, such as 0.99")));
+    }
+    if let Some((a, b)) = quantiles.iter().zip(quantiles.iter().skip(1)).find(|(a, b)| a >= b) {
+        return Err(Error::InvalidArgument(format!("quantiles {a} and {b}: each must be greater than the one before")));
+    }
+    Ok(())
 }
 
 /// Checks the names of a state set's states.
