@@ -9,7 +9,7 @@ FUZZ_FLAGS ?=
 export PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall demo test long fuzz bench header fmt lint clean
+.PHONY: help build install uninstall demo test long fuzz bench header python fmt lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,7 +51,12 @@ header: ## include/shmetrics.h, from src/capi
 	@scripts/header.sh > target/shmetrics.h # only a whole one replaces the old one
 	mv target/shmetrics.h include/shmetrics.h
 
+python: ## the Python package: wheels and sdist in target/wheels
+	@scripts/setup.sh python
+	bindings/python/build.sh
+
 fmt: ## format the Rust code
+	cargo fmt --manifest-path bindings/python/Cargo.toml
 	cargo fmt --all
 	cargo fmt --manifest-path examples/prefork/rust/Cargo.toml
 	cargo fmt --manifest-path examples/axum/Cargo.toml

@@ -64,10 +64,11 @@ header() {
 build() { cargo build --release --workspace; }
 capi() { tests/capi/run.sh; }
 interop() { tests/interop/run.sh; }
+python() { bindings/python/tests/run.sh; }
 demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-port 0'; }
 
 steps=("$@")
-((${#steps[@]})) || steps=(format clippy docs licences build header rust portable adapters crash churn fuzz capi interop demo)
+((${#steps[@]})) || steps=(format clippy docs licences build header rust portable adapters crash churn fuzz capi interop python demo)
 passed=0 failed=0 table=()
 for step in "${steps[@]}"; do
     [[ $(type -t "$step") == function ]] || {

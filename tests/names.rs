@@ -238,7 +238,7 @@ fn label_sets_of_quoted_names_are_told_apart() {
         for b in values {
             for c in values {
                 again += 1;
-                assert_eq!(family.with([a, b, c]).get(), again as f64);
+                assert_eq!(family.with([a, b, c]).get(), f64::from(again));
             }
         }
     }

@@ -1,8 +1,11 @@
 //! The command line, and its manual.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shmetrics::{Escaping, Exposition, Format};
 
+use crate::push::PushArgs;
 use crate::serve::Address;
 
 const MANUAL: &str = "\
@@ -64,7 +67,7 @@ pub(crate) enum Verb {
     /// SIGINT end it after the answers under way.
     ///
     /// Several segments make one page, with the label `segment` on every series. Those that are
-    /// not there are left out.
+    /// not there are left out; those that match a pattern are added when they come.
     ///
     ///   /metrics      the page, as text, OpenMetrics or protobuf, whatever the Accept header
     ///                 asks for, and gzip if it may; ?name[]=NAME (repeatable) for some families
@@ -74,10 +77,27 @@ pub(crate) enum Verb {
     ///   /-/ready      200 if the segment can be read, else 503 and the reason
     ///   /             a small page that links the others
     ///
-    /// There is neither encryption nor a password: listen on the loopback interface, or leave
-    /// both to a proxy.
+    /// Encryption and passwords are those of --web.config.file: tls_server_config and
+    /// basic_auth_users as in Prometheus' own servers, for all paths. A changed file, certificate or
+    /// key is in force from the next connection on, or from SIGHUP on; a wrong one is refused and
+    /// the one before kept. Without the file, listen on the loopback interface.
     #[command(verbatim_doc_comment)]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
+
+    /// Push the metrics to a Pushgateway, or by OTLP to a collector
+    ///
+    /// For what no scraper reaches: jobs that end, and machines behind others. Once, or every
+    /// --interval seconds until SIGTERM or SIGINT, with a last push then. A push that fails for now
+    /// (no connection, no answer, 429, 502, 503, 504, of a Pushgateway 500) is tried again, after
+    /// longer and longer pauses; with --interval, until the next is due.
+    ///
+    ///   shmetrics push shop --gateway http://127.0.0.1:9091 --job shop --group instance=a
+    ///   shmetrics push --gateway http://127.0.0.1:9091 --job shop --method delete
+    ///   shmetrics push shop --otlp http://127.0.0.1:4318 --interval 15
+    ///
+    /// The exit status is 0 if the (last) push has arrived, else 1.
+    #[command(verbatim_doc_comment)]
+    Push(Box<PushArgs>),
 
     /// Show a segment's header, memory, families and processes
     ///
@@ -210,19 +230,33 @@ impl RenderArgs {
     }
 }
 
+// Switches of a command line are what they are.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Args)]
 pub(crate) struct ServeArgs {
-    /// The segments' names, or paths [default: $SHMETRICS_SEGMENT, else default]
+    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, else default]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
-    /// Where to listen, port 0 for a free one, or unix:PATH; may be given several times
+    /// All segments of the directory, as the pattern '*'
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+
+    /// Where to listen (port 0: a free one), unix:PATH, or systemd; may be given several times
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9464")]
     pub(crate) listen: Vec<Address>,
+
+    /// Encryption and passwords: a file in the format of Prometheus' own servers
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub(crate) web_config: Option<PathBuf>,
 
     /// Of several segments, series without the label `segment`; of equal ones the first is shown
     #[arg(long)]
     pub(crate) no_segment_label: bool,
+
+    /// With process_* of the processes that count, summed and for each
+    #[arg(long)]
+    pub(crate) process_metrics: bool,
 
     /// With _created samples, in OpenMetrics 1.0.0
     #[arg(long)]
@@ -231,11 +265,19 @@ pub(crate) struct ServeArgs {
 
 impl ServeArgs {
     pub(crate) fn names(&self) -> Vec<String> {
-        if self.names.is_empty() {
-            return vec![SegmentArg { name: None }.name()];
+        if self.all {
+            return vec!["*".to_owned()];
         }
-        self.names.clone()
+        names(&self.names)
     }
+}
+
+/// Those that are given, or the usual one.
+pub(crate) fn names(given: &[String]) -> Vec<String> {
+    if given.is_empty() {
+        return vec![SegmentArg { name: None }.name()];
+    }
+    given.to_vec()
 }
 
 #[derive(Args)]

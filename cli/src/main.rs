@@ -6,11 +6,14 @@ mod demo;
 mod failure;
 mod inspect;
 mod list;
+mod processes;
+mod push;
 mod render;
 mod rm;
 mod serve;
 mod show;
 mod signals;
+mod source;
 mod table;
 
 use std::process::ExitCode;
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
         Verb::List => list::run(),
         Verb::Render(args) => render::run(&args),
         Verb::Serve(args) => serve::run(&args),
+        Verb::Push(args) => push::run(&args, args::names(&args.names)),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Rm(args) => rm::run(&args.names),
         Verb::Demo(args) => demo::run(&args),
