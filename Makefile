@@ -42,10 +42,9 @@ fuzz: ## the fuzz targets, one after another (FUZZ_RUNS=1000000 inputs each); se
 	@scripts/setup.sh build
 	fuzz/run.sh $(FUZZ_FLAGS) $(FUZZ_RUNS)
 
-bench: ## the benchmarks; numbers and their meaning are in docs/benchmarks.md
-	@scripts/setup.sh build
-	cargo bench
-	benches/capi/run.sh
+bench: ## ours and the rivals side by side; writes docs/benchmarks.md and its plots (5 minutes; BENCH_FULL=1: longer, steadier)
+	@scripts/setup.sh bench
+	benches/rivals/run.sh
 
 header: ## include/shmetrics.h, from src/capi
 	@scripts/setup.sh header
@@ -62,6 +61,7 @@ fmt: ## format the Rust code
 	cargo fmt --manifest-path examples/prefork/rust/Cargo.toml
 	cargo fmt --manifest-path examples/axum/Cargo.toml
 	cargo fmt --manifest-path fuzz/Cargo.toml
+	cargo fmt --manifest-path benches/rivals/Cargo.toml
 
 lint: ## formatting, clippy, documentation, licences
 	scripts/test.sh format clippy docs licences

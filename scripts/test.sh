@@ -20,6 +20,7 @@ format() {
         && cargo fmt --manifest-path "$axum" --check \
         && cargo fmt --manifest-path fuzz/Cargo.toml --check \
         && cargo fmt --manifest-path bindings/python/Cargo.toml --check \
+        && cargo fmt --manifest-path benches/rivals/Cargo.toml --check \
         && cargo fmt --manifest-path tests/interop/rust-parser/Cargo.toml --check
 }
 clippy() {
@@ -31,7 +32,10 @@ clippy() {
         && cargo clippy "${fuzzing[@]}" --all-targets --features wrong -- -D warnings \
         && cargo clippy --manifest-path bindings/python/Cargo.toml --target-dir target/python -- -D warnings
 }
-docs() { RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet; }
+docs() {
+    RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet \
+        && python3 benches/rivals/report/test_report.py # tables, and their places in docs/benchmarks.md
+}
 licences() { python3 scripts/licences.py; }
 rust() { cargo test --workspace --no-fail-fast; }
 portable() { cargo test --features portable --test portable; }

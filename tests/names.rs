@@ -238,14 +238,14 @@ fn label_sets_of_quoted_names_are_told_apart() {
         for b in values {
             for c in values {
                 again += 1;
-                assert_eq!(family.with([a, b, c]).get(), again as f64);
+                assert_eq!(family.with([a, b, c]).get(), f64::from(again));
             }
         }
     }
     assert_eq!(name.reader().inspect().families[0].labels, ["a\"=\"", "b,", "\\"]);
     assert_eq!(name.reader().check(), Vec::<String>::new());
     assert!(family.remove(["x", "\"", "\n"]) && !family.remove(["x", "\"", "\n"]));
-    assert_eq!(own(&segment, "shmetrics_series"), f64::from(again as u32 - 1));
+    assert_eq!(own(&segment, "shmetrics_series"), f64::from(again - 1));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use shmetrics::{Builder, Counter, Error, Escaping, Exposition, Format, Gauge, Ga
 use crate::ffi::{self, Handle};
 use crate::input::Input;
 use crate::model::{Kind, Segment, Spec, Text, Update};
+use crate::native::Native;
 use crate::page;
 use crate::slate::Slate;
 use crate::WRONG;
@@ -146,7 +147,18 @@ fn spec(input: &mut Input<'_>) -> Spec {
             Some((0..[4, 30, 70, 1023, 1024, 1025, 1026][input.below(7)]).map(|i| from + by * f64::from(i)).collect())
         }
     };
-    Spec { kind, name, help, unit, labels: Some(labels), buckets, states: Vec::new(), limit: 0, expire: 0 }
+    Spec {
+        kind,
+        name,
+        help,
+        unit,
+        labels: Some(labels),
+        buckets,
+        native: Native::NONE,
+        states: Vec::new(),
+        limit: 0,
+        expire: 0,
+    }
 }
 
 fn update(kind: Kind, v: f64) -> Update {

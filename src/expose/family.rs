@@ -2,7 +2,7 @@
 
 use super::snapshot::Series;
 use super::{Escaping, Exposition};
-use crate::metric::GaugeMode;
+use crate::metric::{GaugeMode, Shape, Stored};
 use crate::registry::family::{Record, Texts};
 use crate::registry::names::OVERFLOW_LABEL;
 use crate::registry::{labels, utf8};
@@ -49,8 +49,13 @@ pub(super) struct View {
     base: String,
     /// The names of its labels on this page, if they are not as in its texts.
     shown: Option<Vec<String>>,
-    /// A histogram's finite bounds.
+    /// A histogram's finite bounds; a summary's quantiles.
     pub(super) bounds: Vec<f64>,
+    /// Native buckets, or those of quantiles.
+    pub(super) native: Option<Stored>,
+    pub(super) shape: Option<Shape>,
+    /// In which native buckets the bounds are.
+    pub(super) ordinals: Vec<i32>,
     pub(super) has_negative_bounds: bool,
     /// Label text that all series of the page have in front of theirs.
     fixed: String,
@@ -63,7 +68,12 @@ impl View {
         // In the texts, names that need quotes have them.
         let others = texts.labels.iter().any(|label| label.starts_with('"'));
         let shown = |name: String| utf8::label(&name, escaping).into_owned();
+        let bounds: Vec<f64> = (0..record.bucket_count()).map(|i| record.bound(i)).collect();
+        let shape = record.shape();
         View {
+            native: record.native().filter(|_| shape.is_some()),
+            ordinals: shape.map_or_else(Vec::new, |shape| bounds.iter().map(|b| shape.ordinal(*b)).collect()),
+            shape,
             escaping,
             base: utf8::family(&texts.name, record.kind(), escaping).into_owned(),
             shown: others.then(|| texts.label_names().into_iter().map(shown).collect()),
@@ -71,12 +81,17 @@ impl View {
             mode: record.mode(),
             text_at: record.text_at(),
             series: record.series().min(1 << 32),
-            bounds: (0..record.bucket_count()).map(|i| record.bound(i)).collect(),
+            bounds,
             has_negative_bounds: record.bucket_count() > 0 && record.bound(0) < 0.0,
             texts,
             fixed: fixed.text.clone(),
             fixed_labels: fixed.labels.clone(),
         }
+    }
+
+    /// A histogram without classic buckets.
+    pub(super) fn is_only_native(&self) -> bool {
+        self.native.is_some() && self.bounds.is_empty()
     }
 
     /// The family's name, or a sample's.

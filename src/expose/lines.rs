@@ -3,6 +3,7 @@
 use super::family::{Fixed, View};
 use super::line::{Line, Piece};
 use super::number::{float, float_with_point, seconds};
+use super::observed::{native_exemplars, Observed};
 use super::snapshot::{Page, Series, Shot, Text, Total};
 use super::{Escaping, Exposition, Format};
 use crate::metric::{Exemplar, Sample, Shown, CODE_POINTS};
@@ -74,11 +75,11 @@ pub(super) struct Lines {
     sum: Name,
     count: Name,
     created: Option<Name>,
-    /// Of a histogram: `le="0.5"} ` for each bucket, `+Inf` last. Of a state set: `name="state"} `.
+    /// Of a histogram: `le="0.5"} ` for each bucket, `+Inf` last. Of a summary: `quantile="0.5"} `. Of a state set: `name="state"} `.
     tails: Vec<Piece>,
     /// There is neither `_sum` nor `_count`: OpenMetrics has none where observations may be negative.
     sumless: bool,
-    counts: Vec<u64>,
+    observed: Observed,
     each: Vec<Sample>,
 }
 
@@ -180,6 +181,7 @@ impl Lines {
             KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => {
                 marks.chain(["+Inf"]).map(|le| format!("le=\"{le}\"}} ")).collect()
             }
+            KIND_SUMMARY => marks.map(|q| format!("quantile=\"{q}\"}} ")).collect(),
             KIND_STATE_SET | KIND_ENUM => marks.map(|state| format!("{}}} ", view.state(state))).collect(),
             _ => Vec::new(),
         };
@@ -192,7 +194,7 @@ impl Lines {
             created: (openmetrics && exposition.created() && counted).then(|| Name::new(&view, "_created")),
             tails: tails.iter().map(Piece::new).collect(),
             sumless: openmetrics && view.has_negative_bounds,
-            counts: Vec::new(),
+            observed: Observed::default(),
             each: Vec::new(),
             view,
         }
@@ -272,7 +274,9 @@ impl Lines {
     #[inline(always)]
     fn exemplar(&self, series: &Series<'_>, slot: usize, out: &mut Vec<u8>) {
         if self.openmetrics {
-            if let Some(exemplar) = series.exemplar(slot) {
+            let only_native = self.view.is_only_native() && self.view.kind != KIND_SUMMARY;
+            let found = if only_native { native_exemplars(series).pop() } else { series.exemplar(slot) };
+            if let Some(exemplar) = found {
                 out.pop();
                 append(&exemplar, self.view.escaping, CODE_POINTS, out);
                 out.push(b'\n');
@@ -299,12 +303,26 @@ impl Lines {
     }
 
     fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
-        let Some(sum) = series.buckets(self.tails.len().saturating_sub(1), &mut self.counts) else { return false };
+        let Some(sum) = self.observed.read(series, &self.view) else { return false };
         let mut total = 0u64;
-        if self.tails.is_empty() {
-            total = self.counts.iter().sum();
+        if self.view.kind == KIND_SUMMARY {
+            total = self.observed.count();
+            for (value, tail) in self.observed.quantiles.iter().zip(&self.tails) {
+                // OpenMetrics has no negative ones.
+                if self.openmetrics && *value < 0.0 {
+                    continue;
+                }
+                let mut line = self.name.line_and(&series.text, tail.len(), out);
+                line.piece(tail);
+                line.keep();
+                self.float(*value, out);
+                out.push(b'\n');
+            }
         }
-        for (i, (count, tail)) in self.counts.iter().zip(&self.tails).enumerate() {
+        for (i, (count, tail)) in self.observed.counts.iter().zip(&self.tails).enumerate() {
+            if self.view.kind == KIND_SUMMARY {
+                break;
+            }
             total = total.wrapping_add(*count);
             let mut line = self.name.line_and(&series.text, tail.len(), out);
             line.piece(tail);

@@ -3,6 +3,8 @@
 
 use super::family::View;
 use super::line::{varint_len, Line, Piece};
+use super::native;
+use super::observed::{native_exemplars, Observed};
 use super::own::Own;
 use super::quick::{Quick, Tail};
 use super::snapshot::{Page, Series, Shot, Text};
@@ -38,6 +40,9 @@ pub(super) mod tag {
     pub(in crate::expose) const SUMMARY_CREATED: u8 = 0x22;
     pub(in crate::expose) const HISTOGRAM_BUCKET: u8 = 0x1a;
     pub(in crate::expose) const HISTOGRAM_CREATED: u8 = 0x7a;
+    pub(in crate::expose) const SUMMARY_QUANTILE: u8 = 0x1a;
+    pub(in crate::expose) const QUANTILE_RANK: u8 = 0x09;
+    pub(in crate::expose) const QUANTILE_VALUE: u8 = 0x11;
     pub(in crate::expose) const BUCKET_COUNT: u8 = 0x08;
     pub(in crate::expose) const BUCKET_BOUND: u8 = 0x11;
     pub(in crate::expose) const COUNTER_EXEMPLAR: u8 = 0x12;
@@ -75,13 +80,14 @@ struct Metrics {
     names: usize,
     /// The labels that all series have in front of theirs.
     fixed: Piece,
-    /// Of a histogram, the bounds as fields. Of a state set, the labels.
+    /// Of a histogram, the bounds as fields. Of a summary, the ranks of the quantiles, and the tag of the value. Of a state set, the
+    /// labels.
     marks: Vec<Piece>,
     /// The bound of the last bucket.
     infinity: Piece,
     /// When the series of this age began, as the contents of a field. Many have the same.
     began: (u32, Piece),
-    counts: Vec<u64>,
+    observed: Observed,
     each: Vec<Sample>,
 }
 
@@ -92,13 +98,13 @@ struct Label {
     name: Piece,
 }
 
-fn field(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn field(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.push(tag);
     varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
-fn varint(mut n: u64, out: &mut Vec<u8>) {
+pub(super) fn varint(mut n: u64, out: &mut Vec<u8>) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
         n >>= 7;
@@ -194,6 +200,7 @@ impl Metrics {
     fn new(view: View) -> Self {
         let marks = match view.kind {
             KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => view.bounds.iter().map(|b| bound(*b)).collect(),
+            KIND_SUMMARY => view.bounds.iter().map(|rank| quantile(*rank)).collect(),
             KIND_STATE_SET | KIND_ENUM => {
                 view.texts.marks.iter().map(|state| Piece::new(label(&view.name(""), state))).collect()
             }
@@ -209,7 +216,7 @@ impl Metrics {
             Label { prefix: labels::prefix_len(i, stored.len()), name: Piece::new(&piece) }
         });
         let labels: Vec<Label> = labels.collect();
-        let names = view.texts.labels.iter().map(String::len).zip(view.label_names().iter().map(String::as_str));
+        let names = view.texts.labels.iter().map(String::as_str).zip(view.label_names().iter().map(String::as_str));
         let mut tail = Tail::default();
         match view.kind {
             KIND_UNKNOWN => tail.set(tag::METRIC_UNTYPED, None),
@@ -225,7 +232,7 @@ impl Metrics {
             marks,
             infinity: bound(f64::INFINITY),
             began: (u32::MAX, Piece::default()),
-            counts: Vec::new(),
+            observed: Observed::default(),
             each: Vec::new(),
             view,
         }
@@ -252,8 +259,8 @@ impl Metrics {
     #[inline(always)]
     fn quickly(&self, series: &Series<'_>, v: f64, out: &mut Vec<u8>) -> bool {
         let Some(quick) = &self.quick else { return false };
-        let is_plain = !series.escaped && !(series.is_embedded() && series.text.len() > 0);
-        is_plain && quick.metric(&series.text, &self.tail, v, out)
+        let is_hard = series.escaped || (series.is_embedded() && series.text.len() > 0);
+        !is_hard && quick.metric(&series.text, &self.tail, v, out)
     }
 
     /// Appends it.
@@ -421,16 +428,30 @@ impl Metrics {
 
     #[inline(never)]
     fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
-        let mut counts = std::mem::take(&mut self.counts);
-        let sum = series.buckets(self.marks.len(), &mut counts);
+        let mut observed = std::mem::take(&mut self.observed);
+        let sum = observed.read(series, &self.view);
         if let Some(sum) = sum {
             let summary = self.view.kind == KIND_SUMMARY;
-            let exemplars = exemplars(series, counts.len(), self.view.escaping);
-            let room = NUMBERS + BUCKET * counts.len() + exemplars.iter().flatten().map(Piece::len).sum::<usize>();
+            let (counts, only_native) = (&observed.counts, self.view.is_only_native() && !summary);
+            let exemplars = if only_native { Vec::new() } else { exemplars(series, counts.len(), self.view.escaping) };
+            let native = if summary || self.view.native.is_none() {
+                Piece::default()
+            } else {
+                let all = if only_native {
+                    native_exemplars(series)
+                } else {
+                    (0..exemplars.len()).filter_map(|i| series.exemplar(i)).collect()
+                };
+                native::fields(&observed.sketch, all.iter().map(|e| exemplar_message(e, self.view.escaping)))
+            };
+            let room = NUMBERS
+                + BUCKET * (counts.len() + observed.quantiles.len())
+                + exemplars.iter().flatten().map(Piece::len).sum::<usize>()
+                + native.len();
             self.metric(series, None, room, out, |line| {
                 let message = line.open(if summary { tag::METRIC_SUMMARY } else { tag::METRIC_HISTOGRAM });
                 line.byte(tag::COUNT);
-                line.varint(counts.iter().fold(0, |sum, n| sum.wrapping_add(*n)));
+                line.varint(observed.count());
                 line.byte(tag::SUM);
                 line.eight(sum.to_le_bytes());
                 let mut total = 0u64;
@@ -438,7 +459,7 @@ impl Metrics {
                     total = total.wrapping_add(*count);
                     let exemplar = exemplars.get(i).and_then(Option::as_ref);
                     // The last bucket is told by the count, unless it has an exemplar.
-                    if summary || (i == self.marks.len() && exemplar.is_none()) {
+                    if summary || only_native || (i == self.marks.len() && exemplar.is_none()) {
                         break;
                     }
                     let bucket = line.open(tag::HISTOGRAM_BUCKET);
@@ -450,6 +471,15 @@ impl Metrics {
                     }
                     line.close(bucket);
                 }
+                line.piece(&native);
+                if summary {
+                    for (value, rank) in observed.quantiles.iter().zip(&self.marks) {
+                        let quantile = line.open(tag::SUMMARY_QUANTILE);
+                        line.piece(rank);
+                        line.eight(value.to_le_bytes());
+                        line.close(quantile);
+                    }
+                }
                 match self.view.kind {
                     KIND_SUMMARY => self.put_began(tag::SUMMARY_CREATED, line),
                     KIND_HISTOGRAM => self.put_began(tag::HISTOGRAM_CREATED, line),
@@ -458,7 +488,7 @@ impl Metrics {
                 line.close(message);
             });
         }
-        self.counts = counts;
+        self.observed = observed;
         sum.is_some()
     }
 }
@@ -473,6 +503,12 @@ fn exemplars(series: &Series<'_>, slots: usize, escaping: Escaping) -> Vec<Optio
 
 /// An exemplar as a field.
 fn exemplar(tag: u8, exemplar: &Exemplar, escaping: Escaping) -> Piece {
+    let mut out = Vec::new();
+    field(tag, &exemplar_message(exemplar, escaping), &mut out);
+    Piece::new(&out)
+}
+
+fn exemplar_message(exemplar: &Exemplar, escaping: Escaping) -> Vec<u8> {
     let mut message = Vec::new();
     for (name, value) in labels::pairs(exemplar.text()).unwrap_or_default() {
         message.extend_from_slice(&label(&utf8::label(&name, escaping), &value));
@@ -482,9 +518,14 @@ fn exemplar(tag: u8, exemplar: &Exemplar, escaping: Escaping) -> Piece {
     let mut at = Vec::new();
     time(exemplar.at_ms * 1_000_000, &mut at);
     field(tag::EXEMPLAR_TIME, &at, &mut message);
-    let mut out = Vec::new();
-    field(tag, &message, &mut out);
-    Piece::new(&out)
+    message
+}
+
+fn quantile(rank: f64) -> Piece {
+    let mut field = vec![tag::QUANTILE_RANK];
+    field.extend_from_slice(&rank.to_le_bytes());
+    field.push(tag::QUANTILE_VALUE);
+    Piece::new(&field)
 }
 
 fn bound(v: f64) -> Piece {

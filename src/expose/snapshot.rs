@@ -3,12 +3,10 @@
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 
 use super::line::{Line, OVER};
-use crate::metric::{
-    counter_read, exemplar_read, gauge_shown, histogram_read, states_read, Exemplar, GaugeMode, Sample, Shown, SPILL,
-};
+use crate::metric::{counter_read, exemplar_read, gauge_shown, states_read, Exemplar, GaugeMode, Sample, Shown, SPILL};
 use crate::segment::chain::is_later;
 use crate::segment::layout::{counter, entry, header};
-use crate::segment::life::{self, Place, State, TAG_MASK};
+use crate::segment::life::{self, Life, Place, State, TAG_MASK};
 use crate::segment::memory::Mapped;
 
 /// What a series is rendered in view of.
@@ -156,7 +154,7 @@ impl Series<'_> {
     }
 
     /// The embedded series is never removed: its cells have no tags.
-    fn mask(&self) -> u64 {
+    pub(super) fn mask(&self) -> u64 {
         if self.is_embedded() {
             u64::MAX
         } else {
@@ -195,10 +193,17 @@ impl Series<'_> {
         shown
     }
 
-    /// Reads the buckets' counts, each, into `counts`, and returns the sum of the very same observations.
-    #[inline(always)]
-    pub(super) fn buckets(&self, finite: usize, counts: &mut Vec<u64>) -> Option<f64> {
-        histogram_read(self.page.memory, self.place.at, self.mask(), finite, counts)
+    pub(super) fn memory(&self) -> &Mapped {
+        self.page.memory
+    }
+
+    pub(super) fn at(&self) -> u64 {
+        self.place.at
+    }
+
+    /// Where it is, as its cells have it.
+    pub(super) fn place(&self) -> Place {
+        Place { life: if self.is_embedded() { Life::FOREVER } else { self.place.life }, ..self.place }
     }
 
     /// Reads the word of a state set.
@@ -269,7 +274,7 @@ impl Text {
         unsafe { line.raw(self.at.add(from), len) };
     }
 
-    /// Which of its bytes are `"`, a bit for each, if they are no more than 64.
+    /// Which of its bytes are `"`, a bit for each, if they are no more than 64; bits behind its end are any.
     #[inline(always)]
     pub(super) fn quotes(&self) -> u64 {
         debug_assert!(self.len <= 64);
@@ -277,13 +282,7 @@ impl Text {
             // SAFETY: 16 bytes from within the text, or from its end, are readable, as `OVER` more than the text are (`new`).
             u64::from(unsafe { quotes(self.at.add(self.len.min(from))) }) << from
         };
-        let found = block(0) | block(16) | block(32) | block(48);
-        // Of what is behind its end nothing counts.
-        if self.len < 64 {
-            found & ((1 << self.len) - 1)
-        } else {
-            found
-        }
+        block(0) | block(16) | block(32) | block(48)
     }
 
     /// Where the next `"` is from `from` on; its length if there is none.

@@ -37,7 +37,7 @@ impl Exemplar {
 }
 
 /// The time in milliseconds since 1970, to a few of them.
-fn coarse_ms() -> u64 {
+pub(crate) fn coarse_ms() -> u64 {
     #[cfg(target_os = "linux")]
     {
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::family::Record;
 use super::recycle;
+use crate::metric::each_cell;
 use crate::segment::chain::{offset, Ring};
 use crate::segment::layout::{counter, entry, family, gauge, header, histogram, process_cell as cell, KIND_COUNTER};
 use crate::segment::life::{self, Life};
@@ -28,7 +29,12 @@ fn digest(memory: &Mapped, record: &Record<'_>, at: u64) -> u32 {
     };
     match record.kind() {
         KIND_COUNTER => [counter::INTEGER, counter::FRACTION].into_iter().for_each(|field| take(at + field)),
-        _ if record.pairs() > 0 => (0..2 * record.pairs()).for_each(|i| take(at + histogram::SIZE + 8 * i)),
+        _ if record.pairs() > 0 => {
+            (0..2 * record.pairs()).for_each(|i| take(at + histogram::SIZE + 8 * i));
+            if let Some(shape) = record.shape() {
+                each_cell(memory, at, record.pairs(), shape, |cell| [cell, cell + 8].into_iter().for_each(&mut take));
+            }
+        }
         _ if record.mode().has_cells() => recycle::each_cell(memory, at, |cell_at| {
             [cell::OWNER, cell::TAG, cell::VALUE].into_iter().for_each(|field| take(cell_at + field));
         }),

@@ -16,6 +16,8 @@ pub(crate) const HELP_MAX: usize = 16 * 1024;
 pub(crate) const LABELS_MAX: usize = 64;
 /// Most finite bucket bounds of a histogram.
 pub(crate) const BUCKETS_MAX: usize = 1024;
+/// Most quantiles of a summary.
+pub(crate) const QUANTILES_MAX: usize = 64;
 /// Most states of a state set.
 pub(crate) const STATES_MAX: usize = 64;
 /// The label of a family's overflow series.
@@ -157,6 +159,23 @@ pub(crate) fn buckets(bounds: &[f64]) -> Result<&[f64], Error> {
     Ok(finite)
 }
 
+/// Checks a summary's quantiles.
+pub(crate) fn quantiles(quantiles: &[f64]) -> Result<(), Error> {
+    if quantiles.len() > QUANTILES_MAX {
+        return Err(Error::InvalidArgument(format!(
+            "{} quantiles: at most {QUANTILES_MAX} are allowed",
+            quantiles.len()
+        )));
+    }
+    if let Some(bad) = quantiles.iter().find(|q| !(0.0..=1.0).contains(*q)) {
+        return Err(Error::InvalidArgument(format!("quantile {bad}: give what is from 0 to 1, such as 0.99")));
+    }
+    if let Some((a, b)) = quantiles.iter().zip(quantiles.iter().skip(1)).find(|(a, b)| a >= b) {
+        return Err(Error::InvalidArgument(format!("quantiles {a} and {b}: each must be greater than the one before")));
+    }
+    Ok(())
+}
+
 /// Checks the names of a state set's states.
 pub(crate) fn states(states: &[&str]) -> Result<(), Error> {
     if !(1..=STATES_MAX).contains(&states.len()) {
@@ -187,7 +206,7 @@ fn suffixes(kind: u8) -> &'static [&'static str] {
 }
 
 /// The names under which a family may expose samples, in any format, on a page that escapes names so.
-pub(crate) fn samples<'a>(base: &'a str, kind: u8, escaping: Escaping) -> impl Iterator<Item = String> + 'a {
+pub(crate) fn samples(base: &str, kind: u8, escaping: Escaping) -> impl Iterator<Item = String> + '_ {
     let base = utf8::family(base, kind, escaping);
     suffixes(kind).iter().map(move |suffix| format!("{base}{suffix}"))
 }

@@ -82,6 +82,11 @@ impl Inner {
         (now_ns().saturating_sub(self.created_ns) >> 13).clamp(1, TAG_MASK)
     }
 
+    /// When the segment was made, in nanoseconds since 1970.
+    pub(crate) fn created_ns(&self) -> u64 {
+        self.created_ns
+    }
+
     /// Tenths of a second since the segment was made.
     pub(crate) fn age(&self) -> u32 {
         u32::try_from(now_ns().saturating_sub(self.created_ns) / 100_000_000).unwrap_or(u32::MAX)

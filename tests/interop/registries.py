@@ -51,7 +51,7 @@ KINDS = (
     *("counter", "gauge", "histogram") * 3,
     *("unknown", "gauge_histogram", "summary", "info", "state_set", "enum"),
 )
-OBSERVED = (*GAUGES, math.inf, -math.inf, math.nan)
+OBSERVED = (*GAUGES, 0.75 + 2**-9, 1.0 + 2**-20, 3.5, -0.5 - 2**-10, 2.0**-20, 3 * 2.0**20, math.inf, -math.inf, math.nan)
 BUCKETS = (
     None,
     (),
@@ -62,6 +62,16 @@ BUCKETS = (
     (-0.0, 5e-324, 1.7976931348623157e308),
     tuple(i / 8 for i in range(1, 70)),
     (1.0, math.inf),
+)
+
+
+NATIVE = (
+    *({},) * 3,
+    {"factor": 1.1},
+    {"factor": 2.0, "zero": -1.0},
+    {"factor": 1.0001, "most": 5},
+    {"factor": 1e9, "zero": 0.5, "most": 3},
+    {"factor": 1.5, "most": 1},
 )
 
 
@@ -89,6 +99,8 @@ def random_family(rng: random.Random, number: int, names: tuple[str, ...], label
         mode=rng.choice(shm.GAUGE_MODES) if kind == "gauge" else "shared",
         buckets=rng.choice(BUCKETS) if kind.endswith("histogram") else None,
         max_series=rng.choice((0, 0, 0, 2)),
+        quantiles=rng.choice(((), (0.5,), (0.0, 0.25, 0.99, 1.0))) if kind == "summary" else (),
+        **(rng.choice(NATIVE) if kind.endswith("histogram") else {}),
         states=rng.choice(STATES) if stateful else (),
     )
 
