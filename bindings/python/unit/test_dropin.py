@@ -66,6 +66,18 @@ def test_created_on_request(dropin):
     dropin("Counter('c', 'help').inc()\nassert b'c_created ' in openmetrics(registry)", SHMETRICS_CREATED="1")
 
 
+def test_native_histograms_on_request(dropin):
+    dropin(
+        """
+import shmetrics
+Histogram("h", "help").observe(0.2)
+page, _ = shmetrics.negotiated("application/openmetrics-text; version=2.0.0")
+assert b"schema:3" in page and value("h_bucket", {"le": "0.25"}) == 1
+""",
+        SHMETRICS_NATIVE_FACTOR="1.1",
+    )
+
+
 def test_removal_is_for_all_processes_and_says_nothing(dropin):
     dropin(
         """

@@ -192,6 +192,18 @@ class TestHistogram:
         with pytest.raises(RuntimeError, match="not started"):
             histogram.time().__exit__(None, None, None)
 
+    def test_native_buckets(self, registry):
+        histogram = Histogram("h", "help", native_factor=1.1, buckets=[1], registry=registry)
+        histogram.observe(0.5)
+        assert registry.get_sample_value("h_bucket", {"le": "1.0"}) == 1
+        accept = "application/openmetrics-text; version=2.0.0"
+        assert b"schema:3" in shmetrics.negotiated(accept, registry)[0]
+        alone = Histogram("alone", "help", native_factor=2, native_max_buckets=10, registry=registry)
+        alone.observe(3)
+        assert registry.get_sample_value("alone_count") == 1
+        with pytest.raises(ValueError):
+            Histogram("bad", "help", native_factor=0.5, registry=registry)
+
     def test_exemplar_of_a_bucket(self, registry):
         Histogram("h", "help", buckets=[1], registry=registry).observe(0.5, exemplar={"trace_id": "abc"})
         page = shmetrics.generate_latest(registry, openmetrics=True).decode()
@@ -205,6 +217,16 @@ def test_summary(registry):
         pass
     assert registry.get_sample_value("s_count", {"a": "x"}) == 2
     assert registry.get_sample_value("s_sum", {"a": "x"}) >= 2
+
+
+def test_quantiles(registry):
+    summary = Summary("s", "help", quantiles=[0.5, 0.99], registry=registry)
+    for v in range(1, 101):
+        summary.observe(v)
+    assert registry.get_sample_value("s", {"quantile": "0.5"}) == pytest.approx(50, rel=0.02)
+    assert registry.get_sample_value("s_count") == 100
+    with pytest.raises(ValueError):
+        Summary("bad", "help", quantiles=[2], registry=registry)
 
 
 def test_info_replaces_what_was_said(registry):

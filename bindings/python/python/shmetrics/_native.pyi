@@ -158,6 +158,8 @@ class Histogram(_Valued):
         buckets: Optional[Iterable[Union[float, str]]] = None,
         segment: Optional[Segment] = None,
         max_series: int = 0,
+        native_factor: Optional[float] = None,
+        native_max_buckets: Optional[int] = None,
     ) -> Self: ...
     def observe(self, amount: float, exemplar: Optional[Dict[str, str]] = None) -> None: ...
     def time(self) -> Timer: ...
@@ -173,6 +175,7 @@ class Summary(_Valued):
         unit: str = "",
         registry: Any = None,
         *,
+        quantiles: Optional[Sequence[float]] = None,
         segment: Optional[Segment] = None,
         max_series: int = 0,
     ) -> Self: ...
@@ -264,7 +267,9 @@ class GaugeValue:
 
 @final
 class HistogramValue:
-    def __new__(cls, segment: Segment, named: Dict[str, Any], bounds: Sequence[float]) -> Self: ...
+    def __new__(
+        cls, segment: Segment, named: Dict[str, Any], bounds: Sequence[float], native_factor: Optional[float] = None
+    ) -> Self: ...
     _multiprocess: bool
     def observe(self, amount: float, /) -> None: ...
     def observe_with_exemplar(self, amount: float, labels: Dict[str, str], given: object) -> None: ...
