@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::family::View;
+use super::observed::Observed;
 use super::own::Own;
 use super::snapshot::{Page, Series, Shot, Total};
 use super::Cursor;
@@ -152,7 +153,7 @@ pub(super) struct Gather {
     ready: Vec<Point>,
     /// Those of the series that is read: kept if it did not change hands meanwhile.
     fresh: Vec<Point>,
-    counts: Vec<u64>,
+    observed: Observed,
     each: Vec<Sample>,
 }
 
@@ -170,8 +171,8 @@ impl Gather {
             },
             states: if matches!(view.kind, KIND_STATE_SET | KIND_ENUM) { marks() } else { Vec::new() },
         };
-        let (counts, each) = (Vec::new(), Vec::new());
-        Gather { view, family: Arc::new(family), ready: Vec::new(), fresh: Vec::new(), counts, each }
+        let (observed, each) = (Observed::default(), Vec::new());
+        Gather { view, family: Arc::new(family), ready: Vec::new(), fresh: Vec::new(), observed, each }
     }
 
     /// Goes on with the family's namesake in another segment, whose bounds may differ.
@@ -212,8 +213,8 @@ impl Gather {
                 self.keep(series, None, value, 1);
             }
             KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => {
-                let mut counts = std::mem::take(&mut self.counts);
-                let Some(sum) = series.buckets(self.family.bounds.len(), &mut counts) else { return false };
+                let Some(sum) = self.observed.read(series, &self.view) else { return false };
+                let counts = std::mem::take(&mut self.observed.counts);
                 let slots = counts.len();
                 self.keep(series, None, PointValue::Buckets { counts, sum }, slots);
             }
