@@ -2,7 +2,7 @@
 
 mod common;
 
-use shmetrics::{Extra, Format, GaugeMode, Kind, Options, Point, PointValue, Reader, Segment};
+use shmetrics::{Extra, Format, GaugeMode, Kind, Native, Options, Point, PointValue, Reader, Segment};
 
 fn segment() -> Segment {
     Options::new().anonymous().open().unwrap()
@@ -11,6 +11,24 @@ fn segment() -> Segment {
 fn points(segment: &Segment) -> Vec<Point> {
     let all = segment.cursor(Format::Text).points();
     all.filter(|point| !point.family.name.starts_with("shmetrics_")).collect()
+}
+
+/// A value for comparison: points are made by the library only.
+#[derive(Clone, Debug, PartialEq)]
+enum Told {
+    Value(PointValue),
+    Buckets(Vec<u64>, f64),
+}
+
+fn buckets(counts: &[u64], sum: f64) -> Told {
+    Told::Buckets(counts.to_vec(), sum)
+}
+
+fn told(value: &PointValue) -> Told {
+    match value {
+        PointValue::Buckets { counts, sum, native: None, .. } => Told::Buckets(counts.clone(), *sum),
+        value => Told::Value(value.clone()),
+    }
 }
 
 fn pairs(labels: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -30,17 +48,17 @@ fn each_type_as_it_is() {
     s.info("build", "").labels(["version"]).register().unwrap().with(["7"]);
     s.enumeration("breaker", "", &["closed", "open"]).register().unwrap().set(1);
     let all = points(&s);
-    let told: Vec<_> = all.iter().map(|p| (p.family.name.as_str(), p.family.kind, p.value.clone())).collect();
+    let found: Vec<_> = all.iter().map(|p| (p.family.name.as_str(), p.family.kind, told(&p.value))).collect();
     assert_eq!(
-        told,
+        found,
         [
-            ("jobs", Kind::Counter, PointValue::Whole(1 << 60)),
-            ("jobs", Kind::Counter, PointValue::Float(0.5)),
-            ("t_celsius", Kind::Gauge, PointValue::Float(-1.5)),
-            ("h", Kind::Histogram, PointValue::Buckets { counts: vec![2, 1, 1], sum: 12.5 }),
-            ("sum", Kind::Summary, PointValue::Buckets { counts: vec![1], sum: 4.0 }),
-            ("build", Kind::Info, PointValue::Float(1.0)),
-            ("breaker", Kind::Enum, PointValue::States(vec![false, true])),
+            ("jobs", Kind::Counter, Told::Value(PointValue::Whole(1 << 60))),
+            ("jobs", Kind::Counter, Told::Value(PointValue::Float(0.5))),
+            ("t_celsius", Kind::Gauge, Told::Value(PointValue::Float(-1.5))),
+            ("h", Kind::Histogram, buckets(&[2, 1, 1], 12.5)),
+            ("sum", Kind::Summary, buckets(&[1], 4.0)),
+            ("build", Kind::Info, Told::Value(PointValue::Float(1.0))),
+            ("breaker", Kind::Enum, Told::Value(PointValue::States(vec![false, true]))),
         ]
     );
     assert_eq!(all[0].labels, pairs(&[("app", "shop"), ("kind", "a\"\\\nb")]));
@@ -48,6 +66,25 @@ fn each_type_as_it_is() {
     assert_eq!((&all[3].family.bounds, &all[6].family.states[1]), (&vec![1.0, 2.5], &"open".to_owned()));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
     assert!(all.iter().all(|p| p.began > 0 && p.began <= now), "{all:?}");
+}
+
+#[test]
+fn native_buckets_and_quantiles() {
+    let s = segment();
+    let h = s.histogram("h", "").native(Native::schema(0).zero_threshold(0.0)).register().unwrap();
+    [1.0, 2.0, 2.1, 4.0, 0.0, -2.0].into_iter().for_each(|v| h.observe(v));
+    let both = s.histogram("both", "").buckets(&[1.0]).native(Native::default()).register().unwrap();
+    both.observe(0.5);
+    s.summary("s", "").quantiles(&[0.5]).register().unwrap().observe(4.0);
+    let all = points(&s);
+    let PointValue::Buckets { counts, sum, native: Some(native), .. } = &all[0].value else { panic!("{all:?}") };
+    assert_eq!((counts.as_slice(), *sum, all[0].family.is_native), (&[6][..], 7.1, true));
+    assert_eq!((native.schema, native.zero_threshold, native.zero_count), (0, 0.0, 1));
+    assert_eq!((&native.positive, &native.negative), (&vec![(0, 1), (1, 1), (2, 2)], &vec![(1, 1)]));
+    let PointValue::Buckets { counts, native: Some(native), .. } = &all[1].value else { panic!("{all:?}") };
+    assert_eq!((counts.as_slice(), native.positive.len()), (&[1, 0][..], 1));
+    let PointValue::Buckets { quantiles, native: None, .. } = &all[2].value else { panic!("{all:?}") };
+    assert!(quantiles[0].0 == 0.5 && (quantiles[0].1 / 4.0 - 1.0).abs() < 0.012, "{quantiles:?}");
 }
 
 #[test]
@@ -109,9 +146,9 @@ fn of_several_segments_with_names() {
     let (a, b) = (a.reader(), b.reader());
     let all: Vec<Point> =
         Reader::join(&[(&a, "a"), (&b, "b")], true, Format::Text).only(["h_count"]).points().collect();
-    let told: Vec<_> = all.iter().map(|p| (p.labels[0].1.as_str(), p.family.bounds[0], p.value.clone())).collect();
-    let of = |counts: [u64; 2]| PointValue::Buckets { counts: counts.to_vec(), sum: 1.5 };
-    assert_eq!(told, [("a", 1.0, of([0, 1])), ("b", 2.0, of([1, 0]))]);
+    let all: Vec<_> = all.iter().map(|p| (p.labels[0].1.as_str(), p.family.bounds[0], told(&p.value))).collect();
+    let of = |counts: [u64; 2]| buckets(&counts, 1.5);
+    assert_eq!(all, [("a", 1.0, of([0, 1])), ("b", 2.0, of([1, 0]))]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The command line, and its manual.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shmetrics::{Escaping, Exposition, Format};
 
+use crate::manual::ShellArg;
 use crate::push::PushArgs;
 use crate::serve::Address;
 
@@ -108,6 +110,15 @@ pub(crate) enum Verb {
     #[command(verbatim_doc_comment)]
     Inspect(InspectArgs),
 
+    /// Watch a segment's series: how fast they count, and what they are
+    ///
+    /// Drawn again each --interval; where the output is no terminal, written. The series that count
+    /// most come first. RATE is per second since the last time. VALUE is a counter's total, a
+    /// gauge's value, the number of a histogram's observations, a state's name; MEAN, 50% and 99%
+    /// are of the observations since the last time, as far as the buckets tell.
+    #[command(verbatim_doc_comment)]
+    Top(TopArgs),
+
     /// Remove segments, without asking
     ///
     /// The name is gone at once, and the next start of the application creates a new segment
@@ -130,6 +141,18 @@ pub(crate) enum Verb {
     /// with `shmetrics render demo-PID`.
     #[command(verbatim_doc_comment)]
     Demo(DemoArgs),
+
+    /// Print what completes this command's arguments in a shell
+    ///
+    ///   shmetrics completions bash > /usr/share/bash-completion/completions/shmetrics
+    #[command(verbatim_doc_comment)]
+    Completions { shell: ShellArg },
+
+    /// Print this manual as a page for man
+    ///
+    ///   shmetrics man > /usr/local/share/man/man1/shmetrics.1
+    #[command(verbatim_doc_comment)]
+    Man,
 
     #[command(hide = true)]
     DemoWorker { name: String },
@@ -250,6 +273,10 @@ pub(crate) struct ServeArgs {
     #[arg(long = "web.config.file", value_name = "FILE")]
     pub(crate) web_config: Option<PathBuf>,
 
+    /// Pages that may be on their way to clients, which bounds the memory they take
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) max_pages: u16,
+
     /// Of several segments, series without the label `segment`; of equal ones the first is shown
     #[arg(long)]
     pub(crate) no_segment_label: bool,
@@ -278,6 +305,35 @@ pub(crate) fn names(given: &[String]) -> Vec<String> {
         return vec![SegmentArg { name: None }.name()];
     }
     given.to_vec()
+}
+
+#[derive(Args)]
+pub(crate) struct TopArgs {
+    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, else default]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+    pub(crate) interval: Duration,
+
+    /// End after so many looks; without it, at Ctrl-C
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) looks: Option<u32>,
+
+    /// Only the family with samples of this name; may be given several times
+    #[arg(long = "name", value_name = "SAMPLE")]
+    pub(crate) only: Vec<String>,
+}
+
+/// A time on the command line.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().map_err(|e| e.to_string())?;
+    let most = 1e6;
+    if !(0.01..=most).contains(&seconds) {
+        return Err(format!("give seconds from 0.01 to {most}"));
+    }
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 #[derive(Args)]

@@ -120,6 +120,11 @@ impl Reading {
         groups
     }
 
+    /// The segments with their names, in the order of the page.
+    pub(crate) fn segments(&self) -> Vec<(&str, &Reader)> {
+        self.readers.iter().map(|(reader, name)| (name.as_str(), &**reader)).collect()
+    }
+
     /// Which segments are there, as a family.
     pub(crate) fn up(&self) -> Result<Extra, Error> {
         let mut up = Extra::gauge(

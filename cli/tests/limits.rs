@@ -60,25 +60,27 @@ fn pages_that_nobody_takes_are_limited() {
     for n in 0..30_000 {
         family.with([&format!("{padding}{n}")]).inc();
     }
-    let server = Server::start(&room, "huge");
-    let mut stuck = Vec::new();
-    for _ in 0..16 {
+    let server = Server::start_with(&room, &["huge", "--max-pages", "1"]);
+    let hang = || {
         let mut connection = server.connect();
         connection.send("GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n");
         connection.wait_for_first_byte();
-        stuck.push(connection);
-    }
-    // No place is free before a client was at it for ten seconds; who cannot wait is told so.
+        connection
+    };
+    let stuck = hang();
+    // Nobody makes room before he was at it for ten seconds; who cannot wait is told so.
     let refused = server.get_with("/metrics", "X-Prometheus-Scrape-Timeout-Seconds: 0.2\r\n");
     refused.assert(503, "too many pages are on their way");
     assert_eq!(refused.header("retry-after"), Some("1"), "{refused:?}");
     server.get("/-/healthy").assert(200, "healthy");
-    drop(stuck.pop());
-    let page = server.get_with("/metrics", "X-Prometheus-Scrape-Timeout-Seconds: 60\r\n");
-    assert_eq!(page.code, 200);
-    server.signal("TERM");
     drop(stuck);
+    let patient = "X-Prometheus-Scrape-Timeout-Seconds: 60\r\n";
+    assert_eq!(server.get_with("/metrics", patient).code, 200, "who leaves makes room");
+    let stuck = hang();
+    assert_eq!(server.get_with("/metrics", patient).code, 200, "who stays has to");
+    server.signal("TERM");
     assert!(server.end().0.success());
+    drop(stuck);
 }
 
 #[test]
@@ -98,6 +100,23 @@ fn options_and_the_rest() {
     let page = server.get("/metrics");
     page.assert(200, "\nshmetrics_serve_segment_up{segment=\"shop\"} 1\n");
     assert!(!page.body.contains("\nscrape_"), "{page:?}");
+}
+
+#[test]
+fn what_is_left_out_is_said_by_name() {
+    let room = Room::new();
+    room.segment("shop").gauge("depth", "", shmetrics::GaugeMode::Shared).register().expect("registers").set(1.0);
+    room.segment("cron").counter("depth", "").register().expect("registers").inc();
+    let server = Server::start_with(&room, &["shop", "cron"]);
+    for _ in 0..3 {
+        let page = server.get("/metrics");
+        page.assert(200, "\nshmetrics_conflicts 1\n");
+        assert!(!page.body.contains("depth_total"), "{page:?}");
+    }
+    server.signal("TERM");
+    let (_, said) = server.end();
+    let told = "the family depth of segment cron is left out: it is of the type counter, and of the type gauge in shop";
+    assert_eq!(said.matches(told).count(), 1, "{said}");
 }
 
 #[test]

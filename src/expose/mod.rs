@@ -27,5 +27,5 @@ pub use extra::Extra;
 pub use format::{Escaping, Exposition, Format};
 pub use inspect::{FamilyInfo, Inspection, ProcessInfo};
 pub use negotiate::accepts_gzip;
-pub use points::{Kind, Point, PointExemplar, PointFamily, PointValue, Points};
+pub use points::{Kind, NativeBuckets, Point, PointExemplar, PointFamily, PointValue, Points};
 pub use reader::Reader;

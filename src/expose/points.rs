@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::family::View;
+use super::observed::{native_exemplars, Observed};
 use super::own::Own;
 use super::snapshot::{Page, Series, Shot, Total};
 use super::Cursor;
@@ -53,6 +54,8 @@ pub struct PointFamily {
     pub bounds: Vec<f64>,
     /// A state set's states.
     pub states: Vec<String>,
+    /// Whether a histogram's points have native buckets.
+    pub is_native: bool,
 }
 
 /// A series as it was at one moment: made by [`Points`].
@@ -80,15 +83,37 @@ pub enum PointValue {
     /// Any other single number.
     Float(f64),
     /// Of a histogram: the observations of each bucket alone, in one more than it has bounds, and the sum of the very same ones. Of a
-    /// summary: a single bucket.
+    /// summary, and of a histogram that is only native: a single bucket.
+    #[non_exhaustive]
     Buckets {
         /// Observations, not cumulated.
         counts: Vec<u64>,
         /// Their sum.
         sum: f64,
+        /// The same observations in native buckets, if the family has them.
+        native: Option<Box<NativeBuckets>>,
+        /// A summary's quantiles, each with its value: NaN if there was no observation lately.
+        quantiles: Vec<(f64, f64)>,
     },
     /// Which of the family's states are on.
     States(Vec<bool>),
+}
+
+/// Native buckets of a [`Point`]: those with observations, by index. Bucket `i` is of values above 2 to the power of `(i - 1) / 2^schema`
+/// and up to 2 to the power of `i / 2^schema`.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct NativeBuckets {
+    /// The resolution, from -4 to 8.
+    pub schema: i8,
+    /// Observations up to this size, of either sign, are in the zero bucket.
+    pub zero_threshold: f64,
+    /// The zero bucket.
+    pub zero_count: u64,
+    /// Positive observations, not cumulated, by rising index.
+    pub positive: Vec<(i32, u64)>,
+    /// Negative observations, by the index of their size.
+    pub negative: Vec<(i32, u64)>,
 }
 
 /// An exemplar of a [`Point`].
@@ -152,7 +177,7 @@ pub(super) struct Gather {
     ready: Vec<Point>,
     /// Those of the series that is read: kept if it did not change hands meanwhile.
     fresh: Vec<Point>,
-    counts: Vec<u64>,
+    observed: Observed,
     each: Vec<Sample>,
 }
 
@@ -169,9 +194,10 @@ impl Gather {
                 _ => Vec::new(),
             },
             states: if matches!(view.kind, KIND_STATE_SET | KIND_ENUM) { marks() } else { Vec::new() },
+            is_native: view.native.is_some() && view.kind != KIND_SUMMARY,
         };
-        let (counts, each) = (Vec::new(), Vec::new());
-        Gather { view, family: Arc::new(family), ready: Vec::new(), fresh: Vec::new(), counts, each }
+        let (observed, each) = (Observed::default(), Vec::new());
+        Gather { view, family: Arc::new(family), ready: Vec::new(), fresh: Vec::new(), observed, each }
     }
 
     /// Goes on with the family's namesake in another segment, whose bounds may differ.
@@ -212,10 +238,11 @@ impl Gather {
                 self.keep(series, None, value, 1);
             }
             KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => {
-                let mut counts = std::mem::take(&mut self.counts);
-                let Some(sum) = series.buckets(self.family.bounds.len(), &mut counts) else { return false };
+                let Some(sum) = self.observed.read(series, &self.view) else { return false };
+                let counts = self.observed.counts.clone();
                 let slots = counts.len();
-                self.keep(series, None, PointValue::Buckets { counts, sum }, slots);
+                let (native, quantiles) = (self.native(), self.quantiles());
+                self.keep(series, None, PointValue::Buckets { counts, sum, native, quantiles }, slots);
             }
             KIND_INFO => self.keep(series, None, PointValue::Float(1.0), 0),
             KIND_STATE_SET | KIND_ENUM => {
@@ -243,12 +270,38 @@ impl Gather {
         true
     }
 
+    fn native(&self) -> Option<Box<NativeBuckets>> {
+        if self.view.native.is_none() || self.view.kind == KIND_SUMMARY {
+            return None;
+        }
+        let sketch = &self.observed.sketch;
+        Some(Box::new(NativeBuckets {
+            schema: sketch.schema,
+            zero_threshold: sketch.zero_threshold,
+            zero_count: sketch.zero_count,
+            positive: sketch.positive.clone(),
+            negative: sketch.negative.clone(),
+        }))
+    }
+
+    fn quantiles(&self) -> Vec<(f64, f64)> {
+        if self.view.kind != KIND_SUMMARY || self.view.native.is_none() {
+            return Vec::new();
+        }
+        self.view.bounds.iter().copied().zip(self.observed.quantiles.iter().copied()).collect()
+    }
+
     fn keep(&mut self, series: &Series<'_>, more: Option<(String, String)>, value: PointValue, slots: usize) {
         let mut all = self.view.fixed_labels().to_vec();
         all.extend(self.view.labels_of(&series.text.bytes(), series.escaped));
         all.extend(more);
-        let slots = if series.has_exemplars() { 0..slots } else { 0..0 };
-        let exemplars = slots.filter_map(|i| series.exemplar(i)).map(|e| PointExemplar {
+        let found = if self.view.is_only_native() && self.view.kind != KIND_SUMMARY {
+            native_exemplars(series)
+        } else {
+            let slots = if series.has_exemplars() { 0..slots } else { 0..0 };
+            slots.filter_map(|i| series.exemplar(i)).collect()
+        };
+        let exemplars = found.iter().map(|e| PointExemplar {
             labels: labels::pairs(e.text()).unwrap_or_default(),
             value: e.value,
             at_ms: e.at_ms,
@@ -282,6 +335,7 @@ pub(super) fn own(family: &Own<'_>, to: &mut VecDeque<Point>) {
         unit: String::new(),
         bounds: Vec::new(),
         states: Vec::new(),
+        is_native: false,
     });
     to.extend(family.samples.iter().map(|(labels, value)| Point {
         family: Arc::clone(&described),

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
+use crate::args::seconds;
+
 #[derive(Args)]
 #[command(group = ArgGroup::new("where").required(true).args(["gateway", "otlp"]))]
 pub(crate) struct PushArgs {
@@ -98,13 +100,4 @@ fn pair(text: &str) -> Result<(String, String), String> {
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("write it as `NAME: VALUE`")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().map_err(|e| e.to_string())?;
-    let most = 1e6;
-    if !(0.01..=most).contains(&seconds) {
-        return Err(format!("give seconds from 0.01 to {most}"));
-    }
-    Ok(Duration::from_secs_f64(seconds))
 }

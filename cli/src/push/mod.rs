@@ -2,6 +2,7 @@
 
 mod args;
 mod client;
+mod dense;
 mod gateway;
 mod otlp;
 mod retry;

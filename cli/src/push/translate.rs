@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use super::dense::Dense;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::summary_data_point::ValueAtQuantile;
 use opentelemetry_proto::tonic::metrics::v1::{
-    exemplar, number_data_point, AggregationTemporality, Exemplar, Gauge, Histogram, HistogramDataPoint, Metric,
-    NumberDataPoint, Sum, Summary, SummaryDataPoint,
+    exemplar, number_data_point, AggregationTemporality, Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint,
+    Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, Sum, Summary, SummaryDataPoint,
 };
 use shmetrics::{Kind, Point, PointExemplar, PointFamily, PointValue};
 
@@ -70,6 +72,10 @@ fn metric(family: &PointFamily) -> Option<Metric> {
         Kind::Unknown => ("", "unknown", Data::Gauge(Gauge::default())),
         Kind::Info => ("_info", "info", sum(false)),
         Kind::StateSet | Kind::Enum => ("", "stateset", sum(false)),
+        Kind::Histogram if family.is_native => {
+            let histogram = ExponentialHistogram { data_points: Vec::new(), aggregation_temporality: CUMULATIVE };
+            ("", "histogram", Data::ExponentialHistogram(histogram))
+        }
         Kind::Histogram => {
             let histogram = Histogram { data_points: Vec::new(), aggregation_temporality: CUMULATIVE };
             ("", "histogram", Data::Histogram(histogram))
@@ -112,8 +118,26 @@ fn push(data: &mut Data, point: Point, now: u64) -> usize {
         (Data::Sum(sum), value) => sum.data_points.push(number(labels, began, of(&value), exemplars.collect())),
         // A gauge's time is now; it has no beginning.
         (Data::Gauge(gauge), value) => gauge.data_points.push(number(labels, 0, of(&value), Vec::new())),
-        (Data::Histogram(histogram), PointValue::Buckets { counts, sum }) => {
+        (Data::ExponentialHistogram(histogram), PointValue::Buckets { counts, sum, native: Some(native), .. }) => {
+            let native = Dense::new(*native);
             // As everywhere: a sum that might fall is none.
+            let is_rising = sum >= 0.0 && native.negative.bucket_counts.is_empty();
+            histogram.data_points.push(ExponentialHistogramDataPoint {
+                attributes: attributes(labels),
+                start_time_unix_nano: began,
+                time_unix_nano: now,
+                count: total(&counts),
+                sum: is_rising.then_some(sum),
+                scale: native.scale,
+                zero_count: native.zero_count,
+                zero_threshold: native.zero_threshold,
+                positive: Some(native.positive),
+                negative: Some(native.negative),
+                exemplars: exemplars.collect(),
+                ..ExponentialHistogramDataPoint::default()
+            });
+        }
+        (Data::Histogram(histogram), PointValue::Buckets { counts, sum, .. }) => {
             let is_rising = sum >= 0.0 && family.bounds.first().is_none_or(|bound| *bound >= 0.0);
             histogram.data_points.push(HistogramDataPoint {
                 attributes: attributes(labels),
@@ -127,14 +151,18 @@ fn push(data: &mut Data, point: Point, now: u64) -> usize {
                 ..HistogramDataPoint::default()
             });
         }
-        (Data::Summary(summary), PointValue::Buckets { counts, sum }) => summary.data_points.push(SummaryDataPoint {
-            attributes: attributes(labels),
-            start_time_unix_nano: began,
-            time_unix_nano: now,
-            count: total(&counts),
-            sum,
-            ..SummaryDataPoint::default()
-        }),
+        (Data::Summary(summary), PointValue::Buckets { counts, sum, quantiles, .. }) => {
+            let of = |(quantile, value)| ValueAtQuantile { quantile, value };
+            summary.data_points.push(SummaryDataPoint {
+                attributes: attributes(labels),
+                start_time_unix_nano: began,
+                time_unix_nano: now,
+                count: total(&counts),
+                sum,
+                quantile_values: quantiles.into_iter().filter(|(_, value)| !value.is_nan()).map(of).collect(),
+                ..SummaryDataPoint::default()
+            });
+        }
         _ => return 0,
     }
     1

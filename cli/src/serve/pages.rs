@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use super::connections::Clock;
 use super::web::{self, Web};
 use crate::args::ServeArgs;
+use crate::conflicts::Conflicts;
 use crate::processes::Watch;
 use crate::source::{Reading, Sources};
 
@@ -33,10 +34,10 @@ const TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout
 const TIMEOUT_SLACK: Duration = Duration::from_millis(100);
 /// Scrapes are frequent and go to the same machine, mostly: more compression takes longer than it saves.
 const COMPRESSION: Compression = Compression::new(2);
-/// Pages that are rendered or on their way to slow clients, which bounds the memory they take.
-const PAGES_MAX: usize = 16;
 /// What a client has at least to take its page.
 const SENDING_MIN: Duration = Duration::from_secs(10);
+/// How often who waits looks whether somebody has to make room.
+const ROOM_CHECK: Duration = Duration::from_millis(500);
 /// How long a request without a deadline waits for its turn.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -45,6 +46,7 @@ pub(super) struct Pages {
     sources: Arc<Sources>,
     created: bool,
     watch: Option<Watch>,
+    conflicts: Conflicts,
     places: Arc<Semaphore>,
     /// Since when each place is taken, and by which connection.
     taken: Mutex<BTreeMap<u64, (Instant, Clock)>>,
@@ -54,7 +56,7 @@ pub(super) struct Pages {
 
 impl Pages {
     pub(super) fn new(sources: Arc<Sources>, args: &ServeArgs) -> Arc<Self> {
-        let places = Arc::new(Semaphore::new(PAGES_MAX));
+        let places = Arc::new(Semaphore::new(usize::from(args.max_pages)));
         let watch = args.process_metrics.then(Watch::default);
         // The first look takes longest: not at the cost of the first scrape.
         if let (Some(watch), Ok(reading)) = (&watch, sources.read()) {
@@ -64,6 +66,7 @@ impl Pages {
             sources,
             created: args.created,
             watch,
+            conflicts: Conflicts::default(),
             places,
             taken: Mutex::default(),
             answers: Mutex::default(),
@@ -169,11 +172,16 @@ struct Place {
 impl Pages {
     /// A place for a page. Where all are taken, the one whose client has been at it for longest makes room, if that is long.
     async fn place(self: &Arc<Self>, connection: Clock, wait: Duration) -> Option<Place> {
-        let permit = if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
-            permit
-        } else {
+        let until = Instant::now() + wait;
+        let permit = loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if let Ok(permit) = timeout(left.min(ROOM_CHECK), Arc::clone(&self.places).acquire_owned()).await {
+                break permit.ok()?;
+            }
+            if left <= ROOM_CHECK {
+                return None;
+            }
             self.make_room();
-            timeout(wait, Arc::clone(&self.places).acquire_owned()).await.ok()?.ok()?
         };
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let number = taken.last_key_value().map_or(0, |(last, _)| last + 1);
@@ -216,6 +224,7 @@ async fn metrics(
         return unavailable("too many pages are on their way to slow clients; ask again later".into());
     };
     let page = read(&pages, move |pages, reading| {
+        pages.conflicts.tell(&reading.segments());
         let extras = pages.extras(reading).map_err(|e| e.to_string())?;
         let cursor = extras.into_iter().fold(reading.cursor(wishes.exposition), Cursor::with);
         wishes.render(cursor)
