@@ -192,7 +192,7 @@ impl Counter {
         let pair = unsafe { Pair::new(std::ptr::from_ref(self.cells).cast_mut().cast()) };
         let mut seen = pair.guess();
         loop {
-            if self.life.is_over(seen[0]) {
+            if self.life != Life::FOREVER && self.life.is_over(seen[0]) {
                 return self.inner.count(header::STALE_UPDATES);
             }
             match pair.cas(seen, new(seen[0], seen[1])) {
@@ -200,6 +200,27 @@ impl Counter {
                 Err(now) => seen = now,
             }
         }
+    }
+
+    /// Takes `v` back, or as much of it as is there: for hosts whose counters can be reset, such as Python's client. Scrapers see a
+    /// reset. What is not positive and finite is not taken, but counted in `shmetrics_updates_rejected_total`.
+    pub fn take_back(&self, v: f64) {
+        if v == 0.0 {
+            return;
+        }
+        if !(v > 0.0 && v < f64::INFINITY) {
+            return self.reject();
+        }
+        let mask = if self.life == Life::FOREVER { u64::MAX } else { TAG_MASK };
+        self.change_pair(|integer, fraction| {
+            let (whole, part) = (integer & mask, f64::from_bits(fraction));
+            let mut take = (v as u64).min(whole);
+            let rest = v - take as f64;
+            if rest > part {
+                take = take.saturating_add((rest - part).ceil() as u64).min(whole);
+            }
+            [integer - take, (part - (v - take as f64)).max(0.0).to_bits()]
+        });
     }
 
     #[cold]

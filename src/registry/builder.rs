@@ -23,9 +23,9 @@ use crate::{Error, Segment};
 #[derive(Clone, Debug)]
 #[must_use = "nothing is registered until `register`"]
 pub struct Builder<'a, M> {
-    segment: Segment,
-    spec: Spec<'a>,
-    metric: PhantomData<M>,
+    pub(super) segment: Segment,
+    pub(super) spec: Spec<'a>,
+    pub(super) metric: PhantomData<M>,
 }
 
 /// A [`Builder`] with `N` label names.

@@ -129,6 +129,23 @@ impl Segment {
         options::remove(&path)
     }
 
+    /// Removes a segment's name, but only if no process has it open for counting. Returns whether it did; false also if there is
+    /// none.
+    ///
+    /// # Errors
+    /// [`Error::Permission`], [`Error::NotASegment`], [`Error::System`].
+    #[cfg(target_os = "linux")]
+    pub fn remove_if_unused(name: &str) -> Result<bool, Error> {
+        let path = mapping::path_of(name)?;
+        match mapping::linux::open(&path, true)? {
+            Some(file) => match header::check(&file, &path) {
+                Ok(()) | Err(Error::WrongVersion { .. }) => Ok(mapping::linux::remove_if_unused(&file, &path)),
+                Err(e) => Err(e),
+            },
+            None => Ok(false),
+        }
+    }
+
     /// The file, unless the segment is anonymous.
     pub fn path(&self) -> Option<&Path> {
         self.inner.path.as_deref()
@@ -144,6 +161,15 @@ impl Segment {
     /// from this one have to choose their own.
     pub fn set_identity(&self, identity: u32) {
         self.inner.process.set_identity(identity);
+    }
+
+    /// Takes this process out of the segment's per-process gauges, as its death would. It takes part again with its next update of
+    /// one, as a new process.
+    ///
+    /// It is for hosts that end without exiting, and for mappings of [`Options::apart`]; others need it never. Updates of such gauges by
+    /// other threads at this moment may be lost.
+    pub fn leave(&self) {
+        self.inner.process.leave(self.inner);
     }
 
     /// For hooks that tell of a child's death, which other libraries want called. You never need it: the kernel tells who
@@ -233,7 +259,7 @@ fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment,
         if options.how != How::CreateNew {
             if let Some(file) = linux::open(&path, true)? {
                 if !removed_as_unused(options, &file, &path)? {
-                    match attach_native(file, &path)? {
+                    match attach_native(file, &path, options.apart)? {
                         Some(segment) => return Ok(segment),
                         None => continue,
                     }
@@ -249,7 +275,9 @@ fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment,
             Some(backing) => {
                 // SAFETY: just initialised.
                 let inner = unsafe { Inner::adopt(Box::new(backing), Some(path)) };
-                remember(inner);
+                if !options.apart {
+                    remember(inner);
+                }
                 return Ok(Segment { inner });
             }
             None if options.how == How::CreateNew => return Err(Error::AlreadyExists(path)),
@@ -285,9 +313,9 @@ fn mapped(file: &std::fs::File, path: &Path) -> Result<Option<Segment>, Error> {
 
 /// `Ok(None)`: the file is, or is about to be, no longer what the name means.
 #[cfg(target_os = "linux")]
-fn attach_native(file: std::fs::File, path: &Path) -> Result<Option<Segment>, Error> {
+fn attach_native(file: std::fs::File, path: &Path, apart: bool) -> Result<Option<Segment>, Error> {
     use mapping::linux;
-    if let Some(segment) = mapped(&file, path)? {
+    if let Some(segment) = mapped(&file, path)?.filter(|_| !apart) {
         return Ok(Some(segment));
     }
     header::check(&file, path)?;
@@ -303,7 +331,9 @@ fn attach_native(file: std::fs::File, path: &Path) -> Result<Option<Segment>, Er
     let backing = linux::LinuxBacking::map(file, len, true, Some(path.to_path_buf()))?;
     // SAFETY: the header has been checked.
     let inner = unsafe { Inner::adopt(Box::new(backing), Some(path.to_path_buf())) };
-    remember(inner);
+    if !apart {
+        remember(inner);
+    }
     Ok(Some(Segment { inner }))
 }
 

@@ -19,6 +19,7 @@ use crate::Error;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing until `open`"]
+#[allow(clippy::struct_excessive_bools)] // Each is a question of its own.
 pub struct Options {
     pub(super) name: Option<String>,
     pub(super) how: How,
@@ -29,6 +30,7 @@ pub struct Options {
     pub(super) allow_disk: bool,
     pub(super) portable: bool,
     pub(super) reset_if_unused: bool,
+    pub(super) apart: bool,
     pub(super) labels: Vec<(String, String)>,
 }
 
@@ -61,6 +63,7 @@ impl Options {
             allow_disk: false,
             portable: false,
             reset_if_unused: false,
+            apart: false,
             labels: Vec::new(),
         }
     }
@@ -137,6 +140,14 @@ impl Options {
     /// Not with [`Options::create_new`] or [`Options::attach`], nor in the portable backend.
     pub fn reset_if_unused(mut self, yes: bool) -> Self {
         self.reset_if_unused = yes;
+        self
+    }
+
+    /// Has the segment mapped once more, as by another process: per-process gauges through it are that one's, with an identity of its
+    /// own ([`Segment::set_identity`]), until [`Segment::leave`]. For a process that plays several, as tests do, and hosts that
+    /// count for others. Each call maps it anew, for the life of the process. Not with [`Options::anonymous`], nor in the portable backend.
+    pub fn apart(mut self, yes: bool) -> Self {
+        self.apart = yes;
         self
     }
 
