@@ -7,6 +7,7 @@ use crate::metric::{
     counter_read, exemplar_read, gauge_shown, histogram_read, states_read, Exemplar, GaugeMode, Sample, Shown, SPILL,
 };
 use crate::segment::chain::is_later;
+use crate::segment::lane;
 use crate::segment::layout::{counter, entry, header};
 use crate::segment::life::{self, Place, State, TAG_MASK};
 use crate::segment::memory::Mapped;
@@ -161,7 +162,10 @@ impl Series<'_> {
         // SAFETY: backed up to the text (checked by `series`), aligned to 8 in a record aligned to 16, accessed atomically.
         let cells = unsafe { &*self.record.add(counter::INTEGER as usize).cast::<[AtomicU64; 2]>() };
         let [whole, fraction] = counter_read(cells);
-        let whole = whole & self.mask();
+        // SAFETY: as above. Acquire: as `lane::of`.
+        let lane = unsafe { &*self.record.add(entry::LANE as usize).cast::<AtomicU32>() }.load(Acquire);
+        let own = whole & self.mask();
+        let whole = own.saturating_add(lane::sum(self.page.memory, lane));
         let parts = f64::from_bits(fraction);
         // Of a large whole number a part may stand in the fraction.
         let large = parts >= SPILL as f64 && parts < (1u64 << 63) as f64 && parts as u64 as f64 == parts;

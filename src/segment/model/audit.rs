@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::super::chain::{announcements, is_later, offset, Ends, FAMILIES};
-use super::super::layout::entry;
+use super::super::layout::{entry, FREE_LINK};
 use super::super::life::{self, Place, State};
 use super::super::memory::Memory;
 use super::scene::{Scene, CELL, CHECK, FREE, SERIES};
@@ -30,7 +30,7 @@ impl<W: Word> Scene<W> {
             assert!(!links.contains(&next), "the free list is a ring");
             assert_eq!(self.state(next).state(), life::FREE, "a record on the free list is not free");
             links.push(next);
-            next = self.words.load32(offset(next) + entry::FREE, Acquire);
+            next = self.words.load32(offset(next) + FREE_LINK, Acquire);
         }
         links
     }

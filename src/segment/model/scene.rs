@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::chain::{offset, Ends, FAMILIES};
 use super::super::index::Index;
-use super::super::layout::{counter, entry, header, GRANULE};
+use super::super::layout::{counter, entry, header, FREE_LINK, GRANULE};
 use super::super::memory::Memory;
 use super::words::{Word, Words};
 
@@ -96,7 +96,7 @@ impl<W: Word> Scene<W> {
         offsets.extend((0..1 << ROOMY_BITS).map(|i| INDEX_AT + 8 * i));
         let mut quiet = if extra == Extra::Doubling { vec![] } else { table.to_vec() };
         for at in (0..records).map(|i| offset(link(i))) {
-            offsets.extend([entry::NEXT, entry::HASH, entry::STATE, entry::FREE, CHECK].map(|field| at + field));
+            offsets.extend([entry::NEXT, entry::HASH, entry::STATE, FREE_LINK, CHECK].map(|field| at + field));
             offsets.extend([at + entry::BIRTH, at + CELL]);
             quiet.push(at + entry::BIRTH);
             if extra != Extra::Counting {
