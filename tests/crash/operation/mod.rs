@@ -2,6 +2,7 @@
 
 mod expiry;
 mod labelled;
+mod lanes;
 mod removal;
 mod reuse;
 mod updates;
@@ -16,6 +17,7 @@ use super::survivor::Seen;
 
 pub use expiry::*;
 pub use labelled::*;
+pub use lanes::*;
 pub use removal::*;
 pub use reuse::*;
 pub use updates::*;
