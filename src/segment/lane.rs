@@ -171,8 +171,16 @@ pub(crate) fn give<M: Memory>(memory: &M, record: u64, lane: u32) -> bool {
 
 /// Takes the lane of an earlier life away, from a record that is in its next one.
 pub(crate) fn take_away<M: Memory>(memory: &M, record: u64) {
-    // Release: who finds nothing, or what is given after this, sees the life that the record is in.
-    memory.store32(record + entry::LANE, 0, Release);
+    let mut seen = memory.load32(record + entry::LANE, Relaxed);
+    // Release: who finds nothing, or what is given after this, sees the life that the record is in. A swap also where there is nothing,
+    // for that reason.
+    while let Err(now) = memory.cas32(record + entry::LANE, seen, 0, Release, Relaxed) {
+        // Damaged: it is not there at all.
+        if now == seen {
+            return;
+        }
+        seen = now;
+    }
 }
 
 /// A segment's lanes, as this process writes them.

@@ -189,14 +189,17 @@ impl<M: Memory> Memory for Faulty<'_, M> {
     }
 
     fn store32(&self, at: u64, value: u32, order: Ordering) {
-        match self.fault {
-            Fault::LaneTakenEarly | Fault::LaneStays if is_field(at, entry::LANE) => {}
-            Fault::RelaxedTakeAway if is_field(at, entry::LANE) => self.inner.store32(at, value, Relaxed),
-            _ => self.inner.store32(at, value, order),
-        }
+        self.inner.store32(at, value, order);
     }
 
     fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32> {
+        if is_field(at, entry::LANE) && new == 0 {
+            match self.fault {
+                Fault::LaneTakenEarly | Fault::LaneStays => return Ok(old),
+                Fault::RelaxedTakeAway => return self.inner.cas32(at, old, new, Relaxed, Relaxed),
+                _ => {}
+            }
+        }
         if self.is(Fault::LaneTakenEarly) && is_field(at, entry::STATE) && State(new).state() == life::FREE {
             lane::take_away(self.inner, at - entry::STATE);
         }

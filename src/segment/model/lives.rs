@@ -194,7 +194,7 @@ fn counting_while_a_lane_is_given(fault: Fault) {
     let count_and_give: Thread = |scene, view, own| {
         let place = Place::from_word(first_life(0));
         assert!(scene.count_in_cell(view, place));
-        lane::give(view, place.at, own - link(FIRST) + 1);
+        lane::give(view, place.at, if own == link(FIRST) { 1 } else { 2 });
         scene.count(view, place).into()
     };
     let scene = || Scene::new(RECORDS, Extra::Lanes).with(&[HERE]);
