@@ -125,6 +125,22 @@
 #define SHMETRICS_ANONYMOUS 3
 
 /**
+ * Hot series have cells for each CPU, written in restartable sequences (`rseq`) where they are to be had.
+ */
+#define SHMETRICS_LANES_DEFAULT 0
+
+/**
+ * This process uses no restartable sequences. A segment that it makes has cells for each CPU that are written by locked instructions; in
+ * one that has others, it counts in the cells that all share. Pages are the same.
+ */
+#define SHMETRICS_LANES_LOCKED 1
+
+/**
+ * A segment that this process makes has no cells for each CPU: they take up to an eighth of the ceiling.
+ */
+#define SHMETRICS_LANES_NONE 2
+
+/**
  * What a call that can fail returns.
  */
 typedef enum shmetrics_status {
@@ -492,9 +508,10 @@ typedef struct shmetrics_options {
    */
   uint32_t reset_if_unused;
   /**
-   * 0.
+   * `SHMETRICS_LANES_DEFAULT`, or less: whether hot counters and histograms count in cells for each CPU. `$SHMETRICS_RSEQ=0` is
+   * `SHMETRICS_LANES_LOCKED` for all.
    */
-  uint32_t reserved;
+  uint32_t lanes;
   /**
    * Labels that every series of a new segment has in front of its own. Whoever attaches the segment with labels must give the
    * same; who gives none takes it as it is.

@@ -188,13 +188,13 @@ fn a_process_without_restartable_sequences_counts_beside_those_that_have() {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        let mut mine = 0;
+        let mut mine = 0u32;
         while other.try_wait().unwrap().is_none() {
             (0..1000).for_each(|_| counter.inc());
             mine += 1000;
         }
         assert!(other.wait().unwrap().success());
-        assert_eq!(counter.get(), before + mine as f64 + 1_000_000.0, "{variable}={value}");
+        assert_eq!(counter.get(), before + f64::from(mine) + 1_000_000.0, "{variable}={value}");
     }
 }
 

@@ -39,6 +39,14 @@ const _: () =
 const _: () = assert!(offset_of!(Series, cells) as u64 == counter::INTEGER && size_of::<Series>() as u64 == CELLS_END);
 const CELLS_END: u64 = counter::FRACTION + 8;
 
+impl Series {
+    /// Whether the record has not begun a later life.
+    #[inline(always)]
+    fn is_in(&self, life: Life) -> bool {
+        life == Life::FOREVER || State(self.state.load(Relaxed)).life() == life
+    }
+}
+
 /// Where updates go of a series that cannot be (a damaged segment).
 static NOWHERE: Series = Series {
     head: [0; 2],
@@ -150,22 +158,27 @@ impl Counter {
 
     #[inline(always)]
     fn add_whole(&self, n: u64) {
-        // Acquire: of a lane that was given in a later life, `is_in_its_life` sees that life.
+        // Acquire: of a lane that was given in a later life, `is_in` sees that life.
         let lane = self.series.lane.load(Acquire);
-        if n < lane::MOST && self.is_in_its_life() && self.inner.lanes.add(&self.inner.memory, lane, n) {
+        if n != 0 && n < lane::MOST && self.series.is_in(self.life) && self.inner.lanes.add(lane, n) {
             return;
         }
-        self.add_to_cell(n);
+        Counter::add_otherwise(self.inner, self.series, self.life, n);
     }
 
-    /// Whether the record has not begun a later life.
-    #[inline(always)]
-    fn is_in_its_life(&self) -> bool {
-        self.life == Life::FOREVER || State(self.series.state.load(Relaxed)).life() == self.life
+    /// Adds where there is no lane, or it is not a matter of a few instructions.
+    #[inline(never)]
+    fn add_otherwise(inner: &'static Inner, series: &'static Series, life: Life, n: u64) {
+        // Acquire: as above.
+        let lane = series.lane.load(Acquire);
+        let to_lane = lane != 0 && n < lane::MOST && series.is_in(life);
+        if !(to_lane && inner.lanes.add_otherwise(&inner.memory, lane, n)) {
+            Counter { inner, series, life }.add_to_cell(n);
+        }
     }
 
     /// Adds to the cell that all share.
-    #[inline(never)]
+    #[inline(always)]
     fn add_to_cell(&self, n: u64) {
         let integer = &self.series.cells[0];
         if self.life == Life::FOREVER {
@@ -267,7 +280,7 @@ impl Counter {
         let own = if self.life == Life::FOREVER { integer } else { integer & TAG_MASK };
         // Acquire: all of it was read before this look at the life.
         fence(Acquire);
-        let over = self.life != Life::FOREVER && (self.life.is_over(integer) || !self.is_in_its_life());
+        let over = self.life != Life::FOREVER && (self.life.is_over(integer) || !self.series.is_in(self.life));
         if over {
             return 0.0;
         }

@@ -141,7 +141,20 @@ impl Histogram {
         if !BACK {
             // Acquire: of a lane that was given in a later life, `is_in_its_life` sees that life.
             let lane = self.half(entry::LANE).load(Acquire);
-            if lane != 0 && self.is_in_its_life() && self.inner.lanes.count(&self.inner.memory, lane, i, v) {
+            if self.is_in_its_life() && self.inner.lanes.count(lane, i, v) {
+                return;
+            }
+        }
+        self.change_otherwise::<BACK>(i, v);
+    }
+
+    /// Counts where there is no lane, or it is not a matter of a few instructions.
+    #[inline(never)]
+    fn change_otherwise<const BACK: bool>(self, i: usize, v: f64) {
+        if !BACK {
+            // Acquire: as above.
+            let lane = self.half(entry::LANE).load(Acquire);
+            if lane != 0 && self.is_in_its_life() && self.inner.lanes.count_otherwise(&self.inner.memory, lane, i, v) {
                 return;
             }
         }
@@ -163,7 +176,7 @@ impl Histogram {
     }
 
     /// Counts in the cell that all share.
-    #[inline(never)]
+    #[inline(always)]
     fn change_cell<const BACK: bool>(&self, i: usize, v: f64) {
         // SAFETY: `i <= bounds.len()`, and that many cells plus one were checked to be there; they are aligned to 16, mapped for
         // the process' life, and only accessed atomically. A successful swap changes the count.

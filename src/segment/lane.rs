@@ -90,7 +90,7 @@ impl Shape {
     /// What makes no sense has no lanes.
     pub(crate) fn of(memory: &Mapped) -> Self {
         let (cpus, stride) = (memory.get32(header::LANE_CPUS), u64::from(memory.get32(header::LANE_STRIDE)));
-        let sensible = (1..=MOST_CPUS).contains(&cpus) && stride >= LINES && stride <= 1 << 20 && stride % LINES == 0;
+        let sensible = (1..=MOST_CPUS).contains(&cpus) && (LINES..=1 << 20).contains(&stride) && stride % LINES == 0;
         if sensible && Kind::of(memory) != Kind::None {
             Shape { cpus: cpus.into(), stride }
         } else {
@@ -236,11 +236,11 @@ impl Lanes {
         lane.wrapping_sub(1) < self.known.load(Relaxed)
     }
 
-    /// Adds `n`, which is not 0, to this CPU's cell of a counter's lane. False: nothing was added.
+    /// Adds `n`, which is not 0, to this CPU's cell of a counter's lane, if that is a matter of a few instructions. False: nothing was added.
     #[inline(always)]
-    pub(crate) fn add(&self, memory: &Mapped, lane: u32, n: u64) -> bool {
+    pub(crate) fn add(&self, lane: u32, n: u64) -> bool {
         // SAFETY: a lane that is known (checked first), as `add_once` wants it.
-        self.is_known(lane) && unsafe { self.add_once(lane, n) } || self.add_otherwise(memory, lane, n)
+        self.is_known(lane) && unsafe { self.add_once(lane, n) }
     }
 
     /// # Safety
@@ -252,10 +252,8 @@ impl Lanes {
         unsafe { rseq::add::<SHIFT>(self.area, self.arena, lane, n) }
     }
 
-    /// Where there is no lane, or it is not known yet, or restartable sequences are not the way, or were interrupted.
-    #[cold]
-    #[inline(never)]
-    fn add_otherwise(&self, memory: &Mapped, lane: u32, n: u64) -> bool {
+    /// The same where the lane is not known yet, or restartable sequences are not the way, or were interrupted.
+    pub(crate) fn add_otherwise(&self, memory: &Mapped, lane: u32, n: u64) -> bool {
         if lane == 0 || n == 0 || !self.reaches(memory, lane.into()) {
             return false;
         }
@@ -270,14 +268,14 @@ impl Lanes {
         true
     }
 
-    /// Counts an observation in this CPU's pair of a bucket, in a histogram's lane. False: it was not counted.
+    /// Counts an observation in this CPU's pair of a bucket, in a histogram's lane, as [`Lanes::add`] does.
     #[inline(always)]
-    pub(crate) fn count(&self, memory: &Mapped, lane: u32, bucket: usize, v: f64) -> bool {
+    pub(crate) fn count(&self, lane: u32, bucket: usize, v: f64) -> bool {
         let cell = u64::from(lane) + 2 * bucket as u64;
         // Of a pair, two cells.
         let known = lane != 0 && cell < u64::from(self.known.load(Relaxed)) && lane & 1 == 0;
         // SAFETY: known, and aligned to 16 (checked first), as `count_once` wants it.
-        known && unsafe { self.count_once(cell, v) } || self.count_otherwise(memory, cell, v)
+        known && unsafe { self.count_once(cell, v) }
     }
 
     /// # Safety
@@ -289,10 +287,9 @@ impl Lanes {
     }
 
     /// As [`Lanes::add_otherwise`].
-    #[cold]
-    #[inline(never)]
-    fn count_otherwise(&self, memory: &Mapped, cell: u64, v: f64) -> bool {
-        if cell & 1 != 0 || !self.pairs || !self.reaches(memory, cell + 1) {
+    pub(crate) fn count_otherwise(&self, memory: &Mapped, lane: u32, bucket: usize, v: f64) -> bool {
+        let cell = u64::from(lane) + 2 * bucket as u64;
+        if lane == 0 || cell & 1 != 0 || !self.pairs || !self.reaches(memory, cell + 1) {
             return false;
         }
         if self.kind == Kind::Rseq {

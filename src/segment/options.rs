@@ -31,8 +31,7 @@ pub struct Options {
     pub(super) portable: bool,
     pub(super) reset_if_unused: bool,
     pub(super) labels: Vec<(String, String)>,
-    pub(super) lanes: bool,
-    pub(super) rseq: bool,
+    pub(super) plan: Plan,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +64,7 @@ impl Options {
             portable: false,
             reset_if_unused: false,
             labels: Vec::new(),
-            lanes: true,
-            rseq: true,
+            plan: Plan { lanes: true, rseq: true },
         }
     }
 
@@ -154,7 +152,7 @@ impl Options {
     /// Whether hot counters and histograms of a new segment may have cells for each CPU, which makes them several times as fast and
     /// takes up to an eighth of the ceiling. They do by default; only the creator's word counts.
     pub fn lanes(mut self, yes: bool) -> Self {
-        self.lanes = yes;
+        self.plan.lanes = yes;
         self
     }
 
@@ -164,7 +162,7 @@ impl Options {
     /// Who makes a segment without them makes one that never uses them. In a segment that does, a process that may not, or cannot,
     /// counts in the cells that all share. Pages are the same in any case. The first word of a process counts for a segment.
     pub fn rseq(mut self, yes: bool) -> Self {
-        self.rseq = yes;
+        self.plan.rseq = yes;
         self
     }
 
@@ -180,7 +178,7 @@ impl Options {
     }
 
     pub(super) fn lane_plan(&self) -> Plan {
-        Plan { lanes: self.lanes, rseq: self.rseq && lane::rseq_allowed() }
+        Plan { rseq: self.plan.rseq && lane::rseq_allowed(), ..self.plan }
     }
 
     pub(super) fn resolved_name(&self) -> String {
