@@ -9,7 +9,7 @@ FUZZ_FLAGS ?=
 export PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall demo test long fuzz bench header fmt lint clean
+.PHONY: help build install uninstall demo test long fuzz bench header python fmt lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,21 +42,26 @@ fuzz: ## the fuzz targets, one after another (FUZZ_RUNS=1000000 inputs each); se
 	@scripts/setup.sh build
 	fuzz/run.sh $(FUZZ_FLAGS) $(FUZZ_RUNS)
 
-bench: ## the benchmarks; numbers and their meaning are in docs/benchmarks.md
-	@scripts/setup.sh build
-	cargo bench
-	benches/capi/run.sh
+bench: ## ours and the rivals side by side; writes docs/benchmarks.md and its plots (5 minutes; BENCH_FULL=1: longer, steadier)
+	@scripts/setup.sh bench
+	benches/rivals/run.sh
 
 header: ## include/shmetrics.h, from src/capi
 	@scripts/setup.sh header
 	@scripts/header.sh > target/shmetrics.h # only a whole one replaces the old one
 	mv target/shmetrics.h include/shmetrics.h
 
+python: ## the Python package: wheels and sdist in target/wheels
+	@scripts/setup.sh python
+	bindings/python/build.sh
+
 fmt: ## format the Rust code
+	cargo fmt --manifest-path bindings/python/Cargo.toml
 	cargo fmt --all
 	cargo fmt --manifest-path examples/prefork/rust/Cargo.toml
 	cargo fmt --manifest-path examples/axum/Cargo.toml
 	cargo fmt --manifest-path fuzz/Cargo.toml
+	cargo fmt --manifest-path benches/rivals/Cargo.toml
 
 lint: ## formatting, clippy, documentation, licences
 	scripts/test.sh format clippy docs licences

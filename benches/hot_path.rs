@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use criterion::{criterion_group, criterion_main, Criterion};
 use crossbeam_utils::CachePadded;
-use shmetrics::{GaugeMode, Options, Segment};
+use shmetrics::{GaugeMode, Native, Options, Segment};
 
 fn segment() -> Segment {
     Options::new().anonymous().ceiling(256 << 20).open().unwrap()
@@ -61,6 +61,35 @@ fn hot_path(c: &mut Criterion) {
             histogram.observe(((i >> 60) as f64) + 0.5);
         });
     });
+    let native = segment.histogram("native", "").native(Native::factor(1.1)).register().unwrap();
+    let both = segment.histogram("both", "").native(Native::factor(1.1)).buckets(&bounds).register().unwrap();
+    let labelled =
+        segment.histogram("labelled_native", "").native(Native::factor(1.1)).labels(["l"]).register().unwrap();
+    let labelled = labelled.with(["v"]);
+    for (name, native) in [("native", native), ("native and classic", both), ("native, of a label set", labelled)] {
+        group.bench_function(format!("{name}, observe, the same values"), |b| {
+            b.iter(|| {
+                i = i.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                native.observe(((i >> 60) as f64) + 0.5);
+            });
+        });
+        group.bench_function(format!("{name}, observe, 80 buckets"), |b| {
+            b.iter(|| {
+                i = i.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                native.observe(f64::from_bits((1013 << 52) + (i >> 2)).min(1e6));
+            });
+        });
+    }
+    let summary = segment.summary("summary", "").register().unwrap();
+    let quantiles = segment.summary("quantiles", "").quantiles(&[0.5, 0.99]).register().unwrap();
+    for (name, summary) in [("summary", summary), ("summary with quantiles", quantiles)] {
+        group.bench_function(format!("{name}, observe"), |b| {
+            b.iter(|| {
+                i = i.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                summary.observe(((i >> 60) as f64) + 0.5);
+            });
+        });
+    }
     group.finish();
 
     let mut group = c.benchmark_group("gauge");

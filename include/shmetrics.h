@@ -237,7 +237,7 @@ typedef enum shmetrics_format {
 } shmetrics_format;
 
 /**
- * What becomes of names with characters outside of `[a-zA-Z0-9_:]`.
+ * What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others stay as they are.
  */
 typedef enum shmetrics_escaping {
   /**
@@ -249,15 +249,15 @@ typedef enum shmetrics_escaping {
    */
   SHMETRICS_ESCAPING_UNDERSCORES,
   /**
-   * Dots become `_dot_`, underscores `__`, all else `__`.
+   * In such a name dots become `_dot_`, underscores `__`, and each other such character `__`.
    */
   SHMETRICS_ESCAPING_DOTS,
   /**
-   * `U__`, and each such character as its code point between underscores.
+   * `U__` in front, underscores become `__`, and each such character its code point between underscores.
    */
   SHMETRICS_ESCAPING_VALUES,
   /**
-   * They stay, in quotes.
+   * They stay, in quotes. Not in text 0.0.4, which then has underscores.
    */
   SHMETRICS_ESCAPING_ALLOW_UTF8,
 } shmetrics_escaping;
@@ -296,7 +296,8 @@ typedef struct shmetrics_str {
  */
 typedef struct shmetrics_family_spec {
   /**
-   * The metric's name. A counter is shown as `name_total`, whether or not the name ends so.
+   * The metric's name: any UTF-8 without control characters. What is not letters, digits, `_` and `:` is escaped for scrapers that do
+   * not ask for it. A counter is shown as `name_total`, whether or not the name ends so.
    */
   struct shmetrics_str name;
   /**
@@ -308,7 +309,7 @@ typedef struct shmetrics_family_spec {
    */
   struct shmetrics_str unit;
   /**
-   * The label names.
+   * The label names: any UTF-8, as the metric's name.
    */
   const struct shmetrics_str *label_names;
   /**
@@ -316,7 +317,8 @@ typedef struct shmetrics_family_spec {
    */
   size_t label_count;
   /**
-   * A histogram's rising upper bounds; `+Inf` is added by itself. NULL for Prometheus' default ones.
+   * A histogram's rising upper bounds; `+Inf` is added by itself. NULL for Prometheus' default ones, or for none where there are
+   * native buckets.
    */
   const double *buckets;
   /**
@@ -343,6 +345,32 @@ typedef struct shmetrics_family_spec {
    * The least time between two exemplars that a counter or a bucket keeps, in milliseconds; 0 for a second.
    */
   uint32_t exemplar_interval_ms;
+  /**
+   * A summary's quantiles, of 0 to 1, rising: of what all processes together have observed in the last ten minutes. Each is right to
+   * 1.1 %. NULL for none.
+   */
+  const double *quantiles;
+  /**
+   * How many.
+   */
+  size_t quantile_count;
+  /**
+   * A histogram's native buckets, which need no bounds: each is larger than the one before by at most this factor, such as 1.1. 0 for
+   * none. With `buckets`, there are both.
+   */
+  double native_factor;
+  /**
+   * What is at most so far from 0 is counted in the native zero bucket. 0 for 2^-128; a negative number: only 0 itself.
+   */
+  double native_zero_threshold;
+  /**
+   * The most native buckets that pages show of a series; beyond that, coarser ones. 0 for 160; UINT32_MAX for no limit.
+   */
+  uint32_t native_max_buckets;
+  /**
+   * How long an observation counts in quantiles, in seconds; 0 for ten minutes. It leaves them after half that time to all of it.
+   */
+  uint32_t quantile_max_age;
 } shmetrics_family_spec;
 
 /**
@@ -430,7 +458,7 @@ typedef struct shmetrics_histogram_family {
 } shmetrics_histogram_family;
 
 /**
- * A classic histogram.
+ * A histogram: with classic buckets, native ones, or both.
  */
 typedef struct shmetrics_histogram {
   /**
@@ -713,7 +741,18 @@ void shmetrics_gauge_dec(struct shmetrics_gauge gauge);
 void shmetrics_gauge_set_to_now(struct shmetrics_gauge gauge);
 
 /**
- * Registers a family of classic histograms, or finds it.
+ * Registers a family of histograms, or finds it: with classic buckets, and with native ones if `native_factor` is set.
+ *
+ * ```c
+ * shmetrics_histogram_family latency;
+ * shmetrics_histogram_register(segment, &(shmetrics_family_spec){
+ *     .name = {"latency_seconds", 15}, .unit = {"seconds", 7}, .native_factor = 1.1,
+ * }, &latency);
+ * shmetrics_histogram_observe(shmetrics_histogram_with(latency, NULL, 0), 0.0042);
+ * ```
+ *
+ * Native buckets are made as they are needed. An observation that finds no room for a new one is not counted, but in
+ * `shmetrics_observations_refused_total`.
  */
 enum shmetrics_status shmetrics_histogram_register(struct shmetrics_segment *segment,
                                                    const struct shmetrics_family_spec *spec,
@@ -833,7 +872,8 @@ enum shmetrics_status shmetrics_cursor_format(struct shmetrics_cursor *cursor,
                                               struct shmetrics_exposition exposition);
 
 /**
- * Adds to the names of samples whose families the cursor's page is to have, as scrapers ask for by `name[]`; without any it has all.
+ * Adds to the names of samples whose families the cursor's page is to have, as scrapers ask for by `name[]`; without any it has all. A
+ * name may be as it was registered, or as the page shows it.
  * To be called before its first bytes are taken.
  */
 enum shmetrics_status shmetrics_cursor_only(struct shmetrics_cursor *cursor,
@@ -999,7 +1039,15 @@ size_t shmetrics_last_error(char *buffer,
                             size_t capacity);
 
 /**
- * Registers a family of summaries (the count and the sum of observations), or finds it.
+ * Registers a family of summaries (the count and the sum of observations, and quantiles if there are `quantiles`), or finds it.
+ *
+ * ```c
+ * const double quantiles[] = {0.5, 0.9, 0.99};
+ * shmetrics_summary_family sizes;
+ * shmetrics_summary_register(segment, &(shmetrics_family_spec){
+ *     .name = {"response_bytes", 14}, .quantiles = quantiles, .quantile_count = 3,
+ * }, &sizes);
+ * ```
  */
 enum shmetrics_status shmetrics_summary_register(struct shmetrics_segment *segment,
                                                  const struct shmetrics_family_spec *spec,

@@ -429,6 +429,11 @@ struct spec {
   std::uint32_t expire_after = 0;          // seconds without an update; 0: never
   std::vector<std::string_view> states{};  // state sets and enumerations
   std::uint32_t exemplar_interval_ms = 0;  // 0: a second
+  double native_factor = 0;                // histograms: buckets that grow by at most this, such as 1.1; 0: no native ones
+  double native_zero_threshold = 0;        // 0: 2^-128; negative: only 0 is zero
+  std::uint32_t native_max_buckets = 0;    // on pages; 0: 160
+  std::vector<double> quantiles{};         // summaries: of all processes, each right to 1.1 %
+  std::uint32_t quantile_max_age = 0;      // seconds that they look back; 0: ten minutes
 };
 
 // An exposition format.
@@ -671,6 +676,12 @@ class segment : public page_source<segment> {
     raw.max_series = what.max_series;
     raw.expire_after = what.expire_after;
     raw.exemplar_interval_ms = what.exemplar_interval_ms;
+    raw.quantiles = what.quantiles.data();
+    raw.quantile_count = what.quantiles.size();
+    raw.native_factor = what.native_factor;
+    raw.native_zero_threshold = what.native_zero_threshold;
+    raw.native_max_buckets = what.native_max_buckets;
+    raw.quantile_max_age = what.quantile_max_age;
     decltype(Family().raw()) family{};
     const shmetrics_status status = Register(raw_, &raw, mode..., &family);
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what a verb of the Makefile needs and does not find: `setup.sh build`, `header` or `test`.
+# Sets up what a verb of the Makefile needs and does not find: `setup.sh build`, `header`, `bench`, `python` or `test`.
 #
 # Debian packages if we are root, cbindgen by cargo, Python packages in a virtual environment. What cannot be had is
 # named in one line; the tests that need it then say `skipped`.
@@ -73,6 +73,16 @@ get_python_packages() {
         || echo "skipped: Python packages (pip install failed)"
 }
 
+# What builds the Python package.
+get_maturin() {
+    [[ -x target/venv/bin/python ]] || python3 -m venv target/venv || {
+        echo "skipped: maturin (python3 -m venv failed)"
+        return
+    }
+    [[ -x target/venv/bin/maturin ]] && return
+    target/venv/bin/pip install --quiet --disable-pip-version-check 'maturin>=1.8,<2' || echo "skipped: maturin (pip install failed)"
+}
+
 # The newest servers that Debian has, unpacked beside those of its release: a second opinion. They need nothing but a libc.
 get_newer_servers() {
     local to=target/tools/newer repo
@@ -104,6 +114,17 @@ need pkg-config pkg-config
 case ${1:-build} in
 build) get_packages ;;
 header) get_cbindgen ;;
+bench) # what is missing is left out of the comparison, with a word
+    need valgrind valgrind
+    [[ -e /usr/include/prometheus/registry.h ]] || missing+=(prometheus-cpp-dev)
+    python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
+    get_packages
+    ;;
+python)
+    python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
+    get_packages
+    get_maturin
+    ;;
 test)
     need clang clang
     have clang && [[ -z $(find /usr/lib/clang /usr/lib/llvm* -name 'libclang_rt.asan*' -print -quit 2> /dev/null) ]] \
@@ -115,9 +136,11 @@ test)
     need prometheus-pushgateway prometheus-pushgateway
     need victoria-metrics victoria-metrics
     python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
+    [[ -e $(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h ]] || missing+=(python3-dev) # for uWSGI
     get_packages
     get_cbindgen
     get_python_packages
+    get_maturin
     get_newer_servers
     ;;
 *) die "unknown part: $1" ;;

@@ -19,6 +19,7 @@ format() {
         && cargo fmt --manifest-path "$worker" --check \
         && cargo fmt --manifest-path "$axum" --check \
         && cargo fmt --manifest-path fuzz/Cargo.toml --check \
+        && cargo fmt --manifest-path benches/rivals/Cargo.toml --check \
         && cargo fmt --manifest-path tests/interop/rust-parser/Cargo.toml --check
 }
 clippy() {
@@ -29,7 +30,10 @@ clippy() {
         && cargo clippy "${fuzzing[@]}" --all-targets -- -D warnings \
         && cargo clippy "${fuzzing[@]}" --all-targets --features wrong -- -D warnings
 }
-docs() { RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet; }
+docs() {
+    RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet \
+        && python3 benches/rivals/report/test_report.py # tables, and their places in docs/benchmarks.md
+}
 licences() { python3 scripts/licences.py; }
 rust() { cargo test --workspace --no-fail-fast; }
 portable() { cargo test --features portable --test portable; }
@@ -60,10 +64,11 @@ header() {
 build() { cargo build --release --workspace; }
 capi() { tests/capi/run.sh; }
 interop() { tests/interop/run.sh; }
+python() { bindings/python/tests/run.sh; }
 demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-port 0'; }
 
 steps=("$@")
-((${#steps[@]})) || steps=(format clippy docs licences build header rust portable adapters crash churn fuzz capi interop demo)
+((${#steps[@]})) || steps=(format clippy docs licences build header rust portable adapters crash churn fuzz capi interop python demo)
 passed=0 failed=0 table=()
 for step in "${steps[@]}"; do
     [[ $(type -t "$step") == function ]] || {

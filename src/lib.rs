@@ -11,9 +11,10 @@ mod segment;
 pub use error::Error;
 pub use expose::{accepts_gzip, Cursor, Escaping, Exposition, FamilyInfo, Format, Inspection, ProcessInfo, Reader};
 pub use metric::{
-    Counter, Enum, Gauge, GaugeHistogram, GaugeMode, Histogram, InProgress, Info, Metric, StateSet, Summary, Timer,
+    Counter, Enum, Gauge, GaugeHistogram, GaugeMode, Histogram, InProgress, Info, Metric, Native, StateSet, Summary,
+    Timer,
 };
-pub use registry::{Builder, Family, LabelledBuilder};
+pub use registry::{Builder, DynamicBuilder, DynamicFamily, Family, LabelledBuilder};
 pub use segment::options::{list, Listing, Options};
 pub use segment::Segment;
 

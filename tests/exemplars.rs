@@ -71,7 +71,7 @@ fn item_63_an_exemplar_stays_as_it_is_until_there_is_another() {
 fn item_65_what_no_page_could_have_is_left_out_and_counted() {
     let s = Options::new().anonymous().open().unwrap();
     let counter = s.counter("a", "").register().unwrap();
-    counter.inc_with_exemplar(&[("no name", "x")]);
+    counter.inc_with_exemplar(&[("no\nname", "x")]);
     counter.inc_with_exemplar(&[("a", "x"), ("a", "y")]);
     counter.inc_with_exemplar(&[("a", &"x".repeat(128))]);
     counter.add_with_exemplar(-1.0, &[("a", "x")]);

@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use shmetrics::{Escaping, Exposition, Format, GaugeMode, Options, Segment};
+use shmetrics::{Escaping, Exposition, Format, GaugeMode, Native, Options, Segment};
 
 /// A segment with every type, with labels and without, and with values that are hard to write.
 fn everything() -> Segment {
@@ -30,6 +30,16 @@ fn everything() -> Segment {
     let age = s.gauge_histogram("queue_age", "Ages of the waiting.").buckets(&[1.0, 10.0]).register().unwrap();
     [0.5, 5.0, 5.0].iter().for_each(|v| age.observe(*v));
     age.forget(5.0);
+    let spread = s.histogram("spread", "Native.").native(Native::schema(1).zero_threshold(0.001)).labels(["of"]);
+    let spread = spread.register().unwrap();
+    [0.0, 0.9, 1.0, 1.1, -64.0, 1e9].iter().for_each(|v| spread.with(["a"]).observe(*v));
+    spread.with(["a"]).observe_with_exemplar(1.2, &[("trace_id", "00f067aa0ba902b7")]);
+    spread.with(["none"]);
+    let both = s.histogram("both", "Native and classic.").native(Native::factor(2.0)).buckets(&[0.5, 3.0]);
+    let both = both.register().unwrap();
+    [0.25, 2.5, 3.5, 3.5].iter().for_each(|v| both.observe(*v));
+    let delay = s.summary("delay_seconds", "Quantiles.").unit("seconds").quantiles(&[0.5, 1.0]).register().unwrap();
+    [1.0, 2.0, 3.0].iter().for_each(|v| delay.observe(*v));
     s.info("build", "The build.").labels(["version"]).register().unwrap().with(["1.2"]);
     let features = s.state_set("features", "What is on.", &["a", "b\"c"]).labels(["zone"]).register().unwrap();
     features.with(["x"]).set(1, true);
@@ -39,7 +49,7 @@ fn everything() -> Segment {
     segment
 }
 
-fn names() -> [&'static str; 14] {
+fn names() -> [&'static str; 17] {
     [
         "http_requests_total",
         "cpu_seconds_total",
@@ -50,6 +60,9 @@ fn names() -> [&'static str; 14] {
         "error",
         "size_bytes",
         "queue_age",
+        "spread",
+        "both",
+        "delay_seconds",
         "build_info",
         "features",
         "breaker",

@@ -207,6 +207,30 @@ fn counts_for_another_test() {
 }
 
 #[test]
+fn what_is_in_a_lane_can_be_taken_back() {
+    let name = Name::new("lanes");
+    let segment = name.open();
+    let plain = segment.counter("plain", "").register().unwrap();
+    let labelled = segment.counter("jobs", "").labels(["n"]).register().unwrap().with(["1"]);
+    for (counter, sample) in [(plain, "plain_total"), (labelled, "jobs_total{n=\"1\"}")] {
+        heat(&counter);
+        let shows = |v: f64| {
+            assert_eq!((counter.get(), samples(&page(&segment))[sample]), (v, v));
+            assert!(v.fract() != 0.0 || page(&segment).contains(&format!("{sample} {v}\n")), "a whole number");
+        };
+        counter.take_back(15_000.0);
+        shows(HOT as f64 - 15_000.0);
+        counter.inc();
+        counter.take_back(0.5);
+        shows(HOT as f64 - 15_000.0 + 0.5);
+        counter.take_back(1e9);
+        shows(0.0);
+        heat(&counter);
+        shows(HOT as f64);
+    }
+}
+
+#[test]
 fn an_update_leaves_errno_alone() {
     let name = Name::new("lanes");
     let segment = name.open();

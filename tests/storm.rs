@@ -1,12 +1,15 @@
-//! Many processes and all kinds of metrics, stopped, continued and killed at random: every total is exact, and so is every
-//! page meanwhile. `SHMETRICS_LONG=1` runs the long form.
+//! Many processes, in Rust and in C, and all kinds of metrics, stopped, continued and killed at random: every total is exact, and so
+//! is every page meanwhile. `SHMETRICS_LONG=1` runs the long form.
 #![allow(missing_docs)]
 
 mod common;
 
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
 
-use common::{alarm, fork, long, pause, samples, Child, Name, Random, Shared};
+use common::{alarm, fork, long, pause, samples, Child, Directory, Name, Random, Shared};
 use shmetrics::{Counter, Family, Format, Gauge, GaugeMode, Histogram, Options, Segment};
 
 /// What an update can go to: the plain ones, a histogram's buckets, label sets.
@@ -109,8 +112,24 @@ fn assert_series_counted(segment: &Segment, kills: u64) {
     assert!((sets + 5 - kills.min(sets)..=sets + 5).contains(&counted), "{counted} series counted, {} shown", sets + 5);
 }
 
+/// The worker in C, linked to the library that was built with this test.
+fn build_worker(directory: &Directory) -> PathBuf {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let built = std::env::current_exe().unwrap().with_file_name("libshmetrics.a");
+    let worker = directory.0.join("worker");
+    let compiled = Command::new(std::env::var("CC").unwrap_or("cc".into()))
+        .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"])
+        .args([format!("{root}/include"), format!("{root}/tests/storm/worker.c"), "-o".to_owned()])
+        .args([&worker, &built])
+        .args(["-lgcc_s", "-lpthread", "-ldl", "-lm"])
+        .status()
+        .unwrap();
+    assert!(compiled.success(), "the worker in C does not compile");
+    worker
+}
+
 /// Each does `updates`, half of them to label sets, every label set equally often.
-fn all_together(processes: usize, updates: usize) {
+fn all_together(processes: usize, updates: usize, in_c: &PathBuf) {
     assert_eq!(updates % (2 * SET * SETS), 0, "a plan that comes out even");
     let name = Name::new("storm");
     let segment = name.open();
@@ -120,6 +139,10 @@ fn all_together(processes: usize, updates: usize) {
         .map(|i| {
             let (start, child) = (random.below(1000) as usize, |stride: usize, start: usize| {
                 alarm(300);
+                if i % 4 >= 2 || i == 1 {
+                    let numbers = [updates, i, stride, start].map(|n| n.to_string());
+                    panic!("{}", Command::new(in_c).arg(&name.0).args(numbers).exec());
+                }
                 let metrics = if i % 2 == 0 { metrics } else { attach(&name) };
                 for n in 0..updates / 2 {
                     metrics.update((n + i) % SET);
@@ -152,8 +175,10 @@ fn all_together(processes: usize, updates: usize) {
 
 #[test]
 fn totals_are_exact_while_processes_are_stopped_and_continued() {
+    let directory = Directory::new("storm");
+    let in_c = build_worker(&directory);
     for processes in [2, 8, 64] {
-        all_together(processes, if long() { 1_008_000 } else { 32_000 });
+        all_together(processes, if long() { 1_008_000 } else { 32_000 }, &in_c);
     }
 }
 

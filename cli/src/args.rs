@@ -1,7 +1,7 @@
 //! The command line, and its manual.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use shmetrics::{Exposition, Format};
+use shmetrics::{Escaping, Exposition, Format};
 
 use crate::serve::Address;
 
@@ -156,6 +156,23 @@ pub(crate) struct RenderArgs {
     /// With _created samples, in OpenMetrics 1.0.0
     #[arg(long)]
     created: bool,
+
+    /// What becomes of names that scrapers before Prometheus 3 cannot read
+    #[arg(long, value_enum, default_value_t = EscapingArg::Underscores)]
+    escaping: EscapingArg,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum EscapingArg {
+    /// Each such character becomes _
+    Underscores,
+    /// . becomes _dot_, _ becomes __, and others __
+    Dots,
+    /// U__ in front, and each such character its code point between underscores
+    Values,
+    /// They stay, in quotes; not in text 0.0.4, which cannot have them
+    #[value(name = "allow-utf-8")]
+    AllowUtf8,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -183,7 +200,13 @@ impl RenderArgs {
             FormatArg::Openmetrics2 => Format::OpenMetrics2,
             FormatArg::Protobuf => Format::Protobuf,
         };
-        Exposition::new(format).with_created(self.created)
+        let escaping = match self.escaping {
+            EscapingArg::Underscores => Escaping::Underscores,
+            EscapingArg::Dots => Escaping::Dots,
+            EscapingArg::Values => Escaping::Values,
+            EscapingArg::AllowUtf8 => Escaping::AllowUtf8,
+        };
+        Exposition::new(format).with_escaping(escaping).with_created(self.created)
     }
 }
 

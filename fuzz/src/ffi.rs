@@ -48,6 +48,12 @@ pub(crate) struct Spec {
     pub(crate) max_series: u64,
     pub(crate) expire_after: u32,
     pub(crate) exemplar_interval_ms: u32,
+    pub(crate) quantiles: *const f64,
+    pub(crate) quantile_count: usize,
+    pub(crate) native_factor: f64,
+    pub(crate) native_zero_threshold: f64,
+    pub(crate) native_max_buckets: u32,
+    pub(crate) quantile_max_age: u32,
 }
 
 /// A handle of two words: a family, a counter, a gauge, states.
@@ -218,6 +224,12 @@ pub(crate) unsafe fn register(segment: Handle, spec: &model::Spec) -> (u32, Two)
         state_count: states.len(),
         expire_after: spec.expire,
         exemplar_interval_ms: 0,
+        quantiles: spec.native.quantiles.as_ptr(),
+        quantile_count: spec.native.quantiles.len(),
+        native_factor: spec.native.factor,
+        native_zero_threshold: spec.native.zero_threshold,
+        native_max_buckets: spec.native.max_buckets,
+        quantile_max_age: 1_000_000,
     };
     let mut family = Two::ZERO;
     // SAFETY: the caller's promise; all that the spec points to lives as long as the call.

@@ -14,6 +14,7 @@ mod look;
 mod model;
 pub mod mutated;
 pub mod names;
+mod native;
 mod page;
 #[cfg(fuzzing)]
 mod quick;

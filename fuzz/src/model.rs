@@ -1,8 +1,11 @@
 //! What a segment should be, in ordinary memory: written from the documentation, and used by one process.
 
 use crate::ffi::{CONFLICT, INVALID_ARGUMENT, INVALID_NAME, NULL_ARGUMENT};
-use crate::page::{self, number};
+use crate::native::{Native, Pairs};
+use crate::page;
 use crate::WRONG;
+
+mod expected;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
@@ -59,6 +62,7 @@ pub(crate) struct Spec {
     pub(crate) labels: Option<Vec<Text>>,
     /// `None`: the default ones.
     pub(crate) buckets: Option<Vec<f64>>,
+    pub(crate) native: Native,
     pub(crate) states: Vec<Text>,
     pub(crate) limit: u64,
     /// Seconds: more than an input takes, or 0.
@@ -76,6 +80,7 @@ pub(crate) struct Family {
     unit: String,
     pub(crate) labels: Vec<String>,
     buckets: Vec<f64>,
+    native: Native,
     states: Vec<String>,
     limit: u64,
     expire: u32,
@@ -121,6 +126,9 @@ enum Cell {
         identity: u32,
     },
     Histogram(Vec<(u64, f64)>),
+    Native(Pairs),
+    /// With quantiles: all that it has observed.
+    Summary((u64, f64), Vec<f64>),
     /// A bit for each state; of an enum, the state.
     States(u64),
 }
@@ -130,6 +138,8 @@ enum Cell {
 pub(crate) enum Value {
     Whole(u64),
     Float(f64),
+    /// To 1.1 %.
+    Near(f64),
     /// The clock was asked.
     Any,
 }
@@ -189,8 +199,55 @@ fn is_name(name: &str, colons: bool) -> bool {
         && !name.is_empty()
 }
 
-/// All sample names of a family, in every format there is.
-fn exposed(base: &str, kind: Kind) -> Vec<String> {
+/// Whether anything may be called so.
+fn is_any_name(name: &str) -> bool {
+    !name.is_empty() && !name.chars().any(|c| c.is_control() || c == '\u{2028}' || c == '\u{2029}')
+}
+
+/// What pages do with names that are not plain.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Quotes,
+    Underscores,
+    Dots,
+    Values,
+}
+
+const WAYS: [Way; 4] = [Way::Quotes, Way::Underscores, Way::Dots, Way::Values];
+
+/// A name as pages have it, without quotes; `colons`: a metric's.
+fn escaped(name: &str, way: Way, colons: bool) -> String {
+    if way == Way::Quotes || is_name(name, colons) {
+        return name.to_owned();
+    }
+    let mut out = String::from(if way == Way::Values { "U__" } else { "" });
+    for (i, c) in name.chars().enumerate() {
+        let plain = is_name(&format!("a{c}"), colons) && !(i == 0 && c.is_ascii_digit());
+        match way {
+            Way::Dots | Way::Values if c == '_' => out.push_str("__"),
+            Way::Dots if c == '.' => out.push_str("_dot_"),
+            _ if plain => out.push(c),
+            Way::Dots => out.push_str("__"),
+            Way::Values => out.push_str(&format!("_{:x}_", u32::from(c))),
+            _ => out.push('_'),
+        }
+    }
+    out
+}
+
+/// A family's name on pages without its suffix, which is escaped with it.
+fn shown(base: &str, kind: Kind, way: Way) -> String {
+    let full = escaped(&format!("{base}{}", kind.suffix()), way, true);
+    full[..full.len() - kind.suffix().len()].to_owned()
+}
+
+/// Whether two labels' names would be one on some page.
+fn meet(a: &str, b: &str) -> bool {
+    WAYS.iter().any(|way| escaped(a, *way, false) == escaped(b, *way, false))
+}
+
+/// All sample names of a family, in every format there is, with names escaped in each way.
+fn exposed(base: &str, kind: Kind) -> Vec<(usize, String)> {
     let suffixes: &[&str] = match kind {
         Kind::Counter => &["", "_total", "_created"],
         Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
@@ -199,7 +256,8 @@ fn exposed(base: &str, kind: Kind) -> Vec<String> {
         Kind::Info => &["", "_info"],
         Kind::Gauge(_) | Kind::Unknown | Kind::StateSet | Kind::Enum => &[""],
     };
-    suffixes.iter().map(|s| format!("{base}{s}")).collect()
+    let names = |(way, base): (usize, String)| suffixes.iter().map(move |s| (way, format!("{base}{s}")));
+    WAYS.iter().map(|way| shown(base, kind, *way)).enumerate().flat_map(names).collect()
 }
 
 impl Spec {
@@ -232,7 +290,8 @@ impl Spec {
                 faults.inside.push(status);
             }
         };
-        fault(!is_name(&name, true) || name.len() > 512 || name.starts_with("shmetrics_"), INVALID_NAME);
+        let ours = WAYS.iter().any(|way| escaped(&name, *way, true).starts_with("shmetrics_"));
+        fault(!is_any_name(&name) || name.len() > 512 || ours, INVALID_NAME);
         fault(base.is_empty(), INVALID_NAME);
         let ends = base.strip_suffix(&*unit).is_some_and(|rest| rest.len() > 1 && rest.ends_with('_'));
         let unitless = self.kind.has_states() || self.kind == Kind::Info;
@@ -241,17 +300,24 @@ impl Spec {
         fault(labels.len() > 64, INVALID_ARGUMENT);
         for (i, label) in labels.iter().enumerate() {
             let own = match self.kind {
-                Kind::Histogram | Kind::GaugeHistogram => label == "le",
-                Kind::Summary => label == "quantile",
-                Kind::StateSet | Kind::Enum => label == base,
-                Kind::Gauge(ALL | LIVEALL) => label == "pid",
-                _ => false,
+                Kind::Histogram | Kind::GaugeHistogram => "le",
+                Kind::Summary => "quantile",
+                Kind::StateSet | Kind::Enum => base,
+                Kind::Gauge(ALL | LIVEALL) => "pid",
+                _ => "__name__",
             };
-            let reserved = own || label.starts_with("__") || label == "shmetrics_overflow";
-            let twice = labels[..i].contains(label);
-            fault(!is_name(label, false) || label.len() > 512 || reserved || twice, INVALID_NAME);
+            let taken = labels[..i].iter().map(String::as_str).chain([own, "shmetrics_overflow", "__name__"]);
+            let reserved = label.starts_with("__") || taken.into_iter().any(|other| meet(label, other));
+            fault(!is_any_name(label) || label.len() > 512 || reserved, INVALID_NAME);
         }
-        let mut buckets = self.buckets.clone().unwrap_or(DEFAULT_BUCKETS.to_vec());
+        let native = match self.kind {
+            Kind::Histogram | Kind::GaugeHistogram => Native { quantiles: &[], ..self.native },
+            Kind::Summary => Native { quantiles: self.native.quantiles, ..Native::NONE },
+            _ => Native::NONE,
+        };
+        fault(native.is_wrong() || native.quantiles.windows(2).any(|q| q[0] >= q[1]), INVALID_ARGUMENT);
+        let default = if native.factor == 0.0 { DEFAULT_BUCKETS.to_vec() } else { Vec::new() };
+        let mut buckets = self.buckets.clone().unwrap_or(default);
         if buckets.last() == Some(&f64::INFINITY) {
             buckets.pop();
         }
@@ -262,7 +328,8 @@ impl Spec {
         }
         if self.kind.has_states() {
             // It names a label, too.
-            fault(!is_name(base, false) || base.starts_with("__"), INVALID_NAME);
+            let reserved = ["shmetrics_overflow", "__name__"].iter().any(|other| meet(base, other));
+            fault(base.contains(':') || base.starts_with("__") || reserved, INVALID_NAME);
             fault(!(1..=64).contains(&states.len()), INVALID_ARGUMENT);
             for (i, state) in states.iter().enumerate() {
                 fault(state.is_empty() || state.len() > 512 || states[..i].contains(state), INVALID_NAME);
@@ -278,6 +345,7 @@ impl Spec {
             unit,
             labels,
             buckets,
+            native,
             states,
             limit: self.limit,
             expire,
@@ -294,6 +362,8 @@ impl Family {
         match self.kind {
             Kind::Counter => Cell::Counter { whole: 0, fraction: 0.0, tagged },
             Kind::Gauge(_) | Kind::Unknown => Cell::Gauge { value: None, identity: 0 },
+            Kind::Histogram | Kind::GaugeHistogram if self.native.factor > 0.0 => Cell::Native(Pairs::default()),
+            Kind::Summary if !self.native.quantiles.is_empty() => Cell::Summary((0, 0.0), Vec::new()),
             Kind::Histogram | Kind::GaugeHistogram | Kind::Summary => {
                 Cell::Histogram(vec![(0, 0.0); self.buckets.len() + 1])
             }
@@ -306,6 +376,7 @@ impl Family {
             && self.labels == other.labels
             && self.unit == other.unit
             && self.buckets == other.buckets
+            && self.native == other.native
             && self.states == other.states
             && self.expire == other.expire
     }
@@ -318,7 +389,15 @@ impl Family {
     /// The size of a record for a label text of this length: granules of 16 bytes after those that hold nothing of it.
     fn class(&self, text_len: usize) -> usize {
         let pairs = self.kind.has_buckets() || self.kind == Kind::Summary;
-        let cells = if pairs { 64 + 16 * (self.buckets.len() + 1) } else { 56 };
+        let cells = if self.native.factor > 0.0 {
+            64 + 16 * (2 * self.buckets.len() + 1) + 136
+        } else if !self.native.quantiles.is_empty() {
+            64 + 16 * 2 + 136
+        } else if pairs {
+            64 + 16 * (self.buckets.len() + 1)
+        } else {
+            56
+        };
         let text_at = cells + if self.expire > 0 { 8 } else { 0 };
         let needed = (text_at + text_len).div_ceil(16) - text_at / 16;
         let steps = (1..=8).chain((0..).flat_map(|i| [10, 12, 14, 16].map(|n| n << i)));
@@ -351,7 +430,9 @@ impl Family {
     /// Bytes of a series' label text.
     fn text_len(&self, values: &[String]) -> usize {
         let escapes = |v: &String| v.bytes().filter(|b| matches!(b, b'\\' | b'"' | b'\n')).count();
-        let each = self.labels.iter().zip(values).map(|(l, v)| l.len() + 3 + v.len() + escapes(v));
+        // A name that is not plain stands in quotes.
+        let name = |l: &String| if is_name(l, false) { l.len() } else { l.len() + 2 + escapes(l) };
+        let each = self.labels.iter().zip(values).map(|(l, v)| name(l) + 3 + v.len() + escapes(v));
         each.sum::<usize>() + values.len().saturating_sub(1)
     }
 }
@@ -488,7 +569,9 @@ impl Segment {
         // A series that was removed takes updates, seen by nobody, until its record serves another. From then on they are
         // counted; that of a process that never took part in it is counted at once.
         let part = !matches!(self.cell_at(at), Cell::Gauge { value: None, .. }) || !per_process;
-        if self.is_reused(at) || (self.is_removed(at) && !part) {
+        // That of a native histogram looks first.
+        let native = self.families[at.family].native;
+        if self.is_reused(at) || (self.is_removed(at) && (!part || native.factor > 0.0)) {
             self.stale += 1;
             return;
         }
@@ -506,7 +589,8 @@ impl Segment {
                         let low = *whole + n % SPILL;
                         let spill = if low >= 2 * SPILL { SPILL } else { 0 };
                         *whole = low - spill;
-                        *fraction += (n - n % SPILL + spill) as f64;
+                        // As floats: their sum may be 2^64.
+                        *fraction += (n - n % SPILL) as f64 + spill as f64;
                     }
                     (Some(n), _) => *whole = whole.wrapping_add(n),
                     (None, Update::AddWhole(n)) => *fraction += n as f64,
@@ -529,6 +613,16 @@ impl Segment {
                     Update::Set(v) => Some(Value::Float(v)),
                     _ => Some(Value::Any),
                 };
+            }
+            (Cell::Native(pairs), Update::Observe(v)) => pairs.observe(native, &bounds, v),
+            (Cell::Native(pairs), Update::Forget(v)) => {
+                if !pairs.forget(native, &bounds, v) {
+                    self.rejected += 1;
+                }
+            }
+            (Cell::Summary((count, sum), observed), Update::Observe(v)) => {
+                (*count, *sum) = (*count + 1, *sum + if v.is_finite() { v } else { 0.0 });
+                observed.push(v);
             }
             (Cell::Histogram(buckets), Update::Observe(v)) => {
                 let (count, sum) = &mut buckets[bounds.iter().filter(|b| **b < v).count()];
@@ -584,6 +678,7 @@ impl Segment {
             ("shmetrics_families_refused_total", self.refused_families),
             ("shmetrics_updates_rejected_total", self.rejected),
             ("shmetrics_updates_to_removed_total", self.stale),
+            ("shmetrics_observations_refused_total", 0),
             ("shmetrics_corrupt_records", 0),
             ("shmetrics_segment_leaked_bytes", 0),
         ] {
@@ -591,108 +686,4 @@ impl Segment {
             assert_eq!(family.samples[0].value, value.to_string(), "{name}");
         }
     }
-}
-
-type Expected = (String, Vec<(String, String)>, Value);
-
-impl Family {
-    fn check(&self, found: &page::Family) {
-        let (name, kind) = match self.kind {
-            Kind::Counter => (format!("{}_total", self.base), "counter"),
-            Kind::Gauge(_) | Kind::StateSet | Kind::Enum => (self.base.clone(), "gauge"),
-            Kind::Histogram | Kind::GaugeHistogram => (self.base.clone(), "histogram"),
-            Kind::Summary => (self.base.clone(), "summary"),
-            Kind::Unknown => (self.base.clone(), "untyped"),
-            Kind::Info => (format!("{}_info", self.base), "gauge"),
-        };
-        // A carriage return ends a line for some.
-        let help = self.help.replace('\r', " ");
-        assert_eq!((&*found.name, &*found.kind, &found.help), (&*name, kind, &help));
-        let mut expected = Vec::new();
-        for record in self.records.iter().filter(|r| r.live) {
-            let labels = self.labels.iter().cloned().zip(record.values.iter().cloned()).collect();
-            self.samples(&name, labels, &record.cell, &mut expected);
-        }
-        if let Some(cell) = &self.overflow {
-            self.samples(&name, vec![("shmetrics_overflow".into(), "true".into())], cell, &mut expected);
-        }
-        assert_eq!(found.samples.len(), expected.len(), "samples of {name}: {found:?}");
-        for (found, (name, labels, value)) in found.samples.iter().zip(&expected) {
-            assert_eq!((&found.name, &found.labels), (name, labels));
-            let number = number(&found.value).expect("parsed before");
-            let right = match *value {
-                Value::Whole(n) => found.value == n.to_string(),
-                Value::Float(v) => number.to_bits() == v.to_bits() || (number.is_nan() && v.is_nan()),
-                Value::Any => true,
-            };
-            assert!(right, "{found:?} should be {value:?}");
-        }
-    }
-
-    fn samples(&self, name: &str, labels: Vec<(String, String)>, cell: &Cell, out: &mut Vec<Expected>) {
-        let and = |label: &str, value: String| {
-            let mut labels = labels.clone();
-            labels.push((label.to_owned(), value));
-            labels
-        };
-        match (cell, self.kind) {
-            (Cell::Counter { whole, fraction, .. }, _) => {
-                // What spilled is whole, and shown to the last digit.
-                let spilled =
-                    *fraction >= (1u64 << 43) as f64 && *fraction < (1u64 << 63) as f64 && fraction.fract() == 0.0;
-                let exact = (*fraction == 0.0 || spilled).then(|| whole.checked_add(*fraction as u64)).flatten();
-                let value = exact.map_or(Value::Float(*whole as f64 + fraction), Value::Whole);
-                out.push((name.to_owned(), labels, value));
-            }
-            (Cell::Gauge { value: Some(value), identity }, Kind::Gauge(ALL | LIVEALL)) => {
-                out.push((name.to_owned(), and("pid", identity.to_string()), *value));
-            }
-            (Cell::Gauge { value, .. }, Kind::Unknown) => {
-                out.push((name.to_owned(), labels, value.unwrap_or(Value::Float(0.0))));
-            }
-            (Cell::Gauge { value, .. }, Kind::Gauge(mode)) => {
-                // A sum has a value before anybody takes part, and no -0.
-                let shown = match (mode, value) {
-                    (SHARED | SUM | LIVESUM, None) => Some(Value::Float(0.0)),
-                    (SUM | LIVESUM, Some(Value::Float(v))) => Some(Value::Float(0.0 + v)),
-                    (_, value) => *value,
-                };
-                out.extend(shown.map(|value| (name.to_owned(), labels, value)));
-            }
-            (Cell::Histogram(cells), _) => {
-                let bounds = self.buckets.iter().copied().chain([f64::INFINITY]);
-                let (mut count, mut sum) = (0, 0.0);
-                for (bound, cell) in bounds.zip(cells) {
-                    (count, sum) = (count + cell.0, sum + cell.1);
-                    if self.kind != Kind::Summary {
-                        out.push((format!("{name}_bucket"), and("le", bound_text(bound + 0.0)), Value::Whole(count)));
-                    }
-                }
-                out.push((format!("{name}_sum"), labels.clone(), Value::Float(sum)));
-                out.push((format!("{name}_count"), labels, Value::Whole(count)));
-            }
-            (Cell::States(_), Kind::Info) => out.push((name.to_owned(), labels, Value::Whole(1))),
-            (Cell::States(word), kind) => {
-                for (i, state) in self.states.iter().enumerate() {
-                    let on = if kind == Kind::Enum { u64::from(*word == i as u64) } else { word >> i & 1 };
-                    out.push((name.to_owned(), and(&self.base, state.clone()), Value::Whole(on)));
-                }
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-/// A bound as OpenMetrics and Go write it: the shortest digits, with a point or an exponent of two digits or more.
-fn bound_text(v: f64) -> String {
-    if v == f64::INFINITY {
-        return "+Inf".into();
-    }
-    let shortest = format!("{v:e}");
-    let (digits, exponent) = shortest.split_once('e').expect("scientific");
-    let exponent: i32 = exponent.parse().expect("an exponent");
-    if (-4..6).contains(&exponent) {
-        return format!("{v:?}");
-    }
-    format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
 }

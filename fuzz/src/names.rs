@@ -3,11 +3,13 @@
 
 use std::cell::RefCell;
 
-use shmetrics::{Builder, Counter, Error, Format, Gauge, GaugeMode, Histogram, Metric, Options};
+use shmetrics::{Builder, Counter, Error, Escaping, Exposition, Format, Gauge, GaugeMode, Histogram, Metric, Options};
 
 use crate::ffi::{self, Handle};
 use crate::input::Input;
 use crate::model::{Kind, Segment, Spec, Text, Update};
+use crate::native::Native;
+use crate::page;
 use crate::slate::Slate;
 use crate::WRONG;
 
@@ -57,6 +59,14 @@ pub fn run(input: &[u8]) {
         let page = ffi::page(|p, size, len| unsafe { ffi::shmetrics_segment_render(stage.handle, p, size, len) });
         in_c.check_by(WRONG, &page);
         in_rust.check_by(WRONG, &stage.segment.render(Format::Text));
+        // Whatever is accepted is legal, and there once, however names are escaped.
+        let samples = |escaping| {
+            let families = page::parse(&stage.segment.render(Exposition::new(Format::Text).with_escaping(escaping)));
+            families.expect("a page").iter().map(|f| f.samples.len()).collect::<Vec<_>>()
+        };
+        let counts = samples(Escaping::Underscores);
+        assert_eq!(samples(Escaping::Dots), counts);
+        assert_eq!(samples(Escaping::Values), counts);
     });
 }
 
@@ -64,8 +74,11 @@ pub fn run(input: &[u8]) {
 #[derive(Clone, Copy, PartialEq)]
 struct Likely(&'static [&'static str]);
 
-const NAME: Likely = Likely(&["a", "_", "b", ":", "9", "_total", "_count", "_sum", "_bucket", "_created", "_seconds"]);
-const LABEL: Likely = Likely(&["l", "_", "m", "9", "le", "pid", "__", "x"]);
+const NAME: Likely = Likely(&[
+    "a", "_", "b", ":", "9", "_total", "_count", "_sum", "_bucket", "_created", "_seconds", ".", "-", "é", "\"", "\\",
+    "U__",
+]);
+const LABEL: Likely = Likely(&["l", "_", "m", "9", "le", "pid", "__", "x", ".", "é", "\"", "\\", "="]);
 const UNIT: Likely = Likely(&["seconds", "_", "a"]);
 const VALUE: Likely = Likely(&["\\", "\"", "\n", "é", ",", "=", "}", "{", " ", "a", "\u{fffd}", "n", "\r", "#"]);
 
@@ -134,7 +147,18 @@ fn spec(input: &mut Input<'_>) -> Spec {
             Some((0..[4, 30, 70, 1023, 1024, 1025, 1026][input.below(7)]).map(|i| from + by * f64::from(i)).collect())
         }
     };
-    Spec { kind, name, help, unit, labels: Some(labels), buckets, states: Vec::new(), limit: 0, expire: 0 }
+    Spec {
+        kind,
+        name,
+        help,
+        unit,
+        labels: Some(labels),
+        buckets,
+        native: Native::NONE,
+        states: Vec::new(),
+        limit: 0,
+        expire: 0,
+    }
 }
 
 fn update(kind: Kind, v: f64) -> Update {

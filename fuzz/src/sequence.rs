@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use crate::ffi::{self, Handle, Str, Three, Two};
 use crate::input::Input;
 use crate::model::{At, Kind, Segment, Spec, Text, Update};
+use crate::native::Native;
 use crate::page::{check_whole, parse};
 use crate::slate::Slate;
 
@@ -657,7 +658,8 @@ fn spec(input: &mut Input<'_>) -> Spec {
     };
     let limit = [0, 0, 0, 1, 2, 5][input.below(6)];
     let expire = [0, 0, 0, 0, 100_000, u32::MAX][input.below(6)];
-    Spec { kind, name, help, unit, labels, buckets, states, limit, expire }
+    let native = Native::of(name.as_deref());
+    Spec { kind, name, help, unit, labels, buckets, native, states, limit, expire }
 }
 
 /// A text: one of a few, so that label sets meet, or any bytes.

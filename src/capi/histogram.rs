@@ -19,7 +19,7 @@ pub struct shmetrics_histogram_family {
     pub p1: *const c_void,
 }
 
-/// A classic histogram.
+/// A histogram: with classic buckets, native ones, or both.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct shmetrics_histogram {
@@ -49,7 +49,18 @@ impl shmetrics_histogram {
     }
 }
 
-/// Registers a family of classic histograms, or finds it.
+/// Registers a family of histograms, or finds it: with classic buckets, and with native ones if `native_factor` is set.
+///
+/// ```c
+/// shmetrics_histogram_family latency;
+/// shmetrics_histogram_register(segment, &(shmetrics_family_spec){
+///     .name = {"latency_seconds", 15}, .unit = {"seconds", 7}, .native_factor = 1.1,
+/// }, &latency);
+/// shmetrics_histogram_observe(shmetrics_histogram_with(latency, NULL, 0), 0.0042);
+/// ```
+///
+/// Native buckets are made as they are needed. An observation that finds no room for a new one is not counted, but in
+/// `shmetrics_observations_refused_total`.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_histogram_register(
     segment: *mut shmetrics_segment,

@@ -25,7 +25,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use status::{fail, shmetrics_status};
 
 use crate::metric::sealed::At;
-use crate::metric::GaugeMode;
+use crate::metric::{GaugeMode, Native};
 use crate::registry::family::Spec;
 use crate::registry::labels::prefix_len;
 use crate::registry::{register, Table, DEFAULT_BUCKETS};
@@ -70,17 +70,19 @@ impl shmetrics_str {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct shmetrics_family_spec {
-    /// The metric's name. A counter is shown as `name_total`, whether or not the name ends so.
+    /// The metric's name: any UTF-8 without control characters. What is not letters, digits, `_` and `:` is escaped for scrapers that do
+    /// not ask for it. A counter is shown as `name_total`, whether or not the name ends so.
     pub name: shmetrics_str,
     /// What it means, for people; may be empty.
     pub help: shmetrics_str,
     /// The base unit, such as `seconds`, in which the name must end; may be empty.
     pub unit: shmetrics_str,
-    /// The label names.
+    /// The label names: any UTF-8, as the metric's name.
     pub label_names: *const shmetrics_str,
     /// How many; 0 for a metric without labels.
     pub label_count: usize,
-    /// A histogram's rising upper bounds; `+Inf` is added by itself. NULL for Prometheus' default ones.
+    /// A histogram's rising upper bounds; `+Inf` is added by itself. NULL for Prometheus' default ones, or for none where there are
+    /// native buckets.
     pub buckets: *const f64,
     /// How many.
     pub bucket_count: usize,
@@ -94,6 +96,20 @@ pub struct shmetrics_family_spec {
     pub expire_after: u32,
     /// The least time between two exemplars that a counter or a bucket keeps, in milliseconds; 0 for a second.
     pub exemplar_interval_ms: u32,
+    /// A summary's quantiles, of 0 to 1, rising: of what all processes together have observed in the last ten minutes. Each is right to
+    /// 1.1 %. NULL for none.
+    pub quantiles: *const f64,
+    /// How many.
+    pub quantile_count: usize,
+    /// A histogram's native buckets, which need no bounds: each is larger than the one before by at most this factor, such as 1.1. 0 for
+    /// none. With `buckets`, there are both.
+    pub native_factor: f64,
+    /// What is at most so far from 0 is counted in the native zero bucket. 0 for 2^-128; a negative number: only 0 itself.
+    pub native_zero_threshold: f64,
+    /// The most native buckets that pages show of a series; beyond that, coarser ones. 0 for 160; UINT32_MAX for no limit.
+    pub native_max_buckets: u32,
+    /// How long an observation counts in quantiles, in seconds; 0 for ten minutes. It leaves them after half that time to all of it.
+    pub quantile_max_age: u32,
 }
 
 /// Runs a call that may not unwind into C.
@@ -138,6 +154,21 @@ unsafe fn segment_of(segment: *const segment::shmetrics_segment) -> Result<Segme
     }
 }
 
+/// The native buckets that C asks for.
+fn native(spec: &shmetrics_family_spec) -> Option<Native> {
+    if spec.native_factor == 0.0 {
+        return None;
+    }
+    let mut native = Native::factor(spec.native_factor);
+    if spec.native_zero_threshold != 0.0 {
+        native = native.zero_threshold(if spec.native_zero_threshold < 0.0 { 0.0 } else { spec.native_zero_threshold });
+    }
+    if spec.native_max_buckets != 0 {
+        native = native.max_buckets(spec.native_max_buckets);
+    }
+    Some(native)
+}
+
 /// Registers a family for C. Returns the words of its handle.
 ///
 /// # Safety
@@ -151,20 +182,39 @@ unsafe fn register_family(
     // SAFETY: the caller's promise.
     let (segment, spec) = unsafe { (segment_of(segment)?, spec.as_ref().ok_or_else(|| null("the spec"))?) };
     // SAFETY: as above, of everything the spec points to.
-    let (labels, states, name, help, unit, buckets) = unsafe {
+    let (labels, states, name, help, unit, buckets, quantiles) = unsafe {
         let names = slice(spec.label_names, spec.label_count, "label_names")?;
         let labels = names.iter().map(|n| n.text("a label name")).collect::<Result<Vec<_>, _>>()?;
         let states = slice(spec.states, spec.state_count, "states")?;
         let states = states.iter().map(|s| s.text("a state")).collect::<Result<Vec<_>, _>>()?;
         let buckets = slice(spec.buckets, spec.bucket_count, "buckets")?;
-        (labels, states, spec.name.text("the name")?, spec.help.text("the help")?, spec.unit.text("the unit")?, buckets)
+        let quantiles = slice(spec.quantiles, spec.quantile_count, "quantiles")?;
+        let (name, help, unit) =
+            (spec.name.text("the name")?, spec.help.text("the help")?, spec.unit.text("the unit")?);
+        (labels, states, name, help, unit, buckets, quantiles)
     };
     let with_buckets = matches!(kind, KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM);
-    let buckets = if spec.buckets.is_null() && with_buckets { DEFAULT_BUCKETS } else { buckets };
+    let default_buckets = spec.buckets.is_null() && with_buckets;
+    let buckets = if default_buckets { DEFAULT_BUCKETS } else { buckets };
     let (max_series, expire) = (spec.max_series, if labels.is_empty() { 0 } else { spec.expire_after });
     let usual = Spec::new(name, help, kind, mode);
     let exemplar_ms = if spec.exemplar_interval_ms > 0 { spec.exemplar_interval_ms } else { usual.exemplar_ms };
-    let spec = Spec { unit, labels: &labels, buckets, states: &states, max_series, expire, exemplar_ms, ..usual };
+    let window = if spec.quantile_max_age > 0 { spec.quantile_max_age } else { usual.window };
+    let native = native(spec);
+    let spec = Spec {
+        unit,
+        labels: &labels,
+        buckets,
+        default_buckets,
+        native,
+        quantiles,
+        window,
+        states: &states,
+        max_series,
+        expire,
+        exemplar_ms,
+        ..usual
+    };
     let at = register(segment.inner, spec).map_err(status::report)?;
     let record = segment.inner.memory.bytes(at, 1).unwrap_or(std::ptr::null());
     Ok((std::ptr::from_ref(segment.inner).cast(), record.cast()))

@@ -147,7 +147,7 @@ pub enum shmetrics_format {
     Protobuf,
 }
 
-/// What becomes of names with characters outside of `[a-zA-Z0-9_:]`.
+/// What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others stay as they are.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum shmetrics_escaping {
@@ -155,11 +155,11 @@ pub enum shmetrics_escaping {
     Default = 0,
     /// Each such character becomes `_`.
     Underscores,
-    /// Dots become `_dot_`, underscores `__`, all else `__`.
+    /// In such a name dots become `_dot_`, underscores `__`, and each other such character `__`.
     Dots,
-    /// `U__`, and each such character as its code point between underscores.
+    /// `U__` in front, underscores become `__`, and each such character its code point between underscores.
     Values,
-    /// They stay, in quotes.
+    /// They stay, in quotes. Not in text 0.0.4, which then has underscores.
     AllowUtf8,
 }
 
@@ -260,7 +260,8 @@ pub unsafe extern "C" fn shmetrics_cursor_format(
     })
 }
 
-/// Adds to the names of samples whose families the cursor's page is to have, as scrapers ask for by `name[]`; without any it has all.
+/// Adds to the names of samples whose families the cursor's page is to have, as scrapers ask for by `name[]`; without any it has all. A
+/// name may be as it was registered, or as the page shows it.
 /// To be called before its first bytes are taken.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_cursor_only(cursor: *mut shmetrics_cursor, name: shmetrics_str) -> shmetrics_status {

@@ -17,7 +17,15 @@ pub struct shmetrics_summary_family {
     pub p1: *const c_void,
 }
 
-/// Registers a family of summaries (the count and the sum of observations), or finds it.
+/// Registers a family of summaries (the count and the sum of observations, and quantiles if there are `quantiles`), or finds it.
+///
+/// ```c
+/// const double quantiles[] = {0.5, 0.9, 0.99};
+/// shmetrics_summary_family sizes;
+/// shmetrics_summary_register(segment, &(shmetrics_family_spec){
+///     .name = {"response_bytes", 14}, .quantiles = quantiles, .quantile_count = 3,
+/// }, &sizes);
+/// ```
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_summary_register(
     segment: *mut shmetrics_segment,

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
 use super::own;
-use crate::metric::GaugeMode;
+use crate::metric::{each_block, Block, GaugeMode};
 use crate::process::Slots;
 use crate::registry::family::{cells_end, is_kind, kind_name, Record, Texts};
 use crate::registry::labels;
@@ -156,7 +156,8 @@ impl Look<'_> {
         });
         let rising = |record: &Record<'_>| (1..record.bucket_count()).all(|i| record.bound(i - 1) < record.bound(i));
         self.expect(rising(record), || format!("{what}: its buckets do not rise"));
-        let text_at = cells_end(kind, record.bucket_count()) + if record.expire() > 0 { 8 } else { 0 };
+        let text_at =
+            cells_end(kind, record.bucket_count(), record.has_native()) + if record.expire() > 0 { 8 } else { 0 };
         self.expect(record.text_at() == text_at, || {
             format!("{what}: label texts at {}, not {text_at}", record.text_at())
         });
@@ -241,6 +242,17 @@ impl Look<'_> {
         });
         let current = tags.into_iter().all(|tag| !state.life().is_over(m.get64(tag)));
         self.expect(current, || format!("{what}: the cells of {{{text}}} are of another life"));
+        if let Some(shape) = record.shape() {
+            let mut damaged = None;
+            each_block(m, at, record.pairs(), shape, |block| {
+                if let Block::Damaged(at) = block {
+                    damaged = Some(at);
+                }
+            });
+            if let Some(leads) = damaged {
+                self.tell(format!("{what}: {{{text}}} has a link that leads to {leads}, which is none of its buckets"));
+            }
+        }
         if record.kind() == KIND_GAUGE && record.mode().has_cells() {
             self.blocks(at, &format!("{what}: {{{text}}}"));
         }

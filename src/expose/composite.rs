@@ -2,7 +2,9 @@
 
 use super::family::View;
 use super::lines::{append, Name};
+use super::native;
 use super::number::{float_with_point, integer, seconds};
+use super::observed::{native_exemplars, Observed};
 use super::snapshot::{Page, Series, Shot, Total};
 use crate::metric::{Sample, Shown};
 use crate::segment::layout::{
@@ -16,7 +18,7 @@ pub(super) struct Composite {
     name: Name,
     /// Of a state set, for each state: how a line with its label begins, where more text follows and where none does.
     states: Vec<String>,
-    counts: Vec<u64>,
+    observed: Observed,
     each: Vec<Sample>,
 }
 
@@ -43,12 +45,17 @@ impl Composite {
             KIND_STATE_SET | KIND_ENUM => view.texts.marks.iter().map(|state| view.state(state)).collect(),
             _ => Vec::new(),
         };
-        Composite { name: Name::new(&view, suffix), states, counts: Vec::new(), each: Vec::new(), view }
+        Composite { name: Name::new(&view, suffix), states, observed: Observed::default(), each: Vec::new(), view }
     }
 
     /// Appends the line, or lines, of the series at `at`.
     pub(super) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
+        if self.view.renames() {
+            return of.series(at, kind, text_at, out, |series, out| {
+                series.with_text(self.view.renamed(series), |series| self.lines(series, out))
+            });
+        }
         of.series(at, kind, text_at, out, |series, out| self.lines(series, out))
     }
 
@@ -63,7 +70,7 @@ impl Composite {
                 }
                 began(series, out);
                 if let Some(exemplar) = series.exemplar(0) {
-                    append(&exemplar, out);
+                    append(&exemplar, self.view.escaping, usize::MAX, out);
                 }
             }
             KIND_GAUGE | KIND_UNKNOWN => match series.gauge(self.view.mode, &mut self.each) {
@@ -109,20 +116,30 @@ impl Composite {
 
     fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
         let summary = self.view.kind == KIND_SUMMARY;
-        let bounds: &[String] = if summary { &[] } else { &self.view.texts.marks };
-        let Some(sum) = series.buckets(bounds.len(), &mut self.counts) else { return false };
+        let Some(sum) = self.observed.read(series, &self.view) else { return false };
         self.name.line(&series.text, out).keep();
         let gauge = self.view.kind == KIND_GAUGE_HISTOGRAM;
         out.extend_from_slice(if gauge { b"{gcount:" } else { b"{count:" });
-        integer(self.counts.iter().fold(0, |sum, n| sum.wrapping_add(*n)), out);
+        integer(self.observed.count(), out);
         out.extend_from_slice(if gauge { b",gsum:" } else { b",sum:" });
         float_with_point(sum, out);
-        out.extend_from_slice(if summary { b",quantile:[" } else { b",bucket:[" });
-        if !summary {
+        if self.view.native.is_some() && !summary {
+            native::composite(&self.observed.sketch, out);
+        }
+        let marks = self.view.texts.marks.iter().map(String::as_str);
+        if summary {
+            out.extend_from_slice(b",quantile:[");
+            for (i, (quantile, value)) in marks.zip(&self.observed.quantiles).enumerate() {
+                out.extend_from_slice(if i > 0 { b"," } else { b"" });
+                out.extend_from_slice(quantile.as_bytes());
+                out.push(b':');
+                float_with_point(*value, out);
+            }
+            out.push(b']');
+        } else if !self.view.is_only_native() {
+            out.extend_from_slice(b",bucket:[");
             let mut total = 0u64;
-            for (i, (count, bound)) in
-                self.counts.iter().zip(bounds.iter().map(String::as_str).chain(["+Inf"])).enumerate()
-            {
+            for (i, (count, bound)) in self.observed.counts.iter().zip(marks.chain(["+Inf"])).enumerate() {
                 if i > 0 {
                     out.push(b',');
                 }
@@ -131,12 +148,18 @@ impl Composite {
                 out.push(b':');
                 integer(total, out);
             }
+            out.push(b']');
         }
-        out.extend_from_slice(b"]}");
+        out.push(b'}');
         if !gauge {
             began(series, out);
         }
-        (0..self.counts.len()).filter_map(|i| series.exemplar(i)).for_each(|exemplar| append(&exemplar, out));
+        let exemplars = if self.view.is_only_native() && !summary {
+            native_exemplars(series)
+        } else {
+            (0..self.observed.counts.len()).filter_map(|i| series.exemplar(i)).collect()
+        };
+        exemplars.iter().for_each(|exemplar| append(exemplar, self.view.escaping, usize::MAX, out));
         out.push(b'\n');
         true
     }

@@ -7,12 +7,13 @@ use super::encoder::{self, Encoder};
 use super::family::{Fixed, View};
 use super::own;
 use super::snapshot::{Page, Shot};
-use super::{Exposition, Reader};
+use super::{Escaping, Exposition, Reader};
 use crate::process::{Slots, Token};
 use crate::registry::family::{Record, Texts};
-use crate::registry::{fixed, labels};
+use crate::registry::names::samples;
+use crate::registry::{fixed, labels, utf8};
 use crate::segment::chain::{announcements, offset, Ring};
-use crate::segment::layout::{entry, family, header, GRANULE};
+use crate::segment::layout::{entry, family, header, GRANULE, KIND_INFO};
 use crate::segment::life::{self, State};
 use crate::segment::mapping::Backing;
 use crate::segment::memory::{Mapped, Memory};
@@ -31,6 +32,10 @@ pub struct Cursor<'a> {
     part: usize,
     /// The family that is gone through, in `lead`.
     family: u32,
+    /// The one that comes before all others, whichever was registered first; 0 for none.
+    first: u32,
+    first_begun: bool,
+    first_ended: bool,
     /// What series of the family were shown, where several parts might have the same.
     shown_texts: Option<HashSet<String>>,
     encoder: Option<Encoder>,
@@ -64,14 +69,32 @@ struct Part {
     /// The generations of the living processes' slots, as of the start.
     living: Vec<u32>,
     /// The labels that all its series have in front.
-    fixed: Fixed,
+    fixed: Labels,
     /// Those without the label `segment`, for families that have one of that name.
-    plain: Fixed,
+    plain: Labels,
     /// Those of its own families.
-    own: Fixed,
+    own: Labels,
     is_labelled: bool,
     /// Its families by name, if there are other parts.
     names: HashMap<String, u32>,
+    /// Families that would be called as another one is, in a part before.
+    clashing: HashSet<u32>,
+}
+
+/// Labels that all series have, as they were given and as the page has them.
+struct Labels {
+    given: Vec<(String, String)>,
+    shown: Fixed,
+}
+
+impl Labels {
+    fn new(given: Vec<(String, String)>) -> Self {
+        Labels { given, shown: Fixed::default() }
+    }
+
+    fn show(&mut self, escaping: Escaping) {
+        self.shown = Fixed::new(&self.given, escaping);
+    }
 }
 
 impl Part {
@@ -82,7 +105,7 @@ impl Part {
 
     fn view(&self, record: &Record<'_>, texts: Texts, exposition: Exposition) -> View {
         let fixed = if self.is_labelled && !self.tells(&texts.labels) { &self.plain } else { &self.fixed };
-        View::new(record, texts, fixed, exposition)
+        View::new(record, texts, &fixed.shown, exposition)
     }
 }
 
@@ -101,7 +124,7 @@ enum Place {
 pub(super) const SEGMENT: &str = "segment";
 
 /// What samples add to their family's name.
-const SUFFIXES: [&str; 8] = ["", "_total", "_created", "_info", "_bucket", "_count", "_sum", "_gcount"];
+const SUFFIXES: [&str; 9] = ["", "_total", "_created", "_info", "_bucket", "_count", "_sum", "_gcount", "_gsum"];
 
 /// A piece is ended after this many bytes.
 const PIECE: usize = 32 * 1024;
@@ -121,6 +144,9 @@ impl Cursor<'_> {
             lead: 0,
             part: 0,
             family: 0,
+            first: 0,
+            first_begun: false,
+            first_ended: false,
             shown_texts: None,
             encoder: None,
             spare: Vec::new(),
@@ -157,22 +183,51 @@ impl Cursor<'_> {
         self.parts.push(Part {
             memory,
             living,
-            fixed: Fixed::new(labels),
-            plain: Fixed::new(plain),
-            own: Fixed::new(own),
+            fixed: Labels::new(labels),
+            plain: Labels::new(plain),
+            own: Labels::new(own),
             is_labelled: label.is_some(),
             names: HashMap::new(),
+            clashing: HashSet::new(),
         });
     }
 
     pub(super) fn begin_page(mut self) -> Self {
-        if self.parts.len() > 1 {
-            for part in &mut self.parts {
-                part.names = names(&part.memory);
+        self.first = self.parts.first().map_or(0, |part| target(&part.memory));
+        self.at = if self.first > 0 { Place::Family(self.first) } else { self.head(0) };
+        self
+    }
+
+    /// What depends on how the page is written.
+    fn prepare(&mut self) {
+        let escaping = self.exposition.escaping();
+        for part in &mut self.parts {
+            part.fixed.show(escaping);
+            part.plain.show(escaping);
+            part.own.show(escaping);
+        }
+        if self.parts.len() < 2 {
+            return;
+        }
+        // Within a segment, registration sees to it that no two families have samples of one name.
+        let mut owners: HashMap<String, String> = HashMap::new();
+        let mut kinds: HashMap<String, u8> = HashMap::new();
+        for part in &mut self.parts {
+            for (name, (link, kind)) in names(&part.memory) {
+                if *kinds.entry(name.clone()).or_insert(kind) != kind {
+                    // Not shown, for its type: see `continue_in_next`.
+                    part.names.insert(name, link);
+                    continue;
+                }
+                let samples: Vec<String> = samples(&name, kind, escaping).collect();
+                if samples.iter().any(|sample| owners.get(sample).is_some_and(|owner| *owner != name)) {
+                    part.clashing.insert(link);
+                    continue;
+                }
+                samples.into_iter().for_each(|sample| _ = owners.entry(sample).or_insert_with(|| name.clone()));
+                part.names.insert(name, link);
             }
         }
-        self.at = self.head(0);
-        self
     }
 
     /// The first family of a part.
@@ -196,7 +251,7 @@ impl Cursor<'_> {
     }
 
     /// Only the families that have samples of these names (or are called so), whole, as scrapers ask for by `name[]`; to be called before
-    /// the page is begun.
+    /// the page is begun. A name may be as it was registered, or as the page shows it.
     #[must_use]
     pub fn only<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.only.extend(names.into_iter().map(Into::into));
@@ -239,8 +294,11 @@ impl Cursor<'_> {
 
     /// Renders at least `piece` bytes, if there are so many.
     pub(super) fn render(&mut self, out: &mut Vec<u8>, piece: usize) -> bool {
-        self.has_begun = true;
         let start = Instant::now();
+        if !self.has_begun {
+            self.has_begun = true;
+            self.prepare();
+        }
         let from = out.len();
         let held = self.held();
         while (out.len() - from).max(self.held().saturating_sub(held)) < piece {
@@ -271,21 +329,24 @@ impl Cursor<'_> {
         let mut families: Vec<own::Own<'_>> = Vec::new();
         for part in &self.parts {
             for (i, mut family) in own::families(&part.memory, &part.living).into_iter().enumerate() {
-                family.add_labels(&part.own);
+                family.add_labels(&part.own.shown);
                 match families.get_mut(i) {
                     Some(first) => first.samples.append(&mut family.samples),
                     None => families.push(family),
                 }
             }
         }
-        let fixed =
-            if several { Fixed::default() } else { self.parts.first().map_or_else(Fixed::default, |p| p.own.clone()) };
+        let fixed = if several {
+            Fixed::default()
+        } else {
+            self.parts.first().map_or_else(Fixed::default, |p| p.own.shown.clone())
+        };
         for mut family in own::of_page([self.shown, self.corrupt, self.conflicts], busy, several) {
             family.add_labels(&fixed);
             families.push(family);
         }
         for family in families {
-            if self.wanted(family.name) {
+            if self.wanted(family.name, family.name) {
                 family.render(self.exposition.format(), out);
             }
         }
@@ -315,16 +376,25 @@ impl Cursor<'_> {
         }
         let memory = self.parts[self.lead].memory;
         let record = Record::new(&memory, offset(link));
-        let next = Place::Family(next(&memory, link));
+        if self.lead == 0 && link == self.first && std::mem::replace(&mut self.first_begun, true) {
+            self.at = self.after(link);
+            return;
+        }
         let Some(texts) = record.texts() else {
             self.corrupt += 1;
-            self.at = next;
+            self.at = self.after(link);
             return;
         };
+        if self.parts[self.lead].clashing.contains(&link) {
+            self.conflicts += 1;
+            self.at = self.after(link);
+            return;
+        }
         // A part before this one had it, and showed this one's with its own.
         let is_done = self.parts[..self.lead].iter().any(|part| part.names.contains_key(&texts.name));
-        if is_done || !self.wanted(&texts.name) {
-            self.at = next;
+        let shown = utf8::family(&texts.name, record.kind(), self.exposition.escaping());
+        if is_done || !self.wanted(&texts.name, &shown) {
+            self.at = self.after(link);
             return;
         }
         let with_it = self.parts.iter().filter(|part| part.names.contains_key(&texts.name));
@@ -378,17 +448,18 @@ impl Cursor<'_> {
         let text_at = Record::new(&part.memory, offset(parent)).text_at();
         let mut text = Vec::new();
         part.memory.copy_to(at + text_at, u64::from(part.memory.get16(at + entry::TEXT_LEN)), &mut text);
-        let mut labels = labels::pairs(&text).unwrap_or_default();
-        labels.extend(part.plain.labels.iter().cloned());
+        let mut labels = Fixed::new(&labels::pairs(&text).unwrap_or_default(), self.exposition.escaping()).labels;
+        labels.extend(part.plain.shown.labels.iter().cloned());
         labels.sort();
         let double = !shown.insert(format!("{labels:?}"));
         self.conflicts += u64::from(double);
         double
     }
 
-    fn wanted(&self, family: &str) -> bool {
-        let is_of = |n: &String| n.strip_prefix(family).is_some_and(|suffix| SUFFIXES.contains(&suffix));
-        self.only.is_empty() || self.only.iter().any(is_of)
+    /// Whether the page is to have a family, by its name as it was registered and as it is shown.
+    fn wanted(&self, family: &str, shown: &str) -> bool {
+        let is = |n: &str, of: &str| n.strip_prefix(of).is_some_and(|suffix| SUFFIXES.contains(&suffix));
+        self.only.is_empty() || self.only.iter().any(|n| is(n, family) || is(n, shown))
     }
 
     /// Renders series from this one on, until `until` bytes are there (or as many more held) or the family ends.
@@ -451,8 +522,32 @@ impl Cursor<'_> {
         if let Some(encoder) = self.encoder.take() {
             encoder.finish(&mut self.spare, out);
         }
-        self.at = Place::Family(next(&self.parts[self.lead].memory, self.family));
+        self.at = self.after(self.family);
     }
+
+    /// The family after this one of `lead`.
+    fn after(&mut self, link: u32) -> Place {
+        if self.lead == 0 && link == self.first && !self.first_ended {
+            // Shown out of its place: now all of them, from the beginning.
+            self.first_ended = true;
+            self.families = Ring::default();
+            return self.head(0);
+        }
+        Place::Family(next(&self.parts[self.lead].memory, link))
+    }
+}
+
+/// The info that describes what all other metrics are of, which OpenMetrics has first.
+fn target(memory: &Mapped) -> u32 {
+    let (mut link, mut ring) = (memory.load32(header::FAMILY_HEAD, Acquire), Ring::default());
+    while link != 0 && !ring.closes(link) {
+        let record = Record::new(memory, offset(link));
+        if record.kind() == KIND_INFO && record.name_is("target") {
+            return link;
+        }
+        link = next(memory, link);
+    }
+    0
 }
 
 fn next(memory: &Mapped, link: u32) -> u32 {
@@ -460,16 +555,17 @@ fn next(memory: &Mapped, link: u32) -> u32 {
     memory.load32(offset(link) + entry::NEXT, Acquire)
 }
 
-/// The families of a segment.
-fn names(memory: &Mapped) -> HashMap<String, u32> {
+/// The families of a segment, by name.
+fn names(memory: &Mapped) -> HashMap<String, (u32, u8)> {
     let (mut names, mut ring) = (HashMap::new(), Ring::default());
     let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
     for _ in 0..memory.len() / GRANULE {
         if link == 0 || ring.closes(link) {
             break;
         }
-        if let Some(texts) = Record::new(memory, offset(link)).texts() {
-            names.entry(texts.name).or_insert(link);
+        let record = Record::new(memory, offset(link));
+        if let Some(texts) = record.texts() {
+            names.entry(texts.name).or_insert((link, record.kind()));
         }
         link = next(memory, link);
     }

@@ -19,16 +19,16 @@ pub enum Format {
     Protobuf,
 }
 
-/// What becomes of names with characters outside of `[a-zA-Z0-9_:]`.
+/// What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Escaping {
     /// Each such character becomes `_`.
     #[default]
     Underscores,
-    /// Dots become `_dot_`, underscores `__`, all else `__`.
+    /// In such a name dots become `_dot_`, underscores `__`, and each other such character `__`.
     Dots,
-    /// `U__`, and each such character as its code point between underscores.
+    /// `U__` in front, underscores become `__`, and each such character its code point between underscores.
     Values,
     /// They stay, in quotes.
     AllowUtf8,

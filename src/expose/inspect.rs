@@ -166,10 +166,10 @@ fn family_info(record: &Record<'_>) -> Option<FamilyInfo> {
         series: if texts.labels.is_empty() { 1 } else { record.series() },
         max_series: record.max_series(),
         refused: record.refused(),
+        labels: texts.label_names(),
         name: texts.name,
         help: texts.help,
         unit: texts.unit,
-        labels: texts.labels,
         buckets: texts.marks,
     })
 }

@@ -6,18 +6,34 @@
 pub(super) const OVER: usize = 16;
 
 /// A piece of text that may be read past its end by [`OVER`] bytes.
-#[derive(Default)]
 pub(super) struct Piece {
-    padded: Box<[u8]>,
+    padded: Vec<u8>,
     len: usize,
+}
+
+impl Default for Piece {
+    fn default() -> Self {
+        Piece { padded: vec![0; OVER], len: 0 }
+    }
 }
 
 impl Piece {
     pub(super) fn new(text: impl AsRef<[u8]>) -> Self {
-        let text = text.as_ref();
-        let mut padded = text.to_vec();
-        padded.resize(text.len() + OVER, 0);
-        Piece { padded: padded.into_boxed_slice(), len: text.len() }
+        let mut piece = Piece::default();
+        piece.set(|bytes| bytes.extend_from_slice(text.as_ref()));
+        piece
+    }
+
+    /// Makes it anew of what `write` appends, in the memory it has.
+    pub(super) fn set(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.padded.clear();
+        write(&mut self.padded);
+        self.len = self.padded.len();
+        self.padded.resize(self.len + OVER, 0);
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.padded[..self.len]
     }
 
     #[inline(always)]
@@ -75,10 +91,14 @@ impl<'a> Line<'a> {
     #[inline(always)]
     pub(super) unsafe fn raw(&mut self, from: *const u8, len: usize) {
         let mut done = 0;
-        while done < len {
+        // The first block is most often the only one.
+        loop {
             // SAFETY: the source by the caller's promise; the destination has room for the line and `OVER` more bytes.
             unsafe { std::ptr::copy_nonoverlapping(from.add(done), self.at.add(done), 16) };
             done += 16;
+            if done >= len {
+                break;
+            }
         }
         self.pass(len);
     }
@@ -87,6 +107,29 @@ impl<'a> Line<'a> {
     pub(super) fn piece(&mut self, piece: &Piece) {
         // SAFETY: a piece is padded by `OVER`.
         unsafe { self.raw(piece.padded.as_ptr(), piece.len) };
+    }
+
+    /// Appends a piece whose second and last byte are these.
+    #[inline(always)]
+    pub(super) fn filled(&mut self, piece: &Piece, second: u8, last: u8) {
+        debug_assert!(piece.len >= 2);
+        let from = self.at;
+        self.piece(piece);
+        // SAFETY: within what was just written.
+        unsafe {
+            *from.add(1) = second;
+            *self.at.sub(1) = last;
+        }
+    }
+
+    /// Appends a piece with these bytes at `at` in it.
+    #[inline(always)]
+    pub(super) fn piece_with(&mut self, piece: &Piece, at: usize, bytes: [u8; 8]) {
+        debug_assert!(at + 8 <= piece.len);
+        let from = self.at;
+        self.piece(piece);
+        // SAFETY: within what was just written.
+        unsafe { from.add(at).cast::<[u8; 8]>().write_unaligned(bytes) };
     }
 
     #[inline(always)]
@@ -184,6 +227,16 @@ impl<'a> Line<'a> {
     pub(super) fn end(mut self) {
         self.byte(b'\n');
         self.keep();
+    }
+
+    /// Keeps what is written, which is this long: so that the next line need not wait until that is known of this one.
+    #[inline(always)]
+    pub(super) fn keep_bytes(self, bytes: usize) {
+        let len = self.out.len() + bytes;
+        debug_assert_eq!(len, self.at as usize - self.out.as_ptr() as usize);
+        debug_assert!(len + OVER <= self.out.capacity());
+        // SAFETY: everything up to here was written, within the capacity (checked in debug builds).
+        unsafe { self.out.set_len(len) };
     }
 
     /// Keeps what is written.

@@ -1,11 +1,13 @@
 //! The formats with a sample on each line: text 0.0.4 and 1.0.0, and OpenMetrics 1.0.0.
 
-use super::family::View;
+use super::family::{Fixed, View};
 use super::line::{Line, Piece};
 use super::number::{float, float_with_point, seconds};
+use super::observed::{native_exemplars, Observed};
 use super::snapshot::{Page, Series, Shot, Text, Total};
-use super::{Exposition, Format};
-use crate::metric::{Exemplar, Sample, Shown};
+use super::{Escaping, Exposition, Format};
+use crate::metric::{Exemplar, Sample, Shown, CODE_POINTS};
+use crate::registry::{labels, utf8};
 use crate::segment::layout::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
     KIND_UNKNOWN,
@@ -73,11 +75,11 @@ pub(super) struct Lines {
     sum: Name,
     count: Name,
     created: Option<Name>,
-    /// Of a histogram: `le="0.5"} ` for each bucket, `+Inf` last. Of a state set: `name="state"} `.
+    /// Of a histogram: `le="0.5"} ` for each bucket, `+Inf` last. Of a summary: `quantile="0.5"} `. Of a state set: `name="state"} `.
     tails: Vec<Piece>,
     /// There is neither `_sum` nor `_count`: OpenMetrics has none where observations may be negative.
     sumless: bool,
-    counts: Vec<u64>,
+    observed: Observed,
     each: Vec<Sample>,
 }
 
@@ -114,6 +116,7 @@ fn kind(kind: u8, openmetrics: bool) -> Kind {
 /// Appends the lines that a family begins with. An empty help or unit has none.
 pub(super) fn head(view: &View, suffix: &str, kind: &str, openmetrics: bool, out: &mut Vec<u8>) {
     let name = view.name(suffix);
+    let name = utf8::metric_on_line(&name);
     let mut comment = |what: &str, text: &str| {
         for part in ["# ", what, " ", &name, " "] {
             out.extend_from_slice(part.as_bytes());
@@ -133,8 +136,8 @@ pub(super) fn head(view: &View, suffix: &str, kind: &str, openmetrics: bool, out
     let texts = &view.texts;
     if openmetrics {
         comment("TYPE", kind);
-        if !texts.unit.is_empty() {
-            comment("UNIT", &texts.unit);
+        if !view.unit().is_empty() {
+            comment("UNIT", view.unit());
         }
     }
     if !texts.help.is_empty() {
@@ -145,10 +148,22 @@ pub(super) fn head(view: &View, suffix: &str, kind: &str, openmetrics: bool, out
     }
 }
 
-/// Appends an exemplar to a sample, as OpenMetrics has it.
-pub(super) fn append(exemplar: &Exemplar, out: &mut Vec<u8>) {
+/// Appends an exemplar to a sample, as OpenMetrics has it. One that is too long with its labels' names escaped is left out.
+pub(super) fn append(exemplar: &Exemplar, escaping: Escaping, most: usize, out: &mut Vec<u8>) {
+    let mut text = exemplar.text();
+    let renamed;
+    if escaping != Escaping::AllowUtf8 && text.windows(3).any(|w| w == b"\"=\"") {
+        let pairs = labels::pairs(text).unwrap_or_default();
+        let fixed = Fixed::new(&pairs, escaping);
+        let points: usize = fixed.labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
+        if points > most {
+            return;
+        }
+        renamed = fixed;
+        text = renamed.text().as_bytes();
+    }
     out.extend_from_slice(b" # {");
-    out.extend_from_slice(exemplar.text());
+    out.extend_from_slice(text);
     out.extend_from_slice(b"} ");
     float_with_point(exemplar.value, out);
     out.push(b' ');
@@ -166,6 +181,7 @@ impl Lines {
             KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => {
                 marks.chain(["+Inf"]).map(|le| format!("le=\"{le}\"}} ")).collect()
             }
+            KIND_SUMMARY => marks.map(|q| format!("quantile=\"{q}\"}} ")).collect(),
             KIND_STATE_SET | KIND_ENUM => marks.map(|state| format!("{}}} ", view.state(state))).collect(),
             _ => Vec::new(),
         };
@@ -178,7 +194,7 @@ impl Lines {
             created: (openmetrics && exposition.created() && counted).then(|| Name::new(&view, "_created")),
             tails: tails.iter().map(Piece::new).collect(),
             sumless: openmetrics && view.has_negative_bounds,
-            counts: Vec::new(),
+            observed: Observed::default(),
             each: Vec::new(),
             view,
         }
@@ -188,7 +204,20 @@ impl Lines {
     #[inline(always)]
     pub(super) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
+        if self.view.renames() {
+            return self.series_renamed(of, at, out);
+        }
         of.series(at, kind, text_at, out, |series, out| self.lines(series, out))
+    }
+
+    /// As above, with the names of labels escaped.
+    #[cold]
+    #[inline(never)]
+    fn series_renamed(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        let (kind, text_at) = (self.view.kind, self.view.text_at);
+        of.series(at, kind, text_at, out, |series, out| {
+            series.with_text(self.view.renamed(series), |series| self.lines(series, out))
+        })
     }
 
     #[inline(always)]
@@ -245,9 +274,11 @@ impl Lines {
     #[inline(always)]
     fn exemplar(&self, series: &Series<'_>, slot: usize, out: &mut Vec<u8>) {
         if self.openmetrics {
-            if let Some(exemplar) = series.exemplar(slot) {
+            let only_native = self.view.is_only_native() && self.view.kind != KIND_SUMMARY;
+            let found = if only_native { native_exemplars(series).pop() } else { series.exemplar(slot) };
+            if let Some(exemplar) = found {
                 out.pop();
-                append(&exemplar, out);
+                append(&exemplar, self.view.escaping, CODE_POINTS, out);
                 out.push(b'\n');
             }
         }
@@ -272,12 +303,26 @@ impl Lines {
     }
 
     fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
-        let Some(sum) = series.buckets(self.tails.len().saturating_sub(1), &mut self.counts) else { return false };
+        let Some(sum) = self.observed.read(series, &self.view) else { return false };
         let mut total = 0u64;
-        if self.tails.is_empty() {
-            total = self.counts.iter().sum();
+        if self.view.kind == KIND_SUMMARY {
+            total = self.observed.count();
+            for (value, tail) in self.observed.quantiles.iter().zip(&self.tails) {
+                // OpenMetrics has no negative ones.
+                if self.openmetrics && *value < 0.0 {
+                    continue;
+                }
+                let mut line = self.name.line_and(&series.text, tail.len(), out);
+                line.piece(tail);
+                line.keep();
+                self.float(*value, out);
+                out.push(b'\n');
+            }
         }
-        for (i, (count, tail)) in self.counts.iter().zip(&self.tails).enumerate() {
+        for (i, (count, tail)) in self.observed.counts.iter().zip(&self.tails).enumerate() {
+            if self.view.kind == KIND_SUMMARY {
+                break;
+            }
             total = total.wrapping_add(*count);
             let mut line = self.name.line_and(&series.text, tail.len(), out);
             line.piece(tail);

@@ -3,47 +3,54 @@
 
 use super::family::View;
 use super::line::{varint_len, Line, Piece};
+use super::native;
+use super::observed::{native_exemplars, Observed};
 use super::own::Own;
+use super::quick::{Quick, Tail};
 use super::snapshot::{Page, Series, Shot, Text};
+use super::Escaping;
 use crate::metric::{Exemplar, GaugeMode, Sample, Shown};
-use crate::registry::labels;
+use crate::registry::{labels, utf8};
 use crate::segment::layout::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
     KIND_UNKNOWN,
 };
 
 /// Field numbers and wire types: `number << 3 | type`, with 0 for varints, 1 for 8 bytes, 2 for what has a length.
-mod tag {
-    pub(super) const FAMILY_NAME: u8 = 0x0a;
-    pub(super) const FAMILY_HELP: u8 = 0x12;
-    pub(super) const FAMILY_TYPE: u8 = 0x18;
-    pub(super) const FAMILY_METRIC: u8 = 0x22;
-    pub(super) const FAMILY_UNIT: u8 = 0x2a;
-    pub(super) const METRIC_LABEL: u8 = 0x0a;
-    pub(super) const METRIC_GAUGE: u8 = 0x12;
-    pub(super) const METRIC_COUNTER: u8 = 0x1a;
-    pub(super) const METRIC_SUMMARY: u8 = 0x22;
-    pub(super) const METRIC_UNTYPED: u8 = 0x2a;
-    pub(super) const METRIC_HISTOGRAM: u8 = 0x3a;
-    pub(super) const LABEL_NAME: u8 = 0x0a;
-    pub(super) const LABEL_VALUE: u8 = 0x12;
+pub(super) mod tag {
+    pub(in crate::expose) const FAMILY_NAME: u8 = 0x0a;
+    pub(in crate::expose) const FAMILY_HELP: u8 = 0x12;
+    pub(in crate::expose) const FAMILY_TYPE: u8 = 0x18;
+    pub(in crate::expose) const FAMILY_METRIC: u8 = 0x22;
+    pub(in crate::expose) const FAMILY_UNIT: u8 = 0x2a;
+    pub(in crate::expose) const METRIC_LABEL: u8 = 0x0a;
+    pub(in crate::expose) const METRIC_GAUGE: u8 = 0x12;
+    pub(in crate::expose) const METRIC_COUNTER: u8 = 0x1a;
+    pub(in crate::expose) const METRIC_SUMMARY: u8 = 0x22;
+    pub(in crate::expose) const METRIC_UNTYPED: u8 = 0x2a;
+    pub(in crate::expose) const METRIC_HISTOGRAM: u8 = 0x3a;
+    pub(in crate::expose) const LABEL_NAME: u8 = 0x0a;
+    pub(in crate::expose) const LABEL_VALUE: u8 = 0x12;
     /// Of a gauge, a counter and an untyped metric.
-    pub(super) const VALUE: u8 = 0x09;
-    pub(super) const COUNTER_CREATED: u8 = 0x1a;
+    pub(in crate::expose) const VALUE: u8 = 0x09;
+    pub(in crate::expose) const COUNTER_CREATED: u8 = 0x1a;
     /// Of a histogram and a summary.
-    pub(super) const COUNT: u8 = 0x08;
-    pub(super) const SUM: u8 = 0x11;
-    pub(super) const SUMMARY_CREATED: u8 = 0x22;
-    pub(super) const HISTOGRAM_BUCKET: u8 = 0x1a;
-    pub(super) const HISTOGRAM_CREATED: u8 = 0x7a;
-    pub(super) const BUCKET_COUNT: u8 = 0x08;
-    pub(super) const BUCKET_BOUND: u8 = 0x11;
-    pub(super) const COUNTER_EXEMPLAR: u8 = 0x12;
-    pub(super) const BUCKET_EXEMPLAR: u8 = 0x1a;
-    pub(super) const EXEMPLAR_VALUE: u8 = 0x11;
-    pub(super) const EXEMPLAR_TIME: u8 = 0x1a;
-    pub(super) const TIME_SECONDS: u8 = 0x08;
-    pub(super) const TIME_NANOS: u8 = 0x10;
+    pub(in crate::expose) const COUNT: u8 = 0x08;
+    pub(in crate::expose) const SUM: u8 = 0x11;
+    pub(in crate::expose) const SUMMARY_CREATED: u8 = 0x22;
+    pub(in crate::expose) const HISTOGRAM_BUCKET: u8 = 0x1a;
+    pub(in crate::expose) const HISTOGRAM_CREATED: u8 = 0x7a;
+    pub(in crate::expose) const SUMMARY_QUANTILE: u8 = 0x1a;
+    pub(in crate::expose) const QUANTILE_RANK: u8 = 0x09;
+    pub(in crate::expose) const QUANTILE_VALUE: u8 = 0x11;
+    pub(in crate::expose) const BUCKET_COUNT: u8 = 0x08;
+    pub(in crate::expose) const BUCKET_BOUND: u8 = 0x11;
+    pub(in crate::expose) const COUNTER_EXEMPLAR: u8 = 0x12;
+    pub(in crate::expose) const BUCKET_EXEMPLAR: u8 = 0x1a;
+    pub(in crate::expose) const EXEMPLAR_VALUE: u8 = 0x11;
+    pub(in crate::expose) const EXEMPLAR_TIME: u8 = 0x1a;
+    pub(in crate::expose) const TIME_SECONDS: u8 = 0x08;
+    pub(in crate::expose) const TIME_NANOS: u8 = 0x10;
 }
 
 /// Room for a metric's own numbers, and for the lengths of the messages that it is.
@@ -53,25 +60,34 @@ const BUCKET: usize = 24;
 
 /// A family in the making.
 pub(super) struct Messages {
-    view: View,
     /// The family, but for its length and unit.
     body: Vec<u8>,
     /// Its length without any metric.
     bare: usize,
+    /// Bytes that the body leaves for its length in front.
+    gap: usize,
+    metrics: Metrics,
+}
+
+/// What its metrics are made of.
+struct Metrics {
+    view: View,
+    /// For metrics of one value, mostly.
+    quick: Option<Quick>,
+    tail: Tail,
     labels: Vec<Label>,
     /// Room for their names, tags and lengths.
     names: usize,
     /// The labels that all series have in front of theirs.
     fixed: Piece,
-    /// Of a histogram, the bounds as fields. Of a state set, the labels.
+    /// Of a histogram, the bounds as fields. Of a summary, the ranks of the quantiles, and the tag of the value. Of a state set, the
+    /// labels.
     marks: Vec<Piece>,
     /// The bound of the last bucket.
     infinity: Piece,
     /// When the series of this age began, as the contents of a field. Many have the same.
     began: (u32, Piece),
-    /// Bytes that the body leaves for its length in front.
-    gap: usize,
-    counts: Vec<u64>,
+    observed: Observed,
     each: Vec<Sample>,
 }
 
@@ -82,13 +98,13 @@ struct Label {
     name: Piece,
 }
 
-fn field(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn field(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.push(tag);
     varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
-fn varint(mut n: u64, out: &mut Vec<u8>) {
+pub(super) fn varint(mut n: u64, out: &mut Vec<u8>) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
         n >>= 7;
@@ -137,46 +153,12 @@ impl Messages {
         body.clear();
         body.resize(gap, 0);
         begin(&view.name(suffix), &view.texts.help, number, &mut body);
-        let bare = body.len();
-        Self::over(view, body, bare, gap)
+        Messages { bare: body.len(), body, gap, metrics: Metrics::new(view) }
     }
 
     /// Goes on with the series of another segment.
     pub(super) fn continued(self, view: View) -> Self {
-        Self::over(view, self.body, self.bare, self.gap)
-    }
-
-    fn over(view: View, body: Vec<u8>, bare: usize, gap: usize) -> Self {
-        let marks = match view.kind {
-            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => view.bounds.iter().map(|b| bound(*b)).collect(),
-            KIND_STATE_SET | KIND_ENUM => {
-                view.texts.marks.iter().map(|state| Piece::new(label(&view.name(""), state))).collect()
-            }
-            _ => Vec::new(),
-        };
-        let mut fixed = Vec::new();
-        view.fixed_labels().iter().for_each(|(name, value)| fixed.extend_from_slice(&label(name, value)));
-        let labels = view.texts.labels.iter().enumerate().map(|(i, name)| {
-            let mut piece = Vec::new();
-            field(tag::LABEL_NAME, name.as_bytes(), &mut piece);
-            piece.push(tag::LABEL_VALUE);
-            Label { prefix: labels::prefix_len(i, name.len()), name: Piece::new(&piece) }
-        });
-        let labels: Vec<Label> = labels.collect();
-        Messages {
-            bare,
-            body,
-            names: labels.iter().map(|l| l.name.len() + 16).sum(),
-            labels,
-            fixed: Piece::new(&fixed),
-            marks,
-            infinity: bound(f64::INFINITY),
-            began: (u32::MAX, Piece::default()),
-            gap,
-            counts: Vec::new(),
-            each: Vec::new(),
-            view,
-        }
+        Messages { metrics: Metrics::new(view), ..self }
     }
 
     /// Bytes put together so far.
@@ -187,8 +169,9 @@ impl Messages {
     /// Ends the family, and returns the buffer. A family without metrics is not shown.
     pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Vec<u8> {
         if self.body.len() > self.bare {
-            if !self.view.texts.unit.is_empty() {
-                field(tag::FAMILY_UNIT, self.view.texts.unit.as_bytes(), &mut self.body);
+            let unit = self.metrics.view.unit();
+            if !unit.is_empty() {
+                field(tag::FAMILY_UNIT, unit.as_bytes(), &mut self.body);
             }
             let mut head = Vec::new();
             varint((self.body.len() - self.gap) as u64, &mut head);
@@ -207,19 +190,77 @@ impl Messages {
     /// Adds the series at `at`.
     #[inline(always)]
     pub(super) fn series(&mut self, of: &Page<'_>, at: u64) -> Shot {
-        let (kind, text_at) = (self.view.kind, self.view.text_at);
-        let mut body = std::mem::take(&mut self.body);
-        let shot = of.series(at, kind, text_at, &mut body, |series, body| self.metrics(series, body));
-        self.body = body;
-        shot
+        let metrics = &mut self.metrics;
+        let (kind, text_at) = (metrics.view.kind, metrics.view.text_at);
+        of.series(at, kind, text_at, &mut self.body, |series, body| metrics.series(series, body))
+    }
+}
+
+impl Metrics {
+    fn new(view: View) -> Self {
+        let marks = match view.kind {
+            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => view.bounds.iter().map(|b| bound(*b)).collect(),
+            KIND_SUMMARY => view.bounds.iter().map(|rank| quantile(*rank)).collect(),
+            KIND_STATE_SET | KIND_ENUM => {
+                view.texts.marks.iter().map(|state| Piece::new(label(&view.name(""), state))).collect()
+            }
+            _ => Vec::new(),
+        };
+        let mut fixed = Vec::new();
+        view.fixed_labels().iter().for_each(|(name, value)| fixed.extend_from_slice(&label(name, value)));
+        let names = view.texts.labels.iter().zip(view.label_names());
+        let labels = names.enumerate().map(|(i, (stored, name))| {
+            let mut piece = Vec::new();
+            field(tag::LABEL_NAME, name.as_bytes(), &mut piece);
+            piece.push(tag::LABEL_VALUE);
+            Label { prefix: labels::prefix_len(i, stored.len()), name: Piece::new(&piece) }
+        });
+        let labels: Vec<Label> = labels.collect();
+        let names = view.texts.labels.iter().map(String::len).zip(view.label_names().iter().map(String::as_str));
+        let mut tail = Tail::default();
+        match view.kind {
+            KIND_UNKNOWN => tail.set(tag::METRIC_UNTYPED, None),
+            // A counter's says when it began.
+            _ => tail.set(tag::METRIC_GAUGE, None),
+        }
+        Metrics {
+            quick: Quick::new(names, &fixed),
+            tail,
+            names: labels.iter().map(|l| l.name.len() + 16).sum(),
+            labels,
+            fixed: Piece::new(&fixed),
+            marks,
+            infinity: bound(f64::INFINITY),
+            began: (u32::MAX, Piece::default()),
+            observed: Observed::default(),
+            each: Vec::new(),
+            view,
+        }
     }
 
     /// Makes what says when the series began.
     #[inline(always)]
     fn begin(&mut self, series: &Series<'_>) {
         if self.began.0 != series.age() {
-            self.began = (series.age(), Piece::new(time(series.created())));
+            self.begin_anew(series);
         }
+    }
+
+    #[inline(never)]
+    fn begin_anew(&mut self, series: &Series<'_>) {
+        self.began.0 = series.age();
+        self.began.1.set(|bytes| time(series.created(), bytes));
+        if self.view.kind == KIND_COUNTER {
+            self.tail.set(tag::METRIC_COUNTER, Some((tag::COUNTER_CREATED, &self.began.1)));
+        }
+    }
+
+    /// Appends a metric that has one value, and no more labels. False: it takes the long way.
+    #[inline(always)]
+    fn quickly(&self, series: &Series<'_>, v: f64, out: &mut Vec<u8>) -> bool {
+        let Some(quick) = &self.quick else { return false };
+        let is_plain = !(series.escaped || series.is_embedded() && series.text.len() > 0);
+        is_plain && quick.metric(&series.text, &self.tail, v, out)
     }
 
     /// Appends it.
@@ -230,38 +271,49 @@ impl Messages {
     }
 
     #[inline(always)]
-    fn metrics(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+    fn series(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
         self.begin(series);
         match self.view.kind {
             KIND_COUNTER => {
                 let Some(total) = series.counter(self.view.text_at) else { return false };
-                let exemplar = series.exemplar(0).map(|e| exemplar(tag::COUNTER_EXEMPLAR, &e));
-                let room = NUMBERS + exemplar.as_ref().map_or(0, Piece::len);
-                self.metric(series, None, room, out, |line| {
-                    let counter = line.open(tag::METRIC_COUNTER);
-                    line.byte(tag::VALUE);
-                    line.eight(total.as_f64().to_le_bytes());
-                    if let Some(exemplar) = &exemplar {
-                        line.piece(exemplar);
-                    }
-                    self.put_began(tag::COUNTER_CREATED, line);
-                    line.close(counter);
-                });
+                let total = total.as_f64();
+                if series.has_exemplars() || !self.quickly(series, total, out) {
+                    self.counter(series, total, out);
+                }
             }
             KIND_GAUGE => self.gauge(series, self.view.mode, tag::METRIC_GAUGE, out),
             KIND_UNKNOWN => self.gauge(series, GaugeMode::Shared, tag::METRIC_UNTYPED, out),
             KIND_INFO => self.value(series, None, 1.0, tag::METRIC_GAUGE, out),
-            KIND_STATE_SET | KIND_ENUM => {
-                let word = series.states();
-                for (i, state) in self.marks.iter().enumerate() {
-                    let on = if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
-                    self.value(series, Some(state), f64::from(u8::from(on)), tag::METRIC_GAUGE, out);
-                }
-            }
+            KIND_STATE_SET | KIND_ENUM => self.states(series, out),
             KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => return self.observations(series, out),
             _ => return false,
         }
         true
+    }
+
+    #[inline(never)]
+    fn counter(&self, series: &Series<'_>, total: f64, out: &mut Vec<u8>) {
+        let exemplar = series.exemplar(0).map(|e| exemplar(tag::COUNTER_EXEMPLAR, &e, self.view.escaping));
+        let room = NUMBERS + exemplar.as_ref().map_or(0, Piece::len);
+        self.metric(series, None, room, out, |line| {
+            let counter = line.open(tag::METRIC_COUNTER);
+            line.byte(tag::VALUE);
+            line.eight(total.to_le_bytes());
+            if let Some(exemplar) = &exemplar {
+                line.piece(exemplar);
+            }
+            self.put_began(tag::COUNTER_CREATED, line);
+            line.close(counter);
+        });
+    }
+
+    #[inline(never)]
+    fn states(&self, series: &Series<'_>, out: &mut Vec<u8>) {
+        let word = series.states();
+        for (i, state) in self.marks.iter().enumerate() {
+            let on = if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
+            self.value(series, Some(state), f64::from(u8::from(on)), tag::METRIC_GAUGE, out);
+        }
     }
 
     /// Appends a metric: its labels, perhaps one more, and what `body` appends, in `room` bytes.
@@ -345,7 +397,11 @@ impl Messages {
         line.keep();
     }
 
+    #[inline(never)]
     fn value(&self, series: &Series<'_>, more: Option<&Piece>, v: f64, tag: u8, out: &mut Vec<u8>) {
+        if more.is_none() && self.quickly(series, v, out) {
+            return;
+        }
         self.metric(series, more, NUMBERS, out, |line| {
             let value = line.open(tag);
             line.byte(tag::VALUE);
@@ -354,6 +410,7 @@ impl Messages {
         });
     }
 
+    #[inline(never)]
     fn gauge(&mut self, series: &Series<'_>, mode: GaugeMode, tag: u8, out: &mut Vec<u8>) {
         let mut each = std::mem::take(&mut self.each);
         match series.gauge(mode, &mut each) {
@@ -369,17 +426,32 @@ impl Messages {
         self.each = each;
     }
 
+    #[inline(never)]
     fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
-        let mut counts = std::mem::take(&mut self.counts);
-        let sum = series.buckets(self.marks.len(), &mut counts);
+        let mut observed = std::mem::take(&mut self.observed);
+        let sum = observed.read(series, &self.view);
         if let Some(sum) = sum {
             let summary = self.view.kind == KIND_SUMMARY;
-            let exemplars = exemplars(series, counts.len());
-            let room = NUMBERS + BUCKET * counts.len() + exemplars.iter().flatten().map(Piece::len).sum::<usize>();
+            let (counts, only_native) = (&observed.counts, self.view.is_only_native() && !summary);
+            let exemplars = if only_native { Vec::new() } else { exemplars(series, counts.len(), self.view.escaping) };
+            let native = if summary || self.view.native.is_none() {
+                Piece::default()
+            } else {
+                let all = if only_native {
+                    native_exemplars(series)
+                } else {
+                    (0..exemplars.len()).filter_map(|i| series.exemplar(i)).collect()
+                };
+                native::fields(&observed.sketch, all.iter().map(|e| exemplar_message(e, self.view.escaping)))
+            };
+            let room = NUMBERS
+                + BUCKET * (counts.len() + observed.quantiles.len())
+                + exemplars.iter().flatten().map(Piece::len).sum::<usize>()
+                + native.len();
             self.metric(series, None, room, out, |line| {
                 let message = line.open(if summary { tag::METRIC_SUMMARY } else { tag::METRIC_HISTOGRAM });
                 line.byte(tag::COUNT);
-                line.varint(counts.iter().fold(0, |sum, n| sum.wrapping_add(*n)));
+                line.varint(observed.count());
                 line.byte(tag::SUM);
                 line.eight(sum.to_le_bytes());
                 let mut total = 0u64;
@@ -387,7 +459,7 @@ impl Messages {
                     total = total.wrapping_add(*count);
                     let exemplar = exemplars.get(i).and_then(Option::as_ref);
                     // The last bucket is told by the count, unless it has an exemplar.
-                    if summary || (i == self.marks.len() && exemplar.is_none()) {
+                    if summary || only_native || (i == self.marks.len() && exemplar.is_none()) {
                         break;
                     }
                     let bucket = line.open(tag::HISTOGRAM_BUCKET);
@@ -399,6 +471,15 @@ impl Messages {
                     }
                     line.close(bucket);
                 }
+                line.piece(&native);
+                if summary {
+                    for (value, rank) in observed.quantiles.iter().zip(&self.marks) {
+                        let quantile = line.open(tag::SUMMARY_QUANTILE);
+                        line.piece(rank);
+                        line.eight(value.to_le_bytes());
+                        line.close(quantile);
+                    }
+                }
                 match self.view.kind {
                     KIND_SUMMARY => self.put_began(tag::SUMMARY_CREATED, line),
                     KIND_HISTOGRAM => self.put_began(tag::HISTOGRAM_CREATED, line),
@@ -407,31 +488,44 @@ impl Messages {
                 line.close(message);
             });
         }
-        self.counts = counts;
+        self.observed = observed;
         sum.is_some()
     }
 }
 
 /// What of its slots has an exemplar; nothing if none has.
-fn exemplars(series: &Series<'_>, slots: usize) -> Vec<Option<Piece>> {
+fn exemplars(series: &Series<'_>, slots: usize, escaping: Escaping) -> Vec<Option<Piece>> {
     if !series.has_exemplars() {
         return Vec::new();
     }
-    (0..slots).map(|i| series.exemplar(i).map(|e| exemplar(tag::BUCKET_EXEMPLAR, &e))).collect()
+    (0..slots).map(|i| series.exemplar(i).map(|e| exemplar(tag::BUCKET_EXEMPLAR, &e, escaping))).collect()
 }
 
 /// An exemplar as a field.
-fn exemplar(tag: u8, exemplar: &Exemplar) -> Piece {
+fn exemplar(tag: u8, exemplar: &Exemplar, escaping: Escaping) -> Piece {
+    let mut out = Vec::new();
+    field(tag, &exemplar_message(exemplar, escaping), &mut out);
+    Piece::new(&out)
+}
+
+fn exemplar_message(exemplar: &Exemplar, escaping: Escaping) -> Vec<u8> {
     let mut message = Vec::new();
     for (name, value) in labels::pairs(exemplar.text()).unwrap_or_default() {
-        message.extend_from_slice(&label(&name, &value));
+        message.extend_from_slice(&label(&utf8::label(&name, escaping), &value));
     }
     message.push(tag::EXEMPLAR_VALUE);
     message.extend_from_slice(&exemplar.value.to_le_bytes());
-    field(tag::EXEMPLAR_TIME, &time(exemplar.at_ms * 1_000_000), &mut message);
-    let mut out = Vec::new();
-    field(tag, &message, &mut out);
-    Piece::new(&out)
+    let mut at = Vec::new();
+    time(exemplar.at_ms * 1_000_000, &mut at);
+    field(tag::EXEMPLAR_TIME, &at, &mut message);
+    message
+}
+
+fn quantile(rank: f64) -> Piece {
+    let mut field = vec![tag::QUANTILE_RANK];
+    field.extend_from_slice(&rank.to_le_bytes());
+    field.push(tag::QUANTILE_VALUE);
+    Piece::new(&field)
 }
 
 fn bound(v: f64) -> Piece {
@@ -441,12 +535,11 @@ fn bound(v: f64) -> Piece {
 }
 
 /// A time as a message.
-fn time(ns: u64) -> Vec<u8> {
-    let mut message = vec![tag::TIME_SECONDS];
-    varint(ns / 1_000_000_000, &mut message);
-    message.push(tag::TIME_NANOS);
-    varint(ns % 1_000_000_000 / 1_000_000 * 1_000_000, &mut message);
-    message
+fn time(ns: u64, out: &mut Vec<u8>) {
+    out.push(tag::TIME_SECONDS);
+    varint(ns / 1_000_000_000, out);
+    out.push(tag::TIME_NANOS);
+    varint(ns % 1_000_000_000 / 1_000_000 * 1_000_000, out);
 }
 
 /// Appends a family of the library's own.

@@ -134,6 +134,11 @@ pub(super) fn families<'a>(memory: &Mapped, living: &[u32]) -> Vec<Own<'a>> {
             "Updates through handles to series that had been removed: they count nowhere.",
             word(header::STALE_UPDATES),
         ),
+        counter(
+            "shmetrics_observations_refused",
+            "Observations that found no room for a bucket of a native histogram, or of quantiles.",
+            word(header::REFUSED_OBSERVATIONS),
+        ),
         Own {
             name: "shmetrics_processes",
             help: "Processes with gauges of their own.",

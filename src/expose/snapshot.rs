@@ -3,13 +3,11 @@
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 
 use super::line::{Line, OVER};
-use crate::metric::{
-    counter_read, exemplar_read, gauge_shown, histogram_read, states_read, Exemplar, GaugeMode, Sample, Shown, SPILL,
-};
+use crate::metric::{counter_read, exemplar_read, gauge_shown, states_read, Exemplar, GaugeMode, Sample, Shown, SPILL};
 use crate::segment::chain::is_later;
 use crate::segment::lane;
 use crate::segment::layout::{counter, entry, header};
-use crate::segment::life::{self, Place, State, TAG_MASK};
+use crate::segment::life::{self, Life, Place, State, TAG_MASK};
 use crate::segment::memory::Mapped;
 
 /// What a series is rendered in view of.
@@ -59,6 +57,8 @@ pub(super) enum Total {
 impl Total {
     pub(super) fn as_f64(self) -> f64 {
         match self {
+            // One instruction, of a signed number.
+            Total::Whole(n) if n >> 63 == 0 => n as i64 as f64,
             Total::Whole(n) => n as f64,
             Total::Float(v) => v,
         }
@@ -144,8 +144,18 @@ impl Series<'_> {
         self.page.births.is_none()
     }
 
+    /// Gives it with another label text to `write`.
+    pub(super) fn with_text<R>(&self, mut text: Vec<u8>, write: impl FnOnce(&Series<'_>) -> R) -> R {
+        let len = text.len();
+        text.resize(len + OVER, 0);
+        // As `Text::new` wants it: the copy stays as it is until `write` has returned.
+        let text_of_copy = Text { at: text.as_ptr(), len };
+        let with = Series { text: text_of_copy, page: self.page, record: self.record, place: self.place, ..*self };
+        write(&with)
+    }
+
     /// The embedded series is never removed: its cells have no tags.
-    fn mask(&self) -> u64 {
+    pub(super) fn mask(&self) -> u64 {
         if self.is_embedded() {
             u64::MAX
         } else {
@@ -166,11 +176,21 @@ impl Series<'_> {
         let lane = unsafe { &*self.record.add(entry::LANE as usize).cast::<AtomicU32>() }.load(Acquire);
         let own = whole & self.mask();
         let whole = own.saturating_add(lane::sum(self.page.memory, lane));
+        if fraction == 0 {
+            return Some(Total::Whole(whole));
+        }
         let parts = f64::from_bits(fraction);
         // Of a large whole number a part may stand in the fraction.
         let large = parts >= SPILL as f64 && parts < (1u64 << 63) as f64 && parts as u64 as f64 == parts;
-        let exact = if large { whole.checked_add(parts as u64) } else { (fraction == 0).then_some(whole) };
-        Some(exact.map_or(Total::Float(whole as f64 + parts), Total::Whole))
+        // Of what is in a lane some may have been taken back.
+        let exact = if large {
+            whole.checked_add(parts as u64)
+        } else if parts < 0.0 && -parts as u64 as f64 == -parts {
+            Some(whole.saturating_sub(-parts as u64))
+        } else {
+            None
+        };
+        Some(exact.map_or(Total::Float((whole as f64 + parts).max(0.0)), Total::Whole))
     }
 
     /// Reads a gauge. What each process has comes in the order of pages, in `each`.
@@ -184,10 +204,17 @@ impl Series<'_> {
         shown
     }
 
-    /// Reads the buckets' counts, each, into `counts`, and returns the sum of the very same observations.
-    #[inline(always)]
-    pub(super) fn buckets(&self, finite: usize, counts: &mut Vec<u64>) -> Option<f64> {
-        histogram_read(self.page.memory, self.place.at, self.mask(), finite, counts)
+    pub(super) fn memory(&self) -> &Mapped {
+        self.page.memory
+    }
+
+    pub(super) fn at(&self) -> u64 {
+        self.place.at
+    }
+
+    /// Where it is, as its cells have it.
+    pub(super) fn place(&self) -> Place {
+        Place { life: if self.is_embedded() { Life::FOREVER } else { self.place.life }, ..self.place }
     }
 
     /// Reads the word of a state set.
@@ -195,13 +222,19 @@ impl Series<'_> {
         states_read(self.page.memory, self.place.at)
     }
 
+    #[inline(always)]
     pub(super) fn has_exemplars(&self) -> bool {
-        self.page.memory.get32(self.place.at + entry::EXTENSION) != 0
+        // SAFETY: an entry's fields are backed (`Page::series`), aligned to 4 in a record aligned to 16, accessed atomically. Relaxed: who
+        // follows the link reads it again.
+        unsafe { &*self.record.add(entry::EXTENSION as usize).cast::<AtomicU32>() }.load(Relaxed) != 0
     }
 
     /// The exemplar in one of its slots.
     #[inline(always)]
     pub(super) fn exemplar(&self, slot: usize) -> Option<Exemplar> {
+        if !self.has_exemplars() {
+            return None;
+        }
         exemplar_read(self.page.memory, self.place.at, self.place.life, slot as u64)
     }
 
@@ -250,6 +283,23 @@ impl Text {
         debug_assert!(from + len <= self.len);
         // SAFETY: as above; a part of it.
         unsafe { line.raw(self.at.add(from), len) };
+    }
+
+    /// Which of its bytes are `"`, a bit for each, if they are no more than 64.
+    #[inline(always)]
+    pub(super) fn quotes(&self) -> u64 {
+        debug_assert!(self.len <= 64);
+        let block = |from: usize| {
+            // SAFETY: 16 bytes from within the text, or from its end, are readable, as `OVER` more than the text are (`new`).
+            u64::from(unsafe { quotes(self.at.add(self.len.min(from))) }) << from
+        };
+        let found = block(0) | block(16) | block(32) | block(48);
+        // Of what is behind its end nothing counts.
+        if self.len < 64 {
+            found & ((1 << self.len) - 1)
+        } else {
+            found
+        }
     }
 
     /// Where the next `"` is from `from` on; its length if there is none.

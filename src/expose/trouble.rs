@@ -9,7 +9,12 @@ use crate::segment::memory::Memory;
 use crate::segment::{Inner, Segment};
 
 /// Bits of `header::TOLD`, and the counts they are about.
-const KINDS: [(u32, u64); 3] = [(1, header::REFUSED_SERIES), (2, header::REJECTED_UPDATES), (4, header::STALE_UPDATES)];
+const KINDS: [(u32, u64); 4] = [
+    (1, header::REFUSED_SERIES),
+    (2, header::REJECTED_UPDATES),
+    (4, header::STALE_UPDATES),
+    (8, header::REFUSED_OBSERVATIONS),
+];
 
 impl Segment {
     /// What the segment could not take, as a sentence for the host's log that says what to do; `None` if there is nothing new.
@@ -34,6 +39,10 @@ impl Segment {
                     2 => format!(
                         "{count} updates were rejected: NaN or negative amounts for a counter, a wrong number of label values, \
                          or more processes with gauges than max_processes"
+                    ),
+                    8 => format!(
+                        "{count} observations were not counted, or are in no quantile, for lack of room for new buckets: raise the \
+                         ceiling, or take coarser native buckets"
                     ),
                     _ => format!(
                         "{count} updates went to label sets that had been removed or had expired, and count nowhere: look up what \

@@ -256,7 +256,7 @@ impl Counter {
         let pair = unsafe { Pair::new(std::ptr::from_ref(&self.series.cells).cast_mut().cast()) };
         let mut seen = pair.guess();
         loop {
-            if self.life.is_over(seen[0]) {
+            if self.life != Life::FOREVER && self.life.is_over(seen[0]) {
                 return self.inner.count(header::STALE_UPDATES);
             }
             match pair.cas(seen, new(seen[0], seen[1])) {
@@ -264,6 +264,29 @@ impl Counter {
                 Err(now) => seen = now,
             }
         }
+    }
+
+    /// Takes `v` back, or as much of it as is there: for hosts whose counters can be reset, such as Python's client. Scrapers see a
+    /// reset. What is not positive and finite is not taken, but counted in `shmetrics_updates_rejected_total`.
+    pub fn take_back(&self, v: f64) {
+        if v == 0.0 {
+            return;
+        }
+        if !(v > 0.0 && v < f64::INFINITY) {
+            return self.reject();
+        }
+        let mask = if self.life == Life::FOREVER { u64::MAX } else { TAG_MASK };
+        // Lanes only rise; what is taken back of them is a fraction below 0.
+        let in_lane = lane::sum(&self.inner.memory, self.series.lane.load(Acquire)) as f64;
+        self.change_pair(|integer, fraction| {
+            let (whole, part) = (integer & mask, f64::from_bits(fraction));
+            let mut take = (v as u64).min(whole);
+            let rest = v - take as f64;
+            if rest > part {
+                take = take.saturating_add((rest - part).ceil() as u64).min(whole);
+            }
+            [integer - take, (part - (v - take as f64)).max(-in_lane).to_bits()]
+        });
     }
 
     #[cold]
@@ -275,8 +298,9 @@ impl Counter {
     pub fn get(&self) -> f64 {
         // Acquire: as in `add_whole`.
         let lane = self.series.lane.load(Acquire);
-        let in_lane = lane::sum(&self.inner.memory, lane);
         let [integer, fraction] = read(&self.series.cells);
+        // After the cells: what was taken back of a lane was in it before.
+        let in_lane = lane::sum(&self.inner.memory, lane);
         let own = if self.life == Life::FOREVER { integer } else { integer & TAG_MASK };
         // Acquire: all of it was read before this look at the life.
         fence(Acquire);
@@ -284,7 +308,7 @@ impl Counter {
         if over {
             return 0.0;
         }
-        (u128::from(own) + u128::from(in_lane)) as f64 + f64::from_bits(fraction)
+        ((u128::from(own) + u128::from(in_lane)) as f64 + f64::from_bits(fraction)).max(0.0)
     }
 }
 

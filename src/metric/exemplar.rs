@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use crate::registry::names;
+use crate::registry::{names, utf8};
 use crate::segment::chain::offset;
 use crate::segment::layout::{align, entry, exemplar as slot, family, header, GRANULE};
 use crate::segment::life::{Life, TAG_BITS, TAG_MASK};
@@ -37,7 +37,7 @@ impl Exemplar {
 }
 
 /// The time in milliseconds since 1970, to a few of them.
-fn coarse_ms() -> u64 {
+pub(crate) fn coarse_ms() -> u64 {
     #[cfg(target_os = "linux")]
     {
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -51,33 +51,53 @@ fn coarse_ms() -> u64 {
     }
 }
 
+/// A slot's text in the making.
+struct Writer<'a> {
+    text: &'a mut [u8; TEXT],
+    len: usize,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        self.text.get_mut(self.len..self.len + bytes.len())?.copy_from_slice(bytes);
+        self.len += bytes.len();
+        Some(())
+    }
+
+    /// Appends a value, or a name, in quotes.
+    fn quoted(&mut self, text: &str) -> Option<()> {
+        self.put(b"\"")?;
+        for b in text.bytes() {
+            match b {
+                b'\\' => self.put(b"\\\\")?,
+                b'"' => self.put(b"\\\"")?,
+                b'\n' => self.put(b"\\n")?,
+                b => self.put(&[b])?,
+            }
+        }
+        self.put(b"\"")
+    }
+}
+
 /// The labels as text, without allocation. `None`: no exposition could carry them.
 fn write_labels(labels: &[(&str, &str)], text: &mut [u8; TEXT]) -> Option<usize> {
-    let (mut len, mut code_points) = (0, 0);
-    let mut put = |bytes: &[u8]| -> Option<()> {
-        text.get_mut(len..len + bytes.len())?.copy_from_slice(bytes);
-        len += bytes.len();
-        Some(())
-    };
+    let (mut out, mut code_points) = (Writer { text, len: 0 }, 0);
     for (i, (name, value)) in labels.iter().enumerate() {
-        if !names::is_label(name) || labels[..i].iter().any(|(other, _)| other == name) {
+        let alike = |(other, _): &(&str, &str)| other == name || utf8::same_labels(other, name).is_some();
+        if !names::is_any_label(name) || labels[..i].iter().any(alike) {
             return None;
         }
         code_points += name.chars().count() + value.chars().count();
-        put(if i > 0 { b"," } else { b"" })?;
-        put(name.as_bytes())?;
-        put(b"=\"")?;
-        for b in value.bytes() {
-            match b {
-                b'\\' => put(b"\\\\")?,
-                b'"' => put(b"\\\"")?,
-                b'\n' => put(b"\\n")?,
-                b => put(&[b])?,
-            }
+        out.put(if i > 0 { b"," } else { b"" })?;
+        if names::is_label(name) {
+            out.put(name.as_bytes())?;
+        } else {
+            out.quoted(name)?;
         }
-        put(b"\"")?;
+        out.put(b"=")?;
+        out.quoted(value)?;
     }
-    (code_points <= CODE_POINTS).then_some(len)
+    (code_points <= CODE_POINTS).then_some(out.len)
 }
 
 /// What the slot's hash word is to be.
@@ -214,11 +234,13 @@ mod tests {
         assert_eq!(write_labels(&[("a", &"x".repeat(128))], &mut text), None);
         assert_eq!(write_labels(&[("a", &"\n".repeat(110))], &mut text), None, "no room");
         assert_eq!(write_labels(&[], &mut text), Some(0));
-        for bad in [&[("", "x")][..], &[("a b", "x")], &[("a", "x"), ("a", "y")]] {
+        for bad in [&[("", "x")][..], &[("a\nb", "x")], &[("a", "x"), ("a", "y")], &[("a.b", "x"), ("a_b", "y")]] {
             assert_eq!(write_labels(bad, &mut text), None, "{bad:?}");
         }
         let len = write_labels(&[("trace_id", "4b\"\\\n"), ("b", "")], &mut text).unwrap();
         assert_eq!(&text[..len], b"trace_id=\"4b\\\"\\\\\\n\",b=\"\"");
+        let len = write_labels(&[("trace.\"id\"", "4b"), ("b", "")], &mut text).unwrap();
+        assert_eq!(&text[..len], b"\"trace.\\\"id\\\"\"=\"4b\",b=\"\"");
     }
 
     #[test]

@@ -116,6 +116,40 @@ impl Gauge {
         self.add(-v);
     }
 
+    /// The value now. Of a per-process gauge it is this process' own; 0 if that has not set it. See a page for what all of them
+    /// amount to. Also 0 once the series is removed.
+    pub fn get(&self) -> f64 {
+        if self.is_over() {
+            return 0.0;
+        }
+        let memory = &self.inner.memory;
+        let pair = |at| memory.pair(at).map(Pair::load);
+        let own = |at: u64| {
+            let token = self.inner.process.token()?;
+            let mut word = at + gauge::VALUE;
+            for _ in 0..=u64::from(token.slot) / CELLS_PER_BLOCK {
+                // Acquire pairs with the Release in `add_block`.
+                word = match memory.load32(word, Acquire) {
+                    0 => return None,
+                    link => offset(link),
+                };
+            }
+            let at = word + CELL_BLOCK_HEAD + u64::from(token.slot) % CELLS_PER_BLOCK * cell::SIZE;
+            let mine = memory.get64(at + cell::OWNER) as u32 == owner_bits(token.generation, self.cell_life(), LIVE);
+            pair(at + cell::TAG).filter(|_| mine)
+        };
+        let found = match self.mode() {
+            // A shared gauge that is never removed has no tag.
+            GaugeMode::Shared if self.life == Life::FOREVER => Some([0, memory.get64(self.at + gauge::VALUE)]),
+            GaugeMode::Shared | GaugeMode::MostRecent => pair(self.at + gauge::TAG),
+            _ => own(self.at),
+        };
+        match found {
+            Some([tag, value]) if !self.cell_life().is_over(tag) => f64::from_bits(value),
+            _ => 0.0,
+        }
+    }
+
     /// Sets the value to the time now, in seconds since 1970.
     pub fn set_to_now(&self) {
         self.set(now_ns() as f64 / 1e9);

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::exemplar;
+use super::native::{self, Shape};
 use super::sealed::At;
 use crate::registry::family::Record;
 use crate::segment::chain::offset;
@@ -13,10 +14,10 @@ use crate::segment::memory::Mapped;
 use crate::segment::pair::Pair;
 use crate::segment::{Inner, Segment};
 
-/// A classic histogram, shared by all processes.
+/// A histogram, shared by all processes: with classic buckets, [native](crate::Builder::native) ones, or both.
 ///
 /// Each bucket is one 16-byte cell {count, sum} that changes as one, so the buckets, `_count` and `_sum` of a page agree at
-/// any instant, whatever is killed between two instructions.
+/// any instant, whatever is killed between two instructions. Of both kinds of buckets, too: an observation changes one cell.
 ///
 /// Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
 #[derive(Clone, Copy)]
@@ -27,6 +28,8 @@ pub struct Histogram {
     /// `bounds.len() + 1` cells; null in a damaged segment.
     cells: *mut [u64; 2],
     life: Life,
+    /// Of native buckets, or quantiles.
+    native: Option<Shape>,
 }
 
 // SAFETY: the cells are shared memory, accessed only through the atomics of `Pair`.
@@ -40,7 +43,7 @@ impl At for Histogram {
     fn at(segment: Segment, place: Place) -> Self {
         let memory = &segment.inner.memory;
         let family = Record::new(memory, offset(memory.get32(place.at + entry::PARENT)));
-        Histogram::with_bounds(segment, place, family.bounds().unwrap_or(&[]))
+        Histogram::new(segment, place, family.bounds().unwrap_or(&[]), family.shape())
     }
 
     fn is_over(&self) -> bool {
@@ -51,7 +54,7 @@ impl At for Histogram {
 /// The number of bounds below `v`, which is the bucket it belongs to. Looks at all of them without a branch, which beats
 /// searching up to some 64.
 #[inline(always)]
-fn bucket(bounds: &[f64], v: f64) -> usize {
+pub(super) fn bucket(bounds: &[f64], v: f64) -> usize {
     if bounds.len() <= 64 {
         bounds.iter().map(|b| usize::from(*b < v)).sum()
     } else {
@@ -59,16 +62,30 @@ fn bucket(bounds: &[f64], v: f64) -> usize {
     }
 }
 
+/// In the third word of a foreign handle.
+const HAS_NATIVE: u64 = 1 << 63;
+
+/// The native buckets of the series at `at`.
+fn native_at(inner: &Inner, at: u64) -> Option<Shape> {
+    let memory = &inner.memory;
+    Record::new(memory, offset(memory.get32(at + entry::PARENT))).shape()
+}
+
 impl Histogram {
     #[inline(always)]
-    pub(super) fn with_bounds(segment: Segment, Place { at, life }: Place, bounds: &'static [f64]) -> Self {
+    pub(super) fn new(
+        segment: Segment,
+        Place { at, life }: Place,
+        bounds: &'static [f64],
+        native: Option<Shape>,
+    ) -> Self {
         let inner = segment.inner;
         let cells = inner.memory.bytes(at + histogram::SIZE, 16 * (bounds.len() as u64 + 1));
-        Histogram { inner, bounds, cells: cells.map_or(std::ptr::null_mut(), |p| p.cast_mut().cast()), life }
+        Histogram { inner, bounds, cells: cells.map_or(std::ptr::null_mut(), |p| p.cast_mut().cast()), life, native }
     }
 
-    /// The words of a foreign handle: the segment, the place, and the bounds as {count: high 16 bits, offset: low 48}. `None`: it is
-    /// none (a damaged segment).
+    /// The words of a foreign handle: the segment, the place, and the bounds as {1 if there are native buckets: the highest bit,
+    /// count: 15 bits, offset: low 48}. `None`: it is none (a damaged segment).
     pub(crate) fn into_words(self) -> Option<[*const c_void; 3]> {
         let memory = &self.inner.memory;
         let at = self.record();
@@ -78,6 +95,7 @@ impl Histogram {
             0 => 0,
             count => count << 48 | memory.offset_of(self.bounds.as_ptr().cast()),
         };
+        let bounds = bounds | if self.native.is_some() { HAS_NATIVE } else { 0 };
         let word = |w: u64| std::ptr::without_provenance(w as usize);
         Some([std::ptr::from_ref(self.inner).cast(), word(Place { at, life: self.life }.into_word()), word(bounds)])
     }
@@ -88,12 +106,13 @@ impl Histogram {
     pub(crate) unsafe fn from_words(p: [*const c_void; 3]) -> Option<Self> {
         // SAFETY: the caller's promise; segments live as long as the process.
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
-        let (place, bounds) = (Place::from_word(p[1].addr() as u64), p[2].addr() as u64);
-        let first = inner.memory.checked_before(bounds << 16 >> 16).cast();
+        let (place, word) = (Place::from_word(p[1].addr() as u64), p[2].addr() as u64);
+        let first = inner.memory.checked_before(word << 16 >> 16).cast();
         // SAFETY: a handle's bounds were checked when it was made, as its cells were (`into_words`).
-        let bounds = unsafe { std::slice::from_raw_parts(first, (bounds >> 48) as usize) };
+        let bounds = unsafe { std::slice::from_raw_parts(first, (word << 1 >> 49) as usize) };
         let cells = inner.memory.checked_before(place.at + histogram::SIZE).cast_mut().cast();
-        Some(Histogram { inner, bounds, cells, life: place.life })
+        let native = if word & HAS_NATIVE == 0 { None } else { native_at(inner, place.at) };
+        Some(Histogram { inner, bounds, cells, life: place.life, native })
     }
 
     fn record(&self) -> u64 {
@@ -107,16 +126,46 @@ impl Histogram {
     /// as it is. A negative value is counted in its bucket and lowers the sum.
     #[inline]
     pub fn observe(&self, v: f64) {
-        self.change::<false>(v);
+        self.count(v);
+    }
+
+    #[inline(always)]
+    fn count(&self, v: f64) -> bool {
+        match &self.native {
+            None => self.change::<false>(v),
+            Some(shape) => self.change_native::<false>(shape, v),
+        }
+    }
+
+    /// As `change`, of a series with native buckets or quantiles.
+    #[inline(never)]
+    fn change_native<const BACK: bool>(&self, shape: &Shape, v: f64) -> bool {
+        if v.is_nan() || self.cells.is_null() {
+            self.reject();
+            return false;
+        }
+        let (inner, record, life) = (self.inner, self.record(), self.life);
+        if shape.window == 0 {
+            let target = native::Target { inner, record, life, bounds: self.bounds, shape: *shape };
+            return native::change::<BACK>(&target, v);
+        }
+        let counted = self.change::<BACK>(v);
+        if counted && !self.is_over() {
+            native::observe_recent(inner, Place { at: record, life }, *shape, v);
+        }
+        counted
     }
 
     /// As [`Histogram::observe`], and keeps what these labels say of it as its bucket's exemplar, as
     /// [`Counter::inc_with_exemplar`](crate::Counter::inc_with_exemplar) does.
     pub fn observe_with_exemplar(&self, v: f64, labels: &[(&str, &str)]) {
-        self.observe(v);
-        if !v.is_nan() && !self.cells.is_null() && !self.is_over() {
-            let slots = self.bounds.len() as u64 + 1;
-            exemplar::offer(self.inner, self.record(), self.life, [bucket(self.bounds, v) as u64, slots], v, labels);
+        if self.count(v) && !self.is_over() {
+            let slot = if self.native.is_some() && self.bounds.is_empty() {
+                [native::slot_of(v), native::EXEMPLARS]
+            } else {
+                [bucket(self.bounds, v) as u64, self.bounds.len() as u64 + 1]
+            };
+            exemplar::offer(self.inner, self.record(), self.life, slot, v, labels);
         }
     }
 
@@ -128,13 +177,18 @@ impl Histogram {
         if self.cells.is_null() || !is_gauge(self.record()) {
             return self.reject();
         }
-        self.change::<true>(v);
+        match &self.native {
+            None => self.change::<true>(v),
+            Some(shape) => self.change_native::<true>(shape, v),
+        };
     }
 
+    /// False: it was not counted.
     #[inline(always)]
-    fn change<const BACK: bool>(&self, v: f64) {
+    fn change<const BACK: bool>(&self, v: f64) -> bool {
         if v.is_nan() || self.cells.is_null() {
-            return self.reject();
+            self.reject();
+            return false;
         }
         let i = bucket(self.bounds, v);
         let v = if v.is_finite() { v } else { 0.0 };
@@ -142,23 +196,23 @@ impl Histogram {
             // Acquire: of a lane that was given in a later life, `is_in_its_life` sees that life.
             let lane = self.half(entry::LANE).load(Acquire);
             if self.is_in_its_life() && self.inner.lanes.count(lane, i, v) {
-                return;
+                return true;
             }
         }
-        self.change_otherwise::<BACK>(i, v);
+        self.change_otherwise::<BACK>(i, v)
     }
 
     /// Counts where there is no lane, or it is not a matter of a few instructions.
     #[inline(never)]
-    fn change_otherwise<const BACK: bool>(self, i: usize, v: f64) {
+    fn change_otherwise<const BACK: bool>(self, i: usize, v: f64) -> bool {
         if !BACK {
             // Acquire: as above.
             let lane = self.half(entry::LANE).load(Acquire);
             if lane != 0 && self.is_in_its_life() && self.inner.lanes.count_otherwise(&self.inner.memory, lane, i, v) {
-                return;
+                return true;
             }
         }
-        self.change_cell::<BACK>(i, v);
+        self.change_cell::<BACK>(i, v)
     }
 
     /// A word of the record's entry.
@@ -177,7 +231,7 @@ impl Histogram {
 
     /// Counts in the cell that all share.
     #[inline(always)]
-    fn change_cell<const BACK: bool>(&self, i: usize, v: f64) {
+    fn change_cell<const BACK: bool>(&self, i: usize, v: f64) -> bool {
         // SAFETY: `i <= bounds.len()`, and that many cells plus one were checked to be there; they are aligned to 16, mapped for
         // the process' life, and only accessed atomically. A successful swap changes the count.
         let pair = unsafe { Pair::new(self.cells.add(i)) };
@@ -185,17 +239,22 @@ impl Histogram {
         loop {
             let mask = if self.life == Life::FOREVER { u64::MAX } else { TAG_MASK };
             if mask == TAG_MASK && self.life.is_over(seen[0]) {
-                return self.inner.count(header::STALE_UPDATES);
+                self.inner.count(header::STALE_UPDATES);
+                return false;
             }
             if seen[0] & mask == if BACK { 0 } else { mask } {
-                return self.reject();
+                self.reject();
+                return false;
             }
             let sum = f64::from_bits(seen[1]);
             let (count, sum) = if BACK { (seen[0] - 1, sum - v) } else { (seen[0] + 1, sum + v) };
             match pair.cas(seen, [count, sum.to_bits()]) {
                 // Counts of gauge histograms fall, and they have no lanes.
-                Ok(()) if !BACK && count & (lane::HEAT_OF_BUCKET - 1) == 0 => return self.ask_for_lane(),
-                Ok(()) => return,
+                Ok(()) if !BACK && count & (lane::HEAT_OF_BUCKET - 1) == 0 => {
+                    self.ask_for_lane();
+                    return true;
+                }
+                Ok(()) => return true,
                 Err(now) => seen = now,
             }
         }
@@ -204,7 +263,9 @@ impl Histogram {
     #[cold]
     #[inline(never)]
     fn ask_for_lane(&self) {
-        if self.inner.memory.get8(self.record() + entry::KIND) != KIND_GAUGE_HISTOGRAM {
+        // Native buckets and quantiles have cells of their own kinds.
+        let falls = self.inner.memory.get8(self.record() + entry::KIND) == KIND_GAUGE_HISTOGRAM;
+        if !falls && self.native.is_none() {
             lane::ask(self.inner, self.record(), 16 * (self.bounds.len() as u64 + 1), 1);
         }
     }

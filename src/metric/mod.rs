@@ -5,6 +5,7 @@ mod exemplar;
 mod gauge;
 mod histogram;
 mod mode;
+mod native;
 mod shown;
 mod state;
 mod summary;
@@ -13,12 +14,17 @@ pub use counter::Counter;
 pub use gauge::{Gauge, InProgress};
 pub use histogram::{Histogram, Timer};
 pub use mode::GaugeMode;
+pub use native::Native;
 pub use state::{Enum, Info, StateSet};
 pub use summary::{GaugeHistogram, Summary};
 
 pub(crate) use counter::{read as counter_read, SPILL};
-pub(crate) use exemplar::{read as exemplar_read, Exemplar};
+pub(crate) use exemplar::{coarse_ms, read as exemplar_read, Exemplar, CODE_POINTS};
 pub(crate) use histogram::read as histogram_read;
+pub(crate) use native::{
+    each_block, each_cell, quantiles_read, read as native_read, spans, Block, Shape, Sketch, Stored,
+    EXEMPLARS as NATIVE_EXEMPLARS, ROOT_SIZE, WINDOW_SECONDS,
+};
 pub(crate) use shown::{shown as gauge_shown, Sample, Shown};
 pub(crate) use state::read as states_read;
 

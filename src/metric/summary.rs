@@ -1,11 +1,15 @@
 use super::histogram::{Histogram, Timer};
 use super::sealed::At;
+use crate::registry::family::Record;
+use crate::segment::chain::offset;
+use crate::segment::layout::entry;
 use crate::segment::life::Place;
 use crate::segment::Segment;
 
-/// The count and the sum of observations, shared by all processes: a [`Histogram`] without buckets.
+/// The count and the sum of observations, shared by all processes: a [`Histogram`] without buckets. With
+/// [quantiles](crate::Builder::quantiles) if asked for.
 ///
-/// Both change as one. Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
+/// Count and sum change as one. Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
 #[derive(Clone, Copy)]
 pub struct Summary(Histogram);
 
@@ -20,7 +24,9 @@ impl At for Summary {
     #[inline(always)]
     #[allow(private_interfaces)]
     fn at(segment: Segment, place: Place) -> Self {
-        Summary(Histogram::with_bounds(segment, place, &[]))
+        let memory = &segment.inner.memory;
+        let family = Record::new(memory, offset(memory.get32(place.at + entry::PARENT)));
+        Summary(Histogram::new(segment, place, &[], family.shape()))
     }
 
     fn is_over(&self) -> bool {

@@ -67,6 +67,14 @@ impl Process {
         false
     }
 
+    /// Gives up the slot, as a death does.
+    pub(crate) fn leave(&self, inner: &Inner) {
+        if self.token().is_some() {
+            self.page.set_token(0);
+            inner.backing.unlock(held_by(self.lock.swap(0, SeqCst)), false);
+        }
+    }
+
     /// The token, claiming a slot first if need be. `None`: all slots are taken, or a signal handler has interrupted this
     /// very call.
     #[cold]

@@ -1,9 +1,11 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::family::Spec;
+use super::family::{Record, Spec};
 use super::{labels, register, Table};
-use crate::metric::{Counter, Enum, Gauge, GaugeHistogram, GaugeMode, Histogram, Info, Metric, StateSet, Summary};
+use crate::metric::{
+    Counter, Enum, Gauge, GaugeHistogram, GaugeMode, Histogram, Info, Metric, Native, StateSet, Summary,
+};
 use crate::segment::layout::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
     KIND_UNKNOWN,
@@ -12,14 +14,18 @@ use crate::{Error, Segment};
 
 /// A metric family about to be registered: made by [`Segment::counter`], [`Segment::gauge`], [`Segment::histogram`] and so on.
 ///
+/// Names of metrics and labels are any UTF-8 but control characters, up to 512 bytes. What is not letters, digits and `_` (and, in a metric's
+/// name, `:`) is shown in quotes to scrapers that ask for it, and escaped to others: see [`Escaping`](crate::Escaping). Names that would
+/// become one when they are escaped are refused, whichever comes second.
+///
 /// Registration is idempotent: any process may register the same family at any time and gets the same series. The first
 /// help text stays; anything else that differs is an [`Error::Conflict`] that says what.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is registered until `register`"]
 pub struct Builder<'a, M> {
-    segment: Segment,
-    spec: Spec<'a>,
-    metric: PhantomData<M>,
+    pub(super) segment: Segment,
+    pub(super) spec: Spec<'a>,
+    pub(super) metric: PhantomData<M>,
 }
 
 /// A [`Builder`] with `N` label names.
@@ -49,18 +55,18 @@ impl Segment {
         self.builder(name, help, KIND_GAUGE, mode)
     }
 
-    /// A classic histogram, with Prometheus' default buckets unless [`Builder::buckets`] says otherwise.
+    /// A histogram, classic with Prometheus' default buckets unless [`Builder::buckets`] or [`Builder::native`] say otherwise.
     pub fn histogram<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Histogram> {
-        self.builder(name, help, KIND_HISTOGRAM, GaugeMode::Shared).with_buckets(DEFAULT_BUCKETS)
+        self.builder(name, help, KIND_HISTOGRAM, GaugeMode::Shared).with_default_buckets()
     }
 
     /// A histogram whose observations can be taken back, with Prometheus' default buckets unless [`Builder::buckets`] says
     /// otherwise.
     pub fn gauge_histogram<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, GaugeHistogram> {
-        self.builder(name, help, KIND_GAUGE_HISTOGRAM, GaugeMode::Shared).with_buckets(DEFAULT_BUCKETS)
+        self.builder(name, help, KIND_GAUGE_HISTOGRAM, GaugeMode::Shared).with_default_buckets()
     }
 
-    /// A summary: the count and the sum of observations.
+    /// A summary: the count and the sum of observations, and [quantiles](Builder::quantiles) if asked for.
     pub fn summary<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Summary> {
         self.builder(name, help, KIND_SUMMARY, GaugeMode::Shared)
     }
@@ -107,7 +113,12 @@ impl Segment {
 
 impl<'a, M> Builder<'a, M> {
     fn with_buckets(mut self, bounds: &'a [f64]) -> Self {
-        self.spec.buckets = bounds;
+        (self.spec.buckets, self.spec.default_buckets) = (bounds, false);
+        self
+    }
+
+    fn with_default_buckets(mut self) -> Self {
+        (self.spec.buckets, self.spec.default_buckets) = (DEFAULT_BUCKETS, true);
         self
     }
 
@@ -161,12 +172,43 @@ macro_rules! buckets {
             pub fn buckets(self, bounds: &'a [f64]) -> Self {
                 self.with_buckets(bounds)
             }
+
+            /// Native buckets, which need no bounds and are made as they are needed; with [`Builder::buckets`], as well as the
+            /// classic ones: both are of the same observations on every page.
+            ///
+            /// They are on pages in protobuf, which Prometheus asks for where native histograms are switched on, and in
+            /// OpenMetrics 2.0.0. The other formats have the count and the sum, in one bucket up to `+Inf`, and the classic buckets
+            /// where there are any.
+            ///
+            /// A range of values takes memory when the first one in it is observed: 272 bytes for 16 buckets. If there is no room
+            /// then, the observation is not counted, but in `shmetrics_observations_refused_total`.
+            ///
+            /// ```
+            /// # fn main() -> Result<(), shmetrics::Error> {
+            /// use shmetrics::Native;
+            ///
+            /// # let segment = shmetrics::Options::new().anonymous().open()?;
+            /// let latency = segment.histogram("latency_seconds", "Latency.").native(Native::factor(1.1)).register()?;
+            /// latency.observe(0.0042);
+            /// # assert!(segment.render(shmetrics::Format::Text).windows(24).any(|w| w == b"latency_seconds_count 1\n"));
+            /// # Ok(()) }
+            /// ```
+            pub fn native(mut self, native: Native) -> Self {
+                self.spec.native = Some(native);
+                self
+            }
         }
 
         impl<'a, const N: usize> LabelledBuilder<'a, $metric, N> {
             /// The upper bounds of the buckets, rising; `+Inf` is added by itself.
             pub fn buckets(mut self, bounds: &'a [f64]) -> Self {
-                self.builder.spec.buckets = bounds;
+                self.builder = self.builder.with_buckets(bounds);
+                self
+            }
+
+            /// As [`Builder::native`].
+            pub fn native(mut self, native: Native) -> Self {
+                self.builder.spec.native = Some(native);
                 self
             }
         }
@@ -174,6 +216,59 @@ macro_rules! buckets {
 }
 buckets!(Histogram);
 buckets!(GaugeHistogram);
+
+impl<'a> Builder<'a, Summary> {
+    /// Quantiles that pages show, of 0 to 1, rising: of what all processes together have observed in the last ten minutes.
+    ///
+    /// The value that a quantile is shown as differs by at most 1.1 % from an observation of that rank (if that is beyond 2^-128; nearer
+    /// to 0, it is 0). It is of the last five to ten minutes, see [`Builder::max_age`], and `NaN` if nothing was observed then.
+    /// Quantiles of several series cannot be added up or averaged: for that, take a histogram.
+    ///
+    /// An observation costs about twice as much, and a range of values takes memory when the first one in it is observed: 272 bytes
+    /// for each half octave. If there is no room then, the observation is in the count and the sum and in no quantile, and in
+    /// `shmetrics_observations_refused_total`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), shmetrics::Error> {
+    /// # let segment = shmetrics::Options::new().anonymous().open()?;
+    /// let sizes = segment.summary("response_bytes", "Sizes.").quantiles(&[0.5, 0.99]).register()?;
+    /// sizes.observe(512.0);
+    /// # let page = String::from_utf8(segment.render(shmetrics::Format::Text)).unwrap();
+    /// # assert!(page.contains("response_bytes{quantile=\"0.5\"} 50"), "{page}");
+    /// # Ok(()) }
+    /// ```
+    pub fn quantiles(mut self, quantiles: &'a [f64]) -> Self {
+        self.spec.quantiles = quantiles;
+        self
+    }
+
+    /// How long an observation counts in quantiles: ten minutes, unless said otherwise; at least a second. It leaves them after half
+    /// that time to all of it. The count and the sum are of all time.
+    pub fn max_age(mut self, time: Duration) -> Self {
+        self.spec.window = seconds(time);
+        self
+    }
+}
+
+impl<'a, const N: usize> LabelledBuilder<'a, Summary, N> {
+    /// As [`Builder::quantiles`].
+    pub fn quantiles(mut self, quantiles: &'a [f64]) -> Self {
+        self.builder.spec.quantiles = quantiles;
+        self
+    }
+
+    /// As [`Builder::max_age`].
+    pub fn max_age(mut self, time: Duration) -> Self {
+        self.builder.spec.window = seconds(time);
+        self
+    }
+}
+
+/// Rounded up.
+fn seconds(time: Duration) -> u32 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}
 
 impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
     /// As [`Builder::unit`].
@@ -192,8 +287,7 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
     /// were with the next update or look-up. After twice the time they are removed, as by [`Family::remove`]. See
     /// [`Segment::expire`] for who notices.
     pub fn expire_after(mut self, time: Duration) -> Self {
-        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-        self.builder.spec.expire = u32::try_from(seconds).unwrap_or(u32::MAX);
+        self.builder.spec.expire = seconds(time);
         self
     }
 
@@ -213,8 +307,9 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
         let spec = Spec { labels: &self.labels, ..self.builder.spec };
         let table = Table::new(inner, register(inner, spec)?);
         let mut prefixes = [0; N];
-        for (i, name) in self.labels.iter().enumerate() {
-            prefixes[i] = labels::prefix_len(i, name.len()) as u16;
+        let record = Record::new(&inner.memory, table.at);
+        for (i, prefix) in prefixes.iter_mut().enumerate() {
+            *prefix = labels::prefix_len(i, record.label_len(i)) as u16;
         }
         Ok(Family { table, prefixes, metric: PhantomData })
     }

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::family::Record;
 use super::recycle;
+use crate::metric::each_cell;
 use crate::segment::chain::{offset, Ring};
 use crate::segment::lane;
 use crate::segment::layout::{counter, entry, family, gauge, header, histogram, process_cell as cell, KIND_COUNTER};
@@ -35,6 +36,11 @@ fn digest(memory: &Mapped, record: &Record<'_>, at: u64) -> u32 {
         _ if record.pairs() > 0 => {
             (0..2 * record.pairs()).for_each(|i| take(word(at + histogram::SIZE + 8 * i)));
             lane::pairs(memory, lane, record.pairs() as usize, |_, pair| pair.into_iter().for_each(&mut take));
+            if let Some(shape) = record.shape() {
+                each_cell(memory, at, record.pairs(), shape, |cell| {
+                    [cell, cell + 8].into_iter().for_each(|at| take(word(at)))
+                });
+            }
         }
         _ if record.mode().has_cells() => recycle::each_cell(memory, at, |cell_at| {
             [cell::OWNER, cell::TAG, cell::VALUE].into_iter().for_each(|field| take(word(cell_at + field)));

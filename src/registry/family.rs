@@ -7,13 +7,13 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::names;
+use super::{names, utf8};
 use crate::expose::number::canonical;
-use crate::metric::GaugeMode;
+use crate::metric::{GaugeMode, Native, Shape, Stored, ROOT_SIZE, WINDOW_SECONDS};
 use crate::segment::chain::{offset, Ends};
 use crate::segment::layout::{
     align, counter, entry, family, gauge, histogram, FLAG_ESCAPED, FLAG_MODE_SHIFT, GRANULE, KIND_COUNTER, KIND_ENUM,
-    KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
+    KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY, NO_SCHEMA, SCHEMA_BIAS,
 };
 use crate::segment::life::{self, State};
 use crate::segment::memory::{Mapped, Memory};
@@ -34,6 +34,15 @@ pub(crate) struct Spec<'a> {
     pub(crate) labels: &'a [&'a str],
     /// A histogram's finite bounds.
     pub(crate) buckets: &'a [f64],
+    /// Nobody has asked for these: with native buckets there are none.
+    pub(crate) default_buckets: bool,
+    /// A histogram's native buckets.
+    pub(crate) native: Option<Native>,
+    /// A summary's quantiles, and seconds that they look back.
+    pub(crate) quantiles: &'a [f64],
+    pub(crate) window: u32,
+    /// What is kept of the native buckets, or those of the quantiles.
+    pub(crate) stored: Option<Stored>,
     /// The states of a state set.
     pub(crate) states: &'a [&'a str],
     pub(crate) max_series: u64,
@@ -53,6 +62,11 @@ impl<'a> Spec<'a> {
             mode,
             labels: &[],
             buckets: &[],
+            default_buckets: false,
+            native: None,
+            quantiles: &[],
+            window: WINDOW_SECONDS,
+            stored: None,
             states: &[],
             max_series: 0,
             expire: 0,
@@ -74,14 +88,30 @@ impl<'a> Spec<'a> {
         };
         names::labels(self.labels, own)?;
         self.buckets = names::buckets(self.buckets)?;
-        if !matches!(self.kind, KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM) {
-            self.buckets = &[];
+        self.stored = None;
+        match self.kind {
+            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => {
+                self.stored = self.native.map(Native::checked).transpose()?;
+                if self.stored.is_some() && self.default_buckets {
+                    self.buckets = &[];
+                }
+                self.quantiles = &[];
+            }
+            KIND_SUMMARY => {
+                names::quantiles(self.quantiles)?;
+                self.buckets = &[];
+                self.stored = (!self.quantiles.is_empty()).then(|| Stored::of_quantiles(self.window.max(1)));
+            }
+            _ => (self.buckets, self.quantiles) = (&[], &[]),
         }
         match self.kind {
             KIND_STATE_SET | KIND_ENUM => {
                 names::states(self.states)?;
                 // Its samples have a label of this name.
                 names::labels(&[self.name], &[])?;
+                if self.name.contains(':') {
+                    return Err(Error::name("metric name", self.name, "it is a label's too, which has no `:`"));
+                }
             }
             _ => self.states = &[],
         }
@@ -90,30 +120,31 @@ impl<'a> Spec<'a> {
 
     /// Bytes before the label text of a series. The word before the text is for `expiry`, where series expire.
     pub(crate) fn text_at(&self) -> u64 {
-        cells_end(self.kind, self.buckets.len()) + if self.expire > 0 { 8 } else { 0 }
+        cells_end(self.kind, self.buckets.len(), self.stored.is_some()) + if self.expire > 0 { 8 } else { 0 }
     }
 
-    /// What its values are called on pages, each with a number: bounds, as `le` has them, or states.
+    /// What its values are called on pages, each with a number: bounds, as `le` has them, quantiles, or states.
     fn marks(&self) -> Vec<(f64, String)> {
         let states = self.states.iter().enumerate().map(|(i, state)| (i as f64, (*state).to_owned()));
         // -0 is 0, and would be another `le`.
-        self.buckets.iter().map(|b| b + 0.0).map(|b| (b, canonical(b))).chain(states).collect()
+        self.buckets.iter().chain(self.quantiles).map(|b| b + 0.0).map(|b| (b, canonical(b))).chain(states).collect()
     }
 
     /// Writes the record, not yet linked, at newly allocated memory. `allocate` gets its size.
     pub(crate) fn write(&self, inner: &Inner, hash: u64, allocate: impl FnOnce(u64) -> Option<u32>) -> Option<u32> {
         let memory = &inner.memory;
         let marks = self.marks();
+        let labels: Vec<_> = self.labels.iter().map(|name| utf8::label_on_line(name)).collect();
         let mut blob = Vec::new();
         for (number, _) in &marks {
             blob.extend_from_slice(&number.to_ne_bytes());
         }
-        for len in self.labels.iter().map(|l| l.len()).chain(marks.iter().map(|(_, text)| text.len())) {
+        for len in labels.iter().map(|l| l.len()).chain(marks.iter().map(|(_, text)| text.len())) {
             blob.extend_from_slice(&(len as u16).to_ne_bytes());
         }
         blob.extend_from_slice(self.name.as_bytes());
         blob.extend_from_slice(self.unit.as_bytes());
-        for text in self.labels.iter().copied().chain(marks.iter().map(|(_, text)| text.as_str())) {
+        for text in labels.iter().map(|l| &**l).chain(marks.iter().map(|(_, text)| text.as_str())) {
             blob.extend_from_slice(text.as_bytes());
         }
         blob.extend_from_slice(self.help.as_bytes());
@@ -133,6 +164,12 @@ impl<'a> Spec<'a> {
         memory.put64(at + family::MAX_SERIES, self.max_series);
         memory.put32(at + family::EXPIRE, self.expire);
         memory.put32(at + family::EXEMPLAR_MS, self.exemplar_ms);
+        if let Some(stored) = self.stored {
+            memory.put8(at + family::SCHEMA, (stored.schema + SCHEMA_BIAS) as u8);
+            memory.put64(at + family::ZERO_THRESHOLD, stored.zero_threshold.to_bits());
+            memory.put32(at + family::MAX_BUCKETS, stored.max_buckets);
+            memory.put32(at + family::WINDOW, stored.window);
+        }
         memory.put8(at + family::MODE, self.mode as u8);
         memory.put8(at + family::LABEL_COUNT, self.labels.len() as u8);
         memory.put16(at + family::BUCKET_COUNT, marks.len() as u16);
@@ -230,7 +267,34 @@ impl<'a> Record<'a> {
     }
     /// The {count, sum} pairs of its series: 0 if they have other cells.
     pub(crate) fn pairs(&self) -> u64 {
-        pairs(self.kind(), self.bucket_count())
+        let room = self.text_at().saturating_sub(histogram::SIZE) / 16;
+        pairs(self.kind(), self.bucket_count(), self.has_native()).min(room)
+    }
+    /// Whether its series have native buckets, or those of quantiles.
+    #[inline(always)]
+    pub(crate) fn has_native(&self) -> bool {
+        self.memory.get8(self.at + family::SCHEMA) != NO_SCHEMA
+    }
+    /// The native buckets of its series. A damaged schema is some schema.
+    pub(crate) fn native(&self) -> Option<Stored> {
+        let schema = self.memory.get8(self.at + family::SCHEMA);
+        let zero_threshold = f64::from_bits(self.memory.get64(self.at + family::ZERO_THRESHOLD));
+        (schema != NO_SCHEMA).then(|| Stored {
+            schema: (schema.min(13) as i8) - SCHEMA_BIAS,
+            // Of NaN it would be less than nothing.
+            zero_threshold: zero_threshold.max(0.0),
+            max_buckets: self.memory.get32(self.at + family::MAX_BUCKETS),
+            window: self.memory.get32(self.at + family::WINDOW),
+        })
+    }
+    /// What of that an observation needs.
+    #[inline(always)]
+    pub(crate) fn shape(&self) -> Option<Shape> {
+        // A damaged schema must not lead beyond the record.
+        if !self.has_native() || self.text_at() < cells_end(self.kind(), self.bucket_count(), true) {
+            return None;
+        }
+        self.native().map(|n| Shape { schema: n.schema, zero_threshold: n.zero_threshold, window: n.window })
     }
     /// Series now, the embedded one not counted. Where processes were killed at the wrong moment it may be a little off.
     pub(crate) fn series(&self) -> u64 {
@@ -306,8 +370,9 @@ impl<'a> Record<'a> {
         if self.kind() != spec.kind {
             return Some(format!("it is {}, not {}", a_kind(self.kind()), a_kind(spec.kind)));
         }
-        if texts.labels != spec.labels {
-            return Some(format!("its labels are {:?}, not {:?}", texts.labels, spec.labels));
+        let labels = texts.label_names();
+        if labels != spec.labels {
+            return Some(format!("its labels are {labels:?}, not {:?}", spec.labels));
         }
         if self.mode() != spec.mode {
             return Some(format!("its gauge mode is {}, not {}", self.mode(), spec.mode));
@@ -319,10 +384,17 @@ impl<'a> Record<'a> {
             let after = |seconds| if seconds == 0 { "never".to_owned() } else { format!("after {seconds} s") };
             return Some(format!("its series expire {}, not {}", after(self.expire()), after(spec.expire)));
         }
+        if self.native() != spec.stored {
+            let what = |native: Option<Stored>| native.map_or_else(|| "none".to_owned(), |native| native.to_string());
+            return Some(format!("its native buckets are {}, not {}", what(self.native()), what(spec.stored)));
+        }
         let bounds: Vec<f64> = (0..self.bucket_count()).map(|i| self.bound(i)).collect();
         match spec.kind {
             KIND_STATE_SET | KIND_ENUM => {
                 (texts.marks != spec.states).then(|| format!("its states are {:?}, not {:?}", texts.marks, spec.states))
+            }
+            KIND_SUMMARY => {
+                (bounds != spec.quantiles).then(|| format!("its quantiles are {bounds:?}, not {:?}", spec.quantiles))
             }
             _ => (bounds != spec.buckets).then(|| format!("its buckets are {bounds:?}, not {:?}", spec.buckets)),
         }
@@ -344,9 +416,17 @@ pub(crate) struct Texts {
     pub(crate) name: String,
     pub(crate) unit: String,
     pub(crate) help: String,
+    /// The names of labels as lines have them: in quotes, unless they are legal without.
     pub(crate) labels: Vec<String>,
     /// The texts of bounds or states.
     pub(crate) marks: Vec<String>,
+}
+
+impl Texts {
+    /// The names of its labels as they were given.
+    pub(crate) fn label_names(&self) -> Vec<String> {
+        self.labels.iter().map(|label| utf8::label_from_line(label).into_owned()).collect()
+    }
 }
 
 pub(crate) fn kind_name(kind: u8) -> &'static str {
@@ -373,8 +453,12 @@ pub(crate) fn is_kind(kind: u8) -> bool {
 }
 
 /// How many {count, sum} pairs a series has.
-pub(crate) fn pairs(kind: u8, bounds: usize) -> u64 {
+pub(crate) fn pairs(kind: u8, bounds: usize, native: bool) -> u64 {
     match kind {
+        // Of the zero bucket, and two for each bound.
+        KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM if native => 2 * bounds as u64 + 1,
+        // And of the zero bucket.
+        KIND_SUMMARY if native => 2,
         KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => bounds as u64 + 1,
         KIND_SUMMARY => 1,
         _ => 0,
@@ -382,10 +466,12 @@ pub(crate) fn pairs(kind: u8, bounds: usize) -> u64 {
 }
 
 /// Where the cells of a series end.
-pub(crate) fn cells_end(kind: u8, bounds: usize) -> u64 {
+pub(crate) fn cells_end(kind: u8, bounds: usize, native: bool) -> u64 {
     match kind {
         KIND_COUNTER => counter::SIZE,
-        KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => histogram::SIZE + 16 * pairs(kind, bounds),
+        KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => {
+            histogram::SIZE + 16 * pairs(kind, bounds, native) + if native { ROOT_SIZE } else { 0 }
+        }
         _ => gauge::SIZE,
     }
 }

@@ -1,7 +1,7 @@
 //! A segment's own labels, which every series of it has in front: chosen when the segment is made, the same ever after. They stand
 //! in the header as pages have them: `app="shop",zone="b"`.
 
-use super::{labels, names};
+use super::{labels, names, utf8};
 use crate::segment::layout::header;
 use crate::segment::memory::Mapped;
 use crate::Error;
@@ -19,7 +19,7 @@ pub(crate) fn text(pairs: &[(String, String)]) -> Result<String, Error> {
         if i > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(utf8::label_on_line(name).as_bytes());
         out.extend_from_slice(b"=\"");
         labels::escape(value, &mut out);
         out.push(b'"');
@@ -43,7 +43,7 @@ pub(crate) fn text_in(memory: &Mapped) -> Vec<u8> {
 /// The labels of a segment; none if they are damaged.
 pub(crate) fn labels_in(memory: &Mapped) -> Vec<(String, String)> {
     let pairs = labels::pairs(&text_in(memory)).unwrap_or_default();
-    let legal = pairs.iter().all(|(name, _)| names::is_label(name));
+    let legal = pairs.iter().all(|(name, _)| names::is_any_label(name));
     if legal {
         pairs
     } else {
@@ -57,6 +57,12 @@ pub(super) fn check(memory: &Mapped, name: &str, of_family: &[&str]) -> Result<(
         if label == name || of_family.contains(&label.as_str()) {
             return Err(Error::name("label name", &label, "it is a label of the whole segment"));
         }
+        for other in of_family.iter().chain([&name]) {
+            if let Some(way) = utf8::same_labels(other, &label) {
+                let rule = format!("{}; that is a label of the whole segment", names::alike(&label, way));
+                return Err(Error::name("label name", other, &rule));
+            }
+        }
     }
     Ok(())
 }
@@ -68,7 +74,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn what_is_written_is_read(values in proptest::collection::vec("[a\\\\\"\n,=é]{0,12}", 0..4)) {
-            let pairs: Vec<_> = values.into_iter().enumerate().map(|(i, v)| (format!("l{i}"), v)).collect();
+            let name = |i| if i % 2 == 0 { format!("l{i}") } else { format!("l.\\\"=,{i}") };
+            let pairs: Vec<_> = values.into_iter().enumerate().map(|(i, v)| (name(i), v)).collect();
             assert_eq!(labels::pairs(text(&pairs).unwrap().as_bytes()), Some(pairs));
         }
 
@@ -81,7 +88,12 @@ mod tests {
     #[test]
     fn what_no_page_could_have_is_refused() {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        for bad in [vec![pair("le", "")], vec![pair("a b", "")], vec![pair("a", ""), pair("a", "")]] {
+        for bad in [
+            vec![pair("le", "")],
+            vec![pair("a\nb", "")],
+            vec![pair("a.b", ""), pair("a_b", "")],
+            vec![pair("a", ""), pair("a", "")],
+        ] {
             assert!(text(&bad).is_err(), "{bad:?}");
         }
         assert!(text(&[pair("a", &"x".repeat(2045))]).is_err());

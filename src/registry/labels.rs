@@ -5,6 +5,7 @@
 //! the values' hashes do not wait for each other, and ("ab", "c") differs from ("a", "bc").
 
 use super::hash::{fold, hash as hash_of};
+use super::utf8;
 
 /// Longest label text of one series in bytes.
 pub(crate) const TEXT_MAX: usize = u16::MAX as usize;
@@ -46,9 +47,10 @@ pub(crate) fn escape(value: &str, out: &mut Vec<u8>) -> bool {
 
 /// Whether the text is that of these values. `prefix(i)` is the length of what stands before value i.
 ///
-/// A text without escapes holds each value as it is between two quotes, and no other quotes than those. Checking the bytes of
-/// each value and both its quotes accounts for all of them, so nothing else can stand in between. A text with escapes is
-/// compared byte by byte, unescaped.
+/// A text whose values have no escapes holds each as it is, and from where one begins the next quote is the one that ends it. So a value
+/// that begins where it should and ends at a quote is the text's own, or it is longer, and then all after it begin too late: the last
+/// would begin at the last quote, with none left to end it. (Names in quotes stand between the values, and change nothing of this.) A
+/// text with escapes is compared byte by byte, unescaped.
 #[inline(always)]
 pub(crate) fn matches<'v>(
     text: &[u8],
@@ -135,15 +137,33 @@ pub(crate) fn pairs(text: &[u8]) -> Option<Vec<(String, String)>> {
     let mut pairs = Vec::new();
     while !rest.is_empty() {
         rest = rest.strip_prefix(if pairs.is_empty() { "" } else { "," })?;
-        let (name, value) = rest.split_once("=\"")?;
+        let (name, value) = split_name(rest)?;
         let is_end = |(at, _): &(usize, &str)| value[..*at].bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 0;
         let (end, _) = value.match_indices('"').find(is_end)?;
         let (own, after) = rest.split_at(name.len() + 2 + end + 1);
         let found = values(own.as_bytes(), true, std::slice::from_ref(&name.to_owned()))?;
-        pairs.push((name.to_owned(), found.into_iter().next()?));
+        pairs.push((utf8::label_from_line(name).into_owned(), found.into_iter().next()?));
         rest = after;
     }
     Some(pairs)
+}
+
+/// Splits a label behind its name and `="`.
+fn split_name(text: &str) -> Option<(&str, &str)> {
+    if !text.starts_with('"') {
+        return text.split_once("=\"");
+    }
+    let end = 1 + value_end(&text.as_bytes()[1..]) + 1;
+    Some((text.get(..end)?, text.get(end..)?.strip_prefix("=\"")?))
+}
+
+/// Where the quote is that ends an escaped text; its length if there is none.
+pub(crate) fn value_end(text: &[u8]) -> usize {
+    let mut at = 0;
+    while at < text.len() && text[at] != b'"' {
+        at += 1 + usize::from(text[at] == b'\\');
+    }
+    at.min(text.len())
 }
 
 /// Equality of two slices of the same, usually small, length, without a call.
@@ -193,8 +213,9 @@ mod tests {
         fn a_text_matches_its_own_values_only(
             a in proptest::collection::vec("[a\\\\\"\n,=é]{0,20}", 3),
             b in proptest::collection::vec("[a\\\\\"\n,=é]{0,20}", 3),
+            quoted: bool,
         ) {
-            let names = ["m", "path", "x"];
+            let names = if quoted { ["\"m.\\\"=\"", "\"pa th\"", "\"a\""] } else { ["m", "path", "x"] };
             let values: Vec<&str> = a.iter().map(String::as_str).collect();
             let (text, escaped) = text_of(&names, &values);
             let check = |v: &[String]| matches(&text, escaped, 3, |i| prefix_len(i, names[i].len()), |i| v[i].as_bytes());

@@ -1,6 +1,7 @@
 //! Families and label sets: registration, and the look-up that every labelled update goes through.
 
 mod builder;
+mod dynamic;
 mod expiry;
 pub(crate) mod family;
 pub(crate) mod fixed;
@@ -8,8 +9,10 @@ mod hash;
 pub(crate) mod labels;
 pub(crate) mod names;
 mod recycle;
+pub(crate) mod utf8;
 
 pub use builder::{Builder, Family, LabelledBuilder};
+pub use dynamic::{DynamicBuilder, DynamicFamily};
 
 pub(crate) use builder::DEFAULT_BUCKETS;
 

@@ -1,6 +1,8 @@
 //! What names an exposition can carry. The rules of the Prometheus data model and of OpenMetrics 1.0, refused here, once,
 //! so that no page can break them.
 
+use super::utf8;
+use crate::expose::Escaping;
 use crate::segment::layout::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
 };
@@ -14,6 +16,8 @@ pub(crate) const HELP_MAX: usize = 16 * 1024;
 pub(crate) const LABELS_MAX: usize = 64;
 /// Most finite bucket bounds of a histogram.
 pub(crate) const BUCKETS_MAX: usize = 1024;
+/// Most quantiles of a summary.
+pub(crate) const QUANTILES_MAX: usize = 64;
 /// Most states of a state set.
 pub(crate) const STATES_MAX: usize = 64;
 /// The label of a family's overflow series.
@@ -27,13 +31,25 @@ fn legal(name: &str, colons: bool) -> bool {
     bytes.next().is_some_and(first) && bytes.all(|b| first(b) || b.is_ascii_digit())
 }
 
-/// Whether an exemplar's label may be called so.
+/// Whether a label's name needs no quotes.
 pub(crate) fn is_label(name: &str) -> bool {
     legal(name, false)
 }
 
+/// Whether a metric's name needs no quotes.
+pub(crate) fn is_metric(name: &str) -> bool {
+    legal(name, true)
+}
+
+/// Whether an exemplar's label, or a segment's, may be called so.
+pub(crate) fn is_any_label(name: &str) -> bool {
+    utf8::is_name(name)
+}
+
+const RULE: &str = "it is empty, or has control characters or line ends";
+
 /// What the family's name may end in and is kept without: every format adds it as its rules say.
-fn own_suffix(kind: u8) -> &'static str {
+pub(super) fn own_suffix(kind: u8) -> &'static str {
     match kind {
         KIND_COUNTER => "_total",
         KIND_INFO => "_info",
@@ -44,13 +60,15 @@ fn own_suffix(kind: u8) -> &'static str {
 /// Checks a family name and returns it without a counter's `_total` or an info's `_info`.
 pub(crate) fn family_name(name: &str, kind: u8) -> Result<&str, Error> {
     let bad = |rule: &str| Err(Error::name("metric name", name, rule));
-    if !legal(name, true) {
-        return bad("use letters, digits, `_` and `:`, not starting with a digit");
+    if !utf8::is_name(name) {
+        return bad(RULE);
     }
     if name.len() > NAME_MAX {
         return bad("it is longer than 512 bytes");
     }
-    if name.starts_with(OWN_PREFIX) {
+    // However it is escaped.
+    let starts = utf8::family(name, kind, Escaping::Underscores).starts_with(OWN_PREFIX);
+    if starts || name.starts_with(OWN_PREFIX) {
         return bad("names starting with `shmetrics_` are the library's own");
     }
     let suffix = own_suffix(kind);
@@ -84,15 +102,15 @@ pub(crate) fn help(help: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks a family's label names. `own`: the labels that this kind of metric adds itself.
+/// Checks a family's label names. `own`: the labels that this kind of metric adds itself. No two may become one when a page escapes them.
 pub(crate) fn labels(labels: &[&str], own: &[&str]) -> Result<(), Error> {
     if labels.len() > LABELS_MAX {
         return Err(Error::InvalidArgument(format!("{} labels: at most {LABELS_MAX} are allowed", labels.len())));
     }
     for (i, name) in labels.iter().enumerate() {
         let bad = |rule: &str| Err(Error::name("label name", name, rule));
-        if !legal(name, false) {
-            return bad("use letters, digits and `_`, not starting with a digit");
+        if !utf8::is_name(name) {
+            return bad(RULE);
         }
         if name.len() > NAME_MAX {
             return bad("it is longer than 512 bytes");
@@ -106,8 +124,19 @@ pub(crate) fn labels(labels: &[&str], own: &[&str]) -> Result<(), Error> {
         if labels[..i].contains(name) {
             return bad("it is given twice");
         }
+        let others = labels[..i].iter().chain(own).chain(&[OVERFLOW_LABEL, "__name__"]);
+        for other in others {
+            if let Some(way) = utf8::same_labels(name, other) {
+                return Err(Error::name("label name", name, &alike(other, way)));
+            }
+        }
     }
     Ok(())
+}
+
+/// Why two names may not be side by side.
+pub(super) fn alike(other: &str, way: &str) -> String {
+    format!("it becomes the same as {other:?} on pages with names escaped by {way}: rename one")
 }
 
 /// Checks bucket bounds and drops a final `+Inf`, which every histogram has.
@@ -128,6 +157,23 @@ pub(crate) fn buckets(bounds: &[f64]) -> Result<&[f64], Error> {
         )));
     }
     Ok(finite)
+}
+
+/// Checks a summary's quantiles.
+pub(crate) fn quantiles(quantiles: &[f64]) -> Result<(), Error> {
+    if quantiles.len() > QUANTILES_MAX {
+        return Err(Error::InvalidArgument(format!(
+            "{} quantiles: at most {QUANTILES_MAX} are allowed",
+            quantiles.len()
+        )));
+    }
+    if let Some(bad) = quantiles.iter().find(|q| !(0.0..=1.0).contains(*q)) {
+        return Err(Error::InvalidArgument(format!("quantile {bad}: give what is from 0 to 1, such as 0.99")));
+    }
+    if let Some((a, b)) = quantiles.iter().zip(quantiles.iter().skip(1)).find(|(a, b)| a >= b) {
+        return Err(Error::InvalidArgument(format!("quantiles {a} and {b}: each must be greater than the one before")));
+    }
+    Ok(())
 }
 
 /// Checks the names of a state set's states.
@@ -159,12 +205,25 @@ fn suffixes(kind: u8) -> &'static [&'static str] {
     }
 }
 
-/// A sample name that both families would expose.
+/// The names under which a family may expose samples, in any format, on a page that escapes names so.
+pub(crate) fn samples(base: &str, kind: u8, escaping: Escaping) -> impl Iterator<Item = String> + '_ {
+    let base = utf8::family(base, kind, escaping);
+    suffixes(kind).iter().map(move |suffix| format!("{base}{suffix}"))
+}
+
+/// A sample name that both families would expose, and where.
 pub(crate) fn clash(a: &str, a_kind: u8, b: &str, b_kind: u8) -> Option<String> {
-    for x in suffixes(a_kind) {
-        for y in suffixes(b_kind) {
-            if a.len() + x.len() == b.len() + y.len() && a.bytes().chain(x.bytes()).eq(b.bytes().chain(y.bytes())) {
-                return Some(format!("{a}{x}"));
+    for way in utf8::ways(a, b) {
+        let (a, b) = (utf8::family(a, a_kind, *way), utf8::family(b, b_kind, *way));
+        for x in suffixes(a_kind) {
+            for y in suffixes(b_kind) {
+                if a.len() + x.len() == b.len() + y.len() && a.bytes().chain(x.bytes()).eq(b.bytes().chain(y.bytes())) {
+                    let on = match way {
+                        Escaping::AllowUtf8 => String::new(),
+                        way => format!(" on pages with names escaped by {}", utf8::word(*way)),
+                    };
+                    return Some(format!("{a}{x}{on}"));
+                }
             }
         }
     }
@@ -186,20 +245,34 @@ mod tests {
 
     #[test]
     fn names_no_exposition_could_carry_are_refused() {
-        for bad in ["", "1a", "a-b", "a b", "é", "a\n", "shmetrics_x"] {
+        for bad in ["", "a\n", "a\r", "\0", "a\u{85}", "a\u{2028}", "shmetrics_x", "shmetrics.x", "shmetrics-x"] {
             assert!(family_name(bad, KIND_GAUGE).is_err(), "{bad:?}");
         }
         assert!(family_name(&"a".repeat(513), KIND_GAUGE).is_err());
-        for good in ["a", "_a", "job:rate:5m", "A9_"] {
+        for good in ["a", "_a", "job:rate:5m", "A9_", "1a", "a-b", "a b", "é", "a\"b\\", "http.server.duration"] {
             assert!(family_name(good, KIND_GAUGE).is_ok(), "{good:?}");
         }
     }
 
     #[test]
     fn items_26_27_label_names() {
-        for bad in [&["a", "a"][..], &["__name__"], &["a:b"], &[""], &["9"], &["le"], &["shmetrics_overflow"]] {
+        for bad in [
+            &["a", "a"][..],
+            &["__name__"],
+            &["a\n"],
+            &[""],
+            &["le"],
+            &["shmetrics_overflow"],
+            &["a.b", "a_b"],
+            &["a.b", "a-b"],
+            &["a_dot_b", "a.b"],
+            &["._name__"],
+            &["shmetrics.overflow"],
+        ] {
             assert!(labels(bad, &["le"]).is_err(), "{bad:?}");
         }
+        assert!(labels(&["a:b", "9", "k8s.pod", "größe"], &["le"]).is_ok());
+        assert!(labels(&["a.b"], &["a_b"]).is_err(), "the label of a state set called a_b");
         assert!(labels(&["le"], &[]).is_ok(), "only histograms own `le`");
     }
 
@@ -210,6 +283,12 @@ mod tests {
         assert_eq!(clash("foo", KIND_HISTOGRAM, "foo_count", KIND_GAUGE).as_deref(), Some("foo_count"));
         assert_eq!(clash("foo", KIND_COUNTER, "foo_bar", KIND_COUNTER), None);
         assert_eq!(clash("foo", KIND_GAUGE, "foo_total", KIND_GAUGE), None);
+        let clash = |a, b| clash(a, KIND_COUNTER, b, KIND_GAUGE);
+        let by = |way| Some(format!("a_b_total on pages with names escaped by {way}"));
+        assert_eq!(clash("a.b", "a_b_total"), by("underscores"));
+        assert_eq!(clash("a_b", "a.b.total"), by("underscores"));
+        assert!(clash("a.b", "U__a_2e_b__total").is_some_and(|c| c.ends_with("by values")));
+        assert_eq!(clash("a.b", "a_b_2"), None);
     }
 
     #[test]

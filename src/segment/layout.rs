@@ -96,6 +96,7 @@ offsets! {
     STALE_UPDATES: 416, 8;
     REMOVED_SERIES: 424, 8;
     TOLD: 432, 4;
+    REFUSED_OBSERVATIONS: 504, 8;
     INDEX_REACH: 512, 164;
     LABELS_LEN: 680, 4;
     LABELS: 688, 2048;
@@ -151,6 +152,7 @@ offsets! {
     EXEMPLAR_MS: 248, 4;
     MAX_BUCKETS: 252, 4;
     SCHEMA: 256, 1;
+    WINDOW: 260, 4;
 }
 
 offsets! {
@@ -169,9 +171,16 @@ offsets! {
 }
 
 offsets! {
-    /// A histogram's cells, and a summary's: after this one {count, sum} pair a bucket.
+    /// A histogram's cells, and a summary's: after this one {count, sum} pair a bucket. Where there are native buckets, see
+    /// `docs/format.md`.
     histogram, size 64;
     RESERVED: 32, 16;
+}
+
+offsets! {
+    /// A page of links to chunks, or a chunk of 16 pairs, of a series with native buckets. These begin after it.
+    native_block, size 16;
+    IDENTITY: 0, 8;
 }
 
 offsets! {
@@ -212,6 +221,10 @@ pub(crate) const KIND_STATE_SET: u8 = 6;
 pub(crate) const KIND_ENUM: u8 = 7;
 pub(crate) const KIND_SUMMARY: u8 = 8;
 pub(crate) const KIND_GAUGE_HISTOGRAM: u8 = 9;
+
+/// A family without native buckets. Else the schema and 5.
+pub(crate) const NO_SCHEMA: u8 = 0;
+pub(crate) const SCHEMA_BIAS: i8 = 5;
 
 /// Entry flag: the label text holds a backslash escape, so values are compared unescaped.
 pub(crate) const FLAG_ESCAPED: u8 = 1;
@@ -282,6 +295,7 @@ mod tests {
             ("gauge", gauge::FIELDS),
             ("process_cell", process_cell::FIELDS),
             ("histogram", histogram::FIELDS),
+            ("native_block", native_block::FIELDS),
             ("exemplar", exemplar::FIELDS),
         ];
         assert_eq!(documented.len(), code.len(), "sections with tables: {:?}", documented.keys());

@@ -86,6 +86,11 @@ impl Inner {
         (now_ns().saturating_sub(self.created_ns) >> 13).clamp(1, TAG_MASK)
     }
 
+    /// When the segment was made, in nanoseconds since 1970.
+    pub(crate) fn created_ns(&self) -> u64 {
+        self.created_ns
+    }
+
     /// Tenths of a second since the segment was made.
     pub(crate) fn age(&self) -> u32 {
         u32::try_from(now_ns().saturating_sub(self.created_ns) / 100_000_000).unwrap_or(u32::MAX)
@@ -129,6 +134,23 @@ impl Segment {
         options::remove(&path)
     }
 
+    /// Removes a segment's name, but only if no process has it open for counting. Returns whether it did; false also if there is
+    /// none.
+    ///
+    /// # Errors
+    /// [`Error::Permission`], [`Error::NotASegment`], [`Error::System`].
+    #[cfg(target_os = "linux")]
+    pub fn remove_if_unused(name: &str) -> Result<bool, Error> {
+        let path = mapping::path_of(name)?;
+        match mapping::linux::open(&path, true)? {
+            Some(file) => match header::check(&file, &path) {
+                Ok(()) | Err(Error::WrongVersion { .. }) => Ok(mapping::linux::remove_if_unused(&file, &path)),
+                Err(e) => Err(e),
+            },
+            None => Ok(false),
+        }
+    }
+
     /// The file, unless the segment is anonymous.
     pub fn path(&self) -> Option<&Path> {
         self.inner.path.as_deref()
@@ -144,6 +166,15 @@ impl Segment {
     /// from this one have to choose their own.
     pub fn set_identity(&self, identity: u32) {
         self.inner.process.set_identity(identity);
+    }
+
+    /// Takes this process out of the segment's per-process gauges, as its death would. It takes part again with its next update of
+    /// one, as a new process.
+    ///
+    /// It is for hosts that end without exiting, and for mappings of [`Options::apart`]; others need it never. Updates of such gauges by
+    /// other threads at this moment may be lost.
+    pub fn leave(&self) {
+        self.inner.process.leave(self.inner);
     }
 
     /// For hooks that tell of a child's death, which other libraries want called. You never need it: the kernel tells who
@@ -249,7 +280,9 @@ fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment,
             Some(backing) => {
                 // SAFETY: just initialised.
                 let inner = unsafe { Inner::adopt(Box::new(backing), Some(path), options) };
-                remember(inner);
+                if !options.apart {
+                    remember(inner);
+                }
                 return Ok(Segment { inner });
             }
             None if options.how == How::CreateNew => return Err(Error::AlreadyExists(path)),
@@ -287,7 +320,7 @@ fn mapped(file: &std::fs::File, path: &Path) -> Result<Option<Segment>, Error> {
 #[cfg(target_os = "linux")]
 fn attach_native(options: &Options, file: std::fs::File, path: &Path) -> Result<Option<Segment>, Error> {
     use mapping::linux;
-    if let Some(segment) = mapped(&file, path)? {
+    if let Some(segment) = mapped(&file, path)?.filter(|_| !options.apart) {
         return Ok(Some(segment));
     }
     header::check(&file, path)?;
@@ -303,7 +336,9 @@ fn attach_native(options: &Options, file: std::fs::File, path: &Path) -> Result<
     let backing = linux::LinuxBacking::map(file, len, true, Some(path.to_path_buf()))?;
     // SAFETY: the header has been checked.
     let inner = unsafe { Inner::adopt(Box::new(backing), Some(path.to_path_buf()), options) };
-    remember(inner);
+    if !options.apart {
+        remember(inner);
+    }
     Ok(Some(Segment { inner }))
 }
 

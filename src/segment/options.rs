@@ -30,6 +30,7 @@ pub struct Options {
     pub(super) allow_disk: bool,
     pub(super) portable: bool,
     pub(super) reset_if_unused: bool,
+    pub(super) apart: bool,
     pub(super) labels: Vec<(String, String)>,
     pub(super) plan: Plan,
 }
@@ -63,6 +64,7 @@ impl Options {
             allow_disk: false,
             portable: false,
             reset_if_unused: false,
+            apart: false,
             labels: Vec::new(),
             plan: Plan { lanes: true, rseq: true },
         }
@@ -140,6 +142,14 @@ impl Options {
     /// Not with [`Options::create_new`] or [`Options::attach`], nor in the portable backend.
     pub fn reset_if_unused(mut self, yes: bool) -> Self {
         self.reset_if_unused = yes;
+        self
+    }
+
+    /// Has the segment mapped once more, as by another process: per-process gauges through it are that one's, with an identity of its
+    /// own ([`Segment::set_identity`]), until [`Segment::leave`]. For a process that plays several, as tests do, and hosts that
+    /// count for others. Each call maps it anew, for the life of the process. Not with [`Options::anonymous`], nor in the portable backend.
+    pub fn apart(mut self, yes: bool) -> Self {
+        self.apart = yes;
         self
     }
 

@@ -225,6 +225,28 @@ void summaries() {
   CHECK(page_of(segment).find("\nsizes_count") == std::string::npos && !shmetrics::summary().is_removed());
 }
 
+void native_histograms() {
+  const auto segment = scratch();
+  shmetrics::spec latency{"latency", "Help.", {"of"}};
+  latency.native_factor = 1.1;
+  latency.native_max_buckets = 1;
+  latency.buckets = {1.0};
+  const auto native = (*segment.try_register_histogram(latency)).with("all");
+  native.observe_with_exemplar(0.75, {{"trace_id", "abc"}});
+  native.observe(3.0);
+  const auto page = *segment.try_render(shmetrics::format::openmetrics2);
+  CHECK(page.find("latency{of=\"all\"} {count:2,sum:3.75,schema:-4,zero_threshold:1.0,zero_count:1,"
+                  "positive_spans:[1:1],positive_buckets:[1],bucket:[1.0:1,+Inf:2]} st@") != std::string::npos);
+  CHECK(page.find(" # {trace_id=\"abc\"} 0.75 ") != std::string::npos);
+  latency.native_zero_threshold = 0.5;
+  CHECK(!segment.try_register_histogram(latency));
+  shmetrics::spec sizes{"sizes", "Help."};
+  sizes.quantiles = {0.5};
+  sizes.quantile_max_age = 3600;
+  (*segment.try_register_summary(sizes)).with().observe(64.0);
+  CHECK(shows(segment, "# TYPE sizes summary\nsizes{quantile=\"0.5\"} 6"));
+}
+
 void gauge_histograms() {
   const auto segment = scratch();
   shmetrics::spec ages{"ages", "", {"queue"}};
@@ -301,7 +323,7 @@ void labels_of_the_segment() {
   CHECK(bool(shmetrics::segment::try_open(shmetrics::options(named.name).attach())));
   const auto other = shmetrics::segment::try_open(shmetrics::options(named.name).label("app", "crm"));
   CHECK(!other && other.error().status() == status_code::conflict);
-  const auto bad = shmetrics::segment::try_open(shmetrics::options().anonymous().label("a b", ""));
+  const auto bad = shmetrics::segment::try_open(shmetrics::options().anonymous().label("a\nb", ""));
   CHECK(!bad && bad.error().status() == status_code::invalid_name);
 }
 
@@ -448,6 +470,7 @@ int main() {
   reading();
   summaries();
   gauge_histograms();
+  native_histograms();
   unknowns();
   states();
   infos();

@@ -235,6 +235,12 @@ class Prometheus(Daemon):
         assert status == 200, f"{expression}: {answer}"
         return json.loads(answer)["data"]["result"]
 
+    def exemplars(self, selector: str, start: float, end: float) -> list[dict]:
+        parameters = {"query": selector, "start": f"{start:.3f}", "end": f"{end:.3f}"}
+        status, answer = request(self.url("/api/v1/query_exemplars?" + urllib.parse.urlencode(parameters)))
+        assert status == 200, f"{selector}: {answer}"
+        return json.loads(answer)["data"]
+
     def metadata(self, job: str) -> dict[str, tuple[str, str, str]]:
         """Type, help and unit of each family of a job's targets."""
         match = urllib.parse.urlencode({"match_target": f'{{job="{job}"}}'})

@@ -15,7 +15,7 @@ _CUMULATIVE = ("counter", "histogram", "summary")
 
 
 def text(page: bytes) -> Normal:
-    """Text 0.0.4, and 1.0.0 without names in quotes, by prometheus_client."""
+    """Text 0.0.4 and 1.0.0 by prometheus_client."""
     normal = Normal()
     for metric in oracles.parse(page):
         name = metric.name + "_total" * (metric.type == "counter")
@@ -51,12 +51,17 @@ _FIELDS = {
 }  # fmt: skip
 
 
-def protobuf(page: bytes) -> Normal:
+def protobuf_utf8(page: bytes) -> Normal:
+    """As below, with names that any text may be."""
+    return protobuf(page, ".+")
+
+
+def protobuf(page: bytes, name: str = "[a-zA-Z_:][a-zA-Z0-9_:]*") -> Normal:
     """Delimited MetricFamily messages by Google's runtime, and the rules that it does not know of."""
     normal = Normal()
     for family in metric_family.parse(page):
         kind = metric_family.TYPES[family.type]
-        if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", family.name):
+        if not re.fullmatch(name, family.name):
             raise ValueError(f"the name {family.name!r}")
         if not family.metric:
             raise ValueError(f"{family.name} has no metrics")
@@ -80,8 +85,13 @@ def _metric(name: str, kind: str, labels: list[tuple[str, str]], value, normal: 
         if kind == "COUNTER" and not 0 <= value.value < math.inf:
             raise ValueError(f"{name}{labels} is {value.value}")
     else:
-        if kind != "SUMMARY":
+        if kind == "SUMMARY":
+            for q in value.quantile:
+                normal.add(name, [*labels, ("quantile", canonical(q.quantile))], q.value)
+        else:
             _buckets(name, labels, value, normal)
+            if value.HasField("schema"):
+                _native_message(name, labels, value, normal)
         normal.add(f"{name}_sum", labels, value.sample_sum)
         normal.add(f"{name}_count", labels, value.sample_count)
     if kind in ("COUNTER", "SUMMARY", "HISTOGRAM", "GAUGE_HISTOGRAM") and value.HasField("created_timestamp"):
@@ -91,6 +101,50 @@ def _metric(name: str, kind: str, labels: list[tuple[str, str]], value, normal: 
         if not 0 <= at.nanos < 1_000_000_000:
             raise ValueError(f"{name}{labels} starts at {at}")
         normal.add_created(name.removesuffix("_total" if kind == "COUNTER" else ""), labels, at.seconds + at.nanos / 1e9)
+
+
+def _native_message(name: str, labels: list[tuple[str, str]], message, normal: Normal) -> None:
+    """By the rules that Prometheus has for them."""
+    if message.sample_count_float or message.zero_count_float or message.negative_count or message.positive_count:
+        raise ValueError(f"{name}{labels} is a native histogram of floats")
+    sides = {}
+    for sign in ("negative", "positive"):
+        spans = [(s.offset, s.length) for s in getattr(message, f"{sign}_span")]
+        total, counts = 0, []
+        for delta in getattr(message, f"{sign}_delta"):
+            counts.append(total := total + delta)
+        sides[sign] = (spans, counts)
+    empty = not message.zero_threshold and not message.zero_count and not any(counts for _, counts in sides.values())
+    if empty != (sides["positive"][0] == [(0, 0)]):
+        raise ValueError(f"{name}{labels} is empty, and has the spans {sides}")
+    for exemplar in message.exemplars:
+        if not exemplar.HasField("timestamp"):
+            raise ValueError(f"an exemplar of {name}{labels} has no time")
+    _native(name, labels, message.schema, message.zero_threshold, message.zero_count, sides, message.sample_count, normal)
+
+
+def _native(name, labels, schema, threshold, zero, sides, count, normal: Normal) -> None:  # noqa: PLR0913
+    wrong = f"the native histogram {name}{labels}: schema {schema}, zero below {threshold}, {zero} of them, {sides} of {count}"
+    if not -4 <= schema <= 8 or not 0 <= threshold < math.inf:
+        raise ValueError(wrong)
+    normal.add(f"{name}!schema", labels, schema)
+    normal.add(f"{name}!zero_threshold", labels, threshold)
+    normal.add(f"{name}!zero_count", labels, zero)
+    for sign, (spans, counts) in sides.items():
+        if sum(length for _, length in spans) != len(counts) or any(offset < 0 for offset, _ in spans[1:]):
+            raise ValueError(wrong)
+        at, each = 0, iter(counts)
+        for offset, length in spans:
+            at += offset
+            for _ in range(length):
+                n = next(each)
+                if n < 0:
+                    raise ValueError(wrong)
+                if n:  # those between two are there to save a span
+                    normal.add(f"{name}!{sign}", [*labels, ("index", str(at))], n)
+                at += 1
+    if zero + sum(sum(counts) for _, counts in sides.values()) != count:
+        raise ValueError(wrong)
 
 
 def _buckets(name: str, labels: list[tuple[str, str]], histogram, normal: Normal) -> None:
@@ -112,16 +166,27 @@ def _rising(name: str, labels: object, buckets: list[tuple[float, int]], count: 
 
 # OpenMetrics 2.0.0: there is no other program yet that reads the release candidate as it is, so this one is our own. It takes only
 # what a producer should write: of two ways to say something, the usual one.
-_NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+_PLAIN = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _TEXT = r'(?:[^"\\\n]|\\[\\"n])*'
-_LABEL = rf'[a-zA-Z_][a-zA-Z0-9_]*="{_TEXT}"'
+_QUOTED = rf'"(?!{_PLAIN}"){_TEXT}"'
+_NAME = rf"(?:{_PLAIN}|{_QUOTED})"
+_LABEL_NAME = rf'(?:[a-zA-Z_][a-zA-Z0-9_]*|"(?![a-zA-Z_][a-zA-Z0-9_]*"){_TEXT}")'
+_LABEL = rf'{_LABEL_NAME}="{_TEXT}"'
 _INTEGER = r"-?(?:0|[1-9][0-9]*)"
 _FLOAT = rf"{_INTEGER}(?:\.[0-9]+(?:e[+-][0-9]+)?|e[+-][0-9]+)"
 _NUMBER = rf"(?:{_FLOAT}|{_INTEGER}|NaN|[+-]Inf)"
 _START = re.compile(r" st@([0-9]+\.[0-9]+)$")
-_LINE = re.compile(rf"({_NAME})(?:\{{((?:{_LABEL})(?:,{_LABEL})*)\}})? (.+)")
-_ONE_LABEL = re.compile(rf'([a-zA-Z_][a-zA-Z0-9_]*)="({_TEXT})"')
-_BUCKETS = re.compile(rf"\{{(g?)count:([0-9]+),(g?)sum:({_NUMBER}),bucket:\[((?:{_FLOAT}:[0-9]+,)*\+Inf:[0-9]+)\]\}}")
+_LABELS = rf"(?:{_LABEL})(?:,{_LABEL})*"
+_LINE = re.compile(rf"(?:({_PLAIN})(?:\{{({_LABELS})\}})?|\{{({_QUOTED})(?:,({_LABELS}))?\}}) (.+)")
+_ONE_LABEL = re.compile(rf'({_LABEL_NAME})="({_TEXT})"')
+_SIDE = r"(?:,{0}_spans:\[(-?[0-9]+:[0-9]+(?:,[0-9]+:[0-9]+)*)\],{0}_buckets:\[([0-9]+(?:,[0-9]+)*)\])?"
+_NATIVE = (
+    rf"schema:(-?[0-9]+),zero_threshold:({_FLOAT}),zero_count:([0-9]+)"
+    + _SIDE.format("negative") + _SIDE.format("positive")
+)  # fmt: skip
+_BUCKETS = re.compile(
+    rf"\{{(g?)count:([0-9]+),(g?)sum:({_NUMBER})(?:,{_NATIVE})?(?:,bucket:\[((?:{_FLOAT}:[0-9]+,)*\+Inf:[0-9]+)\])?\}}"
+)
 _SUMMARY = re.compile(rf"\{{count:([0-9]+),sum:({_NUMBER}),quantile:\[((?:{_FLOAT}:{_NUMBER},?)*)\]\}}")
 _DESCRIPTOR = re.compile(rf"# (TYPE|UNIT|HELP) ({_NAME}) (.+)", re.DOTALL)
 _TYPES2 = ("counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset", "unknown")
@@ -130,6 +195,10 @@ _ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 
 def _plain(text: str) -> str:
     return re.sub(r"\\.", lambda escape: _ESCAPES[escape[0]], text)
+
+
+def _name(text: str) -> str:
+    return _plain(text[1:-1]) if text.startswith('"') else text
 
 
 def openmetrics2(page: bytes) -> Normal:
@@ -149,6 +218,7 @@ def openmetrics2(page: bytes) -> Normal:
             if not descriptor:
                 raise ValueError(f"this line: {line!r}")
             what, of, rest = descriptor.groups()
+            of = _name(of)
             if what == "TYPE":
                 end()
                 name, about, order = of, {}, []
@@ -165,12 +235,12 @@ def openmetrics2(page: bytes) -> Normal:
             continue
         about["sample"] = ""
         sample = _LINE.fullmatch(line)
-        if not sample or sample[1] != name:
+        if not sample or _name(sample[1] or sample[3]) != name:
             raise ValueError(f"this line does not belong to {name or 'any family'}: {line!r}")
-        labels = [(k, _plain(v)) for k, v in _ONE_LABEL.findall(sample[2] or "")]
+        labels = [(_name(k), _plain(v)) for k, v in _ONE_LABEL.findall(sample[2] or sample[4] or "")]
         if len({k for k, _ in labels}) != len(labels):
             raise ValueError(f"a label twice: {line!r}")
-        value = sample[3]
+        value = sample[5]
         if start := _START.search(value):
             if about["TYPE"] not in _CUMULATIVE:
                 raise ValueError(f"a {about['TYPE']} has a start: {line!r}")
@@ -188,7 +258,18 @@ def _value2(name: str, kind: str, labels: list[tuple[str, str]], value: str, nor
         parts = _BUCKETS.fullmatch(value)
         if not parts or parts[1] != parts[3] or (parts[1] == "g") != (kind == "gaugehistogram"):
             raise wrong
-        pairs = [pair.split(":") for pair in parts[5].split(",")]
+        if parts[5]:
+            sides = {}
+            for sign, spans, counts in (("negative", parts[8], parts[9]), ("positive", parts[10], parts[11])):
+                pairs = [tuple(map(int, span.split(":"))) for span in spans.split(",")] if spans else []
+                sides[sign] = pairs, [int(n) for n in counts.split(",")] if counts else []
+                if 0 in sides[sign][1]:
+                    raise wrong
+            _native(name, labels, int(parts[5]), float(parts[6]), int(parts[7]), sides, int(parts[2]), normal)
+        elif not parts[12]:
+            raise wrong
+        # One that is only native has one classic bucket in all other formats.
+        pairs = [pair.split(":") for pair in (parts[12] or f"+Inf:{parts[2]}").split(",")]
         if any(le != canonical(float(le)) for le, _ in pairs):
             raise wrong
         _rising(name, labels, [(float(le), int(n)) for le, n in pairs], int(parts[2]))

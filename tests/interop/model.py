@@ -41,6 +41,10 @@ class Family:
     buckets: tuple[float, ...] | None = None
     max_series: int = 0
     states: tuple[str, ...] = ()
+    factor: float = 0.0  # of native buckets, 0 for none
+    zero: float = 0.0  # their threshold, as C has it
+    most: int = 0
+    quantiles: tuple[float, ...] = ()
 
     @property
     def base_name(self) -> str:
@@ -58,7 +62,8 @@ class Family:
 
     @property
     def bounds(self) -> tuple[float, ...]:
-        return tuple(b for b in (DEFAULT_BUCKETS if self.buckets is None else self.buckets) if b != math.inf)
+        default = () if self.factor else DEFAULT_BUCKETS
+        return tuple(b for b in (default if self.buckets is None else self.buckets) if b != math.inf)
 
 
 @dataclass
@@ -116,8 +121,62 @@ class Gauge:
         return [(name, labels, {"min": min(values), "max": max(values), "mostrecent": values[-1]}[mode])]
 
 
+def native_index(size: float, schema: int) -> int:
+    """The smallest i with size <= 2 ** (i / 2 ** schema), in whole numbers."""
+    if size == math.inf:
+        return native_index(1.7976931348623157e308, schema) + 1
+    exact = Fraction(size) ** 2 ** max(schema, 0)
+    index = exact.numerator.bit_length() - exact.denominator.bit_length() - 1
+    while exact > Fraction(2) ** index:
+        index += 1
+    return -(-index // 2**-schema) if schema < 0 else index
+
+
+class Native:
+    """The native buckets of a histogram, by sign and index."""
+
+    def __init__(self, family: Family) -> None:
+        # The coarsest one that grows by no more than the factor.
+        self.schema = next((n for n in range(-4, 8) if 2 ** 2**-n <= family.factor), 8)
+        self.threshold = family.zero or 2**-128 if family.zero >= 0 else 0.0
+        self.most = family.most or 160
+        self.zero = 0
+        self.buckets: dict[tuple[int, int], int] = {}
+
+    def take(self, v: float, by: int) -> None:
+        if abs(v) <= self.threshold:
+            self.zero += by
+        else:
+            at = (-1 if v < 0 else 1, native_index(abs(v), self.schema))
+            self.buckets[at] = self.buckets.get(at, 0) + by
+
+    def count(self, v: float) -> int:
+        if abs(v) <= self.threshold:
+            return self.zero
+        return self.buckets.get((-1 if v < 0 else 1, native_index(abs(v), self.schema)), 0)
+
+    def samples(self, name: str, labels: Labels) -> list[Sample]:
+        schema, threshold, zero = self.schema, self.threshold, self.zero
+        buckets = {at: n for at, n in self.buckets.items() if n}
+        while len(buckets) > self.most and schema > -4:
+            schema, coarser = schema - 1, {}
+            for (sign, index), n in buckets.items():
+                at = (sign, math.ceil(index / 2))
+                coarser[at] = coarser.get(at, 0) + n
+            buckets = coarser
+        while len(buckets) > self.most:
+            nearest = min(index for _, index in buckets)
+            threshold = max(threshold, min(2.0 ** (nearest * 16) if nearest < 64 else math.inf, 1.7976931348623157e308))
+            zero += sum(buckets.pop((sign, nearest), 0) for sign in (-1, 1))
+        about = {"schema": schema, "zero_threshold": threshold, "zero_count": zero}
+        each = [(f"{name}!{what}", labels, value) for what, value in about.items()]
+        names = {-1: "negative", 1: "positive"}
+        return each + [(f"{name}!{names[sign]}", (*labels, ("index", str(i))), n) for (sign, i), n in buckets.items()]
+
+
 class Histogram:
     def __init__(self, family: Family) -> None:
+        self.native = Native(family) if family.factor else None
         self.bounds = family.bounds
         self.counts = [0] * (len(self.bounds) + 1)
         self.sum = Fraction(0)
@@ -127,6 +186,8 @@ class Histogram:
             return False
         self.counts[sum(b < v for b in self.bounds)] += 1
         self.sum += Fraction(v) if math.isfinite(v) else 0
+        if self.native:
+            self.native.take(v, 1)
         return True
 
     def samples(self, name: str, labels: Labels, _: list[Process]) -> list[Sample]:
@@ -139,23 +200,53 @@ class Histogram:
 
 
 class GaugeHistogram(Histogram):
+    def __init__(self, family: Family) -> None:
+        super().__init__(family)
+        self._pairs: dict[tuple, int] = {}
+
+    def _pair(self, v: float) -> tuple:
+        """What has a count of its own: what is in one classic and one native bucket."""
+        zero = abs(v) <= self.native.threshold
+        where = 0 if zero else (math.copysign(1, v), native_index(abs(v), self.native.schema))
+        return where, sum(b < v for b in self.bounds)
+
+    def _has(self, v: float) -> bool:
+        return self._pairs.get(self._pair(v), 0) > 0
+
     def update(self, verb: str, v: float, **_: object) -> bool:
         if verb == "observe" or math.isnan(v):
+            if self.native and not math.isnan(v):
+                self._pairs[self._pair(v)] = self._pairs.get(self._pair(v), 0) + 1
             return super().update(verb, v)
         bucket = sum(b < v for b in self.bounds)
+        if self.native and not self._has(v):
+            return False
         if not self.counts[bucket]:
             return False
+        if self.native:
+            self.native.take(v, -1)
+            self._pairs[self._pair(v)] -= 1
         self.counts[bucket] -= 1
         self.sum -= Fraction(v) if math.isfinite(v) else 0
         return True
 
 
 class Summary(Histogram):
-    def __init__(self, _: Family) -> None:
-        self.bounds, self.counts, self.sum = (), [0], Fraction(0)
+    def __init__(self, family: Family) -> None:
+        self.bounds, self.counts, self.sum, self.native = (), [0], Fraction(0), None
+        self.quantiles, self.observed = family.quantiles, []
+
+    def update(self, verb: str, v: float, **_: object) -> bool:
+        if not math.isnan(v):
+            self.observed.append(0.0 if abs(v) <= 2**-128 else v)
+        return super().update(verb, v)
 
     def samples(self, name: str, labels: Labels, processes: list[Process]) -> list[Sample]:
-        return super().samples(name, labels, processes)[1:]
+        """Quantiles are exact here. The tests take less time than an observation counts in quantiles."""
+        ranked = sorted(self.observed)
+        exact = [ranked[max(math.ceil(q * len(ranked)), 1) - 1] if ranked else math.nan for q in self.quantiles]
+        quantiles = [(name, (*labels, ("quantile", canonical(q))), v) for q, v in zip(self.quantiles, exact)]
+        return quantiles + super().samples(name, labels, processes)[1:]
 
 
 class Info:

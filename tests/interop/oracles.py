@@ -34,6 +34,16 @@ def parsed_samples(metrics: Iterable[Metric]) -> Iterator[Sample]:
             yield s.name, tuple(s.labels.items()), s.value
 
 
+QUANTILE_ERROR = 0.011  # as documented
+
+
+def same_sample(labels: Iterable[tuple[str, str]], expected: float, found: float) -> bool:
+    """The model's quantiles are exact."""
+    if "quantile" in dict(labels) and math.isfinite(expected):
+        return abs(found - expected) <= QUANTILE_ERROR * abs(expected)
+    return same_value(expected, found)
+
+
 def same_value(a: float, b: float) -> bool:
     if math.isnan(a) or math.isnan(b):
         return math.isnan(a) and math.isnan(b)
@@ -44,7 +54,7 @@ def differences(expected: list[Sample], found: list[Sample], reordered: bool = F
     if reordered:
         expected, found = (sorted(samples, key=lambda s: s[:2]) for samples in (expected, found))
     for i, (e, f) in enumerate(zip(expected, found)):
-        if e[:2] != f[:2] or not same_value(e[2], f[2]):
+        if e[:2] != f[:2] or not same_sample(e[1], e[2], f[2]):
             return [f"sample {i} should be {e}, and is {f}"]
     if len(expected) != len(found):
         return [f"there should be {len(expected)} samples, and are {len(found)}"]

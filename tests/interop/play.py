@@ -103,4 +103,5 @@ def _register(segment: shm.Segment, f: Family) -> shm.Family:
     return segment.register(
         f.kind, f.name, f.help, f.labels,
         unit=f.unit, mode=f.mode, buckets=f.buckets, max_series=f.max_series, states=f.states,
+        factor=f.factor, zero=f.zero, most=f.most, quantiles=f.quantiles,
     )  # fmt: skip

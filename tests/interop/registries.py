@@ -11,6 +11,11 @@ from play import Script
 
 NAMES = ("requests", "bytes_sent", "cacheHits", "queue:depth", "_hidden", "jobs2", "temperature", "x", "worker_loops")
 LABELS = ("method", "path", "status", "_private", "userAgent", "x9", "quantile_")
+# Names that scrapers before Prometheus 3 cannot read. No two are alike, however they are escaped, and no label begins with two
+# characters that become underscores: `__` in front of a label is what prometheus_client refuses.
+ODD_NAMES = ("http.requests", "größe", "a b", 'q"uo\\te', "k8s/pod-ready", "{x}", "日本", "1st", "x.y:z", "# EOF", "plain")
+ODD_LABELS = ("k8s.pod", "größe", "a b", "method", 'q"\\', "x:y", "status.code", "_private", "x日", "a=,")
+ODD_SEGMENT_LABELS = ("service.name", "app", "host-id")
 PIECES = (
     "a", "GET", "/index.html", "0", " ", "\\", '"', "\n", "\\n", '\\"', "{", "}", ",", "=", '",le="', "#", "# TYPE a b",
     "é", "ß", "日本", "🦀", "e\u0301", "\u202e", "\u2028", "\x85", "\x00", "\t", "\r", "\x7f", "\ufeff", "\ufffd",
@@ -46,7 +51,7 @@ KINDS = (
     *("counter", "gauge", "histogram") * 3,
     *("unknown", "gauge_histogram", "summary", "info", "state_set", "enum"),
 )
-OBSERVED = (*GAUGES, math.inf, -math.inf, math.nan)
+OBSERVED = (*GAUGES, 0.75 + 2**-9, 1.0 + 2**-20, 3.5, -0.5 - 2**-10, 2.0**-20, 3 * 2.0**20, math.inf, -math.inf, math.nan)
 BUCKETS = (
     None,
     (),
@@ -60,25 +65,42 @@ BUCKETS = (
 )
 
 
+NATIVE = (
+    *({},) * 3,
+    {"factor": 1.1},
+    {"factor": 2.0, "zero": -1.0},
+    {"factor": 1.0001, "most": 5},
+    {"factor": 1e9, "zero": 0.5, "most": 3},
+    {"factor": 1.5, "most": 1},
+)
+
+
+def is_label(name: str) -> bool:
+    """Whether a state set may be called so, and prometheus_client reads it as the label that it is then."""
+    return ":" not in name and name[0].isascii() and (name[0].isalpha() or name[0] == "_")
+
+
 def random_text(rng: random.Random) -> str:
     return "".join(rng.choices(PIECES, k=rng.choice((0, 1, 1, 2, 3, 8))))
 
 
-def random_family(rng: random.Random, number: int) -> Family:
+def random_family(rng: random.Random, number: int, names: tuple[str, ...], labels: tuple[str, ...]) -> Family:
     kind = rng.choice(KINDS)
     stateful = kind in ("state_set", "enum")
     unit = "" if stateful or kind == "info" else rng.choice(("", "", "seconds", "bytes"))
-    name = f"{rng.choice([n for n in NAMES if not (stateful and ':' in n)])}_{number}" + (f"_{unit}" if unit else "")
+    name = f"{rng.choice([n for n in names if not stateful or is_label(n)])}_{number}" + (f"_{unit}" if unit else "")
     suffix = {"counter": "_total", "info": "_info"}.get(kind, "")
     return Family(
         kind,
         name + (suffix if rng.random() < 0.5 and not unit else ""),
         rng.choice(HELPS),
-        tuple(rng.sample(LABELS, rng.choice((0, 1, 1, 2, 3)))),
+        tuple(rng.sample(labels, rng.choice((0, 1, 1, 2, 3)))),
         unit=unit,
         mode=rng.choice(shm.GAUGE_MODES) if kind == "gauge" else "shared",
         buckets=rng.choice(BUCKETS) if kind.endswith("histogram") else None,
         max_series=rng.choice((0, 0, 0, 2)),
+        quantiles=rng.choice(((), (0.5,), (0.0, 0.25, 0.99, 1.0))) if kind == "summary" else (),
+        **(rng.choice(NATIVE) if kind.endswith("histogram") else {}),
         states=rng.choice(STATES) if stateful else (),
     )
 
@@ -100,12 +122,13 @@ def _update(rng: random.Random, family: Family, workers: int) -> tuple:
     return (verb, rng.choice(amount)) if amount else (verb,)
 
 
-def random_script(seed: int, families: int = 0, processes: int = 0) -> Script:
-    """The numbers are random as well, unless they are given."""
+def random_script(seed: int, families: int = 0, processes: int = 0, odd: bool = False) -> Script:
+    """The numbers are random as well, unless they are given. `odd`: with names that need quotes."""
     rng = random.Random(seed)
-    script = Script([random_family(rng, i) for i in range(families or rng.randrange(1, 9))])
+    texts = (ODD_NAMES, ODD_LABELS) if odd else (NAMES, LABELS)
+    script = Script([random_family(rng, i, *texts) for i in range(families or rng.randrange(1, 9))])
     if rng.random() < 0.3:
-        names = rng.sample(SEGMENT_LABELS, rng.choice((1, 1, 2)))
+        names = rng.sample(ODD_SEGMENT_LABELS if odd else SEGMENT_LABELS, rng.choice((1, 1, 2)))
         script.fixed = tuple((name, random_text(rng)) for name in names)
     processes = processes or rng.choice((1, 1, 2, 4))
     for i in range(1, processes):

@@ -94,6 +94,7 @@ class FamilySpec(Structure):
         ("native_factor", c_double),
         ("native_zero_threshold", c_double),
         ("native_max_buckets", c_uint32),
+        ("quantile_max_age", c_uint32),
     ]
 
 
@@ -174,6 +175,7 @@ def _load() -> ctypes.CDLL:
         for call, arguments in kind.verbs.values():
             declare(call, None, kind.handle, *arguments)
     declare("counter_value", c_double, Handle)
+    declare("histogram_observe_with_exemplar", None, HistogramHandle, c_double, POINTER(Label), c_size_t)
     return lib
 
 
@@ -210,6 +212,10 @@ class Series:
         if verb not in KINDS[self._kind].verbs:
             raise AttributeError(f"a {self._kind} has no {verb}")
         getattr(lib, f"shmetrics_{KINDS[self._kind].verbs[verb][0]}")(self.handle, *arguments)
+
+    def observe_with_exemplar(self, value: float, name: str, text_of: str) -> None:
+        label = Label(text(name), text(text_of))
+        lib.shmetrics_histogram_observe_with_exemplar(self.handle, value, byref(label), 1)
 
 
 class Family:
@@ -279,11 +285,15 @@ class Segment(Pages):
     def register(
         self, kind: str, name: str, help_text: str = "", labels: tuple[str, ...] = (), *, unit: str = "",
         mode: str = "shared", buckets: tuple[float, ...] | None = None, max_series: int = 0,
-        states: tuple[str, ...] = (),
+        states: tuple[str, ...] = (), factor: float = 0.0, zero: float = 0.0, most: int = 0,
+        quantiles: tuple[float, ...] = (),
     ) -> Family:  # fmt: skip
         spec = FamilySpec(text(name), text(help_text), text(unit), texts(labels), len(labels), max_series=max_series)
         if buckets is not None:
             spec.buckets, spec.bucket_count = (c_double * max(1, len(buckets)))(*buckets), len(buckets)
+        spec.native_factor, spec.native_zero_threshold, spec.native_max_buckets = factor, zero, most
+        if quantiles:
+            spec.quantiles, spec.quantile_count = (c_double * len(quantiles))(*quantiles), len(quantiles)
         if states:
             spec.states, spec.state_count = texts(states), len(states)
         arguments = [GAUGE_MODES.index(mode)] if kind == "gauge" else []

@@ -152,6 +152,45 @@ static void pieces_from_segment_and_reader(void) {
     CHECK_STATUS(shmetrics_segment_remove(text(name)), SHMETRICS_STATUS_OK);
 }
 
+/* Names in UTF-8: in quotes for who asks, and escaped for all others. */
+static void names_in_utf8(void) {
+    shmetrics_segment *segment = NULL;
+    shmetrics_options options;
+    shmetrics_options_init(&options);
+    options.how = SHMETRICS_ANONYMOUS;
+    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+    const shmetrics_str labels[] = {TEXT("k.v"), TEXT("plain"), TEXT("gr\xc3\xb6\xc3\x9f\"e")};
+    const shmetrics_family_spec spec = {.name = TEXT("my.requests"), .label_names = labels, .label_count = 3};
+    shmetrics_counter_family family;
+    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
+    const shmetrics_str values[] = {TEXT("x"), TEXT("\""), TEXT("")};
+    shmetrics_counter_inc(shmetrics_counter_with(family, values, 3));
+    shmetrics_counter_inc(shmetrics_counter_with(family, values, 3));
+    const struct { uint32_t format, escaping; const char *line; } pages[] = {
+        {SHMETRICS_FORMAT_TEXT, SHMETRICS_ESCAPING_DEFAULT, "my_requests_total{k_v=\"x\",plain=\"\\\"\",gr___e=\"\"} 2\n"},
+        {SHMETRICS_FORMAT_TEXT, SHMETRICS_ESCAPING_DOTS, "my_dot_requests__total{k_dot_v=\"x\",plain=\"\\\"\",gr______e=\"\"} 2\n"},
+        {SHMETRICS_FORMAT_OPENMETRICS, SHMETRICS_ESCAPING_VALUES,
+         "U__my_2e_requests__total{U__k_2e_v=\"x\",plain=\"\\\"\",U__gr_f6__df__22_e=\"\"} 2\n"},
+        {SHMETRICS_FORMAT_TEXT1, SHMETRICS_ESCAPING_ALLOW_UTF8,
+         "{\"my.requests_total\",\"k.v\"=\"x\",plain=\"\\\"\",\"gr\xc3\xb6\xc3\x9f\\\"e\"=\"\"} 2\n"},
+    };
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+        const shmetrics_exposition exposition = {.format = pages[i].format, .escaping = pages[i].escaping};
+        shmetrics_cursor *cursor = NULL;
+        size_t len;
+        CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
+        CHECK_STATUS(shmetrics_cursor_format(cursor, exposition), SHMETRICS_STATUS_OK);
+        char *page = drain(cursor, 4096, &len);
+        CHECK(strstr(page, pages[i].line) != NULL);
+        free(page);
+    }
+    CHECK(shmetrics_counter_remove(family, values, 3));
+    shmetrics_family_spec alike = spec;
+    alike.name = TEXT("my_requests");
+    CHECK_STATUS(shmetrics_counter_register(segment, &alike, &family), SHMETRICS_STATUS_CONFLICT);
+}
+
 static void too_late(const shmetrics_segment *segment) {
     char first[1];
     size_t len;
@@ -199,5 +238,6 @@ void test_formats(void) {
     CHECK(len > 1000); /* what was refused has changed nothing */
     too_late(segment);
     pieces_from_segment_and_reader();
+    names_in_utf8();
     nothing_wanted_is_there(segment);
 }

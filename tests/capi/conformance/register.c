@@ -44,9 +44,9 @@ static void null_arguments(shmetrics_segment *segment) {
 static void bad_metric_names(shmetrics_segment *segment) {
     memset(long_name, 'n', sizeof long_name);
     const shmetrics_str bad[] = {
-        TEXT(""),     {NULL, 0},    TEXT("1a"),           TEXT("a-b"),  TEXT("a b"),
-        TEXT("a\0b"), TEXT("a\n"),  TEXT("caf\xc3\xa9"),  TEXT("\xff"), TEXT("shmetrics_mine"),
-        TEXT("_total"), {long_name, sizeof long_name},
+        TEXT(""),     {NULL, 0},    TEXT("a\x7f"),        TEXT("a\r"),  TEXT("caf\xc3\xa9\t"),
+        TEXT("a\0b"), TEXT("a\n"),  TEXT("\xe2\x80\xa8"), TEXT("\xff"), TEXT("shmetrics_mine"),
+        TEXT("_total"), TEXT("shmetrics.mine"), {long_name, sizeof long_name},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         shmetrics_family_spec spec = valid();
@@ -60,17 +60,19 @@ static void bad_metric_names(shmetrics_segment *segment) {
 }
 
 static void bad_label_names(shmetrics_segment *segment) {
-    const shmetrics_str bad[] = {TEXT(""), TEXT("1a"), TEXT("a-b"), TEXT("a:b"), TEXT("a\0b"), TEXT("__name__"),
-                                 TEXT("caf\xc3\xa9"), TEXT("\xff"), {long_name, sizeof long_name}};
+    const shmetrics_str bad[] = {TEXT(""), TEXT("a\n"), TEXT("__a.b"), TEXT("._name__"), TEXT("a\0b"), TEXT("__name__"),
+                                 TEXT("caf\xc3\xa9\x1b"), TEXT("\xff"), {long_name, sizeof long_name}};
     shmetrics_family_spec spec = valid();
     spec.label_count = 1;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         spec.label_names = &bad[i];
         REFUSED(segment, &spec, SHMETRICS_STATUS_INVALID_NAME);
     }
-    const shmetrics_str twice[] = {TEXT("a"), TEXT("a")}, le[] = {TEXT("le")};
+    const shmetrics_str twice[] = {TEXT("a"), TEXT("a")}, alike[] = {TEXT("a.b"), TEXT("a_b")}, le[] = {TEXT("le")};
     spec.label_names = twice;
     spec.label_count = 2;
+    REFUSED(segment, &spec, SHMETRICS_STATUS_INVALID_NAME);
+    spec.label_names = alike;
     REFUSED(segment, &spec, SHMETRICS_STATUS_INVALID_NAME);
     spec.label_names = le;
     spec.label_count = 1;

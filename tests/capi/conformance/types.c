@@ -45,6 +45,94 @@ static void gauge_histograms(shmetrics_segment *segment) {
     CHECK_STATUS(shmetrics_gauge_histogram_register(segment, &what, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
 }
 
+/* The page in OpenMetrics 2.0.0, which has native buckets. */
+static int shows_native(const shmetrics_segment *segment, const char *wanted) {
+    static char page[1 << 16];
+    shmetrics_cursor *cursor = NULL;
+    CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_cursor_format(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_OPENMETRICS2}),
+                 SHMETRICS_STATUS_OK);
+    const size_t len = shmetrics_cursor_next(cursor, page, sizeof page - 1);
+    page[len] = '\0';
+    shmetrics_cursor_free(cursor);
+    return strstr(page, wanted) != NULL;
+}
+
+static void native_histograms(shmetrics_segment *segment, const shmetrics_str *label) {
+    const double le[] = {1.5, 4};
+    const shmetrics_str value = TEXT("v");
+    shmetrics_histogram_family family = {0};
+    shmetrics_family_spec what = spec("native", label);
+    what.native_factor = 2;
+    what.native_zero_threshold = -1;
+    CHECK_STATUS(shmetrics_histogram_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    const shmetrics_histogram native = shmetrics_histogram_with(family, &value, 1);
+    const double values[] = {0, 1, 1.25, 5, -5, NAN};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) shmetrics_histogram_observe(native, values[i]);
+    CHECK(shows_native(segment, "native{x=\"v\"} {count:5,sum:2.25,schema:0,zero_threshold:0.0,zero_count:1,"
+                                "negative_spans:[3:1],negative_buckets:[1],"
+                                "positive_spans:[0:2,1:1],positive_buckets:[1,1,1]} st@"));
+    CHECK_SHOWS(segment, "native_bucket{x=\"v\",le=\"+Inf\"} 5\nnative_sum{x=\"v\"} 2.25\nnative_count{x=\"v\"} 5\n");
+    CHECK(shmetrics_histogram_remove(family, &value, 1) && shmetrics_histogram_is_removed(native));
+    shmetrics_histogram_observe(native, 1);
+    CHECK_HIDES(segment, "native_count");
+
+    what = spec("both", NULL);
+    what.native_factor = 1.1;
+    what.native_zero_threshold = 0.5;
+    what.native_max_buckets = 1;
+    what.buckets = le;
+    what.bucket_count = 2;
+    CHECK_STATUS(shmetrics_histogram_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    const shmetrics_histogram both = shmetrics_histogram_with(family, NULL, 0);
+    const double more[] = {0.5, 1.49, 1.51, 3};
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) shmetrics_histogram_observe(both, more[i]);
+    CHECK(shows_native(segment, "both {count:4,sum:6.5,schema:-1,zero_threshold:0.5,zero_count:1,"
+                                "positive_spans:[1:1],positive_buckets:[3],bucket:[1.5:2,4.0:4,+Inf:4]} st@"));
+    what.native_factor = 1.05;
+    CHECK_STATUS(shmetrics_histogram_register(segment, &what, &family), SHMETRICS_STATUS_CONFLICT);
+    what.native_factor = 1;
+    CHECK_STATUS(shmetrics_histogram_register(segment, &what, &family), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    what.native_factor = -1.1;
+    CHECK_STATUS(shmetrics_histogram_register(segment, &what, &family), SHMETRICS_STATUS_INVALID_ARGUMENT);
+
+    what = spec("native_ages", NULL);
+    what.native_factor = 2;
+    CHECK_STATUS(shmetrics_gauge_histogram_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    const shmetrics_histogram ages = shmetrics_histogram_with(family, NULL, 0);
+    shmetrics_histogram_observe(ages, 3);
+    shmetrics_histogram_observe(ages, 3);
+    shmetrics_histogram_forget(ages, 4);
+    shmetrics_histogram_forget(ages, 9);
+    CHECK(shows_native(segment, "native_ages {gcount:1,gsum:2.0,schema:0,"));
+    const shmetrics_label why = {TEXT("trace_id"), TEXT("abc")};
+    shmetrics_histogram_observe_with_exemplar(both, 2, &why, 1);
+    CHECK(shows_native(segment, " # {trace_id=\"abc\"} 2.0 "));
+}
+
+static void quantiles(shmetrics_segment *segment) {
+    const double of[] = {0, 0.5, 1};
+    shmetrics_summary_family family = {0};
+    shmetrics_family_spec what = spec("waits", NULL);
+    what.quantiles = of;
+    what.quantile_count = 3;
+    what.quantile_max_age = 3600;
+    CHECK_STATUS(shmetrics_summary_register(segment, &what, &family), SHMETRICS_STATUS_OK);
+    const shmetrics_histogram waits = shmetrics_summary_with(family, NULL, 0);
+    CHECK_SHOWS(segment, "waits{quantile=\"0.5\"} NaN\n");
+    for (int i = 1; i <= 99; i++) shmetrics_histogram_observe(waits, i);
+    const char *shown[] = {"waits{quantile=\"0.0\"}", "waits{quantile=\"0.5\"}", "waits{quantile=\"1.0\"}"};
+    const double exact[] = {1, 50, 99};
+    for (size_t i = 0; i < 3; i++) CHECK(fabs(sample(segment, shown[i]) / exact[i] - 1) < 0.011);
+    CHECK_SHOWS(segment, "waits_sum 4950\nwaits_count 99\n");
+    what.quantile_count = 2;
+    CHECK_STATUS(shmetrics_summary_register(segment, &what, &family), SHMETRICS_STATUS_CONFLICT);
+    what.quantiles = (const double[]){0.5, 2};
+    CHECK_STATUS(shmetrics_summary_register(segment, &what, &family), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    what.quantiles = NULL;
+    CHECK_STATUS(shmetrics_summary_register(segment, &what, &family), SHMETRICS_STATUS_NULL_ARGUMENT);
+}
+
 static void unknown(shmetrics_segment *segment) {
     shmetrics_gauge_family family = {0};
     const shmetrics_family_spec what = spec("imported", NULL);
@@ -385,7 +473,7 @@ static void labels_of_a_named_segment(void) {
     static char long_value[2100];
     memset(long_value, 'v', sizeof long_value);
     const struct { shmetrics_label label; shmetrics_status status; } bad[] = {
-        {{TEXT("a b"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
+        {{TEXT("a\nb"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
         {{TEXT("__a"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
         {{TEXT("pid"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
         {{TEXT("\xff"), TEXT("")}, SHMETRICS_STATUS_INVALID_NAME},
@@ -407,12 +495,14 @@ void test_types(void) {
     const shmetrics_str label = TEXT("x");
     shmetrics_segment *segment = scratch();
     summaries(segment, &label);
+    quantiles(segment);
     gauge_histograms(segment);
+    native_histograms(segment, &label);
     unknown(segment);
     states(segment, &label);
     infos(segment, &label);
     labels_of_the_segment();
-    CHECK(sample(segment, "shmetrics_updates_rejected_total") == 5);
+    CHECK(sample(segment, "shmetrics_updates_rejected_total") == 7);
     what_every_kind_refuses(segment);
     what_some_kinds_refuse(segment);
     twice(segment);

@@ -1,0 +1,108 @@
+//! What a contestant can do, and who the contestants are.
+
+use std::sync::Arc;
+
+use crate::input::Set;
+use crate::rivals;
+
+/// An update, done `n` times; the first number says where in the input to begin.
+pub type Work = Arc<dyn Fn(usize, usize) + Send + Sync>;
+
+/// The updates that are compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Row {
+    /// A counter that is kept, `inc`.
+    Inc,
+    /// Three strings of a hundred sets to a counter, and `inc`.
+    Lookup,
+    /// A histogram of 15 equally likely buckets.
+    Observe,
+    /// A gauge that is kept, `set`.
+    GaugeSet,
+    /// A gauge that is kept, `inc`.
+    GaugeInc,
+}
+
+impl Row {
+    pub const ALL: [Row; 5] = [Row::Inc, Row::Lookup, Row::Observe, Row::GaugeSet, Row::GaugeInc];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Row::Inc => "inc",
+            Row::Lookup => "lookup",
+            Row::Observe => "observe",
+            Row::GaugeSet => "gauge_set",
+            Row::GaugeInc => "gauge_inc",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Row> {
+        Row::ALL.into_iter().find(|row| row.name() == name)
+    }
+}
+
+/// What a page, or memory, is full of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Kind {
+    Counters,
+    Histograms,
+}
+
+/// Series of one family.
+pub trait Series {
+    /// Makes series and counts, or observes, once in each.
+    fn add(&mut self, sets: &[Set]);
+    /// Renders the page and says how many bytes it has.
+    fn render(&mut self) -> usize;
+    /// The page, for counting its lines.
+    fn page(&mut self) -> Vec<u8>;
+}
+
+/// How two update one metric.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sharing {
+    Threads,
+    Processes,
+}
+
+/// A library, or a floor.
+pub struct Contestant {
+    pub name: &'static str,
+    pub sharing: Sharing,
+    /// What a look-up compares, for libraries that have one.
+    pub note: &'static str,
+    pub work: fn(Row) -> Option<Work>,
+    pub series: fn(Kind) -> Option<Box<dyn Series>>,
+}
+
+pub const OURS: &str = "shmetrics";
+
+/// All that run in this process.
+pub fn contestants() -> Vec<Contestant> {
+    let mut all = rivals::floors::all();
+    all.push(rivals::ours::rust());
+    all.extend(rivals::native::ours_in_c());
+    all.push(rivals::prometheus::contestant());
+    all.push(rivals::prometheus_client::contestant());
+    all.push(rivals::measured::contestant());
+    all.push(rivals::fastmetrics::contestant());
+    all.push(rivals::foundations::contestant());
+    all.push(rivals::metrics::contestant());
+    all.extend(rivals::native::prometheus_cpp());
+    all
+}
+
+/// Runs the body for each `i`, as a caller would that does something else in between: what is in memory is read again each time.
+#[macro_export]
+macro_rules! work {
+    (|$i:ident| $body:expr) => {
+        Some(std::sync::Arc::new(move |start: usize, n: usize| {
+            for $i in start..start + n {
+                $crate::rivals::barrier();
+                $body;
+            }
+        }) as $crate::contest::Work)
+    };
+}

@@ -1,0 +1,197 @@
+"""prometheus_client's multiprocess mode, counting into shared memory.
+
+``patch`` is called with each module of prometheus_client that chooses where values are kept, once it has run. What the application has
+of prometheus_client stays prometheus_client's: its metric classes, registries and exporters. Replaced are the value class and the methods
+that update values, the collector, ``mark_process_dead``, and ``generate_latest`` for registries that the collector is in.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Callable, Dict
+
+from . import _segment
+from ._domain import Domain, domain_of
+from ._native import CounterValue, GaugeValue, HistogramValue, SummaryValue
+
+_done: "set[str]" = set()
+
+
+def is_wanted() -> bool:
+    """Whether this process is in multiprocess mode."""
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ or "prometheus_multiproc_dir" in os.environ
+
+
+def patch(module: Any) -> None:
+    """Patches a module of prometheus_client. What cannot be patched stays as it is, with a warning: the application goes on."""
+    name = module.__name__
+    if name in _done or os.environ.get("SHMETRICS_PYTHON", "").lower() in ("0", "off", "false", "no"):
+        return
+    _done.add(name)
+    try:
+        if name == "prometheus_client.values":
+            _patch_values(module)
+        elif name == "prometheus_client.metrics":
+            from . import _patches
+
+            _patches.patch_metrics(module)
+        elif name == "prometheus_client.multiprocess":
+            from . import _multiprocess
+
+            _multiprocess.patch(module)
+        elif name in ("prometheus_client.exposition", "prometheus_client.openmetrics.exposition"):
+            from . import _exposition
+
+            _exposition.patch(module)
+    except Exception as error:
+        _segment.tell("prometheus_client stays as it is, %s could not be patched: %r" % (name, error))
+
+
+def install() -> None:
+    """Does what the start-up hook does, for Pythons that do not run it. To be called before the first metric is made."""
+    import importlib
+
+    for name in (
+        "prometheus_client.values",
+        "prometheus_client.metrics",
+        "prometheus_client.openmetrics.exposition",
+        "prometheus_client.exposition",
+        "prometheus_client.multiprocess",
+    ):
+        patch(importlib.import_module(name))
+    package = sys.modules["prometheus_client"]
+    package.generate_latest = package.exposition.generate_latest  # type: ignore[attr-defined]
+
+
+def _patch_values(values: Any) -> None:
+    original = values.MultiProcessValue
+    in_process = values.MutexValue
+
+    def MultiProcessValue(process_identifier: Callable[[], Any] = os.getpid) -> Any:
+        """A value class whose values are in shared memory."""
+        return make_value_class(process_identifier, in_process)
+
+    MultiProcessValue._shmetrics_original = original  # type: ignore[attr-defined]
+
+    def get_value_class() -> Any:
+        return MultiProcessValue() if is_wanted() else in_process
+
+    values.MultiProcessValue = MultiProcessValue
+    values.get_value_class = get_value_class
+    values.ValueClass = get_value_class()
+
+
+def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> Any:
+    """What prometheus_client calls a value class: one that makes a value when it is called."""
+    identifier = None if process_identifier is os.getpid else process_identifier
+
+    class ShmetricsValue:
+        """Makes values in shared memory; where one is refused, a value of this process alone."""
+
+        _multiprocess = True
+        _shmetrics_identifier = staticmethod(process_identifier)
+
+        def __new__(
+            cls,
+            typ: str,
+            metric_name: str,
+            name: str,
+            labelnames: Any,
+            labelvalues: Any,
+            help_text: str = "",
+            multiprocess_mode: str = "",
+            unit: str = "",
+            **kwargs: Any,
+        ) -> Any:
+            made = None
+            if typ in ("counter", "gauge"):
+                made = cls.make(typ, metric_name, labelnames, labelvalues, help_text, unit, multiprocess_mode or "all")
+            if made is None:
+                return in_process(typ, metric_name, name, labelnames, labelvalues, help_text, **kwargs)
+            return made
+
+        @classmethod
+        def make(
+            cls, typ: str, name: str, labelnames: Any, labelvalues: Any, help_text: str, unit: str, argument: Any = None
+        ) -> Any:
+            """A native value, or ``None`` if the segment refuses it, which is told once for each metric."""
+            named = {
+                "name": name,
+                "documentation": help_text,
+                "labelnames": labelnames,
+                "labelvalues": labelvalues,
+                "unit": unit,
+            }
+            domain = domain_of()
+            if domain is None:
+                return None
+            try:
+                if identifier is None:
+                    return native(domain.segment, typ, named, argument)
+                return IdentityValue(domain, identifier, typ, named, argument)
+            except Exception as error:
+                domain.refused(name, error)
+                return None
+
+        @classmethod
+        def close_all_files(cls) -> None:
+            """There are none."""
+
+    return ShmetricsValue
+
+
+def native(segment: Any, typ: str, named: Dict[str, Any], argument: Any) -> Any:
+    if typ == "counter":
+        return CounterValue(segment, named)
+    if typ == "gauge":
+        return GaugeValue(segment, named, argument)
+    if typ == "histogram":
+        return HistogramValue(segment, named, argument)
+    return SummaryValue(segment, named)
+
+
+class IdentityValue:
+    """A value of a process that says itself who it is, each time: ``MultiProcessValue(process_identifier)``."""
+
+    _multiprocess = True
+
+    def __init__(
+        self, domain: Domain, identifier: Callable[[], Any], typ: str, named: Dict[str, Any], argument: Any
+    ) -> None:
+        self._made = (domain, identifier, typ, named, argument)
+        self._values: "Dict[Any, Any]" = {}
+        self._now()
+
+    def _now(self) -> Any:
+        domain, identifier, typ, named, argument = self._made
+        who = (os.getpid(), identifier())
+        value = self._values.get(who)
+        if value is None:
+            value = self._values[who] = native(domain.of(who), typ, named, argument)
+        return value
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self._now(), name)
+
+
+class View:
+    """One of a histogram's or a summary's values, as prometheus_client's code reads it."""
+
+    __slots__ = ("_value", "_which")
+
+    def __init__(self, value: Any, which: int) -> None:
+        self._value = value
+        self._which = which
+
+    def get(self) -> float:
+        return float(self._value.get(self._which))
+
+    def get_exemplar(self) -> Any:
+        get = getattr(self._value, "get_exemplar", None)
+        return None if get is None else get(self._which)
+
+
+__all__ = ["install", "patch"]

@@ -1,0 +1,150 @@
+"""Pages as bytes, and as WSGI and ASGI applications.
+
+Everything that runs when a page is made is imported with the package: a fork while another thread imports would leave the child waiting
+for that module.
+"""
+
+from __future__ import annotations
+
+import gzip
+from typing import Any, Awaitable, Callable, Dict, Iterable, List, Optional, Tuple, Union
+from urllib.parse import parse_qs
+
+from . import _created, _functions
+from ._metric import encode
+from ._native import Exposition
+from .registry import REGISTRY, CollectorRegistry, RestrictedRegistry
+
+CONTENT_TYPE_PLAIN_0_0_4 = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT_TYPE_PLAIN_1_0_0 = "text/plain; version=1.0.0; charset=utf-8"
+CONTENT_TYPE_LATEST = CONTENT_TYPE_PLAIN_1_0_0
+
+#: What pages are made of.
+Registry = Union[CollectorRegistry, RestrictedRegistry]
+
+
+def _parts(registry: Registry) -> "Tuple[CollectorRegistry, Optional[set[str]]]":
+    if isinstance(registry, RestrictedRegistry):
+        return registry.registry, registry.names
+    return registry, None
+
+
+def generate_latest(registry: Registry = REGISTRY, escaping: str = "underscores", *, openmetrics: bool = False) -> bytes:
+    """The page in Prometheus' text format, as prometheus_client writes it."""
+    whole, names = _parts(registry)
+    _functions.refresh()
+    segment = whole.segment
+    page = b"# EOF\n" if openmetrics else b""
+    if segment is not None:
+        page = segment.render_alike(
+            openmetrics, names=None if names is None else sorted(names), escaping=escaping, created=_created.is_wanted()
+        )
+    return _with_others(page, whole, names, openmetrics)
+
+
+def _with_others(page: bytes, registry: CollectorRegistry, names: "Optional[set[str]]", openmetrics: bool) -> bytes:
+    others = encode(registry.collect_others(), openmetrics, names)
+    if not others:
+        return page
+    if openmetrics:
+        return page[: -len(b"# EOF\n")] + others + b"# EOF\n"
+    return page + others
+
+
+def negotiated(accept: Optional[str], registry: Registry = REGISTRY, names: "Optional[Iterable[str]]" = None) -> Tuple[bytes, str]:
+    """The page for a request with this ``Accept`` header, in any of the formats, and its ``Content-Type``."""
+    whole, restricted = _parts(registry)
+    wanted = set(names) if names is not None else restricted
+    _functions.refresh()
+    exposition = Exposition(accept or "", created=_created.is_wanted())
+    segment = whole.segment
+    has_others = bool(whole._collectors or whole._target_info)
+    if has_others and exposition.format == "protobuf":
+        # Collectors' families are text only.
+        exposition = Exposition("application/openmetrics-text; version=1.0.0", created=_created.is_wanted())
+    openmetrics = exposition.format == "openmetrics"
+    if segment is None:
+        page = b"# EOF\n" if openmetrics else b""
+    else:
+        page = segment.render(exposition, names=None if wanted is None else sorted(wanted))
+    if has_others:
+        page = _with_others(page, whole, wanted, openmetrics)
+    return page, exposition.content_type
+
+
+def choose_encoder(accept_header: Optional[str]) -> Tuple[Callable[[Registry], bytes], str]:
+    """What renders a registry for a request with this ``Accept`` header, and the ``Content-Type``."""
+    accept = accept_header or ""
+    return (lambda registry: negotiated(accept, registry)[0]), Exposition(accept).content_type
+
+
+def answer(
+    registry: Registry, accept: str, accept_encoding: str, query: str, disable_compression: bool
+) -> "Tuple[List[Tuple[str, str]], bytes]":
+    names = parse_qs(query).get("name[]")
+    page, content_type = negotiated(accept, registry, names)
+    headers = [("Content-Type", content_type), ("Vary", "Accept, Accept-Encoding")]
+    if not disable_compression and Exposition.accepts_gzip(accept_encoding):
+        page = gzip.compress(page, compresslevel=6)
+        headers.append(("Content-Encoding", "gzip"))
+    return headers, page
+
+
+def make_wsgi_app(registry: Registry = REGISTRY, disable_compression: bool = False) -> Callable[..., "Iterable[bytes]"]:
+    """A WSGI application that serves the page, at any path."""
+
+    def metrics_app(environ: "Dict[str, Any]", start_response: Callable[..., Any]) -> "Iterable[bytes]":
+        method = environ.get("REQUEST_METHOD", "GET")
+        if method == "OPTIONS":
+            start_response("200 OK", [("Allow", "OPTIONS,GET")])
+            return [b""]
+        if method not in ("GET", "HEAD"):
+            start_response("405 Method Not Allowed", [("Allow", "OPTIONS,GET")])
+            return [b"# HTTP 405 Method Not Allowed: use OPTIONS or GET\n"]
+        if environ.get("PATH_INFO") == "/favicon.ico":
+            start_response("200 OK", [])
+            return [b""]
+        headers, page = answer(
+            registry,
+            environ.get("HTTP_ACCEPT", ""),
+            environ.get("HTTP_ACCEPT_ENCODING", ""),
+            environ.get("QUERY_STRING", ""),
+            disable_compression,
+        )
+        start_response("200 OK", headers + [("Content-Length", str(len(page)))])
+        return [b"" if method == "HEAD" else page]
+
+    return metrics_app
+
+
+Send = Callable[["Dict[str, Any]"], Awaitable[None]]
+
+
+def make_asgi_app(registry: Registry = REGISTRY, disable_compression: bool = False) -> Callable[..., Awaitable[None]]:
+    """An ASGI application that serves the page, at any path."""
+
+    async def metrics_app(scope: "Dict[str, Any]", receive: Callable[[], Awaitable[Any]], send: Send) -> None:
+        if scope.get("type") == "lifespan":
+            while True:
+                message = await receive()
+                await send({"type": message["type"] + ".complete"})
+                if message["type"] == "lifespan.shutdown":
+                    return
+        if scope.get("type") != "http":
+            raise ValueError("metrics are served over HTTP only")
+        status, headers, page = 200, [("Allow", "OPTIONS,GET")], b""
+        method = scope.get("method", "GET")
+        if method in ("GET", "HEAD"):
+            of = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope.get("headers", ())]
+            accept = ",".join(value for name, value in of if name == "accept")
+            encoding = ",".join(value for name, value in of if name == "accept-encoding")
+            query = scope.get("query_string", b"").decode("latin-1")
+            headers, page = answer(registry, accept, encoding, query, disable_compression)
+            headers.append(("Content-Length", str(len(page))))
+        elif method != "OPTIONS":
+            status, page = 405, b"# HTTP 405 Method Not Allowed: use OPTIONS or GET\n"
+        encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        await send({"type": "http.response.start", "status": status, "headers": encoded})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else page})
+
+    return metrics_app

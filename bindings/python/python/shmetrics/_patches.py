@@ -1,0 +1,383 @@
+"""The methods of prometheus_client's metrics, shorter: a value is updated by one native call."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import warnings
+from typing import Any, Dict, Optional
+
+from . import _functions, _native
+from ._domain import domain_of
+from ._dropin import View
+from ._native import is_removed, look_up
+
+
+class _Late:
+    """An attribute of objects that do not have it of their own: a view of the native value."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, of: Any, owner: Any = None) -> Any:
+        if of is None:
+            return self
+        value = of.__dict__.get("_shmetrics")
+        if value is None:
+            raise AttributeError(self.name)
+        return self.view(of, value)
+
+    def view(self, of: Any, value: Any) -> Any:
+        if self.name == "_buckets":
+            return [View(value, i) for i in range(len(of._upper_bounds))]
+        if self.name == "_count":
+            return View(value, 0)
+        # A histogram's sum is behind its buckets.
+        return View(value, len(of._upper_bounds) if hasattr(of, "_upper_bounds") else 1)
+
+
+class _NoLock:
+    """In place of a metric's lock. What is done under it is one step of Python's own each; and a lock would be held for ever where
+    a signal handler, or the child of a fork, comes in between.
+    """
+
+    def __enter__(self) -> bool:
+        return True
+
+    def __exit__(self, *exception: Any) -> None:
+        pass
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+    def locked(self) -> bool:
+        return False
+
+
+def patch_metrics(metrics: Any) -> None:
+    values = metrics.values
+    base, Counter, Gauge = metrics.MetricWrapperBase, metrics.Counter, metrics.Gauge
+    Histogram, Summary, Info, Enum = metrics.Histogram, metrics.Summary, metrics.Info, metrics.Enum
+    Exemplar: Any = getattr(metrics, "Exemplar", None)
+    validate_exemplar: Any = getattr(metrics, "_validate_exemplar", None)
+
+    def value_class() -> Any:
+        """Our value class, if values are made by it."""
+        chosen = values.ValueClass
+        return chosen if hasattr(chosen, "_shmetrics_identifier") else None
+
+    base_new = base.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        base_new(self, *args, **kwargs)
+        if "_lock" in self.__dict__ and value_class() is not None:
+            self._lock = _NoLock()
+
+    init.__doc__ = base_new.__doc__
+    init.__signature__ = inspect.signature(base_new)  # type: ignore[attr-defined]
+    base.__init__ = init
+
+    # Counter
+
+    counter_init, counter_inc = Counter._metric_init, Counter.inc
+
+    def init_counter(self: Any) -> None:
+        chosen = value_class()
+        if chosen is None:
+            counter_init(self)
+            return
+        self._value = chosen(
+            self._type,
+            self._name,
+            self._name + "_total",
+            self._labelnames,
+            self._labelvalues,
+            self._documentation,
+            unit=getattr(self, "_unit", ""),
+        )
+        self._created = time.time()
+        if hasattr(self._value, "inc_with_exemplar"):
+            self._shmetrics = self._value
+
+    def inc(self: Any, amount: float = 1, exemplar: Optional[Dict[str, str]] = None) -> None:
+        """Increment counter by the given amount."""
+        try:
+            value = self._shmetrics
+        except AttributeError:
+            counter_inc(self, *((amount, exemplar) if exemplar else (amount,)))
+            return
+        if exemplar:
+            try:
+                validate_exemplar(exemplar)
+            except Exception:
+                value.inc(amount)
+                raise
+            value.inc_with_exemplar(amount, exemplar, Exemplar(exemplar, amount, time.time()))
+        else:
+            value.inc(amount)
+
+    Counter._metric_init, Counter.inc = init_counter, inc
+
+    # Gauge
+
+    gauge_init, gauge_set, gauge_inc, gauge_dec = Gauge._metric_init, Gauge.set, Gauge.inc, Gauge.dec
+    gauge_set_function = Gauge.set_function
+
+    def init_gauge(self: Any) -> None:
+        chosen = value_class()
+        if chosen is None:
+            gauge_init(self)
+            return
+        self._value = chosen(
+            self._type,
+            self._name,
+            self._name,
+            self._labelnames,
+            self._labelvalues,
+            self._documentation,
+            multiprocess_mode=self._multiprocess_mode,
+            unit=getattr(self, "_unit", ""),
+        )
+        if hasattr(self._value, "is_removed"):
+            self._shmetrics = self._value
+            if "recent" not in self._multiprocess_mode:
+                self._shmetrics_adds = self._value
+
+    def set(self: Any, value: float) -> None:
+        """Set gauge to the given value."""
+        try:
+            of = self._shmetrics
+        except AttributeError:
+            gauge_set(self, value)
+            return
+        of.set(float(value))
+
+    def inc_gauge(self: Any, amount: float = 1) -> None:
+        """Increment gauge by the given amount."""
+        try:
+            of = self._shmetrics_adds
+        except AttributeError:
+            gauge_inc(self, amount)
+            return
+        of.inc(amount)
+
+    def dec_gauge(self: Any, amount: float = 1) -> None:
+        """Decrement gauge by the given amount."""
+        try:
+            of = self._shmetrics_adds
+        except AttributeError:
+            gauge_dec(self, amount)
+            return
+        of.dec(amount)
+
+    def set_function(self: Any, f: Any) -> None:
+        """Call the provided function to return the Gauge value, whenever this process renders a page."""
+        gauge_set_function(self, f)
+        if hasattr(self, "_shmetrics"):
+            _functions.add(self._shmetrics, f)
+
+    Gauge._metric_init, Gauge.set, Gauge.set_function = init_gauge, set, set_function
+    Gauge.inc, Gauge.dec = inc_gauge, dec_gauge
+
+    # Histogram and Summary
+
+    histogram_init, histogram_observe = Histogram._metric_init, Histogram.observe
+    summary_init, summary_observe = Summary._metric_init, Summary.observe
+
+    def init_histogram(self: Any) -> None:
+        chosen = value_class()
+        value = None
+        if chosen is not None:
+            value = chosen.make(
+                "histogram",
+                self._name,
+                self._labelnames,
+                self._labelvalues,
+                self._documentation,
+                getattr(self, "_unit", ""),
+                self._upper_bounds,
+            )
+        if value is None:
+            histogram_init(self)
+            return
+        self._created = time.time()
+        self._shmetrics = value
+
+    def observe(self: Any, amount: float, exemplar: Optional[Dict[str, str]] = None) -> None:
+        """Observe the given amount."""
+        try:
+            value = self._shmetrics
+        except AttributeError:
+            histogram_observe(self, *((amount, exemplar) if exemplar else (amount,)))
+            return
+        if exemplar:
+            try:
+                validate_exemplar(exemplar)
+            except Exception:
+                value.observe(amount)
+                raise
+            value.observe_with_exemplar(amount, exemplar, Exemplar(exemplar, amount, time.time()))
+        else:
+            value.observe(amount)
+
+    def init_summary(self: Any) -> None:
+        chosen = value_class()
+        value = None
+        if chosen is not None:
+            value = chosen.make(
+                "summary",
+                self._name,
+                self._labelnames,
+                self._labelvalues,
+                self._documentation,
+                getattr(self, "_unit", ""),
+            )
+        if value is None:
+            summary_init(self)
+            return
+        self._created = time.time()
+        self._shmetrics = value
+
+    def observe_summary(self: Any, amount: float) -> None:
+        """Observe the given amount."""
+        try:
+            value = self._shmetrics
+        except AttributeError:
+            summary_observe(self, amount)
+            return
+        value.observe(amount)
+
+    Histogram._metric_init, Histogram.observe = init_histogram, observe
+    Summary._metric_init, Summary.observe = init_summary, observe_summary
+    Histogram._sum, Histogram._buckets = _Late("_sum"), _Late("_buckets")
+    Summary._sum, Summary._count = _Late("_sum"), _Late("_count")
+
+    # Info and Enum, which have no values that a value class makes
+
+    def twin(self: Any) -> Any:
+        """The native metric of the same name, if this one counts into the segment; it is made at most once for a parent."""
+        known = self.__dict__.get("_shmetrics_twin")
+        if known is not None or value_class() is None:
+            return known
+        domain = domain_of()
+        if domain is None:
+            return None
+        arguments: "Dict[str, Any]" = {"segment": domain.segment}
+        kind = self._type
+        if kind == "histogram":
+            arguments["buckets"] = self._upper_bounds
+        elif kind == "gauge":
+            arguments["multiprocess_mode"] = self._multiprocess_mode
+        elif kind == "stateset":
+            arguments["states"] = list(self._states)
+        unit = getattr(self, "_unit", "")
+        if unit and kind not in ("info", "stateset"):
+            arguments["unit"] = unit
+        made = {
+            "counter": _native.Counter,
+            "gauge": _native.Gauge,
+            "histogram": _native.Histogram,
+            "summary": _native.Summary,
+            "info": _native.Info,
+            "stateset": _native.Enum,
+        }[kind](self._name, self._documentation, self._labelnames, **arguments)
+        self._shmetrics_twin = made
+        return made
+
+    def own_twin(self: Any) -> Any:
+        """The native child or metric without labels."""
+        known = self.__dict__.get("_shmetrics_own")
+        if known is None:
+            known = twin(self)
+            if known is not None and self._labelnames:
+                known = known.labels(*self._labelvalues)
+            self._shmetrics_own = known
+        return known
+
+    info_info, enum_init, enum_state = Info.info, Enum._metric_init, Enum.state
+
+    def info(self: Any, val: Dict[str, str]) -> None:
+        """Set info metric."""
+        info_info(self, val)
+        own = own_twin(self)
+        if own is not None:
+            own.info({str(k): str(v) for k, v in val.items()})
+
+    def init_enum(self: Any) -> None:
+        enum_init(self)
+        self._shmetrics_own = None
+
+    def state(self: Any, state: str) -> None:
+        """Set enum metric state."""
+        enum_state(self, state)
+        own = own_twin(self)
+        if own is not None:
+            own.state(state)
+
+    Info.info, Enum._metric_init, Enum.state = info, init_enum, state
+
+    # labels(), and removing what it made
+
+    base_labels, base_remove, base_clear = base.labels, base.remove, base.clear
+    base_remove_by_labels: Any = getattr(base, "remove_by_labels", None)
+
+    def labels(self: Any, *labelvalues: Any, **labelkwargs: Any) -> Any:
+        """Return the child for the given labelset."""
+        if not labelkwargs:
+            try:
+                child = look_up(self._metrics, labelvalues)
+            except AttributeError:
+                child = None
+            if child is not None:
+                return child
+        for attempt in range(100):
+            try:
+                child = base_labels(self, *labelvalues, **labelkwargs)
+            except KeyError:
+                if attempt == 99:
+                    raise
+                continue  # removed by another thread as soon as it was there
+            if not is_removed(child):
+                return child
+            # By another process.
+            self._metrics.pop(child._labelvalues, None)
+        return child
+
+    def without_warning(method: Any, self: Any, *args: Any) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            method(self, *args)
+
+    def remove(self: Any, *labelvalues: Any) -> None:
+        """Remove the given labelset from the metric, for all processes."""
+        native = twin(self)
+        if native is None:
+            base_remove(self, *labelvalues)
+            return
+        without_warning(base_remove, self, *labelvalues)
+        native.remove(*labelvalues)
+
+    def remove_by_labels(self: Any, labels: Dict[str, str]) -> None:
+        """Remove all series whose labelset partially matches the given labels, for all processes."""
+        native = twin(self)
+        if native is None:
+            base_remove_by_labels(self, labels)
+            return
+        without_warning(base_remove_by_labels, self, labels)
+        native.remove_by_labels(labels)
+
+    def clear(self: Any) -> None:
+        """Remove all labelsets from the metric, for all processes."""
+        native = twin(self) if self._labelnames else None
+        if native is None:
+            base_clear(self)
+            return
+        without_warning(base_clear, self)
+        native.clear()
+
+    base.labels, base.remove, base.clear = labels, remove, clear
+    if base_remove_by_labels is not None:
+        base.remove_by_labels = remove_by_labels

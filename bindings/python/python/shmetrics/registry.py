@@ -1,0 +1,127 @@
+"""Registries: a segment, and collectors of other metrics beside it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any, Dict, Iterable, Iterator, List, Optional
+
+from . import _functions, _segment
+from ._metric import Metric, Sample
+from ._native import Segment
+
+
+class CollectorRegistry:
+    """What a page shows: all families of a segment, whoever made them, and what registered collectors collect.
+
+    ``Counter(..., registry=registry)`` counts into the registry's segment. Without a segment of its own a registry stands for the one that
+    the process counts into. The other arguments are prometheus_client's; ``auto_describe`` and ``support_collectors_without_names`` change
+    nothing here.
+    """
+
+    def __init__(
+        self,
+        auto_describe: bool = False,
+        target_info: Optional[Dict[str, str]] = None,
+        support_collectors_without_names: bool = False,
+        *,
+        segment: Optional[Segment] = None,
+    ) -> None:
+        self._segment = segment
+        self._collectors: "List[Any]" = []
+        self._lock = threading.Lock()
+        self._target_info = target_info
+
+    @property
+    def segment(self) -> Optional[Segment]:
+        """The segment. Not opened before it is needed."""
+        return self._segment if self._segment is not None else _segment.default()
+
+    def register(self, collector: Any) -> None:
+        """Adds a collector. Metrics of this package are in their segment already."""
+        if _is_native(collector):
+            return
+        with self._lock:
+            if collector not in self._collectors:
+                self._collectors.append(collector)
+
+    def unregister(self, collector: Any) -> None:
+        """Removes a collector; of a metric of this package with labels, all its series."""
+        if _is_native(collector):
+            collector.clear()
+            return
+        with self._lock:
+            self._collectors.remove(collector)
+
+    def set_target_info(self, labels: Optional[Dict[str, str]]) -> None:
+        self._target_info = labels
+
+    def get_target_info(self) -> Optional[Dict[str, str]]:
+        return self._target_info
+
+    def restricted_registry(self, names: "Iterable[str]") -> "RestrictedRegistry":
+        """What has samples of these names."""
+        return RestrictedRegistry(names, self)
+
+    def collect_others(self) -> "Iterator[Any]":
+        """What does not come from the segment."""
+        if self._target_info:
+            target = Metric("target", "Target metadata", "info")
+            target.add_sample("target_info", self._target_info, 1)
+            yield target
+        for collector in list(self._collectors):
+            yield from collector.collect()
+
+    def collect(self) -> "Iterator[Any]":
+        """All families, as objects."""
+        _functions.refresh()
+        yield from self._of_segment(None)
+        yield from self.collect_others()
+
+    def _of_segment(self, names: "Optional[List[str]]") -> "Iterator[Metric]":
+        segment = self.segment
+        if segment is None:
+            return
+        for name, kind, documentation, unit, _, samples in segment.families(names):
+            metric = Metric(name, documentation, kind)
+            metric.unit = unit
+            metric.samples = [Sample(sample, labels, value) for sample, labels, value in samples]
+            yield metric
+
+    def get_sample_value(self, name: str, labels: Optional[Dict[str, str]] = None) -> Optional[float]:
+        """The value of a sample; ``None`` if there is none. For tests."""
+        for metric in self.collect():
+            for sample in metric.samples:
+                if sample.name == name and sample.labels == (labels or {}):
+                    return float(sample.value)
+        return None
+
+
+class RestrictedRegistry:
+    """A registry of which only samples of some names are wanted."""
+
+    def __init__(self, names: "Iterable[str]", registry: CollectorRegistry) -> None:
+        self.names = set(names)
+        self.registry = registry
+
+    def collect(self) -> "Iterator[Any]":
+        for metric in self.registry.collect():
+            metric.samples = [sample for sample in metric.samples if sample.name in self.names]
+            if metric.samples:
+                yield metric
+
+
+def _is_native(collector: Any) -> bool:
+    return type(collector).__module__ == "shmetrics" and hasattr(collector, "_labelnames")
+
+
+#: Stands for the segment that the process counts into.
+REGISTRY = CollectorRegistry()
+
+
+def _new_process() -> None:
+    # A fork may have come while another thread held it.
+    REGISTRY._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_new_process)

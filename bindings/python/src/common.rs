@@ -1,0 +1,316 @@
+//! What the classes of all metrics share: how one is defined, and how errors of the library become Python's.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyOSError, PyPermissionError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use shmetrics::{DynamicFamily, Error, GaugeMode, Metric};
+
+use crate::segment::Segment;
+
+/// An exception that says what the library said.
+pub(crate) fn exception(error: &Error) -> PyErr {
+    let text = error.to_string();
+    match error {
+        Error::InvalidArgument(_) | Error::InvalidName(_) | Error::Conflict(_) => PyValueError::new_err(text),
+        Error::Permission(_) => PyPermissionError::new_err(text),
+        _ => PyOSError::new_err(text),
+    }
+}
+
+/// What a metric is called and has for labels.
+pub(crate) struct Definition {
+    pub(crate) name: String,
+    pub(crate) documentation: String,
+    pub(crate) unit: String,
+    pub(crate) labels: Vec<String>,
+    pub(crate) label_tuple: Py<PyTuple>,
+}
+
+/// The arguments that all constructors have.
+pub(crate) struct Arguments<'a, 'py> {
+    pub(crate) name: &'a str,
+    pub(crate) documentation: &'a str,
+    pub(crate) labelnames: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) namespace: &'a str,
+    pub(crate) subsystem: &'a str,
+    pub(crate) unit: &'a str,
+}
+
+impl Arguments<'_, '_> {
+    pub(crate) fn definition(self, py: Python<'_>, kind: &str) -> PyResult<Definition> {
+        let labels: Vec<String> = match self.labelnames {
+            Some(names) => names.try_iter()?.map(|n| n?.extract::<String>()).collect::<PyResult<_>>()?,
+            None => Vec::new(),
+        };
+        Ok(Definition {
+            name: full_name(kind, &self)?,
+            documentation: self.documentation.to_owned(),
+            unit: self.unit.to_owned(),
+            label_tuple: PyTuple::new(py, &labels)?.unbind(),
+            labels,
+        })
+    }
+}
+
+/// `namespace_subsystem_name_unit`, as prometheus_client makes it.
+fn full_name(kind: &str, of: &Arguments<'_, '_>) -> PyResult<String> {
+    if of.name.is_empty() {
+        return Err(PyValueError::new_err("Metric name should not be empty"));
+    }
+    let mut name = String::new();
+    for part in [of.namespace, of.subsystem] {
+        if !part.is_empty() {
+            name.push_str(part);
+            name.push('_');
+        }
+    }
+    name.push_str(of.name);
+    if kind == "counter" && name.ends_with("_total") {
+        name.truncate(name.len() - "_total".len());
+    }
+    if !of.unit.is_empty() {
+        if matches!(kind, "info" | "stateset") {
+            return Err(PyValueError::new_err(format!("Metric name is of a type that cannot have a unit: {name}")));
+        }
+        if !name.ends_with(&format!("_{}", of.unit)) {
+            name.push('_');
+            name.push_str(of.unit);
+        }
+    }
+    Ok(name)
+}
+
+/// A family of metrics in this process.
+pub(crate) struct Family<M> {
+    pub(crate) definition: Definition,
+    pub(crate) segment: Option<shmetrics::Segment>,
+    /// `None`: it is refused, and counts nowhere.
+    pub(crate) family: Option<DynamicFamily<M>>,
+    /// Of a gauge.
+    pub(crate) mode: GaugeMode,
+    /// Of an enum.
+    pub(crate) states: Vec<String>,
+    /// The children by label values.
+    pub(crate) children: Py<PyDict>,
+}
+
+/// What a metric object stands for.
+#[derive(Clone, Copy)]
+pub(crate) enum Handle<M> {
+    /// A family with labels: it has no value of its own.
+    Parent,
+    /// A series.
+    At(M),
+    /// A family that is refused: updates do nothing.
+    Inert,
+}
+
+impl<M: Metric> Handle<M> {
+    /// The series; an error for a family with labels.
+    #[inline(always)]
+    pub(crate) fn get(&self, kind: &str) -> PyResult<Option<&M>> {
+        match self {
+            Handle::At(metric) => Ok(Some(metric)),
+            Handle::Inert => Ok(None),
+            Handle::Parent => Err(PyValueError::new_err(format!("{kind} metric is missing label values"))),
+        }
+    }
+
+    pub(crate) fn is_removed(&self) -> bool {
+        matches!(self, Handle::At(metric) if metric.is_removed())
+    }
+}
+
+/// How a family is registered in a segment, under a definition with these label names.
+pub(crate) trait Register<M>:
+    Fn(shmetrics::Segment, &Definition, &[&str]) -> Result<DynamicFamily<M>, Error>
+{
+}
+impl<M, F: Fn(shmetrics::Segment, &Definition, &[&str]) -> Result<DynamicFamily<M>, Error>> Register<M> for F {}
+
+impl<M: Metric> Family<M> {
+    pub(crate) fn new(
+        py: Python<'_>,
+        definition: Definition,
+        segment: Option<Bound<'_, PyAny>>,
+        register: impl Register<M>,
+    ) -> PyResult<(Arc<Self>, Handle<M>)> {
+        Self::build(py, definition, (GaugeMode::Shared, Vec::new()), segment, register)
+    }
+
+    pub(crate) fn with_mode(
+        py: Python<'_>,
+        definition: Definition,
+        mode: GaugeMode,
+        segment: Option<Bound<'_, PyAny>>,
+        register: impl Register<M>,
+    ) -> PyResult<(Arc<Self>, Handle<M>)> {
+        Self::build(py, definition, (mode, Vec::new()), segment, register)
+    }
+
+    pub(crate) fn with_states(
+        py: Python<'_>,
+        definition: Definition,
+        states: Vec<String>,
+        segment: Option<Bound<'_, PyAny>>,
+        register: impl Register<M>,
+    ) -> PyResult<(Arc<Self>, Handle<M>)> {
+        Self::build(py, definition, (GaugeMode::Shared, states), segment, register)
+    }
+
+    /// Registers a family. What the caller has done wrong is an exception; what the segment refuses is a warning, and the metric
+    /// counts nowhere.
+    fn build(
+        py: Python<'_>,
+        definition: Definition,
+        (mode, states): (GaugeMode, Vec<String>),
+        segment: Option<Bound<'_, PyAny>>,
+        register: impl Register<M>,
+    ) -> PyResult<(Arc<Self>, Handle<M>)> {
+        let segment = Segment::of(py, segment)?;
+        let names: Vec<&str> = definition.labels.iter().map(String::as_str).collect();
+        let family = match segment {
+            None => None,
+            Some(segment) => match register(segment, &definition, &names) {
+                Ok(family) => Some(family),
+                Err(error @ (Error::InvalidName(_) | Error::InvalidArgument(_))) => return Err(exception(&error)),
+                Err(error) => {
+                    tell(py, &format!("the metric {} counts nowhere: {error}", definition.name))?;
+                    None
+                }
+            },
+        };
+        let handle = match family {
+            _ if !names.is_empty() => Handle::Parent,
+            Some(family) => family.with(&[]).map_or(Handle::Inert, Handle::At),
+            None => Handle::Inert,
+        };
+        let children = PyDict::new(py).unbind();
+        Ok((Arc::new(Family { definition, segment, family, mode, states, children }), handle))
+    }
+
+    /// The series with these label values.
+    pub(crate) fn series(&self, values: &[&str]) -> Handle<M> {
+        self.family.and_then(|f| f.with(values)).map_or(Handle::Inert, Handle::At)
+    }
+}
+
+/// The segment that is given, or that of the registry that is given, if it is one of this package.
+pub(crate) fn chosen<'py>(
+    segment: Option<Bound<'py, PyAny>>,
+    registry: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match (segment, registry) {
+        (Some(segment), _) => Ok(Some(segment)),
+        (None, Some(registry)) if !registry.is_none() => {
+            Ok(registry.getattr_opt("segment")?.filter(|s| s.is_instance_of::<Segment>()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The whole class of a metric: what all have, and its own methods.
+#[macro_export]
+macro_rules! metric_class {
+    ($class:ident, $metric:ty, $kind:ident, { $($own:tt)* }) => {
+        #[pymethods]
+        impl $class {
+            $($own)*
+
+            /// The child with these label values, in the order of the label names or by name.
+            #[pyo3(signature = (*args, **kwargs))]
+            fn labels<'py>(
+                slf: &Bound<'py, Self>,
+                args: &Bound<'py, PyTuple>,
+                kwargs: Option<&Bound<'py, PyDict>>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                let this = slf.get();
+                if this.values.is_some() {
+                    return Err(labels::chained(&this.family.definition.name, false));
+                }
+                let make = |handle, values: Bound<'py, PyTuple>| {
+                    let family = Arc::clone(&this.family);
+                    Ok(Bound::new(values.py(), $class { handle, family, values: Some(values.unbind()) })?.into_any())
+                };
+                let is_removed =
+                    |child: &Bound<'py, PyAny>| child.cast::<$class>().is_ok_and(|c| c.get().handle.is_removed());
+                labels::child(&this.family, args, kwargs, &is_removed, &make)
+            }
+
+            /// Removes the child with these label values, for all processes.
+            #[pyo3(signature = (*args))]
+            fn remove(&self, args: &Bound<'_, PyTuple>) -> PyResult<()> {
+                labels::remove(&self.family, args)
+            }
+
+            /// Removes the children that have these labels, for all processes.
+            fn remove_by_labels(&self, labels: &Bound<'_, PyAny>) -> PyResult<()> {
+                labels::remove_by_labels(&self.family, labels)
+            }
+
+            /// Removes all children, for all processes.
+            fn clear(&self, py: Python<'_>) {
+                labels::clear(&self.family, py);
+            }
+
+            #[getter]
+            fn _name(&self) -> &str {
+                &self.family.definition.name
+            }
+
+            #[getter]
+            fn _type(&self) -> &'static str {
+                $kind
+            }
+
+            #[getter]
+            fn _documentation(&self) -> &str {
+                &self.family.definition.documentation
+            }
+
+            #[getter]
+            fn _unit(&self) -> &str {
+                &self.family.definition.unit
+            }
+
+            #[getter]
+            fn _labelnames(&self, py: Python<'_>) -> Py<PyTuple> {
+                self.family.definition.label_tuple.clone_ref(py)
+            }
+
+            #[getter]
+            fn _labelvalues(&self, py: Python<'_>) -> Py<PyTuple> {
+                self.values.as_ref().map_or_else(|| PyTuple::empty(py).unbind(), |v| v.clone_ref(py))
+            }
+
+            fn __repr__(&self) -> String {
+                format!("shmetrics.{}({})", stringify!($class), self.family.definition.name)
+            }
+        }
+    };
+}
+
+/// Warns, through Python's warnings.
+pub(crate) fn tell(py: Python<'_>, message: &str) -> PyResult<()> {
+    py.import("shmetrics._segment")?.call_method1("tell", (message,))?;
+    Ok(())
+}
+
+/// The labels of an exemplar: `{"trace_id": "..."}`.
+pub(crate) fn exemplar(labels: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
+    let pairs: Vec<(String, String)> =
+        labels.cast::<PyDict>()?.iter().map(|(k, v)| Ok((k.extract()?, v.extract()?))).collect::<PyResult<_>>()?;
+    let runes: usize = pairs.iter().map(|(k, v)| k.chars().count() + v.chars().count()).sum();
+    if runes > 128 {
+        return Err(PyValueError::new_err(format!(
+            "Exemplar labels have {runes} UTF-8 characters, exceeding the limit of 128"
+        )));
+    }
+    Ok(pairs)
+}
+
+pub(crate) fn borrowed(pairs: &[(String, String)]) -> Vec<(&str, &str)> {
+    pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect()
+}

@@ -1,0 +1,105 @@
+use std::sync::Arc;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::common::{borrowed, exemplar, Arguments, Family, Handle};
+use crate::labels;
+use crate::timer::ExceptionCounter;
+
+const KIND: &str = "counter";
+
+/// A value that only rises, one for all processes.
+#[pyclass(frozen, subclass, weakref, module = "shmetrics")]
+pub(crate) struct Counter {
+    handle: Handle<shmetrics::Counter>,
+    family: Arc<Family<shmetrics::Counter>>,
+    values: Option<Py<PyTuple>>,
+}
+
+crate::metric_class!(Counter, shmetrics::Counter, KIND, {
+    #[new]
+    #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, segment=None,
+                        max_series=0))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        py: Python<'_>,
+        name: &str,
+        documentation: &str,
+        labelnames: Option<&Bound<'_, PyAny>>,
+        namespace: &str,
+        subsystem: &str,
+        unit: &str,
+        registry: Option<&Bound<'_, PyAny>>,
+        segment: Option<Bound<'_, PyAny>>,
+        max_series: u64,
+    ) -> PyResult<Self> {
+        let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
+        let definition = arguments.definition(py, KIND)?;
+        let segment = crate::common::chosen(segment, registry)?;
+        let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
+            let builder = segment.counter(&d.name, &d.documentation).unit(&d.unit).max_series(max_series);
+            builder.label_names(names).register()
+        })?;
+        Ok(Counter { handle, family, values: None })
+    }
+
+    /// Adds `amount`, which may not be negative, and keeps an exemplar of it.
+    #[pyo3(signature = (amount=None, exemplar=None))]
+    fn inc(&self, amount: Option<&Bound<'_, PyAny>>, exemplar: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let Handle::At(counter) = &self.handle else { return self.handle.get(KIND).map(|_| ()) };
+        let amount = match amount {
+            None if exemplar.is_none() => {
+                counter.inc();
+                return Ok(());
+            }
+            None => 1.0,
+            Some(amount) => amount.extract::<f64>()?,
+        };
+        if amount < 0.0 {
+            return Err(PyValueError::new_err("Counters can only be incremented by non-negative amounts."));
+        }
+        match exemplar {
+            None => counter.add(amount),
+            Some(labels) => with_exemplar(counter, amount, labels)?,
+        }
+        Ok(())
+    }
+
+    /// Sets the counter to 0, for all processes.
+    fn reset(&self) -> PyResult<()> {
+        if let Some(counter) = self.handle.get(KIND)? {
+            counter.take_back(counter.get());
+        }
+        Ok(())
+    }
+
+    /// The value, over all processes.
+    fn get(&self) -> PyResult<f64> {
+        Ok(self.handle.get(KIND)?.map_or(0.0, shmetrics::Counter::get))
+    }
+
+    /// Counts exceptions of a block or a function.
+    #[pyo3(signature = (exception=None))]
+    fn count_exceptions<'py>(
+        slf: &Bound<'py, Self>,
+        exception: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<ExceptionCounter> {
+        slf.get().handle.get(KIND)?;
+        let py = slf.py();
+        let exception = exception.unwrap_or_else(|| py.get_type::<pyo3::exceptions::PyException>().into_any());
+        Ok(ExceptionCounter::new(slf.clone().into_any().unbind(), exception.unbind()))
+    }
+});
+
+#[cold]
+fn with_exemplar(counter: &shmetrics::Counter, amount: f64, labels: &Bound<'_, PyAny>) -> PyResult<()> {
+    if !labels.is_truthy()? {
+        counter.add(amount);
+        return Ok(());
+    }
+    let pairs = exemplar(labels)?;
+    counter.add_with_exemplar(amount, &borrowed(&pairs));
+    Ok(())
+}

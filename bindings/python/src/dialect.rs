@@ -1,0 +1,115 @@
+//! Pages as prometheus_client writes them, for applications (and their tests) that look at the bytes: labels sorted by name, and numbers
+//! as Python's `repr` has them, with exponents from 1e+06 on.
+
+use std::collections::HashSet;
+
+use shmetrics::{Exposition, Segment};
+
+use crate::page;
+
+/// A number of a page.
+pub(crate) fn number(text: &str) -> f64 {
+    match text {
+        "+Inf" => f64::INFINITY,
+        "-Inf" => f64::NEG_INFINITY,
+        _ => text.parse().unwrap_or(f64::NAN),
+    }
+}
+
+/// Appends a number.
+fn write_number(text: &str, out: &mut Vec<u8>) {
+    let small = text.len() <= 6 && text.bytes().all(|b| b.is_ascii_digit());
+    if small {
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(b".0");
+        return;
+    }
+    let v = number(text);
+    if !v.is_finite() {
+        out.extend_from_slice(if v.is_nan() { "NaN" } else { text }.as_bytes());
+        return;
+    }
+    // The shortest digits: d.ddde±x.
+    let scientific = format!("{:e}", v.abs());
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if v.is_sign_negative() {
+        out.push(b'-');
+    }
+    // Python's rule, and prometheus_client's for what is not negative: `repr` would go on to 1e16.
+    let most = if v > 0.0 { 6 } else { 16 };
+    if (-4..most).contains(&exponent) {
+        let plain = format!("{}", v.abs());
+        out.extend_from_slice(plain.as_bytes());
+        if !plain.contains('.') {
+            out.extend_from_slice(b".0");
+        }
+        return;
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    // Where the client itself makes the exponent, one zero stands before it, and whole mantissas end in nothing.
+    out.extend_from_slice(format!("{mantissa}e{sign}{:02}", exponent.abs()).as_bytes());
+}
+
+fn write_labels(mut pieces: Vec<&str>, out: &mut Vec<u8>) {
+    let name = |piece: &&str| page::pair(piece).map(|(name, _)| page::plain(name).into_owned());
+    if pieces.len() > 1 && !pieces.is_sorted_by_key(name) {
+        pieces.sort_by_key(name);
+    }
+    for (i, piece) in pieces.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(piece.as_bytes());
+    }
+}
+
+/// Renders a page. `names`: the only samples wanted. `own`: with the library's own families.
+pub(crate) fn render(segment: Segment, exposition: Exposition, names: Option<Vec<String>>, own: bool) -> Vec<u8> {
+    let wanted: Option<HashSet<String>> = names.map(|names| names.into_iter().collect());
+    let mut cursor = segment.cursor(exposition);
+    if let Some(wanted) = &wanted {
+        cursor = cursor.only(wanted.iter().map(String::as_str));
+    }
+    let (mut piece, mut out) = (Vec::with_capacity(64 * 1024), Vec::with_capacity(64 * 1024));
+    while cursor.fill(&mut piece) {
+        // Pieces end between two series.
+        lines(&String::from_utf8_lossy(&piece), wanted.as_ref(), own, &mut out);
+        piece.clear();
+    }
+    out
+}
+
+fn lines(text: &str, wanted: Option<&HashSet<String>>, own: bool, out: &mut Vec<u8>) {
+    for line in text.split_inclusive('\n') {
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        let Some(page::Parts { name, labels, value, rest }) = page::parts(line) else {
+            let of = line.split(' ').nth(2).unwrap_or_default();
+            if own || !of.starts_with("shmetrics_") {
+                out.extend_from_slice(line.as_bytes());
+                out.push(b'\n');
+            }
+            continue;
+        };
+        if wanted.is_some_and(|w| !w.contains(&*page::plain(name))) || (!own && name.starts_with("shmetrics_")) {
+            continue;
+        }
+        let quoted = name.starts_with('"');
+        let braces = quoted || !labels.is_empty();
+        if quoted {
+            out.push(b'{');
+        }
+        out.extend_from_slice(name.as_bytes());
+        if !labels.is_empty() {
+            out.push(if quoted { b',' } else { b'{' });
+            write_labels(labels, out);
+        }
+        if braces {
+            out.push(b'}');
+        }
+        out.push(b' ');
+        write_number(value, out);
+        out.extend_from_slice(rest.as_bytes());
+        out.push(b'\n');
+    }
+}

@@ -1,0 +1,129 @@
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use shmetrics::GaugeMode;
+
+use crate::common::{Arguments, Family, Handle};
+use crate::labels;
+use crate::timer::{InProgress, Timer};
+
+const KIND: &str = "gauge";
+
+/// A value that goes up and down.
+#[pyclass(frozen, subclass, weakref, module = "shmetrics")]
+pub(crate) struct Gauge {
+    handle: Handle<shmetrics::Gauge>,
+    family: Arc<Family<shmetrics::Gauge>>,
+    values: Option<Py<PyTuple>>,
+}
+
+/// The mode of this name.
+pub(crate) fn mode(name: &str) -> PyResult<GaugeMode> {
+    use GaugeMode::{All, LiveAll, LiveMax, LiveMin, LiveMostRecent, LiveSum, Max, Min, MostRecent, Shared, Sum};
+    [Shared, All, LiveAll, Sum, LiveSum, Min, LiveMin, Max, LiveMax, MostRecent, LiveMostRecent]
+        .into_iter()
+        .find(|mode| mode.name() == name)
+        .ok_or_else(|| PyValueError::new_err(format!("Invalid multiprocess mode: {name}")))
+}
+
+impl Gauge {
+    /// Increments and decrements say nothing where the last one to set it counts.
+    fn addable(&self, what: &str) -> PyResult<Option<&shmetrics::Gauge>> {
+        if matches!(self.family.mode, GaugeMode::MostRecent | GaugeMode::LiveMostRecent) {
+            return Err(PyRuntimeError::new_err(format!("{what} must not be used with the mostrecent mode")));
+        }
+        self.handle.get(KIND)
+    }
+
+    fn add(&self, what: &str, amount: Option<&Bound<'_, PyAny>>, sign: f64) -> PyResult<()> {
+        let gauge = self.addable(what)?;
+        let amount = amount.map_or(Ok(1.0), pyo3::prelude::PyAnyMethods::extract::<f64>)?;
+        if let Some(gauge) = gauge {
+            gauge.add(sign * amount);
+        }
+        Ok(())
+    }
+}
+
+crate::metric_class!(Gauge, shmetrics::Gauge, KIND, {
+    #[new]
+    #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None,
+                        multiprocess_mode="all", *, segment=None, max_series=0))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        py: Python<'_>,
+        name: &str,
+        documentation: &str,
+        labelnames: Option<&Bound<'_, PyAny>>,
+        namespace: &str,
+        subsystem: &str,
+        unit: &str,
+        registry: Option<&Bound<'_, PyAny>>,
+        multiprocess_mode: &str,
+        segment: Option<Bound<'_, PyAny>>,
+        max_series: u64,
+    ) -> PyResult<Self> {
+        let mode = mode(multiprocess_mode)?;
+        let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
+        let definition = arguments.definition(py, KIND)?;
+        let segment = crate::common::chosen(segment, registry)?;
+        let (family, handle) = Family::with_mode(py, definition, mode, segment, |segment, d, names| {
+            let builder = segment.gauge(&d.name, &d.documentation, mode).unit(&d.unit).max_series(max_series);
+            builder.label_names(names).register()
+        })?;
+        Ok(Gauge { handle, family, values: None })
+    }
+
+    /// Adds `amount`.
+    #[pyo3(signature = (amount=None))]
+    fn inc(&self, amount: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        self.add("inc", amount, 1.0)
+    }
+
+    /// Subtracts `amount`.
+    #[pyo3(signature = (amount=None))]
+    fn dec(&self, amount: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        self.add("dec", amount, -1.0)
+    }
+
+    /// Sets the value.
+    fn set(&self, value: f64) -> PyResult<()> {
+        if let Some(gauge) = self.handle.get(KIND)? {
+            gauge.set(value);
+        }
+        Ok(())
+    }
+
+    /// Sets the value to the time now, in seconds since 1970.
+    fn set_to_current_time(&self) -> PyResult<()> {
+        if let Some(gauge) = self.handle.get(KIND)? {
+            gauge.set_to_now();
+        }
+        Ok(())
+    }
+
+    /// This process' own value; the value of all in the modes that have one.
+    fn get(&self) -> PyResult<f64> {
+        Ok(self.handle.get(KIND)?.map_or(0.0, shmetrics::Gauge::get))
+    }
+
+    /// Adds 1 for as long as a block or a function runs.
+    fn track_inprogress(slf: &Bound<'_, Self>) -> PyResult<InProgress> {
+        let gauge = slf.get().addable("inc")?;
+        Ok(InProgress::new(gauge.copied()))
+    }
+
+    /// Sets the value to the seconds that a block or a function took.
+    fn time(slf: &Bound<'_, Self>) -> Timer {
+        Timer::new(slf.clone().into_any().unbind(), false)
+    }
+
+    /// Has the value be what `f` returns, whenever this process renders a page.
+    fn set_function(slf: &Bound<'_, Self>, f: Bound<'_, PyAny>) -> PyResult<()> {
+        slf.get().handle.get(KIND)?;
+        slf.py().import("shmetrics._functions")?.call_method1("add", (slf, f))?;
+        Ok(())
+    }
+});

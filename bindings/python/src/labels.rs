@@ -1,0 +1,177 @@
+//! `labels()`, and the ways to remove what it made.
+//!
+//! A family keeps the children that this process has asked for, by their values, so that a child is found by one look into a
+//! dictionary. Another process may have removed its series since: then it is made anew.
+
+use std::borrow::Cow;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+use shmetrics::Metric;
+
+use crate::common::{Definition, Family, Handle};
+
+/// From how many children on they are looked through for removed ones.
+const SWEEP: usize = 1024;
+
+/// Makes a child of a class.
+pub(crate) type Make<'a, 'py, M> = &'a dyn Fn(Handle<M>, Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>>;
+/// Whether the series of a child has been removed.
+pub(crate) type IsRemoved<'a, 'py> = &'a dyn Fn(&Bound<'py, PyAny>) -> bool;
+
+/// The label values as a tuple of exact strings, in the family's order.
+pub(crate) fn values_of<'py>(
+    of: &str,
+    names: &Py<PyTuple>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let py = args.py();
+    let names = names.bind(py);
+    if names.is_empty() {
+        return Err(chained(of, true));
+    }
+    let kwargs = kwargs.filter(|k| !k.is_empty());
+    match kwargs {
+        Some(_) if !args.is_empty() => Err(PyValueError::new_err("Can't pass both *args and **kwargs")),
+        Some(kwargs) => {
+            let wrong = || PyValueError::new_err("Incorrect label names");
+            if kwargs.len() != names.len() {
+                return Err(wrong());
+            }
+            let found: Vec<_> =
+                names.iter().map(|name| text(kwargs.get_item(name)?.ok_or_else(wrong)?)).collect::<PyResult<_>>()?;
+            PyTuple::new(py, found)
+        }
+        None if args.len() != names.len() => Err(PyValueError::new_err("Incorrect label count")),
+        None if args.iter().all(|v| v.is_exact_instance_of::<PyString>()) => Ok(args.clone()),
+        None => PyTuple::new(py, args.iter().map(text).collect::<PyResult<Vec<_>>>()?),
+    }
+}
+
+fn values<'py>(
+    definition: &Definition,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    values_of(&definition.name, &definition.label_tuple, args, kwargs)
+}
+
+/// What is wrong with labels for what has none, or has them already.
+#[cold]
+pub(crate) fn chained(name: &str, without: bool) -> PyErr {
+    PyValueError::new_err(if without {
+        format!("No label names were set when constructing {name}")
+    } else {
+        format!("{name} already has labels set; can not chain calls to .labels()")
+    })
+}
+
+fn text(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    if value.is_exact_instance_of::<PyString>() {
+        Ok(value)
+    } else {
+        // Of a subclass it makes a plain one.
+        Ok(value.str()?.into_any())
+    }
+}
+
+/// Gives the values as texts to `f`. A lone surrogate, which no page can have, is replaced.
+pub(crate) fn with_texts<R>(values: &Bound<'_, PyTuple>, f: impl FnOnce(&[&str]) -> R) -> PyResult<R> {
+    let strings: Vec<Bound<'_, PyString>> = values.iter().map(|v| Ok(v.cast_into()?)).collect::<PyResult<_>>()?;
+    let texts: Vec<Cow<'_, str>> = strings.iter().map(|s| s.to_string_lossy()).collect();
+    let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+    Ok(f(&texts))
+}
+
+/// The child with these label values.
+pub(crate) fn child<'py, M: Metric>(
+    family: &Family<M>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+    is_removed: IsRemoved<'_, 'py>,
+    make: Make<'_, 'py, M>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = args.py();
+    let children = family.children.bind(py);
+    let key = values(&family.definition, args, kwargs)?;
+    if let Some(child) = children.get_item(&key)? {
+        if !is_removed(&child) {
+            return Ok(child);
+        }
+    }
+    let handle = with_texts(&key, |texts| family.series(texts))?;
+    let child = make(handle, key.clone())?;
+    if children.len() >= SWEEP && children.len().is_power_of_two() {
+        for (key, old) in children.iter().collect::<Vec<_>>() {
+            if is_removed(&old) {
+                children.del_item(key)?;
+            }
+        }
+    }
+    children.set_item(key, &child)?;
+    Ok(child)
+}
+
+/// Removes the child with these values, for all processes.
+pub(crate) fn remove<M: Metric>(family: &Family<M>, args: &Bound<'_, PyTuple>) -> PyResult<()> {
+    let (expected, py) = (family.definition.labels.len(), args.py());
+    if expected > 0 && args.len() != expected {
+        let message = format!("Incorrect label count (expected {expected}, got {})", args.repr()?);
+        return Err(PyValueError::new_err(message));
+    }
+    let key = values(&family.definition, args, None)?;
+    let children = family.children.bind(py);
+    if children.contains(&key)? {
+        children.del_item(&key)?;
+    }
+    with_texts(&key, |texts| family.family.is_some_and(|f| f.remove(texts)))?;
+    Ok(())
+}
+
+/// Removes all that have these labels, for all processes: also those that only others have made.
+pub(crate) fn remove_by_labels<M: Metric>(family: &Family<M>, labels: &Bound<'_, PyAny>) -> PyResult<()> {
+    let (definition, py) = (&family.definition, labels.py());
+    if definition.labels.is_empty() {
+        return Err(PyValueError::new_err(format!("No label names were set when constructing {}", definition.name)));
+    }
+    let Ok(labels) = labels.cast::<PyDict>() else {
+        return Err(pyo3::exceptions::PyTypeError::new_err("labels must be a dict of {label_name: label_value}"));
+    };
+    let mut wanted: Vec<(usize, String)> = Vec::new();
+    for (name, value) in labels.iter() {
+        let name: String = name.str()?.to_string_lossy().into_owned();
+        let Some(at) = definition.labels.iter().position(|l| *l == name) else {
+            let message =
+                format!("Unknown label names: ['{name}']; expected {}", definition.label_tuple.bind(py).repr()?);
+            return Err(PyValueError::new_err(message));
+        };
+        wanted.push((at, value.str()?.to_string_lossy().into_owned()));
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let (Some(segment), Some(there)) = (family.segment, family.family) else { return Ok(()) };
+    let name = definition.name.clone();
+    let mut sets = py.detach(|| crate::segment::label_sets(segment, &name));
+    sets.retain(|set| wanted.iter().all(|(at, value)| set.get(*at) == Some(value)));
+    let children = family.children.bind(py);
+    for set in &sets {
+        let key = PyTuple::new(py, set)?;
+        if children.contains(&key)? {
+            children.del_item(&key)?;
+        }
+        let texts: Vec<&str> = set.iter().map(String::as_str).collect();
+        there.remove(&texts);
+    }
+    Ok(())
+}
+
+/// Removes all children, for all processes.
+pub(crate) fn clear<M: Metric>(family: &Family<M>, py: Python<'_>) {
+    family.children.bind(py).clear();
+    if let (Some(there), false) = (family.family, family.definition.labels.is_empty()) {
+        there.clear();
+    }
+}

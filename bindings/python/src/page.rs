@@ -1,0 +1,106 @@
+//! A page of text read back, for those who want values and not bytes.
+
+use std::borrow::Cow;
+
+/// A line with a sample, as its parts stand there.
+pub(crate) struct Parts<'a> {
+    /// In quotes, if it is no name that all formats take.
+    pub(crate) name: &'a str,
+    pub(crate) labels: Vec<&'a str>,
+    pub(crate) value: &'a str,
+    /// What is behind the value: an exemplar.
+    pub(crate) rest: &'a str,
+}
+
+/// A line with a sample.
+pub(crate) struct Sample<'a> {
+    pub(crate) name: Cow<'a, str>,
+    /// In the page's order.
+    pub(crate) labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// As it stands there.
+    pub(crate) value: &'a str,
+}
+
+/// The pieces between braces, `name="value"` each, and where the closing brace is.
+fn pieces(line: &str, from: usize) -> Option<(Vec<&str>, usize)> {
+    let bytes = line.as_bytes();
+    let (mut found, mut begin, mut at, mut quoted) = (Vec::new(), from, from, false);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' if quoted => at += 1,
+            b'"' => quoted = !quoted,
+            b',' | b'}' if !quoted => {
+                if at > begin {
+                    found.push(&line[begin..at]);
+                }
+                begin = at + 1;
+                if bytes[at] == b'}' {
+                    return Some((found, at));
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// What a quoted text says, or a text that is not quoted.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
+    if !text.contains('\\') {
+        return text.into();
+    }
+    let (mut out, mut chars) = (String::with_capacity(text.len()), text.chars());
+    while let Some(c) = chars.next() {
+        match (c, if c == '\\' { chars.next() } else { None }) {
+            (_, Some('n')) => out.push('\n'),
+            (_, Some(c)) => out.push(c),
+            (c, None) => out.push(c),
+        }
+    }
+    out.into()
+}
+
+/// Name and value of a piece, with their quotes. A name in quotes may have anything in it.
+pub(crate) fn pair(piece: &str) -> Option<(&str, &str)> {
+    if !piece.starts_with('"') {
+        return piece.split_once('=');
+    }
+    let mut escaped = false;
+    for (at, byte) in piece.bytes().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return Some((&piece[..=at], piece[at + 1..].strip_prefix('=')?)),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The parts of a line with a sample. `None` for other lines.
+pub(crate) fn parts(line: &str) -> Option<Parts<'_>> {
+    if line.is_empty() || line.starts_with('#') {
+        return None;
+    }
+    let end = line.find(['{', ' '])?;
+    let (mut name, mut labels, mut rest) = (&line[..end], Vec::new(), &line[end + 1..]);
+    if line.as_bytes()[end] == b'{' {
+        let close;
+        (labels, close) = pieces(line, end + 1)?;
+        rest = line.get(close + 2..)?;
+        if name.is_empty() {
+            name = labels.first().copied()?;
+            labels.remove(0);
+        }
+    }
+    let value = rest.find(' ').unwrap_or(rest.len());
+    Some(Parts { name, labels, value: &rest[..value], rest: &rest[value..] })
+}
+
+pub(crate) fn sample(line: &str) -> Option<Sample<'_>> {
+    let Parts { name, labels, value, .. } = parts(line)?;
+    let labels = labels.into_iter().map(|piece| pair(piece).map(|(name, value)| (plain(name), plain(value))));
+    Some(Sample { name: plain(name), labels: labels.collect::<Option<_>>()?, value })
+}

@@ -1,0 +1,341 @@
+//! The segment itself: opening it, rendering it, looking into it.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+use shmetrics::{Cursor, Escaping, Format, Options};
+
+use crate::common::exception;
+use crate::{dialect, page};
+
+/// One application's metrics, shared by all its processes.
+#[pyclass(frozen, weakref, module = "shmetrics")]
+pub(crate) struct Segment {
+    pub(crate) inner: shmetrics::Segment,
+}
+
+/// How a page is written.
+#[pyclass(frozen, module = "shmetrics")]
+pub(crate) struct Exposition {
+    inner: shmetrics::Exposition,
+}
+
+impl Segment {
+    /// The segment that is meant, or the process' default one; `None`: there is none to be had, and that has been told.
+    pub(crate) fn of(py: Python<'_>, given: Option<Bound<'_, PyAny>>) -> PyResult<Option<shmetrics::Segment>> {
+        let segment = match given.filter(|s| !s.is_none()) {
+            Some(segment) => segment,
+            None => py.import("shmetrics._segment")?.call_method0("default")?,
+        };
+        if segment.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(segment.cast::<Segment>()?.get().inner))
+    }
+}
+
+/// The label sets of a family that are on a page, in the order of the family's labels.
+pub(crate) fn label_sets(segment: shmetrics::Segment, name: &str) -> Vec<Vec<String>> {
+    let Some(family) = segment.reader().inspect().families.into_iter().find(|f| f.name == name) else {
+        return Vec::new();
+    };
+    let mut text = Vec::new();
+    let mut cursor = segment.cursor(as_named()).only([name]);
+    while cursor.fill(&mut text) {}
+    let text = String::from_utf8_lossy(&text);
+    let mut sets: Vec<Vec<String>> = Vec::new();
+    for sample in text.lines().filter_map(page::sample) {
+        let value = |label: &String| sample.labels.iter().find(|(name, _)| *name == **label).map(|(_, v)| v.to_string());
+        if let Some(set) = family.labels.iter().map(value).collect::<Option<Vec<_>>>() {
+            if sets.last() != Some(&set) {
+                sets.push(set);
+            }
+        }
+    }
+    sets
+}
+
+/// Text with all names as they were given.
+fn as_named() -> shmetrics::Exposition {
+    shmetrics::Exposition::new(Format::Text1).with_escaping(Escaping::AllowUtf8)
+}
+
+fn filled(mut cursor: Cursor<'_>) -> Vec<u8> {
+    let mut page = Vec::with_capacity(64 * 1024);
+    while cursor.fill(&mut page) {}
+    page
+}
+
+#[pymethods]
+impl Segment {
+    /// Opens a segment.
+    #[new]
+    #[pyo3(signature = (name=None, *, anonymous=false, attach=false, reset_if_unused=false, apart=false, ceiling=None, mode=None,
+                        max_series=None, max_processes=None, allow_disk=false, labels=None))]
+    #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)]
+    fn new(
+        py: Python<'_>,
+        name: Option<String>,
+        anonymous: bool,
+        attach: bool,
+        reset_if_unused: bool,
+        apart: bool,
+        ceiling: Option<u64>,
+        mode: Option<u32>,
+        max_series: Option<u64>,
+        max_processes: Option<u32>,
+        allow_disk: bool,
+        labels: Option<Vec<(String, String)>>,
+    ) -> PyResult<Self> {
+        let mut options = Options::new().reset_if_unused(reset_if_unused).apart(apart).allow_disk(allow_disk);
+        if let Some(name) = name {
+            options = options.name(name);
+        }
+        if anonymous {
+            options = options.anonymous();
+        }
+        if attach {
+            options = options.attach();
+        }
+        if let Some(ceiling) = ceiling {
+            options = options.ceiling(ceiling);
+        }
+        if let Some(mode) = mode {
+            options = options.mode(mode);
+        }
+        if let Some(series) = max_series {
+            options = options.max_series(series);
+        }
+        if let Some(processes) = max_processes {
+            options = options.max_processes(processes);
+        }
+        for (name, value) in labels.unwrap_or_default() {
+            options = options.label(name, value);
+        }
+        let inner = py.detach(|| options.open()).map_err(|e| exception(&e))?;
+        Ok(Segment { inner })
+    }
+
+    /// Removes a segment's name.
+    #[staticmethod]
+    fn remove(py: Python<'_>, name: &str) -> PyResult<()> {
+        py.detach(|| shmetrics::Segment::remove(name)).map_err(|e| exception(&e))
+    }
+
+    /// Removes a segment's name if no process has it open for counting.
+    #[staticmethod]
+    fn remove_if_unused(py: Python<'_>, name: &str) -> PyResult<bool> {
+        py.detach(|| shmetrics::Segment::remove_if_unused(name)).map_err(|e| exception(&e))
+    }
+
+    /// The names of the segments there are.
+    #[staticmethod]
+    fn list() -> PyResult<Vec<String>> {
+        let found = shmetrics::list().map_err(|e| exception(&e))?;
+        Ok(found.into_iter().map(|l| l.name).collect())
+    }
+
+    /// Which directory a path is: its inode, and when it was made in nanoseconds since 1970, or 0.
+    #[staticmethod]
+    fn directory_identity(path: std::path::PathBuf) -> PyResult<(u64, u128)> {
+        use std::os::unix::fs::MetadataExt;
+        let meta = std::fs::metadata(path)?;
+        let born = meta.created().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+        Ok((meta.ino(), born.map_or(0, |b| b.as_nanos())))
+    }
+
+    /// The file; `None` for an anonymous segment.
+    #[getter]
+    fn path(&self) -> Option<String> {
+        self.inner.path().map(|p| p.to_string_lossy().into_owned())
+    }
+
+    /// Whether the name still leads to it.
+    #[getter]
+    fn is_current(&self) -> bool {
+        self.inner.is_current()
+    }
+
+    /// Gives this process a number of its own for the label `pid`.
+    fn set_identity(&self, identity: u32) {
+        self.inner.set_identity(identity);
+    }
+
+    /// Takes this process out of the gauges that have a value for each process.
+    fn leave(&self) {
+        self.inner.leave();
+    }
+
+    /// For hooks that tell of a child's death. Whether no living process with this pid has gauges of its own.
+    fn mark_dead(&self, pid: u32) -> bool {
+        self.inner.mark_dead(pid)
+    }
+
+    /// What the segment could not take, in a sentence, once.
+    fn trouble(&self) -> Option<String> {
+        self.inner.trouble()
+    }
+
+    /// The page, in the library's own way to write it.
+    #[pyo3(signature = (exposition=None, names=None))]
+    fn render<'py>(
+        &self,
+        py: Python<'py>,
+        exposition: Option<&Bound<'py, Exposition>>,
+        names: Option<Vec<String>>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let exposition = exposition.map_or_else(shmetrics::Exposition::default, |e| e.get().inner);
+        let segment = self.inner;
+        let page = py.detach(|| {
+            let cursor = segment.cursor(exposition);
+            filled(match names {
+                Some(names) => cursor.only(names),
+                None => cursor,
+            })
+        });
+        Ok(PyBytes::new(py, &page))
+    }
+
+    /// The page as prometheus_client writes it: labels sorted, values with a point. `names`: the only samples wanted.
+    #[pyo3(signature = (openmetrics=false, names=None, escaping=None, created=false, own=true))]
+    fn render_alike<'py>(
+        &self,
+        py: Python<'py>,
+        openmetrics: bool,
+        names: Option<Vec<String>>,
+        escaping: Option<&str>,
+        created: bool,
+        own: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let format = if openmetrics { Format::OpenMetrics } else { Format::Text1 };
+        let exposition = shmetrics::Exposition::new(format).with_escaping(escaping_of(escaping)).with_created(created);
+        let segment = self.inner;
+        let page = py.detach(|| dialect::render(segment, exposition, names, own));
+        Ok(PyBytes::new(py, &page))
+    }
+
+    /// The families with their samples: (name, type, documentation, unit, mode, [(sample name, labels, value)]).
+    #[pyo3(signature = (names=None, own=false))]
+    fn families<'py>(
+        &self,
+        py: Python<'py>,
+        names: Option<Vec<String>>,
+        own: bool,
+    ) -> PyResult<Vec<(String, &'static str, String, String, Option<&'static str>, Bound<'py, PyList>)>> {
+        let segment = self.inner;
+        let (text, infos) = py.detach(|| {
+            let cursor = segment.cursor(as_named());
+            let text = filled(match names {
+                Some(names) => cursor.only(names),
+                None => cursor,
+            });
+            (text, segment.reader().inspect().families)
+        });
+        let text = String::from_utf8_lossy(&text);
+        let mut found = Vec::new();
+        let mut current: Option<Bound<'py, PyList>> = None;
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = rest.rsplit_once(' ').unwrap_or((rest, ""));
+                let name = &*page::plain(name);
+                current = None;
+                let samples = PyList::empty(py);
+                if name.starts_with("shmetrics_") {
+                    if own {
+                        let name = if kind == "counter" { name.trim_end_matches("_total") } else { name };
+                        let kind = if kind == "counter" { "counter" } else { "gauge" };
+                        found.push((name.to_owned(), kind, String::new(), String::new(), None, samples.clone()));
+                        current = Some(samples);
+                    }
+                    continue;
+                }
+                let info = infos.iter().find(|i| match i.kind {
+                    "counter" => name.strip_suffix("_total") == Some(&i.name),
+                    "info" => name.strip_suffix("_info") == Some(&i.name),
+                    _ => name == i.name,
+                });
+                if let Some(info) = info {
+                    let kind = type_of(info.kind);
+                    let (name, help, unit) = (info.name.clone(), info.help.clone(), info.unit.clone());
+                    found.push((name, kind, help, unit, info.mode, samples.clone()));
+                    current = Some(samples);
+                }
+            } else if let (Some(samples), Some(sample)) = (&current, page::sample(line)) {
+                let labels = PyDict::new(py);
+                for (name, value) in &sample.labels {
+                    labels.set_item(&**name, &**value)?;
+                }
+                samples.append((&*sample.name, labels, dialect::number(sample.value)))?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The processes that have, or had, gauges of their own: (pid, identity, alive, attached).
+    fn processes(&self, py: Python<'_>) -> Vec<(u32, u32, bool, f64)> {
+        let segment = self.inner;
+        let inspection = py.detach(|| segment.reader().inspect());
+        inspection.processes.iter().map(|p| (p.pid, p.identity, p.alive, p.attached)).collect()
+    }
+
+    fn __repr__(&self) -> String {
+        match self.inner.path() {
+            Some(path) => format!("<shmetrics.Segment {}>", path.display()),
+            None => "<shmetrics.Segment, anonymous>".to_owned(),
+        }
+    }
+}
+
+/// prometheus_client's names of types.
+fn type_of(kind: &str) -> &'static str {
+    match kind {
+        "counter" => "counter",
+        "gauge" => "gauge",
+        "histogram" => "histogram",
+        "summary" => "summary",
+        "info" => "info",
+        "state set" | "enum" => "stateset",
+        "gauge histogram" => "gaugehistogram",
+        _ => "unknown",
+    }
+}
+
+fn escaping_of(name: Option<&str>) -> Escaping {
+    match name {
+        Some("allow-utf-8") => Escaping::AllowUtf8,
+        Some("dots") => Escaping::Dots,
+        Some("values") => Escaping::Values,
+        _ => Escaping::Underscores,
+    }
+}
+
+#[pymethods]
+impl Exposition {
+    /// What to answer to a scraper that sends this `Accept` header.
+    #[new]
+    #[pyo3(signature = (accept=None, *, created=false))]
+    fn new(accept: Option<&str>, created: bool) -> Self {
+        Exposition { inner: shmetrics::Exposition::negotiate(accept.unwrap_or_default()).with_created(created) }
+    }
+
+    /// The `Content-Type` to answer with.
+    #[getter]
+    fn content_type(&self) -> &'static str {
+        self.inner.content_type()
+    }
+
+    /// Whether pages are in one of Prometheus' text formats, or else `openmetrics` or `protobuf`.
+    #[getter]
+    fn format(&self) -> &'static str {
+        match self.inner.format() {
+            Format::OpenMetrics | Format::OpenMetrics2 => "openmetrics",
+            Format::Protobuf => "protobuf",
+            _ => "text",
+        }
+    }
+
+    /// Whether to compress the answer to a request with this `Accept-Encoding` header.
+    #[staticmethod]
+    fn accepts_gzip(accept_encoding: &str) -> bool {
+        shmetrics::accepts_gzip(accept_encoding)
+    }
+}

@@ -1,0 +1,59 @@
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::common::{Arguments, Family, Handle};
+use crate::labels;
+use crate::timer::Timer;
+
+const KIND: &str = "summary";
+
+/// The count and the sum of observations, shared by all processes.
+#[pyclass(frozen, subclass, weakref, module = "shmetrics")]
+pub(crate) struct Summary {
+    handle: Handle<shmetrics::Summary>,
+    family: Arc<Family<shmetrics::Summary>>,
+    values: Option<Py<PyTuple>>,
+}
+
+crate::metric_class!(Summary, shmetrics::Summary, KIND, {
+    #[new]
+    #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, segment=None,
+                        max_series=0))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        py: Python<'_>,
+        name: &str,
+        documentation: &str,
+        labelnames: Option<&Bound<'_, PyAny>>,
+        namespace: &str,
+        subsystem: &str,
+        unit: &str,
+        registry: Option<&Bound<'_, PyAny>>,
+        segment: Option<Bound<'_, PyAny>>,
+        max_series: u64,
+    ) -> PyResult<Self> {
+        let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
+        let definition = arguments.definition(py, KIND)?;
+        let segment = crate::common::chosen(segment, registry)?;
+        let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
+            let builder = segment.summary(&d.name, &d.documentation).unit(&d.unit).max_series(max_series);
+            builder.label_names(names).register()
+        })?;
+        Ok(Summary { handle, family, values: None })
+    }
+
+    /// Counts one observation.
+    fn observe(&self, amount: f64) -> PyResult<()> {
+        if let Some(summary) = self.handle.get(KIND)? {
+            summary.observe(amount);
+        }
+        Ok(())
+    }
+
+    /// Observes the seconds that a block or a function takes.
+    fn time(slf: &Bound<'_, Self>) -> Timer {
+        Timer::new(slf.clone().into_any().unbind(), true)
+    }
+});

@@ -1,0 +1,23 @@
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from prometheus_fastapi_instrumentator import Instrumentator
+from twice import twice
+
+app = FastAPI()
+Instrumentator(should_instrument_requests_inprogress=True, inprogress_labels=True).instrument(app).expose(app)
+
+
+@app.get("/items/{item}")
+def item(item: int):
+    return item
+
+
+def requests():
+    client = TestClient(app)
+    assert client.get("/items/1").status_code == 200
+    assert client.get("/items/2").status_code == 200
+    assert client.get("/items/x").status_code == 422
+    assert client.get("/nothing").status_code == 404
+
+
+twice(requests, lambda: TestClient(app).get("/metrics").text)

@@ -1,0 +1,173 @@
+"""Where there is no segment to be had, or no room in it, the application goes on; and it is told so once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from programs import KINDS, environment, program, run
+from server import Server, gunicorn
+from support import get, samples, total
+
+COUNT = """
+warnings.simplefilter("always")
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    counter = Counter("requests_total", "Requests.", ["path"])
+    gauge = Gauge("busy", "Busy.", multiprocess_mode="livesum")
+    times = Histogram("times_seconds", "Times.")
+    for _ in range(3):
+        counter.labels("/").inc()
+        gauge.inc()
+        times.observe(0.2)
+    gauge.dec()
+    shown = page()
+print([str(w.message) for w in said if w.category.__name__ == "SegmentWarning"])
+print(shown)
+"""
+
+
+def check_goes_on(done: subprocess.CompletedProcess) -> None:
+    assert done.returncode == 0, done.stderr
+    said, _, page = done.stdout.partition("\n")
+    assert len(eval(said)) == 1, said
+    found = samples(page)
+    assert total(found, "requests_total", path="/") == 3
+    assert total(found, "busy") == 2
+    assert total(found, "times_seconds_count") == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_such_directory(kind, shm, tmp_path):
+    check_goes_on(run(kind, COUNT, shm, tmp_path, SHMETRICS_DIR="/nowhere/at/all"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_for_a_directory(kind, shm, tmp_path):
+    check_goes_on(run(kind, COUNT, shm, tmp_path, SHMETRICS_DIR="/dev/null"))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a segment" * 1000, b"\0" * 65536], ids=["empty", "text", "zeros"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_is_no_segment(kind, content, shm, tmp_path):
+    run(kind, "Counter('requests_total', 'Requests.').inc()", shm, tmp_path)  # which file it is
+    (segment,) = shm.iterdir()
+    segment.unlink()
+    segment.write_bytes(content)
+    check_goes_on(run(kind, COUNT, shm, tmp_path))
+
+
+def in_mount_namespace(mounts: str, kind: str, directory: Path) -> subprocess.CompletedProcess:
+    """The program there, with the default directory for segments."""
+    variables = environment(kind, Path("/dev/shm"), directory)
+    del variables["SHMETRICS_DIR"]
+    script = f'set -e; {mounts}; exec "$0" -c "$1"'
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, sys.executable, program(kind, COUNT)]
+    return subprocess.run(command, env=variables, cwd=directory, capture_output=True, text=True, timeout=60)
+
+
+def _may_unshare() -> bool:
+    return bool(shutil.which("unshare")) and subprocess.run(
+        ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt"], capture_output=True
+    ).returncode == 0
+
+
+needs_mounts = pytest.mark.skipif(not _may_unshare(), reason="mount namespaces are not permitted here")
+
+
+@needs_mounts
+@pytest.mark.parametrize("kind", KINDS)
+def test_read_only_shared_memory(kind, tmp_path):
+    check_goes_on(in_mount_namespace("mount -t tmpfs -o ro none /dev/shm", kind, tmp_path))
+
+
+@needs_mounts
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_shared_memory(kind, tmp_path):
+    devices = "mkdir /mnt/dev; mount --bind /dev /mnt/dev; mount -t tmpfs none /dev; "
+    devices += "for d in null zero urandom random; do touch /dev/$d; mount --bind /mnt/dev/$d /dev/$d; done"
+    check_goes_on(in_mount_namespace("mount -t tmpfs none /mnt; " + devices, kind, tmp_path))
+
+
+@needs_mounts
+@pytest.mark.parametrize("kind", KINDS)
+def test_read_only_root(kind, tmp_path):
+    """With a tmpfs for shared memory all is well: nothing else is written."""
+    mounts = "mount -t tmpfs none /dev/shm; mount -o remount,bind,ro /; ! touch /nothing 2>/dev/null"
+    done = in_mount_namespace(mounts, kind, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("[]\n"), done.stdout
+    assert total(samples(done.stdout.partition("\n")[2]), "requests_total") == 3
+
+
+@needs_mounts
+@pytest.mark.parametrize("kind", KINDS)
+def test_full_shared_memory(kind, tmp_path):
+    done = in_mount_namespace("mount -t tmpfs -o size=64k none /dev/shm; head -c 60k /dev/zero > /dev/shm/full", kind, tmp_path)
+    check_goes_on(done)
+
+
+FULL = """
+counter = Counter("requests_total", "Requests.", ["path"])
+held = counter.labels("held")
+for i in range(50_000):
+    counter.labels(f"/{i:0200}").inc()
+    held.inc()
+other = Histogram("times_seconds", "Times.", ["path"])
+for i in range(1_000):
+    other.labels(f"/{i:0200}").observe(0.1)
+    other.labels("x").time().__enter__().__exit__(None, None, None)
+assert value("requests_total") == 100_000, value("requests_total")
+assert value("requests_total", path="held") == 50_000
+assert value("times_seconds_count") in (0, 2_000), value("times_seconds_count")
+late = Counter("late_total", "Comes when it is full.")
+late.inc()
+Gauge("late_gauge", "Comes when it is full.", ["path"], multiprocess_mode="livesum").labels("/").set(1)
+page()
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_full_segment(kind, shm, tmp_path):
+    """Held series go on, label sets without room share one, and nothing raises."""
+    run(kind, FULL, shm, tmp_path, SHMETRICS_CEILING="1M")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_user(kind, shm):
+    """The segment is root's: the other goes on for himself."""
+    with tempfile.TemporaryDirectory(prefix="python-test.", dir="/tmp") as directory:
+        Path(directory).chmod(0o755)  # unlike pytest's
+        another_user(kind, shm, Path(directory))
+
+
+def another_user(kind, shm, tmp_path):
+    run(kind, "Counter('requests_total', 'Requests.', ['path']).labels('/').inc()", shm, tmp_path)
+    (segment,) = shm.iterdir()
+    before = segment.read_bytes()
+    shm.chmod(0o1777)
+    become = "import os; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+    variables = environment(kind, shm, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", program(kind, become + COUNT)], env=variables, capture_output=True, text=True, timeout=60
+    )
+    check_goes_on(done)
+    assert segment.read_bytes() == before
+
+
+@needs_mounts
+def test_a_server_without_shared_memory_serves(tmp_path):
+    """gunicorn's workers count for themselves, and answer."""
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount -t tmpfs -o ro none /dev/shm && exec "$@"', "sh"]
+    with Server([*command, *gunicorn("flask_app")], "hook", Path("/dev/shm"), tmp_path) as server:
+        for _ in range(8):
+            assert get(server.port, "/items/1")[:2] == (200, "item 1\n")
+        status, page, _ = get(server.port, "/metrics")
+        assert status == 200 and page.count("shmetrics") <= page.count("shmetrics_")
+        assert list(server.files.iterdir()) == []

@@ -1,0 +1,72 @@
+"""Celery's prefork pool, whose children live for three tasks each; the page comes from a process that knows only the name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import BIN, EXAMPLES, clean_environment, die_with_the_parent, python, samples, stock_environment, total, wait_until
+
+TASKS = 40
+
+SEND = "import sys, celery_app\nfor i in range(int(sys.argv[1])): celery_app.work.delay(f'task {i % 4}')"
+PAGE = """
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+registry = CollectorRegistry()
+MultiProcessCollector(registry)
+print(generate_latest(registry).decode())
+"""
+
+
+@pytest.mark.parametrize("by", ["run", "hook", "stock"])
+def test_short_lived_children(by, shm, tmp_path):
+    """Stock counts as well, and leaves files of each child."""
+    queue, files = tmp_path / "queue", tmp_path / "multiproc"
+    (queue / "control").mkdir(parents=True)
+    more = {"QUEUE_DIRECTORY": str(queue), "PYTHONPATH": str(EXAMPLES)}
+    if by == "run":
+        environment, first = clean_environment(shm, **more), [str(BIN / "shmetrics-run")]
+    else:
+        environment, first = stock_environment(shm, files, **more), []
+        if by == "hook":
+            del environment["SHMETRICS_PYTHON"]
+    arguments = ["-A", "celery_app", "worker", "--pool", "prefork", "--concurrency", "2", "--max-tasks-per-child", "3"]
+    arguments += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "warning"]
+    with (tmp_path / "log").open("wb") as log:
+        worker = subprocess.Popen(
+            [*first, str(BIN / "celery"), *arguments],
+            env=environment | {"C_FORCE_ROOT": "1"},
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=die_with_the_parent,
+        )
+    try:
+        sent = python(SEND, environment, str(TASKS), cwd=tmp_path)
+        assert sent.returncode == 0, sent.stderr
+
+        def page() -> dict:
+            shown = subprocess.run(
+                [*first, sys.executable, "-c", PAGE], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+            )
+            return samples(shown.stdout)
+
+        def done() -> bool:
+            assert worker.poll() is None, (tmp_path / "log").read_text()
+            found = page()
+            return total(found, "tasks_total") >= TASKS and total(found, "tasks_running") == 0
+
+        wait_until(done, "all tasks are done")
+        assert [total(page(), "tasks_total", name=f"task {i}") for i in range(4)] == [TASKS / 4] * 4
+        assert (len(list(files.iterdir())) > 10) if by == "stock" else not list(Path(files).glob("*"))
+        assert len(list(shm.iterdir())) == (0 if by == "stock" else 1)
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)  # the session is ours alone
+        worker.wait()

@@ -1,0 +1,104 @@
+"""gunicorn with four workers under load and `kill -9`, scraped by the real Prometheus: from a worker, and from a sidecar."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import subprocess
+
+import pytest
+from load import PATHS, Load, kill_now_and_then, settle
+from prometheus import Prometheus, now
+from server import Server, gunicorn
+from support import LONG, kill, python_server, total, wait_until
+
+SECONDS = 300.0 if LONG else 8.0
+
+# A process of its own, which shares nothing with the workers but the name.
+SIDECAR = """
+import sys, threading
+from prometheus_client import CollectorRegistry, multiprocess, start_http_server
+registry = CollectorRegistry()
+multiprocess.MultiProcessCollector(registry)
+start_http_server(int(sys.argv[1]), "127.0.0.1", registry)
+threading.Event().wait()
+"""
+
+
+@pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
+@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["", "--preload"])
+def test_under_load_and_kills(preload, shm, tmp_path):
+    command = gunicorn("flask_app", "-k", "gthread", "--threads", "4", *preload)
+    with (
+        Server(command, "hook", shm, tmp_path) as server,
+        python_server(SIDECAR, shm, server.files) as sidecar,
+        Prometheus({"worker": server.port, "sidecar": sidecar}, tmp_path / "prometheus") as prometheus,
+    ):
+        prometheus.wait_for_scrapes(now())
+        started = now()
+        with Load(server.port) as load:
+            killed = kill_now_and_then(server, SECONDS, 0.5)
+        page = settle(server)
+        prometheus.wait_for_scrapes(now())
+        window = f"[{math.ceil(now() - started) + 2}s]"
+
+        assert load.wrong == [] and killed > 3 and load.total() > 100
+        # Of a worker that is killed while it answers the scrape, nobody can have an answer.
+        assert prometheus.query(f'min_over_time(up{{job="sidecar"}}{window})') == [({"instance": f"127.0.0.1:{sidecar}", "job": "sidecar"}, 1)]
+        assert prometheus.query('up{job="worker"}')[0][1] == 1
+        for name in ("http_requests_total", "http_request_latency_seconds_count", "http_request_latency_seconds_bucket"):
+            resets = prometheus.query(f"resets({name}{window})")
+            assert {metric["job"] for metric, _ in resets} == {"worker", "sidecar"}
+            assert [(metric, fell) for metric, fell in resets if fell != 0] == []
+        rows = prometheus.query('sum by (job, endpoint) (http_requests_total{http_status="200"})')
+        for route in PATHS:
+            least, most = load.answered[route], load.answered[route] + load.failed[route]
+            for job in ("worker", "sidecar"):
+                found = sum(value for m, value in rows if m["job"] == job and "/" + m["endpoint"][1:].partition("/")[0] == route)
+                assert least <= found <= most, f"{job}: {found} of {route}; {least} answered, {load.failed[route]} lost to {killed} kills"
+        assert {value for _, value in prometheus.query("http_requests_in_progress")} == {0}
+        assert max(value for _, value in prometheus.query(f"max_over_time(http_requests_in_progress{window})")) > 0
+        counted = total(page, "http_requests_total", http_status="200")
+        assert {value for _, value in prometheus.query('sum by (job) (http_requests_total{http_status="200"})')} == {counted}
+        assert prometheus.complaints() == []
+        print(f"{load.total()} answered, {sum(load.failed.values())} lost to {killed} kills, {counted:g} counted")
+
+
+@pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
+def test_a_fall_would_be_noticed(shm, tmp_path):
+    """With stock, and the files of dead workers removed as people do, totals fall; Prometheus tells."""
+    with Server(gunicorn("flask_app"), "stock", shm, tmp_path) as server, Prometheus({"worker": server.port}, tmp_path / "prometheus") as prometheus:
+        with Load(server.port):
+            prometheus.wait_for_scrapes(now() + 2)
+        settle(server)
+        prometheus.wait_for_scrapes(now())
+        for file in server.files.glob("counter_*.db"):
+            file.unlink()
+        for pid in server.workers():  # the new ones begin from 0
+            kill(pid)
+        with Load(server.port):
+            fell = "sum(resets(http_requests_total[5m])) > 0"
+            wait_until(lambda: prometheus.query(fell), "Prometheus sees the totals fall")
+
+
+WRK_CONNECTIONS = 12
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
+def test_under_wrk_and_kills(shm, tmp_path):
+    """wrk says how many answers it got, and how many connections broke. What each of them was in when it ended, it does not say."""
+    seconds = 60 if LONG else 4
+    with Server(gunicorn("flask_app", "-k", "gthread", "--threads", "4"), "run", shm, tmp_path) as server:
+        command = ["wrk", "-t2", f"-c{WRK_CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s", f"http://127.0.0.1:{server.port}/items/7"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as wrk:
+            killed = kill_now_and_then(server, seconds - 1, 0.5)
+            said, _ = wrk.communicate()
+        answered = int(re.search(r"(\d+) requests in", said)[1])
+        errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
+        broken = sum(map(int, errors.groups())) if errors else 0
+        page = settle(server)
+        counted = total(page, "http_requests_total", endpoint="/items/<int:item>", http_status="200")
+        assert killed > 3 and answered > 100 and "Non-2xx" not in said, said
+        assert answered <= counted <= answered + broken + WRK_CONNECTIONS, f"{counted} counted, {killed} killed\n{said}"
+        assert total(page, "http_request_latency_seconds_count", endpoint="/items/<int:item>") >= answered

@@ -1,0 +1,61 @@
+//! What histograms and summaries have observed, as all formats need it.
+
+use super::family::View;
+use super::snapshot::Series;
+use crate::metric::{histogram_read, native_read, quantiles_read, Exemplar, Sketch, NATIVE_EXEMPLARS};
+use crate::segment::layout::KIND_SUMMARY;
+
+/// A series as it was at one moment. A buffer, used for one series after another.
+#[derive(Default)]
+pub(super) struct Observed {
+    /// Of each classic bucket, `+Inf` last: the only one of a histogram that is only native, and of a summary.
+    pub(super) counts: Vec<u64>,
+    /// The native buckets, where the family has any.
+    pub(super) sketch: Sketch,
+    /// The values of a summary's quantiles.
+    pub(super) quantiles: Vec<f64>,
+    buckets: Vec<(i32, u64)>,
+}
+
+impl Observed {
+    /// Reads a series, and returns the sum of the very observations that are counted.
+    #[inline(always)]
+    pub(super) fn read(&mut self, series: &Series<'_>, view: &View) -> Option<f64> {
+        match &view.native {
+            None => {
+                let bounds = if view.kind == KIND_SUMMARY { 0 } else { view.bounds.len() };
+                histogram_read(series.memory(), series.at(), series.mask(), bounds, &mut self.counts)
+            }
+            Some(_) => self.read_native(series, view),
+        }
+    }
+
+    #[inline(never)]
+    fn read_native(&mut self, series: &Series<'_>, view: &View) -> Option<f64> {
+        let (stored, shape) = (view.native?, view.shape?);
+        if view.kind == KIND_SUMMARY {
+            let (ranks, values) = (&view.bounds, &mut self.quantiles);
+            quantiles_read(series.memory(), series.place(), shape, ranks, &mut self.buckets, values);
+            return histogram_read(series.memory(), series.at(), series.mask(), 0, &mut self.counts);
+        }
+        let (sketch, counts) = (&mut self.sketch, &mut self.counts);
+        let sum = native_read(series.memory(), series.place(), shape, &view.ordinals, sketch, counts)?;
+        sketch.finish(stored.max_buckets);
+        Some(sum)
+    }
+
+    /// All observations.
+    pub(super) fn count(&self) -> u64 {
+        self.counts.iter().fold(0, |sum, n| sum.wrapping_add(*n))
+    }
+}
+
+/// The exemplars of a histogram that is only native: its last one is that of its only classic bucket.
+pub(super) fn native_exemplars(series: &Series<'_>) -> Vec<Exemplar> {
+    if !series.has_exemplars() {
+        return Vec::new();
+    }
+    let mut all: Vec<Exemplar> = (0..NATIVE_EXEMPLARS as usize).filter_map(|i| series.exemplar(i)).collect();
+    all.sort_by_key(|exemplar| exemplar.at_ms);
+    all
+}

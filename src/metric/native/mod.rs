@@ -1,0 +1,30 @@
+//! Native histograms, and the quantiles of summaries: buckets whose bounds are powers, made as they come to be needed.
+//!
+//! An observation changes one pair {count, sum} and nothing else, as in a classic histogram, so whatever a page shows is derived from
+//! the very same pairs and agrees. Where each observation's pair is:
+//!
+//! * what is at most the zero threshold: in the record;
+//! * what is in a native bucket that a classic bound cuts (in families that have both): in one of two pairs in the record that each
+//!   bound has, for what is below and above it in its native bucket;
+//! * all else: in a *chunk* of 16 pairs. The record has links to *pages* of links to chunks (see `tree`).
+
+mod bounds;
+mod config;
+mod index;
+mod observe;
+mod read;
+mod sketch;
+mod tree;
+mod window;
+
+pub use config::Native;
+
+pub(crate) use config::{Stored, WINDOW_SECONDS};
+pub(crate) use read::read;
+pub(crate) use sketch::{spans, Sketch};
+pub(crate) use tree::{each_block, each_cell, Block, Shape, ROOT_SIZE};
+pub(crate) use window::read as quantiles_read;
+
+pub(crate) use observe::EXEMPLARS;
+pub(super) use observe::{change, slot_of, Target};
+pub(super) use window::observe as observe_recent;

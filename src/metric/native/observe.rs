@@ -1,0 +1,104 @@
+//! What an observation does.
+
+use super::tree::{Shape, Tree};
+use crate::metric::histogram::bucket;
+use crate::segment::layout::{header, histogram};
+use crate::segment::life::{Life, TAG_BITS, TAG_MASK};
+use crate::segment::Inner;
+
+/// Slots for exemplars of a histogram that is only native.
+pub(crate) const EXEMPLARS: u64 = 8;
+
+/// A series to observe in.
+#[derive(Clone, Copy)]
+pub(in crate::metric) struct Target<'a> {
+    pub(in crate::metric) inner: &'a Inner,
+    pub(in crate::metric) record: u64,
+    pub(in crate::metric) life: Life,
+    /// Classic bounds.
+    pub(in crate::metric) bounds: &'a [f64],
+    pub(in crate::metric) shape: Shape,
+}
+
+/// Why an observation was not counted, as what counts that.
+type Refused = u64;
+
+impl<'a> Target<'a> {
+    fn tree(&self) -> Tree<'a> {
+        let pairs = 1 + 2 * self.bounds.len() as u64;
+        Tree { memory: &self.inner.memory, record: self.record, pairs, shape: self.shape }
+    }
+
+    /// Where the pair is that counts `v`.
+    #[inline(always)]
+    fn pair(&self, v: f64) -> Result<u64, Refused> {
+        let ordinal = self.shape.ordinal(v);
+        let in_record = |i: usize| self.record + histogram::SIZE + 16 * i as u64;
+        if !self.bounds.is_empty() {
+            let i = bucket(self.bounds, v);
+            let is_cut_by = |i: usize| self.bounds.get(i).is_some_and(|b| self.shape.ordinal(*b) == ordinal);
+            if is_cut_by(i) {
+                return Ok(in_record(1 + 2 * i));
+            }
+            if i > 0 && is_cut_by(i - 1) {
+                return Ok(in_record(2 * i));
+            }
+        }
+        if ordinal == 0 {
+            return Ok(in_record(0));
+        }
+        match self.tree().find(ordinal) {
+            0 => self.tree().obtain(self.inner, ordinal).ok_or(header::REFUSED_OBSERVATIONS),
+            at => Ok(at),
+        }
+    }
+}
+
+/// Counts an observation of `v`, or takes one back; neither NaN.
+///
+/// A pair that has the tag of an earlier life is what that has left: this one begins anew in it. (The pairs in the record are cleared
+/// with each life; chunks are not, as there may be many, and an old handle may make one at any time.)
+#[inline(never)]
+pub(in crate::metric) fn change<const BACK: bool>(target: &Target<'_>, v: f64) -> bool {
+    match try_change::<BACK>(target, v) {
+        Ok(()) => true,
+        Err(counted_as) => {
+            target.inner.count(counted_as);
+            false
+        }
+    }
+}
+
+#[inline(always)]
+fn try_change<const BACK: bool>(target: &Target<'_>, v: f64) -> Result<(), Refused> {
+    let (inner, life) = (target.inner, target.life);
+    if inner.is_over(target.record, life) {
+        return Err(header::STALE_UPDATES);
+    }
+    let pair = inner.memory.pair(target.pair(v)?).ok_or(header::REJECTED_UPDATES)?;
+    let v = if v.is_finite() { v } else { 0.0 };
+    let forever = life == Life::FOREVER;
+    let (mask, tag) = if forever { (u64::MAX, 0) } else { (TAG_MASK, life.tag()) };
+    let mut seen = pair.guess();
+    loop {
+        let (count, sum) = match (seen[0] >> TAG_BITS).cmp(&life.0) {
+            _ if forever => (seen[0], f64::from_bits(seen[1])),
+            std::cmp::Ordering::Equal => (seen[0] & mask, f64::from_bits(seen[1])),
+            std::cmp::Ordering::Less => (0, 0.0),
+            std::cmp::Ordering::Greater => return Err(header::STALE_UPDATES),
+        };
+        if count == if BACK { 0 } else { mask } {
+            return Err(header::REJECTED_UPDATES);
+        }
+        let (count, sum) = if BACK { (count - 1, sum - v) } else { (count + 1, sum + v) };
+        match pair.cas(seen, [tag | count, sum.to_bits()]) {
+            Ok(()) => return Ok(()),
+            Err(now) => seen = now,
+        }
+    }
+}
+
+/// Which of the slots for exemplars an observation has, in a histogram that is only native: neighbouring octaves have others.
+pub(in crate::metric) fn slot_of(v: f64) -> u64 {
+    (v.to_bits() >> 52) % EXEMPLARS
+}

@@ -1,0 +1,55 @@
+//! A histogram as a page sees it: everything is derived from the pairs as they were each read once.
+
+use super::sketch::Sketch;
+use super::tree::{Shape, Tree};
+use crate::segment::layout::histogram;
+use crate::segment::life::{Life, Place, TAG_MASK};
+use crate::segment::memory::Mapped;
+
+/// Reads a series: its native buckets into `sketch`, the counts of its classic buckets, each, into `counts`, and returns the sum.
+/// `bounds` are the ordinals of the classic bounds.
+pub(crate) fn read(
+    memory: &Mapped,
+    Place { at: record, life }: Place,
+    shape: Shape,
+    bounds: &[i32],
+    sketch: &mut Sketch,
+    counts: &mut Vec<u64>,
+) -> Option<f64> {
+    counts.clear();
+    counts.resize(bounds.len() + 1, 0);
+    sketch.begin(shape);
+    let mut sum = 0.0;
+    let read = |at: u64, sum: &mut f64| {
+        let [tag, part] = memory.pair(at)?.load();
+        if life == Life::FOREVER {
+            *sum += f64::from_bits(part);
+            return Some(tag);
+        }
+        // What an earlier life has left is not there.
+        if life.is_over(tag) {
+            return Some(0);
+        }
+        *sum += f64::from_bits(part);
+        Some(tag & TAG_MASK)
+    };
+    let mut add = |bucket: usize, ordinal: i32, count: u64| {
+        if count > 0 {
+            if let Some(counts) = counts.get_mut(bucket) {
+                *counts = counts.saturating_add(count);
+            }
+            sketch.add(ordinal, count);
+        }
+    };
+    let pair = |i: u64| record + histogram::SIZE + 16 * i;
+    add(bounds.partition_point(|b| *b < 0), 0, read(pair(0), &mut sum)?);
+    for (i, ordinal) in bounds.iter().enumerate() {
+        add(i, *ordinal, read(pair(1 + 2 * i as u64), &mut sum)?);
+        add(i + 1, *ordinal, read(pair(2 + 2 * i as u64), &mut sum)?);
+    }
+    Tree { memory, record, pairs: 1 + 2 * bounds.len() as u64, shape }.each(|ordinal, at| {
+        // No bound cuts a bucket that is counted in a chunk.
+        add(bounds.partition_point(|b| *b < ordinal), ordinal, read(at, &mut sum).unwrap_or(0));
+    });
+    Some(sum)
+}

@@ -1,0 +1,274 @@
+//! Where buckets are: in chunks of 16, which are found by two links.
+//!
+//! A value's *ordinal* tells its bucket: 0 for the zero bucket, from 1 on for positive buckets, and their negatives. The record has
+//! links to 17 pages for each sign; each page links to the chunks of 128 octaves (from 2^-64 to 2^64, most of all), whatever the
+//! schema. Both are made when they are first needed, written in full where nobody can reach them, and linked by one compare-and-swap:
+//! whoever loses it gives his own back and uses the winner's. A process killed in between leaks a block, which the count of leaked bytes
+//! shows. They stay with the record over its lives.
+//!
+//! A page and a chunk begin with a word that says whose they are and which: a damaged link leads nowhere.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::index;
+use crate::segment::chain::offset;
+use crate::segment::layout::{align, header, histogram, native_block, GRANULE};
+use crate::segment::memory::{Mapped, Memory};
+use crate::segment::Inner;
+
+/// Octaves below 2^0 that there is room for: more than there are, so that the usual values share a page.
+const OCTAVES_BELOW: i32 = 1088;
+const PAGES: u32 = 17;
+/// Links in a record: to the pages of positive buckets, then of negative ones.
+pub(crate) const ROOT_SIZE: u64 = 2 * 4 * PAGES as u64;
+const CHUNK_BITS: u32 = 4;
+const CHUNK_PAIRS: u64 = 1 << CHUNK_BITS;
+const CHUNK_SIZE: u64 = native_block::SIZE + 16 * CHUNK_PAIRS;
+
+const NEGATIVE: u32 = 1 << 24;
+const IS_PAGE: u32 = 1 << 25;
+
+/// What of its family an observation needs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Shape {
+    pub(crate) schema: i8,
+    pub(crate) zero_threshold: f64,
+    /// Of a summary, seconds that its quantiles look back; else 0.
+    pub(crate) window: u32,
+}
+
+impl Shape {
+    /// Added to a bucket's index, this is not negative.
+    #[inline(always)]
+    pub(super) fn bias(&self) -> i32 {
+        if self.schema >= 0 {
+            OCTAVES_BELOW << self.schema
+        } else {
+            OCTAVES_BELOW >> -self.schema
+        }
+    }
+
+    /// Which bucket: as numbers are in order, so are ordinals. Not of NaN.
+    #[inline(always)]
+    pub(crate) fn ordinal(&self, v: f64) -> i32 {
+        let size = v.abs();
+        if size <= self.zero_threshold {
+            return 0;
+        }
+        let ordinal = index::of(size, self.schema) + self.bias() + 1;
+        if v < 0.0 {
+            -ordinal
+        } else {
+            ordinal
+        }
+    }
+
+    fn link_bits(&self) -> u32 {
+        3 + i32::from(self.schema).max(0) as u32
+    }
+
+    fn page_size(&self) -> u64 {
+        native_block::SIZE + (4 << self.link_bits())
+    }
+}
+
+/// A series with native buckets.
+#[derive(Clone, Copy)]
+pub(super) struct Tree<'a> {
+    pub(super) memory: &'a Mapped,
+    pub(super) record: u64,
+    /// The pairs before its links.
+    pub(super) pairs: u64,
+    pub(super) shape: Shape,
+}
+
+/// The way to a bucket that is not the zero bucket.
+#[derive(Clone, Copy)]
+struct Way {
+    page: u32,
+    link: u64,
+    chunk: u32,
+    pair: u64,
+}
+
+impl Tree<'_> {
+    #[inline(always)]
+    fn way(&self, ordinal: i32) -> Way {
+        let position = ordinal.unsigned_abs() - 1;
+        let sign = if ordinal < 0 { NEGATIVE } else { 0 };
+        let (chunk, bits) = (position >> CHUNK_BITS, self.shape.link_bits());
+        Way {
+            page: (chunk >> bits) | sign,
+            link: u64::from(chunk & ((1 << bits) - 1)),
+            chunk: chunk | sign,
+            pair: u64::from(position) % CHUNK_PAIRS,
+        }
+    }
+
+    /// What the block of this number begins with.
+    #[inline(always)]
+    fn identity(&self, number: u32) -> u64 {
+        (self.record / GRANULE) << 32 | u64::from(number)
+    }
+
+    #[inline(always)]
+    fn root(&self, page: u32) -> u64 {
+        let i = (page & (NEGATIVE - 1)) + if page & NEGATIVE == 0 { 0 } else { PAGES };
+        self.record + histogram::SIZE + 16 * self.pairs + 4 * u64::from(i)
+    }
+
+    /// The pair of a bucket; 0 if there is none yet, or its links are damaged.
+    #[inline(always)]
+    pub(super) fn find(&self, ordinal: i32) -> u64 {
+        let way = self.way(ordinal);
+        // Acquire pairs with the Release in `make`, here and below.
+        let page = offset(self.memory.load32(self.root(way.page), Acquire));
+        if page == 0 {
+            return 0;
+        }
+        let chunk = offset(self.memory.load32(page + native_block::SIZE + 4 * way.link, Acquire));
+        if chunk == 0 || self.memory.get64(chunk + native_block::IDENTITY) != self.identity(way.chunk) {
+            return 0;
+        }
+        chunk + native_block::SIZE + 16 * way.pair
+    }
+
+    /// As `find`, and makes what is missing. `None`: there is no room for it, or links are damaged.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn obtain(&self, inner: &Inner, ordinal: i32) -> Option<u64> {
+        let way = self.way(ordinal);
+        let page = self.make(inner, self.root(way.page), self.shape.page_size(), way.page | IS_PAGE)?;
+        let chunk = self.make(inner, page + native_block::SIZE + 4 * way.link, CHUNK_SIZE, way.chunk)?;
+        Some(chunk + native_block::SIZE + 16 * way.pair)
+    }
+
+    /// The block that the link at `word` leads to; a new one if it leads nowhere yet.
+    fn make(&self, inner: &Inner, word: u64, bytes: u64, number: u32) -> Option<u64> {
+        let memory = &inner.memory;
+        let checked = |link: u32| self.block(link, bytes, number);
+        // Acquire pairs with the Release below.
+        match memory.load32(word, Acquire) {
+            0 => {}
+            link => return checked(link),
+        }
+        let link = inner.arena().allocate(bytes)?;
+        memory.put64(offset(link) + native_block::IDENTITY, self.identity(number));
+        match memory.cas32(word, 0, link, Release, Acquire) {
+            Ok(_) => {
+                memory.add64(header::ARENA_REACHABLE, align(bytes, GRANULE), Relaxed);
+                Some(offset(link))
+            }
+            Err(others) => {
+                inner.arena().give_back(link, bytes);
+                checked(others)
+            }
+        }
+    }
+
+    /// Where a block is, if it is the one of this number.
+    fn block(&self, link: u32, bytes: u64, number: u32) -> Option<u64> {
+        let at = offset(link);
+        let (_, backed) = self.memory.record(at)?;
+        (bytes <= backed && self.memory.get64(at + native_block::IDENTITY) == self.identity(number)).then_some(at)
+    }
+
+    /// Visits all chunks that there are, and links that lead to none.
+    fn walk(&self, mut visit: impl FnMut(Block)) {
+        // There are no more chunks than there is room for.
+        let mut budget = self.memory.len() / CHUNK_SIZE;
+        let bits = self.shape.link_bits();
+        for sign in [0, NEGATIVE] {
+            for page in 0..PAGES {
+                let link = self.memory.load32(self.root(page | sign), Acquire);
+                if link == 0 {
+                    continue;
+                }
+                let Some(at) = self.block(link, self.shape.page_size(), page | sign | IS_PAGE) else {
+                    visit(Block::Damaged(offset(link)));
+                    continue;
+                };
+                for i in 0..1u32 << bits {
+                    let link = self.memory.load32(at + native_block::SIZE + 4 * u64::from(i), Acquire);
+                    if link == 0 || budget == 0 {
+                        continue;
+                    }
+                    budget -= 1;
+                    let chunk = page << bits | i;
+                    match self.block(link, CHUNK_SIZE, chunk | sign) {
+                        Some(at) => {
+                            let first = (chunk << CHUNK_BITS) as i32 + 1;
+                            visit(Block::Chunk { at, first: if sign == 0 { first } else { -first } });
+                        }
+                        None => visit(Block::Damaged(offset(link))),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Visits the pairs of all chunks, with their ordinals.
+    pub(super) fn each(&self, mut visit: impl FnMut(i32, u64)) {
+        self.walk(|block| {
+            if let Block::Chunk { at, first } = block {
+                for i in 0..CHUNK_PAIRS {
+                    let step = i as i32 * first.signum();
+                    visit(first + step, at + native_block::SIZE + 16 * i);
+                }
+            }
+        });
+    }
+}
+
+/// What a link leads to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Block {
+    Chunk {
+        at: u64,
+        /// The ordinal of its first pair.
+        first: i32,
+    },
+    /// A link that leads here, where there is no such block.
+    Damaged(u64),
+}
+
+/// Visits the chunks of a series.
+pub(crate) fn each_block(memory: &Mapped, record: u64, pairs: u64, shape: Shape, visit: impl FnMut(Block)) {
+    Tree { memory, record, pairs, shape }.walk(visit);
+}
+
+/// Visits the places of the pairs of a series' chunks.
+pub(crate) fn each_cell(memory: &Mapped, record: u64, pairs: u64, shape: Shape, mut visit: impl FnMut(u64)) {
+    Tree { memory, record, pairs, shape }.each(|_, at| visit(at));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::index::{SCHEMA_MAX, SCHEMA_MIN};
+    use super::*;
+
+    #[test]
+    fn every_number_has_a_place_and_they_are_in_order() {
+        let mut numbers = vec![f64::INFINITY, f64::MAX, 1e300, 1e9, 1.0, 0.3, 1e-9, f64::MIN_POSITIVE, 5e-324];
+        numbers.extend(numbers.clone().into_iter().rev().map(|v| -v));
+        // SAFETY: nothing is accessed.
+        let memory = unsafe { Mapped::new(std::ptr::NonNull::dangling(), 0, 0, 0) };
+        for schema in SCHEMA_MIN..=SCHEMA_MAX {
+            let shape = Shape { schema, zero_threshold: 0.0, window: 0 };
+            let tree = Tree { memory: &memory, record: 0, pairs: 0, shape };
+            let in_order = |a, b| a > b || (schema < 0 && a == b);
+            assert!(numbers.windows(2).all(|v| in_order(shape.ordinal(v[0]), shape.ordinal(v[1]))), "{schema}");
+            for v in &numbers {
+                let way = tree.way(shape.ordinal(*v));
+                assert!(way.page & (NEGATIVE - 1) < PAGES, "{v:e} in schema {schema}");
+                assert_eq!(way.page & NEGATIVE != 0, *v < 0.0);
+            }
+            let page = |v| tree.way(shape.ordinal(v)).page;
+            assert!(schema < 0 || (page(1e-18) == page(1e18) && page(1e18) != page(1e20)));
+            assert_eq!([shape.ordinal(0.0), shape.ordinal(-0.0)], [0, 0]);
+        }
+        let shape = Shape { schema: 3, zero_threshold: 0.5, window: 0 };
+        assert_eq!([0.5, -0.5, 1e-300].map(|v| shape.ordinal(v)), [0, 0, 0], "item 53");
+        assert!(shape.ordinal(0.500_000_1) > 0 && shape.ordinal(-0.500_000_1) < 0);
+    }
+}

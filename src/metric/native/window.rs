@@ -1,0 +1,178 @@
+//! The quantiles of a summary: of what was observed in a window of time, by all processes.
+//!
+//! They have the buckets of a native histogram, which are a sketch like DDSketch (Masson, Rim and Lee, 2019): a quantile is right to
+//! half a bucket, however many processes have counted. Their pairs hold {tag with the count of the current half of the window, {which
+//! half that is, the count of the half before}}, and change by one 16-byte compare-and-swap: whoever comes first in a new half moves the
+//! pair on. So the window moves without anybody's doing, and quantiles are of the last half to whole window.
+
+use super::index;
+use super::tree::{Shape, Tree};
+use crate::metric::coarse_ms;
+use crate::segment::layout::{header, histogram};
+use crate::segment::life::{Life, Place, TAG_BITS, TAG_MASK};
+use crate::segment::memory::Mapped;
+use crate::segment::Inner;
+
+/// Pairs in a summary's record: that of its count and sum, and the zero bucket of the sketch.
+const PAIRS: u64 = 2;
+
+/// Which half window it is: they are numbered from 1 on.
+fn half(created_ns: u64, window: u32) -> u32 {
+    let age = coarse_ms().saturating_sub(created_ns / 1_000_000);
+    u32::try_from(age / (u64::from(window.max(1)) * 500) + 1).unwrap_or(u32::MAX)
+}
+
+/// Counts of a pair, in its current half and in the one before.
+#[derive(Clone, Copy)]
+struct Counts {
+    half: u32,
+    current: u64,
+    before: u32,
+}
+
+impl Counts {
+    fn of([tag, word]: [u64; 2], mask: u64) -> Self {
+        Counts { half: (word >> 32) as u32, current: tag & mask, before: word as u32 }
+    }
+
+    /// As they are in this half. A clock that was set back stops the window for as long.
+    fn at(self, now: u32) -> Self {
+        match now.saturating_sub(self.half) {
+            0 => self,
+            1 => Counts { half: now, current: 0, before: u32::try_from(self.current).unwrap_or(u32::MAX) },
+            _ => Counts { half: now, current: 0, before: 0 },
+        }
+    }
+}
+
+/// Takes an observation into the sketch of a summary. Its count and sum have it already.
+#[inline(never)]
+pub(in crate::metric) fn observe(inner: &Inner, Place { at: record, life }: Place, shape: Shape, v: f64) {
+    let tree = Tree { memory: &inner.memory, record, pairs: PAIRS, shape };
+    let at = match shape.ordinal(v) {
+        0 => record + histogram::SIZE + 16,
+        ordinal => match tree.find(ordinal) {
+            0 => match tree.obtain(inner, ordinal) {
+                Some(at) => at,
+                None => return inner.count(header::REFUSED_OBSERVATIONS),
+            },
+            at => at,
+        },
+    };
+    let Some(pair) = inner.memory.pair(at) else { return };
+    let now = half(inner.created_ns(), shape.window);
+    let forever = life == Life::FOREVER;
+    let (mask, tag) = if forever { (u64::MAX, 0) } else { (TAG_MASK, life.tag()) };
+    let mut seen = pair.guess();
+    loop {
+        let counts = match (seen[0] >> TAG_BITS).cmp(&life.0) {
+            std::cmp::Ordering::Less if !forever => Counts { half: now, current: 0, before: 0 },
+            // The summary itself has told whether it is over.
+            std::cmp::Ordering::Greater if !forever => return,
+            _ => Counts::of(seen, mask).at(now),
+        };
+        if counts.current == mask {
+            return;
+        }
+        let new = [tag | (counts.current + 1), u64::from(counts.half) << 32 | u64::from(counts.before)];
+        match pair.cas(seen, new) {
+            Ok(()) => return,
+            Err(now) => seen = now,
+        }
+    }
+}
+
+/// Reads the quantiles of a series at these ranks, of 0 to 1, into `values`: NaN for what nothing was observed of.
+pub(crate) fn read(
+    memory: &Mapped,
+    Place { at: record, life }: Place,
+    shape: Shape,
+    ranks: &[f64],
+    buckets: &mut Vec<(i32, u64)>,
+    values: &mut Vec<f64>,
+) {
+    let now = half(memory.get64(header::CREATED_NS), shape.window);
+    let forever = life == Life::FOREVER;
+    buckets.clear();
+    let mut take = |ordinal: i32, at: u64| {
+        let Some(pair) = memory.pair(at) else { return };
+        let seen = pair.load();
+        if forever || !life.is_over(seen[0]) {
+            let counts = Counts::of(seen, if forever { u64::MAX } else { TAG_MASK }).at(now);
+            let count = counts.current.saturating_add(u64::from(counts.before));
+            if count > 0 {
+                buckets.push((ordinal, count));
+            }
+        }
+    };
+    take(0, record + histogram::SIZE + 16);
+    Tree { memory, record, pairs: PAIRS, shape }.each(take);
+    buckets.sort_unstable();
+    let all = buckets.iter().fold(0u64, |all, (_, n)| all.saturating_add(*n));
+    values.clear();
+    values.extend(ranks.iter().map(|rank| {
+        // The smallest observation that so many are at most as large as.
+        let wanted = ((rank * all as f64).ceil() as u64).max(1);
+        let mut seen = 0u64;
+        let found = buckets.iter().find(|(_, n)| {
+            seen = seen.saturating_add(*n);
+            seen >= wanted
+        });
+        found.map_or(f64::NAN, |(ordinal, _)| middle(*ordinal, shape))
+    }));
+}
+
+/// The value from which all in the bucket are equally far, in proportion.
+fn middle(ordinal: i32, shape: Shape) -> f64 {
+    if ordinal == 0 {
+        return 0.0;
+    }
+    let i = ordinal.abs() - 1 - shape.bias();
+    let growth = index::bound(1, shape.schema);
+    let below = index::bound(i - 1, shape.schema);
+    // A bucket that is no number's is that of infinity.
+    let size = if below.is_infinite() { below } else { below * (2.0 * growth / (1.0 + growth)) };
+    if ordinal < 0 {
+        -size
+    } else {
+        size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_move_on_with_the_halves() {
+        let counts = |half, current, before| Counts { half, current, before };
+        let shown = |c: Counts| (c.half, c.current, c.before);
+        assert_eq!(shown(counts(5, 7, 3).at(5)), (5, 7, 3));
+        assert_eq!(shown(counts(5, 7, 3).at(6)), (6, 0, 7));
+        assert_eq!(shown(counts(5, 7, 3).at(7)), (7, 0, 0));
+        assert_eq!(shown(counts(5, 7, 3).at(4)), (5, 7, 3), "the clock was set back");
+        assert_eq!(shown(counts(5, 1 << 40, 3).at(6)), (6, 0, u32::MAX));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_middle_is_near_to_all_of_the_bucket(bits: u64, schema in 0i8..=8) {
+            let v = f64::from_bits(bits);
+            let shape = Shape { schema, zero_threshold: f64::MIN_POSITIVE, window: 0 };
+            if v.is_finite() {
+                let (middle, growth) = (middle(shape.ordinal(v), shape), index::bound(1, schema));
+                let most = (growth - 1.0) / (growth + 1.0) + 1e-12;
+                assert!(v.abs() <= f64::MIN_POSITIVE || ((middle - v) / v).abs() <= most, "{v:e} {middle:e} {schema}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_middle_of_the_edges() {
+        let shape = Shape { schema: 5, zero_threshold: 0.0, window: 0 };
+        for v in [f64::INFINITY, f64::NEG_INFINITY, 0.0] {
+            assert_eq!(middle(shape.ordinal(v), shape), v);
+        }
+        assert!(middle(shape.ordinal(f64::MAX), shape).is_finite());
+    }
+}
