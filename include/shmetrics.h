@@ -664,6 +664,17 @@ void shmetrics_counter_add_with_exemplar(struct shmetrics_counter counter,
                                          size_t count);
 
 /**
+ * Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place to keep families and handles between two
+ * requests. The labels come in the family's order. What is not there is made, a family without a help text; register it beforehand
+ * where it is to have one, or a limit. It costs two look-ups. On an error nothing is counted.
+ */
+enum shmetrics_status shmetrics_counter_add_named(struct shmetrics_segment *segment,
+                                                  struct shmetrics_str name,
+                                                  const struct shmetrics_label *labels,
+                                                  size_t count,
+                                                  double v);
+
+/**
  * Adds a whole number.
  */
 void shmetrics_counter_add_u64(struct shmetrics_counter counter, uint64_t n);
@@ -798,6 +809,16 @@ void shmetrics_histogram_observe_with_exemplar(struct shmetrics_histogram histog
                                                double v,
                                                const struct shmetrics_label *labels,
                                                size_t count);
+
+/**
+ * Counts one observation of the histogram of this name and these labels, as `shmetrics_counter_add_named` adds. One that is made has the
+ * default buckets.
+ */
+enum shmetrics_status shmetrics_histogram_observe_named(struct shmetrics_segment *segment,
+                                                        struct shmetrics_str name,
+                                                        const struct shmetrics_label *labels,
+                                                        size_t count,
+                                                        double v);
 
 /**
  * The time now, for `shmetrics_histogram_observe_since`: nanoseconds of the monotonic clock.
