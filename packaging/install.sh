@@ -17,7 +17,8 @@ prefix=${PREFIX:-/usr/local}
 libdir=${LIBDIR:-$prefix/lib}
 includedir=${INCLUDEDIR:-$prefix/include}
 bindir=${BINDIR:-$prefix/bin}
-docdir=${DATADIR:-$prefix/share}/doc/shmetrics
+datadir=${DATADIR:-$prefix/share}
+docdir=$datadir/doc/shmetrics
 destdir=${DESTDIR:-}
 native_libs=${NATIVE_LIBS:--lgcc_s -lutil -lrt -lpthread -lm -ldl -lc}
 manifest=$docdir/install-manifest
@@ -66,6 +67,18 @@ fill() { # template, target
     put 644 /dev/stdin "$2" <<<"$text"
 }
 
+# The command, with what it prints about itself if it runs here.
+put_command() {
+    local text
+    put 755 "$release/shmetrics" "$bindir/shmetrics"
+    if text=$("$release/shmetrics" man 2>/dev/null); then
+        put 644 /dev/stdin "$datadir/man/man1/shmetrics.1" <<<"$text"
+    fi
+    if text=$("$release/shmetrics" completions bash 2>/dev/null); then
+        put 644 /dev/stdin "$datadir/bash-completion/completions/shmetrics" <<<"$text"
+    fi
+}
+
 # The paths that an earlier installation noted: `noted file` or `noted dir`.
 noted() {
     [[ -f $destdir$manifest ]] || return 0
@@ -103,7 +116,9 @@ install_all() {
     fill shmetrics.pc.in "$libdir/pkgconfig/shmetrics.pc"
     fill shmetrics-config.cmake.in "$libdir/cmake/shmetrics/shmetrics-config.cmake"
     fill shmetrics-config-version.cmake.in "$libdir/cmake/shmetrics/shmetrics-config-version.cmake"
-    [[ -f $release/shmetrics ]] && put 755 "$release/shmetrics" "$bindir/shmetrics"
+    [[ ! -f $release/shmetrics ]] || put_command
+    put 644 "$here/systemd/shmetrics.service" "$docdir/systemd/shmetrics.service"
+    put 644 "$here/systemd/shmetrics.socket" "$docdir/systemd/shmetrics.socket"
     put 644 "$root/LICENSE-MIT" "$docdir/LICENSE-MIT"
     put 644 "$root/LICENSE-APACHE" "$docdir/LICENSE-APACHE"
 

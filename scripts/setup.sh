@@ -86,7 +86,7 @@ get_maturin() {
 # The newest servers that Debian has, unpacked beside those of its release: a second opinion. They need nothing but a libc.
 get_newer_servers() {
     local to=target/tools/newer repo
-    [[ -x $to/usr/bin/prometheus && -x $to/usr/bin/prometheus-pushgateway ]] && return
+    [[ -x $to/usr/bin/prometheus && -x $to/usr/bin/prometheus-pushgateway && -x $to/usr/bin/victoria-metrics ]] && return
     local work=$PWD/target/tools/newer-work
     rm -rf "$work"
     mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
@@ -96,14 +96,14 @@ get_newer_servers() {
     local options=(-qq -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$work/lists"
         -o "Dir::Cache=$work/cache" -o "APT::Sandbox::User=root")
     if [[ -n $repo ]] && (
-        cd "$work" && apt-get "${options[@]}" update && apt-get "${options[@]}" download prometheus prometheus-pushgateway
+        cd "$work" && apt-get "${options[@]}" update && apt-get "${options[@]}" download prometheus prometheus-pushgateway victoria-metrics
     ) >> target/apt.log 2>&1; then
         local package
         for package in "$work"/*.deb; do dpkg -x "$package" "$to"; done
         "$to/usr/bin/prometheus" --version > /dev/null 2>&1 || rm -rf "$to" # for a newer libc
     fi
     rm -rf "$work"
-    [[ -d $to ]] || echo "skipped: a newer Prometheus and Pushgateway (not to be had from Debian unstable; see target/apt.log)"
+    [[ -d $to ]] || echo "skipped: newer servers: Prometheus, Pushgateway, VictoriaMetrics (not to be had from Debian unstable; see target/apt.log)"
 }
 
 mkdir -p target
@@ -135,6 +135,7 @@ test)
     need promtool prometheus
     need prometheus-pushgateway prometheus-pushgateway
     need victoria-metrics victoria-metrics
+    need curl curl
     python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
     [[ -e $(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h ]] || missing+=(python3-dev) # for uWSGI
     get_packages

@@ -19,6 +19,7 @@ format() {
         && cargo fmt --manifest-path "$worker" --check \
         && cargo fmt --manifest-path "$axum" --check \
         && cargo fmt --manifest-path fuzz/Cargo.toml --check \
+        && cargo fmt --manifest-path bindings/python/Cargo.toml --check \
         && cargo fmt --manifest-path benches/rivals/Cargo.toml --check \
         && cargo fmt --manifest-path tests/interop/rust-parser/Cargo.toml --check
 }
@@ -28,7 +29,8 @@ clippy() {
         && cargo clippy --manifest-path "$worker" --target-dir target/prefork/rust -- -D warnings \
         && cargo clippy --manifest-path "$axum" --target-dir target/axum -- -D warnings \
         && cargo clippy "${fuzzing[@]}" --all-targets -- -D warnings \
-        && cargo clippy "${fuzzing[@]}" --all-targets --features wrong -- -D warnings
+        && cargo clippy "${fuzzing[@]}" --all-targets --features wrong -- -D warnings \
+        && cargo clippy --manifest-path bindings/python/Cargo.toml --target-dir target/python -- -D warnings
 }
 docs() {
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet \
@@ -64,7 +66,12 @@ header() {
 build() { cargo build --release --workspace; }
 capi() { tests/capi/run.sh; }
 interop() { tests/interop/run.sh; }
-python() { bindings/python/tests/run.sh; }
+python() {
+    local status=0
+    bindings/python/tests/run.sh || status=1
+    bindings/python/unit/run.sh || status=1
+    return $status
+}
 demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-port 0'; }
 
 steps=("$@")

@@ -9,7 +9,10 @@ mod registry;
 mod segment;
 
 pub use error::Error;
-pub use expose::{accepts_gzip, Cursor, Escaping, Exposition, FamilyInfo, Format, Inspection, ProcessInfo, Reader};
+pub use expose::{
+    accepts_gzip, Cursor, Escaping, Exposition, Extra, FamilyInfo, Format, Inspection, ProcessInfo, Reader,
+};
+pub use expose::{Kind, NativeBuckets, Point, PointExemplar, PointFamily, PointValue, Points};
 pub use metric::{
     Counter, Enum, Gauge, GaugeHistogram, GaugeMode, Histogram, InProgress, Info, Metric, Native, StateSet, Summary,
     Timer,

@@ -1,8 +1,13 @@
 //! The command line, and its manual.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shmetrics::{Escaping, Exposition, Format};
 
+use crate::manual::ShellArg;
+use crate::push::PushArgs;
 use crate::serve::Address;
 
 const MANUAL: &str = "\
@@ -64,7 +69,7 @@ pub(crate) enum Verb {
     /// SIGINT end it after the answers under way.
     ///
     /// Several segments make one page, with the label `segment` on every series. Those that are
-    /// not there are left out.
+    /// not there are left out; those that match a pattern are added when they come.
     ///
     ///   /metrics      the page, as text, OpenMetrics or protobuf, whatever the Accept header
     ///                 asks for, and gzip if it may; ?name[]=NAME (repeatable) for some families
@@ -74,10 +79,27 @@ pub(crate) enum Verb {
     ///   /-/ready      200 if the segment can be read, else 503 and the reason
     ///   /             a small page that links the others
     ///
-    /// There is neither encryption nor a password: listen on the loopback interface, or leave
-    /// both to a proxy.
+    /// Encryption and passwords are those of --web.config.file: tls_server_config and
+    /// basic_auth_users as in Prometheus' own servers, for all paths. A changed file, certificate or
+    /// key is in force from the next connection on, or from SIGHUP on; a wrong one is refused and
+    /// the one before kept. Without the file, listen on the loopback interface.
     #[command(verbatim_doc_comment)]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
+
+    /// Push the metrics to a Pushgateway, or by OTLP to a collector
+    ///
+    /// For what no scraper reaches: jobs that end, and machines behind others. Once, or every
+    /// --interval seconds until SIGTERM or SIGINT, with a last push then. A push that fails for now
+    /// (no connection, no answer, 429, 502, 503, 504, of a Pushgateway 500) is tried again, after
+    /// longer and longer pauses; with --interval, until the next is due.
+    ///
+    ///   shmetrics push shop --gateway http://127.0.0.1:9091 --job shop --group instance=a
+    ///   shmetrics push --gateway http://127.0.0.1:9091 --job shop --method delete
+    ///   shmetrics push shop --otlp http://127.0.0.1:4318 --interval 15
+    ///
+    /// The exit status is 0 if the (last) push has arrived, else 1.
+    #[command(verbatim_doc_comment)]
+    Push(Box<PushArgs>),
 
     /// Show a segment's header, memory, families and processes
     ///
@@ -87,6 +109,15 @@ pub(crate) enum Verb {
     /// counter's family has no _total in its name.
     #[command(verbatim_doc_comment)]
     Inspect(InspectArgs),
+
+    /// Watch a segment's series: how fast they count, and what they are
+    ///
+    /// Drawn again each --interval; where the output is no terminal, written. The series that count
+    /// most come first. RATE is per second since the last time. VALUE is a counter's total, a
+    /// gauge's value, the number of a histogram's observations, a state's name; MEAN, 50% and 99%
+    /// are of the observations since the last time, as far as the buckets tell.
+    #[command(verbatim_doc_comment)]
+    Top(TopArgs),
 
     /// Remove segments, without asking
     ///
@@ -110,6 +141,18 @@ pub(crate) enum Verb {
     /// with `shmetrics render demo-PID`.
     #[command(verbatim_doc_comment)]
     Demo(DemoArgs),
+
+    /// Print what completes this command's arguments in a shell
+    ///
+    ///   shmetrics completions bash > /usr/share/bash-completion/completions/shmetrics
+    #[command(verbatim_doc_comment)]
+    Completions { shell: ShellArg },
+
+    /// Print this manual as a page for man
+    ///
+    ///   shmetrics man > /usr/local/share/man/man1/shmetrics.1
+    #[command(verbatim_doc_comment)]
+    Man,
 
     #[command(hide = true)]
     DemoWorker { name: String },
@@ -210,19 +253,37 @@ impl RenderArgs {
     }
 }
 
+// Switches of a command line are what they are.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Args)]
 pub(crate) struct ServeArgs {
-    /// The segments' names, or paths [default: $SHMETRICS_SEGMENT, else default]
+    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, else default]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
-    /// Where to listen, port 0 for a free one, or unix:PATH; may be given several times
+    /// All segments of the directory, as the pattern '*'
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+
+    /// Where to listen (port 0: a free one), unix:PATH, or systemd; may be given several times
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9464")]
     pub(crate) listen: Vec<Address>,
+
+    /// Encryption and passwords: a file in the format of Prometheus' own servers
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub(crate) web_config: Option<PathBuf>,
+
+    /// Pages that may be on their way to clients, which bounds the memory they take
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) max_pages: u16,
 
     /// Of several segments, series without the label `segment`; of equal ones the first is shown
     #[arg(long)]
     pub(crate) no_segment_label: bool,
+
+    /// With process_* of the processes that count, summed and for each
+    #[arg(long)]
+    pub(crate) process_metrics: bool,
 
     /// With _created samples, in OpenMetrics 1.0.0
     #[arg(long)]
@@ -231,11 +292,48 @@ pub(crate) struct ServeArgs {
 
 impl ServeArgs {
     pub(crate) fn names(&self) -> Vec<String> {
-        if self.names.is_empty() {
-            return vec![SegmentArg { name: None }.name()];
+        if self.all {
+            return vec!["*".to_owned()];
         }
-        self.names.clone()
+        names(&self.names)
     }
+}
+
+/// Those that are given, or the usual one.
+pub(crate) fn names(given: &[String]) -> Vec<String> {
+    if given.is_empty() {
+        return vec![SegmentArg { name: None }.name()];
+    }
+    given.to_vec()
+}
+
+#[derive(Args)]
+pub(crate) struct TopArgs {
+    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, else default]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+    pub(crate) interval: Duration,
+
+    /// End after so many looks; without it, at Ctrl-C
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) looks: Option<u32>,
+
+    /// Only the family with samples of this name; may be given several times
+    #[arg(long = "name", value_name = "SAMPLE")]
+    pub(crate) only: Vec<String>,
+}
+
+/// A time on the command line.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().map_err(|e| e.to_string())?;
+    let most = 1e6;
+    if !(0.01..=most).contains(&seconds) {
+        return Err(format!("give seconds from 0.01 to {most}"));
+    }
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 #[derive(Args)]

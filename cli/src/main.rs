@@ -2,16 +2,23 @@
 
 mod args;
 mod census;
+mod conflicts;
 mod demo;
 mod failure;
 mod inspect;
 mod list;
+mod manual;
+mod processes;
+mod push;
 mod render;
 mod rm;
+mod screen;
 mod serve;
 mod show;
 mod signals;
+mod source;
 mod table;
+mod top;
 
 use std::process::ExitCode;
 
@@ -24,9 +31,13 @@ fn main() -> ExitCode {
         Verb::List => list::run(),
         Verb::Render(args) => render::run(&args),
         Verb::Serve(args) => serve::run(&args),
+        Verb::Push(args) => push::run(&args, args::names(&args.names)),
+        Verb::Top(args) => top::run(&args),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Rm(args) => rm::run(&args.names),
         Verb::Demo(args) => demo::run(&args),
+        Verb::Completions { shell } => manual::completions(shell),
+        Verb::Man => manual::page(),
         Verb::DemoWorker { name } => demo::work(&name),
     };
     match outcome {

@@ -7,7 +7,7 @@ use support::Room;
 #[test]
 fn the_manual_names_every_verb_and_hides_the_worker() {
     let help = Room::new().run(&["--help"]).success();
-    for verb in ["list", "render", "serve", "inspect", "rm", "demo"] {
+    for verb in ["list", "render", "serve", "push", "inspect", "top", "rm", "demo", "completions", "man"] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(verb)), "{verb} is missing:\n{help}");
     }
     for part in ["EXAMPLES:", "ENVIRONMENT:", "SHMETRICS_SEGMENT", "EXIT STATUS:"] {
@@ -24,6 +24,9 @@ fn manuals_fit_a_terminal() {
         &["list", "--help"],
         &["render", "--help"],
         &["serve", "--help"],
+        &["push", "--help"],
+        &["top", "--help"],
+        &["completions", "--help"],
         &["inspect", "--help"],
         &["rm", "--help"],
         &["demo", "--help"],
@@ -32,6 +35,20 @@ fn manuals_fit_a_terminal() {
         for line in help.lines() {
             assert!(line.chars().count() <= 100, "{args:?} has a line too long:\n{line}");
         }
+    }
+}
+
+#[test]
+fn what_packagers_install() {
+    let room = Room::new();
+    let page = room.run(&["man"]).success();
+    assert!(
+        page.contains(".TH shmetrics 1") && page.contains("EXIT STATUS") && page.contains("web.config.file"),
+        "{page}"
+    );
+    for shell in ["bash", "elvish", "fish", "zsh"] {
+        let script = room.run(&["completions", shell]).success();
+        assert!(script.contains("web.config.file"), "{shell}: {script}");
     }
 }
 

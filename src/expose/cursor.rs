@@ -1,13 +1,15 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering::Acquire;
 use std::time::{Duration, Instant};
 
 use super::encoder::{self, Encoder};
+use super::extra::Extra;
 use super::family::{Fixed, View};
 use super::own;
+use super::points::{self, Gather, Point};
 use super::snapshot::{Page, Shot};
-use super::{Escaping, Exposition, Reader};
+use super::{Escaping, Exposition, Format, Reader};
 use crate::process::{Slots, Token};
 use crate::registry::family::{Record, Texts};
 use crate::registry::names::samples;
@@ -61,6 +63,10 @@ pub struct Cursor<'a> {
     has_begun: bool,
     /// The only families wanted, by the names of their samples; all of them if empty.
     only: HashSet<String>,
+    /// Families that are in no segment.
+    extra: Vec<Extra>,
+    /// Points that wait to be taken, where points are wanted instead of a page.
+    points: Option<VecDeque<Point>>,
 }
 
 /// A segment on a page.
@@ -163,6 +169,8 @@ impl Cursor<'_> {
             exposition,
             has_begun: false,
             only: HashSet::new(),
+            extra: Vec::new(),
+            points: None,
         }
     }
 
@@ -258,6 +266,32 @@ impl Cursor<'_> {
         self
     }
 
+    /// With a family that is in no segment, before those of the library. One whose name a family of a segment has, or one that was
+    /// added before, is left out, and counted in `shmetrics_conflicts`. To be called before the page is begun.
+    #[must_use]
+    pub fn with(mut self, family: Extra) -> Self {
+        self.extra.push(family);
+        self
+    }
+
+    /// From here on, points are gathered instead of a page, with names as they are.
+    pub(super) fn gather(&mut self) {
+        self.exposition = Exposition::new(Format::OpenMetrics).with_escaping(Escaping::AllowUtf8);
+        self.points = Some(VecDeque::new());
+    }
+
+    /// Appends the next points. False: these were the last.
+    pub(super) fn gather_more(&mut self, to: &mut VecDeque<Point>) -> bool {
+        let more = self.render(&mut Vec::new(), PIECE);
+        if let Some(points) = &mut self.points {
+            to.append(points);
+        }
+        if let Some(Encoder::Points(gather)) = &mut self.encoder {
+            gather.take(to);
+        }
+        more
+    }
+
     /// Appends the next piece, about 32 KiB, to `out`. `false`: the page is complete, and nothing was appended. (Nor is anything
     /// appended by some calls that return `true`, where a large family is put together in protobuf.)
     pub fn fill(&mut self, out: &mut Vec<u8>) -> bool {
@@ -315,7 +349,9 @@ impl Cursor<'_> {
                     self.at = Place::Done;
                     let busy = self.busy + start.elapsed();
                     self.own(busy, out);
-                    encoder::end(self.exposition.format(), out);
+                    if self.points.is_none() {
+                        encoder::end(self.exposition.format(), out);
+                    }
                 }
                 Place::Done => break,
             }
@@ -326,6 +362,7 @@ impl Cursor<'_> {
 
     fn own(&mut self, busy: Duration, out: &mut Vec<u8>) {
         let several = self.parts.len() > 1;
+        let extra = self.extras();
         let mut families: Vec<own::Own<'_>> = Vec::new();
         for part in &self.parts {
             for (i, mut family) in own::families(&part.memory, &part.living).into_iter().enumerate() {
@@ -341,19 +378,44 @@ impl Cursor<'_> {
         } else {
             self.parts.first().map_or_else(Fixed::default, |p| p.own.shown.clone())
         };
-        for mut family in own::of_page([self.shown, self.corrupt, self.conflicts], busy, several) {
+        for mut family in own::of_page([self.shown, self.corrupt, self.conflicts], busy, several || !extra.is_empty()) {
             family.add_labels(&fixed);
             families.push(family);
         }
-        for family in families {
-            if self.wanted(family.name, family.name) {
-                family.render(self.exposition.format(), out);
+        for family in extra.iter().map(Extra::own).chain(families) {
+            if !self.wanted(family.name, family.name) {
+                continue;
+            }
+            match &mut self.points {
+                Some(points) => points::own(&family, points),
+                None => family.render(self.exposition.format(), out),
             }
         }
     }
 
+    /// The families that are in no segment and clash with none that is, nor with each other.
+    fn extras(&mut self) -> Vec<Extra> {
+        let mut taken: Vec<(String, u8)> = Vec::new();
+        if !self.extra.is_empty() {
+            for memory in self.parts.iter().map(|part| part.memory) {
+                taken.extend(names(&memory).into_iter().map(|(name, (_, kind))| (name, kind)));
+            }
+        }
+        let mut kept = Vec::new();
+        for extra in std::mem::take(&mut self.extra) {
+            if taken.iter().any(|(name, kind)| extra.clashes(name, *kind)) {
+                self.conflicts += 1;
+            } else {
+                taken.push((extra.name().to_owned(), extra.kind()));
+                kept.push(extra);
+            }
+        }
+        kept
+    }
+
     fn held(&self) -> usize {
-        self.encoder.as_ref().map_or(0, Encoder::held)
+        let points = self.points.as_ref().map_or(0, |points| points.len() * encoder::POINT);
+        self.encoder.as_ref().map_or(0, Encoder::held) + points
     }
 
     fn spend(&mut self) -> bool {
@@ -401,7 +463,10 @@ impl Cursor<'_> {
         self.shown_texts = (with_it.filter(|part| !part.tells(&texts.labels)).count() > 1).then(HashSet::new);
         (self.family, self.part) = (link, self.lead);
         let view = self.parts[self.lead].view(&record, texts, self.exposition);
-        self.encoder = Some(Encoder::new(view, self.exposition, &mut self.spare, out));
+        self.encoder = Some(match self.points {
+            Some(_) => Encoder::Points(Box::new(Gather::new(view))),
+            None => Encoder::new(view, self.exposition, &mut self.spare, out),
+        });
         self.enter(link);
     }
 
@@ -519,8 +584,10 @@ impl Cursor<'_> {
                 return;
             }
         }
-        if let Some(encoder) = self.encoder.take() {
-            encoder.finish(&mut self.spare, out);
+        match (self.encoder.take(), &mut self.points) {
+            (Some(Encoder::Points(mut gather)), Some(points)) => gather.take(points),
+            (Some(encoder), _) => encoder.finish(&mut self.spare, out),
+            (None, _) => {}
         }
         self.at = self.after(self.family);
     }

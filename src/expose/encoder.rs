@@ -2,14 +2,20 @@ use super::composite::Composite;
 use super::family::View;
 use super::lines::Lines;
 use super::messages::Messages;
+use super::points::Gather;
 use super::snapshot::{Page, Shot};
 use super::{Exposition, Format};
+
+/// What a point counts for where bytes are counted.
+pub(super) const POINT: usize = 64;
 
 /// A family in the making, in any format.
 pub(super) enum Encoder {
     Lines(Lines),
     Composite(Composite),
     Messages(Messages),
+    /// Values instead of a page.
+    Points(Box<Gather>),
 }
 
 impl Encoder {
@@ -33,6 +39,7 @@ impl Encoder {
             Encoder::Lines(lines) => lines.series(page, at, out),
             Encoder::Composite(lines) => lines.series(page, at, out),
             Encoder::Messages(messages) => messages.series(page, at),
+            Encoder::Points(points) => points.series(page, at, out),
         }
     }
 
@@ -41,6 +48,7 @@ impl Encoder {
     pub(super) fn held(&self) -> usize {
         match self {
             Encoder::Messages(messages) => messages.held(),
+            Encoder::Points(points) => points.len() * POINT,
             _ => 0,
         }
     }
@@ -51,6 +59,7 @@ impl Encoder {
             Encoder::Lines(_) => Encoder::Lines(Lines::new(view, exposition, &mut Vec::new())),
             Encoder::Composite(_) => Encoder::Composite(Composite::new(view, &mut Vec::new())),
             Encoder::Messages(messages) => Encoder::Messages(messages.continued(view)),
+            Encoder::Points(points) => Encoder::Points(Box::new(points.continued(view))),
         }
     }
 

@@ -95,6 +95,9 @@ pub struct ProcessInfo {
     pub alive: bool,
     /// When it first touched a gauge, in seconds since 1970.
     pub attached: f64,
+    /// When it began, in the kernel's ticks since boot, as in the 22nd field of `/proc/PID/stat`; 0 if it could not tell. With the pid it
+    /// names a process for good.
+    pub started: u64,
 }
 
 pub(super) fn inspect(memory: &Mapped, backing: &dyn Backing, own: Option<Token>, path: Option<&Path>) -> Inspection {
@@ -111,15 +114,6 @@ pub(super) fn inspect(memory: &Mapped, backing: &dyn Backing, own: Option<Token>
         budget -= 1;
     }
     corrupt += u64::from(link != 0);
-    let slots = Slots::in_memory(memory);
-    let living = slots.living(backing, own);
-    let processes = (0..slots.high()).filter_map(|i| slots.holder(i)).map(|h| ProcessInfo {
-        slot: h.token.slot,
-        pid: h.pid,
-        identity: h.identity,
-        alive: living.get(h.token.slot as usize) == Some(&h.token.generation),
-        attached: h.attached_ns as f64 / 1e9,
-    });
     let file = path.and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
     let name = file.map_or("anonymous".into(), |n| n.strip_prefix(PREFIX).map(str::to_owned).unwrap_or(n));
     Inspection {
@@ -133,7 +127,7 @@ pub(super) fn inspect(memory: &Mapped, backing: &dyn Backing, own: Option<Token>
         resident: backing.resident(),
         series: count_of(memory.get64(header::SERIES)),
         families,
-        processes: processes.collect(),
+        processes: processes(memory, backing, own),
         refused_series: memory.get64(header::REFUSED_SERIES),
         refused_families: memory.get64(header::REFUSED_FAMILIES),
         rejected_updates: memory.get64(header::REJECTED_UPDATES),
@@ -143,6 +137,21 @@ pub(super) fn inspect(memory: &Mapped, backing: &dyn Backing, own: Option<Token>
         lane_cpus: memory.lanes().cpus as u32,
         lane_bytes: memory.get64(header::LANE_BYTES),
     }
+}
+
+/// The processes that have, or had, gauges of their own.
+pub(super) fn processes(memory: &Mapped, backing: &dyn Backing, own: Option<Token>) -> Vec<ProcessInfo> {
+    let slots = Slots::in_memory(memory);
+    let living = slots.living(backing, own);
+    let of = (0..slots.high()).filter_map(|i| slots.holder(i)).map(|h| ProcessInfo {
+        slot: h.token.slot,
+        pid: h.pid,
+        identity: h.identity,
+        alive: living.get(h.token.slot as usize) == Some(&h.token.generation),
+        attached: h.attached_ns as f64 / 1e9,
+        started: h.started,
+    });
+    of.collect()
 }
 
 fn boot_id(memory: &Mapped) -> String {

@@ -87,7 +87,8 @@ impl<'a> Line<'a> {
     }
 
     /// # Safety
-    /// `len + OVER` bytes must be readable at `from` (of which the last `OVER` may change or be anything).
+    /// `len + OVER` bytes must be readable at `from` (of which the last `OVER` may change or be anything), or as many as whole blocks of 16
+    /// have; 16 at the least.
     #[inline(always)]
     pub(super) unsafe fn raw(&mut self, from: *const u8, len: usize) {
         let mut done = 0;
@@ -109,12 +110,14 @@ impl<'a> Line<'a> {
         unsafe { self.raw(piece.padded.as_ptr(), piece.len) };
     }
 
-    /// Appends a piece whose second and last byte are these.
+    /// Appends `len` bytes, the second and the last of which are to be these.
     #[inline(always)]
-    pub(super) fn filled(&mut self, piece: &Piece, second: u8, last: u8) {
-        debug_assert!(piece.len >= 2);
+    pub(super) fn head<const N: usize>(&mut self, bytes: &[u8; N], len: usize, second: u8, last: u8) {
+        const { assert!(N % 16 == 0) };
+        debug_assert!(len >= 2 && len <= N);
         let from = self.at;
-        self.piece(piece);
+        // SAFETY: it is read in blocks of 16, of which there are as many as it takes.
+        unsafe { self.raw(bytes.as_ptr(), len) };
         // SAFETY: within what was just written.
         unsafe {
             *from.add(1) = second;

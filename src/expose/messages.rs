@@ -175,9 +175,9 @@ impl Messages {
             }
             let mut head = Vec::new();
             varint((self.body.len() - self.gap) as u64, &mut head);
-            if out.is_empty() && head.len() == self.gap {
-                // A large one is not copied.
-                self.body[..self.gap].copy_from_slice(&head);
+            if out.is_empty() {
+                // Not copied; and if its length is as long as was left for it, not moved either.
+                drop(self.body.splice(..self.gap, head));
                 std::mem::swap(out, &mut self.body);
             } else {
                 out.extend_from_slice(&head);
@@ -216,7 +216,7 @@ impl Metrics {
             Label { prefix: labels::prefix_len(i, stored.len()), name: Piece::new(&piece) }
         });
         let labels: Vec<Label> = labels.collect();
-        let names = view.texts.labels.iter().map(String::len).zip(view.label_names().iter().map(String::as_str));
+        let names = view.texts.labels.iter().map(String::as_str).zip(view.label_names().iter().map(String::as_str));
         let mut tail = Tail::default();
         match view.kind {
             KIND_UNKNOWN => tail.set(tag::METRIC_UNTYPED, None),
@@ -259,8 +259,8 @@ impl Metrics {
     #[inline(always)]
     fn quickly(&self, series: &Series<'_>, v: f64, out: &mut Vec<u8>) -> bool {
         let Some(quick) = &self.quick else { return false };
-        let is_plain = !(series.escaped || series.is_embedded() && series.text.len() > 0);
-        is_plain && quick.metric(&series.text, &self.tail, v, out)
+        let is_hard = series.escaped || (series.is_embedded() && series.text.len() > 0);
+        !is_hard && quick.metric(&series.text, &self.tail, v, out)
     }
 
     /// Appends it.

@@ -19,31 +19,35 @@ pub(super) struct Quick {
 
 /// A label before its value: `0a P 0a N name 12 V`, where P and V are to be filled in.
 struct Head {
+    bytes: [u8; HEAD],
+    len: usize,
+    /// The length of the pair without the value, and the longest value whose pair is short.
+    pair: usize,
+    most: usize,
     /// Bytes before the value in the label text.
     prefix: usize,
-    bytes: Piece,
-    /// The length of the pair without the value.
-    pair: usize,
 }
 
+/// Room for a head: a whole number of blocks.
+const HEAD: usize = 48;
 /// Lengths below this take a byte.
 const SHORT: usize = 0x80;
 
 impl Quick {
-    /// Of these labels: the bytes that each name has in the label text, and the name. `None` if one is too long.
-    pub(super) fn new<'a>(labels: impl Iterator<Item = (usize, &'a str)>, fixed: &[u8]) -> Option<Self> {
+    /// Of these labels: as they stand in the label text, and their names. `None` if one is too long.
+    pub(super) fn new<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, fixed: &[u8]) -> Option<Self> {
         let mut quick = Quick { heads: Vec::new(), fixed: Piece::new(fixed), more: 0, room: fixed.len() + 16 };
         for (i, (stored, name)) in labels.enumerate() {
-            let (prefix, pair) = (labels::prefix_len(i, stored), name.len() + 4);
-            if pair >= SHORT {
-                return None;
-            }
-            let mut bytes = vec![tag::METRIC_LABEL, 0, tag::LABEL_NAME, name.len() as u8];
-            bytes.extend_from_slice(name.as_bytes());
-            bytes.extend_from_slice(&[tag::LABEL_VALUE, 0]);
-            quick.more += bytes.len() as isize - (prefix as isize + 1);
-            quick.room += bytes.len();
-            quick.heads.push(Head { prefix, bytes: Piece::new(&bytes), pair });
+            let (prefix, len) = (labels::prefix_len(i, stored.len()), name.len() + 6);
+            let mut bytes = [0; HEAD];
+            let head = bytes.get_mut(..len)?;
+            head[..4].copy_from_slice(&[tag::METRIC_LABEL, 0, tag::LABEL_NAME, name.len() as u8]);
+            head[4..len - 2].copy_from_slice(name.as_bytes());
+            head[len - 2] = tag::LABEL_VALUE;
+            quick.more += len as isize - (prefix as isize + 1);
+            quick.room += len;
+            let pair = name.len() + 4;
+            quick.heads.push(Head { bytes, len, pair, most: SHORT - 1 - pair, prefix });
         }
         quick.more += fixed.len() as isize;
         Some(quick)
@@ -55,59 +59,50 @@ impl Quick {
     pub(super) fn metric(&self, text: &Text, tail: &Tail, value: f64, out: &mut Vec<u8>) -> bool {
         let len = (text.len() + tail.0.len()).wrapping_add_signed(self.more);
         let mut line = Line::new(out, self.room + text.len() + tail.0.len());
-        if len < SHORT {
+        let head = if len < SHORT {
             line.two([tag::FAMILY_METRIC, len as u8]);
+            2
         } else {
             line.byte(tag::FAMILY_METRIC);
             line.varint(len as u64);
-        }
+            1 + varint_len(len as u64)
+        };
         if self.fixed.len() > 0 {
             line.piece(&self.fixed);
         }
         let is_whole = if text.len() <= 64 {
+            // All quotes at once: to look for one after the other takes as long as all the rest.
             let quotes = text.quotes();
-            // All quotes are within the text.
-            self.labels(text, &mut line, |at| match quotes.checked_shr(at as u32) {
-                None | Some(0) => NOWHERE,
-                Some(rest) => at + rest.trailing_zeros() as usize,
-            })
+            self.labels(text, &mut line, |at| (quotes >> (at & 63)).trailing_zeros() as usize)
         } else {
-            self.labels(text, &mut line, |at| match text.quote(at.min(text.len())) {
-                end if end < text.len() && at < text.len() => end,
-                _ => NOWHERE,
-            })
+            self.labels(text, &mut line, |at| text.quote(at.min(text.len())).wrapping_sub(at))
         };
         if !is_whole {
             return false;
         }
         line.piece_with(&tail.0, Tail::VALUE, value.to_le_bytes());
-        line.keep_bytes(1 + varint_len(len as u64) + len);
+        line.keep_bytes(head + len);
         true
     }
 
-    /// Appends the labels. `quote` finds the quote that ends a value that begins at a place, or is `NOWHERE`. False: they are not all of
-    /// the text, and so not as long as was said.
+    /// Appends the labels. `value_len` is how long a value is that begins at a place; if none does, too long. False: they are not all of the
+    /// text, and so not as long as was said.
     #[inline(always)]
-    fn labels(&self, text: &Text, line: &mut Line<'_>, quote: impl Fn(usize) -> usize) -> bool {
+    fn labels(&self, text: &Text, line: &mut Line<'_>, value_len: impl Fn(usize) -> usize) -> bool {
         let mut at = 0;
         for head in &self.heads {
             at += head.prefix;
-            let end = quote(at);
-            // Also if it is nowhere.
-            let len = end.wrapping_sub(at);
-            if len >= SHORT - head.pair {
+            let len = value_len(at);
+            if len > head.most || at + len >= text.len() {
                 return false;
             }
-            line.filled(&head.bytes, (head.pair + len) as u8, len as u8);
+            line.head(&head.bytes, head.len, (head.pair + len) as u8, len as u8);
             text.put_part(at, len, line);
-            at = end + 1;
+            at += len + 1;
         }
         at == text.len()
     }
 }
-
-/// No place in a text: so far off that no value reaches there.
-const NOWHERE: usize = usize::MAX / 2;
 
 /// A metric after its labels: a message of the value and, of a counter, when it began.
 #[derive(Default)]

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::check;
 use super::cursor::SEGMENT;
-use super::inspect::{inspect, Inspection};
+use super::inspect::{inspect, processes, Inspection, ProcessInfo};
 use super::{Cursor, Exposition};
 use crate::process::{Slots, Token};
 use crate::segment::mapping::Backing;
@@ -87,9 +87,12 @@ impl Reader {
         self.path.as_deref()
     }
 
-    /// Whether the segment's name still leads to it: it has not been removed or replaced.
+    /// Whether the segment's name still leads to it, whole: it has not been removed or replaced, its file not cut off, and its header is
+    /// not damaged. For a few system calls' price.
     pub fn is_current(&self) -> bool {
-        self.path.as_deref().is_none_or(|p| self.backing.get().is_named(p))
+        let Some(path) = self.path.as_deref() else { return true };
+        let backing = self.backing.get();
+        backing.is_named(path) && crate::segment::header::check_bytes(backing, path).is_ok()
     }
 
     fn token(&self) -> Option<Token> {
@@ -148,6 +151,11 @@ impl Reader {
     /// people. Works on a segment in use, and takes a few looks then.
     pub fn check(&self) -> Vec<String> {
         check(&self.memory)
+    }
+
+    /// The processes that have, or had, gauges of their own: a part of [`inspect`](Self::inspect), for less.
+    pub fn processes(&self) -> Vec<ProcessInfo> {
+        processes(&self.memory, self.backing.get(), self.token())
     }
 
     /// What is in the segment, for people.

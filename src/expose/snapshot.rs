@@ -285,7 +285,7 @@ impl Text {
         unsafe { line.raw(self.at.add(from), len) };
     }
 
-    /// Which of its bytes are `"`, a bit for each, if they are no more than 64.
+    /// Which of its bytes are `"`, a bit for each, if they are no more than 64; bits behind its end are any.
     #[inline(always)]
     pub(super) fn quotes(&self) -> u64 {
         debug_assert!(self.len <= 64);
@@ -293,13 +293,7 @@ impl Text {
             // SAFETY: 16 bytes from within the text, or from its end, are readable, as `OVER` more than the text are (`new`).
             u64::from(unsafe { quotes(self.at.add(self.len.min(from))) }) << from
         };
-        let found = block(0) | block(16) | block(32) | block(48);
-        // Of what is behind its end nothing counts.
-        if self.len < 64 {
-            found & ((1 << self.len) - 1)
-        } else {
-            found
-        }
+        block(0) | block(16) | block(32) | block(48)
     }
 
     /// Where the next `"` is from `from` on; its length if there is none.

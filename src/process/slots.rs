@@ -44,6 +44,8 @@ pub(crate) struct Holder {
     pub(crate) pid: u32,
     pub(crate) identity: u32,
     pub(crate) attached_ns: u64,
+    /// In ticks since boot.
+    pub(crate) started: u64,
     pub(crate) namespace: u64,
 }
 
@@ -127,6 +129,7 @@ impl<'a> Slots<'a> {
                 pid: word as u32,
                 identity: self.memory.load32(at + slot::IDENTITY, Acquire),
                 attached_ns: self.memory.load64(at + slot::ATTACHED_NS, Acquire),
+                started: self.memory.load64(at + slot::START_TIME, Acquire),
                 namespace: self.memory.load64(at + slot::PID_NAMESPACE, Acquire),
             };
             if self.memory.load64(at + slot::WORD, Relaxed) == word {

@@ -101,7 +101,6 @@ pub(crate) fn check(file: &std::fs::File, path: &Path) -> Result<(), Error> {
 }
 
 /// As [`check`], of memory that is mapped already.
-#[cfg(any(feature = "portable", not(target_os = "linux")))]
 pub(crate) fn check_bytes(backing: &dyn Backing, path: &Path) -> Result<(), Error> {
     if backing.len() < PAGE {
         return Err(not(path, "it is shorter than a segment's header"));

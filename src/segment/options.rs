@@ -20,6 +20,7 @@ use crate::Error;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing until `open`"]
+#[allow(clippy::struct_excessive_bools)] // Each is a question of its own.
 pub struct Options {
     pub(super) name: Option<String>,
     pub(super) how: How,

@@ -14,7 +14,7 @@ installs_the_expected_files() {
     tree "$prefix" >"$work/before"
     install_here
     install_here # over itself
-    (cd "$prefix" && find . ! -type d ! -path ./bin/shmetrics ! -name somebody-elses | sort) >"$work/installed"
+    (cd "$prefix" && find . ! -type d ! -path ./bin/shmetrics ! -path "./share/man/*" ! -path "./share/bash-completion/*" ! -name somebody-elses | sort) >"$work/installed"
     sort >"$work/expected" <<END
 ./include/shmetrics.h
 ./include/shmetrics.hpp
@@ -28,6 +28,8 @@ installs_the_expected_files() {
 ./share/doc/shmetrics/LICENSE-APACHE
 ./share/doc/shmetrics/LICENSE-MIT
 ./share/doc/shmetrics/install-manifest
+./share/doc/shmetrics/systemd/shmetrics.service
+./share/doc/shmetrics/systemd/shmetrics.socket
 END
     diff -u "$work/expected" "$work/installed"
     if grep -rn '@[A-Z_]*@' "$prefix/lib/pkgconfig" "$prefix/lib/cmake"; then return 1; fi

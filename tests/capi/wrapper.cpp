@@ -158,9 +158,9 @@ void histograms() {
 
 void failures() {
   const auto segment = scratch();
-  auto bad = segment.try_register_counter({"not a name", "Help."});
+  auto bad = segment.try_register_counter({"not a\tname", "Help."});
   CHECK(!bad && bad.error().status() == status_code::invalid_name);
-  CHECK(std::string_view(bad.error().what()).find("not a name") != std::string_view::npos);
+  CHECK(std::string_view(bad.error().what()).find("not a\\tname") != std::string_view::npos);
   CHECK(bool(segment.try_register_counter({"same", "Help."})));
   const auto other = segment.try_register_gauge({"same", "Help."}, shmetrics::gauge_mode::max);
   CHECK(!other && other.error().status() == status_code::conflict);

@@ -5,7 +5,7 @@
 #   make build && scripts/setup.sh test && tests/interop/run.sh
 #
 # Whatever of the other programs is missing skips its part and says so. PAGES, FORMAT_PAGES, GRAMMAR_PAGES, SEED, SCRAPE_SECONDS,
-# FORMAT_SCRAPE_SECONDS and ROUNDS are explained in the programs below; SHMETRICS_LONG=1 sets them to much more.
+# FORMAT_SCRAPE_SECONDS, SERVE_SECONDS, PUSH_PAGES and ROUNDS are explained in the programs below; SHMETRICS_LONG=1 sets them to much more.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -21,7 +21,7 @@ fi
 
 if [[ -n ${SHMETRICS_LONG:-} ]]; then
     export FORMAT_PAGES=${FORMAT_PAGES:-10000} GRAMMAR_PAGES=${GRAMMAR_PAGES:-200}
-    export FORMAT_SCRAPE_SECONDS=${FORMAT_SCRAPE_SECONDS:-300}
+    export FORMAT_SCRAPE_SECONDS=${FORMAT_SCRAPE_SECONDS:-300} SERVE_SECONDS=${SERVE_SECONDS:-120} PUSH_PAGES=${PUSH_PAGES:-100}
     export PAGES=${PAGES:-3000} SCRAPE_SECONDS=${SCRAPE_SECONDS:-900} ROUNDS=${ROUNDS:-10000}
 fi
 SHMETRICS_DIR=$(mktemp -d /dev/shm/interop-test.XXXXXX)
@@ -58,6 +58,8 @@ if command -v prometheus >/dev/null; then
 fi
 run scrape.py
 run scrape_formats.py
+run serve.py
+run push.py
 
 left=$(ls -A "$SHMETRICS_DIR")
 if [[ -n $left ]]; then

@@ -23,7 +23,8 @@ def crates(lock, manifest):
     locked = {}
     for package in tomllib.loads(lock)["package"]:
         locked.setdefault(package["name"], []).append(package["version"])
-    asked = {name: spec if isinstance(spec, str) else spec["version"] for name, spec in tomllib.loads(manifest)["dependencies"].items() if name in CRATES}
+    dependencies = tomllib.loads(manifest)["dependencies"]
+    asked = {name: spec if isinstance(spec := dependencies[name], str) else spec["version"] for name in CRATES}
 
     def pick(name):
         wanted = asked[name].lstrip("=^")

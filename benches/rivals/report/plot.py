@@ -84,7 +84,8 @@ def increments(crowd, path):
         rates = [rate["median"] / 1e6 for rate in c["updates_a_second"]]
         label = f"{c['name']} ({c['sharing']})" if c["name"] not in tables.FLOORS else c["name"]
         ax.plot(crowd["sizes"], rates, label=label, **style(c["name"]))
-    axes(ax, "Increments of one counter, all processes or threads together", "processes (or threads, where a library has no processes)", "million increments a second", crowd["sizes"])
+    title = "Increments of one counter, all processes or threads together"
+    axes(ax, title, "processes (or threads, where a library has no processes)", "million increments a second", crowd["sizes"])
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_minor_locator(NullLocator())

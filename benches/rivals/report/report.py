@@ -31,7 +31,12 @@ def sections(found):
         "workers": lambda: tables.worker_table(found["workers"], get("python_workers")),
         "forks": lambda: tables.fork_table(found["forks"]),
     }
-    needs = {"machine": ("machine", "updates"), "glance": ("updates", "pages", "fresh", "memory"), "hot": ("memory",), "processes": ("memory",)}
+    needs = {
+        "machine": ("machine", "updates"),
+        "glance": ("updates", "pages", "fresh", "memory"),
+        "hot": ("memory",),
+        "processes": ("memory",),
+    }
     return {name: make() for name, make in makers.items() if all(part in found for part in needs.get(name, (name,)))}
 
 

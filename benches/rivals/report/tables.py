@@ -211,7 +211,8 @@ def process_table(memory):
         [p["processes"], f"{p['resident']:,.0f}", f"{p['pss_of_children']:,.0f}", f"{p['page_tables_of_children']:,.0f}"]
         for p in memory["processes"]
     ]
-    return table(["processes that have counted in each of 10,000 series", "segment, bytes", "their proportional shares, bytes", "their page tables, bytes"], rows)
+    head = ["processes that have counted in each of 10,000 series", "segment, bytes"]
+    return table([*head, "their proportional shares, bytes", "their page tables, bytes"], rows)
 
 
 STATES = {"nobody": "nobody", "others": "pages of other metrics", "scraped": "these pages"}

@@ -87,7 +87,7 @@ pub(crate) struct Family<M> {
     pub(crate) definition: Definition,
     pub(crate) segment: Option<shmetrics::Segment>,
     /// `None`: it is refused, and counts nowhere.
-    pub(crate) family: Option<DynamicFamily<M>>,
+    pub(crate) table: Option<DynamicFamily<M>>,
     /// Of a gauge.
     pub(crate) mode: GaugeMode,
     /// Of an enum.
@@ -188,12 +188,12 @@ impl<M: Metric> Family<M> {
             None => Handle::Inert,
         };
         let children = PyDict::new(py).unbind();
-        Ok((Arc::new(Family { definition, segment, family, mode, states, children }), handle))
+        Ok((Arc::new(Family { definition, segment, table: family, mode, states, children }), handle))
     }
 
     /// The series with these label values.
     pub(crate) fn series(&self, values: &[&str]) -> Handle<M> {
-        self.family.and_then(|f| f.with(values)).map_or(Handle::Inert, Handle::At)
+        self.table.and_then(|f| f.with(values)).map_or(Handle::Inert, Handle::At)
     }
 }
 
@@ -205,7 +205,7 @@ pub(crate) fn chosen<'py>(
     match (segment, registry) {
         (Some(segment), _) => Ok(Some(segment)),
         (None, Some(registry)) if !registry.is_none() => {
-            Ok(registry.getattr_opt("segment")?.filter(|s| s.is_instance_of::<Segment>()))
+            Ok(registry.getattr_opt("segment")?.filter(pyo3::types::PyAnyMethods::is_instance_of::<Segment>))
         }
         _ => Ok(None),
     }

@@ -18,6 +18,12 @@ pub(crate) struct Histogram {
     values: Option<Py<PyTuple>>,
 }
 
+/// Native buckets that grow by this factor, if one is given.
+pub(crate) fn native(factor: Option<f64>, max_buckets: Option<u32>) -> Option<shmetrics::Native> {
+    let native = shmetrics::Native::factor(factor?);
+    Some(max_buckets.map_or(native, |most| native.max_buckets(most)))
+}
+
 /// The bounds of buckets given as numbers or texts, checked as prometheus_client does.
 pub(crate) fn bounds(buckets: &Bound<'_, PyAny>) -> PyResult<Vec<f64>> {
     let float = buckets.py().get_type::<pyo3::types::PyFloat>();
@@ -38,7 +44,7 @@ pub(crate) fn bounds(buckets: &Bound<'_, PyAny>) -> PyResult<Vec<f64>> {
 crate::metric_class!(Histogram, shmetrics::Histogram, KIND, {
     #[new]
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, buckets=None,
-                        segment=None, max_series=0))]
+                        segment=None, max_series=0, native_factor=None, native_max_buckets=None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -52,7 +58,10 @@ crate::metric_class!(Histogram, shmetrics::Histogram, KIND, {
         buckets: Option<&Bound<'_, PyAny>>,
         segment: Option<Bound<'_, PyAny>>,
         max_series: u64,
+        native_factor: Option<f64>,
+        native_max_buckets: Option<u32>,
     ) -> PyResult<Self> {
+        let native = native(native_factor, native_max_buckets);
         let bounds = buckets.map(bounds).transpose()?;
         let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, KIND)?;
@@ -61,6 +70,9 @@ crate::metric_class!(Histogram, shmetrics::Histogram, KIND, {
             let mut builder = segment.histogram(&d.name, &d.documentation).unit(&d.unit).max_series(max_series);
             if let Some(bounds) = &bounds {
                 builder = builder.buckets(bounds);
+            }
+            if let Some(native) = native {
+                builder = builder.native(native);
             }
             builder.label_names(names).register()
         })?;

@@ -126,7 +126,7 @@ pub(crate) fn remove<M: Metric>(family: &Family<M>, args: &Bound<'_, PyTuple>) -
     if children.contains(&key)? {
         children.del_item(&key)?;
     }
-    with_texts(&key, |texts| family.family.is_some_and(|f| f.remove(texts)))?;
+    with_texts(&key, |texts| family.table.is_some_and(|f| f.remove(texts)))?;
     Ok(())
 }
 
@@ -152,7 +152,7 @@ pub(crate) fn remove_by_labels<M: Metric>(family: &Family<M>, labels: &Bound<'_,
     if wanted.is_empty() {
         return Ok(());
     }
-    let (Some(segment), Some(there)) = (family.segment, family.family) else { return Ok(()) };
+    let (Some(segment), Some(there)) = (family.segment, family.table) else { return Ok(()) };
     let name = definition.name.clone();
     let mut sets = py.detach(|| crate::segment::label_sets(segment, &name));
     sets.retain(|set| wanted.iter().all(|(at, value)| set.get(*at) == Some(value)));
@@ -171,7 +171,7 @@ pub(crate) fn remove_by_labels<M: Metric>(family: &Family<M>, labels: &Bound<'_,
 /// Removes all children, for all processes.
 pub(crate) fn clear<M: Metric>(family: &Family<M>, py: Python<'_>) {
     family.children.bind(py).clear();
-    if let (Some(there), false) = (family.family, family.definition.labels.is_empty()) {
+    if let (Some(there), false) = (family.table, family.definition.labels.is_empty()) {
         there.clear();
     }
 }

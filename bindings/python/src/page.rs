@@ -55,8 +55,7 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     while let Some(c) = chars.next() {
         match (c, if c == '\\' { chars.next() } else { None }) {
             (_, Some('n')) => out.push('\n'),
-            (_, Some(c)) => out.push(c),
-            (c, None) => out.push(c),
+            (_, Some(c)) | (c, None) => out.push(c),
         }
     }
     out.into()

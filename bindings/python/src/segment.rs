@@ -13,6 +13,9 @@ pub(crate) struct Segment {
     pub(crate) inner: shmetrics::Segment,
 }
 
+/// A family: name, type, documentation, unit, a gauge's mode, and samples.
+type FamilyOf<'py> = (String, &'static str, String, String, Option<&'static str>, Bound<'py, PyList>);
+
 /// How a page is written.
 #[pyclass(frozen, module = "shmetrics")]
 pub(crate) struct Exposition {
@@ -44,7 +47,8 @@ pub(crate) fn label_sets(segment: shmetrics::Segment, name: &str) -> Vec<Vec<Str
     let text = String::from_utf8_lossy(&text);
     let mut sets: Vec<Vec<String>> = Vec::new();
     for sample in text.lines().filter_map(page::sample) {
-        let value = |label: &String| sample.labels.iter().find(|(name, _)| *name == **label).map(|(_, v)| v.to_string());
+        let value =
+            |label: &String| sample.labels.iter().find(|(name, _)| *name == **label).map(|(_, v)| v.to_string());
         if let Some(set) = family.labels.iter().map(value).collect::<Option<Vec<_>>>() {
             if sets.last() != Some(&set) {
                 sets.push(set);
@@ -215,12 +219,7 @@ impl Segment {
 
     /// The families with their samples: (name, type, documentation, unit, mode, [(sample name, labels, value)]).
     #[pyo3(signature = (names=None, own=false))]
-    fn families<'py>(
-        &self,
-        py: Python<'py>,
-        names: Option<Vec<String>>,
-        own: bool,
-    ) -> PyResult<Vec<(String, &'static str, String, String, Option<&'static str>, Bound<'py, PyList>)>> {
+    fn families<'py>(&self, py: Python<'py>, names: Option<Vec<String>>, own: bool) -> PyResult<Vec<FamilyOf<'py>>> {
         let segment = self.inner;
         let (text, infos) = py.detach(|| {
             let cursor = segment.cursor(as_named());

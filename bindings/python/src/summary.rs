@@ -19,8 +19,8 @@ pub(crate) struct Summary {
 
 crate::metric_class!(Summary, shmetrics::Summary, KIND, {
     #[new]
-    #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, segment=None,
-                        max_series=0))]
+    #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, quantiles=None,
+                        segment=None, max_series=0))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -31,6 +31,7 @@ crate::metric_class!(Summary, shmetrics::Summary, KIND, {
         subsystem: &str,
         unit: &str,
         registry: Option<&Bound<'_, PyAny>>,
+        quantiles: Option<Vec<f64>>,
         segment: Option<Bound<'_, PyAny>>,
         max_series: u64,
     ) -> PyResult<Self> {
@@ -38,7 +39,10 @@ crate::metric_class!(Summary, shmetrics::Summary, KIND, {
         let definition = arguments.definition(py, KIND)?;
         let segment = crate::common::chosen(segment, registry)?;
         let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
-            let builder = segment.summary(&d.name, &d.documentation).unit(&d.unit).max_series(max_series);
+            let mut builder = segment.summary(&d.name, &d.documentation).unit(&d.unit).max_series(max_series);
+            if let Some(quantiles) = &quantiles {
+                builder = builder.quantiles(quantiles);
+            }
             builder.label_names(names).register()
         })?;
         Ok(Summary { handle, family, values: None })

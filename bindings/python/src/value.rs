@@ -252,10 +252,19 @@ impl HistogramValue {
 
     /// `bounds` end in +Inf.
     #[new]
-    fn new(segment: &Bound<'_, crate::segment::Segment>, named: Named, bounds: Vec<f64>) -> PyResult<Self> {
+    #[pyo3(signature = (segment, named, bounds, native_factor=None))]
+    fn new(
+        segment: &Bound<'_, crate::segment::Segment>,
+        named: Named,
+        bounds: Vec<f64>,
+        native_factor: Option<f64>,
+    ) -> PyResult<Self> {
         let segment = segment.get().inner;
         let histogram = named.series(|names| {
-            let builder = segment.histogram(&named.name, &named.documentation).buckets(&bounds).unit(named.unit());
+            let mut builder = segment.histogram(&named.name, &named.documentation).buckets(&bounds).unit(named.unit());
+            if let Some(native) = crate::histogram::native(native_factor, None) {
+                builder = builder.native(native);
+            }
             builder.label_names(names).register()
         })?;
         let counts = bounds.iter().map(|_| Share::new()).collect();

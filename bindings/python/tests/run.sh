@@ -1,35 +1,36 @@
 #!/usr/bin/env bash
-# Builds the wheel, installs it in a clean virtual environment and tests it there, with prometheus_client, its libraries and the
+# Builds the wheel, installs it in a virtual environment of its own and tests it there, with prometheus_client, its libraries and the
 # servers that people use.
 #
 #   bindings/python/tests/run.sh [arguments of pytest]
 #
-# PYTHON is the interpreter (python3). SHMETRICS_LONG=1 puts servers under load for minutes. What cannot be had is named in a line
-# `skipped: ...`.
+# PYTHON is the interpreter (python3), PYTEST_PROCESSES (4) run side by side: they mostly wait. SHMETRICS_LONG=1 puts servers under load
+# for minutes, and builds and installs from the source distribution first. What cannot be had is named in a line `skipped: ...`.
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
-work=$root/target/python
-venv=$work/venv
-pip=("$venv/bin/python" -m pip --quiet --disable-pip-version-check)
+python=${PYTHON:-python3}
 sdists=(prometheus_client==0.26.0 prometheus_flask_exporter==0.23.2)
-processes=${PYTEST_PROCESSES:-4} # they mostly wait
-mkdir -p "$work/sdists"
 
 missing() {
     echo "skipped: Python ($1)"
+    echo '0 passed, 0 failed, 1 skipped'
     exit 0
 }
 
-command -v "${PYTHON:-python3}" > /dev/null || missing "no ${PYTHON:-python3}"
-stamp=$(cat "$here/requirements.txt" "$here/run.sh" | sha256sum | cut -d ' ' -f 1)
+command -v "$python" > /dev/null || missing "no $python"
+work=$root/target/python-tests/$("$python" -c 'import sysconfig; print(sysconfig.get_python_version())')
+venv=$work/venv
+pip=("$venv/bin/python" -m pip --quiet --disable-pip-version-check)
+mkdir -p "$work/sdists"
+stamp=$(cat "$here"/requirements*.txt "$here/run.sh" | sha256sum | cut -d ' ' -f 1)
 if [[ $(cat "$work/stamp" 2> /dev/null) != "$stamp" ]]; then
     rm -rf "$venv"
-    "${PYTHON:-python3}" -m venv "$venv" || missing 'no virtual environment: install python3-venv'
-    "${pip[@]}" install -r "$here/requirements.txt" || missing 'tests/requirements.txt cannot be installed: is there a network?'
-    # It is compiled here. Its tests say that they are skipped if it cannot be.
-    "${pip[@]}" install uWSGI==2.0.31 > "$work/uwsgi.log" 2>&1 || true
+    "$python" -m venv "$venv" || missing 'no virtual environment; apt-get install python3-venv'
+    "${pip[@]}" install -r "$here/requirements.txt" || missing 'tests/requirements.txt cannot be installed; is there a network?'
+    # It is compiled here. Its tests say that they are skipped where it cannot be.
+    "${pip[@]}" install -r "$here/requirements-uwsgi.txt" > "$work/uwsgi.log" 2>&1 || true
     for sdist in "${sdists[@]}"; do
         "${pip[@]}" download --no-deps --no-binary "${sdist%%==*}" --dest "$work/sdists" "$sdist" || true
     done
@@ -39,20 +40,27 @@ if [[ $(cat "$work/stamp" 2> /dev/null) != "$stamp" ]]; then
     echo "$stamp" > "$work/stamp"
 fi
 
-rm -rf "$work/wheels"
-"$venv/bin/maturin" build --quiet --release --manifest-path "$here/../Cargo.toml" --out "$work/wheels" || {
-    echo 'the wheel does not build'
+# The package as its users get it.
+rm -f "$root"/target/wheels/shmetrics-*
+if ! PATH=$venv/bin:$PATH "$here/../build.sh" ${SHMETRICS_LONG:-wheel} > "$work/build.log" 2>&1; then
+    cat "$work/build.log"
+    grep -q '^skipped: ' "$work/build.log" && missing 'the wheel is not built'
     exit 1
-}
-"${pip[@]}" install --force-reinstall --no-deps "$work"/wheels/*.whl || exit 1
+fi
+if [[ -n ${SHMETRICS_LONG:-} ]]; then
+    "${pip[@]}" install --force-reinstall --no-deps "$root"/target/wheels/shmetrics-*.tar.gz || exit 1
+    "$venv/bin/python" -c 'import shmetrics' || exit 1
+fi
+"${pip[@]}" install --force-reinstall --no-deps "$root"/target/wheels/shmetrics-*-cp310-abi3-*.whl || exit 1
 
 TMPDIR=$(mktemp -d)
 trap 'rm -rf "$TMPDIR"' EXIT
 export TMPDIR PYTHONDONTWRITEBYTECODE=1 SHMETRICS_SDISTS=$work/sdists
-before=$(ls /dev/shm)
-(cd "$here" && "$venv/bin/python" -m pytest -q --no-header -n "$processes" --dist worksteal "$@")
+of_tests() { find /dev/shm -maxdepth 1 -name 'python-test.*' | sort; }
+before=$(of_tests)
+(cd "$here" && "$venv/bin/python" -m pytest -q --no-header -n "${PYTEST_PROCESSES:-4}" --dist worksteal "$@" | grep -vE '^=+ .* in [0-9.]+s')
 status=$?
-left=$(comm -13 <(sort <<< "$before") <(find /dev/shm -maxdepth 1 -name 'python-test.*' -printf '%f\n' | sort))
+left=$(comm -13 <(echo "$before") <(of_tests))
 if [[ -n $left ]]; then
     echo "left behind in shared memory: $left"
     status=1

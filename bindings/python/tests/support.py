@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "examples" / "python"
-SDISTS = Path(os.environ.get("SHMETRICS_SDISTS", ROOT / "target" / "python" / "sdists"))
+SDISTS = Path(os.environ.get("SHMETRICS_SDISTS", ROOT / "target/python-tests" / "{}.{}".format(*sys.version_info) / "sdists"))
 BIN = Path(sys.executable).parent
 WATCHDOG_SECONDS = 60
 LONG = bool(os.environ.get("SHMETRICS_LONG"))

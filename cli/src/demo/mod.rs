@@ -16,7 +16,7 @@ use tokio::time::{interval_at, sleep, MissedTickBehavior};
 
 use crate::args::DemoArgs;
 use crate::failure::{Failure, Outcome};
-use crate::signals::Stop;
+use crate::signals::Signals;
 use crew::Crew;
 use page::Page;
 use random::Random;
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &DemoArgs) -> Outcome {
 
 async fn show(args: &DemoArgs) -> Outcome {
     // Before there is anything to clean up.
-    let mut stop = Stop::listen()?;
+    let mut signals = Signals::listen()?;
     let stage = Stage::build(format!("demo-{}", std::process::id()))?;
     // The page is read as any other process would read it, not through the segment we made.
     let reader = Reader::open(&stage.name)?;
@@ -55,7 +55,7 @@ async fn show(args: &DemoArgs) -> Outcome {
     tokio::pin!(end);
     loop {
         tokio::select! {
-            () = stop.requested() => break,
+            _ = signals.next() => break,
             () = &mut end => break,
             _ = kills.tick() => crew.kill_one(random.below(u64::from(args.workers)) as usize)?,
             _ = frames.tick() => {

@@ -2,23 +2,18 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::time::Duration;
 
 use super::crew::Crew;
 use super::page::Page;
 use super::traffic::REQUESTS;
+use crate::screen::Screen;
 use crate::show::{bar, clean, count, counted};
 
 const BAR_WIDTH: usize = 24;
 /// Rates are taken over this time, to be readable.
 const RATE_WINDOW: Duration = Duration::from_secs(2);
-
-const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
-const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
-const HOME: &str = "\x1b[H";
-const END_OF_LINE: &str = "\x1b[K\n";
-const REST_OF_SCREEN: &str = "\x1b[J";
 
 pub(super) struct Frame<'a> {
     pub(super) elapsed: Duration,
@@ -27,37 +22,29 @@ pub(super) struct Frame<'a> {
 }
 
 pub(super) struct View {
-    screen: bool,
+    screen: Screen,
     segment: String,
     history: VecDeque<(Duration, Vec<u64>)>,
 }
 
 impl View {
     pub(super) fn open(segment: &str) -> Self {
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-        let screen = io::stdout().is_terminal() && !dumb;
-        if screen {
-            let _ = write!(io::stdout(), "{ENTER}");
-        }
-        View { screen, segment: clean(segment), history: VecDeque::new() }
+        View { screen: Screen::open(), segment: clean(segment), history: VecDeque::new() }
     }
 
     pub(super) fn period(&self) -> Duration {
-        Duration::from_millis(if self.screen { 200 } else { 1000 })
+        Duration::from_millis(if self.screen.is_terminal() { 200 } else { 1000 })
     }
 
     pub(super) fn draw(&mut self, frame: &Frame) -> io::Result<()> {
         let totals: Vec<u64> = REQUESTS.iter().map(|request| frame.page.answered(request)).collect();
         let rates = self.rates(frame.elapsed, &totals);
-        let text = if self.screen {
-            let screen = self.screen_text(frame, &totals, &rates);
-            format!("{HOME}{}{REST_OF_SCREEN}", screen.replace('\n', END_OF_LINE))
+        let text = if self.screen.is_terminal() {
+            self.screen_text(frame, &totals, &rates)
         } else {
             line_text(frame, &totals, &rates)
         };
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.flush()
+        self.screen.draw(&text)
     }
 
     /// Per second, over the window that ends now.
@@ -132,13 +119,4 @@ fn line_text(frame: &Frame, totals: &[u64], rates: &[u64]) -> String {
 
 fn millis(seconds: Option<f64>) -> String {
     seconds.map_or("-".to_owned(), |s| format!("{:.1} ms", s * 1000.0))
-}
-
-impl Drop for View {
-    fn drop(&mut self) {
-        if self.screen {
-            let mut out = io::stdout();
-            let _ = write!(out, "{LEAVE}").and_then(|()| out.flush());
-        }
-    }
 }

@@ -1,70 +1,84 @@
 //! `shmetrics serve`: the page over HTTP, until told to stop.
 
+mod connections;
 mod listen;
 mod pages;
-mod source;
+mod web;
 
 use std::io::{self, Write};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use crate::args::ServeArgs;
 use crate::failure::{Failure, Outcome};
-use crate::signals::Stop;
+use crate::signals::{Request, Signals};
+use crate::source::Sources;
+use connections::{Clock, Connections, Watched};
 pub(crate) use listen::Address;
 use listen::{Listener, Stream};
-use source::Sources;
+use pages::Pages;
+use web::Web;
 
-/// Scrapers are few; more connections than this wait in the listener's queue.
-const CONNECTIONS_MAX: usize = 64;
-/// Pages rendered at the same time, which bounds the memory they take.
+/// Pages rendered at the same time.
 const RENDERS_MAX: usize = 2;
-/// A silent connection is closed after this: longer than usual scrape intervals, so that scrapers keep theirs.
+/// A connection on which nothing moves is closed after this: longer than usual scrape intervals, so that scrapers keep theirs.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
-/// Even a busy connection is renewed some time, so that one whose client never reads does not stay.
-const LIFETIME_MAX: Duration = Duration::from_secs(3600);
+/// Even a busy connection is renewed some time, so that one whose client reads ever so slowly does not stay.
+const LIFETIME_MAX: Duration = Duration::from_secs(600);
+/// What a client has for the beginning of its encryption.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// What an answer under way gets when its connection has to end.
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &ServeArgs) -> Outcome {
-    let sources = Arc::new(Sources::new(args.names(), !args.no_segment_label, args.created)?);
+    let web = Arc::new(Web::new(args.web_config.as_deref()).map_err(Failure::Said)?);
+    let sources = Arc::new(Sources::new(args.names(), !args.no_segment_label)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .max_blocking_threads(RENDERS_MAX)
+        // And one for passwords.
+        .max_blocking_threads(RENDERS_MAX + 1)
         .build()
         .map_err(Failure::system("cannot start the server"))?;
-    runtime.block_on(serve(&args.listen, pages::router(sources)))
+    runtime.block_on(serve(&args.listen, &pages::router(Pages::new(sources, args), Arc::clone(&web)), &web))
 }
 
-async fn serve(addresses: &[Address], router: Router) -> Outcome {
-    let mut stop = Stop::listen()?;
+async fn serve(addresses: &[Address], router: &Router, web: &Web) -> Outcome {
+    let mut signals = Signals::listen()?;
     let mut listeners = Vec::new();
     for address in addresses {
-        listeners.push(Listener::bind(address).map_err(Failure::system(format!("cannot listen on {address}")))?);
+        let failed = Failure::system(format!("cannot listen on {address}"));
+        Listener::bind(address, &mut listeners).map_err(failed)?;
     }
+    let scheme = if web.settings().acceptor.is_some() { "https" } else { "http" };
     for listener in &listeners {
-        announce(listener.address());
+        announce(scheme, listener.address());
     }
 
     let (stopping, watcher) = watch::channel(());
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::new();
     loop {
         tokio::select! {
-            () = stop.requested() => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listen::accept(&listeners), if connections.len() < CONNECTIONS_MAX => match accepted {
+            asked = signals.next() => match asked {
+                // As other daemons do; it is looked at before each answer anyhow.
+                Request::Reload if web.is_configured() => drop(web.settings()),
+                Request::Reload | Request::Stop => break,
+            },
+            () = connections.ended() => {}
+            accepted = listen::accept(&listeners) => match accepted {
                 Ok(stream) => {
-                    connections.spawn(converse(stream, router.clone(), watcher.clone()));
+                    let (router, watcher, acceptor) = (router.clone(), watcher.clone(), web.settings().acceptor.clone());
+                    connections.add(|clock| welcome(stream, clock, acceptor, router, watcher));
                 }
                 // The client is gone already, or descriptors are short: neither gets better by hurrying.
                 Err(_) => sleep(Duration::from_millis(100)).await,
@@ -72,21 +86,46 @@ async fn serve(addresses: &[Address], router: Router) -> Outcome {
         }
     }
     drop((listeners, stopping));
-    while connections.join_next().await.is_some() {}
+    connections.all_ended().await;
     Ok(())
 }
 
 /// A server whose standard output nobody reads still serves.
-fn announce(bound: &Address) {
+fn announce(scheme: &str, bound: &Address) {
     let mut out = io::stdout();
     let said = match bound {
-        Address::Tcp(address) => writeln!(out, "listening on http://{address}/metrics"),
-        Address::Unix(path) => writeln!(out, "listening on {}, path /metrics", path.display()),
+        Address::Tcp(address) => writeln!(out, "listening on {scheme}://{address}/metrics"),
+        other => writeln!(out, "listening on {other}, path /metrics"),
     };
     let _ = said.and_then(|()| out.flush());
 }
 
-async fn converse(stream: Stream, router: Router, mut stopping: watch::Receiver<()>) {
+async fn welcome(
+    stream: Stream,
+    clock: Clock,
+    acceptor: Option<TlsAcceptor>,
+    router: Router,
+    mut stopping: watch::Receiver<()>,
+) {
+    let stream = Watched::new(stream, clock.clone());
+    let router = router.layer(Extension(clock.clone()));
+    let Some(acceptor) = acceptor else { return converse(stream, clock, router, stopping).await };
+    let encrypted = tokio::select! {
+        encrypted = timeout(HANDSHAKE_MAX, acceptor.accept(stream)) => encrypted,
+        _ = stopping.changed() => return,
+    };
+    // What is not TLS, or not from whom it should be, ends here.
+    if let Ok(Ok(stream)) = encrypted {
+        converse(stream, clock, router, stopping).await;
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    clock: Clock,
+    router: Router,
+    mut stopping: watch::Receiver<()>,
+) {
     let mut connection = pin!(http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(SILENCE_MAX)
@@ -96,7 +135,20 @@ async fn converse(stream: Stream, router: Router, mut stopping: watch::Receiver<
         // Nothing is ever sent: this ends when the sender is dropped.
         _ = stopping.changed() => {}
         () = sleep(LIFETIME_MAX) => {}
+        () = silent(&clock) => return,
+        () = clock.closed() => return,
     }
     connection.as_mut().graceful_shutdown();
     let _ = timeout(GRACE, connection).await;
+}
+
+/// Ends when nothing has moved for too long.
+async fn silent(clock: &Clock) {
+    loop {
+        let left = SILENCE_MAX.saturating_sub(clock.silence());
+        if left.is_zero() {
+            return;
+        }
+        sleep(left).await;
+    }
 }

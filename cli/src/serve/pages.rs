@@ -1,22 +1,32 @@
 //! What each path answers. A page is complete before its first byte is sent: there is no truncated 200.
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::{RawQuery, State};
-use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::body::{Body, Bytes};
+use axum::extract::{RawQuery, Request, State};
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{from_fn_with_state, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use axum::Router;
+use axum::{Extension, Router};
 use flate2::write::GzEncoder;
 use flate2::Compression;
-use shmetrics::{accepts_gzip, Cursor, Exposition};
+use shmetrics::{accepts_gzip, Cursor, Error, Exposition, Extra};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
-use super::source::{Reading, Sources};
+use super::connections::Clock;
+use super::web::{self, Web};
+use crate::args::ServeArgs;
+use crate::conflicts::Conflicts;
+use crate::processes::Watch;
+use crate::source::{Reading, Sources};
 
-type Served = State<Arc<Sources>>;
+type Served = State<Arc<Pages>>;
 
 /// What the scraper gives up after, in seconds.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
@@ -24,8 +34,60 @@ const TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout
 const TIMEOUT_SLACK: Duration = Duration::from_millis(100);
 /// Scrapes are frequent and go to the same machine, mostly: more compression takes longer than it saves.
 const COMPRESSION: Compression = Compression::new(2);
+/// What a client has at least to take its page.
+const SENDING_MIN: Duration = Duration::from_secs(10);
+/// How often who waits looks whether somebody has to make room.
+const ROOM_CHECK: Duration = Duration::from_millis(500);
+/// How long a request without a deadline waits for its turn.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
-pub(super) fn router(sources: Arc<Sources>) -> Router {
+/// What the pages are made from.
+pub(super) struct Pages {
+    sources: Arc<Sources>,
+    created: bool,
+    watch: Option<Watch>,
+    conflicts: Conflicts,
+    places: Arc<Semaphore>,
+    /// Since when each place is taken, and by which connection.
+    taken: Mutex<BTreeMap<u64, (Instant, Clock)>>,
+    /// Answers to requests for the page, by their status.
+    answers: Mutex<BTreeMap<u16, u64>>,
+}
+
+impl Pages {
+    pub(super) fn new(sources: Arc<Sources>, args: &ServeArgs) -> Arc<Self> {
+        let places = Arc::new(Semaphore::new(usize::from(args.max_pages)));
+        let watch = args.process_metrics.then(Watch::default);
+        // The first look takes longest: not at the cost of the first scrape.
+        if let (Some(watch), Ok(reading)) = (&watch, sources.read()) {
+            let _ = watch.families(&reading);
+        }
+        Arc::new(Pages {
+            sources,
+            created: args.created,
+            watch,
+            conflicts: Conflicts::default(),
+            places,
+            taken: Mutex::default(),
+            answers: Mutex::default(),
+        })
+    }
+
+    /// The exporter's own families.
+    fn extras(&self, reading: &Reading) -> Result<Vec<Extra>, Error> {
+        let mut answers = Extra::counter("shmetrics_serve_requests", "Requests for this page answered so far.")?;
+        for (status, count) in &*self.answers.lock().unwrap_or_else(PoisonError::into_inner) {
+            answers = answers.sample(&[("code", &status.to_string())], *count as f64)?;
+        }
+        let mut all = vec![reading.up()?, answers];
+        if let Some(watch) = &self.watch {
+            all.extend(watch.families(reading)?);
+        }
+        Ok(all)
+    }
+}
+
+pub(super) fn router(pages: Arc<Pages>, web: Arc<Web>) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
@@ -33,19 +95,31 @@ pub(super) fn router(sources: Arc<Sources>) -> Router {
         .route("/-/ready", get(ready))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing here; the metrics are at /metrics\n") })
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n") })
-        .with_state(sources)
+        .layer(from_fn_with_state(web, web::guard))
+        .layer(from_fn_with_state(Arc::clone(&pages), count))
+        .with_state(pages)
+}
+
+async fn count(State(pages): Served, request: Request, next: Next) -> Response {
+    let is_page = request.uri().path() == "/metrics";
+    let response = next.run(request).await;
+    if is_page {
+        let mut answers = pages.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        *answers.entry(response.status().as_u16()).or_default() += 1;
+    }
+    response
 }
 
 /// A scraper's wishes.
-struct Request {
+struct Wishes {
     exposition: Exposition,
     gzip: bool,
     names: Vec<String>,
     deadline: Option<Instant>,
 }
 
-impl Request {
-    fn new(sources: &Sources, headers: &HeaderMap, query: Option<&str>) -> Self {
+impl Wishes {
+    fn new(created: bool, headers: &HeaderMap, query: Option<&str>) -> Self {
         // Several headers of a name are as one.
         let all = |name| {
             let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
@@ -54,8 +128,8 @@ impl Request {
         let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         let timeout = headers.get(TIMEOUT).and_then(|value| value.to_str().ok()?.parse::<f64>().ok());
         let timeout = timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Request {
-            exposition: Exposition::negotiate(&all(ACCEPT)).with_created(sources.created()),
+        Wishes {
+            exposition: Exposition::negotiate(&all(ACCEPT)).with_created(created),
             gzip: accepts_gzip(&all(ACCEPT_ENCODING)),
             names: pairs.filter(|(key, _)| key == "name[]").map(|(_, value)| value.into_owned()).collect(),
             deadline: timeout.and_then(|t| Instant::now().checked_add(t.saturating_sub(TIMEOUT_SLACK))),
@@ -83,29 +157,100 @@ impl Request {
     }
 }
 
-async fn metrics(State(sources): Served, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    let request = Request::new(&sources, &headers, query.as_deref());
-    let (content_type, gzip) = (request.exposition.content_type(), request.gzip);
-    let page = read(sources, move |reading| request.render(reading.cursor(request.exposition))).await;
-    let mut response = match page.and_then(|page| page) {
-        Ok(page) => ([(CONTENT_TYPE, content_type)], page).into_response(),
+/// A page that keeps its place until it is sent, or its connection is closed.
+struct Placed {
+    page: Vec<u8>,
+    _place: Place,
+}
+
+struct Place {
+    pages: Arc<Pages>,
+    number: u64,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Pages {
+    /// A place for a page. Where all are taken, the one whose client has been at it for longest makes room, if that is long.
+    async fn place(self: &Arc<Self>, connection: Clock, wait: Duration) -> Option<Place> {
+        let until = Instant::now() + wait;
+        let permit = loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if let Ok(permit) = timeout(left.min(ROOM_CHECK), Arc::clone(&self.places).acquire_owned()).await {
+                break permit.ok()?;
+            }
+            if left <= ROOM_CHECK {
+                return None;
+            }
+            self.make_room();
+        };
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = taken.last_key_value().map_or(0, |(last, _)| last + 1);
+        taken.insert(number, (Instant::now(), connection));
+        Some(Place { pages: Arc::clone(self), number, _permit: permit })
+    }
+}
+
+impl Pages {
+    fn make_room(&self) {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, (_, oldest))) = taken.iter().next().filter(|(_, (since, _))| since.elapsed() > SENDING_MIN) {
+            oldest.close();
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.pages.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+    }
+}
+
+impl AsRef<[u8]> for Placed {
+    fn as_ref(&self) -> &[u8] {
+        &self.page
+    }
+}
+
+async fn metrics(
+    State(pages): Served,
+    Extension(connection): Extension<Clock>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let wishes = Wishes::new(pages.created, &headers, query.as_deref());
+    let (content_type, gzip) = (wishes.exposition.content_type(), wishes.gzip);
+    let wait = wishes.deadline.map_or(WAIT_MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+    let Some(place) = pages.place(connection, wait).await else {
+        return unavailable("too many pages are on their way to slow clients; ask again later".into());
+    };
+    let page = read(&pages, move |pages, reading| {
+        pages.conflicts.tell(&reading.segments());
+        let extras = pages.extras(reading).map_err(|e| e.to_string())?;
+        let cursor = extras.into_iter().fold(reading.cursor(wishes.exposition), Cursor::with);
+        wishes.render(cursor)
+    });
+    let page = match page.await.and_then(|page| page) {
+        Ok(page) => Placed { page, _place: place },
         Err(problem) => return unavailable(problem),
     };
+    let mut response = ([(CONTENT_TYPE, content_type)], Body::from(Bytes::from_owner(page))).into_response();
     let headers = response.headers_mut();
-    headers.insert(VARY, axum::http::HeaderValue::from_static("Accept, Accept-Encoding"));
+    headers.insert(VARY, VARIES);
     if gzip {
-        headers.insert(CONTENT_ENCODING, axum::http::HeaderValue::from_static("gzip"));
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
 }
 
-async fn ready(State(sources): Served) -> Response {
-    read(sources, |_| ()).await.map_or_else(unavailable, |()| "ready\n".into_response())
+const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
+
+async fn ready(State(pages): Served) -> Response {
+    read(&pages, |_, _| ()).await.map_or_else(unavailable, |()| "ready\n".into_response())
 }
 
-async fn index(State(sources): Served) -> Response {
-    let name = escape(&sources.names());
-    let state = match read(sources, Reading::missing).await {
+async fn index(State(pages): Served) -> Response {
+    let name = escape(&pages.sources.names());
+    let state = match read(&pages, |_, reading| reading.missing()).await {
         Ok(None) => "It is there and can be read.".to_owned(),
         Ok(Some(problem)) | Err(problem) => escape(&problem),
     };
@@ -121,15 +266,17 @@ async fn index(State(sources): Served) -> Response {
 
 /// Runs `work` on the segments away from the connections: a large page takes a while.
 async fn read<T: Send + 'static>(
-    sources: Arc<Sources>,
-    work: impl FnOnce(&Reading) -> T + Send + 'static,
+    pages: &Arc<Pages>,
+    work: impl FnOnce(&Pages, &Reading) -> T + Send + 'static,
 ) -> Result<T, String> {
-    let done = tokio::task::spawn_blocking(move || sources.read().map(|reading| work(&reading)));
+    let pages = Arc::clone(pages);
+    let done = tokio::task::spawn_blocking(move || pages.sources.read().map(|reading| work(&pages, &reading)));
     done.await.unwrap_or_else(|e| Err(format!("the page could not be made: {e}")))
 }
 
 fn unavailable(problem: String) -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, [(CACHE_CONTROL, "no-store")], problem + "\n").into_response()
+    let headers = [(CACHE_CONTROL, "no-store"), (RETRY_AFTER, "1")];
+    (StatusCode::SERVICE_UNAVAILABLE, headers, problem + "\n").into_response()
 }
 
 fn escape(text: &str) -> String {

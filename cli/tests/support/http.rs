@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStderr, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 
 use super::{signal, wait, Room, WATCHDOG};
 
@@ -19,7 +19,10 @@ impl Server {
 
     /// With these arguments, and on a port that is free.
     pub fn start_with(room: &Room, arguments: &[&str]) -> Self {
-        let mut command = room.command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        Self::run(room.command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat()))
+    }
+
+    pub fn run(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -31,7 +34,8 @@ impl Server {
         let stdout = child.stdout.take().expect("standard output is a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("the server's first line can be read");
         let address = line
-            .strip_prefix("listening on http://")
+            .strip_prefix("listening on http")
+            .and_then(|rest| rest.trim_start_matches('s').strip_prefix("://"))
             .and_then(|rest| rest.strip_suffix("/metrics\n"))
             .unwrap_or_else(|| panic!("the server announced {line:?}"))
             .to_owned();
@@ -58,6 +62,10 @@ impl Server {
         let mut connection = self.connect();
         connection.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n{headers}\r\n"));
         connection.answer("GET")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, name: &str) {

@@ -465,7 +465,8 @@ impl Backing for LinuxBacking {
     }
 
     fn is_named(&self, path: &Path) -> bool {
-        std::fs::symlink_metadata(path).is_ok_and(|m| m.dev() == self.device && m.ino() == self.inode)
+        std::fs::symlink_metadata(path)
+            .is_ok_and(|m| m.dev() == self.device && m.ino() == self.inode && m.len() == self.len())
     }
 
     fn id(&self) -> (u64, u64) {

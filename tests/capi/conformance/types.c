@@ -247,7 +247,7 @@ static void what_every_kind_refuses(shmetrics_segment *segment) {
         change;                                                       \
         CHECK_STATUS(register_as(kind, segment, &what), (expected));  \
     } while (0)
-        REFUSED(what.name = text("a-b"), SHMETRICS_STATUS_INVALID_NAME);
+        REFUSED(what.name = text("a\tb"), SHMETRICS_STATUS_INVALID_NAME);
         REFUSED(what.name = text("shmetrics_mine"), SHMETRICS_STATUS_INVALID_NAME);
         REFUSED(what.name.data = NULL, SHMETRICS_STATUS_NULL_ARGUMENT);
         REFUSED(what.help = bad, SHMETRICS_STATUS_INVALID_NAME);

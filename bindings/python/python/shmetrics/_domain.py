@@ -20,6 +20,8 @@ class Domain:
         #: Those that this process plays, where it says itself who it is: (pid, identity).
         self._players: "Dict[Tuple[int, Any], Segment]" = {}
         self._told: "set[str]" = set()
+        #: Native metrics of the same names, for what values do not do.
+        self.twins: "Dict[Any, Any]" = {}
 
     def of(self, who: Tuple[int, Any]) -> Segment:
         """The segment as the process sees it that is called so: the first one's is our own."""

@@ -9,13 +9,31 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 from . import _segment
 from ._domain import Domain, domain_of
 from ._native import CounterValue, GaugeValue, HistogramValue, SummaryValue
 
 _done: "set[str]" = set()
+
+
+def _factor() -> Optional[float]:
+    """Native buckets besides the classic ones, if they are asked for: prometheus_client has no way to say so."""
+    text = os.environ.get("SHMETRICS_NATIVE_FACTOR")
+    if not text:
+        return None
+    try:
+        factor = float(text)
+        if factor > 1:
+            return factor
+    except ValueError:
+        pass
+    _segment.tell("SHMETRICS_NATIVE_FACTOR=%s: give a number greater than 1, such as 1.1" % text)
+    return None
+
+
+_native_factor = _factor()
 
 
 def is_wanted() -> bool:
@@ -147,7 +165,7 @@ def native(segment: Any, typ: str, named: Dict[str, Any], argument: Any) -> Any:
     if typ == "gauge":
         return GaugeValue(segment, named, argument)
     if typ == "histogram":
-        return HistogramValue(segment, named, argument)
+        return HistogramValue(segment, named, argument, _native_factor)
     return SummaryValue(segment, named)
 
 

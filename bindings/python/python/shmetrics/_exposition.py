@@ -84,6 +84,7 @@ def native_part(registry: Any) -> "Optional[Tuple[Any, Optional[List[str]], Opti
     others = [c for c in collectors if not _is_ours(c) and not _counts_into_segment(c)]
     if names is not None and whole is not None:
         wanted = {whole._names_to_collectors[n] for n in names if n in whole._names_to_collectors}
+        wanted.update(getattr(whole, "_collectors_without_names", ()))
         others = [c for c in others if c in wanted]
     target = None
     if whole is not None and getattr(whole, "_target_info", None) and (names is None or "target_info" in names):

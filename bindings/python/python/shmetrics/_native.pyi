@@ -5,6 +5,7 @@ from typing import (
     Dict,
     Iterable,
     List,
+    Literal,
     Optional,
     Sequence,
     Tuple,
@@ -20,6 +21,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 __version__: str
 
+@final
 class Segment:
     def __new__(
         cls,
@@ -66,6 +68,7 @@ class Segment:
     ) -> List[Tuple[str, str, str, str, Optional[str], List[Tuple[str, Dict[str, str], float]]]]: ...
     def processes(self) -> List[Tuple[int, int, bool, float]]: ...
 
+@final
 class Exposition:
     def __new__(cls, accept: Optional[str] = None, *, created: bool = False) -> Self: ...
     @property
@@ -155,6 +158,8 @@ class Histogram(_Valued):
         buckets: Optional[Iterable[Union[float, str]]] = None,
         segment: Optional[Segment] = None,
         max_series: int = 0,
+        native_factor: Optional[float] = None,
+        native_max_buckets: Optional[int] = None,
     ) -> Self: ...
     def observe(self, amount: float, exemplar: Optional[Dict[str, str]] = None) -> None: ...
     def time(self) -> Timer: ...
@@ -170,6 +175,7 @@ class Summary(_Valued):
         unit: str = "",
         registry: Any = None,
         *,
+        quantiles: Optional[Sequence[float]] = None,
         segment: Optional[Segment] = None,
         max_series: int = 0,
     ) -> Self: ...
@@ -231,7 +237,7 @@ class ExceptionCounter:
         _kind: Optional[Type[BaseException]],
         value: Optional[BaseException],
         _traceback: Optional[TracebackType],
-    ) -> bool: ...
+    ) -> Literal[False]: ...
     def __call__(self, f: _F) -> _F: ...
 
 @final
@@ -261,7 +267,9 @@ class GaugeValue:
 
 @final
 class HistogramValue:
-    def __new__(cls, segment: Segment, named: Dict[str, Any], bounds: Sequence[float]) -> Self: ...
+    def __new__(
+        cls, segment: Segment, named: Dict[str, Any], bounds: Sequence[float], native_factor: Optional[float] = None
+    ) -> Self: ...
     _multiprocess: bool
     def observe(self, amount: float, /) -> None: ...
     def observe_with_exemplar(self, amount: float, labels: Dict[str, str], given: object) -> None: ...

@@ -265,8 +265,13 @@ def patch_metrics(metrics: Any) -> None:
         domain = domain_of()
         if domain is None:
             return None
-        arguments: "Dict[str, Any]" = {"segment": domain.segment}
         kind = self._type
+        key = (kind, self._name, self._labelnames)
+        if key in domain.twins:
+            # A child's is its parent's.
+            self._shmetrics_twin = domain.twins[key]
+            return self._shmetrics_twin
+        arguments: "Dict[str, Any]" = {"segment": domain.segment}
         if kind == "histogram":
             arguments["buckets"] = self._upper_bounds
         elif kind == "gauge":
@@ -284,7 +289,7 @@ def patch_metrics(metrics: Any) -> None:
             "info": _native.Info,
             "stateset": _native.Enum,
         }[kind](self._name, self._documentation, self._labelnames, **arguments)
-        self._shmetrics_twin = made
+        self._shmetrics_twin = domain.twins[key] = made
         return made
 
     def own_twin(self: Any) -> Any:

@@ -18,18 +18,18 @@ def _both(suite: Path, into: Path, shm: Path, *arguments: str, path: str = "", d
     """Stock and with the drop-in, the environment variable there from the start or not at all."""
     if not suite.exists():
         pytest.skip(f"the source distribution of {FLASK_EXPORTER.parent.name} could not be had")
-    runs = []
+    found = {}
     for backend in ("stock", "dropin"):
         environment = {}
         if directory:
             at = into / f"{backend}-directory"
             at.mkdir()
             environment["PROMETHEUS_MULTIPROC_DIR"] = str(at)
-        runs.append(Run(suite, into / backend, shm, backend, *arguments, path=path, **environment))
-    stock, found = (run.wait() for run in runs)
+        # One after the other: they listen on ports of their choice.
+        found[backend] = Run(suite, into / backend, shm, backend, *arguments, path=path, **environment).wait()
     if directory:
         assert list((into / "dropin-directory").iterdir()) == [], "the drop-in writes none"
-    return stock, found
+    return found["stock"], found["dropin"]
 
 
 def test_fastapi_instrumentator_in_multiprocess_mode(tmp_path, shm):

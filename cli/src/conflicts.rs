@@ -1,0 +1,56 @@
+//! Why something is missing on a page of several segments: said once, by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use shmetrics::Reader;
+
+use crate::failure::note;
+use crate::show::clean;
+
+/// Looking costs a walk over all families.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+pub(crate) struct Conflicts {
+    told: Mutex<(Option<Instant>, BTreeSet<String>)>,
+}
+
+impl Conflicts {
+    /// Looks, if it is time to, and says what is new.
+    pub(crate) fn tell(&self, segments: &[(&str, &Reader)]) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if segments.len() < 2 || told.0.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
+            return;
+        }
+        told.0 = Some(Instant::now());
+        for sentence in find(segments) {
+            if told.1.insert(sentence.clone()) {
+                note(sentence);
+            }
+        }
+    }
+}
+
+/// The families that are of another type in a segment named earlier.
+fn find(segments: &[(&str, &Reader)]) -> Vec<String> {
+    let mut first: BTreeMap<String, (&'static str, &str)> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (segment, reader) in segments {
+        for family in reader.inspect().families {
+            let (kind, by) = *first.entry(family.name.clone()).or_insert((family.kind, segment));
+            if kind != family.kind {
+                found.push(format!(
+                    "the family {} of segment {} is left out: it is of the type {}, and of the type {kind} in {}; rename one of \
+                     them, or serve the segments apart",
+                    clean(&family.name),
+                    clean(segment),
+                    family.kind,
+                    clean(by)
+                ));
+            }
+        }
+    }
+    found
+}

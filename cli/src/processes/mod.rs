@@ -1,0 +1,192 @@
+//! `process_*` of the processes that count in a segment, read from `/proc` by the exporter: they cost the workers nothing.
+
+mod scan;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use procfs::process::{LimitValue, Process};
+use procfs::WithCurrentSystemInfo;
+use shmetrics::{Error, Extra, ProcessInfo, Reader};
+
+use crate::source::Reading;
+use scan::{Key, Looks};
+
+/// All that is known of the segments' processes, by the name that a segment has on the page.
+#[derive(Default)]
+pub(crate) struct Watch {
+    groups: Mutex<BTreeMap<String, Group>>,
+}
+
+/// The processes of a segment, or of several that are not told apart.
+#[derive(Default)]
+struct Group {
+    looks: HashMap<String, Looks>,
+    /// The CPU seconds of each as last seen, also of those that let go of the segment, for as long as they live.
+    cpu: HashMap<Key, f64>,
+    /// Those of the dead: the sum must not fall.
+    gone: f64,
+}
+
+/// A process as it is now.
+struct Shape {
+    /// What stands for it in the label `pid`.
+    pid: String,
+    values: Values,
+}
+
+type Values = [f64; 7];
+
+const CPU: usize = 0;
+const START: usize = 3;
+
+struct Measure {
+    name: &'static str,
+    help: &'static str,
+    is_counter: bool,
+}
+
+const fn measure(name: &'static str, help: &'static str) -> Measure {
+    Measure { name, help, is_counter: false }
+}
+
+/// In the order of `Values`.
+const MEASURES: [Measure; 7] = [
+    Measure { is_counter: true, ..measure("cpu_seconds", "User and system CPU time") },
+    measure("resident_memory_bytes", "Resident memory; what processes share is counted in each"),
+    measure("virtual_memory_bytes", "Virtual memory"),
+    measure("start_time_seconds", "When it began, since 1970"),
+    measure("open_fds", "Open file descriptors"),
+    measure("max_fds", "The most file descriptors it may have open"),
+    measure("threads", "Threads"),
+];
+
+impl Watch {
+    /// The families of all segments that are read.
+    pub(crate) fn families(&self, reading: &Reading) -> Result<Vec<Extra>, Error> {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums = families("process_", "of all processes that count in the segment.")?;
+        let mut each = families("process_worker_", "of each process that counts in the segment.")?;
+        let mut number = Extra::gauge("shmetrics_serve_processes", "Processes seen that count in the segment.")?;
+        let of_page = reading.groups();
+        // One that is not on this page is kept: its sums go on when it comes back.
+        for (name, readers) in of_page {
+            let labels: Vec<(&str, &str)> = if name.is_empty() { Vec::new() } else { vec![("segment", &name)] };
+            let group = groups.entry(name.clone()).or_default();
+            let shapes = group.look(&readers);
+            number.add(&labels, shapes.len() as f64)?;
+            for (family, value) in sums.iter_mut().zip(group.sums(&shapes)) {
+                value.map_or(Ok(()), |value| family.add(&labels, value))?;
+            }
+            // As in the library, of several with one identity the latest is shown: the others are replaced.
+            for shape in shapes {
+                let mut labels = labels.clone();
+                labels.push(("pid", &shape.pid));
+                for (family, value) in each.iter_mut().zip(shape.values) {
+                    if !value.is_nan() {
+                        family.add(&labels, value)?;
+                    }
+                }
+            }
+        }
+        let all = sums.into_iter().chain(each).filter(|family| !family.is_empty());
+        Ok(all.chain([number]).collect())
+    }
+}
+
+fn families(prefix: &str, whose: &str) -> Result<Vec<Extra>, Error> {
+    let make = |m: &Measure| {
+        let (name, help) = (format!("{prefix}{}", m.name), format!("{}, {whose}", m.help));
+        if m.is_counter {
+            Extra::counter(&name, &help)
+        } else {
+            Extra::gauge(&name, &help)
+        }
+    };
+    MEASURES.iter().map(make).collect()
+}
+
+impl Group {
+    /// The attached processes, the oldest first.
+    fn look(&mut self, readers: &[(&str, &Reader)]) -> Vec<Shape> {
+        let mut keys = BTreeMap::new();
+        self.looks.retain(|name, _| readers.iter().any(|(read, _)| read == name));
+        for (name, reader) in readers {
+            let slots = reader.processes();
+            let looks = self.looks.entry((*name).to_owned()).or_default();
+            for key in looks.attached(reader, &slots) {
+                let found = keys.entry(key).or_insert(None);
+                *found = found.take().or_else(|| identity(key, &slots));
+            }
+        }
+        let shapes: Vec<(Key, Shape)> = keys.into_iter().filter_map(|(key, id)| Some((key, shape(key, id)?))).collect();
+        for (key, shape) in &shapes {
+            self.cpu.insert(*key, shape.values[CPU]);
+        }
+        let gone = &mut self.gone;
+        self.cpu.retain(|key, seconds| {
+            let lives = shapes.iter().any(|(seen, _)| seen == key) || started(key.pid) == Some(key.started);
+            *gone += if lives { 0.0 } else { *seconds };
+            lives
+        });
+        shapes.into_iter().map(|(_, shape)| shape).collect()
+    }
+
+    fn sums(&self, shapes: &[Shape]) -> [Option<f64>; 7] {
+        let mut sums = [None; 7];
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let values = shapes.iter().map(|shape| shape.values[i]).filter(|v| !v.is_nan());
+            *sum = match i {
+                CPU => {
+                    Some(self.gone + self.cpu.values().sum::<f64>()).filter(|_| self.gone > 0.0 || !self.cpu.is_empty())
+                }
+                START => values.reduce(f64::min),
+                _ => values.reduce(|a, b| a + b),
+            };
+        }
+        sums
+    }
+}
+
+fn started(pid: i32) -> Option<u64> {
+    Some(Process::new(pid).ok()?.stat().ok()?.starttime)
+}
+
+/// What stands for the process in the label `pid` of its gauges.
+fn identity(key: Key, slots: &[ProcessInfo]) -> Option<u32> {
+    let alike = |slot: &&ProcessInfo| slot.alive && slot.started == key.started;
+    let inner = inner_pid(key.pid);
+    let slot = slots.iter().filter(alike).find(|slot| i64::from(slot.pid) == i64::from(inner))?;
+    Some(slot.identity)
+}
+
+/// Its number in its own PID namespace: the one that it knows itself by.
+fn inner_pid(pid: i32) -> i32 {
+    let status = Process::new(pid).and_then(|process| process.status());
+    status.ok().and_then(|status| status.nspid?.last().copied()).unwrap_or(pid)
+}
+
+/// None: it has ended meanwhile.
+fn shape(key: Key, identity: Option<u32>) -> Option<Shape> {
+    let process = Process::new(key.pid).ok()?;
+    let stat = process.stat().ok().filter(|stat| stat.starttime == key.started)?;
+    let ticks = procfs::ticks_per_second() as f64;
+    let boot = procfs::boot_time_secs().unwrap_or(0) as f64;
+    // What another user's process does not tell is NaN, and not shown.
+    let fds = std::fs::read_dir(format!("/proc/{}/fd", key.pid)).map_or(f64::NAN, |fds| fds.count() as f64);
+    let most = process.limits().map_or(f64::NAN, |limits| match limits.max_open_files.soft_limit {
+        LimitValue::Unlimited => f64::INFINITY,
+        LimitValue::Value(n) => n as f64,
+    });
+    let values = [
+        (stat.utime + stat.stime) as f64 / ticks,
+        stat.rss_bytes().get() as f64,
+        stat.vsize as f64,
+        boot + stat.starttime as f64 / ticks,
+        fds,
+        most,
+        stat.num_threads as f64,
+    ];
+    let pid = identity.map_or_else(|| inner_pid(key.pid).to_string(), |identity| identity.to_string());
+    Some(Shape { pid, values })
+}

@@ -1,0 +1,155 @@
+//! Which processes have a segment mapped for counting, from `/proc`.
+
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use procfs::process::Process;
+use procfs::{Current, Uptime};
+use shmetrics::{ProcessInfo, Reader};
+
+/// A process, for good: pids are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Key {
+    /// In ticks since boot.
+    pub(super) started: u64,
+    pub(super) pid: i32,
+}
+
+/// An answer is good for so long: a process that is not attached may attach, and one that is may execute something else.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// A process younger than this is looked at each time, in seconds: workers attach soon after they begin.
+const YOUNG: f64 = 10.0;
+/// What looking again may take of a scrape: the rest has its turn in the next ones.
+const AGAIN_MAX: Duration = Duration::from_millis(10);
+
+/// What was found before. Looking at all processes each time would take longer than the page.
+#[derive(Default)]
+pub(super) struct Looks {
+    seen: HashMap<i32, Look>,
+    /// As `/proc/PID/maps` has it.
+    file: Vec<u8>,
+    /// The only user who may write it, apart from root; none if there are others.
+    owner: Option<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct Look {
+    key: Key,
+    at: Instant,
+    is_attached: bool,
+}
+
+impl Looks {
+    /// The processes that are attached to the reader's segment now.
+    pub(super) fn attached(&mut self, reader: &Reader, slots: &[ProcessInfo]) -> HashSet<Key> {
+        let meta = reader.path().and_then(|path| std::fs::metadata(path).ok());
+        let file = meta.as_ref().map(mapped_as).unwrap_or_default();
+        if file != self.file {
+            // Another segment of that name.
+            self.seen.clear();
+            self.file = file;
+        }
+        self.owner = meta.filter(|meta| meta.mode() & 0o022 == 0).map(|meta| meta.uid());
+        let pids = pids();
+        self.seen.retain(|pid, _| pids.contains(pid));
+        let uptime = Uptime::current().map_or(0.0, |uptime| uptime.uptime);
+        let is_young = |key: Key| uptime - (key.started as f64 / procfs::ticks_per_second() as f64) < YOUNG;
+
+        let mut again = Vec::new();
+        for pid in pids {
+            match self.seen.get(&pid).copied() {
+                // That its pid is not used again is looked at each time, of one that is attached.
+                Some(look) if look.is_attached && key(pid) != Some(look.key) => self.look(pid, slots),
+                None => self.look(pid, slots),
+                Some(look) if !look.is_attached && is_young(look.key) => self.look(pid, slots),
+                Some(look) if look.at.elapsed() > LOOK_AGAIN => again.push((look.at, pid)),
+                Some(_) => {}
+            }
+        }
+        again.sort_unstable();
+        let begin = Instant::now();
+        for (_, pid) in again {
+            self.look(pid, slots);
+            if begin.elapsed() > AGAIN_MAX {
+                break;
+            }
+        }
+        self.seen.values().filter(|look| look.is_attached).map(|look| look.key).collect()
+    }
+
+    fn look(&mut self, pid: i32, slots: &[ProcessInfo]) {
+        match key(pid) {
+            None => drop(self.seen.remove(&pid)),
+            Some(key) => {
+                let is_attached = (self.may_write(pid) && self.maps(pid)) || has_slot(key, slots);
+                self.seen.insert(pid, Look { key, at: Instant::now(), is_attached });
+            }
+        }
+    }
+
+    /// Whether the process is of a user who could have it open at all.
+    fn may_write(&self, pid: i32) -> bool {
+        let Some(owner) = self.owner else { return true };
+        std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|meta| meta.uid() == owner || meta.uid() == 0)
+    }
+
+    /// Whether the process has the file mapped, and writable: readers such as this one do not count.
+    fn maps(&self, pid: i32) -> bool {
+        // Of other users' processes it cannot be read.
+        let Ok(maps) = std::fs::read(format!("/proc/{pid}/maps")) else { return false };
+        !self.file.is_empty() && maps.split(|b| *b == b'\n').any(|line| self.is_in(line))
+    }
+
+    /// `7f00-7f01 rw-s 00000000 00:1a 1234    /dev/shm/...`
+    fn is_in(&self, line: &[u8]) -> bool {
+        let mut fields = line.splitn(5, |b| *b == b' ');
+        let writes = fields.nth(1).is_some_and(|mode| mode.get(1) == Some(&b'w') && mode.get(3) == Some(&b's'));
+        writes
+            && fields.nth(1).zip(fields.next()).is_some_and(|(device, rest)| {
+                let inode = rest.split(|b| *b == b' ').next().unwrap_or_default();
+                [device, inode].join(&b' ') == self.file
+            })
+    }
+}
+
+fn pids() -> HashSet<i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn key(pid: i32) -> Option<Key> {
+    let stat = Process::new(pid).ok()?.stat().ok()?;
+    // What is dead and not reaped counts no more.
+    (stat.state != 'Z' && stat.state != 'X').then_some(Key { started: stat.starttime, pid })
+}
+
+/// One that cannot be looked into, as another user's, may still have a slot; in the same PID namespace it has the same number.
+fn has_slot(key: Key, slots: &[ProcessInfo]) -> bool {
+    slots.iter().any(|slot| slot.alive && slot.started == key.started && i64::from(slot.pid) == i64::from(key.pid))
+}
+
+/// A file's device and inode, as in `/proc/PID/maps`.
+fn mapped_as(meta: &std::fs::Metadata) -> Vec<u8> {
+    let device = meta.dev();
+    // How Linux packs them.
+    let major = (device >> 8 & 0xfff) | (device >> 32 & !0xfff);
+    let minor = (device & 0xff) | (device >> 12 & !0xff);
+    format!("{major:02x}:{minor:02x} {}", meta.ino()).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Looks;
+
+    #[test]
+    fn lines_of_maps() {
+        let looks = Looks { file: b"00:1a 1234".to_vec(), ..Looks::default() };
+        let line = |mode: &str, rest: &str| looks.is_in(format!("7f00-7f01 {mode} 00001000 {rest}").as_bytes());
+        assert!(line("rw-s", "00:1a 1234        /dev/shm/shmetrics-a b"));
+        assert!(line("rw-s", "00:1a 1234"));
+        assert!(!line("r--s", "00:1a 1234  /dev/shm/shmetrics-a"), "who only reads");
+        assert!(!line("rw-p", "00:1a 1234  /x") && !line("rw-s", "00:1a 12345  /x") && !line("rw-s", "00:1b 1234  /x"));
+        assert!(!looks.is_in(b"") && !looks.is_in(b"7f00-7f01 rw-s"));
+    }
+}

@@ -1,0 +1,102 @@
+//! Pushgateway's protocol: a page to a group, which is a path.
+
+use axum::http::{Method as Http, Uri};
+use base64::prelude::{Engine, BASE64_URL_SAFE_NO_PAD};
+use hyper::body::Bytes;
+use shmetrics::{Exposition, Format};
+
+use super::args::{Method, PushArgs};
+use super::client::{address, Ask};
+use crate::source::Sources;
+
+pub(super) struct Gateway {
+    to: Uri,
+    method: Method,
+    exposition: Exposition,
+    only: Vec<String>,
+}
+
+impl Gateway {
+    pub(super) fn new(args: &PushArgs, url: &str, job: &str) -> Result<Self, String> {
+        let base = address(url)?;
+        for (i, (label, _)) in args.groups.iter().enumerate() {
+            let is_twice = args.groups[..i].iter().any(|(other, _)| other == label);
+            if !is_label(label) || label == "job" || is_twice {
+                return Err(format!(
+                    "--group {label}: give each label once, of letters, digits and `_`; the job by --job"
+                ));
+            }
+        }
+        if job.is_empty() {
+            return Err("the job has no name; give one by --job".into());
+        }
+        let labels = args.groups.iter().map(|(label, value)| step(label, value));
+        let path = [base.path().trim_end_matches('/').to_owned(), "/metrics".to_owned(), step("job", job)];
+        let path: String = path.into_iter().chain(labels).collect();
+        let mut parts = base.into_parts();
+        parts.path_and_query = Some(path.parse().map_err(|e| format!("{url}: {e}"))?);
+        let to = Uri::from_parts(parts).map_err(|e| format!("{url}: {e}"))?;
+        let format = if args.protobuf { Format::Protobuf } else { Format::Text };
+        Ok(Gateway { to, method: args.method, exposition: Exposition::new(format), only: args.only.clone() })
+    }
+
+    pub(super) fn to(&self) -> &Uri {
+        &self.to
+    }
+
+    /// The request that does it, with a page of now.
+    pub(super) fn ask(&self, sources: &Sources) -> Result<Ask, String> {
+        let (method, body) = match self.method {
+            Method::Delete => (Http::DELETE, Vec::new()),
+            Method::Put => (Http::PUT, self.page(sources)?),
+            Method::Post => (Http::POST, self.page(sources)?),
+        };
+        let content_type = self.exposition.content_type();
+        Ok(Ask { method, to: self.to.clone(), content_type, body: Bytes::from(body), is_failure_passing: true })
+    }
+
+    fn page(&self, sources: &Sources) -> Result<Vec<u8>, String> {
+        let reading = sources.read()?;
+        let (mut cursor, mut page) = (reading.cursor(self.exposition).only(self.only.iter().cloned()), Vec::new());
+        while cursor.fill(&mut page) {}
+        Ok(page)
+    }
+}
+
+fn is_label(name: &str) -> bool {
+    let first = |b: u8| b.is_ascii_alphabetic() || b == b'_';
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(first) && bytes.all(|b| first(b) || b.is_ascii_digit()) && !name.starts_with("__")
+}
+
+/// A label in a path. What a path cannot have as it is goes as base64: `@base64`, and `=` for nothing.
+fn step(label: &str, value: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
+    // `.` and `..` mean something in a path.
+    if value.bytes().all(plain) && value.bytes().any(|b| b != b'.') {
+        return format!("/{label}/{value}");
+    }
+    let encoded = if value.is_empty() { "=".to_owned() } else { BASE64_URL_SAFE_NO_PAD.encode(value) };
+    format!("/{label}@base64/{encoded}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_label, step};
+
+    #[test]
+    fn values_that_a_path_cannot_have_are_encoded() {
+        assert_eq!(step("job", "a-1.b_c~"), "/job/a-1.b_c~");
+        assert_eq!(step("path", "/var/tmp"), "/path@base64/L3Zhci90bXA");
+        assert_eq!(step("name", "Προμηθεύς"), "/name@base64/zqDPgc6_zrzOt864zrXPjc-C");
+        assert_eq!(step("first", ""), "/first@base64/=");
+        assert_eq!(step("a", ".."), "/a@base64/Li4");
+        assert_eq!(step("a", "50%"), "/a@base64/NTAl");
+    }
+
+    #[test]
+    fn labels() {
+        assert!(is_label("instance") && is_label("_a9"));
+        assert!(!is_label("") && !is_label("9a") && !is_label("a-b") && !is_label("__a"));
+    }
+}

@@ -1,0 +1,124 @@
+//! OTLP over HTTP: the series as points, a few thousand in a request.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::http::{Method, Uri};
+use hyper::body::Bytes;
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
+use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message;
+use shmetrics::{Format, Points};
+
+use super::args::PushArgs;
+use super::client::{address, Ask};
+use super::translate::{attribute, Translation};
+use crate::source::Reading;
+
+/// Points in a request, some hundred kilobytes.
+const BATCH: usize = 2000;
+
+pub(super) struct Otlp {
+    to: Uri,
+    attributes: Vec<(String, String)>,
+    only: Vec<String>,
+}
+
+/// The requests of one push, made one after another.
+pub(super) struct Batches<'a> {
+    otlp: &'a Otlp,
+    points: Points<'a>,
+    resource: Resource,
+    /// One time for all points of a push.
+    now: u64,
+    pub(super) dropped: u64,
+}
+
+impl Otlp {
+    pub(super) fn new(args: &PushArgs, url: &str, service: &str) -> Result<Self, String> {
+        let base = address(url)?;
+        let to = if matches!(base.path(), "" | "/") && base.query().is_none() {
+            format!("{}/v1/metrics", url.trim_end_matches('/')).parse().map_err(|e| format!("{url}: {e}"))?
+        } else {
+            base
+        };
+        let mut attributes = args.attributes.clone();
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        for (key, value) in [("service.name", service), ("service.instance.id", host.trim())] {
+            if !value.is_empty() && !attributes.iter().any(|(given, _)| given == key) {
+                attributes.push((key.to_owned(), value.to_owned()));
+            }
+        }
+        Ok(Otlp { to, attributes, only: args.only.clone() })
+    }
+
+    pub(super) fn to(&self) -> &Uri {
+        &self.to
+    }
+
+    pub(super) fn batches<'a>(&'a self, reading: &'a Reading) -> Batches<'a> {
+        let mut attributes = self.attributes.clone();
+        // What the application says about itself belongs to the resource.
+        for point in reading.cursor(Format::Text).only(["target_info"]).points().filter(is_target) {
+            for (key, value) in point.labels {
+                if key != "segment" && !attributes.iter().any(|(given, _)| *given == key) {
+                    attributes.push((key, value));
+                }
+            }
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos() as u64);
+        let attributes = attributes.iter().map(|(key, value)| attribute(key, value)).collect();
+        let resource = Resource { attributes, ..Resource::default() };
+        let points = reading.cursor(Format::Text).only(self.only.iter().cloned()).points();
+        Batches { otlp: self, points, resource, now, dropped: 0 }
+    }
+}
+
+fn is_target(point: &shmetrics::Point) -> bool {
+    point.family.kind == shmetrics::Kind::Info && point.family.name == "target"
+}
+
+impl Iterator for Batches<'_> {
+    type Item = Ask;
+
+    fn next(&mut self) -> Option<Ask> {
+        let mut translation = Translation::new(self.now);
+        while translation.len() < BATCH {
+            let Some(point) = self.points.next() else { break };
+            if !is_target(&point) && !translation.add(point) {
+                self.dropped += 1;
+            }
+        }
+        if translation.len() == 0 {
+            return None;
+        }
+        let scope = InstrumentationScope {
+            name: "shmetrics".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..InstrumentationScope::default()
+        };
+        let of_scope = ScopeMetrics { scope: Some(scope), metrics: translation.metrics(), schema_url: String::new() };
+        let of_resource = ResourceMetrics {
+            resource: Some(self.resource.clone()),
+            scope_metrics: vec![of_scope],
+            schema_url: String::new(),
+        };
+        let request = ExportMetricsServiceRequest { resource_metrics: vec![of_resource] };
+        Some(Ask {
+            method: Method::POST,
+            to: self.otlp.to.clone(),
+            content_type: "application/x-protobuf",
+            body: Bytes::from(request.encode_to_vec()),
+            is_failure_passing: false,
+        })
+    }
+}
+
+/// What an accepted request's answer says against it.
+pub(super) fn objection(answer: &[u8]) -> Option<String> {
+    // Some answer with something else; what counts then is the status.
+    let partial = ExportMetricsServiceResponse::decode(answer).ok()?.partial_success?;
+    (partial.rejected_data_points > 0)
+        .then(|| format!("{} points were rejected: {}", partial.rejected_data_points, partial.error_message))
+}

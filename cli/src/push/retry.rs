@@ -1,0 +1,98 @@
+//! When to try again.
+
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use tokio::time::{sleep, Instant};
+
+/// How one attempt went.
+#[derive(Debug)]
+pub(super) enum Attempt<T> {
+    Done(T),
+    /// It may go better later: after the time that the server names, if it does.
+    Later(String, Option<Duration>),
+    Never(String),
+}
+
+/// How often, and until when.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) retries: u32,
+    /// No attempt is begun after this.
+    pub(super) until: Option<Instant>,
+}
+
+const FIRST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(30);
+/// A server may ask for more time, up to this.
+const LONGEST_ASKED: Duration = Duration::from_secs(120);
+
+/// Tries until it is done, or there is no point in it. The error says how often it was tried.
+pub(super) async fn retry<T, F: Future<Output = Attempt<T>>>(
+    patience: Patience,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, String> {
+    let mut tried = 0;
+    loop {
+        let (problem, asked) = match attempt().await {
+            Attempt::Done(value) => return Ok(value),
+            Attempt::Never(problem) => return Err(problem),
+            Attempt::Later(problem, asked) => (problem, asked),
+        };
+        tried += 1;
+        let wait = asked.map_or_else(|| jittered(pause(tried)), |asked| asked.min(LONGEST_ASKED));
+        let is_late = patience.until.is_some_and(|until| Instant::now() + wait >= until);
+        if tried > patience.retries || is_late {
+            return Err(if tried == 1 { problem } else { format!("{problem} (tried {tried} times)") });
+        }
+        sleep(wait).await;
+    }
+}
+
+/// Before the attempt after `tried` ones: twice as long each time.
+fn pause(tried: u32) -> Duration {
+    FIRST.saturating_mul(1 << tried.saturating_sub(1).min(10)).min(LONGEST)
+}
+
+/// Between half of it and all of it, so that many who failed together do not come back together.
+fn jittered(pause: Duration) -> Duration {
+    let random = RandomState::new().hash_one(0) % 1000;
+    pause / 2 + pause.mul_f64(random as f64 / 2000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    fn run(answers: &[fn() -> Attempt<u8>], retries: u32) -> (Result<u8, String>, usize) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let tried = Cell::new(0);
+        let done = runtime.block_on(retry(Patience { retries, until: None }, || {
+            let answer = answers[tried.get().min(answers.len() - 1)]();
+            tried.set(tried.get() + 1);
+            async { answer }
+        }));
+        (done, tried.get())
+    }
+
+    fn later() -> Attempt<u8> {
+        Attempt::Later("busy".into(), Some(Duration::ZERO))
+    }
+
+    #[test]
+    fn what_passes_is_tried_again_and_what_does_not_is_not() {
+        assert_eq!(run(&[later, later, || Attempt::Done(7)], 4), (Ok(7), 3));
+        assert_eq!(run(&[|| Attempt::Never("no".into())], 4), (Err("no".into()), 1));
+        assert_eq!(run(&[later], 2), (Err("busy (tried 3 times)".into()), 3));
+        assert_eq!(run(&[later], 0), (Err("busy".into()), 1));
+    }
+
+    #[test]
+    fn pauses_grow_to_a_limit() {
+        assert_eq!([1, 2, 3, 99].map(pause), [FIRST, FIRST * 2, FIRST * 4, LONGEST]);
+        let pause = jittered(Duration::from_secs(2));
+        assert!(pause >= Duration::from_secs(1) && pause <= Duration::from_secs(2));
+    }
+}

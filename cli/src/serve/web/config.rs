@@ -1,0 +1,318 @@
+//! The web configuration file: Prometheus' own format, of which all is taken that has a meaning here. What is not is an error that says
+//! what to do, never ignored.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use saphyr::{LoadableYamlNode, Yaml};
+
+/// What the file says.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Config {
+    pub(super) tls: Option<Tls>,
+    /// bcrypt hashes by name.
+    pub(super) users: HashMap<String, String>,
+    /// Names and values for every answer.
+    pub(super) headers: Vec<(String, String)>,
+}
+
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Tls {
+    pub(super) certificate: Pem,
+    pub(super) key: Pem,
+    pub(super) clients: Clients,
+    pub(super) client_authorities: Option<Pem>,
+    pub(super) versions: Versions,
+    pub(super) suites: Vec<String>,
+    pub(super) curves: Vec<String>,
+    pub(super) server_order: bool,
+}
+
+/// Where something in PEM is.
+#[derive(Debug, PartialEq)]
+pub(super) enum Pem {
+    File(PathBuf),
+    Inline(String),
+}
+
+impl Default for Pem {
+    fn default() -> Self {
+        Pem::Inline(String::new())
+    }
+}
+
+/// Which certificates of clients are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Clients {
+    #[default]
+    None,
+    IfGiven,
+    Required,
+}
+
+/// Which versions of TLS are spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Versions {
+    pub(super) two: bool,
+    pub(super) three: bool,
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        Versions { two: true, three: true }
+    }
+}
+
+/// Headers that a configuration may set, as Prometheus' may.
+const HEADERS: [&str; 5] = [
+    "Content-Security-Policy",
+    "X-Frame-Options",
+    "X-Content-Type-Options",
+    "X-XSS-Protection",
+    "Strict-Transport-Security",
+];
+
+impl Config {
+    /// Reads a file. Paths in it are relative to where it is.
+    pub(super) fn read(path: &Path) -> Result<Self, String> {
+        let of = |problem: String| format!("{}: {problem}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|e| of(e.to_string()))?;
+        Self::parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(of)
+    }
+
+    fn parse(text: &str, directory: &Path) -> Result<Self, String> {
+        let documents = Yaml::load_from_str(text).map_err(|e| format!("it is not YAML: {e}"))?;
+        let mut config = Config::default();
+        let document = match &documents[..] {
+            [] => return Ok(config),
+            [document] => document,
+            _ => return Err("it has more than one document".into()),
+        };
+        for (key, value) in Map::of(document, "the file")?.pairs()? {
+            match key {
+                "tls_server_config" => config.tls = tls(&Map::of(value, key)?, directory)?,
+                "basic_auth_users" => config.users = users(&Map::of(value, key)?)?,
+                "http_server_config" => config.headers = http(&Map::of(value, key)?)?,
+                other => {
+                    let known = "tls_server_config, basic_auth_users and http_server_config";
+                    return Err(format!("there is no setting {other}; there are {known}"));
+                }
+            }
+        }
+        Ok(config)
+    }
+}
+
+/// A mapping with text for keys.
+struct Map<'y> {
+    yaml: &'y Yaml<'y>,
+    name: String,
+}
+
+impl<'y> Map<'y> {
+    fn of(yaml: &'y Yaml<'y>, name: &str) -> Result<Self, String> {
+        if yaml.is_null() || yaml.as_mapping().is_some() {
+            return Ok(Map { yaml, name: name.to_owned() });
+        }
+        Err(format!("{name} is not a mapping; write it as `name: value` lines"))
+    }
+
+    fn pairs(&self) -> Result<Vec<(&'y str, &'y Yaml<'y>)>, String> {
+        let Some(pairs) = self.yaml.as_mapping() else { return Ok(Vec::new()) };
+        let text = |(key, value): (&'y Yaml<'y>, &'y Yaml<'y>)| match key.as_str() {
+            Some(key) => Ok((key, value)),
+            None => Err(format!("{} has a key that is no text; put it in quotes", self.name)),
+        };
+        pairs.iter().map(text).collect()
+    }
+}
+
+fn text(key: &str, value: &Yaml) -> Result<String, String> {
+    value.as_str().map(str::to_owned).ok_or_else(|| format!("{key} is not a text; put it in quotes"))
+}
+
+fn flag(key: &str, value: &Yaml) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| format!("{key} is neither true nor false"))
+}
+
+fn list(key: &str, value: &Yaml) -> Result<Vec<String>, String> {
+    let items = value.as_sequence().ok_or_else(|| format!("{key} is not a list"))?;
+    items.iter().map(|item| text(key, item)).collect()
+}
+
+fn tls(map: &Map<'_>, directory: &Path) -> Result<Option<Tls>, String> {
+    let (mut found, mut certificate, mut key_of_it) = (Tls::default(), None, None);
+    let (mut least, mut most) = (Version::Two, Version::Three);
+    let file = |key: &str, value: &Yaml| text(key, value).map(|path| Pem::File(directory.join(path)));
+    let inline = |key: &str, value: &Yaml| text(key, value).map(Pem::Inline);
+    let once = |slot: &mut Option<Pem>, key: &str, pem| match slot.replace(pem) {
+        None => Ok(()),
+        Some(_) => Err(format!("{key}: the same is given as text and as a file; leave one of them")),
+    };
+    let pairs = map.pairs()?;
+    let is_empty = pairs.is_empty();
+    for (key, value) in pairs {
+        match key {
+            "cert_file" => once(&mut certificate, key, file(key, value)?)?,
+            "cert" => once(&mut certificate, key, inline(key, value)?)?,
+            "key_file" => once(&mut key_of_it, key, file(key, value)?)?,
+            "key" => once(&mut key_of_it, key, inline(key, value)?)?,
+            "client_ca_file" => once(&mut found.client_authorities, key, file(key, value)?)?,
+            "client_ca" => once(&mut found.client_authorities, key, inline(key, value)?)?,
+            "client_auth_type" => found.clients = clients(&text(key, value)?)?,
+            "min_version" => least = Version::of(key, &text(key, value)?)?,
+            "max_version" => most = Version::of(key, &text(key, value)?)?,
+            "cipher_suites" => found.suites = list(key, value)?,
+            "curve_preferences" => found.curves = list(key, value)?,
+            "prefer_server_cipher_suites" => found.server_order = flag(key, value)?,
+            "client_allowed_sans" => {
+                return Err(format!(
+                    "{key} is not supported; give the clients an authority of their own in client_ca_file"
+                ))
+            }
+            other => return Err(format!("there is no setting {other} in tls_server_config")),
+        }
+    }
+    if is_empty {
+        return Ok(None);
+    }
+    found.certificate = certificate.ok_or("tls_server_config has no certificate: give cert_file")?;
+    found.key = key_of_it.ok_or("tls_server_config has no key: give key_file")?;
+    if found.clients != Clients::None && found.client_authorities.is_none() {
+        return Err("client_auth_type asks for certificates, and nothing says whose: give client_ca_file".into());
+    }
+    if found.clients == Clients::None && found.client_authorities.is_some() {
+        return Err("client_ca_file has no effect without client_auth_type: RequireAndVerifyClientCert".into());
+    }
+    if least > most {
+        return Err("min_version is above max_version".into());
+    }
+    found.versions = Versions { two: least == Version::Two, three: most == Version::Three };
+    Ok(Some(found))
+}
+
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Version {
+    Two,
+    Three,
+}
+
+impl Version {
+    fn of(key: &str, name: &str) -> Result<Self, String> {
+        match name {
+            "TLS12" => Ok(Version::Two),
+            "TLS13" => Ok(Version::Three),
+            "TLS10" | "TLS11" => Err(format!("{key}: {name} is not secure any more, nor spoken here; use TLS12")),
+            _ => Err(format!("{key}: there is no version {name}; use TLS12 or TLS13")),
+        }
+    }
+}
+
+fn clients(name: &str) -> Result<Clients, String> {
+    match name {
+        "" | "NoClientCert" => Ok(Clients::None),
+        "VerifyClientCertIfGiven" => Ok(Clients::IfGiven),
+        "RequireAndVerifyClientCert" => Ok(Clients::Required),
+        "RequestClientCert" | "RequireAnyClientCert" => {
+            Err(format!("client_auth_type {name} lets anybody in; use RequireAndVerifyClientCert, or NoClientCert"))
+        }
+        _ => Err(format!(
+            "there is no client_auth_type {name}; use NoClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert"
+        )),
+    }
+}
+
+fn users(map: &Map<'_>) -> Result<HashMap<String, String>, String> {
+    let mut users = HashMap::new();
+    for (name, hash) in map.pairs()? {
+        let hash = text(name, hash)?;
+        if hash.parse::<bcrypt::HashParts>().is_err() {
+            return Err(format!(
+                "the password of {name} is not a bcrypt hash; make one with `htpasswd -nBC 10 \"\" | tr -d ':\\n'`"
+            ));
+        }
+        users.insert(name.to_owned(), hash);
+    }
+    Ok(users)
+}
+
+fn http(map: &Map<'_>) -> Result<Vec<(String, String)>, String> {
+    let mut headers = Vec::new();
+    for (key, value) in map.pairs()? {
+        match key {
+            // Clients that could speak it speak HTTP/1.1 here, whatever is said.
+            "http2" => drop(flag(key, value)?),
+            "headers" => {
+                for (name, value) in Map::of(value, key)?.pairs()? {
+                    if !HEADERS.contains(&name) {
+                        return Err(format!("the header {name} cannot be set; there are {}", HEADERS.join(", ")));
+                    }
+                    let value = text(name, value)?;
+                    if axum::http::HeaderValue::from_str(&value).is_err() {
+                        return Err(format!("the value of the header {name} has characters that none may have"));
+                    }
+                    headers.push((name.to_owned(), value));
+                }
+            }
+            other => return Err(format!("there is no setting {other} in http_server_config")),
+        }
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("/etc/web"))
+    }
+
+    #[test]
+    fn a_whole_file() {
+        let hash = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
+        let config = parse(&format!(
+            "tls_server_config:\n  cert_file: a.crt\n  key_file: /b.key\n  client_auth_type: RequireAndVerifyClientCert\n  \
+             client_ca_file: ca.crt\n  min_version: TLS13\n  curve_preferences: [X25519]\nbasic_auth_users:\n  ann: {hash}\n  \
+             'bob': \"{hash}\"\nhttp_server_config:\n  http2: true\n  headers:\n    X-Frame-Options: deny\n"
+        ))
+        .unwrap();
+        let tls = config.tls.unwrap();
+        assert_eq!((tls.certificate, tls.key), (Pem::File("/etc/web/a.crt".into()), Pem::File("/b.key".into())));
+        assert_eq!((tls.clients, tls.versions), (Clients::Required, Versions { two: false, three: true }));
+        assert_eq!((config.users["ann"].as_str(), config.users.len()), (hash, 2));
+        assert_eq!(config.headers, [("X-Frame-Options".to_owned(), "deny".to_owned())]);
+        assert_eq!(parse("").unwrap(), Config::default());
+        assert_eq!(parse("basic_auth_users:\ntls_server_config: {}").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_what_to_do() {
+        let pair = "cert_file: a\n  key_file: b";
+        for (text, part) in [
+            ("tls: 1", "there is no setting tls"),
+            ("[1]", "is not a mapping"),
+            ("a: [", "is not YAML"),
+            ("tls_server_config:\n  cert_file: a", "give key_file"),
+            ("tls_server_config:\n  key_file: a", "give cert_file"),
+            ("tls_server_config:\n  certfile: a", "no setting certfile"),
+            (&format!("tls_server_config:\n  {pair}\n  cert: c"), "leave one"),
+            (&format!("tls_server_config:\n  {pair}\n  min_version: TLS10"), "use TLS12"),
+            (&format!("tls_server_config:\n  {pair}\n  min_version: TLS13\n  max_version: TLS12"), "above"),
+            (&format!("tls_server_config:\n  {pair}\n  client_auth_type: RequireAnyClientCert"), "lets anybody in"),
+            (
+                &format!("tls_server_config:\n  {pair}\n  client_auth_type: RequireAndVerifyClientCert"),
+                "give client_ca_file",
+            ),
+            (&format!("tls_server_config:\n  {pair}\n  client_ca_file: c"), "has no effect"),
+            (&format!("tls_server_config:\n  {pair}\n  client_allowed_sans: [a]"), "client_ca_file"),
+            ("basic_auth_users:\n  ann: secret", "htpasswd"),
+            ("basic_auth_users:\n  ann: 1", "in quotes"),
+            ("http_server_config:\n  headers:\n    Server: me", "cannot be set"),
+            ("http_server_config:\n  http2: perhaps", "neither true nor false"),
+        ] {
+            let problem = parse(text).unwrap_err();
+            assert!(problem.contains(part), "{text:?}: {problem}");
+        }
+    }
+}

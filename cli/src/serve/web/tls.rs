@@ -1,0 +1,111 @@
+//! Certificates and keys, as rustls takes them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_rustls::rustls::crypto::{ring, CryptoProvider};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{version, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tokio_rustls::TlsAcceptor;
+
+use super::config::{Clients, Pem, Tls};
+
+impl Pem {
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Pem::File(path) => Some(path),
+            Pem::Inline(_) => None,
+        }
+    }
+
+    fn read(&self) -> Result<Vec<u8>, String> {
+        match self {
+            Pem::File(path) => std::fs::read(path).map_err(|e| format!("{}: {e}", path.display())),
+            Pem::Inline(text) => Ok(text.clone().into_bytes()),
+        }
+    }
+
+    fn named(&self) -> String {
+        self.file().map_or_else(|| "the text in the configuration".to_owned(), |path| path.display().to_string())
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        let bytes = self.read()?;
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+        let found = found.map_err(|e| format!("{}: {e}", self.named()))?;
+        if found.is_empty() {
+            return Err(format!("{}: there is no certificate in PEM", self.named()));
+        }
+        Ok(found)
+    }
+
+    fn key(&self) -> Result<PrivateKeyDer<'static>, String> {
+        PrivateKeyDer::from_pem_slice(&self.read()?)
+            .map_err(|e| format!("{}: there is no private key in PEM without a password ({e})", self.named()))
+    }
+}
+
+impl Tls {
+    pub(super) fn acceptor(&self) -> Result<TlsAcceptor, String> {
+        let provider = Arc::new(self.provider()?);
+        let mut versions: Vec<&'static SupportedProtocolVersion> = Vec::new();
+        versions.extend(self.versions.three.then_some(&version::TLS13));
+        versions.extend(self.versions.two.then_some(&version::TLS12));
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&versions)
+            .map_err(|e| format!("cipher_suites has none for the versions of TLS that are spoken: {e}"))?
+            .with_client_cert_verifier(self.verifier(provider)?);
+        let mut config = builder.with_single_cert(self.certificate.certificates()?, self.key.key()?).map_err(|e| {
+            format!("{}: the certificate and the key do not go together: {e}", self.certificate.named())
+        })?;
+        config.ignore_client_order = self.server_order;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, String> {
+        let (Some(authorities), Clients::IfGiven | Clients::Required) = (&self.client_authorities, self.clients) else {
+            return Ok(WebPkiClientVerifier::no_client_auth());
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in authorities.certificates()? {
+            roots.add(certificate).map_err(|e| format!("{}: {e}", authorities.named()))?;
+        }
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let builder = if self.clients == Clients::IfGiven { builder.allow_unauthenticated() } else { builder };
+        builder.build().map_err(|e| format!("{}: {e}", authorities.named()))
+    }
+
+    /// With what of its suites and curves is wanted, in that order.
+    fn provider(&self) -> Result<CryptoProvider, String> {
+        let mut provider = ring::default_provider();
+        if !self.suites.is_empty() {
+            // In Go, the names of TLS 1.3 do not say its version.
+            let name = |suite: &_| format!("{suite:?}").replace("TLS13_", "TLS_");
+            let all: Vec<_> = provider.cipher_suites.iter().map(|suite| (name(&suite.suite()), *suite)).collect();
+            provider.cipher_suites = pick("cipher_suites", &self.suites, &all)?;
+        }
+        if !self.curves.is_empty() {
+            let name = |group: &_| match format!("{group:?}").as_str() {
+                "secp256r1" => "CurveP256".to_owned(),
+                "secp384r1" => "CurveP384".to_owned(),
+                other => other.to_owned(),
+            };
+            let all: Vec<_> = provider.kx_groups.iter().map(|group| (name(&group.name()), *group)).collect();
+            provider.kx_groups = pick("curve_preferences", &self.curves, &all)?;
+        }
+        Ok(provider)
+    }
+}
+
+fn pick<T: Copy>(key: &str, wanted: &[String], all: &[(String, T)]) -> Result<Vec<T>, String> {
+    let find = |wanted: &String| all.iter().find(|(name, _)| name == wanted).map(|(_, item)| *item);
+    let missing = |wanted: &String| {
+        let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+        format!("{key}: there is no {wanted}; there are {}", names.join(", "))
+    };
+    wanted.iter().map(|name| find(name).ok_or_else(|| missing(name))).collect()
+}

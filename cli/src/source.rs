@@ -1,0 +1,193 @@
+//! The segments behind the pages: opened when first wanted, kept while current, followed when replaced.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use shmetrics::{Cursor, Error, Exposition, Extra, Reader};
+use wildmatch::WildMatch;
+
+use crate::failure::note;
+use crate::show::clean;
+
+/// All that is on a page.
+pub(crate) struct Sources {
+    named: Vec<Arc<Source>>,
+    /// Of the directory's segments, those with such a name, whenever they come.
+    patterns: Vec<WildMatch>,
+    found: Mutex<BTreeMap<String, Arc<Source>>>,
+    labelled: bool,
+    /// Whether it says on standard error what comes and goes.
+    is_told: bool,
+}
+
+/// The segments that are there, at one time.
+pub(crate) struct Reading {
+    readers: Vec<(Arc<Reader>, String)>,
+    labelled: bool,
+    /// Those that are not there, and why.
+    missing: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// Looks for the segments once. Not to find one is no failure; a name that none can ever have is. A name with `*` or `?` and no
+    /// slash stands for all that match.
+    pub(crate) fn new(given: Vec<String>, labelled: bool) -> Result<Self, Error> {
+        let sources = Self::quiet(given, labelled)?;
+        let sources = Sources { is_told: true, ..sources };
+        // Says what it finds.
+        let _ = sources.read();
+        Ok(sources)
+    }
+
+    /// As `new`, without a word about it on standard error.
+    pub(crate) fn quiet(given: Vec<String>, labelled: bool) -> Result<Self, Error> {
+        let (mut named, mut patterns) = (Vec::<Arc<Source>>::new(), Vec::new());
+        for name in given {
+            if name.contains(['*', '?']) && !name.contains('/') {
+                patterns.push(WildMatch::new(&name));
+            } else if !named.iter().any(|source| source.name == name) {
+                named.push(Arc::new(Source::new(name)?));
+            }
+        }
+        let labelled = labelled && (named.len() > 1 || !patterns.is_empty());
+        Ok(Sources { named, patterns, found: Mutex::default(), labelled, is_told: false })
+    }
+
+    pub(crate) fn names(&self) -> String {
+        let names = self.named.iter().map(|source| source.name.clone());
+        names.chain(self.patterns.iter().map(ToString::to_string)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The segments that are there. An error, which says why, if there is none.
+    pub(crate) fn read(&self) -> Result<Reading, String> {
+        let (mut readers, mut missing) = (Vec::new(), Vec::new());
+        for source in self.named.iter().cloned().chain(self.matching()?) {
+            match source.reader(self.is_told) {
+                Ok(reader) => readers.push((reader, source.name.clone())),
+                Err(e) => missing.push((source.name.clone(), e.to_string())),
+            }
+        }
+        if readers.is_empty() {
+            let problem = missing.into_iter().next().map(|(_, problem)| problem);
+            return Err(problem.unwrap_or_else(|| format!("there is no segment called {}", self.names())));
+        }
+        Ok(Reading { readers, labelled: self.labelled, missing })
+    }
+
+    /// The segments that the patterns stand for now.
+    fn matching(&self) -> Result<Vec<Arc<Source>>, String> {
+        if self.patterns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<String> = shmetrics::list().map_err(|e| e.to_string())?.into_iter().map(|l| l.name).collect();
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.retain(|name, _| names.contains(name));
+        for name in names {
+            let wanted = self.patterns.iter().any(|pattern| pattern.matches(&name));
+            let is_named = self.named.iter().any(|source| source.name == name);
+            if wanted && !is_named && !found.contains_key(&name) {
+                let source = Source { name: name.clone(), state: Mutex::default() };
+                found.insert(name, Arc::new(source));
+            }
+        }
+        Ok(found.values().cloned().collect())
+    }
+}
+
+impl Reading {
+    pub(crate) fn cursor(&self, exposition: impl Into<Exposition>) -> Cursor<'_> {
+        match &self.readers[..] {
+            [(reader, _)] if !self.labelled => reader.cursor(exposition),
+            several => {
+                let parts: Vec<_> = several.iter().map(|(reader, name)| (&**reader, name.as_str())).collect();
+                Reader::join(&parts, self.labelled, exposition)
+            }
+        }
+    }
+
+    /// Why one of the segments is not there.
+    pub(crate) fn missing(&self) -> Option<String> {
+        self.missing.first().map(|(_, problem)| problem.clone())
+    }
+
+    /// The segments by what the label `segment` says, with their names; all under nothing if there is no such label.
+    pub(crate) fn groups(&self) -> BTreeMap<String, Vec<(&str, &Reader)>> {
+        let mut groups = BTreeMap::<_, Vec<_>>::new();
+        for (reader, name) in &self.readers {
+            let label = if self.labelled { name.clone() } else { String::new() };
+            groups.entry(label).or_default().push((name.as_str(), &**reader));
+        }
+        groups
+    }
+
+    /// The segments with their names, in the order of the page.
+    pub(crate) fn segments(&self) -> Vec<(&str, &Reader)> {
+        self.readers.iter().map(|(reader, name)| (name.as_str(), &**reader)).collect()
+    }
+
+    /// Which segments are there, as a family.
+    pub(crate) fn up(&self) -> Result<Extra, Error> {
+        let mut up = Extra::gauge(
+            "shmetrics_serve_segment_up",
+            "1: the segment is on this page. 0: there is none that can be read.",
+        )?;
+        for (_, name) in &self.readers {
+            up = up.sample(&[("segment", name)], 1.0)?;
+        }
+        for (name, _) in &self.missing {
+            up = up.sample(&[("segment", name)], 0.0)?;
+        }
+        Ok(up)
+    }
+}
+
+struct Source {
+    name: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    reader: Option<Arc<Reader>>,
+    /// Why there was none the last time, so that it is said once and not at each scrape.
+    problem: Option<String>,
+}
+
+impl Source {
+    fn new(name: String) -> Result<Self, Error> {
+        if let Err(e @ (Error::InvalidName(_) | Error::InvalidArgument(_))) = Reader::open(&name) {
+            return Err(e);
+        }
+        Ok(Source { name, state: Mutex::default() })
+    }
+
+    /// The segment that has the name now. Blocks for a few system calls.
+    fn reader(&self, is_told: bool) -> Result<Arc<Reader>, Error> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reader) = &state.reader {
+            if reader.is_current() {
+                return Ok(Arc::clone(reader));
+            }
+        }
+        // Its memory should not outlive its name on our account.
+        state.reader = None;
+        match Reader::open(&self.name) {
+            Ok(reader) => {
+                if is_told {
+                    note(format_args!("serving segment {}", clean(&self.name)));
+                }
+                let reader = Arc::new(reader);
+                *state = State { reader: Some(Arc::clone(&reader)), problem: None };
+                Ok(reader)
+            }
+            Err(e) => {
+                let problem = e.to_string();
+                if is_told && state.problem.as_ref() != Some(&problem) {
+                    note(format_args!("waiting for a segment: {problem}"));
+                    state.problem = Some(problem);
+                }
+                Err(e)
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `shmetrics serve` under bad luck and bad clients: damaged segments, and connections that do not move.
+
+mod support;
+
+use std::fs::OpenOptions;
+use std::net::TcpStream;
+use std::os::unix::fs::FileExt;
+
+use support::http::Server;
+use support::Room;
+
+#[test]
+fn a_segment_that_is_damaged_or_cut_off_meanwhile_is_an_error() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let server = Server::start(&room, "shop");
+    server.get("/metrics").assert(200, "\njobs_total 3\n");
+    let file = OpenOptions::new().read(true).write(true).open(room.path("shop")).expect("opens");
+    let mut header = vec![0; 64];
+    file.read_exact_at(&mut header, 0).expect("reads");
+    file.write_all_at(&[0; 8], 0).expect("writes");
+    server.get("/metrics").assert(503, "does not begin with a segment's magic number");
+    server.get("/-/ready").assert(503, "is not a shmetrics segment");
+    file.write_all_at(&header, 0).expect("writes");
+    server.get("/metrics").assert(200, "\njobs_total 3\n");
+    file.set_len(100).expect("cuts off");
+    server.get("/metrics").assert(503, "shorter than a segment's header");
+    std::fs::remove_file(room.path("shop")).expect("removes");
+    room.segment_with_jobs("shop", 4);
+    server.get("/metrics").assert(200, "\njobs_total 4\n");
+}
+
+#[test]
+fn silent_connections_make_room() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let server = Server::start(&room, "shop");
+    let mut idle: Vec<TcpStream> = Vec::new();
+    for _ in 0..200 {
+        idle.push(TcpStream::connect(server.address()).expect("connects"));
+    }
+    server.get("/metrics").assert(200, "\njobs_total 3\n");
+    // Whoever asked last is not the one who makes room.
+    let mut kept = server.connect();
+    kept.ask("GET", "/metrics").assert(200, "jobs_total");
+    for _ in 0..60 {
+        idle.push(TcpStream::connect(server.address()).expect("connects"));
+    }
+    server.get("/metrics").assert(200, "jobs_total");
+    kept.ask("GET", "/metrics").assert(200, "jobs_total");
+}
+
+/// Clients that never take their pages do not keep the others from theirs, and cost no more than their number.
+#[test]
+fn pages_that_nobody_takes_are_limited() {
+    let room = Room::new();
+    let segment = room.segment("huge");
+    let family = segment.counter("hits_total", "Hits.").labels(["page"]).register().expect("registers");
+    let padding = "x".repeat(400);
+    for n in 0..30_000 {
+        family.with([&format!("{padding}{n}")]).inc();
+    }
+    let server = Server::start_with(&room, &["huge", "--max-pages", "1"]);
+    let hang = || {
+        let mut connection = server.connect();
+        connection.send("GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n");
+        connection.wait_for_first_byte();
+        connection
+    };
+    let stuck = hang();
+    // Nobody makes room before he was at it for ten seconds; who cannot wait is told so.
+    let refused = server.get_with("/metrics", "X-Prometheus-Scrape-Timeout-Seconds: 0.2\r\n");
+    refused.assert(503, "too many pages are on their way");
+    assert_eq!(refused.header("retry-after"), Some("1"), "{refused:?}");
+    server.get("/-/healthy").assert(200, "healthy");
+    drop(stuck);
+    let patient = "X-Prometheus-Scrape-Timeout-Seconds: 60\r\n";
+    assert_eq!(server.get_with("/metrics", patient).code, 200, "who leaves makes room");
+    let stuck = hang();
+    assert_eq!(server.get_with("/metrics", patient).code, 200, "who stays has to");
+    server.signal("TERM");
+    assert!(server.end().0.success());
+    drop(stuck);
+}
+
+#[test]
+fn options_and_the_rest() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let server = Server::start(&room, "shop");
+    for method in ["OPTIONS", "PATCH", "TRACE"] {
+        let refused = server.connect().ask(method, "/metrics");
+        refused.assert(405, "only GET and HEAD");
+        assert_eq!(refused.header("allow"), Some("GET,HEAD"), "{refused:?}");
+    }
+    // Of the exporter itself.
+    server
+        .get("/metrics?name[]=shmetrics_serve_requests_total")
+        .assert(200, "shmetrics_serve_requests_total{code=\"405\"} 3\n");
+    let page = server.get("/metrics");
+    page.assert(200, "\nshmetrics_serve_segment_up{segment=\"shop\"} 1\n");
+    assert!(!page.body.contains("\nscrape_"), "{page:?}");
+}
+
+#[test]
+fn what_is_left_out_is_said_by_name() {
+    let room = Room::new();
+    room.segment("shop").gauge("depth", "", shmetrics::GaugeMode::Shared).register().expect("registers").set(1.0);
+    room.segment("cron").counter("depth", "").register().expect("registers").inc();
+    let server = Server::start_with(&room, &["shop", "cron"]);
+    for _ in 0..3 {
+        let page = server.get("/metrics");
+        page.assert(200, "\nshmetrics_conflicts 1\n");
+        assert!(!page.body.contains("depth_total"), "{page:?}");
+    }
+    server.signal("TERM");
+    let (_, said) = server.end();
+    let told = "the family depth of segment cron is left out: it is of the type counter, and of the type gauge in shop";
+    assert_eq!(said.matches(told).count(), 1, "{said}");
+}
+
+#[test]
+fn patterns_follow_what_comes_and_goes() {
+    let room = Room::new();
+    room.segment_with_jobs("web-1", 1);
+    room.segment_with_jobs("cron", 9);
+    let server = Server::start_with(&room, &["web-*"]);
+    let page = server.get("/metrics");
+    page.assert(200, "jobs_total{segment=\"web-1\"} 1\n");
+    assert!(!page.body.contains("cron"), "{page:?}");
+    room.segment_with_jobs("web-2", 2);
+    server.get("/metrics").assert(200, "jobs_total{segment=\"web-1\"} 1\njobs_total{segment=\"web-2\"} 2\n");
+    room.remove("web-1");
+    let page = server.get("/metrics");
+    page.assert(200, "jobs_total{segment=\"web-2\"} 2\n");
+    assert!(!page.body.contains("web-1"), "{page:?}");
+    room.remove("web-2");
+    server.get("/metrics").assert(503, "there is no segment called web-*");
+    let all = Server::start_with(&room, &["--all"]);
+    all.get("/metrics").assert(200, "jobs_total{segment=\"cron\"} 9\n");
+}

@@ -1,0 +1,240 @@
+//! `shmetrics push`, against a server that answers as it is told.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::sync::mpsc::{channel, Receiver};
+use std::thread;
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use prost::Message;
+use support::{collect, signal, wait, Room, WATCHDOG};
+
+struct Asked {
+    line: String,
+    headers: String,
+    body: Vec<u8>,
+}
+
+/// Answers each request with the next of these, the last one again and again, each on a connection of its own.
+fn server(answers: &[&str]) -> (String, Receiver<Asked>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let url = format!("http://{}", listener.local_addr().expect("has an address"));
+    let answers: Vec<String> = answers.iter().map(|&answer| answer.to_owned()).collect();
+    let (sender, asked) = channel();
+    thread::spawn(move || {
+        for (i, stream) in listener.incoming().enumerate() {
+            let mut reader = BufReader::new(stream.expect("accepts"));
+            let mut lines = Vec::new();
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) == 0 || line == "\r\n" {
+                    break;
+                }
+                lines.push(line.trim_end().to_owned());
+            }
+            let headers = lines.get(1..).unwrap_or_default().join("\n").to_ascii_lowercase();
+            let length =
+                headers.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).expect("the body comes");
+            let answer = &answers[i.min(answers.len() - 1)];
+            let told = format!("HTTP/1.1 {answer}\r\nConnection: close\r\n\r\n");
+            let _ = reader.get_mut().write_all(told.as_bytes());
+            if sender.send(Asked { line: lines.first().cloned().unwrap_or_default(), headers, body }).is_err() {
+                break;
+            }
+        }
+    });
+    (url, asked)
+}
+
+const OK: &str = "200 OK\r\nContent-Length: 0";
+const BUSY: &str = "503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 4\r\n\r\nbusy";
+
+fn next(asked: &Receiver<Asked>) -> Asked {
+    asked.recv_timeout(WATCHDOG).expect("it asks")
+}
+
+#[test]
+fn a_page_to_a_group() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let (url, asked) = server(&[OK]);
+    let groups = ["--group", "instance=a/b", "--group", "zone="];
+    let secret = room.dir().join("password");
+    std::fs::write(&secret, "s3cret\n").expect("writes");
+    let secret = secret.display().to_string();
+    let known = ["--user", "ann", "--password-file", &secret, "--header", "X-Scope-OrgID: me"];
+    let ran = room.run(&[&["push", "shop", "--gateway", &url], &groups[..], &known].concat());
+    assert_eq!(
+        (ran.success(), ran_line(&asked)),
+        (String::new(), "PUT /metrics/job/shop/instance@base64/YS9i/zone@base64/= HTTP/1.1".into())
+    );
+
+    let ran = room.run(&[
+        "push",
+        "shop",
+        "--gateway",
+        &format!("{url}/prefix/"),
+        "--job",
+        "j",
+        "--method",
+        "post",
+        "--protobuf",
+    ]);
+    ran.success();
+    let post = next(&asked);
+    assert_eq!(post.line, "POST /prefix/metrics/job/j HTTP/1.1");
+    assert!(
+        post.headers.contains("application/vnd.google.protobuf") && post.body.windows(10).any(|w| w == b"jobs_total")
+    );
+
+    // No segment is needed to take a group away.
+    room.run(&["push", "nothing", "--gateway", &url, "--job", "j", "--method", "delete"]).success();
+    let delete = next(&asked);
+    assert_eq!((delete.line.as_str(), delete.body.len()), ("DELETE /metrics/job/j HTTP/1.1", 0));
+}
+
+/// The line of a push with the name and the headers that were given.
+fn ran_line(asked: &Receiver<Asked>) -> String {
+    let put = next(asked);
+    assert!(put.headers.contains("authorization: basic yw5uonmzy3jlda=="), "{}", put.headers);
+    assert!(
+        put.headers.contains("x-scope-orgid: me") && put.headers.contains("text/plain; version=0.0.4"),
+        "{}",
+        put.headers
+    );
+    assert!(String::from_utf8_lossy(&put.body).contains("\njobs_total 3\n"));
+    put.line
+}
+
+#[test]
+fn what_passes_is_tried_again() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let (url, asked) = server(&[BUSY, BUSY, OK]);
+    room.run(&["push", "shop", "--gateway", &url]).success();
+    assert_eq!((0..3).map(|_| next(&asked).body.len()).filter(|n| *n > 0).count(), 3);
+    let (url, _asked) = server(&[BUSY]);
+    room.run(&["push", "shop", "--gateway", &url, "--retries", "2"]).failure(&["503", "busy", "(tried 3 times)"]);
+    let (url, asked) = server(&["400 Bad Request\r\nContent-Length: 14\r\n\r\npushed metrics"]);
+    room.run(&["push", "shop", "--gateway", &url]).failure(&["400", "pushed metrics"]);
+    drop(next(&asked));
+    assert!(asked.try_recv().is_err(), "what is wrong is not tried again");
+}
+
+#[test]
+fn what_cannot_be_pushed_is_a_failure_that_says_why() {
+    let room = Room::new();
+    room.run(&["push", "shop", "--gateway", "http://127.0.0.1:9"]).failure(&["there is no segment at"]);
+    room.segment_with_jobs("shop", 3);
+    let to = |url: &'static str| ["push", "shop", "--retries", "0", "--gateway", url];
+    room.run(&to("http://127.0.0.1:9")).failure(&["127.0.0.1:9", "refused"]);
+    room.run(&to("127.0.0.1:9091")).failure(&["http://HOST:PORT"]);
+    room.run(&to("http://a:b@127.0.0.1")).failure(&["--password-file"]);
+    room.run(&["push", "shop", "--gateway", "http://a", "--group", "job=x"]).failure(&["--group job"]);
+    assert_eq!(room.run(&["push", "shop"]).code, Some(2), "it must be said where to");
+    assert_eq!(room.run(&["push", "shop", "--gateway", "http://a", "--otlp", "http://b"]).code, Some(2));
+    // A server that accepts and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let url = format!("http://{}", silent.local_addr().expect("has an address"));
+    let ran = room.run(&["push", "shop", "--gateway", &url, "--timeout", "0.2", "--retries", "1"]);
+    ran.failure(&["does not answer in 0.2 s", "(tried 2 times)"]);
+}
+
+#[test]
+fn again_and_again_until_a_signal_and_once_more_then() {
+    let room = Room::new();
+    let segment = room.segment_with_jobs("shop", 1);
+    let (url, asked) = server(&[OK, "400 Bad Request\r\nContent-Length: 0", OK]);
+    let mut command = room.command(&["push", "shop", "--gateway", &url, "--interval", "0.05"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+    let said = collect(child.stderr.take().expect("a pipe"));
+    for _ in 0..4 {
+        next(&asked);
+    }
+    segment.counter("jobs_total", "Jobs done.").register().expect("registers again").inc();
+    signal("TERM", child.id());
+    assert!(wait(&mut child).success());
+    let last = asked.try_iter().last().expect("a last push");
+    assert!(String::from_utf8_lossy(&last.body).contains("\njobs_total 2\n"));
+    let said = said.join().expect("reads");
+    assert_eq!((said.matches("not pushed").count(), said.matches("pushed again").count()), (1, 1), "{said}");
+}
+
+#[test]
+fn otlp() {
+    let room = Room::new();
+    let segment = room.segment("shop");
+    let hits = segment.counter("hits_total", "Hits.").labels(["n"]).register().expect("registers");
+    for n in 0..4500 {
+        hits.with([&n.to_string()]).inc_by(n);
+    }
+    segment.info("target", "").labels(["version"]).register().expect("registers").with(["7"]);
+    let latency = segment.histogram("latency_seconds", "Time.").unit("seconds").buckets(&[0.1, 1.0]).register();
+    let latency = latency.expect("registers");
+    latency.observe_with_exemplar(0.5, &[("trace_id", "0123456789abcdef0123456789abcdef"), ("who", "me")]);
+    latency.observe(0.05);
+    segment.gauge_histogram("sizes", "").buckets(&[1.0]).register().expect("registers").observe(0.5);
+    segment.summary("s", "").register().expect("registers").observe(4.0);
+    segment.enumeration("breaker", "", &["closed", "open"]).register().expect("registers").set(1);
+    let (url, asked) = server(&[OK]);
+    let ran = room.run(&["push", "shop", "--otlp", &url, "--attribute", "service.name=till"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.err.contains("1 series have a type that OTLP does not have"), "{ran:?}");
+    let requests: Vec<_> = asked.try_iter().collect();
+    assert_eq!(requests.len(), 3, "two thousand points in each");
+    let (mut hits, mut names) = (Vec::new(), Vec::new());
+    for request in &requests {
+        assert_eq!(request.line, "POST /v1/metrics HTTP/1.1");
+        assert!(request.headers.contains("content-type: application/x-protobuf"));
+        let of = &ExportMetricsServiceRequest::decode(&request.body[..]).expect("decodes").resource_metrics[0];
+        let attributes = &of.resource.as_ref().expect("there is one").attributes;
+        let keys: Vec<&str> = attributes.iter().map(|a| a.key.as_str()).collect();
+        assert_eq!(keys, ["service.name", "service.instance.id", "version"]);
+        for metric in &of.scope_metrics[0].metrics {
+            match metric.data.as_ref().expect("there is data") {
+                Data::Sum(sum) if metric.name == "hits_total" => {
+                    assert!(sum.is_monotonic && sum.aggregation_temporality == 2);
+                    for point in &sum.data_points {
+                        assert!(point.start_time_unix_nano > 0 && point.start_time_unix_nano <= point.time_unix_nano);
+                        hits.push(point.value);
+                    }
+                }
+                Data::Histogram(histogram) => {
+                    let point = &histogram.data_points[0];
+                    assert_eq!((metric.name.as_str(), metric.unit.as_str()), ("latency_seconds", "s"));
+                    assert_eq!((&point.bucket_counts, &point.explicit_bounds), (&vec![1, 1, 0], &vec![0.1, 1.0]));
+                    assert_eq!((point.count, point.sum), (2, Some(0.55)));
+                    let exemplar = &point.exemplars[0];
+                    assert_eq!(
+                        (exemplar.trace_id[..2].to_vec(), exemplar.filtered_attributes.len()),
+                        (vec![1, 0x23], 1)
+                    );
+                    names.push(metric.name.clone());
+                }
+                _ => names.push(metric.name.clone()),
+            }
+        }
+    }
+    assert_eq!(hits.len(), 4500);
+    names.retain(|name| !name.starts_with("shmetrics_"));
+    assert_eq!(names, ["latency_seconds", "s", "breaker"]);
+}
+
+#[test]
+fn points_that_a_collector_rejects_are_a_failure() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    // {partial_success: {rejected_data_points: 5, error_message: "old"}}
+    let (url, _asked) = server(&["200 OK\r\nContent-Length: 9\r\n\r\n\x0a\x07\x08\x05\x12\x03old"]);
+    room.run(&["push", "shop", "--otlp", &url]).failure(&["5 points were rejected", "old"]);
+    let (url, asked) = server(&["500 Internal Server Error\r\nContent-Length: 0"]);
+    room.run(&["push", "shop", "--otlp", &format!("{url}/custom/path")]).failure(&["500"]);
+    assert_eq!(next(&asked).line, "POST /custom/path HTTP/1.1");
+    assert!(asked.try_recv().is_err(), "of OTLP that is not tried again");
+}

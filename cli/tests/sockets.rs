@@ -1,0 +1,75 @@
+//! `shmetrics serve --listen systemd`: sockets that somebody else has opened.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Command, Stdio};
+
+use support::http::Server;
+use support::Room;
+
+/// What stands for systemd: becomes the command, with a socket as descriptor 3.
+fn launcher(python: &str) -> Command {
+    let mut command = Command::new("python3");
+    command.args(["-c", python]);
+    command
+}
+
+#[test]
+fn a_tcp_socket_that_was_passed() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let script = "import os, socket, sys
+s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()
+os.dup2(s.fileno(), 3); os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[1], [sys.argv[1], 'serve', 'shop', '--listen', 'systemd'])";
+    let mut command = launcher(script);
+    command.arg(env!("CARGO_BIN_EXE_shmetrics")).env("SHMETRICS_DIR", room.dir());
+    let server = Server::run(command);
+    server.get("/metrics").assert(200, "\njobs_total 3\n");
+    server.signal("TERM");
+    assert!(server.end().0.success());
+}
+
+#[test]
+fn a_unix_socket_that_was_passed_is_left_there() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let path = room.dir().join("passed.sock");
+    let listener = UnixListener::bind(&path).expect("binds");
+    let script = "import os, socket, sys
+s = socket.socket(fileno=0)
+os.dup2(0, 3)
+os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[1], [sys.argv[1], 'serve', 'shop', '--listen', 'systemd'])";
+    let mut command = launcher(script);
+    command.arg(env!("CARGO_BIN_EXE_shmetrics")).env("SHMETRICS_DIR", room.dir());
+    command.stdin(Stdio::from(std::os::fd::OwnedFd::from(listener))).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("starts");
+    let mut said = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut said).expect("is announced");
+    assert_eq!(said, format!("listening on {}, path /metrics\n", path.display()));
+    let mut stream = UnixStream::connect(&path).expect("connects");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("asks");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answers");
+    assert!(answer.contains("\njobs_total 3\n"), "{answer}");
+    support::signal("TERM", child.id());
+    assert!(support::wait(&mut child).success());
+    assert!(path.exists(), "it is not ours to remove");
+}
+
+#[test]
+fn without_any_it_says_so() {
+    let room = Room::new();
+    let ran = room.run(&["serve", "shop", "--listen", "systemd"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let last = ran.err.lines().last().unwrap_or_default();
+    assert!(last.contains("there are none") && last.contains("socket unit"), "{ran:?}");
+    let mut command = room.command(&["serve", "shop", "--listen", "systemd"]);
+    // They are meant for another process.
+    let ran = command.env("LISTEN_FDS", "1").env("LISTEN_PID", "1").output().expect("runs");
+    assert_eq!(ran.status.code(), Some(1));
+}
