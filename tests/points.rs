@@ -35,6 +35,16 @@ fn pairs(labels: &[(&str, &str)]) -> Vec<(String, String)> {
     labels.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
 }
 
+/// Whoever translates them has names of his own.
+#[test]
+fn names_are_not_escaped() {
+    let s = Options::new().anonymous().label("k8s.pod", "a").open().unwrap();
+    s.counter("http.requests", "").labels(["http.method"]).register().unwrap().with(["GET"]).inc();
+    let point = &points(&s)[0];
+    assert_eq!(point.family.name, "http.requests");
+    assert_eq!(point.labels, pairs(&[("k8s.pod", "a"), ("http.method", "GET")]));
+}
+
 #[test]
 fn each_type_as_it_is() {
     let s = Options::new().anonymous().label("app", "shop").open().unwrap();

@@ -175,9 +175,9 @@ impl Messages {
             }
             let mut head = Vec::new();
             varint((self.body.len() - self.gap) as u64, &mut head);
-            if out.is_empty() && head.len() == self.gap {
-                // A large one is not copied.
-                self.body[..self.gap].copy_from_slice(&head);
+            if out.is_empty() {
+                // Not copied; and if its length is as long as was left for it, not moved either.
+                drop(self.body.splice(..self.gap, head));
                 std::mem::swap(out, &mut self.body);
             } else {
                 out.extend_from_slice(&head);

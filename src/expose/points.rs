@@ -7,7 +7,7 @@ use super::family::View;
 use super::observed::{native_exemplars, Observed};
 use super::own::Own;
 use super::snapshot::{Page, Series, Shot, Total};
-use super::Cursor;
+use super::{Cursor, Escaping, Exposition, Format};
 use crate::metric::{GaugeMode, Sample, Shown};
 use crate::registry::labels;
 use crate::segment::layout::{
@@ -138,8 +138,8 @@ pub struct Points<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// The same series as values instead of a page, for whoever translates them; the format does not matter. To be called before the
-    /// page is begun.
+    /// The same series as values instead of a page, for whoever translates them; the format does not matter. Names are as they were
+    /// registered. To be called before the page is begun.
     ///
     /// ```
     /// use shmetrics::{Format, Options, PointValue};
@@ -153,6 +153,7 @@ impl<'a> Cursor<'a> {
     #[must_use]
     pub fn points(mut self) -> Points<'a> {
         self.gather();
+        self.set_exposition(Exposition::new(Format::OpenMetrics).with_escaping(Escaping::AllowUtf8));
         Points { cursor: self, ready: VecDeque::new() }
     }
 }

@@ -1,4 +1,5 @@
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::exemplar;
@@ -6,8 +7,9 @@ use super::native::{self, Shape};
 use super::sealed::At;
 use crate::registry::family::Record;
 use crate::segment::chain::offset;
-use crate::segment::layout::{entry, header, histogram, KIND_GAUGE_HISTOGRAM};
-use crate::segment::life::{Life, Place, TAG_MASK};
+use crate::segment::lane;
+use crate::segment::layout::{entry, family, header, histogram, KIND_GAUGE_HISTOGRAM, NO_SCHEMA, SCHEMA_BIAS};
+use crate::segment::life::{Life, Place, State, TAG_MASK};
 use crate::segment::memory::Mapped;
 use crate::segment::pair::Pair;
 use crate::segment::{Inner, Segment};
@@ -61,12 +63,15 @@ pub(super) fn bucket(bounds: &[f64], v: f64) -> usize {
 }
 
 /// In the third word of a foreign handle.
-const HAS_NATIVE: u64 = 1 << 63;
+const SCHEMA_SHIFT: u32 = 60;
 
-/// The native buckets of the series at `at`.
-fn native_at(inner: &Inner, at: u64) -> Option<Shape> {
-    let memory = &inner.memory;
-    Record::new(memory, offset(memory.get32(at + entry::PARENT))).shape()
+/// The native buckets of the series at `at`, of which the schema is known.
+#[inline(always)]
+fn native_at(inner: &Inner, at: u64, schema: i8) -> Shape {
+    let granted = inner.memory.granted();
+    let of = offset(granted.load32(at + entry::PARENT, Relaxed));
+    let zero_threshold = f64::from_bits(granted.load64(of + family::ZERO_THRESHOLD, Relaxed)).max(0.0);
+    Shape { schema, zero_threshold, window: granted.load32(of + family::WINDOW, Relaxed) }
 }
 
 impl Histogram {
@@ -82,8 +87,8 @@ impl Histogram {
         Histogram { inner, bounds, cells: cells.map_or(std::ptr::null_mut(), |p| p.cast_mut().cast()), life, native }
     }
 
-    /// The words of a foreign handle: the segment, the place, and the bounds as {1 if there are native buckets: the highest bit,
-    /// count: 15 bits, offset: low 48}. `None`: it is none (a damaged segment).
+    /// The words of a foreign handle: the segment, the place, and the bounds as {native schema and 5, or 0: high 4 bits, count: 12
+    /// bits, offset: low 48}. `None`: it is none (a damaged segment).
     pub(crate) fn into_words(self) -> Option<[*const c_void; 3]> {
         let memory = &self.inner.memory;
         let at = self.record();
@@ -93,7 +98,8 @@ impl Histogram {
             0 => 0,
             count => count << 48 | memory.offset_of(self.bounds.as_ptr().cast()),
         };
-        let bounds = bounds | if self.native.is_some() { HAS_NATIVE } else { 0 };
+        let schema = self.native.map_or(NO_SCHEMA, |shape| (shape.schema + SCHEMA_BIAS) as u8);
+        let bounds = bounds | u64::from(schema) << SCHEMA_SHIFT;
         let word = |w: u64| std::ptr::without_provenance(w as usize);
         Some([std::ptr::from_ref(self.inner).cast(), word(Place { at, life: self.life }.into_word()), word(bounds)])
     }
@@ -107,9 +113,12 @@ impl Histogram {
         let (place, word) = (Place::from_word(p[1].addr() as u64), p[2].addr() as u64);
         let first = inner.memory.checked_before(word << 16 >> 16).cast();
         // SAFETY: a handle's bounds were checked when it was made, as its cells were (`into_words`).
-        let bounds = unsafe { std::slice::from_raw_parts(first, (word << 1 >> 49) as usize) };
+        let bounds = unsafe { std::slice::from_raw_parts(first, (word << 4 >> 52) as usize) };
         let cells = inner.memory.checked_before(place.at + histogram::SIZE).cast_mut().cast();
-        let native = if word & HAS_NATIVE == 0 { None } else { native_at(inner, place.at) };
+        let native = match (word >> SCHEMA_SHIFT) as u8 {
+            NO_SCHEMA => None,
+            schema => Some(native_at(inner, place.at, schema as i8 - SCHEMA_BIAS)),
+        };
         Some(Histogram { inner, bounds, cells, life: place.life, native })
     }
 
@@ -142,14 +151,32 @@ impl Histogram {
             self.reject();
             return false;
         }
-        let (inner, record, life) = (self.inner, self.record(), self.life);
-        if shape.window == 0 {
-            let target = native::Target { inner, record, life, bounds: self.bounds, shape: *shape };
-            return native::change::<BACK>(&target, v);
+        if shape.window > 0 {
+            return self.observe_recent(*shape, v);
         }
-        let counted = self.change::<BACK>(v);
+        // On its own, so that the way is short where there are none.
+        if self.bounds.is_empty() {
+            return native::change::<BACK>(&self.target(&[], *shape), v);
+        }
+        self.change_both::<BACK>(*shape, v)
+    }
+
+    #[inline(never)]
+    fn change_both<const BACK: bool>(&self, shape: Shape, v: f64) -> bool {
+        native::change::<BACK>(&self.target(self.bounds, shape), v)
+    }
+
+    #[inline(always)]
+    fn target<'a>(&self, bounds: &'a [f64], shape: Shape) -> native::Target<'a> {
+        native::Target { inner: self.inner, record: self.record(), life: self.life, bounds, shape }
+    }
+
+    /// Of a summary with quantiles.
+    #[inline(never)]
+    fn observe_recent(&self, shape: Shape, v: f64) -> bool {
+        let counted = self.change::<false>(v);
         if counted && !self.is_over() {
-            native::observe_recent(inner, Place { at: record, life }, *shape, v);
+            native::observe_recent(self.inner, Place { at: self.record(), life: self.life }, shape, v);
         }
         counted
     }
@@ -190,6 +217,46 @@ impl Histogram {
         }
         let i = bucket(self.bounds, v);
         let v = if v.is_finite() { v } else { 0.0 };
+        if !BACK {
+            // Acquire: of a lane that was given in a later life, `is_in_its_life` sees that life.
+            let lane = self.half(entry::LANE).load(Acquire);
+            if self.is_in_its_life() && self.inner.lanes.count(lane, i, v) {
+                return true;
+            }
+        }
+        self.change_otherwise::<BACK>(i, v)
+    }
+
+    /// Counts where there is no lane, or it is not a matter of a few instructions.
+    #[inline(never)]
+    fn change_otherwise<const BACK: bool>(self, i: usize, v: f64) -> bool {
+        if !BACK {
+            // Acquire: as above.
+            let lane = self.half(entry::LANE).load(Acquire);
+            if lane != 0 && self.is_in_its_life() && self.inner.lanes.count_otherwise(&self.inner.memory, lane, i, v) {
+                return true;
+            }
+        }
+        self.change_cell::<BACK>(i, v)
+    }
+
+    /// A word of the record's entry.
+    #[inline(always)]
+    fn half(&self, field: u64) -> &AtomicU32 {
+        // SAFETY: the cells are not null; their record is in front of them, aligned to 16, and these words are only accessed
+        // atomically.
+        unsafe { &*self.cells.cast::<u8>().sub((histogram::SIZE - field) as usize).cast::<AtomicU32>() }
+    }
+
+    /// Whether the record has not begun a later life.
+    #[inline(always)]
+    fn is_in_its_life(&self) -> bool {
+        self.life == Life::FOREVER || State(self.half(entry::STATE).load(Relaxed)).life() == self.life
+    }
+
+    /// Counts in the cell that all share.
+    #[inline(always)]
+    fn change_cell<const BACK: bool>(&self, i: usize, v: f64) -> bool {
         // SAFETY: `i <= bounds.len()`, and that many cells plus one were checked to be there; they are aligned to 16, mapped for
         // the process' life, and only accessed atomically. A successful swap changes the count.
         let pair = unsafe { Pair::new(self.cells.add(i)) };
@@ -207,9 +274,24 @@ impl Histogram {
             let sum = f64::from_bits(seen[1]);
             let (count, sum) = if BACK { (seen[0] - 1, sum - v) } else { (seen[0] + 1, sum + v) };
             match pair.cas(seen, [count, sum.to_bits()]) {
+                // Counts of gauge histograms fall, and they have no lanes.
+                Ok(()) if !BACK && count & (lane::HEAT_OF_BUCKET - 1) == 0 => {
+                    self.ask_for_lane();
+                    return true;
+                }
                 Ok(()) => return true,
                 Err(now) => seen = now,
             }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask_for_lane(&self) {
+        // Native buckets and quantiles have cells of their own kinds.
+        let falls = self.inner.memory.get8(self.record() + entry::KIND) == KIND_GAUGE_HISTOGRAM;
+        if !falls && self.native.is_none() {
+            lane::ask(self.inner, self.record(), 16 * (self.bounds.len() as u64 + 1), 1);
         }
     }
 
@@ -278,6 +360,10 @@ pub(crate) fn read(memory: &Mapped, at: u64, mask: u64, buckets: usize, counts: 
         counts.push(count & mask);
         sum += f64::from_bits(part);
     }
+    lane::pairs(memory, lane::of(memory, at), buckets + 1, |i, [count, part]| {
+        counts[i] = counts[i].wrapping_add(count);
+        sum += f64::from_bits(part);
+    });
     Some(sum)
 }
 

@@ -4,6 +4,7 @@
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicU8, Ordering};
 
+use super::lane::Shape;
 use super::layout::{entry, header};
 use super::pair;
 
@@ -48,6 +49,7 @@ pub(crate) struct Mapped {
     fixed_end: u64,
     /// Start of the arena; between the two lies the index, backed up to its current size.
     arena_at: u64,
+    lanes: Shape,
 }
 
 // SAFETY: all access goes through atomics or bounded copies; the pointer stays valid for as long as the mapping,
@@ -75,7 +77,24 @@ impl Mapped {
     /// `base` must be a page-aligned shared mapping of `len` readable bytes (writable if anything is written), with
     /// everything below `fixed_end` backed, that outlives every copy of this value.
     pub(crate) unsafe fn new(base: NonNull<u8>, len: u64, fixed_end: u64, arena_at: u64) -> Self {
-        Mapped { base, len, fixed_end: fixed_end.min(len), arena_at }
+        Mapped { base, len, fixed_end: fixed_end.min(len), arena_at, lanes: Shape::NONE }
+    }
+
+    /// The same, with the lanes that its header tells of.
+    pub(crate) fn with_lanes(self) -> Self {
+        Mapped { lanes: Shape::of(&self), ..self }
+    }
+
+    /// Where the records begin.
+    #[inline(always)]
+    pub(crate) fn arena_at(&self) -> u64 {
+        self.arena_at
+    }
+
+    /// How its lanes lie.
+    #[inline(always)]
+    pub(crate) fn lanes(&self) -> Shape {
+        self.lanes
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -174,6 +193,16 @@ impl Mapped {
         let _ = at;
     }
 
+    /// The arena as far as it is granted now.
+    #[inline(always)]
+    pub(crate) fn granted(&self) -> Granted<'_> {
+        let room = self.watermark().wrapping_sub(self.arena_at);
+        // Of a damaged watermark, nothing is granted.
+        let sound = (16..=self.len).contains(&room) && self.arena_at <= self.len - room;
+        let (from, last) = if sound { (self.arena_at, room - 16) } else { (u64::MAX, 0) };
+        Granted { memory: self, from, last }
+    }
+
     /// A pointer into the mapping that was checked before, by `bytes`.
     #[inline(always)]
     pub(crate) fn checked_before(&self, at: u64) -> *const u8 {
@@ -244,6 +273,55 @@ impl Mapped {
             return Some(self.index_word(at));
         }
         self.u64_at(at)
+    }
+}
+
+/// The arena as far as it was granted at one moment, for who looks at several of its words: each costs one comparison.
+#[derive(Clone, Copy)]
+pub(crate) struct Granted<'a> {
+    memory: &'a Mapped,
+    from: u64,
+    /// Where the last 16 bytes begin, from `from`.
+    last: u64,
+}
+
+impl<'a> Granted<'a> {
+    #[inline(always)]
+    fn at(&self, at: u64) -> Option<*mut u8> {
+        // An `at` before the arena wraps around.
+        if at.wrapping_sub(self.from) > self.last {
+            return None;
+        }
+        // SAFETY: in bounds (checked).
+        Some(unsafe { self.memory.base.as_ptr().add(at as usize) })
+    }
+
+    /// A word that begins at a multiple of 4, and at most 16 bytes before the end.
+    #[inline(always)]
+    pub(crate) fn load32(&self, at: u64, order: Ordering) -> u32 {
+        match self.at(at) {
+            // SAFETY: backed (`at`), aligned (checked), and accessed atomically.
+            Some(p) if at % 4 == 0 => unsafe { &*p.cast::<AtomicU32>() }.load(order),
+            _ => 0,
+        }
+    }
+
+    /// As `load32`, of 8 bytes.
+    #[inline(always)]
+    pub(crate) fn load64(&self, at: u64, order: Ordering) -> u64 {
+        match self.at(at) {
+            // SAFETY: backed (`at`), aligned (checked), and accessed atomically.
+            Some(p) if at % 8 == 0 => unsafe { &*p.cast::<AtomicU64>() }.load(order),
+            _ => 0,
+        }
+    }
+
+    /// The 16-byte cell at `at`.
+    #[inline(always)]
+    pub(crate) fn pair(&self, at: u64) -> Option<pair::Pair<'a>> {
+        let p = self.at(at).filter(|_| at % 16 == 0)?;
+        // SAFETY: backed, aligned (checked), and accessed only through `Pair` and atomic words.
+        Some(unsafe { pair::Pair::new(p.cast()) })
     }
 }
 

@@ -55,8 +55,8 @@ def pushed_value(a: float, b: float) -> bool:
 
 
 def stored_value(a: float, b: float) -> bool:
-    """VictoriaMetrics stores decimals of 15 digits or so."""
-    return a == b or math.isclose(a, b, rel_tol=1e-14, abs_tol=1e-300)
+    """VictoriaMetrics stores decimals, of what comes by OTLP with 12 digits."""
+    return a == b or math.isclose(a, b, rel_tol=1e-11, abs_tol=1e-300)
 
 
 def differences(expected: dict, found: dict, same=same_value) -> list[str]:
@@ -191,6 +191,21 @@ def _samples(metric) -> Iterator[tuple]:
         yield f"{metric.name}_count", labels, point.count
         if kind == "summary" or point.HasField("sum"):
             yield f"{metric.name}_sum", labels, point.sum
+        if kind == "summary":
+            for quantile in point.quantile_values:
+                yield metric.name, [*labels, ("quantile", str(quantile.quantile))], quantile.value
+        if kind == "exponential_histogram":
+            yield f"{metric.name}!schema", labels, point.scale
+            yield f"{metric.name}!zero_threshold", labels, point.zero_threshold
+            yield f"{metric.name}!zero_count", labels, point.zero_count
+            total = point.zero_count
+            for sign in ("positive", "negative"):
+                side = getattr(point, sign)
+                total += sum(side.bucket_counts)
+                for i, count in enumerate(side.bucket_counts):
+                    if count:
+                        yield f"{metric.name}!{sign}", [*labels, ("index", str(side.offset + i + 1))], count
+            assert total == point.count, metric
         if kind == "histogram":
             assert len(point.bucket_counts) == len(point.explicit_bounds) + 1, metric
             total = 0
@@ -201,23 +216,53 @@ def _samples(metric) -> Iterator[tuple]:
 
 
 def expected_of(segment: shm.Segment) -> dict:
-    """The samples of a page of text that OTLP can say: no gauge histograms, and no sums that may fall."""
-    page = segment.page(shm.exposition("openmetrics"))
-    left_out = {line.split()[2] for line in page.decode().splitlines() if line.startswith("# TYPE") and line.endswith("gaugehistogram")}
-    negative = {
-        k[0].removesuffix("_bucket")
-        for k in decoders.openmetrics(page).samples
-        if k[0].endswith("_bucket") and float(dict(k[1])["le"]) < 0
-    }
-    samples = decoders.text(segment.render()).without(OWN).samples
+    """What OTLP can say of a page of protobuf: no gauge histograms, no sums that may fall, native buckets instead of classic ones."""
+    page = decoders.protobuf(segment.page(shm.exposition("protobuf"))).without(OWN)
+    samples = page.samples
+    left_out = {name for name, about in page.families.items() if about[0] == "GAUGE_HISTOGRAM"}
+    histograms = {name for name, about in page.families.items() if about[0] == "HISTOGRAM"}
+    falling = {k[0].removesuffix("_bucket") for k in samples if float(dict(k[1]).get("le", 0)) < 0 and k[0].endswith("_bucket")}
+    native = native_of(samples)
+    negative = {(k[0].split("!")[0], k[1] - {p for p in k[1] if p[0] == "index"}) for k in samples if k[0].endswith("!negative")}
 
     def is_said(at: tuple, value: float) -> bool:
-        base = at[0].removesuffix("_bucket").removesuffix("_count").removesuffix("_sum")
-        histogram = ("x_bucket" in f"x{at[0][len(base):]}") or any(k[0] == f"{base}_bucket" for k in samples)
-        falls = base in negative or value < 0 or math.isnan(value)
-        return base not in left_out and not (histogram and at[0] == f"{base}_sum" and falls)
+        base = at[0].split("!")[0]
+        family = next((base.removesuffix(s) for s in ("_bucket", "_count", "_sum") if base.removesuffix(s) in page.families), base)
+        if family in left_out or "quantile" in dict(at[1]) and math.isnan(value):
+            return False
+        if family not in histograms:
+            return True
+        if at[0] == f"{family}_sum":
+            falls = (family, at[1]) in negative if family in native else family in falling
+            return value >= 0 and not falls
+        return at[0] != f"{family}_bucket" or family not in native
 
     return {at: value for at, value in samples.items() if is_said(at, value)}
+
+
+def native_of(samples: dict) -> set[str]:
+    """The families with native buckets."""
+    return {k[0].removesuffix("!schema") for k in samples if k[0].endswith("!schema")}
+
+
+def at_scales_of(found: dict, expected: dict) -> dict:
+    """With buckets put together where they were on the way, since few reach from far below to far above."""
+    merged: dict = {}
+    for (name, labels), value in expected.items():
+        base, _, part = name.partition("!")
+        plain = frozenset(p for p in labels if p[0] != "index")
+        scale = found.get((f"{base}!schema", plain))
+        if part not in ("schema", "positive", "negative") or scale is None:
+            merged[name, labels] = value
+            continue
+        steps = int(expected[f"{base}!schema", plain] - scale)
+        if part == "schema":
+            merged[name, labels] = value - steps
+            continue
+        index = -((-int(dict(labels)["index"])) >> steps)
+        at = (name, plain | {("index", str(index))})
+        merged[at] = merged.get(at, 0) + value
+    return merged
 
 
 class Otlp(unittest.TestCase):
@@ -230,7 +275,8 @@ class Otlp(unittest.TestCase):
             with self.subTest(seed=seed), registry(seed) as (name, segment), Receiver() as receiver:
                 status, said = shmetrics("push", name, "--otlp", receiver.url, "--attribute", "zone=a")
                 self.assertEqual(status, 0, said)
-                self.assertEqual(differences(expected_of(segment), receiver.samples()), [])
+                found = receiver.samples()
+                self.assertEqual(differences(at_scales_of(found, expected_of(segment)), found), [])
                 resource = receiver.requests[0].resource_metrics[0].resource
                 attributes = {a.key: a.value.string_value for a in resource.attributes}
                 self.assertEqual((attributes["service.name"], attributes["zone"]), (name, "a"))
@@ -253,6 +299,11 @@ class OtlpToVictoriaMetrics(unittest.TestCase):
                     found = {self.plain(k): v for k, v in stored.samples.items() if not k[0].startswith(OWN)}
                     # It stores no NaN.
                     expected = {k: v for k, v in expected_of(segment).items() if not math.isnan(v)}
+                    # Native buckets are others there.
+                    for family in native_of(expected):
+                        for samples in (expected, found):
+                            for k in [k for k in samples if k[0].split("!")[0] in (family, f"{family}_bucket")]:
+                                del samples[k]
                     self.assertEqual(differences(expected, found, stored_value), [])
 
     @staticmethod

@@ -3,7 +3,7 @@
 /// 2^(i / 256), rounded down: the 52 bits after the point. Rounded down, a number is at most this one if and only if it is at most the
 /// true power; so to compare with it is exact.
 #[rustfmt::skip]
-pub(super) const BOUNDS: [u64; 256] = [
+pub(super) const BOUNDS: [u64; 258] = [
     0x0000_0000_0000_0000, 0x0000_0b1a_fa5a_bcbe, 0x0000_163d_a9fb_3335, 0x0000_2168_143b_0280, 0x0000_2c9a_3e77_8060,
     0x0000_37d4_2e11_bbcc, 0x0000_4315_e86e_7f84, 0x0000_4e5f_72f6_54b1, 0x0000_59b0_d315_8574, 0x0000_650a_0e3c_1f88,
     0x0000_706b_29dd_f6dd, 0x0000_7bd4_2b72_a836, 0x0000_8745_1875_9bc8, 0x0000_92bd_f666_07df, 0x0000_9e3e_cac6_f383,
@@ -56,4 +56,6 @@ pub(super) const BOUNDS: [u64; 256] = [
     0x000f_0f9c_1cb6_4129, 0x000f_252b_376b_ba97, 0x000f_3ac9_48dd_7273, 0x000f_5076_5b6e_4540, 0x000f_6632_7988_44f8,
     0x000f_7bfd_ad9c_be13, 0x000f_91d8_0224_3c88, 0x000f_a7c1_819e_90d8, 0x000f_bdba_3692_d513, 0x000f_d3c2_2b8f_71f1,
     0x000f_e9d9_6b2a_23d9,
+    // No mantissa is larger: so that one may look beyond the last.
+    u64::MAX, u64::MAX,
 ];

@@ -1,9 +1,12 @@
 //! What an observation does.
 
+use std::sync::atomic::Ordering::Acquire;
+
 use super::tree::{Shape, Tree};
 use crate::metric::histogram::bucket;
-use crate::segment::layout::{header, histogram};
-use crate::segment::life::{Life, TAG_BITS, TAG_MASK};
+use crate::segment::layout::{entry, header, histogram};
+use crate::segment::life::{Life, State, TAG_BITS, TAG_MASK};
+use crate::segment::memory::Granted;
 use crate::segment::Inner;
 
 /// Slots for exemplars of a histogram that is only native.
@@ -22,6 +25,8 @@ pub(in crate::metric) struct Target<'a> {
 
 /// Why an observation was not counted, as what counts that.
 type Refused = u64;
+/// Its bucket is yet to be made.
+const NO_PLACE: Refused = 0;
 
 impl<'a> Target<'a> {
     fn tree(&self) -> Tree<'a> {
@@ -31,11 +36,10 @@ impl<'a> Target<'a> {
 
     /// Where the pair is that counts `v`.
     #[inline(always)]
-    fn pair(&self, v: f64) -> Result<u64, Refused> {
-        let ordinal = self.shape.ordinal(v);
+    fn pair(&self, granted: &Granted<'_>, v: f64) -> Result<u64, Refused> {
         let in_record = |i: usize| self.record + histogram::SIZE + 16 * i as u64;
         if !self.bounds.is_empty() {
-            let i = bucket(self.bounds, v);
+            let (ordinal, i) = (self.shape.ordinal(v), bucket(self.bounds, v));
             let is_cut_by = |i: usize| self.bounds.get(i).is_some_and(|b| self.shape.ordinal(*b) == ordinal);
             if is_cut_by(i) {
                 return Ok(in_record(1 + 2 * i));
@@ -44,11 +48,9 @@ impl<'a> Target<'a> {
                 return Ok(in_record(2 * i));
             }
         }
-        if ordinal == 0 {
-            return Ok(in_record(0));
-        }
-        match self.tree().find(ordinal) {
-            0 => self.tree().obtain(self.inner, ordinal).ok_or(header::REFUSED_OBSERVATIONS),
+        let Some(position) = self.shape.position(v) else { return Ok(in_record(0)) };
+        match self.tree().find(granted, position, v < 0.0) {
+            0 => Err(NO_PLACE),
             at => Ok(at),
         }
     }
@@ -58,24 +60,42 @@ impl<'a> Target<'a> {
 ///
 /// A pair that has the tag of an earlier life is what that has left: this one begins anew in it. (The pairs in the record are cleared
 /// with each life; chunks are not, as there may be many, and an old handle may make one at any time.)
-#[inline(never)]
+#[inline(always)]
 pub(in crate::metric) fn change<const BACK: bool>(target: &Target<'_>, v: f64) -> bool {
     match try_change::<BACK>(target, v) {
         Ok(()) => true,
-        Err(counted_as) => {
-            target.inner.count(counted_as);
-            false
+        Err(why) => refused::<BACK>(*target, v, why),
+    }
+}
+
+/// Makes the bucket that was missing, or counts that the observation was refused.
+#[cold]
+#[inline(never)]
+fn refused<const BACK: bool>(target: Target<'_>, v: f64, mut why: Refused) -> bool {
+    if why == NO_PLACE {
+        why = header::REFUSED_OBSERVATIONS;
+        let made = target.shape.position(v).and_then(|at| target.tree().obtain(target.inner, at, v < 0.0));
+        if made.is_some() {
+            match try_change::<BACK>(&target, v) {
+                Ok(()) => return true,
+                Err(NO_PLACE) => {}
+                Err(other) => why = other,
+            }
         }
     }
+    target.inner.count(why);
+    false
 }
 
 #[inline(always)]
 fn try_change<const BACK: bool>(target: &Target<'_>, v: f64) -> Result<(), Refused> {
     let (inner, life) = (target.inner, target.life);
-    if inner.is_over(target.record, life) {
+    let granted = inner.memory.granted();
+    let state = State(granted.load32(target.record + entry::STATE, Acquire));
+    if life != Life::FOREVER && (state.life() != life || !state.has_series()) {
         return Err(header::STALE_UPDATES);
     }
-    let pair = inner.memory.pair(target.pair(v)?).ok_or(header::REJECTED_UPDATES)?;
+    let pair = granted.pair(target.pair(&granted, v)?).ok_or(header::REJECTED_UPDATES)?;
     let v = if v.is_finite() { v } else { 0.0 };
     let forever = life == Life::FOREVER;
     let (mask, tag) = if forever { (u64::MAX, 0) } else { (TAG_MASK, life.tag()) };

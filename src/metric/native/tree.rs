@@ -13,12 +13,14 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::index;
 use crate::segment::chain::offset;
 use crate::segment::layout::{align, header, histogram, native_block, GRANULE};
-use crate::segment::memory::{Mapped, Memory};
+use crate::segment::memory::{Granted, Mapped, Memory};
 use crate::segment::Inner;
 
 /// Octaves below 2^0 that there is room for: more than there are, so that the usual values share a page.
 const OCTAVES_BELOW: i32 = 1088;
 const PAGES: u32 = 17;
+/// The page of what is positive and usual.
+const USUAL: u32 = 8;
 /// Links in a record: to the pages of positive buckets, then of negative ones.
 pub(crate) const ROOT_SIZE: u64 = 2 * 4 * PAGES as u64;
 const CHUNK_BITS: u32 = 4;
@@ -48,18 +50,20 @@ impl Shape {
         }
     }
 
+    /// Of its sign's buckets, which one; `None` for the zero bucket. Not of NaN.
+    #[inline(always)]
+    pub(super) fn position(&self, v: f64) -> Option<u32> {
+        let size = v.abs();
+        (size > self.zero_threshold).then(|| (index::of(size, self.schema) + self.bias()) as u32)
+    }
+
     /// Which bucket: as numbers are in order, so are ordinals. Not of NaN.
     #[inline(always)]
     pub(crate) fn ordinal(&self, v: f64) -> i32 {
-        let size = v.abs();
-        if size <= self.zero_threshold {
-            return 0;
-        }
-        let ordinal = index::of(size, self.schema) + self.bias() + 1;
-        if v < 0.0 {
-            -ordinal
-        } else {
-            ordinal
+        match self.position(v) {
+            None => 0,
+            Some(position) if v < 0.0 => -(position as i32) - 1,
+            Some(position) => position as i32 + 1,
         }
     }
 
@@ -93,9 +97,8 @@ struct Way {
 
 impl Tree<'_> {
     #[inline(always)]
-    fn way(&self, ordinal: i32) -> Way {
-        let position = ordinal.unsigned_abs() - 1;
-        let sign = if ordinal < 0 { NEGATIVE } else { 0 };
+    fn way(&self, position: u32, negative: bool) -> Way {
+        let sign = if negative { NEGATIVE } else { 0 };
         let (chunk, bits) = (position >> CHUNK_BITS, self.shape.link_bits());
         Way {
             page: (chunk >> bits) | sign,
@@ -117,27 +120,34 @@ impl Tree<'_> {
         self.record + histogram::SIZE + 16 * self.pairs + 4 * u64::from(i)
     }
 
-    /// The pair of a bucket; 0 if there is none yet, or its links are damaged.
+    /// The pair of the bucket at a position of its sign; 0 if there is none yet, or its links are damaged.
     #[inline(always)]
-    pub(super) fn find(&self, ordinal: i32) -> u64 {
-        let way = self.way(ordinal);
-        // Acquire pairs with the Release in `make`, here and below.
-        let page = offset(self.memory.load32(self.root(way.page), Acquire));
-        if page == 0 {
-            return 0;
+    pub(super) fn find(&self, granted: &Granted<'_>, position: u32, negative: bool) -> u64 {
+        let way = self.way(position, negative);
+        // Acquire pairs with the Release in `make`, here and below. What no link leads to is no place in the arena, and reads as 0.
+        // The usual page is looked up whatever the value, so that it is there when the value's bucket is known.
+        let mut page = offset(granted.load32(self.root(USUAL), Acquire));
+        if way.page != USUAL {
+            page = self.other_page(granted, way.page);
         }
-        let chunk = offset(self.memory.load32(page + native_block::SIZE + 4 * way.link, Acquire));
-        if chunk == 0 || self.memory.get64(chunk + native_block::IDENTITY) != self.identity(way.chunk) {
+        let chunk = offset(granted.load32(page + native_block::SIZE + 4 * way.link, Acquire));
+        if granted.load64(chunk + native_block::IDENTITY, Relaxed) != self.identity(way.chunk) {
             return 0;
         }
         chunk + native_block::SIZE + 16 * way.pair
     }
 
+    #[cold]
+    #[inline(never)]
+    fn other_page(&self, granted: &Granted<'_>, page: u32) -> u64 {
+        offset(granted.load32(self.root(page), Acquire))
+    }
+
     /// As `find`, and makes what is missing. `None`: there is no room for it, or links are damaged.
     #[cold]
     #[inline(never)]
-    pub(super) fn obtain(&self, inner: &Inner, ordinal: i32) -> Option<u64> {
-        let way = self.way(ordinal);
+    pub(super) fn obtain(&self, inner: &Inner, position: u32, negative: bool) -> Option<u64> {
+        let way = self.way(position, negative);
         let page = self.make(inner, self.root(way.page), self.shape.page_size(), way.page | IS_PAGE)?;
         let chunk = self.make(inner, page + native_block::SIZE + 4 * way.link, CHUNK_SIZE, way.chunk)?;
         Some(chunk + native_block::SIZE + 16 * way.pair)
@@ -259,11 +269,11 @@ mod tests {
             let in_order = |a, b| a > b || (schema < 0 && a == b);
             assert!(numbers.windows(2).all(|v| in_order(shape.ordinal(v[0]), shape.ordinal(v[1]))), "{schema}");
             for v in &numbers {
-                let way = tree.way(shape.ordinal(*v));
+                let way = tree.way(shape.position(*v).unwrap(), *v < 0.0);
                 assert!(way.page & (NEGATIVE - 1) < PAGES, "{v:e} in schema {schema}");
                 assert_eq!(way.page & NEGATIVE != 0, *v < 0.0);
             }
-            let page = |v| tree.way(shape.ordinal(v)).page;
+            let page = |v: f64| tree.way(shape.position(v).unwrap(), false).page;
             assert!(schema < 0 || (page(1e-18) == page(1e18) && page(1e18) != page(1e20)));
             assert_eq!([shape.ordinal(0.0), shape.ordinal(-0.0)], [0, 0]);
         }

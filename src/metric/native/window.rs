@@ -46,13 +46,12 @@ impl Counts {
 }
 
 /// Takes an observation into the sketch of a summary. Its count and sum have it already.
-#[inline(never)]
 pub(in crate::metric) fn observe(inner: &Inner, Place { at: record, life }: Place, shape: Shape, v: f64) {
     let tree = Tree { memory: &inner.memory, record, pairs: PAIRS, shape };
-    let at = match shape.ordinal(v) {
-        0 => record + histogram::SIZE + 16,
-        ordinal => match tree.find(ordinal) {
-            0 => match tree.obtain(inner, ordinal) {
+    let at = match shape.position(v) {
+        None => record + histogram::SIZE + 16,
+        Some(position) => match tree.find(&inner.memory.granted(), position, v < 0.0) {
+            0 => match tree.obtain(inner, position, v < 0.0) {
                 Some(at) => at,
                 None => return inner.count(header::REFUSED_OBSERVATIONS),
             },
