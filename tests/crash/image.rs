@@ -19,6 +19,8 @@ pub mod header {
     pub const INDEX_CURSOR: usize = 272;
     pub const FAMILY_HEAD: usize = 280;
     pub const FAMILY_TAIL: usize = 284;
+    pub const LANE_KIND: usize = 144;
+    pub const LANE_TAIL: usize = 296;
     pub const ARENA_TAIL: usize = 320;
     pub const ARENA_REACHABLE: usize = 328;
     pub const SERIES: usize = 336;
@@ -32,6 +34,7 @@ pub mod header {
 pub mod record {
     pub const HASH: usize = 8;
     pub const STATE: usize = 16;
+    pub const LANE: usize = 20;
     pub const FREE: usize = 48;
     pub const FAMILY_HEAD: usize = 32;
     pub const FAMILY_PENDING: usize = 40;
@@ -76,6 +79,10 @@ impl Image {
     /// The 32 bits at `at`.
     pub fn half(&self, at: usize) -> u32 {
         u32::from_ne_bytes(self.0[at..at + 4].try_into().unwrap())
+    }
+
+    pub fn set_half(&mut self, at: usize, value: u32) {
+        self.0[at..at + 4].copy_from_slice(&value.to_ne_bytes());
     }
 
     fn link(&self, at: usize) -> usize {

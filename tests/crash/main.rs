@@ -33,6 +33,29 @@ macro_rules! survives {
     };
 }
 
+/// The same where the operation's segment has room for lanes of all CPUs.
+macro_rules! have_lanes {
+    ($($test:ident: $operation:ident;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                if has_lanes() {
+                    survives(operation::$operation);
+                }
+            }
+        )*
+    };
+}
+
+fn has_lanes() -> bool {
+    let name = common::Name::new("lanes");
+    let has = operation::are_there(&name.options().ceiling(512 * 1024).max_processes(8).open().unwrap());
+    if !has {
+        common::note("skipped: crashes beside lanes (too many CPUs for so small a segment)");
+    }
+    has
+}
+
 fn survives(op: Operation) {
     let mut bench = Bench::new(op, op.ready);
     bench.disturb();
@@ -95,6 +118,29 @@ survives! {
     remove_an_expired_series: REMOVE_EXPIRED;
 }
 
+have_lanes! {
+    counter_is_given_a_lane: LANE_GIVEN;
+    counter_is_given_a_locked_lane: LANE_GIVEN_LOCKED;
+    histogram_is_given_a_lane: LANE_GIVEN_TO_HISTOGRAM;
+    hot_counter_inc_locked: LANE_INC_LOCKED;
+    hot_histogram_observe_locked: LANE_OBSERVE_LOCKED;
+    look_up_reuses_a_hot_record: LANE_REUSE;
+    look_up_reuses_a_hot_histogram: LANE_REUSE_HISTOGRAM;
+    hot_counter_inc_beside_removal: LANE_OF_OLD;
+}
+
+/// Restartable sequences are tried again when they are single-stepped, and only then; so there are no moments to come back to.
+#[test]
+fn hot_updates_in_restartable_sequences() {
+    for op in [operation::LANE_INC, operation::LANE_OBSERVE] {
+        if has_lanes() {
+            let mut bench = Bench::new(op, op.ready);
+            bench.crash();
+            assert!(bench.crashes.runs > 0 && bench.crashes.wrong == 0, "{}", bench.findings());
+        }
+    }
+}
+
 #[test]
 fn a_claimed_record_is_given_back() {
     let bench = Bench::new(operation::REUSE, operation::REUSE.ready);
@@ -129,6 +175,14 @@ fn a_counter_read_and_then_written_is_caught() {
     let seen = control(operation::COUNTER_INC, "CONTROL reads, then writes", mutant::reads_then_writes);
     assert!(seen.stops.wrong > 0, "only others can be overwritten");
     assert_eq!((seen.crashes.wrong, seen.kills.wrong), (0, 0), "{}", seen.findings());
+}
+
+#[test]
+fn a_count_that_is_moved_into_a_lane_is_caught() {
+    if has_lanes() {
+        let seen = control(operation::LANE_INC_LOCKED, "CONTROL moves, then clears", mutant::moves_then_clears);
+        assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
+    }
 }
 
 #[test]

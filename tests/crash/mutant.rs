@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use super::common::Name;
 use super::image::{header, record, Live, CLAIMED, FREE, LIVE, NEW};
-use super::operation::{Operation, GAUGE_TAKE_OVER, LOOK_UP, NATIVE_FIRST, OBSERVED, REMOVE, REUSE};
+use super::operation::{Operation, GAUGE_TAKE_OVER, LANE_INC_LOCKED, LOOK_UP, NATIVE_FIRST, OBSERVED, REMOVE, REUSE};
 
 /// A segment's words, without the library. Mapped as long as the process, which is a victim.
 #[derive(Clone, Copy)]
@@ -85,6 +85,19 @@ pub fn reads_then_writes(name: &Name) -> Box<dyn Fn()> {
         let cell = raw.word(raw.series() + record::COUNTER);
         let value = cell.load(SeqCst);
         cell.store(value + 1, SeqCst);
+    })
+}
+
+/// A counter that moves what it has counted into its lane, and then clears it.
+pub fn moves_then_clears(name: &Name) -> Box<dyn Fn()> {
+    let (raw, act) = (Raw::open(name), (LANE_INC_LOCKED.ready)(name));
+    Box::new(move || {
+        let cell = raw.word(raw.series() + record::COUNTER);
+        let lane = 8 * raw.half(raw.series() + record::LANE).load(SeqCst) as usize;
+        let moved = cell.load(SeqCst);
+        raw.word(raw.word(header::ARENA_AT).load(SeqCst) as usize + lane).fetch_add(moved, SeqCst);
+        cell.fetch_sub(moved, SeqCst);
+        act();
     })
 }
 

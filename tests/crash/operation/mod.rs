@@ -2,6 +2,7 @@
 
 mod expiry;
 mod labelled;
+mod lanes;
 mod native;
 mod removal;
 mod reuse;
@@ -17,6 +18,7 @@ use super::survivor::Seen;
 
 pub use expiry::*;
 pub use labelled::*;
+pub use lanes::*;
 pub use native::*;
 pub use removal::*;
 pub use reuse::*;
