@@ -48,6 +48,15 @@ fn hot_path(c: &mut Criterion) {
                 family.with([a, b, c]).inc();
             });
         });
+        if n == 100 {
+            group.bench_function("name and three strings of 100 sets in one call", |b| {
+                b.iter(|| {
+                    i = (i + 1) & (ORDER - 1);
+                    let [a, b, c] = &sets[order[i] as usize];
+                    let _ = black_box(segment.count(&name, &[("method", a), ("path", b), ("status", c)], 1.0));
+                });
+            });
+        }
     }
     group.finish();
 

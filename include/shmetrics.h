@@ -125,6 +125,22 @@
 #define SHMETRICS_ANONYMOUS 3
 
 /**
+ * Hot series have cells for each CPU, written in restartable sequences (`rseq`) where they are to be had.
+ */
+#define SHMETRICS_LANES_DEFAULT 0
+
+/**
+ * This process uses no restartable sequences. A segment that it makes has cells for each CPU that are written by locked instructions; in
+ * one that has others, it counts in the cells that all share. Pages are the same.
+ */
+#define SHMETRICS_LANES_LOCKED 1
+
+/**
+ * A segment that this process makes has no cells for each CPU: they take up to an eighth of the ceiling.
+ */
+#define SHMETRICS_LANES_NONE 2
+
+/**
  * What a call that can fail returns.
  */
 typedef enum shmetrics_status {
@@ -520,9 +536,10 @@ typedef struct shmetrics_options {
    */
   uint32_t reset_if_unused;
   /**
-   * 0.
+   * `SHMETRICS_LANES_DEFAULT`, or less: whether hot counters and histograms count in cells for each CPU. `$SHMETRICS_RSEQ=0` is
+   * `SHMETRICS_LANES_LOCKED` for all.
    */
-  uint32_t reserved;
+  uint32_t lanes;
   /**
    * Labels that every series of a new segment has in front of its own. Whoever attaches the segment with labels must give the
    * same; who gives none takes it as it is.
@@ -645,6 +662,17 @@ void shmetrics_counter_add_with_exemplar(struct shmetrics_counter counter,
                                          double v,
                                          const struct shmetrics_label *labels,
                                          size_t count);
+
+/**
+ * Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place to keep families and handles between two
+ * requests. The labels come in the family's order. What is not there is made, a family without a help text; register it beforehand
+ * where it is to have one, or a limit. It costs two look-ups. On an error nothing is counted.
+ */
+enum shmetrics_status shmetrics_counter_add_named(struct shmetrics_segment *segment,
+                                                  struct shmetrics_str name,
+                                                  const struct shmetrics_label *labels,
+                                                  size_t count,
+                                                  double v);
 
 /**
  * Adds a whole number.
@@ -781,6 +809,16 @@ void shmetrics_histogram_observe_with_exemplar(struct shmetrics_histogram histog
                                                double v,
                                                const struct shmetrics_label *labels,
                                                size_t count);
+
+/**
+ * Counts one observation of the histogram of this name and these labels, as `shmetrics_counter_add_named` adds. One that is made has the
+ * default buckets.
+ */
+enum shmetrics_status shmetrics_histogram_observe_named(struct shmetrics_segment *segment,
+                                                        struct shmetrics_str name,
+                                                        const struct shmetrics_label *labels,
+                                                        size_t count,
+                                                        double v);
 
 /**
  * The time now, for `shmetrics_histogram_observe_since`: nanoseconds of the monotonic clock.

@@ -506,6 +506,7 @@ class options {
   options& max_series(std::uint64_t count) noexcept { return set(raw_.max_series, count); }
   options& max_processes(std::uint32_t count) noexcept { return set(raw_.max_processes, count); }
   options& allow_disk() noexcept { return set(raw_.allow_disk, 1); }
+  options& lanes(std::uint32_t how) noexcept { return set(raw_.lanes, how); }  // SHMETRICS_LANES_DEFAULT, _LOCKED or _NONE
   options& reset_if_unused() noexcept { return set(raw_.reset_if_unused, 1); }  // begin anew if nobody counts any more
   // A label that all series of a new segment have in front of theirs. Its texts must live until the options are used.
   options& label(std::string_view name, std::string_view value) {

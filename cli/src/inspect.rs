@@ -58,6 +58,8 @@ fn report(i: &Inspection, out: &mut impl Write) -> io::Result<()> {
         count(updates)
     )?;
     writeln!(out, "lost       {} leaked, {} corrupt", bytes(i.leaked), counted(i.corrupt, "family", "families"))?;
+    let lanes = bytes(i.lane_bytes);
+    writeln!(out, "lanes      {}, {}, {lanes}", i.lane_kind, counted(i.lane_cpus.into(), "CPU", "CPUs"))?;
     section(out, "families", &i.families, families)?;
     section(out, "processes", &i.processes, processes)
 }

@@ -102,7 +102,7 @@ pub(crate) struct Options {
     pub(crate) max_processes: u32,
     pub(crate) allow_disk: u32,
     pub(crate) reset_if_unused: u32,
-    pub(crate) reserved: u32,
+    pub(crate) lanes: u32,
     pub(crate) labels: *const c_void,
     pub(crate) label_count: usize,
 }

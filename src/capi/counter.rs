@@ -3,7 +3,8 @@ use std::ffi::c_void;
 use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
 use super::{
-    clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str, with_labels,
+    clear, find, guard, guarded, named, null, register_family, remove, shmetrics_family_spec, shmetrics_str,
+    with_labels,
 };
 use crate::metric::sealed::At;
 use crate::metric::{Counter, GaugeMode};
@@ -130,6 +131,25 @@ pub unsafe extern "C" fn shmetrics_counter_add_with_exemplar(
         // SAFETY: the caller's promise.
         guard((), || unsafe { with_labels(labels, count, |labels| c.add_with_exemplar(v, labels)) });
     }
+}
+
+/// Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place to keep families and handles between two
+/// requests. The labels come in the family's order. What is not there is made, a family without a help text; register it beforehand
+/// where it is to have one, or a limit. It costs two look-ups. On an error nothing is counted.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_counter_add_named(
+    segment: *mut shmetrics_segment,
+    name: shmetrics_str,
+    labels: *const shmetrics_label,
+    count: usize,
+    v: f64,
+) -> shmetrics_status {
+    guarded(|| {
+        // SAFETY: the caller's promise.
+        let (segment, place) = unsafe { named(segment, KIND_COUNTER, name, labels, count)? };
+        Counter::at(segment, place).add(v);
+        Ok(())
+    })
 }
 
 /// Adds a whole number.

@@ -3,7 +3,8 @@ use std::ffi::c_void;
 use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
 use super::{
-    clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str, with_labels,
+    clear, find, guard, guarded, named, null, register_family, remove, shmetrics_family_spec, shmetrics_str,
+    with_labels,
 };
 use crate::metric::sealed::At;
 use crate::metric::{GaugeMode, Histogram};
@@ -143,6 +144,24 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_with_exemplar(
         // SAFETY: the caller's promise.
         guard((), || unsafe { with_labels(labels, count, |labels| h.observe_with_exemplar(v, labels)) });
     }
+}
+
+/// Counts one observation of the histogram of this name and these labels, as `shmetrics_counter_add_named` adds. One that is made has the
+/// default buckets.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_histogram_observe_named(
+    segment: *mut shmetrics_segment,
+    name: shmetrics_str,
+    labels: *const shmetrics_label,
+    count: usize,
+    v: f64,
+) -> shmetrics_status {
+    guarded(|| {
+        // SAFETY: the caller's promise.
+        let (segment, place) = unsafe { named(segment, KIND_HISTOGRAM, name, labels, count)? };
+        Histogram::at(segment, place).observe(v);
+        Ok(())
+    })
 }
 
 /// The time now, for `shmetrics_histogram_observe_since`: nanoseconds of the monotonic clock.

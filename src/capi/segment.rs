@@ -18,6 +18,14 @@ pub const SHMETRICS_ATTACH: u32 = 2;
 /// Create a segment without a name, for processes forked from this one; sealed, and gone with its last user.
 pub const SHMETRICS_ANONYMOUS: u32 = 3;
 
+/// Hot series have cells for each CPU, written in restartable sequences (`rseq`) where they are to be had.
+pub const SHMETRICS_LANES_DEFAULT: u32 = 0;
+/// This process uses no restartable sequences. A segment that it makes has cells for each CPU that are written by locked instructions; in
+/// one that has others, it counts in the cells that all share. Pages are the same.
+pub const SHMETRICS_LANES_LOCKED: u32 = 1;
+/// A segment that this process makes has no cells for each CPU: they take up to an eighth of the ceiling.
+pub const SHMETRICS_LANES_NONE: u32 = 2;
+
 /// How to open a segment. Fill it with `shmetrics_options_init`, then change what you need.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -42,8 +50,9 @@ pub struct shmetrics_options {
     /// Not 0: start with a new segment if no process has the old one open for counting any more. For the process that starts a
     /// service, and stays: of users that come and go, each would begin anew. Only with `SHMETRICS_OPEN_OR_CREATE`.
     pub reset_if_unused: u32,
-    /// 0.
-    pub reserved: u32,
+    /// `SHMETRICS_LANES_DEFAULT`, or less: whether hot counters and histograms count in cells for each CPU. `$SHMETRICS_RSEQ=0` is
+    /// `SHMETRICS_LANES_LOCKED` for all.
+    pub lanes: u32,
     /// Labels that every series of a new segment has in front of its own. Whoever attaches the segment with labels must give the
     /// same; who gives none takes it as it is.
     pub labels: *const shmetrics_label,
@@ -77,7 +86,7 @@ pub unsafe extern "C" fn shmetrics_options_init(options: *mut shmetrics_options)
                 max_processes: 512,
                 allow_disk: 0,
                 reset_if_unused: 0,
-                reserved: 0,
+                lanes: SHMETRICS_LANES_DEFAULT,
                 labels: std::ptr::null(),
                 label_count: 0,
             });
@@ -147,11 +156,14 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
         .max_processes(options.max_processes)
         .allow_disk(options.allow_disk != 0)
         .reset_if_unused(options.reset_if_unused != 0);
-    if options.reserved != 0 {
-        return Err(fail(
-            shmetrics_status::InvalidArgument,
-            "options.reserved is not 0; call shmetrics_options_init first",
-        ));
+    match options.lanes {
+        SHMETRICS_LANES_DEFAULT => {}
+        SHMETRICS_LANES_LOCKED => out = out.rseq(false),
+        SHMETRICS_LANES_NONE => out = out.lanes(false),
+        lanes => {
+            let message = format!("options.lanes is {lanes}; it must be 0 to 2: call shmetrics_options_init first");
+            return Err(fail(shmetrics_status::InvalidArgument, message));
+        }
     }
     match options.how {
         SHMETRICS_OPEN_OR_CREATE => Ok(out),

@@ -13,9 +13,10 @@ use crate::registry::family::{cells_end, is_kind, kind_name, Record, Texts};
 use crate::registry::labels;
 use crate::segment::chain::{offset, Ring};
 use crate::segment::index::Index;
+use crate::segment::lane::{self, Kind, Shape};
 use crate::segment::layout::{
     entry, family, gauge, header, histogram, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD,
-    FLAG_ESCAPED, GRANULE, KIND_GAUGE, MAX_PROCESSES,
+    FLAG_ESCAPED, FREE_LINK, GRANULE, KIND_GAUGE, MAX_PROCESSES,
 };
 use crate::segment::life::{self, State};
 use crate::segment::memory::{Mapped, Memory};
@@ -82,6 +83,15 @@ impl Look<'_> {
         let end = word(header::ARENA_END);
         self.expect(tail >= arena && tail <= watermark && watermark <= end && end <= m.len(), || {
             format!("header: the records end at {tail}, their memory at {watermark}, in an arena from {arena} to {end}")
+        });
+        let lanes = [header::LANE_KIND, header::LANE_CPUS, header::LANE_STRIDE].map(|field| m.get32(field));
+        let known = Kind::of(m) != Kind::None || lanes[0] == 0;
+        self.expect(known && (lanes[0] == 0 || Shape::of(m) != Shape::NONE), || {
+            format!("header: lanes of the kind {}, for {} CPUs, {} bytes apart", lanes[0], lanes[1], lanes[2])
+        });
+        let (taken, most) = (word(header::LANE_BYTES), word(header::LANES_MOST));
+        self.expect(taken <= most.max(tail.saturating_sub(arena)), || {
+            format!("header: lanes of {taken} bytes, of at most {most}")
         });
         let (bits, target) = (m.get32(header::INDEX_BITS), m.get32(header::INDEX_TARGET));
         let most = m.get32(header::INDEX_MAX_BITS);
@@ -225,6 +235,11 @@ impl Look<'_> {
             0 => vec![at + gauge::TAG],
             pairs => (0..pairs).map(|i| at + histogram::SIZE + 16 * i).collect(),
         };
+        let (lane, bytes) =
+            (m.get32(at + entry::LANE), record.pairs().max(1) * if record.pairs() > 0 { 16 } else { 8 });
+        self.expect(lane == 0 || lane::is_lane(m, lane, bytes), || {
+            format!("{what}: the lane of {{{text}}} is number {lane}")
+        });
         let current = tags.into_iter().all(|tag| !state.life().is_over(m.get64(tag)));
         self.expect(current, || format!("{what}: the cells of {{{text}}} are of another life"));
         if let Some(shape) = record.shape() {
@@ -275,7 +290,7 @@ impl Look<'_> {
                     self.tell(format!("{what}: the record at {} is on a free list and is not free", offset(link)));
                     break;
                 }
-                link = self.memory.load32(offset(link) + entry::FREE, Acquire);
+                link = self.memory.load32(offset(link) + FREE_LINK, Acquire);
             }
         }
     }

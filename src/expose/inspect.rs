@@ -6,6 +6,7 @@ use super::own;
 use crate::process::{Slots, Token};
 use crate::registry::family::{count_of, kind_name, Record};
 use crate::segment::chain::{offset, Ring};
+use crate::segment::lane::Kind;
 use crate::segment::layout::{entry, header, GRANULE, KIND_GAUGE};
 use crate::segment::mapping::{Backing, PREFIX};
 use crate::segment::memory::{Mapped, Memory};
@@ -46,6 +47,12 @@ pub struct Inspection {
     pub leaked: u64,
     /// Damaged families.
     pub corrupt: u64,
+    /// How hot series count in cells for each CPU: `rseq`, `locked`, or `none`.
+    pub lane_kind: &'static str,
+    /// For how many CPUs.
+    pub lane_cpus: u32,
+    /// Bytes of such cells, those of removed series among them.
+    pub lane_bytes: u64,
 }
 
 /// A family in an [`Inspection`].
@@ -126,6 +133,9 @@ pub(super) fn inspect(memory: &Mapped, backing: &dyn Backing, own: Option<Token>
         rejected_updates: memory.get64(header::REJECTED_UPDATES),
         leaked: own::leaked(memory),
         corrupt,
+        lane_kind: Kind::of(memory).name(),
+        lane_cpus: memory.lanes().cpus as u32,
+        lane_bytes: memory.get64(header::LANE_BYTES),
     }
 }
 

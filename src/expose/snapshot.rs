@@ -5,6 +5,7 @@ use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering
 use super::line::{Line, OVER};
 use crate::metric::{counter_read, exemplar_read, gauge_shown, states_read, Exemplar, GaugeMode, Sample, Shown, SPILL};
 use crate::segment::chain::is_later;
+use crate::segment::lane;
 use crate::segment::layout::{counter, entry, header};
 use crate::segment::life::{self, Life, Place, State, TAG_MASK};
 use crate::segment::memory::Mapped;
@@ -171,15 +172,25 @@ impl Series<'_> {
         // SAFETY: backed up to the text (checked by `series`), aligned to 8 in a record aligned to 16, accessed atomically.
         let cells = unsafe { &*self.record.add(counter::INTEGER as usize).cast::<[AtomicU64; 2]>() };
         let [whole, fraction] = counter_read(cells);
-        let whole = whole & self.mask();
+        // SAFETY: as above. Acquire: as `lane::of`.
+        let lane = unsafe { &*self.record.add(entry::LANE as usize).cast::<AtomicU32>() }.load(Acquire);
+        let own = whole & self.mask();
+        let whole = own.saturating_add(lane::sum(self.page.memory, lane));
         if fraction == 0 {
             return Some(Total::Whole(whole));
         }
         let parts = f64::from_bits(fraction);
         // Of a large whole number a part may stand in the fraction.
         let large = parts >= SPILL as f64 && parts < (1u64 << 63) as f64 && parts as u64 as f64 == parts;
-        let exact = if large { whole.checked_add(parts as u64) } else { None };
-        Some(exact.map_or(Total::Float(whole as f64 + parts), Total::Whole))
+        // Of what is in a lane some may have been taken back.
+        let exact = if large {
+            whole.checked_add(parts as u64)
+        } else if parts < 0.0 && -parts as u64 as f64 == -parts {
+            Some(whole.saturating_sub(-parts as u64))
+        } else {
+            None
+        };
+        Some(exact.map_or(Total::Float((whole as f64 + parts).max(0.0)), Total::Whole))
     }
 
     /// Reads a gauge. What each process has comes in the order of pages, in `each`.

@@ -1,31 +1,60 @@
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed};
+use std::mem::offset_of;
+use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 
 use super::sealed::At;
 use super::{add_f64, exemplar};
-use crate::segment::layout::{counter, header};
-use crate::segment::life::{Life, Place, TAG_MASK};
+use crate::segment::lane;
+use crate::segment::layout::{counter, entry, header};
+use crate::segment::life::{Life, Place, State, TAG_MASK};
 use crate::segment::pair::Pair;
 use crate::segment::{Inner, Segment};
 
 /// A value that only rises, shared by all processes.
 ///
-/// Whole and fractional amounts are kept apart: counting by integers is one atomic instruction, and exact beyond 2^53.
+/// Whole and fractional amounts are kept apart: counting by integers is one instruction, and exact beyond 2^53. A counter that is
+/// hot has a cell for each CPU, and then not even that instruction is locked.
 ///
 /// Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
 #[derive(Clone, Copy)]
 pub struct Counter {
     inner: &'static Inner,
-    cells: &'static Cells,
+    series: &'static Series,
     life: Life,
 }
 
-/// {tag and integer, fraction}. The tag of a series that is never removed is part of its integer.
+/// A series' record, as updates need it.
 #[repr(C, align(16))]
-struct Cells([AtomicU64; 2]);
+struct Series {
+    head: [u64; 2],
+    state: AtomicU32,
+    lane: AtomicU32,
+    links: [u32; 2],
+    /// {tag and integer, fraction}. The tag of a series that is never removed is part of its integer.
+    cells: [AtomicU64; 2],
+}
+
+const _: () =
+    assert!(offset_of!(Series, state) as u64 == entry::STATE && offset_of!(Series, lane) as u64 == entry::LANE);
+const _: () = assert!(offset_of!(Series, cells) as u64 == counter::INTEGER && size_of::<Series>() as u64 == CELLS_END);
+const CELLS_END: u64 = counter::FRACTION + 8;
+
+impl Series {
+    /// Whether the record has not begun a later life.
+    #[inline(always)]
+    fn is_in(&self, life: Life) -> bool {
+        life == Life::FOREVER || State(self.state.load(Relaxed)).life() == life
+    }
+}
 
 /// Where updates go of a series that cannot be (a damaged segment).
-static NOWHERE: Cells = Cells([AtomicU64::new(0), AtomicU64::new(0)]);
+static NOWHERE: Series = Series {
+    head: [0; 2],
+    state: AtomicU32::new(0),
+    lane: AtomicU32::new(0),
+    links: [0; 2],
+    cells: [AtomicU64::new(0), AtomicU64::new(0)],
+};
 
 /// What moves from a full integer to the fraction: sums of it are exact there up to 2^96.
 pub(crate) const SPILL: u64 = 1 << 43;
@@ -38,13 +67,13 @@ impl At for Counter {
     #[allow(private_interfaces)]
     fn at(segment: Segment, place: Place) -> Self {
         let inner = segment.inner;
-        let cells = match inner.memory.bytes(place.at + counter::INTEGER, 16) {
-            // SAFETY: backed (checked), aligned (records to 16, and so the pair in them), mapped for the process' life, and
+        let series = match inner.memory.bytes(place.at, CELLS_END) {
+            // SAFETY: backed (checked), aligned to 16 as records are, mapped for the process' life; what changes is
             // only accessed atomically.
-            Some(p) => unsafe { &*p.cast::<Cells>() },
-            None => &NOWHERE,
+            Some(p) if place.at % 16 == 0 => unsafe { &*p.cast::<Series>() },
+            _ => &NOWHERE,
         };
-        Counter { inner, cells, life: place.life }
+        Counter { inner, series, life: place.life }
     }
 
     fn is_over(&self) -> bool {
@@ -68,13 +97,13 @@ impl Counter {
         // SAFETY: the caller's promise; segments live as long as the process.
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
         let place = Place::from_word(p[1].addr() as u64);
-        let cells = inner.memory.checked_before(place.at + counter::INTEGER);
+        let series = inner.memory.checked_before(place.at);
         // SAFETY: as in `at`: `into_words` checked that it is there.
-        Some(Counter { inner, cells: unsafe { &*cells.cast::<Cells>() }, life: place.life })
+        Some(Counter { inner, series: unsafe { &*series.cast::<Series>() }, life: place.life })
     }
 
     fn record(&self) -> u64 {
-        self.inner.memory.offset_of(std::ptr::from_ref(self.cells).cast()).wrapping_sub(counter::INTEGER)
+        self.inner.memory.offset_of(std::ptr::from_ref(self.series).cast())
     }
 
     /// Adds 1.
@@ -129,10 +158,35 @@ impl Counter {
 
     #[inline(always)]
     fn add_whole(&self, n: u64) {
-        let integer = &self.cells.0[0];
+        // Acquire: of a lane that was given in a later life, `is_in` sees that life.
+        let lane = self.series.lane.load(Acquire);
+        if n != 0 && n < lane::MOST && self.series.is_in(self.life) && self.inner.lanes.add(lane, n) {
+            return;
+        }
+        Counter::add_otherwise(self.inner, self.series, self.life, n);
+    }
+
+    /// Adds where there is no lane, or it is not a matter of a few instructions.
+    #[inline(never)]
+    fn add_otherwise(inner: &'static Inner, series: &'static Series, life: Life, n: u64) {
+        // Acquire: as above.
+        let lane = series.lane.load(Acquire);
+        let to_lane = lane != 0 && n < lane::MOST && series.is_in(life);
+        if !(to_lane && inner.lanes.add_otherwise(&inner.memory, lane, n)) {
+            Counter { inner, series, life }.add_to_cell(n);
+        }
+    }
+
+    /// Adds to the cell that all share.
+    #[inline(always)]
+    fn add_to_cell(&self, n: u64) {
+        let integer = &self.series.cells[0];
         if self.life == Life::FOREVER {
             // Relaxed: a sum of its own; nothing is published by it.
-            integer.fetch_add(n, Relaxed);
+            let before = integer.fetch_add(n, Relaxed);
+            if is_warm(before, n) {
+                self.ask_for_lane(n);
+            }
             return;
         }
         if n >= SPILL {
@@ -150,9 +204,19 @@ impl Counter {
             }
             // Relaxed, as above. It fails in any other life.
             match integer.compare_exchange_weak(seen, seen + n, Relaxed, Relaxed) {
+                Ok(_) if is_warm(seen, n) => return self.ask_for_lane(n),
                 Ok(_) => return,
                 Err(now) => seen = now,
             }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask_for_lane(&self, n: u64) {
+        // `NOWHERE` is in no segment.
+        if !std::ptr::eq(self.series, &raw const NOWHERE) {
+            lane::ask(self.inner, self.record(), 8, n);
         }
     }
 
@@ -182,14 +246,14 @@ impl Counter {
     #[inline(never)]
     fn add_fraction(&self, v: f64) {
         if self.life == Life::FOREVER {
-            return add_f64(&self.cells.0[1], v);
+            return add_f64(&self.series.cells[1], v);
         }
         self.change_pair(|integer, fraction| [integer, (f64::from_bits(fraction) + v).to_bits()]);
     }
 
     fn change_pair(&self, new: impl Fn(u64, u64) -> [u64; 2]) {
         // SAFETY: 16 bytes aligned to 16, of a mapping (or a static) that outlives the handle, accessed only atomically.
-        let pair = unsafe { Pair::new(std::ptr::from_ref(self.cells).cast_mut().cast()) };
+        let pair = unsafe { Pair::new(std::ptr::from_ref(&self.series.cells).cast_mut().cast()) };
         let mut seen = pair.guess();
         loop {
             if self.life != Life::FOREVER && self.life.is_over(seen[0]) {
@@ -212,6 +276,8 @@ impl Counter {
             return self.reject();
         }
         let mask = if self.life == Life::FOREVER { u64::MAX } else { TAG_MASK };
+        // Lanes only rise; what is taken back of them is a fraction below 0.
+        let in_lane = lane::sum(&self.inner.memory, self.series.lane.load(Acquire)) as f64;
         self.change_pair(|integer, fraction| {
             let (whole, part) = (integer & mask, f64::from_bits(fraction));
             let mut take = (v as u64).min(whole);
@@ -219,7 +285,7 @@ impl Counter {
             if rest > part {
                 take = take.saturating_add((rest - part).ceil() as u64).min(whole);
             }
-            [integer - take, (part - (v - take as f64)).max(0.0).to_bits()]
+            [integer - take, (part - (v - take as f64)).max(-in_lane).to_bits()]
         });
     }
 
@@ -230,15 +296,26 @@ impl Counter {
 
     /// The value now, over all processes; 0 once the series is removed and its memory in use elsewhere.
     pub fn get(&self) -> f64 {
-        let [integer, fraction] = read(&self.cells.0);
-        if self.life == Life::FOREVER {
-            integer as f64 + f64::from_bits(fraction)
-        } else if self.life.is_over(integer) {
-            0.0
-        } else {
-            (integer & TAG_MASK) as f64 + f64::from_bits(fraction)
+        // Acquire: as in `add_whole`.
+        let lane = self.series.lane.load(Acquire);
+        let [integer, fraction] = read(&self.series.cells);
+        // After the cells: what was taken back of a lane was in it before.
+        let in_lane = lane::sum(&self.inner.memory, lane);
+        let own = if self.life == Life::FOREVER { integer } else { integer & TAG_MASK };
+        // Acquire: all of it was read before this look at the life.
+        fence(Acquire);
+        let over = self.life != Life::FOREVER && (self.life.is_over(integer) || !self.series.is_in(self.life));
+        if over {
+            return 0.0;
         }
+        ((u128::from(own) + u128::from(in_lane)) as f64 + f64::from_bits(fraction)).max(0.0)
     }
+}
+
+/// Whether a cell that has taken `n` has crossed a multiple of `lane::HEAT`, as any does sooner or later that is hot.
+#[inline(always)]
+fn is_warm(before: u64, n: u64) -> bool {
+    (before & (lane::HEAT - 1)).saturating_add(n) >= lane::HEAT
 }
 
 /// A counter's cells, between two spills.

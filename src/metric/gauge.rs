@@ -1,5 +1,5 @@
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::{AtomicU64, AtomicU8, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::add_f64;
 use super::mode::GaugeMode;
@@ -25,13 +25,15 @@ pub struct Gauge {
     inner: &'static Inner,
     at: u64,
     life: Life,
+    /// The value, of a shared gauge that is never removed: then it is a word of its own, and to set it is to store.
+    word: Option<&'static AtomicU64>,
 }
 
 impl At for Gauge {
     #[inline(always)]
     #[allow(private_interfaces)]
     fn at(segment: Segment, Place { at, life }: Place) -> Self {
-        Gauge { inner: segment.inner, at, life }
+        Gauge::new(segment.inner, Place { at, life })
     }
 
     fn is_over(&self) -> bool {
@@ -65,6 +67,21 @@ enum Own {
 }
 
 impl Gauge {
+    #[inline(always)]
+    fn new(inner: &'static Inner, Place { at, life }: Place) -> Self {
+        let plain = || {
+            let (record, _) = inner.memory.record(at)?;
+            // SAFETY: an entry's fields are backed (`record`), and so is this word in front of its last ones, aligned to 8 in a record
+            // aligned to 16, as every link is; mapped for the process' life, and only accessed atomically. The mode never changes.
+            let (flags, value) = unsafe {
+                let flags = &*record.add(entry::FLAGS as usize).cast::<AtomicU8>();
+                (flags.load(Relaxed), &*record.add(gauge::VALUE as usize).cast::<AtomicU64>())
+            };
+            (at % 16 == 0 && flags >> FLAG_MODE_SHIFT == GaugeMode::Shared as u8).then_some(value)
+        };
+        Gauge { inner, at, life, word: if life == Life::FOREVER { plain() } else { None } }
+    }
+
     /// The words of a foreign handle.
     pub(crate) fn into_words(self) -> [*const c_void; 2] {
         let place = Place { at: self.at, life: self.life }.into_word();
@@ -78,7 +95,7 @@ impl Gauge {
         // SAFETY: the caller's promise; segments live as long as the process.
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
         let Place { at, life } = Place::from_word(p[1].addr() as u64);
-        Some(Gauge { inner, at, life })
+        Some(Gauge::new(inner, Place { at, life }))
     }
 
     #[inline(always)]
@@ -89,13 +106,19 @@ impl Gauge {
     /// Sets the value. Any f64 may be set, NaN and infinities too.
     #[inline]
     pub fn set(&self, v: f64) {
-        self.change(&Change::Set(v));
+        match self.word {
+            Some(word) => change_word(word, &Change::Set(v)),
+            None => self.change(&Change::Set(v)),
+        }
     }
 
     /// Adds `v`, which may be negative. Adding NaN makes the value NaN until it is set again.
     #[inline]
     pub fn add(&self, v: f64) {
-        self.change(&Change::Add(v));
+        match self.word {
+            Some(word) => change_word(word, &Change::Add(v)),
+            None => self.change(&Change::Add(v)),
+        }
     }
 
     /// Adds 1.

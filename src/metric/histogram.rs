@@ -1,5 +1,5 @@
 use std::ffi::c_void;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::exemplar;
@@ -7,8 +7,9 @@ use super::native::{self, Shape};
 use super::sealed::At;
 use crate::registry::family::Record;
 use crate::segment::chain::offset;
+use crate::segment::lane;
 use crate::segment::layout::{entry, family, header, histogram, KIND_GAUGE_HISTOGRAM, NO_SCHEMA, SCHEMA_BIAS};
-use crate::segment::life::{Life, Place, TAG_MASK};
+use crate::segment::life::{Life, Place, State, TAG_MASK};
 use crate::segment::memory::Mapped;
 use crate::segment::pair::Pair;
 use crate::segment::{Inner, Segment};
@@ -216,6 +217,46 @@ impl Histogram {
         }
         let i = bucket(self.bounds, v);
         let v = if v.is_finite() { v } else { 0.0 };
+        if !BACK {
+            // Acquire: of a lane that was given in a later life, `is_in_its_life` sees that life.
+            let lane = self.half(entry::LANE).load(Acquire);
+            if self.is_in_its_life() && self.inner.lanes.count(lane, i, v) {
+                return true;
+            }
+        }
+        self.change_otherwise::<BACK>(i, v)
+    }
+
+    /// Counts where there is no lane, or it is not a matter of a few instructions.
+    #[inline(never)]
+    fn change_otherwise<const BACK: bool>(self, i: usize, v: f64) -> bool {
+        if !BACK {
+            // Acquire: as above.
+            let lane = self.half(entry::LANE).load(Acquire);
+            if lane != 0 && self.is_in_its_life() && self.inner.lanes.count_otherwise(&self.inner.memory, lane, i, v) {
+                return true;
+            }
+        }
+        self.change_cell::<BACK>(i, v)
+    }
+
+    /// A word of the record's entry.
+    #[inline(always)]
+    fn half(&self, field: u64) -> &AtomicU32 {
+        // SAFETY: the cells are not null; their record is in front of them, aligned to 16, and these words are only accessed
+        // atomically.
+        unsafe { &*self.cells.cast::<u8>().sub((histogram::SIZE - field) as usize).cast::<AtomicU32>() }
+    }
+
+    /// Whether the record has not begun a later life.
+    #[inline(always)]
+    fn is_in_its_life(&self) -> bool {
+        self.life == Life::FOREVER || State(self.half(entry::STATE).load(Relaxed)).life() == self.life
+    }
+
+    /// Counts in the cell that all share.
+    #[inline(always)]
+    fn change_cell<const BACK: bool>(&self, i: usize, v: f64) -> bool {
         // SAFETY: `i <= bounds.len()`, and that many cells plus one were checked to be there; they are aligned to 16, mapped for
         // the process' life, and only accessed atomically. A successful swap changes the count.
         let pair = unsafe { Pair::new(self.cells.add(i)) };
@@ -233,9 +274,24 @@ impl Histogram {
             let sum = f64::from_bits(seen[1]);
             let (count, sum) = if BACK { (seen[0] - 1, sum - v) } else { (seen[0] + 1, sum + v) };
             match pair.cas(seen, [count, sum.to_bits()]) {
+                // Counts of gauge histograms fall, and they have no lanes.
+                Ok(()) if !BACK && count & (lane::HEAT_OF_BUCKET - 1) == 0 => {
+                    self.ask_for_lane();
+                    return true;
+                }
                 Ok(()) => return true,
                 Err(now) => seen = now,
             }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask_for_lane(&self) {
+        // Native buckets and quantiles have cells of their own kinds.
+        let falls = self.inner.memory.get8(self.record() + entry::KIND) == KIND_GAUGE_HISTOGRAM;
+        if !falls && self.native.is_none() {
+            lane::ask(self.inner, self.record(), 16 * (self.bounds.len() as u64 + 1), 1);
         }
     }
 
@@ -304,6 +360,10 @@ pub(crate) fn read(memory: &Mapped, at: u64, mask: u64, buckets: usize, counts: 
         counts.push(count & mask);
         sum += f64::from_bits(part);
     }
+    lane::pairs(memory, lane::of(memory, at), buckets + 1, |i, [count, part]| {
+        counts[i] = counts[i].wrapping_add(count);
+        sum += f64::from_bits(part);
+    });
     Some(sum)
 }
 

@@ -12,6 +12,7 @@ use super::family::Record;
 use super::recycle;
 use crate::metric::each_cell;
 use crate::segment::chain::{offset, Ring};
+use crate::segment::lane;
 use crate::segment::layout::{counter, entry, family, gauge, header, histogram, process_cell as cell, KIND_COUNTER};
 use crate::segment::life::{self, Life};
 use crate::segment::memory::{Mapped, Memory};
@@ -24,21 +25,27 @@ fn word_at(record: &Record<'_>, link: u32) -> u64 {
 /// What the cells of a series hold, in 32 bits. Every update changes it (but for one in 2^32).
 fn digest(memory: &Mapped, record: &Record<'_>, at: u64) -> u32 {
     let mut sum = 0u64;
-    let mut take = |word: u64| {
-        sum = (sum.rotate_left(23) ^ memory.load64(word, Acquire)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    };
+    let mut take = |value: u64| sum = (sum.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let word = |at| memory.load64(at, Acquire);
+    let lane = lane::of(memory, at);
     match record.kind() {
-        KIND_COUNTER => [counter::INTEGER, counter::FRACTION].into_iter().for_each(|field| take(at + field)),
+        KIND_COUNTER => {
+            [counter::INTEGER, counter::FRACTION].into_iter().for_each(|field| take(word(at + field)));
+            take(lane::sum(memory, lane));
+        }
         _ if record.pairs() > 0 => {
-            (0..2 * record.pairs()).for_each(|i| take(at + histogram::SIZE + 8 * i));
+            (0..2 * record.pairs()).for_each(|i| take(word(at + histogram::SIZE + 8 * i)));
+            lane::pairs(memory, lane, record.pairs() as usize, |_, pair| pair.into_iter().for_each(&mut take));
             if let Some(shape) = record.shape() {
-                each_cell(memory, at, record.pairs(), shape, |cell| [cell, cell + 8].into_iter().for_each(&mut take));
+                each_cell(memory, at, record.pairs(), shape, |cell| {
+                    [cell, cell + 8].into_iter().for_each(|at| take(word(at)))
+                });
             }
         }
         _ if record.mode().has_cells() => recycle::each_cell(memory, at, |cell_at| {
-            [cell::OWNER, cell::TAG, cell::VALUE].into_iter().for_each(|field| take(cell_at + field));
+            [cell::OWNER, cell::TAG, cell::VALUE].into_iter().for_each(|field| take(word(cell_at + field)));
         }),
-        _ => [gauge::TAG, gauge::VALUE].into_iter().for_each(|field| take(at + field)),
+        _ => [gauge::TAG, gauge::VALUE].into_iter().for_each(|field| take(word(at + field))),
     }
     (sum >> 32) as u32
 }

@@ -361,7 +361,25 @@ impl<'a> Record<'a> {
 
     pub(crate) fn name_is(&self, name: &str) -> bool {
         let len = u64::from(self.memory.get16(self.at + family::NAME_LEN));
-        len == name.len() as u64 && self.string(self.name_at(), len).is_some_and(|n| n == name)
+        len == name.len() as u64 && self.text_is(self.name_at(), name.as_bytes())
+    }
+
+    /// Whether its labels have these names, as lines have them.
+    pub(crate) fn has_labels<'v>(&self, count: usize, name: &dyn Fn(usize) -> &'v [u8]) -> bool {
+        let before = [family::NAME_LEN, family::UNIT_LEN].map(|field| u64::from(self.memory.get16(self.at + field)));
+        let mut at = self.name_at() + before[0] + before[1];
+        count == self.label_count()
+            && (0..count).all(|i| {
+                let here = at;
+                at += self.label_len(i) as u64;
+                self.label_len(i) == name(i).len() && self.text_is(here, name(i))
+            })
+    }
+
+    fn text_is(&self, at: u64, text: &[u8]) -> bool {
+        let Some(its) = self.memory.bytes(at, text.len() as u64) else { return false };
+        // SAFETY: backed (checked). A family's texts are never written after it was published.
+        unsafe { std::slice::from_raw_parts(its, text.len()) == text }
     }
 
     /// What keeps this family from being the one that `spec` describes.

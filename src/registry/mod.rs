@@ -8,6 +8,7 @@ pub(crate) mod fixed;
 mod hash;
 pub(crate) mod labels;
 pub(crate) mod names;
+mod one_shot;
 mod recycle;
 pub(crate) mod utf8;
 
@@ -15,6 +16,7 @@ pub use builder::{Builder, Family, LabelledBuilder};
 pub use dynamic::{DynamicBuilder, DynamicFamily};
 
 pub(crate) use builder::DEFAULT_BUCKETS;
+pub(crate) use one_shot::series as series_named;
 
 use std::borrow::Cow;
 use std::cell::Cell;

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::family::Record;
 use crate::metric::GaugeMode;
 use crate::segment::chain::offset;
+use crate::segment::lane;
 use crate::segment::layout::{
     entry, family, gauge, header, histogram, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK_HEAD, GRANULE,
     MAX_PROCESSES,
@@ -90,6 +91,8 @@ fn reuse(inner: &Inner, record: &Record<'_>, class: u32) -> Option<(u32, State)>
 /// of earlier lives.
 fn claim(inner: &Inner, record: &Record<'_>, link: u32) -> State {
     let (memory, at) = (&inner.memory, offset(link));
+    // Before anybody has a handle to the next life, and after the state has gone on to it.
+    lane::take_away(memory, at);
     inner.index().erase(memory.get64(at + entry::HASH), link);
     let state = life::state(memory, link);
     let tag = state.life().tag();

@@ -10,6 +10,8 @@ use super::memory::{Mapped, Memory};
 pub(crate) struct Arena<'a> {
     pub(crate) memory: &'a Mapped,
     pub(crate) backing: &'a dyn Backing,
+    /// Whether only calls are made that a signal handler may make.
+    pub(crate) by_mapping: bool,
 }
 
 impl Arena<'_> {
@@ -57,11 +59,13 @@ impl Arena<'_> {
         let used = from.saturating_sub(memory.get64(header::ARENA_AT));
         let spare = (used / 4).clamp(EXTENT, 4 << 20);
         let generous = align(end + spare, PAGE).min(end_of_arena);
-        let granted = if self.backing.reserve(from, generous) {
+        let reserve =
+            |to| if self.by_mapping { self.backing.populate(from, to) } else { self.backing.reserve(from, to) };
+        let granted = if reserve(generous) {
             generous
         } else {
             let exact = align(end, PAGE).min(end_of_arena);
-            if !self.backing.reserve(from, exact) {
+            if !reserve(exact) {
                 return false;
             }
             exact

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::Ordering::Release;
 
+use super::lane::{self, Plan};
 use super::layout::{self, entry, header as h, Regions, GRANULE, PAGE};
 use super::mapping::Backing;
 use super::memory::Mapped;
@@ -20,6 +21,7 @@ pub(super) unsafe fn initialise(
     watermark: u64,
     max_series: u64,
     labels: &str,
+    lanes: Plan,
 ) {
     // SAFETY: the caller's promise.
     let memory = unsafe { Mapped::new(backing.base(), backing.len(), regions.index_at, regions.arena_at) };
@@ -42,6 +44,11 @@ pub(super) unsafe fn initialise(
     memory.put32(h::INDEX_MAX_BITS, regions.index_max_bits);
     memory.put64(h::ARENA_AT, regions.arena_at);
     memory.put64(h::ARENA_END, regions.total);
+    let (most, stride, cpus, kind) = lane::plan(lanes, regions.total - regions.arena_at);
+    memory.put64(h::LANES_MOST, most);
+    memory.put32(h::LANE_STRIDE, stride);
+    memory.put32(h::LANE_CPUS, cpus);
+    memory.put32(h::LANE_KIND, kind as u32);
     memory.put64(h::MAX_SERIES, max_series);
     memory.put32(h::LABELS_LEN, labels.len() as u32);
     memory.fill(h::LABELS, labels.as_bytes());
@@ -69,7 +76,7 @@ pub(crate) unsafe fn view(backing: &dyn Backing) -> Mapped {
     let first = unsafe { Mapped::new(backing.base(), backing.len(), PAGE, u64::MAX) };
     let (index_at, arena_at) = (first.get64(h::INDEX_AT), first.get64(h::ARENA_AT));
     // SAFETY: checked to lie within the memory.
-    unsafe { Mapped::new(backing.base(), backing.len(), index_at, arena_at) }
+    unsafe { Mapped::new(backing.base(), backing.len(), index_at, arena_at) }.with_lanes()
 }
 
 fn not(path: &Path, reason: impl Into<String>) -> Error {

@@ -70,7 +70,7 @@ offsets! {
     INDEX_MAX_BITS: 104, 4;
     ARENA_AT: 112, 8;
     ARENA_END: 120, 8;
-    LANES_AT: 128, 8;
+    LANES_MOST: 128, 8;
     LANE_STRIDE: 136, 4;
     LANE_CPUS: 140, 4;
     LANE_KIND: 144, 4;
@@ -82,6 +82,8 @@ offsets! {
     FAMILY_HEAD: 280, 4;
     FAMILY_TAIL: 284, 4;
     FAMILY_PENDING: 288, 8;
+    LANE_TAIL: 296, 8;
+    LANE_BYTES: 304, 8;
     ARENA_TAIL: 320, 8;
     ARENA_REACHABLE: 328, 8;
     SERIES: 336, 8;
@@ -117,10 +119,10 @@ offsets! {
     PARENT: 4, 4;
     HASH: 8, 8;
     STATE: 16, 4;
-    CREATED: 20, 4;
+    LANE: 20, 4;
     EXTENSION: 24, 4;
     BIRTH: 28, 4;
-    FREE: 48, 4;
+    CREATED: 48, 4;
     TEXT_LEN: 52, 2;
     KIND: 54, 1;
     FLAGS: 55, 1;
@@ -200,6 +202,9 @@ offsets! {
     TEXT_LEN: 32, 8;
     TEXT: 40, 216;
 }
+
+/// In a free record, the link to the next one stands where its beginning did.
+pub(crate) const FREE_LINK: u64 = entry::CREATED;
 
 /// Process cells come in blocks: a link to the next block, then this many cells.
 pub(crate) const CELLS_PER_BLOCK: u64 = 16;

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::chain::{self, offset, Ends};
 use super::index::Index;
-use super::layout::{entry, GRANULE};
+use super::layout::{entry, FREE_LINK, GRANULE};
 use super::memory::Memory;
 
 pub(crate) const HIDDEN: u32 = 0;
@@ -210,7 +210,9 @@ impl<M: Memory> FreeList<'_, M> {
         }
         let mut head = self.memory.load64(self.at, Relaxed);
         for _ in 0..BOUND {
-            self.memory.store32(offset(link) + entry::FREE, head as u32, Relaxed);
+            // Release: who reads this where he looked for the series' beginning will see, at his second look at the state, that it
+            // is over.
+            self.memory.store32(offset(link) + FREE_LINK, head as u32, Release);
             let new = (head >> 32).wrapping_add(1) << 32 | u64::from(link);
             // Release publishes the link to the next one.
             match self.memory.cas64(self.at, head, new, Release, Relaxed) {
@@ -230,7 +232,7 @@ impl<M: Memory> FreeList<'_, M> {
             if link == 0 || !fits(state(self.memory, link)) {
                 return None;
             }
-            let next = self.memory.load32(offset(link) + entry::FREE, Relaxed);
+            let next = self.memory.load32(offset(link) + FREE_LINK, Relaxed);
             let new = (head >> 32).wrapping_add(1) << 32 | u64::from(next);
             if self.memory.cas64(self.at, head, new, AcqRel, Relaxed).is_err() {
                 continue;

@@ -4,6 +4,7 @@
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicU8, Ordering};
 
+use super::lane::Shape;
 use super::layout::{entry, header};
 use super::pair;
 
@@ -48,6 +49,7 @@ pub(crate) struct Mapped {
     fixed_end: u64,
     /// Start of the arena; between the two lies the index, backed up to its current size.
     arena_at: u64,
+    lanes: Shape,
 }
 
 // SAFETY: all access goes through atomics or bounded copies; the pointer stays valid for as long as the mapping,
@@ -75,7 +77,24 @@ impl Mapped {
     /// `base` must be a page-aligned shared mapping of `len` readable bytes (writable if anything is written), with
     /// everything below `fixed_end` backed, that outlives every copy of this value.
     pub(crate) unsafe fn new(base: NonNull<u8>, len: u64, fixed_end: u64, arena_at: u64) -> Self {
-        Mapped { base, len, fixed_end: fixed_end.min(len), arena_at }
+        Mapped { base, len, fixed_end: fixed_end.min(len), arena_at, lanes: Shape::NONE }
+    }
+
+    /// The same, with the lanes that its header tells of.
+    pub(crate) fn with_lanes(self) -> Self {
+        Mapped { lanes: Shape::of(&self), ..self }
+    }
+
+    /// Where the records begin.
+    #[inline(always)]
+    pub(crate) fn arena_at(&self) -> u64 {
+        self.arena_at
+    }
+
+    /// How its lanes lie.
+    #[inline(always)]
+    pub(crate) fn lanes(&self) -> Shape {
+        self.lanes
     }
 
     pub(crate) fn len(&self) -> u64 {

@@ -4,6 +4,7 @@ pub(crate) mod arena;
 pub(crate) mod chain;
 pub(crate) mod header;
 pub(crate) mod index;
+pub(crate) mod lane;
 pub(crate) mod layout;
 pub(crate) mod life;
 pub(crate) mod mapping;
@@ -12,6 +13,7 @@ pub(crate) mod memory;
 mod model;
 pub(crate) mod options;
 pub(crate) mod pair;
+pub(crate) mod rseq;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,6 +22,7 @@ use parking_lot::Mutex;
 
 use self::arena::Arena;
 use self::index::Index;
+use self::lane::Lanes;
 use self::layout::{entry, header as h, INDEX_MIN_BITS};
 use self::life::{Life, State, TAG_MASK};
 use self::mapping::Backing;
@@ -41,6 +44,7 @@ pub struct Segment {
 /// A segment as this process has mapped it for writing.
 pub(crate) struct Inner {
     pub(crate) memory: Mapped,
+    pub(crate) lanes: Lanes,
     pub(crate) backing: Box<dyn Backing>,
     pub(crate) process: Process,
     pub(crate) path: Option<PathBuf>,
@@ -62,7 +66,7 @@ impl Inner {
     }
 
     pub(crate) fn arena(&self) -> Arena<'_> {
-        Arena { memory: &self.memory, backing: &*self.backing }
+        Arena { memory: &self.memory, backing: &*self.backing, by_mapping: false }
     }
 
     /// Adds to one of the header's own counts.
@@ -94,11 +98,12 @@ impl Inner {
 
     /// # Safety
     /// `header::check` must have accepted the memory behind `backing`.
-    unsafe fn adopt(backing: Box<dyn Backing>, path: Option<PathBuf>) -> &'static Inner {
+    unsafe fn adopt(backing: Box<dyn Backing>, path: Option<PathBuf>, options: &Options) -> &'static Inner {
         // SAFETY: the mapping lives in `backing`, next to this value; the header has been checked by the caller.
         let memory = unsafe { header::view(&*backing) };
         Box::leak(Box::new(Inner {
             memory,
+            lanes: Lanes::new(&memory, options.lane_plan().rseq),
             process: Process::new(),
             path,
             index_at: memory.get64(h::INDEX_AT),
@@ -241,14 +246,14 @@ fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment,
             return Err(Error::no_space("creating the segment"));
         }
         // SAFETY: new memory of `total` bytes, backed below `fixed`, known to nobody else.
-        unsafe { header::initialise(backing, &regions, arena_end, options.max_series, labels) };
+        unsafe { header::initialise(backing, &regions, arena_end, options.max_series, labels, options.lane_plan()) };
         Ok(())
     };
     if options.how == How::Anonymous {
         let backing = linux::anonymous(regions.total, fixed)?;
         prepare(&backing)?;
         // SAFETY: just initialised.
-        let inner = unsafe { Inner::adopt(Box::new(backing), None) };
+        let inner = unsafe { Inner::adopt(Box::new(backing), None, options) };
         // Known to the process, it is no leak to leak checkers either.
         remember(inner);
         return Ok(Segment { inner });
@@ -259,7 +264,7 @@ fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment,
         if options.how != How::CreateNew {
             if let Some(file) = linux::open(&path, true)? {
                 if !removed_as_unused(options, &file, &path)? {
-                    match attach_native(file, &path, options.apart)? {
+                    match attach_native(options, file, &path)? {
                         Some(segment) => return Ok(segment),
                         None => continue,
                     }
@@ -274,7 +279,7 @@ fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment,
         match unpublished.publish(&path)? {
             Some(backing) => {
                 // SAFETY: just initialised.
-                let inner = unsafe { Inner::adopt(Box::new(backing), Some(path)) };
+                let inner = unsafe { Inner::adopt(Box::new(backing), Some(path), options) };
                 if !options.apart {
                     remember(inner);
                 }
@@ -313,9 +318,9 @@ fn mapped(file: &std::fs::File, path: &Path) -> Result<Option<Segment>, Error> {
 
 /// `Ok(None)`: the file is, or is about to be, no longer what the name means.
 #[cfg(target_os = "linux")]
-fn attach_native(file: std::fs::File, path: &Path, apart: bool) -> Result<Option<Segment>, Error> {
+fn attach_native(options: &Options, file: std::fs::File, path: &Path) -> Result<Option<Segment>, Error> {
     use mapping::linux;
-    if let Some(segment) = mapped(&file, path)?.filter(|_| !apart) {
+    if let Some(segment) = mapped(&file, path)?.filter(|_| !options.apart) {
         return Ok(Some(segment));
     }
     header::check(&file, path)?;
@@ -330,8 +335,8 @@ fn attach_native(file: std::fs::File, path: &Path, apart: bool) -> Result<Option
     let len = file.metadata().map_err(|e| Error::system("looking at the segment", e))?.len();
     let backing = linux::LinuxBacking::map(file, len, true, Some(path.to_path_buf()))?;
     // SAFETY: the header has been checked.
-    let inner = unsafe { Inner::adopt(Box::new(backing), Some(path.to_path_buf())) };
-    if !apart {
+    let inner = unsafe { Inner::adopt(Box::new(backing), Some(path.to_path_buf()), options) };
+    if !options.apart {
         remember(inner);
     }
     Ok(Some(Segment { inner }))
@@ -370,7 +375,7 @@ fn open_portable(options: &Options, ceiling: u64, labels: &str) -> Result<Segmen
             if let Some(backing) = PortableBacking::open(&name)? {
                 match header::check_bytes(&backing, Path::new(&name)) {
                     // SAFETY: the header has been checked.
-                    Ok(()) => return Ok(Segment { inner: unsafe { Inner::adopt(Box::new(backing), None) } }),
+                    Ok(()) => return Ok(Segment { inner: unsafe { Inner::adopt(Box::new(backing), None, options) } }),
                     // This backend cannot publish a complete file: its maker may be at work. The magic comes last.
                     Err(Error::NotASegment { .. }) => {
                         std::thread::sleep(std::time::Duration::from_millis(5));
@@ -386,9 +391,18 @@ fn open_portable(options: &Options, ceiling: u64, labels: &str) -> Result<Segmen
         match PortableBacking::create(&name, regions.total)? {
             Some(backing) => {
                 // SAFETY: new memory of `total` bytes; nobody uses it before its magic is there.
-                unsafe { header::initialise(&backing, &regions, regions.total, options.max_series, labels) };
+                unsafe {
+                    header::initialise(
+                        &backing,
+                        &regions,
+                        regions.total,
+                        options.max_series,
+                        labels,
+                        options.lane_plan(),
+                    )
+                };
                 // SAFETY: just initialised.
-                return Ok(Segment { inner: unsafe { Inner::adopt(Box::new(backing), None) } });
+                return Ok(Segment { inner: unsafe { Inner::adopt(Box::new(backing), None, options) } });
             }
             None if options.how == How::CreateNew => return Err(Error::AlreadyExists(name.into())),
             None => {}

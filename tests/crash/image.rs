@@ -19,7 +19,10 @@ pub mod header {
     pub const INDEX_CURSOR: usize = 272;
     pub const FAMILY_HEAD: usize = 280;
     pub const FAMILY_TAIL: usize = 284;
+    pub const LANE_KIND: usize = 144;
+    pub const LANE_TAIL: usize = 296;
     pub const ARENA_TAIL: usize = 320;
+    pub const ARENA_REACHABLE: usize = 328;
     pub const SERIES: usize = 336;
     pub const STALE_UPDATES: usize = 416;
     pub const REMOVED_SERIES: usize = 424;
@@ -31,6 +34,7 @@ pub mod header {
 pub mod record {
     pub const HASH: usize = 8;
     pub const STATE: usize = 16;
+    pub const LANE: usize = 20;
     pub const FREE: usize = 48;
     pub const FAMILY_HEAD: usize = 32;
     pub const FAMILY_PENDING: usize = 40;
@@ -43,6 +47,11 @@ pub mod record {
     pub const FIRST_CELL: usize = 16;
     pub const CELL_BASE: usize = 8;
     pub const CELL_VALUE: usize = 24;
+    /// Of a native histogram without bounds: the link to the usual page, and what is in blocks.
+    pub const NATIVE_PAGE: usize = 64 + 16 + 4 * 8;
+    pub const BLOCK: usize = 272;
+    pub const BLOCK_HEAD: usize = 16;
+    pub const NATIVE_IDENTITY: usize = 0;
 }
 
 /// States of a series.
@@ -70,6 +79,10 @@ impl Image {
     /// The 32 bits at `at`.
     pub fn half(&self, at: usize) -> u32 {
         u32::from_ne_bytes(self.0[at..at + 4].try_into().unwrap())
+    }
+
+    pub fn set_half(&mut self, at: usize, value: u32) {
+        self.0[at..at + 4].copy_from_slice(&value.to_ne_bytes());
     }
 
     fn link(&self, at: usize) -> usize {

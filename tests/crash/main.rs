@@ -33,6 +33,29 @@ macro_rules! survives {
     };
 }
 
+/// The same where the operation's segment has room for lanes of all CPUs.
+macro_rules! have_lanes {
+    ($($test:ident: $operation:ident;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                if has_lanes() {
+                    survives(operation::$operation);
+                }
+            }
+        )*
+    };
+}
+
+fn has_lanes() -> bool {
+    let name = common::Name::new("lanes");
+    let has = operation::are_there(&name.options().ceiling(512 * 1024).max_processes(8).open().unwrap());
+    if !has {
+        common::note("skipped: crashes beside lanes (too many CPUs for so small a segment)");
+    }
+    has
+}
+
 fn survives(op: Operation) {
     let mut bench = Bench::new(op, op.ready);
     bench.disturb();
@@ -47,6 +70,10 @@ survives! {
     counter_add: COUNTER_ADD;
     counter_inc_with_exemplar: EXEMPLAR;
     histogram_observe: OBSERVE;
+    native_histogram_makes_its_first_bucket: NATIVE_FIRST;
+    native_histogram_observe: NATIVE_OBSERVE;
+    native_and_classic_histogram: NATIVE_AND_CLASSIC;
+    summary_with_quantiles: QUANTILES;
     shared_gauge: GAUGE_SHARED;
     sum_gauge_takes_a_dead_cell: GAUGE_TAKE_OVER;
     sum_gauge_makes_cells: GAUGE_NEW_CELLS;
@@ -71,6 +98,7 @@ survives! {
     look_up_reuses_a_record: REUSE;
     look_up_reuses_a_histogram: REUSE_HISTOGRAM;
     look_up_reuses_a_sum_gauge: REUSE_SUM;
+    look_up_reuses_a_native_histogram: REUSE_NATIVE;
     look_up_reuses_a_record_while_the_index_doubles: INDEX_REUSE;
     look_up_among_records_too_small: REUSE_TOO_SMALL;
     look_up_beside_removal: LOOK_UP_BESIDE_REMOVAL;
@@ -78,6 +106,8 @@ survives! {
     counter_inc_beside_removal: OLD_COUNTER;
     counter_add_beside_removal: OLD_COUNTER_ADD;
     histogram_observe_beside_removal: OLD_HISTOGRAM;
+    native_histogram_observe_beside_removal: OLD_NATIVE;
+    native_histogram_makes_its_first_bucket_beside_removal: OLD_NATIVE_FIRST;
     shared_gauge_beside_removal: OLD_SHARED;
     sum_gauge_beside_removal: OLD_SUM;
     expire: EXPIRE;
@@ -86,6 +116,29 @@ survives! {
     expire_for_good_beside_updates: EXPIRE_FOR_GOOD_BESIDE_UPDATES;
     look_up_revives: REVIVE;
     remove_an_expired_series: REMOVE_EXPIRED;
+}
+
+have_lanes! {
+    counter_is_given_a_lane: LANE_GIVEN;
+    counter_is_given_a_locked_lane: LANE_GIVEN_LOCKED;
+    histogram_is_given_a_lane: LANE_GIVEN_TO_HISTOGRAM;
+    hot_counter_inc_locked: LANE_INC_LOCKED;
+    hot_histogram_observe_locked: LANE_OBSERVE_LOCKED;
+    look_up_reuses_a_hot_record: LANE_REUSE;
+    look_up_reuses_a_hot_histogram: LANE_REUSE_HISTOGRAM;
+    hot_counter_inc_beside_removal: LANE_OF_OLD;
+}
+
+/// Restartable sequences are tried again when they are single-stepped, and only then; so there are no moments to come back to.
+#[test]
+fn hot_updates_in_restartable_sequences() {
+    for op in [operation::LANE_INC, operation::LANE_OBSERVE] {
+        if has_lanes() {
+            let mut bench = Bench::new(op, op.ready);
+            bench.crash();
+            assert!(bench.crashes.runs > 0 && bench.crashes.wrong == 0, "{}", bench.findings());
+        }
+    }
 }
 
 #[test]
@@ -125,6 +178,14 @@ fn a_counter_read_and_then_written_is_caught() {
 }
 
 #[test]
+fn a_count_that_is_moved_into_a_lane_is_caught() {
+    if has_lanes() {
+        let seen = control(operation::LANE_INC_LOCKED, "CONTROL moves, then clears", mutant::moves_then_clears);
+        assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
+    }
+}
+
+#[test]
 fn a_dead_value_added_before_it_is_cleared_is_caught() {
     let seen = control(operation::GAUGE_TAKE_OVER, "CONTROL adds, then clears", mutant::adds_then_clears);
     assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
@@ -142,6 +203,19 @@ fn a_record_used_again_in_the_same_life_is_caught() {
     let op = Operation { moves: None, ..operation::REUSE };
     let seen = control(op, "CONTROL same life again", mutant::same_life_again);
     assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
+}
+
+#[test]
+fn a_chunk_that_is_linked_before_it_says_whose_it_is_is_caught() {
+    let seen = control(operation::NATIVE_FIRST, "CONTROL links, then fills a chunk", mutant::links_then_fills);
+    assert!(seen.crashes.wrong > 0 && seen.stops.wrong + seen.kills.wrong > 0);
+}
+
+#[test]
+fn a_native_observation_that_looks_at_the_life_and_then_adds_is_caught() {
+    let seen = control(operation::OLD_NATIVE, "CONTROL looks, then observes", mutant::looks_then_observes);
+    assert!(seen.stops.wrong > 0, "only others can remove it");
+    assert_eq!((seen.crashes.wrong, seen.kills.wrong), (0, 0), "{}", seen.findings());
 }
 
 #[test]

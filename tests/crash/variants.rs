@@ -106,7 +106,7 @@ impl Bench {
 
     /// Steps through the operation once. Whenever the segment has changed, survivors go on with a copy of it: the victim
     /// might have been killed there.
-    fn crash(&mut self) -> Trace {
+    pub fn crash(&mut self) -> Trace {
         let name = self.template.restore();
         let mut live = Live::new(&name);
         let mut victim = self.victim(&name);

@@ -29,6 +29,16 @@ impl Everything {
         })
     }
 
+    /// So much that these have lanes.
+    pub(crate) fn heat(&self) {
+        let (labelled, histogram) = (self.sets.with(["x", "y"]), self.histograms.with(["/"]));
+        for _ in 0..5000 {
+            self.plain.inc();
+            labelled.inc();
+            histogram.observe(0.7);
+        }
+    }
+
     pub(crate) fn update(&self, n: u64) {
         self.plain.inc();
         self.plain.add(0.5);
@@ -55,6 +65,7 @@ pub(crate) fn bytes() -> Vec<u8> {
             let segment = options(&name).open().unwrap();
             segment.set_identity(process);
             let everything = Everything::register(&segment).unwrap();
+            everything.heat();
             everything.update(u64::from(process));
             if process < 3 {
                 // The next one finds this one alive, and takes a slot of its own.

@@ -408,6 +408,13 @@ impl Backing for LinuxBacking {
             return granted;
         }
         // Without a descriptor or without fallocate the kernel can still be asked through the mapping.
+        self.populate(from, to)
+    }
+
+    fn populate(&self, from: u64, to: u64) -> bool {
+        if to > self.len {
+            return false;
+        }
         const MADV_POPULATE_WRITE: i32 = 23;
         let start = from & !(super::super::layout::PAGE - 1);
         // SAFETY: a range of our own mapping; populating reports what a touch would be killed for.

@@ -22,6 +22,8 @@ pub(crate) trait Backing: Send + Sync {
     fn len(&self) -> u64;
     /// Makes the bytes from `from` to `to` safe to touch. `false`: there is no memory for them.
     fn reserve(&self, from: u64, to: u64) -> bool;
+    /// The same by calls that a signal handler may make; not everywhere.
+    fn populate(&self, from: u64, to: u64) -> bool;
     /// Whether the byte at `at` is locked by another open description (see `process::slots`). `None`: cannot tell.
     fn is_locked(&self, at: u64) -> Option<bool>;
     /// Locks the first of these bytes that nobody has locked, through a description of its own, for as long as what is

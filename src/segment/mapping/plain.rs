@@ -34,6 +34,9 @@ impl Backing for PlainBacking {
     fn reserve(&self, from: u64, to: u64) -> bool {
         from <= to && to <= self.len
     }
+    fn populate(&self, from: u64, to: u64) -> bool {
+        self.reserve(from, to)
+    }
     fn is_locked(&self, _at: u64) -> Option<bool> {
         None
     }

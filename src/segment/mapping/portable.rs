@@ -75,6 +75,9 @@ impl Backing for PortableBacking {
     fn reserve(&self, from: u64, to: u64) -> bool {
         from <= to && to <= self.len()
     }
+    fn populate(&self, from: u64, to: u64) -> bool {
+        self.reserve(from, to)
+    }
     fn is_locked(&self, _at: u64) -> Option<bool> {
         None
     }

@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::super::chain::{announcements, is_later, offset, Ends, FAMILIES};
-use super::super::layout::entry;
+use super::super::lane;
+use super::super::layout::{entry, FREE_LINK};
 use super::super::life::{self, Place, State};
 use super::super::memory::Memory;
-use super::scene::{Scene, CELL, CHECK, FREE, SERIES};
+use super::scene::{Scene, CELL, CHECK, FREE, LANES, SERIES};
 use super::words::Word;
 
 impl<W: Word> Scene<W> {
@@ -30,7 +31,7 @@ impl<W: Word> Scene<W> {
             assert!(!links.contains(&next), "the free list is a ring");
             assert_eq!(self.state(next).state(), life::FREE, "a record on the free list is not free");
             links.push(next);
-            next = self.words.load32(offset(next) + entry::FREE, Acquire);
+            next = self.words.load32(offset(next) + FREE_LINK, Acquire);
         }
         links
     }
@@ -39,7 +40,11 @@ impl<W: Word> Scene<W> {
     pub(super) fn counted(&self, word: u64) -> Option<u64> {
         let place = Place::from_word(word);
         let cell = self.words.load64(place.at + CELL, Relaxed);
-        (!place.life.is_over(cell)).then_some(cell & life::TAG_MASK)
+        let in_lane = match lane::of(&self.words, place.at) {
+            0 => 0,
+            lane => self.words.load64(LANES + 8 * u64::from(lane), Relaxed),
+        };
+        (!place.life.is_over(cell)).then_some((cell & life::TAG_MASK) + in_lane)
     }
 
     fn state(&self, link: u32) -> State {

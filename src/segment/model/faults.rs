@@ -4,8 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed};
 
 use super::super::chain::FAMILIES;
+use super::super::lane;
 use super::super::layout::{entry, header};
-use super::super::life::TAG_MASK;
+use super::super::life::{self, State, TAG_MASK};
 use super::super::memory::Memory;
 use super::scene::{CELL, FREE, INDEX_AT, RECORD, RECORDS_AT, ROOMY_BITS, SERIES};
 
@@ -42,6 +43,14 @@ pub(super) enum Fault {
     NoCount,
     /// An update looks at the cell's life, and then adds to whatever is there.
     AnyLife,
+    /// An update looks at the record's life, and then for its lane.
+    LifeBeforeLane,
+    /// A lane is taken away when its series is removed, and not when the record begins another life.
+    LaneTakenEarly,
+    /// A lane stays with its record.
+    LaneStays,
+    /// Who takes a lane away does not publish the life that the record is in.
+    RelaxedTakeAway,
 }
 
 /// One process' view of the words, with a fault.
@@ -63,6 +72,8 @@ pub(super) struct Faulty<'a, M> {
     again: Cell<bool>,
     /// A record's state at the first look (`ReadersLookOnce`).
     state: Cell<u32>,
+    /// A record's state, before its lane was looked for (`LifeBeforeLane`).
+    seen_first: Cell<Option<u32>>,
 }
 
 fn is_pending(at: u64) -> bool {
@@ -96,6 +107,7 @@ impl<'a, M: Memory> Faulty<'a, M> {
             announced: Cell::new(0),
             again: Cell::new(false),
             state: Cell::new(0),
+            seen_first: Cell::new(None),
         }
     }
 
@@ -161,6 +173,17 @@ impl<M: Memory> Memory for Faulty<'_, M> {
             return self.state.get();
         }
         // `settle` alone reads a tail, and `PENDING` behind it.
+        if self.is(Fault::LifeBeforeLane) && is_field(at, entry::LANE) {
+            let state = self.inner.load32(at - entry::LANE + entry::STATE, Relaxed);
+            let lane = self.inner.load32(at, order);
+            self.seen_first.set((lane != 0).then_some(state));
+            return lane;
+        }
+        if self.is(Fault::LifeBeforeLane) && is_field(at, entry::STATE) && order == Relaxed {
+            if let Some(state) = self.seen_first.take() {
+                return state;
+            }
+        }
         self.again.set(at == FAMILIES.tail || at == SERIES.tail);
         self.inner.load32(at, order)
     }
@@ -170,6 +193,16 @@ impl<M: Memory> Memory for Faulty<'_, M> {
     }
 
     fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32> {
+        if is_field(at, entry::LANE) && new == 0 {
+            match self.fault {
+                Fault::LaneTakenEarly | Fault::LaneStays => return Ok(old),
+                Fault::RelaxedTakeAway => return self.inner.cas32(at, old, new, Relaxed, Relaxed),
+                _ => {}
+            }
+        }
+        if self.is(Fault::LaneTakenEarly) && is_field(at, entry::STATE) && State(new).state() == life::FREE {
+            lane::take_away(self.inner, at - entry::STATE);
+        }
         let weak = self.is(Fault::RelaxedLive) && leads_to_an_entry(at);
         self.inner.cas32(at, old, new, if weak { Relaxed } else { ok }, fail)
     }

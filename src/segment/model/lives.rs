@@ -1,6 +1,7 @@
 //! loom, as in `orderings`: how series are removed, and their records change hands.
 
 use super::super::chain::FAMILIES;
+use super::super::lane;
 use super::super::life::{Life, Place};
 use super::faults::Fault;
 use super::orderings::{empty, explore, first_life, Small, Thread, FIRST, RECORDS};
@@ -165,6 +166,44 @@ fn counting_through_an_old_handle(fault: Fault) {
     });
 }
 
+/// The lane of one life has nothing of another, whoever comes late: to give it, or to count in it.
+fn counting_in_lanes(fault: Fault) {
+    // Lanes by who gives them: one that comes late, and the next life's own.
+    let give_late: Thread = |scene, view, _| {
+        let old = Place::from_word(first_life(0));
+        u64::from(scene.count_in_cell(view, old) && lane::give(view, old.at, 1))
+    };
+    let count_late: Thread = |scene, view, _| scene.count(view, Place::from_word(first_life(0))).into();
+    let change: Thread = |scene, view, own| {
+        let next = CHANGE(scene, view, own);
+        let place = Place::from_word(next);
+        assert!(scene.count_in_cell(view, place));
+        lane::give(view, place.at, 2);
+        assert!(scene.count(view, place));
+        next
+    };
+    let scene = || Scene::new(RECORDS, Extra::Lanes).with(&[HERE]);
+    explore(fault, 2, scene, [change, give_late, count_late], |scene, found| {
+        assert_eq!(found[0], second_life(0), "the record was not used again");
+        assert_eq!(scene.counted(found[0]), Some(2), "an update counted into another life");
+    });
+}
+
+/// A lane that is given while others count has what they count from then on, and what they counted before stays.
+fn counting_while_a_lane_is_given(fault: Fault) {
+    let count_and_give: Thread = |scene, view, own| {
+        let place = Place::from_word(first_life(0));
+        assert!(scene.count_in_cell(view, place));
+        lane::give(view, place.at, if own == link(FIRST) { 1 } else { 2 });
+        scene.count(view, place).into()
+    };
+    let scene = || Scene::new(RECORDS, Extra::Lanes).with(&[HERE]);
+    explore(fault, 3, scene, [count_and_give, count_and_give], |scene, found| {
+        assert_eq!(found, [1, 1]);
+        assert_eq!(scene.counted(first_life(0)), Some(4), "updates are lost, or counted twice");
+    });
+}
+
 /// A series that is off the pages comes back to who looks it up before it is removed. If he comes later, it is a new
 /// one.
 fn reviving_while_removing(fault: Fault) {
@@ -187,7 +226,7 @@ hold! {
     removing_twice removing_while_inserting removing_while_announced removing_while_helped
     changing_hands shown_while_changing_hands
     one_free_record one_free_record_and_key coming_back offering_while_taking
-    counting_through_an_old_handle reviving_while_removing expiring_while_inserting
+    counting_through_an_old_handle counting_in_lanes counting_while_a_lane_is_given reviving_while_removing expiring_while_inserting
 }
 
 fail! {
@@ -196,5 +235,9 @@ fail! {
     claims_without_a_fence: changing_hands, NoFence, "seen before it was complete";
     no_count: coming_back, NoCount, "a record on the free list is not free";
     an_unpublished_offer: offering_while_taking, RelaxedOffer, "records are lost";
+    a_life_looked_at_before_the_lane: counting_in_lanes, LifeBeforeLane, "an update counted into another life";
+    a_lane_taken_away_too_early: counting_in_lanes, LaneTakenEarly, "an update counted into another life";
+    a_lane_that_stays: counting_in_lanes, LaneStays, "an update counted into another life";
+    an_unpublished_removal_of_a_lane: counting_in_lanes, RelaxedTakeAway, "an update counted into another life";
     an_update_of_any_life: counting_through_an_old_handle, AnyLife, "an update counted into another life";
 }

@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::super::chain::{find_or_append, offset, Ends, Maker, Outcome};
 use super::super::index::Index;
+use super::super::lane;
 use super::super::layout::entry;
 use super::super::life::{self, FreeList, Life, Place, State};
 use super::super::memory::Memory;
-use super::scene::{index, Doubling, Scene, CELL, CHECK, FREE};
+use super::scene::{index, Doubling, Scene, CELL, CHECK, FREE, LANES};
 use super::words::Word;
 
 impl<W: Word> Scene<W> {
@@ -94,8 +95,18 @@ impl<W: Word> Scene<W> {
     }
 
     /// Counts one through a handle, as `metric::Counter` does. False if its series is over.
-    #[allow(clippy::unused_self)] // as what the others do
     pub(super) fn count<M: Memory>(&self, memory: &M, handle: Place) -> bool {
+        let lane = lane::of(memory, handle.at);
+        if lane != 0 && State(memory.load32(handle.at + entry::STATE, Relaxed)).life() == handle.life {
+            memory.add64(LANES + 8 * u64::from(lane), 1, Relaxed);
+            return true;
+        }
+        self.count_in_cell(memory, handle)
+    }
+
+    /// The same where there is no lane, or it cannot be used.
+    #[allow(clippy::unused_self)] // as what the others do
+    pub(super) fn count_in_cell<M: Memory>(&self, memory: &M, handle: Place) -> bool {
         let at = handle.at + CELL;
         let mut seen = memory.load64(at, Relaxed);
         loop {
@@ -128,6 +139,7 @@ impl<M: Memory, W: Word> Inserter<'_, W, M> {
     /// As `registry::recycle::claim`: out of the index, and the cell closed to all handles of earlier lives.
     fn claim(&self, link: u32) -> Life {
         let memory = self.index.memory;
+        lane::take_away(memory, offset(link));
         self.index.erase(memory.load64(offset(link) + entry::HASH, Relaxed), link);
         let life = life::state(memory, link).life();
         let at = offset(link) + CELL;

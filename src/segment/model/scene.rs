@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::chain::{offset, Ends, FAMILIES};
 use super::super::index::Index;
-use super::super::layout::{counter, entry, header, GRANULE};
+use super::super::layout::{counter, entry, header, FREE_LINK, GRANULE};
 use super::super::memory::Memory;
 use super::words::{Word, Words};
 
@@ -24,6 +24,10 @@ pub(super) const SERIES: Ends = Ends { head: 2048, tail: 2052, pending: 2056 };
 pub(super) const FREE: u64 = 2064;
 /// A counter's cell.
 pub(super) const CELL: u64 = counter::INTEGER;
+/// Where the cells of lanes are: of one CPU, as restartable sequences on one come one after the other.
+pub(super) const LANES: u64 = 2080;
+/// Lanes there are to give, from 1 on.
+pub(super) const LANES_THERE: u32 = 3;
 /// A word of the record that its maker writes before announcing it, as a label text: what a reader finds here tells
 /// whether it sees all.
 pub(super) const CHECK: u64 = entry::SIZE;
@@ -80,6 +84,7 @@ pub(super) enum Extra {
     Nothing,
     Doubling,
     Counting,
+    Lanes,
     Room,
 }
 
@@ -96,13 +101,17 @@ impl<W: Word> Scene<W> {
         offsets.extend((0..1 << ROOMY_BITS).map(|i| INDEX_AT + 8 * i));
         let mut quiet = if extra == Extra::Doubling { vec![] } else { table.to_vec() };
         for at in (0..records).map(|i| offset(link(i))) {
-            offsets.extend([entry::NEXT, entry::HASH, entry::STATE, entry::FREE, CHECK].map(|field| at + field));
-            offsets.extend([at + entry::BIRTH, at + CELL]);
+            offsets.extend([entry::NEXT, entry::HASH, entry::STATE, FREE_LINK, CHECK].map(|field| at + field));
+            offsets.extend([at + entry::BIRTH, at + CELL, at + entry::LANE]);
             quiet.push(at + entry::BIRTH);
-            if extra != Extra::Counting {
+            if !matches!(extra, Extra::Counting | Extra::Lanes) {
                 quiet.push(at + CELL);
             }
+            if extra != Extra::Lanes {
+                quiet.push(at + entry::LANE);
+            }
         }
+        offsets.extend((1..=LANES_THERE).map(|lane| LANES + 8 * u64::from(lane)));
         let words = Words::at(offsets, &quiet);
         let bits = if extra == Extra::Room { ROOMY_BITS } else { BITS };
         words.store32(header::INDEX_BITS, bits, Relaxed);

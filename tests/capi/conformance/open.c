@@ -42,7 +42,7 @@ static void defaults(void) {
     CHECK(options.max_processes == 512);
     CHECK(options.allow_disk == 0);
     CHECK(options.reset_if_unused == 0);
-    CHECK(options.reserved == 0);
+    CHECK(options.lanes == SHMETRICS_LANES_DEFAULT);
     shmetrics_options_init(NULL);
 }
 
@@ -115,7 +115,7 @@ static void bad_options(void) {
     REFUSED(ceiling, UINT64_MAX);
     REFUSED(max_processes, 0);
     REFUSED(max_processes, UINT32_MAX);
-    REFUSED(reserved, 1);
+    REFUSED(lanes, 3);
     REFUSED(struct_size, 0);
     REFUSED(struct_size, SIZE_MAX);
     shmetrics_options null_name = options;

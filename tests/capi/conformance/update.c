@@ -93,6 +93,25 @@ static void timing(shmetrics_segment *segment) {
     CHECK(sample(segment, "time_count") == 2);
 }
 
+static void naming_all_in_one_call(shmetrics_segment *segment) {
+    const shmetrics_label labels[] = {{text("method"), text("GET")}, {text("path"), {NULL, 0}}};
+    for (int i = 0; i < 3; i++) {
+        CHECK_STATUS(shmetrics_counter_add_named(segment, text("named_total"), labels, 2, 2), SHMETRICS_STATUS_OK);
+        CHECK_STATUS(shmetrics_counter_add_named(segment, text("alone"), NULL, 0, 0.5), SHMETRICS_STATUS_OK);
+        CHECK_STATUS(shmetrics_histogram_observe_named(segment, text("named_seconds"), labels, 1, 0.3), SHMETRICS_STATUS_OK);
+    }
+    CHECK(sample(segment, "named_total{method=\"GET\",path=\"\"}") == 6);
+    CHECK(sample(segment, "alone_total") == 1.5);
+    CHECK(sample(segment, "named_seconds_count{method=\"GET\"}") == 3);
+    CHECK_STATUS(shmetrics_counter_add_named(segment, text("named"), labels, 1, 1), SHMETRICS_STATUS_CONFLICT);
+    CHECK_STATUS(shmetrics_histogram_observe_named(segment, text("named"), labels, 2, 1), SHMETRICS_STATUS_CONFLICT);
+    CHECK_STATUS(shmetrics_counter_add_named(segment, text("1"), NULL, 0, 1), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_counter_add_named(segment, text(""), NULL, 0, 1), SHMETRICS_STATUS_INVALID_NAME);
+    CHECK_STATUS(shmetrics_counter_add_named(NULL, text("named"), labels, 2, 1), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_counter_add_named(segment, text("named"), NULL, 2, 1), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK(sample(segment, "named_total{method=\"GET\",path=\"\"}") == 6);
+}
+
 static void inert_handles_do_nothing(void) {
     const shmetrics_counter c = {0};
     const shmetrics_gauge g = {0};
@@ -121,5 +140,6 @@ void test_update(void) {
     observing(segment);
     observing_by_default_buckets(segment);
     timing(segment);
+    naming_all_in_one_call(segment);
     inert_handles_do_nothing();
 }

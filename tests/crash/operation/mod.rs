@@ -2,6 +2,8 @@
 
 mod expiry;
 mod labelled;
+mod lanes;
+mod native;
 mod removal;
 mod reuse;
 mod updates;
@@ -16,6 +18,8 @@ use super::survivor::Seen;
 
 pub use expiry::*;
 pub use labelled::*;
+pub use lanes::*;
+pub use native::*;
 pub use removal::*;
 pub use reuse::*;
 pub use updates::*;

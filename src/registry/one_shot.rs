@@ -1,0 +1,95 @@
+//! Updates that name all they are about, for hosts that have no place to keep a handle: one call finds the family, then the series.
+
+use super::family::{Record, Spec};
+use super::{labels, register, Table, DEFAULT_BUCKETS};
+use crate::metric::sealed::At;
+use crate::metric::{Counter, GaugeMode, Histogram};
+use crate::segment::chain::offset;
+use crate::segment::layout::{entry, KIND_COUNTER, KIND_HISTOGRAM};
+use crate::segment::life::Place;
+use crate::segment::{Inner, Segment};
+use crate::Error;
+
+/// Finds the series that a family's name and labels stand for, or makes it, and the family too. Nothing is allocated if they are there.
+#[inline(always)]
+pub(crate) fn series<'v>(
+    inner: &'static Inner,
+    kind: u8,
+    name: &str,
+    count: usize,
+    label: impl Fn(usize) -> &'v [u8] + Copy,
+    value: impl Fn(usize) -> &'v [u8] + Copy,
+) -> Result<Place, Error> {
+    let at = match family(inner, kind, name, count, &label) {
+        Some(at) => at,
+        None => make(inner, kind, name, count, &label)?,
+    };
+    let (table, record) = (Table::new(inner, at), Record::new(&inner.memory, at));
+    if count == 0 {
+        return Ok(table.embedded());
+    }
+    Ok(table.find(count, |i| labels::prefix_len(i, record.label_len(i)), value))
+}
+
+fn family<'v>(inner: &Inner, kind: u8, name: &str, count: usize, label: &dyn Fn(usize) -> &'v [u8]) -> Option<u64> {
+    // What makes a counter's sample is no part of the family's name.
+    let name = if kind == KIND_COUNTER { name.strip_suffix("_total").unwrap_or(name) } else { name };
+    let hash = labels::family_hash(inner.seed, name);
+    let memory = &inner.memory;
+    let same = |link| {
+        let at = offset(link);
+        memory.get32(at + entry::PARENT) == 0
+            && memory.get64(at + entry::HASH) == hash
+            && Record::new(memory, at).name_is(name)
+    };
+    let at = offset(inner.index().find(hash, same)?);
+    let record = Record::new(memory, at);
+    (record.kind() == kind && record.has_labels(count, label)).then_some(at)
+}
+
+#[cold]
+#[inline(never)]
+fn make<'v>(
+    inner: &Inner,
+    kind: u8,
+    name: &str,
+    count: usize,
+    label: &dyn Fn(usize) -> &'v [u8],
+) -> Result<u64, Error> {
+    let labels: Vec<_> = (0..count).map(|i| String::from_utf8_lossy(label(i))).collect();
+    let labels: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
+    let usual = Spec::new(name, "", kind, GaugeMode::Shared);
+    let buckets = if kind == KIND_HISTOGRAM { DEFAULT_BUCKETS } else { &[] };
+    register(inner, Spec { labels: &labels, buckets, ..usual })
+}
+
+impl Segment {
+    /// Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place to keep families and handles
+    /// between two requests. The labels come in the family's order. What is not there is made, a family without a help text; register
+    /// it beforehand where it is to have one, or a limit.
+    ///
+    /// It costs two look-ups. What is there already is found without a lock, an allocation or a system call; a handle that is kept
+    /// is several times as fast.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`], [`Error::Full`] or an invalid name: what registering such a family would end in. Nothing is counted then.
+    pub fn count(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
+        Counter::at(*self, self.named(KIND_COUNTER, name, labels)?).add(v);
+        Ok(())
+    }
+
+    /// Counts an observation of the histogram of this name and these labels, as [`Segment::count`] does. One that is made has the default
+    /// buckets.
+    ///
+    /// # Errors
+    /// As of [`Segment::count`].
+    pub fn observe(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
+        Histogram::at(*self, self.named(KIND_HISTOGRAM, name, labels)?).observe(v);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn named(&self, kind: u8, name: &str, labels: &[(&str, &str)]) -> Result<Place, Error> {
+        series(self.inner, kind, name, labels.len(), |i| labels[i].0.as_bytes(), |i| labels[i].1.as_bytes())
+    }
+}

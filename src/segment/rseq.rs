@@ -1,0 +1,167 @@
+//! Restartable sequences: changing this CPU's own cell without a lock prefix, and without losing anything to whoever else runs on
+//! this CPU before or after.
+//!
+//! A section begins with one store that tells the kernel of it (`rseq_cs`, in an area that glibc registers for each thread), and ends
+//! with one instruction that changes the cell. If the thread is preempted, migrated, signalled or single-stepped between the two, the kernel
+//! sends it to the abort address, and nothing has been changed. So all sections that reach that instruction on one CPU reached it one
+//! after the other. The way the area is found is glibc's (since 2.35); the contract is that of Linux' `rseq(2)`, by Mathieu Desnoyers.
+//!
+//! We never register anything, and write nothing but `rseq_cs`. It is cleared after each section, so that the code may be unmapped.
+
+/// Where the area of each thread is, from its thread pointer. `None`: this process has none, or the calling thread's is not in use: another C
+/// library, an older one, one that was told not to (`GLIBC_TUNABLES=glibc.pthread.rseq=0`), or a kernel or emulator without it.
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
+pub(crate) fn area() -> Option<isize> {
+    // SAFETY: glibc's public symbols, of these types, which never change once the program runs; looked up by name, as other C
+    // libraries do not have them.
+    let offset = unsafe {
+        let offset = libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_offset".as_ptr()).cast::<isize>();
+        let size = libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_size".as_ptr()).cast::<u32>();
+        // The size is 0 if glibc has not registered.
+        if offset.is_null() || size.is_null() || *size == 0 {
+            return None;
+        }
+        *offset
+    };
+    // SAFETY: the area exists, though a thread's may be unregistered.
+    (unsafe { cpu(offset) } < 1 << 31).then_some(offset)
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
+pub(crate) fn area() -> Option<isize> {
+    None
+}
+
+/// The CPU the thread runs on, or did just now. Of a thread that is not registered it is more than any CPU's number.
+///
+/// # Safety
+/// `area` is what [`area`] gave.
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
+#[inline(always)]
+pub(crate) unsafe fn cpu(area: isize) -> u32 {
+    let cpu: u32;
+    // SAFETY: `cpu_id` of the thread's area, which is there for as long as the thread (the caller's promise).
+    unsafe {
+        std::arch::asm!("mov {cpu:e}, dword ptr fs:[{area} + 4]", cpu = out(reg) cpu, area = in(reg) area,
+            options(nostack, readonly, preserves_flags));
+    }
+    cpu
+}
+
+/// The instructions around a section. `$body` begins by reading the CPU and ends with the one that commits; it may leave for `65f`. In the
+/// end `{n}` is 0 if the section was not completed, and else as it was.
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
+macro_rules! section {
+    ([$($body:literal,)*], $($operands:tt)*) => {
+        std::arch::asm!(
+            // struct rseq_cs: version, flags, start, length, abort.
+            ".pushsection .data.rel.ro.shmetrics_rseq, \"aw\"",
+            ".balign 32",
+            "22:",
+            ".long 0, 0",
+            ".quad 33f, 44f - 33f, 55f",
+            ".popsection",
+            "lea {c}, [rip + 22b]",
+            // The section begins behind this store: an interruption before it has happened finds nothing to abort.
+            "mov qword ptr fs:[{area} + 8], {c}",
+            "33:",
+            $($body,)*
+            "44:",
+            "66:",
+            "mov qword ptr fs:[{area} + 8], 0",
+            ".pushsection .text.unlikely.shmetrics_rseq, \"ax\"",
+            // The signature that the kernel wants in front of an abort address, as an operand of ud1.
+            ".byte 0x0f, 0xb9, 0x3d",
+            ".long 0x53053053",
+            "55:",
+            "65:",
+            "xor {n:e}, {n:e}",
+            "jmp 66b",
+            ".popsection",
+            $($operands)*
+            options(nostack),
+        )
+    };
+}
+
+/// Adds `n`, which is not 0, to the cell of the CPU that runs this. False: nothing was changed, as it was interrupted, or the thread is not
+/// registered.
+///
+/// # Safety
+/// `area` is what [`area`] gave. `8 * cell` bytes behind `cells` is the cell of CPU 0; those of all CPUs of this machine are mapped for
+/// writing, `1 << SHIFT` bytes apart, and are changed by no other means than this function.
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
+#[inline(always)]
+pub(crate) unsafe fn add<const SHIFT: u32>(area: isize, cells: *mut u8, cell: u32, n: u64) -> bool {
+    let mut left = n;
+    // SAFETY: the caller's promise. Registers are declared; the flags are not preserved.
+    unsafe {
+        section!(
+            [
+                "mov {c:e}, dword ptr fs:[{area} + 4]",
+                // Of a thread that is not registered the number is negative.
+                "test {c:e}, {c:e}",
+                "js 65f",
+                "shl {c}, {shift}",
+                "add {c}, {cells}",
+                "add qword ptr [{c} + 8 * {cell}], {n}",
+            ],
+            c = out(reg) _, area = in(reg) area, cells = in(reg) cells, cell = in(reg) u64::from(cell),
+            n = inout(reg) left, shift = const SHIFT,
+        );
+    }
+    left != 0
+}
+
+/// Counts 1 and adds `v` in the pair {count, sum} of the CPU that runs this, by one store. False: as [`add`].
+///
+/// # Safety
+/// As [`add`], of a pair aligned to 16. The processor has AVX: then such a store is one to all readers (as in `Pair::load`).
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
+#[inline(always)]
+pub(crate) unsafe fn count<const SHIFT: u32>(area: isize, cells: *mut u8, cell: u64, v: f64) -> bool {
+    let mut left = 1u32;
+    // SAFETY: as in `add`.
+    unsafe {
+        section!(
+            [
+                "mov {c:e}, dword ptr fs:[{area} + 4]",
+                "test {c:e}, {c:e}",
+                "js 65f",
+                "shl {c}, {shift}",
+                "add {c}, {cells}",
+                "movapd {pair}, xmmword ptr [{c} + 8 * {cell}]",
+                "movapd {sum}, {pair}",
+                "unpckhpd {sum}, {sum}",
+                "addsd {sum}, {v}",
+                "paddq {pair}, {one}",
+                "movlhps {pair}, {sum}",
+                "movapd xmmword ptr [{c} + 8 * {cell}], {pair}",
+            ],
+            c = out(reg) _, area = in(reg) area, cells = in(reg) cells, cell = in(reg) cell, v = in(xmm_reg) v,
+            n = inout(reg) left, one = in(xmm_reg) std::arch::x86_64::_mm_set_epi64x(0, 1), pair = out(xmm_reg) _,
+            sum = out(xmm_reg) _, shift = const SHIFT,
+        );
+    }
+    left != 0
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
+mod none {
+    //! No area is ever found here, so none of these is ever called.
+
+    #[inline(always)]
+    pub(crate) unsafe fn cpu(_: isize) -> u32 {
+        u32::MAX
+    }
+    #[inline(always)]
+    pub(crate) unsafe fn add<const SHIFT: u32>(_: isize, _: *mut u8, _: u32, _: u64) -> bool {
+        false
+    }
+    #[inline(always)]
+    pub(crate) unsafe fn count<const SHIFT: u32>(_: isize, _: *mut u8, _: u64, _: f64) -> bool {
+        false
+    }
+}
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
+pub(crate) use none::{add, count, cpu};
