@@ -20,12 +20,11 @@ fn label_names_known_at_run_time() {
         counters.with(&values).unwrap().inc();
         counters.with(&values).unwrap().inc();
         assert!(counters.with(&vec!["x"; count + 1]).is_none(), "one value too many");
-        let line = match count {
-            0 => format!("{family}_total 2\n"),
-            _ => {
-                let text: Vec<String> = names.iter().map(|n| format!("{n}=\"a\\\"b\"")).collect();
-                format!("{family}_total{{{}}} 2\n", text.join(","))
-            }
+        let line = if count == 0 {
+            format!("{family}_total 2\n")
+        } else {
+            let text: Vec<String> = names.iter().map(|n| format!("{n}=\"a\\\"b\"")).collect();
+            format!("{family}_total{{{}}} 2\n", text.join(","))
         };
         assert!(page(&segment).contains(&line), "{line}");
     }

@@ -222,7 +222,7 @@ fn escaped(name: &str, way: Way, colons: bool) -> String {
     }
     let mut out = String::from(if way == Way::Values { "U__" } else { "" });
     for (i, c) in name.chars().enumerate() {
-        let plain = is_name(&format!("a{c}"), colons) && !(i == 0 && c.is_ascii_digit());
+        let plain = c.is_ascii_alphabetic() || c == '_' || (colons && c == ':') || (i > 0 && c.is_ascii_digit());
         match way {
             Way::Dots | Way::Values if c == '_' => out.push_str("__"),
             Way::Dots if c == '.' => out.push_str("_dot_"),
@@ -241,9 +241,14 @@ fn shown(base: &str, kind: Kind, way: Way) -> String {
     full[..full.len() - kind.suffix().len()].to_owned()
 }
 
+/// A label's name on all pages.
+fn forms(label: &str) -> [String; 4] {
+    WAYS.map(|way| escaped(label, way, false))
+}
+
 /// Whether two labels' names would be one on some page.
-fn meet(a: &str, b: &str) -> bool {
-    WAYS.iter().any(|way| escaped(a, *way, false) == escaped(b, *way, false))
+fn meet(a: &[String; 4], b: &[String; 4]) -> bool {
+    a.iter().zip(b).any(|(a, b)| a == b)
 }
 
 /// All sample names of a family, in every format there is, with names escaped in each way.
@@ -298,6 +303,7 @@ impl Spec {
         fault(!unit.is_empty() && (!is_name(&unit, false) || !ends || unitless), INVALID_NAME);
         fault(help.len() > 16 << 10, INVALID_ARGUMENT);
         fault(labels.len() > 64, INVALID_ARGUMENT);
+        let shown: Vec<[String; 4]> = labels.iter().map(|label| forms(label)).collect();
         for (i, label) in labels.iter().enumerate() {
             let own = match self.kind {
                 Kind::Histogram | Kind::GaugeHistogram => "le",
@@ -306,8 +312,9 @@ impl Spec {
                 Kind::Gauge(ALL | LIVEALL) => "pid",
                 _ => "__name__",
             };
-            let taken = labels[..i].iter().map(String::as_str).chain([own, "shmetrics_overflow", "__name__"]);
-            let reserved = label.starts_with("__") || taken.into_iter().any(|other| meet(label, other));
+            let ours = [own, "shmetrics_overflow", "__name__"].map(forms);
+            let mut taken = shown[..i].iter().chain(&ours);
+            let reserved = label.starts_with("__") || taken.any(|other| meet(&shown[i], other));
             fault(!is_any_name(label) || label.len() > 512 || reserved, INVALID_NAME);
         }
         let native = match self.kind {
@@ -328,7 +335,7 @@ impl Spec {
         }
         if self.kind.has_states() {
             // It names a label, too.
-            let reserved = ["shmetrics_overflow", "__name__"].iter().any(|other| meet(base, other));
+            let reserved = ["shmetrics_overflow", "__name__"].iter().any(|other| meet(&forms(base), &forms(other)));
             fault(base.contains(':') || base.starts_with("__") || reserved, INVALID_NAME);
             fault(!(1..=64).contains(&states.len()), INVALID_ARGUMENT);
             for (i, state) in states.iter().enumerate() {

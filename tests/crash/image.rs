@@ -22,6 +22,7 @@ pub mod header {
     pub const LANE_KIND: usize = 144;
     pub const LANE_TAIL: usize = 296;
     pub const ARENA_TAIL: usize = 320;
+    pub const ARENA_REACHABLE: usize = 328;
     pub const SERIES: usize = 336;
     pub const STALE_UPDATES: usize = 416;
     pub const REMOVED_SERIES: usize = 424;
@@ -46,6 +47,11 @@ pub mod record {
     pub const FIRST_CELL: usize = 16;
     pub const CELL_BASE: usize = 8;
     pub const CELL_VALUE: usize = 24;
+    /// Of a native histogram without bounds: the link to the usual page, and what is in blocks.
+    pub const NATIVE_PAGE: usize = 64 + 16 + 4 * 8;
+    pub const BLOCK: usize = 272;
+    pub const BLOCK_HEAD: usize = 16;
+    pub const NATIVE_IDENTITY: usize = 0;
 }
 
 /// States of a series.

@@ -70,6 +70,10 @@ survives! {
     counter_add: COUNTER_ADD;
     counter_inc_with_exemplar: EXEMPLAR;
     histogram_observe: OBSERVE;
+    native_histogram_makes_its_first_bucket: NATIVE_FIRST;
+    native_histogram_observe: NATIVE_OBSERVE;
+    native_and_classic_histogram: NATIVE_AND_CLASSIC;
+    summary_with_quantiles: QUANTILES;
     shared_gauge: GAUGE_SHARED;
     sum_gauge_takes_a_dead_cell: GAUGE_TAKE_OVER;
     sum_gauge_makes_cells: GAUGE_NEW_CELLS;
@@ -94,6 +98,7 @@ survives! {
     look_up_reuses_a_record: REUSE;
     look_up_reuses_a_histogram: REUSE_HISTOGRAM;
     look_up_reuses_a_sum_gauge: REUSE_SUM;
+    look_up_reuses_a_native_histogram: REUSE_NATIVE;
     look_up_reuses_a_record_while_the_index_doubles: INDEX_REUSE;
     look_up_among_records_too_small: REUSE_TOO_SMALL;
     look_up_beside_removal: LOOK_UP_BESIDE_REMOVAL;
@@ -101,6 +106,8 @@ survives! {
     counter_inc_beside_removal: OLD_COUNTER;
     counter_add_beside_removal: OLD_COUNTER_ADD;
     histogram_observe_beside_removal: OLD_HISTOGRAM;
+    native_histogram_observe_beside_removal: OLD_NATIVE;
+    native_histogram_makes_its_first_bucket_beside_removal: OLD_NATIVE_FIRST;
     shared_gauge_beside_removal: OLD_SHARED;
     sum_gauge_beside_removal: OLD_SUM;
     expire: EXPIRE;
@@ -196,6 +203,19 @@ fn a_record_used_again_in_the_same_life_is_caught() {
     let op = Operation { moves: None, ..operation::REUSE };
     let seen = control(op, "CONTROL same life again", mutant::same_life_again);
     assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
+}
+
+#[test]
+fn a_chunk_that_is_linked_before_it_says_whose_it_is_is_caught() {
+    let seen = control(operation::NATIVE_FIRST, "CONTROL links, then fills a chunk", mutant::links_then_fills);
+    assert!(seen.crashes.wrong > 0 && seen.stops.wrong + seen.kills.wrong > 0);
+}
+
+#[test]
+fn a_native_observation_that_looks_at_the_life_and_then_adds_is_caught() {
+    let seen = control(operation::OLD_NATIVE, "CONTROL looks, then observes", mutant::looks_then_observes);
+    assert!(seen.stops.wrong > 0, "only others can remove it");
+    assert_eq!((seen.crashes.wrong, seen.kills.wrong), (0, 0), "{}", seen.findings());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use super::common::Name;
 use super::image::{header, record, Live, CLAIMED, FREE, LIVE, NEW};
-use super::operation::{Operation, GAUGE_TAKE_OVER, LANE_INC_LOCKED, LOOK_UP, OBSERVED, REMOVE, REUSE};
+use super::operation::{Operation, GAUGE_TAKE_OVER, LANE_INC_LOCKED, LOOK_UP, NATIVE_FIRST, OBSERVED, REMOVE, REUSE};
 
 /// A segment's words, without the library. Mapped as long as the process, which is a victim.
 #[derive(Clone, Copy)]
@@ -34,6 +34,22 @@ impl Raw {
         assert_eq!(at % 4, 0);
         // SAFETY: as above.
         unsafe { &*self.0.add(at).cast() }
+    }
+
+    /// Replaces 16 bytes as one. False: they are not what was seen.
+    fn swap_pair(&self, at: usize, seen: [u64; 2], new: [u64; 2]) -> bool {
+        assert!(at % 16 == 0 && std::arch::is_x86_feature_detected!("cmpxchg16b"));
+        let done: u64;
+        // SAFETY: the processor has the instruction; aligned (both checked), and within the segment as above. rbx, which cannot be
+        // named, is exchanged in and out.
+        unsafe {
+            std::arch::asm!(
+                "xchg rbx, rsi", "lock cmpxchg16b xmmword ptr [rdi]", "mov rbx, rsi", "sete sil",
+                in("rdi") self.0.add(at), inout("rsi") new[0] => done, in("rcx") new[1],
+                inout("rax") seen[0] => _, inout("rdx") seen[1] => _, options(nostack),
+            );
+        }
+        done as u8 != 0
     }
 
     /// The record that a 32-bit link leads to.
@@ -183,6 +199,55 @@ pub fn looks_then_adds(name: &Name) -> Box<dyn Fn()> {
     Box::new(move || {
         if raw.word(cell).load(SeqCst) >> 44 == 0 {
             raw.word(cell).fetch_add(1, SeqCst);
+        }
+        jobs.inc();
+    })
+}
+
+/// The bucket of `OBSERVED` at schema 3, counted from the lowest there is room for.
+const POSITION: usize = (1088 << 3) + 11;
+
+/// A native histogram whose chunk is linked before it says whose it is. All the rest is right.
+pub fn links_then_fills(name: &Name) -> Box<dyn Fn()> {
+    let (raw, act) = (Raw::open(name), (NATIVE_FIRST.ready)(name));
+    Box::new(move || {
+        let series = raw.series();
+        let make = |link: usize, number: usize| {
+            let at = raw.word(header::ARENA_TAIL).fetch_add(record::BLOCK as u64, SeqCst) as usize;
+            if raw.half(link).compare_exchange(0, (at / 16) as u32, SeqCst, SeqCst).is_ok() {
+                raw.word(at + record::NATIVE_IDENTITY).store(((series / 16) as u64) << 32 | number as u64, SeqCst);
+                raw.word(header::ARENA_REACHABLE).fetch_add(record::BLOCK as u64, SeqCst);
+            }
+            raw.link(link)
+        };
+        let chunk = POSITION / 16;
+        if raw.half(series + record::NATIVE_PAGE).load(SeqCst) == 0 {
+            let page = make(series + record::NATIVE_PAGE, chunk / 64 | 1 << 25);
+            make(page + record::BLOCK_HEAD + 4 * (chunk % 64), chunk);
+        }
+        act();
+    })
+}
+
+/// A native histogram that looks whether its series is still there, and then adds.
+pub fn looks_then_observes(name: &Name) -> Box<dyn Fn()> {
+    let raw = Raw::open(name);
+    let jobs = name.open().counter("jobs", "").register().unwrap();
+    let series = raw.first_series();
+    let chunk = POSITION / 16;
+    let page = raw.link(series + record::NATIVE_PAGE);
+    let pair = raw.link(page + record::BLOCK_HEAD + 4 * (chunk % 64)) + record::BLOCK_HEAD + 16 * (POSITION % 16);
+    let life = raw.half(series + record::STATE).load(SeqCst) >> 12;
+    Box::new(move || {
+        if raw.half(series + record::STATE).load(SeqCst) >> 12 == life {
+            loop {
+                let seen = [raw.word(pair).load(SeqCst), raw.word(pair + 8).load(SeqCst)];
+                // It takes the tag of any other life for that of an earlier one.
+                let of = if seen[0] >> 44 == u64::from(life) { seen } else { [u64::from(life) << 44, 0] };
+                if raw.swap_pair(pair, seen, [of[0] + 1, (f64::from_bits(of[1]) + OBSERVED).to_bits()]) {
+                    break;
+                }
+            }
         }
         jobs.inc();
     })

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -13,6 +15,10 @@ from pathlib import Path
 
 SINGLE, MULTI, DROPIN, NATIVE = "single", "multi", "drop-in", "native"
 VARIANTS = [SINGLE, MULTI, DROPIN, NATIVE]
+
+
+def die_with_the_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 class Variant:
@@ -29,7 +35,12 @@ class Variant:
         if name in (SINGLE, MULTI):
             environment["SHMETRICS_PYTHON"] = "0"
         self._process = subprocess.Popen(
-            [sys.executable, script, "--answer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            [sys.executable, script, "--answer"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            preexec_fn=die_with_the_parent,
         )
 
     def ask(self, *question: object):

@@ -3,6 +3,7 @@
 mod expiry;
 mod labelled;
 mod lanes;
+mod native;
 mod removal;
 mod reuse;
 mod updates;
@@ -18,6 +19,7 @@ use super::survivor::Seen;
 pub use expiry::*;
 pub use labelled::*;
 pub use lanes::*;
+pub use native::*;
 pub use removal::*;
 pub use reuse::*;
 pub use updates::*;

@@ -7,7 +7,7 @@ use crate::image::header;
 use shmetrics::{Counter, Gauge, Metric};
 
 /// Takes the record of a series that it has a handle to.
-fn reuser<M: Metric + 'static>(family: Labelled<M>, update: fn(&M)) -> Box<dyn Fn()> {
+pub(super) fn reuser<M: Metric + 'static>(family: Labelled<M>, update: fn(&M)) -> Box<dyn Fn()> {
     let old = family.with(["old"]);
     assert!(family.remove(["old"]));
     Box::new(move || {
@@ -17,7 +17,7 @@ fn reuser<M: Metric + 'static>(family: Labelled<M>, update: fn(&M)) -> Box<dyn F
 }
 
 /// Another that has one.
-fn old_holder<M: Metric + 'static>(family: Labelled<M>, update: fn(&M)) -> Box<dyn Fn()> {
+pub(super) fn old_holder<M: Metric + 'static>(family: Labelled<M>, update: fn(&M)) -> Box<dyn Fn()> {
     let old = family.with(["old"]);
     Box::new(move || (0..10).for_each(|_| update(&old)))
 }
@@ -87,7 +87,7 @@ pub const REUSE_TOO_SMALL: Operation = Operation {
 };
 
 /// A victim that updates a series which others remove, and whose record they use again.
-fn holder<M: Metric + 'static>(name: &Name, family: Labelled<M>, update: fn(&M)) -> Box<dyn Fn()> {
+pub(super) fn holder<M: Metric + 'static>(name: &Name, family: Labelled<M>, update: fn(&M)) -> Box<dyn Fn()> {
     let (old, jobs) = (family.with(["old"]), jobs(&name.open()));
     Box::new(move || {
         update(&old);
@@ -96,7 +96,7 @@ fn holder<M: Metric + 'static>(name: &Name, family: Labelled<M>, update: fn(&M))
 }
 
 /// The others.
-fn remover<M: Metric + 'static>(name: &Name, family: Labelled<M>, update: fn(&M)) -> Box<dyn Fn()> {
+pub(super) fn remover<M: Metric + 'static>(name: &Name, family: Labelled<M>, update: fn(&M)) -> Box<dyn Fn()> {
     let jobs = jobs(&name.open());
     Box::new(move || {
         family.remove(["old"]);
