@@ -38,7 +38,7 @@ fn digest(memory: &Mapped, record: &Record<'_>, at: u64) -> u32 {
             lane::pairs(memory, lane, record.pairs() as usize, |_, pair| pair.into_iter().for_each(&mut take));
             if let Some(shape) = record.shape() {
                 each_cell(memory, at, record.pairs(), shape, |cell| {
-                    [cell, cell + 8].into_iter().for_each(|at| take(word(at)))
+                    [cell, cell + 8].into_iter().for_each(|at| take(word(at)));
                 });
             }
         }

@@ -364,16 +364,19 @@ impl<'a> Record<'a> {
         len == name.len() as u64 && self.text_is(self.name_at(), name.as_bytes())
     }
 
-    /// Whether its labels have these names, as lines have them.
-    pub(crate) fn has_labels<'v>(&self, count: usize, name: &dyn Fn(usize) -> &'v [u8]) -> bool {
+    /// Whether its labels, of names of these lengths, have these names, as lines have them.
+    #[inline(always)]
+    pub(crate) fn has_labels<'v>(&self, lens: &[u16], name: impl Fn(usize) -> &'v [u8]) -> bool {
         let before = [family::NAME_LEN, family::UNIT_LEN].map(|field| u64::from(self.memory.get16(self.at + field)));
-        let mut at = self.name_at() + before[0] + before[1];
-        count == self.label_count()
-            && (0..count).all(|i| {
-                let here = at;
-                at += self.label_len(i) as u64;
-                self.label_len(i) == name(i).len() && self.text_is(here, name(i))
-            })
+        let all = lens.iter().map(|len| u64::from(*len)).sum();
+        let Some(mut its) = self.memory.bytes(self.name_at() + before[0] + before[1], all) else { return false };
+        lens.iter().enumerate().all(|(i, len)| {
+            let len = usize::from(*len);
+            // SAFETY: all of them are backed (checked). A family's texts are never written after it was published.
+            let text = unsafe { std::slice::from_raw_parts(its, len) };
+            its = its.wrapping_add(len);
+            text == name(i)
+        })
     }
 
     fn text_is(&self, at: u64, text: &[u8]) -> bool {

@@ -20,18 +20,25 @@ pub(crate) fn series<'v>(
     label: impl Fn(usize) -> &'v [u8] + Copy,
     value: impl Fn(usize) -> &'v [u8] + Copy,
 ) -> Result<Place, Error> {
-    let at = match family(inner, kind, name, count, &label) {
-        Some(at) => at,
+    let (table, lens) = match family(inner, kind, name, count, label) {
+        Some(found) => found,
         None => make(inner, kind, name, count, &label)?,
     };
-    let (table, record) = (Table::new(inner, at), Record::new(&inner.memory, at));
     if count == 0 {
         return Ok(table.embedded());
     }
-    Ok(table.find(count, |i| labels::prefix_len(i, record.label_len(i)), value))
+    // As many as the family has, or it was registered with them just now.
+    Ok(table.find(count, |i| labels::prefix_len(i, lens.get(i).copied().unwrap_or(0).into()), value))
 }
 
-fn family<'v>(inner: &Inner, kind: u8, name: &str, count: usize, label: &dyn Fn(usize) -> &'v [u8]) -> Option<u64> {
+#[inline(always)]
+fn family<'v>(
+    inner: &'static Inner,
+    kind: u8,
+    name: &str,
+    count: usize,
+    label: impl Fn(usize) -> &'v [u8],
+) -> Option<(Table, &'static [u16])> {
     // What makes a counter's sample is no part of the family's name.
     let name = if kind == KIND_COUNTER { name.strip_suffix("_total").unwrap_or(name) } else { name };
     let hash = labels::family_hash(inner.seed, name);
@@ -43,24 +50,27 @@ fn family<'v>(inner: &Inner, kind: u8, name: &str, count: usize, label: &dyn Fn(
             && Record::new(memory, at).name_is(name)
     };
     let at = offset(inner.index().find(hash, same)?);
+    let (table, lens) = Table::with_label_lens(inner, at)?;
     let record = Record::new(memory, at);
-    (record.kind() == kind && record.has_labels(count, label)).then_some(at)
+    (record.kind() == kind && lens.len() == count && record.has_labels(lens, label)).then_some((table, lens))
 }
 
 #[cold]
 #[inline(never)]
 fn make<'v>(
-    inner: &Inner,
+    inner: &'static Inner,
     kind: u8,
     name: &str,
     count: usize,
     label: &dyn Fn(usize) -> &'v [u8],
-) -> Result<u64, Error> {
+) -> Result<(Table, &'static [u16]), Error> {
     let labels: Vec<_> = (0..count).map(|i| String::from_utf8_lossy(label(i))).collect();
     let labels: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
     let usual = Spec::new(name, "", kind, GaugeMode::Shared);
     let buckets = if kind == KIND_HISTOGRAM { DEFAULT_BUCKETS } else { &[] };
-    register(inner, Spec { labels: &labels, buckets, ..usual })
+    let at = register(inner, Spec { labels: &labels, buckets, ..usual })?;
+    Table::with_label_lens(inner, at)
+        .ok_or_else(|| Error::Full(format!("the family {name} cannot be read: the segment is damaged")))
 }
 
 impl Segment {
