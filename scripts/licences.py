@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails if a crate that the library or the command is built from has a licence other than the permissive ones."""
+"""Fails if a crate that the library, the command or the Python package is built from has a licence other than the permissive ones."""
 
 import json
 import re
@@ -16,7 +16,13 @@ def allowed(expression):
 
 
 def main():
-    metadata = json.loads(subprocess.check_output(["cargo", "metadata", "--format-version=1", "--locked"]))
+    workspaces = ["Cargo.toml", "bindings/python/Cargo.toml"]
+    return 1 if sum([check(workspace) for workspace in workspaces]) else 0
+
+
+def check(workspace):
+    command = ["cargo", "metadata", "--format-version=1", "--locked", "--manifest-path", workspace]
+    metadata = json.loads(subprocess.check_output(command))
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
     todo, seen = list(metadata["workspace_members"]), set()
@@ -31,8 +37,8 @@ def main():
     bad = [p for p in (packages[i] for i in seen) if not allowed(p["license"] or "none")]
     for package in bad:
         print(f"{package['name']} {package['version']}: {package['license']}", file=sys.stderr)
-    print(f"{len(seen) - len(bad)} crates are permissively licensed, {len(bad)} are not")
-    return 1 if bad else 0
+    print(f"{workspace}: {len(seen) - len(bad)} crates are permissively licensed, {len(bad)} are not")
+    return len(bad)
 
 
 if __name__ == "__main__":

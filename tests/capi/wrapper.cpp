@@ -442,7 +442,7 @@ void throwing() {
   CHECK(thrown([&] { segment.register_enumeration(states); }) == status_code::conflict);
   CHECK(thrown([&] { segment.render(static_cast<shmetrics::format>(5)); }) == status_code::invalid_argument);
   CHECK(thrown([&] { segment.register_gauge({"thrown", ""}, shmetrics::gauge_mode::all); }) == status_code::conflict);
-  CHECK(thrown([&] { segment.register_histogram({"1", ""}); }) == status_code::invalid_name);
+  CHECK(thrown([&] { segment.register_histogram({"1\n", ""}); }) == status_code::invalid_name);
   CHECK(thrown([] { shmetrics::reader::open("absent"); }) == status_code::not_found);
   CHECK(thrown([] { shmetrics::segment::open(shmetrics::options("absent").attach()); }) == status_code::not_found);
   CHECK(thrown([] { shmetrics::segment::remove("absent"); }) == status_code::not_found);

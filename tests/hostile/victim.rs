@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::common::{fork, Directory};
-use shmetrics::{Counter, Family, Gauge, GaugeMode, Histogram, Options, Segment};
+use shmetrics::{Counter, Family, Gauge, GaugeMode, Histogram, Native, Options, Segment, Summary};
 
 pub(crate) const CEILING: u64 = 512 << 10;
 
@@ -13,6 +13,8 @@ pub(crate) struct Everything {
     pub(crate) sets: Family<Counter, 2>,
     pub(crate) gauges: Vec<Gauge>,
     pub(crate) histograms: Family<Histogram, 1>,
+    pub(crate) natives: Family<Histogram, 1>,
+    pub(crate) quantiles: Summary,
 }
 
 const MODES: [GaugeMode; 5] =
@@ -26,6 +28,13 @@ impl Everything {
             sets: segment.counter("sets", "Label sets.").max_series(4).labels(["a", "b"]).register()?,
             gauges: MODES.iter().map(gauge).collect::<Result<_, _>>()?,
             histograms: segment.histogram("h", "Times.").buckets(&[0.5, 1.0]).labels(["path"]).register()?,
+            natives: segment
+                .histogram("n", "Native.")
+                .native(Native::schema(1).max_buckets(3))
+                .buckets(&[0.6, 1.0])
+                .labels(["path"])
+                .register()?,
+            quantiles: segment.summary("q", "Quantiles.").quantiles(&[0.5, 0.9]).register()?,
         })
     }
 
@@ -49,6 +58,10 @@ impl Everything {
         self.gauges.iter().for_each(Gauge::inc);
         self.histograms.with(["/"]).observe(0.7);
         self.histograms.with(["/other"]).observe(n as f64);
+        for v in [0.0, 0.55, -0.7, 1e9, n as f64] {
+            self.natives.with(["/"]).observe(v);
+            self.quantiles.observe(v);
+        }
     }
 }
 
@@ -139,12 +152,24 @@ impl Map {
                 series.push(one);
                 one = next(one);
             }
-            let kind = ["", "counter", "gauge", "histogram"][usize::from(victim[family + self.at("entry", "KIND")])];
+            let kind = match victim[family + self.at("entry", "KIND")] {
+                1 => "counter",
+                2 => "gauge",
+                3 | 8 => "histogram",
+                other => panic!("a victim of kind {other}"),
+            };
             for (s, at) in series.into_iter().enumerate() {
                 let name = format!("series {s} of {name}");
                 self.push("entry", &name, at, &mut out);
                 self.push(kind, &name, at, &mut out);
                 let mode = victim[family + self.at("family", "MODE")];
+                if victim[family + self.at("family", "SCHEMA")] != 0 {
+                    let pairs = match victim[family + self.at("entry", "KIND")] {
+                        8 => 2,
+                        _ => 1 + 2 * word(victim, family + self.at("family", "BUCKET_COUNT"), 2),
+                    };
+                    self.push_native(victim, &name, at + 64 + 16 * pairs, &mut out);
+                }
                 if kind == "gauge" && ![0, 9].contains(&mode) {
                     self.push_cells(victim, &name, at, &mut out);
                 }
@@ -153,6 +178,29 @@ impl Map {
         }
         assert!(out.iter().all(|f| f.at + f.size <= victim.len()));
         out
+    }
+
+    /// The links to pages, the pages' to chunks, and what blocks and pairs begin with.
+    fn push_native(&self, victim: &[u8], series: &str, root: usize, out: &mut Vec<Field>) {
+        for i in 0..34 {
+            let page = link(victim, root + 4 * i);
+            out.push(Field { what: format!("link {i} of {series}"), at: root + 4 * i, size: 4 });
+            if page == 0 {
+                continue;
+            }
+            self.push("native_block", &format!("page {i} of {series}"), page, out);
+            for c in 0..8 {
+                let (at, name) = (page + 16 + 4 * c, format!("chunk {c} of page {i} of {series}"));
+                out.push(Field { what: format!("the link to {name}"), at, size: 4 });
+                let chunk = link(victim, at);
+                if chunk != 0 {
+                    self.push("native_block", &name, chunk, out);
+                    let pair =
+                        |i: usize| Field { what: format!("word {i} of {name}"), at: chunk + 16 + 8 * i, size: 8 };
+                    out.extend((0..32).map(pair));
+                }
+            }
+        }
     }
 
     fn push_cells(&self, victim: &[u8], series: &str, at: usize, out: &mut Vec<Field>) {

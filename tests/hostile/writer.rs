@@ -38,6 +38,7 @@ fn writers_come_back_from_every_call() {
                 let number = n.to_string();
                 held.sets.with([&number, "new"]).inc();
                 held.histograms.with([&number]).observe(f64::from(n));
+                held.natives.with([&number]).observe_with_exemplar(f64::from(n) * 1e6, &[("a", "b")]);
                 if let Ok(new) = segment.counter(&format!("new_{n}"), "").labels(["l"]).register() {
                     new.with(["v"]).inc();
                 }
@@ -47,11 +48,14 @@ fn writers_come_back_from_every_call() {
             }
             held.sets.remove(["0", "new"]);
             held.histograms.remove(["1"]);
+            held.natives.remove(["/"]);
+            held.natives.with(["again"]).observe(0.55);
             held.sets.with(["again", "new"]).inc();
             held.sets.clear();
             segment.expire();
             held.update(4);
             segment.render(Format::Text);
+            segment.render(Format::Protobuf);
             segment.reader().inspect();
         },
     );

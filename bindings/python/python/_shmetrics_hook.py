@@ -11,6 +11,16 @@ _MODULES = frozenset(
 )
 
 
+def _tell(error):
+    """Another Python's package, or a sub-interpreter. It ends no application, not even where warnings are errors."""
+    import warnings
+
+    try:
+        warnings.warn("prometheus_client goes on without shmetrics: %s" % error, RuntimeWarning)
+    except Warning:
+        pass
+
+
 class _Finder:
     """Comes before the other finders, has them find a module of these, and lets the module be patched once it has run."""
 
@@ -32,11 +42,8 @@ class _Finder:
                 run(module)
                 try:
                     from shmetrics import _dropin
-                except ImportError as error:
-                    # Another Python's, or a sub-interpreter.
-                    import warnings
-
-                    warnings.warn("shmetrics is not used, prometheus_client writes files: %s" % error, RuntimeWarning)
+                except Exception as error:
+                    _tell(error)
                     return
                 _dropin.patch(module)
 

@@ -37,6 +37,22 @@ def test_long_paths_are_shortened():
     assert not _directory.is_gone(_directory.PREFIX + _directory._encoded(one) + ":1.2"), "nobody can tell"
 
 
+def test_gone_is_what_is_seen_to_be_gone(tmp_path, monkeypatch):
+    segment = _directory.name(str(tmp_path))
+    assert not _directory.is_gone(segment)
+    tmp_path.rmdir()
+    assert _directory.is_gone(segment)
+    tmp_path.mkdir()
+    assert _directory.is_gone(segment), "it is another one"
+
+    def may_not(path):
+        raise PermissionError
+
+    monkeypatch.setattr(_directory, "_identity", may_not)
+    assert not _directory.is_gone(segment)
+    assert not _directory.is_gone("shop") and not _directory.is_gone(_directory.PREFIX + ":tmp@zz:1.2")
+
+
 def test_all_ways_to_a_directory_are_one(tmp_path, monkeypatch):
     (tmp_path / "d").mkdir()
     (tmp_path / "link").symlink_to("d")

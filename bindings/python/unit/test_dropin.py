@@ -278,6 +278,42 @@ assert os.listdir("later") == []
     assert len(os.listdir(shm)) == 1
 
 
+def test_modules_that_are_imported_again(dropin):
+    """As tests of other people do, to have other settings."""
+    dropin(
+        """
+import importlib, sys
+first = Counter("c", "help")
+first.inc()
+for name in [name for name in sys.modules if name.startswith("prometheus_client")]:
+    del sys.modules[name]
+import prometheus_client as again
+assert again.Counter is not Counter
+second = again.Counter("c", "help")
+second.inc()
+assert type(second._value).__name__ == "CounterValue"
+assert value("c_total") == 2
+importlib.reload(again.values)
+assert type(again.Counter("d", "help")._value).__name__ == "CounterValue"
+"""
+    )
+
+
+def test_a_package_that_cannot_be_imported_is_a_warning(program, tmp_path):
+    out = program(
+        """
+import sys, warnings
+sys.modules["shmetrics._dropin"] = None
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    from prometheus_client import Counter
+print(type(Counter("c", "help")._value).__name__, len(said) > 0)
+""",
+        PROMETHEUS_MULTIPROC_DIR=str(tmp_path),
+    )
+    assert out == "MmapedValue True\n"
+
+
 def test_the_start_entry_point():
     """What Python 3.15 reads instead of the .pth file."""
     import importlib

@@ -51,19 +51,20 @@ def _decoded(text: str) -> Optional[str]:
     return os.fsdecode(bytes(out))
 
 
-def _identity(path: str) -> Optional[str]:
+def _identity(path: str) -> str:
     """Which directory it is: its inode and, where the file system tells, when it was made."""
-    try:
-        inode, born = Segment.directory_identity(path)
-    except OSError:
-        return None
+    inode, born = Segment.directory_identity(path)
     return "%x.%x" % (inode, born)
 
 
 def name(path: str) -> str:
     """The name of the segment that the directory stands for."""
     real = os.path.realpath(path)
-    return PREFIX + _encoded(real) + ":" + (_identity(real) or "none")
+    try:
+        identity = _identity(real)
+    except OSError:
+        identity = "none"
+    return PREFIX + _encoded(real) + ":" + identity
 
 
 def split(segment: str) -> Optional[Tuple[Optional[str], str]]:
@@ -82,7 +83,12 @@ def is_gone(segment: str) -> bool:
     found = split(segment)
     if found is None or found[0] is None:
         return False
-    return _identity(found[0]) != found[1]
+    try:
+        return _identity(found[0]) != found[1]
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # who may not look cannot tell
 
 
 def sweep() -> None:

@@ -48,6 +48,8 @@ class Domain:
 
 
 _domains: "Dict[str, Optional[Domain]]" = {}
+#: The one of the environment's directory: the variables, which directory it is, and its name.
+_latest: "Tuple[Any, Any, str]" = (None, None, "")
 
 
 def _name_of(path: str) -> str:
@@ -60,10 +62,21 @@ def _name_of(path: str) -> str:
 
 def domain_of() -> Optional[Domain]:
     """The segment for new values: the one of the environment's directory, or the one that the environment names."""
-    path = _directory.from_environment()
-    if path is None and not os.environ.get("SHMETRICS_SEGMENT"):
+    global _latest
+    path, name = _directory.from_environment(), os.environ.get("SHMETRICS_SEGMENT")
+    if path is None and not name:
         return None
-    name = os.environ.get("SHMETRICS_SEGMENT") or _directory.name(str(path))
+    if not name:
+        assert path is not None
+        try:
+            which = Segment.directory_identity(path)
+        except OSError:
+            which = None
+        if which is not None and _latest[:2] == (path, which):
+            name = _latest[2]
+        else:
+            name = _directory.name(path)
+            _latest = (path, which, name)
     if name not in _domains:
         _clean_up()
         segment = _segment.open_or_fall_back(name)

@@ -15,9 +15,6 @@ from . import _segment
 from ._domain import Domain, domain_of
 from ._native import CounterValue, GaugeValue, HistogramValue, SummaryValue
 
-_done: "set[str]" = set()
-
-
 def _factor() -> Optional[float]:
     """Native buckets besides the classic ones, if they are asked for: prometheus_client has no way to say so."""
     text = os.environ.get("SHMETRICS_NATIVE_FACTOR")
@@ -44,9 +41,8 @@ def is_wanted() -> bool:
 def patch(module: Any) -> None:
     """Patches a module of prometheus_client. What cannot be patched stays as it is, with a warning: the application goes on."""
     name = module.__name__
-    if name in _done or os.environ.get("SHMETRICS_PYTHON", "").lower() in ("0", "off", "false", "no"):
+    if os.environ.get("SHMETRICS_PYTHON", "").lower() in ("0", "off", "false", "no"):
         return
-    _done.add(name)
     try:
         if name == "prometheus_client.values":
             _patch_values(module)
@@ -84,6 +80,8 @@ def install() -> None:
 
 def _patch_values(values: Any) -> None:
     original = values.MultiProcessValue
+    if hasattr(original, "_shmetrics_original"):
+        return
     in_process = values.MutexValue
 
     def MultiProcessValue(process_identifier: Callable[[], Any] = os.getpid) -> Any:

@@ -11,7 +11,10 @@ _lock = threading.Lock()
 
 
 def add(gauge: Any, f: "Callable[[], float]") -> None:
-    gauge.set(float(f()))
+    try:
+        gauge.set(float(f()))
+    except Exception:
+        pass  # it may not be ready yet
     with _lock:
         _functions[:] = [(g, old) for g, old in _functions if g is not gauge]
         _functions.append((gauge, f))

@@ -58,6 +58,9 @@ class _NoLock:
 
 
 def patch_metrics(metrics: Any) -> None:
+    if hasattr(metrics.MetricWrapperBase, "_shmetrics_patched"):
+        return
+    metrics.MetricWrapperBase._shmetrics_patched = True
     values = metrics.values
     base, Counter, Gauge = metrics.MetricWrapperBase, metrics.Counter, metrics.Gauge
     Histogram, Summary, Info, Enum = metrics.Histogram, metrics.Summary, metrics.Info, metrics.Enum
