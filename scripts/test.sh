@@ -64,6 +64,8 @@ header() {
     }
 }
 build() { cargo build --release --workspace; }
+# Instructions of each hot call, the same in every run: a tenth more is told.
+instructions() { tests/instructions/check.py; }
 capi() { tests/capi/run.sh; }
 interop() { tests/interop/run.sh; }
 python() {
@@ -75,7 +77,7 @@ python() {
 demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-port 0'; }
 
 steps=("$@")
-((${#steps[@]})) || steps=(format clippy docs licences build header rust portable adapters crash churn fuzz capi interop python demo)
+((${#steps[@]})) || steps=(format clippy docs licences build header rust portable adapters crash churn fuzz instructions capi interop python demo)
 passed=0 failed=0 table=()
 for step in "${steps[@]}"; do
     [[ $(type -t "$step") == function ]] || {
