@@ -92,8 +92,6 @@ pub(crate) struct Family<M> {
     pub(crate) mode: GaugeMode,
     /// Of an enum.
     pub(crate) states: Vec<String>,
-    /// The children by label values.
-    pub(crate) children: Py<PyDict>,
 }
 
 /// What a metric object stands for.
@@ -187,8 +185,7 @@ impl<M: Metric> Family<M> {
             Some(family) => family.with(&[]).map_or(Handle::Inert, Handle::At),
             None => Handle::Inert,
         };
-        let children = PyDict::new(py).unbind();
-        Ok((Arc::new(Family { definition, segment, table: family, mode, states, children }), handle))
+        Ok((Arc::new(Family { definition, segment, table: family, mode, states }), handle))
     }
 
     /// The series with these label values.
@@ -232,27 +229,29 @@ macro_rules! metric_class {
                 }
                 let make = |handle, values: Bound<'py, PyTuple>| {
                     let family = Arc::clone(&this.family);
-                    Ok(Bound::new(values.py(), $class { handle, family, values: Some(values.unbind()) })?.into_any())
+                    let child = $class { handle, family, values: Some(values.unbind()), children: None };
+                    Ok(Bound::new(slf.py(), child)?.into_any())
                 };
                 let is_removed =
                     |child: &Bound<'py, PyAny>| child.cast::<$class>().is_ok_and(|c| c.get().handle.is_removed());
-                labels::child(&this.family, args, kwargs, &is_removed, &make)
+                let children = this.children.as_ref().map(|c| c.bind(slf.py()));
+                labels::child(&this.family, children, args, kwargs, &is_removed, &make)
             }
 
             /// Removes the child with these label values, for all processes.
             #[pyo3(signature = (*args))]
             fn remove(&self, args: &Bound<'_, PyTuple>) -> PyResult<()> {
-                labels::remove(&self.family, args)
+                labels::remove(&self.family, self.children.as_ref(), args)
             }
 
             /// Removes the children that have these labels, for all processes.
             fn remove_by_labels(&self, labels: &Bound<'_, PyAny>) -> PyResult<()> {
-                labels::remove_by_labels(&self.family, labels)
+                labels::remove_by_labels(&self.family, self.children.as_ref(), labels)
             }
 
             /// Removes all children, for all processes.
             fn clear(&self, py: Python<'_>) {
-                labels::clear(&self.family, py);
+                labels::clear(&self.family, self.children.as_ref(), py);
             }
 
             #[getter]

@@ -16,6 +16,8 @@ pub(crate) struct Counter {
     handle: Handle<shmetrics::Counter>,
     family: Arc<Family<shmetrics::Counter>>,
     values: Option<Py<PyTuple>>,
+    /// The children by label values: the parent's alone, so that nothing refers to itself.
+    children: Option<Py<PyDict>>,
 }
 
 crate::metric_class!(Counter, shmetrics::Counter, KIND, {
@@ -42,7 +44,7 @@ crate::metric_class!(Counter, shmetrics::Counter, KIND, {
             let builder = segment.counter(&d.name, &d.documentation).unit(&d.unit).max_series(max_series);
             builder.label_names(names).register()
         })?;
-        Ok(Counter { handle, family, values: None })
+        Ok(Counter { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
     }
 
     /// Adds `amount`, which may not be negative, and keeps an exemplar of it.

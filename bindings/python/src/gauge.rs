@@ -17,6 +17,8 @@ pub(crate) struct Gauge {
     handle: Handle<shmetrics::Gauge>,
     family: Arc<Family<shmetrics::Gauge>>,
     values: Option<Py<PyTuple>>,
+    /// The children by label values: the parent's alone, so that nothing refers to itself.
+    children: Option<Py<PyDict>>,
 }
 
 /// The mode of this name.
@@ -73,7 +75,7 @@ crate::metric_class!(Gauge, shmetrics::Gauge, KIND, {
             let builder = segment.gauge(&d.name, &d.documentation, mode).unit(&d.unit).max_series(max_series);
             builder.label_names(names).register()
         })?;
-        Ok(Gauge { handle, family, values: None })
+        Ok(Gauge { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
     }
 
     /// Adds `amount`.

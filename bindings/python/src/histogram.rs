@@ -16,6 +16,8 @@ pub(crate) struct Histogram {
     handle: Handle<shmetrics::Histogram>,
     family: Arc<Family<shmetrics::Histogram>>,
     values: Option<Py<PyTuple>>,
+    /// The children by label values: the parent's alone, so that nothing refers to itself.
+    children: Option<Py<PyDict>>,
 }
 
 /// Native buckets that grow by this factor, if one is given.
@@ -76,7 +78,7 @@ crate::metric_class!(Histogram, shmetrics::Histogram, KIND, {
             }
             builder.label_names(names).register()
         })?;
-        Ok(Histogram { handle, family, values: None })
+        Ok(Histogram { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
     }
 
     /// Prometheus' default buckets.

@@ -88,14 +88,14 @@ pub(crate) fn with_texts<R>(values: &Bound<'_, PyTuple>, f: impl FnOnce(&[&str])
 /// The child with these label values.
 pub(crate) fn child<'py, M: Metric>(
     family: &Family<M>,
+    children: Option<&Bound<'py, PyDict>>,
     args: &Bound<'py, PyTuple>,
     kwargs: Option<&Bound<'py, PyDict>>,
     is_removed: IsRemoved<'_, 'py>,
     make: Make<'_, 'py, M>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = args.py();
-    let children = family.children.bind(py);
     let key = values(&family.definition, args, kwargs)?;
+    let Some(children) = children else { return Err(chained(&family.definition.name, false)) };
     if let Some(child) = children.get_item(&key)? {
         if !is_removed(&child) {
             return Ok(child);
@@ -114,24 +114,37 @@ pub(crate) fn child<'py, M: Metric>(
     Ok(child)
 }
 
+/// This process knows the child no more.
+fn forget(children: Option<&Py<PyDict>>, py: Python<'_>, key: &Bound<'_, PyTuple>) -> PyResult<()> {
+    match children.map(|children| children.bind(py)) {
+        Some(children) if children.contains(key)? => children.del_item(key),
+        _ => Ok(()),
+    }
+}
+
 /// Removes the child with these values, for all processes.
-pub(crate) fn remove<M: Metric>(family: &Family<M>, args: &Bound<'_, PyTuple>) -> PyResult<()> {
+pub(crate) fn remove<M: Metric>(
+    family: &Family<M>,
+    children: Option<&Py<PyDict>>,
+    args: &Bound<'_, PyTuple>,
+) -> PyResult<()> {
     let (expected, py) = (family.definition.labels.len(), args.py());
     if expected > 0 && args.len() != expected {
         let message = format!("Incorrect label count (expected {expected}, got {})", args.repr()?);
         return Err(PyValueError::new_err(message));
     }
     let key = values(&family.definition, args, None)?;
-    let children = family.children.bind(py);
-    if children.contains(&key)? {
-        children.del_item(&key)?;
-    }
+    forget(children, py, &key)?;
     with_texts(&key, |texts| family.table.is_some_and(|f| f.remove(texts)))?;
     Ok(())
 }
 
 /// Removes all that have these labels, for all processes: also those that only others have made.
-pub(crate) fn remove_by_labels<M: Metric>(family: &Family<M>, labels: &Bound<'_, PyAny>) -> PyResult<()> {
+pub(crate) fn remove_by_labels<M: Metric>(
+    family: &Family<M>,
+    children: Option<&Py<PyDict>>,
+    labels: &Bound<'_, PyAny>,
+) -> PyResult<()> {
     let (definition, py) = (&family.definition, labels.py());
     if definition.labels.is_empty() {
         return Err(PyValueError::new_err(format!("No label names were set when constructing {}", definition.name)));
@@ -156,12 +169,8 @@ pub(crate) fn remove_by_labels<M: Metric>(family: &Family<M>, labels: &Bound<'_,
     let name = definition.name.clone();
     let mut sets = py.detach(|| crate::segment::label_sets(segment, &name));
     sets.retain(|set| wanted.iter().all(|(at, value)| set.get(*at) == Some(value)));
-    let children = family.children.bind(py);
     for set in &sets {
-        let key = PyTuple::new(py, set)?;
-        if children.contains(&key)? {
-            children.del_item(&key)?;
-        }
+        forget(children, py, &PyTuple::new(py, set)?)?;
         let texts: Vec<&str> = set.iter().map(String::as_str).collect();
         there.remove(&texts);
     }
@@ -169,8 +178,10 @@ pub(crate) fn remove_by_labels<M: Metric>(family: &Family<M>, labels: &Bound<'_,
 }
 
 /// Removes all children, for all processes.
-pub(crate) fn clear<M: Metric>(family: &Family<M>, py: Python<'_>) {
-    family.children.bind(py).clear();
+pub(crate) fn clear<M: Metric>(family: &Family<M>, children: Option<&Py<PyDict>>, py: Python<'_>) {
+    if let Some(children) = children {
+        children.bind(py).clear();
+    }
     if let (Some(there), false) = (family.table, family.definition.labels.is_empty()) {
         there.clear();
     }

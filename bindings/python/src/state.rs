@@ -19,6 +19,8 @@ pub(crate) struct Enum {
     handle: Handle<shmetrics::Enum>,
     family: Arc<Family<shmetrics::Enum>>,
     values: Option<Py<PyTuple>>,
+    /// The children by label values: the parent's alone, so that nothing refers to itself.
+    children: Option<Py<PyDict>>,
 }
 
 crate::metric_class!(Enum, shmetrics::Enum, ENUM, {
@@ -53,7 +55,7 @@ crate::metric_class!(Enum, shmetrics::Enum, ENUM, {
             let builder = segment.enumeration(&d.name, &d.documentation, &states).max_series(max_series);
             builder.label_names(names).register()
         })?;
-        Ok(Enum { handle, family, values: None })
+        Ok(Enum { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
     }
 
     /// Sets the state.
@@ -80,6 +82,8 @@ pub(crate) struct Info {
     definition: Arc<InfoDefinition>,
     values: Vec<String>,
     said: Said,
+    /// As of the other metrics.
+    children: Option<Py<PyDict>>,
 }
 
 pub(crate) struct InfoDefinition {
@@ -88,7 +92,6 @@ pub(crate) struct InfoDefinition {
     labels: Vec<String>,
     label_tuple: Py<PyTuple>,
     segment: Option<shmetrics::Segment>,
-    children: Py<PyDict>,
 }
 
 impl InfoDefinition {
@@ -137,9 +140,9 @@ impl Info {
             labels: definition.labels,
             label_tuple: definition.label_tuple,
             segment,
-            children: PyDict::new(py).unbind(),
         };
-        Ok(Info { definition: Arc::new(definition), values: Vec::new(), said: Mutex::new(None) })
+        let children = Some(PyDict::new(py).unbind());
+        Ok(Info { definition: Arc::new(definition), values: Vec::new(), said: Mutex::new(None), children })
     }
 
     /// Says what is so. It replaces what this process has said before.
@@ -187,14 +190,15 @@ impl Info {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (this, py) = (slf.get(), slf.py());
-        if this.is_parent() {
+        if let (true, Some(children)) = (this.is_parent(), &this.children) {
             let key = labels::values_of(&this.definition.name, &this.definition.label_tuple, args, kwargs)?;
-            let children = this.definition.children.bind(py);
+            let children = children.bind(py);
             if let Some(child) = children.get_item(&key)? {
                 return Ok(child);
             }
             let values = labels::with_texts(&key, |texts| texts.iter().map(|t| (*t).to_owned()).collect())?;
-            let child = Info { definition: Arc::clone(&this.definition), values, said: Mutex::new(None) };
+            let child =
+                Info { definition: Arc::clone(&this.definition), values, said: Mutex::new(None), children: None };
             let child = Bound::new(py, child)?.into_any();
             children.set_item(key, &child)?;
             return Ok(child);
@@ -206,7 +210,7 @@ impl Info {
     #[pyo3(signature = (*args))]
     fn remove(&self, args: &Bound<'_, PyTuple>) -> PyResult<()> {
         let key = labels::values_of(&self.definition.name, &self.definition.label_tuple, args, None)?;
-        let children = self.definition.children.bind(args.py());
+        let Some(children) = self.children.as_ref().map(|c| c.bind(args.py())) else { return Ok(()) };
         if let Some(child) = children.get_item(&key)? {
             child.cast::<Info>()?.get().withdraw(None);
             children.del_item(key)?;
@@ -216,7 +220,7 @@ impl Info {
 
     /// Takes back all that this process has said.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        let children = self.definition.children.bind(py);
+        let Some(children) = self.children.as_ref().map(|c| c.bind(py)) else { return Ok(()) };
         for child in children.values() {
             child.cast::<Info>()?.get().withdraw(None);
         }

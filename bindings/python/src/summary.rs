@@ -15,6 +15,8 @@ pub(crate) struct Summary {
     handle: Handle<shmetrics::Summary>,
     family: Arc<Family<shmetrics::Summary>>,
     values: Option<Py<PyTuple>>,
+    /// The children by label values: the parent's alone, so that nothing refers to itself.
+    children: Option<Py<PyDict>>,
 }
 
 crate::metric_class!(Summary, shmetrics::Summary, KIND, {
@@ -45,7 +47,7 @@ crate::metric_class!(Summary, shmetrics::Summary, KIND, {
             }
             builder.label_names(names).register()
         })?;
-        Ok(Summary { handle, family, values: None })
+        Ok(Summary { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
     }
 
     /// Counts one observation.

@@ -24,7 +24,7 @@ work=$root/target/python-tests/$("$python" -c 'import sysconfig; print(sysconfig
 venv=$work/venv
 pip=("$venv/bin/python" -m pip --quiet --disable-pip-version-check)
 mkdir -p "$work/sdists"
-stamp=$(cat "$here"/requirements*.txt "$here/run.sh" | sha256sum | cut -d ' ' -f 1)
+stamp=$(cat "$here"/requirements*.txt <(echo "${sdists[@]}") | sha256sum | cut -d " " -f 1)
 if [[ $(cat "$work/stamp" 2> /dev/null) != "$stamp" ]]; then
     rm -rf "$venv"
     "$python" -m venv "$venv" || missing 'no virtual environment; apt-get install python3-venv'
@@ -54,13 +54,15 @@ fi
 "${pip[@]}" install --force-reinstall --no-deps "$root"/target/wheels/shmetrics-*-cp310-abi3-*.whl || exit 1
 
 TMPDIR=$(mktemp -d)
-trap 'rm -rf "$TMPDIR"' EXIT
-export TMPDIR PYTHONDONTWRITEBYTECODE=1 SHMETRICS_SDISTS=$work/sdists
-of_tests() { find /dev/shm -maxdepth 1 -name 'python-test.*' | sort; }
-before=$(of_tests)
-(cd "$here" && "$venv/bin/python" -m pytest -q --no-header -n "${PYTEST_PROCESSES:-4}" --dist worksteal "$@" | grep -vE '^=+ .* in [0-9.]+s')
-status=$?
-left=$(comm -13 <(echo "$before") <(of_tests))
+TESTS_SHM=$(mktemp -d /dev/shm/python-tests.XXXXXX)
+chmod 755 "$TESTS_SHM" # one test is another user
+trap 'rm -rf "$TMPDIR" "$TESTS_SHM"' EXIT
+export TMPDIR TESTS_SHM PYTHONDONTWRITEBYTECODE=1 SHMETRICS_SDISTS=$work/sdists
+# Without pytest's own closing line: there is one more like those of the project's other tests.
+(cd "$here" && "$venv/bin/python" -m pytest -q --no-header -n "${PYTEST_PROCESSES:-4}" --dist worksteal "$@") \
+    | grep -vE '^=*( ?[0-9]+ [a-z]+,?)+ in [0-9.]+s'
+status=${PIPESTATUS[0]}
+left=$(ls -A "$TESTS_SHM")
 if [[ -n $left ]]; then
     echo "left behind in shared memory: $left"
     status=1

@@ -143,7 +143,7 @@ class Shm:
     """A directory for segments. Nothing but segments may be in it, and nothing at all outside."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="python-test.", dir="/dev/shm"))
+        self.path = Path(tempfile.mkdtemp(prefix="python-test.", dir=os.environ.get("TESTS_SHM", "/dev/shm")))
 
     def segments(self) -> list[str]:
         return sorted(entry.name for entry in self.path.iterdir())

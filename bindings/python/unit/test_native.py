@@ -373,9 +373,9 @@ class TestNames:
 
 def test_objects_go(registry):
     counter = Counter("c", "help", ["a"], registry=registry)
-    child, seen = counter.labels("x"), weakref.ref(counter)
+    child, seen, other = counter.labels("x"), weakref.ref(counter), weakref.ref(counter.labels("y"))
     del counter
     gc.collect()
-    assert seen() is None
+    assert seen() is None and other() is None
     child.inc()
     assert registry.get_sample_value("c_total", {"a": "x"}) == 1
