@@ -202,7 +202,7 @@ class Limits(unittest.TestCase):
         own = {label for normal in self.pages(shm.Segment(how=shm.ANONYMOUS)).values()
                for _, labels in normal.samples for label, _ in labels}  # fmt: skip
         self.assertTrue(own)
-        for label in own | {"le", "quantile", "pid", "__x", "a:b", "", "shmetrics_overflow"}:
+        for label in own | {"le", "quantile", "pid", "__x", "", "shmetrics_overflow"}:
             with self.subTest(label=label), self.assertRaises(shm.Error):
                 shm.Segment(how=shm.ANONYMOUS, labels=((label, "x"),))
 
@@ -347,6 +347,8 @@ class Transcoded:
                             # Native buckets, too.
                             both = name == back == "protobuf"
                             has = (expected, pulled) if both else (expected.classic(), pulled.classic())
+                            if back == "text":  # Go writes -0 as 0
+                                has = [Normal({k: v + 0.0 for k, v in n.samples.items()}, n.created, n.families) for n in has]
                             self.assertEqual(normal.differences(*has), [], shown(played.pages[name]))
                             self.assertEqual(pulled.created, starts)
         self.assertGreater(pushed, FORMAT_PAGES)

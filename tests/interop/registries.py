@@ -51,7 +51,7 @@ KINDS = (
     *("counter", "gauge", "histogram") * 3,
     *("unknown", "gauge_histogram", "summary", "info", "state_set", "enum"),
 )
-OBSERVED = (*GAUGES, 0.75 + 2**-9, 1.0 + 2**-20, 3.5, -0.5 - 2**-10, 2.0**-20, 3 * 2.0**20, math.inf, -math.inf, math.nan)
+OBSERVED = (*GAUGES, 0.78125, 1.03125, 3.5, -0.53125, 0.03125, 3 * 2.0**20, math.inf, -math.inf, math.nan)
 BUCKETS = (
     None,
     (),

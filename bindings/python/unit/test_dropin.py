@@ -73,6 +73,10 @@ import shmetrics
 Histogram("h", "help").observe(0.2)
 page, _ = shmetrics.negotiated("application/openmetrics-text; version=2.0.0")
 assert b"schema:3" in page and value("h_bucket", {"le": "0.25"}) == 1
+h = Histogram("labelled", "help", ["a"])
+h.labels("x").observe(1)
+h.remove("x")
+assert value("labelled_count", {"a": "x"}) is None
 """,
         SHMETRICS_NATIVE_FACTOR="1.1",
     )
@@ -234,6 +238,22 @@ with warnings.catch_warnings(record=True) as said:
 assert [w.category.__name__ for w in said] == ["SegmentWarning", "SegmentWarning"], [str(w.message) for w in said]
 assert other.labels("y")._value.get() == 2 and gauge._value.get() == 1 and histogram._sum.get() == 1
 assert value("c_total", {"a": "x"}) == 1
+"""
+    )
+
+
+def test_infos_and_enums_that_are_refused(dropin):
+    dropin(
+        """
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    Info("shmetrics_x", "help").info({"a": "b"})
+    Info("i", "help").info({"__a": "b"})
+    e = Enum("shmetrics_y", "help", ["a"], states=["a", "b"])
+    e.labels("x").state("b")
+    e.remove("x")
+assert [w.category.__name__ for w in said] == ["SegmentWarning"] * 3, [str(w.message) for w in said]
+assert prometheus_client.REGISTRY.get_sample_value("i_info", {"__a": "b"}) == 1
 """
     )
 

@@ -30,7 +30,7 @@ def _factor() -> Optional[float]:
     return None
 
 
-_native_factor = _factor()
+native_factor = _factor()
 
 
 def is_wanted() -> bool:
@@ -163,7 +163,7 @@ def native(segment: Any, typ: str, named: Dict[str, Any], argument: Any) -> Any:
     if typ == "gauge":
         return GaugeValue(segment, named, argument)
     if typ == "histogram":
-        return HistogramValue(segment, named, argument, _native_factor)
+        return HistogramValue(segment, named, argument, native_factor)
     return SummaryValue(segment, named)
 
 

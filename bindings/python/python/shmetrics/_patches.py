@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 import time
-import warnings
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 from . import _functions, _native
 from ._domain import domain_of
-from ._dropin import View
+from ._dropin import View, native_factor
 from ._native import is_removed, look_up
+
+
+#: Asks for our value class: ``None`` where values are not made by it.
+ValueClass = Callable[[], Any]
 
 
 class _Late:
@@ -58,20 +61,27 @@ class _NoLock:
 
 
 def patch_metrics(metrics: Any) -> None:
+    """Patches the module prometheus_client.metrics."""
     if hasattr(metrics.MetricWrapperBase, "_shmetrics_patched"):
         return
     metrics.MetricWrapperBase._shmetrics_patched = True
     values = metrics.values
-    base, Counter, Gauge = metrics.MetricWrapperBase, metrics.Counter, metrics.Gauge
-    Histogram, Summary, Info, Enum = metrics.Histogram, metrics.Summary, metrics.Info, metrics.Enum
-    Exemplar: Any = getattr(metrics, "Exemplar", None)
-    validate_exemplar: Any = getattr(metrics, "_validate_exemplar", None)
 
     def value_class() -> Any:
         """Our value class, if values are made by it."""
         chosen = values.ValueClass
         return chosen if hasattr(chosen, "_shmetrics_identifier") else None
 
+    twins = _Twins(value_class)
+    _patch_base(metrics.MetricWrapperBase, value_class)
+    _patch_counter(metrics, metrics.Counter, value_class)
+    _patch_gauge(metrics.Gauge, value_class)
+    _patch_histogram_and_summary(metrics, metrics.Histogram, metrics.Summary, value_class)
+    _patch_info_and_enum(metrics.Info, metrics.Enum, twins)
+    _patch_labels(metrics.MetricWrapperBase, twins)
+
+
+def _patch_base(base: Any, value_class: ValueClass) -> None:
     base_new = base.__init__
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -83,8 +93,10 @@ def patch_metrics(metrics: Any) -> None:
     init.__signature__ = inspect.signature(base_new)  # type: ignore[attr-defined]
     base.__init__ = init
 
-    # Counter
 
+def _patch_counter(metrics: Any, Counter: Any, value_class: ValueClass) -> None:
+    Exemplar: Any = getattr(metrics, "Exemplar", None)
+    validate_exemplar: Any = getattr(metrics, "_validate_exemplar", None)
     counter_init, counter_inc = Counter._metric_init, Counter.inc
 
     def init_counter(self: Any) -> None:
@@ -118,14 +130,16 @@ def patch_metrics(metrics: Any) -> None:
             except Exception:
                 value.inc(amount)
                 raise
+            if amount < 0:
+                raise ValueError("Counters can only be incremented by non-negative amounts.")
             value.inc_with_exemplar(amount, exemplar, Exemplar(exemplar, amount, time.time()))
         else:
             value.inc(amount)
 
     Counter._metric_init, Counter.inc = init_counter, inc
 
-    # Gauge
 
+def _patch_gauge(Gauge: Any, value_class: ValueClass) -> None:
     gauge_init, gauge_set, gauge_inc, gauge_dec = Gauge._metric_init, Gauge.set, Gauge.inc, Gauge.dec
     gauge_set_function = Gauge.set_function
 
@@ -185,8 +199,10 @@ def patch_metrics(metrics: Any) -> None:
     Gauge._metric_init, Gauge.set, Gauge.set_function = init_gauge, set, set_function
     Gauge.inc, Gauge.dec = inc_gauge, dec_gauge
 
-    # Histogram and Summary
 
+def _patch_histogram_and_summary(metrics: Any, Histogram: Any, Summary: Any, value_class: ValueClass) -> None:
+    Exemplar: Any = getattr(metrics, "Exemplar", None)
+    validate_exemplar: Any = getattr(metrics, "_validate_exemplar", None)
     histogram_init, histogram_observe = Histogram._metric_init, Histogram.observe
     summary_init, summary_observe = Summary._metric_init, Summary.observe
 
@@ -258,61 +274,85 @@ def patch_metrics(metrics: Any) -> None:
     Histogram._sum, Histogram._buckets = _Late("_sum"), _Late("_buckets")
     Summary._sum, Summary._count = _Late("_sum"), _Late("_count")
 
-    # Info and Enum, which have no values that a value class makes
 
-    def twin(self: Any) -> Any:
+class _Twins:
+    """Native metrics of the same names as prometheus_client's, for what values do not do."""
+
+    def __init__(self, value_class: ValueClass) -> None:
+        self._value_class = value_class
+
+    def parent(self, of: Any) -> Any:
         """The native metric of the same name, if this one counts into the segment; it is made at most once for a parent."""
-        known = self.__dict__.get("_shmetrics_twin")
-        if known is not None or value_class() is None:
+        known = of.__dict__.get("_shmetrics_twin")
+        if known is not None or self._value_class() is None:
             return known
         domain = domain_of()
         if domain is None:
             return None
-        kind = self._type
-        key = (kind, self._name, self._labelnames)
+        kind = of._type
+        key = (kind, of._name, of._labelnames)
         if key in domain.twins:
             # A child's is its parent's.
-            self._shmetrics_twin = domain.twins[key]
-            return self._shmetrics_twin
+            of._shmetrics_twin = domain.twins[key]
+            return of._shmetrics_twin
         arguments: "Dict[str, Any]" = {"segment": domain.segment}
         if kind == "histogram":
-            arguments["buckets"] = self._upper_bounds
+            arguments["buckets"] = of._upper_bounds
+            arguments["native_factor"] = native_factor
         elif kind == "gauge":
-            arguments["multiprocess_mode"] = self._multiprocess_mode
+            arguments["multiprocess_mode"] = of._multiprocess_mode
         elif kind == "stateset":
-            arguments["states"] = list(self._states)
-        unit = getattr(self, "_unit", "")
+            arguments["states"] = list(of._states)
+        unit = getattr(of, "_unit", "")
         if unit and kind not in ("info", "stateset"):
             arguments["unit"] = unit
-        made = {
+        classes: "Dict[str, Any]" = {
             "counter": _native.Counter,
             "gauge": _native.Gauge,
             "histogram": _native.Histogram,
             "summary": _native.Summary,
             "info": _native.Info,
             "stateset": _native.Enum,
-        }[kind](self._name, self._documentation, self._labelnames, **arguments)
-        self._shmetrics_twin = domain.twins[key] = made
+        }
+        try:
+            made = classes[kind](of._name, of._documentation, of._labelnames, **arguments)
+        except Exception as error:
+            domain.refused(of._name, error)
+            return None
+        of._shmetrics_twin = domain.twins[key] = made
         return made
 
-    def own_twin(self: Any) -> Any:
+    def are_wanted(self) -> bool:
+        return self._value_class() is not None
+
+    def refused(self, of: Any, error: Exception) -> None:
+        domain = domain_of()
+        if domain is not None:
+            domain.refused(of._name, error)
+
+    def own(self, of: Any) -> Any:
         """The native child or metric without labels."""
-        known = self.__dict__.get("_shmetrics_own")
+        known = of.__dict__.get("_shmetrics_own")
         if known is None:
-            known = twin(self)
-            if known is not None and self._labelnames:
-                known = known.labels(*self._labelvalues)
-            self._shmetrics_own = known
+            known = self.parent(of)
+            if known is not None and of._labelnames:
+                known = known.labels(*of._labelvalues)
+            of._shmetrics_own = known
         return known
 
+
+def _patch_info_and_enum(Info: Any, Enum: Any, twins: _Twins) -> None:
     info_info, enum_init, enum_state = Info.info, Enum._metric_init, Enum.state
 
     def info(self: Any, val: Dict[str, str]) -> None:
         """Set info metric."""
         info_info(self, val)
-        own = own_twin(self)
+        own = twins.own(self)
         if own is not None:
-            own.info({str(k): str(v) for k, v in val.items()})
+            try:
+                own.info({str(k): str(v) for k, v in val.items()})
+            except ValueError as error:
+                twins.refused(self, error)
 
     def init_enum(self: Any) -> None:
         enum_init(self)
@@ -321,14 +361,14 @@ def patch_metrics(metrics: Any) -> None:
     def state(self: Any, state: str) -> None:
         """Set enum metric state."""
         enum_state(self, state)
-        own = own_twin(self)
+        own = twins.own(self)
         if own is not None:
             own.state(state)
 
     Info.info, Enum._metric_init, Enum.state = info, init_enum, state
 
-    # labels(), and removing what it made
 
+def _patch_labels(base: Any, twins: _Twins) -> None:
     base_labels, base_remove, base_clear = base.labels, base.remove, base.clear
     base_remove_by_labels: Any = getattr(base, "remove_by_labels", None)
 
@@ -354,37 +394,55 @@ def patch_metrics(metrics: Any) -> None:
             self._metrics.pop(child._labelvalues, None)
         return child
 
-    def without_warning(method: Any, self: Any, *args: Any) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            method(self, *args)
+    # As prometheus_client's, without the warning that it does nothing in multiprocess mode.
 
     def remove(self: Any, *labelvalues: Any) -> None:
         """Remove the given labelset from the metric, for all processes."""
-        native = twin(self)
-        if native is None:
+        if not twins.are_wanted():
             base_remove(self, *labelvalues)
             return
-        without_warning(base_remove, self, *labelvalues)
-        native.remove(*labelvalues)
+        if not self._labelnames:
+            raise ValueError("No label names were set when constructing %s" % self)
+        if len(labelvalues) != len(self._labelnames):
+            raise ValueError("Incorrect label count (expected %d, got %s)" % (len(self._labelnames), labelvalues))
+        self._metrics.pop(tuple(str(value) for value in labelvalues), None)
+        native = twins.parent(self)
+        if native is not None:
+            native.remove(*labelvalues)
 
     def remove_by_labels(self: Any, labels: Dict[str, str]) -> None:
         """Remove all series whose labelset partially matches the given labels, for all processes."""
-        native = twin(self)
-        if native is None:
+        if not twins.are_wanted():
             base_remove_by_labels(self, labels)
             return
-        without_warning(base_remove_by_labels, self, labels)
-        native.remove_by_labels(labels)
+        if not self._labelnames:
+            raise ValueError("No label names were set when constructing %s" % self)
+        if not isinstance(labels, dict):
+            raise TypeError("labels must be a dict of {label_name: label_value}")
+        unknown = [name for name in labels if name not in self._labelnames]
+        if unknown:
+            raise ValueError("Unknown label names: %s; expected %s" % (unknown, self._labelnames))
+        if not labels:
+            return
+        wanted = {self._labelnames.index(name): str(value) for name, value in labels.items()}
+        for values in list(self._metrics):
+            if all(values[at] == value for at, value in wanted.items()):
+                self._metrics.pop(values, None)
+        native = twins.parent(self)
+        if native is not None:
+            native.remove_by_labels(labels)
 
     def clear(self: Any) -> None:
         """Remove all labelsets from the metric, for all processes."""
-        native = twin(self) if self._labelnames else None
-        if native is None:
+        if not twins.are_wanted():
             base_clear(self)
             return
-        without_warning(base_clear, self)
-        native.clear()
+        if not self._labelnames:
+            return
+        self._metrics = {}
+        native = twins.parent(self)
+        if native is not None:
+            native.clear()
 
     base.labels, base.remove, base.clear = labels, remove, clear
     if base_remove_by_labels is not None:
