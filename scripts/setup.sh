@@ -135,6 +135,7 @@ test)
     need promtool prometheus
     need prometheus-pushgateway prometheus-pushgateway
     need victoria-metrics victoria-metrics
+    need wrk wrk
     need curl curl
     python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
     [[ -e $(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h ]] || missing+=(python3-dev) # for uWSGI
