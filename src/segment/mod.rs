@@ -399,7 +399,7 @@ fn open_portable(options: &Options, ceiling: u64, labels: &str) -> Result<Segmen
                         options.max_series,
                         labels,
                         options.lane_plan(),
-                    )
+                    );
                 };
                 // SAFETY: just initialised.
                 return Ok(Segment { inner: unsafe { Inner::adopt(Box::new(backing), None, options) } });
