@@ -6,7 +6,7 @@
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
-work=$root/target/python
+work=$root/target/python-tests/$("${PYTHON:-python3}" -c 'import sysconfig; print(sysconfig.get_python_version())')
 python=$work/venv/bin/python
 [[ -x $python ]] || {
     echo 'skipped: unit tests of the Python package (no virtual environment: run bindings/python/tests/run.sh first)'
