@@ -138,6 +138,7 @@ pub(crate) fn parse_by(wrong: bool, page: &[u8]) -> Result<Vec<Family>> {
             let suffix = sample.name.strip_prefix(&family.name).ok_or_else(|| bad("it is not its family's"))?;
             let allowed: &[&str] = match &*family.kind {
                 "histogram" => &["_bucket", "_sum", "_count"],
+                "summary" if sample.labels.last().is_some_and(|(name, _)| name == "quantile") => &[""],
                 "summary" => &["_sum", "_count"],
                 _ => &[""],
             };

@@ -37,7 +37,7 @@ def normal(samples: list[Sample]) -> list[Sample]:
     """Samples as Pushgateway gives them back: sorted, as floats, without empty labels, with bounds in another form."""
 
     def pair(name: str, value: str) -> tuple[str, str]:
-        return (name, str(float(value) + 0.0)) if name == "le" else (name, value)
+        return (name, str(float(value) + 0.0)) if name in ("le", "quantile") else (name, value)
 
     plain = ((name, tuple(sorted(pair(*p) for p in labels if p[1])), float(v) + 0.0) for name, labels, v in samples)
     return sorted(plain, key=lambda sample: sample[:2])
