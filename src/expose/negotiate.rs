@@ -265,4 +265,22 @@ mod tests {
             assert!(!accepts_gzip(no), "{no}");
         }
     }
+
+    /// Headers of what headers are made of, in any order, and of anything at all.
+    fn any_header() -> impl proptest::strategy::Strategy<Value = String> {
+        let pieces = r"(text/plain|application/openmetrics-text|application/vnd.google.protobuf|\*/\*|;|,|=| |q|version|escaping|proto|encoding|0\.0\.4|1\.0\.0|2\.0\.0|dots|allow-utf-8|io\.prometheus\.client\.MetricFamily|delimited|gzip|identity|[0-9.]{1,3}|\PC){0,40}";
+        proptest::prop_oneof![pieces, "[\\x00-\\u{2fff}]{0,60}"]
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn items_67_68_69_any_header_has_an_answer_that_is_what_it_says(header in any_header()) {
+            let answer = negotiate(&header);
+            let again = negotiate(answer.content_type());
+            assert_eq!((again.format(), again.content_type()), (answer.format(), answer.content_type()), "{header:?}");
+            assert!(answer.format() != OpenMetrics2 || header.contains("2.0.0"), "{header:?}");
+            assert!(answer.format() != Protobuf || header.contains("protobuf"), "{header:?}");
+            assert!(!accepts_gzip(&header) || header.contains("gzip"), "{header:?}");
+        }
+    }
 }
