@@ -166,9 +166,10 @@ impl Counter {
         Counter::add_otherwise(self.inner, self.series, self.life, n);
     }
 
-    /// Adds where there is no lane, or it is not a matter of a few instructions.
+    /// Adds where there is no lane, or it is not a matter of a few instructions. A C function does not unwind, so C's calls end with a jump
+    /// to it and need no frame.
     #[inline(never)]
-    fn add_otherwise(inner: &'static Inner, series: &'static Series, life: Life, n: u64) {
+    extern "C" fn add_otherwise(inner: &'static Inner, series: &'static Series, life: Life, n: u64) {
         // Acquire: as above.
         let lane = series.lane.load(Acquire);
         let to_lane = lane != 0 && n < lane::MOST && series.is_in(life);

@@ -82,6 +82,7 @@ impl State {
 
 /// Which of a record's series a handle, or a cell, belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
 pub(crate) struct Life(pub(crate) u64);
 
 /// A cell's first word is a *tag*: {life: 20 bits, 44 bits of the cell's own}.
