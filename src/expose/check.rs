@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
 use super::own;
-use crate::metric::{each_block, Block, GaugeMode};
+use crate::metric::{each_block, lane_is_sound, Block, GaugeMode};
 use crate::process::Slots;
 use crate::registry::family::{cells_end, is_kind, kind_name, Record, Texts};
 use crate::registry::labels;
@@ -244,11 +244,12 @@ impl Look<'_> {
         self.expect(current, || format!("{what}: the cells of {{{text}}} are of another life"));
         if let Some(shape) = record.shape() {
             let mut damaged = None;
-            each_block(m, at, record.pairs(), shape, |block| {
-                if let Block::Damaged(at) = block {
-                    damaged = Some(at);
-                }
+            let mut wrong_lane = false;
+            each_block(m, at, record.pairs(), shape, |block| match block {
+                Block::Damaged(at) => damaged = Some(at),
+                Block::Chunk { at, .. } => wrong_lane |= !lane_is_sound(m, at),
             });
+            self.expect(!wrong_lane, || format!("{what}: the lanes of {{{text}}} lead to none"));
             if let Some(leads) = damaged {
                 self.tell(format!("{what}: {{{text}}} has a link that leads to {leads}, which is none of its buckets"));
             }

@@ -8,7 +8,7 @@ use super::sealed::At;
 use crate::registry::family::Record;
 use crate::segment::chain::offset;
 use crate::segment::lane;
-use crate::segment::layout::{entry, family, header, histogram, KIND_GAUGE_HISTOGRAM, NO_SCHEMA, SCHEMA_BIAS};
+use crate::segment::layout::{entry, family, header, histogram, GRANULE, KIND_GAUGE_HISTOGRAM, NO_SCHEMA, SCHEMA_BIAS};
 use crate::segment::life::{Life, Place, State, TAG_MASK};
 use crate::segment::memory::Mapped;
 use crate::segment::pair::Pair;
@@ -147,6 +147,15 @@ impl Histogram {
     /// As `change`, of a series with native buckets or quantiles.
     #[inline(never)]
     fn change_native<const BACK: bool>(&self, shape: &Shape, v: f64) -> bool {
+        let quick = !BACK && shape.window == 0 && self.bounds.is_empty() && !self.cells.is_null();
+        if quick && native::count_quickly(&self.target(&[], *shape), v).is_some() {
+            return true;
+        }
+        self.change_native_otherwise::<BACK>(shape, v)
+    }
+
+    #[inline(never)]
+    extern "C" fn change_native_otherwise<const BACK: bool>(&self, shape: &Shape, v: f64) -> bool {
         if v.is_nan() || self.cells.is_null() {
             self.reject();
             return false;
@@ -168,7 +177,9 @@ impl Histogram {
 
     #[inline(always)]
     fn target<'a>(&self, bounds: &'a [f64], shape: Shape) -> native::Target<'a> {
-        native::Target { inner: self.inner, record: self.record(), life: self.life, bounds, shape }
+        // Records are aligned, which tells the compiler.
+        let record = self.record() / GRANULE * GRANULE;
+        native::Target { inner: self.inner, record, life: self.life, bounds, shape }
     }
 
     /// Of a summary with quantiles.

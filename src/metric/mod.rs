@@ -22,8 +22,8 @@ pub(crate) use counter::{read as counter_read, SPILL};
 pub(crate) use exemplar::{coarse_ms, read as exemplar_read, Exemplar, CODE_POINTS};
 pub(crate) use histogram::read as histogram_read;
 pub(crate) use native::{
-    each_block, each_cell, quantiles_read, read as native_read, spans, Block, Shape, Sketch, Stored,
-    EXEMPLARS as NATIVE_EXEMPLARS, ROOT_SIZE, WINDOW_SECONDS,
+    each_block, each_cell, lane_is_sound, quantiles_read, read as native_read, spans, Block, Counted, Shape, Sketch,
+    Stored, EXEMPLARS as NATIVE_EXEMPLARS, ROOT_SIZE, WINDOW_SECONDS,
 };
 pub(crate) use shown::{shown as gauge_shown, Sample, Shown};
 pub(crate) use state::read as states_read;

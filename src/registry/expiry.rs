@@ -10,11 +10,11 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::family::Record;
 use super::recycle;
-use crate::metric::each_cell;
+use crate::metric::{each_cell, Counted};
 use crate::segment::chain::{offset, Ring};
 use crate::segment::lane;
 use crate::segment::layout::{counter, entry, family, gauge, header, histogram, process_cell as cell, KIND_COUNTER};
-use crate::segment::life::{self, Life};
+use crate::segment::life::{self, Life, Place};
 use crate::segment::memory::{Mapped, Memory};
 use crate::segment::{Inner, Segment};
 
@@ -23,7 +23,8 @@ fn word_at(record: &Record<'_>, link: u32) -> u64 {
 }
 
 /// What the cells of a series hold, in 32 bits. Every update changes it (but for one in 2^32).
-fn digest(memory: &Mapped, record: &Record<'_>, at: u64) -> u32 {
+fn digest(memory: &Mapped, record: &Record<'_>, place: Place) -> u32 {
+    let at = place.at;
     let mut sum = 0u64;
     let mut take = |value: u64| sum = (sum.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let word = |at| memory.load64(at, Acquire);
@@ -37,8 +38,9 @@ fn digest(memory: &Mapped, record: &Record<'_>, at: u64) -> u32 {
             (0..2 * record.pairs()).for_each(|i| take(word(at + histogram::SIZE + 8 * i)));
             lane::pairs(memory, lane, record.pairs() as usize, |_, pair| pair.into_iter().for_each(&mut take));
             if let Some(shape) = record.shape() {
-                each_cell(memory, at, record.pairs(), shape, |cell| {
-                    [cell, cell + 8].into_iter().for_each(|at| take(word(at)));
+                each_cell(memory, place, record.pairs(), shape, |cell| match cell {
+                    Counted::Cell(cell) => [cell, cell + 8].into_iter().for_each(|at| take(word(at))),
+                    Counted::Lane(pair) => pair.into_iter().for_each(&mut take),
                 });
             }
         }
@@ -110,7 +112,7 @@ fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     }
     let at = word_at(record, link);
     let seen = memory.load64(at, Acquire);
-    let (now, digest) = (inner.age(), digest(memory, record, offset(link)));
+    let (now, digest) = (inner.age(), digest(memory, record, Place { at: offset(link), life: state.life() }));
     let idle = u64::from(now.saturating_sub(seen as u32)) / 10;
     if (seen >> 32) as u32 != digest {
         let _ = memory.cas64(at, seen, u64::from(digest) << 32 | u64::from(now), AcqRel, Relaxed);

@@ -26,7 +26,8 @@ use std::sync::atomic::{
 use super::arena::Arena;
 use super::chain::offset;
 use super::layout::{align, entry, header, GRANULE};
-use super::memory::{Mapped, Memory};
+use super::life::Life;
+use super::memory::{Granted, Mapped, Memory};
 use super::pair::Pair;
 use super::{rseq, Inner};
 
@@ -183,6 +184,27 @@ pub(crate) fn take_away<M: Memory>(memory: &M, record: u64) {
     }
 }
 
+/// The lane that a word gives to this life of a record, {life: high 32 bits, lane: low 32}; 0 if it gives none.
+///
+/// Such a word needs no clearing: what an earlier life has left is not taken for a later one's.
+#[inline(always)]
+pub(crate) fn in_word(word: u64, life: Life) -> u32 {
+    if (word >> 32) as u32 == life.0 as u32 {
+        word as u32
+    } else {
+        0
+    }
+}
+
+/// Gives this life of a record a lane that nobody else has ever had, by the word at `at`. False: it has one, or a later life has.
+pub(crate) fn give_to_life<M: Memory>(memory: &M, at: u64, life: Life, lane: u32) -> bool {
+    let seen = memory.load64(at, Relaxed);
+    // Lives only rise, so what comes late fails here, or in the swap.
+    let is_first = seen == 0 || (seen >> 32) < u64::from(life.0 as u32);
+    // Release publishes the granted memory.
+    is_first && memory.cas64(at, seen, u64::from(life.0 as u32) << 32 | u64::from(lane), AcqRel, Relaxed).is_ok()
+}
+
 /// A segment's lanes, as this process writes them.
 #[repr(align(64))]
 pub(crate) struct Lanes {
@@ -229,6 +251,14 @@ impl Lanes {
             cpus: shape.cpus.max(1),
             asked: AtomicU32::new(0),
         }
+    }
+
+    /// The arena as far as this process knows it to be granted; `None` if it knows nothing.
+    #[inline(always)]
+    pub(crate) fn granted<'m>(&self, memory: &'m Mapped) -> Option<Granted<'m>> {
+        let known = u64::from(self.known.load(Relaxed));
+        // There is one cell more than is known of, for pairs.
+        (known > 0).then(|| memory.granted_before(8 * (known + 1)))
     }
 
     #[inline(always)]
@@ -356,11 +386,25 @@ pub(crate) fn ask(inner: &Inner, record: u64, bytes: u64, n: u64) {
     {
         return;
     }
+    allocate_for(inner, bytes, |lane| give(memory, record, lane));
+}
+
+/// Gives a lane with so many bytes for each CPU to the pairs whose word this is, one of which has just counted enough to be hot.
+#[cold]
+#[inline(never)]
+pub(crate) fn ask_for_life(inner: &Inner, word: u64, life: Life, bytes: u64) {
+    let (memory, lanes) = (&inner.memory, &inner.lanes);
+    if lanes.kind != Kind::None && lanes.pairs && in_word(memory.load64(word, Relaxed), life) == 0 && lanes.is_hot(1) {
+        allocate_for(inner, bytes, |lane| give_to_life(memory, word, life, lane));
+    }
+}
+
+fn allocate_for(inner: &Inner, bytes: u64, give: impl FnOnce(u32) -> bool) {
     // An update may be called by a signal handler, and must not change what it finds.
     let errno = Errno::keep();
     if let Some(lane) = allocate(inner, bytes) {
-        if !give(memory, record, lane) {
-            give_back(memory, lane, bytes);
+        if !give(lane) {
+            give_back(&inner.memory, lane, bytes);
         }
     }
     drop(errno);

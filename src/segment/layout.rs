@@ -181,6 +181,7 @@ offsets! {
     /// A page of links to chunks, or a chunk of 16 pairs, of a series with native buckets. These begin after it.
     native_block, size 16;
     IDENTITY: 0, 8;
+    LANE: 8, 8;
 }
 
 offsets! {

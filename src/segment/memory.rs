@@ -1,6 +1,7 @@
 //! The words of a segment as the protocols see them. One trait, so that the same protocol code runs on the
 //! mapping and under a model checker.
 
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicU8, Ordering};
 
@@ -200,7 +201,14 @@ impl Mapped {
         // Of a damaged watermark, nothing is granted.
         let sound = (16..=self.len).contains(&room) && self.arena_at <= self.len - room;
         let (from, last) = if sound { (self.arena_at, room - 16) } else { (u64::MAX, 0) };
-        Granted { memory: self, from, last }
+        Granted { base: self.base, from, last, memory: PhantomData }
+    }
+
+    /// The same of an arena of which so many bytes were granted before: more than 8.
+    #[inline(always)]
+    pub(crate) fn granted_before(&self, bytes: u64) -> Granted<'_> {
+        debug_assert!(bytes >= 16 && bytes <= self.watermark() - self.arena_at);
+        Granted { base: self.base, from: self.arena_at, last: bytes - 16, memory: PhantomData }
     }
 
     /// A pointer into the mapping that was checked before, by `bytes`.
@@ -279,49 +287,54 @@ impl Mapped {
 /// The arena as far as it was granted at one moment, for who looks at several of its words: each costs one comparison.
 #[derive(Clone, Copy)]
 pub(crate) struct Granted<'a> {
-    memory: &'a Mapped,
+    base: NonNull<u8>,
     from: u64,
     /// Where the last 16 bytes begin, from `from`.
     last: u64,
+    memory: PhantomData<&'a Mapped>,
 }
 
 impl<'a> Granted<'a> {
     #[inline(always)]
-    fn at(&self, at: u64) -> Option<*mut u8> {
+    fn at(&self, at: u64, align: u64) -> Option<NonNull<u8>> {
         // An `at` before the arena wraps around.
-        if at.wrapping_sub(self.from) > self.last {
+        if at % align != 0 || at.wrapping_sub(self.from) > self.last {
             return None;
         }
         // SAFETY: in bounds (checked).
-        Some(unsafe { self.memory.base.as_ptr().add(at as usize) })
+        Some(unsafe { self.base.add(at as usize) })
     }
 
     /// A word that begins at a multiple of 4, and at most 16 bytes before the end.
     #[inline(always)]
-    pub(crate) fn load32(&self, at: u64, order: Ordering) -> u32 {
-        match self.at(at) {
-            // SAFETY: backed (`at`), aligned (checked), and accessed atomically.
-            Some(p) if at % 4 == 0 => unsafe { &*p.cast::<AtomicU32>() }.load(order),
-            _ => 0,
-        }
+    pub(crate) fn u32_at(&self, at: u64) -> Option<&'a AtomicU32> {
+        // SAFETY: backed and aligned (`at`), mapped as long as the view, and accessed atomically.
+        Some(unsafe { self.at(at, 4)?.cast::<AtomicU32>().as_ref() })
     }
 
-    /// As `load32`, of 8 bytes.
+    /// As `u32_at`, of 8 bytes.
+    #[inline(always)]
+    pub(crate) fn u64_at(&self, at: u64) -> Option<&'a AtomicU64> {
+        // SAFETY: as above.
+        Some(unsafe { self.at(at, 8)?.cast::<AtomicU64>().as_ref() })
+    }
+
+    #[inline(always)]
+    pub(crate) fn load32(&self, at: u64, order: Ordering) -> u32 {
+        self.u32_at(at).map_or(0, |w| w.load(order))
+    }
+
     #[inline(always)]
     pub(crate) fn load64(&self, at: u64, order: Ordering) -> u64 {
-        match self.at(at) {
-            // SAFETY: backed (`at`), aligned (checked), and accessed atomically.
-            Some(p) if at % 8 == 0 => unsafe { &*p.cast::<AtomicU64>() }.load(order),
-            _ => 0,
-        }
+        self.u64_at(at).map_or(0, |w| w.load(order))
     }
 
     /// The 16-byte cell at `at`.
     #[inline(always)]
     pub(crate) fn pair(&self, at: u64) -> Option<pair::Pair<'a>> {
-        let p = self.at(at).filter(|_| at % 16 == 0)?;
-        // SAFETY: backed, aligned (checked), and accessed only through `Pair` and atomic words.
-        Some(unsafe { pair::Pair::new(p.cast()) })
+        let p = self.at(at, 16)?;
+        // SAFETY: backed and aligned (`at`), and accessed only through `Pair` and atomic words.
+        Some(unsafe { pair::Pair::new(p.cast().as_ptr()) })
     }
 }
 

@@ -59,10 +59,10 @@ pub(crate) const fn coarser(index: i32, steps: u32) -> i32 {
     (index + ((1 << steps) - 1)) >> steps
 }
 
-/// The bucket of a positive value. `+Inf` has one of its own, after that of the largest number.
+/// The bucket of a positive value in a schema that is coarser than the finest by so many steps. `+Inf` has one of its own, after that of the
+/// largest number.
 #[inline(always)]
-pub(crate) fn of(v: f64, schema: i8) -> i32 {
-    let steps = (SCHEMA_MAX - schema) as u32;
+pub(crate) fn of(v: f64, steps: u32) -> i32 {
     if v < f64::INFINITY {
         coarser(finest(v), steps)
     } else {
@@ -142,9 +142,13 @@ mod tests {
         power >= 0 && big.at_most_power(power as usize)
     }
 
+    fn steps(schema: i8) -> u32 {
+        (SCHEMA_MAX - schema) as u32
+    }
+
     fn check(v: f64) {
         for schema in SCHEMA_MIN..=SCHEMA_MAX {
-            let i = of(v, schema);
+            let i = of(v, steps(schema));
             assert!(at_most(v, i, schema) && !at_most(v, i - 1, schema), "{v:e} in schema {schema}: {i}");
         }
     }
@@ -220,7 +224,7 @@ mod tests {
         fn a_coarser_bucket_holds_its_finer_ones(bits: u64, schema in SCHEMA_MIN..SCHEMA_MAX) {
             let v = f64::from_bits(bits).abs();
             if v > 0.0 {
-                assert_eq!(coarser(of(v, schema + 1), 1), of(v, schema));
+                assert_eq!(coarser(of(v, steps(schema + 1)), 1), of(v, steps(schema)));
             }
         }
     }

@@ -6,7 +6,7 @@
 //! * what is at most the zero threshold: in the record;
 //! * what is in a native bucket that a classic bound cuts (in families that have both): in one of two pairs in the record that each
 //!   bound has, for what is below and above it in its native bucket;
-//! * all else: in a *chunk* of 16 pairs. The record has links to *pages* of links to chunks (see `tree`).
+//! * all else: in a *chunk* of 16 pairs. The record has links to *pages* of links to chunks (see `tree`). A hot chunk of a histogram has a lane.
 
 mod bounds;
 mod config;
@@ -22,9 +22,9 @@ pub use config::Native;
 pub(crate) use config::{Stored, WINDOW_SECONDS};
 pub(crate) use read::read;
 pub(crate) use sketch::{spans, Sketch};
-pub(crate) use tree::{each_block, each_cell, Block, Shape, ROOT_SIZE};
+pub(crate) use tree::{each_block, each_cell, lane_is_sound, Block, Counted, Shape, ROOT_SIZE};
 pub(crate) use window::read as quantiles_read;
 
 pub(crate) use observe::EXEMPLARS;
-pub(super) use observe::{change, slot_of, Target};
+pub(super) use observe::{change, count_quickly, slot_of, Target};
 pub(super) use window::observe as observe_recent;

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering::Acquire;
 
-use super::tree::{Shape, Tree};
+use super::tree::{Bucket, Shape, Tree, LANE_BYTES};
 use crate::metric::histogram::bucket;
-use crate::segment::layout::{entry, header, histogram};
+use crate::segment::lane;
+use crate::segment::layout::{entry, header, histogram, KIND_GAUGE_HISTOGRAM};
 use crate::segment::life::{Life, State, TAG_BITS, TAG_MASK};
 use crate::segment::memory::Granted;
 use crate::segment::Inner;
@@ -36,8 +37,8 @@ impl<'a> Target<'a> {
 
     /// Where the pair is that counts `v`.
     #[inline(always)]
-    fn pair(&self, granted: &Granted<'_>, v: f64) -> Result<u64, Refused> {
-        let in_record = |i: usize| self.record + histogram::SIZE + 16 * i as u64;
+    fn pair(&self, granted: &Granted<'_>, v: f64) -> Result<Pair, Refused> {
+        let in_record = |i: usize| Pair::InRecord(self.record + histogram::SIZE + 16 * i as u64);
         if !self.bounds.is_empty() {
             let (ordinal, i) = (self.shape.ordinal(v), bucket(self.bounds, v));
             let is_cut_by = |i: usize| self.bounds.get(i).is_some_and(|b| self.shape.ordinal(*b) == ordinal);
@@ -49,17 +50,60 @@ impl<'a> Target<'a> {
             }
         }
         let Some(position) = self.shape.position(v) else { return Ok(in_record(0)) };
-        match self.tree().find(granted, position, v < 0.0) {
-            0 => Err(NO_PLACE),
-            at => Ok(at),
+        self.tree().find(granted, position, v < 0.0).map(Pair::InChunk).ok_or(NO_PLACE)
+    }
+
+    /// Counts `v` in the lane of its bucket's chunk, if it has one, by whatever it takes.
+    fn count_in_lane(&self, granted: &Granted<'_>, bucket: Bucket, v: f64) -> bool {
+        // Acquire pairs with `lane::give_to_life`.
+        let lane = lane::in_word(granted.load64(bucket.lane_at(), Acquire), self.life);
+        lane != 0 && self.inner.lanes.count_otherwise(&self.inner.memory, lane, bucket.number(), v)
+    }
+
+    /// Counts of gauge histograms fall, and no lane's do.
+    #[cold]
+    #[inline(never)]
+    fn ask_for_lane(&self, bucket: Bucket) {
+        if self.inner.memory.get8(self.record + entry::KIND) != KIND_GAUGE_HISTOGRAM {
+            lane::ask_for_life(self.inner, bucket.lane_at(), self.life, LANE_BYTES);
         }
     }
+}
+
+/// Where a pair is.
+#[derive(Clone, Copy)]
+enum Pair {
+    InRecord(u64),
+    InChunk(Bucket),
+}
+
+/// Counts an observation of `v` in a series without classic bounds, if its bucket's chunk has a lane and all of the way there is usual, as it
+/// is for most of a hot series. `None`: it was not counted.
+#[inline(always)]
+pub(in crate::metric) fn count_quickly(target: &Target<'_>, v: f64) -> Option<()> {
+    let (inner, life) = (target.inner, target.life);
+    let granted = inner.lanes.granted(&inner.memory)?;
+    // What is left to `change` also refuses, if it has to.
+    if life != Life::FOREVER {
+        let state = State(granted.u32_at(target.record + entry::STATE)?.load(Acquire));
+        if state.life() != life || !state.has_series() {
+            return None;
+        }
+    }
+    // No NaN is.
+    if !(v.abs() > target.shape.zero_threshold && v.abs() < f64::INFINITY) {
+        return None;
+    }
+    let bucket = target.tree().find_usual(&granted, target.shape.position(v)?, v < 0.0)?;
+    // Acquire pairs with `lane::give_to_life`.
+    let lane = lane::in_word(granted.u64_at(bucket.lane_at())?.load(Acquire), life);
+    inner.lanes.count(lane, bucket.number(), v).then_some(())
 }
 
 /// Counts an observation of `v`, or takes one back; neither NaN.
 ///
 /// A pair that has the tag of an earlier life is what that has left: this one begins anew in it. (The pairs in the record are cleared
-/// with each life; chunks are not, as there may be many, and an old handle may make one at any time.)
+/// with each life; chunks are not, as there may be many, and an old handle may make one at any time.) A chunk's lane is of one life.
 #[inline(always)]
 pub(in crate::metric) fn change<const BACK: bool>(target: &Target<'_>, v: f64) -> bool {
     match try_change::<BACK>(target, v) {
@@ -89,14 +133,20 @@ fn refused<const BACK: bool>(target: Target<'_>, v: f64, mut why: Refused) -> bo
 
 #[inline(always)]
 fn try_change<const BACK: bool>(target: &Target<'_>, v: f64) -> Result<(), Refused> {
-    let (inner, life) = (target.inner, target.life);
-    let granted = inner.memory.granted();
+    let life = target.life;
+    let granted = &target.inner.memory.granted();
     let state = State(granted.load32(target.record + entry::STATE, Acquire));
     if life != Life::FOREVER && (state.life() != life || !state.has_series()) {
         return Err(header::STALE_UPDATES);
     }
-    let pair = granted.pair(target.pair(&granted, v)?).ok_or(header::REJECTED_UPDATES)?;
+    let place = target.pair(granted, v)?;
     let v = if v.is_finite() { v } else { 0.0 };
+    let at = match place {
+        Pair::InRecord(at) => at,
+        Pair::InChunk(bucket) if !BACK && target.count_in_lane(granted, bucket, v) => return Ok(()),
+        Pair::InChunk(bucket) => bucket.at(),
+    };
+    let pair = granted.pair(at).ok_or(header::REJECTED_UPDATES)?;
     let forever = life == Life::FOREVER;
     let (mask, tag) = if forever { (u64::MAX, 0) } else { (TAG_MASK, life.tag()) };
     let mut seen = pair.guess();
@@ -112,7 +162,12 @@ fn try_change<const BACK: bool>(target: &Target<'_>, v: f64) -> Result<(), Refus
         }
         let (count, sum) = if BACK { (count - 1, sum - v) } else { (count + 1, sum + v) };
         match pair.cas(seen, [tag | count, sum.to_bits()]) {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                if let (false, 0, Pair::InChunk(bucket)) = (BACK, count & (lane::HEAT_OF_BUCKET - 1), place) {
+                    target.ask_for_lane(bucket);
+                }
+                return Ok(());
+            }
             Err(now) => seen = now,
         }
     }

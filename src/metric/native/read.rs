@@ -1,7 +1,7 @@
 //! A histogram as a page sees it: everything is derived from the pairs as they were each read once.
 
 use super::sketch::Sketch;
-use super::tree::{Shape, Tree};
+use super::tree::{Counted, Shape, Tree};
 use crate::segment::layout::histogram;
 use crate::segment::life::{Life, Place, TAG_MASK};
 use crate::segment::memory::Mapped;
@@ -47,9 +47,16 @@ pub(crate) fn read(
         add(i, *ordinal, read(pair(1 + 2 * i as u64), &mut sum)?);
         add(i + 1, *ordinal, read(pair(2 + 2 * i as u64), &mut sum)?);
     }
-    Tree { memory, record, pairs: 1 + 2 * bounds.len() as u64, shape }.each(|ordinal, at| {
+    Tree { memory, record, pairs: 1 + 2 * bounds.len() as u64, shape }.each_with_lanes(life, |ordinal, at| {
+        let count = match at {
+            Counted::Cell(at) => read(at, &mut sum).unwrap_or(0),
+            Counted::Lane([count, part]) => {
+                sum += f64::from_bits(part);
+                count
+            }
+        };
         // No bound cuts a bucket that is counted in a chunk.
-        add(bounds.partition_point(|b| *b < ordinal), ordinal, read(at, &mut sum).unwrap_or(0));
+        add(bounds.partition_point(|b| *b < ordinal), ordinal, count);
     });
     Some(sum)
 }

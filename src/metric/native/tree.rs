@@ -10,9 +10,11 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::index;
+use super::index::{self, SCHEMA_MAX, SCHEMA_MIN};
 use crate::segment::chain::offset;
+use crate::segment::lane;
 use crate::segment::layout::{align, header, histogram, native_block, GRANULE};
+use crate::segment::life::{Life, Place};
 use crate::segment::memory::{Granted, Mapped, Memory};
 use crate::segment::Inner;
 
@@ -26,6 +28,8 @@ pub(crate) const ROOT_SIZE: u64 = 2 * 4 * PAGES as u64;
 const CHUNK_BITS: u32 = 4;
 const CHUNK_PAIRS: u64 = 1 << CHUNK_BITS;
 const CHUNK_SIZE: u64 = native_block::SIZE + 16 * CHUNK_PAIRS;
+/// A chunk's lane, for each CPU.
+pub(super) const LANE_BYTES: u64 = 16 * CHUNK_PAIRS;
 
 const NEGATIVE: u32 = 1 << 24;
 const IS_PAGE: u32 = 1 << 25;
@@ -39,22 +43,48 @@ pub(crate) struct Shape {
     pub(crate) window: u32,
 }
 
-impl Shape {
+/// What follows from a schema.
+struct Scale {
+    /// By how many steps it is coarser than the finest.
+    steps: u32,
     /// Added to a bucket's index, this is not negative.
+    bias: i32,
+    /// A page has this many links, as a power of two.
+    link_bits: u32,
+}
+
+/// By schema, from the coarsest on; then some more, which none is.
+static SCALES: [Scale; 16] = {
+    let mut scales = [const { Scale { steps: 0, bias: 0, link_bits: 3 } }; 16];
+    let mut i = 0;
+    while i <= SCHEMA_MAX - SCHEMA_MIN {
+        let schema = SCHEMA_MIN + i;
+        scales[i as usize] = Scale {
+            steps: (SCHEMA_MAX - schema) as u32,
+            bias: if schema >= 0 { OCTAVES_BELOW << schema } else { OCTAVES_BELOW >> -schema },
+            link_bits: 3 + if schema > 0 { schema as u32 } else { 0 },
+        };
+        i += 1;
+    }
+    scales
+};
+
+impl Shape {
     #[inline(always)]
+    fn scale(&self) -> &'static Scale {
+        &SCALES[(self.schema - SCHEMA_MIN) as usize % SCALES.len()]
+    }
+
+    /// Added to a bucket's index, this is not negative.
     pub(super) fn bias(&self) -> i32 {
-        if self.schema >= 0 {
-            OCTAVES_BELOW << self.schema
-        } else {
-            OCTAVES_BELOW >> -self.schema
-        }
+        self.scale().bias
     }
 
     /// Of its sign's buckets, which one; `None` for the zero bucket. Not of NaN.
     #[inline(always)]
     pub(super) fn position(&self, v: f64) -> Option<u32> {
-        let size = v.abs();
-        (size > self.zero_threshold).then(|| (index::of(size, self.schema) + self.bias()) as u32)
+        let (size, scale) = (v.abs(), self.scale());
+        (size > self.zero_threshold).then(|| (index::of(size, scale.steps) + scale.bias) as u32)
     }
 
     /// Which bucket: as numbers are in order, so are ordinals. Not of NaN.
@@ -67,8 +97,9 @@ impl Shape {
         }
     }
 
+    #[inline(always)]
     fn link_bits(&self) -> u32 {
-        3 + i32::from(self.schema).max(0) as u32
+        self.scale().link_bits
     }
 
     fn page_size(&self) -> u64 {
@@ -84,6 +115,33 @@ pub(super) struct Tree<'a> {
     /// The pairs before its links.
     pub(super) pairs: u64,
     pub(super) shape: Shape,
+}
+
+/// A bucket in a chunk.
+#[derive(Clone, Copy)]
+pub(super) struct Bucket {
+    chunk: u64,
+    pair: u64,
+}
+
+impl Bucket {
+    /// Where its pair is.
+    #[inline(always)]
+    pub(super) fn at(self) -> u64 {
+        self.chunk + native_block::SIZE + 16 * self.pair
+    }
+
+    /// Which of its chunk's it is.
+    #[inline(always)]
+    pub(super) fn number(self) -> usize {
+        self.pair as usize
+    }
+
+    /// Where the word is that gives its chunk a lane.
+    #[inline(always)]
+    pub(super) fn lane_at(self) -> u64 {
+        self.chunk + native_block::LANE
+    }
 }
 
 /// The way to a bucket that is not the zero bucket.
@@ -120,9 +178,9 @@ impl Tree<'_> {
         self.record + histogram::SIZE + 16 * self.pairs + 4 * u64::from(i)
     }
 
-    /// The pair of the bucket at a position of its sign; 0 if there is none yet, or its links are damaged.
+    /// The pair of the bucket at a position of its sign; `None` if there is none yet, or its links are damaged.
     #[inline(always)]
-    pub(super) fn find(&self, granted: &Granted<'_>, position: u32, negative: bool) -> u64 {
+    pub(super) fn find(&self, granted: &Granted<'_>, position: u32, negative: bool) -> Option<Bucket> {
         let way = self.way(position, negative);
         // Acquire pairs with the Release in `make`, here and below. What no link leads to is no place in the arena, and reads as 0.
         // The usual page is looked up whatever the value, so that it is there when the value's bucket is known.
@@ -131,10 +189,22 @@ impl Tree<'_> {
             page = self.other_page(granted, way.page);
         }
         let chunk = offset(granted.load32(page + native_block::SIZE + 4 * way.link, Acquire));
-        if granted.load64(chunk + native_block::IDENTITY, Relaxed) != self.identity(way.chunk) {
-            return 0;
+        let is_it = granted.load64(chunk + native_block::IDENTITY, Relaxed) == self.identity(way.chunk);
+        is_it.then_some(Bucket { chunk, pair: way.pair })
+    }
+
+    /// As `find`, of what is on the usual pages; `None` may also mean that all of it has to be looked for by `find`.
+    #[inline(always)]
+    pub(super) fn find_usual(&self, granted: &Granted<'_>, position: u32, negative: bool) -> Option<Bucket> {
+        let way = self.way(position, negative);
+        if way.page & (NEGATIVE - 1) != USUAL {
+            return None;
         }
-        chunk + native_block::SIZE + 16 * way.pair
+        // Acquire, Relaxed: as in `find`.
+        let page = offset(granted.u32_at(self.root(way.page))?.load(Acquire));
+        let chunk = offset(granted.u32_at(page + native_block::SIZE + 4 * way.link)?.load(Acquire));
+        let identity = granted.u64_at(chunk + native_block::IDENTITY)?.load(Relaxed);
+        (identity == self.identity(way.chunk)).then_some(Bucket { chunk, pair: way.pair })
     }
 
     #[cold]
@@ -146,11 +216,11 @@ impl Tree<'_> {
     /// As `find`, and makes what is missing. `None`: there is no room for it, or links are damaged.
     #[cold]
     #[inline(never)]
-    pub(super) fn obtain(&self, inner: &Inner, position: u32, negative: bool) -> Option<u64> {
+    pub(super) fn obtain(&self, inner: &Inner, position: u32, negative: bool) -> Option<Bucket> {
         let way = self.way(position, negative);
         let page = self.make(inner, self.root(way.page), self.shape.page_size(), way.page | IS_PAGE)?;
         let chunk = self.make(inner, page + native_block::SIZE + 4 * way.link, CHUNK_SIZE, way.chunk)?;
-        Some(chunk + native_block::SIZE + 16 * way.pair)
+        Some(Bucket { chunk, pair: way.pair })
     }
 
     /// The block that the link at `word` leads to; a new one if it leads nowhere yet.
@@ -219,15 +289,44 @@ impl Tree<'_> {
 
     /// Visits the pairs of all chunks, with their ordinals.
     pub(super) fn each(&self, mut visit: impl FnMut(i32, u64)) {
-        self.walk(|block| {
-            if let Block::Chunk { at, first } = block {
-                for i in 0..CHUNK_PAIRS {
-                    let step = i as i32 * first.signum();
-                    visit(first + step, at + native_block::SIZE + 16 * i);
-                }
+        self.each_with_lanes(Life(0), |ordinal, at| {
+            if let Counted::Cell(at) = at {
+                visit(ordinal, at);
             }
         });
     }
+
+    /// The same, with what is in the chunks' lanes of this life.
+    pub(super) fn each_with_lanes(&self, life: Life, mut visit: impl FnMut(i32, Counted)) {
+        self.walk(|block| {
+            let Block::Chunk { at, first } = block else { return };
+            let ordinal = |i: usize| first + i as i32 * first.signum();
+            for i in 0..CHUNK_PAIRS {
+                visit(ordinal(i as usize), Counted::Cell(at + native_block::SIZE + 16 * i));
+            }
+            let lane = lane_of(self.memory, at, life);
+            lane::pairs(self.memory, lane, CHUNK_PAIRS as usize, |i, pair| visit(ordinal(i), Counted::Lane(pair)));
+        });
+    }
+}
+
+/// The lane of a chunk in this life.
+fn lane_of(memory: &Mapped, chunk: u64, life: Life) -> u32 {
+    // Acquire pairs with `lane::give_to_life`.
+    lane::in_word(memory.load64(chunk + native_block::LANE, Acquire), life)
+}
+
+/// Whether the lane that a chunk has, in whichever life, may be one.
+pub(crate) fn lane_is_sound(memory: &Mapped, chunk: u64) -> bool {
+    let lane = memory.load64(chunk + native_block::LANE, Acquire) as u32;
+    lane == 0 || lane::is_lane(memory, lane, LANE_BYTES)
+}
+
+/// Where observations of a bucket are: in the pair of its chunk, or in one of its lane, which is this.
+#[derive(Clone, Copy)]
+pub(crate) enum Counted {
+    Cell(u64),
+    Lane([u64; 2]),
 }
 
 /// What a link leads to.
@@ -247,9 +346,15 @@ pub(crate) fn each_block(memory: &Mapped, record: u64, pairs: u64, shape: Shape,
     Tree { memory, record, pairs, shape }.walk(visit);
 }
 
-/// Visits the places of the pairs of a series' chunks.
-pub(crate) fn each_cell(memory: &Mapped, record: u64, pairs: u64, shape: Shape, mut visit: impl FnMut(u64)) {
-    Tree { memory, record, pairs, shape }.each(|_, at| visit(at));
+/// Visits the pairs of a series' chunks, and of their lanes.
+pub(crate) fn each_cell(
+    memory: &Mapped,
+    Place { at: record, life }: Place,
+    pairs: u64,
+    shape: Shape,
+    mut visit: impl FnMut(Counted),
+) {
+    Tree { memory, record, pairs, shape }.each_with_lanes(life, |_, at| visit(at));
 }
 
 #[cfg(test)]

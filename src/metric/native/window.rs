@@ -50,13 +50,13 @@ pub(in crate::metric) fn observe(inner: &Inner, Place { at: record, life }: Plac
     let tree = Tree { memory: &inner.memory, record, pairs: PAIRS, shape };
     let at = match shape.position(v) {
         None => record + histogram::SIZE + 16,
-        Some(position) => match tree.find(&inner.memory.granted(), position, v < 0.0) {
-            0 => match tree.obtain(inner, position, v < 0.0) {
-                Some(at) => at,
+        Some(position) => {
+            let found = tree.find(&inner.memory.granted(), position, v < 0.0);
+            match found.or_else(|| tree.obtain(inner, position, v < 0.0)) {
+                Some(bucket) => bucket.at(),
                 None => return inner.count(header::REFUSED_OBSERVATIONS),
-            },
-            at => at,
-        },
+            }
+        }
     };
     let Some(pair) = inner.memory.pair(at) else { return };
     let now = half(inner.created_ns(), shape.window);
