@@ -65,13 +65,21 @@ pub(super) fn bucket(bounds: &[f64], v: f64) -> usize {
 /// In the third word of a foreign handle.
 const SCHEMA_SHIFT: u32 = 60;
 
-/// The native buckets of the series at `at`, of which the schema is known.
+/// The native buckets of a family whose bounds are here, and whose schema is known.
+///
+/// # Safety
+/// A family's record is in front of them.
 #[inline(always)]
-fn native_at(inner: &Inner, at: u64, schema: i8) -> Shape {
-    let granted = inner.memory.granted();
-    let of = offset(granted.load32(at + entry::PARENT, Relaxed));
-    let zero_threshold = f64::from_bits(granted.load64(of + family::ZERO_THRESHOLD, Relaxed)).max(0.0);
-    Shape { schema, zero_threshold, window: granted.load32(of + family::WINDOW, Relaxed) }
+unsafe fn native_before(bounds: *const f64, schema: i8) -> Shape {
+    // SAFETY: the caller's promise: the fields are aligned in a record aligned to 16, and never written after the family was published.
+    let (zero_threshold, window) = unsafe {
+        let family = bounds.byte_sub(family::SIZE as usize);
+        (
+            family.byte_add(family::ZERO_THRESHOLD as usize).read(),
+            family.byte_add(family::WINDOW as usize).cast::<u32>().read(),
+        )
+    };
+    Shape { schema, zero_threshold: zero_threshold.max(0.0), window }
 }
 
 impl Histogram {
@@ -88,16 +96,15 @@ impl Histogram {
     }
 
     /// The words of a foreign handle: the segment, the place, and the bounds as {native schema and 5, or 0: high 4 bits, count: 12
-    /// bits, offset: low 48}. `None`: it is none (a damaged segment).
+    /// bits, offset, where they would be if there were any: low 48}. `None`: it is none (a damaged segment).
     pub(crate) fn into_words(self) -> Option<[*const c_void; 3]> {
         let memory = &self.inner.memory;
         let at = self.record();
         memory.bytes(at, histogram::SIZE + 16 * (self.bounds.len() as u64 + 1))?;
-        // Without bounds there is no place of them.
-        let bounds = match self.bounds.len() as u64 {
-            0 => 0,
-            count => count << 48 | memory.offset_of(self.bounds.as_ptr().cast()),
-        };
+        let family = offset(memory.get32(at + entry::PARENT));
+        let count = self.bounds.len() as u64;
+        memory.bytes(family, family::SIZE + 8 * count)?;
+        let bounds = count << 48 | (family + family::SIZE);
         let schema = self.native.map_or(NO_SCHEMA, |shape| (shape.schema + SCHEMA_BIAS) as u8);
         let bounds = bounds | u64::from(schema) << SCHEMA_SHIFT;
         let word = |w: u64| std::ptr::without_provenance(w as usize);
@@ -111,13 +118,14 @@ impl Histogram {
         // SAFETY: the caller's promise; segments live as long as the process.
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
         let (place, word) = (Place::from_word(p[1].addr() as u64), p[2].addr() as u64);
-        let first = inner.memory.checked_before(word << 16 >> 16).cast();
+        let first = inner.memory.checked_before(word << 16 >> 16).cast::<f64>();
         // SAFETY: a handle's bounds were checked when it was made, as its cells were (`into_words`).
         let bounds = unsafe { std::slice::from_raw_parts(first, (word << 4 >> 52) as usize) };
         let cells = inner.memory.checked_before(place.at + histogram::SIZE).cast_mut().cast();
         let native = match (word >> SCHEMA_SHIFT) as u8 {
             NO_SCHEMA => None,
-            schema => Some(native_at(inner, place.at, schema as i8 - SCHEMA_BIAS)),
+            // SAFETY: they are in their family's record (`into_words`).
+            schema => Some(unsafe { native_before(first, schema as i8 - SCHEMA_BIAS) }),
         };
         Some(Histogram { inner, bounds, cells, life: place.life, native })
     }
@@ -154,6 +162,7 @@ impl Histogram {
         self.change_native_otherwise::<BACK>(shape, v)
     }
 
+    /// A C function does not unwind, so calls end with a jump to it.
     #[inline(never)]
     extern "C" fn change_native_otherwise<const BACK: bool>(&self, shape: &Shape, v: f64) -> bool {
         if v.is_nan() || self.cells.is_null() {
@@ -240,7 +249,7 @@ impl Histogram {
 
     /// Counts where there is no lane, or it is not a matter of a few instructions.
     #[inline(never)]
-    fn change_otherwise<const BACK: bool>(self, i: usize, v: f64) -> bool {
+    extern "C" fn change_otherwise<const BACK: bool>(&self, i: usize, v: f64) -> bool {
         if !BACK {
             // Acquire: as above.
             let lane = self.half(entry::LANE).load(Acquire);

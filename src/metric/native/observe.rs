@@ -54,10 +54,13 @@ impl<'a> Target<'a> {
     }
 
     /// Counts `v` in the lane of its bucket's chunk, if it has one, by whatever it takes.
+    #[inline(always)]
     fn count_in_lane(&self, granted: &Granted<'_>, bucket: Bucket, v: f64) -> bool {
         // Acquire pairs with `lane::give_to_life`.
         let lane = lane::in_word(granted.load64(bucket.lane_at(), Acquire), self.life);
-        lane != 0 && self.inner.lanes.count_otherwise(&self.inner.memory, lane, bucket.number(), v)
+        lane != 0
+            && (self.inner.lanes.count(lane, bucket.number(), v)
+                || self.inner.lanes.count_otherwise(&self.inner.memory, lane, bucket.number(), v))
     }
 
     /// Counts of gauge histograms fall, and no lane's do.
