@@ -172,6 +172,16 @@ impl Counter {
     extern "C" fn add_otherwise(inner: &'static Inner, series: &'static Series, life: Life, n: u64) {
         // Acquire: as above.
         let lane = series.lane.load(Acquire);
+        if !(n < lane::MOST && series.is_in(life) && inner.lanes.add_locked(lane, n)) {
+            Counter::add_slowly(inner, series, life, n);
+        }
+    }
+
+    /// Adds where it may also be the first time that this process meets the lane.
+    #[inline(never)]
+    extern "C" fn add_slowly(inner: &'static Inner, series: &'static Series, life: Life, n: u64) {
+        // Acquire: as above.
+        let lane = series.lane.load(Acquire);
         let to_lane = lane != 0 && n < lane::MOST && series.is_in(life);
         if !(to_lane && inner.lanes.add_otherwise(&inner.memory, lane, n)) {
             Counter { inner, series, life }.add_to_cell(n);

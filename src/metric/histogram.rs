@@ -253,6 +253,19 @@ impl Histogram {
         if !BACK {
             // Acquire: as above.
             let lane = self.half(entry::LANE).load(Acquire);
+            if self.is_in_its_life() && self.inner.lanes.count_locked(lane, i, v) {
+                return true;
+            }
+        }
+        self.change_slowly::<BACK>(i, v)
+    }
+
+    /// Counts where it may also be the first time that this process meets the lane.
+    #[inline(never)]
+    extern "C" fn change_slowly<const BACK: bool>(&self, i: usize, v: f64) -> bool {
+        if !BACK {
+            // Acquire: as above.
+            let lane = self.half(entry::LANE).load(Acquire);
             if lane != 0 && self.is_in_its_life() && self.inner.lanes.count_otherwise(&self.inner.memory, lane, i, v) {
                 return true;
             }

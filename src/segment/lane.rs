@@ -46,6 +46,10 @@ pub(crate) const MOST: u64 = 1 << 32;
 const ATTEMPTS: u32 = 8;
 /// Attempts at the shared words. Giving up costs nothing but time: the series asks again.
 const BOUND: u32 = 100;
+/// By locked instructions a thread looks which CPU it is on when a cell of its lane has counted so many more. A power of two.
+const STAY: u64 = 256;
+/// Threads that share no hint, if they are lucky. A power of two.
+const HINTS: usize = 64;
 /// More CPUs than Linux can have.
 const MOST_CPUS: u32 = 1 << 16;
 
@@ -205,8 +209,8 @@ pub(crate) fn give_to_life<M: Memory>(memory: &M, at: u64, life: Life, lane: u32
     is_first && memory.cas64(at, seen, u64::from(life.0 as u32) << 32 | u64::from(lane), AcqRel, Relaxed).is_ok()
 }
 
-/// A segment's lanes, as this process writes them.
-#[repr(align(64))]
+/// A segment's lanes, as this process writes them. What every update reads stands first.
+#[repr(C, align(64))]
 pub(crate) struct Lanes {
     /// The first record.
     arena: *mut u8,
@@ -215,12 +219,16 @@ pub(crate) struct Lanes {
     /// A lane from 1 up to this is known to have its cells, one for each CPU, in granted memory. Stays 0 but where restartable sequences are
     /// the way.
     known: AtomicU32,
+    /// The same where locked instructions are the way.
+    known_locked: AtomicU32,
     kind: Kind,
     /// Whether 16 bytes are stored as one.
     pairs: bool,
     cpus: u64,
     /// What [`Lanes::is_hot`] counts.
     asked: AtomicU32,
+    /// By thread, or so: the CPU that it ran on lately. By locked instructions any CPU's cell is right, so this may be wrong.
+    hints: [AtomicU32; HINTS],
 }
 
 // SAFETY: the pointer is into a mapping that lives as long as the process, and is used for atomic access and in restartable sequences alone.
@@ -246,10 +254,12 @@ impl Lanes {
             arena: memory.checked_before(memory.arena_at()).cast_mut(),
             area: area.unwrap_or(0),
             known: AtomicU32::new(0),
+            known_locked: AtomicU32::new(0),
             kind,
             pairs: kind == Kind::Locked || one_store(),
             cpus: shape.cpus.max(1),
             asked: AtomicU32::new(0),
+            hints: [const { AtomicU32::new(0) }; HINTS],
         }
     }
 
@@ -282,7 +292,32 @@ impl Lanes {
         unsafe { rseq::add::<SHIFT>(self.area, self.arena, lane, n) }
     }
 
-    /// The same where the lane is not known yet, or restartable sequences are not the way, or were interrupted.
+    /// As [`Lanes::add`], by a locked instruction.
+    #[inline(always)]
+    pub(crate) fn add_locked(&self, lane: u32, n: u64) -> bool {
+        let known = lane.wrapping_sub(1) < self.known_locked.load(Relaxed);
+        if known {
+            // SAFETY: the lane is known, and so this is its segment's way.
+            unsafe { self.add_to_hinted(lane, n) };
+        }
+        known
+    }
+
+    /// # Safety
+    /// Locked instructions are the segment's and this process' way, and the cells of all CPUs are in granted memory.
+    #[inline(always)]
+    unsafe fn add_to_hinted(&self, lane: u32, n: u64) {
+        // SAFETY: so many cells are there (the caller's promise), aligned to 8 as lanes are, and changed only by atomic operations in a
+        // segment of this kind.
+        let cell =
+            unsafe { &*self.arena.add((8 * u64::from(lane) + self.cpu() * STRIDE) as usize).cast::<AtomicU64>() };
+        // Relaxed: a sum of its own.
+        if cell.fetch_add(n, Relaxed) % STAY + n >= STAY {
+            self.look_at_cpu();
+        }
+    }
+
+    /// The same where the lane is not known yet, or a restartable sequence was interrupted.
     pub(crate) fn add_otherwise(&self, memory: &Mapped, lane: u32, n: u64) -> bool {
         if lane == 0 || n == 0 || !self.reaches(memory, lane.into()) {
             return false;
@@ -291,10 +326,8 @@ impl Lanes {
             // SAFETY: it reaches.
             return (0..ATTEMPTS).any(|_| unsafe { self.add_once(lane, n) });
         }
-        // SAFETY: as in `add_once`; changed only by atomic operations in a segment of this kind.
-        let cell =
-            unsafe { &*self.arena.add((8 * u64::from(lane) + self.cpu() * STRIDE) as usize).cast::<AtomicU64>() };
-        cell.fetch_add(n, Relaxed);
+        // SAFETY: it reaches, and neither `None` nor restartable sequences are the way.
+        unsafe { self.add_to_hinted(lane, n) };
         true
     }
 
@@ -316,6 +349,33 @@ impl Lanes {
         self.pairs && unsafe { rseq::count::<SHIFT>(self.area, self.arena, cell, v) }
     }
 
+    /// As [`Lanes::count`], by a locked instruction.
+    #[inline(always)]
+    pub(crate) fn count_locked(&self, lane: u32, bucket: usize, v: f64) -> bool {
+        let cell = u64::from(lane) + 2 * bucket as u64;
+        let known = lane != 0 && cell < u64::from(self.known_locked.load(Relaxed)) && lane & 1 == 0;
+        if known {
+            // SAFETY: known, and aligned to 16 (checked), and so this is its segment's way.
+            unsafe { self.count_in_hinted(cell, v) };
+        }
+        known
+    }
+
+    /// # Safety
+    /// As of `add_to_hinted`, of pairs aligned to 16.
+    #[inline(always)]
+    unsafe fn count_in_hinted(&self, cell: u64, v: f64) {
+        // SAFETY: as in `add_to_hinted`.
+        let pair = unsafe { Pair::new(self.arena.add((8 * cell + self.cpu() * STRIDE) as usize).cast()) };
+        let mut seen = pair.guess();
+        while let Err(now) = pair.cas(seen, [seen[0] + 1, (f64::from_bits(seen[1]) + v).to_bits()]) {
+            seen = now;
+        }
+        if seen[0] % STAY == 0 {
+            self.look_at_cpu();
+        }
+    }
+
     /// As [`Lanes::add_otherwise`].
     pub(crate) fn count_otherwise(&self, memory: &Mapped, lane: u32, bucket: usize, v: f64) -> bool {
         let cell = u64::from(lane) + 2 * bucket as u64;
@@ -327,33 +387,35 @@ impl Lanes {
             return (0..ATTEMPTS).any(|_| unsafe { self.count_once(cell, v) });
         }
         // SAFETY: as in `add_otherwise`, aligned to 16.
-        let pair = unsafe { Pair::new(self.arena.add((8 * cell + self.cpu() * STRIDE) as usize).cast()) };
-        let mut seen = pair.guess();
-        while let Err(now) = pair.cas(seen, [seen[0] + 1, (f64::from_bits(seen[1]) + v).to_bits()]) {
-            seen = now;
-        }
+        unsafe { self.count_in_hinted(cell, v) };
         true
     }
 
-    /// Any CPU is right, and the one we run on is the fastest.
+    /// The CPU whose cell to count in by locked instructions. To ask for the one that we run on takes longer than to count, so each
+    /// thread does that only now and then ([`STAY`]). Meanwhile it may have moved, or share another's hint: that is slower, and right.
     #[inline(always)]
     fn cpu(&self) -> u64 {
-        let mut cpu = u32::MAX;
-        if self.area != 0 {
-            // SAFETY: `area` was found.
-            cpu = unsafe { rseq::cpu(self.area) };
-        }
+        u64::from(self.hint().load(Relaxed))
+    }
+
+    #[inline(always)]
+    fn hint(&self) -> &AtomicU32 {
+        // Of the product the high bits depend on all of the thread's.
+        let i = (rseq::thread() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HINTS.ilog2());
+        &self.hints[i as usize % HINTS]
+    }
+
+    #[cold]
+    #[inline(never)]
+    extern "C" fn look_at_cpu(&self) {
+        let errno = Errno::keep();
         #[cfg(target_os = "linux")]
-        if cpu >= 1 << 31 {
-            // SAFETY: a call without arguments.
-            cpu = unsafe { libc::sched_getcpu() } as u32;
-        }
-        let cpu = u64::from(cpu);
-        if cpu < self.cpus {
-            cpu
-        } else {
-            cpu % self.cpus
-        }
+        // SAFETY: a call without arguments. Where there is none such it fails, and all count in one cell.
+        let cpu = u64::from(unsafe { libc::sched_getcpu() } as u32);
+        #[cfg(not(target_os = "linux"))]
+        let cpu = 0;
+        drop(errno);
+        self.hint().store((cpu % self.cpus) as u32, Relaxed);
     }
 
     /// Whether a cell, by the numbers of lanes, is there for all CPUs. Remembers how far they are, where that is all there is to know.
@@ -361,9 +423,14 @@ impl Lanes {
         let granted = memory.watermark().saturating_sub(memory.arena_at());
         let cells = granted.saturating_sub((self.cpus - 1) * STRIDE) / 8;
         // The last cell has the number `cells - 1`.
-        if self.kind == Kind::Rseq {
+        let known = match self.kind {
+            Kind::Rseq => Some(&self.known),
+            Kind::Locked => Some(&self.known_locked),
+            Kind::None => None,
+        };
+        if let Some(known) = known {
             // The watermark only rises, so whoever writes this last is right too.
-            self.known.store(u32::try_from(cells.saturating_sub(1)).unwrap_or(u32::MAX), Relaxed);
+            known.store(u32::try_from(cells.saturating_sub(1)).unwrap_or(u32::MAX), Relaxed);
         }
         self.kind != Kind::None && cell < cells
     }

@@ -38,7 +38,7 @@ pub(crate) fn area() -> Option<isize> {
 /// `area` is what [`area`] gave.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 #[inline(always)]
-pub(crate) unsafe fn cpu(area: isize) -> u32 {
+unsafe fn cpu(area: isize) -> u32 {
     let cpu: u32;
     // SAFETY: `cpu_id` of the thread's area, which is there for as long as the thread (the caller's promise).
     unsafe {
@@ -146,14 +146,40 @@ pub(crate) unsafe fn count<const SHIFT: u32>(area: isize, cells: *mut u8, cell: 
     left != 0
 }
 
+/// A number that is not another thread's of this process, mostly, and costs no call: its thread pointer.
+#[inline(always)]
+pub(crate) fn thread() -> usize {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
+    {
+        let thread: usize;
+        // SAFETY: the first word of the thread's own block is its address (the ABI's TLS variant II).
+        unsafe {
+            std::arch::asm!("mov {thread}, qword ptr fs:[0]", thread = out(reg) thread,
+                options(nostack, readonly, preserves_flags));
+        }
+        thread
+    }
+    #[cfg(all(target_os = "linux", target_arch = "aarch64"))]
+    {
+        let thread: usize;
+        // SAFETY: reads a register.
+        unsafe {
+            std::arch::asm!("mrs {thread}, tpidr_el0", thread = out(reg) thread,
+                options(nostack, nomem, preserves_flags));
+        }
+        thread
+    }
+    #[cfg(not(all(
+        target_os = "linux",
+        any(all(target_arch = "x86_64", target_pointer_width = "64"), target_arch = "aarch64")
+    )))]
+    0
+}
+
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
 mod none {
     //! No area is ever found here, so none of these is ever called.
 
-    #[inline(always)]
-    pub(crate) unsafe fn cpu(_: isize) -> u32 {
-        u32::MAX
-    }
     #[inline(always)]
     pub(crate) unsafe fn add<const SHIFT: u32>(_: isize, _: *mut u8, _: u32, _: u64) -> bool {
         false
@@ -164,4 +190,4 @@ mod none {
     }
 }
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
-pub(crate) use none::{add, count, cpu};
+pub(crate) use none::{add, count};

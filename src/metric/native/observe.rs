@@ -60,6 +60,7 @@ impl<'a> Target<'a> {
         let lane = lane::in_word(granted.load64(bucket.lane_at(), Acquire), self.life);
         lane != 0
             && (self.inner.lanes.count(lane, bucket.number(), v)
+                || self.inner.lanes.count_locked(lane, bucket.number(), v)
                 || self.inner.lanes.count_otherwise(&self.inner.memory, lane, bucket.number(), v))
     }
 
