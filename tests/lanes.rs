@@ -11,7 +11,7 @@ mod crew;
 
 use common::{fork, long, note, page, samples, Name};
 use crew::Crew;
-use shmetrics::{Counter, Metric, Options, Segment};
+use shmetrics::{Counter, Metric, Native, Options, Segment};
 
 /// More than it takes to be given a lane.
 const HOT: u64 = 20_000;
@@ -123,6 +123,62 @@ fn the_next_life_has_nothing_of_the_last_ones_lane() {
     }
     assert_eq!(counters.with(["last"]).get(), 0.0);
     assert_eq!(segment.reader().check(), [] as [String; 0]);
+}
+
+/// Native buckets of 1 and less, of both signs, and of what has no bucket of the usual page.
+const NATIVE: [f64; 6] = [0.25, 0.7, -3.0, 100.0, 0.0, 1e200];
+
+#[test]
+fn hot_native_buckets_have_lanes_of_one_life() {
+    for rseq in [true, false] {
+        let name = Name::new("lanes");
+        let segment = name.options().rseq(rseq).open().unwrap();
+        let bounds = [0.2, 0.7, 50.0];
+        let native = segment.histogram("native", "").native(Native::default()).labels(["n"]).register().unwrap();
+        let both = segment.histogram("both", "").native(Native::default()).buckets(&bounds);
+        let both = both.labels(["n"]).register().unwrap();
+        let mut taken = 0;
+        for life in 0..20 {
+            let n = format!("{life:02}");
+            for (family, name) in [(&native, "native"), (&both, "both")] {
+                let histogram = family.with([&n]);
+                // As any other: a histogram that was removed, and its lane with it.
+                let gone = family.with(["gone"]);
+                assert!(family.remove(["gone"]));
+                for i in 0..HOT {
+                    histogram.observe(NATIVE[i as usize % NATIVE.len()]);
+                    gone.observe(0.25);
+                }
+                let shown = samples(&page(&segment));
+                assert_eq!(shown[&format!("{name}_count{{n=\"{n}\"}}")], HOT as f64, "life {life}");
+                let each: f64 = (0..HOT).map(|i| NATIVE[i as usize % NATIVE.len()]).sum();
+                let sum = shown[&format!("{name}_sum{{n=\"{n}\"}}")];
+                assert!((sum / each - 1.0).abs() < 1e-9, "{sum} is not {each}");
+                if name == "both" {
+                    let below = shown[&format!("{name}_bucket{{n=\"{n}\",le=\"0.7\"}}")];
+                    let few = (0..HOT).filter(|i| NATIVE[*i as usize % NATIVE.len()] <= 0.7).count();
+                    assert_eq!(below, few as f64);
+                }
+                assert!(family.remove([&n]));
+                histogram.observe(0.25);
+            }
+            // Those of the dead are not used again.
+            assert!(in_lanes(&segment) > taken || life % 4 != 0, "they have lanes of their own");
+            taken = in_lanes(&segment).max(taken);
+        }
+        assert_eq!(segment.reader().check(), [] as [String; 0]);
+    }
+}
+
+#[test]
+fn gauge_histograms_have_none() {
+    let name = Name::new("lanes");
+    let segment = name.open();
+    let ages = segment.gauge_histogram("ages", "").native(Native::default()).register().unwrap();
+    (0..HOT).for_each(|_| ages.observe(0.25));
+    (0..HOT).for_each(|_| ages.forget(0.25));
+    assert_eq!(in_lanes(&segment), 0);
+    assert_eq!(samples(&page(&segment))["ages_count"], 0.0);
 }
 
 #[test]

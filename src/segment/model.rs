@@ -25,5 +25,6 @@ mod lives;
 mod orderings;
 mod process;
 mod scene;
+mod tagged;
 mod to_order;
 mod words;

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::common::{fork, page, pause, samples, Child, Name, Random, Shared};
-use shmetrics::{Counter, Histogram, Options, Segment};
+use shmetrics::{Counter, Histogram, Native, Options, Segment};
 
 const WORKERS: usize = 8;
 /// Updates a worker does between two looks at how far it is.
@@ -12,13 +12,14 @@ const BATCH: u64 = 64;
 const OBSERVED: [f64; 3] = [0.5, 1.5, 4.0];
 /// Of each place that a worker, or its handler, counts in: the updates begun, and those done.
 const WORDS: usize = 2;
-const PLACES: usize = 3;
+const PLACES: usize = 4;
 
 #[derive(Clone, Copy)]
 struct Metrics {
     plain: Counter,
     labelled: Counter,
     histogram: Histogram,
+    native: Histogram,
 }
 
 impl Metrics {
@@ -27,6 +28,13 @@ impl Metrics {
             plain: segment.counter("plain", "").register().unwrap(),
             labelled: segment.counter("labelled", "").labels(["n"]).register().unwrap().with(["1"]),
             histogram: segment.histogram("times", "").buckets(&[1.0, 2.0]).register().unwrap(),
+            native: segment
+                .histogram("native", "")
+                .native(Native::default())
+                .labels(["n"])
+                .register()
+                .unwrap()
+                .with(["1"]),
         }
     }
 
@@ -34,7 +42,8 @@ impl Metrics {
         match place {
             0 => self.plain.inc(),
             1 => self.labelled.inc(),
-            _ => self.histogram.observe(OBSERVED[n as usize % 3]),
+            2 => self.histogram.observe(OBSERVED[n as usize % 3]),
+            _ => self.native.observe(OBSERVED[n as usize % 3]),
         }
     }
 }
@@ -219,5 +228,7 @@ fn shown(segment: &Segment) -> [u64; PLACES] {
         below = up_to;
     }
     assert_eq!((samples["times_count"], samples["times_sum"]), (below, sum), "a page's histogram agrees with itself");
-    [samples["plain_total"] as u64, samples["labelled_total{n=\"1\"}"] as u64, below as u64]
+    let [plain, labelled, native] =
+        ["plain_total", "labelled_total{n=\"1\"}", "native_count{n=\"1\"}"].map(|name| samples[name] as u64);
+    [plain, labelled, below as u64, native]
 }

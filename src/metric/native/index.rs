@@ -142,13 +142,13 @@ mod tests {
         power >= 0 && big.at_most_power(power as usize)
     }
 
-    fn steps(schema: i8) -> u32 {
-        (SCHEMA_MAX - schema) as u32
+    fn of(v: f64, schema: i8) -> i32 {
+        super::of(v, (SCHEMA_MAX - schema) as u32)
     }
 
     fn check(v: f64) {
         for schema in SCHEMA_MIN..=SCHEMA_MAX {
-            let i = of(v, steps(schema));
+            let i = of(v, schema);
             assert!(at_most(v, i, schema) && !at_most(v, i - 1, schema), "{v:e} in schema {schema}: {i}");
         }
     }
@@ -224,7 +224,7 @@ mod tests {
         fn a_coarser_bucket_holds_its_finer_ones(bits: u64, schema in SCHEMA_MIN..SCHEMA_MAX) {
             let v = f64::from_bits(bits).abs();
             if v > 0.0 {
-                assert_eq!(coarser(of(v, steps(schema + 1)), 1), of(v, steps(schema)));
+                assert_eq!(coarser(of(v, schema + 1), 1), of(v, schema));
             }
         }
     }
