@@ -146,8 +146,8 @@ pub unsafe extern "C" fn shmetrics_counter_add_named(
 ) -> shmetrics_status {
     guarded(|| {
         // SAFETY: the caller's promise.
-        let (segment, place) = unsafe { named(segment, KIND_COUNTER, name, labels, count)? };
-        Counter::at(segment, place).add(v);
+        let counter: Counter = unsafe { named(segment, KIND_COUNTER, name, labels, count)? };
+        counter.add(v);
         Ok(())
     })
 }

@@ -158,8 +158,8 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_named(
 ) -> shmetrics_status {
     guarded(|| {
         // SAFETY: the caller's promise.
-        let (segment, place) = unsafe { named(segment, KIND_HISTOGRAM, name, labels, count)? };
-        Histogram::at(segment, place).observe(v);
+        let histogram: Histogram = unsafe { named(segment, KIND_HISTOGRAM, name, labels, count)? };
+        histogram.observe(v);
         Ok(())
     })
 }

@@ -27,10 +27,8 @@ use status::{fail, shmetrics_status};
 use crate::metric::sealed::At;
 use crate::metric::{GaugeMode, Native};
 use crate::registry::family::Spec;
-use crate::registry::labels::prefix_len;
 use crate::registry::{register, series_named, Table, DEFAULT_BUCKETS};
 use crate::segment::layout::{header, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM};
-use crate::segment::life::Place;
 use crate::segment::{Inner, Segment};
 
 /// Bytes with their length. They need not end in NUL. As a label value, a NULL pointer is the empty string.
@@ -251,13 +249,12 @@ unsafe fn table(
 unsafe fn find<M: At>(p0: *const c_void, p1: *const c_void, values: *const shmetrics_str, count: usize) -> Option<M> {
     // SAFETY: the caller's promise.
     let (table, lens) = unsafe { table(p0, p1, values, count) }?;
-    let found = table.find(
+    Some(table.find(
         count,
-        |i| prefix_len(i, usize::from(lens[i])),
+        |i| usize::from(lens[i]),
         // SAFETY: `i < count`; the caller's promise.
         |i| unsafe { (*values.add(i)).bytes() },
-    );
-    Some(M::at(Segment { inner: table.inner }, found))
+    ))
 }
 
 /// The series that a name and labels stand for, made if there is none.
@@ -265,20 +262,20 @@ unsafe fn find<M: At>(p0: *const c_void, p1: *const c_void, values: *const shmet
 /// # Safety
 /// `segment` is NULL or came from `shmetrics_segment_open`, the texts are what they say, and `labels` points to `count` labels.
 #[inline(always)]
-unsafe fn named(
+unsafe fn named<M: At>(
     segment: *mut segment::shmetrics_segment,
     kind: u8,
     name: shmetrics_str,
     labels: *const segment::shmetrics_label,
     count: usize,
-) -> Result<(Segment, Place), shmetrics_status> {
+) -> Result<M, shmetrics_status> {
     // SAFETY: the caller's promise.
     let (segment, name, labels) =
         unsafe { (segment_of(segment)?, name.text("the name")?, slice(labels, count, "labels")?) };
     // SAFETY: as above, of their texts.
     let text = |text: &shmetrics_str| unsafe { text.bytes() };
-    let place = series_named(segment.inner, kind, name, count, |i| text(&labels[i].name), |i| text(&labels[i].value));
-    Ok((segment, place.map_err(status::report)?))
+    series_named(segment.inner, kind, name, count, |i| text(&labels[i].name), |i| text(&labels[i].value))
+        .map_err(status::report)
 }
 
 /// Gives the labels of an exemplar to `f`, without allocation. What is no text becomes a label that is refused.
@@ -316,7 +313,7 @@ unsafe fn remove(p0: *const c_void, p1: *const c_void, values: *const shmetrics_
     count > 0
         && table.remove(
             count,
-            &|i| prefix_len(i, usize::from(lens[i])),
+            &|i| usize::from(lens[i]),
             // SAFETY: `i < count`; the caller's promise.
             &|i| unsafe { (*values.add(i)).bytes() },
         )

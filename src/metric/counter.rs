@@ -38,6 +38,7 @@ const _: () =
     assert!(offset_of!(Series, state) as u64 == entry::STATE && offset_of!(Series, lane) as u64 == entry::LANE);
 const _: () = assert!(offset_of!(Series, cells) as u64 == counter::INTEGER && size_of::<Series>() as u64 == CELLS_END);
 const CELLS_END: u64 = counter::FRACTION + 8;
+const _: () = assert!(CELLS_END <= entry::SIZE);
 
 impl Series {
     /// Whether the record has not begun a later life.
@@ -76,6 +77,14 @@ impl At for Counter {
         Counter { inner, series, life: place.life }
     }
 
+    #[inline(always)]
+    #[allow(private_interfaces)]
+    unsafe fn at_entry(segment: Segment, place: Place) -> Self {
+        let series = segment.inner.memory.checked_before(place.at);
+        // SAFETY: backed and aligned (the caller's promise), and as above.
+        Counter { inner: segment.inner, series: unsafe { &*series.cast::<Series>() }, life: place.life }
+    }
+
     fn is_over(&self) -> bool {
         self.inner.is_over(self.record(), self.life)
     }
@@ -84,9 +93,10 @@ impl At for Counter {
 impl Counter {
     /// The words of a foreign handle. `None`: it is none (a damaged segment).
     pub(crate) fn into_words(self) -> Option<[*const c_void; 2]> {
-        let at = self.record();
-        self.inner.memory.bytes(at, counter::SIZE)?;
-        let place = Place { at, life: self.life }.into_word();
+        if std::ptr::eq(self.series, &raw const NOWHERE) {
+            return None;
+        }
+        let place = Place { at: self.record(), life: self.life }.into_word();
         Some([std::ptr::from_ref(self.inner).cast(), std::ptr::without_provenance(place as usize)])
     }
 

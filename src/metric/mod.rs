@@ -36,6 +36,18 @@ pub(crate) mod sealed {
         /// The metric in the series at this place.
         #[allow(private_interfaces)]
         fn at(segment: Segment, place: Place) -> Self;
+        /// The same of a place where an entry is known to be.
+        ///
+        /// # Safety
+        /// It is a multiple of 16, and the `entry::SIZE` bytes there are backed.
+        #[inline(always)]
+        #[allow(private_interfaces)]
+        unsafe fn at_entry(segment: Segment, place: Place) -> Self
+        where
+            Self: Sized,
+        {
+            Self::at(segment, place)
+        }
         /// Whether its series has been removed.
         fn is_over(&self) -> bool;
     }

@@ -2,7 +2,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use super::family::{Record, Spec};
-use super::{labels, register, Table};
+use super::{register, Table};
 use crate::metric::{
     Counter, Enum, Gauge, GaugeHistogram, GaugeMode, Histogram, Info, Metric, Native, StateSet, Summary,
 };
@@ -161,7 +161,7 @@ impl<'a, M: Metric> Builder<'a, M> {
     pub fn register(self) -> Result<M, Error> {
         let inner = self.segment.inner;
         let table = Table::new(inner, register(inner, self.spec)?);
-        Ok(M::at(self.segment, table.find(0, |_| 0, |_| &[])))
+        Ok(table.find(0, |_| 0, |_| &[]))
     }
 }
 
@@ -306,12 +306,9 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
         let inner = self.builder.segment.inner;
         let spec = Spec { labels: &self.labels, ..self.builder.spec };
         let table = Table::new(inner, register(inner, spec)?);
-        let mut prefixes = [0; N];
         let record = Record::new(&inner.memory, table.at);
-        for (i, prefix) in prefixes.iter_mut().enumerate() {
-            *prefix = labels::prefix_len(i, record.label_len(i)) as u16;
-        }
-        Ok(Family { table, prefixes, metric: PhantomData })
+        let lens = std::array::from_fn(|i| record.label_len(i) as u16);
+        Ok(Family { table, lens, metric: PhantomData })
     }
 }
 
@@ -329,7 +326,8 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
 #[derive(Clone, Copy)]
 pub struct Family<M, const N: usize> {
     table: Table,
-    prefixes: [u16; N],
+    /// Of the label names, as lines have them.
+    lens: [u16; N],
     metric: PhantomData<M>,
 }
 
@@ -342,8 +340,7 @@ impl<M: Metric, const N: usize> Family<M, N> {
     /// update through it costs one atomic instruction.
     #[inline]
     pub fn with(&self, values: [&str; N]) -> M {
-        let place = self.table.find(N, |i| usize::from(self.prefixes[i]), |i| values[i].as_bytes());
-        M::at(Segment { inner: self.table.inner }, place)
+        self.table.find(N, |i| usize::from(self.lens[i]), move |i| values[i].as_bytes())
     }
 
     /// Removes the series with these label values, for all processes: it is off every page and look-up that begins after
@@ -352,7 +349,7 @@ impl<M: Metric, const N: usize> Family<M, N> {
     /// A look-up of the same values then makes a new series, from 0. Updates through handles to the removed one count
     /// nowhere (see [`Metric`]). Its memory goes to other label sets of this family.
     pub fn remove(&self, values: [&str; N]) -> bool {
-        self.table.remove(N, &|i| usize::from(self.prefixes[i]), &|i| values[i].as_bytes())
+        self.table.remove(N, &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
     }
 
     /// Removes all series of the family that are there when it is called, as [`Family::remove`] does, and returns how many. An

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use super::family::Spec;
-use super::{labels, register, Builder, Table};
+use super::{register, Builder, Table};
 use crate::metric::Metric;
 use crate::{Error, Segment};
 
@@ -78,25 +78,19 @@ impl<M: Metric> DynamicFamily<M> {
         if values.len() != self.lens.len() {
             return None;
         }
-        let place = self.table.find(values.len(), |i| self.prefix(i), |i| values[i].as_bytes());
-        Some(M::at(Segment { inner: self.table.inner }, place))
+        Some(self.table.find(values.len(), |i| usize::from(self.lens[i]), |i| values[i].as_bytes()))
     }
 
     /// As [`Family::remove`](crate::Family::remove). False also where the number of values is not that of the labels, or 0.
     pub fn remove(&self, values: &[&str]) -> bool {
         !values.is_empty()
             && values.len() == self.lens.len()
-            && self.table.remove(values.len(), &|i| self.prefix(i), &|i| values[i].as_bytes())
+            && self.table.remove(values.len(), &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
     }
 
     /// As [`Family::clear`](crate::Family::clear).
     pub fn clear(&self) -> u64 {
         self.table.clear()
-    }
-
-    #[inline(always)]
-    fn prefix(&self, i: usize) -> usize {
-        labels::prefix_len(i, usize::from(self.lens[i]))
     }
 }
 

@@ -178,45 +178,37 @@ impl<'a> Spec<'a> {
         memory.put32(at + family::HELP_LEN, self.help.len() as u32);
         memory.put32(at + family::RECORD_LEN, record_len as u32);
         memory.fill(at + family::SIZE, &blob);
-        let embedded = Series {
-            family: link,
-            hash: 0,
-            kind: self.kind,
-            mode: self.mode,
-            escaped: false,
-            text_at: self.text_at(),
-            text: text.as_bytes(),
-        };
+        let embedded =
+            Series { family: link, hash: 0, kind: self.kind, mode: self.mode, escaped: false, text_len: text.len() };
         let state = if self.labels.is_empty() { life::LIVE } else { life::HIDDEN };
         memory.put32(at + own_len + entry::STATE, State::new(state, 0).0);
         embedded.write(inner, at + own_len);
+        memory.fill(at + own_len + self.text_at(), text.as_bytes());
         Some(link)
     }
 }
 
 /// A series about to be written.
-pub(crate) struct Series<'a> {
+pub(crate) struct Series {
     pub(crate) family: u32,
     pub(crate) hash: u64,
     pub(crate) kind: u8,
     pub(crate) mode: GaugeMode,
     pub(crate) escaped: bool,
-    pub(crate) text_at: u64,
-    pub(crate) text: &'a [u8],
+    pub(crate) text_len: usize,
 }
 
-impl Series<'_> {
-    /// Writes all but the state and the cells. The record is the caller's alone.
+impl Series {
+    /// Writes all but the state, the cells and the text. The record is the caller's alone.
     pub(crate) fn write(&self, inner: &Inner, at: u64) {
         let memory = &inner.memory;
         memory.put32(at + entry::PARENT, self.family);
         memory.put64(at + entry::HASH, self.hash);
         memory.put32(at + entry::CREATED, inner.age());
-        memory.put16(at + entry::TEXT_LEN, self.text.len() as u16);
+        memory.put16(at + entry::TEXT_LEN, self.text_len as u16);
         memory.put8(at + entry::KIND, self.kind);
         memory
             .put8(at + entry::FLAGS, ((self.mode as u8) << FLAG_MODE_SHIFT) | (u8::from(self.escaped) * FLAG_ESCAPED));
-        memory.fill(at + self.text_at, self.text);
     }
 }
 
@@ -364,19 +356,26 @@ impl<'a> Record<'a> {
         len == name.len() as u64 && self.text_is(self.name_at(), name.as_bytes())
     }
 
-    /// Whether its labels, of names of these lengths, have these names, as lines have them.
+    /// The names of its labels as lines have them, of these lengths.
     #[inline(always)]
-    pub(crate) fn has_labels<'v>(&self, lens: &[u16], name: impl Fn(usize) -> &'v [u8]) -> bool {
+    pub(crate) fn label_names(&self, lens: &'a [u16]) -> Option<impl Iterator<Item = &'a [u8]>> {
         let before = [family::NAME_LEN, family::UNIT_LEN].map(|field| u64::from(self.memory.get16(self.at + field)));
         let all = lens.iter().map(|len| u64::from(*len)).sum();
-        let Some(mut its) = self.memory.bytes(self.name_at() + before[0] + before[1], all) else { return false };
-        lens.iter().enumerate().all(|(i, len)| {
-            let len = usize::from(*len);
-            // SAFETY: all of them are backed (checked). A family's texts are never written after it was published.
-            let text = unsafe { std::slice::from_raw_parts(its, len) };
-            its = its.wrapping_add(len);
-            text == name(i)
-        })
+        let its = self.memory.bytes(self.name_at() + before[0] + before[1], all)?;
+        // SAFETY: all of them are backed (checked). A family's texts are never written after it was published.
+        let mut rest = unsafe { std::slice::from_raw_parts(its, all as usize) };
+        // The lengths may be other ones by now, in a damaged segment.
+        Some(lens.iter().map_while(move |len| {
+            let (name, after) = rest.split_at_checked(usize::from(*len))?;
+            rest = after;
+            Some(name)
+        }))
+    }
+
+    /// Whether its labels, of names of these lengths, have these names, as lines have them.
+    #[inline(always)]
+    pub(crate) fn has_labels<'v>(&self, lens: &'a [u16], name: impl Fn(usize) -> &'v [u8]) -> bool {
+        self.label_names(lens).is_some_and(|mut names| (0..lens.len()).all(|i| names.next() == Some(name(i))))
     }
 
     fn text_is(&self, at: u64, text: &[u8]) -> bool {

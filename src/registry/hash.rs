@@ -25,10 +25,15 @@ pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u64 {
             (all, all << 40)
         }
         0 => (0, 0),
-        _ => return XxHash3_64::oneshot_with_seed(seed, bytes),
+        _ => return long(seed, bytes),
     };
     let product = u128::from(a ^ seed) * u128::from(b ^ seed.rotate_left(32).wrapping_add(n as u64 ^ GOLDEN));
     product as u64 ^ (product >> 64) as u64
+}
+
+#[inline(never)]
+fn long(seed: u64, bytes: &[u8]) -> u64 {
+    XxHash3_64::oneshot_with_seed(seed, bytes)
 }
 
 /// Takes one more value's hash into a label set's. A bijection of `h` for each value.

@@ -18,7 +18,11 @@ pub(crate) fn family_hash(seed: u64, name: &str) -> u64 {
 /// A label set's hash, from its family's and its values.
 #[inline(always)]
 pub(crate) fn hash<'v>(family: u64, count: usize, value: impl Fn(usize) -> &'v [u8]) -> u64 {
-    (0..count).fold(family, |h, i| fold(h, hash_of(family, value(i))))
+    let mut all = family;
+    for i in 0..count {
+        all = fold(all, hash_of(family, value(i)));
+    }
+    all
 }
 
 /// The bytes of `name="` (and a comma before it, but for the first).
@@ -29,23 +33,54 @@ pub(crate) const fn prefix_len(index: usize, name_len: usize) -> usize {
 
 /// Appends a label value with `\`, `"` and newline escaped. True if there was anything to escape.
 pub(crate) fn escape(value: &str, out: &mut Vec<u8>) -> bool {
-    let bytes = value.as_bytes();
-    if !bytes.iter().any(|b| matches!(b, b'\\' | b'"' | b'\n')) {
-        out.extend_from_slice(bytes);
-        return false;
-    }
-    for &b in bytes {
-        match b {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b => out.push(b),
-        }
-    }
-    true
+    let before = out.len();
+    escape_to(value.as_bytes(), |piece| out.extend_from_slice(piece));
+    out.len() - before > value.len()
 }
 
-/// Whether the text is that of these values. `prefix(i)` is the length of what stands before value i.
+/// Gives an escaped value piece by piece.
+pub(crate) fn escape_to(value: &[u8], mut put: impl FnMut(&[u8])) {
+    let mut rest = value;
+    while let Some(at) = rest.iter().position(|b| is_escaped(*b)) {
+        put(&rest[..at]);
+        put(match rest[at] {
+            b'\n' => b"\\n",
+            b'"' => b"\\\"",
+            _ => b"\\\\",
+        });
+        rest = &rest[at + 1..];
+    }
+    put(rest);
+}
+
+fn is_escaped(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'"' | b'\n')
+}
+
+/// How long a value is in a text, with its escapes. `None`: it is not UTF-8.
+pub(crate) fn escaped_len(value: &[u8]) -> Option<usize> {
+    if is_plain(value) {
+        return Some(value.len());
+    }
+    std::str::from_utf8(value).ok()?;
+    Some(value.len() + value.iter().filter(|b| is_escaped(**b)).count())
+}
+
+/// Whether it is ASCII without anything to escape, as nearly all values are. Takes eight bytes at a time.
+fn is_plain(value: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let word_is_plain = |word: u64| {
+        // The high bit of each byte that is 0 (and of some above such a one).
+        let zeros = |w: u64| w.wrapping_sub(ONES) & !w;
+        let all = [b'\\', b'"', b'\n'].iter().fold(word, |all, b| all | zeros(word ^ (ONES * u64::from(*b))));
+        all & (ONES << 7) == 0
+    };
+    let mut words = value.chunks_exact(8);
+    let all = words.by_ref().all(|word| word_is_plain(word.iter().fold(0, |w, b| w << 8 | u64::from(*b))));
+    all && word_is_plain(words.remainder().iter().fold(0, |w, b| w << 8 | u64::from(*b)))
+}
+
+/// Whether the text is that of these values. `name_len(i)` is the length of label i's name.
 ///
 /// A text whose values have no escapes holds each as it is, and from where one begins the next quote is the one that ends it. So a value
 /// that begins where it should and ends at a quote is the text's own, or it is longer, and then all after it begin too late: the last
@@ -56,18 +91,26 @@ pub(crate) fn matches<'v>(
     text: &[u8],
     escaped: bool,
     count: usize,
-    prefix: impl Fn(usize) -> usize,
-    value: impl Fn(usize) -> &'v [u8],
+    name_len: impl Fn(usize) -> usize + Copy,
+    value: impl Fn(usize) -> &'v [u8] + Copy,
 ) -> bool {
     if escaped {
-        return matches_escaped(text, count, &prefix, &value);
+        // Copies: the others need not be in memory.
+        let (name_len, value) = (name_len, value);
+        return matches_escaped(text, count, &name_len, &value);
     }
     let mut at = 0;
     for i in 0..count {
-        at += prefix(i);
+        at += prefix_len(i, name_len(i));
         let v = value(i);
         let end = at + v.len();
-        if end >= text.len() || text[end] != b'"' || text[at - 1] != b'"' || !same(&text[at..end], v) {
+        if end >= text.len() {
+            return false;
+        }
+        // SAFETY: `at <= end < text.len()`, and what stands before a value is never empty.
+        let (before, own, after) =
+            unsafe { (*text.get_unchecked(at - 1), text.get_unchecked(at..end), *text.get_unchecked(end)) };
+        if before != b'"' || after != b'"' || !same(own, v) {
             return false;
         }
         at = end + 1;
@@ -80,12 +123,12 @@ pub(crate) fn matches<'v>(
 fn matches_escaped<'v>(
     text: &[u8],
     count: usize,
-    prefix: &impl Fn(usize) -> usize,
+    name_len: &impl Fn(usize) -> usize,
     value: &impl Fn(usize) -> &'v [u8],
 ) -> bool {
     let mut at = 0;
     for i in 0..count {
-        at += prefix(i);
+        at += prefix_len(i, name_len(i));
         for &b in value(i) {
             let (expected, len): (&[u8], usize) = match b {
                 b'\\' => (b"\\\\", 2),
@@ -218,7 +261,7 @@ mod tests {
             let names = if quoted { ["\"m.\\\"=\"", "\"pa th\"", "\"a\""] } else { ["m", "path", "x"] };
             let values: Vec<&str> = a.iter().map(String::as_str).collect();
             let (text, escaped) = text_of(&names, &values);
-            let check = |v: &[String]| matches(&text, escaped, 3, |i| prefix_len(i, names[i].len()), |i| v[i].as_bytes());
+            let check = |v: &[String]| matches(&text, escaped, 3, |i| names[i].len(), |i| v[i].as_bytes());
             let owned = names.map(str::to_owned);
             assert_eq!(super::values(&text, escaped, &owned).as_deref(), Some(&a[..]));
             assert!(check(&a));
@@ -230,15 +273,15 @@ mod tests {
     fn a_value_cannot_reach_over_its_quotes() {
         let (text, escaped) = text_of(&["x", "y"], &["a", "bbbbcc"]);
         let values = ["a\",y=", "cc"];
-        assert!(!matches(&text, escaped, 2, |i| prefix_len(i, 1), |i| values[i].as_bytes()));
+        assert!(!matches(&text, escaped, 2, |_| 1, |i| values[i].as_bytes()));
     }
 
     #[test]
     fn an_escape_in_the_text_is_not_a_value_that_looks_like_it() {
         let (text, escaped) = text_of(&["a"], &["x\ny"]);
         assert!(escaped);
-        assert!(!matches(&text, escaped, 1, |_| 3, |_| b"x\\ny"));
-        assert!(matches(&text, escaped, 1, |_| 3, |_| b"x\ny"));
+        assert!(!matches(&text, escaped, 1, |_| 1, |_| b"x\\ny"));
+        assert!(matches(&text, escaped, 1, |_| 1, |_| b"x\ny"));
     }
 
     /// The layout promises this function: these values are part of format 1 (`docs/format.md`). They were computed by another
@@ -251,6 +294,23 @@ mod tests {
         assert_eq!(of(&["GET", "/", "200"]), 0xe72d_3ccf_a445_91f3);
         assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
         assert_ne!(of(&["a", "b"]), of(&["b", "a"]));
+    }
+
+    #[test]
+    fn plain_is_what_needs_nothing() {
+        for n in 1..20 {
+            for i in 0..n {
+                for byte in 0..=255 {
+                    let mut value = vec![b'!'; n];
+                    value[i] = byte;
+                    assert_eq!(is_plain(&value), byte < 0x80 && !is_escaped(byte), "{byte} at {i} of {n}");
+                    let len = std::str::from_utf8(&value).ok().map(|_| n + usize::from(is_escaped(byte)));
+                    assert_eq!(escaped_len(&value), len);
+                }
+            }
+        }
+        assert_eq!(escaped_len("é\n\"\"\\ü".as_bytes()), Some(12));
+        assert_eq!(escaped_len(b""), Some(0));
     }
 
     #[test]

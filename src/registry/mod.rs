@@ -23,11 +23,13 @@ use std::cell::Cell;
 use std::sync::atomic::{fence, AtomicU32, Ordering::Acquire, Ordering::Relaxed};
 
 use self::family::{Record, Series, Spec};
+use crate::metric::sealed::At;
 use crate::segment::chain::{self, find_or_append, offset, Maker, Outcome};
+use crate::segment::index::Hit;
 use crate::segment::layout::{align, entry, family as f, header, FLAG_ESCAPED, GRANULE};
 use crate::segment::life::{self, Life, Place, State};
 use crate::segment::memory::Memory;
-use crate::segment::Inner;
+use crate::segment::{Inner, Segment};
 use crate::Error;
 
 /// Registers a family, or finds it. Returns where its record is.
@@ -178,21 +180,25 @@ impl Table {
         (self.at / GRANULE) as u32
     }
 
-    /// Where the series with these values is. Never fails: without room, it is the family's overflow series.
+    /// The series with these values. Never fails: without room, it is the family's overflow series.
     ///
     /// No lock, no allocation and no system call when the series exists.
     #[inline(always)]
-    pub(crate) fn find<'v>(
+    pub(crate) fn find<'v, M: At>(
         &self,
         count: usize,
-        prefix: impl Fn(usize) -> usize + Copy,
+        name_len: impl Fn(usize) -> usize + Copy,
         value: impl Fn(usize) -> &'v [u8] + Copy,
-    ) -> Place {
+    ) -> M {
+        let segment = Segment { inner: self.inner };
         let hash = labels::hash(self.hash, count, value);
-        match self.look_up(hash, count, prefix, value) {
-            Some(place) => place,
-            None => self.make(hash, count, &prefix, &value, true),
+        if let Some(place) = self.look_up(hash, count, name_len, value) {
+            // SAFETY: `life_of` has looked at the record, which is an entry's.
+            return unsafe { M::at_entry(segment, place) };
         }
+        // As in `look_up`.
+        let (name_len, value) = (name_len, value);
+        M::at(segment, self.make(hash, count, &name_len, &value))
     }
 
     #[inline(always)]
@@ -200,19 +206,38 @@ impl Table {
         &self,
         hash: u64,
         count: usize,
-        prefix: impl Fn(usize) -> usize + Copy,
+        name_len: impl Fn(usize) -> usize + Copy,
         value: impl Fn(usize) -> &'v [u8] + Copy,
     ) -> Option<Place> {
-        let mut life = Life::FOREVER;
-        let same = |link| match self.life_of::<true>(link, hash, count, prefix, value) {
-            Some(its) => {
-                life = its;
-                true
+        let index = self.inner.index();
+        let bits = index.bits();
+        let hit = index.first(bits, hash)?;
+        if let Some(life) = self.life_of::<true>(hit.link, hash, count, name_len, value) {
+            return Some(Place { at: offset(hit.link), life });
+        }
+        // Copies, here and below: what is looked up need not be in memory then to be found.
+        let (name_len, value) = (name_len, value);
+        self.look_further(bits, hash, hit, count, &name_len, &value)
+    }
+
+    /// Goes on where an entry with the same tag is another, or is gone.
+    #[cold]
+    #[inline(never)]
+    fn look_further<'v>(
+        &self,
+        bits: u32,
+        hash: u64,
+        mut hit: Hit,
+        count: usize,
+        name_len: &dyn Fn(usize) -> usize,
+        value: &dyn Fn(usize) -> &'v [u8],
+    ) -> Option<Place> {
+        loop {
+            hit = self.inner.index().next(bits, hash, hit)?;
+            if let Some(life) = self.life_of::<true>(hit.link, hash, count, name_len, value) {
+                return Some(Place { at: offset(hit.link), life });
             }
-            None => false,
-        };
-        let link = self.inner.index().find(hash, same)?;
-        Some(Place { at: offset(link), life })
+        }
     }
 
     /// The life of the record in which it has the series with these values, if that is now. An expired one comes back.
@@ -222,8 +247,8 @@ impl Table {
         link: u32,
         hash: u64,
         count: usize,
-        prefix: impl Fn(usize) -> usize,
-        value: impl Fn(usize) -> &'v [u8],
+        name_len: impl Fn(usize) -> usize + Copy,
+        value: impl Fn(usize) -> &'v [u8] + Copy,
     ) -> Option<Life> {
         let (record, backed) = self.inner.memory.record(offset(link))?;
         // SAFETY: a record begins with an entry's fields (`record` checked that so much is backed), aligned to 16 as every
@@ -242,13 +267,13 @@ impl Table {
         let seen = State(state.load(Acquire));
         // SAFETY: as above.
         let (its_hash, len, flags) = unsafe { (its_hash.read_volatile(), len.read_volatile(), flags.read_volatile()) };
-        if its_hash != hash || parent != self.link() || self.text_at + u64::from(len) > backed || !seen.has_series() {
+        if its_hash != hash || parent != self.link() || self.text_at + u64::from(len) > backed {
             return None;
         }
         // SAFETY: backed (checked). The bytes change only as the fields above do, and then what they were compared to does
         // not matter.
         let text = unsafe { std::slice::from_raw_parts(record.add(self.text_at as usize), usize::from(len)) };
-        if !labels::matches(text, flags & FLAG_ESCAPED != 0, count, prefix, value) {
+        if !labels::matches(text, flags & FLAG_ESCAPED != 0, count, name_len, value) {
             return None;
         }
         // Acquire: all of it was read before the second look at the state (a sequence lock, of which the life is the number).
@@ -257,13 +282,17 @@ impl Table {
         if again == seen && seen.state() == life::LIVE {
             return Some(seen.life());
         }
-        self.life_again(link, seen.life(), REVIVE)
+        self.life_again(link, seen, REVIVE)
     }
 
-    /// As above, of a series that has expired, or expires or is removed at this moment.
+    /// As above, of a series that has expired, or expires or is removed at this moment, and of what is left of one that was removed.
     #[cold]
     #[inline(never)]
-    fn life_again(&self, link: u32, life: Life, revive: bool) -> Option<Life> {
+    fn life_again(&self, link: u32, seen: State, revive: bool) -> Option<Life> {
+        let life = seen.life();
+        if !seen.has_series() {
+            return None;
+        }
         let there = if revive {
             expiry::revive(self.inner, &Record::new(&self.inner.memory, self.at), link, life)
         } else {
@@ -279,43 +308,44 @@ impl Table {
         &self,
         hash: u64,
         count: usize,
-        prefix: &dyn Fn(usize) -> usize,
+        name_len: &dyn Fn(usize) -> usize,
         value: &dyn Fn(usize) -> &'v [u8],
-        mend: bool,
     ) -> Place {
         if count == 0 {
             return self.embedded();
         }
-        if mend && (0..count).any(|i| std::str::from_utf8(value(i)).is_err()) {
+        let lens = (0..count).try_fold((0, 0), |(raw, escaped), i| {
+            Some((raw + value(i).len(), escaped + labels::escaped_len(value(i))?))
+        });
+        let Some((raw, escaped)) = lens else {
             let mended = mended(count, value);
             let value = |i: usize| mended[i].as_bytes();
             let hash = labels::hash(self.hash, count, value);
-            return match self.look_up(hash, count, prefix, value) {
+            return match self.look_up(hash, count, name_len, value) {
                 Some(place) => place,
-                None => self.make(hash, count, prefix, &value, false),
+                None => self.make(hash, count, name_len, &value),
             };
-        }
-        let Some((text, escaped)) = self.text(count, value) else { return self.overflow() };
+        };
+        let Some(text) = Text::new(self, count, escaped, value) else { return self.overflow() };
         let record = Record::new(&self.inner.memory, self.at);
         let series = Series {
             family: self.link(),
             hash,
             kind: record.kind(),
             mode: record.mode(),
-            escaped,
-            text_at: self.text_at,
-            text: &text,
+            escaped: escaped > raw,
+            text_len: text.len,
         };
         let found = Cell::new(Life(0));
         let ends = record.ends();
-        let same = |link: u32| match self.life_of::<true>(link, hash, count, prefix, value) {
+        let same = |link: u32| match self.life_of::<true>(link, hash, count, name_len, value) {
             Some(life) => {
                 found.set(life);
                 true
             }
             None => false,
         };
-        let mut maker = SeriesMaker { inner: self.inner, record, series, same, made: Life(0) };
+        let mut maker = SeriesMaker { inner: self.inner, record, series, text, same, made: Life(0) };
         match find_or_append(&self.inner.index(), ends, hash, &mut maker) {
             Outcome::Found(link) => Place { at: offset(link), life: found.get() },
             Outcome::Made(link) => Place { at: offset(link), life: maker.made },
@@ -327,7 +357,7 @@ impl Table {
     pub(crate) fn remove<'v>(
         &self,
         count: usize,
-        prefix: &dyn Fn(usize) -> usize,
+        name_len: &dyn Fn(usize) -> usize,
         value: &dyn Fn(usize) -> &'v [u8],
     ) -> bool {
         let record = Record::new(&self.inner.memory, self.at);
@@ -336,7 +366,7 @@ impl Table {
         let hash = labels::hash(self.hash, count, value);
         let index = self.inner.index();
         let life = Cell::new(Life(0));
-        let same = |link: u32| match self.life_of::<false>(link, hash, count, prefix, value) {
+        let same = |link: u32| match self.life_of::<false>(link, hash, count, name_len, value) {
             Some(its) => {
                 life.set(its);
                 true
@@ -365,22 +395,6 @@ impl Table {
         removed
     }
 
-    /// The label text of these values; `None` if no exposition could carry it.
-    fn text<'v>(&self, count: usize, value: &dyn Fn(usize) -> &'v [u8]) -> Option<(Vec<u8>, bool)> {
-        let texts = Record::new(&self.inner.memory, self.at).texts()?;
-        let (mut out, mut escaped) = (Vec::with_capacity(128), false);
-        for (i, name) in texts.labels.iter().enumerate().take(count) {
-            if i > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"=\"");
-            escaped |= labels::escape(std::str::from_utf8(value(i)).ok()?, &mut out);
-            out.push(b'"');
-        }
-        (texts.labels.len() == count && out.len() <= labels::TEXT_MAX).then_some((out, escaped))
-    }
-
     /// The family's only series, or its overflow series.
     fn embedded(&self) -> Place {
         Place { at: Record::new(&self.inner.memory, self.at).overflow_at(), life: Life::FOREVER }
@@ -402,16 +416,54 @@ fn mended<'v>(count: usize, value: &dyn Fn(usize) -> &'v [u8]) -> Vec<Cow<'v, st
     (0..count).map(|i| String::from_utf8_lossy(value(i))).collect()
 }
 
-struct SeriesMaker<'a, S> {
+/// The label text of a series to be made.
+struct Text<'a, 'v> {
+    lens: &'static [u16],
+    value: &'a dyn Fn(usize) -> &'v [u8],
+    len: usize,
+}
+
+impl<'a, 'v> Text<'a, 'v> {
+    /// Of values which take so many bytes, escapes included; `None` if no exposition could carry it.
+    fn new(table: &Table, count: usize, values_len: usize, value: &'a dyn Fn(usize) -> &'v [u8]) -> Option<Self> {
+        let (_, lens) = Table::with_label_lens(table.inner, table.at)?;
+        let around = |(i, len): (usize, &u16)| labels::prefix_len(i, usize::from(*len)) + 1;
+        let len = values_len + lens.iter().enumerate().map(around).sum::<usize>();
+        (lens.len() == count && len <= labels::TEXT_MAX).then_some(Text { lens, value, len })
+    }
+
+    fn write(&self, record: &Record<'_>, at: u64, escaped: bool) {
+        let (Some(names), Some(mut out)) = (record.label_names(self.lens), record.memory.writer(at, self.len)) else {
+            return;
+        };
+        for (i, name) in names.enumerate() {
+            if i > 0 {
+                out.put(b",");
+            }
+            out.put(name);
+            out.put(b"=\"");
+            let value = (self.value)(i);
+            if escaped {
+                labels::escape_to(value, |piece| out.put(piece));
+            } else {
+                out.put(value);
+            }
+            out.put(b"\"");
+        }
+    }
+}
+
+struct SeriesMaker<'a, 'v, S> {
     inner: &'a Inner,
     record: Record<'a>,
-    series: Series<'a>,
+    series: Series,
+    text: Text<'a, 'v>,
     same: S,
     /// The life in which the record was made.
     made: Life,
 }
 
-impl<S: Fn(u32) -> bool> Maker for SeriesMaker<'_, S> {
+impl<S: Fn(u32) -> bool> Maker for SeriesMaker<'_, '_, S> {
     fn same(&self, link: u32) -> bool {
         (self.same)(link)
     }
@@ -425,9 +477,10 @@ impl<S: Fn(u32) -> bool> Maker for SeriesMaker<'_, S> {
     }
 
     fn make(&mut self) -> Option<u32> {
-        let (link, state) = recycle::obtain(self.inner, &self.record, self.series.text.len())?;
+        let (link, state) = recycle::obtain(self.inner, &self.record, self.series.text_len)?;
         self.made = state.life();
         self.series.write(self.inner, offset(link));
+        self.text.write(&self.record, offset(link) + self.record.text_at(), self.series.escaped);
         expiry::begin(self.inner, &self.record, link);
         Some(link)
     }

@@ -6,29 +6,28 @@ use crate::metric::sealed::At;
 use crate::metric::{Counter, GaugeMode, Histogram};
 use crate::segment::chain::offset;
 use crate::segment::layout::{entry, KIND_COUNTER, KIND_HISTOGRAM};
-use crate::segment::life::Place;
 use crate::segment::{Inner, Segment};
 use crate::Error;
 
 /// Finds the series that a family's name and labels stand for, or makes it, and the family too. Nothing is allocated if they are there.
 #[inline(always)]
-pub(crate) fn series<'v>(
+pub(crate) fn series<'v, M: At>(
     inner: &'static Inner,
     kind: u8,
     name: &str,
     count: usize,
     label: impl Fn(usize) -> &'v [u8] + Copy,
     value: impl Fn(usize) -> &'v [u8] + Copy,
-) -> Result<Place, Error> {
+) -> Result<M, Error> {
     let (table, lens) = match family(inner, kind, name, count, label) {
         Some(found) => found,
         None => make(inner, kind, name, count, &label)?,
     };
     if count == 0 {
-        return Ok(table.embedded());
+        return Ok(M::at(Segment { inner }, table.embedded()));
     }
     // As many as the family has, or it was registered with them just now.
-    Ok(table.find(count, |i| labels::prefix_len(i, lens.get(i).copied().unwrap_or(0).into()), value))
+    Ok(table.find(count, |i| lens.get(i).copied().unwrap_or(0).into(), value))
 }
 
 #[inline(always)]
@@ -43,13 +42,19 @@ fn family<'v>(
     let name = if kind == KIND_COUNTER { name.strip_suffix("_total").unwrap_or(name) } else { name };
     let hash = labels::family_hash(inner.seed, name);
     let memory = &inner.memory;
-    let same = |link| {
-        let at = offset(link);
-        memory.get32(at + entry::PARENT) == 0
+    let index = inner.index();
+    let bits = index.bits();
+    let mut hit = index.first(bits, hash)?;
+    let at = loop {
+        let at = offset(hit.link);
+        if memory.get32(at + entry::PARENT) == 0
             && memory.get64(at + entry::HASH) == hash
             && Record::new(memory, at).name_is(name)
+        {
+            break at;
+        }
+        hit = index.next(bits, hash, hit)?;
     };
-    let at = offset(inner.index().find(hash, same)?);
     let (table, lens) = Table::with_label_lens(inner, at)?;
     let record = Record::new(memory, at);
     (record.kind() == kind && lens.len() == count && record.has_labels(lens, label)).then_some((table, lens))
@@ -84,7 +89,7 @@ impl Segment {
     /// # Errors
     /// [`Error::Conflict`], [`Error::Full`] or an invalid name: what registering such a family would end in. Nothing is counted then.
     pub fn count(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
-        Counter::at(*self, self.named(KIND_COUNTER, name, labels)?).add(v);
+        self.named::<Counter>(KIND_COUNTER, name, labels)?.add(v);
         Ok(())
     }
 
@@ -94,12 +99,12 @@ impl Segment {
     /// # Errors
     /// As of [`Segment::count`].
     pub fn observe(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
-        Histogram::at(*self, self.named(KIND_HISTOGRAM, name, labels)?).observe(v);
+        self.named::<Histogram>(KIND_HISTOGRAM, name, labels)?.observe(v);
         Ok(())
     }
 
     #[inline(always)]
-    fn named(&self, kind: u8, name: &str, labels: &[(&str, &str)]) -> Result<Place, Error> {
+    fn named<M: At>(&self, kind: u8, name: &str, labels: &[(&str, &str)]) -> Result<M, Error> {
         series(self.inner, kind, name, labels.len(), |i| labels[i].0.as_bytes(), |i| labels[i].1.as_bytes())
     }
 }

@@ -53,6 +53,35 @@ fn tag(word: u64) -> u64 {
     word >> 32
 }
 
+/// A word with the tag that is looked for: how far from its home, and where it leads.
+#[derive(Clone, Copy)]
+pub(crate) struct Hit {
+    distance: u32,
+    pub(crate) link: u32,
+}
+
+/// The first word with the tag of this hash so far from its home, or farther, in the index at `at`. Not a method: `Index` then stays in
+/// registers.
+#[inline(never)]
+fn seek<M: Memory>(memory: &M, at: u64, bits: u32, hash: u64, from: u32) -> Option<Hit> {
+    let index = Index { memory, at, max_bits: bits };
+    let mask = (1u64 << bits) - 1;
+    for distance in u64::from(from)..=mask {
+        if distance >= SHORT && distance >= index.reach(bits) {
+            return None;
+        }
+        // Acquire pairs with the Release in `place`, and through it with the entry's publication.
+        let w = memory.load_index(index.position((tag(hash) + distance) & mask), Acquire);
+        if w == 0 {
+            return None;
+        }
+        if tag(w) == tag(hash) {
+            return Some(Hit { distance: distance as u32, link: w as u32 });
+        }
+    }
+    None
+}
+
 impl<M: Memory> Index<'_, M> {
     #[inline(always)]
     pub(crate) fn bits(&self) -> u32 {
@@ -83,34 +112,32 @@ impl<M: Memory> Index<'_, M> {
         self.at + at * 8
     }
 
-    /// The link of the entry with this hash for which `same` holds, looked for at the current size.
-    #[inline(always)]
-    pub(crate) fn find(&self, hash: u64, same: impl FnMut(u32) -> bool) -> Option<u32> {
-        self.find_at(self.bits(), hash, same)
-    }
-
-    #[inline(always)]
+    /// The link of the entry with this hash for which `same` holds, looked for at this size.
     fn find_at(&self, bits: u32, hash: u64, mut same: impl FnMut(u32) -> bool) -> Option<u32> {
-        let mask = (1u64 << bits) - 1;
-        let mut at = tag(hash) & mask;
-        for distance in 0..=mask {
-            if distance >= SHORT && distance >= self.reach(bits) {
-                return None;
-            }
-            // Acquire pairs with the Release in `place`, and through it with the entry's publication.
-            let w = self.memory.load_index(self.position(at), Acquire);
-            if w == 0 {
-                return None;
-            }
-            if tag(w) == tag(hash) && same(w as u32) {
-                return Some(w as u32);
-            }
-            at = (at + 1) & mask;
+        let mut hit = self.first(bits, hash)?;
+        while !same(hit.link) {
+            hit = self.next(bits, hash, hit)?;
         }
-        None
+        Some(hit.link)
     }
 
-    /// As `find`, and certain: `None` means that no entry placed before this call has the key.
+    /// The first word with the tag of this hash, looked for at this size. Mostly it is at its home.
+    #[inline(always)]
+    pub(crate) fn first(&self, bits: u32, hash: u64) -> Option<Hit> {
+        // Acquire: as in `seek`.
+        let w = self.memory.load_index(self.position(tag(hash) & ((1 << bits) - 1)), Acquire);
+        if w != 0 && tag(w) == tag(hash) {
+            return Some(Hit { distance: 0, link: w as u32 });
+        }
+        seek(self.memory, self.at, bits, hash, 0)
+    }
+
+    /// The next one.
+    pub(crate) fn next(&self, bits: u32, hash: u64, hit: Hit) -> Option<Hit> {
+        seek(self.memory, self.at, bits, hash, hit.distance + 1)
+    }
+
+    /// The link of the entry with this hash for which `same` holds. `None` means that no entry placed before this call has the key.
     pub(crate) fn find_surely(&self, hash: u64, mut same: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut bits = self.bits();
         loop {

@@ -168,9 +168,8 @@ impl Mapped {
     /// A record in the arena and how many backed bytes there are from its start: at least an entry's.
     #[inline(always)]
     pub(crate) fn record(&self, at: u64) -> Option<(*const u8, u64)> {
-        let backed = self.watermark().wrapping_sub(at);
-        // An `at` beyond the watermark wraps around to more than the mapping.
-        if at < self.arena_at || backed > self.len || backed < entry::SIZE {
+        let backed = self.watermark().checked_sub(at)?;
+        if at < self.arena_at || backed < entry::SIZE {
             return None;
         }
         // SAFETY: in bounds (checked).
@@ -247,6 +246,12 @@ impl Mapped {
         true
     }
 
+    /// As `fill`, piece by piece.
+    pub(crate) fn writer(&self, at: u64, len: usize) -> Option<Writer<'_>> {
+        let to = self.bytes(at, len as u64)?.cast_mut();
+        Some(Writer { to, left: len, memory: PhantomData })
+    }
+
     /// Zeroes a block that nobody else can reach.
     pub(crate) fn wipe(&self, at: u64, len: u64) {
         if let Some(to) = self.bytes(at, len) {
@@ -281,6 +286,28 @@ impl Mapped {
             return Some(self.index_word(at));
         }
         self.u64_at(at)
+    }
+}
+
+/// Writes to a record that is not published yet.
+pub(crate) struct Writer<'a> {
+    to: *mut u8,
+    left: usize,
+    memory: PhantomData<&'a Mapped>,
+}
+
+impl Writer<'_> {
+    /// Writes the next bytes, unless they are more than were announced.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        let Some(left) = self.left.checked_sub(bytes.len()) else { return };
+        // SAFETY: `left` bytes from `to` are backed (`Mapped::writer`), and as in `fill`. In a damaged segment the bytes may be what is
+        // written over.
+        unsafe {
+            std::ptr::copy(bytes.as_ptr(), self.to, bytes.len());
+            self.to = self.to.add(bytes.len());
+        }
+        self.left = left;
     }
 }
 

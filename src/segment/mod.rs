@@ -28,6 +28,7 @@ use self::life::{Life, State, TAG_MASK};
 use self::mapping::Backing;
 use self::memory::{Mapped, Memory};
 use self::options::{How, Options};
+use crate::metric::coarse_ms;
 use crate::process::Process;
 use crate::registry::fixed;
 use crate::Error;
@@ -93,7 +94,9 @@ impl Inner {
 
     /// Tenths of a second since the segment was made.
     pub(crate) fn age(&self) -> u32 {
-        u32::try_from(now_ns().saturating_sub(self.created_ns) / 100_000_000).unwrap_or(u32::MAX)
+        // The kernel's last tick will do.
+        let now = coarse_ms().saturating_mul(1_000_000);
+        u32::try_from(now.saturating_sub(self.created_ns) / 100_000_000).unwrap_or(u32::MAX)
     }
 
     /// # Safety
