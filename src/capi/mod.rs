@@ -46,7 +46,7 @@ impl shmetrics_str {
     /// As the header says: `data` points to `len` readable bytes for the duration of the call.
     #[inline(always)]
     unsafe fn bytes<'a>(self) -> &'a [u8] {
-        if self.data.is_null() || self.len == 0 {
+        if self.data.is_null() {
             return &[];
         }
         // SAFETY: the caller's promise.

@@ -307,7 +307,9 @@ impl<'a> Record<'a> {
         self.label_lens_at() + 2 * self.label_count() as u64
     }
     fn name_at(&self) -> u64 {
-        self.le_lens_at() + 2 * self.bucket_count() as u64
+        // Behind the bounds, and the lengths.
+        let (buckets, labels) = (self.bucket_count() as u64, self.label_count() as u64);
+        self.bounds_at() + (8 + 2) * buckets + 2 * labels
     }
     pub(crate) fn label_len(&self, i: usize) -> usize {
         usize::from(self.memory.get16(self.label_lens_at() + 2 * i as u64))

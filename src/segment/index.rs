@@ -262,7 +262,7 @@ impl<M: Memory> Index<'_, M> {
 
     pub(crate) fn entries(&self) -> u64 {
         // Kills may leave it a little off, and so below 0.
-        let entries = self.memory.load64(header::INDEX_ENTRIES, Relaxed);
+        let entries = self.memory.load_header64(header::INDEX_ENTRIES, Relaxed);
         if (entries as i64) < 0 {
             0
         } else {

@@ -20,6 +20,10 @@ pub(crate) trait Memory {
     fn load_header32(&self, at: u64, order: Ordering) -> u32 {
         self.load32(at, order)
     }
+    /// As `load_header32`, of 8 bytes.
+    fn load_header64(&self, at: u64, order: Ordering) -> u64 {
+        self.load64(at, order)
+    }
     /// A word of the index, at a position that the caller has masked by the index' size.
     fn load_index(&self, at: u64, order: Ordering) -> u64 {
         self.load64(at, order)
@@ -388,6 +392,12 @@ impl Memory for Mapped {
         debug_assert!(at + 4 <= header::SIZE && at % 4 == 0);
         // SAFETY: the header page is mapped and backed.
         unsafe { &*self.base.as_ptr().add(at as usize).cast::<AtomicU32>() }.load(order)
+    }
+    #[inline(always)]
+    fn load_header64(&self, at: u64, order: Ordering) -> u64 {
+        debug_assert!(at + 8 <= header::SIZE && at % 8 == 0);
+        // SAFETY: the header page is mapped and backed.
+        unsafe { &*self.base.as_ptr().add(at as usize).cast::<AtomicU64>() }.load(order)
     }
     #[inline(always)]
     fn load_index(&self, at: u64, order: Ordering) -> u64 {
