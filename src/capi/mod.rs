@@ -55,12 +55,20 @@ impl shmetrics_str {
 
     /// # Safety
     /// As [`shmetrics_str::bytes`].
-    unsafe fn text<'a>(self, what: &str) -> Result<&'a str, shmetrics_status> {
+    #[inline(always)]
+    unsafe fn given<'a>(self, what: &str) -> Result<&'a [u8], shmetrics_status> {
         if self.data.is_null() && self.len > 0 {
             return Err(fail(shmetrics_status::NullArgument, format!("{what} is NULL but has a length")));
         }
         // SAFETY: the caller's promise.
-        std::str::from_utf8(unsafe { self.bytes() })
+        Ok(unsafe { self.bytes() })
+    }
+
+    /// # Safety
+    /// As [`shmetrics_str::bytes`].
+    unsafe fn text<'a>(self, what: &str) -> Result<&'a str, shmetrics_status> {
+        // SAFETY: the caller's promise.
+        std::str::from_utf8(unsafe { self.given(what)? })
             .map_err(|_| fail(shmetrics_status::InvalidName, format!("{what} is not UTF-8")))
     }
 }
@@ -271,7 +279,7 @@ unsafe fn named<M: At>(
 ) -> Result<M, shmetrics_status> {
     // SAFETY: the caller's promise.
     let (segment, name, labels) =
-        unsafe { (segment_of(segment)?, name.text("the name")?, slice(labels, count, "labels")?) };
+        unsafe { (segment_of(segment)?, name.given("the name")?, slice(labels, count, "labels")?) };
     // SAFETY: as above, of their texts.
     let text = |text: &shmetrics_str| unsafe { text.bytes() };
     series_named(segment.inner, kind, name, count, |i| text(&labels[i].name), |i| text(&labels[i].value))

@@ -161,7 +161,7 @@ impl Look<'_> {
         self.expect(record.text_at() == text_at, || {
             format!("{what}: label texts at {}, not {text_at}", record.text_at())
         });
-        let hash = labels::family_hash(m.get64(header::SEED), &texts.name);
+        let hash = labels::family_hash(m.get64(header::SEED), texts.name.as_bytes());
         self.expect(record.hash() == hash, || format!("{what}: its hash is not that of its name"));
         self.findable(hash, link, what);
         let embedded = record.overflow_at();

@@ -358,26 +358,23 @@ impl<'a> Record<'a> {
         len == name.len() as u64 && self.text_is(self.name_at(), name.as_bytes())
     }
 
-    /// The names of its labels as lines have them, of these lengths.
+    /// Its name, and those of its labels as lines have them, of these lengths.
     #[inline(always)]
-    pub(crate) fn label_names(&self, lens: &'a [u16]) -> Option<impl Iterator<Item = &'a [u8]>> {
-        let before = [family::NAME_LEN, family::UNIT_LEN].map(|field| u64::from(self.memory.get16(self.at + field)));
-        let all = lens.iter().map(|len| u64::from(*len)).sum();
-        let its = self.memory.bytes(self.name_at() + before[0] + before[1], all)?;
+    pub(crate) fn names(&self, lens: &'a [u16]) -> Option<(&'a [u8], impl Iterator<Item = &'a [u8]>)> {
+        let [name, unit] = [family::NAME_LEN, family::UNIT_LEN].map(|field| self.memory.get16(self.at + field));
+        let before = usize::from(name) + usize::from(unit);
+        let all = lens.iter().fold(before, |all, len| all + usize::from(*len));
+        let its = self.memory.bytes(self.name_at(), all as u64)?;
         // SAFETY: all of them are backed (checked). A family's texts are never written after it was published.
-        let mut rest = unsafe { std::slice::from_raw_parts(its, all as usize) };
+        let its = unsafe { std::slice::from_raw_parts(its, all) };
+        let mut rest = its.get(before..)?;
         // The lengths may be other ones by now, in a damaged segment.
-        Some(lens.iter().map_while(move |len| {
+        let labels = lens.iter().map_while(move |len| {
             let (name, after) = rest.split_at_checked(usize::from(*len))?;
             rest = after;
             Some(name)
-        }))
-    }
-
-    /// Whether its labels, of names of these lengths, have these names, as lines have them.
-    #[inline(always)]
-    pub(crate) fn has_labels<'v>(&self, lens: &'a [u16], name: impl Fn(usize) -> &'v [u8]) -> bool {
-        self.label_names(lens).is_some_and(|mut names| (0..lens.len()).all(|i| names.next() == Some(name(i))))
+        });
+        Some((its.get(..usize::from(name))?, labels))
     }
 
     fn text_is(&self, at: u64, text: &[u8]) -> bool {

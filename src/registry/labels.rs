@@ -11,8 +11,8 @@ use super::utf8;
 pub(crate) const TEXT_MAX: usize = u16::MAX as usize;
 
 /// A family's hash, from its name and the segment's seed.
-pub(crate) fn family_hash(seed: u64, name: &str) -> u64 {
-    hash_of(seed, name.as_bytes())
+pub(crate) fn family_hash(seed: u64, name: &[u8]) -> u64 {
+    hash_of(seed, name)
 }
 
 /// A label set's hash, from its family's and its values.
@@ -209,6 +209,12 @@ pub(crate) fn value_end(text: &[u8]) -> usize {
     at.min(text.len())
 }
 
+/// Equality of two, usually short, texts, without a call.
+#[inline(always)]
+pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && same(a, b)
+}
+
 /// Equality of two slices of the same, usually small, length, without a call.
 #[inline(always)]
 fn same(a: &[u8], b: &[u8]) -> bool {
@@ -288,9 +294,9 @@ mod tests {
     /// implementation.
     #[test]
     fn hash_vectors() {
-        let of = |values: &[&str]| hash(family_hash(1, "http_requests"), values.len(), |i| values[i].as_bytes());
-        assert_eq!(of(&[]), family_hash(1, "http_requests"));
-        assert_eq!(family_hash(1, "http_requests"), 0x4810_3b19_d1bd_c998);
+        let of = |values: &[&str]| hash(family_hash(1, b"http_requests"), values.len(), |i| values[i].as_bytes());
+        assert_eq!(of(&[]), family_hash(1, b"http_requests"));
+        assert_eq!(family_hash(1, b"http_requests"), 0x4810_3b19_d1bd_c998);
         assert_eq!(of(&["GET", "/", "200"]), 0xe72d_3ccf_a445_91f3);
         assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
         assert_ne!(of(&["a", "b"]), of(&["b", "a"]));

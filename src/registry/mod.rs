@@ -45,7 +45,7 @@ pub(crate) fn register(inner: &Inner, spec: Spec<'_>) -> Result<u64, Error> {
 }
 
 fn register_checked(inner: &Inner, spec: &Spec<'_>) -> Result<u64, Error> {
-    let hash = labels::family_hash(inner.seed, spec.name);
+    let hash = labels::family_hash(inner.seed, spec.name.as_bytes());
     let mut maker = FamilyMaker { inner, spec, hash, clash: None };
     let full = |why: &str| Err(Error::Full(format!("the family {} cannot be registered: {why}", spec.name)));
     match find_or_append(&inner.index(), chain::FAMILIES, hash, &mut maker) {
@@ -433,7 +433,7 @@ impl<'a, 'v> Text<'a, 'v> {
     }
 
     fn write(&self, record: &Record<'_>, at: u64, escaped: bool) {
-        let (Some(names), Some(mut out)) = (record.label_names(self.lens), record.memory.writer(at, self.len)) else {
+        let (Some((_, names)), Some(mut out)) = (record.names(self.lens), record.memory.writer(at, self.len)) else {
             return;
         };
         for (i, name) in names.enumerate() {

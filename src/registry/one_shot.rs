@@ -14,7 +14,7 @@ use crate::Error;
 pub(crate) fn series<'v, M: At>(
     inner: &'static Inner,
     kind: u8,
-    name: &str,
+    name: &[u8],
     count: usize,
     label: impl Fn(usize) -> &'v [u8] + Copy,
     value: impl Fn(usize) -> &'v [u8] + Copy,
@@ -34,30 +34,32 @@ pub(crate) fn series<'v, M: At>(
 fn family<'v>(
     inner: &'static Inner,
     kind: u8,
-    name: &str,
+    name: &[u8],
     count: usize,
     label: impl Fn(usize) -> &'v [u8],
 ) -> Option<(Table, &'static [u16])> {
     // What makes a counter's sample is no part of the family's name.
-    let name = if kind == KIND_COUNTER { name.strip_suffix("_total").unwrap_or(name) } else { name };
+    let name = if kind == KIND_COUNTER { name.strip_suffix(b"_total").unwrap_or(name) } else { name };
     let hash = labels::family_hash(inner.seed, name);
-    let memory = &inner.memory;
-    let index = inner.index();
+    let (memory, index) = (&inner.memory, inner.index());
     let bits = index.bits();
     let mut hit = index.first(bits, hash)?;
-    let at = loop {
+    loop {
         let at = offset(hit.link);
-        if memory.get32(at + entry::PARENT) == 0
-            && memory.get64(at + entry::HASH) == hash
-            && Record::new(memory, at).name_is(name)
-        {
-            break at;
+        let found = Table::with_label_lens(inner, at)
+            .filter(|(table, _)| table.hash == hash && memory.get32(at + entry::PARENT) == 0);
+        if let Some((table, lens)) = found {
+            let record = Record::new(memory, at);
+            let (its_name, mut its_labels) = record.names(lens)?;
+            if labels::equal(its_name, name) {
+                let right = record.kind() == kind
+                    && lens.len() == count
+                    && (0..count).all(|i| its_labels.next().is_some_and(|its| labels::equal(its, label(i))));
+                return right.then_some((table, lens));
+            }
         }
         hit = index.next(bits, hash, hit)?;
-    };
-    let (table, lens) = Table::with_label_lens(inner, at)?;
-    let record = Record::new(memory, at);
-    (record.kind() == kind && lens.len() == count && record.has_labels(lens, label)).then_some((table, lens))
+    }
 }
 
 #[cold]
@@ -65,10 +67,12 @@ fn family<'v>(
 fn make<'v>(
     inner: &'static Inner,
     kind: u8,
-    name: &str,
+    name: &[u8],
     count: usize,
     label: &dyn Fn(usize) -> &'v [u8],
 ) -> Result<(Table, &'static [u16]), Error> {
+    let name = std::str::from_utf8(name)
+        .map_err(|_| Error::name("metric name", &String::from_utf8_lossy(name), "it is not UTF-8"))?;
     let labels: Vec<_> = (0..count).map(|i| String::from_utf8_lossy(label(i))).collect();
     let labels: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
     let usual = Spec::new(name, "", kind, GaugeMode::Shared);
@@ -105,6 +109,6 @@ impl Segment {
 
     #[inline(always)]
     fn named<M: At>(&self, kind: u8, name: &str, labels: &[(&str, &str)]) -> Result<M, Error> {
-        series(self.inner, kind, name, labels.len(), |i| labels[i].0.as_bytes(), |i| labels[i].1.as_bytes())
+        series(self.inner, kind, name.as_bytes(), labels.len(), |i| labels[i].0.as_bytes(), |i| labels[i].1.as_bytes())
     }
 }
