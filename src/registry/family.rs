@@ -364,19 +364,21 @@ impl<'a> Record<'a> {
         len == name.len() as u64 && self.text_is(self.name_at(), name.as_bytes())
     }
 
-    /// Whether its labels, of names of these lengths, have these names, as lines have them.
+    /// The names of its labels, of which these are the lengths, as lines have them.
     #[inline(always)]
-    pub(crate) fn has_labels<'v>(&self, lens: &[u16], name: impl Fn(usize) -> &'v [u8]) -> bool {
+    pub(crate) fn labels<'l>(&self, lens: &'l [u16]) -> Option<impl Iterator<Item = &'a [u8]> + use<'a, 'l>> {
         let before = [family::NAME_LEN, family::UNIT_LEN].map(|field| u64::from(self.memory.get16(self.at + field)));
-        let all = lens.iter().map(|len| u64::from(*len)).sum();
-        let Some(mut its) = self.memory.bytes(self.name_at() + before[0] + before[1], all) else { return false };
-        lens.iter().enumerate().all(|(i, len)| {
-            let len = usize::from(*len);
-            // SAFETY: all of them are backed (checked). A family's texts are never written after it was published.
-            let text = unsafe { std::slice::from_raw_parts(its, len) };
-            its = its.wrapping_add(len);
-            text == name(i)
-        })
+        let mut left = lens.iter().map(|len| usize::from(*len)).sum();
+        let mut next = self.memory.bytes(self.name_at() + before[0] + before[1], left as u64)?;
+        Some(lens.iter().map(move |len| {
+            // In a damaged segment they may have changed.
+            let len = usize::from(*len).min(left);
+            // SAFETY: all that is left is backed (checked). A family's texts are never written after it was published.
+            let name = unsafe { std::slice::from_raw_parts(next, len) };
+            next = next.wrapping_add(len);
+            left -= len;
+            name
+        }))
     }
 
     fn text_is(&self, at: u64, text: &[u8]) -> bool {

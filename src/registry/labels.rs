@@ -29,7 +29,12 @@ pub(crate) const fn prefix_len(index: usize, name_len: usize) -> usize {
 
 /// Appends a label value with `\`, `"` and newline escaped. True if there was anything to escape.
 pub(crate) fn escape(value: &str, out: &mut Vec<u8>) -> bool {
-    let bytes = value.as_bytes();
+    escape_bytes(value.as_bytes(), out)
+}
+
+/// The same of bytes that are known to be UTF-8.
+#[inline]
+pub(crate) fn escape_bytes(bytes: &[u8], out: &mut Vec<u8>) -> bool {
     if !bytes.iter().any(|b| matches!(b, b'\\' | b'"' | b'\n')) {
         out.extend_from_slice(bytes);
         return false;

@@ -286,7 +286,7 @@ impl Table {
         if count == 0 {
             return self.embedded();
         }
-        if mend && (0..count).any(|i| std::str::from_utf8(value(i)).is_err()) {
+        if mend && (0..count).any(|i| !is_utf8(value(i))) {
             let mended = mended(count, value);
             let value = |i: usize| mended[i].as_bytes();
             let hash = labels::hash(self.hash, count, value);
@@ -365,20 +365,21 @@ impl Table {
         removed
     }
 
-    /// The label text of these values; `None` if no exposition could carry it.
+    /// The label text of these values, which are UTF-8; `None` if no exposition could carry it.
     fn text<'v>(&self, count: usize, value: &dyn Fn(usize) -> &'v [u8]) -> Option<(Vec<u8>, bool)> {
-        let texts = Record::new(&self.inner.memory, self.at).texts()?;
-        let (mut out, mut escaped) = (Vec::with_capacity(128), false);
-        for (i, name) in texts.labels.iter().enumerate().take(count) {
+        let (_, lens) = Table::with_label_lens(self.inner, self.at)?;
+        let record = Record::new(&self.inner.memory, self.at);
+        let (mut out, mut escaped) = (Vec::with_capacity(256), false);
+        for (i, name) in record.labels(lens)?.enumerate().take(count) {
             if i > 0 {
                 out.push(b',');
             }
-            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(name);
             out.extend_from_slice(b"=\"");
-            escaped |= labels::escape(std::str::from_utf8(value(i)).ok()?, &mut out);
+            escaped |= labels::escape_bytes(value(i), &mut out);
             out.push(b'"');
         }
-        (texts.labels.len() == count && out.len() <= labels::TEXT_MAX).then_some((out, escaped))
+        (lens.len() == count && out.len() <= labels::TEXT_MAX).then_some((out, escaped))
     }
 
     /// The family's only series, or its overflow series.
@@ -395,6 +396,11 @@ impl Table {
         let _ = memory.cas32(place.at + entry::STATE, hidden.0, live.0, Relaxed, Relaxed);
         place
     }
+}
+
+#[inline]
+fn is_utf8(value: &[u8]) -> bool {
+    value.is_ascii() || std::str::from_utf8(value).is_ok()
 }
 
 /// Values in UTF-8, which is all that an exposition can carry, with U+FFFD in place of what is not.

@@ -52,7 +52,8 @@ fn family<'v>(
     let at = offset(inner.index().find(hash, same)?);
     let (table, lens) = Table::with_label_lens(inner, at)?;
     let record = Record::new(memory, at);
-    (record.kind() == kind && lens.len() == count && record.has_labels(lens, label)).then_some((table, lens))
+    let mut labels = record.labels(lens)?.enumerate();
+    (record.kind() == kind && lens.len() == count && labels.all(|(i, name)| name == label(i))).then_some((table, lens))
 }
 
 #[cold]

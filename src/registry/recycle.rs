@@ -40,8 +40,11 @@ fn size(text_at: u64, class: u32) -> u64 {
 
 /// The smallest class that holds a text.
 fn class_of(text_at: u64, len: usize) -> u32 {
-    let end = text_at + len as u64;
-    (0..CLASSES - 1).find(|class| size(text_at, *class) >= end).unwrap_or(CLASSES - 1)
+    let wanted = (text_at % GRANULE + len as u64).div_ceil(GRANULE).max(1);
+    if wanted <= 8 {
+        return wanted as u32 - 1;
+    }
+    (8..CLASSES - 1).find(|class| granules(*class) >= wanted).unwrap_or(CLASSES - 1)
 }
 
 fn list(memory: &Mapped, family_at: u64, class: u32) -> FreeList<'_, Mapped> {

@@ -28,6 +28,7 @@ use self::life::{Life, State, TAG_MASK};
 use self::mapping::Backing;
 use self::memory::{Mapped, Memory};
 use self::options::{How, Options};
+use crate::metric::coarse_ms;
 use crate::process::Process;
 use crate::registry::fixed;
 use crate::Error;
@@ -91,9 +92,9 @@ impl Inner {
         self.created_ns
     }
 
-    /// Tenths of a second since the segment was made.
+    /// Tenths of a second since the segment was made, by the clock that is cheap to read.
     pub(crate) fn age(&self) -> u32 {
-        u32::try_from(now_ns().saturating_sub(self.created_ns) / 100_000_000).unwrap_or(u32::MAX)
+        u32::try_from(coarse_ms().saturating_sub(self.created_ns / 1_000_000) / 100).unwrap_or(u32::MAX)
     }
 
     /// # Safety
