@@ -4,7 +4,8 @@ use super::family::{Fixed, View};
 use super::line::{Line, Piece};
 use super::number::{float, float_with_point, seconds};
 use super::observed::{native_exemplars, Observed};
-use super::snapshot::{Page, Series, Shot, Text, Total};
+use super::run::Run;
+use super::snapshot::{Page, Series, Shot, Text, Total, Unseen};
 use super::{Escaping, Exposition, Format};
 use crate::metric::{Exemplar, Sample, Shown, CODE_POINTS};
 use crate::registry::{labels, utf8};
@@ -198,6 +199,58 @@ impl Lines {
             each: Vec::new(),
             view,
         }
+    }
+
+    /// Appends series until `until` bytes are there, or the walk ends.
+    pub(super) fn run(&mut self, page: &Page<'_>, run: &mut Run, out: &mut Vec<u8>, until: usize) {
+        if self.view.kind == KIND_COUNTER && self.created.is_none() && !self.view.renames() {
+            return self.run_of_counters(page, run, out, until);
+        }
+        while out.len() < until {
+            let Some(at) = run.step(page.memory) else { break };
+            run.note(self.series(page, at, out));
+        }
+    }
+
+    /// The same of counters, of which most pages mostly are, without what only others need.
+    #[inline(never)]
+    fn run_of_counters(&mut self, page: &Page<'_>, run: &mut Run, out: &mut Vec<u8>, until: usize) {
+        let text_at = self.view.text_at;
+        // Where the compiler knows that nobody else changes them.
+        let (memory, mut walk) = (*page.memory, Run { ..*run });
+        let page = Page { memory: &memory, ..*page };
+        while out.len() < until {
+            let Some(at) = walk.step(&memory) else { break };
+            let from = out.len();
+            let shot = match page.look(at, KIND_COUNTER, text_at) {
+                Ok(seen) if self.counter(&seen.series, out) && seen.is_still() => Shot::Shown,
+                Err(Unseen::Hidden) => Shot::Hidden,
+                _ => {
+                    out.truncate(from);
+                    self.series_otherwise(&page, at, out)
+                }
+            };
+            walk.note(shot);
+        }
+        *run = walk;
+    }
+
+    /// Appends the line of a counter that is a whole number and has no exemplar. False: it is another one.
+    #[inline(always)]
+    fn counter(&self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(Total::Whole(n)) = series.counter(self.view.text_at) else { return false };
+        if self.openmetrics && series.has_exemplars() {
+            return false;
+        }
+        let mut line = self.name.line(&series.text, out);
+        line.integer(n);
+        line.end();
+        true
+    }
+
+    #[inline(never)]
+    fn series_otherwise(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        self.series(of, at, out)
     }
 
     /// Appends the lines of the series at `at`.

@@ -1,0 +1,62 @@
+//! A walk along a family's series, a piece of a page at a time.
+
+use std::sync::atomic::Ordering::Acquire;
+
+use super::snapshot::Shot;
+use crate::segment::chain::{offset, Ring};
+use crate::segment::layout::entry;
+use crate::segment::memory::{Mapped, Memory};
+
+/// Where a walk is, and what came of it.
+pub(super) struct Run {
+    /// The next series; 0 at the end.
+    pub(super) link: u32,
+    /// Against damaged links.
+    pub(super) ring: Ring,
+    /// Steps left, against somebody who scribbles faster than we read.
+    pub(super) budget: u64,
+    pub(super) shown: u64,
+    pub(super) corrupt: u64,
+}
+
+impl Run {
+    /// A step to the next series: where it is.
+    #[inline(always)]
+    pub(super) fn step(&mut self, memory: &Mapped) -> Option<u64> {
+        let link = self.link;
+        if link == 0 || self.budget <= 1 || self.ring.closes(link) {
+            self.stop();
+            return None;
+        }
+        self.budget -= 1;
+        self.link = next(memory, link);
+        memory.prefetch(offset(self.link));
+        Some(offset(link))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn stop(&mut self) {
+        if self.link != 0 {
+            self.corrupt += 1;
+            self.budget -= u64::from(self.budget > 0);
+            self.link = 0;
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn note(&mut self, shot: Shot) {
+        match shot {
+            Shot::Shown => self.shown += 1,
+            Shot::Hidden => {}
+            Shot::Damaged => self.corrupt += 1,
+        }
+    }
+}
+
+/// The entry behind this one in its chain.
+#[inline(always)]
+pub(super) fn next(memory: &Mapped, link: u32) -> u32 {
+    // Acquire pairs with the Release that published the entry.
+    memory.load32(offset(link) + entry::NEXT, Acquire)
+}
