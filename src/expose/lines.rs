@@ -39,8 +39,7 @@ impl Name {
         } else {
             line.piece(&self.open);
             text.put(&mut line);
-            line.byte(b'}');
-            line.byte(b' ');
+            line.two(*b"} ");
         }
         line
     }
@@ -187,11 +186,12 @@ impl Lines {
             _ => Vec::new(),
         };
         let counted = matches!(view.kind, KIND_COUNTER | KIND_HISTOGRAM | KIND_SUMMARY);
+        let other = |suffix: &str| if suffix.is_empty() { Name::default() } else { Name::new(&view, suffix) };
         Lines {
             openmetrics,
             name: Name::new(&view, kind.sample),
-            sum: Name::new(&view, kind.sum),
-            count: Name::new(&view, kind.count),
+            sum: other(kind.sum),
+            count: other(kind.count),
             created: (openmetrics && exposition.created() && counted).then(|| Name::new(&view, "_created")),
             tails: tails.iter().map(Piece::new).collect(),
             sumless: openmetrics && view.has_negative_bounds,

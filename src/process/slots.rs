@@ -1,6 +1,7 @@
 //! The table of processes. A slot belongs to whoever holds the kernel's lock on its byte, and to nobody else: the lock is
 //! dropped by the kernel on any death, so there is nothing to time out, to clean up or to take over by force.
 
+use std::cell::LazyCell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::segment::layout::{header, process_cell, slot};
@@ -36,6 +37,9 @@ pub(crate) struct Slots<'a> {
     at: u64,
     count: u32,
 }
+
+/// The asking process' PID namespace: a question to the kernel, put when the first answer is needed.
+pub(crate) type Namespace = LazyCell<u64>;
 
 /// What a slot says of its holder.
 #[derive(Clone, Copy, Debug)]
@@ -142,26 +146,32 @@ impl<'a> Slots<'a> {
     /// The generation of each slot whose holder lives, 0 for the others. `own`: the asking process' token, whose lock
     /// it cannot see itself.
     pub(crate) fn living(&self, backing: &dyn Backing, own: Option<Token>) -> Vec<u32> {
-        let namespace = super::pid_namespace();
+        let namespace = Namespace::new(super::pid_namespace);
         (0..self.high())
             .map(|i| match self.holder(i) {
-                Some(h) if self.lives(backing, &h, own, namespace) => h.token.generation,
+                Some(h) if self.lives(backing, &h, own, &namespace) => h.token.generation,
                 _ => 0,
             })
             .collect()
     }
 
     /// Whether a holder lives, as seen from a process with this token in this PID namespace.
-    pub(crate) fn lives(&self, backing: &dyn Backing, holder: &Holder, own: Option<Token>, namespace: u64) -> bool {
+    pub(crate) fn lives(
+        &self,
+        backing: &dyn Backing,
+        holder: &Holder,
+        own: Option<Token>,
+        namespace: &Namespace,
+    ) -> bool {
         if own == Some(holder.token) {
             return true;
         }
-        let same_namespace = holder.namespace == namespace;
+        let in_another = || holder.namespace != **namespace;
         match backing.is_locked(self.slot(holder.token.slot)) {
             Some(false) => false,
             // Where the lock is held by a descriptor, a child that its dead holder forked may keep it. The pid says otherwise.
-            Some(true) => holder.namespace == 0 || !same_namespace || pid_exists(holder.pid),
-            None => !same_namespace || pid_exists(holder.pid),
+            Some(true) => holder.namespace == 0 || in_another() || pid_exists(holder.pid),
+            None => in_another() || pid_exists(holder.pid),
         }
     }
 }
