@@ -219,10 +219,12 @@ impl Lines {
         // Where the compiler knows that nobody else changes them.
         let (memory, mut walk) = (*page.memory, Run { ..*run });
         let page = Page { memory: &memory, ..*page };
+        // What it does not reach is looked at again, by `series`.
+        let watermark = memory.watermark();
         while out.len() < until {
-            let Some(at) = walk.step(&memory) else { break };
+            let Some((at, record)) = walk.step_below(&memory, watermark) else { break };
             let from = out.len();
-            let shot = match page.look(at, KIND_COUNTER, text_at) {
+            let shot = match page.look(at, record, KIND_COUNTER, text_at) {
                 Ok(seen) if self.counter(&seen.series, out) && seen.is_still() => Shot::Shown,
                 Err(Unseen::Hidden) => Shot::Hidden,
                 _ => {

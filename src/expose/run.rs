@@ -1,6 +1,6 @@
 //! A walk along a family's series, a piece of a page at a time.
 
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::{AtomicU32, Ordering::Acquire};
 
 use super::snapshot::Shot;
 use crate::segment::chain::{offset, Ring};
@@ -32,6 +32,26 @@ impl Run {
         self.link = next(memory, link);
         memory.prefetch(offset(self.link));
         Some(offset(link))
+    }
+
+    /// As `step`, with the record as far as this watermark lets it be told, from one look at it.
+    #[inline(always)]
+    pub(super) fn step_below(&mut self, memory: &Mapped, watermark: u64) -> Option<(u64, Option<(*const u8, u64)>)> {
+        let link = self.link;
+        if link == 0 || self.budget <= 1 || self.ring.closes(link) {
+            self.stop();
+            return None;
+        }
+        self.budget -= 1;
+        let record = memory.record_below(offset(link), watermark);
+        self.link = match record {
+            // SAFETY: an entry's fields are backed (`record_below`), aligned to 4 in a record aligned to 16, and this one is only accessed
+            // atomically. Acquire, as in `next`.
+            Some((at, _)) => unsafe { &*at.add(entry::NEXT as usize).cast::<AtomicU32>() }.load(Acquire),
+            None => next(memory, link),
+        };
+        memory.prefetch(offset(self.link));
+        Some((offset(link), record))
     }
 
     #[cold]

@@ -91,10 +91,16 @@ pub(super) enum Unseen<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// The series at `at`, if it has its place on the page now.
+    /// The series at `at`, if it has its place on the page now. `record` is of its memory.
     #[inline(always)]
-    pub(super) fn look(&'a self, at: u64, kind: u8, text_at: u64) -> Result<Seen<'a>, Unseen<'a>> {
-        let (record, backed) = self.memory.record(at).ok_or(Unseen::Damaged)?;
+    pub(super) fn look(
+        &'a self,
+        at: u64,
+        record: Option<(*const u8, u64)>,
+        kind: u8,
+        text_at: u64,
+    ) -> Result<Seen<'a>, Unseen<'a>> {
+        let (record, backed) = record.ok_or(Unseen::Damaged)?;
         // SAFETY: an entry's fields are backed (`record`) and aligned in a record aligned to 16, as links are. Those that are
         // not atomic here change only with the record's life, which is checked at the end; they are read as volatile, so
         // that they are read here.
@@ -152,7 +158,7 @@ impl<'a> Page<'a> {
         let from = out.len();
         // A record that changes hands under the copy is copied again, though not for ever.
         for _ in 0..16 {
-            let (written, is_still) = match self.look(at, kind, text_at) {
+            let (written, is_still) = match self.look(at, self.memory.record(at), kind, text_at) {
                 Ok(seen) => (write(&seen.series, out), seen.is_still()),
                 Err(Unseen::Hidden) => return Shot::Hidden,
                 Err(Unseen::Damaged) => return Shot::Damaged,

@@ -168,7 +168,14 @@ impl Mapped {
     /// A record in the arena and how many backed bytes there are from its start: at least an entry's.
     #[inline(always)]
     pub(crate) fn record(&self, at: u64) -> Option<(*const u8, u64)> {
-        let backed = self.watermark().wrapping_sub(at);
+        self.record_below(at, self.watermark())
+    }
+
+    /// The same, by a watermark that was read before: it only rises.
+    #[inline(always)]
+    pub(crate) fn record_below(&self, at: u64, watermark: u64) -> Option<(*const u8, u64)> {
+        debug_assert!(watermark <= self.watermark());
+        let backed = watermark.wrapping_sub(at);
         // An `at` beyond the watermark wraps around to more than the mapping.
         if at < self.arena_at || backed > self.len || backed < entry::SIZE {
             return None;
