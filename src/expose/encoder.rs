@@ -46,8 +46,10 @@ impl Encoder {
 
     /// Appends series until `until` bytes are there (or as many more held), or the walk ends.
     pub(super) fn run(&mut self, page: &Page<'_>, run: &mut Run, out: &mut Vec<u8>, until: usize) {
-        if let Encoder::Lines(lines) = self {
-            return lines.run(page, run, out, until);
+        match self {
+            Encoder::Lines(lines) => return lines.run(page, run, out, until),
+            Encoder::Messages(messages) => return messages.run(page, run, until - out.len()),
+            _ => {}
         }
         let most = self.held().saturating_add(until - out.len());
         while out.len() < until && self.held() < most {

@@ -4,8 +4,8 @@ use super::family::{Fixed, View};
 use super::line::{Line, Piece};
 use super::number::{float, float_with_point, seconds};
 use super::observed::{native_exemplars, Observed};
-use super::run::Run;
-use super::snapshot::{Page, Series, Shot, Text, Total, Unseen};
+use super::run::{self, Run, Usual};
+use super::snapshot::{Page, Series, Shot, Text, Total};
 use super::{Escaping, Exposition, Format};
 use crate::metric::{Exemplar, Sample, Shown, CODE_POINTS};
 use crate::registry::{labels, utf8};
@@ -170,6 +170,29 @@ pub(super) fn append(exemplar: &Exemplar, escaping: Escaping, most: usize, out: 
     seconds(exemplar.at_ms * 1_000_000, out);
 }
 
+/// Counters that are whole numbers and have no exemplar.
+impl Usual for Lines {
+    fn what(&self) -> (u8, u64) {
+        (self.view.kind, self.view.text_at)
+    }
+
+    #[inline(always)]
+    fn usual(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(Total::Whole(n)) = series.counter(self.view.text_at) else { return false };
+        if self.openmetrics && series.has_exemplars() {
+            return false;
+        }
+        let mut line = self.name.line(&series.text, out);
+        line.integer(n);
+        line.end();
+        true
+    }
+
+    fn unusual(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        self.series(page, at, out)
+    }
+}
+
 impl Lines {
     /// Begins a family.
     pub(super) fn new(view: View, exposition: Exposition, out: &mut Vec<u8>) -> Self {
@@ -204,55 +227,12 @@ impl Lines {
     /// Appends series until `until` bytes are there, or the walk ends.
     pub(super) fn run(&mut self, page: &Page<'_>, run: &mut Run, out: &mut Vec<u8>, until: usize) {
         if self.view.kind == KIND_COUNTER && self.created.is_none() && !self.view.renames() {
-            return self.run_of_counters(page, run, out, until);
+            return run::run(self, page, run, out, until);
         }
         while out.len() < until {
             let Some(at) = run.step(page.memory) else { break };
             run.note(self.series(page, at, out));
         }
-    }
-
-    /// The same of counters, of which most pages mostly are, without what only others need.
-    #[inline(never)]
-    fn run_of_counters(&mut self, page: &Page<'_>, run: &mut Run, out: &mut Vec<u8>, until: usize) {
-        let text_at = self.view.text_at;
-        // Where the compiler knows that nobody else changes them.
-        let (memory, mut walk) = (*page.memory, Run { ..*run });
-        let page = Page { memory: &memory, ..*page };
-        // What it does not reach is looked at again, by `series`.
-        let watermark = memory.watermark();
-        while out.len() < until {
-            let Some((at, record)) = walk.step_below(&memory, watermark) else { break };
-            let from = out.len();
-            let shot = match page.look(at, record, KIND_COUNTER, text_at) {
-                Ok(seen) if self.counter(&seen.series, out) && seen.is_still() => Shot::Shown,
-                Err(Unseen::Hidden) => Shot::Hidden,
-                _ => {
-                    out.truncate(from);
-                    self.series_otherwise(&page, at, out)
-                }
-            };
-            walk.note(shot);
-        }
-        *run = walk;
-    }
-
-    /// Appends the line of a counter that is a whole number and has no exemplar. False: it is another one.
-    #[inline(always)]
-    fn counter(&self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
-        let Some(Total::Whole(n)) = series.counter(self.view.text_at) else { return false };
-        if self.openmetrics && series.has_exemplars() {
-            return false;
-        }
-        let mut line = self.name.line(&series.text, out);
-        line.integer(n);
-        line.end();
-        true
-    }
-
-    #[inline(never)]
-    fn series_otherwise(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
-        self.series(of, at, out)
     }
 
     /// Appends the lines of the series at `at`.

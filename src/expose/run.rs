@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Acquire};
 
-use super::snapshot::Shot;
+use super::snapshot::{Page, Series, Shot, Unseen};
 use crate::segment::chain::{offset, Ring};
 use crate::segment::layout::entry;
 use crate::segment::memory::{Mapped, Memory};
@@ -36,7 +36,7 @@ impl Run {
 
     /// As `step`, with the record as far as this watermark lets it be told, from one look at it.
     #[inline(always)]
-    pub(super) fn step_below(&mut self, memory: &Mapped, watermark: u64) -> Option<(u64, Option<(*const u8, u64)>)> {
+    fn step_below(&mut self, memory: &Mapped, watermark: u64) -> Option<(u64, Option<(*const u8, u64)>)> {
         let link = self.link;
         if link == 0 || self.budget <= 1 || self.ring.closes(link) {
             self.stop();
@@ -72,6 +72,46 @@ impl Run {
             Shot::Damaged => self.corrupt += 1,
         }
     }
+}
+
+/// Who appends the series of a family, most of which are such as take a few steps.
+pub(super) trait Usual {
+    /// The family's kind, and where the text is in its series.
+    fn what(&self) -> (u8, u64);
+    /// Appends a series; it may turn out that it was not of one moment. False: it is an unusual one, and nothing or anything was appended.
+    fn usual(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool;
+    /// Appends any series.
+    fn unusual(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot;
+}
+
+/// Appends series until `until` bytes are there, or the walk ends: a loop that has only what the usual ones need.
+#[inline(never)]
+pub(super) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Run, out: &mut Vec<u8>, until: usize) {
+    let (kind, text_at) = of.what();
+    // Where the compiler knows that nobody else changes them.
+    let (memory, mut walk) = (*page.memory, Run { ..*run });
+    let page = Page { memory: &memory, ..*page };
+    // What it does not reach is looked at again, by `unusual`.
+    let watermark = memory.watermark();
+    while out.len() < until {
+        let Some((at, record)) = walk.step_below(&memory, watermark) else { break };
+        let from = out.len();
+        let shot = match page.look(at, record, kind, text_at) {
+            Ok(seen) if of.usual(&seen.series, out) && seen.is_still() => Shot::Shown,
+            Err(Unseen::Hidden) => Shot::Hidden,
+            _ => {
+                out.truncate(from);
+                unusual(of, &page, at, out)
+            }
+        };
+        walk.note(shot);
+    }
+    *run = walk;
+}
+
+#[inline(never)]
+fn unusual<U: Usual>(of: &mut U, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+    of.unusual(page, at, out)
 }
 
 /// The entry behind this one in its chain.
