@@ -38,9 +38,6 @@ pub(crate) struct Slots<'a> {
     count: u32,
 }
 
-/// The asking process' PID namespace: a question to the kernel, put when the first answer is needed.
-pub(crate) type Namespace = LazyCell<u64>;
-
 /// What a slot says of its holder.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Holder {
@@ -146,33 +143,39 @@ impl<'a> Slots<'a> {
     /// The generation of each slot whose holder lives, 0 for the others. `own`: the asking process' token, whose lock
     /// it cannot see itself.
     pub(crate) fn living(&self, backing: &dyn Backing, own: Option<Token>) -> Vec<u32> {
-        let namespace = Namespace::new(super::pid_namespace);
-        (0..self.high())
-            .map(|i| match self.holder(i) {
-                Some(h) if self.lives(backing, &h, own, &namespace) => h.token.generation,
-                _ => 0,
-            })
-            .collect()
+        let mut living = vec![0; self.high() as usize];
+        let mut others = Vec::new();
+        for holder in (0..self.high()).filter_map(|i| self.holder(i)) {
+            if own == Some(holder.token) {
+                living[holder.token.slot as usize] = holder.token.generation;
+            } else {
+                others.push(holder);
+            }
+        }
+        for (holder, lives) in others.iter().zip(self.live(backing, &others)) {
+            if lives {
+                living[holder.token.slot as usize] = holder.token.generation;
+            }
+        }
+        living
     }
 
-    /// Whether a holder lives, as seen from a process with this token in this PID namespace.
-    pub(crate) fn lives(
-        &self,
-        backing: &dyn Backing,
-        holder: &Holder,
-        own: Option<Token>,
-        namespace: &Namespace,
-    ) -> bool {
-        if own == Some(holder.token) {
-            return true;
-        }
-        let in_another = || holder.namespace != **namespace;
-        match backing.is_locked(self.slot(holder.token.slot)) {
-            Some(false) => false,
-            // Where the lock is held by a descriptor, a child that its dead holder forked may keep it. The pid says otherwise.
-            Some(true) => holder.namespace == 0 || in_another() || pid_exists(holder.pid),
-            None => in_another() || pid_exists(holder.pid),
-        }
+    /// Whether each of these holders lives, none of whom is the asking process: it does not see its own lock.
+    pub(crate) fn live(&self, backing: &dyn Backing, holders: &[Holder]) -> Vec<bool> {
+        // A question to the kernel, put when the first answer is needed.
+        let namespace = LazyCell::new(super::pid_namespace);
+        let bytes: Vec<u64> = holders.iter().map(|holder| self.slot(holder.token.slot)).collect();
+        let locked = backing.are_locked(&bytes);
+        let lives = |(i, holder): (usize, &Holder)| {
+            let in_another = || holder.namespace != *namespace;
+            match locked.as_ref().map(|locked| locked[i]) {
+                Some(false) => false,
+                // Where the lock is held by a descriptor, a child that its dead holder forked may keep it. The pid says otherwise.
+                Some(true) => holder.namespace == 0 || in_another() || pid_exists(holder.pid),
+                None => in_another() || pid_exists(holder.pid),
+            }
+        };
+        holders.iter().enumerate().map(lives).collect()
     }
 }
 
