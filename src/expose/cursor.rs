@@ -8,6 +8,7 @@ use super::extra::Extra;
 use super::family::{Fixed, View};
 use super::own;
 use super::points::{self, Gather, Point};
+use super::run::{next, Run};
 use super::snapshot::{Page, Shot};
 use super::{Escaping, Exposition, Format, Reader};
 use crate::process::{Slots, Token};
@@ -528,37 +529,28 @@ impl Cursor<'_> {
     }
 
     /// Renders series from this one on, until `until` bytes are there (or as many more held) or the family ends.
-    fn series(&mut self, family: u32, mut link: u32, out: &mut Vec<u8>, until: usize) {
+    fn series(&mut self, family: u32, link: u32, out: &mut Vec<u8>, until: usize) {
         let Some(mut encoder) = self.encoder.take() else { return };
-        let most = encoder.held().saturating_add(until - out.len());
-        while link != 0 && out.len() < until && encoder.held() < most && self.spend() {
-            if self.series.closes(link) {
-                self.corrupt += 1;
-                link = 0;
-                break;
-            }
-            let at = offset(link);
-            let next = {
-                let memory = &self.parts[self.part].memory;
-                let next = next(memory, link);
-                memory.prefetch(offset(next));
-                next
-            };
-            if self.shown_texts.is_none() || !self.is_double(at) {
-                let part = &self.parts[self.part];
-                let page = Page { memory: &part.memory, family, births: Some(self.births), living: &part.living };
-                match encoder.series(&page, at, out) {
-                    Shot::Shown => self.shown += 1,
-                    Shot::Hidden => {}
-                    Shot::Damaged => self.corrupt += 1,
+        let mut run = Run { link, ring: self.series, budget: self.budget, shown: self.shown, corrupt: self.corrupt };
+        let memory = self.parts[self.part].memory;
+        if self.shown_texts.is_none() {
+            let living = &self.parts[self.part].living;
+            let page = Page { memory: &memory, family, births: Some(self.births), living };
+            encoder.run(&page, &mut run, out, until);
+        } else {
+            let most = encoder.held().saturating_add(until - out.len());
+            while out.len() < until && encoder.held() < most {
+                let Some(at) = run.step(&memory) else { break };
+                if !self.is_double(at) {
+                    let living = &self.parts[self.part].living;
+                    let page = Page { memory: &memory, family, births: Some(self.births), living };
+                    run.note(encoder.series(&page, at, out));
                 }
             }
-            link = next;
         }
         self.encoder = Some(encoder);
-        if self.budget > 0 {
-            self.at = Place::Series(family, link);
-        }
+        (self.series, self.budget, self.shown, self.corrupt) = (run.ring, run.budget, run.shown, run.corrupt);
+        self.at = if self.budget > 0 { Place::Series(family, run.link) } else { Place::Own };
     }
 
     /// The embedded series comes last: the only one, or the overflow series if it was used.
@@ -615,11 +607,6 @@ fn target(memory: &Mapped) -> u32 {
         link = next(memory, link);
     }
     0
-}
-
-fn next(memory: &Mapped, link: u32) -> u32 {
-    // Acquire pairs with the Release that published the entry.
-    memory.load32(offset(link) + entry::NEXT, Acquire)
 }
 
 /// The families of a segment, by name.

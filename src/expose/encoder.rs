@@ -3,6 +3,7 @@ use super::family::View;
 use super::lines::Lines;
 use super::messages::Messages;
 use super::points::Gather;
+use super::run::Run;
 use super::snapshot::{Page, Shot};
 use super::{Exposition, Format};
 
@@ -40,6 +41,20 @@ impl Encoder {
             Encoder::Composite(lines) => lines.series(page, at, out),
             Encoder::Messages(messages) => messages.series(page, at),
             Encoder::Points(points) => points.series(page, at, out),
+        }
+    }
+
+    /// Appends series until `until` bytes are there (or as many more held), or the walk ends.
+    pub(super) fn run(&mut self, page: &Page<'_>, run: &mut Run, out: &mut Vec<u8>, until: usize) {
+        match self {
+            Encoder::Lines(lines) => return lines.run(page, run, out, until),
+            Encoder::Messages(messages) => return messages.run(page, run, until - out.len()),
+            _ => {}
+        }
+        let most = self.held().saturating_add(until - out.len());
+        while out.len() < until && self.held() < most {
+            let Some(at) = run.step(page.memory) else { break };
+            run.note(self.series(page, at, out));
         }
     }
 

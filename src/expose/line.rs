@@ -48,6 +48,37 @@ pub(super) fn varint_len(n: u64) -> usize {
     (70 - (n | 1).leading_zeros() as usize) / 7
 }
 
+/// Two digits.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut i = 0;
+    while i < 100 {
+        pairs[i] = [b'0' + (i / 10) as u8, b'0' + (i % 10) as u8];
+        i += 1;
+    }
+    pairs
+};
+
+/// Powers of ten; the first is 0, so that 0 has one digit.
+static POWERS: [u64; 20] = {
+    let mut powers = [0; 20];
+    let (mut i, mut power) = (1, 1);
+    while i < 20 {
+        power *= 10;
+        powers[i] = power;
+        i += 1;
+    }
+    powers
+};
+
+/// Digits of a number.
+#[inline(always)]
+fn digits(n: u64) -> usize {
+    // Its bits, by log10(2): that, or one less.
+    let most = (64 - (n | 1).leading_zeros() as usize) * 1233 >> 12;
+    most + usize::from(n >= POWERS[most])
+}
+
 /// A line, or a message, in the making at the end of a buffer. Nothing is appended until `keep`.
 pub(super) struct Line<'a> {
     out: &'a mut Vec<u8>,
@@ -150,25 +181,25 @@ impl<'a> Line<'a> {
         self.pass(2);
     }
 
+    /// Appends a whole number: two digits at a time, the last ones first, in their place.
     #[inline(always)]
-    pub(super) fn integer(&mut self, n: u64) {
-        let mut buffer = itoa::Buffer::new();
-        let digits = buffer.format(n).as_bytes();
-        let (from, len) = (digits.as_ptr(), digits.len());
-        // SAFETY: two copies that overlap cover all lengths from their size to twice that, within the digits; there is room.
-        unsafe {
-            let to = self.at;
-            let both = |size: usize| {
-                std::ptr::copy_nonoverlapping(from, to, size);
-                std::ptr::copy_nonoverlapping(from.add(len - size), to.add(len - size), size);
-            };
-            match len {
-                16.. => both(16),
-                8..=15 => both(8),
-                4..=7 => both(4),
-                2..=3 => both(2),
-                _ => *to = *from,
-            }
+    pub(super) fn integer(&mut self, mut n: u64) {
+        if n < 10 {
+            return self.byte(b'0' + n as u8);
+        }
+        let len = digits(n);
+        // SAFETY: there is room for a number, which is so long, and two digits are written while there are as many left.
+        let mut at = unsafe { self.at.add(len) };
+        while n >= 100 {
+            let rest = n / 100;
+            at = unsafe { at.sub(2) };
+            unsafe { at.cast::<[u8; 2]>().write_unaligned(PAIRS[(n - 100 * rest) as usize]) };
+            n = rest;
+        }
+        if n >= 10 {
+            unsafe { at.sub(2).cast::<[u8; 2]>().write_unaligned(PAIRS[n as usize]) };
+        } else {
+            unsafe { *at.sub(1) = b'0' + n as u8 };
         }
         self.pass(len);
     }

@@ -4,6 +4,7 @@ use super::family::{Fixed, View};
 use super::line::{Line, Piece};
 use super::number::{float, float_with_point, seconds};
 use super::observed::{native_exemplars, Observed};
+use super::run::{self, Run, Usual};
 use super::snapshot::{Page, Series, Shot, Text, Total};
 use super::{Escaping, Exposition, Format};
 use crate::metric::{Exemplar, Sample, Shown, CODE_POINTS};
@@ -38,8 +39,7 @@ impl Name {
         } else {
             line.piece(&self.open);
             text.put(&mut line);
-            line.byte(b'}');
-            line.byte(b' ');
+            line.two(*b"} ");
         }
         line
     }
@@ -170,6 +170,29 @@ pub(super) fn append(exemplar: &Exemplar, escaping: Escaping, most: usize, out: 
     seconds(exemplar.at_ms * 1_000_000, out);
 }
 
+/// Counters that are whole numbers and have no exemplar.
+impl Usual for Lines {
+    fn what(&self) -> (u8, u64) {
+        (self.view.kind, self.view.text_at)
+    }
+
+    #[inline(always)]
+    fn usual(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(Total::Whole(n)) = series.counter(self.view.text_at) else { return false };
+        if self.openmetrics && series.has_exemplars() {
+            return false;
+        }
+        let mut line = self.name.line(&series.text, out);
+        line.integer(n);
+        line.end();
+        true
+    }
+
+    fn unusual(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        self.series(page, at, out)
+    }
+}
+
 impl Lines {
     /// Begins a family.
     pub(super) fn new(view: View, exposition: Exposition, out: &mut Vec<u8>) -> Self {
@@ -186,17 +209,29 @@ impl Lines {
             _ => Vec::new(),
         };
         let counted = matches!(view.kind, KIND_COUNTER | KIND_HISTOGRAM | KIND_SUMMARY);
+        let other = |suffix: &str| if suffix.is_empty() { Name::default() } else { Name::new(&view, suffix) };
         Lines {
             openmetrics,
             name: Name::new(&view, kind.sample),
-            sum: Name::new(&view, kind.sum),
-            count: Name::new(&view, kind.count),
+            sum: other(kind.sum),
+            count: other(kind.count),
             created: (openmetrics && exposition.created() && counted).then(|| Name::new(&view, "_created")),
             tails: tails.iter().map(Piece::new).collect(),
             sumless: openmetrics && view.has_negative_bounds,
             observed: Observed::default(),
             each: Vec::new(),
             view,
+        }
+    }
+
+    /// Appends series until `until` bytes are there, or the walk ends.
+    pub(super) fn run(&mut self, page: &Page<'_>, run: &mut Run, out: &mut Vec<u8>, until: usize) {
+        if self.view.kind == KIND_COUNTER && self.created.is_none() && !self.view.renames() {
+            return run::run(self, page, run, out, until);
+        }
+        while out.len() < until {
+            let Some(at) = run.step(page.memory) else { break };
+            run.note(self.series(page, at, out));
         }
     }
 

@@ -7,6 +7,7 @@ use super::native;
 use super::observed::{native_exemplars, Observed};
 use super::own::Own;
 use super::quick::{Quick, Tail};
+use super::run::{self, Run, Usual};
 use super::snapshot::{Page, Series, Shot, Text};
 use super::Escaping;
 use crate::metric::{Exemplar, GaugeMode, Sample, Shown};
@@ -187,16 +188,50 @@ impl Messages {
         self.body
     }
 
+    /// Adds series until there are so many more bytes, or the walk ends.
+    pub(super) fn run(&mut self, page: &Page<'_>, run: &mut Run, bytes: usize) {
+        let until = self.body.len().saturating_add(bytes);
+        if self.metrics.view.kind == KIND_COUNTER {
+            return run::run(&mut self.metrics, page, run, &mut self.body, until);
+        }
+        while self.body.len() < until {
+            let Some(at) = run.step(page.memory) else { break };
+            run.note(self.series(page, at));
+        }
+    }
+
     /// Adds the series at `at`.
     #[inline(always)]
     pub(super) fn series(&mut self, of: &Page<'_>, at: u64) -> Shot {
-        let metrics = &mut self.metrics;
-        let (kind, text_at) = (metrics.view.kind, metrics.view.text_at);
-        of.series(at, kind, text_at, &mut self.body, |series, body| metrics.series(series, body))
+        self.metrics.add(of, at, &mut self.body)
+    }
+}
+
+/// Counters that have no exemplar, and no escapes in their text.
+impl Usual for Metrics {
+    fn what(&self) -> (u8, u64) {
+        (self.view.kind, self.view.text_at)
+    }
+
+    #[inline(always)]
+    fn usual(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(total) = series.counter(self.view.text_at) else { return false };
+        self.begin(series);
+        !series.has_exemplars() && self.quickly(series, total.as_f64(), out)
+    }
+
+    fn unusual(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        self.add(page, at, out)
     }
 }
 
 impl Metrics {
+    #[inline(always)]
+    fn add(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        let (kind, text_at) = (self.view.kind, self.view.text_at);
+        of.series(at, kind, text_at, out, |series, out| self.series(series, out))
+    }
+
     fn new(view: View) -> Self {
         let marks = match view.kind {
             KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => view.bounds.iter().map(|b| bound(*b)).collect(),

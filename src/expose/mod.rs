@@ -19,6 +19,7 @@ mod own;
 mod points;
 mod quick;
 mod reader;
+mod run;
 mod snapshot;
 mod trouble;
 

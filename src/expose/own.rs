@@ -38,18 +38,26 @@ impl Own<'_> {
 
     /// Appends its lines.
     fn lines(&self, format: Format, out: &mut Vec<u8>) {
-        let sample = self.full_name();
-        let family = if format == Format::OpenMetrics { self.name } else { &sample };
-        let (help, kind) = (self.help, if self.is_counter { "counter" } else { "gauge" });
-        let head = match format {
-            Format::OpenMetrics | Format::OpenMetrics2 => format!("# TYPE {family} {kind}\n# HELP {family} {help}\n"),
-            _ => format!("# HELP {family} {help}\n# TYPE {family} {kind}\n"),
-        };
-        out.extend_from_slice(head.as_bytes());
+        let suffix = if self.is_counter { "_total" } else { "" };
+        let family = if format == Format::OpenMetrics { "" } else { suffix };
+        let kind = if self.is_counter { " counter\n" } else { " gauge\n" };
+        let mut put = |texts: &[&str]| texts.iter().for_each(|text| out.extend_from_slice(text.as_bytes()));
+        let is_openmetrics = matches!(format, Format::OpenMetrics | Format::OpenMetrics2);
+        if is_openmetrics {
+            put(&["# TYPE ", self.name, family, kind]);
+        }
+        put(&["# HELP ", self.name, family, " ", self.help, "\n"]);
+        if !is_openmetrics {
+            put(&["# TYPE ", self.name, family, kind]);
+        }
         for (labels, v) in &self.samples {
-            let labels: Vec<String> = labels.iter().map(|(name, value)| pair(name, value)).collect();
-            let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-            out.extend_from_slice(format!("{sample}{labels} ").as_bytes());
+            out.extend_from_slice(self.name.as_bytes());
+            out.extend_from_slice(suffix.as_bytes());
+            for (i, (name, value)) in labels.iter().enumerate() {
+                out.push(if i == 0 { b'{' } else { b',' });
+                out.extend_from_slice(pair(name, value).as_bytes());
+            }
+            out.extend_from_slice(if labels.is_empty() { b" " } else { b"} " });
             match format {
                 Format::OpenMetrics | Format::OpenMetrics2 if !self.is_counter => float_with_point(*v, out),
                 _ => float(*v, out),

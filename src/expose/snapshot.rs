@@ -29,7 +29,7 @@ pub(super) enum Shot {
     Damaged,
 }
 
-/// A series' label text: in the segment, or a copy if it lies too near the segment's end for block copies.
+/// A series' label text: in the segment, or a copy if it lies too near the segment's end for block copies. `OVER` bytes behind it are readable, too.
 #[derive(Clone, Copy)]
 pub(super) struct Text {
     at: *const u8,
@@ -65,7 +65,86 @@ impl Total {
     }
 }
 
+/// A series that was seen to have its place on the page.
+pub(super) struct Seen<'a> {
+    pub(super) series: Series<'a>,
+    state: &'a AtomicU32,
+    was: State,
+}
+
+impl Seen<'_> {
+    /// Whether all that was read of it since is of one moment: to be asked after that.
+    #[inline(always)]
+    pub(super) fn is_still(&self) -> bool {
+        // Acquire: all of it was read before this second look at the state (a sequence lock, numbered by the life).
+        fence(Acquire);
+        State(self.state.load(Relaxed)) == self.was
+    }
+}
+
+/// Why a series was not seen.
+pub(super) enum Unseen<'a> {
+    Hidden,
+    Damaged,
+    /// Its text lies too near the segment's end for block copies: see `Series::with_copy`.
+    NearTheEnd(Seen<'a>),
+}
+
 impl<'a> Page<'a> {
+    /// The series at `at`, if it has its place on the page now. `record` is of its memory.
+    #[inline(always)]
+    pub(super) fn look(
+        &'a self,
+        at: u64,
+        record: Option<(*const u8, u64)>,
+        kind: u8,
+        text_at: u64,
+    ) -> Result<Seen<'a>, Unseen<'a>> {
+        let (record, backed) = record.ok_or(Unseen::Damaged)?;
+        // SAFETY: an entry's fields are backed (`record`) and aligned in a record aligned to 16, as links are. Those that are
+        // not atomic here change only with the record's life, which is checked at the end; they are read as volatile, so
+        // that they are read here.
+        let (state, parent, its_kind) = unsafe {
+            (
+                &*record.add(entry::STATE as usize).cast::<AtomicU32>(),
+                record.add(entry::PARENT as usize).cast::<u32>().read_volatile(),
+                record.add(entry::KIND as usize).read_volatile(),
+            )
+        };
+        if parent != self.family || its_kind != kind || text_at < entry::SIZE {
+            return Err(Unseen::Damaged);
+        }
+        // Acquire pairs with the Release that made it live: its text is there.
+        let was = State(state.load(Acquire));
+        // SAFETY: as above.
+        let (len, birth, created, flags) = unsafe {
+            (
+                record.add(entry::TEXT_LEN as usize).cast::<u16>().read_volatile(),
+                record.add(entry::BIRTH as usize).cast::<u32>().read_volatile(),
+                record.add(entry::CREATED as usize).cast::<u32>().read_volatile(),
+                record.add(entry::FLAGS as usize).read_volatile(),
+            )
+        };
+        // What came after the family was begun might be a label set that was removed behind us: it is on the next page.
+        if was.state() != life::LIVE || self.births.is_some_and(|until| is_later(birth, until)) {
+            return Err(Unseen::Hidden);
+        }
+        let end = text_at + u64::from(len);
+        if end > backed {
+            return Err(Unseen::Damaged);
+        }
+        let text = Text { at: record.wrapping_add(text_at as usize), len: usize::from(len) };
+        let escaped = flags & crate::segment::layout::FLAG_ESCAPED != 0;
+        let place = Place { at, life: was.life() };
+        let seen = Seen { series: Series { page: self, record, place, text, escaped, created }, state, was };
+        // `Text`'s promise: it and `OVER` bytes more lie within what is backed.
+        if end + OVER as u64 <= backed {
+            Ok(seen)
+        } else {
+            Err(Unseen::NearTheEnd(seen))
+        }
+    }
+
     /// Gives the series at `at` to `write`, which appends it, or says that it cannot.
     #[inline(always)]
     pub(super) fn series(
@@ -76,58 +155,23 @@ impl<'a> Page<'a> {
         out: &mut Vec<u8>,
         mut write: impl FnMut(&Series<'a>, &mut Vec<u8>) -> bool,
     ) -> Shot {
-        let Some((record, backed)) = self.memory.record(at) else { return Shot::Damaged };
-        // SAFETY: an entry's fields are backed (`record`) and aligned in a record aligned to 16, as links are. Those that are
-        // not atomic here change only with the record's life, which is checked at the end; they are read as volatile, so
-        // that they are read here.
-        let (state, parent, len, its_kind, birth, created, flags) = unsafe {
-            (
-                &*record.add(entry::STATE as usize).cast::<AtomicU32>(),
-                record.add(entry::PARENT as usize).cast::<u32>().read_volatile(),
-                record.add(entry::TEXT_LEN as usize).cast::<u16>(),
-                record.add(entry::KIND as usize).read_volatile(),
-                record.add(entry::BIRTH as usize).cast::<u32>(),
-                record.add(entry::CREATED as usize).cast::<u32>(),
-                record.add(entry::FLAGS as usize),
-            )
-        };
-        if parent != self.family || its_kind != kind || text_at < entry::SIZE {
-            return Shot::Damaged;
-        }
         let from = out.len();
-        let mut copy = Vec::new();
         // A record that changes hands under the copy is copied again, though not for ever.
         for _ in 0..16 {
-            // Acquire pairs with the Release that made it live: its text is there.
-            let seen = State(state.load(Acquire));
-            // SAFETY: as above.
-            let (len, birth) = unsafe { (usize::from(len.read_volatile()), birth.read_volatile()) };
-            // What came after the family was begun might be a label set that was removed behind us: it is on the next page.
-            if seen.state() != life::LIVE || (self.births.is_some_and(|until| is_later(birth, until))) {
-                return Shot::Hidden;
-            }
-            let end = text_at + len as u64;
-            if end > backed {
-                return Shot::Damaged;
-            }
-            // SAFETY: as above; the text lies within what is backed (checked).
-            let (text, created, flags) = unsafe {
-                let padded = end + OVER as u64 <= backed;
-                let text = Text::new(record.add(text_at as usize), len, padded, &mut copy);
-                (text, created.read_volatile(), flags.read_volatile())
+            let (written, is_still) = match self.look(at, self.memory.record(at), kind, text_at) {
+                Ok(seen) => (write(&seen.series, out), seen.is_still()),
+                Err(Unseen::Hidden) => return Shot::Hidden,
+                Err(Unseen::Damaged) => return Shot::Damaged,
+                Err(Unseen::NearTheEnd(seen)) => (seen.series.with_copy(out, &mut write), seen.is_still()),
             };
-            let escaped = flags & crate::segment::layout::FLAG_ESCAPED != 0;
-            let place = Place { at, life: seen.life() };
-            if !write(&Series { page: self, record, place, text, escaped, created }, out) {
-                out.truncate(from);
-                return Shot::Damaged;
+            match (written, is_still) {
+                (true, true) => return Shot::Shown,
+                (true, false) => out.truncate(from),
+                (false, _) => {
+                    out.truncate(from);
+                    return Shot::Damaged;
+                }
             }
-            // Acquire: all of it was read before the second look at the state (a sequence lock, numbered by the life).
-            fence(Acquire);
-            if State(state.load(Relaxed)) == seen {
-                return Shot::Shown;
-            }
-            out.truncate(from);
         }
         Shot::Hidden
     }
@@ -138,17 +182,24 @@ impl<'a> Page<'a> {
     }
 }
 
-impl Series<'_> {
+impl<'a> Series<'a> {
     /// Whether it is the family's only series, or its overflow series.
     pub(super) fn is_embedded(&self) -> bool {
         self.page.births.is_none()
     }
 
+    /// Gives it to `write` with a copy of its label text, behind which bytes may be read.
+    #[cold]
+    #[inline(never)]
+    fn with_copy(&self, out: &mut Vec<u8>, write: &mut dyn FnMut(&Series<'a>, &mut Vec<u8>) -> bool) -> bool {
+        self.with_text(self.text.bytes(), |series| write(series, out))
+    }
+
     /// Gives it with another label text to `write`.
-    pub(super) fn with_text<R>(&self, mut text: Vec<u8>, write: impl FnOnce(&Series<'_>) -> R) -> R {
+    pub(super) fn with_text<R>(&self, mut text: Vec<u8>, write: impl FnOnce(&Series<'a>) -> R) -> R {
         let len = text.len();
         text.resize(len + OVER, 0);
-        // As `Text::new` wants it: the copy stays as it is until `write` has returned.
+        // As `Text` promises: the copy stays as it is until `write` has returned.
         let text_of_copy = Text { at: text.as_ptr(), len };
         let with = Series { text: text_of_copy, page: self.page, record: self.record, place: self.place, ..*self };
         write(&with)
@@ -250,21 +301,6 @@ impl Series<'_> {
 }
 
 impl Text {
-    /// # Safety
-    /// `len` bytes at `at` must stay readable for as long as this value, and `OVER` more if `padded`. If not, it must not outlive
-    /// `copy`, nor any change of that.
-    #[inline(always)]
-    unsafe fn new(at: *const u8, len: usize, padded: bool, copy: &mut Vec<u8>) -> Self {
-        if padded {
-            return Text { at, len };
-        }
-        copy.clear();
-        copy.resize(len + OVER, 0);
-        // SAFETY: the caller's promise.
-        unsafe { std::ptr::copy_nonoverlapping(at, copy.as_mut_ptr(), len) };
-        Text { at: copy.as_ptr(), len }
-    }
-
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
         self.len

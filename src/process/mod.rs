@@ -48,8 +48,9 @@ impl Process {
     /// Whether nobody with this pid, in this PID namespace, holds a slot and lives.
     pub(crate) fn is_gone(&self, inner: &Inner, pid: u32) -> bool {
         let (slots, own, namespace) = (Slots::of(inner), self.token(), pid_namespace());
-        let mut holders = (0..slots.high()).filter_map(|i| slots.holder(i));
-        !holders.any(|h| h.pid == pid && h.namespace == namespace && slots.lives(&*inner.backing, &h, own, namespace))
+        let all = (0..slots.high()).filter_map(|i| slots.holder(i));
+        let holders: Vec<_> = all.filter(|h| h.pid == pid && h.namespace == namespace).collect();
+        !holders.iter().any(|h| own == Some(h.token)) && !slots.live(&*inner.backing, &holders).contains(&true)
     }
 
     /// Whether the slot is still this process'. It is not if its lock was held by a descriptor (see `Hold`), the host closed that,

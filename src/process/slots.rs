@@ -1,6 +1,7 @@
 //! The table of processes. A slot belongs to whoever holds the kernel's lock on its byte, and to nobody else: the lock is
 //! dropped by the kernel on any death, so there is nothing to time out, to clean up or to take over by force.
 
+use std::cell::LazyCell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::segment::layout::{header, process_cell, slot};
@@ -142,27 +143,39 @@ impl<'a> Slots<'a> {
     /// The generation of each slot whose holder lives, 0 for the others. `own`: the asking process' token, whose lock
     /// it cannot see itself.
     pub(crate) fn living(&self, backing: &dyn Backing, own: Option<Token>) -> Vec<u32> {
-        let namespace = super::pid_namespace();
-        (0..self.high())
-            .map(|i| match self.holder(i) {
-                Some(h) if self.lives(backing, &h, own, namespace) => h.token.generation,
-                _ => 0,
-            })
-            .collect()
+        let mut living = vec![0; self.high() as usize];
+        let mut others = Vec::new();
+        for holder in (0..self.high()).filter_map(|i| self.holder(i)) {
+            if own == Some(holder.token) {
+                living[holder.token.slot as usize] = holder.token.generation;
+            } else {
+                others.push(holder);
+            }
+        }
+        for (holder, lives) in others.iter().zip(self.live(backing, &others)) {
+            if lives {
+                living[holder.token.slot as usize] = holder.token.generation;
+            }
+        }
+        living
     }
 
-    /// Whether a holder lives, as seen from a process with this token in this PID namespace.
-    pub(crate) fn lives(&self, backing: &dyn Backing, holder: &Holder, own: Option<Token>, namespace: u64) -> bool {
-        if own == Some(holder.token) {
-            return true;
-        }
-        let same_namespace = holder.namespace == namespace;
-        match backing.is_locked(self.slot(holder.token.slot)) {
-            Some(false) => false,
-            // Where the lock is held by a descriptor, a child that its dead holder forked may keep it. The pid says otherwise.
-            Some(true) => holder.namespace == 0 || !same_namespace || pid_exists(holder.pid),
-            None => !same_namespace || pid_exists(holder.pid),
-        }
+    /// Whether each of these holders lives, none of whom is the asking process: it does not see its own lock.
+    pub(crate) fn live(&self, backing: &dyn Backing, holders: &[Holder]) -> Vec<bool> {
+        // A question to the kernel, put when the first answer is needed.
+        let namespace = LazyCell::new(super::pid_namespace);
+        let bytes: Vec<u64> = holders.iter().map(|holder| self.slot(holder.token.slot)).collect();
+        let locked = backing.are_locked(&bytes);
+        let lives = |(i, holder): (usize, &Holder)| {
+            let in_another = || holder.namespace != *namespace;
+            match locked.as_ref().map(|locked| locked[i]) {
+                Some(false) => false,
+                // Where the lock is held by a descriptor, a child that its dead holder forked may keep it. The pid says otherwise.
+                Some(true) => holder.namespace == 0 || in_another() || pid_exists(holder.pid),
+                None => in_another() || pid_exists(holder.pid),
+            }
+        };
+        holders.iter().enumerate().map(lives).collect()
     }
 }
 

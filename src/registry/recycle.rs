@@ -40,12 +40,11 @@ fn size(text_at: u64, class: u32) -> u64 {
 
 /// The smallest class that holds a text.
 fn class_of(text_at: u64, len: usize) -> u32 {
-    // Of the text, what does not fit into the granule in which the cells end.
-    let needed = (text_at % GRANULE + len as u64).div_ceil(GRANULE);
-    match needed {
-        0..=8 => (needed as u32).saturating_sub(1),
-        _ => (8..CLASSES - 1).find(|class| granules(*class) >= needed).unwrap_or(CLASSES - 1),
+    let wanted = (text_at % GRANULE + len as u64).div_ceil(GRANULE).max(1);
+    if wanted <= 8 {
+        return wanted as u32 - 1;
     }
+    (8..CLASSES - 1).find(|class| granules(*class) >= wanted).unwrap_or(CLASSES - 1)
 }
 
 fn list(memory: &Mapped, family_at: u64, class: u32) -> FreeList<'_, Mapped> {

@@ -57,7 +57,7 @@ impl Arena<'_> {
             return true;
         }
         let used = from.saturating_sub(memory.get64(header::ARENA_AT));
-        let spare = (used / 4).clamp(EXTENT, 4 << 20);
+        let spare = (used / 16).clamp(EXTENT, 4 << 20);
         let generous = align(end + spare, PAGE).min(end_of_arena);
         let reserve =
             |to| if self.by_mapping { self.backing.populate(from, to) } else { self.backing.reserve(from, to) };

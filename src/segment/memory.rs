@@ -172,7 +172,14 @@ impl Mapped {
     /// A record in the arena and how many backed bytes there are from its start: at least an entry's.
     #[inline(always)]
     pub(crate) fn record(&self, at: u64) -> Option<(*const u8, u64)> {
-        let backed = self.watermark().checked_sub(at)?;
+        self.record_below(at, self.watermark())
+    }
+
+    /// The same, by a watermark that was read before: it only rises.
+    #[inline(always)]
+    pub(crate) fn record_below(&self, at: u64, watermark: u64) -> Option<(*const u8, u64)> {
+        debug_assert!(watermark <= self.watermark());
+        let backed = watermark.checked_sub(at)?;
         if at < self.arena_at || backed < entry::SIZE {
             return None;
         }

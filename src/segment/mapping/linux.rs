@@ -424,11 +424,17 @@ impl Backing for LinuxBacking {
         }
     }
 
-    fn is_locked(&self, at: u64) -> Option<bool> {
-        let mut lock = byte_lock(at);
-        // SAFETY: a plain call with a local.
-        let r = self.with_descriptor(|fd| unsafe { libc::fcntl(fd, libc::F_OFD_GETLK, &raw mut lock) })?;
-        (r == 0).then(|| i32::from(lock.l_type) != libc::F_UNLCK)
+    fn are_locked(&self, bytes: &[u64]) -> Option<Vec<bool>> {
+        if bytes.is_empty() {
+            return Some(Vec::new());
+        }
+        let is_locked = |fd: RawFd, at: u64| {
+            let mut lock = byte_lock(at);
+            // SAFETY: a plain call with a local.
+            let r = unsafe { libc::fcntl(fd, libc::F_OFD_GETLK, &raw mut lock) };
+            (r == 0).then(|| i32::from(lock.l_type) != libc::F_UNLCK)
+        };
+        self.with_descriptor(|fd| bytes.iter().map(|at| is_locked(fd, *at)).collect()).flatten()
     }
 
     fn lock_first(&self, bytes: &mut dyn Iterator<Item = u64>) -> Option<(u64, Hold)> {

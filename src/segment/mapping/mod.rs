@@ -24,8 +24,8 @@ pub(crate) trait Backing: Send + Sync {
     fn reserve(&self, from: u64, to: u64) -> bool;
     /// The same by calls that a signal handler may make; not everywhere.
     fn populate(&self, from: u64, to: u64) -> bool;
-    /// Whether the byte at `at` is locked by another open description (see `process::slots`). `None`: cannot tell.
-    fn is_locked(&self, at: u64) -> Option<bool>;
+    /// Whether each of these bytes is locked by another open description (see `process::slots`). `None`: cannot tell.
+    fn are_locked(&self, bytes: &[u64]) -> Option<Vec<bool>>;
     /// Locks the first of these bytes that nobody has locked, through a description of its own, for as long as what is
     /// returned with the byte is held.
     fn lock_first(&self, bytes: &mut dyn Iterator<Item = u64>) -> Option<(u64, Hold)>;

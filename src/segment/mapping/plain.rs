@@ -37,7 +37,7 @@ impl Backing for PlainBacking {
     fn populate(&self, from: u64, to: u64) -> bool {
         self.reserve(from, to)
     }
-    fn is_locked(&self, _at: u64) -> Option<bool> {
+    fn are_locked(&self, _bytes: &[u64]) -> Option<Vec<bool>> {
         None
     }
     fn lock_first(&self, _bytes: &mut dyn Iterator<Item = u64>) -> Option<(u64, Hold)> {

@@ -1,0 +1,122 @@
+//! A walk along a family's series, a piece of a page at a time.
+
+use std::sync::atomic::{AtomicU32, Ordering::Acquire};
+
+use super::snapshot::{Page, Series, Shot, Unseen};
+use crate::segment::chain::{offset, Ring};
+use crate::segment::layout::entry;
+use crate::segment::memory::{Mapped, Memory};
+
+/// Where a walk is, and what came of it.
+pub(super) struct Run {
+    /// The next series; 0 at the end.
+    pub(super) link: u32,
+    /// Against damaged links.
+    pub(super) ring: Ring,
+    /// Steps left, against somebody who scribbles faster than we read.
+    pub(super) budget: u64,
+    pub(super) shown: u64,
+    pub(super) corrupt: u64,
+}
+
+impl Run {
+    /// A step to the next series: where it is.
+    #[inline(always)]
+    pub(super) fn step(&mut self, memory: &Mapped) -> Option<u64> {
+        let link = self.link;
+        if link == 0 || self.budget <= 1 || self.ring.closes(link) {
+            self.stop();
+            return None;
+        }
+        self.budget -= 1;
+        self.link = next(memory, link);
+        memory.prefetch(offset(self.link));
+        Some(offset(link))
+    }
+
+    /// As `step`, with the record as far as this watermark lets it be told, from one look at it.
+    #[inline(always)]
+    fn step_below(&mut self, memory: &Mapped, watermark: u64) -> Option<(u64, Option<(*const u8, u64)>)> {
+        let link = self.link;
+        if link == 0 || self.budget <= 1 || self.ring.closes(link) {
+            self.stop();
+            return None;
+        }
+        self.budget -= 1;
+        let record = memory.record_below(offset(link), watermark);
+        self.link = match record {
+            // SAFETY: an entry's fields are backed (`record_below`), aligned to 4 in a record aligned to 16, and this one is only accessed
+            // atomically. Acquire, as in `next`.
+            Some((at, _)) => unsafe { &*at.add(entry::NEXT as usize).cast::<AtomicU32>() }.load(Acquire),
+            None => next(memory, link),
+        };
+        memory.prefetch(offset(self.link));
+        Some((offset(link), record))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn stop(&mut self) {
+        if self.link != 0 {
+            self.corrupt += 1;
+            self.budget -= u64::from(self.budget > 0);
+            self.link = 0;
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn note(&mut self, shot: Shot) {
+        match shot {
+            Shot::Shown => self.shown += 1,
+            Shot::Hidden => {}
+            Shot::Damaged => self.corrupt += 1,
+        }
+    }
+}
+
+/// Who appends the series of a family, most of which are such as take a few steps.
+pub(super) trait Usual {
+    /// The family's kind, and where the text is in its series.
+    fn what(&self) -> (u8, u64);
+    /// Appends a series; it may turn out that it was not of one moment. False: it is an unusual one, and nothing or anything was appended.
+    fn usual(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool;
+    /// Appends any series.
+    fn unusual(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot;
+}
+
+/// Appends series until `until` bytes are there, or the walk ends: a loop that has only what the usual ones need.
+#[inline(never)]
+pub(super) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Run, out: &mut Vec<u8>, until: usize) {
+    let (kind, text_at) = of.what();
+    // Where the compiler knows that nobody else changes them.
+    let (memory, mut walk) = (*page.memory, Run { ..*run });
+    let page = Page { memory: &memory, ..*page };
+    // What it does not reach is looked at again, by `unusual`.
+    let watermark = memory.watermark();
+    while out.len() < until {
+        let Some((at, record)) = walk.step_below(&memory, watermark) else { break };
+        let from = out.len();
+        let shot = match page.look(at, record, kind, text_at) {
+            Ok(seen) if of.usual(&seen.series, out) && seen.is_still() => Shot::Shown,
+            Err(Unseen::Hidden) => Shot::Hidden,
+            _ => {
+                out.truncate(from);
+                unusual(of, &page, at, out)
+            }
+        };
+        walk.note(shot);
+    }
+    *run = walk;
+}
+
+#[inline(never)]
+fn unusual<U: Usual>(of: &mut U, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+    of.unusual(page, at, out)
+}
+
+/// The entry behind this one in its chain.
+#[inline(always)]
+pub(super) fn next(memory: &Mapped, link: u32) -> u32 {
+    // Acquire pairs with the Release that published the entry.
+    memory.load32(offset(link) + entry::NEXT, Acquire)
+}
