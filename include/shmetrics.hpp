@@ -138,20 +138,23 @@ class handle {
 
 }  // namespace detail
 
+// Names and values: {{"method", "GET"}, {"status", "200"}}.
+using labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
 // Labels that say what an observation was an example of: {{"trace_id", id}}.
-using exemplar = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+using exemplar = labels;
 
 namespace detail {
 
-// Hands an exemplar's labels to a C call, without allocation.
+// Hands labels to a C call, without allocation.
 template <class Call>
-void with_labels(exemplar labels, Call call) noexcept {
-  // The names of so many have more than the 128 characters there may be: all are refused, however many more follow.
+auto with_labels(labels labels, Call call) noexcept {
+  // An exemplar of so many has more than the 128 characters there may be, and a family may have fewer labels: all are refused, however
+  // many more follow.
   std::array<shmetrics_label, 129> raw;
   const std::size_t count = std::min(labels.size(), raw.size());
   std::transform(labels.begin(), labels.begin() + count, raw.begin(),
                  [](const auto& label) { return shmetrics_label{str(label.first), str(label.second)}; });
-  call(raw.data(), count);
+  return call(raw.data(), count);
 }
 
 }  // namespace detail

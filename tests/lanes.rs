@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, unreachable_pub)]
 
+#[path = "lanes/absence.rs"]
+mod absence;
 mod common;
 #[path = "lanes/controls.rs"]
 mod controls;
