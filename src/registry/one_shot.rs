@@ -53,7 +53,28 @@ fn family<'v>(
     let (table, lens) = Table::with_label_lens(inner, at)?;
     let record = Record::new(memory, at);
     let mut labels = record.labels(lens)?.enumerate();
-    (record.kind() == kind && lens.len() == count && labels.all(|(i, name)| name == label(i))).then_some((table, lens))
+    (record.kind() == kind && lens.len() == count && labels.all(|(i, line)| is_called(line, label(i))))
+        .then_some((table, lens))
+}
+
+/// Whether this is how lines have the label of that name: as it is, or in quotes, where it may not be taken for one that has them itself.
+#[inline(always)]
+fn is_called(line: &[u8], name: &[u8]) -> bool {
+    if line.first() == Some(&b'"') {
+        is_called_in_quotes(line, name)
+    } else {
+        line == name
+    }
+}
+
+#[cold]
+fn is_called_in_quotes(line: &[u8], name: &[u8]) -> bool {
+    let mut inner = line.get(1..line.len() - 1).unwrap_or_default().iter();
+    let mut next = || match inner.next()? {
+        b'\\' => inner.next().map(|b| if *b == b'n' { b'\n' } else { *b }),
+        b => Some(*b),
+    };
+    name.iter().all(|b| next() == Some(*b)) && next().is_none()
 }
 
 #[cold]
