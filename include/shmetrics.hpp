@@ -138,20 +138,22 @@ class handle {
 
 }  // namespace detail
 
+// Names and values: {{"method", "GET"}, {"status", "200"}}.
+using labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
 // Labels that say what an observation was an example of: {{"trace_id", id}}.
-using exemplar = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+using exemplar = labels;
 
 namespace detail {
 
-// Hands an exemplar's labels to a C call, without allocation.
+// Hands labels to a C call, without allocation.
 template <class Call>
-void with_labels(exemplar labels, Call call) noexcept {
-  // The names of so many have more than the 128 characters there may be: all are refused, however many more follow.
+auto with_labels(labels labels, Call call) noexcept {
+  // So many are refused, however many more follow: a family has fewer labels, and an exemplar of them more than 128 characters.
   std::array<shmetrics_label, 129> raw;
   const std::size_t count = std::min(labels.size(), raw.size());
   std::transform(labels.begin(), labels.begin() + count, raw.begin(),
                  [](const auto& label) { return shmetrics_label{str(label.first), str(label.second)}; });
-  call(raw.data(), count);
+  return call(raw.data(), count);
 }
 
 }  // namespace detail
@@ -633,6 +635,15 @@ class segment : public page_source<segment> {
     return registered<info_family, shmetrics_info_register>(what);
   }
 
+  // Updates that name family and labels, in the family's order, for hosts that have no place to keep handles. What is not there is made,
+  // without a help text; a histogram with the default buckets. It costs two look-ups. On an error nothing is counted.
+  outcome try_count(std::string_view name, labels labels = {}, double number = 1) const {
+    return named<shmetrics_counter_add_named>(name, labels, number);
+  }
+  outcome try_observe(std::string_view name, labels labels, double value) const {
+    return named<shmetrics_histogram_observe_named>(name, labels, value);
+  }
+
 #ifdef __cpp_exceptions
   static segment open(const options& how = {}) { return try_open(how).value(); }
   static void remove(std::string_view name) { (void)try_remove(name).value(); }
@@ -650,6 +661,12 @@ class segment : public page_source<segment> {
   state_set_family register_state_set(const spec& what) const { return try_register_state_set(what).value(); }
   enumeration_family register_enumeration(const spec& what) const { return try_register_enumeration(what).value(); }
   info_family register_info(const spec& what) const { return try_register_info(what).value(); }
+  void count(std::string_view name, labels labels = {}, double number = 1) const {
+    (void)try_count(name, labels, number).value();
+  }
+  void observe(std::string_view name, labels labels, double value) const {
+    (void)try_observe(name, labels, value).value();
+  }
 #endif
 
   shmetrics_segment* raw() const noexcept { return raw_; }
@@ -658,6 +675,13 @@ class segment : public page_source<segment> {
   friend class page_source<segment>;
   explicit segment(shmetrics_segment* raw) noexcept : raw_(raw) {}
   shmetrics_status start_cursor(shmetrics_cursor** cursor) const { return shmetrics_segment_cursor(raw_, cursor); }
+
+  template <auto Update>
+  outcome named(std::string_view name, labels labels, double v) const {
+    return detail::check(detail::with_labels(labels, [&](const shmetrics_label* all, std::size_t count) {
+      return Update(raw_, detail::str(name), all, count, v);
+    }));
+  }
 
   template <class Family, auto Register, class... Mode>
   result<Family> registered(const spec& what, Mode... mode) const {

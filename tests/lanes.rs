@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, unreachable_pub)]
 
+#[path = "lanes/absence.rs"]
+mod absence;
 mod common;
 #[path = "lanes/controls.rs"]
 mod controls;
@@ -80,6 +82,7 @@ fn a_series_is_given_a_lane_when_it_is_hot() {
     heat(&counters.with(["7"]));
     let taken = in_lanes(&segment);
     assert!(taken > 0);
+    assert_eq!(common::own(&segment, "shmetrics_segment_lane_bytes"), taken as f64);
     heat(&counters.with(["8"]));
     assert_eq!(in_lanes(&segment), taken, "many share an area");
     assert_eq!(counters.with(["7"]).get(), 1000.5 + HOT as f64);

@@ -42,6 +42,30 @@ fn what_is_registered_is_used_as_it_is() {
 }
 
 #[test]
+fn labels_that_lines_have_in_quotes() {
+    let name = Name::new("one-shot");
+    let segment = name.open();
+    for (i, label) in ["a label", "\"", "\\", "a\"b\\n", "é"].into_iter().enumerate() {
+        let family = format!("f{i}");
+        let expire = std::time::Duration::from_secs(1000);
+        let kept = segment.counter(&family, "").labels([label]).expire_after(expire).register().unwrap();
+        segment.count(&family, &[(label, "v")], 1.0).unwrap();
+        assert_eq!(kept.with(["v"]).get(), 1.0, "it is found as it was registered");
+        // Labels of other names, one of them the line's text.
+        for other in [
+            format!("\"{}\"", label.replace('\\', "\\\\").replace('"', "\\\"")),
+            format!("{label}x"),
+            "\"".into(),
+            "x".into(),
+        ] {
+            let conflict = matches!(segment.count(&family, &[(&other, "v")], 1.0), Err(Error::Conflict(_)));
+            assert!(conflict || other == label, "{other} is not {label}");
+        }
+        assert_eq!(kept.with(["v"]).get(), if label == "\"" { 2.0 } else { 1.0 });
+    }
+}
+
+#[test]
 fn what_cannot_be_is_an_error_and_counts_nowhere() {
     let name = Name::new("one-shot");
     let segment = name.open();

@@ -35,6 +35,13 @@ impl Str {
 
 #[repr(C)]
 #[derive(Clone, Copy)]
+pub(crate) struct Label {
+    pub(crate) name: Str,
+    pub(crate) value: Str,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
 pub(crate) struct Spec {
     pub(crate) name: Str,
     pub(crate) help: Str,
@@ -117,6 +124,14 @@ extern "C" {
     pub(crate) fn shmetrics_counter_is_removed(counter: Two) -> bool;
     pub(crate) fn shmetrics_counter_inc(counter: Two);
     pub(crate) fn shmetrics_counter_add(counter: Two, v: f64);
+    pub(crate) fn shmetrics_counter_add_named(s: Handle, name: Str, labels: *const Label, count: usize, v: f64) -> u32;
+    pub(crate) fn shmetrics_histogram_observe_named(
+        s: Handle,
+        name: Str,
+        labels: *const Label,
+        count: usize,
+        v: f64,
+    ) -> u32;
     pub(crate) fn shmetrics_counter_add_u64(counter: Two, n: u64);
     pub(crate) fn shmetrics_counter_value(counter: Two) -> f64;
     pub(crate) fn shmetrics_gauge_register(segment: Handle, spec: *const Spec, mode: u32, family: *mut Two) -> u32;

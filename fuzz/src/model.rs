@@ -6,6 +6,7 @@ use crate::page;
 use crate::WRONG;
 
 mod expected;
+mod named;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
@@ -74,7 +75,7 @@ const DEFAULT_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 
 #[derive(Debug)]
 pub(crate) struct Family {
     /// Without a counter's `_total` or an info's `_info`.
-    base: String,
+    pub(crate) base: String,
     pub(crate) kind: Kind,
     help: String,
     unit: String,

@@ -1,5 +1,7 @@
 //! Calls of the C ABI in any order, right and wrong ones, against a model: in the end the pages are what the model says.
 
+mod named;
+
 use std::cell::RefCell;
 
 use crate::ffi::{self, Handle, Str, Three, Two};
@@ -113,6 +115,7 @@ impl<'a> State<'a> {
             15 => match input.below(6) {
                 0 => self.clear(input),
                 1 => self.expire(input),
+                2 => self.named(input),
                 _ => self.is_removed(input),
             },
             _ => unreachable!("a number below 16"),

@@ -75,7 +75,7 @@ static POWERS: [u64; 20] = {
 #[inline(always)]
 fn digits(n: u64) -> usize {
     // Its bits, by log10(2): that, or one less.
-    let most = (64 - (n | 1).leading_zeros() as usize) * 1233 >> 12;
+    let most = ((64 - (n | 1).leading_zeros() as usize) * 1233) >> 12;
     most + usize::from(n >= POWERS[most])
 }
 
@@ -188,18 +188,25 @@ impl<'a> Line<'a> {
             return self.byte(b'0' + n as u8);
         }
         let len = digits(n);
-        // SAFETY: there is room for a number, which is so long, and two digits are written while there are as many left.
+        // SAFETY: there is room for a number, which is so long.
         let mut at = unsafe { self.at.add(len) };
+        let mut two = |n: u64| {
+            // SAFETY: two digits at a time, of which there are `len` in all, from the end of their room to its beginning.
+            unsafe {
+                at = at.sub(2);
+                at.cast::<[u8; 2]>().write_unaligned(PAIRS[n as usize]);
+            }
+        };
         while n >= 100 {
             let rest = n / 100;
-            at = unsafe { at.sub(2) };
-            unsafe { at.cast::<[u8; 2]>().write_unaligned(PAIRS[(n - 100 * rest) as usize]) };
+            two(n - 100 * rest);
             n = rest;
         }
         if n >= 10 {
-            unsafe { at.sub(2).cast::<[u8; 2]>().write_unaligned(PAIRS[n as usize]) };
+            two(n);
         } else {
-            unsafe { *at.sub(1) = b'0' + n as u8 };
+            // SAFETY: of an odd number of digits, the first one.
+            unsafe { *self.at = b'0' + n as u8 };
         }
         self.pass(len);
     }

@@ -54,12 +54,32 @@ fn family<'v>(
             if labels::equal(its_name, name) {
                 let right = record.kind() == kind
                     && lens.len() == count
-                    && (0..count).all(|i| its_labels.next().is_some_and(|its| labels::equal(its, label(i))));
+                    && (0..count).all(|i| its_labels.next().is_some_and(|line| is_called(line, label(i))));
                 return right.then_some((table, lens));
             }
         }
         hit = index.next(bits, hash, hit)?;
     }
+}
+
+/// Whether this is how lines have the label of that name: as it is, or in quotes, where it may not be taken for one that has them itself.
+#[inline(always)]
+fn is_called(line: &[u8], name: &[u8]) -> bool {
+    if line.first() == Some(&b'"') {
+        is_called_in_quotes(line, name)
+    } else {
+        labels::equal(line, name)
+    }
+}
+
+#[cold]
+fn is_called_in_quotes(line: &[u8], name: &[u8]) -> bool {
+    let mut inner = line.get(1..line.len() - 1).unwrap_or_default().iter();
+    let mut next = || match inner.next()? {
+        b'\\' => inner.next().map(|b| if *b == b'n' { b'\n' } else { *b }),
+        b => Some(*b),
+    };
+    name.iter().all(|b| next() == Some(*b)) && next().is_none()
 }
 
 #[cold]

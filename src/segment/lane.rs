@@ -244,10 +244,13 @@ impl Lanes {
         // Another kernel's CPUs may have the same numbers, if it can reach this memory at all. This one's are as many as ever since it
         // was started.
         let here = memory.get64(header::BOOT_ID) == first_half(crate::process::boot_id());
-        let fits = shape.stride == STRIDE && u64::from(possible_cpus()) <= shape.cpus && shape.cpus > 0;
+        // Who cannot tell trusts the creator, who could: only then restartable sequences are the segment's way.
+        let fits = possible_cpus().is_none_or(|cpus| u64::from(cpus) <= shape.cpus);
+        let is_lanes = here && shape.stride == STRIDE && shape.cpus > 0;
         let kind = match Kind::of(memory) {
-            Kind::Rseq if rseq && area.is_some() && here && fits => Kind::Rseq,
-            Kind::Locked if here && fits => Kind::Locked,
+            Kind::Rseq if rseq && area.is_some() && is_lanes && fits => Kind::Rseq,
+            // The number of any cell is right.
+            Kind::Locked if is_lanes => Kind::Locked,
             _ => Kind::None,
         };
         Lanes {
@@ -536,10 +539,11 @@ pub(crate) struct Plan {
 
 /// What the header of a new segment says of its lanes: {most bytes, stride, CPUs, kind}.
 pub(crate) fn plan(Plan { lanes, rseq }: Plan, arena: u64) -> (u64, u32, u32, Kind) {
-    let (cpus, most) = (possible_cpus(), arena / 8);
+    let (possible, most) = (possible_cpus(), arena / 8);
+    let cpus = possible.unwrap_or_else(configured_cpus).min(MOST_CPUS);
     let kind = if !lanes || cpus == 0 || u64::from(cpus) * STRIDE + LINES > most {
         Kind::None
-    } else if rseq && rseq::area().is_some() {
+    } else if rseq && possible == Some(cpus) && rseq::area().is_some() {
         Kind::Rseq
     } else {
         Kind::Locked
@@ -552,18 +556,21 @@ pub(crate) fn rseq_allowed() -> bool {
     std::env::var_os("SHMETRICS_RSEQ").is_none_or(|v| v != "0")
 }
 
-/// One more than the greatest number a CPU may ever have in this boot; 0 if that cannot be told.
-fn possible_cpus() -> u32 {
-    let list = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
-    let last = list.trim().rsplit([',', '-']).next().and_then(|last| last.parse::<u32>().ok());
-    match last {
-        Some(last) => (last + 1).min(MOST_CPUS),
-        #[cfg(target_os = "linux")]
-        // SAFETY: a plain call.
-        None => u32::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) }).unwrap_or(0).min(MOST_CPUS),
-        #[cfg(not(target_os = "linux"))]
-        None => 0,
-    }
+/// One more than the greatest number a CPU may ever have in this boot. `None` if that cannot be told for sure, as where there is no `/sys`:
+/// a restartable sequence finds its cell by the CPU's number, whatever that is.
+fn possible_cpus() -> Option<u32> {
+    let list = std::fs::read_to_string("/sys/devices/system/cpu/possible").ok()?;
+    list.trim().rsplit([',', '-']).next()?.parse::<u32>().ok()?.checked_add(1)
+}
+
+/// How many CPUs there are, or so: without `/sys` the C library counts those that are online, or that this thread may run on. Enough for
+/// locked instructions, which may use any cell; 0 if that cannot be told.
+fn configured_cpus() -> u32 {
+    #[cfg(target_os = "linux")]
+    // SAFETY: a plain call.
+    return u32::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) }).unwrap_or(0);
+    #[cfg(not(target_os = "linux"))]
+    0
 }
 
 /// Whether this processor stores 16 aligned bytes as one (see `Pair::load`).

@@ -84,6 +84,17 @@ has_soname_and_stays_loaded() { # handles must outlive a dlclose
     [[ $dynamic == *"[libshmetrics.so.${version%%.*}]"* && $dynamic == *NODELETE* ]] || { echo "$dynamic"; return 1; }
 }
 
+# The first argument says how; a plugin of somebody else's may have the static library in it.
+outlives_dlclose() {
+    local library=$RELEASE_DIR/libshmetrics.so
+    if [[ $1 == goes ]]; then
+        library=$work/lib/plugin.so
+        gcc -shared -Wl,--whole-archive "$RELEASE_DIR/libshmetrics.a" -Wl,--no-whole-archive "${native_libs[@]}" -o "$library"
+    fi
+    gcc -std=c11 "${strict[@]}" "$here/unload.c" -ldl -lpthread -o "$work/bin/unload"
+    bounded "$work/bin/unload" "$library" "$1"
+}
+
 leaves_nothing_behind() {
     local left
     left=$(ls -A "$SHMETRICS_DIR")
@@ -133,6 +144,8 @@ step_with nm "exported symbols are those of symbols.txt" exports_are_as_recorded
 step_with nm "the header declares what the library exports" header_declares_the_exports
 step_with nm "conformance calls all that the library exports" conformance_calls_every_export
 step_with readelf "the library has its soname and is never unloaded" has_soname_and_stays_loaded
+step_with gcc "dlclose while threads count" outlives_dlclose stays
+step_with gcc "a plugin that has the library in it is unloaded beside threads that have counted" outlives_dlclose goes
 package_steps
 step "nothing is left in shared memory" leaves_nothing_behind
 finish

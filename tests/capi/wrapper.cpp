@@ -408,6 +408,23 @@ void exemplars() {
   shmetrics::histogram().observe_with_exemplar(1, {});
 }
 
+void naming_all_in_one_call() {
+  const auto segment = scratch();
+  for (int i = 0; i < 3; i++) {
+    CHECK(bool(segment.try_count("named_total", {{"method", "GET"}, {"path", ""}}, 2)));
+    CHECK(bool(segment.try_count("alone")));
+    CHECK(bool(segment.try_observe("named_seconds", {{"method", "GET"}}, 0.3)));
+  }
+  CHECK(shows(segment, "\nnamed_total{method=\"GET\",path=\"\"} 6\n") && shows(segment, "\nalone_total 3\n"));
+  CHECK(shows(segment, "\nnamed_seconds_count{method=\"GET\"} 3\n"));
+  CHECK(segment.try_count("named", {{"method", "GET"}}).error().status() == status_code::conflict);
+  CHECK(segment.try_observe("named", {}, 1).error().status() == status_code::conflict);
+  CHECK(segment.try_count("").error().status() == status_code::invalid_name);
+#define TEN {"a", ""}, {"b", ""}, {"c", ""}, {"d", ""}, {"e", ""}, {"f", ""}, {"g", ""}, {"h", ""}, {"i", ""}, {"j", ""}
+  CHECK(!segment.try_count("many", {TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN}));
+#undef TEN
+}
+
 #ifdef __cpp_exceptions
 template <class F>
 status_code thrown(F f) {
@@ -428,6 +445,10 @@ void throwing() {
   segment.each_chunk([&page](std::string_view piece) { page += piece; });
   CHECK(page.find("\nthrown_total 1\n") != std::string::npos);
   const auto newer = shmetrics::format::openmetrics;
+  segment.count("thrown_once", {{"a", "b"}});
+  segment.observe("thrown_seconds", {}, 1);
+  CHECK(thrown([&] { segment.count("thrown_seconds"); }) == status_code::conflict);
+  CHECK(thrown([&] { segment.observe("thrown_once", {}, 1); }) == status_code::conflict);
   CHECK(segment.render(newer, {"thrown_total"}).find("\nthrown_total 1\n") != std::string::npos);
   page.clear();
   segment.each_chunk([&page](std::string_view piece) { page += piece; }, 100, newer, {"absent"});
@@ -479,6 +500,7 @@ int main() {
   formats();
   expositions();
   exemplars();
+  naming_all_in_one_call();
   throwing();
   CHECK(shmetrics::content_type() == shmetrics_content_type() && !shmetrics::version().empty());
   return failed != 0;

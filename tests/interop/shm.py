@@ -294,6 +294,7 @@ class Segment(Pages):
         spec.native_factor, spec.native_zero_threshold, spec.native_max_buckets = factor, zero, most
         if quantiles:
             spec.quantiles, spec.quantile_count = (c_double * len(quantiles))(*quantiles), len(quantiles)
+            spec.quantile_max_age = 86400  # longer than any test takes: the model's do not age
         if states:
             spec.states, spec.state_count = texts(states), len(states)
         arguments = [GAUGE_MODES.index(mode)] if kind == "gauge" else []

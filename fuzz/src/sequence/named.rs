@@ -1,0 +1,63 @@
+//! Updates that name family and labels in one call.
+
+use super::{in_model, value, State};
+use crate::ffi::{self, Label, Str};
+use crate::input::Input;
+use crate::model::{Kind, Spec, Text, Update};
+use crate::native::Native;
+
+impl State<'_> {
+    /// Of a family that is there, mostly.
+    pub(super) fn named(&mut self, input: &mut Input<'_>) {
+        let segment = input.below(3);
+        let there = &self.models[segment].families;
+        let known = (!there.is_empty() && !input.one_in(4)).then(|| &there[usize::from(input.byte()) % there.len()]);
+        let few = || (0..input.below(4)).map(|i| format!("l{i}")).collect();
+        let labels: Vec<String> = known.map_or_else(few, |family| family.labels.clone());
+        let name = match known {
+            Some(family) => Some(family.base.clone().into_bytes()),
+            None if input.one_in(16) => value(input),
+            None => Some(input.pick(&["a", "b", "c", "a_total", "a_count", "named", "named_total"]).into()),
+        };
+        let kind = match known.map(|family| family.kind) {
+            Some(kind @ (Kind::Counter | Kind::Histogram)) if !input.one_in(8) => kind,
+            _ if input.one_in(2) => Kind::Counter,
+            _ => Kind::Histogram,
+        };
+        let values: Vec<Text> = labels.iter().map(|_| value(input)).collect();
+        let v = input.float();
+
+        let text = |text: &Text| text.as_ref().map_or(Str::null(5), |text| Str::new(text));
+        let pairs =
+            labels.iter().zip(&values).map(|(name, v)| Label { name: Str::new(name.as_bytes()), value: text(v) });
+        let pairs: Vec<Label> = pairs.collect();
+        let (handle, p, count) = (self.segments[segment], pairs.as_ptr(), pairs.len());
+        // SAFETY: a segment of this library; all strings live as long as the call.
+        let status = unsafe {
+            match kind {
+                Kind::Counter => ffi::shmetrics_counter_add_named(handle, text(&name), p, count, v),
+                _ => ffi::shmetrics_histogram_observe_named(handle, text(&name), p, count, v),
+            }
+        };
+        let spec = Spec {
+            kind,
+            name,
+            help: Some(Vec::new()),
+            unit: Some(Vec::new()),
+            labels: Some(labels.into_iter().map(|name| Some(name.into_bytes())).collect()),
+            buckets: None,
+            native: Native::NONE,
+            states: Vec::new(),
+            limit: 0,
+            expire: 0,
+        };
+        match self.models[segment].named(&spec, &in_model(values)) {
+            Ok(at) => {
+                assert_eq!(status, ffi::OK, "{}: {spec:?}", ffi::last_error());
+                let update = if kind == Kind::Counter { Update::Add(v) } else { Update::Observe(v) };
+                self.models[segment].update(at, update);
+            }
+            Err(faults) => assert!(faults.allow(status), "status {status}, faults {faults:?}, of {spec:?}"),
+        }
+    }
+}
