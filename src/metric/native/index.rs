@@ -59,14 +59,21 @@ pub(crate) const fn coarser(index: i32, steps: u32) -> i32 {
     (index + ((1 << steps) - 1)) >> steps
 }
 
-/// The bucket of a positive value in a schema that is coarser than the finest by so many steps. `+Inf` has one of its own, after that of the
+/// How many buckets there are in so many octaves, in a schema that is coarser than the finest by so many steps. A whole number of them.
+pub(crate) const fn buckets(octaves: i32, steps: u32) -> i32 {
+    (octaves * 256) >> steps
+}
+
+/// The bucket of a positive value in such a schema, counted from so many octaves below 2^0 on. `+Inf` has one of its own, after that of the
 /// largest number.
 #[inline(always)]
-pub(crate) fn of(v: f64, steps: u32) -> i32 {
+pub(crate) fn from<const OCTAVES: i32>(v: f64, steps: u32) -> i32 {
+    // That many octaves are a whole number of buckets in all schemas, so they may be added beforehand.
+    const { assert!(OCTAVES % 16 == 0) };
     if v < f64::INFINITY {
-        coarser(finest(v), steps)
+        coarser(finest(v) + OCTAVES * 256, steps)
     } else {
-        coarser(1024 * 256, steps) + 1
+        coarser((1024 + OCTAVES) * 256, steps) + 1
     }
 }
 
@@ -143,7 +150,7 @@ mod tests {
     }
 
     fn of(v: f64, schema: i8) -> i32 {
-        super::of(v, (SCHEMA_MAX - schema) as u32)
+        super::from::<0>(v, (SCHEMA_MAX - schema) as u32)
     }
 
     fn check(v: f64) {

@@ -10,7 +10,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::index::{self, SCHEMA_MAX, SCHEMA_MIN};
+use super::index::{self, SCHEMA_MAX};
 use crate::segment::chain::offset;
 use crate::segment::lane;
 use crate::segment::layout::{align, header, histogram, native_block, GRANULE};
@@ -43,48 +43,23 @@ pub(crate) struct Shape {
     pub(crate) window: u32,
 }
 
-/// What follows from a schema.
-struct Scale {
-    /// By how many steps it is coarser than the finest.
-    steps: u32,
-    /// Added to a bucket's index, this is not negative.
-    bias: i32,
-    /// A page has this many links, as a power of two.
-    link_bits: u32,
-}
-
-/// By schema, from the coarsest on; then some more, which none is.
-static SCALES: [Scale; 16] = {
-    let mut scales = [const { Scale { steps: 0, bias: 0, link_bits: 3 } }; 16];
-    let mut i = 0;
-    while i <= SCHEMA_MAX - SCHEMA_MIN {
-        let schema = SCHEMA_MIN + i;
-        scales[i as usize] = Scale {
-            steps: (SCHEMA_MAX - schema) as u32,
-            bias: if schema >= 0 { OCTAVES_BELOW << schema } else { OCTAVES_BELOW >> -schema },
-            link_bits: 3 + if schema > 0 { schema as u32 } else { 0 },
-        };
-        i += 1;
-    }
-    scales
-};
-
 impl Shape {
+    /// By how many steps it is coarser than the finest schema.
     #[inline(always)]
-    fn scale(&self) -> &'static Scale {
-        &SCALES[(self.schema - SCHEMA_MIN) as usize % SCALES.len()]
+    fn steps(&self) -> u32 {
+        (SCHEMA_MAX - self.schema) as u32
     }
 
     /// Added to a bucket's index, this is not negative.
     pub(super) fn bias(&self) -> i32 {
-        self.scale().bias
+        index::buckets(OCTAVES_BELOW, self.steps())
     }
 
     /// Of its sign's buckets, which one; `None` for the zero bucket. Not of NaN.
     #[inline(always)]
     pub(super) fn position(&self, v: f64) -> Option<u32> {
-        let (size, scale) = (v.abs(), self.scale());
-        (size > self.zero_threshold).then(|| (index::of(size, scale.steps) + scale.bias) as u32)
+        let size = v.abs();
+        (size > self.zero_threshold).then(|| index::from::<OCTAVES_BELOW>(size, self.steps()) as u32)
     }
 
     /// Which bucket: as numbers are in order, so are ordinals. Not of NaN.
@@ -99,7 +74,7 @@ impl Shape {
 
     #[inline(always)]
     fn link_bits(&self) -> u32 {
-        self.scale().link_bits
+        3 + u32::from(self.schema.max(0).unsigned_abs())
     }
 
     fn page_size(&self) -> u64 {
