@@ -101,7 +101,7 @@ impl Library {
     fn series(&'static self, kind: Kind) -> Option<Box<dyn Series>> {
         // SAFETY: the input lives for ever.
         let series = unsafe { (self.series)(kind as c_int, self.input) };
-        (!series.is_null()).then(|| Box::new(NativeSeries { library: self, series }) as Box<dyn Series>)
+        (!series.is_null()).then(|| Box::new(NativeSeries { calls: self, series }) as Box<dyn Series>)
     }
 }
 
@@ -130,7 +130,7 @@ unsafe impl Send for Metric {}
 unsafe impl Sync for Metric {}
 
 struct NativeSeries {
-    library: &'static Library,
+    calls: &'static Library,
     series: *mut c_void,
 }
 
@@ -138,7 +138,7 @@ impl NativeSeries {
     fn text(&mut self) -> &[u8] {
         // SAFETY: the text lives until the next call, which needs `self` too.
         unsafe {
-            let text = (self.library.render)(self.series);
+            let text = (self.calls.render)(self.series);
             std::slice::from_raw_parts(text.data, text.len)
         }
     }
@@ -148,7 +148,7 @@ impl Series for NativeSeries {
     fn add(&mut self, sets: &[Set]) {
         let texts = texts(sets);
         // SAFETY: as many as said; the library copies them.
-        unsafe { (self.library.add)(self.series, texts.as_ptr(), texts.len()) }
+        unsafe { (self.calls.add)(self.series, texts.as_ptr(), texts.len()) }
     }
 
     fn render(&mut self) -> usize {
@@ -163,7 +163,7 @@ impl Series for NativeSeries {
 impl Drop for NativeSeries {
     fn drop(&mut self) {
         // SAFETY: made by this library, and dropped once.
-        unsafe { (self.library.free)(self.series) }
+        unsafe { (self.calls.free)(self.series) }
     }
 }
 
