@@ -3,7 +3,7 @@ use super::family::View;
 use super::lines::Lines;
 use super::messages::Messages;
 use super::points::Gather;
-use super::run::Run;
+use super::run::{self, Run};
 use super::snapshot::{Page, Shot};
 use super::{Exposition, Format};
 
@@ -47,8 +47,8 @@ impl Encoder {
     /// Appends series until `until` bytes are there (or as many more held), or the walk ends.
     pub(super) fn run(&mut self, page: &Page<'_>, run: &mut Run, out: &mut Vec<u8>, until: usize) {
         match self {
-            Encoder::Lines(lines) => return lines.run(page, run, out, until),
-            Encoder::Messages(messages) => return messages.run(page, run, until - out.len()),
+            Encoder::Lines(lines) if lines.has_usual() => return run::run(lines, page, run, out, until),
+            Encoder::Messages(messages) if messages.has_usual() => return messages.run(page, run, until - out.len()),
             _ => {}
         }
         let most = self.held().saturating_add(until - out.len());

@@ -4,7 +4,7 @@ use super::family::{Fixed, View};
 use super::line::{Line, Piece};
 use super::number::{float, float_with_point, seconds};
 use super::observed::{native_exemplars, Observed};
-use super::run::{self, Run, Usual};
+use super::run::Usual;
 use super::snapshot::{Page, Series, Shot, Text, Total};
 use super::{Escaping, Exposition, Format};
 use crate::metric::{Exemplar, Sample, Shown, CODE_POINTS};
@@ -224,15 +224,9 @@ impl Lines {
         }
     }
 
-    /// Appends series until `until` bytes are there, or the walk ends.
-    pub(super) fn run(&mut self, page: &Page<'_>, run: &mut Run, out: &mut Vec<u8>, until: usize) {
-        if self.view.kind == KIND_COUNTER && self.created.is_none() && !self.view.renames() {
-            return run::run(self, page, run, out, until);
-        }
-        while out.len() < until {
-            let Some(at) = run.step(page.memory) else { break };
-            run.note(self.series(page, at, out));
-        }
+    /// Whether its series may be usual ones.
+    pub(super) fn has_usual(&self) -> bool {
+        self.view.kind == KIND_COUNTER && self.created.is_none() && !self.view.renames()
     }
 
     /// Appends the lines of the series at `at`.

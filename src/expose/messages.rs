@@ -188,16 +188,15 @@ impl Messages {
         self.body
     }
 
-    /// Adds series until there are so many more bytes, or the walk ends.
+    /// Whether its series may be usual ones.
+    pub(super) fn has_usual(&self) -> bool {
+        self.metrics.view.kind == KIND_COUNTER
+    }
+
+    /// Adds usual series until there are so many more bytes, or the walk ends.
     pub(super) fn run(&mut self, page: &Page<'_>, run: &mut Run, bytes: usize) {
         let until = self.body.len().saturating_add(bytes);
-        if self.metrics.view.kind == KIND_COUNTER {
-            return run::run(&mut self.metrics, page, run, &mut self.body, until);
-        }
-        while self.body.len() < until {
-            let Some(at) = run.step(page.memory) else { break };
-            run.note(self.series(page, at));
-        }
+        run::run(&mut self.metrics, page, run, &mut self.body, until);
     }
 
     /// Adds the series at `at`.

@@ -23,15 +23,7 @@ impl Run {
     /// A step to the next series: where it is.
     #[inline(always)]
     pub(super) fn step(&mut self, memory: &Mapped) -> Option<u64> {
-        let link = self.link;
-        if link == 0 || self.budget <= 1 || self.ring.closes(link) {
-            self.stop();
-            return None;
-        }
-        self.budget -= 1;
-        self.link = next(memory, link);
-        memory.prefetch(offset(self.link));
-        Some(offset(link))
+        self.step_below(memory, memory.watermark()).map(|(at, _)| at)
     }
 
     /// As `step`, with the record as far as this watermark lets it be told, from one look at it.
