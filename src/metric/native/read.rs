@@ -47,7 +47,7 @@ pub(crate) fn read(
         add(i, *ordinal, read(pair(1 + 2 * i as u64), &mut sum)?);
         add(i + 1, *ordinal, read(pair(2 + 2 * i as u64), &mut sum)?);
     }
-    Tree { memory, record, pairs: 1 + 2 * bounds.len() as u64, shape }.each_with_lanes(life, |ordinal, at| {
+    Tree { memory, record, pairs: 1 + 2 * bounds.len() as u64, shape }.each(life, |ordinal, at| {
         let count = match at {
             Counted::Cell(at) => read(at, &mut sum).unwrap_or(0),
             Counted::Lane([count, part]) => {

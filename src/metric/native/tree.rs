@@ -262,17 +262,8 @@ impl Tree<'_> {
         }
     }
 
-    /// Visits the pairs of all chunks, with their ordinals.
-    pub(super) fn each(&self, mut visit: impl FnMut(i32, u64)) {
-        self.each_with_lanes(Life(0), |ordinal, at| {
-            if let Counted::Cell(at) = at {
-                visit(ordinal, at);
-            }
-        });
-    }
-
-    /// The same, with what is in the chunks' lanes of this life.
-    pub(super) fn each_with_lanes(&self, life: Life, mut visit: impl FnMut(i32, Counted)) {
+    /// Visits the pairs of all chunks, with their ordinals, and what is in the chunks' lanes of this life.
+    pub(super) fn each(&self, life: Life, mut visit: impl FnMut(i32, Counted)) {
         self.walk(|block| {
             let Block::Chunk { at, first } = block else { return };
             let ordinal = |i: usize| first + i as i32 * first.signum();
@@ -329,7 +320,7 @@ pub(crate) fn each_cell(
     shape: Shape,
     mut visit: impl FnMut(Counted),
 ) {
-    Tree { memory, record, pairs, shape }.each_with_lanes(life, |_, at| visit(at));
+    Tree { memory, record, pairs, shape }.each(life, |_, at| visit(at));
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! pair on. So the window moves without anybody's doing, and quantiles are of the last half to whole window.
 
 use super::index;
-use super::tree::{Shape, Tree};
+use super::tree::{Counted, Shape, Tree};
 use crate::metric::coarse_ms;
 use crate::segment::layout::{header, histogram};
 use crate::segment::life::{Life, Place, TAG_BITS, TAG_MASK};
@@ -105,7 +105,12 @@ pub(crate) fn read(
         }
     };
     take(0, record + histogram::SIZE + 16);
-    Tree { memory, record, pairs: PAIRS, shape }.each(take);
+    Tree { memory, record, pairs: PAIRS, shape }.each(life, |ordinal, at| {
+        // Pairs of quantiles have no lanes.
+        if let Counted::Cell(at) = at {
+            take(ordinal, at);
+        }
+    });
     buckets.sort_unstable();
     let all = buckets.iter().fold(0u64, |all, (_, n)| all.saturating_add(*n));
     values.clear();
