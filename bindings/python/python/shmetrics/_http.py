@@ -71,6 +71,9 @@ class Request:
         if self._ended:
             return
         self._ended = True
-        self._of._now.dec()
         endpoint = self.endpoint if self.endpoint is not None else UNMATCHED
-        self._of._latency.labels(self._of.app_name, endpoint).observe(perf_counter() - self._start)
+        try:
+            self._of._latency.labels(self._of.app_name, endpoint).observe(perf_counter() - self._start)
+        finally:
+            # Last, so that a page with nothing in progress has all that ended.
+            self._of._now.dec()
