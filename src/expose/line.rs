@@ -2,8 +2,10 @@
 //! blocks of 16 bytes without a call, each running over its piece's end by up to 15 bytes, which the next piece
 //! overwrites.
 
+use super::block::{Block, BLOCK};
+
 /// Bytes a block copy may run over.
-pub(super) const OVER: usize = 16;
+pub(super) const OVER: usize = BLOCK;
 
 /// A piece of text that may be read past its end by [`OVER`] bytes.
 pub(super) struct Piece {
@@ -126,12 +128,36 @@ impl<'a> Line<'a> {
         // The first block is most often the only one.
         loop {
             // SAFETY: the source by the caller's promise; the destination has room for the line and `OVER` more bytes.
-            unsafe { std::ptr::copy_nonoverlapping(from.add(done), self.at.add(done), 16) };
+            unsafe { Block::read(from.add(done)).write(self.at.add(done)) };
             done += 16;
             if done >= len {
                 break;
             }
         }
+        self.pass(len);
+    }
+
+    /// As `raw`, of a text that is seldom longer than 64 bytes, or as short as a piece.
+    ///
+    /// # Safety
+    /// As `raw`.
+    #[inline(always)]
+    pub(super) unsafe fn text(&mut self, from: *const u8, len: usize) {
+        if !(16..=64).contains(&len) {
+            // SAFETY: the caller's promise.
+            return unsafe { self.raw(from, len) };
+        }
+        let to = self.at;
+        // SAFETY: within the text, and the room for it.
+        let block = |at: usize| unsafe { Block::read(from.add(at)).write(to.add(at)) };
+        if len > 32 {
+            block(0);
+            block(16);
+            block(len - 32);
+        } else {
+            block(0);
+        }
+        block(len - 16);
         self.pass(len);
     }
 
@@ -154,6 +180,22 @@ impl<'a> Line<'a> {
             *from.add(1) = second;
             *self.at.sub(1) = last;
         }
+    }
+
+    /// Appends a piece in blocks from some places in it, each with another block that goes to a place of its own. There is room for a
+    /// block more.
+    #[inline(always)]
+    pub(super) fn piece_and(&mut self, piece: &Piece, blocks: impl Iterator<Item = (usize, Block, usize)>) {
+        let (from, to) = (piece.padded.as_ptr(), self.at);
+        for (at, other, other_at) in blocks {
+            debug_assert!(at <= piece.len && other_at <= piece.len + BLOCK);
+            // SAFETY: the piece is padded by `OVER`. The room is for it, a block and `OVER` more.
+            unsafe {
+                Block::read(from.add(at)).write(to.add(at));
+                other.write(to.add(other_at));
+            }
+        }
+        self.pass(piece.len);
     }
 
     /// Appends a piece with these bytes at `at` in it.

@@ -276,14 +276,14 @@ impl Metrics {
     #[inline(always)]
     fn begin(&mut self, series: &Series<'_>) {
         if self.began.0 != series.age() {
-            self.begin_anew(series);
+            self.begin_anew(series.age(), series.created());
         }
     }
 
     #[inline(never)]
-    fn begin_anew(&mut self, series: &Series<'_>) {
-        self.began.0 = series.age();
-        self.began.1.set(|bytes| time(series.created(), bytes));
+    fn begin_anew(&mut self, age: u32, created: u64) {
+        self.began.0 = age;
+        self.began.1.set(|bytes| time(created, bytes));
         if self.view.kind == KIND_COUNTER {
             self.tail.set(tag::METRIC_COUNTER, Some((tag::COUNTER_CREATED, &self.began.1)));
         }
@@ -291,8 +291,8 @@ impl Metrics {
 
     /// Appends a metric that has one value, and no more labels. False: it takes the long way.
     #[inline(always)]
-    fn quickly(&self, series: &Series<'_>, v: f64, out: &mut Vec<u8>) -> bool {
-        let Some(quick) = &self.quick else { return false };
+    fn quickly(&mut self, series: &Series<'_>, v: f64, out: &mut Vec<u8>) -> bool {
+        let Some(quick) = &mut self.quick else { return false };
         let is_hard = series.escaped || (series.is_embedded() && series.text.len() > 0);
         !is_hard && quick.metric(&series.text, &self.tail, v, out)
     }
@@ -342,12 +342,14 @@ impl Metrics {
     }
 
     #[inline(never)]
-    fn states(&self, series: &Series<'_>, out: &mut Vec<u8>) {
+    fn states(&mut self, series: &Series<'_>, out: &mut Vec<u8>) {
         let word = series.states();
-        for (i, state) in self.marks.iter().enumerate() {
+        let marks = std::mem::take(&mut self.marks);
+        for (i, state) in marks.iter().enumerate() {
             let on = if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
             self.value(series, Some(state), f64::from(u8::from(on)), tag::METRIC_GAUGE, out);
         }
+        self.marks = marks;
     }
 
     /// Appends a metric: its labels, perhaps one more, and what `body` appends, in `room` bytes.
@@ -432,7 +434,7 @@ impl Metrics {
     }
 
     #[inline(never)]
-    fn value(&self, series: &Series<'_>, more: Option<&Piece>, v: f64, tag: u8, out: &mut Vec<u8>) {
+    fn value(&mut self, series: &Series<'_>, more: Option<&Piece>, v: f64, tag: u8, out: &mut Vec<u8>) {
         if more.is_none() && self.quickly(series, v, out) {
             return;
         }

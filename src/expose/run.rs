@@ -35,6 +35,12 @@ impl Run {
             return None;
         }
         self.budget -= 1;
+        Some((offset(link), self.follow(memory, link, watermark)))
+    }
+
+    /// Takes the step from a series to the next, and gives its record.
+    #[inline(always)]
+    fn follow(&mut self, memory: &Mapped, link: u32, watermark: u64) -> Option<(*const u8, u64)> {
         let record = memory.record_below(offset(link), watermark);
         self.link = match record {
             // SAFETY: an entry's fields are backed (`record_below`), aligned to 4 in a record aligned to 16, and this one is only accessed
@@ -43,7 +49,19 @@ impl Run {
             None => next(memory, link),
         };
         memory.prefetch(offset(self.link));
-        Some((offset(link), record))
+        record
+    }
+
+    /// How many steps `follow` may take, unless it comes to this mark.
+    fn ahead(&self) -> (u64, u32) {
+        let (steps, mark) = self.ring.ahead();
+        (steps.min(self.budget.saturating_sub(1)), mark)
+    }
+
+    /// Notes that so many of them were taken.
+    fn pass(&mut self, steps: u64) {
+        self.ring.pass(steps);
+        self.budget -= steps;
     }
 
     #[cold]
@@ -86,17 +104,31 @@ pub(super) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Run, out: &mu
     // What it does not reach is looked at again, by `unusual`.
     let watermark = memory.watermark();
     while out.len() < until {
-        let Some((at, record)) = walk.step_below(&memory, watermark) else { break };
-        let from = out.len();
-        let shot = match page.look(at, record, kind, text_at) {
-            Ok(seen) if of.usual(&seen.series, out) && seen.is_still() => Shot::Shown,
-            Err(Unseen::Hidden) => Shot::Hidden,
-            _ => {
-                out.truncate(from);
-                unusual(of, &page, at, out)
+        let Some((mut at, mut record)) = walk.step_below(&memory, watermark) else { break };
+        // The next ones need no more than a comparison each against rings, and no look at the budget.
+        let (ahead, mark) = walk.ahead();
+        let (mut left, mut hidden) = (ahead, 0);
+        loop {
+            let from = out.len();
+            match page.look(at, record, kind, text_at) {
+                Ok(seen) if of.usual(&seen.series, out) && seen.is_still() => {}
+                Err(Unseen::Hidden) => hidden += 1,
+                _ => {
+                    out.truncate(from);
+                    hidden += 1;
+                    walk.note(unusual(of, &page, at, out));
+                }
             }
-        };
-        walk.note(shot);
+            let link = walk.link;
+            if left == 0 || link == 0 || link == mark || out.len() >= until {
+                break;
+            }
+            left -= 1;
+            record = walk.follow(&memory, link, watermark);
+            at = offset(link);
+        }
+        walk.pass(ahead - left);
+        walk.shown += 1 + (ahead - left) - hidden;
     }
     *run = walk;
 }

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 
-use super::line::{Line, OVER};
+use super::block::Block;
+use super::line::Line;
 use crate::metric::{counter_read, exemplar_read, gauge_shown, states_read, Exemplar, GaugeMode, Sample, Shown, SPILL};
 use crate::segment::chain::is_later;
 use crate::segment::lane;
@@ -29,7 +30,11 @@ pub(super) enum Shot {
     Damaged,
 }
 
-/// A series' label text: in the segment, or a copy if it lies too near the segment's end for block copies. `OVER` bytes behind it are readable, too.
+/// Bytes behind a label text that may be read: so many that 64 are from anywhere in it.
+pub(super) const READABLE: usize = 64;
+
+/// A series' label text: in the segment, or a copy if it lies too near the segment's end for block copies. `READABLE` bytes from its end
+/// on may be read, too.
 #[derive(Clone, Copy)]
 pub(super) struct Text {
     at: *const u8,
@@ -55,14 +60,21 @@ pub(super) enum Total {
 }
 
 impl Total {
+    #[inline(always)]
     pub(super) fn as_f64(self) -> f64 {
         match self {
             // One instruction, of a signed number.
             Total::Whole(n) if n >> 63 == 0 => n as i64 as f64,
-            Total::Whole(n) => n as f64,
+            Total::Whole(n) => large(n),
             Total::Float(v) => v,
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn large(n: u64) -> f64 {
+    n as f64
 }
 
 /// A series that was seen to have its place on the page.
@@ -137,8 +149,8 @@ impl<'a> Page<'a> {
         let escaped = flags & crate::segment::layout::FLAG_ESCAPED != 0;
         let place = Place { at, life: was.life() };
         let seen = Seen { series: Series { page: self, record, place, text, escaped, created }, state, was };
-        // `Text`'s promise: it and `OVER` bytes more lie within what is backed.
-        if end + OVER as u64 <= backed {
+        // `Text`'s promise.
+        if end + READABLE as u64 <= backed {
             Ok(seen)
         } else {
             Err(Unseen::NearTheEnd(seen))
@@ -197,10 +209,9 @@ impl<'a> Series<'a> {
 
     /// Gives it with another label text to `write`.
     pub(super) fn with_text<R>(&self, mut text: Vec<u8>, write: impl FnOnce(&Series<'a>) -> R) -> R {
-        let len = text.len();
-        text.resize(len + OVER, 0);
+        text.resize(text.len() + READABLE, 0);
         // As `Text` promises: the copy stays as it is until `write` has returned.
-        let text_of_copy = Text { at: text.as_ptr(), len };
+        let text_of_copy = Text::of(&text);
         let with = Series { text: text_of_copy, page: self.page, record: self.record, place: self.place, ..*self };
         write(&with)
     }
@@ -308,9 +319,9 @@ impl Text {
 
     #[inline(always)]
     pub(super) fn put(&self, line: &mut Line<'_>) {
-        // SAFETY: readable for `len` bytes and `OVER` more (`new`). In a record that changes
+        // SAFETY: readable for `len` bytes and more than a block behind them (`Text`). In a record that changes
         // hands, or a damaged one, they are some bytes or other.
-        unsafe { line.raw(self.at, self.len) };
+        unsafe { line.text(self.at, self.len) };
     }
 
     /// Copies some of it: `from + len` may not pass its length.
@@ -325,10 +336,8 @@ impl Text {
     #[inline(always)]
     pub(super) fn quotes(&self) -> u64 {
         debug_assert!(self.len <= 64);
-        let block = |from: usize| {
-            // SAFETY: 16 bytes from within the text, or from its end, are readable, as `OVER` more than the text are (`new`).
-            u64::from(unsafe { quotes(self.at.add(self.len.min(from))) }) << from
-        };
+        // SAFETY: 64 bytes are readable from anywhere in the text (`Text`).
+        let block = |from: usize| u64::from(unsafe { Block::read(self.at.add(from)) }.find(b'"')) << from;
         block(0) | block(16) | block(32) | block(48)
     }
 
@@ -337,8 +346,8 @@ impl Text {
     pub(super) fn quote(&self, from: usize) -> usize {
         let mut at = from;
         while at < self.len {
-            // SAFETY: 16 bytes from within the text are readable, as `OVER` more than the text are (`new`).
-            let found = unsafe { quotes(self.at.add(at)) };
+            // SAFETY: 16 bytes from within the text are readable (`Text`).
+            let found = unsafe { Block::read(self.at.add(at)) }.find(b'"');
             if found != 0 {
                 return (at + found.trailing_zeros() as usize).min(self.len);
             }
@@ -347,31 +356,31 @@ impl Text {
         self.len
     }
 
+    /// The 16 bytes from `from` on, which is no more than its length.
+    #[inline(always)]
+    pub(super) fn block(&self, from: usize) -> Block {
+        debug_assert!(from <= self.len);
+        // SAFETY: as in `quote`.
+        unsafe { Block::read(self.at.add(from)) }
+    }
+
+    /// Of some bytes, the last `READABLE` of which are behind it. They must stay for as long as it is in use.
+    pub(super) fn of(padded: &[u8]) -> Self {
+        Text { at: padded.as_ptr(), len: padded.len() - READABLE }
+    }
+
+    /// A copy, to make another of.
+    pub(super) fn padded(&self) -> Vec<u8> {
+        let mut copy = self.bytes();
+        copy.resize(self.len + READABLE, 0);
+        copy
+    }
+
     /// A copy.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut copy = vec![0; self.len];
-        // SAFETY: readable for `len` bytes (`new`).
+        // SAFETY: readable for `len` bytes (`Text`).
         unsafe { std::ptr::copy_nonoverlapping(self.at, copy.as_mut_ptr(), self.len) };
         copy
-    }
-}
-
-/// Which of 16 bytes are `"`, a bit for each.
-///
-/// # Safety
-/// They are readable.
-#[inline(always)]
-unsafe fn quotes(at: *const u8) -> u32 {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
-        // SAFETY: SSE2 is part of x86_64; the caller's promise.
-        unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(at.cast()), _mm_set1_epi8(b'"' as i8))) as u32 }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        // SAFETY: the caller's promise.
-        let bytes = unsafe { at.cast::<[u8; 16]>().read_unaligned() };
-        (0..16).fold(0, |found, i| found | u32::from(bytes[i] == b'"') << i)
     }
 }

@@ -180,9 +180,11 @@ pub(crate) fn is_later(birth: u32, announcements: u32) -> bool {
 /// Factorization Algorithm", BIT 1980), within three times as many steps as there are entries.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ring {
-    steps: u64,
     /// Where the walk was when its steps were last a power of two.
     mark: u32,
+    /// Steps from there to the next power, and how many are left of them.
+    lap: u64,
+    left: u64,
 }
 
 impl Ring {
@@ -190,11 +192,23 @@ impl Ring {
     #[inline(always)]
     pub(crate) fn closes(&mut self, link: u32) -> bool {
         let closes = link == self.mark;
-        self.steps += 1;
-        if self.steps.is_power_of_two() {
+        if self.left == 0 {
             self.mark = link;
+            self.lap = (2 * self.lap).max(1);
+            self.left = self.lap;
         }
+        self.left -= 1;
         closes
+    }
+
+    /// How many steps do not move the mark, and where it is: who compares with it may take so many without `closes`, and say so.
+    pub(crate) fn ahead(&self) -> (u64, u32) {
+        (self.left, self.mark)
+    }
+
+    /// Notes that so many of the steps ahead were taken.
+    pub(crate) fn pass(&mut self, steps: u64) {
+        self.left -= steps;
     }
 }
 
@@ -214,5 +228,14 @@ mod tests {
         }
         let mut ring = Ring::default();
         assert!(!(1..100_000).any(|link| ring.closes(link)));
+        // Steps taken ahead are as good as others.
+        let (mut ring, mut taken) = (Ring::default(), 0);
+        while !ring.closes(1 + taken % 100) {
+            let (steps, mark) = ring.ahead();
+            let free = (0..steps as u32).take_while(|i| 1 + (taken + 1 + i) % 100 != mark).count();
+            ring.pass(free as u64);
+            taken += 1 + free as u32;
+        }
+        assert!((100..=300).contains(&taken), "{taken} steps");
     }
 }
