@@ -357,6 +357,13 @@ impl<'a> Granted<'a> {
         Some(unsafe { self.at(at, 8)?.cast::<AtomicU64>().as_ref() })
     }
 
+    /// Two words of 8 bytes, the first of which begins at a multiple of 16.
+    #[inline(always)]
+    pub(crate) fn two_at(&self, at: u64) -> Option<&'a [AtomicU64; 2]> {
+        // SAFETY: backed, as 16 bytes from any place are that `at` gives; else as above.
+        Some(unsafe { self.at(at, 16)?.cast::<[AtomicU64; 2]>().as_ref() })
+    }
+
     #[inline(always)]
     pub(crate) fn load32(&self, at: u64, order: Ordering) -> u32 {
         self.u32_at(at).map_or(0, |w| w.load(order))

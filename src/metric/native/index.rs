@@ -3,6 +3,8 @@
 //! In schema n, bucket i holds what is above 2^((i - 1) / 2^n) and at most 2^(i / 2^n). A bucket of a schema is two of the next
 //! finer one, so all are told from the finest, whose bounds within an octave stand in a table (as in Go's client, and with one table).
 
+use std::ops::Range;
+
 use super::bounds::BOUNDS;
 
 pub(crate) const SCHEMA_MIN: i8 = -4;
@@ -34,6 +36,14 @@ const SLICES: [Slice; 256] = {
     slices
 };
 
+/// Where in the slices' order the bucket of a mantissa is: from 0 to 256.
+#[inline(always)]
+fn within_octave(mantissa: u64) -> i32 {
+    let slice = &SLICES[(mantissa >> (MANTISSA - 8)) as usize];
+    // Without a branch: the numbers are in no order that a processor could learn.
+    slice.below + i32::from(slice.next[0] < mantissa) + i32::from(slice.next[1] < mantissa)
+}
+
 /// The bucket of a positive value in the finest schema; not of `+Inf`.
 #[inline(always)]
 fn finest(v: f64) -> i32 {
@@ -45,11 +55,7 @@ fn finest(v: f64) -> i32 {
         bits <<= shift;
         exponent = 1 - shift;
     }
-    let mantissa = bits & MASK;
-    let slice = &SLICES[(mantissa >> (MANTISSA - 8)) as usize];
-    // Without a branch: the numbers are in no order that a processor could learn.
-    let within = i32::from(slice.next[0] < mantissa) + i32::from(slice.next[1] < mantissa);
-    slice.below + within + (exponent - 1023) * 256
+    within_octave(bits & MASK) + (exponent - 1023) * 256
 }
 
 /// The bucket that `index` of this schema is part of in one that is coarser by so many steps.
@@ -75,6 +81,19 @@ pub(crate) fn from<const OCTAVES: i32>(v: f64, steps: u32) -> i32 {
     } else {
         coarser((1024 + OCTAVES) * 256, steps) + 1
     }
+}
+
+/// As `from`, of what is positive and lies in these octaves; `None` if it does not.
+#[inline(always)]
+pub(crate) fn from_within<const OCTAVES: i32>(v: f64, octaves: Range<i32>, steps: u32) -> Option<u32> {
+    const { assert!(OCTAVES % 16 == 0) };
+    let (bits, first) = (v.to_bits(), (1023 + octaves.start) as u64);
+    // Of a negative number or a NaN the sign or the exponent is beyond them.
+    let octave = (bits >> MANTISSA).wrapping_sub(first);
+    if octave >= octaves.len() as u64 {
+        return None;
+    }
+    Some(coarser(within_octave(bits & MASK) + (octave as i32 + octaves.start + OCTAVES) * 256, steps) as u32)
 }
 
 /// The upper bound of a bucket, rounded down; `+Inf` where it is beyond the largest number.
@@ -130,6 +149,28 @@ mod tests {
                 self.0.iter().rposition(|w| *w != 0).map_or(0, |i| 32 * i + 32 - self.0[i].leading_zeros() as usize);
             let ones: u32 = self.0.iter().map(|w| w.count_ones()).sum();
             bits <= n || (bits == n + 1 && ones == 1)
+        }
+    }
+
+    #[test]
+    fn within_its_octaves_the_quick_way_says_the_same() {
+        let mut random = 1u64;
+        for i in 0..400_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let any = f64::from_bits(random);
+            let near = f64::from_bits((959 + random % 128) << MANTISSA | BOUNDS[(random >> 40) as usize % 256]);
+            let steps = i % 9;
+            for v in [
+                any,
+                near,
+                f64::from_bits(near.to_bits() + 1),
+                f64::from_bits(near.to_bits() - 1),
+                2f64.powi(i as i32 % 70 - 3),
+            ] {
+                let found = from_within::<1088>(v, -64..63, steps);
+                let is_there = (2f64.powi(-64)..2f64.powi(63)).contains(&v);
+                assert_eq!(found, is_there.then(|| from::<1088>(v, steps) as u32), "{v:e}");
+            }
         }
     }
 

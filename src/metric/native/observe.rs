@@ -94,13 +94,9 @@ pub(in crate::metric) fn count_quickly(target: &Target<'_>, v: f64) -> Option<()
             return None;
         }
     }
-    // No NaN is.
-    if !(v.abs() > target.shape.zero_threshold && v.abs() < f64::INFINITY) {
-        return None;
-    }
-    let bucket = target.tree().find_usual(&granted, target.shape.position(v)?, v < 0.0)?;
+    let (bucket, word) = target.tree().find_usual(&granted, v)?;
     // Acquire pairs with `lane::give_to_life`.
-    let lane = lane::in_word(granted.u64_at(bucket.lane_at())?.load(Acquire), life);
+    let lane = lane::in_word(word.load(Acquire), life);
     inner.lanes.count(lane, bucket.number(), v).then_some(())
 }
 

@@ -8,6 +8,8 @@
 //!
 //! A page and a chunk begin with a word that says whose they are and which: a damaged link leads nowhere.
 
+use std::ops::Range;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::index::{self, SCHEMA_MAX};
@@ -23,6 +25,8 @@ const OCTAVES_BELOW: i32 = 1088;
 const PAGES: u32 = 17;
 /// The page of what is positive and usual.
 const USUAL: u32 = 8;
+/// The octaves whose buckets are all on it, in whichever schema that is not negative: the last bucket of the next one is not.
+const USUAL_OCTAVES: Range<i32> = -64..63;
 /// Links in a record: to the pages of positive buckets, then of negative ones.
 pub(crate) const ROOT_SIZE: u64 = 2 * 4 * PAGES as u64;
 const CHUNK_BITS: u32 = 4;
@@ -168,18 +172,22 @@ impl Tree<'_> {
         is_it.then_some(Bucket { chunk, pair: way.pair })
     }
 
-    /// As `find`, of what is on the usual pages; `None` may also mean that all of it has to be looked for by `find`.
+    /// The bucket of `v` and its chunk's word for a lane, if all of the way there is usual: `v` is positive and neither very large nor very
+    /// small, in a schema without negative number. `None` may also mean that.
     #[inline(always)]
-    pub(super) fn find_usual(&self, granted: &Granted<'_>, position: u32, negative: bool) -> Option<Bucket> {
-        let way = self.way(position, negative);
-        if way.page & (NEGATIVE - 1) != USUAL {
+    pub(super) fn find_usual<'a>(&self, granted: &Granted<'a>, v: f64) -> Option<(Bucket, &'a AtomicU64)> {
+        // It takes no NaN.
+        let position = index::from_within::<OCTAVES_BELOW>(v, USUAL_OCTAVES, self.shape.steps())?;
+        if self.shape.schema < 0 || v <= self.shape.zero_threshold {
             return None;
         }
+        let way = self.way(position, false);
+        debug_assert_eq!(way.page, USUAL);
         // Acquire, Relaxed: as in `find`.
-        let page = offset(granted.u32_at(self.root(way.page))?.load(Acquire));
+        let page = offset(granted.u32_at(self.root(USUAL))?.load(Acquire));
         let chunk = offset(granted.u32_at(page + native_block::SIZE + 4 * way.link)?.load(Acquire));
-        let identity = granted.u64_at(chunk + native_block::IDENTITY)?.load(Relaxed);
-        (identity == self.identity(way.chunk)).then_some(Bucket { chunk, pair: way.pair })
+        let [identity, lane] = granted.two_at(chunk)?;
+        (identity.load(Relaxed) == self.identity(way.chunk)).then_some((Bucket { chunk, pair: way.pair }, lane))
     }
 
     #[cold]
