@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::own;
 use crate::metric::{each_block, lane_is_sound, Block, GaugeMode};
 use crate::process::Slots;
-use crate::registry::family::{cells_end, is_kind, kind_name, Record, Texts};
+use crate::registry::family::{cells_end, is_kind, kind_name, text_at, Record, Texts};
 use crate::registry::labels;
 use crate::segment::chain::{offset, Ring};
-use crate::segment::index::Index;
+use crate::segment::index::{tag_of, Index};
 use crate::segment::lane::{self, Kind, Shape};
 use crate::segment::layout::{
     entry, family, gauge, header, histogram, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD,
@@ -156,13 +156,16 @@ impl Look<'_> {
         });
         let rising = |record: &Record<'_>| (1..record.bucket_count()).all(|i| record.bound(i - 1) < record.bound(i));
         self.expect(rising(record), || format!("{what}: its buckets do not rise"));
-        let text_at =
-            cells_end(kind, record.bucket_count(), record.has_native()) + if record.expire() > 0 { 8 } else { 0 };
+        let end = cells_end(kind, record.bucket_count(), record.has_native());
+        let text_at = text_at(end, record.expire() > 0);
         self.expect(record.text_at() == text_at, || {
             format!("{what}: label texts at {}, not {text_at}", record.text_at())
         });
         let hash = labels::family_hash(m.get64(header::SEED), texts.name.as_bytes());
-        self.expect(record.hash() == hash, || format!("{what}: its hash is not that of its name"));
+        let tag = m.get32(record.at + entry::TAG);
+        self.expect(record.hash() == hash && tag == tag_of(hash), || {
+            format!("{what}: its hash is not that of its name")
+        });
         self.findable(hash, link, what);
         let embedded = record.overflow_at();
         self.expect(embedded > record.at && embedded + text_at <= record.at + record.record_len(), || {
@@ -229,7 +232,7 @@ impl Look<'_> {
             return None;
         };
         let hash = labels::hash(record.hash(), values.len(), |i| values[i].as_bytes());
-        self.expect(hash == m.get64(at + entry::HASH), || format!("{what}: the hash of {{{text}}} is another"));
+        self.expect(tag_of(hash) == m.get32(at + entry::TAG), || format!("{what}: the hash of {{{text}}} is another"));
         self.findable(hash, link, &format!("{what}: {{{text}}}"));
         let tags: Vec<u64> = match record.pairs() {
             0 => vec![at + gauge::TAG],

@@ -11,6 +11,7 @@ use super::{names, utf8};
 use crate::expose::number::canonical;
 use crate::metric::{GaugeMode, Native, Shape, Stored, ROOT_SIZE, WINDOW_SECONDS};
 use crate::segment::chain::{offset, Ends};
+use crate::segment::index::tag_of;
 use crate::segment::layout::{
     align, counter, entry, family, gauge, histogram, FLAG_ESCAPED, FLAG_MODE_SHIFT, GRANULE, KIND_COUNTER, KIND_ENUM,
     KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY, NO_SCHEMA, SCHEMA_BIAS,
@@ -118,9 +119,9 @@ impl<'a> Spec<'a> {
         Ok(self)
     }
 
-    /// Bytes before the label text of a series. The word before the text is for `expiry`, where series expire.
+    /// Bytes before the label text of a series.
     pub(crate) fn text_at(&self) -> u64 {
-        cells_end(self.kind, self.buckets.len(), self.stored.is_some()) + if self.expire > 0 { 8 } else { 0 }
+        text_at(cells_end(self.kind, self.buckets.len(), self.stored.is_some()), self.expire > 0)
     }
 
     /// What its values are called on pages, each with a number: bounds, as `le` has them, quantiles, or states.
@@ -154,7 +155,8 @@ impl<'a> Spec<'a> {
         let record_len = align(own_len + self.text_at() + text.len() as u64, GRANULE);
         let link = allocate(record_len)?;
         let at = offset(link);
-        memory.put64(at + entry::HASH, hash);
+        memory.put32(at + entry::TAG, tag_of(hash));
+        memory.put64(at + family::HASH, hash);
         memory.put32(at + entry::STATE, State::new(life::NEW, 0).0);
         memory.put32(at + entry::CREATED, inner.age());
         memory.put16(at + entry::TEXT_LEN, self.name.len() as u16);
@@ -179,7 +181,7 @@ impl<'a> Spec<'a> {
         memory.put32(at + family::RECORD_LEN, record_len as u32);
         memory.fill(at + family::SIZE, &blob);
         let embedded =
-            Series { family: link, hash: 0, kind: self.kind, mode: self.mode, escaped: false, text_len: text.len() };
+            Series { family: link, tag: 0, kind: self.kind, mode: self.mode, escaped: false, text_len: text.len() };
         let state = if self.labels.is_empty() { life::LIVE } else { life::HIDDEN };
         memory.put32(at + own_len + entry::STATE, State::new(state, 0).0);
         embedded.write(inner, at + own_len);
@@ -191,7 +193,8 @@ impl<'a> Spec<'a> {
 /// A series about to be written.
 pub(crate) struct Series {
     pub(crate) family: u32,
-    pub(crate) hash: u64,
+    /// Of its hash.
+    pub(crate) tag: u32,
     pub(crate) kind: u8,
     pub(crate) mode: GaugeMode,
     pub(crate) escaped: bool,
@@ -203,7 +206,7 @@ impl Series {
     pub(crate) fn write(&self, inner: &Inner, at: u64) {
         let memory = &inner.memory;
         memory.put32(at + entry::PARENT, self.family);
-        memory.put64(at + entry::HASH, self.hash);
+        memory.put32(at + entry::TAG, self.tag);
         memory.put32(at + entry::CREATED, inner.age());
         memory.put16(at + entry::TEXT_LEN, self.text_len as u16);
         memory.put8(at + entry::KIND, self.kind);
@@ -230,7 +233,7 @@ impl<'a> Record<'a> {
         GaugeMode::from_byte(self.memory.get8(self.at + family::MODE))
     }
     pub(crate) fn hash(&self) -> u64 {
-        self.memory.get64(self.at + entry::HASH)
+        self.memory.get64(self.at + family::HASH)
     }
     pub(crate) fn label_count(&self) -> usize {
         usize::from(self.memory.get8(self.at + family::LABEL_COUNT)).min(names::LABELS_MAX)
@@ -481,6 +484,15 @@ pub(crate) fn pairs(kind: u8, bounds: usize, native: bool) -> u64 {
         KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => bounds as u64 + 1,
         KIND_SUMMARY => 1,
         _ => 0,
+    }
+}
+
+/// Where the label text of a series is whose cells end here. The word before it is for `expiry`, where series expire.
+pub(crate) fn text_at(cells_end: u64, expires: bool) -> u64 {
+    if expires {
+        align(cells_end, 8) + 8
+    } else {
+        cells_end
     }
 }
 

@@ -25,7 +25,7 @@ use std::sync::atomic::{fence, AtomicU32, Ordering::Acquire, Ordering::Relaxed};
 use self::family::{Record, Series, Spec};
 use crate::metric::sealed::At;
 use crate::segment::chain::{self, find_or_append, offset, Maker, Outcome};
-use crate::segment::index::Hit;
+use crate::segment::index::{tag_of, Hit};
 use crate::segment::layout::{align, entry, family as f, header, FLAG_ESCAPED, GRANULE};
 use crate::segment::life::{self, Life, Place, State};
 use crate::segment::memory::Memory;
@@ -83,7 +83,7 @@ impl Maker for FamilyMaker<'_> {
         let memory = &self.inner.memory;
         let at = offset(link);
         memory.get32(at + entry::PARENT) == 0
-            && memory.get64(at + entry::HASH) == self.hash
+            && memory.get64(at + f::HASH) == self.hash
             && Record::new(memory, at).name_is(self.spec.name)
     }
 
@@ -160,7 +160,7 @@ impl Table {
         // SAFETY: the record's fixed part is backed (checked) and aligned to 16; these fields never change once published.
         let (hash, text_at, labels, buckets) = unsafe {
             (
-                record.add(entry::HASH as usize).cast::<u64>().read(),
+                record.add(f::HASH as usize).cast::<u64>().read(),
                 record.add(f::TEXT_AT as usize).cast::<u32>().read(),
                 usize::from(record.add(f::LABEL_COUNT as usize).read()),
                 usize::from(record.add(f::BUCKET_COUNT as usize).cast::<u16>().read()),
@@ -212,7 +212,7 @@ impl Table {
         let index = self.inner.index();
         let bits = index.bits();
         let hit = index.first(bits, hash)?;
-        if let Some(life) = self.life_of::<true>(hit.link, hash, count, name_len, value) {
+        if let Some(life) = self.life_of::<true>(hit.link, count, name_len, value) {
             return Some(Place { at: offset(hit.link), life });
         }
         // Copies, here and below: what is looked up need not be in memory then to be found.
@@ -234,7 +234,7 @@ impl Table {
     ) -> Option<Place> {
         loop {
             hit = self.inner.index().next(bits, hash, hit)?;
-            if let Some(life) = self.life_of::<true>(hit.link, hash, count, name_len, value) {
+            if let Some(life) = self.life_of::<true>(hit.link, count, name_len, value) {
                 return Some(Place { at: offset(hit.link), life });
             }
         }
@@ -245,7 +245,6 @@ impl Table {
     fn life_of<'v, const REVIVE: bool>(
         &self,
         link: u32,
-        hash: u64,
         count: usize,
         name_len: impl Fn(usize) -> usize + Copy,
         value: impl Fn(usize) -> &'v [u8] + Copy,
@@ -254,11 +253,10 @@ impl Table {
         // SAFETY: a record begins with an entry's fields (`record` checked that so much is backed), aligned to 16 as every
         // link is. Those that are not atomic here change only while the record has no series; then the life moves on, which
         // is checked below. They are read as volatile, so that they are read here.
-        let (state, parent, its_hash, len, flags) = unsafe {
+        let (state, parent, len, flags) = unsafe {
             (
                 &*record.add(entry::STATE as usize).cast::<AtomicU32>(),
                 record.add(entry::PARENT as usize).cast::<u32>().read_volatile(),
-                record.add(entry::HASH as usize).cast::<u64>(),
                 record.add(entry::TEXT_LEN as usize).cast::<u16>(),
                 record.add(entry::FLAGS as usize),
             )
@@ -266,8 +264,8 @@ impl Table {
         // Acquire pairs with the Release that made it live: its text is there.
         let seen = State(state.load(Acquire));
         // SAFETY: as above.
-        let (its_hash, len, flags) = unsafe { (its_hash.read_volatile(), len.read_volatile(), flags.read_volatile()) };
-        if its_hash != hash || parent != self.link() || self.text_at + u64::from(len) > backed {
+        let (len, flags) = unsafe { (len.read_volatile(), flags.read_volatile()) };
+        if parent != self.link() || self.text_at + u64::from(len) > backed {
             return None;
         }
         // SAFETY: backed (checked). The bytes change only as the fields above do, and then what they were compared to does
@@ -330,7 +328,7 @@ impl Table {
         let record = Record::new(&self.inner.memory, self.at);
         let series = Series {
             family: self.link(),
-            hash,
+            tag: tag_of(hash),
             kind: record.kind(),
             mode: record.mode(),
             escaped: escaped > raw,
@@ -338,7 +336,7 @@ impl Table {
         };
         let found = Cell::new(Life(0));
         let ends = record.ends();
-        let same = |link: u32| match self.life_of::<true>(link, hash, count, name_len, value) {
+        let same = |link: u32| match self.life_of::<true>(link, count, name_len, value) {
             Some(life) => {
                 found.set(life);
                 true
@@ -366,7 +364,7 @@ impl Table {
         let hash = labels::hash(self.hash, count, value);
         let index = self.inner.index();
         let life = Cell::new(Life(0));
-        let same = |link: u32| match self.life_of::<false>(link, hash, count, name_len, value) {
+        let same = |link: u32| match self.life_of::<false>(link, count, name_len, value) {
             Some(its) => {
                 life.set(its);
                 true

@@ -96,7 +96,7 @@ fn claim(inner: &Inner, record: &Record<'_>, link: u32) -> State {
     let (memory, at) = (&inner.memory, offset(link));
     // Before anybody has a handle to the next life, and after the state has gone on to it.
     lane::take_away(memory, at);
-    inner.index().erase(memory.get64(at + entry::HASH), link);
+    inner.index().erase(memory.get32(at + entry::TAG), link);
     let state = life::state(memory, link);
     let tag = state.life().tag();
     match record.pairs() {

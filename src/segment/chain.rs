@@ -137,7 +137,7 @@ fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: 
     let memory = index.memory;
     let link = announced as u32;
     let state = life::state(memory, link);
-    let hash = memory.load64(offset(link) + entry::HASH, Acquire);
+    let tag = memory.load32(offset(link) + entry::TAG, Acquire);
     let tail = memory.load32(ends.tail, Acquire);
     // Acquire, here and above, in this order: if the announcement is still on, all of this belongs to it.
     if memory.load64(ends.pending, Acquire) != announced {
@@ -149,7 +149,7 @@ fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: 
         let _ = memory.cas32(last, 0, link, Release, Relaxed);
         let _ = memory.cas32(ends.tail, tail, link, Release, Relaxed);
     }
-    index.insert(hash, link);
+    index.insert(tag, link);
     if matches!(state.state(), life::NEW | life::CLAIMED) && life::change(memory, link, state, life::LIVE) {
         settled(link);
     }

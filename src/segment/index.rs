@@ -43,9 +43,14 @@ pub(crate) struct Index<'a, M> {
     pub(crate) max_bits: u32,
 }
 
+/// What of a hash stands in the index, and in the entry.
 #[inline(always)]
-pub(crate) fn word(hash: u64, link: u32) -> u64 {
-    (hash >> 32) << 32 | u64::from(link)
+pub(crate) fn tag_of(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+fn word(tag: u32, link: u32) -> u64 {
+    u64::from(tag) << 32 | u64::from(link)
 }
 
 #[inline(always)]
@@ -154,8 +159,8 @@ impl<M: Memory> Index<'_, M> {
     }
 
     /// Puts an entry's word where every later probe finds it. Idempotent.
-    pub(crate) fn insert(&self, hash: u64, link: u32) {
-        let w = word(hash, link);
+    pub(crate) fn insert(&self, tag: u32, link: u32) {
+        let w = word(tag, link);
         let (mut bits, mut target) = (self.bits(), self.target());
         loop {
             if self.place(bits, w) {
@@ -212,8 +217,8 @@ impl<M: Memory> Index<'_, M> {
     }
 
     /// Takes an entry's words out. Only for who has claimed the record.
-    pub(crate) fn erase(&self, hash: u64, link: u32) {
-        let w = word(hash, link);
+    pub(crate) fn erase(&self, tag: u32, link: u32) {
+        let w = word(tag, link);
         let (mut bits, mut target) = (self.bits(), self.target());
         loop {
             let erased = self.erase_at(bits, w);

@@ -114,18 +114,18 @@ offsets! {
 
 offsets! {
     /// What families and series have in common: an entry of a chain. From 32 to 48 each kind has something of its own.
-    entry, size 56;
+    entry, size 52;
     NEXT: 0, 4;
     PARENT: 4, 4;
-    HASH: 8, 8;
+    TAG: 8, 4;
+    CREATED: 12, 4;
     STATE: 16, 4;
     LANE: 20, 4;
     EXTENSION: 24, 4;
     BIRTH: 28, 4;
-    CREATED: 48, 4;
-    TEXT_LEN: 52, 2;
-    KIND: 54, 1;
-    FLAGS: 55, 1;
+    TEXT_LEN: 48, 2;
+    KIND: 50, 1;
+    FLAGS: 51, 1;
 }
 
 offsets! {
@@ -153,11 +153,12 @@ offsets! {
     MAX_BUCKETS: 252, 4;
     SCHEMA: 256, 1;
     WINDOW: 260, 4;
+    HASH: 264, 8;
 }
 
 offsets! {
     /// A counter's cells in its series record: a pair.
-    counter, size 56;
+    counter, size 52;
     INTEGER: 32, 8;
     FRACTION: 40, 8;
 }
@@ -165,7 +166,7 @@ offsets! {
 offsets! {
     /// A gauge's cells, a pair: one value for all, or a link to the cells of the processes. Also those of a metric of unknown
     /// type, and of state sets.
-    gauge, size 56;
+    gauge, size 52;
     TAG: 32, 8;
     VALUE: 40, 8;
 }

@@ -32,10 +32,11 @@ pub mod header {
 
 /// Fields of records.
 pub mod record {
-    pub const HASH: usize = 8;
+    /// And, behind it, when the series was made; in a free record, where the next is.
+    pub const TAG: usize = 8;
     pub const STATE: usize = 16;
     pub const LANE: usize = 20;
-    pub const FREE: usize = 48;
+    pub const FREE: usize = 12;
     pub const FAMILY_HEAD: usize = 32;
     pub const FAMILY_PENDING: usize = 40;
     pub const FAMILY_OVERFLOW: usize = 56;

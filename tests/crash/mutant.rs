@@ -179,7 +179,7 @@ pub fn same_life_again(name: &Name) -> Box<dyn Fn()> {
             if list.compare_exchange(head, next, SeqCst, SeqCst).is_ok() {
                 state.store(free & !7 | CLAIMED, SeqCst);
                 raw.word(series + record::COUNTER).store(0, SeqCst);
-                raw.word(series + record::HASH).store(words[record::HASH / 8], SeqCst);
+                raw.word(series + record::TAG).store(words[record::TAG / 8], SeqCst);
                 // The rest of the words: birth, length, text.
                 for (i, word) in words.iter().enumerate().filter(|(i, _)| *i == 3 || *i >= 6) {
                     raw.word(series + 8 * i).store(*word, SeqCst);

@@ -30,7 +30,7 @@ fn damage_is_named() {
         }
     }
     let text_at = word(&victim, owner + map.at("family", "TEXT_AT"), 4);
-    let tag = word(&victim, series + map.at("entry", "HASH") + 4, 4);
+    let tag = word(&victim, series + map.at("entry", "TAG"), 4);
     let index_word = word(&victim, map.at("header", "INDEX_AT"), 8) + 8 * (tag & 4095);
     assert_eq!(word(&victim, index_word, 4) * 16, series, "the word is at its home");
     let cases = [
@@ -38,14 +38,14 @@ fn damage_is_named() {
         (map.at("header", "INDEX_TARGET"), "header: an index"),
         (map.at("header", "SLOTS_HIGH"), "process slots were used"),
         (map.at("header", "FAMILY_TAIL"), "the families: they end at"),
-        (family + map.at("entry", "HASH"), "its hash is not that of its name"),
+        (family + map.at("family", "HASH"), "its hash is not that of its name"),
         (family + map.at("family", "TEXT_AT"), "label texts at"),
         (owner + map.at("family", "TAIL"), "its series end at"),
         (owner + map.at("family", "FREE_LISTS"), "is on a free list and is not free"),
         (series + map.at("entry", "STATE"), "is in the state"),
         (series + map.at("entry", "STATE") + 3, "are of another life"),
         (series + map.at("entry", "PARENT"), "of the family at"),
-        (series + map.at("entry", "HASH"), "the hash of"),
+        (series + map.at("entry", "TAG"), "the hash of"),
         (index_word, "the index does not lead to it"),
         (series + text_at, "is not a text of its labels"),
     ];

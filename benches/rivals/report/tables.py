@@ -160,6 +160,9 @@ def page_table(pages):
             found = [c for c in part["contestants"] if c["name"] == who]
             cells.append(median(found[0]["ns_a_line"]) if found else "")
         rows.append([name(who), *cells])
+        if who == "shmetrics":
+            first = [median(ours(part["contestants"])["first"]) for part in parts]
+            rows.append(["**shmetrics**, the first page after others'", *first])
     return table(head, rows)
 
 

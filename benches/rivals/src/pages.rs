@@ -28,13 +28,32 @@ impl Series for Copy {
     }
 }
 
+/// As slices of updates are.
+const SLICE_NS: f64 = 2e6;
+
 struct Player {
     name: &'static str,
     series: Box<dyn Series>,
     /// Samples on its page.
     lines: usize,
+    /// Pages of a slice.
+    times: usize,
     /// A line, by round.
     ns: Vec<f64>,
+    /// The same, of the first page of a slice: what it needs is in no cache any more.
+    first: Vec<f64>,
+}
+
+impl Player {
+    fn new(name: &'static str, series: Box<dyn Series>, lines: usize) -> Self {
+        Player { name, series, lines, times: 1, ns: Vec::new(), first: Vec::new() }
+    }
+
+    /// Nanoseconds a line, of so many pages.
+    fn render(&mut self, times: usize) -> f64 {
+        let took = machine::time(|| (0..times).for_each(|_| assert!(self.series.render() > 0)));
+        took / (times * self.lines) as f64
+    }
 }
 
 /// Samples of a page: what is not a comment.
@@ -67,11 +86,11 @@ fn page(kind: Kind, n: usize, rounds: usize) -> Value {
                 // Of ours, as the first.
                 let copy = Copy { from: page.clone(), to: Vec::with_capacity(page.len()) };
                 let lines = lines(&page);
-                players.push(Player { name: "memcpy of the page", series: Box::new(copy), lines, ns: Vec::new() });
+                players.push(Player::new("memcpy of the page", Box::new(copy), lines));
             }
             let lines = lines(&page);
             assert!(lines >= n, "{}: {lines} lines for {n} series", contestant.name);
-            players.push(Player { name: contestant.name, series, lines, ns: Vec::new() });
+            players.push(Player::new(contestant.name, series, lines));
         }
     }
     let mut random = StdRng::seed_from_u64(2);
@@ -79,21 +98,23 @@ fn page(kind: Kind, n: usize, rounds: usize) -> Value {
         let mut order: Vec<usize> = (0..players.len()).collect();
         order.shuffle(&mut random);
         for i in order {
-            let Player { series, lines, ns, .. } = &mut players[i];
-            // Small pages several times, so that a slice is worth its look at the clock.
-            let times = (2_000 / *lines).max(1);
-            let took = machine::time(|| (0..times).for_each(|_| assert!(series.render() > 0)));
-            if round > 0 {
-                ns.push(took / (times * *lines) as f64);
+            let player = &mut players[i];
+            let first = player.render(1);
+            if round == 0 {
+                player.times = (SLICE_NS / (first * player.lines as f64)).clamp(1.0, 1000.0) as usize;
+                continue;
             }
+            player.first.push(first);
+            let ns = player.render(player.times);
+            player.ns.push(ns);
         }
     }
     let floor = players[0].ns.clone();
     let results: Vec<Value> = players
         .iter()
-        .map(|Player { name, lines, ns, .. }| {
+        .map(|Player { name, lines, ns, first, .. }| {
             let ratios: Vec<f64> = ns.iter().zip(&floor).map(|(ns, floor)| ns / floor).collect();
-            json!({ "name": name, "lines": lines, "ns_a_line": spread(ns), "ratio": spread(&ratios) })
+            json!({ "name": name, "lines": lines, "ns_a_line": spread(ns), "first": spread(first), "ratio": spread(&ratios) })
         })
         .collect();
     json!({ "kind": format!("{kind:?}").to_lowercase(), "series": n, "contestants": results })

@@ -7,7 +7,7 @@ use super::super::lane;
 use super::super::layout::{entry, FREE_LINK};
 use super::super::life::{self, Place, State};
 use super::super::memory::Memory;
-use super::scene::{Scene, CELL, CHECK, FREE, LANES, SERIES};
+use super::scene::{Scene, CELL, CHECK, FREE, KEY, LANES, SERIES};
 use super::words::Word;
 
 impl<W: Word> Scene<W> {
@@ -67,7 +67,7 @@ impl<W: Word> Scene<W> {
         let entries = self.entries(ends);
         for link in &entries {
             let field = |field| self.words.load64(offset(*link) + field, Relaxed);
-            let key = field(entry::HASH);
+            let key = field(KEY);
             assert_eq!(field(CHECK), !key, "an entry is not complete");
             assert!(!keys.contains(&key), "a key is in the chain twice");
             let birth = self.words.load32(offset(*link) + entry::BIRTH, Relaxed);

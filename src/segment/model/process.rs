@@ -5,12 +5,12 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::super::chain::{find_or_append, offset, Ends, Maker, Outcome};
-use super::super::index::Index;
+use super::super::index::{tag_of, Index};
 use super::super::lane;
 use super::super::layout::entry;
 use super::super::life::{self, FreeList, Life, Place, State};
 use super::super::memory::Memory;
-use super::scene::{index, Doubling, Scene, CELL, CHECK, FREE, LANES};
+use super::scene::{index, Doubling, Scene, CELL, CHECK, FREE, KEY, LANES};
 use super::words::Word;
 
 impl<W: Word> Scene<W> {
@@ -41,7 +41,7 @@ impl<W: Word> Scene<W> {
     fn look<M: Memory>(&self, memory: &M, link: u32) -> (State, [u64; 2], State) {
         let at = offset(link);
         let seen = life::state(memory, link);
-        let text = [entry::HASH, CHECK].map(|field| self.words.load64(at + field, Relaxed));
+        let text = [KEY, CHECK].map(|field| self.words.load64(at + field, Relaxed));
         self.words.fence_of(Acquire);
         let again = State(memory.load32(at + entry::STATE, Relaxed));
         let [key, check] = text;
@@ -140,7 +140,7 @@ impl<M: Memory, W: Word> Inserter<'_, W, M> {
     fn claim(&self, link: u32) -> Life {
         let memory = self.index.memory;
         lane::take_away(memory, offset(link));
-        self.index.erase(memory.load64(offset(link) + entry::HASH, Relaxed), link);
+        self.index.erase(memory.load32(offset(link) + entry::TAG, Relaxed), link);
         let life = life::state(memory, link).life();
         let at = offset(link) + CELL;
         let mut seen = memory.load64(at, Relaxed);
@@ -167,7 +167,8 @@ impl<W: Word, M: Memory> Maker for Inserter<'_, W, M> {
             memory.store32(offset(self.spare) + entry::STATE, State::new(life::NEW, 0).0, Relaxed);
             self.spare
         };
-        words.store64(offset(link) + entry::HASH, self.key, Relaxed);
+        words.store64(offset(link) + KEY, self.key, Relaxed);
+        words.store32(offset(link) + entry::TAG, tag_of(self.key), Relaxed);
         words.store64(offset(link) + CHECK, !self.key, Relaxed);
         Some(link)
     }

@@ -30,7 +30,9 @@ pub(super) const LANES: u64 = 2080;
 pub(super) const LANES_THERE: u32 = 3;
 /// A word of the record that its maker writes before announcing it, as a label text: what a reader finds here tells
 /// whether it sees all.
-pub(super) const CHECK: u64 = entry::SIZE;
+pub(super) const CHECK: u64 = 56;
+/// The whole key: what of a record is compared.
+pub(super) const KEY: u64 = counter::FRACTION;
 
 /// Keys are hashes; what stands above bit 32 chooses the home. No word may come to stand half a table from its home, or
 /// `Index` takes it for rubbish: with so few words that means at most one place behind it.
@@ -101,7 +103,7 @@ impl<W: Word> Scene<W> {
         offsets.extend((0..1 << ROOMY_BITS).map(|i| INDEX_AT + 8 * i));
         let mut quiet = if extra == Extra::Doubling { vec![] } else { table.to_vec() };
         for at in (0..records).map(|i| offset(link(i))) {
-            offsets.extend([entry::NEXT, entry::HASH, entry::STATE, FREE_LINK, CHECK].map(|field| at + field));
+            offsets.extend([entry::NEXT, entry::TAG, entry::STATE, FREE_LINK, KEY, CHECK].map(|field| at + field));
             offsets.extend([at + entry::BIRTH, at + CELL, at + entry::LANE]);
             quiet.push(at + entry::BIRTH);
             if !matches!(extra, Extra::Counting | Extra::Lanes) {

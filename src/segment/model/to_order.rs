@@ -18,8 +18,19 @@ struct Interrupted<'a, M> {
     by: RefCell<Vec<Interruption<'a>>>,
 }
 
+impl<M> Interrupted<'_, M> {
+    fn before_load(&self, at: u64) {
+        let is_next = self.by.borrow().first().is_some_and(|(word, _)| *word == at);
+        if is_next {
+            let (_, interrupt) = self.by.borrow_mut().remove(0);
+            interrupt();
+        }
+    }
+}
+
 impl<M: Memory> Memory for Interrupted<'_, M> {
     fn load32(&self, at: u64, order: Ordering) -> u32 {
+        self.before_load(at);
         self.inner.load32(at, order)
     }
     fn store32(&self, at: u64, value: u32, order: Ordering) {
@@ -29,11 +40,7 @@ impl<M: Memory> Memory for Interrupted<'_, M> {
         self.inner.cas32(at, old, new, ok, fail)
     }
     fn load64(&self, at: u64, order: Ordering) -> u64 {
-        let is_next = self.by.borrow().first().is_some_and(|(word, _)| *word == at);
-        if is_next {
-            let (_, interrupt) = self.by.borrow_mut().remove(0);
-            interrupt();
-        }
+        self.before_load(at);
         self.inner.load64(at, order)
     }
     fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
@@ -76,7 +83,7 @@ fn one_key_and_the_record_of_an_announcement(fault: Fault) {
     };
     let by: Vec<Interruption<'_>> = vec![
         (FREE, Box::new(|| insert_stop_remove(&scene, fault))),
-        (offset(link(0)) + entry::HASH, Box::new(other)),
+        (offset(link(0)) + entry::TAG, Box::new(other)),
         (FAMILIES.pending, Box::new(|| assert_eq!(scene.keys(FAMILIES), [SAME_TAG]))),
     ];
     let view = Interrupted { inner: &scene.words, by: RefCell::new(by) };
