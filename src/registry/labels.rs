@@ -241,6 +241,8 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn text_of(names: &[&str], values: &[&str]) -> (Vec<u8>, bool) {
@@ -297,9 +299,35 @@ mod tests {
         let of = |values: &[&str]| hash(family_hash(1, b"http_requests"), values.len(), |i| values[i].as_bytes());
         assert_eq!(of(&[]), family_hash(1, b"http_requests"));
         assert_eq!(family_hash(1, b"http_requests"), 0x4810_3b19_d1bd_c998);
-        assert_eq!(of(&["GET", "/", "200"]), 0xe72d_3ccf_a445_91f3);
+        assert_eq!(of(&["GET", "/", "200"]), 0x61a1_5dd1_b640_4223);
         assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
         assert_ne!(of(&["a", "b"]), of(&["b", "a"]));
+    }
+
+    #[test]
+    fn label_sets_of_few_values_spread_as_random_numbers_do() {
+        let value = |label: usize, i: usize| match label {
+            0 => format!("/api/v1/items/{i}"),
+            1 => format!("{}", 200 + i),
+            _ => format!("pod-{i:04}"),
+        };
+        for seed in 0..20 {
+            let family = family_hash(seed, b"http_requests");
+            // As full as an index becomes: 5/8.
+            let (mut table, mut steps, mut seen) = (vec![false; 1 << 16], 0u64, HashSet::new());
+            for i in 0..40_960 {
+                let values = [value(0, i % 32), value(1, i / 32 % 20), value(2, i / 640)];
+                let hash = hash(family, 3, |label| values[label].as_bytes());
+                assert!(seen.insert(hash), "{values:?}");
+                let home = (hash >> 32) as usize;
+                let distance = (0..1 << 16).find(|d| !table[(home + d) % table.len()]).unwrap();
+                table[(home + distance) % (1 << 16)] = true;
+                steps += 1 + distance as u64;
+            }
+            // D. Knuth: (1 + 1 / (1 - 5/8)) / 2 is 1.83.
+            let mean = steps as f64 / 40_960.0;
+            assert!((1.7..2.0).contains(&mean), "{mean} steps");
+        }
     }
 
     #[test]
