@@ -404,9 +404,9 @@ impl Family {
         } else if pairs {
             64 + 16 * (self.buckets.len() + 1)
         } else {
-            56
+            52
         };
-        let text_at = cells + if self.expire > 0 { 8 } else { 0 };
+        let text_at = if self.expire > 0 { cells.next_multiple_of(8) + 8 } else { cells };
         let needed = (text_at + text_len).div_ceil(16) - text_at / 16;
         let steps = (1..=8).chain((0..).flat_map(|i| [10, 12, 14, 16].map(|n| n << i)));
         steps.take_while(|granules| *granules < needed).count()
