@@ -168,28 +168,19 @@ impl Counter {
 
     #[inline(always)]
     fn add_whole(&self, n: u64) {
+        let (series, lanes) = (self.series, &self.inner.lanes);
         // Acquire: of a lane that was given in a later life, `is_in` sees that life.
-        let lane = self.series.lane.load(Acquire);
-        if n != 0 && n < lane::MOST && self.series.is_in(self.life) && self.inner.lanes.add(lane, n) {
+        let lane = series.lane.load(Acquire);
+        if n != 0 && n < lane::MOST && series.is_in(self.life) && (lanes.add(lane, n) || lanes.add_locked(lane, n)) {
             return;
         }
-        Counter::add_otherwise(self.inner, self.series, self.life, n);
+        Counter::add_otherwise(self.inner, series, self.life, n);
     }
 
-    /// Adds where there is no lane, or it is not a matter of a few instructions. A C function does not unwind, so C's calls end with a jump
-    /// to it and need no frame.
+    /// Adds where there is no lane, or it is not a matter of a few instructions: it may be the first time that this process meets the lane.
+    /// A C function does not unwind, so C's calls end with a jump to it and need no frame.
     #[inline(never)]
     extern "C" fn add_otherwise(inner: &'static Inner, series: &'static Series, life: Life, n: u64) {
-        // Acquire: as above.
-        let lane = series.lane.load(Acquire);
-        if !(n < lane::MOST && series.is_in(life) && inner.lanes.add_locked(lane, n)) {
-            Counter::add_slowly(inner, series, life, n);
-        }
-    }
-
-    /// Adds where it may also be the first time that this process meets the lane.
-    #[inline(never)]
-    extern "C" fn add_slowly(inner: &'static Inner, series: &'static Series, life: Life, n: u64) {
         // Acquire: as above.
         let lane = series.lane.load(Acquire);
         let to_lane = lane != 0 && n < lane::MOST && series.is_in(life);
