@@ -1,7 +1,9 @@
 """Markdown tables of the results. Each function takes what one part measured and gives a text, or raises KeyError if it was not."""
 
 OURS = "shmetrics"
-FLOORS = ("plain load and store", "lock xadd", "16-byte compare-and-swap", "memcpy of the page")
+FLOORS = (
+    "plain load and store", "lock xadd", "16-byte compare-and-swap", "memcpy of the page", "the same bytes, unprotected",
+)  # fmt: skip
 PYTHON = "Python prometheus_client, multiprocess"
 
 ROWS = {
