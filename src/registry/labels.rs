@@ -99,23 +99,26 @@ pub(crate) fn matches<'v>(
         let (name_len, value) = (name_len, value);
         return matches_escaped(text, count, &name_len, &value);
     }
+    // What is in memory is shorter than 2^56, and labels are at most 255.
+    let len = (0..count).map(|i| (prefix_len(i, name_len(i)) + 1) as u64 + value(i).len() as u64).sum::<u64>();
+    if len != text.len() as u64 {
+        return false;
+    }
     let mut at = 0;
     for i in 0..count {
         at += prefix_len(i, name_len(i));
         let v = value(i);
         let end = at + v.len();
-        if end >= text.len() {
-            return false;
-        }
-        // SAFETY: `at <= end < text.len()`, and what stands before a value is never empty.
+        // SAFETY: what comes up to a value's quote is a part of `len`, which is the text's. What stands before a value is never empty.
         let (before, own, after) =
             unsafe { (*text.get_unchecked(at - 1), text.get_unchecked(at..end), *text.get_unchecked(end)) };
-        if before != b'"' || after != b'"' || !same(own, v) {
+        // In front of the first value is what every text begins with.
+        if (i > 0 && before != b'"') || after != b'"' || !same(own, v) {
             return false;
         }
         at = end + 1;
     }
-    at == text.len()
+    true
 }
 
 #[cold]

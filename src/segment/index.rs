@@ -131,7 +131,8 @@ impl<M: Memory> Index<'_, M> {
     pub(crate) fn first(&self, bits: u32, hash: u64) -> Option<Hit> {
         // Acquire: as in `seek`.
         let w = self.memory.load_index(self.position(tag(hash) & ((1 << bits) - 1)), Acquire);
-        if w != 0 && tag(w) == tag(hash) {
+        // An empty word may be a hit, which leads nowhere: of one hash in 2^32, and there is one comparison less for all others.
+        if tag(w) == tag(hash) {
             return Some(Hit { distance: 0, link: w as u32 });
         }
         seek(self.memory, self.at, bits, hash, 0)
