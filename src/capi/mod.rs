@@ -257,7 +257,7 @@ unsafe fn table(
 unsafe fn find<M: At>(p0: *const c_void, p1: *const c_void, values: *const shmetrics_str, count: usize) -> Option<M> {
     // SAFETY: the caller's promise.
     let (table, lens) = unsafe { table(p0, p1, values, count) }?;
-    Some(table.find(
+    Some(table.find::<false, _>(
         count,
         |i| usize::from(lens[i]),
         // SAFETY: `i < count`; the caller's promise.

@@ -161,7 +161,7 @@ impl<'a, M: Metric> Builder<'a, M> {
     pub fn register(self) -> Result<M, Error> {
         let inner = self.segment.inner;
         let table = Table::new(inner, register(inner, self.spec)?);
-        Ok(table.find(0, |_| 0, |_| &[]))
+        Ok(table.find::<true, _>(0, |_| 0, |_| &[]))
     }
 }
 
@@ -340,7 +340,7 @@ impl<M: Metric, const N: usize> Family<M, N> {
     /// update through it costs one atomic instruction.
     #[inline]
     pub fn with(&self, values: [&str; N]) -> M {
-        self.table.find(N, |i| usize::from(self.lens[i]), move |i| values[i].as_bytes())
+        self.table.find::<true, _>(N, |i| usize::from(self.lens[i]), move |i| values[i].as_bytes())
     }
 
     /// Removes the series with these label values, for all processes: it is off every page and look-up that begins after

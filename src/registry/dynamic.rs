@@ -78,7 +78,7 @@ impl<M: Metric> DynamicFamily<M> {
         if values.len() != self.lens.len() {
             return None;
         }
-        Some(self.table.find(values.len(), |i| usize::from(self.lens[i]), |i| values[i].as_bytes()))
+        Some(self.table.find::<false, _>(values.len(), |i| usize::from(self.lens[i]), |i| values[i].as_bytes()))
     }
 
     /// As [`Family::remove`](crate::Family::remove). False also where the number of values is not that of the labels, or 0.

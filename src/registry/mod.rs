@@ -182,9 +182,9 @@ impl Table {
 
     /// The series with these values. Never fails: without room, it is the family's overflow series.
     ///
-    /// No lock, no allocation and no system call when the series exists.
+    /// No lock, no allocation and no system call when the series exists. `FIXED`: the compiler knows how many values there are.
     #[inline(always)]
-    pub(crate) fn find<'v, M: At>(
+    pub(crate) fn find<'v, const FIXED: bool, M: At>(
         &self,
         count: usize,
         name_len: impl Fn(usize) -> usize + Copy,
@@ -192,7 +192,7 @@ impl Table {
     ) -> M {
         let segment = Segment { inner: self.inner };
         let hash = labels::hash(self.hash, count, value);
-        if let Some(place) = self.look_up(hash, count, name_len, value) {
+        if let Some(place) = self.look_up::<FIXED>(hash, count, name_len, value) {
             // SAFETY: `life_of` has looked at the record, which is an entry's.
             return unsafe { M::at_entry(segment, place) };
         }
@@ -202,7 +202,7 @@ impl Table {
     }
 
     #[inline(always)]
-    fn look_up<'v>(
+    fn look_up<'v, const FIXED: bool>(
         &self,
         hash: u64,
         count: usize,
@@ -212,7 +212,7 @@ impl Table {
         let index = self.inner.index();
         let bits = index.bits();
         let hit = index.first(bits, hash)?;
-        if let Some(life) = self.life_of::<true>(hit.link, count, name_len, value) {
+        if let Some(life) = self.life_of::<true, FIXED>(hit.link, count, name_len, value) {
             return Some(Place { at: offset(hit.link), life });
         }
         // Copies, here and below: what is looked up need not be in memory then to be found.
@@ -234,7 +234,7 @@ impl Table {
     ) -> Option<Place> {
         loop {
             hit = self.inner.index().next(bits, hash, hit)?;
-            if let Some(life) = self.life_of::<true>(hit.link, count, name_len, value) {
+            if let Some(life) = self.life_of::<true, false>(hit.link, count, name_len, value) {
                 return Some(Place { at: offset(hit.link), life });
             }
         }
@@ -242,7 +242,7 @@ impl Table {
 
     /// The life of the record in which it has the series with these values, if that is now. An expired one comes back.
     #[inline(always)]
-    fn life_of<'v, const REVIVE: bool>(
+    fn life_of<'v, const REVIVE: bool, const FIXED: bool>(
         &self,
         link: u32,
         count: usize,
@@ -271,7 +271,7 @@ impl Table {
         // SAFETY: backed (checked). The bytes change only as the fields above do, and then what they were compared to does
         // not matter.
         let text = unsafe { std::slice::from_raw_parts(record.add(self.text_at as usize), usize::from(len)) };
-        if !labels::matches(text, flags & FLAG_ESCAPED != 0, count, name_len, value) {
+        if !labels::matches::<FIXED>(text, flags & FLAG_ESCAPED != 0, count, name_len, value) {
             return None;
         }
         // Acquire: all of it was read before the second look at the state (a sequence lock, of which the life is the number).
@@ -319,7 +319,7 @@ impl Table {
             let mended = mended(count, value);
             let value = |i: usize| mended[i].as_bytes();
             let hash = labels::hash(self.hash, count, value);
-            return match self.look_up(hash, count, name_len, value) {
+            return match self.look_up::<false>(hash, count, name_len, value) {
                 Some(place) => place,
                 None => self.make(hash, count, name_len, &value),
             };
@@ -336,7 +336,7 @@ impl Table {
         };
         let found = Cell::new(Life(0));
         let ends = record.ends();
-        let same = |link: u32| match self.life_of::<true>(link, count, name_len, value) {
+        let same = |link: u32| match self.life_of::<true, false>(link, count, name_len, value) {
             Some(life) => {
                 found.set(life);
                 true
@@ -364,7 +364,7 @@ impl Table {
         let hash = labels::hash(self.hash, count, value);
         let index = self.inner.index();
         let life = Cell::new(Life(0));
-        let same = |link: u32| match self.life_of::<false>(link, count, name_len, value) {
+        let same = |link: u32| match self.life_of::<false, false>(link, count, name_len, value) {
             Some(its) => {
                 life.set(its);
                 true

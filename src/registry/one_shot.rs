@@ -27,7 +27,7 @@ pub(crate) fn series<'v, M: At>(
         return Ok(M::at(Segment { inner }, table.embedded()));
     }
     // As many as the family has, or it was registered with them just now.
-    Ok(table.find(count, |i| lens.get(i).copied().unwrap_or(0).into(), value))
+    Ok(table.find::<false, _>(count, |i| lens.get(i).copied().unwrap_or(0).into(), value))
 }
 
 #[inline(always)]

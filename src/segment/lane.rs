@@ -46,8 +46,10 @@ pub(crate) const MOST: u64 = 1 << 32;
 const ATTEMPTS: u32 = 8;
 /// Attempts at the shared words. Giving up costs nothing but time: the series asks again.
 const BOUND: u32 = 100;
-/// By locked instructions a thread looks which CPU it is on when a cell of its lane has counted so many more. A power of two.
+/// By locked instructions a thread looks which CPU it is on about once in so many updates. A power of two.
 const STAY: u64 = 1024;
+/// The golden ratio's fraction: the high bits of its multiples are spread evenly, whatever the numbers have in common.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Threads that share no hint, if they are lucky. A power of two.
 const HINTS: usize = 64;
 /// More CPUs than Linux can have.
@@ -318,7 +320,7 @@ impl Lanes {
         let seen = cell.load(Relaxed);
         // Relaxed: a sum of its own.
         cell.fetch_add(n, Relaxed);
-        if seen % STAY + n >= STAY {
+        if seen.wrapping_mul(GOLDEN) >> (64 - STAY.ilog2()) == 0 {
             self.look_at_cpu();
         }
     }
@@ -407,7 +409,7 @@ impl Lanes {
     #[inline(always)]
     fn hint(&self) -> &AtomicU32 {
         // Of the product the high bits depend on all of the thread's.
-        let i = (rseq::thread() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HINTS.ilog2());
+        let i = (rseq::thread() as u64).wrapping_mul(GOLDEN) >> (64 - HINTS.ilog2());
         &self.hints[i as usize % HINTS]
     }
 
