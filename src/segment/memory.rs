@@ -175,10 +175,10 @@ impl Mapped {
         self.record_below(at, self.watermark())
     }
 
-    /// The same, by a watermark that was read before: it only rises.
+    /// The same, by a watermark that was read before: it only rises, and what it granted stays, whatever somebody scribbles there.
     #[inline(always)]
     pub(crate) fn record_below(&self, at: u64, watermark: u64) -> Option<(*const u8, u64)> {
-        debug_assert!(watermark <= self.watermark());
+        debug_assert!(watermark <= self.len);
         let backed = watermark.checked_sub(at)?;
         if at < self.arena_at || backed < entry::SIZE {
             return None;
@@ -217,7 +217,7 @@ impl Mapped {
     /// The same of an arena of which so many bytes were granted before: more than 8.
     #[inline(always)]
     pub(crate) fn granted_before(&self, bytes: u64) -> Granted<'_> {
-        debug_assert!(bytes >= 16 && bytes <= self.watermark() - self.arena_at);
+        debug_assert!(bytes >= 16 && bytes <= self.len - self.arena_at);
         Granted { base: self.base, from: self.arena_at, last: bytes - 16, memory: PhantomData }
     }
 
