@@ -74,8 +74,11 @@ fn first(bytes: &[u8]) -> [u8; 8] {
 pub(crate) unsafe fn view(backing: &dyn Backing) -> Mapped {
     // SAFETY: the header page is there; of it, only its own offsets are read before they bound anything.
     let first = unsafe { Mapped::new(backing.base(), backing.len(), PAGE, u64::MAX) };
-    let (index_at, arena_at) = (first.get64(h::INDEX_AT), first.get64(h::ARENA_AT));
-    // SAFETY: checked to lie within the memory.
+    // Somebody may have scribbled there since they were checked: in whole pages behind the header, in order, and a page before the end.
+    let page = |at: u64, from: u64| at.min(backing.len() - PAGE).max(from) / PAGE * PAGE;
+    let index_at = page(first.get64(h::INDEX_AT), PAGE);
+    let arena_at = page(first.get64(h::ARENA_AT), index_at);
+    // SAFETY: they lie within the memory.
     unsafe { Mapped::new(backing.base(), backing.len(), index_at, arena_at) }.with_lanes()
 }
 

@@ -102,13 +102,14 @@ impl Inner {
     unsafe fn adopt(backing: Box<dyn Backing>, path: Option<PathBuf>, options: &Options) -> &'static Inner {
         // SAFETY: the mapping lives in `backing`, next to this value; the header has been checked by the caller.
         let memory = unsafe { header::view(&*backing) };
+        let index_words = ((memory.arena_at() - memory.fixed_end()) / 8).max(1);
         Box::leak(Box::new(Inner {
             memory,
             lanes: Lanes::new(&memory, options.lane_plan().rseq),
             process: Process::new(),
             path,
-            index_at: memory.get64(h::INDEX_AT),
-            index_max_bits: memory.get32(h::INDEX_MAX_BITS),
+            index_at: memory.fixed_end(),
+            index_max_bits: memory.get32(h::INDEX_MAX_BITS).min(index_words.ilog2()),
             slots_at: memory.get64(h::SLOTS_AT),
             slots_count: memory.get32(h::SLOTS_COUNT),
             seed: memory.get64(h::SEED),
