@@ -34,7 +34,7 @@ fn readers_survive_a_scribbler() {
     std::fs::write(&name, &victim).unwrap();
     let scribblers: Vec<Child> = (0..2).map(|seed| fork(|| scribble(&name, &victim, seed))).collect();
     // Pages without damage, and with.
-    let (enough, seen) = (if long() { 5000 } else { 50 }, Shared::new(2));
+    let (enough, seen) = (if long() { 20_000 } else { 500 }, Shared::new(2));
     let reader = || {
         alarm(300);
         let (mut held, mut pages) = (Reader::open(&name).ok(), 0);
