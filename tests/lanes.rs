@@ -11,7 +11,7 @@ mod controls;
 #[path = "lanes/crew.rs"]
 mod crew;
 
-use common::{fork, long, note, page, samples, Name};
+use common::{fork, long, note, page, pause, samples, Name, Shared};
 use crew::Crew;
 use shmetrics::{Counter, Metric, Native, Options, Segment};
 
@@ -57,6 +57,45 @@ fn nothing_is_lost_in_restartable_sequences() {
         assert!(in_lanes(&segment) > 0, "the series have lanes");
         note(&format!("{done} updates in restartable sequences, none lost"));
     }
+}
+
+/// The machine's last processor, which comes back at the end of the test.
+struct Removable(std::path::PathBuf);
+
+impl Removable {
+    fn last() -> Option<Self> {
+        let file = |cpu: u32| std::path::PathBuf::from(format!("/sys/devices/system/cpu/cpu{cpu}/online"));
+        (1..1024).map(file).take_while(|file| file.exists()).last().map(Removable)
+    }
+
+    fn put(&self, is_there: bool) -> std::io::Result<()> {
+        std::fs::write(&self.0, if is_there { "1" } else { "0" })
+    }
+}
+
+impl Drop for Removable {
+    fn drop(&mut self) {
+        self.put(true).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "takes a processor off the machine and puts it back, time and again: by hand, as root"]
+fn nothing_is_lost_while_a_processor_goes_and_comes() {
+    let (name, processor) = (Name::new("lanes"), Removable::last().expect("a processor that can be taken away"));
+    let segment = name.open();
+    let times = Shared::new(1);
+    let switch = fork(|| loop {
+        processor.put(false).unwrap();
+        pause(100_000);
+        processor.put(true).unwrap();
+        pause(100_000);
+        times.add(0, 1);
+    });
+    let done = Crew::new(&name, &segment).work(rounds());
+    switch.kill();
+    assert!(times.get(0) > 0 && in_lanes(&segment) > 0);
+    note(&format!("{done} updates by {} while a processor went {} times, none lost", kind(&segment), times.get(0)));
 }
 
 #[test]
