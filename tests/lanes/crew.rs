@@ -175,8 +175,8 @@ impl<'a> Crew<'a> {
 
     /// Returns how many updates there were.
     pub fn work(mut self, rounds: u32) -> u64 {
-        // SAFETY: a plain call.
-        let cpus = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }.max(1) as u64;
+        // SAFETY: a plain call. Also those that are away just now: they may come back.
+        let cpus = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) }.max(1) as u64;
         let mut random = Random(7);
         let mut crew: Vec<Option<Child>> = (0..WORKERS).map(|i| Some(self.hire(i))).collect();
         for round in 0..rounds {
