@@ -59,11 +59,30 @@ impl shmetrics_gauge {
         unsafe { Gauge::from_words([self.p0, self.p1]) }
     }
 
-    fn update(self, f: impl FnOnce(Gauge)) {
+    /// The short way, if there is one, needs no frame: what else there is ends with a jump to `otherwise`.
+    #[inline(always)]
+    fn update(self, v: f64, f: impl FnOnce(Gauge, f64), otherwise: extern "C" fn(shmetrics_gauge, f64)) {
+        match self.get() {
+            Some(gauge) if gauge.has_word() => f(gauge, v),
+            _ => otherwise(self, v),
+        }
+    }
+
+    fn update_otherwise(self, f: impl FnOnce(Gauge)) {
         if let Some(gauge) = self.get() {
             guard((), || f(gauge));
         }
     }
+}
+
+#[inline(never)]
+extern "C" fn set(gauge: shmetrics_gauge, v: f64) {
+    gauge.update_otherwise(|g| g.set(v));
+}
+
+#[inline(never)]
+extern "C" fn add(gauge: shmetrics_gauge, v: f64) {
+    gauge.update_otherwise(|g| g.add(v));
 }
 
 /// Registers a family of gauges, or finds it. `mode` (a `SHMETRICS_GAUGE_...`) says what the values of several
@@ -156,29 +175,29 @@ pub extern "C" fn shmetrics_gauge_is_removed(gauge: shmetrics_gauge) -> bool {
 /// Sets the value.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_set(gauge: shmetrics_gauge, v: f64) {
-    gauge.update(|g| g.set(v));
+    gauge.update(v, |g, v| g.set(v), set);
 }
 
 /// Adds `v`, which may be negative.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_add(gauge: shmetrics_gauge, v: f64) {
-    gauge.update(|g| g.add(v));
+    gauge.update(v, |g, v| g.add(v), add);
 }
 
 /// Adds 1.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_inc(gauge: shmetrics_gauge) {
-    gauge.update(|g| g.inc());
+    gauge.update(1.0, |g, v| g.add(v), add);
 }
 
 /// Subtracts 1.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_dec(gauge: shmetrics_gauge) {
-    gauge.update(|g| g.dec());
+    gauge.update(-1.0, |g, v| g.add(v), add);
 }
 
 /// Sets the value to the time now, in seconds since 1970.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_set_to_now(gauge: shmetrics_gauge) {
-    gauge.update(|g| g.set_to_now());
+    gauge.update_otherwise(|g| g.set_to_now());
 }

@@ -126,9 +126,8 @@ pub extern "C" fn shmetrics_histogram_is_removed(histogram: shmetrics_histogram)
 /// its bucket and leaves the sum as it is.
 #[no_mangle]
 pub extern "C" fn shmetrics_histogram_observe(histogram: shmetrics_histogram, v: f64) {
-    if let Some(h) = histogram.get() {
-        h.observe(v);
-    }
+    // SAFETY: the words are NULL or what `shmetrics_histogram_with` gave.
+    unsafe { Histogram::observe_by_words([histogram.p0, histogram.p1, histogram.p2], v) }
 }
 
 /// As `shmetrics_histogram_observe`, and keeps what these labels say of it as its bucket's exemplar, as

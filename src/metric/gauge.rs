@@ -7,7 +7,7 @@ use super::sealed::At;
 use crate::process::Token;
 use crate::segment::chain::offset;
 use crate::segment::layout::{
-    entry, gauge, header, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD, FLAG_MODE_SHIFT,
+    entry, gauge, header, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD, FLAG_MODE_SHIFT, GRANULE,
 };
 use crate::segment::life::{Life, Place, TAG_BITS, TAG_MASK};
 use crate::segment::memory::Memory;
@@ -25,6 +25,7 @@ pub struct Gauge {
     inner: &'static Inner,
     at: u64,
     life: Life,
+    mode: GaugeMode,
     /// The value, of a shared gauge that is never removed: then it is a word of its own, and to set it is to store.
     word: Option<&'static AtomicU64>,
 }
@@ -51,6 +52,12 @@ pub(super) fn owner_bits(generation: u32, life: Life, state: u32) -> u32 {
     generation << 8 | (life.0 as u32 & 0x3f) << 2 | state
 }
 
+/// Where a foreign handle has the mode, between the life of its place and the bit of one that is for ever.
+const MODE_SHIFT: u32 = 56;
+const MODE_MASK: u64 = 15;
+/// In place of a mode: shared, with a word of its own.
+const HAS_WORD: u64 = 15;
+
 /// A base of `min` and `max` to which nobody has contributed: a NaN that arithmetic does not make.
 pub(super) const NO_BASE: u64 = 0x7ff8_5ead_0000_0001;
 
@@ -69,7 +76,7 @@ enum Own {
 impl Gauge {
     #[inline(always)]
     fn new(inner: &'static Inner, Place { at, life }: Place) -> Self {
-        let plain = || {
+        let read = || {
             let (record, _) = inner.memory.record(at)?;
             // SAFETY: an entry's fields are backed (`record`), and so is this word in front of its last ones, aligned to 8 in a record
             // aligned to 16, as every link is; mapped for the process' life, and only accessed atomically. The mode never changes.
@@ -77,14 +84,19 @@ impl Gauge {
                 let flags = &*record.add(entry::FLAGS as usize).cast::<AtomicU8>();
                 (flags.load(Relaxed), &*record.add(gauge::VALUE as usize).cast::<AtomicU64>())
             };
-            (at % 16 == 0 && flags >> FLAG_MODE_SHIFT == GaugeMode::Shared as u8).then_some(value)
+            let mode = GaugeMode::from_byte(flags >> FLAG_MODE_SHIFT);
+            let plain = mode == GaugeMode::Shared && life == Life::FOREVER && at % GRANULE == 0;
+            Some((mode, plain.then_some(value)))
         };
-        Gauge { inner, at, life, word: if life == Life::FOREVER { plain() } else { None } }
+        let (mode, word) = read().unwrap_or((GaugeMode::Shared, None));
+        Gauge { inner, at, life, mode, word }
     }
 
-    /// The words of a foreign handle.
+    /// The words of a foreign handle: the segment, and the place with the mode. So an update need not read the record for that, whose
+    /// line others may be writing to.
     pub(crate) fn into_words(self) -> [*const c_void; 2] {
-        let place = Place { at: self.at, life: self.life }.into_word();
+        let mode = if self.word.is_some() { HAS_WORD } else { self.mode as u64 };
+        let place = Place { at: self.at, life: self.life }.into_word() | mode << MODE_SHIFT;
         [std::ptr::from_ref(self.inner).cast(), std::ptr::without_provenance(place as usize)]
     }
 
@@ -94,13 +106,21 @@ impl Gauge {
     pub(crate) unsafe fn from_words(p: [*const c_void; 2]) -> Option<Self> {
         // SAFETY: the caller's promise; segments live as long as the process.
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
-        let Place { at, life } = Place::from_word(p[1].addr() as u64);
-        Some(Gauge::new(inner, Place { at, life }))
+        let (word, mode) = (p[1].addr() as u64 & !(MODE_MASK << MODE_SHIFT), p[1].addr() as u64 >> MODE_SHIFT & MODE_MASK);
+        let Place { at, life } = Place::from_word(word);
+        if mode == HAS_WORD {
+            let value = inner.memory.checked_before(at + gauge::VALUE).cast::<AtomicU64>();
+            // SAFETY: as in `new`, which checked it before the handle was made.
+            let word = Some(unsafe { &*value });
+            return Some(Gauge { inner, at, life, mode: GaugeMode::Shared, word });
+        }
+        Some(Gauge { inner, at, life, mode: GaugeMode::from_byte(mode as u8), word: None })
     }
 
+    /// Whether an update is one instruction, or a loop of one.
     #[inline(always)]
-    fn mode(&self) -> GaugeMode {
-        GaugeMode::from_byte(self.inner.memory.get8(self.at + entry::FLAGS) >> FLAG_MODE_SHIFT)
+    pub(crate) fn has_word(&self) -> bool {
+        self.word.is_some()
     }
 
     /// Sets the value. Any f64 may be set, NaN and infinities too.
@@ -161,7 +181,7 @@ impl Gauge {
             let mine = memory.get64(at + cell::OWNER) as u32 == owner_bits(token.generation, self.cell_life(), LIVE);
             pair(at + cell::TAG).filter(|_| mine)
         };
-        let found = match self.mode() {
+        let found = match self.mode {
             // A shared gauge that is never removed has no tag.
             GaugeMode::Shared if self.life == Life::FOREVER => Some([0, memory.get64(self.at + gauge::VALUE)]),
             GaugeMode::Shared | GaugeMode::MostRecent => pair(self.at + gauge::TAG),
@@ -187,7 +207,7 @@ impl Gauge {
     #[inline(always)]
     fn change(&self, change: &Change) {
         let memory = &self.inner.memory;
-        match self.mode() {
+        match self.mode {
             GaugeMode::Shared if self.life == Life::FOREVER => match memory.u64_at(self.at + gauge::VALUE) {
                 Some(value) => change_word(value, change),
                 None => self.reject(),
@@ -386,7 +406,7 @@ fn fold(mode: GaugeMode, base: Option<u64>, left: Option<f64>) -> u64 {
 
 impl std::fmt::Debug for Gauge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gauge").field("mode", &self.mode()).finish_non_exhaustive()
+        f.debug_struct("Gauge").field("mode", &self.mode).finish_non_exhaustive()
     }
 }
 

@@ -130,6 +130,37 @@ impl Histogram {
         Some(Histogram { inner, bounds, cells, life: place.life, native })
     }
 
+    /// As [`Histogram::observe`]. What is not done in a few instructions ends with a jump, as a C function does not unwind: it needs no frame.
+    ///
+    /// # Safety
+    /// As of [`Histogram::from_words`].
+    #[inline(always)]
+    pub(crate) unsafe fn observe_by_words(p: [*const c_void; 3], v: f64) {
+        // Both are what `from_words` would say, without the words of native buckets.
+        let is_classic = !p[0].is_null() && (p[2].addr() as u64 >> SCHEMA_SHIFT) as u8 == NO_SCHEMA;
+        if is_classic && !v.is_nan() {
+            // SAFETY: the caller's promise.
+            if let Some(classic) = unsafe { Histogram::from_words(p) } {
+                if classic.inner.lanes.are_known() {
+                    let (i, v) = classic.place(v);
+                    if classic.count_in_lane(i, v) {
+                        return;
+                    }
+                }
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { Histogram::observe_by_words_otherwise(p[0], p[1], p[2], v) }
+    }
+
+    #[inline(never)]
+    unsafe extern "C" fn observe_by_words_otherwise(p0: *const c_void, p1: *const c_void, p2: *const c_void, v: f64) {
+        // SAFETY: the caller's promise.
+        if let Some(histogram) = unsafe { Histogram::from_words([p0, p1, p2]) } {
+            histogram.observe(v);
+        }
+    }
+
     fn record(&self) -> u64 {
         self.inner.memory.offset_of(self.cells.cast()).wrapping_sub(histogram::SIZE)
     }
@@ -235,16 +266,25 @@ impl Histogram {
             self.reject();
             return false;
         }
-        let i = bucket(self.bounds, v);
-        let v = if v.is_finite() { v } else { 0.0 };
-        if !BACK {
-            // Acquire: of a lane that was given in a later life, `is_in_its_life` sees that life.
-            let lane = self.half(entry::LANE).load(Acquire);
-            if self.is_in_its_life() && self.inner.lanes.count(lane, i, v) {
-                return true;
-            }
+        let (i, v) = self.place(v);
+        if !BACK && self.count_in_lane(i, v) {
+            return true;
         }
         self.change_otherwise::<BACK>(i, v)
+    }
+
+    /// Its bucket, and what it adds to the sum.
+    #[inline(always)]
+    fn place(&self, v: f64) -> (usize, f64) {
+        (bucket(self.bounds, v), if v.is_finite() { v } else { 0.0 })
+    }
+
+    /// Counts in this CPU's cell, if that is a matter of a few instructions.
+    #[inline(always)]
+    fn count_in_lane(&self, i: usize, v: f64) -> bool {
+        // Acquire: of a lane that was given in a later life, `is_in_its_life` sees that life.
+        let lane = self.half(entry::LANE).load(Acquire);
+        self.is_in_its_life() && self.inner.lanes.count(lane, i, v)
     }
 
     /// Counts where there is no lane, or it is not a matter of a few instructions.

@@ -276,6 +276,12 @@ impl Lanes {
         (known > 0).then(|| memory.granted_before(8 * (known + 1)))
     }
 
+    /// Whether this process has met any lane that it changes in restartable sequences.
+    #[inline(always)]
+    pub(crate) fn are_known(&self) -> bool {
+        self.known.load(Relaxed) > 0
+    }
+
     #[inline(always)]
     fn is_known(&self, lane: u32) -> bool {
         lane.wrapping_sub(1) < self.known.load(Relaxed)
@@ -316,10 +322,9 @@ impl Lanes {
         // segment of this kind.
         let cell =
             unsafe { &*self.arena.add((8 * u64::from(lane) + self.cpu() * STRIDE) as usize).cast::<AtomicU64>() };
-        // Relaxed, and not what the addition gives: that takes a tenth longer, and who misses a moment to look comes to the next.
-        let seen = cell.load(Relaxed);
-        // Relaxed: a sum of its own.
-        cell.fetch_add(n, Relaxed);
+        // Relaxed: a sum of its own. A load of its own for what was seen would wait for the last update's lock: on Intel's processors that
+        // takes a quarter longer, and saves a tenth on AMD's.
+        let seen = cell.fetch_add(n, Relaxed);
         if seen.wrapping_mul(GOLDEN) >> (64 - STAY.ilog2()) == 0 {
             self.look_at_cpu();
         }

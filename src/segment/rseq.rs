@@ -48,8 +48,8 @@ unsafe fn cpu(area: isize) -> u32 {
     cpu
 }
 
-/// The instructions around a section. `$body` begins by reading the CPU and ends with the one that commits; it may leave for `65f`. In the
-/// end `{n}` is 0 if the section was not completed, and else as it was.
+/// The instructions around a section. `$body` begins by reading the CPU into `{c}` and ends with the one that commits, with `{c}` not 0; it may leave
+/// for `65f`. In the end `{c}` is 0 if the section was not completed.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 macro_rules! section {
     ([$($body:literal,)*], $($operands:tt)*) => {
@@ -75,7 +75,7 @@ macro_rules! section {
             ".long 0x53053053",
             "55:",
             "65:",
-            "xor {n:e}, {n:e}",
+            "xor {c:e}, {c:e}",
             "jmp 66b",
             ".popsection",
             $($operands)*
@@ -84,7 +84,7 @@ macro_rules! section {
     };
 }
 
-/// Adds `n`, which is not 0, to the cell of the CPU that runs this. False: nothing was changed, as it was interrupted, or the thread is not
+/// Adds `n` to the cell of the CPU that runs this. False: nothing was changed, as it was interrupted, or the thread is not
 /// registered.
 ///
 /// # Safety
@@ -93,7 +93,7 @@ macro_rules! section {
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 #[inline(always)]
 pub(crate) unsafe fn add<const SHIFT: u32>(area: isize, cells: *mut u8, cell: u32, n: u64) -> bool {
-    let mut left = n;
+    let at: usize;
     // SAFETY: the caller's promise. Registers are declared; the flags are not preserved.
     unsafe {
         section!(
@@ -104,13 +104,17 @@ pub(crate) unsafe fn add<const SHIFT: u32>(area: isize, cells: *mut u8, cell: u3
                 "js 65f",
                 "shl {c}, {shift}",
                 "add {c}, {cells}",
-                "add qword ptr [{c} + 8 * {cell}], {n}",
+                // Intel's processors hand a store's value to the next load without delay, if both have an address in one register: 1.3 ns an
+                // update, and 2.0 to 2.5 with an index, or by one `add` to memory.
+                "lea {c}, [{c} + 8 * {cell}]",
+                "add {n}, qword ptr [{c}]",
+                "mov qword ptr [{c}], {n}",
             ],
-            c = out(reg) _, area = in(reg) area, cells = in(reg) cells, cell = in(reg) u64::from(cell),
-            n = inout(reg) left, shift = const SHIFT,
+            c = out(reg) at, area = in(reg) area, cells = in(reg) cells, cell = in(reg) u64::from(cell),
+            n = inout(reg) n => _, shift = const SHIFT,
         );
     }
-    left != 0
+    at != 0
 }
 
 /// Counts 1 and adds `v` in the pair {count, sum} of the CPU that runs this, by one store. False: as [`add`].
@@ -120,7 +124,7 @@ pub(crate) unsafe fn add<const SHIFT: u32>(area: isize, cells: *mut u8, cell: u3
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 #[inline(always)]
 pub(crate) unsafe fn count<const SHIFT: u32>(area: isize, cells: *mut u8, cell: u64, v: f64) -> bool {
-    let mut left = 1u32;
+    let at: usize;
     // SAFETY: as in `add`.
     unsafe {
         section!(
@@ -130,20 +134,21 @@ pub(crate) unsafe fn count<const SHIFT: u32>(area: isize, cells: *mut u8, cell: 
                 "js 65f",
                 "shl {c}, {shift}",
                 "add {c}, {cells}",
-                "movapd {pair}, xmmword ptr [{c} + 8 * {cell}]",
+                "lea {c}, [{c} + 8 * {cell}]",
+                "movapd {pair}, xmmword ptr [{c}]",
                 "movapd {sum}, {pair}",
                 "unpckhpd {sum}, {sum}",
                 "addsd {sum}, {v}",
                 "paddq {pair}, {one}",
                 "movlhps {pair}, {sum}",
-                "movapd xmmword ptr [{c} + 8 * {cell}], {pair}",
+                "movapd xmmword ptr [{c}], {pair}",
             ],
-            c = out(reg) _, area = in(reg) area, cells = in(reg) cells, cell = in(reg) cell, v = in(xmm_reg) v,
-            n = inout(reg) left, one = in(xmm_reg) std::arch::x86_64::_mm_set_epi64x(0, 1), pair = out(xmm_reg) _,
+            c = out(reg) at, area = in(reg) area, cells = in(reg) cells, cell = in(reg) cell, v = in(xmm_reg) v,
+            one = in(xmm_reg) std::arch::x86_64::_mm_set_epi64x(0, 1), pair = out(xmm_reg) _,
             sum = out(xmm_reg) _, shift = const SHIFT,
         );
     }
-    left != 0
+    at != 0
 }
 
 /// A number that is not another thread's of this process, mostly, and costs no call: its thread pointer.
