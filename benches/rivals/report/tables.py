@@ -2,7 +2,8 @@
 
 OURS = "shmetrics"
 FLOORS = (
-    "plain load and store", "lock xadd", "lock xadd and ten nops", "16-byte compare-and-swap", "memcpy of the page", "the same bytes, unprotected",
+    "plain load and store", "lock xadd", "lock xadd and ten nops", "a C call that does nothing", "16-byte compare-and-swap",
+    "memcpy of the page", "the same bytes, unprotected",
 )  # fmt: skip
 PYTHON = "Python prometheus_client, multiprocess"
 

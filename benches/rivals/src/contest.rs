@@ -82,6 +82,7 @@ pub const OURS: &str = "shmetrics";
 /// All that run in this process.
 pub fn contestants() -> Vec<Contestant> {
     let mut all = rivals::floors::all();
+    all.extend(rivals::native::empty_call());
     all.push(rivals::ours::rust());
     all.extend(rivals::native::ours_in_c());
     all.push(rivals::prometheus::contestant());

@@ -11,6 +11,7 @@ use serde_json::{json, Value};
 use crate::contest::{contestants, Contestant, Row, Sharing, Work};
 use crate::machine;
 use crate::pair::{chunk, run_for};
+use crate::rivals::floors::AROUND;
 use crate::stats::spread;
 
 const SIZES: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
@@ -66,6 +67,7 @@ fn crowd(sharing: Sharing, work: &Work, chunk: usize, n: usize) -> f64 {
 pub fn run() -> Value {
     let players: Vec<(Contestant, Work, usize)> = contestants()
         .into_iter()
+        .filter(|contestant| !AROUND.contains(&contestant.name))
         .filter_map(|contestant| {
             let work = (contestant.work)(Row::Inc)?;
             let chunk = chunk(&work);

@@ -67,6 +67,14 @@ pub fn wake(word: &AtomicU32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
 }
 
+/// Works for nothing, until a processor that has slept is its old self: below a virtual machine its core was given to others, who leave slowly.
+pub fn wake_up() {
+    let end = Instant::now() + Duration::from_millis(1);
+    while Instant::now() < end {
+        std::hint::spin_loop();
+    }
+}
+
 /// Runs the body in a forked child, which ends with it. The child dies with its parent.
 pub fn fork(body: impl FnOnce()) -> libc::pid_t {
     // SAFETY: the child runs the body, and exits without going back.

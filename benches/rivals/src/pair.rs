@@ -82,6 +82,7 @@ fn second(control: &Control, works: &[Option<Work>]) {
         order = control.order.load(SeqCst);
         let Some(Some(work)) = works.get(control.which.load(SeqCst)) else { return };
         let chunk = control.chunk.load(SeqCst);
+        machine::wake_up();
         control.state.store(READY, SeqCst);
         while control.state.load(SeqCst) == READY {
             std::hint::spin_loop();
@@ -139,13 +140,13 @@ impl Pair {
         control.order.fetch_add(1, SeqCst);
         machine::wake(&control.order);
         while control.state.load(SeqCst) != READY {
-            std::thread::sleep(Duration::from_micros(20));
+            std::hint::spin_loop();
         }
         control.state.store(GO, SeqCst);
         let mine = run_for(self.works[which].as_ref().expect("work"), chunk, SLICE);
         control.state.store(STOP, SeqCst);
         while control.state.load(SeqCst) != DONE {
-            std::thread::sleep(Duration::from_micros(20));
+            std::hint::spin_loop();
         }
         let [ops, ns, wall, undisturbed] =
             [&control.ops, &control.ns, &control.wall, &control.undisturbed].map(|word| word.load(SeqCst));

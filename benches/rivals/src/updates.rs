@@ -128,7 +128,6 @@ pub fn run() -> Value {
             let mut order: Vec<(usize, bool)> = (0..entries.len()).flat_map(|i| [(i, false), (i, true)]).collect();
             order.shuffle(&mut random);
             for (i, two) in order {
-                std::thread::sleep(Duration::from_millis(1));
                 let sample = field.run(*row, &entries[i], two);
                 // The first rounds warm up: caches, predictors, what grows hot.
                 if round >= 2 {

@@ -10,6 +10,11 @@ use crate::work;
 
 /// The floor that all ratios are to.
 pub const XADD: &str = "lock xadd";
+const AMONG_OTHERS: &str = "lock xadd and ten nops";
+/// What any C library pays for being called.
+pub const CALL: &str = "a C call that does nothing";
+/// Floors for one: of what is around an update.
+pub const AROUND: [&str; 2] = [AMONG_OTHERS, CALL];
 
 #[repr(align(128))]
 #[derive(Default)]
@@ -95,7 +100,7 @@ pub fn all() -> Vec<Contestant> {
     vec![
         floor("plain load and store", plain),
         floor(XADD, xadd),
-        floor("lock xadd and ten nops", xadd_among_others),
+        floor(AMONG_OTHERS, xadd_among_others),
         floor("16-byte compare-and-swap", pair),
     ]
 }

@@ -4,6 +4,7 @@ use std::ffi::{c_int, c_void, CString};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use super::floors;
 use crate::contest::{Contestant, Kind, Row, Series, Sharing, Work};
 use crate::input::{Set, BOUNDS, INPUT, LABELS, ORDER};
 
@@ -168,10 +169,15 @@ impl Drop for NativeSeries {
 }
 
 static CAPI: OnceLock<Option<Library>> = OnceLock::new();
+static CALL: OnceLock<Option<Library>> = OnceLock::new();
 static CPP: OnceLock<Option<Library>> = OnceLock::new();
 
 fn capi() -> Option<&'static Library> {
     CAPI.get_or_init(|| Library::load("libcontest_capi.so")).as_ref()
+}
+
+fn call() -> Option<&'static Library> {
+    CALL.get_or_init(|| Library::load("libcontest_call.so")).as_ref()
 }
 
 fn cpp() -> Option<&'static Library> {
@@ -184,6 +190,16 @@ pub fn ours_in_c() -> Option<Contestant> {
         sharing: Sharing::Processes,
         note: "compares the strings",
         work: |row| capi()?.work(row),
+        series: |_| None,
+    })
+}
+
+pub fn empty_call() -> Option<Contestant> {
+    call().map(|_| Contestant {
+        name: floors::CALL,
+        sharing: Sharing::Threads,
+        note: "",
+        work: |row| call()?.work(row),
         series: |_| None,
     })
 }
