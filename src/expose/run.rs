@@ -7,6 +7,10 @@ use crate::segment::chain::{offset, Ring};
 use crate::segment::layout::entry;
 use crate::segment::memory::{Mapped, Memory};
 
+/// From the next record to one that is fetched long before it is needed, on the guess that series lie in the order in which they are linked, as
+/// most do. It is about what is walked over in the time that memory takes to answer.
+const AHEAD: u64 = 2048;
+
 /// Where a walk is, and what came of it.
 pub(super) struct Run {
     /// The next series; 0 at the end.
@@ -49,6 +53,7 @@ impl Run {
             None => next(memory, link),
         };
         memory.prefetch(offset(self.link));
+        memory.prefetch(offset(self.link) + AHEAD);
         record
     }
 

@@ -106,7 +106,8 @@ impl Gauge {
     pub(crate) unsafe fn from_words(p: [*const c_void; 2]) -> Option<Self> {
         // SAFETY: the caller's promise; segments live as long as the process.
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
-        let (word, mode) = (p[1].addr() as u64 & !(MODE_MASK << MODE_SHIFT), p[1].addr() as u64 >> MODE_SHIFT & MODE_MASK);
+        let (word, mode) =
+            (p[1].addr() as u64 & !(MODE_MASK << MODE_SHIFT), p[1].addr() as u64 >> MODE_SHIFT & MODE_MASK);
         let Place { at, life } = Place::from_word(word);
         if mode == HAS_WORD {
             let value = inner.memory.checked_before(at + gauge::VALUE).cast::<AtomicU64>();
