@@ -15,8 +15,8 @@ use crate::segment::chain::{offset, Ring};
 use crate::segment::index::{tag_of, Index};
 use crate::segment::lane::{self, Kind, Shape};
 use crate::segment::layout::{
-    entry, family, gauge, header, histogram, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD,
-    FLAG_ESCAPED, FREE_LINK, GRANULE, KIND_GAUGE, MAX_PROCESSES,
+    entry, family, gauge, header, histogram, process_cell as cell, Regions, CELLS_PER_BLOCK, CELL_BLOCK,
+    CELL_BLOCK_HEAD, FLAG_ESCAPED, FREE_LINK, GRANULE, KIND_GAUGE, MAX_PROCESSES,
 };
 use crate::segment::life::{self, State};
 use crate::segment::memory::{Mapped, Memory};
@@ -27,29 +27,22 @@ const LOOKS: u32 = 4;
 const MOST: usize = 100;
 
 /// The findings that stay.
-pub(super) fn check(memory: &Mapped) -> Vec<String> {
-    let mut stayed = look(memory);
+pub(super) fn check(memory: &Mapped, regions: &Regions) -> Vec<String> {
+    let mut stayed = look(memory, regions);
     for _ in 1..LOOKS {
         if stayed.is_empty() {
             break;
         }
         std::thread::sleep(Duration::from_millis(20));
-        let again: BTreeSet<String> = look(memory).into_iter().collect();
+        let again: BTreeSet<String> = look(memory, regions).into_iter().collect();
         stayed.retain(|finding| again.contains(finding));
     }
     stayed
 }
 
-fn look(memory: &Mapped) -> Vec<String> {
-    let at = memory.get64(header::INDEX_AT);
-    let max_bits = memory.get32(header::INDEX_MAX_BITS).min(40);
-    let fits = at.checked_add(8 << max_bits).is_some_and(|end| end <= memory.len());
-    let mut look = Look {
-        memory,
-        index: fits.then_some(Index { memory, at, max_bits }),
-        budget: memory.len() / GRANULE,
-        findings: Vec::new(),
-    };
+fn look(memory: &Mapped, regions: &Regions) -> Vec<String> {
+    let mut look =
+        Look { memory, index: Index::of(memory, regions), budget: memory.len() / GRANULE, findings: Vec::new() };
     look.header();
     look.families();
     look.findings
@@ -57,7 +50,7 @@ fn look(memory: &Mapped) -> Vec<String> {
 
 struct Look<'a> {
     memory: &'a Mapped,
-    index: Option<Index<'a, Mapped>>,
+    index: Index<'a, Mapped>,
     /// Records left to look at.
     budget: u64,
     findings: Vec<String>,
@@ -177,7 +170,7 @@ impl Look<'_> {
     }
 
     fn findable(&mut self, hash: u64, link: u32, what: &str) {
-        let found = self.index.and_then(|index| index.find_surely(hash, |found| found == link));
+        let found = self.index.find_surely(hash, |found| found == link);
         self.expect(found.is_some(), || format!("{what}: the index does not lead to it"));
     }
 

@@ -6,6 +6,7 @@ use super::cursor::SEGMENT;
 use super::inspect::{inspect, processes, Inspection, ProcessInfo};
 use super::{Cursor, Exposition};
 use crate::process::{Slots, Token};
+use crate::segment::layout::Regions;
 use crate::segment::mapping::Backing;
 use crate::segment::memory::Mapped;
 use crate::{Error, Segment};
@@ -15,6 +16,7 @@ use crate::{Error, Segment};
 /// Nothing in the segment is trusted: a reader survives any bytes, and leaves out (and counts) what is damaged.
 pub struct Reader {
     memory: Mapped,
+    regions: Regions,
     backing: Held,
     path: Option<PathBuf>,
 }
@@ -44,12 +46,11 @@ impl Reader {
         use crate::segment::{header, mapping};
         let path = mapping::path_of(name)?;
         let Some(file) = mapping::linux::open(&path, false)? else { return Err(Error::NotFound(path)) };
-        header::check(&file, &path)?;
-        let len = file.metadata().map_err(|e| Error::system("looking at the segment", e))?.len();
-        let backing = mapping::linux::LinuxBacking::map(file, len, false, Some(path.clone()))?;
+        let regions = header::check(&file, &path)?;
+        let backing = mapping::linux::LinuxBacking::map(file, regions.total, false, Some(path.clone()))?;
         // SAFETY: the header has been checked, and the backing stays in the reader.
-        let memory = unsafe { header::view(&backing) };
-        Ok(Reader { memory, backing: Held::Own(Box::new(backing)), path: Some(path) })
+        let memory = unsafe { header::view(&backing, &regions) };
+        Ok(Reader { memory, regions, backing: Held::Own(Box::new(backing)), path: Some(path) })
     }
 
     /// Attaches to the segment of this name.
@@ -71,10 +72,10 @@ impl Reader {
         use crate::segment::{header, mapping::plain::PlainBacking};
         // SAFETY: the caller's promise.
         let backing = unsafe { PlainBacking::new(base, len) };
-        header::check_bytes(&backing, Path::new("memory"))?;
+        let regions = header::check_bytes(&backing, Path::new("memory"))?;
         // SAFETY: the header has been checked, and the backing stays in the reader.
-        let memory = unsafe { header::view(&backing) };
-        Ok(Reader { memory, backing: Held::Own(Box::new(backing)), path: None })
+        let memory = unsafe { header::view(&backing, &regions) };
+        Ok(Reader { memory, regions, backing: Held::Own(Box::new(backing)), path: None })
     }
 
     /// Attaches to the segment that `$SHMETRICS_SEGMENT` names, else `default`.
@@ -150,7 +151,7 @@ impl Reader {
     /// What is wrong with the segment: nothing, unless somebody has written over it. Each finding says where and what, for
     /// people. Works on a segment in use, and takes a few looks then.
     pub fn check(&self) -> Vec<String> {
-        check(&self.memory)
+        check(&self.memory, &self.regions)
     }
 
     /// The processes that have, or had, gauges of their own: a part of [`inspect`](Self::inspect), for less.
@@ -167,7 +168,12 @@ impl Reader {
 impl Segment {
     /// A view of this segment for rendering it.
     pub fn reader(&self) -> Reader {
-        Reader { memory: self.inner.memory, backing: Held::Writer(*self), path: self.inner.path.clone() }
+        Reader {
+            memory: self.inner.memory,
+            regions: self.inner.regions,
+            backing: Held::Writer(*self),
+            path: self.inner.path.clone(),
+        }
     }
 
     /// Begins a page. The mapping stays, so the cursor may outlive this copy of the segment.

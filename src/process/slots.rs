@@ -52,7 +52,7 @@ pub(crate) struct Holder {
 
 impl<'a> Slots<'a> {
     pub(crate) fn of(inner: &'a Inner) -> Self {
-        Slots { memory: &inner.memory, at: inner.slots_at, count: inner.slots_count }
+        Slots { memory: &inner.memory, at: inner.regions.slots_at, count: inner.regions.slots_count }
     }
 
     pub(crate) fn in_memory(memory: &'a Mapped) -> Self {

@@ -67,7 +67,7 @@ fn register_checked(inner: &Inner, spec: &Spec<'_>) -> Result<u64, Error> {
 /// Makes room in the index for one more entry.
 fn prepare(inner: &Inner) -> bool {
     let index = inner.index();
-    index.maintain(|bytes| inner.backing.reserve(inner.index_at, inner.index_at + bytes));
+    index.maintain(|bytes| inner.backing.reserve(index.at, index.at + bytes));
     index.has_room()
 }
 

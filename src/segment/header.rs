@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering::Release;
 
 use super::lane::{self, Plan};
-use super::layout::{self, entry, header as h, Regions, GRANULE, PAGE};
+use super::layout::{self, header as h, Regions, PAGE};
 use super::mapping::Backing;
 use super::memory::Mapped;
 use super::{now_ns, random};
@@ -67,19 +67,14 @@ fn first(bytes: &[u8]) -> [u8; 8] {
     out
 }
 
-/// The view of a segment whose header has been checked.
+/// The view of a segment whose header has been checked. Where its regions are is not read again: somebody may scribble there.
 ///
 /// # Safety
-/// `check` or `check_bytes` must have accepted this memory, and the view must not outlive it.
-pub(crate) unsafe fn view(backing: &dyn Backing) -> Mapped {
-    // SAFETY: the header page is there; of it, only its own offsets are read before they bound anything.
-    let first = unsafe { Mapped::new(backing.base(), backing.len(), PAGE, u64::MAX) };
-    // Somebody may have scribbled there since they were checked: in whole pages behind the header, in order, and a page before the end.
-    let page = |at: u64, from: u64| at.min(backing.len() - PAGE).max(from) / PAGE * PAGE;
-    let index_at = page(first.get64(h::INDEX_AT), PAGE);
-    let arena_at = page(first.get64(h::ARENA_AT), index_at);
-    // SAFETY: they lie within the memory.
-    unsafe { Mapped::new(backing.base(), backing.len(), index_at, arena_at) }.with_lanes()
+/// The regions are those that `check`, `check_bytes` or `initialise` had of this memory, and the view must not outlive it.
+pub(crate) unsafe fn view(backing: &dyn Backing, regions: &Regions) -> Mapped {
+    debug_assert_eq!(regions.total, backing.len());
+    // SAFETY: they lie within the memory (the caller's promise).
+    unsafe { Mapped::new(backing.base(), backing.len(), regions.index_at, regions.arena_at) }.with_lanes()
 }
 
 fn not(path: &Path, reason: impl Into<String>) -> Error {
@@ -91,9 +86,9 @@ pub(crate) fn unfinished(path: &Path) -> Error {
     not(path, "its header was never finished; remove it")
 }
 
-/// Checks a segment's file by reading, before mapping it: a short file is an error here, not a signal later.
+/// Checks a segment's file by reading, before mapping it: a short file is an error here, not a signal later. Says where its regions are.
 #[cfg(target_os = "linux")]
-pub(crate) fn check(file: &std::fs::File, path: &Path) -> Result<(), Error> {
+pub(crate) fn check(file: &std::fs::File, path: &Path) -> Result<Regions, Error> {
     use std::os::unix::fs::FileExt;
     let len = file.metadata().map_err(|e| Error::system(format!("looking at {}", path.display()), e))?.len();
     let mut page = vec![0u8; PAGE as usize];
@@ -104,7 +99,7 @@ pub(crate) fn check(file: &std::fs::File, path: &Path) -> Result<(), Error> {
 }
 
 /// As [`check`], of memory that is mapped already.
-pub(crate) fn check_bytes(backing: &dyn Backing, path: &Path) -> Result<(), Error> {
+pub(crate) fn check_bytes(backing: &dyn Backing, path: &Path) -> Result<Regions, Error> {
     if backing.len() < PAGE {
         return Err(not(path, "it is shorter than a segment's header"));
     }
@@ -115,7 +110,7 @@ pub(crate) fn check_bytes(backing: &dyn Backing, path: &Path) -> Result<(), Erro
     check_page(&page, backing.len(), path)
 }
 
-fn check_page(page: &[u8], len: u64, path: &Path) -> Result<(), Error> {
+fn check_page(page: &[u8], len: u64, path: &Path) -> Result<Regions, Error> {
     let u16_at = |at: u64| u16::from_ne_bytes([page[at as usize], page[at as usize + 1]]);
     let u64_at = |at: u64| u64::from_ne_bytes(first(&page[at as usize..]));
     let u32_at = |at: u64| {
@@ -142,23 +137,29 @@ fn check_page(page: &[u8], len: u64, path: &Path) -> Result<(), Error> {
     if total != len {
         return Err(not(path, format!("it is {len} bytes long, its header says {total}")));
     }
-    let (slots_at, slots) = (u64_at(h::SLOTS_AT), u64::from(u32_at(h::SLOTS_COUNT)));
-    let (index_at, bits) = (u64_at(h::INDEX_AT), u32_at(h::INDEX_MAX_BITS));
-    let (arena_at, arena_end) = (u64_at(h::ARENA_AT), u64_at(h::ARENA_END));
-    let in_order = slots_at >= h::SIZE
-        && slots >= 1
-        && slots <= u64::from(layout::MAX_PROCESSES)
-        && slots_at.checked_add(slots * layout::slot::SIZE).is_some_and(|end| end <= index_at)
+    let regions = Regions {
+        total,
+        slots_at: u64_at(h::SLOTS_AT),
+        slots_count: u32_at(h::SLOTS_COUNT),
+        index_at: u64_at(h::INDEX_AT),
+        index_max_bits: u32_at(h::INDEX_MAX_BITS),
+        arena_at: u64_at(h::ARENA_AT),
+    };
+    if are_in_order(&regions, u64_at(h::ARENA_END)) {
+        Ok(regions)
+    } else {
+        Err(not(path, "its header is damaged: the regions overlap or pass the end"))
+    }
+}
+
+fn are_in_order(regions: &Regions, arena_end: u64) -> bool {
+    let Regions { total, slots_at, slots_count, index_at, index_max_bits: bits, arena_at } = *regions;
+    slots_at >= h::SIZE
+        && (1..=layout::MAX_PROCESSES).contains(&slots_count)
+        && slots_at.checked_add(u64::from(slots_count) * layout::slot::SIZE).is_some_and(|end| end <= index_at)
         && (layout::INDEX_MIN_BITS..=40).contains(&bits)
         && index_at.checked_add(8 << bits).is_some_and(|end| end <= arena_at)
         && arena_at <= arena_end
         && arena_end <= total
         && [slots_at, index_at, arena_at].iter().all(|at| at % PAGE == 0)
-        && arena_at >= GRANULE
-        && entry::SIZE > 0;
-    if in_order {
-        Ok(())
-    } else {
-        Err(not(path, "its header is damaged: the regions overlap or pass the end"))
-    }
 }

@@ -22,7 +22,7 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use super::layout::header;
+use super::layout::{header, Regions};
 use super::memory::Memory;
 
 /// Old words re-placed by one insertion while the table doubles.
@@ -87,7 +87,12 @@ fn seek<M: Memory>(memory: &M, at: u64, bits: u32, hash: u64, from: u32) -> Opti
     None
 }
 
-impl<M: Memory> Index<'_, M> {
+impl<'a, M: Memory> Index<'a, M> {
+    #[inline(always)]
+    pub(crate) fn of(memory: &'a M, regions: &Regions) -> Self {
+        Index { memory, at: regions.index_at, max_bits: regions.index_max_bits }
+    }
+
     #[inline(always)]
     pub(crate) fn bits(&self) -> u32 {
         // Acquire pairs with the Release that raised it in `step`: the words of the new size are in place.

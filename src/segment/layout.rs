@@ -238,7 +238,7 @@ pub(crate) const fn align(n: u64, to: u64) -> u64 {
     (n + to - 1) & !(to - 1)
 }
 
-/// Where the regions of a segment of this size begin.
+/// Where the regions of a segment are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Regions {
     pub(crate) total: u64,

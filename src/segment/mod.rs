@@ -49,10 +49,7 @@ pub(crate) struct Inner {
     pub(crate) backing: Box<dyn Backing>,
     pub(crate) process: Process,
     pub(crate) path: Option<PathBuf>,
-    pub(crate) index_at: u64,
-    pub(crate) index_max_bits: u32,
-    pub(crate) slots_at: u64,
-    pub(crate) slots_count: u32,
+    pub(crate) regions: layout::Regions,
     pub(crate) seed: u64,
     pub(crate) created_ns: u64,
 }
@@ -63,7 +60,7 @@ static MAPPED: Mutex<Vec<&'static Inner>> = Mutex::new(Vec::new());
 
 impl Inner {
     pub(crate) fn index(&self) -> Index<'_, Mapped> {
-        Index { memory: &self.memory, at: self.index_at, max_bits: self.index_max_bits }
+        Index::of(&self.memory, &self.regions)
     }
 
     pub(crate) fn arena(&self) -> Arena<'_> {
@@ -98,20 +95,21 @@ impl Inner {
     }
 
     /// # Safety
-    /// `header::check` must have accepted the memory behind `backing`.
-    unsafe fn adopt(backing: Box<dyn Backing>, path: Option<PathBuf>, options: &Options) -> &'static Inner {
-        // SAFETY: the mapping lives in `backing`, next to this value; the header has been checked by the caller.
-        let memory = unsafe { header::view(&*backing) };
-        let index_words = ((memory.arena_at() - memory.fixed_end()) / 8).max(1);
+    /// As of `header::view`.
+    unsafe fn adopt(
+        backing: Box<dyn Backing>,
+        regions: layout::Regions,
+        path: Option<PathBuf>,
+        options: &Options,
+    ) -> &'static Inner {
+        // SAFETY: the mapping lives in `backing`, next to this value; else the caller's promise.
+        let memory = unsafe { header::view(&*backing, &regions) };
         Box::leak(Box::new(Inner {
             memory,
             lanes: Lanes::new(&memory, options.lane_plan().rseq),
             process: Process::new(),
             path,
-            index_at: memory.fixed_end(),
-            index_max_bits: memory.get32(h::INDEX_MAX_BITS).min(index_words.ilog2()),
-            slots_at: memory.get64(h::SLOTS_AT),
-            slots_count: memory.get32(h::SLOTS_COUNT),
+            regions,
             seed: memory.get64(h::SEED),
             created_ns: memory.get64(h::CREATED_NS),
             backing,
@@ -146,7 +144,7 @@ impl Segment {
         let path = mapping::path_of(name)?;
         match mapping::linux::open(&path, true)? {
             Some(file) => match header::check(&file, &path) {
-                Ok(()) | Err(Error::WrongVersion { .. }) => Ok(mapping::linux::remove_if_unused(&file, &path)),
+                Ok(_) | Err(Error::WrongVersion { .. }) => Ok(mapping::linux::remove_if_unused(&file, &path)),
                 Err(e) => Err(e),
             },
             None => Ok(false),
@@ -255,7 +253,7 @@ fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment,
         let backing = linux::anonymous(regions.total, fixed)?;
         prepare(&backing)?;
         // SAFETY: just initialised.
-        let inner = unsafe { Inner::adopt(Box::new(backing), None, options) };
+        let inner = unsafe { Inner::adopt(Box::new(backing), regions, None, options) };
         // Known to the process, it is no leak to leak checkers either.
         remember(inner);
         return Ok(Segment { inner });
@@ -281,7 +279,7 @@ fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment,
         match unpublished.publish(&path)? {
             Some(backing) => {
                 // SAFETY: just initialised.
-                let inner = unsafe { Inner::adopt(Box::new(backing), Some(path), options) };
+                let inner = unsafe { Inner::adopt(Box::new(backing), regions, Some(path), options) };
                 if !options.apart {
                     remember(inner);
                 }
@@ -302,7 +300,7 @@ fn removed_as_unused(options: &Options, file: &std::fs::File, path: &Path) -> Re
         return Ok(false);
     }
     match header::check(file, path) {
-        Ok(()) | Err(Error::WrongVersion { .. }) => Ok(mapping::linux::remove_if_unused(file, path)),
+        Ok(_) | Err(Error::WrongVersion { .. }) => Ok(mapping::linux::remove_if_unused(file, path)),
         Err(e) => Err(e),
     }
 }
@@ -325,7 +323,7 @@ fn attach_native(options: &Options, file: std::fs::File, path: &Path) -> Result<
     if let Some(segment) = mapped(&file, path)?.filter(|_| !options.apart) {
         return Ok(Some(segment));
     }
-    header::check(&file, path)?;
+    let regions = header::check(&file, path)?;
     if !linux::hold(&file) {
         // Three system calls of somebody else's, unless he is stopped.
         std::thread::sleep(std::time::Duration::from_millis(1));
@@ -334,10 +332,9 @@ fn attach_native(options: &Options, file: std::fs::File, path: &Path) -> Result<
     if !linux::is_named(&file, path) {
         return Ok(None);
     }
-    let len = file.metadata().map_err(|e| Error::system("looking at the segment", e))?.len();
-    let backing = linux::LinuxBacking::map(file, len, true, Some(path.to_path_buf()))?;
+    let backing = linux::LinuxBacking::map(file, regions.total, true, Some(path.to_path_buf()))?;
     // SAFETY: the header has been checked.
-    let inner = unsafe { Inner::adopt(Box::new(backing), Some(path.to_path_buf()), options) };
+    let inner = unsafe { Inner::adopt(Box::new(backing), regions, Some(path.to_path_buf()), options) };
     if !options.apart {
         remember(inner);
     }
@@ -376,8 +373,11 @@ fn open_portable(options: &Options, ceiling: u64, labels: &str) -> Result<Segmen
         if options.how != How::CreateNew {
             if let Some(backing) = PortableBacking::open(&name)? {
                 match header::check_bytes(&backing, Path::new(&name)) {
-                    // SAFETY: the header has been checked.
-                    Ok(()) => return Ok(Segment { inner: unsafe { Inner::adopt(Box::new(backing), None, options) } }),
+                    Ok(regions) => {
+                        // SAFETY: the header has been checked.
+                        let inner = unsafe { Inner::adopt(Box::new(backing), regions, None, options) };
+                        return Ok(Segment { inner });
+                    }
                     // This backend cannot publish a complete file: its maker may be at work. The magic comes last.
                     Err(Error::NotASegment { .. }) => {
                         std::thread::sleep(std::time::Duration::from_millis(5));
@@ -404,7 +404,7 @@ fn open_portable(options: &Options, ceiling: u64, labels: &str) -> Result<Segmen
                     );
                 };
                 // SAFETY: just initialised.
-                return Ok(Segment { inner: unsafe { Inner::adopt(Box::new(backing), None, options) } });
+                return Ok(Segment { inner: unsafe { Inner::adopt(Box::new(backing), regions, None, options) } });
             }
             None if options.how == How::CreateNew => return Err(Error::AlreadyExists(name.into())),
             None => {}
