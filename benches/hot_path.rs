@@ -3,6 +3,7 @@
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use criterion::{criterion_group, criterion_main, Criterion};
 use crossbeam_utils::CachePadded;
@@ -110,16 +111,33 @@ fn hot_path(c: &mut Criterion) {
     group.finish();
 
     let mut group = c.benchmark_group("new label set");
-    let family = segment.counter("fresh", "").labels(["n"]).register().unwrap();
-    let mut n = 0u64;
-    let mut buffer = itoa::Buffer::new();
     group.bench_function("made and counted", |b| {
-        b.iter(|| {
-            n += 1;
-            family.with([buffer.format(n)]).inc();
+        // So many that the segment has room for them.
+        const MOST: u64 = 500_000;
+        b.iter_custom(|n| {
+            let rounds = (0..n).step_by(MOST as usize).map(|from| MOST.min(n - from));
+            rounds.map(|n| new_label_sets(&self::segment(), 0..n)).sum()
+        });
+    });
+    let full = Options::new().anonymous().ceiling(64 << 20).open().unwrap();
+    let mut next = 1_000_000;
+    new_label_sets(&full, 0..next);
+    group.bench_function("refused by a full segment, and counted as overflow", |b| {
+        b.iter_custom(|n| {
+            let from = next;
+            next += n;
+            new_label_sets(&full, from..next)
         });
     });
     group.finish();
+}
+
+fn new_label_sets(segment: &Segment, numbers: std::ops::Range<u64>) -> Duration {
+    let family = segment.counter("fresh", "").labels(["n"]).register().unwrap();
+    let mut buffer = itoa::Buffer::new();
+    let start = Instant::now();
+    numbers.for_each(|n| family.with([buffer.format(n)]).inc());
+    start.elapsed()
 }
 
 criterion_group!(benches, hot_path);

@@ -17,8 +17,8 @@
 //! 1. `INDEX_TARGET` is raised (after the system granted the memory). From here on every insertion is placed for
 //!    both sizes.
 //! 2. Every word of the old table is placed again for the new size, `INDEX_CURSOR` telling how far.
-//! 3. `INDEX_BITS` is raised. Words that the old size placed where the new one would not look are rubbish,
-//!    which later insertions overwrite.
+//! 3. `INDEX_BITS` is raised. Words that an old size placed where the new one would not look, being beyond its reach, are
+//!    rubbish, which later insertions overwrite.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -190,7 +190,6 @@ impl<'a, M: Memory> Index<'a, M> {
     fn place(&self, bits: u32, w: u64) -> bool {
         let mask = (1u64 << bits) - 1;
         let home = tag(w) & mask;
-        let current = self.bits();
         loop {
             let reach = self.reach(bits);
             let mut free = None;
@@ -205,7 +204,7 @@ impl<'a, M: Memory> Index<'a, M> {
                     self.extend_reach(bits, distance);
                     return false;
                 }
-                if free.is_none() && (there == 0 || there == ERASED || Self::is_rubbish(there, at, current)) {
+                if free.is_none() && (there == 0 || there == ERASED || self.is_rubbish(there, at)) {
                     free = Some((distance, there));
                 }
                 if there == 0 {
@@ -262,13 +261,16 @@ impl<'a, M: Memory> Index<'a, M> {
         erased
     }
 
-    /// Whether no probe at the current size, or a larger one, passes here looking for this word.
-    fn is_rubbish(w: u64, at: u64, bits: u32) -> bool {
-        let mask = (1u64 << bits) - 1;
-        let distance = at.wrapping_sub(tag(w)) & mask;
-        // Placed for a smaller size, a word whose home has the new bit lies half a table or more behind it. Displacements
-        // that large do not occur otherwise: the table is never that full.
-        at <= mask && distance > mask / 2
+    /// Whether this word, which was seen here, is one that no probe comes by: placed for a smaller size, it is further from where it has its home
+    /// now than any word was ever put.
+    fn is_rubbish(&self, w: u64, at: u64) -> bool {
+        let is_beyond = |bits: u32| {
+            let mask = (1u64 << bits) - 1;
+            at > mask || at.wrapping_sub(tag(w)) & mask >= self.reach(bits)
+        };
+        // All are read after the word (its load is Acquire): of whoever put it there, the reach is seen that he raised before, and the sizes that he
+        // knew. The target comes first: no size is in use then that is neither of the two, or lies between them.
+        is_beyond(self.target()) && is_beyond(self.bits())
     }
 
     pub(crate) fn entries(&self) -> u64 {

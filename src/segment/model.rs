@@ -20,6 +20,7 @@ macro_rules! fail {
 
 mod audit;
 mod faults;
+mod growth;
 mod kills;
 mod lives;
 mod orderings;

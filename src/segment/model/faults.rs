@@ -8,7 +8,7 @@ use super::super::lane;
 use super::super::layout::{entry, header};
 use super::super::life::{self, State, TAG_MASK};
 use super::super::memory::Memory;
-use super::scene::{CELL, FREE, INDEX_AT, RECORD, RECORDS_AT, ROOMY_BITS, SERIES};
+use super::scene::{BITS, CELL, FREE, INDEX_AT, RECORD, RECORDS_AT, ROOMY_BITS, SERIES};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -27,6 +27,10 @@ pub(super) enum Fault {
     NoFence,
     /// The table's size is read once and believed for good.
     OldSize,
+    /// So is how far words are from their homes.
+    OldReach,
+    /// The swap that puts a word into the index does not publish how far from its home that is.
+    RelaxedWord,
     /// The announcement ends first and the index follows.
     EndBeforeIndex,
     /// Whoever helps another's entry leaves the index to its maker.
@@ -67,6 +71,8 @@ pub(super) struct Faulty<'a, M> {
     to_place: RefCell<Vec<(u64, u64, u64)>>,
     /// The table's size at first (`OldSize`).
     bits: u32,
+    /// How far from their homes its words were at first (`OldReach`).
+    reach: u32,
     /// The last announcement seen, and whether the next look is the second one (`HelpersLookOnce`).
     announced: Cell<u64>,
     again: Cell<bool>,
@@ -75,6 +81,9 @@ pub(super) struct Faulty<'a, M> {
     /// A record's state, before its lane was looked for (`LifeBeforeLane`).
     seen_first: Cell<Option<u32>>,
 }
+
+/// Of a table that has not doubled.
+const SMALL_REACH: u64 = header::INDEX_REACH + 4 * BITS as u64;
 
 fn is_pending(at: u64) -> bool {
     at == FAMILIES.pending || at == SERIES.pending
@@ -104,6 +113,7 @@ impl<'a, M: Memory> Faulty<'a, M> {
             looked_up: RefCell::new((0..words).map(now).collect()),
             to_place: RefCell::default(),
             bits: if fault == Fault::OldSize { inner.load32(header::INDEX_BITS, Acquire) } else { 0 },
+            reach: if fault == Fault::OldReach { inner.load32(SMALL_REACH, Acquire) } else { 0 },
             announced: Cell::new(0),
             again: Cell::new(false),
             state: Cell::new(0),
@@ -154,7 +164,7 @@ impl<'a, M: Memory> Faulty<'a, M> {
                 self.looked_up.borrow_mut().iter_mut().filter(|(a, _)| *a == at).for_each(|(_, w)| *w = now);
                 result
             }
-            Fault::RelaxedLive => self.inner.cas64(at, old, new, Relaxed, fail),
+            Fault::RelaxedLive | Fault::RelaxedWord => self.inner.cas64(at, old, new, Relaxed, fail),
             _ => self.inner.cas64(at, old, new, ok, fail),
         }
     }
@@ -164,6 +174,9 @@ impl<M: Memory> Memory for Faulty<'_, M> {
     fn load32(&self, at: u64, order: Ordering) -> u32 {
         if self.is(Fault::OldSize) && at == header::INDEX_BITS {
             return self.bits;
+        }
+        if self.is(Fault::OldReach) && at == SMALL_REACH {
+            return self.reach;
         }
         if self.is(Fault::ReadersLookOnce) && is_field(at, entry::STATE) {
             if order == Relaxed {

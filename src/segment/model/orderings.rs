@@ -9,7 +9,8 @@ use super::super::life::Place;
 use super::super::memory::Memory;
 use super::faults::{Fault, Faulty};
 use super::scene::{
-    index, link, Doubling, Extra, Scene, APART, HERE, INDEX_AT, LATER, MAX_BITS, MOVING, SAME_TAG, SERIES, STAYING,
+    index, link, Doubling, Extra, Scene, APART, HERE, INDEX_AT, LATER, MAX_BITS, MOVING, NEXT_DOOR, SAME_TAG, SERIES,
+    STAYING,
 };
 use super::words::Words;
 
@@ -108,6 +109,17 @@ fn two_chains(fault: Fault) {
     });
 }
 
+/// A word that is further from its home than any before it is not taken for rubbish by whoever comes by, of another chain.
+fn further_than_any(fault: Fault) {
+    let further: Thread = |scene, view, own| scene.insert(view, FAMILIES, SAME_TAG, own, Doubling::No).into_word();
+    let there: Thread = |scene, view, own| scene.insert(view, SERIES, NEXT_DOOR, own, Doubling::No).into_word();
+    let one = || empty().with(&[HERE]);
+    explore(fault, 3, one, [further, there], |scene, _| {
+        assert_eq!(scene.audit(false, 0), [HERE, SAME_TAG]);
+        assert_eq!(scene.keys(SERIES), [NEXT_DOOR]);
+    });
+}
+
 /// An inserter that is stopped while it helps does nothing to what comes later.
 fn helping(fault: Fault) {
     let two: Thread = |scene, view, own| {
@@ -168,7 +180,7 @@ fn one_key_while_doubling(fault: Fault) {
 }
 
 hold! {
-    one_key two_keys two_chains helping reading
+    one_key two_keys two_chains further_than_any helping reading
     inserting_while_doubling finding_while_doubling one_key_while_doubling
 }
 
@@ -181,5 +193,7 @@ fail! {
     look_up_before_pending: one_key, LookUpBeforePending, "one key has two entries";
     helpers_that_look_once: helping, HelpersLookOnce, "the chain is a ring";
     no_fence: inserting_while_doubling, NoFence, "not in the index";
+    a_reach_believed_for_good: further_than_any, OldReach, "not in the index";
+    unpublished_reach: further_than_any, RelaxedWord, "not in the index";
     a_size_believed_for_good: finding_while_doubling, OldSize, "twice";
 }

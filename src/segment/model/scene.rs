@@ -10,7 +10,8 @@ use super::super::layout::{counter, entry, header, FREE_LINK, GRANULE};
 use super::super::memory::Memory;
 use super::words::{Word, Words};
 
-const BITS: u32 = 2;
+/// Of a small index.
+pub(super) const BITS: u32 = 2;
 /// What a crowded index doubles to.
 pub(super) const MAX_BITS: u32 = 3;
 /// Where keys come and go, there is room for the words that they leave.
@@ -34,8 +35,7 @@ pub(super) const CHECK: u64 = 56;
 /// The whole key: what of a record is compared.
 pub(super) const KEY: u64 = counter::FRACTION;
 
-/// Keys are hashes; what stands above bit 32 chooses the home. No word may come to stand half a table from its home, or
-/// `Index` takes it for rubbish: with so few words that means at most one place behind it.
+/// Keys are hashes; what stands above bit 32 chooses the home.
 pub(super) const HERE: u64 = 8 << 32;
 /// Differs from `HERE` only where the index does not look.
 pub(super) const SAME_TAG: u64 = 8 << 32 | 1;
