@@ -109,7 +109,9 @@ fn hot_path(c: &mut Criterion) {
         group.bench_function(format!("{mode}, inc"), |b| b.iter(|| black_box(&gauge).inc()));
     }
     group.finish();
+}
 
+fn new_label_set(c: &mut Criterion) {
     let mut group = c.benchmark_group("new label set");
     group.bench_function("made and counted", |b| {
         // So many that the segment has room for them.
@@ -140,5 +142,5 @@ fn new_label_sets(segment: &Segment, numbers: std::ops::Range<u64>) -> Duration 
     start.elapsed()
 }
 
-criterion_group!(benches, hot_path);
+criterion_group!(benches, hot_path, new_label_set);
 criterion_main!(benches);
