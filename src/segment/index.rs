@@ -268,6 +268,9 @@ impl<'a, M: Memory> Index<'a, M> {
             let mask = (1u64 << bits) - 1;
             at > mask || at.wrapping_sub(tag(w)) & mask >= self.reach(bits)
         };
+        // It does not become good again where it stands, while somebody is about to overwrite it: a smaller size has left it at least that size away from
+        // its home, and nobody walks so far to put a word.
+        //
         // All are read after the word (its load is Acquire): of whoever put it there, the reach is seen that he raised before, and the sizes that he
         // knew. The target comes first: no size is in use then that is neither of the two, or lies between them.
         is_beyond(self.target()) && is_beyond(self.bits())
