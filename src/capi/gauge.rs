@@ -61,9 +61,9 @@ impl shmetrics_gauge {
 
     /// The short way, if there is one, needs no frame: what else there is ends with a jump to `otherwise`.
     #[inline(always)]
-    fn update(self, v: f64, f: impl FnOnce(Gauge, f64), otherwise: extern "C" fn(shmetrics_gauge, f64)) {
+    fn update(self, v: f64, f: impl FnOnce(&Gauge, f64), otherwise: extern "C" fn(shmetrics_gauge, f64)) {
         match self.get() {
-            Some(gauge) if gauge.has_word() => f(gauge, v),
+            Some(gauge) if gauge.has_word() => f(&gauge, v),
             _ => otherwise(self, v),
         }
     }
@@ -175,25 +175,25 @@ pub extern "C" fn shmetrics_gauge_is_removed(gauge: shmetrics_gauge) -> bool {
 /// Sets the value.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_set(gauge: shmetrics_gauge, v: f64) {
-    gauge.update(v, |g, v| g.set(v), set);
+    gauge.update(v, Gauge::set, set);
 }
 
 /// Adds `v`, which may be negative.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_add(gauge: shmetrics_gauge, v: f64) {
-    gauge.update(v, |g, v| g.add(v), add);
+    gauge.update(v, Gauge::add, add);
 }
 
 /// Adds 1.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_inc(gauge: shmetrics_gauge) {
-    gauge.update(1.0, |g, v| g.add(v), add);
+    gauge.update(1.0, Gauge::add, add);
 }
 
 /// Subtracts 1.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_dec(gauge: shmetrics_gauge) {
-    gauge.update(-1.0, |g, v| g.add(v), add);
+    gauge.update(-1.0, Gauge::add, add);
 }
 
 /// Sets the value to the time now, in seconds since 1970.

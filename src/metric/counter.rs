@@ -171,7 +171,7 @@ impl Counter {
         let (series, lanes) = (self.series, &self.inner.lanes);
         // Acquire: of a lane that was given in a later life, `is_in` sees that life.
         let lane = series.lane.load(Acquire);
-        if n != 0 && n < lane::MOST && series.is_in(self.life) && (lanes.add(lane, n) || lanes.add_locked(lane, n)) {
+        if n < lane::MOST && series.is_in(self.life) && (lanes.add(lane, n) || lanes.add_locked(lane, n)) {
             return;
         }
         Counter::add_otherwise(self.inner, series, self.life, n);

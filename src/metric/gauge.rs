@@ -55,6 +55,7 @@ pub(super) fn owner_bits(generation: u32, life: Life, state: u32) -> u32 {
 /// Where a foreign handle has the mode, between the life of its place and the bit of one that is for ever.
 const MODE_SHIFT: u32 = 56;
 const MODE_MASK: u64 = 15;
+const _: () = assert!(32 + (u64::BITS - TAG_BITS) <= MODE_SHIFT && MODE_MASK << MODE_SHIFT < 1 << 63);
 /// In place of a mode: shared, with a word of its own.
 const HAS_WORD: u64 = 15;
 
@@ -106,9 +107,9 @@ impl Gauge {
     pub(crate) unsafe fn from_words(p: [*const c_void; 2]) -> Option<Self> {
         // SAFETY: the caller's promise; segments live as long as the process.
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
-        let (word, mode) =
-            (p[1].addr() as u64 & !(MODE_MASK << MODE_SHIFT), p[1].addr() as u64 >> MODE_SHIFT & MODE_MASK);
-        let Place { at, life } = Place::from_word(word);
+        let word = p[1].addr() as u64;
+        let mode = word >> MODE_SHIFT & MODE_MASK;
+        let Place { at, life } = Place::from_word(word & !(MODE_MASK << MODE_SHIFT));
         if mode == HAS_WORD {
             let value = inner.memory.checked_before(at + gauge::VALUE).cast::<AtomicU64>();
             // SAFETY: as in `new`, which checked it before the handle was made.

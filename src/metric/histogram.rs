@@ -136,16 +136,12 @@ impl Histogram {
     /// As of [`Histogram::from_words`].
     #[inline(always)]
     pub(crate) unsafe fn observe_by_words(p: [*const c_void; 3], v: f64) {
-        // Both are what `from_words` would say, without the words of native buckets.
-        let is_classic = !p[0].is_null() && (p[2].addr() as u64 >> SCHEMA_SHIFT) as u8 == NO_SCHEMA;
-        if is_classic && !v.is_nan() {
-            // SAFETY: the caller's promise.
-            if let Some(classic) = unsafe { Histogram::from_words(p) } {
-                if classic.inner.lanes.are_known() {
-                    let (i, v) = classic.place(v);
-                    if classic.count_in_lane(i, v) {
-                        return;
-                    }
+        // SAFETY: the caller's promise.
+        if let Some(histogram) = unsafe { Histogram::from_words(p) } {
+            if histogram.native.is_none() && !v.is_nan() && histogram.inner.lanes.are_known() {
+                let (i, v) = histogram.place(v);
+                if histogram.count_in_lane(i, v) {
+                    return;
                 }
             }
         }

@@ -287,7 +287,7 @@ impl Lanes {
         lane.wrapping_sub(1) < self.known.load(Relaxed)
     }
 
-    /// Adds `n`, which is not 0, to this CPU's cell of a counter's lane, if that is a matter of a few instructions. False: nothing was added.
+    /// Adds `n` to this CPU's cell of a counter's lane, if that is a matter of a few instructions. False: nothing was added.
     #[inline(always)]
     pub(crate) fn add(&self, lane: u32, n: u64) -> bool {
         // SAFETY: a lane that is known (checked first), as `add_once` wants it.
@@ -332,7 +332,7 @@ impl Lanes {
 
     /// The same where the lane is not known yet, or a restartable sequence was interrupted.
     pub(crate) fn add_otherwise(&self, memory: &Mapped, lane: u32, n: u64) -> bool {
-        if lane == 0 || n == 0 || !self.reaches(memory, lane.into()) {
+        if lane == 0 || !self.reaches(memory, lane.into()) {
             return false;
         }
         if self.kind == Kind::Rseq {

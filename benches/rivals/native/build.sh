@@ -7,9 +7,9 @@ mkdir -p "$to"
 flags=(-O2 -fPIC -shared -Wall -Wextra -Ibenches/rivals/native)
 cargo build --release --quiet -p shmetrics
 ln -sf "$PWD/target/release/libshmetrics.so" "$to/libshmetrics.so.0" # the soname
-cc -std=c11 "${flags[@]}" -Iinclude benches/rivals/native/capi.c -o "$to/libcontest_capi.so" -Ltarget/release -lshmetrics \
+cc -std=c11 "${flags[@]}" -Iinclude benches/rivals/native/{capi,no_series}.c -o "$to/libcontest_capi.so" -Ltarget/release -lshmetrics \
     -Wl,-rpath,"$PWD/$to"
-cc -std=c11 "${flags[@]}" benches/rivals/native/call.c -o "$to/libcontest_call.so"
+cc -std=c11 "${flags[@]}" benches/rivals/native/{call,no_series}.c -o "$to/libcontest_call.so"
 rm -f "$to/libcontest_prometheus_cpp.so"
 if [[ -e /usr/include/prometheus/registry.h ]] || pkg-config --exists prometheus-cpp-core; then
     c++ -std=c++17 "${flags[@]}" benches/rivals/native/prometheus_cpp.cc -o "$to/libcontest_prometheus_cpp.so" -lprometheus-cpp-core

@@ -79,8 +79,6 @@ def thousands(value):
 def increments(crowd, path):
     fig, ax = figure()
     for c in crowd["contestants"]:
-        if c["name"] == "16-byte compare-and-swap":
-            continue
         rates = [rate["median"] / 1e6 for rate in c["updates_a_second"]]
         label = f"{c['name']} ({c['sharing']})" if c["name"] not in tables.FLOORS else c["name"]
         ax.plot(crowd["sizes"], rates, label=label, **style(c["name"]))

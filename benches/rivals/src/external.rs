@@ -106,9 +106,9 @@ impl External {
 /// Nanoseconds that one of two may begin after the other.
 const LATE: u64 = 50_000;
 
-/// When both have read their orders, and are awake: see `machine::wake_up`.
+/// When both have read their orders, and are awake.
 fn soon() -> u64 {
-    machine::monotonic() + 1_300_000
+    machine::monotonic() + 300_000 + machine::DROWSY.as_nanos() as u64
 }
 
 /// The other side, for ours.

@@ -67,9 +67,12 @@ pub fn wake(word: &AtomicU32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
 }
 
-/// Works for nothing, until a processor that has slept is its old self: below a virtual machine its core was given to others, who leave slowly.
+/// How long a processor that has slept is not its old self: below a virtual machine its core was given to others, who leave slowly.
+pub const DROWSY: Duration = Duration::from_millis(1);
+
+/// Works for nothing meanwhile.
 pub fn wake_up() {
-    let end = Instant::now() + Duration::from_millis(1);
+    let end = Instant::now() + DROWSY;
     while Instant::now() < end {
         std::hint::spin_loop();
     }

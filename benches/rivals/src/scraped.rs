@@ -189,7 +189,8 @@ fn measure(server: &dyn Server, orders: &Orders) -> Slices {
             orders.scraper.store(scraper as u32, SeqCst);
             machine::wake(&orders.scraper);
             for last in [false, false, false, false, true] {
-                std::thread::sleep(Duration::from_millis(1));
+                // The renderer comes to its new work meanwhile.
+                machine::wake_up();
                 let pages = orders.pages.load(SeqCst);
                 let (rate, latencies, undisturbed) = writer.slice();
                 if undisturbed || last {

@@ -61,6 +61,7 @@ impl Field {
                 break;
             }
             std::thread::sleep(Duration::from_millis(1));
+            machine::wake_up();
             sample = self.once(row, entry, two);
         }
         sample

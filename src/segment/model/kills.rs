@@ -3,14 +3,14 @@
 
 use std::cell::Cell;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
 
 use super::super::chain::FAMILIES;
 use super::super::life::Place;
-use super::super::memory::Memory;
 use super::faults::{Fault, Faulty};
 use super::scene::{link, Doubling, Extra, Scene, APART, HERE, LATER, MOVING, NEXT_DOOR, SAME_TAG, STAYING};
+use super::words::{Step, Watched};
 
 type AtomicU64 = shuttle::sync::atomic::AtomicU64;
 type Small = Scene<AtomicU64>;
@@ -23,43 +23,11 @@ const DEPTH: usize = 3;
 /// How a killed thread ends: nothing runs on its way out.
 struct Killed;
 
-/// Memory whose user dies instead of its k-th operation.
-struct Mortal<'a, M> {
-    inner: M,
-    left: &'a Cell<usize>,
-}
-
-impl<M> Mortal<'_, M> {
-    fn live(&self) -> &M {
-        match self.left.get() {
-            0 => resume_unwind(Box::new(Killed)),
-            n => self.left.set(n - 1),
-        }
-        &self.inner
-    }
-}
-
-impl<M: Memory> Memory for Mortal<'_, M> {
-    fn load32(&self, at: u64, order: Ordering) -> u32 {
-        self.live().load32(at, order)
-    }
-    fn store32(&self, at: u64, value: u32, order: Ordering) {
-        self.live().store32(at, value, order);
-    }
-    fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32> {
-        self.live().cas32(at, old, new, ok, fail)
-    }
-    fn load64(&self, at: u64, order: Ordering) -> u64 {
-        self.live().load64(at, order)
-    }
-    fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
-        self.live().cas64(at, old, new, ok, fail)
-    }
-    fn add64(&self, at: u64, value: u64, order: Ordering) -> u64 {
-        self.live().add64(at, value, order)
-    }
-    fn fence(&self) {
-        self.live().fence();
+/// Dies instead of the k-th operation.
+fn mortal(left: &Cell<usize>) -> impl Fn(Step) + '_ {
+    |_| match left.get() {
+        0 => resume_unwind(Box::new(Killed)),
+        n => left.set(n - 1),
     }
 }
 
@@ -125,11 +93,13 @@ fn run(case: Case, fault: Fault, k: usize) -> bool {
         let scene = Arc::clone(&scene);
         let act = move |n: usize, act: Act, left: &Cell<usize>| match act {
             Insert(key) => {
-                let view = Mortal { inner: Faulty::new(&scene.words, fault, own(i, n)), left };
+                let view = Faulty::new(&scene.words, fault, own(i, n));
+                let view = Watched { inner: &view, before: mortal(left) };
                 scene.insert(&view, FAMILIES, key, own(i, n), case.doubling).into_word()
             }
             Remove(key) => {
-                let view = Mortal { inner: Faulty::new(&scene.words, fault, 0), left };
+                let view = Faulty::new(&scene.words, fault, 0);
+                let view = Watched { inner: &view, before: mortal(left) };
                 scene.remove(&view, FAMILIES, key).into()
             }
         };

@@ -2,55 +2,25 @@
 //! meanwhile.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use super::super::chain::{offset, FAMILIES};
 use super::super::layout::entry;
-use super::super::memory::Memory;
 use super::faults::{Fault, Faulty};
 use super::scene::{link, Doubling, Extra, Scene, FREE, HERE, SAME_TAG};
+use super::words::{Step, Watched};
 
 type Interruption<'a> = (u64, Box<dyn FnOnce() + 'a>);
 
-/// Memory whose user is interrupted before the first load of each of these words, in this order.
-struct Interrupted<'a, M> {
-    inner: &'a M,
-    by: RefCell<Vec<Interruption<'a>>>,
-}
-
-impl<M> Interrupted<'_, M> {
-    fn before_load(&self, at: u64) {
-        let is_next = self.by.borrow().first().is_some_and(|(word, _)| *word == at);
+/// Interrupts before the first load of each of these words, in this order.
+fn in_order(by: Vec<Interruption<'_>>) -> impl Fn(Step) + '_ {
+    let by = RefCell::new(by);
+    move |step| {
+        let is_next = matches!((step, by.borrow().first()), (Step::Load(at), Some((word, _))) if *word == at);
         if is_next {
-            let (_, interrupt) = self.by.borrow_mut().remove(0);
+            let (_, interrupt) = by.borrow_mut().remove(0);
             interrupt();
         }
-    }
-}
-
-impl<M: Memory> Memory for Interrupted<'_, M> {
-    fn load32(&self, at: u64, order: Ordering) -> u32 {
-        self.before_load(at);
-        self.inner.load32(at, order)
-    }
-    fn store32(&self, at: u64, value: u32, order: Ordering) {
-        self.inner.store32(at, value, order);
-    }
-    fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32> {
-        self.inner.cas32(at, old, new, ok, fail)
-    }
-    fn load64(&self, at: u64, order: Ordering) -> u64 {
-        self.before_load(at);
-        self.inner.load64(at, order)
-    }
-    fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
-        self.inner.cas64(at, old, new, ok, fail)
-    }
-    fn add64(&self, at: u64, value: u64, order: Ordering) -> u64 {
-        self.inner.add64(at, value, order)
-    }
-    fn fence(&self) {
-        self.inner.fence();
     }
 }
 
@@ -68,7 +38,7 @@ fn insert_stop_remove(scene: &Small, fault: Fault) {
 fn taking_the_record_of_an_announcement(fault: Fault) {
     let scene = Small::new(6, Extra::Nothing);
     let by: Vec<Interruption<'_>> = vec![(FREE, Box::new(|| insert_stop_remove(&scene, fault)))];
-    let view = Interrupted { inner: &scene.words, by: RefCell::new(by) };
+    let view = Watched { inner: &scene.words, before: in_order(by) };
     let place = scene.insert(&view, FAMILIES, SAME_TAG, link(1), Doubling::No);
     assert_eq!(scene.find(&scene.words, SAME_TAG), Some(place), "what was given to an inserter is not there");
     assert_eq!(scene.audit(true, 0), [SAME_TAG]);
@@ -86,7 +56,7 @@ fn one_key_and_the_record_of_an_announcement(fault: Fault) {
         (offset(link(0)) + entry::TAG, Box::new(other)),
         (FAMILIES.pending, Box::new(|| assert_eq!(scene.keys(FAMILIES), [SAME_TAG]))),
     ];
-    let view = Interrupted { inner: &scene.words, by: RefCell::new(by) };
+    let view = Watched { inner: &scene.words, before: in_order(by) };
     scene.insert(&view, FAMILIES, SAME_TAG, link(1), Doubling::No);
     assert_eq!(scene.audit(true, 0), [SAME_TAG]);
 }

@@ -99,6 +99,51 @@ impl<W: Word> Words<W> {
     }
 }
 
+/// What somebody is about to do to the memory.
+#[derive(Clone, Copy)]
+pub(super) enum Step {
+    /// To load this word.
+    Load(u64),
+    Other,
+}
+
+/// Memory that tells of each step before it is done.
+pub(super) struct Watched<'a, M, F> {
+    pub(super) inner: &'a M,
+    pub(super) before: F,
+}
+
+impl<M: Memory, F: Fn(Step)> Memory for Watched<'_, M, F> {
+    fn load32(&self, at: u64, order: Ordering) -> u32 {
+        (self.before)(Step::Load(at));
+        self.inner.load32(at, order)
+    }
+    fn store32(&self, at: u64, value: u32, order: Ordering) {
+        (self.before)(Step::Other);
+        self.inner.store32(at, value, order);
+    }
+    fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32> {
+        (self.before)(Step::Other);
+        self.inner.cas32(at, old, new, ok, fail)
+    }
+    fn load64(&self, at: u64, order: Ordering) -> u64 {
+        (self.before)(Step::Load(at));
+        self.inner.load64(at, order)
+    }
+    fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
+        (self.before)(Step::Other);
+        self.inner.cas64(at, old, new, ok, fail)
+    }
+    fn add64(&self, at: u64, value: u64, order: Ordering) -> u64 {
+        (self.before)(Step::Other);
+        self.inner.add64(at, value, order)
+    }
+    fn fence(&self) {
+        (self.before)(Step::Other);
+        self.inner.fence();
+    }
+}
+
 impl<W: Word> Memory for Words<W> {
     fn load32(&self, at: u64, order: Ordering) -> u32 {
         self.load64(at, order) as u32
