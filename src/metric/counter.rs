@@ -15,7 +15,8 @@ use crate::segment::{Inner, Segment};
 /// Whole and fractional amounts are kept apart: counting by integers is one instruction, and exact beyond 2^53. A counter that is
 /// hot has a cell for each CPU, and then not even that instruction is locked.
 ///
-/// Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
+/// Every update is async-signal-safe, takes no lock, allocates nothing, leaves `errno` as it is, and cannot fail. One that gives
+/// the series cells for each CPU, or makes an exemplar's slot, may ask the system for memory.
 #[derive(Clone, Copy)]
 pub struct Counter {
     inner: &'static Inner,

@@ -6,6 +6,7 @@ use super::mode::GaugeMode;
 use super::sealed::At;
 use crate::process::Token;
 use crate::segment::chain::offset;
+use crate::segment::errno::Errno;
 use crate::segment::layout::{
     entry, gauge, header, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD, FLAG_MODE_SHIFT, GRANULE,
 };
@@ -277,7 +278,7 @@ impl Gauge {
     fn own_cell(&self, mode: GaugeMode, change: &Change) -> Option<Own> {
         let token = match self.inner.process.token() {
             Some(token) => token,
-            None => self.inner.process.register(self.inner)?,
+            None => self.register()?,
         };
         let (at, life) = (self.cell_of(token)?, self.cell_life());
         let memory = &self.inner.memory;
@@ -290,8 +291,16 @@ impl Gauge {
             return self.take(mode, at, token, change);
         }
         // The host closed the descriptor of our lock, and the slot has gone to somebody else: this cell is his.
-        let token = self.inner.process.register(self.inner)?;
+        let token = self.register()?;
         self.take(mode, self.cell_of(token)?, token, change)
+    }
+
+    /// Takes a slot for this process. An update may be the caller, which leaves `errno` as it is.
+    #[cold]
+    #[inline(never)]
+    fn register(&self) -> Option<Token> {
+        let _errno = Errno::keep();
+        self.inner.process.register(self.inner)
     }
 
     /// Where the cell of a slot is.

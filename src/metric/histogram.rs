@@ -19,7 +19,8 @@ use crate::segment::{Inner, Segment};
 /// Each bucket is one 16-byte cell {count, sum} that changes as one, so the buckets, `_count` and `_sum` of a page agree at
 /// any instant, whatever is killed between two instructions. Of both kinds of buckets, too: an observation changes one cell.
 ///
-/// Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
+/// Every update is async-signal-safe, takes no lock, allocates nothing, leaves `errno` as it is, and cannot fail. Most make no
+/// system call. One that makes a native bucket, an exemplar's slot or cells for each CPU may ask the system for memory.
 #[derive(Clone, Copy)]
 pub struct Histogram {
     inner: &'static Inner,

@@ -9,7 +9,8 @@ use crate::segment::Segment;
 /// The count and the sum of observations, shared by all processes: a [`Histogram`] without buckets. With
 /// [quantiles](crate::Builder::quantiles) if asked for.
 ///
-/// Count and sum change as one. Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
+/// Count and sum change as one. Every update is async-signal-safe, takes no lock, allocates nothing, leaves `errno` as it is, and
+/// cannot fail. One that makes a bucket for quantiles may ask the system for memory.
 #[derive(Clone, Copy)]
 pub struct Summary(Histogram);
 

@@ -10,8 +10,6 @@ use super::memory::{Mapped, Memory};
 pub(crate) struct Arena<'a> {
     pub(crate) memory: &'a Mapped,
     pub(crate) backing: &'a dyn Backing,
-    /// Whether only calls are made that a signal handler may make.
-    pub(crate) by_mapping: bool,
 }
 
 impl Arena<'_> {
@@ -59,13 +57,11 @@ impl Arena<'_> {
         let used = from.saturating_sub(memory.get64(header::ARENA_AT));
         let spare = (used / 16).clamp(EXTENT, 4 << 20);
         let generous = align(end + spare, PAGE).min(end_of_arena);
-        let reserve =
-            |to| if self.by_mapping { self.backing.populate(from, to) } else { self.backing.reserve(from, to) };
-        let granted = if reserve(generous) {
+        let granted = if self.backing.reserve(from, generous) {
             generous
         } else {
             let exact = align(end, PAGE).min(end_of_arena);
-            if !reserve(exact) {
+            if !self.backing.reserve(from, exact) {
                 return false;
             }
             exact

@@ -23,8 +23,8 @@ use std::sync::atomic::{
     AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
 
-use super::arena::Arena;
 use super::chain::offset;
+use super::errno::Errno;
 use super::layout::{align, entry, header, GRANULE};
 use super::life::Life;
 use super::memory::{Granted, Mapped, Memory};
@@ -510,7 +510,7 @@ fn allocate(inner: &Inner, bytes: u64) -> Option<u32> {
         if bytes > STRIDE || memory.get64(header::LANE_BYTES) + size > memory.get64(header::LANES_MOST) {
             return None;
         }
-        let arena = Arena { by_mapping: true, ..inner.arena() };
+        let arena = inner.arena();
         let link = arena.allocate(size)?;
         let area = align(offset(link), LINES) / GRANULE;
         // Release publishes the granted memory.
@@ -593,33 +593,4 @@ fn one_store() -> bool {
 
 fn first_half(id: [u8; 16]) -> u64 {
     u64::from_le_bytes([id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7]])
-}
-
-/// The calling thread's `errno`, put back when it is dropped.
-struct Errno(i32);
-
-impl Errno {
-    #[cfg(target_os = "linux")]
-    fn place() -> *mut i32 {
-        // SAFETY: a call without arguments; the place is the calling thread's.
-        unsafe { libc::__errno_location() }
-    }
-
-    fn keep() -> Self {
-        #[cfg(target_os = "linux")]
-        // SAFETY: the calling thread's own.
-        return Errno(unsafe { *Self::place() });
-        #[cfg(not(target_os = "linux"))]
-        Errno(0)
-    }
-}
-
-impl Drop for Errno {
-    fn drop(&mut self) {
-        #[cfg(target_os = "linux")]
-        // SAFETY: as above.
-        unsafe {
-            *Self::place() = self.0;
-        }
-    }
 }

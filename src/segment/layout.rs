@@ -19,6 +19,8 @@ pub(crate) const GRANULE: u64 = 16;
 pub(crate) const INDEX_MIN_BITS: u32 = 12;
 /// The first arena extent, and the least a segment grows by.
 pub(crate) const EXTENT: u64 = 192 * 1024;
+/// A new segment has at least so many bytes for records.
+const LEAST_ARENA: u64 = 64 * 1024;
 pub(crate) const MIN_CEILING: u64 = 512 * 1024;
 pub(crate) const MAX_CEILING: u64 = u32::MAX as u64 * GRANULE;
 pub(crate) const MAX_PROCESSES: u32 = 32_768;
@@ -261,6 +263,20 @@ impl Regions {
         let arena_at = align(index_at + (8 << index_max_bits), PAGE);
         Regions { total, slots_at, slots_count: processes, index_at, index_max_bits, arena_at }
     }
+
+    /// Whether there is room for the first records.
+    pub(crate) const fn has_room(&self) -> bool {
+        self.arena_at + LEAST_ARENA <= self.total
+    }
+
+    /// The least ceiling that has room for so many processes.
+    pub(crate) const fn least_ceiling(processes: u32) -> u64 {
+        let mut ceiling = MIN_CEILING;
+        while !Self::plan(ceiling, processes).has_room() {
+            ceiling += 64 * 1024;
+        }
+        ceiling
+    }
 }
 
 #[cfg(test)]
@@ -315,7 +331,10 @@ mod tests {
                 let r = Regions::plan(ceiling, processes);
                 assert!(r.slots_at >= header::SIZE && r.arena_at + EXTENT < r.total, "{r:?}");
                 assert!(r.index_at + (8 << r.index_max_bits) <= r.arena_at, "{r:?}");
+                assert!(r.has_room(), "{r:?}");
             }
         }
+        let least = Regions::least_ceiling(8192);
+        assert!(Regions::plan(least, 8192).has_room() && !Regions::plan(least - 65_536, 8192).has_room(), "{least}");
     }
 }

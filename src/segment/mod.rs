@@ -2,6 +2,7 @@
 
 pub(crate) mod arena;
 pub(crate) mod chain;
+pub(crate) mod errno;
 pub(crate) mod header;
 pub(crate) mod index;
 pub(crate) mod lane;
@@ -64,7 +65,7 @@ impl Inner {
     }
 
     pub(crate) fn arena(&self) -> Arena<'_> {
-        Arena { memory: &self.memory, backing: &*self.backing, by_mapping: false }
+        Arena { memory: &self.memory, backing: &*self.backing }
     }
 
     /// Adds to one of the header's own counts.
@@ -234,6 +235,18 @@ fn open(options: &Options) -> Result<Segment, Error> {
     Ok(segment)
 }
 
+/// Whether a new segment with these regions has room for the first records.
+fn check_room(regions: &layout::Regions) -> Result<(), Error> {
+    if regions.has_room() {
+        return Ok(());
+    }
+    let (ceiling, processes) = (regions.total, regions.slots_count);
+    Err(Error::InvalidArgument(format!(
+        "a ceiling of {ceiling} bytes is too small for {processes} processes: make it at least {} bytes, or `max_processes` smaller",
+        layout::Regions::least_ceiling(processes)
+    )))
+}
+
 #[cfg(target_os = "linux")]
 fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment, Error> {
     use mapping::linux;
@@ -250,6 +263,7 @@ fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment,
         Ok(())
     };
     if options.how == How::Anonymous {
+        check_room(&regions)?;
         let backing = linux::anonymous(regions.total, fixed)?;
         prepare(&backing)?;
         // SAFETY: just initialised.
@@ -274,6 +288,7 @@ fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment,
                 return Err(Error::NotFound(path));
             }
         }
+        check_room(&regions)?;
         let unpublished = linux::create(&path, regions.total, fixed, options.mode, options.allow_disk)?;
         prepare(&unpublished.backing)?;
         match unpublished.publish(&path)? {
@@ -390,6 +405,7 @@ fn open_portable(options: &Options, ceiling: u64, labels: &str) -> Result<Segmen
                 return Err(Error::NotFound(name.into()));
             }
         }
+        check_room(&regions)?;
         match PortableBacking::create(&name, regions.total)? {
             Some(backing) => {
                 // SAFETY: new memory of `total` bytes; nobody uses it before its magic is there.

@@ -76,7 +76,13 @@ fn ceilings_and_process_limits_have_their_ranges() {
         assert!(matches!(error, Error::InvalidArgument(_)), "{processes}: {error:?}");
         assert!(error.to_string().contains("1 to 32768"), "{error}");
     }
+    let error = name.options().ceiling(512 << 10).max_processes(8192).open().unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument(_)), "{error:?}");
+    let error = error.to_string();
+    let least: u64 = error.split("at least ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(error.contains("too small for 8192 processes"), "{error}");
     assert!(!name.path().exists());
+    name.options().ceiling(least).max_processes(8192).open().unwrap().counter("c", "").register().unwrap();
 }
 
 #[test]

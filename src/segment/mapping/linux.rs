@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
 use super::{Backing, Hold};
+use crate::segment::errno::Errno;
 use crate::segment::layout::PAGE;
 use crate::Error;
 
@@ -60,6 +61,64 @@ fn resize(file: &File, size: u64) -> Result<(), Error> {
         )));
     }
     file.set_len(size).map_err(|e| Error::system("sizing the segment", e))
+}
+
+/// The most bytes that one call grants. Before Linux 6.11 a signal makes `fallocate` give up and undo all of its work,
+/// so a call that takes longer than the time between two signals never succeeds.
+const PIECE: u64 = 512 * 1024;
+/// Calls in a row for a single page that signals may interrupt.
+const INTERRUPTIONS: u32 = 100;
+
+/// What became of a request for memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Granted {
+    Yes,
+    /// There is no memory.
+    No,
+    /// This way of asking does not work here.
+    NoWay,
+}
+
+/// Grants a range by calls of at most [`PIECE`] bytes. `call` grants one piece, or returns the error's number. A piece
+/// that was granted stays granted. A piece that a signal interrupts is tried again in halves, down to a page.
+fn in_pieces(from: u64, to: u64, mut call: impl FnMut(u64, u64) -> Result<(), i32>) -> Granted {
+    let (mut at, mut piece, mut interrupted) = (from, PIECE, 0);
+    while at < to {
+        let end = at.saturating_add(piece).min(to);
+        match call(at, end) {
+            Ok(()) => (at, interrupted) = (end, 0),
+            Err(libc::EINTR) if piece > PAGE => piece /= 2,
+            Err(libc::EINTR) if interrupted < INTERRUPTIONS => interrupted += 1,
+            Err(libc::ENOSPC | libc::EDQUOT | libc::ENOMEM | libc::EFBIG) => return Granted::No,
+            Err(_) => return Granted::NoWay,
+        }
+    }
+    Granted::Yes
+}
+
+/// Grants a range of the segment's file by its descriptor. It allocates nothing and is no cancellation point.
+fn allocate(fd: RawFd, from: u64, to: u64) -> Granted {
+    if !fits_file_limit(to) {
+        return Granted::No;
+    }
+    in_pieces(from, to, |from, to| {
+        // SAFETY: a plain call on the segment's own file (the caller has checked the descriptor). All arguments are 64 bits
+        // wide, as the kernel takes them on the 64-bit systems that have 16-byte compare-and-swap.
+        let r = unsafe {
+            libc::syscall(
+                libc::SYS_fallocate,
+                libc::c_long::from(fd),
+                libc::c_long::from(libc::FALLOC_FL_KEEP_SIZE),
+                from as libc::c_long,
+                (to - from) as libc::c_long,
+            )
+        };
+        if r == 0 {
+            Ok(())
+        } else {
+            Err(last().raw_os_error().unwrap_or(0))
+        }
+    })
 }
 
 /// A file that nobody can see yet.
@@ -324,6 +383,21 @@ impl LinuxBacking {
         c_path(self.path.as_deref()?).ok().and_then(|p| attempt(&p))
     }
 
+    /// Asks for the pages of a range through the mapping. The kernel reports what a touch would be killed for.
+    fn populate(&self, from: u64, to: u64) -> Result<(), i32> {
+        const MADV_POPULATE_WRITE: i32 = 23;
+        let start = from & !(PAGE - 1);
+        // SAFETY: a range of our own mapping: `reserve` has checked its end.
+        let r = unsafe {
+            libc::madvise(self.base.as_ptr().add(start as usize).cast(), (to - start) as usize, MADV_POPULATE_WRITE)
+        };
+        if r == 0 {
+            Ok(())
+        } else {
+            Err(last().raw_os_error().unwrap_or(0))
+        }
+    }
+
     fn with_descriptor<R>(&self, f: impl FnOnce(RawFd) -> R) -> Option<R> {
         let own = self.file.as_raw_fd();
         if self.is_ours(own) {
@@ -387,40 +461,22 @@ impl Backing for LinuxBacking {
         if to <= from {
             return true;
         }
-        if to > self.len || !fits_file_limit(to) {
-            return false;
-        }
-        let granted = self.with_descriptor(|fd| loop {
-            // SAFETY: a plain call on the segment's own file (checked).
-            let r = unsafe {
-                libc::fallocate(fd, libc::FALLOC_FL_KEEP_SIZE, from as libc::off_t, (to - from) as libc::off_t)
-            };
-            if r == 0 {
-                return Some(true);
-            }
-            match last().raw_os_error() {
-                Some(libc::EINTR) => {}
-                Some(libc::EOPNOTSUPP | libc::ENOSYS) => return None,
-                _ => return Some(false),
-            }
-        });
-        if let Some(Some(granted)) = granted {
-            return granted;
-        }
-        // Without a descriptor or without fallocate the kernel can still be asked through the mapping.
-        self.populate(from, to)
-    }
-
-    fn populate(&self, from: u64, to: u64) -> bool {
         if to > self.len {
             return false;
         }
-        const MADV_POPULATE_WRITE: i32 = 23;
-        let start = from & !(super::super::layout::PAGE - 1);
-        // SAFETY: a range of our own mapping; populating reports what a touch would be killed for.
-        unsafe {
-            libc::madvise(self.base.as_ptr().add(start as usize).cast(), (to - start) as usize, MADV_POPULATE_WRITE)
-                == 0
+        // An update may be the caller, and a signal handler the caller of that.
+        let _errno = Errno::keep();
+        let own = self.file.as_raw_fd();
+        let by_own = if self.is_ours(own) { allocate(own, from, to) } else { Granted::NoWay };
+        if by_own != Granted::NoWay {
+            return by_own == Granted::Yes;
+        }
+        // Without a descriptor, or without fallocate, the kernel can be asked through the mapping.
+        match self.populate(from, to) {
+            Ok(()) => true,
+            // Before Linux 5.14 there is no such request.
+            Err(libc::EINVAL) => self.with_descriptor(|fd| allocate(fd, from, to)) == Some(Granted::Yes),
+            Err(_) => false,
         }
     }
 
@@ -505,6 +561,48 @@ mod tests {
         assert!(remove_if_unused(&second, &path) && !path.exists());
         let late = open_again(&second);
         assert!(!hold(&late), "nobody takes up what is being removed");
+    }
+
+    const EINTR: Result<(), i32> = Err(libc::EINTR);
+
+    #[test]
+    fn signals_do_not_keep_a_range_from_being_granted() {
+        for longest in [4 * PAGE, PAGE] {
+            let (mut granted, mut calls) = (0, 0);
+            // As with a periodic signal that is shorter than longer calls: these never end.
+            let result = in_pieces(0, 8 << 20, |from, to| {
+                calls += 1;
+                if to - from > longest {
+                    return EINTR;
+                }
+                assert_eq!(from, granted, "what was granted is kept");
+                granted = to;
+                Ok(())
+            });
+            assert_eq!((result, granted), (Granted::Yes, 8 << 20));
+            assert!(calls <= (8 << 20) / longest + 10, "{calls} calls");
+        }
+        let mut calls = 0;
+        let result = in_pieces(0, 8 << 20, |_, _| {
+            calls += 1;
+            EINTR
+        });
+        assert_eq!(result, Granted::NoWay);
+        assert!(calls < 200, "{calls} calls");
+        // Every second call is interrupted, whatever its size.
+        let mut calls = 0;
+        let result = in_pieces(0, 1 << 20, |_, _| {
+            calls += 1;
+            if calls % 2 == 0 {
+                Ok(())
+            } else {
+                EINTR
+            }
+        });
+        assert_eq!(result, Granted::Yes);
+        assert_eq!(in_pieces(0, PAGE, |_, _| Err(libc::ENOSPC)), Granted::No);
+        assert_eq!(in_pieces(0, PAGE, |_, _| Err(libc::EOPNOTSUPP)), Granted::NoWay);
+        assert_eq!(in_pieces(5, 5, |_, _| EINTR), Granted::Yes);
     }
 
     fn open_again(file: &File) -> File {

@@ -20,10 +20,9 @@ pub(crate) trait Backing: Send + Sync {
     fn base(&self) -> NonNull<u8>;
     /// Mapped bytes.
     fn len(&self) -> u64;
-    /// Makes the bytes from `from` to `to` safe to touch. `false`: there is no memory for them.
+    /// Makes the bytes from `from` to `to` safe to touch. `false`: there is no memory for them. Makes only calls that a signal
+    /// handler may make, and keeps `errno`.
     fn reserve(&self, from: u64, to: u64) -> bool;
-    /// The same by calls that a signal handler may make; not everywhere.
-    fn populate(&self, from: u64, to: u64) -> bool;
     /// Whether each of these bytes is locked by another open description (see `process::slots`). `None`: cannot tell.
     fn are_locked(&self, bytes: &[u64]) -> Option<Vec<bool>>;
     /// Locks the first of these bytes that nobody has locked, through a description of its own, for as long as what is

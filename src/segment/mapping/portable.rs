@@ -75,9 +75,6 @@ impl Backing for PortableBacking {
     fn reserve(&self, from: u64, to: u64) -> bool {
         from <= to && to <= self.len()
     }
-    fn populate(&self, from: u64, to: u64) -> bool {
-        self.reserve(from, to)
-    }
     fn are_locked(&self, _bytes: &[u64]) -> Option<Vec<bool>> {
         None
     }

@@ -131,6 +131,51 @@ static void inert_handles_do_nothing(void) {
     shmetrics_histogram_observe_since(h, shmetrics_timer_start());
 }
 
+/* Updates that make system calls leave errno as it is: hosts look at it long after the call that set it. */
+#define KEEPS_ERRNO(update) \
+    do { \
+        errno = 4711; \
+        update; \
+        CHECK(errno == 4711); \
+    } while (0)
+
+static void updates_keep_errno(void *segment) {
+    const shmetrics_str label = text("n");
+    shmetrics_family_spec what = {0};
+    what.name = text("errno_native");
+    what.label_names = &label;
+    what.label_count = 1;
+    what.native_factor = 1.1;
+    shmetrics_histogram_family native;
+    CHECK_STATUS(shmetrics_histogram_register(segment, &what, &native), SHMETRICS_STATUS_OK);
+    shmetrics_counter_family sets = counters(segment, "errno_total", "n");
+    shmetrics_gauge_family busy = gauges(segment, "errno_busy", SHMETRICS_GAUGE_LIVESUM);
+    const shmetrics_gauge gauge = shmetrics_gauge_with(busy, NULL, 0);
+    KEEPS_ERRNO(shmetrics_gauge_set(gauge, 1));
+    KEEPS_ERRNO(shmetrics_gauge_inc(gauge));
+    KEEPS_ERRNO(shmetrics_gauge_set_to_now(gauge));
+    for (int i = 0; i < 2000; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "set %d", i);
+        const shmetrics_str value = text(name);
+        shmetrics_counter counter;
+        KEEPS_ERRNO(counter = shmetrics_counter_with(sets, &value, 1));
+        KEEPS_ERRNO(shmetrics_counter_inc(counter));
+        KEEPS_ERRNO(shmetrics_counter_add(counter, 0.5));
+        const shmetrics_label pair = {label, value};
+        KEEPS_ERRNO(shmetrics_counter_add_named(segment, text("errno_named"), &pair, 1, 1));
+        KEEPS_ERRNO(shmetrics_histogram_observe_named(segment, text("errno_seconds"), &pair, 1, 1));
+        shmetrics_histogram histogram;
+        KEEPS_ERRNO(histogram = shmetrics_histogram_with(native, &value, 1));
+        for (int e = -10; e < 10; e++) KEEPS_ERRNO(shmetrics_histogram_observe(histogram, ldexp(1, 12 * e)));
+        KEEPS_ERRNO(shmetrics_histogram_observe_with_exemplar(histogram, 1, &pair, 1));
+        KEEPS_ERRNO(shmetrics_counter_add_with_exemplar(counter, 1, &pair, 1));
+    }
+    const shmetrics_str hot = text("hot");
+    const shmetrics_counter counter = shmetrics_counter_with(sets, &hot, 1);
+    for (int i = 0; i < 20000; i++) KEEPS_ERRNO(shmetrics_counter_inc(counter));
+}
+
 void test_update(void) {
     shmetrics_segment *segment = scratch();
     counting(segment);
@@ -141,5 +186,7 @@ void test_update(void) {
     observing_by_default_buckets(segment);
     timing(segment);
     naming_all_in_one_call(segment);
+    updates_keep_errno(segment);
+    CHECK(in_child(updates_keep_errno, segment));
     inert_handles_do_nothing();
 }
