@@ -29,6 +29,10 @@
  *              A vfork child shares its parent's memory and counts as the parent.
  * Signals      Updates of counters and histograms are async-signal-safe. Those of gauges too, but for the first update of
  *              a per-process gauge in each process.
+ * Cancellation No call is a cancellation point, whatever it does. A cancellation that is pending stays so: the thread ends at
+ *              the host's own next cancellation point. The thread's type must be deferred, which is the default: no call may
+ *              be cancelled asynchronously, as is so of most of the C library.
+ * errno        No call changes errno. A call that fails says so by its status.
  * Death        A process may be killed between any two instructions: nothing is lost that a call has returned from, and
  *              nobody waits for it.
  */
@@ -1109,6 +1113,8 @@ enum shmetrics_status shmetrics_gauge_histogram_register(struct shmetrics_segmen
  */
 void shmetrics_histogram_forget(struct shmetrics_histogram histogram,
                                 double v);
+
+extern int pthread_setcancelstate(int state, int *old);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -3,6 +3,7 @@
 mod capi;
 mod error;
 mod expose;
+mod host;
 mod metric;
 mod process;
 mod registry;

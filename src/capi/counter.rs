@@ -3,8 +3,8 @@ use std::ffi::c_void;
 use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
 use super::{
-    clear, find, guard, guarded, named, null, register_family, remove, shmetrics_family_spec, shmetrics_str,
-    with_labels,
+    clear, find, guard, guarded, hot, hot_guarded, named, null, register_family, remove, shmetrics_family_spec,
+    shmetrics_str, with_labels,
 };
 use crate::metric::sealed::At;
 use crate::metric::{Counter, GaugeMode};
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn shmetrics_counter_with(
     values: *const shmetrics_str,
     count: usize,
 ) -> shmetrics_counter {
-    guard(INERT, || {
+    hot(INERT, || {
         // SAFETY: the caller's promise.
         let found: Option<Counter> = unsafe { find(family.p0, family.p1, values, count) };
         found.and_then(Counter::into_words).map_or(INERT, |[p0, p1]| shmetrics_counter { p0, p1 })
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn shmetrics_counter_add_with_exemplar(
 ) {
     if let Some(c) = counter.get() {
         // SAFETY: the caller's promise.
-        guard((), || unsafe { with_labels(labels, count, |labels| c.add_with_exemplar(v, labels)) });
+        hot((), || unsafe { with_labels(labels, count, |labels| c.add_with_exemplar(v, labels)) });
     }
 }
 
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn shmetrics_counter_add_named(
     count: usize,
     v: f64,
 ) -> shmetrics_status {
-    guarded(|| {
+    hot_guarded(|| {
         // SAFETY: the caller's promise.
         let counter: Counter = unsafe { named(segment, KIND_COUNTER, name, labels, count)? };
         counter.add(v);

@@ -2,7 +2,7 @@ use std::ffi::c_void;
 
 use super::segment::shmetrics_segment;
 use super::status::{fail, shmetrics_status};
-use super::{clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use super::{clear, find, guard, guarded, hot, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
 use crate::metric::sealed::At;
 use crate::metric::{Gauge, GaugeMode};
 use crate::segment::layout::{KIND_GAUGE, KIND_UNKNOWN};
@@ -70,7 +70,7 @@ impl shmetrics_gauge {
 
     fn update_otherwise(self, f: impl FnOnce(Gauge)) {
         if let Some(gauge) = self.get() {
-            guard((), || f(gauge));
+            hot((), || f(gauge));
         }
     }
 }
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn shmetrics_gauge_with(
     values: *const shmetrics_str,
     count: usize,
 ) -> shmetrics_gauge {
-    guard(INERT, || {
+    hot(INERT, || {
         // SAFETY: the caller's promise.
         let found: Option<Gauge> = unsafe { find(family.p0, family.p1, values, count) };
         found.map(Gauge::into_words).map_or(INERT, |[p0, p1]| shmetrics_gauge { p0, p1 })

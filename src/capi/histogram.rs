@@ -3,8 +3,8 @@ use std::ffi::c_void;
 use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
 use super::{
-    clear, find, guard, guarded, named, null, register_family, remove, shmetrics_family_spec, shmetrics_str,
-    with_labels,
+    clear, find, guard, guarded, hot, hot_guarded, named, null, register_family, remove, shmetrics_family_spec,
+    shmetrics_str, with_labels,
 };
 use crate::metric::sealed::At;
 use crate::metric::{GaugeMode, Histogram};
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn shmetrics_histogram_with(
     values: *const shmetrics_str,
     count: usize,
 ) -> shmetrics_histogram {
-    guard(INERT, || {
+    hot(INERT, || {
         // SAFETY: the caller's promise.
         let found: Option<Histogram> = unsafe { find(family.p0, family.p1, values, count) };
         shmetrics_histogram::of(found)
@@ -141,7 +141,7 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_with_exemplar(
 ) {
     if let Some(h) = histogram.get() {
         // SAFETY: the caller's promise.
-        guard((), || unsafe { with_labels(labels, count, |labels| h.observe_with_exemplar(v, labels)) });
+        hot((), || unsafe { with_labels(labels, count, |labels| h.observe_with_exemplar(v, labels)) });
     }
 }
 
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_named(
     count: usize,
     v: f64,
 ) -> shmetrics_status {
-    guarded(|| {
+    hot_guarded(|| {
         // SAFETY: the caller's promise.
         let histogram: Histogram = unsafe { named(segment, KIND_HISTOGRAM, name, labels, count)? };
         histogram.observe(v);

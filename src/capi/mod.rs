@@ -24,6 +24,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use status::{fail, shmetrics_status};
 
+use crate::host::Undisturbed;
 use crate::metric::sealed::At;
 use crate::metric::{GaugeMode, Native};
 use crate::registry::family::Spec;
@@ -119,13 +120,27 @@ pub struct shmetrics_family_spec {
     pub quantile_max_age: u32,
 }
 
-/// Runs a call that may not unwind into C.
-fn guard<R>(otherwise: R, f: impl FnOnce() -> R) -> R {
+/// Runs an update or a look-up, which may not unwind into C. Where it calls the system, it guards itself (see [`Undisturbed`]).
+#[inline(always)]
+fn hot<R>(otherwise: R, f: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(f)).unwrap_or(otherwise)
+}
+
+/// Runs any other call that may not unwind into C.
+fn guard<R>(otherwise: R, f: impl FnOnce() -> R) -> R {
+    let _undisturbed = Undisturbed::new();
+    hot(otherwise, f)
 }
 
 /// Runs a call that reports a status; a panic becomes one.
 fn guarded(f: impl FnOnce() -> Result<(), shmetrics_status>) -> shmetrics_status {
+    let _undisturbed = Undisturbed::new();
+    hot_guarded(f)
+}
+
+/// As [`guarded`], of an update or a look-up.
+#[inline(always)]
+fn hot_guarded(f: impl FnOnce() -> Result<(), shmetrics_status>) -> shmetrics_status {
     catch_unwind(AssertUnwindSafe(f))
         .unwrap_or_else(|_| {
             Err(fail(shmetrics_status::Panic, "a defect of the library, caught at its border; please report it"))

@@ -2,7 +2,7 @@ use std::ffi::c_void;
 
 use super::segment::shmetrics_segment;
 use super::status::shmetrics_status;
-use super::{clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use super::{clear, find, guard, guarded, hot, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
 use crate::metric::sealed::At;
 use crate::metric::{Enum, GaugeMode, Info, StateSet};
 use crate::segment::layout::{KIND_ENUM, KIND_INFO, KIND_STATE_SET};
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn shmetrics_states_with(
     values: *const shmetrics_str,
     count: usize,
 ) -> shmetrics_states {
-    guard(INERT, || {
+    hot(INERT, || {
         // SAFETY: the caller's promise.
         let found: Option<StateSet> = unsafe { find(family.p0, family.p1, values, count) };
         found.map(StateSet::into_words).map_or(INERT, |[p0, p1]| shmetrics_states { p0, p1 })
@@ -175,7 +175,7 @@ pub unsafe extern "C" fn shmetrics_info_with(
     values: *const shmetrics_str,
     count: usize,
 ) -> bool {
-    guard(false, || {
+    hot(false, || {
         // SAFETY: the caller's promise.
         let found: Option<Info> = unsafe { find(family.p0, family.p1, values, count) };
         found.is_some()

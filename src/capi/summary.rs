@@ -3,7 +3,7 @@ use std::ffi::c_void;
 use super::histogram::{shmetrics_histogram, shmetrics_histogram_family};
 use super::segment::shmetrics_segment;
 use super::status::shmetrics_status;
-use super::{clear, find, guard, guarded, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use super::{clear, find, guard, guarded, hot, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
 use crate::metric::{GaugeHistogram, GaugeMode, Summary};
 use crate::segment::layout::{KIND_GAUGE_HISTOGRAM, KIND_SUMMARY};
 
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn shmetrics_summary_with(
     values: *const shmetrics_str,
     count: usize,
 ) -> shmetrics_histogram {
-    guard(shmetrics_histogram::INERT, || {
+    hot(shmetrics_histogram::INERT, || {
         // SAFETY: the caller's promise.
         let found: Option<Summary> = unsafe { find(family.p0, family.p1, values, count) };
         shmetrics_histogram::of(found.map(Summary::into_histogram))

@@ -11,6 +11,7 @@ use super::points::{self, Gather, Point};
 use super::run::{next, Run};
 use super::snapshot::{Page, Shot};
 use super::{Escaping, Exposition, Format, Reader};
+use crate::host::Undisturbed;
 use crate::process::{Slots, Token};
 use crate::registry::family::{Record, Texts};
 use crate::registry::names::samples;
@@ -138,6 +139,7 @@ const PIECE: usize = 32 * 1024;
 
 impl Cursor<'_> {
     pub(super) fn new(memory: Mapped, backing: &dyn Backing, own: Option<Token>, exposition: Exposition) -> Self {
+        let _undisturbed = Undisturbed::new();
         let mut cursor = Self::empty(exposition);
         cursor.add(memory, Slots::in_memory(&memory).living(backing, own), None, "");
         cursor.begin_page()
@@ -329,6 +331,7 @@ impl Cursor<'_> {
 
     /// Renders at least `piece` bytes, if there are so many.
     pub(super) fn render(&mut self, out: &mut Vec<u8>, piece: usize) -> bool {
+        let _undisturbed = Undisturbed::new();
         let start = Instant::now();
         if !self.has_begun {
             self.has_begun = true;

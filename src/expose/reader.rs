@@ -1,10 +1,12 @@
 use std::io::{self, Write};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use super::check::check;
 use super::cursor::SEGMENT;
 use super::inspect::{inspect, processes, Inspection, ProcessInfo};
 use super::{Cursor, Exposition};
+use crate::host::Undisturbed;
 use crate::process::{Slots, Token};
 use crate::segment::layout::Regions;
 use crate::segment::mapping::Backing;
@@ -23,14 +25,25 @@ pub struct Reader {
 
 /// Who keeps the mapping.
 enum Held {
-    Own(Box<dyn Backing>),
+    Own(ManuallyDrop<Box<dyn Backing>>),
     Writer(Segment),
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Held::Own(backing) = self {
+            // To close a file is a cancellation point.
+            let _undisturbed = Undisturbed::new();
+            // SAFETY: it is dropped here alone, and `self` goes.
+            unsafe { ManuallyDrop::drop(backing) };
+        }
+    }
 }
 
 impl Held {
     fn get(&self) -> &dyn Backing {
         match self {
-            Held::Own(backing) => &**backing,
+            Held::Own(backing) => &***backing,
             Held::Writer(segment) => &*segment.inner.backing,
         }
     }
@@ -44,13 +57,14 @@ impl Reader {
     #[cfg(target_os = "linux")]
     pub fn open(name: &str) -> Result<Reader, Error> {
         use crate::segment::{header, mapping};
+        let _undisturbed = Undisturbed::new();
         let path = mapping::path_of(name)?;
         let Some(file) = mapping::linux::open(&path, false)? else { return Err(Error::NotFound(path)) };
         let regions = header::check(&file, &path)?;
         let backing = mapping::linux::LinuxBacking::map(file, regions.total, false, Some(path.clone()))?;
         // SAFETY: the header has been checked, and the backing stays in the reader.
         let memory = unsafe { header::view(&backing, &regions) };
-        Ok(Reader { memory, regions, backing: Held::Own(Box::new(backing)), path: Some(path) })
+        Ok(Reader { memory, regions, backing: Held::Own(ManuallyDrop::new(Box::new(backing))), path: Some(path) })
     }
 
     /// Attaches to the segment of this name.
@@ -75,7 +89,7 @@ impl Reader {
         let regions = header::check_bytes(&backing, Path::new("memory"))?;
         // SAFETY: the header has been checked, and the backing stays in the reader.
         let memory = unsafe { header::view(&backing, &regions) };
-        Ok(Reader { memory, regions, backing: Held::Own(Box::new(backing)), path: None })
+        Ok(Reader { memory, regions, backing: Held::Own(ManuallyDrop::new(Box::new(backing))), path: None })
     }
 
     /// Attaches to the segment that `$SHMETRICS_SEGMENT` names, else `default`.
@@ -91,6 +105,7 @@ impl Reader {
     /// Whether the segment's name still leads to it, whole: it has not been removed or replaced, its file not cut off, and its header is
     /// not damaged. For a few system calls' price.
     pub fn is_current(&self) -> bool {
+        let _undisturbed = Undisturbed::new();
         let Some(path) = self.path.as_deref() else { return true };
         let backing = self.backing.get();
         backing.is_named(path) && crate::segment::header::check_bytes(backing, path).is_ok()
@@ -116,6 +131,7 @@ impl Reader {
     /// (in the library's own families it is always there). Without it, of several series with the same labels the first is
     /// shown. A family that is of another type in an earlier segment is left out. Both are counted in `shmetrics_conflicts`.
     pub fn join<'a>(parts: &[(&'a Reader, &str)], labelled: bool, exposition: impl Into<Exposition>) -> Cursor<'a> {
+        let _undisturbed = Undisturbed::new();
         let mut cursor = Cursor::empty(exposition.into());
         for (reader, name) in parts {
             if let Held::Writer(segment) = &reader.backing {
@@ -156,11 +172,13 @@ impl Reader {
 
     /// The processes that have, or had, gauges of their own: a part of [`inspect`](Self::inspect), for less.
     pub fn processes(&self) -> Vec<ProcessInfo> {
+        let _undisturbed = Undisturbed::new();
         processes(&self.memory, self.backing.get(), self.token())
     }
 
     /// What is in the segment, for people.
     pub fn inspect(&self) -> Inspection {
+        let _undisturbed = Undisturbed::new();
         inspect(&self.memory, self.backing.get(), self.token(), self.path.as_deref())
     }
 }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCs
 
 use fork::ForkPage;
 
+use crate::host::Undisturbed;
 use crate::segment::mapping::Hold;
 use crate::segment::Inner;
 
@@ -47,6 +48,7 @@ impl Process {
 
     /// Whether nobody with this pid, in this PID namespace, holds a slot and lives.
     pub(crate) fn is_gone(&self, inner: &Inner, pid: u32) -> bool {
+        let _undisturbed = Undisturbed::new();
         let (slots, own, namespace) = (Slots::of(inner), self.token(), pid_namespace());
         let all = (0..slots.high()).filter_map(|i| slots.holder(i));
         let holders: Vec<_> = all.filter(|h| h.pid == pid && h.namespace == namespace).collect();
@@ -62,6 +64,7 @@ impl Process {
             return true;
         }
         if self.token() == Some(token) {
+            let _undisturbed = Undisturbed::new();
             self.page.set_token(0);
             inner.backing.unlock(held_by(self.lock.swap(0, SeqCst)), false);
         }
@@ -71,6 +74,7 @@ impl Process {
     /// Gives up the slot, as a death does.
     pub(crate) fn leave(&self, inner: &Inner) {
         if self.token().is_some() {
+            let _undisturbed = Undisturbed::new();
             self.page.set_token(0);
             inner.backing.unlock(held_by(self.lock.swap(0, SeqCst)), false);
         }
@@ -81,6 +85,7 @@ impl Process {
     #[cold]
     #[inline(never)]
     pub(crate) fn register(&self, inner: &Inner) -> Option<Token> {
+        let _undisturbed = Undisturbed::new();
         let slots = Slots::of(inner);
         let me = pid();
         for attempt in 0..1000 {

@@ -23,6 +23,7 @@ use std::cell::Cell;
 use std::sync::atomic::{fence, AtomicU32, Ordering::Acquire, Ordering::Relaxed};
 
 use self::family::{Record, Series, Spec};
+use crate::host::Undisturbed;
 use crate::metric::sealed::At;
 use crate::segment::chain::{self, find_or_append, offset, Maker, Outcome};
 use crate::segment::index::{tag_of, Hit};
@@ -34,6 +35,7 @@ use crate::Error;
 
 /// Registers a family, or finds it. Returns where its record is.
 pub(crate) fn register(inner: &Inner, spec: Spec<'_>) -> Result<u64, Error> {
+    let _undisturbed = Undisturbed::new();
     let result = spec.checked().and_then(|spec| {
         fixed::check(&inner.memory, spec.name, spec.labels)?;
         register_checked(inner, &spec)
@@ -313,6 +315,7 @@ impl Table {
         if count == 0 {
             return self.embedded();
         }
+        let _undisturbed = Undisturbed::new();
         let lens = (0..count).try_fold((0, 0), |(raw, escaped), i| {
             Some((raw + value(i).len(), escaped + labels::escaped_len(value(i))?))
         });
@@ -359,6 +362,7 @@ impl Table {
         name_len: &dyn Fn(usize) -> usize,
         value: &dyn Fn(usize) -> &'v [u8],
     ) -> bool {
+        let _undisturbed = Undisturbed::new();
         let record = Record::new(&self.inner.memory, self.at);
         let mended = mended(count, value);
         let value = |i: usize| mended[i].as_bytes();

@@ -6,6 +6,7 @@ use super::chain::offset;
 use super::layout::{align, header, EXTENT, GRANULE, PAGE};
 use super::mapping::Backing;
 use super::memory::{Mapped, Memory};
+use crate::host::Undisturbed;
 
 pub(crate) struct Arena<'a> {
     pub(crate) memory: &'a Mapped,
@@ -54,6 +55,7 @@ impl Arena<'_> {
         if end <= from {
             return true;
         }
+        let _undisturbed = Undisturbed::new();
         let used = from.saturating_sub(memory.get64(header::ARENA_AT));
         let spare = (used / 16).clamp(EXTENT, 4 << 20);
         let generous = align(end + spare, PAGE).min(end_of_arena);

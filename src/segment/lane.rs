@@ -30,6 +30,7 @@ use super::life::Life;
 use super::memory::{Granted, Mapped, Memory};
 use super::pair::Pair;
 use super::{rseq, Inner};
+use crate::host::Undisturbed;
 
 /// From the cell of one CPU to that of the next.
 pub(crate) const STRIDE: u64 = 1 << SHIFT;
@@ -481,13 +482,13 @@ pub(crate) fn ask_for_life(inner: &Inner, word: u64, life: Life, bytes: u64) {
 
 fn allocate_for(inner: &Inner, bytes: u64, give: impl FnOnce(u32) -> bool) {
     // An update may be called by a signal handler, and must not change what it finds.
-    let errno = Errno::keep();
+    let undisturbed = Undisturbed::new();
     if let Some(lane) = allocate(inner, bytes) {
         if !give(lane) {
             give_back(&inner.memory, lane, bytes);
         }
     }
-    drop(errno);
+    drop(undisturbed);
 }
 
 /// Takes a lane from the area that is in use, or from a new one.

@@ -29,6 +29,7 @@ use self::life::{Life, State, TAG_MASK};
 use self::mapping::Backing;
 use self::memory::{Mapped, Memory};
 use self::options::{How, Options};
+use crate::host::Undisturbed;
 use crate::metric::coarse_ms;
 use crate::process::Process;
 use crate::registry::fixed;
@@ -127,6 +128,7 @@ impl Segment {
     /// Removes a segment's name. Processes that have it mapped go on with the memory, unseen; the next `open` of the name
     /// makes a new segment.
     pub fn remove(name: &str) -> Result<(), Error> {
+        let _undisturbed = Undisturbed::new();
         let path = mapping::path_of(name)?;
         #[cfg(not(target_os = "linux"))]
         if !name.contains('/') {
@@ -142,6 +144,7 @@ impl Segment {
     /// [`Error::Permission`], [`Error::NotASegment`], [`Error::System`].
     #[cfg(target_os = "linux")]
     pub fn remove_if_unused(name: &str) -> Result<bool, Error> {
+        let _undisturbed = Undisturbed::new();
         let path = mapping::path_of(name)?;
         match mapping::linux::open(&path, true)? {
             Some(file) => match header::check(&file, &path) {
@@ -159,6 +162,7 @@ impl Segment {
 
     /// Whether the segment's name still leads to it: it has not been removed or replaced.
     pub fn is_current(&self) -> bool {
+        let _undisturbed = Undisturbed::new();
         self.inner.path.as_deref().is_none_or(|p| self.inner.backing.is_named(p))
     }
 
@@ -211,6 +215,7 @@ pub(crate) fn now_ns() -> u64 {
 }
 
 fn open(options: &Options) -> Result<Segment, Error> {
+    let _undisturbed = Undisturbed::new();
     if !pair::supported() {
         return Err(Error::Unsupported("this processor has no 16-byte compare-and-swap (cmpxchg16b)".into()));
     }

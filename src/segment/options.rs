@@ -255,6 +255,7 @@ pub struct Listing {
 /// The files in `$SHMETRICS_DIR` (or `/dev/shm`) that are named like segments, by name. What is in them has not been
 /// looked at.
 pub fn list() -> Result<Vec<Listing>, Error> {
+    let _undisturbed = crate::host::Undisturbed::new();
     let directory = mapping::directory();
     let entries = match std::fs::read_dir(&directory) {
         Ok(entries) => entries,

@@ -78,6 +78,12 @@ conformance_calls_every_export() {
     diff -u <(exported) "$work/called"
 }
 
+# Each exported call is made with a cancellation pending, and looked at for errno.
+cancellation_is_tried_with_every_export() {
+    diff -u <(exported) <(sed -n 's/^CASE(\([a-z0-9_]*\)).*/\1/p' "$here/conformance/cancel.c" | sort)
+    diff -u <(exported) <(grep -oE 'ENTRY\(shmetrics_[a-z0-9_]+\)' "$here/conformance/cancel.c" | sed 's/ENTRY(\(.*\))/\1/' | sort)
+}
+
 has_soname_and_stays_loaded() { # handles must outlive a dlclose
     local dynamic
     dynamic=$(readelf -d "$RELEASE_DIR/libshmetrics.so")
@@ -143,6 +149,7 @@ done
 step_with nm "exported symbols are those of symbols.txt" exports_are_as_recorded
 step_with nm "the header declares what the library exports" header_declares_the_exports
 step_with nm "conformance calls all that the library exports" conformance_calls_every_export
+step_with nm "every exported call is made with a cancellation pending" cancellation_is_tried_with_every_export
 step_with readelf "the library has its soname and is never unloaded" has_soname_and_stays_loaded
 step_with gcc "dlclose while threads count" outlives_dlclose stays
 step_with gcc "a plugin that has the library in it is unloaded beside threads that have counted" outlives_dlclose goes

@@ -53,5 +53,6 @@ void test_types(void);
 void test_errors(void);
 void test_process(void);
 void test_remove(void);
+void test_cancel(void);
 
 #endif

@@ -1,0 +1,313 @@
+/* A cancellation that is pending is not acted upon within any call of the library, is still pending after it, and errno is as it was.
+ *
+ * There is a CASE for each exported call; run.sh compares them with symbols.txt. Each runs in a process of its own, so that first
+ * updates, first look-ups and growth happen within the call. */
+#include "check.h"
+
+#include <pthread.h>
+
+enum { MARK = 4242, MANY = 6000 };
+
+static shmetrics_segment *segment;
+static shmetrics_reader *reader;
+static shmetrics_cursor *cursor;
+static shmetrics_counter_family counter_family, labelled;
+static shmetrics_gauge_family gauge_family, labelled_gauges;
+static shmetrics_histogram_family histogram_family, labelled_histograms, native, taken_back;
+static shmetrics_summary_family labelled_summaries;
+static shmetrics_states_family labelled_states, labelled_enums;
+static shmetrics_info_family labelled_infos;
+static shmetrics_counter counter;
+static shmetrics_gauge gauge, live;
+static shmetrics_histogram histogram, native_histogram, gauge_histogram;
+static shmetrics_states states, enumeration;
+static char name[64];
+#define STATIC(literal) {(literal), sizeof(literal) - 1} /* TEXT, where only constants may be */
+static const shmetrics_str label = STATIC("label"), value = STATIC("value"), state_names[] = {STATIC("on"), STATIC("off")};
+
+static shmetrics_str number(char *buffer, size_t capacity, int i) {
+    snprintf(buffer, capacity, "value %d", i);
+    return text(buffer);
+}
+
+/* New label sets until the segment has to grow. */
+#define LABEL_SETS(call)                                                                                            \
+    for (int i = 0; i < MANY; i++) {                                                                                \
+        char buffer[32];                                                                                            \
+        const shmetrics_str one = number(buffer, sizeof buffer, i);                                                 \
+        (void)(call);                                                                                               \
+    }
+
+/* New families, of one kind, until the segment has to grow. */
+#define FAMILIES(call)                                                                                              \
+    for (int i = 0; i < 250; i++) {                                                                                 \
+        char buffer[32];                                                                                            \
+        const shmetrics_family_spec spec = {.name = number(buffer, sizeof buffer, i),                               \
+                                            .help = {help, sizeof help}, .label_names = &label, .label_count = 1,     \
+                                            .states = state_names, .state_count = 2};                               \
+        (void)(call);                                                                                               \
+    }
+
+static const shmetrics_label exemplar = {STATIC("trace_id"), STATIC("4bf92f35")};
+static const shmetrics_label pair = {STATIC("label"), STATIC("value")};
+static char buffer[1 << 20];
+static size_t length;
+static double sink;
+static char help[1024]; /* NULs: of no matter here */
+
+#define CASE(symbol) static void call_##symbol(void)
+
+CASE(shmetrics_accepts_gzip) { (void)shmetrics_accepts_gzip(TEXT("gzip")); }
+CASE(shmetrics_content_type) { (void)shmetrics_content_type(); }
+CASE(shmetrics_counter_add) { shmetrics_counter_add(counter, 0.5); }
+CASE(shmetrics_counter_add_named) {
+    LABEL_SETS(shmetrics_counter_add_named(segment, TEXT("new"), &(shmetrics_label){label, one}, 1, 1))
+}
+CASE(shmetrics_counter_add_u64) { for (int i = 0; i < 3 * MANY; i++) shmetrics_counter_add_u64(counter, 1); }
+CASE(shmetrics_counter_add_with_exemplar) { shmetrics_counter_add_with_exemplar(counter, 1, &exemplar, 1); }
+CASE(shmetrics_counter_clear) { (void)shmetrics_counter_clear(labelled); }
+CASE(shmetrics_counter_inc) { for (int i = 0; i < 3 * MANY; i++) shmetrics_counter_inc(counter); }
+CASE(shmetrics_counter_is_removed) { (void)shmetrics_counter_is_removed(counter); }
+CASE(shmetrics_counter_register) {
+    shmetrics_counter_family f;
+    FAMILIES(shmetrics_counter_register(segment, &spec, &f))
+}
+CASE(shmetrics_counter_remove) { (void)shmetrics_counter_remove(labelled, &value, 1); }
+CASE(shmetrics_counter_value) { sink = shmetrics_counter_value(counter); }
+CASE(shmetrics_counter_with) { LABEL_SETS((shmetrics_counter_inc(shmetrics_counter_with(labelled, &one, 1)), 0)) }
+CASE(shmetrics_cursor_format) { (void)shmetrics_cursor_format(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_PROTOBUF}); }
+CASE(shmetrics_cursor_free) { shmetrics_cursor_free(cursor); }
+CASE(shmetrics_cursor_next) { while (shmetrics_cursor_next(cursor, buffer, sizeof buffer) > 0) {} }
+CASE(shmetrics_cursor_only) { (void)shmetrics_cursor_only(cursor, TEXT("up")); }
+CASE(shmetrics_enum_register) {
+    shmetrics_states_family f;
+    FAMILIES(shmetrics_enum_register(segment, &spec, &f))
+}
+CASE(shmetrics_enum_set) { shmetrics_enum_set(enumeration, 1); }
+CASE(shmetrics_exposition_content_type) { (void)shmetrics_exposition_content_type((shmetrics_exposition){0}); }
+CASE(shmetrics_gauge_add) { shmetrics_gauge_add(live, 1); }
+CASE(shmetrics_gauge_clear) { (void)shmetrics_gauge_clear(labelled_gauges); }
+CASE(shmetrics_gauge_dec) { shmetrics_gauge_dec(live); }
+CASE(shmetrics_gauge_histogram_register) {
+    shmetrics_histogram_family f;
+    FAMILIES(shmetrics_gauge_histogram_register(segment, &spec, &f))
+}
+CASE(shmetrics_gauge_inc) { shmetrics_gauge_inc(live); }
+CASE(shmetrics_gauge_is_removed) { (void)shmetrics_gauge_is_removed(gauge); }
+CASE(shmetrics_gauge_register) {
+    shmetrics_gauge_family f;
+    FAMILIES(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVESUM, &f))
+}
+CASE(shmetrics_gauge_remove) { (void)shmetrics_gauge_remove(labelled_gauges, &value, 1); }
+CASE(shmetrics_gauge_set) { LABEL_SETS((shmetrics_gauge_set(shmetrics_gauge_with(labelled_gauges, &one, 1), 1), 0)) }
+CASE(shmetrics_gauge_set_to_now) { shmetrics_gauge_set_to_now(live); }
+CASE(shmetrics_gauge_with) { LABEL_SETS(shmetrics_gauge_with(labelled_gauges, &one, 1)) }
+CASE(shmetrics_histogram_clear) { (void)shmetrics_histogram_clear(labelled_histograms); }
+CASE(shmetrics_histogram_forget) { shmetrics_histogram_forget(gauge_histogram, 1); }
+CASE(shmetrics_histogram_is_removed) { (void)shmetrics_histogram_is_removed(histogram); }
+CASE(shmetrics_histogram_observe) { for (double v = 1e-9; v < 1e9; v *= 1.01) shmetrics_histogram_observe(native_histogram, v); }
+CASE(shmetrics_histogram_observe_named) {
+    LABEL_SETS(shmetrics_histogram_observe_named(segment, TEXT("new"), &(shmetrics_label){label, one}, 1, 1))
+}
+CASE(shmetrics_histogram_observe_since) { shmetrics_histogram_observe_since(native_histogram, 1); }
+CASE(shmetrics_histogram_observe_with_exemplar) { shmetrics_histogram_observe_with_exemplar(histogram, 1, &exemplar, 1); }
+CASE(shmetrics_histogram_register) {
+    shmetrics_histogram_family f;
+    FAMILIES(shmetrics_histogram_register(segment, &spec, &f))
+}
+CASE(shmetrics_histogram_remove) { (void)shmetrics_histogram_remove(labelled_histograms, &value, 1); }
+CASE(shmetrics_histogram_with) { LABEL_SETS(shmetrics_histogram_with(labelled_histograms, &one, 1)) }
+CASE(shmetrics_info_clear) { (void)shmetrics_info_clear(labelled_infos); }
+CASE(shmetrics_info_register) {
+    shmetrics_info_family f;
+    FAMILIES(shmetrics_info_register(segment, &spec, &f))
+}
+CASE(shmetrics_info_remove) { (void)shmetrics_info_remove(labelled_infos, &value, 1); }
+CASE(shmetrics_info_with) { LABEL_SETS(shmetrics_info_with(labelled_infos, &one, 1)) }
+CASE(shmetrics_last_error) { (void)shmetrics_last_error(buffer, sizeof buffer); }
+CASE(shmetrics_negotiate) { (void)shmetrics_negotiate(TEXT("text/plain")); }
+CASE(shmetrics_options_init) {
+    shmetrics_options options;
+    shmetrics_options_init(&options);
+}
+CASE(shmetrics_reader_cursor) {
+    shmetrics_cursor *c;
+    (void)shmetrics_reader_cursor(reader, &c);
+}
+CASE(shmetrics_reader_free) { shmetrics_reader_free(reader); }
+CASE(shmetrics_reader_open) {
+    shmetrics_reader *r;
+    (void)shmetrics_reader_open(text(name), &r);
+}
+CASE(shmetrics_reader_render) { (void)shmetrics_reader_render(reader, buffer, sizeof buffer, &length); }
+CASE(shmetrics_segment_cursor) {
+    shmetrics_cursor *c;
+    (void)shmetrics_segment_cursor(segment, &c);
+}
+CASE(shmetrics_segment_expire) { (void)shmetrics_segment_expire(segment); }
+CASE(shmetrics_segment_mark_dead) { (void)shmetrics_segment_mark_dead(segment, 1); }
+CASE(shmetrics_segment_open) {
+    shmetrics_options options;
+    shmetrics_segment *s;
+    shmetrics_options_init(&options);
+    options.name = TEXT("no/such/directory");
+    (void)shmetrics_segment_open(&options, &s);
+    options.how = SHMETRICS_ANONYMOUS;
+    (void)shmetrics_segment_open(&options, &s);
+    options.how = SHMETRICS_OPEN_OR_CREATE;
+    options.name = text(name);
+    (void)shmetrics_segment_open(&options, &s);
+    (void)shmetrics_segment_remove(text(name));
+    (void)shmetrics_segment_open(&options, &s);
+}
+CASE(shmetrics_segment_remove) { (void)shmetrics_segment_remove(text(name)); }
+CASE(shmetrics_segment_render) { (void)shmetrics_segment_render(segment, buffer, sizeof buffer, &length); }
+CASE(shmetrics_segment_set_identity) { (void)shmetrics_segment_set_identity(segment, 7); }
+CASE(shmetrics_segment_trouble) { (void)shmetrics_segment_trouble(segment, buffer, sizeof buffer); }
+CASE(shmetrics_state_set_register) {
+    shmetrics_states_family f;
+    FAMILIES(shmetrics_state_set_register(segment, &spec, &f))
+}
+CASE(shmetrics_state_set_set) { shmetrics_state_set_set(states, 1, true); }
+CASE(shmetrics_states_clear) { (void)shmetrics_states_clear(labelled_states); }
+CASE(shmetrics_states_is_removed) { (void)shmetrics_states_is_removed(states); }
+CASE(shmetrics_states_remove) { (void)shmetrics_states_remove(labelled_states, &value, 1); }
+CASE(shmetrics_states_with) { LABEL_SETS(shmetrics_states_with(labelled_states, &one, 1)) }
+CASE(shmetrics_status_message) { (void)shmetrics_status_message(1); }
+CASE(shmetrics_summary_clear) { (void)shmetrics_summary_clear(labelled_summaries); }
+CASE(shmetrics_summary_register) {
+    shmetrics_summary_family f;
+    FAMILIES(shmetrics_summary_register(segment, &spec, &f))
+}
+CASE(shmetrics_summary_remove) { (void)shmetrics_summary_remove(labelled_summaries, &value, 1); }
+CASE(shmetrics_summary_with) { LABEL_SETS(shmetrics_summary_with(labelled_summaries, &one, 1)) }
+CASE(shmetrics_timer_start) { (void)shmetrics_timer_start(); }
+CASE(shmetrics_unknown_register) {
+    shmetrics_gauge_family f;
+    FAMILIES(shmetrics_unknown_register(segment, &spec, &f))
+}
+CASE(shmetrics_version) { (void)shmetrics_version(); }
+
+#define ENTRY(symbol) {#symbol, call_##symbol}
+static const struct { const char *symbol; void (*call)(void); } calls[] = {
+    ENTRY(shmetrics_accepts_gzip), ENTRY(shmetrics_content_type), ENTRY(shmetrics_counter_add),
+    ENTRY(shmetrics_counter_add_named), ENTRY(shmetrics_counter_add_u64), ENTRY(shmetrics_counter_add_with_exemplar),
+    ENTRY(shmetrics_counter_clear), ENTRY(shmetrics_counter_inc), ENTRY(shmetrics_counter_is_removed),
+    ENTRY(shmetrics_counter_register), ENTRY(shmetrics_counter_remove), ENTRY(shmetrics_counter_value),
+    ENTRY(shmetrics_counter_with), ENTRY(shmetrics_cursor_format), ENTRY(shmetrics_cursor_free),
+    ENTRY(shmetrics_cursor_next), ENTRY(shmetrics_cursor_only), ENTRY(shmetrics_enum_register),
+    ENTRY(shmetrics_enum_set), ENTRY(shmetrics_exposition_content_type), ENTRY(shmetrics_gauge_add),
+    ENTRY(shmetrics_gauge_clear), ENTRY(shmetrics_gauge_dec), ENTRY(shmetrics_gauge_histogram_register),
+    ENTRY(shmetrics_gauge_inc), ENTRY(shmetrics_gauge_is_removed), ENTRY(shmetrics_gauge_register),
+    ENTRY(shmetrics_gauge_remove), ENTRY(shmetrics_gauge_set), ENTRY(shmetrics_gauge_set_to_now),
+    ENTRY(shmetrics_gauge_with), ENTRY(shmetrics_histogram_clear), ENTRY(shmetrics_histogram_forget),
+    ENTRY(shmetrics_histogram_is_removed), ENTRY(shmetrics_histogram_observe), ENTRY(shmetrics_histogram_observe_named),
+    ENTRY(shmetrics_histogram_observe_since), ENTRY(shmetrics_histogram_observe_with_exemplar),
+    ENTRY(shmetrics_histogram_register), ENTRY(shmetrics_histogram_remove), ENTRY(shmetrics_histogram_with),
+    ENTRY(shmetrics_info_clear), ENTRY(shmetrics_info_register), ENTRY(shmetrics_info_remove),
+    ENTRY(shmetrics_info_with), ENTRY(shmetrics_last_error), ENTRY(shmetrics_negotiate), ENTRY(shmetrics_options_init),
+    ENTRY(shmetrics_reader_cursor), ENTRY(shmetrics_reader_free), ENTRY(shmetrics_reader_open),
+    ENTRY(shmetrics_reader_render), ENTRY(shmetrics_segment_cursor), ENTRY(shmetrics_segment_expire),
+    ENTRY(shmetrics_segment_mark_dead), ENTRY(shmetrics_segment_open), ENTRY(shmetrics_segment_remove),
+    ENTRY(shmetrics_segment_render), ENTRY(shmetrics_segment_set_identity), ENTRY(shmetrics_segment_trouble),
+    ENTRY(shmetrics_state_set_register), ENTRY(shmetrics_state_set_set), ENTRY(shmetrics_states_clear),
+    ENTRY(shmetrics_states_is_removed), ENTRY(shmetrics_states_remove), ENTRY(shmetrics_states_with),
+    ENTRY(shmetrics_status_message), ENTRY(shmetrics_summary_clear), ENTRY(shmetrics_summary_register),
+    ENTRY(shmetrics_summary_remove), ENTRY(shmetrics_summary_with), ENTRY(shmetrics_timer_start),
+    ENTRY(shmetrics_unknown_register), ENTRY(shmetrics_version),
+};
+
+static void prepare(void) {
+    shmetrics_options options;
+    snprintf(name, sizeof name, "cancel-%d", (int)getpid());
+    shmetrics_options_init(&options);
+    options.name = text(name);
+    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_reader_open(text(name), &reader), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_reader_cursor(reader, &cursor), SHMETRICS_STATUS_OK);
+    counter_family = counters(segment, "fixture", NULL);
+    labelled = counters(segment, "fixture_labelled", "label");
+    gauge_family = gauges(segment, "fixture_gauge", SHMETRICS_GAUGE_SHARED);
+    histogram_family = histograms(segment, "fixture_histogram", NULL, 0);
+    shmetrics_family_spec spec = {.name = TEXT("fixture_native"), .native_factor = 1.01};
+    CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &native), SHMETRICS_STATUS_OK);
+    spec = (shmetrics_family_spec){.name = TEXT("fixture_taken_back")};
+    CHECK_STATUS(shmetrics_gauge_histogram_register(segment, &spec, &taken_back), SHMETRICS_STATUS_OK);
+    spec = (shmetrics_family_spec){.name = TEXT("fixture_states"), .states = state_names, .state_count = 2};
+    shmetrics_states_family one, other;
+    CHECK_STATUS(shmetrics_state_set_register(segment, &spec, &one), SHMETRICS_STATUS_OK);
+    spec.name = TEXT("fixture_enum");
+    CHECK_STATUS(shmetrics_enum_register(segment, &spec, &other), SHMETRICS_STATUS_OK);
+    spec.label_names = &label;
+    spec.label_count = 1;
+    spec.name = TEXT("fixture_labelled_states");
+    CHECK_STATUS(shmetrics_state_set_register(segment, &spec, &labelled_states), SHMETRICS_STATUS_OK);
+    spec.name = TEXT("fixture_labelled_enum");
+    CHECK_STATUS(shmetrics_enum_register(segment, &spec, &labelled_enums), SHMETRICS_STATUS_OK);
+    spec = (shmetrics_family_spec){.label_names = &label, .label_count = 1, .expire_after = 1};
+    spec.name = TEXT("fixture_labelled_gauge");
+    CHECK_STATUS(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVESUM, &labelled_gauges), SHMETRICS_STATUS_OK);
+    spec.name = TEXT("fixture_labelled_histogram");
+    CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &labelled_histograms), SHMETRICS_STATUS_OK);
+    spec.name = TEXT("fixture_labelled_summary");
+    CHECK_STATUS(shmetrics_summary_register(segment, &spec, &labelled_summaries), SHMETRICS_STATUS_OK);
+    spec.name = TEXT("fixture_labelled_text");
+    CHECK_STATUS(shmetrics_info_register(segment, &spec, &labelled_infos), SHMETRICS_STATUS_OK);
+    counter = shmetrics_counter_with(counter_family, NULL, 0);
+    gauge = shmetrics_gauge_with(gauge_family, NULL, 0);
+    histogram = shmetrics_histogram_with(histogram_family, NULL, 0);
+    native_histogram = shmetrics_histogram_with(native, NULL, 0);
+    gauge_histogram = shmetrics_histogram_with(taken_back, NULL, 0);
+    states = shmetrics_states_with(one, NULL, 0);
+    enumeration = shmetrics_states_with(other, NULL, 0);
+    (void)shmetrics_counter_with(labelled, &value, 1);
+    live = shmetrics_gauge_with(labelled_gauges, &value, 1);
+    (void)shmetrics_histogram_with(labelled_histograms, &value, 1);
+    (void)shmetrics_summary_with(labelled_summaries, &value, 1);
+    (void)shmetrics_info_with(labelled_infos, &value, 1);
+    (void)shmetrics_states_with(labelled_states, &value, 1);
+    CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("fixture_labelled"), &pair, 1, 1), SHMETRICS_STATUS_OK);
+}
+
+static struct { int came_back, error, state; } seen;
+
+static void *pending(void *argument) {
+    const size_t i = *(const size_t *)argument;
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, NULL);
+    pthread_cancel(pthread_self());
+    errno = MARK;
+    calls[i].call();
+    seen.error = errno;
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &seen.state);
+    seen.came_back = 1;
+    pthread_testcancel();
+    return NULL;
+}
+
+static void one_call(void *argument) {
+    const size_t i = *(const size_t *)argument;
+    pthread_t thread;
+    void *result = NULL;
+    prepare();
+    CHECK(pthread_create(&thread, NULL, pending, argument) == 0);
+    CHECK(pthread_join(thread, &result) == 0);
+    CHECK(result == PTHREAD_CANCELED); /* by the call to pthread_testcancel */
+    if (!seen.came_back || seen.error != MARK || seen.state != PTHREAD_CANCEL_ENABLE) {
+        fprintf(stderr, "%s: %s, errno %d\n", calls[i].symbol,
+                !seen.came_back                        ? "the thread was cancelled within the call"
+                : seen.state != PTHREAD_CANCEL_ENABLE ? "cancellation stayed disabled"
+                                                      : "it came back",
+                seen.error);
+        CHECK(!"a call that the host does not notice");
+    }
+    /* All goes on as before. */
+    shmetrics_counter_inc(shmetrics_counter_with(labelled, &value, 1));
+    shmetrics_gauge_inc(live);
+    (void)shmetrics_segment_render(segment, buffer, sizeof buffer, &length);
+    (void)shmetrics_segment_remove(text(name));
+}
+
+void test_cancel(void) {
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) CHECK(in_child(one_call, &i));
+}
