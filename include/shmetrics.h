@@ -515,7 +515,8 @@ typedef struct shmetrics_options {
    */
   uint32_t how;
   /**
-   * The file mode of a new segment: 0600, or 0640 for scrapers of the same group.
+   * The file mode of a new segment, such as 0640 for scrapers of the same group, or 0660 for processes of the same
+   * group that count. 0 for `$SHMETRICS_MODE`, else 0600.
    */
   uint32_t mode;
   /**
@@ -553,6 +554,20 @@ typedef struct shmetrics_options {
    * How many.
    */
   size_t label_count;
+  /**
+   * The group of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_GROUP`, else this process' group.
+   */
+  struct shmetrics_str group;
+  /**
+   * The owner of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_OWNER`, else this process' user. Only
+   * root may name another user. This process trusts segments of this user.
+   */
+  struct shmetrics_str owner;
+  /**
+   * The users, separated by commas, in whose existing segments this process may count, besides root and its own user. Empty:
+   * `$SHMETRICS_TRUST`. A segment's owner can cut its file off, which kills the processes that use it.
+   */
+  struct shmetrics_str trust;
 } shmetrics_options;
 
 /**
@@ -928,18 +943,26 @@ const char *shmetrics_content_type(void);
 const char *shmetrics_version(void);
 
 /**
- * Sets the defaults.
+ * Sets the defaults of the first release's fields, for programs that do not say how large their struct is. In C and C++ a macro
+ * of this name stands for `shmetrics_options_init_sized`, which sets all.
  */
 void shmetrics_options_init(struct shmetrics_options *options);
 
 /**
- * Opens a segment. `options` may be NULL for the defaults. Opening the same segment twice gives the same pointer.
+ * Sets the defaults of a struct of `size` bytes: `sizeof(shmetrics_options)` where it is compiled.
+ */
+void shmetrics_options_init_sized(struct shmetrics_options *options, size_t size);
+
+/**
+ * Opens a segment. `options` may be NULL for the defaults. Opening the same segment again gives the same pointer, from any thread and by
+ * any path; in a forked child too, also where it may not open the file any more.
  */
 enum shmetrics_status shmetrics_segment_open(const struct shmetrics_options *options,
                                              struct shmetrics_segment **segment);
 
 /**
- * Removes a segment's name. Processes that have it mapped go on with the memory, unseen.
+ * Removes a segment's name. Processes that have it mapped go on with the memory, unseen. Only segments are removed; by its plain
+ * name also a damaged one is.
  */
 enum shmetrics_status shmetrics_segment_remove(struct shmetrics_str name);
 
@@ -1121,3 +1144,8 @@ extern int pthread_setcancelstate(int state, int *old);
 #endif  // __cplusplus
 
 #endif  /* SHMETRICS_H */
+
+/* Says how large the caller's struct is, so that later releases can have more fields. */
+#ifndef shmetrics_options_init
+#define shmetrics_options_init(options) shmetrics_options_init_sized(options, sizeof(shmetrics_options))
+#endif

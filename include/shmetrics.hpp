@@ -489,48 +489,72 @@ inline bool accepts_gzip(std::string_view accept_encoding) noexcept {
 }
 
 // Which segment, and how to open it: options("shop").ceiling(256 << 20).mode(0640). Defaults are the C library's; an
-// empty name is $SHMETRICS_SEGMENT, else "default". The name must live until the options are used.
+// empty name is $SHMETRICS_SEGMENT, else "default". The options keep copies of all texts.
 class options {
  public:
-  options() noexcept : options(std::string_view()) {}
-  options(std::string_view name) noexcept {
-    shmetrics_options_init(&raw_);
-    raw_.name = detail::str(name);
-  }
-  options(const char* name) noexcept : options(std::string_view(name)) {}
-  options(const std::string& name) noexcept : options(std::string_view(name)) {}
+  options() : options(std::string_view()) {}
+  options(std::string_view name) : name_(name) { shmetrics_options_init(&raw_); }
+  options(const char* name) : options(name ? std::string_view(name) : std::string_view()) {}
+  options(const std::string& name) : options(std::string_view(name)) {}
 
-  options& create_new() noexcept { return set(raw_.how, SHMETRICS_CREATE_NEW); }  // it must not exist
-  options& attach() noexcept { return set(raw_.how, SHMETRICS_ATTACH); }          // it must exist
-  options& anonymous() noexcept { return set(raw_.how, SHMETRICS_ANONYMOUS); }    // nameless, for forked children
+  options& create_new() noexcept { return choose(SHMETRICS_CREATE_NEW); }  // it must not exist
+  options& attach() noexcept { return choose(SHMETRICS_ATTACH); }          // it must exist
+  options& anonymous() noexcept { return choose(SHMETRICS_ANONYMOUS); }    // nameless, for forked children
   options& mode(std::uint32_t file_mode) noexcept { return set(raw_.mode, file_mode); }
+  // The owner and the group of a new segment's file: a name, or a number in digits.
+  options& owner(std::string_view user) { return set(owner_, user); }
+  options& group(std::string_view group) { return set(group_, group); }
+  // Users, separated by commas, in whose segments this process may count: see the C header.
+  options& trust(std::string_view users) { return set(trust_, users); }
   options& ceiling(std::uint64_t bytes) noexcept { return set(raw_.ceiling, bytes); }
   options& max_series(std::uint64_t count) noexcept { return set(raw_.max_series, count); }
   options& max_processes(std::uint32_t count) noexcept { return set(raw_.max_processes, count); }
   options& allow_disk() noexcept { return set(raw_.allow_disk, 1); }
   options& lanes(std::uint32_t how) noexcept { return set(raw_.lanes, how); }  // SHMETRICS_LANES_DEFAULT, _LOCKED or _NONE
   options& reset_if_unused() noexcept { return set(raw_.reset_if_unused, 1); }  // begin anew if nobody counts any more
-  // A label that all series of a new segment have in front of theirs. Its texts must live until the options are used.
+  // A label that all series of a new segment have in front of theirs.
   options& label(std::string_view name, std::string_view value) {
-    labels_.push_back({detail::str(name), detail::str(value)});
+    labels_.emplace_back(name, value);
     return *this;
   }
-  shmetrics_options raw() const noexcept {
+
+  // Opens the segment, as C does.
+  shmetrics_status open(shmetrics_segment** segment) const {
+    std::vector<shmetrics_label> pairs;
+    for (const auto& pair : labels_) pairs.push_back({detail::str(pair.first), detail::str(pair.second)});
     shmetrics_options raw = raw_;
-    raw.labels = labels_.data();
-    raw.label_count = labels_.size();
-    return raw;
+    raw.name = detail::str(name_);
+    raw.owner = detail::str(owner_);
+    raw.group = detail::str(group_);
+    raw.trust = detail::str(trust_);
+    raw.labels = pairs.data();
+    raw.label_count = pairs.size();
+    return shmetrics_segment_open(&raw, segment);
   }
+  // What excludes each other; NULL if nothing does.
+  const char* conflict() const noexcept { return conflict_; }
 
  private:
   template <class Field, class Value>
-  options& set(Field& field, Value value) noexcept {
+  options& set(Field& field, Value value) noexcept(std::is_arithmetic_v<Field>) {
     field = static_cast<Field>(value);
+    return *this;
+  }
+  options& choose(std::uint32_t how) noexcept {
+    const auto both = [&](std::uint32_t one, std::uint32_t other) {
+      return (raw_.how == one && how == other) || (raw_.how == other && how == one);
+    };
+    if (both(SHMETRICS_CREATE_NEW, SHMETRICS_ATTACH)) conflict_ = "create_new and attach exclude each other";
+    if (both(SHMETRICS_ANONYMOUS, SHMETRICS_ATTACH)) conflict_ = "anonymous and attach exclude each other";
+    // An anonymous segment is always new.
+    if (!both(SHMETRICS_ANONYMOUS, SHMETRICS_CREATE_NEW) || how == SHMETRICS_ANONYMOUS) raw_.how = how;
     return *this;
   }
 
   shmetrics_options raw_{};
-  std::vector<shmetrics_label> labels_{};
+  std::string name_{}, owner_{}, group_{}, trust_{};
+  std::vector<std::pair<std::string, std::string>> labels_{};
+  const char* conflict_ = nullptr;
 };
 
 // Rendering, common to segment and reader. Every call takes a fresh look and stalls no writer.
@@ -590,9 +614,9 @@ class page_source {
 class segment : public page_source<segment> {
  public:
   static result<segment> try_open(const options& how = {}) {
+    if (const char* conflict = how.conflict()) return error(status_code::invalid_argument, conflict);
     shmetrics_segment* raw = nullptr;
-    const shmetrics_options settings = how.raw();
-    const shmetrics_status status = shmetrics_segment_open(&settings, &raw);
+    const shmetrics_status status = how.open(&raw);
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
     return segment(raw);
   }

@@ -74,8 +74,19 @@ impl Error {
     }
 
     pub(crate) fn name(what: &str, name: &str, rule: &str) -> Self {
-        Error::InvalidName(format!("{what} {name:?}: {rule}"))
+        Error::InvalidName(format!("{what} {:?}: {rule}", shortened(name)))
     }
+}
+
+/// A name for a message: its beginning, if it is long. What is wrong with it stands behind it, and a
+/// buffer for messages may be short.
+pub(crate) fn shortened(name: &str) -> std::borrow::Cow<'_, str> {
+    const SHOWN: usize = 80;
+    if name.len() <= SHOWN {
+        return name.into();
+    }
+    let end = (0..=SHOWN).rev().find(|&i| name.is_char_boundary(i)).unwrap_or(0);
+    format!("{}... ({} bytes)", &name[..end], name.len()).into()
 }
 
 impl fmt::Display for Error {

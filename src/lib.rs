@@ -1,6 +1,7 @@
 #![doc = include_str!("../docs/crate.md")]
 
 mod capi;
+mod environment;
 mod error;
 mod expose;
 mod host;
@@ -19,6 +20,7 @@ pub use metric::{
     Timer,
 };
 pub use registry::{Builder, DynamicBuilder, DynamicFamily, Family, LabelledBuilder};
+pub use segment::account::Account;
 pub use segment::options::{list, Listing, Options};
 pub use segment::Segment;
 

@@ -37,7 +37,8 @@ pub struct shmetrics_options {
     pub name: shmetrics_str,
     /// `SHMETRICS_OPEN_OR_CREATE`, `SHMETRICS_CREATE_NEW`, `SHMETRICS_ATTACH` or `SHMETRICS_ANONYMOUS`.
     pub how: u32,
-    /// The file mode of a new segment: 0600, or 0640 for scrapers of the same group.
+    /// The file mode of a new segment, such as 0640 for scrapers of the same group, or 0660 for processes of the same
+    /// group that count. 0 for `$SHMETRICS_MODE`, else 0600.
     pub mode: u32,
     /// Bytes a new segment may grow to; 0 for `$SHMETRICS_CEILING`, else 64 MiB.
     pub ceiling: u64,
@@ -58,7 +59,18 @@ pub struct shmetrics_options {
     pub labels: *const shmetrics_label,
     /// How many.
     pub label_count: usize,
+    /// The group of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_GROUP`, else this process' group.
+    pub group: shmetrics_str,
+    /// The owner of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_OWNER`, else this process' user. Only
+    /// root may name another user. This process trusts segments of this user.
+    pub owner: shmetrics_str,
+    /// The users, separated by commas, in whose existing segments this process may count, besides root and its own user. Empty:
+    /// `$SHMETRICS_TRUST`. A segment's owner can cut its file off, which kills the processes that use it.
+    pub trust: shmetrics_str,
 }
+
+/// The struct as the first release had it.
+const FIRST_SIZE: usize = std::mem::offset_of!(shmetrics_options, group);
 
 /// A label.
 #[repr(C)]
@@ -70,31 +82,54 @@ pub struct shmetrics_label {
     pub value: shmetrics_str,
 }
 
-/// Sets the defaults.
+const EMPTY: shmetrics_str = shmetrics_str { data: std::ptr::null(), len: 0 };
+
+impl shmetrics_options {
+    const DEFAULTS: Self = shmetrics_options {
+        struct_size: size_of::<shmetrics_options>(),
+        name: EMPTY,
+        how: SHMETRICS_OPEN_OR_CREATE,
+        mode: 0,
+        ceiling: 0,
+        max_series: 0,
+        max_processes: 512,
+        allow_disk: 0,
+        reset_if_unused: 0,
+        lanes: SHMETRICS_LANES_DEFAULT,
+        labels: std::ptr::null(),
+        label_count: 0,
+        group: EMPTY,
+        owner: EMPTY,
+        trust: EMPTY,
+    };
+}
+
+/// Sets the defaults of the first release's fields, for programs that do not say how large their struct is. In C and C++ a macro
+/// of this name stands for `shmetrics_options_init_sized`, which sets all.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_options_init(options: *mut shmetrics_options) {
-    if !options.is_null() {
-        // SAFETY: the caller's promise.
-        unsafe {
-            options.write(shmetrics_options {
-                struct_size: size_of::<shmetrics_options>(),
-                name: shmetrics_str { data: std::ptr::null(), len: 0 },
-                how: SHMETRICS_OPEN_OR_CREATE,
-                mode: 0o600,
-                ceiling: 0,
-                max_series: 0,
-                max_processes: 512,
-                allow_disk: 0,
-                reset_if_unused: 0,
-                lanes: SHMETRICS_LANES_DEFAULT,
-                labels: std::ptr::null(),
-                label_count: 0,
-            });
-        }
+    // SAFETY: the caller's promise: every release's struct is at least so large.
+    unsafe { shmetrics_options_init_sized(options, FIRST_SIZE) };
+}
+
+/// Sets the defaults of a struct of `size` bytes: `sizeof(shmetrics_options)` where it is compiled.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_options_init_sized(options: *mut shmetrics_options, size: usize) {
+    if options.is_null() || size < FIRST_SIZE {
+        return;
+    }
+    let defaults = shmetrics_options { struct_size: size, ..shmetrics_options::DEFAULTS };
+    let known = size.min(size_of::<shmetrics_options>());
+    // SAFETY: the caller's promise: `size` bytes can be written. What a later release has there, is zero by default.
+    unsafe {
+        let to = options.cast::<u8>();
+        std::ptr::copy_nonoverlapping((&raw const defaults).cast::<u8>(), to, known);
+        std::ptr::write_bytes(to.add(known), 0, size - known);
     }
 }
 
-/// Opens a segment. `options` may be NULL for the defaults. Opening the same segment twice gives the same pointer.
+/// Opens a segment. `options` may be NULL for the defaults. Opening the same segment again gives the same pointer, from any thread and by
+/// any path; in a forked child too, also where it may not open the file any more.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_open(
     options: *const shmetrics_options,
@@ -123,9 +158,10 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
     // SAFETY: the caller's promise; the size comes first.
     let size = unsafe { (*options).struct_size };
     // A caller built for a later version has a longer struct. What it does not use there is zero; what it does, we lack.
-    let known = (SIZE..=4096).contains(&size) && {
+    let known = (FIRST_SIZE..=4096).contains(&size) && {
         // SAFETY: the struct has the size it claims.
-        let rest = unsafe { std::slice::from_raw_parts(options.cast::<u8>().add(SIZE), size - SIZE) };
+        let rest =
+            unsafe { std::slice::from_raw_parts(options.cast::<u8>().add(SIZE.min(size)), size.saturating_sub(SIZE)) };
         rest.iter().all(|b| *b == 0)
     };
     if !known {
@@ -134,12 +170,34 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
             "options.struct_size is not this library's; call shmetrics_options_init first",
         ));
     }
-    // SAFETY: a whole struct, of at least the size it has here.
-    let options = unsafe { &*options };
+    // One that was built for an earlier version has a shorter struct, and the defaults of what it lacks.
+    let mut whole = shmetrics_options::DEFAULTS;
+    // SAFETY: as above; any bytes are valid fields.
+    unsafe {
+        let to = (&raw mut whole).cast::<u8>();
+        std::ptr::copy_nonoverlapping(options.cast::<u8>(), to, size.min(SIZE));
+    }
+    let options = whole;
     // SAFETY: as above, of the name.
-    let name = unsafe { options.name.text("the segment's name")? };
+    let name = unsafe { name_of(options.name)? };
     if !name.is_empty() {
         out = out.name(name);
+    }
+    // SAFETY: as above, of the accounts.
+    let [group, owner, trust] = unsafe {
+        [options.group.text("the group")?, options.owner.text("the owner")?, options.trust.text("the trusted users")?]
+    };
+    if !group.is_empty() {
+        out = out.group(group);
+    }
+    if !owner.is_empty() {
+        out = out.owner(owner);
+    }
+    for user in trust.split(',').map(str::trim).filter(|user| !user.is_empty()) {
+        out = out.trust_owner(user);
+    }
+    if options.mode != 0 {
+        out = out.mode(options.mode);
     }
     // SAFETY: as above, of the labels.
     for label in unsafe { slice(options.labels, options.label_count, "labels")? } {
@@ -151,7 +209,6 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
         out = out.ceiling(options.ceiling);
     }
     out = out
-        .mode(options.mode)
         .max_series(options.max_series)
         .max_processes(options.max_processes)
         .allow_disk(options.allow_disk != 0)
@@ -174,7 +231,22 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
     }
 }
 
-/// Removes a segment's name. Processes that have it mapped go on with the memory, unseen.
+/// A segment's name; an error before it is copied if it is too long for any.
+///
+/// # Safety
+/// As of `shmetrics_str::text`.
+unsafe fn name_of<'a>(name: shmetrics_str) -> Result<&'a str, shmetrics_status> {
+    // SAFETY: the caller's promise.
+    let name = unsafe { name.text("the segment's name")? };
+    if name.len() > 4095 {
+        // This fails, and says why.
+        crate::segment::mapping::path_of(name).map_err(report)?;
+    }
+    Ok(name)
+}
+
+/// Removes a segment's name. Processes that have it mapped go on with the memory, unseen. Only segments are removed; by its plain
+/// name also a damaged one is.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_remove(name: shmetrics_str) -> shmetrics_status {
     // SAFETY: the caller's promise.

@@ -50,16 +50,25 @@ impl Held {
 }
 
 impl Reader {
-    /// Attaches to the segment of this name, read-only.
+    /// Attaches to the segment of this name, read-only. A process that may not open the file, but has the segment
+    /// mapped for counting, reads that mapping: such as a worker that has given up its privileges.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Permission`], [`Error::NotASegment`], [`Error::WrongVersion`], [`Error::System`].
     #[cfg(target_os = "linux")]
     pub fn open(name: &str) -> Result<Reader, Error> {
-        use crate::segment::{header, mapping};
+        use crate::segment::{header, known, mapping};
         let _undisturbed = Undisturbed::new();
         let path = mapping::path_of(name)?;
-        let Some(file) = mapping::linux::open(&path, false)? else { return Err(Error::NotFound(path)) };
+        let file = match mapping::linux::open(&path, false) {
+            Ok(Some(file)) => file,
+            // This process may not open it, or has another root by now, but has it mapped.
+            failed => match (known::by_path(&path), failed) {
+                (Some(inner), _) => return Ok(Segment { inner }.reader()),
+                (None, Err(e)) => return Err(e),
+                (None, _) => return Err(Error::NotFound(path)),
+            },
+        };
         let regions = header::check(&file, &path)?;
         let backing = mapping::linux::LinuxBacking::map(file, regions.total, false, Some(path.clone()))?;
         // SAFETY: the header has been checked, and the backing stays in the reader.
@@ -94,7 +103,7 @@ impl Reader {
 
     /// Attaches to the segment that `$SHMETRICS_SEGMENT` names, else `default`.
     pub fn open_default() -> Result<Reader, Error> {
-        Self::open(&crate::segment::options::default_name())
+        Self::open(&crate::segment::options::default_name()?)
     }
 
     /// The file, unless the segment is anonymous.

@@ -34,15 +34,22 @@ impl Words {
 
 pub(super) struct ForkPage {
     words: &'static Words,
+    known: &'static Known,
     /// The pid for which the words are valid, if the kernel does not wipe them.
     unwiped: Option<AtomicU32>,
 }
 
 /// A page that the handler knows. It does not stand in the page, which is wiped.
 struct Known {
-    words: &'static Words,
+    /// NULL once the page is gone.
+    words: AtomicPtr<Words>,
     next: *const Known,
 }
+
+// SAFETY: entries are added complete; `next` never changes, and the rest is atomic.
+unsafe impl Send for Known {}
+// SAFETY: as above.
+unsafe impl Sync for Known {}
 
 /// All pages of this process, for ever: the newest.
 static KNOWN: AtomicPtr<Known> = AtomicPtr::new(std::ptr::null_mut());
@@ -53,13 +60,16 @@ unsafe extern "C" fn wipe_all() {
     let mut at = KNOWN.load(Acquire).cast_const();
     // SAFETY: pages are added complete and never freed.
     while let Some(known) = unsafe { at.as_ref() } {
-        known.words.wipe();
+        // SAFETY: the page is there until it is no longer known (`ForkPage::drop`). No other thread runs in the child.
+        if let Some(words) = unsafe { known.words.load(Acquire).as_ref() } {
+            words.wipe();
+        }
         at = known.next;
     }
 }
 
 /// Has the handler know a page.
-fn know(words: &'static Words) {
+fn know(words: &'static Words) -> &'static Known {
     #[cfg(unix)]
     {
         static HANDLED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
@@ -72,12 +82,15 @@ fn know(words: &'static Words) {
             HANDLED.store(failed == 0, Release);
         }
     }
-    let known = Box::leak(Box::new(Known { words, next: std::ptr::null() }));
+    let words = AtomicPtr::new(std::ptr::from_ref(words).cast_mut());
+    let known = Box::into_raw(Box::new(Known { words, next: std::ptr::null() }));
     let mut newest = KNOWN.load(Acquire);
     loop {
-        known.next = newest;
+        // SAFETY: not published yet.
+        unsafe { (*known).next = newest };
         match KNOWN.compare_exchange_weak(newest, known, Release, Acquire) {
-            Ok(_) => return,
+            // SAFETY: never freed, and not changed any more but for the atomic.
+            Ok(_) => return unsafe { &*known },
             Err(now) => newest = now,
         }
     }
@@ -85,12 +98,11 @@ fn know(words: &'static Words) {
 
 impl ForkPage {
     pub(super) fn new() -> Self {
-        let page = match wiped_page() {
-            Some(words) => ForkPage { words, unwiped: None },
-            None => ForkPage { words: Box::leak(Box::new(Words::new())), unwiped: Some(AtomicU32::new(pid())) },
+        let (words, unwiped) = match wiped_page() {
+            Some(words) => (words, None),
+            None => (&*Box::leak(Box::new(Words::new())), Some(AtomicU32::new(pid()))),
         };
-        know(page.words);
-        page
+        ForkPage { words, known: know(words), unwiped }
     }
 
     /// Wipes by hand where nobody did.
@@ -138,9 +150,23 @@ impl ForkPage {
     }
 }
 
+/// Of a mapping that another thread has made needless before any process used it.
+impl Drop for ForkPage {
+    fn drop(&mut self) {
+        self.known.words.store(std::ptr::null_mut(), Release);
+        #[cfg(target_os = "linux")]
+        if self.unwiped.is_none() {
+            // SAFETY: our own page, which the handler does not know any more.
+            unsafe { libc::munmap(std::ptr::from_ref(self.words).cast_mut().cast(), LEN) };
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+const LEN: usize = 4096;
+
 #[cfg(target_os = "linux")]
 fn wiped_page() -> Option<&'static Words> {
-    const LEN: usize = 4096;
     // SAFETY: a new private mapping where the system likes it.
     let page = unsafe {
         libc::mmap(

@@ -511,8 +511,16 @@ fn allocate(inner: &Inner, bytes: u64) -> Option<u32> {
         if bytes > STRIDE || memory.get64(header::LANE_BYTES) + size > memory.get64(header::LANES_MOST) {
             return None;
         }
+        if !is_in_reach(memory, memory.load64(header::ARENA_TAIL, Relaxed).saturating_add(size)) {
+            return None;
+        }
         let arena = inner.arena();
         let link = arena.allocate(size)?;
+        // Others may have allocated meanwhile.
+        if !is_in_reach(memory, offset(link) + size) {
+            arena.give_back(link, size);
+            return None;
+        }
         let area = align(offset(link), LINES) / GRANULE;
         // Release publishes the granted memory.
         match memory.cas64(header::LANE_TAIL, tail, area << 32, AcqRel, Acquire) {
@@ -528,6 +536,11 @@ fn allocate(inner: &Inner, bytes: u64) -> Option<u32> {
         }
     }
     None
+}
+
+/// Whether cells before `end` have numbers: 32 bits count the first 32 GiB of the records' memory.
+fn is_in_reach(memory: &Mapped, end: u64) -> bool {
+    u32::try_from(end.saturating_sub(memory.arena_at()) >> 3).is_ok()
 }
 
 /// Takes a lane back that was never given, if none was allocated behind it.
@@ -564,7 +577,7 @@ pub(crate) fn plan(Plan { lanes, rseq }: Plan, arena: u64) -> (u64, u32, u32, Ki
 
 /// Whether the environment lets processes use restartable sequences: `SHMETRICS_RSEQ=0` does not.
 pub(crate) fn rseq_allowed() -> bool {
-    std::env::var_os("SHMETRICS_RSEQ").is_none_or(|v| v != "0")
+    crate::environment::var_os("SHMETRICS_RSEQ").is_none_or(|v| v != "0")
 }
 
 /// One more than the greatest number a CPU may ever have in this boot. `None` if that cannot be told for sure, as where there is no `/sys`:

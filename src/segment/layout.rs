@@ -22,7 +22,8 @@ pub(crate) const EXTENT: u64 = 192 * 1024;
 /// A new segment has at least so many bytes for records.
 const LEAST_ARENA: u64 = 64 * 1024;
 pub(crate) const MIN_CEILING: u64 = 512 * 1024;
-pub(crate) const MAX_CEILING: u64 = u32::MAX as u64 * GRANULE;
+/// Links are of 32 bits: the last granule of 64 GiB is the greatest.
+pub(crate) const MAX_CEILING: u64 = (1 << 32) * GRANULE;
 pub(crate) const MAX_PROCESSES: u32 = 32_768;
 
 macro_rules! offsets {

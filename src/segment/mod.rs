@@ -1,10 +1,12 @@
 //! The memory. The only room that knows bytes, offsets and mappings.
 
+pub(crate) mod account;
 pub(crate) mod arena;
 pub(crate) mod chain;
 pub(crate) mod errno;
 pub(crate) mod header;
 pub(crate) mod index;
+pub(crate) mod known;
 pub(crate) mod lane;
 pub(crate) mod layout;
 pub(crate) mod life;
@@ -19,8 +21,6 @@ pub(crate) mod rseq;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use parking_lot::Mutex;
-
 use self::arena::Arena;
 use self::index::Index;
 use self::lane::Lanes;
@@ -28,7 +28,7 @@ use self::layout::{entry, header as h, INDEX_MIN_BITS};
 use self::life::{Life, State, TAG_MASK};
 use self::mapping::Backing;
 use self::memory::{Mapped, Memory};
-use self::options::{How, Options};
+use self::options::{Access, How, Options};
 use crate::host::Undisturbed;
 use crate::metric::coarse_ms;
 use crate::process::Process;
@@ -55,10 +55,6 @@ pub(crate) struct Inner {
     pub(crate) seed: u64,
     pub(crate) created_ns: u64,
 }
-
-/// The segments this process has mapped, so that opening one twice maps it once. Only ever tried, never waited for: a fork
-/// may have left it locked by a thread that the child does not have, and then a second mapping does as well.
-static MAPPED: Mutex<Vec<&'static Inner>> = Mutex::new(Vec::new());
 
 impl Inner {
     pub(crate) fn index(&self) -> Index<'_, Mapped> {
@@ -103,10 +99,10 @@ impl Inner {
         regions: layout::Regions,
         path: Option<PathBuf>,
         options: &Options,
-    ) -> &'static Inner {
+    ) -> Box<Inner> {
         // SAFETY: the mapping lives in `backing`, next to this value; else the caller's promise.
         let memory = unsafe { header::view(&*backing, &regions) };
-        Box::leak(Box::new(Inner {
+        Box::new(Inner {
             memory,
             lanes: Lanes::new(&memory, options.lane_plan().rseq),
             process: Process::new(),
@@ -115,7 +111,7 @@ impl Inner {
             seed: memory.get64(h::SEED),
             created_ns: memory.get64(h::CREATED_NS),
             backing,
-        }))
+        })
     }
 }
 
@@ -127,6 +123,12 @@ impl Segment {
 
     /// Removes a segment's name. Processes that have it mapped go on with the memory, unseen; the next `open` of the name
     /// makes a new segment.
+    ///
+    /// Only segments are removed, of any layout version. By its plain name also a damaged file is: what lies in the
+    /// directory of segments and is named like one is taken for one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotASegment`], [`Error::Permission`], [`Error::System`].
     pub fn remove(name: &str) -> Result<(), Error> {
         let _undisturbed = Undisturbed::new();
         let path = mapping::path_of(name)?;
@@ -134,11 +136,15 @@ impl Segment {
         if !name.contains('/') {
             return remove_portable(name);
         }
+        #[cfg(target_os = "linux")]
+        if name.contains('/') {
+            check_is_segment(&path)?;
+        }
         options::remove(&path)
     }
 
     /// Removes a segment's name, but only if no process has it open for counting. Returns whether it did; false also if there is
-    /// none.
+    /// none. The segment must belong to a user whom this process trusts: itself, root, or one of `$SHMETRICS_TRUST`.
     ///
     /// # Errors
     /// [`Error::Permission`], [`Error::NotASegment`], [`Error::System`].
@@ -146,12 +152,11 @@ impl Segment {
     pub fn remove_if_unused(name: &str) -> Result<bool, Error> {
         let _undisturbed = Undisturbed::new();
         let path = mapping::path_of(name)?;
-        match mapping::linux::open(&path, true)? {
-            Some(file) => match header::check(&file, &path) {
-                Ok(_) | Err(Error::WrongVersion { .. }) => Ok(mapping::linux::remove_if_unused(&file, &path)),
-                Err(e) => Err(e),
-            },
-            None => Ok(false),
+        let Some(file) = mapping::linux::open(&path, true)? else { return Ok(false) };
+        mapping::linux::check_owner(&file, &path, &Access::from_environment()?)?;
+        match header::check(&file, &path) {
+            Ok(_) | Err(Error::WrongVersion { .. }) => Ok(mapping::linux::remove_if_unused(&file, &path)),
+            Err(e) => Err(e),
         }
     }
 
@@ -219,18 +224,14 @@ fn open(options: &Options) -> Result<Segment, Error> {
     if !pair::supported() {
         return Err(Error::Unsupported("this processor has no 16-byte compare-and-swap (cmpxchg16b)".into()));
     }
-    let ceiling = options.checked_ceiling()?;
-    if options.mode & !0o777 != 0 || options.mode & 0o600 != 0o600 {
-        return Err(Error::InvalidArgument(format!(
-            "mode {:o}: the owner must be able to read and write",
-            options.mode
-        )));
-    }
     let labels = fixed::text(&options.labels)?;
+    let how = options.how()?;
+    let ceiling = options.checked_ceiling()?;
+    let access = options.access()?;
     let segment = if options.portable || cfg!(not(target_os = "linux")) {
-        open_portable(options, ceiling, &labels)?
+        open_portable(options, how, ceiling, &labels)?
     } else {
-        open_native(options, ceiling, &labels)?
+        open_native(options, how, &access, ceiling, &labels)?
     };
     let its = fixed::text_in(&segment.inner.memory);
     if !labels.is_empty() && its != labels.as_bytes() {
@@ -253,70 +254,84 @@ fn check_room(regions: &layout::Regions) -> Result<(), Error> {
 }
 
 #[cfg(target_os = "linux")]
-fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment, Error> {
-    use mapping::linux;
+fn open_native(options: &Options, how: How, access: &Access, ceiling: u64, labels: &str) -> Result<Segment, Error> {
+    use mapping::linux::{self, Published};
     let regions = layout::Regions::plan(ceiling, options.max_processes);
     // What is granted before the segment is seen: everything fixed, the smallest index, the first arena extent.
-    let fixed = regions.index_at + (8 << INDEX_MIN_BITS);
+    let first = regions.index_at + (8 << INDEX_MIN_BITS);
     let prepare = |backing: &linux::LinuxBacking| -> Result<(), Error> {
         let arena_end = (regions.arena_at + layout::EXTENT).min(regions.total);
         if !backing.reserve(regions.arena_at, arena_end) {
             return Err(Error::no_space("creating the segment"));
         }
-        // SAFETY: new memory of `total` bytes, backed below `fixed`, known to nobody else.
+        // SAFETY: new memory of `total` bytes, backed below `first`, known to no other process.
         unsafe { header::initialise(backing, &regions, arena_end, options.max_series, labels, options.lane_plan()) };
         Ok(())
     };
-    if options.how == How::Anonymous {
+    if how == How::Anonymous {
         check_room(&regions)?;
-        let backing = linux::anonymous(regions.total, fixed)?;
+        let backing = linux::anonymous(regions.total, first)?;
         prepare(&backing)?;
         // SAFETY: just initialised.
         let inner = unsafe { Inner::adopt(Box::new(backing), regions, None, options) };
-        // Known to the process, it is no leak to leak checkers either.
-        remember(inner);
-        return Ok(Segment { inner });
+        return Ok(Segment { inner: known::insert(inner, None) });
     }
     let path = options.path()?;
-    // Between our look and our link somebody may create or remove the name; each round is somebody else's progress.
+    if how != How::CreateNew && !options.apart {
+        if let Some(inner) = known::by_path(&path) {
+            return Ok(Segment { inner });
+        }
+    }
+    let mut named = false;
+    // Between our look and our link another process may create or remove the name; each round is its progress.
     for _ in 0..1000 {
-        if options.how != How::CreateNew {
+        if how != How::CreateNew {
             if let Some(file) = linux::open(&path, true)? {
-                if !removed_as_unused(options, &file, &path)? {
+                linux::check_owner(&file, &path, access)?;
+                if how == How::Attach || !removed_as_unused(options, &file, &path)? {
                     match attach_native(options, file, &path)? {
                         Some(segment) => return Ok(segment),
                         None => continue,
                     }
                 }
             }
-            if options.how == How::Attach {
+            if how == How::Attach {
                 return Err(Error::NotFound(path));
             }
         }
         check_room(&regions)?;
-        let unpublished = linux::create(&path, regions.total, fixed, options.mode, options.allow_disk)?;
+        let make = linux::Make { size: regions.total, first, access, allow_disk: options.allow_disk, named };
+        let unpublished = linux::create(&path, &make)?;
         prepare(&unpublished.backing)?;
         match unpublished.publish(&path)? {
-            Some(backing) => {
+            Published::Done(backing) => {
                 // SAFETY: just initialised.
-                let inner = unsafe { Inner::adopt(Box::new(backing), regions, Some(path), options) };
-                if !options.apart {
-                    remember(inner);
-                }
-                return Ok(Segment { inner });
+                let inner = unsafe { Inner::adopt(Box::new(backing), regions, Some(path.clone()), options) };
+                return Ok(Segment { inner: keep(inner, &path, options) });
             }
-            None if options.how == How::CreateNew => return Err(Error::AlreadyExists(path)),
-            None => {}
+            Published::Taken if how == How::CreateNew => return Err(Error::AlreadyExists(path)),
+            Published::Taken => {}
+            Published::NoWay => named = true,
         }
     }
     Err(Error::Conflict(format!("{} keeps being created and removed by others", path.display())))
+}
+
+/// Keeps a mapping for the life of the process.
+#[cfg(target_os = "linux")]
+fn keep(inner: Box<Inner>, path: &Path, options: &Options) -> &'static Inner {
+    if options.apart {
+        Box::leak(inner)
+    } else {
+        known::insert(inner, Some(path))
+    }
 }
 
 /// Makes room for a new segment, if that is asked for and nobody uses the old one. Memory is never wiped in place: whoever
 /// has it mapped after all goes on with it.
 #[cfg(target_os = "linux")]
 fn removed_as_unused(options: &Options, file: &std::fs::File, path: &Path) -> Result<bool, Error> {
-    if !options.reset_if_unused || options.how != How::OpenOrCreate || mapped(file, path)?.is_some() {
+    if !options.reset_if_unused || mapped(file, path)?.is_some() {
         return Ok(false);
     }
     match header::check(file, path) {
@@ -330,22 +345,19 @@ fn removed_as_unused(options: &Options, file: &std::fs::File, path: &Path) -> Re
 fn mapped(file: &std::fs::File, path: &Path) -> Result<Option<Segment>, Error> {
     use std::os::unix::fs::MetadataExt;
     let meta = file.metadata().map_err(|e| Error::system("looking at the segment", e))?;
-    let id = (meta.dev(), meta.ino());
-    let known = MAPPED.try_lock();
-    let inner = known.and_then(|k| k.iter().copied().find(|i| i.backing.id() == id && i.path.as_deref() == Some(path)));
-    Ok(inner.map(|inner| Segment { inner }))
+    Ok(known::by_id((meta.dev(), meta.ino()), path).map(|inner| Segment { inner }))
 }
 
 /// `Ok(None)`: the file is, or is about to be, no longer what the name means.
 #[cfg(target_os = "linux")]
-fn attach_native(options: &Options, file: std::fs::File, path: &Path) -> Result<Option<Segment>, Error> {
+fn attach_native(options: &Options, file: mapping::linux::Descriptor, path: &Path) -> Result<Option<Segment>, Error> {
     use mapping::linux;
     if let Some(segment) = mapped(&file, path)?.filter(|_| !options.apart) {
         return Ok(Some(segment));
     }
     let regions = header::check(&file, path)?;
     if !linux::hold(&file) {
-        // Three system calls of somebody else's, unless he is stopped.
+        // Three system calls of another process, unless it is stopped.
         std::thread::sleep(std::time::Duration::from_millis(1));
         return Ok(None);
     }
@@ -355,48 +367,52 @@ fn attach_native(options: &Options, file: std::fs::File, path: &Path) -> Result<
     let backing = linux::LinuxBacking::map(file, regions.total, true, Some(path.to_path_buf()))?;
     // SAFETY: the header has been checked.
     let inner = unsafe { Inner::adopt(Box::new(backing), regions, Some(path.to_path_buf()), options) };
-    if !options.apart {
-        remember(inner);
-    }
-    Ok(Some(Segment { inner }))
+    Ok(Some(Segment { inner: keep(inner, path, options) }))
 }
 
-fn remember(inner: &'static Inner) {
-    if let Some(mut known) = MAPPED.try_lock() {
-        known.push(inner);
+/// An error unless the path leads to a segment, of whatever version, or is where segments lie.
+#[cfg(target_os = "linux")]
+fn check_is_segment(path: &Path) -> Result<(), Error> {
+    if mapping::is_in_directory(path) {
+        return Ok(());
+    }
+    let Some(file) = mapping::linux::open(path, false)? else { return Err(Error::NotFound(path.to_path_buf())) };
+    match header::check(&file, path) {
+        Ok(_) | Err(Error::WrongVersion { .. } | Error::Unsupported(_)) => Ok(()),
+        Err(e) => Err(e),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_native(options: &Options, ceiling: u64, labels: &str) -> Result<Segment, Error> {
-    open_portable(options, ceiling, labels)
+fn open_native(options: &Options, how: How, _: &Access, ceiling: u64, labels: &str) -> Result<Segment, Error> {
+    open_portable(options, how, ceiling, labels)
 }
 
 #[cfg(not(any(feature = "portable", not(target_os = "linux"))))]
-fn open_portable(_: &Options, _: u64, _: &str) -> Result<Segment, Error> {
+fn open_portable(_: &Options, _: How, _: u64, _: &str) -> Result<Segment, Error> {
     Err(Error::Unsupported("the portable backend is not built in; enable the crate's feature `portable`".into()))
 }
 
 #[cfg(any(feature = "portable", not(target_os = "linux")))]
-fn open_portable(options: &Options, ceiling: u64, labels: &str) -> Result<Segment, Error> {
+fn open_portable(options: &Options, how: How, ceiling: u64, labels: &str) -> Result<Segment, Error> {
     use mapping::portable::PortableBacking;
-    if options.how == How::Anonymous {
+    if how == How::Anonymous {
         return Err(Error::Unsupported("the portable backend has no anonymous segments; give a name".into()));
     }
-    let name = options.resolved_name();
+    let name = options.resolved_name()?.into_owned();
     mapping::path_of(&name)?;
     if name.contains('/') {
         return Err(Error::name("segment name", &name, "the portable backend takes plain names only"));
     }
     let regions = layout::Regions::plan(ceiling, options.max_processes);
     for _ in 0..200 {
-        if options.how != How::CreateNew {
+        if how != How::CreateNew {
             if let Some(backing) = PortableBacking::open(&name)? {
                 match header::check_bytes(&backing, Path::new(&name)) {
                     Ok(regions) => {
                         // SAFETY: the header has been checked.
                         let inner = unsafe { Inner::adopt(Box::new(backing), regions, None, options) };
-                        return Ok(Segment { inner });
+                        return Ok(Segment { inner: Box::leak(inner) });
                     }
                     // This backend cannot publish a complete file: its maker may be at work. The magic comes last.
                     Err(Error::NotASegment { .. }) => {
@@ -406,7 +422,7 @@ fn open_portable(options: &Options, ceiling: u64, labels: &str) -> Result<Segmen
                     Err(e) => return Err(e),
                 }
             }
-            if options.how == How::Attach {
+            if how == How::Attach {
                 return Err(Error::NotFound(name.into()));
             }
         }
@@ -425,9 +441,10 @@ fn open_portable(options: &Options, ceiling: u64, labels: &str) -> Result<Segmen
                     );
                 };
                 // SAFETY: just initialised.
-                return Ok(Segment { inner: unsafe { Inner::adopt(Box::new(backing), regions, None, options) } });
+                let inner = unsafe { Inner::adopt(Box::new(backing), regions, None, options) };
+                return Ok(Segment { inner: Box::leak(inner) });
             }
-            None if options.how == How::CreateNew => return Err(Error::AlreadyExists(name.into())),
+            None if how == How::CreateNew => return Err(Error::AlreadyExists(name.into())),
             None => {}
         }
     }

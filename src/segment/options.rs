@@ -1,14 +1,21 @@
+//! How to open a segment, and which segments there are.
+
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use super::account::{Account, Given};
 use super::lane::{self, Plan};
 use super::layout::{MAX_CEILING, MAX_PROCESSES, MIN_CEILING};
 use super::{mapping, Segment};
-use crate::Error;
+use crate::{environment, Error};
 
 /// How to open a segment: its name, its limits, and whether it may be created.
 ///
 /// The defaults create or attach the segment called `$SHMETRICS_SEGMENT` (or `default`) in `$SHMETRICS_DIR` (or
-/// `/dev/shm`), which may grow to `$SHMETRICS_CEILING` bytes (or 64 MiB) and is readable by its owner alone.
+/// `/dev/shm`). It may grow to `$SHMETRICS_CEILING` bytes (or 64 MiB). A new one has the file mode `$SHMETRICS_MODE`
+/// (or 0600), the owner `$SHMETRICS_OWNER` and the group `$SHMETRICS_GROUP` (or those of this process), and belongs to
+/// a trusted user if `$SHMETRICS_TRUST` names its owner: see [`Options::trust_owner`]. What is set here goes before
+/// the environment. A setuid or setgid program ignores the environment.
 ///
 /// ```
 /// # fn main() -> Result<(), shmetrics::Error> {
@@ -23,8 +30,13 @@ use crate::Error;
 #[allow(clippy::struct_excessive_bools)] // Each is a question of its own.
 pub struct Options {
     pub(super) name: Option<String>,
-    pub(super) how: How,
-    pub(super) mode: u32,
+    create_new: bool,
+    attach: bool,
+    anonymous: bool,
+    mode: Option<u32>,
+    owner: Option<Account>,
+    group: Option<Account>,
+    trusted: Vec<Account>,
     pub(super) ceiling: Option<u64>,
     pub(super) max_series: u64,
     pub(super) max_processes: u32,
@@ -44,7 +56,34 @@ pub(super) enum How {
     Anonymous,
 }
 
+/// Who may use a new segment, and whose segments may be used, as asked for. Names are not looked up yet: what is
+/// not needed may well not be there, as in a changed root.
+pub(crate) struct Access {
+    pub(super) mode: u32,
+    pub(super) owner: Option<Given>,
+    pub(super) group: Option<Given>,
+    trusted: Vec<Given>,
+}
+
+impl Access {
+    /// As the environment says.
+    pub(super) fn from_environment() -> Result<Self, Error> {
+        Options::new().access()
+    }
+
+    /// Whether a segment of this user may be used for counting: see [`Options::trust_owner`].
+    pub(super) fn is_trusted(&self, user: u32) -> Result<bool, Error> {
+        for given in self.owner.iter().chain(&self.trusted) {
+            if given.user()? == user {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 const DEFAULT_CEILING: u64 = 64 << 20;
+const DEFAULT_MODE: u32 = 0o600;
 
 impl Default for Options {
     fn default() -> Self {
@@ -57,8 +96,13 @@ impl Options {
     pub fn new() -> Self {
         Options {
             name: None,
-            how: How::OpenOrCreate,
-            mode: 0o600,
+            create_new: false,
+            attach: false,
+            anonymous: false,
+            mode: None,
+            owner: None,
+            group: None,
+            trusted: Vec::new(),
             ceiling: None,
             max_series: 0,
             max_processes: 512,
@@ -85,9 +129,45 @@ impl Options {
         self
     }
 
-    /// The file mode of a new segment: `0o600`, or `0o640` for scrapers of the same group.
+    /// The file mode of a new segment, whatever the umask: `0o600`, `0o640` for scrapers of the same group, or `0o660`
+    /// for processes of the same group that count. By default `$SHMETRICS_MODE`, in octal, or `0o600`.
+    ///
+    /// A process that may write to the file may also cut it off, which kills the processes that use it (`SIGBUS`).
     pub fn mode(mut self, mode: u32) -> Self {
-        self.mode = mode;
+        self.mode = Some(mode);
+        self
+    }
+
+    /// The group of a new segment's file, by number or name: `$SHMETRICS_GROUP` by default, or this process' group.
+    /// It decides nothing by itself: see [`Options::mode`] for what the group may do. A process without root's rights
+    /// may name the groups that it is in.
+    ///
+    /// The file gets its group, owner and mode before it gets its name, so no process sees it without them.
+    pub fn group(mut self, group: impl Into<Account>) -> Self {
+        self.group = Some(group.into());
+        self
+    }
+
+    /// The owner of a new segment's file, by number or name: `$SHMETRICS_OWNER` by default, or this process' user.
+    /// Only root may name another user. This process trusts segments of this user: see [`Options::trust_owner`].
+    ///
+    /// A root master that gives its segment to the user of its workers may be started before or after them: both make
+    /// the same segment.
+    pub fn owner(mut self, owner: impl Into<Account>) -> Self {
+        self.owner = Some(owner.into());
+        self
+    }
+
+    /// Lets this process count in existing segments of this user, by number or name; may be called again for more.
+    /// By default those that `$SHMETRICS_TRUST` lists, separated by commas. Root and this process' own user are always
+    /// trusted, and the user that [`Options::owner`] names. Segments of other users are refused with
+    /// [`Error::Permission`].
+    ///
+    /// A segment's owner can cut its file off at any time. The kernel then kills the processes that touch the missing
+    /// memory (`SIGBUS`). So trust users that may stop this process. They gain nothing more: no process believes what
+    /// is in a segment, beyond values.
+    pub fn trust_owner(mut self, owner: impl Into<Account>) -> Self {
+        self.trusted.push(owner.into());
         self
     }
 
@@ -112,20 +192,20 @@ impl Options {
 
     /// Fails with [`Error::AlreadyExists`] if the segment exists.
     pub fn create_new(mut self) -> Self {
-        self.how = How::CreateNew;
+        self.create_new = true;
         self
     }
 
     /// Fails with [`Error::NotFound`] unless the segment exists.
     pub fn attach(mut self) -> Self {
-        self.how = How::Attach;
+        self.attach = true;
         self
     }
 
     /// A segment without a name, for processes forked from this one. Its memory is sealed against truncation and goes
-    /// with its last user.
+    /// with its last user. It has no name, owner, group or mode, so those are errors.
     pub fn anonymous(mut self) -> Self {
-        self.how = How::Anonymous;
+        self.anonymous = true;
         self
     }
 
@@ -140,7 +220,7 @@ impl Options {
     ///
     /// For the process that starts a service, such as a master, and stays: of users that come and go, each would begin
     /// anew. Stopped processes and silent forked children are users, also those that closed all descriptors; readers are not.
-    /// Not with [`Options::create_new`] or [`Options::attach`], nor in the portable backend.
+    /// Without effect with [`Options::create_new`], [`Options::attach`] and [`Options::anonymous`], and in the portable backend.
     pub fn reset_if_unused(mut self, yes: bool) -> Self {
         self.reset_if_unused = yes;
         self
@@ -180,7 +260,9 @@ impl Options {
     /// Opens the segment.
     ///
     /// The mapping lives as long as the process: handles are plain copies that can never dangle, in any thread, signal
-    /// handler or forked child. Opening the same segment twice in one process gives the same mapping.
+    /// handler or forked child. Opening the same segment again in one process gives the same mapping, from any thread and
+    /// by any path. A forked child has its parent's mappings. It gets them also where it could not open the file itself:
+    /// after it changed its user or its root, without `/proc`, or without a free descriptor.
     ///
     /// # Errors
     /// Every [`Error`] but `Full`.
@@ -192,25 +274,82 @@ impl Options {
         Plan { rseq: self.plan.rseq && lane::rseq_allowed(), ..self.plan }
     }
 
-    pub(super) fn resolved_name(&self) -> String {
+    pub(super) fn resolved_name(&self) -> Result<Cow<'_, str>, Error> {
         match &self.name {
-            Some(name) => name.clone(),
-            None => default_name(),
+            Some(name) => Ok(name.as_str().into()),
+            None => default_name().map(Cow::from),
         }
     }
 
     pub(super) fn path(&self) -> Result<PathBuf, Error> {
-        mapping::path_of(&self.resolved_name())
+        mapping::path_of(&self.resolved_name()?)
+    }
+
+    /// What to open, if that is one thing.
+    pub(super) fn how(&self) -> Result<How, Error> {
+        let named = self.name.is_some();
+        let given = self.mode.is_some() || self.owner.is_some() || self.group.is_some();
+        let wrong = match (self.anonymous, self.create_new, self.attach) {
+            (_, true, true) => {
+                "`create_new` and `attach` exclude each other: one fails if there is a segment, and \
+                                one if there is none"
+            }
+            (true, _, true) => "`anonymous` and `attach` exclude each other: what has no name cannot be found",
+            (true, ..) if named => "`anonymous` and `name` exclude each other: leave out one of them",
+            (true, ..) if self.apart => {
+                "`anonymous` and `apart` exclude each other: what has no name cannot be \
+                                         opened once more"
+            }
+            (true, ..) if given => {
+                "`anonymous` excludes `mode`, `owner` and `group`: what has no name is for \
+                                    forked children alone"
+            }
+            (true, ..) => return Ok(How::Anonymous),
+            (_, true, _) => return Ok(How::CreateNew),
+            (.., true) => return Ok(How::Attach),
+            _ => return Ok(How::OpenOrCreate),
+        };
+        Err(Error::InvalidArgument(wrong.into()))
+    }
+
+    /// Who may use the segment, by these options and else the environment.
+    pub(super) fn access(&self) -> Result<Access, Error> {
+        // No name has a use for an anonymous segment: see `how`.
+        let given = |option: &Option<Account>, name: &'static str, variable: &'static str| match option {
+            Some(account) => Ok(Some(Given::new(account.clone(), name))),
+            None => environment::var(variable).map(|v| v.map(|v| Given::new(v.as_str().into(), variable))),
+        };
+        let mode = match self.mode {
+            Some(mode) => checked_mode(mode, &format!("mode {mode:o}"))?,
+            None => match environment::var("SHMETRICS_MODE")? {
+                Some(text) => parse_mode(&text)?,
+                None => DEFAULT_MODE,
+            },
+        };
+        let mut trusted: Vec<_> =
+            self.trusted.iter().map(|a| Given::new(a.clone(), "the option trust_owner")).collect();
+        if trusted.is_empty() {
+            let list = environment::var("SHMETRICS_TRUST")?.unwrap_or_default();
+            let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+            trusted.extend(names.map(|name| Given::new(name.into(), "SHMETRICS_TRUST")));
+        }
+        Ok(Access {
+            mode,
+            owner: given(&self.owner, "the option owner", "SHMETRICS_OWNER")?,
+            group: given(&self.group, "the option group", "SHMETRICS_GROUP")?,
+            trusted,
+        })
     }
 
     pub(super) fn checked_ceiling(&self) -> Result<u64, Error> {
         let bytes = match self.ceiling {
             Some(bytes) => bytes,
-            None => match std::env::var("SHMETRICS_CEILING") {
-                Ok(s) => parse_bytes(&s).ok_or_else(|| {
+            None => match environment::var("SHMETRICS_CEILING")? {
+                Some(s) => parse_bytes(&s).ok_or_else(|| {
+                    let s = crate::error::shortened(&s);
                     Error::InvalidArgument(format!("SHMETRICS_CEILING={s}: give bytes, or a number with K, M or G"))
                 })?,
-                Err(_) => DEFAULT_CEILING,
+                None => DEFAULT_CEILING,
             },
         };
         if !(MIN_CEILING..=MAX_CEILING).contains(&bytes) {
@@ -227,8 +366,35 @@ impl Options {
 }
 
 /// The segment meant when no name is given.
-pub(crate) fn default_name() -> String {
-    std::env::var("SHMETRICS_SEGMENT").ok().filter(|n| !n.is_empty()).unwrap_or_else(|| "default".into())
+pub(crate) fn default_name() -> Result<String, Error> {
+    Ok(environment::var("SHMETRICS_SEGMENT")?.filter(|n| !n.is_empty()).unwrap_or_else(|| "default".into()))
+}
+
+/// A file mode that a segment may have. `given` says where it comes from.
+fn checked_mode(mode: u32, given: &str) -> Result<u32, Error> {
+    let refuse = |reason: &str| Err(Error::InvalidArgument(format!("{given}: {reason}")));
+    if mode & !0o7777 != 0 {
+        return refuse("it is no file mode; give permissions such as 0640, in octal");
+    }
+    if mode & !0o777 != 0 {
+        return refuse("a segment cannot be setuid, setgid or sticky; give its permissions alone, such as 0640");
+    }
+    if mode & 0o600 != 0o600 {
+        return refuse("the owner must be able to read and write");
+    }
+    Ok(mode)
+}
+
+/// A mode in octal, as `chmod` takes it; also with `0o`, as Rust and Python write it.
+fn parse_mode(text: &str) -> Result<u32, Error> {
+    let given = format!("SHMETRICS_MODE={}", crate::error::shortened(text));
+    let digits = text.trim();
+    let digits = digits.strip_prefix("0o").unwrap_or(digits);
+    if digits.is_empty() || !digits.bytes().all(|b| (b'0'..=b'7').contains(&b)) {
+        return Err(Error::InvalidArgument(format!("{given}: give an octal file mode, such as 0640")));
+    }
+    // Too many digits are no mode either.
+    checked_mode(u32::from_str_radix(digits, 8).unwrap_or(u32::MAX), &given)
 }
 
 fn parse_bytes(s: &str) -> Option<u64> {

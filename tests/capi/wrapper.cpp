@@ -171,6 +171,30 @@ void failures() {
   CHECK(bool(segment.try_set_identity(1)));
 }
 
+void options_that_exclude_each_other() {
+  using shmetrics::options;
+  const auto status = [](const options& how) { return shmetrics::segment::try_open(how).error().status(); };
+  CHECK(status(options("x").create_new().attach()) == status_code::invalid_argument);
+  CHECK(status(options("x").anonymous()) == status_code::invalid_argument);
+  CHECK(status(options().anonymous().attach()) == status_code::invalid_argument);
+  CHECK(status(options().anonymous().mode(0640)) == status_code::invalid_argument);
+  CHECK(status(options("x").group("no-such-group")) == status_code::invalid_argument);
+}
+
+// Options keep their texts, and may be used more than once.
+void options_that_outlive_their_texts() {
+  const std::string name = "wrapper-kept-" + std::to_string(getpid());
+  const auto make = [&] {
+    const std::string padding(100, ' ');
+    auto how = shmetrics::options(std::string(name));
+    how.label(std::string("app"), std::string("a label longer than strings keep in place")).trust(std::string("0"));
+    return how.mode(0640).owner(std::to_string(geteuid())).group(std::to_string(getegid()));
+  };
+  const auto how = make();
+  for (int i = 0; i < 2; i++) CHECK(bool(shmetrics::segment::try_open(how)));
+  CHECK(bool(shmetrics::segment::try_remove(name)));
+}
+
 struct removed_at_end {
   std::string name = "wrapper-" + std::to_string(getpid());
   ~removed_at_end() { CHECK(bool(shmetrics::segment::try_remove(name))); }
@@ -495,6 +519,8 @@ int main() {
   unknowns();
   states();
   infos();
+  options_that_exclude_each_other();
+  options_that_outlive_their_texts();
   labels_of_the_segment();
   begun_anew();
   formats();

@@ -6,4 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod harness;
+mod opening;
+mod privileges;
+mod publishing;
 mod selftest;

@@ -87,7 +87,7 @@ fn ceilings_and_process_limits_have_their_ranges() {
 
 #[test]
 fn segments_of_the_least_and_the_greatest_size_work() {
-    for (ceiling, processes) in [(512 << 10, 1), (512 << 10, 512), ((64 << 30) - 4096, 1), (3 << 30, 32_768)] {
+    for (ceiling, processes) in [(512 << 10, 1), (512 << 10, 512), (64 << 30, 1), (3 << 30, 32_768)] {
         let name = Name::new("sizes");
         let segment = name.options().ceiling(ceiling).max_processes(processes).open().unwrap();
         segment.counter("c", "").labels(["n"]).register().unwrap().with(["1"]).inc();
@@ -107,9 +107,8 @@ fn only_the_creators_limits_count() {
     let segment = name.options().ceiling(1 << 20).max_series(3).open().unwrap();
     let ready = Gate::new();
     let other = fork(|| {
-        // Another process, which does not have it mapped, with other ideas.
-        let path = format!("/dev/shm/./shmetrics-{}", name.0);
-        let segment = Options::new().name(path).ceiling(8 << 20).max_series(1000).open().unwrap();
+        // Another process, which maps it anew, with other ideas.
+        let segment = name.options().apart(true).ceiling(8 << 20).max_series(1000).open().unwrap();
         assert_eq!(own(&segment, "shmetrics_segment_ceiling_bytes"), f64::from(1 << 20));
         let family = segment.counter("c", "").labels(["n"]).register().unwrap();
         (0..10).for_each(|i| family.with([&i.to_string()]).inc());
@@ -136,9 +135,19 @@ fn the_mode_is_the_one_asked_for_under_any_umask() {
         .join();
     }
     let name = Name::new("mode");
-    for mode in [0, 0o400, 0o200, 0o1600, 0o4755, 0o100_600] {
+    for (mode, reason) in [
+        (0, "the owner must be able to read and write"),
+        (0o400, "the owner must be able to read and write"),
+        (0o200, "the owner must be able to read and write"),
+        (0o1600, "cannot be setuid, setgid or sticky"),
+        (0o4755, "cannot be setuid, setgid or sticky"),
+        (0o4600, "cannot be setuid, setgid or sticky"),
+        (0o100_600, "it is no file mode"),
+    ] {
         let error = name.options().mode(mode).open().unwrap_err();
         assert!(matches!(error, Error::InvalidArgument(_)), "mode {mode:o}: {error:?}");
+        assert!(error.to_string().starts_with(&format!("mode {mode:o}: ")), "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
     }
     assert!(!name.path().exists());
 }

@@ -30,9 +30,13 @@ fn common_ground() -> Option<Directory> {
     Some(directory)
 }
 
+/// In a process of its own: what a process has mapped, its children have.
 fn create(name: &str, mode: u32) {
-    let segment = Options::new().name(name).ceiling(512 << 10).mode(mode).create_new().open().unwrap();
-    segment.counter("c", "").register().unwrap().inc();
+    fork(|| {
+        let segment = Options::new().name(name).ceiling(512 << 10).mode(mode).create_new().open().unwrap();
+        segment.counter("c", "").register().unwrap().inc();
+    })
+    .join();
 }
 
 fn count_read(name: &str) -> f64 {
@@ -76,6 +80,7 @@ fn a_file_planted_by_another_user_is_not_written_to() {
     let error = Options::new().name(&name).open().unwrap_err();
     assert_no_permission(&error, &name);
     assert!(error.to_string().contains("belongs to user 65534"), "{error}");
+    assert!(error.to_string().contains("SHMETRICS_TRUST=65534"), "{error}");
     assert_eq!(count_read(&name), 1.0, "to read it is harmless");
     as_user(1, 1, || assert_no_permission(&Options::new().name(&name).open().unwrap_err(), &name));
 }

@@ -69,12 +69,29 @@ fn filled(mut cursor: Cursor<'_>) -> Vec<u8> {
     page
 }
 
+/// A user or a group, by number or by name.
+struct Account(shmetrics::Account);
+
+impl<'py> FromPyObject<'_, 'py> for Account {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(name) = value.extract::<String>() {
+            return Ok(Account(name.into()));
+        }
+        Ok(Account(value.extract::<u32>()?.into()))
+    }
+}
+
 #[pymethods]
 impl Segment {
     /// Opens a segment.
+    ///
+    /// `mode`, `owner` and `group` are those of a new segment's file; `trust` names the users in whose existing segments
+    /// this process may count. Users and groups are names or numbers.
     #[new]
     #[pyo3(signature = (name=None, *, anonymous=false, attach=false, reset_if_unused=false, apart=false, ceiling=None, mode=None,
-                        max_series=None, max_processes=None, allow_disk=false, labels=None))]
+                        owner=None, group=None, trust=None, max_series=None, max_processes=None, allow_disk=false, labels=None))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)]
     fn new(
         py: Python<'_>,
@@ -85,6 +102,9 @@ impl Segment {
         apart: bool,
         ceiling: Option<u64>,
         mode: Option<u32>,
+        owner: Option<Account>,
+        group: Option<Account>,
+        trust: Option<Vec<Account>>,
         max_series: Option<u64>,
         max_processes: Option<u32>,
         allow_disk: bool,
@@ -105,6 +125,15 @@ impl Segment {
         }
         if let Some(mode) = mode {
             options = options.mode(mode);
+        }
+        if let Some(Account(owner)) = owner {
+            options = options.owner(owner);
+        }
+        if let Some(Account(group)) = group {
+            options = options.group(group);
+        }
+        for Account(user) in trust.unwrap_or_default() {
+            options = options.trust_owner(user);
         }
         if let Some(series) = max_series {
             options = options.max_series(series);

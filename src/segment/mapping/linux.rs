@@ -3,6 +3,8 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -12,6 +14,7 @@ use std::ptr::NonNull;
 use super::{Backing, Hold};
 use crate::segment::errno::Errno;
 use crate::segment::layout::PAGE;
+use crate::segment::options::Access;
 use crate::Error;
 
 const TMPFS_MAGIC: i64 = 0x0102_1994;
@@ -22,7 +25,7 @@ const HUGETLBFS_MAGIC: i64 = 0x9584_58f6;
 pub(crate) struct LinuxBacking {
     base: NonNull<u8>,
     len: u64,
-    file: File,
+    file: Descriptor,
     device: u64,
     inode: u64,
     /// A way to the file again should the host close our descriptor.
@@ -33,6 +36,60 @@ pub(crate) struct LinuxBacking {
 unsafe impl Send for LinuxBacking {}
 // SAFETY: as above.
 unsafe impl Sync for LinuxBacking {}
+
+/// A descriptor that the library has opened. Hosts that turn into daemons close descriptors they do not know, and open
+/// files of their own under the same numbers. So this one is closed only if it is still the one that was opened.
+pub(crate) struct Descriptor {
+    file: ManuallyDrop<File>,
+    device: u64,
+    inode: u64,
+    /// The file position, which the library does not use. It tells this open file description from any other, also
+    /// from others of the same file.
+    mark: libc::off_t,
+}
+
+impl Descriptor {
+    fn new(file: File, path: &Path) -> Result<Self, Error> {
+        let meta = file.metadata().map_err(|e| Error::system(format!("looking at {}", path.display()), e))?;
+        // Every file system has files of 2 TiB.
+        let mark = (crate::segment::random() % (1 << 41)) as libc::off_t;
+        // SAFETY: an own descriptor.
+        let mark = unsafe { libc::lseek(file.as_raw_fd(), mark, libc::SEEK_SET) };
+        Ok(Descriptor { file: ManuallyDrop::new(file), device: meta.dev(), inode: meta.ino(), mark })
+    }
+
+    /// Whether the number still stands for the description that was opened here.
+    fn is_own(&self) -> bool {
+        let fd = self.file.as_raw_fd();
+        // SAFETY: a plain call; of a closed descriptor, or of what has no position, it is an error.
+        let position = || unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) };
+        leads_to(fd, self.device, self.inode) && position() == self.mark
+    }
+}
+
+impl Deref for Descriptor {
+    type Target = File;
+    fn deref(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        if self.is_own() {
+            // SAFETY: dropped once, here.
+            unsafe { ManuallyDrop::drop(&mut self.file) };
+        }
+    }
+}
+
+/// Whether a descriptor is open and leads to this file.
+fn leads_to(fd: RawFd, device: u64, inode: u64) -> bool {
+    // SAFETY: an all-zero stat is a valid value to be filled in.
+    let mut st: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: a plain call; a closed descriptor is an error.
+    unsafe { libc::fstat(fd, &raw mut st) == 0 && st.st_dev == device && st.st_ino == inode }
+}
 
 fn last() -> io::Error {
     io::Error::last_os_error()
@@ -121,36 +178,92 @@ fn allocate(fd: RawFd, from: u64, to: u64) -> Granted {
     })
 }
 
-/// A file that nobody can see yet.
+/// A complete file that has no name yet.
 pub(crate) struct Unpublished {
     pub(crate) backing: LinuxBacking,
-    directory: PathBuf,
-    /// Its name for now, where the file system has no nameless files.
-    temporary: Option<PathBuf>,
+    temporary: Option<Temporary>,
 }
 
-pub(crate) fn create(path: &Path, size: u64, first: u64, mode: u32, allow_disk: bool) -> Result<Unpublished, Error> {
+/// What became of a name.
+pub(crate) enum Published {
+    /// It leads to the new file.
+    Done(LinuxBacking),
+    /// Another process was first.
+    Taken,
+    /// A nameless file cannot be given a name here. One that has a temporary name can.
+    NoWay,
+}
+
+/// A file's name for now, where it needs one. It goes with this value.
+struct Temporary(Option<PathBuf>);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// How to make a file.
+pub(crate) struct Make<'a> {
+    pub(crate) size: u64,
+    /// Bytes that are granted at once.
+    pub(crate) first: u64,
+    pub(crate) access: &'a Access,
+    pub(crate) allow_disk: bool,
+    /// Under a temporary name, though the file system may have nameless files.
+    pub(crate) named: bool,
+}
+
+pub(crate) fn create(path: &Path, make: &Make) -> Result<Unpublished, Error> {
     let directory = match path.parent() {
         Some(d) if !d.as_os_str().is_empty() => d.to_path_buf(),
         _ => PathBuf::from("."),
     };
-    check_directory(&directory, allow_disk)?;
-    let (file, temporary) = nameless(&directory, path)?;
-    // SAFETY: an own descriptor. The mode is set by itself because the umask applies to open().
-    if unsafe { libc::fchmod(file.as_raw_fd(), mode as libc::mode_t & 0o777) } != 0 {
-        return Err(Error::system("setting the segment's mode", last()));
-    }
-    resize(&file, size)?;
-    // Nobody else knows it yet: from its first moment on it has a user.
+    check_directory(&directory, make.allow_disk)?;
+    let (file, temporary) = unseen(&directory, path, make.named)?;
+    let file = Descriptor::new(file, path)?;
+    give_away(&file, make.access)?;
+    resize(&file, make.size)?;
+    // No other process knows it yet: from its first moment on it has a user.
     hold(&file);
-    let backing = LinuxBacking::map(file, size, true, Some(path.to_path_buf()))?;
-    if !backing.reserve(0, first) {
-        if let Some(t) = &temporary {
-            let _ = std::fs::remove_file(t);
-        }
+    let backing = LinuxBacking::map(file, make.size, true, Some(path.to_path_buf()))?;
+    if !backing.reserve(0, make.first) {
         return Err(Error::no_space(&format!("creating {}", path.display())));
     }
-    Ok(Unpublished { backing, directory, temporary })
+    Ok(Unpublished { backing, temporary })
+}
+
+/// Gives a new file its mode, group and owner.
+fn give_away(file: &File, access: &Access) -> Result<(), Error> {
+    // The mode comes first: afterwards the file may be another user's. It is set by itself because the umask applies
+    // to open(). SAFETY: an own descriptor.
+    if unsafe { libc::fchmod(file.as_raw_fd(), access.mode as libc::mode_t) } != 0 {
+        return Err(Error::system("setting the segment's mode", last()));
+    }
+    // The group first: who has given away the file may not change its group.
+    for (given, group) in [(&access.group, true), (&access.owner, false)] {
+        let Some(given) = given else { continue };
+        let id = if group { given.group()? } else { given.user()? };
+        let (owner, group) = if group { (u32::MAX, id) } else { (id, u32::MAX) };
+        // SAFETY: an own descriptor; the greatest number leaves what it stands for.
+        if unsafe { libc::fchown(file.as_raw_fd(), owner, group) } != 0 {
+            return Err(not_given(given, owner == u32::MAX, id, last()));
+        }
+    }
+    Ok(())
+}
+
+fn not_given(given: &super::super::account::Given, group: bool, id: u32, e: io::Error) -> Error {
+    let what = if group { "group" } else { "user" };
+    let rule = match (e.raw_os_error(), group) {
+        (Some(libc::EPERM), true) => "a process without root's rights may give its files only to groups that it is in",
+        (Some(libc::EPERM), false) => "only a process with root's rights may give its files to another user",
+        (Some(libc::EINVAL), _) => "the number means nothing in this user namespace",
+        _ => return Error::system(format!("{given}: giving the segment to {what} {id}"), e),
+    };
+    Error::Permission(format!("{given}: giving the segment to {what} {id} failed ({e}): {rule}"))
 }
 
 fn check_directory(directory: &Path, allow_disk: bool) -> Result<(), Error> {
@@ -176,67 +289,99 @@ fn check_directory(directory: &Path, allow_disk: bool) -> Result<(), Error> {
     Ok(())
 }
 
-fn nameless(directory: &Path, path: &Path) -> Result<(File, Option<PathBuf>), Error> {
-    let c = c_path(directory)?;
-    // SAFETY: a NUL-terminated path.
-    let fd = unsafe { libc::open(c.as_ptr(), libc::O_TMPFILE | libc::O_RDWR | libc::O_CLOEXEC, 0o600) };
-    if fd >= 0 {
-        // SAFETY: a descriptor just opened, owned by nobody else.
-        return Ok((unsafe { File::from_raw_fd(fd) }, None));
+/// A new file that no process looks for: nameless, or with a temporary name.
+fn unseen(directory: &Path, path: &Path, named: bool) -> Result<(File, Option<Temporary>), Error> {
+    let failed = |e| Error::system(format!("creating a segment in {}", directory.display()), e);
+    if !named {
+        let c = c_path(directory)?;
+        // SAFETY: a NUL-terminated path.
+        let fd = unsafe { libc::open(c.as_ptr(), libc::O_TMPFILE | libc::O_RDWR | libc::O_CLOEXEC, 0o600) };
+        if fd >= 0 {
+            // SAFETY: a descriptor just opened, owned by nothing else.
+            return Ok((unsafe { File::from_raw_fd(fd) }, None));
+        }
+        let e = last();
+        if !matches!(e.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::ENOENT | libc::EINVAL)) {
+            return Err(failed(e));
+        }
     }
-    let e = last();
-    if !matches!(e.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::ENOENT | libc::EINVAL)) {
-        return Err(Error::system(format!("creating a segment in {}", directory.display()), e));
-    }
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let temporary = directory.join(format!(".{name}.{}.{:x}", std::process::id(), super::super::random()));
-    std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(&temporary)
-        .map(|f| (f, Some(temporary)))
-        .map_err(|e| Error::system(format!("creating a segment in {}", directory.display()), e))
+    // A name of its own, and not a longer one: file systems have a limit.
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let short = String::from_utf8_lossy(&name[..name.len().min(64)]).into_owned();
+    let temporary = directory.join(format!(".{short}.{}.{:x}", std::process::id(), super::super::random()));
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600);
+    options.open(&temporary).map(|f| (f, Some(Temporary(Some(temporary))))).map_err(failed)
 }
 
 impl Unpublished {
-    /// Gives the complete file its name. `Ok(None)`: somebody else was first.
-    pub(crate) fn publish(self, path: &Path) -> Result<Option<LinuxBacking>, Error> {
+    /// Gives the complete file its name.
+    pub(crate) fn publish(self, path: &Path) -> Result<Published, Error> {
         let to = c_path(path)?;
-        let result = match &self.temporary {
-            None => {
-                let from = proc_fd(self.backing.file.as_raw_fd());
-                // SAFETY: NUL-terminated paths.
-                unsafe {
-                    libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::AT_SYMLINK_FOLLOW)
-                }
-            }
-            Some(temporary) => {
-                let from = c_path(temporary)?;
-                // SAFETY: NUL-terminated paths.
-                unsafe {
-                    libc::renameat2(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::RENAME_NOREPLACE)
-                }
-            }
+        let Some(mut temporary) = self.temporary else {
+            return match link(&self.backing.file, &to) {
+                Ok(()) => Ok(Published::Done(self.backing)),
+                Err(e) if e.raw_os_error() == Some(libc::EEXIST) => Ok(Published::Taken),
+                // What is really wrong is found out, or mended, under a temporary name.
+                Err(_) => Ok(Published::NoWay),
+            };
         };
-        if result == 0 {
-            return Ok(Some(self.backing));
+        let from = c_path(temporary.0.as_deref().unwrap_or(path))?;
+        match rename(&from, &to) {
+            Ok(()) => {
+                temporary.0 = None;
+                Ok(Published::Done(self.backing))
+            }
+            Err(e) if e.raw_os_error() == Some(libc::EEXIST) => Ok(Published::Taken),
+            Err(e) => Err(Error::system(format!("publishing {}", path.display()), e)),
         }
-        let e = last();
-        if let Some(t) = &self.temporary {
-            let _ = std::fs::remove_file(t);
-        }
-        if e.raw_os_error() == Some(libc::EEXIST) {
-            return Ok(None);
-        }
-        if e.raw_os_error() == Some(libc::ENOENT) && self.temporary.is_none() {
-            return Err(Error::Unsupported(format!(
-                "publishing a segment in {} needs /proc to be mounted; or use an anonymous segment",
-                self.directory.display()
-            )));
-        }
-        Err(Error::system(format!("publishing {}", path.display()), e))
     }
+}
+
+/// Links a nameless file into place.
+fn link(file: &File, to: &CString) -> io::Result<()> {
+    let from = proc_fd(file.as_raw_fd());
+    // SAFETY: NUL-terminated paths.
+    let by_proc =
+        unsafe { libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::AT_SYMLINK_FOLLOW) };
+    if by_proc == 0 {
+        return Ok(());
+    }
+    let e = last();
+    if e.raw_os_error() == Some(libc::EEXIST) {
+        return Err(e);
+    }
+    // Without /proc. Before Linux 6.10 only for processes that may read any file (CAP_DAC_READ_SEARCH).
+    // SAFETY: an own descriptor, and NUL-terminated paths.
+    let by_descriptor =
+        unsafe { libc::linkat(file.as_raw_fd(), c"".as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::AT_EMPTY_PATH) };
+    if by_descriptor == 0 {
+        return Ok(());
+    }
+    Err(last())
+}
+
+/// Gives a file another name, unless that is taken.
+fn rename(from: &CString, to: &CString) -> io::Result<()> {
+    // SAFETY: NUL-terminated paths.
+    let renamed =
+        unsafe { libc::renameat2(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::RENAME_NOREPLACE) };
+    if renamed == 0 {
+        return Ok(());
+    }
+    let e = last();
+    if !matches!(e.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EPERM)) {
+        return Err(e);
+    }
+    // A file system, or a filter, without the call. For a moment the file has both names.
+    // SAFETY: NUL-terminated paths.
+    if unsafe { libc::link(from.as_ptr(), to.as_ptr()) } != 0 {
+        return Err(last());
+    }
+    // SAFETY: a NUL-terminated path. If it stays, it is a name too many.
+    unsafe { libc::unlink(from.as_ptr()) };
+    Ok(())
 }
 
 pub(crate) fn anonymous(size: u64, first: u64) -> Result<LinuxBacking, Error> {
@@ -253,6 +398,7 @@ pub(crate) fn anonymous(size: u64, first: u64) -> Result<LinuxBacking, Error> {
     if unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL) } != 0 {
         return Err(Error::system("sealing the anonymous segment", last()));
     }
+    let file = Descriptor::new(file, Path::new("memfd"))?;
     let backing = LinuxBacking::map(file, size, true, None)?;
     if backing.reserve(0, first) {
         Ok(backing)
@@ -262,7 +408,7 @@ pub(crate) fn anonymous(size: u64, first: u64) -> Result<LinuxBacking, Error> {
 }
 
 /// Opens an existing segment's file. `Ok(None)`: there is none.
-pub(crate) fn open(path: &Path, writable: bool) -> Result<Option<File>, Error> {
+pub(crate) fn open(path: &Path, writable: bool) -> Result<Option<Descriptor>, Error> {
     let c = c_path(path)?;
     let access = if writable { libc::O_RDWR } else { libc::O_RDONLY };
     let flags = access | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
@@ -277,22 +423,28 @@ pub(crate) fn open(path: &Path, writable: bool) -> Result<Option<File>, Error> {
             _ => Err(Error::system(format!("opening {}", path.display()), e)),
         };
     }
-    // SAFETY: a descriptor just opened, owned by nobody else.
+    // SAFETY: a descriptor just opened, owned by nothing else.
     let file = unsafe { File::from_raw_fd(fd) };
     let meta = file.metadata().map_err(|e| Error::system(format!("looking at {}", path.display()), e))?;
     if !meta.is_file() {
         return Err(not_a_segment(path, "it is not a regular file"));
     }
+    Descriptor::new(file, path).map(Some)
+}
+
+/// Refuses the file of a user who could kill this process by cutting it off, unless the user is trusted.
+pub(crate) fn check_owner(file: &File, path: &Path, access: &Access) -> Result<(), Error> {
+    let owner = file.metadata().map_err(|e| Error::system(format!("looking at {}", path.display()), e))?.uid();
     // SAFETY: a plain call.
     let me = unsafe { libc::geteuid() };
-    if writable && meta.uid() != me && meta.uid() != 0 {
-        return Err(Error::Permission(format!(
-            "{} belongs to user {}, who may change it under us; run as that user, or remove it and create it anew",
-            path.display(),
-            meta.uid()
-        )));
+    if owner == me || owner == 0 || access.is_trusted(owner)? {
+        return Ok(());
     }
-    Ok(Some(file))
+    Err(Error::Permission(format!(
+        "{} belongs to user {owner}, and could be cut off while it is in use, which would kill this process; run as \
+         that user, remove the file, or trust the user (SHMETRICS_TRUST={owner}, or the option `trust_owner`)",
+        path.display()
+    )))
 }
 
 pub(crate) fn not_a_segment(path: &Path, reason: &str) -> Error {
@@ -329,8 +481,8 @@ pub(crate) fn is_named(file: &File, path: &Path) -> bool {
 }
 
 impl LinuxBacking {
-    pub(crate) fn map(file: File, len: u64, writable: bool, path: Option<PathBuf>) -> Result<Self, Error> {
-        let meta = file.metadata().map_err(|e| Error::system("looking at the segment", e))?;
+    pub(crate) fn map(file: Descriptor, len: u64, writable: bool, path: Option<PathBuf>) -> Result<Self, Error> {
+        let (device, inode) = (file.device, file.inode);
         let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
         let bytes =
             usize::try_from(len).map_err(|_| Error::InvalidArgument("the segment is too large to map".into()))?;
@@ -351,15 +503,12 @@ impl LinuxBacking {
         // Not worth a core dump's space. SAFETY: our own mapping.
         unsafe { libc::madvise(base, bytes, libc::MADV_DONTDUMP) };
         let base = NonNull::new(base.cast()).ok_or_else(|| Error::Unsupported("the system mapped page 0".into()))?;
-        Ok(LinuxBacking { base, len, file, device: meta.dev(), inode: meta.ino(), path })
+        Ok(LinuxBacking { base, len, file, device, inode, path })
     }
 
-    /// Hosts that turn into daemons close descriptors they do not know; the number may be somebody else's by now.
+    /// Whether a number stands for the segment's file. The host may have closed our descriptor.
     fn is_ours(&self, fd: RawFd) -> bool {
-        // SAFETY: an all-zero stat is a valid value to be filled in.
-        let mut st: libc::stat = unsafe { std::mem::zeroed() };
-        // SAFETY: a plain call; a closed descriptor is an error.
-        unsafe { libc::fstat(fd, &raw mut st) == 0 && st.st_dev == self.device && st.st_ino == self.inode }
+        leads_to(fd, self.device, self.inode)
     }
 
     /// An open description of the file that is nobody else's.
@@ -523,7 +672,17 @@ impl Backing for LinuxBacking {
     }
 
     fn resident(&self) -> u64 {
-        self.file.metadata().map_or(0, |m| m.blocks() * 512)
+        let blocks = |fd| {
+            // SAFETY: an all-zero stat is a valid value to be filled in.
+            let mut st: libc::stat = unsafe { std::mem::zeroed() };
+            // SAFETY: a plain call with a local.
+            if unsafe { libc::fstat(fd, &raw mut st) } == 0 {
+                st.st_blocks as u64
+            } else {
+                0
+            }
+        };
+        self.with_descriptor(blocks).map_or(0, |blocks| blocks * 512)
     }
 
     fn is_named(&self, path: &Path) -> bool {
@@ -533,6 +692,11 @@ impl Backing for LinuxBacking {
 
     fn id(&self) -> (u64, u64) {
         (self.device, self.inode)
+    }
+
+    fn is_removed(&self) -> bool {
+        let own = self.file.as_raw_fd();
+        self.is_ours(own) && self.file.metadata().is_ok_and(|m| m.nlink() == 0)
     }
 
     fn descriptor(&self) -> Option<i32> {

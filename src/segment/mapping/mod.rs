@@ -38,6 +38,10 @@ pub(crate) trait Backing: Send + Sync {
     fn is_named(&self, path: &Path) -> bool;
     /// What tells this memory from others in one process.
     fn id(&self) -> (u64, u64);
+    /// Whether it is known to have no name any more. What cannot be told is not known.
+    fn is_removed(&self) -> bool {
+        false
+    }
     /// A descriptor to hand to other processes, if there is one.
     fn descriptor(&self) -> Option<i32>;
 }
@@ -77,7 +81,17 @@ pub(crate) const DEFAULT_DIRECTORY: &str = "/dev/shm";
 pub(crate) const PREFIX: &str = "shmetrics-";
 
 pub(crate) fn directory() -> PathBuf {
-    std::env::var_os("SHMETRICS_DIR").filter(|d| !d.is_empty()).map_or_else(|| DEFAULT_DIRECTORY.into(), PathBuf::from)
+    crate::environment::var_os("SHMETRICS_DIR")
+        .filter(|d| !d.is_empty())
+        .map_or_else(|| DEFAULT_DIRECTORY.into(), PathBuf::from)
+}
+
+/// Whether a path is that of a plain name.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_in_directory(path: &Path) -> bool {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(PREFIX));
+    name.is_some_and(|name| !name.is_empty()) && absolute(path).parent() == Some(&*absolute(&directory()))
 }
 
 /// The file of a segment: `NAME` in the directory, or a path if it has a slash.
@@ -85,21 +99,26 @@ pub(crate) fn path_of(name: &str) -> Result<PathBuf, Error> {
     if name.is_empty() {
         return Err(Error::name("segment name", name, "it is empty; give a name such as \"shop\" or a path on tmpfs"));
     }
+    // Long names first: they are not to be copied.
+    let path = name.contains('/');
+    if path && name.len() > 4095 {
+        return Err(Error::name("segment path", name, "it is too long for the file system"));
+    }
+    if !path && name.len() + PREFIX.len() > 255 {
+        return Err(Error::name("segment name", name, "it is longer than 245 bytes"));
+    }
     if name.contains('\0') {
         return Err(Error::name("segment name", name, "it holds a NUL byte"));
     }
-    if name.contains('/') {
+    if path {
         let path = PathBuf::from(name);
-        if path.file_name().is_none() {
-            return Err(Error::name("segment path", name, "it does not end in a file name"));
+        match path.file_name() {
+            None => return Err(Error::name("segment path", name, "it does not end in a file name")),
+            Some(file) if file.len() > 255 => {
+                return Err(Error::name("segment path", name, "it is too long for the file system"))
+            }
+            Some(_) => return Ok(path),
         }
-        if path.file_name().is_some_and(|f| f.len() > 255) || name.len() > 4095 {
-            return Err(Error::name("segment path", name, "it is too long for the file system"));
-        }
-        return Ok(path);
-    }
-    if name.len() + PREFIX.len() > 255 {
-        return Err(Error::name("segment name", name, "it is longer than 245 bytes"));
     }
     if name.starts_with('.') || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-:@".contains(&b)) {
         return Err(Error::name("segment name", name, "use letters, digits and . _ - : @, not starting with a dot"));

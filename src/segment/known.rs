@@ -1,0 +1,151 @@
+//! The segments that this process has mapped, so that it never maps one twice: a second mapping would be a second
+//! process in per-process gauges.
+//!
+//! A list that only grows, without a lock. A fork may happen at any moment, and the child goes on with the list as it
+//! is: a lock could be held by a thread that the child does not have.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicPtr, Ordering::AcqRel, Ordering::Acquire};
+
+use super::Inner;
+
+type Id = (u64, u64);
+
+/// A mapping, and a path by which it was opened.
+struct Entry {
+    inner: &'static Inner,
+    name: Option<Name>,
+    next: *const Entry,
+}
+
+struct Name {
+    path: PathBuf,
+    /// The process' root when the path was used, and the directory of the file.
+    root: Option<Id>,
+    directory: Option<Id>,
+}
+
+/// The newest entry.
+static KNOWN: AtomicPtr<Entry> = AtomicPtr::new(std::ptr::null_mut());
+
+#[cfg(unix)]
+fn id_of(path: &Path) -> Option<Id> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
+}
+
+#[cfg(not(unix))]
+fn id_of(_: &Path) -> Option<Id> {
+    None
+}
+
+impl Name {
+    fn new(path: &Path) -> Self {
+        let directory = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Name { root: id_of(Path::new("/")), directory: id_of(directory), path: absolute(path) }
+    }
+}
+
+/// The path from the root, as it is written: symbolic links stay.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+fn entries() -> impl Iterator<Item = &'static Entry> {
+    // Acquire pairs with the swap in `add`.
+    entries_from(KNOWN.load(Acquire))
+}
+
+fn entries_from(newest: *const Entry) -> impl Iterator<Item = &'static Entry> {
+    // SAFETY: entries are added complete, and never freed or changed.
+    let get = |at: *const Entry| unsafe { at.as_ref() };
+    std::iter::successors(get(newest), move |entry| get(entry.next))
+}
+
+/// Adds an entry, unless `has` says that one there makes it needless: then that one.
+fn add(mut entry: Box<Entry>, has: impl Fn(&Entry) -> bool) -> Option<&'static Entry> {
+    let mut newest = KNOWN.load(Acquire);
+    loop {
+        // The whole list, as it was when the swap succeeds.
+        if let Some(found) = entries_from(newest).find(|e| has(e)) {
+            return Some(found);
+        }
+        entry.next = newest;
+        let raw = Box::into_raw(entry);
+        // Release publishes the entry; Acquire pairs with the Release of the entries that are found instead.
+        match KNOWN.compare_exchange(newest, raw, AcqRel, Acquire) {
+            Ok(_) => return None,
+            Err(now) => newest = now,
+        }
+        // SAFETY: made from a box above, and not published: the swap failed.
+        entry = unsafe { Box::from_raw(raw) };
+    }
+}
+
+/// Makes a new mapping known. If another thread has mapped the same memory meanwhile, this mapping goes, and the other
+/// one is returned.
+pub(super) fn insert(inner: Box<Inner>, path: Option<&Path>) -> &'static Inner {
+    let id = inner.backing.id();
+    let raw = Box::into_raw(inner);
+    // SAFETY: from a box. It stays for ever, unless it is freed below, where no entry refers to it.
+    let inner = unsafe { &*raw };
+    let entry = Box::new(Entry { inner, name: path.map(Name::new), next: std::ptr::null() });
+    match add(entry, |known| known.inner.backing.id() == id) {
+        None => inner,
+        Some(known) => {
+            // SAFETY: from a box above; the entry with the only other reference has not been added and is gone.
+            drop(unsafe { Box::from_raw(raw) });
+            known.inner
+        }
+    }
+}
+
+/// The mapping of this memory, if the process has one. Notes the path by which it is being opened.
+#[cfg(target_os = "linux")]
+pub(super) fn by_id(id: Id, path: &Path) -> Option<&'static Inner> {
+    let inner = entries().map(|e| e.inner).find(|i| i.backing.id() == id)?;
+    let same = |entry: &Entry, path: &Path| {
+        std::ptr::eq(entry.inner, inner) && entry.name.as_ref().is_some_and(|n| n.path == path)
+    };
+    let whole = absolute(path);
+    if !entries().any(|e| same(e, &whole)) {
+        let entry = Box::new(Entry { inner, name: Some(Name::new(path)), next: std::ptr::null() });
+        add(entry, |known| same(known, &whole));
+    }
+    Some(inner)
+}
+
+/// The mapping that the process has of what a path leads to. Nothing is opened, so this also works for a process that
+/// may not open the file any more.
+///
+/// Where the path cannot be followed from here (for want of permission, or since the process has another root by now),
+/// the mapping is the one that was opened by this path. A path that leads nowhere, or elsewhere, has none.
+#[cfg(target_os = "linux")]
+pub(crate) fn by_path(path: &Path) -> Option<&'static Inner> {
+    use std::os::unix::fs::MetadataExt;
+    // Without any mapping, as in most processes that open one, nothing is asked.
+    entries().next()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) => by_id((meta.dev(), meta.ino()), path),
+        Err(e) => {
+            let path = absolute(path);
+            let named = |e: &'static Entry| e.name.as_ref().filter(|n| n.path == path).map(|n| (e.inner, n));
+            let (inner, name) = entries().find_map(named)?;
+            let removed = match e.raw_os_error() {
+                Some(libc::ENOENT | libc::ENOTDIR) => !name.is_out_of_sight(),
+                _ => false,
+            };
+            (!removed && !inner.backing.is_removed()).then_some(inner)
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Name {
+    /// Whether the directory of the file is not where it was: this process has another root, or something else is
+    /// mounted there.
+    fn is_out_of_sight(&self) -> bool {
+        let other = |path: &Path, then: Option<Id>| id_of(path).is_some_and(|now| then != Some(now));
+        other(Path::new("/"), self.root) || self.path.parent().is_some_and(|d| other(d, self.directory))
+    }
+}
