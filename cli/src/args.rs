@@ -22,6 +22,9 @@ EXAMPLES:
 ENVIRONMENT:
   SHMETRICS_SEGMENT  the segment when no NAME is given; without it: default
   SHMETRICS_DIR      where segments live; without it: /dev/shm
+  SHMETRICS_MODE     the file mode of the segment that `demo` makes, such as 0640; without it: 0600
+  SHMETRICS_OWNER    its owner, a name or a number; without it: the caller
+  SHMETRICS_GROUP    its group, a name or a number; without it: the caller's
 
 FILES:
   $SHMETRICS_DIR/shmetrics-NAME           the segment NAME
