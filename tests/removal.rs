@@ -8,3 +8,5 @@ mod churn;
 mod common;
 #[path = "removal/expiry.rs"]
 mod expiry;
+#[path = "removal/stale.rs"]
+mod stale;

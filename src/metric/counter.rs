@@ -211,7 +211,9 @@ impl Counter {
                 return self.inner.count(header::STALE_UPDATES);
             }
             if (seen & TAG_MASK) + n > TAG_MASK {
-                self.spill();
+                if !self.spill() {
+                    return;
+                }
                 seen = integer.load(Relaxed);
                 continue;
             }
@@ -233,14 +235,14 @@ impl Counter {
         }
     }
 
-    /// Moves what would not fit into the integer for long to the fraction.
+    /// Moves what would not fit into the integer for long to the fraction. False: the series is over, which has been counted.
     #[cold]
     #[inline(never)]
-    fn spill(&self) {
+    fn spill(&self) -> bool {
         self.change_pair(|integer, fraction| match integer & TAG_MASK {
             full if full >= SPILL => [integer - SPILL, (f64::from_bits(fraction) + SPILL as f64).to_bits()],
             _ => [integer, fraction],
-        });
+        })
     }
 
     /// What is a multiple of `SPILL` goes to the fraction, so that whole numbers stay exact.
@@ -264,16 +266,18 @@ impl Counter {
         self.change_pair(|integer, fraction| [integer, (f64::from_bits(fraction) + v).to_bits()]);
     }
 
-    fn change_pair(&self, new: impl Fn(u64, u64) -> [u64; 2]) {
+    /// False: the series is over, which is counted.
+    fn change_pair(&self, new: impl Fn(u64, u64) -> [u64; 2]) -> bool {
         // SAFETY: 16 bytes aligned to 16, of a mapping (or a static) that outlives the handle, accessed only atomically.
         let pair = unsafe { Pair::new(std::ptr::from_ref(&self.series.cells).cast_mut().cast()) };
         let mut seen = pair.guess();
         loop {
             if self.life != Life::FOREVER && self.life.is_over(seen[0]) {
-                return self.inner.count(header::STALE_UPDATES);
+                self.inner.count(header::STALE_UPDATES);
+                return false;
             }
             match pair.cas(seen, new(seen[0], seen[1])) {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(now) => seen = now,
             }
         }
@@ -307,7 +311,7 @@ impl Counter {
         self.inner.count(header::REJECTED_UPDATES);
     }
 
-    /// The value now, over all processes; 0 once the series is removed and its memory in use elsewhere.
+    /// The value now, over all processes; 0 once the series is removed.
     pub fn get(&self) -> f64 {
         // Acquire: as in `add_whole`.
         let lane = self.series.lane.load(Acquire);

@@ -268,9 +268,10 @@ impl Gauge {
         }
     }
 
+    /// Counts an update that was not done: as stale if the series is removed, whatever else was missing.
     #[cold]
     fn reject(&self) {
-        self.inner.count(header::REJECTED_UPDATES);
+        self.inner.count(if self.is_over() { header::STALE_UPDATES } else { header::REJECTED_UPDATES });
     }
 
     /// This process' cell, taken with the change made if it is not ours yet.
@@ -321,6 +322,9 @@ impl Gauge {
     #[cold]
     #[inline(never)]
     fn add_block(&self, word: u64) -> Option<u64> {
+        if self.is_over() {
+            return None;
+        }
         let arena = self.inner.arena();
         let link = arena.allocate(CELL_BLOCK)?;
         // Release publishes the block's zeros.

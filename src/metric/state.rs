@@ -69,8 +69,15 @@ impl States {
         }
     }
 
+    /// The word of states; 0 once the series is removed.
     fn get(&self) -> u64 {
-        read(&self.inner.memory, self.at)
+        let word = read(&self.inner.memory, self.at);
+        // Looked at after the word, which is of this life then.
+        if self.is_over() {
+            0
+        } else {
+            word
+        }
     }
 }
 

@@ -87,18 +87,28 @@ pub(super) fn obtain(inner: &Inner, record: &Record<'_>, len: usize) -> Option<(
 fn reuse(inner: &Inner, record: &Record<'_>, class: u32) -> Option<(u32, State)> {
     let link = list(&inner.memory, record.at, class).pop(|state| state.class() >= class)?;
     account(inner, record, link, false);
-    Some((link, claim(inner, record, link)))
+    Some((link, claim(inner, link)))
 }
 
-/// Makes a record that was taken from a free list fit for its next life: out of the index, and its cells closed to all handles
-/// of earlier lives.
-fn claim(inner: &Inner, record: &Record<'_>, link: u32) -> State {
+/// Makes a record that was taken from a free list fit for its next label set: out of the index. Its cells were closed to all
+/// handles of earlier lives when its last series was removed.
+fn claim(inner: &Inner, link: u32) -> State {
+    let memory = &inner.memory;
+    inner.index().erase(memory.get32(offset(link) + entry::TAG), link);
+    life::state(memory, link)
+}
+
+/// Closes the cells of a series whose life is over, in a record that no list has yet: whatever its type, an update through a
+/// handle fails and is counted as stale from then on. The record's state has moved on to the next life, which nobody has a
+/// handle to; the lane goes first, then each cell becomes {the next life's tag, 0}. An update that read the state or the lane
+/// before that counts as done before the removal.
+///
+/// Chunks of native buckets and exemplars stay as they are. Who updates them looks at the state first, and what they hold has
+/// the life that it is of.
+pub(super) fn close(inner: &Inner, record: &Record<'_>, link: u32) {
     let (memory, at) = (&inner.memory, offset(link));
-    // Before anybody has a handle to the next life, and after the state has gone on to it.
+    let tag = life::state(memory, link).life().tag();
     lane::take_away(memory, at);
-    inner.index().erase(memory.get32(at + entry::TAG), link);
-    let state = life::state(memory, link);
-    let tag = state.life().tag();
     match record.pairs() {
         pairs @ 1.. => {
             for i in 0..pairs {
@@ -114,7 +124,6 @@ fn claim(inner: &Inner, record: &Record<'_>, link: u32) -> State {
         }
         _ => put(memory, at + gauge::TAG, |_| [tag, 0]),
     }
-    state
 }
 
 /// Replaces a pair, whatever it holds.
@@ -169,6 +178,7 @@ pub(super) fn hide(inner: &Inner, record: &Record<'_>, link: u32, seen: State, t
 }
 
 fn removed(inner: &Inner, record: &Record<'_>, link: u32) {
+    close(inner, record, link);
     count(inner, record, u64::MAX);
     inner.count(header::REMOVED_SERIES);
     // Killed between these two, this process leaks the record, and the leak shows.

@@ -13,7 +13,7 @@
 //! late goes into a lane that nobody reads any more.
 //!
 //! * Who counts reads `LANE` first, and then in the state whether the record is still in its life. If so the lane is one of that life.
-//! * Who claims a record for its next life moves the state on, and then clears `LANE`.
+//! * Who removes a series moves its record's state on to the next life, and then clears `LANE`.
 //! * Who gives a lane puts it where there is 0. If he comes late, it is of the next life, and nobody has ever counted in it.
 //!
 //! The price is that lanes are never used again: 8 bytes for each CPU (16 for each bucket) of every life that was hot. They may

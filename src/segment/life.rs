@@ -3,14 +3,20 @@
 //! given for, and so does every cell: an update is a compare-and-swap that fails in any other life. No process has to be alive,
 //! awake or reachable for a record to change hands.
 //!
+//! A removal moves the life on, in the very swap that takes the series off the pages. So an update that looks at the state
+//! sees from then on that its series is over. The remover then closes the cells: it takes the lane away and puts the tag of
+//! the next life into each cell, so that an update that looks at its cell alone fails too. Only then does the record go to a
+//! free list. Whoever takes it from there finds it closed, and in the life that the next series will have. A remover that is
+//! killed in between costs the record, which is then on no list.
+//!
 //! | state | |
 //! |---|---|
 //! | `HIDDEN` | an overflow series that nobody has needed |
 //! | `NEW` | written, and not yet in its chain |
 //! | `LIVE` | on pages |
 //! | `EXPIRED` | off the pages; an update or a look-up brings it back as it was |
-//! | `FREE` | removed; on a free list, or about to be |
-//! | `CLAIMED` | taken from a free list, by whoever writes its next life |
+//! | `FREE` | removed, and in its next life; on a free list, or about to be |
+//! | `CLAIMED` | taken from a free list, by whoever writes its label set |
 //!
 //! The state word changes by compare-and-swap only, and the life in it only rises, so no such swap can mistake one life for
 //! another. After its last life a record is not used again.
@@ -62,15 +68,21 @@ impl State {
         Life((self.0 >> LIFE_SHIFT) as u64)
     }
 
-    const fn with(self, state: u32) -> Self {
+    pub(crate) const fn in_state(self, state: u32) -> Self {
         State(self.0 >> STATE_BITS << STATE_BITS | state)
+    }
+
+    /// Removed: in the next life, which nobody has a handle to. The last life stays the last one (see `FreeList::push`).
+    const fn removed(self) -> Self {
+        let step = if self.life().0 < LAST_LIFE as u64 { 1 << LIFE_SHIFT } else { 0 };
+        State(self.0 + step).in_state(FREE)
     }
 
     /// Live again. The count of revivals, modulo 8, is for who looked before, and was stopped: the series that he saw idle is not
     /// this one.
     const fn revived(self) -> Self {
         let low = (1 << LIFE_SHIFT) - 1;
-        State((self.0 & !low) | (self.0.wrapping_add(REVIVAL) & low)).with(LIVE)
+        State((self.0 & !low) | (self.0.wrapping_add(REVIVAL) & low)).in_state(LIVE)
     }
 
     /// Whether it has the series that a look-up finds.
@@ -139,11 +151,11 @@ pub(crate) fn state<M: Memory>(memory: &M, link: u32) -> State {
 
 /// Changes a record's state, if it is still `seen`.
 pub(crate) fn change<M: Memory>(memory: &M, link: u32, seen: State, to: u32) -> bool {
-    memory.cas32(offset(link) + entry::STATE, seen.0, seen.with(to).0, AcqRel, Acquire).is_ok()
+    memory.cas32(offset(link) + entry::STATE, seen.0, seen.in_state(to).0, AcqRel, Acquire).is_ok()
 }
 
-/// Takes a series off the pages and the look-ups, from this instant on. True if it was this call that did. The record is then
-/// the caller's to put on a free list.
+/// Takes a series off the pages and the look-ups, and ends its life, from this instant on. True if it was this call that did.
+/// The record is then the caller's: to close its cells, and to put it on a free list.
 pub(crate) fn remove<M: Memory>(
     index: &Index<'_, M>,
     ends: Ends,
@@ -162,7 +174,8 @@ pub(crate) fn remove<M: Memory>(
     }
 }
 
-/// Takes a series off the pages if its state is still `seen`.
+/// Takes a series off the pages if its state is still `seen`: for a while (`EXPIRED`), or for good (`FREE`). The life of one
+/// that goes for good is over from this instant on; its cells are then the caller's to close.
 pub(crate) fn hide<M: Memory>(
     index: &Index<'_, M>,
     ends: Ends,
@@ -174,7 +187,9 @@ pub(crate) fn hide<M: Memory>(
     // Whoever helps the entry in has to find its state as it was announced, so that has to be over first. Else an inserter who
     // looked at `PENDING` before that could claim the record, and be helped in before he has announced it.
     chain::settle_if(index, ends, link, settled);
-    change(index.memory, link, seen, to)
+    let new = if to == FREE { seen.removed() } else { seen.in_state(to) };
+    // AcqRel: closing the cells, and giving the record away, come after this.
+    index.memory.cas32(offset(link) + entry::STATE, seen.0, new.0, AcqRel, Acquire).is_ok()
 }
 
 /// Brings an expired series back. False if it has been removed meanwhile.
@@ -204,7 +219,7 @@ pub(crate) struct FreeList<'a, M> {
 }
 
 impl<M: Memory> FreeList<'_, M> {
-    /// Offers a record in the state `FREE`, unless it has lived its last life.
+    /// Offers a record in the state `FREE`, unless it has lived its last life: its removal would need another one.
     pub(crate) fn push(&self, link: u32) {
         if state(self.memory, link).life().0 >= u64::from(LAST_LIFE) {
             return;
@@ -223,7 +238,7 @@ impl<M: Memory> FreeList<'_, M> {
         }
     }
 
-    /// Takes the first record, if it `fits`; it is then `CLAIMED` in its next life and the caller's alone.
+    /// Takes the first record, if it `fits`; it is then `CLAIMED`, and the caller's alone.
     pub(crate) fn pop(&self, fits: impl Fn(State) -> bool) -> Option<u32> {
         for _ in 0..BOUND {
             // Acquire pairs with the Release in `push`.
@@ -239,10 +254,8 @@ impl<M: Memory> FreeList<'_, M> {
                 continue;
             }
             let seen = state(self.memory, link);
-            let next_life = State(seen.with(CLAIMED).0.wrapping_add(1 << LIFE_SHIFT));
             // Nobody else has it; anything but success is damage.
-            let at = offset(link) + entry::STATE;
-            if seen.state() == FREE && self.memory.cas32(at, seen.0, next_life.0, AcqRel, Relaxed).is_ok() {
+            if seen.state() == FREE && change(self.memory, link, seen, CLAIMED) {
                 return Some(link);
             }
         }

@@ -92,6 +92,7 @@ survives! {
     labelled_sum_gauge_takes_the_cell_of_an_earlier_life: LABELLED_OLD_CELL;
     remove: REMOVE;
     remove_beside_others: REMOVE_BESIDE_OTHERS;
+    remove_then_update: REMOVE_THEN_UPDATE;
     remove_and_make_again: RE_INSERT;
     clear: CLEAR;
     make_and_remove_within_a_limit: LIMITED;
@@ -194,6 +195,14 @@ fn a_dead_value_added_before_it_is_cleared_is_caught() {
 #[test]
 fn a_record_that_is_offered_before_its_series_is_gone_is_caught() {
     let seen = control(operation::REMOVE, "CONTROL offers, then removes", mutant::offers_then_removes);
+    assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
+}
+
+#[test]
+fn a_removal_that_leaves_the_cell_open_is_caught() {
+    // The victim's updates are not stale then.
+    let op = Operation { moves: None, ..operation::REMOVE_THEN_UPDATE };
+    let seen = control(op, "CONTROL leaves the cell open", mutant::leaves_the_cell_open);
     assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
 }
 

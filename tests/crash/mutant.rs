@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use super::common::Name;
 use super::image::{header, record, Live, CLAIMED, FREE, LIVE, NEW};
-use super::operation::{Operation, GAUGE_TAKE_OVER, LANE_INC_LOCKED, LOOK_UP, NATIVE_FIRST, OBSERVED, REMOVE, REUSE};
+use super::operation::{
+    counters, Operation, GAUGE_TAKE_OVER, LANE_INC_LOCKED, LOOK_UP, NATIVE_FIRST, OBSERVED, REMOVE, REMOVE_THEN_UPDATE,
+    REUSE,
+};
 
 /// A segment's words, without the library. Mapped as long as the process, which is a victim.
 #[derive(Clone, Copy)]
@@ -112,6 +115,9 @@ pub fn counts_then_sums(name: &Name) -> Box<dyn Fn()> {
     })
 }
 
+/// One life more, in a record's state.
+const LIFE: u32 = 1 << 12;
+
 /// The first series of the first family as the library makes it, doing the operation on a copy: its words.
 fn model(name: &Name, op: &Operation) -> Vec<u64> {
     let copy = Live::new(name).image.restore();
@@ -153,14 +159,28 @@ pub fn offers_then_removes(name: &Name) -> Box<dyn Fn()> {
             raw.half(series + record::FREE).store(head as u32, SeqCst);
             let new = word((head >> 32) + 1, series);
             if list.compare_exchange(head, new, SeqCst, SeqCst).is_ok()
-                && state.compare_exchange(seen, seen & !7 | FREE, SeqCst, SeqCst).is_ok()
+                && state.compare_exchange(seen, (seen + LIFE) & !7 | FREE, SeqCst, SeqCst).is_ok()
             {
+                raw.word(series + record::COUNTER).store(1 << 44, SeqCst);
                 raw.word(header::SERIES).fetch_sub(1, SeqCst);
                 raw.word(family + record::FAMILY_SERIES).fetch_sub(1, SeqCst);
                 raw.word(header::REMOVED_SERIES).fetch_add(1, SeqCst);
             }
         }
         act();
+    })
+}
+
+/// A removal that leaves the cell open to updates through old handles. All the rest is right.
+pub fn leaves_the_cell_open(name: &Name) -> Box<dyn Fn()> {
+    let (raw, act) = (Raw::open(name), (REMOVE_THEN_UPDATE.others.unwrap())(name));
+    let series = raw.first_series();
+    let old = counters(&name.open()).with(["x"]);
+    Box::new(move || {
+        act();
+        let cell = raw.word(series + record::COUNTER);
+        let _ = cell.compare_exchange(1 << 44, 0, SeqCst, SeqCst);
+        old.inc();
     })
 }
 
@@ -177,7 +197,8 @@ pub fn same_life_again(name: &Name) -> Box<dyn Fn()> {
         if head as usize % (1 << 32) == series / 16 && seen == 1 << 32 {
             let next = word((head >> 32) + 1, 0);
             if list.compare_exchange(head, next, SeqCst, SeqCst).is_ok() {
-                state.store(free & !7 | CLAIMED, SeqCst);
+                // The life of the series that was removed.
+                state.store((free - LIFE) & !7 | CLAIMED, SeqCst);
                 raw.word(series + record::COUNTER).store(0, SeqCst);
                 raw.word(series + record::TAG).store(words[record::TAG / 8], SeqCst);
                 // The rest of the words: birth, length, text.

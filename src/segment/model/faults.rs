@@ -49,12 +49,16 @@ pub(super) enum Fault {
     AnyLife,
     /// An update looks at the record's life, and then for its lane.
     LifeBeforeLane,
-    /// A lane is taken away when its series is removed, and not when the record begins another life.
+    /// A lane is taken away before its series is removed, and not after that.
     LaneTakenEarly,
     /// A lane stays with its record.
     LaneStays,
     /// Who takes a lane away does not publish the life that the record is in.
     RelaxedTakeAway,
+    /// A removal leaves the cell of the series open.
+    CellStaysOpen,
+    /// A removal leaves the record in the life of the series.
+    LifeStays,
 }
 
 /// One process' view of the words, with a fault.
@@ -216,6 +220,9 @@ impl<M: Memory> Memory for Faulty<'_, M> {
         if self.is(Fault::LaneTakenEarly) && is_field(at, entry::STATE) && State(new).state() == life::FREE {
             lane::take_away(self.inner, at - entry::STATE);
         }
+        if self.is(Fault::LifeStays) && is_field(at, entry::STATE) && State(new).state() == life::FREE {
+            return self.inner.cas32(at, old, State(old).in_state(life::FREE).0, ok, fail);
+        }
         let weak = self.is(Fault::RelaxedLive) && leads_to_an_entry(at);
         self.inner.cas32(at, old, new, if weak { Relaxed } else { ok }, fail)
     }
@@ -243,6 +250,7 @@ impl<M: Memory> Memory for Faulty<'_, M> {
             Fault::NoCount if at == FREE => {
                 self.inner.cas64(at, old, old >> 32 << 32 | u64::from(new as u32), ok, fail)
             }
+            Fault::CellStaysOpen if is_field(at, CELL) && new & TAG_MASK == 0 => Ok(old),
             Fault::AnyLife if is_field(at, CELL) && new & TAG_MASK != 0 => {
                 self.inner.add64(at, new - old, ok);
                 Ok(old)

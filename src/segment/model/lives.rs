@@ -166,6 +166,39 @@ fn counting_through_an_old_handle(fault: Fault) {
     });
 }
 
+/// Updates through a handle go nowhere from the instant of removal on: not into the cell, and not into a lane that somebody
+/// gives late.
+fn counting_after_removal(fault: Fault) {
+    let remove_and_count: Thread = |scene, view, _| {
+        let old = Place::from_word(first_life(0));
+        assert!(scene.remove(&view.of_remover(), FAMILIES, HERE), "the only remover failed");
+        scene.count(view, old).into()
+    };
+    let give_late: Thread = |scene, view, _| {
+        let old = Place::from_word(first_life(0));
+        u64::from(scene.count_in_cell(view, old) && lane::give(view, old.at, 1))
+    };
+    let scene = || Scene::new(RECORDS, Extra::Lanes).with(&[HERE]);
+    explore(fault, 3, scene, [remove_and_count, give_late], |scene, found| {
+        assert_eq!(found[0], 0, "an update to a removed series was taken");
+        assert_eq!(scene.free(), [link(0)]);
+    });
+}
+
+/// The same where another takes the record at once: what the removed series has counted is in no other's.
+fn counting_after_removal_and_reuse(fault: Fault) {
+    let remove_and_count: Thread = |scene, view, _| {
+        let old = Place::from_word(first_life(0));
+        assert!(scene.remove(&view.of_remover(), FAMILIES, HERE), "the only remover failed");
+        scene.count(view, old).into()
+    };
+    let scene = || Scene::new(RECORDS, Extra::Counting).with(&[HERE]);
+    explore(fault, 3, scene, [remove_and_count, INSERT_ANOTHER], |scene, found| {
+        assert_eq!(found[0], 0, "an update to a removed series was taken");
+        assert_eq!(scene.counted(found[1]), Some(0), "an update counted into another life");
+    });
+}
+
 /// The lane of one life has nothing of another, whoever comes late: to give it, or to count in it.
 fn counting_in_lanes(fault: Fault) {
     // Lanes by who gives them: one that comes late, and the next life's own.
@@ -226,6 +259,7 @@ hold! {
     removing_twice removing_while_inserting removing_while_announced removing_while_helped
     changing_hands shown_while_changing_hands
     one_free_record one_free_record_and_key coming_back offering_while_taking
+    counting_after_removal counting_after_removal_and_reuse
     counting_through_an_old_handle counting_in_lanes counting_while_a_lane_is_given reviving_while_removing expiring_while_inserting
 }
 
@@ -239,5 +273,7 @@ fail! {
     a_lane_taken_away_too_early: counting_in_lanes, LaneTakenEarly, "an update counted into another life";
     a_lane_that_stays: counting_in_lanes, LaneStays, "an update counted into another life";
     an_unpublished_removal_of_a_lane: counting_in_lanes, RelaxedTakeAway, "an update counted into another life";
+    a_cell_that_stays_open: counting_after_removal, CellStaysOpen, "an update to a removed series was taken";
+    a_life_that_stays: counting_after_removal, LifeStays, "an update to a removed series was taken";
     an_update_of_any_life: counting_through_an_old_handle, AnyLife, "an update counted into another life";
 }

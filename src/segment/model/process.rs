@@ -2,7 +2,7 @@
 //! registry does, step by step.
 
 use std::cell::Cell;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::super::chain::{find_or_append, offset, Ends, Maker, Outcome};
 use super::super::index::{tag_of, Index};
@@ -83,9 +83,23 @@ impl<W: Word> Scene<W> {
         let removed = life::remove(&index(memory), ends, link, place.life, |_| self.settled());
         if removed {
             self.ledger.removed.fetch_add(1, Relaxed);
+            self.close(memory, link);
             FreeList { memory, at: FREE }.push(link);
         }
         removed
+    }
+
+    /// Closes the cell of an entry whose life is over, as `registry::recycle::close` does.
+    #[allow(clippy::unused_self)] // as what the others do
+    fn close<M: Memory>(&self, memory: &M, link: u32) {
+        lane::take_away(memory, offset(link));
+        let tag = life::state(memory, link).life().tag();
+        let at = offset(link) + CELL;
+        let mut seen = memory.load64(at, Relaxed);
+        // AcqRel, as a pair's swap is.
+        while let Err(now) = memory.cas64(at, seen, tag, AcqRel, Relaxed) {
+            seen = now;
+        }
     }
 
     /// Takes a series off the pages, as `registry::expiry` does. True if it was this call that did.
@@ -136,18 +150,11 @@ struct Inserter<'a, W, M> {
 }
 
 impl<M: Memory, W: Word> Inserter<'_, W, M> {
-    /// As `registry::recycle::claim`: out of the index, and the cell closed to all handles of earlier lives.
+    /// As `registry::recycle::claim`: out of the index. The remover has closed the cell.
     fn claim(&self, link: u32) -> Life {
         let memory = self.index.memory;
-        lane::take_away(memory, offset(link));
         self.index.erase(memory.load32(offset(link) + entry::TAG, Relaxed), link);
-        let life = life::state(memory, link).life();
-        let at = offset(link) + CELL;
-        let mut seen = memory.load64(at, Relaxed);
-        while let Err(now) = memory.cas64(at, seen, life.tag(), Relaxed, Relaxed) {
-            seen = now;
-        }
-        life
+        life::state(memory, link).life()
     }
 }
 

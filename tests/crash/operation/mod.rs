@@ -93,9 +93,9 @@ const BUCKETS: [f64; 2] = [1.0, 5.0];
 pub const OBSERVED: f64 = 2.5;
 
 /// Families of one label, each the first of its segment.
-type Labelled<M> = Family<M, 1>;
+pub type Labelled<M> = Family<M, 1>;
 
-fn counters(segment: &Segment) -> Labelled<Counter> {
+pub fn counters(segment: &Segment) -> Labelled<Counter> {
     segment.counter("x", "").labels(["n"]).register().unwrap()
 }
 

@@ -86,7 +86,7 @@ pub const REUSE_NATIVE: Operation = Operation {
     name: "first look-up, with a free record of a native histogram",
     setup: |segment| natives(segment).with(["old"]).observe(OBSERVED),
     ready: |name| reuser(natives(&name.open()), |h| h.observe(OBSERVED)),
-    hold: Some(|name| old_holder(natives(&name.open()), |h| h.observe(OBSERVED))),
+    hold: Some(|name| old_holder(natives(&name.open()), "old", |h| h.observe(OBSERVED))),
     sample: r#"x_count{n="new"}"#,
     record: 272.0,
     ..REUSE

@@ -1,5 +1,6 @@
 //! Removal.
 
+use super::reuse::{old_holder, HELD};
 use super::{counters, jobs, value, Labelled, Operation, Page, PLAIN};
 use crate::common::samples;
 use crate::image::header;
@@ -62,6 +63,44 @@ pub const REMOVE_BESIDE_OTHERS: Operation = Operation {
         (Some(v), _) => assert_eq!(v, 1.0, "{seen:?}"),
         // The victim may have removed it again, when it went on.
         (None, others) => assert!(others % 10 == 0 && (others == 0 || seen.victim.alive), "x is gone: {seen:?}"),
+    },
+    ..REMOVE
+};
+
+pub const REMOVE_THEN_UPDATE: Operation = Operation {
+    name: "remove, then update through the old handle",
+    ready: |name| {
+        let (family, jobs) = (counters(&name.open()), jobs(&name.open()));
+        let old = family.with(["x"]);
+        Box::new(move || {
+            family.remove(["x"]);
+            old.inc();
+            jobs.inc();
+        })
+    },
+    // Survivors have no handle to it.
+    others: Some(|name| {
+        let (family, jobs) = (counters(&name.open()), jobs(&name.open()));
+        Box::new(move || {
+            family.remove(["x"]);
+            jobs.inc();
+        })
+    }),
+    hold: Some(|name| old_holder(counters(&name.open()), "x", Counter::inc)),
+    moves: Some(header::STALE_UPDATES),
+    also: |page, seen| {
+        if let Some(v) = value(page, "x") {
+            let own = BEFORE as f64 + HELD;
+            assert!(seen.complete() == 0 && (v == BEFORE as f64 || v == own), "x is {v}: {seen:?}");
+        }
+        // Each update of the victim is stale, as it comes after the removal; those of the holder may have come before it.
+        let stale = page["shmetrics_updates_to_removed_total"];
+        let range = seen.victim.done as f64..=seen.victim.begun as f64 + HELD;
+        assert!(range.contains(&stale), "{stale} stale updates: {seen:?}");
+        // The holder works at one moment, so all of its updates are stale, or none.
+        let alive = seen.victim.alive && !seen.is_acting();
+        let held = stale - seen.victim.done as f64;
+        assert!(!alive || held == 0.0 || held == HELD, "{stale} stale updates: {seen:?}");
     },
     ..REMOVE
 };

@@ -16,17 +16,20 @@ pub(super) fn reuser<M: Metric + 'static>(family: Labelled<M>, update: fn(&M)) -
     })
 }
 
+/// How often another updates what it has a handle to.
+pub const HELD: f64 = 10.0;
+
 /// Another that has one.
-pub(super) fn old_holder<M: Metric + 'static>(family: Labelled<M>, update: fn(&M)) -> Box<dyn Fn()> {
-    let old = family.with(["old"]);
-    Box::new(move || (0..10).for_each(|_| update(&old)))
+pub(super) fn old_holder<M: Metric + 'static>(family: Labelled<M>, n: &str, update: fn(&M)) -> Box<dyn Fn()> {
+    let old = family.with([n]);
+    Box::new(move || (0..HELD as u64).for_each(|_| update(&old)))
 }
 
 pub const REUSE: Operation = Operation {
     name: "first look-up, with a free record",
     setup: |segment| counters(segment).with(["old"]).inc_by(BEFORE),
     ready: |name| reuser(counters(&name.open()), Counter::inc),
-    hold: Some(|name| old_holder(counters(&name.open()), Counter::inc)),
+    hold: Some(|name| old_holder(counters(&name.open()), "old", Counter::inc)),
     sample: r#"x_total{n="new"}"#,
     record: RECORD,
     moves: Some(header::STALE_UPDATES),
@@ -43,7 +46,7 @@ pub const REUSE_HISTOGRAM: Operation = Operation {
     name: "first look-up, with a free record of a histogram",
     setup: |segment| histograms(segment).with(["old"]).observe(OBSERVED),
     ready: |name| reuser(histograms(&name.open()), |h| h.observe(OBSERVED)),
-    hold: Some(|name| old_holder(histograms(&name.open()), |h| h.observe(OBSERVED))),
+    hold: Some(|name| old_holder(histograms(&name.open()), "old", |h| h.observe(OBSERVED))),
     sample: r#"x_count{n="new"}"#,
     record: 128.0,
     ..REUSE
@@ -53,7 +56,7 @@ pub const REUSE_SUM: Operation = Operation {
     name: "first look-up, with a free record of a sum gauge",
     setup: |segment| sum_gauges(segment).with(["old"]).set(BEFORE as f64),
     ready: |name| reuser(sum_gauges(&name.open()), Gauge::inc),
-    hold: Some(|name| old_holder(sum_gauges(&name.open()), Gauge::inc)),
+    hold: Some(|name| old_holder(sum_gauges(&name.open()), "old", Gauge::inc)),
     sample: r#"x{n="new"}"#,
     ..REUSE
 };
