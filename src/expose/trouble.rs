@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use crate::registry::family::{count_of, Record};
 use crate::segment::chain::{offset, Ring};
 use crate::segment::layout::{entry, header, PAGE};
-use crate::segment::memory::Memory;
+use crate::segment::memory::{Mapped, Memory};
 use crate::segment::{Inner, Segment};
 
 /// Bits of `header::TOLD`, and the counts they are about.
@@ -36,10 +36,7 @@ impl Segment {
                         "{count} look-ups of label sets were counted in an overflow series (shmetrics_overflow=\"true\"): {}",
                         cause(inner)
                     ),
-                    2 => format!(
-                        "{count} updates were rejected: NaN or negative amounts for a counter, a wrong number of label values, \
-                         or more processes with gauges than max_processes"
-                    ),
+                    2 => format!("{count} updates were rejected: {}", why_rejected(memory, count)),
                     8 => format!(
                         "{count} observations were not counted, or are in no quantile, for lack of room for new buckets: raise the \
                          ceiling, or take coarser native buckets"
@@ -53,6 +50,28 @@ impl Segment {
         }
         None
     }
+}
+
+/// Why updates are rejected.
+fn why_rejected(memory: &Mapped, count: u64) -> String {
+    let (no_slot, no_proof) = (memory.get64(header::NO_SLOT), memory.get64(header::NO_PROOF));
+    let mut reasons = Vec::new();
+    if no_slot > 0 {
+        let most = memory.get32(header::SLOTS_COUNT);
+        reasons.push(format!(
+            "{no_slot} of per-process gauges by processes beyond max_processes = {most}: raise it in a new segment"
+        ));
+    }
+    if no_proof > 0 {
+        reasons.push(format!(
+            "{no_proof} of per-process gauges by processes that can neither open the segment's file again nor make a System V \
+             shared memory segment: call attach_process before dropping privileges, or before a system call filter is installed"
+        ));
+    }
+    if count > no_slot.saturating_add(no_proof) {
+        reasons.push("NaN or negative amounts for a counter, or a wrong number of label values".to_owned());
+    }
+    reasons.join("; ")
 }
 
 /// Why label sets are refused.

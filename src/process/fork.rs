@@ -1,13 +1,22 @@
-//! A page that the kernel wipes in a forked child: how a process notices that it is not the one that registered.
+//! What a process keeps about one segment, and how a forked child notices that it is not the
+//! process that registered.
 //!
-//! It works for every way to fork (also a raw `clone`, from a host that does not know us) and costs a load. A `vfork` or
-//! `posix_spawn` child shares its parent's memory and rightly counts as the parent. Where the kernel does not know how
-//! (before Linux 4.14, and elsewhere) the page holds the pid, and a look at it costs a system call.
+//! The words that a child must not believe stand in a page that the kernel wipes in the child
+//! (`MADV_WIPEONFORK`). This works for every way to fork, also for a raw `clone` by a host that
+//! does not know the library, and costs a load. A `vfork` or `posix_spawn` child shares its
+//! parent's memory and rightly counts as the parent. Where the kernel cannot wipe (before Linux
+//! 4.14, and elsewhere) the page holds the pid, and a look at it costs a system call.
 //!
-//! Emulators have been seen to say that they wipe, and not to do it. So a handler wipes all pages in each child of
-//! `fork()` as well, which sees no raw `clone` but needs nothing of the kernel.
+//! `pthread_atfork` handlers do the rest, for `fork()` only. The child's handler wipes all pages as
+//! well, because emulators have been seen to accept `MADV_WIPEONFORK` without wiping. It also
+//! closes the descriptors that a claim of the parent had open at that moment, so that the child
+//! does not keep the parent's locks. A counter of forks tells a claim that a child may have
+//! inherited what the handler could not see.
 
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::{
+    AtomicI32, AtomicPtr, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+    Ordering::SeqCst,
+};
 
 use super::pid;
 
@@ -16,101 +25,182 @@ struct Words {
     token: AtomicU64,
     /// A chosen identity + 1.
     identity: AtomicU64,
-    /// The pid of a process that is about to put a lock into `Process::lock`; 0: what is there is a parent's.
+    /// The pid of a process that is about to put a lock into `Kept::lock`; 0: the lock there is a
+    /// parent's.
     claimed: AtomicU64,
+    /// When a claim may be tried again after one that failed, and how often it has failed: see
+    /// `super::Retry`.
+    retry: AtomicU64,
 }
 
 impl Words {
     const fn new() -> Self {
-        Words { token: AtomicU64::new(0), identity: AtomicU64::new(0), claimed: AtomicU64::new(0) }
+        Words {
+            token: AtomicU64::new(0),
+            identity: AtomicU64::new(0),
+            claimed: AtomicU64::new(0),
+            retry: AtomicU64::new(0),
+        }
     }
 
-    fn wipe(&self) {
-        self.token.store(0, Relaxed);
-        self.identity.store(0, Relaxed);
-        self.claimed.store(0, Relaxed);
+    fn all(&self) -> [&AtomicU64; 4] {
+        [&self.token, &self.identity, &self.claimed, &self.retry]
+    }
+}
+
+/// Descriptors that claims in progress may have open at one time: of as many threads, or of signal
+/// handlers that interrupt them.
+const NOTES: usize = 4;
+const NO_DESCRIPTOR: i32 = -1;
+
+/// What a process keeps in ordinary memory, which a forked child inherits.
+pub(super) struct Kept {
+    /// NULL once the page is gone.
+    words: AtomicPtr<Words>,
+    /// {claim, `Hold`} of the proof of life of the current slot. A child finds its parent's here,
+    /// and gives it up.
+    pub(super) lock: AtomicU64,
+    /// Numbers the claims of this process and of those it was forked from. A pid would not do: pids
+    /// are used again.
+    pub(super) claims: AtomicU64,
+    /// Descriptors that a child must close.
+    notes: [AtomicI32; NOTES],
+    /// The device and inode of the segment's file: a number may have become another file's
+    /// descriptor.
+    file: (u64, u64),
+    next: *const Kept,
+}
+
+// SAFETY: `next` is written before the value is shared, and leads to a value that is never freed.
+unsafe impl Sync for Kept {}
+
+/// What this process keeps about all its segments, for ever: the newest. Push-only.
+static NEWEST: AtomicPtr<Kept> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Calls of `fork()` in this process and its ancestors.
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
+/// How many calls of `fork()` have begun. A claim that sees no change of it between two moments
+/// knows that no child has inherited what it opened between them, but for children of a raw
+/// `clone`.
+pub(super) fn forks() -> u64 {
+    // SeqCst pairs with the one in `before_fork`: the value is read in program order with the
+    // system calls around it.
+    FORKS.load(SeqCst)
+}
+
+/// Runs in the parent, before it forks.
+#[cfg(unix)]
+unsafe extern "C" fn before_fork() {
+    FORKS.fetch_add(1, SeqCst); // pairs with `forks`
+}
+
+/// Runs in the child, before anything else does. Plain stores and system calls: the fork may have
+/// interrupted anything.
+#[cfg(unix)]
+unsafe extern "C" fn in_child() {
+    let mut at = NEWEST.load(Acquire).cast_const();
+    // SAFETY: values are added complete and never freed.
+    while let Some(kept) = unsafe { at.as_ref() } {
+        // SAFETY: the page is there until it is no longer known (`ForkPage::drop`). No other thread runs in the child.
+        if let Some(words) = unsafe { kept.words.load(Acquire).as_ref() } {
+            words.all().iter().for_each(|word| word.store(0, Relaxed));
+        }
+        for note in &kept.notes {
+            let descriptor = note.swap(NO_DESCRIPTOR, Relaxed);
+            close_copy(descriptor, kept.file);
+        }
+        at = kept.next;
+    }
+}
+
+/// Closes a child's copy of a descriptor of the segment's file. The parent may have closed its own, and opened another
+/// file under the number.
+#[cfg(unix)]
+fn close_copy(descriptor: i32, file: (u64, u64)) {
+    #[cfg(target_os = "linux")]
+    if descriptor >= 0 && crate::segment::mapping::linux::leads_to(descriptor, file.0, file.1) {
+        // SAFETY: it leads to the segment's file, so it is a copy of the parent's.
+        unsafe { libc::close(descriptor) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (descriptor, file);
+}
+
+impl Kept {
+    /// Adds what is kept about one more segment, for the life of the process.
+    fn new(words: &'static Words, file: (u64, u64)) -> &'static Self {
+        #[cfg(unix)]
+        {
+            static HANDLED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+            // Two threads may both come here. A handler that runs twice does no harm; one that a
+            // thread waits for while another forks might.
+            if !HANDLED.load(Acquire) {
+                // SAFETY: the handlers stay as long as the code (the C library is never unloaded;
+                // of a plug-in that is, libc drops the handlers with it).
+                let failed = unsafe { libc::pthread_atfork(Some(before_fork), None, Some(in_child)) };
+                HANDLED.store(failed == 0, Release);
+            }
+        }
+        let kept = Box::leak(Box::new(Kept {
+            words: AtomicPtr::new(std::ptr::from_ref(words).cast_mut()),
+            lock: AtomicU64::new(0),
+            claims: AtomicU64::new(1),
+            notes: [const { AtomicI32::new(NO_DESCRIPTOR) }; NOTES],
+            file,
+            next: std::ptr::null(),
+        }));
+        let mut newest = NEWEST.load(Acquire);
+        loop {
+            kept.next = newest;
+            match NEWEST.compare_exchange_weak(newest, kept, Release, Acquire) {
+                Ok(_) => return kept,
+                Err(now) => newest = now,
+            }
+        }
+    }
+
+    /// Has children of `fork()` close the descriptor. `None`: as many as possible are noted
+    /// already.
+    pub(super) fn note(&self, descriptor: i32) -> Option<usize> {
+        self.notes.iter().position(|n| n.compare_exchange(NO_DESCRIPTOR, descriptor, AcqRel, Relaxed).is_ok())
+    }
+
+    /// Takes a note back, after the descriptor was closed.
+    pub(super) fn forget(&self, note: usize) {
+        if let Some(note) = self.notes.get(note) {
+            note.store(NO_DESCRIPTOR, Release);
+        }
+    }
+
+    /// Takes the note of a descriptor back.
+    pub(super) fn forget_descriptor(&self, descriptor: i32) {
+        self.notes.iter().for_each(|n| _ = n.compare_exchange(descriptor, NO_DESCRIPTOR, AcqRel, Relaxed));
     }
 }
 
 pub(super) struct ForkPage {
     words: &'static Words,
-    known: &'static Known,
+    pub(super) kept: &'static Kept,
     /// The pid for which the words are valid, if the kernel does not wipe them.
-    unwiped: Option<AtomicU32>,
-}
-
-/// A page that the handler knows. It does not stand in the page, which is wiped.
-struct Known {
-    /// NULL once the page is gone.
-    words: AtomicPtr<Words>,
-    next: *const Known,
-}
-
-// SAFETY: entries are added complete; `next` never changes, and the rest is atomic.
-unsafe impl Send for Known {}
-// SAFETY: as above.
-unsafe impl Sync for Known {}
-
-/// All pages of this process, for ever: the newest.
-static KNOWN: AtomicPtr<Known> = AtomicPtr::new(std::ptr::null_mut());
-
-/// Runs in the child, before anything else does. Plain stores: nobody knows what the fork has interrupted.
-#[cfg(unix)]
-unsafe extern "C" fn wipe_all() {
-    let mut at = KNOWN.load(Acquire).cast_const();
-    // SAFETY: pages are added complete and never freed.
-    while let Some(known) = unsafe { at.as_ref() } {
-        // SAFETY: the page is there until it is no longer known (`ForkPage::drop`). No other thread runs in the child.
-        if let Some(words) = unsafe { known.words.load(Acquire).as_ref() } {
-            words.wipe();
-        }
-        at = known.next;
-    }
-}
-
-/// Has the handler know a page.
-fn know(words: &'static Words) -> &'static Known {
-    #[cfg(unix)]
-    {
-        static HANDLED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
-        // Two threads may both come here. A handler that runs twice does no harm; one that a thread waits for while
-        // another forks might.
-        if !HANDLED.load(Acquire) {
-            // SAFETY: the handler stays as long as the code (the C library is never unloaded; of a plug-in that is,
-            // libc drops the handlers with it).
-            let failed = unsafe { libc::pthread_atfork(None, None, Some(wipe_all)) };
-            HANDLED.store(failed == 0, Release);
-        }
-    }
-    let words = AtomicPtr::new(std::ptr::from_ref(words).cast_mut());
-    let known = Box::into_raw(Box::new(Known { words, next: std::ptr::null() }));
-    let mut newest = KNOWN.load(Acquire);
-    loop {
-        // SAFETY: not published yet.
-        unsafe { (*known).next = newest };
-        match KNOWN.compare_exchange_weak(newest, known, Release, Acquire) {
-            // SAFETY: never freed, and not changed any more but for the atomic.
-            Ok(_) => return unsafe { &*known },
-            Err(now) => newest = now,
-        }
-    }
+    unwiped: Option<std::sync::atomic::AtomicU32>,
 }
 
 impl ForkPage {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(file: (u64, u64)) -> Self {
         let (words, unwiped) = match wiped_page() {
             Some(words) => (words, None),
-            None => (&*Box::leak(Box::new(Words::new())), Some(AtomicU32::new(pid()))),
+            None => (&*Box::leak(Box::new(Words::new())), Some(pid().into())),
         };
-        ForkPage { words, known: know(words), unwiped }
+        ForkPage { words, kept: Kept::new(words, file), unwiped }
     }
 
-    /// Wipes by hand where nobody did.
+    /// Wipes by hand where the kernel did not.
     #[inline(always)]
     fn fresh(&self) -> &Words {
         if let Some(owner) = &self.unwiped {
             // Only what was there before the look at the owner is wiped, never what another thread of the child has set since.
-            let words = [&self.words.token, &self.words.identity, &self.words.claimed];
+            let words = self.words.all();
             let old = words.map(|w| w.load(Acquire));
             let me = pid();
             if owner.load(Acquire) != me {
@@ -148,12 +238,21 @@ impl ForkPage {
     pub(super) fn set_identity(&self, identity: u32) {
         self.fresh().identity.store(u64::from(identity) + 1, Relaxed);
     }
+
+    /// Relaxed, here and below: a hint of its own.
+    pub(super) fn retry(&self) -> u64 {
+        self.fresh().retry.load(Relaxed)
+    }
+
+    pub(super) fn set_retry(&self, retry: u64) {
+        self.fresh().retry.store(retry, Relaxed);
+    }
 }
 
 /// Of a mapping that another thread has made needless before any process used it.
 impl Drop for ForkPage {
     fn drop(&mut self) {
-        self.known.words.store(std::ptr::null_mut(), Release);
+        self.kept.words.store(std::ptr::null_mut(), Release);
         #[cfg(target_os = "linux")]
         if self.unwiped.is_none() {
             // SAFETY: our own page, which the handler does not know any more.

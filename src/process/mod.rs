@@ -1,34 +1,38 @@
-//! Who is attached: the process' own slot, fork detection, and whether others live.
+//! The process' own slot, how it notices a fork, and whether other processes live.
 //!
-//! Only gauges with a value per process need any of it. Counters and histograms are shared cells, so a process that only
-//! counts is never registered anywhere.
+//! Only gauges with a value for each process need any of it. Counters and histograms are shared
+//! cells, so a process that only counts is never registered anywhere.
 
+#[cfg(target_os = "linux")]
+mod attachment;
 mod fork;
+#[cfg(target_os = "linux")]
+mod locks;
+mod proof;
 mod slots;
 
+pub(crate) use proof::Refusal;
 pub(crate) use slots::{Slots, Token};
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
 
 use fork::ForkPage;
+use proof::Hold;
+use slots::Claimant;
 
 use crate::host::Undisturbed;
-use crate::segment::mapping::Hold;
+use crate::segment::layout::header;
 use crate::segment::Inner;
 
 /// This process' registration in one segment.
 pub(crate) struct Process {
     page: ForkPage,
-    /// {claim, `Hold`} of the lock that proves the holder of the current slot alive, in ordinary memory: a forked child
-    /// finds its parent's here, and gives it up.
-    lock: AtomicU64,
-    /// Numbers the claims of this process and of those it was forked from. A pid would not do: it comes back.
-    claims: AtomicU32,
 }
 
 impl Process {
-    pub(crate) fn new() -> Self {
-        Process { page: ForkPage::new(), lock: AtomicU64::new(0), claims: AtomicU32::new(1) }
+    /// `file`: what tells the segment's memory from other memory in this process.
+    pub(crate) fn new(file: (u64, u64)) -> Self {
+        Process { page: ForkPage::new(file) }
     }
 
     /// This process' token in the segment, once it has one.
@@ -56,7 +60,7 @@ impl Process {
     }
 
     /// Whether the slot is still this process'. It is not if its lock was held by a descriptor (see `Hold`), the host closed that,
-    /// and somebody else has taken the slot since; then the token is given up.
+    /// and another process has taken the slot since; then the token is given up.
     #[cold]
     #[inline(never)]
     pub(crate) fn still_holds(&self, inner: &Inner, token: Token) -> bool {
@@ -64,9 +68,7 @@ impl Process {
             return true;
         }
         if self.token() == Some(token) {
-            let _undisturbed = Undisturbed::new();
-            self.page.set_token(0);
-            inner.backing.unlock(held_by(self.lock.swap(0, SeqCst)), false);
+            self.give_up(inner);
         }
         false
     }
@@ -74,29 +76,64 @@ impl Process {
     /// Gives up the slot, as a death does.
     pub(crate) fn leave(&self, inner: &Inner) {
         if self.token().is_some() {
-            let _undisturbed = Undisturbed::new();
-            self.page.set_token(0);
-            inner.backing.unlock(held_by(self.lock.swap(0, SeqCst)), false);
+            self.give_up(inner);
         }
     }
 
-    /// The token, claiming a slot first if need be. `None`: all slots are taken, or a signal handler has interrupted this
-    /// very call.
+    fn give_up(&self, inner: &Inner) {
+        let _undisturbed = Undisturbed::new();
+        self.page.set_token(0);
+        let kept = self.page.kept;
+        held_by(kept.lock.swap(0, SeqCst)).release(&*inner.backing, kept, false);
+    }
+
+    /// The token for an update, claiming a slot first if need be. `None`: there is none now, which
+    /// is counted. A refusal is remembered, so that further updates do not repeat the system calls.
     #[cold]
     #[inline(never)]
     pub(crate) fn register(&self, inner: &Inner) -> Option<Token> {
+        let retry = Retry(self.page.retry());
+        let refused = if retry.is_over() {
+            match self.attach(inner) {
+                Ok(token) => return Some(token),
+                Err(refusal) => refusal,
+            }
+        } else {
+            retry.refusal()
+        };
+        match refused {
+            Refusal::Full => inner.count(header::NO_SLOT),
+            Refusal::NoProof(_) => inner.count(header::NO_PROOF),
+            Refusal::Busy => {}
+        }
+        None
+    }
+
+    /// The token, claiming a slot first if need be: tried in any case. Async-signal-safe, and
+    /// leaves `errno` as it was.
+    pub(crate) fn attach(&self, inner: &Inner) -> Result<Token, Refusal> {
         let _undisturbed = Undisturbed::new();
-        let slots = Slots::of(inner);
-        let me = pid();
+        let result = self.claim(inner);
+        match result {
+            Ok(_) => self.page.set_retry(0),
+            // A moment's matter.
+            Err(Refusal::Busy) => {}
+            Err(refusal) => self.page.set_retry(Retry(self.page.retry()).after(refusal).0),
+        }
+        result
+    }
+
+    fn claim(&self, inner: &Inner) -> Result<Token, Refusal> {
+        let (slots, kept, me) = (Slots::of(inner), self.page.kept, pid());
         for attempt in 0..1000 {
             if let Some(token) = self.token() {
-                return Some(token);
+                return Ok(token);
             }
-            let held = self.lock.load(SeqCst);
+            let held = kept.lock.load(SeqCst);
             if held != 0 && !self.page.claimed() {
                 // Inherited over fork. As long as a descriptor is open here, our parent would seem to live.
-                if self.lock.compare_exchange(held, 0, SeqCst, Relaxed).is_ok() {
-                    inner.backing.unlock(held_by(held), true);
+                if kept.lock.compare_exchange(held, 0, SeqCst, Relaxed).is_ok() {
+                    held_by(held).release(&*inner.backing, kept, true);
                 }
             } else if held != 0 {
                 // Another thread of this process is between the two steps below.
@@ -104,24 +141,89 @@ impl Process {
                     std::thread::yield_now();
                 }
             } else {
-                let (token, hold) = slots.claim(&*inner.backing, self.identity(), me)?;
-                let claim = self.claims.fetch_add(1, Relaxed).max(1);
-                let mine = u64::from(claim) << Hold::BITS | hold.0;
+                let claimant = Claimant { identity: self.identity(), pid: me, kept };
+                let (token, hold) = slots.claim(&*inner.backing, &claimant)?;
+                // Of 27 bits: a child tells its claim from one inherited, unless both are 2^27
+                // claims apart and of one page.
+                let claim = kept.claims.fetch_add(1, Relaxed);
+                let mine = claim << Hold::BITS | hold.0;
                 self.page.set_claimed();
-                if self.lock.compare_exchange(0, mine, SeqCst, Relaxed).is_ok() {
+                if kept.lock.compare_exchange(0, mine, SeqCst, Relaxed).is_ok() {
                     self.page.set_token(token.pack());
                 } else {
                     slots.release(token);
-                    inner.backing.unlock(hold, false);
+                    hold.release(&*inner.backing, kept, false);
                 }
             }
         }
-        None
+        Err(Refusal::Busy)
     }
 }
 
 fn held_by(lock: u64) -> Hold {
     Hold(lock & ((1 << Hold::BITS) - 1))
+}
+
+/// When a claim that failed may be tried again: {time by `now`: 48 bits, error number: 8, attempts
+/// that failed: 7, whether all slots were taken: 1}; 0 where none has failed.
+#[derive(Clone, Copy)]
+struct Retry(u64);
+
+impl Retry {
+    /// The first wait, in units of `now`: a slot that is freed soon is found soon. Each further
+    /// wait is twice as long, up to `LONGEST`, half a minute.
+    const FIRST: u64 = 2;
+    const LONGEST: u64 = 30_000_000 >> UNIT_SHIFT;
+    /// After so many attempts a wait is longer than the ticks of the clock that is cheap to read.
+    const SHORT: u64 = 8;
+
+    fn is_over(self) -> bool {
+        self.0 == 0 || now(self.failed() <= Self::SHORT) >= self.0 >> 16
+    }
+
+    fn failed(self) -> u64 {
+        self.0 >> 1 & 0x7f
+    }
+
+    fn refusal(self) -> Refusal {
+        if self.0 & 1 == 1 {
+            Refusal::Full
+        } else {
+            Refusal::NoProof((self.0 >> 8) as i32 & 0xff)
+        }
+    }
+
+    fn after(self, refusal: Refusal) -> Self {
+        let (full, error) = match refusal {
+            Refusal::NoProof(error) => (0, error as u64 & 0xff),
+            _ => (1, 0),
+        };
+        let failed = (self.failed() + 1).min(0x7f);
+        let wait = (Self::FIRST << (failed - 1).min(32)).min(Self::LONGEST);
+        Retry((now(true) + wait) << 16 | error << 8 | failed << 1 | full)
+    }
+}
+
+/// Microseconds in a unit of `now`: 2^48 of them last for 570 years.
+const UNIT_SHIFT: u32 = 6;
+
+/// A clock that only rises, in units of 64 microseconds. Costs no system call. Unless it has to be
+/// `precise` it is some milliseconds late, and cheaper.
+fn now(precise: bool) -> u64 {
+    #[cfg(target_os = "linux")]
+    {
+        let clock = if precise { libc::CLOCK_MONOTONIC } else { libc::CLOCK_MONOTONIC_COARSE };
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: a plain call with a local.
+        unsafe { libc::clock_gettime(clock, &raw mut now) };
+        ((now.tv_sec as u64).wrapping_mul(1_000_000).wrapping_add(now.tv_nsec as u64 / 1000)) >> UNIT_SHIFT
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = precise;
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        (START.get_or_init(std::time::Instant::now).elapsed().as_micros() as u64) >> UNIT_SHIFT
+    }
 }
 
 pub(crate) fn pid() -> u32 {
@@ -141,13 +243,51 @@ pub(crate) fn boot_id() -> [u8; 16] {
     id
 }
 
-/// A number for this process' PID namespace; 0 where there is none.
+/// A number for this process' PID namespace; 0 where there is none. Allocates nothing.
 pub(crate) fn pid_namespace() -> u64 {
+    inode_of(c"/proc/self/ns/pid")
+}
+
+/// The inode number of the file at a path; 0 if there is none. Allocates nothing.
+fn inode_of(path: &std::ffi::CStr) -> u64 {
     #[cfg(unix)]
     {
-        use std::os::unix::fs::MetadataExt;
-        std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino())
+        // SAFETY: an all-zero stat is a valid value to be filled in.
+        let mut st: libc::stat = unsafe { std::mem::zeroed() };
+        // SAFETY: a NUL-terminated path and a local.
+        let failed = unsafe { libc::stat(path.as_ptr(), &raw mut st) } != 0;
+        if failed {
+            0
+        } else {
+            st.st_ino
+        }
     }
     #[cfg(not(unix))]
-    0
+    {
+        let _ = path;
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_half_a_minute_and_keep_the_reason() {
+        let mut retry = Retry(0);
+        assert!(retry.is_over(), "the first attempt is made at once");
+        let mut last = 0;
+        for attempt in 1..=200 {
+            let before = now(true);
+            retry = retry.after(Refusal::NoProof(libc::EACCES));
+            let wait = (retry.0 >> 16) - before;
+            assert!(wait >= last.min(Retry::LONGEST), "attempt {attempt}: {wait} after {last}");
+            last = wait.min(Retry::LONGEST);
+            assert_eq!(retry.refusal(), Refusal::NoProof(libc::EACCES));
+        }
+        assert!(!retry.is_over());
+        assert!((retry.0 >> 16) - now(true) <= Retry::LONGEST);
+        assert_eq!(retry.after(Refusal::Full).refusal(), Refusal::Full);
+    }
 }

@@ -1,11 +1,24 @@
-//! The table of processes. A slot belongs to whoever holds the kernel's lock on its byte, and to nobody else: the lock is
-//! dropped by the kernel on any death, so there is nothing to time out, to clean up or to take over by force.
+//! The table of processes. A slot belongs to the process that its words name, for as long as the
+//! kernel vouches for that process (see `proof`). The kernel ends a proof on any death, so there is
+//! nothing to time out, to clean up or to take over by force.
+//!
+//! A process gets its proof first. Then one 16-byte compare-and-swap of {WORD, PROOF} makes the
+//! slot its own, from a pair whose holder it knows to be dead. A reader reads the pair, asks about
+//! just that proof, and reads the pair again. So a page never takes a new holder for an old one,
+//! however long the new one is stopped on its way in.
 
 use std::cell::LazyCell;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{fence, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
+use super::fork::Kept;
+use super::proof::{Hold, Refusal};
+#[cfg(target_os = "linux")]
+use super::{
+    attachment::{self, Attachment},
+    locks::Description,
+};
 use crate::segment::layout::{header, process_cell, slot};
-use crate::segment::mapping::{Backing, Hold};
+use crate::segment::mapping::Backing;
 use crate::segment::memory::{Mapped, Memory};
 use crate::segment::{now_ns, Inner};
 
@@ -32,6 +45,11 @@ impl Token {
 const GENERATIONS: u32 = (1 << 24) - 1;
 const _: () = assert!(process_cell::SIZE == 32);
 
+/// The kinds of `slot::PROOF`, in its low bits; see also `attachment`.
+const KIND_MASK: u64 = 3;
+const KIND_PID: u64 = 0;
+const KIND_LOCKS: u64 = 1;
+
 pub(crate) struct Slots<'a> {
     memory: &'a Mapped,
     at: u64,
@@ -43,11 +61,29 @@ pub(crate) struct Slots<'a> {
 pub(crate) struct Holder {
     pub(crate) token: Token,
     pub(crate) pid: u32,
+    proof: u64,
     pub(crate) identity: u32,
     pub(crate) attached_ns: u64,
     /// In ticks since boot.
     pub(crate) started: u64,
+    /// 0: the holder has not written it yet, or could not tell.
     pub(crate) namespace: u64,
+}
+
+/// What the kernel says of a holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Alive,
+    Dead,
+    /// It cannot be asked from here.
+    Unknown,
+}
+
+/// A process that wants a slot.
+pub(super) struct Claimant<'a> {
+    pub(super) identity: u32,
+    pub(super) pid: u32,
+    pub(super) kept: &'a Kept,
 }
 
 impl<'a> Slots<'a> {
@@ -67,44 +103,123 @@ impl<'a> Slots<'a> {
         self.at + u64::from(i) * slot::SIZE
     }
 
+    /// The byte that a holder by locks has locked in this generation.
+    fn generation_byte(&self, token: Token) -> u64 {
+        self.slot(token.slot) + 1 + u64::from(token.generation) % (slot::SIZE - 1)
+    }
+
     /// Slots ever used.
     pub(crate) fn high(&self) -> u32 {
         self.memory.load32(header::SLOTS_HIGH, Acquire).min(self.count)
     }
 
-    /// Takes the first slot whose holder is gone. The lower the slots in use, the denser the gauges' cells.
-    pub(super) fn claim(&self, backing: &dyn Backing, identity: u32, pid: u32) -> Option<(Token, Hold)> {
-        let (i, hold) = if backing.has_locks() {
-            let (byte, hold) = backing.lock_first(&mut (0..self.count).map(|i| self.slot(i)))?;
-            (((byte - self.at) / slot::SIZE) as u32, hold)
-        } else {
-            (self.claim_by_pid(pid)?, Hold::NOTHING)
+    /// Takes the first slot whose holder is gone. The lower the slots in use, the denser the
+    /// gauges' cells. Allocates nothing.
+    pub(super) fn claim(&self, backing: &dyn Backing, claimant: &Claimant<'_>) -> Result<(Token, Hold), Refusal> {
+        if !backing.has_locks() {
+            let token = (0..self.count).find_map(|i| self.take(backing, claimant, i, KIND_PID));
+            return token.map(|token| (token, Hold::NOTHING)).ok_or(Refusal::Full);
+        }
+        #[cfg(target_os = "linux")]
+        return match self.claim_by_locks(backing, claimant) {
+            Err(Refusal::NoProof(_)) => self.claim_by_attachment(backing, claimant),
+            other => other,
         };
-        let at = self.slot(i);
-        let generation = self.memory.get64(at + slot::WORD) >> 32;
-        let token = Token { slot: i, generation: generation as u32 % GENERATIONS + 1 };
-        self.memory.put64(at + slot::START_TIME, start_time());
-        self.memory.put64(at + slot::PID_NAMESPACE, super::pid_namespace());
-        self.memory.put64(at + slot::ATTACHED_NS, now_ns());
-        self.memory.put32(at + slot::IDENTITY, identity);
+        #[cfg(not(target_os = "linux"))]
+        Err(Refusal::NoProof(0))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn claim_by_locks(&self, backing: &dyn Backing, claimant: &Claimant<'_>) -> Result<(Token, Hold), Refusal> {
+        let description = Description::open(backing, claimant.kept)?;
+        for i in 0..self.count {
+            if let Some(token) = self.take_by_locks(backing, claimant, i, &description).map_err(Refusal::NoProof)? {
+                return Ok((token, description.keep()));
+            }
+        }
+        Err(Refusal::Full)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn claim_by_attachment(&self, backing: &dyn Backing, claimant: &Claimant<'_>) -> Result<(Token, Hold), Refusal> {
+        let attachment = Attachment::new(backing.id())?;
+        for i in 0..self.count {
+            // A process that claims by locks may be on its way in.
+            if backing.is_locked(self.slot(i)) == Some(true) {
+                continue;
+            }
+            if let Some(token) = self.take(backing, claimant, i, attachment.proof()) {
+                return Ok((token, attachment.keep()));
+            }
+        }
+        Err(Refusal::Full)
+    }
+
+    /// Takes a slot if no living process has it. An error: the system has no such locks for this
+    /// process.
+    #[cfg(target_os = "linux")]
+    fn take_by_locks(
+        &self,
+        backing: &dyn Backing,
+        claimant: &Claimant<'_>,
+        i: u32,
+        description: &Description<'_>,
+    ) -> Result<Option<Token>, i32> {
+        // Processes claim a slot by locks one at a time. A living holder by locks keeps the byte.
+        if !description.lock(self.slot(i))? {
+            return Ok(None);
+        }
+        let token = Token { slot: i, generation: self.generation(i) % GENERATIONS + 1 };
+        if description.lock(self.generation_byte(token))? {
+            if let Some(taken) = self.take(backing, claimant, i, KIND_LOCKS) {
+                if taken == token {
+                    return Ok(Some(taken));
+                }
+                // Another process had the slot meanwhile, and is dead.
+                self.release(taken);
+            }
+            description.unlock(self.generation_byte(token));
+        }
+        description.unlock(self.slot(i));
+        Ok(None)
+    }
+
+    /// Makes a slot the claimant's, if its holder is gone. The claimant has the proof already.
+    fn take(&self, backing: &dyn Backing, claimant: &Claimant<'_>, i: u32, proof: u64) -> Option<Token> {
+        let pair = self.memory.pair(self.slot(i))?;
+        let seen = pair.load();
+        if let Some(holder) = self.holder(i) {
+            // The byte that the claimant has locked itself is of the next generation, so what it
+            // asks about is another's.
+            if self.standing(backing, &holder) != Standing::Dead {
+                return None;
+            }
+        }
+        let token = Token { slot: i, generation: (seen[0] >> 32) as u32 % GENERATIONS + 1 };
+        let word = u64::from(token.generation) << 32 | u64::from(claimant.pid);
+        // It fails if another process has taken the slot since. Release pairs with the Acquire in
+        // `holder`.
+        pair.cas(seen, [word, proof]).ok()?;
+        self.describe(token, claimant);
         if let Some(high) = self.memory.u32_at(header::SLOTS_HIGH) {
             high.fetch_max(i + 1, Release); // pairs with `high`
         }
-        if let Some(word) = self.memory.u64_at(at + slot::WORD) {
-            // Release pairs with the Acquire in `holder`.
-            word.store(u64::from(token.generation) << 32 | u64::from(pid), Release);
-        }
-        Some((token, hold))
+        Some(token)
     }
 
-    /// Without locks a slot is free if its pid is nobody's.
-    fn claim_by_pid(&self, pid: u32) -> Option<u32> {
-        (0..self.count).find(|&i| {
-            let at = self.slot(i) + slot::WORD;
-            let word = self.memory.load64(at, Acquire);
-            let claimed = (word >> 32 << 32) | u64::from(pid);
-            !pid_exists(word as u32) && self.memory.cas64(at, word, claimed, Release, Relaxed).is_ok()
-        })
+    /// Writes what the other fields of a slot say about its new holder.
+    fn describe(&self, token: Token, claimant: &Claimant<'_>) {
+        let at = self.slot(token.slot);
+        self.memory.put32(at + slot::DESCRIBED, 0);
+        // Pairs with the fence in `holder`: a reader that sees any of the fields below sees the 0
+        // above, or what replaces it.
+        fence(Release);
+        self.memory.put64(at + slot::START_TIME, start_time());
+        self.memory.put64(at + slot::PID_NAMESPACE, super::pid_namespace());
+        self.memory.put64(at + slot::ATTACHED_NS, now_ns());
+        self.memory.put32(at + slot::IDENTITY, claimant.identity);
+        // Release pairs with the Acquire in `holder`: the fields are this generation's.
+        self.memory.store32(at + slot::DESCRIBED, token.generation, Release);
     }
 
     /// The generation of a slot's last holder.
@@ -120,24 +235,33 @@ impl<'a> Slots<'a> {
     /// The last holder of a slot, if it ever had one.
     pub(crate) fn holder(&self, i: u32) -> Option<Holder> {
         let at = self.slot(i);
-        for _ in 0..8 {
-            let word = self.memory.load64(at + slot::WORD, Acquire);
-            if word as u32 == 0 {
-                return None;
-            }
-            let holder = Holder {
-                token: Token { slot: i, generation: (word >> 32) as u32 },
-                pid: word as u32,
-                identity: self.memory.load32(at + slot::IDENTITY, Acquire),
-                attached_ns: self.memory.load64(at + slot::ATTACHED_NS, Acquire),
-                started: self.memory.load64(at + slot::START_TIME, Acquire),
-                namespace: self.memory.load64(at + slot::PID_NAMESPACE, Acquire),
+        let [word, proof] = self.memory.pair(at)?.load();
+        if word as u32 == 0 {
+            return None;
+        }
+        let token = Token { slot: i, generation: (word >> 32) as u32 };
+        let mut holder =
+            Holder { token, pid: word as u32, proof, identity: 0, attached_ns: 0, started: 0, namespace: 0 };
+        // Acquire pairs with the Release in `describe`.
+        if self.memory.load32(at + slot::DESCRIBED, Acquire) == token.generation {
+            let fields = Holder {
+                identity: self.memory.get32(at + slot::IDENTITY),
+                attached_ns: self.memory.get64(at + slot::ATTACHED_NS),
+                started: self.memory.get64(at + slot::START_TIME),
+                namespace: self.memory.get64(at + slot::PID_NAMESPACE),
+                ..holder
             };
-            if self.memory.load64(at + slot::WORD, Relaxed) == word {
-                return Some(holder);
+            fence(Acquire); // the fields were read before this second look
+            if self.memory.load32(at + slot::DESCRIBED, Relaxed) == token.generation {
+                holder = fields;
             }
         }
-        None
+        Some(holder)
+    }
+
+    fn is_still_there(&self, holder: &Holder) -> bool {
+        let word = self.memory.load64(self.slot(holder.token.slot) + slot::WORD, Acquire);
+        word == u64::from(holder.token.generation) << 32 | u64::from(holder.pid)
     }
 
     /// The generation of each slot whose holder lives, 0 for the others. `own`: the asking process' token, whose lock
@@ -152,30 +276,69 @@ impl<'a> Slots<'a> {
                 others.push(holder);
             }
         }
-        for (holder, lives) in others.iter().zip(self.live(backing, &others)) {
-            if lives {
-                living[holder.token.slot as usize] = holder.token.generation;
+        // A lock byte serves each 63rd generation, so a slot that has changed hands under the
+        // question is asked about again. It is left out where that happens time and again: then its
+        // holders die as fast.
+        for _ in 0..8 {
+            let alive = self.live(backing, &others);
+            let mut changed = Vec::new();
+            for (holder, lives) in others.iter().zip(alive).filter(|(_, lives)| *lives) {
+                debug_assert!(lives);
+                if self.is_still_there(holder) {
+                    living[holder.token.slot as usize] = holder.token.generation;
+                } else {
+                    changed.extend(self.holder(holder.token.slot).filter(|now| own != Some(now.token)));
+                }
             }
+            if changed.is_empty() {
+                break;
+            }
+            others = changed;
         }
         living
     }
 
-    /// Whether each of these holders lives, none of whom is the asking process: it does not see its own lock.
+    /// Whether each of these holders lives, none of whom is the asking process: it does not see its
+    /// own lock. A holder that cannot be asked about from here counts as alive.
     pub(crate) fn live(&self, backing: &dyn Backing, holders: &[Holder]) -> Vec<bool> {
         // A question to the kernel, put when the first answer is needed.
         let namespace = LazyCell::new(super::pid_namespace);
-        let bytes: Vec<u64> = holders.iter().map(|holder| self.slot(holder.token.slot)).collect();
-        let locked = backing.are_locked(&bytes);
-        let lives = |(i, holder): (usize, &Holder)| {
-            let in_another = || holder.namespace != *namespace;
-            match locked.as_ref().map(|locked| locked[i]) {
-                Some(false) => false,
-                // Where the lock is held by a descriptor, a child that its dead holder forked may keep it. The pid says otherwise.
-                Some(true) => holder.namespace == 0 || in_another() || pid_exists(holder.pid),
-                None => in_another() || pid_exists(holder.pid),
-            }
+        let by_locks = |holder: &&Holder| holder.proof & KIND_MASK == KIND_LOCKS;
+        let bytes: Vec<u64> = holders.iter().filter(by_locks).map(|h| self.generation_byte(h.token)).collect();
+        let mut locked = backing.are_locked(&bytes).map(Vec::into_iter);
+        let lives = |holder: &Holder| {
+            let locked = if by_locks(&holder) { locked.as_mut().and_then(Iterator::next) } else { None };
+            self.judge(holder, locked, *namespace) != Standing::Dead
         };
-        holders.iter().enumerate().map(lives).collect()
+        holders.iter().map(lives).collect()
+    }
+
+    /// What the kernel says of one holder. Allocates nothing.
+    fn standing(&self, backing: &dyn Backing, holder: &Holder) -> Standing {
+        let is_by_locks = holder.proof & KIND_MASK == KIND_LOCKS;
+        let locked = if is_by_locks { backing.is_locked(self.generation_byte(holder.token)) } else { None };
+        self.judge(holder, locked, super::pid_namespace())
+    }
+
+    /// `locked`: of a holder by locks, whether its lock is there, if that can be told.
+    #[allow(clippy::unused_self)]
+    fn judge(&self, holder: &Holder, locked: Option<bool>, namespace: u64) -> Standing {
+        // Without /proc, or without namespaces, the number is 0. Where pids are all there is, they
+        // have to do.
+        let is_told = namespace != 0 || holder.proof & KIND_MASK == KIND_PID;
+        let in_own = is_told && holder.namespace == namespace;
+        let by_proof = match (holder.proof & KIND_MASK, locked) {
+            (KIND_LOCKS, Some(false)) => Standing::Dead,
+            (KIND_LOCKS, Some(true)) => Standing::Alive,
+            #[cfg(target_os = "linux")]
+            (attachment::KIND, _) => attachment::standing(holder.proof, in_own.then_some(holder.pid)),
+            _ => Standing::Unknown,
+        };
+        // A child of a raw `clone` may keep its dead parent's proof. The pid says otherwise.
+        if by_proof != Standing::Dead && in_own && !pid_exists(holder.pid) {
+            return Standing::Dead;
+        }
+        by_proof
     }
 }
 
@@ -196,12 +359,33 @@ fn pid_exists(pid: u32) -> bool {
     }
 }
 
-/// When this process started, in the kernel's ticks since boot: with the pid it names a process for people.
+/// When this process started, in the kernel's ticks since boot: with the pid it names a process for
+/// people. 0 where /proc does not tell. Allocates nothing.
 fn start_time() -> u64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field is the program's name in parentheses, which may hold anything.
-    stat.rsplit_once(')')
-        .and_then(|(_, rest)| rest.split_whitespace().nth(19))
-        .and_then(|t| t.parse().ok())
-        .unwrap_or(0)
+    #[cfg(target_os = "linux")]
+    {
+        let mut buffer = [0; 1024];
+        let stat = read_start(c"/proc/self/stat", &mut buffer);
+        // The second field is the program's name in parentheses, which may hold anything.
+        let Some(end) = stat.iter().rposition(|b| *b == b')') else { return 0 };
+        let started = stat[end..].split(|b| *b == b' ').nth(20);
+        started.and_then(|t| std::str::from_utf8(t).ok()?.parse().ok()).unwrap_or(0)
+    }
+    #[cfg(not(target_os = "linux"))]
+    0
+}
+
+/// Reads the beginning of a file into a buffer. Allocates nothing.
+#[cfg(target_os = "linux")]
+fn read_start<'b>(path: &std::ffi::CStr, buffer: &'b mut [u8]) -> &'b [u8] {
+    // SAFETY: a NUL-terminated path.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    if fd < 0 {
+        return &[];
+    }
+    // SAFETY: the buffer is as long as said.
+    let read = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
+    // SAFETY: opened above.
+    unsafe { libc::close(fd) };
+    &buffer[..usize::try_from(read).unwrap_or(0)]
 }

@@ -99,6 +99,8 @@ offsets! {
     STALE_UPDATES: 416, 8;
     REMOVED_SERIES: 424, 8;
     TOLD: 432, 4;
+    NO_SLOT: 440, 8;
+    NO_PROOF: 448, 8;
     REFUSED_OBSERVATIONS: 504, 8;
     INDEX_REACH: 512, 164;
     LABELS_LEN: 680, 4;
@@ -106,13 +108,17 @@ offsets! {
 }
 
 offsets! {
-    /// A process slot. Its lock byte, in the file's lock space, is its own first byte's offset.
+    /// A process slot. `WORD` and `PROOF` change together, by one 16-byte compare-and-swap. The
+    /// lock bytes of a slot, in the file's lock space, are the offsets of its own bytes: the first
+    /// for whoever claims or holds it, and one for each generation modulo 63.
     slot, size 64;
     WORD: 0, 8;
-    START_TIME: 8, 8;
+    PROOF: 8, 8;
     PID_NAMESPACE: 16, 8;
     ATTACHED_NS: 24, 8;
     IDENTITY: 32, 4;
+    DESCRIBED: 36, 4;
+    START_TIME: 40, 8;
 }
 
 offsets! {

@@ -31,7 +31,7 @@ use self::memory::{Mapped, Memory};
 use self::options::{Access, How, Options};
 use crate::host::Undisturbed;
 use crate::metric::coarse_ms;
-use crate::process::Process;
+use crate::process::{Process, Refusal};
 use crate::registry::fixed;
 use crate::Error;
 
@@ -105,7 +105,7 @@ impl Inner {
         Box::new(Inner {
             memory,
             lanes: Lanes::new(&memory, options.lane_plan().rseq),
-            process: Process::new(),
+            process: Process::new(backing.id()),
             path,
             regions,
             seed: memory.get64(h::SEED),
@@ -176,6 +176,35 @@ impl Segment {
     /// from this one have to choose their own.
     pub fn set_identity(&self, identity: u32) {
         self.inner.process.set_identity(identity);
+    }
+
+    /// Takes part in the segment's per-process gauges now, instead of at this process' first update
+    /// of one. Updates do this by themselves; a process calls it where its first update would be
+    /// too late, as before it installs a filter that denies system calls, or to learn the reason if
+    /// it cannot. Repeated calls do nothing. Async-signal-safe.
+    ///
+    /// # Errors
+    /// [`Error::Full`]: `max_processes` processes take part already. [`Error::System`]: the system
+    /// denies both what a process needs for it: to open the segment's file once more, and to make a
+    /// System V shared memory segment. [`Error::Conflict`]: other threads of this process were
+    /// forking or registering all the time; try again.
+    pub fn attach_process(&self) -> Result<(), Error> {
+        let inner = self.inner;
+        match inner.process.attach(inner) {
+            Ok(_) => Ok(()),
+            Err(Refusal::Full) => Err(Error::Full(format!(
+                "{} processes take part in the segment's per-process gauges, as many as max_processes allows",
+                inner.regions.slots_count
+            ))),
+            Err(Refusal::NoProof(error)) => Err(Error::system(
+                "taking part in per-process gauges: the segment's file cannot be opened again, and a System V shared memory \
+                 segment cannot be made",
+                std::io::Error::from_raw_os_error(error),
+            )),
+            Err(Refusal::Busy) => {
+                Err(Error::Conflict("other threads of this process are forking or registering all the time".into()))
+            }
+        }
     }
 
     /// Takes this process out of the segment's per-process gauges, as its death would. It takes part again with its next update of

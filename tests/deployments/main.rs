@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod harness;
+mod liveness;
 mod opening;
 mod privileges;
 mod publishing;

@@ -1,6 +1,6 @@
 //! Linux: a tmpfs file that is linked into place when it is complete, or a sealed memfd.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
-use super::{Backing, Hold};
+use super::Backing;
 use crate::segment::errno::Errno;
 use crate::segment::layout::PAGE;
 use crate::segment::options::Access;
@@ -28,8 +28,9 @@ pub(crate) struct LinuxBacking {
     file: Descriptor,
     device: u64,
     inode: u64,
-    /// A way to the file again should the host close our descriptor.
-    path: Option<PathBuf>,
+    /// A way to the file again should the host close our descriptor: made before it is needed, as
+    /// the way may not allocate.
+    path: Option<CString>,
 }
 
 // SAFETY: the mapping is only handed out as a raw pointer; descriptors may be used from any thread.
@@ -83,8 +84,8 @@ impl Drop for Descriptor {
     }
 }
 
-/// Whether a descriptor is open and leads to this file.
-fn leads_to(fd: RawFd, device: u64, inode: u64) -> bool {
+/// Whether a descriptor is open and leads to this file. Async-signal-safe.
+pub(crate) fn leads_to(fd: RawFd, device: u64, inode: u64) -> bool {
     // SAFETY: an all-zero stat is a valid value to be filled in.
     let mut st: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: a plain call; a closed descriptor is an error.
@@ -99,8 +100,25 @@ fn c_path(path: &Path) -> Result<CString, Error> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::InvalidName("the path holds a NUL byte".into()))
 }
 
-fn proc_fd(fd: RawFd) -> CString {
-    CString::new(format!("/proc/self/fd/{fd}")).unwrap_or_default()
+/// The path that leads to a descriptor's file, without an allocation.
+struct ProcFd {
+    bytes: [u8; 32],
+}
+
+impl ProcFd {
+    fn new(fd: RawFd) -> Self {
+        let mut bytes = [0; 32];
+        let prefix = b"/proc/self/fd/";
+        bytes[..prefix.len()].copy_from_slice(prefix);
+        let mut buffer = itoa::Buffer::new();
+        let digits = buffer.format(fd).as_bytes();
+        bytes[prefix.len()..prefix.len() + digits.len()].copy_from_slice(digits);
+        ProcFd { bytes }
+    }
+
+    fn path(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+    }
 }
 
 /// A write past `RLIMIT_FSIZE` is a fatal signal, not an error: it has to be foreseen.
@@ -341,7 +359,8 @@ impl Unpublished {
 
 /// Links a nameless file into place.
 fn link(file: &File, to: &CString) -> io::Result<()> {
-    let from = proc_fd(file.as_raw_fd());
+    let proc = ProcFd::new(file.as_raw_fd());
+    let from = proc.path();
     // SAFETY: NUL-terminated paths.
     let by_proc =
         unsafe { libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::AT_SYMLINK_FOLLOW) };
@@ -503,33 +522,20 @@ impl LinuxBacking {
         // Not worth a core dump's space. SAFETY: our own mapping.
         unsafe { libc::madvise(base, bytes, libc::MADV_DONTDUMP) };
         let base = NonNull::new(base.cast()).ok_or_else(|| Error::Unsupported("the system mapped page 0".into()))?;
+        let path = path.and_then(|p| c_path(&p).ok());
         Ok(LinuxBacking { base, len, file, device, inode, path })
     }
 
-    /// Whether a number stands for the segment's file. The host may have closed our descriptor.
-    fn is_ours(&self, fd: RawFd) -> bool {
-        leads_to(fd, self.device, self.inode)
-    }
-
-    /// An open description of the file that is nobody else's.
-    fn reopen(&self) -> Option<RawFd> {
-        let attempt = |path: &CString| {
-            // SAFETY: a NUL-terminated path.
-            let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
-            if fd >= 0 && !self.is_ours(fd) {
-                // SAFETY: a descriptor just opened here.
-                unsafe { libc::close(fd) };
-                return None;
-            }
-            (fd >= 0).then_some(fd)
-        };
-        let own = self.file.as_raw_fd();
-        if self.is_ours(own) {
-            if let Some(fd) = attempt(&proc_fd(own)) {
-                return Some(fd);
-            }
+    /// Opens the file again by this path. Allocates nothing.
+    fn reopen_by(&self, path: &CStr) -> Option<RawFd> {
+        // SAFETY: a NUL-terminated path.
+        let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+        if fd >= 0 && !self.is_ours(fd) {
+            // SAFETY: a descriptor just opened here.
+            unsafe { libc::close(fd) };
+            return None;
         }
-        c_path(self.path.as_deref()?).ok().and_then(|p| attempt(&p))
+        (fd >= 0).then_some(fd)
     }
 
     /// Asks for the pages of a range through the mapping. The kernel reports what a touch would be killed for.
@@ -552,9 +558,9 @@ impl LinuxBacking {
         if self.is_ours(own) {
             return Some(f(own));
         }
-        let fd = self.reopen()?;
+        let fd = self.describe()?;
         let result = f(fd);
-        // SAFETY: opened by `reopen` for us alone.
+        // SAFETY: opened by `describe` for us alone.
         unsafe { libc::close(fd) };
         Some(result)
     }
@@ -567,24 +573,31 @@ impl Drop for LinuxBacking {
     }
 }
 
-/// Keeps the locks of a descriptor's description with a page mapped through it. A mapping holds the description as a descriptor
-/// does, but hosts that close all descriptors leave it; and this one is not passed on by fork, so the locks are this process'
-/// alone. It goes with any end of the process, and with exec.
-fn keep(fd: i32) -> Hold {
-    // SAFETY: a new mapping where the system likes it, of a page that is never touched.
-    let page = unsafe { libc::mmap(std::ptr::null_mut(), PAGE as usize, libc::PROT_NONE, libc::MAP_SHARED, fd, 0) };
-    if page == libc::MAP_FAILED {
-        return Hold::descriptor(fd);
+/// Locks a byte for the descriptor's open file description. `Ok(false)`: another one has it locked.
+pub(crate) fn lock(fd: RawFd, byte: u64) -> Result<bool, i32> {
+    let lock = byte_lock(byte);
+    // SAFETY: a plain call with a local.
+    if unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &raw const lock) } == 0 {
+        return Ok(true);
     }
-    // SAFETY: our own page.
-    if unsafe { libc::madvise(page, PAGE as usize, libc::MADV_DONTFORK) } != 0 {
-        // SAFETY: as above.
-        unsafe { libc::munmap(page, PAGE as usize) };
-        return Hold::descriptor(fd);
+    match last().raw_os_error() {
+        Some(libc::EAGAIN | libc::EACCES) => Ok(false),
+        other => Err(other.unwrap_or(0)),
     }
-    // SAFETY: opened by `reopen` for us alone.
-    unsafe { libc::close(fd) };
-    Hold::page(page.addr())
+}
+
+/// Gives up a lock that [`lock`] took.
+pub(crate) fn unlock(fd: RawFd, byte: u64) {
+    let lock = libc::flock { l_type: libc::F_UNLCK as libc::c_short, ..byte_lock(byte) };
+    // SAFETY: a plain call with a local.
+    unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &raw const lock) };
+}
+
+fn is_locked(fd: RawFd, byte: u64) -> Option<bool> {
+    let mut lock = byte_lock(byte);
+    // SAFETY: a plain call with a local.
+    let r = unsafe { libc::fcntl(fd, libc::F_OFD_GETLK, &raw mut lock) };
+    (r == 0).then(|| i32::from(lock.l_type) != libc::F_UNLCK)
 }
 
 fn byte_lock(at: u64) -> libc::flock {
@@ -633,42 +646,27 @@ impl Backing for LinuxBacking {
         if bytes.is_empty() {
             return Some(Vec::new());
         }
-        let is_locked = |fd: RawFd, at: u64| {
-            let mut lock = byte_lock(at);
-            // SAFETY: a plain call with a local.
-            let r = unsafe { libc::fcntl(fd, libc::F_OFD_GETLK, &raw mut lock) };
-            (r == 0).then(|| i32::from(lock.l_type) != libc::F_UNLCK)
-        };
         self.with_descriptor(|fd| bytes.iter().map(|at| is_locked(fd, *at)).collect()).flatten()
     }
 
-    fn lock_first(&self, bytes: &mut dyn Iterator<Item = u64>) -> Option<(u64, Hold)> {
-        let fd = self.reopen()?;
-        for at in bytes {
-            let lock = byte_lock(at);
-            // SAFETY: a plain call with a local.
-            if unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &raw const lock) } == 0 {
-                return Some((at, keep(fd)));
-            }
-        }
-        // SAFETY: opened by `reopen` for us alone.
-        unsafe { libc::close(fd) };
-        None
+    fn is_locked(&self, byte: u64) -> Option<bool> {
+        self.with_descriptor(|fd| is_locked(fd, byte)).flatten()
+    }
+
+    fn describe(&self) -> Option<RawFd> {
+        let own = self.file.as_raw_fd();
+        let by_number = self.is_ours(own).then(|| self.reopen_by(ProcFd::new(own).path())).flatten();
+        by_number.or_else(|| self.reopen_by(self.path.as_deref()?))
+    }
+
+    /// Hosts that turn into daemons close descriptors they do not know; the number may be another
+    /// file's by now.
+    fn is_ours(&self, fd: RawFd) -> bool {
+        leads_to(fd, self.device, self.inode)
     }
 
     fn has_locks(&self) -> bool {
         true
-    }
-
-    fn unlock(&self, hold: Hold, inherited: bool) {
-        if let Some(page) = hold.as_page().filter(|_| !inherited) {
-            // SAFETY: mapped by `keep` in this process, and used by nobody.
-            unsafe { libc::munmap(page as *mut libc::c_void, PAGE as usize) };
-        }
-        if let Some(descriptor) = hold.as_descriptor().filter(|fd| self.is_ours(*fd)) {
-            // SAFETY: it leads to the segment's file, so it is (a copy of) the one `lock_first` opened.
-            unsafe { libc::close(descriptor) };
-        }
     }
 
     fn resident(&self) -> u64 {

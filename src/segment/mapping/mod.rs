@@ -10,8 +10,6 @@ pub(crate) mod portable;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
-#[cfg(target_os = "linux")]
-use super::layout::PAGE;
 use crate::Error;
 
 /// The memory of one segment in this process.
@@ -24,14 +22,18 @@ pub(crate) trait Backing: Send + Sync {
     /// handler may make, and keeps `errno`.
     fn reserve(&self, from: u64, to: u64) -> bool;
     /// Whether each of these bytes is locked by another open description (see `process::slots`). `None`: cannot tell.
-    fn are_locked(&self, bytes: &[u64]) -> Option<Vec<bool>>;
-    /// Locks the first of these bytes that nobody has locked, through a description of its own, for as long as what is
-    /// returned with the byte is held.
-    fn lock_first(&self, bytes: &mut dyn Iterator<Item = u64>) -> Option<(u64, Hold)>;
+    fn are_locked(&self, bytes: &[u64]) -> Option<Vec<bool>> {
+        bytes.iter().map(|at| self.is_locked(*at)).collect()
+    }
+    /// Whether this byte is. Allocates nothing.
+    fn is_locked(&self, byte: u64) -> Option<bool>;
+    /// An open file description of the file that is this process' own, by a descriptor that the
+    /// caller closes. Allocates nothing. `None`: the system does not give one.
+    fn describe(&self) -> Option<i32>;
+    /// Whether the descriptor leads to this memory's file.
+    fn is_ours(&self, descriptor: i32) -> bool;
     /// Whether there are byte locks at all.
     fn has_locks(&self) -> bool;
-    /// Gives up what `lock_first` returned in this process; `inherited`: in one that this one was forked from.
-    fn unlock(&self, hold: Hold, inherited: bool);
     /// Bytes of memory in use.
     fn resident(&self) -> u64;
     /// Whether `path` still names this memory.
@@ -44,36 +46,6 @@ pub(crate) trait Backing: Send + Sync {
     }
     /// A descriptor to hand to other processes, if there is one.
     fn descriptor(&self) -> Option<i32>;
-}
-
-/// What keeps a byte locked: a page mapped through the lock's description, which no other process inherits and no host
-/// closes; or, where that cannot be, the descriptor. In 37 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hold(pub(crate) u64);
-
-impl Hold {
-    pub(crate) const BITS: u32 = 37;
-    pub(crate) const NOTHING: Hold = Hold(0);
-
-    #[cfg(target_os = "linux")]
-    fn page(address: usize) -> Self {
-        Hold((address as u64 / PAGE) << 1 | 1)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn descriptor(fd: i32) -> Self {
-        Hold((fd as u64 + 1) << 1)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn as_page(self) -> Option<usize> {
-        (self.0 & 1 == 1).then_some((self.0 >> 1) as usize * PAGE as usize)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn as_descriptor(self) -> Option<i32> {
-        (self.0 & 1 == 0 && self.0 != 0).then_some((self.0 >> 1) as i32 - 1)
-    }
 }
 
 pub(crate) const DEFAULT_DIRECTORY: &str = "/dev/shm";

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::ptr::NonNull;
 
-use super::{Backing, Hold};
+use super::Backing;
 
 pub(crate) struct PlainBacking {
     base: NonNull<u8>,
@@ -34,16 +34,18 @@ impl Backing for PlainBacking {
     fn reserve(&self, from: u64, to: u64) -> bool {
         from <= to && to <= self.len
     }
-    fn are_locked(&self, _bytes: &[u64]) -> Option<Vec<bool>> {
+    fn is_locked(&self, _byte: u64) -> Option<bool> {
         None
     }
-    fn lock_first(&self, _bytes: &mut dyn Iterator<Item = u64>) -> Option<(u64, Hold)> {
+    fn describe(&self) -> Option<i32> {
         None
+    }
+    fn is_ours(&self, _descriptor: i32) -> bool {
+        false
     }
     fn has_locks(&self) -> bool {
         false
     }
-    fn unlock(&self, _hold: Hold, _inherited: bool) {}
     fn resident(&self) -> u64 {
         self.len
     }

@@ -1,0 +1,89 @@
+//! The first proof of life: file locks through an open file description of the process' own.
+
+use super::fork::{forks, Kept};
+use super::proof::{errno, keep_from_children, unmap, Hold, Refusal, ATTEMPTS};
+use crate::segment::layout::PAGE;
+use crate::segment::mapping::{linux, Backing};
+
+/// An open file description of this process' own, for locks.
+pub(super) struct Description<'a> {
+    kept: &'a Kept,
+    descriptor: i32,
+    note: usize,
+    /// 0 where pages cannot be mapped.
+    page: usize,
+}
+
+impl<'a> Description<'a> {
+    pub(super) fn open(backing: &dyn Backing, kept: &'a Kept) -> Result<Self, Refusal> {
+        for _ in 0..ATTEMPTS {
+            let before = forks();
+            let descriptor = backing.describe().ok_or_else(|| Refusal::NoProof(errno()))?;
+            let Some(note) = kept.note(descriptor) else {
+                // SAFETY: opened by `describe` for us alone.
+                unsafe { libc::close(descriptor) };
+                return Err(Refusal::Busy);
+            };
+            let mut description = Description { kept, descriptor, note, page: 0 };
+            // A child forked before the note has a copy of the descriptor that it does not know of,
+            // and would keep our locks. From the note on, its handler closes the copy.
+            if forks() != before {
+                continue;
+            }
+            description.map();
+            // A child forked before the page was kept from it has the page.
+            if forks() == before {
+                return Ok(description);
+            }
+        }
+        Err(Refusal::Busy)
+    }
+
+    fn map(&mut self) {
+        let (none, shared) = (libc::PROT_NONE, libc::MAP_SHARED);
+        // SAFETY: a new mapping where the system likes it, of a page that is never touched.
+        let page = unsafe { libc::mmap(std::ptr::null_mut(), PAGE as usize, none, shared, self.descriptor, 0) };
+        if page == libc::MAP_FAILED {
+            return;
+        }
+        if keep_from_children(page) {
+            self.page = page.addr();
+        } else {
+            unmap(page.addr());
+        }
+    }
+
+    /// `Ok(false)`: another process has it locked.
+    pub(super) fn lock(&self, byte: u64) -> Result<bool, i32> {
+        linux::lock(self.descriptor, byte)
+    }
+
+    pub(super) fn unlock(&self, byte: u64) {
+        linux::unlock(self.descriptor, byte);
+    }
+
+    /// Keeps the locks for the life of the process.
+    pub(super) fn keep(self) -> Hold {
+        let hold = if self.page == 0 { Hold::descriptor(self.descriptor) } else { Hold::page(self.page) };
+        if self.page != 0 {
+            self.close();
+        }
+        std::mem::forget(self);
+        hold
+    }
+
+    fn close(&self) {
+        // SAFETY: opened by `describe` for us alone.
+        unsafe { libc::close(self.descriptor) };
+        self.kept.forget(self.note);
+    }
+}
+
+impl Drop for Description<'_> {
+    fn drop(&mut self) {
+        if self.page != 0 {
+            unmap(self.page);
+        }
+        self.close();
+    }
+}

@@ -1,0 +1,519 @@
+//! Per-process gauges of processes that cannot open the segment's file again: each kind of segment,
+//! under each condition, with the first update before the condition and after it. Every cell of the
+//! matrix is a test.
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use shmetrics::{Format, Gauge, GaugeMode, Options, Reader, Segment};
+
+use crate::common::{fork, note, pause, samples, text, Child, Directory, Shared};
+use crate::harness::*;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Readable and writable by root alone.
+    Private,
+    /// And readable by root's group.
+    Group,
+    /// A sealed memfd.
+    Anonymous,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Condition {
+    Plain,
+    Setuid,
+    Chroot,
+    SetuidAndChroot,
+    NoProc,
+    NoDescriptor,
+    OpenAndMapDenied,
+    /// All descriptors closed, privileges dropped, the root changed.
+    Daemon,
+}
+use Condition::*;
+
+struct Stage {
+    directory: Directory,
+    name: String,
+    segment: Segment,
+    live: Gauge,
+    sum: Gauge,
+}
+
+impl Stage {
+    fn new(kind: Kind) -> Self {
+        let directory = common_ground("liveness");
+        let name = directory.name("segment");
+        let options = Options::new().ceiling(4 << 20);
+        let segment = match kind {
+            Kind::Private => options.name(&name).mode(0o600).open(),
+            Kind::Group => options.name(&name).mode(0o640).open(),
+            Kind::Anonymous => options.anonymous().open(),
+        }
+        .unwrap();
+        let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
+        let sum = segment.gauge("sum", "", GaugeMode::Sum).register().unwrap();
+        Stage { directory, name, segment, live, sum }
+    }
+
+    /// `live` and `sum`, as this process sees them.
+    fn shown(&self) -> [f64; 2] {
+        values(&self.segment.render(Format::Text))
+    }
+
+    #[track_caller]
+    fn assert(&self, live: f64, sum: f64, when: &str) {
+        assert_eq!(self.shown(), [live, sum], "{when}, to the master");
+        if self.segment.path().is_some() {
+            let reader = Reader::open(&self.name).unwrap();
+            assert_eq!(values(&reader.render(Format::Text)), [live, sum], "{when}, to a reader");
+        }
+    }
+
+    fn impose(&self, condition: Condition, inside: &Inside) {
+        match condition {
+            Plain => {}
+            Setuid => become_nobody(),
+            Chroot => change_root(&self.directory),
+            SetuidAndChroot => {
+                change_root(&self.directory);
+                become_nobody();
+            }
+            NoProc => assert!(hide_proc(), "root may hide /proc"),
+            NoDescriptor => leave_no_descriptor(),
+            OpenAndMapDenied => {
+                let mut calls = opening_calls();
+                calls.push(libc::SYS_mmap);
+                deny(&calls, libc::EPERM);
+            }
+            Daemon => {
+                close_descriptors(inside);
+                change_root(&self.directory);
+                become_nobody();
+            }
+        }
+    }
+}
+
+fn values(page: &[u8]) -> [f64; 2] {
+    let samples = samples(&text(page));
+    ["live", "sum"].map(|name| samples[name])
+}
+
+/// A worker of a root master updates its gauges under the condition; its death shows on the next
+/// page, before it is reaped.
+fn cell(test: &str, kind: Kind, condition: Condition) {
+    if !runs_as_root(test) {
+        return;
+    }
+    for before in [true, false] {
+        let stage = Stage::new(kind);
+        let mut worker = Worker::start(|inside| {
+            if before {
+                stage.live.set(1.0);
+                stage.sum.set(1.0);
+            }
+            stage.impose(condition, inside);
+            stage.live.set(5.0);
+            stage.sum.set(5.0);
+            inside.say("counted");
+            inside.wait();
+            stage.live.inc();
+            inside.say("again");
+            inside.wait();
+        });
+        let when = if before { "first update before" } else { "first update after" };
+        assert_eq!(worker.hear(), "counted");
+        stage.assert(5.0, 5.0, when);
+        worker.go();
+        assert_eq!(worker.hear(), "again");
+        stage.assert(6.0, 5.0, when);
+        // SAFETY: a plain call; the worker is our child.
+        unsafe { libc::kill(worker.pid(), libc::SIGKILL) };
+        await_zombie(worker.pid());
+        stage.assert(0.0, 5.0, &format!("{when}; killed, not reaped"));
+        worker.kill();
+        stage.assert(0.0, 5.0, &format!("{when}; reaped"));
+        // Its slot serves the next worker.
+        let mut next = Worker::start(|inside| {
+            stage.live.set(2.0);
+            inside.say("counted");
+            inside.wait();
+        });
+        next.hear();
+        stage.assert(2.0, 5.0, &format!("{when}; the next worker"));
+        assert_eq!(stage.segment.reader().processes().len(), 1, "{when}: the dead worker's slot is used again");
+        next.kill();
+    }
+}
+
+/// Waits until the process has ended, without reaping it.
+fn await_zombie(pid: i32) {
+    // SAFETY: an all-zero value is valid; a plain call with a local.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let options = libc::WEXITED | libc::WNOWAIT;
+        done("waitid", libc::waitid(libc::P_PID, pid as libc::id_t, &raw mut info, options));
+    }
+}
+
+macro_rules! matrix {
+    ($($name:ident: $kind:ident, $condition:ident;)*) => {
+        $(#[test]
+        fn $name() {
+            cell(stringify!($name), Kind::$kind, $condition);
+        })*
+    };
+}
+
+matrix! {
+    private_plain: Private, Plain;
+    private_setuid: Private, Setuid;
+    private_chroot: Private, Chroot;
+    private_setuid_and_chroot: Private, SetuidAndChroot;
+    private_without_proc: Private, NoProc;
+    private_without_a_free_descriptor: Private, NoDescriptor;
+    private_open_and_mmap_denied: Private, OpenAndMapDenied;
+    private_daemon: Private, Daemon;
+    group_plain: Group, Plain;
+    group_setuid: Group, Setuid;
+    group_chroot: Group, Chroot;
+    group_setuid_and_chroot: Group, SetuidAndChroot;
+    group_without_proc: Group, NoProc;
+    group_without_a_free_descriptor: Group, NoDescriptor;
+    group_open_and_mmap_denied: Group, OpenAndMapDenied;
+    group_daemon: Group, Daemon;
+    anonymous_plain: Anonymous, Plain;
+    anonymous_setuid: Anonymous, Setuid;
+    anonymous_chroot: Anonymous, Chroot;
+    anonymous_setuid_and_chroot: Anonymous, SetuidAndChroot;
+    anonymous_without_proc: Anonymous, NoProc;
+    anonymous_without_a_free_descriptor: Anonymous, NoDescriptor;
+    anonymous_open_and_mmap_denied: Anonymous, OpenAndMapDenied;
+    anonymous_daemon: Anonymous, Daemon;
+}
+
+#[test]
+fn forty_workers_of_nobody_count_and_die_and_leave_nothing_in_the_kernel() {
+    if !runs_as_root("forty_workers_of_nobody_count_and_die_and_leave_nothing_in_the_kernel") {
+        return;
+    }
+    let attached = || std::fs::read_to_string("/proc/sysvipc/shm").map_or(0, |t| t.lines().count());
+    let stage = Stage::new(Kind::Private);
+    let before = attached();
+    for round in 1..=3 {
+        let mut workers: Vec<Worker> = (0..40)
+            .map(|_| {
+                Worker::start(|inside| {
+                    become_nobody();
+                    stage.live.inc();
+                    stage.sum.inc();
+                    inside.say("counted");
+                    inside.wait();
+                })
+            })
+            .collect();
+        workers.iter_mut().for_each(|w| _ = w.hear());
+        stage.assert(40.0, 40.0 * f64::from(round), "all live");
+        workers.into_iter().for_each(Worker::kill);
+        stage.assert(0.0, 40.0 * f64::from(round), "all dead");
+    }
+    assert!(stage.segment.reader().processes().len() <= 40, "slots are used again");
+    assert!(attached() <= before + 1, "the kernel destroys an attachment with its process");
+}
+
+#[test]
+fn a_silent_child_does_not_keep_an_unprivileged_parent_alive() {
+    if !runs_as_root("a_silent_child_does_not_keep_an_unprivileged_parent_alive") {
+        return;
+    }
+    let stage = Stage::new(Kind::Private);
+    let mut worker = Worker::start(|inside| {
+        become_nobody();
+        stage.live.set(3.0);
+        let silent = fork(|| pause(30_000_000));
+        inside.say(silent.0);
+        inside.wait();
+    });
+    let silent = Child(worker.hear().parse().unwrap());
+    stage.assert(3.0, 0.0, "it lives");
+    worker.kill();
+    stage.assert(0.0, 0.0, "its child lives on");
+    silent.signal(libc::SIGKILL);
+    std::mem::forget(silent); // not ours to reap
+}
+
+#[test]
+fn a_child_of_an_unprivileged_worker_counts_for_itself() {
+    if !runs_as_root("a_child_of_an_unprivileged_worker_counts_for_itself") {
+        return;
+    }
+    let stage = Stage::new(Kind::Private);
+    let mut worker = Worker::start(|inside| {
+        change_root(&stage.directory);
+        become_nobody();
+        stage.live.set(3.0);
+        let mut child = fork(|| {
+            stage.live.set(4.0);
+            inside.say("both");
+            pause(30_000_000);
+        });
+        inside.wait();
+        child.signal(libc::SIGKILL);
+        child.wait();
+        inside.say("one");
+        inside.wait();
+    });
+    worker.hear();
+    stage.assert(7.0, 0.0, "both live");
+    worker.go();
+    worker.hear();
+    stage.assert(3.0, 0.0, "the child is dead");
+    worker.kill();
+    stage.assert(0.0, 0.0, "both are");
+}
+
+#[test]
+fn from_another_pid_namespace_an_unprivileged_death_is_seen() {
+    if !runs_as_root("from_another_pid_namespace_an_unprivileged_death_is_seen") {
+        return;
+    }
+    let stage = Stage::new(Kind::Private);
+    let mut worker = Worker::start(|inside| {
+        if !unshare(libc::CLONE_NEWPID) {
+            return inside.say("skipped");
+        }
+        let mut first = fork(|| {
+            become_nobody();
+            stage.live.set(2.0);
+            inside.say("counted");
+            pause(60_000_000);
+        });
+        inside.wait();
+        first.signal(libc::SIGKILL);
+        await_zombie(first.0);
+        inside.say("killed");
+        inside.wait();
+        first.wait();
+    });
+    if worker.hear() == "skipped" {
+        return note("skipped: from_another_pid_namespace (namespaces are not permitted here)");
+    }
+    stage.assert(2.0, 0.0, "it lives");
+    worker.go();
+    worker.hear();
+    stage.assert(0.0, 0.0, "it is dead, and not reaped");
+    worker.kill();
+}
+
+#[test]
+fn what_another_ipc_namespace_hides_counts_as_alive_and_a_lock_is_seen_through_it() {
+    if !runs_as_root("what_another_ipc_namespace_hides_counts_as_alive_and_a_lock_is_seen_through_it") {
+        return;
+    }
+    let stage = Stage::new(Kind::Private);
+    let seen_from_outside = || {
+        told(|| {
+            if !unshare(libc::CLONE_NEWIPC) {
+                return "skipped".to_owned();
+            }
+            format!("{:?}", values(&Reader::open(&stage.name).unwrap().render(Format::Text)))
+        })
+    };
+    let mut by_lock = Worker::start(|inside| {
+        stage.live.set(1.0);
+        inside.say("counted");
+        inside.wait();
+    });
+    let mut by_attachment = Worker::start(|inside| {
+        become_nobody();
+        stage.live.set(10.0);
+        inside.say("counted");
+        inside.wait();
+    });
+    by_lock.hear();
+    by_attachment.hear();
+    let seen = seen_from_outside();
+    if seen == "skipped" {
+        return note("skipped: another IPC namespace (not permitted here)");
+    }
+    assert_eq!(seen, "[11.0, 0.0]");
+    by_lock.kill();
+    assert_eq!(seen_from_outside(), "[10.0, 0.0]", "locks show in every namespace");
+    by_attachment.kill();
+    assert_eq!(seen_from_outside(), "[0.0, 0.0]", "in its own PID namespace, the pid tells");
+    stage.assert(0.0, 0.0, "and here all is seen");
+}
+
+#[test]
+fn where_no_way_is_left_updates_are_refused_with_the_reason_and_tried_again() {
+    let stage = Stage::new(Kind::Anonymous);
+    let mut worker = Worker::start(|inside| {
+        let mut calls = opening_calls();
+        calls.push(libc::SYS_shmget);
+        deny(&calls, libc::EACCES);
+        let refused = stage.segment.attach_process();
+        assert!(matches!(refused, Err(shmetrics::Error::Permission(_))), "{refused:?}");
+        for _ in 0..1000 {
+            stage.live.inc();
+        }
+        inside.say("refused");
+        inside.wait();
+    });
+    worker.hear();
+    let page = String::from_utf8(stage.segment.render(Format::Text)).unwrap();
+    assert!(page.contains("\nshmetrics_updates_rejected_total 1000\n"), "{page}");
+    let told = stage.segment.trouble().unwrap();
+    assert!(told.contains("1000 of per-process gauges") && told.contains("attach_process"), "{told}");
+    assert!(!told.contains("NaN") && !told.contains("max_processes"), "{told}");
+    worker.kill();
+}
+
+#[test]
+fn a_refusal_for_want_of_a_slot_is_remembered_and_does_not_last() {
+    let name = crate::common::Name::new("refusal");
+    let segment = name.options().max_processes(1).open().unwrap();
+    let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
+    let mut holder = Worker::start(|inside| {
+        live.set(1.0);
+        inside.say("holds the only slot");
+        inside.wait();
+    });
+    holder.hear();
+    let mut late = Worker::start(|inside| {
+        live.set(2.0);
+        inside.say("refused");
+        inside.wait();
+        // The slot is free now. An attempt by name is made at once; updates make one when their
+        // wait is over.
+        for _ in 0..4000 {
+            live.set(3.0);
+            if live.get() == 3.0 {
+                inside.say("counts");
+                return inside.wait();
+            }
+            pause(10_000);
+        }
+        inside.say("gave up");
+    });
+    late.hear();
+    let told = segment.trouble().unwrap();
+    assert!(told.contains("max_processes = 1") && !told.contains("NaN"), "{told}");
+    let attach = told_of_attach(&segment);
+    assert!(attach.contains("as many as max_processes allows"), "{attach}");
+    holder.kill();
+    late.go();
+    assert_eq!(late.hear(), "counts");
+    assert_eq!(samples(&text(&segment.render(Format::Text)))["live"], 3.0);
+    late.kill();
+}
+
+fn told_of_attach(segment: &Segment) -> String {
+    told(|| segment.attach_process().map_or_else(|e| e.to_string(), |()| "attached".to_owned()))
+}
+
+#[test]
+fn a_slot_can_be_taken_before_a_filter_denies_everything() {
+    let stage = Stage::new(Kind::Private);
+    let mut worker = Worker::start(|inside| {
+        stage.segment.attach_process().unwrap();
+        stage.segment.attach_process().unwrap();
+        let mut calls = opening_calls();
+        calls.extend([libc::SYS_shmget, libc::SYS_mmap, libc::SYS_fcntl]);
+        deny(&calls, libc::EPERM);
+        stage.live.set(4.0);
+        inside.say("counted");
+        inside.wait();
+    });
+    worker.hear();
+    stage.assert(4.0, 0.0, "it lives");
+    worker.kill();
+    stage.assert(0.0, 0.0, "it is dead");
+}
+
+/// Pages while workers start, count and die one after another: none may show a worker that is dead.
+#[test]
+fn no_page_shows_a_dead_process_while_its_slot_changes_hands() {
+    let stage = Stage::new(Kind::Anonymous);
+    let words = Shared::new(2);
+    // Each worker sets its own number. `begun` is the newest that may be on a page, `dead` the
+    // newest that may not.
+    let (begun, dead): (&AtomicU64, &AtomicU64) = (&words[0], &words[1]);
+    let unprivileged = crate::common::is_root();
+    let starter = fork(|| {
+        let until = std::time::Instant::now()
+            + std::time::Duration::from_millis(if crate::common::long() { 60_000 } else { 3_000 });
+        let mut number = 0;
+        while std::time::Instant::now() < until {
+            number += 1;
+            begun.store(number, SeqCst);
+            let mut worker = fork(|| {
+                if unprivileged && number % 2 == 0 {
+                    become_nobody();
+                }
+                stage.live.set(number as f64);
+            });
+            // Dead, and a zombie while the next one claims the slot, now and then.
+            await_zombie(worker.0);
+            dead.store(number, SeqCst);
+            worker.wait();
+        }
+    });
+    let mut starter = starter;
+    let (mut pages, mut seen) = (0, 0);
+    while !starter.has_ended() {
+        let gone = dead.load(SeqCst);
+        let shown = stage.shown()[0];
+        let newest = begun.load(SeqCst);
+        assert!(shown == 0.0 || (shown > gone as f64 && shown <= newest as f64), "{shown} of {gone}..={newest}");
+        pages += 1;
+        seen += u32::from(shown != 0.0);
+    }
+    assert!(pages > 100 && dead.load(SeqCst) > 100, "{pages} pages of {} workers", dead.load(SeqCst));
+    note(&format!("{pages} pages of {} workers, {seen} with a living one", dead.load(SeqCst)));
+}
+
+/// Forks in one thread while another takes its slot: the silent children must not keep the slot.
+#[test]
+fn children_forked_while_a_slot_is_taken_do_not_keep_it() {
+    for round in 0..30 {
+        let stage = Stage::new(if round % 2 == 0 { Kind::Private } else { Kind::Anonymous });
+        let unprivileged = crate::common::is_root() && round % 3 == 0;
+        let mut worker = Worker::start(|inside| {
+            if unprivileged {
+                become_nobody();
+            }
+            let silent = std::thread::scope(|s| {
+                let forker = s.spawn(|| {
+                    (0..8)
+                        .map(|_| {
+                            // SAFETY: the child only waits, and ends by _exit.
+                            let pid = unsafe { libc::fork() };
+                            if pid == 0 {
+                                // SAFETY: as above.
+                                unsafe { libc::pause() };
+                                // SAFETY: as above.
+                                unsafe { libc::_exit(0) };
+                            }
+                            pid
+                        })
+                        .collect::<Vec<_>>()
+                });
+                pause(round * 20);
+                stage.live.set(5.0);
+                forker.join().unwrap()
+            });
+            inside.say(silent.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+            inside.wait();
+        });
+        let silent: Vec<i32> = worker.hear().split(' ').map(|p| p.parse().unwrap()).collect();
+        stage.assert(5.0, 0.0, "it lives");
+        worker.kill();
+        stage.assert(0.0, 0.0, "its silent children live on");
+        for pid in silent {
+            // SAFETY: plain calls; they wait for this, and are nobody else's business.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+        }
+    }
+}
