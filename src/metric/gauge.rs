@@ -353,7 +353,7 @@ impl Gauge {
         let mine = |state| identity | u64::from(owner_bits(token.generation, life, state));
         for attempt in 0..1000 {
             let [old, old_base] = owner.load();
-            let mut seen = cell.load();
+            let seen = cell.load();
             if self.inner.is_over(self.at, self.life) || seen[0] >> TAG_BITS > life.0 {
                 self.inner.count(header::STALE_UPDATES);
                 return Some(Own::Changed);
@@ -369,29 +369,48 @@ impl Gauge {
                 }
                 continue;
             }
-            // Of another life there is nothing to inherit.
-            let left = (current && old as u32 & 0xff == owner_bits(0, life, LIVE)).then(|| f64::from_bits(seen[1]));
-            let base = fold(mode, (old != 0).then_some(old_base), left);
-            if owner.cas([old, old_base], [mine(TAKING), base]).is_ok() {
-                let first = match *change {
-                    Change::Set(v) => v,
-                    Change::Add(v) => 0.0 + v,
-                };
-                // The time tells the newest holder of an identity from older ones, and the most recent value.
-                let new = [life.tag() | self.inner.ticks(), first.to_bits()];
-                while let Err(now) = cell.cas(seen, new) {
-                    if now[0] >> TAG_BITS > life.0 {
-                        // Removed meanwhile: what we have not taken in full counts for nobody.
-                        self.inner.count(header::STALE_UPDATES);
-                        return Some(Own::Changed);
-                    }
-                    seen = now;
-                }
-                let _ = owner.cas([mine(TAKING), base], [mine(LIVE), base]);
+            let first = match *change {
+                Change::Set(v) => v,
+                Change::Add(v) => 0.0 + v,
+            };
+            if self.take_from(mode, [owner, cell], [[old, old_base], seen], mine, first) {
                 return Some(Own::Changed);
             }
         }
         None
+    }
+
+    /// Takes over a cell whose pairs were `seen`, unless its owner has changed since. False: the owner has changed.
+    fn take_from(
+        &self,
+        mode: GaugeMode,
+        [owner, cell]: [Pair<'_>; 2],
+        [[old, old_base], mut seen]: [[u64; 2]; 2],
+        mine: impl Fn(u32) -> u64,
+        first: f64,
+    ) -> bool {
+        let life = self.cell_life();
+        // Of another life there is nothing to inherit.
+        let current = !life.is_over(seen[0]);
+        let left = (current && old as u32 & 0xff == owner_bits(0, life, LIVE)).then(|| f64::from_bits(seen[1]));
+        let base = fold(mode, (old != 0).then_some(old_base), left);
+        if owner.cas([old, old_base], [mine(TAKING), base]).is_err() {
+            return false;
+        }
+        // The time tells the newest holder of an identity from older ones, and the most recent value.
+        let new = [life.tag() | self.inner.ticks(), first.to_bits()];
+        while let Err(now) = cell.cas(seen, new) {
+            if now[0] >> TAG_BITS > life.0 {
+                // The series was removed meanwhile, so this update counts for nobody. The owner word has six bits of the life. It may be that
+                // of 64 lives later, when it is the same word again: then it must not stay taken, by the owner of that life.
+                let _ = owner.cas([mine(TAKING), base], [old, old_base]);
+                self.inner.count(header::STALE_UPDATES);
+                return true;
+            }
+            seen = now;
+        }
+        let _ = owner.cas([mine(TAKING), base], [mine(LIVE), base]);
+        true
     }
 }
 
@@ -435,5 +454,40 @@ pub struct InProgress {
 impl Drop for InProgress {
     fn drop(&mut self) {
         self.gauge.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Format, Options};
+
+    /// The owner word has six bits of the life. A thread that stood still for 64 lives of the record takes a cell of another series for
+    /// its own, and has to give it back.
+    #[test]
+    fn a_thread_that_is_64_lives_late_leaves_the_cell_as_it_was() {
+        let segment = Options::new().anonymous().ceiling(1 << 20).open().unwrap();
+        let family = segment.gauge("g", "", GaugeMode::LiveSum).labels(["n"]).register().unwrap();
+        let late = family.with(["a"]);
+        late.set(1.0);
+        let token = late.inner.process.token().unwrap();
+        let cell_at = late.cell_of(token).unwrap();
+        for _ in 0..64 {
+            assert!(family.remove(["a"]));
+            family.with(["a"]);
+        }
+        let new = family.with(["a"]);
+        assert_eq!((new.at, new.life.0), (late.at, late.life.0 + 64), "the record serves the same label set");
+        let pairs = [cell::OWNER, cell::TAG].map(|at| late.inner.memory.pair(cell_at + at).unwrap());
+        let mine = |state| 7 << 32 | u64::from(owner_bits(token.generation, late.life, state));
+        // What it saw before: a cell of its own life, of no owner.
+        let stale = segment.inner.memory.get64(header::STALE_UPDATES);
+        assert!(late.take_from(GaugeMode::LiveSum, pairs, [[0, 0], [late.life.tag(), 0]], mine, 5.0));
+        assert_eq!(pairs[0].load(), [0, 0], "it is taken for ever");
+        assert_eq!(segment.inner.memory.get64(header::STALE_UPDATES), stale + 1);
+        new.set(7.0);
+        assert_eq!(new.get(), 7.0);
+        let page = String::from_utf8(segment.render(Format::Text)).unwrap();
+        assert!(page.contains("\ng{n=\"a\"} 7\n") && page.contains("\nshmetrics_updates_rejected_total 0\n"), "{page}");
     }
 }
