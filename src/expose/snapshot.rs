@@ -4,8 +4,11 @@ use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering
 
 use super::block::Block;
 use super::line::Line;
-use crate::metric::{counter_read, exemplar_read, gauge_shown, states_read, Exemplar, GaugeMode, Sample, Shown, SPILL};
-use crate::segment::chain::is_later;
+use crate::metric::{
+    counter_read, exemplar_read, gauge_shown, states_read, whole_sum, Exemplar, GaugeMode, Sample, Shown,
+};
+use crate::registry::family::Record;
+use crate::segment::chain::{announcements, is_later, offset};
 use crate::segment::lane;
 use crate::segment::layout::{counter, entry, header};
 use crate::segment::life::{self, Life, Place, State, TAG_MASK};
@@ -77,6 +80,14 @@ fn large(n: u64) -> f64 {
     n as f64
 }
 
+/// A counter's value from its whole amounts and its fraction. It is exact if it is a whole number below 2^64.
+fn total(whole: u128, parts: f64) -> Total {
+    match whole_sum(whole, parts).map(u64::try_from) {
+        Some(Ok(n)) => Total::Whole(n),
+        _ => Total::Float((whole as f64 + parts).max(0.0)),
+    }
+}
+
 /// A series that was seen to have its place on the page.
 pub(super) struct Seen<'a> {
     pub(super) series: Series<'a>,
@@ -138,7 +149,7 @@ impl<'a> Page<'a> {
             )
         };
         // What came after the family was begun might be a label set that was removed behind us: it is on the next page.
-        if was.state() != life::LIVE || self.births.is_some_and(|until| is_later(birth, until)) {
+        if was.state() != life::LIVE || self.births.is_some_and(|from| is_later(birth, from, || self.announcements())) {
             return Err(Unseen::Hidden);
         }
         let end = text_at + u64::from(len);
@@ -155,6 +166,12 @@ impl<'a> Page<'a> {
         } else {
             Err(Unseen::NearTheEnd(seen))
         }
+    }
+
+    /// The number of the family's last announcement at this moment.
+    #[cold]
+    fn announcements(&self) -> u32 {
+        announcements(self.memory, Record::new(self.memory, offset(self.family)).ends())
     }
 
     /// Gives the series at `at` to `write`, which appends it, or says that it cannot.
@@ -237,22 +254,11 @@ impl<'a> Series<'a> {
         // SAFETY: as above. Acquire: as `lane::of`.
         let lane = unsafe { &*self.record.add(entry::LANE as usize).cast::<AtomicU32>() }.load(Acquire);
         let own = whole & self.mask();
-        let whole = own.saturating_add(lane::sum(self.page.memory, lane));
-        if fraction == 0 {
-            return Some(Total::Whole(whole));
+        let whole = u128::from(own) + lane::sum(self.page.memory, lane);
+        if fraction == 0 && whole >> 64 == 0 {
+            return Some(Total::Whole(whole as u64));
         }
-        let parts = f64::from_bits(fraction);
-        // Of a large whole number a part may stand in the fraction.
-        let large = parts >= SPILL as f64 && parts < (1u64 << 63) as f64 && parts as u64 as f64 == parts;
-        // Of what is in a lane some may have been taken back.
-        let exact = if large {
-            whole.checked_add(parts as u64)
-        } else if parts < 0.0 && -parts as u64 as f64 == -parts {
-            Some(whole.saturating_sub(-parts as u64))
-        } else {
-            None
-        };
-        Some(exact.map_or(Total::Float((whole as f64 + parts).max(0.0)), Total::Whole))
+        Some(total(whole, f64::from_bits(fraction)))
     }
 
     /// Reads a gauge. What each process has comes in the order of pages, in `each`.

@@ -58,11 +58,14 @@ static NOWHERE: Series = Series {
     cells: [AtomicU64::new(0), AtomicU64::new(0)],
 };
 
-/// What moves from a full integer to the fraction: sums of it are exact there up to 2^96.
-pub(crate) const SPILL: u64 = 1 << 43;
-/// Greater amounts are added to the fraction. A thousand of them could wrap the integer of a series that is never removed,
-/// which would look like a reset; f64 cannot.
-const LARGE: u64 = 1 << 54;
+/// What moves from a full integer to the fraction is a multiple of this. Sums of such multiples are exact there up to 2^96.
+///
+/// Amounts from here on are split at once: the multiple of `SPILL` goes to the fraction, the rest to the integer.
+const SPILL: u64 = 1 << 43;
+/// An integer without a tag is full when it has this bit. Then the bit moves to the fraction. The process whose addition
+/// finds the bit set moves it, so the integer would wrap only if 2^20 processes were stopped between these two steps.
+const FULL: u64 = 1 << 63;
+const _: () = assert!(FULL % SPILL == 0);
 
 impl At for Counter {
     #[inline(always)]
@@ -126,10 +129,10 @@ impl Counter {
     /// Adds a whole number.
     #[inline(always)]
     pub fn inc_by(&self, n: u64) {
-        if n < LARGE || self.life != Life::FOREVER {
+        if n < SPILL {
             self.add_whole(n);
         } else {
-            self.add_fraction(n as f64);
+            self.add_large(n);
         }
     }
 
@@ -138,11 +141,11 @@ impl Counter {
     #[inline]
     pub fn add(&self, v: f64) {
         let whole = v as u64;
-        if whole as f64 == v && whole < LARGE {
+        if whole as f64 == v && whole < SPILL {
             // -0.0 comes here and adds 0.
             self.add_whole(whole);
         } else if v > 0.0 && v < f64::INFINITY {
-            self.add_fraction(v);
+            self.add_fraction_or_large(v);
         } else {
             self.reject();
         }
@@ -198,12 +201,9 @@ impl Counter {
             // Relaxed: a sum of its own; nothing is published by it.
             let before = integer.fetch_add(n, Relaxed);
             if is_warm(before, n) {
-                self.ask_for_lane(n);
+                self.warm(before, n);
             }
             return;
-        }
-        if n >= SPILL {
-            return self.add_large(n);
         }
         let mut seen = integer.load(Relaxed);
         loop {
@@ -235,12 +235,24 @@ impl Counter {
         }
     }
 
+    /// The integer of a series that is never removed has crossed a multiple of `lane::HEAT`, by `n` from `before`. All integers
+    /// that rise come here again and again, so it is also the place to see that one is nearly full.
+    #[cold]
+    #[inline(never)]
+    fn warm(&self, before: u64, n: u64) {
+        if before.saturating_add(n) >= FULL {
+            self.spill();
+        }
+        self.ask_for_lane(n);
+    }
+
     /// Moves what would not fit into the integer for long to the fraction. False: the series is over, which has been counted.
     #[cold]
     #[inline(never)]
     fn spill(&self) -> bool {
-        self.change_pair(|integer, fraction| match integer & TAG_MASK {
-            full if full >= SPILL => [integer - SPILL, (f64::from_bits(fraction) + SPILL as f64).to_bits()],
+        let full = if self.life == Life::FOREVER { FULL } else { SPILL };
+        self.change_pair(|integer, fraction| match integer & self.mask() {
+            own if own >= full => [integer - full, (f64::from_bits(fraction) + full as f64).to_bits()],
             _ => [integer, fraction],
         })
     }
@@ -249,21 +261,38 @@ impl Counter {
     #[cold]
     #[inline(never)]
     fn add_large(&self, n: u64) {
+        let most = if self.life == Life::FOREVER { FULL - 1 } else { TAG_MASK };
+        let carried = most / 2 + 1;
         self.change_pair(|integer, fraction| {
-            let low = (integer & TAG_MASK) + n % SPILL;
-            let carry = if low > TAG_MASK { SPILL } else { 0 };
+            let low = (integer & self.mask()) + n % SPILL;
+            let carry = if low > most { carried } else { 0 };
             // As floats: their sum may be 2^64.
             let spilled = (n - n % SPILL) as f64 + carry as f64;
-            [(integer & !TAG_MASK) | (low - carry), (f64::from_bits(fraction) + spilled).to_bits()]
+            [(integer & !self.mask()) | (low - carry), (f64::from_bits(fraction) + spilled).to_bits()]
         });
     }
 
+    /// Adds a positive amount that is not a small whole number.
     #[inline(never)]
-    fn add_fraction(&self, v: f64) {
+    fn add_fraction_or_large(&self, v: f64) {
+        let whole = v as u64;
+        if whole as f64 == v && whole < FULL {
+            return self.add_large(whole);
+        }
         if self.life == Life::FOREVER {
             return add_f64(&self.series.cells[1], v);
         }
         self.change_pair(|integer, fraction| [integer, (f64::from_bits(fraction) + v).to_bits()]);
+    }
+
+    /// The bits of the first cell that are the integer's.
+    #[inline(always)]
+    fn mask(&self) -> u64 {
+        if self.life == Life::FOREVER {
+            u64::MAX
+        } else {
+            TAG_MASK
+        }
     }
 
     /// False: the series is over, which is counted.
@@ -292,11 +321,10 @@ impl Counter {
         if !(v > 0.0 && v < f64::INFINITY) {
             return self.reject();
         }
-        let mask = if self.life == Life::FOREVER { u64::MAX } else { TAG_MASK };
         // Lanes only rise; what is taken back of them is a fraction below 0.
         let in_lane = lane::sum(&self.inner.memory, self.series.lane.load(Acquire)) as f64;
         self.change_pair(|integer, fraction| {
-            let (whole, part) = (integer & mask, f64::from_bits(fraction));
+            let (whole, part) = (integer & self.mask(), f64::from_bits(fraction));
             let mut take = (v as u64).min(whole);
             let rest = v - take as f64;
             if rest > part {
@@ -318,14 +346,15 @@ impl Counter {
         let [integer, fraction] = read(&self.series.cells);
         // After the cells: what was taken back of a lane was in it before.
         let in_lane = lane::sum(&self.inner.memory, lane);
-        let own = if self.life == Life::FOREVER { integer } else { integer & TAG_MASK };
+        let own = integer & self.mask();
         // Acquire: all of it was read before this look at the life.
         fence(Acquire);
         let over = self.life != Life::FOREVER && (self.life.is_over(integer) || !self.series.is_in(self.life));
         if over {
             return 0.0;
         }
-        ((u128::from(own) + u128::from(in_lane)) as f64 + f64::from_bits(fraction)).max(0.0)
+        let (whole, parts) = (u128::from(own) + in_lane, f64::from_bits(fraction));
+        whole_sum(whole, parts).map_or_else(|| (whole as f64 + parts).max(0.0), |sum| sum as f64)
     }
 }
 
@@ -350,8 +379,44 @@ pub(crate) fn read(cells: &[AtomicU64; 2]) -> [u64; 2] {
     [integer, f64::to_bits(0.0)]
 }
 
+/// The sum of a counter's whole amounts and its fraction, if that is known to be a whole number: of a large whole number a part may
+/// stand in the fraction, and of what is in a lane some may have been taken back.
+pub(crate) fn whole_sum(whole: u128, parts: f64) -> Option<u128> {
+    let size = parts.abs() as u128;
+    match size as f64 == parts.abs() {
+        true if parts >= SPILL as f64 => Some(whole.saturating_add(size)),
+        true if parts <= 0.0 => Some(whole.saturating_sub(size)),
+        _ => None,
+    }
+}
+
 impl std::fmt::Debug for Counter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Counter").field(&self.get()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+
+    #[test]
+    fn an_update_of_a_removed_series_is_counted_once() {
+        let segment = Options::new().anonymous().ceiling(1 << 20).open().unwrap();
+        let family = segment.counter("c", "").labels(["n"]).register().unwrap();
+        let old = family.with(["a"]);
+        old.inc_by(SPILL - 1);
+        old.inc_by(SPILL - 1);
+        assert!(family.remove(["a"]));
+        family.with(["a"]);
+        let stale = || segment.inner.memory.get64(header::STALE_UPDATES);
+        old.add_to_cell(3);
+        assert_eq!(stale(), 1);
+        old.inc_by(SPILL);
+        old.add(0.5);
+        old.add(1e15);
+        old.take_back(1.0);
+        assert_eq!(stale(), 5);
     }
 }

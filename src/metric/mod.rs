@@ -18,7 +18,7 @@ pub use native::Native;
 pub use state::{Enum, Info, StateSet};
 pub use summary::{GaugeHistogram, Summary};
 
-pub(crate) use counter::{read as counter_read, SPILL};
+pub(crate) use counter::{read as counter_read, whole_sum};
 pub(crate) use exemplar::{coarse_ms, read as exemplar_read, Exemplar, CODE_POINTS};
 pub(crate) use histogram::read as histogram_read;
 pub(crate) use native::{

@@ -32,7 +32,7 @@ fn digest(memory: &Mapped, record: &Record<'_>, place: Place) -> u32 {
     match record.kind() {
         KIND_COUNTER => {
             [counter::INTEGER, counter::FRACTION].into_iter().for_each(|field| take(word(at + field)));
-            take(lane::sum(memory, lane));
+            take(lane::sum(memory, lane) as u64);
         }
         _ if record.pairs() > 0 => {
             (0..2 * record.pairs()).for_each(|i| take(word(at + histogram::SIZE + 8 * i)));

@@ -389,7 +389,8 @@ impl Table {
         while link != 0 && !ring.closes(link) {
             let state = life::state(memory, link);
             // A birth is read before the removal that it is for: of another life, that removal fails.
-            let later = chain::is_later(memory.load32(offset(link) + entry::BIRTH, Acquire), until);
+            let birth = memory.load32(offset(link) + entry::BIRTH, Acquire);
+            let later = chain::is_later(birth, until, || chain::announcements(memory, record.ends()));
             if state.has_series() && !later && recycle::remove(self.inner, &record, link, state.life()) {
                 removed += 1;
             }

@@ -165,15 +165,22 @@ pub(crate) fn settle_if<M: Memory>(index: &Index<'_, M>, ends: Ends, link: u32, 
     }
 }
 
-/// How many entries a chain's announcements have brought so far. What is announced later has a greater `BIRTH`.
+/// The number of the last announcement in a chain. Later announcements have the numbers after it, modulo 2^32.
 pub(crate) fn announcements<M: Memory>(memory: &M, ends: Ends) -> u32 {
     (memory.load64(ends.pending, Acquire) >> 32) as u32
 }
 
-/// Whether an entry came after that many announcements.
+/// Whether an entry was announced after `from`, an earlier result of [`announcements`]. `now` reads that number again, and must be
+/// called after `birth` was read.
+///
+/// The numbers come round after 2^32 announcements, and an entry may be older than that. So its birth alone does not tell: it is later
+/// only if it lies between `from` and `now`. The answer is wrong only for an entry that is older by a multiple of 2^32 announcements
+/// than one of those made between the two readings.
 #[inline(always)]
-pub(crate) fn is_later(birth: u32, announcements: u32) -> bool {
-    birth.wrapping_sub(announcements) as i32 > 0
+pub(crate) fn is_later(birth: u32, from: u32, now: impl FnOnce() -> u32) -> bool {
+    let later = birth.wrapping_sub(from);
+    // The first comparison answers for most entries. Nothing makes 2^31 entries while a page is read.
+    later as i32 > 0 && later <= now().wrapping_sub(from)
 }
 
 /// Notices, on a walk along a chain, that a damaged link has made a ring of it: after Brent ("An Improved Monte Carlo
@@ -214,7 +221,18 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
-    use super::Ring;
+    use super::{is_later, Ring};
+
+    #[test]
+    fn an_entry_is_later_only_if_it_was_announced_since() {
+        for from in [0, 1, 1000, (1 << 31) - 2, 1 << 31, (1 << 31) + 1, u32::MAX - 2, u32::MAX] {
+            for made in [0, 1, 2, 5, 1 << 20] {
+                let later = |after: u32| is_later(from.wrapping_add(after), from, || from.wrapping_add(made));
+                assert!([0, made + 1, 1 << 30, 1 << 31, u32::MAX - 5, u32::MAX].iter().all(|after| !later(*after)));
+                assert!((1..=made.min(9)).all(later) && (made == 0 || later(made)), "{from} {made}");
+            }
+        }
+    }
 
     #[test]
     fn a_ring_is_noticed_and_a_chain_is_not_mistaken_for_one() {

@@ -41,7 +41,8 @@ const LINES: u64 = 128;
 pub(crate) const HEAT: u64 = 4096;
 /// The same for each bucket of a histogram.
 pub(crate) const HEAT_OF_BUCKET: u64 = 1024;
-/// Greater amounts go to the series' own cell, so that no lane ever wraps.
+/// Greater amounts go to the series' own cell. A cell that is written in restartable sequences takes nothing more once it is at 2^63. A
+/// cell that is written by locked instructions has no such check and wraps at 2^64: bytes at 400 Gbit/s take 11 years to get there.
 pub(crate) const MOST: u64 = 1 << 32;
 /// Attempts of a restartable sequence. It fails when it is interrupted; when it is single-stepped, always.
 const ATTEMPTS: u32 = 8;
@@ -123,9 +124,9 @@ fn at(memory: &Mapped, lane: u32) -> u64 {
     memory.arena_at() + (u64::from(lane) << 3)
 }
 
-/// The sum of a counter's lane. What is no lane has none.
+/// The sum of a counter's lane, which may be more than one of its cells can hold. What is no lane has none.
 #[inline(always)]
-pub(crate) fn sum(memory: &Mapped, lane: u32) -> u64 {
+pub(crate) fn sum(memory: &Mapped, lane: u32) -> u128 {
     if lane == 0 {
         return 0;
     }
@@ -133,8 +134,8 @@ pub(crate) fn sum(memory: &Mapped, lane: u32) -> u64 {
 }
 
 #[inline(never)]
-fn sum_of(memory: &Mapped, lane: u32) -> u64 {
-    let (shape, mut sum) = (memory.lanes(), 0u64);
+fn sum_of(memory: &Mapped, lane: u32) -> u128 {
+    let (shape, mut sum) = (memory.lanes(), 0);
     if shape.cpus == 0 {
         return 0;
     }
@@ -143,7 +144,7 @@ fn sum_of(memory: &Mapped, lane: u32) -> u64 {
         // SAFETY: within what was checked, aligned to 8 as every lane is and the stride, and all access is atomic.
         let cell = unsafe { &*first.add((cpu * shape.stride) as usize).cast::<AtomicU64>() };
         // Relaxed: each of them only rises, and so does their sum.
-        sum = sum.wrapping_add(cell.load(Relaxed));
+        sum += u128::from(cell.load(Relaxed));
     }
     sum
 }
@@ -227,12 +228,17 @@ pub(crate) struct Lanes {
     kind: Kind,
     /// Whether 16 bytes are stored as one.
     pairs: bool,
+    /// At most 2^16. Restartable sequences read the low half.
     cpus: u64,
     /// What [`Lanes::is_hot`] counts.
     asked: AtomicU32,
     /// By thread, or so: the CPU that it ran on lately. By locked instructions any CPU's cell is right, so this may be wrong.
     hints: [AtomicU32; HINTS],
 }
+
+/// Where restartable sequences find the number of CPUs.
+const CPUS: usize = std::mem::offset_of!(Lanes, cpus);
+const _: () = assert!(CPUS < 64);
 
 // SAFETY: the pointer is into a mapping that lives as long as the process, and is used for atomic access and in restartable sequences alone.
 unsafe impl Send for Lanes {}
@@ -299,9 +305,9 @@ impl Lanes {
     /// Restartable sequences are the segment's and this process' way, and the cells of all CPUs are in granted memory.
     #[inline(always)]
     unsafe fn add_once(&self, lane: u32, n: u64) -> bool {
-        // SAFETY: so many cells are there (the caller's promise), aligned to 8 as lanes are, and changed only so in a segment of this
+        // SAFETY: `cpus` cells are there (the caller's promise), aligned to 8 as lanes are, and changed only so in a segment of this
         // kind.
-        unsafe { rseq::add::<SHIFT>(self.area, self.arena, lane, n) }
+        unsafe { rseq::add::<SHIFT, CPUS>(self.area, std::ptr::from_ref(self).cast(), self.arena, lane, n) }
     }
 
     /// As [`Lanes::add`], by a locked instruction.
@@ -360,7 +366,8 @@ impl Lanes {
     #[inline(always)]
     unsafe fn count_once(&self, cell: u64, v: f64) -> bool {
         // SAFETY: as in `add_once`. Where 16 bytes are not stored as one no histogram's lane is used.
-        self.pairs && unsafe { rseq::count::<SHIFT>(self.area, self.arena, cell, v) }
+        self.pairs
+            && unsafe { rseq::count::<SHIFT, CPUS>(self.area, std::ptr::from_ref(self).cast(), self.arena, cell, v) }
     }
 
     /// As [`Lanes::count`], by a locked instruction.
@@ -607,4 +614,40 @@ fn one_store() -> bool {
 
 fn first_half(id: [u8; 16]) -> u64 {
     u64::from_le_bytes([id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+
+    /// A process that was moved to a machine with more CPUs may run on one for which there is no cell.
+    #[test]
+    fn a_cpu_without_a_cell_writes_nothing() {
+        let segment = Options::new().anonymous().ceiling(4 << 20).open().unwrap();
+        let counter = segment.counter("c", "").register().unwrap();
+        let histogram = segment.histogram("h", "").buckets(&[1.0]).register().unwrap();
+        let inner = segment.inner;
+        if inner.lanes.kind != Kind::Rseq {
+            eprintln!("skipped: a_cpu_without_a_cell_writes_nothing (no restartable sequences)");
+            return;
+        }
+        (0..2 * HEAT).for_each(|_| counter.inc());
+        (0..2 * HEAT).for_each(|_| histogram.observe(0.5));
+        let memory = &inner.memory;
+        let mut lanes = Lanes::new(memory, true);
+        // All that is granted is known, as it is to a process that has counted there.
+        lanes.reaches(memory, 1);
+        let lane = 64;
+        let all = || {
+            let mut bytes = Vec::new();
+            memory.copy_to(memory.arena_at(), memory.watermark() - memory.arena_at(), &mut bytes);
+            bytes
+        };
+        let before = all();
+        lanes.cpus = 0;
+        assert!(!lanes.add(lane, 1) && !lanes.count(lane, 0, 1.0));
+        assert!(!lanes.add(lane, MOST - 1) && !lanes.count(lane + 2, 1, 1.0));
+        assert_eq!(all(), before, "it has written where there is no cell");
+    }
 }

@@ -84,34 +84,43 @@ macro_rules! section {
     };
 }
 
-/// Adds `n` to the cell of the CPU that runs this. False: nothing was changed, as it was interrupted, or the thread is not
-/// registered.
+/// Adds `n` to the cell of the CPU that runs this. False: nothing was changed, because it was interrupted, the thread is not
+/// registered, the CPU has no cell, or its cell is full: a cell never reaches 2^63.
 ///
 /// # Safety
-/// `area` is what [`area`] gave. `8 * cell` bytes behind `cells` is the cell of CPU 0; those of all CPUs of this machine are mapped for
-/// writing, `1 << SHIFT` bytes apart, and are changed by no other means than this function.
+/// `area` is what [`area`] gave. `CPUS` bytes behind `lanes` is a number of CPUs, in 4 bytes. `8 * cell` bytes behind `cells` is the cell of
+/// CPU 0. The cells of so many CPUs are mapped for writing, `1 << SHIFT` bytes apart, and are changed by no other means than this function.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 #[inline(always)]
-pub(crate) unsafe fn add<const SHIFT: u32>(area: isize, cells: *mut u8, cell: u32, n: u64) -> bool {
+pub(crate) unsafe fn add<const SHIFT: u32, const CPUS: usize>(
+    area: isize,
+    lanes: *const u8,
+    cells: *mut u8,
+    cell: u32,
+    n: u64,
+) -> bool {
     let at: usize;
     // SAFETY: the caller's promise. Registers are declared; the flags are not preserved.
     unsafe {
         section!(
             [
                 "mov {c:e}, dword ptr fs:[{area} + 4]",
-                // Of a thread that is not registered the number is negative.
-                "test {c:e}, {c:e}",
-                "js 65f",
+                // A process that was moved to another machine may run on a CPU for which there is no cell. Of a thread that is not
+                // registered the number is at least 2^31 as an unsigned one.
+                "cmp {c:e}, dword ptr [{lanes} + {cpus}]",
+                "jae 65f",
                 "shl {c}, {shift}",
                 "add {c}, {cells}",
                 // Intel's processors hand a store's value to the next load without delay, if both have an address in one register: 1.5 ns an
                 // update, and 2.7 with an index, or by one `add` to memory.
                 "lea {c}, [{c} + 8 * {cell}]",
                 "add {n}, qword ptr [{c}]",
+                // A cell with this bit set is full: it would wrap sooner or later.
+                "js 65f",
                 "mov qword ptr [{c}], {n}",
             ],
-            c = out(reg) at, area = in(reg) area, cells = in(reg) cells, cell = in(reg) u64::from(cell),
-            n = inout(reg) n => _, shift = const SHIFT,
+            c = out(reg) at, area = in(reg) area, lanes = in(reg) lanes, cells = in(reg) cells,
+            cell = in(reg) u64::from(cell), n = inout(reg) n => _, shift = const SHIFT, cpus = const CPUS,
         );
     }
     at != 0
@@ -123,15 +132,21 @@ pub(crate) unsafe fn add<const SHIFT: u32>(area: isize, cells: *mut u8, cell: u3
 /// As [`add`], of a pair aligned to 16. The processor has AVX: then such a store is one to all readers (as in `Pair::load`).
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 #[inline(always)]
-pub(crate) unsafe fn count<const SHIFT: u32>(area: isize, cells: *mut u8, cell: u64, v: f64) -> bool {
+pub(crate) unsafe fn count<const SHIFT: u32, const CPUS: usize>(
+    area: isize,
+    lanes: *const u8,
+    cells: *mut u8,
+    cell: u64,
+    v: f64,
+) -> bool {
     let at: usize;
     // SAFETY: as in `add`.
     unsafe {
         section!(
             [
                 "mov {c:e}, dword ptr fs:[{area} + 4]",
-                "test {c:e}, {c:e}",
-                "js 65f",
+                "cmp {c:e}, dword ptr [{lanes} + {cpus}]",
+                "jae 65f",
                 "shl {c}, {shift}",
                 "add {c}, {cells}",
                 "lea {c}, [{c} + 8 * {cell}]",
@@ -143,9 +158,9 @@ pub(crate) unsafe fn count<const SHIFT: u32>(area: isize, cells: *mut u8, cell: 
                 "movlhps {pair}, {sum}",
                 "movapd xmmword ptr [{c}], {pair}",
             ],
-            c = out(reg) at, area = in(reg) area, cells = in(reg) cells, cell = in(reg) cell, v = in(xmm_reg) v,
-            one = in(xmm_reg) std::arch::x86_64::_mm_set_epi64x(0, 1), pair = out(xmm_reg) _,
-            sum = out(xmm_reg) _, shift = const SHIFT,
+            c = out(reg) at, area = in(reg) area, lanes = in(reg) lanes, cells = in(reg) cells, cell = in(reg) cell,
+            v = in(xmm_reg) v, one = in(xmm_reg) std::arch::x86_64::_mm_set_epi64x(0, 1), pair = out(xmm_reg) _,
+            sum = out(xmm_reg) _, shift = const SHIFT, cpus = const CPUS,
         );
     }
     at != 0
@@ -186,11 +201,23 @@ mod none {
     //! No area is ever found here, so none of these is ever called.
 
     #[inline(always)]
-    pub(crate) unsafe fn add<const SHIFT: u32>(_: isize, _: *mut u8, _: u32, _: u64) -> bool {
+    pub(crate) unsafe fn add<const SHIFT: u32, const CPUS: usize>(
+        _: isize,
+        _: *const u8,
+        _: *mut u8,
+        _: u32,
+        _: u64,
+    ) -> bool {
         false
     }
     #[inline(always)]
-    pub(crate) unsafe fn count<const SHIFT: u32>(_: isize, _: *mut u8, _: u64, _: f64) -> bool {
+    pub(crate) unsafe fn count<const SHIFT: u32, const CPUS: usize>(
+        _: isize,
+        _: *const u8,
+        _: *mut u8,
+        _: u64,
+        _: f64,
+    ) -> bool {
         false
     }
 }
