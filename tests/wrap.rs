@@ -279,11 +279,13 @@ fn a_record_is_not_used_after_its_last_life() {
     let segment = name.open();
     let family = segment.counter("c", "").labels(["n"]).register().unwrap();
     family.with(["a"]).inc();
-    family.remove(["a"]);
     let words = Words::of(&name);
     let record = words.first_series();
-    // The life after this one is the last.
-    words.put32(record + STATE, words.get32(record + STATE) & 0xfff | 0xf_fffe << 12);
+    // The life after this one is the last that has a series: a removal needs another one.
+    words.put32(record + STATE, words.get32(record + STATE) & 0xfff | 0xf_fffd << 12);
+    words.put(record + 32, 0xf_fffd << 44 | 1);
+    assert_eq!(family.with(["a"]).get(), 1.0);
+    family.remove(["a"]);
     let last = family.with(["b"]);
     last.inc_by(3);
     assert_eq!(words.first_series(), record);
