@@ -12,7 +12,7 @@ mod segment;
 
 pub use error::Error;
 pub use expose::{
-    accepts_gzip, Cursor, Escaping, Exposition, Extra, FamilyInfo, Format, Inspection, ProcessInfo, Reader,
+    accepts_gzip, Cursor, Escaping, Exposition, Extra, FamilyInfo, Format, Inspection, LastUpdate, ProcessInfo, Reader,
 };
 pub use expose::{Kind, NativeBuckets, Point, PointExemplar, PointFamily, PointValue, Points};
 pub use metric::{
@@ -21,6 +21,7 @@ pub use metric::{
 };
 pub use registry::{Builder, DynamicBuilder, DynamicFamily, Family, LabelledBuilder};
 pub use segment::account::Account;
+pub use segment::mapping::Owner;
 pub use segment::options::{list, Listing, Options};
 pub use segment::Segment;
 

@@ -1,5 +1,4 @@
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::marker::PhantomData;
 use std::sync::atomic::Ordering::Acquire;
 use std::time::{Duration, Instant};
 
@@ -10,16 +9,15 @@ use super::own;
 use super::points::{self, Gather, Point};
 use super::run::{next, Run};
 use super::snapshot::{Page, Shot};
-use super::{Escaping, Exposition, Format, Reader};
+use super::whole::{Look, Source};
+use super::{Escaping, Exposition, Format};
 use crate::host::Undisturbed;
-use crate::process::{Slots, Token};
 use crate::registry::family::{Record, Texts};
 use crate::registry::names::samples;
 use crate::registry::{fixed, labels, utf8};
 use crate::segment::chain::{announcements, offset, Ring};
 use crate::segment::layout::{entry, family, header, GRANULE, KIND_INFO};
 use crate::segment::life::{self, State};
-use crate::segment::mapping::Backing;
 use crate::segment::memory::{Mapped, Memory};
 
 /// A page being rendered, a piece at a time: for event loops that must not stall, and for pages larger than memory.
@@ -28,8 +26,7 @@ use crate::segment::memory::{Mapped, Memory};
 /// instant: series are read as the cursor comes to them, as in every Prometheus client.
 pub struct Cursor<'a> {
     /// The segments on the page: one, mostly.
-    parts: Vec<Part>,
-    reader: PhantomData<&'a Reader>,
+    parts: Vec<Part<'a>>,
     at: Place,
     /// The part whose families are gone through, and the one whose series of a family are.
     lead: usize,
@@ -72,10 +69,13 @@ pub struct Cursor<'a> {
 }
 
 /// A segment on a page.
-struct Part {
+struct Part<'a> {
     memory: Mapped,
+    source: Source<'a>,
     /// The generations of the living processes' slots, as of the start.
     living: Vec<u32>,
+    /// The values that were read so far.
+    look: Look,
     /// The labels that all its series have in front.
     fixed: Labels,
     /// Those without the label `segment`, for families that have one of that name.
@@ -105,7 +105,7 @@ impl Labels {
     }
 }
 
-impl Part {
+impl Part<'_> {
     /// Whether the series of a family with these labels have the label that tells the parts apart.
     fn tells(&self, labels: &[String]) -> bool {
         self.is_labelled && !labels.iter().any(|label| label == SEGMENT)
@@ -137,18 +137,17 @@ const SUFFIXES: [&str; 9] = ["", "_total", "_created", "_info", "_bucket", "_cou
 /// A piece is ended after this many bytes.
 const PIECE: usize = 32 * 1024;
 
-impl Cursor<'_> {
-    pub(super) fn new(memory: Mapped, backing: &dyn Backing, own: Option<Token>, exposition: Exposition) -> Self {
+impl<'a> Cursor<'a> {
+    pub(super) fn new(source: Source<'a>, exposition: Exposition) -> Self {
         let _undisturbed = Undisturbed::new();
         let mut cursor = Self::empty(exposition);
-        cursor.add(memory, Slots::in_memory(&memory).living(backing, own), None, "");
+        cursor.add(source, None, "");
         cursor.begin_page()
     }
 
     pub(super) fn empty(exposition: Exposition) -> Self {
         Cursor {
             parts: Vec::new(),
-            reader: PhantomData,
             at: Place::Own,
             lead: 0,
             part: 0,
@@ -178,7 +177,8 @@ impl Cursor<'_> {
     }
 
     /// Adds a segment to the page. Of several, the library's own families have a label with the name.
-    pub(super) fn add(&mut self, memory: Mapped, living: Vec<u32>, label: Option<(&str, &str)>, name: &str) {
+    pub(super) fn add(&mut self, source: Source<'a>, label: Option<(&str, &str)>, name: &str) {
+        let (memory, living) = (source.memory, source.living());
         let mut labels = fixed::labels_in(&memory);
         let mut own = labels.clone();
         own.retain(|(label, _)| label != SEGMENT);
@@ -193,7 +193,9 @@ impl Cursor<'_> {
         self.budget += memory.len() / GRANULE;
         self.parts.push(Part {
             memory,
+            source,
             living,
+            look: Look::default(),
             fixed: Labels::new(labels),
             plain: Labels::new(plain),
             own: Labels::new(own),
@@ -364,12 +366,36 @@ impl Cursor<'_> {
         out.len() > from || !matches!(self.at, Place::Done)
     }
 
+    /// Looks at all values of the only segment. `None`: it is damaged.
+    pub(super) fn look(mut self) -> Option<Look> {
+        self.prepare();
+        let mut page = Vec::new();
+        while !matches!(self.at, Place::Own | Place::Done) {
+            page.clear();
+            match self.at {
+                Place::Family(0) => {
+                    self.lead += 1;
+                    self.at = self.head(self.lead);
+                }
+                Place::Family(link) => self.begin(link, &mut page),
+                Place::Series(family, 0) => self.end(family, &mut page),
+                Place::Series(family, link) => self.series(family, link, &mut page, PIECE),
+                _ => {}
+            }
+        }
+        let is_whole = self.budget > 0;
+        self.parts.pop().map(|part| part.look).filter(|_| is_whole)
+    }
+
     fn own(&mut self, busy: Duration, out: &mut Vec<u8>) {
         let several = self.parts.len() > 1;
         let extra = self.extras();
         let mut families: Vec<own::Own<'_>> = Vec::new();
+        let is_whole = self.only.is_empty() && self.budget > 0;
         for part in &self.parts {
-            for (i, mut family) in own::families(&part.memory, &part.living).into_iter().enumerate() {
+            let mut state = part.source.state();
+            state.updated = part.source.updated(Some(&part.look).filter(|_| is_whole));
+            for (i, mut family) in own::families(&part.memory, &part.living, &state).into_iter().enumerate() {
                 family.add_labels(&part.own.shown);
                 match families.get_mut(i) {
                     Some(first) => first.samples.append(&mut family.samples),
@@ -387,7 +413,7 @@ impl Cursor<'_> {
             families.push(family);
         }
         for family in extra.iter().map(Extra::own).chain(families) {
-            if !self.wanted(family.name, family.name) {
+            if family.samples.is_empty() || !self.wanted(family.name, family.name) {
                 continue;
             }
             match &mut self.points {
@@ -453,6 +479,7 @@ impl Cursor<'_> {
         };
         if self.parts[self.lead].clashing.contains(&link) {
             self.conflicts += 1;
+            self.parts[self.lead].look.is_partial = true;
             self.at = self.after(link);
             return;
         }
@@ -499,6 +526,7 @@ impl Cursor<'_> {
                 }
                 (_, encoder) => {
                     self.conflicts += 1;
+                    self.parts[self.part].look.is_partial = true;
                     self.encoder = encoder;
                 }
             }
@@ -522,6 +550,9 @@ impl Cursor<'_> {
         labels.sort();
         let double = !shown.insert(format!("{labels:?}"));
         self.conflicts += u64::from(double);
+        if double {
+            self.parts[self.part].look.is_partial = true;
+        }
         double
     }
 
@@ -538,16 +569,20 @@ impl Cursor<'_> {
         let memory = self.parts[self.part].memory;
         if self.shown_texts.is_none() {
             let living = &self.parts[self.part].living;
-            let page = Page { memory: &memory, family, births: Some(self.births), living };
+            let page = Page::new(&memory, family, Some(self.births), living);
             encoder.run(&page, &mut run, out, until);
+            let digest = page.digest.sum();
+            self.parts[self.part].look.add(digest);
         } else {
             let most = encoder.held().saturating_add(until - out.len());
             while out.len() < until && encoder.held() < most {
                 let Some(at) = run.step(&memory) else { break };
                 if !self.is_double(at) {
                     let living = &self.parts[self.part].living;
-                    let page = Page { memory: &memory, family, births: Some(self.births), living };
+                    let page = Page::new(&memory, family, Some(self.births), living);
                     run.note(encoder.series(&page, at, out));
+                    let digest = page.digest.sum();
+                    self.parts[self.part].look.add(digest);
                 }
             }
         }
@@ -563,8 +598,11 @@ impl Cursor<'_> {
         let at = record.overflow_at();
         if let Some(mut encoder) = self.encoder.take() {
             if self.shown_texts.is_none() || !self.is_double(at) {
-                let page = Page { memory: &memory, family, births: None, living: &self.parts[self.part].living };
-                match encoder.series(&page, at, out) {
+                let page = Page::new(&memory, family, None, &self.parts[self.part].living);
+                let shot = encoder.series(&page, at, out);
+                let digest = page.digest.sum();
+                self.parts[self.part].look.add(digest);
+                match shot {
                     // An overflow series is not one of its own.
                     Shot::Shown => self.shown += u64::from(record.label_count() == 0),
                     Shot::Hidden => {}

@@ -3,12 +3,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Acquire;
 
 use super::own;
+use super::whole::Source;
 use crate::process::{Slots, Token};
 use crate::registry::family::{count_of, kind_name, Record};
 use crate::segment::chain::{offset, Ring};
 use crate::segment::lane::Kind;
 use crate::segment::layout::{entry, header, GRANULE, KIND_GAUGE};
-use crate::segment::mapping::{Backing, PREFIX};
+use crate::segment::mapping::{Backing, Owner, PREFIX};
 use crate::segment::memory::{Mapped, Memory};
 
 /// What is in a segment: made by [`Reader::inspect`](crate::Reader::inspect).
@@ -53,6 +54,15 @@ pub struct Inspection {
     pub lane_cpus: u32,
     /// Bytes of such cells, those of removed series among them.
     pub lane_bytes: u64,
+    /// The owner of the file, and its mode.
+    pub owner: Option<Owner>,
+    /// Whether any process has it open for counting: see
+    /// [`Reader::is_in_use`](crate::Reader::is_in_use).
+    pub in_use: Option<bool>,
+    /// How many processes have: see [`Reader::attached`](crate::Reader::attached).
+    pub attached: Option<u32>,
+    /// Whether its name still leads to it.
+    pub current: Option<bool>,
 }
 
 /// A family in an [`Inspection`].
@@ -100,7 +110,9 @@ pub struct ProcessInfo {
     pub started: u64,
 }
 
-pub(super) fn inspect(memory: &Mapped, backing: &dyn Backing, own: Option<Token>, path: Option<&Path>) -> Inspection {
+pub(super) fn inspect(source: &Source<'_>) -> Inspection {
+    let Source { memory, backing, own, path, .. } = source;
+    let whole = source.state();
     let mut families = Vec::new();
     let mut corrupt = 0;
     let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
@@ -127,7 +139,7 @@ pub(super) fn inspect(memory: &Mapped, backing: &dyn Backing, own: Option<Token>
         resident: backing.resident(),
         series: count_of(memory.get64(header::SERIES)),
         families,
-        processes: processes(memory, backing, own),
+        processes: processes(memory, *backing, *own),
         refused_series: memory.get64(header::REFUSED_SERIES),
         refused_families: memory.get64(header::REFUSED_FAMILIES),
         rejected_updates: memory.get64(header::REJECTED_UPDATES),
@@ -136,6 +148,10 @@ pub(super) fn inspect(memory: &Mapped, backing: &dyn Backing, own: Option<Token>
         lane_kind: Kind::of(memory).name(),
         lane_cpus: memory.lanes().cpus as u32,
         lane_bytes: memory.get64(header::LANE_BYTES),
+        owner: backing.owner(),
+        in_use: whole.in_use,
+        attached: whole.attached,
+        current: whole.current,
     }
 }
 

@@ -23,6 +23,7 @@ mod reader;
 mod run;
 mod snapshot;
 mod trouble;
+mod whole;
 
 pub use cursor::Cursor;
 pub use extra::Extra;
@@ -31,3 +32,4 @@ pub use inspect::{FamilyInfo, Inspection, ProcessInfo};
 pub use negotiate::accepts_gzip;
 pub use points::{Kind, NativeBuckets, Point, PointExemplar, PointFamily, PointValue, Points};
 pub use reader::Reader;
+pub use whole::LastUpdate;

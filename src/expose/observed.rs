@@ -3,6 +3,7 @@
 use super::family::View;
 use super::snapshot::Series;
 use crate::metric::{histogram_read, native_read, quantiles_read, Exemplar, Sketch, NATIVE_EXEMPLARS};
+use crate::registry::hash::mix;
 use crate::segment::layout::KIND_SUMMARY;
 
 /// A series as it was at one moment. A buffer, used for one series after another.
@@ -21,13 +22,15 @@ impl Observed {
     /// Reads a series, and returns the sum of the very observations that are counted.
     #[inline(always)]
     pub(super) fn read(&mut self, series: &Series<'_>, view: &View) -> Option<f64> {
-        match &view.native {
+        let sum = match &view.native {
             None => {
                 let bounds = if view.kind == KIND_SUMMARY { 0 } else { view.bounds.len() };
                 histogram_read(series.memory(), series.at(), series.mask(), bounds, &mut self.counts)
             }
             Some(_) => self.read_native(series, view),
-        }
+        }?;
+        series.note(mix(self.count(), sum.to_bits()));
+        Some(sum)
     }
 
     #[inline(never)]

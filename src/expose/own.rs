@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::family::{pair, Fixed};
 use super::number::{float, float_with_point};
+use super::whole::State;
 use super::{messages, Format};
 use crate::process::Slots;
 use crate::segment::layout::header;
@@ -105,8 +106,13 @@ pub(super) fn of_page<'a>([series, corrupt, conflicts]: [u64; 3], busy: Duration
     families
 }
 
-/// The library's own families about a segment.
-pub(super) fn families<'a>(memory: &Mapped, living: &[u32]) -> Vec<Own<'a>> {
+/// A gauge without a sample where the value is not known.
+fn known<'a>(name: &'a str, help: &'a str, v: Option<f64>) -> Own<'a> {
+    Own { samples: v.map(|v| (Vec::new(), v)).into_iter().collect(), ..gauge(name, help, 0.0) }
+}
+
+/// The library's own families about a segment: always the same ones, some without samples.
+pub(super) fn families<'a>(memory: &Mapped, living: &[u32], whole: &State) -> Vec<Own<'a>> {
     let word = |at| memory.get64(at) as f64;
     let alive = living.iter().filter(|g| **g != 0).count();
     let slots = Slots::in_memory(memory);
@@ -150,9 +156,27 @@ pub(super) fn families<'a>(memory: &Mapped, living: &[u32]) -> Vec<Own<'a>> {
         ),
         Own {
             name: "shmetrics_processes",
-            help: "Processes with gauges of their own.",
+            help: "Processes: alive and dead ones with gauges of their own, and all that have the segment open (attached).",
             is_counter: false,
-            samples: vec![state("alive", alive), state("dead", dead)],
+            samples: [state("alive", alive), state("dead", dead)]
+                .into_iter()
+                .chain(whole.attached.map(|n| state("attached", n as usize)))
+                .collect(),
         },
+        known(
+            "shmetrics_segment_in_use",
+            "1: a process has the segment open for counting. 0: none has, and the values are the last ones.",
+            whole.in_use.map(|yes| f64::from(u8::from(yes))),
+        ),
+        known(
+            "shmetrics_segment_current",
+            "1: the segment's name leads to it. 0: it was removed or replaced, and new processes do not see it.",
+            whole.current.map(|yes| f64::from(u8::from(yes))),
+        ),
+        known(
+            "shmetrics_last_update_timestamp_seconds",
+            "When a process last updated a metric: the time of the first page that saw it.",
+            whole.updated,
+        ),
     ]
 }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use super::check::check;
 use super::cursor::SEGMENT;
 use super::inspect::{inspect, processes, Inspection, ProcessInfo};
-use super::{Cursor, Exposition};
+use super::whole::{LastUpdate, Looks, Source};
+use super::{Cursor, Exposition, Format};
 use crate::host::Undisturbed;
-use crate::process::{Slots, Token};
+use crate::process::Token;
 use crate::segment::layout::Regions;
-use crate::segment::mapping::Backing;
+use crate::segment::mapping::{Backing, Owner};
 use crate::segment::memory::Mapped;
 use crate::{Error, Segment};
 
@@ -21,6 +22,7 @@ pub struct Reader {
     regions: Regions,
     backing: Held,
     path: Option<PathBuf>,
+    looks: Looks,
 }
 
 /// Who keeps the mapping.
@@ -73,7 +75,13 @@ impl Reader {
         let backing = mapping::linux::LinuxBacking::map(file, regions.total, false, Some(path.clone()))?;
         // SAFETY: the header has been checked, and the backing stays in the reader.
         let memory = unsafe { header::view(&backing, &regions) };
-        Ok(Reader { memory, regions, backing: Held::Own(ManuallyDrop::new(Box::new(backing))), path: Some(path) })
+        Ok(Reader {
+            memory,
+            regions,
+            backing: Held::Own(ManuallyDrop::new(Box::new(backing))),
+            path: Some(path),
+            looks: Looks::default(),
+        })
     }
 
     /// Attaches to the segment of this name.
@@ -98,7 +106,13 @@ impl Reader {
         let regions = header::check_bytes(&backing, Path::new("memory"))?;
         // SAFETY: the header has been checked, and the backing stays in the reader.
         let memory = unsafe { header::view(&backing, &regions) };
-        Ok(Reader { memory, regions, backing: Held::Own(ManuallyDrop::new(Box::new(backing))), path: None })
+        Ok(Reader {
+            memory,
+            regions,
+            backing: Held::Own(ManuallyDrop::new(Box::new(backing))),
+            path: None,
+            looks: Looks::default(),
+        })
     }
 
     /// Attaches to the segment that `$SHMETRICS_SEGMENT` names, else `default`.
@@ -120,6 +134,47 @@ impl Reader {
         backing.is_named(path) && crate::segment::header::check_bytes(backing, path).is_ok()
     }
 
+    /// Whether any process has the segment open for counting, this one included; other readers do
+    /// not count. `None` where the system cannot tell.
+    pub fn is_in_use(&self) -> Option<bool> {
+        let _undisturbed = Undisturbed::new();
+        self.backing.get().is_in_use()
+    }
+
+    /// How many processes have the segment open for counting: forked children too, stopped
+    /// processes too, readers not. `None` where the system cannot tell: a process that has it open
+    /// lives in another IPC namespace or may not use System V shared memory, or this one.
+    pub fn attached(&self) -> Option<u32> {
+        let _undisturbed = Undisturbed::new();
+        self.source().attached()
+    }
+
+    /// When a process last updated a metric. It looks at all values, as a page does: updates
+    /// themselves leave no time behind.
+    ///
+    /// The values are compared with those of the look before: the last page of this reader, or of
+    /// any process that may write to the segment. If they differ, the update was in between, and
+    /// counts as seen now. An update that leaves all values as they were may not be seen. New label
+    /// sets, new families and removals are known to the tick of the clock. `None`: the segment is
+    /// damaged.
+    pub fn last_update(&self) -> Option<LastUpdate> {
+        let _undisturbed = Undisturbed::new();
+        let (source, cursor) = (self.source(), self.cursor(Format::Text));
+        cursor.look().map(|look| source.last_update(&look))
+    }
+
+    /// The owner of the segment's file, and its mode.
+    pub fn owner(&self) -> Option<Owner> {
+        let _undisturbed = Undisturbed::new();
+        self.backing.get().owner()
+    }
+
+    fn source(&self) -> Source<'_> {
+        let (memory, own, path) = (self.memory, self.token(), self.path.as_deref());
+        let looks = matches!(self.backing, Held::Own(_)).then_some(&self.looks);
+        Source { memory, backing: self.backing.get(), own, path, looks }
+    }
+
     fn token(&self) -> Option<Token> {
         match &self.backing {
             Held::Own(_) => None,
@@ -132,7 +187,7 @@ impl Reader {
         if let Held::Writer(segment) = &self.backing {
             segment.expire();
         }
-        Cursor::new(self.memory, self.backing.get(), self.token(), exposition.into())
+        Cursor::new(self.source(), exposition.into())
     }
 
     /// Begins a page with several segments on it, such as those of a machine's services. Families of the same name are put
@@ -146,8 +201,7 @@ impl Reader {
             if let Held::Writer(segment) = &reader.backing {
                 segment.expire();
             }
-            let living = Slots::in_memory(&reader.memory).living(reader.backing.get(), reader.token());
-            cursor.add(reader.memory, living, labelled.then_some((SEGMENT, *name)), name);
+            cursor.add(reader.source(), labelled.then_some((SEGMENT, *name)), name);
         }
         cursor.begin_page()
     }
@@ -188,7 +242,7 @@ impl Reader {
     /// What is in the segment, for people.
     pub fn inspect(&self) -> Inspection {
         let _undisturbed = Undisturbed::new();
-        inspect(&self.memory, self.backing.get(), self.token(), self.path.as_deref())
+        inspect(&self.source())
     }
 }
 
@@ -200,6 +254,7 @@ impl Segment {
             regions: self.inner.regions,
             backing: Held::Writer(*self),
             path: self.inner.path.clone(),
+            looks: Looks::default(),
         }
     }
 
@@ -207,7 +262,8 @@ impl Segment {
     pub fn cursor(&self, exposition: impl Into<Exposition>) -> Cursor<'static> {
         self.expire();
         let inner = self.inner;
-        Cursor::new(inner.memory, &*inner.backing, inner.process.token(), exposition.into())
+        let (memory, own, path) = (inner.memory, inner.process.token(), inner.path.as_deref());
+        Cursor::new(Source { memory, backing: &*inner.backing, own, path, looks: None }, exposition.into())
     }
 
     /// Renders a page: every process' metrics, from whichever process calls.

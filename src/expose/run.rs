@@ -105,7 +105,8 @@ pub(super) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Run, out: &mu
     let (kind, text_at) = of.what();
     // Where the compiler knows that nobody else changes them.
     let (memory, mut walk) = (*page.memory, Run { ..*run });
-    let page = Page { memory: &memory, ..*page };
+    let sum = &page.digest;
+    let page = Page::new(&memory, page.family, page.births, page.living);
     // What it does not reach is looked at again, by `unusual`.
     let watermark = memory.watermark();
     while out.len() < until {
@@ -116,7 +117,7 @@ pub(super) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Run, out: &mu
         loop {
             let from = out.len();
             match page.look(at, record, kind, text_at) {
-                Ok(seen) if of.usual(&seen.series, out) && seen.is_still() => {}
+                Ok(seen) if of.usual(&seen.series, out) && seen.is_still() => page.digest.keep(at),
                 Err(Unseen::Hidden) => hidden += 1,
                 _ => {
                     out.truncate(from);
@@ -135,6 +136,7 @@ pub(super) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Run, out: &mu
         walk.pass(ahead - left);
         walk.shown += 1 + (ahead - left) - hidden;
     }
+    sum.add(&page.digest);
     *run = walk;
 }
 

@@ -1,5 +1,6 @@
 //! One series as it was at one moment, read from a segment that others write to.
 
+use std::cell::Cell;
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 
 use super::block::Block;
@@ -8,6 +9,7 @@ use crate::metric::{
     counter_read, exemplar_read, gauge_shown, states_read, whole_sum, Exemplar, GaugeMode, Sample, Shown,
 };
 use crate::registry::family::Record;
+use crate::registry::hash::mix;
 use crate::segment::chain::{announcements, is_later, offset};
 use crate::segment::lane;
 use crate::segment::layout::{counter, entry, header};
@@ -21,6 +23,46 @@ pub(super) struct Page<'a> {
     /// Announcements in the family when it was begun; none of them for the embedded series.
     pub(super) births: Option<u32>,
     pub(super) living: &'a [u32],
+    pub(super) digest: Digest,
+}
+
+/// A digest of the values that were read: the same for two pages if no value has changed in
+/// between, whatever their format.
+#[derive(Default)]
+pub(super) struct Digest {
+    /// Of the series that is being read.
+    one: Cell<u64>,
+    /// A sum over all series before, so that their order does not count.
+    all: Cell<u64>,
+}
+
+impl Digest {
+    /// What was read of a series. Of several readings of the same the last one counts.
+    #[inline(always)]
+    pub(super) fn note(&self, value: u64) {
+        self.one.set(value);
+    }
+
+    /// The series at `at`, of which something was noted, is on the page.
+    #[inline(always)]
+    pub(super) fn keep(&self, at: u64) {
+        self.all.set(self.all.get().wrapping_add(mix(at, self.one.get())));
+    }
+
+    /// Adds what another one has kept.
+    pub(super) fn add(&self, other: &Digest) {
+        self.all.set(self.all.get().wrapping_add(other.all.get()));
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        self.all.get()
+    }
+}
+
+impl<'a> Page<'a> {
+    pub(super) fn new(memory: &'a Mapped, family: u32, births: Option<u32>, living: &'a [u32]) -> Self {
+        Page { memory, family, births, living, digest: Digest::default() }
+    }
 }
 
 /// What became of a series.
@@ -194,7 +236,10 @@ impl<'a> Page<'a> {
                 Err(Unseen::NearTheEnd(seen)) => (seen.series.with_copy(out, &mut write), seen.is_still()),
             };
             match (written, is_still) {
-                (true, true) => return Shot::Shown,
+                (true, true) => {
+                    self.digest.keep(at);
+                    return Shot::Shown;
+                }
                 (true, false) => out.truncate(from),
                 (false, _) => {
                     out.truncate(from);
@@ -255,6 +300,7 @@ impl<'a> Series<'a> {
         let lane = unsafe { &*self.record.add(entry::LANE as usize).cast::<AtomicU32>() }.load(Acquire);
         let own = whole & self.mask();
         let whole = u128::from(own) + lane::sum(self.page.memory, lane);
+        self.note(whole as u64 ^ fraction.rotate_left(32));
         if fraction == 0 && whole >> 64 == 0 {
             return Some(Total::Whole(whole as u64));
         }
@@ -263,7 +309,8 @@ impl<'a> Series<'a> {
 
     /// Reads a gauge. What each process has comes in the order of pages, in `each`.
     pub(super) fn gauge(&self, mode: GaugeMode, each: &mut Vec<Sample>) -> Shown {
-        let shown = gauge_shown(self.page.memory, self.place, mode, self.page.living, each);
+        let (shown, digest) = gauge_shown(self.page.memory, self.place, mode, self.page.living, each);
+        self.note(digest);
         if shown == Shown::Each {
             // A worker that takes the identity of one that died takes over its series: the page has each series once.
             each.sort_by_key(|s| (s.identity, !s.alive, std::cmp::Reverse(s.since)));
@@ -287,7 +334,15 @@ impl<'a> Series<'a> {
 
     /// Reads the word of a state set.
     pub(super) fn states(&self) -> u64 {
-        states_read(self.page.memory, self.place.at)
+        let states = states_read(self.page.memory, self.place.at);
+        self.note(states);
+        states
+    }
+
+    /// Notes what was read of it, for the page's digest.
+    #[inline(always)]
+    pub(super) fn note(&self, value: u64) {
+        self.page.digest.note(value);
     }
 
     #[inline(always)]

@@ -8,6 +8,9 @@ use crate::segment::layout::{entry, header, PAGE};
 use crate::segment::memory::{Mapped, Memory};
 use crate::segment::{Inner, Segment};
 
+/// A bit of `header::TOLD`: the segment has lost its name.
+const UNNAMED: u32 = 16;
+
 /// Bits of `header::TOLD`, and the counts they are about.
 const KINDS: [(u32, u64); 4] = [
     (1, header::REFUSED_SERIES),
@@ -48,7 +51,20 @@ impl Segment {
                 });
             }
         }
-        None
+        self.loss_of_name()
+    }
+
+    fn loss_of_name(&self) -> Option<String> {
+        let _undisturbed = crate::host::Undisturbed::new();
+        let told = self.inner.memory.u32_at(header::TOLD)?;
+        let path = self.path()?.display();
+        if told.load(Relaxed) & UNNAMED != 0 || self.is_current() || told.fetch_or(UNNAMED, Relaxed) & UNNAMED != 0 {
+            return None;
+        }
+        Some(format!(
+            "the segment {path} was removed or replaced: this process and others count in memory that new processes and exporters \
+             do not see; restart them all, and keep the file from being removed (systemd-logind's RemoveIPC, systemd-tmpfiles, rm)"
+        ))
     }
 }
 

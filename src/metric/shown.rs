@@ -4,6 +4,7 @@ use std::sync::atomic::{fence, Ordering::Acquire};
 
 use super::gauge::{owner_bits, LIVE, NO_BASE};
 use super::mode::GaugeMode;
+use crate::registry::hash::mix;
 use crate::segment::chain::offset;
 use crate::segment::layout::{gauge, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK_HEAD};
 use crate::segment::life::{Life, Place, TAG_MASK};
@@ -30,21 +31,27 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
 }
 
-/// Reads a gauge in this life. `living` holds the generation of each living slot; the samples of listed modes go to `each`.
+/// Reads a gauge in this life. `living` holds the generation of each living slot; the samples of
+/// listed modes go to `each`. Also returns a digest that changes with every update.
 pub(crate) fn shown(
     memory: &Mapped,
     Place { at, life }: Place,
     mode: GaugeMode,
     living: &[u32],
     each: &mut Vec<Sample>,
-) -> Shown {
+) -> (Shown, u64) {
     each.clear();
     match mode {
-        GaugeMode::Shared => return Shown::One(f64::from_bits(memory.get64(at + gauge::VALUE))),
+        GaugeMode::Shared => {
+            let (tag, value) = (memory.get64(at + gauge::TAG), memory.get64(at + gauge::VALUE));
+            return (Shown::One(f64::from_bits(value)), value ^ tag.rotate_left(32));
+        }
         GaugeMode::MostRecent => {
             return match memory.pair(at + gauge::TAG).map(Pair::load) {
-                Some([tag, value]) if tag & TAG_MASK != 0 => Shown::One(f64::from_bits(value)),
-                _ => Shown::Nothing,
+                Some([tag, value]) if tag & TAG_MASK != 0 => {
+                    (Shown::One(f64::from_bits(value)), value ^ tag.rotate_left(32))
+                }
+                _ => (Shown::Nothing, 0),
             }
         }
         _ => {}
@@ -56,6 +63,7 @@ pub(crate) fn shown(
     let mut sum = 0.0;
     let mut extreme: Option<f64> = None;
     let mut latest = (0, 0.0);
+    let mut digest = 0u64;
     let mut reach = |v: f64| {
         extreme = Some(match extreme {
             None => v,
@@ -65,6 +73,9 @@ pub(crate) fn shown(
     };
     each_cell(memory, at, life, |slot, c| {
         let alive = c.generation != 0 && living.get(slot) == Some(&c.generation);
+        // Of what is in the cells, whether or not their owners live: a death is no update.
+        digest =
+            digest.wrapping_add(mix(c.value.map_or(0, f64::to_bits) ^ slot as u64, c.base ^ c.time.rotate_left(32)));
         if !live_only {
             if mode == GaugeMode::Sum {
                 sum += f64::from_bits(c.base);
@@ -85,13 +96,14 @@ pub(crate) fn shown(
             latest = (c.time, value);
         }
     });
-    match mode {
+    let shown = match mode {
         GaugeMode::Sum | GaugeMode::LiveSum => Shown::One(sum),
         GaugeMode::LiveMostRecent if latest.0 != 0 => Shown::One(latest.1),
         GaugeMode::LiveMostRecent => Shown::Nothing,
         _ if mode.is_listed() => Shown::Each,
         _ => extreme.map_or(Shown::Nothing, Shown::One),
-    }
+    };
+    (shown, digest)
 }
 
 struct Cell {

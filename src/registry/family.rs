@@ -205,6 +205,7 @@ impl Series {
     /// Writes all but the state, the cells and the text. The record is the caller's alone.
     pub(crate) fn write(&self, inner: &Inner, at: u64) {
         let memory = &inner.memory;
+        inner.updated();
         memory.put32(at + entry::PARENT, self.family);
         memory.put32(at + entry::TAG, self.tag);
         memory.put32(at + entry::CREATED, inner.age());

@@ -31,6 +31,13 @@ pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
+/// Two words as one: the halves of their product, folded, with constants so that zeros count.
+#[inline(always)]
+pub(crate) fn mix(a: u64, b: u64) -> u64 {
+    let product = u128::from(a ^ 0xa076_1d64_78bd_642f) * u128::from(b ^ 0xe703_7ed1_a0b4_28db);
+    product as u64 ^ (product >> 64) as u64
+}
+
 #[inline(never)]
 fn long(seed: u64, bytes: &[u8]) -> u64 {
     XxHash3_64::oneshot_with_seed(seed, bytes)

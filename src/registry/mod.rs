@@ -5,7 +5,7 @@ mod dynamic;
 mod expiry;
 pub(crate) mod family;
 pub(crate) mod fixed;
-mod hash;
+pub(crate) mod hash;
 pub(crate) mod labels;
 pub(crate) mod names;
 mod one_shot;

@@ -164,6 +164,7 @@ pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, life: Life) 
     let done = life::remove(&inner.index(), record.ends(), link, life, |link| settled(inner, record, link));
     if done {
         removed(inner, record, link);
+        inner.updated();
     }
     done
 }

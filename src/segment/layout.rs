@@ -105,6 +105,9 @@ offsets! {
     INDEX_REACH: 512, 164;
     LABELS_LEN: 680, 4;
     LABELS: 688, 2048;
+    ATTENDANCE: 3024, 16;
+    UPDATED_MS: 3040, 8;
+    LOOK_DIGEST: 3048, 8;
 }
 
 offsets! {

@@ -2,6 +2,8 @@
 
 pub(crate) mod account;
 pub(crate) mod arena;
+#[cfg(target_os = "linux")]
+pub(crate) mod attendance;
 pub(crate) mod chain;
 pub(crate) mod errno;
 pub(crate) mod header;
@@ -70,6 +72,12 @@ impl Inner {
         self.memory.add64(field, 1, std::sync::atomic::Ordering::Relaxed);
     }
 
+    /// Notes that the segment is being changed, in ways that are slow anyhow. Readers only show the
+    /// time.
+    pub(crate) fn updated(&self) {
+        self.memory.put64(h::UPDATED_MS, coarse_ms());
+    }
+
     /// Whether the series that was in this record in that life has been removed.
     pub(crate) fn is_over(&self, record: u64, life: Life) -> bool {
         let state = State(self.memory.load32(record + entry::STATE, std::sync::atomic::Ordering::Acquire));
@@ -121,8 +129,10 @@ impl Segment {
         Options::new().name(name).open()
     }
 
-    /// Removes a segment's name. Processes that have it mapped go on with the memory, unseen; the next `open` of the name
-    /// makes a new segment.
+    /// Removes a segment's name, whether or not processes have it open. Those go on with the
+    /// memory, unseen: `is_current` is false in them, and [`Segment::trouble`] says so. The next
+    /// `open` of the name makes a new segment. See also [`Segment::remove_if_unused`] and
+    /// [`Segment::is_in_use`].
     ///
     /// Only segments are removed, of any layout version. By its plain name also a damaged file is: what lies in the
     /// directory of segments and is named like one is taken for one.
@@ -160,15 +170,33 @@ impl Segment {
         }
     }
 
+    /// Whether any process has the segment of this name open for counting: a forked child, a
+    /// stopped process and this process count, readers do not.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Permission`], [`Error::NotASegment`] if it is no regular file,
+    /// [`Error::System`]; [`Error::Unsupported`] where the file system has no locks.
+    #[cfg(target_os = "linux")]
+    pub fn is_in_use(name: &str) -> Result<bool, Error> {
+        let _undisturbed = Undisturbed::new();
+        let path = mapping::path_of(name)?;
+        let Some(file) = mapping::linux::open(&path, false)? else { return Err(Error::NotFound(path)) };
+        mapping::linux::is_in_use(&file).ok_or_else(|| {
+            Error::Unsupported(format!("the file system of {} does not tell whether it is in use", path.display()))
+        })
+    }
+
     /// The file, unless the segment is anonymous.
     pub fn path(&self) -> Option<&Path> {
         self.inner.path.as_deref()
     }
 
-    /// Whether the segment's name still leads to it: it has not been removed or replaced.
+    /// Whether the segment's name still leads to it: it has not been removed or replaced. True also
+    /// where a process cannot tell, as after `chroot`, and for anonymous segments.
     pub fn is_current(&self) -> bool {
         let _undisturbed = Undisturbed::new();
-        self.inner.path.as_deref().is_none_or(|p| self.inner.backing.is_named(p))
+        let inner = self.inner;
+        inner.path.as_deref().is_none_or(|path| inner.backing.is_led_to(path) != Some(false))
     }
 
     /// Gives this process a number of its own for the `pid` label of per-process gauges, such as the worker number that
@@ -295,6 +323,7 @@ fn open_native(options: &Options, how: How, access: &Access, ceiling: u64, label
         }
         // SAFETY: new memory of `total` bytes, backed below `first`, known to no other process.
         unsafe { header::initialise(backing, &regions, arena_end, options.max_series, labels, options.lane_plan()) };
+        backing.attend();
         Ok(())
     };
     if how == How::Anonymous {
@@ -394,6 +423,7 @@ fn attach_native(options: &Options, file: mapping::linux::Descriptor, path: &Pat
         return Ok(None);
     }
     let backing = linux::LinuxBacking::map(file, regions.total, true, Some(path.to_path_buf()))?;
+    backing.attend();
     // SAFETY: the header has been checked.
     let inner = unsafe { Inner::adopt(Box::new(backing), regions, Some(path.to_path_buf()), options) };
     Ok(Some(Segment { inner: keep(inner, path, options) }))

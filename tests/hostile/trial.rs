@@ -51,7 +51,14 @@ pub(crate) fn in_children(count: usize, describe: impl Fn(usize) -> String, told
 /// A page without the numbers that differ from one rendering to the next.
 pub(crate) fn stable(page: &[u8]) -> Vec<u8> {
     let end = page.windows(25).rposition(|w| w == b"# HELP shmetrics_render_s").expect("a page is complete");
-    page[..end].to_vec()
+    let mut stable = page[..end].to_vec();
+    // The first look of a reader is when it saw the values.
+    const UPDATED: &[u8] = b"\nshmetrics_last_update_timestamp_seconds ";
+    if let Some(at) = stable.windows(UPDATED.len()).rposition(|w| w == UPDATED) {
+        stable.truncate(at);
+        stable.extend(&page[at + 1 + page[at + 1..].iter().position(|b| *b == b'\n').unwrap()..end]);
+    }
+    stable
 }
 
 /// Whether a page tells of damaged records.

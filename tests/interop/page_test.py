@@ -69,5 +69,5 @@ class PageTest(unittest.TestCase):
 
     @staticmethod
     def without_values(page: bytes) -> list[bytes]:
-        """The page, but for the time it took."""
-        return [line for line in page.split(b"\n") if not re.match(rb"shmetrics_render_seconds[ {]", line)]
+        """The page, but for the times of the page itself."""
+        return [line for line in page.split(b"\n") if not re.match(rb"shmetrics_(render|last_update_timestamp)_seconds[ {]", line)]

@@ -1,6 +1,6 @@
 //! Linux: a tmpfs file that is linked into place when it is complete, or a sealed memfd.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -10,11 +10,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 
-use super::Backing;
+use super::{Backing, Owner};
+use crate::segment::attendance::{self, Presence};
 use crate::segment::errno::Errno;
-use crate::segment::layout::PAGE;
+use crate::segment::layout::{header, PAGE};
 use crate::segment::options::Access;
+use crate::segment::pair::Pair;
 use crate::Error;
 
 const TMPFS_MAGIC: i64 = 0x0102_1994;
@@ -31,6 +34,10 @@ pub(crate) struct LinuxBacking {
     /// A way to the file again should the host close our descriptor: made before it is needed, as
     /// the way may not allocate.
     path: Option<CString>,
+    /// The device and inode of the directory that the path led to.
+    directory: Option<(u64, u64)>,
+    /// Of a process that may write.
+    presence: OnceLock<Presence>,
 }
 
 // SAFETY: the mapping is only handed out as a raw pointer; descriptors may be used from any thread.
@@ -417,6 +424,7 @@ pub(crate) fn anonymous(size: u64, first: u64) -> Result<LinuxBacking, Error> {
     if unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL) } != 0 {
         return Err(Error::system("sealing the anonymous segment", last()));
     }
+    hold(&file);
     let file = Descriptor::new(file, Path::new("memfd"))?;
     let backing = LinuxBacking::map(file, size, true, None)?;
     if backing.reserve(0, first) {
@@ -499,7 +507,46 @@ pub(crate) fn is_named(file: &File, path: &Path) -> bool {
     (ours.dev(), ours.ino()) == (named.dev(), named.ino())
 }
 
+/// The directory in which a path is, as its device and inode.
+fn directory_of(path: &Path) -> Option<(u64, u64)> {
+    let directory = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::metadata(directory).ok().map(|m| (m.dev(), m.ino()))
+}
+
+/// Sets or clears the lock of the descriptor's description on a byte. `false`: another description
+/// has it locked, or there are no locks.
+pub(crate) fn set_lock(fd: RawFd, byte: u64, kind: i32) -> bool {
+    let mut lock = byte_lock(byte);
+    lock.l_type = kind as libc::c_short;
+    // SAFETY: a plain call with a local.
+    unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &raw const lock) == 0 }
+}
+
+/// The kind of lock that another description has on a byte: `F_UNLCK` for none. `None`: cannot
+/// tell.
+pub(crate) fn lock_on(fd: RawFd, byte: u64) -> Option<i32> {
+    let mut lock = byte_lock(byte);
+    // SAFETY: a plain call with a local.
+    let r = unsafe { libc::fcntl(fd, libc::F_OFD_GETLK, &raw mut lock) };
+    (r == 0).then_some(i32::from(lock.l_type))
+}
+
+/// Whether any process has the file open for counting. `None`: cannot tell.
+pub(crate) fn is_in_use(file: &File) -> Option<bool> {
+    lock_on(file.as_raw_fd(), USERS).map(|kind| kind != libc::F_UNLCK)
+}
+
 impl LinuxBacking {
+    /// Has this process counted among those that have the segment open. Before the segment is used.
+    pub(crate) fn attend(&self) {
+        let at = self.base.as_ptr().wrapping_add(header::ATTENDANCE as usize).cast();
+        // SAFETY: in the first page of a writable mapping, aligned to 16, and accessed through
+        // pairs only.
+        let cell = unsafe { Pair::new(at) };
+        let path = self.path.as_deref().map(|path| Path::new(OsStr::from_bytes(path.to_bytes())));
+        self.presence.get_or_init(|| Presence::new(cell, &self.file, path));
+    }
+
     pub(crate) fn map(file: Descriptor, len: u64, writable: bool, path: Option<PathBuf>) -> Result<Self, Error> {
         let (device, inode) = (file.device, file.inode);
         let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
@@ -522,8 +569,10 @@ impl LinuxBacking {
         // Not worth a core dump's space. SAFETY: our own mapping.
         unsafe { libc::madvise(base, bytes, libc::MADV_DONTDUMP) };
         let base = NonNull::new(base.cast()).ok_or_else(|| Error::Unsupported("the system mapped page 0".into()))?;
+        let directory = path.as_deref().and_then(directory_of);
         let path = path.and_then(|p| c_path(&p).ok());
-        Ok(LinuxBacking { base, len, file, device, inode, path })
+        let presence = OnceLock::new();
+        Ok(LinuxBacking { base, len, file, device, inode, path, directory, presence })
     }
 
     /// Opens the file again by this path. Allocates nothing.
@@ -551,6 +600,11 @@ impl LinuxBacking {
         } else {
             Err(last().raw_os_error().unwrap_or(0))
         }
+    }
+
+    fn with_own_descriptor<R>(&self, f: impl FnOnce(RawFd) -> R) -> Option<R> {
+        let own = self.file.as_raw_fd();
+        self.is_ours(own).then(|| f(own))
     }
 
     fn with_descriptor<R>(&self, f: impl FnOnce(RawFd) -> R) -> Option<R> {
@@ -594,10 +648,7 @@ pub(crate) fn unlock(fd: RawFd, byte: u64) {
 }
 
 fn is_locked(fd: RawFd, byte: u64) -> Option<bool> {
-    let mut lock = byte_lock(byte);
-    // SAFETY: a plain call with a local.
-    let r = unsafe { libc::fcntl(fd, libc::F_OFD_GETLK, &raw mut lock) };
-    (r == 0).then(|| i32::from(lock.l_type) != libc::F_UNLCK)
+    lock_on(fd, byte).map(|kind| kind != libc::F_UNLCK)
 }
 
 fn byte_lock(at: u64) -> libc::flock {
@@ -686,6 +737,43 @@ impl Backing for LinuxBacking {
     fn is_named(&self, path: &Path) -> bool {
         std::fs::symlink_metadata(path)
             .is_ok_and(|m| m.dev() == self.device && m.ino() == self.inode && m.len() == self.len())
+    }
+
+    fn is_in_use(&self) -> Option<bool> {
+        if self.presence.get().is_some() {
+            return Some(true);
+        }
+        self.are_locked(&[USERS]).map(|locked| locked[0])
+    }
+
+    fn attached(&self, word: [u64; 2]) -> Option<u32> {
+        if !self.is_in_use()? {
+            return Some(0);
+        }
+        let own = self.presence.get();
+        if own.is_some_and(|presence| !presence.is_counted()) || self.are_locked(&[attendance::UNCOUNTED])?[0] {
+            return None;
+        }
+        attendance::number(word)
+    }
+
+    fn is_led_to(&self, path: &Path) -> Option<bool> {
+        match std::fs::symlink_metadata(path) {
+            Ok(m) if (m.dev(), m.ino()) == (self.device, self.inode) => return Some(true),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {}
+            // By the directory that it was opened in: after chroot, chdir or in another mount
+            // namespace the path means something else.
+            _ if self.directory.is_some() && directory_of(path) == self.directory => return Some(false),
+            _ => {}
+        }
+        // Without a name it cannot be led to by any path.
+        let links = self.with_own_descriptor(|_| self.file.metadata().map(|m| m.nlink()));
+        matches!(links, Some(Ok(0))).then_some(false)
+    }
+
+    fn owner(&self) -> Option<Owner> {
+        let meta = self.with_own_descriptor(|_| self.file.metadata())?.ok()?;
+        Some(Owner { user: meta.uid(), group: meta.gid(), mode: meta.mode() & 0o777 })
     }
 
     fn id(&self) -> (u64, u64) {

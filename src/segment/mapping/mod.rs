@@ -38,6 +38,25 @@ pub(crate) trait Backing: Send + Sync {
     fn resident(&self) -> u64;
     /// Whether `path` still names this memory.
     fn is_named(&self, path: &Path) -> bool;
+    /// Whether any process has the memory open for writing. `None`: cannot tell.
+    fn is_in_use(&self) -> Option<bool> {
+        None
+    }
+    /// How many processes do, where the header has this word about them. `None`: cannot tell.
+    fn attached(&self, word: [u64; 2]) -> Option<u32> {
+        _ = word;
+        None
+    }
+    /// Whether `path`, by which the memory was opened, still leads to it. `None`: cannot tell, as
+    /// in a process that has changed its root directory since.
+    fn is_led_to(&self, path: &Path) -> Option<bool> {
+        _ = path;
+        None
+    }
+    /// The owner of the file.
+    fn owner(&self) -> Option<Owner> {
+        None
+    }
     /// What tells this memory from others in one process.
     fn id(&self) -> (u64, u64);
     /// Whether it is known to have no name any more. What cannot be told is not known.
@@ -46,6 +65,18 @@ pub(crate) trait Backing: Send + Sync {
     }
     /// A descriptor to hand to other processes, if there is one.
     fn descriptor(&self) -> Option<i32>;
+}
+
+/// The owner of a segment's file, and its mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Owner {
+    /// The user's number.
+    pub user: u32,
+    /// The group's number.
+    pub group: u32,
+    /// The permission bits, such as `0o640`.
+    pub mode: u32,
 }
 
 pub(crate) const DEFAULT_DIRECTORY: &str = "/dev/shm";
