@@ -974,6 +974,19 @@ enum shmetrics_status shmetrics_segment_set_identity(struct shmetrics_segment *s
                                                      uint32_t identity);
 
 /**
+ * Takes part in the segment's per-process gauges now, instead of at this process' first update of
+ * one. Updates do this by themselves. A process calls this where its first update would be too
+ * late, as before it installs a filter that denies system calls, or to learn the reason if it
+ * cannot. Repeated calls do nothing. Forked children take part for themselves.
+ *
+ * `SHMETRICS_STATUS_FULL`: as many processes as the segment has room for (`max_processes`) take
+ * part already. `SHMETRICS_STATUS_PERMISSION` or `SHMETRICS_STATUS_SYSTEM`: the system denies both
+ * what a process needs for it: to open the segment's file once more, and to make a System V shared
+ * memory segment.
+ */
+enum shmetrics_status shmetrics_segment_attach_process(struct shmetrics_segment *segment);
+
+/**
  * Expires the series of families with `expire_after` that no process has updated for that time, and returns how many went off
  * the pages. Rendering a page of the segment does so by itself; call this where only read-only readers render.
  */

@@ -628,6 +628,8 @@ class segment : public page_source<segment> {
   outcome try_set_identity(std::uint32_t identity) const {
     return detail::check(shmetrics_segment_set_identity(raw_, identity));
   }
+  // Takes part in per-process gauges now, instead of at the first update of one: before a system call filter, for instance.
+  outcome try_attach_process() const { return detail::check(shmetrics_segment_attach_process(raw_)); }
 
   // Idempotent, from any process; the same name with another type, labels, unit, buckets or states is a conflict.
   result<counter_family> try_register_counter(const spec& what) const {
@@ -672,6 +674,7 @@ class segment : public page_source<segment> {
   static segment open(const options& how = {}) { return try_open(how).value(); }
   static void remove(std::string_view name) { (void)try_remove(name).value(); }
   void set_identity(std::uint32_t identity) const { (void)try_set_identity(identity).value(); }
+  void attach_process() const { (void)try_attach_process().value(); }
   counter_family register_counter(const spec& what) const { return try_register_counter(what).value(); }
   gauge_family register_gauge(const spec& what, gauge_mode mode) const {
     return try_register_gauge(what, mode).value();

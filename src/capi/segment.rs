@@ -267,6 +267,21 @@ pub unsafe extern "C" fn shmetrics_segment_set_identity(
     })
 }
 
+/// Takes part in the segment's per-process gauges now, instead of at this process' first update of
+/// one. Updates do this by themselves. A process calls this where its first update would be too
+/// late, as before it installs a filter that denies system calls, or to learn the reason if it
+/// cannot. Repeated calls do nothing. Forked children take part for themselves.
+///
+/// `SHMETRICS_STATUS_FULL`: as many processes as the segment has room for (`max_processes`) take
+/// part already. `SHMETRICS_STATUS_PERMISSION` or `SHMETRICS_STATUS_SYSTEM`: the system denies both
+/// what a process needs for it: to open the segment's file once more, and to make a System V shared
+/// memory segment.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_segment_attach_process(segment: *mut shmetrics_segment) -> shmetrics_status {
+    // SAFETY: the caller's promise.
+    guarded(|| unsafe { segment_of(segment)? }.attach_process().map_err(report))
+}
+
 /// Expires the series of families with `expire_after` that no process has updated for that time, and returns how many went off
 /// the pages. Rendering a page of the segment does so by itself; call this where only read-only readers render.
 #[no_mangle]

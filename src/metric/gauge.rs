@@ -17,10 +17,11 @@ use crate::segment::{now_ns, Inner, Segment};
 
 /// A value that goes up and down.
 ///
-/// Updates take no lock and cannot fail. They are async-signal-safe, with one exception: the first update of a per-process
-/// gauge in each process does system calls, and where a signal handler interrupts just that one, its own update of the
-/// same gauge is not done but counted in `shmetrics_updates_rejected_total`. That counter also tells of updates by
-/// processes beyond the segment's process limit.
+/// Updates take no lock, allocate nothing, and cannot fail. They are async-signal-safe. The first
+/// update of a per-process gauge in each process does system calls, to take a slot. If a signal
+/// handler interrupts the last instructions of just that, the handler's own update is not done but
+/// counted in `shmetrics_updates_rejected_total`; see [`Segment::attach_process`]. That counter
+/// also tells of updates by processes beyond the segment's process limit.
 #[derive(Clone, Copy)]
 pub struct Gauge {
     inner: &'static Inner,

@@ -169,6 +169,7 @@ void failures() {
   CHECK(shmetrics::segment::try_open(shmetrics::options("absent").attach()).error().status() == status_code::not_found);
   CHECK(shmetrics::segment::try_remove("absent").error().status() == status_code::not_found);
   CHECK(bool(segment.try_set_identity(1)));
+  CHECK(bool(segment.try_attach_process()));
 }
 
 void options_that_exclude_each_other() {
@@ -463,6 +464,7 @@ status_code thrown(F f) {
 void throwing() {
   const auto segment = shmetrics::segment::open(shmetrics::options().anonymous());
   segment.set_identity(1);
+  segment.attach_process();
   segment.register_counter({"thrown", "Help."}).with().inc();
   CHECK(segment.render().find("\nthrown_total 1\n") != std::string::npos);
   std::string page;

@@ -432,6 +432,49 @@ fn a_slot_can_be_taken_before_a_filter_denies_everything() {
     stage.assert(0.0, 0.0, "it is dead");
 }
 
+static IN_HANDLER: std::sync::OnceLock<Gauge> = std::sync::OnceLock::new();
+
+extern "C" fn update_in_handler(_: i32) {
+    if let Some(gauge) = IN_HANDLER.get() {
+        gauge.set(1.0);
+    }
+}
+
+/// The first update of a process comes in a signal handler, while the process allocates and frees
+/// memory.
+#[test]
+fn the_first_update_may_come_in_a_signal_handler() {
+    let stage = Stage::new(Kind::Anonymous);
+    let gauge = stage.segment.gauge("state", "", GaugeMode::LiveSum).register().unwrap();
+    IN_HANDLER.set(gauge).unwrap();
+    for round in 0..100 {
+        let handled = told(|| {
+            let unprivileged = crate::common::is_root() && round % 2 == 0;
+            if unprivileged {
+                become_nobody();
+            }
+            let handler: extern "C" fn(i32) = update_in_handler;
+            let soon = libc::timeval { tv_sec: 0, tv_usec: 100 + 7 * round };
+            let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
+            let timer = libc::itimerval { it_interval: never, it_value: soon };
+            // SAFETY: plain calls; the handler only updates a gauge.
+            unsafe {
+                libc::signal(libc::SIGALRM, handler as libc::sighandler_t);
+                libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut());
+            }
+            let mut kept = Vec::new();
+            while gauge.get() == 0.0 {
+                kept.push(vec![0u8; 100 + kept.len() % 5000]);
+                kept.truncate(50);
+            }
+            // SAFETY: a plain call: no watchdog of the harness is left, and none is needed.
+            unsafe { libc::signal(libc::SIGALRM, libc::SIG_IGN) };
+            gauge.get()
+        });
+        assert_eq!(handled, "1");
+    }
+}
+
 /// Pages while workers start, count and die one after another: none may show a worker that is dead.
 #[test]
 fn no_page_shows_a_dead_process_while_its_slot_changes_hands() {
@@ -442,11 +485,7 @@ fn no_page_shows_a_dead_process_while_its_slot_changes_hands() {
     let (begun, dead): (&AtomicU64, &AtomicU64) = (&words[0], &words[1]);
     let unprivileged = crate::common::is_root();
     let starter = fork(|| {
-        let until = std::time::Instant::now()
-            + std::time::Duration::from_millis(if crate::common::long() { 60_000 } else { 3_000 });
-        let mut number = 0;
-        while std::time::Instant::now() < until {
-            number += 1;
+        for number in 1..=if crate::common::long() { 100_000 } else { 400 } {
             begun.store(number, SeqCst);
             let mut worker = fork(|| {
                 if unprivileged && number % 2 == 0 {
@@ -470,7 +509,7 @@ fn no_page_shows_a_dead_process_while_its_slot_changes_hands() {
         pages += 1;
         seen += u32::from(shown != 0.0);
     }
-    assert!(pages > 100 && dead.load(SeqCst) > 100, "{pages} pages of {} workers", dead.load(SeqCst));
+    assert!(pages > 20, "{pages} pages of {} workers", dead.load(SeqCst));
     note(&format!("{pages} pages of {} workers, {seen} with a living one", dead.load(SeqCst)));
 }
 

@@ -193,6 +193,12 @@ impl Segment {
         self.inner.set_identity(identity);
     }
 
+    /// Takes part in the gauges that have a value for each process now, instead of at the first
+    /// update of one.
+    fn attach_process(&self) -> PyResult<()> {
+        self.inner.attach_process().map_err(|e| exception(&e))
+    }
+
     /// Takes this process out of the gauges that have a value for each process.
     fn leave(&self) {
         self.inner.leave();

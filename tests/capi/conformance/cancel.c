@@ -162,6 +162,7 @@ CASE(shmetrics_segment_open) {
 }
 CASE(shmetrics_segment_remove) { (void)shmetrics_segment_remove(text(name)); }
 CASE(shmetrics_segment_render) { (void)shmetrics_segment_render(segment, buffer, sizeof buffer, &length); }
+CASE(shmetrics_segment_attach_process) { (void)shmetrics_segment_attach_process(segment); }
 CASE(shmetrics_segment_set_identity) { (void)shmetrics_segment_set_identity(segment, 7); }
 CASE(shmetrics_segment_trouble) { (void)shmetrics_segment_trouble(segment, buffer, sizeof buffer); }
 CASE(shmetrics_state_set_register) {
@@ -209,7 +210,7 @@ static const struct { const char *symbol; void (*call)(void); } calls[] = {
     ENTRY(shmetrics_reader_cursor), ENTRY(shmetrics_reader_free), ENTRY(shmetrics_reader_open),
     ENTRY(shmetrics_reader_render), ENTRY(shmetrics_segment_cursor), ENTRY(shmetrics_segment_expire),
     ENTRY(shmetrics_segment_mark_dead), ENTRY(shmetrics_segment_open), ENTRY(shmetrics_segment_remove),
-    ENTRY(shmetrics_segment_render), ENTRY(shmetrics_segment_set_identity), ENTRY(shmetrics_segment_trouble),
+    ENTRY(shmetrics_segment_attach_process), ENTRY(shmetrics_segment_render), ENTRY(shmetrics_segment_set_identity), ENTRY(shmetrics_segment_trouble),
     ENTRY(shmetrics_state_set_register), ENTRY(shmetrics_state_set_set), ENTRY(shmetrics_states_clear),
     ENTRY(shmetrics_states_is_removed), ENTRY(shmetrics_states_remove), ENTRY(shmetrics_states_with),
     ENTRY(shmetrics_status_message), ENTRY(shmetrics_summary_clear), ENTRY(shmetrics_summary_register),

@@ -244,5 +244,6 @@ void test_open(void) {
     on_a_disk();
     of_another_user();
     CHECK_STATUS(shmetrics_segment_set_identity(NULL, 1), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_segment_attach_process(NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
     unused_or_not();
 }
