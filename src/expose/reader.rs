@@ -79,7 +79,7 @@ impl Reader {
             memory,
             regions,
             backing: Held::Own(ManuallyDrop::new(Box::new(backing))),
-            path: Some(path),
+            path: Some(known::absolute(&path)),
             looks: Looks::default(),
         })
     }

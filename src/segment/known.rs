@@ -20,6 +20,8 @@ struct Entry {
 
 struct Name {
     path: PathBuf,
+    /// The same without symbolic links.
+    resolved: Option<PathBuf>,
     /// The process' root when the path was used, and the directory of the file.
     root: Option<Id>,
     directory: Option<Id>,
@@ -27,6 +29,12 @@ struct Name {
 
 /// The newest entry.
 static KNOWN: AtomicPtr<Entry> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The root of this process.
+#[cfg(target_os = "linux")]
+pub(crate) fn root() -> Option<Id> {
+    id_of(Path::new("/"))
+}
 
 #[cfg(unix)]
 fn id_of(path: &Path) -> Option<Id> {
@@ -41,13 +49,21 @@ fn id_of(_: &Path) -> Option<Id> {
 
 impl Name {
     fn new(path: &Path) -> Self {
-        let directory = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Name { root: id_of(Path::new("/")), directory: id_of(directory), path: absolute(path) }
+        let path = absolute(path);
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        let resolved = std::fs::canonicalize(directory).ok().zip(path.file_name()).map(|(d, file)| d.join(file));
+        Name { root: id_of(Path::new("/")), directory: id_of(directory), resolved, path }
+    }
+
+    /// Whether an absolute path is this one, as it is written.
+    #[cfg(target_os = "linux")]
+    fn is(&self, path: &Path) -> bool {
+        self.path == path || self.resolved.as_deref() == Some(path)
     }
 }
 
 /// The path from the root, as it is written: symbolic links stay.
-fn absolute(path: &Path) -> PathBuf {
+pub(crate) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
@@ -129,7 +145,7 @@ pub(crate) fn by_path(path: &Path) -> Option<&'static Inner> {
         Ok(meta) => by_id((meta.dev(), meta.ino()), path),
         Err(e) => {
             let path = absolute(path);
-            let named = |e: &'static Entry| e.name.as_ref().filter(|n| n.path == path).map(|n| (e.inner, n));
+            let named = |e: &'static Entry| e.name.as_ref().filter(|n| n.is(&path)).map(|n| (e.inner, n));
             let (inner, name) = entries().find_map(named)?;
             let removed = match e.raw_os_error() {
                 Some(libc::ENOENT | libc::ENOTDIR) => !name.is_out_of_sight(),
@@ -146,6 +162,6 @@ impl Name {
     /// mounted there.
     fn is_out_of_sight(&self) -> bool {
         let other = |path: &Path, then: Option<Id>| id_of(path).is_some_and(|now| then != Some(now));
-        other(Path::new("/"), self.root) || self.path.parent().is_some_and(|d| other(d, self.directory))
+        root() != self.root || self.path.parent().is_some_and(|d| other(d, self.directory))
     }
 }

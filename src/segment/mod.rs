@@ -114,7 +114,7 @@ impl Inner {
             memory,
             lanes: Lanes::new(&memory, options.lane_plan().rseq),
             process: Process::new(backing.id()),
-            path,
+            path: path.map(|path| known::absolute(&path)),
             regions,
             seed: memory.get64(h::SEED),
             created_ns: memory.get64(h::CREATED_NS),

@@ -196,6 +196,7 @@ fn a_worker_finds_its_masters_mapping_by_name() {
                         options.open().unwrap().counter("c", "").register().unwrap().inc();
                     }
                     let reader = Reader::open(&name).unwrap();
+                    assert!(reader.is_current() && options(&name).open().unwrap().is_current());
                     inside.say(samples(&text(&reader.render(Format::Text)))["c_total"]);
                 });
                 let seen = worker.hear();
@@ -208,6 +209,47 @@ fn a_worker_finds_its_masters_mapping_by_name() {
 }
 
 #[test]
+fn a_relative_path_is_that_of_the_directory_it_was_used_in() {
+    let directory = Directory::new("relative");
+    std::fs::create_dir_all(directory.0.join("other/run")).unwrap();
+    std::fs::create_dir(directory.0.join("run")).unwrap();
+    symlink(directory.0.join("run"), directory.0.join("link")).unwrap();
+    let seen = told(|| {
+        std::env::set_current_dir(&directory.0).unwrap();
+        let segment = options("run/segment").open().unwrap();
+        let reader = Reader::open("link/segment").unwrap();
+        std::env::set_current_dir(directory.0.join("other")).unwrap();
+        assert!(segment.is_current() && reader.is_current(), "as for daemons, which go to /");
+        assert_eq!(segment.path().unwrap(), directory.0.join("run/segment"));
+        let other = options("run/segment").open().unwrap();
+        live(&other).set(2.0);
+        live(&segment).set(1.0);
+        format!("{} {}", samples(&page(&segment))["live"], samples(&page(&other))["live"])
+    });
+    assert_eq!(seen, "1 2", "elsewhere the same words are another segment");
+}
+
+#[test]
+fn a_worker_may_write_the_path_without_its_links() {
+    if !runs_as_root("a_worker_may_write_the_path_without_its_links") {
+        return;
+    }
+    let directory = Directory::new("links");
+    std::fs::create_dir(directory.0.join("real")).unwrap();
+    symlink(directory.0.join("real"), directory.0.join("link")).unwrap();
+    let seen = told(|| {
+        let segment = options(&directory.name("link/segment")).open().unwrap();
+        told(|| {
+            change_root(&directory);
+            become_nobody();
+            let again = options(&directory.name("real/segment")).attach().open().unwrap();
+            again.path() == segment.path()
+        })
+    });
+    assert_eq!(seen, "true");
+}
+
+#[test]
 fn a_worker_in_another_root_is_not_given_what_was_removed() {
     if !runs_as_root("a_worker_in_another_root_is_not_given_what_was_removed") {
         return;
@@ -215,11 +257,12 @@ fn a_worker_in_another_root_is_not_given_what_was_removed() {
     let directory = Directory::new("worker");
     let name = directory.name("segment");
     let refused = told(|| {
-        options(&name).open().unwrap();
+        let segment = options(&name).open().unwrap();
         Segment::remove(&name).unwrap();
+        assert!(!segment.is_current());
         told(|| {
             change_root(&directory);
-            options(&name).attach().open().is_err()
+            options(&name).attach().open().is_err() && !segment.is_current()
         })
     });
     assert_eq!(refused, "true");

@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 use super::{Backing, Owner};
 use crate::segment::attendance::{self, Presence};
 use crate::segment::errno::Errno;
+use crate::segment::known;
 use crate::segment::layout::{header, PAGE};
 use crate::segment::options::Access;
 use crate::segment::pair::Pair;
@@ -32,12 +33,14 @@ pub(crate) struct LinuxBacking {
     device: u64,
     inode: u64,
     /// A way to the file again should the host close our descriptor: made before it is needed, as
-    /// the way may not allocate.
+    /// the way may not allocate. From the root: the host may change its directory.
     path: Option<CString>,
     /// The device and inode of the directory that the path led to.
     directory: Option<(u64, u64)>,
     /// Of a process that may write.
     presence: OnceLock<Presence>,
+    /// The process' root when the path was used.
+    root: Option<(u64, u64)>,
 }
 
 // SAFETY: the mapping is only handed out as a raw pointer; descriptors may be used from any thread.
@@ -569,10 +572,11 @@ impl LinuxBacking {
         // Not worth a core dump's space. SAFETY: our own mapping.
         unsafe { libc::madvise(base, bytes, libc::MADV_DONTDUMP) };
         let base = NonNull::new(base.cast()).ok_or_else(|| Error::Unsupported("the system mapped page 0".into()))?;
+        let path = path.map(|p| known::absolute(&p));
         let directory = path.as_deref().and_then(directory_of);
         let path = path.and_then(|p| c_path(&p).ok());
-        let presence = OnceLock::new();
-        Ok(LinuxBacking { base, len, file, device, inode, path, directory, presence })
+        let (presence, root) = (OnceLock::new(), known::root());
+        Ok(LinuxBacking { base, len, file, device, inode, path, directory, presence, root })
     }
 
     /// Opens the file again by this path. Allocates nothing.
@@ -735,8 +739,15 @@ impl Backing for LinuxBacking {
     }
 
     fn is_named(&self, path: &Path) -> bool {
-        std::fs::symlink_metadata(path)
-            .is_ok_and(|m| m.dev() == self.device && m.ino() == self.inode && m.len() == self.len())
+        match std::fs::symlink_metadata(path) {
+            Ok(m) => m.dev() == self.device && m.ino() == self.inode && m.len() == self.len(),
+            // In another root the path means something else. Where it may not be followed, nothing is known.
+            Err(e) => {
+                let gone = matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR));
+                let removed = self.is_removed() || (gone && known::root() == self.root);
+                !removed
+            }
+        }
     }
 
     fn is_in_use(&self) -> Option<bool> {

@@ -92,7 +92,7 @@ pub(crate) fn directory() -> PathBuf {
 /// Whether a path is that of a plain name.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_in_directory(path: &Path) -> bool {
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    use super::known::absolute;
     let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(PREFIX));
     name.is_some_and(|name| !name.is_empty()) && absolute(path).parent() == Some(&*absolute(&directory()))
 }
