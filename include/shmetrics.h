@@ -11,7 +11,9 @@
  * Label sets   shmetrics_..._with never fails. A new label set is made on first use. Without room, or beyond a limit, it
  *              returns the family's overflow series, shown with the label shmetrics_overflow="true". A wrong number of
  *              values gives an inert handle and is counted in shmetrics_updates_rejected_total; so does an inert family,
- *              uncounted. Bytes that are not UTF-8 are shown as U+FFFD. Keep the handle where the values are known
+ *              uncounted. Bytes that are not UTF-8 are shown as U+FFFD. The same set of label names is the same family in
+ *              any order; a handle takes values in the order that its process registered. Look-ups in another order than
+ *              the family was made with take about twice as long, so register in one order where you can. Keep the handle where the values are known
  *              beforehand.
  * Removing     shmetrics_..._remove takes a label set off every page and look-up, for all processes, from that instant on.
  * label sets   A look-up of the same values makes a new one, from 0. Handles to a removed one are safe for ever: updates
@@ -143,6 +145,21 @@
  * A segment that this process makes has no cells for each CPU: they take up to an eighth of the ceiling.
  */
 #define SHMETRICS_LANES_NONE 2
+
+/**
+ * `le="1.0"`, as OpenMetrics and Python's client have it; or, if `$SHMETRICS_LE` is `short`, `le="1"`.
+ */
+#define SHMETRICS_BOUNDS_DEFAULT 0
+
+/**
+ * `le="1.0"`.
+ */
+#define SHMETRICS_BOUNDS_CANONICAL 1
+
+/**
+ * `le="1"`, as Go's client has it: for rules that name it so. OpenMetrics pages have `le="1.0"` in any case.
+ */
+#define SHMETRICS_BOUNDS_SHORT 2
 
 /**
  * What a call that can fail returns.
@@ -375,6 +392,11 @@ typedef struct shmetrics_family_spec {
    * How long an observation counts in quantiles, in seconds; 0 for ten minutes. It leaves them after half that time to all of it.
    */
   uint32_t quantile_max_age;
+  /**
+   * A counter is shown under this very name in Prometheus' text formats and in protobuf, without `_total`: for dashboards and rules that
+   * name an exporter's counters. OpenMetrics shows it with `_total`. A family registered without it conflicts.
+   */
+  bool exact_name;
 } shmetrics_family_spec;
 
 /**
@@ -568,6 +590,14 @@ typedef struct shmetrics_options {
    * `$SHMETRICS_TRUST`. A segment's owner can cut its file off, which kills the processes that use it.
    */
   struct shmetrics_str trust;
+  /**
+   * How the text formats show the bounds of buckets and the quantiles of a new segment: `SHMETRICS_BOUNDS_DEFAULT`, or another.
+   */
+  uint32_t bounds;
+  /**
+   * Reserved: 0.
+   */
+  uint32_t reserved;
 } shmetrics_options;
 
 /**
@@ -684,7 +714,7 @@ void shmetrics_counter_add_with_exemplar(struct shmetrics_counter counter,
 
 /**
  * Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place to keep families and handles between two
- * requests. The labels come in the family's order. What is not there is made, a family without a help text; register it beforehand
+ * requests. The labels come in any order; in the family's own it is fastest. What is not there is made, a family without a help text; register it beforehand
  * where it is to have one, or a limit. It costs two look-ups. On an error nothing is counted.
  */
 enum shmetrics_status shmetrics_counter_add_named(struct shmetrics_segment *segment,

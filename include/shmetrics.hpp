@@ -436,6 +436,7 @@ struct spec {
   std::uint32_t native_max_buckets = 0;    // on pages; 0: 160
   std::vector<double> quantiles{};         // summaries: of all processes, each right to 1.1 %
   std::uint32_t quantile_max_age = 0;      // seconds that they look back; 0: ten minutes
+  bool exact_name = false;                 // counters: text and protobuf show this very name, without _total
 };
 
 // An exposition format.
@@ -511,6 +512,9 @@ class options {
   options& max_processes(std::uint32_t count) noexcept { return set(raw_.max_processes, count); }
   options& allow_disk() noexcept { return set(raw_.allow_disk, 1); }
   options& lanes(std::uint32_t how) noexcept { return set(raw_.lanes, how); }  // SHMETRICS_LANES_DEFAULT, _LOCKED or _NONE
+  options& short_bounds(bool yes = true) noexcept {  // le="1" instead of le="1.0" in text
+    return set(raw_.bounds, yes ? SHMETRICS_BOUNDS_SHORT : SHMETRICS_BOUNDS_CANONICAL);
+  }
   options& reset_if_unused() noexcept { return set(raw_.reset_if_unused, 1); }  // begin anew if nobody counts any more
   // A label that all series of a new segment have in front of theirs.
   options& label(std::string_view name, std::string_view value) {
@@ -733,6 +737,7 @@ class segment : public page_source<segment> {
     raw.native_zero_threshold = what.native_zero_threshold;
     raw.native_max_buckets = what.native_max_buckets;
     raw.quantile_max_age = what.quantile_max_age;
+    raw.exact_name = what.exact_name;
     decltype(Family().raw()) family{};
     const shmetrics_status status = Register(raw_, &raw, mode..., &family);
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);

@@ -1,15 +1,19 @@
-//! What the library leaves in the calling thread as it found it: whether the thread can be cancelled, and `errno`.
+//! What the library leaves in the calling thread as it found it: whether the thread can be
+//! cancelled, and `errno`.
 
 use crate::segment::errno::Errno;
 
-/// Held during every call that may call the system. Until it is dropped, the thread cannot be cancelled: a
-/// cancellation that is pending waits for the host's own next cancellation point. Then `errno` is as it was.
+/// Held during every call that may call the system. Until it is dropped, the thread cannot be
+/// cancelled: a cancellation that is pending waits for the host's own next cancellation point.
+/// Then `errno` is as it was.
 ///
-/// A cancelled thread is unwound through our frames, and those of C code that called us. Our frames may not be unwound
-/// through by a foreign exception, and a half-done call may hold what nobody gives back. So no cancellation point of the C
-/// library (`open`, `close`, `read`, `fallocate`, `nanosleep`...) is reached without this guard.
+/// A cancelled thread is unwound through our frames, and those of C code that called us. Our
+/// frames may not be unwound through by a foreign exception, and a half-done call may hold what
+/// nobody gives back. So no cancellation point of the C library (`open`, `close`, `read`,
+/// `fallocate`, `nanosleep`...) is reached without this guard.
 ///
-/// Both calls that it makes are async-signal-safe. Guards may be nested. The guard belongs to its thread.
+/// Both calls that it makes are async-signal-safe. Guards may be nested. The guard belongs to its
+/// thread.
 pub(crate) struct Undisturbed {
     // Dropped after `drop` has run, so last of all.
     _errno: Errno,
@@ -51,7 +55,8 @@ impl Undisturbed {
 impl Drop for Undisturbed {
     fn drop(&mut self) {
         #[cfg(target_os = "linux")]
-        // SAFETY: the state that the thread had; NULL is allowed. With deferred cancellation nothing happens here.
+        // SAFETY: the state that the thread had; NULL is allowed. With deferred cancellation
+        // nothing happens here.
         unsafe {
             cancel::pthread_setcancelstate(self.cancellable, std::ptr::null_mut());
         }

@@ -61,6 +61,7 @@ pub(crate) struct Spec {
     pub(crate) native_zero_threshold: f64,
     pub(crate) native_max_buckets: u32,
     pub(crate) quantile_max_age: u32,
+    pub(crate) exact_name: bool,
 }
 
 /// A handle of two words: a family, a counter, a gauge, states.
@@ -245,6 +246,7 @@ pub(crate) unsafe fn register(segment: Handle, spec: &model::Spec) -> (u32, Two)
         native_zero_threshold: spec.native.zero_threshold,
         native_max_buckets: spec.native.max_buckets,
         quantile_max_age: 1_000_000,
+        exact_name: false,
     };
     let mut family = Two::ZERO;
     // SAFETY: the caller's promise; all that the spec points to lives as long as the call.

@@ -268,7 +268,7 @@ fn exposed(base: &str, kind: Kind) -> Vec<(usize, String)> {
 
 impl Spec {
     /// The family it asks for, as far as it can be read, and what is wrong with it.
-    fn read(&self) -> (Family, Faults) {
+    pub(crate) fn read(&self) -> (Family, Faults) {
         let mut faults = Faults::default();
         let mut text = |text: &Text| match text.as_deref().map(std::str::from_utf8) {
             None => {
@@ -381,12 +381,18 @@ impl Family {
 
     fn same(&self, other: &Family) -> bool {
         self.kind == other.kind
-            && self.labels == other.labels
+            && self.order(&other.labels).is_some()
             && self.unit == other.unit
             && self.buckets == other.buckets
             && self.native == other.native
             && self.states == other.states
             && self.expire == other.expire
+    }
+
+    /// Where each of its labels is among these, if they are the same in any order.
+    pub(crate) fn order(&self, labels: &[String]) -> Option<Vec<usize>> {
+        let place = |own: &String| labels.iter().position(|label| label == own);
+        self.labels.iter().map(place).collect::<Option<Vec<_>>>().filter(|order| order.len() == labels.len())
     }
 
     /// The record of the series with these values.

@@ -28,6 +28,8 @@ struct Family {
     kind: Kind,
     handle: Two,
     at: Option<usize>,
+    /// Which of `orders` its values have.
+    order: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -63,6 +65,8 @@ struct State<'a> {
     segments: [Handle; 3],
     models: [Segment; 3],
     families: Vec<Family>,
+    /// For each label of the family, where its value is among a handle's.
+    orders: Vec<Vec<usize>>,
     metrics: Vec<Metric>,
     cursor: Option<Cursor>,
 }
@@ -88,7 +92,8 @@ impl<'a> State<'a> {
     fn new(slates: &'a [Slate; 3]) -> Self {
         let segments = [0, 1, 2].map(|i| ffi::open(&slates[i].name, 2).expect("the segment is there"));
         let models = [0, 1, 2].map(|i| Segment::new(slates[i].limit));
-        let mut state = State { slates, segments, models, families: Vec::new(), metrics: Vec::new(), cursor: None };
+        let (families, orders, metrics) = (Vec::new(), Vec::new(), Vec::new());
+        let mut state = State { slates, segments, models, families, orders, metrics, cursor: None };
         // The segments are as new, but the identity stays with the process.
         (0..3).for_each(|segment| state.set_identity(segment, 1));
         state
@@ -143,7 +148,9 @@ impl<'a> State<'a> {
                 None
             }
         };
-        self.families.push(Family { segment, kind: spec.kind, handle, at });
+        let labels: Vec<String> = spec.read().0.labels;
+        self.orders.push(at.and_then(|at| self.models[segment].families[at].order(&labels)).unwrap_or_default());
+        self.families.push(Family { segment, kind: spec.kind, handle, at, order: self.orders.len() - 1 });
     }
 
     /// Some family, values for it, mostly as many as it has labels, and whether their array is to be NULL instead.
@@ -159,11 +166,21 @@ impl<'a> State<'a> {
         Some((family, values, missing))
     }
 
+    /// Values as a handle takes them, in the family's order.
+    fn in_order<V: Clone>(&self, order: usize, values: Vec<V>) -> Vec<V> {
+        let order = &self.orders[order];
+        if order.len() == values.len() {
+            order.iter().map(|at| values[*at].clone()).collect()
+        } else {
+            values
+        }
+    }
+
     fn with(&mut self, input: &mut Input<'_>) {
-        let Some((Family { segment, kind, handle, at }, values, missing)) = self.family(input) else { return };
+        let Some((Family { segment, kind, handle, at, order }, values, missing)) = self.family(input) else { return };
         let (strings, count) = (strings(&values), values.len());
         let p = if missing { std::ptr::null() } else { strings.as_ptr() };
-        let values = in_model(values);
+        let values = self.in_order(order, in_model(values));
         let at = at.and_then(|at| self.models[segment].with(at, (!missing).then_some(&*values)));
         // SAFETY: a family of this library and of this kind, or zeros; the strings live as long as the call.
         let words = unsafe {
@@ -188,10 +205,10 @@ impl<'a> State<'a> {
     }
 
     fn remove(&mut self, input: &mut Input<'_>) {
-        let Some((Family { segment, kind, handle, at }, values, missing)) = self.family(input) else { return };
+        let Some((Family { segment, kind, handle, at, order }, values, missing)) = self.family(input) else { return };
         let (strings, count) = (strings(&values), values.len());
         let p = if missing { std::ptr::null() } else { strings.as_ptr() };
-        let values = in_model(values);
+        let values = self.in_order(order, in_model(values));
         let expected = at.is_some_and(|at| self.models[segment].remove(at, (!missing).then_some(&*values)));
         // SAFETY: as in `with`.
         let removed = unsafe {
@@ -211,7 +228,7 @@ impl<'a> State<'a> {
         if self.families.is_empty() {
             return;
         }
-        let Family { segment, kind, handle, at } = self.families[usize::from(input.byte()) % self.families.len()];
+        let Family { segment, kind, handle, at, .. } = self.families[usize::from(input.byte()) % self.families.len()];
         let expected = at.map_or(0, |at| self.models[segment].clear(at));
         // SAFETY: a family of this library and of this kind, or zeros.
         let removed = unsafe {
@@ -642,10 +659,14 @@ fn spec(input: &mut Input<'_>) -> Spec {
     let name = if input.one_in(32) { value(input) } else { Some(input.pick(&NAMES).into()) };
     let help = if input.one_in(4) { value(input) } else { Some(b"Help.".to_vec()) };
     let unit = Some(input.pick(&["", "", "", "", "", "seconds", "a"]).into());
-    let labels = match input.below(32) {
+    let mut labels = match input.below(32) {
         31 => None,
         n => Some((0..n % 4).map(|i| if n > 27 { value(input) } else { Some(vec![b'l', b'0' + i as u8]) }).collect()),
     };
+    if input.one_in(4) {
+        // The same set of names is the same family.
+        labels.iter_mut().for_each(|labels: &mut Vec<Text>| labels.reverse());
+    }
     let buckets = match input.below(6) {
         0 | 1 => None,
         2 => Some(Vec::new()),

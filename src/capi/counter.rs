@@ -134,7 +134,7 @@ pub unsafe extern "C" fn shmetrics_counter_add_with_exemplar(
 }
 
 /// Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place to keep families and handles between two
-/// requests. The labels come in the family's order. What is not there is made, a family without a help text; register it beforehand
+/// requests. The labels come in any order; in the family's own it is fastest. What is not there is made, a family without a help text; register it beforehand
 /// where it is to have one, or a limit. It costs two look-ups. On an error nothing is counted.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_counter_add_named(

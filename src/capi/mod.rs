@@ -118,6 +118,9 @@ pub struct shmetrics_family_spec {
     pub native_max_buckets: u32,
     /// How long an observation counts in quantiles, in seconds; 0 for ten minutes. It leaves them after half that time to all of it.
     pub quantile_max_age: u32,
+    /// A counter is shown under this very name in Prometheus' text formats and in protobuf, without `_total`: for dashboards and rules that
+    /// name an exporter's counters. OpenMetrics shows it with `_total`. A family registered without it conflicts.
+    pub exact_name: bool,
 }
 
 /// Runs an update or a look-up, which may not unwind into C. Where it calls the system, it guards itself (see [`Undisturbed`]).
@@ -235,6 +238,7 @@ unsafe fn register_family(
         max_series,
         expire,
         exemplar_ms,
+        exact: spec.exact_name,
         ..usual
     };
     let at = register(segment.inner, spec).map_err(status::report)?;

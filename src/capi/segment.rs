@@ -26,6 +26,13 @@ pub const SHMETRICS_LANES_LOCKED: u32 = 1;
 /// A segment that this process makes has no cells for each CPU: they take up to an eighth of the ceiling.
 pub const SHMETRICS_LANES_NONE: u32 = 2;
 
+/// `le="1.0"`, as OpenMetrics and Python's client have it; or, if `$SHMETRICS_LE` is `short`, `le="1"`.
+pub const SHMETRICS_BOUNDS_DEFAULT: u32 = 0;
+/// `le="1.0"`.
+pub const SHMETRICS_BOUNDS_CANONICAL: u32 = 1;
+/// `le="1"`, as Go's client has it: for rules that name it so. OpenMetrics pages have `le="1.0"` in any case.
+pub const SHMETRICS_BOUNDS_SHORT: u32 = 2;
+
 /// How to open a segment. Fill it with `shmetrics_options_init`, then change what you need.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -67,6 +74,10 @@ pub struct shmetrics_options {
     /// The users, separated by commas, in whose existing segments this process may count, besides root and its own user. Empty:
     /// `$SHMETRICS_TRUST`. A segment's owner can cut its file off, which kills the processes that use it.
     pub trust: shmetrics_str,
+    /// How the text formats show the bounds of buckets and the quantiles of a new segment: `SHMETRICS_BOUNDS_DEFAULT`, or another.
+    pub bounds: u32,
+    /// Reserved: 0.
+    pub reserved: u32,
 }
 
 /// The struct as the first release had it.
@@ -101,6 +112,8 @@ impl shmetrics_options {
         group: EMPTY,
         owner: EMPTY,
         trust: EMPTY,
+        bounds: SHMETRICS_BOUNDS_DEFAULT,
+        reserved: 0,
     };
 }
 
@@ -219,6 +232,15 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
         SHMETRICS_LANES_NONE => out = out.lanes(false),
         lanes => {
             let message = format!("options.lanes is {lanes}; it must be 0 to 2: call shmetrics_options_init first");
+            return Err(fail(shmetrics_status::InvalidArgument, message));
+        }
+    }
+    match options.bounds {
+        SHMETRICS_BOUNDS_DEFAULT => {}
+        SHMETRICS_BOUNDS_CANONICAL => out = out.short_bounds(false),
+        SHMETRICS_BOUNDS_SHORT => out = out.short_bounds(true),
+        bounds => {
+            let message = format!("options.bounds is {bounds}; it must be 0 to 2: call shmetrics_options_init first");
             return Err(fail(shmetrics_status::InvalidArgument, message));
         }
     }

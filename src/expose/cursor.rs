@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::encoder::{self, Encoder};
 use super::extra::Extra;
-use super::family::{Fixed, View};
+use super::family::{self as shown, Fixed, View};
 use super::own;
 use super::points::{self, Gather, Point};
 use super::run::{next, Run};
@@ -13,8 +13,8 @@ use super::whole::{Look, Source};
 use super::{Escaping, Exposition, Format};
 use crate::host::Undisturbed;
 use crate::registry::family::{Record, Texts};
-use crate::registry::names::samples;
-use crate::registry::{fixed, labels, utf8};
+use crate::registry::names::{samples, Named};
+use crate::registry::{fixed, labels};
 use crate::segment::chain::{announcements, offset, Ring};
 use crate::segment::layout::{entry, family, header, GRANULE, KIND_INFO};
 use crate::segment::life::{self, State};
@@ -24,6 +24,7 @@ use crate::segment::memory::{Mapped, Memory};
 ///
 /// Each piece ends between two series, so what belongs together is read together. The page as a whole is not of one
 /// instant: series are read as the cursor comes to them, as in every Prometheus client.
+#[allow(clippy::struct_excessive_bools)] // Each is a question of its own.
 pub struct Cursor<'a> {
     /// The segments on the page: one, mostly.
     parts: Vec<Part<'a>>,
@@ -37,6 +38,8 @@ pub struct Cursor<'a> {
     first: u32,
     first_begun: bool,
     first_ended: bool,
+    /// Whether the family, a counter, is shown under its exact name.
+    exact: bool,
     /// What series of the family were shown, where several parts might have the same.
     shown_texts: Option<HashSet<String>>,
     encoder: Option<Encoder>,
@@ -155,6 +158,7 @@ impl<'a> Cursor<'a> {
             first: 0,
             first_begun: false,
             first_ended: false,
+            exact: false,
             shown_texts: None,
             encoder: None,
             spare: Vec::new(),
@@ -226,13 +230,13 @@ impl<'a> Cursor<'a> {
         let mut owners: HashMap<String, String> = HashMap::new();
         let mut kinds: HashMap<String, u8> = HashMap::new();
         for part in &mut self.parts {
-            for (name, (link, kind)) in names(&part.memory) {
+            for (name, (link, kind, exact)) in names(&part.memory) {
                 if *kinds.entry(name.clone()).or_insert(kind) != kind {
                     // Not shown, for its type: see `continue_in_next`.
                     part.names.insert(name, link);
                     continue;
                 }
-                let samples: Vec<String> = samples(&name, kind, escaping).collect();
+                let samples: Vec<String> = samples(Named { base: &name, kind, exact }, escaping).collect();
                 if samples.iter().any(|sample| owners.get(sample).is_some_and(|owner| *owner != name)) {
                     part.clashing.insert(link);
                     continue;
@@ -425,18 +429,20 @@ impl<'a> Cursor<'a> {
 
     /// The families that are in no segment and clash with none that is, nor with each other.
     fn extras(&mut self) -> Vec<Extra> {
-        let mut taken: Vec<(String, u8)> = Vec::new();
+        let mut taken: Vec<(String, u8, bool)> = Vec::new();
         if !self.extra.is_empty() {
             for memory in self.parts.iter().map(|part| part.memory) {
-                taken.extend(names(&memory).into_iter().map(|(name, (_, kind))| (name, kind)));
+                taken.extend(names(&memory).into_iter().map(|(name, (_, kind, exact))| (name, kind, exact)));
             }
         }
         let mut kept = Vec::new();
         for extra in std::mem::take(&mut self.extra) {
-            if taken.iter().any(|(name, kind)| extra.clashes(name, *kind)) {
+            let clashes =
+                |(base, kind, exact): &(String, _, _)| extra.clashes(Named { base, kind: *kind, exact: *exact });
+            if taken.iter().any(clashes) {
                 self.conflicts += 1;
             } else {
-                taken.push((extra.name().to_owned(), extra.kind()));
+                taken.push((extra.name().to_owned(), extra.kind(), false));
                 kept.push(extra);
             }
         }
@@ -485,7 +491,7 @@ impl<'a> Cursor<'a> {
         }
         // A part before this one had it, and showed this one's with its own.
         let is_done = self.parts[..self.lead].iter().any(|part| part.names.contains_key(&texts.name));
-        let shown = utf8::family(&texts.name, record.kind(), self.exposition.escaping());
+        let shown = shown::base(&record, &texts, self.exposition);
         if is_done || !self.wanted(&texts.name, &shown) {
             self.at = self.after(link);
             return;
@@ -494,6 +500,7 @@ impl<'a> Cursor<'a> {
         self.shown_texts = (with_it.filter(|part| !part.tells(&texts.labels)).count() > 1).then(HashSet::new);
         (self.family, self.part) = (link, self.lead);
         let view = self.parts[self.lead].view(&record, texts, self.exposition);
+        self.exact = view.exact;
         self.encoder = Some(match self.points {
             Some(_) => Encoder::Points(Box::new(Gather::new(view))),
             None => Encoder::new(view, self.exposition, &mut self.spare, out),
@@ -519,7 +526,7 @@ impl<'a> Cursor<'a> {
             let texts = record.texts().filter(|_| record.kind() == kind);
             match (texts, self.encoder.take()) {
                 (Some(texts), Some(encoder)) => {
-                    let view = part.view(&record, texts, self.exposition);
+                    let view = part.view(&record, texts, self.exposition).called(self.exact);
                     self.encoder = Some(encoder.continued(view, self.exposition));
                     self.enter(link);
                     return true;
@@ -651,7 +658,7 @@ fn target(memory: &Mapped) -> u32 {
 }
 
 /// The families of a segment, by name.
-fn names(memory: &Mapped) -> HashMap<String, (u32, u8)> {
+fn names(memory: &Mapped) -> HashMap<String, (u32, u8, bool)> {
     let (mut names, mut ring) = (HashMap::new(), Ring::default());
     let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
     for _ in 0..memory.len() / GRANULE {
@@ -660,7 +667,7 @@ fn names(memory: &Mapped) -> HashMap<String, (u32, u8)> {
         }
         let record = Record::new(memory, offset(link));
         if let Some(texts) = record.texts() {
-            names.entry(texts.name).or_insert((link, record.kind()));
+            names.entry(texts.name).or_insert((link, record.kind(), record.exact()));
         }
         link = next(memory, link);
     }

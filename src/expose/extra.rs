@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::own::Own;
-use crate::registry::names;
+use crate::registry::names::{self, Named};
 use crate::segment::layout::{KIND_COUNTER, KIND_GAUGE};
 use crate::Error;
 
@@ -103,8 +103,8 @@ impl Extra {
     }
 
     /// Whether it cannot stand on one page with this family.
-    pub(super) fn clashes(&self, name: &str, kind: u8) -> bool {
-        name == self.name || names::clash(&self.name, self.kind, name, kind).is_some()
+    pub(super) fn clashes(&self, other: Named<'_>) -> bool {
+        other.base == self.name || names::clash(Named::usual(&self.name, self.kind), other).is_some()
     }
 
     pub(super) fn name(&self) -> &str {

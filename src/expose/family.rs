@@ -1,11 +1,12 @@
 //! A family as a page shows it.
 
 use super::snapshot::Series;
-use super::{Escaping, Exposition};
+use super::{Escaping, Exposition, Format};
 use crate::metric::{GaugeMode, Shape, Stored};
 use crate::registry::family::{Record, Texts};
 use crate::registry::names::OVERFLOW_LABEL;
 use crate::registry::{labels, utf8};
+use crate::segment::layout::{header, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_SUMMARY};
 
 /// Labels that all series of a page, or of a segment, have in front of their own.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,36 @@ pub(super) fn pair(name: &str, value: &str) -> String {
     format!("{}=\"{}\"", utf8::label_on_line(name), String::from_utf8_lossy(&text))
 }
 
+/// Whether the samples of a family, a counter, are called on this page as it was registered, without `_total`.
+fn is_exact(record: &Record<'_>, exposition: Exposition) -> bool {
+    matches!(exposition.format(), Format::Text | Format::Text1 | Format::Protobuf) && record.exact()
+}
+
+/// A family's name on this page, without its kind's suffix.
+pub(super) fn base(record: &Record<'_>, texts: &Texts, exposition: Exposition) -> String {
+    if is_exact(record, exposition) {
+        utf8::exact(&texts.name, exposition.escaping()).into_owned()
+    } else {
+        utf8::family(&texts.name, record.kind(), exposition.escaping()).into_owned()
+    }
+}
+
+/// Whether the family's bounds, or quantiles, have no `.0` on this page, by the word of the segment's creator.
+fn is_short(record: &Record<'_>, exposition: Exposition) -> bool {
+    matches!(exposition.format(), Format::Text | Format::Text1)
+        && matches!(record.kind(), KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY)
+        && record.memory.get32(header::SHORT_BOUNDS) == 1
+}
+
+/// From OpenMetrics' canonical numbers to Go's shortest: whole numbers lose their `.0`, and nothing else is different.
+fn shorten(marks: &mut [String]) {
+    for mark in marks {
+        if mark.ends_with(".0") {
+            mark.truncate(mark.len() - 2);
+        }
+    }
+}
+
 /// What was registered, with its names as this page has them.
 pub(super) struct View {
     pub(super) kind: u8,
@@ -47,6 +78,8 @@ pub(super) struct View {
     pub(super) escaping: Escaping,
     /// The family's name on this page, without its kind's suffix.
     base: String,
+    /// It is a counter whose samples are called so, without `_total`.
+    pub(super) exact: bool,
     /// The names of its labels on this page, if they are not as in its texts.
     shown: Option<Vec<String>>,
     /// A histogram's finite bounds; a summary's quantiles.
@@ -63,8 +96,12 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn new(record: &Record<'_>, texts: Texts, fixed: &Fixed, exposition: Exposition) -> Self {
+    pub(super) fn new(record: &Record<'_>, mut texts: Texts, fixed: &Fixed, exposition: Exposition) -> Self {
         let escaping = exposition.escaping();
+        if is_short(record, exposition) {
+            shorten(&mut texts.marks);
+        }
+        let exact = is_exact(record, exposition);
         // In the texts, names that need quotes have them.
         let others = texts.labels.iter().any(|label| label.starts_with('"'));
         let shown = |name: String| utf8::label(&name, escaping).into_owned();
@@ -75,7 +112,8 @@ impl View {
             ordinals: shape.map_or_else(Vec::new, |shape| bounds.iter().map(|b| shape.ordinal(*b)).collect()),
             shape,
             escaping,
-            base: utf8::family(&texts.name, record.kind(), escaping).into_owned(),
+            base: base(record, &texts, exposition),
+            exact,
             shown: others.then(|| texts.label_names().into_iter().map(shown).collect()),
             kind: record.kind(),
             mode: record.mode(),
@@ -87,6 +125,20 @@ impl View {
             fixed: fixed.text.clone(),
             fixed_labels: fixed.labels.clone(),
         }
+    }
+
+    /// The same, called as the family is in the segment that comes first on the page.
+    pub(super) fn called(mut self, exact: bool) -> Self {
+        if self.exact != exact {
+            self.exact = exact;
+            let name = &self.texts.name;
+            self.base = if exact {
+                utf8::exact(name, self.escaping).into_owned()
+            } else {
+                utf8::family(name, self.kind, self.escaping).into_owned()
+            };
+        }
+        self
     }
 
     /// A histogram without classic buckets.

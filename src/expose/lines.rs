@@ -197,7 +197,11 @@ impl Lines {
     /// Begins a family.
     pub(super) fn new(view: View, exposition: Exposition, out: &mut Vec<u8>) -> Self {
         let openmetrics = exposition.format() == Format::OpenMetrics;
-        let kind = kind(view.kind, openmetrics);
+        let mut kind = kind(view.kind, openmetrics);
+        // Of the texts other than OpenMetrics.
+        if view.exact {
+            (kind.family, kind.sample) = ("", "");
+        }
         head(&view, kind.family, kind.name, openmetrics, out);
         let marks = view.texts.marks.iter().map(String::as_str);
         let tails: Vec<String> = match view.kind {

@@ -148,6 +148,7 @@ impl Messages {
     /// Begins a family. `spare` is a buffer to use again.
     pub(super) fn new(view: View, spare: Vec<u8>) -> Self {
         let (suffix, number) = kind(view.kind);
+        let suffix = if view.exact { "" } else { suffix };
         // As many as its length will have, if that is guessed well.
         let gap = varint_len(view.series * 128 + 256);
         let mut body = spare;

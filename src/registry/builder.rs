@@ -217,6 +217,37 @@ macro_rules! buckets {
 buckets!(Histogram);
 buckets!(GaugeHistogram);
 
+impl Builder<'_, Counter> {
+    /// Text 0.0.4 and 1.0.0 and protobuf show the counter under the very name it is registered with, without `_total`: for
+    /// dashboards and rules that name an exporter's counters, such as `nginx_connections_accepted`. OpenMetrics, which has
+    /// no counters without `_total`, shows it with that.
+    ///
+    /// The name belongs to the family's definition: processes that register it with this option and processes without it
+    /// conflict. An update that names the family, as [`Segment::count`](crate::Segment::count), takes it as it is.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), shmetrics::Error> {
+    /// # let segment = shmetrics::Options::new().anonymous().open()?;
+    /// segment.counter("nginx_connections_accepted", "").exact_name().register()?.inc();
+    /// let page = |format| String::from_utf8(segment.render(format)).unwrap();
+    /// assert!(page(shmetrics::Format::Text).contains("\nnginx_connections_accepted 1\n"));
+    /// assert!(page(shmetrics::Format::OpenMetrics).contains("\nnginx_connections_accepted_total 1\n"));
+    /// # Ok(()) }
+    /// ```
+    pub fn exact_name(mut self) -> Self {
+        self.spec.exact = true;
+        self
+    }
+}
+
+impl<const N: usize> LabelledBuilder<'_, Counter, N> {
+    /// As [`Builder::exact_name`].
+    pub fn exact_name(mut self) -> Self {
+        self.builder.spec.exact = true;
+        self
+    }
+}
+
 impl<'a> Builder<'a, Summary> {
     /// Quantiles that pages show, of 0 to 1, rising: of what all processes together have observed in the last ten minutes.
     ///

@@ -7,6 +7,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::names::Named;
 use super::{names, utf8};
 use crate::expose::number::canonical;
 use crate::metric::{GaugeMode, Native, Shape, Stored, ROOT_SIZE, WINDOW_SECONDS};
@@ -14,7 +15,8 @@ use crate::segment::chain::{offset, Ends};
 use crate::segment::index::tag_of;
 use crate::segment::layout::{
     align, counter, entry, family, gauge, histogram, FLAG_ESCAPED, FLAG_MODE_SHIFT, GRANULE, KIND_COUNTER, KIND_ENUM,
-    KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY, NO_SCHEMA, SCHEMA_BIAS,
+    KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY, NAMING_EXACT, NO_SCHEMA,
+    SCHEMA_BIAS,
 };
 use crate::segment::life::{self, State};
 use crate::segment::memory::{Mapped, Memory};
@@ -51,6 +53,8 @@ pub(crate) struct Spec<'a> {
     pub(crate) expire: u32,
     /// The least time between two exemplars of a slot.
     pub(crate) exemplar_ms: u32,
+    /// Whether the texts and protobuf show a counter under this very name, without `_total`.
+    pub(crate) exact: bool,
 }
 
 impl<'a> Spec<'a> {
@@ -72,12 +76,20 @@ impl<'a> Spec<'a> {
             max_series: 0,
             expire: 0,
             exemplar_ms: EXEMPLAR_MS,
+            exact: false,
         }
+    }
+
+    pub(crate) fn named(&self) -> Named<'a> {
+        Named { base: self.name, kind: self.kind, exact: self.exact }
     }
 
     /// Checks it, and makes its name and buckets canonical.
     pub(crate) fn checked(mut self) -> Result<Self, Error> {
-        self.name = names::family_name(self.name, self.kind)?;
+        let given = self.name;
+        self.name = names::family_name(given, self.kind)?;
+        // Given with `_total`, it is the usual name.
+        self.exact &= self.kind == KIND_COUNTER && self.name == given;
         names::unit(self.unit, self.name, self.kind)?;
         names::help(self.help)?;
         let own: &[&str] = match self.kind {
@@ -172,6 +184,7 @@ impl<'a> Spec<'a> {
             memory.put32(at + family::MAX_BUCKETS, stored.max_buckets);
             memory.put32(at + family::WINDOW, stored.window);
         }
+        memory.put8(at + family::NAMING, if self.exact { NAMING_EXACT } else { 0 });
         memory.put8(at + family::MODE, self.mode as u8);
         memory.put8(at + family::LABEL_COUNT, self.labels.len() as u8);
         memory.put16(at + family::BUCKET_COUNT, marks.len() as u16);
@@ -232,6 +245,13 @@ impl<'a> Record<'a> {
     }
     pub(crate) fn mode(&self) -> GaugeMode {
         GaugeMode::from_byte(self.memory.get8(self.at + family::MODE))
+    }
+    /// Whether the texts and protobuf show it, a counter, under the name it was registered with.
+    pub(crate) fn exact(&self) -> bool {
+        self.kind() == KIND_COUNTER && self.memory.get8(self.at + family::NAMING) & NAMING_EXACT != 0
+    }
+    pub(crate) fn named<'t>(&self, texts: &'t Texts) -> Named<'t> {
+        Named { base: &texts.name, kind: self.kind(), exact: self.exact() }
     }
     pub(crate) fn hash(&self) -> u64 {
         self.memory.get64(self.at + family::HASH)
@@ -394,8 +414,13 @@ impl<'a> Record<'a> {
             return Some(format!("it is {}, not {}", a_kind(self.kind()), a_kind(spec.kind)));
         }
         let labels = texts.label_names();
-        if labels != spec.labels {
+        // In another order it is the same family: see `order`.
+        if labels.len() != spec.labels.len() || !labels.iter().all(|label| spec.labels.contains(&label.as_str())) {
             return Some(format!("its labels are {labels:?}, not {:?}", spec.labels));
+        }
+        if self.exact() != spec.exact {
+            let shown = |exact: bool| format!("{}{}", spec.name, if exact { "" } else { "_total" });
+            return Some(format!("text 0.0.4 shows it as {}, not {}", shown(self.exact()), shown(spec.exact)));
         }
         if self.mode() != spec.mode {
             return Some(format!("its gauge mode is {}, not {}", self.mode(), spec.mode));

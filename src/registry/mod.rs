@@ -9,6 +9,7 @@ pub(crate) mod hash;
 pub(crate) mod labels;
 pub(crate) mod names;
 mod one_shot;
+mod order;
 mod recycle;
 pub(crate) mod utf8;
 
@@ -55,7 +56,7 @@ fn register_checked(inner: &Inner, spec: &Spec<'_>) -> Result<u64, Error> {
         Outcome::Found(link) => {
             let record = Record::new(&inner.memory, offset(link));
             match record.difference(spec) {
-                None => Ok(offset(link)),
+                None => order::of(inner, &record, spec.labels),
                 Some(difference) => {
                     Err(Error::Conflict(format!("the family {} is registered otherwise: {difference}", spec.name)))
                 }
@@ -97,7 +98,7 @@ impl Maker for FamilyMaker<'_> {
         while link != 0 && !ring.closes(link) {
             let record = Record::new(memory, offset(link));
             if let Some(texts) = record.texts() {
-                if let Some(sample) = names::clash(self.spec.name, self.spec.kind, &texts.name, record.kind()) {
+                if let Some(sample) = names::clash(self.spec.named(), record.named(&texts)) {
                     self.clash = Some(format!(
                         "{} {} and the registered {} {} would both expose {sample}",
                         family::kind_name(self.spec.kind),
@@ -315,6 +316,20 @@ impl Table {
         if count == 0 {
             return self.embedded();
         }
+        if let Some((family, places)) = order::family_of(self, count) {
+            return family.find_in_order(&places, count, value);
+        }
+        self.make_in_family(hash, count, name_len, value)
+    }
+
+    #[inline(never)]
+    fn make_in_family<'v>(
+        &self,
+        hash: u64,
+        count: usize,
+        name_len: &dyn Fn(usize) -> usize,
+        value: &dyn Fn(usize) -> &'v [u8],
+    ) -> Place {
         let _undisturbed = Undisturbed::new();
         let lens = (0..count).try_fold((0, 0), |(raw, escaped), i| {
             Some((raw + value(i).len(), escaped + labels::escaped_len(value(i))?))
@@ -325,7 +340,7 @@ impl Table {
             let hash = labels::hash(self.hash, count, value);
             return match self.look_up::<false>(hash, count, name_len, value) {
                 Some(place) => place,
-                None => self.make(hash, count, name_len, &value),
+                None => self.make_in_family(hash, count, name_len, &value),
             };
         };
         let Some(text) = Text::new(self, count, escaped, value) else { return self.overflow() };
@@ -363,6 +378,22 @@ impl Table {
         value: &dyn Fn(usize) -> &'v [u8],
     ) -> bool {
         let _undisturbed = Undisturbed::new();
+        match order::family_of(self, count) {
+            None => self.remove_in_family(count, name_len, value),
+            Some((family, places)) => {
+                let Some((_, lens)) = Table::with_label_lens(self.inner, family.at) else { return false };
+                lens.len() == count
+                    && family.remove_in_family(count, &|i| usize::from(lens[i]), &|i| value(places.of(i)))
+            }
+        }
+    }
+
+    fn remove_in_family<'v>(
+        &self,
+        count: usize,
+        name_len: &dyn Fn(usize) -> usize,
+        value: &dyn Fn(usize) -> &'v [u8],
+    ) -> bool {
         let record = Record::new(&self.inner.memory, self.at);
         let mended = mended(count, value);
         let value = |i: usize| mended[i].as_bytes();
@@ -381,6 +412,13 @@ impl Table {
 
     /// Removes all series that are there now, but for the overflow series. Returns how many.
     pub(crate) fn clear(&self) -> u64 {
+        if let Some((family, _)) = order::family_of(self, 0) {
+            return family.clear_family();
+        }
+        self.clear_family()
+    }
+
+    fn clear_family(&self) -> u64 {
         let memory = &self.inner.memory;
         let record = Record::new(memory, self.at);
         let until = chain::announcements(memory, record.ends());

@@ -1,6 +1,8 @@
 //! What names an exposition can carry. The rules of the Prometheus data model and of OpenMetrics 1.0, refused here, once,
 //! so that no page can break them.
 
+use std::borrow::Cow;
+
 use super::utf8;
 use crate::expose::Escaping;
 use crate::segment::layout::{
@@ -205,18 +207,41 @@ fn suffixes(kind: u8) -> &'static [&'static str] {
     }
 }
 
+/// What decides under which names a family exposes samples.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Named<'a> {
+    /// Without a counter's `_total` or an info's `_info`.
+    pub(crate) base: &'a str,
+    pub(crate) kind: u8,
+    /// A counter that some formats show under this very name.
+    pub(crate) exact: bool,
+}
+
+impl<'a> Named<'a> {
+    /// A family that is called as its kind is in all formats.
+    pub(crate) fn usual(base: &'a str, kind: u8) -> Self {
+        Named { base, kind, exact: false }
+    }
+
+    /// The names under which it may expose samples, in any format, on a page that escapes names so: a beginning, and an end.
+    fn parts(self, way: Escaping) -> impl Iterator<Item = (Cow<'a, str>, &'static str)> {
+        let base = utf8::family(self.base, self.kind, way);
+        let usual = suffixes(self.kind).iter().map(move |suffix| (base.clone(), *suffix));
+        // Escaped, it may be another name than what the escaped name with `_total` begins with.
+        usual.chain(self.exact.then(|| (utf8::exact(self.base, way), "")))
+    }
+}
+
 /// The names under which a family may expose samples, in any format, on a page that escapes names so.
-pub(crate) fn samples(base: &str, kind: u8, escaping: Escaping) -> impl Iterator<Item = String> + '_ {
-    let base = utf8::family(base, kind, escaping);
-    suffixes(kind).iter().map(move |suffix| format!("{base}{suffix}"))
+pub(crate) fn samples(family: Named<'_>, escaping: Escaping) -> impl Iterator<Item = String> + '_ {
+    family.parts(escaping).map(|(base, suffix)| format!("{base}{suffix}"))
 }
 
 /// A sample name that both families would expose, and where.
-pub(crate) fn clash(a: &str, a_kind: u8, b: &str, b_kind: u8) -> Option<String> {
-    for way in utf8::ways(a, b) {
-        let (a, b) = (utf8::family(a, a_kind, *way), utf8::family(b, b_kind, *way));
-        for x in suffixes(a_kind) {
-            for y in suffixes(b_kind) {
+pub(crate) fn clash(a: Named<'_>, b: Named<'_>) -> Option<String> {
+    for way in utf8::ways(a.base, b.base) {
+        for (a, x) in a.parts(*way) {
+            for (b, y) in b.parts(*way) {
                 if a.len() + x.len() == b.len() + y.len() && a.bytes().chain(x.bytes()).eq(b.bytes().chain(y.bytes())) {
                     let on = match way {
                         Escaping::AllowUtf8 => String::new(),
@@ -278,6 +303,7 @@ mod tests {
 
     #[test]
     fn item_25_suffix_clashes() {
+        let clash = |a, a_kind, b, b_kind| clash(Named::usual(a, a_kind), Named::usual(b, b_kind));
         assert_eq!(clash("foo", KIND_COUNTER, "foo_total", KIND_GAUGE).as_deref(), Some("foo_total"));
         assert_eq!(clash("foo_created", KIND_GAUGE, "foo", KIND_COUNTER).as_deref(), Some("foo_created"));
         assert_eq!(clash("foo", KIND_HISTOGRAM, "foo_count", KIND_GAUGE).as_deref(), Some("foo_count"));
@@ -289,6 +315,21 @@ mod tests {
         assert_eq!(clash("a_b", "a.b.total"), by("underscores"));
         assert!(clash("a.b", "U__a_2e_b__total").is_some_and(|c| c.ends_with("by values")));
         assert_eq!(clash("a.b", "a_b_2"), None);
+    }
+
+    #[test]
+    fn a_counter_under_its_exact_name_clashes_by_that_too() {
+        let exact = |base| Named { base, kind: KIND_COUNTER, exact: true };
+        let gauge = |base| Named::usual(base, KIND_GAUGE);
+        assert_eq!(clash(exact("a"), gauge("a")).as_deref(), Some("a"));
+        assert_eq!(clash(exact("a"), gauge("a_total")).as_deref(), Some("a_total"));
+        assert_eq!(clash(gauge("a_created"), exact("a")).as_deref(), Some("a_created"));
+        assert_eq!(clash(exact("a"), gauge("a_2")), None);
+        // Escaped by values, the name with `_total` begins otherwise than the name without.
+        let others = gauge("U__a_2e_b");
+        assert!(clash(exact("a.b"), others).is_some_and(|c| c.starts_with("U__a_2e_b on")));
+        assert_eq!(clash(Named::usual("a.b", KIND_COUNTER), others), None);
+        assert!(samples(exact("a.b"), Escaping::Values).any(|name| name == "U__a_2e_b"));
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Updates that name all they are about, for hosts that have no place to keep a handle: one call finds the family, then the series.
 
+use std::cell::Cell;
+
 use super::family::{Record, Spec};
+use super::order::Places;
 use super::{labels, register, Table, DEFAULT_BUCKETS};
 use crate::metric::sealed::At;
 use crate::metric::{Counter, GaugeMode, Histogram};
 use crate::segment::chain::offset;
 use crate::segment::layout::{entry, KIND_COUNTER, KIND_HISTOGRAM};
+use crate::segment::life::Place;
 use crate::segment::{Inner, Segment};
 use crate::Error;
 
@@ -21,7 +25,10 @@ pub(crate) fn series<'v, M: At>(
 ) -> Result<M, Error> {
     let (table, lens) = match family(inner, kind, name, count, label) {
         Some(found) => found,
-        None => make(inner, kind, name, count, &label)?,
+        None => match in_another_order(inner, kind, name, count, &label, &value) {
+            Some(place) => return Ok(M::at(Segment { inner }, place)),
+            None => make(inner, kind, name, count, &label)?,
+        },
     };
     if count == 0 {
         return Ok(M::at(Segment { inner }, table.embedded()));
@@ -60,6 +67,46 @@ fn family<'v>(
         }
         hit = index.next(bits, hash, hit)?;
     }
+}
+
+/// The series, if the family has these labels in another order.
+#[cold]
+#[inline(never)]
+fn in_another_order<'v>(
+    inner: &'static Inner,
+    kind: u8,
+    name: &[u8],
+    count: usize,
+    label: &dyn Fn(usize) -> &'v [u8],
+    value: &dyn Fn(usize) -> &'v [u8],
+) -> Option<Place> {
+    if count < 2 {
+        return None;
+    }
+    let name = if kind == KIND_COUNTER { name.strip_suffix(b"_total").unwrap_or(name) } else { name };
+    let hash = labels::family_hash(inner.seed, name);
+    let memory = &inner.memory;
+    let is_it = |link: u32| -> Option<(Table, Places)> {
+        let at = offset(link);
+        let (table, lens) = Table::with_label_lens(inner, at)?;
+        let record = Record::new(memory, at);
+        if table.hash != hash || memory.get32(at + entry::PARENT) != 0 || record.kind() != kind || lens.len() != count {
+            return None;
+        }
+        let (its_name, lines) = record.names(lens)?;
+        if !labels::equal(its_name, name) {
+            return None;
+        }
+        Some((table, Places::find(lines, |line| (0..count).find(|i| is_called(line, label(*i))))?))
+    };
+    let found = Cell::new(None);
+    inner.index().find_surely(hash, |link| {
+        found.set(is_it(link));
+        let is_found = found.get();
+        is_found.is_some()
+    })?;
+    let (table, places) = found.get()?;
+    Some(table.find_in_order(&places, count, value))
 }
 
 /// Whether this is how lines have the label of that name: as it is, or in quotes, where it may not be taken for one that has them itself.
@@ -104,7 +151,7 @@ fn make<'v>(
 
 impl Segment {
     /// Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place to keep families and handles
-    /// between two requests. The labels come in the family's order. What is not there is made, a family without a help text; register
+    /// between two requests. The labels may come in any order; the family's own is the fastest. What is not there is made, a family without a help text; register
     /// it beforehand where it is to have one, or a limit.
     ///
     /// It costs two look-ups. What is there already is found without a lock, an allocation or a system call; a handle that is kept

@@ -92,6 +92,11 @@ pub(crate) fn label(name: &str, escaping: Escaping) -> Cow<'_, str> {
     escape(name, escaping, Of::Label)
 }
 
+/// A metric's name as a page has it, without quotes, where its kind has no suffix.
+pub(crate) fn exact(name: &str, escaping: Escaping) -> Cow<'_, str> {
+    escape(name, escaping, Of::Metric)
+}
+
 /// A family's name as a page has it, without quotes, and without the suffix of its kind. What is escaped is the name with it, so that
 /// a counter's samples are called the same on all pages.
 pub(crate) fn family(base: &str, kind: u8, escaping: Escaping) -> Cow<'_, str> {

@@ -22,6 +22,7 @@ pub(super) unsafe fn initialise(
     max_series: u64,
     labels: &str,
     lanes: Plan,
+    short_bounds: bool,
 ) {
     // SAFETY: the caller's promise.
     let memory = unsafe { Mapped::new(backing.base(), backing.len(), regions.index_at, regions.arena_at) };
@@ -52,6 +53,7 @@ pub(super) unsafe fn initialise(
     memory.put64(h::MAX_SERIES, max_series);
     memory.put32(h::LABELS_LEN, labels.len() as u32);
     memory.fill(h::LABELS, labels.as_bytes());
+    memory.put32(h::SHORT_BOUNDS, u32::from(short_bounds));
     memory.put64(h::WATERMARK, watermark);
     memory.put32(h::INDEX_BITS, layout::INDEX_MIN_BITS);
     memory.put32(h::INDEX_TARGET, layout::INDEX_MIN_BITS);

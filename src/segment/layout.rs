@@ -108,6 +108,7 @@ offsets! {
     ATTENDANCE: 3024, 16;
     UPDATED_MS: 3040, 8;
     LOOK_DIGEST: 3048, 8;
+    SHORT_BOUNDS: 3088, 4;
 }
 
 offsets! {
@@ -164,6 +165,7 @@ offsets! {
     EXEMPLAR_MS: 248, 4;
     MAX_BUCKETS: 252, 4;
     SCHEMA: 256, 1;
+    NAMING: 257, 1;
     WINDOW: 260, 4;
     HASH: 264, 8;
 }
@@ -239,6 +241,9 @@ pub(crate) const KIND_GAUGE_HISTOGRAM: u8 = 9;
 /// A family without native buckets. Else the schema and 5.
 pub(crate) const NO_SCHEMA: u8 = 0;
 pub(crate) const SCHEMA_BIAS: i8 = 5;
+
+/// Bit of a family's `NAMING`: the texts and protobuf show a counter under the name it was registered with.
+pub(crate) const NAMING_EXACT: u8 = 1;
 
 /// Entry flag: the label text holds a backslash escape, so values are compared unescaped.
 pub(crate) const FLAG_ESCAPED: u8 = 1;

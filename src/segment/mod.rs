@@ -321,8 +321,9 @@ fn open_native(options: &Options, how: How, access: &Access, ceiling: u64, label
         if !backing.reserve(regions.arena_at, arena_end) {
             return Err(Error::no_space("creating the segment"));
         }
+        let (lanes, short) = (options.lane_plan(), options.checked_short_bounds()?);
         // SAFETY: new memory of `total` bytes, backed below `first`, known to no other process.
-        unsafe { header::initialise(backing, &regions, arena_end, options.max_series, labels, options.lane_plan()) };
+        unsafe { header::initialise(backing, &regions, arena_end, options.max_series, labels, lanes, short) };
         backing.attend();
         Ok(())
     };
@@ -488,6 +489,7 @@ fn open_portable(options: &Options, how: How, ceiling: u64, labels: &str) -> Res
         check_room(&regions)?;
         match PortableBacking::create(&name, regions.total)? {
             Some(backing) => {
+                let short = options.checked_short_bounds()?;
                 // SAFETY: new memory of `total` bytes; nobody uses it before its magic is there.
                 unsafe {
                     header::initialise(
@@ -497,6 +499,7 @@ fn open_portable(options: &Options, how: How, ceiling: u64, labels: &str) -> Res
                         options.max_series,
                         labels,
                         options.lane_plan(),
+                        short,
                     );
                 };
                 // SAFETY: just initialised.

@@ -46,6 +46,7 @@ pub struct Options {
     pub(super) apart: bool,
     pub(super) labels: Vec<(String, String)>,
     pub(super) plan: Plan,
+    pub(super) short_bounds: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +113,7 @@ impl Options {
             apart: false,
             labels: Vec::new(),
             plan: Plan { lanes: true, rseq: true },
+            short_bounds: None,
         }
     }
 
@@ -257,6 +259,24 @@ impl Options {
         self
     }
 
+    /// Whether the text formats show the bounds of buckets and the quantiles of a new segment as Go's client and most others do,
+    /// `le="1"`, instead of `le="1.0"` as OpenMetrics and Python's client do. For rules that name `le="1"`; Prometheus 3 takes
+    /// both for the same. OpenMetrics always has `1.0`. Only the creator's word counts; without it, `$SHMETRICS_LE` may be `short`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), shmetrics::Error> {
+    /// let segment = shmetrics::Options::new().anonymous().short_bounds(true).open()?;
+    /// segment.histogram("seconds", "").buckets(&[0.5, 1.0]).register()?.observe(0.7);
+    /// let page = |format| String::from_utf8(segment.render(format)).unwrap();
+    /// assert!(page(shmetrics::Format::Text).contains("seconds_bucket{le=\"1\"} 1\n"));
+    /// assert!(page(shmetrics::Format::OpenMetrics).contains("seconds_bucket{le=\"1.0\"} 1\n"));
+    /// # Ok(()) }
+    /// ```
+    pub fn short_bounds(mut self, yes: bool) -> Self {
+        self.short_bounds = Some(yes);
+        self
+    }
+
     /// Opens the segment.
     ///
     /// The mapping lives as long as the process: handles are plain copies that can never dangle, in any thread, signal
@@ -268,6 +288,20 @@ impl Options {
     /// Every [`Error`] but `Full`.
     pub fn open(&self) -> Result<Segment, Error> {
         super::open(self)
+    }
+
+    /// `$SHMETRICS_LE` unless the application has said it.
+    pub(super) fn checked_short_bounds(&self) -> Result<bool, Error> {
+        if let Some(yes) = self.short_bounds {
+            return Ok(yes);
+        }
+        match environment::var("SHMETRICS_LE")?.as_deref() {
+            Some("short") => Ok(true),
+            None | Some("" | "canonical") => Ok(false),
+            Some(s) => Err(Error::InvalidArgument(format!(
+                "SHMETRICS_LE={s}: give `short` (le=\"1\") or `canonical` (le=\"1.0\")"
+            ))),
+        }
     }
 
     pub(super) fn lane_plan(&self) -> Plan {

@@ -23,7 +23,7 @@ pub(crate) struct Counter {
 crate::metric_class!(Counter, shmetrics::Counter, KIND, {
     #[new]
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, segment=None,
-                        max_series=0))]
+                        max_series=0, exact_name=false))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -36,12 +36,14 @@ crate::metric_class!(Counter, shmetrics::Counter, KIND, {
         registry: Option<&Bound<'_, PyAny>>,
         segment: Option<Bound<'_, PyAny>>,
         max_series: u64,
+        exact_name: bool,
     ) -> PyResult<Self> {
         let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, KIND)?;
         let segment = crate::common::chosen(segment, registry)?;
         let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
             let builder = segment.counter(&d.name, &d.documentation).unit(&d.unit).max_series(max_series);
+            let builder = if exact_name { builder.exact_name() } else { builder };
             builder.label_names(names).register()
         })?;
         Ok(Counter { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })

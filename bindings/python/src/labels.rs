@@ -166,8 +166,8 @@ pub(crate) fn remove_by_labels<M: Metric>(
         return Ok(());
     }
     let (Some(segment), Some(there)) = (family.segment, family.table) else { return Ok(()) };
-    let name = definition.name.clone();
-    let mut sets = py.detach(|| crate::segment::label_sets(segment, &name));
+    let (name, labels) = (definition.name.clone(), definition.labels.clone());
+    let mut sets = py.detach(|| crate::segment::label_sets(segment, &name, &labels));
     sets.retain(|set| wanted.iter().all(|(at, value)| set.get(*at) == Some(value)));
     for set in &sets {
         forget(children, py, &PyTuple::new(py, set)?)?;

@@ -36,11 +36,8 @@ impl Segment {
     }
 }
 
-/// The label sets of a family that are on a page, in the order of the family's labels.
-pub(crate) fn label_sets(segment: shmetrics::Segment, name: &str) -> Vec<Vec<String>> {
-    let Some(family) = segment.reader().inspect().families.into_iter().find(|f| f.name == name) else {
-        return Vec::new();
-    };
+/// The label sets of a family that are on a page, in the order of these labels, which another process may have in another.
+pub(crate) fn label_sets(segment: shmetrics::Segment, name: &str, labels: &[String]) -> Vec<Vec<String>> {
     let mut text = Vec::new();
     let mut cursor = segment.cursor(as_named()).only([name]);
     while cursor.fill(&mut text) {}
@@ -49,7 +46,7 @@ pub(crate) fn label_sets(segment: shmetrics::Segment, name: &str) -> Vec<Vec<Str
     for sample in text.lines().filter_map(page::sample) {
         let value =
             |label: &String| sample.labels.iter().find(|(name, _)| *name == **label).map(|(_, v)| v.to_string());
-        if let Some(set) = family.labels.iter().map(value).collect::<Option<Vec<_>>>() {
+        if let Some(set) = labels.iter().map(value).collect::<Option<Vec<_>>>() {
             if sets.last() != Some(&set) {
                 sets.push(set);
             }

@@ -128,7 +128,11 @@ CASE(shmetrics_last_error) { (void)shmetrics_last_error(buffer, sizeof buffer); 
 CASE(shmetrics_negotiate) { (void)shmetrics_negotiate(TEXT("text/plain")); }
 CASE(shmetrics_options_init) {
     shmetrics_options options;
-    shmetrics_options_init(&options);
+    (shmetrics_options_init)(&options);
+}
+CASE(shmetrics_options_init_sized) {
+    shmetrics_options options;
+    shmetrics_options_init_sized(&options, sizeof options);
 }
 CASE(shmetrics_reader_cursor) {
     shmetrics_cursor *c;
@@ -207,6 +211,7 @@ static const struct { const char *symbol; void (*call)(void); } calls[] = {
     ENTRY(shmetrics_histogram_register), ENTRY(shmetrics_histogram_remove), ENTRY(shmetrics_histogram_with),
     ENTRY(shmetrics_info_clear), ENTRY(shmetrics_info_register), ENTRY(shmetrics_info_remove),
     ENTRY(shmetrics_info_with), ENTRY(shmetrics_last_error), ENTRY(shmetrics_negotiate), ENTRY(shmetrics_options_init),
+    ENTRY(shmetrics_options_init_sized),
     ENTRY(shmetrics_reader_cursor), ENTRY(shmetrics_reader_free), ENTRY(shmetrics_reader_open),
     ENTRY(shmetrics_reader_render), ENTRY(shmetrics_segment_cursor), ENTRY(shmetrics_segment_expire),
     ENTRY(shmetrics_segment_mark_dead), ENTRY(shmetrics_segment_open), ENTRY(shmetrics_segment_remove),

@@ -54,5 +54,6 @@ void test_errors(void);
 void test_process(void);
 void test_remove(void);
 void test_cancel(void);
+void test_naming(void);
 
 #endif

@@ -1,0 +1,166 @@
+//! Other orders of a family's labels.
+//!
+//! The same set of label names is the same family, whatever order a process names them in. A
+//! process that has another order than the family gets a handle that leads to a record of its own:
+//! an *order*, which says where among its values that of each label of the family is. It is laid
+//! out as a family is, as far as a look-up reads that, and no series has it for a parent. So the
+//! fast look-up through it never finds anything, at no cost to others, and the slow one puts the
+//! values in the family's order first.
+//!
+//! A family's orders are a list that only grows. A process that is killed before it links an order
+//! loses that record alone.
+
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use super::family::Record;
+use super::names::LABELS_MAX;
+use super::Table;
+use crate::segment::chain::offset;
+use crate::segment::layout::{align, entry, family as f, header, GRANULE};
+use crate::segment::memory::Memory;
+use crate::segment::Inner;
+use crate::Error;
+
+/// Most other orders of a family's labels.
+const MOST: usize = 64;
+
+/// Where, among the values in a handle's order, that of each label of the family is.
+#[derive(Clone, Copy)]
+pub(super) struct Places([u8; LABELS_MAX]);
+
+impl Places {
+    /// Of label `i` of the family.
+    #[inline]
+    pub(super) fn of(&self, i: usize) -> usize {
+        self.0.get(i).copied().map_or(0, usize::from)
+    }
+
+    /// `None`: a label of the family is not among those that are given.
+    pub(super) fn find<L>(labels: impl Iterator<Item = L>, position: impl Fn(L) -> Option<usize>) -> Option<Self> {
+        let mut places = [0; LABELS_MAX];
+        for (i, label) in labels.enumerate() {
+            *places.get_mut(i)? = u8::try_from(position(label)?).ok()?;
+        }
+        Some(Places(places))
+    }
+}
+
+fn places_at(order: u64, labels: usize) -> u64 {
+    // Behind the lengths of the names.
+    order + f::SIZE + 2 * labels as u64
+}
+
+/// The family and the places of its labels, if the record here is not a family but an order. For
+/// `count` values.
+pub(super) fn family_of(table: &Table, count: usize) -> Option<(Table, Places)> {
+    let memory = &table.inner.memory;
+    // A family's is 0. Neither it nor the places ever change.
+    let parent = memory.get32(table.at + entry::PARENT);
+    if parent == 0 {
+        return None;
+    }
+    let mut places = [0; LABELS_MAX];
+    for (i, place) in places.iter_mut().enumerate().take(count) {
+        // In a damaged segment they may be anything.
+        *place = memory.get8(places_at(table.at, count) + i as u64).min(count as u8 - 1);
+    }
+    Some((Table::new(table.inner, offset(parent)), Places(places)))
+}
+
+/// The record that leads to this family by labels in this order: its own, or an order's, made if
+/// there is none. The labels are those of the family.
+pub(super) fn of(inner: &Inner, family: &Record<'_>, labels: &[&str]) -> Result<u64, Error> {
+    let damaged = || Error::Full("the family's record is not there: the segment is damaged; remove it".into());
+    let names = family.texts().ok_or_else(damaged)?.label_names();
+    if names == labels {
+        return Ok(family.at);
+    }
+    let places =
+        Places::find(names.iter(), |name| labels.iter().position(|label| label == name)).ok_or_else(damaged)?;
+    let (memory, count) = (&inner.memory, names.len());
+    let is_same = |link: u32| {
+        (0..count).all(|i| usize::from(memory.get8(places_at(offset(link), count) + i as u64)) == places.of(i))
+    };
+    let list = family.at + entry::EXTENSION;
+    // Acquire, here and below, pairs with the Release by which an order is linked: it is whole.
+    let mut head = memory.load32(list, Acquire);
+    let mut made = None;
+    // Each round but the last is another order that somebody has linked.
+    for _ in 0..=MOST {
+        let (mut link, mut orders) = (head, 0);
+        while link != 0 && orders < MOST {
+            if is_same(link) {
+                if let Some((link, bytes)) = made {
+                    inner.arena().give_back(link, bytes);
+                }
+                return Ok(offset(link));
+            }
+            link = memory.get32(offset(link) + entry::NEXT);
+            orders += 1;
+        }
+        if orders == MOST {
+            break;
+        }
+        let (new, bytes) = match made {
+            Some(made) => made,
+            None => write(inner, family, count, &places)
+                .ok_or_else(|| Error::Full("there is no room for another order of the family's labels".into()))?,
+        };
+        made = Some((new, bytes));
+        memory.put32(offset(new) + entry::NEXT, head);
+        // Release publishes the record.
+        match memory.cas32(list, head, new, Release, Acquire) {
+            Ok(_) => {
+                memory.add64(header::ARENA_REACHABLE, bytes, std::sync::atomic::Ordering::Relaxed);
+                return Ok(offset(new));
+            }
+            Err(now) => head = now,
+        }
+    }
+    if let Some((link, bytes)) = made {
+        inner.arena().give_back(link, bytes);
+    }
+    Err(Error::Full(format!("the family's labels are named in more than {MOST} orders: name them in one")))
+}
+
+/// Writes an order, which nobody else can reach yet. Returns its link and its size.
+fn write(inner: &Inner, family: &Record<'_>, count: usize, places: &Places) -> Option<(u32, u64)> {
+    let memory = &inner.memory;
+    let bytes = align(f::SIZE + 3 * count as u64, GRANULE);
+    let link = inner.arena().allocate(bytes)?;
+    let at = offset(link);
+    memory.put32(at + entry::PARENT, (family.at / GRANULE) as u32);
+    memory.put8(at + entry::KIND, family.kind());
+    memory.put64(at + f::HASH, family.hash());
+    memory.put32(at + f::TEXT_AT, family.text_at() as u32);
+    memory.put8(at + f::LABEL_COUNT, count as u8);
+    for i in 0..count {
+        let place = places.of(i);
+        memory.put16(at + f::SIZE + 2 * place as u64, family.label_len(i) as u16);
+        memory.put8(places_at(at, count) + i as u64, place as u8);
+    }
+    Some((link, bytes))
+}
+
+impl Table {
+    /// The series with these values, in the order that these places tell of.
+    #[cold]
+    pub(super) fn find_in_order<'v>(
+        &self,
+        places: &Places,
+        count: usize,
+        value: &dyn Fn(usize) -> &'v [u8],
+    ) -> crate::segment::life::Place {
+        let lens = match Table::with_label_lens(self.inner, self.at) {
+            Some((_, lens)) if lens.len() == count => lens,
+            _ => return self.overflow(),
+        };
+        let value = |i: usize| value(places.of(i));
+        let name_len = |i: usize| usize::from(lens[i]);
+        let hash = super::labels::hash(self.hash, count, value);
+        match self.look_up::<false>(hash, count, name_len, value) {
+            Some(place) => place,
+            None => self.make_in_family(hash, count, &name_len, &value),
+        }
+    }
+}
