@@ -73,6 +73,7 @@ impl Reader {
         };
         let regions = header::check(&file, &path)?;
         let backing = mapping::linux::LinuxBacking::map(file, regions.total, false, Some(path.clone()))?;
+        header::check_memory(&backing, &regions, &path)?;
         // SAFETY: the header has been checked, and the backing stays in the reader.
         let memory = unsafe { header::view(&backing, &regions) };
         Ok(Reader {

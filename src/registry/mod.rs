@@ -71,7 +71,13 @@ fn register_checked(inner: &Inner, spec: &Spec<'_>) -> Result<u64, Error> {
 fn prepare(inner: &Inner) -> bool {
     let index = inner.index();
     // The table doubles: the first half of its bytes is granted already.
-    index.maintain(|bytes| inner.backing.reserve(index.at + bytes / 2, index.at + bytes));
+    index.maintain(|bytes| {
+        let granted = inner.backing.reserve(index.at + bytes / 2, index.at + bytes);
+        if granted {
+            inner.memory.note_granted_index((bytes / 8).ilog2());
+        }
+        granted
+    });
     index.has_room()
 }
 

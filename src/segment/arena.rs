@@ -68,6 +68,7 @@ impl Arena<'_> {
             }
             exact
         };
+        memory.note_granted(granted);
         if let Some(watermark) = memory.u64_at(header::WATERMARK) {
             // Release pairs with `Mapped::watermark`.
             watermark.fetch_max(granted, Release);

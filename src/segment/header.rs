@@ -58,6 +58,7 @@ pub(super) unsafe fn initialise(
     memory.put32(h::INDEX_BITS, layout::INDEX_MIN_BITS);
     memory.put32(h::INDEX_TARGET, layout::INDEX_MIN_BITS);
     memory.put64(h::ARENA_TAIL, regions.arena_at);
+    backing.grants().raise_bits(layout::INDEX_MIN_BITS);
     if let Some(magic) = memory.u64_at(h::MAGIC_AT) {
         magic.store(layout::MAGIC, Release);
     }
@@ -69,6 +70,16 @@ fn first(bytes: &[u8]) -> [u8; 8] {
     out
 }
 
+/// Checks that a mapped file has memory where every segment has it: a sparse copy is an error here, not a signal later.
+#[cfg(target_os = "linux")]
+pub(crate) fn check_memory(backing: &dyn Backing, regions: &Regions, path: &Path) -> Result<(), Error> {
+    if backing.grants().has_fixed(regions.index_at) {
+        Ok(())
+    } else {
+        Err(not(path, "it has holes where its index begins; it is damaged, or a copy that left them out"))
+    }
+}
+
 /// The view of a segment whose header has been checked. Where its regions are is not read again: somebody may scribble there.
 ///
 /// # Safety
@@ -76,7 +87,9 @@ fn first(bytes: &[u8]) -> [u8; 8] {
 pub(crate) unsafe fn view(backing: &dyn Backing, regions: &Regions) -> Mapped {
     debug_assert_eq!(regions.total, backing.len());
     // SAFETY: they lie within the memory (the caller's promise).
-    unsafe { Mapped::new(backing.base(), backing.len(), regions.index_at, regions.arena_at) }.with_lanes()
+    let memory = unsafe { Mapped::new(backing.base(), backing.len(), regions.index_at, regions.arena_at) };
+    // SAFETY: the backing keeps its grants where they are, and outlives the view (the caller's promise).
+    unsafe { memory.with_grants(backing.grants()) }.with_lanes()
 }
 
 fn not(path: &Path, reason: impl Into<String>) -> Error {

@@ -96,12 +96,12 @@ impl<'a, M: Memory> Index<'a, M> {
     #[inline(always)]
     pub(crate) fn bits(&self) -> u32 {
         // Acquire pairs with the Release that raised it in `step`: the words of the new size are in place.
-        self.memory.load_header32(header::INDEX_BITS, Acquire).min(self.max_bits)
+        self.memory.index_bits(self.memory.load_header32(header::INDEX_BITS, Acquire), self.max_bits)
     }
 
     fn target(&self) -> u32 {
         // Acquire pairs with `grow`: the memory of the new size is backed.
-        self.memory.load_header32(header::INDEX_TARGET, Acquire).min(self.max_bits)
+        self.memory.index_bits(self.memory.load_header32(header::INDEX_TARGET, Acquire), self.max_bits)
     }
 
     /// How many steps from its home a word of this size may be.

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicU8, Ordering};
 
+use super::grants::{self, Grants};
 use super::lane::Shape;
 use super::layout::{entry, header};
 use super::pair;
@@ -27,6 +28,10 @@ pub(crate) trait Memory {
     /// A word of the index, at a position that the caller has masked by the index' size.
     fn load_index(&self, at: u64, order: Ordering) -> u64 {
         self.load64(at, order)
+    }
+    /// The size of the index, as a power of two: what the header says of it, as far as that is granted and at most `max`.
+    fn index_bits(&self, claim: u32, max: u32) -> u32 {
+        claim.min(max)
     }
     fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64>;
     fn add64(&self, at: u64, value: u64, order: Ordering) -> u64;
@@ -55,6 +60,8 @@ pub(crate) struct Mapped {
     /// Start of the arena; between the two lies the index, backed up to its current size.
     arena_at: u64,
     lanes: Shape,
+    /// What is known to be granted.
+    grants: NonNull<Grants>,
 }
 
 // SAFETY: all access goes through atomics or bounded copies; the pointer stays valid for as long as the mapping,
@@ -82,7 +89,38 @@ impl Mapped {
     /// `base` must be a page-aligned shared mapping of `len` readable bytes (writable if anything is written), with
     /// everything below `fixed_end` backed, that outlives every copy of this value.
     pub(crate) unsafe fn new(base: NonNull<u8>, len: u64, fixed_end: u64, arena_at: u64) -> Self {
-        Mapped { base, len, fixed_end: fixed_end.min(len), arena_at, lanes: Shape::NONE }
+        Mapped {
+            base,
+            len,
+            fixed_end: fixed_end.min(len),
+            arena_at,
+            lanes: Shape::NONE,
+            grants: NonNull::from(&grants::UNKNOWN),
+        }
+    }
+
+    /// The same, of which only what is granted is touched.
+    ///
+    /// # Safety
+    /// `grants` is of this memory, and outlives every copy of this value.
+    pub(crate) unsafe fn with_grants(self, grants: &Grants) -> Self {
+        Mapped { grants: NonNull::from(grants), ..self }
+    }
+
+    #[inline(always)]
+    fn grants(&self) -> &Grants {
+        // SAFETY: a static, or as `with_grants` promises.
+        unsafe { self.grants.as_ref() }
+    }
+
+    /// Notes that this process has granted the records' memory up to `end`.
+    pub(crate) fn note_granted(&self, end: u64) {
+        self.grants().raise_end(end.min(self.len));
+    }
+
+    /// The same of the index, up to this size as a power of two.
+    pub(crate) fn note_granted_index(&self, bits: u32) {
+        self.grants().raise_bits(bits);
     }
 
     /// The same, with the lanes that its header tells of.
@@ -117,20 +155,36 @@ impl Mapped {
         p.addr().wrapping_sub(self.base.as_ptr().addr()) as u64
     }
 
-    /// End of the backed arena, never past the mapping.
+    /// End of the backed arena, never past the mapping: what the header says, as far as it is known to be granted.
     #[inline(always)]
     pub(crate) fn watermark(&self) -> u64 {
         debug_assert!(header::WATERMARK + 8 <= self.fixed_end);
         // SAFETY: the header page is mapped and backed.
         let word = unsafe { &*self.base.as_ptr().add(header::WATERMARK as usize).cast::<AtomicU64>() };
         // Acquire pairs with the Release `fetch_max` in `Arena::extend`: what lies below has been granted by the system.
-        word.load(Ordering::Acquire).min(self.len)
+        let claim = word.load(Ordering::Acquire);
+        let grants = self.grants();
+        if claim <= grants.end() {
+            claim
+        } else {
+            grants.look_at_end(self, claim)
+        }
     }
 
     #[inline(always)]
     fn backed(&self, at: u64, bytes: u64) -> bool {
         let Some(end) = at.checked_add(bytes) else { return false };
-        end <= self.fixed_end || (at >= self.arena_at && end <= self.watermark())
+        if at < self.arena_at {
+            return end <= self.fixed_end;
+        }
+        // What is known to be granted stays so, whatever the header says.
+        end <= self.grants().end() || self.is_granted(end)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_granted(&self, end: u64) -> bool {
+        end <= self.watermark()
     }
 
     word!(u8_at, AtomicU8, 1);
@@ -416,6 +470,15 @@ impl Memory for Mapped {
     #[inline(always)]
     fn load_index(&self, at: u64, order: Ordering) -> u64 {
         self.index_word(at).load(order)
+    }
+    #[inline(always)]
+    fn index_bits(&self, claim: u32, max: u32) -> u32 {
+        let grants = self.grants();
+        if claim <= grants.bits() {
+            claim
+        } else {
+            grants.look_at_bits(self, claim, max)
+        }
     }
     fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
         self.word64(at).map_or(Err(0), |w| w.compare_exchange(old, new, ok, fail))

@@ -6,6 +6,7 @@ pub(crate) mod arena;
 pub(crate) mod attendance;
 pub(crate) mod chain;
 pub(crate) mod errno;
+pub(crate) mod grants;
 pub(crate) mod header;
 pub(crate) mod index;
 pub(crate) mod known;
@@ -424,6 +425,7 @@ fn attach_native(options: &Options, file: mapping::linux::Descriptor, path: &Pat
         return Ok(None);
     }
     let backing = linux::LinuxBacking::map(file, regions.total, true, Some(path.to_path_buf()))?;
+    header::check_memory(&backing, &regions, path)?;
     backing.attend();
     // SAFETY: the header has been checked.
     let inner = unsafe { Inner::adopt(Box::new(backing), regions, Some(path.to_path_buf()), options) };

@@ -10,11 +10,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::{Backing, Owner};
 use crate::segment::attendance::{self, Presence};
 use crate::segment::errno::Errno;
+use crate::segment::grants::{Grants, Source};
 use crate::segment::known;
 use crate::segment::layout::{header, PAGE};
 use crate::segment::options::Access;
@@ -41,6 +42,7 @@ pub(crate) struct LinuxBacking {
     presence: OnceLock<Presence>,
     /// The process' root when the path was used.
     root: Option<(u64, u64)>,
+    grants: Arc<Grants>,
 }
 
 // SAFETY: the mapping is only handed out as a raw pointer; descriptors may be used from any thread.
@@ -204,6 +206,78 @@ fn allocate(fd: RawFd, from: u64, to: u64) -> Granted {
             Err(last().raw_os_error().unwrap_or(0))
         }
     })
+}
+
+/// Whether a touch of a hole in the file takes memory that there may not be. On other file systems a hole reads as zeros.
+fn on_memory(file: &File) -> bool {
+    // SAFETY: an all-zero statfs is a valid value to be filled in.
+    let mut fs: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: a plain call on an open descriptor with a local.
+    let known = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut fs) } == 0;
+    #[allow(clippy::useless_conversion)] // its type differs by architecture
+    let kind = i64::from(fs.f_type);
+    !known || [TMPFS_MAGIC, RAMFS_MAGIC, HUGETLBFS_MAGIC].contains(&kind)
+}
+
+/// Asks the kernel about the memory of a mapped file.
+struct Blocks {
+    base: NonNull<u8>,
+    descriptor: RawFd,
+    path: Option<CString>,
+    device: u64,
+    inode: u64,
+}
+
+// SAFETY: the pointer is used for `madvise` alone, while the mapping is there: `LinuxBacking` keeps both.
+unsafe impl Send for Blocks {}
+// SAFETY: as above.
+unsafe impl Sync for Blocks {}
+
+/// Bytes that one call looks at, so that other threads that map memory do not wait for long.
+const LOOK: u64 = 16 << 20;
+
+impl Blocks {
+    /// Bytes of the file that have memory. `None`: the host has closed the descriptor, and the name leads elsewhere.
+    fn bytes(&self) -> Option<u64> {
+        // SAFETY: an all-zero stat is a valid value to be filled in.
+        let mut st: libc::stat = unsafe { std::mem::zeroed() };
+        let ours = |st: &libc::stat| st.st_dev == self.device && st.st_ino == self.inode;
+        // SAFETY: a plain call with a local; a closed descriptor is an error.
+        let mut known = unsafe { libc::fstat(self.descriptor, &raw mut st) } == 0 && ours(&st);
+        if let (false, Some(path)) = (known, &self.path) {
+            // SAFETY: a NUL-terminated path and a local.
+            known = unsafe { libc::lstat(path.as_ptr(), &raw mut st) } == 0 && ours(&st);
+        }
+        known.then_some(st.st_blocks as u64 * 512)
+    }
+
+    /// Has the kernel map pages that are there. It reports what a touch would be killed for.
+    fn can_be_read(&self, from: u64, to: u64) -> bool {
+        const MADV_POPULATE_READ: i32 = 22;
+        let (mut at, mut attempts) = (from & !(PAGE - 1), 0);
+        while at < to {
+            let end = (at + LOOK).min(to);
+            // SAFETY: a range of our own mapping: claims are bounded by its length.
+            let r = unsafe {
+                libc::madvise(self.base.as_ptr().add(at as usize).cast(), (end - at) as usize, MADV_POPULATE_READ)
+            };
+            match if r == 0 { 0 } else { last().raw_os_error().unwrap_or(0) } {
+                0 => at = end,
+                libc::EFAULT | libc::EHWPOISON => return false,
+                libc::EAGAIN | libc::EINTR | libc::ENOMEM if attempts < INTERRUPTIONS => attempts += 1,
+                // Before Linux 5.14 there is no such request: then the number of blocks has to do.
+                _ => return true,
+            }
+        }
+        true
+    }
+}
+
+impl Source for Blocks {
+    fn has_memory(&self, from: u64, to: u64, sum: u64) -> bool {
+        // The number comes first: of a sparse file, the second question would have the holes filled.
+        self.bytes().is_none_or(|bytes| bytes >= sum) && self.can_be_read(from, to)
+    }
 }
 
 /// A complete file that has no name yet.
@@ -576,7 +650,14 @@ impl LinuxBacking {
         let directory = path.as_deref().and_then(directory_of);
         let path = path.and_then(|p| c_path(&p).ok());
         let (presence, root) = (OnceLock::new(), known::root());
-        Ok(LinuxBacking { base, len, file, device, inode, path, directory, presence, root })
+        let grants = if on_memory(&file) {
+            let (descriptor, path) = (file.as_raw_fd(), path.clone());
+            Grants::new(Box::new(Blocks { base, descriptor, path, device, inode }))
+        } else {
+            Grants::plain()
+        };
+        let grants = Arc::new(grants);
+        Ok(LinuxBacking { base, len, file, device, inode, path, directory, presence, root, grants })
     }
 
     /// Opens the file again by this path. Allocates nothing.
@@ -695,6 +776,10 @@ impl Backing for LinuxBacking {
             Err(libc::EINVAL) => self.with_descriptor(|fd| allocate(fd, from, to)) == Some(Granted::Yes),
             Err(_) => false,
         }
+    }
+
+    fn grants(&self) -> &Grants {
+        &self.grants
     }
 
     fn are_locked(&self, bytes: &[u64]) -> Option<Vec<bool>> {

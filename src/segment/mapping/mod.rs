@@ -10,6 +10,7 @@ pub(crate) mod portable;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
+use super::grants::Grants;
 use crate::Error;
 
 /// The memory of one segment in this process.
@@ -21,6 +22,8 @@ pub(crate) trait Backing: Send + Sync {
     /// Makes the bytes from `from` to `to` safe to touch. `false`: there is no memory for them. Makes only calls that a signal
     /// handler may make, and keeps `errno`.
     fn reserve(&self, from: u64, to: u64) -> bool;
+    /// What of it is known to be granted, for views of it. It stays where it is when this value is moved.
+    fn grants(&self) -> &Grants;
     /// Whether each of these bytes is locked by another open description (see `process::slots`). `None`: cannot tell.
     fn are_locked(&self, bytes: &[u64]) -> Option<Vec<bool>> {
         bytes.iter().map(|at| self.is_locked(*at)).collect()

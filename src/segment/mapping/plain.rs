@@ -3,12 +3,15 @@
 
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use super::Backing;
+use crate::segment::grants::Grants;
 
 pub(crate) struct PlainBacking {
     base: NonNull<u8>,
     len: u64,
+    grants: Arc<Grants>,
 }
 
 // SAFETY: the pointer is only handed out; whoever made this value keeps the memory (`new`).
@@ -20,7 +23,7 @@ impl PlainBacking {
     /// # Safety
     /// `base` is page-aligned, and the `len` bytes there are readable for as long as this value is used.
     pub(crate) unsafe fn new(base: NonNull<u8>, len: u64) -> Self {
-        PlainBacking { base, len }
+        PlainBacking { base, len, grants: Arc::new(Grants::plain()) }
     }
 }
 
@@ -33,6 +36,9 @@ impl Backing for PlainBacking {
     }
     fn reserve(&self, from: u64, to: u64) -> bool {
         from <= to && to <= self.len
+    }
+    fn grants(&self) -> &Grants {
+        &self.grants
     }
     fn is_locked(&self, _byte: u64) -> Option<bool> {
         None

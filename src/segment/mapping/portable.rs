@@ -6,14 +6,17 @@
 
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use super::Backing;
+use crate::segment::grants::Grants;
 use crate::Error;
 
 pub(crate) struct PortableBacking {
     memory: Shmem,
+    grants: Arc<Grants>,
 }
 
 // SAFETY: `Shmem` is a raw pointer and a length; it is only read here.
@@ -36,7 +39,7 @@ impl PortableBacking {
             Ok(mut memory) => {
                 // A forked child must not unlink its parent's segment when it ends.
                 memory.set_owner(false);
-                Ok(Some(PortableBacking { memory }))
+                Ok(Some(PortableBacking { memory, grants: Arc::new(Grants::plain()) }))
             }
             Err(ShmemError::MappingIdExists) => Ok(None),
             Err(e) => Err(failed("creating the segment", &e)),
@@ -46,7 +49,7 @@ impl PortableBacking {
     /// `Ok(None)`: there is no such segment.
     pub(crate) fn open(name: &str) -> Result<Option<Self>, Error> {
         match ShmemConf::new().os_id(os_id(name)).open() {
-            Ok(memory) => Ok(Some(PortableBacking { memory })),
+            Ok(memory) => Ok(Some(PortableBacking { memory, grants: Arc::new(Grants::plain()) })),
             Err(ShmemError::MapOpenFailed(2)) => Ok(None),
             Err(e) => Err(failed("opening the segment", &e)),
         }
@@ -74,6 +77,9 @@ impl Backing for PortableBacking {
     }
     fn reserve(&self, from: u64, to: u64) -> bool {
         from <= to && to <= self.len()
+    }
+    fn grants(&self) -> &Grants {
+        &self.grants
     }
     fn is_locked(&self, _byte: u64) -> Option<bool> {
         None
