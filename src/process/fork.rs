@@ -14,8 +14,8 @@
 //! inherited what the handler could not see.
 
 use std::sync::atomic::{
-    AtomicI32, AtomicPtr, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
-    Ordering::SeqCst,
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
+    Ordering::Release, Ordering::SeqCst,
 };
 
 use super::pid;
@@ -65,9 +65,15 @@ pub(super) struct Kept {
     pub(super) claims: AtomicU64,
     /// Descriptors that a child must close.
     notes: [AtomicI32; NOTES],
+    /// A description that this process got from its parent, for its own slot: see `handover`.
+    spare: AtomicI32,
+    /// Whether this process, or an ancestor, knows of per-process gauges in the segment.
+    has_gauges: AtomicBool,
     /// The device and inode of the segment's file: a number may have become another file's
     /// descriptor.
     file: (u64, u64),
+    /// The number of the descriptor that the process has the file open by.
+    own: i32,
     next: *const Kept,
 }
 
@@ -89,28 +95,45 @@ pub(super) fn forks() -> u64 {
     FORKS.load(SeqCst)
 }
 
+/// What this process keeps about each of its segments.
+fn all() -> impl Iterator<Item = &'static Kept> {
+    // SAFETY: values are added complete and never freed.
+    let newest = unsafe { NEWEST.load(Acquire).as_ref() };
+    // SAFETY: as above.
+    std::iter::successors(newest, |kept| unsafe { kept.next.as_ref() })
+}
+
 /// Runs in the parent, before it forks.
 #[cfg(unix)]
 unsafe extern "C" fn before_fork() {
     FORKS.fetch_add(1, SeqCst); // pairs with `forks`
+    #[cfg(target_os = "linux")]
+    super::handover::prepare(all());
+}
+
+/// Runs in the parent, after it has forked.
+#[cfg(unix)]
+unsafe extern "C" fn in_parent() {
+    #[cfg(target_os = "linux")]
+    super::handover::parent();
 }
 
 /// Runs in the child, before anything else does. Plain stores and system calls: the fork may have
 /// interrupted anything.
 #[cfg(unix)]
 unsafe extern "C" fn in_child() {
-    let mut at = NEWEST.load(Acquire).cast_const();
-    // SAFETY: values are added complete and never freed.
-    while let Some(kept) = unsafe { at.as_ref() } {
-        // SAFETY: the page is there until it is no longer known (`ForkPage::drop`). No other thread runs in the child.
+    for kept in all() {
+        close_copy(kept.spare.swap(NO_DESCRIPTOR, Relaxed), kept.file);
+    }
+    #[cfg(target_os = "linux")]
+    super::handover::child();
+    for kept in all() {
+        // SAFETY: the page is there until it is no longer known (`ForkPage::drop`). No other thread
+        // runs in the child.
         if let Some(words) = unsafe { kept.words.load(Acquire).as_ref() } {
             words.all().iter().for_each(|word| word.store(0, Relaxed));
         }
-        for note in &kept.notes {
-            let descriptor = note.swap(NO_DESCRIPTOR, Relaxed);
-            close_copy(descriptor, kept.file);
-        }
-        at = kept.next;
+        kept.notes.iter().for_each(|note| close_copy(note.swap(NO_DESCRIPTOR, Relaxed), kept.file));
     }
 }
 
@@ -129,16 +152,16 @@ fn close_copy(descriptor: i32, file: (u64, u64)) {
 
 impl Kept {
     /// Adds what is kept about one more segment, for the life of the process.
-    fn new(words: &'static Words, file: (u64, u64)) -> &'static Self {
+    fn new(words: &'static Words, (file, own): ((u64, u64), i32)) -> &'static Self {
         #[cfg(unix)]
         {
-            static HANDLED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+            static HANDLED: AtomicBool = AtomicBool::new(false);
             // Two threads may both come here. A handler that runs twice does no harm; one that a
             // thread waits for while another forks might.
             if !HANDLED.load(Acquire) {
                 // SAFETY: the handlers stay as long as the code (the C library is never unloaded;
                 // of a plug-in that is, libc drops the handlers with it).
-                let failed = unsafe { libc::pthread_atfork(Some(before_fork), None, Some(in_child)) };
+                let failed = unsafe { libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child)) };
                 HANDLED.store(failed == 0, Release);
             }
         }
@@ -147,7 +170,10 @@ impl Kept {
             lock: AtomicU64::new(0),
             claims: AtomicU64::new(1),
             notes: [const { AtomicI32::new(NO_DESCRIPTOR) }; NOTES],
+            spare: AtomicI32::new(NO_DESCRIPTOR),
+            has_gauges: AtomicBool::new(false),
             file,
+            own,
             next: std::ptr::null(),
         }));
         let mut newest = NEWEST.load(Acquire);
@@ -158,6 +184,30 @@ impl Kept {
                 Err(now) => newest = now,
             }
         }
+    }
+
+    /// The segment's file: its device and inode, and the descriptor that it was opened by.
+    pub(super) fn file(&self) -> ((u64, u64), i32) {
+        (self.file, self.own)
+    }
+
+    /// Whether children may need a slot. Relaxed, here and below: a hint of its own.
+    pub(super) fn has_gauges(&self) -> bool {
+        self.has_gauges.load(Relaxed) && !self.words.load(Acquire).is_null()
+    }
+
+    pub(super) fn set_has_gauges(&self) {
+        self.has_gauges.store(true, Relaxed);
+    }
+
+    pub(super) fn set_spare(&self, descriptor: i32) {
+        self.spare.store(descriptor, Release);
+    }
+
+    /// The description that this process got from its parent, once.
+    pub(super) fn take_spare(&self) -> Option<i32> {
+        let spare = self.spare.swap(NO_DESCRIPTOR, AcqRel);
+        (spare >= 0).then_some(spare)
     }
 
     /// Has children of `fork()` close the descriptor. `None`: as many as possible are noted
@@ -187,7 +237,8 @@ pub(super) struct ForkPage {
 }
 
 impl ForkPage {
-    pub(super) fn new(file: (u64, u64)) -> Self {
+    /// `file`: the device and inode of the segment's file, and a descriptor of it.
+    pub(super) fn new(file: ((u64, u64), i32)) -> Self {
         let (words, unwiped) = match wiped_page() {
             Some(words) => (words, None),
             None => (&*Box::leak(Box::new(Words::new())), Some(pid().into())),

@@ -18,9 +18,10 @@ impl<'a> Description<'a> {
     pub(super) fn open(backing: &dyn Backing, kept: &'a Kept) -> Result<Self, Refusal> {
         for _ in 0..ATTEMPTS {
             let before = forks();
-            let descriptor = backing.describe().ok_or_else(|| Refusal::NoProof(errno()))?;
+            let own = kept.take_spare().filter(|spare| backing.is_ours(*spare)).or_else(|| backing.describe());
+            let descriptor = own.ok_or_else(|| Refusal::NoProof(errno()))?;
             let Some(note) = kept.note(descriptor) else {
-                // SAFETY: opened by `describe` for us alone.
+                // SAFETY: opened for us alone, by `describe` or by our parent.
                 unsafe { libc::close(descriptor) };
                 return Err(Refusal::Busy);
             };
@@ -73,7 +74,7 @@ impl<'a> Description<'a> {
     }
 
     fn close(&self) {
-        // SAFETY: opened by `describe` for us alone.
+        // SAFETY: opened for us alone, by `describe` or by our parent.
         unsafe { libc::close(self.descriptor) };
         self.kept.forget(self.note);
     }

@@ -7,6 +7,8 @@
 mod attachment;
 mod fork;
 #[cfg(target_os = "linux")]
+mod handover;
+#[cfg(target_os = "linux")]
 mod locks;
 mod proof;
 mod slots;
@@ -22,6 +24,7 @@ use slots::Claimant;
 
 use crate::host::Undisturbed;
 use crate::segment::layout::header;
+use crate::segment::mapping::Backing;
 use crate::segment::Inner;
 
 /// This process' registration in one segment.
@@ -30,9 +33,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// `file`: what tells the segment's memory from other memory in this process.
-    pub(crate) fn new(file: (u64, u64)) -> Self {
-        Process { page: ForkPage::new(file) }
+    pub(crate) fn new(backing: &dyn Backing) -> Self {
+        Process { page: ForkPage::new((backing.id(), backing.descriptor().unwrap_or(-1))) }
+    }
+
+    /// Notes that there are per-process gauges, so that children may want slots.
+    pub(crate) fn expect_gauges(&self) {
+        self.page.kept.set_has_gauges();
     }
 
     /// This process' token in the segment, once it has one.
@@ -125,6 +132,7 @@ impl Process {
 
     fn claim(&self, inner: &Inner) -> Result<Token, Refusal> {
         let (slots, kept, me) = (Slots::of(inner), self.page.kept, pid());
+        self.expect_gauges();
         for attempt in 0..1000 {
             if let Some(token) = self.token() {
                 return Ok(token);

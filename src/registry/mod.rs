@@ -41,8 +41,10 @@ pub(crate) fn register(inner: &Inner, spec: Spec<'_>) -> Result<u64, Error> {
         fixed::check(&inner.memory, spec.name, spec.labels)?;
         register_checked(inner, &spec)
     });
-    if result.is_err() {
-        inner.count(header::REFUSED_FAMILIES);
+    match result {
+        Ok(at) if Record::new(&inner.memory, at).mode().has_cells() => inner.process.expect_gauges(),
+        Ok(_) => {}
+        Err(_) => inner.count(header::REFUSED_FAMILIES),
     }
     result
 }

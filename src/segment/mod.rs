@@ -114,7 +114,7 @@ impl Inner {
         Box::new(Inner {
             memory,
             lanes: Lanes::new(&memory, options.lane_plan().rseq),
-            process: Process::new(backing.id()),
+            process: Process::new(&*backing),
             path: path.map(|path| known::absolute(&path)),
             regions,
             seed: memory.get64(h::SEED),

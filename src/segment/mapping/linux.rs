@@ -96,6 +96,27 @@ impl Drop for Descriptor {
     }
 }
 
+/// Opens the file of a descriptor once more, if it is the file with this device and inode.
+/// Allocates nothing.
+pub(crate) fn open_again(descriptor: RawFd, file: (u64, u64)) -> Option<RawFd> {
+    if !leads_to(descriptor, file.0, file.1) {
+        return None;
+    }
+    open_as(ProcFd::new(descriptor).path(), file)
+}
+
+/// Opens the file at a path, if it is the one with this device and inode. Allocates nothing.
+fn open_as(path: &CStr, file: (u64, u64)) -> Option<RawFd> {
+    // SAFETY: a NUL-terminated path.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+    if fd >= 0 && !leads_to(fd, file.0, file.1) {
+        // SAFETY: a descriptor just opened here.
+        unsafe { libc::close(fd) };
+        return None;
+    }
+    (fd >= 0).then_some(fd)
+}
+
 /// Whether a descriptor is open and leads to this file. Async-signal-safe.
 pub(crate) fn leads_to(fd: RawFd, device: u64, inode: u64) -> bool {
     // SAFETY: an all-zero stat is a valid value to be filled in.
@@ -660,18 +681,6 @@ impl LinuxBacking {
         Ok(LinuxBacking { base, len, file, device, inode, path, directory, presence, root, grants })
     }
 
-    /// Opens the file again by this path. Allocates nothing.
-    fn reopen_by(&self, path: &CStr) -> Option<RawFd> {
-        // SAFETY: a NUL-terminated path.
-        let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
-        if fd >= 0 && !self.is_ours(fd) {
-            // SAFETY: a descriptor just opened here.
-            unsafe { libc::close(fd) };
-            return None;
-        }
-        (fd >= 0).then_some(fd)
-    }
-
     /// Asks for the pages of a range through the mapping. The kernel reports what a touch would be killed for.
     fn populate(&self, from: u64, to: u64) -> Result<(), i32> {
         const MADV_POPULATE_WRITE: i32 = 23;
@@ -795,8 +804,7 @@ impl Backing for LinuxBacking {
 
     fn describe(&self) -> Option<RawFd> {
         let own = self.file.as_raw_fd();
-        let by_number = self.is_ours(own).then(|| self.reopen_by(ProcFd::new(own).path())).flatten();
-        by_number.or_else(|| self.reopen_by(self.path.as_deref()?))
+        open_again(own, self.id()).or_else(|| open_as(self.path.as_deref()?, self.id()))
     }
 
     /// Hosts that turn into daemons close descriptors they do not know; the number may be another
