@@ -313,7 +313,8 @@ typedef struct shmetrics_str {
 } shmetrics_str;
 
 /**
- * What a family is called and made of. Zero-initialise it, then set what you need.
+ * What a family is called and made of. Zero-initialise it, then set what you need. What families of a type do not have, such as buckets
+ * of a counter, is `SHMETRICS_STATUS_INVALID_ARGUMENT`.
  */
 typedef struct shmetrics_family_spec {
   /**
@@ -322,7 +323,7 @@ typedef struct shmetrics_family_spec {
    */
   struct shmetrics_str name;
   /**
-   * What it means, for people; may be empty.
+   * What it means, for people; may be empty. The help of the registration that makes the family is shown; another one is no conflict.
    */
   struct shmetrics_str help;
   /**
@@ -715,7 +716,8 @@ void shmetrics_counter_add_with_exemplar(struct shmetrics_counter counter,
 /**
  * Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place to keep families and handles between two
  * requests. The labels come in any order; in the family's own it is fastest. What is not there is made, a family without a help text; register it beforehand
- * where it is to have one, or a limit. It costs two look-ups. On an error nothing is counted.
+ * where it is to have one, or a limit. It costs two look-ups. On an error nothing is counted. A negative,
+ * infinite or NaN `v` is `SHMETRICS_STATUS_INVALID_ARGUMENT`, and makes nothing.
  */
 enum shmetrics_status shmetrics_counter_add_named(struct shmetrics_segment *segment,
                                                   struct shmetrics_str name,
@@ -861,7 +863,7 @@ void shmetrics_histogram_observe_with_exemplar(struct shmetrics_histogram histog
 
 /**
  * Counts one observation of the histogram of this name and these labels, as `shmetrics_counter_add_named` adds. One that is made has the
- * default buckets.
+ * default buckets. NaN is `SHMETRICS_STATUS_INVALID_ARGUMENT`.
  */
 enum shmetrics_status shmetrics_histogram_observe_named(struct shmetrics_segment *segment,
                                                         struct shmetrics_str name,

@@ -183,8 +183,8 @@ class counter : public detail::handle<shmetrics_counter> {
     shmetrics_counter_add(raw(), static_cast<double>(number));
   }
   // Keeps the labels as the counter's exemplar, at most one in spec::exemplar_interval_ms.
-  void add_with_exemplar(double number, exemplar labels) const noexcept {
-    detail::with_labels(labels, [&](const shmetrics_label* all, std::size_t count) {
+  void add_with_exemplar(double number, exemplar pairs) const noexcept {
+    detail::with_labels(pairs, [&](const shmetrics_label* all, std::size_t count) {
       shmetrics_counter_add_with_exemplar(raw(), number, all, count);
     });
   }
@@ -260,8 +260,8 @@ class histogram : public detail::handle<shmetrics_histogram> {
 
   void observe(double value) const noexcept { shmetrics_histogram_observe(raw(), value); }
   // Keeps the labels as the bucket's exemplar, at most one in spec::exemplar_interval_ms.
-  void observe_with_exemplar(double value, exemplar labels) const noexcept {
-    detail::with_labels(labels, [&](const shmetrics_label* all, std::size_t count) {
+  void observe_with_exemplar(double value, exemplar pairs) const noexcept {
+    detail::with_labels(pairs, [&](const shmetrics_label* all, std::size_t count) {
       shmetrics_histogram_observe_with_exemplar(raw(), value, all, count);
     });
   }
@@ -667,11 +667,11 @@ class segment : public page_source<segment> {
 
   // Updates that name family and labels, in the family's order, for hosts that have no place to keep handles. What is not there is made,
   // without a help text; a histogram with the default buckets. It costs two look-ups. On an error nothing is counted.
-  outcome try_count(std::string_view name, labels labels = {}, double number = 1) const {
-    return named<shmetrics_counter_add_named>(name, labels, number);
+  outcome try_count(std::string_view name, labels pairs = {}, double number = 1) const {
+    return named<shmetrics_counter_add_named>(name, pairs, number);
   }
-  outcome try_observe(std::string_view name, labels labels, double value) const {
-    return named<shmetrics_histogram_observe_named>(name, labels, value);
+  outcome try_observe(std::string_view name, labels pairs, double value) const {
+    return named<shmetrics_histogram_observe_named>(name, pairs, value);
   }
 
 #ifdef __cpp_exceptions
@@ -692,11 +692,11 @@ class segment : public page_source<segment> {
   state_set_family register_state_set(const spec& what) const { return try_register_state_set(what).value(); }
   enumeration_family register_enumeration(const spec& what) const { return try_register_enumeration(what).value(); }
   info_family register_info(const spec& what) const { return try_register_info(what).value(); }
-  void count(std::string_view name, labels labels = {}, double number = 1) const {
-    (void)try_count(name, labels, number).value();
+  void count(std::string_view name, labels pairs = {}, double number = 1) const {
+    (void)try_count(name, pairs, number).value();
   }
-  void observe(std::string_view name, labels labels, double value) const {
-    (void)try_observe(name, labels, value).value();
+  void observe(std::string_view name, labels pairs, double value) const {
+    (void)try_observe(name, pairs, value).value();
   }
 #endif
 
@@ -708,22 +708,22 @@ class segment : public page_source<segment> {
   shmetrics_status start_cursor(shmetrics_cursor** cursor) const { return shmetrics_segment_cursor(raw_, cursor); }
 
   template <auto Update>
-  outcome named(std::string_view name, labels labels, double v) const {
-    return detail::check(detail::with_labels(labels, [&](const shmetrics_label* all, std::size_t count) {
+  outcome named(std::string_view name, labels pairs, double v) const {
+    return detail::check(detail::with_labels(pairs, [&](const shmetrics_label* all, std::size_t count) {
       return Update(raw_, detail::str(name), all, count, v);
     }));
   }
 
   template <class Family, auto Register, class... Mode>
   result<Family> registered(const spec& what, Mode... mode) const {
-    const auto labels = detail::strs(what.labels);
+    const auto names = detail::strs(what.labels);
     const auto states = detail::strs(what.states);
     shmetrics_family_spec raw{};
     raw.name = detail::str(what.name);
     raw.help = detail::str(what.help);
     raw.unit = detail::str(what.unit);
-    raw.label_names = labels.data();
-    raw.label_count = labels.size();
+    raw.label_names = names.data();
+    raw.label_count = names.size();
     raw.buckets = what.buckets.empty() ? nullptr : what.buckets.data();  // NULL is what means the defaults
     raw.bucket_count = what.buckets.size();
     raw.states = states.data();

@@ -21,6 +21,8 @@ datadir=${DATADIR:-$prefix/share}
 docdir=$datadir/doc/shmetrics
 destdir=${DESTDIR:-}
 native_libs=${NATIVE_LIBS:--lgcc_s -lutil -lrt -lpthread -lm -ldl -lc}
+# The compiler's driver adds the unwinder that fits: libgcc_s, or with -static libgcc_eh, as there is no static libgcc_s.
+native_libs=${native_libs/-lgcc_s /}
 manifest=$docdir/install-manifest
 
 files=()

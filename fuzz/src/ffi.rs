@@ -241,11 +241,11 @@ pub(crate) unsafe fn register(segment: Handle, spec: &model::Spec) -> (u32, Two)
         expire_after: spec.expire,
         exemplar_interval_ms: 0,
         quantiles: spec.native.quantiles.as_ptr(),
-        quantile_count: spec.native.quantiles.len(),
-        native_factor: spec.native.factor,
-        native_zero_threshold: spec.native.zero_threshold,
-        native_max_buckets: spec.native.max_buckets,
-        quantile_max_age: 1_000_000,
+        quantile_count: if spec.kind == Kind::Summary { spec.native.quantiles.len() } else { 0 },
+        native_factor: if spec.kind.has_buckets() { spec.native.factor } else { 0.0 },
+        native_zero_threshold: if spec.kind.has_buckets() { spec.native.zero_threshold } else { 0.0 },
+        native_max_buckets: if spec.kind.has_buckets() { spec.native.max_buckets } else { 0 },
+        quantile_max_age: if spec.kind == Kind::Summary { 1_000_000 } else { 0 },
         exact_name: false,
     };
     let mut family = Two::ZERO;

@@ -23,7 +23,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn has_buckets(self) -> bool {
+    pub(crate) fn has_buckets(self) -> bool {
         matches!(self, Kind::Histogram | Kind::GaugeHistogram)
     }
 
@@ -286,6 +286,9 @@ impl Spec {
         let mut states: Vec<String> = self.states.iter().map(&mut text).collect();
         if self.labels.is_none() {
             faults.door.push(NULL_ARGUMENT);
+        }
+        if !self.kind.has_buckets() && self.buckets.as_ref().is_some_and(|buckets| !buckets.is_empty()) {
+            faults.door.push(INVALID_ARGUMENT);
         }
         if matches!(self.kind, Kind::Gauge(mode) if mode > LAST_MODE) {
             faults.door.push(INVALID_ARGUMENT);

@@ -1,13 +1,14 @@
 use std::ffi::c_void;
 
 use super::segment::{shmetrics_label, shmetrics_segment};
-use super::status::shmetrics_status;
+use super::status::{report, shmetrics_status};
 use super::{
-    clear, find, guard, guarded, hot, hot_guarded, named, null, register_family, remove, shmetrics_family_spec,
-    shmetrics_str, with_labels,
+    clear, find, guard, guarded, hot, hot_guarded, named, null, register_family, remove, segment_of,
+    shmetrics_family_spec, shmetrics_str, with_labels,
 };
 use crate::metric::sealed::At;
 use crate::metric::{Counter, GaugeMode};
+use crate::registry::check_amount;
 use crate::segment::layout::KIND_COUNTER;
 
 /// A family of counters.
@@ -135,7 +136,8 @@ pub unsafe extern "C" fn shmetrics_counter_add_with_exemplar(
 
 /// Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place to keep families and handles between two
 /// requests. The labels come in any order; in the family's own it is fastest. What is not there is made, a family without a help text; register it beforehand
-/// where it is to have one, or a limit. It costs two look-ups. On an error nothing is counted.
+/// where it is to have one, or a limit. It costs two look-ups. On an error nothing is counted. A negative,
+/// infinite or NaN `v` is `SHMETRICS_STATUS_INVALID_ARGUMENT`, and makes nothing.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_counter_add_named(
     segment: *mut shmetrics_segment,
@@ -146,6 +148,9 @@ pub unsafe extern "C" fn shmetrics_counter_add_named(
 ) -> shmetrics_status {
     hot_guarded(|| {
         // SAFETY: the caller's promise.
+        let segment_of = unsafe { segment_of(segment)? };
+        check_amount(segment_of.inner, KIND_COUNTER, v).map_err(report)?;
+        // SAFETY: as above.
         let counter: Counter = unsafe { named(segment, KIND_COUNTER, name, labels, count)? };
         counter.add(v);
         Ok(())

@@ -27,9 +27,11 @@ use status::{fail, shmetrics_status};
 use crate::host::Undisturbed;
 use crate::metric::sealed::At;
 use crate::metric::{GaugeMode, Native};
-use crate::registry::family::Spec;
+use crate::registry::family::{a_kind, Spec};
 use crate::registry::{register, series_named, Table, DEFAULT_BUCKETS};
-use crate::segment::layout::{header, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM};
+use crate::segment::layout::{
+    header, KIND_COUNTER, KIND_ENUM, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_STATE_SET, KIND_SUMMARY,
+};
 use crate::segment::{Inner, Segment};
 
 /// Bytes with their length. They need not end in NUL. As a label value, a NULL pointer is the empty string.
@@ -61,6 +63,7 @@ impl shmetrics_str {
         if self.data.is_null() && self.len > 0 {
             return Err(fail(shmetrics_status::NullArgument, format!("{what} is NULL but has a length")));
         }
+        fits::<u8>(self.len, what)?;
         // SAFETY: the caller's promise.
         Ok(unsafe { self.bytes() })
     }
@@ -74,14 +77,15 @@ impl shmetrics_str {
     }
 }
 
-/// What a family is called and made of. Zero-initialise it, then set what you need.
+/// What a family is called and made of. Zero-initialise it, then set what you need. What families of a type do not have, such as buckets
+/// of a counter, is `SHMETRICS_STATUS_INVALID_ARGUMENT`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct shmetrics_family_spec {
     /// The metric's name: any UTF-8 without control characters. What is not letters, digits, `_` and `:` is escaped for scrapers that do
     /// not ask for it. A counter is shown as `name_total`, whether or not the name ends so.
     pub name: shmetrics_str,
-    /// What it means, for people; may be empty.
+    /// What it means, for people; may be empty. The help of the registration that makes the family is shown; another one is no conflict.
     pub help: shmetrics_str,
     /// The base unit, such as `seconds`, in which the name must end; may be empty.
     pub unit: shmetrics_str,
@@ -156,6 +160,14 @@ fn null(what: &str) -> shmetrics_status {
     fail(shmetrics_status::NullArgument, format!("{what} is NULL"))
 }
 
+/// No array is larger than half of the address space: a length beyond is a mistake, such as -1.
+fn fits<T>(len: usize, what: &str) -> Result<(), shmetrics_status> {
+    if len <= isize::MAX as usize / size_of::<T>() {
+        return Ok(());
+    }
+    Err(fail(shmetrics_status::InvalidArgument, format!("{what}: no array has {len} elements")))
+}
+
 /// # Safety
 /// `data` is NULL, or points to `len` valid values for the duration of the call.
 unsafe fn slice<'a, T>(data: *const T, len: usize, what: &str) -> Result<&'a [T], shmetrics_status> {
@@ -165,6 +177,7 @@ unsafe fn slice<'a, T>(data: *const T, len: usize, what: &str) -> Result<&'a [T]
     if data.is_null() {
         return Err(null(what));
     }
+    fits::<T>(len, what)?;
     // SAFETY: the caller's promise.
     Ok(unsafe { std::slice::from_raw_parts(data, len) })
 }
@@ -194,6 +207,27 @@ fn native(spec: &shmetrics_family_spec) -> Option<Native> {
     Some(native)
 }
 
+/// Refuses what families of this kind do not have.
+fn check_fields(spec: &shmetrics_family_spec, kind: u8) -> Result<(), shmetrics_status> {
+    let histogram = matches!(kind, KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM);
+    let (summary, states) = (kind == KIND_SUMMARY, matches!(kind, KIND_STATE_SET | KIND_ENUM));
+    let native = spec.native_factor != 0.0 || spec.native_zero_threshold != 0.0 || spec.native_max_buckets != 0;
+    let fields = [
+        ("buckets", spec.bucket_count > 0 && !histogram, "histograms"),
+        ("native buckets", native && !histogram, "histograms"),
+        ("quantiles", (spec.quantile_count > 0 || spec.quantile_max_age != 0) && !summary, "summaries"),
+        ("states", spec.state_count > 0 && !states, "state sets and enums"),
+        ("exact_name", spec.exact_name && kind != KIND_COUNTER, "counters"),
+    ];
+    match fields.iter().find(|(_, wrong, _)| *wrong) {
+        None => Ok(()),
+        Some((field, _, of)) => {
+            let message = format!("the spec has {field}, which only {of} have; this is {}", a_kind(kind));
+            Err(fail(shmetrics_status::InvalidArgument, message))
+        }
+    }
+}
+
 /// Registers a family for C. Returns the words of its handle.
 ///
 /// # Safety
@@ -206,6 +240,7 @@ unsafe fn register_family(
 ) -> Result<(*const c_void, *const c_void), shmetrics_status> {
     // SAFETY: the caller's promise.
     let (segment, spec) = unsafe { (segment_of(segment)?, spec.as_ref().ok_or_else(|| null("the spec"))?) };
+    check_fields(spec, kind)?;
     // SAFETY: as above, of everything the spec points to.
     let (labels, states, name, help, unit, buckets, quantiles) = unsafe {
         let names = slice(spec.label_names, spec.label_count, "label_names")?;

@@ -491,7 +491,7 @@ pub(crate) fn kind_name(kind: u8) -> &'static str {
     }
 }
 
-fn a_kind(kind: u8) -> String {
+pub(crate) fn a_kind(kind: u8) -> String {
     let article = if matches!(kind, KIND_INFO | KIND_ENUM) { "an" } else { "a" };
     format!("{article} {}", kind_name(kind))
 }

@@ -8,10 +8,30 @@ use super::{labels, register, Table, DEFAULT_BUCKETS};
 use crate::metric::sealed::At;
 use crate::metric::{Counter, GaugeMode, Histogram};
 use crate::segment::chain::offset;
-use crate::segment::layout::{entry, KIND_COUNTER, KIND_HISTOGRAM};
+use crate::segment::layout::{entry, header, KIND_COUNTER, KIND_HISTOGRAM};
 use crate::segment::life::Place;
 use crate::segment::{Inner, Segment};
 use crate::Error;
+
+/// Refuses what a counter cannot add, or a histogram observe, before anything is looked up or made.
+#[inline(always)]
+pub(crate) fn check_amount(inner: &Inner, kind: u8, v: f64) -> Result<(), Error> {
+    let right = if kind == KIND_COUNTER { v >= 0.0 && v < f64::INFINITY } else { !v.is_nan() };
+    if right {
+        return Ok(());
+    }
+    Err(rejected(inner, kind, v))
+}
+
+#[cold]
+fn rejected(inner: &Inner, kind: u8, v: f64) -> Error {
+    inner.count(header::REJECTED_UPDATES);
+    Error::InvalidArgument(if kind == KIND_COUNTER {
+        format!("a counter cannot add {v}: amounts are finite and not negative")
+    } else {
+        format!("a histogram cannot observe {v}")
+    })
+}
 
 /// Finds the series that a family's name and labels stand for, or makes it, and the family too. Nothing is allocated if they are there.
 #[inline(always)]
@@ -158,8 +178,10 @@ impl Segment {
     /// is several times as fast.
     ///
     /// # Errors
-    /// [`Error::Conflict`], [`Error::Full`] or an invalid name: what registering such a family would end in. Nothing is counted then.
+    /// [`Error::Conflict`], [`Error::Full`] or an invalid name: what registering such a family would end in. [`Error::InvalidArgument`] if
+    /// `v` is negative, infinite or NaN. Nothing is counted then.
     pub fn count(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
+        check_amount(self.inner, KIND_COUNTER, v)?;
         self.named::<Counter>(KIND_COUNTER, name, labels)?.add(v);
         Ok(())
     }
@@ -168,8 +190,9 @@ impl Segment {
     /// buckets.
     ///
     /// # Errors
-    /// As of [`Segment::count`].
+    /// As of [`Segment::count`]; of values, only NaN is refused.
     pub fn observe(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
+        check_amount(self.inner, KIND_HISTOGRAM, v)?;
         self.named::<Histogram>(KIND_HISTOGRAM, name, labels)?.observe(v);
         Ok(())
     }

@@ -74,6 +74,13 @@ pkg_config_static() {
     examples_outside static "${flags[@]/#-lshmetrics/-l:libshmetrics.a}"
 }
 
+# With -static everything is in the program, the unwinder too.
+pkg_config_all_static() {
+    local flags
+    read -ra flags < <(pkg --static --cflags --libs)
+    examples_outside static -static "${flags[@]}"
+}
+
 configure() { # version, prefix
     rm -rf "$work/build"
     cmake -S "$here/consumer" -B "$work/build" \
@@ -85,7 +92,7 @@ cmake_builds() { # prefix
     configure "${version%.*}" "$1"
     cmake --build "$work/build"
     for program in "$work"/build/*_shared; do runs_with shared "$program"; done
-    for program in "$work"/build/*_static; do runs_with static "$program"; done
+    for program in "$work"/build/*_static "$work"/build/*_alone; do runs_with static "$program"; done
 }
 
 cmake_moved() {
@@ -127,6 +134,7 @@ package_steps() {
     step "install puts the expected files in place" installs_the_expected_files
     step_with pkg-config "examples through pkg-config, shared" pkg_config_shared
     step_with pkg-config "examples through pkg-config, static" pkg_config_static
+    step_with pkg-config "examples through pkg-config, with -static" pkg_config_all_static
     step_with cmake "examples through CMake, shared and static" cmake_builds "$prefix"
     step_with cmake "examples through CMake, installed tree moved" cmake_moved
     step_with cmake "CMake refuses other versions" cmake_refuses_other_versions

@@ -12,7 +12,7 @@ root=$(cd "$here/../.." && pwd)
 export RELEASE_DIR=${RELEASE_DIR:-${CARGO_TARGET_DIR:-$root/target}/release}
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version *= *"\(.*\)"/\1/p' "$root/Cargo.toml")
 native_libs=(-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc)
-strict=(-O2 -Wall -Wextra -Wpedantic -Werror -I"$root/include")
+strict=(-O2 -Wall -Wextra -Wpedantic -Wshadow -Werror -I"$root/include")
 sanitize=(-g -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 valgrind=(valgrind --quiet --error-exitcode=1 --leak-check=full --errors-for-leak-kinds=definite)
 

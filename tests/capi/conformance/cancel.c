@@ -33,19 +33,20 @@ static shmetrics_str number(char *buffer, size_t capacity, int i) {
 /* New label sets until the segment has to grow. */
 #define LABEL_SETS(call)                                                                                            \
     for (int i = 0; i < MANY; i++) {                                                                                \
-        char buffer[32];                                                                                            \
-        const shmetrics_str one = number(buffer, sizeof buffer, i);                                                 \
+        char text_of[32];                                                                                           \
+        const shmetrics_str one = number(text_of, sizeof text_of, i);                                               \
         (void)(call);                                                                                               \
     }
 
 /* New families, of one kind, until the segment has to grow. */
-#define FAMILIES(call)                                                                                              \
+#define FAMILIES(call) FAMILIES_OF(0, call)
+#define FAMILIES_OF(n, call)                                                                                              \
     for (int i = 0; i < 250; i++) {                                                                                 \
-        char buffer[32];                                                                                            \
-        const shmetrics_family_spec spec = {.name = number(buffer, sizeof buffer, i),                               \
+        char text_of[32];                                                                                           \
+        const shmetrics_family_spec spec = {.name = number(text_of, sizeof text_of, i),                             \
                                             .help = {help, sizeof help}, .label_names = &label, .label_count = 1,     \
-                                            .states = state_names, .state_count = 2};                               \
-        (void)(call);                                                                                               \
+                                            .states = state_names, .state_count = (n)};                               \
+        CHECK((call) == SHMETRICS_STATUS_OK);                                                                       \
     }
 
 static const shmetrics_label exemplar = {STATIC("trace_id"), STATIC("4bf92f35")};
@@ -81,7 +82,7 @@ CASE(shmetrics_cursor_next) { while (shmetrics_cursor_next(cursor, buffer, sizeo
 CASE(shmetrics_cursor_only) { (void)shmetrics_cursor_only(cursor, TEXT("up")); }
 CASE(shmetrics_enum_register) {
     shmetrics_states_family f;
-    FAMILIES(shmetrics_enum_register(segment, &spec, &f))
+    FAMILIES_OF(2, shmetrics_enum_register(segment, &spec, &f))
 }
 CASE(shmetrics_enum_set) { shmetrics_enum_set(enumeration, 1); }
 CASE(shmetrics_exposition_content_type) { (void)shmetrics_exposition_content_type((shmetrics_exposition){0}); }
@@ -171,7 +172,7 @@ CASE(shmetrics_segment_set_identity) { (void)shmetrics_segment_set_identity(segm
 CASE(shmetrics_segment_trouble) { (void)shmetrics_segment_trouble(segment, buffer, sizeof buffer); }
 CASE(shmetrics_state_set_register) {
     shmetrics_states_family f;
-    FAMILIES(shmetrics_state_set_register(segment, &spec, &f))
+    FAMILIES_OF(2, shmetrics_state_set_register(segment, &spec, &f))
 }
 CASE(shmetrics_state_set_set) { shmetrics_state_set_set(states, 1, true); }
 CASE(shmetrics_states_clear) { (void)shmetrics_states_clear(labelled_states); }

@@ -13,6 +13,14 @@ static void exact_names(void) {
     /* An update that names it takes it as it is. */
     CHECK_STATUS(shmetrics_counter_add_named(segment, spec.name, NULL, 0, 1), SHMETRICS_STATUS_OK);
     CHECK_SHOWS(segment, "\nnginx_connections_accepted 2\n");
+    CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, NAN), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, -1), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("not_to_be"), NULL, 0, INFINITY), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(shmetrics_histogram_observe_named(segment, TEXT("not_to_be"), NULL, 0, NAN), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_HIDES(segment, "not_to_be");
+    CHECK(sample(segment, "shmetrics_updates_rejected_total") == 4);
+    CHECK_STATUS(shmetrics_histogram_observe_named(segment, TEXT("sizes"), NULL, 0, INFINITY), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("zero"), NULL, 0, -0.0), SHMETRICS_STATUS_OK);
     /* No other family may be called as it is in OpenMetrics. */
     shmetrics_gauge_family gauge;
     spec = (shmetrics_family_spec){.name = TEXT("nginx_connections_accepted_total")};

@@ -152,6 +152,59 @@ static void twice(shmetrics_segment *segment) {
     CHECK_STATUS(shmetrics_histogram_register(segment, &other, &histogram), SHMETRICS_STATUS_CONFLICT);
 }
 
+#define REFUSES(kind, type, ...)                                                                      \
+    do {                                                                                              \
+        shmetrics_##type##_family of_kind;                                                            \
+        const shmetrics_family_spec wrong = {.name = TEXT("wrong"), __VA_ARGS__};                     \
+        CHECK_STATUS(shmetrics_##kind##_register(segment, &wrong, &of_kind), SHMETRICS_STATUS_INVALID_ARGUMENT); \
+    } while (0)
+
+/* What families of a type do not have is an error, and not ignored. */
+static void fields_of_other_types(shmetrics_segment *segment) {
+    static const double numbers[] = {0.5, 1};
+    const shmetrics_str states[] = {TEXT("on"), TEXT("off")};
+    char why[256];
+    REFUSES(counter, counter, .buckets = numbers, .bucket_count = 2);
+    shmetrics_last_error(why, sizeof why);
+    CHECK(strcmp(why, "the spec has buckets, which only histograms have; this is a counter") == 0);
+    REFUSES(summary, summary, .buckets = numbers, .bucket_count = 2);
+    REFUSES(counter, counter, .quantiles = numbers, .quantile_count = 2);
+    REFUSES(histogram, histogram, .quantiles = numbers, .quantile_count = 2);
+    REFUSES(histogram, histogram, .quantile_max_age = 1);
+    REFUSES(summary, summary, .native_factor = 1.1);
+    REFUSES(counter, counter, .native_max_buckets = 1);
+    REFUSES(info, info, .native_zero_threshold = 1);
+    REFUSES(counter, counter, .states = states, .state_count = 2);
+    REFUSES(histogram, histogram, .states = states, .state_count = 2);
+    REFUSES(histogram, histogram, .exact_name = true);
+    REFUSES(state_set, states, .states = states, .state_count = 2, .exact_name = true);
+    CHECK_HIDES(segment, "wrong");
+}
+
+/* No array has such a length: it is a mistake, such as -1. */
+static void impossible_lengths(shmetrics_segment *segment) {
+    static const size_t lengths[] = {SIZE_MAX, SIZE_MAX / 2 + 1};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        const size_t n = lengths[i];
+        const shmetrics_str text = {"text", n};
+        const double bound = 1;
+        shmetrics_histogram_family histogram;
+        shmetrics_family_spec specs[] = {{.name = text}, {.help = text}, {.unit = text},
+                                         {.label_names = &text, .label_count = 1},
+                                         {.label_names = &text, .label_count = n / 16},
+                                         {.buckets = &bound, .bucket_count = n / 8}};
+        for (size_t j = 0; j < sizeof specs / sizeof *specs; j++) {
+            if (j > 0) specs[j].name = TEXT("impossible");
+            CHECK_STATUS(shmetrics_histogram_register(segment, &specs[j], &histogram), SHMETRICS_STATUS_INVALID_ARGUMENT);
+        }
+        CHECK_STATUS(shmetrics_segment_remove(text), SHMETRICS_STATUS_INVALID_ARGUMENT);
+        CHECK_STATUS(shmetrics_counter_add_named(segment, text, NULL, 0, 1), SHMETRICS_STATUS_INVALID_ARGUMENT);
+        const shmetrics_label label = {TEXT("a"), TEXT("b")};
+        CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("impossible"), &label, n / 16, 1), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    }
+    CHECK_HIDES(segment, "impossible");
+}
+
 static void every_gauge_mode(shmetrics_segment *segment) {
     for (uint32_t mode = SHMETRICS_GAUGE_SHARED; mode <= SHMETRICS_GAUGE_LIVEMOSTRECENT; mode++) {
         char name[32], line[64];
@@ -171,6 +224,8 @@ void test_register(void) {
     bad_label_names(segment);
     bad_texts_and_numbers(segment);
     CHECK_HIDES(segment, "valid_total"); /* nothing of what was refused is there */
+    fields_of_other_types(segment);
+    impossible_lengths(segment);
     twice(segment);
     every_gauge_mode(segment);
 }

@@ -209,8 +209,16 @@ static void labels_of_the_segment(void) {
 
 enum { SUMMARY, GAUGE_HISTOGRAM, UNKNOWN, STATE_SET, ENUM, INFO, KINDS };
 
-/* Registers a family of a kind; what is refused leaves the output alone. */
-static shmetrics_status register_as(int kind, shmetrics_segment *segment, const shmetrics_family_spec *what) {
+/* Registers a family of a kind, without states where it has none; what is refused leaves the output alone. */
+static shmetrics_status register_as(int kind, shmetrics_segment *segment, const shmetrics_family_spec *given) {
+    shmetrics_family_spec own;
+    const shmetrics_family_spec *what = given;
+    if (given != NULL && kind != STATE_SET && kind != ENUM) {
+        own = *given;
+        own.states = NULL;
+        own.state_count = 0;
+        what = &own;
+    }
     union {
         const void *words[2];
         shmetrics_summary_family summary;
@@ -255,6 +263,7 @@ static void what_every_kind_refuses(shmetrics_segment *segment) {
         REFUSED(what.label_count = 1, SHMETRICS_STATUS_NULL_ARGUMENT);
         REFUSED((what.label_names = twice, what.label_count = 2), SHMETRICS_STATUS_INVALID_NAME);
         REFUSED((what.label_names = &bad, what.label_count = 1), SHMETRICS_STATUS_INVALID_NAME);
+        if (kind != STATE_SET && kind != ENUM) continue;
         REFUSED(what.states = NULL, SHMETRICS_STATUS_NULL_ARGUMENT);
         REFUSED(what.states = &bad, SHMETRICS_STATUS_INVALID_NAME);
     }
@@ -364,6 +373,8 @@ static void handles_of_another_kind(shmetrics_segment *segment) {
     what.name = text("other_enum");
     CHECK_STATUS(shmetrics_enum_register(segment, &what, &enums), SHMETRICS_STATUS_OK);
     what.name = text("other_sizes");
+    what.states = NULL;
+    what.state_count = 0;
     CHECK_STATUS(shmetrics_summary_register(segment, &what, &sizes), SHMETRICS_STATUS_OK);
     const double rejected = sample(segment, "shmetrics_updates_rejected_total");
     shmetrics_enum_set(shmetrics_states_with(sets, NULL, 0), 1);
@@ -384,8 +395,6 @@ static void handles_of_another_kind(shmetrics_segment *segment) {
 static void wrong_counts_and_inert_families(shmetrics_segment *segment) {
     const shmetrics_str label = TEXT("x"), state = TEXT("on"), values[] = {TEXT("a"), TEXT("b")};
     shmetrics_family_spec what = spec("wrong_sizes", &label);
-    what.states = &state;
-    what.state_count = 1;
     shmetrics_summary_family sizes = {0};
     shmetrics_states_family sets = {0};
     shmetrics_info_family info = {0};
@@ -407,10 +416,12 @@ static void wrong_counts_and_inert_families(shmetrics_segment *segment) {
         CHECK(shmetrics_info_clear(info) == 0);
         if (registered) break;
         CHECK_STATUS(shmetrics_summary_register(segment, &what, &sizes), SHMETRICS_STATUS_OK);
-        what.name = text("wrong_set");
-        CHECK_STATUS(shmetrics_state_set_register(segment, &what, &sets), SHMETRICS_STATUS_OK);
         what.name = text("wrong_info");
         CHECK_STATUS(shmetrics_info_register(segment, &what, &info), SHMETRICS_STATUS_OK);
+        what.name = text("wrong_set");
+        what.states = &state;
+        what.state_count = 1;
+        CHECK_STATUS(shmetrics_state_set_register(segment, &what, &sets), SHMETRICS_STATUS_OK);
     }
     CHECK_HIDES(segment, "\nwrong_");
 }
