@@ -398,6 +398,14 @@ typedef struct shmetrics_family_spec {
    * name an exporter's counters. OpenMetrics shows it with `_total`. A family registered without it conflicts.
    */
   bool exact_name;
+  /**
+   * If a family of this name is registered with another definition, this one takes its place, as a reload needs it that has one more
+   * label or bucket. The old definition leaves all pages at that instant, and updates through its handles are not done but
+   * counted. A process of an earlier generation gets `SHMETRICS_STATUS_CONFLICT`: see `shmetrics_options.generation`. Without
+   * `replace`, another definition is `SHMETRICS_STATUS_CONFLICT`. Of one that is as it was, `max_series` and `exemplar_interval_ms`
+   * are put in force.
+   */
+  bool replace;
 } shmetrics_family_spec;
 
 /**
@@ -599,6 +607,12 @@ typedef struct shmetrics_options {
    * Reserved: 0.
    */
   uint32_t reserved;
+  /**
+   * The number of this process' generation, for hosts that number their reloads: of two processes that replace each other's
+   * definition of a family (`shmetrics_family_spec.replace`), the later generation prevails. 0: the time at which this process
+   * opened the segment last; forked children have their parent's. Give numbers in all processes of an application, or in none.
+   */
+  uint64_t generation;
 } shmetrics_options;
 
 /**
@@ -997,6 +1011,15 @@ enum shmetrics_status shmetrics_segment_open(const struct shmetrics_options *opt
  * name also a damaged one is.
  */
 enum shmetrics_status shmetrics_segment_remove(struct shmetrics_str name);
+
+/**
+ * Takes the family of this name off all pages, for all processes. `*unregistered`, unless it is NULL, says whether there was one.
+ * Updates through its handles are not done but counted, and the name may be registered anew. `SHMETRICS_STATUS_CONFLICT`: a
+ * process of a later generation has registered it. To put another definition in its place, register that with `replace`.
+ */
+enum shmetrics_status shmetrics_unregister(struct shmetrics_segment *segment,
+                                           struct shmetrics_str name,
+                                           bool *unregistered);
 
 /**
  * Gives this process a number of its own for the label `pid` of per-process gauges, such as a worker number. Call it in the

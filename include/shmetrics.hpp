@@ -437,6 +437,7 @@ struct spec {
   std::vector<double> quantiles{};         // summaries: of all processes, each right to 1.1 %
   std::uint32_t quantile_max_age = 0;      // seconds that they look back; 0: ten minutes
   bool exact_name = false;                 // counters: text and protobuf show this very name, without _total
+  bool replace = false;                    // another definition of this name gives way: see the C header
 };
 
 // An exposition format.
@@ -515,6 +516,7 @@ class options {
   options& short_bounds(bool yes = true) noexcept {  // le="1" instead of le="1.0" in text
     return set(raw_.bounds, yes ? SHMETRICS_BOUNDS_SHORT : SHMETRICS_BOUNDS_CANONICAL);
   }
+  options& generation(std::uint64_t number) noexcept { return set(raw_.generation, number); }  // of a host that numbers its reloads
   options& reset_if_unused() noexcept { return set(raw_.reset_if_unused, 1); }  // begin anew if nobody counts any more
   // A label that all series of a new segment have in front of theirs.
   options& label(std::string_view name, std::string_view value) {
@@ -628,6 +630,13 @@ class segment : public page_source<segment> {
   static outcome try_remove(std::string_view name) {
     return detail::check(shmetrics_segment_remove(detail::str(name)));
   }
+  // Takes the family of this name off all pages; says whether there was one. See the C header.
+  result<bool> try_unregister(std::string_view name) const {
+    bool done = false;
+    const shmetrics_status status = shmetrics_unregister(raw_, detail::str(name), &done);
+    if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
+    return done;
+  }
   // A worker number to stand for this process in gauges instead of its pid; before its first gauge update.
   outcome try_set_identity(std::uint32_t identity) const {
     return detail::check(shmetrics_segment_set_identity(raw_, identity));
@@ -677,6 +686,7 @@ class segment : public page_source<segment> {
 #ifdef __cpp_exceptions
   static segment open(const options& how = {}) { return try_open(how).value(); }
   static void remove(std::string_view name) { (void)try_remove(name).value(); }
+  bool unregister(std::string_view name) const { return try_unregister(name).value(); }
   void set_identity(std::uint32_t identity) const { (void)try_set_identity(identity).value(); }
   void attach_process() const { (void)try_attach_process().value(); }
   counter_family register_counter(const spec& what) const { return try_register_counter(what).value(); }
@@ -738,6 +748,7 @@ class segment : public page_source<segment> {
     raw.native_max_buckets = what.native_max_buckets;
     raw.quantile_max_age = what.quantile_max_age;
     raw.exact_name = what.exact_name;
+    raw.replace = what.replace;
     decltype(Family().raw()) family{};
     const shmetrics_status status = Register(raw_, &raw, mode..., &family);
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);

@@ -125,6 +125,12 @@ pub struct shmetrics_family_spec {
     /// A counter is shown under this very name in Prometheus' text formats and in protobuf, without `_total`: for dashboards and rules that
     /// name an exporter's counters. OpenMetrics shows it with `_total`. A family registered without it conflicts.
     pub exact_name: bool,
+    /// If a family of this name is registered with another definition, this one takes its place, as a reload needs it that has one more
+    /// label or bucket. The old definition leaves all pages at that instant, and updates through its handles are not done but
+    /// counted. A process of an earlier generation gets `SHMETRICS_STATUS_CONFLICT`: see `shmetrics_options.generation`. Without
+    /// `replace`, another definition is `SHMETRICS_STATUS_CONFLICT`. Of one that is as it was, `max_series` and `exemplar_interval_ms`
+    /// are put in force.
+    pub replace: bool,
 }
 
 /// Runs an update or a look-up, which may not unwind into C. Where it calls the system, it guards itself (see [`Undisturbed`]).
@@ -274,6 +280,7 @@ unsafe fn register_family(
         expire,
         exemplar_ms,
         exact: spec.exact_name,
+        replace: spec.replace,
         ..usual
     };
     let at = register(segment.inner, spec).map_err(status::report)?;

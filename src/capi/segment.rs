@@ -78,6 +78,10 @@ pub struct shmetrics_options {
     pub bounds: u32,
     /// Reserved: 0.
     pub reserved: u32,
+    /// The number of this process' generation, for hosts that number their reloads: of two processes that replace each other's
+    /// definition of a family (`shmetrics_family_spec.replace`), the later generation prevails. 0: the time at which this process
+    /// opened the segment last; forked children have their parent's. Give numbers in all processes of an application, or in none.
+    pub generation: u64,
 }
 
 /// The struct as the first release had it.
@@ -114,6 +118,7 @@ impl shmetrics_options {
         trust: EMPTY,
         bounds: SHMETRICS_BOUNDS_DEFAULT,
         reserved: 0,
+        generation: 0,
     };
 }
 
@@ -218,6 +223,9 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
         let (name, value) = unsafe { (label.name.text("a label's name")?, label.value.text("a label's value")?) };
         out = out.label(name, value);
     }
+    if options.generation != 0 {
+        out = out.generation(options.generation);
+    }
     if options.ceiling != 0 {
         out = out.ceiling(options.ceiling);
     }
@@ -273,6 +281,27 @@ unsafe fn name_of<'a>(name: shmetrics_str) -> Result<&'a str, shmetrics_status> 
 pub unsafe extern "C" fn shmetrics_segment_remove(name: shmetrics_str) -> shmetrics_status {
     // SAFETY: the caller's promise.
     guarded(|| Segment::remove(unsafe { name.text("the segment's name")? }).map_err(report))
+}
+
+/// Takes the family of this name off all pages, for all processes. `*unregistered`, unless it is NULL, says whether there was one.
+/// Updates through its handles are not done but counted, and the name may be registered anew. `SHMETRICS_STATUS_CONFLICT`: a
+/// process of a later generation has registered it. To put another definition in its place, register that with `replace`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_unregister(
+    segment: *mut shmetrics_segment,
+    name: shmetrics_str,
+    unregistered: *mut bool,
+) -> shmetrics_status {
+    guarded(|| {
+        // SAFETY: the caller's promise.
+        let (segment, name) = unsafe { (segment_of(segment)?, name.text("the name")?) };
+        let done = segment.unregister(name).map_err(report)?;
+        // SAFETY: as above.
+        if let Some(to) = unsafe { unregistered.as_mut() } {
+            *to = done;
+        }
+        Ok(())
+    })
 }
 
 /// Gives this process a number of its own for the label `pid` of per-process gauges, such as a worker number. Call it in the

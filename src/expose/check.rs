@@ -117,6 +117,11 @@ impl Look<'_> {
             }
             last = link;
             let record = Record::new(m, offset(link));
+            if record.is_retired() {
+                self.retired(&record, link);
+                link = m.load32(offset(link) + entry::NEXT, Acquire);
+                continue;
+            }
             match record.texts() {
                 Some(texts) => {
                     let what = format!("family {}", texts.name);
@@ -129,6 +134,22 @@ impl Look<'_> {
         }
         let tail = m.load32(header::FAMILY_TAIL, Acquire);
         self.expect(tail == last, || format!("the families: they end at {}, not at {}", offset(last), offset(tail)));
+    }
+
+    /// A family that was replaced or unregistered has nothing that lives.
+    fn retired(&mut self, record: &Record<'_>, link: u32) {
+        let m = self.memory;
+        if record.state().state() != life::DRAINED {
+            return self.tell(format!("the family at {}: it is retired, and not drained", record.at));
+        }
+        let embedded = life::state(m, (record.overflow_at() / GRANULE) as u32);
+        self.expect(!embedded.has_series(), || format!("the family at {}: its embedded series lives on", record.at));
+        let (mut next, mut ring) = (record.first(), Ring::default());
+        while next != 0 && self.spend() && !ring.closes(next) {
+            let lives = life::state(m, next).has_series() && m.get32(offset(next) + entry::PARENT) == link;
+            self.expect(!lives, || format!("the family at {}: the series at {} lives on", record.at, offset(next)));
+            next = m.load32(offset(next) + entry::NEXT, Acquire);
+        }
     }
 
     fn spend(&mut self) -> bool {
@@ -176,7 +197,7 @@ impl Look<'_> {
 
     fn all_series(&mut self, record: &Record<'_>, parent: u32, texts: &Texts, what: &str) {
         let m = self.memory;
-        let mut link = m.load32(record.at + family::HEAD, Acquire);
+        let mut link = record.first();
         let (mut ring, mut last) = (Ring::default(), 0);
         let (mut keys, mut free) = (BTreeMap::new(), BTreeSet::new());
         while link != 0 && self.spend() {
@@ -186,11 +207,15 @@ impl Look<'_> {
             last = link;
             let at = offset(link);
             let (its, kind) = (m.get32(at + entry::PARENT), m.get8(at + entry::KIND));
-            self.expect(its == parent && kind == record.kind(), || {
+            let state = life::state(m, link);
+            // In its store there may be records of another family, which are free, as a rule.
+            let is_its = its == parent && kind == record.kind();
+            let foreign = its != parent && Record::new(m, offset(its)).store_at() == record.store_at();
+            self.expect(is_its || foreign, || {
                 format!("{what}: the series at {at} is a {} of the family at {}", kind_name(kind), offset(its))
             });
-            let state = life::state(m, link);
             match state.state() {
+                life::LIVE | life::EXPIRED if foreign => {}
                 life::LIVE | life::EXPIRED => {
                     if let Some(key) = self.series(record, link, state, texts, what) {
                         if let Some(other) = keys.insert(key.clone(), at) {
@@ -278,7 +303,7 @@ impl Look<'_> {
     fn free_lists(&mut self, record: &Record<'_>, free: &BTreeSet<u32>, what: &str) {
         let mut listed = BTreeSet::new();
         for at in (family::FREE_LISTS..family::ZERO_THRESHOLD).step_by(8) {
-            let mut link = self.memory.load64(record.at + at, Acquire) as u32;
+            let mut link = self.memory.load64(record.store_at() + at, Acquire) as u32;
             while link != 0 && self.spend() {
                 if !listed.insert(link) {
                     return self.tell(format!("{what}: the record at {} is on its free lists twice", offset(link)));

@@ -13,10 +13,10 @@ use super::whole::{Look, Source};
 use super::{Escaping, Exposition, Format};
 use crate::host::Undisturbed;
 use crate::registry::family::{Record, Texts};
-use crate::registry::names::{samples, Named};
+use crate::registry::names::{self, samples, Named};
 use crate::registry::{fixed, labels};
-use crate::segment::chain::{announcements, offset, Ring};
-use crate::segment::layout::{entry, family, header, GRANULE, KIND_INFO};
+use crate::segment::chain::{announcements, is_later, offset, settled, Ring, FAMILIES};
+use crate::segment::layout::{entry, header, GRANULE, KIND_INFO};
 use crate::segment::life::{self, State};
 use crate::segment::memory::{Mapped, Memory};
 
@@ -90,6 +90,11 @@ struct Part<'a> {
     names: HashMap<String, u32>,
     /// Families that would be called as another one is, in a part before.
     clashing: HashSet<u32>,
+    /// Families that had been announced, and settled, when the page was begun.
+    families: u32,
+    /// Those that the page has shown, and those that it found retired.
+    begun: Vec<u32>,
+    gone: Vec<u32>,
 }
 
 /// Labels that all series have, as they were given and as the page has them.
@@ -206,6 +211,9 @@ impl<'a> Cursor<'a> {
             is_labelled: label.is_some(),
             names: HashMap::new(),
             clashing: HashSet::new(),
+            families: settled(&memory, FAMILIES),
+            begun: Vec::new(),
+            gone: Vec::new(),
         });
     }
 
@@ -230,7 +238,7 @@ impl<'a> Cursor<'a> {
         let mut owners: HashMap<String, String> = HashMap::new();
         let mut kinds: HashMap<String, u8> = HashMap::new();
         for part in &mut self.parts {
-            for (name, (link, kind, exact)) in names(&part.memory) {
+            for (name, (link, kind, exact)) in families(&part.memory) {
                 if *kinds.entry(name.clone()).or_insert(kind) != kind {
                     // Not shown, for its type: see `continue_in_next`.
                     part.names.insert(name, link);
@@ -432,7 +440,7 @@ impl<'a> Cursor<'a> {
         let mut taken: Vec<(String, u8, bool)> = Vec::new();
         if !self.extra.is_empty() {
             for memory in self.parts.iter().map(|part| part.memory) {
-                taken.extend(names(&memory).into_iter().map(|(name, (_, kind, exact))| (name, kind, exact)));
+                taken.extend(families(&memory).into_iter().map(|(name, (_, kind, exact))| (name, kind, exact)));
             }
         }
         let mut kept = Vec::new();
@@ -478,11 +486,23 @@ impl<'a> Cursor<'a> {
             self.at = self.after(link);
             return;
         }
+        if record.is_retired() {
+            let part = &mut self.parts[self.lead];
+            part.gone.push(link);
+            // Another part may have a family of this name.
+            part.names.retain(|_, its| *its != link);
+            self.at = self.after(link);
+            return;
+        }
         let Some(texts) = record.texts() else {
             self.corrupt += 1;
             self.at = self.after(link);
             return;
         };
+        if !self.is_in_time(&record, &texts.name) {
+            self.at = if self.budget > 0 { self.after(link) } else { Place::Own };
+            return;
+        }
         if self.parts[self.lead].clashing.contains(&link) {
             self.conflicts += 1;
             self.parts[self.lead].look.is_partial = true;
@@ -499,6 +519,7 @@ impl<'a> Cursor<'a> {
         let with_it = self.parts.iter().filter(|part| part.names.contains_key(&texts.name));
         self.shown_texts = (with_it.filter(|part| !part.tells(&texts.labels)).count() > 1).then(HashSet::new);
         (self.family, self.part) = (link, self.lead);
+        self.parts[self.lead].begun.push(link);
         let view = self.parts[self.lead].view(&record, texts, self.exposition);
         self.exact = view.exact;
         self.encoder = Some(match self.points {
@@ -508,12 +529,31 @@ impl<'a> Cursor<'a> {
         self.enter(link);
     }
 
+    /// Whether the page may show a family: what came in after the page was begun is on the next one, unless it has replaced a family
+    /// that this page did not come to in time. So no page has a name twice, and none misses a family that is replaced.
+    fn is_in_time(&mut self, record: &Record<'_>, name: &str) -> bool {
+        let part = &self.parts[self.lead];
+        let memory = &part.memory;
+        if !is_later(memory.get32(record.at + entry::BIRTH), part.families, || announcements(memory, FAMILIES)) {
+            return true;
+        }
+        // All that is gone through here is charged, as it may be for each family.
+        self.budget = self.budget.saturating_sub((part.gone.len() + part.begun.len()) as u64);
+        let of = |link: &u32| Record::new(memory, offset(*link));
+        let named = Named { base: name, kind: record.kind(), exact: record.exact() };
+        let clashes = |other: Record<'_>| {
+            let texts = other.texts();
+            texts.is_some_and(|texts| names::clash(named, other.named(&texts)).is_some())
+        };
+        part.gone.iter().any(|link| of(link).name_is(name)) && !part.begun.iter().any(|link| clashes(of(link)))
+    }
+
     /// To the series of a family of `part`.
     fn enter(&mut self, link: u32) {
         let memory = &self.parts[self.part].memory;
         self.series = Ring::default();
         self.births = announcements(memory, Record::new(memory, offset(link)).ends());
-        self.at = Place::Series(link, memory.load32(offset(link) + family::HEAD, Acquire));
+        self.at = Place::Series(link, Record::new(memory, offset(link)).first());
     }
 
     /// To the same family in the next part that has it. False: there is none.
@@ -521,8 +561,14 @@ impl<'a> Cursor<'a> {
         while self.part + 1 < self.parts.len() {
             self.part += 1;
             let part = &self.parts[self.part];
-            let Some(link) = part.names.get(name).copied() else { continue };
-            let record = Record::new(&part.memory, offset(link));
+            let Some(mut link) = part.names.get(name).copied() else { continue };
+            let mut record = Record::new(&part.memory, offset(link));
+            if record.is_retired() {
+                // Since the page was begun.
+                let Some((now, ..)) = families(&part.memory).get(name).copied() else { continue };
+                link = now;
+                record = Record::new(&part.memory, offset(link));
+            }
             let texts = record.texts().filter(|_| record.kind() == kind);
             match (texts, self.encoder.take()) {
                 (Some(texts), Some(encoder)) => {
@@ -649,7 +695,7 @@ fn target(memory: &Mapped) -> u32 {
     let (mut link, mut ring) = (memory.load32(header::FAMILY_HEAD, Acquire), Ring::default());
     while link != 0 && !ring.closes(link) {
         let record = Record::new(memory, offset(link));
-        if record.kind() == KIND_INFO && record.name_is("target") {
+        if record.kind() == KIND_INFO && record.name_is("target") && !record.is_retired() {
             return link;
         }
         link = next(memory, link);
@@ -658,7 +704,7 @@ fn target(memory: &Mapped) -> u32 {
 }
 
 /// The families of a segment, by name.
-fn names(memory: &Mapped) -> HashMap<String, (u32, u8, bool)> {
+fn families(memory: &Mapped) -> HashMap<String, (u32, u8, bool)> {
     let (mut names, mut ring) = (HashMap::new(), Ring::default());
     let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
     for _ in 0..memory.len() / GRANULE {
@@ -666,7 +712,7 @@ fn names(memory: &Mapped) -> HashMap<String, (u32, u8, bool)> {
             break;
         }
         let record = Record::new(memory, offset(link));
-        if let Some(texts) = record.texts() {
+        if let Some(texts) = record.texts().filter(|_| !record.is_retired()) {
             names.entry(texts.name).or_insert((link, record.kind(), record.exact()));
         }
         link = next(memory, link);

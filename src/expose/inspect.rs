@@ -113,12 +113,16 @@ pub struct ProcessInfo {
 pub(super) fn inspect(source: &Source<'_>) -> Inspection {
     let Source { memory, backing, own, path, .. } = source;
     let whole = source.state();
-    let mut families = Vec::new();
+    let (mut families, mut names) = (Vec::new(), std::collections::HashSet::new());
     let mut corrupt = 0;
     let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
     let (mut ring, mut budget) = (Ring::default(), memory.len() / GRANULE);
     while link != 0 && budget > 0 && !ring.closes(link) {
-        match family_info(&Record::new(memory, offset(link))) {
+        let record = Record::new(memory, offset(link));
+        match family_info(&record) {
+            _ if record.is_retired() => {}
+            // One that is replaced at this moment, and its successor, may both have been seen.
+            Some(info) if !names.insert(info.name.clone()) => {}
             Some(info) => families.push(info),
             None => corrupt += 1,
         }

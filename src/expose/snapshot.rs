@@ -169,27 +169,23 @@ impl<'a> Page<'a> {
         // SAFETY: an entry's fields are backed (`record`) and aligned in a record aligned to 16, as links are. Those that are
         // not atomic here change only with the record's life, which is checked at the end; they are read as volatile, so
         // that they are read here.
-        let (state, parent, its_kind) = unsafe {
-            (
-                &*record.add(entry::STATE as usize).cast::<AtomicU32>(),
-                record.add(entry::PARENT as usize).cast::<u32>().read_volatile(),
-                record.add(entry::KIND as usize).read_volatile(),
-            )
-        };
-        if parent != self.family || its_kind != kind || text_at < entry::SIZE {
-            return Err(Unseen::Damaged);
-        }
+        let state = unsafe { &*record.add(entry::STATE as usize).cast::<AtomicU32>() };
         // Acquire pairs with the Release that made it live: its text is there.
         let was = State(state.load(Acquire));
         // SAFETY: as above.
-        let (len, birth, created, flags) = unsafe {
+        let (parent, its_kind, len, birth, created, flags) = unsafe {
             (
+                record.add(entry::PARENT as usize).cast::<u32>().read_volatile(),
+                record.add(entry::KIND as usize).read_volatile(),
                 record.add(entry::TEXT_LEN as usize).cast::<u16>().read_volatile(),
                 record.add(entry::BIRTH as usize).cast::<u32>().read_volatile(),
                 record.add(entry::CREATED as usize).cast::<u32>().read_volatile(),
                 record.add(entry::FLAGS as usize).read_volatile(),
             )
         };
+        if parent != self.family || its_kind != kind || text_at < entry::SIZE {
+            return Err(self.foreign(was, parent));
+        }
         // What came after the family was begun might be a label set that was removed behind us: it is on the next page.
         if was.state() != life::LIVE || self.births.is_some_and(|from| is_later(birth, from, || self.announcements())) {
             return Err(Unseen::Hidden);
@@ -214,6 +210,18 @@ impl<'a> Page<'a> {
     #[cold]
     fn announcements(&self) -> u32 {
         announcements(self.memory, Record::new(self.memory, offset(self.family)).ends())
+    }
+
+    /// What a record is that does not serve this family: of its store, it may be free, or serve another one.
+    #[cold]
+    #[inline(never)]
+    fn foreign(&self, was: State, parent: u32) -> Unseen<'a> {
+        let [own, other] = [self.family, parent].map(|link| Record::new(self.memory, offset(link)).store_at());
+        if parent != self.family && (!was.has_series() || own == other) {
+            Unseen::Hidden
+        } else {
+            Unseen::Damaged
+        }
     }
 
     /// Gives the series at `at` to `write`, which appends it, or says that it cannot.

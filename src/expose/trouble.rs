@@ -45,8 +45,8 @@ impl Segment {
                          ceiling, or take coarser native buckets"
                     ),
                     _ => format!(
-                        "{count} updates went to label sets that had been removed or had expired, and count nowhere: look up what \
-                         may be removed instead of keeping its handle"
+                        "{count} updates went to label sets that had been removed or had expired, or to families that had been \
+                         replaced or unregistered, and count nowhere: look up what may be removed instead of keeping its handle"
                     ),
                 });
             }
@@ -104,7 +104,7 @@ fn cause(inner: &Inner) -> String {
     while link != 0 && !ring.closes(link) {
         let record = Record::new(memory, offset(link));
         let limit = record.max_series();
-        if record.refused() > 0 && limit != 0 && record.series() >= limit {
+        if !record.is_retired() && record.refused() > 0 && limit != 0 && record.series() >= limit {
             let name = record.texts().map_or_else(String::new, |texts| texts.name);
             return format!(
                 "the family {name} has reached its limit of {limit} series; raise it, or use fewer label values"

@@ -187,6 +187,9 @@ impl Counter {
     extern "C" fn add_otherwise(inner: &'static Inner, series: &'static Series, life: Life, n: u64) {
         // Acquire: as above.
         let lane = series.lane.load(Acquire);
+        if lane == lane::CLOSED {
+            return inner.count(header::STALE_UPDATES);
+        }
         let to_lane = lane != 0 && n < lane::MOST && series.is_in(life);
         if !(to_lane && inner.lanes.add_otherwise(&inner.memory, lane, n)) {
             Counter { inner, series, life }.add_to_cell(n);
@@ -279,10 +282,19 @@ impl Counter {
         if whole as f64 == v && whole < FULL {
             return self.add_large(whole);
         }
+        if self.is_closed() {
+            return self.inner.count(header::STALE_UPDATES);
+        }
         if self.life == Life::FOREVER {
             return add_f64(&self.series.cells[1], v);
         }
         self.change_pair(|integer, fraction| [integer, (f64::from_bits(fraction) + v).to_bits()]);
+    }
+
+    /// Whether its family was retired, which is so of embedded series alone.
+    fn is_closed(&self) -> bool {
+        // Relaxed: nothing else is read for it.
+        self.series.lane.load(Relaxed) == lane::CLOSED
     }
 
     /// The bits of the first cell that are the integer's.
@@ -301,7 +313,7 @@ impl Counter {
         let pair = unsafe { Pair::new(std::ptr::from_ref(&self.series.cells).cast_mut().cast()) };
         let mut seen = pair.guess();
         loop {
-            if self.life != Life::FOREVER && self.life.is_over(seen[0]) {
+            if self.is_closed() || (self.life != Life::FOREVER && self.life.is_over(seen[0])) {
                 self.inner.count(header::STALE_UPDATES);
                 return false;
             }
@@ -350,7 +362,7 @@ impl Counter {
         // Acquire: all of it was read before this look at the life.
         fence(Acquire);
         let over = self.life != Life::FOREVER && (self.life.is_over(integer) || !self.series.is_in(self.life));
-        if over {
+        if over || lane == lane::CLOSED || self.is_closed() {
             return 0.0;
         }
         let (whole, parts) = (u128::from(own) + in_lane, f64::from_bits(fraction));

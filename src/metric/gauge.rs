@@ -1,5 +1,5 @@
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::add_f64;
 use super::mode::GaugeMode;
@@ -7,6 +7,7 @@ use super::sealed::At;
 use crate::process::Token;
 use crate::segment::chain::offset;
 use crate::segment::errno::Errno;
+use crate::segment::lane;
 use crate::segment::layout::{
     entry, gauge, header, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD, FLAG_MODE_SHIFT, GRANULE,
 };
@@ -131,6 +132,7 @@ impl Gauge {
     #[inline]
     pub fn set(&self, v: f64) {
         match self.word {
+            Some(word) if is_closed(word) => self.stale(),
             Some(word) => change_word(word, &Change::Set(v)),
             None => self.change(&Change::Set(v)),
         }
@@ -140,6 +142,7 @@ impl Gauge {
     #[inline]
     pub fn add(&self, v: f64) {
         match self.word {
+            Some(word) if is_closed(word) => self.stale(),
             Some(word) => change_word(word, &Change::Add(v)),
             None => self.change(&Change::Add(v)),
         }
@@ -267,6 +270,13 @@ impl Gauge {
         } else {
             self.life
         }
+    }
+
+    /// An update of a series without lives whose family was retired.
+    #[cold]
+    #[inline(never)]
+    fn stale(&self) {
+        self.inner.count(header::STALE_UPDATES);
     }
 
     /// Counts an update that was not done: as stale if the series is removed, whatever else was missing.
@@ -413,6 +423,15 @@ impl Gauge {
         let _ = owner.cas([mine(TAKING), base], [mine(LIVE), base]);
         true
     }
+}
+
+/// Whether the family of a gauge that has a word of its own was retired: its record says so in place of a lane, which no gauge has.
+#[inline(always)]
+fn is_closed(word: &'static AtomicU64) -> bool {
+    let lane = std::ptr::from_ref(word).wrapping_byte_sub((gauge::VALUE - entry::LANE) as usize).cast::<AtomicU32>();
+    // SAFETY: the word is in a record of the segment (`new`), behind this field, which is aligned to 4 and only accessed atomically.
+    // Relaxed: nothing else is read for it.
+    unsafe { &*lane }.load(Relaxed) == lane::CLOSED
 }
 
 #[inline(always)]

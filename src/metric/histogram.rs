@@ -250,6 +250,9 @@ impl Histogram {
         if self.cells.is_null() || !is_gauge(self.record()) {
             return self.reject();
         }
+        if self.is_closed() {
+            return self.inner.count(header::STALE_UPDATES);
+        }
         match &self.native {
             None => self.change::<true>(v),
             Some(shape) => self.change_native::<true>(shape, v),
@@ -318,6 +321,12 @@ impl Histogram {
         unsafe { &*self.cells.cast::<u8>().sub((histogram::SIZE - field) as usize).cast::<AtomicU32>() }
     }
 
+    /// Whether its family was retired, which is so of embedded series alone.
+    fn is_closed(&self) -> bool {
+        // Relaxed: nothing else is read for it.
+        self.half(entry::LANE).load(Relaxed) == lane::CLOSED
+    }
+
     /// Whether the record has not begun a later life.
     #[inline(always)]
     fn is_in_its_life(&self) -> bool {
@@ -338,7 +347,11 @@ impl Histogram {
                 return false;
             }
             if seen[0] & mask == if BACK { 0 } else { mask } {
-                self.reject();
+                if self.is_closed() {
+                    self.inner.count(header::STALE_UPDATES);
+                } else {
+                    self.reject();
+                }
                 return false;
             }
             let sum = f64::from_bits(seen[1]);

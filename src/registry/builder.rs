@@ -129,6 +129,35 @@ impl<'a, M> Builder<'a, M> {
 }
 
 impl<'a, M: Metric> Builder<'a, M> {
+    /// Puts this definition in the place of another one of the same name, as a reload needs it that has one more label or bucket.
+    /// Without this, registering a family otherwise is [`Error::Conflict`].
+    ///
+    /// The old definition leaves all pages at the instant at which the new one comes in, and no page shows the name twice. The new
+    /// family begins without series. Updates through handles to the old one, in whichever process, are not done but
+    /// counted in `shmetrics_updates_to_removed_total`. Its memory serves other families with series of the same shape.
+    /// A family that is registered just so already stays as it is; [`Builder::max_series`] and [`Builder::exemplar_interval`] are then put
+    /// in force, and its series go on.
+    ///
+    /// A process of an earlier generation does not win the family back: that is [`Error::Conflict`]. See
+    /// [`Options::generation`](crate::Options::generation).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), shmetrics::Error> {
+    /// # let segment = shmetrics::Options::new().anonymous().open()?;
+    /// let old = segment.counter("requests_total", "Requests.").labels(["method"]).register()?;
+    /// old.with(["GET"]).inc();
+    /// let new = segment.counter("requests_total", "Requests.").labels(["method", "status"]).replace().register()?;
+    /// new.with(["GET", "200"]).inc();
+    /// old.with(["GET"]).inc(); // Counts nowhere.
+    /// # let page = String::from_utf8(segment.render(shmetrics::Format::Text)).unwrap();
+    /// # assert!(page.contains("requests_total{method=\"GET\",status=\"200\"} 1\n") && !page.contains("{method=\"GET\"}"));
+    /// # Ok(()) }
+    /// ```
+    pub fn replace(mut self) -> Self {
+        self.spec.replace = true;
+        self
+    }
+
     /// The base unit, such as `seconds` or `bytes`; the name must end in it.
     pub fn unit(mut self, unit: &'a str) -> Self {
         self.spec.unit = unit;
@@ -305,6 +334,12 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
     /// As [`Builder::unit`].
     pub fn unit(mut self, unit: &'a str) -> Self {
         self.builder.spec.unit = unit;
+        self
+    }
+
+    /// As [`Builder::replace`].
+    pub fn replace(mut self) -> Self {
+        self.builder.spec.replace = true;
         self
     }
 

@@ -27,6 +27,12 @@ impl<'a, M: Metric> Builder<'a, M> {
 }
 
 impl<M: Metric> DynamicBuilder<'_, M> {
+    /// As [`Builder::replace`].
+    pub fn replace(mut self) -> Self {
+        self.spec.replace = true;
+        self
+    }
+
     /// As [`LabelledBuilder::expire_after`](crate::LabelledBuilder::expire_after). Without labels it says nothing.
     pub fn expire_after(mut self, time: Duration) -> Self {
         let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);

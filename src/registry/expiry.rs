@@ -9,11 +9,11 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::family::Record;
-use super::recycle;
+use super::{recycle, redefine};
 use crate::metric::{each_cell, Counted};
 use crate::segment::chain::{offset, Ring};
 use crate::segment::lane;
-use crate::segment::layout::{counter, entry, family, gauge, header, histogram, process_cell as cell, KIND_COUNTER};
+use crate::segment::layout::{counter, entry, gauge, header, histogram, process_cell as cell, KIND_COUNTER};
 use crate::segment::life::{self, Life, Place};
 use crate::segment::memory::{Mapped, Memory};
 use crate::segment::{Inner, Segment};
@@ -77,6 +77,7 @@ impl Segment {
     pub fn expire(&self) -> u64 {
         let (inner, mut expired) = (self.inner, 0);
         let memory = &inner.memory;
+        redefine::drain_all(inner);
         if memory.get32(header::EXPIRING) == 0 {
             return 0;
         }
@@ -84,7 +85,7 @@ impl Segment {
         let mut ring = Ring::default();
         while link != 0 && !ring.closes(link) {
             let record = Record::new(memory, offset(link));
-            if record.expire() > 0 {
+            if record.expire() > 0 && !record.is_retired() {
                 expired += expire_family(inner, &record);
             }
             link = memory.load32(offset(link) + entry::NEXT, Acquire);
@@ -95,7 +96,7 @@ impl Segment {
 
 fn expire_family(inner: &Inner, record: &Record<'_>) -> u64 {
     let (memory, mut expired) = (&inner.memory, 0);
-    let mut link = memory.load32(record.at + family::HEAD, Acquire);
+    let mut link = record.first();
     let mut ring = Ring::default();
     while link != 0 && !ring.closes(link) {
         expired += u64::from(expire_one(inner, record, link));
@@ -107,7 +108,8 @@ fn expire_family(inner: &Inner, record: &Record<'_>) -> u64 {
 fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     let memory = &inner.memory;
     let state = life::state(memory, link);
-    if !state.has_series() {
+    // In a store that another family has used, its series may still be on their way out.
+    if !state.has_series() || memory.load32(offset(link) + entry::PARENT, Acquire) != record.link() {
         return false;
     }
     let at = word_at(record, link);

@@ -5,7 +5,7 @@
 //! series: the family's only one if it has no labels, else its overflow series. It is made with the family, so a full
 //! segment cannot keep it from being there.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::names::Named;
 use super::{names, utf8};
@@ -55,6 +55,8 @@ pub(crate) struct Spec<'a> {
     pub(crate) exemplar_ms: u32,
     /// Whether the texts and protobuf show a counter under this very name, without `_total`.
     pub(crate) exact: bool,
+    /// Whether a family of this name that is registered otherwise gives way.
+    pub(crate) replace: bool,
 }
 
 impl<'a> Spec<'a> {
@@ -77,6 +79,7 @@ impl<'a> Spec<'a> {
             expire: 0,
             exemplar_ms: EXEMPLAR_MS,
             exact: false,
+            replace: false,
         }
     }
 
@@ -192,6 +195,7 @@ impl<'a> Spec<'a> {
         memory.put16(at + family::UNIT_LEN, self.unit.len() as u16);
         memory.put32(at + family::HELP_LEN, self.help.len() as u32);
         memory.put32(at + family::RECORD_LEN, record_len as u32);
+        memory.put64(at + family::EPOCH, inner.epoch());
         memory.fill(at + family::SIZE, &blob);
         let embedded =
             Series { family: link, tag: 0, kind: self.kind, mode: self.mode, escaped: false, text_len: text.len() };
@@ -279,7 +283,29 @@ impl<'a> Record<'a> {
     }
     /// The chain of its series.
     pub(crate) fn ends(&self) -> Ends {
-        Ends { head: self.at + family::HEAD, tail: self.at + family::TAIL, pending: self.at + family::PENDING }
+        let at = self.store_at();
+        Ends { head: at + family::HEAD, tail: at + family::TAIL, pending: at + family::PENDING, replaces: 0 }
+    }
+    /// Its first series, or what was one.
+    pub(crate) fn first(&self) -> u32 {
+        // Acquire pairs with the Release that linked it.
+        self.memory.load32(self.store_at() + family::HEAD, Acquire)
+    }
+    /// The family whose chain and free lists it uses: itself, or an earlier one whose series are of the same shape.
+    pub(crate) fn store_at(&self) -> u64 {
+        match self.memory.get32(self.at + family::STORE) {
+            0 => self.at,
+            link => offset(link),
+        }
+    }
+    pub(crate) fn link(&self) -> u32 {
+        (self.at / GRANULE) as u32
+    }
+    pub(crate) fn state(&self) -> State {
+        life::state(self.memory, self.link())
+    }
+    pub(crate) fn is_retired(&self) -> bool {
+        self.state().is_retired()
     }
     /// The {count, sum} pairs of its series: 0 if they have other cells.
     pub(crate) fn pairs(&self) -> u64 {
@@ -421,6 +447,9 @@ impl<'a> Record<'a> {
         if self.exact() != spec.exact {
             let shown = |exact: bool| format!("{}{}", spec.name, if exact { "" } else { "_total" });
             return Some(format!("text 0.0.4 shows it as {}, not {}", shown(self.exact()), shown(spec.exact)));
+        }
+        if spec.replace && texts.help != spec.help {
+            return Some(format!("its help is {:?}, not {:?}", texts.help, spec.help));
         }
         if self.mode() != spec.mode {
             return Some(format!("its gauge mode is {}, not {}", self.mode(), spec.mode));

@@ -11,6 +11,7 @@ pub(crate) mod names;
 mod one_shot;
 mod order;
 mod recycle;
+mod redefine;
 pub(crate) mod utf8;
 
 pub use builder::{Builder, Family, LabelledBuilder};
@@ -28,7 +29,7 @@ use crate::host::Undisturbed;
 use crate::metric::sealed::At;
 use crate::segment::chain::{self, find_or_append, offset, Maker, Outcome};
 use crate::segment::index::{tag_of, Hit};
-use crate::segment::layout::{align, entry, family as f, header, FLAG_ESCAPED, GRANULE};
+use crate::segment::layout::{entry, family as f, header, FLAG_ESCAPED, GRANULE};
 use crate::segment::life::{self, Life, Place, State};
 use crate::segment::memory::Memory;
 use crate::segment::{Inner, Segment};
@@ -51,22 +52,43 @@ pub(crate) fn register(inner: &Inner, spec: Spec<'_>) -> Result<u64, Error> {
 
 fn register_checked(inner: &Inner, spec: &Spec<'_>) -> Result<u64, Error> {
     let hash = labels::family_hash(inner.seed, spec.name.as_bytes());
-    let mut maker = FamilyMaker { inner, spec, hash, clash: None };
-    let full = |why: &str| Err(Error::Full(format!("the family {} cannot be registered: {why}", spec.name)));
-    match find_or_append(&inner.index(), chain::FAMILIES, hash, &mut maker) {
-        Outcome::Made(link) => Ok(offset(link)),
-        Outcome::Found(link) => {
-            let record = Record::new(&inner.memory, offset(link));
-            match record.difference(spec) {
-                None => order::of(inner, &record, spec.labels),
-                Some(difference) => {
-                    Err(Error::Conflict(format!("the family {} is registered otherwise: {difference}", spec.name)))
+    let conflict = |how: &str, why: &str| Err(Error::Conflict(format!("the family {} {how}: {why}", spec.name)));
+    redefine::drain_all(inner);
+    // Another round is needed only if a process of an earlier generation has replaced the family just now.
+    for _ in 0..1000 {
+        let mut maker = FamilyMaker { inner, spec, hash, clash: None, old: 0 };
+        let found = match find_or_append(&inner.index(), chain::FAMILIES, hash, &mut maker) {
+            Outcome::Made(link) => {
+                if maker.old != 0 {
+                    redefine::drain(inner, maker.old);
                 }
+                return Ok(offset(link));
+            }
+            Outcome::Found(link) => link,
+            Outcome::Refused => return Err(Error::Conflict(maker.clash.unwrap_or_default())),
+            Outcome::Full | Outcome::Closed => {
+                return Err(Error::Full(format!(
+                    "the family {} cannot be registered: the segment has reached its ceiling, or its memory file system is full",
+                    spec.name
+                )))
+            }
+        };
+        let record = Record::new(&inner.memory, offset(found));
+        match record.difference(spec) {
+            Some(difference) if spec.replace => {
+                return conflict("cannot be replaced", &format!("{difference}, and {}", redefine::NEWER));
+            }
+            Some(difference) => return conflict("is registered otherwise", &difference),
+            None if !redefine::raise(inner, found) => {}
+            None => {
+                if spec.replace {
+                    redefine::set_limits(inner, &record, spec);
+                }
+                return order::of(inner, &record, spec.labels);
             }
         }
-        Outcome::Refused => Err(Error::Conflict(maker.clash.unwrap_or_default())),
-        Outcome::Full => full("the segment has reached its ceiling, or its memory file system is full"),
     }
+    conflict("cannot be registered", "other processes keep replacing it")
 }
 
 /// Makes room in the index for one more entry.
@@ -88,15 +110,24 @@ struct FamilyMaker<'a> {
     spec: &'a Spec<'a>,
     hash: u64,
     clash: Option<String>,
+    /// The family that it replaces; 0 for none.
+    old: u32,
 }
 
 impl Maker for FamilyMaker<'_> {
     fn same(&self, link: u32) -> bool {
-        let memory = &self.inner.memory;
-        let at = offset(link);
-        memory.get32(at + entry::PARENT) == 0
-            && memory.get64(at + f::HASH) == self.hash
-            && Record::new(memory, at).name_is(self.spec.name)
+        redefine::is_called(self.inner, link, self.hash, self.spec.name)
+    }
+
+    fn replaces(&mut self, link: u32) -> bool {
+        let record = Record::new(&self.inner.memory, offset(link));
+        let replaces =
+            self.spec.replace && record.difference(self.spec).is_some() && redefine::may_redefine(self.inner, &record);
+        if replaces {
+            self.inner.memory.put32(header::RETIRING, 1);
+            self.old = link;
+        }
+        replaces
     }
 
     fn refuse(&mut self) -> bool {
@@ -105,7 +136,8 @@ impl Maker for FamilyMaker<'_> {
         let mut ring = chain::Ring::default();
         while link != 0 && !ring.closes(link) {
             let record = Record::new(memory, offset(link));
-            if let Some(texts) = record.texts() {
+            // The one that gives way clashes with nothing.
+            if let Some(texts) = record.texts().filter(|_| link != self.old && !record.is_retired()) {
                 if let Some(sample) = names::clash(self.spec.named(), record.named(&texts)) {
                     self.clash = Some(format!(
                         "{} {} and the registered {} {} would both expose {sample}",
@@ -126,7 +158,9 @@ impl Maker for FamilyMaker<'_> {
         if self.spec.expire > 0 {
             self.inner.memory.put32(header::EXPIRING, 1);
         }
-        self.spec.write(self.inner, self.hash, |bytes| self.inner.arena().allocate(bytes))
+        let link = self.spec.write(self.inner, self.hash, |bytes| self.inner.arena().allocate(bytes))?;
+        redefine::choose_store(self.inner, &Record::new(&self.inner.memory, offset(link)), self.old);
+        Some(link)
     }
 
     fn give_back(&mut self, link: u32) {
@@ -134,12 +168,8 @@ impl Maker for FamilyMaker<'_> {
         self.inner.arena().give_back(link, len);
     }
 
-    fn settled(&self, link: u32) {
-        let record = Record::new(&self.inner.memory, offset(link));
-        self.inner.memory.add64(header::ARENA_REACHABLE, align(record.record_len(), GRANULE), Relaxed);
-        if record.label_count() == 0 {
-            self.inner.count(header::SERIES);
-        }
+    fn settled(&self, link: u32, _: u32) {
+        redefine::settled(self.inner, link);
     }
 
     fn prepare(&mut self) -> bool {
@@ -268,7 +298,7 @@ impl Table {
         let (state, parent, len, flags) = unsafe {
             (
                 &*record.add(entry::STATE as usize).cast::<AtomicU32>(),
-                record.add(entry::PARENT as usize).cast::<u32>().read_volatile(),
+                record.add(entry::PARENT as usize).cast::<u32>(),
                 record.add(entry::TEXT_LEN as usize).cast::<u16>(),
                 record.add(entry::FLAGS as usize),
             )
@@ -276,7 +306,7 @@ impl Table {
         // Acquire pairs with the Release that made it live: its text is there.
         let seen = State(state.load(Acquire));
         // SAFETY: as above.
-        let (len, flags) = unsafe { (len.read_volatile(), flags.read_volatile()) };
+        let (parent, len, flags) = unsafe { (parent.read_volatile(), len.read_volatile(), flags.read_volatile()) };
         if parent != self.link() || self.text_at + u64::from(len) > backed {
             return None;
         }
@@ -374,6 +404,8 @@ impl Table {
         match find_or_append(&self.inner.index(), ends, hash, &mut maker) {
             Outcome::Found(link) => Place { at: offset(link), life: found.get() },
             Outcome::Made(link) => Place { at: offset(link), life: maker.made },
+            // Of a family that is retired, updates count nowhere.
+            Outcome::Closed => self.embedded(),
             Outcome::Refused | Outcome::Full => self.overflow(),
         }
     }
@@ -427,22 +459,8 @@ impl Table {
     }
 
     fn clear_family(&self) -> u64 {
-        let memory = &self.inner.memory;
-        let record = Record::new(memory, self.at);
-        let until = chain::announcements(memory, record.ends());
-        let (mut removed, mut ring) = (0, chain::Ring::default());
-        let mut link = memory.load32(self.at + f::HEAD, Acquire);
-        while link != 0 && !ring.closes(link) {
-            let state = life::state(memory, link);
-            // A birth is read before the removal that it is for: of another life, that removal fails.
-            let birth = memory.load32(offset(link) + entry::BIRTH, Acquire);
-            let later = chain::is_later(birth, until, || chain::announcements(memory, record.ends()));
-            if state.has_series() && !later && recycle::remove(self.inner, &record, link, state.life()) {
-                removed += 1;
-            }
-            link = memory.load32(offset(link) + entry::NEXT, Acquire);
-        }
-        removed
+        let record = Record::new(&self.inner.memory, self.at);
+        recycle::remove_all(self.inner, &record, Some(chain::announcements(&self.inner.memory, record.ends())))
     }
 
     /// The family's only series, or its overflow series.
@@ -518,6 +536,10 @@ impl<S: Fn(u32) -> bool> Maker for SeriesMaker<'_, '_, S> {
         (self.same)(link)
     }
 
+    fn closed(&self) -> bool {
+        self.record.is_retired()
+    }
+
     fn refuse(&mut self) -> bool {
         let memory = &self.inner.memory;
         let mine = self.record.max_series();
@@ -539,8 +561,8 @@ impl<S: Fn(u32) -> bool> Maker for SeriesMaker<'_, '_, S> {
         recycle::give_back(self.inner, &self.record, link);
     }
 
-    fn settled(&self, link: u32) {
-        recycle::settled(self.inner, &self.record, link);
+    fn settled(&self, link: u32, parent: u32) {
+        recycle::settled(self.inner, parent, link);
     }
 
     fn prepare(&mut self) -> bool {

@@ -74,7 +74,8 @@ fn family<'v>(
     loop {
         let at = offset(hit.link);
         let found = Table::with_label_lens(inner, at)
-            .filter(|(table, _)| table.hash == hash && memory.get32(at + entry::PARENT) == 0);
+            .filter(|(table, _)| table.hash == hash && memory.get32(at + entry::PARENT) == 0)
+            .filter(|_| !Record::new(memory, at).is_retired());
         if let Some((table, lens)) = found {
             let record = Record::new(memory, at);
             let (its_name, mut its_labels) = record.names(lens)?;

@@ -4,11 +4,11 @@
 //! fit most records, the room for a label text comes in classes of 1 to 8, 10, 12, 14, 16, 20 ... granules; each family has a
 //! free list for each class, up to the last, which is for all the rest.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::family::Record;
 use crate::metric::GaugeMode;
-use crate::segment::chain::offset;
+use crate::segment::chain::{announcements, is_later, offset, Ring};
 use crate::segment::lane;
 use crate::segment::layout::{
     entry, family, gauge, header, histogram, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK_HEAD, GRANULE,
@@ -47,8 +47,8 @@ fn class_of(text_at: u64, len: usize) -> u32 {
     (8..CLASSES - 1).find(|class| granules(*class) >= wanted).unwrap_or(CLASSES - 1)
 }
 
-fn list(memory: &Mapped, family_at: u64, class: u32) -> FreeList<'_, Mapped> {
-    FreeList { memory, at: family_at + family::FREE_LISTS + 8 * u64::from(class.min(LISTS - 1)) }
+fn list<'a>(record: &Record<'a>, class: u32) -> FreeList<'a, Mapped> {
+    FreeList { memory: record.memory, at: record.store_at() + family::FREE_LISTS + 8 * u64::from(class.min(LISTS - 1)) }
 }
 
 fn account(inner: &Inner, record: &Record<'_>, link: u32, comes: bool) {
@@ -61,10 +61,11 @@ fn count(inner: &Inner, record: &Record<'_>, by: u64) {
     inner.memory.add64(record.at + family::SERIES, by, Relaxed);
 }
 
-/// A series has come to live.
-pub(super) fn settled(inner: &Inner, record: &Record<'_>, link: u32) {
-    count(inner, record, 1);
-    account(inner, record, link, true);
+/// A series has come to live. `parent` is its family, which another may share the store with.
+pub(super) fn settled(inner: &Inner, parent: u32, link: u32) {
+    let record = Record::new(&inner.memory, offset(parent));
+    count(inner, &record, 1);
+    account(inner, &record, link, true);
 }
 
 /// A record for a text of this length: a free one, `CLAIMED` and wiped, or a new one. And the state it is to have.
@@ -85,7 +86,7 @@ pub(super) fn obtain(inner: &Inner, record: &Record<'_>, len: usize) -> Option<(
 
 /// A free record of this class. In the last list it may be larger; a smaller one in front keeps those behind it from being used.
 fn reuse(inner: &Inner, record: &Record<'_>, class: u32) -> Option<(u32, State)> {
-    let link = list(&inner.memory, record.at, class).pop(|state| state.class() >= class)?;
+    let link = list(record, class).pop(|state| state.class() >= class)?;
     account(inner, record, link, false);
     Some((link, claim(inner, link)))
 }
@@ -127,7 +128,7 @@ pub(super) fn close(inner: &Inner, record: &Record<'_>, link: u32) {
 }
 
 /// Replaces a pair, whatever it holds.
-fn put(memory: &Mapped, at: u64, new: impl Fn([u64; 2]) -> [u64; 2]) {
+pub(super) fn put(memory: &Mapped, at: u64, new: impl Fn([u64; 2]) -> [u64; 2]) {
     let Some(pair) = memory.pair(at) else { return };
     let mut seen = pair.guess();
     while let Err(now) = pair.cas(seen, new(seen)) {
@@ -139,7 +140,7 @@ fn put(memory: &Mapped, at: u64, new: impl Fn([u64; 2]) -> [u64; 2]) {
 pub(super) fn each_cell(memory: &Mapped, at: u64, mut visit: impl FnMut(u64)) {
     let mut word = at + gauge::VALUE;
     for _ in 0..u64::from(MAX_PROCESSES) / CELLS_PER_BLOCK {
-        let link = memory.load32(word, std::sync::atomic::Ordering::Acquire);
+        let link = memory.load32(word, Acquire);
         if link == 0 {
             return;
         }
@@ -154,14 +155,14 @@ pub(super) fn give_back(inner: &Inner, record: &Record<'_>, link: u32) {
     if state.state() == life::NEW {
         inner.arena().give_back(link, size(record.text_at(), state.class()));
     } else if life::change(&inner.memory, link, state, life::FREE) {
-        list(&inner.memory, record.at, state.class()).push(link);
+        list(record, state.class()).push(link);
         account(inner, record, link, true);
     }
 }
 
 /// Removes a series. True if it was this call that did.
 pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, life: Life) -> bool {
-    let done = life::remove(&inner.index(), record.ends(), link, life, |link| settled(inner, record, link));
+    let done = life::remove(&inner.index(), record.ends(), link, life, |link, parent| settled(inner, parent, link));
     if done {
         removed(inner, record, link);
         inner.updated();
@@ -171,11 +172,30 @@ pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, life: Life) 
 
 /// Takes a series off the pages if its state is still `seen`: for a while (`EXPIRED`) or for good (`FREE`).
 pub(super) fn hide(inner: &Inner, record: &Record<'_>, link: u32, seen: State, to: u32) -> bool {
-    let done = life::hide(&inner.index(), record.ends(), link, seen, to, |link| settled(inner, record, link));
+    let done = life::hide(&inner.index(), record.ends(), link, seen, to, |link, parent| settled(inner, parent, link));
     if done && to == life::FREE {
         removed(inner, record, link);
     }
     done
+}
+
+/// Removes all series of a family, but for those that came after so many announcements. Returns how many.
+pub(super) fn remove_all(inner: &Inner, record: &Record<'_>, until: Option<u32>) -> u64 {
+    let memory = &inner.memory;
+    let (mut removed, mut ring) = (0, Ring::default());
+    let mut link = record.first();
+    while link != 0 && !ring.closes(link) {
+        let state = life::state(memory, link);
+        // After the state: of another life, the removal fails.
+        let birth = memory.load32(offset(link) + entry::BIRTH, Acquire);
+        let is_its = memory.load32(offset(link) + entry::PARENT, Acquire) == record.link();
+        let later = until.is_some_and(|until| is_later(birth, until, || announcements(memory, record.ends())));
+        if state.has_series() && is_its && !later && remove(inner, record, link, state.life()) {
+            removed += 1;
+        }
+        link = memory.load32(offset(link) + entry::NEXT, Acquire);
+    }
+    removed
 }
 
 fn removed(inner: &Inner, record: &Record<'_>, link: u32) {
@@ -184,7 +204,7 @@ fn removed(inner: &Inner, record: &Record<'_>, link: u32) {
     inner.count(header::REMOVED_SERIES);
     // Killed between these two, this process leaks the record, and the leak shows.
     account(inner, record, link, false);
-    list(&inner.memory, record.at, life::state(&inner.memory, link).class()).push(link);
+    list(record, life::state(&inner.memory, link).class()).push(link);
     account(inner, record, link, true);
 }
 

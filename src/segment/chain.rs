@@ -24,7 +24,7 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::index::Index;
-use super::layout::{entry, header, GRANULE};
+use super::layout::{entry, family, header, GRANULE};
 use super::life;
 use super::memory::Memory;
 
@@ -34,11 +34,17 @@ pub(crate) struct Ends {
     pub(crate) head: u64,
     pub(crate) tail: u64,
     pub(crate) pending: u64,
+    /// The field of an entry that says which one it replaces; 0 where none does.
+    pub(crate) replaces: u64,
 }
 
 /// The segment's families.
-pub(crate) const FAMILIES: Ends =
-    Ends { head: header::FAMILY_HEAD, tail: header::FAMILY_TAIL, pending: header::FAMILY_PENDING };
+pub(crate) const FAMILIES: Ends = Ends {
+    head: header::FAMILY_HEAD,
+    tail: header::FAMILY_TAIL,
+    pending: header::FAMILY_PENDING,
+    replaces: family::REPLACES,
+};
 
 /// The byte offset a link stands for.
 #[inline(always)]
@@ -50,6 +56,14 @@ pub(crate) const fn offset(link: u32) -> u64 {
 pub(crate) trait Maker {
     /// Whether the entry has the key.
     fn same(&self, link: u32) -> bool;
+    /// Whether no entry may be announced any more. Asked after `PENDING` was read: whoever closes changes that word afterwards.
+    fn closed(&self) -> bool {
+        false
+    }
+    /// Whether this entry, which has the key, is to be replaced by the maker's.
+    fn replaces(&mut self, _link: u32) -> bool {
+        false
+    }
     /// Refuses the key in view of the whole chain.
     fn refuse(&mut self) -> bool {
         false
@@ -58,8 +72,8 @@ pub(crate) trait Maker {
     fn make(&mut self) -> Option<u32>;
     /// The key came in by somebody else: takes the record back.
     fn give_back(&mut self, link: u32);
-    /// Called once for each announcement, by whoever made the entry `LIVE`.
-    fn settled(&self, link: u32);
+    /// Called once for each announcement, by the process that made the entry `LIVE`, with the entry's `PARENT`.
+    fn settled(&self, link: u32, parent: u32);
     /// Makes room in the index. `false`: it is full.
     fn prepare(&mut self) -> bool;
 }
@@ -71,6 +85,8 @@ pub(crate) enum Outcome {
     Made(u32),
     /// `Maker::refuse` said so.
     Refused,
+    /// `Maker::closed` said so.
+    Closed,
     /// No memory, or the index is full; or somebody has scribbled over the chain.
     Full,
 }
@@ -92,12 +108,19 @@ pub(crate) fn find_or_append<M: Memory>(
         // Acquire pairs with the Release that ended the last announcement: all up to it are in the index.
         let pending = memory.load64(ends.pending, Acquire);
         if pending as u32 != 0 {
-            settle(index, ends, pending, |link| maker.settled(link));
+            settle(index, ends, pending, |link, parent| maker.settled(link, parent));
             continue;
         }
-        if let Some(found) = index.find_surely(hash, |link| maker.same(link)) {
-            outcome = Outcome::Found(found);
+        if maker.closed() {
+            outcome = Outcome::Closed;
             break;
+        }
+        let old = index.find_surely(hash, |link| maker.same(link));
+        if let Some(found) = old {
+            if !maker.replaces(found) {
+                outcome = Outcome::Found(found);
+                break;
+            }
         }
         if maker.refuse() {
             // What it saw may have come after the look-up, and may be this very key.
@@ -114,11 +137,14 @@ pub(crate) fn find_or_append<M: Memory>(
         }
         let birth = (pending >> 32).wrapping_add(1) as u32;
         memory.store32(offset(mine) + entry::BIRTH, birth, Relaxed);
+        if ends.replaces != 0 {
+            memory.store32(offset(mine) + ends.replaces, old.unwrap_or(0), Relaxed);
+        }
         // Release publishes the record.
         let announced = u64::from(birth) << 32 | u64::from(mine);
         match memory.cas64(ends.pending, pending, announced, AcqRel, Relaxed) {
             Ok(_) => {
-                settle(index, ends, announced, |link| maker.settled(link));
+                settle(index, ends, announced, |link, parent| maker.settled(link, parent));
                 return Outcome::Made(mine);
             }
             // A word that is what it is not: the chain leads out of the memory.
@@ -133,11 +159,13 @@ pub(crate) fn find_or_append<M: Memory>(
 }
 
 /// Does what an announced entry still needs. Anybody may, any number of times, at any time.
-fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: impl Fn(u32)) {
+fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: impl Fn(u32, u32)) {
     let memory = index.memory;
     let link = announced as u32;
     let state = life::state(memory, link);
     let tag = memory.load32(offset(link) + entry::TAG, Acquire);
+    let parent = memory.load32(offset(link) + entry::PARENT, Acquire);
+    let old = if ends.replaces == 0 { 0 } else { memory.load32(offset(link) + ends.replaces, Acquire) };
     let tail = memory.load32(ends.tail, Acquire);
     // Acquire, here and above, in this order: if the announcement is still on, all of this belongs to it.
     if memory.load64(ends.pending, Acquire) != announced {
@@ -150,15 +178,81 @@ fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: 
         let _ = memory.cas32(ends.tail, tail, link, Release, Relaxed);
     }
     index.insert(tag, link);
+    if old != 0 {
+        // The new one is in the chain: a page that does not show the old one any more comes to it.
+        retire(memory, old);
+    }
     if matches!(state.state(), life::NEW | life::CLAIMED) && life::change(memory, link, state, life::LIVE) {
-        settled(link);
+        settled(link, parent);
     }
     // Release: whoever sees the announcement over finds the entry in the index.
     let _ = memory.cas64(ends.pending, announced, announced >> 32 << 32, Release, Relaxed);
 }
 
+/// Takes the entry with this key off pages and look-ups for good, if `may` allows it: announces it once more, as one that replaces
+/// itself. Gives the entry and whether it was retired; `None` if there is none.
+pub(crate) fn retract<M: Memory>(
+    index: &Index<'_, M>,
+    ends: Ends,
+    hash: u64,
+    same: impl Fn(u32) -> bool,
+    may: impl Fn(u32) -> bool,
+    settled: impl Fn(u32, u32),
+) -> Option<(u32, bool)> {
+    let memory = index.memory;
+    for _ in 0..BOUND {
+        // Acquire: as in `find_or_append`.
+        let pending = memory.load64(ends.pending, Acquire);
+        if pending as u32 != 0 {
+            settle(index, ends, pending, &settled);
+            continue;
+        }
+        let link = index.find_surely(hash, &same)?;
+        if !may(link) {
+            return Some((link, false));
+        }
+        // The announcement that this field was for is over: nothing reads it again, unless the next swap succeeds.
+        memory.store32(offset(link) + ends.replaces, link, Relaxed);
+        let announced = (pending >> 32).wrapping_add(1) << 32 | u64::from(link);
+        match memory.cas64(ends.pending, pending, announced, AcqRel, Relaxed) {
+            Ok(_) => {
+                settle(index, ends, announced, &settled);
+                return Some((link, true));
+            }
+            Err(now) if now == pending => return None,
+            Err(_) => {}
+        }
+    }
+    None
+}
+
+fn retire<M: Memory>(memory: &M, link: u32) -> bool {
+    let seen = life::state(memory, link);
+    // A family is retired once: its state never leads back, so a late helper changes nothing.
+    seen.state() == life::LIVE && life::change(memory, link, seen, life::RETIRED)
+}
+
+/// Has every announcement fail whose maker read the chain's `PENDING` before this call. Returns once it has settled what was announced.
+pub(crate) fn revoke<M: Memory>(index: &Index<'_, M>, ends: Ends, settled: impl Fn(u32, u32)) {
+    for _ in 0..BOUND {
+        let pending = index.memory.load64(ends.pending, Acquire);
+        if pending as u32 != 0 {
+            settle(index, ends, pending, &settled);
+            continue;
+        }
+        let next = (pending >> 32).wrapping_add(1) << 32;
+        // Acquire and Release: a maker that reads this word, or a later one, also sees what the caller did before.
+        match index.memory.cas64(ends.pending, pending, next, AcqRel, Relaxed) {
+            Ok(_) => return,
+            // A word that is what it is not: the chain leads out of the memory.
+            Err(now) if now == pending => return,
+            Err(_) => {}
+        }
+    }
+}
+
 /// Ends the announcement of this entry, if it is on. After this call, one that began before it is over.
-pub(crate) fn settle_if<M: Memory>(index: &Index<'_, M>, ends: Ends, link: u32, settled: impl Fn(u32)) {
+pub(crate) fn settle_if<M: Memory>(index: &Index<'_, M>, ends: Ends, link: u32, settled: impl Fn(u32, u32)) {
     let pending = index.memory.load64(ends.pending, Acquire);
     if pending as u32 == link {
         settle(index, ends, pending, settled);
@@ -168,6 +262,12 @@ pub(crate) fn settle_if<M: Memory>(index: &Index<'_, M>, ends: Ends, link: u32, 
 /// The number of the last announcement in a chain. Later announcements have the numbers after it, modulo 2^32.
 pub(crate) fn announcements<M: Memory>(memory: &M, ends: Ends) -> u32 {
     (memory.load64(ends.pending, Acquire) >> 32) as u32
+}
+
+/// The same without one that is still on.
+pub(crate) fn settled<M: Memory>(memory: &M, ends: Ends) -> u32 {
+    let pending = memory.load64(ends.pending, Acquire);
+    ((pending >> 32) as u32).wrapping_sub(u32::from(pending as u32 != 0))
 }
 
 /// Whether an entry was announced after `from`, an earlier result of [`announcements`]. `now` reads that number again, and must be

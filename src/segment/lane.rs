@@ -54,6 +54,9 @@ const STAY: u64 = 1024;
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Threads that share no hint, if they are lucky. A power of two.
 const HINTS: usize = 64;
+/// In place of a lane, in the embedded series of a family that was retired: updates go nowhere. No lane is known by this number, so
+/// updates find it out in their slow paths. It is odd, as no histogram's lane is.
+pub(crate) const CLOSED: u32 = u32::MAX;
 /// More CPUs than Linux can have.
 const MOST_CPUS: u32 = 1 << 16;
 
@@ -136,7 +139,7 @@ pub(crate) fn sum(memory: &Mapped, lane: u32) -> u128 {
 #[inline(never)]
 fn sum_of(memory: &Mapped, lane: u32) -> u128 {
     let (shape, mut sum) = (memory.lanes(), 0);
-    if shape.cpus == 0 {
+    if shape.cpus == 0 || lane == CLOSED {
         return 0;
     }
     let Some(first) = memory.bytes(at(memory, lane), shape.reach(8)) else { return 0 };
@@ -189,6 +192,20 @@ pub(crate) fn take_away<M: Memory>(memory: &M, record: u64) {
             return;
         }
         seen = now;
+    }
+}
+
+/// Closes the embedded series of a retired family to updates that go by lanes.
+pub(crate) fn close<M: Memory>(memory: &M, record: u64) {
+    let mut seen = memory.load32(record + entry::LANE, Relaxed);
+    while seen != CLOSED {
+        // Release: as in `take_away`.
+        match memory.cas32(record + entry::LANE, seen, CLOSED, Release, Relaxed) {
+            Ok(_) => return,
+            // Damaged: it is not there at all.
+            Err(now) if now == seen => return,
+            Err(now) => seen = now,
+        }
     }
 }
 
@@ -339,7 +356,7 @@ impl Lanes {
 
     /// The same where the lane is not known yet, or a restartable sequence was interrupted.
     pub(crate) fn add_otherwise(&self, memory: &Mapped, lane: u32, n: u64) -> bool {
-        if lane == 0 || !self.reaches(memory, lane.into()) {
+        if lane == 0 || lane == CLOSED || !self.reaches(memory, lane.into()) {
             return false;
         }
         if self.kind == Kind::Rseq {
@@ -451,7 +468,8 @@ impl Lanes {
         };
         if let Some(known) = known {
             // The watermark only rises, so whoever writes this last is right too.
-            known.store(u32::try_from(cells.saturating_sub(1)).unwrap_or(u32::MAX), Relaxed);
+            // Never so far that `CLOSED` is known.
+            known.store(cells.saturating_sub(1).min(u64::from(CLOSED) - 2) as u32, Relaxed);
         }
         self.kind != Kind::None && cell < cells
     }

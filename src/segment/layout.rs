@@ -105,6 +105,7 @@ offsets! {
     INDEX_REACH: 512, 164;
     LABELS_LEN: 680, 4;
     LABELS: 688, 2048;
+    RETIRING: 2960, 4;
     ATTENDANCE: 3024, 16;
     UPDATED_MS: 3040, 8;
     LOOK_DIGEST: 3048, 8;
@@ -143,7 +144,7 @@ offsets! {
 
 offsets! {
     /// A family's record: an entry, with this in and after it, then its blob (see `registry::family`).
-    family, size 272;
+    family, size 304;
     HEAD: 32, 4;
     TAIL: 36, 4;
     PENDING: 40, 8;
@@ -168,6 +169,9 @@ offsets! {
     NAMING: 257, 1;
     WINDOW: 260, 4;
     HASH: 264, 8;
+    REPLACES: 272, 4;
+    STORE: 276, 4;
+    EPOCH: 288, 8;
 }
 
 offsets! {

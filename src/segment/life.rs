@@ -17,6 +17,8 @@
 //! | `EXPIRED` | off the pages; an update or a look-up brings it back as it was |
 //! | `FREE` | removed, and in its next life; on a free list, or about to be |
 //! | `CLAIMED` | taken from a free list, by whoever writes its label set |
+//! | `RETIRED` | a family that was replaced or unregistered |
+//! | `DRAINED` | the same, without series: they are free for a later family |
 //!
 //! The state word changes by compare-and-swap only, and the life in it only rises, so no such swap can mistake one life for
 //! another. After its last life a record is not used again.
@@ -34,6 +36,10 @@ pub(crate) const EXPIRED: u32 = 2;
 pub(crate) const FREE: u32 = 3;
 pub(crate) const CLAIMED: u32 = 4;
 pub(crate) const NEW: u32 = 5;
+/// Of a family alone: it was replaced or unregistered. Pages and look-ups do not know it any more.
+pub(crate) const RETIRED: u32 = 6;
+/// Of a family alone: retired, and none of its series is left.
+pub(crate) const DRAINED: u32 = 7;
 
 const STATE_BITS: u32 = 3;
 const CLASS_SHIFT: u32 = 3;
@@ -85,6 +91,12 @@ impl State {
         State((self.0 & !low) | (self.0.wrapping_add(REVIVAL) & low)).in_state(LIVE)
     }
 
+    /// Whether it is a family's that was replaced or unregistered.
+    #[inline(always)]
+    pub(crate) const fn is_retired(self) -> bool {
+        self.state() >= RETIRED
+    }
+
     /// Whether it has the series that a look-up finds.
     #[inline(always)]
     pub(crate) const fn has_series(self) -> bool {
@@ -100,6 +112,9 @@ pub(crate) struct Life(pub(crate) u64);
 /// A cell's first word is a *tag*: {life: 20 bits, 44 bits of the cell's own}.
 pub(crate) const TAG_BITS: u32 = 44;
 pub(crate) const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
+
+/// The tag of an embedded series' cells once its family is retired: of no life that there is.
+pub(crate) const CLOSED_TAG: u64 = u64::MAX << TAG_BITS;
 
 impl Life {
     /// Of a series that is never removed: one without labels, or an overflow series. Its cells use all of their words.
@@ -161,7 +176,7 @@ pub(crate) fn remove<M: Memory>(
     ends: Ends,
     link: u32,
     life: Life,
-    settled: impl Fn(u32),
+    settled: impl Fn(u32, u32),
 ) -> bool {
     loop {
         let seen = state(index.memory, link);
@@ -182,7 +197,7 @@ pub(crate) fn hide<M: Memory>(
     link: u32,
     seen: State,
     to: u32,
-    settled: impl Fn(u32),
+    settled: impl Fn(u32, u32),
 ) -> bool {
     // Whoever helps the entry in has to find its state as it was announced, so that has to be over first. Else an inserter who
     // looked at `PENDING` before that could claim the record, and be helped in before he has announced it.

@@ -22,6 +22,7 @@ pub(crate) mod pair;
 pub(crate) mod rseq;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use self::arena::Arena;
@@ -57,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) regions: layout::Regions,
     pub(crate) seed: u64,
     pub(crate) created_ns: u64,
+    /// Of which generation this process' registrations are: see `Options::generation`. Children inherit it.
+    epoch: AtomicU64,
 }
 
 impl Inner {
@@ -70,7 +73,7 @@ impl Inner {
 
     /// Adds to one of the header's own counts.
     pub(crate) fn count(&self, field: u64) {
-        self.memory.add64(field, 1, std::sync::atomic::Ordering::Relaxed);
+        self.memory.add64(field, 1, Relaxed);
     }
 
     /// Notes that the segment is being changed, in ways that are slow anyhow. Readers only show the
@@ -82,7 +85,13 @@ impl Inner {
     /// Whether the series that was in this record in that life has been removed.
     pub(crate) fn is_over(&self, record: u64, life: Life) -> bool {
         let state = State(self.memory.load32(record + entry::STATE, std::sync::atomic::Ordering::Acquire));
-        life != Life::FOREVER && (state.life() != life || !state.has_series())
+        !state.has_series() || (life != Life::FOREVER && state.life() != life)
+    }
+
+    /// The generation that this process' registrations belong to.
+    pub(crate) fn epoch(&self) -> u64 {
+        // Relaxed: a number of its own.
+        self.epoch.load(Relaxed)
     }
 
     /// Time for cells that keep it in a tag: units of 8.192 microseconds since the segment was made, never 0. They last for
@@ -119,6 +128,7 @@ impl Inner {
             regions,
             seed: memory.get64(h::SEED),
             created_ns: memory.get64(h::CREATED_NS),
+            epoch: AtomicU64::new(options.epoch()),
             backing,
         })
     }
@@ -273,6 +283,19 @@ pub(crate) fn random() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
+/// Nanoseconds since the system was started, suspension included: a step of the clock does not change their order.
+fn boot_ns() -> u64 {
+    #[cfg(target_os = "linux")]
+    {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: a call that writes to a place of ours.
+        if unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) } == 0 {
+            return (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64);
+        }
+    }
+    now_ns()
+}
+
 pub(crate) fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
 }
@@ -291,6 +314,8 @@ fn open(options: &Options) -> Result<Segment, Error> {
     } else {
         open_native(options, how, &access, ceiling, &labels)?
     };
+    // Of a segment that was mapped before, too: this is an opening of its own.
+    segment.inner.epoch.store(options.epoch(), Relaxed);
     let its = fixed::text_in(&segment.inner.memory);
     if !labels.is_empty() && its != labels.as_bytes() {
         let its = String::from_utf8_lossy(&its);

@@ -47,6 +47,7 @@ pub struct Options {
     pub(super) labels: Vec<(String, String)>,
     pub(super) plan: Plan,
     pub(super) short_bounds: Option<bool>,
+    pub(super) generation: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +115,7 @@ impl Options {
             labels: Vec::new(),
             plan: Plan { lanes: true, rseq: true },
             short_bounds: None,
+            generation: None,
         }
     }
 
@@ -277,6 +279,17 @@ impl Options {
         self
     }
 
+    /// The number of this process' generation, for hosts that number their reloads. Of two processes that
+    /// [replace](crate::Builder::replace) each other's definition of a family, the one of the later generation prevails.
+    ///
+    /// By default the generation is the time of the process' last explicit opening of the segment; forked children have their
+    /// parent's. So a reload that opens the segment again is a later generation, and its old workers are of the earlier one. Give
+    /// numbers in all processes of an application, or in none: a number below 2^63 is earlier than any time.
+    pub fn generation(mut self, number: u64) -> Self {
+        self.generation = Some(number);
+        self
+    }
+
     /// Opens the segment.
     ///
     /// The mapping lives as long as the process: handles are plain copies that can never dangle, in any thread, signal
@@ -302,6 +315,11 @@ impl Options {
                 "SHMETRICS_LE={s}: give `short` (le=\"1\") or `canonical` (le=\"1.0\")"
             ))),
         }
+    }
+
+    /// See [`Options::generation`].
+    pub(super) fn epoch(&self) -> u64 {
+        self.generation.unwrap_or_else(|| super::boot_ns() | 1 << 63)
     }
 
     pub(super) fn lane_plan(&self) -> Plan {

@@ -23,7 +23,7 @@ pub(crate) struct Counter {
 crate::metric_class!(Counter, shmetrics::Counter, KIND, {
     #[new]
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, segment=None,
-                        max_series=0, exact_name=false))]
+                        max_series=0, exact_name=false, replace=false))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -37,6 +37,7 @@ crate::metric_class!(Counter, shmetrics::Counter, KIND, {
         segment: Option<Bound<'_, PyAny>>,
         max_series: u64,
         exact_name: bool,
+        replace: bool,
     ) -> PyResult<Self> {
         let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, KIND)?;
@@ -44,7 +45,8 @@ crate::metric_class!(Counter, shmetrics::Counter, KIND, {
         let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
             let builder = segment.counter(&d.name, &d.documentation).unit(&d.unit).max_series(max_series);
             let builder = if exact_name { builder.exact_name() } else { builder };
-            builder.label_names(names).register()
+            let builder = builder.label_names(names);
+            if replace { builder.replace() } else { builder }.register()
         })?;
         Ok(Counter { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
     }

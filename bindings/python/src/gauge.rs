@@ -52,7 +52,7 @@ impl Gauge {
 crate::metric_class!(Gauge, shmetrics::Gauge, KIND, {
     #[new]
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None,
-                        multiprocess_mode="all", *, segment=None, max_series=0))]
+                        multiprocess_mode="all", *, segment=None, max_series=0, replace=false))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -66,6 +66,7 @@ crate::metric_class!(Gauge, shmetrics::Gauge, KIND, {
         multiprocess_mode: &str,
         segment: Option<Bound<'_, PyAny>>,
         max_series: u64,
+        replace: bool,
     ) -> PyResult<Self> {
         let mode = mode(multiprocess_mode)?;
         let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
@@ -73,7 +74,8 @@ crate::metric_class!(Gauge, shmetrics::Gauge, KIND, {
         let segment = crate::common::chosen(segment, registry)?;
         let (family, handle) = Family::with_mode(py, definition, mode, segment, |segment, d, names| {
             let builder = segment.gauge(&d.name, &d.documentation, mode).unit(&d.unit).max_series(max_series);
-            builder.label_names(names).register()
+            let builder = builder.label_names(names);
+            if replace { builder.replace() } else { builder }.register()
         })?;
         Ok(Gauge { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
     }

@@ -46,7 +46,7 @@ pub(crate) fn bounds(buckets: &Bound<'_, PyAny>) -> PyResult<Vec<f64>> {
 crate::metric_class!(Histogram, shmetrics::Histogram, KIND, {
     #[new]
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, buckets=None,
-                        segment=None, max_series=0, native_factor=None, native_max_buckets=None))]
+                        segment=None, max_series=0, replace=false, native_factor=None, native_max_buckets=None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -60,6 +60,7 @@ crate::metric_class!(Histogram, shmetrics::Histogram, KIND, {
         buckets: Option<&Bound<'_, PyAny>>,
         segment: Option<Bound<'_, PyAny>>,
         max_series: u64,
+        replace: bool,
         native_factor: Option<f64>,
         native_max_buckets: Option<u32>,
     ) -> PyResult<Self> {
@@ -76,7 +77,8 @@ crate::metric_class!(Histogram, shmetrics::Histogram, KIND, {
             if let Some(native) = native {
                 builder = builder.native(native);
             }
-            builder.label_names(names).register()
+            let builder = builder.label_names(names);
+            if replace { builder.replace() } else { builder }.register()
         })?;
         Ok(Histogram { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
     }

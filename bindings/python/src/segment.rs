@@ -88,7 +88,7 @@ impl Segment {
     /// this process may count. Users and groups are names or numbers.
     #[new]
     #[pyo3(signature = (name=None, *, anonymous=false, attach=false, reset_if_unused=false, apart=false, ceiling=None, mode=None,
-                        owner=None, group=None, trust=None, max_series=None, max_processes=None, allow_disk=false, labels=None))]
+                        owner=None, group=None, trust=None, max_series=None, max_processes=None, allow_disk=false, labels=None, generation=None))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)]
     fn new(
         py: Python<'_>,
@@ -106,6 +106,7 @@ impl Segment {
         max_processes: Option<u32>,
         allow_disk: bool,
         labels: Option<Vec<(String, String)>>,
+        generation: Option<u64>,
     ) -> PyResult<Self> {
         let mut options = Options::new().reset_if_unused(reset_if_unused).apart(apart).allow_disk(allow_disk);
         if let Some(name) = name {
@@ -132,6 +133,9 @@ impl Segment {
         for Account(user) in trust.unwrap_or_default() {
             options = options.trust_owner(user);
         }
+        if let Some(generation) = generation {
+            options = options.generation(generation);
+        }
         if let Some(series) = max_series {
             options = options.max_series(series);
         }
@@ -149,6 +153,11 @@ impl Segment {
     #[staticmethod]
     fn remove(py: Python<'_>, name: &str) -> PyResult<()> {
         py.detach(|| shmetrics::Segment::remove(name)).map_err(|e| exception(&e))
+    }
+
+    /// Takes a family off all pages. Says whether there was one.
+    fn unregister(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
+        py.detach(|| self.inner.unregister(name)).map_err(|e| exception(&e))
     }
 
     /// Removes a segment's name if no process has it open for counting.

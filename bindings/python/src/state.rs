@@ -26,7 +26,7 @@ pub(crate) struct Enum {
 crate::metric_class!(Enum, shmetrics::Enum, ENUM, {
     #[new]
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, states=None,
-                        segment=None, max_series=0))]
+                        segment=None, max_series=0, replace=false))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -40,6 +40,7 @@ crate::metric_class!(Enum, shmetrics::Enum, ENUM, {
         states: Option<Vec<String>>,
         segment: Option<Bound<'_, PyAny>>,
         max_series: u64,
+        replace: bool,
     ) -> PyResult<Self> {
         let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, ENUM)?;
@@ -53,7 +54,8 @@ crate::metric_class!(Enum, shmetrics::Enum, ENUM, {
         let (family, handle) = Family::with_states(py, definition, states.clone(), segment, |segment, d, names| {
             let states: Vec<&str> = states.iter().map(String::as_str).collect();
             let builder = segment.enumeration(&d.name, &d.documentation, &states).max_series(max_series);
-            builder.label_names(names).register()
+            let builder = builder.label_names(names);
+            if replace { builder.replace() } else { builder }.register()
         })?;
         Ok(Enum { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
     }

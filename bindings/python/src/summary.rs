@@ -22,7 +22,7 @@ pub(crate) struct Summary {
 crate::metric_class!(Summary, shmetrics::Summary, KIND, {
     #[new]
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, quantiles=None,
-                        segment=None, max_series=0))]
+                        segment=None, max_series=0, replace=false))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -36,6 +36,7 @@ crate::metric_class!(Summary, shmetrics::Summary, KIND, {
         quantiles: Option<Vec<f64>>,
         segment: Option<Bound<'_, PyAny>>,
         max_series: u64,
+        replace: bool,
     ) -> PyResult<Self> {
         let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, KIND)?;
@@ -45,7 +46,8 @@ crate::metric_class!(Summary, shmetrics::Summary, KIND, {
             if let Some(quantiles) = &quantiles {
                 builder = builder.quantiles(quantiles);
             }
-            builder.label_names(names).register()
+            let builder = builder.label_names(names);
+            if replace { builder.replace() } else { builder }.register()
         })?;
         Ok(Summary { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
     }

@@ -136,7 +136,7 @@ fn try_change<const BACK: bool>(target: &Target<'_>, v: f64) -> Result<(), Refus
     let life = target.life;
     let granted = &target.inner.memory.granted();
     let state = State(granted.load32(target.record + entry::STATE, Acquire));
-    if life != Life::FOREVER && (state.life() != life || !state.has_series()) {
+    if !state.has_series() || (life != Life::FOREVER && state.life() != life) {
         return Err(header::STALE_UPDATES);
     }
     let place = target.pair(granted, v)?;

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::super::chain::{announcements, offset, Ends, FAMILIES};
+use super::super::chain::{announcements, offset, Ends};
 use super::super::lane;
 use super::super::layout::{entry, FREE_LINK};
 use super::super::life::{self, Place, State};
 use super::super::memory::Memory;
-use super::scene::{Scene, CELL, CHECK, FREE, KEY, LANES, SERIES};
+use super::scene::{Scene, CELL, CHECK, FAMILIES, FREE, KEY, LANES, SERIES};
 use super::words::Word;
 
 impl<W: Word> Scene<W> {

@@ -3,12 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed};
 
-use super::super::chain::FAMILIES;
 use super::super::lane;
 use super::super::layout::{entry, header};
 use super::super::life::{self, State, TAG_MASK};
 use super::super::memory::Memory;
-use super::scene::{BITS, CELL, FREE, INDEX_AT, RECORD, RECORDS_AT, ROOMY_BITS, SERIES};
+use super::scene::{BITS, CELL, FAMILIES, FREE, INDEX_AT, RECORD, RECORDS_AT, ROOMY_BITS, SERIES};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {

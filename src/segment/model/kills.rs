@@ -6,10 +6,9 @@ use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
 
-use super::super::chain::FAMILIES;
 use super::super::life::Place;
 use super::faults::{Fault, Faulty};
-use super::scene::{link, Doubling, Extra, Scene, APART, HERE, LATER, MOVING, NEXT_DOOR, SAME_TAG, STAYING};
+use super::scene::{link, Doubling, Extra, Scene, APART, FAMILIES, HERE, LATER, MOVING, NEXT_DOOR, SAME_TAG, STAYING};
 use super::words::{Step, Watched};
 
 type AtomicU64 = shuttle::sync::atomic::AtomicU64;

@@ -1,11 +1,10 @@
 //! loom, as in `orderings`: how series are removed, and their records change hands.
 
-use super::super::chain::FAMILIES;
 use super::super::lane;
 use super::super::life::{Life, Place};
 use super::faults::Fault;
 use super::orderings::{empty, explore, first_life, Small, Thread, FIRST, RECORDS};
-use super::scene::{link, Doubling, Extra, Scene, HERE, NEXT_DOOR, SAME_TAG, STAYING};
+use super::scene::{link, Doubling, Extra, Scene, FAMILIES, HERE, NEXT_DOOR, SAME_TAG, STAYING};
 
 /// One entry.
 fn one() -> Small {

@@ -4,13 +4,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
 
-use super::super::chain::FAMILIES;
 use super::super::life::Place;
 use super::super::memory::Memory;
 use super::faults::{Fault, Faulty};
 use super::scene::{
-    index, link, Doubling, Extra, Scene, APART, HERE, INDEX_AT, LATER, MAX_BITS, MOVING, NEXT_DOOR, SAME_TAG, SERIES,
-    STAYING,
+    index, link, Doubling, Extra, Scene, APART, FAMILIES, HERE, INDEX_AT, LATER, MAX_BITS, MOVING, NEXT_DOOR, SAME_TAG,
+    SERIES, STAYING,
 };
 use super::words::Words;
 

@@ -80,7 +80,7 @@ impl<W: Word> Scene<W> {
     pub(super) fn remove<M: Memory>(&self, memory: &M, ends: Ends, key: u64) -> bool {
         let Some(place) = self.find_certain(memory, key, false) else { return false };
         let link = place.into_word() as u32;
-        let removed = life::remove(&index(memory), ends, link, place.life, |_| self.settled());
+        let removed = life::remove(&index(memory), ends, link, place.life, |_, _| self.settled());
         if removed {
             self.ledger.removed.fetch_add(1, Relaxed);
             self.close(memory, link);
@@ -105,7 +105,7 @@ impl<W: Word> Scene<W> {
     /// Takes a series off the pages, as `registry::expiry` does. True if it was this call that did.
     pub(super) fn expire<M: Memory>(&self, memory: &M, ends: Ends, link: u32) -> bool {
         let seen = life::state(memory, link);
-        seen.state() == life::LIVE && life::hide(&index(memory), ends, link, seen, life::EXPIRED, |_| self.settled())
+        seen.state() == life::LIVE && life::hide(&index(memory), ends, link, seen, life::EXPIRED, |_, _| self.settled())
     }
 
     /// Counts one through a handle, as `metric::Counter` does. False if its series is over.
@@ -197,7 +197,7 @@ impl<W: Word, M: Memory> Maker for Inserter<'_, W, M> {
         }
     }
 
-    fn settled(&self, _link: u32) {
+    fn settled(&self, _link: u32, _parent: u32) {
         self.scene.settled();
     }
 

@@ -4,7 +4,7 @@
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::super::chain::{offset, Ends, FAMILIES};
+use super::super::chain::{self, offset, Ends};
 use super::super::index::Index;
 use super::super::layout::{counter, entry, header, FREE_LINK, GRANULE};
 use super::super::memory::Memory;
@@ -20,7 +20,11 @@ pub(super) const INDEX_AT: u64 = 4096;
 pub(super) const RECORDS_AT: u64 = 8192;
 pub(super) const RECORD: u64 = 64;
 /// A chain beside that of the families, as each family has one.
-pub(super) const SERIES: Ends = Ends { head: 2048, tail: 2052, pending: 2056 };
+pub(super) const SERIES: Ends = Ends { head: 2048, tail: 2052, pending: 2056, replaces: 0 };
+/// The field of a record that says which one it replaces.
+pub(super) const REPLACES: u64 = 48;
+/// The chain of families, as `chain::FAMILIES`, in records that are small.
+pub(super) const FAMILIES: Ends = Ends { replaces: REPLACES, ..chain::FAMILIES };
 /// The free records' list.
 pub(super) const FREE: u64 = 2064;
 /// A counter's cell.
@@ -105,7 +109,9 @@ impl<W: Word> Scene<W> {
         for at in (0..records).map(|i| offset(link(i))) {
             offsets.extend([entry::NEXT, entry::TAG, entry::STATE, FREE_LINK, KEY, CHECK].map(|field| at + field));
             offsets.extend([at + entry::BIRTH, at + CELL, at + entry::LANE]);
-            quiet.push(at + entry::BIRTH);
+            // These are written before an announcement, and what is read of them is used only while it is on.
+            offsets.extend([at + entry::PARENT, at + REPLACES]);
+            quiet.extend([at + entry::BIRTH, at + entry::PARENT, at + REPLACES]);
             if !matches!(extra, Extra::Counting | Extra::Lanes) {
                 quiet.push(at + CELL);
             }

@@ -4,10 +4,10 @@
 use std::cell::RefCell;
 use std::sync::atomic::AtomicU64;
 
-use super::super::chain::{offset, FAMILIES};
+use super::super::chain::offset;
 use super::super::layout::entry;
 use super::faults::{Fault, Faulty};
-use super::scene::{link, Doubling, Extra, Scene, FREE, HERE, SAME_TAG};
+use super::scene::{link, Doubling, Extra, Scene, FAMILIES, FREE, HERE, SAME_TAG};
 use super::words::{Step, Watched};
 
 type Interruption<'a> = (u64, Box<dyn FnOnce() + 'a>);

@@ -1,0 +1,248 @@
+//! Families that are replaced or unregistered: what takes them off, and what becomes of their series.
+//!
+//! A family is retired by one compare-and-swap of its state, and is never live again. A replacement is announced with a link to the
+//! family that it replaces, and settling the announcement retires the old family before it makes the new one live
+//! (see [`chain`]). So at most one family of a name is live, after a kill at any instruction.
+//!
+//! A retired family is then *drained*: announcements of series that are on their way are revoked, all its series are removed, and
+//! its embedded series is closed to updates. Each step may be repeated, and any process does them: the one that retired the family,
+//! and every later registration and page.
+//!
+//! The records of its series stay in its *store*, a chain and free lists. A later family whose series have the same shape uses the same
+//! store. A record's `PARENT` says which family it serves, and changes only between two lives.
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use super::family::{Record, Spec};
+use super::{labels, recycle};
+use crate::metric::{each_block, Block};
+use crate::segment::chain::{self, offset, Ring, FAMILIES};
+use crate::segment::lane;
+use crate::segment::layout::{
+    align, entry, family as f, gauge, header, histogram, native_block, process_cell as cell, GRANULE, KIND_COUNTER,
+    KIND_INFO,
+};
+use crate::segment::life::{self, CLOSED_TAG};
+use crate::segment::memory::Memory;
+use crate::segment::{Inner, Segment};
+use crate::Error;
+
+impl Segment {
+    /// Takes the family of this name off all pages, for all processes, from this instant on. False if there is none.
+    ///
+    /// Updates through its handles, and through handles that its family handles give from now on, are not done but counted in
+    /// `shmetrics_updates_to_removed_total`. The name may then be registered anew, with any type, labels or options. Its memory
+    /// serves later families whose series have the same shape. To put another definition in its place, register that with
+    /// [`Builder::replace`](crate::Builder::replace), which leaves no page without the family.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`]: a later generation has registered the family (see
+    /// [`Options::generation`](crate::Options::generation)).
+    pub fn unregister(&self, name: &str) -> Result<bool, Error> {
+        let inner = self.inner;
+        drain_all(inner);
+        let names = [Some((name, None)), name.strip_suffix("_total").map(|n| (n, Some(KIND_COUNTER)))]
+            .into_iter()
+            .chain([name.strip_suffix("_info").map(|n| (n, Some(KIND_INFO)))]);
+        for (name, kind) in names.flatten() {
+            let hash = labels::family_hash(inner.seed, name.as_bytes());
+            let is_kind = |link| kind.is_none_or(|kind| Record::new(&inner.memory, offset(link)).kind() == kind);
+            let same = |link| is_called(inner, link, hash, name) && is_kind(link);
+            let may = |link| {
+                inner.memory.put32(header::RETIRING, 1);
+                may_redefine(inner, &Record::new(&inner.memory, offset(link)))
+            };
+            match chain::retract(&inner.index(), FAMILIES, hash, same, may, |link, _| settled(inner, link)) {
+                Some((link, true)) => {
+                    drain(inner, link);
+                    return Ok(true);
+                }
+                Some((_, false)) => {
+                    return Err(Error::Conflict(format!("the family {name} cannot be unregistered: {NEWER}")));
+                }
+                None => {}
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Why a process may not redefine a family.
+pub(super) const NEWER: &str = "a process of a later generation has registered it; \
+    a process belongs to the generation of its last explicit opening of the segment, and forked children to their parent's";
+
+/// Whether this entry is the live family of this name.
+pub(super) fn is_called(inner: &Inner, link: u32, hash: u64, name: &str) -> bool {
+    let (memory, at) = (&inner.memory, offset(link));
+    let record = Record::new(memory, at);
+    memory.get32(at + entry::PARENT) == 0
+        && memory.get64(at + f::HASH) == hash
+        && record.name_is(name)
+        && !record.is_retired()
+}
+
+/// A family has come to live.
+pub(super) fn settled(inner: &Inner, link: u32) {
+    let record = Record::new(&inner.memory, offset(link));
+    let bytes = align(record.record_len(), GRANULE);
+    inner.memory.add64(header::ARENA_REACHABLE, bytes, Relaxed);
+    if record.label_count() == 0 {
+        inner.count(header::SERIES);
+    }
+}
+
+/// Whether this process is of the family's generation, or a later one.
+pub(super) fn may_redefine(inner: &Inner, record: &Record<'_>) -> bool {
+    // Relaxed: `raise` has those revoked who read it too early.
+    inner.epoch() >= inner.memory.load64(record.at + f::EPOCH, Relaxed)
+}
+
+/// Notes that this process has registered the family as it is. False: it was retired meanwhile.
+pub(super) fn raise(inner: &Inner, link: u32) -> bool {
+    let (memory, epoch) = (&inner.memory, inner.epoch());
+    let Some(word) = memory.u64_at(offset(link) + f::EPOCH) else { return true };
+    if word.load(Relaxed) >= epoch || word.fetch_max(epoch, AcqRel) >= epoch {
+        return true;
+    }
+    // A process of an earlier generation may have read the old word and be about to announce its own definition.
+    chain::revoke(&inner.index(), FAMILIES, |link, _| settled(inner, link));
+    !Record::new(memory, offset(link)).is_retired()
+}
+
+/// Puts the limits of a registration in force that are no part of a definition: no value depends on them.
+pub(super) fn set_limits(inner: &Inner, record: &Record<'_>, spec: &Spec<'_>) {
+    inner.memory.put64(record.at + f::MAX_SERIES, spec.max_series);
+    inner.memory.put32(record.at + f::EXEMPLAR_MS, spec.exemplar_ms);
+}
+
+/// What of a family its series' records depend on. Records of one shape may serve any family of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    text_at: u64,
+    /// 0 where the cells are one pair. Of these every type is one shape.
+    pairs_of: u8,
+    bounds: usize,
+    schema: u8,
+    window: bool,
+    has_blocks: bool,
+}
+
+impl Shape {
+    fn of(record: &Record<'_>) -> Self {
+        let pairs = record.pairs() > 0;
+        Shape {
+            text_at: record.text_at(),
+            pairs_of: if pairs { record.kind() } else { 0 },
+            bounds: if pairs { record.bucket_count() } else { 0 },
+            schema: record.memory.get8(record.at + f::SCHEMA),
+            window: record.native().is_some_and(|native| native.window > 0),
+            has_blocks: !pairs && record.mode().has_cells(),
+        }
+    }
+}
+
+/// Gives a family that is about to be announced the store of its predecessor, or of another that is no more.
+pub(super) fn choose_store(inner: &Inner, new: &Record<'_>, predecessor: u32) {
+    let memory = &inner.memory;
+    if memory.get32(header::RETIRING) == 0 {
+        return;
+    }
+    let shape = Shape::of(new);
+    let fits = |record: &Record<'_>| Shape::of(record) == shape;
+    let store_of = |record: &Record<'_>| (record.store_at() / GRANULE) as u32;
+    let store = if predecessor != 0 && fits(&Record::new(memory, offset(predecessor))) {
+        Some(store_of(&Record::new(memory, offset(predecessor))))
+    } else {
+        let mut used = HashSet::new();
+        let mut candidates = Vec::new();
+        each_family(inner, |_, record| match record.state().state() {
+            life::DRAINED if fits(record) => candidates.push(store_of(record)),
+            life::DRAINED => {}
+            _ => _ = used.insert(store_of(record)),
+        });
+        // If two families come to one store at a time, both are right: a record's parent tells whose it is.
+        candidates.into_iter().find(|store| !used.contains(store))
+    };
+    if let Some(store) = store {
+        memory.put32(new.at + f::STORE, store);
+    }
+}
+
+/// Visits the families of the chain, retired ones too.
+fn each_family(inner: &Inner, mut visit: impl FnMut(u32, &Record<'_>)) {
+    let memory = &inner.memory;
+    let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
+    let mut ring = Ring::default();
+    while link != 0 && !ring.closes(link) {
+        visit(link, &Record::new(memory, offset(link)));
+        link = memory.load32(offset(link) + entry::NEXT, Acquire);
+    }
+}
+
+/// Finishes what processes that were killed have left of retired families.
+pub(super) fn drain_all(inner: &Inner) {
+    if inner.memory.get32(header::RETIRING) == 0 {
+        return;
+    }
+    each_family(inner, |link, record| {
+        if record.state().state() == life::RETIRED {
+            drain(inner, link);
+        }
+    });
+}
+
+/// Removes what a retired family has. Any process may do it, any number of times.
+pub(super) fn drain(inner: &Inner, link: u32) {
+    let memory = &inner.memory;
+    let record = Record::new(memory, offset(link));
+    let state = record.state();
+    if state.state() != life::RETIRED {
+        return;
+    }
+    // Who reads the chain's word after this sees that the family is retired; who read it before fails to announce. So no series comes
+    // in behind the walk.
+    chain::revoke(&inner.index(), record.ends(), |link, parent| recycle::settled(inner, parent, link));
+    recycle::remove_all(inner, &record, None);
+    close(inner, &record);
+    inner.index().erase(memory.get32(record.at + entry::TAG), link);
+    life::change(memory, link, state, life::DRAINED);
+}
+
+/// Closes the embedded series to updates. It has no lives, so each kind of cell is left in a state in which updates fail.
+fn close(inner: &Inner, record: &Record<'_>) {
+    let (memory, at) = (&inner.memory, record.overflow_at());
+    let link = (at / GRANULE) as u32;
+    loop {
+        let seen = life::state(memory, link);
+        if seen.state() == life::FREE {
+            break;
+        }
+        if life::change(memory, link, seen, life::FREE) {
+            if seen.state() == life::LIVE && record.label_count() == 0 {
+                memory.add64(header::SERIES, u64::MAX, Relaxed);
+                inner.count(header::REMOVED_SERIES);
+            }
+            break;
+        }
+    }
+    lane::close(memory, at);
+    match record.pairs() {
+        pairs @ 1.. => {
+            // A count that is full takes no observation.
+            (0..pairs).for_each(|i| recycle::put(memory, at + histogram::SIZE + 16 * i, |_| [u64::MAX, 0]));
+            if let Some(shape) = record.shape() {
+                each_block(memory, at, pairs, shape, |block| {
+                    if let Block::Chunk { at, .. } = block {
+                        memory.put64(at + native_block::LANE, u64::from(u32::MAX) << 32 | u64::from(lane::CLOSED));
+                    }
+                });
+            }
+        }
+        _ if record.kind() == KIND_COUNTER => {}
+        _ if record.mode().has_cells() => {
+            recycle::each_cell(memory, at, |at| recycle::put(memory, at + cell::TAG, |_| [CLOSED_TAG, 0]));
+        }
+        _ => recycle::put(memory, at + gauge::TAG, |_| [CLOSED_TAG, 0]),
+    }
+}
