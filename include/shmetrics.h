@@ -35,6 +35,11 @@
  *              the host's own next cancellation point. The thread's type must be deferred, which is the default: no call may
  *              be cancelled asynchronously, as is so of most of the C library.
  * errno        No call changes errno. A call that fails says so by its status.
+ * Memory       Updates and look-ups allocate nothing of the process' memory, but for a first look-up by name, which registers.
+ *              A call that returns a status and finds no memory returns SHMETRICS_STATUS_NO_MEMORY, and has done nothing: it
+ *              asks for more than it needs before it begins. The process still ends, by Rust's allocator, if another thread
+ *              takes that memory meanwhile, if shmetrics_cursor_next or shmetrics_segment_trouble finds none, and, by the C
+ *              library, if a thread fails for the first time in a library that was loaded by dlopen.
  * Death        A process may be killed between any two instructions: nothing is lost that a call has returned from, and
  *              nobody waits for it.
  */
@@ -229,6 +234,10 @@ typedef enum shmetrics_status {
    * A defect of the library, caught at its border.
    */
   SHMETRICS_STATUS_PANIC,
+  /**
+   * The process has no memory for the call. Nothing was done.
+   */
+  SHMETRICS_STATUS_NO_MEMORY,
 } shmetrics_status;
 
 /**

@@ -46,6 +46,7 @@ enum class status_code : std::uint32_t {
   unsupported = SHMETRICS_STATUS_UNSUPPORTED,
   system = SHMETRICS_STATUS_SYSTEM,
   panic = SHMETRICS_STATUS_PANIC,
+  no_memory = SHMETRICS_STATUS_NO_MEMORY,
 };
 
 // How the per-process values of a gauge become one page; `shared` is a single cell that everyone writes.

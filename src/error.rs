@@ -41,6 +41,8 @@ pub enum Error {
     Conflict(String),
     /// This machine or backend cannot do it.
     Unsupported(String),
+    /// The process has no memory for the call (see `ulimit -v`, and the container's limit). Nothing was done.
+    NoMemory,
     /// The system refused a call for another reason.
     System {
         /// What was being done.
@@ -51,6 +53,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// An error unless the allocator has so many bytes.
+    pub(crate) fn unless_memory(bytes: usize) -> Result<(), Self> {
+        if crate::host::has_memory(bytes) {
+            Ok(())
+        } else {
+            Err(Error::NoMemory)
+        }
+    }
+
     pub(crate) fn system(doing: impl Into<String>, source: std::io::Error) -> Self {
         let doing = doing.into();
         match source.raw_os_error() {
@@ -89,6 +100,10 @@ pub(crate) fn shortened(name: &str) -> std::borrow::Cow<'_, str> {
     format!("{}... ({} bytes)", &name[..end], name.len()).into()
 }
 
+/// A text that needs no memory.
+pub(crate) const NO_MEMORY: &str =
+    "the process has no memory for this call: raise its limit (`ulimit -v`, or the container's), or free some";
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -99,6 +114,7 @@ impl fmt::Display for Error {
             | Error::Full(s)
             | Error::Conflict(s)
             | Error::Unsupported(s) => f.write_str(s),
+            Error::NoMemory => f.write_str(NO_MEMORY),
             Error::NotFound(p) => {
                 write!(f, "there is no segment at {}; start the application that creates it, or check the name", p.display())
             }

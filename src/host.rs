@@ -3,6 +3,18 @@
 
 use crate::segment::errno::Errno;
 
+/// Whether the allocator has so many bytes just now.
+///
+/// Rust's allocations end the process where there is no memory. A call that can report an error asks this first, for more than it
+/// needs, and gives the bytes back before it begins.
+pub(crate) fn has_memory(bytes: usize) -> bool {
+    let mut room: Vec<u8> = Vec::new();
+    let has = room.try_reserve_exact(bytes).is_ok();
+    // Or else the optimiser leaves both the allocation and its end out.
+    std::hint::black_box(&mut room);
+    has
+}
+
 /// Held during every call that may call the system. Until it is dropped, the thread cannot be
 /// cancelled: a cancellation that is pending waits for the host's own next cancellation point.
 /// Then `errno` is as it was.

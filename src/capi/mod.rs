@@ -33,6 +33,7 @@ use crate::segment::layout::{
     header, KIND_COUNTER, KIND_ENUM, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_STATE_SET, KIND_SUMMARY,
 };
 use crate::segment::{Inner, Segment};
+use crate::Error;
 
 /// Bytes with their length. They need not end in NUL. As a label value, a NULL pointer is the empty string.
 #[repr(C)]
@@ -247,6 +248,7 @@ unsafe fn register_family(
     // SAFETY: the caller's promise.
     let (segment, spec) = unsafe { (segment_of(segment)?, spec.as_ref().ok_or_else(|| null("the spec"))?) };
     check_fields(spec, kind)?;
+    Error::unless_memory(64 << 10).map_err(status::report)?;
     // SAFETY: as above, of everything the spec points to.
     let (labels, states, name, help, unit, buckets, quantiles) = unsafe {
         let names = slice(spec.label_names, spec.label_count, "label_names")?;

@@ -3,7 +3,8 @@ use std::ffi::c_char;
 use super::segment::shmetrics_segment;
 use super::status::{fail, report, shmetrics_status};
 use super::{guard, guarded, null, segment_of, shmetrics_str};
-use crate::{Cursor, Escaping, Exposition, Format, Reader};
+use crate::expose::MEMORY_TO_RENDER;
+use crate::{Cursor, Error, Escaping, Exposition, Format, Reader};
 
 /// A read-only view of a segment, for rendering it. Freed by `shmetrics_reader_free`.
 pub struct shmetrics_reader {
@@ -60,7 +61,9 @@ pub unsafe extern "C" fn shmetrics_reader_render(
     length: *mut usize,
 ) -> shmetrics_status {
     // SAFETY: the caller's promise.
-    guarded(|| unsafe { hand_over(&reader_of(reader)?.render(Format::Text), buffer, capacity, length) })
+    guarded(|| unsafe {
+        hand_over(&reader_of(reader)?.try_render(Format::Text).map_err(report)?, buffer, capacity, length)
+    })
 }
 
 /// As `shmetrics_reader_render`, from a segment this process writes to.
@@ -72,7 +75,9 @@ pub unsafe extern "C" fn shmetrics_segment_render(
     length: *mut usize,
 ) -> shmetrics_status {
     // SAFETY: the caller's promise.
-    guarded(|| unsafe { hand_over(&segment_of(segment)?.render(Format::Text), buffer, capacity, length) })
+    guarded(|| unsafe {
+        hand_over(&segment_of(segment)?.reader().try_render(Format::Text).map_err(report)?, buffer, capacity, length)
+    })
 }
 
 /// # Safety
@@ -109,6 +114,7 @@ pub unsafe extern "C" fn shmetrics_segment_cursor(
         if cursor.is_null() {
             return Err(null("where to put the cursor"));
         }
+        Error::unless_memory(MEMORY_TO_RENDER).map_err(report)?;
         // SAFETY: the caller's promise.
         unsafe { *cursor = Box::into_raw(Box::new(segment_of(segment)?.cursor(Format::Text))).cast() };
         Ok(())
@@ -125,6 +131,7 @@ pub unsafe extern "C" fn shmetrics_reader_cursor(
         if cursor.is_null() {
             return Err(null("where to put the cursor"));
         }
+        Error::unless_memory(MEMORY_TO_RENDER).map_err(report)?;
         // SAFETY: the caller's promise, who also frees the cursor before the reader.
         unsafe { *cursor = Box::into_raw(Box::new(reader_of(reader)?.cursor(Format::Text))).cast() };
         Ok(())

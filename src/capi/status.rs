@@ -39,6 +39,8 @@ pub enum shmetrics_status {
     System,
     /// A defect of the library, caught at its border.
     Panic,
+    /// The process has no memory for the call. Nothing was done.
+    NoMemory,
 }
 
 const DETAIL: usize = 1024;
@@ -67,6 +69,8 @@ pub(super) fn fail(status: shmetrics_status, detail: impl AsRef<str>) -> shmetri
 pub(super) fn report(error: Error) -> shmetrics_status {
     use shmetrics_status as S;
     let status = match &error {
+        // Without a text to be made.
+        Error::NoMemory => return fail(S::NoMemory, crate::error::NO_MEMORY),
         Error::InvalidArgument(_) => S::InvalidArgument,
         Error::InvalidName(_) => S::InvalidName,
         Error::NotFound(_) => S::NotFound,
@@ -85,7 +89,7 @@ pub(super) fn report(error: Error) -> shmetrics_status {
 }
 
 fn message(status: u32) -> &'static CStr {
-    const TEXTS: [&CStr; 16] = [
+    const TEXTS: [&CStr; 17] = [
         c"ok",
         c"an argument is NULL",
         c"an argument is out of its range",
@@ -102,6 +106,7 @@ fn message(status: u32) -> &'static CStr {
         c"not supported here",
         c"the system refused",
         c"a defect of the library",
+        c"no memory",
     ];
     TEXTS.get(status as usize).copied().unwrap_or(c"unknown status")
 }

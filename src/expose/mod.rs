@@ -32,4 +32,5 @@ pub use inspect::{FamilyInfo, Inspection, ProcessInfo};
 pub use negotiate::accepts_gzip;
 pub use points::{Kind, NativeBuckets, Point, PointExemplar, PointFamily, PointValue, Points};
 pub use reader::Reader;
+pub(crate) use reader::MEMORY_TO_RENDER;
 pub use whole::LastUpdate;

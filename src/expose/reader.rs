@@ -25,6 +25,9 @@ pub struct Reader {
     looks: Looks,
 }
 
+/// More than a page takes of the process' memory, but for its text.
+pub(crate) const MEMORY_TO_RENDER: usize = 256 << 10;
+
 /// Who keeps the mapping.
 enum Held {
     Own(ManuallyDrop<Box<dyn Backing>>),
@@ -61,6 +64,7 @@ impl Reader {
     pub fn open(name: &str) -> Result<Reader, Error> {
         use crate::segment::{header, known, mapping};
         let _undisturbed = Undisturbed::new();
+        Error::unless_memory(crate::segment::MEMORY_TO_OPEN)?;
         let path = mapping::path_of(name)?;
         let file = match mapping::linux::open(&path, false) {
             Ok(Some(file)) => file,
@@ -212,6 +216,21 @@ impl Reader {
         let mut out = Vec::with_capacity(64 * 1024);
         self.cursor(exposition).render(&mut out, usize::MAX);
         out
+    }
+
+    /// As [`Reader::render`], with an error where the process has no memory for the page.
+    pub(crate) fn try_render(&self, exposition: impl Into<Exposition>) -> Result<Vec<u8>, Error> {
+        Error::unless_memory(MEMORY_TO_RENDER)?;
+        let (mut cursor, mut out) = (self.cursor(exposition), Vec::new());
+        loop {
+            // A piece is about 32 KiB and ends behind a series; the rest is for a large one. The page grows here, not in the cursor.
+            if out.capacity() - out.len() < MEMORY_TO_RENDER {
+                out.try_reserve(out.len().max(MEMORY_TO_RENDER)).map_err(|_| Error::NoMemory)?;
+            }
+            if !cursor.fill(&mut out) {
+                return Ok(out);
+            }
+        }
     }
 
     /// Renders a page into a writer, in pieces of about 32 KiB.

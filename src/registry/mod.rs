@@ -38,7 +38,7 @@ use crate::Error;
 /// Registers a family, or finds it. Returns where its record is.
 pub(crate) fn register(inner: &Inner, spec: Spec<'_>) -> Result<u64, Error> {
     let _undisturbed = Undisturbed::new();
-    let result = spec.checked().and_then(|spec| {
+    let result = Error::unless_memory(memory_for(&spec)).and_then(|()| spec.checked()).and_then(|spec| {
         fixed::check(&inner.memory, spec.name, spec.labels)?;
         register_checked(inner, &spec)
     });
@@ -48,6 +48,14 @@ pub(crate) fn register(inner: &Inner, spec: Spec<'_>) -> Result<u64, Error> {
         Err(_) => inner.count(header::REFUSED_FAMILIES),
     }
     result
+}
+
+/// More than a registration takes of the process' memory: its texts several times, with escapes, and those of another family.
+fn memory_for(spec: &Spec<'_>) -> usize {
+    let names = spec.labels.iter().chain(spec.states).map(|name| name.len()).sum::<usize>();
+    let texts = names.saturating_add(spec.name.len()).saturating_add(spec.help.len());
+    let numbers = spec.buckets.len().saturating_add(spec.quantiles.len()).saturating_add(spec.labels.len());
+    texts.saturating_mul(16).saturating_add(numbers.saturating_mul(256)).saturating_add(128 << 10)
 }
 
 fn register_checked(inner: &Inner, spec: &Spec<'_>) -> Result<u64, Error> {

@@ -16,7 +16,7 @@ use crate::Error;
 /// Refuses what a counter cannot add, or a histogram observe, before anything is looked up or made.
 #[inline(always)]
 pub(crate) fn check_amount(inner: &Inner, kind: u8, v: f64) -> Result<(), Error> {
-    let right = if kind == KIND_COUNTER { v >= 0.0 && v < f64::INFINITY } else { !v.is_nan() };
+    let right = if kind == KIND_COUNTER { (0.0..f64::INFINITY).contains(&v) } else { !v.is_nan() };
     if right {
         return Ok(());
     }
@@ -111,7 +111,8 @@ fn in_another_order<'v>(
         let at = offset(link);
         let (table, lens) = Table::with_label_lens(inner, at)?;
         let record = Record::new(memory, at);
-        if table.hash != hash || memory.get32(at + entry::PARENT) != 0 || record.kind() != kind || lens.len() != count {
+        let wrong = memory.get32(at + entry::PARENT) != 0 || record.kind() != kind || record.is_retired();
+        if table.hash != hash || wrong || lens.len() != count {
             return None;
         }
         let (its_name, lines) = record.names(lens)?;

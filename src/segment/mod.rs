@@ -134,6 +134,9 @@ impl Inner {
     }
 }
 
+/// More than opening a segment takes of the process' memory: texts of paths, a page of the header, and what is kept.
+pub(crate) const MEMORY_TO_OPEN: usize = 128 << 10;
+
 impl Segment {
     /// Creates or attaches the segment of this name with the default [`Options`].
     pub fn open(name: &str) -> Result<Segment, Error> {
@@ -302,6 +305,7 @@ pub(crate) fn now_ns() -> u64 {
 
 fn open(options: &Options) -> Result<Segment, Error> {
     let _undisturbed = Undisturbed::new();
+    Error::unless_memory(MEMORY_TO_OPEN)?;
     if !pair::supported() {
         return Err(Error::Unsupported("this processor has no 16-byte compare-and-swap (cmpxchg16b)".into()));
     }

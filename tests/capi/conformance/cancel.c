@@ -192,6 +192,7 @@ CASE(shmetrics_unknown_register) {
     shmetrics_gauge_family f;
     FAMILIES(shmetrics_unknown_register(segment, &spec, &f))
 }
+CASE(shmetrics_unregister) { (void)shmetrics_unregister(segment, TEXT("fixture_labelled"), NULL); }
 CASE(shmetrics_version) { (void)shmetrics_version(); }
 
 #define ENTRY(symbol) {#symbol, call_##symbol}
@@ -221,7 +222,7 @@ static const struct { const char *symbol; void (*call)(void); } calls[] = {
     ENTRY(shmetrics_states_is_removed), ENTRY(shmetrics_states_remove), ENTRY(shmetrics_states_with),
     ENTRY(shmetrics_status_message), ENTRY(shmetrics_summary_clear), ENTRY(shmetrics_summary_register),
     ENTRY(shmetrics_summary_remove), ENTRY(shmetrics_summary_with), ENTRY(shmetrics_timer_start),
-    ENTRY(shmetrics_unknown_register), ENTRY(shmetrics_version),
+    ENTRY(shmetrics_unknown_register), ENTRY(shmetrics_unregister), ENTRY(shmetrics_version),
 };
 
 static void prepare(void) {

@@ -55,5 +55,6 @@ void test_process(void);
 void test_remove(void);
 void test_cancel(void);
 void test_naming(void);
+void test_memory(void);
 
 #endif

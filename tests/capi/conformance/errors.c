@@ -4,13 +4,13 @@
 #include <pthread.h>
 
 static void every_status_has_a_text(void) {
-    for (int status = SHMETRICS_STATUS_OK; status <= SHMETRICS_STATUS_PANIC; status++) {
+    for (int status = SHMETRICS_STATUS_OK; status <= SHMETRICS_STATUS_NO_MEMORY; status++) {
         const char *message = shmetrics_status_message((shmetrics_status)status);
         CHECK(message != NULL && *message != '\0');
         for (int other = SHMETRICS_STATUS_OK; other < status; other++)
             CHECK(strcmp(message, shmetrics_status_message((shmetrics_status)other)) != 0);
     }
-    const char *unknown = shmetrics_status_message((shmetrics_status)(SHMETRICS_STATUS_PANIC + 1));
+    const char *unknown = shmetrics_status_message((shmetrics_status)(SHMETRICS_STATUS_NO_MEMORY + 1));
     CHECK(unknown != NULL && *unknown != '\0');
 }
 
