@@ -81,4 +81,8 @@ fn the_native_backend_opens_it_too() {
 fn what_it_cannot_do_is_said() {
     assert!(matches!(Options::new().portable(true).anonymous().open(), Err(Error::Unsupported(_))));
     assert!(matches!(Options::new().portable(true).name("/dev/shm/x").open(), Err(Error::InvalidName(_))));
+    let portable = || Options::new().portable(true).name("x");
+    for options in [portable().mode(0o640), portable().owner(0), portable().group(0), portable().apart(true)] {
+        assert!(matches!(options.open(), Err(Error::Unsupported(_))), "{options:?}");
+    }
 }

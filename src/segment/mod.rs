@@ -461,12 +461,9 @@ fn attach_native(options: &Options, file: mapping::linux::Descriptor, path: &Pat
     Ok(Some(Segment { inner: keep(inner, path, options) }))
 }
 
-/// An error unless the path leads to a segment, of whatever version, or is where segments lie.
+/// An error unless the path leads to a segment, of whatever version.
 #[cfg(target_os = "linux")]
 fn check_is_segment(path: &Path) -> Result<(), Error> {
-    if mapping::is_in_directory(path) {
-        return Ok(());
-    }
     let Some(file) = mapping::linux::open(path, false)? else { return Err(Error::NotFound(path.to_path_buf())) };
     match header::check(&file, path) {
         Ok(_) | Err(Error::WrongVersion { .. } | Error::Unsupported(_)) => Ok(()),
@@ -487,6 +484,7 @@ fn open_portable(_: &Options, _: How, _: u64, _: &str) -> Result<Segment, Error>
 #[cfg(any(feature = "portable", not(target_os = "linux")))]
 fn open_portable(options: &Options, how: How, ceiling: u64, labels: &str) -> Result<Segment, Error> {
     use mapping::portable::PortableBacking;
+    options.check_portable()?;
     if how == How::Anonymous {
         return Err(Error::Unsupported("the portable backend has no anonymous segments; give a name".into()));
     }

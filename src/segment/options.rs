@@ -364,6 +364,24 @@ impl Options {
         Err(Error::InvalidArgument(wrong.into()))
     }
 
+    /// What the portable backend does not do.
+    #[cfg(any(feature = "portable", not(target_os = "linux")))]
+    pub(super) fn check_portable(&self) -> Result<(), Error> {
+        let asked = [
+            ("mode", self.mode.is_some_and(|mode| mode != DEFAULT_MODE)),
+            ("owner", self.owner.is_some()),
+            ("group", self.group.is_some()),
+            ("apart", self.apart),
+        ];
+        match asked.iter().find(|(_, asked)| *asked) {
+            Some((option, _)) => Err(Error::Unsupported(format!(
+                "the portable backend has no option `{option}`: its files are for the user of the process alone, and \
+                 each opening maps them anew"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Who may use the segment, by these options and else the environment.
     pub(super) fn access(&self) -> Result<Access, Error> {
         // No name has a use for an anonymous segment: see `how`.

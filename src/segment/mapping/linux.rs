@@ -68,6 +68,8 @@ impl Descriptor {
         let mark = (crate::segment::random() % (1 << 41)) as libc::off_t;
         // SAFETY: an own descriptor.
         let mark = unsafe { libc::lseek(file.as_raw_fd(), mark, libc::SEEK_SET) };
+        // Where the file system has smaller files, the position stays at the beginning.
+        let mark = mark.max(0);
         Ok(Descriptor { file: ManuallyDrop::new(file), device: meta.dev(), inode: meta.ino(), mark })
     }
 

@@ -92,14 +92,6 @@ pub(crate) fn directory() -> PathBuf {
         .map_or_else(|| DEFAULT_DIRECTORY.into(), PathBuf::from)
 }
 
-/// Whether a path is that of a plain name.
-#[cfg(target_os = "linux")]
-pub(crate) fn is_in_directory(path: &Path) -> bool {
-    use super::known::absolute;
-    let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(PREFIX));
-    name.is_some_and(|name| !name.is_empty()) && absolute(path).parent() == Some(&*absolute(&directory()))
-}
-
 /// The file of a segment: `NAME` in the directory, or a path if it has a slash.
 pub(crate) fn path_of(name: &str) -> Result<PathBuf, Error> {
     if name.is_empty() {
