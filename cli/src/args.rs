@@ -52,10 +52,13 @@ pub(crate) enum Verb {
     /// List the segments, with their size, series and live processes
     ///
     /// One line per segment of the directory ($SHMETRICS_DIR, else /dev/shm). SIZE is the
-    /// memory it takes now, PROCESSES the live ones with a slot in it: those that have
-    /// updated a per-process gauge. A segment that cannot be read is listed with the reason.
+    /// memory it takes now. PROCESSES are those that have it open for counting, with or without
+    /// gauges of their own; 1+ if the system does not tell how many. UPDATED is the last time
+    /// that a value changed: the values are looked at twice, a moment apart, and compared with
+    /// those of the last page that a process of the application rendered. "in the last 3 h"
+    /// means that no such page tells more. A segment that cannot be read is listed with the reason.
     #[command(verbatim_doc_comment)]
-    List,
+    List(ListArgs),
 
     /// Print a segment's metrics as a scraper would get them
     ///
@@ -72,14 +75,16 @@ pub(crate) enum Verb {
     /// SIGINT end it after the answers under way.
     ///
     /// Several segments make one page, with the label `segment` on every series. Those that are
-    /// not there are left out; those that match a pattern are added when they come.
+    /// not there are left out; those that match a pattern are added when they come, and have
+    /// shmetrics_serve_segment_up 0 for five minutes after they went.
     ///
     ///   /metrics      the page, as text, OpenMetrics or protobuf, whatever the Accept header
     ///                 asks for, and gzip if it may; ?name[]=NAME (repeatable) for some families
     ///                 only. 503 and the reason while there is no segment, and when the page is
     ///                 not ready within X-Prometheus-Scrape-Timeout-Seconds
     ///   /-/healthy    200 as long as this process serves
-    ///   /-/ready      200 if the segment can be read, else 503 and the reason
+    ///   /-/ready      200 if the segment can be read and a process has it open for counting, else
+    ///                 503 and the reason; the page stays, with the last values
     ///   /             a small page that links the others
     ///
     /// Encryption and passwords are those of --web.config.file: tls_server_config and
@@ -125,9 +130,10 @@ pub(crate) enum Verb {
     /// Remove segments, without asking
     ///
     /// The name is gone at once, and the next start of the application creates a new segment
-    /// with all counters at zero. Processes that have the old one open are not disturbed: they
-    /// go on writing to it, unseen, until they are restarted. A broken segment is removed by its
-    /// name; by a path nothing is removed but segments.
+    /// with all counters at zero. A segment that a process has open for counting is not removed
+    /// without --force: its processes would go on writing to it, unseen, until they are
+    /// restarted. A broken segment is removed by its name; by a path nothing is removed but
+    /// segments.
     #[command(verbatim_doc_comment)]
     Rm(RmArgs),
 
@@ -162,9 +168,20 @@ pub(crate) enum Verb {
 }
 
 #[derive(Args)]
+pub(crate) struct ListArgs {
+    /// Write a JSON list with an object for each segment
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct InspectArgs {
     #[command(flatten)]
     pub(crate) segment: SegmentArg,
+
+    /// Write a JSON object
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) json: bool,
 
     /// Name what is wrong with the segment instead; exit status 1 if anything is
     #[arg(long)]
@@ -344,6 +361,10 @@ pub(crate) struct RmArgs {
     /// The segments' names, or paths if they have a slash
     #[arg(value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
+
+    /// Remove also what processes have open: they count on, unseen
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Args)]

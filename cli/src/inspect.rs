@@ -2,13 +2,15 @@
 
 use std::io::{self, Write};
 
-use shmetrics::{FamilyInfo, Inspection, ProcessInfo, Reader};
+use shmetrics::{FamilyInfo, Inspection, LastUpdate, ProcessInfo, Reader};
 
 use crate::args::InspectArgs;
 use crate::census;
 use crate::failure::{Failure, Outcome};
+use crate::json::{Json, Object};
 use crate::show::{age, bar, bytes, clean, count, counted, percent, utc};
 use crate::table::{Align, Table};
+use crate::whole;
 
 const BAR_WIDTH: usize = 30;
 
@@ -18,7 +20,12 @@ pub(crate) fn run(args: &InspectArgs) -> Outcome {
         return check(&reader);
     }
     let inspection = reader.inspect();
-    report(&inspection, &mut io::stdout().lock()).map_err(Failure::Output)
+    let update = whole::last_updates(&[&reader]).into_iter().next().flatten();
+    let mut out = io::stdout().lock();
+    if args.json {
+        return writeln!(out, "{}", json(&inspection, update)).map_err(Failure::Output);
+    }
+    report(&inspection, update, &mut out).map_err(Failure::Output)
 }
 
 fn check(reader: &Reader) -> Outcome {
@@ -36,11 +43,61 @@ fn check(reader: &Reader) -> Outcome {
     )))
 }
 
-fn report(i: &Inspection, out: &mut impl Write) -> io::Result<()> {
+fn json(i: &Inspection, update: Option<LastUpdate>) -> Json {
+    let family = |family: &FamilyInfo| {
+        Object::default()
+            .field("name", &family.name)
+            .field("type", family.kind)
+            .field("mode", family.mode)
+            .field("labels", Json::list(&family.labels))
+            .field("series", family.series)
+            .field("max_series", family.max_series)
+            .field("refused", family.refused)
+    };
+    let process = |process: &ProcessInfo| {
+        Object::default()
+            .field("slot", process.slot)
+            .field("pid", process.pid)
+            .field("identity", process.identity)
+            .field("alive", process.alive)
+            .field("attached", process.attached)
+    };
+    whole::json(i, update)
+        .field("layout", format!("{}.{}", i.layout.0, i.layout.1))
+        .field("boot_id", &i.boot_id)
+        .field("leaked_bytes", i.leaked)
+        .field("corrupt_families", i.corrupt)
+        .field("refused_lookups", i.refused_series)
+        .field("refused_registrations", i.refused_families)
+        .field("rejected_updates", i.rejected_updates)
+        .field("lane_kind", i.lane_kind)
+        .field("lane_cpus", i.lane_cpus)
+        .field("lane_bytes", i.lane_bytes)
+        .field("families", Json::list(i.families.iter().map(family)))
+        .field("processes", Json::list(i.processes.iter().map(process)))
+        .into()
+}
+
+/// Which processes have the segment open.
+fn in_use(i: &Inspection) -> String {
+    match (i.in_use, i.attached) {
+        (Some(false), _) => "no: no process has it open for counting".to_owned(),
+        (Some(true), Some(n)) => format!("by {}", counted(n.into(), "process", "processes")),
+        (Some(true), None) => "by processes; the system does not tell how many".to_owned(),
+        (None, _) => "the system does not tell".to_owned(),
+    }
+}
+
+fn report(i: &Inspection, update: Option<LastUpdate>, out: &mut impl Write) -> io::Result<()> {
     let (major, minor) = i.layout;
     writeln!(out, "segment    {}", clean(&i.name))?;
     let file = i.path.as_ref().map_or("none".into(), |path| path.to_string_lossy());
     writeln!(out, "file       {}", clean(&file))?;
+    if let Some(owner) = i.owner {
+        writeln!(out, "owner      {}, mode {:04o}", clean(&whole::owner(owner)), owner.mode)?;
+    }
+    writeln!(out, "in use     {}", in_use(i))?;
+    writeln!(out, "updated    {}", whole::updated(update))?;
     writeln!(out, "layout     {major}.{minor}")?;
     writeln!(out, "created    {}, {} ago", utc(i.created), age(i.created))?;
     writeln!(out, "boot       {}", clean(&i.boot_id))?;
@@ -61,7 +118,7 @@ fn report(i: &Inspection, out: &mut impl Write) -> io::Result<()> {
     let lanes = bytes(i.lane_bytes);
     writeln!(out, "lanes      {}, {}, {lanes}", i.lane_kind, counted(i.lane_cpus.into(), "CPU", "CPUs"))?;
     section(out, "families", &i.families, families)?;
-    section(out, "processes", &i.processes, processes)
+    section(out, "processes with gauges of their own", &i.processes, processes)
 }
 
 fn section<T>(out: &mut impl Write, title: &str, items: &[T], table: impl Fn(&[T]) -> Table) -> io::Result<()> {

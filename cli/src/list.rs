@@ -2,22 +2,39 @@
 
 use std::io::{self, Write};
 
-use shmetrics::{Error, Inspection, Reader};
+use shmetrics::{Error, Inspection, LastUpdate, Reader};
 
+use crate::args::ListArgs;
 use crate::census;
 use crate::failure::{note, Failure, Outcome};
+use crate::json::{Json, Object};
 use crate::show::{bytes, count};
 use crate::table::{Align, Table};
+use crate::whole;
 
-pub(crate) fn run() -> Outcome {
-    let mut segments = Vec::new();
+/// A segment, or what is wrong with it.
+type Found = Result<(Inspection, Option<LastUpdate>), Error>;
+
+pub(crate) fn run(args: &ListArgs) -> Outcome {
+    let mut opened = Vec::new();
     for listing in shmetrics::list()? {
         match Reader::open(&listing.path.to_string_lossy()) {
-            Ok(reader) => segments.push((listing.name, Ok(reader.inspect()))),
             // Removed since the directory was read.
             Err(Error::NotFound(_)) => {}
-            Err(e) => segments.push((listing.name, Err(e))),
+            found => opened.push((listing.name, found)),
         }
+    }
+    let readers: Vec<&Reader> = opened.iter().filter_map(|(_, found)| found.as_ref().ok()).collect();
+    let mut updates = whole::last_updates(&readers).into_iter();
+    let found = |found: Result<Reader, Error>, update| found.map(|reader| (reader.inspect(), update));
+    let mut segments: Vec<(String, Found)> = Vec::new();
+    for (name, reader) in opened {
+        let update = if reader.is_ok() { updates.next().flatten() } else { None };
+        segments.push((name, found(reader, update)));
+    }
+    if args.json {
+        segments.sort_by(|(a, _), (b, _)| a.cmp(b));
+        return writeln!(io::stdout().lock(), "{}", json(&segments)).map_err(Failure::Output);
     }
     if segments.is_empty() {
         note("there are no segments here; an application creates one, and `shmetrics demo` shows how it looks");
@@ -27,21 +44,40 @@ pub(crate) fn run() -> Outcome {
     write!(io::stdout().lock(), "{}", table(&segments)).map_err(Failure::Output)
 }
 
-fn table(segments: &[(String, Result<Inspection, Error>)]) -> Table {
+fn json(segments: &[(String, Found)]) -> Json {
+    Json::list(segments.iter().map(|(name, found)| match found {
+        Ok((i, update)) => whole::json(i, *update),
+        Err(e) => Object::default().field("name", name).field("problem", e.to_string()),
+    }))
+}
+
+fn table(segments: &[(String, Found)]) -> Table {
     let problems = segments.iter().any(|(_, found)| found.is_err());
     let mut table = Table::new(&[
         ("NAME", Align::Left),
         ("SIZE", Align::Right),
         ("SERIES", Align::Right),
         ("PROCESSES", Align::Right),
+        ("OWNER", Align::Left),
+        ("MODE", Align::Right),
+        ("UPDATED", Align::Left),
         (if problems { "PROBLEM" } else { "" }, Align::Left),
     ]);
     for (name, found) in segments {
-        let [size, series, processes, problem] = match found {
-            Ok(i) => [bytes(i.resident), count(census::series(i)), count(census::alive(i)), String::new()],
-            Err(e) => ["-".into(), "-".into(), "-".into(), e.to_string()],
+        let none = || "-".to_owned();
+        let [size, series, processes, owner, mode, updated, problem] = match found {
+            Ok((i, update)) => [
+                bytes(i.resident),
+                count(census::series(i)),
+                whole::attached(i),
+                i.owner.map_or_else(none, whole::owner),
+                i.owner.map_or_else(none, |owner| format!("{:04o}", owner.mode)),
+                whole::updated(*update),
+                String::new(),
+            ],
+            Err(e) => [none(), none(), none(), none(), none(), none(), e.to_string()],
         };
-        table.row(&[name.clone(), size, series, processes, problem]);
+        table.row(&[name.clone(), size, series, processes, owner, mode, updated, problem]);
     }
     table
 }

@@ -6,6 +6,7 @@ mod conflicts;
 mod demo;
 mod failure;
 mod inspect;
+mod json;
 mod list;
 mod manual;
 mod processes;
@@ -19,6 +20,7 @@ mod signals;
 mod source;
 mod table;
 mod top;
+mod whole;
 
 use std::process::ExitCode;
 
@@ -28,13 +30,13 @@ use args::{Cli, Verb};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
-        Verb::List => list::run(),
+        Verb::List(args) => list::run(&args),
         Verb::Render(args) => render::run(&args),
         Verb::Serve(args) => serve::run(&args),
         Verb::Push(args) => push::run(&args, args::names(&args.names)),
         Verb::Top(args) => top::run(&args),
         Verb::Inspect(args) => inspect::run(&args),
-        Verb::Rm(args) => rm::run(&args.names),
+        Verb::Rm(args) => rm::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Completions { shell } => manual::completions(shell),
         Verb::Man => manual::page(),

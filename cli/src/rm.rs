@@ -1,20 +1,26 @@
 //! `shmetrics rm`: takes segments' names away; their memory goes with the last process that holds it.
 
 use std::io::{self, Write};
+use std::path::Path;
 
-use shmetrics::{Error, Reader, Segment};
+use shmetrics::{Error, Inspection, Reader, Segment};
 
+use crate::args::RmArgs;
 use crate::census;
 use crate::failure::{Failure, Outcome};
+use crate::processes::writers;
 use crate::show::{clean, counted};
 
-pub(crate) fn run(names: &[String]) -> Outcome {
+/// Processes named in a refusal.
+const NAMED: usize = 8;
+
+pub(crate) fn run(args: &RmArgs) -> Outcome {
     let mut failed = false;
-    for name in names {
-        match remove(name) {
+    for name in &args.names {
+        match remove(name, args.force) {
             Ok(line) => writeln!(io::stdout(), "{line}").map_err(Failure::Output)?,
-            Err(e) => {
-                Failure::Segment(e).complain();
+            Err(failure) => {
+                failure.complain();
                 failed = true;
             }
         }
@@ -25,24 +31,67 @@ pub(crate) fn run(names: &[String]) -> Outcome {
     Ok(())
 }
 
-fn remove(name: &str) -> Result<String, Error> {
+fn remove(name: &str, force: bool) -> Result<String, Failure> {
     let inspection = match Reader::open(name).map(|reader| reader.inspect()) {
         // A path may lead anywhere: only segments are removed by it.
-        Err(e @ (Error::NotASegment { .. } | Error::Permission(_))) if name.contains('/') => return Err(e),
+        Err(e @ (Error::NotASegment { .. } | Error::Permission(_))) if name.contains('/') => return Err(e.into()),
         // By its name a broken one can be removed too, there is only less to tell about it.
         found => found,
     };
-    Segment::remove(name)?;
+    if force {
+        Segment::remove(name)?;
+    } else {
+        remove_if_unused(name, inspection.as_ref().ok())?;
+    }
     let name = clean(name);
     let Ok(inspection) = inspection else {
         return Ok(format!("removed {name}, which could not be read"));
     };
     let series = counted(census::series(&inspection), "series", "series");
-    Ok(match census::alive(&inspection) {
-        0 => format!("removed {name}: {series}"),
-        alive => {
-            let holders = counted(alive, "live process keeps", "live processes keep");
+    Ok(match (inspection.attached, inspection.in_use) {
+        (Some(n @ 1..), _) => {
+            let holders = counted(n.into(), "live process keeps", "live processes keep");
             format!("removed {name}: {series}; {holders} writing to it, unseen, until restarted")
         }
+        (None, Some(true)) => {
+            format!("removed {name}: {series}; live processes keep writing to it, unseen, until restarted")
+        }
+        _ => format!("removed {name}: {series}"),
     })
+}
+
+fn remove_if_unused(name: &str, inspection: Option<&Inspection>) -> Result<(), Failure> {
+    // In one step with the question, where this user may: no process opens it in between.
+    if matches!(Segment::remove_if_unused(name), Ok(true)) {
+        return Ok(());
+    }
+    match Segment::is_in_use(name) {
+        Ok(true) => Err(Failure::Said(refusal(name, inspection))),
+        Err(e @ Error::NotFound(_)) => Err(e.into()),
+        // Unused, or nothing that a process can count in.
+        Ok(false) | Err(Error::NotASegment { .. }) => Ok(Segment::remove(name)?),
+        Err(e) => Err(Failure::Said(format!(
+            "{} is not removed, as the system does not tell whether processes have it open ({e}); give --force to remove it anyhow",
+            clean(name)
+        ))),
+    }
+}
+
+/// Why a segment in use is not removed.
+fn refusal(name: &str, inspection: Option<&Inspection>) -> String {
+    let path = inspection.and_then(|i| i.path.as_deref());
+    let seen = path.map(|path: &Path| writers(path)).unwrap_or_default();
+    let number = match inspection.and_then(|i| i.attached) {
+        Some(n) => counted(n.into(), "process has", "processes have"),
+        None => "processes have".to_owned(),
+    };
+    let mut named: Vec<String> = seen.iter().take(NAMED).map(|(pid, what)| format!("{pid} {}", clean(what))).collect();
+    if seen.len() > NAMED {
+        named.push(format!("and {} more", seen.len() - NAMED));
+    }
+    let named = if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) };
+    format!(
+        "{} is not removed: {number} it open{named}, and would count on unseen; stop them first, or give --force",
+        clean(name)
+    )
 }

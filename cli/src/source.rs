@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use shmetrics::{Cursor, Error, Exposition, Extra, Reader};
 use wildmatch::WildMatch;
@@ -14,10 +15,21 @@ pub(crate) struct Sources {
     named: Vec<Arc<Source>>,
     /// Of the directory's segments, those with such a name, whenever they come.
     patterns: Vec<WildMatch>,
-    found: Mutex<BTreeMap<String, Arc<Source>>>,
+    found: Mutex<BTreeMap<String, Found>>,
     labelled: bool,
     /// Whether it says on standard error what comes and goes.
     is_told: bool,
+}
+
+/// For how long a segment that a pattern has found is missed before it is forgotten: a few scrapes
+/// see that it is gone.
+const MISSED: Duration = Duration::from_secs(300);
+
+/// A segment that a pattern has found.
+struct Found {
+    source: Arc<Source>,
+    /// When its name was last there.
+    at: Instant,
 }
 
 /// The segments that are there, at one time.
@@ -81,16 +93,17 @@ impl Sources {
         }
         let names: Vec<String> = shmetrics::list().map_err(|e| e.to_string())?.into_iter().map(|l| l.name).collect();
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.retain(|name, _| names.contains(name));
+        found.retain(|_, found| found.at.elapsed() < MISSED);
         for name in names {
             let wanted = self.patterns.iter().any(|pattern| pattern.matches(&name));
             let is_named = self.named.iter().any(|source| source.name == name);
-            if wanted && !is_named && !found.contains_key(&name) {
-                let source = Source { name: name.clone(), state: Mutex::default() };
-                found.insert(name, Arc::new(source));
+            if wanted && !is_named {
+                let source = || Arc::new(Source { name: name.clone(), state: Mutex::default() });
+                found.entry(name.clone()).or_insert_with(|| Found { source: source(), at: Instant::now() }).at =
+                    Instant::now();
             }
         }
-        Ok(found.values().cloned().collect())
+        Ok(found.values().map(|found| Arc::clone(&found.source)).collect())
     }
 }
 
@@ -103,6 +116,15 @@ impl Reading {
                 Reader::join(&parts, self.labelled, exposition)
             }
         }
+    }
+
+    /// That no process has any of the segments open, if that is so.
+    pub(crate) fn unused(&self) -> Option<String> {
+        let is_unused = self.readers.iter().all(|(reader, _)| reader.is_in_use() == Some(false));
+        is_unused.then(|| {
+            let names: Vec<&str> = self.readers.iter().map(|(_, name)| name.as_str()).collect();
+            format!("no process has segment {} open: the page shows the last values", names.join(", "))
+        })
     }
 
     /// Why one of the segments is not there.

@@ -22,6 +22,14 @@ fn header_families_and_processes_are_shown() {
         line.unwrap_or_else(|| panic!("there is no line {first:?}:\n{out}")).split_whitespace().collect()
     };
     assert_eq!(words("file")[1], room.path("shop"));
+    assert_eq!(words("owner")[2..], ["mode", "0600"], "{out}");
+    assert_eq!(words("in")[..], ["in", "use", "by", "1", "process"], "{out}");
+    assert!(out.contains("\nupdated    "), "{out}");
+    let json = room.run(&["inspect", "--json", "shop"]).success();
+    for field in ["\"processes_attached\":1", "\"mode\":\"0600\"", "\"labels\":[\"method\",\"page\"]", "\"alive\":true"]
+    {
+        assert!(json.contains(field), "{field}: {json}");
+    }
     assert!(words("memory").contains(&"64.0"), "the ceiling is not shown:\n{out}");
     assert!(words("memory")[1].starts_with("[#"), "the bar is empty:\n{out}");
     assert_eq!(words("series")[1], "5");
@@ -38,7 +46,7 @@ fn an_empty_segment_says_so() {
     let room = Room::new();
     room.segment("fresh");
     let out = room.run(&["inspect", "fresh"]).success();
-    assert!(out.contains("no families") && out.contains("no processes"), "{out}");
+    assert!(out.contains("no families") && out.contains("no processes with gauges of their own"), "{out}");
 }
 
 #[test]

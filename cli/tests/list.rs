@@ -26,11 +26,13 @@ fn segments_are_listed_by_name_with_their_series_and_processes() {
 
     let out = room.run(&["list"]).success();
     let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["NAME", "SIZE", "SERIES", "PROCESSES"], "{out}");
-    // SIZE is two words: a number and its unit.
-    assert_eq!([lines[1][0], lines[1][3], lines[1][4]], ["bar", "0", "0"], "{out}");
+    let title = ["NAME", "SIZE", "SERIES", "PROCESSES", "OWNER", "MODE", "UPDATED"];
+    assert_eq!(lines[0], title, "{out}");
+    // SIZE is two words: a number and its unit. A process that only counts is one, too.
+    assert_eq!([lines[1][0], lines[1][3], lines[1][4]], ["bar", "0", "1"], "{out}");
     assert_eq!([lines[2][0], lines[2][3], lines[2][4]], ["shop", "1,501", "1"], "{out}");
     assert_eq!(lines.len(), 3, "{out}");
+    assert_eq!(lines[2][6], "0600", "{out}");
 }
 
 #[test]
@@ -51,4 +53,36 @@ fn a_segment_that_may_not_be_read_is_listed_with_its_reason() {
     let out = room.run_unprivileged("private", &["list"]).success();
     let line = out.lines().find(|line| line.starts_with("private")).unwrap_or_else(|| panic!("{out}"));
     assert!(line.to_lowercase().contains("permission denied"), "{out}");
+}
+
+#[test]
+fn it_tells_who_lives_and_when_a_value_last_changed() {
+    let room = Room::new();
+    room.left_behind("dead", 7);
+    let segment = room.segment_with_jobs("live", 1);
+    let counter = segment.counter("jobs_total", "Jobs done.").register().expect("it is there");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let out = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                counter.inc();
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        });
+        let out = room.run(&["list"]).success();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        out
+    });
+    let line = |name: &str| -> Vec<&str> {
+        out.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{out}")).split_whitespace().collect()
+    };
+    // No page of the application has been seen of the dead one: only when its family was registered
+    // is known.
+    assert_eq!((line("dead")[4], &line("dead")[7..10]), ("0", &["in", "the", "last"][..]), "{out}");
+    assert_eq!((line("live")[4], line("live").last()), ("1", Some(&"ago")), "{out}");
+    let json = room.run(&["list", "--json"]).success();
+    let (dead, live) = json.split_once("\"name\":\"live\"").unwrap_or_else(|| panic!("{json}"));
+    assert!(dead.contains("\"in_use\":false,\"processes_attached\":0"), "{json}");
+    assert!(live.contains("\"in_use\":true,\"processes_attached\":1"), "{json}");
+    assert!(json.starts_with("[{\"name\":\"dead\",") && json.ends_with("}]\n"), "{json}");
 }

@@ -11,9 +11,9 @@ use support::Room;
 #[test]
 fn it_removes_and_tells() {
     let room = Room::new();
-    room.segment_with_jobs("one", 1);
-    room.segment_with_jobs("two", 1);
-    room.segment_with_jobs("three", 1);
+    room.left_behind("one", 1);
+    room.left_behind("two", 1);
+    room.left_behind("three", 1);
     let out = room.run(&["rm", "one", "two"]).success();
     assert_eq!(out, "removed one: 1 series\nremoved two: 1 series\n");
     assert_eq!([room.exists("one"), room.exists("two"), room.exists("three")], [false, false, true]);
@@ -25,16 +25,40 @@ fn it_tells_who_keeps_writing_unseen() {
     let segment = room.segment("shop");
     let busy = segment.gauge("busy", "Busy.", GaugeMode::LiveSum).register().expect("registers");
     busy.inc();
-    let out = room.run(&["rm", "shop"]).success();
+    let out = room.run(&["rm", "--force", "shop"]).success();
     assert!(out.starts_with("removed shop: 1 series; 1 live process keeps writing"), "{out}");
+    assert!(!segment.is_current());
     // And so it does, without harm.
     busy.inc();
 }
 
 #[test]
+fn a_segment_in_use_is_removed_by_force_only() {
+    let room = Room::new();
+    // With counters only: no process has a slot.
+    let segment = room.segment_with_jobs("shop", 3);
+    room.left_behind("old", 1);
+    let ran = room.run(&["rm", "shop", "old"]);
+    ran.failure(&["shop is not removed: 1 process has it open", &std::process::id().to_string(), "--force"]);
+    assert_eq!(ran.out, "removed old: 1 series\n", "the others are");
+    assert!(room.exists("shop") && segment.is_current());
+    let ran = room.run(&["rm", &room.path("shop")]);
+    ran.failure(&["is not removed: 1 process has it open"]);
+    // Whatever is in it: a writer with a damaged header lives as well as any.
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(room.path("shop"))
+        .and_then(|file| std::os::unix::fs::FileExt::write_all_at(&file, b"damaged!", 0))
+        .expect("the header is written over");
+    room.run(&["rm", "shop"]).failure(&["shop is not removed: processes have it open"]);
+    let out = room.run(&["rm", "--force", "shop"]).success();
+    assert_eq!(out, "removed shop, which could not be read\n");
+}
+
+#[test]
 fn a_path_can_be_removed() {
     let room = Room::new();
-    room.segment("shop");
+    room.left_behind("shop", 1);
     room.run(&["rm", &room.path("shop")]).success();
     assert!(!room.exists("shop"));
 }
@@ -53,7 +77,7 @@ fn a_broken_one_is_removed_by_name_but_not_by_path() {
 #[test]
 fn a_missing_one_is_a_failure_that_does_not_stop_the_others() {
     let room = Room::new();
-    room.segment_with_jobs("here", 1);
+    room.left_behind("here", 1);
     let ran = room.run(&["rm", "nowhere", "here"]);
     ran.failure(&["there is no segment at", "shmetrics-nowhere"]);
     assert_eq!(ran.out, "removed here: 1 series\n");

@@ -312,3 +312,21 @@ fn a_unix_socket() {
     server.end();
     assert!(!path.exists(), "the socket goes with the server");
 }
+
+#[test]
+fn it_is_not_ready_while_no_process_has_the_segment_open() {
+    let room = Room::new();
+    room.left_behind("job", 4);
+    let server = Server::start(&room, "job");
+    let page = server.get("/metrics");
+    page.assert(200, "\njobs_total 4\n");
+    page.assert(200, "\nshmetrics_segment_in_use 0\n");
+    page.assert(200, "\nshmetrics_processes{state=\"attached\"} 0\n");
+    page.assert(200, "\nshmetrics_segment_current 1\n");
+    server.get("/-/ready").assert(503, "no process has segment job open: the page shows the last values");
+    server.get("/").assert(200, "no process has segment job open");
+    // Opened again by the next run.
+    let _segment = room.segment("job");
+    server.get("/-/ready").assert(200, "ready");
+    server.get("/metrics").assert(200, "\nshmetrics_processes{state=\"attached\"} 1\n");
+}

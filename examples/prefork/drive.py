@@ -149,7 +149,7 @@ def main() -> int:
             status = server.stop()
             left_behind = render_by_cli(arguments.cli, segment).returncode == 0
             if left_behind:
-                subprocess.run([arguments.cli, "rm", segment], stdout=subprocess.DEVNULL, check=False)
+                subprocess.run([arguments.cli, "rm", "--force", segment], stdout=subprocess.DEVNULL, check=False)
         if status != 0 or left_behind:
             fate = "stayed" if left_behind else "is gone"
             raise Failure(f"the server ended with status {status}, and its segment {fate}")

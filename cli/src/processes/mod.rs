@@ -10,6 +10,7 @@ use procfs::WithCurrentSystemInfo;
 use shmetrics::{Error, Extra, ProcessInfo, Reader};
 
 use crate::source::Reading;
+pub(crate) use scan::writers;
 use scan::{Key, Looks};
 
 /// All that is known of the segments' processes, by the name that a segment has on the page.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use procfs::process::Process;
@@ -111,6 +112,17 @@ impl Looks {
                 [device, inode].join(&b' ') == self.file
             })
     }
+}
+
+/// The processes that have a file mapped for writing, with their programs' names, as far as this
+/// user may see.
+pub(crate) fn writers(path: &Path) -> Vec<(i32, String)> {
+    let file = std::fs::metadata(path).as_ref().map(mapped_as).unwrap_or_default();
+    let looks = Looks { file, ..Looks::default() };
+    let mut pids: Vec<i32> = pids().into_iter().filter(|pid| looks.maps(*pid)).collect();
+    pids.sort_unstable();
+    let name = |pid| Process::new(pid).and_then(|process| process.stat()).map_or_else(|_| "?".to_owned(), |s| s.comm);
+    pids.into_iter().map(|pid| (pid, name(pid))).collect()
 }
 
 fn pids() -> HashSet<i32> {

@@ -245,12 +245,15 @@ async fn metrics(
 const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
 
 async fn ready(State(pages): Served) -> Response {
-    read(&pages, |_, _| ()).await.map_or_else(unavailable, |()| "ready\n".into_response())
+    match read(&pages, |_, reading| reading.unused()).await {
+        Ok(None) => "ready\n".into_response(),
+        Ok(Some(problem)) | Err(problem) => unavailable(problem),
+    }
 }
 
 async fn index(State(pages): Served) -> Response {
     let name = escape(&pages.sources.names());
-    let state = match read(&pages, |_, reading| reading.missing()).await {
+    let state = match read(&pages, |_, reading| reading.missing().or_else(|| reading.unused())).await {
         Ok(None) => "It is there and can be read.".to_owned(),
         Ok(Some(problem)) | Err(problem) => escape(&problem),
     };
@@ -258,7 +261,7 @@ async fn index(State(pages): Served) -> Response {
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>shmetrics: {name}</title>\n\
          <h1>shmetrics</h1>\n<p>Segment <b>{name}</b>. {state}</p>\n\
          <ul>\n<li><a href=\"/metrics\">/metrics</a> the metrics\n\
-         <li><a href=\"/-/ready\">/-/ready</a> whether the segment can be read\n\
+         <li><a href=\"/-/ready\">/-/ready</a> whether the segment can be read, and a process has it open\n\
          <li><a href=\"/-/healthy\">/-/healthy</a> whether this server lives\n</ul>\n</html>\n"
     ))
     .into_response()

@@ -62,6 +62,17 @@ impl Room {
         segment
     }
 
+    /// A segment that no process has open any more, with `jobs_total` at `jobs`: a copy of one that
+    /// this process has open.
+    pub fn left_behind(&self, name: &str, jobs: u64) {
+        let path = self.path(&format!("{name}.open"));
+        let options = shmetrics::Options::new().name(&path).ceiling(512 << 10);
+        let segment = options.open().unwrap_or_else(|e| panic!("cannot create segment {path}: {e}"));
+        segment.counter("jobs_total", "Jobs done.").register().expect("jobs_total registers").add(jobs as f64);
+        fs::copy(&path, self.path(name)).expect("the segment is copied");
+        fs::remove_file(&path).expect("the copied one is removed");
+    }
+
     pub fn remove(&self, name: &str) {
         Segment::remove(&self.path(name)).unwrap_or_else(|e| panic!("cannot remove segment {name}: {e}"));
     }

@@ -1,0 +1,81 @@
+//! What is known of a segment as a whole, in words: who owns it, which processes have it open, and
+//! when it was last updated.
+
+use std::time::Duration;
+
+use shmetrics::{Inspection, LastUpdate, Owner, Reader};
+
+use crate::json::{Json, Object};
+use crate::show::age;
+
+/// Between two looks at the values of a segment, where one look does not tell when they last
+/// changed.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
+/// When each segment was last updated. Looks twice where one look does not tell.
+pub(crate) fn last_updates(readers: &[&Reader]) -> Vec<Option<LastUpdate>> {
+    let mut updates: Vec<_> = readers.iter().map(|reader| reader.last_update()).collect();
+    let is_open = |update: &Option<LastUpdate>| update.is_some_and(|update| !update.is_last);
+    if updates.iter().any(is_open) {
+        std::thread::sleep(BETWEEN_LOOKS);
+        for (update, reader) in updates.iter_mut().zip(readers) {
+            if is_open(update) {
+                *update = reader.last_update();
+            }
+        }
+    }
+    updates
+}
+
+/// `12 s ago`; or `in the last 3 h 5 min`, where it is known that one was so long ago, and not
+/// whether others came after it.
+pub(crate) fn updated(update: Option<LastUpdate>) -> String {
+    match update {
+        None => "-".to_owned(),
+        Some(update) if update.is_last => format!("{} ago", age(update.at)),
+        Some(update) => format!("in the last {}", age(update.at)),
+    }
+}
+
+/// How many processes have it open: `1+` if it is in use and the system does not tell the number.
+pub(crate) fn attached(i: &Inspection) -> String {
+    match (i.attached, i.in_use) {
+        (Some(n), _) => crate::show::count(n.into()),
+        (None, Some(true)) => "1+".to_owned(),
+        (None, _) => "?".to_owned(),
+    }
+}
+
+/// `shop:www-data`, or numbers where there are no names.
+pub(crate) fn owner(owner: Owner) -> String {
+    format!("{}:{}", name("/etc/passwd", owner.user), name("/etc/group", owner.group))
+}
+
+fn name(file: &str, id: u32) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let is_it = |line: &&str| line.split(':').nth(2) == Some(&id.to_string());
+    let line = text.lines().find(is_it).and_then(|line| line.split(':').next());
+    line.map_or_else(|| id.to_string(), str::to_owned)
+}
+
+/// What both `list --json` and `inspect --json` have.
+pub(crate) fn json(i: &Inspection, update: Option<LastUpdate>) -> Object {
+    let owner = i.owner.map(|owner| {
+        let object = Object::default().field("user", owner.user).field("group", owner.group);
+        object.field("mode", format!("{:04o}", owner.mode)).field("name", self::owner(owner))
+    });
+    Object::default()
+        .field("name", &i.name)
+        .field("path", i.path.as_ref().map(|path| path.to_string_lossy().into_owned()))
+        .field("owner", owner.map(Json::from))
+        .field("in_use", i.in_use)
+        .field("processes_attached", i.attached)
+        .field("processes_alive", crate::census::alive(i))
+        .field("created", i.created)
+        .field("last_update", update.map(|update| update.at))
+        .field("last_update_is_last", update.map(|update| update.is_last))
+        .field("ceiling_bytes", i.ceiling)
+        .field("used_bytes", i.used)
+        .field("resident_bytes", i.resident)
+        .field("series", crate::census::series(i))
+}
