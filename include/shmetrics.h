@@ -1065,6 +1065,26 @@ bool shmetrics_segment_mark_dead(struct shmetrics_segment *segment,
                                  uint32_t pid);
 
 /**
+ * Whether the segment's name still leads to it: it has not been removed or replaced. If it has,
+ * this process counts where new processes and exporters do not look, until it is restarted. True
+ * also where the process cannot tell, as after `chroot`, and for anonymous segments.
+ */
+bool shmetrics_segment_is_current(struct shmetrics_segment *segment);
+
+/**
+ * How many processes have the segment open for counting, this one included: forked children and
+ * stopped processes too, readers not. -1 if the system does not tell: see "Who has a segment open"
+ * in the guide.
+ */
+int64_t shmetrics_segment_attached(struct shmetrics_segment *segment);
+
+/**
+ * Puts into `in_use` whether any process has the segment of this name open for counting, this one
+ * included; readers do not count.
+ */
+enum shmetrics_status shmetrics_segment_is_in_use(struct shmetrics_str name, bool *in_use);
+
+/**
  * Copies what the segment could not take, a sentence for the host's log that says what to do, to `buffer`, cut off to `capacity`
  * with a NUL at its end. Returns its whole length without the NUL; 0 if there is nothing new. Each kind of trouble is told once,
  * to one process of all. Call it now and then, say after each page. `buffer` may be NULL if `capacity` is 0.

@@ -350,6 +350,50 @@ pub unsafe extern "C" fn shmetrics_segment_mark_dead(segment: *mut shmetrics_seg
     guard(true, || unsafe { segment_of(segment) }.map_or(true, |s| s.mark_dead(pid)))
 }
 
+/// Whether the segment's name still leads to it: it has not been removed or replaced. If it has,
+/// this process counts where new processes and exporters do not look, until it is restarted. True
+/// also where the process cannot tell, as after `chroot`, and for anonymous segments.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_segment_is_current(segment: *mut shmetrics_segment) -> bool {
+    // SAFETY: the caller's promise.
+    guard(true, || unsafe { segment_of(segment) }.map_or(true, |s| s.is_current()))
+}
+
+/// How many processes have the segment open for counting, this one included: forked children and
+/// stopped processes too, readers not. -1 if the system does not tell: see "Who has a segment open"
+/// in the guide.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_segment_attached(segment: *mut shmetrics_segment) -> i64 {
+    guard(-1, || {
+        // SAFETY: the caller's promise.
+        let segment = unsafe { segment_of(segment) }.ok();
+        segment.and_then(|s| s.reader().attached()).map_or(-1, i64::from)
+    })
+}
+
+/// Puts into `in_use` whether any process has the segment of this name open for counting, this one
+/// included; readers do not count.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_segment_is_in_use(name: shmetrics_str, in_use: *mut bool) -> shmetrics_status {
+    guarded(|| {
+        if in_use.is_null() {
+            return Err(null("where to put the answer"));
+        }
+        // SAFETY: the caller's promise.
+        let name = unsafe { name.text("the segment's name")? };
+        #[cfg(target_os = "linux")]
+        let answer = Segment::is_in_use(name).map_err(report)?;
+        #[cfg(not(target_os = "linux"))]
+        let answer = {
+            let _ = name;
+            return Err(fail(shmetrics_status::Unsupported, "this system does not tell which processes use a segment"));
+        };
+        // SAFETY: as above.
+        unsafe { *in_use = answer };
+        Ok(())
+    })
+}
+
 /// Copies what the segment could not take, a sentence for the host's log that says what to do, to `buffer`, cut off to `capacity`
 /// with a NUL at its end. Returns its whole length without the NUL; 0 if there is nothing new. Each kind of trouble is told once,
 /// to one process of all. Call it now and then, say after each page. `buffer` may be NULL if `capacity` is 0.

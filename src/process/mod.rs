@@ -158,6 +158,7 @@ impl Process {
                 self.page.set_claimed();
                 if kept.lock.compare_exchange(0, mine, SeqCst, Relaxed).is_ok() {
                     self.page.set_token(token.pack());
+                    inner.updated();
                 } else {
                     slots.release(token);
                     hold.release(&*inner.backing, kept, false);

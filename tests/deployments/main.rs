@@ -11,3 +11,4 @@ mod opening;
 mod privileges;
 mod publishing;
 mod selftest;
+mod whole;

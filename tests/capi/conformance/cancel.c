@@ -150,6 +150,12 @@ CASE(shmetrics_segment_cursor) {
     (void)shmetrics_segment_cursor(segment, &c);
 }
 CASE(shmetrics_segment_expire) { (void)shmetrics_segment_expire(segment); }
+CASE(shmetrics_segment_attached) { (void)shmetrics_segment_attached(segment); }
+CASE(shmetrics_segment_is_current) { (void)shmetrics_segment_is_current(segment); }
+CASE(shmetrics_segment_is_in_use) {
+    bool in_use;
+    (void)shmetrics_segment_is_in_use(text("none-of-this-name"), &in_use);
+}
 CASE(shmetrics_segment_mark_dead) { (void)shmetrics_segment_mark_dead(segment, 1); }
 CASE(shmetrics_segment_open) {
     shmetrics_options options;
@@ -216,6 +222,7 @@ static const struct { const char *symbol; void (*call)(void); } calls[] = {
     ENTRY(shmetrics_options_init_sized),
     ENTRY(shmetrics_reader_cursor), ENTRY(shmetrics_reader_free), ENTRY(shmetrics_reader_open),
     ENTRY(shmetrics_reader_render), ENTRY(shmetrics_segment_cursor), ENTRY(shmetrics_segment_expire),
+    ENTRY(shmetrics_segment_attached), ENTRY(shmetrics_segment_is_current), ENTRY(shmetrics_segment_is_in_use),
     ENTRY(shmetrics_segment_mark_dead), ENTRY(shmetrics_segment_open), ENTRY(shmetrics_segment_remove),
     ENTRY(shmetrics_segment_attach_process), ENTRY(shmetrics_segment_render), ENTRY(shmetrics_segment_set_identity), ENTRY(shmetrics_segment_trouble),
     ENTRY(shmetrics_state_set_register), ENTRY(shmetrics_state_set_set), ENTRY(shmetrics_states_clear),

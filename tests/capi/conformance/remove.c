@@ -80,6 +80,30 @@ static void trouble(void) {
     CHECK(shmetrics_segment_trouble(NULL, text, sizeof text) == 0);
 }
 
+static void users(void) {
+    shmetrics_segment *segment = scratch();
+    CHECK(shmetrics_segment_is_current(segment) && shmetrics_segment_is_current(NULL));
+    CHECK(shmetrics_segment_attached(segment) == 1 && shmetrics_segment_attached(NULL) == -1);
+    bool in_use = true;
+    CHECK_STATUS(shmetrics_segment_is_in_use(text("none-of-this-name"), &in_use), SHMETRICS_STATUS_NOT_FOUND);
+    CHECK_STATUS(shmetrics_segment_is_in_use(text("none-of-this-name"), NULL), SHMETRICS_STATUS_INVALID_ARGUMENT);
+
+    char name[64];
+    snprintf(name, sizeof name, "conformance-users-%d", (int)getpid());
+    shmetrics_options options;
+    shmetrics_options_init(&options);
+    options.name = text(name);
+    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+    in_use = false;
+    CHECK_STATUS(shmetrics_segment_is_in_use(options.name, &in_use), SHMETRICS_STATUS_OK);
+    CHECK(in_use && shmetrics_segment_is_current(segment));
+    CHECK_STATUS(shmetrics_segment_remove(options.name), SHMETRICS_STATUS_OK);
+    CHECK(!shmetrics_segment_is_current(segment));
+    char said[400];
+    CHECK(shmetrics_segment_trouble(segment, said, sizeof said) > 0 && strstr(said, "was removed or replaced") != NULL);
+    CHECK(shmetrics_segment_trouble(segment, NULL, 0) == 0);
+}
+
 static void nothing_to_remove(void) {
     shmetrics_segment *segment = scratch();
     shmetrics_counter_family family = counters(segment, "c", "label"), bare = counters(segment, "bare", NULL);
@@ -104,5 +128,6 @@ void test_remove(void) {
     gauge_sets();
     histogram_sets();
     trouble();
+    users();
     nothing_to_remove();
 }
