@@ -19,6 +19,8 @@ use std::sync::atomic::{
 };
 
 use super::pid;
+#[cfg(unix)]
+use crate::host::Undisturbed;
 
 #[repr(C)]
 struct Words {
@@ -106,6 +108,8 @@ fn all() -> impl Iterator<Item = &'static Kept> {
 /// Runs in the parent, before it forks.
 #[cfg(unix)]
 unsafe extern "C" fn before_fork() {
+    // `fork` is no cancellation point, and is not to become one.
+    let _undisturbed = Undisturbed::new();
     FORKS.fetch_add(1, SeqCst); // pairs with `forks`
     #[cfg(target_os = "linux")]
     super::handover::prepare(all());
@@ -114,6 +118,7 @@ unsafe extern "C" fn before_fork() {
 /// Runs in the parent, after it has forked.
 #[cfg(unix)]
 unsafe extern "C" fn in_parent() {
+    let _undisturbed = Undisturbed::new();
     #[cfg(target_os = "linux")]
     super::handover::parent();
 }
@@ -122,6 +127,7 @@ unsafe extern "C" fn in_parent() {
 /// interrupted anything.
 #[cfg(unix)]
 unsafe extern "C" fn in_child() {
+    let _undisturbed = Undisturbed::new();
     for kept in all() {
         close_copy(kept.spare.swap(NO_DESCRIPTOR, Relaxed), kept.file);
     }

@@ -323,6 +323,39 @@ static void one_call(void *argument) {
     (void)shmetrics_segment_remove(text(name));
 }
 
+static int child_status;
+
+static void *fork_with_one_pending(void *unused) {
+    (void)unused;
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    pthread_cancel(pthread_self());
+    errno = MARK;
+    const pid_t pid = fork();
+    seen.error = errno;
+    if (pid == 0) {
+        shmetrics_gauge_inc(live);
+        _exit(42);
+    }
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &seen.state);
+    seen.came_back = pid > 0 && waitpid(pid, &child_status, 0) == pid;
+    return NULL;
+}
+
+/* The library's fork handlers open and close files. */
+static void a_fork(void *unused) {
+    (void)unused;
+    pthread_t thread;
+    void *result = PTHREAD_CANCELED;
+    prepare();
+    shmetrics_gauge_inc(live);
+    CHECK(pthread_create(&thread, NULL, fork_with_one_pending, NULL) == 0);
+    CHECK(pthread_join(thread, &result) == 0 && result == NULL);
+    CHECK(seen.came_back && seen.error == MARK && seen.state == PTHREAD_CANCEL_ENABLE);
+    CHECK(WIFEXITED(child_status) && WEXITSTATUS(child_status) == 42);
+    (void)shmetrics_segment_remove(text(name));
+}
+
 void test_cancel(void) {
+    CHECK(in_child(a_fork, NULL));
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) CHECK(in_child(one_call, &i));
 }
