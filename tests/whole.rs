@@ -150,6 +150,26 @@ fn a_segment_made_anew_has_processes_of_its_own() {
 }
 
 #[test]
+fn a_copy_of_a_segment_has_processes_of_its_own() {
+    let _alone = alone();
+    let (name, copy) = (Name::new("original"), Name::new("copy"));
+    let ready = Gate::new();
+    let child = fork(|| {
+        Options::new().name(&name.0).ceiling(512 << 10).open().unwrap();
+        ready.signal();
+        std::thread::sleep(Duration::from_secs(60));
+    });
+    ready.wait();
+    std::fs::copy(name.path(), copy.path()).unwrap();
+    let reader = copy.reader();
+    assert_eq!((reader.is_in_use(), reader.attached()), (Some(false), Some(0)));
+    let segment = copy.open();
+    assert_eq!((own(&segment, ATTACHED), reader.attached()), (1.0, Some(1)));
+    assert_eq!(name.reader().attached(), Some(1), "the original's are not disturbed");
+    child.kill();
+}
+
+#[test]
 fn the_processes_of_a_name_are_asked_for_without_a_look_at_what_is_in_it() {
     let _alone = alone();
     let name = Name::new("in-use");

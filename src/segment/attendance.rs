@@ -31,8 +31,8 @@ pub(crate) const COUNTED: u64 = 1;
 /// The byte on which uncounted processes do.
 pub(crate) const UNCOUNTED: u64 = 2;
 
-/// The size tells the page from the segments of other programs.
-const SIZE: usize = 4096 - 23;
+/// Sizes of the page: they tell it from the segments of other programs.
+const SIZES: std::ops::Range<usize> = 2049..4096;
 /// Set by the kernel in the mode of a segment that is marked for removal.
 const SHM_DEST: u32 = 0o1000;
 /// As `IPC_STAT`, for users that may not read the segment. Linux 4.17 and later.
@@ -70,9 +70,10 @@ impl Presence {
     /// Has the process counted among those that have `file` open. `cell` is the header's word of
     /// it.
     pub(crate) fn new(cell: Pair<'_>, file: &File, path: Option<&Path>) -> Self {
+        let size = file.metadata().map_or(0, |meta| size_for(meta.ino()));
         for _ in 0..ROUNDS {
             let seen = cell.load();
-            if let Some(attached) = Attached::to(seen) {
+            if let Some(attached) = Attached::to(seen, size) {
                 if set(file, COUNTED, libc::F_RDLCK) && cell.load() == seen {
                     return Presence(Some(attached));
                 }
@@ -118,8 +119,8 @@ impl Drop for Presence {
 
 /// How many processes have attached the page that this word names. `None`: it is out of sight, as
 /// in another IPC namespace.
-pub(crate) fn number(word: Word) -> Option<u32> {
-    stat(word).map(|state| state.shm_nattch as u32)
+pub(crate) fn number(word: Word, inode: u64) -> Option<u32> {
+    stat(word, size_for(inode)).map(|state| state.shm_nattch as u32)
 }
 
 fn pause() {
@@ -132,8 +133,8 @@ fn set(file: &File, byte: u64, kind: i32) -> bool {
 
 impl Attached {
     /// Attaches the page that the header names, unless this process has it.
-    fn to(word: Word) -> Option<&'static Self> {
-        stat(word)?;
+    fn to(word: Word, size: usize) -> Option<&'static Self> {
+        stat(word, size)?;
         let known = Self::known(word, ALL.load(Acquire));
         known.or_else(|| attach(id_of(word)?).map(|page| Self::know(word, page)))
     }
@@ -143,7 +144,7 @@ impl Attached {
         let meta = file.metadata().ok()?;
         // Who may open the file may be counted.
         let mode = meta.mode() & 0o444;
-        let (id, page) = make_page(key(path, meta.ino()), mode)?;
+        let (id, page) = make_page(key(path, meta.ino()), size_for(meta.ino()), mode)?;
         let mut state = state_of(id, libc::IPC_STAT);
         if let Some(state) = state.as_mut().filter(|s| (s.shm_perm.uid, s.shm_perm.gid) != (meta.uid(), meta.gid())) {
             (state.shm_perm.uid, state.shm_perm.gid) = (meta.uid(), meta.gid());
@@ -232,12 +233,12 @@ fn mark_for_removal(id: i32) {
 /// the page behind: some 4 KiB of address space, no memory. So the page is made under a key of the
 /// segment's path and the user, and the next process that makes one for that path removes what was
 /// left.
-fn make_page(key: libc::key_t, mode: u32) -> Option<(i32, usize)> {
+fn make_page(key: libc::key_t, size: usize, mode: u32) -> Option<(i32, usize)> {
     let mut with = key;
     for _ in 0..8 {
         let exclusive = if with == libc::IPC_PRIVATE { 0 } else { libc::IPC_EXCL };
         // SAFETY: a plain call.
-        let id = unsafe { libc::shmget(with, SIZE, libc::IPC_CREAT | exclusive | mode as i32) };
+        let id = unsafe { libc::shmget(with, size, libc::IPC_CREAT | exclusive | mode as i32) };
         if id >= 0 {
             let page = attach(id);
             mark_for_removal(id);
@@ -262,7 +263,7 @@ fn remove_leftover(key: libc::key_t) {
     // SAFETY: plain calls.
     let (id, user) = unsafe { (libc::shmget(key, 0, 0), libc::geteuid()) };
     if state_of(id, libc::IPC_STAT)
-        .is_some_and(|state| state.shm_perm.cuid == user && state.shm_segsz == SIZE && state.shm_nattch == 0)
+        .is_some_and(|state| state.shm_perm.cuid == user && SIZES.contains(&state.shm_segsz) && state.shm_nattch == 0)
     {
         mark_for_removal(id);
     }
@@ -280,12 +281,19 @@ fn key(path: Option<&Path>, inode: u64) -> libc::key_t {
     ((hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as libc::key_t).max(1)
 }
 
+/// The size of the page for a file. A copy of the file has the header's word too, and another
+/// inode: its processes are not those of the original, so they must not attach the same page.
+fn size_for(inode: u64) -> usize {
+    let hash = inode.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53;
+    SIZES.start + hash as usize % SIZES.len()
+}
+
 fn id_of(word: Word) -> Option<i32> {
     i32::try_from(word[0] as u32).ok()?.checked_sub(1).filter(|id| *id >= 0)
 }
 
 /// The state of the page that the word names.
-fn stat(word: Word) -> Option<libc::shmid_ds> {
+fn stat(word: Word, size: usize) -> Option<libc::shmid_ds> {
     let id = id_of(word)?;
     let (its, own) = (word[0] >> 32, namespace());
     if its != own && its != 0 && own != 0 {
@@ -295,7 +303,7 @@ fn stat(word: Word) -> Option<libc::shmid_ds> {
     // Ids come round: one that serves another program by now has another size, another time, or is
     // not marked.
     let is_same =
-        state.shm_segsz == SIZE && u32::from(state.shm_perm.mode) & SHM_DEST != 0 && state.shm_ctime as u64 == word[1];
+        state.shm_segsz == size && u32::from(state.shm_perm.mode) & SHM_DEST != 0 && state.shm_ctime as u64 == word[1];
     is_same.then_some(state)
 }
 
@@ -347,17 +355,18 @@ mod tests {
     #[test]
     fn the_mappings_of_a_process_are_one() {
         let (cell, first) = (cell(), file());
+        let inode = first.metadata().unwrap().ino();
         let one = Presence::new(cell.pair(), &first, None);
         let word = cell.pair().load();
         assert!(one.is_counted() && word != [0, 0]);
         let second = again(&first);
         let two = Presence::new(cell.pair(), &second, None);
         assert!(two.is_counted() && cell.pair().load() == word);
-        assert_eq!(number(word), Some(1));
+        assert_eq!(number(word, inode), Some(1));
         drop(one);
-        assert_eq!(number(word), Some(1));
+        assert_eq!(number(word, inode), Some(1));
         drop(two);
-        assert_eq!(number(word), None, "the kernel destroys it with its last attachment");
+        assert_eq!(number(word, inode), None, "the kernel destroys it with its last attachment");
     }
 
     #[test]
@@ -376,15 +385,17 @@ mod tests {
         drop((late, second, old));
         set(&first, COUNTED, libc::F_UNLCK);
         let third = again(&first);
+        let inode = third.metadata().unwrap().ino();
         let new = Presence::new(cell.pair(), &third, None);
         assert!(new.is_counted() && cell.pair().load() != foreign);
-        assert_eq!(number(cell.pair().load()), Some(1));
+        assert_eq!(number(cell.pair().load(), inode), Some(1));
     }
 
     #[test]
     fn threads_that_open_at_once_are_one_process() {
         for _ in 0..50 {
             let (cell, first) = (cell(), file());
+            let inode = first.metadata().unwrap().ino();
             let (at, first) = (cell.0.get().addr(), &first);
             let all: Vec<(Presence, File)> = std::thread::scope(|scope| {
                 let open = move || {
@@ -397,7 +408,7 @@ mod tests {
                 threads.into_iter().map(|thread| thread.join().unwrap()).collect()
             });
             assert!(all.iter().all(|(presence, _)| presence.is_counted()));
-            assert_eq!(number(cell.pair().load()), Some(1));
+            assert_eq!(number(cell.pair().load(), inode), Some(1));
         }
     }
 
@@ -405,11 +416,11 @@ mod tests {
     fn what_a_killed_process_left_behind_is_removed_by_the_next() {
         let key = key(Some(Path::new("/dev/shm/test-leftover")), u64::from(std::process::id()));
         // SAFETY: a plain call.
-        let left = unsafe { libc::shmget(key, SIZE, libc::IPC_CREAT | libc::IPC_EXCL | 0o600) };
+        let left = unsafe { libc::shmget(key, SIZES.start, libc::IPC_CREAT | libc::IPC_EXCL | 0o600) };
         assert!(left >= 0);
-        let (_, page) = make_page(key, 0o600).unwrap();
+        let (_, page) = make_page(key, SIZES.start, 0o600).unwrap();
         assert!(state_of(left, libc::IPC_STAT).is_none());
-        let (_, next) = make_page(key, 0o600).unwrap();
+        let (_, next) = make_page(key, SIZES.start, 0o600).unwrap();
         detach(page);
         detach(next);
     }

@@ -860,7 +860,7 @@ impl Backing for LinuxBacking {
         if own.is_some_and(|presence| !presence.is_counted()) || self.are_locked(&[attendance::UNCOUNTED])?[0] {
             return None;
         }
-        attendance::number(word)
+        attendance::number(word, self.inode)
     }
 
     fn is_led_to(&self, path: &Path) -> Option<bool> {
