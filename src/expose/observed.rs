@@ -4,6 +4,7 @@ use super::family::View;
 use super::snapshot::Series;
 use crate::metric::{histogram_read, native_read, quantiles_read, Exemplar, Sketch, NATIVE_EXEMPLARS};
 use crate::registry::hash::mix;
+use crate::segment::clock;
 use crate::segment::layout::KIND_SUMMARY;
 
 /// A series as it was at one moment. A buffer, used for one series after another.
@@ -16,6 +17,8 @@ pub(super) struct Observed {
     /// The values of a summary's quantiles.
     pub(super) quantiles: Vec<f64>,
     buckets: Vec<(i32, u64)>,
+    /// The segment's time in milliseconds, when the family was begun.
+    time_ms: Option<u64>,
 }
 
 impl Observed {
@@ -37,8 +40,9 @@ impl Observed {
     fn read_native(&mut self, series: &Series<'_>, view: &View) -> Option<f64> {
         let (stored, shape) = (view.native?, view.shape?);
         if view.kind == KIND_SUMMARY {
+            let time_ms = *self.time_ms.get_or_insert_with(|| clock::read_only_ns(series.memory()) / 1_000_000);
             let (ranks, values) = (&view.bounds, &mut self.quantiles);
-            quantiles_read(series.memory(), series.place(), shape, ranks, &mut self.buckets, values);
+            quantiles_read(series.memory(), series.place(), shape, time_ms, ranks, &mut self.buckets, values);
             return histogram_read(series.memory(), series.at(), series.mask(), 0, &mut self.counts);
         }
         let (sketch, counts) = (&mut self.sketch, &mut self.counts);

@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::metric::coarse_ms;
 use crate::process::{Slots, Token};
+use crate::segment::clock::wall_ms;
 use crate::segment::layout::header;
 use crate::segment::mapping::Backing;
 use crate::segment::memory::Mapped;
@@ -124,7 +124,7 @@ impl Source<'_> {
         let common = self.memory.get64(header::LOOK_DIGEST);
         let Some(looks) = self.looks else {
             if common != digest {
-                self.memory.put64(header::UPDATED_MS, coarse_ms());
+                self.memory.put64(header::UPDATED_MS, wall_ms());
                 self.memory.put64(header::LOOK_DIGEST, digest);
             }
             return (self.stored(), true);
@@ -134,9 +134,9 @@ impl Source<'_> {
             return (self.stored(), true);
         }
         if last == 0 {
-            looks.first_ms.store(coarse_ms(), Relaxed);
+            looks.first_ms.store(wall_ms(), Relaxed);
         } else if last != digest {
-            looks.updated_ms.store(coarse_ms(), Relaxed);
+            looks.updated_ms.store(wall_ms(), Relaxed);
         }
         (self.stored(), looks.updated_ms.load(Relaxed) != 0)
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Orderin
 
 use crate::registry::{names, utf8};
 use crate::segment::chain::offset;
+use crate::segment::clock::wall_ms;
 use crate::segment::layout::{align, entry, exemplar as slot, family, header, GRANULE};
 use crate::segment::life::{Life, TAG_BITS, TAG_MASK};
 use crate::segment::memory::{Mapped, Memory};
@@ -33,21 +34,6 @@ impl Exemplar {
     /// The labels, as between the braces of a line.
     pub(crate) fn text(&self) -> &[u8] {
         &self.text[..self.len.min(TEXT)]
-    }
-}
-
-/// The time in milliseconds since 1970, to a few of them.
-pub(crate) fn coarse_ms() -> u64 {
-    #[cfg(target_os = "linux")]
-    {
-        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: a plain, async-signal-safe call with a local.
-        unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut now) };
-        now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        crate::segment::now_ns() / 1_000_000
     }
 }
 
@@ -126,11 +112,12 @@ pub(super) fn offer(inner: &Inner, record: u64, life: Life, [i, slots]: [u64; 2]
     let Some(at) = obtain(inner, list + 4 * i, slot::SIZE) else { return };
     let life = if life == Life::FOREVER { 0 } else { life.0 };
     let interval = memory.get32(offset(memory.get32(record + entry::PARENT)) + family::EXEMPLAR_MS);
-    let now = coarse_ms();
-    let stamp = now & TAG_MASK | life << TAG_BITS;
+    // By the segment's time: a step of the wall clock keeps no exemplar out. Never 0, which is an unused slot's.
+    let time = (inner.coarse_ms() & TAG_MASK).max(1);
+    let stamp = time | life << TAG_BITS;
     let seen = memory.load64(at + slot::STAMP, Relaxed);
-    // A clock that was set back does not keep exemplars out.
-    let fresh = (now & TAG_MASK).wrapping_sub(seen & TAG_MASK) < u64::from(interval);
+    // A stamp from the future, as of a damaged segment, is not fresh.
+    let fresh = time.wrapping_sub(seen & TAG_MASK) < u64::from(interval);
     if seen != 0 && seen >> TAG_BITS == life && fresh {
         return;
     }
@@ -141,6 +128,7 @@ pub(super) fn offer(inner: &Inner, record: u64, life: Life, [i, slots]: [u64; 2]
         return;
     }
     let words = words(&text);
+    let now = wall_ms();
     let Some(cells) = cells(memory, at) else { return };
     let (value, len) = (value.to_bits(), len as u64);
     let content = [value, now, len];

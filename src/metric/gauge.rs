@@ -256,10 +256,11 @@ impl Gauge {
         }
     }
 
-    /// The tag holds the time, which always rises: the last one to set is the most recent.
+    /// The tag holds the time. Each change has to change it, so of two changes in one tick one gets the next tick. It never runs further
+    /// ahead, however many changes there are: then it would win over the later value of another process.
     fn change_recent(&self, at: u64, change: &Change) {
         let now = self.inner.ticks();
-        self.change_pair(self.inner.memory.pair(at), change, |tag| now.max((tag & TAG_MASK) + 1).min(TAG_MASK));
+        self.change_pair(self.inner.memory.pair(at), change, |tag| recent_tag(tag & TAG_MASK, now));
     }
 
     /// The life as it stands in the cells: a series that is never removed is in its first.
@@ -408,7 +409,8 @@ impl Gauge {
         if owner.cas([old, old_base], [mine(TAKING), base]).is_err() {
             return false;
         }
-        // The time tells the newest holder of an identity from older ones, and the most recent value.
+        // The time tells the newest holder of an identity from older ones, and the most recent value. In another boot it goes on from here.
+        self.inner.note_time(self.inner.time_ns());
         let new = [life.tag() | self.inner.ticks(), first.to_bits()];
         while let Err(now) = cell.cas(seen, new) {
             if now[0] >> TAG_BITS > life.0 {
@@ -432,6 +434,18 @@ fn is_closed(word: &'static AtomicU64) -> bool {
     // SAFETY: the word is in a record of the segment (`new`), behind this field, which is aligned to 4 and only accessed atomically.
     // Relaxed: nothing else is read for it.
     unsafe { &*lane }.load(Relaxed) == lane::CLOSED
+}
+
+/// The time in a tag after a change at `now`. It is another than before, and at most one tick ahead.
+#[inline(always)]
+fn recent_tag(before: u64, now: u64) -> u64 {
+    if before != now {
+        now
+    } else if now < TAG_MASK {
+        now + 1
+    } else {
+        now - 1
+    }
 }
 
 #[inline(always)]
@@ -481,6 +495,21 @@ impl Drop for InProgress {
 mod tests {
     use super::*;
     use crate::{Format, Options};
+
+    #[test]
+    fn the_tag_of_the_most_recent_value_stays_with_the_clock() {
+        for now in [1, 1000, TAG_MASK - 1, TAG_MASK] {
+            let mut tag = 0;
+            for _ in 0..1000 {
+                let next = recent_tag(tag, now);
+                assert!(
+                    next != tag && next.abs_diff(now) <= 1 && (1..=TAG_MASK).contains(&next),
+                    "{now}: {next} after {tag}"
+                );
+                tag = next;
+            }
+        }
+    }
 
     /// The owner word has six bits of the life. A thread that stood still for 64 lives of the record takes a cell of another series for
     /// its own, and has to give it back.

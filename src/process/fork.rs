@@ -21,6 +21,7 @@ use std::sync::atomic::{
 use super::pid;
 #[cfg(unix)]
 use crate::host::Undisturbed;
+use crate::segment::clock;
 
 #[repr(C)]
 struct Words {
@@ -33,6 +34,7 @@ struct Words {
     /// When a claim may be tried again after one that failed, and how often it has failed: see
     /// `super::Retry`.
     retry: AtomicU64,
+    clock: clock::Words,
 }
 
 impl Words {
@@ -42,11 +44,13 @@ impl Words {
             identity: AtomicU64::new(0),
             claimed: AtomicU64::new(0),
             retry: AtomicU64::new(0),
+            clock: clock::Words::new(),
         }
     }
 
-    fn all(&self) -> [&AtomicU64; 4] {
-        [&self.token, &self.identity, &self.claimed, &self.retry]
+    fn all(&self) -> [&AtomicU64; 8] {
+        let [a, b, c, d] = self.clock.all();
+        [&self.token, &self.identity, &self.claimed, &self.retry, a, b, c, d]
     }
 }
 
@@ -65,6 +69,8 @@ pub(super) struct Kept {
     /// Numbers the claims of this process and of those it was forked from. A pid would not do: pids
     /// are used again.
     pub(super) claims: AtomicU64,
+    /// What a child keeps of its parent's clock.
+    pub(super) clock: clock::Copy,
     /// Descriptors that a child must close.
     notes: [AtomicI32; NOTES],
     /// A description that this process got from its parent, for its own slot: see `handover`.
@@ -113,6 +119,7 @@ unsafe extern "C" fn before_fork() {
     FORKS.fetch_add(1, SeqCst); // pairs with `forks`
     #[cfg(target_os = "linux")]
     super::handover::prepare(all());
+    clock::before_fork();
 }
 
 /// Runs in the parent, after it has forked.
@@ -128,6 +135,7 @@ unsafe extern "C" fn in_parent() {
 #[cfg(unix)]
 unsafe extern "C" fn in_child() {
     let _undisturbed = Undisturbed::new();
+    let jump = clock::jump_in_child();
     for kept in all() {
         close_copy(kept.spare.swap(NO_DESCRIPTOR, Relaxed), kept.file);
     }
@@ -138,6 +146,7 @@ unsafe extern "C" fn in_child() {
         // runs in the child.
         if let Some(words) = unsafe { kept.words.load(Acquire).as_ref() } {
             words.all().iter().for_each(|word| word.store(0, Relaxed));
+            kept.clock.restore(&words.clock, jump);
         }
         kept.notes.iter().for_each(|note| close_copy(note.swap(NO_DESCRIPTOR, Relaxed), kept.file));
     }
@@ -175,6 +184,7 @@ impl Kept {
             words: AtomicPtr::new(std::ptr::from_ref(words).cast_mut()),
             lock: AtomicU64::new(0),
             claims: AtomicU64::new(1),
+            clock: clock::Copy::new(),
             notes: [const { AtomicI32::new(NO_DESCRIPTOR) }; NOTES],
             spare: AtomicI32::new(NO_DESCRIPTOR),
             has_gauges: AtomicBool::new(false),
@@ -274,6 +284,11 @@ impl ForkPage {
     pub(super) fn token(&self) -> u64 {
         // Acquire pairs with the Release in `set_token`: the slot is filled in.
         self.fresh().token.load(Acquire)
+    }
+
+    #[inline(always)]
+    pub(super) fn clock(&self) -> &clock::Words {
+        &self.fresh().clock
     }
 
     pub(super) fn set_token(&self, token: u64) {

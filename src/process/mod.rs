@@ -23,6 +23,7 @@ use proof::Hold;
 use slots::Claimant;
 
 use crate::host::Undisturbed;
+use crate::segment::clock;
 use crate::segment::layout::header;
 use crate::segment::mapping::Backing;
 use crate::segment::Inner;
@@ -46,6 +47,17 @@ impl Process {
     #[inline(always)]
     pub(crate) fn token(&self) -> Option<Token> {
         Token::unpack(self.page.token())
+    }
+
+    /// What this process knows of the segment's clock.
+    #[inline(always)]
+    pub(crate) fn clock(&self) -> &clock::Words {
+        self.page.clock()
+    }
+
+    /// The same, for its children.
+    pub(crate) fn clock_copy(&self) -> &clock::Copy {
+        &self.page.kept.clock
     }
 
     pub(crate) fn set_identity(&self, identity: u32) {

@@ -1,10 +1,13 @@
 //! Series that nobody updates expire, in families that ask for it. Writers do nothing for it: whoever renders a page, and may
 //! write, compares what each series holds with what it held at an earlier look.
 //!
-//! The word before a series' label text keeps that: {digest of the cells: 32 bits, when it was first seen: 32}, in tenths of a
-//! second since the segment was made. Unchanged for the family's time, the series is off the pages (`EXPIRED`) but stays as it
-//! is: an update through a handle, seen at the next look, or a look-up of its label set brings it back with its value. Unchanged
-//! for the same time again, it is removed.
+//! The word before a series' label text keeps that: {digest of the cells: 32 bits, when it was first seen: 32}. Unchanged for
+//! the family's time, the series is off the pages (`EXPIRED`) but stays as it is: an update through a handle, seen at the next
+//! look, or a look-up of its label set brings it back with its value. Unchanged for the same time again, it is removed.
+//!
+//! The times are in tenths of a second of a time of its own (`LOOK_TIME`), which passes while processes look. A look adds the
+//! time since the look before, but no more than is usual between two looks. So a look that comes late, because the machine was
+//! suspended, or nobody rendered a page for a day, expires nothing that a look at the usual time would not have.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -55,7 +58,7 @@ fn digest(memory: &Mapped, record: &Record<'_>, place: Place) -> u32 {
 /// Starts the clock of a record that is about to be announced.
 pub(super) fn begin(inner: &Inner, record: &Record<'_>, link: u32) {
     if record.expire() > 0 {
-        inner.memory.put64(word_at(record, link), u64::from(inner.age()));
+        inner.memory.put64(word_at(record, link), u64::from(look_time(&inner.memory)));
     }
 }
 
@@ -65,7 +68,7 @@ pub(super) fn revive(inner: &Inner, record: &Record<'_>, link: u32, life: Life) 
     if found && record.expire() > 0 {
         let at = word_at(record, link);
         let seen = inner.memory.load64(at, Relaxed);
-        let _ = inner.memory.cas64(at, seen, seen >> 32 << 32 | u64::from(inner.age()), Relaxed, Relaxed);
+        let _ = inner.memory.cas64(at, seen, seen >> 32 << 32 | u64::from(look_time(&inner.memory)), Relaxed, Relaxed);
     }
     found
 }
@@ -78,9 +81,12 @@ impl Segment {
         let (inner, mut expired) = (self.inner, 0);
         let memory = &inner.memory;
         redefine::drain_all(inner);
+        let time = inner.time_ns();
+        inner.note_time(time);
         if memory.get32(header::EXPIRING) == 0 {
             return 0;
         }
+        look(memory, time / 1_000_000);
         let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
         let mut ring = Ring::default();
         while link != 0 && !ring.closes(link) {
@@ -105,6 +111,40 @@ fn expire_family(inner: &Inner, record: &Record<'_>) -> u64 {
     expired
 }
 
+/// The time of looks, in tenths of a second, modulo 2^32.
+fn look_time(memory: &Mapped) -> u32 {
+    (memory.load64(header::LOOK_TIME, Relaxed) / 100) as u32
+}
+
+/// What is usual grows by a quarter and so many milliseconds with each look.
+const SLACK: u64 = 1000;
+
+/// What the time of looks and the usual time between two of them are after a look, `gap` milliseconds after the one before.
+fn looked(time: u64, usual: u64, gap: u64) -> (u64, u64) {
+    // What is usual grows by small steps, so that no gap makes the next one usual, and falls as fast again.
+    let next = gap.min(usual + usual / 4 + SLACK).max(usual - usual / 4);
+    (time.wrapping_add(gap.min(usual)), next)
+}
+
+/// Lets the time of looks pass, as a process looks at this time of the segment.
+fn look(memory: &Mapped, now: u64) {
+    let Some(pair) = memory.pair(header::LOOKED_AT) else { return };
+    let mut seen = pair.load();
+    loop {
+        let usual = memory.get64(header::LOOKS_EVERY).min(u64::from(u32::MAX));
+        // A look by a clock that is ahead gives no time to those after it, and these set the clock right.
+        let gap = if seen[0] == 0 { 0 } else { now.saturating_sub(seen[0]) };
+        let (time, next) = looked(seen[1], usual, gap);
+        if seen[0] == now {
+            return;
+        }
+        match pair.cas(seen, [now, time]) {
+            Ok(()) => return memory.put64(header::LOOKS_EVERY, next),
+            Err(now) => seen = now,
+        }
+    }
+}
+
 fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     let memory = &inner.memory;
     let state = life::state(memory, link);
@@ -114,21 +154,85 @@ fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     }
     let at = word_at(record, link);
     let seen = memory.load64(at, Acquire);
-    let (now, digest) = (inner.age(), digest(memory, record, Place { at: offset(link), life: state.life() }));
-    let idle = u64::from(now.saturating_sub(seen as u32)) / 10;
-    if (seen >> 32) as u32 != digest {
-        let _ = memory.cas64(at, seen, u64::from(digest) << 32 | u64::from(now), AcqRel, Relaxed);
+    let digest = || digest(memory, record, Place { at: offset(link), life: state.life() });
+    let (now, before) = (look_time(memory), digest());
+    let word = u64::from(before) << 32 | u64::from(now);
+    if (seen >> 32) as u32 != before {
+        let _ = memory.cas64(at, seen, word, AcqRel, Relaxed);
         if state.state() == life::EXPIRED {
             life::revive_from(memory, link, state);
         }
         return false;
     }
-    let time = u64::from(record.expire());
+    // Times come round after 13.6 years; a longer time never ends.
+    let idle = now.wrapping_sub(seen as u32);
+    let is_idle = record.expire().checked_mul(10).is_some_and(|time| idle >= time);
+    // First the word, which says when the state changed: if another look has found an update since, or has started the clock anew,
+    // nothing is done. A process may stand still for long before it comes here.
+    if !is_idle || memory.cas64(at, seen, word, AcqRel, Relaxed).is_err() {
+        return false;
+    }
     if state.state() == life::EXPIRED {
-        if idle >= 2 * time {
+        // What was updated since is not removed, but brought back by the next look.
+        if digest() == before {
             recycle::hide(inner, record, link, state, life::FREE);
         }
         return false;
     }
-    idle >= time && recycle::hide(inner, record, link, state, life::EXPIRED)
+    if !recycle::hide(inner, record, link, state, life::EXPIRED) {
+        return false;
+    }
+    let hidden = life::state(memory, link);
+    // An update that came before the series was off the pages brings it back at once.
+    if digest() != before && hidden.state() == life::EXPIRED && hidden.life() == state.life() {
+        return !life::revive_from(memory, link, hidden);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks after these gaps; what passes in the time of looks, in milliseconds.
+    fn passed(gaps: impl IntoIterator<Item = u64>) -> u64 {
+        gaps.into_iter().fold((0, 0), |(time, usual), gap| looked(time, usual, gap)).0
+    }
+
+    #[test]
+    fn looks_at_usual_times_let_time_pass() {
+        for every in [50, 1000, 15_000, 3_600_000] {
+            let time = passed([every; 200]);
+            assert!(time >= 150 * every && time <= 200 * every, "{every}: {time}");
+        }
+        // Two scrapers, one a second after the other.
+        let time = passed([1000, 14_000].into_iter().cycle().take(200));
+        assert!(time > 1_000_000, "{time}");
+    }
+
+    #[test]
+    fn a_late_look_adds_no_more_than_a_usual_one() {
+        const DAY: u64 = 86_400_000;
+        let usual = passed([15_000; 50]);
+        let gaps = |late: &[u64]| [15_000; 50].into_iter().chain(late.iter().copied()).collect::<Vec<_>>();
+        assert_eq!(passed(gaps(&[DAY])), usual + 15_000);
+        // The next one that is late gets no day either.
+        assert!(passed(gaps(&[DAY, DAY])) < usual + 50_000);
+        assert!(passed(gaps(&[DAY, 15_000, DAY, 15_000, DAY])) < usual + 150_000);
+        assert_eq!(passed([DAY]), 0, "the first look");
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_stops_nothing() {
+        let segment = crate::Options::new().anonymous().ceiling(1 << 20).open().unwrap();
+        let memory = &segment.inner.memory;
+        (1..100).for_each(|i| look(memory, 1000 * i));
+        let before = memory.get64(header::LOOK_TIME);
+        assert!((90_000..100_000).contains(&before), "{before}");
+        look(memory, 1 << 40);
+        look(memory, 101_000);
+        (101..200).for_each(|i| look(memory, 1000 * i));
+        let gone = memory.get64(header::LOOK_TIME) - before;
+        assert!((90_000..120_000).contains(&gone), "{gone}");
+    }
 }

@@ -13,10 +13,10 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use super::clock::monotonic_ms;
 use super::errno::Errno;
 use super::layout::INDEX_MIN_BITS;
 use super::memory::Mapped;
-use crate::metric::coarse_ms;
 
 /// A claim that was found wrong is not looked at again for so many milliseconds: updates must not pay for it each time.
 const PAUSE_MS: u64 = 1000;
@@ -50,11 +50,11 @@ impl Refused {
 
     /// Whether it was found wrong lately. Relaxed, as threads that look twice do no harm.
     fn holds(&self, claim: u64) -> bool {
-        self.claim.load(Relaxed) == claim && coarse_ms().wrapping_sub(self.at_ms.load(Relaxed)) < PAUSE_MS
+        self.claim.load(Relaxed) == claim && monotonic_ms().wrapping_sub(self.at_ms.load(Relaxed)) < PAUSE_MS
     }
 
     fn note(&self, claim: u64) {
-        self.at_ms.store(coarse_ms(), Relaxed);
+        self.at_ms.store(monotonic_ms(), Relaxed);
         self.claim.store(claim, Relaxed);
     }
 }

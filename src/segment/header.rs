@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::Ordering::Release;
 
+use super::clock;
 use super::lane::{self, Plan};
 use super::layout::{self, header as h, Regions, PAGE};
 use super::mapping::Backing;
@@ -34,6 +35,7 @@ pub(super) unsafe fn initialise(
     memory.put32(h::HEADER_SIZE, h::SIZE as u32);
     memory.put64(h::SEED, random());
     memory.put64(h::CREATED_NS, now_ns());
+    clock::initialise(&memory);
     let boot = crate::process::boot_id();
     memory.put64(h::BOOT_ID, u64::from_le_bytes(first(&boot)));
     memory.put64(h::BOOT_ID + 8, u64::from_le_bytes(first(&boot[8..])));

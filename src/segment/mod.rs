@@ -5,6 +5,7 @@ pub(crate) mod arena;
 #[cfg(target_os = "linux")]
 pub(crate) mod attendance;
 pub(crate) mod chain;
+pub(crate) mod clock;
 pub(crate) mod errno;
 pub(crate) mod grants;
 pub(crate) mod header;
@@ -29,12 +30,11 @@ use self::arena::Arena;
 use self::index::Index;
 use self::lane::Lanes;
 use self::layout::{entry, header as h, INDEX_MIN_BITS};
-use self::life::{Life, State, TAG_MASK};
+use self::life::{Life, State};
 use self::mapping::Backing;
 use self::memory::{Mapped, Memory};
 use self::options::{Access, How, Options};
 use crate::host::Undisturbed;
-use crate::metric::coarse_ms;
 use crate::process::{Process, Refusal};
 use crate::registry::fixed;
 use crate::Error;
@@ -57,7 +57,6 @@ pub(crate) struct Inner {
     pub(crate) path: Option<PathBuf>,
     pub(crate) regions: layout::Regions,
     pub(crate) seed: u64,
-    pub(crate) created_ns: u64,
     /// Of which generation this process' registrations are: see `Options::generation`. Children inherit it.
     epoch: AtomicU64,
 }
@@ -79,7 +78,7 @@ impl Inner {
     /// Notes that the segment is being changed, in ways that are slow anyhow. Readers only show the
     /// time.
     pub(crate) fn updated(&self) {
-        self.memory.put64(h::UPDATED_MS, coarse_ms());
+        self.memory.put64(h::UPDATED_MS, clock::wall_ms());
     }
 
     /// Whether the series that was in this record in that life has been removed.
@@ -94,22 +93,6 @@ impl Inner {
         self.epoch.load(Relaxed)
     }
 
-    /// Time for cells that keep it in a tag: units of 8.192 microseconds since the segment was made, never 0. They last for
-    /// four and a half years.
-    pub(crate) fn ticks(&self) -> u64 {
-        (now_ns().saturating_sub(self.created_ns) >> 13).clamp(1, TAG_MASK)
-    }
-
-    /// When the segment was made, in nanoseconds since 1970.
-    pub(crate) fn created_ns(&self) -> u64 {
-        self.created_ns
-    }
-
-    /// Tenths of a second since the segment was made, by the clock that is cheap to read.
-    pub(crate) fn age(&self) -> u32 {
-        u32::try_from(coarse_ms().saturating_sub(self.created_ns / 1_000_000) / 100).unwrap_or(u32::MAX)
-    }
-
     /// # Safety
     /// As of `header::view`.
     unsafe fn adopt(
@@ -120,17 +103,19 @@ impl Inner {
     ) -> Box<Inner> {
         // SAFETY: the mapping lives in `backing`, next to this value; else the caller's promise.
         let memory = unsafe { header::view(&*backing, &regions) };
-        Box::new(Inner {
+        let inner = Box::new(Inner {
             memory,
             lanes: Lanes::new(&memory, options.lane_plan().rseq),
             process: Process::new(&*backing),
             path: path.map(|path| known::absolute(&path)),
             regions,
             seed: memory.get64(h::SEED),
-            created_ns: memory.get64(h::CREATED_NS),
-            epoch: AtomicU64::new(options.epoch()),
+            epoch: AtomicU64::new(0),
             backing,
-        })
+        });
+        inner.settle_clock();
+        inner.epoch.store(options.epoch(inner.time_ns()), Relaxed);
+        inner
     }
 }
 
@@ -286,19 +271,6 @@ pub(crate) fn random() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
-/// Nanoseconds since the system was started, suspension included: a step of the clock does not change their order.
-fn boot_ns() -> u64 {
-    #[cfg(target_os = "linux")]
-    {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: a call that writes to a place of ours.
-        if unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) } == 0 {
-            return (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64);
-        }
-    }
-    now_ns()
-}
-
 pub(crate) fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
 }
@@ -319,7 +291,7 @@ fn open(options: &Options) -> Result<Segment, Error> {
         open_native(options, how, &access, ceiling, &labels)?
     };
     // Of a segment that was mapped before, too: this is an opening of its own.
-    segment.inner.epoch.store(options.epoch(), Relaxed);
+    segment.inner.epoch.store(options.epoch(segment.inner.time_ns()), Relaxed);
     let its = fixed::text_in(&segment.inner.memory);
     if !labels.is_empty() && its != labels.as_bytes() {
         let its = String::from_utf8_lossy(&its);

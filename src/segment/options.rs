@@ -318,8 +318,8 @@ impl Options {
     }
 
     /// See [`Options::generation`].
-    pub(super) fn epoch(&self) -> u64 {
-        self.generation.unwrap_or_else(|| super::boot_ns() | 1 << 63)
+    pub(super) fn epoch(&self, time_ns: u64) -> u64 {
+        self.generation.unwrap_or(time_ns | 1 << 63)
     }
 
     pub(super) fn lane_plan(&self) -> Plan {

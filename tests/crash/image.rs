@@ -10,7 +10,7 @@ use super::common::Name;
 
 /// Header words (`docs/format.md`), and what follows the header.
 pub mod header {
-    pub const CREATED_NS: usize = 40;
+    pub const LOOK_TIME: usize = 2840;
     pub const INDEX_AT: usize = 96;
     pub const ARENA_AT: usize = 112;
     pub const WATERMARK: usize = 256;
@@ -116,11 +116,11 @@ impl Image {
         self.0[at..at + 4].copy_from_slice(&new.to_ne_bytes());
     }
 
-    /// Lets so many seconds pass.
+    /// Lets so many seconds pass in which processes looked for series that expire.
     pub fn make_older(&mut self, seconds: u64) {
-        let at = header::CREATED_NS;
-        let created = self.word(at) as u64 - seconds * 1_000_000_000;
-        self.0[at..at + 8].copy_from_slice(&created.to_ne_bytes());
+        let at = header::LOOK_TIME;
+        let time = self.word(at) as u64 + seconds * 1_000;
+        self.0[at..at + 8].copy_from_slice(&time.to_ne_bytes());
     }
 
     /// A new segment with these bytes, as processes would find it that survived the others.

@@ -11,4 +11,5 @@ mod opening;
 mod privileges;
 mod publishing;
 mod selftest;
+mod time;
 mod whole;

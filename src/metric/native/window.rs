@@ -7,7 +7,6 @@
 
 use super::index;
 use super::tree::{Counted, Shape, Tree};
-use crate::metric::coarse_ms;
 use crate::segment::layout::{header, histogram};
 use crate::segment::life::{Life, Place, TAG_BITS, TAG_MASK};
 use crate::segment::memory::Mapped;
@@ -16,10 +15,9 @@ use crate::segment::Inner;
 /// Pairs in a summary's record: that of its count and sum, and the zero bucket of the sketch.
 const PAIRS: u64 = 2;
 
-/// Which half window it is: they are numbered from 1 on.
-fn half(created_ns: u64, window: u32) -> u32 {
-    let age = coarse_ms().saturating_sub(created_ns / 1_000_000);
-    u32::try_from(age / (u64::from(window.max(1)) * 500) + 1).unwrap_or(u32::MAX)
+/// Which half window it is at this time of the segment, in milliseconds. They are numbered from 1 on, for 68 years at least.
+fn half(time_ms: u64, window: u32) -> u32 {
+    u32::try_from(time_ms / (u64::from(window.max(1)) * 500) + 1).unwrap_or(u32::MAX)
 }
 
 /// Counts of a pair, in its current half and in the one before.
@@ -35,7 +33,7 @@ impl Counts {
         Counts { half: (word >> 32) as u32, current: tag & mask, before: word as u32 }
     }
 
-    /// As they are in this half. A clock that was set back stops the window for as long.
+    /// As they are in this half. The segment's time does not go back. Were it to, the window would stand still for as long.
     fn at(self, now: u32) -> Self {
         match now.saturating_sub(self.half) {
             0 => self,
@@ -59,7 +57,7 @@ pub(in crate::metric) fn observe(inner: &Inner, Place { at: record, life }: Plac
         }
     };
     let Some(pair) = inner.memory.pair(at) else { return };
-    let now = half(inner.created_ns(), shape.window);
+    let now = half(inner.coarse_ms(), shape.window);
     let forever = life == Life::FOREVER;
     let (mask, tag) = if forever { (u64::MAX, 0) } else { (TAG_MASK, life.tag()) };
     let mut seen = pair.guess();
@@ -81,16 +79,18 @@ pub(in crate::metric) fn observe(inner: &Inner, Place { at: record, life }: Plac
     }
 }
 
-/// Reads the quantiles of a series at these ranks, of 0 to 1, into `values`: NaN for what nothing was observed of.
+/// Reads the quantiles of a series at these ranks, of 0 to 1, into `values`: NaN for what nothing was observed of. `time_ms` is the
+/// segment's time.
 pub(crate) fn read(
     memory: &Mapped,
     Place { at: record, life }: Place,
     shape: Shape,
+    time_ms: u64,
     ranks: &[f64],
     buckets: &mut Vec<(i32, u64)>,
     values: &mut Vec<f64>,
 ) {
-    let now = half(memory.get64(header::CREATED_NS), shape.window);
+    let now = half(time_ms, shape.window);
     let forever = life == Life::FOREVER;
     buckets.clear();
     let mut take = |ordinal: i32, at: u64| {
