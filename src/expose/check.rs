@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
+use super::allowance::Allowance;
 use super::own;
 use crate::metric::{each_block, lane_is_sound, Block, GaugeMode};
 use crate::process::Slots;
@@ -41,8 +42,13 @@ pub(super) fn check(memory: &Mapped, regions: &Regions) -> Vec<String> {
 }
 
 fn look(memory: &Mapped, regions: &Regions) -> Vec<String> {
-    let mut look =
-        Look { memory, index: Index::of(memory, regions), budget: memory.len() / GRANULE, findings: Vec::new() };
+    let mut look = Look {
+        memory,
+        index: Index::of(memory, regions),
+        budget: memory.len() / GRANULE,
+        allowance: Allowance::default(),
+        findings: Vec::new(),
+    };
     look.header();
     look.families();
     look.findings
@@ -53,6 +59,8 @@ struct Look<'a> {
     index: Index<'a, Mapped>,
     /// Records left to look at.
     budget: u64,
+    /// Bytes of them.
+    allowance: Allowance,
     findings: Vec<String>,
 }
 
@@ -122,6 +130,9 @@ impl Look<'_> {
                 link = m.load32(offset(link) + entry::NEXT, Acquire);
                 continue;
             }
+            if !record.texts_len().is_none_or(|len| self.allowance.charge(m, len)) {
+                return self.overlap();
+            }
             match record.texts() {
                 Some(texts) => {
                     let what = format!("family {}", texts.name);
@@ -150,6 +161,12 @@ impl Look<'_> {
             self.expect(!lives, || format!("the family at {}: the series at {} lives on", record.at, offset(next)));
             next = m.load32(offset(next) + entry::NEXT, Acquire);
         }
+    }
+
+    /// What was read is more than there is.
+    fn overlap(&mut self) {
+        self.tell("records: they overlap, and hold more together than their memory".to_owned());
+        self.budget = 0;
     }
 
     fn spend(&mut self) -> bool {
@@ -241,6 +258,10 @@ impl Look<'_> {
         let (m, at) = (self.memory, offset(link));
         let mut text = Vec::new();
         let len = u64::from(m.get16(at + entry::TEXT_LEN));
+        if !self.allowance.charge(m, record.text_at() + len) {
+            self.overlap();
+            return None;
+        }
         m.copy_to(at + record.text_at(), len, &mut text);
         let escaped = m.get8(at + entry::FLAGS) & FLAG_ESCAPED != 0;
         let values = labels::values(&text, escaped, &texts.labels);
@@ -264,12 +285,19 @@ impl Look<'_> {
         let current = tags.into_iter().all(|tag| !state.life().is_over(m.get64(tag)));
         self.expect(current, || format!("{what}: the cells of {{{text}}} are of another life"));
         if let Some(shape) = record.shape() {
-            let mut damaged = None;
-            let mut wrong_lane = false;
-            each_block(m, at, record.pairs(), shape, |block| match block {
-                Block::Damaged(at) => damaged = Some(at),
-                Block::Chunk { at, .. } => wrong_lane |= !lane_is_sound(m, at),
-            });
+            let (mut damaged, mut wrong_lane) = (None, false);
+            let allowance = &self.allowance;
+            each_block(
+                m,
+                at,
+                record.pairs(),
+                shape,
+                |bytes| allowance.charge(m, bytes),
+                |block| match block {
+                    Block::Damaged(at) => damaged = Some(at),
+                    Block::Chunk { at, .. } => wrong_lane |= !lane_is_sound(m, at),
+                },
+            );
             self.expect(!wrong_lane, || format!("{what}: the lanes of {{{text}}} lead to none"));
             if let Some(leads) = damaged {
                 self.tell(format!("{what}: {{{text}}} has a link that leads to {leads}, which is none of its buckets"));
@@ -288,7 +316,7 @@ impl Look<'_> {
             if link == 0 {
                 return;
             }
-            if !self.leads_to_record(link, CELL_BLOCK) {
+            if !self.leads_to_record(link, CELL_BLOCK) || !self.allowance.charge(self.memory, CELL_BLOCK) {
                 return self.tell(format!("{what}: cells at {}", offset(link)));
             }
             word = offset(link);

@@ -2,6 +2,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::Ordering::Acquire;
 use std::time::{Duration, Instant};
 
+use super::allowance::Allowance;
 use super::encoder::{self, Encoder};
 use super::extra::Extra;
 use super::family::{self as shown, Fixed, View};
@@ -79,6 +80,8 @@ struct Part<'a> {
     living: Vec<u32>,
     /// The values that were read so far.
     look: Look,
+    /// What may still be read of it.
+    allowance: Allowance,
     /// The labels that all its series have in front.
     fixed: Labels,
     /// Those without the label `segment`, for families that have one of that name.
@@ -117,6 +120,12 @@ impl Part<'_> {
     /// Whether the series of a family with these labels have the label that tells the parts apart.
     fn tells(&self, labels: &[String]) -> bool {
         self.is_labelled && !labels.iter().any(|label| label == SEGMENT)
+    }
+
+    /// The texts of a family, charged as what is read.
+    fn texts(&self, record: &Record<'_>) -> Option<Texts> {
+        let len = record.texts_len()?;
+        self.allowance.charge(&self.memory, len).then(|| record.texts())?
     }
 
     fn view(&self, record: &Record<'_>, texts: Texts, exposition: Exposition) -> View {
@@ -205,6 +214,7 @@ impl<'a> Cursor<'a> {
             source,
             living,
             look: Look::default(),
+            allowance: Allowance::default(),
             fixed: Labels::new(labels),
             plain: Labels::new(plain),
             own: Labels::new(own),
@@ -494,7 +504,7 @@ impl<'a> Cursor<'a> {
             self.at = self.after(link);
             return;
         }
-        let Some(texts) = record.texts() else {
+        let Some(texts) = self.parts[self.lead].texts(&record) else {
             self.corrupt += 1;
             self.at = self.after(link);
             return;
@@ -569,7 +579,7 @@ impl<'a> Cursor<'a> {
                 link = now;
                 record = Record::new(&part.memory, offset(link));
             }
-            let texts = record.texts().filter(|_| record.kind() == kind);
+            let texts = part.texts(&record).filter(|_| record.kind() == kind);
             match (texts, self.encoder.take()) {
                 (Some(texts), Some(encoder)) => {
                     let view = part.view(&record, texts, self.exposition).called(self.exact);
@@ -621,8 +631,8 @@ impl<'a> Cursor<'a> {
         let mut run = Run { link, ring: self.series, budget: self.budget, shown: self.shown, corrupt: self.corrupt };
         let memory = self.parts[self.part].memory;
         if self.shown_texts.is_none() {
-            let living = &self.parts[self.part].living;
-            let page = Page::new(&memory, family, Some(self.births), living);
+            let Part { living, allowance, .. } = &self.parts[self.part];
+            let page = Page::new(&memory, family, Some(self.births), living, allowance);
             encoder.run(&page, &mut run, out, until);
             let digest = page.digest.sum();
             self.parts[self.part].look.add(digest);
@@ -631,8 +641,8 @@ impl<'a> Cursor<'a> {
             while out.len() < until && encoder.held() < most {
                 let Some(at) = run.step(&memory) else { break };
                 if !self.is_double(at) {
-                    let living = &self.parts[self.part].living;
-                    let page = Page::new(&memory, family, Some(self.births), living);
+                    let Part { living, allowance, .. } = &self.parts[self.part];
+                    let page = Page::new(&memory, family, Some(self.births), living, allowance);
                     run.note(encoder.series(&page, at, out));
                     let digest = page.digest.sum();
                     self.parts[self.part].look.add(digest);
@@ -651,7 +661,8 @@ impl<'a> Cursor<'a> {
         let at = record.overflow_at();
         if let Some(mut encoder) = self.encoder.take() {
             if self.shown_texts.is_none() || !self.is_double(at) {
-                let page = Page::new(&memory, family, None, &self.parts[self.part].living);
+                let Part { living, allowance, .. } = &self.parts[self.part];
+                let page = Page::new(&memory, family, None, living, allowance);
                 let shot = encoder.series(&page, at, out);
                 let digest = page.digest.sum();
                 self.parts[self.part].look.add(digest);
@@ -707,11 +718,15 @@ fn target(memory: &Mapped) -> u32 {
 fn families(memory: &Mapped) -> HashMap<String, (u32, u8, bool)> {
     let (mut names, mut ring) = (HashMap::new(), Ring::default());
     let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
+    let allowance = Allowance::default();
     for _ in 0..memory.len() / GRANULE {
         if link == 0 || ring.closes(link) {
             break;
         }
         let record = Record::new(memory, offset(link));
+        if !record.texts_len().is_none_or(|len| allowance.charge(memory, len)) {
+            break;
+        }
         if let Some(texts) = record.texts().filter(|_| !record.is_retired()) {
             names.entry(texts.name).or_insert((link, record.kind(), record.exact()));
         }

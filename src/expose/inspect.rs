@@ -2,6 +2,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Acquire;
 
+use super::allowance::Allowance;
 use super::own;
 use super::whole::Source;
 use crate::process::{Slots, Token};
@@ -116,9 +117,12 @@ pub(super) fn inspect(source: &Source<'_>) -> Inspection {
     let (mut families, mut names) = (Vec::new(), std::collections::HashSet::new());
     let mut corrupt = 0;
     let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
-    let (mut ring, mut budget) = (Ring::default(), memory.len() / GRANULE);
+    let (mut ring, mut budget, allowance) = (Ring::default(), memory.len() / GRANULE, Allowance::default());
     while link != 0 && budget > 0 && !ring.closes(link) {
         let record = Record::new(memory, offset(link));
+        if !record.texts_len().is_none_or(|len| allowance.charge(memory, len)) {
+            break;
+        }
         match family_info(&record) {
             _ if record.is_retired() => {}
             // One that is replaced at this moment, and its successor, may both have been seen.

@@ -1,5 +1,6 @@
 //! From a segment to a page. Reads only, trusts nothing, waits for nobody.
 
+mod allowance;
 mod block;
 mod check;
 mod composite;

@@ -25,11 +25,12 @@ impl Observed {
     /// Reads a series, and returns the sum of the very observations that are counted.
     #[inline(always)]
     pub(super) fn read(&mut self, series: &Series<'_>, view: &View) -> Option<f64> {
+        let bounds = if view.kind == KIND_SUMMARY { 0 } else { view.bounds.len() };
+        if series.has_lane() && !series.may_read_lane(16 * (bounds as u64 + 1)) {
+            return None;
+        }
         let sum = match &view.native {
-            None => {
-                let bounds = if view.kind == KIND_SUMMARY { 0 } else { view.bounds.len() };
-                histogram_read(series.memory(), series.at(), series.mask(), bounds, &mut self.counts)
-            }
+            None => histogram_read(series.memory(), series.at(), series.mask(), bounds, &mut self.counts),
             Some(_) => self.read_native(series, view),
         }?;
         series.note(mix(self.count(), sum.to_bits()));
@@ -42,11 +43,13 @@ impl Observed {
         if view.kind == KIND_SUMMARY {
             let time_ms = *self.time_ms.get_or_insert_with(|| clock::read_only_ns(series.memory()) / 1_000_000);
             let (ranks, values) = (&view.bounds, &mut self.quantiles);
-            quantiles_read(series.memory(), series.place(), shape, time_ms, ranks, &mut self.buckets, values);
+            let may = |bytes| series.may_read(bytes);
+            quantiles_read(series.memory(), series.place(), shape, time_ms, ranks, &mut self.buckets, values, may)?;
             return histogram_read(series.memory(), series.at(), series.mask(), 0, &mut self.counts);
         }
         let (sketch, counts) = (&mut self.sketch, &mut self.counts);
-        let sum = native_read(series.memory(), series.place(), shape, &view.ordinals, sketch, counts)?;
+        let may = |bytes| series.may_read(bytes);
+        let sum = native_read(series.memory(), series.place(), shape, &view.ordinals, sketch, counts, may)?;
         sketch.finish(stored.max_buckets);
         Some(sum)
     }

@@ -106,7 +106,7 @@ pub(super) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Run, out: &mu
     // Where the compiler knows that nobody else changes them.
     let (memory, mut walk) = (*page.memory, Run { ..*run });
     let sum = &page.digest;
-    let page = Page::new(&memory, page.family, page.births, page.living);
+    let page = Page::new(&memory, page.family, page.births, page.living, page.allowance);
     // What it does not reach is looked at again, by `unusual`.
     let watermark = memory.watermark();
     while out.len() < until {
@@ -115,12 +115,13 @@ pub(super) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Run, out: &mu
         let (ahead, mark) = walk.ahead();
         let (mut left, mut hidden) = (ahead, 0);
         loop {
-            let from = out.len();
+            let (from, spent) = (out.len(), page.allowance.spent());
             match page.look(at, record, kind, text_at) {
                 Ok(seen) if of.usual(&seen.series, out) && seen.is_still() => page.digest.keep(at),
                 Err(Unseen::Hidden) => hidden += 1,
                 _ => {
                     out.truncate(from);
+                    page.allowance.set_spent(spent);
                     hidden += 1;
                     walk.note(unusual(of, &page, at, out));
                 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 
+use super::allowance::Allowance;
 use super::block::Block;
 use super::line::Line;
 use crate::metric::{
@@ -12,7 +13,7 @@ use crate::registry::family::Record;
 use crate::registry::hash::mix;
 use crate::segment::chain::{announcements, is_later, offset};
 use crate::segment::lane;
-use crate::segment::layout::{counter, entry, header};
+use crate::segment::layout::{counter, entry, exemplar, header};
 use crate::segment::life::{self, Life, Place, State, TAG_MASK};
 use crate::segment::memory::Mapped;
 
@@ -24,6 +25,7 @@ pub(super) struct Page<'a> {
     pub(super) births: Option<u32>,
     pub(super) living: &'a [u32],
     pub(super) digest: Digest,
+    pub(super) allowance: &'a Allowance,
 }
 
 /// A digest of the values that were read: the same for two pages if no value has changed in
@@ -60,8 +62,14 @@ impl Digest {
 }
 
 impl<'a> Page<'a> {
-    pub(super) fn new(memory: &'a Mapped, family: u32, births: Option<u32>, living: &'a [u32]) -> Self {
-        Page { memory, family, births, living, digest: Digest::default() }
+    pub(super) fn new(
+        memory: &'a Mapped,
+        family: u32,
+        births: Option<u32>,
+        living: &'a [u32],
+        allowance: &'a Allowance,
+    ) -> Self {
+        Page { memory, family, births, living, digest: Digest::default(), allowance }
     }
 }
 
@@ -191,7 +199,7 @@ impl<'a> Page<'a> {
             return Err(Unseen::Hidden);
         }
         let end = text_at + u64::from(len);
-        if end > backed {
+        if end > backed || !self.allowance.charge(self.memory, end) {
             return Err(Unseen::Damaged);
         }
         let text = Text { at: record.wrapping_add(text_at as usize), len: usize::from(len) };
@@ -237,6 +245,7 @@ impl<'a> Page<'a> {
         let from = out.len();
         // A record that changes hands under the copy is copied again, though not for ever.
         for _ in 0..16 {
+            let spent = self.allowance.spent();
             let (written, is_still) = match self.look(at, self.memory.record(at), kind, text_at) {
                 Ok(seen) => (write(&seen.series, out), seen.is_still()),
                 Err(Unseen::Hidden) => return Shot::Hidden,
@@ -248,7 +257,10 @@ impl<'a> Page<'a> {
                     self.digest.keep(at);
                     return Shot::Shown;
                 }
-                (true, false) => out.truncate(from),
+                (true, false) => {
+                    self.allowance.set_spent(spent);
+                    out.truncate(from);
+                }
                 (false, _) => {
                     out.truncate(from);
                     return Shot::Damaged;
@@ -306,6 +318,9 @@ impl<'a> Series<'a> {
         let [whole, fraction] = counter_read(cells);
         // SAFETY: as above. Acquire: as `lane::of`.
         let lane = unsafe { &*self.record.add(entry::LANE as usize).cast::<AtomicU32>() }.load(Acquire);
+        if lane != 0 && !self.may_read_lane(8) {
+            return None;
+        }
         let own = whole & self.mask();
         let whole = u128::from(own) + lane::sum(self.page.memory, lane);
         self.note(whole as u64 ^ fraction.rotate_left(32));
@@ -317,7 +332,9 @@ impl<'a> Series<'a> {
 
     /// Reads a gauge. What each process has comes in the order of pages, in `each`.
     pub(super) fn gauge(&self, mode: GaugeMode, each: &mut Vec<Sample>) -> Shown {
-        let (shown, digest) = gauge_shown(self.page.memory, self.place, mode, self.page.living, each);
+        let page = self.page;
+        let may = |bytes| page.allowance.charge(page.memory, bytes);
+        let (shown, digest) = gauge_shown(page.memory, self.place, mode, page.living, each, may);
         self.note(digest);
         if shown == Shown::Each {
             // A worker that takes the identity of one that died takes over its series: the page has each series once.
@@ -329,6 +346,21 @@ impl<'a> Series<'a> {
 
     pub(super) fn memory(&self) -> &Mapped {
         self.page.memory
+    }
+
+    /// Charges a block that it leads to.
+    pub(super) fn may_read(&self, bytes: u64) -> bool {
+        self.page.allowance.charge(self.page.memory, bytes)
+    }
+
+    /// Charges cells for each CPU, of so many bytes each.
+    #[inline(always)]
+    pub(super) fn may_read_lane(&self, bytes: u64) -> bool {
+        self.may_read(self.page.memory.lanes().cpus * bytes)
+    }
+
+    pub(super) fn has_lane(&self) -> bool {
+        lane::of(self.page.memory, self.place.at) != 0
     }
 
     pub(super) fn at(&self) -> u64 {
@@ -363,7 +395,7 @@ impl<'a> Series<'a> {
     /// The exemplar in one of its slots.
     #[inline(always)]
     pub(super) fn exemplar(&self, slot: usize) -> Option<Exemplar> {
-        if !self.has_exemplars() {
+        if !self.has_exemplars() || !self.may_read(exemplar::SIZE) {
             return None;
         }
         exemplar_read(self.page.memory, self.place.at, self.place.life, slot as u64)

@@ -6,7 +6,7 @@ use super::gauge::{owner_bits, LIVE, NO_BASE};
 use super::mode::GaugeMode;
 use crate::registry::hash::mix;
 use crate::segment::chain::offset;
-use crate::segment::layout::{gauge, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK_HEAD};
+use crate::segment::layout::{gauge, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD};
 use crate::segment::life::{Life, Place, TAG_MASK};
 use crate::segment::memory::{Mapped, Memory};
 use crate::segment::pair::Pair;
@@ -32,13 +32,15 @@ pub(crate) struct Sample {
 }
 
 /// Reads a gauge in this life. `living` holds the generation of each living slot; the samples of
-/// listed modes go to `each`. Also returns a digest that changes with every update.
+/// listed modes go to `each`. Also returns a digest that changes with every update. `may` is asked
+/// before a block of so many bytes is read.
 pub(crate) fn shown(
     memory: &Mapped,
     Place { at, life }: Place,
     mode: GaugeMode,
     living: &[u32],
     each: &mut Vec<Sample>,
+    may: impl Fn(u64) -> bool,
 ) -> (Shown, u64) {
     each.clear();
     match mode {
@@ -71,7 +73,7 @@ pub(crate) fn shown(
             Some(e) => e.max(v),
         });
     };
-    each_cell(memory, at, life, |slot, c| {
+    each_cell(memory, at, life, may, |slot, c| {
         let alive = c.generation != 0 && living.get(slot) == Some(&c.generation);
         // Of what is in the cells, whether or not their owners live: a death is no update.
         digest =
@@ -116,10 +118,10 @@ struct Cell {
 }
 
 /// Visits the cells that ever had an owner.
-fn each_cell(memory: &Mapped, at: u64, life: Life, mut visit: impl FnMut(usize, &Cell)) {
+fn each_cell(memory: &Mapped, at: u64, life: Life, may: impl Fn(u64) -> bool, mut visit: impl FnMut(usize, &Cell)) {
     let mut link = memory.load32(at + gauge::VALUE, Acquire);
     let mut slot = 0;
-    while link != 0 && slot < crate::segment::layout::MAX_PROCESSES as usize {
+    while link != 0 && slot < crate::segment::layout::MAX_PROCESSES as usize && may(CELL_BLOCK) {
         let block = offset(link);
         for i in 0..CELLS_PER_BLOCK {
             if let Some(c) = read_cell(memory, block + CELL_BLOCK_HEAD + i * cell::SIZE, life) {

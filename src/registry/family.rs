@@ -382,8 +382,24 @@ impl<'a> Record<'a> {
         self.memory.copy_to(at, len, &mut bytes).then(|| String::from_utf8(bytes).ok())?
     }
 
+    /// Bytes of the record in front of its embedded series. `None`: it is longer than any that is registered.
+    pub(crate) fn texts_len(&self) -> Option<u64> {
+        let within = |len: u64, most: usize| (len <= most as u64).then_some(len);
+        let m = self.memory;
+        let name = within(m.get16(self.at + family::NAME_LEN).into(), names::NAME_MAX)?;
+        let unit = within(m.get16(self.at + family::UNIT_LEN).into(), names::NAME_MAX)?;
+        let help = within(m.get32(self.at + family::HELP_LEN).into(), names::HELP_MAX)?;
+        // In quotes, and each of its characters escaped.
+        let label = |i| within(self.label_len(i) as u64, 2 * names::NAME_MAX + 2);
+        let labels = (0..self.label_count()).try_fold(0, |sum, i| Some(sum + label(i)?))?;
+        let mark = |i| within(m.get16(self.le_lens_at() + 2 * i as u64).into(), names::NAME_MAX);
+        let marks = (0..self.bucket_count()).try_fold(0, |sum, i| Some(sum + mark(i)?))?;
+        Some(self.name_at() - self.at + name + unit + labels + marks + help)
+    }
+
     /// The texts, copied.
     pub(crate) fn texts(&self) -> Option<Texts> {
+        self.texts_len()?;
         let name_len = u64::from(self.memory.get16(self.at + family::NAME_LEN));
         let unit_len = u64::from(self.memory.get16(self.at + family::UNIT_LEN));
         let help_len = u64::from(self.memory.get32(self.at + family::HELP_LEN));

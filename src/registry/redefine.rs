@@ -232,11 +232,18 @@ fn close(inner: &Inner, record: &Record<'_>) {
             // A count that is full takes no observation.
             (0..pairs).for_each(|i| recycle::put(memory, at + histogram::SIZE + 16 * i, |_| [u64::MAX, 0]));
             if let Some(shape) = record.shape() {
-                each_block(memory, at, pairs, shape, |block| {
-                    if let Block::Chunk { at, .. } = block {
-                        memory.put64(at + native_block::LANE, u64::from(u32::MAX) << 32 | u64::from(lane::CLOSED));
-                    }
-                });
+                each_block(
+                    memory,
+                    at,
+                    pairs,
+                    shape,
+                    |_| true,
+                    |block| {
+                        if let Block::Chunk { at, .. } = block {
+                            memory.put64(at + native_block::LANE, u64::from(u32::MAX) << 32 | u64::from(lane::CLOSED));
+                        }
+                    },
+                );
             }
         }
         _ if record.kind() == KIND_COUNTER => {}

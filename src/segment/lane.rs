@@ -103,6 +103,8 @@ impl Shape {
     pub(crate) fn of(memory: &Mapped) -> Self {
         let (cpus, stride) = (memory.get32(header::LANE_CPUS), u64::from(memory.get32(header::LANE_STRIDE)));
         let sensible = (1..=MOST_CPUS).contains(&cpus) && (LINES..=1 << 20).contains(&stride) && stride % LINES == 0;
+        // As `plan` has it, so that a read of one lane is bounded by the file's length.
+        let sensible = sensible && u64::from(cpus) * stride <= memory.len().saturating_sub(memory.arena_at()) / 8;
         if sensible && Kind::of(memory) != Kind::None {
             Shape { cpus: cpus.into(), stride }
         } else {

@@ -7,7 +7,8 @@ use crate::segment::life::{Life, Place, TAG_MASK};
 use crate::segment::memory::Mapped;
 
 /// Reads a series: its native buckets into `sketch`, the counts of its classic buckets, each, into `counts`, and returns the sum.
-/// `bounds` are the ordinals of the classic bounds.
+/// `bounds` are the ordinals of the classic bounds. `may` is asked before a block of so many bytes is read: if it says no, the series
+/// is damaged.
 pub(crate) fn read(
     memory: &Mapped,
     Place { at: record, life }: Place,
@@ -15,6 +16,7 @@ pub(crate) fn read(
     bounds: &[i32],
     sketch: &mut Sketch,
     counts: &mut Vec<u64>,
+    may: impl Fn(u64) -> bool,
 ) -> Option<f64> {
     counts.clear();
     counts.resize(bounds.len() + 1, 0);
@@ -47,7 +49,7 @@ pub(crate) fn read(
         add(i, *ordinal, read(pair(1 + 2 * i as u64), &mut sum)?);
         add(i + 1, *ordinal, read(pair(2 + 2 * i as u64), &mut sum)?);
     }
-    Tree { memory, record, pairs: 1 + 2 * bounds.len() as u64, shape }.each(life, |ordinal, at| {
+    Tree { memory, record, pairs: 1 + 2 * bounds.len() as u64, shape }.each(life, may, |ordinal, at| {
         let count = match at {
             Counted::Cell(at) => read(at, &mut sum).unwrap_or(0),
             Counted::Lane([count, part]) => {
@@ -57,6 +59,6 @@ pub(crate) fn read(
         };
         // No bound cuts a bucket that is counted in a chunk.
         add(bounds.partition_point(|b| *b < ordinal), ordinal, count);
-    });
+    })?;
     Some(sum)
 }

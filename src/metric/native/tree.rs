@@ -236,8 +236,9 @@ impl Tree<'_> {
         (bytes <= backed && self.memory.get64(at + native_block::IDENTITY) == self.identity(number)).then_some(at)
     }
 
-    /// Visits all chunks that there are, and links that lead to none.
-    fn walk(&self, mut visit: impl FnMut(Block)) {
+    /// Visits all chunks that there are, and links that lead to none. `may` is asked before a block of so many bytes is read; `None`: it
+    /// has said no.
+    fn walk(&self, may: impl Fn(u64) -> bool, mut visit: impl FnMut(Block)) -> Option<()> {
         // There are no more chunks than there is room for.
         let mut budget = self.memory.len() / CHUNK_SIZE;
         let bits = self.shape.link_bits();
@@ -251,6 +252,9 @@ impl Tree<'_> {
                     visit(Block::Damaged(offset(link)));
                     continue;
                 };
+                if !may(self.shape.page_size()) {
+                    return None;
+                }
                 for i in 0..1u32 << bits {
                     let link = self.memory.load32(at + native_block::SIZE + 4 * u64::from(i), Acquire);
                     if link == 0 || budget == 0 {
@@ -260,6 +264,9 @@ impl Tree<'_> {
                     let chunk = page << bits | i;
                     match self.block(link, CHUNK_SIZE, chunk | sign) {
                         Some(at) => {
+                            if !may(CHUNK_SIZE) {
+                                return None;
+                            }
                             let first = (chunk << CHUNK_BITS) as i32 + 1;
                             visit(Block::Chunk { at, first: if sign == 0 { first } else { -first } });
                         }
@@ -268,19 +275,31 @@ impl Tree<'_> {
                 }
             }
         }
+        Some(())
     }
 
     /// Visits the pairs of all chunks, with their ordinals, and what is in the chunks' lanes of this life.
-    pub(super) fn each(&self, life: Life, mut visit: impl FnMut(i32, Counted)) {
-        self.walk(|block| {
+    pub(super) fn each(
+        &self,
+        life: Life,
+        may: impl Fn(u64) -> bool,
+        mut visit: impl FnMut(i32, Counted),
+    ) -> Option<()> {
+        let mut over = false;
+        let walked = self.walk(&may, |block| {
             let Block::Chunk { at, first } = block else { return };
             let ordinal = |i: usize| first + i as i32 * first.signum();
             for i in 0..CHUNK_PAIRS {
                 visit(ordinal(i as usize), Counted::Cell(at + native_block::SIZE + 16 * i));
             }
             let lane = lane_of(self.memory, at, life);
+            if lane != 0 && !may(self.memory.lanes().cpus * LANE_BYTES) {
+                over = true;
+                return;
+            }
             lane::pairs(self.memory, lane, CHUNK_PAIRS as usize, |i, pair| visit(ordinal(i), Counted::Lane(pair)));
         });
+        walked.filter(|()| !over)
     }
 }
 
@@ -315,9 +334,16 @@ pub(crate) enum Block {
     Damaged(u64),
 }
 
-/// Visits the chunks of a series.
-pub(crate) fn each_block(memory: &Mapped, record: u64, pairs: u64, shape: Shape, visit: impl FnMut(Block)) {
-    Tree { memory, record, pairs, shape }.walk(visit);
+/// Visits the chunks of a series, as long as `may` says yes to the bytes of each block.
+pub(crate) fn each_block(
+    memory: &Mapped,
+    record: u64,
+    pairs: u64,
+    shape: Shape,
+    may: impl Fn(u64) -> bool,
+    visit: impl FnMut(Block),
+) {
+    let _ = Tree { memory, record, pairs, shape }.walk(may, visit);
 }
 
 /// Visits the pairs of a series' chunks, and of their lanes.
@@ -328,7 +354,7 @@ pub(crate) fn each_cell(
     shape: Shape,
     mut visit: impl FnMut(Counted),
 ) {
-    Tree { memory, record, pairs, shape }.each(life, |_, at| visit(at));
+    let _ = Tree { memory, record, pairs, shape }.each(life, |_| true, |_, at| visit(at));
 }
 
 #[cfg(test)]

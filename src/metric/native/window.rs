@@ -81,6 +81,7 @@ pub(in crate::metric) fn observe(inner: &Inner, Place { at: record, life }: Plac
 
 /// Reads the quantiles of a series at these ranks, of 0 to 1, into `values`: NaN for what nothing was observed of. `time_ms` is the
 /// segment's time.
+#[allow(clippy::too_many_arguments)] // Each is a thing of its own.
 pub(crate) fn read(
     memory: &Mapped,
     Place { at: record, life }: Place,
@@ -89,7 +90,8 @@ pub(crate) fn read(
     ranks: &[f64],
     buckets: &mut Vec<(i32, u64)>,
     values: &mut Vec<f64>,
-) {
+    may: impl Fn(u64) -> bool,
+) -> Option<()> {
     let now = half(time_ms, shape.window);
     let forever = life == Life::FOREVER;
     buckets.clear();
@@ -105,12 +107,12 @@ pub(crate) fn read(
         }
     };
     take(0, record + histogram::SIZE + 16);
-    Tree { memory, record, pairs: PAIRS, shape }.each(life, |ordinal, at| {
+    Tree { memory, record, pairs: PAIRS, shape }.each(life, may, |ordinal, at| {
         // Pairs of quantiles have no lanes.
         if let Counted::Cell(at) = at {
             take(ordinal, at);
         }
-    });
+    })?;
     buckets.sort_unstable();
     let all = buckets.iter().fold(0u64, |all, (_, n)| all.saturating_add(*n));
     values.clear();
@@ -124,6 +126,7 @@ pub(crate) fn read(
         });
         found.map_or(f64::NAN, |(ordinal, _)| middle(*ordinal, shape))
     }));
+    Some(())
 }
 
 /// The value from which all in the bucket are equally far, in proportion.
