@@ -38,6 +38,9 @@ static FORKING: AtomicU32 = AtomicU32::new(0);
 pub(super) fn prepare(all: impl Iterator<Item = &'static Kept>) {
     // SeqCst, here and below: in one order with `forks`.
     if FORKING.fetch_add(1, SeqCst) != 0 {
+        // A signal handler forks while its thread is at a fork. Its child must not share what that
+        // fork hands on.
+        take_back();
         return;
     }
     // SAFETY: a plain call.
@@ -64,14 +67,15 @@ pub(super) fn prepare(all: impl Iterator<Item = &'static Kept>) {
 
 /// In the parent, after the fork.
 pub(super) fn parent() {
-    if HANDED.get().iter().any(Option::is_some) {
-        let _undisturbed = Undisturbed::new();
-        take_back();
-    }
+    take_back();
     FORKING.fetch_sub(1, SeqCst);
 }
 
 fn take_back() {
+    if HANDED.get().iter().all(Option::is_none) {
+        return;
+    }
+    let _undisturbed = Undisturbed::new();
     for Handed { kept, descriptor, note } in HANDED.take().into_iter().flatten() {
         close(descriptor);
         kept.forget(note);

@@ -76,6 +76,7 @@ survives! {
     summary_with_quantiles: QUANTILES;
     shared_gauge: GAUGE_SHARED;
     sum_gauge_takes_a_dead_cell: GAUGE_TAKE_OVER;
+    sum_gauge_of_a_process_that_cannot_open: GAUGE_ATTACHED;
     sum_gauge_makes_cells: GAUGE_NEW_CELLS;
     livesum_gauge: GAUGE_LIVING;
     min_gauge_takes_a_dead_cell: GAUGE_MIN;

@@ -2,11 +2,13 @@
 //! under each condition, with the first update before the condition and after it. Every cell of the
 //! matrix is a test.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use shmetrics::{Format, Gauge, GaugeMode, Options, Reader, Segment};
 
-use crate::common::{fork, note, pause, samples, text, Child, Directory, Shared};
+use crate::common::{alarm, fork, note, pause, samples, text, Child, Directory, Shared};
 use crate::harness::*;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -380,22 +382,23 @@ fn what_another_ipc_namespace_hides_counts_as_alive() {
 
 #[test]
 fn a_fork_leaves_no_descriptor_in_its_parent_and_one_in_a_silent_child_of_root() {
-    let _stage = Stage::new(Kind::Private);
-    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-    let in_child = told(|| {
-        let before = open();
-        let silent: usize = told(open).parse().unwrap();
-        // `told` has a pipe of two ends, of which the child keeps one more than its parent.
-        let after = open();
-        assert_eq!(before, after, "the parent closes its copy");
-        let grandchild: usize = told(|| told(open)).parse().unwrap();
-        format!("{} {}", silent as i64 - before as i64, grandchild as i64 - silent as i64)
+    let stage = Stage::new(Kind::Private);
+    let file = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
+    let segment = file(stage.segment.path().unwrap());
+    let own = || {
+        let all = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        all.filter(|fd| file(&fd.path()) == segment).count()
+    };
+    let handed = usize::from(crate::common::is_root());
+    let seen = told(|| {
+        let child = own();
+        let grandchild = told(|| format!("{} {}", own(), told(own)));
+        stage.live.set(1.0);
+        format!("{child} {grandchild} {}", own())
     });
-    let (first, second) = in_child.split_once(' ').unwrap();
-    let (first, second): (i64, i64) = (first.parse().unwrap(), second.parse().unwrap());
-    // The two ends of the pipe are there when it forks; descriptions do not add up over
-    // generations.
-    assert!(first <= 3 && second <= 2, "{in_child}");
+    // They do not add up over generations, and a process with a slot needs none.
+    assert_eq!(seen, format!("{0} {0} {0} 1", 1 + handed));
+    assert_eq!(own(), 1);
 }
 
 #[test]
@@ -531,39 +534,81 @@ fn the_first_update_may_come_in_a_signal_handler() {
 /// Pages while workers start, count and die one after another: none may show a worker that is dead.
 #[test]
 fn no_page_shows_a_dead_process_while_its_slot_changes_hands() {
+    pages_beside_short_lives(1, Until::Workers(400));
+}
+
+/// The same for ten minutes, as fast as two processes can start workers: `cargo test --release
+/// --test deployments -- --ignored --exact liveness::ten_minutes_of_worker_starts`.
+#[test]
+#[ignore = "takes ten minutes"]
+fn ten_minutes_of_worker_starts() {
+    pages_beside_short_lives(2, Until::Seconds(600));
+}
+
+#[derive(Clone, Copy)]
+enum Until {
+    Workers(u64),
+    Seconds(u64),
+}
+
+/// Each starter forks workers one after another, which are numbered, and notes which of them is
+/// dead. Every second worker drops its privileges before it counts.
+fn pages_beside_short_lives(starters: u64, until: Until) {
     let stage = Stage::new(Kind::Anonymous);
-    let words = Shared::new(2);
-    // Each worker sets its own number. `begun` is the newest that may be on a page, `dead` the
-    // newest that may not.
-    let (begun, dead): (&AtomicU64, &AtomicU64) = (&words[0], &words[1]);
+    let all = stage.segment.gauge("all", "", GaugeMode::LiveAll).register().unwrap();
+    let words = Shared::new(2 * starters as usize);
+    let (begun, dead): (Vec<&AtomicU64>, Vec<&AtomicU64>) = words.chunks(2).map(|pair| (&pair[0], &pair[1])).unzip();
     let unprivileged = crate::common::is_root();
-    let starter = fork(|| {
-        for number in 1..=if crate::common::long() { 100_000 } else { 400 } {
-            begun.store(number, SeqCst);
-            let mut worker = fork(|| {
-                if unprivileged && number % 2 == 0 {
-                    become_nobody();
+    let start = std::time::Instant::now();
+    let goes_on = |workers: u64| match until {
+        Until::Workers(most) => workers <= most,
+        Until::Seconds(most) => start.elapsed().as_secs() < most,
+    };
+    let mut running: Vec<Child> = (0..starters as usize)
+        .map(|starter| {
+            fork(|| {
+                alarm(1200);
+                for number in (1..).take_while(|n| goes_on(*n)) {
+                    begun[starter].store(number, SeqCst);
+                    // SAFETY: the child only counts, and ends by _exit.
+                    let pid = unsafe { libc::fork() };
+                    if pid == 0 {
+                        if unprivileged && number % 2 == 0 {
+                            become_nobody();
+                        }
+                        stage.segment.set_identity((number * starters) as u32 + starter as u32);
+                        all.set(1.0);
+                        // SAFETY: ends the child at once.
+                        unsafe { libc::_exit(0) };
+                    }
+                    done("fork", pid);
+                    // A zombie while the next page is made, now and then.
+                    await_zombie(pid);
+                    dead[starter].store(number, SeqCst);
+                    Child(pid).wait();
                 }
-                stage.live.set(number as f64);
-            });
-            // Dead, and a zombie while the next one claims the slot, now and then.
-            await_zombie(worker.0);
-            dead.store(number, SeqCst);
-            worker.wait();
-        }
-    });
-    let mut starter = starter;
+            })
+        })
+        .collect();
     let (mut pages, mut seen) = (0, 0);
-    while !starter.has_ended() {
-        let gone = dead.load(SeqCst);
-        let shown = stage.shown()[0];
-        let newest = begun.load(SeqCst);
-        assert!(shown == 0.0 || (shown > gone as f64 && shown <= newest as f64), "{shown} of {gone}..={newest}");
+    while !running.is_empty() {
+        running.retain_mut(|starter| !starter.has_ended());
+        let gone: Vec<u64> = dead.iter().map(|word| word.load(SeqCst)).collect();
+        let page = text(&stage.segment.render(Format::Text));
+        let newest: Vec<u64> = begun.iter().map(|word| word.load(SeqCst)).collect();
+        for line in page.lines().filter_map(|line| line.strip_prefix("all{pid=\"")) {
+            let identity: u64 = line.split('"').next().unwrap().parse().unwrap();
+            let (number, starter) = (identity / starters, (identity % starters) as usize);
+            let living = gone[starter] + 1..=newest[starter];
+            assert!(living.contains(&number), "worker {number} of starter {starter}: {living:?} may live");
+            seen += 1;
+        }
         pages += 1;
-        seen += u32::from(shown != 0.0);
     }
-    assert!(pages > 20, "{pages} pages of {} workers", dead.load(SeqCst));
-    note(&format!("{pages} pages of {} workers, {seen} with a living one", dead.load(SeqCst)));
+    assert!(pages > 20, "{pages} pages");
+    let workers: u64 = dead.iter().map(|word| word.load(SeqCst)).sum();
+    let rate = workers as f64 / start.elapsed().as_secs_f64();
+    note(&format!("{pages} pages beside {workers} workers, {rate:.0} a second; {seen} living ones on the pages"));
 }
 
 /// Forks in one thread while another takes its slot: the silent children must not keep the slot.

@@ -131,6 +131,38 @@ pub const GAUGE_TAKE_OVER: Operation = Operation {
     ..PLAIN
 };
 
+/// The victim cannot open the file again, so its slot is proved by an attachment.
+pub const GAUGE_ATTACHED: Operation = Operation {
+    name: "sum gauge, slot by an attachment",
+    ready: |name| {
+        let gauge = in_use(&name.open(), GaugeMode::Sum);
+        deny_opening();
+        Box::new(move || gauge.add(1.0))
+    },
+    others: Some(GAUGE_TAKE_OVER.ready),
+    ..GAUGE_TAKE_OVER
+};
+
+/// From now on this process opens no file.
+fn deny_opening() {
+    let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
+    let answer = libc::BPF_RET | libc::BPF_K;
+    let mut program = [
+        // The call's number comes first in `seccomp_data`.
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, 0, libc::SYS_open as u32),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, libc::SYS_openat as u32),
+        step(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EACCES as u32),
+        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: plain calls; the program is as long as it says.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter), 0);
+    }
+}
+
 pub const GAUGE_NEW_CELLS: Operation = Operation {
     name: "sum gauge, first cells",
     setup: |segment| {
