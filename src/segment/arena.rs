@@ -8,6 +8,9 @@ use super::mapping::Backing;
 use super::memory::{Mapped, Memory};
 use crate::host::Undisturbed;
 
+/// The most bytes that are granted beyond those that are needed.
+pub(crate) const SPARE_MOST: u64 = 4 << 20;
+
 pub(crate) struct Arena<'a> {
     pub(crate) memory: &'a Mapped,
     pub(crate) backing: &'a dyn Backing,
@@ -57,7 +60,7 @@ impl Arena<'_> {
         }
         let _undisturbed = Undisturbed::new();
         let used = from.saturating_sub(memory.get64(header::ARENA_AT));
-        let spare = (used / 16).clamp(EXTENT, 4 << 20);
+        let spare = (used / 16).clamp(EXTENT, SPARE_MOST);
         let generous = align(end + spare, PAGE).min(end_of_arena);
         let granted = if self.backing.reserve(from, generous) {
             generous

@@ -13,6 +13,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use super::{Backing, Owner};
+use crate::segment::arena::SPARE_MOST;
 use crate::segment::attendance::{self, Presence};
 use crate::segment::errno::Errno;
 use crate::segment::grants::{Grants, Source};
@@ -296,10 +297,17 @@ impl Blocks {
     }
 }
 
+/// How many of the bytes that a segment says it has may have no memory in a copy of it, as `cp` makes one: pages that were
+/// granted and never written are holes there. They are the spare part of the last extent, and of an index that has doubled.
+/// Where the file system has no room for them, `can_be_read` says so.
+const fn unwritten(sum: u64) -> u64 {
+    sum / 2 + SPARE_MOST
+}
+
 impl Source for Blocks {
     fn has_memory(&self, from: u64, to: u64, sum: u64) -> bool {
         // The number comes first: of a sparse file, the second question would have the holes filled.
-        self.bytes().is_none_or(|bytes| bytes >= sum) && self.can_be_read(from, to)
+        self.bytes().is_none_or(|bytes| bytes >= sum.saturating_sub(unwritten(sum))) && self.can_be_read(from, to)
     }
 }
 
