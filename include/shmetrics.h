@@ -13,7 +13,7 @@
  *              values gives an inert handle and is counted in shmetrics_updates_rejected_total; so does an inert family,
  *              uncounted. Bytes that are not UTF-8 are shown as U+FFFD. The same set of label names is the same family in
  *              any order; a handle takes values in the order that its process registered. Look-ups in another order than
- *              the family was made with take about twice as long, so register in one order where you can. Keep the handle where the values are known
+ *              the family was made with take two to three times as long: register in one order where you can. Keep the handle where the values are known
  *              beforehand.
  * Removing     shmetrics_..._remove takes a label set off every page and look-up, for all processes, from that instant on.
  * label sets   A look-up of the same values makes a new one, from 0. Handles to a removed one are safe for ever: updates

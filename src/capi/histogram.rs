@@ -1,14 +1,13 @@
 use std::ffi::c_void;
 
 use super::segment::{shmetrics_label, shmetrics_segment};
-use super::status::{report, shmetrics_status};
+use super::status::shmetrics_status;
 use super::{
-    clear, find, guard, guarded, hot, hot_guarded, named, null, register_family, remove, segment_of,
-    shmetrics_family_spec, shmetrics_str, with_labels,
+    clear, find, guard, guarded, hot, hot_guarded, named, null, register_family, remove, shmetrics_family_spec,
+    shmetrics_str, with_labels,
 };
 use crate::metric::sealed::At;
 use crate::metric::{GaugeMode, Histogram};
-use crate::registry::check_amount;
 use crate::segment::layout::KIND_HISTOGRAM;
 
 /// A family of histograms.
@@ -158,10 +157,7 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_named(
 ) -> shmetrics_status {
     hot_guarded(|| {
         // SAFETY: the caller's promise.
-        let segment_of = unsafe { segment_of(segment)? };
-        check_amount(segment_of.inner, KIND_HISTOGRAM, v).map_err(report)?;
-        // SAFETY: as above.
-        let histogram: Histogram = unsafe { named(segment, KIND_HISTOGRAM, name, labels, count)? };
+        let histogram: Histogram = unsafe { named(segment, KIND_HISTOGRAM, name, labels, count, v)? };
         histogram.observe(v);
         Ok(())
     })

@@ -28,7 +28,7 @@ use crate::host::Undisturbed;
 use crate::metric::sealed::At;
 use crate::metric::{GaugeMode, Native};
 use crate::registry::family::{a_kind, Spec};
-use crate::registry::{register, series_named, Table, DEFAULT_BUCKETS};
+use crate::registry::{check_amount, register, series_named, Table, DEFAULT_BUCKETS};
 use crate::segment::layout::{
     header, KIND_COUNTER, KIND_ENUM, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_STATE_SET, KIND_SUMMARY,
 };
@@ -168,15 +168,23 @@ fn null(what: &str) -> shmetrics_status {
 }
 
 /// No array is larger than half of the address space: a length beyond is a mistake, such as -1.
+#[inline(always)]
 fn fits<T>(len: usize, what: &str) -> Result<(), shmetrics_status> {
     if len <= isize::MAX as usize / size_of::<T>() {
         return Ok(());
     }
-    Err(fail(shmetrics_status::InvalidArgument, format!("{what}: no array has {len} elements")))
+    Err(too_long(len, what))
+}
+
+#[cold]
+#[inline(never)]
+fn too_long(len: usize, what: &str) -> shmetrics_status {
+    fail(shmetrics_status::InvalidArgument, format!("{what}: no array has {len} elements"))
 }
 
 /// # Safety
 /// `data` is NULL, or points to `len` valid values for the duration of the call.
+#[inline(always)]
 unsafe fn slice<'a, T>(data: *const T, len: usize, what: &str) -> Result<&'a [T], shmetrics_status> {
     if len == 0 {
         return Ok(&[]);
@@ -339,10 +347,12 @@ unsafe fn named<M: At>(
     name: shmetrics_str,
     labels: *const segment::shmetrics_label,
     count: usize,
+    v: f64,
 ) -> Result<M, shmetrics_status> {
     // SAFETY: the caller's promise.
     let (segment, name, labels) =
         unsafe { (segment_of(segment)?, name.given("the name")?, slice(labels, count, "labels")?) };
+    check_amount(segment.inner, kind, v).map_err(status::report)?;
     // SAFETY: as above, of their texts.
     let text = |text: &shmetrics_str| unsafe { text.bytes() };
     series_named(segment.inner, kind, name, count, |i| text(&labels[i].name), |i| text(&labels[i].value))

@@ -80,10 +80,16 @@ fn family<'v>(
             let record = Record::new(memory, at);
             let (its_name, mut its_labels) = record.names(lens)?;
             if labels::equal(its_name, name) {
-                let right = record.kind() == kind
-                    && lens.len() == count
-                    && (0..count).all(|i| its_labels.next().is_some_and(|line| is_called(line, label(i))));
-                return right.then_some((table, lens));
+                if record.kind() != kind || lens.len() != count {
+                    return None;
+                }
+                // A loop of its own: `all` is not inlined.
+                for i in 0..count {
+                    if !is_called(its_labels.next()?, label(i)) {
+                        return None;
+                    }
+                }
+                return Some((table, lens));
             }
         }
         hit = index.next(bits, hash, hit)?;

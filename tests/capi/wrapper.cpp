@@ -450,6 +450,25 @@ void naming_all_in_one_call() {
 #undef TEN
 }
 
+void names_as_they_are() {
+  const auto segment = *shmetrics::segment::try_open(shmetrics::options().anonymous().short_bounds());
+  shmetrics::spec exact{"nginx_connections_accepted", ""};
+  exact.exact_name = true;
+  segment.try_register_counter(exact)->with().inc();
+  CHECK(shows(segment, "\nnginx_connections_accepted 1\n"));
+  exact.exact_name = false;
+  CHECK(segment.try_register_counter(exact).error().status() == status_code::conflict);
+  segment.try_register_histogram({"bounds", "", {}, "", {1, 2.5}})->with().observe(1);
+  CHECK(shows(segment, "\nbounds_bucket{le=\"1\"} 1\nbounds_bucket{le=\"2.5\"} 1\n"));
+  segment.try_register_counter({"orders", "", {"a", "b"}})->with("1", "2").inc();
+  segment.try_register_counter({"orders", "", {"b", "a"}})->with("2", "1").inc();
+  CHECK(bool(segment.try_count("orders", {{"b", "2"}, {"a", "1"}})));
+  CHECK(shows(segment, "\norders_total{a=\"1\",b=\"2\"} 3\n"));
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  CHECK(segment.try_count("orders", {{"b", "2"}, {"a", "1"}}, nan).error().status() == status_code::invalid_argument);
+  CHECK(segment.try_observe("unmade", {}, nan).error().status() == status_code::invalid_argument);
+}
+
 #ifdef __cpp_exceptions
 template <class F>
 status_code thrown(F f) {
@@ -529,6 +548,7 @@ int main() {
   expositions();
   exemplars();
   naming_all_in_one_call();
+  names_as_they_are();
   throwing();
   CHECK(shmetrics::content_type() == shmetrics_content_type() && !shmetrics::version().empty());
   return failed != 0;
