@@ -86,7 +86,7 @@ static void users(void) {
     CHECK(shmetrics_segment_attached(segment) == 1 && shmetrics_segment_attached(NULL) == -1);
     bool in_use = true;
     CHECK_STATUS(shmetrics_segment_is_in_use(text("none-of-this-name"), &in_use), SHMETRICS_STATUS_NOT_FOUND);
-    CHECK_STATUS(shmetrics_segment_is_in_use(text("none-of-this-name"), NULL), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(shmetrics_segment_is_in_use(text("none-of-this-name"), NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
 
     char name[64];
     snprintf(name, sizeof name, "conformance-users-%d", (int)getpid());
