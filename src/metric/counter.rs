@@ -27,10 +27,11 @@ pub struct Counter {
 /// A series' record, as updates need it.
 #[repr(C, align(16))]
 struct Series {
-    head: [u64; 2],
+    // Others write to these, and to `links`: so they are atomic, though no handle reads them.
+    _head: [AtomicU32; 4],
     state: AtomicU32,
     lane: AtomicU32,
-    links: [u32; 2],
+    _links: [AtomicU32; 2],
     /// {tag and integer, fraction}. The tag of a series that is never removed is part of its integer.
     cells: [AtomicU64; 2],
 }
@@ -51,10 +52,10 @@ impl Series {
 
 /// Where updates go of a series that cannot be (a damaged segment).
 static NOWHERE: Series = Series {
-    head: [0; 2],
+    _head: [const { AtomicU32::new(0) }; 4],
     state: AtomicU32::new(0),
     lane: AtomicU32::new(0),
-    links: [0; 2],
+    _links: [const { AtomicU32::new(0) }; 2],
     cells: [AtomicU64::new(0), AtomicU64::new(0)],
 };
 
