@@ -300,6 +300,51 @@ fn item_39_no_sum_beside_negative_bounds_in_openmetrics() {
     assert!(text(&s, Format::Text).contains("h_sum 0.5\nh_count 1\n"));
 }
 
+/// Whether there is a sum is decided once: it does not come and go with its sign.
+#[test]
+fn item_39_no_sum_from_the_first_negative_observation_on() {
+    let s = segment();
+    let summed = |name: &str| {
+        let page = text(&s, Format::OpenMetrics);
+        let has =
+            |suffix: &str| page.contains(&format!("{name}{suffix} ")) || page.contains(&format!("{name}{suffix}{{"));
+        assert!(text(&s, Format::Text).contains(&format!("{name}_sum")));
+        has("_sum")
+    };
+    let (h, d) =
+        (s.histogram("h", "").buckets(&[1.0, 2.0]).register().unwrap(), s.summary("d", "").register().unwrap());
+    let n = s.histogram("n", "").native(shmetrics::Native::schema(3)).buckets(&[1.0]).register().unwrap();
+    let many = s.histogram("m", "").buckets(&[1.0]).labels(["n"]).register().unwrap();
+    let m = many.with(["1"]);
+    let each = |v: f64| {
+        h.observe(v);
+        d.observe(v);
+        n.observe(v);
+        m.observe(v);
+    };
+    let all = || ["h", "d", "n", "m"].map(summed);
+    [0.0, -0.0, 100.0, f64::INFINITY, f64::NAN].into_iter().for_each(each);
+    assert_eq!(all(), [true; 4]);
+    each(-1.0);
+    assert_eq!(all(), [false; 4], "the sum is 99, and may fall");
+    each(-1000.0);
+    assert_eq!(all(), [false; 4]);
+    each(5000.0);
+    assert_eq!(all(), [false; 4]);
+    // Hot, with cells for each CPU.
+    let hot = s.histogram("hot", "").buckets(&[1.0]).register().unwrap();
+    (0..10_000).for_each(|_| hot.observe(1.0));
+    assert!(summed("hot"));
+    hot.observe(-1.0);
+    assert!(!summed("hot"));
+    // Another label set in the same record.
+    assert!(many.remove(["1"]));
+    many.with(["2"]).observe(1.0);
+    assert!(summed("m"));
+    m.observe(-1.0);
+    assert!(summed("m"), "an update to a removed series");
+}
+
 #[test]
 fn item_40_what_belongs_together_stands_together() {
     let s = everything();

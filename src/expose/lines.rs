@@ -363,8 +363,10 @@ impl Lines {
             line.end();
             self.exemplar(series, i, out);
         }
-        // OpenMetrics has no sum that is negative or NaN, and no count of a histogram without its sum.
-        let sumless = self.sumless || (self.openmetrics && (sum < 0.0 || sum.is_nan()));
+        // OpenMetrics has no sum that may fall, is negative or NaN, and no count of a histogram without its sum. One negative
+        // observation is enough, for good: else the lines would come and go with the sum's sign.
+        let odd = || sum < 0.0 || sum.is_nan() || series.saw_negatives();
+        let sumless = self.sumless || (self.openmetrics && odd());
         if !sumless {
             self.sum.line(&series.text, out).keep();
             self.float(sum, out);

@@ -5,7 +5,8 @@ use super::snapshot::Series;
 use crate::metric::{histogram_read, native_read, quantiles_read, Exemplar, Sketch, NATIVE_EXEMPLARS};
 use crate::registry::hash::mix;
 use crate::segment::clock;
-use crate::segment::layout::KIND_SUMMARY;
+use crate::segment::layout::{KIND_GAUGE_HISTOGRAM, KIND_SUMMARY};
+use crate::segment::pair::FALLING_MASK;
 
 /// A series as it was at one moment. A buffer, used for one series after another.
 #[derive(Default)]
@@ -30,7 +31,7 @@ impl Observed {
             return None;
         }
         let sum = match &view.native {
-            None => histogram_read(series.memory(), series.at(), series.mask(), bounds, &mut self.counts),
+            None => histogram_read(series.memory(), series.at(), mask(series, view), bounds, &mut self.counts),
             Some(_) => self.read_native(series, view),
         }?;
         series.note(mix(self.count(), sum.to_bits()));
@@ -48,8 +49,9 @@ impl Observed {
             return histogram_read(series.memory(), series.at(), series.mask(), 0, &mut self.counts);
         }
         let (sketch, counts) = (&mut self.sketch, &mut self.counts);
+        let mask = mask(series, view);
         let may = |bytes| series.may_read(bytes);
-        let sum = native_read(series.memory(), series.place(), shape, &view.ordinals, sketch, counts, may)?;
+        let sum = native_read(series.memory(), series.place(), mask, shape, &view.ordinals, sketch, counts, may)?;
         sketch.finish(stored.max_buckets);
         Some(sum)
     }
@@ -57,6 +59,16 @@ impl Observed {
     /// All observations.
     pub(super) fn count(&self) -> u64 {
         self.counts.iter().fold(0, |sum, n| sum.wrapping_add(*n))
+    }
+}
+
+/// What of a pair's first word is the count.
+#[inline(always)]
+fn mask(series: &Series<'_>, view: &View) -> u64 {
+    if view.kind == KIND_GAUGE_HISTOGRAM {
+        FALLING_MASK
+    } else {
+        series.mask()
     }
 }
 

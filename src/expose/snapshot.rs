@@ -7,7 +7,7 @@ use super::allowance::Allowance;
 use super::block::Block;
 use super::line::Line;
 use crate::metric::{
-    counter_read, exemplar_read, gauge_shown, states_read, whole_sum, Exemplar, GaugeMode, Sample, Shown,
+    counter_read, exemplar_read, gauge_shown, saw_negatives, states_read, whole_sum, Exemplar, GaugeMode, Sample, Shown,
 };
 use crate::registry::family::Record;
 use crate::registry::hash::mix;
@@ -370,6 +370,12 @@ impl<'a> Series<'a> {
     /// Where it is, as its cells have it.
     pub(super) fn place(&self) -> Place {
         Place { life: if self.is_embedded() { Life::FOREVER } else { self.place.life }, ..self.place }
+    }
+
+    /// Whether a histogram, or a summary, has ever observed a negative value: to be asked after its values were read.
+    pub(super) fn saw_negatives(&self) -> bool {
+        // SAFETY: an entry's fields are backed (`Page::series`), and so is this word before its last ones.
+        unsafe { saw_negatives(self.record, self.place.life) }
     }
 
     /// Reads the word of a state set.

@@ -1,5 +1,5 @@
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::time::Instant;
 
 use super::exemplar;
@@ -11,7 +11,7 @@ use crate::segment::lane;
 use crate::segment::layout::{entry, family, header, histogram, GRANULE, KIND_GAUGE_HISTOGRAM, NO_SCHEMA, SCHEMA_BIAS};
 use crate::segment::life::{Life, Place, State, TAG_MASK};
 use crate::segment::memory::Mapped;
-use crate::segment::pair::Pair;
+use crate::segment::pair::{fallen, Pair, FALLING_MASK};
 use crate::segment::{Inner, Segment};
 
 /// A histogram, shared by all processes: with classic buckets, [native](crate::Builder::native) ones, or both.
@@ -61,6 +61,25 @@ pub(super) fn bucket(bounds: &[f64], v: f64) -> usize {
     } else {
         bounds.partition_point(|b| *b < v)
     }
+}
+
+/// Whether a value is as most are: positive (or 0) and finite. One comparison of whole numbers: what has the sign, infinities
+/// and NaN are greater than all of these.
+#[inline(always)]
+fn is_usual(v: f64) -> bool {
+    v.to_bits() < f64::INFINITY.to_bits()
+}
+
+/// Whether negative values have been observed in this life of the series at `record`, which is backed.
+///
+/// # Safety
+/// An entry's record is there, with a histogram's fixed part, aligned to 16, for as long as the process.
+#[inline(always)]
+pub(crate) unsafe fn saw_negatives(record: *const u8, life: Life) -> bool {
+    // SAFETY: the caller's promise; the word is only accessed atomically.
+    let word = unsafe { &*record.add(histogram::NEGATIVE as usize).cast::<AtomicU64>() };
+    // Acquire pairs with `note_sign`.
+    word.load(Acquire) == life.tag() | 1
 }
 
 /// In the third word of a foreign handle.
@@ -139,8 +158,8 @@ impl Histogram {
     pub(crate) unsafe fn observe_by_words(p: [*const c_void; 3], v: f64) {
         // SAFETY: the caller's promise.
         if let Some(histogram) = unsafe { Histogram::from_words(p) } {
-            if histogram.native.is_none() && !v.is_nan() && histogram.inner.lanes.are_known() {
-                let (i, v) = histogram.place(v);
+            if histogram.native.is_none() && is_usual(v) && histogram.inner.lanes.are_known() {
+                let i = bucket(histogram.bounds, v);
                 if histogram.count_in_lane(i, v) {
                     return;
                 }
@@ -193,9 +212,14 @@ impl Histogram {
     /// A C function does not unwind, so calls end with a jump to it.
     #[inline(never)]
     extern "C" fn change_native_otherwise<const BACK: bool>(&self, shape: &Shape, v: f64) -> bool {
-        if v.is_nan() || self.cells.is_null() {
-            self.reject();
-            return false;
+        if !is_usual(v) || self.cells.is_null() {
+            if v.is_nan() || self.cells.is_null() {
+                self.reject();
+                return false;
+            }
+            if !BACK {
+                self.note_sign(v);
+            }
         }
         if shape.window > 0 {
             return self.observe_recent(*shape, v);
@@ -262,21 +286,50 @@ impl Histogram {
     /// False: it was not counted.
     #[inline(always)]
     fn change<const BACK: bool>(&self, v: f64) -> bool {
-        if v.is_nan() || self.cells.is_null() {
-            self.reject();
-            return false;
+        if !is_usual(v) || self.cells.is_null() {
+            return self.change_unusual::<BACK>(v);
         }
-        let (i, v) = self.place(v);
+        let i = bucket(self.bounds, v);
         if !BACK && self.count_in_lane(i, v) {
             return true;
         }
         self.change_otherwise::<BACK>(i, v)
     }
 
-    /// Its bucket, and what it adds to the sum.
-    #[inline(always)]
-    fn place(&self, v: f64) -> (usize, f64) {
-        (bucket(self.bounds, v), if v.is_finite() { v } else { 0.0 })
+    /// As `change`, of what is negative, infinite or NaN.
+    #[cold]
+    #[inline(never)]
+    extern "C" fn change_unusual<const BACK: bool>(&self, v: f64) -> bool {
+        if v.is_nan() || self.cells.is_null() {
+            self.reject();
+            return false;
+        }
+        if !BACK {
+            self.note_sign(v);
+        }
+        let i = bucket(self.bounds, v);
+        // An infinite value leaves the sum as it is.
+        let v = if v.is_finite() { v } else { 0.0 };
+        if !BACK && self.count_in_lane(i, v) {
+            return true;
+        }
+        self.change_otherwise::<BACK>(i, v)
+    }
+
+    /// Notes in the record, before the first negative observation of this life is counted, that there are such.
+    #[cold]
+    #[inline(never)]
+    fn note_sign(&self, v: f64) {
+        let life = if self.life == Life::FOREVER { Life(0) } else { self.life };
+        if v < 0.0 && !self.is_over() {
+            if let Some(word) = self.inner.memory.u64_at(self.record() + histogram::NEGATIVE) {
+                // Lives only rise. Release pairs with `saw_negatives`, and so does the swap that counts the observation.
+                let mine = life.tag() | 1;
+                if word.load(Relaxed) < mine {
+                    word.fetch_max(mine, Release);
+                }
+            }
+        }
     }
 
     /// Counts in this CPU's cell, if that is a matter of a few instructions.
@@ -346,7 +399,7 @@ impl Histogram {
                 self.inner.count(header::STALE_UPDATES);
                 return false;
             }
-            if seen[0] & mask == if BACK { 0 } else { mask } {
+            if if BACK { seen[0] & FALLING_MASK == 0 } else { seen[0] & mask == mask } {
                 if self.is_closed() {
                     self.inner.count(header::STALE_UPDATES);
                 } else {
@@ -355,7 +408,7 @@ impl Histogram {
                 return false;
             }
             let sum = f64::from_bits(seen[1]);
-            let (count, sum) = if BACK { (seen[0] - 1, sum - v) } else { (seen[0] + 1, sum + v) };
+            let (count, sum) = if BACK { (fallen(seen[0], mask), sum - v) } else { (seen[0] + 1, sum + v) };
             match pair.cas(seen, [count, sum.to_bits()]) {
                 // Counts of gauge histograms fall, and they have no lanes.
                 Ok(()) if !BACK && count & (lane::HEAT_OF_BUCKET - 1) == 0 => {
@@ -373,7 +426,10 @@ impl Histogram {
     fn ask_for_lane(&self) {
         // Native buckets and quantiles have cells of their own kinds.
         let falls = self.inner.memory.get8(self.record() + entry::KIND) == KIND_GAUGE_HISTOGRAM;
-        if !falls && self.native.is_none() {
+        if falls {
+            return;
+        }
+        if self.native.is_none() {
             lane::ask(self.inner, self.record(), 16 * (self.bounds.len() as u64 + 1), 1);
         }
     }

@@ -111,6 +111,9 @@ offsets! {
     LOOKED_AT: 2832, 8;
     LOOK_TIME: 2840, 8;
     LOOKS_EVERY: 2848, 8;
+    CELL_SERIES: 2864, 8;
+    CELL_BLOCKS: 2872, 8;
+    ROOMLESS_UPDATES: 2880, 8;
     RETIRING: 2960, 4;
     ATTENDANCE: 3024, 16;
     UPDATED_MS: 3040, 8;
@@ -199,7 +202,7 @@ offsets! {
     /// A histogram's cells, and a summary's: after this one {count, sum} pair a bucket. Where there are native buckets, see
     /// `docs/format.md`.
     histogram, size 64;
-    RESERVED: 32, 16;
+    NEGATIVE: 32, 8;
 }
 
 offsets! {

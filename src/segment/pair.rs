@@ -6,12 +6,27 @@ use std::sync::atomic::{fence, AtomicU64, Ordering};
 
 /// Two words updated by one 16-byte compare-and-swap.
 ///
-/// Every successful update must change the first word: that is what lets a reader without 16-byte loads (read first,
-/// second, first again) know that it saw one state.
+/// Every successful update must change the first word, and the first word must not return to an earlier value while a reader
+/// is between its loads. That is what lets a reader without 16-byte loads (read first, second, first again) know that it saw
+/// one state. Counts that only rise never return. Where counts fall, [`fallen`] counts the falls beside them.
 #[derive(Clone, Copy)]
 pub(crate) struct Pair<'a> {
     at: *mut [u64; 2],
     _memory: PhantomData<&'a AtomicU64>,
+}
+
+/// Bits of a count that may fall, in the first word of a gauge histogram's pair. Above them, up to the life, is the number of
+/// times that the count has fallen.
+pub(crate) const FALLING_BITS: u32 = 36;
+pub(crate) const FALLING_MASK: u64 = (1 << FALLING_BITS) - 1;
+
+/// The first word after its count, which is not 0, has fallen by one. `mask` has the bits that are not the life's.
+///
+/// It returns to an earlier value after 2^8 falls at the earliest (2^28 in a series that is never removed), and then only if
+/// the count is the same too.
+#[inline(always)]
+pub(crate) const fn fallen(first: u64, mask: u64) -> u64 {
+    (first & !mask) | (first.wrapping_add(FALLING_MASK) & mask)
 }
 
 impl<'a> Pair<'a> {
@@ -48,6 +63,19 @@ impl<'a> Pair<'a> {
             }
             // SAFETY: both are 16 plain bytes.
             return unsafe { std::mem::transmute::<std::arch::x86_64::__m128i, [u64; 2]>(value) };
+        }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("lse2") {
+            let (first, second): (u64, u64);
+            // SAFETY: aligned and readable (`new`). With FEAT_LSE2 a load pair of 16 aligned bytes is single-copy atomic (Arm
+            // Architecture Reference Manual, B2.2.1).
+            unsafe {
+                std::arch::asm!("ldp {a}, {b}, [{p}]", a = out(reg) first, b = out(reg) second, p = in(reg) self.at,
+                    options(nostack, readonly, preserves_flags));
+            }
+            // Acquire pairs with the Release of `cas`.
+            fence(Ordering::Acquire);
+            return [first, second];
         }
         self.load_twice()
     }
@@ -154,6 +182,55 @@ mod tests {
 
     #[repr(align(16))]
     struct Cell([u64; 2]);
+
+    /// One thread observes and another forgets, so that counts come back: where 16 bytes are not loaded as one, a reader sees
+    /// both words of one moment all the same.
+    #[test]
+    fn counts_that_fall_are_never_torn() {
+        torn(|first| fallen(first, u64::MAX), true);
+    }
+
+    /// The control: a fall that gives back the word that was there before.
+    #[test]
+    fn control_a_word_that_comes_back() {
+        torn(|first| first - 1, false);
+    }
+
+    /// The reader is stopped between its two looks at the first word, while others change the pair.
+    fn torn(fall: impl Fn(u64) -> u64, is_noticed: bool) {
+        const V: f64 = 2.5;
+        let mut cell = Cell([7, (7.0 * V).to_bits()]);
+        // SAFETY: the cell outlives the pair and is aligned.
+        let pair = unsafe { Pair::new(std::ptr::addr_of_mut!(cell.0)) };
+        let change = |by: &dyn Fn(u64) -> u64, v: f64| {
+            let seen = pair.guess();
+            pair.cas(seen, [by(seen[0]), (f64::from_bits(seen[1]) + v).to_bits()]).unwrap();
+        };
+        let first = pair.word(0).load(Ordering::Acquire);
+        change(&|first| first + 1, V);
+        let second = pair.word(1).load(Ordering::Acquire);
+        change(&fall, -V);
+        let again = pair.word(0).load(Ordering::Relaxed);
+        assert_ne!(f64::from_bits(second), (first & FALLING_MASK) as f64 * V, "the two loads are of two moments");
+        assert_eq!(again != first, is_noticed);
+        let [first, second] = pair.load_twice();
+        assert_eq!(f64::from_bits(second), (first & FALLING_MASK) as f64 * V);
+    }
+
+    #[test]
+    fn a_count_falls_within_its_bits() {
+        let life = 5 << 44;
+        let mask = (1 << 44) - 1;
+        let mut first = life | 3;
+        for _ in 0..1000 {
+            let before = first;
+            first = fallen(first, mask);
+            assert_eq!((first >> 44, first & FALLING_MASK), (5, 2));
+            first += 1;
+            assert_ne!(first, before);
+            assert_eq!((first >> 44, first & FALLING_MASK), (5, 3));
+        }
+    }
 
     #[test]
     fn count_and_sum_never_disagree() {

@@ -180,10 +180,13 @@ class Histogram:
         self.bounds = family.bounds
         self.counts = [0] * (len(self.bounds) + 1)
         self.sum = Fraction(0)
+        # Whether a value below 0 was ever observed.
+        self.negative = False
 
     def update(self, verb: str, v: float, **_: object) -> bool:
         if math.isnan(v):
             return False
+        self.negative = self.negative or v < 0
         self.counts[sum(b < v for b in self.bounds)] += 1
         self.sum += Fraction(v) if math.isfinite(v) else 0
         if self.native:
@@ -233,7 +236,7 @@ class GaugeHistogram(Histogram):
 
 class Summary(Histogram):
     def __init__(self, family: Family) -> None:
-        self.bounds, self.counts, self.sum, self.native = (), [0], Fraction(0), None
+        self.bounds, self.counts, self.sum, self.native, self.negative = (), [0], Fraction(0), None, False
         self.quantiles, self.observed = family.quantiles, []
 
     def update(self, verb: str, v: float, **_: object) -> bool:

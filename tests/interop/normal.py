@@ -97,7 +97,7 @@ def _left_out(state: Histogram, family, name: str, value: float) -> bool:
     suffix = name.removeprefix(family.shown_name)
     if not suffix:
         return value < 0
-    if suffix not in ("_sum", "_count") or not (state.sum < 0 or any(b < 0 for b in state.bounds)):
+    if suffix not in ("_sum", "_count") or not (state.negative or any(b < 0 for b in state.bounds)):
         return False
     return suffix == "_sum" or not isinstance(state, Summary)
 

@@ -8,6 +8,7 @@ use crate::segment::lane;
 use crate::segment::layout::{entry, header, histogram, KIND_GAUGE_HISTOGRAM};
 use crate::segment::life::{Life, State, TAG_BITS, TAG_MASK};
 use crate::segment::memory::Granted;
+use crate::segment::pair::{fallen, FALLING_MASK};
 use crate::segment::Inner;
 
 /// Slots for exemplars of a histogram that is only native.
@@ -157,10 +158,10 @@ fn try_change<const BACK: bool>(target: &Target<'_>, v: f64) -> Result<(), Refus
             std::cmp::Ordering::Less => (0, 0.0),
             std::cmp::Ordering::Greater => return Err(header::STALE_UPDATES),
         };
-        if count == if BACK { 0 } else { mask } {
+        if if BACK { count & FALLING_MASK == 0 } else { count == mask } {
             return Err(header::REJECTED_UPDATES);
         }
-        let (count, sum) = if BACK { (count - 1, sum - v) } else { (count + 1, sum + v) };
+        let (count, sum) = if BACK { (fallen(count, mask) & mask, sum - v) } else { (count + 1, sum + v) };
         match pair.cas(seen, [tag | count, sum.to_bits()]) {
             Ok(()) => {
                 if let (false, 0, Pair::InChunk(bucket)) = (BACK, count & (lane::HEAT_OF_BUCKET - 1), place) {

@@ -3,15 +3,16 @@
 use super::sketch::Sketch;
 use super::tree::{Counted, Shape, Tree};
 use crate::segment::layout::histogram;
-use crate::segment::life::{Life, Place, TAG_MASK};
+use crate::segment::life::{Life, Place};
 use crate::segment::memory::Mapped;
 
 /// Reads a series: its native buckets into `sketch`, the counts of its classic buckets, each, into `counts`, and returns the sum.
-/// `bounds` are the ordinals of the classic bounds. `may` is asked before a block of so many bytes is read: if it says no, the series
+/// `mask` takes out of a count what is not its own; `bounds` are the ordinals of the classic bounds. `may` is asked before a block of so many bytes is read: if it says no, the series
 /// is damaged.
 pub(crate) fn read(
     memory: &Mapped,
     Place { at: record, life }: Place,
+    mask: u64,
     shape: Shape,
     bounds: &[i32],
     sketch: &mut Sketch,
@@ -26,14 +27,14 @@ pub(crate) fn read(
         let [tag, part] = memory.pair(at)?.load();
         if life == Life::FOREVER {
             *sum += f64::from_bits(part);
-            return Some(tag);
+            return Some(tag & mask);
         }
         // What an earlier life has left is not there.
         if life.is_over(tag) {
             return Some(0);
         }
         *sum += f64::from_bits(part);
-        Some(tag & TAG_MASK)
+        Some(tag & mask)
     };
     let mut add = |bucket: usize, ordinal: i32, count: u64| {
         if count > 0 {
