@@ -84,7 +84,14 @@ fn why_rejected(memory: &Mapped, count: u64) -> String {
              shared memory segment: call attach_process before dropping privileges, or before a system call filter is installed"
         ));
     }
-    if count > no_slot.saturating_add(no_proof) {
+    let roomless = memory.get64(header::ROOMLESS_UPDATES);
+    if roomless > 0 {
+        reasons.push(format!(
+            "{roomless} of per-process gauges, for lack of memory for the cells of so many processes: raise the ceiling, or give \
+             the memory file system more room"
+        ));
+    }
+    if count > no_slot.saturating_add(no_proof).saturating_add(roomless) {
         reasons.push("NaN or negative amounts for a counter, or a wrong number of label values".to_owned());
     }
     reasons.join("; ")
@@ -114,7 +121,7 @@ fn cause(inner: &Inner) -> String {
     }
     let (tail, end) = (memory.get64(header::ARENA_TAIL), memory.get64(header::ARENA_END));
     let index = inner.index();
-    if end.saturating_sub(tail) < PAGE || !index.has_room() && index.bits() == index.max_bits {
+    if end.saturating_sub(tail) < PAGE + inner.arena().kept() || !index.has_room() && index.bits() == index.max_bits {
         let ceiling = memory.get64(header::TOTAL_SIZE);
         return format!(
             "the segment has reached its ceiling of {ceiling} bytes; raise the ceiling, or use fewer label values"

@@ -59,6 +59,9 @@ pub(super) fn owner_bits(generation: u32, life: Life, state: u32) -> u32 {
 const MODE_SHIFT: u32 = 56;
 const MODE_MASK: u64 = 15;
 const _: () = assert!(32 + (u64::BITS - TAG_BITS) <= MODE_SHIFT && MODE_MASK << MODE_SHIFT < 1 << 63);
+/// Milliseconds for which a process without room for cells does not ask for it again.
+const RETRY_MS: u64 = 10;
+
 /// In place of a mode: shared, with a word of its own.
 const HAS_WORD: u64 = 15;
 
@@ -338,11 +341,21 @@ impl Gauge {
             return None;
         }
         let arena = self.inner.arena();
-        let link = arena.allocate(CELL_BLOCK)?;
+        // Where there was no room a moment ago the system is not asked again: an update without a cell is to cost little.
+        let (refused, now) = (&self.inner.cells_refused_ms, self.inner.coarse_ms());
+        let is_fresh = now.wrapping_sub(refused.load(Relaxed)) < RETRY_MS;
+        let Some(link) = (if is_fresh { None } else { arena.allocate_cells() }) else {
+            if !is_fresh {
+                refused.store(now, Relaxed);
+            }
+            self.inner.count(header::ROOMLESS_UPDATES);
+            return None;
+        };
         // Release publishes the block's zeros.
         match self.inner.memory.cas32(word, 0, link, Release, Acquire) {
             Ok(_) => {
                 self.inner.memory.add64(header::ARENA_REACHABLE, CELL_BLOCK, Relaxed);
+                self.inner.count(header::CELL_BLOCKS);
                 Some(offset(link))
             }
             Err(other) => {

@@ -166,7 +166,8 @@ impl Maker for FamilyMaker<'_> {
         if self.spec.expire > 0 {
             self.inner.memory.put32(header::EXPIRING, 1);
         }
-        let link = self.spec.write(self.inner, self.hash, |bytes| self.inner.arena().allocate(bytes))?;
+        let make = || self.spec.write(self.inner, self.hash, |bytes| self.inner.arena().allocate(bytes));
+        let link = if self.spec.mode.has_cells() { recycle::with_cells(self.inner, make) } else { make() }?;
         redefine::choose_store(self.inner, &Record::new(&self.inner.memory, offset(link)), self.old);
         Some(link)
     }
@@ -174,6 +175,9 @@ impl Maker for FamilyMaker<'_> {
     fn give_back(&mut self, link: u32) {
         let len = Record::new(&self.inner.memory, offset(link)).record_len();
         self.inner.arena().give_back(link, len);
+        if self.spec.mode.has_cells() {
+            recycle::without_cells(self.inner);
+        }
     }
 
     fn settled(&self, link: u32, _: u32) {
@@ -408,7 +412,7 @@ impl Table {
             }
             None => false,
         };
-        let mut maker = SeriesMaker { inner: self.inner, record, series, text, same, made: Life(0) };
+        let mut maker = SeriesMaker { inner: self.inner, record, series, text, same, made: Life(0), may_be_new: true };
         match find_or_append(&self.inner.index(), ends, hash, &mut maker) {
             Outcome::Found(link) => Place { at: offset(link), life: found.get() },
             Outcome::Made(link) => Place { at: offset(link), life: maker.made },
@@ -537,6 +541,8 @@ struct SeriesMaker<'a, 'v, S> {
     same: S,
     /// The life in which the record was made.
     made: Life,
+    /// Whether the index has room for a record more.
+    may_be_new: bool,
 }
 
 impl<S: Fn(u32) -> bool> Maker for SeriesMaker<'_, '_, S> {
@@ -557,7 +563,7 @@ impl<S: Fn(u32) -> bool> Maker for SeriesMaker<'_, '_, S> {
     }
 
     fn make(&mut self) -> Option<u32> {
-        let (link, state) = recycle::obtain(self.inner, &self.record, self.series.text_len)?;
+        let (link, state) = recycle::obtain(self.inner, &self.record, self.series.text_len, self.may_be_new)?;
         self.made = state.life();
         self.series.write(self.inner, offset(link));
         self.text.write(&self.record, offset(link) + self.record.text_at(), self.series.escaped);
@@ -574,6 +580,8 @@ impl<S: Fn(u32) -> bool> Maker for SeriesMaker<'_, '_, S> {
     }
 
     fn prepare(&mut self) -> bool {
-        prepare(self.inner)
+        self.may_be_new = prepare(self.inner);
+        // A record that is used again gives the place of its last label set back first.
+        self.may_be_new || self.inner.index().has_room_for_reuse()
     }
 }

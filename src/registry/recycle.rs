@@ -69,10 +69,19 @@ pub(super) fn settled(inner: &Inner, parent: u32, link: u32) {
 }
 
 /// A record for a text of this length: a free one, `CLAIMED` and wiped, or a new one. And the state it is to have.
-pub(super) fn obtain(inner: &Inner, record: &Record<'_>, len: usize) -> Option<(u32, State)> {
+///
+/// `may_be_new`: whether the index has room for a record more.
+pub(super) fn obtain(inner: &Inner, record: &Record<'_>, len: usize, may_be_new: bool) -> Option<(u32, State)> {
     let text_at = record.text_at();
     let class = class_of(text_at, len);
-    let new = || Some((inner.arena().allocate(size(text_at, class))?, State::new(life::NEW, class)));
+    let new = || {
+        if !may_be_new {
+            return None;
+        }
+        let allocate = || inner.arena().allocate(size(text_at, class));
+        let link = if record.mode().has_cells() { with_cells(inner, allocate) } else { allocate() };
+        Some((link?, State::new(life::NEW, class)))
+    };
     // Larger ones only when there is nothing else.
     reuse(inner, record, class)
         .or_else(new)
@@ -94,9 +103,31 @@ fn reuse(inner: &Inner, record: &Record<'_>, class: u32) -> Option<(u32, State)>
 /// Makes a record that was taken from a free list fit for its next label set: out of the index. Its cells were closed to all
 /// handles of earlier lives when its last series was removed.
 fn claim(inner: &Inner, link: u32) -> State {
-    let memory = &inner.memory;
-    inner.index().erase(memory.get32(offset(link) + entry::TAG), link);
-    life::state(memory, link)
+    let (memory, index) = (&inner.memory, inner.index());
+    let is_full = !index.has_room();
+    index.erase(memory.get32(offset(link) + entry::TAG), link);
+    let state = life::state(memory, link);
+    if is_full {
+        // The life makes it another part of a large index each time.
+        index.erase_all(link, state.life().0.wrapping_mul(1 << 14));
+    }
+    state
+}
+
+/// Makes the record of a series with a cell for each process, and counts it as one that room is kept for: beforehand, so that
+/// the room is there.
+pub(super) fn with_cells(inner: &Inner, make: impl FnOnce() -> Option<u32>) -> Option<u32> {
+    inner.count(header::CELL_SERIES);
+    let made = make();
+    if made.is_none() {
+        without_cells(inner);
+    }
+    made
+}
+
+/// Such a record is not there after all.
+pub(super) fn without_cells(inner: &Inner) {
+    inner.memory.add64(header::CELL_SERIES, u64::MAX, Relaxed);
 }
 
 /// Closes the cells of a series whose life is over, in a record that no list has yet: whatever its type, an update through a
@@ -154,6 +185,9 @@ pub(super) fn give_back(inner: &Inner, record: &Record<'_>, link: u32) {
     let state = life::state(&inner.memory, link);
     if state.state() == life::NEW {
         inner.arena().give_back(link, size(record.text_at(), state.class()));
+        if record.mode().has_cells() {
+            without_cells(inner);
+        }
     } else if life::change(&inner.memory, link, state, life::FREE) {
         list(record, state.class()).push(link);
         account(inner, record, link, true);

@@ -3,13 +3,17 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::chain::offset;
-use super::layout::{align, header, EXTENT, GRANULE, PAGE};
+use super::layout::{align, header, CELLS_PER_BLOCK, CELL_BLOCK, EXTENT, GRANULE, PAGE};
 use super::mapping::Backing;
 use super::memory::{Mapped, Memory};
 use crate::host::Undisturbed;
 
 /// The most bytes that are granted beyond those that are needed.
 pub(crate) const SPARE_MOST: u64 = 4 << 20;
+/// Processes that each series with a cell for each process has room for, however many such series there are.
+const LEAST: u64 = 64;
+/// So much of what is kept for cells is granted by the system beforehand, in case that its memory is full later.
+const AHEAD: u64 = EXTENT / 2;
 
 pub(crate) struct Arena<'a> {
     pub(crate) memory: &'a Mapped,
@@ -18,19 +22,51 @@ pub(crate) struct Arena<'a> {
 
 impl Arena<'_> {
     /// A zeroed block of at least `bytes`, as a link. `None`: the ceiling is reached or the system has no memory; the
-    /// segment goes on with what it has.
+    /// segment goes on with what it has. Leaves the room that is kept for the cells of processes.
     pub(crate) fn allocate(&self, bytes: u64) -> Option<u32> {
+        self.allocate_beside(self.kept(), bytes)
+    }
+
+    /// A block of cells, from the room that is kept for them.
+    pub(crate) fn allocate_cells(&self) -> Option<u32> {
+        self.allocate_beside(0, CELL_BLOCK)
+    }
+
+    /// Bytes that are kept for the cells of processes: of each series with such cells, for as many processes as the segment
+    /// takes, up to an eighth of the arena for all; but at least for `LEAST` processes, or for twice as many as there ever were
+    /// at one time.
+    ///
+    /// Series and blocks are only ever added. A process that is killed between a block and its count keeps a block too much.
+    pub(crate) fn kept(&self) -> u64 {
+        let memory = self.memory;
+        let series = memory.get64(header::CELL_SERIES);
+        if series == 0 {
+            return 0;
+        }
+        let (slots, high) = (u64::from(memory.get32(header::SLOTS_COUNT)), u64::from(memory.get32(header::SLOTS_HIGH)));
+        let blocks = memory.get64(header::CELL_BLOCKS);
+        let arena = memory.get64(header::ARENA_END).saturating_sub(memory.get64(header::ARENA_AT));
+        let missing = |processes: u64| {
+            let all = series.saturating_mul(processes.div_ceil(CELLS_PER_BLOCK));
+            all.saturating_sub(blocks).saturating_mul(CELL_BLOCK)
+        };
+        // Of a damaged count no more than all there is.
+        missing(slots).min(arena / 8).max(missing(LEAST.max(2 * high).min(slots))).min(arena)
+    }
+
+    fn allocate_beside(&self, kept: u64, bytes: u64) -> Option<u32> {
         let memory = self.memory;
         let bytes = align(bytes, GRANULE);
         let end_of_arena = memory.get64(header::ARENA_END).min(memory.len());
         let mut tail = memory.load64(header::ARENA_TAIL, Relaxed);
         loop {
             let end = tail.checked_add(bytes)?;
-            if end > end_of_arena {
+            if end.checked_add(kept)? > end_of_arena {
                 return None;
             }
             // The memory is granted before the block is claimed, so a refusal leaks nothing.
-            if end > memory.watermark() && !self.extend(end, end_of_arena) {
+            let granted = end + kept.min(AHEAD);
+            if granted > memory.watermark() && !self.extend(granted, end_of_arena) {
                 return None;
             }
             // Acquire pairs with the Release in `give_back`: a block that was somebody's before has been wiped. This swap

@@ -7,8 +7,9 @@
 //! from its home any word was ever put, and a probe goes no further.
 //!
 //! A record's words are erased by the one process that has claimed it for another life, and by nobody else: no other can
-//! be putting the same word back at that time. A helper that was stopped may put one back later; it costs its place and nothing
-//! else.
+//! be putting the same word back at that time. A helper that was stopped may put one back later. It costs its place, until the
+//! index is full: then whoever claims a record takes out all words that lead to it, whatever their tag. No word is taken out
+//! because its record has another tag at the moment: that record might be given the tag of the word again in between.
 //!
 //! A word's home is `tag & (size - 1)`, so words can be re-placed without looking at their entries. The table doubles in
 //! place: its address range is reserved for the largest size, and only the part in use is backed. Doubling is done in
@@ -27,6 +28,9 @@ use super::memory::Memory;
 
 /// Old words re-placed by one insertion while the table doubles.
 const BATCH: u64 = 64;
+
+/// Words that `erase_all` looks at.
+const WINDOW: u64 = 1 << 14;
 
 /// A word that was erased: it leads to nothing, and a probe passes over it.
 const ERASED: u64 = 0xffff_ffff << 32;
@@ -244,6 +248,24 @@ impl<'a, M: Memory> Index<'a, M> {
         }
     }
 
+    /// Takes out whatever words lead to a record, with whatever tag: what helpers of its earlier lives, who were stopped, have put
+    /// back. Only for the process that has claimed the record, and for an index that is full: it looks at `WINDOW` words, other ones
+    /// each time in a large index.
+    pub(crate) fn erase_all(&self, link: u32, from: u64) {
+        let mask = (1u64 << self.bits()) - 1;
+        let mut erased = 0u64;
+        for i in 0..=mask.min(WINDOW - 1) {
+            let at = self.position(from.wrapping_add(i) & mask);
+            let there = self.memory.load64(at, Acquire);
+            if there as u32 == link && there != 0 {
+                erased += u64::from(self.memory.cas64(at, there, ERASED, AcqRel, Acquire).is_ok());
+            }
+        }
+        if erased > 0 {
+            self.memory.add64(header::INDEX_ENTRIES, erased.wrapping_neg(), Relaxed);
+        }
+    }
+
     /// How many of these words there were.
     fn erase_at(&self, bits: u32, w: u64) -> u64 {
         let mask = (1u64 << bits) - 1;
@@ -262,14 +284,28 @@ impl<'a, M: Memory> Index<'a, M> {
     }
 
     /// Whether this word, which was seen here, is one that no probe comes by: placed for a smaller size, it is further from where it has its home
-    /// now than any word was ever put.
+    /// now than any word was ever put, and at least the smallest size from there.
     fn is_rubbish(&self, w: u64, at: u64) -> bool {
         let is_beyond = |bits: u32| {
             let mask = (1u64 << bits) - 1;
-            at > mask || at.wrapping_sub(tag(w)) & mask >= self.reach(bits)
+            let far = self.reach(bits).max(1 << self.memory.index_min_bits());
+            at > mask || at.wrapping_sub(tag(w)) & mask >= far
         };
-        // It does not become good again where it stands, while somebody is about to overwrite it: a smaller size has left it at least that size away from
-        // its home, and nobody walks so far to put a word.
+        // A word that is about to be overwritten must not become good where it stands. It would, if a helper came by it while it
+        // looks for a place for that very word in one of the two sizes, and then was content with what it found. Such a helper
+        // stands at the word's distance from its home in that size. So there are two cases:
+        //
+        // - The distance is less than the smallest size. Then the word is not rubbish, whatever the reach. This is the place of
+        //   a helper that has read the sizes before the table doubled, and puts its word for the old size after that. Where the
+        //   word has the same home in both sizes it stands as near to it in the new one, perhaps beyond the new size's reach,
+        //   until that same helper, or another, comes by it for the new size and raises the reach.
+        // - The distance is at least the smallest size. A helper passes a free word only below the reach, so it comes there only
+        //   if so many words in a row are taken, or were when some word was put farther away. At 7/8 full, that is not to be
+        //   had: in a table of random words a run of 4,096 has a probability below 1e-15.
+        //
+        // What a doubling itself leaves behind is of the second kind. A word has d < old size steps from its home in the old size.
+        // Its new home is the same one, and then the word stands at d in the new size as well and is good there; or it is one
+        // old size further on, and then the word stands (new size - old size + d) from it: at least one smallest size.
         //
         // All are read after the word (its load is Acquire): of whoever put it there, the reach is seen that he raised before, and the sizes that he
         // knew. The target comes first: no size is in use then that is neither of the two, or lies between them.
@@ -289,6 +325,12 @@ impl<'a, M: Memory> Index<'a, M> {
     /// Whether one more entry may come: above 7/8 probes would get long, and `place` could fail.
     pub(crate) fn has_room(&self) -> bool {
         self.entries() < (7 << self.bits()) / 8
+    }
+
+    /// Whether an entry may come in a record that is used again, whose own words are taken out first: a little beyond the limit
+    /// for others. So words that lead nowhere keep no label set out where others go.
+    pub(crate) fn has_room_for_reuse(&self) -> bool {
+        self.entries() < (15 << self.bits()) / 16
     }
 
     /// Starts or continues doubling when the table is 5/8 full. `back` asks the system for the index' first n bytes.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicU8, Ordering};
 
 use super::grants::{self, Grants};
 use super::lane::Shape;
-use super::layout::{entry, header};
+use super::layout::{entry, header, INDEX_MIN_BITS};
 use super::pair;
 
 /// Atomic words at byte offsets. A word outside of the memory reads as 0 and swallows writes: a damaged offset
@@ -44,6 +44,10 @@ pub(crate) trait Memory {
                 Err(now) => seen = now,
             }
         }
+    }
+    /// The index' smallest size, as a power of two. Models have smaller ones than segments.
+    fn index_min_bits(&self) -> u32 {
+        INDEX_MIN_BITS
     }
     /// A sequentially consistent fence between a store and a later load.
     fn fence(&self);

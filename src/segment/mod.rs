@@ -59,6 +59,8 @@ pub(crate) struct Inner {
     pub(crate) seed: u64,
     /// Of which generation this process' registrations are: see `Options::generation`. Children inherit it.
     epoch: AtomicU64,
+    /// When this process last found no room for cells of a gauge, in milliseconds of the segment's time.
+    pub(crate) cells_refused_ms: AtomicU64,
 }
 
 impl Inner {
@@ -111,6 +113,8 @@ impl Inner {
             regions,
             seed: memory.get64(h::SEED),
             epoch: AtomicU64::new(0),
+            // Not fresh at any time that a segment has.
+            cells_refused_ms: AtomicU64::new(1 << 63),
             backing,
         });
         inner.settle_clock();

@@ -1,7 +1,7 @@
 //! Limits and full segments: new label sets share the overflow series, each update is counted once, and what is there goes on.
 
-use crate::common::{fork, own, page, samples, Child, Name};
-use shmetrics::{Counter, Error, Family, Segment};
+use crate::common::{fork, own, page, samples, Child, Gate, Name};
+use shmetrics::{Counter, Error, Family, GaugeMode, Segment};
 
 const OVERFLOW: &str = "c_total{shmetrics_overflow=\"true\"}";
 
@@ -140,15 +140,164 @@ fn a_segment_full_of_families() {
 }
 
 #[test]
-fn per_process_gauges_in_a_full_segment_are_rejected_and_counted() {
+fn per_process_gauges_in_a_full_segment_all_count() {
     let name = Name::new("full");
     let segment = name.options().ceiling(512 << 10).open().unwrap();
-    let family = segment.gauge("g", "", shmetrics::GaugeMode::LiveSum).labels(["n"]).register().unwrap();
+    let family = segment.gauge("g", "", GaugeMode::LiveSum).labels(["n"]).register().unwrap();
     (0..3000).for_each(|n| family.with([&n.to_string()]).inc());
     let shown: f64 = samples(&page(&segment)).values().sum();
-    let rejected = own(&segment, "shmetrics_updates_rejected_total");
-    assert!(rejected > 0.0 && refused(&segment) > 0.0);
-    assert_eq!(shown + rejected, 3000.0, "an update without room for its cell is rejected, and never half done");
+    assert_eq!(own(&segment, "shmetrics_updates_rejected_total"), 0.0);
+    assert!(refused(&segment) > 0.0);
+    assert_eq!(shown, 3000.0, "what has no series has its cell in the overflow series");
+    workers(
+        40,
+        || (0..3000).for_each(|n| family.with([&n.to_string()]).inc()),
+        || {
+            let shown: f64 = samples(&page(&segment)).values().sum();
+            assert_eq!(shown, 41.0 * 3000.0);
+        },
+    );
+    assert_eq!(own(&segment, "shmetrics_updates_rejected_total"), 0.0);
+}
+
+/// Runs `act` in so many processes, and `check` while all of them live.
+fn workers(count: usize, act: impl Fn(), check: impl FnOnce()) {
+    let (done, end) = (Gate::new(), Gate::new());
+    let all: Vec<Child> = (0..count)
+        .map(|_| {
+            fork(|| {
+                act();
+                done.signal();
+                end.wait();
+            })
+        })
+        .collect();
+    (0..count).for_each(|_| done.wait());
+    check();
+    (0..count).for_each(|_| end.signal());
+    all.into_iter().for_each(Child::join);
+}
+
+fn fill(segment: &Segment) {
+    let counters = counters(segment, "filler", 0);
+    // Of texts that leave nothing behind that another would fit into.
+    (0..30_000).for_each(|n| counters.with([&n.to_string()]).inc());
+    assert!(refused(segment) > 1000.0);
+}
+
+/// A full segment never changes what is there, also for processes that come later; whether or not others had touched it.
+#[test]
+fn gauges_of_new_processes_count_in_a_full_segment() {
+    const MODES: [GaugeMode; 6] = [
+        GaugeMode::LiveSum,
+        GaugeMode::LiveAll,
+        GaugeMode::Sum,
+        GaugeMode::LiveMax,
+        GaugeMode::All,
+        GaugeMode::LiveMostRecent,
+    ];
+    for touched in [false, true] {
+        let name = Name::new("full");
+        let segment = name.options().ceiling(512 << 10).open().unwrap();
+        let labelled: Vec<_> =
+            (0..3).map(|i| segment.gauge(&format!("l{i}"), "", MODES[i]).labels(["n"]).register().unwrap()).collect();
+        let mut all: Vec<_> =
+            MODES.iter().map(|m| segment.gauge(&format!("{m}"), "", *m).register().unwrap()).collect();
+        let labels = ["a", "b", "c", "d"];
+        all.extend(labelled.iter().flat_map(|family| labels.map(|n| family.with([n]))));
+        if touched {
+            all.iter().for_each(|g| g.set(1.0));
+        }
+        fill(&segment);
+        let before = page(&segment);
+        let count = 60;
+        workers(
+            count,
+            || all.iter().for_each(|g| g.set(1.0)),
+            || {
+                let shown = samples(&page(&segment));
+                let expected = (count + usize::from(touched)) as f64;
+                let per_process =
+                    |name: &str| shown.keys().filter(|k| k.starts_with(&format!("{name}{{"))).count() as f64;
+                assert_eq!([shown["livesum"], shown["sum"]], [expected; 2], "touched: {touched}");
+                assert_eq!([per_process("liveall"), per_process("all")], [expected; 2]);
+                assert_eq!(per_process("l1"), 4.0 * expected);
+                for n in labels {
+                    assert_eq!([shown[&format!("l0{{n=\"{n}\"}}")], shown[&format!("l2{{n=\"{n}\"}}")]], [expected; 2]);
+                }
+                assert_eq!([shown["livemax"], shown["livemostrecent"]], [1.0; 2]);
+            },
+        );
+        assert_eq!(own(&segment, "shmetrics_updates_rejected_total"), 0.0, "touched: {touched}");
+        assert!(before.contains("filler_total"), "{before}");
+        assert_eq!(name.reader().check(), Vec::<String>::new());
+    }
+}
+
+/// As many as the segment takes, where they are not too many series.
+#[test]
+fn all_processes_count_in_a_full_segment() {
+    let name = Name::new("full");
+    let segment = name.options().ceiling(1 << 20).max_processes(160).open().unwrap();
+    let gauges: Vec<_> =
+        (0..8).map(|i| segment.gauge(&format!("g{i}"), "", GaugeMode::LiveSum).register().unwrap()).collect();
+    fill(&segment);
+    workers(
+        160,
+        || gauges.iter().for_each(shmetrics::Gauge::inc),
+        || {
+            let shown = samples(&page(&segment));
+            assert!((0..8).all(|i| shown[&format!("g{i}")] == 160.0), "{shown:?}");
+        },
+    );
+}
+
+/// Words of the index that lead to records of other label sets: what helpers that were stopped have put back. A full index of
+/// them keeps no label set out where others go, and is rid of them as records are used again.
+#[test]
+fn stale_index_words_do_not_fill_a_segment_for_good() {
+    use std::os::unix::fs::FileExt;
+    const INDEX_AT: u64 = 96;
+    const INDEX_BITS: u64 = 264;
+    const INDEX_ENTRIES: u64 = 344;
+    let name = Name::new("stale");
+    let segment = name.options().ceiling(512 << 10).open().unwrap();
+    let family = counters(&segment, "c", 0);
+    // So many that the index has its largest size.
+    (0..3500).for_each(|n| family.with([&format!("{n:06}")]).inc());
+    assert_eq!(family.clear(), 3500);
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(name.path()).unwrap();
+    let read = |at: u64| {
+        let mut word = [0; 8];
+        file.read_exact_at(&mut word, at).unwrap();
+        u64::from_ne_bytes(word)
+    };
+    let (index, bits) = (read(INDEX_AT), 13u64);
+    assert_eq!(read(INDEX_BITS), bits << 32 | bits, "size and target");
+    let links: Vec<u64> =
+        (0..1u64 << bits).map(|i| read(index + 8 * i) & 0xffff_ffff).filter(|link| *link != 0).take(50).collect();
+    // Words of some records in turn, with tags that no label set has here, at their homes.
+    let mut planted = 0u64;
+    for i in 0..1u64 << bits {
+        let at = index + 8 * i;
+        if read(at) == 0 && i % 8 != 0 {
+            let tag = 0x5500_0000 | i;
+            let link = links[i as usize % links.len()];
+            file.write_all_at(&(tag << 32 | link).to_ne_bytes(), at).unwrap();
+            planted += 1;
+        }
+    }
+    let full = (1u64 << bits) * 7 / 8;
+    file.write_all_at(&full.to_ne_bytes(), INDEX_ENTRIES).unwrap();
+    for round in 0..4 {
+        let labels: Vec<String> = (0..500).map(|n| format!("{round}{n:05}")).collect();
+        labels.iter().for_each(|label| family.with([label]).inc());
+        assert_eq!(refused(&segment), 0.0, "of label sets that come and go, in round {round}");
+        assert!(labels.iter().all(|label| family.remove([label])));
+    }
+    let left = read(INDEX_ENTRIES);
+    assert!(planted > 3000 && left < full, "{left} entries, of {full}; {planted} of them planted");
+    assert_eq!(name.reader().check(), Vec::<String>::new());
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use std::ffi::CString;
 use std::path::Path;
 
-use crate::common::{alarm, fork, note, own, page, samples, text, Directory};
-use shmetrics::{Error, Format, Options, Reader, Segment};
+use crate::common::{alarm, fork, note, own, page, samples, text, Directory, Gate};
+use shmetrics::{Error, Format, GaugeMode, Options, Reader, Segment};
 
 /// Runs `f` in a child that has a tmpfs of its own, of this size, in `directory`.
 fn on_a_small_tmpfs(bytes: u64, directory: &Directory, f: impl FnOnce()) {
@@ -82,6 +82,37 @@ fn a_read_only_file_system_is_an_error_and_can_be_read() {
             assert!(error.to_string().contains("SHMETRICS_DIR"), "{error}");
         }
         assert_eq!(samples(&text(&Reader::open(&name).unwrap().render(Format::Text)))["c_total"], 1.0);
+    });
+}
+
+/// Cells of processes that come while the file system is full are in memory that was granted beforehand.
+#[test]
+fn gauges_of_new_processes_count_on_a_full_file_system() {
+    let directory = Directory::new("full");
+    on_a_small_tmpfs(2 << 20, &directory, || {
+        let name = directory.name("segment");
+        let segment = Options::new().name(&name).ceiling(64 << 20).open().unwrap();
+        let gauges: Vec<_> =
+            (0..5).map(|i| segment.gauge(&format!("g{i}"), "", GaugeMode::Sum).register().unwrap()).collect();
+        fill(&directory.0.join("filler"), 2 << 20);
+        count_sets(&segment, 0, |refused| refused > 0.0);
+        // One after the other would take one slot.
+        let children: Vec<_> = (0..100)
+            .map(|_| {
+                let ready = Gate::new();
+                let child = fork(|| {
+                    gauges.iter().for_each(|g| g.set(1.0));
+                    ready.signal();
+                    std::thread::sleep(std::time::Duration::from_secs(600));
+                });
+                ready.wait();
+                child
+            })
+            .collect();
+        let shown = samples(&page(&segment));
+        assert!((0..5).all(|i| shown[&format!("g{i}")] == 100.0), "{shown:?}");
+        assert_eq!(own(&segment, "shmetrics_updates_rejected_total"), 0.0);
+        drop(children);
     });
 }
 

@@ -7,8 +7,8 @@ use crate::segment::life::{Life, Place};
 use crate::segment::memory::Mapped;
 
 /// Reads a series: its native buckets into `sketch`, the counts of its classic buckets, each, into `counts`, and returns the sum.
-/// `mask` takes out of a count what is not its own; `bounds` are the ordinals of the classic bounds. `may` is asked before a block of so many bytes is read: if it says no, the series
-/// is damaged.
+/// `mask` takes out of a count what is not its own; `bounds` are the ordinals of the classic bounds. `may` is asked before a block
+/// of so many bytes is read: if it says no, the series is damaged.
 pub(crate) fn read(
     memory: &Mapped,
     Place { at: record, life }: Place,

@@ -262,6 +262,10 @@ impl<M: Memory> Memory for Faulty<'_, M> {
         self.inner.add64(at, value, order)
     }
 
+    fn index_min_bits(&self) -> u32 {
+        self.inner.index_min_bits()
+    }
+
     fn fence(&self) {
         if !matches!(self.fault, Fault::NoFence | Fault::RelaxedEnd | Fault::RelaxedLive) {
             self.inner.fence();

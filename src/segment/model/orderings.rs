@@ -112,7 +112,12 @@ fn two_chains(fault: Fault) {
 fn further_than_any(fault: Fault) {
     let further: Thread = |scene, view, own| scene.insert(view, FAMILIES, SAME_TAG, own, Doubling::No).into_word();
     let there: Thread = |scene, view, own| scene.insert(view, SERIES, NEXT_DOOR, own, Doubling::No).into_word();
-    let one = || empty().with(&[HERE]);
+    // By the reach alone, as it is for words that are at least the smallest size from their homes.
+    let one = || {
+        let mut scene = empty();
+        scene.words.min_bits = 0;
+        scene.with(&[HERE])
+    };
     explore(fault, 3, one, [further, there], |scene, _| {
         assert_eq!(scene.audit(false, 0), [HERE, SAME_TAG]);
         assert_eq!(scene.keys(SERIES), [NEXT_DOOR]);

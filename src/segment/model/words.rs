@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{self, Ordering};
 
+use super::super::layout::{header, INDEX_MIN_BITS};
 use super::super::memory::Memory;
 
 /// A checker's 64-bit atomic. 32-bit words of a segment use one each as well: no protocol looks at a word in two sizes.
@@ -55,6 +56,8 @@ pub(super) struct Words<W> {
     /// the last access alone: a thread that loads a word and then changes it hides the load of another before its own,
     /// and the order of those two would never be tried the other way around.
     turn: W,
+    /// The smallest size of the index that is here, as a power of two.
+    pub(super) min_bits: u32,
 }
 
 fn find<T>(words: &[(u64, T)], at: u64) -> Option<&T> {
@@ -66,11 +69,15 @@ impl<W: Word> Words<W> {
     /// Words at these offsets, all 0, some of them quiet.
     pub(super) fn at(mut offsets: Vec<u64>, quiet: &[u64]) -> Self {
         offsets.sort_unstable();
+        let reach = header::INDEX_REACH..header::LABELS_LEN;
+        let first = offsets.iter().find(|at| reach.contains(at));
+        let min_bits = first.map_or(INDEX_MIN_BITS, |at| ((at - reach.start) / 4) as u32);
         let (quiet, words): (Vec<u64>, Vec<u64>) = offsets.into_iter().partition(|at| quiet.contains(at));
         Words {
             all: words.into_iter().map(|at| (at, W::new(0))).collect(),
             quiet: quiet.into_iter().map(|at| (at, atomic::AtomicU64::new(0))).collect(),
             turn: W::new(0),
+            min_bits,
         }
     }
 
@@ -138,6 +145,9 @@ impl<M: Memory, F: Fn(Step)> Memory for Watched<'_, M, F> {
         (self.before)(Step::Other);
         self.inner.add64(at, value, order)
     }
+    fn index_min_bits(&self) -> u32 {
+        self.inner.index_min_bits()
+    }
     fn fence(&self) {
         (self.before)(Step::Other);
         self.inner.fence();
@@ -172,6 +182,9 @@ impl<W: Word> Memory for Words<W> {
             Some(quiet) => quiet.fetch_add(value, order),
             None => self.word(at).add(value, order),
         }
+    }
+    fn index_min_bits(&self) -> u32 {
+        self.min_bits
     }
     fn fence(&self) {
         W::fence(Ordering::SeqCst);
