@@ -244,6 +244,7 @@ impl<'a> Record<'a> {
     pub(crate) fn new(memory: &'a Mapped, at: u64) -> Self {
         Record { memory, at }
     }
+    #[inline(always)]
     pub(crate) fn kind(&self) -> u8 {
         self.memory.get8(self.at + entry::KIND)
     }
@@ -260,9 +261,11 @@ impl<'a> Record<'a> {
     pub(crate) fn hash(&self) -> u64 {
         self.memory.get64(self.at + family::HASH)
     }
+    #[inline(always)]
     pub(crate) fn label_count(&self) -> usize {
         usize::from(self.memory.get8(self.at + family::LABEL_COUNT)).min(names::LABELS_MAX)
     }
+    #[inline(always)]
     pub(crate) fn bucket_count(&self) -> usize {
         usize::from(self.memory.get16(self.at + family::BUCKET_COUNT)).min(names::BUCKETS_MAX)
     }
@@ -301,9 +304,11 @@ impl<'a> Record<'a> {
     pub(crate) fn link(&self) -> u32 {
         (self.at / GRANULE) as u32
     }
+    #[inline(always)]
     pub(crate) fn state(&self) -> State {
         life::state(self.memory, self.link())
     }
+    #[inline(always)]
     pub(crate) fn is_retired(&self) -> bool {
         self.state().is_retired()
     }
@@ -347,6 +352,7 @@ impl<'a> Record<'a> {
         self.memory.get32(self.at + family::EXPIRE)
     }
 
+    #[inline(always)]
     fn bounds_at(&self) -> u64 {
         self.at + family::SIZE
     }
@@ -356,6 +362,7 @@ impl<'a> Record<'a> {
     fn le_lens_at(&self) -> u64 {
         self.label_lens_at() + 2 * self.label_count() as u64
     }
+    #[inline(always)]
     fn name_at(&self) -> u64 {
         // Behind the bounds, and the lengths.
         let (buckets, labels) = (self.bucket_count() as u64, self.label_count() as u64);
