@@ -57,6 +57,7 @@ pub(crate) enum Verb {
     /// that a value changed: the values are looked at twice, a moment apart, and compared with
     /// those of the last page that a process of the application rendered. "in the last 3 h"
     /// means that no such page tells more. A segment that cannot be read is listed with the reason.
+    /// Segments of users other than the own one and root are named, and not read unless --owner says so.
     #[command(verbatim_doc_comment)]
     List(ListArgs),
 
@@ -172,6 +173,10 @@ pub(crate) struct ListArgs {
     /// Write a JSON list with an object for each segment
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Read this user's segments, too: a name, a number, any; repeatable
+    #[arg(long, value_name = "USER")]
+    pub(crate) owner: Vec<String>,
 }
 
 #[derive(Args)]
@@ -285,6 +290,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, conflicts_with = "names")]
     all: bool,
 
+    /// A user whose segments patterns take, too: a name, a number, any; repeatable
+    #[arg(long, value_name = "USER")]
+    pub(crate) owner: Vec<String>,
+
     /// Where to listen (port 0: a free one), unix:PATH, or systemd; may be given several times
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9464")]
     pub(crate) listen: Vec<Address>,
@@ -332,6 +341,10 @@ pub(crate) struct TopArgs {
     /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, else default]
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
+
+    /// A user whose segments patterns take, too: a name, a number, any; repeatable
+    #[arg(long, value_name = "USER")]
+    pub(crate) owner: Vec<String>,
 
     /// Seconds between two looks
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]

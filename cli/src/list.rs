@@ -10,14 +10,19 @@ use crate::failure::{note, Failure, Outcome};
 use crate::json::{Json, Object};
 use crate::show::{bytes, count};
 use crate::table::{Align, Table};
+use crate::trust::{not_read, Owners};
 use crate::whole;
 
 /// A segment, or what is wrong with it.
 type Found = Result<(Inspection, Option<LastUpdate>), Error>;
 
 pub(crate) fn run(args: &ListArgs) -> Outcome {
-    let mut opened = Vec::new();
+    let (mut opened, owners) = (Vec::new(), Owners::with(&args.owner)?);
     for listing in shmetrics::list()? {
+        if let Some(Err(user)) = owners.rank_of(&listing.path) {
+            opened.push((listing.name, Err(Error::Permission(not_read(user)))));
+            continue;
+        }
         match Reader::open(&listing.path.to_string_lossy()) {
             // Removed since the directory was read.
             Err(Error::NotFound(_)) => {}

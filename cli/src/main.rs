@@ -20,6 +20,7 @@ mod signals;
 mod source;
 mod table;
 mod top;
+mod trust;
 mod whole;
 
 use std::process::ExitCode;

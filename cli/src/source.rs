@@ -4,18 +4,26 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use shmetrics::{Cursor, Error, Exposition, Extra, Reader};
+use shmetrics::{Cursor, Error, Exposition, Extra, Listing, Reader};
 use wildmatch::WildMatch;
 
 use crate::failure::note;
 use crate::show::clean;
+use crate::trust::Owners;
+
+/// The most segments that patterns stand for. Each keeps a descriptor and a mapping.
+const MOST: usize = 256;
 
 /// All that is on a page.
 pub(crate) struct Sources {
     named: Vec<Arc<Source>>,
     /// Of the directory's segments, those with such a name, whenever they come.
     patterns: Vec<WildMatch>,
+    /// Whose they have to be.
+    owners: Owners,
     found: Mutex<BTreeMap<String, Found>>,
+    /// What was left out the last time, so that it is said once.
+    ignored: Mutex<Ignored>,
     labelled: bool,
     /// Whether it says on standard error what comes and goes.
     is_told: bool,
@@ -30,6 +38,17 @@ struct Found {
     source: Arc<Source>,
     /// When its name was last there.
     at: Instant,
+    /// Where its owner stands in the order of precedence.
+    rank: usize,
+}
+
+/// Files that a pattern matches and that are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ignored {
+    /// They belong to other users.
+    others: usize,
+    /// There are too many.
+    beyond: usize,
 }
 
 /// The segments that are there, at one time.
@@ -38,13 +57,15 @@ pub(crate) struct Reading {
     labelled: bool,
     /// Those that are not there, and why.
     missing: Vec<(String, String)>,
+    /// Files that were left out; `None` where no pattern was given.
+    ignored: Option<usize>,
 }
 
 impl Sources {
     /// Looks for the segments once. Not to find one is no failure; a name that none can ever have is. A name with `*` or `?` and no
     /// slash stands for all that match.
-    pub(crate) fn new(given: Vec<String>, labelled: bool) -> Result<Self, Error> {
-        let sources = Self::quiet(given, labelled)?;
+    pub(crate) fn new(given: Vec<String>, owners: Owners, labelled: bool) -> Result<Self, Error> {
+        let sources = Self::quiet(given, owners, labelled)?;
         let sources = Sources { is_told: true, ..sources };
         // Says what it finds.
         let _ = sources.read();
@@ -52,7 +73,7 @@ impl Sources {
     }
 
     /// As `new`, without a word about it on standard error.
-    pub(crate) fn quiet(given: Vec<String>, labelled: bool) -> Result<Self, Error> {
+    pub(crate) fn quiet(given: Vec<String>, owners: Owners, labelled: bool) -> Result<Self, Error> {
         let (mut named, mut patterns) = (Vec::<Arc<Source>>::new(), Vec::new());
         for name in given {
             if name.contains(['*', '?']) && !name.contains('/') {
@@ -62,7 +83,15 @@ impl Sources {
             }
         }
         let labelled = labelled && (named.len() > 1 || !patterns.is_empty());
-        Ok(Sources { named, patterns, found: Mutex::default(), labelled, is_told: false })
+        Ok(Sources {
+            named,
+            patterns,
+            owners,
+            found: Mutex::default(),
+            ignored: Mutex::default(),
+            labelled,
+            is_told: false,
+        })
     }
 
     pub(crate) fn names(&self) -> String {
@@ -73,37 +102,83 @@ impl Sources {
     /// The segments that are there. An error, which says why, if there is none.
     pub(crate) fn read(&self) -> Result<Reading, String> {
         let (mut readers, mut missing) = (Vec::new(), Vec::new());
-        for source in self.named.iter().cloned().chain(self.matching()?) {
+        let (matching, ignored) = self.matching()?;
+        for (source, is_found) in
+            self.named.iter().map(|source| (source, false)).chain(matching.iter().map(|source| (source, true)))
+        {
             match source.reader(self.is_told) {
+                // The file may be another one by now.
+                Ok(reader) if is_found && !self.is_trusted(&reader) => {}
                 Ok(reader) => readers.push((reader, source.name.clone())),
                 Err(e) => missing.push((source.name.clone(), e.to_string())),
             }
         }
         if readers.is_empty() {
             let problem = missing.into_iter().next().map(|(_, problem)| problem);
-            return Err(problem.unwrap_or_else(|| format!("there is no segment called {}", self.names())));
+            let left_out = ignored.others + ignored.beyond;
+            return Err(problem.unwrap_or_else(|| match left_out {
+                0 => format!("there is no segment called {}", self.names()),
+                n => format!("there is no segment called {}; {n} of other users are not read (--owner)", self.names()),
+            }));
         }
-        Ok(Reading { readers, labelled: self.labelled, missing })
+        let ignored = (!self.patterns.is_empty()).then_some(ignored.others + ignored.beyond);
+        Ok(Reading { readers, labelled: self.labelled, missing, ignored })
     }
 
-    /// The segments that the patterns stand for now.
-    fn matching(&self) -> Result<Vec<Arc<Source>>, String> {
+    fn is_trusted(&self, reader: &Reader) -> bool {
+        reader.owner().is_some_and(|owner| self.owners.rank(owner.user).is_some())
+    }
+
+    /// The segments that the patterns stand for now: those of this user first, then root's, and then those of the users that were
+    /// named, each by name.
+    fn matching(&self) -> Result<(Vec<Arc<Source>>, Ignored), String> {
         if self.patterns.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Ignored::default()));
         }
-        let names: Vec<String> = shmetrics::list().map_err(|e| e.to_string())?.into_iter().map(|l| l.name).collect();
+        let mut ignored = Ignored::default();
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.retain(|_, found| found.at.elapsed() < MISSED);
-        for name in names {
+        for Listing { name, path, .. } in shmetrics::list().map_err(|e| e.to_string())? {
             let wanted = self.patterns.iter().any(|pattern| pattern.matches(&name));
             let is_named = self.named.iter().any(|source| source.name == name);
-            if wanted && !is_named {
-                let source = || Arc::new(Source { name: name.clone(), state: Mutex::default() });
-                found.entry(name.clone()).or_insert_with(|| Found { source: source(), at: Instant::now() }).at =
-                    Instant::now();
+            if !wanted || is_named {
+                continue;
             }
+            let rank = match self.owners.rank_of(&path) {
+                Some(Ok(rank)) => rank,
+                Some(Err(_)) => {
+                    ignored.others += 1;
+                    continue;
+                }
+                None => continue,
+            };
+            let source = || Arc::new(Source { name: name.clone(), state: Mutex::default() });
+            let found =
+                found.entry(name.clone()).or_insert_with(|| Found { source: source(), at: Instant::now(), rank });
+            (found.at, found.rank) = (Instant::now(), rank);
         }
-        Ok(found.values().map(|found| Arc::clone(&found.source)).collect())
+        let mut sources: Vec<_> =
+            found.iter().map(|(name, found)| (found.rank, name.clone(), Arc::clone(&found.source))).collect();
+        drop(found);
+        sources.sort_by(|(a, x, _), (b, y, _)| (a, x).cmp(&(b, y)));
+        ignored.beyond = sources.len().saturating_sub(MOST);
+        sources.truncate(MOST);
+        let mut before = self.ignored.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *before, ignored) != ignored && self.is_told {
+            tell(ignored);
+        }
+        Ok((sources.into_iter().map(|(_, _, source)| source).collect(), ignored))
+    }
+}
+
+fn tell(ignored: Ignored) {
+    match ignored.others {
+        0 => {}
+        n => note(format_args!("ignoring {n} segments of other users (--owner NAME takes a user's)")),
+    }
+    match ignored.beyond {
+        0 => {}
+        n => note(format_args!("ignoring {n} segments beyond the first {MOST}")),
     }
 }
 
@@ -145,6 +220,13 @@ impl Reading {
     /// The segments with their names, in the order of the page.
     pub(crate) fn segments(&self) -> Vec<(&str, &Reader)> {
         self.readers.iter().map(|(reader, name)| (name.as_str(), &**reader)).collect()
+    }
+
+    /// How many segments a pattern has left out, as a family.
+    pub(crate) fn left_out(&self) -> Result<Option<Extra>, Error> {
+        let Some(ignored) = self.ignored else { return Ok(None) };
+        let help = "Files named like segments that were not read: of other users, or too many.";
+        Ok(Some(Extra::gauge("shmetrics_serve_segments_ignored", help)?.sample(&[], ignored as f64)?))
     }
 
     /// Which segments are there, as a family.

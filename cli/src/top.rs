@@ -14,12 +14,13 @@ use crate::show::{clean, counted};
 use crate::signals::Signals;
 use crate::source::Sources;
 use crate::table::{Align, Table};
+use crate::trust::Owners;
 
 /// Lines where there is no terminal.
 const LINES: usize = 25;
 
 pub(crate) fn run(args: &TopArgs) -> Outcome {
-    let sources = Sources::quiet(args::names(&args.names), true)?;
+    let sources = Sources::quiet(args::names(&args.names), Owners::with(&args.owner)?, true)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

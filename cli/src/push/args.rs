@@ -14,6 +14,10 @@ pub(crate) struct PushArgs {
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
 
+    /// A user whose segments patterns take, too: a name, a number, any; repeatable
+    #[arg(long, value_name = "USER")]
+    pub(crate) owner: Vec<String>,
+
     /// A Pushgateway, as http://127.0.0.1:9091
     #[arg(long, value_name = "URL")]
     pub(crate) gateway: Option<String>,

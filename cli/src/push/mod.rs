@@ -15,6 +15,7 @@ use tokio::time::{interval, timeout, Instant, MissedTickBehavior};
 use crate::failure::{note, Failure, Outcome};
 use crate::signals::Signals;
 use crate::source::Sources;
+use crate::trust::Owners;
 pub(crate) use args::{Method, PushArgs};
 use client::Client;
 use gateway::Gateway;
@@ -70,7 +71,11 @@ impl Pusher {
             Target::Otlp(otlp) => otlp.to(),
         };
         let client = Client::new(args, to).map_err(Failure::Said)?;
-        Ok(Pusher { sources: Sources::quiet(names, !args.no_segment_label)?, client, target })
+        Ok(Pusher {
+            sources: Sources::quiet(names, Owners::with(&args.owner)?, !args.no_segment_label)?,
+            client,
+            target,
+        })
     }
 
     /// One push of what the segments hold now.

@@ -23,6 +23,7 @@ use crate::args::ServeArgs;
 use crate::failure::{Failure, Outcome};
 use crate::signals::{Request, Signals};
 use crate::source::Sources;
+use crate::trust::Owners;
 use connections::{Clock, Connections, Watched};
 pub(crate) use listen::Address;
 use listen::{Listener, Stream};
@@ -42,7 +43,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &ServeArgs) -> Outcome {
     let web = Arc::new(Web::new(args.web_config.as_deref()).map_err(Failure::Said)?);
-    let sources = Arc::new(Sources::new(args.names(), !args.no_segment_label)?);
+    let sources = Arc::new(Sources::new(args.names(), Owners::with(&args.owner)?, !args.no_segment_label)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

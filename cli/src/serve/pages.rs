@@ -80,6 +80,7 @@ impl Pages {
             answers = answers.sample(&[("code", &status.to_string())], *count as f64)?;
         }
         let mut all = vec![reading.up()?, answers];
+        all.extend(reading.left_out()?);
         if let Some(watch) = &self.watch {
             all.extend(watch.families(reading)?);
         }

@@ -1,0 +1,82 @@
+//! Segments that other users have left in a directory that everybody may write to.
+
+mod support;
+
+use std::os::unix::fs::chown;
+
+use support::http::Server;
+use support::Room;
+
+const NOBODY: u32 = 65534;
+const OTHER: u32 = 4711;
+
+/// False: files can only be given away by root.
+fn give(room: &Room, name: &str, user: u32) -> bool {
+    let given = chown(room.path(name), Some(user), None).is_ok();
+    if !given {
+        eprintln!("skipped: to give a file away takes root");
+    }
+    given
+}
+
+#[test]
+fn other_users_segments_are_named_and_not_read() {
+    let room = Room::new();
+    room.segment_with_jobs("own", 3);
+    room.segment_with_jobs("alien", 4);
+    if !give(&room, "alien", NOBODY) {
+        return;
+    }
+    let listed = room.run(&["list"]).success();
+    let line = |name: &str| listed.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(line("alien").contains("nobody") && line("alien").contains("--owner nobody"), "{listed}");
+    assert!(!line("own").contains("--owner"), "{listed}");
+    for owner in ["nobody", "65534", "any"] {
+        let listed = room.run(&["list", "--owner", owner]).success();
+        assert!(!listed.contains("--owner"), "{listed}");
+    }
+    room.run(&["list", "--owner", "no-such-user"]).failure(&["no-such-user"]);
+}
+
+#[test]
+fn a_planted_segment_takes_nothing_off_the_page() {
+    let room = Room::new();
+    // Its name sorts first, and its family has another type.
+    room.segment("a").gauge("jobs_total", "", shmetrics::GaugeMode::Shared).register().unwrap().set(1.0);
+    room.segment_with_jobs("own", 3);
+    for n in 0..40 {
+        room.junk(&format!("junk{n}"));
+        if !give(&room, &format!("junk{n}"), NOBODY) {
+            return;
+        }
+    }
+    give(&room, "a", NOBODY);
+    let server = Server::start_with(&room, &["--all"]);
+    let page = server.get("/metrics");
+    page.assert(200, "jobs_total{segment=\"own\"} 3\n");
+    page.assert(200, "shmetrics_serve_segments_ignored 41\n");
+    server.get("/-/ready").assert(200, "");
+    server.signal("TERM");
+    let (_, said) = server.end();
+    assert!(said.contains("ignoring 41 segments of other users"), "{said}");
+}
+
+#[test]
+fn a_user_that_is_named_comes_after_the_own_ones() {
+    let room = Room::new();
+    room.segment("a").gauge("jobs_total", "", shmetrics::GaugeMode::Shared).register().unwrap().set(1.0);
+    room.segment_with_jobs("b", 2);
+    room.segment_with_jobs("own", 3);
+    room.segment_with_jobs("stranger", 5);
+    if !(give(&room, "a", NOBODY) && give(&room, "b", NOBODY) && give(&room, "stranger", OTHER)) {
+        return;
+    }
+    let server = Server::start_with(&room, &["--all", "--owner", "nobody"]);
+    let page = server.get("/metrics");
+    // The type is that of the own segment, whatever the names are.
+    page.assert(200, "# TYPE jobs_total counter\n");
+    page.assert(200, "jobs_total{segment=\"own\"} 3\njobs_total{segment=\"b\"} 2\n");
+    assert!(!page.body.contains("segment=\"stranger\""), "{}", page.body);
+    let any = Server::start_with(&room, &["--all", "--owner", "any"]);
+    any.get("/metrics").assert(200, "jobs_total{segment=\"stranger\"} 5\n");
+}
