@@ -175,6 +175,9 @@ pub(super) fn initialise(memory: &Mapped) {
     memory.put64(h::CLOCK_BASE, boot_ns().wrapping_sub(own.shift as u64) | 1);
 }
 
+/// Time goes on so much after the latest time that was noted: some may have passed unnoted.
+const LATER: u64 = 1_000_000_000;
+
 /// This process' `CLOCK_BOOTTIME` when the segment's time was 0, and the base that it belongs to. The
 /// base is replaced if it is another boot's and this process can tell.
 fn delta(memory: &Mapped, own: Own, may_write: bool) -> (u64, u64) {
@@ -188,7 +191,8 @@ fn delta(memory: &Mapped, own: Own, may_write: bool) -> (u64, u64) {
         if is_its || (fits && (own.boot == 0 || (boot == 0 && !may_write))) {
             return (base.wrapping_add(shift), base);
         }
-        let new = if fits && boot == 0 { base } else { host.wrapping_sub(seen) | 1 };
+        let from = if own.boot == 0 { seen } else { seen.wrapping_add(LATER) };
+        let new = if fits && boot == 0 { base } else { host.wrapping_sub(from) | 1 };
         if own.boot == 0 && base != 0 || !may_write {
             return (new.wrapping_add(shift), base);
         }
