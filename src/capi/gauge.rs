@@ -4,7 +4,7 @@ use super::segment::shmetrics_segment;
 use super::status::{fail, shmetrics_status};
 use super::{clear, find, guard, guarded, hot, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
 use crate::metric::sealed::At;
-use crate::metric::{Gauge, GaugeMode};
+use crate::metric::{Gauge, GaugeMode, GaugeWord as Word};
 use crate::segment::layout::{KIND_GAUGE, KIND_UNKNOWN};
 
 /// One value that all processes change.
@@ -61,10 +61,10 @@ impl shmetrics_gauge {
 
     /// The short way, if there is one, needs no frame: what else there is ends with a jump to `otherwise`.
     #[inline(always)]
-    fn update(self, v: f64, f: impl FnOnce(&Gauge, f64), otherwise: extern "C" fn(shmetrics_gauge, f64)) {
-        match self.get() {
-            Some(gauge) if gauge.has_word() => f(&gauge, v),
-            _ => otherwise(self, v),
+    fn update(self, v: f64, f: impl FnOnce(Word, f64), otherwise: extern "C" fn(shmetrics_gauge, f64)) {
+        match self.get().and_then(|gauge| gauge.open_word()) {
+            Some(word) => f(word, v),
+            None => otherwise(self, v),
         }
     }
 
@@ -175,25 +175,25 @@ pub extern "C" fn shmetrics_gauge_is_removed(gauge: shmetrics_gauge) -> bool {
 /// Sets the value.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_set(gauge: shmetrics_gauge, v: f64) {
-    gauge.update(v, Gauge::set, set);
+    gauge.update(v, Word::set, set);
 }
 
 /// Adds `v`, which may be negative.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_add(gauge: shmetrics_gauge, v: f64) {
-    gauge.update(v, Gauge::add, add);
+    gauge.update(v, Word::add, add);
 }
 
 /// Adds 1.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_inc(gauge: shmetrics_gauge) {
-    gauge.update(1.0, Gauge::add, add);
+    gauge.update(1.0, Word::add, add);
 }
 
 /// Subtracts 1.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_dec(gauge: shmetrics_gauge) {
-    gauge.update(-1.0, Gauge::add, add);
+    gauge.update(-1.0, Word::add, add);
 }
 
 /// Sets the value to the time now, in seconds since 1970.

@@ -125,10 +125,11 @@ impl Gauge {
         Some(Gauge { inner, at, life, mode: GaugeMode::from_byte(mode as u8), word: None })
     }
 
-    /// Whether an update is one instruction, or a loop of one.
+    /// The word of its own that a gauge has whose family is live: an update is one instruction, or a loop
+    /// of one.
     #[inline(always)]
-    pub(crate) fn has_word(&self) -> bool {
-        self.word.is_some()
+    pub(crate) fn open_word(&self) -> Option<Word> {
+        self.word.filter(|word| !is_closed(word)).map(Word)
     }
 
     /// Sets the value. Any f64 may be set, NaN and infinities too.
@@ -458,6 +459,22 @@ fn recent_tag(before: u64, now: u64) -> u64 {
         now + 1
     } else {
         now - 1
+    }
+}
+
+/// The value of a gauge that needs nothing else.
+#[derive(Clone, Copy)]
+pub(crate) struct Word(&'static AtomicU64);
+
+impl Word {
+    #[inline(always)]
+    pub(crate) fn set(self, v: f64) {
+        change_word(self.0, &Change::Set(v));
+    }
+
+    #[inline(always)]
+    pub(crate) fn add(self, v: f64) {
+        change_word(self.0, &Change::Add(v));
     }
 }
 

@@ -20,6 +20,7 @@ pub use summary::{GaugeHistogram, Summary};
 
 pub(crate) use counter::{read as counter_read, whole_sum};
 pub(crate) use exemplar::{read as exemplar_read, Exemplar, CODE_POINTS};
+pub(crate) use gauge::Word as GaugeWord;
 pub(crate) use histogram::{read as histogram_read, saw_negatives};
 pub(crate) use native::{
     each_block, each_cell, lane_is_sound, quantiles_read, read as native_read, spans, Block, Counted, Shape, Sketch,
