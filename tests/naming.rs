@@ -151,7 +151,7 @@ fn bounds_are_short_in_texts_where_the_creator_says_so() {
 /// All orders of three.
 const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
-fn permuted<'a>(of: [&'a str; 3], order: [usize; 3]) -> [&'a str; 3] {
+fn permuted(of: [&str; 3], order: [usize; 3]) -> [&str; 3] {
     order.map(|i| of[i])
 }
 
