@@ -207,7 +207,13 @@ pub(crate) fn retract<M: Memory>(
             settle(index, ends, pending, &settled);
             continue;
         }
-        let link = index.find_surely(hash, &same)?;
+        let Some(link) = index.find_surely(hash, &same) else {
+            // It may have been replaced under the look-up, which then found neither.
+            if memory.load64(ends.pending, Acquire) != pending {
+                continue;
+            }
+            return None;
+        };
         if !may(link) {
             return Some((link, false));
         }

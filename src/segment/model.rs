@@ -25,6 +25,7 @@ mod kills;
 mod lives;
 mod orderings;
 mod process;
+mod redefining;
 mod scene;
 mod tagged;
 mod to_order;

@@ -3,11 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed};
 
+use super::super::chain::offset;
 use super::super::lane;
 use super::super::layout::{entry, header};
 use super::super::life::{self, State, TAG_MASK};
 use super::super::memory::Memory;
-use super::scene::{BITS, CELL, FAMILIES, FREE, INDEX_AT, RECORD, RECORDS_AT, ROOMY_BITS, SERIES};
+use super::scene::{BITS, CELL, FAMILIES, FREE, INDEX_AT, RECORD, RECORDS_AT, REPLACES, ROOMY_BITS, SERIES};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -58,6 +59,12 @@ pub(super) enum Fault {
     CellStaysOpen,
     /// A removal leaves the record in the life of the series.
     LifeStays,
+    /// A family that is replaced stays live.
+    NeverRetires,
+    /// A family is retired before the one that replaces it is announced.
+    RetiresFirst,
+    /// Who drains a family does not revoke the announcements that are on their way.
+    DoesNotRevoke,
 }
 
 /// One process' view of the words, with a fault.
@@ -142,6 +149,16 @@ impl<'a, M: Memory> Faulty<'a, M> {
         if self.stopped && old as u32 == self.own {
             return Ok(old);
         }
+        if self.is(Fault::DoesNotRevoke) && old as u32 == 0 && new as u32 == 0 {
+            return Ok(old);
+        }
+        if self.is(Fault::RetiresFirst) && new as u32 == self.own {
+            let replaced = self.inner.load32(offset(self.own) + REPLACES, Relaxed);
+            if replaced != 0 {
+                let state = life::state(self.inner, replaced);
+                life::change(self.inner, replaced, state, life::RETIRED);
+            }
+        }
         let weak = self.is(if new as u32 == 0 { Fault::RelaxedEnd } else { Fault::RelaxedAnnouncement });
         let result = self.inner.cas64(at, old, new, if weak { Relaxed } else { ok }, fail);
         if new as u32 == 0 {
@@ -218,6 +235,9 @@ impl<M: Memory> Memory for Faulty<'_, M> {
         }
         if self.is(Fault::LaneTakenEarly) && is_field(at, entry::STATE) && State(new).state() == life::FREE {
             lane::take_away(self.inner, at - entry::STATE);
+        }
+        if self.is(Fault::NeverRetires) && is_field(at, entry::STATE) && State(new).state() == life::RETIRED {
+            return Ok(old);
         }
         if self.is(Fault::LifeStays) && is_field(at, entry::STATE) && State(new).state() == life::FREE {
             return self.inner.cas32(at, old, State(old).in_state(life::FREE).0, ok, fail);

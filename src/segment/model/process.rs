@@ -16,13 +16,47 @@ use super::words::Word;
 impl<W: Word> Scene<W> {
     /// Finds the key or inserts it, in a free record or in `spare`.
     pub(super) fn insert<M: Memory>(&self, memory: &M, ends: Ends, key: u64, spare: u32, doubling: Doubling) -> Place {
-        let found = Cell::new(Life(0));
-        let mut maker = Inserter { scene: self, index: index(memory), key, spare, doubling, found, made: Life(0) };
+        let mut maker = self.inserter(memory, key, spare, doubling);
         match find_or_append(&index(memory), ends, key, &mut maker) {
             Outcome::Found(link) => Place { at: offset(link), life: maker.found.get() },
             Outcome::Made(link) => Place { at: offset(link), life: maker.made },
             none => panic!("an insertion ended as {none:?}"),
         }
+    }
+
+    fn inserter<'a, M: Memory>(
+        &'a self,
+        memory: &'a M,
+        key: u64,
+        spare: u32,
+        doubling: Doubling,
+    ) -> Inserter<'a, W, M> {
+        let (found, made) = (Cell::new(Life(0)), Life(0));
+        let index = index(memory);
+        Inserter { scene: self, index, key, spare, doubling, found, made, replaces: false, family: None }
+    }
+
+    /// The same, where an entry that has the key gives way, or where the chain is closed once this family is retired.
+    pub(super) fn find_or_insert<M: Memory>(
+        &self,
+        memory: &M,
+        ends: Ends,
+        key: u64,
+        spare: u32,
+        replaces: bool,
+        family: Option<u32>,
+    ) -> Outcome {
+        let mut maker = Inserter { replaces, family, ..self.inserter(memory, key, spare, Doubling::No) };
+        find_or_append(&index(memory), ends, key, &mut maker)
+    }
+
+    /// Whether the entry has the key, and is there.
+    pub(super) fn is_there<M: Memory>(&self, memory: &M, link: u32, key: u64) -> bool {
+        self.life_of(memory, link, key, true).is_some()
+    }
+
+    pub(super) fn key_of(&self, link: u32) -> u64 {
+        self.words.load64(offset(link) + KEY, Relaxed)
     }
 
     /// Finds the key, as a look-up does.
@@ -134,7 +168,7 @@ impl<W: Word> Scene<W> {
         }
     }
 
-    fn settled(&self) {
+    pub(super) fn settled(&self) {
         self.ledger.settled.fetch_add(1, Relaxed);
     }
 }
@@ -147,6 +181,8 @@ struct Inserter<'a, W, M> {
     doubling: Doubling,
     found: Cell<Life>,
     made: Life,
+    replaces: bool,
+    family: Option<u32>,
 }
 
 impl<M: Memory, W: Word> Inserter<'_, W, M> {
@@ -162,6 +198,14 @@ impl<W: Word, M: Memory> Maker for Inserter<'_, W, M> {
     fn same(&self, link: u32) -> bool {
         let its = self.scene.life_of(self.index.memory, link, self.key, true);
         its.map(|life| self.found.set(life)).is_some()
+    }
+
+    fn closed(&self) -> bool {
+        self.family.is_some_and(|family| life::state(self.index.memory, family).is_retired())
+    }
+
+    fn replaces(&mut self, _link: u32) -> bool {
+        self.replaces
     }
 
     fn make(&mut self) -> Option<u32> {
