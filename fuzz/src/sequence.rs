@@ -667,7 +667,8 @@ fn spec(input: &mut Input<'_>) -> Spec {
         // The same set of names is the same family.
         labels.iter_mut().for_each(|labels: &mut Vec<Text>| labels.reverse());
     }
-    let buckets = match input.below(if kind.has_buckets() || input.one_in(16) { 6 } else { 1 }) {
+    let most = if kind.has_buckets() || input.one_in(16) { 6 } else { 1 };
+    let buckets = match input.below(most) {
         0 | 1 => None,
         2 => Some(Vec::new()),
         3 => Some(vec![1.0, 2.0, f64::INFINITY]),
