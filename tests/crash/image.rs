@@ -19,6 +19,8 @@ pub mod header {
     pub const INDEX_CURSOR: usize = 272;
     pub const FAMILY_HEAD: usize = 280;
     pub const FAMILY_TAIL: usize = 284;
+    /// How many announcements of families there were.
+    pub const FAMILY_COUNT: usize = 292;
     pub const LANE_KIND: usize = 144;
     pub const LANE_TAIL: usize = 296;
     pub const ARENA_TAIL: usize = 320;

@@ -118,6 +118,16 @@ survives! {
     expire_for_good_beside_updates: EXPIRE_FOR_GOOD_BESIDE_UPDATES;
     look_up_revives: REVIVE;
     remove_an_expired_series: REMOVE_EXPIRED;
+    redefine_a_family: REPLACE;
+    redefine_by_unregistering: UNREGISTER;
+    redefine_and_go_back: ALTERNATE;
+    redefine_beside_counter_inc: REPLACED_COUNTER;
+    redefine_beside_shared_gauge: REPLACED_GAUGE;
+    redefine_beside_sum_gauge: REPLACED_SUM;
+    redefine_beside_histogram_observe: REPLACED_HISTOGRAM;
+    redefine_beside_look_up: REPLACED_LABELLED;
+    redefine_beside_first_look_up: REPLACED_FIRST_LOOK_UP;
+    redefine_beside_render: RENDER_BESIDE_REPLACEMENT;
 }
 
 have_lanes! {
@@ -204,6 +214,13 @@ fn a_removal_that_leaves_the_cell_open_is_caught() {
     // The victim's updates are not stale then.
     let op = Operation { moves: None, ..operation::REMOVE_THEN_UPDATE };
     let seen = control(op, "CONTROL leaves the cell open", mutant::leaves_the_cell_open);
+    assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
+}
+
+#[test]
+fn redefine_in_two_steps_is_caught() {
+    let op = Operation { moves: None, ..operation::REPLACE };
+    let seen = control(op, "CONTROL unregisters, then registers", mutant::unregisters_then_registers);
     assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
 }
 

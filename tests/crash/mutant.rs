@@ -9,7 +9,7 @@ use super::common::Name;
 use super::image::{header, record, Live, CLAIMED, FREE, LIVE, NEW};
 use super::operation::{
     counters, Operation, GAUGE_TAKE_OVER, LANE_INC_LOCKED, LOOK_UP, NATIVE_FIRST, OBSERVED, REMOVE, REMOVE_THEN_UPDATE,
-    REUSE,
+    REPLACE, REUSE,
 };
 
 /// A segment's words, without the library. Mapped as long as the process, which is a victim.
@@ -285,5 +285,14 @@ pub fn adds_then_clears(name: &Name) -> Box<dyn Fn()> {
         base.store(sum.to_bits(), SeqCst);
         value.store(0, SeqCst);
         add();
+    })
+}
+
+/// A replacement in two steps: between them a page has neither definition.
+pub fn unregisters_then_registers(name: &Name) -> Box<dyn Fn()> {
+    let (segment, act) = (name.open(), (REPLACE.ready)(name));
+    Box::new(move || {
+        segment.unregister("x").unwrap();
+        act();
     })
 }
