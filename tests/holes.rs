@@ -18,6 +18,9 @@ const INDEX_TARGET: u64 = 268;
 const ARENA_AT: u64 = 112;
 const ARENA_TAIL: u64 = 320;
 const FAMILY_HEAD: u64 = 280;
+const INDEX_AT: u64 = 96;
+/// In a family's record.
+const STORE: u64 = 276;
 
 /// Runs `f` in a child, with a directory on a file system of so many bytes that only the child sees.
 fn on_small_tmpfs(bytes: u64, f: impl FnOnce(&Path)) {
@@ -182,6 +185,27 @@ fn a_watermark_that_rises_by_what_the_index_falls() {
         scene.read();
         write(&segment, 1);
     });
+}
+
+/// Between the index' end and the records: memory that only the index gets, when it doubles.
+#[test]
+fn links_of_families_into_what_the_index_may_get() {
+    for (readers, beyond) in [(true, 0), (true, 1 << 16), (false, 0), (false, 1 << 16)] {
+        on_small_tmpfs(2 << 20, |directory| {
+            let (scene, segment) = Scene::new(directory);
+            let reader = Reader::open(&scene.name).unwrap();
+            let bits = word(&scene.file, INDEX_BITS) as u32;
+            let hole = word(&scene.file, INDEX_AT) + (8 << bits) + beyond;
+            assert!(hole + 512 < word(&scene.file, ARENA_AT));
+            let family = u64::from(word(&scene.file, FAMILY_HEAD) as u32) * 16;
+            scene.put(family + STORE, &narrow((hole / 16) as u32));
+            if readers {
+                look(&reader);
+                scene.read();
+            }
+            write(&segment, 1);
+        });
+    }
 }
 
 #[test]

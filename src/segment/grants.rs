@@ -116,6 +116,12 @@ impl Grants {
         self.bits.load(Relaxed)
     }
 
+    /// Whether the index' byte at this offset may be touched.
+    #[inline(always)]
+    pub(crate) fn has_index(&self, offset: u64) -> bool {
+        offset < 8 << self.bits() || self.source.is_none()
+    }
+
     /// Notes that this process has granted the records' memory up to `end`, from some place on that was granted already.
     pub(crate) fn raise_end(&self, end: u64) {
         if self.source.is_some() {

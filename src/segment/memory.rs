@@ -350,9 +350,10 @@ impl Mapped {
 
     #[inline(always)]
     fn word64(&self, at: u64) -> Option<&AtomicU64> {
-        // Both ends are multiples of 8, so a word that begins between them also ends there.
+        // Both ends are multiples of 8, so a word that begins between them also ends there. A damaged link may lead to what the
+        // index has not been granted yet.
         if at >= self.fixed_end && at < self.arena_at && at % 8 == 0 {
-            return Some(self.index_word(at));
+            return self.grants().has_index(at - self.fixed_end).then(|| self.index_word(at));
         }
         self.u64_at(at)
     }
