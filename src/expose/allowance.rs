@@ -40,6 +40,16 @@ impl Allowance {
         sum <= most
     }
 
+    /// Nothing may be read any more.
+    #[cold]
+    pub(super) fn spend_all(&self) {
+        self.spent.store(u64::MAX, Relaxed);
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.spent() == u64::MAX
+    }
+
     #[inline(always)]
     pub(super) fn spent(&self) -> u64 {
         self.spent.load(Relaxed)

@@ -99,31 +99,41 @@ pub(super) trait Usual {
     fn unusual(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot;
 }
 
+/// Bytes of a page that are written before what was read for them is charged.
+const UNCHARGED: usize = 256 * 1024;
+
 /// Appends series until `until` bytes are there, or the walk ends: a loop that has only what the usual ones need.
 #[inline(never)]
 pub(super) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Run, out: &mut Vec<u8>, until: usize) {
     let (kind, text_at) = of.what();
-    // Where the compiler knows that nobody else changes them.
+    // Copies that no other code reaches, so that the compiler keeps them in registers.
     let (memory, mut walk) = (*page.memory, Run { ..*run });
-    let sum = &page.digest;
-    let page = Page::new(&memory, page.family, page.births, page.living, page.allowance);
+    let (whole, page) = (page, Page::new(&memory, page.family, page.births, page.living, page.allowance));
     // What it does not reach is looked at again, by `unusual`.
     let watermark = memory.watermark();
     while out.len() < until {
         let Some((mut at, mut record)) = walk.step_below(&memory, watermark) else { break };
-        // The next ones need no more than a comparison each against rings, and no look at the budget.
+        if page.allowance.is_spent() {
+            walk.note(unusual(of, whole, at, out));
+            continue;
+        }
+        // The next ones need no more than a comparison each against rings, and no look at the budget. What they make the page read
+        // is charged together.
+        let until = until.min(out.len().saturating_add(UNCHARGED));
         let (ahead, mark) = walk.ahead();
-        let (mut left, mut hidden) = (ahead, 0);
+        let (mut left, mut hidden, mut read) = (ahead, 0, 0);
         loop {
-            let (from, spent) = (out.len(), page.allowance.spent());
+            let from = out.len();
             match page.look(at, record, kind, text_at) {
-                Ok(seen) if of.usual(&seen.series, out) && seen.is_still() => page.digest.keep(at),
+                Ok(seen) if of.usual(&seen.series, out) && seen.is_still() => {
+                    page.digest.keep(at);
+                    read += text_at + seen.series.text.len() as u64;
+                }
                 Err(Unseen::Hidden) => hidden += 1,
                 _ => {
                     out.truncate(from);
-                    page.allowance.set_spent(spent);
                     hidden += 1;
-                    walk.note(unusual(of, &page, at, out));
+                    walk.note(unusual(of, whole, at, out));
                 }
             }
             let link = walk.link;
@@ -136,8 +146,11 @@ pub(super) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Run, out: &mu
         }
         walk.pass(ahead - left);
         walk.shown += 1 + (ahead - left) - hidden;
+        if !page.allowance.charge(&memory, read) {
+            page.allowance.spend_all();
+        }
     }
-    sum.add(&page.digest);
+    whole.digest.add(&page.digest);
     *run = walk;
 }
 

@@ -10,7 +10,6 @@ use crate::metric::{
     counter_read, exemplar_read, gauge_shown, saw_negatives, states_read, whole_sum, Exemplar, GaugeMode, Sample, Shown,
 };
 use crate::registry::family::Record;
-use crate::registry::hash::mix;
 use crate::segment::chain::{announcements, is_later, offset};
 use crate::segment::lane;
 use crate::segment::layout::{counter, entry, exemplar, header};
@@ -38,6 +37,9 @@ pub(super) struct Digest {
     all: Cell<u64>,
 }
 
+/// An odd number with bits all over (of the golden ratio).
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 impl Digest {
     /// What was read of a series. Of several readings of the same the last one counts.
     #[inline(always)]
@@ -48,7 +50,9 @@ impl Digest {
     /// The series at `at`, of which something was noted, is on the page.
     #[inline(always)]
     pub(super) fn keep(&self, at: u64) {
-        self.all.set(self.all.get().wrapping_add(mix(at, self.one.get())));
+        // A square, so that two changes do not make up for each other in the sum.
+        let one = self.one.get() ^ at.wrapping_mul(SPREAD);
+        self.all.set(self.all.get().wrapping_add(one.wrapping_mul(one | 1)));
     }
 
     /// Adds what another one has kept.
@@ -164,7 +168,8 @@ pub(super) enum Unseen<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// The series at `at`, if it has its place on the page now. `record` is of its memory.
+    /// The series at `at`, if it has its place on the page now. `record` is of its memory. What it reads is for the caller to
+    /// charge.
     #[inline(always)]
     pub(super) fn look(
         &'a self,
@@ -199,7 +204,7 @@ impl<'a> Page<'a> {
             return Err(Unseen::Hidden);
         }
         let end = text_at + u64::from(len);
-        if end > backed || !self.allowance.charge(self.memory, end) {
+        if end > backed {
             return Err(Unseen::Damaged);
         }
         let text = Text { at: record.wrapping_add(text_at as usize), len: usize::from(len) };
@@ -246,7 +251,13 @@ impl<'a> Page<'a> {
         // A record that changes hands under the copy is copied again, though not for ever.
         for _ in 0..16 {
             let spent = self.allowance.spent();
-            let (written, is_still) = match self.look(at, self.memory.record(at), kind, text_at) {
+            let looked = self.look(at, self.memory.record(at), kind, text_at);
+            if let Ok(seen) | Err(Unseen::NearTheEnd(seen)) = &looked {
+                if !self.allowance.charge(self.memory, text_at + seen.series.text.len() as u64) {
+                    return Shot::Damaged;
+                }
+            }
+            let (written, is_still) = match looked {
                 Ok(seen) => (write(&seen.series, out), seen.is_still()),
                 Err(Unseen::Hidden) => return Shot::Hidden,
                 Err(Unseen::Damaged) => return Shot::Damaged,
@@ -322,12 +333,18 @@ impl<'a> Series<'a> {
             return None;
         }
         let own = whole & self.mask();
+        if lane == 0 && fraction == 0 {
+            self.note(own);
+            return Some(Total::Whole(own));
+        }
+        Some(self.sum_of_parts(own, lane, fraction))
+    }
+
+    #[inline(never)]
+    fn sum_of_parts(&self, own: u64, lane: u32, fraction: u64) -> Total {
         let whole = u128::from(own) + lane::sum(self.page.memory, lane);
         self.note(whole as u64 ^ fraction.rotate_left(32));
-        if fraction == 0 && whole >> 64 == 0 {
-            return Some(Total::Whole(whole as u64));
-        }
-        Some(total(whole, f64::from_bits(fraction)))
+        total(whole, f64::from_bits(fraction))
     }
 
     /// Reads a gauge. What each process has comes in the order of pages, in `each`.
