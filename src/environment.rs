@@ -1,5 +1,5 @@
-//! Settings from the environment. A program that has more rights than its caller reads none of them:
-//! the caller chooses the environment, and must not choose which file the program writes.
+//! Settings from the environment. A program that has more rights than its caller reads none of
+//! them: the caller chooses the environment, and must not choose which file the program writes.
 
 use std::ffi::OsString;
 
@@ -25,8 +25,8 @@ pub(crate) fn var(name: &str) -> Result<Option<String>, Error> {
     var_os(name).map(text).transpose()
 }
 
-/// Whether the kernel started this program with rights that its caller does not have: setuid, setgid, or file
-/// capabilities. It stays so until the next `exec`.
+/// Whether the kernel started this program with rights that its caller does not have: setuid,
+/// setgid, or file capabilities. It stays so until the next `exec`.
 #[cfg(target_os = "linux")]
 fn is_secure() -> bool {
     // SAFETY: a plain call, which reads what the kernel gave the process.

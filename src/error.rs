@@ -41,7 +41,8 @@ pub enum Error {
     Conflict(String),
     /// This machine or backend cannot do it.
     Unsupported(String),
-    /// The process has no memory for the call (see `ulimit -v`, and the container's limit). Nothing was done.
+    /// The process has no memory for the call (see `ulimit -v`, and the container's limit). Nothing
+    /// was done.
     NoMemory,
     /// The system refused a call for another reason.
     System {
@@ -89,8 +90,8 @@ impl Error {
     }
 }
 
-/// A name for a message: its beginning, if it is long. What is wrong with it stands behind it, and a
-/// buffer for messages may be short.
+/// A name for a message: its beginning, if it is long. What is wrong with it stands behind it, and
+/// a buffer for messages may be short.
 pub(crate) fn shortened(name: &str) -> std::borrow::Cow<'_, str> {
     const SHOWN: usize = 80;
     if name.len() <= SHOWN {

@@ -5,8 +5,8 @@ use crate::segment::errno::Errno;
 
 /// Whether the allocator has so many bytes just now.
 ///
-/// Rust's allocations end the process where there is no memory. A call that can report an error asks this first, for more than it
-/// needs, and gives the bytes back before it begins.
+/// Rust's allocations end the process where there is no memory. A call that can report an error
+/// asks this first, for more than it needs, and gives the bytes back before it begins.
 pub(crate) fn has_memory(bytes: usize) -> bool {
     let mut room: Vec<u8> = Vec::new();
     let has = room.try_reserve_exact(bytes).is_ok();
@@ -21,7 +21,7 @@ pub(crate) fn has_memory(bytes: usize) -> bool {
 ///
 /// A cancelled thread is unwound through our frames, and those of C code that called us. Our
 /// frames may not be unwound through by a foreign exception, and a half-done call may hold what
-/// nobody gives back. So no cancellation point of the C library (`open`, `close`, `read`,
+/// no code gives back. So no cancellation point of the C library (`open`, `close`, `read`,
 /// `fallocate`, `nanosleep`...) is reached without this guard.
 ///
 /// Both calls that it makes are async-signal-safe. Guards may be nested. The guard belongs to its

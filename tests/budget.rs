@@ -1,5 +1,5 @@
-//! What a file of so many bytes may cost a reader: a hostile one no more than a multiple of its length, and a sound one is
-//! always shown whole.
+//! What a file of so many bytes may cost a reader: a hostile one no more than a multiple of its
+//! length, and a sound one is always shown whole.
 #![allow(missing_docs)]
 
 mod common;

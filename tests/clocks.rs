@@ -1,7 +1,7 @@
 //! Clocks that step, run on while the machine is suspended, and begin anew in another boot.
 //!
-//! This program has its own `clock_gettime`, which the library and std call in place of the C library's. So the clocks of
-//! all its processes can be moved, and nobody else's are.
+//! This program has its own `clock_gettime`, which the library and std call in place of the C
+//! library's. So the clocks of all its processes can be moved, and nobody else's are.
 #![cfg(target_os = "linux")]
 #![allow(missing_docs)]
 
@@ -15,7 +15,8 @@ use std::time::Duration;
 use common::{fork, own, page, samples, Gate, Name};
 use shmetrics::{Exposition, Format, GaugeMode, Options, Segment};
 
-/// {wall clock, time since the boot}, in nanoseconds: what is added to the true clocks of all processes.
+/// {wall clock, time since the boot}, in nanoseconds: what is added to the true clocks of all
+/// processes.
 static STEPS: AtomicPtr<[AtomicI64; 2]> = AtomicPtr::new(std::ptr::null_mut());
 const SECOND: i64 = 1_000_000_000;
 const HOUR: i64 = 3600 * SECOND;
@@ -45,6 +46,7 @@ unsafe extern "C" fn clock_gettime(id: libc::clockid_t, to: *mut libc::timespec)
 /// The clocks, for one test at a time. True again when it is dropped.
 struct Clocks(#[allow(dead_code)] MutexGuard<'static, ()>);
 
+#[allow(clippy::unused_self)] // Only the holder of the guard moves the clocks.
 impl Clocks {
     fn new() -> Self {
         static ONE: Mutex<()> = Mutex::new(());
@@ -71,7 +73,8 @@ impl Clocks {
         Self::steps()[0].store(step, SeqCst);
     }
 
-    /// Lets time pass as while the machine is suspended: the wall clock and the time since the boot go on.
+    /// Lets time pass as while the machine is suspended: the wall clock and the time since the boot
+    /// go on.
     fn pass(&self, ns: i64) {
         Self::steps().iter().for_each(|step| _ = step.fetch_add(ns, SeqCst));
     }
@@ -236,7 +239,8 @@ fn quantiles_and_exemplars_go_by_the_time_that_passes() {
     }
 }
 
-/// A suspended machine, or a day without pages: no series is removed because of one look that came late.
+/// A suspended machine, or a day without pages: no series is removed because of one look that came
+/// late.
 #[test]
 fn a_late_look_removes_nothing() {
     let clocks = Clocks::new();
@@ -358,7 +362,8 @@ fn time_goes_on_in_another_boot() {
     }
 }
 
-/// A process that was restored in another boot finds that others have gone on to a base of that boot.
+/// A process that was restored in another boot finds that others have gone on to a base of that
+/// boot.
 #[test]
 fn a_mapping_follows_a_new_base() {
     let _clocks = Clocks::new();

@@ -169,7 +169,8 @@ fn item_23_times_are_seconds() {
 fn item_24_no_series_is_there_twice() {
     let s = everything();
     let family = s.counter("sets", "").labels(["a", "b"]).register().unwrap();
-    // The same values in another order are other values: they belong to the names that the family was registered with.
+    // The same values in another order are other values: they belong to the names that the family
+    // was registered with.
     for values in [["x", "y"], ["y", "x"], ["", "x"], ["x", ""], ["", ""], ["x", "y"]] {
         family.with(values).inc();
     }

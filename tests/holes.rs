@@ -1,5 +1,5 @@
-//! A scribbled header leads neither readers nor writers into holes of the sparse file, also where a touch of one is fatal: on a
-//! file system without a free page.
+//! A scribbled header leads neither readers nor writers into holes of the sparse file, also where a
+//! touch of one is fatal: on a file system without a free page.
 #![allow(missing_docs)]
 
 mod common;
@@ -22,7 +22,8 @@ const INDEX_AT: u64 = 96;
 /// In a family's record.
 const STORE: u64 = 276;
 
-/// Runs `f` in a child, with a directory on a file system of so many bytes that only the child sees.
+/// Runs `f` in a child, with a directory on a file system of so many bytes that only the child
+/// sees.
 fn on_small_tmpfs(bytes: u64, f: impl FnOnce(&Path)) {
     let directory = common::Directory::within(&std::env::temp_dir(), "holes");
     let path = directory.0.clone();

@@ -70,7 +70,8 @@ const MODES: [(GaugeMode, &str); 10] = [
     (GaugeMode::LiveMostRecent, "livemostrecent"),
 ];
 
-/// Does every kind of update until the memory that a segment has at first is used up several times, or until it is full.
+/// Does every kind of update until the memory that a segment has at first is used up several times,
+/// or until it is full.
 fn all_updates(segment: Segment) {
     let mut of = BTreeMap::new();
     let (fresh, hot) = (400, 20_000);

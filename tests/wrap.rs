@@ -1,5 +1,5 @@
-//! Counters that come round: each test starts near the bound of one of them. See "Counters that come round" in
-//! `docs/reliability.md`.
+//! Counters that come round: each test starts near the bound of one of them. See "Counters that
+//! come round" in `docs/reliability.md`.
 #![cfg(target_os = "linux")]
 #![allow(missing_docs)]
 
@@ -199,7 +199,8 @@ fn cells_of_cpus_neither_wrap_nor_does_their_sum() {
     let counter = segment.counter("c", "").register().unwrap();
     (0..10_000).for_each(|_| counter.inc());
     let words = Words::of(&name);
-    // The only series of a family without labels is made with it, at the first granule after the texts.
+    // The only series of a family without labels is made with it, at the first granule after the
+    // texts.
     let family = words.first_family();
     let record = (family..family + 1024).step_by(16).find(|at| {
         let lane = words.get32(at + LANE);
@@ -299,7 +300,8 @@ fn a_record_is_not_used_after_its_last_life() {
     sound(&name);
 }
 
-/// The count of a labelled histogram's bucket has 44 bits in its cell: from there on observations are refused, and counted so.
+/// The count of a labelled histogram's bucket has 44 bits in its cell: from there on observations
+/// are refused, and counted so.
 #[test]
 fn a_full_bucket_refuses_observations() {
     let name = Name::new("wrap");

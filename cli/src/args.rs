@@ -51,13 +51,13 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// List the segments, with their size, series and live processes
     ///
-    /// One line per segment of the directory ($SHMETRICS_DIR, else /dev/shm). SIZE is the
-    /// memory it takes now. PROCESSES are those that have it open for counting, with or without
-    /// gauges of their own; 1+ if the system does not tell how many. UPDATED is the last time
-    /// that a value changed: the values are looked at twice, a moment apart, and compared with
-    /// those of the last page that a process of the application rendered. "in the last 3 h"
-    /// means that no such page tells more. A segment that cannot be read is listed with the reason.
-    /// Segments of users other than the own one and root are named, and not read unless --owner says so.
+    /// One line per segment of the directory ($SHMETRICS_DIR, else /dev/shm). SIZE is the memory it
+    /// takes now. PROCESSES are those that have it open for counting, with or without gauges of
+    /// their own; 1+ if the system does not tell how many. UPDATED is the last time that a value
+    /// changed: the values are looked at twice, a moment apart, and compared with those of the last
+    /// page that a process of the application rendered. "in the last 3 h" means that no such page
+    /// tells more. A segment that cannot be read is listed with the reason. Segments of users other
+    /// than the own one and root are named, and not read unless --owner says so.
     #[command(verbatim_doc_comment)]
     List(ListArgs),
 

@@ -129,8 +129,8 @@ impl Sources {
         reader.owner().is_some_and(|owner| self.owners.rank(owner.user).is_some())
     }
 
-    /// The segments that the patterns stand for now: those of this user first, then root's, and then those of the users that were
-    /// named, each by name.
+    /// The segments that the patterns stand for now: those of this user first, then root's, and
+    /// then those of the users that were named, each by name.
     fn matching(&self) -> Result<(Vec<Arc<Source>>, Ignored), String> {
         if self.patterns.is_empty() {
             return Ok((Vec::new(), Ignored::default()));

@@ -1,5 +1,5 @@
-//! Whose segments are read where a name was not given: in a directory that everybody may write to, anybody may leave files that
-//! are named like segments.
+//! Whose segments are read where a name was not given: in a directory that everybody may write to,
+//! anybody may leave files that are named like segments.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -41,7 +41,8 @@ impl Owners {
         known.or_else(|| self.any.then_some(self.users.len()))
     }
 
-    /// The same of a file; `Err`: the user that it belongs to, and whose it is not to be. A file that is gone is nobody's.
+    /// The same of a file; `Err`: the user that it belongs to, and whose it is not to be. A file
+    /// that is gone is nobody's.
     pub(crate) fn rank_of(&self, path: &Path) -> Option<Result<usize, u32>> {
         let user = fs::symlink_metadata(path).ok()?.uid();
         Some(self.rank(user).ok_or(user))

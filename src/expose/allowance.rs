@@ -1,18 +1,21 @@
 //! What a page may read, so that no file makes a reader work without end.
 //!
-//! In a sound segment no two records overlap, and a page reads each once. So what all of them hold is never more than the
-//! memory that is granted to records. Everything that a record can make a reader read is charged here: its cells, its label
-//! text, and what it leads to (cells for each CPU, blocks of gauge cells, native buckets, exemplars). Where the sum passes
-//! [`TIMES`] the memory that is granted, the segment is damaged.
+//! In a sound segment no two records overlap, and a page reads each once. So what all of them hold
+//! is never more than the memory that is granted to records. Everything that a record can make a
+//! reader read is charged here: its cells, its label text, and what it leads to (cells for each
+//! CPU, blocks of gauge cells, native buckets, exemplars). Where the sum passes [`TIMES`] the
+//! memory that is granted, the segment is damaged.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::segment::memory::Mapped;
 
-/// Some formats look at a block twice. Families that are replaced while a page is rendered give their memory to others.
+/// Some formats look at a block twice. Families that are replaced while a page is rendered give
+/// their memory to others.
 const TIMES: u64 = 4;
 
-/// Bytes read so far. Only one thread renders a page; the words are atomic because a cursor may be sent to another.
+/// Bytes read so far. Only one thread renders a page; the words are atomic because a cursor may be
+/// sent to another.
 #[derive(Debug, Default)]
 pub(super) struct Allowance {
     spent: AtomicU64,

@@ -539,8 +539,9 @@ impl<'a> Cursor<'a> {
         self.enter(link);
     }
 
-    /// Whether the page may show a family: what came in after the page was begun is on the next one, unless it has replaced a family
-    /// that this page did not come to in time. So no page has a name twice, and none misses a family that is replaced.
+    /// Whether the page may show a family: what came in after the page was begun is on the next
+    /// one, unless it has replaced a family that this page did not come to in time. So no page has
+    /// a name twice, and none misses a family that is replaced.
     fn is_in_time(&mut self, record: &Record<'_>, name: &str) -> bool {
         let part = &self.parts[self.lead];
         let memory = &part.memory;

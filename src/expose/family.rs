@@ -37,7 +37,8 @@ pub(super) fn pair(name: &str, value: &str) -> String {
     format!("{}=\"{}\"", utf8::label_on_line(name), String::from_utf8_lossy(&text))
 }
 
-/// Whether the samples of a family, a counter, are called on this page as it was registered, without `_total`.
+/// Whether the samples of a family, a counter, are called on this page as it was registered,
+/// without `_total`.
 fn is_exact(record: &Record<'_>, exposition: Exposition) -> bool {
     matches!(exposition.format(), Format::Text | Format::Text1 | Format::Protobuf) && record.exact()
 }
@@ -51,14 +52,16 @@ pub(super) fn base(record: &Record<'_>, texts: &Texts, exposition: Exposition) -
     }
 }
 
-/// Whether the family's bounds, or quantiles, have no `.0` on this page, by the word of the segment's creator.
+/// Whether the family's bounds, or quantiles, have no `.0` on this page, by the word of the
+/// segment's creator.
 fn is_short(record: &Record<'_>, exposition: Exposition) -> bool {
     matches!(exposition.format(), Format::Text | Format::Text1)
         && matches!(record.kind(), KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY)
         && record.memory.get32(header::SHORT_BOUNDS) == 1
 }
 
-/// From OpenMetrics' canonical numbers to Go's shortest: whole numbers lose their `.0`, and nothing else is different.
+/// From OpenMetrics' canonical numbers to Go's shortest: whole numbers lose their `.0`, and nothing
+/// else is different.
 fn shorten(marks: &mut [String]) {
     for mark in marks {
         if mark.ends_with(".0") {

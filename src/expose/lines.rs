@@ -363,8 +363,9 @@ impl Lines {
             line.end();
             self.exemplar(series, i, out);
         }
-        // OpenMetrics has no sum that may fall, is negative or NaN, and no count of a histogram without its sum. One negative
-        // observation is enough, for good: else the lines would come and go with the sum's sign.
+        // OpenMetrics has no sum that may fall, is negative or NaN, and no count of a histogram
+        // without its sum. One negative observation is enough, for good: else the lines would come
+        // and go with the sum's sign.
         let odd = || sum < 0.0 || sum.is_nan() || series.saw_negatives();
         let sumless = self.sumless || (self.openmetrics && odd());
         if !sumless {

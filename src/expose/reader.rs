@@ -55,8 +55,9 @@ impl Held {
 }
 
 impl Reader {
-    /// Attaches to the segment of this name, read-only. A process that may not open the file, but has the segment
-    /// mapped for counting, reads that mapping: such as a worker that has given up its privileges.
+    /// Attaches to the segment of this name, read-only. A process that may not open the file, but
+    /// has the segment mapped for counting, reads that mapping: such as a worker that has given up
+    /// its privileges.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Permission`], [`Error::NotASegment`], [`Error::WrongVersion`], [`Error::System`].
@@ -223,7 +224,8 @@ impl Reader {
         Error::unless_memory(MEMORY_TO_RENDER)?;
         let (mut cursor, mut out) = (self.cursor(exposition), Vec::new());
         loop {
-            // A piece is about 32 KiB and ends behind a series; the rest is for a large one. The page grows here, not in the cursor.
+            // A piece is about 32 KiB and ends behind a series; the rest is for a large one. The
+            // page grows here, not in the cursor.
             if out.capacity() - out.len() < MEMORY_TO_RENDER {
                 out.try_reserve(out.len().max(MEMORY_TO_RENDER)).map_err(|_| Error::NoMemory)?;
             }

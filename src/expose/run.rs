@@ -117,8 +117,8 @@ pub(super) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Run, out: &mu
             walk.note(unusual(of, whole, at, out));
             continue;
         }
-        // The next ones need no more than a comparison each against rings, and no look at the budget. What they make the page read
-        // is charged together.
+        // The next ones need no more than a comparison each against rings, and no look at the
+        // budget. What they make the page read is charged together.
         let until = until.min(out.len().saturating_add(UNCHARGED));
         let (ahead, mark) = walk.ahead();
         let (mut left, mut hidden, mut read) = (ahead, 0, 0);

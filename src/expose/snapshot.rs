@@ -134,7 +134,8 @@ fn large(n: u64) -> f64 {
     n as f64
 }
 
-/// A counter's value from its whole amounts and its fraction. It is exact if it is a whole number below 2^64.
+/// A counter's value from its whole amounts and its fraction. It is exact if it is a whole number
+/// below 2^64.
 fn total(whole: u128, parts: f64) -> Total {
     match whole_sum(whole, parts).map(u64::try_from) {
         Some(Ok(n)) => Total::Whole(n),
@@ -168,8 +169,8 @@ pub(super) enum Unseen<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// The series at `at`, if it has its place on the page now. `record` is of its memory. What it reads is for the caller to
-    /// charge.
+    /// The series at `at`, if it has its place on the page now. `record` is of its memory. What it
+    /// reads is for the caller to charge.
     #[inline(always)]
     pub(super) fn look(
         &'a self,
@@ -225,7 +226,8 @@ impl<'a> Page<'a> {
         announcements(self.memory, Record::new(self.memory, offset(self.family)).ends())
     }
 
-    /// What a record is that does not serve this family: of its store, it may be free, or serve another one.
+    /// What a record is that does not serve this family: of its store, it may be free, or serve
+    /// another one.
     #[cold]
     #[inline(never)]
     fn foreign(&self, was: State, parent: u32) -> Unseen<'a> {
@@ -389,9 +391,11 @@ impl<'a> Series<'a> {
         Place { life: if self.is_embedded() { Life::FOREVER } else { self.place.life }, ..self.place }
     }
 
-    /// Whether a histogram, or a summary, has ever observed a negative value: to be asked after its values were read.
+    /// Whether a histogram, or a summary, has ever observed a negative value: to be asked after its
+    /// values were read.
     pub(super) fn saw_negatives(&self) -> bool {
-        // SAFETY: an entry's fields are backed (`Page::series`), and so is this word before its last ones.
+        // SAFETY: an entry's fields are backed (`Page::series`), and so is this word before its
+        // last ones.
         unsafe { saw_negatives(self.record, self.place.life) }
     }
 

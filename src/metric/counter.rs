@@ -15,8 +15,9 @@ use crate::segment::{Inner, Segment};
 /// Whole and fractional amounts are kept apart: counting by integers is one instruction, and exact beyond 2^53. A counter that is
 /// hot has a cell for each CPU, and then not even that instruction is locked.
 ///
-/// Every update is async-signal-safe, takes no lock, allocates nothing, leaves `errno` as it is, and cannot fail. One that gives
-/// the series cells for each CPU, or makes an exemplar's slot, may ask the system for memory.
+/// Every update is async-signal-safe, takes no lock, allocates nothing, leaves `errno` as it is,
+/// and cannot fail. One that gives the series cells for each CPU, or makes an exemplar's slot, may
+/// ask the system for memory.
 #[derive(Clone, Copy)]
 pub struct Counter {
     inner: &'static Inner,
@@ -59,12 +60,15 @@ static NOWHERE: Series = Series {
     cells: [AtomicU64::new(0), AtomicU64::new(0)],
 };
 
-/// What moves from a full integer to the fraction is a multiple of this. Sums of such multiples are exact there up to 2^96.
+/// What moves from a full integer to the fraction is a multiple of this. Sums of such multiples are
+/// exact there up to 2^96.
 ///
-/// Amounts from here on are split at once: the multiple of `SPILL` goes to the fraction, the rest to the integer.
+/// Amounts from here on are split at once: the multiple of `SPILL` goes to the fraction, the rest
+/// to the integer.
 const SPILL: u64 = 1 << 43;
-/// An integer without a tag is full when it has this bit. Then the bit moves to the fraction. The process whose addition
-/// finds the bit set moves it, so the integer would wrap only if 2^20 processes were stopped between these two steps.
+/// An integer without a tag is full when it has this bit. Then the bit moves to the fraction. The
+/// process whose addition finds the bit set moves it, so the integer would wrap only if 2^20
+/// processes were stopped between these two steps.
 const FULL: u64 = 1 << 63;
 const _: () = assert!(FULL % SPILL == 0);
 
@@ -239,8 +243,9 @@ impl Counter {
         }
     }
 
-    /// The integer of a series that is never removed has crossed a multiple of `lane::HEAT`, by `n` from `before`. All integers
-    /// that rise come here again and again, so it is also the place to see that one is nearly full.
+    /// The integer of a series that is never removed has crossed a multiple of `lane::HEAT`, by `n`
+    /// from `before`. All integers that rise come here again and again, so it is also the place to
+    /// see that one is nearly full.
     #[cold]
     #[inline(never)]
     fn warm(&self, before: u64, n: u64) {
@@ -250,7 +255,8 @@ impl Counter {
         self.ask_for_lane(n);
     }
 
-    /// Moves what would not fit into the integer for long to the fraction. False: the series is over, which has been counted.
+    /// Moves what would not fit into the integer for long to the fraction. False: the series is
+    /// over, which has been counted.
     #[cold]
     #[inline(never)]
     fn spill(&self) -> bool {
@@ -392,8 +398,9 @@ pub(crate) fn read(cells: &[AtomicU64; 2]) -> [u64; 2] {
     [integer, f64::to_bits(0.0)]
 }
 
-/// The sum of a counter's whole amounts and its fraction, if that is known to be a whole number: of a large whole number a part may
-/// stand in the fraction, and of what is in a lane some may have been taken back.
+/// The sum of a counter's whole amounts and its fraction, if that is known to be a whole number: of
+/// a large whole number a part may stand in the fraction, and of what is in a lane some may have
+/// been taken back.
 pub(crate) fn whole_sum(whole: u128, parts: f64) -> Option<u128> {
     let size = parts.abs() as u128;
     match size as f64 == parts.abs() {

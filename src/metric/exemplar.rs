@@ -112,7 +112,8 @@ pub(super) fn offer(inner: &Inner, record: u64, life: Life, [i, slots]: [u64; 2]
     let Some(at) = obtain(inner, list + 4 * i, slot::SIZE) else { return };
     let life = if life == Life::FOREVER { 0 } else { life.0 };
     let interval = memory.get32(offset(memory.get32(record + entry::PARENT)) + family::EXEMPLAR_MS);
-    // By the segment's time: a step of the wall clock keeps no exemplar out. Never 0, which is an unused slot's.
+    // By the segment's time: a step of the wall clock keeps no exemplar out. Never 0, which is an
+    // unused slot's.
     let time = (inner.coarse_ms() & TAG_MASK).max(1);
     let stamp = time | life << TAG_BITS;
     let seen = memory.load64(at + slot::STAMP, Relaxed);

@@ -125,8 +125,8 @@ impl Gauge {
         Some(Gauge { inner, at, life, mode: GaugeMode::from_byte(mode as u8), word: None })
     }
 
-    /// The word of its own that a gauge has whose family is live: an update is one instruction, or a loop
-    /// of one.
+    /// The word of its own that a gauge has whose family is live: an update is one instruction, or
+    /// a loop of one.
     #[inline(always)]
     pub(crate) fn open_word(&self) -> Option<Word> {
         self.word.filter(|word| !is_closed(word)).map(Word)
@@ -260,8 +260,9 @@ impl Gauge {
         }
     }
 
-    /// The tag holds the time. Each change has to change it, so of two changes in one tick one gets the next tick. It never runs further
-    /// ahead, however many changes there are: then it would win over the later value of another process.
+    /// The tag holds the time. Each change has to change it, so of two changes in one tick one gets
+    /// the next tick. It never runs further ahead, however many changes there are: then it would
+    /// win over the later value of another process.
     fn change_recent(&self, at: u64, change: &Change) {
         let now = self.inner.ticks();
         self.change_pair(self.inner.memory.pair(at), change, |tag| recent_tag(tag & TAG_MASK, now));
@@ -284,7 +285,8 @@ impl Gauge {
         self.inner.count(header::STALE_UPDATES);
     }
 
-    /// Counts an update that was not done: as stale if the series is removed, whatever else was missing.
+    /// Counts an update that was not done: as stale if the series is removed, whatever else was
+    /// missing.
     #[cold]
     fn reject(&self) {
         self.inner.count(if self.is_over() { header::STALE_UPDATES } else { header::REJECTED_UPDATES });
@@ -342,7 +344,8 @@ impl Gauge {
             return None;
         }
         let arena = self.inner.arena();
-        // Where there was no room a moment ago the system is not asked again: an update without a cell is to cost little.
+        // Where there was no room a moment ago the system is not asked again: an update without a
+        // cell is to cost little.
         let (refused, now) = (&self.inner.cells_refused_ms, self.inner.coarse_ms());
         let is_fresh = now.wrapping_sub(refused.load(Relaxed)) < RETRY_MS;
         let Some(link) = (if is_fresh { None } else { arena.allocate_cells() }) else {
@@ -406,7 +409,8 @@ impl Gauge {
         None
     }
 
-    /// Takes over a cell whose pairs were `seen`, unless its owner has changed since. False: the owner has changed.
+    /// Takes over a cell whose pairs were `seen`, unless its owner has changed since. False: the
+    /// owner has changed.
     fn take_from(
         &self,
         mode: GaugeMode,
@@ -423,13 +427,15 @@ impl Gauge {
         if owner.cas([old, old_base], [mine(TAKING), base]).is_err() {
             return false;
         }
-        // The time tells the newest holder of an identity from older ones, and the most recent value. In another boot it goes on from here.
+        // The time tells the newest holder of an identity from older ones, and the most recent
+        // value. In another boot it goes on from here.
         self.inner.note_time(self.inner.time_ns());
         let new = [life.tag() | self.inner.ticks(), first.to_bits()];
         while let Err(now) = cell.cas(seen, new) {
             if now[0] >> TAG_BITS > life.0 {
-                // The series was removed meanwhile, so this update counts for nobody. The owner word has six bits of the life. It may be that
-                // of 64 lives later, when it is the same word again: then it must not stay taken, by the owner of that life.
+                // The series was removed meanwhile, so this update is not counted. The owner
+                // word has six bits of the life. It may be that of 64 lives later, when it is the
+                // same word again: then it must not stay taken, by the owner of that life.
                 let _ = owner.cas([mine(TAKING), base], [old, old_base]);
                 self.inner.count(header::STALE_UPDATES);
                 return true;
@@ -441,16 +447,18 @@ impl Gauge {
     }
 }
 
-/// Whether the family of a gauge that has a word of its own was retired: its record says so in place of a lane, which no gauge has.
+/// Whether the family of a gauge that has a word of its own was retired: its record says so in
+/// place of a lane, which no gauge has.
 #[inline(always)]
 fn is_closed(word: &'static AtomicU64) -> bool {
     let lane = std::ptr::from_ref(word).wrapping_byte_sub((gauge::VALUE - entry::LANE) as usize).cast::<AtomicU32>();
-    // SAFETY: the word is in a record of the segment (`new`), behind this field, which is aligned to 4 and only accessed atomically.
-    // Relaxed: nothing else is read for it.
+    // SAFETY: the word is in a record of the segment (`new`), behind this field, which is aligned
+    // to 4 and only accessed atomically. Relaxed: nothing else is read for it.
     unsafe { &*lane }.load(Relaxed) == lane::CLOSED
 }
 
-/// The time in a tag after a change at `now`. It is another than before, and at most one tick ahead.
+/// The time in a tag after a change at `now`. It is another than before, and at most one tick
+/// ahead.
 #[inline(always)]
 fn recent_tag(before: u64, now: u64) -> u64 {
     if before != now {
@@ -541,8 +549,8 @@ mod tests {
         }
     }
 
-    /// The owner word has six bits of the life. A thread that stood still for 64 lives of the record takes a cell of another series for
-    /// its own, and has to give it back.
+    /// The owner word has six bits of the life. A thread that stood still for 64 lives of the
+    /// record takes a cell of another series for its own, and has to give it back.
     #[test]
     fn a_thread_that_is_64_lives_late_leaves_the_cell_as_it_was() {
         let segment = Options::new().anonymous().ceiling(1 << 20).open().unwrap();

@@ -19,8 +19,9 @@ use crate::segment::{Inner, Segment};
 /// Each bucket is one 16-byte cell {count, sum} that changes as one, so the buckets, `_count` and `_sum` of a page agree at
 /// any instant, whatever is killed between two instructions. Of both kinds of buckets, too: an observation changes one cell.
 ///
-/// Every update is async-signal-safe, takes no lock, allocates nothing, leaves `errno` as it is, and cannot fail. Most make no
-/// system call. One that makes a native bucket, an exemplar's slot or cells for each CPU may ask the system for memory.
+/// Every update is async-signal-safe, takes no lock, allocates nothing, leaves `errno` as it is,
+/// and cannot fail. Most make no system call. One that makes a native bucket, an exemplar's slot or
+/// cells for each CPU may ask the system for memory.
 #[derive(Clone, Copy)]
 pub struct Histogram {
     inner: &'static Inner,
@@ -63,17 +64,19 @@ pub(super) fn bucket(bounds: &[f64], v: f64) -> usize {
     }
 }
 
-/// Whether a value is as most are: positive (or 0) and finite. One comparison of whole numbers: what has the sign, infinities
-/// and NaN are greater than all of these.
+/// Whether a value is as most are: positive (or 0) and finite. One comparison of whole numbers:
+/// what has the sign, infinities and NaN are greater than all of these.
 #[inline(always)]
 fn is_usual(v: f64) -> bool {
     v.to_bits() < f64::INFINITY.to_bits()
 }
 
-/// Whether negative values have been observed in this life of the series at `record`, which is backed.
+/// Whether negative values have been observed in this life of the series at `record`, which is
+/// backed.
 ///
 /// # Safety
-/// An entry's record is there, with a histogram's fixed part, aligned to 16, for as long as the process.
+/// An entry's record is there, with a histogram's fixed part, aligned to 16, for as long as the
+/// process.
 #[inline(always)]
 pub(crate) unsafe fn saw_negatives(record: *const u8, life: Life) -> bool {
     // SAFETY: the caller's promise; the word is only accessed atomically.
@@ -316,14 +319,16 @@ impl Histogram {
         self.change_otherwise::<BACK>(i, v)
     }
 
-    /// Notes in the record, before the first negative observation of this life is counted, that there are such.
+    /// Notes in the record, before the first negative observation of this life is counted, that
+    /// there are such.
     #[cold]
     #[inline(never)]
     fn note_sign(&self, v: f64) {
         let life = if self.life == Life::FOREVER { Life(0) } else { self.life };
         if v < 0.0 && !self.is_over() {
             if let Some(word) = self.inner.memory.u64_at(self.record() + histogram::NEGATIVE) {
-                // Lives only rise. Release pairs with `saw_negatives`, and so does the swap that counts the observation.
+                // Lives only rise. Release pairs with `saw_negatives`, and so does the swap that
+                // counts the observation.
                 let mine = life.tag() | 1;
                 if word.load(Relaxed) < mine {
                     word.fetch_max(mine, Release);

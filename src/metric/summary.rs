@@ -9,8 +9,9 @@ use crate::segment::Segment;
 /// The count and the sum of observations, shared by all processes: a [`Histogram`] without buckets. With
 /// [quantiles](crate::Builder::quantiles) if asked for.
 ///
-/// Count and sum change as one. Every update is async-signal-safe, takes no lock, allocates nothing, leaves `errno` as it is, and
-/// cannot fail. One that makes a bucket for quantiles may ask the system for memory.
+/// Count and sum change as one. Every update is async-signal-safe, takes no lock, allocates
+/// nothing, leaves `errno` as it is, and cannot fail. One that makes a bucket for quantiles may ask
+/// the system for memory.
 #[derive(Clone, Copy)]
 pub struct Summary(Histogram);
 

@@ -152,8 +152,8 @@ unsafe extern "C" fn in_child() {
     }
 }
 
-/// Closes a child's copy of a descriptor of the segment's file. The parent may have closed its own, and opened another
-/// file under the number.
+/// Closes a child's copy of a descriptor of the segment's file. The parent may have closed its own,
+/// and opened another file under the number.
 #[cfg(unix)]
 fn close_copy(descriptor: i32, file: (u64, u64)) {
     #[cfg(target_os = "linux")]

@@ -2,9 +2,9 @@
 //!
 //! A worker of a root master changes its user soon after the fork, and cannot open the segment's
 //! file then. So a parent that runs as root opens the file once more before it forks, for the child
-//! to lock a slot by, and closes its own copy afterwards. The child closes its copy when it takes its
-//! slot. Parents without privileges have nothing to hand on: their children can open the file as well
-//! as they can.
+//! to lock a slot by, and closes its own copy afterwards. The child closes its copy when it takes
+//! its slot. Parents without privileges have nothing to hand on: their children can open the file
+//! as well as they can.
 //!
 //! Other threads may fork at the same time. A thread that finds another one forking opens nothing.
 //! One that finds that another began to fork meanwhile closes what it has opened.

@@ -129,17 +129,20 @@ impl<'a, M> Builder<'a, M> {
 }
 
 impl<'a, M: Metric> Builder<'a, M> {
-    /// Puts this definition in the place of another one of the same name, as a reload needs it that has one more label or bucket.
-    /// Without this, registering a family otherwise is [`Error::Conflict`].
+    /// Puts this definition in the place of another one of the same name, as a reload needs it that
+    /// has one more label or bucket. Without this, registering a family otherwise is
+    /// [`Error::Conflict`].
     ///
-    /// The old definition leaves all pages at the instant at which the new one comes in, and no page shows the name twice. The new
-    /// family begins without series. Updates through handles to the old one, in whichever process, are not done but
-    /// counted in `shmetrics_updates_to_removed_total`. Its memory serves other families with series of the same shape.
-    /// A family that is registered just so already stays as it is; [`Builder::max_series`] and [`Builder::exemplar_interval`] are then put
-    /// in force, and its series go on.
+    /// The old definition leaves all pages at the instant at which the new one comes in, and no
+    /// page shows the name twice. The new family begins without series. Updates through handles to
+    /// the old one, in whichever process, are not done but counted in
+    /// `shmetrics_updates_to_removed_total`. Its memory serves other families with series of the
+    /// same shape. A family that is registered just so already stays as it is;
+    /// [`Builder::max_series`] and [`Builder::exemplar_interval`] are then put in force, and its
+    /// series go on.
     ///
-    /// A process of an earlier generation does not win the family back: that is [`Error::Conflict`]. See
-    /// [`Options::generation`](crate::Options::generation).
+    /// A process of an earlier generation does not win the family back: that is
+    /// [`Error::Conflict`]. See [`Options::generation`](crate::Options::generation).
     ///
     /// ```
     /// # fn main() -> Result<(), shmetrics::Error> {
@@ -247,12 +250,14 @@ buckets!(Histogram);
 buckets!(GaugeHistogram);
 
 impl Builder<'_, Counter> {
-    /// Text 0.0.4 and 1.0.0 and protobuf show the counter under the very name it is registered with, without `_total`: for
-    /// dashboards and rules that name an exporter's counters, such as `nginx_connections_accepted`. OpenMetrics, which has
-    /// no counters without `_total`, shows it with that.
+    /// Text 0.0.4 and 1.0.0 and protobuf show the counter under the very name it is registered
+    /// with, without `_total`: for dashboards and rules that name an exporter's counters, such as
+    /// `nginx_connections_accepted`. OpenMetrics, which has no counters without `_total`, shows it
+    /// with that.
     ///
-    /// The name belongs to the family's definition: processes that register it with this option and processes without it
-    /// conflict. An update that names the family, as [`Segment::count`](crate::Segment::count), takes it as it is.
+    /// The name belongs to the family's definition: processes that register it with this option and
+    /// processes without it conflict. An update that names the family, as
+    /// [`Segment::count`](crate::Segment::count), takes it as it is.
     ///
     /// ```
     /// # fn main() -> Result<(), shmetrics::Error> {

@@ -1,13 +1,15 @@
 //! Series that nobody updates expire, in families that ask for it. Writers do nothing for it: whoever renders a page, and may
 //! write, compares what each series holds with what it held at an earlier look.
 //!
-//! The word before a series' label text keeps that: {digest of the cells: 32 bits, when it was first seen: 32}. Unchanged for
-//! the family's time, the series is off the pages (`EXPIRED`) but stays as it is: an update through a handle, seen at the next
-//! look, or a look-up of its label set brings it back with its value. Unchanged for the same time again, it is removed.
+//! The word before a series' label text keeps that: {digest of the cells: 32 bits, when it was
+//! first seen: 32}. Unchanged for the family's time, the series is off the pages (`EXPIRED`) but
+//! stays as it is: an update through a handle, seen at the next look, or a look-up of its label set
+//! brings it back with its value. Unchanged for the same time again, it is removed.
 //!
-//! The times are in tenths of a second of a time of its own (`LOOK_TIME`), which passes while processes look. A look adds the
-//! time since the look before, but no more than is usual between two looks. So a look that comes late, because the machine was
-//! suspended, or nobody rendered a page for a day, expires nothing that a look at the usual time would not have.
+//! The times are in tenths of a second of a time of its own (`LOOK_TIME`), which passes while
+//! processes look. A look adds the time since the look before, but no more than is usual between
+//! two looks. So a look that comes late, because the machine was suspended, or no page was rendered
+//! for a day, expires nothing that a look at the usual time would not have.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -119,9 +121,11 @@ fn look_time(memory: &Mapped) -> u32 {
 /// What is usual grows by a quarter and so many milliseconds with each look.
 const SLACK: u64 = 1000;
 
-/// What the time of looks and the usual time between two of them are after a look, `gap` milliseconds after the one before.
+/// What the time of looks and the usual time between two of them are after a look, `gap`
+/// milliseconds after the one before.
 fn looked(time: u64, usual: u64, gap: u64) -> (u64, u64) {
-    // What is usual grows by small steps, so that no gap makes the next one usual, and falls as fast again.
+    // What is usual grows by small steps, so that no gap makes the next one usual, and falls as
+    // fast again.
     let next = gap.min(usual + usual / 4 + SLACK).max(usual - usual / 4);
     (time.wrapping_add(gap.min(usual)), next)
 }
@@ -132,7 +136,8 @@ fn look(memory: &Mapped, now: u64) {
     let mut seen = pair.load();
     loop {
         let usual = memory.get64(header::LOOKS_EVERY).min(u64::from(u32::MAX));
-        // A look by a clock that is ahead gives no time to those after it, and these set the clock right.
+        // A look by a clock that is ahead gives no time to those after it, and these set the clock
+        // right.
         let gap = if seen[0] == 0 { 0 } else { now.saturating_sub(seen[0]) };
         let (time, next) = looked(seen[1], usual, gap);
         if seen[0] == now {
@@ -167,8 +172,9 @@ fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     // Times come round after 13.6 years; a longer time never ends.
     let idle = now.wrapping_sub(seen as u32);
     let is_idle = record.expire().checked_mul(10).is_some_and(|time| idle >= time);
-    // First the word, which says when the state changed: if another look has found an update since, or has started the clock anew,
-    // nothing is done. A process may stand still for long before it comes here.
+    // First the word, which says when the state changed: if another look has found an update since,
+    // or has started the clock anew, nothing is done. A process may stand still for long before it
+    // comes here.
     if !is_idle || memory.cas64(at, seen, word, AcqRel, Relaxed).is_err() {
         return false;
     }

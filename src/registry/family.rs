@@ -294,7 +294,8 @@ impl<'a> Record<'a> {
         // Acquire pairs with the Release that linked it.
         self.memory.load32(self.store_at() + family::HEAD, Acquire)
     }
-    /// The family whose chain and free lists it uses: itself, or an earlier one whose series are of the same shape.
+    /// The family whose chain and free lists it uses: itself, or an earlier one whose series are of
+    /// the same shape.
     pub(crate) fn store_at(&self) -> u64 {
         match self.memory.get32(self.at + family::STORE) {
             0 => self.at,
@@ -389,7 +390,8 @@ impl<'a> Record<'a> {
         self.memory.copy_to(at, len, &mut bytes).then(|| String::from_utf8(bytes).ok())?
     }
 
-    /// Bytes of the record in front of its embedded series. `None`: it is longer than any that is registered.
+    /// Bytes of the record in front of its embedded series. `None`: it is longer than any that is
+    /// registered.
     pub(crate) fn texts_len(&self) -> Option<u64> {
         let within = |len: u64, most: usize| (len <= most as u64).then_some(len);
         let m = self.memory;

@@ -50,7 +50,8 @@ pub(crate) fn register(inner: &Inner, spec: Spec<'_>) -> Result<u64, Error> {
     result
 }
 
-/// More than a registration takes of the process' memory: its texts several times, with escapes, and those of another family.
+/// More than a registration takes of the process' memory: its texts several times, with escapes,
+/// and those of another family.
 fn memory_for(spec: &Spec<'_>) -> usize {
     let names = spec.labels.iter().chain(spec.states).map(|name| name.len()).sum::<usize>();
     let texts = names.saturating_add(spec.name.len()).saturating_add(spec.help.len());
@@ -62,7 +63,8 @@ fn register_checked(inner: &Inner, spec: &Spec<'_>) -> Result<u64, Error> {
     let hash = labels::family_hash(inner.seed, spec.name.as_bytes());
     let conflict = |how: &str, why: &str| Err(Error::Conflict(format!("the family {} {how}: {why}", spec.name)));
     redefine::drain_all(inner);
-    // Another round is needed only if a process of an earlier generation has replaced the family just now.
+    // Another round is needed only if a process of an earlier generation has replaced the family
+    // just now.
     for _ in 0..1000 {
         let mut maker = FamilyMaker { inner, spec, hash, clash: None, old: 0 };
         let found = match find_or_append(&inner.index(), chain::FAMILIES, hash, &mut maker) {

@@ -223,7 +223,8 @@ impl<'a> Named<'a> {
         Named { base, kind, exact: false }
     }
 
-    /// The names under which it may expose samples, in any format, on a page that escapes names so: a beginning, and an end.
+    /// The names under which it may expose samples, in any format, on a page that escapes names so:
+    /// a beginning, and an end.
     fn parts(self, way: Escaping) -> impl Iterator<Item = (Cow<'a, str>, &'static str)> {
         let base = utf8::family(self.base, self.kind, way);
         let usual = suffixes(self.kind).iter().map(move |suffix| (base.clone(), *suffix));

@@ -178,16 +178,18 @@ fn make<'v>(
 }
 
 impl Segment {
-    /// Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place to keep families and handles
-    /// between two requests. The labels may come in any order; the family's own is the fastest. What is not there is made, a family without a help text; register
-    /// it beforehand where it is to have one, or a limit.
+    /// Adds `v` to the counter of this name and these labels, in one call: for hosts that have no
+    /// place to keep families and handles between two requests. The labels may come in any order;
+    /// the family's own is the fastest. What is not there is made, a family without a help text;
+    /// register it beforehand where it is to have one, or a limit.
     ///
     /// It costs two look-ups. What is there already is found without a lock, an allocation or a system call; a handle that is kept
     /// is several times as fast.
     ///
     /// # Errors
-    /// [`Error::Conflict`], [`Error::Full`] or an invalid name: what registering such a family would end in. [`Error::InvalidArgument`] if
-    /// `v` is negative, infinite or NaN. Nothing is counted then.
+    /// [`Error::Conflict`], [`Error::Full`] or an invalid name: what registering such a family
+    /// would end in. [`Error::InvalidArgument`] if `v` is negative, infinite or NaN. Nothing is
+    /// counted then.
     pub fn count(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
         check_amount(self.inner, KIND_COUNTER, v)?;
         self.named::<Counter>(KIND_COUNTER, name, labels)?.add(v);

@@ -123,7 +123,7 @@ pub(super) fn of(inner: &Inner, family: &Record<'_>, labels: &[&str]) -> Result<
     Err(Error::Full(format!("the family's labels are named in more than {MOST} orders: name them in one")))
 }
 
-/// Writes an order, which nobody else can reach yet. Returns its link and its size.
+/// Writes an order, which no other process can reach yet. Returns its link and its size.
 fn write(inner: &Inner, family: &Record<'_>, count: usize, places: &Places) -> Option<(u32, u64)> {
     let memory = &inner.memory;
     let bytes = align(f::SIZE + 3 * count as u64, GRANULE);

@@ -100,8 +100,8 @@ fn reuse(inner: &Inner, record: &Record<'_>, class: u32) -> Option<(u32, State)>
     Some((link, claim(inner, link)))
 }
 
-/// Makes a record that was taken from a free list fit for its next label set: out of the index. Its cells were closed to all
-/// handles of earlier lives when its last series was removed.
+/// Makes a record that was taken from a free list fit for its next label set: out of the index. Its
+/// cells were closed to all handles of earlier lives when its last series was removed.
 fn claim(inner: &Inner, link: u32) -> State {
     let (memory, index) = (&inner.memory, inner.index());
     let is_full = !index.has_room();
@@ -114,8 +114,8 @@ fn claim(inner: &Inner, link: u32) -> State {
     state
 }
 
-/// Makes the record of a series with a cell for each process, and counts it as one that room is kept for: beforehand, so that
-/// the room is there.
+/// Makes the record of a series with a cell for each process, and counts it as one that room is
+/// kept for: beforehand, so that the room is there.
 pub(super) fn with_cells(inner: &Inner, make: impl FnOnce() -> Option<u32>) -> Option<u32> {
     inner.count(header::CELL_SERIES);
     let made = make();
@@ -130,13 +130,14 @@ pub(super) fn without_cells(inner: &Inner) {
     inner.memory.add64(header::CELL_SERIES, u64::MAX, Relaxed);
 }
 
-/// Closes the cells of a series whose life is over, in a record that no list has yet: whatever its type, an update through a
-/// handle fails and is counted as stale from then on. The record's state has moved on to the next life, which nobody has a
-/// handle to; the lane goes first, then each cell becomes {the next life's tag, 0}. An update that read the state or the lane
-/// before that counts as done before the removal.
+/// Closes the cells of a series whose life is over, in a record that no list has yet: whatever its
+/// type, an update through a handle fails and is counted as stale from then on. The record's state
+/// has moved on to the next life, to which no handle exists; the lane goes first, then each cell
+/// becomes {the next life's tag, 0}. An update that read the state or the lane before that counts
+/// as done before the removal.
 ///
-/// Chunks of native buckets and exemplars stay as they are. Who updates them looks at the state first, and what they hold has
-/// the life that it is of.
+/// Chunks of native buckets and exemplars stay as they are. Who updates them looks at the state
+/// first, and what they hold has the life that it is of.
 pub(super) fn close(inner: &Inner, record: &Record<'_>, link: u32) {
     let (memory, at) = (&inner.memory, offset(link));
     let tag = life::state(memory, link).life().tag();
@@ -213,7 +214,8 @@ pub(super) fn hide(inner: &Inner, record: &Record<'_>, link: u32, seen: State, t
     done
 }
 
-/// Removes all series of a family, but for those that came after so many announcements. Returns how many.
+/// Removes all series of a family, but for those that came after so many announcements. Returns how
+/// many.
 pub(super) fn remove_all(inner: &Inner, record: &Record<'_>, until: Option<u32>) -> u64 {
     let memory = &inner.memory;
     let (mut removed, mut ring) = (0, Ring::default());

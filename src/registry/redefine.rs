@@ -1,15 +1,19 @@
-//! Families that are replaced or unregistered: what takes them off, and what becomes of their series.
+//! Families that are replaced or unregistered: what takes them off, and what becomes of their
+//! series.
 //!
-//! A family is retired by one compare-and-swap of its state, and is never live again. A replacement is announced with a link to the
-//! family that it replaces, and settling the announcement retires the old family before it makes the new one live
-//! (see [`chain`]). So at most one family of a name is live, after a kill at any instruction.
+//! A family is retired by one compare-and-swap of its state, and is never live again. A replacement
+//! is announced with a link to the family that it replaces, and settling the announcement retires
+//! the old family before it makes the new one live (see [`chain`]). So at most one family of a name
+//! is live, after a kill at any instruction.
 //!
-//! A retired family is then *drained*: announcements of series that are on their way are revoked, all its series are removed, and
-//! its embedded series is closed to updates. Each step may be repeated, and any process does them: the one that retired the family,
-//! and every later registration and page.
+//! A retired family is then *drained*: announcements of series that are on their way are revoked,
+//! all its series are removed, and its embedded series is closed to updates. Each step may be
+//! repeated, and any process does them: the one that retired the family, and every later
+//! registration and page.
 //!
-//! The records of its series stay in its *store*, a chain and free lists. A later family whose series have the same shape uses the same
-//! store. A record's `PARENT` says which family it serves, and changes only between two lives.
+//! The records of its series stay in its *store*, a chain and free lists. A later family whose
+//! series have the same shape uses the same store. A record's `PARENT` says which family it serves,
+//! and changes only between two lives.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
@@ -29,11 +33,13 @@ use crate::segment::{Inner, Segment};
 use crate::Error;
 
 impl Segment {
-    /// Takes the family of this name off all pages, for all processes, from this instant on. False if there is none.
+    /// Takes the family of this name off all pages, for all processes, from this instant on. False
+    /// if there is none.
     ///
-    /// Updates through its handles, and through handles that its family handles give from now on, are not done but counted in
-    /// `shmetrics_updates_to_removed_total`. The name may then be registered anew, with any type, labels or options. Its memory
-    /// serves later families whose series have the same shape. To put another definition in its place, register that with
+    /// Updates through its handles, and through handles that its family handles give from now on,
+    /// are not done but counted in `shmetrics_updates_to_removed_total`. The name may then be
+    /// registered anew, with any type, labels or options. Its memory serves later families whose
+    /// series have the same shape. To put another definition in its place, register that with
     /// [`Builder::replace`](crate::Builder::replace), which leaves no page without the family.
     ///
     /// # Errors
@@ -105,12 +111,14 @@ pub(super) fn raise(inner: &Inner, link: u32) -> bool {
     if word.load(Relaxed) >= epoch || word.fetch_max(epoch, AcqRel) >= epoch {
         return true;
     }
-    // A process of an earlier generation may have read the old word and be about to announce its own definition.
+    // A process of an earlier generation may have read the old word and be about to announce its
+    // own definition.
     chain::revoke(&inner.index(), FAMILIES, |link, _| settled(inner, link));
     !Record::new(memory, offset(link)).is_retired()
 }
 
-/// Puts the limits of a registration in force that are no part of a definition: no value depends on them.
+/// Puts the limits of a registration in force that are no part of a definition: no value depends on
+/// them.
 pub(super) fn set_limits(inner: &Inner, record: &Record<'_>, spec: &Spec<'_>) {
     inner.memory.put64(record.at + f::MAX_SERIES, spec.max_series);
     inner.memory.put32(record.at + f::EXEMPLAR_MS, spec.exemplar_ms);
@@ -142,7 +150,8 @@ impl Shape {
     }
 }
 
-/// Gives a family that is about to be announced the store of its predecessor, or of another that is no more.
+/// Gives a family that is about to be announced the store of its predecessor, or of another that is
+/// no more.
 pub(super) fn choose_store(inner: &Inner, new: &Record<'_>, predecessor: u32) {
     let memory = &inner.memory;
     if memory.get32(header::RETIRING) == 0 {
@@ -161,7 +170,8 @@ pub(super) fn choose_store(inner: &Inner, new: &Record<'_>, predecessor: u32) {
             life::DRAINED => {}
             _ => _ = used.insert(store_of(record)),
         });
-        // If two families come to one store at a time, both are right: a record's parent tells whose it is.
+        // If two families come to one store at a time, both are right: a record's parent tells
+        // whose it is.
         candidates.into_iter().find(|store| !used.contains(store))
     };
     if let Some(store) = store {
@@ -200,8 +210,8 @@ pub(super) fn drain(inner: &Inner, link: u32) {
     if state.state() != life::RETIRED {
         return;
     }
-    // Who reads the chain's word after this sees that the family is retired; who read it before fails to announce. So no series comes
-    // in behind the walk.
+    // Who reads the chain's word after this sees that the family is retired; who read it before
+    // fails to announce. So no series comes in behind the walk.
     chain::revoke(&inner.index(), record.ends(), |link, parent| recycle::settled(inner, parent, link));
     recycle::remove_all(inner, &record, None);
     close(inner, &record);
@@ -209,7 +219,8 @@ pub(super) fn drain(inner: &Inner, link: u32) {
     life::change(memory, link, state, life::DRAINED);
 }
 
-/// Closes the embedded series to updates. It has no lives, so each kind of cell is left in a state in which updates fail.
+/// Closes the embedded series to updates. It has no lives, so each kind of cell is left in a state
+/// in which updates fail.
 fn close(inner: &Inner, record: &Record<'_>) {
     let (memory, at) = (&inner.memory, record.overflow_at());
     let link = (at / GRANULE) as u32;

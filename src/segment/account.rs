@@ -4,8 +4,9 @@ use crate::Error;
 
 /// A user or a group: a number, or a name that the system knows.
 ///
-/// A name is looked up while a segment is opened, through the C library (`getpwnam_r`, `getgrnam_r`), which may read
-/// files or ask a directory service. Text of digits alone is a number, and needs no look-up.
+/// A name is looked up while a segment is opened, through the C library (`getpwnam_r`,
+/// `getgrnam_r`), which may read files or ask a directory service. Text of digits alone is a
+/// number, and needs no look-up.
 ///
 /// ```
 /// let account: shmetrics::Account = "www-data".into();
@@ -52,7 +53,8 @@ impl std::fmt::Display for Account {
     }
 }
 
-/// An account and where it was given, for messages: `SHMETRICS_GROUP=shop`, or `the option owner=shop`.
+/// An account and where it was given, for messages: `SHMETRICS_GROUP=shop`, or `the option
+/// owner=shop`.
 #[derive(Clone, Debug)]
 pub(super) struct Given {
     pub(super) account: Account,

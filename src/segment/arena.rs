@@ -10,9 +10,11 @@ use crate::host::Undisturbed;
 
 /// The most bytes that are granted beyond those that are needed.
 pub(crate) const SPARE_MOST: u64 = 4 << 20;
-/// Processes that each series with a cell for each process has room for, however many such series there are.
+/// Processes that each series with a cell for each process has room for, however many such series
+/// there are.
 const LEAST: u64 = 64;
-/// So much of what is kept for cells is granted by the system beforehand, in case that its memory is full later.
+/// So much of what is kept for cells is granted by the system beforehand, in case that its memory
+/// is full later.
 const AHEAD: u64 = EXTENT / 2;
 
 pub(crate) struct Arena<'a> {
@@ -32,11 +34,12 @@ impl Arena<'_> {
         self.allocate_beside(0, CELL_BLOCK)
     }
 
-    /// Bytes that are kept for the cells of processes: of each series with such cells, for as many processes as the segment
-    /// takes, up to an eighth of the arena for all; but at least for `LEAST` processes, or for twice as many as there ever were
-    /// at one time.
+    /// Bytes that are kept for the cells of processes: of each series with such cells, for as many
+    /// processes as the segment takes, up to an eighth of the arena for all; but at least for
+    /// `LEAST` processes, or for twice as many as there ever were at one time.
     ///
-    /// Series and blocks are only ever added. A process that is killed between a block and its count keeps a block too much.
+    /// Series and blocks are only ever added. A process that is killed between a block and its
+    /// count keeps a block too much.
     pub(crate) fn kept(&self) -> u64 {
         let memory = self.memory;
         let series = memory.get64(header::CELL_SERIES);

@@ -56,7 +56,8 @@ pub(crate) const fn offset(link: u32) -> u64 {
 pub(crate) trait Maker {
     /// Whether the entry has the key.
     fn same(&self, link: u32) -> bool;
-    /// Whether no entry may be announced any more. Asked after `PENDING` was read: whoever closes changes that word afterwards.
+    /// Whether no entry may be announced any more. Asked after `PENDING` was read: the process that
+    /// closes changes that word afterwards.
     fn closed(&self) -> bool {
         false
     }
@@ -72,7 +73,8 @@ pub(crate) trait Maker {
     fn make(&mut self) -> Option<u32>;
     /// The key came in by somebody else: takes the record back.
     fn give_back(&mut self, link: u32);
-    /// Called once for each announcement, by the process that made the entry `LIVE`, with the entry's `PARENT`.
+    /// Called once for each announcement, by the process that made the entry `LIVE`, with the
+    /// entry's `PARENT`.
     fn settled(&self, link: u32, parent: u32);
     /// Makes room in the index. `false`: it is full.
     fn prepare(&mut self) -> bool;
@@ -189,8 +191,9 @@ fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: 
     let _ = memory.cas64(ends.pending, announced, announced >> 32 << 32, Release, Relaxed);
 }
 
-/// Takes the entry with this key off pages and look-ups for good, if `may` allows it: announces it once more, as one that replaces
-/// itself. Gives the entry and whether it was retired; `None` if there is none.
+/// Takes the entry with this key off pages and look-ups for good, if `may` allows it: announces it
+/// once more, as one that replaces itself. Gives the entry and whether it was retired; `None` if
+/// there is none.
 pub(crate) fn retract<M: Memory>(
     index: &Index<'_, M>,
     ends: Ends,
@@ -217,7 +220,8 @@ pub(crate) fn retract<M: Memory>(
         if !may(link) {
             return Some((link, false));
         }
-        // The announcement that this field was for is over: nothing reads it again, unless the next swap succeeds.
+        // The announcement that this field was for is over: nothing reads it again, unless the next
+        // swap succeeds.
         memory.store32(offset(link) + ends.replaces, link, Relaxed);
         let announced = (pending >> 32).wrapping_add(1) << 32 | u64::from(link);
         match memory.cas64(ends.pending, pending, announced, AcqRel, Relaxed) {
@@ -238,7 +242,8 @@ fn retire<M: Memory>(memory: &M, link: u32) -> bool {
     seen.state() == life::LIVE && life::change(memory, link, seen, life::RETIRED)
 }
 
-/// Has every announcement fail whose maker read the chain's `PENDING` before this call. Returns once it has settled what was announced.
+/// Has every announcement fail whose maker read the chain's `PENDING` before this call. Returns
+/// once it has settled what was announced.
 pub(crate) fn revoke<M: Memory>(index: &Index<'_, M>, ends: Ends, settled: impl Fn(u32, u32)) {
     for _ in 0..BOUND {
         let pending = index.memory.load64(ends.pending, Acquire);
@@ -247,7 +252,8 @@ pub(crate) fn revoke<M: Memory>(index: &Index<'_, M>, ends: Ends, settled: impl 
             continue;
         }
         let next = (pending >> 32).wrapping_add(1) << 32;
-        // Acquire and Release: a maker that reads this word, or a later one, also sees what the caller did before.
+        // Acquire and Release: a maker that reads this word, or a later one, also sees what the
+        // caller did before.
         match index.memory.cas64(ends.pending, pending, next, AcqRel, Relaxed) {
             Ok(_) => return,
             // A word that is what it is not: the chain leads out of the memory.
@@ -265,7 +271,8 @@ pub(crate) fn settle_if<M: Memory>(index: &Index<'_, M>, ends: Ends, link: u32, 
     }
 }
 
-/// The number of the last announcement in a chain. Later announcements have the numbers after it, modulo 2^32.
+/// The number of the last announcement in a chain. Later announcements have the numbers after it,
+/// modulo 2^32.
 pub(crate) fn announcements<M: Memory>(memory: &M, ends: Ends) -> u32 {
     (memory.load64(ends.pending, Acquire) >> 32) as u32
 }
@@ -276,16 +283,18 @@ pub(crate) fn settled<M: Memory>(memory: &M, ends: Ends) -> u32 {
     ((pending >> 32) as u32).wrapping_sub(u32::from(pending as u32 != 0))
 }
 
-/// Whether an entry was announced after `from`, an earlier result of [`announcements`]. `now` reads that number again, and must be
-/// called after `birth` was read.
+/// Whether an entry was announced after `from`, an earlier result of [`announcements`]. `now` reads
+/// that number again, and must be called after `birth` was read.
 ///
-/// The numbers come round after 2^32 announcements, and an entry may be older than that. So its birth alone does not tell: it is later
-/// only if it lies between `from` and `now`. The answer is wrong only for an entry that is older by a multiple of 2^32 announcements
-/// than one of those made between the two readings.
+/// The numbers come round after 2^32 announcements, and an entry may be older than that. So its
+/// birth alone does not tell: it is later only if it lies between `from` and `now`. The answer is
+/// wrong only for an entry that is older by a multiple of 2^32 announcements than one of those made
+/// between the two readings.
 #[inline(always)]
 pub(crate) fn is_later(birth: u32, from: u32, now: impl FnOnce() -> u32) -> bool {
     let later = birth.wrapping_sub(from);
-    // The first comparison answers for most entries. Nothing makes 2^31 entries while a page is read.
+    // The first comparison answers for most entries. Nothing makes 2^31 entries while a page is
+    // read.
     later as i32 > 0 && later <= now().wrapping_sub(from)
 }
 

@@ -1,6 +1,6 @@
 //! The time of a segment: nanoseconds since it was made, the same in all processes.
 //!
-//! Order and durations are told by `CLOCK_BOOTTIME`, which nobody can set and which runs while the
+//! Order and durations are told by `CLOCK_BOOTTIME`, which cannot be set and which runs while the
 //! machine is suspended. The wall clock says when the segment was made and when an exemplar was
 //! kept, and decides nothing.
 //!
@@ -15,8 +15,8 @@
 //! constant again if the clock has jumped: its parent may have called `unshare(CLONE_NEWTIME)`.
 //!
 //! A process that cannot read the name of its boot (there is no `/proc`) takes the base as its own
-//! boot's. If that would put it before `CLOCK_SEEN`, it uses a base of its own instead, which starts
-//! there, and leaves the header alone.
+//! boot's. If that would put it before `CLOCK_SEEN`, it uses a base of its own instead, which
+//! starts there, and leaves the header alone.
 
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU64,
@@ -178,8 +178,8 @@ pub(super) fn initialise(memory: &Mapped) {
 /// Time goes on so much after the latest time that was noted: some may have passed unnoted.
 const LATER: u64 = 1_000_000_000;
 
-/// This process' `CLOCK_BOOTTIME` when the segment's time was 0, and the base that it belongs to. The
-/// base is replaced if it is another boot's and this process can tell.
+/// This process' `CLOCK_BOOTTIME` when the segment's time was 0, and the base that it belongs to.
+/// The base is replaced if it is another boot's and this process can tell.
 fn delta(memory: &Mapped, own: Own, may_write: bool) -> (u64, u64) {
     let shift = own.shift as u64;
     loop {
@@ -197,7 +197,8 @@ fn delta(memory: &Mapped, own: Own, may_write: bool) -> (u64, u64) {
             return (new.wrapping_add(shift), base);
         }
         let Some(pair) = memory.pair(h::CLOCK_BOOT) else { return (new.wrapping_add(shift), base) };
-        // Whoever fails finds the words of another process of this boot, or of one that cannot tell.
+        // A process that fails finds the words of another process of this boot, or of one that
+        // cannot tell.
         let _ = pair.cas([boot, base], [own.boot, new]);
         if pair.load() == [boot, base] {
             // Damaged: it does not take what is written.
@@ -241,8 +242,8 @@ fn ticks(ns: u64) -> u64 {
 const COARSE: u64 = 100_000_000;
 
 impl Inner {
-    /// Nanoseconds since the segment was made. Async-signal-safe; no system call but in a process that
-    /// asks for the first time, or finds that the segment came from another boot.
+    /// Nanoseconds since the segment was made. Async-signal-safe; no system call but in a process
+    /// that asks for the first time, or finds that the segment came from another boot.
     #[inline(always)]
     pub(crate) fn time_ns(&self) -> u64 {
         let words = self.process.clock();
@@ -286,7 +287,8 @@ impl Inner {
         ticks(self.time_ns())
     }
 
-    /// Milliseconds since the segment was made, by a clock that is cheap to read: a few less, mostly.
+    /// Milliseconds since the segment was made, by a clock that is cheap to read: a few less,
+    /// mostly.
     #[inline]
     pub(crate) fn coarse_ms(&self) -> u64 {
         #[cfg(target_os = "linux")]
@@ -364,8 +366,8 @@ mod os {
         digits.fold(0u64, |sum, digit| (sum.rotate_left(4) ^ u64::from(digit)).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1
     }
 
-    /// By how much this process' `CLOCK_BOOTTIME` is ahead of the initial time namespace's. `None` if
-    /// it cannot be told.
+    /// By how much this process' `CLOCK_BOOTTIME` is ahead of the initial time namespace's. `None`
+    /// if it cannot be told.
     pub(super) fn shift() -> Option<i64> {
         let Some(own) = inode(c"/proc/self/ns/time") else {
             // A kernel without time namespaces, or no `/proc`.

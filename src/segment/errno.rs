@@ -1,4 +1,5 @@
-//! `errno` as the caller left it: updates make system calls now and then, and a signal handler or a C program must not see that.
+//! `errno` as the caller left it: updates make system calls now and then, and a signal handler or a
+//! C program must not see that.
 
 /// The calling thread's `errno`, put back when it is dropped.
 pub(crate) struct Errno(i32);

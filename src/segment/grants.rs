@@ -1,15 +1,18 @@
 //! Which part of a segment's memory this process may touch.
 //!
-//! The file is sparse: memory is granted below a watermark in the header, and up to the size of the index that the header
-//! tells. A touch of what was never granted takes a page of the file system, and is a SIGBUS where that has none. So the
-//! header's words are not believed as they stand. What this process has granted itself is noted here, in ordinary memory. What
-//! others say they have granted is looked at once: the file must have as many blocks as that takes, and the kernel must be
-//! able to map each page of it (`MADV_POPULATE_READ`, from Linux 5.14 on).
+//! The file is sparse: memory is granted below a watermark in the header, and up to the size of the
+//! index that the header tells. A touch of what was never granted takes a page of the file system,
+//! and is a SIGBUS where that has none. So the header's words are not believed as they stand. What
+//! this process has granted itself is noted here, in ordinary memory. What others say they have
+//! granted is looked at once: the file must have as many blocks as that takes, and the kernel must
+//! be able to map each page of it (`MADV_POPULATE_READ`, from Linux 5.14 on).
 //!
-//! Growth only adds, so what was found once stays. The words are read before the file is looked at, and whoever raises them
-//! has granted the memory before: so a sound segment always passes, also while it grows.
+//! Growth only adds, so what was found once stays. The words are read before the file is looked at,
+//! and the process that raises them has granted the memory before: so a sound segment always
+//! passes, also while it grows.
 //!
-//! The limit: a hole that the file's owner makes later, where this process has looked already, is not seen.
+//! The limit: a hole that the file's owner makes later, where this process has looked already, is
+//! not seen.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -18,13 +21,14 @@ use super::errno::Errno;
 use super::layout::INDEX_MIN_BITS;
 use super::memory::Mapped;
 
-/// A claim that was found wrong is not looked at again for so many milliseconds: updates must not pay for it each time.
+/// A claim that was found wrong is not looked at again for so many milliseconds: updates must not
+/// pay for it each time.
 const PAUSE_MS: u64 = 1000;
 
 /// What asks the system about a mapping.
 pub(crate) trait Source: Send + Sync {
-    /// Whether the bytes from `from` to `to` have memory, in a file of which at least `sum` bytes have. It makes only calls that a
-    /// signal handler may make.
+    /// Whether the bytes from `from` to `to` have memory, in a file of which at least `sum` bytes
+    /// have. It makes only calls that a signal handler may make.
     fn has_memory(&self, from: u64, to: u64, sum: u64) -> bool;
 }
 
@@ -59,7 +63,8 @@ impl Refused {
     }
 }
 
-/// What of one mapping is known to be granted. In ordinary memory: a forked child has its own copy, which is as true.
+/// What of one mapping is known to be granted. In ordinary memory: a forked child has its own copy,
+/// which is as true.
 pub(crate) struct Grants {
     /// The end of the records' memory. No further than the mapping's.
     end: AtomicU64,
@@ -71,7 +76,7 @@ pub(crate) struct Grants {
     source: Option<Box<dyn Source>>,
 }
 
-/// Of views that nobody has told more.
+/// Of views about which nothing more is known.
 pub(crate) static UNKNOWN: Grants = Grants::with(None);
 
 impl Grants {
@@ -94,7 +99,8 @@ impl Grants {
         Self::new(Box::new(Plain))
     }
 
-    /// Whether everything in front of the index, and the smallest index, is there. These are granted before a segment is seen.
+    /// Whether everything in front of the index, and the smallest index, is there. These are
+    /// granted before a segment is seen.
     pub(crate) fn has_fixed(&self, index_at: u64) -> bool {
         let _errno = Errno::keep();
         let end = index_at + (8 << INDEX_MIN_BITS);
@@ -105,7 +111,8 @@ impl Grants {
         there
     }
 
-    /// Relaxed, here and below: the words say what the kernel has done, and nothing else depends on them.
+    /// Relaxed, here and below: the words say what the kernel has done, and nothing else depends on
+    /// them.
     #[inline(always)]
     pub(crate) fn end(&self) -> u64 {
         self.end.load(Relaxed)
@@ -122,7 +129,8 @@ impl Grants {
         offset < 8 << self.bits() || self.source.is_none()
     }
 
-    /// Notes that this process has granted the records' memory up to `end`, from some place on that was granted already.
+    /// Notes that this process has granted the records' memory up to `end`, from some place on that
+    /// was granted already.
     pub(crate) fn raise_end(&self, end: u64) {
         if self.source.is_some() {
             self.end.fetch_max(end, Relaxed);
@@ -156,7 +164,8 @@ impl Grants {
         claim
     }
 
-    /// The size of the index, of which the header says that it is `claim`, as a power of two and at most `max`.
+    /// The size of the index, of which the header says that it is `claim`, as a power of two and at
+    /// most `max`.
     #[cold]
     #[inline(never)]
     pub(crate) fn look_at_bits(&self, memory: &Mapped, claim: u32, max: u32) -> u32 {

@@ -72,7 +72,8 @@ fn first(bytes: &[u8]) -> [u8; 8] {
     out
 }
 
-/// Checks that a mapped file has memory where every segment has it: a sparse copy is an error here, not a signal later.
+/// Checks that a mapped file has memory where every segment has it: a sparse copy is an error here,
+/// not a signal later.
 #[cfg(target_os = "linux")]
 pub(crate) fn check_memory(backing: &dyn Backing, regions: &Regions, path: &Path) -> Result<(), Error> {
     if backing.grants().has_fixed(regions.index_at) {
@@ -90,7 +91,8 @@ pub(crate) unsafe fn view(backing: &dyn Backing, regions: &Regions) -> Mapped {
     debug_assert_eq!(regions.total, backing.len());
     // SAFETY: they lie within the memory (the caller's promise).
     let memory = unsafe { Mapped::new(backing.base(), backing.len(), regions.index_at, regions.arena_at) };
-    // SAFETY: the backing keeps its grants where they are, and outlives the view (the caller's promise).
+    // SAFETY: the backing keeps its grants where they are, and outlives the view (the caller's
+    // promise).
     unsafe { memory.with_grants(backing.grants()) }.with_lanes()
 }
 

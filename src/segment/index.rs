@@ -6,10 +6,12 @@
 //! first 0. Where series come and go there are no zeros left after a while; so `INDEX_REACH` says, for each size, how far
 //! from its home any word was ever put, and a probe goes no further.
 //!
-//! A record's words are erased by the one process that has claimed it for another life, and by nobody else: no other can
-//! be putting the same word back at that time. A helper that was stopped may put one back later. It costs its place, until the
-//! index is full: then whoever claims a record takes out all words that lead to it, whatever their tag. No word is taken out
-//! because its record has another tag at the moment: that record might be given the tag of the word again in between.
+//! A record's words are erased by the one process that has claimed it for another life, and by no
+//! other process: no other can be putting the same word back at that time. A helper that was
+//! stopped may put one back later. It costs its place, until the index is full: then a process that
+//! claims a record takes out all words that lead to it, whatever their tag. No word is taken out
+//! because its record has another tag at the moment: that record might be given the tag of the word
+//! again in between.
 //!
 //! A word's home is `tag & (size - 1)`, so words can be re-placed without looking at their entries. The table doubles in
 //! place: its address range is reserved for the largest size, and only the part in use is backed. Doubling is done in
@@ -248,9 +250,10 @@ impl<'a, M: Memory> Index<'a, M> {
         }
     }
 
-    /// Takes out whatever words lead to a record, with whatever tag: what helpers of its earlier lives, who were stopped, have put
-    /// back. Only for the process that has claimed the record, and for an index that is full: it looks at `WINDOW` words, other ones
-    /// each time in a large index.
+    /// Takes out whatever words lead to a record, with whatever tag: what helpers of its earlier
+    /// lives, who were stopped, have put back. Only for the process that has claimed the record,
+    /// and for an index that is full: it looks at `WINDOW` words, other ones each time in a large
+    /// index.
     pub(crate) fn erase_all(&self, link: u32, from: u64) {
         let mask = (1u64 << self.bits()) - 1;
         let mut erased = 0u64;
@@ -291,21 +294,25 @@ impl<'a, M: Memory> Index<'a, M> {
             let far = self.reach(bits).max(1 << self.memory.index_min_bits());
             at > mask || at.wrapping_sub(tag(w)) & mask >= far
         };
-        // A word that is about to be overwritten must not become good where it stands. It would, if a helper came by it while it
-        // looks for a place for that very word in one of the two sizes, and then was content with what it found. Such a helper
-        // stands at the word's distance from its home in that size. So there are two cases:
+        // A word that is about to be overwritten must not become good where it stands. It would, if
+        // a helper came by it while it looks for a place for that very word in one of the two
+        // sizes, and then was content with what it found. Such a helper stands at the word's
+        // distance from its home in that size. So there are two cases:
         //
-        // - The distance is less than the smallest size. Then the word is not rubbish, whatever the reach. This is the place of
-        //   a helper that has read the sizes before the table doubled, and puts its word for the old size after that. Where the
-        //   word has the same home in both sizes it stands as near to it in the new one, perhaps beyond the new size's reach,
+        // - The distance is less than the smallest size. Then the word is not stale, whatever the
+        //   reach. This is the place of a helper that has read the sizes before the table doubled,
+        //   and puts its word for the old size after that. Where the word has the same home in both
+        //   sizes it stands as near to it in the new one, perhaps beyond the new size's reach,
         //   until that same helper, or another, comes by it for the new size and raises the reach.
-        // - The distance is at least the smallest size. A helper passes a free word only below the reach, so it comes there only
-        //   if so many words in a row are taken, or were when some word was put farther away. At 7/8 full, that is not to be
-        //   had: in a table of random words a run of 4,096 has a probability below 1e-15.
+        // - The distance is at least the smallest size. A helper passes a free word only below the
+        //   reach, so it comes there only if so many words in a row are taken, or were when some
+        //   word was put farther away. At 7/8 full, that is not to be had: in a table of random
+        //   words a run of 4,096 has a probability below 1e-15.
         //
-        // What a doubling itself leaves behind is of the second kind. A word has d < old size steps from its home in the old size.
-        // Its new home is the same one, and then the word stands at d in the new size as well and is good there; or it is one
-        // old size further on, and then the word stands (new size - old size + d) from it: at least one smallest size.
+        // What a doubling itself leaves behind is of the second kind. A word has d < old size steps
+        // from its home in the old size. Its new home is the same one, and then the word stands at
+        // d in the new size as well and is good there; or it is one old size further on, and then
+        // the word stands (new size - old size + d) from it: at least one smallest size.
         //
         // All are read after the word (its load is Acquire): of whoever put it there, the reach is seen that he raised before, and the sizes that he
         // knew. The target comes first: no size is in use then that is neither of the two, or lies between them.
@@ -327,8 +334,9 @@ impl<'a, M: Memory> Index<'a, M> {
         self.entries() < (7 << self.bits()) / 8
     }
 
-    /// Whether an entry may come in a record that is used again, whose own words are taken out first: a little beyond the limit
-    /// for others. So words that lead nowhere keep no label set out where others go.
+    /// Whether an entry may come in a record that is used again, whose own words are taken out
+    /// first: a little beyond the limit for others. So words that lead nowhere keep no label set
+    /// out where others go.
     pub(crate) fn has_room_for_reuse(&self) -> bool {
         self.entries() < (15 << self.bits()) / 16
     }

@@ -1,8 +1,8 @@
-//! The segments that this process has mapped, so that it never maps one twice: a second mapping would be a second
-//! process in per-process gauges.
+//! The segments that this process has mapped, so that it never maps one twice: a second mapping
+//! would be a second process in per-process gauges.
 //!
-//! A list that only grows, without a lock. A fork may happen at any moment, and the child goes on with the list as it
-//! is: a lock could be held by a thread that the child does not have.
+//! A list that only grows, without a lock. A fork may happen at any moment, and the child goes on
+//! with the list as it is: a lock could be held by a thread that the child does not have.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicPtr, Ordering::AcqRel, Ordering::Acquire};
@@ -88,7 +88,8 @@ fn add(mut entry: Box<Entry>, has: impl Fn(&Entry) -> bool) -> Option<&'static E
         }
         entry.next = newest;
         let raw = Box::into_raw(entry);
-        // Release publishes the entry; Acquire pairs with the Release of the entries that are found instead.
+        // Release publishes the entry; Acquire pairs with the Release of the entries that are found
+        // instead.
         match KNOWN.compare_exchange(newest, raw, AcqRel, Acquire) {
             Ok(_) => return None,
             Err(now) => newest = now,
@@ -98,8 +99,8 @@ fn add(mut entry: Box<Entry>, has: impl Fn(&Entry) -> bool) -> Option<&'static E
     }
 }
 
-/// Makes a new mapping known. If another thread has mapped the same memory meanwhile, this mapping goes, and the other
-/// one is returned.
+/// Makes a new mapping known. If another thread has mapped the same memory meanwhile, this mapping
+/// goes, and the other one is returned.
 pub(super) fn insert(inner: Box<Inner>, path: Option<&Path>) -> &'static Inner {
     let id = inner.backing.id();
     let raw = Box::into_raw(inner);
@@ -109,7 +110,8 @@ pub(super) fn insert(inner: Box<Inner>, path: Option<&Path>) -> &'static Inner {
     match add(entry, |known| known.inner.backing.id() == id) {
         None => inner,
         Some(known) => {
-            // SAFETY: from a box above; the entry with the only other reference has not been added and is gone.
+            // SAFETY: from a box above; the entry with the only other reference has not been added
+            // and is gone.
             drop(unsafe { Box::from_raw(raw) });
             known.inner
         }
@@ -131,11 +133,12 @@ pub(super) fn by_id(id: Id, path: &Path) -> Option<&'static Inner> {
     Some(inner)
 }
 
-/// The mapping that the process has of what a path leads to. Nothing is opened, so this also works for a process that
-/// may not open the file any more.
+/// The mapping that the process has of what a path leads to. Nothing is opened, so this also works
+/// for a process that may not open the file any more.
 ///
-/// Where the path cannot be followed from here (for want of permission, or since the process has another root by now),
-/// the mapping is the one that was opened by this path. A path that leads nowhere, or elsewhere, has none.
+/// Where the path cannot be followed from here (for want of permission, or since the process has
+/// another root by now), the mapping is the one that was opened by this path. A path that leads
+/// nowhere, or elsewhere, has none.
 #[cfg(target_os = "linux")]
 pub(crate) fn by_path(path: &Path) -> Option<&'static Inner> {
     use std::os::unix::fs::MetadataExt;
@@ -158,8 +161,8 @@ pub(crate) fn by_path(path: &Path) -> Option<&'static Inner> {
 
 #[cfg(target_os = "linux")]
 impl Name {
-    /// Whether the directory of the file is not where it was: this process has another root, or something else is
-    /// mounted there.
+    /// Whether the directory of the file is not where it was: this process has another root, or
+    /// something else is mounted there.
     fn is_out_of_sight(&self) -> bool {
         let other = |path: &Path, then: Option<Id>| id_of(path).is_some_and(|now| then != Some(now));
         root() != self.root || self.path.parent().is_some_and(|d| other(d, self.directory))

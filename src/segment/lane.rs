@@ -41,8 +41,9 @@ const LINES: u64 = 128;
 pub(crate) const HEAT: u64 = 4096;
 /// The same for each bucket of a histogram.
 pub(crate) const HEAT_OF_BUCKET: u64 = 1024;
-/// Greater amounts go to the series' own cell. A cell that is written in restartable sequences takes nothing more once it is at 2^63. A
-/// cell that is written by locked instructions has no such check and wraps at 2^64: bytes at 400 Gbit/s take 11 years to get there.
+/// Greater amounts go to the series' own cell. A cell that is written in restartable sequences
+/// takes nothing more once it is at 2^63. A cell that is written by locked instructions has no such
+/// check and wraps at 2^64: bytes at 400 Gbit/s take 11 years to get there.
 pub(crate) const MOST: u64 = 1 << 32;
 /// Attempts of a restartable sequence. It fails when it is interrupted; when it is single-stepped, always.
 const ATTEMPTS: u32 = 8;
@@ -54,8 +55,9 @@ const STAY: u64 = 1024;
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Threads that share no hint, if they are lucky. A power of two.
 const HINTS: usize = 64;
-/// In place of a lane, in the embedded series of a family that was retired: updates go nowhere. No lane is known by this number, so
-/// updates find it out in their slow paths. It is odd, as no histogram's lane is.
+/// In place of a lane, in the embedded series of a family that was retired: updates go nowhere. No
+/// lane is known by this number, so updates find it out in their slow paths. It is odd, as no
+/// histogram's lane is.
 pub(crate) const CLOSED: u32 = u32::MAX;
 /// More CPUs than Linux can have.
 const MOST_CPUS: u32 = 1 << 16;
@@ -129,7 +131,8 @@ fn at(memory: &Mapped, lane: u32) -> u64 {
     memory.arena_at() + (u64::from(lane) << 3)
 }
 
-/// The sum of a counter's lane, which may be more than one of its cells can hold. What is no lane has none.
+/// The sum of a counter's lane, which may be more than one of its cells can hold. What is no lane
+/// has none.
 #[inline(always)]
 pub(crate) fn sum(memory: &Mapped, lane: u32) -> u128 {
     if lane == 0 {
@@ -324,8 +327,8 @@ impl Lanes {
     /// Restartable sequences are the segment's and this process' way, and the cells of all CPUs are in granted memory.
     #[inline(always)]
     unsafe fn add_once(&self, lane: u32, n: u64) -> bool {
-        // SAFETY: `cpus` cells are there (the caller's promise), aligned to 8 as lanes are, and changed only so in a segment of this
-        // kind.
+        // SAFETY: `cpus` cells are there (the caller's promise), aligned to 8 as lanes are, and
+        // changed only so in a segment of this kind.
         unsafe { rseq::add::<SHIFT, CPUS>(self.area, std::ptr::from_ref(self).cast(), self.arena, lane, n) }
     }
 
@@ -641,7 +644,8 @@ mod tests {
     use super::*;
     use crate::Options;
 
-    /// A process that was moved to a machine with more CPUs may run on one for which there is no cell.
+    /// A process that was moved to a machine with more CPUs may run on one for which there is no
+    /// cell.
     #[test]
     fn a_cpu_without_a_cell_writes_nothing() {
         let segment = Options::new().anonymous().ceiling(4 << 20).open().unwrap();

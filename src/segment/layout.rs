@@ -124,7 +124,7 @@ offsets! {
 offsets! {
     /// A process slot. `WORD` and `PROOF` change together, by one 16-byte compare-and-swap. The
     /// lock bytes of a slot, in the file's lock space, are the offsets of its own bytes: the first
-    /// for whoever claims or holds it, and one for each generation modulo 63.
+    /// for the process that claims or holds it, and one for each generation modulo 63.
     slot, size 64;
     WORD: 0, 8;
     PROOF: 8, 8;
@@ -255,7 +255,8 @@ pub(crate) const KIND_GAUGE_HISTOGRAM: u8 = 9;
 pub(crate) const NO_SCHEMA: u8 = 0;
 pub(crate) const SCHEMA_BIAS: i8 = 5;
 
-/// Bit of a family's `NAMING`: the texts and protobuf show a counter under the name it was registered with.
+/// Bit of a family's `NAMING`: the texts and protobuf show a counter under the name it was
+/// registered with.
 pub(crate) const NAMING_EXACT: u8 = 1;
 
 /// Entry flag: the label text holds a backslash escape, so values are compared unescaped.

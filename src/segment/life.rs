@@ -3,11 +3,12 @@
 //! given for, and so does every cell: an update is a compare-and-swap that fails in any other life. No process has to be alive,
 //! awake or reachable for a record to change hands.
 //!
-//! A removal moves the life on, in the very swap that takes the series off the pages. So an update that looks at the state
-//! sees from then on that its series is over. The remover then closes the cells: it takes the lane away and puts the tag of
-//! the next life into each cell, so that an update that looks at its cell alone fails too. Only then does the record go to a
-//! free list. Whoever takes it from there finds it closed, and in the life that the next series will have. A remover that is
-//! killed in between costs the record, which is then on no list.
+//! A removal moves the life on, in the very swap that takes the series off the pages. So an update
+//! that looks at the state sees from then on that its series is over. The remover then closes the
+//! cells: it takes the lane away and puts the tag of the next life into each cell, so that an
+//! update that looks at its cell alone fails too. Only then does the record go to a free list. The
+//! process that takes it from there finds it closed, and in the life that the next series will
+//! have. A remover that is killed in between costs the record, which is then on no list.
 //!
 //! | state | |
 //! |---|---|
@@ -16,7 +17,7 @@
 //! | `LIVE` | on pages |
 //! | `EXPIRED` | off the pages; an update or a look-up brings it back as it was |
 //! | `FREE` | removed, and in its next life; on a free list, or about to be |
-//! | `CLAIMED` | taken from a free list, by whoever writes its label set |
+//! | `CLAIMED` | taken from a free list, by the process that writes its label set |
 //! | `RETIRED` | a family that was replaced or unregistered |
 //! | `DRAINED` | the same, without series: they are free for a later family |
 //!
@@ -78,7 +79,8 @@ impl State {
         State(self.0 >> STATE_BITS << STATE_BITS | state)
     }
 
-    /// Removed: in the next life, which nobody has a handle to. The last life stays the last one (see `FreeList::push`).
+    /// Removed: in the next life, to which no handle exists. The last life stays the last one
+    /// (see `FreeList::push`).
     const fn removed(self) -> Self {
         let step = if self.life().0 < LAST_LIFE as u64 { 1 << LIFE_SHIFT } else { 0 };
         State(self.0 + step).in_state(FREE)
@@ -169,8 +171,9 @@ pub(crate) fn change<M: Memory>(memory: &M, link: u32, seen: State, to: u32) -> 
     memory.cas32(offset(link) + entry::STATE, seen.0, seen.in_state(to).0, AcqRel, Acquire).is_ok()
 }
 
-/// Takes a series off the pages and the look-ups, and ends its life, from this instant on. True if it was this call that did.
-/// The record is then the caller's: to close its cells, and to put it on a free list.
+/// Takes a series off the pages and the look-ups, and ends its life, from this instant on. True if
+/// it was this call that did. The record is then the caller's: to close its cells, and to put it on
+/// a free list.
 pub(crate) fn remove<M: Memory>(
     index: &Index<'_, M>,
     ends: Ends,
@@ -189,8 +192,9 @@ pub(crate) fn remove<M: Memory>(
     }
 }
 
-/// Takes a series off the pages if its state is still `seen`: for a while (`EXPIRED`), or for good (`FREE`). The life of one
-/// that goes for good is over from this instant on; its cells are then the caller's to close.
+/// Takes a series off the pages if its state is still `seen`: for a while (`EXPIRED`), or for good
+/// (`FREE`). The life of one that goes for good is over from this instant on; its cells are then
+/// the caller's to close.
 pub(crate) fn hide<M: Memory>(
     index: &Index<'_, M>,
     ends: Ends,
@@ -234,7 +238,8 @@ pub(crate) struct FreeList<'a, M> {
 }
 
 impl<M: Memory> FreeList<'_, M> {
-    /// Offers a record in the state `FREE`, unless it has lived its last life: its removal would need another one.
+    /// Offers a record in the state `FREE`, unless it has lived its last life: its removal would
+    /// need another one.
     pub(crate) fn push(&self, link: u32) {
         if state(self.memory, link).life().0 >= u64::from(LAST_LIFE) {
             return;

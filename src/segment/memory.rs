@@ -29,7 +29,8 @@ pub(crate) trait Memory {
     fn load_index(&self, at: u64, order: Ordering) -> u64 {
         self.load64(at, order)
     }
-    /// The size of the index, as a power of two: what the header says of it, as far as that is granted and at most `max`.
+    /// The size of the index, as a power of two: what the header says of it, as far as that is
+    /// granted and at most `max`.
     fn index_bits(&self, claim: u32, max: u32) -> u32 {
         claim.min(max)
     }
@@ -159,7 +160,8 @@ impl Mapped {
         p.addr().wrapping_sub(self.base.as_ptr().addr()) as u64
     }
 
-    /// End of the backed arena, never past the mapping: what the header says, as far as it is known to be granted.
+    /// End of the backed arena, never past the mapping: what the header says, as far as it is known
+    /// to be granted.
     #[inline(always)]
     pub(crate) fn watermark(&self) -> u64 {
         debug_assert!(header::WATERMARK + 8 <= self.fixed_end);

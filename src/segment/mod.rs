@@ -57,9 +57,11 @@ pub(crate) struct Inner {
     pub(crate) path: Option<PathBuf>,
     pub(crate) regions: layout::Regions,
     pub(crate) seed: u64,
-    /// Of which generation this process' registrations are: see `Options::generation`. Children inherit it.
+    /// Of which generation this process' registrations are: see `Options::generation`. Children
+    /// inherit it.
     epoch: AtomicU64,
-    /// When this process last found no room for cells of a gauge, in milliseconds of the segment's time.
+    /// When this process last found no room for cells of a gauge, in milliseconds of the segment's
+    /// time.
     pub(crate) cells_refused_ms: AtomicU64,
 }
 
@@ -123,7 +125,8 @@ impl Inner {
     }
 }
 
-/// More than opening a segment takes of the process' memory: texts of paths, a page of the header, and what is kept.
+/// More than opening a segment takes of the process' memory: texts of paths, a page of the header,
+/// and what is kept.
 pub(crate) const MEMORY_TO_OPEN: usize = 128 << 10;
 
 impl Segment {
@@ -137,8 +140,8 @@ impl Segment {
     /// `open` of the name makes a new segment. See also [`Segment::remove_if_unused`] and
     /// [`Segment::is_in_use`].
     ///
-    /// Only segments are removed, of any layout version. By its plain name also a damaged file is: what lies in the
-    /// directory of segments and is named like one is taken for one.
+    /// Only segments are removed, of any layout version. By its plain name also a damaged file is:
+    /// what lies in the directory of segments and is named like one is taken for one.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::NotASegment`], [`Error::Permission`], [`Error::System`].
@@ -156,8 +159,9 @@ impl Segment {
         options::remove(&path)
     }
 
-    /// Removes a segment's name, but only if no process has it open for counting. Returns whether it did; false also if there is
-    /// none. The segment must belong to a user whom this process trusts: itself, root, or one of `$SHMETRICS_TRUST`.
+    /// Removes a segment's name, but only if no process has it open for counting. Returns whether
+    /// it did; false also if there is none. The segment must belong to a user whom this process
+    /// trusts: itself, root, or one of `$SHMETRICS_TRUST`.
     ///
     /// # Errors
     /// [`Error::Permission`], [`Error::NotASegment`], [`Error::System`].
@@ -348,7 +352,8 @@ fn open_native(options: &Options, how: How, access: &Access, ceiling: u64, label
         }
     }
     let mut named = false;
-    // Between our look and our link another process may create or remove the name; each round is its progress.
+    // Between our look and our link another process may create or remove the name; each round is
+    // its progress.
     for _ in 0..1000 {
         if how != How::CreateNew {
             if let Some(file) = linux::open(&path, true)? {

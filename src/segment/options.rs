@@ -11,10 +11,11 @@ use crate::{environment, Error};
 
 /// How to open a segment: its name, its limits, and whether it may be created.
 ///
-/// The defaults create or attach the segment called `$SHMETRICS_SEGMENT` (or `default`) in `$SHMETRICS_DIR` (or
-/// `/dev/shm`). It may grow to `$SHMETRICS_CEILING` bytes (or 64 MiB). A new one has the file mode `$SHMETRICS_MODE`
-/// (or 0600), the owner `$SHMETRICS_OWNER` and the group `$SHMETRICS_GROUP` (or those of this process), and belongs to
-/// a trusted user if `$SHMETRICS_TRUST` names its owner: see [`Options::trust_owner`]. What is set here goes before
+/// The defaults create or attach the segment called `$SHMETRICS_SEGMENT` (or `default`) in
+/// `$SHMETRICS_DIR` (or `/dev/shm`). It may grow to `$SHMETRICS_CEILING` bytes (or 64 MiB). A new
+/// one has the file mode `$SHMETRICS_MODE` (or 0600), the owner `$SHMETRICS_OWNER` and the group
+/// `$SHMETRICS_GROUP` (or those of this process), and belongs to a trusted user if
+/// `$SHMETRICS_TRUST` names its owner: see [`Options::trust_owner`]. What is set here goes before
 /// the environment. A setuid or setgid program ignores the environment.
 ///
 /// ```
@@ -58,8 +59,8 @@ pub(super) enum How {
     Anonymous,
 }
 
-/// Who may use a new segment, and whose segments may be used, as asked for. Names are not looked up yet: what is
-/// not needed may well not be there, as in a changed root.
+/// Who may use a new segment, and whose segments may be used, as asked for. Names are not looked up
+/// yet: what is not needed may well not be there, as in a changed root.
 pub(crate) struct Access {
     pub(super) mode: u32,
     pub(super) owner: Option<Given>,
@@ -133,43 +134,47 @@ impl Options {
         self
     }
 
-    /// The file mode of a new segment, whatever the umask: `0o600`, `0o640` for scrapers of the same group, or `0o660`
-    /// for processes of the same group that count. By default `$SHMETRICS_MODE`, in octal, or `0o600`.
+    /// The file mode of a new segment, whatever the umask: `0o600`, `0o640` for scrapers of the
+    /// same group, or `0o660` for processes of the same group that count. By default
+    /// `$SHMETRICS_MODE`, in octal, or `0o600`.
     ///
-    /// A process that may write to the file may also cut it off, which kills the processes that use it (`SIGBUS`).
+    /// A process that may write to the file may also cut it off, which kills the processes that use
+    /// it (`SIGBUS`).
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
         self
     }
 
-    /// The group of a new segment's file, by number or name: `$SHMETRICS_GROUP` by default, or this process' group.
-    /// It decides nothing by itself: see [`Options::mode`] for what the group may do. A process without root's rights
-    /// may name the groups that it is in.
+    /// The group of a new segment's file, by number or name: `$SHMETRICS_GROUP` by default, or this
+    /// process' group. It decides nothing by itself: see [`Options::mode`] for what the group may
+    /// do. A process without root's rights may name the groups that it is in.
     ///
-    /// The file gets its group, owner and mode before it gets its name, so no process sees it without them.
+    /// The file gets its group, owner and mode before it gets its name, so no process sees it
+    /// without them.
     pub fn group(mut self, group: impl Into<Account>) -> Self {
         self.group = Some(group.into());
         self
     }
 
-    /// The owner of a new segment's file, by number or name: `$SHMETRICS_OWNER` by default, or this process' user.
-    /// Only root may name another user. This process trusts segments of this user: see [`Options::trust_owner`].
+    /// The owner of a new segment's file, by number or name: `$SHMETRICS_OWNER` by default, or this
+    /// process' user. Only root may name another user. This process trusts segments of this user:
+    /// see [`Options::trust_owner`].
     ///
-    /// A root master that gives its segment to the user of its workers may be started before or after them: both make
-    /// the same segment.
+    /// A root master that gives its segment to the user of its workers may be started before or
+    /// after them: both make the same segment.
     pub fn owner(mut self, owner: impl Into<Account>) -> Self {
         self.owner = Some(owner.into());
         self
     }
 
-    /// Lets this process count in existing segments of this user, by number or name; may be called again for more.
-    /// By default those that `$SHMETRICS_TRUST` lists, separated by commas. Root and this process' own user are always
-    /// trusted, and the user that [`Options::owner`] names. Segments of other users are refused with
-    /// [`Error::Permission`].
+    /// Lets this process count in existing segments of this user, by number or name; may be called
+    /// again for more. By default those that `$SHMETRICS_TRUST` lists, separated by commas. Root
+    /// and this process' own user are always trusted, and the user that [`Options::owner`] names.
+    /// Segments of other users are refused with [`Error::Permission`].
     ///
-    /// A segment's owner can cut its file off at any time. The kernel then kills the processes that touch the missing
-    /// memory (`SIGBUS`). So trust users that may stop this process. They gain nothing more: no process believes what
-    /// is in a segment, beyond values.
+    /// A segment's owner can cut its file off at any time. The kernel then kills the processes that
+    /// touch the missing memory (`SIGBUS`). So trust users that may stop this process. They gain
+    /// nothing more: no process believes what is in a segment, beyond values.
     pub fn trust_owner(mut self, owner: impl Into<Account>) -> Self {
         self.trusted.push(owner.into());
         self
@@ -222,9 +227,11 @@ impl Options {
     /// Starts with a new segment if the name leads to one that no process has open for counting any more, also of another
     /// layout version. By default the old one is kept and its counts go on.
     ///
-    /// For the process that starts a service, such as a master, and stays: of users that come and go, each would begin
-    /// anew. Stopped processes and silent forked children are users, also those that closed all descriptors; readers are not.
-    /// Without effect with [`Options::create_new`], [`Options::attach`] and [`Options::anonymous`], and in the portable backend.
+    /// For the process that starts a service, such as a master, and stays: of users that come and
+    /// go, each would begin anew. Stopped processes and silent forked children are users, also
+    /// those that closed all descriptors; readers are not. Without effect with
+    /// [`Options::create_new`], [`Options::attach`] and [`Options::anonymous`], and in the portable
+    /// backend.
     pub fn reset_if_unused(mut self, yes: bool) -> Self {
         self.reset_if_unused = yes;
         self
@@ -261,9 +268,11 @@ impl Options {
         self
     }
 
-    /// Whether the text formats show the bounds of buckets and the quantiles of a new segment as Go's client and most others do,
-    /// `le="1"`, instead of `le="1.0"` as OpenMetrics and Python's client do. For rules that name `le="1"`; Prometheus 3 takes
-    /// both for the same. OpenMetrics always has `1.0`. Only the creator's word counts; without it, `$SHMETRICS_LE` may be `short`.
+    /// Whether the text formats show the bounds of buckets and the quantiles of a new segment as
+    /// Go's client and most others do, `le="1"`, instead of `le="1.0"` as OpenMetrics and Python's
+    /// client do. For rules that name `le="1"`; Prometheus 3 takes both for the same. OpenMetrics
+    /// always has `1.0`. Only the creator's word counts; without it, `$SHMETRICS_LE` may be
+    /// `short`.
     ///
     /// ```
     /// # fn main() -> Result<(), shmetrics::Error> {
@@ -279,12 +288,14 @@ impl Options {
         self
     }
 
-    /// The number of this process' generation, for hosts that number their reloads. Of two processes that
-    /// [replace](crate::Builder::replace) each other's definition of a family, the one of the later generation prevails.
+    /// The number of this process' generation, for hosts that number their reloads. Of two
+    /// processes that [replace](crate::Builder::replace) each other's definition of a family, the
+    /// one of the later generation prevails.
     ///
-    /// By default the generation is the time of the process' last explicit opening of the segment; forked children have their
-    /// parent's. So a reload that opens the segment again is a later generation, and its old workers are of the earlier one. Give
-    /// numbers in all processes of an application, or in none: a number below 2^63 is earlier than any time.
+    /// By default the generation is the time of the process' last explicit opening of the segment;
+    /// forked children have their parent's. So a reload that opens the segment again is a later
+    /// generation, and its old workers are of the earlier one. Give numbers in all processes of an
+    /// application, or in none: a number below 2^63 is earlier than any time.
     pub fn generation(mut self, number: u64) -> Self {
         self.generation = Some(number);
         self
@@ -292,10 +303,11 @@ impl Options {
 
     /// Opens the segment.
     ///
-    /// The mapping lives as long as the process: handles are plain copies that can never dangle, in any thread, signal
-    /// handler or forked child. Opening the same segment again in one process gives the same mapping, from any thread and
-    /// by any path. A forked child has its parent's mappings. It gets them also where it could not open the file itself:
-    /// after it changed its user or its root, without `/proc`, or without a free descriptor.
+    /// The mapping lives as long as the process: handles are plain copies that can never dangle, in
+    /// any thread, signal handler or forked child. Opening the same segment again in one process
+    /// gives the same mapping, from any thread and by any path. A forked child has its parent's
+    /// mappings. It gets them also where it could not open the file itself: after it changed its
+    /// user or its root, without `/proc`, or without a free descriptor.
     ///
     /// # Errors
     /// Every [`Error`] but `Full`.

@@ -6,24 +6,26 @@ use std::sync::atomic::{fence, AtomicU64, Ordering};
 
 /// Two words updated by one 16-byte compare-and-swap.
 ///
-/// Every successful update must change the first word, and the first word must not return to an earlier value while a reader
-/// is between its loads. That is what lets a reader without 16-byte loads (read first, second, first again) know that it saw
-/// one state. Counts that only rise never return. Where counts fall, [`fallen`] counts the falls beside them.
+/// Every successful update must change the first word, and the first word must not return to an
+/// earlier value while a reader is between its loads. That is what lets a reader without 16-byte
+/// loads (read first, second, first again) know that it saw one state. Counts that only rise never
+/// return. Where counts fall, [`fallen`] counts the falls beside them.
 #[derive(Clone, Copy)]
 pub(crate) struct Pair<'a> {
     at: *mut [u64; 2],
     _memory: PhantomData<&'a AtomicU64>,
 }
 
-/// Bits of a count that may fall, in the first word of a gauge histogram's pair. Above them, up to the life, is the number of
-/// times that the count has fallen.
+/// Bits of a count that may fall, in the first word of a gauge histogram's pair. Above them, up to
+/// the life, is the number of times that the count has fallen.
 pub(crate) const FALLING_BITS: u32 = 36;
 pub(crate) const FALLING_MASK: u64 = (1 << FALLING_BITS) - 1;
 
-/// The first word after its count, which is not 0, has fallen by one. `mask` has the bits that are not the life's.
+/// The first word after its count, which is not 0, has fallen by one. `mask` has the bits that are
+/// not the life's.
 ///
-/// It returns to an earlier value after 2^8 falls at the earliest (2^28 in a series that is never removed), and then only if
-/// the count is the same too.
+/// It returns to an earlier value after 2^8 falls at the earliest (2^28 in a series that is never
+/// removed), and then only if the count is the same too.
 #[inline(always)]
 pub(crate) const fn fallen(first: u64, mask: u64) -> u64 {
     (first & !mask) | (first.wrapping_add(FALLING_MASK) & mask)
@@ -67,8 +69,8 @@ impl<'a> Pair<'a> {
         #[cfg(target_arch = "aarch64")]
         if std::arch::is_aarch64_feature_detected!("lse2") {
             let (first, second): (u64, u64);
-            // SAFETY: aligned and readable (`new`). With FEAT_LSE2 a load pair of 16 aligned bytes is single-copy atomic (Arm
-            // Architecture Reference Manual, B2.2.1).
+            // SAFETY: aligned and readable (`new`). With FEAT_LSE2 a load pair of 16 aligned bytes
+            // is single-copy atomic (Arm Architecture Reference Manual, B2.2.1).
             unsafe {
                 std::arch::asm!("ldp {a}, {b}, [{p}]", a = out(reg) first, b = out(reg) second, p = in(reg) self.at,
                     options(nostack, readonly, preserves_flags));
@@ -183,8 +185,8 @@ mod tests {
     #[repr(align(16))]
     struct Cell([u64; 2]);
 
-    /// One thread observes and another forgets, so that counts come back: where 16 bytes are not loaded as one, a reader sees
-    /// both words of one moment all the same.
+    /// One thread observes and another forgets, so that counts come back: where 16 bytes are not
+    /// loaded as one, a reader sees both words of one moment all the same.
     #[test]
     fn counts_that_fall_are_never_torn() {
         torn(|first| fallen(first, u64::MAX), true);

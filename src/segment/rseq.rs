@@ -84,12 +84,14 @@ macro_rules! section {
     };
 }
 
-/// Adds `n` to the cell of the CPU that runs this. False: nothing was changed, because it was interrupted, the thread is not
-/// registered, the CPU has no cell, or its cell is full: a cell never reaches 2^63.
+/// Adds `n` to the cell of the CPU that runs this. False: nothing was changed, because it was
+/// interrupted, the thread is not registered, the CPU has no cell, or its cell is full: a cell
+/// never reaches 2^63.
 ///
 /// # Safety
-/// `area` is what [`area`] gave. `CPUS` bytes behind `lanes` is a number of CPUs, in 4 bytes. `8 * cell` bytes behind `cells` is the cell of
-/// CPU 0. The cells of so many CPUs are mapped for writing, `1 << SHIFT` bytes apart, and are changed by no other means than this function.
+/// `area` is what [`area`] gave. `CPUS` bytes behind `lanes` is a number of CPUs, in 4 bytes. `8 *
+/// cell` bytes behind `cells` is the cell of CPU 0. The cells of so many CPUs are mapped for
+/// writing, `1 << SHIFT` bytes apart, and are changed by no other means than this function.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 #[inline(always)]
 pub(crate) unsafe fn add<const SHIFT: u32, const CPUS: usize>(
@@ -105,8 +107,9 @@ pub(crate) unsafe fn add<const SHIFT: u32, const CPUS: usize>(
         section!(
             [
                 "mov {c:e}, dword ptr fs:[{area} + 4]",
-                // A process that was moved to another machine may run on a CPU for which there is no cell. Of a thread that is not
-                // registered the number is at least 2^31 as an unsigned one.
+                // A process that was moved to another machine may run on a CPU for which there is
+                // no cell. Of a thread that is not registered the number is at least 2^31 as an
+                // unsigned one.
                 "cmp {c:e}, dword ptr [{lanes} + {cpus}]",
                 "jae 65f",
                 "shl {c}, {shift}",

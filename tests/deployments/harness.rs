@@ -1,7 +1,9 @@
-//! What deployments do to a process, one function for each deed, and workers that report through pipes.
+//! What deployments do to a process, one function for each deed, and workers that report through
+//! pipes.
 //!
-//! The functions that change the calling process are for forked children only: see [`Worker::start`] and [`told`].
-//! A child has one thread, so it may enter user namespaces and change its ids.
+//! The functions that change the calling process are for forked children only: see
+//! [`Worker::start`] and [`told`]. A child has one thread, so it may enter user namespaces and
+//! change its ids.
 #![allow(dead_code)] // Each area of the tests uses some of it.
 
 use std::ffi::CString;
@@ -18,7 +20,8 @@ use crate::common::{alarm, fork, is_root, note, Child, Directory};
 /// The user and group `nobody`, to whom servers drop their privileges.
 pub const NOBODY: u32 = 65534;
 
-/// Whether the test runs as root. Otherwise it prints that the test is skipped, and the test returns.
+/// Whether the test runs as root. Otherwise it prints that the test is skipped, and the test
+/// returns.
 #[must_use]
 pub fn runs_as_root(test: &str) -> bool {
     if !is_root() {
@@ -75,7 +78,8 @@ impl Worker {
         let child = fork(|| {
             alarm(60);
             if let Some((inside, lines, go)) = ends.take() {
-                // The parent's end must not stay open here, or the worker would never see the parent's death.
+                // The parent's end must not stay open here, or the worker would never see the
+                // parent's death.
                 drop((lines, go));
                 f(&inside);
             }
@@ -178,8 +182,8 @@ pub fn change_root(directory: &Directory) {
 
 // ---- Namespaces ----
 
-/// Moves this process into new namespaces (`libc::CLONE_NEW...`). Without root it enters a new user namespace first.
-/// False where the kernel does not permit it.
+/// Moves this process into new namespaces (`libc::CLONE_NEW...`). Without root it enters a new user
+/// namespace first. False where the kernel does not permit it.
 #[must_use]
 pub fn unshare(flags: i32) -> bool {
     let user = if is_root() { 0 } else { libc::CLONE_NEWUSER };
@@ -202,7 +206,8 @@ pub fn mount(source: &str, target: &Path, kind: &str, flags: u64, data: &str) ->
     unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) == 0 }
 }
 
-/// Hides /proc under an empty file system, for this process and its children. False where that is not permitted.
+/// Hides /proc under an empty file system, for this process and its children. False where that is
+/// not permitted.
 #[must_use]
 pub fn hide_proc() -> bool {
     unshare_mounts() && mount("none", Path::new("/proc"), "tmpfs", 0, "size=64k")
@@ -226,7 +231,8 @@ pub fn limit(resource: libc::__rlimit_resource_t, to: u64) {
     done("setrlimit", unsafe { libc::setrlimit(resource, &raw const limit) });
 }
 
-/// Closes every descriptor but the first three and those of the worker, as hosts that turn into daemons do.
+/// Closes every descriptor but the first three and those of the worker, as hosts that turn into
+/// daemons do.
 pub fn close_descriptors(inside: &Inside) {
     use std::os::fd::AsRawFd;
     let keep = [inside.say.as_raw_fd(), inside.wait.as_raw_fd()];
@@ -236,7 +242,8 @@ pub fn close_descriptors(inside: &Inside) {
     }
 }
 
-/// From now on these system calls (`libc::SYS_...`) fail with `errno`, as under a container's seccomp profile.
+/// From now on these system calls (`libc::SYS_...`) fail with `errno`, as under a container's
+/// seccomp profile.
 pub fn deny(calls: &[libc::c_long], errno: i32) {
     let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
     let (load, equal, answer) = (

@@ -280,7 +280,8 @@ fn a_reader_closes_only_its_own_descriptor() {
             let reader = Reader::open(&name).unwrap();
             let before = reader.render(Format::Text);
             close_descriptors(inside);
-            // The host's own files, under the numbers that are free now; also the segment's own file.
+            // The host's own files, under the numbers that are free now; also the segment's own
+            // file.
             let path = if same_file { &name } else { &host };
             let files: Vec<_> = (0..20).map(|_| std::fs::File::open(path).unwrap()).collect();
             assert_eq!(text(&reader.render(Format::Text)), text(&before));

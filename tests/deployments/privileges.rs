@@ -1,5 +1,5 @@
-//! Owner, group and mode of a segment's file; trusted owners; root and unprivileged processes in either order; and
-//! programs that have more rights than their caller.
+//! Owner, group and mode of a segment's file; trusted owners; root and unprivileged processes in
+//! either order; and programs that have more rights than their caller.
 
 use std::ffi::CString;
 use std::os::unix::fs::{chown, MetadataExt, PermissionsExt};
@@ -25,8 +25,8 @@ fn set(variables: &[(&str, &str)]) {
     }
 }
 
-/// What happens when a segment is opened in a process of its own, with this environment: `MODE OWNER GROUP` of its
-/// file, or the error.
+/// What happens when a segment is opened in a process of its own, with this environment: `MODE
+/// OWNER GROUP` of its file, or the error.
 fn opened(variables: &[(&str, &str)], options: impl FnOnce() -> Options) -> String {
     told(|| {
         set(variables);
@@ -55,7 +55,8 @@ fn is_error(what: &str, kind: &str, parts: &[&str]) {
     }
 }
 
-/// Counts once in the segment: a counter, a gauge, and enough label sets that it grows. Returns the counter's value.
+/// Counts once in the segment: a counter, a gauge, and enough label sets that it grows. Returns the
+/// counter's value.
 fn count(options: &Options) -> f64 {
     let segment = options.open().unwrap();
     segment.counter("c", "").register().unwrap().inc();
@@ -268,7 +269,8 @@ fn other_users_segments_are_refused_unless_they_are_trusted() {
     }
 }
 
-/// The child of [`a_setuid_program_ignores_the_environment`]: this test binary with the file owner's rights.
+/// The child of [`a_setuid_program_ignores_the_environment`]: this test binary with the file
+/// owner's rights.
 const CHILD: &str = "DEPLOYMENTS_SETUID_CHILD";
 
 #[test]

@@ -1,4 +1,5 @@
-//! Making a segment where the usual way to publish its file is closed; and removing what is a segment, and nothing else.
+//! Making a segment where the usual way to publish its file is closed; and removing what is a
+//! segment, and nothing else.
 
 use std::path::Path;
 
@@ -60,7 +61,8 @@ fn a_segment_is_published_by_whatever_way_there_is() {
                 note(&format!("skipped: publishing with {what} (needs root or user namespaces)"));
                 continue;
             }
-            // Without any call that gives a file a name there is no way, and the error says what failed.
+            // Without any call that gives a file a name there is no way, and the error says what
+            // failed.
             let closed = denied.len() == 3;
             if closed {
                 assert!(seen.contains("publishing") && seen.contains(&name), "{what}: {seen}");

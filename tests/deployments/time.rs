@@ -39,7 +39,8 @@ fn families(segment: &Segment) -> (shmetrics::Gauge, shmetrics::Gauge, shmetrics
     (live, all, summary)
 }
 
-/// What a process in another time namespace does, and one in the initial one after it. `open`: how the first has the segment.
+/// What a process in another time namespace does, and one in the initial one after it. `open`: how
+/// the first has the segment.
 fn in_turn(name: &Name, segment: &Segment, offset: i64, open: &dyn Fn() -> Segment) {
     let (live, all, summary) = families(segment);
     let (done, end) = (Gate::new(), Gate::new());
@@ -110,7 +111,8 @@ fn children_in_time_namespaces_inherit_a_mapping() {
     }
 }
 
-/// `unshare(CLONE_NEWTIME)` does not move the caller's own clock, but the file of offsets tells of its children's.
+/// `unshare(CLONE_NEWTIME)` does not move the caller's own clock, but the file of offsets tells of
+/// its children's.
 #[test]
 fn a_process_that_has_unshared_its_time_opens_a_segment() {
     if !possible("a_process_that_has_unshared_its_time_opens_a_segment") {

@@ -185,7 +185,8 @@ fn fill(segment: &Segment) {
     assert!(refused(segment) > 1000.0);
 }
 
-/// A full segment never changes what is there, also for processes that come later; whether or not others had touched it.
+/// A full segment never changes what is there, also for processes that come later; whether or not
+/// others had touched it.
 #[test]
 fn gauges_of_new_processes_count_in_a_full_segment() {
     const MODES: [GaugeMode; 6] = [
@@ -252,8 +253,9 @@ fn all_processes_count_in_a_full_segment() {
     );
 }
 
-/// Words of the index that lead to records of other label sets: what helpers that were stopped have put back. A full index of
-/// them keeps no label set out where others go, and is rid of them as records are used again.
+/// Words of the index that lead to records of other label sets: what helpers that were stopped have
+/// put back. A full index of them keeps no label set out where others go, and is rid of them as
+/// records are used again.
 #[test]
 fn stale_index_words_do_not_fill_a_segment_for_good() {
     use std::os::unix::fs::FileExt;

@@ -1,4 +1,5 @@
-//! What becomes of the handles to an old definition: their updates count nowhere, and each is counted as stale.
+//! What becomes of the handles to an old definition: their updates count nowhere, and each is
+//! counted as stale.
 
 use crate::common::{own, page, samples, Name};
 use shmetrics::{Error, GaugeMode, Metric, Native, Segment};
@@ -7,7 +8,8 @@ fn stale(segment: &Segment) -> f64 {
     own(segment, "shmetrics_updates_to_removed_total")
 }
 
-/// Registers, updates a hundred times, replaces by a gauge called the same, and updates by the old handle seven times.
+/// Registers, updates a hundred times, replaces by a gauge called the same, and updates by the old
+/// handle seven times.
 fn replaced<M: Metric>(what: &str, made: impl Fn(&Segment) -> M, update: impl Fn(&M), read: impl Fn(&M) -> f64) {
     let name = Name::new("redefine");
     let segment = name.open();

@@ -1,4 +1,5 @@
-//! Updates through handles to removed series: counted as such from the instant of removal on, and done nowhere.
+//! Updates through handles to removed series: counted as such from the instant of removal on, and
+//! done nowhere.
 
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ const STALE: &str = "shmetrics_updates_to_removed_total";
 const HOT: u32 = 20_000;
 const LABELS: &[(&str, &str)] = &[("trace_id", "1")];
 
-/// Makes a series hot and removes it. Each update counts as stale then, and only as that: while the record is free, in a
-/// child too, after it serves another label set, and after that one is removed as well.
+/// Makes a series hot and removes it. Each update counts as stale then, and only as that: while the
+/// record is free, in a child too, after it serves another label set, and after that one is removed
+/// as well.
 fn goes_nowhere<M: Metric + 'static>(segment: &Segment, family: &Family<M, 1>, updates: &[fn(&M)]) {
     let old = family.with(["old"]);
     (0..HOT).for_each(|_| updates[0](&old));

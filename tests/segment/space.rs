@@ -85,7 +85,8 @@ fn a_read_only_file_system_is_an_error_and_can_be_read() {
     });
 }
 
-/// Cells of processes that come while the file system is full are in memory that was granted beforehand.
+/// Cells of processes that come while the file system is full are in memory that was granted
+/// beforehand.
 #[test]
 fn gauges_of_new_processes_count_on_a_full_file_system() {
     let directory = Directory::new("full");

@@ -6,9 +6,10 @@ use crate::segment::layout::histogram;
 use crate::segment::life::{Life, Place};
 use crate::segment::memory::Mapped;
 
-/// Reads a series: its native buckets into `sketch`, the counts of its classic buckets, each, into `counts`, and returns the sum.
-/// `mask` takes out of a count what is not its own; `bounds` are the ordinals of the classic bounds. `may` is asked before a block
-/// of so many bytes is read: if it says no, the series is damaged.
+/// Reads a series: its native buckets into `sketch`, the counts of its classic buckets, each, into
+/// `counts`, and returns the sum. `mask` takes out of a count what is not its own; `bounds` are the
+/// ordinals of the classic bounds. `may` is asked before a block of so many bytes is read: if it
+/// says no, the series is damaged.
 #[allow(clippy::too_many_arguments)] // What is read, how, and where to.
 pub(crate) fn read(
     memory: &Mapped,

@@ -236,8 +236,8 @@ impl Tree<'_> {
         (bytes <= backed && self.memory.get64(at + native_block::IDENTITY) == self.identity(number)).then_some(at)
     }
 
-    /// Visits all chunks that there are, and links that lead to none. `may` is asked before a block of so many bytes is read; `None`: it
-    /// has said no.
+    /// Visits all chunks that there are, and links that lead to none. `may` is asked before a block
+    /// of so many bytes is read; `None`: it has said no.
     fn walk(&self, may: impl Fn(u64) -> bool, mut visit: impl FnMut(Block)) -> Option<()> {
         // There are no more chunks than there is room for.
         let mut budget = self.memory.len() / CHUNK_SIZE;

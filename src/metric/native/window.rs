@@ -15,7 +15,8 @@ use crate::segment::Inner;
 /// Pairs in a summary's record: that of its count and sum, and the zero bucket of the sketch.
 const PAIRS: u64 = 2;
 
-/// Which half window it is at this time of the segment, in milliseconds. They are numbered from 1 on, for 68 years at least.
+/// Which half window it is at this time of the segment, in milliseconds. They are numbered from 1
+/// on, for 68 years at least.
 fn half(time_ms: u64, window: u32) -> u32 {
     u32::try_from(time_ms / (u64::from(window.max(1)) * 500) + 1).unwrap_or(u32::MAX)
 }
@@ -33,7 +34,8 @@ impl Counts {
         Counts { half: (word >> 32) as u32, current: tag & mask, before: word as u32 }
     }
 
-    /// As they are in this half. The segment's time does not go back. Were it to, the window would stand still for as long.
+    /// As they are in this half. The segment's time does not go back. Were it to, the window would
+    /// stand still for as long.
     fn at(self, now: u32) -> Self {
         match now.saturating_sub(self.half) {
             0 => self,
@@ -79,8 +81,8 @@ pub(in crate::metric) fn observe(inner: &Inner, Place { at: record, life }: Plac
     }
 }
 
-/// Reads the quantiles of a series at these ranks, of 0 to 1, into `values`: NaN for what nothing was observed of. `time_ms` is the
-/// segment's time.
+/// Reads the quantiles of a series at these ranks, of 0 to 1, into `values`: NaN for what nothing
+/// was observed of. `time_ms` is the segment's time.
 #[allow(clippy::too_many_arguments)] // Each is a thing of its own.
 pub(crate) fn read(
     memory: &Mapped,

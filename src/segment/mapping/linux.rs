@@ -51,14 +51,15 @@ unsafe impl Send for LinuxBacking {}
 // SAFETY: as above.
 unsafe impl Sync for LinuxBacking {}
 
-/// A descriptor that the library has opened. Hosts that turn into daemons close descriptors they do not know, and open
-/// files of their own under the same numbers. So this one is closed only if it is still the one that was opened.
+/// A descriptor that the library has opened. Hosts that turn into daemons close descriptors they do
+/// not know, and open files of their own under the same numbers. So this one is closed only if it
+/// is still the one that was opened.
 pub(crate) struct Descriptor {
     file: ManuallyDrop<File>,
     device: u64,
     inode: u64,
-    /// The file position, which the library does not use. It tells this open file description from any other, also
-    /// from others of the same file.
+    /// The file position, which the library does not use. It tells this open file description from
+    /// any other, also from others of the same file.
     mark: libc::off_t,
 }
 
@@ -174,8 +175,9 @@ fn resize(file: &File, size: u64) -> Result<(), Error> {
     file.set_len(size).map_err(|e| Error::system("sizing the segment", e))
 }
 
-/// The most bytes that one call grants. Before Linux 6.11 a signal makes `fallocate` give up and undo all of its work,
-/// so a call that takes longer than the time between two signals never succeeds.
+/// The most bytes that one call grants. Before Linux 6.11 a signal makes `fallocate` give up and
+/// undo all of its work, so a call that takes longer than the time between two signals never
+/// succeeds.
 const PIECE: u64 = 512 * 1024;
 /// Calls in a row for a single page that signals may interrupt.
 const INTERRUPTIONS: u32 = 100;
@@ -190,8 +192,9 @@ enum Granted {
     NoWay,
 }
 
-/// Grants a range by calls of at most [`PIECE`] bytes. `call` grants one piece, or returns the error's number. A piece
-/// that was granted stays granted. A piece that a signal interrupts is tried again in halves, down to a page.
+/// Grants a range by calls of at most [`PIECE`] bytes. `call` grants one piece, or returns the
+/// error's number. A piece that was granted stays granted. A piece that a signal interrupts is
+/// tried again in halves, down to a page.
 fn in_pieces(from: u64, to: u64, mut call: impl FnMut(u64, u64) -> Result<(), i32>) -> Granted {
     let (mut at, mut piece, mut interrupted) = (from, PIECE, 0);
     while at < to {
@@ -207,14 +210,16 @@ fn in_pieces(from: u64, to: u64, mut call: impl FnMut(u64, u64) -> Result<(), i3
     Granted::Yes
 }
 
-/// Grants a range of the segment's file by its descriptor. It allocates nothing and is no cancellation point.
+/// Grants a range of the segment's file by its descriptor. It allocates nothing and is no
+/// cancellation point.
 fn allocate(fd: RawFd, from: u64, to: u64) -> Granted {
     if !fits_file_limit(to) {
         return Granted::No;
     }
     in_pieces(from, to, |from, to| {
-        // SAFETY: a plain call on the segment's own file (the caller has checked the descriptor). All arguments are 64 bits
-        // wide, as the kernel takes them on the 64-bit systems that have 16-byte compare-and-swap.
+        // SAFETY: a plain call on the segment's own file (the caller has checked the descriptor).
+        // All arguments are 64 bits wide, as the kernel takes them on the 64-bit systems that have
+        // 16-byte compare-and-swap.
         let r = unsafe {
             libc::syscall(
                 libc::SYS_fallocate,
@@ -232,7 +237,8 @@ fn allocate(fd: RawFd, from: u64, to: u64) -> Granted {
     })
 }
 
-/// Whether a touch of a hole in the file takes memory that there may not be. On other file systems a hole reads as zeros.
+/// Whether a touch of a hole in the file takes memory that there may not be. On other file systems
+/// a hole reads as zeros.
 fn on_memory(file: &File) -> bool {
     // SAFETY: an all-zero statfs is a valid value to be filled in.
     let mut fs: libc::statfs = unsafe { std::mem::zeroed() };
@@ -252,7 +258,8 @@ struct Blocks {
     inode: u64,
 }
 
-// SAFETY: the pointer is used for `madvise` alone, while the mapping is there: `LinuxBacking` keeps both.
+// SAFETY: the pointer is used for `madvise` alone, while the mapping is there: `LinuxBacking` keeps
+// both.
 unsafe impl Send for Blocks {}
 // SAFETY: as above.
 unsafe impl Sync for Blocks {}
@@ -261,7 +268,8 @@ unsafe impl Sync for Blocks {}
 const LOOK: u64 = 16 << 20;
 
 impl Blocks {
-    /// Bytes of the file that have memory. `None`: the host has closed the descriptor, and the name leads elsewhere.
+    /// Bytes of the file that have memory. `None`: the host has closed the descriptor, and the name
+    /// leads elsewhere.
     fn bytes(&self) -> Option<u64> {
         // SAFETY: an all-zero stat is a valid value to be filled in.
         let mut st: libc::stat = unsafe { std::mem::zeroed() };
@@ -297,16 +305,18 @@ impl Blocks {
     }
 }
 
-/// How many of the bytes that a segment says it has may have no memory in a copy of it, as `cp` makes one: pages that were
-/// granted and never written are holes there. They are the spare part of the last extent, and of an index that has doubled.
-/// Where the file system has no room for them, `can_be_read` says so.
+/// How many of the bytes that a segment says it has may have no memory in a copy of it, as `cp`
+/// makes one: pages that were granted and never written are holes there. They are the spare part of
+/// the last extent, and of an index that has doubled. Where the file system has no room for them,
+/// `can_be_read` says so.
 const fn unwritten(sum: u64) -> u64 {
     sum / 2 + SPARE_MOST
 }
 
 impl Source for Blocks {
     fn has_memory(&self, from: u64, to: u64, sum: u64) -> bool {
-        // The number comes first: of a sparse file, the second question would have the holes filled.
+        // The number comes first: of a sparse file, the second question would have the holes
+        // filled.
         self.bytes().is_none_or(|bytes| bytes >= sum.saturating_sub(unwritten(sum))) && self.can_be_read(from, to)
     }
 }
@@ -370,8 +380,8 @@ pub(crate) fn create(path: &Path, make: &Make) -> Result<Unpublished, Error> {
 
 /// Gives a new file its mode, group and owner.
 fn give_away(file: &File, access: &Access) -> Result<(), Error> {
-    // The mode comes first: afterwards the file may be another user's. It is set by itself because the umask applies
-    // to open(). SAFETY: an own descriptor.
+    // The mode comes first: afterwards the file may be another user's. It is set by itself because
+    // the umask applies to open(). SAFETY: an own descriptor.
     if unsafe { libc::fchmod(file.as_raw_fd(), access.mode as libc::mode_t) } != 0 {
         return Err(Error::system("setting the segment's mode", last()));
     }
@@ -486,8 +496,8 @@ fn link(file: &File, to: &CString) -> io::Result<()> {
     if e.raw_os_error() == Some(libc::EEXIST) {
         return Err(e);
     }
-    // Without /proc. Before Linux 6.10 only for processes that may read any file (CAP_DAC_READ_SEARCH).
-    // SAFETY: an own descriptor, and NUL-terminated paths.
+    // Without /proc. Before Linux 6.10 only for processes that may read any file
+    // (CAP_DAC_READ_SEARCH). SAFETY: an own descriptor, and NUL-terminated paths.
     let by_descriptor =
         unsafe { libc::linkat(file.as_raw_fd(), c"".as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::AT_EMPTY_PATH) };
     if by_descriptor == 0 {
@@ -567,7 +577,8 @@ pub(crate) fn open(path: &Path, writable: bool) -> Result<Option<Descriptor>, Er
     Descriptor::new(file, path).map(Some)
 }
 
-/// Refuses the file of a user who could kill this process by cutting it off, unless the user is trusted.
+/// Refuses the file of a user who could kill this process by cutting it off, unless the user is
+/// trusted.
 pub(crate) fn check_owner(file: &File, path: &Path, access: &Access) -> Result<(), Error> {
     let owner = file.metadata().map_err(|e| Error::system(format!("looking at {}", path.display()), e))?.uid();
     // SAFETY: a plain call.
@@ -691,7 +702,8 @@ impl LinuxBacking {
         Ok(LinuxBacking { base, len, file, device, inode, path, directory, presence, root, grants })
     }
 
-    /// Asks for the pages of a range through the mapping. The kernel reports what a touch would be killed for.
+    /// Asks for the pages of a range through the mapping. The kernel reports what a touch would be
+    /// killed for.
     fn populate(&self, from: u64, to: u64) -> Result<(), i32> {
         const MADV_POPULATE_WRITE: i32 = 23;
         let start = from & !(PAGE - 1);
@@ -844,7 +856,8 @@ impl Backing for LinuxBacking {
     fn is_named(&self, path: &Path) -> bool {
         match std::fs::symlink_metadata(path) {
             Ok(m) => m.dev() == self.device && m.ino() == self.inode && m.len() == self.len(),
-            // In another root the path means something else. Where it may not be followed, nothing is known.
+            // In another root the path means something else. Where it may not be followed, nothing
+            // is known.
             Err(e) => {
                 let gone = matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR));
                 let removed = self.is_removed() || (gone && known::root() == self.root);

@@ -19,10 +19,11 @@ pub(crate) trait Backing: Send + Sync {
     fn base(&self) -> NonNull<u8>;
     /// Mapped bytes.
     fn len(&self) -> u64;
-    /// Makes the bytes from `from` to `to` safe to touch. `false`: there is no memory for them. Makes only calls that a signal
-    /// handler may make, and keeps `errno`.
+    /// Makes the bytes from `from` to `to` safe to touch. `false`: there is no memory for them.
+    /// Makes only calls that a signal handler may make, and keeps `errno`.
     fn reserve(&self, from: u64, to: u64) -> bool;
-    /// What of it is known to be granted, for views of it. It stays where it is when this value is moved.
+    /// What of it is known to be granted, for views of it. It stays where it is when this value is
+    /// moved.
     fn grants(&self) -> &Grants;
     /// Whether each of these bytes is locked by another open description (see `process::slots`). `None`: cannot tell.
     fn are_locked(&self, bytes: &[u64]) -> Option<Vec<bool>> {

@@ -165,8 +165,8 @@ fn counting_through_an_old_handle(fault: Fault) {
     });
 }
 
-/// Updates through a handle go nowhere from the instant of removal on: not into the cell, and not into a lane that somebody
-/// gives late.
+/// Updates through a handle go nowhere from the instant of removal on: not into the cell, and not
+/// into a lane that somebody gives late.
 fn counting_after_removal(fault: Fault) {
     let remove_and_count: Thread = |scene, view, _| {
         let old = Place::from_word(first_life(0));
@@ -184,7 +184,8 @@ fn counting_after_removal(fault: Fault) {
     });
 }
 
-/// The same where another takes the record at once: what the removed series has counted is in no other's.
+/// The same where another takes the record at once: what the removed series has counted is in no
+/// other's.
 fn counting_after_removal_and_reuse(fault: Fault) {
     let remove_and_count: Thread = |scene, view, _| {
         let old = Place::from_word(first_life(0));

@@ -36,7 +36,8 @@ impl<W: Word> Scene<W> {
         Inserter { scene: self, index, key, spare, doubling, found, made, replaces: false, family: None }
     }
 
-    /// The same, where an entry that has the key gives way, or where the chain is closed once this family is retired.
+    /// The same, where an entry that has the key gives way, or where the chain is closed once this
+    /// family is retired.
     pub(super) fn find_or_insert<M: Memory>(
         &self,
         memory: &M,

@@ -1,5 +1,5 @@
-//! loom, as in `orderings`: how families are replaced, and what comes of their series. One preemption finds each mutant in
-//! a second; `LOOM_MAX_PREEMPTIONS=2` takes minutes.
+//! loom, as in `orderings`: how families are replaced, and what comes of their series. One
+//! preemption finds each mutant in a second; `LOOM_MAX_PREEMPTIONS=2` takes minutes.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -28,7 +28,7 @@ fn audit(scene: &Small, retired: usize) -> Vec<u64> {
     scene.audit(false, retired)
 }
 
-/// Whoever looks the family up finds the old one or the new one, and the new one stays.
+/// A look-up of the family finds the old one or the new one, and the new one stays.
 fn replacing_while_inserting(fault: Fault) {
     explore(fault, 1, one, [REPLACE, INSERT], |scene, _| assert_eq!(audit(scene, 1), [HERE]));
 }
@@ -55,7 +55,7 @@ fn unregistering_while_replacing(fault: Fault) {
     });
 }
 
-/// Once a family is drained, it has no series, whoever makes one meanwhile.
+/// Once a family is drained, it has no series, even if a process makes one meanwhile.
 fn draining_while_inserting(fault: Fault) {
     let insert: Thread = |scene, view, own| scene.insert_in(view, SAME_TAG, own, link(0)).into();
     let drain: Thread = |scene, view, _| {
@@ -83,7 +83,7 @@ impl<W: super::words::Word> Scene<W> {
         matches!(self.find_or_insert(memory, SERIES, key, spare, false, Some(family)), Outcome::Made(_))
     }
 
-    /// Inserts the key in the place of whoever has it.
+    /// Inserts the key in the place of the entry that has it.
     fn replace<M: Memory>(&self, memory: &M, key: u64, spare: u32) -> u32 {
         match self.find_or_insert(memory, FAMILIES, key, spare, true, None) {
             Outcome::Made(link) => link,

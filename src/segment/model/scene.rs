@@ -109,7 +109,8 @@ impl<W: Word> Scene<W> {
         for at in (0..records).map(|i| offset(link(i))) {
             offsets.extend([entry::NEXT, entry::TAG, entry::STATE, FREE_LINK, KEY, CHECK].map(|field| at + field));
             offsets.extend([at + entry::BIRTH, at + CELL, at + entry::LANE]);
-            // These are written before an announcement, and what is read of them is used only while it is on.
+            // These are written before an announcement, and what is read of them is used only while
+            // it is on.
             offsets.extend([at + entry::PARENT, at + REPLACES]);
             quiet.extend([at + entry::BIRTH, at + entry::PARENT, at + REPLACES]);
             if !matches!(extra, Extra::Counting | Extra::Lanes) {

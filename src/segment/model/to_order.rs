@@ -70,7 +70,8 @@ const TABLE: u64 = 1 << 20;
 /// Its size at first, and the largest one.
 const SMALL: u32 = 3;
 const LARGE: u32 = 5;
-/// The word that a late helper places, which is at home in the first word in all sizes, and its link.
+/// The word that a late helper places, which is at home in the first word in all sizes, and its
+/// link.
 const LATE: (u32, u32) = (1 << LARGE, 77);
 /// The word of a competitor, which is at home where that one stands.
 const NEAR: (u32, u32) = (1, 88);
@@ -99,10 +100,11 @@ impl Stop {
     }
 }
 
-/// A helper that has read the sizes of the index places its word for the small one after the table has doubled. A competitor
-/// takes that word for rubbish, and is stopped where it would overwrite it; meanwhile the helper comes by its own word, for
-/// the size that there is now, and is content. The index still has both words. `doublings`: how often the table doubles while
-/// the helper is stopped. `by_reach_alone`: as it would be if whatever is beyond the reach were rubbish.
+/// A helper that has read the sizes of the index places its word for the small one after the table
+/// has doubled. A competitor takes that word for stale, and is stopped where it would overwrite
+/// it; meanwhile the helper comes by its own word, for the size that there is now, and is content.
+/// The index still has both words. `doublings`: how often the table doubles while the helper is
+/// stopped. `by_reach_alone`: as it would be if every word beyond the reach were stale.
 fn a_late_helper(doublings: u32, by_reach_alone: bool) {
     let mut offsets = vec![header::INDEX_BITS, header::INDEX_TARGET, header::INDEX_CURSOR, header::INDEX_ENTRIES];
     offsets.extend((SMALL..=LARGE).map(|bits| header::INDEX_REACH + 4 * u64::from(bits)));

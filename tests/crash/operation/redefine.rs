@@ -119,7 +119,8 @@ fn replaces(name: &Name) -> Box<dyn Fn()> {
     })
 }
 
-/// Before others replace it, the sample counts what the victim did; afterwards the successor has the others' counts alone.
+/// Before others replace it, the sample counts what the victim did; afterwards the successor has
+/// the others' counts alone.
 fn apart(page: &Page, seen: &Seen, sample: &str, unit: f64) {
     let (old, new) = (page.get(sample), page.get(r#"x_total{m="new"}"#));
     if seen.others == 0 {

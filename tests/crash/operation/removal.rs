@@ -93,7 +93,8 @@ pub const REMOVE_THEN_UPDATE: Operation = Operation {
             let own = BEFORE as f64 + HELD;
             assert!(seen.complete() == 0 && (v == BEFORE as f64 || v == own), "x is {v}: {seen:?}");
         }
-        // Each update of the victim is stale, as it comes after the removal; those of the holder may have come before it.
+        // Each update of the victim is stale, as it comes after the removal; those of the holder
+        // may have come before it.
         let stale = page["shmetrics_updates_to_removed_total"];
         let range = seen.victim.done as f64..=seen.victim.begun as f64 + HELD;
         assert!(range.contains(&stale), "{stale} stale updates: {seen:?}");
