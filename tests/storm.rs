@@ -3,6 +3,8 @@
 #![allow(missing_docs)]
 
 mod common;
+#[path = "storm/redefined.rs"]
+mod redefined;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
