@@ -21,6 +21,7 @@ mod quick;
 pub mod reader;
 pub mod sequence;
 mod slate;
+pub mod sparse;
 pub mod vary;
 
 /// Whether one rule of each target's oracle is to be wrong: the negative control.
@@ -30,5 +31,10 @@ const WRONG: bool = cfg!(feature = "wrong");
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 4] =
-    [("reader", reader::run), ("mutated", mutated::run), ("names", names::run), ("sequence", sequence::run)];
+pub const TARGETS: [Target; 5] = [
+    ("reader", reader::run),
+    ("mutated", mutated::run),
+    ("sparse", sparse::run),
+    ("names", names::run),
+    ("sequence", sequence::run),
+];
