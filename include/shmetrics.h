@@ -1234,8 +1234,6 @@ enum shmetrics_status shmetrics_gauge_histogram_register(struct shmetrics_segmen
 void shmetrics_histogram_forget(struct shmetrics_histogram histogram,
                                 double v);
 
-extern int pthread_setcancelstate(int state, int *old);
-
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
