@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -631,6 +632,21 @@ class segment : public page_source<segment> {
   static outcome try_remove(std::string_view name) {
     return detail::check(shmetrics_segment_remove(detail::str(name)));
   }
+  // Whether any process has the segment of this name open for counting, this one included.
+  static result<bool> try_is_in_use(std::string_view name) {
+    bool in_use = false;
+    const shmetrics_status status = shmetrics_segment_is_in_use(detail::str(name), &in_use);
+    if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
+    return in_use;
+  }
+  // Whether the segment's name still leads to it. True also where the process cannot tell.
+  bool is_current() const noexcept { return shmetrics_segment_is_current(raw_); }
+  // How many processes have it open for counting, this one included. No value where the system does not tell.
+  std::optional<std::uint32_t> attached() const noexcept {
+    const std::int64_t count = shmetrics_segment_attached(raw_);
+    if (count < 0) return std::nullopt;
+    return static_cast<std::uint32_t>(count);
+  }
   // Takes the family of this name off all pages; says whether there was one. See the C header.
   result<bool> try_unregister(std::string_view name) const {
     bool done = false;
@@ -687,6 +703,7 @@ class segment : public page_source<segment> {
 #ifdef __cpp_exceptions
   static segment open(const options& how = {}) { return try_open(how).value(); }
   static void remove(std::string_view name) { (void)try_remove(name).value(); }
+  static bool is_in_use(std::string_view name) { return try_is_in_use(name).value(); }
   bool unregister(std::string_view name) const { return try_unregister(name).value(); }
   void set_identity(std::uint32_t identity) const { (void)try_set_identity(identity).value(); }
   void attach_process() const { (void)try_attach_process().value(); }

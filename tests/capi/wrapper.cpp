@@ -469,6 +469,45 @@ void names_as_they_are() {
   CHECK(segment.try_observe("unmade", {}, nan).error().status() == status_code::invalid_argument);
 }
 
+void redefinitions() {
+  const auto segment = scratch();
+  const auto old = segment.try_register_counter({"c", "", {"a"}})->with("1");
+  shmetrics::spec wider{"c", "", {"a", "b"}};
+  CHECK(segment.try_register_counter(wider).error().status() == status_code::conflict);
+  wider.replace = true;
+  const auto replacement = segment.try_register_counter(wider)->with("1", "2");
+  replacement.inc();
+  old.inc();
+  CHECK(old.is_removed() && shows(segment, "\nc_total{a=\"1\",b=\"2\"} 1\n"));
+  CHECK(*segment.try_unregister("c") && !*segment.try_unregister("c"));
+  replacement.inc();
+  CHECK(page_of(segment).find("\nc_total") == std::string::npos);
+  CHECK(shows(segment, "\nshmetrics_updates_to_removed_total 2\n"));
+}
+
+void generations() {
+  const removed_at_end named;
+  const auto segment = *shmetrics::segment::try_open(shmetrics::options(named.name).generation(2));
+  CHECK(bool(segment.try_register_counter({"c", "", {"a"}})));
+  // In the process of an earlier generation, neither is done.
+  const auto earlier = *shmetrics::segment::try_open(shmetrics::options(named.name).generation(1));
+  shmetrics::spec other{"c", ""};
+  other.replace = true;
+  CHECK(earlier.try_register_counter(other).error().status() == status_code::conflict);
+  CHECK(earlier.try_unregister("c").error().status() == status_code::conflict);
+  CHECK(bool(shmetrics::segment::try_open(shmetrics::options(named.name).generation(3))));
+  CHECK(bool(segment.try_register_counter(other)));
+}
+
+void users() {
+  CHECK(scratch().attached() == 1U && scratch().is_current());
+  CHECK(shmetrics::segment::try_is_in_use("absent").error().status() == status_code::not_found);
+  const std::string name = "wrapper-users-" + std::to_string(getpid());
+  const auto segment = *shmetrics::segment::try_open(name);
+  CHECK(*shmetrics::segment::try_is_in_use(name) && segment.is_current());
+  CHECK(bool(shmetrics::segment::try_remove(name)) && !segment.is_current());
+}
+
 #ifdef __cpp_exceptions
 template <class F>
 status_code thrown(F f) {
@@ -485,6 +524,9 @@ void throwing() {
   segment.set_identity(1);
   segment.attach_process();
   segment.register_counter({"thrown", "Help."}).with().inc();
+  segment.register_counter({"unregistered", ""});
+  CHECK(segment.unregister("unregistered") && !segment.unregister("unregistered"));
+  CHECK(thrown([] { shmetrics::segment::is_in_use("absent"); }) == status_code::not_found);
   CHECK(segment.render().find("\nthrown_total 1\n") != std::string::npos);
   std::string page;
   segment.each_chunk([&page](std::string_view piece) { page += piece; });
@@ -549,6 +591,9 @@ int main() {
   exemplars();
   naming_all_in_one_call();
   names_as_they_are();
+  redefinitions();
+  generations();
+  users();
   throwing();
   CHECK(shmetrics::content_type() == shmetrics_content_type() && !shmetrics::version().empty());
   return failed != 0;

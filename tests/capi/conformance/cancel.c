@@ -155,6 +155,7 @@ CASE(shmetrics_segment_is_current) { (void)shmetrics_segment_is_current(segment)
 CASE(shmetrics_segment_is_in_use) {
     bool in_use;
     (void)shmetrics_segment_is_in_use(text("none-of-this-name"), &in_use);
+    (void)shmetrics_segment_is_in_use(text(name), &in_use);
 }
 CASE(shmetrics_segment_mark_dead) { (void)shmetrics_segment_mark_dead(segment, 1); }
 CASE(shmetrics_segment_open) {

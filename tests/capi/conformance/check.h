@@ -55,6 +55,7 @@ void test_process(void);
 void test_remove(void);
 void test_cancel(void);
 void test_naming(void);
+void test_redefine(void);
 void test_memory(void);
 
 #endif

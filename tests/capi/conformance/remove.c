@@ -80,6 +80,16 @@ static void trouble(void) {
     CHECK(shmetrics_segment_trouble(NULL, text, sizeof text) == 0);
 }
 
+static void is_one_more(void *segment) { CHECK(shmetrics_segment_attached(segment) == 2); }
+
+static void make_and_end(void *name) {
+    shmetrics_segment *segment = NULL;
+    shmetrics_options options;
+    shmetrics_options_init(&options);
+    options.name = text(name);
+    CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
+}
+
 static void users(void) {
     shmetrics_segment *segment = scratch();
     CHECK(shmetrics_segment_is_current(segment) && shmetrics_segment_is_current(NULL));
@@ -88,8 +98,9 @@ static void users(void) {
     CHECK_STATUS(shmetrics_segment_is_in_use(text("none-of-this-name"), &in_use), SHMETRICS_STATUS_NOT_FOUND);
     CHECK_STATUS(shmetrics_segment_is_in_use(text("none-of-this-name"), NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
 
-    char name[64];
+    char name[64], left[64];
     snprintf(name, sizeof name, "conformance-users-%d", (int)getpid());
+    snprintf(left, sizeof left, "conformance-left-%d", (int)getpid());
     shmetrics_options options;
     shmetrics_options_init(&options);
     options.name = text(name);
@@ -97,8 +108,15 @@ static void users(void) {
     in_use = false;
     CHECK_STATUS(shmetrics_segment_is_in_use(options.name, &in_use), SHMETRICS_STATUS_OK);
     CHECK(in_use && shmetrics_segment_is_current(segment));
+    CHECK(in_child(is_one_more, segment));
+    CHECK(shmetrics_segment_attached(segment) == 1);
+    CHECK(in_child(make_and_end, left));
+    CHECK_STATUS(shmetrics_segment_is_in_use(text(left), &in_use), SHMETRICS_STATUS_OK);
+    CHECK(!in_use);
+    CHECK_STATUS(shmetrics_segment_remove(text(left)), SHMETRICS_STATUS_OK);
     CHECK_STATUS(shmetrics_segment_remove(options.name), SHMETRICS_STATUS_OK);
     CHECK(!shmetrics_segment_is_current(segment));
+    CHECK_STATUS(shmetrics_segment_is_in_use(options.name, &in_use), SHMETRICS_STATUS_NOT_FOUND);
     char said[400];
     CHECK(shmetrics_segment_trouble(segment, said, sizeof said) > 0 && strstr(said, "was removed or replaced") != NULL);
     CHECK(shmetrics_segment_trouble(segment, NULL, 0) == 0);
