@@ -44,7 +44,8 @@ crate::metric_class!(Counter, shmetrics::Counter, KIND, {
         let segment = crate::common::chosen(segment, registry)?;
         let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
             let builder = segment.counter(&d.name, &d.documentation).unit(&d.unit).max_series(max_series);
-            let builder = if exact_name { builder.exact_name() } else { builder };
+            // With `_total`, which the definition is without, it is the usual name.
+            let builder = if exact_name && !name.ends_with("_total") { builder.exact_name() } else { builder };
             let builder = builder.label_names(names);
             if replace { builder.replace() } else { builder }.register()
         })?;

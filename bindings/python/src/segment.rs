@@ -85,10 +85,13 @@ impl Segment {
     /// Opens a segment.
     ///
     /// `mode`, `owner` and `group` are those of a new segment's file; `trust` names the users in whose existing segments
-    /// this process may count. Users and groups are names or numbers.
+    /// this process may count. Users and groups are names or numbers. `short_bounds`: whether a new
+    /// segment's text pages have `le="1"` instead of `le="1.0"`. `generation` is this process'
+    /// number, for hosts that number their reloads.
     #[new]
     #[pyo3(signature = (name=None, *, anonymous=false, attach=false, reset_if_unused=false, apart=false, ceiling=None, mode=None,
-                        owner=None, group=None, trust=None, max_series=None, max_processes=None, allow_disk=false, labels=None, generation=None))]
+                        owner=None, group=None, trust=None, max_series=None, max_processes=None, allow_disk=false, labels=None, generation=None,
+                        short_bounds=None))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)]
     fn new(
         py: Python<'_>,
@@ -107,6 +110,7 @@ impl Segment {
         allow_disk: bool,
         labels: Option<Vec<(String, String)>>,
         generation: Option<u64>,
+        short_bounds: Option<bool>,
     ) -> PyResult<Self> {
         let mut options = Options::new().reset_if_unused(reset_if_unused).apart(apart).allow_disk(allow_disk);
         if let Some(name) = name {
@@ -135,6 +139,9 @@ impl Segment {
         }
         if let Some(generation) = generation {
             options = options.generation(generation);
+        }
+        if let Some(short) = short_bounds {
+            options = options.short_bounds(short);
         }
         if let Some(series) = max_series {
             options = options.max_series(series);
@@ -166,6 +173,13 @@ impl Segment {
         py.detach(|| shmetrics::Segment::remove_if_unused(name)).map_err(|e| exception(&e))
     }
 
+    /// Whether any process has the segment of this name open for counting, this one included;
+    /// readers do not count.
+    #[staticmethod]
+    fn is_in_use(py: Python<'_>, name: &str) -> PyResult<bool> {
+        py.detach(|| shmetrics::Segment::is_in_use(name)).map_err(|e| exception(&e))
+    }
+
     /// The names of the segments there are.
     #[staticmethod]
     fn list() -> PyResult<Vec<String>> {
@@ -192,6 +206,21 @@ impl Segment {
     #[getter]
     fn is_current(&self) -> bool {
         self.inner.is_current()
+    }
+
+    /// How many processes have it open for counting, this one included: forked children and
+    /// stopped processes too, readers not. `None` where the system does not tell.
+    fn attached(&self, py: Python<'_>) -> Option<u32> {
+        let segment = self.inner;
+        py.detach(|| segment.reader().attached())
+    }
+
+    /// When a value was last updated, in seconds since 1970 and as far as looks at the values
+    /// tell; and whether the values have not changed between then and now. `None`: the segment is
+    /// damaged.
+    fn last_update(&self, py: Python<'_>) -> Option<(f64, bool)> {
+        let segment = self.inner;
+        py.detach(|| segment.reader().last_update()).map(|last| (last.at, last.is_last))
     }
 
     /// Gives this process a number of its own for the label `pid`.
@@ -289,7 +318,8 @@ impl Segment {
                     continue;
                 }
                 let info = infos.iter().find(|i| match i.kind {
-                    "counter" => name.strip_suffix("_total") == Some(&i.name),
+                    // Without `_total`: under its exact name. No other family can have that.
+                    "counter" => name.strip_suffix("_total") == Some(&i.name) || name == i.name,
                     "info" => name.strip_suffix("_info") == Some(&i.name),
                     _ => name == i.name,
                 });

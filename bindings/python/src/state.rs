@@ -94,12 +94,14 @@ pub(crate) struct InfoDefinition {
     labels: Vec<String>,
     label_tuple: Py<PyTuple>,
     segment: Option<shmetrics::Segment>,
+    replace: bool,
 }
 
 impl InfoDefinition {
     fn register(&self, names: &[&str]) -> Result<Option<DynamicFamily<shmetrics::Info>>, shmetrics::Error> {
         let Some(segment) = self.segment else { return Ok(None) };
-        segment.info(&self.name, &self.documentation).label_names(names).register().map(Some)
+        let builder = segment.info(&self.name, &self.documentation).label_names(names);
+        if self.replace { builder.replace() } else { builder }.register().map(Some)
     }
 }
 
@@ -120,7 +122,8 @@ impl Info {
 #[pymethods]
 impl Info {
     #[new]
-    #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, segment=None))]
+    #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, segment=None,
+                        replace=false))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -132,6 +135,7 @@ impl Info {
         unit: &str,
         registry: Option<&Bound<'_, PyAny>>,
         segment: Option<Bound<'_, PyAny>>,
+        replace: bool,
     ) -> PyResult<Self> {
         let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, INFO)?;
@@ -142,6 +146,7 @@ impl Info {
             labels: definition.labels,
             label_tuple: definition.label_tuple,
             segment,
+            replace,
         };
         let children = Some(PyDict::new(py).unbind());
         Ok(Info { definition: Arc::new(definition), values: Vec::new(), said: Mutex::new(None), children })

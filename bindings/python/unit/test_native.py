@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import time
 import weakref
 
 import pytest
@@ -379,3 +380,109 @@ def test_objects_go(registry):
     assert seen() is None and other() is None
     child.inc()
     assert registry.get_sample_value("c_total", {"a": "x"}) == 1
+
+
+class TestRedefinition:
+    def test_replace(self, registry):
+        old = Counter("c", "help", ["a"], registry=registry).labels("x")
+        old.inc()
+        new = Counter("c", "help", ["a", "b"], registry=registry, replace=True).labels("x", "y")
+        new.inc(2)
+        old.inc()
+        assert registry.get_sample_value("c_total", {"a": "x"}) is None
+        assert registry.get_sample_value("c_total", {"a": "x", "b": "y"}) == 2
+        assert b"\nshmetrics_updates_to_removed_total 1" in registry.segment.render()
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda labels, **more: Gauge("m", "help", labels, multiprocess_mode="livesum", **more).labels(*labels).set(1),
+            lambda labels, **more: Histogram("m", "help", labels, **more).labels(*labels).observe(1),
+            lambda labels, **more: Summary("m", "help", labels, **more).labels(*labels).observe(1),
+            lambda labels, **more: Enum("m", "help", labels, states=["on"], **more).labels(*labels).state("on"),
+            lambda labels, **more: Info("m", "help", labels, **more).labels(*labels).info({"v": "1"}),
+        ],
+    )
+    def test_replace_of_all_types(self, make, registry):
+        make(["a"], registry=registry)
+        with pytest.warns(shmetrics.SegmentWarning, match="labels"):
+            make(["a", "b"], registry=registry)
+        assert b'b="b"' not in shmetrics.generate_latest(registry)
+        make(["a", "b"], registry=registry, replace=True)
+        page = shmetrics.generate_latest(registry)
+        assert b'b="b"' in page and b'{a="a"}' not in page
+
+    def test_unregister(self, registry, segment):
+        counter = Counter("c", "help", registry=registry)
+        assert segment.unregister("c") and not segment.unregister("c")
+        counter.inc()
+        assert b"c_total" not in shmetrics.generate_latest(registry)
+        Gauge("c", "help", registry=registry, multiprocess_mode="livesum").set(3)
+        assert registry.get_sample_value("c") == 3
+
+    def test_the_later_generation_prevails(self, shm):
+        segment = shmetrics.Segment("numbered", generation=2)
+        counter = Counter("c", "help", ["a"], segment=segment).labels("x")
+
+        def earlier():
+            mine = shmetrics.Segment("numbered", generation=1)
+            with pytest.warns(shmetrics.SegmentWarning, match="later generation"):
+                Counter("c", "help", segment=mine, replace=True)
+            with pytest.raises(ValueError, match="later generation"):
+                mine.unregister("c")
+
+        def later():
+            mine = shmetrics.Segment("numbered", generation=3)
+            Counter("c", "help", segment=mine, replace=True).inc(7)
+
+        in_child(earlier)
+        counter.inc()
+        assert b'\nc_total{a="x"} 1' in segment.render()
+        in_child(later)
+        counter.inc()
+        assert b"\nc_total 7" in segment.render()
+
+
+class TestSegment:
+    def test_attach_process(self, segment):
+        assert segment.processes() == []
+        segment.attach_process()
+        segment.attach_process()
+        assert [(pid, alive) for pid, _, alive, _ in segment.processes()] == [(os.getpid(), True)]
+
+    def test_who_uses_it(self, segment):
+        assert shmetrics.Segment.is_in_use("unit") is True
+        assert segment.attached() == 1 and segment.is_current
+        in_child(lambda: shmetrics.Segment("left"))
+        assert shmetrics.Segment.is_in_use("left") is False
+        with pytest.raises(OSError):
+            shmetrics.Segment.is_in_use("absent")
+        shmetrics.Segment.remove("unit")
+        assert not segment.is_current
+
+    def test_last_update(self, registry, segment):
+        counter = Counter("c", "help", registry=registry)
+        before = time.time()
+        counter.inc()
+        segment.render()
+        at, is_last = segment.last_update()
+        assert before - 0.1 <= at <= time.time() + 0.1 and is_last
+
+    def test_short_bounds(self, shm):
+        for short, bound in ((True, b'le="1"'), (False, b'le="1.0"'), (None, b'le="1.0"')):
+            segment = shmetrics.Segment(anonymous=True, short_bounds=short)
+            Histogram("h", "help", buckets=[1], segment=segment).observe(1)
+            assert bound in segment.render()
+
+
+def test_exact_name(registry, segment):
+    Counter("nginx_accepted", "help", registry=registry, exact_name=True).inc()
+    Counter("usual_total", "help", registry=registry, exact_name=True).inc(2)
+    page = segment.render()
+    assert b"\nnginx_accepted 1" in page and b"\nusual_total 2" in page
+    assert registry.get_sample_value("nginx_accepted") == 1
+    assert registry.get_sample_value("usual_total") == 2
+    assert b"\nnginx_accepted 1.0\n" in shmetrics.generate_latest(registry)
+    assert b"\nnginx_accepted_total 1.0\n" in shmetrics.generate_latest(registry, openmetrics=True)
+    with pytest.warns(shmetrics.SegmentWarning, match="registered otherwise"):
+        Counter("nginx_accepted", "help", registry=registry)
