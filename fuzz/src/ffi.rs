@@ -62,6 +62,7 @@ pub(crate) struct Spec {
     pub(crate) native_max_buckets: u32,
     pub(crate) quantile_max_age: u32,
     pub(crate) exact_name: bool,
+    pub(crate) replace: bool,
 }
 
 /// A handle of two words: a family, a counter, a gauge, states.
@@ -184,6 +185,7 @@ extern "C" {
     pub(crate) fn shmetrics_segment_cursor(segment: Handle, cursor: *mut Handle) -> u32;
     pub(crate) fn shmetrics_segment_open(options: *const Options, segment: *mut Handle) -> u32;
     pub(crate) fn shmetrics_segment_remove(name: Str) -> u32;
+    pub(crate) fn shmetrics_unregister(segment: Handle, name: Str, unregistered: *mut bool) -> u32;
     pub(crate) fn shmetrics_segment_set_identity(segment: Handle, identity: u32) -> u32;
     pub(crate) fn shmetrics_segment_expire(segment: Handle) -> u64;
     pub(crate) fn shmetrics_segment_mark_dead(segment: Handle, pid: u32) -> bool;
@@ -247,6 +249,7 @@ pub(crate) unsafe fn register(segment: Handle, spec: &model::Spec) -> (u32, Two)
         native_max_buckets: if spec.kind.has_buckets() { spec.native.max_buckets } else { 0 },
         quantile_max_age: if spec.kind == Kind::Summary { 1_000_000 } else { 0 },
         exact_name: false,
+        replace: spec.replace,
     };
     let mut family = Two::ZERO;
     // SAFETY: the caller's promise; all that the spec points to lives as long as the call.

@@ -68,6 +68,8 @@ pub(crate) struct Spec {
     pub(crate) limit: u64,
     /// Seconds: more than an input takes, or 0.
     pub(crate) expire: u32,
+    /// Whether it takes the place of another definition.
+    pub(crate) replace: bool,
 }
 
 const DEFAULT_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -85,16 +87,28 @@ pub(crate) struct Family {
     states: Vec<String>,
     limit: u64,
     expire: u32,
+    /// Replaced or unregistered: it is on no page, and updates to it are stale.
+    retired: bool,
+    /// Which of the segment's stores has the records of its series.
+    store: usize,
+    /// The only series, or the overflow series.
+    embedded: Option<Cell>,
+}
+
+/// Records of one shape. One family at a time has series here.
+#[derive(Debug, Default)]
+struct Store {
     /// In the order of the page.
     records: Vec<Record>,
     /// Records without a series, for each size the one to be used next at the end.
     free: [Vec<usize>; LISTS],
-    overflow: Option<Cell>,
 }
 
 /// What serves one series after another.
 #[derive(Debug)]
 struct Record {
+    /// Whose series it has, or had last.
+    family: usize,
     /// Its size: of how many such steps.
     class: usize,
     life: u32,
@@ -110,7 +124,7 @@ const LISTS: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct At {
     pub(crate) family: usize,
-    /// The record and its life. `None`: the overflow series.
+    /// The record and its life. `None`: the embedded series.
     series: Option<(usize, u32)>,
 }
 
@@ -163,7 +177,9 @@ pub(crate) enum Update {
 /// One segment.
 #[derive(Debug, Default)]
 pub(crate) struct Segment {
+    /// In the order of the page; those that are retired, too.
     pub(crate) families: Vec<Family>,
+    stores: Vec<Store>,
     /// The most series, 0 for no limit.
     limit: u64,
     identity: u32,
@@ -360,12 +376,19 @@ impl Spec {
             states,
             limit: self.limit,
             expire,
-            records: Vec::new(),
-            free: Default::default(),
-            overflow: None,
+            retired: false,
+            store: 0,
+            embedded: None,
         };
         (family, faults)
     }
+}
+
+/// A counter's value, if it is whole: what spilled is, and is shown to the last digit.
+fn whole_sum(whole: u64, fraction: f64) -> Option<u128> {
+    let size = fraction as u128;
+    let is_whole = fraction == 0.0 || (fraction >= (1u64 << 43) as f64 && size as f64 == fraction);
+    is_whole.then(|| u128::from(whole).saturating_add(size))
 }
 
 impl Family {
@@ -398,50 +421,50 @@ impl Family {
         self.labels.iter().map(place).collect::<Option<Vec<_>>>().filter(|order| order.len() == labels.len())
     }
 
-    /// The record of the series with these values.
-    fn find(&self, values: &[String]) -> Option<usize> {
-        self.records.iter().position(|r| r.live && r.values == values)
+    fn has_pairs(&self) -> bool {
+        self.kind.has_buckets() || self.kind == Kind::Summary
     }
 
-    /// The size of a record for a label text of this length: granules of 16 bytes after those that hold nothing of it.
-    fn class(&self, text_len: usize) -> usize {
-        let pairs = self.kind.has_buckets() || self.kind == Kind::Summary;
+    /// Where the label text of its series begins.
+    fn text_at(&self) -> usize {
         let cells = if self.native.factor > 0.0 {
             64 + 16 * (2 * self.buckets.len() + 1) + 136
         } else if !self.native.quantiles.is_empty() {
             64 + 16 * 2 + 136
-        } else if pairs {
+        } else if self.has_pairs() {
             64 + 16 * (self.buckets.len() + 1)
         } else {
             52
         };
-        let text_at = if self.expire > 0 { cells.next_multiple_of(8) + 8 } else { cells };
-        let needed = (text_at + text_len).div_ceil(16) - text_at / 16;
-        let steps = (1..=8).chain((0..).flat_map(|i| [10, 12, 14, 16].map(|n| n << i)));
-        steps.take_while(|granules| *granules < needed).count()
-    }
-
-    /// A record for a new series: the last one that became free of those of its size, else a new one.
-    fn obtain(&mut self, values: Vec<String>) -> (usize, u32) {
-        let (class, cell) = (self.class(self.text_len(&values)), self.cell(true));
-        let list = &mut self.free[class.min(LISTS - 1)];
-        match list.last().copied().filter(|last| self.records[*last].class >= class) {
-            Some(at) => {
-                list.pop();
-                let Record { class, life, .. } = self.records[at];
-                self.records[at] = Record { class, life: life + 1, live: true, values, cell };
-                (at, life + 1)
-            }
-            None => {
-                self.records.push(Record { class, life: 0, live: true, values, cell });
-                (self.records.len() - 1, 0)
-            }
+        if self.expire > 0 {
+            cells.next_multiple_of(8) + 8
+        } else {
+            cells
         }
     }
 
-    fn remove(&mut self, at: usize) {
-        self.records[at].live = false;
-        self.free[self.records[at].class.min(LISTS - 1)].push(at);
+    /// Whether records of its series may serve those of another family.
+    fn is_shaped_as(&self, other: &Family) -> bool {
+        // Of those without buckets, all types are one.
+        let cells = |f: &Family| (f.has_pairs().then_some(f.kind), f.has_pairs() && f.native.factor > 0.0);
+        let schema = |f: &Family| (f.native.factor.to_bits(), f.native.quantiles.len());
+        self.text_at() == other.text_at()
+            && cells(self) == cells(other)
+            && self.buckets.len() == other.buckets.len()
+            && schema(self) == schema(other)
+            && self.is_per_process() == other.is_per_process()
+    }
+
+    fn is_per_process(&self) -> bool {
+        matches!(self.kind, Kind::Gauge(mode) if mode != SHARED && mode != MOST_RECENT)
+    }
+
+    /// The size of a record for a label text of this length: granules of 16 bytes after those that hold nothing of it.
+    fn class(&self, text_len: usize) -> usize {
+        let text_at = self.text_at();
+        let needed = (text_at + text_len).div_ceil(16) - text_at / 16;
+        let steps = (1..=8).chain((0..).flat_map(|i| [10, 12, 14, 16].map(|n| n << i)));
+        steps.take_while(|granules| *granules < needed).count()
     }
 
     /// Bytes of a series' label text.
@@ -465,18 +488,25 @@ impl Segment {
 
     /// Registers a family: which one it is, or what is wrong.
     pub(crate) fn register(&mut self, spec: &Spec) -> Result<usize, Faults> {
-        let (family, mut faults) = spec.read();
+        let (mut family, mut faults) = spec.read();
+        let mut old = None;
         if faults.door.is_empty() && faults.inside.is_empty() {
-            match self.families.iter().position(|f| f.base == family.base) {
-                Some(at) if self.families[at].same(&family) => return Ok(at),
-                Some(_) => faults.inside.push(CONFLICT),
-                None => {
-                    let names = exposed(&family.base, family.kind);
-                    let clash = |f: &Family| exposed(&f.base, f.kind).iter().any(|n| names.contains(n));
-                    if self.families.iter().any(clash) {
-                        faults.inside.push(CONFLICT);
+            old = self.called(&family.base);
+            if let Some(at) = old {
+                let there = &mut self.families[at];
+                // What is as it was, in every word of it, is not replaced.
+                if there.same(&family) && (!spec.replace || there.help == family.help) {
+                    if spec.replace {
+                        there.limit = family.limit;
                     }
+                    return Ok(at);
                 }
+            }
+            let names = exposed(&family.base, family.kind);
+            let clash = |f: &Family| exposed(&f.base, f.kind).iter().any(|n| names.contains(n));
+            let others = self.families.iter().enumerate().filter(|(at, f)| !f.retired && Some(*at) != old);
+            if (old.is_some() && !spec.replace) || others.map(|(_, f)| f).any(clash) {
+                faults.inside.push(CONFLICT);
             }
         }
         if !faults.inside.is_empty() && faults.door.is_empty() {
@@ -485,14 +515,97 @@ impl Segment {
         if !faults.allow(0) {
             return Err(faults);
         }
-        self.families.push(family);
-        let family = self.families.last_mut().expect("just pushed");
+        family.store = self.store_for(&family, old);
         if family.labels.is_empty() {
-            let cell = family.cell(false);
-            family.records.push(Record { class: 0, life: 0, live: true, values: Vec::new(), cell });
+            family.embedded = Some(family.cell(false));
             self.series += 1;
         }
+        self.families.push(family);
+        if let Some(old) = old {
+            self.retire(old);
+        }
         Ok(self.families.len() - 1)
+    }
+
+    /// The family of this name.
+    fn called(&self, base: &str) -> Option<usize> {
+        self.families.iter().position(|f| !f.retired && f.base == base)
+    }
+
+    /// Where the records of a new family's series are: with those of its predecessor, or of another that is no more.
+    fn store_for(&mut self, family: &Family, old: Option<usize>) -> usize {
+        let fits = |f: &&Family| f.is_shaped_as(family);
+        let used = |store: usize| self.families.iter().any(|f| !f.retired && f.store == store);
+        let predecessor = old.map(|old| &self.families[old]).filter(fits).map(|f| f.store);
+        let mut retired = self.families.iter().filter(|f| f.retired).filter(fits).map(|f| f.store);
+        predecessor.or_else(|| retired.find(|store| !used(*store))).unwrap_or_else(|| {
+            self.stores.push(Store::default());
+            self.stores.len() - 1
+        })
+    }
+
+    /// Unregisters the family of this name, or the counter or the info that pages call so: whether there was one, or what is wrong.
+    pub(crate) fn unregister(&mut self, name: &Text) -> Result<bool, u32> {
+        let name = name.as_deref().ok_or(NULL_ARGUMENT)?;
+        let name = std::str::from_utf8(name).map_err(|_| INVALID_NAME)?;
+        let shown = |kind: Kind| {
+            let at = name.strip_suffix(kind.suffix()).and_then(|base| self.called(base));
+            at.filter(|at| self.families[*at].kind == kind)
+        };
+        let found = self.called(name).or_else(|| shown(Kind::Counter)).or_else(|| shown(Kind::Info));
+        found.into_iter().for_each(|at| self.retire(at));
+        Ok(found.is_some())
+    }
+
+    fn retire(&mut self, family: usize) {
+        self.clear(family);
+        let f = &mut self.families[family];
+        f.retired = true;
+        if f.labels.is_empty() {
+            (self.series, self.removed) = (self.series - 1, self.removed + 1);
+        }
+    }
+
+    /// Of a family: the records with a series, in the order of the page.
+    fn live(&self, family: usize) -> impl Iterator<Item = (usize, &Record)> {
+        let records = self.stores[self.families[family].store].records.iter().enumerate();
+        records.filter(move |(_, r)| r.live && r.family == family)
+    }
+
+    /// The record of the series with these values.
+    fn find(&self, family: usize, values: &[String]) -> Option<usize> {
+        self.live(family).find(|(_, r)| r.values == values).map(|(at, _)| at)
+    }
+
+    fn record(&self, family: usize, at: usize) -> &Record {
+        &self.stores[self.families[family].store].records[at]
+    }
+
+    /// A record for a new series: the last one that became free of those of its size, else a new one.
+    fn obtain(&mut self, family: usize, values: Vec<String>) -> (usize, u32) {
+        let f = &self.families[family];
+        let (class, cell) = (f.class(f.text_len(&values)), f.cell(true));
+        let Store { records, free } = &mut self.stores[f.store];
+        let list = &mut free[class.min(LISTS - 1)];
+        match list.last().copied().filter(|last| records[*last].class >= class) {
+            Some(at) => {
+                list.pop();
+                let Record { class, life, .. } = records[at];
+                records[at] = Record { family, class, life: life + 1, live: true, values, cell };
+                (at, life + 1)
+            }
+            None => {
+                records.push(Record { family, class, life: 0, live: true, values, cell });
+                (records.len() - 1, 0)
+            }
+        }
+    }
+
+    fn remove_record(&mut self, family: usize, at: usize) {
+        let Store { records, free } = &mut self.stores[self.families[family].store];
+        records[at].live = false;
+        free[records[at].class.min(LISTS - 1)].push(at);
+        (self.series, self.removed) = (self.series - 1, self.removed + 1);
     }
 
     /// The values as they are stored. `None`: they are not as many as there are labels.
@@ -507,19 +620,27 @@ impl Segment {
     /// The series with these values. `None`: an inert handle.
     pub(crate) fn with(&mut self, family: usize, values: Option<&[Vec<u8>]>) -> Option<At> {
         let values = self.values(family, values)?;
-        let f = &mut self.families[family];
-        if let Some(at) = f.find(&values) {
-            return Some(At { family, series: Some((at, f.records[at].life)) });
+        let embedded = At { family, series: None };
+        if values.is_empty() {
+            return Some(embedded);
         }
-        let there = f.records.iter().filter(|r| r.live).count() as u64;
+        if let Some(at) = self.find(family, &values) {
+            return Some(At { family, series: Some((at, self.record(family, at).life)) });
+        }
+        let there = self.live(family).count() as u64;
+        let f = &mut self.families[family];
         let full = (f.limit != 0 && there >= f.limit) || (self.limit != 0 && self.series >= self.limit);
-        if (full && !WRONG) || f.text_len(&values) > 65_535 {
+        let too_long = f.text_len(&values) > 65_535;
+        if f.retired && !too_long {
+            return Some(embedded);
+        }
+        if (full && !WRONG) || too_long {
             self.refused_series += 1;
             let cell = f.cell(false);
-            f.overflow.get_or_insert(cell);
-            return Some(At { family, series: None });
+            f.embedded.get_or_insert(cell);
+            return Some(embedded);
         }
-        let series = f.obtain(values);
+        let series = self.obtain(family, values);
         self.series += 1;
         Some(At { family, series: Some(series) })
     }
@@ -527,50 +648,41 @@ impl Segment {
     /// Removes the series with these values: whether there was one.
     pub(crate) fn remove(&mut self, family: usize, values: Option<&[Vec<u8>]>) -> bool {
         let Some(values) = self.values(family, values) else { return false };
-        let f = &mut self.families[family];
-        let found = f.find(&values).filter(|_| !values.is_empty());
-        if let Some(at) = found {
-            f.remove(at);
-            (self.series, self.removed) = (self.series - 1, self.removed + 1);
-        }
+        let found = self.find(family, &values);
+        found.into_iter().for_each(|at| self.remove_record(family, at));
         found.is_some()
     }
 
     /// Removes all series of a family: how many.
     pub(crate) fn clear(&mut self, family: usize) -> u64 {
-        let f = &mut self.families[family];
-        let there: Vec<usize> = (0..f.records.len()).filter(|at| f.records[*at].live && !f.labels.is_empty()).collect();
-        there.iter().for_each(|at| f.remove(*at));
-        let count = there.len() as u64;
-        (self.series, self.removed) = (self.series - count, self.removed + count);
-        count
+        let there: Vec<usize> = self.live(family).map(|(at, _)| at).collect();
+        there.iter().for_each(|at| self.remove_record(family, *at));
+        there.len() as u64
     }
 
     pub(crate) fn is_removed(&self, at: At) -> bool {
-        at.series.is_some_and(|(record, life)| {
-            let record = &self.families[at.family].records[record];
-            !record.live || record.life != life
-        })
+        match at.series {
+            None => self.families[at.family].retired,
+            Some((record, life)) => {
+                let record = self.record(at.family, record);
+                !record.live || record.life != life
+            }
+        }
     }
 
-    /// Whether another series has the record by now.
-    fn is_reused(&self, at: At) -> bool {
-        at.series.is_some_and(|(record, life)| self.families[at.family].records[record].life != life)
-    }
-
-    /// The cell of a series that is there; of a removed one, what it left.
+    /// The cell of a series that is there.
     fn cell_at(&mut self, at: At) -> &mut Cell {
         let family = &mut self.families[at.family];
         match at.series {
-            Some((record, _)) => &mut family.records[record].cell,
-            None => family.overflow.as_mut().expect("made by `with`"),
+            Some((record, _)) => &mut self.stores[family.store].records[record].cell,
+            None => family.embedded.as_mut().expect("made by `with`"),
         }
     }
 
     pub(crate) fn update(&mut self, at: At, update: Update) {
         let me = self.identity;
         let kind = self.families[at.family].kind;
-        let per_process = matches!(kind, Kind::Gauge(mode) if mode != SHARED && mode != MOST_RECENT);
+        let per_process = self.families[at.family].is_per_process();
         let bounds = self.families[at.family].buckets.clone();
         let states = self.families[at.family].states.len();
         let refused = match update {
@@ -583,34 +695,39 @@ impl Segment {
             self.rejected += 1;
             return;
         }
-        // A series that was removed takes updates, seen by nobody, until its record serves another. From then on they are
-        // counted; that of a process that never took part in it is counted at once.
-        let part = !matches!(self.cell_at(at), Cell::Gauge { value: None, .. }) || !per_process;
-        // That of a native histogram looks first.
-        let native = self.families[at.family].native;
-        if self.is_reused(at) || (self.is_removed(at) && (!part || native.factor > 0.0)) {
+        // A series that was removed takes no updates: they are counted.
+        if self.is_removed(at) {
             self.stale += 1;
             return;
         }
+        let native = self.families[at.family].native;
         match (self.cell_at(at), update) {
             (Cell::Counter { whole, fraction, tagged }, Update::AddWhole(_) | Update::Add(_)) => {
                 const SPILL: u64 = 1 << 43;
-                const LARGE: u64 = 1 << 54;
+                const FULL: u64 = 1 << 63;
+                const HEAT: u64 = 1 << 12;
                 let whole_amount = match update {
-                    Update::AddWhole(n) => (*tagged || n < LARGE).then_some(n),
-                    Update::Add(v) => (v as u64 as f64 == v && v < LARGE as f64).then_some(v as u64),
+                    Update::AddWhole(n) => Some(n),
+                    Update::Add(v) => (v as u64 as f64 == v && v < FULL as f64).then_some(v as u64),
                     _ => unreachable!("as matched"),
                 };
                 match (whole_amount, update) {
-                    (Some(n), _) if *tagged => {
+                    (Some(n), _) if *tagged || n >= SPILL => {
+                        let full = if *tagged { 2 * SPILL } else { FULL };
                         let low = *whole + n % SPILL;
-                        let spill = if low >= 2 * SPILL { SPILL } else { 0 };
-                        *whole = low - spill;
+                        let carry = if low >= full { full / 2 } else { 0 };
+                        *whole = low - carry;
                         // As floats: their sum may be 2^64.
-                        *fraction += (n - n % SPILL) as f64 + spill as f64;
+                        *fraction += (n - n % SPILL) as f64 + carry as f64;
                     }
-                    (Some(n), _) => *whole = whole.wrapping_add(n),
-                    (None, Update::AddWhole(n)) => *fraction += n as f64,
+                    (Some(n), _) => {
+                        let before = *whole;
+                        *whole += n;
+                        // Whether it is full is looked at now and then.
+                        if before / HEAT != *whole / HEAT && *whole >= FULL {
+                            (*whole, *fraction) = (*whole - FULL, *fraction + FULL as f64);
+                        }
+                    }
                     (None, Update::Add(v)) => *fraction += v,
                     _ => unreachable!("as matched"),
                 }
@@ -665,11 +782,13 @@ impl Segment {
 
     /// What `shmetrics_counter_value` gives.
     pub(crate) fn counter_value(&mut self, at: At) -> f64 {
-        if self.is_reused(at) {
+        if self.is_removed(at) {
             return 0.0;
         }
         match self.cell_at(at) {
-            Cell::Counter { whole, fraction, .. } => *whole as f64 + *fraction,
+            Cell::Counter { whole, fraction, .. } => {
+                whole_sum(*whole, *fraction).map_or(*whole as f64 + *fraction, |sum| sum as f64)
+            }
             other => panic!("{other:?} is no counter"),
         }
     }
@@ -684,9 +803,10 @@ impl Segment {
         let found = page::parse_by(wrong, page).unwrap_or_else(|e| panic!("{e}\n{}", String::from_utf8_lossy(page)));
         let own = found.iter().position(|f| f.name.starts_with("shmetrics_")).expect("the library's own families");
         let (found, own) = found.split_at(own);
-        assert_eq!(found.len(), self.families.len(), "families: {found:?}");
-        for (found, family) in found.iter().zip(&self.families) {
-            family.check(found);
+        let there: Vec<usize> = (0..self.families.len()).filter(|at| !self.families[*at].retired).collect();
+        assert_eq!(found.len(), there.len(), "families: {found:?}");
+        for (found, at) in found.iter().zip(there) {
+            self.families[at].check(found, self.live(at).map(|(_, record)| record));
         }
         for (name, value) in [
             ("shmetrics_series", self.series),

@@ -158,6 +158,7 @@ fn spec(input: &mut Input<'_>) -> Spec {
         states: Vec::new(),
         limit: 0,
         expire: 0,
+        replace: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Calls of the C ABI in any order, right and wrong ones, against a model: in the end the pages are what the model says.
 
 mod named;
+mod redefine;
 
 use std::cell::RefCell;
 
@@ -121,6 +122,8 @@ impl<'a> State<'a> {
                 0 => self.clear(input),
                 1 => self.expire(input),
                 2 => self.named(input),
+                3 => self.replace(input),
+                4 => self.unregister(input),
                 _ => self.is_removed(input),
             },
             _ => unreachable!("a number below 16"),
@@ -136,9 +139,13 @@ impl<'a> State<'a> {
     fn register(&mut self, input: &mut Input<'_>) {
         let segment = input.below(3);
         let spec = spec(input);
+        self.register_as(segment, &spec);
+    }
+
+    fn register_as(&mut self, segment: usize, spec: &Spec) {
         // SAFETY: a segment of this library.
-        let (status, handle) = unsafe { ffi::register(self.segments[segment], &spec) };
-        let at = match self.models[segment].register(&spec) {
+        let (status, handle) = unsafe { ffi::register(self.segments[segment], spec) };
+        let at = match self.models[segment].register(spec) {
             Ok(at) => {
                 assert_eq!(status, ffi::OK, "{}: {spec:?}", ffi::last_error());
                 Some(at)
@@ -180,8 +187,8 @@ impl<'a> State<'a> {
         let Some((Family { segment, kind, handle, at, order }, values, missing)) = self.family(input) else { return };
         let (strings, count) = (strings(&values), values.len());
         let p = if missing { std::ptr::null() } else { strings.as_ptr() };
-        let values = self.in_order(order, in_model(values));
-        let at = at.and_then(|at| self.models[segment].with(at, (!missing).then_some(&*values)));
+        let given = self.in_order(order, in_model(&values));
+        let at = at.and_then(|at| self.models[segment].with(at, (!missing).then_some(&*given)));
         // SAFETY: a family of this library and of this kind, or zeros; the strings live as long as the call.
         let words = unsafe {
             match kind {
@@ -208,8 +215,8 @@ impl<'a> State<'a> {
         let Some((Family { segment, kind, handle, at, order }, values, missing)) = self.family(input) else { return };
         let (strings, count) = (strings(&values), values.len());
         let p = if missing { std::ptr::null() } else { strings.as_ptr() };
-        let values = self.in_order(order, in_model(values));
-        let expected = at.is_some_and(|at| self.models[segment].remove(at, (!missing).then_some(&*values)));
+        let given = self.in_order(order, in_model(&values));
+        let expected = at.is_some_and(|at| self.models[segment].remove(at, (!missing).then_some(&*given)));
         // SAFETY: as in `with`.
         let removed = unsafe {
             match kind {
@@ -592,8 +599,8 @@ fn strings(values: &[Text]) -> Vec<Str> {
 }
 
 /// A NULL value is the empty string.
-fn in_model(values: Vec<Text>) -> Vec<Vec<u8>> {
-    values.into_iter().map(Option::unwrap_or_default).collect()
+fn in_model(values: &[Text]) -> Vec<Vec<u8>> {
+    values.iter().map(|value| value.clone().unwrap_or_default()).collect()
 }
 
 /// The number of a state: one that there may be, or any.
@@ -684,7 +691,7 @@ fn spec(input: &mut Input<'_>) -> Spec {
     let limit = [0, 0, 0, 1, 2, 5][input.below(6)];
     let expire = [0, 0, 0, 0, 100_000, u32::MAX][input.below(6)];
     let native = Native::of(name.as_deref());
-    Spec { kind, name, help, unit, labels, buckets, native, states, limit, expire }
+    Spec { kind, name, help, unit, labels, buckets, native, states, limit, expire, replace: false }
 }
 
 /// A text: one of a few, so that label sets meet, or any bytes.

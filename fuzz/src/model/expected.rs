@@ -1,13 +1,13 @@
 //! What a page should show of a family.
 
-use super::{escaped, shown, Cell, Family, Kind, Value, Way, ALL, LIVEALL, LIVESUM, SHARED, SUM};
+use super::{escaped, shown, whole_sum, Cell, Family, Kind, Record, Value, Way, ALL, LIVEALL, LIVESUM, SHARED, SUM};
 use crate::native;
 use crate::page::{self, number};
 
 type Expected = (String, Vec<(String, String)>, Value);
 
 impl Family {
-    pub(super) fn check(&self, found: &page::Family) {
+    pub(super) fn check<'r>(&self, found: &page::Family, records: impl Iterator<Item = &'r Record>) {
         let base = shown(&self.base, self.kind, Way::Underscores);
         let kind = match self.kind {
             Kind::Counter => "counter",
@@ -21,13 +21,14 @@ impl Family {
         let help = self.help.replace('\r', " ");
         assert_eq!((&*found.name, &*found.kind, &found.help), (&*name, kind, &help));
         let mut expected = Vec::new();
-        for record in self.records.iter().filter(|r| r.live) {
+        for record in records {
             let names = self.labels.iter().map(|label| escaped(label, Way::Underscores, false));
             let labels = names.zip(record.values.iter().cloned()).collect();
             self.samples(&name, labels, &record.cell, &mut expected);
         }
-        if let Some(cell) = &self.overflow {
-            self.samples(&name, vec![("shmetrics_overflow".into(), "true".into())], cell, &mut expected);
+        if let Some(cell) = &self.embedded {
+            let overflow = (!self.labels.is_empty()).then(|| ("shmetrics_overflow".into(), "true".into()));
+            self.samples(&name, overflow.into_iter().collect(), cell, &mut expected);
         }
         assert_eq!(found.samples.len(), expected.len(), "samples of {name}: {found:?}");
         for (found, (name, labels, value)) in found.samples.iter().zip(&expected) {
@@ -52,10 +53,7 @@ impl Family {
         };
         match (cell, self.kind) {
             (Cell::Counter { whole, fraction, .. }, _) => {
-                // What spilled is whole, and shown to the last digit.
-                let spilled =
-                    *fraction >= (1u64 << 43) as f64 && *fraction < (1u64 << 63) as f64 && fraction.fract() == 0.0;
-                let exact = (*fraction == 0.0 || spilled).then(|| whole.checked_add(*fraction as u64)).flatten();
+                let exact = whole_sum(*whole, *fraction).and_then(|sum| u64::try_from(sum).ok());
                 let value = exact.map_or(Value::Float(*whole as f64 + fraction), Value::Whole);
                 out.push((name.to_owned(), labels, value));
             }

@@ -50,8 +50,9 @@ impl State<'_> {
             states: Vec::new(),
             limit: 0,
             expire: 0,
+            replace: false,
         };
-        match self.models[segment].named(&spec, &in_model(values)) {
+        match self.models[segment].named(&spec, &in_model(&values), v) {
             Ok(at) => {
                 assert_eq!(status, ffi::OK, "{}: {spec:?}", ffi::last_error());
                 let update = if kind == Kind::Counter { Update::Add(v) } else { Update::Observe(v) };
