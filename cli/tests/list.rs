@@ -73,13 +73,13 @@ fn it_tells_who_lives_and_when_a_value_last_changed() {
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         out
     });
-    let line = |name: &str| -> Vec<&str> {
-        out.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{out}")).split_whitespace().collect()
+    let row = |name: &str| -> Vec<&str> {
+        out.lines().find(|row| row.starts_with(name)).unwrap_or_else(|| panic!("{out}")).split_whitespace().collect()
     };
     // No page of the application has been seen of the dead one: only when its family was registered
     // is known.
-    assert_eq!((line("dead")[4], &line("dead")[7..10]), ("0", &["in", "the", "last"][..]), "{out}");
-    assert_eq!((line("live")[4], line("live").last()), ("1", Some(&"ago")), "{out}");
+    assert_eq!((row("dead")[4], &row("dead")[7..10]), ("0", &["in", "the", "last"][..]), "{out}");
+    assert_eq!((row("live")[4], row("live").last()), ("1", Some(&"ago")), "{out}");
     let json = room.run(&["list", "--json"]).success();
     let (dead, live) = json.split_once("\"name\":\"live\"").unwrap_or_else(|| panic!("{json}"));
     assert!(dead.contains("\"in_use\":false,\"processes_attached\":0"), "{json}");

@@ -14,7 +14,7 @@ version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version *= *"\(.*\)"/\1/p' "$
 native_libs=(-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc)
 strict=(-O2 -Wall -Wextra -Wpedantic -Wshadow -Werror -I"$root/include")
 sanitize=(-g -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-valgrind=(valgrind --quiet --error-exitcode=1 --leak-check=full --errors-for-leak-kinds=definite)
+valgrind=(env CONFORMANCE_LEAKS=1 valgrind --quiet --error-exitcode=1 --leak-check=full --errors-for-leak-kinds=definite)
 
 work=$(mktemp -d)
 SHMETRICS_DIR=$(mktemp -d /dev/shm/capi-test.XXXXXX)

@@ -357,6 +357,11 @@ static void a_fork(void *unused) {
 }
 
 void test_cancel(void) {
+    /* A cancelled thread frees nothing that a call gave it, which a leak checker rightly tells. */
+    if (getenv("CONFORMANCE_LEAKS")) {
+        puts("cancel is left out beside a leak checker");
+        return;
+    }
     CHECK(in_child(a_fork, NULL));
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) CHECK(in_child(one_call, &i));
 }
