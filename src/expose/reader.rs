@@ -21,7 +21,8 @@ pub struct Reader {
     memory: Mapped,
     regions: Regions,
     backing: Held,
-    path: Option<PathBuf>,
+    /// The file, if the reader has mapped it itself.
+    own_path: Option<PathBuf>,
     looks: Looks,
 }
 
@@ -85,7 +86,7 @@ impl Reader {
             memory,
             regions,
             backing: Held::Own(ManuallyDrop::new(Box::new(backing))),
-            path: Some(known::absolute(&path)),
+            own_path: Some(known::absolute(&path)),
             looks: Looks::default(),
         })
     }
@@ -116,7 +117,7 @@ impl Reader {
             memory,
             regions,
             backing: Held::Own(ManuallyDrop::new(Box::new(backing))),
-            path: None,
+            own_path: None,
             looks: Looks::default(),
         })
     }
@@ -128,14 +129,17 @@ impl Reader {
 
     /// The file, unless the segment is anonymous.
     pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        match &self.backing {
+            Held::Own(_) => self.own_path.as_deref(),
+            Held::Writer(segment) => segment.path(),
+        }
     }
 
     /// Whether the segment's name still leads to it, whole: it has not been removed or replaced, its file not cut off, and its header is
     /// not damaged. For a few system calls' price.
     pub fn is_current(&self) -> bool {
         let _undisturbed = Undisturbed::new();
-        let Some(path) = self.path.as_deref() else { return true };
+        let Some(path) = self.path() else { return true };
         let backing = self.backing.get();
         backing.is_named(path) && crate::segment::header::check_bytes(backing, path).is_ok()
     }
@@ -176,7 +180,7 @@ impl Reader {
     }
 
     fn source(&self) -> Source<'_> {
-        let (memory, own, path) = (self.memory, self.token(), self.path.as_deref());
+        let (memory, own, path) = (self.memory, self.token(), self.path());
         let looks = matches!(self.backing, Held::Own(_)).then_some(&self.looks);
         Source { memory, backing: self.backing.get(), own, path, looks }
     }
@@ -275,7 +279,7 @@ impl Segment {
             memory: self.inner.memory,
             regions: self.inner.regions,
             backing: Held::Writer(*self),
-            path: self.inner.path.clone(),
+            own_path: None,
             looks: Looks::default(),
         }
     }
@@ -296,6 +300,6 @@ impl Segment {
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Reader").field("path", &self.path()).finish_non_exhaustive()
     }
 }

@@ -56,6 +56,8 @@ static void without_memory(void *unused) {
     CHECK_STATUS(shmetrics_segment_render(segment, page, sizeof page, &length), SHMETRICS_STATUS_OK);
     fflush(NULL);
 
+    void *later[64]; /* what a page of all label sets takes, at the end */
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) CHECK((later[i] = malloc(64 << 10)) != NULL);
     const struct rlimit little = {1, 1}; /* what is mapped stays */
     CHECK(setrlimit(RLIMIT_AS, &little) == 0);
     void *all = take_all();
@@ -79,6 +81,7 @@ static void without_memory(void *unused) {
         shmetrics_counter_inc(shmetrics_counter_with(labelled, &value, 1));
     }
     give_all(all);
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) free(later[i]);
     register_some(segment, SHMETRICS_STATUS_OK);
     CHECK_STATUS(shmetrics_segment_render(segment, page, sizeof page, &length), SHMETRICS_STATUS_OK);
     page[length < sizeof page ? length : sizeof page - 1] = '\0';
