@@ -75,6 +75,9 @@ const MODES: [(GaugeMode, &str); 10] = [
 fn all_updates(segment: Segment) {
     let mut of = BTreeMap::new();
     let (fresh, hot) = (400, 20_000);
+    // A full segment has no room for another family.
+    segment.counter("named", "").labels(["n"]).register().unwrap();
+    segment.histogram("seconds", "").labels(["n"]).register().unwrap();
     let native = segment.histogram("native", "").native(Native::schema(8)).labels(["n"]).register().unwrap();
     let observers: Vec<_> = (0..fresh).map(|n| native.with([&n.to_string()])).collect();
     let balance = segment.gauge_histogram("balance", "").native(Native::schema(8)).labels(["n"]).register().unwrap();
@@ -91,8 +94,6 @@ fn all_updates(segment: Segment) {
         .flat_map(|(mode, family)| (0..fresh).map(move |n| (mode, family.with([&n.to_string()]))))
         .collect();
     let names: Vec<String> = (0..5000).map(|n| format!("label {n}")).collect();
-    segment.counter("named", "").labels(["n"]).register().unwrap();
-    segment.histogram("seconds", "").labels(["n"]).register().unwrap();
     segment.count("named", &[("n", "first")], 1.0).unwrap();
     segment.observe("seconds", &[("n", "first")], 1.0).unwrap();
 
