@@ -500,12 +500,14 @@ fn open_portable(options: &Options, how: How, ceiling: u64, labels: &str) -> Res
         match PortableBacking::create(&name, regions.total)? {
             Some(backing) => {
                 let short = options.checked_short_bounds()?;
-                // SAFETY: new memory of `total` bytes; nobody uses it before its magic is there.
+                // As if it were granted in pieces: other processes compare what is claimed with the file's blocks.
+                let arena_end = (regions.arena_at + layout::EXTENT).min(regions.total);
+                // SAFETY: new memory of `total` bytes; no process uses it before its magic is there.
                 unsafe {
                     header::initialise(
                         &backing,
                         &regions,
-                        regions.total,
+                        arena_end,
                         options.max_series,
                         labels,
                         options.lane_plan(),
