@@ -95,6 +95,8 @@ class FamilySpec(Structure):
         ("native_zero_threshold", c_double),
         ("native_max_buckets", c_uint32),
         ("quantile_max_age", c_uint32),
+        ("exact_name", c_bool),
+        ("replace", c_bool),
     ]
 
 
