@@ -3,6 +3,7 @@
 use super::fork::forks;
 use super::proof::{errno, keep_from_children, unmap, Hold, Refusal, ATTEMPTS};
 use super::slots::Standing;
+use crate::segment::attendance::{state_of, SHM_DEST};
 use crate::segment::layout::PAGE;
 use crate::segment::now_ns;
 
@@ -19,9 +20,6 @@ const SIZE_SHIFT: u32 = 33;
 const SIZE_MASK: u64 = 0xfff;
 const NAMESPACE_SHIFT: u32 = 45;
 pub(super) const KIND: u64 = 2;
-
-/// Set by the kernel in the mode of a segment that is marked for removal.
-const SHM_DEST: u32 = 0o1000;
 
 impl Attachment {
     /// `file` is the device and inode of the segment's file.
@@ -103,7 +101,7 @@ fn mark_for_removal(id: i32) {
 fn remove_leftover(key: libc::key_t, user: libc::uid_t) -> bool {
     // SAFETY: a plain call.
     let id = unsafe { libc::shmget(key, 0, 0) };
-    match state_of(id) {
+    match state_of(id, libc::IPC_STAT) {
         Some(state) if state.shm_perm.cuid == user && state.shm_nattch == 0 => {
             mark_for_removal(id);
             true
@@ -111,13 +109,6 @@ fn remove_leftover(key: libc::key_t, user: libc::uid_t) -> bool {
         Some(_) => false,
         None => true,
     }
-}
-
-fn state_of(id: i32) -> Option<libc::shmid_ds> {
-    // SAFETY: an all-zero value is a valid one to be filled in.
-    let mut state: libc::shmid_ds = unsafe { std::mem::zeroed() };
-    // SAFETY: a plain call with a local.
-    (unsafe { libc::shmctl(id, libc::IPC_STAT, &raw mut state) } == 0).then_some(state)
 }
 
 /// Whether the process with an attachment lives. `pid` is that process' own, if it means something
@@ -128,7 +119,7 @@ pub(super) fn standing(proof: u64, pid: Option<u32>) -> Standing {
         return Standing::Unknown;
     }
     let id = (proof >> ID_SHIFT) as u32 & 0x7fff_ffff;
-    let Some(state) = state_of(id as i32) else {
+    let Some(state) = state_of(id as i32, libc::IPC_STAT) else {
         return match errno() {
             libc::EINVAL | libc::EIDRM => Standing::Dead,
             // A filter, or a kernel without System V.

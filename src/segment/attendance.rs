@@ -34,7 +34,7 @@ pub(crate) const UNCOUNTED: u64 = 2;
 /// Sizes of the page: they tell it from the segments of other programs.
 const SIZES: std::ops::Range<usize> = 2049..4096;
 /// Set by the kernel in the mode of a segment that is marked for removal.
-const SHM_DEST: u32 = 0o1000;
+pub(crate) const SHM_DEST: u32 = 0o1000;
 /// As `IPC_STAT`, for users that may not read the segment. Linux 4.17 and later.
 const SHM_STAT_ANY: i32 = 15;
 /// Rounds are another process' progress.
@@ -308,7 +308,7 @@ fn stat(word: Word, size: usize) -> Option<libc::shmid_ds> {
 }
 
 /// `SHM_STAT_ANY` looks at the index in the id alone, and returns the id of what is there.
-fn state_of(id: i32, command: i32) -> Option<libc::shmid_ds> {
+pub(crate) fn state_of(id: i32, command: i32) -> Option<libc::shmid_ds> {
     // SAFETY: an all-zero value is a valid one to be filled in.
     let mut state: libc::shmid_ds = unsafe { std::mem::zeroed() };
     // SAFETY: a plain call with a local.
