@@ -1,13 +1,20 @@
-"""The middlewares: what they count, when, and what they leave alone. The frameworks' own tests are with the example applications."""
+"""What the middlewares count, when, and what they leave alone. tests/frameworks has the frameworks' versions and the servers."""
 
 from __future__ import annotations
 
 import asyncio
+import enum
+import gc
+import http
+import io
+import re
+import wsgiref.util
 
 import pytest
 
 import shmetrics.asgi
 import shmetrics.wsgi
+from shmetrics._http import RequestMetrics, status_of
 
 
 def value(registry, name, **labels):
@@ -18,9 +25,112 @@ def total(registry, method="GET", endpoint="unmatched", http_status="200"):
     return value(registry, "http_requests_total", method=method, endpoint=endpoint, http_status=http_status)
 
 
+def in_progress(registry):
+    return value(registry, "http_requests_in_progress")
+
+
+def timed(registry, endpoint="unmatched"):
+    return value(registry, "http_request_latency_seconds_count", endpoint=endpoint)
+
+
+def series(registry):
+    return sum(len(family.samples) for family in registry.collect() if family.name.startswith("http_"))
+
+
+class TestArguments:
+    """Wrong ones fail at the call that has them, and not at the first request."""
+
+    WRONG = {
+        "unknown": {"bucket": [1]},
+        "app_name": {"app_name": 7},
+        "path": {"path": "metrics"},
+        "endpoint": {"endpoint": "/x"},
+        "registry": {"registry": object()},
+        "buckets": {"buckets": ["x"]},
+        "prefix": {"prefix": None},
+        "label of ours": {"labels": {"endpoint": "x"}},
+        "label name": {"labels": {"not a name": "x", "__reserved": "y"}},
+        "pattern": {"excluded_paths": ["("]},
+        "pattern type": {"excluded_paths": [7]},
+    }
+
+    @pytest.mark.parametrize("options", WRONG.values(), ids=WRONG)
+    def test_at_the_call(self, options, registry):
+        aiohttp_web = pytest.importorskip("aiohttp.web")
+        flask = pytest.importorskip("flask")
+        applications = pytest.importorskip("starlette.applications")
+        import shmetrics.aiohttp
+        import shmetrics.flask
+
+        options = {"registry": registry, **options}
+        for instrument, app in [
+            (shmetrics.wsgi.instrument, lambda environ, start_response: []),
+            (shmetrics.asgi.instrument, lambda scope, receive, send: None),
+            (shmetrics.asgi.instrument, applications.Starlette()),
+            (shmetrics.flask.instrument, flask.Flask("shop")),
+            (shmetrics.aiohttp.instrument, aiohttp_web.Application()),
+        ]:
+            with pytest.raises((TypeError, ValueError)):
+                instrument(app, **options)
+
+    def test_status(self):
+        class Own(enum.Enum):
+            OK = 200
+            LINE = "201 Created"
+
+        class Words(str, enum.Enum):
+            GONE = "410 Gone"
+
+        given = [200, http.HTTPStatus.NOT_FOUND, Own.OK, Own.LINE, Words.GONE, "503 Service Unavailable", "204"]
+        assert [status_of(status) for status in given] == ["200", "404", "200", "201", "410", "503", "204"]
+        assert {status_of(status) for status in (20, 2000, "OK", "", None, "٢٠٠")} == {"invalid"}
+
+    def test_options(self, registry):
+        """prefix, labels and excluded paths, beside another middleware with the default names."""
+
+        def app(environ, start_response):
+            environ["shmetrics.endpoint"] = "/"
+            start_response("200 OK", [])
+            return [b""]
+
+        wrapped = shmetrics.wsgi.instrument(
+            shmetrics.wsgi.instrument(app, "shop", registry=registry),
+            "shop",
+            registry=registry,
+            prefix="eu",
+            labels={"region": "west", "tenant": lambda environ: environ["HTTP_HOST"]},
+            excluded_paths=["/health", "/static/.*", re.compile("/[0-9]+")],
+        )
+        wsgi = TestWsgi()
+        for path in ("/", "/health", "/health2", "/static/a/b", "/static", "/123", "/x123"):
+            wsgi.call(wrapped, path, HTTP_HOST="t1")
+        labels = {"method": "GET", "endpoint": "/", "http_status": "200", "region": "west", "tenant": "t1"}
+        assert value(registry, "eu_http_requests_total", **labels) == 4
+        assert value(registry, "eu_http_request_latency_seconds_count", endpoint="/", region="west", tenant="t1") == 4
+        assert value(registry, "eu_http_requests_in_progress", region="west") == 0
+        assert total(registry, endpoint="/") == 7, "the other one excludes nothing"
+
+    def test_one_excluded_path(self, registry):
+        metrics = RequestMetrics("shop", registry=registry, excluded_paths="/health")
+        assert metrics.excludes("/health") and not metrics.excludes("/") and not metrics.excludes("/healthy")
+
+    @pytest.mark.filterwarnings("ignore::shmetrics.SegmentWarning")
+    def test_functions_that_fail(self, registry):
+        def fails(_):
+            raise RuntimeError("no")
+
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            return [b"x"]
+
+        wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry, endpoint=fails, labels={"tenant": fails})
+        assert TestWsgi().call(wrapped) == b"x"
+        assert value(registry, "http_requests_total", method="GET", endpoint="unmatched", http_status="200", tenant="") == 1
+
+
 class TestWsgi:
-    def call(self, app, path="/", method="GET", close=True):
-        body = app({"REQUEST_METHOD": method, "PATH_INFO": path}, lambda status, headers, *exc: None)
+    def call(self, app, path="/", method="GET", close=True, **environ):
+        body = app({"REQUEST_METHOD": method, "PATH_INFO": path, **environ}, lambda status, headers, *exc: None)
         try:
             return b"".join(body)
         finally:
@@ -31,16 +141,71 @@ class TestWsgi:
         seen = []
 
         def app(environ, start_response):
-            seen.append(value(registry, "http_requests_in_progress"))
+            seen.append(in_progress(registry))
             environ["shmetrics.endpoint"] = "/items/<id>"
             start_response("201 Created", [])
-            seen.append(total(registry, endpoint="/items/<id>", http_status="201"))
             return [b"a", b"b"]
 
         wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry)
-        assert self.call(wrapped) == b"ab" and seen == [1, 1]
-        assert value(registry, "http_requests_in_progress") == 0
-        assert value(registry, "http_request_latency_seconds_count", endpoint="/items/<id>") == 1
+        body = wrapped({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None)
+        assert total(registry, endpoint="/items/<id>", http_status="201") == 1 and seen == [1]
+        assert b"".join(body) == b"ab" and in_progress(registry) == 1
+        body.close()
+        assert in_progress(registry) == 0 and timed(registry, "/items/<id>") == 1
+
+    def test_a_stream_counts_before_its_first_piece(self, registry):
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            yield b""
+            yield b"a"
+            yield b"b"
+
+        body = shmetrics.wsgi.instrument(app, "shop", registry=registry)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None)
+        pieces = iter(body)
+        assert next(pieces) == b"" and total(registry) is None
+        assert next(pieces) == b"a" and total(registry) == 1
+        assert list(pieces) == [b"b"] and in_progress(registry) == 0 and timed(registry) == 1
+        body.close()
+        assert timed(registry) == 1
+
+    def test_the_last_status_counts(self, registry):
+        """start_response may be called again with exc_info until something is sent."""
+        started = []
+
+        def twice(environ, start_response):
+            start_response("200 OK", [])
+            try:
+                raise RuntimeError("no")
+            except RuntimeError as error:
+                start_response("503 Service Unavailable", [], (type(error), error, None))
+            return [b"sorry"]
+
+        def in_a_stream(environ, start_response):
+            start_response("200 OK", [])
+            yield b""
+            start_response("502 Bad Gateway", [], (RuntimeError, RuntimeError("no"), None))
+            yield b"sorry"
+
+        for app, status in ((twice, "503"), (in_a_stream, "502")):
+            wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry)
+            body = wrapped({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *arguments: started.append(arguments))
+            assert b"".join(body) == b"sorry"
+            body.close()
+            assert total(registry, http_status=status) == 1
+        assert total(registry) is None and [len(arguments) for arguments in started] == [2, 3, 2, 3]
+
+    def test_write(self, registry):
+        written = []
+
+        def app(environ, start_response):
+            write = start_response("200 OK", [])
+            assert total(registry) is None
+            write(b"a")
+            assert total(registry) == 1
+            return [b"b"]
+
+        wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry)
+        assert b"".join(wrapped({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: written.append)) == b"b" and written == [b"a"]
 
     def test_a_failure_is_a_500(self, registry):
         def app(environ, start_response):
@@ -50,13 +215,99 @@ class TestWsgi:
             raise RuntimeError
             yield b""
 
-        for failing in (app, later):
+        def begun(environ, start_response):
+            start_response("200 OK", [])
+            raise RuntimeError
+
+        def begun_later(environ, start_response):
+            start_response("200 OK", [])
+            yield b""
+            raise RuntimeError
+
+        class Lazy:
+            def __iter__(self):
+                raise RuntimeError
+
+        class Sized(Lazy):
+            def __len__(self):
+                return 1
+
+        def lazy(environ, start_response):
+            start_response("200 OK", [])
+            return Lazy()
+
+        def sized(environ, start_response):
+            start_response("200 OK", [])
+            return Sized()
+
+        for failing in (app, later, begun, begun_later, lazy, sized):
             with pytest.raises(RuntimeError):
                 self.call(shmetrics.wsgi.instrument(failing, "shop", registry=registry))
-        assert total(registry, http_status="500") == 2
-        assert value(registry, "http_requests_in_progress") == 0
+        assert total(registry, http_status="500") == 6 and total(registry) is None
+        assert self.call(shmetrics.wsgi.instrument(lambda environ, start_response: [], "shop", registry=registry)) == b""
+        assert total(registry, http_status="500") == 7, "it answers nothing"
+        assert in_progress(registry) == 0 and timed(registry) == 7
 
-    def test_closes_what_it_wraps(self, registry):
+    def test_a_failure_after_the_answer_began(self, registry):
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            yield b"a"
+            raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            self.call(shmetrics.wsgi.instrument(app, "shop", registry=registry))
+        assert total(registry) == 1 and total(registry, http_status="500") is None and in_progress(registry) == 0
+
+    def test_clients_that_go(self, registry):
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            yield b"a"
+            yield b"b"
+
+        def silent(environ, start_response):
+            yield b""
+            raise AssertionError("closed before")
+
+        for application in (app, silent):
+            body = shmetrics.wsgi.instrument(application, "shop", registry=registry)(
+                {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None
+            )
+            next(iter(body))
+            assert in_progress(registry) == 1
+            body.close()
+        assert total(registry) == 1 and total(registry, http_status="499") == 1 and in_progress(registry) == 0
+        # A server that closes nothing.
+        body = shmetrics.wsgi.instrument(app, "shop", registry=registry)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None)
+        del body
+        gc.collect()
+        assert in_progress(registry) == 0
+
+    def test_claims_no_more_than_the_body_has(self, registry):
+        class Lazy:
+            def __iter__(self):
+                return iter([b"a", b"b"])
+
+        class Sized(Lazy):
+            def __len__(self):
+                return 2
+
+        bodies = [[b"a", b"b"], (b"a", b"b"), (piece for piece in (b"a", b"b")), Lazy(), Sized()]
+        for body in bodies:
+            wanted = [name for name in ("__iter__", "__len__", "__next__") if hasattr(body, name)]
+
+            def app(environ, start_response, body=body):
+                start_response("200 OK", [])
+                return body
+
+            given = shmetrics.wsgi.instrument(app, "shop", registry=registry)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None)
+            assert [name for name in ("__iter__", "__len__", "__next__") if hasattr(given, name)] == wanted, body
+            if "__len__" in wanted:
+                assert len(given) == 2 and list(given) == [b"a", b"b"], "gevent measures the pieces first"
+            assert list(given) == [b"a", b"b"]
+            given.close()
+        assert total(registry) == len(bodies) and in_progress(registry) == 0
+
+    def test_closes_what_it_wraps_once(self, registry):
         class Body(list):
             closed = 0
 
@@ -71,9 +322,63 @@ class TestWsgi:
 
         wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry)
         given = wrapped({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None)
-        assert len(given) == 1 and value(registry, "http_requests_in_progress") == 1
+        assert len(given) == 1 and in_progress(registry) == 1
+        assert list(given) == [b"x"]
         given.close()
-        assert body.closed == 1 and value(registry, "http_requests_in_progress") == 0
+        del given
+        assert body.closed == 1 and in_progress(registry) == 0
+
+    def test_files_stay_what_they_are(self, registry):
+        """Servers know what their wrapper made by its type, uWSGI by its identity."""
+
+        class Unknown:
+            __slots__ = ()  # no weak references
+
+            def read(self):
+                return b""
+
+            def __iter__(self):
+                return iter(())
+
+        def serve(body):
+            def app(environ, start_response):
+                start_response("200 OK", [])
+                return body
+
+            return shmetrics.wsgi.instrument(app, "shop", registry=registry)(
+                {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.file_wrapper": wsgiref.util.FileWrapper}, lambda *a: None
+            )
+
+        for make in (lambda: wsgiref.util.FileWrapper(io.BytesIO(b"x")), lambda: io.BytesIO(b"x")):
+            body = make()
+            assert serve(body) is body and in_progress(registry) == 1
+            del body
+            gc.collect()
+            assert in_progress(registry) == 0, "as the server has let it go"
+        for body in (Unknown(), b"bytes"):
+            assert serve(body) is body and in_progress(registry) == 0
+        assert total(registry) == 4 and timed(registry) == 4
+
+    def test_connections_that_are_taken_over(self, registry):
+        """Websockets are no requests, however a server does them."""
+
+        def stops(environ, start_response):
+            raise StopIteration
+
+        taken = object()
+        apps = [lambda environ, start_response: [], lambda environ, start_response: taken, stops]
+        for app in apps:
+            wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry)
+            environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_UPGRADE": "WebSocket"}
+            if app is stops:
+                with pytest.raises(StopIteration):
+                    wrapped(environ, None)
+                continue
+            body = wrapped(environ, None)
+            assert (body is taken) == (app is apps[1])
+            if body is not taken:
+                body.close()
+        assert in_progress(registry) == 0 and timed(registry) is None
 
     def test_the_page_and_odd_methods(self, registry):
         def app(environ, start_response):
@@ -81,55 +386,131 @@ class TestWsgi:
             return [b"own"]
 
         wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry, endpoint=lambda environ: "all")
-        self.call(wrapped, method="BREW")
-        assert b'method="other"' in self.call(wrapped, "/metrics")
-        assert total(registry, endpoint="all") is None, "the page is no request"
+        for method in ("BREW", "brew", "get"):
+            self.call(wrapped, method=method)
+        assert b'method="other"' in self.call(wrapped, "/metrics", SCRIPT_NAME="/shop")
+        assert total(registry, "other", "all") == 2 and total(registry, endpoint="all") == 1, "the page is no request"
         hidden = shmetrics.wsgi.instrument(app, "shop", registry=registry, path=None)
         assert self.call(hidden, "/metrics") == b"own"
 
+    def test_leaves_the_environment_alone(self, registry):
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            return [repr(environ).encode()]
+
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}
+        wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry)
+        assert b"".join(wrapped(dict(environ), lambda *a: None)) == repr(environ).encode()
+
 
 class TestAsgi:
-    def call(self, app, path="/", **scope):
+    def call(self, app, path="/", receive=None, **scope):
         sent = []
 
         async def send(message):
             sent.append(message)
 
-        asyncio.run(app({"type": "http", "method": "GET", "path": path, "headers": [], **scope}, None, send))
+        asyncio.run(app({"type": "http", "method": "GET", "path": path, "headers": [], **scope}, receive, send))
         return sent
 
     def test_counts_by_route(self, registry):
         class Route:
             path = "/items/{id}"
 
-        async def fastapi(scope, receive, send):
+        async def other_framework(scope, receive, send):
             scope["route"] = Route
             await send({"type": "http.response.start", "status": 200})
             assert total(registry, endpoint="/items/{id}") == 1, "before it is sent on"
             await send({"type": "http.response.body"})
 
-        async def starlette(scope, receive, send):
+        async def says_it(scope, receive, send):
+            scope["shmetrics.endpoint"] = "/said"
+            await send({"type": "http.response.start", "status": http.HTTPStatus.CREATED})
+            await send({"type": "http.response.body"})
+
+        async def says_nothing(scope, receive, send):
+            """A template is never made from a path."""
             scope.update(endpoint=object(), path_params={"id": 7, "none": ""})
             await send({"type": "http.response.start", "status": 204})
+            await send({"type": "http.response.body"})
 
-        assert len(self.call(shmetrics.asgi.instrument(fastapi, "shop", registry=registry), "/items/7")) == 2
-        self.call(shmetrics.asgi.instrument(starlette, "shop", registry=registry), "/items/7")
-        assert total(registry, endpoint="/items/{id}", http_status="204") == 1
-        assert value(registry, "http_requests_in_progress") == 0
+        assert len(self.call(shmetrics.asgi.instrument(other_framework, "shop", registry=registry), "/items/7")) == 2
+        self.call(shmetrics.asgi.instrument(says_it, "shop", registry=registry), "/items/7")
+        self.call(shmetrics.asgi.instrument(says_nothing, "shop", registry=registry), "/items/7")
+        assert total(registry, endpoint="/said", http_status="201") == 1
+        assert total(registry, http_status="204") == 1
+        assert in_progress(registry) == 0
 
-    def test_failures_and_cancelled_requests(self, registry):
+    def test_the_end_of_an_answer(self, registry):
+        """Background work of an application is neither latency nor in progress."""
+        ends = {
+            "body": [{"type": "http.response.body", "more_body": True}, {"type": "http.response.body"}],
+            "file": [{"type": "http.response.pathsend", "path": "/x"}],
+            "trailers": [
+                {"type": "http.response.body"},
+                {"type": "http.response.trailers", "more_trailers": True},
+                {"type": "http.response.trailers"},
+            ],
+        }
+        for kind, messages in ends.items():
+
+            async def app(scope, receive, send):
+                await send({"type": "http.response.start", "status": 200, "trailers": kind == "trailers"})
+                for message in messages:
+                    assert in_progress(registry) == 1, (kind, message)
+                    await send(message)
+                assert in_progress(registry) == 0, kind
+                raise RuntimeError("in the background")
+
+            before = timed(registry) or 0
+            with pytest.raises(RuntimeError):
+                self.call(shmetrics.asgi.instrument(app, "shop", registry=registry))
+            assert timed(registry) == before + 1
+        assert total(registry) == 3 and total(registry, http_status="500") is None
+
+    def test_requests_without_an_answer(self, registry):
+        async def gone():
+            return {"type": "http.disconnect"}
+
         async def fails(scope, receive, send):
             raise RuntimeError
 
         async def cancelled(scope, receive, send):
             raise asyncio.CancelledError
 
-        with pytest.raises(RuntimeError):
-            self.call(shmetrics.asgi.instrument(fails, "shop", registry=registry))
-        with pytest.raises(asyncio.CancelledError):
-            self.call(shmetrics.asgi.instrument(cancelled, "shop", registry=registry))
-        assert total(registry, http_status="500") == 1
-        assert value(registry, "http_requests_in_progress") == 0
+        async def says_nothing(scope, receive, send):
+            pass
+
+        async def waits(scope, receive, send):
+            await receive()
+
+        async def notices(scope, receive, send):
+            await receive()
+            raise RuntimeError("client disconnected")
+
+        async def breaks_off(scope, receive, send):
+            await send({"type": "http.response.start", "status": 206})
+            await send({"type": "http.response.body", "more_body": True})
+            await receive()
+
+        for app, error in [
+            (fails, RuntimeError),
+            (cancelled, asyncio.CancelledError),
+            (says_nothing, None),
+            (waits, None),
+            (notices, RuntimeError),
+            (breaks_off, None),
+        ]:
+            wrapped = shmetrics.asgi.instrument(app, "shop", registry=registry)
+            if error is None:
+                self.call(wrapped, receive=gone)
+            else:
+                with pytest.raises(error):
+                    self.call(wrapped, receive=gone)
+        assert total(registry, http_status="500") == 2
+        assert total(registry, http_status="499") == 3
+        assert total(registry, http_status="206") == 1
+        assert in_progress(registry) == 0 and timed(registry) == 6
 
     def test_other_scopes_pass(self, registry):
         passed = []
@@ -142,3 +523,150 @@ class TestAsgi:
             self.call(wrapped, type=kind)
         assert passed == ["lifespan", "websocket"]
         assert b"http_requests_in_progress" in self.call(wrapped, "/metrics")[1]["body"]
+        assert timed(registry) is None
+
+    @pytest.mark.parametrize("path, root", [("/api/metrics", "/api"), ("/metrics", "/api"), ("/metrics", ""), ("/a/b/metrics", "/a/b/")])
+    def test_the_page_below_a_root_path(self, path, root, registry):
+        async def app(scope, receive, send):
+            raise AssertionError("the page is the middleware's")
+
+        wrapped = shmetrics.asgi.instrument(app, "shop", registry=registry)
+        assert self.call(wrapped, path, root_path=root)[0]["status"] == 200
+        with pytest.raises(AssertionError):
+            self.call(wrapped, root + "/x/metrics", root_path=root)
+
+
+class TestStarlette:
+    """Templates, which tests/frameworks looks at in many versions; here are the odd ways of putting applications together."""
+
+    def app(self, registry, **options):
+        pytest.importorskip("fastapi")
+        from fastapi import APIRouter, FastAPI
+        from starlette.applications import Starlette
+        from starlette.middleware.cors import CORSMiddleware
+        from starlette.responses import PlainTextResponse
+        from starlette.routing import Host, Mount, Route, Router
+        from starlette.staticfiles import StaticFiles
+
+        async def answer(request):
+            return PlainTextResponse("x")
+
+        sub = FastAPI()
+        inner = APIRouter(prefix="/inner")
+        inner.add_api_route("/{rest:path}", lambda rest: rest)
+        outer = APIRouter(prefix="/outer")
+        outer.include_router(inner)
+        sub.include_router(outer)
+        sub.add_api_route("/u/{i}", lambda i: i)
+        users = [Route("/", answer), Route("/{name:str}", answer, methods=["GET"]), Mount("/deep/{a}", routes=[Route("/{b}", answer)])]
+        app = FastAPI()
+        app.add_api_route("/u/{i}", lambda i: i)
+        app.mount("/v1", sub)
+        app.mount("/cors", CORSMiddleware(sub))
+        app.mount("/static", StaticFiles(directory="."))
+        app.mount("/plain", Starlette(routes=users))
+        app.routes.append(Host("api.example.org", app=Router(routes=[Route("/h/{x}", answer)])))
+        app.mount("/{tenant}/shop", Router(routes=users))
+        return app
+
+    EXPECTED = {
+        "/u/1": "/u/{i}",
+        "/v1/u/1": "/v1/u/{i}",
+        "/v1/outer/inner/a/b": "/v1/outer/inner/{rest:path}",
+        "/v1/none": "unmatched",
+        "/cors/u/1": "/cors/u/{i}",
+        "/cors/none": "unmatched",
+        "/static/none": "/static",
+        "/plain/": "/plain/",
+        "/plain/v1": "/plain/{name:str}",
+        "/plain/deep/deep/v1": "/plain/deep/{a}/{b}",
+        "/v1x/shop/plain": "/{tenant}/shop/{name:str}",
+        "/none": "unmatched",
+        "/none/none/none": "unmatched",
+    }
+
+    @pytest.mark.parametrize("root", ["", "/api"])
+    @pytest.mark.parametrize("how", ["added", "around", "around another"])
+    def test_templates(self, how, root, registry):
+        app = self.app(registry)
+        if how == "added":
+            served = shmetrics.asgi.instrument(app, "shop", registry=registry)
+            assert served is app
+        elif how == "around":
+            served = shmetrics.asgi.Middleware(app, "shop", registry=registry)
+        else:
+
+            async def passing(scope, receive, send):
+                await app(scope, receive, send)
+
+            served = shmetrics.asgi.instrument(passing, "shop", registry=registry)
+        for path, endpoint in self.EXPECTED.items():
+            before = sum(total(registry, endpoint=endpoint, http_status=status) or 0 for status in ("200", "404"))
+            TestAsgi().call(served, root + path, receive=self.receive, root_path=root, query_string=b"")
+            after = sum(total(registry, endpoint=endpoint, http_status=status) or 0 for status in ("200", "404"))
+            assert after == before + 1, path
+        TestAsgi().call(served, root + "/h/1", receive=self.receive, root_path=root, headers=[(b"host", b"api.example.org")])
+        assert total(registry, endpoint="/h/{x}") == 1
+        TestAsgi().call(served, root + "/plain/v1", receive=self.receive, root_path=root, method="PUT")
+        assert total(registry, "PUT", "/plain/{name:str}", "405") == 1
+        assert in_progress(registry) == 0
+
+    async def receive(self):
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    def test_one_of_several_mounted_applications(self, registry):
+        """A middleware within knows the routes of its own application, and says so."""
+        pytest.importorskip("starlette")
+        from starlette.applications import Starlette
+        from starlette.responses import PlainTextResponse
+        from starlette.routing import Mount, Route
+
+        async def answer(request):
+            return PlainTextResponse("x")
+
+        for wrap in (shmetrics.asgi.instrument, shmetrics.asgi.Middleware):
+            sub = Starlette(routes=[Route("/u/{i}", answer)])
+            app = Starlette(routes=[Mount("/v1", app=wrap(sub, "shop", registry=registry)), Route("/u/{other}", answer)])
+            before = total(registry, endpoint="/u/{i}") or 0
+            TestAsgi().call(app, "/v1/u/1", receive=self.receive)
+            assert total(registry, endpoint="/u/{i}") == before + 1
+            assert TestAsgi().call(app, "/v1/metrics", receive=self.receive)[0]["status"] == 200
+
+    def test_scanners_make_no_series(self, registry):
+        app = self.app(registry)
+        shmetrics.asgi.instrument(app, "shop", registry=registry)
+
+        async def scan(first):
+            async def send(message):
+                pass
+
+            for i in range(first, first + 300):
+                for prefix in ("/", "/v1/", "/cors/", "/static/", "/plain/x/y", "/u/", "/v1/u/"):
+                    scope = {"type": "http", "method": "M%d" % i if i % 2 else "GET", "path": prefix + "x%d" % i, "headers": [], "query_string": b""}
+                    await app(scope, self.receive, send)
+
+        asyncio.run(scan(0))
+        before = series(registry)
+        asyncio.run(scan(1000))
+        assert series(registry) == before < 400
+
+    def test_answers_of_other_middlewares(self, registry):
+        """Whoever refuses a request, the route is the one that has its path."""
+        pytest.importorskip("starlette")
+        from starlette.applications import Starlette
+        from starlette.responses import PlainTextResponse
+        from starlette.routing import Route
+
+        class Refuses:
+            def __init__(self, app):
+                self.app = app
+
+            async def __call__(self, scope, receive, send):
+                await PlainTextResponse("no", 401)(scope, receive, send)
+
+        app = Starlette(routes=[Route("/u/{i}", lambda request: None)])
+        app.add_middleware(Refuses)
+        shmetrics.asgi.instrument(app, "shop", registry=registry)
+        TestAsgi().call(app, "/u/1", receive=self.receive)
+        TestAsgi().call(app, "/none", receive=self.receive)
+        assert total(registry, endpoint="/u/{i}", http_status="401") == 1 and total(registry, http_status="401") == 1

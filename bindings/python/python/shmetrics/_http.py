@@ -1,79 +1,200 @@
-"""What the middlewares count: requests, how long they took, and how many there are now."""
+"""What the middlewares count, decided in one place: labels, what is excluded, when a request begins and ends."""
 
 from __future__ import annotations
 
+import re
 from time import perf_counter
-from typing import Any, Dict, Iterable, Optional
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Pattern, Tuple, Union
 
 from ._native import Counter, Gauge, Histogram
+from ._page import Registry, answer
+from ._segment import tell
+from .registry import REGISTRY, CollectorRegistry
 
-#: The label of requests that no route takes: a path of somebody's choice must not make a series.
+#: The label of requests that no route takes: a path of a client's choice must not make a series.
 UNMATCHED = "unmatched"
-#: Methods that HTTP has. Others may be of somebody's choice as well.
+#: Registered methods. A client may send any other token as well.
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"))
+#: The status of requests whose client went away, or that were cancelled, before the answer began.
+GONE = "499"
+#: The status of requests that the application failed to answer: servers send it then.
+FAILED = "500"
+
+_OWN_LABELS = ("app_name", "method", "endpoint", "http_status", "le")
 
 
 class RequestMetrics:
-    """``http_requests_total``, ``http_request_latency_seconds`` and ``http_requests_in_progress``."""
+    """``http_requests_total``, ``http_request_latency_seconds`` and ``http_requests_in_progress``, and the page.
 
-    def __init__(self, app_name: str, registry: Any = None, buckets: "Optional[Iterable[float]]" = None) -> None:
+    All middlewares take these arguments. ``context`` is what a framework has for a request: the WSGI environment, the ASGI scope, or the
+    framework's request object.
+
+    ``path``: where the page is served, before the application sees the request. ``None``: no page.
+    ``endpoint``: a function of the context that returns the route.
+    ``buckets``: the upper bounds of the latency histogram.
+    ``prefix``: ``"shop"`` makes ``shop_http_requests_total`` and so on.
+    ``labels``: further labels. A value is a text, or a function of the context that returns one.
+    ``excluded_paths``: regular expressions. Requests whose whole path matches one are not counted.
+    """
+
+    def __init__(
+        self,
+        app_name: str = "app",
+        *,
+        path: Optional[str] = "/metrics",
+        endpoint: "Optional[Callable[[Any], Optional[str]]]" = None,
+        registry: CollectorRegistry = REGISTRY,
+        buckets: "Optional[Iterable[float]]" = None,
+        prefix: str = "",
+        labels: "Optional[Mapping[str, Union[str, Callable[[Any], str]]]]" = None,
+        excluded_paths: "Union[str, Pattern[str], Iterable[Union[str, Pattern[str]]]]" = (),
+    ) -> None:
+        _check(isinstance(app_name, str), "app_name must be a text, not %r", app_name)
+        _check(path is None or (isinstance(path, str) and path.startswith("/")), "path must begin with '/', or be None: %r", path)
+        _check(endpoint is None or callable(endpoint), "endpoint must be a function, not %r", endpoint)
+        _check(isinstance(registry, CollectorRegistry), "registry must be a CollectorRegistry of shmetrics, not %r", registry)
+        _check(isinstance(prefix, str), "prefix must be a text, not %r", prefix)
         self.app_name = app_name
+        self.path = path
+        self.endpoint = endpoint
+        self.registry = registry
+        self._excluded = _patterns(excluded_paths)
+        extra = dict(labels or {})
+        for name in extra:
+            _check(name not in _OWN_LABELS, "labels: %r is a label of the middleware already", name)
+        self._extra: "List[Union[str, Callable[[Any], str]]]" = [v if callable(v) else str(v) for v in extra.values()]
+        constant = {name: str(value) for name, value in extra.items() if not callable(value)}
+        of: "Dict[str, Any]" = {"registry": registry, "namespace": prefix}
+        bounds: "Dict[str, Any]" = {} if buckets is None else {"buckets": list(buckets)}
         self._requests = Counter(
-            "http_requests_total",
-            "Requests answered.",
-            ["app_name", "method", "endpoint", "http_status"],
-            registry=registry,
+            "http_requests_total", "Requests answered.", ["app_name", "method", "endpoint", "http_status", *extra], **of
         )
-        arguments: "Dict[str, Any]" = {} if buckets is None else {"buckets": list(buckets)}
         self._latency = Histogram(
             "http_request_latency_seconds",
             "Time from the beginning of a request to the end of its answer.",
-            ["app_name", "endpoint"],
-            registry=registry,
-            **arguments,
+            ["app_name", "endpoint", *extra],
+            **bounds,
+            **of,
         )
         self._in_progress = Gauge(
             "http_requests_in_progress",
             "Requests being answered by living processes.",
-            ["app_name"],
-            registry=registry,
+            ["app_name", *constant],
             multiprocess_mode="livesum",
+            **of,
         )
-        self._now = self._in_progress.labels(app_name)
+        self._now = self._in_progress.labels(app_name, *constant.values())
 
-    def begin(self) -> "Request":
+    def excludes(self, path: str) -> bool:
+        return any(pattern.fullmatch(path) for pattern in self._excluded)
+
+    def begin(self, method: str, context: Any) -> "Request":
         self._now.inc()
-        return Request(self)
+        return Request(self, method, context)
+
+    def page(self, method: str, accept: str, accept_encoding: str, query: str) -> "Tuple[int, List[Tuple[str, str]], bytes]":
+        """The answer to a request for the page: status, headers and body."""
+        return page(self.registry, method, accept, accept_encoding, query)
+
+    def _endpoint_of(self, context: Any) -> str:
+        found = _asked(self.endpoint, context, "endpoint") if self.endpoint is not None else None
+        return UNMATCHED if found is None else str(found)
+
+    def _extra_of(self, context: Any) -> "List[str]":
+        return [str(_asked(value, context, "labels", "")) if callable(value) else value for value in self._extra]
 
 
 class Request:
-    """One request. It ends once, however often it is told."""
+    """One request. It is counted once and ends once, however often it is told."""
 
-    __slots__ = ("_of", "_start", "_counted", "_ended", "endpoint")
+    __slots__ = ("endpoint", "_of", "_method", "_context", "_start", "_labels", "_ended")
 
-    def __init__(self, of: RequestMetrics) -> None:
-        self._of = of
-        self._start = perf_counter()
-        self._counted = False
-        self._ended = False
+    def __init__(self, of: RequestMetrics, method: str, context: Any) -> None:
+        #: What a framework knows of the route before the answer; otherwise the middleware's function says it.
         self.endpoint: Optional[str] = None
+        self._of = of
+        self._method = method
+        self._context = context
+        self._start = perf_counter()
+        self._labels: "Optional[Tuple[str, ...]]" = None
+        self._ended = False
 
-    def answer(self, method: str, endpoint: Optional[str], status: str) -> None:
-        """The answer begins: it is counted before anybody has it."""
-        if self._counted:
+    def answer(self, status: Any) -> None:
+        """The answer begins: it is counted before the client has any of it."""
+        if self._labels is not None or self._ended:
             return
-        self._counted = True
-        self.endpoint = endpoint if endpoint is not None else UNMATCHED
+        of, code = self._of, status_of(status)
+        if code == "101":
+            # The connection is another protocol's from here on, such as a websocket's.
+            self._ended = True
+            of._now.dec()
+            return
+        endpoint = self.endpoint if self.endpoint is not None else of._endpoint_of(self._context)
+        extra = of._extra_of(self._context)
+        self._labels = (of.app_name, endpoint, *extra)
+        self._context = None
+        method = self._method.upper()
         method = method if method in METHODS else "other"
-        self._of._requests.labels(self._of.app_name, method, self.endpoint, status).inc()
+        of._requests.labels(of.app_name, method, endpoint, code, *extra).inc()
 
-    def end(self) -> None:
+    def end(self, unanswered: str = FAILED) -> None:
+        """The answer is complete, or there will be none: ``unanswered`` is the status then."""
         if self._ended:
             return
+        self.answer(unanswered)
         self._ended = True
-        endpoint = self.endpoint if self.endpoint is not None else UNMATCHED
+        of = self._of
         try:
-            self._of._latency.labels(self._of.app_name, endpoint).observe(perf_counter() - self._start)
+            if self._labels is not None:
+                of._latency.labels(*self._labels).observe(perf_counter() - self._start)
         finally:
             # Last, so that a page with nothing in progress has all that ended.
-            self._of._now.dec()
+            of._now.dec()
+
+    def __del__(self) -> None:
+        # Servers may drop a request without a word, as when the connection breaks.
+        try:
+            self.end(GONE)
+        except Exception:
+            pass  # the interpreter is about to end
+
+
+def status_of(status: Any) -> str:
+    """The three digits of a status: of a number, an enumeration's member, or a status line."""
+    text = str(getattr(status, "value", status)).split(" ", 1)[0]
+    return text if len(text) == 3 and text.isascii() and text.isdigit() else "invalid"
+
+
+def page(
+    registry: Registry, method: str, accept: str, accept_encoding: str, query: str, disable_compression: bool = False
+) -> "Tuple[int, List[Tuple[str, str]], bytes]":
+    """The answer to a request for a page, for frameworks that have a response object."""
+    if method == "OPTIONS":
+        return 200, [("Allow", "OPTIONS,GET")], b""
+    if method not in ("GET", "HEAD"):
+        return 405, [("Allow", "OPTIONS,GET")], b"# HTTP 405 Method Not Allowed: use OPTIONS or GET\n"
+    headers, body = answer(registry, accept, accept_encoding, query, disable_compression)
+    return 200, headers, body
+
+
+def _asked(f: "Callable[[Any], Any]", context: Any, argument: str, otherwise: Any = None) -> Any:
+    """What an application's function returns. Its failure must not become the request's."""
+    try:
+        return f(context)
+    except Exception as error:
+        tell("%s: a function of the middleware's argument fails: %r" % (argument, error))
+        return otherwise
+
+
+def _patterns(excluded: "Union[str, Pattern[str], Iterable[Union[str, Pattern[str]]]]") -> "List[Pattern[str]]":
+    if isinstance(excluded, (str, re.Pattern)):
+        excluded = [excluded]
+    try:
+        return [re.compile(pattern) for pattern in excluded]
+    except (re.error, TypeError) as error:
+        raise ValueError("excluded_paths must be regular expressions: %s" % error) from None
+
+
+def _check(right: bool, message: str, value: Any) -> None:
+    if not right:
+        raise ValueError(message % (value,))

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any, Iterable, Optional
+from typing import Any, Optional
 
-from ._http import RequestMetrics
-from ._page import Registry, answer
-from .registry import REGISTRY, CollectorRegistry
-
-
-def _endpoint(request: Any) -> Optional[str]:
-    resource = request.match_info.route.resource
-    return None if resource is None else str(resource.canonical)
+from ._http import GONE, RequestMetrics, page
+from ._page import Registry
+from .registry import REGISTRY
 
 
 def make_handler(registry: Registry = REGISTRY, disable_compression: bool = False) -> Any:
@@ -20,57 +14,97 @@ def make_handler(registry: Registry = REGISTRY, disable_compression: bool = Fals
     from aiohttp import web
 
     async def metrics(request: Any) -> Any:
-        headers, page = answer(
+        status, headers, body = page(
             registry,
+            request.method,
             ",".join(request.headers.getall("Accept", [])),
             ",".join(request.headers.getall("Accept-Encoding", [])),
             request.query_string,
             disable_compression,
         )
-        return web.Response(body=page, headers=dict(headers))
+        return web.Response(status=status, body=body, headers=dict(headers))
 
     return metrics
 
 
-def instrument(
-    app: Any,
-    app_name: str = "app",
-    *,
-    path: Optional[str] = "/metrics",
-    registry: CollectorRegistry = REGISTRY,
-    buckets: "Optional[Iterable[float]]" = None,
-) -> Any:
+def instrument(app: Any, app_name: str = "app", **options: Any) -> Any:
     """Counts the requests of an aiohttp application and serves the page at ``path`` (``None``: it does not). Returns the application.
 
-    ``endpoint`` is the resource, such as ``/users/{id}``. Where a handler is cancelled, as the client has gone, the status is 499.
+    ``endpoint`` is the resource, such as ``/users/{id}``. The options are those of ``RequestMetrics``: see docs/python.md.
     """
     from aiohttp import web
 
-    metrics = RequestMetrics(app_name, registry, buckets)
+    metrics = RequestMetrics(app_name, **options)
+    serve_page = make_handler(metrics.registry)
+    key: Any = "shmetrics.%x" % id(metrics)
+    if hasattr(web, "RequestKey"):  # newer versions warn of texts
+        key = web.RequestKey(key, object)
 
     @web.middleware  # type: ignore[untyped-decorator, unused-ignore]
     async def counting(request: Any, handler: Any) -> Any:
-        if path is not None and request.path == path:
+        path = request.path
+        if metrics.path is not None and path.endswith(metrics.path) and path == _prefix(request, app) + metrics.path:
+            return await serve_page(request)
+        if metrics.excludes(path):
             return await handler(request)
-        of = metrics.begin()
-        method, endpoint = request.method, _endpoint(request)
+        request[key] = of = metrics.begin(request.method, request)
+        if metrics.endpoint is None:
+            of.endpoint = await _template(request)
         try:
-            response = await handler(request)
-            of.answer(method, endpoint, str(response.status))
-            return response
-        except web.HTTPException as answered:
-            of.answer(method, endpoint, str(answered.status))
-            raise
-        except asyncio.CancelledError:
-            of.answer(method, endpoint, "499")
-            raise
+            return await handler(request)
         except Exception:
-            of.answer(method, endpoint, "500")
+            raise  # aiohttp makes an answer of it
+        except BaseException:
+            of.end(GONE)  # it is cancelled
             raise
-        finally:
-            of.end()
+
+    async def prepared(request: Any, response: Any) -> None:
+        of = request.get(key)
+        if of is None:
+            return
+        # Not before: of a file, its status is known only now.
+        of.answer(response.status)
+        write_eof = response.write_eof
+
+        async def ending(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return await write_eof(*args, **kwargs)
+            finally:
+                response.__dict__.pop("write_eof", None)
+                of.end()
+
+        response.write_eof = ending
 
     app.middlewares.insert(0, counting)
-    if path is not None:
-        app.router.add_get(path, make_handler(registry))
+    app.on_response_prepare.append(prepared)
     return app
+
+
+async def _template(request: Any) -> Optional[str]:
+    """The path of the request's resource, with the prefixes of sub-applications."""
+    from aiohttp import web
+
+    resource = request.match_info.route.resource
+    if resource is None and isinstance(request.match_info.http_exception, web.HTTPMethodNotAllowed):
+        resource = await _without_method(request, request.match_info.apps[0])
+    return None if resource is None else str(resource.canonical)
+
+
+async def _without_method(request: Any, app: Any) -> Any:
+    """The first resource that has the path, whatever its methods are."""
+    for resource in app.router.resources():
+        _, allowed = await resource.resolve(request)
+        if allowed:
+            below = resource.get_info().get("app")
+            return resource if below is None else await _without_method(request, below)
+    return None
+
+
+def _prefix(request: Any, app: Any) -> str:
+    """Where an application is within the one that is served."""
+    apps = request.match_info.apps
+    for outer, inner in zip(apps, apps[1:]):
+        if inner is app:
+            infos = (resource.get_info() for resource in outer.router.resources())
+            return str(next((info.get("prefix", "") for info in infos if info.get("app") is app), ""))
+    return ""

@@ -2,81 +2,185 @@
 
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, Dict, Iterable, Optional
+from typing import Any, Awaitable, Callable, Dict, Iterable, Iterator, Optional
 
-from ._http import RequestMetrics
+from ._http import FAILED, GONE, RequestMetrics
 from ._page import make_asgi_app
-from .registry import REGISTRY, CollectorRegistry
+from .wsgi import ENDPOINT
 
 Scope = Dict[str, Any]
 Receive = Callable[[], Awaitable[Dict[str, Any]]]
 Send = Callable[[Dict[str, Any]], Awaitable[None]]
 
-
-def route_of(scope: Scope) -> Optional[str]:
-    """The route that has taken a request, as Starlette and FastAPI note it; ``None`` if none has."""
-    path = getattr(scope.get("route"), "path", None)
-    if path is not None:
-        return str(path)
-    if scope.get("endpoint") is None:
-        return None
-    # Starlette says what has taken the request and what it has found in the path.
-    found = str(scope.get("path", ""))
-    for name, value in (scope.get("path_params") or {}).items():
-        if str(value):
-            found = found.replace(str(value), "{%s}" % name, 1)
-    return found
+_PARTIAL, _FULL = 1, 2  # values of Starlette's Match
 
 
 class Middleware:
     """Counts the requests of an ASGI application, and serves the page at ``path`` (``None``: it does not).
 
-    The label ``endpoint`` is what ``endpoint(scope)`` returns once the application answers: by default the route, such as ``/users/{id}``.
+    The label ``endpoint`` is what ``endpoint(scope)`` returns once the application answers. By default it is the whole template of the
+    route that Starlette or FastAPI has for the request, such as ``/users/{id}``; in other applications what they have put into
+    ``scope["shmetrics.endpoint"]``. The options are those of ``RequestMetrics``: see docs/python.md.
     """
 
-    def __init__(
-        self,
-        app: Callable[..., Awaitable[None]],
-        app_name: str = "app",
-        *,
-        path: Optional[str] = "/metrics",
-        endpoint: "Callable[[Scope], Optional[str]]" = route_of,
-        registry: CollectorRegistry = REGISTRY,
-        buckets: "Optional[Iterable[float]]" = None,
-    ) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], app_name: str = "app", **options: Any) -> None:
+        self._prepare(app, RequestMetrics(app_name, **{"endpoint": _Route.template, **options}))
+
+    def _prepare(self, app: Callable[..., Awaitable[None]], metrics: RequestMetrics) -> None:
         self.app = app
-        self._path = path
-        self._endpoint = endpoint
-        self._metrics = RequestMetrics(app_name, registry, buckets)
-        self._page = make_asgi_app(registry)
+        self._metrics = metrics
+        self._page = make_asgi_app(metrics.registry)
+        self._by_route = metrics.endpoint is _Route.template
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if self._path is not None and scope.get("path") == self._path:
+        path = _path_below_root(scope)
+        if path == self._metrics.path:
             await self._page(scope, receive, send)
             return
-        request = self._metrics.begin()
-        method = scope.get("method", "GET")
+        if self._metrics.excludes(path):
+            await self.app(scope, receive, send)
+            return
+        request = self._metrics.begin(scope.get("method", "GET"), _Route(self.app, scope) if self._by_route else scope)
+        gone = False
+        has_trailers = False
 
-        async def counting(message: "Dict[str, Any]") -> None:
-            if message["type"] == "http.response.start":
-                request.answer(method, self._endpoint(scope), str(message["status"]))
+        async def receiving() -> "Dict[str, Any]":
+            nonlocal gone
+            message = await receive()
+            gone = gone or message["type"] == "http.disconnect"
+            return message
+
+        async def sending(message: "Dict[str, Any]") -> None:
+            nonlocal has_trailers
+            kind = message["type"]
+            if kind == "http.response.start":
+                has_trailers = bool(message.get("trailers"))
+                request.answer(message["status"])
             await send(message)
+            if kind == "http.response.trailers":
+                ends = not message.get("more_trailers")
+            elif kind == "http.response.pathsend":
+                ends = not has_trailers
+            else:
+                ends = kind == "http.response.body" and not message.get("more_body") and not has_trailers
+            if ends:
+                # The application may go on, as with background tasks of Starlette.
+                request.end()
 
         try:
-            await self.app(scope, receive, counting)
+            await self.app(scope, receiving, sending)
         except Exception:
-            request.answer(method, self._endpoint(scope), "500")
+            request.end(GONE if gone else FAILED)
             raise
-        finally:
-            request.end()
+        except BaseException:
+            request.end(GONE)  # it is cancelled
+            raise
+        request.end(GONE if gone else FAILED)
+
+
+class _Ready(Middleware):
+    """For frameworks that make their middlewares later: arguments have been looked at."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], metrics: RequestMetrics) -> None:
+        self._prepare(app, metrics)
 
 
 def instrument(app: Any, app_name: str = "app", **options: Any) -> Any:
-    """Counts the requests of an application. Returns what is to be served: the application, if it takes middlewares, or it wrapped."""
-    if hasattr(app, "add_middleware"):
-        app.add_middleware(Middleware, app_name=app_name, **options)
+    """Counts the requests of an application. Returns what is to be served: the application, if it is Starlette's, or it wrapped."""
+    if hasattr(app, "add_middleware") and hasattr(app, "user_middleware"):
+        app.add_middleware(_Ready, metrics=RequestMetrics(app_name, **{"endpoint": _Route.template, **options}))
         return app
     return Middleware(app, app_name, **options)
+
+
+def _path_below_root(scope: Scope) -> str:
+    """The path that an application sees which is mounted somewhere, or behind a proxy."""
+    path, root = str(scope.get("path", "")), str(scope.get("root_path", "")).rstrip("/")
+    return path[len(root) :] if root and path.startswith(root + "/") else path
+
+
+class _Route:
+    """Finds the template of a request's route, in any version of Starlette and FastAPI.
+
+    Only the newest of them say which route they have taken, and none says it whole: a mounted application knows nothing of its prefix.
+    So the request is matched again, by the routes' own ``matches``.
+    """
+
+    __slots__ = ("_scope", "_app", "_router", "_root")
+
+    def __init__(self, app: Any, scope: Scope) -> None:
+        self._scope = scope
+        # Inside of an application the scope names it already, below a mount also the router outside.
+        self._app = app if _routes_of(app) is not None else scope.get("app")
+        self._router = scope.get("router")
+        self._root = scope.get("root_path", "") if "app_root_path" in scope else None
+
+    def template(self) -> Optional[str]:
+        scope = self._scope
+        if ENDPOINT in scope:
+            return str(scope[ENDPOINT])
+        app = self._app
+        if app is None or (self._router is not None and getattr(app, "router", None) is self._router):
+            app = scope.get("router", scope.get("app"))
+        routes = _routes_of(app)
+        if routes is None:
+            # Another framework's, which notes a route likewise.
+            path = getattr(scope.get("route"), "path", None)
+            return path if isinstance(path, str) else None
+        root = self._root
+        if root is None:
+            # Mounts change one, and note what it was in the other.
+            root = scope.get("app_root_path", scope.get("root_path", ""))
+        route = scope.get("route")
+        if route is not None and root == scope.get("root_path", "") and any(known is route for known in routes):
+            regex = getattr(route, "path_regex", None)
+            if regex is not None and not hasattr(route, "routes") and regex.match(_path_below_root(scope)):
+                return str(route.path)
+        fresh = {key: value for key, value in scope.items() if key not in ("app_root_path", "path_params", "fastapi")}
+        fresh["root_path"] = root
+        return _match(routes, fresh)
+
+
+def _match(routes: "Iterable[Any]", scope: Scope) -> Optional[str]:
+    """The template of the route that a router with these routes takes: the first that matches, else the first but for its method."""
+    partial: Optional[str] = None
+    for route in _each(routes):
+        match, child_scope = route.matches(scope)
+        if match.value not in (_PARTIAL, _FULL):
+            continue
+        template: Optional[str] = getattr(route, "path", "") or "/"
+        if hasattr(route, "routes"):
+            below = route.routes or _routes_of(getattr(route, "app", None))
+            if below is not None:
+                rest = _match(below, {**scope, **child_scope})
+                template = None if rest is None else getattr(route, "path", "") + rest
+        if match.value == _FULL:
+            return template
+        partial = partial or template
+    return partial
+
+
+def _each(routes: "Iterable[Any]") -> "Iterator[Any]":
+    """Routes, and those of routers that newer versions of FastAPI include without a copy."""
+    for route in routes:
+        contexts = getattr(route, "effective_route_contexts", None)
+        if contexts is None:
+            yield route
+        else:
+            for context in contexts():
+                yield getattr(context, "starlette_route", None) or context
+
+
+def _routes_of(app: Any) -> Any:
+    """The routes of an application, which middlewares may be around; ``None`` if it has none to look at."""
+    for _ in range(30):
+        routes = getattr(app, "routes", None)
+        if isinstance(routes, (list, tuple)):
+            return routes
+        app = getattr(app, "app", None)
+        if app is None:
+            break
+    return None

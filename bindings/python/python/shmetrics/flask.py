@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Optional
+from typing import Any, Dict, Optional
 
-from .registry import REGISTRY, CollectorRegistry
-from .wsgi import ENDPOINT, Middleware
+from .wsgi import Middleware
 
 
-def instrument(
-    app: Any,
-    app_name: Optional[str] = None,
-    *,
-    path: Optional[str] = "/metrics",
-    registry: CollectorRegistry = REGISTRY,
-    buckets: "Optional[Iterable[float]]" = None,
-) -> Any:
+def instrument(app: Any, app_name: Optional[str] = None, **options: Any) -> Any:
     """Counts the requests of a Flask application and serves the page at ``path`` (``None``: it does not). Returns the application.
 
-    ``endpoint`` is the route's rule, such as ``/users/<id>``. Requests that a hook of the application answers are counted too.
+    ``endpoint`` is the route's rule, such as ``/users/<id>``. The options are those of ``shmetrics.wsgi.Middleware``.
     """
-    from flask import request
 
-    def note() -> None:
-        # The rule is there before any hook runs.
-        rule = request.url_rule
-        request.environ[ENDPOINT] = None if rule is None else rule.rule
+    def rule_of(environ: "Dict[str, Any]") -> Optional[str]:
+        rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
+        if rule is None:
+            rule = _match(app, environ)
+        return None if rule is None else str(rule.rule)
 
-    app.before_request_funcs.setdefault(None, []).insert(0, note)
-    app.wsgi_app = Middleware(
-        app.wsgi_app, app_name if app_name is not None else app.name, path=path, registry=registry, buckets=buckets
-    )
+    app.wsgi_app = Middleware(app.wsgi_app, app.name if app_name is None else app_name, **{"endpoint": rule_of, **options})
     return app
+
+
+def _match(app: Any, environ: "Dict[str, Any]") -> Any:
+    """The rule of a request that the application has not matched: another middleware has answered, or the method is none of the rule's."""
+    from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+    adapter = app.create_url_adapter(app.request_class(environ, populate_request=False))
+    try:
+        return adapter.match(return_rule=True)[0]
+    except MethodNotAllowed as refused:
+        return adapter.match(method=next(iter(refused.valid_methods or ())), return_rule=True)[0]
+    except HTTPException:
+        return None

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
-from ._http import Request, RequestMetrics
+from ._http import FAILED, GONE, Request, RequestMetrics
 from ._page import make_wsgi_app
-from .registry import REGISTRY, CollectorRegistry
 
 #: Where an application, or a framework's hook, says what the label ``endpoint`` is to be.
 ENDPOINT = "shmetrics.endpoint"
+
+
+def _noted(environ: "Dict[str, Any]") -> Optional[str]:
+    found = environ.get(ENDPOINT)
+    return None if found is None else str(found)
 
 
 class Middleware:
@@ -17,72 +22,110 @@ class Middleware:
 
     The label ``endpoint`` is what ``endpoint(environ)`` returns once the application has begun to answer; without that function, what the
     application has put into ``environ["shmetrics.endpoint"]``. It must be a route and not a path. ``None`` is shown as ``unmatched``.
+    The options are those of ``RequestMetrics``: see docs/python.md.
     """
 
-    def __init__(
-        self,
-        app: Callable[..., "Iterable[bytes]"],
-        app_name: str = "app",
-        *,
-        path: Optional[str] = "/metrics",
-        endpoint: "Optional[Callable[[Dict[str, Any]], Optional[str]]]" = None,
-        registry: CollectorRegistry = REGISTRY,
-        buckets: "Optional[Iterable[float]]" = None,
-    ) -> None:
+    def __init__(self, app: Callable[..., "Iterable[bytes]"], app_name: str = "app", **options: Any) -> None:
         self.app = app
-        self._path = path
-        self._endpoint = endpoint
-        self._metrics = RequestMetrics(app_name, registry, buckets)
-        self._page = make_wsgi_app(registry)
+        self._metrics = RequestMetrics(app_name, **{"endpoint": _noted, **options})
+        self._page = make_wsgi_app(self._metrics.registry)
 
-    def __call__(self, environ: "Dict[str, Any]", start_response: Callable[..., Any]) -> "Iterable[bytes]":
-        if self._path is not None and environ.get("PATH_INFO") == self._path:
+    def __call__(self, environ: "Dict[str, Any]", start_response: Callable[..., Any]) -> Any:
+        path = environ.get("PATH_INFO", "")
+        if path == self._metrics.path:
             return self._page(environ, start_response)
-        request = self._metrics.begin()
-        method = environ.get("REQUEST_METHOD", "GET")
-
-        def counting(status: str, headers: "List[Any]", *exc_info: Any) -> Any:
-            request.answer(method, self._endpoint_of(environ), status[:3])
-            return start_response(status, headers, *exc_info)
-
+        if self._metrics.excludes(path):
+            return self.app(environ, start_response)
+        answer = _Answer(self._metrics.begin(environ.get("REQUEST_METHOD", "GET"), environ), environ, start_response)
         try:
-            body = self.app(environ, counting)
+            body = self.app(environ, answer.start_response)
         except BaseException:
-            request.answer(method, self._endpoint_of(environ), "500")
-            request.end()
+            answer.failed()
             raise
-        return _Body(body, request, method, self, environ)
+        return answer.body(body)
 
-    def _endpoint_of(self, environ: "Dict[str, Any]") -> Optional[str]:
-        if self._endpoint is not None:
-            return self._endpoint(environ)
-        found = environ.get(ENDPOINT)
-        return None if found is None else str(found)
+
+class _Answer:
+    """An answer, whose status may change until some of it is sent."""
+
+    __slots__ = ("_request", "_environ", "_start_response", "_status")
+
+    def __init__(self, request: Request, environ: "Dict[str, Any]", start_response: Callable[..., Any]) -> None:
+        self._request = request
+        self._environ = environ
+        self._start_response = start_response
+        self._status: Optional[str] = None
+
+    def start_response(self, status: str, headers: "List[Any]", *exc_info: Any) -> Any:
+        write = self._start_response(status, headers, *exc_info)
+        self._status = status
+
+        def counting(data: bytes) -> Any:
+            self.sent()
+            return write(data)
+
+        return counting
+
+    def sent(self) -> None:
+        """What comes next reaches the client, with the last status that the application has said."""
+        if self._status is not None:
+            self._request.answer(self._status)
+
+    def end(self, unanswered: str = FAILED) -> None:
+        self.sent()
+        if self._status is None and self._environ.get("HTTP_UPGRADE", "").lower() == "websocket":
+            # The application has taken the connection over.
+            self._request.answer("101")
+        self._request.end(unanswered)
+
+    def failed(self) -> None:
+        """An exception: of what is not sent yet the server makes an error page."""
+        if self._status is None:
+            self.end()
+        self._request.end(FAILED)
+
+    def body(self, body: Any) -> Any:
+        """The body for the server. It claims no more of the iterable protocol than the application's body has."""
+        if self._status is not None:
+            file_wrapper = self._environ.get("wsgi.file_wrapper")
+            if isinstance(body, bytes) or hasattr(body, "read") or (isinstance(file_wrapper, type) and isinstance(body, file_wrapper)):
+                # Servers know a file by its type or identity, and have sendfile() for it.
+                self.sent()
+                try:
+                    weakref.finalize(body, self.end).atexit = False
+                except TypeError:
+                    self.end()
+                return body
+            if isinstance(body, (list, tuple)):
+                self.sent()
+        if hasattr(body, "__len__"):
+            return _SizedBody(body, self)
+        if hasattr(body, "__next__"):
+            return _IteratorBody(body, self)
+        if hasattr(body, "__iter__"):
+            return _Body(body, self)
+        # Such as gunicorn's mark that a worker has answered already.
+        self.end()
+        return body
 
 
 class _Body:
-    """An answer's body: the request ends when it does."""
+    """The request ends when its body is exhausted or closed."""
 
-    def __init__(
-        self, body: "Iterable[bytes]", request: Request, method: str, middleware: Middleware, environ: "Dict[str, Any]"
-    ) -> None:
+    #: The status of a request whose body is closed before anything was answered.
+    _unanswered = GONE
+
+    def __init__(self, body: "Iterable[bytes]", answer: _Answer) -> None:
         self._body = body
-        self._request = request
-        self._failed: "Callable[[], None]" = lambda: request.answer(method, middleware._endpoint_of(environ), "500")
+        self._answer = answer
 
     def __iter__(self) -> "Iterator[bytes]":
         try:
-            yield from self._body
-        except Exception:
-            # Of a generator that fails before it has begun to answer.
-            self._failed()
+            pieces = iter(self._body)
+        except BaseException:
+            self._answer.failed()
             raise
-        finally:
-            self._request.end()
-
-    def __len__(self) -> int:
-        # Servers send a Content-Length where there is one piece.
-        return len(self._body)  # type: ignore[arg-type]
+        return _IteratorBody(pieces, self._answer)
 
     def close(self) -> None:
         try:
@@ -90,11 +133,51 @@ class _Body:
             if close is not None:
                 close()
         finally:
-            self._request.end()
+            self._answer.end(self._unanswered)
 
-    def __del__(self) -> None:
-        # Of servers that do not close what they were given.
-        self._request.end()
+
+class _IteratorBody(_Body):
+    """A body that is its own iterator, such as a generator."""
+
+    _body: "Iterator[bytes]"
+
+    def __iter__(self) -> "Iterator[bytes]":
+        iter(self._body)
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            chunk = next(self._body)
+        except StopIteration:
+            self._answer.end()
+            raise
+        except BaseException:
+            self._answer.failed()
+            raise
+        if chunk:
+            self._answer.sent()
+        return chunk
+
+
+class _SizedBody(_Body):
+    """A body of known length. Some servers measure all of it before they send it, so only closing it ends the request."""
+
+    _unanswered = FAILED
+
+    def __iter__(self) -> "Iterator[bytes]":
+        try:
+            for chunk in self._body:
+                if chunk:
+                    self._answer.sent()
+                yield chunk
+        except GeneratorExit:
+            raise
+        except BaseException:
+            self._answer.failed()
+            raise
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]
 
 
 def instrument(app: Callable[..., "Iterable[bytes]"], app_name: str = "app", **options: Any) -> Middleware:

@@ -37,7 +37,7 @@ def gunicorn(app: str, *flags: str) -> list[str]:
 
 def uvicorn(app: str, *flags: str) -> list[str]:
     command = [str(BIN / "uvicorn"), "--workers", str(WORKERS), "--app-dir", str(EXAMPLES), "--log-level", "warning"]
-    return [*command, "--host", "127.0.0.1", "--port", "PORT", *flags, f"{app}:app"]
+    return [*command, "--host", "127.0.0.1", "--port", "PORT", *flags, app if ":" in app else f"{app}:app"]
 
 
 def uwsgi(app: str, *flags: str) -> list[str]:

@@ -42,6 +42,8 @@ CASES = {
     "Flask in one line": (gunicorn("flask_one_line"), "native"),
     "Flask in one line, gevent --preload": (gunicorn("flask_one_line", "-k", "gevent", "--preload"), "native"),
     "Flask with native metrics": (gunicorn("flask_native", "-k", "gthread", "--threads", "4"), "native"),
+    "Django in one line": (gunicorn("django_one_line"), "native"),
+    "Django in one line, uvicorn": (uvicorn("django_one_line:asgi"), "native"),
     "aiohttp in one line": (gunicorn("aiohttp_one_line", *AIOHTTP), "native"),
     "WSGI in one line": (gunicorn("wsgi_one_line"), "native"),
     "WSGI in one line, uWSGI": (uwsgi("wsgi_one_line"), "native"),

@@ -1,0 +1,115 @@
+"""Metrics of a Django project's requests: ``shmetrics.django.Middleware``, first in ``MIDDLEWARE``, and the page at /metrics."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional
+
+from ._http import FAILED, GONE, Request, RequestMetrics, page
+from ._page import Registry
+from .registry import REGISTRY
+
+
+class Middleware:
+    """Counts requests, and serves the page at ``path`` (``None``: it does not). It works under WSGI and ASGI.
+
+    The setting ``SHMETRICS``, a dictionary, has the options of ``RequestMetrics``: see docs/python.md. ``endpoint`` is the route with
+    the prefixes of all that is included, such as ``/shop/items/<int:pk>/``.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+        from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+        from django.conf import settings
+        from django.core.exceptions import ImproperlyConfigured
+
+        self._get_response = get_response
+        try:
+            self._metrics = RequestMetrics(**{"endpoint": _route, **getattr(settings, "SHMETRICS", {})})
+        except (TypeError, ValueError) as error:
+            raise ImproperlyConfigured("SHMETRICS: %s" % error) from error
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: Any) -> Any:
+        if request.path_info == self._metrics.path:
+            return self._page_later(request) if self._is_async else _page(request, self._metrics.registry)
+        if self._metrics.excludes(request.path_info):
+            return self._get_response(request)
+        of = self._metrics.begin(request.method, request)
+        if self._is_async:
+            return self._answer_later(request, of)
+        try:
+            return _answered(of, self._get_response(request))
+        except BaseException:
+            of.end(FAILED)
+            raise
+
+    async def _page_later(self, request: Any) -> Any:
+        return _page(request, self._metrics.registry)
+
+    async def _answer_later(self, request: Any, of: Request) -> Any:
+        try:
+            return _answered(of, await self._get_response(request))
+        except Exception:
+            of.end(FAILED)
+            raise
+        except BaseException:
+            of.end(GONE)  # it is cancelled
+            raise
+
+
+def metrics(request: Any) -> Any:
+    """A view that serves the page, for projects that have it among their URLs, with ``path`` set to ``None``."""
+    return _page(request, REGISTRY)
+
+
+class _End:
+    """Ends a request when its response is closed. A response in a cache is another one."""
+
+    def __init__(self, of: "Optional[Request]" = None) -> None:
+        self._of = of
+
+    def __call__(self) -> None:
+        if self._of is not None:
+            self._of.end()
+
+    def __reduce__(self) -> Any:
+        return _End, ()
+
+
+def _answered(of: Request, response: Any) -> Any:
+    of.answer(response.status_code)
+    # Handlers close a response when its body has been sent.
+    response._resource_closers.append(_End(of))
+    return response
+
+
+def _page(request: Any, registry: Registry) -> Any:
+    from django.http import HttpResponse
+
+    header = request.META.get
+    status, headers, body = page(
+        registry, request.method, header("HTTP_ACCEPT", ""), header("HTTP_ACCEPT_ENCODING", ""), header("QUERY_STRING", "")
+    )
+    response = HttpResponse(b"" if request.method == "HEAD" else body, status=status)
+    for name, value in headers:
+        response[name] = value
+    response["Content-Length"] = str(len(body))
+    return response
+
+
+def _route(request: Any) -> Optional[str]:
+    from django.urls import Resolver404, resolve
+
+    match = getattr(request, "resolver_match", None)
+    if match is None:
+        # Another middleware has answered, or there is none.
+        try:
+            match = resolve(request.path_info, getattr(request, "urlconf", None))
+        except Resolver404:
+            return None
+    route = str(match.route)
+    return "/" + (route[1:] if route.startswith("^") else route)
