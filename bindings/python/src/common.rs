@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyo3::exceptions::{PyOSError, PyPermissionError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use shmetrics::{DynamicFamily, Error, GaugeMode, Metric};
 
 use crate::segment::Segment;
@@ -16,6 +16,17 @@ pub(crate) fn exception(error: &Error) -> PyErr {
         Error::InvalidArgument(_) | Error::InvalidName(_) | Error::Conflict(_) => PyValueError::new_err(text),
         Error::Permission(_) => PyPermissionError::new_err(text),
         _ => PyOSError::new_err(text),
+    }
+}
+
+/// A text as pages can have it: a lone surrogate is replaced.
+pub(crate) struct Text(pub(crate) String);
+
+impl<'py> FromPyObject<'_, 'py> for Text {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Text(value.cast::<PyString>()?.to_string_lossy().into_owned()))
     }
 }
 
@@ -208,55 +219,142 @@ pub(crate) fn chosen<'py>(
     }
 }
 
-/// The whole class of a metric: what all have, and its own methods.
+/// What a metric object is once it has been initialised.
+pub(crate) struct Body<M> {
+    pub(crate) handle: Handle<M>,
+    pub(crate) family: Arc<Family<M>>,
+    /// The values of a child's labels.
+    pub(crate) values: Option<Py<PyTuple>>,
+    /// The children by label values. Only the parent has them, so that no object refers to itself.
+    pub(crate) children: Option<Py<PyDict>>,
+}
+
+impl<M> Body<M> {
+    pub(crate) fn parent(py: Python<'_>, family: Arc<Family<M>>, handle: Handle<M>) -> Self {
+        Body { handle, family, values: None, children: Some(PyDict::new(py).unbind()) }
+    }
+}
+
+/// The error for an object whose class has an `__init__` that does not call the metric's.
+#[cold]
+pub(crate) fn not_initialised() -> PyErr {
+    pyo3::exceptions::PyRuntimeError::new_err(
+        "the metric is not initialised: call super().__init__(name, documentation, ...)",
+    )
+}
+
+/// The error for a metric that is initialised a second time.
+#[cold]
+pub(crate) fn initialised_twice() -> PyErr {
+    pyo3::exceptions::PyRuntimeError::new_err("the metric is initialised already")
+}
+
+/// The part that all classes of metrics share, and the methods of the class itself.
+///
+/// Objects are made empty by `__new__` and filled by `__init__`, so that a subclass may have an `__init__` with other arguments.
 #[macro_export]
 macro_rules! metric_class {
-    ($class:ident, $metric:ty, $kind:ident, { $($own:tt)* }) => {
+    ($class:ident, $metric:ty, $kind:ident, $text:literal, #[$meta:meta] init($this:ident, $py:ident; $($arg:ident: $of:ty),* $(,)?) $init:block
+     { $($own:tt)* }) => {
+        impl $class {
+            #[inline(always)]
+            fn body(&self) -> PyResult<&Body<$metric>> {
+                self.body.get().ok_or_else($crate::common::not_initialised)
+            }
+
+            /// The series; `None` where nothing is counted.
+            #[inline(always)]
+            fn metric(&self) -> PyResult<Option<&$metric>> {
+                self.body()?.handle.get($kind)
+            }
+
+            fn begin(&self, body: Body<$metric>) -> PyResult<()> {
+                self.body.set(body).map_err(|_| $crate::common::initialised_twice())
+            }
+
+            pub(crate) fn is_removed(&self) -> bool {
+                self.body.get().is_some_and(|body| body.handle.is_removed())
+            }
+        }
+
         #[pymethods]
         impl $class {
+            #[new]
+            #[pyo3(signature = (*_args, **_kwargs), text_signature = $text)]
+            fn make(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+                $class { body: OnceLock::new() }
+            }
+
+            #[$meta]
+            #[allow(clippy::too_many_arguments)]
+            fn __init__(slf: &Bound<'_, Self>, $($arg: $of),*) -> PyResult<()> {
+                let ($this, $py) = (slf.get(), slf.py());
+                $init
+            }
+
             $($own)*
 
-            /// The child with these label values, in the order of the label names or by name.
-            #[pyo3(signature = (*args, **kwargs))]
+            /// Returns the child with these label values, given in the order of the label names or by name.
+            #[pyo3(signature = (*labelvalues, **labelkwargs))]
             fn labels<'py>(
                 slf: &Bound<'py, Self>,
-                args: &Bound<'py, PyTuple>,
-                kwargs: Option<&Bound<'py, PyDict>>,
+                labelvalues: &Bound<'py, PyTuple>,
+                labelkwargs: Option<&Bound<'py, PyDict>>,
             ) -> PyResult<Bound<'py, PyAny>> {
-                let this = slf.get();
+                let this = slf.get().body()?;
                 if this.values.is_some() {
                     return Err(labels::chained(&this.family.definition.name, false));
                 }
                 let make = |handle, values: Bound<'py, PyTuple>| {
                     let family = Arc::clone(&this.family);
-                    let child = $class { handle, family, values: Some(values.unbind()), children: None };
-                    Ok(Bound::new(slf.py(), child)?.into_any())
+                    let child = labels::empty_like(slf)?;
+                    child.get().begin(Body { handle, family, values: Some(values.unbind()), children: None })?;
+                    Ok(child.into_any())
                 };
-                let is_removed =
-                    |child: &Bound<'py, PyAny>| child.cast::<$class>().is_ok_and(|c| c.get().handle.is_removed());
+                let is_removed = |child: &Bound<'py, PyAny>| child.cast::<$class>().is_ok_and(|c| c.get().is_removed());
                 let children = this.children.as_ref().map(|c| c.bind(slf.py()));
-                labels::child(&this.family, children, args, kwargs, &is_removed, &make)
+                labels::child(&this.family, children, labelvalues, labelkwargs, &is_removed, &make)
             }
 
             /// Removes the child with these label values, for all processes.
-            #[pyo3(signature = (*args))]
-            fn remove(&self, args: &Bound<'_, PyTuple>) -> PyResult<()> {
-                labels::remove(&self.family, self.children.as_ref(), args)
+            #[pyo3(signature = (*labelvalues))]
+            fn remove(&self, labelvalues: &Bound<'_, PyTuple>) -> PyResult<()> {
+                let this = self.body()?;
+                labels::remove(&this.family, this.children.as_ref(), labelvalues)
             }
 
             /// Removes the children that have these labels, for all processes.
             fn remove_by_labels(&self, labels: &Bound<'_, PyAny>) -> PyResult<()> {
-                labels::remove_by_labels(&self.family, self.children.as_ref(), labels)
+                let this = self.body()?;
+                labels::remove_by_labels(&this.family, this.children.as_ref(), labels)
             }
 
             /// Removes all children, for all processes.
-            fn clear(&self, py: Python<'_>) {
-                labels::clear(&self.family, self.children.as_ref(), py);
+            fn clear(&self, py: Python<'_>) -> PyResult<()> {
+                let this = self.body()?;
+                labels::clear(&this.family, this.children.as_ref(), py);
+                Ok(())
+            }
+
+            /// The family with its samples over all processes.
+            fn collect<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                let this = slf.get().body()?;
+                labels::collected(slf.as_any(), this.family.segment)
+            }
+
+            /// The family without samples.
+            fn describe<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                labels::described(slf.as_any())
+            }
+
+            /// The metric itself: a copy counts into the same series.
+            fn __copy__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+                slf.clone()
             }
 
             #[getter]
-            fn _name(&self) -> &str {
-                &self.family.definition.name
+            fn _name(&self) -> PyResult<&str> {
+                Ok(&self.body()?.family.definition.name)
             }
 
             #[getter]
@@ -265,27 +363,32 @@ macro_rules! metric_class {
             }
 
             #[getter]
-            fn _documentation(&self) -> &str {
-                &self.family.definition.documentation
+            fn _documentation(&self) -> PyResult<&str> {
+                Ok(&self.body()?.family.definition.documentation)
             }
 
             #[getter]
-            fn _unit(&self) -> &str {
-                &self.family.definition.unit
+            fn _unit(&self) -> PyResult<&str> {
+                Ok(&self.body()?.family.definition.unit)
             }
 
             #[getter]
-            fn _labelnames(&self, py: Python<'_>) -> Py<PyTuple> {
-                self.family.definition.label_tuple.clone_ref(py)
+            fn _labelnames(&self, py: Python<'_>) -> PyResult<Py<PyTuple>> {
+                Ok(self.body()?.family.definition.label_tuple.clone_ref(py))
             }
 
             #[getter]
-            fn _labelvalues(&self, py: Python<'_>) -> Py<PyTuple> {
-                self.values.as_ref().map_or_else(|| PyTuple::empty(py).unbind(), |v| v.clone_ref(py))
+            fn _labelvalues(&self, py: Python<'_>) -> PyResult<Py<PyTuple>> {
+                let values = self.body()?.values.as_ref();
+                Ok(values.map_or_else(|| PyTuple::empty(py).unbind(), |v| v.clone_ref(py)))
             }
 
-            fn __repr__(&self) -> String {
-                format!("shmetrics.{}({})", stringify!($class), self.family.definition.name)
+            fn __str__(&self) -> PyResult<String> {
+                Ok(format!("{}:{}", $kind, self.body()?.family.definition.name))
+            }
+
+            fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+                labels::representation(slf.as_any(), slf.get().body.get().map(|body| &*body.family.definition.name))
             }
         }
     };

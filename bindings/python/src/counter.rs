@@ -1,10 +1,10 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::common::{borrowed, exemplar, Arguments, Family, Handle};
+use crate::common::{borrowed, exemplar, Arguments, Body, Family, Text};
 use crate::labels;
 use crate::timer::ExceptionCounter;
 
@@ -13,22 +13,21 @@ const KIND: &str = "counter";
 /// A value that only rises, one for all processes.
 #[pyclass(frozen, subclass, weakref, module = "shmetrics")]
 pub(crate) struct Counter {
-    handle: Handle<shmetrics::Counter>,
-    family: Arc<Family<shmetrics::Counter>>,
-    values: Option<Py<PyTuple>>,
-    /// The children by label values: the parent's alone, so that nothing refers to itself.
-    children: Option<Py<PyDict>>,
+    body: OnceLock<Body<shmetrics::Counter>>,
 }
 
-crate::metric_class!(Counter, shmetrics::Counter, KIND, {
-    #[new]
+/// The name on pages. The library takes one `_total` off a name, which the name of `x_total_total` must survive.
+pub(crate) fn total(name: &str) -> String {
+    format!("{name}_total")
+}
+
+crate::metric_class!(Counter, shmetrics::Counter, KIND,
+    "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, segment=None, max_series=0, exact_name=False, replace=False)",
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, segment=None,
                         max_series=0, exact_name=false, replace=false))]
-    #[allow(clippy::too_many_arguments)]
-    fn new(
-        py: Python<'_>,
+    init(this, py;
         name: &str,
-        documentation: &str,
+        documentation: Text,
         labelnames: Option<&Bound<'_, PyAny>>,
         namespace: &str,
         subsystem: &str,
@@ -38,24 +37,26 @@ crate::metric_class!(Counter, shmetrics::Counter, KIND, {
         max_series: u64,
         exact_name: bool,
         replace: bool,
-    ) -> PyResult<Self> {
-        let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
+    ) {
+        let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, KIND)?;
         let segment = crate::common::chosen(segment, registry)?;
         let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
-            let builder = segment.counter(&d.name, &d.documentation).unit(&d.unit).max_series(max_series);
-            // With `_total`, which the definition is without, it is the usual name.
-            let builder = if exact_name && !name.ends_with("_total") { builder.exact_name() } else { builder };
+            // With `_total`, which the definition is without, the usual name is the exact one.
+            let exact = exact_name && !name.ends_with("_total");
+            let shown = if exact { d.name.clone() } else { total(&d.name) };
+            let builder = segment.counter(&shown, &d.documentation).unit(&d.unit).max_series(max_series);
+            let builder = if exact { builder.exact_name() } else { builder };
             let builder = builder.label_names(names);
             if replace { builder.replace() } else { builder }.register()
         })?;
-        Ok(Counter { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
+        this.begin(Body::parent(py, family, handle))
     }
-
+    {
     /// Adds `amount`, which may not be negative, and keeps an exemplar of it.
-    #[pyo3(signature = (amount=None, exemplar=None))]
+    #[pyo3(signature = (amount=None, exemplar=None), text_signature = "($self, amount=1, exemplar=None)")]
     fn inc(&self, amount: Option<&Bound<'_, PyAny>>, exemplar: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let Handle::At(counter) = &self.handle else { return self.handle.get(KIND).map(|_| ()) };
+        let Some(counter) = self.metric()? else { return Ok(()) };
         let amount = match amount {
             None if exemplar.is_none() => {
                 counter.inc();
@@ -76,7 +77,7 @@ crate::metric_class!(Counter, shmetrics::Counter, KIND, {
 
     /// Sets the counter to 0, for all processes.
     fn reset(&self) -> PyResult<()> {
-        if let Some(counter) = self.handle.get(KIND)? {
+        if let Some(counter) = self.metric()? {
             counter.take_back(counter.get());
         }
         Ok(())
@@ -84,7 +85,7 @@ crate::metric_class!(Counter, shmetrics::Counter, KIND, {
 
     /// The value, over all processes.
     fn get(&self) -> PyResult<f64> {
-        Ok(self.handle.get(KIND)?.map_or(0.0, shmetrics::Counter::get))
+        Ok(self.metric()?.map_or(0.0, shmetrics::Counter::get))
     }
 
     /// Counts exceptions of a block or a function.
@@ -93,7 +94,7 @@ crate::metric_class!(Counter, shmetrics::Counter, KIND, {
         slf: &Bound<'py, Self>,
         exception: Option<Bound<'py, PyAny>>,
     ) -> PyResult<ExceptionCounter> {
-        slf.get().handle.get(KIND)?;
+        slf.get().metric()?;
         let py = slf.py();
         let exception = exception.unwrap_or_else(|| py.get_type::<pyo3::exceptions::PyException>().into_any());
         Ok(ExceptionCounter::new(slf.clone().into_any().unbind(), exception.unbind()))

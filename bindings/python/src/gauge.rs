@@ -1,11 +1,11 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use shmetrics::GaugeMode;
 
-use crate::common::{Arguments, Family, Handle};
+use crate::common::{Arguments, Body, Family, Text};
 use crate::labels;
 use crate::timer::{InProgress, Timer};
 
@@ -14,11 +14,7 @@ const KIND: &str = "gauge";
 /// A value that goes up and down.
 #[pyclass(frozen, subclass, weakref, module = "shmetrics")]
 pub(crate) struct Gauge {
-    handle: Handle<shmetrics::Gauge>,
-    family: Arc<Family<shmetrics::Gauge>>,
-    values: Option<Py<PyTuple>>,
-    /// The children by label values: the parent's alone, so that nothing refers to itself.
-    children: Option<Py<PyDict>>,
+    body: OnceLock<Body<shmetrics::Gauge>>,
 }
 
 /// The mode of this name.
@@ -33,10 +29,10 @@ pub(crate) fn mode(name: &str) -> PyResult<GaugeMode> {
 impl Gauge {
     /// Increments and decrements say nothing where the last one to set it counts.
     fn addable(&self, what: &str) -> PyResult<Option<&shmetrics::Gauge>> {
-        if matches!(self.family.mode, GaugeMode::MostRecent | GaugeMode::LiveMostRecent) {
+        if matches!(self.body()?.family.mode, GaugeMode::MostRecent | GaugeMode::LiveMostRecent) {
             return Err(PyRuntimeError::new_err(format!("{what} must not be used with the mostrecent mode")));
         }
-        self.handle.get(KIND)
+        self.metric()
     }
 
     fn add(&self, what: &str, amount: Option<&Bound<'_, PyAny>>, sign: f64) -> PyResult<()> {
@@ -49,15 +45,13 @@ impl Gauge {
     }
 }
 
-crate::metric_class!(Gauge, shmetrics::Gauge, KIND, {
-    #[new]
+crate::metric_class!(Gauge, shmetrics::Gauge, KIND,
+    "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, multiprocess_mode='all', *, segment=None, max_series=0, replace=False)",
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None,
                         multiprocess_mode="all", *, segment=None, max_series=0, replace=false))]
-    #[allow(clippy::too_many_arguments)]
-    fn new(
-        py: Python<'_>,
+    init(this, py;
         name: &str,
-        documentation: &str,
+        documentation: Text,
         labelnames: Option<&Bound<'_, PyAny>>,
         namespace: &str,
         subsystem: &str,
@@ -67,9 +61,9 @@ crate::metric_class!(Gauge, shmetrics::Gauge, KIND, {
         segment: Option<Bound<'_, PyAny>>,
         max_series: u64,
         replace: bool,
-    ) -> PyResult<Self> {
+    ) {
         let mode = mode(multiprocess_mode)?;
-        let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
+        let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, KIND)?;
         let segment = crate::common::chosen(segment, registry)?;
         let (family, handle) = Family::with_mode(py, definition, mode, segment, |segment, d, names| {
@@ -77,24 +71,24 @@ crate::metric_class!(Gauge, shmetrics::Gauge, KIND, {
             let builder = builder.label_names(names);
             if replace { builder.replace() } else { builder }.register()
         })?;
-        Ok(Gauge { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
+        this.begin(Body::parent(py, family, handle))
     }
-
+    {
     /// Adds `amount`.
-    #[pyo3(signature = (amount=None))]
+    #[pyo3(signature = (amount=None), text_signature = "($self, amount=1)")]
     fn inc(&self, amount: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         self.add("inc", amount, 1.0)
     }
 
     /// Subtracts `amount`.
-    #[pyo3(signature = (amount=None))]
+    #[pyo3(signature = (amount=None), text_signature = "($self, amount=1)")]
     fn dec(&self, amount: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         self.add("dec", amount, -1.0)
     }
 
     /// Sets the value.
     fn set(&self, value: f64) -> PyResult<()> {
-        if let Some(gauge) = self.handle.get(KIND)? {
+        if let Some(gauge) = self.metric()? {
             gauge.set(value);
         }
         Ok(())
@@ -102,7 +96,7 @@ crate::metric_class!(Gauge, shmetrics::Gauge, KIND, {
 
     /// Sets the value to the time now, in seconds since 1970.
     fn set_to_current_time(&self) -> PyResult<()> {
-        if let Some(gauge) = self.handle.get(KIND)? {
+        if let Some(gauge) = self.metric()? {
             gauge.set_to_now();
         }
         Ok(())
@@ -110,7 +104,7 @@ crate::metric_class!(Gauge, shmetrics::Gauge, KIND, {
 
     /// This process' own value; the value of all in the modes that have one.
     fn get(&self) -> PyResult<f64> {
-        Ok(self.handle.get(KIND)?.map_or(0.0, shmetrics::Gauge::get))
+        Ok(self.metric()?.map_or(0.0, shmetrics::Gauge::get))
     }
 
     /// Adds 1 for as long as a block or a function runs.
@@ -126,7 +120,7 @@ crate::metric_class!(Gauge, shmetrics::Gauge, KIND, {
 
     /// Has the value be what `f` returns, whenever this process renders a page.
     fn set_function(slf: &Bound<'_, Self>, f: Bound<'_, PyAny>) -> PyResult<()> {
-        slf.get().handle.get(KIND)?;
+        slf.get().metric()?;
         slf.py().import("shmetrics._functions")?.call_method1("add", (slf, f))?;
         Ok(())
     }

@@ -1,10 +1,10 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::common::{borrowed, exemplar, Arguments, Family, Handle};
+use crate::common::{borrowed, exemplar, Arguments, Body, Family, Text};
 use crate::labels;
 use crate::timer::Timer;
 
@@ -13,11 +13,7 @@ const KIND: &str = "histogram";
 /// Observations in buckets, shared by all processes.
 #[pyclass(frozen, subclass, weakref, module = "shmetrics")]
 pub(crate) struct Histogram {
-    handle: Handle<shmetrics::Histogram>,
-    family: Arc<Family<shmetrics::Histogram>>,
-    values: Option<Py<PyTuple>>,
-    /// The children by label values: the parent's alone, so that nothing refers to itself.
-    children: Option<Py<PyDict>>,
+    body: OnceLock<Body<shmetrics::Histogram>>,
 }
 
 /// Native buckets that grow by this factor, if one is given.
@@ -33,25 +29,38 @@ pub(crate) fn bounds(buckets: &Bound<'_, PyAny>) -> PyResult<Vec<f64>> {
     for bound in buckets.try_iter()? {
         bounds.push(float.call1((bound?,))?.extract::<f64>()?);
     }
-    if !bounds.is_sorted() {
+    // As `bounds != sorted(bounds)` in Python, where NaN is less than nothing.
+    if bounds.windows(2).any(|pair| pair[1] < pair[0]) {
         return Err(PyValueError::new_err("Buckets not in sorted order"));
     }
-    let finite = bounds.iter().filter(|b| **b != f64::INFINITY).count();
-    if finite == 0 {
+    if bounds.last().is_some_and(|last| *last != f64::INFINITY) {
+        bounds.push(f64::INFINITY);
+    }
+    if bounds.len() < 2 {
         return Err(PyValueError::new_err("Must have at least two buckets"));
     }
     Ok(bounds)
 }
 
-crate::metric_class!(Histogram, shmetrics::Histogram, KIND, {
-    #[new]
+/// The bounds that the segment has: rising and finite. Of equal bounds prometheus_client counts in the first, and nothing is counted at
+/// NaN or behind a greater bound.
+pub(crate) fn distinct(bounds: &[f64]) -> Vec<f64> {
+    let mut distinct: Vec<f64> = Vec::with_capacity(bounds.len());
+    for bound in bounds.iter().copied().filter(|bound| bound.is_finite()) {
+        if distinct.last().is_none_or(|last| bound > *last) {
+            distinct.push(bound);
+        }
+    }
+    distinct
+}
+
+crate::metric_class!(Histogram, shmetrics::Histogram, KIND,
+    "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, buckets=None, segment=None, max_series=0, replace=False, native_factor=None, native_max_buckets=None)",
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, buckets=None,
                         segment=None, max_series=0, replace=false, native_factor=None, native_max_buckets=None))]
-    #[allow(clippy::too_many_arguments)]
-    fn new(
-        py: Python<'_>,
+    init(this, py;
         name: &str,
-        documentation: &str,
+        documentation: Text,
         labelnames: Option<&Bound<'_, PyAny>>,
         namespace: &str,
         subsystem: &str,
@@ -63,10 +72,10 @@ crate::metric_class!(Histogram, shmetrics::Histogram, KIND, {
         replace: bool,
         native_factor: Option<f64>,
         native_max_buckets: Option<u32>,
-    ) -> PyResult<Self> {
+    ) {
         let native = native(native_factor, native_max_buckets);
-        let bounds = buckets.map(bounds).transpose()?;
-        let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
+        let bounds = buckets.map(bounds).transpose()?.map(|bounds| distinct(&bounds));
+        let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, KIND)?;
         let segment = crate::common::chosen(segment, registry)?;
         let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
@@ -80,20 +89,21 @@ crate::metric_class!(Histogram, shmetrics::Histogram, KIND, {
             let builder = builder.label_names(names);
             if replace { builder.replace() } else { builder }.register()
         })?;
-        Ok(Histogram { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
+        this.begin(Body::parent(py, family, handle))
     }
-
+    {
     /// Prometheus' default buckets.
     #[classattr]
     #[pyo3(name = "DEFAULT_BUCKETS")]
-    fn default_buckets() -> Vec<f64> {
-        vec![0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, f64::INFINITY]
+    fn default_buckets(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+        let bounds = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, f64::INFINITY];
+        PyTuple::new(py, bounds)
     }
 
     /// Counts one observation, and keeps an exemplar of it.
     #[pyo3(signature = (amount, exemplar=None))]
     fn observe(&self, amount: f64, exemplar: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let Handle::At(histogram) = &self.handle else { return self.handle.get(KIND).map(|_| ()) };
+        let Some(histogram) = self.metric()? else { return Ok(()) };
         match exemplar {
             None => histogram.observe(amount),
             Some(labels) => with_exemplar(histogram, amount, labels)?,

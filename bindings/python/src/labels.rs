@@ -6,8 +6,10 @@
 use std::borrow::Cow;
 
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::PyClass;
 use shmetrics::Metric;
 
 use crate::common::{Definition, Family, Handle};
@@ -21,33 +23,52 @@ pub(crate) type Make<'a, 'py, M> = &'a dyn Fn(Handle<M>, Bound<'py, PyTuple>) ->
 pub(crate) type IsRemoved<'a, 'py> = &'a dyn Fn(&Bound<'py, PyAny>) -> bool;
 
 /// The label values as a tuple of exact strings, in the family's order.
+#[inline(always)]
 pub(crate) fn values_of<'py>(
     of: &str,
     names: &Py<PyTuple>,
     args: &Bound<'py, PyTuple>,
     kwargs: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let py = args.py();
-    let names = names.bind(py);
+    let names = names.bind(args.py());
     if names.is_empty() {
         return Err(chained(of, true));
     }
     let kwargs = kwargs.filter(|k| !k.is_empty());
     match kwargs {
         Some(_) if !args.is_empty() => Err(PyValueError::new_err("Can't pass both *args and **kwargs")),
-        Some(kwargs) => {
-            let wrong = || PyValueError::new_err("Incorrect label names");
-            if kwargs.len() != names.len() {
-                return Err(wrong());
-            }
-            let found: Vec<_> =
-                names.iter().map(|name| text(kwargs.get_item(name)?.ok_or_else(wrong)?)).collect::<PyResult<_>>()?;
-            PyTuple::new(py, found)
-        }
+        Some(kwargs) => by_name(names, kwargs)?.ok_or_else(|| PyValueError::new_err("Incorrect label names")),
         None if args.len() != names.len() => Err(PyValueError::new_err("Incorrect label count")),
-        None if args.iter().all(|v| v.is_exact_instance_of::<PyString>()) => Ok(args.clone()),
-        None => PyTuple::new(py, args.iter().map(text).collect::<PyResult<Vec<_>>>()?),
+        None => texts(args),
     }
+}
+
+/// The values as exact strings.
+#[inline(always)]
+pub(crate) fn texts<'py>(values: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyTuple>> {
+    if values.iter_borrowed().all(|v| v.is_exact_instance_of::<PyString>()) {
+        return Ok(values.clone());
+    }
+    PyTuple::new(values.py(), values.iter().map(text).collect::<PyResult<Vec<_>>>()?)
+}
+
+/// The values of these names, in their order. `None`: the names are others.
+#[inline(always)]
+pub(crate) fn by_name<'py>(
+    names: &Bound<'py, PyTuple>,
+    kwargs: &Bound<'py, PyDict>,
+) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    if kwargs.len() != names.len() {
+        return Ok(None);
+    }
+    let mut found = Vec::with_capacity(names.len());
+    for name in names.iter_borrowed() {
+        match kwargs.get_item(name)? {
+            Some(value) => found.push(text(value)?),
+            None => return Ok(None),
+        }
+    }
+    PyTuple::new(names.py(), found).map(Some)
 }
 
 fn values<'py>(
@@ -85,6 +106,38 @@ pub(crate) fn with_texts<R>(values: &Bound<'_, PyTuple>, f: impl FnOnce(&[&str])
     Ok(f(&texts))
 }
 
+/// An object of the same class, which is not initialised. `__init__` of a subclass is not called: a child has the parent's definition.
+pub(crate) fn empty_like<'py, T: PyClass>(of: &Bound<'py, T>) -> PyResult<Bound<'py, T>> {
+    let base = of.py().get_type::<T>();
+    let class = of.as_any().get_type();
+    // Not the subclass' own `__new__`, which may want arguments.
+    Ok(base.getattr(intern!(of.py(), "__new__"))?.call1((class,))?.cast_into::<T>()?)
+}
+
+/// The family of a metric, as a registry's collectors return it.
+#[cold]
+pub(crate) fn collected<'py>(
+    of: &Bound<'py, PyAny>,
+    segment: Option<shmetrics::Segment>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let segment = segment.map(|inner| Bound::new(of.py(), crate::segment::Segment { inner })).transpose()?;
+    of.py().import("shmetrics.registry")?.call_method1("collect_metric", (of, segment))
+}
+
+/// The same without samples.
+#[cold]
+pub(crate) fn described<'py>(of: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    of.py().import("shmetrics.registry")?.call_method1("describe_metric", (of,))
+}
+
+/// `shmetrics.Counter(name)`.
+#[cold]
+pub(crate) fn representation(of: &Bound<'_, PyAny>, name: Option<&str>) -> PyResult<String> {
+    let class = of.get_type();
+    let module = class.module()?;
+    Ok(format!("{module}.{}({})", class.name()?, name.unwrap_or("not initialised")))
+}
+
 /// The child with these label values.
 pub(crate) fn child<'py, M: Metric>(
     family: &Family<M>,
@@ -103,15 +156,22 @@ pub(crate) fn child<'py, M: Metric>(
     }
     let handle = with_texts(&key, |texts| family.series(texts))?;
     let child = make(handle, key.clone())?;
-    if children.len() >= SWEEP && children.len().is_power_of_two() {
-        for (key, old) in children.iter().collect::<Vec<_>>() {
-            if is_removed(&old) {
-                children.del_item(key)?;
-            }
-        }
-    }
+    sweep(children, is_removed)?;
     children.set_item(key, &child)?;
     Ok(child)
+}
+
+/// Forgets children that other processes have removed, when their number has doubled.
+pub(crate) fn sweep<'py>(children: &Bound<'py, PyDict>, is_removed: IsRemoved<'_, 'py>) -> PyResult<()> {
+    if children.len() < SWEEP || !children.len().is_power_of_two() {
+        return Ok(());
+    }
+    for (key, old) in children.iter().collect::<Vec<_>>() {
+        if is_removed(&old) && children.contains(&key)? {
+            children.del_item(key)?;
+        }
+    }
+    Ok(())
 }
 
 /// This process knows the child no more.
@@ -139,15 +199,15 @@ pub(crate) fn remove<M: Metric>(
     Ok(())
 }
 
-/// Removes all that have these labels, for all processes: also those that only others have made.
-pub(crate) fn remove_by_labels<M: Metric>(
-    family: &Family<M>,
-    children: Option<&Py<PyDict>>,
+/// The labels that series must have to be removed, by their places. `None`: there are none.
+pub(crate) fn wanted(
+    of: &str,
+    names: &[String],
+    tuple: &Py<PyTuple>,
     labels: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    let (definition, py) = (&family.definition, labels.py());
-    if definition.labels.is_empty() {
-        return Err(PyValueError::new_err(format!("No label names were set when constructing {}", definition.name)));
+) -> PyResult<Option<Vec<(usize, String)>>> {
+    if names.is_empty() {
+        return Err(chained(of, true));
     }
     let Ok(labels) = labels.cast::<PyDict>() else {
         return Err(pyo3::exceptions::PyTypeError::new_err("labels must be a dict of {label_name: label_value}"));
@@ -155,16 +215,24 @@ pub(crate) fn remove_by_labels<M: Metric>(
     let mut wanted: Vec<(usize, String)> = Vec::new();
     for (name, value) in labels.iter() {
         let name: String = name.str()?.to_string_lossy().into_owned();
-        let Some(at) = definition.labels.iter().position(|l| *l == name) else {
-            let message =
-                format!("Unknown label names: ['{name}']; expected {}", definition.label_tuple.bind(py).repr()?);
+        let Some(at) = names.iter().position(|l| *l == name) else {
+            let message = format!("Unknown label names: ['{name}']; expected {}", tuple.bind(labels.py()).repr()?);
             return Err(PyValueError::new_err(message));
         };
         wanted.push((at, value.str()?.to_string_lossy().into_owned()));
     }
-    if wanted.is_empty() {
-        return Ok(());
-    }
+    Ok(Some(wanted).filter(|wanted| !wanted.is_empty()))
+}
+
+/// Removes all that have these labels, for all processes: also those that only others have made.
+pub(crate) fn remove_by_labels<M: Metric>(
+    family: &Family<M>,
+    children: Option<&Py<PyDict>>,
+    labels: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let (definition, py) = (&family.definition, labels.py());
+    let of = (&definition.name, &definition.labels, &definition.label_tuple);
+    let Some(wanted) = wanted(of.0, of.1, of.2, labels)? else { return Ok(()) };
     let (Some(segment), Some(there)) = (family.segment, family.table) else { return Ok(()) };
     let (name, labels) = (definition.name.clone(), definition.labels.clone());
     let mut sets = py.detach(|| crate::segment::label_sets(segment, &name, &labels));

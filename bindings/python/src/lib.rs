@@ -36,11 +36,13 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<timer::InProgress>()?;
     module.add_class::<timer::ExceptionCounter>()?;
     fork::watch();
+    module.add_class::<value::ValueFamily>()?;
     module.add_class::<value::CounterValue>()?;
     module.add_class::<value::GaugeValue>()?;
     module.add_class::<value::HistogramValue>()?;
     module.add_class::<value::SummaryValue>()?;
     module.add_function(wrap_pyfunction!(value::is_removed, module)?)?;
-    module.add_function(wrap_pyfunction!(value::look_up, module)?)?;
+    module.add_function(wrap_pyfunction!(value::find, module)?)?;
+    module.add_function(wrap_pyfunction!(value::add, module)?)?;
     Ok(())
 }

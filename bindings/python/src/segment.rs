@@ -38,14 +38,10 @@ impl Segment {
 
 /// The label sets of a family that are on a page, in the order of these labels, which another process may have in another.
 pub(crate) fn label_sets(segment: shmetrics::Segment, name: &str, labels: &[String]) -> Vec<Vec<String>> {
-    let mut text = Vec::new();
-    let mut cursor = segment.cursor(as_named()).only([name]);
-    while cursor.fill(&mut text) {}
-    let text = String::from_utf8_lossy(&text);
     let mut sets: Vec<Vec<String>> = Vec::new();
-    for sample in text.lines().filter_map(page::sample) {
-        let value =
-            |label: &String| sample.labels.iter().find(|(name, _)| *name == **label).map(|(_, v)| v.to_string());
+    // Families that have samples of this name pass the cursor as well.
+    for point in segment.cursor(as_named()).only([name]).points().filter(|point| point.family.name == name) {
+        let value = |label: &String| point.labels.iter().find(|(name, _)| name == label).map(|(_, v)| v.clone());
         if let Some(set) = labels.iter().map(value).collect::<Option<Vec<_>>>() {
             if sets.last() != Some(&set) {
                 sets.push(set);

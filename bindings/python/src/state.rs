@@ -1,13 +1,14 @@
 //! Infos and enums.
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
-use shmetrics::DynamicFamily;
+use pyo3::types::{PyDict, PyString, PyTuple};
+use shmetrics::{DynamicFamily, Error};
 
-use crate::common::{exception, tell, Arguments, Family, Handle};
+use crate::common::{exception, initialised_twice, not_initialised, tell, Arguments, Body, Family, Text};
 use crate::labels;
 
 const ENUM: &str = "stateset";
@@ -16,40 +17,35 @@ const INFO: &str = "info";
 /// One of several states, the same for all processes: the one that was set last.
 #[pyclass(frozen, subclass, weakref, module = "shmetrics")]
 pub(crate) struct Enum {
-    handle: Handle<shmetrics::Enum>,
-    family: Arc<Family<shmetrics::Enum>>,
-    values: Option<Py<PyTuple>>,
-    /// The children by label values: the parent's alone, so that nothing refers to itself.
-    children: Option<Py<PyDict>>,
+    body: OnceLock<Body<shmetrics::Enum>>,
 }
 
-crate::metric_class!(Enum, shmetrics::Enum, ENUM, {
-    #[new]
+crate::metric_class!(Enum, shmetrics::Enum, ENUM,
+    "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, states=None, segment=None, max_series=0, replace=False)",
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, states=None,
                         segment=None, max_series=0, replace=false))]
-    #[allow(clippy::too_many_arguments)]
-    fn new(
-        py: Python<'_>,
+    init(this, py;
         name: &str,
-        documentation: &str,
+        documentation: Text,
         labelnames: Option<&Bound<'_, PyAny>>,
         namespace: &str,
         subsystem: &str,
         unit: &str,
         registry: Option<&Bound<'_, PyAny>>,
-        states: Option<Vec<String>>,
+        states: Option<Bound<'_, PyAny>>,
         segment: Option<Bound<'_, PyAny>>,
         max_series: u64,
         replace: bool,
-    ) -> PyResult<Self> {
-        let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
+    ) {
+        let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, ENUM)?;
         if definition.labels.iter().any(|l| l == name) {
             return Err(PyValueError::new_err(format!("Overlapping labels for Enum metric: {name}")));
         }
-        let Some(states) = states.filter(|s| !s.is_empty()) else {
+        let states = states.map_or_else(|| Ok(Vec::new()), |states| strings(&states))?;
+        if states.is_empty() {
             return Err(PyValueError::new_err(format!("No states provided for Enum metric: {name}")));
-        };
+        }
         let segment = crate::common::chosen(segment, registry)?;
         let (family, handle) = Family::with_states(py, definition, states.clone(), segment, |segment, d, names| {
             let states: Vec<&str> = states.iter().map(String::as_str).collect();
@@ -57,14 +53,15 @@ crate::metric_class!(Enum, shmetrics::Enum, ENUM, {
             let builder = builder.label_names(names);
             if replace { builder.replace() } else { builder }.register()
         })?;
-        Ok(Enum { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
+        this.begin(Body::parent(py, family, handle))
     }
-
+    {
     /// Sets the state.
-    fn state(&self, state: &str) -> PyResult<()> {
-        let handle = self.handle.get(ENUM)?;
-        let Some(at) = self.family.states.iter().position(|s| s == state) else {
-            return Err(PyValueError::new_err(format!("{state:?} is not one of the states {:?}", self.family.states)));
+    fn state(&self, state: &Bound<'_, PyString>) -> PyResult<()> {
+        let (handle, state) = (self.metric()?, state.to_string_lossy());
+        let states = &self.body()?.family.states;
+        let Some(at) = states.iter().position(|s| *s == state) else {
+            return Err(PyValueError::new_err(format!("{state:?} is not one of the states {states:?}")));
         };
         if let Some(states) = handle {
             states.set(at);
@@ -73,22 +70,36 @@ crate::metric_class!(Enum, shmetrics::Enum, ENUM, {
     }
 });
 
+/// Labels and their values; empty ones, which scrapers take for absent, are left out.
+type Shown = BTreeMap<String, String>;
+
 /// What this process has said in an info.
-type Said = Mutex<Option<(DynamicFamily<shmetrics::Info>, Vec<String>)>>;
+#[derive(Clone)]
+struct Said {
+    family: DynamicFamily<shmetrics::Info>,
+    names: Vec<String>,
+    shown: Shown,
+}
 
 /// Information in labels, such as a version.
 ///
-/// The label names are those of the metric and those of the first `info()`: the family is registered then.
+/// The family's labels are those of the metric and the keys of the last `info()`.
 #[pyclass(frozen, subclass, weakref, module = "shmetrics")]
 pub(crate) struct Info {
+    body: OnceLock<InfoBody>,
+}
+
+struct InfoBody {
     definition: Arc<InfoDefinition>,
     values: Vec<String>,
-    said: Said,
+    /// The same values for Python.
+    value_tuple: Py<PyTuple>,
+    said: Mutex<Option<Said>>,
     /// As of the other metrics.
     children: Option<Py<PyDict>>,
 }
 
-pub(crate) struct InfoDefinition {
+struct InfoDefinition {
     name: String,
     documentation: String,
     labels: Vec<String>,
@@ -97,24 +108,142 @@ pub(crate) struct InfoDefinition {
     replace: bool,
 }
 
+/// How often a definition that another process changes at the same time is tried again.
+const ATTEMPTS: usize = 8;
+
+/// The values of labels in the order of a definition. `None`: it has not all of the labels.
+fn row(shown: &Shown, names: &[String]) -> Option<Vec<String>> {
+    let values: Vec<String> = names.iter().map(|name| shown.get(name).cloned().unwrap_or_default()).collect();
+    (values.iter().filter(|value| !value.is_empty()).count() == shown.len()).then_some(values)
+}
+
+fn borrowed(values: &[String]) -> Vec<&str> {
+    values.iter().map(String::as_str).collect()
+}
+
 impl InfoDefinition {
-    fn register(&self, names: &[&str]) -> Result<Option<DynamicFamily<shmetrics::Info>>, shmetrics::Error> {
+    fn register(&self, names: &[String], replace: bool) -> Result<Option<DynamicFamily<shmetrics::Info>>, Error> {
         let Some(segment) = self.segment else { return Ok(None) };
-        let builder = segment.info(&self.name, &self.documentation).label_names(names);
-        if self.replace { builder.replace() } else { builder }.register().map(Some)
+        let names = borrowed(names);
+        let builder = segment.info(&self.name, &self.documentation).label_names(&names);
+        if replace { builder.replace() } else { builder }.register().map(Some)
+    }
+
+    /// The names of the labels of a definition with these keys.
+    fn names<'a>(&self, keys: impl Iterator<Item = &'a String>) -> Vec<String> {
+        let mut names: Vec<String> = keys.filter(|key| !self.labels.contains(key)).cloned().collect();
+        names.sort();
+        names.dedup();
+        self.labels.iter().cloned().chain(names).collect()
+    }
+
+    /// The family's labels as they are defined now. `None`: it is no info, or has not the labels of this metric.
+    fn defined(&self) -> Option<Vec<String>> {
+        let found = self.segment?.reader().inspect().families.into_iter().find(|family| family.name == self.name)?;
+        let fits = found.kind == "info" && self.labels.iter().all(|label| found.labels.contains(label));
+        fits.then_some(found.labels)
+    }
+
+    /// What is on the page under this definition, but for what this process has said. Series without a key give way: of their infos
+    /// nothing has been said yet.
+    fn others(&self, defined: &[String], mine: Option<&Shown>) -> Vec<Shown> {
+        let Some(segment) = self.segment else { return Vec::new() };
+        let sets = crate::segment::label_sets(segment, &self.name, defined);
+        let shown =
+            sets.into_iter().map(|set| defined.iter().cloned().zip(set).filter(|(_, v)| !v.is_empty()).collect());
+        shown.filter(|set: &Shown| Some(set) != mine && set.keys().any(|key| !self.labels.contains(key))).collect()
     }
 }
 
-impl Info {
+impl InfoBody {
+    fn new(py: Python<'_>, definition: Arc<InfoDefinition>, values: Vec<String>, is_parent: bool) -> PyResult<Self> {
+        let value_tuple = PyTuple::new(py, &values)?.unbind();
+        let children = is_parent.then(|| PyDict::new(py).unbind());
+        let body = InfoBody { definition, values, value_tuple, said: Mutex::new(None), children };
+        if !body.is_parent() {
+            body.say_nothing_yet();
+        }
+        Ok(body)
+    }
+
     fn is_parent(&self) -> bool {
         self.values.len() != self.definition.labels.len()
     }
 
+    fn said(&self) -> Option<Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep(&self, said: Option<Said>) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = said;
+    }
+
+    /// The labels of a series of this info that says this.
+    fn shown(&self, pairs: &[(String, String)]) -> Shown {
+        let own = self.definition.labels.iter().cloned().zip(self.values.iter().cloned());
+        own.chain(pairs.iter().cloned()).filter(|(_, value)| !value.is_empty()).collect()
+    }
+
     /// Takes back what this process has said.
-    fn withdraw(&self, except: Option<&[String]>) {
-        let mut said = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((family, values)) = said.take_if(|(_, values)| except != Some(values.as_slice())) {
-            family.remove(&values.iter().map(String::as_str).collect::<Vec<_>>());
+    fn withdraw(&self) {
+        let Some(said) = self.said() else { return };
+        self.keep(None);
+        if row(&said.shown, &said.names).is_some_and(|values| said.family.remove(&borrowed(&values))) {
+            return;
+        }
+        // Another process has given the family other labels, or has removed the series.
+        let Some(defined) = self.definition.defined() else { return };
+        if let (Ok(Some(family)), Some(values)) =
+            (self.definition.register(&defined, false), row(&said.shown, &defined))
+        {
+            family.remove(&borrowed(&values));
+        }
+    }
+
+    /// Shows this in the place of what this process has said before.
+    ///
+    /// A family has one set of labels. With other keys than before it is defined anew: what other processes have said comes along,
+    /// and keys that they have not are empty.
+    fn say(&self, pairs: &[(String, String)]) -> Result<(), Error> {
+        let (of, mine, before) = (&*self.definition, self.shown(pairs), self.said());
+        let (mut names, mut others, mut replace) = (of.names(pairs.iter().map(|(key, _)| key)), Vec::new(), of.replace);
+        let mut last = Ok(());
+        for _ in 0..ATTEMPTS {
+            match of.register(&names, replace) {
+                Ok(None) => return Ok(()),
+                Ok(Some(family)) => {
+                    for values in others.iter().chain([&mine]).filter_map(|shown| row(shown, &names)) {
+                        let _ = family.with(&borrowed(&values));
+                    }
+                    self.keep(Some(Said { family, names: names.clone(), shown: mine.clone() }));
+                    if let Some(before) = before.as_ref().filter(|before| before.shown != mine) {
+                        if let Some(values) = row(&before.shown, &names) {
+                            family.remove(&borrowed(&values));
+                        }
+                    }
+                    // Another process may have defined it anew meanwhile, without what is said here.
+                    last = of.register(&names, false).map(drop);
+                    if last.is_ok() {
+                        return last;
+                    }
+                }
+                Err(Error::Conflict(text)) => last = Err(Error::Conflict(text)),
+                Err(error) => return Err(error),
+            }
+            let Some(defined) = of.defined() else { return last };
+            others = of.others(&defined, before.as_ref().map(|before| &before.shown));
+            names = of.names(others.iter().flat_map(BTreeMap::keys).chain(pairs.iter().map(|(key, _)| key)));
+            replace = true;
+        }
+        last
+    }
+
+    /// Shows that there is this info, if no process has said more about it.
+    fn say_nothing_yet(&self) {
+        let of = &*self.definition;
+        if let Ok(Some(family)) = of.register(&of.labels, false) {
+            let _ = family.with(&borrowed(&self.values));
+            self.keep(Some(Said { family, names: of.labels.clone(), shown: self.shown(&[]) }));
         }
     }
 }
@@ -122,13 +251,19 @@ impl Info {
 #[pymethods]
 impl Info {
     #[new]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, segment=None, replace=False)")]
+    fn make(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Info { body: OnceLock::new() }
+    }
+
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, segment=None,
                         replace=false))]
     #[allow(clippy::too_many_arguments)]
-    fn new(
+    fn __init__(
+        &self,
         py: Python<'_>,
         name: &str,
-        documentation: &str,
+        documentation: Text,
         labelnames: Option<&Bound<'_, PyAny>>,
         namespace: &str,
         subsystem: &str,
@@ -136,8 +271,8 @@ impl Info {
         registry: Option<&Bound<'_, PyAny>>,
         segment: Option<Bound<'_, PyAny>>,
         replace: bool,
-    ) -> PyResult<Self> {
-        let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
+    ) -> PyResult<()> {
+        let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, INFO)?;
         let segment = crate::segment::Segment::of(py, crate::common::chosen(segment, registry)?)?;
         let definition = InfoDefinition {
@@ -148,96 +283,119 @@ impl Info {
             segment,
             replace,
         };
-        let children = Some(PyDict::new(py).unbind());
-        Ok(Info { definition: Arc::new(definition), values: Vec::new(), said: Mutex::new(None), children })
+        let body = InfoBody::new(py, Arc::new(definition), Vec::new(), true)?;
+        self.body.set(body).map_err(|_| initialised_twice())
     }
 
     /// Says what is so. It replaces what this process has said before.
     fn info(&self, py: Python<'_>, val: &Bound<'_, PyDict>) -> PyResult<()> {
-        if self.is_parent() {
+        let this = self.body()?;
+        if this.is_parent() {
             return Err(PyValueError::new_err("info metric is missing label values"));
         }
-        let mut pairs: Vec<(String, String)> = Vec::new();
+        let (of, mut pairs) = (&*this.definition, Vec::new());
         for (key, value) in val.iter() {
+            let key: String = key.cast::<PyString>()?.to_string_lossy().into_owned();
+            if of.labels.contains(&key) {
+                let (names, child) = (of.label_tuple.bind(py).repr()?, val.repr()?);
+                let message = format!("Overlapping labels for Info metric, metric: {names} child: {child}");
+                return Err(PyValueError::new_err(message));
+            }
             if value.is_none() {
                 return Err(PyValueError::new_err("Label value cannot be None"));
             }
-            pairs.push((key.extract()?, value.str()?.to_string_lossy().into_owned()));
+            pairs.push((key, value.str()?.to_string_lossy().into_owned()));
         }
-        pairs.sort();
-        let of = &*self.definition;
-        if pairs.iter().any(|(key, _)| of.labels.contains(key)) {
-            return Err(PyValueError::new_err(format!(
-                "Overlapping labels for Info metric, metric: {} child: {}",
-                of.label_tuple.bind(py).repr()?,
-                val.repr()?
-            )));
-        }
-        let names: Vec<&str> = of.labels.iter().map(String::as_str).chain(pairs.iter().map(|(k, _)| &**k)).collect();
-        let values: Vec<String> = self.values.iter().cloned().chain(pairs.iter().map(|(_, v)| v.clone())).collect();
-        match of.register(&names) {
-            Ok(Some(family)) => {
-                self.withdraw(Some(&values));
-                let _ = family.with(&values.iter().map(String::as_str).collect::<Vec<_>>());
-                *self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((family, values));
-                Ok(())
-            }
-            Ok(None) => Ok(()),
-            Err(error @ (shmetrics::Error::InvalidName(_) | shmetrics::Error::InvalidArgument(_))) => {
-                Err(exception(&error))
-            }
+        match py.detach(|| this.say(&pairs)) {
+            Ok(()) => Ok(()),
+            Err(error @ (Error::InvalidName(_) | Error::InvalidArgument(_))) => Err(exception(&error)),
             Err(error) => tell(py, &format!("the info {} is not on the page: {error}", of.name)),
         }
     }
 
-    #[pyo3(signature = (*args, **kwargs))]
+    /// Returns the child with these label values, given in the order of the label names or by name.
+    #[pyo3(signature = (*labelvalues, **labelkwargs))]
     fn labels<'py>(
         slf: &Bound<'py, Self>,
-        args: &Bound<'py, PyTuple>,
-        kwargs: Option<&Bound<'py, PyDict>>,
+        labelvalues: &Bound<'py, PyTuple>,
+        labelkwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (this, py) = (slf.get(), slf.py());
-        if let (true, Some(children)) = (this.is_parent(), &this.children) {
-            let key = labels::values_of(&this.definition.name, &this.definition.label_tuple, args, kwargs)?;
-            let children = children.bind(py);
-            if let Some(child) = children.get_item(&key)? {
-                return Ok(child);
-            }
-            let values = labels::with_texts(&key, |texts| texts.iter().map(|t| (*t).to_owned()).collect())?;
-            let child =
-                Info { definition: Arc::clone(&this.definition), values, said: Mutex::new(None), children: None };
-            let child = Bound::new(py, child)?.into_any();
-            children.set_item(key, &child)?;
+        let (this, py) = (slf.get().body()?, slf.py());
+        let of = &this.definition;
+        let Some(children) = this.children.as_ref().filter(|_| this.is_parent()) else {
+            return Err(labels::chained(&of.name, of.labels.is_empty()));
+        };
+        let key = labels::values_of(&of.name, &of.label_tuple, labelvalues, labelkwargs)?;
+        let children = children.bind(py);
+        if let Some(child) = children.get_item(&key)? {
             return Ok(child);
         }
-        Err(labels::chained(&this.definition.name, this.definition.labels.is_empty()))
+        let values = labels::with_texts(&key, |texts| texts.iter().map(|t| (*t).to_owned()).collect())?;
+        let child = labels::empty_like(slf)?;
+        let body = InfoBody::new(py, Arc::clone(of), values, false)?;
+        child.get().body.set(body).map_err(|_| initialised_twice())?;
+        children.set_item(key, &child)?;
+        Ok(child.into_any())
     }
 
     /// Takes back what this process has said with these label values.
-    #[pyo3(signature = (*args))]
-    fn remove(&self, args: &Bound<'_, PyTuple>) -> PyResult<()> {
-        let key = labels::values_of(&self.definition.name, &self.definition.label_tuple, args, None)?;
-        let Some(children) = self.children.as_ref().map(|c| c.bind(args.py())) else { return Ok(()) };
+    #[pyo3(signature = (*labelvalues))]
+    fn remove(&self, labelvalues: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let this = self.body()?;
+        let key = labels::values_of(&this.definition.name, &this.definition.label_tuple, labelvalues, None)?;
+        let Some(children) = this.children.as_ref().map(|c| c.bind(labelvalues.py())) else { return Ok(()) };
         if let Some(child) = children.get_item(&key)? {
-            child.cast::<Info>()?.get().withdraw(None);
             children.del_item(key)?;
+            child.cast::<Info>()?.get().body()?.withdraw();
+        }
+        Ok(())
+    }
+
+    /// Takes back what this process has said with these labels.
+    fn remove_by_labels(&self, labels: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (this, py) = (self.body()?, labels.py());
+        let of = &*this.definition;
+        let Some(wanted) = labels::wanted(&of.name, &of.labels, &of.label_tuple, labels)? else { return Ok(()) };
+        let Some(children) = this.children.as_ref().map(|c| c.bind(py)) else { return Ok(()) };
+        for (key, child) in children.iter().collect::<Vec<_>>() {
+            let body = child.cast::<Info>()?.get().body()?;
+            if wanted.iter().all(|(at, value)| body.values.get(*at) == Some(value)) {
+                children.del_item(key)?;
+                body.withdraw();
+            }
         }
         Ok(())
     }
 
     /// Takes back all that this process has said.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(children) = self.children.as_ref().map(|c| c.bind(py)) else { return Ok(()) };
-        for child in children.values() {
-            child.cast::<Info>()?.get().withdraw(None);
-        }
+        let Some(children) = self.body()?.children.as_ref().map(|c| c.bind(py)) else { return Ok(()) };
+        let before = children.values();
         children.clear();
+        for child in before {
+            child.cast::<Info>()?.get().body()?.withdraw();
+        }
         Ok(())
     }
 
+    /// The family with its samples over all processes.
+    fn collect<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        labels::collected(slf.as_any(), slf.get().body()?.definition.segment)
+    }
+
+    /// The family without samples.
+    fn describe<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        labels::described(slf.as_any())
+    }
+
+    /// The metric itself: a copy counts into the same series.
+    fn __copy__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+        slf.clone()
+    }
+
     #[getter]
-    fn _name(&self) -> &str {
-        &self.definition.name
+    fn _name(&self) -> PyResult<&str> {
+        Ok(&self.body()?.definition.name)
     }
 
     #[getter]
@@ -246,16 +404,41 @@ impl Info {
     }
 
     #[getter]
-    fn _documentation(&self) -> &str {
-        &self.definition.documentation
+    fn _documentation(&self) -> PyResult<&str> {
+        Ok(&self.body()?.definition.documentation)
     }
 
     #[getter]
-    fn _labelnames(&self, py: Python<'_>) -> Py<PyTuple> {
-        self.definition.label_tuple.clone_ref(py)
+    fn _unit(&self) -> &'static str {
+        ""
     }
 
-    fn __repr__(&self) -> String {
-        format!("shmetrics.Info({})", self.definition.name)
+    #[getter]
+    fn _labelnames(&self, py: Python<'_>) -> PyResult<Py<PyTuple>> {
+        Ok(self.body()?.definition.label_tuple.clone_ref(py))
     }
+
+    #[getter]
+    fn _labelvalues(&self, py: Python<'_>) -> PyResult<Py<PyTuple>> {
+        Ok(self.body()?.value_tuple.clone_ref(py))
+    }
+
+    fn __str__(&self) -> PyResult<String> {
+        Ok(format!("{INFO}:{}", self.body()?.definition.name))
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        labels::representation(slf.as_any(), slf.get().body.get().map(|body| &*body.definition.name))
+    }
+}
+
+impl Info {
+    fn body(&self) -> PyResult<&InfoBody> {
+        self.body.get().ok_or_else(not_initialised)
+    }
+}
+
+/// Texts in a sequence, or in anything else that is iterable.
+fn strings(of: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    of.try_iter()?.map(|item| Ok(item?.cast::<PyString>()?.to_string_lossy().into_owned())).collect()
 }

@@ -1,9 +1,9 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::common::{Arguments, Family, Handle};
+use crate::common::{Arguments, Body, Family, Text};
 use crate::labels;
 use crate::timer::Timer;
 
@@ -12,22 +12,16 @@ const KIND: &str = "summary";
 /// The count and the sum of observations, shared by all processes.
 #[pyclass(frozen, subclass, weakref, module = "shmetrics")]
 pub(crate) struct Summary {
-    handle: Handle<shmetrics::Summary>,
-    family: Arc<Family<shmetrics::Summary>>,
-    values: Option<Py<PyTuple>>,
-    /// The children by label values: the parent's alone, so that nothing refers to itself.
-    children: Option<Py<PyDict>>,
+    body: OnceLock<Body<shmetrics::Summary>>,
 }
 
-crate::metric_class!(Summary, shmetrics::Summary, KIND, {
-    #[new]
+crate::metric_class!(Summary, shmetrics::Summary, KIND,
+    "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, quantiles=None, segment=None, max_series=0, replace=False)",
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, quantiles=None,
                         segment=None, max_series=0, replace=false))]
-    #[allow(clippy::too_many_arguments)]
-    fn new(
-        py: Python<'_>,
+    init(this, py;
         name: &str,
-        documentation: &str,
+        documentation: Text,
         labelnames: Option<&Bound<'_, PyAny>>,
         namespace: &str,
         subsystem: &str,
@@ -37,8 +31,8 @@ crate::metric_class!(Summary, shmetrics::Summary, KIND, {
         segment: Option<Bound<'_, PyAny>>,
         max_series: u64,
         replace: bool,
-    ) -> PyResult<Self> {
-        let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
+    ) {
+        let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, KIND)?;
         let segment = crate::common::chosen(segment, registry)?;
         let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
@@ -49,12 +43,12 @@ crate::metric_class!(Summary, shmetrics::Summary, KIND, {
             let builder = builder.label_names(names);
             if replace { builder.replace() } else { builder }.register()
         })?;
-        Ok(Summary { handle, family, values: None, children: Some(PyDict::new(py).unbind()) })
+        this.begin(Body::parent(py, family, handle))
     }
-
+    {
     /// Counts one observation.
     fn observe(&self, amount: f64) -> PyResult<()> {
-        if let Some(summary) = self.handle.get(KIND)? {
+        if let Some(summary) = self.metric()? {
             summary.observe(amount);
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Timers, trackers and exception counters: blocks of code under `with`, and decorated functions.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -12,56 +14,75 @@ fn decorated<'py>(make: Bound<'py, PyAny>, f: &Bound<'py, PyAny>) -> PyResult<Bo
     make.py().import("shmetrics._decorate")?.call_method1("decorate", (make, f))
 }
 
+/// A time or a duration that is not there.
+const NONE: u64 = u64::MAX;
+
 /// Measures how long a block takes.
-#[pyclass(module = "shmetrics")]
+///
+/// Threads may share one: what is in it are single words, and nothing is held while Python code runs.
+#[pyclass(frozen, module = "shmetrics")]
 pub(crate) struct Timer {
     metric: Py<PyAny>,
+    /// The child that was chosen while the block ran.
+    child: OnceLock<Py<PyAny>>,
     observe: bool,
-    start: Option<Instant>,
-    /// Seconds the last block took.
-    #[pyo3(get)]
-    duration: Option<f64>,
+    made: Instant,
+    /// When the block began, in nanoseconds from `made`.
+    start: AtomicU64,
+    /// Seconds that the last block took, as bits.
+    duration: AtomicU64,
 }
 
 impl Timer {
     pub(crate) fn new(metric: Py<PyAny>, observe: bool) -> Self {
-        Timer { metric, observe, start: None, duration: None }
+        let (start, duration) = (AtomicU64::new(NONE), AtomicU64::new(NONE));
+        Timer { metric, child: OnceLock::new(), observe, made: Instant::now(), start, duration }
+    }
+
+    fn metric<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.child.get().unwrap_or(&self.metric).bind(py)
     }
 }
 
 #[pymethods]
 impl Timer {
-    fn __enter__(mut slf: PyRefMut<'_, Self>) -> PyRefMut<'_, Self> {
-        slf.start = Some(Instant::now());
-        slf
+    fn __enter__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+        let this = slf.get();
+        this.start.store(this.made.elapsed().as_nanos() as u64, Relaxed);
+        slf.clone()
     }
 
     #[pyo3(signature = (*_exception))]
-    fn __exit__(&mut self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
-        let Some(start) = self.start else {
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let start = self.start.load(Relaxed);
+        if start == NONE {
             return Err(PyRuntimeError::new_err("the timer was not started: use it with `with`"));
-        };
-        let seconds = start.elapsed().as_secs_f64();
-        self.duration = Some(seconds);
+        }
+        let seconds = (self.made.elapsed().as_nanos() as u64).saturating_sub(start) as f64 / 1e9;
+        self.duration.store(seconds.to_bits(), Relaxed);
         let method = if self.observe { intern!(py, "observe") } else { intern!(py, "set") };
-        self.metric.bind(py).call_method1(method, (seconds,))?;
+        self.metric(py).call_method1(method, (seconds,))?;
         Ok(())
+    }
+
+    /// Seconds that the last block took.
+    #[getter]
+    fn duration(&self) -> Option<f64> {
+        let bits = self.duration.load(Relaxed);
+        (bits != NONE).then(|| f64::from_bits(bits))
     }
 
     /// Chooses the labels of what is measured, while it is measured.
     #[pyo3(signature = (*args, **kwargs))]
-    fn labels(
-        &mut self,
-        py: Python<'_>,
-        args: &Bound<'_, PyTuple>,
-        kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<()> {
-        self.metric = self.metric.bind(py).call_method(intern!(py, "labels"), args, kwargs)?.unbind();
+    fn labels(&self, py: Python<'_>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        // Labels can be chosen once: a child has no children.
+        let child = self.metric(py).call_method(intern!(py, "labels"), args, kwargs)?.unbind();
+        let _ = self.child.set(child);
         Ok(())
     }
 
     fn __call__<'py>(&self, f: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        decorated(self.metric.bind(f.py()).getattr("time")?, f)
+        decorated(self.metric(f.py()).getattr("time")?, f)
     }
 }
 

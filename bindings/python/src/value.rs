@@ -4,15 +4,15 @@
 //! kept beside the handle, and begun anew in a forked child.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
-use shmetrics::{DynamicFamily, Error, GaugeMode, Metric};
+use pyo3::types::{PyDict, PyTuple};
+use shmetrics::{Builder, DynamicFamily, Error, GaugeMode, Metric};
 
-use crate::common::{borrowed, exception, exemplar};
+use crate::common::{borrowed, exception, exemplar, Text};
 use crate::fork;
 
 /// A process' own part of a total.
@@ -53,45 +53,131 @@ impl Share {
 type Given = Mutex<Option<Py<PyAny>>>;
 
 fn keep(given: &Given, exemplar: Option<Py<PyAny>>) {
-    if let Ok(mut given) = given.lock() {
-        *given = exemplar;
-    }
+    let before = match given.lock() {
+        Ok(mut given) => std::mem::replace(&mut *given, exemplar),
+        Err(_) => exemplar,
+    };
+    // A destructor may count on the same value, so the lock is free by now.
+    drop(before);
 }
 
 fn kept(given: &Given, py: Python<'_>) -> Option<Py<PyAny>> {
     given.lock().ok().and_then(|g| g.as_ref().map(|e| e.clone_ref(py)))
 }
 
-/// What a value is made from: the arguments of prometheus_client's value classes.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-struct Named {
-    name: String,
-    documentation: String,
-    labelnames: Vec<String>,
-    labelvalues: Vec<String>,
-    unit: String,
+/// The kinds of families that values are of.
+#[derive(Clone)]
+enum Kind {
+    Counter(DynamicFamily<shmetrics::Counter>),
+    Gauge(DynamicFamily<shmetrics::Gauge>, GaugeMode),
+    Histogram(DynamicFamily<shmetrics::Histogram>, Arc<Bounds>),
+    Summary(DynamicFamily<shmetrics::Summary>),
 }
 
-impl Named {
-    /// The unit, where the name ends in it.
-    fn unit(&self) -> &str {
-        let name = self.name.strip_suffix("_total").unwrap_or(&self.name);
-        let fits = name.strip_suffix(&self.unit).is_some_and(|rest| rest.len() > 1 && rest.ends_with('_'));
-        if fits {
-            &self.unit
-        } else {
-            ""
-        }
+/// A family of the segment, which makes the values of prometheus_client's metrics.
+#[pyclass(frozen, module = "shmetrics")]
+pub(crate) struct ValueFamily {
+    kind: Kind,
+}
+
+/// The unit, where the name ends in it.
+fn fitting<'a>(unit: &'a str, name: &str) -> &'a str {
+    let fits = name.strip_suffix(unit).is_some_and(|rest| rest.len() > 1 && rest.ends_with('_'));
+    if fits {
+        unit
+    } else {
+        ""
+    }
+}
+
+#[pymethods]
+impl ValueFamily {
+    /// Registers the family. `mode` is a gauge's, `bounds` are a histogram's and end in +Inf. `replace`: this definition takes the
+    /// place of another one.
+    #[new]
+    #[pyo3(signature = (segment, typ, name, documentation, labelnames, unit="", mode=None, bounds=None,
+                        native_factor=None, replace=false))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        segment: &Bound<'_, crate::segment::Segment>,
+        typ: &str,
+        name: Text,
+        documentation: Text,
+        labelnames: Vec<Text>,
+        unit: &str,
+        mode: Option<&str>,
+        bounds: Option<Vec<f64>>,
+        native_factor: Option<f64>,
+        replace: bool,
+    ) -> PyResult<Self> {
+        let (segment, Text(name), Text(documentation)) = (segment.get().inner, name, documentation);
+        let labels: Vec<&str> = labelnames.iter().map(|Text(label)| label.as_str()).collect();
+        let unit = fitting(unit, &name);
+        let kind = match typ {
+            "counter" => {
+                let shown = crate::counter::total(&name);
+                let builder = segment.counter(&shown, &documentation).unit(unit);
+                registered(builder, &labels, replace).map(Kind::Counter)
+            }
+            "gauge" => {
+                let mode = crate::gauge::mode(mode.unwrap_or("all"))?;
+                let builder = segment.gauge(&name, &documentation, mode).unit(unit);
+                registered(builder, &labels, replace).map(|family| Kind::Gauge(family, mode))
+            }
+            "histogram" => {
+                let bounds = Bounds::new(bounds.unwrap_or_default());
+                let mut builder = segment.histogram(&name, &documentation).buckets(&bounds.distinct).unit(unit);
+                if let Some(native) = crate::histogram::native(native_factor, None) {
+                    builder = builder.native(native);
+                }
+                registered(builder, &labels, replace).map(|family| Kind::Histogram(family, Arc::new(bounds)))
+            }
+            _ => {
+                let builder = segment.summary(&name, &documentation).unit(unit);
+                registered(builder, &labels, replace).map(Kind::Summary)
+            }
+        };
+        Ok(ValueFamily { kind: kind.map_err(|e| exception(&e))? })
     }
 
-    /// Finds the series, registering the family first.
-    fn series<M: Metric>(&self, register: impl FnOnce(&[&str]) -> Result<DynamicFamily<M>, Error>) -> PyResult<M> {
-        let names: Vec<&str> = self.labelnames.iter().map(String::as_str).collect();
-        let values: Vec<&str> = self.labelvalues.iter().map(String::as_str).collect();
-        let family = register(&names).map_err(|e| exception(&e))?;
-        family.with(&values).ok_or_else(|| PyValueError::new_err("Incorrect label count"))
+    /// The value of the series with these label values, in the order of the names that the family was registered with.
+    fn value<'py>(&self, py: Python<'py>, labelvalues: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.kind {
+            Kind::Counter(family) => {
+                let counter = series(family, labelvalues)?;
+                Ok(Bound::new(py, CounterValue { counter, share: Share::new(), given: Given::default() })?.into_any())
+            }
+            Kind::Gauge(family, mode) => {
+                let gauge = series(family, labelvalues)?;
+                if !matches!(mode, GaugeMode::MostRecent | GaugeMode::LiveMostRecent) {
+                    // A process takes part from the moment its gauge is made.
+                    gauge.add(0.0);
+                }
+                Ok(Bound::new(py, GaugeValue { gauge })?.into_any())
+            }
+            Kind::Histogram(family, bounds) => {
+                let histogram = series(family, labelvalues)?;
+                let counts = bounds.all.iter().map(|_| Share::new()).collect();
+                let given = bounds.all.iter().map(|_| Given::default()).collect();
+                let value = HistogramValue { histogram, bounds: Arc::clone(bounds), sum: Share::new(), counts, given };
+                Ok(Bound::new(py, value)?.into_any())
+            }
+            Kind::Summary(family) => {
+                let summary = series(family, labelvalues)?;
+                Ok(Bound::new(py, SummaryValue { summary, sum: Share::new(), count: Share::new() })?.into_any())
+            }
+        }
     }
+}
+
+fn registered<M: Metric>(builder: Builder<'_, M>, labels: &[&str], replace: bool) -> Result<DynamicFamily<M>, Error> {
+    let builder = builder.label_names(labels);
+    if replace { builder.replace() } else { builder }.register()
+}
+
+fn series<M: Metric>(family: &DynamicFamily<M>, values: &Bound<'_, PyTuple>) -> PyResult<M> {
+    let found = crate::labels::with_texts(values, |texts| family.with(texts))?;
+    found.ok_or_else(|| PyValueError::new_err("Incorrect label count"))
 }
 
 /// A counter's value.
@@ -107,15 +193,6 @@ impl CounterValue {
     #[classattr]
     fn _multiprocess() -> bool {
         true
-    }
-
-    #[new]
-    fn new(segment: &Bound<'_, crate::segment::Segment>, named: Named) -> PyResult<Self> {
-        let segment = segment.get().inner;
-        let counter = named.series(|names| {
-            segment.counter(&named.name, &named.documentation).unit(named.unit()).label_names(names).register()
-        })?;
-        Ok(CounterValue { counter, share: Share::new(), given: Given::default() })
     }
 
     #[pyo3(signature = (amount, /))]
@@ -187,20 +264,6 @@ impl GaugeValue {
         true
     }
 
-    #[new]
-    fn new(segment: &Bound<'_, crate::segment::Segment>, named: Named, mode: &str) -> PyResult<Self> {
-        let (segment, mode) = (segment.get().inner, crate::gauge::mode(mode)?);
-        let gauge = named.series(|names| {
-            let builder = segment.gauge(&named.name, &named.documentation, mode).unit(named.unit());
-            builder.label_names(names).register()
-        })?;
-        if !matches!(mode, GaugeMode::MostRecent | GaugeMode::LiveMostRecent) {
-            // A process takes part from the moment its gauge is made.
-            gauge.add(0.0);
-        }
-        Ok(GaugeValue { gauge })
-    }
-
     #[pyo3(signature = (amount, /))]
     fn inc(&self, amount: f64) {
         self.gauge.add(amount);
@@ -232,11 +295,39 @@ impl GaugeValue {
     }
 }
 
+/// A histogram's bounds.
+struct Bounds {
+    /// As they were given, with +Inf at the end.
+    all: Vec<f64>,
+    /// Those that the segment has.
+    distinct: Vec<f64>,
+    /// Each bound is greater than the one before.
+    rising: bool,
+}
+
+impl Bounds {
+    fn new(all: Vec<f64>) -> Self {
+        let rising = all.windows(2).all(|pair| pair[0] < pair[1]);
+        let distinct = crate::histogram::distinct(&all);
+        Bounds { all, distinct, rising }
+    }
+
+    /// The bucket of an observation.
+    #[inline(always)]
+    fn bucket(&self, amount: f64) -> usize {
+        if self.rising {
+            self.all.iter().map(|b| usize::from(*b < amount)).sum()
+        } else {
+            self.all.iter().position(|b| amount <= *b).unwrap_or(self.all.len())
+        }
+    }
+}
+
 /// A histogram's values: those of all its buckets, and of the sum.
 #[pyclass(frozen, module = "shmetrics")]
 pub(crate) struct HistogramValue {
     histogram: shmetrics::Histogram,
-    bounds: Vec<f64>,
+    bounds: Arc<Bounds>,
     sum: Share,
     /// This process' observations, bucket by bucket.
     counts: Vec<Share>,
@@ -248,28 +339,6 @@ impl HistogramValue {
     #[classattr]
     fn _multiprocess() -> bool {
         true
-    }
-
-    /// `bounds` end in +Inf.
-    #[new]
-    #[pyo3(signature = (segment, named, bounds, native_factor=None))]
-    fn new(
-        segment: &Bound<'_, crate::segment::Segment>,
-        named: Named,
-        bounds: Vec<f64>,
-        native_factor: Option<f64>,
-    ) -> PyResult<Self> {
-        let segment = segment.get().inner;
-        let histogram = named.series(|names| {
-            let mut builder = segment.histogram(&named.name, &named.documentation).buckets(&bounds).unit(named.unit());
-            if let Some(native) = crate::histogram::native(native_factor, None) {
-                builder = builder.native(native);
-            }
-            builder.label_names(names).register()
-        })?;
-        let counts = bounds.iter().map(|_| Share::new()).collect();
-        let given = bounds.iter().map(|_| Given::default()).collect();
-        Ok(HistogramValue { histogram, bounds, sum: Share::new(), counts, given })
     }
 
     #[pyo3(signature = (amount, /))]
@@ -304,7 +373,7 @@ impl HistogramValue {
 impl HistogramValue {
     #[inline(always)]
     fn count(&self, amount: f64) -> Option<usize> {
-        let i = self.bounds.iter().map(|b| usize::from(*b < amount)).sum::<usize>();
+        let i = self.bounds.bucket(amount);
         self.sum.add(amount);
         if amount.is_nan() {
             return None;
@@ -327,15 +396,6 @@ impl SummaryValue {
     #[classattr]
     fn _multiprocess() -> bool {
         true
-    }
-
-    #[new]
-    fn new(segment: &Bound<'_, crate::segment::Segment>, named: Named) -> PyResult<Self> {
-        let segment = segment.get().inner;
-        let summary = named.series(|names| {
-            segment.summary(&named.name, &named.documentation).unit(named.unit()).label_names(names).register()
-        })?;
-        Ok(SummaryValue { summary, sum: Share::new(), count: Share::new() })
     }
 
     #[pyo3(signature = (amount, /))]
@@ -372,18 +432,53 @@ pub(crate) fn is_removed(child: &Bound<'_, PyAny>) -> bool {
     if let Ok(value) = value.cast::<HistogramValue>() {
         return value.get().is_removed();
     }
+    if let Ok(value) = value.cast::<crate::state::Enum>() {
+        return value.get().is_removed();
+    }
     value.cast::<SummaryValue>().is_ok_and(|value| value.get().is_removed())
 }
 
-/// The child with these label values, if they are texts, it is there, and its series has not been removed.
+/// The child with these labels, if there is one whose series has not been removed; if not, its label values as texts. `None`: the labels
+/// do not fit.
 #[pyfunction]
-#[pyo3(signature = (children, values, /))]
-pub(crate) fn look_up<'py>(
+#[pyo3(signature = (children, names, values, keywords, /))]
+pub(crate) fn find<'py>(
     children: &Bound<'py, PyDict>,
+    names: &Bound<'py, PyTuple>,
     values: &Bound<'py, PyTuple>,
+    keywords: &Bound<'py, PyDict>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if !values.iter().all(|v| v.is_exact_instance_of::<PyString>()) {
-        return Ok(None);
+    let key = if keywords.is_empty() {
+        if values.len() != names.len() {
+            return Ok(None);
+        }
+        crate::labels::texts(values)?
+    } else {
+        match crate::labels::by_name(names, keywords)? {
+            Some(key) if values.is_empty() => key,
+            _ => return Ok(None),
+        }
+    };
+    match children.get_item(&key)? {
+        Some(child) if !is_removed(&child) => Ok(Some(child)),
+        _ => Ok(Some(key.into_any())),
     }
-    Ok(children.get_item(values)?.filter(|child| !is_removed(child)))
+}
+
+/// Adds a child, and returns it; or the one that another thread has added meanwhile.
+#[pyfunction]
+#[pyo3(signature = (children, key, child, /))]
+pub(crate) fn add<'py>(
+    children: &Bound<'py, PyDict>,
+    key: &Bound<'py, PyTuple>,
+    child: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    crate::labels::sweep(children, &|child| is_removed(child))?;
+    if let Some(other) = children.get_item(key)? {
+        if !is_removed(&other) {
+            return Ok(other);
+        }
+    }
+    children.set_item(key, &child)?;
+    Ok(child)
 }

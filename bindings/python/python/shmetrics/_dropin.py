@@ -7,13 +7,15 @@ that update values, the collector, ``mark_process_dead``, and ``generate_latest`
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from . import _segment
 from ._domain import Domain, domain_of
-from ._native import CounterValue, GaugeValue, HistogramValue, SummaryValue
+from ._native import ValueFamily
+
 
 def _factor() -> Optional[float]:
     """Native buckets besides the classic ones, if they are asked for: prometheus_client has no way to say so."""
@@ -84,12 +86,13 @@ def _patch_values(values: Any) -> None:
         return
     in_process = values.MutexValue
 
+    @functools.wraps(original)
     def MultiProcessValue(process_identifier: Callable[[], Any] = os.getpid) -> Any:
-        """A value class whose values are in shared memory."""
         return make_value_class(process_identifier, in_process)
 
     MultiProcessValue._shmetrics_original = original  # type: ignore[attr-defined]
 
+    @functools.wraps(values.get_value_class)
     def get_value_class() -> Any:
         return MultiProcessValue() if is_wanted() else in_process
 
@@ -132,23 +135,37 @@ def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> 
             cls, typ: str, name: str, labelnames: Any, labelvalues: Any, help_text: str, unit: str, argument: Any = None
         ) -> Any:
             """A native value, or ``None`` if the segment refuses it, which is told once for each metric."""
-            named = {
-                "name": name,
-                "documentation": help_text,
-                "labelnames": labelnames,
-                "labelvalues": labelvalues,
-                "unit": unit,
-            }
             domain = domain_of()
             if domain is None:
                 return None
+            definition = (typ, name, help_text, labelnames, unit, argument)
             try:
                 if identifier is None:
-                    return native(domain.segment, typ, named, argument)
-                return IdentityValue(domain, identifier, typ, named, argument)
+                    return family(domain.segment, *definition).value(tuple(labelvalues))
+                return IdentityValue(domain, identifier, definition, tuple(labelvalues))
             except Exception as error:
                 domain.refused(name, error)
                 return None
+
+        @classmethod
+        def family_of(cls, metric: Any, argument: Any) -> Any:
+            """The native family of a metric with labels. ``None``: its values are not all made alike, or the segment refuses it."""
+            domain = domain_of() if identifier is None else None
+            if domain is None:
+                return None
+            known = metric.__dict__.get("_shmetrics_family")
+            if known is not None and known[0] is domain:
+                return known[1]
+            unit = getattr(metric, "_unit", "")
+            try:
+                made = family(
+                    domain.segment, metric._type, metric._name, metric._documentation, metric._labelnames, unit, argument
+                )
+            except Exception as error:
+                domain.refused(metric._name, error)
+                return None
+            metric._shmetrics_family = (domain, made)
+            return made
 
         @classmethod
         def close_all_files(cls) -> None:
@@ -157,14 +174,13 @@ def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> 
     return ShmetricsValue
 
 
-def native(segment: Any, typ: str, named: Dict[str, Any], argument: Any) -> Any:
-    if typ == "counter":
-        return CounterValue(segment, named)
-    if typ == "gauge":
-        return GaugeValue(segment, named, argument)
-    if typ == "histogram":
-        return HistogramValue(segment, named, argument, native_factor)
-    return SummaryValue(segment, named)
+def family(
+    segment: Any, typ: str, name: str, documentation: str, labelnames: Any, unit: str, argument: Any
+) -> ValueFamily:
+    """The native family. ``argument``: a gauge's mode, a histogram's bounds."""
+    mode = argument if typ == "gauge" else None
+    bounds = argument if typ == "histogram" else None
+    return ValueFamily(segment, typ, name, documentation, list(labelnames), unit, mode, bounds, native_factor)
 
 
 class IdentityValue:
@@ -173,18 +189,18 @@ class IdentityValue:
     _multiprocess = True
 
     def __init__(
-        self, domain: Domain, identifier: Callable[[], Any], typ: str, named: Dict[str, Any], argument: Any
+        self, domain: Domain, identifier: Callable[[], Any], definition: "Tuple[Any, ...]", labelvalues: "Tuple[str, ...]"
     ) -> None:
-        self._made = (domain, identifier, typ, named, argument)
+        self._made = (domain, identifier, definition, labelvalues)
         self._values: "Dict[Any, Any]" = {}
         self._now()
 
     def _now(self) -> Any:
-        domain, identifier, typ, named, argument = self._made
+        domain, identifier, definition, labelvalues = self._made
         who = (os.getpid(), identifier())
         value = self._values.get(who)
         if value is None:
-            value = self._values[who] = native(domain.of(who), typ, named, argument)
+            value = self._values[who] = family(domain.of(who), *definition).value(labelvalues)
         return value
 
     def __getattr__(self, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any, Iterator, List, Optional, Tuple
 
@@ -15,6 +16,7 @@ def patch(exposition: Any) -> None:
         return
     openmetrics = exposition.__name__.endswith("openmetrics.exposition")
 
+    @functools.wraps(original)
     def generate_latest(*args: Any, **kwargs: Any) -> bytes:
         registry = args[0] if args else kwargs.get("registry")
         parts = None if registry is None else native_part(registry)
@@ -32,8 +34,6 @@ def patch(exposition: Any) -> None:
             return page + original(rest, *args[1:], **kwargs)  # type: ignore[no-any-return]
         return page + original(**dict(kwargs, registry=rest))  # type: ignore[no-any-return]
 
-    generate_latest.__doc__ = original.__doc__
-    generate_latest.__module__ = original.__module__
     generate_latest._shmetrics_original = original  # type: ignore[attr-defined]
     exposition.generate_latest = generate_latest
 

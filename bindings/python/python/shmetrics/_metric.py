@@ -21,8 +21,6 @@ class Metric:
     def __init__(self, name: str, documentation: str, typ: str, unit: str = "") -> None:
         if unit and not name.endswith("_" + unit):
             name += "_" + unit
-        if typ == "counter" and name.endswith("_total"):
-            name = name[: -len("_total")]
         self.name = name
         self.documentation = documentation
         self.type = "unknown" if typ == "untyped" else typ

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
 from typing import Any, Dict, Iterator, List, Optional
@@ -50,7 +51,11 @@ def patch(multiprocess: Any) -> None:
     MultiProcessCollector.__name__ = original.__name__
     MultiProcessCollector.__qualname__ = original.__qualname__
     MultiProcessCollector.__module__ = original.__module__
+    MultiProcessCollector.__doc__ = original.__doc__
+    for method in ("merge", "collect"):
+        functools.update_wrapper(getattr(MultiProcessCollector, method), getattr(original, method))
 
+    @functools.wraps(original_mark)
     def mark_process_dead(pid: Any, path: Optional[str] = None) -> None:
         """Nothing has to be done when a process dies: the kernel tells who lives."""
         path = path if path is not None else _directory.from_environment()

@@ -15,6 +15,7 @@ from typing import (
     final,
 )
 
+from ._metric import Metric
 from typing_extensions import Self  # of type checkers, also without the package
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -90,9 +91,13 @@ class Exposition:
     def accepts_gzip(accept_encoding: str) -> bool: ...
 
 class _Metric:
-    def labels(self, *args: object, **kwargs: object) -> Self: ...
-    def remove(self, *args: object) -> None: ...
+    def labels(self, *labelvalues: object, **labelkwargs: object) -> Self: ...
+    def remove(self, *labelvalues: object) -> None: ...
+    def remove_by_labels(self, labels: Dict[str, str]) -> None: ...
     def clear(self) -> None: ...
+    def collect(self) -> List[Metric]: ...
+    def describe(self) -> List[Metric]: ...
+    def __copy__(self) -> Self: ...
     @property
     def _name(self) -> str: ...
     @property
@@ -100,21 +105,18 @@ class _Metric:
     @property
     def _documentation(self) -> str: ...
     @property
-    def _labelnames(self) -> Tuple[str, ...]: ...
-
-class _Valued(_Metric):
-    def remove_by_labels(self, labels: Dict[str, str]) -> None: ...
-    @property
     def _unit(self) -> str: ...
+    @property
+    def _labelnames(self) -> Tuple[str, ...]: ...
     @property
     def _labelvalues(self) -> Tuple[str, ...]: ...
 
-class Counter(_Valued):
-    def __new__(
-        cls,
+class Counter(_Metric):
+    def __init__(
+        self,
         name: str,
         documentation: str,
-        labelnames: Optional[Iterable[str]] = None,
+        labelnames: Iterable[str] = (),
         namespace: str = "",
         subsystem: str = "",
         unit: str = "",
@@ -124,20 +126,20 @@ class Counter(_Valued):
         max_series: int = 0,
         exact_name: bool = False,
         replace: bool = False,
-    ) -> Self: ...
-    def inc(self, amount: Optional[float] = None, exemplar: Optional[Dict[str, str]] = None) -> None: ...
+    ) -> None: ...
+    def inc(self, amount: float = 1, exemplar: Optional[Dict[str, str]] = None) -> None: ...
     def reset(self) -> None: ...
     def get(self) -> float: ...
     def count_exceptions(
         self, exception: Union[None, Type[BaseException], Tuple[Type[BaseException], ...]] = None
     ) -> ExceptionCounter: ...
 
-class Gauge(_Valued):
-    def __new__(
-        cls,
+class Gauge(_Metric):
+    def __init__(
+        self,
         name: str,
         documentation: str,
-        labelnames: Optional[Iterable[str]] = None,
+        labelnames: Iterable[str] = (),
         namespace: str = "",
         subsystem: str = "",
         unit: str = "",
@@ -147,9 +149,9 @@ class Gauge(_Valued):
         segment: Optional[Segment] = None,
         max_series: int = 0,
         replace: bool = False,
-    ) -> Self: ...
-    def inc(self, amount: Optional[float] = None) -> None: ...
-    def dec(self, amount: Optional[float] = None) -> None: ...
+    ) -> None: ...
+    def inc(self, amount: float = 1) -> None: ...
+    def dec(self, amount: float = 1) -> None: ...
     def set(self, value: float) -> None: ...
     def set_to_current_time(self) -> None: ...
     def get(self) -> float: ...
@@ -157,13 +159,13 @@ class Gauge(_Valued):
     def time(self) -> Timer: ...
     def set_function(self, f: Callable[[], float]) -> None: ...
 
-class Histogram(_Valued):
-    DEFAULT_BUCKETS: List[float]
-    def __new__(
-        cls,
+class Histogram(_Metric):
+    DEFAULT_BUCKETS: Tuple[float, ...]
+    def __init__(
+        self,
         name: str,
         documentation: str,
-        labelnames: Optional[Iterable[str]] = None,
+        labelnames: Iterable[str] = (),
         namespace: str = "",
         subsystem: str = "",
         unit: str = "",
@@ -175,16 +177,16 @@ class Histogram(_Valued):
         replace: bool = False,
         native_factor: Optional[float] = None,
         native_max_buckets: Optional[int] = None,
-    ) -> Self: ...
+    ) -> None: ...
     def observe(self, amount: float, exemplar: Optional[Dict[str, str]] = None) -> None: ...
     def time(self) -> Timer: ...
 
-class Summary(_Valued):
-    def __new__(
-        cls,
+class Summary(_Metric):
+    def __init__(
+        self,
         name: str,
         documentation: str,
-        labelnames: Optional[Iterable[str]] = None,
+        labelnames: Iterable[str] = (),
         namespace: str = "",
         subsystem: str = "",
         unit: str = "",
@@ -194,16 +196,16 @@ class Summary(_Valued):
         segment: Optional[Segment] = None,
         max_series: int = 0,
         replace: bool = False,
-    ) -> Self: ...
+    ) -> None: ...
     def observe(self, amount: float) -> None: ...
     def time(self) -> Timer: ...
 
 class Info(_Metric):
-    def __new__(
-        cls,
+    def __init__(
+        self,
         name: str,
         documentation: str,
-        labelnames: Optional[Iterable[str]] = None,
+        labelnames: Iterable[str] = (),
         namespace: str = "",
         subsystem: str = "",
         unit: str = "",
@@ -211,15 +213,15 @@ class Info(_Metric):
         *,
         segment: Optional[Segment] = None,
         replace: bool = False,
-    ) -> Self: ...
+    ) -> None: ...
     def info(self, val: Dict[str, str]) -> None: ...
 
-class Enum(_Valued):
-    def __new__(
-        cls,
+class Enum(_Metric):
+    def __init__(
+        self,
         name: str,
         documentation: str,
-        labelnames: Optional[Iterable[str]] = None,
+        labelnames: Iterable[str] = (),
         namespace: str = "",
         subsystem: str = "",
         unit: str = "",
@@ -229,7 +231,7 @@ class Enum(_Valued):
         segment: Optional[Segment] = None,
         max_series: int = 0,
         replace: bool = False,
-    ) -> Self: ...
+    ) -> None: ...
     def state(self, state: str) -> None: ...
 
 @final
@@ -259,8 +261,24 @@ class ExceptionCounter:
     def __call__(self, f: _F) -> _F: ...
 
 @final
+class ValueFamily:
+    def __new__(
+        cls,
+        segment: Segment,
+        typ: str,
+        name: str,
+        documentation: str,
+        labelnames: List[str],
+        unit: str = "",
+        mode: Optional[str] = None,
+        bounds: Optional[Sequence[float]] = None,
+        native_factor: Optional[float] = None,
+        replace: bool = False,
+    ) -> Self: ...
+    def value(self, labelvalues: Tuple[str, ...]) -> Any: ...
+
+@final
 class CounterValue:
-    def __new__(cls, segment: Segment, named: Dict[str, Any]) -> Self: ...
     _multiprocess: bool
     def inc(self, amount: float, /) -> None: ...
     def inc_with_exemplar(self, amount: float, labels: Dict[str, str], given: object) -> None: ...
@@ -273,7 +291,6 @@ class CounterValue:
 
 @final
 class GaugeValue:
-    def __new__(cls, segment: Segment, named: Dict[str, Any], mode: str) -> Self: ...
     _multiprocess: bool
     def inc(self, amount: float, /) -> None: ...
     def dec(self, amount: float, /) -> None: ...
@@ -285,9 +302,6 @@ class GaugeValue:
 
 @final
 class HistogramValue:
-    def __new__(
-        cls, segment: Segment, named: Dict[str, Any], bounds: Sequence[float], native_factor: Optional[float] = None
-    ) -> Self: ...
     _multiprocess: bool
     def observe(self, amount: float, /) -> None: ...
     def observe_with_exemplar(self, amount: float, labels: Dict[str, str], given: object) -> None: ...
@@ -297,11 +311,13 @@ class HistogramValue:
 
 @final
 class SummaryValue:
-    def __new__(cls, segment: Segment, named: Dict[str, Any]) -> Self: ...
     _multiprocess: bool
     def observe(self, amount: float, /) -> None: ...
     def get(self, which: int) -> float: ...
     def is_removed(self) -> bool: ...
 
 def is_removed(child: object) -> bool: ...
-def look_up(children: Dict[Any, Any], values: Tuple[Any, ...], /) -> Any: ...
+def find(
+    children: Dict[Any, Any], names: Tuple[str, ...], values: Tuple[Any, ...], keywords: Dict[str, Any], /
+) -> Any: ...
+def add(children: Dict[Any, Any], key: Tuple[str, ...], child: Any, /) -> Any: ...

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
+import functools
 import time
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from . import _functions, _native
 from ._domain import domain_of
 from ._dropin import View, native_factor
-from ._native import is_removed, look_up
+from ._native import add, find, is_removed
 
 
 #: Asks for our value class: ``None`` where values are not made by it.
@@ -78,19 +78,18 @@ def patch_metrics(metrics: Any) -> None:
     _patch_gauge(metrics.Gauge, value_class)
     _patch_histogram_and_summary(metrics, metrics.Histogram, metrics.Summary, value_class)
     _patch_info_and_enum(metrics.Info, metrics.Enum, twins)
-    _patch_labels(metrics.MetricWrapperBase, twins)
+    _patch_labels(metrics.MetricWrapperBase, twins, _Children(metrics, value_class))
 
 
 def _patch_base(base: Any, value_class: ValueClass) -> None:
     base_new = base.__init__
 
+    @functools.wraps(base_new)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         base_new(self, *args, **kwargs)
         if "_lock" in self.__dict__ and value_class() is not None:
             self._lock = _NoLock()
 
-    init.__doc__ = base_new.__doc__
-    init.__signature__ = inspect.signature(base_new)  # type: ignore[attr-defined]
     base.__init__ = init
 
 
@@ -99,6 +98,7 @@ def _patch_counter(metrics: Any, Counter: Any, value_class: ValueClass) -> None:
     validate_exemplar: Any = getattr(metrics, "_validate_exemplar", None)
     counter_init, counter_inc = Counter._metric_init, Counter.inc
 
+    @functools.wraps(counter_init)
     def init_counter(self: Any) -> None:
         chosen = value_class()
         if chosen is None:
@@ -115,10 +115,10 @@ def _patch_counter(metrics: Any, Counter: Any, value_class: ValueClass) -> None:
         )
         self._created = time.time()
         if hasattr(self._value, "inc_with_exemplar"):
-            self._shmetrics = self._value
+            _adopt_counter(self, self._value)
 
+    @functools.wraps(counter_inc)
     def inc(self: Any, amount: float = 1, exemplar: Optional[Dict[str, str]] = None) -> None:
-        """Increment counter by the given amount."""
         try:
             value = self._shmetrics
         except AttributeError:
@@ -143,6 +143,7 @@ def _patch_gauge(Gauge: Any, value_class: ValueClass) -> None:
     gauge_init, gauge_set, gauge_inc, gauge_dec = Gauge._metric_init, Gauge.set, Gauge.inc, Gauge.dec
     gauge_set_function = Gauge.set_function
 
+    @functools.wraps(gauge_init)
     def init_gauge(self: Any) -> None:
         chosen = value_class()
         if chosen is None:
@@ -159,12 +160,10 @@ def _patch_gauge(Gauge: Any, value_class: ValueClass) -> None:
             unit=getattr(self, "_unit", ""),
         )
         if hasattr(self._value, "is_removed"):
-            self._shmetrics = self._value
-            if "recent" not in self._multiprocess_mode:
-                self._shmetrics_adds = self._value
+            _adopt_gauge(self, self._value)
 
+    @functools.wraps(gauge_set)
     def set(self: Any, value: float) -> None:
-        """Set gauge to the given value."""
         try:
             of = self._shmetrics
         except AttributeError:
@@ -172,8 +171,8 @@ def _patch_gauge(Gauge: Any, value_class: ValueClass) -> None:
             return
         of.set(float(value))
 
+    @functools.wraps(gauge_inc)
     def inc_gauge(self: Any, amount: float = 1) -> None:
-        """Increment gauge by the given amount."""
         try:
             of = self._shmetrics_adds
         except AttributeError:
@@ -181,8 +180,8 @@ def _patch_gauge(Gauge: Any, value_class: ValueClass) -> None:
             return
         of.inc(amount)
 
+    @functools.wraps(gauge_dec)
     def dec_gauge(self: Any, amount: float = 1) -> None:
-        """Decrement gauge by the given amount."""
         try:
             of = self._shmetrics_adds
         except AttributeError:
@@ -190,8 +189,8 @@ def _patch_gauge(Gauge: Any, value_class: ValueClass) -> None:
             return
         of.dec(amount)
 
+    @functools.wraps(gauge_set_function)
     def set_function(self: Any, f: Any) -> None:
-        """Call the provided function to return the Gauge value, whenever this process renders a page."""
         gauge_set_function(self, f)
         if hasattr(self, "_shmetrics"):
             _functions.add(self._shmetrics, f)
@@ -206,6 +205,7 @@ def _patch_histogram_and_summary(metrics: Any, Histogram: Any, Summary: Any, val
     histogram_init, histogram_observe = Histogram._metric_init, Histogram.observe
     summary_init, summary_observe = Summary._metric_init, Summary.observe
 
+    @functools.wraps(histogram_init)
     def init_histogram(self: Any) -> None:
         chosen = value_class()
         value = None
@@ -222,11 +222,10 @@ def _patch_histogram_and_summary(metrics: Any, Histogram: Any, Summary: Any, val
         if value is None:
             histogram_init(self)
             return
-        self._created = time.time()
-        self._shmetrics = value
+        _adopt_observer(self, value)
 
+    @functools.wraps(histogram_observe)
     def observe(self: Any, amount: float, exemplar: Optional[Dict[str, str]] = None) -> None:
-        """Observe the given amount."""
         try:
             value = self._shmetrics
         except AttributeError:
@@ -242,6 +241,7 @@ def _patch_histogram_and_summary(metrics: Any, Histogram: Any, Summary: Any, val
         else:
             value.observe(amount)
 
+    @functools.wraps(summary_init)
     def init_summary(self: Any) -> None:
         chosen = value_class()
         value = None
@@ -257,11 +257,10 @@ def _patch_histogram_and_summary(metrics: Any, Histogram: Any, Summary: Any, val
         if value is None:
             summary_init(self)
             return
-        self._created = time.time()
-        self._shmetrics = value
+        _adopt_observer(self, value)
 
+    @functools.wraps(summary_observe)
     def observe_summary(self: Any, amount: float) -> None:
-        """Observe the given amount."""
         try:
             value = self._shmetrics
         except AttributeError:
@@ -315,7 +314,9 @@ class _Twins:
             "stateset": _native.Enum,
         }
         try:
-            made = classes[kind](of._name, of._documentation, of._labelnames, **arguments)
+            # A counter's name is without one `_total`, which the native class takes off, too.
+            name = of._name + "_total" if kind == "counter" else of._name
+            made = classes[kind](name, of._documentation, of._labelnames, **arguments)
         except Exception as error:
             domain.refused(of._name, error)
             return None
@@ -331,73 +332,151 @@ class _Twins:
             domain.refused(of._name, error)
 
     def own(self, of: Any) -> Any:
-        """The native child or metric without labels."""
-        known = of.__dict__.get("_shmetrics_own")
-        if known is None:
-            known = self.parent(of)
-            if known is not None and of._labelnames:
-                known = known.labels(*of._labelvalues)
-            of._shmetrics_own = known
-        return known
+        """The native child, or the native metric without labels."""
+        parent = self.parent(of)
+        return parent.labels(*of._labelvalues) if parent is not None and of._labelnames else parent
 
 
 def _patch_info_and_enum(Info: Any, Enum: Any, twins: _Twins) -> None:
-    info_info, enum_init, enum_state = Info.info, Enum._metric_init, Enum.state
+    info_init, info_info, enum_init, enum_state = Info._metric_init, Info.info, Enum.__init__, Enum.state
 
+    @functools.wraps(info_init)
+    def init_info(self: Any) -> None:
+        info_init(self)
+        # Shows that there is the info.
+        self._shmetrics_info = twins.own(self)
+
+    @functools.wraps(info_info)
     def info(self: Any, val: Dict[str, str]) -> None:
-        """Set info metric."""
         info_info(self, val)
-        own = twins.own(self)
+        own = self.__dict__.get("_shmetrics_info")
         if own is not None:
             try:
                 own.info({str(k): str(v) for k, v in val.items()})
             except ValueError as error:
                 twins.refused(self, error)
 
-    def init_enum(self: Any) -> None:
-        enum_init(self)
-        self._shmetrics_own = None
+    @functools.wraps(enum_init)
+    def init_enum(self: Any, *args: Any, **kwargs: Any) -> None:
+        enum_init(self, *args, **kwargs)
+        # It has a state from the beginning on.
+        if not self._labelnames or self._labelvalues:
+            own = twins.own(self)
+            if own is not None:
+                self._shmetrics = own
 
+    @functools.wraps(enum_state)
     def state(self: Any, state: str) -> None:
-        """Set enum metric state."""
         enum_state(self, state)
-        own = twins.own(self)
+        own = self.__dict__.get("_shmetrics")
         if own is not None:
             own.state(state)
 
-    Info.info, Enum._metric_init, Enum.state = info, init_enum, state
+    Info._metric_init, Info.info, Enum.__init__, Enum.state = init_info, info, init_enum, state
 
 
-def _patch_labels(base: Any, twins: _Twins) -> None:
+class _Children:
+    """Makes the children of metrics."""
+
+    def __init__(self, metrics: Any, value_class: ValueClass) -> None:
+        self._value_class = value_class
+        #: What a child of prometheus_client's own classes is made by: where nobody has changed that, there is a short way.
+        self._short: "Dict[Any, Tuple[Any, Any, Any, Any]]" = {
+            of: (of.__init__, of._metric_init, adopt, argument)
+            for of, adopt, argument in (
+                (metrics.Counter, _adopt_counter, None),
+                (metrics.Gauge, _adopt_gauge, "_multiprocess_mode"),
+                (metrics.Histogram, _adopt_observer, "_upper_bounds"),
+                (metrics.Summary, _adopt_observer, None),
+            )
+        }
+
+    def make(self, parent: Any, key: "Tuple[str, ...]") -> Any:
+        """The child with these label values, if there is a short way to make it."""
+        of = parent.__class__
+        short = self._short.get(of)
+        if short is None:
+            return None
+        init, metric_init, adopt, argument = short
+        chosen = self._value_class()
+        if chosen is None or of.__init__ is not init or of._metric_init is not metric_init:
+            return None
+        family = chosen.family_of(parent, None if argument is None else getattr(parent, argument))
+        if family is None:
+            return None
+        child = of.__new__(of)
+        its = child.__dict__
+        its.update(parent.__dict__.get("_shmetrics_template") or _template(parent))
+        its["_labelvalues"] = key
+        adopt(child, family.value(key))
+        return add(parent._metrics, key, child)
+
+
+def _template(parent: Any) -> "Dict[str, Any]":
+    """What a child has of its parent's attributes."""
+    template = {
+        name: value
+        for name, value in parent.__dict__.items()
+        if name.startswith("_") and name not in ("_lock", "_metrics") and not name.startswith("_shmetrics")
+    }
+    parent._shmetrics_template = template
+    return template
+
+
+def _adopt_counter(child: Any, value: Any) -> None:
+    child._value = child._shmetrics = value
+    child._created = time.time()
+
+
+def _adopt_gauge(child: Any, value: Any) -> None:
+    child._value = child._shmetrics = value
+    if "recent" not in child._multiprocess_mode:
+        child._shmetrics_adds = value
+
+
+def _adopt_observer(child: Any, value: Any) -> None:
+    child._shmetrics = value
+    child._created = time.time()
+
+
+def _patch_labels(base: Any, twins: _Twins, children: _Children) -> None:
     base_labels, base_remove, base_clear = base.labels, base.remove, base.clear
     base_remove_by_labels: Any = getattr(base, "remove_by_labels", None)
 
+    @functools.wraps(base_labels)
     def labels(self: Any, *labelvalues: Any, **labelkwargs: Any) -> Any:
-        """Return the child for the given labelset."""
-        if not labelkwargs:
-            try:
-                child = look_up(self._metrics, labelvalues)
-            except AttributeError:
-                child = None
-            if child is not None:
-                return child
+        try:
+            found = find(self._metrics, self._labelnames, labelvalues, labelkwargs)
+        except AttributeError:
+            found = None
+        if found.__class__ is not tuple:
+            # Without labels, or with others, it says what is wrong.
+            return base_labels(self, *labelvalues, **labelkwargs) if found is None else found
+        child = children.make(self, found)
+        return child if child is not None else usual_child(self, found)
+
+    def usual_child(self: Any, key: "Tuple[str, ...]") -> Any:
+        """A child made by prometheus_client."""
+        child = None
         for attempt in range(100):
+            known = self._metrics.get(key)
+            if known is not None and is_removed(known):
+                # By another process.
+                self._metrics.pop(key, None)
             try:
-                child = base_labels(self, *labelvalues, **labelkwargs)
+                child = base_labels(self, *key)
             except KeyError:
                 if attempt == 99:
                     raise
                 continue  # removed by another thread as soon as it was there
             if not is_removed(child):
-                return child
-            # By another process.
-            self._metrics.pop(child._labelvalues, None)
+                break
         return child
 
     # As prometheus_client's, without the warning that it does nothing in multiprocess mode.
 
+    @functools.wraps(base_remove)
     def remove(self: Any, *labelvalues: Any) -> None:
-        """Remove the given labelset from the metric, for all processes."""
         if not twins.are_wanted():
             base_remove(self, *labelvalues)
             return
@@ -411,7 +490,6 @@ def _patch_labels(base: Any, twins: _Twins) -> None:
             native.remove(*labelvalues)
 
     def remove_by_labels(self: Any, labels: Dict[str, str]) -> None:
-        """Remove all series whose labelset partially matches the given labels, for all processes."""
         if not twins.are_wanted():
             base_remove_by_labels(self, labels)
             return
@@ -432,8 +510,8 @@ def _patch_labels(base: Any, twins: _Twins) -> None:
         if native is not None:
             native.remove_by_labels(labels)
 
+    @functools.wraps(base_clear)
     def clear(self: Any) -> None:
-        """Remove all labelsets from the metric, for all processes."""
         if not twins.are_wanted():
             base_clear(self)
             return
@@ -446,4 +524,4 @@ def _patch_labels(base: Any, twins: _Twins) -> None:
 
     base.labels, base.remove, base.clear = labels, remove, clear
     if base_remove_by_labels is not None:
-        base.remove_by_labels = remove_by_labels
+        base.remove_by_labels = functools.wraps(base_remove_by_labels)(remove_by_labels)

@@ -8,7 +8,9 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 from . import _functions, _segment
 from ._metric import Metric, Sample
-from ._native import Segment
+from ._native import Counter, Enum, Gauge, Histogram, Info, Segment, Summary
+
+_NATIVE = (Counter, Enum, Gauge, Histogram, Info, Summary)
 
 
 class CollectorRegistry:
@@ -80,13 +82,8 @@ class CollectorRegistry:
 
     def _of_segment(self, names: "Optional[List[str]]") -> "Iterator[Metric]":
         segment = self.segment
-        if segment is None:
-            return
-        for name, kind, documentation, unit, _, samples in segment.families(names):
-            metric = Metric(name, documentation, kind)
-            metric.unit = unit
-            metric.samples = [Sample(sample, labels, value) for sample, labels, value in samples]
-            yield metric
+        if segment is not None:
+            yield from _families(segment, names)
 
     def get_sample_value(self, name: str, labels: Optional[Dict[str, str]] = None) -> Optional[float]:
         """The value of a sample; ``None`` if there is none. For tests."""
@@ -95,6 +92,14 @@ class CollectorRegistry:
                 if sample.name == name and sample.labels == (labels or {}):
                     return float(sample.value)
         return None
+
+
+def _families(segment: Segment, names: "Optional[List[str]]") -> "Iterator[Metric]":
+    for name, kind, documentation, unit, _, samples in segment.families(names):
+        metric = Metric(name, documentation, kind)
+        metric.unit = unit
+        metric.samples = [Sample(sample, labels, value) for sample, labels, value in samples]
+        yield metric
 
 
 class RestrictedRegistry:
@@ -112,7 +117,25 @@ class RestrictedRegistry:
 
 
 def _is_native(collector: Any) -> bool:
-    return type(collector).__module__ == "shmetrics" and hasattr(collector, "_labelnames")
+    return isinstance(collector, _NATIVE)
+
+
+def describe_metric(metric: Any) -> "List[Metric]":
+    """The family of a native metric, without samples: its ``describe``."""
+    family = Metric(metric._name, metric._documentation, metric._type)
+    family.unit = metric._unit
+    return [family]
+
+
+def collect_metric(metric: Any, segment: Optional[Segment]) -> "List[Metric]":
+    """The family of a native metric with its samples, or those of a child: its ``collect``."""
+    name = metric._name
+    shown = {"counter": name + "_total", "info": name + "_info"}.get(metric._type, name)
+    found = [] if segment is None else [f for f in _families(segment, [shown, name + "_sum"]) if f.name == name]
+    own = dict(zip(metric._labelnames, metric._labelvalues))
+    for family in found:
+        family.samples = [s for s in family.samples if own.items() <= s.labels.items()]
+    return found or describe_metric(metric)
 
 
 #: Stands for the segment that the process counts into.
