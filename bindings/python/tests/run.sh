@@ -39,6 +39,7 @@ if [[ $(cat "$work/stamp" 2> /dev/null) != "$stamp" ]]; then
     done
     echo "$stamp" > "$work/stamp"
 fi
+"$here/frameworks/install.sh" "$venv/bin/python" "$work/versions"
 
 # The package as its users get it.
 rm -f "$root"/target/wheels/shmetrics-*

@@ -12,7 +12,10 @@ import wsgiref.util
 
 import pytest
 
+import shmetrics.aiohttp
 import shmetrics.asgi
+import shmetrics.django
+import shmetrics.flask
 import shmetrics.wsgi
 from shmetrics._http import RequestMetrics, status_of
 
@@ -59,9 +62,6 @@ class TestArguments:
         aiohttp_web = pytest.importorskip("aiohttp.web")
         flask = pytest.importorskip("flask")
         applications = pytest.importorskip("starlette.applications")
-        import shmetrics.aiohttp
-        import shmetrics.flask
-
         options = {"registry": registry, **options}
         for instrument, app in [
             (shmetrics.wsgi.instrument, lambda environ, start_response: []),
@@ -123,9 +123,11 @@ class TestArguments:
             start_response("200 OK", [])
             return [b"x"]
 
-        wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry, endpoint=fails, labels={"tenant": fails})
+        with pytest.warns(shmetrics.SegmentWarning, match="endpoint|labels"):
+            wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry, endpoint=fails, labels={"tenant": fails})
+            TestWsgi().call(wrapped)
         assert TestWsgi().call(wrapped) == b"x"
-        assert value(registry, "http_requests_total", method="GET", endpoint="unmatched", http_status="200", tenant="") == 1
+        assert value(registry, "http_requests_total", method="GET", endpoint="unmatched", http_status="200", tenant="") == 2
 
 
 class TestWsgi:
@@ -670,3 +672,376 @@ class TestStarlette:
         TestAsgi().call(app, "/u/1", receive=self.receive)
         TestAsgi().call(app, "/none", receive=self.receive)
         assert total(registry, endpoint="/u/{i}", http_status="401") == 1 and total(registry, http_status="401") == 1
+
+
+class TestFlask:
+    @pytest.fixture
+    def flask(self):
+        return pytest.importorskip("flask")
+
+    def test_rules(self, flask, registry):
+        app = flask.Flask("shop", static_folder=None)
+        inner, outer = flask.Blueprint("inner", "inner"), flask.Blueprint("outer", "outer")
+
+        @inner.get("/u/<int:i>")
+        def user(i):
+            return "x"
+
+        @outer.url_value_preprocessor
+        def refuse(endpoint, values):
+            if values and values.get("i") == 9:
+                flask.abort(410)
+
+        @app.before_request
+        def look():
+            # Of the environment, others make requests as well.
+            flask.Request(flask.request.environ)
+            if flask.request.headers.get("X-Deny"):
+                flask.abort(401)
+
+        @app.route("/own/metrics")
+        def own():
+            return "own"
+
+        outer.register_blueprint(inner, url_prefix="/inner")
+        app.register_blueprint(outer, url_prefix="/outer")
+        assert shmetrics.flask.instrument(app, registry=registry, path="/own/metrics") is app
+        client = app.test_client()
+        for path, method, headers, status, endpoint in [
+            ("/outer/inner/u/1", "GET", {}, "200", "/outer/inner/u/<int:i>"),
+            ("/outer/inner/u/9", "GET", {}, "410", "/outer/inner/u/<int:i>"),
+            ("/outer/inner/u/1", "PUT", {}, "405", "/outer/inner/u/<int:i>"),
+            ("/outer/inner/u/1", "GET", {"X-Deny": "1"}, "401", "/outer/inner/u/<int:i>"),
+            ("/none", "GET", {"X-Deny": "1"}, "401", "unmatched"),
+            ("/none", "GET", {}, "404", "unmatched"),
+        ]:
+            assert client.open(path, method=method, headers=headers, buffered=True).status.startswith(status)
+            assert total(registry, method, endpoint, status) == 1, (path, status)
+        assert b"http_requests_total{" in client.get("/own/metrics").data, "the middleware's page comes first"
+        assert in_progress(registry) == 0
+
+    def test_middlewares_within(self, flask, registry):
+        """One that answers, and one that mounts another application."""
+        from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+        app, other = flask.Flask("shop"), flask.Flask("other")
+        app.add_url_rule("/u/<i>", "user", lambda i: "x")
+        other.add_url_rule("/o/<i>", "other", lambda i: "x")
+        plain = app.wsgi_app
+
+        def denies(environ, start_response):
+            if environ["PATH_INFO"].endswith("/0"):
+                start_response("401 Unauthorized", [])
+                return []
+            return plain(environ, start_response)
+
+        app.wsgi_app = DispatcherMiddleware(denies, {"/other": other})
+        shmetrics.flask.instrument(app, registry=registry)
+        client = app.test_client()
+        for path in ("/u/1", "/u/0", "/other/o/1", "/other/none"):
+            client.get(path, buffered=True)
+        assert total(registry, endpoint="/u/<i>") == 1 and total(registry, endpoint="/u/<i>", http_status="401") == 1
+        assert total(registry, endpoint="/o/<i>") == 1, "relative to what is mounted"
+        assert total(registry, http_status="404") == 1
+
+    def test_files(self, flask, registry, tmp_path):
+        (tmp_path / "file").write_bytes(b"contents")
+        app = flask.Flask("shop", static_folder=None)
+        app.add_url_rule("/file", "file", lambda: flask.send_file(tmp_path / "file"))
+        shmetrics.flask.instrument(app, registry=registry)
+        made = []
+
+        class Wrapper(wsgiref.util.FileWrapper):
+            def __init__(self, *arguments):
+                super().__init__(*arguments)
+                made.append(self)
+
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/file", "wsgi.file_wrapper": Wrapper, "SERVER_NAME": "x", "SERVER_PORT": "80"}
+        environ.update({"wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(), "wsgi.errors": io.StringIO()})
+        body = app(environ, lambda *a: None)
+        assert body is made.pop() and b"".join(body) == b"contents"
+        body.close()
+        del body
+        gc.collect()
+        assert total(registry, endpoint="/file") == 1 and in_progress(registry) == 0
+
+
+class TestAiohttp:
+    @pytest.fixture
+    def web(self):
+        return pytest.importorskip("aiohttp.web")
+
+    def serve(self, app, registry, talk):
+        from aiohttp.test_utils import TestClient, TestServer
+
+        async def main():
+            async with TestClient(TestServer(app)) as client:
+                await talk(client)
+                for _ in range(1000):
+                    if in_progress(registry) == 0:
+                        break
+                    await asyncio.sleep(0.005)
+            assert in_progress(registry) == 0
+
+        asyncio.run(main())
+
+    def test_the_status_that_is_sent(self, web, registry, tmp_path):
+        """A file's is known when it is opened, that of an exception when aiohttp has made an answer of it."""
+        (tmp_path / "file").write_bytes(b"contents")
+
+        async def file(request):
+            return web.FileResponse(tmp_path / request.match_info["name"])
+
+        async def late(request):
+            raise asyncio.TimeoutError
+
+        async def denied(request):
+            raise web.HTTPForbidden
+
+        app = web.Application()
+        app.router.add_get("/files/{name}", file)
+        app.router.add_get("/late", late)
+        app.router.add_get("/denied", denied)
+        shmetrics.aiohttp.instrument(app, "shop", registry=registry)
+
+        async def talk(client):
+            etag = None
+            for headers, status, name in [
+                ({}, 200, "file"),
+                ({"Range": "bytes=1-2"}, 206, "file"),
+                ({"Range": "bytes=100-"}, 416, "file"),
+                ({"If-None-Match": "etag"}, 304, "file"),
+                ({}, 404, "none"),
+            ]:
+                headers = {key: etag if value == "etag" else value for key, value in headers.items()}
+                async with client.get("/files/" + name, headers=headers) as response:
+                    await response.read()
+                    etag = response.headers.get("ETag", etag)
+                    assert response.status == status
+                assert total(registry, endpoint="/files/{name}", http_status=str(status)) == 1
+            for path in ("/late", "/denied"):
+                async with client.get(path) as response:
+                    assert total(registry, endpoint=path, http_status=str(response.status)) == 1
+
+        self.serve(app, registry, talk)
+        assert timed(registry, "/files/{name}") == 5
+
+    def test_the_page(self, web, registry):
+        """Of an application that is mounted, and before the application's own."""
+
+        async def own(request):
+            return web.Response(text="own")
+
+        outer, sub = web.Application(), web.Application()
+        for app in (sub, outer):
+            app.router.add_get("/metrics", own)
+        shmetrics.aiohttp.instrument(sub, "shop", registry=registry)
+        outer.add_subapp("/sub", sub)
+
+        async def talk(client):
+            for method, path, status, is_page in [
+                ("GET", "/sub/metrics", 200, True),
+                ("HEAD", "/sub/metrics", 200, False),
+                ("POST", "/sub/metrics", 405, False),
+                ("GET", "/metrics", 200, False),
+                ("GET", "/sub/x/metrics", 404, False),
+            ]:
+                async with client.request(method, path) as response:
+                    assert response.status == status
+                    assert ("http_requests_in_progress" in await response.text()) == is_page, path
+
+        self.serve(outer, registry, talk)
+        assert total(registry, http_status="404") == 1
+
+    def test_websockets_streams_and_cancelled_requests(self, web, registry):
+        waits = asyncio.Event
+        started: dict = {}
+
+        async def socket(request):
+            response = web.WebSocketResponse()
+            await response.prepare(request)
+            assert in_progress(registry) == 0
+            await response.close()
+            return response
+
+        async def stream(request):
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b"a")
+            started["stream"].set()
+            assert in_progress(registry) == 1
+            await response.write(b"b")
+            return response
+
+        async def cancelled(request):
+            raise asyncio.CancelledError
+
+        app = web.Application()
+        for handler in (socket, stream, cancelled):
+            app.router.add_get("/" + handler.__name__, handler)
+        shmetrics.aiohttp.instrument(app, "shop", registry=registry)
+
+        async def talk(client):
+            import aiohttp
+
+            started["stream"] = waits()
+            async with client.ws_connect("/socket") as ws:
+                await ws.receive()
+            async with client.get("/stream") as response:
+                assert await response.read() == b"ab" and started["stream"].is_set()
+            with pytest.raises(aiohttp.ClientError):
+                await client.get("/cancelled")
+
+        self.serve(app, registry, talk)
+        assert timed(registry, "/socket") is None and timed(registry, "/stream") == 1
+        assert total(registry, endpoint="/cancelled", http_status="499") == 1
+
+
+class TestDjango:
+    """Applications in one process share Django's settings, so each test overrides what it needs."""
+
+    @pytest.fixture
+    def django(self, registry):
+        django = pytest.importorskip("django")
+        from django.conf import settings
+
+        if not settings.configured:
+            settings.configure(ALLOWED_HOSTS=["testserver"], ROOT_URLCONF="none", SECRET_KEY="test", CACHES={}, USE_I18N=True)
+            django.setup()
+        import types
+
+        from django.conf.urls.i18n import i18n_patterns
+        from django.http import FileResponse, HttpResponse, StreamingHttpResponse
+        from django.test import Client, override_settings
+        from django.urls import clear_url_caches, include, path, re_path
+
+        def streams(request):
+            assert in_progress(registry) == 1
+            return StreamingHttpResponse(iter([b"a", b"b"]))
+
+        def answer(request, **_):
+            return HttpResponse("x")
+
+        urls = types.ModuleType("urls_of_the_test")
+        urls.urlpatterns = [
+            path("items/<int:pk>/", answer),
+            path("shop/", include(([path("eu/", include([re_path("^carts/(?P<id>[0-9]+)$", answer)]))], "shop"), namespace="n")),
+            re_path("^old/(?P<id>[0-9]+)$", answer),
+            path("stream", streams),
+            path("file", lambda request: FileResponse(io.BytesIO(b"contents"))),
+            path("page", shmetrics.django.metrics),
+            path("metrics", answer),
+            *i18n_patterns(path("hello/<name>", answer)),
+        ]
+
+        def make(middleware=(), **options):
+            override = override_settings(
+                ROOT_URLCONF=urls,
+                MIDDLEWARE=["shmetrics.django.Middleware", *middleware],
+                SHMETRICS={"app_name": "shop", "registry": registry, **options},
+            )
+            clear_url_caches()
+            override.enable()
+            made.append(override)
+            return Client(raise_request_exception=False)
+
+        made: list = []
+        yield make
+        for override in made:
+            override.disable()
+
+    def test_routes(self, django, registry):
+        client = django()
+        for path, endpoint in {
+            "/items/1/": "/items/<int:pk>/",
+            "/shop/eu/carts/1": "/shop/eu/carts/(?P<id>[0-9]+)$",
+            "/old/1": "/old/(?P<id>[0-9]+)$",
+            "/en-us/hello/en-us": "/en-us/hello/<name>",
+        }.items():
+            assert client.get(path).status_code == 200
+            assert total(registry, endpoint=endpoint) == 1, path
+        for i in range(50):
+            client.get("/none/%d" % i)
+        assert total(registry, http_status="404") == 50
+        client.get("/items/1/", HTTP_HOST="evil")
+        assert in_progress(registry) == 0
+
+    def test_the_page(self, django, registry):
+        client = django()
+        assert b"http_requests_in_progress" in client.get("/metrics").content, "the middleware's comes first"
+        assert client.post("/metrics").status_code == 405 and client.head("/metrics").content == b""
+        assert timed(registry) is None
+        client = django(path=None)
+        assert client.get("/metrics").content == b"x" and client.get("/page").status_code == 200
+
+    def test_streams_and_files(self, django, registry):
+        client = django()
+        for path, body in {"/stream": b"ab", "/file": b"contents"}.items():
+            response = client.get(path)
+            assert total(registry, endpoint=path) == 1
+            assert b"".join(response.streaming_content) == body
+            response.close()
+            assert timed(registry, path) == 1 and in_progress(registry) == 0
+
+    def test_answers_of_other_middlewares(self, django, registry):
+        client = django(middleware=[__name__ + ".denies"])
+        client.get("/items/1/")
+        client.get("/none")
+        assert total(registry, endpoint="/items/<int:pk>/", http_status="401") == 1 and total(registry, http_status="401") == 1
+
+    def test_cached_responses(self, django, registry):
+        """A response may be pickled after the middleware has seen it."""
+        import pickle
+
+        from django.http import HttpResponse
+
+        django()
+        response = shmetrics.django.Middleware(lambda request: HttpResponse("x"))(self.request())
+        again = pickle.loads(pickle.dumps(response))
+        assert in_progress(registry) == 1
+        again.close()
+        assert in_progress(registry) == 1
+        response.close()
+        assert in_progress(registry) == 0 and again.content == b"x"
+
+    def test_async(self, django, registry):
+        from django.http import HttpResponse
+
+        django()
+
+        async def answers(request):
+            return HttpResponse("x")
+
+        async def cancelled(request):
+            raise asyncio.CancelledError
+
+        async def fails(request):
+            raise RuntimeError
+
+        asyncio.run(shmetrics.django.Middleware(answers)(self.request())).close()
+        for get_response, error in ((cancelled, asyncio.CancelledError), (fails, RuntimeError)):
+            with pytest.raises(error):
+                asyncio.run(shmetrics.django.Middleware(get_response)(self.request()))
+        route = "/items/<int:pk>/"
+        assert [total(registry, endpoint=route, http_status=status) for status in ("200", "499", "500")] == [1, 1, 1]
+        page = asyncio.run(shmetrics.django.Middleware(answers)(self.request("/metrics")))
+        assert b"http_requests_total" in page.content and in_progress(registry) == 0
+
+    def request(self, path="/items/1/"):
+        from django.test import RequestFactory
+
+        return RequestFactory().get(path)
+
+    @pytest.mark.parametrize("options", [{"bucket": 1}, {"path": "metrics"}])
+    def test_wrong_settings(self, django, options):
+        from django.core.exceptions import ImproperlyConfigured
+
+        django(**options)
+        with pytest.raises(ImproperlyConfigured, match="SHMETRICS"):
+            shmetrics.django.Middleware(lambda request: None)
+
+
+def denies(get_response):
+    from django.http import HttpResponse
+
+    return lambda request: HttpResponse(status=401)

@@ -107,7 +107,7 @@ class RequestMetrics:
 class Request:
     """One request. It is counted once and ends once, however often it is told."""
 
-    __slots__ = ("endpoint", "_of", "_method", "_context", "_start", "_labels", "_ended")
+    __slots__ = ("endpoint", "_of", "_method", "_context", "_start", "_labels", "_counted", "_ended")
 
     def __init__(self, of: RequestMetrics, method: str, context: Any) -> None:
         #: What a framework knows of the route before the answer; otherwise the middleware's function says it.
@@ -116,12 +116,20 @@ class Request:
         self._method = method
         self._context = context
         self._start = perf_counter()
-        self._labels: "Optional[Tuple[str, ...]]" = None
+        self._labels: "Tuple[str, ...]" = ()
+        self._counted = False
         self._ended = False
+
+    def note(self) -> None:
+        """The application knows now what the labels are. It may forget before the answer begins."""
+        if self._counted:
+            return
+        endpoint = self.endpoint if self.endpoint is not None else self._of._endpoint_of(self._context)
+        self._labels = (endpoint, *self._of._extra_of(self._context))
 
     def answer(self, status: Any) -> None:
         """The answer begins: it is counted before the client has any of it."""
-        if self._labels is not None or self._ended:
+        if self._counted or self._ended:
             return
         of, code = self._of, status_of(status)
         if code == "101":
@@ -129,24 +137,24 @@ class Request:
             self._ended = True
             of._now.dec()
             return
-        endpoint = self.endpoint if self.endpoint is not None else of._endpoint_of(self._context)
-        extra = of._extra_of(self._context)
-        self._labels = (of.app_name, endpoint, *extra)
+        if not self._labels:
+            self.note()
+        self._counted = True
         self._context = None
         method = self._method.upper()
-        method = method if method in METHODS else "other"
-        of._requests.labels(of.app_name, method, endpoint, code, *extra).inc()
+        endpoint, *extra = self._labels
+        of._requests.labels(of.app_name, method if method in METHODS else "other", endpoint, code, *extra).inc()
 
     def end(self, unanswered: str = FAILED) -> None:
         """The answer is complete, or there will be none: ``unanswered`` is the status then."""
         if self._ended:
             return
+        of = self._of
         self.answer(unanswered)
         self._ended = True
-        of = self._of
         try:
-            if self._labels is not None:
-                of._latency.labels(*self._labels).observe(perf_counter() - self._start)
+            if self._counted:
+                of._latency.labels(of.app_name, *self._labels).observe(perf_counter() - self._start)
         finally:
             # Last, so that a page with nothing in progress has all that ended.
             of._now.dec()

@@ -59,6 +59,7 @@ class _Answer:
     def start_response(self, status: str, headers: "List[Any]", *exc_info: Any) -> Any:
         write = self._start_response(status, headers, *exc_info)
         self._status = status
+        self._request.note()
 
         def counting(data: bytes) -> Any:
             self.sent()
