@@ -1,6 +1,7 @@
 """Runs when Python starts: has prometheus_client's multiprocess mode count into shared memory.
 
-It only waits for modules of prometheus_client; what happens then is in shmetrics._dropin. SHMETRICS_PYTHON=0 turns it off.
+It only waits for modules of prometheus_client; what happens then is in shmetrics._dropin, which is loaded in processes that are in
+multiprocess mode alone. SHMETRICS_PYTHON=0 turns it off.
 """
 
 import os
@@ -9,6 +10,8 @@ import sys
 _MODULES = frozenset(
     "prometheus_client." + name for name in ("values", "metrics", "multiprocess", "exposition", "openmetrics.exposition")
 )
+#: Those that have been imported outside of multiprocess mode, and are as they were.
+_passed = []
 
 
 def _tell(error):
@@ -17,8 +20,58 @@ def _tell(error):
 
     try:
         warnings.warn("prometheus_client goes on without shmetrics: %s" % error, RuntimeWarning)
-    except Warning:
+    except Exception:
         pass
+
+
+def _patch(module):
+    """Patches a module that has run; in a process that is not in multiprocess mode, when it turns out to be so."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ or "prometheus_multiproc_dir" in os.environ:
+        _load(module)
+    elif module.__name__ == "prometheus_client.multiprocess":
+        _defer(module)
+    else:
+        _passed.append(module)
+
+
+def _load(module):
+    try:
+        from shmetrics import _dropin
+    except Exception as error:
+        _tell(error)
+        return
+    while _passed:
+        # Where values are kept has been decided without the variable, as prometheus_client does.
+        _dropin.patch(_passed.pop(0), late=True)
+    _dropin.patch(module)
+
+
+def _defer(module):
+    """Libraries import the collector in all processes. One that makes it reads a directory that its argument names."""
+    collector, mark = module.MultiProcessCollector, module.mark_process_dead
+    init = collector.__init__
+
+    def load():
+        if collector.__init__ is not __init__:
+            return
+        collector.__init__, module.mark_process_dead = init, mark
+        _load(module)
+        # The class may have been imported by its name, or inherited from.
+        for name, value in list(vars(module.MultiProcessCollector).items()):
+            if name != "merge" and not name.startswith("__"):
+                setattr(collector, name, value)
+
+    def __init__(self, *args, **kwargs):
+        load()
+        init(self, *args, **kwargs)
+
+    def mark_process_dead(*args, **kwargs):
+        load()
+        module.mark_process_dead(*args, **kwargs)
+
+    for ours, theirs in ((__init__, init), (mark_process_dead, mark)):
+        ours.__wrapped__, ours.__doc__, ours.__module__ = theirs, theirs.__doc__, theirs.__module__
+    collector.__init__, module.mark_process_dead = __init__, mark_process_dead
 
 
 class _Finder:
@@ -40,12 +93,7 @@ class _Finder:
 
             def exec_module(module):
                 run(module)
-                try:
-                    from shmetrics import _dropin
-                except Exception as error:
-                    _tell(error)
-                    return
-                _dropin.patch(module)
+                _patch(module)
 
             try:
                 spec.loader.exec_module = exec_module

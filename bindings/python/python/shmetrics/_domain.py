@@ -33,7 +33,7 @@ class Domain:
                 player.set_identity(int(who[1]))
             except (TypeError, ValueError, OverflowError):
                 pass  # its pid will do
-            self._players[who] = player
+            player = self._players.setdefault(who, player)
         return player
 
     def leave(self, identity: Any) -> None:
@@ -77,14 +77,18 @@ def domain_of() -> Optional[Domain]:
         else:
             name = _directory.name(path)
             _latest = (path, which, name)
-    if name not in _domains:
-        _clean_up()
-        segment = _segment.open_or_fall_back(name)
-        if segment is None:
-            _domains[name] = None
-        else:
-            _domains[name] = Domain(name if segment.path else None, segment)
-    return _domains[name]
+    try:
+        return _domains[name]
+    except KeyError:
+        pass
+    _clean_up()
+    segment, trouble = _segment.open_or_fall_back(name)
+    made = None if segment is None else Domain(name if segment.path else None, segment)
+    # Another thread, or a signal handler, may have been first. The application is told when it can count.
+    chosen = _domains.setdefault(name, made)
+    if trouble and chosen is made:
+        _segment.tell(trouble)
+    return chosen
 
 
 def segment_at(path: str) -> Optional[Segment]:

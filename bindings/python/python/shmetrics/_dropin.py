@@ -40,14 +40,17 @@ def is_wanted() -> bool:
     return "PROMETHEUS_MULTIPROC_DIR" in os.environ or "prometheus_multiproc_dir" in os.environ
 
 
-def patch(module: Any) -> None:
-    """Patches a module of prometheus_client. What cannot be patched stays as it is, with a warning: the application goes on."""
+def patch(module: Any, late: bool = False) -> None:
+    """Patches a module of prometheus_client. What cannot be patched stays as it is, with a warning: the application goes on.
+
+    ``late``: the application may have made metrics with it. They stay where they are, and so do those that it makes.
+    """
     name = module.__name__
     if os.environ.get("SHMETRICS_PYTHON", "").lower() in ("0", "off", "false", "no"):
         return
     try:
         if name == "prometheus_client.values":
-            _patch_values(module)
+            _patch_values(module, late)
         elif name == "prometheus_client.metrics":
             from . import _patches
 
@@ -60,6 +63,8 @@ def patch(module: Any) -> None:
             from . import _exposition
 
             _exposition.patch(module)
+            if late:
+                _export(module)
     except Exception as error:
         _segment.tell("prometheus_client stays as it is, %s could not be patched: %r" % (name, error))
 
@@ -76,11 +81,16 @@ def install() -> None:
         "prometheus_client.multiprocess",
     ):
         patch(importlib.import_module(name))
-    package = sys.modules["prometheus_client"]
-    package.generate_latest = package.exposition.generate_latest  # type: ignore[attr-defined]
+    _export(sys.modules["prometheus_client.exposition"])
 
 
-def _patch_values(values: Any) -> None:
+def _export(exposition: Any) -> None:
+    """The package itself has had the function since it was imported."""
+    if exposition.__name__ == "prometheus_client.exposition":
+        sys.modules["prometheus_client"].generate_latest = exposition.generate_latest  # type: ignore[attr-defined]
+
+
+def _patch_values(values: Any, late: bool) -> None:
     original = values.MultiProcessValue
     if hasattr(original, "_shmetrics_original"):
         return
@@ -98,7 +108,8 @@ def _patch_values(values: Any) -> None:
 
     values.MultiProcessValue = MultiProcessValue
     values.get_value_class = get_value_class
-    values.ValueClass = get_value_class()
+    if not late:
+        values.ValueClass = get_value_class()
 
 
 def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> Any:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, Dict, Tuple
 
-_functions: "List[Tuple[Any, Callable[[], float]]]" = []
-_lock = threading.Lock()
+#: By the gauge's ``id``. Changed by single steps of the dictionary: a function may do anything, so no lock is held.
+_functions: "Dict[int, Tuple[Any, Callable[[], float]]]" = {}
 
 
 def add(gauge: Any, f: "Callable[[], float]") -> None:
@@ -15,23 +13,14 @@ def add(gauge: Any, f: "Callable[[], float]") -> None:
         gauge.set(float(f()))
     except Exception:
         pass  # it may not be ready yet
-    with _lock:
-        _functions[:] = [(g, old) for g, old in _functions if g is not gauge]
-        _functions.append((gauge, f))
+    _functions[id(gauge)] = (gauge, f)
 
 
 def refresh() -> None:
     """Asks all functions. One that fails leaves its gauge as it was."""
-    for gauge, f in list(_functions):
+    for gauge, f in list(_functions.copy().values()):
         try:
             gauge.set(float(f()))
         except Exception:
             pass
 
-
-def _new_process() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_new_process)

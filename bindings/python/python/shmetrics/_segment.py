@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 import warnings
-from typing import Any, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from . import _directory
 from ._native import Segment
@@ -15,18 +14,29 @@ class SegmentWarning(RuntimeWarning):
     """Metrics are not shared, or not all of them. The application goes on."""
 
 
-_lock = threading.Lock()
-_default: Optional[Segment] = None
-_tried = False
-_options: "dict[str, Any]" = {}
+# There are no locks here. Warnings run code of the application, which may count; signal handlers and destructors may come
+# in anywhere, and count. A lock held by what they interrupt would never be released. So a segment is opened first, then
+# published by one step of a dictionary, which has one winner, and at last the application is told.
+
+#: The segment of this process, once it is chosen; ``None`` if there is none to be had.
+_chosen: "Dict[str, Optional[Segment]]" = {}
+_DEFAULT = "default"
+#: Exceptions of these modules end a greenlet from outside.
+_GREENLETS = ("eventlet", "gevent", "greenlet")
 
 
 def tell(message: str) -> None:
-    """Warns. Nothing that has to do with metrics may end an application, not even warnings that are errors."""
+    """Warns. Nothing that has to do with metrics may end an application: not warnings that are errors, and not what shows
+    them, whatever that raises.
+    """
     try:
         warnings.warn(message, SegmentWarning, stacklevel=3)
-    except Warning:
+    except Exception:
         pass
+    except BaseException as error:
+        # The user's Ctrl-C, and the end of a greenlet, are not about the warning.
+        if isinstance(error, KeyboardInterrupt) or type(error).__module__.partition(".")[0] in _GREENLETS:
+            raise
 
 
 def configure(name: Optional[str] = None, **options: Any) -> Segment:
@@ -34,17 +44,16 @@ def configure(name: Optional[str] = None, **options: Any) -> Segment:
 
     ``name`` and the options are those of :class:`shmetrics.Segment`. Errors are exceptions here.
     """
-    global _default, _tried
-    with _lock:
-        if _default is not None and (name is not None or options):
-            opened = Segment(name, **options)
-            if opened.path != _default.path:
-                raise RuntimeError("metrics exist already, in %r: call configure() before the first one is made" % _default)
-            return opened
-        if _default is None:
-            _default = Segment(name, **options)
-            _tried = True
-        return _default
+    known = _chosen.get(_DEFAULT)
+    if known is not None and name is None and not options:
+        return known
+    opened = Segment(name, **options)
+    known = _chosen.setdefault(_DEFAULT, opened)
+    if known is None:
+        known = _chosen[_DEFAULT] = opened
+    if known is not opened and known.path != opened.path:
+        raise RuntimeError("metrics exist already, in %r: call configure() before the first one is made" % known)
+    return known if name is None and not options else opened
 
 
 def name_of_default() -> Optional[str]:
@@ -59,35 +68,28 @@ def name_of_default() -> Optional[str]:
 
 def default() -> Optional[Segment]:
     """The segment that this process counts into. Without one, metrics are this process' and its forked children's own."""
-    global _default, _tried
-    if _default is not None or _tried:
-        return _default
-    with _lock:
-        if _default is None and not _tried:
-            _default = open_or_fall_back(name_of_default())
-            _tried = True
-    return _default
-
-
-def open_or_fall_back(name: Optional[str]) -> Optional[Segment]:
-    """A segment of this name; without room or rights for it, memory of this process and of its forked children; or nothing."""
     try:
-        return Segment(name)
+        return _chosen[_DEFAULT]
+    except KeyError:
+        pass
+    opened, trouble = open_or_fall_back(name_of_default())
+    chosen = _chosen.setdefault(_DEFAULT, opened)
+    if trouble and chosen is opened:
+        tell(trouble)
+    return chosen
+
+
+def open_or_fall_back(name: Optional[str]) -> "Tuple[Optional[Segment], Optional[str]]":
+    """A segment of this name; without room or rights for it, memory of this process and of its forked children; or nothing.
+
+    The second is what to tell the application, after the segment has been published.
+    """
+    try:
+        return Segment(name), None
     except Exception as error:
         reason = error
     try:
         segment = Segment(anonymous=True)
     except Exception as error:
-        tell("metrics are not counted: %s; and without a segment: %s" % (reason, error))
-        return None
-    tell("metrics are counted in this process and its forked children only: %s" % reason)
-    return segment
-
-
-def _new_process() -> None:
-    # A fork may have come while another thread held it.
-    global _lock
-    _lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_new_process)
+        return None, "metrics are not counted: %s; and without a segment: %s" % (reason, error)
+    return segment, "metrics are counted in this process and its forked children only: %s" % reason

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 from . import _functions, _segment
@@ -30,8 +28,8 @@ class CollectorRegistry:
         segment: Optional[Segment] = None,
     ) -> None:
         self._segment = segment
-        self._collectors: "List[Any]" = []
-        self._lock = threading.Lock()
+        # By ``id``, changed by single steps of the dictionary: comparing collectors, or dropping one, may run anything.
+        self._collectors: "Dict[int, Any]" = {}
         self._target_info = target_info
 
     @property
@@ -43,17 +41,14 @@ class CollectorRegistry:
         """Adds a collector. Metrics of this package are in their segment already."""
         if _is_native(collector):
             return
-        with self._lock:
-            if collector not in self._collectors:
-                self._collectors.append(collector)
+        self._collectors.setdefault(id(collector), collector)
 
     def unregister(self, collector: Any) -> None:
         """Removes a collector; of a metric of this package with labels, all its series."""
         if _is_native(collector):
             collector.clear()
             return
-        with self._lock:
-            self._collectors.remove(collector)
+        del self._collectors[id(collector)]
 
     def set_target_info(self, labels: Optional[Dict[str, str]]) -> None:
         self._target_info = labels
@@ -71,7 +66,7 @@ class CollectorRegistry:
             target = Metric("target", "Target metadata", "info")
             target.add_sample("target_info", self._target_info, 1)
             yield target
-        for collector in list(self._collectors):
+        for collector in list(self._collectors.copy().values()):
             yield from collector.collect()
 
     def collect(self) -> "Iterator[Any]":
@@ -140,11 +135,3 @@ def collect_metric(metric: Any, segment: Optional[Segment]) -> "List[Metric]":
 
 #: Stands for the segment that the process counts into.
 REGISTRY = CollectorRegistry()
-
-
-def _new_process() -> None:
-    # A fork may have come while another thread held it.
-    REGISTRY._lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_new_process)
