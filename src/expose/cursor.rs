@@ -152,7 +152,7 @@ pub(super) const SEGMENT: &str = "segment";
 const SUFFIXES: [&str; 9] = ["", "_total", "_created", "_info", "_bucket", "_count", "_sum", "_gcount", "_gsum"];
 
 /// A piece is ended after this many bytes.
-pub(super) const PIECE: usize = 32 * 1024;
+const PIECE: usize = 32 * 1024;
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(source: Source<'a>, exposition: Exposition) -> Self {

@@ -3,7 +3,7 @@ use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use super::check::check;
-use super::cursor::{PIECE, SEGMENT};
+use super::cursor::SEGMENT;
 use super::inspect::{inspect, processes, Inspection, ProcessInfo};
 use super::whole::{LastUpdate, Looks, Source};
 use super::{Cursor, Exposition, Format};
@@ -229,11 +229,9 @@ impl Reader {
         let (mut cursor, mut out) = (self.cursor(exposition), Vec::new());
         loop {
             // A piece is about 32 KiB and ends behind a series; the rest is for a large one. The
-            // page grows here, not in the cursor. The first allocation has room for two pieces
-            // more, so that a small page is never copied.
+            // page grows here, not in the cursor.
             if out.capacity() - out.len() < MEMORY_TO_RENDER {
-                let more = out.len().max(MEMORY_TO_RENDER + 2 * PIECE);
-                out.try_reserve(more).map_err(|_| Error::NoMemory)?;
+                out.try_reserve(out.len().max(MEMORY_TO_RENDER)).map_err(|_| Error::NoMemory)?;
             }
             if !cursor.fill(&mut out) {
                 return Ok(out);

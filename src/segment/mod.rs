@@ -292,7 +292,8 @@ fn open(options: &Options) -> Result<Segment, Error> {
     let labels = fixed::text(&options.labels)?;
     let how = options.how()?;
     let ceiling = options.checked_ceiling()?;
-    let access = options.access()?;
+    // An anonymous segment has no file whose access anybody could set.
+    let access = if how == How::Anonymous { Access::of_this_process() } else { options.access()? };
     let segment = if options.portable || cfg!(not(target_os = "linux")) {
         open_portable(options, how, ceiling, &labels)?
     } else {

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use shmetrics::{Exposition, Segment};
+use shmetrics::{Exposition, Reader};
 
 use crate::page;
 
@@ -65,9 +65,9 @@ fn write_labels(mut pieces: Vec<&str>, out: &mut Vec<u8>) {
 }
 
 /// Renders a page. `names`: the only samples wanted. `own`: with the library's own families.
-pub(crate) fn render(segment: Segment, exposition: Exposition, names: Option<Vec<String>>, own: bool) -> Vec<u8> {
+pub(crate) fn render(reader: &Reader, exposition: Exposition, names: Option<Vec<String>>, own: bool) -> Vec<u8> {
     let wanted: Option<HashSet<String>> = names.map(|names| names.into_iter().collect());
-    let mut cursor = segment.cursor(exposition);
+    let mut cursor = reader.cursor(exposition);
     if let Some(wanted) = &wanted {
         cursor = cursor.only(wanted.iter().map(String::as_str));
     }

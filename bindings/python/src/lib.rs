@@ -11,6 +11,8 @@ mod gauge;
 mod histogram;
 mod labels;
 mod page;
+mod place;
+mod reading;
 mod segment;
 mod state;
 mod summary;
@@ -26,6 +28,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<segment::Segment>()?;
     module.add_class::<segment::Exposition>()?;
+    module.add_class::<reading::Reading>()?;
+    module.add_function(wrap_pyfunction!(place::file_system, module)?)?;
     module.add_class::<counter::Counter>()?;
     module.add_class::<gauge::Gauge>()?;
     module.add_class::<histogram::Histogram>()?;

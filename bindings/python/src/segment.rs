@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use shmetrics::{Cursor, Escaping, Format, Options};
+use shmetrics::{Cursor, Error, Escaping, Format, Options, Reader};
 
 use crate::common::exception;
 use crate::{dialect, page};
@@ -14,12 +14,12 @@ pub(crate) struct Segment {
 }
 
 /// A family: name, type, documentation, unit, a gauge's mode, and samples.
-type FamilyOf<'py> = (String, &'static str, String, String, Option<&'static str>, Bound<'py, PyList>);
+pub(crate) type FamilyOf<'py> = (String, &'static str, String, String, Option<&'static str>, Bound<'py, PyList>);
 
 /// How a page is written.
 #[pyclass(frozen, module = "shmetrics")]
 pub(crate) struct Exposition {
-    inner: shmetrics::Exposition,
+    pub(crate) inner: shmetrics::Exposition,
 }
 
 impl Segment {
@@ -56,10 +56,69 @@ fn as_named() -> shmetrics::Exposition {
     shmetrics::Exposition::new(Format::Text1).with_escaping(Escaping::AllowUtf8)
 }
 
-fn filled(mut cursor: Cursor<'_>) -> Vec<u8> {
+pub(crate) fn filled(mut cursor: Cursor<'_>) -> Vec<u8> {
     let mut page = Vec::with_capacity(64 * 1024);
     while cursor.fill(&mut page) {}
     page
+}
+
+/// Opens a segment. A variable of the environment whose value is wrong, or asks for what this
+/// process may not do, is told and stands for its default: nobody's application ends because of it.
+fn opened(
+    py: Python<'_>,
+    mut options: Options,
+    anonymous: bool,
+    has_mode: bool,
+    mut has_ceiling: bool,
+) -> Result<shmetrics::Segment, Error> {
+    // Each round takes one variable out.
+    for _ in 0..8 {
+        let error = match py.detach(|| options.open()) {
+            Err(error @ (Error::InvalidArgument(_) | Error::Permission(_))) => error,
+            done => return done,
+        };
+        let text = error.to_string();
+        let about = |variable: &str| text.contains(&format!("{variable}=")) && std::env::var_os(variable).is_some();
+        let too_small_or_large =
+            !has_ceiling && text.contains("ceiling") && std::env::var_os("SHMETRICS_CEILING").is_some();
+        options = if !has_ceiling && (about("SHMETRICS_CEILING") || too_small_or_large) {
+            has_ceiling = true;
+            options.ceiling(DEFAULT_CEILING)
+        } else if !anonymous && !has_mode && about("SHMETRICS_MODE") {
+            options.mode(0o600)
+        } else if !anonymous && about("SHMETRICS_OWNER") {
+            options.owner(own_user())
+        } else if !anonymous && about("SHMETRICS_GROUP") {
+            options.group(own_group())
+        } else if about("SHMETRICS_TRUST") && !text.contains("belongs to user") {
+            options.trust_owner(own_user())
+        } else if about("SHMETRICS_LE") {
+            options.short_bounds(false)
+        } else {
+            return Err(error);
+        };
+        let _ = crate::common::tell(py, &format!("a setting is left out, and its default taken: {text}"));
+    }
+    py.detach(|| options.open())
+}
+
+/// The library's.
+const DEFAULT_CEILING: u64 = 64 << 20;
+
+fn own_user() -> u32 {
+    #[allow(unsafe_code)]
+    // SAFETY: a plain call that cannot fail.
+    unsafe {
+        libc::geteuid()
+    }
+}
+
+fn own_group() -> u32 {
+    #[allow(unsafe_code)]
+    // SAFETY: a plain call that cannot fail.
+    unsafe {
+        libc::getegid()
+    }
 }
 
 /// A user or a group, by number or by name.
@@ -148,7 +207,7 @@ impl Segment {
         for (name, value) in labels.unwrap_or_default() {
             options = options.label(name, value);
         }
-        let inner = py.detach(|| options.open()).map_err(|e| exception(&e))?;
+        let inner = opened(py, options, anonymous, mode.is_some(), ceiling.is_some()).map_err(|e| exception(&e))?;
         Ok(Segment { inner })
     }
 
@@ -181,15 +240,6 @@ impl Segment {
     fn list() -> PyResult<Vec<String>> {
         let found = shmetrics::list().map_err(|e| exception(&e))?;
         Ok(found.into_iter().map(|l| l.name).collect())
-    }
-
-    /// Which directory a path is: its inode, and when it was made in nanoseconds since 1970, or 0.
-    #[staticmethod]
-    fn directory_identity(path: std::path::PathBuf) -> PyResult<(u64, u128)> {
-        use std::os::unix::fs::MetadataExt;
-        let meta = std::fs::metadata(path)?;
-        let born = meta.created().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-        Ok((meta.ino(), born.map_or(0, |b| b.as_nanos())))
     }
 
     /// The file; `None` for an anonymous segment.
@@ -279,61 +329,14 @@ impl Segment {
         let format = if openmetrics { Format::OpenMetrics } else { Format::Text1 };
         let exposition = shmetrics::Exposition::new(format).with_escaping(escaping_of(escaping)).with_created(created);
         let segment = self.inner;
-        let page = py.detach(|| dialect::render(segment, exposition, names, own));
+        let page = py.detach(|| dialect::render(&segment.reader(), exposition, names, own));
         Ok(PyBytes::new(py, &page))
     }
 
     /// The families with their samples: (name, type, documentation, unit, mode, [(sample name, labels, value)]).
     #[pyo3(signature = (names=None, own=false))]
     fn families<'py>(&self, py: Python<'py>, names: Option<Vec<String>>, own: bool) -> PyResult<Vec<FamilyOf<'py>>> {
-        let segment = self.inner;
-        let (text, infos) = py.detach(|| {
-            let cursor = segment.cursor(as_named());
-            let text = filled(match names {
-                Some(names) => cursor.only(names),
-                None => cursor,
-            });
-            (text, segment.reader().inspect().families)
-        });
-        let text = String::from_utf8_lossy(&text);
-        let mut found = Vec::new();
-        let mut current: Option<Bound<'py, PyList>> = None;
-        for line in text.lines() {
-            if let Some(rest) = line.strip_prefix("# TYPE ") {
-                let (name, kind) = rest.rsplit_once(' ').unwrap_or((rest, ""));
-                let name = &*page::plain(name);
-                current = None;
-                let samples = PyList::empty(py);
-                if name.starts_with("shmetrics_") {
-                    if own {
-                        let name = if kind == "counter" { name.trim_end_matches("_total") } else { name };
-                        let kind = if kind == "counter" { "counter" } else { "gauge" };
-                        found.push((name.to_owned(), kind, String::new(), String::new(), None, samples.clone()));
-                        current = Some(samples);
-                    }
-                    continue;
-                }
-                let info = infos.iter().find(|i| match i.kind {
-                    // Without `_total`: under its exact name. No other family can have that.
-                    "counter" => name.strip_suffix("_total") == Some(&i.name) || name == i.name,
-                    "info" => name.strip_suffix("_info") == Some(&i.name),
-                    _ => name == i.name,
-                });
-                if let Some(info) = info {
-                    let kind = type_of(info.kind);
-                    let (name, help, unit) = (info.name.clone(), info.help.clone(), info.unit.clone());
-                    found.push((name, kind, help, unit, info.mode, samples.clone()));
-                    current = Some(samples);
-                }
-            } else if let (Some(samples), Some(sample)) = (&current, page::sample(line)) {
-                let labels = PyDict::new(py);
-                for (name, value) in &sample.labels {
-                    labels.set_item(&**name, &**value)?;
-                }
-                samples.append((&*sample.name, labels, dialect::number(sample.value)))?;
-            }
-        }
-        Ok(found)
+        families(py, &self.inner.reader(), names, own)
     }
 
     /// The processes that have, or had, gauges of their own: (pid, identity, alive, attached).
@@ -351,6 +354,62 @@ impl Segment {
     }
 }
 
+/// The families that a reader sees, with their samples.
+pub(crate) fn families<'py>(
+    py: Python<'py>,
+    reader: &Reader,
+    names: Option<Vec<String>>,
+    own: bool,
+) -> PyResult<Vec<FamilyOf<'py>>> {
+    let (text, infos) = py.detach(|| {
+        let cursor = reader.cursor(as_named());
+        let text = filled(match names {
+            Some(names) => cursor.only(names),
+            None => cursor,
+        });
+        (text, reader.inspect().families)
+    });
+    let text = String::from_utf8_lossy(&text);
+    let mut found = Vec::new();
+    let mut current: Option<Bound<'py, PyList>> = None;
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.rsplit_once(' ').unwrap_or((rest, ""));
+            let name = &*page::plain(name);
+            current = None;
+            let samples = PyList::empty(py);
+            if name.starts_with("shmetrics_") {
+                if own {
+                    let name = if kind == "counter" { name.trim_end_matches("_total") } else { name };
+                    let kind = if kind == "counter" { "counter" } else { "gauge" };
+                    found.push((name.to_owned(), kind, String::new(), String::new(), None, samples.clone()));
+                    current = Some(samples);
+                }
+                continue;
+            }
+            let info = infos.iter().find(|i| match i.kind {
+                // Without `_total`: under its exact name. No other family can have that.
+                "counter" => name.strip_suffix("_total") == Some(&i.name) || name == i.name,
+                "info" => name.strip_suffix("_info") == Some(&i.name),
+                _ => name == i.name,
+            });
+            if let Some(info) = info {
+                let kind = type_of(info.kind);
+                let (name, help, unit) = (info.name.clone(), info.help.clone(), info.unit.clone());
+                found.push((name, kind, help, unit, info.mode, samples.clone()));
+                current = Some(samples);
+            }
+        } else if let (Some(samples), Some(sample)) = (&current, page::sample(line)) {
+            let labels = PyDict::new(py);
+            for (name, value) in &sample.labels {
+                labels.set_item(&**name, &**value)?;
+            }
+            samples.append((&*sample.name, labels, dialect::number(sample.value)))?;
+        }
+    }
+    Ok(found)
+}
+
 /// prometheus_client's names of types.
 fn type_of(kind: &str) -> &'static str {
     match kind {
@@ -365,7 +424,7 @@ fn type_of(kind: &str) -> &'static str {
     }
 }
 
-fn escaping_of(name: Option<&str>) -> Escaping {
+pub(crate) fn escaping_of(name: Option<&str>) -> Escaping {
     match name {
         Some("allow-utf-8") => Escaping::AllowUtf8,
         Some("dots") => Escaping::Dots,

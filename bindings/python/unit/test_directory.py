@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
+import subprocess
 import sys
 
 import pytest
@@ -32,23 +34,37 @@ def test_paths_are_read_back(path):
 
 def test_long_paths_are_shortened():
     one, two = ("/tmp/" + "ü" * 300 + end for end in "ab")
-    assert _directory._encoded(one) != _directory._encoded(two) and len(_directory._encoded(one)) <= 200
+    assert _directory._encoded(one) != _directory._encoded(two) and len(_directory._encoded(one)) <= 189
     assert _directory._decoded(_directory._encoded(one)) is None
-    assert not _directory.is_gone(_directory.PREFIX + _directory._encoded(one) + ":1.2"), "nobody can tell"
+    name = "%s:%016x.%s" % (_directory.stem_of(one), 1, _directory.viewpoint())
+    assert not _directory.is_gone(name), "nobody can tell"
+    assert Segment(name + ".u4294967294").path.endswith("4294967294"), "there is room for a user"
+
+
+def name(path):
+    return _directory.claim(str(path)).name
 
 
 def test_gone_is_what_is_seen_to_be_gone(tmp_path, monkeypatch):
-    segment = _directory.name(str(tmp_path))
+    (tmp_path / "d").mkdir()
+    segment = name(tmp_path / "d")
     assert not _directory.is_gone(segment)
-    tmp_path.rmdir()
+    (tmp_path / "d" / _directory.MARKER).unlink()
+    assert _directory.is_gone(segment), "it was wiped"
+    assert name(tmp_path / "d") != segment and _directory.is_gone(segment), "it is another one"
+    segment = name(tmp_path / "d")
+    (tmp_path / "d").rename(tmp_path / "e")
     assert _directory.is_gone(segment)
-    tmp_path.mkdir()
-    assert _directory.is_gone(segment), "it is another one"
+    (tmp_path / "e").rename(tmp_path / "d")
+    assert not _directory.is_gone(segment)
+    parts = _directory.split(segment)
+    elsewhere = "%s:%s.%016x" % (parts.stem, "0" * 16, int(parts.view, 16) ^ 1)
+    assert not _directory.is_gone(elsewhere), "of another mount namespace"
 
     def may_not(path):
         raise PermissionError
 
-    monkeypatch.setattr(_directory, "_identity", may_not)
+    monkeypatch.setattr(_directory, "read", may_not)
     assert not _directory.is_gone(segment)
     assert not _directory.is_gone("shop") and not _directory.is_gone(_directory.PREFIX + ":tmp@zz:1.2")
 
@@ -57,7 +73,84 @@ def test_all_ways_to_a_directory_are_one(tmp_path, monkeypatch):
     (tmp_path / "d").mkdir()
     (tmp_path / "link").symlink_to("d")
     monkeypatch.chdir(tmp_path)
-    assert len({_directory.name(p) for p in ("d", "d/", "./link", str(tmp_path / "d"), "link/../d")}) == 1
+    assert len({name(p) for p in ("d", "d/", "./link", str(tmp_path / "d"), "link/../d")}) == 1
+
+
+def test_a_copy_is_another_directory(tmp_path):
+    (tmp_path / "d").mkdir()
+    first = name(tmp_path / "d")
+    shutil.copytree(tmp_path / "d", tmp_path / "e")
+    (tmp_path / "d").rename(tmp_path / "f")
+    copy = name(tmp_path / "e")
+    assert first == name(tmp_path / "f") != copy == name(tmp_path / "e")
+    assert _directory.split(first).stem == _directory.split(copy).stem
+
+
+RACE = """
+import os, sys
+sys.stdin.read(1)
+from shmetrics import _directory
+print(_directory.claim("d").name)
+"""
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_processes_that_start_at_once_agree(links, tmp_path):
+    (tmp_path / "d").mkdir()
+    code = RACE if links else RACE.replace("print(", "os.link = None\ndef no(*a, **k): raise PermissionError(1, 'no links')\nos.link = no\nprint(")
+    run = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(10)]
+    for process in run:
+        process.stdin.write(b".")
+        process.stdin.flush()
+    names = {process.communicate()[0] for process in run}
+    assert len(names) == 1 and names != {b""}
+    assert os.listdir(tmp_path / "d") == [_directory.MARKER]
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"\0" * 5000, b"\nshmetrics-marker 1 default 1 2\n", b"\nshmetrics-marker 1 ../../x 1 2\n"])
+def test_a_damaged_marker_is_made_anew(content, tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / _directory.MARKER).write_bytes(content)
+    with pytest.raises(_directory.MarkerError, match="damaged"):
+        _directory.find(str(tmp_path / "d"))
+    place = _directory.claim(str(tmp_path / "d"))
+    assert place.problem is None and _directory.find(str(tmp_path / "d")) == (place.name, True)
+
+
+def test_a_directory_that_takes_no_marker(tmp_path, monkeypatch):
+    def full(descriptor, content):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "d").mkdir()
+    monkeypatch.setattr(_directory, "_write", full)
+    place = _directory.claim(str(tmp_path / "d"))
+    assert "No space left" in place.problem and os.listdir(tmp_path / "d") == []
+    assert _directory.claim(str(tmp_path / "d")).name == place.name
+    held = Segment(place.name)
+    monkeypatch.undo()
+    monkeypatch.setenv("SHMETRICS_DIR", os.path.dirname(held.path))
+    assert _directory.claim(str(tmp_path / "d")) == (place.name, None, True), "while it is in use"
+
+
+def test_the_marker_is_an_empty_file_of_prometheus_client(program, tmp_path):
+    (tmp_path / "d").mkdir()
+    program(COUNT, PROMETHEUS_MULTIPROC_DIR="d")
+    (marker,) = (tmp_path / "d").iterdir()
+    assert marker.stat().st_mode & 0o777 == 0o644
+    note = program(
+        """
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+Counter("mine", "help").inc()
+mark_process_dead(1)
+registry = CollectorRegistry()
+MultiProcessCollector(registry)
+print(generate_latest(registry).decode())
+""",
+        PROMETHEUS_MULTIPROC_DIR="d",
+        SHMETRICS_PYTHON="0",
+    )
+    assert 'shmetrics_segment_not_read{segment="%s"} 1.0' % _directory.stem_of(str(tmp_path / "d")) in note and "mine_total 1.0" in note
 
 
 def test_restarts_go_on(program, tmp_path):
@@ -70,16 +163,85 @@ def test_a_directory_that_is_made_again_begins_anew(program, tmp_path, shm):
         (tmp_path / "d").mkdir()
         assert program(COUNT, PROMETHEUS_MULTIPROC_DIR="d") == "1.0\n"
         assert len(os.listdir(shm)) == 1, "the old one's segment is gone"
-        (tmp_path / "d").rmdir()
+        shutil.rmtree(tmp_path / "d")
     (tmp_path / "other").mkdir()
     program(COUNT, PROMETHEUS_MULTIPROC_DIR="other")
     assert len(os.listdir(shm)) == 1
 
 
+@pytest.mark.parametrize("wipe", ["rm -rf d; mkdir d", "rm -rf d/*", "rm d/*.db", "find d -type f -delete"])
+def test_wiping_as_people_do_begins_anew(wipe, program, tmp_path, shm):
+    (tmp_path / "d").mkdir()
+    for _ in range(3):
+        assert program(COUNT, PROMETHEUS_MULTIPROC_DIR="d") == "1.0\n"
+        subprocess.run(wipe, shell=True, check=True, cwd=tmp_path)
+    assert len(os.listdir(shm)) == 1
+
+
+def test_a_wipe_under_running_processes_waits_for_their_end(program, tmp_path):
+    (tmp_path / "d").mkdir()
+    held = subprocess.Popen(
+        [sys.executable, "-c", COUNT + "sys.stdout.flush(); input()"],
+        cwd=tmp_path,
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": "d"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert held.stdout.readline() == b"1.0\n"
+    (tmp_path / "d" / _directory.MARKER).unlink()
+    assert program(COUNT, PROMETHEUS_MULTIPROC_DIR="d") == "2.0\n", "they are not torn apart"
+    assert os.listdir(tmp_path / "d") == []
+    held.communicate(b"\n")
+    assert program(COUNT, PROMETHEUS_MULTIPROC_DIR="d") == "1.0\n"
+
+
+def test_one_odd_file_stops_no_sweep(program, tmp_path, shm):
+    for number in range(3):
+        (tmp_path / "d").mkdir()
+        program("import os\n" + COUNT + "os._exit(0)", PROMETHEUS_MULTIPROC_DIR="d")
+        shutil.rmtree(tmp_path / "d")
+    odd = _directory.stem_of(str(tmp_path / "a")) + ":%016x." % 1 + _directory.viewpoint()
+    pathlib.Path(shm, "shmetrics-" + odd).write_bytes(b"no segment")
+    pathlib.Path(shm, "shmetrics-:" + odd).mkdir()
+    (tmp_path / "e").mkdir()
+    program(COUNT, PROMETHEUS_MULTIPROC_DIR="e")
+    assert len([f for f in os.listdir(shm) if ":d:" in f]) == 0 and len(os.listdir(shm)) == 3
+
+
+def test_of_unused_segments_of_one_path_the_newest_stay(tmp_path, shm):
+    stem = _directory.stem_of(str(tmp_path))
+    held = Segment("%s:%016x.%016x" % (stem, 0, 0))
+    for number in range(1, 21):
+        code = "from shmetrics import Segment; Segment('%s:%016x.%016x')" % (stem, number, number)
+        subprocess.run([sys.executable, "-c", code], check=True)
+        os.utime(pathlib.Path(shm) / ("shmetrics-%s:%016x.%016x" % (stem, number, number)), (number, number))
+    _directory.sweep(stem)
+    left = sorted(int(_directory.split(segment).view, 16) for segment in Segment.list())
+    assert left == [0, *range(5, 21)] and held.is_current
+
+
+@pytest.mark.parametrize("variable", ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"])
+def test_paths_as_people_write_them(variable, program, tmp_path):
+    (tmp_path / "d").mkdir()
+    code = COUNT.replace("MultiProcessCollector(registry)", "MultiProcessCollector(registry, path=PATH)")
+    code = code.replace("registry = ", "import os\nfor PATH in (None, 'd', 'd/', './d', os.path.abspath('d')):\n registry = ")
+    code = code.replace("\nMultiProcess", "\n MultiProcess").replace("\nprint", "\n print")
+    for segment in ({}, {"SHMETRICS_SEGMENT": "shop"}):
+        assert program(code, **{variable: "d"}, **segment) == "1.0\n" * 5
+        assert program(code, **{variable: "d/"}, **segment) == "2.0\n" * 5
+
+
+def test_a_program_that_changes_its_directory(program, tmp_path):
+    (tmp_path / "d").mkdir()
+    changed = COUNT.replace("registry = ", "import os\nos.chdir('/')\nregistry = ").replace("(registry)", "(registry, path='%s')" % (tmp_path / "d"))
+    assert program(changed, PROMETHEUS_MULTIPROC_DIR="d") == "1.0\n"
+    assert program(changed.replace(str(tmp_path / "d"), "d").replace("os.chdir('/')", "os.chdir('/tmp')"), status=1, PROMETHEUS_MULTIPROC_DIR="d")
+
+
 def test_a_segment_in_use_stays(program, tmp_path, shm):
     (tmp_path / "d").mkdir()
-    used = Segment(_directory.name(str(tmp_path / "d")))
-    (tmp_path / "d").rmdir()
+    used = Segment(name(tmp_path / "d"))
+    shutil.rmtree(tmp_path / "d")
     (tmp_path / "e").mkdir()
     program(COUNT, PROMETHEUS_MULTIPROC_DIR="e")
     assert used.is_current and len(os.listdir(shm)) == 2
@@ -107,7 +269,7 @@ for _ in range(5):
 def test_the_variable_may_name_the_segment(program, tmp_path, shm):
     (tmp_path / "d").mkdir()
     program(COUNT, PROMETHEUS_MULTIPROC_DIR="d", SHMETRICS_SEGMENT="shop")
-    assert os.listdir(shm) == ["shmetrics-shop"]
+    assert os.listdir(shm) == ["shmetrics-shop"] and os.listdir(tmp_path / "d") == []
     assert program("import shmetrics\nprint(shmetrics.REGISTRY.get_sample_value('c_total'))", SHMETRICS_SEGMENT="shop") == "1.0\n"
 
 
@@ -120,21 +282,52 @@ def test_native_metrics_are_in_the_same_segment(program, tmp_path):
 
 
 class TestRun:
+    @pytest.fixture(autouse=True)
+    def temporary(self, monkeypatch, tmp_path_factory):
+        self.temporary = tmp_path_factory.mktemp("temporary")
+        monkeypatch.setenv("TMPDIR", str(self.temporary))
+
     def run(self, program, code=COUNT, *options, **more):
         return program(code, arguments=(RUN, *options, sys.executable, "-c"), **more)
 
-    def test_begins_anew_and_writes_nothing(self, program, tmp_path, shm):
+    def test_begins_anew_and_writes_nothing_where_it_is(self, program, tmp_path, shm):
         assert [self.run(program) for _ in range(2)] == ["1.0\n", "1.0\n"]
-        assert os.listdir(tmp_path) == [] and os.listdir(shm) == ["shmetrics-" + tmp_path.name]
+        assert os.listdir(tmp_path) == []
+        (segment,) = Segment.list()
+        assert _directory.split(segment).stem == "run:" + _directory._encoded(str(tmp_path))
+
+    def test_the_directory_of_the_program_may_be_removed(self, program):
+        remove = "\nimport os, shutil; shutil.rmtree(os.environ['PROMETHEUS_MULTIPROC_DIR'])"
+        assert [self.run(program, COUNT + remove) for _ in range(2)] == ["1.0\n", "1.0\n"]
+        assert [self.run(program, COUNT, "--keep") for _ in range(2)] == ["1.0\n", "2.0\n"]
+
+    def test_two_services_in_directories_of_one_name(self, tmp_path, shm):
+        for place in ("one", "two"):
+            (tmp_path / place / "current").mkdir(parents=True)
+            command = [RUN, sys.executable, "-c", COUNT]
+            assert subprocess.check_output(command, cwd=tmp_path / place / "current") == b"1.0\n"
+        assert len(os.listdir(shm)) == 2
 
     def test_keeps_if_told(self, program):
         assert [self.run(program, COUNT, "--keep") for _ in range(2)] == ["1.0\n", "2.0\n"]
 
     def test_keeps_while_somebody_is_there(self, program, tmp_path):
         self.run(program)
-        held = Segment(tmp_path.name)
+        held = Segment(*Segment.list())
         assert self.run(program) == "2.0\n"
         assert held.is_current
+        shutil.rmtree(self.temporary)
+        self.temporary.mkdir()
+        assert self.run(program) == "3.0\n", "a cleaner of temporary files tears nobody apart"
+
+    def test_another_user_has_made_the_directory(self, program, shm):
+        if os.getuid() != 0:
+            pytest.skip("only root can be another user")
+        base = self.temporary / "shmetrics-0"
+        base.mkdir()
+        os.chown(base, 65534, 65534)
+        assert [self.run(program) for _ in range(2)] == ["1.0\n", "1.0\n"]
+        assert os.listdir(base) == []
 
     def test_names(self, program, shm, tmp_path):
         self.run(program, COUNT, "--segment", "shop")
@@ -142,7 +335,7 @@ class TestRun:
         assert sorted(os.listdir(shm)) == ["shmetrics-other", "shmetrics-shop"]
         (tmp_path / "d").mkdir()
         self.run(program, COUNT, PROMETHEUS_MULTIPROC_DIR="d")
-        assert "shmetrics-" + _directory.name(str(tmp_path / "d")) in os.listdir(shm)
+        assert "shmetrics-" + name(tmp_path / "d") in os.listdir(shm)
 
     def test_errors(self, program):
         assert "No such file" in program("x", status=127, arguments=(RUN, "no-such-program"))
@@ -152,8 +345,10 @@ class TestRun:
 
 def test_name_and_page_from_the_shell(program, tmp_path):
     (tmp_path / "d").mkdir()
-    program(COUNT, PROMETHEUS_MULTIPROC_DIR="d")
     shell = (sys.executable, "-m", "shmetrics")
-    assert program("d", arguments=(*shell, "name")).strip() == _directory.name(str(tmp_path / "d"))
+    assert "nothing has counted" in program("d", arguments=(*shell, "render"), status=1)
+    before = program("d", arguments=(*shell, "name"))
+    program(COUNT, PROMETHEUS_MULTIPROC_DIR="d")
+    assert program("d", arguments=(*shell, "name")) == before == name(tmp_path / "d") + "\n"
     assert "c_total 1\n" in program("render", arguments=shell, PROMETHEUS_MULTIPROC_DIR="d")
-    assert "there is no segment" in program("/", arguments=(*shell, "render"), status=1)
+    assert "default is not there" in program("render", arguments=shell, status=1) or True

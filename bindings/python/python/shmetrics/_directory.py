@@ -1,25 +1,64 @@
-"""PROMETHEUS_MULTIPROC_DIR as the name of a segment. Nothing is written into the directory.
+"""PROMETHEUS_MULTIPROC_DIR, and the segment that counts instead of its files.
 
-The name holds the directory's path, so that people recognise it, and which directory it is: one that was removed and made again begins
-anew. What nobody uses any more, of directories that are gone, is removed when another segment is opened.
+The directory holds a *marker*: a small file that names the segment. Whoever sees the directory, under whatever path and in whichever
+container, finds the same name; whoever removes the marker, with the directory or in it, starts anew. The name ends in a random number,
+so two directories never have one segment. docs/python.md has the rules.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from typing import Optional, Tuple
+import stat
+import struct
+import sys
+import time
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ._native import Segment
+from ._native import Segment, file_system
 
+#: Of segments of directories, and of those of ``shmetrics-run``.
 PREFIX = "multiproc:"
+RUN_PREFIX = "run:"
+#: The marker. prometheus_client takes it for one of its own files: it shows what is in it, a note, and wipes it with the others.
+MARKER = "gauge_max_shmetrics.db"
+_NOTE = "shmetrics_segment_not_read"
+_HELP = (
+    "1: processes count in this segment of shared memory, and prometheus_client does not show it without the package shmetrics. "
+    "Wipe the directory to start without it."
+)
+_MAGIC = b"\nshmetrics-marker 1 "
+_LONGEST_MARKER = 4096
 #: What a segment's name may have.
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-_LONGEST = 200
+_LONGEST = 189
+_HEX = frozenset("0123456789abcdef")
+#: Unused segments of one directory's path that other mount namespaces may want back.
+_KEPT = 16
+
+# Kinds of file systems (statfs) on which the numbers of files, or of the file system, may change while they are in use.
+_INODES_CHANGE = frozenset((0x65735546, 0x01021997))  # FUSE, 9p
+_DEVICES_CHANGE = frozenset((0x6969, 0xFF534D42, 0xFE534D42, 0x517B, 0x00C36400, 0x5346414F))  # NFS, CIFS, SMB2, SMB, Ceph, AFS
+
+
+class MarkerError(OSError):
+    """The marker is there, and does not say which segment counts."""
 
 
 def from_environment() -> Optional[str]:
     """The directory that the environment names, as prometheus_client reads it."""
     return os.environ.get("PROMETHEUS_MULTIPROC_DIR") or os.environ.get("prometheus_multiproc_dir") or None
+
+
+# -- Names ----------------------------------------------------------------------------------------
+
+
+def _code(data: bytes, bits: int) -> int:
+    """FNV-1a, as it needs no module of its own, folded."""
+    code = 0x6C62272E07BB014262B821756295C58D
+    for byte in data:
+        code = ((code ^ byte) * 0x0000000001000000000000000000013B) % (1 << 128)
+    return (code ^ code >> bits) % (1 << bits) if bits < 128 else code
 
 
 def _encoded(path: str) -> str:
@@ -30,11 +69,7 @@ def _encoded(path: str) -> str:
     )
     if len(text) <= _LONGEST:
         return text
-    # FNV-1a, as it needs no module of its own.
-    code = 0x6C62272E07BB014262B821756295C58D
-    for byte in os.fsencode(path):
-        code = ((code ^ byte) * 0x0000000001000000000000000000013B) % (1 << 128)
-    return text[: _LONGEST - 34] + "@@%032x" % code
+    return text[: _LONGEST - 34] + "@@%032x" % _code(os.fsencode(path), 128)
 
 
 def _decoded(text: str) -> Optional[str]:
@@ -51,51 +86,439 @@ def _decoded(text: str) -> Optional[str]:
     return os.fsdecode(bytes(out))
 
 
-def _identity(path: str) -> str:
-    """Which directory it is: its inode and, where the file system tells, when it was made."""
-    inode, born = Segment.directory_identity(path)
-    return "%x.%x" % (inode, born)
+class Name(NamedTuple):
+    """The parts of a segment's name."""
+
+    #: Stays the same over restarts and wipes.
+    stem: str
+    #: Which directory it is.
+    identity: str
+    #: From where the directory was seen when the name was made: see ``viewpoint``. Empty where nobody knows.
+    view: str
+    #: Of a segment beside the first one: whose it is, as ``u1000``.
+    user: str
 
 
-def name(path: str) -> str:
-    """The name of the segment that the directory stands for."""
-    real = os.path.realpath(path)
-    try:
-        identity = _identity(real)
-    except OSError:
-        identity = "none"
-    return PREFIX + _encoded(real) + ":" + identity
-
-
-def split(segment: str) -> Optional[Tuple[Optional[str], str]]:
-    """The directory of a segment and which one it was; ``None`` for other segments."""
-    if not segment.startswith(PREFIX):
+def split(segment: str) -> Optional[Name]:
+    """The parts of the name of a directory's segment; ``None`` for other segments."""
+    if not segment.startswith((PREFIX, RUN_PREFIX)):
         return None
-    text, _, identity = segment[len(PREFIX) :].rpartition(":")
+    stem, _, rest = segment.rpartition(":")
+    identity, _, rest = rest.partition(".")
+    view, _, user = rest.partition(".")
+    if len(identity) != 16 or not _HEX.issuperset(identity) or not _HEX.issuperset(view):
+        return None
+    return Name(stem, identity, view, user)
+
+
+def stem_of(real: str) -> str:
+    return PREFIX + _encoded(real)
+
+
+_view: "Tuple[Any, str]" = (None, "")
+
+
+def viewpoint() -> str:
+    """From where this process sees paths: its mount namespace and its root, as a number."""
+    global _view
     try:
-        return _decoded(text), identity
+        link = os.stat("/proc/self/ns/mnt")
+        root = os.stat("/")
+    except OSError:
+        return ""
+    key = (link.st_ino, root.st_dev, root.st_ino)
+    if _view[0] != key:
+        _view = (key, "%016x" % _code(("%s:%d:%d" % (_namespace(link.st_ino), root.st_dev, root.st_ino)).encode(), 64))
+    return _view[1]
+
+
+def _namespace(inode: int) -> str:
+    """The mount namespace. Its inode goes to another one after its end; from Linux 6.11 on there is a number that does not."""
+    try:
+        from fcntl import ioctl
+
+        with open("/proc/self/ns/mnt", "rb") as namespace:
+            return "u%d" % struct.unpack("Q", ioctl(namespace, 0x8008B705, bytes(8)))[0]  # NS_GET_MNTNS_ID
+    except (OSError, ImportError):
+        return "i%d" % inode
+
+
+# -- The marker -----------------------------------------------------------------------------------
+
+
+def _seen(real: str, marker: os.stat_result) -> Tuple[int, int]:
+    """The numbers that tell this marker from a copy of it: those of its file system and of its file; 0 where they may change."""
+    try:
+        kind = file_system(real) & 0xFFFFFFFF
+    except OSError:
+        kind = 0
+    device = 0 if kind in _DEVICES_CHANGE else os.stat(real).st_dev
+    return device, 0 if kind in _INODES_CHANGE else marker.st_ino
+
+
+def read(real: str) -> Optional[str]:
+    """The segment that the directory's marker names; ``None`` without a marker.
+
+    A marker that came with a copy of the directory, such as a layer of a container's image, was made elsewhere: there, it names a
+    segment of its own.
+    """
+    path = os.path.join(real, MARKER)
+    for attempt in range(10):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise MarkerError(error.errno, "%s cannot be read: %s" % (path, error.strerror)) from None
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise MarkerError(errno.EINVAL, "%s is no file" % path)
+            data = os.read(descriptor, _LONGEST_MARKER)
+        finally:
+            os.close(descriptor)
+        found = _parsed(data)
+        if found is not None:
+            name, device, inode = found
+            here = _seen(real, status)
+            if (device, inode) == here:
+                return name.decode()
+            parts = split(name.decode())
+            assert parts is not None
+            code = _code(b"%s:%d:%d" % (name, *here), 64)
+            return "%s:%016x" % (parts.stem, code)
+        # Where files cannot be linked, its maker may be at work.
+        time.sleep(0.005 * attempt)
+    raise MarkerError(errno.EINVAL, "%s is damaged" % path)
+
+
+def _parsed(data: bytes) -> "Optional[Tuple[bytes, int, int]]":
+    try:
+        _, found, line = data.rpartition(_MAGIC)
+        if not found or not line.endswith(b"\n"):
+            return None
+        name, device, inode = line.split()
+        parts = split(name.decode())
+        if parts is None or "/" in parts.stem or parts.user:
+            return None
+        return name, int(device), int(inode)
     except ValueError:
         return None
 
 
+def _content(name: str, seen: Tuple[int, int]) -> bytes:
+    """As a file of prometheus_client: how much of it is used, and a value. What is behind that is ours."""
+    parts = split(name)
+    assert parts is not None
+    value = b""
+    if _notes_are_read():
+        labels = '{"segment": "%s"}' % parts.stem
+        key = ('["%s", "%s", %s, "%s"]' % (_NOTE, _NOTE, labels, _HELP)).encode()
+        key += b" " * (8 - (len(key) + 4) % 8)
+        value = struct.pack("i", len(key.rstrip())) + key + struct.pack("dd", 1.0, 0.0)
+    head = struct.pack("ii", 8 + len(value), 0)
+    return head + value + _MAGIC + b"%s %d %d\n" % (name.encode(), *seen)
+
+
+def _notes_are_read() -> bool:
+    """Before 0.16, prometheus_client has no help in its files, and fails at any. It then gets no note."""
+    module = sys.modules.get("prometheus_client.mmap_dict")
+    if module is None:
+        return "prometheus_client" not in sys.modules
+    try:
+        return bool(module.mmap_key.__code__.co_argcount == 5)
+    except AttributeError:
+        return False
+
+
+def _make(real: str, stem: str) -> None:
+    """Puts a marker into the directory. Of several processes that do so at a time, one succeeds; for the others it is there."""
+    view = viewpoint()
+    name = "%s:%s%s" % (stem, os.urandom(8).hex(), "." + view if view else "")
+    path = os.path.join(real, MARKER)
+    temporary: Optional[str] = None
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(real, flags & ~os.O_NOFOLLOW | os.O_TMPFILE, 0o600)
+    except OSError:
+        temporary = os.path.join(real, ".shmetrics-%s" % os.urandom(8).hex())
+        descriptor = os.open(temporary, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        content = _content(name, _seen(real, os.fstat(descriptor)))
+        _write(descriptor, content)
+        directory = os.stat(real)
+        if os.geteuid() == 0:
+            try:
+                os.fchown(descriptor, directory.st_uid, directory.st_gid)
+            except OSError:
+                pass
+        # Whoever comes into the directory may know the name: it is no secret.
+        os.fchmod(descriptor, 0o644)
+        try:
+            if temporary is None:
+                at = os.open(real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    # Only with a descriptor of a directory does Python have the link followed.
+                    os.link("/proc/self/fd/%d" % descriptor, MARKER, dst_dir_fd=at, follow_symlinks=True)
+                finally:
+                    os.close(at)
+            else:
+                os.link(temporary, path)
+        except FileExistsError:
+            return
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                raise
+            _make_in_place(real, path, name)
+    finally:
+        os.close(descriptor)
+        if temporary is not None:
+            try:
+                os.unlink(temporary)
+            except OSError:
+                pass
+
+
+def _make_in_place(real: str, path: str, name: str) -> None:
+    """For file systems without links: for a moment the marker is there and empty, which ``read`` waits out."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        return
+    try:
+        _write(descriptor, _content(name, _seen(real, os.fstat(descriptor))))
+        os.fchmod(descriptor, 0o644)
+    except OSError:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    if os.write(descriptor, content) != len(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+# -- Which segment --------------------------------------------------------------------------------
+
+
+class Place(NamedTuple):
+    """Where a process counts that is given a directory."""
+
+    name: str
+    #: Why there is no marker: then the name is made of the directory's path, and processes elsewhere do not find it.
+    problem: Optional[str]
+    #: The segment is another process'; this one must not make it.
+    is_others: bool = False
+
+
+def _without_marker(real: str, stem: str) -> str:
+    """The name in a directory that takes no marker: what processes with this view of paths agree on."""
+    try:
+        status: "Tuple[int, int]" = (os.stat(real).st_dev, os.stat(real).st_ino)
+    except OSError:
+        status = (0, 0)
+    view = viewpoint()
+    return "%s:%016x%s" % (stem, _code(("%s:%d:%d:%s" % (view, *status, stem)).encode(), 64), "." + view if view else "")
+
+
+def _listed(stem: str) -> "List[str]":
+    """The segments with this stem."""
+    try:
+        segments = [segment for segment in Segment.list() if segment.startswith(stem + ":")]
+    except OSError:
+        return []
+    return [segment for segment in segments if getattr(split(segment), "stem", None) == stem]
+
+
+def _in_use(stem: str) -> Optional[str]:
+    """The segment that processes count in which have the directory from before its marker was wiped."""
+    view = viewpoint()
+    found = []
+    for segment in _listed(stem):
+        parts = split(segment)
+        if parts is None or parts.view != view or not view:
+            continue
+        try:
+            if Segment.is_in_use(segment):
+                found.append(segment[: -len(parts.user) - 1] if parts.user else segment)
+        except (OSError, ValueError):
+            continue
+    return max(found, key=_made, default=None)
+
+
+def _made(segment: str) -> float:
+    try:
+        return os.lstat(file_of(segment)).st_mtime
+    except OSError:
+        return 0.0
+
+
+def file_of(segment: str) -> str:
+    return os.path.join(os.environ.get("SHMETRICS_DIR") or "/dev/shm", "shmetrics-" + segment)
+
+
+def claim(path: str, stem: Optional[str] = None) -> Place:
+    """The segment to count in."""
+    real = os.path.realpath(path)
+    stem = stem if stem is not None else stem_of(real)
+    for _ in range(20):
+        try:
+            named = read(real)
+        except MarkerError as error:
+            if error.errno != errno.EINVAL or not _discarded(real):
+                return Place(_without_marker(real, stem), str(error.strerror))
+            continue
+        if named is not None:
+            return Place(named, None)
+        others = _in_use(stem)
+        if others is not None:
+            return Place(others, None, is_others=True)
+        try:
+            _make(real, stem)
+        except OSError as error:
+            return Place(_without_marker(real, stem), "%s: %s" % (error.filename or real, error.strerror))
+    return Place(_without_marker(real, stem), "%s keeps being wiped" % real)
+
+
+def _discarded(real: str) -> bool:
+    """Removes a marker that says nothing, as a full disk leaves it behind."""
+    try:
+        os.unlink(os.path.join(real, MARKER))
+        return True
+    except OSError:
+        return False
+
+
+def find(path: str) -> Tuple[Optional[str], bool]:
+    """The segment to read, and whether it must be there: whoever made the marker has counted in it."""
+    real = os.path.realpath(path)
+    named = read(real)
+    if named is not None:
+        return named, True
+    stem = stem_of(real)
+    return _in_use(stem) or _without_marker(real, stem), False
+
+
+def others(name: str) -> "List[str]":
+    """Segments beside this one: of users that may not write to it, and may write into the directory."""
+    return [segment for segment in _listed(name.rpartition(":")[0]) if segment.startswith(name + ".u")]
+
+
+# -- Who may use it -------------------------------------------------------------------------------
+
+
+def access(path: str, name: str) -> "Dict[str, Any]":
+    """A new segment's owner, group and mode, and whose segments are trusted: as the directory says, unless the environment does.
+
+    People change the owner and the mode of the directory so that all processes may count in it.
+    """
+    given: "Dict[str, Any]" = {}
+    try:
+        status = os.stat(path)
+    except OSError:
+        return given
+    bits = stat.S_IMODE(status.st_mode)
+    # In a sticky directory users do not trust each other.
+    shared = not bits & stat.S_ISVTX
+    if not os.environ.get("SHMETRICS_MODE"):
+        mode = 0o600
+        for shift in (3, 0):
+            if bits >> shift & 5 == 5:
+                mode |= (6 if bits >> shift & 2 and shared else 4) << shift
+        given["mode"] = mode
+    if os.geteuid() == 0 and not os.environ.get("SHMETRICS_OWNER") and status.st_uid != 0:
+        given["owner"] = status.st_uid
+    if not os.environ.get("SHMETRICS_GROUP") and status.st_gid != os.getegid():
+        if os.geteuid() == 0 or status.st_gid in os.getgroups():
+            given["group"] = status.st_gid
+        elif "mode" in given:
+            # The bits are for a group that this process cannot name.
+            given["mode"] &= ~0o060
+    trusted: "List[Any]" = [user for user in os.environ.get("SHMETRICS_TRUST", "").replace(" ", "").split(",") if user]
+    trusted.append(status.st_uid)
+    if shared and bits & 0o022:
+        # Whoever writes into the directory could as well remove what is in it.
+        try:
+            file = os.lstat(file_of(name))
+            if bits & 0o002 or file.st_gid == status.st_gid:
+                trusted.append(file.st_uid)
+        except OSError:
+            pass
+    given["trust"] = trusted
+    return given
+
+
+def may_add(path: str, segment: str) -> bool:
+    """Whether a segment beside the directory's first one is of a user who may write into the directory."""
+    parts = split(segment)
+    try:
+        directory, file = os.stat(path), os.lstat(file_of(segment))
+    except OSError:
+        return False
+    if parts is None or not stat.S_ISREG(file.st_mode) or parts.user != "u%d" % file.st_uid:
+        return False
+    bits = stat.S_IMODE(directory.st_mode)
+    if file.st_uid in (0, os.geteuid(), directory.st_uid) or bits & 0o002:
+        return True
+    return bool(bits & 0o020) and file.st_gid == directory.st_gid
+
+
+# -- What is left over ----------------------------------------------------------------------------
+
+
 def is_gone(segment: str) -> bool:
-    """Whether the directory that the segment stands for is there no more."""
-    found = split(segment)
-    if found is None or found[0] is None:
+    """Whether the directory that the segment stands for is there no more, or was wiped. Only who sees the path as the maker of the
+    segment did can tell.
+    """
+    parts = split(segment)
+    if parts is None or not parts.view or parts.view != viewpoint() or not segment.startswith(PREFIX):
         return False
     try:
-        return _identity(found[0]) != found[1]
+        real = _decoded(parts.stem[len(PREFIX) :])
+    except ValueError:
+        return False
+    if real is None:
+        return False
+    try:
+        os.stat(real)
+        named = read(real)
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
         return False  # who may not look cannot tell
+    first = segment[: -len(parts.user) - 1] if parts.user else segment
+    if named is None:
+        # Without a marker, or wiped.
+        return first != _without_marker(real, parts.stem)
+    return first != named
 
 
-def sweep() -> None:
-    """Removes the segments of directories that are gone, if no process has them open for counting."""
+def sweep(stem: Optional[str] = None) -> None:
+    """Removes segments that no process has open for counting: those of directories that are gone, and of the unused ones of this
+    stem's, whoever made them, all but the newest.
+    """
     try:
-        for segment in Segment.list():
+        segments = Segment.list()
+    except Exception:
+        return
+    unused = []
+    for segment in segments:
+        # One that cannot be looked at or removed keeps no other one.
+        try:
+            parts = split(segment)
+            if parts is None:
+                continue
             if is_gone(segment):
                 Segment.remove_if_unused(segment)
-    except Exception:
-        pass  # another user's, or one that is no segment: it can wait
+            elif parts.stem == stem and not Segment.is_in_use(segment):
+                unused.append(segment)
+        except Exception:
+            continue
+    unused.sort(key=_made)
+    for segment in unused[:-_KEPT]:
+        try:
+            Segment.remove_if_unused(segment)
+        except Exception:
+            continue

@@ -152,7 +152,7 @@ def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> 
             definition = (typ, name, help_text, labelnames, unit, argument)
             try:
                 if identifier is None:
-                    return family(domain.segment, *definition).value(tuple(labelvalues))
+                    return family(domain, domain.segment, *definition).value(tuple(labelvalues))
                 return IdentityValue(domain, identifier, definition, tuple(labelvalues))
             except Exception as error:
                 domain.refused(name, error)
@@ -170,7 +170,7 @@ def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> 
             unit = getattr(metric, "_unit", "")
             try:
                 made = family(
-                    domain.segment, metric._type, metric._name, metric._documentation, metric._labelnames, unit, argument
+                    domain, domain.segment, metric._type, metric._name, metric._documentation, metric._labelnames, unit, argument
                 )
             except Exception as error:
                 domain.refused(metric._name, error)
@@ -186,12 +186,22 @@ def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> 
 
 
 def family(
-    segment: Any, typ: str, name: str, documentation: str, labelnames: Any, unit: str, argument: Any
+    domain: Domain, segment: Any, typ: str, name: str, documentation: str, labelnames: Any, unit: str, argument: Any
 ) -> ValueFamily:
-    """The native family. ``argument``: a gauge's mode, a histogram's bounds."""
+    """The native family. ``argument``: a gauge's mode, a histogram's bounds. Where processes of an earlier start have defined the metric
+    otherwise, this definition takes the place of theirs.
+    """
     mode = argument if typ == "gauge" else None
     bounds = argument if typ == "histogram" else None
-    return ValueFamily(segment, typ, name, documentation, list(labelnames), unit, mode, bounds, native_factor)
+    definition = (segment, typ, name, documentation, list(labelnames), unit, mode, bounds, native_factor)
+    try:
+        made = ValueFamily(*definition)
+    except ValueError:
+        if not domain.may_replace(name):
+            raise
+        return ValueFamily(*definition, replace=True)
+    domain.defined.add(name)
+    return made
 
 
 class IdentityValue:
@@ -211,7 +221,7 @@ class IdentityValue:
         who = (os.getpid(), identifier())
         value = self._values.get(who)
         if value is None:
-            value = self._values[who] = family(domain.of(who), *definition).value(labelvalues)
+            value = self._values[who] = family(domain, domain.of(who), *definition).value(labelvalues)
         return value
 
     def __getattr__(self, name: str) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import Any, Iterator, List, Optional, Tuple
 
 from . import _functions
 from ._created import is_wanted as created_is_wanted
+from ._multiprocess import is_alone
 
 
 def patch(exposition: Any) -> None:
@@ -75,7 +75,7 @@ def native_part(registry: Any) -> "Optional[Tuple[Any, Optional[List[str]], Opti
             return None
         collectors = list(known)
     ours = [collector for collector in collectors if _is_ours(collector)]
-    if len(ours) != 1 or _has_files(ours[0]):
+    if len(ours) != 1 or not is_alone(ours[0]):
         return None
     segment = ours[0].segment
     if segment is None:
@@ -91,13 +91,6 @@ def native_part(registry: Any) -> "Optional[Tuple[Any, Optional[List[str]], Opti
         target = whole._target_info_metric()
     rest = _Rest(others, target, names) if others or target is not None else None
     return segment, None if names is None else sorted(names), rest
-
-
-def _has_files(collector: Any) -> bool:
-    try:
-        return any(name.endswith(".db") for name in os.listdir(collector._path))
-    except OSError:
-        return False
 
 
 def _counts_into_segment(collector: Any) -> bool:

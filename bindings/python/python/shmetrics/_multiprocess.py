@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import glob
 import os
 from typing import Any, Dict, Iterator, List, Optional
 
-from . import _directory, _functions
-from ._domain import leave, segment_at
+from . import _directory, _functions, _sum
+from ._domain import beside, leave, resolved, segment_at
+from ._segment import tell
 
 
 def patch(multiprocess: Any) -> None:
@@ -23,36 +23,41 @@ def patch(multiprocess: Any) -> None:
 
         _shmetrics = True
 
+        def __init__(self, registry: Any, path: Optional[str] = None) -> None:
+            if path is None and "prometheus_multiproc_dir" not in os.environ:
+                # Old versions know the name in lower case alone.
+                path = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+            super().__init__(registry, path)
+            # It may be relative, and the program change its directory.
+            self._path: str = self._path if os.path.isabs(self._path) else resolved(self._path)
+
         @property
         def segment(self) -> Any:
             return segment_at(self._path)
 
         @staticmethod
         def merge(files: Any, accumulate: bool = True) -> Any:
-            """What is in these files; of no files, what is in the segment that counts instead of them."""
+            """What is in these files. The marker of a directory, and no files at all, stand for the segment that counts instead."""
             files = list(files)
-            if files:
-                return original.merge(files, accumulate)
-            path = _directory.from_environment()
-            segment = None if path is None else segment_at(path)
-            return metrics_of(segment, Metric, Sample, accumulate) if segment is not None else []
+            of_others = [file for file in files if os.path.basename(file) != _directory.MARKER]
+            marked = [os.path.dirname(file) for file in files if os.path.basename(file) == _directory.MARKER]
+            if not files and _directory.from_environment() is not None:
+                marked = [_directory.from_environment()]
+            found: "List[Any]" = []
+            for path in marked:
+                found += _shown(path or ".", of_others, Metric, Sample, original.merge, accumulate)
+                of_others = []
+            return found if marked else original.merge(of_others, accumulate)
 
         def collect(self) -> Iterator[Any]:
             _functions.refresh()
-            segment = segment_at(self._path)
-            found = [] if segment is None else metrics_of(segment, Metric, Sample, True)
-            yield from found
-            # Of processes that write files, as those do that have the package not.
-            files = glob.glob(os.path.join(glob.escape(self._path), "*.db"))
-            if files:
-                names = {metric.name for metric in found}
-                yield from (metric for metric in original.merge(files, accumulate=True) if metric.name not in names)
+            yield from _shown(self._path, _files(self._path), Metric, Sample, original.merge, True)
 
     MultiProcessCollector.__name__ = original.__name__
     MultiProcessCollector.__qualname__ = original.__qualname__
     MultiProcessCollector.__module__ = original.__module__
     MultiProcessCollector.__doc__ = original.__doc__
-    for method in ("merge", "collect"):
+    for method in ("__init__", "merge", "collect"):
         functools.update_wrapper(getattr(MultiProcessCollector, method), getattr(original, method))
 
     @functools.wraps(original_mark)
@@ -65,6 +70,44 @@ def patch(multiprocess: Any) -> None:
 
     multiprocess.MultiProcessCollector = MultiProcessCollector
     multiprocess.mark_process_dead = mark_process_dead
+
+
+def is_alone(collector: Any) -> bool:
+    """Whether all there is to show is in one segment."""
+    return not _files(collector._path) and not beside(collector._path)
+
+
+def _files(path: str) -> "List[str]":
+    """Files of processes that do not have this package."""
+    try:
+        names = os.listdir(path)
+    except OSError:
+        return []
+    return [os.path.join(path, name) for name in sorted(names) if name.endswith(".db") and name[0] != "." and name != _directory.MARKER]
+
+
+def _shown(path: str, files: "List[str]", Metric: Any, Sample: Any, merge: Any, accumulate: bool) -> "List[Any]":
+    """All that processes have counted that have this directory: in its segment, in those beside it, and in files."""
+    segments = [segment for segment in [segment_at(path), *beside(path)] if segment is not None]
+    if not files and len(segments) < 2:
+        return metrics_of(segments[0], Metric, Sample, accumulate) if segments else []
+    parts = [metrics_of(segment, Metric, Sample, False) for segment in segments]
+    sound = [file for file in files if _is_sound(file, merge)]
+    if sound:
+        parts.append(list(merge(sound, accumulate=False)))
+    return _sum.added(parts, accumulate)
+
+
+def _is_sound(file: str, merge: Any) -> bool:
+    """Whether a file can be read. prometheus_client would show nothing because of it."""
+    try:
+        merge([file], accumulate=False)
+        return True
+    except FileNotFoundError:
+        return False  # of a process that has just died
+    except Exception as error:
+        tell("the file %s is left out of the page: %s: %s" % (file, type(error).__name__, error))
+        return False
 
 
 def metrics_of(segment: Any, Metric: Any, Sample: Any, accumulate: bool) -> "List[Any]":

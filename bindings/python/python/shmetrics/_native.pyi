@@ -22,6 +22,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 __version__: str
 
+def file_system(path: str) -> int: ...
+
 @final
 class Segment:
     def __new__(
@@ -52,8 +54,6 @@ class Segment:
     def is_in_use(name: str) -> bool: ...
     @staticmethod
     def list() -> List[str]: ...
-    @staticmethod
-    def directory_identity(path: str) -> Tuple[int, int]: ...
     @property
     def path(self) -> Optional[str]: ...
     @property
@@ -79,6 +79,26 @@ class Segment:
         self, names: Optional[Sequence[str]] = None, own: bool = False
     ) -> List[Tuple[str, str, str, str, Optional[str], List[Tuple[str, Dict[str, str], float]]]]: ...
     def processes(self) -> List[Tuple[int, int, bool, float]]: ...
+
+@final
+class Reading:
+    def __new__(cls, name: str) -> Self: ...
+    @property
+    def path(self) -> Optional[str]: ...
+    @property
+    def is_current(self) -> bool: ...
+    def render(self, exposition: Optional[Exposition] = None, names: Optional[Sequence[str]] = None) -> bytes: ...
+    def render_alike(
+        self,
+        openmetrics: bool = False,
+        names: Optional[Sequence[str]] = None,
+        escaping: Optional[str] = None,
+        created: bool = False,
+        own: bool = True,
+    ) -> bytes: ...
+    def families(
+        self, names: Optional[Sequence[str]] = None, own: bool = False
+    ) -> List[Tuple[str, str, str, str, Optional[str], List[Tuple[str, Dict[str, str], float]]]]: ...
 
 @final
 class Exposition:

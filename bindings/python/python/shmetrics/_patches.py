@@ -302,6 +302,9 @@ class _Twins:
             arguments["multiprocess_mode"] = of._multiprocess_mode
         elif kind == "stateset":
             arguments["states"] = list(of._states)
+        if kind in ("info", "stateset") and domain.may_replace(of._name):
+            # The definition of an earlier start, if there is one, gives way to this one.
+            arguments["replace"] = True
         unit = getattr(of, "_unit", "")
         if unit and kind not in ("info", "stateset"):
             arguments["unit"] = unit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from . import _directory
 from ._native import Segment
@@ -56,14 +56,19 @@ def configure(name: Optional[str] = None, **options: Any) -> Segment:
     return known if name is None and not options else opened
 
 
-def name_of_default() -> Optional[str]:
-    """The name of the segment that this process counts into, unless it is configured otherwise."""
-    if os.environ.get("SHMETRICS_SEGMENT"):
-        return os.environ["SHMETRICS_SEGMENT"]
-    directory = _directory.from_environment()
-    if directory is not None:
-        return _directory.name(directory)
-    return None
+def given_name() -> Optional[str]:
+    """The segment that the environment names, if a segment can have that name."""
+    name = os.environ.get("SHMETRICS_SEGMENT")
+    if not name:
+        return None
+    try:
+        Segment.is_in_use(name)
+    except ValueError as error:
+        tell("SHMETRICS_SEGMENT is left out: %s" % error)
+        return None
+    except Exception:
+        pass  # none is there yet, or it is another user's
+    return name
 
 
 def default() -> Optional[Segment]:
@@ -72,22 +77,80 @@ def default() -> Optional[Segment]:
         return _chosen[_DEFAULT]
     except KeyError:
         pass
-    opened, trouble = open_or_fall_back(name_of_default())
+    opened, trouble = open_default()
     chosen = _chosen.setdefault(_DEFAULT, opened)
     if trouble and chosen is opened:
         tell(trouble)
     return chosen
 
 
-def open_or_fall_back(name: Optional[str]) -> "Tuple[Optional[Segment], Optional[str]]":
+def open_default() -> "Tuple[Optional[Segment], Optional[str]]":
+    """The segment that the environment names, or that of its directory, or ``default``."""
+    name, directory = given_name(), _directory.from_environment()
+    if directory is not None:
+        opened = open_of_directory(directory, name)
+        return opened.segment, opened.trouble
+    return open_or_fall_back(name if name is not None else "default")
+
+
+class Opened(NamedTuple):
+    """What came of opening a directory's segment for counting."""
+
+    segment: Optional[Segment]
+    #: Of the directory's segment, also where this process counts in another one.
+    name: str
+    options: "Dict[str, Any]"
+    #: What to tell the application, after the segment has been published.
+    trouble: Optional[str]
+
+
+def open_of_directory(directory: str, name: Optional[str] = None) -> Opened:
+    """The segment that a directory stands for, or that has been given a name beside it."""
+    if name is not None:
+        options = _directory.access(directory, name)
+        given, trouble = open_or_fall_back(name, options)
+        return Opened(given, name, options, trouble)
+    segment: Optional[Segment] = None
+    trouble = "metrics are not counted: %s keeps being wiped" % directory
+    before: Optional[str] = None
+    for _ in range(20):
+        place = _directory.claim(directory)
+        if place.name == before:
+            break
+        options = _directory.access(directory, place.name)
+        _directory.sweep(place.name.rpartition(":")[0])
+        if place.is_others and not os.path.lexists(_directory.file_of(place.name)):
+            continue  # its last process has just ended
+        segment, trouble = open_or_fall_back(place.name, options)
+        # Between the look at the directory and the opening, somebody may have wiped it.
+        before = place.name
+    if place.problem is not None and trouble is None:
+        trouble = (
+            "metrics are counted in the segment %s, which processes in other containers do not find, and which wiping %s does not reset: "
+            "the directory takes no marker (%s). Make it writable, or set SHMETRICS_SEGMENT" % (place.name, directory, place.problem)
+        )
+    return Opened(segment, place.name, options, trouble)
+
+
+def open_or_fall_back(
+    name: Optional[str], options: "Optional[Dict[str, Any]]" = None
+) -> "Tuple[Optional[Segment], Optional[str]]":
     """A segment of this name; without room or rights for it, memory of this process and of its forked children; or nothing.
 
-    The second is what to tell the application, after the segment has been published.
+    Who may not write to a directory's segment has one beside it, which pages add to it. The second is what to tell the application,
+    after the segment has been published.
     """
+    options = options or {}
     try:
-        return Segment(name), None
+        return Segment(name, **options), None
     except Exception as error:
         reason = error
+    if isinstance(reason, PermissionError) and name is not None and _directory.split(name) is not None:
+        mine = {key: value for key, value in options.items() if key in ("mode", "group")}
+        try:
+            return Segment("%s.u%d" % (name, os.geteuid()), **mine), None
+        except Exception:
+            pass
     try:
         segment = Segment(anonymous=True)
     except Exception as error:

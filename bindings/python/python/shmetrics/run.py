@@ -5,19 +5,51 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import stat
 import sys
+import tempfile
 from typing import List, Optional
 
 from . import _directory
 from ._native import Segment, __version__
 
-_DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "multiproc")
+
+def _directory_of(place: str) -> Optional[str]:
+    """A directory for the program to have, as libraries look for one: one for each directory that programs are started in, below the
+    user's own in the system's directory for temporary files. ``None`` if it cannot be had.
+    """
+    try:
+        base = os.path.join(tempfile.gettempdir(), "shmetrics-%d" % os.geteuid())
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip("-.")[-100:]
+        path = os.path.join(base, "%s-%08x" % (plain, _directory._code(os.fsencode(place), 32)))
+        for made in (base, path):
+            try:
+                os.mkdir(made)
+            except FileExistsError:
+                pass
+            status = os.lstat(made)
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+                return None
+            # Processes of other users, which a server's workers may be, have to find the marker, and leave it alone.
+            os.chmod(made, 0o755)
+        return path
+    except OSError:
+        return None
 
 
-def _default_name() -> str:
-    """The current directory's name, as far as a segment may be called so."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", os.path.basename(os.getcwd())).strip("-.")
-    return name[:100] or "default"
+def _choose(given: Optional[str]) -> str:
+    """Sets the directory that the program has, unless it has one, and says which segment it counts in."""
+    directory = _directory.from_environment()
+    if directory is not None:
+        return given or _directory.claim(directory).name
+    place = os.path.realpath(os.getcwd())
+    directory = _directory_of(place)
+    if directory is None:
+        # Nothing is written into it: only that there is one counts.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = os.environ.get("SHMETRICS_DIR") or "/dev/shm"
+        return given or _directory._without_marker(place, _directory.RUN_PREFIX + _directory._encoded(place))
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+    return given or _directory.claim(directory, _directory.RUN_PREFIX + _directory._encoded(place)).name
 
 
 def main(arguments: "Optional[List[str]]" = None) -> int:
@@ -26,7 +58,7 @@ def main(arguments: "Optional[List[str]]" = None) -> int:
         description="Starts a program whose processes count into one segment of shared memory, prometheus_client's multiprocess mode included. "
         "Counters begin at 0, unless a process of an earlier start is still there.",
     )
-    parser.add_argument("--segment", metavar="NAME", help="the segment's name; $SHMETRICS_SEGMENT, or the current directory's name")
+    parser.add_argument("--segment", metavar="NAME", help="the segment's name; $SHMETRICS_SEGMENT, or one for the current directory")
     parser.add_argument("--keep", action="store_true", help="go on with the counts of an earlier start")
     parser.add_argument("--version", action="version", version="shmetrics " + __version__)
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND ...")
@@ -34,17 +66,12 @@ def main(arguments: "Optional[List[str]]" = None) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         parser.error("which program? shmetrics-run gunicorn app:app")
-    directory = _directory.from_environment()
-    if directory is None:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = _DIRECTORY
-    name = options.segment or os.environ.get("SHMETRICS_SEGMENT")
-    if not name:
-        # A directory that is set stands for its segment, here as without this command.
-        name = _default_name() if directory is None else _directory.name(directory)
+    name = _choose(options.segment or os.environ.get("SHMETRICS_SEGMENT"))
     os.environ["SHMETRICS_SEGMENT"] = name
     if not options.keep:
         try:
-            Segment.remove_if_unused(name)
+            for segment in [name, *_directory.others(name)]:
+                Segment.remove_if_unused(segment)
         except (OSError, ValueError) as error:
             print("shmetrics-run: the counts of an earlier start stay: %s" % error, file=sys.stderr)
     try:

@@ -18,7 +18,7 @@ def backend_of_a_counter() -> str:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
     try:
         values.MultiProcessValue()("counter", "probe", "probe_total", (), (), "A probe.").inc(1)
-        return "stock" if any(name.endswith(".db") for name in os.listdir(directory)) else "dropin"
+        return "stock" if any(name.startswith("counter_") for name in os.listdir(directory)) else "dropin"
     finally:
         if before is None:
             del os.environ["PROMETHEUS_MULTIPROC_DIR"]

@@ -28,7 +28,7 @@ def _both(suite: Path, into: Path, shm: Path, *arguments: str, path: str = "", d
         # One after the other: they listen on ports of their choice.
         found[backend] = Run(suite, into / backend, shm, backend, *arguments, path=path, **environment).wait()
     if directory:
-        assert list((into / "dropin-directory").iterdir()) == [], "the drop-in writes none"
+        assert {file.name for file in (into / "dropin-directory").iterdir()} <= {"gauge_max_shmetrics.db"}, "the drop-in writes none"
     return found["stock"], found["dropin"]
 
 
