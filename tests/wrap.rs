@@ -1,5 +1,5 @@
-//! Counters that come round: each test starts near the bound of one of them. See "Counters that
-//! come round" in `docs/reliability.md`.
+//! Counters that wrap around: each test starts near the bound of one counter. See "Counters that
+//! wrap around" in `docs/reliability.md`.
 #![cfg(target_os = "linux")]
 #![allow(missing_docs)]
 
