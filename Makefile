@@ -42,7 +42,7 @@ fuzz: ## the fuzz targets, one after another (FUZZ_RUNS=1000000 inputs each); se
 	@scripts/setup.sh build
 	fuzz/run.sh $(FUZZ_FLAGS) $(FUZZ_RUNS)
 
-bench: ## ours and the rivals side by side; writes docs/benchmarks.md and its plots (5 minutes; BENCH_FULL=1: longer, steadier)
+bench: ## ours and the rivals side by side; writes the tables and plots of docs/benchmarks* (5 minutes; BENCH_FULL=1: longer, steadier)
 	@scripts/setup.sh bench
 	benches/rivals/run.sh
 

@@ -34,7 +34,7 @@ clippy() {
 }
 docs() {
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet \
-        && python3 benches/rivals/report/test_report.py # tables, and their places in docs/benchmarks.md
+        && python3 benches/rivals/report/test_report.py # tables, and their places in docs/benchmarks*
 }
 licences() { python3 scripts/licences.py; }
 rust() { cargo test --workspace --no-fail-fast; }

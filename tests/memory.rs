@@ -1,4 +1,4 @@
-//! What a series costs in memory. Deterministic, so it is asserted; the figures stand in docs/benchmarks.md.
+//! The memory of a series. The figures are deterministic, so the tests assert them; docs/benchmarks/notes.md has the table.
 #![allow(missing_docs)]
 
 mod common;

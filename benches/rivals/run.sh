@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds all contestants, measures every part, and writes docs/benchmarks.md's tables and docs/benchmarks/*.svg: `make bench`.
+# Builds all contestants, measures every part, and writes the tables of docs/benchmarks.md and docs/benchmarks/notes.md, and
+# docs/benchmarks/*.svg: `make bench`.
 #
 # Raw results are in target/bench/results. BENCH_FULL=1 takes more rounds and larger sizes. Parts can be named, as in
 # `run.sh updates pages`; the others are then reported as they were measured last.
@@ -88,6 +89,6 @@ for part in "${parts[@]}"; do
 done
 if [[ -n $python ]]; then
     echo '== report'
-    "$python" $here/report/report.py "$results" docs/benchmarks.md docs/benchmarks
+    "$python" $here/report/report.py "$results" docs/benchmarks docs/benchmarks.md docs/benchmarks/notes.md
 fi
 exit $failed

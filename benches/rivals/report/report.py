@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Puts results between the markers of a document, and draws plots: report.py RESULTS DOCUMENT PLOTS."""
+"""Puts results between the markers of documents, and draws plots: report.py RESULTS PLOTS DOCUMENT..."""
 
 import json
 import pathlib
@@ -40,22 +40,25 @@ def sections(found):
     return {name: make() for name, make in makers.items() if all(part in found for part in needs.get(name, (name,)))}
 
 
-def fill(document, texts):
-    """Replaces what is between `<!-- begin NAME -->` and `<!-- end NAME -->`."""
+def fill(documents, texts):
+    """Replaces the text between `<!-- begin NAME -->` and `<!-- end NAME -->`. Each name has a place in one document."""
+    filled = list(documents)
     for name, text in texts.items():
         pattern = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
-        if not pattern.search(document):
-            raise ValueError(f"the document has no place for {name}")
-        document = pattern.sub(lambda match: f"{match[1]}\n{text}\n\n{match[2]}", document)
-    return document
+        places = [i for i, document in enumerate(filled) for _ in pattern.finditer(document)]
+        if len(places) != 1:
+            raise ValueError(f"the documents have {len(places) or 'no'} places for {name}")
+        filled[places[0]] = pattern.sub(lambda match: f"{match[1]}\n{text}\n\n{match[2]}", filled[places[0]])
+    return filled
 
 
-def main(results, document, plots):
+def main(results, plots, *documents):
     import plot
 
     found = load(results)
-    path = pathlib.Path(document)
-    path.write_text(fill(path.read_text(), sections(found)))
+    paths = [pathlib.Path(document) for document in documents]
+    for path, document in zip(paths, fill([path.read_text() for path in paths], sections(found))):
+        path.write_text(document)
     pathlib.Path(plots).mkdir(exist_ok=True)
     plot.draw(found, pathlib.Path(plots))
 

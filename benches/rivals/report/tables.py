@@ -165,7 +165,7 @@ def page_table(pages):
         rows.append([name(who), *cells])
         if who == "shmetrics":
             first = [median(ours(part["contestants"])["first"]) for part in parts]
-            rows.append(["**shmetrics**, the first page after others'", *first])
+            rows.append(["**shmetrics**, the first page after other contestants'", *first])
     return table(head, rows)
 
 
@@ -221,7 +221,7 @@ def process_table(memory):
     return table([*head, "their proportional shares, bytes", "their page tables, bytes"], rows)
 
 
-STATES = {"nobody": "nobody", "others": "pages of other metrics", "scraped": "these pages"}
+STATES = {"nobody": "no page", "others": "pages of other metrics", "scraped": "these pages"}
 
 
 def scraped_table(scraped):
@@ -236,7 +236,7 @@ def scraped_table(scraped):
                 *(number(latency[q]) for q in ("p50", "p99", "p99.9", "p99.99")),
                 number(latency["max"] / 1e6),
             ])
-    head = ["", "meanwhile rendered", "M requests/s", "of nobody's", "of the other metrics'", "p50, ns", "p99", "p99.9", "p99.99", "max, ms"]
+    head = ["", "rendered meanwhile", "M requests/s", "of no page", "of pages of other metrics", "p50, ns", "p99", "p99.9", "p99.99", "max, ms"]
     return table(head, rows)
 
 

@@ -64,21 +64,27 @@ class Tables(unittest.TestCase):
 class Document(unittest.TestCase):
     def test_only_what_is_between_the_markers_changes(self):
         document = "before\n<!-- begin a -->\nold\n<!-- end a -->\nafter\n"
-        filled = report.fill(document, {"a": "new \\1"})
-        self.assertEqual(filled, "before\n<!-- begin a -->\n\nnew \\1\n\n<!-- end a -->\nafter\n")
+        filled = report.fill(["other", document], {"a": "new \\1"})
+        self.assertEqual(filled, ["other", "before\n<!-- begin a -->\n\nnew \\1\n\n<!-- end a -->\nafter\n"])
         self.assertEqual(report.fill(filled, {"a": "new \\1"}), filled)
 
     def test_a_missing_place_is_an_error(self):
-        with self.assertRaisesRegex(ValueError, "no place for b"):
-            report.fill("nothing", {"b": "x"})
+        with self.assertRaisesRegex(ValueError, "no places for b"):
+            report.fill(["nothing"], {"b": "x"})
+
+    def test_two_places_for_one_table_are_an_error(self):
+        document = "<!-- begin a -->\n<!-- end a -->\n"
+        with self.assertRaisesRegex(ValueError, "2 places for a"):
+            report.fill([document, document], {"a": "x"})
 
     def test_parts_that_were_not_measured_are_left_as_they_are(self):
         self.assertEqual(list(report.sections({"crowd": crowd()})), ["crowd"])
 
-    def test_the_project_s_document_has_a_place_for_all(self):
-        document = (pathlib.Path(__file__).parents[3] / "docs" / "benchmarks.md").read_text()
+    def test_the_project_s_documents_have_a_place_for_all(self):
+        docs = pathlib.Path(__file__).parents[3] / "docs"
+        documents = [(docs / name).read_text() for name in ("benchmarks.md", "benchmarks/notes.md")]
         names = ("machine", "glance", "updates", "crowd", "pages", "fresh", "memory", "hot", "processes", "scraped", "workers", "forks")
-        report.fill(document, dict.fromkeys(names, ""))
+        report.fill(documents, dict.fromkeys(names, ""))
 
 
 class Sources(unittest.TestCase):
