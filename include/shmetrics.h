@@ -7,7 +7,11 @@
  * Handles      Families, counters, gauges and histograms are values of a few private words: copy them freely, never free
  *              them. They stay valid as long as the process, in every thread, in signal handlers and over fork. A
  *              zero-initialised handle is inert: every call on it does nothing.
- * Ownership    Only readers and cursors are freed, each by its own call. Segments stay mapped as long as the process.
+ * Ownership    Only readers, cursors and points are freed, each by its own call. Segments stay mapped as long as the process.
+ * Reading      A page is read as bytes (shmetrics_..._render, shmetrics_cursor_next) or as values: shmetrics_cursor_points, then
+ *              shmetrics_points_next for each series. Both hold a bounded part of the page.
+ * FFIs         Handles are structs, and most calls take them by value. A foreign-function interface that cannot pass structs uses the
+ *              calls that end in _p: they take the address of a handle.
  * Label sets   shmetrics_..._with never fails. A new label set is made on first use. Without room, or beyond a limit, it
  *              returns the family's overflow series, shown with the label shmetrics_overflow="true". A wrong number of
  *              values gives an inert handle and is counted in shmetrics_updates_rejected_total; so does an inert family,
@@ -293,9 +297,56 @@ typedef enum shmetrics_escaping {
 } shmetrics_escaping;
 
 /**
+ * A family's type.
+ */
+typedef enum shmetrics_kind {
+  /**
+   * A value of which nothing is known.
+   */
+  SHMETRICS_KIND_UNKNOWN = 0,
+  /**
+   * It only rises.
+   */
+  SHMETRICS_KIND_COUNTER,
+  /**
+   * It goes up and down.
+   */
+  SHMETRICS_KIND_GAUGE,
+  /**
+   * Observations in buckets.
+   */
+  SHMETRICS_KIND_HISTOGRAM,
+  /**
+   * Observations, which may be taken back, in buckets.
+   */
+  SHMETRICS_KIND_GAUGE_HISTOGRAM,
+  /**
+   * Observations by their count and sum.
+   */
+  SHMETRICS_KIND_SUMMARY,
+  /**
+   * Labels that say something; the value is 1.
+   */
+  SHMETRICS_KIND_INFO,
+  /**
+   * States, each on or off.
+   */
+  SHMETRICS_KIND_STATE_SET,
+  /**
+   * States, one of them on.
+   */
+  SHMETRICS_KIND_ENUM,
+} shmetrics_kind;
+
+/**
  * A page being rendered, a piece at a time. Freed by `shmetrics_cursor_free`.
  */
 typedef struct shmetrics_cursor shmetrics_cursor;
+
+/**
+ * The series of a page as values. Freed by `shmetrics_points_free`.
+ */
+typedef struct shmetrics_points shmetrics_points;
 
 /**
  * A read-only view of a segment, for rendering it. Freed by `shmetrics_reader_free`.
@@ -520,6 +571,219 @@ typedef struct shmetrics_histogram {
 } shmetrics_histogram;
 
 /**
+ * A family of summaries.
+ */
+typedef struct shmetrics_summary_family {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_summary_family;
+
+/**
+ * A family. All pointers are valid until the next call of `shmetrics_points_next` that gives a point of another family. Later
+ * versions may add fields at the end.
+ */
+typedef struct shmetrics_point_family {
+  /**
+   * Its name as it was registered, without a counter's `_total` or an info's `_info`.
+   */
+  struct shmetrics_str name;
+  /**
+   * Its help text.
+   */
+  struct shmetrics_str help;
+  /**
+   * Its unit; may be empty.
+   */
+  struct shmetrics_str unit;
+  /**
+   * A histogram's finite bounds, each the upper one of its bucket.
+   */
+  const double *bounds;
+  /**
+   * How many there are.
+   */
+  size_t bound_count;
+  /**
+   * The states of a state set or an enum.
+   */
+  const struct shmetrics_str *states;
+  /**
+   * How many there are.
+   */
+  size_t state_count;
+  /**
+   * A `SHMETRICS_KIND_...`.
+   */
+  uint32_t kind;
+  /**
+   * Whether points of this histogram have native buckets.
+   */
+  bool is_native;
+} shmetrics_point_family;
+
+/**
+ * A quantile of a summary.
+ */
+typedef struct shmetrics_quantile {
+  /**
+   * Such as 0.99.
+   */
+  double quantile;
+  /**
+   * Its value; NaN if there was no observation lately.
+   */
+  double value;
+} shmetrics_quantile;
+
+/**
+ * A native bucket that has observations.
+ */
+typedef struct shmetrics_native_bucket {
+  /**
+   * Bucket `i` is of sizes above 2^((i - 1) / 2^schema) and up to 2^(i / 2^schema).
+   */
+  int32_t index;
+  /**
+   * Observations, not cumulated.
+   */
+  uint64_t count;
+} shmetrics_native_bucket;
+
+/**
+ * The native buckets of a histogram's point.
+ */
+typedef struct shmetrics_native_buckets {
+  /**
+   * Observations up to this size, of either sign, are in the zero bucket.
+   */
+  double zero_threshold;
+  /**
+   * The zero bucket.
+   */
+  uint64_t zero_count;
+  /**
+   * Buckets of positive observations, by rising index.
+   */
+  const struct shmetrics_native_bucket *positive;
+  /**
+   * How many there are.
+   */
+  size_t positive_count;
+  /**
+   * Buckets of negative observations, by the rising index of their size.
+   */
+  const struct shmetrics_native_bucket *negative;
+  /**
+   * How many there are.
+   */
+  size_t negative_count;
+  /**
+   * The resolution, from -4 to 8.
+   */
+  int32_t schema;
+} shmetrics_native_buckets;
+
+/**
+ * An exemplar.
+ */
+typedef struct shmetrics_exemplar {
+  /**
+   * Its labels.
+   */
+  const struct shmetrics_label *labels;
+  /**
+   * How many there are.
+   */
+  size_t label_count;
+  /**
+   * What was counted or observed.
+   */
+  double value;
+  /**
+   * When, in milliseconds since 1970.
+   */
+  uint64_t at_ms;
+} shmetrics_exemplar;
+
+/**
+ * A series as it was at one moment. All pointers are valid until the next call with the same points. Arrays that a type does not have are
+ * NULL with a count of 0. Later versions may add fields at the end.
+ */
+typedef struct shmetrics_point {
+  /**
+   * Its family: the same pointer for all points of the family that follow each other.
+   */
+  const struct shmetrics_point_family *family;
+  /**
+   * Its labels, those of the whole segment first.
+   */
+  const struct shmetrics_label *labels;
+  /**
+   * How many there are.
+   */
+  size_t label_count;
+  /**
+   * When the series began, in nanoseconds since 1970; 0 where that is not known.
+   */
+  uint64_t began_ns;
+  /**
+   * The value of a counter, gauge, unknown or info; the sum of a histogram's or summary's observations.
+   */
+  double value;
+  /**
+   * A counter's exact value, if `is_whole`.
+   */
+  uint64_t whole;
+  /**
+   * Observations of each bucket of a histogram alone, in one bucket more than there are bounds. A summary, and a histogram that is
+   * only native, has one. They are those of `value`.
+   */
+  const uint64_t *counts;
+  /**
+   * How many there are.
+   */
+  size_t bucket_count;
+  /**
+   * A summary's quantiles.
+   */
+  const struct shmetrics_quantile *quantiles;
+  /**
+   * How many there are.
+   */
+  size_t quantile_count;
+  /**
+   * For each state of the family, whether it is on.
+   */
+  const bool *states;
+  /**
+   * How many there are.
+   */
+  size_t state_count;
+  /**
+   * The same observations in native buckets, or NULL.
+   */
+  const struct shmetrics_native_buckets *native_buckets;
+  /**
+   * Its exemplars, those of buckets in their order.
+   */
+  const struct shmetrics_exemplar *exemplars;
+  /**
+   * How many there are.
+   */
+  size_t exemplar_count;
+  /**
+   * Whether a counter's value is exact in `whole`: it is, unless a fraction was ever added.
+   */
+  bool is_whole;
+} shmetrics_point;
+
+/**
  * How a page is written. Zero-initialised it is text 0.0.4.
  */
 typedef struct shmetrics_exposition {
@@ -665,20 +929,6 @@ typedef struct shmetrics_info_family {
    */
   const void *p1;
 } shmetrics_info_family;
-
-/**
- * A family of summaries.
- */
-typedef struct shmetrics_summary_family {
-  /**
-   * Private.
-   */
-  const void *p0;
-  /**
-   * Private.
-   */
-  const void *p1;
-} shmetrics_summary_family;
 
 #ifdef __cplusplus
 extern "C" {
@@ -826,6 +1076,12 @@ void shmetrics_gauge_dec(struct shmetrics_gauge gauge);
 void shmetrics_gauge_set_to_now(struct shmetrics_gauge gauge);
 
 /**
+ * The value now; 0 for an inert handle, and once the gauge is removed. Of a per-process gauge it is this process' own, 0 if that has not
+ * set it: a page shows what the values of all processes amount to.
+ */
+double shmetrics_gauge_value(struct shmetrics_gauge gauge);
+
+/**
  * Registers a family of histograms, or finds it: with classic buckets, and with native ones if `native_factor` is set.
  *
  * ```c
@@ -903,6 +1159,113 @@ uint64_t shmetrics_timer_start(void);
  * Observes the seconds since `start`, which `shmetrics_timer_start` gave.
  */
 void shmetrics_histogram_observe_since(struct shmetrics_histogram histogram, uint64_t start);
+
+/**
+ * As `shmetrics_counter_with`, for foreign-function interfaces that cannot pass structs by value: handles go by pointer, and `*counter`
+ * becomes the handle. All calls that end in `_p` are such. A NULL pointer to a handle does nothing.
+ */
+void shmetrics_counter_with_p(const struct shmetrics_counter_family *family,
+                              const struct shmetrics_str *values,
+                              size_t count,
+                              struct shmetrics_counter *counter);
+
+/**
+ * As `shmetrics_counter_inc`.
+ */
+void shmetrics_counter_inc_p(const struct shmetrics_counter *counter);
+
+/**
+ * As `shmetrics_counter_add`.
+ */
+void shmetrics_counter_add_p(const struct shmetrics_counter *counter, double v);
+
+/**
+ * As `shmetrics_counter_add_u64`.
+ */
+void shmetrics_counter_add_u64_p(const struct shmetrics_counter *counter, uint64_t n);
+
+/**
+ * As `shmetrics_counter_value`.
+ */
+double shmetrics_counter_value_p(const struct shmetrics_counter *counter);
+
+/**
+ * As `shmetrics_gauge_with`: see `shmetrics_counter_with_p`.
+ */
+void shmetrics_gauge_with_p(const struct shmetrics_gauge_family *family,
+                            const struct shmetrics_str *values,
+                            size_t count,
+                            struct shmetrics_gauge *gauge);
+
+/**
+ * As `shmetrics_gauge_set`.
+ */
+void shmetrics_gauge_set_p(const struct shmetrics_gauge *gauge, double v);
+
+/**
+ * As `shmetrics_gauge_add`.
+ */
+void shmetrics_gauge_add_p(const struct shmetrics_gauge *gauge, double v);
+
+/**
+ * As `shmetrics_gauge_inc`.
+ */
+void shmetrics_gauge_inc_p(const struct shmetrics_gauge *gauge);
+
+/**
+ * As `shmetrics_gauge_dec`.
+ */
+void shmetrics_gauge_dec_p(const struct shmetrics_gauge *gauge);
+
+/**
+ * As `shmetrics_gauge_value`.
+ */
+double shmetrics_gauge_value_p(const struct shmetrics_gauge *gauge);
+
+/**
+ * As `shmetrics_histogram_with`: see `shmetrics_counter_with_p`.
+ */
+void shmetrics_histogram_with_p(const struct shmetrics_histogram_family *family,
+                                const struct shmetrics_str *values,
+                                size_t count,
+                                struct shmetrics_histogram *histogram);
+
+/**
+ * As `shmetrics_summary_with`: see `shmetrics_counter_with_p`.
+ */
+void shmetrics_summary_with_p(const struct shmetrics_summary_family *family,
+                              const struct shmetrics_str *values,
+                              size_t count,
+                              struct shmetrics_histogram *summary);
+
+/**
+ * As `shmetrics_histogram_observe`, of summaries too.
+ */
+void shmetrics_histogram_observe_p(const struct shmetrics_histogram *histogram, double v);
+
+/**
+ * As `shmetrics_histogram_observe_since`, of summaries too.
+ */
+void shmetrics_histogram_observe_since_p(const struct shmetrics_histogram *histogram, uint64_t start);
+
+/**
+ * Reads the cursor's page as values instead of text: each series as it is at the moment it is read, a family complete before the next,
+ * the library's own families last. `shmetrics_cursor_only` says beforehand which families; the format does not matter, and names
+ * are as they were registered. At most some hundred series are held at a time. On success the cursor is freed.
+ */
+enum shmetrics_status shmetrics_cursor_points(struct shmetrics_cursor *cursor,
+                                              struct shmetrics_points **points);
+
+/**
+ * Reads the next series. `*point` becomes NULL behind the last one.
+ */
+enum shmetrics_status shmetrics_points_next(struct shmetrics_points *points,
+                                            const struct shmetrics_point **point);
+
+/**
+ * Frees points; NULL is ignored. Of a reader's page, before the reader.
+ */
+void shmetrics_points_free(struct shmetrics_points *points);
 
 /**
  * Attaches to a segment, read-only. An empty name: `$SHMETRICS_SEGMENT`, else "default".

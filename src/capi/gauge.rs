@@ -201,3 +201,10 @@ pub extern "C" fn shmetrics_gauge_dec(gauge: shmetrics_gauge) {
 pub extern "C" fn shmetrics_gauge_set_to_now(gauge: shmetrics_gauge) {
     gauge.update_otherwise(|g| g.set_to_now());
 }
+
+/// The value now; 0 for an inert handle, and once the gauge is removed. Of a per-process gauge it is this process' own, 0 if that has not
+/// set it: a page shows what the values of all processes amount to.
+#[no_mangle]
+pub extern "C" fn shmetrics_gauge_value(gauge: shmetrics_gauge) -> f64 {
+    gauge.get().map_or(0.0, |gauge| gauge.get())
+}

@@ -13,6 +13,8 @@
 mod counter;
 mod gauge;
 mod histogram;
+mod pointers;
+mod points;
 mod render;
 mod segment;
 mod state;

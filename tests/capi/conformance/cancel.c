@@ -11,6 +11,7 @@ enum { MARK = 4242, MANY = 6000 };
 static shmetrics_segment *segment;
 static shmetrics_reader *reader;
 static shmetrics_cursor *cursor;
+static shmetrics_points *points;
 static shmetrics_counter_family counter_family, labelled;
 static shmetrics_gauge_family gauge_family, labelled_gauges;
 static shmetrics_histogram_family histogram_family, labelled_histograms, native, taken_back;
@@ -202,6 +203,43 @@ CASE(shmetrics_unknown_register) {
 CASE(shmetrics_unregister) { (void)shmetrics_unregister(segment, TEXT("fixture_labelled"), NULL); }
 CASE(shmetrics_version) { (void)shmetrics_version(); }
 
+CASE(shmetrics_counter_add_p) { shmetrics_counter_add_p(&counter, 0.5); }
+CASE(shmetrics_counter_add_u64_p) { for (int i = 0; i < 3 * MANY; i++) shmetrics_counter_add_u64_p(&counter, 1); }
+CASE(shmetrics_counter_inc_p) { for (int i = 0; i < 3 * MANY; i++) shmetrics_counter_inc_p(&counter); }
+CASE(shmetrics_counter_value_p) { sink = shmetrics_counter_value_p(&counter); }
+CASE(shmetrics_counter_with_p) {
+    shmetrics_counter c;
+    LABEL_SETS((shmetrics_counter_with_p(&labelled, &one, 1, &c), 0))
+}
+CASE(shmetrics_cursor_points) {
+    shmetrics_points *p;
+    (void)shmetrics_cursor_points(cursor, &p);
+}
+CASE(shmetrics_gauge_add_p) { shmetrics_gauge_add_p(&live, 1); }
+CASE(shmetrics_gauge_dec_p) { shmetrics_gauge_dec_p(&live); }
+CASE(shmetrics_gauge_inc_p) { shmetrics_gauge_inc_p(&live); }
+CASE(shmetrics_gauge_set_p) { shmetrics_gauge_set_p(&live, 1); }
+CASE(shmetrics_gauge_value) { sink = shmetrics_gauge_value(live); }
+CASE(shmetrics_gauge_value_p) { sink = shmetrics_gauge_value_p(&live); }
+CASE(shmetrics_gauge_with_p) {
+    shmetrics_gauge g;
+    LABEL_SETS((shmetrics_gauge_with_p(&labelled_gauges, &one, 1, &g), 0))
+}
+CASE(shmetrics_histogram_observe_p) { for (double v = 1e-9; v < 1e9; v *= 1.01) shmetrics_histogram_observe_p(&native_histogram, v); }
+CASE(shmetrics_histogram_observe_since_p) { shmetrics_histogram_observe_since_p(&native_histogram, 1); }
+CASE(shmetrics_histogram_with_p) {
+    shmetrics_histogram h;
+    LABEL_SETS((shmetrics_histogram_with_p(&labelled_histograms, &one, 1, &h), 0))
+}
+CASE(shmetrics_points_free) { shmetrics_points_free(points); }
+CASE(shmetrics_points_next) {
+    const shmetrics_point *point;
+    while (shmetrics_points_next(points, &point) == SHMETRICS_STATUS_OK && point) {}
+}
+CASE(shmetrics_summary_with_p) {
+    shmetrics_histogram h;
+    LABEL_SETS((shmetrics_summary_with_p(&labelled_summaries, &one, 1, &h), 0))
+}
 #define ENTRY(symbol) {#symbol, call_##symbol}
 static const struct { const char *symbol; void (*call)(void); } calls[] = {
     ENTRY(shmetrics_accepts_gzip), ENTRY(shmetrics_content_type), ENTRY(shmetrics_counter_add),
@@ -231,6 +269,13 @@ static const struct { const char *symbol; void (*call)(void); } calls[] = {
     ENTRY(shmetrics_status_message), ENTRY(shmetrics_summary_clear), ENTRY(shmetrics_summary_register),
     ENTRY(shmetrics_summary_remove), ENTRY(shmetrics_summary_with), ENTRY(shmetrics_timer_start),
     ENTRY(shmetrics_unknown_register), ENTRY(shmetrics_unregister), ENTRY(shmetrics_version),
+    ENTRY(shmetrics_counter_add_p), ENTRY(shmetrics_counter_add_u64_p), ENTRY(shmetrics_counter_inc_p),
+    ENTRY(shmetrics_counter_value_p), ENTRY(shmetrics_counter_with_p), ENTRY(shmetrics_cursor_points),
+    ENTRY(shmetrics_gauge_add_p), ENTRY(shmetrics_gauge_dec_p), ENTRY(shmetrics_gauge_inc_p),
+    ENTRY(shmetrics_gauge_set_p), ENTRY(shmetrics_gauge_value), ENTRY(shmetrics_gauge_value_p),
+    ENTRY(shmetrics_gauge_with_p), ENTRY(shmetrics_histogram_observe_p),
+    ENTRY(shmetrics_histogram_observe_since_p), ENTRY(shmetrics_histogram_with_p),
+    ENTRY(shmetrics_points_free), ENTRY(shmetrics_points_next), ENTRY(shmetrics_summary_with_p),
 };
 
 static void prepare(void) {
@@ -241,6 +286,9 @@ static void prepare(void) {
     CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
     CHECK_STATUS(shmetrics_reader_open(text(name), &reader), SHMETRICS_STATUS_OK);
     CHECK_STATUS(shmetrics_reader_cursor(reader, &cursor), SHMETRICS_STATUS_OK);
+    shmetrics_cursor *read;
+    CHECK_STATUS(shmetrics_reader_cursor(reader, &read), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_cursor_points(read, &points), SHMETRICS_STATUS_OK);
     counter_family = counters(segment, "fixture", NULL);
     labelled = counters(segment, "fixture_labelled", "label");
     gauge_family = gauges(segment, "fixture_gauge", SHMETRICS_GAUGE_SHARED);

@@ -57,5 +57,6 @@ void test_cancel(void);
 void test_naming(void);
 void test_redefine(void);
 void test_memory(void);
+void test_points(void);
 
 #endif

@@ -54,6 +54,12 @@ static void without_memory(void *unused) {
     const shmetrics_counter_family labelled = counters(segment, "early_labelled", "label");
     const shmetrics_gauge live = shmetrics_gauge_with(gauges(segment, "early_live", SHMETRICS_GAUGE_LIVESUM), NULL, 0);
     CHECK_STATUS(shmetrics_segment_render(segment, page, sizeof page, &length), SHMETRICS_STATUS_OK);
+    shmetrics_cursor *before;
+    shmetrics_points *points, *none;
+    const shmetrics_point *point;
+    CHECK_STATUS(shmetrics_segment_cursor(segment, &before), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_cursor_points(before, &points), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_segment_cursor(segment, &before), SHMETRICS_STATUS_OK);
     fflush(NULL);
 
     void *later[64]; /* what a page of all label sets takes, at the end */
@@ -70,6 +76,8 @@ static void without_memory(void *unused) {
     CHECK_STATUS(shmetrics_reader_render(reader, page, sizeof page, &length), want);
     CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), want);
     CHECK_STATUS(shmetrics_reader_cursor(reader, &cursor), want);
+    CHECK_STATUS(shmetrics_cursor_points(before, &none), want);
+    CHECK_STATUS(shmetrics_points_next(points, &point), want);
     CHECK(shmetrics_last_error(why, sizeof why) > 0 && strstr(why, "no memory") != NULL);
     /* Updates and look-ups of label sets need none. */
     shmetrics_counter_inc(counter);

@@ -1,0 +1,173 @@
+//! The hot calls with handles by pointer, for foreign-function interfaces that cannot pass structs
+//! by value, or compile no call that does.
+
+use super::counter::{
+    shmetrics_counter, shmetrics_counter_add, shmetrics_counter_add_u64, shmetrics_counter_family,
+    shmetrics_counter_inc, shmetrics_counter_value, shmetrics_counter_with,
+};
+use super::gauge::{
+    shmetrics_gauge, shmetrics_gauge_add, shmetrics_gauge_dec, shmetrics_gauge_family, shmetrics_gauge_inc,
+    shmetrics_gauge_set, shmetrics_gauge_value, shmetrics_gauge_with,
+};
+use super::histogram::{
+    shmetrics_histogram, shmetrics_histogram_family, shmetrics_histogram_observe, shmetrics_histogram_observe_since,
+    shmetrics_histogram_with,
+};
+use super::shmetrics_str;
+use super::summary::{shmetrics_summary_family, shmetrics_summary_with};
+
+/// As `shmetrics_counter_with`, for foreign-function interfaces that cannot pass structs by value: handles go by pointer, and `*counter`
+/// becomes the handle. All calls that end in `_p` are such. A NULL pointer to a handle does nothing.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_counter_with_p(
+    family: *const shmetrics_counter_family,
+    values: *const shmetrics_str,
+    count: usize,
+    counter: *mut shmetrics_counter,
+) {
+    // SAFETY: the caller's promise: each pointer is NULL or of a handle.
+    if let (Some(family), Some(counter)) = unsafe { (family.as_ref(), counter.as_mut()) } {
+        // SAFETY: the caller's promise.
+        *counter = unsafe { shmetrics_counter_with(*family, values, count) };
+    }
+}
+
+/// As `shmetrics_counter_inc`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_counter_inc_p(counter: *const shmetrics_counter) {
+    // SAFETY: the caller's promise: NULL or a handle.
+    if let Some(counter) = unsafe { counter.as_ref() } {
+        shmetrics_counter_inc(*counter);
+    }
+}
+
+/// As `shmetrics_counter_add`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_counter_add_p(counter: *const shmetrics_counter, v: f64) {
+    // SAFETY: the caller's promise: NULL or a handle.
+    if let Some(counter) = unsafe { counter.as_ref() } {
+        shmetrics_counter_add(*counter, v);
+    }
+}
+
+/// As `shmetrics_counter_add_u64`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_counter_add_u64_p(counter: *const shmetrics_counter, n: u64) {
+    // SAFETY: the caller's promise: NULL or a handle.
+    if let Some(counter) = unsafe { counter.as_ref() } {
+        shmetrics_counter_add_u64(*counter, n);
+    }
+}
+
+/// As `shmetrics_counter_value`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_counter_value_p(counter: *const shmetrics_counter) -> f64 {
+    // SAFETY: the caller's promise: NULL or a handle.
+    unsafe { counter.as_ref() }.map_or(0.0, |counter| shmetrics_counter_value(*counter))
+}
+
+/// As `shmetrics_gauge_with`: see `shmetrics_counter_with_p`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_gauge_with_p(
+    family: *const shmetrics_gauge_family,
+    values: *const shmetrics_str,
+    count: usize,
+    gauge: *mut shmetrics_gauge,
+) {
+    // SAFETY: the caller's promise: each pointer is NULL or of a handle.
+    if let (Some(family), Some(gauge)) = unsafe { (family.as_ref(), gauge.as_mut()) } {
+        // SAFETY: the caller's promise.
+        *gauge = unsafe { shmetrics_gauge_with(*family, values, count) };
+    }
+}
+
+/// As `shmetrics_gauge_set`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_gauge_set_p(gauge: *const shmetrics_gauge, v: f64) {
+    // SAFETY: the caller's promise: NULL or a handle.
+    if let Some(gauge) = unsafe { gauge.as_ref() } {
+        shmetrics_gauge_set(*gauge, v);
+    }
+}
+
+/// As `shmetrics_gauge_add`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_gauge_add_p(gauge: *const shmetrics_gauge, v: f64) {
+    // SAFETY: the caller's promise: NULL or a handle.
+    if let Some(gauge) = unsafe { gauge.as_ref() } {
+        shmetrics_gauge_add(*gauge, v);
+    }
+}
+
+/// As `shmetrics_gauge_inc`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_gauge_inc_p(gauge: *const shmetrics_gauge) {
+    // SAFETY: the caller's promise: NULL or a handle.
+    if let Some(gauge) = unsafe { gauge.as_ref() } {
+        shmetrics_gauge_inc(*gauge);
+    }
+}
+
+/// As `shmetrics_gauge_dec`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_gauge_dec_p(gauge: *const shmetrics_gauge) {
+    // SAFETY: the caller's promise: NULL or a handle.
+    if let Some(gauge) = unsafe { gauge.as_ref() } {
+        shmetrics_gauge_dec(*gauge);
+    }
+}
+
+/// As `shmetrics_gauge_value`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_gauge_value_p(gauge: *const shmetrics_gauge) -> f64 {
+    // SAFETY: the caller's promise: NULL or a handle.
+    unsafe { gauge.as_ref() }.map_or(0.0, |gauge| shmetrics_gauge_value(*gauge))
+}
+
+/// As `shmetrics_histogram_with`: see `shmetrics_counter_with_p`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_histogram_with_p(
+    family: *const shmetrics_histogram_family,
+    values: *const shmetrics_str,
+    count: usize,
+    histogram: *mut shmetrics_histogram,
+) {
+    // SAFETY: the caller's promise: each pointer is NULL or of a handle.
+    if let (Some(family), Some(histogram)) = unsafe { (family.as_ref(), histogram.as_mut()) } {
+        // SAFETY: the caller's promise.
+        *histogram = unsafe { shmetrics_histogram_with(*family, values, count) };
+    }
+}
+
+/// As `shmetrics_summary_with`: see `shmetrics_counter_with_p`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_summary_with_p(
+    family: *const shmetrics_summary_family,
+    values: *const shmetrics_str,
+    count: usize,
+    summary: *mut shmetrics_histogram,
+) {
+    // SAFETY: the caller's promise: each pointer is NULL or of a handle.
+    if let (Some(family), Some(summary)) = unsafe { (family.as_ref(), summary.as_mut()) } {
+        // SAFETY: the caller's promise.
+        *summary = unsafe { shmetrics_summary_with(*family, values, count) };
+    }
+}
+
+/// As `shmetrics_histogram_observe`, of summaries too.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_histogram_observe_p(histogram: *const shmetrics_histogram, v: f64) {
+    // SAFETY: the caller's promise: NULL or a handle.
+    if let Some(histogram) = unsafe { histogram.as_ref() } {
+        shmetrics_histogram_observe(*histogram, v);
+    }
+}
+
+/// As `shmetrics_histogram_observe_since`, of summaries too.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_histogram_observe_since_p(histogram: *const shmetrics_histogram, start: u64) {
+    // SAFETY: the caller's promise: NULL or a handle.
+    if let Some(histogram) = unsafe { histogram.as_ref() } {
+        shmetrics_histogram_observe_since(*histogram, start);
+    }
+}
