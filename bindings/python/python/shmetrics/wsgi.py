@@ -60,6 +60,8 @@ class _Answer:
         write = self._start_response(status, headers, *exc_info)
         self._status = status
         self._request.note()
+        if write is None:
+            return None  # granian has none
 
         def counting(data: bytes) -> Any:
             self.sent()
@@ -99,6 +101,8 @@ class _Answer:
                 return body
             if isinstance(body, (list, tuple)):
                 self.sent()
+        if isinstance(body, list):
+            return _List(body, self)
         if hasattr(body, "__len__"):
             return _SizedBody(body, self)
         if hasattr(body, "__next__"):
@@ -179,6 +183,14 @@ class _SizedBody(_Body):
 
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]
+
+
+class _List(List[bytes]):
+    """A list, which servers know by its type. The request ends when it is closed, or else when the server has let it go."""
+
+    def __init__(self, body: "List[bytes]", answer: _Answer) -> None:
+        super().__init__(body)
+        self.close = _SizedBody(body, answer).close
 
 
 def instrument(app: Callable[..., "Iterable[bytes]"], app_name: str = "app", **options: Any) -> Middleware:

@@ -1,0 +1,3 @@
+import bytes_app
+
+app = bytes_app.make_asgi()
