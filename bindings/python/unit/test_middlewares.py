@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import enum
 import gc
+import gzip
 import http
 import io
 import re
+import threading
 import wsgiref.util
 
 import pytest
@@ -109,6 +111,18 @@ class TestArguments:
         assert value(registry, "eu_http_request_latency_seconds_count", endpoint="/", region="west", tenant="t1") == 4
         assert value(registry, "eu_http_requests_in_progress", region="west") == 0
         assert total(registry, endpoint="/") == 7, "the other one excludes nothing"
+
+    def test_functions_of_a_scope(self, registry):
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body"})
+
+        labels = {"kind": lambda scope: scope["type"]}
+        asgi = TestAsgi()
+        asgi.call(shmetrics.asgi.instrument(app, "shop", registry=registry, labels=labels, endpoint=lambda scope: scope["method"]))
+        asgi.call(shmetrics.asgi.instrument(app, "shop", registry=registry, labels=labels, endpoint=None))
+        for endpoint in ("GET", "unmatched"):
+            assert value(registry, "http_requests_total", method="GET", endpoint=endpoint, http_status="200", kind="http") == 1
 
     def test_one_excluded_path(self, registry):
         metrics = RequestMetrics("shop", registry=registry, excluded_paths="/health")
@@ -539,6 +553,69 @@ class TestAsgi:
             self.call(wrapped, root + "/x/metrics", root_path=root)
 
 
+def test_a_large_page_is_compressed_in_a_thread(registry, monkeypatch):
+    """Other requests of the loop do not wait for it."""
+    compressed, plain = [], shmetrics._page._gzip
+    monkeypatch.setattr(shmetrics._page, "_gzip", lambda page: compressed.append(threading.get_ident()) or plain(page))
+    many = shmetrics.Counter("many_total", "d", ["a"], registry=registry)
+    app, headers = shmetrics.make_asgi_app(registry), [(b"accept-encoding", b"gzip")]
+    bodies = []
+    for size in (10, 5000):
+        for i in range(size):
+            many.labels(str(i)).inc()
+        start, body = TestAsgi().call(app, headers=headers)
+        assert (b"content-encoding", b"gzip") in start["headers"]
+        bodies.append(gzip.decompress(body["body"]).count(b"many_total{"))
+    assert bodies == [10, 5000]
+    assert compressed[0] == threading.get_ident() != compressed[1] and len(compressed) == 2
+
+
+class TestBesideInstrumentator:
+    """prometheus-fastapi-instrumentator has http_requests_total with other labels, in the same segment with the drop-in."""
+
+    CODE = """
+import asyncio, warnings
+warnings.simplefilter("error")
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_fastapi_instrumentator import Instrumentator
+import shmetrics.asgi
+app = FastAPI()
+app.add_api_route("/u/{i}", lambda i: i)
+Instrumentator().instrument(app)
+async def receive(): return {"type": "http.request"}
+async def send(message): pass
+scope = {"type": "http", "method": "GET", "path": "/u/1", "headers": [], "query_string": b"", "scheme": "http", "server": ("x", 80)}
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    shmetrics.asgi.instrument(app, "shop", prefix="%s", path=None)
+    asyncio.run(app(scope, receive, send))
+registry = CollectorRegistry()
+MultiProcessCollector(registry)
+page = generate_latest(registry).decode()
+print([line for line in page.splitlines() if "http_requests_total{" in line])
+print([str(warning.message) for warning in told if issubclass(warning.category, shmetrics.SegmentWarning)])
+"""
+
+    @pytest.fixture
+    def run(self, program, tmp_path):
+        pytest.importorskip("prometheus_fastapi_instrumentator")
+        directory = tmp_path / "multiproc"
+        directory.mkdir()
+        return lambda code: program(code, PROMETHEUS_MULTIPROC_DIR=str(directory)).splitlines()
+
+    def test_with_a_prefix(self, run):
+        lines, told = map(eval, run(self.CODE % "eu"))
+        assert told == [] and len(lines) == 2
+        assert 'eu_http_requests_total{app_name="shop",endpoint="/u/{i}",http_status="200",method="GET"} 1.0' in lines
+        assert 'http_requests_total{handler="/u/{i}",method="GET",status="2xx"} 1.0' in lines
+
+    def test_without(self, run):
+        lines, told = map(eval, run(self.CODE % ""))
+        assert len(lines) == 1 and len(told) == 1 and "http_requests" in told[0]
+
+
 class TestStarlette:
     """Templates, which tests/frameworks looks at in many versions; here are the odd ways of putting applications together."""
 
@@ -744,6 +821,22 @@ class TestFlask:
         assert total(registry, endpoint="/u/<i>") == 1 and total(registry, endpoint="/u/<i>", http_status="401") == 1
         assert total(registry, endpoint="/o/<i>") == 1, "relative to what is mounted"
         assert total(registry, http_status="404") == 1
+
+    def test_scanners_make_no_series(self, flask, registry):
+        app = flask.Flask("shop")
+        app.add_url_rule("/u/<int:i>", "user", lambda i: "x")
+        shmetrics.flask.instrument(app, registry=registry)
+        client = app.test_client()
+
+        def scan(first):
+            for i in range(first, first + 200):
+                for prefix in ("/", "/u/", "/static/"):
+                    client.open(prefix + "x%d" % i, method="M%d" % i if i % 2 else "GET", buffered=True)
+
+        scan(0)
+        before = series(registry)
+        scan(1000)
+        assert series(registry) == before
 
     def test_files(self, flask, registry, tmp_path):
         (tmp_path / "file").write_bytes(b"contents")
@@ -983,6 +1076,19 @@ class TestDjango:
             assert b"".join(response.streaming_content) == body
             response.close()
             assert timed(registry, path) == 1 and in_progress(registry) == 0
+
+    def test_scanners_make_no_series(self, django, registry):
+        client = django()
+
+        def scan(first):
+            for i in range(first, first + 200):
+                client.generic("M%d" % i if i % 2 else "GET", "/%d/x%d" % (i, i))
+                client.generic("GET", "/items/x%d" % i)
+
+        scan(0)
+        before = series(registry)
+        scan(1000)
+        assert series(registry) == before
 
     def test_answers_of_other_middlewares(self, django, registry):
         client = django(middleware=[__name__ + ".denies"])

@@ -6,8 +6,8 @@ import re
 from time import perf_counter
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Pattern, Tuple, Union
 
+from . import _domain
 from ._native import Counter, Gauge, Histogram
-from ._page import Registry, answer
 from ._segment import tell
 from .registry import REGISTRY, CollectorRegistry
 
@@ -83,38 +83,38 @@ class RequestMetrics:
             multiprocess_mode="livesum",
             **of,
         )
+        names = ("http_requests_total", "http_request_latency_seconds", "http_requests_in_progress")
+        _domain.keep(registry.segment, *(prefix + "_" + name if prefix else name for name in names))
         self._now = self._in_progress.labels(app_name, *constant.values())
 
     def excludes(self, path: str) -> bool:
         return any(pattern.fullmatch(path) for pattern in self._excluded)
 
-    def begin(self, method: str, context: Any) -> "Request":
+    def begin(self, method: str, context: Any, route: "Optional[Callable[[], Optional[str]]]" = None) -> "Request":
+        """A request begins. ``route`` is what the framework says of it, unless the middleware has a function of its own."""
         self._now.inc()
-        return Request(self, method, context)
+        return Request(self, method, context, route)
 
-    def page(self, method: str, accept: str, accept_encoding: str, query: str) -> "Tuple[int, List[Tuple[str, str]], bytes]":
-        """The answer to a request for the page: status, headers and body."""
-        return page(self.registry, method, accept, accept_encoding, query)
-
-    def _endpoint_of(self, context: Any) -> str:
-        found = _asked(self.endpoint, context, "endpoint") if self.endpoint is not None else None
-        return UNMATCHED if found is None else str(found)
-
-    def _extra_of(self, context: Any) -> "List[str]":
-        return [str(_asked(value, context, "labels", "")) if callable(value) else value for value in self._extra]
+    def _labels_of(self, context: Any, route: "Optional[Callable[[], Optional[str]]]") -> "Tuple[str, ...]":
+        found: Optional[str] = None
+        if self.endpoint is not None:
+            found = _asked(self.endpoint, context, "endpoint")
+        elif route is not None:
+            found = _asked(lambda _: route(), context, "endpoint")
+        extra = [str(_asked(value, context, "labels", "")) if callable(value) else value for value in self._extra]
+        return (UNMATCHED if found is None else str(found), *extra)
 
 
 class Request:
     """One request. It is counted once and ends once, however often it is told."""
 
-    __slots__ = ("endpoint", "_of", "_method", "_context", "_start", "_labels", "_counted", "_ended")
+    __slots__ = ("_of", "_method", "_context", "_route", "_start", "_labels", "_counted", "_ended")
 
-    def __init__(self, of: RequestMetrics, method: str, context: Any) -> None:
-        #: What a framework knows of the route before the answer; otherwise the middleware's function says it.
-        self.endpoint: Optional[str] = None
+    def __init__(self, of: RequestMetrics, method: str, context: Any, route: "Optional[Callable[[], Optional[str]]]") -> None:
         self._of = of
         self._method = method
         self._context = context
+        self._route = route
         self._start = perf_counter()
         self._labels: "Tuple[str, ...]" = ()
         self._counted = False
@@ -122,10 +122,8 @@ class Request:
 
     def note(self) -> None:
         """The application knows now what the labels are. It may forget before the answer begins."""
-        if self._counted:
-            return
-        endpoint = self.endpoint if self.endpoint is not None else self._of._endpoint_of(self._context)
-        self._labels = (endpoint, *self._of._extra_of(self._context))
+        if not self._counted:
+            self._labels = self._of._labels_of(self._context, self._route)
 
     def answer(self, status: Any) -> None:
         """The answer begins: it is counted before the client has any of it."""
@@ -140,7 +138,7 @@ class Request:
         if not self._labels:
             self.note()
         self._counted = True
-        self._context = None
+        self._context = self._route = None
         method = self._method.upper()
         endpoint, *extra = self._labels
         of._requests.labels(of.app_name, method if method in METHODS else "other", endpoint, code, *extra).inc()
@@ -173,24 +171,12 @@ def status_of(status: Any) -> str:
     return text if len(text) == 3 and text.isascii() and text.isdigit() else "invalid"
 
 
-def page(
-    registry: Registry, method: str, accept: str, accept_encoding: str, query: str, disable_compression: bool = False
-) -> "Tuple[int, List[Tuple[str, str]], bytes]":
-    """The answer to a request for a page, for frameworks that have a response object."""
-    if method == "OPTIONS":
-        return 200, [("Allow", "OPTIONS,GET")], b""
-    if method not in ("GET", "HEAD"):
-        return 405, [("Allow", "OPTIONS,GET")], b"# HTTP 405 Method Not Allowed: use OPTIONS or GET\n"
-    headers, body = answer(registry, accept, accept_encoding, query, disable_compression)
-    return 200, headers, body
-
-
 def _asked(f: "Callable[[Any], Any]", context: Any, argument: str, otherwise: Any = None) -> Any:
-    """What an application's function returns. Its failure must not become the request's."""
+    """What a function of the application, or of its framework's routes, returns. Its failure must not become the request's."""
     try:
         return f(context)
     except Exception as error:
-        tell("%s: a function of the middleware's argument fails: %r" % (argument, error))
+        tell("the middleware's %s: %r" % (argument, error))
         return otherwise
 
 

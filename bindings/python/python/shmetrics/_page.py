@@ -7,6 +7,7 @@ for that module.
 from __future__ import annotations
 
 import gzip
+import sys
 from typing import Any, Awaitable, Callable, Dict, Iterable, List, Optional, Tuple, Union
 from urllib.parse import parse_qs
 
@@ -19,6 +20,8 @@ CONTENT_TYPE_PLAIN_0_0_4 = "text/plain; version=0.0.4; charset=utf-8"
 CONTENT_TYPE_PLAIN_1_0_0 = "text/plain; version=1.0.0; charset=utf-8"
 CONTENT_TYPE_LATEST = CONTENT_TYPE_PLAIN_1_0_0
 
+#: Pages of more bytes are compressed in a thread where a loop serves them.
+IN_A_THREAD = 1 << 16
 #: What pages are made of.
 Registry = Union[CollectorRegistry, RestrictedRegistry]
 
@@ -85,9 +88,38 @@ def answer(
     page, content_type = negotiated(accept, registry, names)
     headers = [("Content-Type", content_type), ("Vary", "Accept, Accept-Encoding")]
     if not disable_compression and Exposition.accepts_gzip(accept_encoding):
-        page = gzip.compress(page, compresslevel=6)
+        page = _gzip(page)
         headers.append(("Content-Encoding", "gzip"))
     return headers, page
+
+
+def respond(
+    registry: Registry, method: str, accept: str, accept_encoding: str, query: str, disable_compression: bool = False
+) -> "Tuple[int, List[Tuple[str, str]], bytes]":
+    """Status, headers and body of the answer to a request for a page."""
+    if method == "OPTIONS":
+        return 200, [("Allow", "OPTIONS,GET")], b""
+    if method not in ("GET", "HEAD"):
+        return 405, [("Allow", "OPTIONS,GET")], b"# HTTP 405 Method Not Allowed: use OPTIONS or GET\n"
+    headers, body = answer(registry, accept, accept_encoding, query, disable_compression)
+    return 200, headers, body
+
+
+async def respond_later(
+    registry: Registry, method: str, accept: str, accept_encoding: str, query: str, disable_compression: bool = False
+) -> "Tuple[int, List[Tuple[str, str]], bytes]":
+    """The same. A large page is compressed in a thread: that takes longer than all else, and other requests must not wait for it."""
+    status, headers, body = respond(registry, method, accept, accept_encoding, query, True)
+    if not disable_compression and status == 200 and body and Exposition.accepts_gzip(accept_encoding):
+        asyncio = sys.modules.get("asyncio")
+        loop = asyncio._get_running_loop() if asyncio is not None and len(body) > IN_A_THREAD else None
+        body = await loop.run_in_executor(None, _gzip, body) if loop is not None else _gzip(body)
+        headers.append(("Content-Encoding", "gzip"))
+    return status, headers, body
+
+
+def _gzip(page: bytes) -> bytes:
+    return gzip.compress(page, compresslevel=6)
 
 
 def make_wsgi_app(registry: Registry = REGISTRY, disable_compression: bool = False) -> Callable[..., "Iterable[bytes]"]:
@@ -95,23 +127,20 @@ def make_wsgi_app(registry: Registry = REGISTRY, disable_compression: bool = Fal
 
     def metrics_app(environ: "Dict[str, Any]", start_response: Callable[..., Any]) -> "Iterable[bytes]":
         method = environ.get("REQUEST_METHOD", "GET")
-        if method == "OPTIONS":
-            start_response("200 OK", [("Allow", "OPTIONS,GET")])
-            return [b""]
-        if method not in ("GET", "HEAD"):
-            start_response("405 Method Not Allowed", [("Allow", "OPTIONS,GET")])
-            return [b"# HTTP 405 Method Not Allowed: use OPTIONS or GET\n"]
-        if environ.get("PATH_INFO") == "/favicon.ico":
+        if environ.get("PATH_INFO") == "/favicon.ico" and method in ("GET", "HEAD"):
             start_response("200 OK", [])
             return [b""]
-        headers, page = answer(
+        status, headers, page = respond(
             registry,
+            method,
             environ.get("HTTP_ACCEPT", ""),
             environ.get("HTTP_ACCEPT_ENCODING", ""),
             environ.get("QUERY_STRING", ""),
             disable_compression,
         )
-        start_response("200 OK", headers + [("Content-Length", str(len(page)))])
+        if method in ("GET", "HEAD"):
+            headers.append(("Content-Length", str(len(page))))
+        start_response("200 OK" if status == 200 else "405 Method Not Allowed", headers)
         return [b"" if method == "HEAD" else page]
 
     return metrics_app
@@ -132,17 +161,18 @@ def make_asgi_app(registry: Registry = REGISTRY, disable_compression: bool = Fal
                     return
         if scope.get("type") != "http":
             raise ValueError("metrics are served over HTTP only")
-        status, headers, page = 200, [("Allow", "OPTIONS,GET")], b""
         method = scope.get("method", "GET")
+        of = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope.get("headers", ())]
+        status, headers, page = await respond_later(
+            registry,
+            method,
+            ",".join(value for name, value in of if name == "accept"),
+            ",".join(value for name, value in of if name == "accept-encoding"),
+            scope.get("query_string", b"").decode("latin-1"),
+            disable_compression,
+        )
         if method in ("GET", "HEAD"):
-            of = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope.get("headers", ())]
-            accept = ",".join(value for name, value in of if name == "accept")
-            encoding = ",".join(value for name, value in of if name == "accept-encoding")
-            query = scope.get("query_string", b"").decode("latin-1")
-            headers, page = answer(registry, accept, encoding, query, disable_compression)
             headers.append(("Content-Length", str(len(page))))
-        elif method != "OPTIONS":
-            status, page = 405, b"# HTTP 405 Method Not Allowed: use OPTIONS or GET\n"
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         await send({"type": "http.response.start", "status": status, "headers": encoded})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else page})

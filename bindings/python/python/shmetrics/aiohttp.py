@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from ._http import GONE, RequestMetrics, page
-from ._page import Registry
+from ._http import GONE, RequestMetrics
+from ._page import Registry, respond_later
 from .registry import REGISTRY
 
 
@@ -14,7 +14,7 @@ def make_handler(registry: Registry = REGISTRY, disable_compression: bool = Fals
     from aiohttp import web
 
     async def metrics(request: Any) -> Any:
-        status, headers, body = page(
+        status, headers, body = await respond_later(
             registry,
             request.method,
             ",".join(request.headers.getall("Accept", [])),
@@ -47,9 +47,8 @@ def instrument(app: Any, app_name: str = "app", **options: Any) -> Any:
             return await serve_page(request)
         if metrics.excludes(path):
             return await handler(request)
-        request[key] = of = metrics.begin(request.method, request)
-        if metrics.endpoint is None:
-            of.endpoint = await _template(request)
+        template = await _template(request) if metrics.endpoint is None else None
+        request[key] = of = metrics.begin(request.method, request, lambda: template)
         try:
             return await handler(request)
         except Exception:

@@ -24,13 +24,12 @@ class Middleware:
     """
 
     def __init__(self, app: Callable[..., Awaitable[None]], app_name: str = "app", **options: Any) -> None:
-        self._prepare(app, RequestMetrics(app_name, **{"endpoint": _Route.template, **options}))
+        self._prepare(app, RequestMetrics(app_name, **options))
 
     def _prepare(self, app: Callable[..., Awaitable[None]], metrics: RequestMetrics) -> None:
         self.app = app
         self._metrics = metrics
         self._page = make_asgi_app(metrics.registry)
-        self._by_route = metrics.endpoint is _Route.template
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,7 +42,7 @@ class Middleware:
         if self._metrics.excludes(path):
             await self.app(scope, receive, send)
             return
-        request = self._metrics.begin(scope.get("method", "GET"), _Route(self.app, scope) if self._by_route else scope)
+        request = self._metrics.begin(scope.get("method", "GET"), scope, _Route(self.app, scope).template)
         gone = False
         has_trailers = False
 
@@ -91,7 +90,7 @@ class _Ready(Middleware):
 def instrument(app: Any, app_name: str = "app", **options: Any) -> Any:
     """Counts the requests of an application. Returns what is to be served: the application, if it is Starlette's, or it wrapped."""
     if hasattr(app, "add_middleware") and hasattr(app, "user_middleware"):
-        app.add_middleware(_Ready, metrics=RequestMetrics(app_name, **{"endpoint": _Route.template, **options}))
+        app.add_middleware(_Ready, metrics=RequestMetrics(app_name, **options))
         return app
     return Middleware(app, app_name, **options)
 

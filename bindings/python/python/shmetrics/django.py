@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional
+from typing import Any, Callable, List, Optional, Tuple
 
-from ._http import FAILED, GONE, Request, RequestMetrics, page
-from ._page import Registry
+from ._http import FAILED, GONE, Request, RequestMetrics
+from ._page import Registry, respond, respond_later
 from .registry import REGISTRY
 
 
@@ -26,16 +26,17 @@ class Middleware:
 
         self._get_response = get_response
         try:
-            self._metrics = RequestMetrics(**{"endpoint": _route, **getattr(settings, "SHMETRICS", {})})
+            self._metrics = RequestMetrics(**getattr(settings, "SHMETRICS", {}))
         except (TypeError, ValueError) as error:
             raise ImproperlyConfigured("SHMETRICS: %s" % error) from error
+        self._metrics.endpoint = self._metrics.endpoint or _route
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: Any) -> Any:
         if request.path_info == self._metrics.path:
-            return self._page_later(request) if self._is_async else _page(request, self._metrics.registry)
+            return self._page_later(request) if self._is_async else _page(request, respond(*_asks(request, self._metrics.registry)))
         if self._metrics.excludes(request.path_info):
             return self._get_response(request)
         of = self._metrics.begin(request.method, request)
@@ -48,7 +49,7 @@ class Middleware:
             raise
 
     async def _page_later(self, request: Any) -> Any:
-        return _page(request, self._metrics.registry)
+        return _page(request, await respond_later(*_asks(request, self._metrics.registry)))
 
     async def _answer_later(self, request: Any, of: Request) -> Any:
         try:
@@ -63,7 +64,7 @@ class Middleware:
 
 def metrics(request: Any) -> Any:
     """A view that serves the page, for projects that have it among their URLs, with ``path`` set to ``None``."""
-    return _page(request, REGISTRY)
+    return _page(request, respond(*_asks(request, REGISTRY)))
 
 
 class _End:
@@ -87,13 +88,15 @@ def _answered(of: Request, response: Any) -> Any:
     return response
 
 
-def _page(request: Any, registry: Registry) -> Any:
+def _asks(request: Any, registry: Registry) -> "Tuple[Registry, str, str, str, str]":
+    header = request.META.get
+    return registry, request.method, header("HTTP_ACCEPT", ""), header("HTTP_ACCEPT_ENCODING", ""), header("QUERY_STRING", "")
+
+
+def _page(request: Any, answer: "Tuple[int, List[Tuple[str, str]], bytes]") -> Any:
     from django.http import HttpResponse
 
-    header = request.META.get
-    status, headers, body = page(
-        registry, request.method, header("HTTP_ACCEPT", ""), header("HTTP_ACCEPT_ENCODING", ""), header("QUERY_STRING", "")
-    )
+    status, headers, body = answer
     response = HttpResponse(b"" if request.method == "HEAD" else body, status=status)
     for name, value in headers:
         response[name] = value

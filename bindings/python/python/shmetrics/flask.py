@@ -19,7 +19,8 @@ def instrument(app: Any, app_name: Optional[str] = None, **options: Any) -> Any:
             rule = _match(app, environ)
         return None if rule is None else str(rule.rule)
 
-    app.wsgi_app = Middleware(app.wsgi_app, app.name if app_name is None else app_name, **{"endpoint": rule_of, **options})
+    options["endpoint"] = options.get("endpoint") or rule_of
+    app.wsgi_app = Middleware(app.wsgi_app, app.name if app_name is None else app_name, **options)
     return app
 
 

@@ -27,7 +27,8 @@ class Middleware:
 
     def __init__(self, app: Callable[..., "Iterable[bytes]"], app_name: str = "app", **options: Any) -> None:
         self.app = app
-        self._metrics = RequestMetrics(app_name, **{"endpoint": _noted, **options})
+        self._metrics = RequestMetrics(app_name, **options)
+        self._metrics.endpoint = self._metrics.endpoint or _noted
         self._page = make_wsgi_app(self._metrics.registry)
 
     def __call__(self, environ: "Dict[str, Any]", start_response: Callable[..., Any]) -> Any:

@@ -1,0 +1,41 @@
+"""Django's own server: it starts the project anew when a file changes, and the counts go on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+from support import EXAMPLES, clean_environment, die_with_the_parent, free_port, get, samples, total, wait_until
+
+
+def test_runserver_reloads(shm, tmp_path):
+    project, port = tmp_path / "project.py", free_port()
+    text = (EXAMPLES / "django_one_line.py").read_text()
+    project.write_text(text)
+    process = subprocess.Popen(
+        [sys.executable, str(project), "runserver", "--skip-checks", f"127.0.0.1:{port}"],
+        env=clean_environment(shm),
+        stdin=subprocess.DEVNULL,
+        stdout=(tmp_path / "out").open("wb"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=die_with_the_parent,
+    )
+    try:
+        wait_until(lambda: process.poll() is not None or get(port, "/items/1")[0] == 200, "runserver does not start")
+        assert process.poll() is None, (tmp_path / "out").read_text()
+        before = total(samples(get(port, "/metrics")[1]), "http_requests_total", endpoint="/items/<int:item>")
+        assert before == 1
+        project.write_text(text.replace('path("slow/', 'path("new", index), path("slow/'))
+        wait_until(lambda: get(port, "/new")[0] == 200, "it does not start anew")
+        page = samples(get(port, "/metrics")[1])
+        assert total(page, "http_requests_total", endpoint="/items/<int:item>") == 1
+        assert total(page, "http_requests_total", endpoint="/new") == 1
+        assert total(page, "http_requests_in_progress") == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
