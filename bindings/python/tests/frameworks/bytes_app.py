@@ -23,6 +23,12 @@ OPTIONS = {"registry": REGISTRY, "path": None}
 CONTENTS = bytes(range(256)) * 700  # more than the buffers of servers
 
 
+def endless():
+    """Until the client goes away."""
+    while True:
+        yield CONTENTS
+
+
 def file():
     made = tempfile.TemporaryFile()
     made.write(CONTENTS)
@@ -104,6 +110,9 @@ def raw(environ, start_response):
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start_response("200 OK", [*text, ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
         return [body]
+    if path == "/endless":
+        start_response("200 OK", text)
+        return endless()
     if path == "/fails":
         raise RuntimeError("wanted")
     if path == "/fails-in-a-stream":
@@ -180,6 +189,7 @@ def make_fastapi():
     app = FastAPI()
     app.add_api_route("/file", lambda: FileResponse(NAMED), methods=["GET", "HEAD"])
     app.add_api_route("/stream", lambda: StreamingResponse(iter(["a", "b"])))
+    app.add_api_route("/endless", lambda: StreamingResponse(endless()))
     app.add_api_route("/background", lambda: JSONResponse("a", background=BackgroundTask(asyncio.sleep, 0.01)))
     app.add_api_route("/fails", lambda: 1 / 0)
     app.add_api_route("/{name}", lambda name: name)
@@ -288,6 +298,12 @@ def make_aiohttp():
         await response.write(b"b")
         return response
 
+    async def forever(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for piece in endless():
+            await response.write(piece)
+
     async def fails(request):
         raise RuntimeError("wanted")
 
@@ -299,7 +315,7 @@ def make_aiohttp():
 
     app = web.Application()
     app.router.add_post("/echo", echo)
-    for path, handler in {"/file": serve_file, "/stream": stream, "/fails": fails, "/denied": denied, "/{name}": name}.items():
+    for path, handler in {"/file": serve_file, "/stream": stream, "/endless": forever, "/fails": fails, "/denied": denied, "/{name}": name}.items():
         app.router.add_get(path, handler)
     return app
 

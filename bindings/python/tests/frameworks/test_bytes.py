@@ -182,6 +182,9 @@ def test_bytes(name, command, requests, shm, tmp_path):
             plain.close()
             other.close()
         assert different == []
+        app = {"/raw/one": "raw", "/aiohttp/hello": "aiohttp"}[requests[0][1]] if requests is not ASGI_REQUESTS else "fastapi"
+        _go_away(port, f"/with/{app}/endless")
+        sent[app, "200"] += 1
         page = wait_until(lambda: _at_rest(port), "nothing in progress", 20)
         counted: Counter = Counter()
         for (metric, labels), value in page.items():
@@ -197,6 +200,13 @@ def test_bytes(name, command, requests, shm, tmp_path):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _go_away(port: int, path: str) -> None:
+    """A client that reads the beginning of an answer without an end."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert client.recv(1000).split(b" ")[1] == b"200"
 
 
 def _at_rest(port: int):
