@@ -752,6 +752,31 @@ class TestStarlette:
         assert total(registry, endpoint="/u/{i}", http_status="401") == 1 and total(registry, http_status="401") == 1
 
 
+    def test_paths_that_are_rewritten(self, registry):
+        pytest.importorskip("starlette")
+        from starlette.applications import Starlette
+        from starlette.responses import PlainTextResponse
+        from starlette.routing import Mount, Route
+
+        async def answer(request):
+            return PlainTextResponse("x")
+
+        class Rewrites:
+            def __init__(self, app):
+                self.app = app
+
+            async def __call__(self, scope, receive, send):
+                scope["path"] = scope["path"].replace("/old", "/new")
+                await self.app(scope, receive, send)
+
+        app = Starlette(routes=[Route("/new/{i}", answer), Mount("/sub", routes=[Route("/new/{i}", answer)])])
+        app.add_middleware(Rewrites)
+        shmetrics.asgi.instrument(app, "shop", registry=registry)
+        for path in ("/old/1", "/new/1", "/sub/old/1"):
+            TestAsgi().call(app, path, receive=self.receive)
+        assert total(registry, endpoint="/new/{i}") == 2 and total(registry, endpoint="/sub/new/{i}") == 1
+
+
 class TestFlask:
     @pytest.fixture
     def flask(self):

@@ -108,10 +108,11 @@ class _Route:
     So the request is matched again, by the routes' own ``matches``.
     """
 
-    __slots__ = ("_scope", "_app", "_router", "_root")
+    __slots__ = ("_scope", "_path", "_app", "_router", "_root")
 
     def __init__(self, app: Any, scope: Scope) -> None:
         self._scope = scope
+        self._path = scope.get("path")
         # Inside of an application the scope names it already, below a mount also the router outside.
         self._app = app if _routes_of(app) is not None else scope.get("app")
         self._router = scope.get("router")
@@ -140,6 +141,9 @@ class _Route:
                 return str(route.path)
         fresh = {key: value for key, value in scope.items() if key not in ("app_root_path", "path_params", "fastapi")}
         fresh["root_path"] = root
+        if scope.get("root_path", "")[len(root) :] + scope.get("path", "") == self._path:
+            # Mounts of versions before 0.33 take what they have matched off the path.
+            fresh["path"] = self._path
         return _match(routes, fresh)
 
 
