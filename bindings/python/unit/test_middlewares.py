@@ -1016,6 +1016,51 @@ class TestAiohttp:
         assert total(registry, endpoint="/cancelled", http_status="499") == 1
 
 
+    def test_clients_that_go_before_the_answer(self, web, registry):
+        """The request ends when aiohttp drops it, and not when the garbage collector finds it. Both applications count it."""
+        answers: list = []
+
+        async def late(request):
+            await answers[0].wait()
+            return web.Response(text="late")
+
+        async def breaks(request, response):
+            if "broken" in request.query:
+                raise ConnectionResetError  # as where headers are written at once
+
+        outer, sub = web.Application(), web.Application()
+        sub.router.add_get("/late", late)
+        shmetrics.aiohttp.instrument(sub, "sub", registry=registry, prefix="sub")
+        sub.on_response_prepare.append(breaks)
+        outer.add_subapp("/sub", sub)
+        shmetrics.aiohttp.instrument(outer, "shop", registry=registry)
+
+        async def talk(client):
+            import aiohttp
+
+            answers.append(asyncio.Event())
+            reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+            writer.write(b"GET /sub/late HTTP/1.1\r\nHost: x\r\n\r\n")
+            while in_progress(registry) != 1:
+                await asyncio.sleep(0.005)
+            writer.close()
+            await asyncio.sleep(0.02)
+            answers[0].set()
+            async with client.get("/sub/late") as response:
+                assert await response.text() == "late"
+            with pytest.raises(aiohttp.ClientError):
+                await client.get("/sub/late?broken")
+
+        gc.collect()
+        gc.disable()
+        try:
+            self.serve(outer, registry, talk)
+        finally:
+            gc.enable()
+        assert timed(registry, "/sub/late") == 3
+        assert registry.get_sample_value("sub_http_requests_in_progress", {"app_name": "sub"}) == 0
+
+
 class TestDjango:
     """Applications in one process share Django's settings, so each test overrides what it needs."""
 

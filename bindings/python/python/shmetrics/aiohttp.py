@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Optional
 
 from ._http import GONE, RequestMetrics
@@ -63,16 +64,12 @@ def instrument(app: Any, app_name: str = "app", **options: Any) -> Any:
             return
         # Not before: of a file, its status is known only now.
         of.answer(response.status)
-        write_eof = response.write_eof
-
-        async def ending(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return await write_eof(*args, **kwargs)
-            finally:
-                response.__dict__.pop("write_eof", None)
-                of.end()
-
-        response.write_eof = ending
+        # aiohttp has a task for each request, which is done when the answer is sent or the client has gone.
+        task = asyncio.current_task()
+        if task is None:
+            of.end()
+        else:
+            task.add_done_callback(lambda _: of.end())
 
     app.middlewares.insert(0, counting)
     app.on_response_prepare.append(prepared)

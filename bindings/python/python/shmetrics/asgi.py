@@ -130,10 +130,8 @@ class _Route:
             # Another framework's, which notes a route likewise.
             path = getattr(scope.get("route"), "path", None)
             return path if isinstance(path, str) else None
-        root = self._root
-        if root is None:
-            # Mounts change one, and note what it was in the other.
-            root = scope.get("app_root_path", scope.get("root_path", ""))
+        # Mounts change one, and note what it was in the other.
+        root = str(scope.get("app_root_path", scope.get("root_path", "")) if self._root is None else self._root)
         route = scope.get("route")
         if route is not None and root == scope.get("root_path", "") and any(known is route for known in routes):
             regex = getattr(route, "path_regex", None)
