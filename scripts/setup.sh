@@ -73,14 +73,30 @@ get_python_packages() {
         || echo "skipped: Python packages (pip install failed)"
 }
 
-# What builds the Python package.
+# What builds the Python package: maturin, zig, which links for other targets and for older C libraries than this machine's, and the
+# checks of wheels.
 get_maturin() {
     [[ -x target/venv/bin/python ]] || python3 -m venv target/venv || {
         echo "skipped: maturin (python3 -m venv failed)"
         return
     }
-    [[ -x target/venv/bin/maturin ]] && return
-    target/venv/bin/pip install --quiet --disable-pip-version-check 'maturin>=1.8,<2' || echo "skipped: maturin (pip install failed)"
+    local package program
+    for package in 'maturin>=1.9.2,<2' ziglang cargo-zigbuild auditwheel twine; do
+        program=${package%%>*}
+        [[ -x target/venv/bin/${program/ziglang/python-zig} ]] && continue
+        target/venv/bin/pip install --quiet --disable-pip-version-check "$package" || echo "skipped: $program (pip install failed)"
+    done
+}
+
+# Rust's standard library for the targets of the wheels.
+get_rust_targets() {
+    local target libraries
+    libraries=$(rustc --print sysroot)/lib/rustlib
+    for target in {aarch64,x86_64}-unknown-linux-{gnu,musl}; do
+        compgen -G "$libraries/$target/lib/libstd-*.rlib" > /dev/null && continue
+        rustup target add "$target" >> target/rustup.log 2>&1 \
+            || echo "skipped: Rust for $target (rustup target add failed; see target/rustup.log)"
+    done
 }
 
 # The newest servers that Debian has, unpacked beside those of its release: a second opinion. They need nothing but a libc.
@@ -124,6 +140,7 @@ python)
     python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
     get_packages
     get_maturin
+    get_rust_targets
     ;;
 test)
     need clang clang

@@ -1,21 +1,125 @@
 #!/usr/bin/env bash
-# Builds the Python package into target/wheels: a wheel for CPython 3.10 and later, one for 3.9 where a python3.9 is there, and the
-# sdist. `build.sh wheel` builds the first alone.
+# Builds the Python package into target/wheels: for each target a wheel for CPython 3.10 and later and one for 3.9, with the command
+# inside, and the sdist. `build.sh wheel` builds this machine's wheel for CPython 3.10 and later alone.
+#
+# scripts/setup.sh python gets what this needs. What cannot be built is named in a line `skipped: ...`. TARGETS names other targets of
+# Rust; a target is built where Rust's standard library for it is there.
 set -euo pipefail
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
-maturin=$root/target/venv/bin/maturin
-[[ -x $maturin ]] || maturin=$(command -v maturin) || {
-    echo 'skipped: the Python package (no maturin; pip install maturin)'
+tools=$root/target/venv/bin
+out=$root/target/wheels
+command -v "$tools/maturin" > /dev/null || tools=$(dirname "$(command -v maturin)") || {
+    echo 'skipped: the Python package (no maturin; scripts/setup.sh python gets it)'
     exit 1
 }
-export CARGO_TARGET_DIR=$root/target/python
-mkdir -p "$root/target/wheels"
-"$maturin" build --release --locked --interpreter python3 --out "$root/target/wheels"
-[[ ${1:-} != wheel ]] || exit 0
-"$maturin" sdist --out "$root/target/wheels"
-if python3.9 -c '' 2> /dev/null; then
-    "$maturin" build --release --locked --no-default-features --features py39 --interpreter python3.9 --out "$root/target/wheels"
-else
-    echo 'skipped: a wheel for CPython 3.9 (no python3.9)'
+export PATH=$tools:$PATH
+machine=$(uname -m)
+targets=("$machine-unknown-linux-gnu")
+[[ ${1:-} == wheel ]] || targets+=("$machine-unknown-linux-musl" {aarch64,x86_64}-unknown-linux-{gnu,musl})
+read -r -a targets <<< "${TARGETS:-$(printf '%s\n' "${targets[@]}" | awk '!seen[$0]++' | tr '\n' ' ')}"
+
+# The same sources give the same bytes, wherever they are built and when.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2> /dev/null || echo 315532800)}
+export SOURCE_DATE_EPOCH CARGO_TARGET_DIR=$root/target/python
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+export RUSTFLAGS="--remap-path-prefix=$root=/shmetrics --remap-path-prefix=$cargo_home=/cargo"
+libraries=$(rustc --print sysroot)/lib/rustlib
+mkdir -p "$out"
+
+zig=yes
+python3 -c 'import ziglang' 2> /dev/null || command -v zig > /dev/null || zig=no
+
+python39=
+for candidate in python3.9 ~/.pyenv/versions/3.9.*/bin/python; do
+    if "$candidate" -c 'import sys; assert sys.version_info[:2] == (3, 9)' 2> /dev/null; then
+        python39=$candidate
+        break
+    fi
+done
+
+skipped() { echo "skipped: $*" >> "$out/skipped.txt"; }
+
+build_target() {
+    local target=$1 how=() dynamic=() tag command notices wheel before
+    case $target in
+    *-musl) tag=musllinux_1_2 ;;
+    *) tag=manylinux_2_28 ;; # memfd_create and renameat2 are of glibc 2.27 and 2.28
+    esac
+    compgen -G "$libraries/$target/lib/libstd-*.rlib" > /dev/null || {
+        skipped "wheels for $target (no standard library of Rust for it; rustup target add $target)"
+        return
+    }
+    if [[ $zig == yes ]]; then
+        how=(--zig --compatibility "$tag" --target "$target")
+    elif [[ $target == "$machine-unknown-linux-gnu" ]]; then
+        how=(--target "$target") # for the glibc of this machine
+        skipped "$tag for $target (no zig; pip install ziglang): the wheel is for this machine's glibc"
+    else
+        skipped "wheels for $target (no zig; pip install ziglang)"
+        return
+    fi
+
+    # The command: beside the extension, as those who install a wheel have no Rust.
+    command=
+    local strip=(CARGO_PROFILE_RELEASE_STRIP=symbols CARGO_PROFILE_RELEASE_DEBUG=0)
+    if [[ $zig == no ]]; then
+        env "${strip[@]}" cargo build --release --locked --manifest-path "$root/Cargo.toml" -p shmetrics-cli --target "$target"
+        command=$CARGO_TARGET_DIR/$target/release/shmetrics
+    elif command -v cargo-zigbuild > /dev/null; then
+        local suffix=
+        [[ $target == *-musl ]] || suffix=.2.28
+        # Linked to musl itself, it needs nothing of the system's.
+        env "${strip[@]}" cargo-zigbuild zigbuild --release --locked --manifest-path "$root/Cargo.toml" -p shmetrics-cli \
+            --target "$target$suffix"
+        command=$CARGO_TARGET_DIR/$target/release/shmetrics
+    else
+        skipped "the command in wheels for $target (no cargo-zigbuild; pip install cargo-zigbuild)"
+    fi
+    notices=$CARGO_TARGET_DIR/notices-$target.txt
+    python3 wheel.py notices "$target" > "$notices"
+
+    # Links musl as the Python does that loads it.
+    [[ $target != *-musl ]] || dynamic=(RUSTFLAGS="$RUSTFLAGS -C target-feature=-crt-static")
+    before=$(mktemp)
+    env "${dynamic[@]}" maturin build --release --locked "${how[@]}" --interpreter python3 --out "$out"
+    if [[ $part != wheel ]]; then
+        if [[ -n $python39 ]]; then
+            env "${dynamic[@]}" maturin build --release --locked "${how[@]}" --no-default-features --features py39 \
+                --interpreter "$python39" --out "$out"
+        else
+            skipped "wheels for CPython 3.9 for $target (no python3.9)"
+        fi
+    fi
+    while read -r wheel; do
+        [[ -z $command ]] || python3 wheel.py add "$wheel" "$command" "$notices"
+    done < <(find "$out" -name '*.whl' -newer "$before")
+    rm -f "$before"
+}
+
+part=${1:-all}
+rm -f "$out"/shmetrics-* "$out/skipped.txt"
+touch "$out/skipped.txt"
+for target in "${targets[@]}"; do
+    build_target "$target"
+done
+if [[ $part != wheel ]]; then
+    maturin sdist --out "$out"
+    if command -v twine > /dev/null; then
+        twine check --strict "$out"/shmetrics-*
+    else
+        skipped 'twine check (pip install twine)'
+    fi
+    if command -v auditwheel > /dev/null; then
+        for wheel in "$out"/*.whl; do
+            auditwheel show "$wheel" | tr '\n' ' ' | sed 's/  */ /g'
+            echo
+        done
+    else
+        skipped 'auditwheel show (pip install auditwheel)'
+    fi
 fi
+echo 'Built:'
+(cd "$out" && ls -l shmetrics-* | awk '{printf "  %-90s %8d kB\n", $9, $5 / 1000}')
+cat "$out/skipped.txt"
+rm -f "$out/skipped.txt"

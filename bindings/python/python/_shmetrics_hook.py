@@ -2,6 +2,8 @@
 
 It only waits for modules of prometheus_client; what happens then is in shmetrics._dropin, which is loaded in processes that are in
 multiprocess mode alone. SHMETRICS_PYTHON=0 turns it off.
+
+PYTEST_DONT_REWRITE: pytest would warn that this has been imported before it.
 """
 
 import os

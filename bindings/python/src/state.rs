@@ -204,8 +204,11 @@ impl InfoBody {
     ///
     /// A family has one set of labels. With other keys than before it is defined anew: what other processes have said comes along,
     /// and keys that they have not are empty.
-    fn say(&self, pairs: &[(String, String)]) -> Result<(), Error> {
-        let (of, mine, before) = (&*self.definition, self.shown(pairs), self.said());
+    ///
+    /// What is shown is in `said` then. It is kept by the caller, attached to the interpreter: a fork of another thread must find no
+    /// lock taken.
+    fn say(&self, pairs: &[(String, String)], before: Option<&Said>, said: &mut Option<Said>) -> Result<(), Error> {
+        let (of, mine) = (&*self.definition, self.shown(pairs));
         let (mut names, mut others, mut replace) = (of.names(pairs.iter().map(|(key, _)| key)), Vec::new(), of.replace);
         let mut last = Ok(());
         for _ in 0..ATTEMPTS {
@@ -215,8 +218,8 @@ impl InfoBody {
                     for values in others.iter().chain([&mine]).filter_map(|shown| row(shown, &names)) {
                         let _ = family.with(&borrowed(&values));
                     }
-                    self.keep(Some(Said { family, names: names.clone(), shown: mine.clone() }));
-                    if let Some(before) = before.as_ref().filter(|before| before.shown != mine) {
+                    *said = Some(Said { family, names: names.clone(), shown: mine.clone() });
+                    if let Some(before) = before.filter(|before| before.shown != mine) {
                         if let Some(values) = row(&before.shown, &names) {
                             family.remove(&borrowed(&values));
                         }
@@ -231,7 +234,7 @@ impl InfoBody {
                 Err(error) => return Err(error),
             }
             let Some(defined) = of.defined() else { return last };
-            others = of.others(&defined, before.as_ref().map(|before| &before.shown));
+            others = of.others(&defined, before.map(|before| &before.shown));
             names = of.names(others.iter().flat_map(BTreeMap::keys).chain(pairs.iter().map(|(key, _)| key)));
             replace = true;
         }
@@ -306,7 +309,12 @@ impl Info {
             }
             pairs.push((key, value.str()?.to_string_lossy().into_owned()));
         }
-        match py.detach(|| this.say(&pairs)) {
+        let (before, mut said) = (this.said(), None);
+        let outcome = py.detach(|| this.say(&pairs, before.as_ref(), &mut said));
+        if said.is_some() {
+            this.keep(said);
+        }
+        match outcome {
             Ok(()) => Ok(()),
             Err(error @ (Error::InvalidName(_) | Error::InvalidArgument(_))) => Err(exception(&error)),
             Err(error) => tell(py, &format!("the info {} is not on the page: {error}", of.name)),

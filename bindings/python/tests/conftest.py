@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-for part in ("", "never_break", "peers", "servers"):
+for part in ("", "never_break", "package", "peers", "servers"):
     sys.path.insert(0, str(Path(__file__).parent / part))
 
 from support import Shm  # noqa: E402

@@ -244,8 +244,8 @@ fn on_memory(file: &File) -> bool {
     let mut fs: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: a plain call on an open descriptor with a local.
     let known = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut fs) } == 0;
-    #[allow(clippy::useless_conversion)] // its type differs by architecture
-    let kind = i64::from(fs.f_type);
+    #[allow(clippy::unnecessary_cast)] // its type differs by architecture and C library
+    let kind = fs.f_type as i64;
     !known || [TMPFS_MAGIC, RAMFS_MAGIC, HUGETLBFS_MAGIC].contains(&kind)
 }
 
@@ -424,8 +424,8 @@ fn check_directory(directory: &Path, allow_disk: bool) -> Result<(), Error> {
             _ => Error::system(format!("looking at {}", directory.display()), e),
         });
     }
-    #[allow(clippy::useless_conversion)] // its type differs by architecture
-    let kind = i64::from(fs.f_type);
+    #[allow(clippy::unnecessary_cast)] // its type differs by architecture and C library
+    let kind = fs.f_type as i64;
     if !allow_disk && ![TMPFS_MAGIC, RAMFS_MAGIC, HUGETLBFS_MAGIC].contains(&kind) {
         return Err(Error::NotTmpfs(directory.to_path_buf()));
     }

@@ -2,6 +2,8 @@
 
 ``from shmetrics import Counter, Gauge, Histogram, Summary, Info, Enum`` instead of ``from prometheus_client import ...``: the same
 signatures, one total for all processes, no directory and no hooks.
+
+(PYTEST_DONT_REWRITE)
 """
 
 from __future__ import annotations
