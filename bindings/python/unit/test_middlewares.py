@@ -823,6 +823,16 @@ class TestFlask:
         assert b"http_requests_total{" in client.get("/own/metrics").data, "the middleware's page comes first"
         assert in_progress(registry) == 0
 
+    def test_hosts_that_are_refused(self, flask, registry, recwarn):
+        app = flask.Flask("shop")
+        app.config["TRUSTED_HOSTS"] = ["good.example.org"]
+        app.add_url_rule("/u/<i>", "user", lambda i: "x")
+        shmetrics.flask.instrument(app, registry=registry)
+        statuses = [app.test_client().get("/u/1", headers={"Host": host}, buffered=True).status_code for host in ("evil", "good.example.org")]
+        assert statuses == [400, 200]
+        assert total(registry, http_status="400") == 1 and total(registry, endpoint="/u/<i>") == 1
+        assert not [warning for warning in recwarn if issubclass(warning.category, shmetrics.SegmentWarning)]
+
     def test_middlewares_within(self, flask, registry):
         """One that answers, and one that mounts another application."""
         from werkzeug.middleware.dispatcher import DispatcherMiddleware

@@ -28,10 +28,11 @@ def _match(app: Any, environ: "Dict[str, Any]") -> Any:
     """The rule of a request that the application has not matched: another middleware has answered, or the method is none of the rule's."""
     from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-    adapter = app.create_url_adapter(app.request_class(environ, populate_request=False))
     try:
-        return adapter.match(return_rule=True)[0]
-    except MethodNotAllowed as refused:
-        return adapter.match(method=next(iter(refused.valid_methods or ())), return_rule=True)[0]
+        adapter = app.create_url_adapter(app.request_class(environ, populate_request=False))
+        try:
+            return adapter.match(return_rule=True)[0]
+        except MethodNotAllowed as refused:
+            return adapter.match(method=next(iter(refused.valid_methods or ()), None), return_rule=True)[0]
     except HTTPException:
         return None
