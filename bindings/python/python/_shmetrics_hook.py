@@ -33,10 +33,12 @@ def _patch(module):
     elif module.__name__ == "prometheus_client.multiprocess":
         _defer(module)
     else:
+        if module.__name__ == "prometheus_client.values":
+            _defer_values(module)
         _passed.append(module)
 
 
-def _load(module):
+def _load(module=None):
     try:
         from shmetrics import _dropin
     except Exception as error:
@@ -45,7 +47,22 @@ def _load(module):
     while _passed:
         # Where values are kept has been decided without the variable, as prometheus_client does.
         _dropin.patch(_passed.pop(0), late=True)
-    _dropin.patch(module)
+    if module is not None:
+        _dropin.patch(module)
+
+
+def _defer_values(module):
+    """Tests, and some applications, ask for values of the multiprocess mode themselves."""
+    value = module.MultiProcessValue
+
+    def MultiProcessValue(*args, **kwargs):
+        if module.MultiProcessValue is MultiProcessValue:
+            module.MultiProcessValue = value
+            _load()
+        return module.MultiProcessValue(*args, **kwargs)
+
+    MultiProcessValue.__wrapped__, MultiProcessValue.__doc__, MultiProcessValue.__module__ = value, value.__doc__, value.__module__
+    module.MultiProcessValue = MultiProcessValue
 
 
 def _defer(module):
@@ -60,12 +77,12 @@ def _defer(module):
         _load(module)
         # The class may have been imported by its name, or inherited from.
         for name, value in list(vars(module.MultiProcessCollector).items()):
-            if name != "merge" and not name.startswith("__"):
+            if name == "__init__" or not name.startswith("__"):
                 setattr(collector, name, value)
 
     def __init__(self, *args, **kwargs):
         load()
-        init(self, *args, **kwargs)
+        collector.__init__(self, *args, **kwargs)
 
     def mark_process_dead(*args, **kwargs):
         load()

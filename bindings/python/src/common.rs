@@ -1,5 +1,6 @@
 //! What the classes of all metrics share: how one is defined, and how errors of the library become Python's.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyOSError, PyPermissionError, PyValueError};
@@ -39,6 +40,15 @@ pub(crate) struct Definition {
     pub(crate) label_tuple: Py<PyTuple>,
 }
 
+/// Whether names are checked as before Prometheus 3.
+static LEGACY: AtomicBool = AtomicBool::new(false);
+
+/// Allows only plain names of metrics and labels from now on, or all names.
+#[pyfunction]
+pub(crate) fn set_legacy_validation(legacy: bool) {
+    LEGACY.store(legacy, Relaxed);
+}
+
 /// The arguments that all constructors have.
 pub(crate) struct Arguments<'a, 'py> {
     pub(crate) name: &'a str,
@@ -55,8 +65,21 @@ impl Arguments<'_, '_> {
             Some(names) => names.try_iter()?.map(|n| n?.extract::<String>()).collect::<PyResult<_>>()?,
             None => Vec::new(),
         };
+        let name = full_name(kind, &self)?;
+        if LEGACY.load(Relaxed) {
+            let legal = |name: &str, colon: bool| {
+                let is = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || (colon && c == b':');
+                name.bytes().all(is) && !name.starts_with(|c: char| c.is_ascii_digit())
+            };
+            if !legal(&name, true) {
+                return Err(PyValueError::new_err(format!("invalid metric name {name}")));
+            }
+            if let Some(label) = labels.iter().find(|label| label.is_empty() || !legal(label, false)) {
+                return Err(PyValueError::new_err(format!("Invalid label metric name: {label}")));
+            }
+        }
         Ok(Definition {
-            name: full_name(kind, &self)?,
+            name,
             documentation: self.documentation.to_owned(),
             unit: self.unit.to_owned(),
             label_tuple: PyTuple::new(py, &labels)?.unbind(),
@@ -219,6 +242,17 @@ pub(crate) fn chosen<'py>(
     }
 }
 
+/// Registers a metric with a registry that is not of this package, such as prometheus_client's.
+pub(crate) fn enter(metric: &Bound<'_, PyAny>, registry: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    match registry.filter(|registry| !registry.is_none()) {
+        Some(registry) if registry.getattr_opt("segment")?.is_none() => {
+            registry.call_method1("register", (metric,))?;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What a metric object is once it has been initialised.
 pub(crate) struct Body<M> {
     pub(crate) handle: Handle<M>,
@@ -254,7 +288,7 @@ pub(crate) fn initialised_twice() -> PyErr {
 /// Objects are made empty by `__new__` and filled by `__init__`, so that a subclass may have an `__init__` with other arguments.
 #[macro_export]
 macro_rules! metric_class {
-    ($class:ident, $metric:ty, $kind:ident, $text:literal, #[$meta:meta] init($this:ident, $py:ident; $($arg:ident: $of:ty),* $(,)?) $init:block
+    ($class:ident, $metric:ty, $kind:ident, $text:literal, #[$meta:meta] init($this:ident, $py:ident, $registry:ident; $($arg:ident: $of:ty),* $(,)?) $init:block
      { $($own:tt)* }) => {
         impl $class {
             #[inline(always)]
@@ -289,7 +323,9 @@ macro_rules! metric_class {
             #[allow(clippy::too_many_arguments)]
             fn __init__(slf: &Bound<'_, Self>, $($arg: $of),*) -> PyResult<()> {
                 let ($this, $py) = (slf.get(), slf.py());
-                $init
+                let registry = $registry.cloned();
+                $init?;
+                $crate::common::enter(slf.as_any(), registry.as_ref())
             }
 
             $($own)*
@@ -350,6 +386,12 @@ macro_rules! metric_class {
             /// The metric itself: a copy counts into the same series.
             fn __copy__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
                 slf.clone()
+            }
+
+            /// The segment that it counts into; `None` if it counts nowhere.
+            #[getter]
+            fn _segment(&self) -> PyResult<Option<$crate::segment::Segment>> {
+                Ok(self.body()?.family.segment.map(|inner| $crate::segment::Segment { inner }))
             }
 
             #[getter]

@@ -25,7 +25,7 @@ crate::metric_class!(Counter, shmetrics::Counter, KIND,
     "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, segment=None, max_series=0, exact_name=False, replace=False)",
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, segment=None,
                         max_series=0, exact_name=false, replace=false))]
-    init(this, py;
+    init(this, py, registry;
         name: &str,
         documentation: Text,
         labelnames: Option<&Bound<'_, PyAny>>,

@@ -49,7 +49,7 @@ crate::metric_class!(Gauge, shmetrics::Gauge, KIND,
     "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, multiprocess_mode='all', *, segment=None, max_series=0, replace=False)",
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None,
                         multiprocess_mode="all", *, segment=None, max_series=0, replace=false))]
-    init(this, py;
+    init(this, py, registry;
         name: &str,
         documentation: Text,
         labelnames: Option<&Bound<'_, PyAny>>,

@@ -58,7 +58,7 @@ crate::metric_class!(Histogram, shmetrics::Histogram, KIND,
     "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, buckets=None, segment=None, max_series=0, replace=False, native_factor=None, native_max_buckets=None)",
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, buckets=None,
                         segment=None, max_series=0, replace=false, native_factor=None, native_max_buckets=None))]
-    init(this, py;
+    init(this, py, registry;
         name: &str,
         documentation: Text,
         labelnames: Option<&Bound<'_, PyAny>>,

@@ -458,6 +458,28 @@ impl Exposition {
         }
     }
 
+    /// The version of the text format, or nothing.
+    #[getter]
+    fn version(&self) -> &'static str {
+        match self.inner.format() {
+            Format::Text => "0.0.4",
+            Format::Text1 | Format::OpenMetrics => "1.0.0",
+            Format::OpenMetrics2 => "2.0.0",
+            _ => "",
+        }
+    }
+
+    /// What becomes of names that are not plain.
+    #[getter]
+    fn escaping(&self) -> &'static str {
+        match self.inner.escaping() {
+            Escaping::AllowUtf8 => "allow-utf-8",
+            Escaping::Dots => "dots",
+            Escaping::Values => "values",
+            _ => "underscores",
+        }
+    }
+
     /// Whether to compress the answer to a request with this `Accept-Encoding` header.
     #[staticmethod]
     fn accepts_gzip(accept_encoding: &str) -> bool {

@@ -24,7 +24,7 @@ crate::metric_class!(Enum, shmetrics::Enum, ENUM,
     "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, states=None, segment=None, max_series=0, replace=False)",
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, states=None,
                         segment=None, max_series=0, replace=false))]
-    init(this, py;
+    init(this, py, registry;
         name: &str,
         documentation: Text,
         labelnames: Option<&Bound<'_, PyAny>>,
@@ -263,8 +263,7 @@ impl Info {
                         replace=false))]
     #[allow(clippy::too_many_arguments)]
     fn __init__(
-        &self,
-        py: Python<'_>,
+        slf: &Bound<'_, Self>,
         name: &str,
         documentation: Text,
         labelnames: Option<&Bound<'_, PyAny>>,
@@ -275,6 +274,7 @@ impl Info {
         segment: Option<Bound<'_, PyAny>>,
         replace: bool,
     ) -> PyResult<()> {
+        let py = slf.py();
         let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, INFO)?;
         let segment = crate::segment::Segment::of(py, crate::common::chosen(segment, registry)?)?;
@@ -287,7 +287,8 @@ impl Info {
             replace,
         };
         let body = InfoBody::new(py, Arc::new(definition), Vec::new(), true)?;
-        self.body.set(body).map_err(|_| initialised_twice())
+        slf.get().body.set(body).map_err(|_| initialised_twice())?;
+        crate::common::enter(slf.as_any(), registry)
     }
 
     /// Says what is so. It replaces what this process has said before.
@@ -399,6 +400,12 @@ impl Info {
     /// The metric itself: a copy counts into the same series.
     fn __copy__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
         slf.clone()
+    }
+
+    /// The segment that it is in.
+    #[getter]
+    fn _segment(&self) -> PyResult<Option<crate::segment::Segment>> {
+        Ok(self.body()?.definition.segment.map(|inner| crate::segment::Segment { inner }))
     }
 
     #[getter]

@@ -19,7 +19,7 @@ crate::metric_class!(Summary, shmetrics::Summary, KIND,
     "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, quantiles=None, segment=None, max_series=0, replace=False)",
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, quantiles=None,
                         segment=None, max_series=0, replace=false))]
-    init(this, py;
+    init(this, py, registry;
         name: &str,
         documentation: Text,
         labelnames: Option<&Bound<'_, PyAny>>,

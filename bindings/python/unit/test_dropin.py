@@ -298,6 +298,26 @@ assert os.listdir("later") == ["gauge_max_shmetrics.db"]
     assert len(os.listdir(shm)) == 1
 
 
+def test_values_that_are_asked_for_by_hand(program, tmp_path, shm):
+    """As prometheus_client's own tests do, in a process that is not in multiprocess mode when it imports the package."""
+    (tmp_path / "later").mkdir()
+    program(
+        """
+import os, sys
+from prometheus_client import CollectorRegistry, Counter, multiprocess, values
+from prometheus_client.values import MultiProcessValue
+assert not any(name.startswith("shmetrics") for name in sys.modules)
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = "later"
+values.ValueClass = MultiProcessValue(lambda: 123)
+Counter("c", "help", registry=None).inc(2)
+registry = CollectorRegistry()
+multiprocess.MultiProcessCollector(registry)
+assert registry.get_sample_value("c_total") == 2
+assert not [name for name in os.listdir("later") if name.startswith("counter")]
+"""
+    )
+
+
 def test_modules_that_are_imported_again(dropin):
     """As tests of other people do, to have other settings."""
     dropin(

@@ -8,12 +8,12 @@ signatures, one total for all processes, no directory and no hooks.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any, List
 
 from . import _decorate, multiprocess  # noqa: F401 (what native code calls is there before it does)
 from ._created import disable_created_metrics, enable_created_metrics
 from ._functions import refresh
-from ._metric import Metric, Sample
 from ._native import (
     Counter,
     Enum,
@@ -36,13 +36,61 @@ from ._page import (
     negotiated,
 )
 from ._segment import SegmentWarning, configure
+from .metrics_core import Metric
 from .registry import REGISTRY, CollectorRegistry
+from .samples import Sample
 
 if TYPE_CHECKING:
-    from .exposition import MetricsHandler, start_http_server, start_wsgi_server, write_to_textfile
+    from . import (
+        asgi,
+        context_managers,
+        core,
+        exposition,
+        gc_collector,
+        metrics,
+        metrics_core,
+        openmetrics,
+        platform_collector,
+        process_collector,
+        registry,
+        utils,
+    )
+    from .exposition import (
+        MetricsHandler,
+        delete_from_gateway,
+        instance_ip_grouping_key,
+        push_to_gateway,
+        pushadd_to_gateway,
+        start_http_server,
+        start_wsgi_server,
+        write_to_textfile,
+    )
+    from .gc_collector import GC_COLLECTOR, GCCollector
+    from .platform_collector import PLATFORM_COLLECTOR, PlatformCollector
+    from .process_collector import PROCESS_COLLECTOR, ProcessCollector
 
-# These bring Python's HTTP server, and come when they are asked for.
-_LATER = ("MetricsHandler", "start_http_server", "start_wsgi_server", "write_to_textfile")
+# Modules that bring Python's HTTP server, or that few need: they come when they are asked for.
+_LATER = {
+    "exposition": (
+        "MetricsHandler",
+        "delete_from_gateway",
+        "instance_ip_grouping_key",
+        "push_to_gateway",
+        "pushadd_to_gateway",
+        "start_http_server",
+        "start_wsgi_server",
+        "write_to_textfile",
+    ),
+    "gc_collector": ("GCCollector", "GC_COLLECTOR"),
+    "platform_collector": ("PLATFORM_COLLECTOR", "PlatformCollector"),
+    "process_collector": ("PROCESS_COLLECTOR", "ProcessCollector"),
+    "asgi": (),
+    "context_managers": (),
+    "core": (),
+    "metrics": (),
+    "openmetrics": (),
+    "utils": (),
+}
 
 __all__ = [
     "CONTENT_TYPE_LATEST",
@@ -52,11 +100,17 @@ __all__ = [
     "Counter",
     "Enum",
     "Exposition",
+    "GCCollector",
+    "GC_COLLECTOR",
     "Gauge",
     "Histogram",
     "Info",
     "Metric",
     "MetricsHandler",
+    "PLATFORM_COLLECTOR",
+    "PROCESS_COLLECTOR",
+    "PlatformCollector",
+    "ProcessCollector",
     "REGISTRY",
     "Sample",
     "Segment",
@@ -65,13 +119,17 @@ __all__ = [
     "__version__",
     "choose_encoder",
     "configure",
+    "delete_from_gateway",
     "disable_created_metrics",
     "enable_created_metrics",
     "generate_latest",
+    "instance_ip_grouping_key",
     "make_asgi_app",
     "make_wsgi_app",
     "multiprocess",
     "negotiated",
+    "push_to_gateway",
+    "pushadd_to_gateway",
     "refresh",
     "start_http_server",
     "start_wsgi_server",
@@ -79,9 +137,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name in _LATER:
-        from . import exposition
-
-        return getattr(exposition, name)
+def __getattr__(name: str) -> Any:
+    for module, names in _LATER.items():
+        if name == module:
+            return importlib.import_module("." + module, __name__)
+        if name in names:
+            return getattr(importlib.import_module("." + module, __name__), name)
     raise AttributeError("module 'shmetrics' has no attribute %r" % name)
+
+
+def __dir__() -> "List[str]":
+    return sorted({*globals(), *__all__, *_LATER})

@@ -7,6 +7,7 @@ from typing import Any, Iterator, List, Optional, Tuple
 
 from . import _functions
 from ._created import is_wanted as created_is_wanted
+from ._counted import counts_into_segment, is_native_of
 from ._multiprocess import is_alone
 
 
@@ -81,7 +82,7 @@ def native_part(registry: Any) -> "Optional[Tuple[Any, Optional[List[str]], Opti
     if segment is None:
         return None
     # A metric that is registered beside the collector is on the page already.
-    others = [c for c in collectors if not _is_ours(c) and not _counts_into_segment(c)]
+    others = [c for c in collectors if not _is_ours(c) and not counts_into_segment(c) and not is_native_of(c, segment)]
     if names is not None and whole is not None:
         wanted = {whole._names_to_collectors[n] for n in names if n in whole._names_to_collectors}
         wanted.update(getattr(whole, "_collectors_without_names", ()))
@@ -91,13 +92,3 @@ def native_part(registry: Any) -> "Optional[Tuple[Any, Optional[List[str]], Opti
         target = whole._target_info_metric()
     rest = _Rest(others, target, names) if others or target is not None else None
     return segment, None if names is None else sorted(names), rest
-
-
-def _counts_into_segment(collector: Any) -> bool:
-    if hasattr(collector, "_shmetrics"):
-        return True
-    children = getattr(collector, "_metrics", None)
-    if not isinstance(children, dict) or not hasattr(collector, "_metric_init"):
-        return False
-    # Of one whose family is refused the children are this process' own.
-    return not children or any(hasattr(child, "_shmetrics") for child in list(children.values()))

@@ -17,6 +17,8 @@ def patch(multiprocess: Any) -> None:
         return
     Metric, Sample = multiprocess.Metric, multiprocess.Sample
     original_mark = multiprocess.mark_process_dead
+    # Where the module was imported outside of multiprocess mode, the original class gets the methods of ours.
+    original_init, original_merge = original.__init__, original.merge
 
     class MultiProcessCollector(original):  # type: ignore[misc, valid-type]
         """Collector for multi-process mode: what all processes have counted into the directory's segment."""
@@ -27,7 +29,7 @@ def patch(multiprocess: Any) -> None:
             if path is None and "prometheus_multiproc_dir" not in os.environ:
                 # Old versions know the name in lower case alone.
                 path = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-            super().__init__(registry, path)
+            original_init(self, registry, path)
             # It may be relative, and the program change its directory.
             self._path: str = self._path if os.path.isabs(self._path) else resolved(self._path)
 
@@ -45,13 +47,13 @@ def patch(multiprocess: Any) -> None:
                 marked = [_directory.from_environment()]
             found: "List[Any]" = []
             for path in marked:
-                found += _shown(path or ".", of_others, Metric, Sample, original.merge, accumulate)
+                found += _shown(path or ".", of_others, Metric, Sample, original_merge, accumulate)
                 of_others = []
-            return found if marked else original.merge(of_others, accumulate)
+            return found if marked else original_merge(of_others, accumulate)
 
         def collect(self) -> Iterator[Any]:
             _functions.refresh()
-            yield from _shown(self._path, _files(self._path), Metric, Sample, original.merge, True)
+            yield from _shown(self._path, _files(self._path), Metric, Sample, original_merge, True)
 
     MultiProcessCollector.__name__ = original.__name__
     MultiProcessCollector.__qualname__ = original.__qualname__

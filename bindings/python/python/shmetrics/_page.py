@@ -6,15 +6,15 @@ for that module.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import sys
 from typing import Any, Awaitable, Callable, Dict, Iterable, List, Optional, Tuple, Union
 from urllib.parse import parse_qs
 
-from . import _created, _functions
-from ._metric import encode
+from . import _created, _encode, _functions
 from ._native import Exposition
-from .registry import REGISTRY, CollectorRegistry, RestrictedRegistry
+from .registry import REGISTRY, Collector, CollectorRegistry, RestrictedRegistry
 
 CONTENT_TYPE_PLAIN_0_0_4 = "text/plain; version=0.0.4; charset=utf-8"
 CONTENT_TYPE_PLAIN_1_0_0 = "text/plain; version=1.0.0; charset=utf-8"
@@ -22,63 +22,64 @@ CONTENT_TYPE_LATEST = CONTENT_TYPE_PLAIN_1_0_0
 
 #: Pages of more bytes are compressed in a thread where a loop serves them.
 IN_A_THREAD = 1 << 16
-#: What pages are made of.
-Registry = Union[CollectorRegistry, RestrictedRegistry]
+#: What pages are made of: registries of this package or of prometheus_client, and collectors.
+Registry = Union[CollectorRegistry, RestrictedRegistry, Collector]
 
 
-def _parts(registry: Registry) -> "Tuple[CollectorRegistry, Optional[set[str]]]":
+def _parts(registry: Any) -> "Tuple[Any, Any, Optional[set[str]]]":
+    """The segment of a registry, the families that come from elsewhere, and the names that the page is restricted to."""
+    names: "Optional[set[str]]" = None
     if isinstance(registry, RestrictedRegistry):
-        return registry.registry, registry.names
-    return registry, None
+        registry, names = registry.registry, registry.names
+    if isinstance(registry, CollectorRegistry):
+        return registry.segment, registry.collect_others(), names
+    return None, registry.collect(), names
 
 
 def generate_latest(registry: Registry = REGISTRY, escaping: str = "underscores", *, openmetrics: bool = False) -> bytes:
     """The page in Prometheus' text format, as prometheus_client writes it."""
-    whole, names = _parts(registry)
     _functions.refresh()
-    segment = whole.segment
+    segment, others, names = _parts(registry)
     page = b"# EOF\n" if openmetrics else b""
     if segment is not None:
         page = segment.render_alike(
             openmetrics, names=None if names is None else sorted(names), escaping=escaping, created=_created.is_wanted()
         )
-    return _with_others(page, whole, names, openmetrics)
+    return _joined(page, _encode.text(others, openmetrics, escaping, names), openmetrics)
 
 
-def _with_others(page: bytes, registry: CollectorRegistry, names: "Optional[set[str]]", openmetrics: bool) -> bytes:
-    others = encode(registry.collect_others(), openmetrics, names)
-    if not others:
-        return page
-    if openmetrics:
+def _joined(page: bytes, others: bytes, openmetrics: bool) -> bytes:
+    """What does not come from the segment is behind what does."""
+    if others and openmetrics:
         return page[: -len(b"# EOF\n")] + others + b"# EOF\n"
     return page + others
 
 
+def render(exposition: Exposition, registry: Registry, names: "Optional[Iterable[str]]" = None) -> bytes:
+    """The page in this format."""
+    _functions.refresh()
+    segment, others, restricted = _parts(registry)
+    wanted = set(names) if names is not None else restricted
+    openmetrics = exposition.format == "openmetrics"
+    page = b"# EOF\n" if openmetrics else b""
+    if segment is not None:
+        page = segment.render(exposition, names=None if wanted is None else sorted(wanted))
+    if exposition.format == "protobuf":
+        return page + _encode.protobuf(others, exposition.escaping, wanted)
+    version = 2 if exposition.version == "2.0.0" else 1
+    return _joined(page, _encode.text(others, openmetrics, exposition.escaping, wanted, version), openmetrics)
+
+
 def negotiated(accept: Optional[str], registry: Registry = REGISTRY, names: "Optional[Iterable[str]]" = None) -> Tuple[bytes, str]:
     """The page for a request with this ``Accept`` header, in any of the formats, and its ``Content-Type``."""
-    whole, restricted = _parts(registry)
-    wanted = set(names) if names is not None else restricted
-    _functions.refresh()
     exposition = Exposition(accept or "", created=_created.is_wanted())
-    segment = whole.segment
-    has_others = bool(whole._collectors or whole._target_info)
-    if has_others and exposition.format == "protobuf":
-        # Collectors' families are text only.
-        exposition = Exposition("application/openmetrics-text; version=1.0.0", created=_created.is_wanted())
-    openmetrics = exposition.format == "openmetrics"
-    if segment is None:
-        page = b"# EOF\n" if openmetrics else b""
-    else:
-        page = segment.render(exposition, names=None if wanted is None else sorted(wanted))
-    if has_others:
-        page = _with_others(page, whole, wanted, openmetrics)
-    return page, exposition.content_type
+    return render(exposition, registry, names), exposition.content_type
 
 
 def choose_encoder(accept_header: Optional[str]) -> Tuple[Callable[[Registry], bytes], str]:
     """What renders a registry for a request with this ``Accept`` header, and the ``Content-Type``."""
-    accept = accept_header or ""
-    return (lambda registry: negotiated(accept, registry)[0]), Exposition(accept).content_type
+    exposition = Exposition(accept_header or "", created=_created.is_wanted())
+    return functools.partial(render, exposition), exposition.content_type
 
 
 def answer(

@@ -28,6 +28,10 @@ def make_handler(registry: Registry = REGISTRY, disable_compression: bool = Fals
     return metrics
 
 
+#: As prometheus_client calls it.
+make_aiohttp_handler = make_handler
+
+
 def instrument(app: Any, app_name: str = "app", **options: Any) -> Any:
     """Counts the requests of an aiohttp application and serves the page at ``path`` (``None``: it does not). Returns the application.
 

@@ -67,6 +67,15 @@ def metrics(request: Any) -> Any:
     return _page(request, respond(*_asks(request, REGISTRY)))
 
 
+def __getattr__(name: str) -> Any:
+    """``PrometheusDjangoView``, as prometheus_client calls its view: a class of Django's."""
+    if name == "PrometheusDjangoView":
+        from ._django_view import PrometheusDjangoView
+
+        return PrometheusDjangoView
+    raise AttributeError(name)
+
+
 class _End:
     """Ends a request when its response is closed. A response in a cache is another one."""
 

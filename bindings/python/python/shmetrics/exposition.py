@@ -15,6 +15,18 @@ from typing import Any, Dict, List, Optional, Tuple
 from urllib.parse import urlparse
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from ._gateway import (
+    CompressionType,
+    basic_auth_handler,
+    default_handler,
+    delete_from_gateway,
+    instance_ip_grouping_key,
+    passthrough_redirect_handler,
+    push_to_gateway,
+    pushadd_to_gateway,
+    tls_auth_handler,
+)
+from ._native import Exposition
 from ._page import (
     CONTENT_TYPE_LATEST,
     CONTENT_TYPE_PLAIN_0_0_4,
@@ -33,16 +45,32 @@ __all__ = [
     "CONTENT_TYPE_LATEST",
     "CONTENT_TYPE_PLAIN_0_0_4",
     "CONTENT_TYPE_PLAIN_1_0_0",
+    "CompressionType",
     "MetricsHandler",
+    "basic_auth_handler",
     "choose_encoder",
+    "default_handler",
+    "delete_from_gateway",
     "generate_latest",
+    "gzip_accepted",
+    "instance_ip_grouping_key",
     "make_asgi_app",
     "make_wsgi_app",
     "negotiated",
+    "passthrough_redirect_handler",
+    "push_to_gateway",
+    "pushadd_to_gateway",
     "start_http_server",
     "start_wsgi_server",
+    "tls_auth_handler",
     "write_to_textfile",
 ]
+
+
+def gzip_accepted(accept_encoding_header: str) -> bool:
+    """Whether to compress the answer to a request with this ``Accept-Encoding`` header."""
+    return Exposition.accepts_gzip(accept_encoding_header or "")
+
 
 
 #: How long a client may take for the TLS handshake and its request, and for all of it with the answer.
@@ -259,7 +287,7 @@ class MetricsHandler(BaseHTTPRequestHandler):
         return type(cls.__name__, (cls, object), {"registry": registry})
 
 
-def write_to_textfile(path: str, registry: Registry = REGISTRY, escaping: str = "underscores", tmpdir: Optional[str] = None) -> None:
+def write_to_textfile(path: str, registry: Registry = REGISTRY, escaping: str = "allow-utf-8", tmpdir: Optional[str] = None) -> None:
     """Writes the page into a file, which is replaced at once, for node_exporter's textfile collector."""
     directory = tmpdir if tmpdir is not None else os.path.dirname(path) or "."
     handle, temporary = tempfile.mkstemp(dir=directory, prefix=os.path.basename(path) + ".")

@@ -7,10 +7,10 @@ that are forked from it: ``process_workers`` is their number.
 from __future__ import annotations
 
 import os
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from ._metric import Metric
 from ._native import Gauge, Segment
+from .metrics_core import Metric
 from .registry import REGISTRY
 
 _FAMILIES = (
@@ -22,18 +22,24 @@ _FAMILIES = (
     ("process_max_fds", "Maximum number of open file descriptors.", "gauge"),
 )
 
-_attached: "List[Gauge]" = []
+#: The gauges of this process, one for each segment, which is kept as well.
+_attached: "Dict[str, Tuple[Segment, Gauge]]" = {}
 
 
 def attach(segment: Optional[Segment] = None) -> None:
     """Makes this process, and those forked from it, one that collectors see."""
-    gauge = Gauge("process_workers", "Processes that are measured one by one.", multiprocess_mode="livesum", segment=segment)
-    gauge.set(1)
-    _attached.append(gauge)
+    of = segment if segment is not None else REGISTRY.segment
+    if of is None:
+        return
+    # An anonymous segment has no name, and goes by its object.
+    key = of.path or "anonymous %d" % id(of)
+    if key not in _attached:
+        gauge = Gauge("process_workers", "Processes that are measured one by one.", multiprocess_mode="livesum", segment=of)
+        _attached.setdefault(key, (of, gauge))[1].set(1)
 
 
 def _new_process() -> None:
-    for gauge in _attached:
+    for _, gauge in list(_attached.copy().values()):
         gauge.set(1)
 
 

@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, Iterator, List, Optional
+from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Optional, Protocol, Set
 
 from . import _functions, _segment
-from ._metric import Metric, Sample
+from ._counted import counts_into_segment
 from ._native import Counter, Enum, Gauge, Histogram, Info, Segment, Summary
+from .metrics_core import Metric
+from .samples import Sample
 
 _NATIVE = (Counter, Enum, Gauge, Histogram, Info, Summary)
+
+
+class Collector(Protocol):
+    """What a registry takes."""
+
+    def collect(self) -> "Iterable[Any]":
+        """The families, made when the page is."""
+
+
+class DuplicateTimeseries(ValueError):
+    """A collector's names are those of another one."""
+
+    def __init__(self, duplicates: "Set[str]") -> None:
+        super().__init__("Duplicated timeseries in CollectorRegistry: {}".format(duplicates))
+        self.duplicates = duplicates
+
+
+_SUFFIXES = {
+    "counter": ("_total", "_created"),
+    "summary": ("_sum", "_count", "_created"),
+    "histogram": ("_bucket", "_sum", "_count", "_created"),
+    "gaugehistogram": ("_bucket", "_gsum", "_gcount"),
+    "info": ("_info",),
+}
 
 
 class CollectorRegistry:
     """What a page shows: all families of a segment, whoever made them, and what registered collectors collect.
 
     ``Counter(..., registry=registry)`` counts into the registry's segment. Without a segment of its own a registry stands for the one that
-    the process counts into. The other arguments are prometheus_client's; ``auto_describe`` and ``support_collectors_without_names`` change
-    nothing here.
+    the process counts into. The other arguments are prometheus_client's; ``support_collectors_without_names`` changes nothing here, where
+    restricted registries ask all collectors.
     """
 
     def __init__(
@@ -28,9 +54,12 @@ class CollectorRegistry:
         segment: Optional[Segment] = None,
     ) -> None:
         self._segment = segment
+        self._auto_describe = auto_describe
         # By ``id``, changed by single steps of the dictionary: comparing collectors, or dropping one, may run anything.
         self._collectors: "Dict[int, Any]" = {}
-        self._target_info = target_info
+        self._names: "Dict[int, FrozenSet[str]]" = {}
+        self._target_info: "Optional[Dict[str, str]]" = None
+        self.set_target_info(target_info)
 
     @property
     def segment(self) -> Optional[Segment]:
@@ -39,18 +68,38 @@ class CollectorRegistry:
 
     def register(self, collector: Any) -> None:
         """Adds a collector. Metrics of this package are in their segment already."""
-        if _is_native(collector):
+        if _is_native(collector) or id(collector) in self._collectors:
             return
+        names = self._names_of(collector)
+        duplicates = {name for known in list(self._names.copy().values()) for name in known & names}
+        if duplicates:
+            raise DuplicateTimeseries(duplicates)
+        self._names[id(collector)] = names
         self._collectors.setdefault(id(collector), collector)
+
+    def _names_of(self, collector: Any) -> "FrozenSet[str]":
+        """The names of the lines that a collector says it makes."""
+        describe = getattr(collector, "describe", None) or (collector.collect if self._auto_describe else None)
+        names: "Set[str]" = set()
+        for metric in describe() if describe is not None else ():
+            names.add(metric.name)
+            names.update(metric.name + suffix for suffix in _SUFFIXES.get(metric.type, ()))
+        return frozenset(names)
 
     def unregister(self, collector: Any) -> None:
         """Removes a collector; of a metric of this package with labels, all its series."""
         if _is_native(collector):
             collector.clear()
             return
+        if id(collector) not in self._collectors and getattr(collector, "_shmetrics_constant", False):
+            return  # prometheus_client registers it by itself, and applications unregister it
         del self._collectors[id(collector)]
+        self._names.pop(id(collector), None)
 
     def set_target_info(self, labels: Optional[Dict[str, str]]) -> None:
+        """Sets the labels of ``target_info``, which describes the application as a whole."""
+        if labels and not self._target_info and any("target_info" in names for names in list(self._names.copy().values())):
+            raise ValueError("CollectorRegistry already contains a target_info metric")
         self._target_info = labels
 
     def get_target_info(self) -> Optional[Dict[str, str]]:
@@ -67,7 +116,9 @@ class CollectorRegistry:
             target.add_sample("target_info", self._target_info, 1)
             yield target
         for collector in list(self._collectors.copy().values()):
-            yield from collector.collect()
+            # What prometheus_client's metrics count is in the segment.
+            if not counts_into_segment(collector):
+                yield from collector.collect()
 
     def collect(self) -> "Iterator[Any]":
         """All families, as objects."""
@@ -106,9 +157,9 @@ class RestrictedRegistry:
 
     def collect(self) -> "Iterator[Any]":
         for metric in self.registry.collect():
-            metric.samples = [sample for sample in metric.samples if sample.name in self.names]
-            if metric.samples:
-                yield metric
+            restricted = metric._restricted_metric(self.names)
+            if restricted is not None:
+                yield restricted
 
 
 def _is_native(collector: Any) -> bool:
@@ -134,4 +185,4 @@ def collect_metric(metric: Any, segment: Optional[Segment]) -> "List[Metric]":
 
 
 #: Stands for the segment that the process counts into.
-REGISTRY = CollectorRegistry()
+REGISTRY = CollectorRegistry(auto_describe=True)

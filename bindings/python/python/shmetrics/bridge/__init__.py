@@ -1,0 +1,1 @@
+"""Ways to systems that do not scrape."""

@@ -1,0 +1,15 @@
+"""The parser of OpenMetrics, which is prometheus_client's: this module needs that package."""
+
+from typing import Any
+
+from .._peer import given
+
+text_fd_to_metric_families, text_string_to_metric_families = given(
+    "prometheus_client.openmetrics.parser", "text_fd_to_metric_families", "text_string_to_metric_families"
+)
+
+__all__ = ["text_fd_to_metric_families", "text_string_to_metric_families"]
+
+
+def __getattr__(name: str) -> Any:
+    return given("prometheus_client.openmetrics.parser", name)[0]
