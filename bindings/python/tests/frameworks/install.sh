@@ -13,7 +13,7 @@ rm -rf "$directory"
 mkdir -p "$directory"
 while read -r name requirements; do
     # shellcheck disable=SC2086 # several words
-    "$python" -m pip --quiet --disable-pip-version-check install --no-deps --no-compile --only-binary :all: \
+    "$python" -m pip --quiet --disable-pip-version-check --retries 1 --timeout 30 install --no-deps --no-compile --only-binary :all: \
         --target "$directory/$name.part" $requirements > "$directory/$name.log" 2>&1 \
         && mv "$directory/$name.part" "$directory/$name" &
 done < <(grep -v '^#' "$here/versions.txt")
