@@ -1,5 +1,5 @@
-//! What bindings of other languages need: families with label names known at run time, counters that are taken back, one process that
-//! plays several, and segments that are removed when nobody uses them.
+//! Tests of the API for bindings of other languages: label names known at run time, counters that
+//! are taken back, one process that acts as several, and removal of unused segments.
 #![allow(missing_docs)]
 
 mod common;

@@ -1,5 +1,5 @@
-//! What a file of so many bytes may cost a reader: a hostile one no more than a multiple of its
-//! length, and a sound one is always shown whole.
+//! Tests of a reader's cost: a hostile file costs at most a multiple of its length, and a sound
+//! file is always shown whole.
 #![allow(missing_docs)]
 
 mod common;

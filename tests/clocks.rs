@@ -1,7 +1,9 @@
-//! Clocks that step, run on while the machine is suspended, and begin anew in another boot.
+//! Tests of clocks that step, that run on while the machine is suspended, and that begin anew in
+//! another boot.
 //!
 //! This program has its own `clock_gettime`, which the library and std call in place of the C
-//! library's. So the clocks of all its processes can be moved, and nobody else's are.
+//! library's. So the tests can move the clocks of all processes of this program, and of no other
+//! program.
 #![cfg(target_os = "linux")]
 #![allow(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! What a producer of pages has to do, item by item of `docs/conformance.md`, as far as other tests are not named after it.
+//! Tests of the items of `docs/conformance.md`, except the items that other tests are named after.
 
 mod common;
 

@@ -1,5 +1,6 @@
-//! Any number of processes that create, attach and remove one name at the same moment, some of them killed: everybody gets
-//! a whole segment, all get the same, and nothing else is left behind. `SHMETRICS_RACE_ROUNDS` sets the rounds.
+//! Processes create, attach and remove one name at the same moment, and some of them are killed.
+//! All processes get the same whole segment, and nothing else is left behind.
+//! `SHMETRICS_RACE_ROUNDS` sets the number of rounds.
 #![allow(missing_docs)]
 
 mod common;

@@ -1,4 +1,5 @@
-//! Exemplars: where they are shown, how long they stay, and that none is ever made up of two.
+//! Tests of exemplars: the formats that show them, the time that they stay, and that no exemplar
+//! mixes two exemplars.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! Families and label sets: registration by many, every refusal, every limit, and what is counted when there is no room.
+//! Tests of families and label sets: registration by many processes, every refusal, every limit,
+//! and the counts when there is no room.
 #![allow(missing_docs)]
 
 mod common;

@@ -1,5 +1,5 @@
-//! Every type in every format. `tests/golden` holds the pages for people to read; `UPDATE_GOLDEN=1 cargo test --test formats` writes
-//! them anew.
+//! Every type in every format. `tests/golden` holds readable copies of the pages, and
+//! `UPDATE_GOLDEN=1 cargo test --test formats` writes them anew.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! Per-process gauges: all modes, over fork and death, with the meaning that Python's client gives them.
+//! Tests of per-process gauges: all modes, over fork and death, with the meaning of Python's
+//! client.
 #![allow(missing_docs)]
 
 mod common;

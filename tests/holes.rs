@@ -1,5 +1,5 @@
-//! A scribbled header leads neither readers nor writers into holes of the sparse file, also where a
-//! touch of one is fatal: on a file system without a free page.
+//! A damaged header leads neither readers nor writers into holes of the sparse file, even on a file
+//! system without a free page, where touching a hole is fatal.
 #![allow(missing_docs)]
 
 mod common;

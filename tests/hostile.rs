@@ -1,5 +1,5 @@
-//! A reader survives any bytes, and a writer any scribbler: no crash, no hang, no page without end. The mutations are made from
-//! `docs/format.md`: each field of each record, as it is documented.
+//! A reader survives any bytes, and a writer survives any damage: no crash, no hang, no endless
+//! page. The mutations change each field of each record of `docs/format.md`.
 #![allow(missing_docs)]
 
 mod common;

@@ -1,4 +1,4 @@
-//! Several segments on one page.
+//! Tests of several segments on one page.
 
 mod common;
 

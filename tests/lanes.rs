@@ -1,5 +1,6 @@
-//! Cells for each CPU: nothing is lost, whoever moves, is stopped, interrupted or killed, and whoever cannot use them. And
-//! controls: what others do wrong with such cells loses counts, so these tests would see it. `SHMETRICS_LONG=1` runs the long forms.
+//! Counting in per-CPU cells loses nothing, although processes are migrated, stopped, interrupted
+//! or killed, or cannot use the cells. Controls use such cells wrongly and lose counts, so these
+//! tests can fail. `SHMETRICS_LONG=1` runs the long forms.
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, unreachable_pub)]
 

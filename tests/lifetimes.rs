@@ -1,5 +1,6 @@
-//! 64 workers that live for 1 to 50 milliseconds each and are stopped and killed at random, registering, counting and
-//! removing, while two others render: every count is accounted for. A minute; with `SHMETRICS_LONG=1` half an hour.
+//! 64 workers that live for 1 to 50 milliseconds each register, count and remove, and are stopped
+//! and killed at random, while two other processes render. Every count is accounted for. The test
+//! runs for a minute, and with `SHMETRICS_LONG=1` for half an hour.
 #![allow(missing_docs)]
 
 mod common;

@@ -1,4 +1,5 @@
-//! The memory of a series. The figures are deterministic, so the tests assert them; docs/benchmarks/notes.md has the table.
+//! Tests of the memory of a series. The figures are deterministic, so the tests assert them.
+//! docs/benchmarks/notes.md has the table.
 #![allow(missing_docs)]
 
 mod common;

@@ -1,4 +1,4 @@
-//! Names in UTF-8, in every format and with every escaping.
+//! Tests of names in UTF-8, in every format and with every escaping.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Names as a service's dashboards have them: counters without `_total`, bounds without `.0`,
+//! Tests of names that existing dashboards use: counters without `_total`, bounds without `.0`, and
 //! labels in any order.
 
 mod common;

@@ -1,4 +1,4 @@
-//! Native histograms and quantiles: what pages show of them, from any number of processes.
+//! Tests of native histograms and quantiles on pages, with any number of processes.
 
 mod common;
 

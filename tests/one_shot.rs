@@ -1,4 +1,4 @@
-//! Updates that name all they are about.
+//! Tests of updates that name their family and labels in one call.
 #![allow(missing_docs)]
 
 mod common;

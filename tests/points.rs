@@ -1,4 +1,5 @@
-//! Series as values, and families that are in no segment: `Cursor::points`, `Cursor::with`.
+//! Tests of series as values, and of families that are in no segment: `Cursor::points`,
+//! `Cursor::with`.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! The backend over the `shared_memory` crate, on Linux too, so that it stays true.
+//! Tests of the backend over the `shared_memory` crate. They run on Linux too, so that the backend
+//! keeps working.
 #![cfg(feature = "portable")]
 #![allow(missing_docs)]
 

@@ -1,4 +1,5 @@
-//! Hosts: every way to fork, to stop and to die, and what is left of it; the next generation, and the one after that.
+//! Tests of processes: every way to fork, to stop and to die, the remains of a process, and later
+//! generations of processes.
 #![allow(missing_docs)]
 
 mod common;

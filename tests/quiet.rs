@@ -1,4 +1,5 @@
-//! Updates allocate nothing and leave `errno` as it is, also those that ask the system for memory.
+//! Updates allocate nothing and leave `errno` unchanged, even updates that ask the system for
+//! memory.
 #![allow(missing_docs)]
 
 mod common;

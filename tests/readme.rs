@@ -1,4 +1,4 @@
-//! The README's C and C++ examples compile as they stand, with all warnings.
+//! The C and C++ examples of the README compile without changes, with all warnings.
 #![allow(missing_docs)]
 
 use std::io::Write;

@@ -1,4 +1,5 @@
-//! Families that are registered anew with another definition, or unregistered: what a reload needs.
+//! Tests of families that are registered anew with another definition, or unregistered, as a reload
+//! needs.
 #![allow(missing_docs)]
 
 mod common;

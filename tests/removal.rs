@@ -1,4 +1,5 @@
-//! Label sets that are removed and expire, and records that serve one after another.
+//! Tests of label sets that are removed or expire, and of records that serve one label set after
+//! another.
 #![allow(missing_docs)]
 
 #[path = "removal/basics.rs"]

@@ -1,4 +1,4 @@
-//! The text page: what it looks like, that it is whole, and that it can be had in any pieces.
+//! Tests of the text page: its form, its completeness, and rendering in pieces of any size.
 #![allow(missing_docs)]
 
 mod common;

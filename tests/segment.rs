@@ -1,4 +1,4 @@
-//! Opening segments: every option, every refusal, and what the system may have against it.
+//! Tests of opening segments: every option, every refusal, and errors of the system.
 #![allow(missing_docs)]
 
 mod common;

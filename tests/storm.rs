@@ -1,5 +1,6 @@
-//! Many processes, in Rust and in C, and all kinds of metrics, stopped, continued and killed at random: every total is exact, and so
-//! is every page meanwhile. `SHMETRICS_LONG=1` runs the long form.
+//! Many processes in Rust and in C, with all kinds of metrics, are stopped, continued and killed at
+//! random. Every total is exact, and so is every page meanwhile. `SHMETRICS_LONG=1` runs the long
+//! form.
 #![allow(missing_docs)]
 
 mod common;

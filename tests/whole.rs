@@ -1,5 +1,5 @@
-//! What is known of a segment as a whole: the processes that have it open, its last update, and
-//! whether its name leads to it.
+//! Tests of the data about a segment as a whole: the processes that have it open, its last update,
+//! and whether its name leads to it.
 
 mod common;
 

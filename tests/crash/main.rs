@@ -1,10 +1,15 @@
-//! Crash at every instruction: real operations on real segments, single-stepped and killed from outside.
+//! Crash at every instruction: real operations on real segments, single-stepped and killed from
+//! outside.
 //!
-//! Each operation is run in three ways. **Crash**: it is stepped through once; whenever an instruction has changed the
-//! segment, others go on with a copy of it, as they would had the process been killed just there. **Stop**: it is stopped at
-//! an instruction, others work in the same segment, then it goes on. **Kill**: it is killed at an instruction. Stops and
-//! kills are done at a sample of instructions; with `SHMETRICS_LONG=1` before every single one, which takes hours. Only in release
-//! builds (`cargo test --release --test crash`): those are the instructions that users run.
+//! Each operation runs in three ways. **Crash**: the harness steps through the operation once.
+//! After each instruction that has changed the segment, other processes continue with a copy of the
+//! segment, as if the process had been killed at that instruction. **Stop**: the process is stopped
+//! at an instruction, other processes work in the same segment, and then the process continues.
+//! **Kill**: the process is killed at an instruction.
+//!
+//! Stops and kills happen at a sample of instructions. With `SHMETRICS_LONG=1` they happen before
+//! every instruction, which takes hours. The test runs only in release builds, because users run
+//! the instructions of release builds: `cargo test --release --test crash`.
 #![cfg(all(target_os = "linux", target_arch = "x86_64", not(debug_assertions)))]
 #![allow(missing_docs, unreachable_pub)]
 

@@ -1,6 +1,6 @@
-//! Real deployments: dropped privileges, changed roots, namespaces, limits and system call filters,
-//! in real processes. Everything happens in forked children and private namespaces. Nothing is left
-//! behind.
+//! Tests of real deployments: dropped privileges, changed roots, namespaces, limits and system call
+//! filters, in real processes. The tests run in forked children and private namespaces, and leave
+//! nothing behind.
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, unreachable_pub)]
 
