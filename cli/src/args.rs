@@ -1,4 +1,4 @@
-//! The command line, and its manual.
+//! The arguments of each command, and the text of the manual.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,33 +12,33 @@ use crate::serve::Address;
 
 const MANUAL: &str = "\
 EXAMPLES:
-  shmetrics demo                          see it at work, with nothing else to set up
-  shmetrics list                          which segments are there?
-  shmetrics render shop                   the page a scraper would get
-  shmetrics serve shop                    http://127.0.0.1:9464/metrics for Prometheus
-  shmetrics serve shop cron               two services on one page
+  shmetrics demo                          watch workers count, without any set-up
+  shmetrics list                          list the segments
+  shmetrics render shop                   print the page that a scraper gets
+  shmetrics serve shop                    serve http://127.0.0.1:9464/metrics for Prometheus
+  shmetrics serve shop cron               serve two services on one page
   shmetrics inspect ./run/shop.segment    a name with a slash is a path
 
 ENVIRONMENT:
-  SHMETRICS_SEGMENT  the segment when no NAME is given; without it: default
-  SHMETRICS_DIR      where segments live; without it: /dev/shm
-  SHMETRICS_MODE     the file mode of the segment that `demo` makes, such as 0640; without it: 0600
-  SHMETRICS_OWNER    its owner, a name or a number; without it: the caller
-  SHMETRICS_GROUP    its group, a name or a number; without it: the caller's
+  SHMETRICS_SEGMENT  the segment if no NAME is given; otherwise: default
+  SHMETRICS_DIR      the directory of segments; otherwise: /dev/shm
+  SHMETRICS_MODE     the file mode of the segment that `demo` creates, such as 0640; otherwise: 0600
+  SHMETRICS_OWNER    the owner of that segment, a name or a number; otherwise: the caller
+  SHMETRICS_GROUP    the group of that segment, a name or a number; otherwise: the caller's group
 
 FILES:
   $SHMETRICS_DIR/shmetrics-NAME           the segment NAME
 
 EXIT STATUS:
-  0  done, also when the reader of the output left early
-  1  it could not be done; one sentence on standard error says why, and what to do
+  0  success, also if the reader of the output closed it early
+  1  failure; one sentence on standard error tells the reason, and what to do
   2  the command line is wrong";
 
 /// Prometheus metrics for prefork servers, in one shared-memory segment.
 ///
-/// An application's workers keep their metrics in a segment of shared memory. This command
-/// looks at such segments from outside: it lists, prints, serves and explains them. It maps
-/// them read-only and takes no lock, so it cannot disturb the application, nor be held up by it.
+/// The workers of an application keep their metrics in a segment of shared memory. This command
+/// reads such segments from outside: it lists, prints, serves and explains them. The command maps
+/// segments read-only and takes no lock, so it cannot disturb the application or wait for it.
 #[derive(Parser)]
 #[command(name = "shmetrics", version, after_long_help = MANUAL, verbatim_doc_comment, max_term_width = 100)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
@@ -51,114 +51,116 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// List the segments, with their size, series and live processes
     ///
-    /// One line per segment of the directory ($SHMETRICS_DIR, else /dev/shm). SIZE is the memory it
-    /// takes now. PROCESSES are those that have it open for counting, with or without gauges of
-    /// their own; 1+ if the system does not tell how many. UPDATED is the last time that a value
-    /// changed: the values are looked at twice, a moment apart, and compared with those of the last
-    /// page that a process of the application rendered. "in the last 3 h" means that no such page
-    /// tells more. A segment that cannot be read is listed with the reason. Segments of users other
-    /// than the own one and root are named, and not read unless --owner says so.
+    /// Prints one line for each segment of the directory ($SHMETRICS_DIR, otherwise /dev/shm). SIZE
+    /// is the memory that the segment takes now. PROCESSES is the number of processes that have the
+    /// segment open for counting, with or without per-process gauges; 1+ if the system does not tell
+    /// the number. UPDATED is the last time that a value changed. To find this time, the command
+    /// reads the values twice, a moment apart, and compares them with the last page that a process
+    /// of the application rendered. "in the last 3 h" means that no such page tells more. A segment
+    /// that cannot be read is listed with the reason. The command lists segments of other users,
+    /// except root's, only by name; --owner makes the command read them.
     #[command(verbatim_doc_comment)]
     List(ListArgs),
 
-    /// Print a segment's metrics as a scraper would get them
+    /// Print a segment's metrics as a scraper gets them
     ///
-    /// The page is written piece by piece, each series as of the moment it is read. Works while
-    /// the application runs, and after it has died.
+    /// The command writes the page piece by piece, with each series as of the moment when the
+    /// command reads it. This works while the application runs, and after it has ended.
     #[command(verbatim_doc_comment)]
     Render(RenderArgs),
 
     /// Serve the metrics of one or several segments over HTTP
     ///
-    /// Waits for a segment if it is not there yet, and follows it when it is removed and
-    /// created anew, so it can be started before the application and outlive its restarts.
-    /// The address is printed on standard output once connections are accepted; SIGTERM and
-    /// SIGINT end it after the answers under way.
+    /// The server waits for a segment that does not exist yet, and follows a segment that is
+    /// removed and created anew. So you can start the server before the application, and keep it
+    /// over restarts. The server prints its address on standard output once it accepts connections.
+    /// SIGTERM and SIGINT end it after the current answers.
     ///
-    /// Several segments make one page, with the label `segment` on every series. Those that are
-    /// not there are left out; those that match a pattern are added when they come, and have
-    /// shmetrics_serve_segment_up 0 for five minutes after they went.
+    /// Several segments make one page, with the label `segment` on every series. The page omits
+    /// segments that do not exist. It adds a segment that matches a pattern when that segment
+    /// appears, and shows shmetrics_serve_segment_up 0 for five minutes after it disappeared.
     ///
-    ///   /metrics      the page, as text, OpenMetrics or protobuf, whatever the Accept header
-    ///                 asks for, and gzip if it may; ?name[]=NAME (repeatable) for some families
-    ///                 only. 503 and the reason while there is no segment, and when the page is
-    ///                 not ready within X-Prometheus-Scrape-Timeout-Seconds
+    ///   /metrics      the page, as text, OpenMetrics or protobuf, as the Accept header asks, with
+    ///                 gzip if the client accepts it; ?name[]=NAME (repeatable) selects families.
+    ///                 503 and the reason while there is no segment, and if the page is not ready
+    ///                 within X-Prometheus-Scrape-Timeout-Seconds
     ///   /-/healthy    200 as long as this process serves
-    ///   /-/ready      200 if the segment can be read and a process has it open for counting, else
-    ///                 503 and the reason; the page stays, with the last values
-    ///   /             a small page that links the others
+    ///   /-/ready      200 if the segment can be read and a process has it open for counting;
+    ///                 otherwise 503 and the reason. /metrics then still has the last values
+    ///   /             a small page with links to the others
     ///
-    /// Encryption and passwords are those of --web.config.file: tls_server_config and
-    /// basic_auth_users as in Prometheus' own servers, for all paths. A changed file, certificate or
-    /// key is in force from the next connection on, or from SIGHUP on; a wrong one is refused and
-    /// the one before kept. Without the file, listen on the loopback interface.
+    /// Use --web.config.file for encryption and passwords: tls_server_config and basic_auth_users as
+    /// in Prometheus' own servers, for all paths. A changed file, certificate or key takes effect at
+    /// the next connection, or at SIGHUP. A wrong one is refused, and the previous one stays. Without
+    /// the file, listen on the loopback interface.
     #[command(verbatim_doc_comment)]
     Serve(Box<ServeArgs>),
 
     /// Push the metrics to a Pushgateway, or by OTLP to a collector
     ///
-    /// For what no scraper reaches: jobs that end, and machines behind others. Once, or every
-    /// --interval seconds until SIGTERM or SIGINT, with a last push then. A push that fails for now
-    /// (no connection, no answer, 429, 502, 503, 504, of a Pushgateway 500) is tried again, after
-    /// longer and longer pauses; with --interval, until the next is due.
+    /// Use this command if no scraper can reach the metrics: for jobs that end, and for machines
+    /// behind others. It pushes once, or every --interval seconds until SIGTERM or SIGINT, and then
+    /// a last time. A push that fails temporarily (no connection, no answer, 429, 502, 503, 504, of a
+    /// Pushgateway also 500) is repeated after longer and longer pauses; with --interval, until the
+    /// next push is due.
     ///
     ///   shmetrics push shop --gateway http://127.0.0.1:9091 --job shop --group instance=a
     ///   shmetrics push --gateway http://127.0.0.1:9091 --job shop --method delete
     ///   shmetrics push shop --otlp http://127.0.0.1:4318 --interval 15
     ///
-    /// The exit status is 0 if the (last) push has arrived, else 1.
+    /// The exit status is 0 if the last push arrived, otherwise 1.
     #[command(verbatim_doc_comment)]
     Push(Box<PushArgs>),
 
     /// Show a segment's header, memory, families and processes
     ///
-    /// REFUSED counts the look-ups that found their family or the segment full and got the
-    /// overflow series instead: raise the limit, or use fewer label values. The processes are
-    /// those with gauges of their own, the dead ones as long as their gauges still matter. A
-    /// counter's family has no _total in its name.
+    /// REFUSED counts the look-ups that found their family or the segment full and returned the
+    /// overflow series: raise the limit, or use fewer label values. The list of processes has the
+    /// processes with per-process gauges, including dead processes whose gauges still count. The
+    /// family of a counter has no _total in its name.
     #[command(verbatim_doc_comment)]
     Inspect(InspectArgs),
 
-    /// Watch a segment's series: how fast they count, and what they are
+    /// Watch a segment's series: their rates and values
     ///
-    /// Drawn again each --interval; where the output is no terminal, written. The series that count
-    /// most come first. RATE is per second since the last time. VALUE is a counter's total, a
-    /// gauge's value, the number of a histogram's observations, a state's name; MEAN, 50% and 99%
-    /// are of the observations since the last time, as far as the buckets tell.
+    /// The command draws the table again every --interval. If the output is no terminal, it writes
+    /// the tables one after the other. The series with the highest rates come first. RATE is per
+    /// second since the last table. VALUE is the total of a counter, the value of a gauge, the
+    /// number of observations of a histogram, or the name of a state. MEAN, 50% and 99% cover the
+    /// observations since the last table, as exactly as the buckets allow.
     #[command(verbatim_doc_comment)]
     Top(TopArgs),
 
     /// Remove segments, without asking
     ///
-    /// The name is gone at once, and the next start of the application creates a new segment
-    /// with all counters at zero. A segment that a process has open for counting is not removed
-    /// without --force: its processes would go on writing to it, unseen, until they are
-    /// restarted. A broken segment is removed by its name; by a path nothing is removed but
-    /// segments.
+    /// The name is removed at once, and the next start of the application creates a new segment with
+    /// all counters at zero. Without --force, the command does not remove a segment that a process
+    /// has open for counting: such processes would continue to count, unseen, until they are
+    /// restarted. A damaged segment can be removed by its name. By a path, only segments are removed.
     #[command(verbatim_doc_comment)]
     Rm(RmArgs),
 
     /// Watch workers count together while some of them are killed
     ///
-    /// Starts worker processes that share one segment and pretend to answer requests. Every
-    /// now and then one is killed with SIGKILL in the middle of its work and replaced; you may
-    /// kill some yourself. Each worker keeps a ledger through a pipe, a byte before and a byte
-    /// after each request. At the end (Ctrl-C, or --seconds) the metrics are compared with the
-    /// ledgers, kind by kind: every finished request must be counted, and nothing may be counted
-    /// besides but requests that a kill cut short. The exit status is 1 if they disagree.
+    /// The command starts worker processes that share one segment and pretend to answer requests.
+    /// Now and then it kills a worker with SIGKILL in the middle of its work, and replaces the
+    /// worker. You may kill workers too. Each worker keeps a ledger through a pipe: a byte before and
+    /// a byte after each request. At the end (Ctrl-C, or --seconds) the command compares the metrics
+    /// with the ledgers, kind by kind. Every finished request must be counted, and apart from these
+    /// only requests that a kill interrupted may be counted. The exit status is 1 if they disagree.
     ///
-    /// The segment is called demo-PID and removed at the end. Look at it from another terminal
-    /// with `shmetrics render demo-PID`.
+    /// The segment has the name demo-PID and is removed at the end. To see its page, run
+    /// `shmetrics render demo-PID` in another terminal.
     #[command(verbatim_doc_comment)]
     Demo(DemoArgs),
 
-    /// Print what completes this command's arguments in a shell
+    /// Print a script that completes this command's arguments in a shell
     ///
     ///   shmetrics completions bash > /usr/share/bash-completion/completions/shmetrics
     #[command(verbatim_doc_comment)]
     Completions { shell: ShellArg },
 
-    /// Print this manual as a page for man
+    /// Print this manual as a man page
     ///
     ///   shmetrics man > /usr/local/share/man/man1/shmetrics.1
     #[command(verbatim_doc_comment)]
@@ -170,11 +172,11 @@ pub(crate) enum Verb {
 
 #[derive(Args)]
 pub(crate) struct ListArgs {
-    /// Write a JSON list with an object for each segment
+    /// Print a JSON list with an object for each segment
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Read this user's segments, too: a name, a number, any; repeatable
+    /// Also read the segments of this user: a name, a number, or any; repeatable
     #[arg(long, value_name = "USER")]
     pub(crate) owner: Vec<String>,
 }
@@ -184,18 +186,18 @@ pub(crate) struct InspectArgs {
     #[command(flatten)]
     pub(crate) segment: SegmentArg,
 
-    /// Write a JSON object
+    /// Print a JSON object
     #[arg(long, conflicts_with = "check")]
     pub(crate) json: bool,
 
-    /// Name what is wrong with the segment instead; exit status 1 if anything is
+    /// Print the faults of the segment instead; exit status 1 if there is any
     #[arg(long)]
     pub(crate) check: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct SegmentArg {
-    /// The segment's name, or path if it has a slash [default: $SHMETRICS_SEGMENT, else default]
+    /// Name of the segment, or path if it has a slash [default: $SHMETRICS_SEGMENT, or default]
     #[arg(value_name = "NAME")]
     name: Option<String>,
 }
@@ -213,32 +215,32 @@ pub(crate) struct RenderArgs {
     #[command(flatten)]
     pub(crate) segment: SegmentArg,
 
-    /// How the page is written
+    /// Format of the page
     #[arg(long, value_enum, default_value_t = FormatArg::Text)]
     format: FormatArg,
 
-    /// Only the family with samples of this name; may be given several times
+    /// Only the family with samples of this name; repeatable
     #[arg(long = "name", value_name = "SAMPLE")]
     pub(crate) names: Vec<String>,
 
-    /// With _created samples, in OpenMetrics 1.0.0
+    /// Add _created samples, in OpenMetrics 1.0.0
     #[arg(long)]
     created: bool,
 
-    /// What becomes of names that scrapers before Prometheus 3 cannot read
+    /// Form of names that scrapers before Prometheus 3 cannot read
     #[arg(long, value_enum, default_value_t = EscapingArg::Underscores)]
     escaping: EscapingArg,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum EscapingArg {
-    /// Each such character becomes _
+    /// Replace each character that is not plain by _
     Underscores,
-    /// . becomes _dot_, _ becomes __, and others __
+    /// Replace . by _dot_, _ by __, and other characters that are not plain by __
     Dots,
-    /// U__ in front, and each such character its code point between underscores
+    /// Add U__ in front, and write other characters as _CODE POINT_
     Values,
-    /// They stay, in quotes; not in text 0.0.4, which cannot have them
+    /// Keep names, in quotes; text 0.0.4 has no quotes and gets underscores
     #[value(name = "allow-utf-8")]
     AllowUtf8,
 }
@@ -278,43 +280,43 @@ impl RenderArgs {
     }
 }
 
-// Switches of a command line are what they are.
+// The switches of the command line are independent of each other.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Args)]
 pub(crate) struct ServeArgs {
-    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, else default]
+    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, or default]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
-    /// All segments of the directory, as the pattern '*'
+    /// All segments of the directory, like the pattern '*'
     #[arg(long, conflicts_with = "names")]
     all: bool,
 
-    /// A user whose segments patterns take, too: a name, a number, any; repeatable
+    /// Patterns also select the segments of this user: a name, a number, or any; repeatable
     #[arg(long, value_name = "USER")]
     pub(crate) owner: Vec<String>,
 
-    /// Where to listen (port 0: a free one), unix:PATH, or systemd; may be given several times
+    /// Address to listen on (port 0: a free port), unix:PATH, or systemd; repeatable
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9464")]
     pub(crate) listen: Vec<Address>,
 
-    /// Encryption and passwords: a file in the format of Prometheus' own servers
+    /// File with encryption and passwords, in the format of Prometheus' own servers
     #[arg(long = "web.config.file", value_name = "FILE")]
     pub(crate) web_config: Option<PathBuf>,
 
-    /// Pages that may be on their way to clients, which bounds the memory they take
+    /// Maximum number of pages in transfer to clients, which bounds the memory
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) max_pages: u16,
 
-    /// Of several segments, series without the label `segment`; of equal ones the first is shown
+    /// Omit the label `segment`; of equal series in several segments, show the first
     #[arg(long)]
     pub(crate) no_segment_label: bool,
 
-    /// With process_* of the processes that count, summed and for each
+    /// Add process_* of all counting processes together, and of each process
     #[arg(long)]
     pub(crate) process_metrics: bool,
 
-    /// With _created samples, in OpenMetrics 1.0.0
+    /// Add _created samples, in OpenMetrics 1.0.0
     #[arg(long)]
     pub(crate) created: bool,
 }
@@ -328,7 +330,7 @@ impl ServeArgs {
     }
 }
 
-/// Those that are given, or the usual one.
+/// The given names, or the default name.
 pub(crate) fn names(given: &[String]) -> Vec<String> {
     if given.is_empty() {
         return vec![SegmentArg { name: None }.name()];
@@ -338,28 +340,28 @@ pub(crate) fn names(given: &[String]) -> Vec<String> {
 
 #[derive(Args)]
 pub(crate) struct TopArgs {
-    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, else default]
+    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, or default]
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
 
-    /// A user whose segments patterns take, too: a name, a number, any; repeatable
+    /// Patterns also select the segments of this user: a name, a number, or any; repeatable
     #[arg(long, value_name = "USER")]
     pub(crate) owner: Vec<String>,
 
-    /// Seconds between two looks
+    /// Seconds between two tables
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
     pub(crate) interval: Duration,
 
-    /// End after so many looks; without it, at Ctrl-C
+    /// End after this number of tables; without it, at Ctrl-C
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) looks: Option<u32>,
 
-    /// Only the family with samples of this name; may be given several times
+    /// Only the family with samples of this name; repeatable
     #[arg(long = "name", value_name = "SAMPLE")]
     pub(crate) only: Vec<String>,
 }
 
-/// A time on the command line.
+/// Parses a duration in seconds.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().map_err(|e| e.to_string())?;
     let most = 1e6;
@@ -371,22 +373,22 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 
 #[derive(Args)]
 pub(crate) struct RmArgs {
-    /// The segments' names, or paths if they have a slash
+    /// Names of the segments, or paths if they have a slash
     #[arg(value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
 
-    /// Remove also what processes have open: they count on, unseen
+    /// Also remove segments that processes have open: these processes continue to count, unseen
     #[arg(long)]
     pub(crate) force: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct DemoArgs {
-    /// How many workers run at a time
+    /// Number of workers at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     pub(crate) workers: u8,
 
-    /// Stop after so many seconds; without it, run until Ctrl-C
+    /// Stop after this number of seconds; without it, at Ctrl-C
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) seconds: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! The command line of `shmetrics push`.
+//! The arguments of `shmetrics push`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,84 +10,84 @@ use crate::args::seconds;
 #[derive(Args)]
 #[command(group = ArgGroup::new("where").required(true).args(["gateway", "otlp"]))]
 pub(crate) struct PushArgs {
-    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, else default]
+    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, or default]
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
 
-    /// A user whose segments patterns take, too: a name, a number, any; repeatable
+    /// Patterns also select the segments of this user: a name, a number, or any; repeatable
     #[arg(long, value_name = "USER")]
     pub(crate) owner: Vec<String>,
 
-    /// A Pushgateway, as http://127.0.0.1:9091
+    /// URL of a Pushgateway, such as http://127.0.0.1:9091
     #[arg(long, value_name = "URL")]
     pub(crate) gateway: Option<String>,
 
-    /// A receiver of OTLP over HTTP, as http://127.0.0.1:4318 [default path: /v1/metrics]
+    /// URL of an OTLP/HTTP receiver, such as http://127.0.0.1:4318 [default path: /v1/metrics]
     #[arg(long, value_name = "URL")]
     pub(crate) otlp: Option<String>,
 
-    /// Pushgateway: the group's job [default: the first segment's name]
+    /// Pushgateway: job of the group [default: the name of the first segment]
     #[arg(long, value_name = "JOB", conflicts_with = "otlp")]
     pub(crate) job: Option<String>,
 
-    /// Pushgateway: a label of the group, such as instance=a; may be given several times
+    /// Pushgateway: label of the group, such as instance=a; repeatable
     #[arg(long = "group", value_name = "LABEL=VALUE", value_parser = pair, conflicts_with = "otlp")]
     pub(crate) groups: Vec<(String, String)>,
 
-    /// Pushgateway: what to do with the group
+    /// Pushgateway: operation on the group
     #[arg(long, value_enum, default_value_t = Method::Put, conflicts_with = "otlp")]
     pub(crate) method: Method,
 
-    /// Pushgateway: as protobuf instead of text
+    /// Pushgateway: push protobuf instead of text
     #[arg(long, conflicts_with = "otlp")]
     pub(crate) protobuf: bool,
 
-    /// OTLP: a resource attribute, such as service.name=shop; may be given several times
+    /// OTLP: resource attribute, such as service.name=shop; repeatable
     #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = pair, conflicts_with = "gateway")]
     pub(crate) attributes: Vec<(String, String)>,
 
-    /// Push again and again, each so many seconds, until a signal; without it, once
+    /// Push every SECONDS seconds until a signal; without it, once
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) interval: Option<Duration>,
 
-    /// What an answer may take, in seconds
+    /// Maximum time for an answer, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
     pub(crate) timeout: Duration,
 
-    /// How often a push is tried again that failed for now
+    /// Maximum number of retries of a push that fails temporarily
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) retries: u32,
 
-    /// Only the family with samples of this name; may be given several times
+    /// Only the family with samples of this name; repeatable
     #[arg(long = "name", value_name = "SAMPLE")]
     pub(crate) only: Vec<String>,
 
-    /// Of several segments, series without the label `segment`; of equal ones the first is pushed
+    /// Omit the label `segment`; of equal series in several segments, push the first
     #[arg(long)]
     pub(crate) no_segment_label: bool,
 
-    /// Basic authentication: the name
+    /// Basic authentication: name
     #[arg(long, value_name = "NAME", requires = "password_file")]
     pub(crate) user: Option<String>,
 
-    /// Basic authentication: a file with the password
+    /// Basic authentication: file with the password
     #[arg(long, value_name = "FILE", requires = "user")]
     pub(crate) password_file: Option<PathBuf>,
 
-    /// A header for each request, such as 'X-Scope-OrgID: a'; may be given several times
+    /// Header for each request, such as 'X-Scope-OrgID: a'; repeatable
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     pub(crate) headers: Vec<(String, String)>,
 
-    /// Of https: whom to trust, in PEM, instead of the system's certificates
+    /// https: file with trusted certificates in PEM, instead of the system's certificates
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Method {
-    /// Replace all that is in the group
+    /// Replace all metrics of the group
     Put,
-    /// Replace the families that are pushed, and keep the others
+    /// Replace the pushed families, and keep the other families
     Post,
     /// Remove the group; no segment is needed
     Delete,
