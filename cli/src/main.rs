@@ -18,6 +18,7 @@ mod serve;
 mod show;
 mod signals;
 mod source;
+mod stem;
 mod table;
 mod top;
 mod trust;

@@ -9,6 +9,7 @@ use wildmatch::WildMatch;
 
 use crate::failure::note;
 use crate::show::clean;
+use crate::stem;
 use crate::trust::Owners;
 
 /// The most segments that patterns stand for. Each keeps a descriptor and a mapping.
@@ -122,6 +123,7 @@ impl Sources {
             }));
         }
         let ignored = (!self.patterns.is_empty()).then_some(ignored.others + ignored.beyond);
+        stem::relabel(&mut readers, &mut missing);
         Ok(Reading { readers, labelled: self.labelled, missing, ignored })
     }
 
@@ -253,6 +255,8 @@ struct Source {
 #[derive(Default)]
 struct State {
     reader: Option<Arc<Reader>>,
+    /// Of a name that stands for one of several segments: which one it is.
+    target: Option<String>,
     /// Why there was none the last time, so that it is said once and not at each scrape.
     problem: Option<String>,
 }
@@ -267,21 +271,23 @@ impl Source {
 
     /// The segment that has the name now. Blocks for a few system calls.
     fn reader(&self, is_told: bool) -> Result<Arc<Reader>, Error> {
+        let target = stem::is_one(&self.name).then(|| stem::current(&self.name)).flatten();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reader) = &state.reader {
-            if reader.is_current() {
+            if reader.is_current() && state.target == target {
                 return Ok(Arc::clone(reader));
             }
         }
         // Its memory should not outlive its name on our account.
         state.reader = None;
-        match Reader::open(&self.name) {
+        let name = target.as_deref().unwrap_or(&self.name);
+        match Reader::open(name) {
             Ok(reader) => {
                 if is_told {
-                    note(format_args!("serving segment {}", clean(&self.name)));
+                    note(format_args!("serving segment {}", clean(name)));
                 }
                 let reader = Arc::new(reader);
-                *state = State { reader: Some(Arc::clone(&reader)), problem: None };
+                *state = State { reader: Some(Arc::clone(&reader)), target, problem: None };
                 Ok(reader)
             }
             Err(e) => {

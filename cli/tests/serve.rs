@@ -284,6 +284,35 @@ fn several_segments_on_one_page() {
     plain.get("/metrics").assert(200, "\njobs_total 3\n");
 }
 
+/// As Python names the segment of a directory.
+#[test]
+fn the_label_of_a_directory_stays_over_wipes() {
+    let room = Room::new();
+    let stem = "multiproc::tmp:metrics";
+    let name = |number: u64| format!("{stem}:{number:016x}.00000000000000ff");
+    room.left_behind(&name(1), 3);
+    let server = Server::start_with(&room, &["--all"]);
+    let by_stem = Server::start(&room, stem);
+    let shows = |value: u64| {
+        server.get("/metrics").assert(200, &format!("jobs_total{{segment=\"{stem}\"}} {value}\n"));
+        by_stem.get("/metrics").assert(200, &format!("\njobs_total {value}\n"));
+    };
+    shows(3);
+    // A wipe: the old one is there until it is swept.
+    room.segment_with_jobs(&name(2), 5);
+    shows(5);
+    server.get("/metrics").assert(200, &format!("jobs_total{{segment=\"{}\"}} 3\n", name(1)));
+    room.remove(&name(1));
+    shows(5);
+    let page = server.get("/metrics");
+    page.assert(200, &format!("\nshmetrics_serve_segment_up{{segment=\"{stem}\"}} 1\n"));
+    assert!(!page.body.contains(&name(1)), "it was replaced, and is not missed");
+    // Two containers with one path.
+    room.segment_with_jobs(&name(3), 7);
+    shows(5);
+    server.get("/metrics").assert(200, &format!("jobs_total{{segment=\"{}\"}} 7\n", name(3)));
+}
+
 #[test]
 fn a_unix_socket() {
     use std::io::{Read, Write};

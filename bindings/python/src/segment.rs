@@ -97,6 +97,10 @@ fn opened(
         } else {
             return Err(error);
         };
+        // An empty one is as good as none, and not worth a word.
+        if text.contains("=: ") {
+            continue;
+        }
         let _ = crate::common::tell(py, &format!("a setting is left out, and its default taken: {text}"));
     }
     py.detach(|| options.open())

@@ -215,7 +215,7 @@ def test_of_unused_segments_of_one_path_the_newest_stay(tmp_path, shm):
         code = "from shmetrics import Segment; Segment('%s:%016x.%016x')" % (stem, number, number)
         subprocess.run([sys.executable, "-c", code], check=True)
         os.utime(pathlib.Path(shm) / ("shmetrics-%s:%016x.%016x" % (stem, number, number)), (number, number))
-    _directory.sweep(stem)
+    _directory.sweep(stem + ":new")
     left = sorted(int(_directory.split(segment).view, 16) for segment in Segment.list())
     assert left == [0, *range(5, 21)] and held.is_current
 

@@ -139,7 +139,7 @@ inside.times = 0
 
 
 @kinds
-@pytest.mark.parametrize("where", ["open_or_fall_back", "open_of_directory", "_clean_up", "tell", "default", "domain_of"])
+@pytest.mark.parametrize("where", ["open_or_fall_back", "open_of_directory", "_leave_gone", "tell", "default", "domain_of"])
 def test_a_signal_handler_may_come_in_anywhere(kind, where, program):
     """The first metric of the process, in a handler that comes while another first metric opens the segment."""
     for settings in ({}, NOWHERE):

@@ -41,6 +41,9 @@ _INODES_CHANGE = frozenset((0x65735546, 0x01021997))  # FUSE, 9p
 _DEVICES_CHANGE = frozenset((0x6969, 0xFF534D42, 0xFE534D42, 0x517B, 0x00C36400, 0x5346414F))  # NFS, CIFS, SMB2, SMB, Ceph, AFS
 
 
+_MEMORY = frozenset((0x01021994, 0x858458F6, 0x958458F6))  # tmpfs, ramfs, hugetlbfs
+
+
 class MarkerError(OSError):
     """The marker is there, and does not say which segment counts."""
 
@@ -495,10 +498,28 @@ def is_gone(segment: str) -> bool:
     return first != named
 
 
-def sweep(stem: Optional[str] = None) -> None:
-    """Removes segments that no process has open for counting: those of directories that are gone, and of the unused ones of this
-    stem's, whoever made them, all but the newest.
+def why_no_name(name: str) -> Optional[str]:
+    """Why a segment cannot be called so; ``None`` if it can."""
+    try:
+        Segment.is_in_use(name)
+    except ValueError as error:
+        return str(error)
+    except Exception:
+        pass  # none is there yet, or it is another user's
+    if "/" in name:
+        try:
+            if file_system(os.path.dirname(name)) & 0xFFFFFFFF not in _MEMORY:
+                return "%s is not on a tmpfs" % os.path.dirname(name)
+        except OSError as error:
+            return "%s: %s" % (os.path.dirname(name), error.strerror)
+    return None
+
+
+def sweep(kept: str = "") -> None:
+    """Removes segments that no process has open for counting: those of directories that are gone, and, of the unused ones with the same
+    stem as ``kept``, whoever made them, all but the newest.
     """
+    stem = kept.rpartition(":")[0]
     try:
         segments = Segment.list()
     except Exception:
@@ -508,7 +529,7 @@ def sweep(stem: Optional[str] = None) -> None:
         # One that cannot be looked at or removed keeps no other one.
         try:
             parts = split(segment)
-            if parts is None:
+            if parts is None or segment == kept or segment.startswith(kept + ".u"):
                 continue
             if is_gone(segment):
                 Segment.remove_if_unused(segment)

@@ -106,7 +106,7 @@ def _open_domain(key: "Tuple[Optional[str], Optional[str]]") -> Optional[Domain]
     path, name = key[0], _segment.given_name()
     if path is None and not name:
         return None
-    _clean_up()
+    _leave_gone()
     options: "Dict[str, Any]" = {}
     if path is not None:
         segment, name, options, trouble = _segment.open_of_directory(resolved(path), name)
@@ -256,25 +256,26 @@ def _open() -> "List[Domain]":
     return [domain for domain in _domains.values() if domain is not None]
 
 
-def _clean_up() -> None:
-    """Removes segments of directories that are gone."""
+def _leave_gone() -> None:
+    """Removes segments that this process alone has open, of directories that are gone."""
     for key, domain in list(_domains.items()):
         # What this process has open counts as used; but where its directory is gone, nobody else will find it either.
         if domain is None or domain.name is None or domain.segment.path is None:
             continue
         try:
-            if _directory.is_gone(domain.name) and domain.segment.attached() == 1:
+            moved = key[0] is not None and _directory.read(resolved(key[0])) == domain.name
+            if not moved and _directory.is_gone(domain.name) and domain.segment.attached() == 1:
                 _domains.pop(key, None)
                 Segment.remove(str(_name_of(domain.segment)))
         except (OSError, ValueError):
             pass
-    _directory.sweep()
 
 
 def _at_exit() -> None:
     try:
         if _domains:
-            _clean_up()
+            _leave_gone()
+            _directory.sweep()
     except Exception:
         pass
 

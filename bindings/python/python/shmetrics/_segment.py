@@ -21,6 +21,8 @@ class SegmentWarning(RuntimeWarning):
 #: The segment of this process, once it is chosen; ``None`` if there is none to be had.
 _chosen: "Dict[str, Optional[Segment]]" = {}
 _DEFAULT = "default"
+#: Why segments cannot have these names, or that they can.
+_names: "Dict[str, Optional[str]]" = {}
 #: Exceptions of these modules end a greenlet from outside.
 _GREENLETS = ("eventlet", "gevent", "greenlet")
 
@@ -61,14 +63,11 @@ def given_name() -> Optional[str]:
     name = os.environ.get("SHMETRICS_SEGMENT")
     if not name:
         return None
-    try:
-        Segment.is_in_use(name)
-    except ValueError as error:
-        tell("SHMETRICS_SEGMENT is left out: %s" % error)
-        return None
-    except Exception:
-        pass  # none is there yet, or it is another user's
-    return name
+    if name not in _names:
+        _names[name] = why = _directory.why_no_name(name)
+        if why is not None:
+            tell("SHMETRICS_SEGMENT=%s is left out, and the default taken: %s" % (name, why))
+    return name if _names[name] is None else None
 
 
 def default() -> Optional[Segment]:
@@ -113,21 +112,22 @@ def open_of_directory(directory: str, name: Optional[str] = None) -> Opened:
     segment: Optional[Segment] = None
     trouble = "metrics are not counted: %s keeps being wiped" % directory
     before: Optional[str] = None
+    problem: Optional[str] = None
     for _ in range(20):
         place = _directory.claim(directory)
         if place.name == before:
             break
         options = _directory.access(directory, place.name)
-        _directory.sweep(place.name.rpartition(":")[0])
+        _directory.sweep(place.name)
         if place.is_others and not os.path.lexists(_directory.file_of(place.name)):
             continue  # its last process has just ended
         segment, trouble = open_or_fall_back(place.name, options)
         # Between the look at the directory and the opening, somebody may have wiped it.
-        before = place.name
-    if place.problem is not None and trouble is None:
+        before, problem = place.name, place.problem
+    if problem is not None and trouble is None:
         trouble = (
             "metrics are counted in the segment %s, which processes in other containers do not find, and which wiping %s does not reset: "
-            "the directory takes no marker (%s). Make it writable, or set SHMETRICS_SEGMENT" % (place.name, directory, place.problem)
+            "the directory takes no marker (%s). Make it writable, or set SHMETRICS_SEGMENT" % (place.name, directory, problem)
         )
     return Opened(segment, place.name, options, trouble)
 

@@ -1,0 +1,162 @@
+"""Small programs that count in a directory, as other users and in mount namespaces."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import ROOT, clean_environment
+
+NOBODY = 65534
+
+# Counts as often as the first argument says, and prints what the page says and what was warned about.
+COUNT = """
+import sys, warnings
+warnings.simplefilter("always")
+said = []
+warnings.showwarning = lambda message, category, *_: said.append(str(message)) if category.__name__ == "SegmentWarning" else None
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+def page():
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    return generate_latest(registry).decode()
+if int(sys.argv[1]):
+    Counter("c", "help").inc(int(sys.argv[1]))
+try:
+    found = [line for line in page().splitlines() if line.startswith("c_total ")]
+    print(found[0].split()[1] if found else "nothing")
+except OSError as error:
+    print(type(error).__name__, error)
+for message in said:
+    print("warned:", message)
+"""
+# The same, and stays: a line on standard input makes it count once more and print.
+STAYS = COUNT + """
+sys.stdout.flush()
+for line in sys.stdin:
+    Counter("d", "help", registry=None).inc()
+    print([line for line in page().splitlines() if line.startswith(("c_total ", "d_total "))], flush=True)
+"""
+
+
+def counts(
+    directory: Path, shm: Path, times: int = 1, user: int = 0, before: str = "", code: str = COUNT, **more: str
+) -> str:
+    """What the program prints. `before`: a shell's commands, in a mount namespace of the program's own."""
+    done = subprocess.run(
+        command(times, user, before, code),
+        env=clean_environment(shm, PROMETHEUS_MULTIPROC_DIR=str(directory), **more),
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def command(times: int = 1, user: int = 0, before: str = "", code: str = COUNT) -> list[str]:
+    program = [sys.executable, "-c", code, str(times)]
+    if user:
+        program = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *program]
+    if before:
+        program = ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'set -e; {before}; exec "$@"', "sh", *program]
+    return program
+
+
+class Stays:
+    """A program that goes on counting."""
+
+    def __init__(self, directory: Path, shm: Path, times: int = 1, user: int = 0, before: str = "") -> None:
+        self._process = subprocess.Popen(
+            command(times, user, before, STAYS),
+            env=clean_environment(shm, PROMETHEUS_MULTIPROC_DIR=str(directory)),
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.first = self._process.stdout.readline().strip()
+
+    def __enter__(self) -> Stays:
+        return self
+
+    def page(self) -> str:
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline().strip()
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+
+def _works(*arguments: str) -> bool:
+    try:
+        return subprocess.run(arguments, capture_output=True, timeout=30).returncode == 0
+    except OSError:
+        return False
+
+
+_IS_ROOT = os.geteuid() == 0
+as_root = pytest.mark.skipif(
+    not (_IS_ROOT and _works(*command(0, NOBODY)[:-3], "-c", "import prometheus_client, shmetrics")),
+    reason="needs root, and a Python that another user may run",
+)
+needs_mounts = pytest.mark.skipif(
+    not (_IS_ROOT and shutil.which("unshare") and _works("unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt")),
+    reason="mount namespaces are not permitted here",
+)
+
+
+def overlay(lower: Path, upper: Path, at: Path) -> str:
+    """A shell's command that mounts a container's root file system."""
+    for part in ("up", "work"):
+        (upper / part).mkdir(parents=True, exist_ok=True)
+    return f"mount -t overlay overlay -o lowerdir={lower},upperdir={upper}/up,workdir={upper}/work {at}"
+
+
+def _may_overlay() -> bool:
+    script = (
+        "mount -t tmpfs none /mnt && mkdir /mnt/l /mnt/u /mnt/w /mnt/m"
+        " && mount -t overlay overlay -o lowerdir=/mnt/l,upperdir=/mnt/u,workdir=/mnt/w /mnt/m"
+    )
+    return _works("unshare", "--mount", "--propagation", "private", "sh", "-c", script)
+
+
+needs_overlay = pytest.mark.skipif(not (_IS_ROOT and _may_overlay()), reason="overlayfs cannot be mounted here")
+
+
+def _closed(path: Path) -> Path | None:
+    """What keeps other users from a path."""
+    return next((part for part in reversed((path, *path.parents)) if not part.stat().st_mode & 0o001), None)
+
+
+def for_others() -> list[str]:
+    """What to put in front of a server whose workers are another user. Where Python itself is out of that user's reach, as in root's home,
+    the server has a mount namespace in which it is not.
+    """
+    base = Path(sys.base_prefix)
+    closed = _closed(base)
+    if closed is None:
+        return []
+    script = (
+        f"set -e; mount -t tmpfs none /mnt; mkdir /mnt/python; mount --bind {base} /mnt/python; mount -t tmpfs -o mode=755 none {closed};"
+        f' mkdir -p {base}; mount --bind /mnt/python {base}; exec "$@"'
+    )
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
+
+
+def _may_be_given_away() -> bool:
+    program = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", sys.executable, "-c", "import shmetrics, contextvars"]
+    return _IS_ROOT and _closed(ROOT) is None and _works(*for_others(), *program)
+
+
+needs_workers_of_others = pytest.mark.skipif(
+    not _may_be_given_away(),
+    reason="needs root, and a project and a Python that another user can be given",
+)

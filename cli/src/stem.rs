@@ -1,0 +1,98 @@
+//! Names of segments that stand for a directory of Python's multiprocess mode: `multiproc:PATH:NUMBER`, and `run:PATH:NUMBER` of
+//! `shmetrics-run`. The number changes when the directory is wiped. The part before it, the *stem*, stays: it is what the label `segment`
+//! says, and a name to serve by.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use shmetrics::{Reader, Segment};
+
+/// Whether a name is of a directory.
+fn is_of_directory(name: &str) -> bool {
+    name.starts_with("multiproc:") || name.starts_with("run:")
+}
+
+/// The stem of a name, and the user of a segment beside the directory's first one. `None`: there is none, or the name is one.
+fn split(name: &str) -> Option<(&str, &str)> {
+    let (stem, rest) = name.rsplit_once(':').filter(|_| is_of_directory(name))?;
+    let mut parts = rest.splitn(3, '.');
+    let is_hex = |part: &str| part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let number = parts.next().filter(|number| number.len() == 16 && is_hex(number));
+    let (_, view, user) = (number?, parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    is_hex(view).then_some((stem, user))
+}
+
+/// What the label `segment` says if no other segment says it.
+fn label(name: &str) -> Option<String> {
+    split(name).map(|(stem, user)| if user.is_empty() { stem.to_owned() } else { format!("{stem}:{user}") })
+}
+
+/// Whether a name is a stem, which stands for one of the segments that have it.
+pub(crate) fn is_one(name: &str) -> bool {
+    is_of_directory(name) && !name.contains('/') && split(name).is_none()
+}
+
+/// Which of several segments with one stem is meant: one that is in use, the first of them; or the last that was.
+type Rank = (bool, Option<SystemTime>, Option<Reverse<SystemTime>>);
+
+fn rank(is_in_use: bool, path: Option<&Path>) -> Rank {
+    let made = path.and_then(|path| path.symlink_metadata().ok()).and_then(|meta| meta.modified().ok());
+    if is_in_use {
+        (true, None, made.map(Reverse))
+    } else {
+        (false, made, None)
+    }
+}
+
+/// The segment that a stem stands for now.
+pub(crate) fn current(stem: &str) -> Option<String> {
+    let listed = shmetrics::list().ok()?.into_iter();
+    let has_stem = |name: &str| split(name) == Some((stem, ""));
+    let ranked = listed.filter(|l| has_stem(&l.name)).map(|l| {
+        let is_in_use = Segment::is_in_use(&l.name).unwrap_or(false);
+        (rank(is_in_use, Some(&l.path)), l.name)
+    });
+    ranked.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, name)| name)
+}
+
+/// Gives segments of directories the names that stay. Of several that would have one name, the current one has it, and the others keep
+/// their own.
+pub(crate) fn relabel(readers: &mut [(Arc<Reader>, String)], missing: &mut Vec<(String, String)>) {
+    let mut best = BTreeMap::<String, (Rank, usize)>::new();
+    for (i, (reader, name)) in readers.iter().enumerate() {
+        let Some(label) = label(name).or_else(|| is_one(name).then(|| name.clone())) else { continue };
+        let rank = rank(reader.is_in_use() == Some(true), reader.path());
+        let known = best.entry(label).or_insert((rank, i));
+        if known.0 < rank {
+            *known = (rank, i);
+        }
+    }
+    // One that was replaced is not missed.
+    missing.retain(|(name, _)| label(name).is_none_or(|label| !best.contains_key(&label)));
+    for (label, (_, i)) in best {
+        readers[i].1 = label;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_directories_are_taken_apart() {
+        let name = "multiproc::tmp:metrics:0123456789abcdef.0f";
+        assert_eq!(label(name).as_deref(), Some("multiproc::tmp:metrics"));
+        assert_eq!(label(&format!("{name}.u33")).as_deref(), Some("multiproc::tmp:metrics:u33"));
+        assert_eq!(label("run::srv:app:0123456789abcdef").as_deref(), Some("run::srv:app"));
+        assert!(is_one("multiproc::tmp:metrics") && is_one("run::srv:app") && !is_one(name));
+        for other in
+            ["shop", "multiproc:0123", "shop:0123456789abcdef", "multiproc::tmp:0123456789abcdeg", "/dev/shm/x"]
+        {
+            assert_eq!(label(other), None, "{other}");
+        }
+        assert!(!is_one("shop") && !is_one("/run:x/y"));
+    }
+}
