@@ -147,9 +147,7 @@ pub unsafe extern "C" fn shmetrics_counter_add_named(
 ) -> shmetrics_status {
     hot_guarded(|| {
         // SAFETY: the caller's promise.
-        let counter: Counter = unsafe { named(segment, KIND_COUNTER, name, labels, count, v)? };
-        counter.add(v);
-        Ok(())
+        unsafe { named(segment, KIND_COUNTER, name, labels, count, v, |counter: Counter| counter.add(v)) }
     })
 }
 

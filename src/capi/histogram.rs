@@ -157,9 +157,7 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_named(
 ) -> shmetrics_status {
     hot_guarded(|| {
         // SAFETY: the caller's promise.
-        let histogram: Histogram = unsafe { named(segment, KIND_HISTOGRAM, name, labels, count, v)? };
-        histogram.observe(v);
-        Ok(())
+        unsafe { named(segment, KIND_HISTOGRAM, name, labels, count, v, |histogram: Histogram| histogram.observe(v)) }
     })
 }
 

@@ -30,7 +30,7 @@ use crate::host::Undisturbed;
 use crate::metric::sealed::At;
 use crate::metric::{GaugeMode, Native};
 use crate::registry::family::{a_kind, Spec};
-use crate::registry::{check_amount, register, series_named, Table, DEFAULT_BUCKETS};
+use crate::registry::{check_amount, register, update_named, Table, DEFAULT_BUCKETS};
 use crate::segment::layout::{
     header, KIND_COUNTER, KIND_ENUM, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_STATE_SET, KIND_SUMMARY,
 };
@@ -338,7 +338,7 @@ unsafe fn find<M: At>(p0: *const c_void, p1: *const c_void, values: *const shmet
     ))
 }
 
-/// The series that a name and labels stand for, made if there is none.
+/// Updates the series that a name and labels stand for, made if there is none.
 ///
 /// # Safety
 /// `segment` is NULL or came from `shmetrics_segment_open`, the texts are what they say, and `labels` points to `count` labels.
@@ -350,15 +350,16 @@ unsafe fn named<M: At>(
     labels: *const segment::shmetrics_label,
     count: usize,
     v: f64,
-) -> Result<M, shmetrics_status> {
+    update: impl Fn(M),
+) -> Result<(), shmetrics_status> {
     // SAFETY: the caller's promise.
     let (segment, name, labels) =
         unsafe { (segment_of(segment)?, name.given("the name")?, slice(labels, count, "labels")?) };
     check_amount(segment.inner, kind, v).map_err(status::report)?;
     // SAFETY: as above, of their texts.
     let text = |text: &shmetrics_str| unsafe { text.bytes() };
-    series_named(segment.inner, kind, name, count, |i| text(&labels[i].name), |i| text(&labels[i].value))
-        .map_err(status::report)
+    let (label, value) = (|i: usize| text(&labels[i].name), |i: usize| text(&labels[i].value));
+    update_named(segment.inner, kind, name, count, label, value, update).map_err(status::report)
 }
 
 /// Gives the labels of an exemplar to `f`, without allocation. What is no text becomes a label that is refused.

@@ -18,7 +18,7 @@ pub use builder::{Builder, Family, LabelledBuilder};
 pub use dynamic::{DynamicBuilder, DynamicFamily};
 
 pub(crate) use builder::DEFAULT_BUCKETS;
-pub(crate) use one_shot::{check_amount, series as series_named};
+pub(crate) use one_shot::{check_amount, update_named};
 
 use std::borrow::Cow;
 use std::cell::Cell;

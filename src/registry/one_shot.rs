@@ -33,28 +33,55 @@ fn rejected(inner: &Inner, kind: u8, v: f64) -> Error {
     })
 }
 
-/// Finds the series that a family's name and labels stand for, or makes it, and the family too. Nothing is allocated if they are there.
+/// Updates the series that a family's name and labels stand for. What is not there is made, the
+/// family too; nothing is allocated if both are there.
 #[inline(always)]
-pub(crate) fn series<'v, M: At>(
+pub(crate) fn update_named<'v, M: At>(
     inner: &'static Inner,
     kind: u8,
     name: &[u8],
     count: usize,
     label: impl Fn(usize) -> &'v [u8] + Copy,
     value: impl Fn(usize) -> &'v [u8] + Copy,
-) -> Result<M, Error> {
-    let (table, lens) = match family(inner, kind, name, count, label) {
-        Some(found) => found,
-        None => match in_another_order(inner, kind, name, count, &label, &value) {
-            Some(place) => return Ok(M::at(Segment { inner }, place)),
-            None => make(inner, kind, name, count, &label)?,
-        },
+    update: impl Fn(M),
+) -> Result<(), Error> {
+    // The slow way ends in a call of its own, updates included: if the two ways came together
+    // again, the compiler would keep the family and the handle in memory, in pieces.
+    let Some((table, lens)) = family(inner, kind, name, count, label) else {
+        return update_slow(inner, kind, name, count, &label, &value, &update);
     };
+    update(series_of(&table, lens, count, value));
+    Ok(())
+}
+
+/// The family has as many labels, or was registered with them just now.
+#[inline(always)]
+fn series_of<'v, M: At>(table: &Table, lens: &[u16], count: usize, value: impl Fn(usize) -> &'v [u8] + Copy) -> M {
     if count == 0 {
-        return Ok(M::at(Segment { inner }, table.embedded()));
+        return M::at(Segment { inner: table.inner }, table.embedded());
     }
-    // As many as the family has, or it was registered with them just now.
-    Ok(table.find::<false, _>(count, |i| lens.get(i).copied().unwrap_or(0).into(), value))
+    table.find::<false, _>(count, |i| lens.get(i).copied().unwrap_or(0).into(), value)
+}
+
+/// Slow path of [`update_named`]: the family has the labels in another order, or is made.
+#[cold]
+#[inline(never)]
+fn update_slow<'v, M: At>(
+    inner: &'static Inner,
+    kind: u8,
+    name: &[u8],
+    count: usize,
+    label: &dyn Fn(usize) -> &'v [u8],
+    value: &dyn Fn(usize) -> &'v [u8],
+    update: &dyn Fn(M),
+) -> Result<(), Error> {
+    if let Some(place) = in_another_order(inner, kind, name, count, label, value) {
+        update(M::at(Segment { inner }, place));
+    } else {
+        let (table, lens) = make(inner, kind, name, count, label)?;
+        update(series_of(&table, lens, count, |i| value(i)));
+    }
+    Ok(())
 }
 
 #[inline(always)]
@@ -192,8 +219,7 @@ impl Segment {
     /// counted then.
     pub fn count(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
         check_amount(self.inner, KIND_COUNTER, v)?;
-        self.named::<Counter>(KIND_COUNTER, name, labels)?.add(v);
-        Ok(())
+        self.named(KIND_COUNTER, name, labels, |counter: Counter| counter.add(v))
     }
 
     /// Counts an observation of the histogram of this name and these labels, as [`Segment::count`] does. One that is made has the default
@@ -203,12 +229,12 @@ impl Segment {
     /// As of [`Segment::count`]; of values, only NaN is refused.
     pub fn observe(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
         check_amount(self.inner, KIND_HISTOGRAM, v)?;
-        self.named::<Histogram>(KIND_HISTOGRAM, name, labels)?.observe(v);
-        Ok(())
+        self.named(KIND_HISTOGRAM, name, labels, |histogram: Histogram| histogram.observe(v))
     }
 
     #[inline(always)]
-    fn named<M: At>(&self, kind: u8, name: &str, labels: &[(&str, &str)]) -> Result<M, Error> {
-        series(self.inner, kind, name.as_bytes(), labels.len(), |i| labels[i].0.as_bytes(), |i| labels[i].1.as_bytes())
+    fn named<M: At>(&self, kind: u8, name: &str, labels: &[(&str, &str)], update: impl Fn(M)) -> Result<(), Error> {
+        let (label, value) = (|i: usize| labels[i].0.as_bytes(), |i: usize| labels[i].1.as_bytes());
+        update_named(self.inner, kind, name.as_bytes(), labels.len(), label, value, update)
     }
 }
