@@ -91,8 +91,10 @@ pub(crate) enum Verb {
     ///
     /// Use --web.config.file for encryption and passwords: tls_server_config and basic_auth_users as
     /// in Prometheus' own servers, for all paths. A changed file, certificate or key takes effect at
-    /// the next connection, or at SIGHUP. A wrong one is refused, and the previous one stays. Without
-    /// the file, listen on the loopback interface.
+    /// the next connection, or at SIGHUP. A wrong one is refused, and the previous one stays. A file
+    /// that turns off encryption, passwords or the check of client certificates is refused too: that
+    /// takes a restart. Without the file, listen on the loopback interface. SIGHUP then does nothing.
+    /// A signal that is ignored at the start, as by nohup, stays ignored.
     #[command(verbatim_doc_comment)]
     Serve(Box<ServeArgs>),
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use crate::show::clean;
+
 pub(crate) type Outcome = Result<(), Failure>;
 
 #[derive(Debug)]
@@ -37,9 +39,11 @@ impl Failure {
     }
 }
 
-/// One line on standard error; unlike `eprintln!` it cannot panic when nobody listens.
+/// One line on standard error; unlike `eprintln!` it cannot panic when nobody listens. All that is
+/// said there passes here, so that no answer of a server and no name of a file drives the terminal
+/// or begins a line of the journal.
 pub(crate) fn note(line: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "shmetrics: {line}");
+    let _ = writeln!(io::stderr(), "shmetrics: {}", clean(&line.to_string()));
 }
 
 impl fmt::Display for Failure {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::show::is_unsafe;
+
 /// A value, as JSON has it.
 pub(crate) struct Json(String);
 
@@ -41,7 +43,11 @@ impl From<&str> for Json {
         for c in text.chars() {
             match c {
                 '"' | '\\' => json.extend(['\\', c]),
-                c if c.is_control() => _ = write!(json, "\\u{:04x}", u32::from(c)),
+                c if is_unsafe(c) => {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        let _ = write!(json, "\\u{unit:04x}");
+                    }
+                }
                 c => json.push(c),
             }
         }

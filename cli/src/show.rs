@@ -2,12 +2,33 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// `text` with control characters written out, so that foreign bytes cannot drive the terminal.
+/// Whether a terminal or a reader is misled by the character: controls, line separators, changes of
+/// the direction of writing, and what is not seen.
+pub(crate) fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// `text` with unsafe characters written out, so that foreign bytes cannot drive the terminal.
 pub(crate) fn clean(text: &str) -> String {
+    clean_but(text, |_| false)
+}
+
+/// The same, line by line.
+pub(crate) fn clean_lines(text: &str) -> String {
+    clean_but(text, |c| c == '\n')
+}
+
+fn clean_but(text: &str, is_kept: impl Fn(char) -> bool) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
-            safe.extend(c.escape_debug());
+        if is_unsafe(c) && !is_kept(c) {
+            if c.is_control() {
+                safe.extend(c.escape_debug());
+            } else {
+                safe.extend(c.escape_unicode());
+            }
         } else {
             safe.push(c);
         }
@@ -105,7 +126,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{bar, bytes, clean, count, counted, percent, span, utc};
+    use super::{bar, bytes, clean, clean_lines, count, counted, percent, span, utc};
 
     #[test]
     fn counts_are_grouped() {
@@ -147,5 +168,7 @@ mod tests {
     #[test]
     fn clean_keeps_letters_and_writes_controls_out() {
         assert_eq!(clean("größe\u{7}\u{9b}"), "größe\\u{7}\\u{9b}");
+        assert_eq!(clean("a\u{202e}b\n\u{e0041}"), "a\\u{202e}b\\n\\u{e0041}");
+        assert_eq!(clean_lines("a\u{2066}\nb\r"), "a\\u{2066}\nb\\r");
     }
 }

@@ -1,26 +1,35 @@
 //! What signals ask for: SIGINT and SIGTERM to stop, SIGHUP to read the configuration again, by those who have one.
 
+use std::future::pending;
+
+use procfs::process::Process;
 use tokio::signal::unix::{signal, Signal, SignalKind};
 
 use crate::failure::Failure;
 
+/// One that was ignored when the process began stays so: `nohup` and shells ask for it like that.
 pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
+    hangup: Option<Signal>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Request {
     Stop,
-    /// Who has nothing to reload stops: the terminal is gone.
+    /// The terminal is gone, or an operator wants it.
     Reload,
 }
 
 impl Signals {
     /// From here on the signals no longer end the process by themselves.
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let open = |kind| signal(kind).map_err(Failure::system("cannot listen for signals"));
+        let ignored = ignored();
+        let open = |kind: SignalKind| {
+            let is_ignored = ignored >> (kind.as_raw_value() - 1) & 1 == 1;
+            let listen = || signal(kind).map_err(Failure::system("cannot listen for signals"));
+            (!is_ignored).then(listen).transpose()
+        };
         Ok(Signals {
             interrupt: open(SignalKind::interrupt())?,
             terminate: open(SignalKind::terminate())?,
@@ -30,9 +39,21 @@ impl Signals {
 
     pub(crate) async fn next(&mut self) -> Request {
         tokio::select! {
-            _ = self.interrupt.recv() => Request::Stop,
-            _ = self.terminate.recv() => Request::Stop,
-            _ = self.hangup.recv() => Request::Reload,
+            () = received(&mut self.interrupt) => Request::Stop,
+            () = received(&mut self.terminate) => Request::Stop,
+            () = received(&mut self.hangup) => Request::Reload,
         }
     }
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => _ = signal.recv().await,
+        None => pending().await,
+    }
+}
+
+/// The signals that this process ignores, the first as the lowest bit.
+fn ignored() -> u64 {
+    Process::myself().and_then(|me| me.status()).map_or(0, |status| status.sigign)
 }

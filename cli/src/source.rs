@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use shmetrics::{Cursor, Error, Exposition, Extra, Listing, Reader};
 use wildmatch::WildMatch;
@@ -25,6 +25,8 @@ pub(crate) struct Sources {
     found: Mutex<BTreeMap<String, Found>>,
     /// What was left out the last time, so that it is said once.
     ignored: Mutex<Ignored>,
+    /// What was wrong with the directory the last time.
+    problem: Mutex<Option<String>>,
     labelled: bool,
     /// Whether it says on standard error what comes and goes.
     is_told: bool,
@@ -41,6 +43,8 @@ struct Found {
     at: Instant,
     /// Where its owner stands in the order of precedence.
     rank: usize,
+    /// When its file was made, where the file system keeps that.
+    made: Option<SystemTime>,
 }
 
 /// Files that a pattern matches and that are left out.
@@ -58,6 +62,8 @@ pub(crate) struct Reading {
     labelled: bool,
     /// Those that are not there, and why.
     missing: Vec<(String, String)>,
+    /// What is wrong with the directory that the patterns are about.
+    problem: Option<String>,
     /// Files that were left out; `None` where no pattern was given.
     ignored: Option<usize>,
 }
@@ -90,6 +96,7 @@ impl Sources {
             owners,
             found: Mutex::default(),
             ignored: Mutex::default(),
+            problem: Mutex::default(),
             labelled,
             is_told: false,
         })
@@ -103,7 +110,11 @@ impl Sources {
     /// The segments that are there. An error, which says why, if there is none.
     pub(crate) fn read(&self) -> Result<Reading, String> {
         let (mut readers, mut missing) = (Vec::new(), Vec::new());
-        let (matching, ignored) = self.matching()?;
+        let (matching, ignored, problem) = self.matching();
+        // What is named is served whether the directory can be read or not.
+        if let Some(problem) = &problem {
+            self.complain(problem);
+        }
         for (source, is_found) in
             self.named.iter().map(|source| (source, false)).chain(matching.iter().map(|source| (source, true)))
         {
@@ -115,7 +126,7 @@ impl Sources {
             }
         }
         if readers.is_empty() {
-            let problem = missing.into_iter().next().map(|(_, problem)| problem);
+            let problem = problem.or_else(|| missing.into_iter().next().map(|(_, problem)| problem));
             let left_out = ignored.others + ignored.beyond;
             return Err(problem.unwrap_or_else(|| match left_out {
                 0 => format!("there is no segment called {}", self.names()),
@@ -124,23 +135,38 @@ impl Sources {
         }
         let ignored = (!self.patterns.is_empty()).then_some(ignored.others + ignored.beyond);
         stem::relabel(&mut readers, &mut missing);
-        Ok(Reading { readers, labelled: self.labelled, missing, ignored })
+        Ok(Reading { readers, labelled: self.labelled, missing, problem, ignored })
     }
 
     fn is_trusted(&self, reader: &Reader) -> bool {
         reader.owner().is_some_and(|owner| self.owners.rank(owner.user).is_some())
     }
 
+    /// Says what is wrong with the directory, once.
+    fn complain(&self, problem: &str) {
+        let mut before = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_told && before.as_deref() != Some(problem) {
+            note(format_args!("segments that come are not seen: {problem}"));
+            *before = Some(problem.to_owned());
+        }
+    }
+
     /// The segments that the patterns stand for now: those of this user first, then root's, and
-    /// then those of the users that were named, each by name.
-    fn matching(&self) -> Result<(Vec<Arc<Source>>, Ignored), String> {
+    /// then those of the users that were named, each by age and name. A new one takes no
+    /// precedence by its name. With what is wrong with the directory; those that were there before
+    /// stay then.
+    fn matching(&self) -> (Vec<Arc<Source>>, Ignored, Option<String>) {
         if self.patterns.is_empty() {
-            return Ok((Vec::new(), Ignored::default()));
+            return (Vec::new(), Ignored::default(), None);
         }
         let mut ignored = Ignored::default();
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.retain(|_, found| found.at.elapsed() < MISSED);
-        for Listing { name, path, .. } in shmetrics::list().map_err(|e| e.to_string())? {
+        let (listed, problem) = match shmetrics::list() {
+            Ok(listed) => (listed, None),
+            Err(e) => (Vec::new(), Some(e.to_string())),
+        };
+        for Listing { name, path, .. } in listed {
             let wanted = self.patterns.iter().any(|pattern| pattern.matches(&name));
             let is_named = self.named.iter().any(|source| source.name == name);
             if !wanted || is_named {
@@ -155,21 +181,26 @@ impl Sources {
                 None => continue,
             };
             let source = || Arc::new(Source { name: name.clone(), state: Mutex::default() });
-            let found =
-                found.entry(name.clone()).or_insert_with(|| Found { source: source(), at: Instant::now(), rank });
-            (found.at, found.rank) = (Instant::now(), rank);
+            let found = found.entry(name.clone()).or_insert_with(|| Found {
+                source: source(),
+                at: Instant::now(),
+                rank,
+                made: None,
+            });
+            let made = std::fs::symlink_metadata(&path).and_then(|meta| meta.created()).ok();
+            (found.at, found.rank, found.made) = (Instant::now(), rank, made);
         }
-        let mut sources: Vec<_> =
-            found.iter().map(|(name, found)| (found.rank, name.clone(), Arc::clone(&found.source))).collect();
+        let mut sources: Vec<_> = found.iter().collect();
+        sources.sort_by_key(|(name, found)| (found.rank, found.made, name.as_str()));
+        let mut sources: Vec<_> = sources.into_iter().map(|(_, found)| Arc::clone(&found.source)).collect();
         drop(found);
-        sources.sort_by(|(a, x, _), (b, y, _)| (a, x).cmp(&(b, y)));
         ignored.beyond = sources.len().saturating_sub(MOST);
         sources.truncate(MOST);
         let mut before = self.ignored.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::replace(&mut *before, ignored) != ignored && self.is_told {
             tell(ignored);
         }
-        Ok((sources.into_iter().map(|(_, _, source)| source).collect(), ignored))
+        (sources, ignored, problem)
     }
 }
 
@@ -206,7 +237,7 @@ impl Reading {
 
     /// Why one of the segments is not there.
     pub(crate) fn missing(&self) -> Option<String> {
-        self.missing.first().map(|(_, problem)| problem.clone())
+        self.problem.clone().or_else(|| self.missing.first().map(|(_, problem)| problem.clone()))
     }
 
     /// The segments by what the label `segment` says, with their names; all under nothing if there is no such label.

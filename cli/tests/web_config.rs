@@ -96,13 +96,13 @@ fn a_new_certificate_is_taken_and_a_wrong_one_is_not() {
     assert_ne!(first, second, "the certificate has changed");
     write(&room, &tls("nothing", ""));
     assert_eq!(serial(&server), second, "a certificate that cannot be read changes nothing");
-    write(&room, "what: is this\n");
+    write(&room, "what: {is: this}\n");
     server.signal("HUP");
     assert_eq!(serial(&server), second);
     server.signal("TERM");
     let (status, said) = server.end();
     assert!(status.success());
-    assert!(said.contains("has changed and is in force") && said.contains("no setting what"), "{said}");
+    assert!(said.contains("has changed and is in force") && said.contains("there is no setting what"), "{said}");
     assert_eq!(said.matches("as it was stays in force").count(), 2, "each change is said once: {said}");
 }
 

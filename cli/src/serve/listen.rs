@@ -1,19 +1,21 @@
 //! Where scrapers connect to: TCP addresses, Unix sockets, and sockets that systemd has opened.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::str::FromStr;
 use std::task::Poll;
 
 use listenfd::ListenFd;
+use rustix::fs::Mode;
+use rustix::process::umask;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 /// `ADDRESS:PORT`, `unix:PATH`, or `systemd` for the sockets that were passed.
 #[derive(Clone, Debug)]
@@ -52,6 +54,34 @@ pub(super) type Stream = Pin<Box<dyn Duplex>>;
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 
+/// Who connects, as far as it matters for sharing: an IPv6 client has a whole network of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Peer {
+    Address(IpAddr),
+    User(u32),
+    Unknown,
+}
+
+impl Peer {
+    fn at(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(v6) => Peer::Address(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into()),
+            v4 @ IpAddr::V4(_) => Peer::Address(v4),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Address(IpAddr::V6(network)) => write!(f, "{network}/64"),
+            Peer::Address(address) => address.fmt(f),
+            Peer::User(user) => write!(f, "the user {user}"),
+            Peer::Unknown => f.write_str("an unknown client"),
+        }
+    }
+}
+
 pub(super) struct Listener {
     socket: Socket,
     address: Address,
@@ -66,14 +96,17 @@ enum Socket {
 
 impl Listener {
     /// Adds what listens at `address`.
-    pub(super) fn bind(address: &Address, to: &mut Vec<Self>) -> io::Result<()> {
+    pub(super) async fn bind(address: &Address, to: &mut Vec<Self>) -> io::Result<()> {
         match address {
             Address::Tcp(address) => to.push(Self::tcp(std::net::TcpListener::bind(address)?)?),
             Address::Unix(path) => {
-                remove_stale(path);
-                let socket = UnixListener::bind(path)?;
-                // A scraper of the same group may connect, nobody else.
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+                remove_stale(path).await;
+                // A scraper of the same group may connect, and no other user at any time: a mode
+                // that is set later comes late.
+                let before = umask(Mode::from_raw_mode(0o117));
+                let socket = UnixListener::bind(path);
+                umask(before);
+                let socket = socket?;
                 to.push(Listener { socket: Socket::Unix(socket), address: address.clone(), is_ours: true });
             }
             Address::Systemd => Self::inherited(to)?,
@@ -129,26 +162,35 @@ impl Drop for Listener {
 }
 
 /// A socket that nobody answers on is left from a server that was killed.
-fn remove_stale(path: &Path) {
+///
+/// The question does not wait: a living server whose queue is full leaves it unanswered.
+async fn remove_stale(path: &Path) {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
-    if is_socket && StdUnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
+    if is_socket && UnixStream::connect(path).await.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
         let _ = std::fs::remove_file(path);
     }
 }
 
-/// The next connection to any of them.
-pub(super) async fn accept(listeners: &[Listener]) -> io::Result<Stream> {
+/// The next connection to any of them. They have their turns: many connections to one do not keep
+/// the others waiting.
+pub(super) async fn accept(listeners: &[Listener], turn: &Cell<usize>) -> io::Result<(Stream, Peer)> {
     poll_fn(|context| {
-        for listener in listeners {
+        let first = turn.get();
+        for i in (0..listeners.len()).map(|i| (first + i) % listeners.len()) {
+            let listener = &listeners[i];
             let accepted = match &listener.socket {
-                Socket::Tcp(socket) => socket.poll_accept(context).map_ok(|(stream, _)| {
+                Socket::Tcp(socket) => socket.poll_accept(context).map_ok(|(stream, from)| {
                     // An answer is written in one go, so there is nothing to gather.
                     let _ = stream.set_nodelay(true);
-                    Box::pin(stream) as Stream
+                    (Box::pin(stream) as Stream, Peer::at(from.ip()))
                 }),
-                Socket::Unix(socket) => socket.poll_accept(context).map_ok(|(stream, _)| Box::pin(stream) as Stream),
+                Socket::Unix(socket) => socket.poll_accept(context).map_ok(|(stream, _)| {
+                    let peer = stream.peer_cred().map_or(Peer::Unknown, |who| Peer::User(who.uid()));
+                    (Box::pin(stream) as Stream, peer)
+                }),
             };
             if let Poll::Ready(accepted) = accepted {
+                turn.set(i + 1);
                 return Poll::Ready(accepted);
             }
         }

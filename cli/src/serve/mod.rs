@@ -3,8 +3,10 @@
 mod connections;
 mod listen;
 mod pages;
+mod stats;
 mod web;
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,8 +16,10 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::process::{getrlimit, setrlimit, Resource};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
@@ -26,8 +30,9 @@ use crate::source::Sources;
 use crate::trust::Owners;
 use connections::{Clock, Connections, Watched};
 pub(crate) use listen::Address;
-use listen::{Listener, Stream};
+use listen::{Listener, Peer, Stream};
 use pages::Pages;
+use stats::{Event, Stats};
 use web::Web;
 
 /// Pages rendered at the same time.
@@ -42,24 +47,38 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &ServeArgs) -> Outcome {
-    let web = Arc::new(Web::new(args.web_config.as_deref()).map_err(Failure::Said)?);
+    raise_descriptor_limit();
+    let stats = Arc::<Stats>::default();
+    let web = Arc::new(Web::new(args.web_config.as_deref(), Arc::clone(&stats)).map_err(Failure::Said)?);
     let sources = Arc::new(Sources::new(args.names(), Owners::with(&args.owner)?, !args.no_segment_label)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        // And one for passwords.
+        // And one for passwords. Each has its permit before it is asked for a thread, so nothing
+        // queues there.
         .max_blocking_threads(RENDERS_MAX + 1)
         .build()
         .map_err(Failure::system("cannot start the server"))?;
-    runtime.block_on(serve(&args.listen, &pages::router(Pages::new(sources, args), Arc::clone(&web)), &web))
+    let pages = Pages::new(sources, args, Arc::clone(&stats));
+    runtime.block_on(serve(&args.listen, &pages::router(pages, Arc::clone(&web)), &web, &stats))
 }
 
-async fn serve(addresses: &[Address], router: &Router, web: &Web) -> Outcome {
+/// Each segment takes a descriptor, and each connection.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        // With the old one less is served, and that is said.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+async fn serve(addresses: &[Address], router: &Router, web: &Web, stats: &Arc<Stats>) -> Outcome {
     let mut signals = Signals::listen()?;
     let mut listeners = Vec::new();
     for address in addresses {
         let failed = Failure::system(format!("cannot listen on {address}"));
-        Listener::bind(address, &mut listeners).map_err(failed)?;
+        Listener::bind(address, &mut listeners).await.map_err(failed)?;
     }
     let scheme = if web.settings().acceptor.is_some() { "https" } else { "http" };
     for listener in &listeners {
@@ -68,18 +87,27 @@ async fn serve(addresses: &[Address], router: &Router, web: &Web) -> Outcome {
 
     let (stopping, watcher) = watch::channel(());
     let mut connections = Connections::new();
+    let turn = Cell::new(0);
     loop {
         tokio::select! {
             asked = signals.next() => match asked {
-                // As other daemons do; it is looked at before each answer anyhow.
-                Request::Reload if web.is_configured() => drop(web.settings()),
-                Request::Reload | Request::Stop => break,
+                // As other daemons do; it is looked at before each answer anyhow. Without a
+                // configuration it asks for nothing.
+                Request::Reload => drop(web.settings()),
+                Request::Stop => break,
             },
             () = connections.ended() => {}
-            accepted = listen::accept(&listeners) => match accepted {
-                Ok(stream) => {
+            accepted = listen::accept(&listeners, &turn) => match accepted {
+                Ok((stream, peer)) => {
                     let (router, watcher, acceptor) = (router.clone(), watcher.clone(), web.settings().acceptor.clone());
-                    connections.add(|clock| welcome(stream, clock, acceptor, router, watcher));
+                    let (router, stats_of_it) = (router.layer(Extension(peer)), Arc::clone(stats));
+                    let welcome = |clock| welcome(stream, peer, clock, acceptor, router, watcher, stats_of_it);
+                    if connections.add(peer, welcome) {
+                        stats.count(Event::ConnectionClosed);
+                    }
+                    // The open ones go on before the next is accepted: who has closed is forgotten,
+                    // who has asked is answered.
+                    yield_now().await;
                 }
                 // The client is gone already, or descriptors are short: neither gets better by hurrying.
                 Err(_) => sleep(Duration::from_millis(100)).await,
@@ -103,10 +131,12 @@ fn announce(scheme: &str, bound: &Address) {
 
 async fn welcome(
     stream: Stream,
+    peer: Peer,
     clock: Clock,
     acceptor: Option<TlsAcceptor>,
     router: Router,
     mut stopping: watch::Receiver<()>,
+    stats: Arc<Stats>,
 ) {
     let stream = Watched::new(stream, clock.clone());
     let router = router.layer(Extension(clock.clone()));
@@ -116,9 +146,12 @@ async fn welcome(
         _ = stopping.changed() => return,
     };
     // What is not TLS, or not from whom it should be, ends here.
-    if let Ok(Ok(stream)) = encrypted {
-        converse(stream, clock, router, stopping).await;
-    }
+    let problem = match encrypted {
+        Ok(Ok(stream)) => return converse(stream, clock, router, stopping).await,
+        Ok(Err(e)) => e.to_string(),
+        Err(_) => format!("it takes more than {} s", HANDSHAKE_MAX.as_secs()),
+    };
+    stats.tell(Event::TlsError, format_args!("no encryption with {peer}: {problem}"));
 }
 
 async fn converse(

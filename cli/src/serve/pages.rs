@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,10 +18,12 @@ use flate2::write::GzEncoder;
 use flate2::Compression;
 use shmetrics::{accepts_gzip, Cursor, Error, Exposition, Extra};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
-use super::connections::Clock;
+use super::connections::{Clock, Serving};
+use super::stats::{Event, Stats};
 use super::web::{self, Web};
+use super::RENDERS_MAX;
 use crate::args::ServeArgs;
 use crate::conflicts::Conflicts;
 use crate::processes::Watch;
@@ -34,12 +37,16 @@ const TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout
 const TIMEOUT_SLACK: Duration = Duration::from_millis(100);
 /// Scrapes are frequent and go to the same machine, mostly: more compression takes longer than it saves.
 const COMPRESSION: Compression = Compression::new(2);
-/// What a client has at least to take its page.
+/// What a client has at least to take its page, while others wait.
 const SENDING_MIN: Duration = Duration::from_secs(10);
+/// What a client that takes nothing of its page has, while others wait.
+const STALL_MAX: Duration = Duration::from_secs(2);
 /// How often who waits looks whether somebody has to make room.
-const ROOM_CHECK: Duration = Duration::from_millis(500);
+const ROOM_CHECK: Duration = Duration::from_millis(250);
 /// How long a request without a deadline waits for its turn.
-const WAIT_MAX: Duration = Duration::from_secs(10);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(10);
+/// No scraper asks for more.
+const DEADLINE_MAX: Duration = Duration::from_secs(120);
 
 /// What the pages are made from.
 pub(super) struct Pages {
@@ -47,15 +54,18 @@ pub(super) struct Pages {
     created: bool,
     watch: Option<Watch>,
     conflicts: Conflicts,
+    stats: Arc<Stats>,
     places: Arc<Semaphore>,
-    /// Since when each place is taken, and by which connection.
-    taken: Mutex<BTreeMap<u64, (Instant, Clock)>>,
+    /// Work on segments, whoever waits for it: the permit goes into the work.
+    turns: Arc<Semaphore>,
+    /// The connection that has each place, and since when its page is on the way.
+    taken: Mutex<BTreeMap<u64, (Clock, Option<Instant>)>>,
     /// Answers to requests for the page, by their status.
     answers: Mutex<BTreeMap<u16, u64>>,
 }
 
 impl Pages {
-    pub(super) fn new(sources: Arc<Sources>, args: &ServeArgs) -> Arc<Self> {
+    pub(super) fn new(sources: Arc<Sources>, args: &ServeArgs, stats: Arc<Stats>) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(usize::from(args.max_pages)));
         let watch = args.process_metrics.then(Watch::default);
         // The first look takes longest: not at the cost of the first scrape.
@@ -67,7 +77,9 @@ impl Pages {
             created: args.created,
             watch,
             conflicts: Conflicts::default(),
+            stats,
             places,
+            turns: Arc::new(Semaphore::new(RENDERS_MAX)),
             taken: Mutex::default(),
             answers: Mutex::default(),
         })
@@ -81,6 +93,7 @@ impl Pages {
         }
         let mut all = vec![reading.up()?, answers];
         all.extend(reading.left_out()?);
+        all.extend(self.stats.families()?);
         if let Some(watch) = &self.watch {
             all.extend(watch.families(reading)?);
         }
@@ -127,24 +140,23 @@ impl Wishes {
             values.collect::<Vec<_>>().join(",")
         };
         let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        let timeout = headers.get(TIMEOUT).and_then(|value| value.to_str().ok()?.parse::<f64>().ok());
-        let timeout = timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         Wishes {
             exposition: Exposition::negotiate(&all(ACCEPT)).with_created(created),
             gzip: accepts_gzip(&all(ACCEPT_ENCODING)),
             names: pairs.filter(|(key, _)| key == "name[]").map(|(_, value)| value.into_owned()).collect(),
-            deadline: timeout.and_then(|t| Instant::now().checked_add(t.saturating_sub(TIMEOUT_SLACK))),
+            deadline: patience(headers).and_then(|t| Instant::now().checked_add(t)),
         }
     }
 
     /// The page's body. An error if it is not ready in time.
-    fn render(&self, cursor: Cursor<'_>) -> Result<Vec<u8>, String> {
+    fn render(&self, cursor: Cursor<'_>, client: &Client) -> Result<Vec<u8>, String> {
         let mut cursor = cursor.only(self.names.iter().cloned());
         let (mut page, mut packed) = (Vec::new(), GzEncoder::new(Vec::new(), COMPRESSION));
         while cursor.fill(&mut page) {
             if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err("the page is not ready in the time that the scraper gives; raise its scrape_timeout".into());
             }
+            client.is_there()?;
             if self.gzip {
                 packed.write_all(&page).map_err(|e| e.to_string())?;
                 page.clear();
@@ -158,10 +170,42 @@ impl Wishes {
     }
 }
 
+/// How long the scraper waits for an answer, if it says so.
+pub(super) fn patience(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(TIMEOUT)?.to_str().ok()?.parse::<f64>().ok()?;
+    Some(Duration::try_from_secs_f64(seconds).ok()?.saturating_sub(TIMEOUT_SLACK).min(DEADLINE_MAX))
+}
+
+/// Who waits for a piece of work, as the work sees it.
+struct Client {
+    is_gone: Arc<AtomicBool>,
+    stats: Arc<Stats>,
+}
+
+impl Client {
+    fn is_there(&self) -> Result<(), String> {
+        if !self.is_gone.load(Relaxed) {
+            return Ok(());
+        }
+        self.stats.count(Event::PageAbandoned);
+        Err("the client has gone".into())
+    }
+}
+
+/// Kept by who waits.
+struct Waiting(Arc<AtomicBool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// A page that keeps its place until it is sent, or its connection is closed.
 struct Placed {
     page: Vec<u8>,
     _place: Place,
+    _serving: Serving,
 }
 
 struct Place {
@@ -186,7 +230,7 @@ impl Pages {
         };
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let number = taken.last_key_value().map_or(0, |(last, _)| last + 1);
-        taken.insert(number, (Instant::now(), connection));
+        taken.insert(number, (connection, None));
         Some(Place { pages: Arc::clone(self), number, _permit: permit })
     }
 }
@@ -194,8 +238,23 @@ impl Pages {
 impl Pages {
     fn make_room(&self) {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, (_, oldest))) = taken.iter().next().filter(|(_, (since, _))| since.elapsed() > SENDING_MIN) {
-            oldest.close();
+        let sending = taken.values().filter_map(|(clock, since)| Some((clock, (*since)?.elapsed())));
+        let goes = sending
+            .map(|(clock, sending)| (clock, sending, sending.min(clock.silence())))
+            .filter(|(_, sending, stalled)| *stalled > STALL_MAX || *sending > SENDING_MIN)
+            .max_by_key(|(_, sending, stalled)| (*stalled > STALL_MAX, *sending));
+        if let Some((clock, ..)) = goes {
+            clock.close();
+        }
+    }
+}
+
+impl Place {
+    /// From now on its client is at it.
+    fn send(&self) {
+        let mut taken = self.pages.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, since)) = taken.get_mut(&self.number) {
+            *since = Some(Instant::now());
         }
     }
 }
@@ -220,18 +279,24 @@ async fn metrics(
 ) -> Response {
     let wishes = Wishes::new(pages.created, &headers, query.as_deref());
     let (content_type, gzip) = (wishes.exposition.content_type(), wishes.gzip);
-    let wait = wishes.deadline.map_or(WAIT_MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-    let Some(place) = pages.place(connection, wait).await else {
-        return unavailable("too many pages are on their way to slow clients; ask again later".into());
+    let until = wishes.deadline.unwrap_or_else(|| Instant::now() + WAIT_MAX);
+    let serving = connection.serve();
+    let Some(place) = pages.place(connection, until.saturating_duration_since(Instant::now())).await else {
+        let problem = "too many pages are on their way to slow clients; ask again later";
+        pages.stats.tell(Event::PageRefused, format_args!("a page is refused: {problem}"));
+        return unavailable(problem.into());
     };
-    let page = read(&pages, move |pages, reading| {
+    let page = read(&pages, until, move |pages, reading, client| {
         pages.conflicts.tell(&reading.segments());
         let extras = pages.extras(reading).map_err(|e| e.to_string())?;
         let cursor = extras.into_iter().fold(reading.cursor(wishes.exposition), Cursor::with);
-        wishes.render(cursor)
+        let page = wishes.render(cursor, client)?;
+        place.send();
+        // The place is that of the work, too: who leaves gives it back when the work has ended.
+        Ok(Placed { page, _place: place, _serving: serving })
     });
-    let page = match page.await.and_then(|page| page) {
-        Ok(page) => Placed { page, _place: place },
+    let page = match page.await {
+        Ok(page) => page,
         Err(problem) => return unavailable(problem),
     };
     let mut response = ([(CONTENT_TYPE, content_type)], Body::from(Bytes::from_owner(page))).into_response();
@@ -246,7 +311,7 @@ async fn metrics(
 const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
 
 async fn ready(State(pages): Served) -> Response {
-    match read(&pages, |_, reading| reading.unused()).await {
+    match read(&pages, Instant::now() + WAIT_MAX, |_, reading, _| Ok(reading.unused())).await {
         Ok(None) => "ready\n".into_response(),
         Ok(Some(problem)) | Err(problem) => unavailable(problem),
     }
@@ -254,7 +319,8 @@ async fn ready(State(pages): Served) -> Response {
 
 async fn index(State(pages): Served) -> Response {
     let name = escape(&pages.sources.names());
-    let state = match read(&pages, |_, reading| reading.missing().or_else(|| reading.unused())).await {
+    let look = |_: &Pages, reading: &Reading, _: &Client| Ok(reading.missing().or_else(|| reading.unused()));
+    let state = match read(&pages, Instant::now() + WAIT_MAX, look).await {
         Ok(None) => "It is there and can be read.".to_owned(),
         Ok(Some(problem)) | Err(problem) => escape(&problem),
     };
@@ -268,13 +334,28 @@ async fn index(State(pages): Served) -> Response {
     .into_response()
 }
 
-/// Runs `work` on the segments away from the connections: a large page takes a while.
+/// Runs `work` on the segments away from the connections: a large page takes a while. The permit is
+/// the work's, not that of who waits for it: clients that go do not let more work begin. Work that
+/// nobody waits for any more is left off.
 async fn read<T: Send + 'static>(
     pages: &Arc<Pages>,
-    work: impl FnOnce(&Pages, &Reading) -> T + Send + 'static,
+    until: Instant,
+    work: impl FnOnce(&Pages, &Reading, &Client) -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
+    let Ok(Ok(turn)) = timeout_at(until.into(), Arc::clone(&pages.turns).acquire_owned()).await else {
+        let problem = "other pages take the time that the scraper gives; ask again later";
+        pages.stats.tell(Event::PageRefused, format_args!("a page is refused: {problem}"));
+        return Err(problem.into());
+    };
     let pages = Arc::clone(pages);
-    let done = tokio::task::spawn_blocking(move || pages.sources.read().map(|reading| work(&pages, &reading)));
+    let waiting = Waiting(Arc::default());
+    let client = Client { is_gone: Arc::clone(&waiting.0), stats: Arc::clone(&pages.stats) };
+    let done = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        client.is_there()?;
+        let reading = pages.sources.read()?;
+        work(&pages, &reading, &client)
+    });
     done.await.unwrap_or_else(|e| Err(format!("the page could not be made: {e}")))
 }
 

@@ -4,22 +4,27 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use base64::prelude::{Engine, BASE64_STANDARD};
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
 
-/// What an unknown name's password is compared with, so that its answer takes as long as that of a known one.
-const NOBODY: &str = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
+/// The cost where there is no user, and so nothing to tell from a nobody.
+const COST: u32 = 10;
 
 /// Who may ask.
 #[derive(Default)]
 pub(super) struct Users {
     hashes: HashMap<String, String>,
-    /// The last right password of each: a hash takes a tenth of a second, and scrapers come every few.
-    right: Mutex<HashMap<String, Vec<u8>>>,
+    /// What an unknown name's password is compared with: of no password, and of the highest cost of
+    /// all, so that the time of the answer does not tell which names are known.
+    nobody: String,
 }
 
 impl Users {
     pub(super) fn new(hashes: HashMap<String, String>) -> Self {
-        Users { hashes, right: Mutex::default() }
+        let cost = |hash: &String| Some(hash.parse::<bcrypt::HashParts>().ok()?.get_cost());
+        let cost = hashes.values().filter_map(cost).max().unwrap_or(COST);
+        Users { nobody: nobody(cost), hashes }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -27,20 +32,74 @@ impl Users {
     }
 
     /// Whether this password was right before.
-    pub(super) fn knows(&self, name: &str, password: &[u8]) -> bool {
-        let right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        right.get(name).is_some_and(|known| known.ct_eq(password).into())
+    pub(super) fn knows(&self, remembered: &Remembered, name: &str, password: &[u8]) -> bool {
+        self.hashes.get(name).is_some_and(|hash| remembered.has(name, hash, password))
     }
 
     /// Whether it is right. Takes a while.
-    pub(super) fn verify(&self, name: &str, password: &[u8]) -> bool {
+    pub(super) fn verify(&self, remembered: &Remembered, name: &str, password: &[u8]) -> bool {
         let hash = self.hashes.get(name);
-        let right = bcrypt::verify(password, hash.map_or(NOBODY, String::as_str)).unwrap_or(false) && hash.is_some();
-        if right {
-            let mut known = self.right.lock().unwrap_or_else(PoisonError::into_inner);
-            known.insert(name.to_owned(), password.to_vec());
+        let is_right = bcrypt::verify(password, hash.unwrap_or(&self.nobody)).unwrap_or(false);
+        match hash {
+            Some(hash) if is_right => {
+                remembered.keep(name, hash, password);
+                true
+            }
+            _ => false,
         }
-        right
+    }
+}
+
+/// A hash of the cost that comes from no password.
+fn nobody(cost: u32) -> String {
+    const LETTERS: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut random = [0; 51];
+    // Without randomness it is still of no known password.
+    let _ = SystemRandom::new().fill(&mut random);
+    let letters: String = random.iter().map(|b| LETTERS[usize::from(b & 63)] as char).collect();
+    // The last letter of the salt and that of the hash hold fewer bits.
+    let (salt, hash) = letters.split_at(21);
+    format!("$2y${cost:02}${salt}.{hash}.")
+}
+
+/// The last right password of each name, as its hash takes a tenth of a second and scrapers come
+/// every few. Not the password itself: a digest of it, under a key that lives as long as this
+/// process. It holds for the hash that it was compared with.
+pub(super) struct Remembered {
+    key: hmac::Key,
+    tags: Mutex<HashMap<String, hmac::Tag>>,
+}
+
+impl Remembered {
+    pub(super) fn new() -> Result<Self, String> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        Ok(Remembered { key: key.map_err(|_| "the system has no random numbers")?, tags: Mutex::default() })
+    }
+
+    fn tag(&self, hash: &str, password: &[u8]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.key);
+        // A hash has no NUL.
+        for part in [hash.as_bytes(), b"\0", password] {
+            context.update(part);
+        }
+        context.sign()
+    }
+
+    fn has(&self, name: &str, hash: &str, password: &[u8]) -> bool {
+        let asked = self.tag(hash, password);
+        let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        tags.get(name).is_some_and(|known| known.as_ref().ct_eq(asked.as_ref()).into())
+    }
+
+    fn keep(&self, name: &str, hash: &str, password: &[u8]) {
+        let tag = self.tag(hash, password);
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), tag);
+    }
+
+    /// Forgets who is no user any more.
+    pub(super) fn retain(&self, users: &Users) {
+        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        tags.retain(|name, _| users.hashes.contains_key(name));
     }
 }
 
@@ -63,11 +122,29 @@ mod tests {
     fn names_and_passwords() {
         let hash = bcrypt::hash("s3cret:x", 4).unwrap();
         let users = Users::new([("ann".to_owned(), hash)].into());
-        assert!(!users.knows("ann", b"s3cret:x"));
-        assert!(!users.verify("ann", b"s3cret") && !users.verify("bob", b"s3cret:x") && !users.verify("", b""));
-        assert!(users.verify("ann", b"s3cret:x") && users.knows("ann", b"s3cret:x"));
-        assert!(!users.knows("ann", b"s3cret") && !users.knows("bob", b"s3cret:x"));
-        assert!(NOBODY.parse::<bcrypt::HashParts>().is_ok());
+        let seen = Remembered::new().unwrap();
+        assert!(!users.knows(&seen, "ann", b"s3cret:x"));
+        let is_right = |name, password: &[u8]| users.verify(&seen, name, password);
+        assert!(!is_right("ann", b"s3cret") && !is_right("bob", b"s3cret:x") && !is_right("", b""));
+        assert!(is_right("ann", b"s3cret:x") && users.knows(&seen, "ann", b"s3cret:x"));
+        assert!(!users.knows(&seen, "ann", b"s3cret") && !users.knows(&seen, "bob", b"s3cret:x"));
+        // A right password is known over a reload, as long as its hash is the same.
+        let again = Users::new(users.hashes.clone());
+        assert!(again.knows(&seen, "ann", b"s3cret:x"));
+        let changed = Users::new([("ann".to_owned(), bcrypt::hash("s3cret:x", 4).unwrap())].into());
+        assert!(!changed.knows(&seen, "ann", b"s3cret:x"));
+        seen.retain(&Users::default());
+        assert!(!again.knows(&seen, "ann", b"s3cret:x"));
+    }
+
+    #[test]
+    fn an_unknown_name_costs_as_much_as_the_dearest_known_one() {
+        let hashes = [("a".to_owned(), bcrypt::hash("x", 4).unwrap()), ("b".to_owned(), bcrypt::hash("x", 6).unwrap())];
+        let users = Users::new(hashes.into());
+        assert_eq!(users.nobody.parse::<bcrypt::HashParts>().unwrap().get_cost(), 6);
+        // An error would be an answer at once.
+        assert!(!bcrypt::verify(b"x", &users.nobody).unwrap());
+        assert_ne!(users.nobody, Users::new(users.hashes.clone()).nobody);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! what to do, never ignored.
 
 use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use saphyr::{LoadableYamlNode, Yaml};
@@ -22,10 +24,40 @@ pub(super) struct Tls {
     pub(super) key: Pem,
     pub(super) clients: Clients,
     pub(super) client_authorities: Option<Pem>,
+    /// Of the certificates of these authorities, only those with one of these names; all if there
+    /// are none.
+    pub(super) names: Vec<AllowedName>,
+    /// Certificates that were taken back.
+    pub(super) revoked: Option<Pem>,
     pub(super) versions: Versions,
     pub(super) suites: Vec<String>,
     pub(super) curves: Vec<String>,
     pub(super) server_order: bool,
+}
+
+/// A name that a client's certificate may have.
+#[derive(Debug, PartialEq)]
+pub(super) enum AllowedName {
+    Dns(String),
+    Uri(String),
+    Address(IpAddr),
+}
+
+impl AllowedName {
+    fn of(key: &str, text: String) -> Result<Self, String> {
+        if let Ok(address) = text.parse() {
+            return Ok(AllowedName::Address(address));
+        }
+        if text.contains("://") {
+            return Ok(AllowedName::Uri(text));
+        }
+        if text.is_empty() || text.contains('@') {
+            return Err(format!(
+                "{key}: {text:?} is neither a DNS name, an address nor a URI; others are not looked at"
+            ));
+        }
+        Ok(AllowedName::Dns(text))
+    }
 }
 
 /// Where something in PEM is.
@@ -42,7 +74,7 @@ impl Default for Pem {
 }
 
 /// Which certificates of clients are looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Clients {
     #[default]
     None,
@@ -76,7 +108,8 @@ impl Config {
     /// Reads a file. Paths in it are relative to where it is.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let of = |problem: String| format!("{}: {problem}", path.display());
-        let text = std::fs::read_to_string(path).map_err(|e| of(e.to_string()))?;
+        let text = read_file(path).map_err(|e| of(e.to_string()))?;
+        let text = String::from_utf8(text).map_err(|_| of("it is not UTF-8".into()))?;
         Self::parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(of)
     }
 
@@ -84,15 +117,20 @@ impl Config {
         let documents = Yaml::load_from_str(text).map_err(|e| format!("it is not YAML: {e}"))?;
         let mut config = Config::default();
         let document = match &documents[..] {
-            [] => return Ok(config),
+            // An editor, or a copy that is under way, leaves such a file for a moment.
+            [] => return Err("it says nothing; leave --web.config.file out to serve without it".into()),
             [document] => document,
             _ => return Err("it has more than one document".into()),
         };
-        for (key, value) in Map::of(document, "the file")?.pairs()? {
+        let pairs = Map::of(document, "the file")?.pairs()?;
+        if pairs.is_empty() {
+            return Err("it says nothing; leave --web.config.file out to serve without it".into());
+        }
+        for (key, value) in pairs {
             match key {
-                "tls_server_config" => config.tls = tls(&Map::of(value, key)?, directory)?,
-                "basic_auth_users" => config.users = users(&Map::of(value, key)?)?,
-                "http_server_config" => config.headers = http(&Map::of(value, key)?)?,
+                "tls_server_config" => config.tls = Some(tls(&Map::full(value, key)?, directory)?),
+                "basic_auth_users" => config.users = users(&Map::full(value, key)?)?,
+                "http_server_config" => config.headers = http(&Map::full(value, key)?)?,
                 other => {
                     let known = "tls_server_config, basic_auth_users and http_server_config";
                     return Err(format!("there is no setting {other}; there are {known}"));
@@ -117,6 +155,15 @@ impl<'y> Map<'y> {
         Err(format!("{name} is not a mapping; write it as `name: value` lines"))
     }
 
+    /// One that is not empty: such a one may be half of a file.
+    fn full(yaml: &'y Yaml<'y>, name: &str) -> Result<Self, String> {
+        let map = Self::of(yaml, name)?;
+        if map.pairs()?.is_empty() {
+            return Err(format!("{name} is empty; leave it out if that is meant"));
+        }
+        Ok(map)
+    }
+
     fn pairs(&self) -> Result<Vec<(&'y str, &'y Yaml<'y>)>, String> {
         let Some(pairs) = self.yaml.as_mapping() else { return Ok(Vec::new()) };
         let text = |(key, value): (&'y Yaml<'y>, &'y Yaml<'y>)| match key.as_str() {
@@ -131,6 +178,16 @@ fn text(key: &str, value: &Yaml) -> Result<String, String> {
     value.as_str().map(str::to_owned).ok_or_else(|| format!("{key} is not a text; put it in quotes"))
 }
 
+/// The bytes of a regular file that is not too large: another one could keep the server waiting.
+pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    const MOST: u64 = 4 << 20;
+    let meta = std::fs::metadata(path)?;
+    if !meta.is_file() || meta.len() > MOST {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file of at most 4 MiB"));
+    }
+    std::fs::read(path)
+}
+
 fn flag(key: &str, value: &Yaml) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| format!("{key} is neither true nor false"))
 }
@@ -140,7 +197,7 @@ fn list(key: &str, value: &Yaml) -> Result<Vec<String>, String> {
     items.iter().map(|item| text(key, item)).collect()
 }
 
-fn tls(map: &Map<'_>, directory: &Path) -> Result<Option<Tls>, String> {
+fn tls(map: &Map<'_>, directory: &Path) -> Result<Tls, String> {
     let (mut found, mut certificate, mut key_of_it) = (Tls::default(), None, None);
     let (mut least, mut most) = (Version::Two, Version::Three);
     let file = |key: &str, value: &Yaml| text(key, value).map(|path| Pem::File(directory.join(path)));
@@ -149,9 +206,7 @@ fn tls(map: &Map<'_>, directory: &Path) -> Result<Option<Tls>, String> {
         None => Ok(()),
         Some(_) => Err(format!("{key}: the same is given as text and as a file; leave one of them")),
     };
-    let pairs = map.pairs()?;
-    let is_empty = pairs.is_empty();
-    for (key, value) in pairs {
+    for (key, value) in map.pairs()? {
         match key {
             "cert_file" => once(&mut certificate, key, file(key, value)?)?,
             "cert" => once(&mut certificate, key, inline(key, value)?)?,
@@ -166,15 +221,16 @@ fn tls(map: &Map<'_>, directory: &Path) -> Result<Option<Tls>, String> {
             "curve_preferences" => found.curves = list(key, value)?,
             "prefer_server_cipher_suites" => found.server_order = flag(key, value)?,
             "client_allowed_sans" => {
-                return Err(format!(
-                    "{key} is not supported; give the clients an authority of their own in client_ca_file"
-                ))
+                let names = list(key, value)?.into_iter().map(|name| AllowedName::of(key, name));
+                found.names = names.collect::<Result<_, _>>()?;
+                if found.names.is_empty() {
+                    return Err(format!("{key} is empty; leave it out to take all certificates of client_ca_file"));
+                }
             }
+            // Not one of Prometheus' settings.
+            "client_crl_file" => once(&mut found.revoked, key, file(key, value)?)?,
             other => return Err(format!("there is no setting {other} in tls_server_config")),
         }
-    }
-    if is_empty {
-        return Ok(None);
     }
     found.certificate = certificate.ok_or("tls_server_config has no certificate: give cert_file")?;
     found.key = key_of_it.ok_or("tls_server_config has no key: give key_file")?;
@@ -184,11 +240,14 @@ fn tls(map: &Map<'_>, directory: &Path) -> Result<Option<Tls>, String> {
     if found.clients == Clients::None && found.client_authorities.is_some() {
         return Err("client_ca_file has no effect without client_auth_type: RequireAndVerifyClientCert".into());
     }
+    if found.clients == Clients::None && found.is_selective() {
+        return Err("client_allowed_sans and client_crl_file have no effect without client_auth_type".into());
+    }
     if least > most {
         return Err("min_version is above max_version".into());
     }
     found.versions = Versions { two: least == Version::Two, three: most == Version::Three };
-    Ok(Some(found))
+    Ok(found)
 }
 
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
@@ -282,14 +341,27 @@ mod tests {
         assert_eq!((tls.clients, tls.versions), (Clients::Required, Versions { two: false, three: true }));
         assert_eq!((config.users["ann"].as_str(), config.users.len()), (hash, 2));
         assert_eq!(config.headers, [("X-Frame-Options".to_owned(), "deny".to_owned())]);
-        assert_eq!(parse("").unwrap(), Config::default());
-        assert_eq!(parse("basic_auth_users:\ntls_server_config: {}").unwrap(), Config::default());
+        let setting = "client_allowed_sans: [a.example, 127.0.0.1, 'spiffe://a/b']";
+        let tls = parse(&format!(
+            "tls_server_config:\n  cert_file: a\n  key_file: b\n  client_auth_type: VerifyClientCertIfGiven\n  \
+             client_ca_file: c\n  {setting}\n  client_crl_file: d\n"
+        ));
+        let tls = tls.unwrap().tls.unwrap();
+        let address = AllowedName::Address("127.0.0.1".parse().unwrap());
+        let named = [AllowedName::Dns("a.example".into()), address, AllowedName::Uri("spiffe://a/b".into())];
+        assert_eq!((&tls.names[..], tls.revoked), (&named[..], Some(Pem::File("/etc/web/d".into()))));
     }
 
     #[test]
     fn what_is_wrong_is_said_with_what_to_do() {
         let pair = "cert_file: a\n  key_file: b";
         for (text, part) in [
+            ("", "says nothing"),
+            ("# only a comment\n", "says nothing"),
+            ("---\n", "says nothing"),
+            ("{}", "says nothing"),
+            ("basic_auth_users:\n", "basic_auth_users is empty"),
+            ("tls_server_config: {}\n", "tls_server_config is empty"),
             ("tls: 1", "there is no setting tls"),
             ("[1]", "is not a mapping"),
             ("a: [", "is not YAML"),
@@ -305,7 +377,9 @@ mod tests {
                 "give client_ca_file",
             ),
             (&format!("tls_server_config:\n  {pair}\n  client_ca_file: c"), "has no effect"),
-            (&format!("tls_server_config:\n  {pair}\n  client_allowed_sans: [a]"), "client_ca_file"),
+            (&format!("tls_server_config:\n  {pair}\n  client_allowed_sans: [a]"), "no effect"),
+            (&format!("tls_server_config:\n  {pair}\n  client_allowed_sans: []"), "is empty"),
+            (&format!("tls_server_config:\n  {pair}\n  client_allowed_sans: [a@b]"), "neither a DNS name"),
             ("basic_auth_users:\n  ann: secret", "htpasswd"),
             ("basic_auth_users:\n  ann: 1", "in quotes"),
             ("http_server_config:\n  headers:\n    Server: me", "cannot be set"),

@@ -5,33 +5,50 @@ mod auth;
 mod config;
 mod tls;
 
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use axum::Extension;
 use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::failure::note;
-use auth::Users;
-use config::Config;
+use super::connections::Clock;
+use super::listen::Peer;
+use super::pages::{patience, WAIT_MAX};
+use super::stats::{Event, Stats};
+use auth::{Remembered, Users};
+use config::{Clients, Config};
+
+/// Passwords that wait to be checked, of all clients and of one. The bound on one leaves room for
+/// the others.
+const WAITING_MAX: usize = 16;
+const WAITING_OF_PEER_MAX: usize = 8;
 
 /// What the configuration says; nothing without one.
 pub(super) struct Web {
     path: Option<PathBuf>,
     state: Mutex<Loaded>,
-    /// Passwords are hashed one at a time, so that guesses cannot take the place of pages.
-    hashing: Semaphore,
+    remembered: Arc<Remembered>,
+    /// Passwords are hashed one at a time, so that guesses cannot take the place of pages. The
+    /// permit goes into the work.
+    hashing: Arc<Semaphore>,
+    waiting: Mutex<HashMap<Peer, usize>>,
+    stats: Arc<Stats>,
 }
 
 struct Loaded {
     settings: Arc<Settings>,
-    seen: Vec<Stamp>,
+    /// The files of the last reading, whether it was taken or not, as they were before it.
+    seen: Vec<(PathBuf, Stamp)>,
 }
 
 /// One reading of the configuration.
@@ -40,101 +57,207 @@ pub(super) struct Settings {
     pub(super) acceptor: Option<TlsAcceptor>,
     users: Users,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// The files it came from.
-    files: Vec<PathBuf>,
+    clients: Clients,
+    /// Not all certificates of the authority are taken.
+    is_selective: bool,
 }
 
 /// What tells that a file is another one, or has changed.
 #[derive(Clone, PartialEq, Eq)]
-struct Stamp(Option<(u64, u64, u64, i64, i64)>);
+struct Stamp(Option<([u64; 3], [i64; 4])>);
 
 impl Stamp {
     /// Symbolic links are followed: secrets are often swapped by them.
     fn of(path: &Path) -> Self {
         let meta = std::fs::metadata(path).ok();
-        Stamp(meta.map(|m| (m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec())))
+        // With the time of its last change of mode: what could not be read may be readable now.
+        Stamp(meta.map(|m| ([m.dev(), m.ino(), m.len()], [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()])))
     }
 }
 
 impl Settings {
-    fn read(path: &Path) -> Result<Self, String> {
+    /// Reads the configuration and what it names. Each file's stamp is taken before the file is
+    /// read, so that a change meanwhile is seen later.
+    fn read(path: &Path, seen: &mut Vec<(PathBuf, Stamp)>) -> Result<Self, String> {
+        seen.push((path.to_path_buf(), Stamp::of(path)));
         let config = Config::read(path)?;
-        let mut files = vec![path.to_path_buf()];
-        let mut acceptor = None;
+        let mut settings = Settings::default();
         if let Some(tls) = &config.tls {
-            let pems = [Some(&tls.certificate), Some(&tls.key), tls.client_authorities.as_ref()];
-            files.extend(pems.into_iter().flatten().filter_map(config::Pem::file).map(Path::to_path_buf));
-            acceptor = Some(tls.acceptor().map_err(|problem| format!("{}: {problem}", path.display()))?);
+            seen.extend(tls.files().map(|file| (file.to_path_buf(), Stamp::of(file))));
+            settings.acceptor = Some(tls.acceptor().map_err(|problem| format!("{}: {problem}", path.display()))?);
+            (settings.clients, settings.is_selective) = (tls.clients, tls.is_selective());
         }
         let header = |(name, value): (String, String)| {
             Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
         };
-        let headers = config.headers.into_iter().filter_map(header).collect();
-        Ok(Settings { acceptor, users: Users::new(config.users), headers, files })
+        settings.headers = config.headers.into_iter().filter_map(header).collect();
+        settings.users = Users::new(config.users);
+        Ok(settings)
     }
 
-    fn stamps(&self) -> Vec<Stamp> {
-        self.files.iter().map(|file| Stamp::of(file)).collect()
+    /// What these settings protect no more, and the ones before did. A file that is half written
+    /// looks like that.
+    fn drops(&self, before: &Settings) -> Option<&'static str> {
+        if before.acceptor.is_some() && self.acceptor.is_none() {
+            return Some("it has no encryption (tls_server_config) any more");
+        }
+        if !before.users.is_empty() && self.users.is_empty() {
+            return Some("it has no users (basic_auth_users) any more");
+        }
+        if before.clients > self.clients {
+            return Some("it asks less of clients' certificates (client_auth_type)");
+        }
+        (before.is_selective && !self.is_selective)
+            .then_some("it takes more of the authority's certificates (client_allowed_sans, client_crl_file)")
+    }
+}
+
+enum Admission {
+    Yes,
+    No(Event),
+}
+
+/// A password that waits to be checked, or is being checked.
+struct Waiter<'w> {
+    web: &'w Web,
+    peer: Peer,
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.web.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_peer) = waiting.get_mut(&self.peer) {
+            *of_peer -= 1;
+        }
+        waiting.retain(|_, of_peer| *of_peer > 0);
     }
 }
 
 impl Web {
-    pub(super) fn new(path: Option<&Path>) -> Result<Self, String> {
-        let settings = path.map(Settings::read).transpose()?.unwrap_or_default();
-        let loaded = Loaded { seen: settings.stamps(), settings: Arc::new(settings) };
-        Ok(Web { path: path.map(Path::to_path_buf), state: Mutex::new(loaded), hashing: Semaphore::new(1) })
+    pub(super) fn new(path: Option<&Path>, stats: Arc<Stats>) -> Result<Self, String> {
+        let mut seen = Vec::new();
+        let settings = path.map(|path| Settings::read(path, &mut seen)).transpose()?.unwrap_or_default();
+        let loaded = Loaded { settings: Arc::new(settings), seen };
+        Ok(Web {
+            path: path.map(Path::to_path_buf),
+            state: Mutex::new(loaded),
+            remembered: Arc::new(Remembered::new()?),
+            hashing: Arc::new(Semaphore::new(1)),
+            waiting: Mutex::default(),
+            stats,
+        })
     }
 
-    pub(super) fn is_configured(&self) -> bool {
-        self.path.is_some()
-    }
-
-    /// The settings as of now. Of a changed configuration that is wrong the one before stays in force.
+    /// The settings as of now. Of a changed configuration that is wrong, or protects less, the one
+    /// before stays in force.
     pub(super) fn settings(&self) -> Arc<Settings> {
         let mut loaded = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(path) = &self.path else { return Arc::clone(&loaded.settings) };
-        let stamps = loaded.settings.stamps();
-        if stamps != loaded.seen {
-            // Before it is read: a change meanwhile is seen the next time.
-            loaded.seen = stamps;
-            match Settings::read(path) {
+        if loaded.seen.iter().any(|(file, stamp)| Stamp::of(file) != *stamp) {
+            loaded.seen.clear();
+            let read = Settings::read(path, &mut loaded.seen);
+            let checked = read.and_then(|settings| match settings.drops(&loaded.settings) {
+                None => Ok(settings),
+                Some(what) => Err(format!("{}: {what}; to turn that off, restart the server", path.display())),
+            });
+            match checked {
                 Ok(settings) => {
-                    note("the web configuration has changed and is in force");
-                    loaded.seen =
-                        if settings.files == loaded.settings.files { loaded.seen.clone() } else { settings.stamps() };
+                    self.stats.tell(Event::ConfigApplied, "the web configuration has changed and is in force");
+                    self.remembered.retain(&settings.users);
                     loaded.settings = Arc::new(settings);
                 }
-                Err(problem) => note(format_args!("the web configuration as it was stays in force: {problem}")),
+                Err(problem) => {
+                    let line = format_args!("the web configuration as it was stays in force: {problem}");
+                    self.stats.tell(Event::ConfigRefused, line);
+                }
             }
         }
         Arc::clone(&loaded.settings)
     }
 
-    async fn admits(&self, settings: &Arc<Settings>, credentials: Option<(String, Vec<u8>)>) -> bool {
+    async fn admits(&self, settings: &Arc<Settings>, headers: &HeaderMap, peer: Peer) -> Admission {
         if settings.users.is_empty() {
-            return true;
+            return Admission::Yes;
         }
-        let Some((name, password)) = credentials else { return false };
-        if settings.users.knows(&name, &password) {
-            return true;
+        let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let Some((name, password)) = header.and_then(auth::credentials) else {
+            return Admission::No(Event::LoginMissing);
+        };
+        if settings.users.knows(&self.remembered, &name, &password) {
+            return Admission::Yes;
         }
-        let Ok(_turn) = self.hashing.acquire().await else { return false };
-        let settings = Arc::clone(settings);
-        tokio::task::spawn_blocking(move || settings.users.verify(&name, &password)).await.unwrap_or(false)
+        let Some(_waiter) = self.wait(peer) else { return Admission::No(Event::LoginBusy) };
+        let patience = patience(headers).unwrap_or(WAIT_MAX);
+        let Ok(Ok(turn)) = timeout(patience, Arc::clone(&self.hashing).acquire_owned()).await else {
+            return Admission::No(Event::LoginBusy);
+        };
+        let (settings, remembered) = (Arc::clone(settings), Arc::clone(&self.remembered));
+        let is_right = tokio::task::spawn_blocking(move || {
+            let begin = Instant::now();
+            let is_right = settings.users.verify(&remembered, &name, &password);
+            if !is_right {
+                // Guesses take half of a processor at most. The answer does not wait for that.
+                let pause = begin.elapsed();
+                tokio::runtime::Handle::current().spawn(async move {
+                    sleep(pause).await;
+                    drop(turn);
+                });
+            }
+            is_right
+        });
+        if is_right.await.unwrap_or(false) {
+            Admission::Yes
+        } else {
+            Admission::No(Event::LoginWrong)
+        }
+    }
+
+    /// None: too many wait.
+    fn wait(&self, peer: Peer) -> Option<Waiter<'_>> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = waiting.values().sum();
+        let of_peer = waiting.entry(peer).or_default();
+        if all >= WAITING_MAX || *of_peer >= WAITING_OF_PEER_MAX {
+            return None;
+        }
+        *of_peer += 1;
+        Some(Waiter { web: self, peer })
     }
 }
 
 /// Lets in who may, and sets the headers that are wanted.
-pub(super) async fn guard(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(
+    State(web): State<Arc<Web>>,
+    Extension(peer): Extension<Peer>,
+    Extension(connection): Extension<Clock>,
+    request: Request,
+    next: Next,
+) -> Response {
     let settings = web.settings();
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let credentials = header.and_then(auth::credentials);
-    let mut response = if web.admits(&settings, credentials).await {
-        next.run(request).await
-    } else {
-        let ask = [(WWW_AUTHENTICATE, "Basic"), (CACHE_CONTROL, "no-store")];
-        (StatusCode::UNAUTHORIZED, ask, "a name and its password are needed\n").into_response()
+    let mut response = match web.admits(&settings, request.headers(), peer).await {
+        Admission::Yes => {
+            let _serving = connection.serve();
+            next.run(request).await
+        }
+        Admission::No(why) => {
+            let reason = match why {
+                Event::LoginBusy => "too many others wait",
+                Event::LoginWrong => "the name or the password is wrong",
+                _ => "there is no name and password",
+            };
+            web.stats.tell(why, format_args!("a login of {peer} is refused: {reason}"));
+            refused(why)
+        }
     };
     response.headers_mut().extend(settings.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
     response
+}
+
+fn refused(why: Event) -> Response {
+    if why == Event::LoginBusy {
+        let headers = [(RETRY_AFTER, "1"), (CACHE_CONTROL, "no-store")];
+        return (StatusCode::TOO_MANY_REQUESTS, headers, "too many passwords wait to be checked\n").into_response();
+    }
+    let ask = [(WWW_AUTHENTICATE, "Basic"), (CACHE_CONTROL, "no-store")];
+    (StatusCode::UNAUTHORIZED, ask, "a name and its password are needed\n").into_response()
 }

@@ -3,15 +3,22 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
 use tokio_rustls::rustls::crypto::{ring, CryptoProvider};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime,
+};
+use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{version, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tokio_rustls::rustls::{
+    version, CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
+    SignatureScheme, SupportedProtocolVersion,
+};
 use tokio_rustls::TlsAcceptor;
+use webpki::EndEntityCert;
 
-use super::config::{Clients, Pem, Tls};
+use super::config::{read_file, AllowedName, Clients, Pem, Tls};
 
 impl Pem {
     pub(super) fn file(&self) -> Option<&Path> {
@@ -23,7 +30,7 @@ impl Pem {
 
     fn read(&self) -> Result<Vec<u8>, String> {
         match self {
-            Pem::File(path) => std::fs::read(path).map_err(|e| format!("{}: {e}", path.display())),
+            Pem::File(path) => read_file(path).map_err(|e| format!("{}: {e}", path.display())),
             Pem::Inline(text) => Ok(text.clone().into_bytes()),
         }
     }
@@ -42,6 +49,15 @@ impl Pem {
         Ok(found)
     }
 
+    fn revocations(&self) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
+        let bytes = self.read()?;
+        let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&bytes).collect();
+        match found {
+            Ok(found) if !found.is_empty() => Ok(found),
+            _ => Err(format!("{}: there is no list of revoked certificates in PEM", self.named())),
+        }
+    }
+
     fn key(&self) -> Result<PrivateKeyDer<'static>, String> {
         PrivateKeyDer::from_pem_slice(&self.read()?)
             .map_err(|e| format!("{}: there is no private key in PEM without a password ({e})", self.named()))
@@ -49,6 +65,17 @@ impl Pem {
 }
 
 impl Tls {
+    /// The files that it is made from.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        let pems = [Some(&self.certificate), Some(&self.key), self.client_authorities.as_ref(), self.revoked.as_ref()];
+        pems.into_iter().flatten().filter_map(Pem::file)
+    }
+
+    /// Whether not all certificates of the authorities are taken.
+    pub(super) fn is_selective(&self) -> bool {
+        !self.names.is_empty() || self.revoked.is_some()
+    }
+
     pub(super) fn acceptor(&self) -> Result<TlsAcceptor, String> {
         let provider = Arc::new(self.provider()?);
         let mut versions: Vec<&'static SupportedProtocolVersion> = Vec::new();
@@ -76,7 +103,17 @@ impl Tls {
         }
         let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
         let builder = if self.clients == Clients::IfGiven { builder.allow_unauthenticated() } else { builder };
-        builder.build().map_err(|e| format!("{}: {e}", authorities.named()))
+        let builder = match &self.revoked {
+            None => builder,
+            // Authorities between would need lists of their own.
+            Some(list) => builder.with_crls(list.revocations()?).only_check_end_entity_revocation(),
+        };
+        let verifier = builder.build().map_err(|e| format!("{}: {e}", authorities.named()))?;
+        if self.names.is_empty() {
+            return Ok(verifier);
+        }
+        let names = self.names.iter().map(Name::of).collect();
+        Ok(Arc::new(Named { verifier, names }))
     }
 
     /// With what of its suites and curves is wanted, in that order.
@@ -98,6 +135,88 @@ impl Tls {
             provider.kx_groups = pick("curve_preferences", &self.curves, &all)?;
         }
         Ok(provider)
+    }
+}
+
+/// Takes what `verifier` takes and has one of the names.
+#[derive(Debug)]
+struct Named {
+    verifier: Arc<dyn ClientCertVerifier>,
+    names: Vec<Name>,
+}
+
+#[derive(Debug)]
+enum Name {
+    Dns(String),
+    Uri(String),
+    Address(ServerName<'static>),
+}
+
+impl Name {
+    fn of(name: &AllowedName) -> Self {
+        match name {
+            AllowedName::Dns(name) => Name::Dns(name.clone()),
+            AllowedName::Uri(uri) => Name::Uri(uri.clone()),
+            AllowedName::Address(address) => Name::Address(ServerName::from(*address)),
+        }
+    }
+
+    fn is_of(&self, certificate: &EndEntityCert<'_>) -> bool {
+        match self {
+            Name::Dns(name) => certificate.valid_dns_names().any(|its| its.eq_ignore_ascii_case(name)),
+            Name::Uri(uri) => certificate.valid_uri_names().any(|its| its == uri),
+            Name::Address(address) => certificate.verify_is_valid_for_subject_name(address).is_ok(),
+        }
+    }
+}
+
+impl ClientCertVerifier for Named {
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = self.verifier.verify_client_cert(end_entity, intermediates, now)?;
+        let certificate = EndEntityCert::try_from(end_entity).map_err(|_| CertificateError::BadEncoding)?;
+        if self.names.iter().any(|name| name.is_of(&certificate)) {
+            return Ok(verified);
+        }
+        Err(CertificateError::ApplicationVerificationFailure.into())
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.verifier.root_hint_subjects()
+    }
+
+    fn offer_client_auth(&self) -> bool {
+        self.verifier.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.verifier.client_auth_mandatory()
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
     }
 }
 

@@ -1,0 +1,133 @@
+//! What the server counts of itself: who was refused, what was given up, how the configuration was
+//! read. Each kind has a line on standard error, too, but no client fills the journal.
+
+use std::fmt::Display;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use shmetrics::{Error, Extra};
+
+use crate::failure::note;
+
+/// Lines are counted anew after this.
+const PERIOD: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// A request without a name and a password.
+    LoginMissing,
+    LoginWrong,
+    /// Too many passwords waited to be checked.
+    LoginBusy,
+    TlsError,
+    ConfigApplied,
+    ConfigRefused,
+    /// A connection that had to make room.
+    ConnectionClosed,
+    /// A page for which there was no place in time.
+    PageRefused,
+    /// A page whose client went before it was made.
+    PageAbandoned,
+}
+
+/// With the family, the label and its value, in the order of the variants.
+const KINDS: [(&str, &str, &str); 9] = [
+    (LOGINS, "reason", "missing"),
+    (LOGINS, "reason", "wrong"),
+    (LOGINS, "reason", "busy"),
+    (TLS_ERRORS, "", ""),
+    (RELOADS, "result", "applied"),
+    (RELOADS, "result", "refused"),
+    (SHED, "what", "connection"),
+    (SHED, "what", "page"),
+    (SHED, "what", "abandoned page"),
+];
+
+const LOGINS: &str = "shmetrics_serve_login_failures";
+const TLS_ERRORS: &str = "shmetrics_serve_tls_errors";
+const RELOADS: &str = "shmetrics_serve_config_reloads";
+const SHED: &str = "shmetrics_serve_shed";
+
+const FAMILIES: [(&str, &str); 4] = [
+    (LOGINS, "Requests refused for want of a right name and password."),
+    (TLS_ERRORS, "Connections whose encryption could not begin."),
+    (RELOADS, "Changes of the web configuration: in force, or refused with the settings before kept."),
+    (SHED, "Connections closed and pages given up so that the server keeps its bounds."),
+];
+
+#[derive(Default)]
+pub(super) struct Stats {
+    kinds: Mutex<[Kind; KINDS.len()]>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Kind {
+    count: u64,
+    /// When the period began in which so many lines were said.
+    period: Option<Instant>,
+    said: u32,
+    unsaid: u64,
+}
+
+impl Stats {
+    pub(super) fn count(&self, event: Event) {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)[event as usize].count += 1;
+    }
+
+    /// Counts it and says so, if that was not said just now.
+    pub(super) fn tell(&self, event: Event, line: impl Display) {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = &mut kinds[event as usize];
+        kind.count += 1;
+        if kind.period.is_none_or(|since| since.elapsed() > PERIOD) {
+            (kind.period, kind.said) = (Some(Instant::now()), 0);
+        }
+        // Only an operator changes the configuration.
+        let most = if matches!(event, Event::ConfigApplied | Event::ConfigRefused) { 10 } else { 1 };
+        if kind.said >= most {
+            kind.unsaid += 1;
+            return;
+        }
+        kind.said += 1;
+        let unsaid = std::mem::take(&mut kind.unsaid);
+        drop(kinds);
+        match unsaid {
+            0 => note(line),
+            n => note(format_args!("{line} (and {n} times more since this was last said)")),
+        }
+    }
+
+    pub(super) fn families(&self) -> Result<Vec<Extra>, Error> {
+        let kinds = *self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut families = Vec::new();
+        for (name, help) in FAMILIES {
+            let mut family = Extra::counter(name, help)?;
+            for ((of, label, value), kind) in KINDS.iter().zip(&kinds) {
+                if *of == name {
+                    let labels = [(*label, *value)];
+                    family.add(if label.is_empty() { &[] } else { &labels }, kind.count as f64)?;
+                }
+            }
+            families.push(family);
+        }
+        Ok(families)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_has_its_series_and_lines_are_few() {
+        let stats = Stats::default();
+        stats.count(Event::PageAbandoned);
+        for _ in 0..5 {
+            stats.tell(Event::LoginWrong, "refused");
+        }
+        let kinds = *stats.kinds.lock().unwrap();
+        assert_eq!(KINDS[Event::PageAbandoned as usize].2, "abandoned page");
+        assert_eq!((kinds[8].count, kinds[1].count, kinds[1].said, kinds[1].unsaid), (1, 5, 1, 4));
+        assert_eq!(stats.families().unwrap().len(), FAMILIES.len());
+    }
+}

@@ -1,0 +1,129 @@
+//! Files of other users, and damaged ones, in the directory of the segments.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::chown;
+use std::process::Command;
+
+use shmetrics::GaugeMode;
+
+use crate::support::http::Server;
+use crate::support::Room;
+use crate::NOBODY;
+
+/// Files can only be given away by root.
+fn is_root(room: &Room) -> bool {
+    let is_root = std::fs::write(room.dir().join("mine"), "")
+        .is_ok_and(|()| chown(room.dir().join("mine"), Some(NOBODY), None).is_ok());
+    if !is_root {
+        println!("skipped: to give a file away takes root");
+    }
+    is_root
+}
+
+#[test]
+fn eleven_hundred_files_of_another_user() {
+    let room = Room::new();
+    if !is_root(&room) {
+        return;
+    }
+    room.segment_with_jobs("own", 3);
+    room.segment("0evil").gauge("jobs", "", GaugeMode::Shared).register().expect("registers").set(1.0);
+    chown(room.path("0evil"), Some(NOBODY), None).expect("gives");
+    for n in 0..1100 {
+        let path = room.path(&format!("0\u{1b}]0;evil{n}"));
+        std::fs::hard_link(room.path("0evil"), &path).expect("links");
+    }
+    let limited = |arguments: &[&str]| {
+        let mut command = Command::new("sh");
+        let limit = "ulimit -n 200; exec \"$0\" \"$@\"";
+        command.args(["-c", limit, env!("CARGO_BIN_EXE_shmetrics")]).args(arguments).env("SHMETRICS_DIR", room.dir());
+        command
+    };
+    let server = Server::run(limited(&["serve", "--listen", "127.0.0.1:0", "--all"]));
+    for _ in 0..3 {
+        let page = server.get("/metrics");
+        page.assert(200, "jobs_total{segment=\"own\"} 3\n");
+        page.assert(200, "shmetrics_serve_segments_ignored 1101\n");
+        assert!(!page.body.contains("evil"), "{}", page.body);
+    }
+    let listed = limited(&["list"]).output().expect("runs");
+    assert!(listed.status.success() && !listed.stdout.contains(&0x1b));
+    // Who trusts all gets as many as there is room for, the own ones first.
+    let server = Server::run(limited(&["serve", "--listen", "127.0.0.1:0", "--all", "--owner", "any"]));
+    for _ in 0..2 {
+        server.get("/metrics").assert(200, "jobs_total{segment=\"own\"} 3\n");
+    }
+    for n in 0..1100 {
+        std::fs::remove_file(room.path(&format!("0\u{1b}]0;evil{n}"))).expect("removes");
+    }
+    server.get("/metrics").assert(200, "jobs_total{segment=\"own\"} 3\n");
+}
+
+#[test]
+fn a_low_soft_limit_of_descriptors_is_raised() {
+    let room = Room::new();
+    for n in 0..100 {
+        room.left_behind(&format!("s{n}"), n);
+    }
+    let mut command = Command::new("sh");
+    let limit = "ulimit -S -n 64; exec \"$0\" \"$@\"";
+    command.args(["-c", limit, env!("CARGO_BIN_EXE_shmetrics"), "serve", "--listen", "127.0.0.1:0", "--all"]);
+    let server = Server::run({
+        command.env("SHMETRICS_DIR", room.dir());
+        command
+    });
+    let page = server.get("/metrics");
+    page.assert(200, "");
+    let series = page.body.lines().filter(|line| line.starts_with("jobs_total{segment=")).count();
+    assert_eq!(series, 100, "all are on the page");
+}
+
+#[test]
+fn the_older_segment_takes_precedence_not_the_first_name() {
+    let room = Room::new();
+    room.segment_with_jobs("zz", 3);
+    if std::fs::metadata(room.path("zz")).is_ok_and(|meta| meta.created().is_err()) {
+        println!("skipped: this file system does not keep when files were made");
+        return;
+    }
+    room.segment("aa").gauge("jobs_total", "", GaugeMode::Shared).register().expect("registers").set(1.0);
+    let server = Server::start_with(&room, &["--all"]);
+    server.get("/metrics").assert(200, "jobs_total{segment=\"zz\"} 3\n");
+}
+
+#[test]
+fn what_is_damaged_cut_off_or_replaced_takes_nothing_else_off_the_page() {
+    let room = Room::new();
+    room.segment_with_jobs("own", 3);
+    room.left_behind("cut", 5);
+    room.left_behind("replaced", 7);
+    let server = Server::start_with(&room, &["--all"]);
+    server.get("/metrics").assert(200, "jobs_total{segment=\"cut\"} 5\n");
+    let file = OpenOptions::new().write(true).open(room.path("cut")).expect("opens");
+    for length in [70_000, 5000, 100, 0] {
+        file.set_len(length).expect("cuts off");
+        server.get("/metrics").assert(200, "jobs_total{segment=\"own\"} 3\n");
+    }
+    room.junk("cut");
+    std::fs::remove_file(room.path("replaced")).expect("removes");
+    std::os::unix::fs::symlink("/etc/passwd", room.path("replaced")).expect("links");
+    assert!(Command::new("mkfifo").arg(room.path("fifo")).status().is_ok_and(|status| status.success()));
+    let page = server.get("/metrics");
+    page.assert(200, "jobs_total{segment=\"own\"} 3\n");
+    page.assert(200, "shmetrics_serve_segment_up{segment=\"cut\"} 0\n");
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_takes_nothing_that_is_named() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let file = room.dir().join("no-directory");
+    std::fs::write(&file, "").expect("writes");
+    let mut command = room.command(&["serve", "--listen", "127.0.0.1:0", &room.path("shop"), "web-*"]);
+    command.env("SHMETRICS_DIR", &file);
+    let server = Server::run(command);
+    server.get("/metrics").assert(200, "jobs_total{segment=");
+    server.signal("TERM");
+    let (_, said) = server.end();
+    assert_eq!(said.matches("segments that come are not seen").count(), 1, "{said}");
+}
