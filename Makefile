@@ -9,7 +9,7 @@ FUZZ_FLAGS ?=
 export PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall demo test long fuzz bench header python fmt lint clean
+.PHONY: help build install uninstall demo test long fuzz bench header python nginx fmt lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,11 @@ header: ## include/shmetrics.h, from src/capi
 python: ## the Python package: wheels and sdist in target/wheels
 	@scripts/setup.sh python
 	bindings/python/build.sh
+
+nginx: ## the nginx module in target/nginx, for the installed nginx; it finds the library below PREFIX
+	@scripts/setup.sh nginx
+	cargo build --release --lib
+	bindings/nginx/build.sh
 
 fmt: ## format the Rust code
 	cargo fmt --manifest-path bindings/python/Cargo.toml

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what a verb of the Makefile needs and does not find: `setup.sh build`, `header`, `bench`, `python` or `test`.
+# Sets up what a verb of the Makefile needs and does not find: `setup.sh build`, `header`, `bench`, `python`, `nginx` or `test`.
 #
 # Debian packages if we are root, cbindgen by cargo, Python packages in a virtual environment. What cannot be had is
 # named in one line; the tests that need it then say `skipped`.
@@ -99,6 +99,13 @@ get_rust_targets() {
     done
 }
 
+# The server, and the sources that its modules are built with.
+need_nginx() {
+    PATH=$PATH:/usr/sbin have nginx || missing+=(nginx)
+    [[ -e /usr/share/nginx/src/conf_flags ]] || missing+=(nginx-dev)
+    need python3 python3
+}
+
 # The newest servers that Debian has, unpacked beside those of its release: a second opinion. They need nothing but a libc.
 get_newer_servers() {
     local to=target/tools/newer repo
@@ -142,7 +149,12 @@ python)
     get_maturin
     get_rust_targets
     ;;
+nginx)
+    need_nginx
+    get_packages
+    ;;
 test)
+    need_nginx
     need clang clang
     have clang && [[ -z $(find /usr/lib/clang /usr/lib/llvm* -name 'libclang_rt.asan*' -print -quit 2> /dev/null) ]] \
         && missing+=(libclang-rt-14-dev)

@@ -74,10 +74,11 @@ python() {
     bindings/python/unit/run.sh || status=1
     return $status
 }
+nginx() { bindings/nginx/tests/run.sh; }
 demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-port 0'; }
 
 steps=("$@")
-((${#steps[@]})) || steps=(format clippy docs licences build header rust portable adapters crash churn fuzz instructions capi interop python demo)
+((${#steps[@]})) || steps=(format clippy docs licences build header rust portable adapters crash churn fuzz instructions capi interop python nginx demo)
 passed=0 failed=0 table=()
 for step in "${steps[@]}"; do
     [[ $(type -t "$step") == function ]] || {

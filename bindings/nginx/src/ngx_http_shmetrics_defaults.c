@@ -1,0 +1,272 @@
+/* The families that nginx has without further configuration. */
+#include "ngx_http_shmetrics.h"
+
+#if (NGX_HTTP_SSL)
+#include <ngx_event_openssl.h>
+#endif
+
+#define TEXT(s) {sizeof(s) - 1, (u_char *) s}
+#define STATUS_ZERO  500
+#define STATUS_OTHER 501
+
+typedef struct {
+    ngx_str_t name;
+    ngx_str_t help;
+    ngx_str_t unit;
+    ngx_shmetrics_type_e type;
+    ngx_uint_t group;
+    const char *labels[4];
+} ngx_http_shmetrics_default_t;
+
+/* In the order of NGX_HTTP_SHMETRICS_F_... */
+static ngx_http_shmetrics_default_t ngx_http_shmetrics_defaults[] = {
+    {TEXT("nginx_http_requests_in_progress"), TEXT("Requests that have reached their location and are not answered yet."), TEXT(""),
+     NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_IN_PROGRESS, {"server"}},
+    {TEXT("nginx_http_requests"), TEXT("Client requests."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_REQUESTS,
+     {"server", "location", "method", "status"}},
+    {TEXT("nginx_http_request_duration_seconds"), TEXT("Time from the first byte of a request to the end of the response."), TEXT("seconds"),
+     NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_DURATION, {"server", "location"}},
+    {TEXT("nginx_http_received_bytes"), TEXT("Bytes of requests, headers included."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
+     NGX_HTTP_SHMETRICS_BYTES, {"server", "location"}},
+    {TEXT("nginx_http_sent_bytes"), TEXT("Bytes of responses, headers included."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
+     NGX_HTTP_SHMETRICS_BYTES, {"server", "location"}},
+    {TEXT("nginx_http_upstream_requests"), TEXT("Attempts to have a request answered by an upstream peer."), TEXT(""), NGX_SHMETRICS_COUNTER,
+     NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer", "status"}},
+    {TEXT("nginx_http_upstream_retries"), TEXT("Attempts that followed another one for the same request."), TEXT(""), NGX_SHMETRICS_COUNTER,
+     NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream"}},
+    {TEXT("nginx_http_upstream_connect_duration_seconds"), TEXT("Time to connect to the peer."), TEXT("seconds"), NGX_SHMETRICS_HISTOGRAM,
+     NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}},
+    {TEXT("nginx_http_upstream_header_duration_seconds"), TEXT("Time to the response header of the peer."), TEXT("seconds"),
+     NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}},
+    {TEXT("nginx_http_upstream_response_duration_seconds"), TEXT("Time to the end of the response of the peer."), TEXT("seconds"),
+     NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}},
+    {TEXT("nginx_http_upstream_received_bytes"), TEXT("Bytes from the peer."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
+     NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}},
+    {TEXT("nginx_http_upstream_sent_bytes"), TEXT("Bytes to the peer."), TEXT("bytes"), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_UPSTREAM,
+     {"upstream", "peer"}},
+    {TEXT("nginx_http_cache_requests"), TEXT("Requests by what the cache said."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_CACHE,
+     {"server", "location", "status"}},
+    {TEXT("nginx_http_tls_handshakes"), TEXT("TLS connections that sent a request."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_TLS,
+     {"server", "protocol", "reused"}},
+};
+
+/* Method `1 << n` is at n - 1. */
+static const char *const ngx_http_shmetrics_methods[NGX_HTTP_SHMETRICS_METHODS] = {
+    "GET",      "HEAD",      "POST", "PUT",    "DELETE", "MKCOL", "COPY",    "MOVE",  "OPTIONS",
+    "PROPFIND", "PROPPATCH", "LOCK", "UNLOCK", "PATCH",  "TRACE", "CONNECT", "other",
+};
+
+static shmetrics_str ngx_http_shmetrics_text(const char *s) {
+    shmetrics_str text = {s, ngx_strlen(s)};
+    return text;
+}
+
+static ngx_shmetrics_family_t *ngx_http_shmetrics_new(ngx_conf_t *cf, ngx_http_shmetrics_main_conf_t *conf,
+                                                      const ngx_http_shmetrics_default_t *from) {
+    ngx_shmetrics_family_t *family = ngx_pcalloc(cf->pool, sizeof *family);
+    if (family == NULL) return NULL;
+    family->name = from->name;
+    family->help = from->help;
+    family->unit = from->unit;
+    family->type = from->type;
+    family->gauge_mode = SHMETRICS_GAUGE_LIVESUM;
+    family->place = conf->place;
+    family->max_series = conf->max_series;
+    if (from->type == NGX_SHMETRICS_HISTOGRAM) {
+        family->buckets = conf->buckets;
+        family->native = conf->native;
+    }
+    while (family->nlabels < 4 && from->labels[family->nlabels]) {
+        family->labels[family->nlabels] = ngx_http_shmetrics_text(from->labels[family->nlabels]);
+        family->nlabels++;
+    }
+    return ngx_shmetrics_add_family(conf->core, family) == NGX_OK ? family : NULL;
+}
+
+ngx_int_t ngx_http_shmetrics_define_defaults(ngx_conf_t *cf, ngx_http_shmetrics_main_conf_t *conf) {
+    static const ngx_http_shmetrics_default_t errors = {
+        TEXT("nginx_http_metric_errors"), TEXT("Values of custom metrics that are no numbers, or negative ones of counters."), TEXT(""),
+        NGX_SHMETRICS_COUNTER, 0, {"metric"},
+    };
+    ngx_uint_t i;
+    for (i = 0; i < NGX_HTTP_SHMETRICS_F_COUNT; i++) {
+        if ((ngx_http_shmetrics_defaults[i].group & conf->groups) == 0) continue;
+        conf->families[i] = ngx_http_shmetrics_new(cf, conf, &ngx_http_shmetrics_defaults[i]);
+        if (conf->families[i] == NULL) return NGX_ERROR;
+    }
+    if (conf->custom.nelts && (conf->errors = ngx_http_shmetrics_new(cf, conf, &errors)) == NULL) return NGX_ERROR;
+    if (conf->groups & NGX_HTTP_SHMETRICS_CONNECTIONS) return ngx_shmetrics_add_connections(cf, &conf->place);
+    return NGX_OK;
+}
+
+static void ngx_http_shmetrics_end(void *data) {
+    shmetrics_gauge_dec(*(shmetrics_gauge *) data);
+}
+
+/* The request's pool ends with the request, whatever becomes of it. */
+ngx_int_t ngx_http_shmetrics_begin(ngx_http_request_t *r) {
+    ngx_http_shmetrics_main_conf_t *main = ngx_http_get_module_main_conf(r, ngx_http_shmetrics_module);
+    ngx_http_shmetrics_srv_conf_t *server = ngx_http_get_module_srv_conf(r, ngx_http_shmetrics_module);
+    ngx_http_shmetrics_loc_conf_t *location = ngx_http_get_module_loc_conf(r, ngx_http_shmetrics_module);
+    ngx_pool_cleanup_t *cleanup;
+
+    if (r != r->main || main->core->segment == NULL) return NGX_DECLINED;
+    for (cleanup = r->pool->cleanup; cleanup; cleanup = cleanup->next)
+        if (cleanup->handler == ngx_http_shmetrics_end) return NGX_DECLINED; /* it was redirected */
+    if (!location->enabled || (location->groups & NGX_HTTP_SHMETRICS_IN_PROGRESS) == 0) return NGX_DECLINED;
+    cleanup = ngx_pool_cleanup_add(r->pool, sizeof(shmetrics_gauge));
+    if (cleanup == NULL) return NGX_DECLINED;
+    if (!server->known || shmetrics_gauge_is_removed(server->in_progress)) {
+        shmetrics_str name = ngx_shmetrics_str(&server->name);
+        server->in_progress = shmetrics_gauge_with(main->families[NGX_HTTP_SHMETRICS_F_IN_PROGRESS]->handle.gauge, &name, 1);
+        server->known = 1;
+    }
+    *(shmetrics_gauge *) cleanup->data = server->in_progress;
+    cleanup->handler = ngx_http_shmetrics_end;
+    shmetrics_gauge_inc(server->in_progress);
+    return NGX_DECLINED;
+}
+
+static ngx_uint_t ngx_http_shmetrics_status_place(ngx_uint_t status) {
+    if (status >= 100 && status <= 599) return status - 100;
+    return status == 0 ? STATUS_ZERO : STATUS_OTHER;
+}
+
+static shmetrics_str ngx_http_shmetrics_status_text(ngx_uint_t place, ngx_flag_t by_class, char *buffer) {
+    shmetrics_str text = {buffer, 3};
+    if (place == STATUS_OTHER || (place == STATUS_ZERO && by_class)) return ngx_http_shmetrics_text("other");
+    if (place == STATUS_ZERO) return ngx_http_shmetrics_text("000");
+    buffer[0] = (char) ('1' + place / 100);
+    buffer[1] = (char) (by_class ? 'x' : '0' + place / 10 % 10);
+    buffer[2] = (char) (by_class ? 'x' : '0' + place % 10);
+    return text;
+}
+
+/* As $status has it. */
+static ngx_uint_t ngx_http_shmetrics_request_status(ngx_http_request_t *r) {
+    if (r->err_status) return r->err_status;
+    if (r->headers_out.status) return r->headers_out.status;
+    return r->http_version == NGX_HTTP_VERSION_9 ? 9 : 0;
+}
+
+static void ngx_http_shmetrics_count_request(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
+                                             ngx_http_shmetrics_loc_conf_t *location, shmetrics_str *values) {
+    ngx_uint_t bit = r->method, method = NGX_HTTP_SHMETRICS_METHODS - 1, status;
+    shmetrics_counter_family family = main->families[NGX_HTTP_SHMETRICS_F_REQUESTS]->handle.counter;
+    shmetrics_counter *counter, passing;
+    char buffer[3];
+
+    if (bit >= NGX_HTTP_GET && bit < NGX_HTTP_GET << (NGX_HTTP_SHMETRICS_METHODS - 1) && (bit & (bit - 1)) == 0)
+        for (method = 0; bit != NGX_HTTP_GET; bit >>= 1) method++;
+    status = ngx_http_shmetrics_status_place(ngx_http_shmetrics_request_status(r));
+    if (location->requests[method] == NULL)
+        location->requests[method] = ngx_pcalloc(main->pool, NGX_HTTP_SHMETRICS_STATUSES * sizeof(shmetrics_counter));
+    counter = location->requests[method] ? &location->requests[method][status] : &passing;
+    if (counter == &passing || counter->p0 == NULL || shmetrics_counter_is_removed(*counter)) {
+        values[2] = ngx_http_shmetrics_text(ngx_http_shmetrics_methods[method]);
+        values[3] = ngx_http_shmetrics_status_text(status, main->by_class, buffer);
+        *counter = shmetrics_counter_with(family, values, 4);
+    }
+    shmetrics_counter_inc(*counter);
+}
+
+static void ngx_http_shmetrics_count_location(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
+                                              ngx_http_shmetrics_loc_conf_t *location, const shmetrics_str *values) {
+    ngx_shmetrics_family_t **family = main->families;
+    if (location->groups & NGX_HTTP_SHMETRICS_DURATION) {
+        ngx_time_t *now = ngx_timeofday();
+        ngx_msec_int_t ms = (ngx_msec_int_t) ((now->sec - r->start_sec) * 1000) + (ngx_msec_int_t) now->msec - (ngx_msec_int_t) r->start_msec;
+        if (!location->known || shmetrics_histogram_is_removed(location->duration))
+            location->duration = shmetrics_histogram_with(family[NGX_HTTP_SHMETRICS_F_DURATION]->handle.histogram, values, 2);
+        shmetrics_histogram_observe(location->duration, (double) ngx_max(ms, 0) / 1000);
+    }
+    if (location->groups & NGX_HTTP_SHMETRICS_BYTES) {
+        if (!location->known || shmetrics_counter_is_removed(location->received))
+            location->received = shmetrics_counter_with(family[NGX_HTTP_SHMETRICS_F_RECEIVED]->handle.counter, values, 2);
+        if (!location->known || shmetrics_counter_is_removed(location->sent))
+            location->sent = shmetrics_counter_with(family[NGX_HTTP_SHMETRICS_F_SENT]->handle.counter, values, 2);
+        shmetrics_counter_add_u64(location->received, (uint64_t) ngx_max(r->request_length, 0));
+        shmetrics_counter_add_u64(location->sent, (uint64_t) ngx_max(r->connection->sent, 0));
+    }
+    location->known = 1;
+}
+
+static void ngx_http_shmetrics_observe(ngx_shmetrics_family_t *family, const shmetrics_str *values, ngx_msec_t ms) {
+    if (ms == (ngx_msec_t) -1) return; /* the attempt did not come so far */
+    shmetrics_histogram_observe(shmetrics_histogram_with(family->handle.histogram, values, 2), (double) ms / 1000);
+}
+
+static void ngx_http_shmetrics_count_upstream(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main) {
+    ngx_shmetrics_family_t **family = main->families;
+    ngx_http_upstream_state_t *state = r->upstream_states->elts;
+    ngx_http_upstream_t *u = r->upstream;
+    shmetrics_str values[3];
+    uint64_t retries = 0;
+    ngx_uint_t i, again = 0;
+    char buffer[3];
+
+    values[0] = ngx_http_shmetrics_text("");
+    if (u && u->upstream) {
+        values[0] = ngx_shmetrics_str(&u->upstream->host);
+    } else if (u && u->resolved) {
+        values[0] = ngx_shmetrics_str(&u->resolved->host);
+    }
+    for (i = 0; i < r->upstream_states->nelts; i++) {
+        if (state[i].peer == NULL) { /* a redirection lies between two rounds of attempts */
+            again = 0;
+            continue;
+        }
+        retries += again;
+        again = 1;
+        values[1] = ngx_shmetrics_str(state[i].peer);
+        values[2] = ngx_http_shmetrics_status_text(ngx_http_shmetrics_status_place(state[i].status), main->by_class, buffer);
+        shmetrics_counter_inc(shmetrics_counter_with(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_REQUESTS]->handle.counter, values, 3));
+        ngx_http_shmetrics_observe(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_CONNECT], values, state[i].connect_time);
+        ngx_http_shmetrics_observe(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_HEADER], values, state[i].header_time);
+        ngx_http_shmetrics_observe(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_RESPONSE], values, state[i].response_time);
+        shmetrics_counter_add_u64(shmetrics_counter_with(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_RECEIVED]->handle.counter, values, 2),
+                                  (uint64_t) ngx_max(state[i].bytes_received, 0));
+        shmetrics_counter_add_u64(shmetrics_counter_with(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_SENT]->handle.counter, values, 2),
+                                  (uint64_t) ngx_max(state[i].bytes_sent, 0));
+    }
+    shmetrics_counter_add_u64(shmetrics_counter_with(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_RETRIES]->handle.counter, values, 1), retries);
+}
+
+#if (NGX_HTTP_CACHE)
+static void ngx_http_shmetrics_count_cache(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, shmetrics_str *values) {
+    static const char *const statuses[] = {"", "miss", "bypass", "expired", "stale", "updating", "revalidated", "hit", "scarce"};
+    ngx_uint_t status = r->upstream ? r->upstream->cache_status : 0;
+    if (status == 0 || status >= sizeof statuses / sizeof *statuses) return;
+    values[2] = ngx_http_shmetrics_text(statuses[status]);
+    shmetrics_counter_inc(shmetrics_counter_with(main->families[NGX_HTTP_SHMETRICS_F_CACHE]->handle.counter, values, 3));
+}
+#endif
+
+#if (NGX_HTTP_SSL)
+static void ngx_http_shmetrics_count_tls(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, shmetrics_str server) {
+    shmetrics_str values[3];
+    if (r->connection->ssl == NULL || r->connection->requests != 1) return;
+    values[0] = server;
+    values[1] = ngx_http_shmetrics_text(SSL_get_version(r->connection->ssl->connection));
+    values[2] = ngx_http_shmetrics_text(SSL_session_reused(r->connection->ssl->connection) ? "true" : "false");
+    shmetrics_counter_inc(shmetrics_counter_with(main->families[NGX_HTTP_SHMETRICS_F_TLS]->handle.counter, values, 3));
+}
+#endif
+
+void ngx_http_shmetrics_count_defaults(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
+                                       ngx_http_shmetrics_loc_conf_t *location) {
+    ngx_http_shmetrics_srv_conf_t *server = ngx_http_get_module_srv_conf(r, ngx_http_shmetrics_module);
+    shmetrics_str values[4];
+    values[0] = ngx_shmetrics_str(&server->name);
+    values[1] = ngx_shmetrics_str(&location->name);
+    if (location->groups & NGX_HTTP_SHMETRICS_REQUESTS) ngx_http_shmetrics_count_request(r, main, location, values);
+    ngx_http_shmetrics_count_location(r, main, location, values);
+    if ((location->groups & NGX_HTTP_SHMETRICS_UPSTREAM) && r->upstream_states && r->upstream_states->nelts)
+        ngx_http_shmetrics_count_upstream(r, main);
+#if (NGX_HTTP_CACHE)
+    if (location->groups & NGX_HTTP_SHMETRICS_CACHE) ngx_http_shmetrics_count_cache(r, main, values);
+#endif
+#if (NGX_HTTP_SSL)
+    if (location->groups & NGX_HTTP_SHMETRICS_TLS) ngx_http_shmetrics_count_tls(r, main, values[0]);
+#endif
+}

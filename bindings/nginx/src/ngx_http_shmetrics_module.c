@@ -1,0 +1,216 @@
+/* The directives of the HTTP module, and the phases in which it counts. */
+#include "ngx_http_shmetrics.h"
+
+static ngx_conf_bitmask_t ngx_http_shmetrics_groups[] = {
+    {ngx_string("in_progress"), NGX_HTTP_SHMETRICS_IN_PROGRESS}, {ngx_string("requests"), NGX_HTTP_SHMETRICS_REQUESTS},
+    {ngx_string("duration"), NGX_HTTP_SHMETRICS_DURATION},       {ngx_string("bytes"), NGX_HTTP_SHMETRICS_BYTES},
+    {ngx_string("upstream"), NGX_HTTP_SHMETRICS_UPSTREAM},       {ngx_string("cache"), NGX_HTTP_SHMETRICS_CACHE},
+    {ngx_string("tls"), NGX_HTTP_SHMETRICS_TLS},                 {ngx_string("connections"), NGX_HTTP_SHMETRICS_CONNECTIONS},
+    {ngx_string("all"), NGX_HTTP_SHMETRICS_ALL},                 {ngx_null_string, 0},
+};
+
+static char *ngx_http_shmetrics_switch(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
+    ngx_http_shmetrics_loc_conf_t *conf = data;
+    ngx_http_shmetrics_main_conf_t *main = ngx_http_conf_get_module_main_conf(cf, ngx_http_shmetrics_module);
+    char *result = ngx_conf_set_flag_slot(cf, cmd, data);
+    if (result != NGX_CONF_OK || !conf->enabled) return result;
+    ngx_shmetrics_need(cf);
+    if (main->place.file.len == 0) ngx_shmetrics_place(cf, &main->place);
+    return NGX_CONF_OK;
+}
+
+/* `requests duration` names the groups that are counted, `-cache -tls` those that are not. */
+static char *ngx_http_shmetrics_families(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
+    ngx_http_shmetrics_loc_conf_t *conf = data;
+    ngx_str_t *value = cf->args->elts;
+    ngx_uint_t i, k;
+
+    (void) cmd;
+    if (conf->groups != NGX_CONF_UNSET_UINT) return "is duplicate";
+    conf->groups = value[1].len && value[1].data[0] == '-' ? NGX_HTTP_SHMETRICS_ALL : 0;
+    if (cf->args->nelts == 2 && value[1].len == 4 && ngx_strncmp(value[1].data, "none", 4) == 0) return NGX_CONF_OK;
+    for (i = 1; i < cf->args->nelts; i++) {
+        ngx_str_t name = value[i];
+        ngx_uint_t without = name.len && name.data[0] == '-';
+        name.data += without;
+        name.len -= without;
+        for (k = 0; ngx_http_shmetrics_groups[k].name.len; k++)
+            if (ngx_shmetrics_same(&name, &ngx_http_shmetrics_groups[k].name)) break;
+        if (ngx_http_shmetrics_groups[k].name.len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "unknown families \"%V\": they are in_progress, requests, duration, bytes, upstream, cache, tls, connections, "
+                               "all, none", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+        if (without) {
+            conf->groups &= ~ngx_http_shmetrics_groups[k].mask;
+        } else {
+            conf->groups |= ngx_http_shmetrics_groups[k].mask;
+        }
+    }
+    return NGX_CONF_OK;
+}
+
+static char *ngx_http_shmetrics_status(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
+    ngx_http_shmetrics_main_conf_t *conf = data;
+    ngx_str_t *value = cf->args->elts;
+    (void) cmd;
+    if (conf->by_class != NGX_CONF_UNSET) return "is duplicate";
+    if (ngx_strcmp(value[1].data, "code") == 0) {
+        conf->by_class = 0;
+    } else if (ngx_strcmp(value[1].data, "class") == 0) {
+        conf->by_class = 1;
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid value \"%V\": it is \"code\" or \"class\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+    return NGX_CONF_OK;
+}
+
+static char *ngx_http_shmetrics_buckets(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
+    ngx_http_shmetrics_main_conf_t *conf = data;
+    ngx_str_t *value = cf->args->elts;
+    ngx_array_t *bounds = ngx_array_create(cf->pool, 16, sizeof(double));
+    ngx_uint_t i;
+    (void) cmd;
+    if (bounds == NULL) return NGX_CONF_ERROR;
+    if (conf->buckets_set) return "is duplicate";
+    conf->buckets_set = 1;
+    for (i = 1; i < cf->args->nelts; i++) {
+        if (ngx_strncmp(value[i].data, "native", 6) == 0) {
+            if (ngx_http_shmetrics_parse_native(&value[i], &conf->native) == NGX_OK) continue;
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\": the factor must be more than 1", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+        if (ngx_http_shmetrics_parse_bounds(cf, value[i], bounds) != NGX_CONF_OK) return NGX_CONF_ERROR;
+    }
+    if (bounds->nelts) conf->buckets = bounds;
+    return NGX_CONF_OK;
+}
+
+static void *ngx_http_shmetrics_create_main_conf(ngx_conf_t *cf) {
+    ngx_http_shmetrics_main_conf_t *conf = ngx_pcalloc(cf->pool, sizeof *conf);
+    if (conf == NULL) return NULL;
+    if (ngx_array_init(&conf->custom, cf->pool, 8, sizeof(ngx_shmetrics_family_t *)) != NGX_OK) return NULL;
+    conf->core = ngx_shmetrics_get_conf(cf->cycle);
+    conf->pool = cf->pool;
+    conf->by_class = NGX_CONF_UNSET;
+    conf->max_series = NGX_CONF_UNSET_UINT;
+    return conf;
+}
+
+static char *ngx_http_shmetrics_init_main_conf(ngx_conf_t *cf, void *data) {
+    ngx_http_shmetrics_main_conf_t *conf = data;
+    (void) cf;
+    ngx_conf_init_value(conf->by_class, 0);
+    ngx_conf_init_uint_value(conf->max_series, NGX_SHMETRICS_MAX_SERIES);
+    return NGX_CONF_OK;
+}
+
+static void *ngx_http_shmetrics_create_srv_conf(ngx_conf_t *cf) {
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_shmetrics_srv_conf_t));
+}
+
+static void *ngx_http_shmetrics_create_loc_conf(ngx_conf_t *cf) {
+    ngx_http_shmetrics_loc_conf_t *conf = ngx_pcalloc(cf->pool, sizeof *conf);
+    if (conf == NULL) return NULL;
+    conf->enabled = NGX_CONF_UNSET;
+    conf->groups = NGX_CONF_UNSET_UINT;
+    return conf;
+}
+
+static char *ngx_http_shmetrics_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child) {
+    ngx_http_shmetrics_main_conf_t *main = ngx_http_conf_get_module_main_conf(cf, ngx_http_shmetrics_module);
+    ngx_http_shmetrics_loc_conf_t *outer = parent, *conf = child;
+    ngx_conf_merge_value(conf->enabled, outer->enabled, 0);
+    ngx_conf_merge_uint_value(conf->groups, outer->groups, NGX_HTTP_SHMETRICS_ALL);
+    ngx_conf_merge_str_value(conf->name, outer->name, "");
+    if (conf->enabled) main->groups |= conf->groups;
+    if (conf->uses == NULL) {
+        conf->uses = outer->uses;
+    } else if (outer->uses) {
+        void *more = ngx_array_push_n(conf->uses, outer->uses->nelts);
+        if (more == NULL) return NGX_CONF_ERROR;
+        ngx_memcpy(more, outer->uses->elts, outer->uses->nelts * sizeof(void *));
+    }
+    return NGX_CONF_OK;
+}
+
+static ngx_int_t ngx_http_shmetrics_log(ngx_http_request_t *r) {
+    ngx_http_shmetrics_main_conf_t *main = ngx_http_get_module_main_conf(r, ngx_http_shmetrics_module);
+    ngx_http_shmetrics_loc_conf_t *location = ngx_http_get_module_loc_conf(r, ngx_http_shmetrics_module);
+    if (r != r->main || main->core->segment == NULL) return NGX_OK;
+    if (location->enabled) ngx_http_shmetrics_count_defaults(r, main, location);
+    if (location->uses) ngx_http_shmetrics_count_custom(r, main, location->uses);
+    return NGX_OK;
+}
+
+static ngx_int_t ngx_http_shmetrics_add_handler(ngx_conf_t *cf, ngx_uint_t phase, ngx_http_handler_pt handler) {
+    ngx_http_core_main_conf_t *core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    ngx_http_handler_pt *slot = ngx_array_push(&core->phases[phase].handlers);
+    if (slot == NULL) return NGX_ERROR;
+    *slot = handler;
+    return NGX_OK;
+}
+
+static ngx_int_t ngx_http_shmetrics_postconfiguration(ngx_conf_t *cf) {
+    ngx_http_shmetrics_main_conf_t *conf = ngx_http_conf_get_module_main_conf(cf, ngx_http_shmetrics_module);
+    ngx_http_core_main_conf_t *core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    ngx_http_core_srv_conf_t **server = core->servers.elts;
+    ngx_uint_t i;
+
+    for (i = 0; i < core->servers.nelts; i++) {
+        ngx_http_shmetrics_srv_conf_t *named = server[i]->ctx->srv_conf[ngx_http_shmetrics_module.ctx_index];
+        if (named->name.len == 0) named->name = server[i]->server_name;
+    }
+    if (ngx_http_shmetrics_define_defaults(cf, conf) != NGX_OK) return NGX_ERROR;
+    if (conf->groups == 0 && conf->custom.nelts == 0) return NGX_OK;
+    if ((conf->groups & NGX_HTTP_SHMETRICS_IN_PROGRESS)
+        && ngx_http_shmetrics_add_handler(cf, NGX_HTTP_PREACCESS_PHASE, ngx_http_shmetrics_begin) != NGX_OK)
+        return NGX_ERROR;
+    return ngx_http_shmetrics_add_handler(cf, NGX_HTTP_LOG_PHASE, ngx_http_shmetrics_log);
+}
+
+#define EVERYWHERE (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF)
+
+static ngx_command_t ngx_http_shmetrics_commands[] = {
+    {ngx_string("shmetrics"), EVERYWHERE | NGX_CONF_FLAG, ngx_http_shmetrics_switch, NGX_HTTP_LOC_CONF_OFFSET,
+     offsetof(ngx_http_shmetrics_loc_conf_t, enabled), NULL},
+    {ngx_string("shmetrics_families"), EVERYWHERE | NGX_CONF_1MORE, ngx_http_shmetrics_families, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
+    {ngx_string("shmetrics_server"), NGX_HTTP_SRV_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot, NGX_HTTP_SRV_CONF_OFFSET,
+     offsetof(ngx_http_shmetrics_srv_conf_t, name), NULL},
+    {ngx_string("shmetrics_location"), NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot,
+     NGX_HTTP_LOC_CONF_OFFSET, offsetof(ngx_http_shmetrics_loc_conf_t, name), NULL},
+    {ngx_string("shmetrics_status"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_http_shmetrics_status, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+    {ngx_string("shmetrics_buckets"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, ngx_http_shmetrics_buckets, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+    {ngx_string("shmetrics_max_series"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+     offsetof(ngx_http_shmetrics_main_conf_t, max_series), NULL},
+    {ngx_string("shmetrics_counter"), EVERYWHERE | NGX_CONF_1MORE, ngx_http_shmetrics_custom, NGX_HTTP_LOC_CONF_OFFSET,
+     NGX_SHMETRICS_COUNTER, NULL},
+    {ngx_string("shmetrics_histogram"), EVERYWHERE | NGX_CONF_1MORE, ngx_http_shmetrics_custom, NGX_HTTP_LOC_CONF_OFFSET,
+     NGX_SHMETRICS_HISTOGRAM, NULL},
+    {ngx_string("shmetrics_gauge"), EVERYWHERE | NGX_CONF_1MORE, ngx_http_shmetrics_custom, NGX_HTTP_LOC_CONF_OFFSET, NGX_SHMETRICS_GAUGE,
+     NULL},
+    {ngx_string("shmetrics_page"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, ngx_http_shmetrics_page, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
+    ngx_null_command,
+};
+
+static ngx_http_module_t ngx_http_shmetrics_module_ctx = {
+    NULL,
+    ngx_http_shmetrics_postconfiguration,
+    ngx_http_shmetrics_create_main_conf,
+    ngx_http_shmetrics_init_main_conf,
+    ngx_http_shmetrics_create_srv_conf,
+    NULL,
+    ngx_http_shmetrics_create_loc_conf,
+    ngx_http_shmetrics_merge_loc_conf,
+};
+
+ngx_module_t ngx_http_shmetrics_module = {
+    NGX_MODULE_V1,
+    &ngx_http_shmetrics_module_ctx,
+    ngx_http_shmetrics_commands,
+    NGX_HTTP_MODULE,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NGX_MODULE_V1_PADDING,
+};

@@ -1,0 +1,563 @@
+/* shmetrics_zone: opens the segment in the master, and registers the families. */
+#include "ngx_shmetrics.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+
+#define NGX_SHMETRICS_TELL_EVERY 60   /* seconds */
+#define NGX_SHMETRICS_REPEAT_EVERY 60 /* minutes */
+
+/* What is told already: connections to the segment, trouble to the error log.
+ * All processes of this nginx share it, also over reloads. */
+typedef struct {
+    ngx_atomic_t accepted;
+    ngx_atomic_t handled;
+    ngx_atomic_t logged_at;
+} ngx_shmetrics_told_t;
+
+typedef struct ngx_shmetrics_checked_s {
+    struct ngx_shmetrics_checked_s *next;
+    ngx_str_t name;
+} ngx_shmetrics_checked_t;
+
+/* Definitions are tried in a segment without a name. It stays mapped: there is one, not many. */
+static shmetrics_segment *ngx_shmetrics_scratch;
+static ngx_shmetrics_checked_t *ngx_shmetrics_checked;
+
+static ngx_event_t ngx_shmetrics_event;
+static ngx_connection_t ngx_shmetrics_no_connection; /* whose number nginx logs with the event */
+
+ngx_shmetrics_conf_t *ngx_shmetrics_get_conf(ngx_cycle_t *cycle) {
+    return (ngx_shmetrics_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_shmetrics_module);
+}
+
+void ngx_shmetrics_place(ngx_conf_t *cf, ngx_shmetrics_place_t *place) {
+    if (cf->conf_file == NULL) {
+        ngx_str_set(&place->file, "the command line");
+        return;
+    }
+    place->file = cf->conf_file->file.name;
+    place->line = cf->conf_file->line;
+}
+
+void ngx_shmetrics_need(ngx_conf_t *cf) {
+    ngx_shmetrics_conf_t *conf = ngx_shmetrics_get_conf(cf->cycle);
+    if (conf->needed.file.len == 0) ngx_shmetrics_place(cf, &conf->needed);
+}
+
+ngx_int_t ngx_shmetrics_add_family(ngx_shmetrics_conf_t *conf, ngx_shmetrics_family_t *family) {
+    ngx_shmetrics_family_t **slot = ngx_array_push(&conf->families);
+    if (slot == NULL) return NGX_ERROR;
+    *slot = family;
+    return NGX_OK;
+}
+
+ngx_int_t ngx_shmetrics_number(const ngx_str_t *text, double *number) {
+    char copy[64];
+    char *end;
+    size_t i;
+    if (text->len == 0 || text->len >= sizeof copy) return NGX_ERROR;
+    for (i = 0; i < text->len; i++) {
+        u_char c = text->data[i];
+        /* strtod() would take hexadecimal digits, blanks, and words for infinity as well. */
+        if (c == '\0' || ngx_strchr("0123456789+-.eE", c) == NULL) return NGX_ERROR;
+        copy[i] = (char) c;
+    }
+    copy[i] = '\0';
+    *number = strtod(copy, &end);
+    return *end == '\0' ? NGX_OK : NGX_ERROR;
+}
+
+static void *ngx_shmetrics_create_conf(ngx_cycle_t *cycle) {
+    ngx_shmetrics_conf_t *conf = ngx_pcalloc(cycle->pool, sizeof *conf);
+    if (conf == NULL) return NULL;
+    if (ngx_array_init(&conf->labels, cycle->pool, 4, sizeof(shmetrics_label)) != NGX_OK) return NULL;
+    if (ngx_array_init(&conf->families, cycle->pool, 32, sizeof(ngx_shmetrics_family_t *)) != NGX_OK) return NULL;
+    return conf;
+}
+
+/* If `text` is `key=…`, what follows the sign. */
+static ngx_int_t ngx_shmetrics_parameter(const ngx_str_t *text, const char *key, ngx_str_t *value) {
+    size_t len = ngx_strlen(key);
+    if (text->len <= len || ngx_strncmp(text->data, key, len) != 0 || text->data[len] != '=') return 0;
+    value->data = text->data + len + 1;
+    value->len = text->len - len - 1;
+    return 1;
+}
+
+static ngx_int_t ngx_shmetrics_init_told(ngx_shm_zone_t *zone, void *data) {
+    ngx_slab_pool_t *pool = (ngx_slab_pool_t *) zone->shm.addr;
+    ngx_shmetrics_told_t *told = data;
+    if (told == NULL && zone->shm.exists) told = pool->data;
+    if (told == NULL) {
+        told = ngx_slab_calloc(pool, sizeof *told);
+        if (told == NULL) return NGX_ERROR;
+#if (NGX_STAT_STUB)
+        told->accepted = *ngx_stat_accepted; /* not 0 if a reload brings the module */
+        told->handled = *ngx_stat_handled;
+#endif
+        pool->data = told;
+    }
+    zone->data = told;
+    return NGX_OK;
+}
+
+static char *ngx_shmetrics_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
+    ngx_shmetrics_conf_t *conf = data;
+    ngx_str_t *value = cf->args->elts, s;
+    ngx_uint_t i, k;
+
+    static ngx_str_t told = ngx_string("shmetrics");
+
+    (void) cmd;
+    if (conf->name.len) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "the zone is defined in %V:%ui already", &conf->place.file, conf->place.line);
+        return NGX_CONF_ERROR;
+    }
+    if (value[1].len == 0) return "needs a name";
+    conf->name = value[1];
+    ngx_shmetrics_place(cf, &conf->place);
+    conf->told = ngx_shared_memory_add(cf, &told, 8 * ngx_pagesize, &ngx_shmetrics_module);
+    if (conf->told == NULL) return NGX_CONF_ERROR;
+    conf->told->init = ngx_shmetrics_init_told;
+    for (i = 2; i < cf->args->nelts; i++) {
+        u_char *sign = ngx_strlchr(value[i].data, value[i].data + value[i].len, '=');
+        if (ngx_shmetrics_parameter(&value[i], "size", &s)) {
+            ssize_t size = ngx_parse_size(&s);
+            if (size <= 0) goto invalid;
+            conf->size = (ngx_uint_t) size;
+        } else if (ngx_shmetrics_parameter(&value[i], "mode", &s)) {
+            if (s.len == 0 || s.len > 4) goto invalid;
+            conf->mode = 0;
+            for (k = 0; k < s.len; k++) {
+                if (s.data[k] < '0' || s.data[k] > '7') goto invalid;
+                conf->mode = conf->mode * 8 + (ngx_uint_t) (s.data[k] - '0');
+            }
+            if (conf->mode == 0 || conf->mode > 0777) goto invalid;
+        } else if (ngx_shmetrics_parameter(&value[i], "owner", &s)) {
+            conf->owner = s;
+        } else if (ngx_shmetrics_parameter(&value[i], "group", &s)) {
+            conf->group = s;
+        } else if (ngx_shmetrics_parameter(&value[i], "trust", &s)) {
+            conf->trust = s;
+        } else if (sign != NULL && sign != value[i].data) {
+            shmetrics_label *label = ngx_array_push(&conf->labels);
+            if (label == NULL) return NGX_CONF_ERROR;
+            label->name.data = (const char *) value[i].data;
+            label->name.len = (size_t) (sign - value[i].data);
+            label->value.data = (const char *) sign + 1;
+            label->value.len = value[i].len - label->name.len - 1;
+        } else {
+            goto invalid;
+        }
+    }
+    return NGX_CONF_OK;
+
+invalid:
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"", &value[i]);
+    return NGX_CONF_ERROR;
+}
+
+static shmetrics_status ngx_shmetrics_register(shmetrics_segment *segment, ngx_shmetrics_family_t *family, int keep) {
+    ngx_shmetrics_family_t other = *family;
+    ngx_shmetrics_family_t *to = keep ? family : &other;
+    shmetrics_status status;
+    shmetrics_family_spec spec;
+
+    ngx_memzero(&spec, sizeof spec);
+    spec.name = ngx_shmetrics_str(&family->name);
+    spec.help = ngx_shmetrics_str(&family->help);
+    spec.unit = ngx_shmetrics_str(&family->unit);
+    spec.label_names = family->labels;
+    spec.label_count = family->nlabels;
+    spec.max_series = family->max_series;
+    spec.replace = true;
+    switch (family->type) {
+    case NGX_SHMETRICS_COUNTER:
+        status = shmetrics_counter_register(segment, &spec, &to->handle.counter);
+        break;
+    case NGX_SHMETRICS_GAUGE:
+        status = shmetrics_gauge_register(segment, &spec, (uint32_t) family->gauge_mode, &to->handle.gauge);
+        break;
+    default:
+        if (family->buckets) {
+            spec.buckets = family->buckets->elts;
+            spec.bucket_count = family->buckets->nelts;
+        }
+        spec.native_factor = family->native;
+        status = shmetrics_histogram_register(segment, &spec, &to->handle.histogram);
+        break;
+    }
+    return status;
+}
+
+static ngx_str_t ngx_shmetrics_base(const ngx_shmetrics_family_t *family) {
+    ngx_str_t name = family->name;
+    if (family->type == NGX_SHMETRICS_COUNTER && name.len > 6 && ngx_strncmp(name.data + name.len - 6, "_total", 6) == 0)
+        name.len -= 6;
+    return name;
+}
+
+static void ngx_shmetrics_refuse(ngx_cycle_t *cycle, const char *reason, const ngx_str_t *what, const ngx_shmetrics_place_t *at) {
+    ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "shmetrics: \"%V\": %s in %V:%ui", what, reason, &at->file, at->line);
+}
+
+static int ngx_shmetrics_is_fault_of_definition(shmetrics_status status) {
+    return status == SHMETRICS_STATUS_INVALID_ARGUMENT || status == SHMETRICS_STATUS_INVALID_NAME
+        || status == SHMETRICS_STATUS_CONFLICT;
+}
+
+/* Forgets what an earlier configuration had, so that its names are no conflict any more. */
+static void ngx_shmetrics_forget_checked(void) {
+    ngx_shmetrics_checked_t *checked;
+    while ((checked = ngx_shmetrics_checked) != NULL) {
+        (void) shmetrics_unregister(ngx_shmetrics_scratch, ngx_shmetrics_str(&checked->name), NULL);
+        ngx_shmetrics_checked = checked->next;
+        ngx_free(checked);
+    }
+}
+
+/* What has been tried stays registered until the next check, so that names which clash are found. */
+static void ngx_shmetrics_note_checked(const ngx_str_t *name) {
+    ngx_shmetrics_checked_t *checked = malloc(sizeof *checked + name->len);
+    if (checked == NULL) return;
+    checked->name.data = (u_char *) (checked + 1);
+    checked->name.len = name->len;
+    ngx_memcpy(checked->name.data, name->data, name->len);
+    checked->next = ngx_shmetrics_checked;
+    ngx_shmetrics_checked = checked;
+}
+
+static shmetrics_segment *ngx_shmetrics_open_scratch(const shmetrics_label *labels, size_t count, uint64_t size,
+                                                      shmetrics_status *status) {
+    shmetrics_options options;
+    shmetrics_segment *segment = NULL;
+    shmetrics_options_init(&options);
+    options.how = SHMETRICS_ANONYMOUS;
+    options.ceiling = size;
+    options.labels = labels;
+    options.label_count = count;
+    *status = shmetrics_segment_open(&options, &segment);
+    return segment;
+}
+
+static ngx_int_t ngx_shmetrics_check_user(const ngx_str_t *name, int group) {
+    char text[64];
+    size_t i, digits = 0;
+    if (name->len == 0) return NGX_OK;
+    if (name->len >= sizeof text) return NGX_ERROR;
+    for (i = 0; i < name->len; i++) digits += name->data[i] >= '0' && name->data[i] <= '9';
+    if (digits == name->len) return NGX_OK;
+    ngx_memcpy(text, name->data, name->len);
+    text[name->len] = '\0';
+    return (group ? getgrnam(text) != NULL : getpwnam(text) != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+static ngx_int_t ngx_shmetrics_check_zone(ngx_cycle_t *cycle, ngx_shmetrics_conf_t *conf) {
+    shmetrics_reader *reader = NULL;
+    shmetrics_status status = shmetrics_reader_open(ngx_shmetrics_str(&conf->name), &reader);
+    char reason[512];
+    ngx_str_t user = conf->trust;
+    shmetrics_reader_free(reader);
+    if (status == SHMETRICS_STATUS_INVALID_NAME) {
+        (void) shmetrics_last_error(reason, sizeof reason);
+        ngx_shmetrics_refuse(cycle, reason, &conf->name, &conf->place);
+        return NGX_ERROR;
+    }
+    if (ngx_shmetrics_check_user(&conf->owner, 0) != NGX_OK) {
+        ngx_shmetrics_refuse(cycle, "there is no such user", &conf->owner, &conf->place);
+        return NGX_ERROR;
+    }
+    if (ngx_shmetrics_check_user(&conf->group, 1) != NGX_OK) {
+        ngx_shmetrics_refuse(cycle, "there is no such group", &conf->group, &conf->place);
+        return NGX_ERROR;
+    }
+    while (user.len) {
+        u_char *comma = ngx_strlchr(user.data, user.data + user.len, ',');
+        ngx_str_t one = user;
+        if (comma) one.len = (size_t) (comma - user.data);
+        if (ngx_shmetrics_check_user(&one, 0) != NGX_OK) {
+            ngx_shmetrics_refuse(cycle, "there is no such user", &one, &conf->place);
+            return NGX_ERROR;
+        }
+        if (comma == NULL) break;
+        user.data = comma + 1;
+        user.len -= one.len + 1;
+    }
+    if (ngx_test_config) { /* the process ends soon, and with it this segment */
+        (void) ngx_shmetrics_open_scratch(conf->labels.elts, conf->labels.nelts, conf->size, &status);
+        if (ngx_shmetrics_is_fault_of_definition(status)) {
+            (void) shmetrics_last_error(reason, sizeof reason);
+            ngx_shmetrics_refuse(cycle, reason, &conf->name, &conf->place);
+            return NGX_ERROR;
+        }
+    }
+    return NGX_OK;
+}
+
+/* The labels of the segment are known when the whole configuration has been read: here. */
+static char *ngx_shmetrics_init_conf(ngx_cycle_t *cycle, void *data) {
+    ngx_shmetrics_conf_t *conf = data;
+    ngx_shmetrics_family_t **family = conf->families.elts;
+    shmetrics_label *label = conf->labels.elts;
+    shmetrics_status status = SHMETRICS_STATUS_OK;
+    char reason[512];
+    ngx_uint_t i, k, n;
+
+    if (conf->name.len == 0) {
+        if (conf->needed.file.len == 0) return NGX_CONF_OK;
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "shmetrics: there is no \"shmetrics_zone\" directive, which is needed in %V:%ui",
+                      &conf->needed.file, conf->needed.line);
+        return NGX_CONF_ERROR;
+    }
+    for (i = 0; i < conf->families.nelts; i++) {
+        ngx_str_t name = ngx_shmetrics_base(family[i]);
+        for (k = 0; k < i; k++) {
+            ngx_str_t earlier = ngx_shmetrics_base(family[k]);
+            if (ngx_shmetrics_same(&name, &earlier)) {
+                ngx_shmetrics_refuse(cycle, "there is another metric of this name", &family[i]->name, &family[i]->place);
+                return NGX_CONF_ERROR;
+            }
+        }
+        for (k = 0; k < family[i]->nlabels; k++) {
+            for (n = 0; n < conf->labels.nelts; n++) {
+                if (label[n].name.len == family[i]->labels[k].len
+                    && ngx_memcmp(label[n].name.data, family[i]->labels[k].data, label[n].name.len) == 0) {
+                    ngx_str_t text = {label[n].name.len, (u_char *) label[n].name.data};
+                    ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "shmetrics: the label \"%V\" of the zone is a label of \"%V\" too in %V:%ui",
+                                  &text, &family[i]->name, &conf->place.file, conf->place.line);
+                    return NGX_CONF_ERROR;
+                }
+            }
+        }
+    }
+    if (ngx_shmetrics_check_zone(cycle, conf) != NGX_OK) return NGX_CONF_ERROR;
+    if (ngx_shmetrics_scratch == NULL) ngx_shmetrics_scratch = ngx_shmetrics_open_scratch(NULL, 0, 8 * 1024 * 1024, &status);
+    if (ngx_shmetrics_scratch == NULL) return NGX_CONF_OK; /* the real one will tell */
+    ngx_shmetrics_forget_checked();
+    if (conf->labels.nelts) {
+        ngx_shmetrics_family_t labels;
+        ngx_memzero(&labels, sizeof labels);
+        ngx_str_set(&labels.name, "nginx_zone_labels");
+        for (i = 0; i < conf->labels.nelts; i++) labels.labels[labels.nlabels++] = label[i].name;
+        status = ngx_shmetrics_register(ngx_shmetrics_scratch, &labels, 0);
+        if (ngx_shmetrics_is_fault_of_definition(status)) {
+            (void) shmetrics_last_error(reason, sizeof reason);
+            ngx_shmetrics_refuse(cycle, reason, &conf->name, &conf->place);
+            return NGX_CONF_ERROR;
+        }
+        ngx_shmetrics_note_checked(&labels.name);
+    }
+    for (i = 0; i < conf->families.nelts; i++) {
+        status = ngx_shmetrics_register(ngx_shmetrics_scratch, family[i], 0);
+        if (status == SHMETRICS_STATUS_OK) {
+            ngx_shmetrics_note_checked(&family[i]->name);
+        } else if (ngx_shmetrics_is_fault_of_definition(status)) {
+            (void) shmetrics_last_error(reason, sizeof reason);
+            ngx_shmetrics_refuse(cycle, reason, &family[i]->name, &family[i]->place);
+            return NGX_CONF_ERROR;
+        }
+    }
+    return NGX_CONF_OK;
+}
+
+/* Never more than a line a minute of all processes, however often nginx is reloaded. */
+void ngx_shmetrics_tell(ngx_shmetrics_conf_t *conf, ngx_log_t *log, const char *text) {
+    ngx_shmetrics_told_t *told = conf->told->data;
+    ngx_atomic_uint_t before = told->logged_at, now = (ngx_atomic_uint_t) ngx_time();
+    if (before && now - before < NGX_SHMETRICS_TELL_EVERY) return;
+    if (ngx_atomic_cmp_set(&told->logged_at, before, now))
+        ngx_log_error(NGX_LOG_ERR, log, 0, "shmetrics: segment \"%V\": %s", &conf->name, text);
+}
+
+static void ngx_shmetrics_note_fault(ngx_shmetrics_conf_t *conf, const char *what, const char *reason) {
+    u_char *end = ngx_snprintf(conf->fault, sizeof conf->fault - 1, "%s: %s", what, reason);
+    *end = '\0';
+}
+
+/* Runs in the master, for each configuration. A fault must not keep nginx from serving. */
+static ngx_int_t ngx_shmetrics_init_module(ngx_cycle_t *cycle) {
+    ngx_shmetrics_conf_t *conf = ngx_shmetrics_get_conf(cycle);
+    ngx_core_conf_t *ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+    ngx_shmetrics_family_t **family;
+    shmetrics_options options;
+    shmetrics_status status;
+    char reason[400];
+    ngx_uint_t i;
+
+    if (conf == NULL || conf->name.len == 0 || ngx_test_config) return NGX_OK;
+    shmetrics_options_init(&options);
+    options.name = ngx_shmetrics_str(&conf->name);
+    options.mode = conf->mode ? (uint32_t) conf->mode : 0640;
+    options.ceiling = conf->size;
+    options.owner = ngx_shmetrics_str(&conf->owner);
+    options.group = ngx_shmetrics_str(&conf->group);
+    options.trust = ngx_shmetrics_str(&conf->trust);
+    options.labels = conf->labels.elts;
+    options.label_count = conf->labels.nelts;
+    if (options.trust.len == 0 && getenv("SHMETRICS_TRUST") == NULL && geteuid() == 0 && ccf->username) {
+        /* An application of the workers' user may have been the first. */
+        options.trust.data = ccf->username;
+        options.trust.len = ngx_strlen(ccf->username);
+    }
+    status = shmetrics_segment_open(&options, &conf->segment);
+    if (status == SHMETRICS_STATUS_CONFLICT && options.label_count) {
+        (void) shmetrics_last_error(reason, sizeof reason);
+        options.labels = NULL;
+        options.label_count = 0;
+        status = shmetrics_segment_open(&options, &conf->segment);
+        if (status == SHMETRICS_STATUS_OK) ngx_shmetrics_note_fault(conf, "counting with the labels that it has", reason);
+    }
+    if (status != SHMETRICS_STATUS_OK) {
+        conf->segment = NULL;
+        (void) shmetrics_last_error(reason, sizeof reason);
+        ngx_shmetrics_note_fault(conf, "nothing is counted until nginx is reloaded", reason);
+        ngx_shmetrics_tell(conf, cycle->log, (char *) conf->fault);
+        return NGX_OK;
+    }
+    family = conf->families.elts;
+    for (i = 0; i < conf->families.nelts; i++) {
+        if (ngx_shmetrics_register(conf->segment, family[i], 1) == SHMETRICS_STATUS_OK) continue;
+        (void) shmetrics_last_error(reason, sizeof reason);
+        if (conf->fault[0]) continue;
+        ngx_shmetrics_note_fault(conf, "some metrics are not counted until nginx is reloaded", reason);
+    }
+    if (conf->fault[0]) ngx_shmetrics_tell(conf, cycle->log, (char *) conf->fault);
+    return NGX_OK;
+}
+
+static ngx_shmetrics_family_t *ngx_shmetrics_new(ngx_conf_t *cf, const char *name, const char *help, ngx_shmetrics_type_e type,
+                                                 ngx_shmetrics_place_t *place) {
+    ngx_shmetrics_family_t *family = ngx_pcalloc(cf->pool, sizeof *family);
+    if (family == NULL || ngx_shmetrics_add_family(ngx_shmetrics_get_conf(cf->cycle), family) != NGX_OK) return NULL;
+    family->name.data = (u_char *) name;
+    family->name.len = ngx_strlen(name);
+    family->help.data = (u_char *) help;
+    family->help.len = ngx_strlen(help);
+    family->type = type;
+    family->gauge_mode = SHMETRICS_GAUGE_SHARED;
+    family->place = *place;
+    return family;
+}
+
+ngx_int_t ngx_shmetrics_add_connections(ngx_conf_t *cf, ngx_shmetrics_place_t *place) {
+#if (NGX_STAT_STUB)
+    ngx_shmetrics_conf_t *conf = ngx_shmetrics_get_conf(cf->cycle);
+    ngx_shmetrics_family_t *family = ngx_shmetrics_new(cf, "nginx_connections", "Client connections by their state.", NGX_SHMETRICS_GAUGE, place);
+    if (family == NULL) return NGX_ERROR;
+    family->labels[0].data = "state";
+    family->labels[0].len = 5;
+    family->nlabels = 1;
+    conf->connections = family;
+    conf->accepted = ngx_shmetrics_new(cf, "nginx_connections_accepted", "Accepted client connections.", NGX_SHMETRICS_COUNTER, place);
+    conf->handled = ngx_shmetrics_new(cf, "nginx_connections_handled", "Handled client connections.", NGX_SHMETRICS_COUNTER, place);
+    if (conf->accepted == NULL || conf->handled == NULL) return NGX_ERROR;
+#else
+    (void) cf;
+    (void) place;
+#endif
+    return NGX_OK;
+}
+
+#if (NGX_STAT_STUB)
+static void ngx_shmetrics_tell_of(ngx_atomic_t *now, ngx_atomic_t *told, ngx_shmetrics_family_t *family) {
+    ngx_atomic_uint_t before = *told, after = *now;
+    /* Of two workers that find the same difference, one adds it. */
+    if (after > before && ngx_atomic_cmp_set(told, before, after))
+        shmetrics_counter_add_u64(shmetrics_counter_with(family->handle.counter, NULL, 0), after - before);
+}
+
+static void ngx_shmetrics_set_state(ngx_shmetrics_conf_t *conf, const char *state, ngx_atomic_int_t value) {
+    shmetrics_str text = {state, ngx_strlen(state)};
+    shmetrics_gauge_set(shmetrics_gauge_with(conf->connections->handle.gauge, &text, 1), (double) value);
+}
+#endif
+
+void ngx_shmetrics_update_connections(void) {
+#if (NGX_STAT_STUB)
+    ngx_shmetrics_conf_t *conf = ngx_shmetrics_get_conf((ngx_cycle_t *) ngx_cycle);
+    ngx_shmetrics_told_t *told;
+    if (conf == NULL || conf->segment == NULL || conf->connections == NULL) return;
+    told = conf->told->data;
+    ngx_shmetrics_tell_of(ngx_stat_accepted, &told->accepted, conf->accepted);
+    ngx_shmetrics_tell_of(ngx_stat_handled, &told->handled, conf->handled);
+    ngx_shmetrics_set_state(conf, "active", (ngx_atomic_int_t) *ngx_stat_active);
+    ngx_shmetrics_set_state(conf, "reading", (ngx_atomic_int_t) *ngx_stat_reading);
+    ngx_shmetrics_set_state(conf, "writing", (ngx_atomic_int_t) *ngx_stat_writing);
+    ngx_shmetrics_set_state(conf, "waiting", (ngx_atomic_int_t) *ngx_stat_waiting);
+#endif
+}
+
+static void ngx_shmetrics_timer(ngx_event_t *event) {
+    ngx_shmetrics_conf_t *conf = ngx_shmetrics_get_conf((ngx_cycle_t *) ngx_cycle);
+    char text[1024];
+    if (conf == NULL || conf->name.len == 0) return;
+    if (conf->segment && shmetrics_segment_trouble(conf->segment, text, sizeof text)) {
+        ngx_shmetrics_tell(conf, ngx_cycle->log, text);
+    } else if (conf->fault[0] && ++conf->minutes % NGX_SHMETRICS_REPEAT_EVERY == 0) {
+        ngx_shmetrics_tell(conf, ngx_cycle->log, (char *) conf->fault);
+    }
+    ngx_shmetrics_update_connections();
+    if (!ngx_exiting && !ngx_quit && !ngx_terminate) ngx_add_timer(event, NGX_SHMETRICS_TELL_EVERY * 1000);
+}
+
+/* Without a master, nginx goes on after a reload, and the module may be gone. */
+static void ngx_shmetrics_end_timer(void *data) {
+    (void) data;
+    if (ngx_shmetrics_event.timer_set) ngx_del_timer(&ngx_shmetrics_event);
+}
+
+static ngx_int_t ngx_shmetrics_init_process(ngx_cycle_t *cycle) {
+    ngx_shmetrics_conf_t *conf = ngx_shmetrics_get_conf(cycle);
+    ngx_pool_cleanup_t *cleanup;
+    char reason[400];
+    if (conf == NULL || conf->name.len == 0) return NGX_OK;
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE) return NGX_OK;
+    if (conf->segment && shmetrics_segment_attach_process(conf->segment) != SHMETRICS_STATUS_OK) {
+        (void) shmetrics_last_error(reason, sizeof reason);
+        ngx_shmetrics_tell(conf, cycle->log, reason);
+    }
+    if (ngx_worker != 0) return NGX_OK; /* one worker tells for all */
+    cleanup = ngx_pool_cleanup_add(cycle->pool, 0);
+    if (cleanup == NULL) return NGX_OK;
+    cleanup->handler = ngx_shmetrics_end_timer;
+    ngx_shmetrics_event.handler = ngx_shmetrics_timer;
+    ngx_shmetrics_no_connection.fd = (ngx_socket_t) -1;
+    ngx_shmetrics_event.data = &ngx_shmetrics_no_connection;
+    ngx_shmetrics_event.log = ngx_cycle->log;
+    ngx_shmetrics_event.cancelable = 1;
+    ngx_add_timer(&ngx_shmetrics_event, NGX_SHMETRICS_TELL_EVERY * 1000);
+    return NGX_OK;
+}
+
+static void ngx_shmetrics_exit_process(ngx_cycle_t *cycle) {
+    (void) cycle;
+    if (ngx_process == NGX_PROCESS_WORKER || ngx_process == NGX_PROCESS_SINGLE) ngx_shmetrics_update_connections();
+}
+
+static ngx_command_t ngx_shmetrics_commands[] = {
+    {ngx_string("shmetrics_zone"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_1MORE, ngx_shmetrics_zone, 0, 0, NULL},
+    ngx_null_command,
+};
+
+static ngx_core_module_t ngx_shmetrics_module_ctx = {
+    ngx_string("shmetrics"),
+    ngx_shmetrics_create_conf,
+    ngx_shmetrics_init_conf,
+};
+
+ngx_module_t ngx_shmetrics_module = {
+    NGX_MODULE_V1,
+    &ngx_shmetrics_module_ctx,
+    ngx_shmetrics_commands,
+    NGX_CORE_MODULE,
+    NULL, /* init master */
+    ngx_shmetrics_init_module,
+    ngx_shmetrics_init_process,
+    NULL, /* init thread */
+    NULL, /* exit thread */
+    ngx_shmetrics_exit_process,
+    NULL, /* exit master */
+    NGX_MODULE_V1_PADDING,
+};

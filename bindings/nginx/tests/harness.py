@@ -1,0 +1,216 @@
+"""An nginx of its own for a test: in a private directory, on Unix sockets, with a segment of its own."""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+MODULE = os.environ["NGINX_MODULE"]
+NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
+LIMIT = 20  # seconds until what must happen counts as not happening
+
+SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)")
+LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"(?:,|$)')
+
+
+def samples(page):
+    """{(name, frozenset of labels): value} of a page in the text format."""
+    found = {}
+    for line in page.split("\n"):
+        match = SAMPLE.match(line)
+        if match:
+            name, labels, value = match.groups()
+            key = name, frozenset(LABEL.findall(labels or ""))
+            assert key not in found, f"twice on the page: {line}"
+            found[key] = float(value)
+    return found
+
+
+def total(found, name, /, **labels):
+    """The sum of the samples of this name with these labels."""
+    wanted = set(labels.items())
+    return sum(value for (sample, has), value in found.items() if sample == name and wanted <= has)
+
+
+def eventually(check):
+    deadline = time.monotonic() + LIMIT
+    while True:
+        result = check()
+        if result or time.monotonic() > deadline:
+            return result
+        time.sleep(0.05)
+
+
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Answer:
+    def __init__(self, data):
+        head, _, body = data.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        self.status = int(lines[0].split()[1]) if lines[0].startswith("HTTP/") else 0
+        self.headers = {}
+        for line in lines[1:]:
+            key, _, value = line.partition(":")
+            self.headers.setdefault(key.lower(), value.strip())
+        if self.headers.get("transfer-encoding") == "chunked":
+            parts, rest = [], body
+            while rest:
+                size, _, rest = rest.partition(b"\r\n")
+                length = int(size, 16)
+                if length == 0:
+                    break
+                parts.append(rest[:length])
+                rest = rest[length + 2 :]
+            else:
+                raise AssertionError("the last chunk is missing")
+            body = b"".join(parts)
+        self.body = body
+
+
+class Nginx:
+    """`main` is put into the main context, `http` into http{}."""
+
+    def __init__(self, http="", main=None, zone="", master="on"):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="shmetrics-nginx-"))
+        self.shm = pathlib.Path(tempfile.mkdtemp(prefix="shmetrics-nginx-", dir="/dev/shm"))
+        self.directory.chmod(0o755)
+        self.shm.chmod(0o1777)  # an application of another user may be first
+        self.segment = self.shm / "zone"
+        self.socket = self.directory / "http.sock"
+        self.config = self.directory / "nginx.conf"
+        self.log = self.directory / "error.log"
+        self.pid_file = self.directory / "nginx.pid"
+        self.zone = zone
+        self.master = master
+        self.configure(http, main)
+
+    def configure(self, http, main=None, complete=None):
+        user = "user www-data;" if os.geteuid() == 0 else ""
+        if main is None:
+            main = f"shmetrics_zone {self.segment} {self.zone};"
+        text = complete or (
+            f"load_module {MODULE};\n{user}\nworker_processes 2;\npid {self.pid_file};\n"
+            f"error_log {self.log} notice;\nmaster_process {self.master};\n{main}\n"
+            f"events {{ worker_connections 256; }}\nhttp {{\naccess_log off;\n"
+            f"client_body_temp_path {self.directory}/body; proxy_temp_path {self.directory}/proxy;\n"
+            f"fastcgi_temp_path {self.directory}/f; uwsgi_temp_path {self.directory}/u; scgi_temp_path {self.directory}/s;\n{http}\n}}\n"
+        )
+        self.config.write_text(text.replace("@DIR@", str(self.directory)).replace("@SOCKET@", f"unix:{self.socket}"))
+
+    def test(self):
+        """`nginx -t`: whether it is right, and what it says."""
+        done = subprocess.run([NGINX, "-t", "-c", self.config, "-p", self.directory], capture_output=True, text=True, check=False)
+        return done.returncode == 0, done.stderr
+
+    def start(self):
+        # By its whole path, and as a daemon: otherwise it ignores USR2.
+        done = subprocess.run([NGINX, "-c", self.config, "-p", self.directory, "-e", self.log], stderr=subprocess.DEVNULL, check=False)
+        assert done.returncode == 0 and eventually(self.answers), self.errors()
+        return self
+
+    def answers(self):
+        try:
+            with self.connect():
+                return self.pid_file.exists() and self.pid_file.read_text().strip() != ""
+        except OSError:
+            return False
+
+    def connect(self):
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(LIMIT)
+        try:
+            client.connect(str(self.socket))
+        except OSError:
+            client.close()
+            raise
+        return client
+
+    def send(self, data):
+        """Sends these bytes and returns all that comes back."""
+        with self.connect() as client:
+            client.sendall(data)
+            parts = []
+            try:
+                while part := client.recv(1 << 16):
+                    parts.append(part)
+            except ConnectionResetError:
+                pass
+            return b"".join(parts)
+
+    def get(self, path="/", method="GET", host="localhost", headers=()):
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", *headers]
+        return Answer(self.send(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")))
+
+    def page(self, path="/metrics"):
+        answer = self.get(path)
+        assert answer.status == 200, (answer.status, answer.body, self.errors())
+        return answer.body.decode()
+
+    def samples(self):
+        return samples(self.page())
+
+    def wait_for(self, value, name, **labels):
+        """Requests are counted after their answer. Fails if the sum does not become `value`."""
+        seen = []
+        eventually(lambda: seen.append(total(self.samples(), name, **labels)) or seen[-1] >= value)
+        assert seen[-1] == value, f"{name} {labels} is {seen[-1]}, not {value}"
+
+    def master_pid(self):
+        return int(self.pid_file.read_text())
+
+    def workers(self, master=None):
+        listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(master or self.master_pid())], capture_output=True, text=True, check=False)
+        return [int(line.split()[0]) for line in listed.stdout.splitlines() if "worker process" in line and "shutting down" not in line]
+
+    def reload(self):
+        """Returns when the old workers are gone."""
+        before = set(self.workers())
+        os.kill(self.master_pid(), signal.SIGHUP)
+        assert eventually(lambda: len(self.workers()) == 2 and not before & set(self.workers())), self.errors()
+
+    def kill_worker(self):
+        victim = self.workers()[0]
+        os.kill(victim, signal.SIGKILL)
+        assert eventually(lambda: victim not in self.workers() and len(self.workers()) == 2), self.errors()
+
+    def upgrade(self):
+        """USR2, then QUIT of the old master."""
+        old = self.master_pid()
+        os.kill(old, signal.SIGUSR2)
+        assert eventually(lambda: self.pid_file.exists() and self.pid_file.read_text().strip() not in ("", str(old))), self.errors()
+        new = self.master_pid()
+        assert eventually(lambda: len(self.workers(new)) == 2), self.errors()
+        os.kill(old, signal.SIGQUIT)
+        assert eventually(lambda: not alive(old)), self.errors()
+
+    def errors(self):
+        return self.log.read_text() if self.log.exists() else ""
+
+    def told(self):
+        return [line for line in self.errors().splitlines() if "shmetrics: segment" in line]
+
+    def stop(self):
+        try:
+            pid = self.master_pid()
+            os.kill(pid, signal.SIGTERM)
+            eventually(lambda: not alive(pid))
+        except (OSError, ValueError):
+            pass  # it did not start
+        shutil.rmtree(self.directory, ignore_errors=True)
+        shutil.rmtree(self.shm, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()

@@ -1,0 +1,19 @@
+/* remove SEGMENT FAMILY: all label sets of a family with the labels of nginx_http_requests_total. */
+#include <shmetrics.h>
+#include <string.h>
+
+int main(int argc, char **argv) {
+    static const shmetrics_str labels[] = {{"server", 6}, {"location", 8}, {"method", 6}, {"status", 6}};
+    shmetrics_options options;
+    shmetrics_segment *segment;
+    shmetrics_counter_family family;
+    shmetrics_family_spec spec = {.label_names = labels, .label_count = 4};
+    if (argc != 3) return 2;
+    shmetrics_options_init(&options);
+    options.name = (shmetrics_str){argv[1], strlen(argv[1])};
+    options.how = SHMETRICS_ATTACH;
+    spec.name = (shmetrics_str){argv[2], strlen(argv[2])};
+    if (shmetrics_segment_open(&options, &segment) != SHMETRICS_STATUS_OK) return 1;
+    if (shmetrics_counter_register(segment, &spec, &family) != SHMETRICS_STATUS_OK) return 1;
+    return shmetrics_counter_clear(family) == 0;
+}
