@@ -118,7 +118,7 @@ impl Sources {
         for (source, is_found) in
             self.named.iter().map(|source| (source, false)).chain(matching.iter().map(|source| (source, true)))
         {
-            match source.reader(self.is_told) {
+            match source.reader(self.is_told, &self.owners) {
                 // The file may be another one by now.
                 Ok(reader) if is_found && !self.is_trusted(&reader) => {}
                 Ok(reader) => readers.push((reader, source.name.clone())),
@@ -301,8 +301,8 @@ impl Source {
     }
 
     /// The segment that has the name now. Blocks for a few system calls.
-    fn reader(&self, is_told: bool) -> Result<Arc<Reader>, Error> {
-        let target = stem::is_one(&self.name).then(|| stem::current(&self.name)).flatten();
+    fn reader(&self, is_told: bool, owners: &Owners) -> Result<Arc<Reader>, Error> {
+        let target = stem::is_one(&self.name).then(|| stem::current(&self.name, owners)).flatten();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reader) = &state.reader {
             if reader.is_current() && state.target == target {

@@ -10,6 +10,8 @@ use std::time::SystemTime;
 
 use shmetrics::{Reader, Segment};
 
+use crate::trust::Owners;
+
 /// Whether a name is of a directory.
 fn is_of_directory(name: &str) -> bool {
     name.starts_with("multiproc:") || name.starts_with("run:")
@@ -39,7 +41,9 @@ pub(crate) fn is_one(name: &str) -> bool {
 type Rank = (bool, Option<SystemTime>, Option<Reverse<SystemTime>>);
 
 fn rank(is_in_use: bool, path: Option<&Path>) -> Rank {
-    let made = path.and_then(|path| path.symlink_metadata().ok()).and_then(|meta| meta.modified().ok());
+    let meta = path.and_then(|path| path.symlink_metadata().ok());
+    // The time of the last change can be set by the owner.
+    let made = meta.and_then(|meta| meta.created().or_else(|_| meta.modified()).ok());
     if is_in_use {
         (true, None, made.map(Reverse))
     } else {
@@ -47,13 +51,15 @@ fn rank(is_in_use: bool, path: Option<&Path>) -> Rank {
     }
 }
 
-/// The segment that a stem stands for now.
-pub(crate) fn current(stem: &str) -> Option<String> {
+/// The segment that a stem stands for now. Anybody may give a file such a name: one of a trusted
+/// user goes before.
+pub(crate) fn current(stem: &str, owners: &Owners) -> Option<String> {
     let listed = shmetrics::list().ok()?.into_iter();
     let has_stem = |name: &str| split(name) == Some((stem, ""));
     let ranked = listed.filter(|l| has_stem(&l.name)).map(|l| {
         let is_in_use = Segment::is_in_use(&l.name).unwrap_or(false);
-        (rank(is_in_use, Some(&l.path)), l.name)
+        let trust = owners.rank_of(&l.path).and_then(Result::ok).unwrap_or(usize::MAX);
+        ((Reverse(trust), rank(is_in_use, Some(&l.path))), l.name)
     });
     ranked.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, name)| name)
 }

@@ -238,3 +238,20 @@ fn points_that_a_collector_rejects_are_a_failure() {
     assert_eq!(next(&asked).line, "POST /custom/path HTTP/1.1");
     assert!(asked.try_recv().is_err(), "of OTLP that is not tried again");
 }
+
+#[test]
+fn tokens_and_headers_from_files() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let (url, asked) = server(&[OK]);
+    let (token, headers) = (room.dir().join("token"), room.dir().join("headers"));
+    std::fs::write(&token, "t0ken\n").expect("writes");
+    std::fs::write(&headers, "# for the way there\nX-API-Key: k3y\n\nX-Scope-OrgID: me\n").expect("writes");
+    let (token, headers) = (token.display().to_string(), headers.display().to_string());
+    room.run(&["push", "shop", "--gateway", &url, "--bearer-token-file", &token, "--header-file", &headers]).success();
+    let put = next(&asked);
+    for header in ["authorization: bearer t0ken", "x-api-key: k3y", "x-scope-orgid: me"] {
+        assert!(put.headers.lines().any(|line| line == header), "{}", put.headers);
+    }
+    room.run(&["push", "shop", "--gateway", &url, "--bearer-token-file", "/nowhere"]).failure(&["/nowhere"]);
+}

@@ -78,6 +78,22 @@ pub(crate) struct PushArgs {
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     pub(crate) headers: Vec<(String, String)>,
 
+    /// File with more headers, one per line; for secrets, because all users see a command line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) header_file: Option<PathBuf>,
+
+    /// Bearer authentication: file with the token
+    #[arg(long, value_name = "FILE", conflicts_with = "user")]
+    pub(crate) bearer_token_file: Option<PathBuf>,
+
+    /// https: file with the client's certificate in PEM
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    pub(crate) cert_file: Option<PathBuf>,
+
+    /// https: file with the private key of the client's certificate in PEM
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    pub(crate) key_file: Option<PathBuf>,
+
     /// https: file with trusted certificates in PEM, instead of the system's certificates
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
@@ -102,6 +118,18 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = header_line(text)?;
+    if SECRET.contains(&name.to_ascii_lowercase().as_str()) {
+        return Err("all users of this machine see the command line; use --header-file or --bearer-token-file".into());
+    }
+    Ok((name, value))
+}
+
+/// Headers whose value is a secret.
+const SECRET: [&str; 6] = ["authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "x-auth-token"];
+
+/// A header as it is written.
+pub(super) fn header_line(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("write it as `NAME: VALUE`")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }

@@ -1,6 +1,7 @@
 //! One HTTP request after another to one server.
 
-use std::path::Path;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
@@ -16,18 +17,19 @@ use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::args::PushArgs;
+use super::args::{header_line, PushArgs};
 use super::retry::Attempt;
+use crate::failure::note;
 
 /// The most of an answer that is read.
 const ANSWER_MAX: usize = 64 * 1024;
 
 pub(super) struct Client {
     hyper: Hyper<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    headers: HeaderMap,
+    credentials: Credentials,
     timeout: Duration,
 }
 
@@ -54,31 +56,91 @@ pub(super) fn address(text: &str) -> Result<Uri, String> {
     Ok(uri)
 }
 
-impl Client {
-    pub(super) fn new(args: &PushArgs, to: &Uri) -> Result<Self, String> {
+/// What a server wants to know of the client. The files are read for each push: tokens are
+/// replaced.
+struct Credentials {
+    headers: Vec<(String, String)>,
+    header_file: Option<PathBuf>,
+    token_file: Option<PathBuf>,
+    user: Option<(String, PathBuf)>,
+}
+
+impl Credentials {
+    fn headers(&self) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
-        for (name, value) in &args.headers {
-            let problem = |_| format!("the header {name} has characters that none may have");
+        let mut all = self.headers.clone();
+        if let Some(file) = &self.header_file {
+            let text = secret(file)?;
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+            let named = lines.map(|line| header_line(line).map_err(|e| format!("{}: {e}", file.display())));
+            all.extend(named.collect::<Result<Vec<_>, _>>()?);
+        }
+        for (name, value) in &all {
             headers.append(
-                HeaderName::try_from(name).map_err(|_| format!("{name} is no header's name"))?,
-                HeaderValue::try_from(value).map_err(problem)?,
+                HeaderName::try_from(name).map_err(|_| format!("{name} is not a header name"))?,
+                sensitive(value, name)?,
             );
         }
-        if let (Some(user), Some(file)) = (&args.user, &args.password_file) {
-            let password = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-            let pair = format!("{user}:{}", password.trim_end_matches(['\r', '\n']));
-            let mut value =
-                HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).map_err(|e| e.to_string())?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+        if let Some(file) = &self.token_file {
+            let token = secret(file)?;
+            headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.trim()), "Authorization")?);
         }
-        let config = trust(args.ca_file.as_deref(), to.scheme() == Some(&Scheme::HTTPS))?;
+        if let Some((user, file)) = &self.user {
+            let pair = format!("{user}:{}", secret(file)?.trim_end_matches(['\r', '\n']));
+            let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
+            headers.insert(AUTHORIZATION, sensitive(&value, "Authorization")?);
+        }
+        Ok(headers)
+    }
+
+    fn are_none(&self) -> bool {
+        self.header_file.is_none() && self.token_file.is_none() && self.user.is_none()
+    }
+}
+
+fn secret(file: &Path) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// A value that no message shows.
+fn sensitive(value: &str, name: &str) -> Result<HeaderValue, String> {
+    let problem = |_| format!("the header {name} contains characters that are not allowed");
+    let mut value = HeaderValue::try_from(value).map_err(problem)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Whether what goes there stays on this machine.
+fn is_local(to: &Uri) -> bool {
+    let host = to.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+impl Client {
+    pub(super) fn new(args: &PushArgs, to: &Uri) -> Result<Self, String> {
+        let credentials = Credentials {
+            headers: args.headers.clone(),
+            header_file: args.header_file.clone(),
+            token_file: args.bearer_token_file.clone(),
+            user: args.user.clone().zip(args.password_file.clone()),
+        };
+        credentials.headers()?;
+        let is_encrypted = to.scheme() == Some(&Scheme::HTTPS);
+        if !is_encrypted && !credentials.are_none() && !is_local(to) {
+            note(format_args!("the credentials go to {to} without encryption; use https"));
+        }
+        let config = trust(args, is_encrypted)?;
         let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
-        Ok(Client { hyper: Hyper::builder(TokioExecutor::new()).build(connector), headers, timeout: args.timeout })
+        Ok(Client { hyper: Hyper::builder(TokioExecutor::new()).build(connector), credentials, timeout: args.timeout })
     }
 
     /// Asks, and gives the answer's body if it is a good one.
     pub(super) async fn ask(&self, ask: &Ask) -> Attempt<Bytes> {
+        let headers = match self.credentials.headers() {
+            Ok(headers) => headers,
+            // It may be replaced just now.
+            Err(problem) => return Attempt::Later(problem, None),
+        };
         let mut request = Request::new(Full::new(ask.body.clone()));
         *request.method_mut() = ask.method.clone();
         *request.uri_mut() = ask.to.clone();
@@ -86,7 +148,7 @@ impl Client {
         request
             .headers_mut()
             .insert("user-agent", HeaderValue::from_static(concat!("shmetrics/", env!("CARGO_PKG_VERSION"))));
-        request.headers_mut().extend(self.headers.clone());
+        request.headers_mut().extend(headers);
         match timeout(self.timeout, self.exchange(request)).await {
             Err(_) => Attempt::Later(format!("{} does not answer in {} s", ask.to, self.timeout.as_secs_f64()), None),
             Ok(Err(problem)) => Attempt::Later(format!("{}: {problem}", ask.to), None),
@@ -121,12 +183,16 @@ fn causes(error: &dyn std::error::Error) -> String {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
+    if text.contains("CaUsedAsEndEntity") {
+        text += " (the server's certificate is one of an authority; make one with basicConstraints CA:FALSE, as by \
+                 `openssl req -x509 -addext basicConstraints=CA:FALSE`)";
+    }
     text
 }
 
-fn trust(file: Option<&Path>, is_needed: bool) -> Result<ClientConfig, String> {
+fn trust(args: &PushArgs, is_needed: bool) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
-    if let Some(file) = file {
+    if let Some(file) = &args.ca_file {
         let problem = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
         for certificate in CertificateDer::pem_file_iter(file).map_err(|e| problem(&e))? {
             roots.add(certificate.map_err(|e| problem(&e))?).map_err(|e| problem(&e))?;
@@ -142,7 +208,12 @@ fn trust(file: Option<&Path>, is_needed: bool) -> Result<ClientConfig, String> {
     }
     let builder = ClientConfig::builder_with_provider(ring::default_provider().into());
     let builder = builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let builder = builder.with_root_certificates(roots);
+    let (Some(cert), Some(key)) = (&args.cert_file, &args.key_file) else { return Ok(builder.with_no_client_auth()) };
+    let problem = |e: &dyn std::fmt::Display| format!("{}: {e}", cert.display());
+    let chain = CertificateDer::pem_file_iter(cert).map_err(|e| problem(&e))?.collect::<Result<_, _>>();
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| format!("{}: {e}", key.display()))?;
+    builder.with_client_auth_cert(chain.map_err(|e| problem(&e))?, key).map_err(|e| problem(&e))
 }
 
 #[cfg(test)]
@@ -158,5 +229,8 @@ mod tests {
             assert!(address(bad).is_err(), "{bad}");
         }
         assert!(address("http://me:secret@a").unwrap_err().contains("--password-file"));
+        let is_local = |url: &str| super::is_local(&address(url).unwrap());
+        assert!(is_local("http://localhost:1") && is_local("http://127.1.2.3") && is_local("http://[::1]:1/x"));
+        assert!(!is_local("http://127.0.0.1.example") && !is_local("http://10.0.0.1"));
     }
 }

@@ -201,7 +201,36 @@ pub(super) async fn accept(listeners: &[Listener], turn: &Cell<usize>) -> io::Re
 
 #[cfg(test)]
 mod tests {
-    use super::Address;
+    use std::cell::Cell;
+
+    use super::{Address, Listener, Peer, Socket};
+
+    #[tokio::test]
+    async fn listeners_have_their_turns() {
+        let (mut listeners, turn) = (Vec::new(), Cell::new(0));
+        for _ in 0..2 {
+            Listener::bind(&"127.0.0.1:0".parse().unwrap(), &mut listeners).await.unwrap();
+        }
+        let connect = |listener: &Listener| std::net::TcpStream::connect(listener.address().to_string()).unwrap();
+        let held: Vec<_> = (0..4).map(|_| connect(&listeners[0])).chain([connect(&listeners[1])]).collect();
+        for _ in 0..2 {
+            super::accept(&listeners, &turn).await.unwrap();
+        }
+        // The second one's only connection was accepted before the rest of the first one's.
+        let Socket::Tcp(second) = &listeners[1].socket else { unreachable!() };
+        let nothing = tokio::time::timeout(std::time::Duration::from_millis(50), second.accept()).await;
+        assert!(nothing.is_err());
+        drop(held);
+    }
+
+    #[test]
+    fn peers() {
+        let of = |text: &str| Peer::at(text.parse().unwrap());
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("2001:db8::1").to_string(), "2001:db8::/64");
+    }
 
     #[test]
     fn addresses() {

@@ -127,3 +127,17 @@ fn a_directory_that_cannot_be_read_takes_nothing_that_is_named() {
     let (_, said) = server.end();
     assert_eq!(said.matches("segments that come are not seen").count(), 1, "{said}");
 }
+
+#[test]
+fn a_planted_segment_does_not_stand_for_a_directory() {
+    let room = Room::new();
+    if !is_root(&room) {
+        return;
+    }
+    room.segment_with_jobs("multiproc::srv:app:0000000000000000", 7);
+    chown(room.path("multiproc::srv:app:0000000000000000"), Some(NOBODY), None).expect("gives");
+    room.segment_with_jobs("multiproc::srv:app:0123456789abcdef", 3);
+    let server = Server::start_with(&room, &["multiproc::srv:app"]);
+    // Both are in use, and the planted one is older.
+    server.get("/metrics").assert(200, "jobs_total 3\n");
+}

@@ -1,0 +1,167 @@
+//! Certificates of clients that their authority has issued, and that are not let in all the same;
+//! and secrets of our own client.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::has;
+use crate::support::http::Server;
+use crate::support::Room;
+
+/// An authority of the test's own.
+struct Authority(PathBuf);
+
+impl Authority {
+    fn new(room: &Room) -> Self {
+        let authority = Authority(room.dir().join("ca"));
+        std::fs::create_dir(&authority.0).expect("makes a directory");
+        for (name, text) in [("index", ""), ("crlnumber", "01\n")] {
+            std::fs::write(authority.0.join(name), text).expect("writes");
+        }
+        let config = "[ca]\ndefault_ca = a\n[a]\ndatabase = index\ncrlnumber = crlnumber\ndefault_md = sha256\n\
+                      default_crl_days = 30\n[req]\ndistinguished_name = d\n[d]\n";
+        std::fs::write(authority.0.join("config"), config).expect("writes");
+        authority.openssl(&format!(
+            "req -config config -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.crt \
+             -days 30 -subj /CN=ca -addext basicConstraints=critical,CA:true -addext {}",
+            "keyUsage=critical,keyCertSign,cRLSign"
+        ));
+        authority
+    }
+
+    fn openssl(&self, arguments: &str) {
+        let ran = Command::new("openssl").args(arguments.split_whitespace()).current_dir(&self.0).output();
+        let ran = ran.expect("openssl runs");
+        assert!(ran.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+
+    fn issue(&self, name: &str, names: &str) {
+        std::fs::write(self.0.join("ext"), format!("basicConstraints=CA:false\nsubjectAltName={names}\n"))
+            .expect("writes");
+        self.openssl(&format!(
+            "req -config config -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"
+        ));
+        self.openssl(&format!(
+            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile ext -out {name}.crt"
+        ));
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    fn serve(&self, room: &Room, more: &str) -> Server {
+        let config = self.0.join("web.yml");
+        let tls = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  client_ca_file: ca.crt\n  \
+                   client_auth_type: RequireAndVerifyClientCert\n";
+        std::fs::write(&config, format!("{tls}{more}")).expect("writes");
+        Server::start_with(room, &["shop", "--web.config.file", &config.display().to_string()])
+    }
+
+    /// The status that a client with this certificate gets.
+    fn get(&self, server: &Server, client: &str) -> String {
+        let mut command = Command::new("curl");
+        command.args([
+            "-s",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            "--max-time",
+            "20",
+            "--cacert",
+            &self.file("ca.crt"),
+        ]);
+        command.args(["--cert", &self.file(&format!("{client}.crt")), "--key", &self.file(&format!("{client}.key"))]);
+        let ran = command.arg(format!("https://{}/metrics", server.address())).output().expect("curl runs");
+        String::from_utf8_lossy(&ran.stdout).into_owned()
+    }
+}
+
+fn has_both() -> bool {
+    has("curl") && Command::new("openssl").arg("version").output().is_ok()
+}
+
+#[test]
+fn names_and_revocation() {
+    if !has_both() {
+        return;
+    }
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let authority = Authority::new(&room);
+    authority.issue("server", "IP:127.0.0.1");
+    authority.issue("dns", "DNS:scraper.example,DNS:other.example");
+    authority.issue("uri", "URI:spiffe://a/scraper");
+    authority.issue("address", "IP:10.1.2.3");
+    authority.issue("wrong", "DNS:scraper.example.evil,DNS:*.example,URI:spiffe://a/scraper/x,IP:10.1.2.4");
+    let server = authority.serve(&room, "");
+    assert_eq!(authority.get(&server, "wrong"), "200", "without names all of the authority are let in");
+    let names = "  client_allowed_sans: [Scraper.example, 'spiffe://a/scraper', 10.1.2.3]\n";
+    let server = authority.serve(&room, names);
+    for client in ["dns", "uri", "address"] {
+        assert_eq!(authority.get(&server, client), "200", "{client}");
+    }
+    assert_eq!(authority.get(&server, "wrong"), "000");
+
+    authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -revoke dns.crt");
+    authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -gencrl -out crl.pem");
+    let server = authority.serve(&room, &format!("{names}  client_crl_file: crl.pem\n"));
+    assert_eq!((authority.get(&server, "dns"), authority.get(&server, "uri")), ("000".into(), "200".into()));
+    // What is revoked later is out with the new list; a list that is gone lets nobody in again.
+    authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -revoke uri.crt");
+    authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -gencrl -out crl.pem");
+    assert_eq!((authority.get(&server, "uri"), authority.get(&server, "address")), ("000".into(), "200".into()));
+    std::fs::remove_file(authority.0.join("crl.pem")).expect("removes");
+    assert_eq!(authority.get(&server, "uri"), "000");
+    let config = std::fs::read_to_string(authority.0.join("web.yml")).expect("reads");
+    let fewer: String =
+        config.split_inclusive('\n').filter(|line| !line.contains("crl") && !line.contains("sans")).collect();
+    std::fs::write(authority.0.join("web.yml"), fewer).expect("writes");
+    assert_eq!((authority.get(&server, "wrong"), authority.get(&server, "uri")), ("000".into(), "000".into()));
+}
+
+#[test]
+fn a_push_with_a_certificate() {
+    if !has_both() {
+        return;
+    }
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let authority = Authority::new(&room);
+    authority.issue("server", "IP:127.0.0.1");
+    authority.issue("client", "DNS:client");
+    let server = authority.serve(&room, "");
+    let url = format!("https://{}", server.address());
+    let ca = authority.file("ca.crt");
+    let push = ["push", "shop", "--gateway", &url, "--ca-file", &ca, "--retries", "0"];
+    let (cert, key) = (authority.file("client.crt"), authority.file("client.key"));
+    // It is no Pushgateway: that it answers at all is the point.
+    room.run(&[&push[..], &["--cert-file", &cert, "--key-file", &key]].concat()).failure(&["answers 404"]);
+    let ran = room.run(&push);
+    assert!(ran.code == Some(1) && !ran.err.contains("answers"), "{ran:?}");
+    let ran = room.run(&[&push[..], &["--cert-file", &cert]].concat());
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+}
+
+#[test]
+fn no_secret_is_on_a_command_line_or_in_the_documents() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    for header in ["Authorization: Bearer s3cret", "cookie:s3cret", "X-API-Key: s3cret"] {
+        let ran = room.run(&["push", "shop", "--gateway", "http://127.0.0.1:9", "--header", header]);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.err.contains("--bearer-token-file"), "{ran:?}");
+    }
+    let secret = room.dir().join("token");
+    std::fs::write(&secret, "s3cret\n").expect("writes");
+    let secret = secret.display().to_string();
+    // Nobody answers there: a name that can never be one.
+    let plain =
+        ["push", "shop", "--gateway", "http://gateway.invalid", "--retries", "0", "--bearer-token-file", &secret];
+    let ran = room.run(&plain);
+    assert!(ran.err.contains("without encryption") && !ran.err.contains("s3cret"), "{ran:?}");
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide.md");
+    let guide = std::fs::read_to_string(guide).expect("reads");
+    assert!(!guide.contains("$2y$") && !guide.contains("$2b$"), "a hash in the guide is one of a known password");
+}
