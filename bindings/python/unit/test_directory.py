@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -130,6 +132,23 @@ def test_a_directory_that_takes_no_marker(tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("SHMETRICS_DIR", os.path.dirname(held.path))
     assert _directory.claim(str(tmp_path / "d")) == (place.name, None, True), "while it is in use"
+
+
+@pytest.mark.parametrize("numbers", [0, 1, 2])
+def test_every_version_finds_its_own_entries_in_the_marker(numbers, tmp_path, monkeypatch):
+    """Entries had no time before 0.18, and no help before 0.16."""
+    monkeypatch.setattr(_directory, "_note_values", lambda: numbers)
+    (tmp_path / "d").mkdir()
+    name(tmp_path / "d")
+    data = (tmp_path / "d" / _directory.MARKER).read_bytes()
+    used, at, keys = struct.unpack_from("i", data)[0], 8, []
+    while at < used:
+        (length,) = struct.unpack_from("i", data, at)
+        keys.append(json.loads(data[at + 4 : at + 4 + length]))
+        at += 4 + length + (8 - (length + 4) % 8)
+        assert struct.unpack_from("d", data, at) == (1.0,)
+        at += 8 * numbers
+    assert at == used and [len(key) for key in keys] == [4] * bool(numbers)
 
 
 def test_the_marker_is_an_empty_file_of_prometheus_client(program, tmp_path):

@@ -214,24 +214,29 @@ def _content(name: str, seen: Tuple[int, int]) -> bytes:
     parts = split(name)
     assert parts is not None
     value = b""
-    if _notes_are_read():
+    numbers = _note_values()
+    if numbers:
         labels = '{"segment": "%s"}' % parts.stem
         key = ('["%s", "%s", %s, "%s"]' % (_NOTE, _NOTE, labels, _HELP)).encode()
         key += b" " * (8 - (len(key) + 4) % 8)
-        value = struct.pack("i", len(key.rstrip())) + key + struct.pack("dd", 1.0, 0.0)
+        value = struct.pack("i", len(key.rstrip())) + key + struct.pack("dd", 1.0, 0.0)[: 8 * numbers]
     head = struct.pack("ii", 8 + len(value), 0)
     return head + value + _MAGIC + b"%s %d %d\n" % (name.encode(), *seen)
 
 
-def _notes_are_read() -> bool:
-    """Before 0.16, prometheus_client has no help in its files, and fails at any. It then gets no note."""
+def _note_values() -> int:
+    """How many numbers an entry of prometheus_client's files has. Each version fails at the files of others: where it is not known
+    which one reads, there is no note.
+    """
     module = sys.modules.get("prometheus_client.mmap_dict")
-    if module is None:
-        return "prometheus_client" not in sys.modules
     try:
-        return bool(module.mmap_key.__code__.co_argcount == 5)
+        # Before 0.16 there is no help in the key.
+        if module is None or module.mmap_key.__code__.co_argcount != 5:
+            return 0
     except AttributeError:
-        return False
+        return 0
+    # From 0.18 on, with a time.
+    return 2 if hasattr(module, "_pack_two_doubles") else 1
 
 
 def _make(real: str, stem: str) -> None:
@@ -532,7 +537,7 @@ def sweep(kept: str = "") -> None:
             if parts is None or segment == kept or segment.startswith(kept + ".u"):
                 continue
             if is_gone(segment):
-                Segment.remove_if_unused(segment)
+                remove_unused(segment)
             elif parts.stem == stem and not Segment.is_in_use(segment):
                 unused.append(segment)
         except Exception:
@@ -540,6 +545,16 @@ def sweep(kept: str = "") -> None:
     unused.sort(key=_made)
     for segment in unused[:-_KEPT]:
         try:
-            Segment.remove_if_unused(segment)
+            remove_unused(segment)
         except Exception:
             continue
+
+
+def remove_unused(segment: str) -> None:
+    """Removes a segment that no process has open for counting. Root does so with other users' too, though it trusts them not."""
+    try:
+        Segment.remove_if_unused(segment)
+    except PermissionError:
+        if os.geteuid() != 0 or Segment.is_in_use(segment):
+            raise
+        Segment.remove(segment)

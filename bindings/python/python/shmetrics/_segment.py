@@ -87,8 +87,13 @@ def open_default() -> "Tuple[Optional[Segment], Optional[str]]":
     """The segment that the environment names, or that of its directory, or ``default``."""
     name, directory = given_name(), _directory.from_environment()
     if directory is not None:
-        opened = open_of_directory(directory, name)
-        return opened.segment, opened.trouble
+        segment, first, _, trouble = open_of_directory(directory, name)
+        if segment is not None and segment.path is not None and not segment.path.endswith("shmetrics-" + first.rpartition("/")[2]):
+            trouble = trouble or (
+                "metrics of this process are in the segment %s, as it may not write to %s: pages of this package show the former alone. "
+                "Give the directory %s to the user of all processes" % (segment.path, first, directory)
+            )
+        return segment, trouble
     return open_or_fall_back(name if name is not None else "default")
 
 
@@ -140,11 +145,19 @@ def open_or_fall_back(
     Who may not write to a directory's segment has one beside it, which pages add to it. The second is what to tell the application,
     after the segment has been published.
     """
-    options = options or {}
-    try:
-        return Segment(name, **options), None
-    except Exception as error:
-        reason = error
+    options = dict(options or {})
+    while True:
+        try:
+            return Segment(name, **options), None
+        except Exception as error:
+            reason = error
+        # Root of a user namespace, or without its rights, may not give files away: then the segment is its own.
+        given = next((what for what in ("owner", "group") if what in options and "the option %s=" % what in str(reason)), None)
+        if given is None:
+            break
+        del options[given]
+        if given == "group" and "mode" in options:
+            options["mode"] &= ~0o060
     if isinstance(reason, PermissionError) and name is not None and _directory.split(name) is not None:
         mine = {key: value for key, value in options.items() if key in ("mode", "group")}
         try:

@@ -11,7 +11,7 @@ import tempfile
 from typing import List, Optional
 
 from . import _directory
-from ._native import Segment, __version__
+from ._native import __version__
 
 
 def _directory_of(place: str) -> Optional[str]:
@@ -71,7 +71,7 @@ def main(arguments: "Optional[List[str]]" = None) -> int:
     if not options.keep:
         try:
             for segment in [name, *_directory.others(name)]:
-                Segment.remove_if_unused(segment)
+                _directory.remove_unused(segment)
         except (OSError, ValueError) as error:
             print("shmetrics-run: the counts of an earlier start stay: %s" % error, file=sys.stderr)
     try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
-from places import NOBODY, Stays, as_root, counts
-from support import python, clean_environment
+from places import NOBODY, Stays, as_root, command, counts
+from support import BIN, clean_environment, python
 
 OTHER = 1
 
@@ -124,6 +125,37 @@ except urllib.error.HTTPError as error:
 
 def test_nothing_counted_yet_is_an_empty_page(directory, shm):
     assert counts(directory, shm, 0) == "nothing"
+
+
+@as_root
+@pytest.mark.parametrize("rights", ["-chown", "-chown,-dac_override,-fowner"])
+def test_root_without_its_rights(rights, directory, open_shm):
+    """As in a container that has dropped them."""
+    os.chmod(directory, 0o777)
+    os.chown(directory, NOBODY, NOBODY)
+    before = f"set -- setpriv --bounding-set={rights} --inh-caps={rights} \"$@\""
+    assert counts(directory, open_shm, 1, before=before).splitlines()[0] == "1.0"
+    assert counts(directory, open_shm, 2, user=NOBODY) == "3.0"
+    assert counts(directory, open_shm, 0, before=before) == "3.0"
+
+
+@as_root
+def test_root_starts_anew_what_another_user_has_counted(directory, open_shm):
+    run = [str(BIN / "shmetrics-run"), *command(1, NOBODY)]
+    environment = clean_environment(open_shm, TMPDIR=str(directory))
+    for _ in range(2):
+        done = subprocess.run(run, env=environment, cwd=directory, capture_output=True, text=True, timeout=60)
+        assert (done.stdout, done.stderr) == ("1.0\n", "")
+    (segment,) = open_shm.iterdir()
+    assert segment.stat().st_uid == NOBODY
+
+
+@as_root
+def test_native_pages_tell_that_they_are_not_whole(directory, open_shm):
+    assert counts(directory, open_shm, 1) == "1.0"
+    code = "import warnings, shmetrics\nwith warnings.catch_warnings(record=True) as said:\n warnings.simplefilter('always'); shmetrics.Counter('n', 'help').inc()\n"
+    out = counts(directory, open_shm, 1, user=NOBODY, code=code + "print(*[w.message for w in said])")
+    assert "show the former alone" in out and str(directory) in out
 
 
 @as_root
