@@ -22,6 +22,6 @@ pub(crate) fn file_system(path: PathBuf) -> PyResult<i64> {
     #[allow(unsafe_code)]
     // SAFETY: the call has filled it in.
     let found = unsafe { found.assume_init() };
-    #[allow(clippy::useless_conversion)] // its type differs by architecture
-    Ok(i64::from(found.f_type))
+    #[allow(clippy::unnecessary_cast)] // its type differs by architecture and C library
+    Ok(found.f_type as i64)
 }
