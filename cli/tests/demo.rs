@@ -1,4 +1,4 @@
-//! `shmetrics demo`: the whole show, in a directory of its own.
+//! Tests of `shmetrics demo`, in a private directory.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! `shmetrics serve` under bad luck and bad clients: damaged segments, and connections that do not move.
+//! Tests of `shmetrics serve` with damaged segments, and with clients that are silent or slow.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Segments that other users have left in a directory that everybody may write to.
+//! Tests of segments of other users, in a directory that all users may write to.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! `shmetrics serve --process-metrics`: what `/proc` says of the processes that count.
+//! Tests of `shmetrics serve --process-metrics`: values from `/proc` of the processes that count.
 
 // Small whole numbers, and sums of the very same ones.
 #![allow(clippy::float_cmp)]

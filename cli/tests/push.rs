@@ -1,4 +1,4 @@
-//! `shmetrics push`, against a server that answers as it is told.
+//! Tests of `shmetrics push`, against a server whose answers the tests choose.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! `shmetrics rm` of real segments, missing ones and things that are none.
+//! Tests of `shmetrics rm`, of real segments, of missing segments, and of other files.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! `shmetrics serve --listen systemd`: sockets that somebody else has opened.
+//! Tests of `shmetrics serve --listen systemd`: sockets that another process has opened.
 
 mod support;
 

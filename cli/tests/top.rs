@@ -1,4 +1,4 @@
-//! `shmetrics top`, where its output is no terminal.
+//! Tests of `shmetrics top`, with an output that is no terminal.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! `shmetrics serve --web.config.file`: encryption and passwords, as other people's client sees them.
+//! Tests of `shmetrics serve --web.config.file`: encryption and passwords, with a client of
+//! another project.
 
 mod support;
 

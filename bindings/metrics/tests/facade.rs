@@ -1,4 +1,4 @@
-//! The facade's calls, and what the page shows of them.
+//! Tests of the facade's calls, and of their results on the page.
 #![allow(missing_docs)]
 
 mod common;

@@ -1,4 +1,5 @@
-//! Processes count through the facade into one segment, also if they are forked while other threads are at it.
+//! Processes count through the facade into one segment, even if they are forked while other threads
+//! count.
 #![allow(missing_docs)]
 
 mod common;
