@@ -37,8 +37,11 @@ ROWS = {
 BARS = [
     (DROPIN, "`Counter.inc()`", 150 / 782),
     (DROPIN, "`labels(a, b, c).inc()`", 0.65),
+    (DROPIN, "`labels(4 keywords).inc()`", 0.3),
+    (DROPIN, "`labels(new value).inc()`", 1.0),
     (NATIVE, "`Counter.inc()`", 60 / 782),
     (NATIVE, "`labels(a, b, c).inc()`", 200 / 1686),
+    (NATIVE, "`labels(4 keywords).inc()`", 500 / 2311),
     (NATIVE, "`Histogram.observe()`, eighth", 90 / 1803),
 ]
 

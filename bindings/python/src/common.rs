@@ -209,7 +209,7 @@ impl<M: Metric> Family<M> {
                 Ok(family) => Some(family),
                 Err(error @ (Error::InvalidName(_) | Error::InvalidArgument(_))) => return Err(exception(&error)),
                 Err(error) => {
-                    tell(py, &format!("the metric {} counts nowhere: {error}", definition.name))?;
+                    tell(py, &refused("the metric", &definition.name, "counts nowhere", segment, &error))?;
                     None
                 }
             },
@@ -434,6 +434,18 @@ macro_rules! metric_class {
             }
         }
     };
+}
+
+/// What is said about a metric that a segment refuses.
+pub(crate) fn refused(what: &str, name: &str, fate: &str, segment: shmetrics::Segment, error: &Error) -> String {
+    let file = segment.path().and_then(|path| path.file_name()).map(|file| file.to_string_lossy().into_owned());
+    let place = file.as_deref().map_or("(without a name)", |file| file.strip_prefix("shmetrics-").unwrap_or(file));
+    let remedy = match error {
+        Error::Conflict(_) => "define it alike in all processes, give it another name, or say replace=True",
+        Error::Full(_) | Error::NoSpace(_) => "raise SHMETRICS_CEILING and start with a new segment",
+        _ => "see \"What goes wrong\" in the package's documentation",
+    };
+    format!("{what} {name} {fate}, and is not on pages of the segment {place}: {error}: {remedy}")
 }
 
 /// Warns, through Python's warnings.

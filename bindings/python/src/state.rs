@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use shmetrics::{DynamicFamily, Error};
 
-use crate::common::{exception, initialised_twice, not_initialised, tell, Arguments, Body, Family, Text};
+use crate::common::{exception, initialised_twice, not_initialised, refused, tell, Arguments, Body, Family, Text};
 use crate::labels;
 
 const ENUM: &str = "stateset";
@@ -318,7 +318,10 @@ impl Info {
         match outcome {
             Ok(()) => Ok(()),
             Err(error @ (Error::InvalidName(_) | Error::InvalidArgument(_))) => Err(exception(&error)),
-            Err(error) => tell(py, &format!("the info {} is not on the page: {error}", of.name)),
+            Err(error) => match of.segment {
+                Some(segment) => tell(py, &refused("the info", &of.name, "is not shown", segment, &error)),
+                None => Ok(()),
+            },
         }
     }
 

@@ -61,8 +61,8 @@ class Domain:
         if name not in self._told:
             self._told.add(name)
             _segment.tell(
-                "the metric %s is counted in this process only, and is not on pages of the segment %s: %s"
-                % (name, self.name or "(without a name)", error)
+                "the metric %s is counted in this process only, and is not on pages of the segment %s: %s: %s"
+                % (name, self.name or "(without a name)", error, _segment.remedy(error))
             )
 
 

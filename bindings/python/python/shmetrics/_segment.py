@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
@@ -27,12 +28,35 @@ _names: "Dict[str, Optional[str]]" = {}
 _GREENLETS = ("eventlet", "gevent", "greenlet")
 
 
+#: Modules whose lines are not the application's.
+_OURS = ("_frozen_importlib", "_frozen_importlib_external", "_shmetrics_hook", "importlib", "prometheus_client", "shmetrics")
+
+
+def _of_the_application(frame: Any) -> Any:
+    """The innermost frame that is neither this package's nor prometheus_client's; the outermost one if there is none."""
+    while frame.f_back is not None:
+        if (frame.f_globals.get("__name__") or "").partition(".")[0] not in _OURS:
+            break
+        frame = frame.f_back
+    return frame
+
+
+def remedy(error: Exception) -> str:
+    """What to do about a metric that a segment refuses."""
+    if isinstance(error, ValueError):
+        return "define it alike in all processes, or give it another name"
+    return "raise SHMETRICS_CEILING and start with a new segment"
+
+
 def tell(message: str) -> None:
     """Warns. Nothing that has to do with metrics may end an application: not warnings that are errors, and not what shows
-    them, whatever that raises.
+    them, whatever that raises. The warning is about the application's line.
     """
     try:
-        warnings.warn(message, SegmentWarning, stacklevel=3)
+        frame = _of_the_application(sys._getframe(1))
+        registry = frame.f_globals.setdefault("__warningregistry__", {})
+        module = frame.f_globals.get("__name__") or "<string>"
+        warnings.warn_explicit(message, SegmentWarning, frame.f_code.co_filename, frame.f_lineno, module, registry)
     except Exception:
         pass
     except BaseException as error:
