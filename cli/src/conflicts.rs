@@ -12,6 +12,9 @@ use crate::show::clean;
 /// Looking costs a walk over all families.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
+/// Whoever makes ever new families does not fill memory and the journal.
+const TOLD_MAX: usize = 1000;
+
 #[derive(Default)]
 pub(crate) struct Conflicts {
     told: Mutex<(Option<Instant>, BTreeSet<String>)>,
@@ -26,7 +29,7 @@ impl Conflicts {
         }
         told.0 = Some(Instant::now());
         for sentence in find(segments) {
-            if told.1.insert(sentence.clone()) {
+            if told.1.len() < TOLD_MAX && told.1.insert(sentence.clone()) {
                 note(sentence);
             }
         }

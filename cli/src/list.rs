@@ -10,13 +10,14 @@ use crate::failure::{note, Failure, Outcome};
 use crate::json::{Json, Object};
 use crate::show::{bytes, count};
 use crate::table::{Align, Table};
-use crate::trust::{not_read, Owners};
+use crate::trust::{not_read, raise_descriptor_limit, Owners};
 use crate::whole;
 
 /// A segment, or what is wrong with it.
 type Found = Result<(Inspection, Option<LastUpdate>), Error>;
 
 pub(crate) fn run(args: &ListArgs) -> Outcome {
+    raise_descriptor_limit();
     let (mut opened, owners) = (Vec::new(), Owners::with(&args.owner)?);
     for listing in shmetrics::list()? {
         if let Some(Err(user)) = owners.rank_of(&listing.path) {

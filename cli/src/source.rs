@@ -10,7 +10,7 @@ use wildmatch::WildMatch;
 use crate::failure::note;
 use crate::show::clean;
 use crate::stem;
-use crate::trust::Owners;
+use crate::trust::{raise_descriptor_limit, Owners};
 
 /// The most segments that patterns stand for. Each keeps a descriptor and a mapping.
 const MOST: usize = 256;
@@ -81,6 +81,7 @@ impl Sources {
 
     /// As `new`, without a word about it on standard error.
     pub(crate) fn quiet(given: Vec<String>, owners: Owners, labelled: bool) -> Result<Self, Error> {
+        raise_descriptor_limit();
         let (mut named, mut patterns) = (Vec::<Arc<Source>>::new(), Vec::new());
         for name in given {
             if name.contains(['*', '?']) && !name.contains('/') {
@@ -159,7 +160,7 @@ impl Sources {
         if self.patterns.is_empty() {
             return (Vec::new(), Ignored::default(), None);
         }
-        let mut ignored = Ignored::default();
+        let (mut ignored, begin) = (Ignored::default(), Instant::now());
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.retain(|_, found| found.at.elapsed() < MISSED);
         let (listed, problem) = match shmetrics::list() {
@@ -191,7 +192,8 @@ impl Sources {
             (found.at, found.rank, found.made) = (Instant::now(), rank, made);
         }
         let mut sources: Vec<_> = found.iter().collect();
-        sources.sort_by_key(|(name, found)| (found.rank, found.made, name.as_str()));
+        // Of those that are too many, first those go that are not there any more.
+        sources.sort_by_key(|(name, found)| (found.at < begin, found.rank, found.made, name.as_str()));
         let mut sources: Vec<_> = sources.into_iter().map(|(_, found)| Arc::clone(&found.source)).collect();
         drop(found);
         ignored.beyond = sources.len().saturating_sub(MOST);

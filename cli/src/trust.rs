@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::process::{getrlimit, setrlimit, Resource};
 use shmetrics::Error;
 
 /// The users whose segments are taken.
@@ -46,6 +47,16 @@ impl Owners {
     pub(crate) fn rank_of(&self, path: &Path) -> Option<Result<usize, u32>> {
         let user = fs::symlink_metadata(path).ok()?.uid();
         Some(self.rank(user).ok_or(user))
+    }
+}
+
+/// Each segment that is open takes a descriptor: so as many may be open as the system lets.
+pub(crate) fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        // With the old one fewer are read, and that is said.
+        let _ = setrlimit(Resource::Nofile, limit);
     }
 }
 

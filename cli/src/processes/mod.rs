@@ -3,7 +3,9 @@
 mod scan;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
 
 use procfs::process::{LimitValue, Process};
 use procfs::WithCurrentSystemInfo;
@@ -17,6 +19,7 @@ use scan::{Key, Looks};
 #[derive(Default)]
 pub(crate) struct Watch {
     groups: Mutex<BTreeMap<String, Group>>,
+    is_late: AtomicBool,
 }
 
 /// The processes of a segment, or of several that are not told apart.
@@ -28,6 +31,13 @@ struct Group {
     /// Those of the dead: the sum must not fall.
     gone: f64,
 }
+
+/// How long a page waits for the look of another one. The first look may take a second.
+const LATE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5000 });
+/// The same once that was in vain.
+const LATE_AGAIN: Duration = Duration::from_millis(50);
+/// The most groups that are remembered when they are not on the page.
+const GROUPS_MAX: usize = 1000;
 
 /// A process as it is now.
 struct Shape {
@@ -65,7 +75,15 @@ const MEASURES: [Measure; 7] = [
 impl Watch {
     /// The families of all segments that are read.
     pub(crate) fn families(&self, reading: &Reading) -> Result<Vec<Extra>, Error> {
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let late = Extra::gauge(
+            "shmetrics_serve_processes_late",
+            "1: the system keeps an earlier look at the processes waiting, so this page has no process metrics.",
+        )?;
+        let Some(mut groups) = self.groups() else { return Ok(vec![late.sample(&[], 1.0)?]) };
+        if groups.len() > GROUPS_MAX {
+            let on_page = reading.groups();
+            groups.retain(|name, _| on_page.contains_key(name));
+        }
         let mut sums = families("process_", "of all processes that count in the segment.")?;
         let mut each = families("process_worker_", "of each process that counts in the segment.")?;
         let mut number = Extra::gauge("shmetrics_serve_processes", "Processes seen that count in the segment.")?;
@@ -91,7 +109,24 @@ impl Watch {
             }
         }
         let all = sums.into_iter().chain(each).filter(|family| !family.is_empty());
-        Ok(all.chain([number]).collect())
+        Ok(all.chain([number, late.sample(&[], 0.0)?]).collect())
+    }
+
+    /// What is known, unless an earlier look is not over: `/proc/PID/maps` cannot be read while its
+    /// process is stuck in a system call that changes its memory, such as on a network file system
+    /// that does not answer.
+    fn groups(&self) -> Option<MutexGuard<'_, BTreeMap<String, Group>>> {
+        let (begin, most) = (Instant::now(), if self.is_late.load(Relaxed) { LATE_AGAIN } else { LATE });
+        let groups = loop {
+            match self.groups.try_lock() {
+                Ok(groups) => break Some(groups),
+                Err(TryLockError::Poisoned(poisoned)) => break Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if begin.elapsed() > most => break None,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        self.is_late.store(groups.is_none(), Relaxed);
+        groups
     }
 }
 
@@ -190,4 +225,25 @@ fn shape(key: Key, identity: Option<u32>) -> Option<Shape> {
     ];
     let pid = identity.map_or_else(|| inner_pid(key.pid).to_string(), |identity| identity.to_string());
     Some(Shape { pid, values })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Sources;
+    use crate::trust::Owners;
+
+    #[test]
+    fn a_look_that_is_stuck_holds_no_page() {
+        let name = format!("cli-late-{}", std::process::id());
+        let _segment = shmetrics::Segment::open(&name).unwrap();
+        let reading = Sources::quiet(vec![name.clone()], Owners::default(), false).unwrap().read().unwrap();
+        let watch = Watch::default();
+        let usual = watch.families(&reading).unwrap().len();
+        let stuck = watch.groups.lock().unwrap();
+        assert_eq!(watch.families(&reading).unwrap().len(), 1);
+        drop(stuck);
+        assert_eq!(watch.families(&reading).unwrap().len(), usual);
+        shmetrics::Segment::remove(&name).unwrap();
+    }
 }

@@ -16,7 +16,6 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use rustix::process::{getrlimit, setrlimit, Resource};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::yield_now;
@@ -47,7 +46,6 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &ServeArgs) -> Outcome {
-    raise_descriptor_limit();
     let stats = Arc::<Stats>::default();
     let web = Arc::new(Web::new(args.web_config.as_deref(), Arc::clone(&stats)).map_err(Failure::Said)?);
     let sources = Arc::new(Sources::new(args.names(), Owners::with(&args.owner)?, !args.no_segment_label)?);
@@ -61,16 +59,6 @@ pub(crate) fn run(args: &ServeArgs) -> Outcome {
         .map_err(Failure::system("cannot start the server"))?;
     let pages = Pages::new(sources, args, Arc::clone(&stats));
     runtime.block_on(serve(&args.listen, &pages::router(pages, Arc::clone(&web)), &web, &stats))
-}
-
-/// Each segment takes a descriptor, and each connection.
-fn raise_descriptor_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        limit.current = limit.maximum;
-        // With the old one less is served, and that is said.
-        let _ = setrlimit(Resource::Nofile, limit);
-    }
 }
 
 async fn serve(addresses: &[Address], router: &Router, web: &Web, stats: &Arc<Stats>) -> Outcome {

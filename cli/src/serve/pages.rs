@@ -69,10 +69,7 @@ impl Pages {
         let places = Arc::new(Semaphore::new(usize::from(args.max_pages)));
         let watch = args.process_metrics.then(Watch::default);
         // The first look takes longest: not at the cost of the first scrape.
-        if let (Some(watch), Ok(reading)) = (&watch, sources.read()) {
-            let _ = watch.families(&reading);
-        }
-        Arc::new(Pages {
+        let pages = Arc::new(Pages {
             sources,
             created: args.created,
             watch,
@@ -82,7 +79,14 @@ impl Pages {
             turns: Arc::new(Semaphore::new(RENDERS_MAX)),
             taken: Mutex::default(),
             answers: Mutex::default(),
-        })
+        });
+        let first = Arc::clone(&pages);
+        std::thread::spawn(move || {
+            if let (Some(watch), Ok(reading)) = (&first.watch, first.sources.read()) {
+                let _ = watch.families(&reading);
+            }
+        });
+        pages
     }
 
     /// The exporter's own families.
