@@ -95,7 +95,7 @@ char *ngx_http_shmetrics_custom(ngx_conf_t *cf, ngx_command_t *cmd, void *data) 
         key.len = (size_t) (sign - key.data);
         rest.data = sign + 1;
         rest.len = value[i].len - key.len - 1;
-        if (rest.len && rest.data[0] == '"') {
+        if (rest.len && (rest.data[0] == '"' || rest.data[0] == '\'')) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\": quotes belong around the whole, as in \"%V=two words\"",
                                &value[i], &key);
             return NGX_CONF_ERROR;

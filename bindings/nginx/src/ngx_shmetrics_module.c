@@ -16,14 +16,20 @@ typedef struct {
     ngx_atomic_t logged_at;
 } ngx_shmetrics_told_t;
 
-typedef struct ngx_shmetrics_checked_s {
-    struct ngx_shmetrics_checked_s *next;
+/* The metrics that this process has registered in a segment. */
+typedef struct ngx_shmetrics_name_s {
+    struct ngx_shmetrics_name_s *next;
     ngx_str_t name;
-} ngx_shmetrics_checked_t;
+} ngx_shmetrics_name_t;
+
+typedef struct {
+    shmetrics_segment *segment;
+    ngx_shmetrics_name_t *first;
+} ngx_shmetrics_names_t;
 
 /* Definitions are tried in a segment without a name. It stays mapped: there is one, not many. */
-static shmetrics_segment *ngx_shmetrics_scratch;
-static ngx_shmetrics_checked_t *ngx_shmetrics_checked;
+static ngx_shmetrics_names_t ngx_shmetrics_scratch;
+static ngx_shmetrics_names_t ngx_shmetrics_registered;
 
 static ngx_event_t ngx_shmetrics_event;
 static ngx_connection_t ngx_shmetrics_no_connection; /* whose number nginx logs with the event */
@@ -33,7 +39,7 @@ ngx_shmetrics_conf_t *ngx_shmetrics_get_conf(ngx_cycle_t *cycle) {
 }
 
 void ngx_shmetrics_place(ngx_conf_t *cf, ngx_shmetrics_place_t *place) {
-    if (cf->conf_file == NULL) {
+    if (cf->conf_file == NULL || cf->conf_file->file.name.len == 0) {
         ngx_str_set(&place->file, "the command line");
         return;
     }
@@ -142,7 +148,9 @@ static char *ngx_shmetrics_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *data) 
         } else if (ngx_shmetrics_parameter(&value[i], "trust", &s)) {
             conf->trust = s;
         } else if (sign != NULL && sign != value[i].data) {
-            shmetrics_label *label = ngx_array_push(&conf->labels);
+            shmetrics_label *label;
+            if (conf->labels.nelts == NGX_SHMETRICS_MAX_LABELS) return "has too many labels";
+            label = ngx_array_push(&conf->labels);
             if (label == NULL) return NGX_CONF_ERROR;
             label->name.data = (const char *) value[i].data;
             label->name.len = (size_t) (sign - value[i].data);
@@ -208,25 +216,40 @@ static int ngx_shmetrics_is_fault_of_definition(shmetrics_status status) {
         || status == SHMETRICS_STATUS_CONFLICT;
 }
 
-/* Forgets what an earlier configuration had, so that its names are no conflict any more. */
-static void ngx_shmetrics_forget_checked(void) {
-    ngx_shmetrics_checked_t *checked;
-    while ((checked = ngx_shmetrics_checked) != NULL) {
-        (void) shmetrics_unregister(ngx_shmetrics_scratch, ngx_shmetrics_str(&checked->name), NULL);
-        ngx_shmetrics_checked = checked->next;
-        ngx_free(checked);
+static int ngx_shmetrics_has(const ngx_shmetrics_conf_t *conf, const ngx_str_t *name) {
+    ngx_shmetrics_family_t **family = conf->families.elts;
+    ngx_uint_t i;
+    for (i = 0; i < conf->families.nelts; i++)
+        if (ngx_shmetrics_same(&family[i]->name, name)) return 1;
+    return 0;
+}
+
+/* Unregisters what has been registered, so that it is no conflict any more. What `keep` has stays:
+ * to define it again as it was takes no memory. */
+static void ngx_shmetrics_forget(ngx_shmetrics_names_t *names, const ngx_shmetrics_conf_t *keep) {
+    ngx_shmetrics_name_t **at = &names->first, *one;
+    while ((one = *at) != NULL) {
+        if (keep && ngx_shmetrics_has(keep, &one->name)) {
+            at = &one->next;
+            continue;
+        }
+        if (names->segment) (void) shmetrics_unregister(names->segment, ngx_shmetrics_str(&one->name), NULL);
+        *at = one->next;
+        ngx_free(one);
     }
 }
 
-/* What has been tried stays registered until the next check, so that names which clash are found. */
-static void ngx_shmetrics_note_checked(const ngx_str_t *name) {
-    ngx_shmetrics_checked_t *checked = malloc(sizeof *checked + name->len);
-    if (checked == NULL) return;
-    checked->name.data = (u_char *) (checked + 1);
-    checked->name.len = name->len;
-    ngx_memcpy(checked->name.data, name->data, name->len);
-    checked->next = ngx_shmetrics_checked;
-    ngx_shmetrics_checked = checked;
+static void ngx_shmetrics_note(ngx_shmetrics_names_t *names, const ngx_str_t *name) {
+    ngx_shmetrics_name_t *one;
+    for (one = names->first; one; one = one->next)
+        if (ngx_shmetrics_same(&one->name, name)) return;
+    one = malloc(sizeof *one + name->len);
+    if (one == NULL) return;
+    one->name.data = (u_char *) (one + 1);
+    one->name.len = name->len;
+    ngx_memcpy(one->name.data, name->data, name->len);
+    one->next = names->first;
+    names->first = one;
 }
 
 static shmetrics_segment *ngx_shmetrics_open_scratch(const shmetrics_label *labels, size_t count, uint64_t size,
@@ -296,14 +319,30 @@ static ngx_int_t ngx_shmetrics_check_zone(ngx_cycle_t *cycle, ngx_shmetrics_conf
     return NGX_OK;
 }
 
+/* Defines all metrics. `*fault`, unless it is NULL then, is the one that cannot be. */
+static shmetrics_status ngx_shmetrics_try(ngx_shmetrics_conf_t *conf, ngx_shmetrics_family_t *labels, ngx_shmetrics_family_t **fault) {
+    ngx_shmetrics_family_t **family = conf->families.elts;
+    shmetrics_status status;
+    ngx_uint_t i;
+    for (i = 0; i <= conf->families.nelts; i++) {
+        *fault = i < conf->families.nelts ? family[i] : labels;
+        if (*fault == labels && labels->nlabels == 0) break;
+        status = ngx_shmetrics_register(ngx_shmetrics_scratch.segment, *fault, 0);
+        if (status != SHMETRICS_STATUS_OK) return status;
+        ngx_shmetrics_note(&ngx_shmetrics_scratch, &(*fault)->name);
+    }
+    return SHMETRICS_STATUS_OK;
+}
+
 /* The labels of the segment are known when the whole configuration has been read: here. */
 static char *ngx_shmetrics_init_conf(ngx_cycle_t *cycle, void *data) {
     ngx_shmetrics_conf_t *conf = data;
     ngx_shmetrics_family_t **family = conf->families.elts;
     shmetrics_label *label = conf->labels.elts;
     shmetrics_status status = SHMETRICS_STATUS_OK;
+    ngx_shmetrics_family_t labels, *fault = NULL;
     char reason[512];
-    ngx_uint_t i, k, n;
+    ngx_uint_t i, k, n, again;
 
     if (conf->name.len == 0) {
         if (conf->needed.file.len == 0) return NGX_CONF_OK;
@@ -333,33 +372,26 @@ static char *ngx_shmetrics_init_conf(ngx_cycle_t *cycle, void *data) {
         }
     }
     if (ngx_shmetrics_check_zone(cycle, conf) != NGX_OK) return NGX_CONF_ERROR;
-    if (ngx_shmetrics_scratch == NULL) ngx_shmetrics_scratch = ngx_shmetrics_open_scratch(NULL, 0, 8 * 1024 * 1024, &status);
-    if (ngx_shmetrics_scratch == NULL) return NGX_CONF_OK; /* the real one will tell */
-    ngx_shmetrics_forget_checked();
-    if (conf->labels.nelts) {
-        ngx_shmetrics_family_t labels;
-        ngx_memzero(&labels, sizeof labels);
-        ngx_str_set(&labels.name, "nginx_zone_labels");
-        for (i = 0; i < conf->labels.nelts; i++) labels.labels[labels.nlabels++] = label[i].name;
-        status = ngx_shmetrics_register(ngx_shmetrics_scratch, &labels, 0);
-        if (ngx_shmetrics_is_fault_of_definition(status)) {
-            (void) shmetrics_last_error(reason, sizeof reason);
-            ngx_shmetrics_refuse(cycle, reason, &conf->name, &conf->place);
-            return NGX_CONF_ERROR;
-        }
-        ngx_shmetrics_note_checked(&labels.name);
-    }
-    for (i = 0; i < conf->families.nelts; i++) {
-        status = ngx_shmetrics_register(ngx_shmetrics_scratch, family[i], 0);
-        if (status == SHMETRICS_STATUS_OK) {
-            ngx_shmetrics_note_checked(&family[i]->name);
-        } else if (ngx_shmetrics_is_fault_of_definition(status)) {
-            (void) shmetrics_last_error(reason, sizeof reason);
-            ngx_shmetrics_refuse(cycle, reason, &family[i]->name, &family[i]->place);
-            return NGX_CONF_ERROR;
+    ngx_memzero(&labels, sizeof labels);
+    ngx_str_set(&labels.name, "nginx_zone_labels");
+    labels.place = conf->place;
+    for (i = 0; i < conf->labels.nelts; i++) labels.labels[labels.nlabels++] = label[i].name;
+    for (again = 0; again < 2; again++) {
+        if (ngx_shmetrics_scratch.segment == NULL)
+            ngx_shmetrics_scratch.segment = ngx_shmetrics_open_scratch(NULL, 0, 8 * 1024 * 1024, &status);
+        if (ngx_shmetrics_scratch.segment == NULL) return NGX_CONF_OK; /* the real one will tell */
+        ngx_shmetrics_forget(&ngx_shmetrics_scratch, again ? NULL : conf);
+        status = ngx_shmetrics_try(conf, &labels, &fault);
+        if (status == SHMETRICS_STATUS_OK) return NGX_CONF_OK;
+        (void) shmetrics_last_error(reason, sizeof reason);
+        if (status == SHMETRICS_STATUS_FULL) { /* of what many reloads have changed */
+            ngx_shmetrics_forget(&ngx_shmetrics_scratch, NULL);
+            ngx_shmetrics_scratch.segment = NULL;
         }
     }
-    return NGX_CONF_OK;
+    if (!ngx_shmetrics_is_fault_of_definition(status)) return NGX_CONF_OK;
+    ngx_shmetrics_refuse(cycle, reason, fault == &labels ? &conf->name : &fault->name, &fault->place);
+    return NGX_CONF_ERROR;
 }
 
 /* Never more than a line a minute of all processes, however often nginx is reloaded. */
@@ -376,15 +408,34 @@ static void ngx_shmetrics_note_fault(ngx_shmetrics_conf_t *conf, const char *wha
     *end = '\0';
 }
 
+/* Returns the last fault, and notes the first one if `note`. */
+static shmetrics_status ngx_shmetrics_register_all(ngx_shmetrics_conf_t *conf, int note) {
+    ngx_shmetrics_family_t **family = conf->families.elts;
+    shmetrics_status status, last = SHMETRICS_STATUS_OK;
+    char reason[400];
+    ngx_uint_t i;
+    for (i = 0; i < conf->families.nelts; i++) {
+        status = ngx_shmetrics_register(conf->segment, family[i], 1);
+        if (status == SHMETRICS_STATUS_OK) {
+            ngx_shmetrics_note(&ngx_shmetrics_registered, &family[i]->name);
+            continue;
+        }
+        last = status;
+        (void) shmetrics_last_error(reason, sizeof reason);
+        if (note && conf->fault[0] == '\0')
+            ngx_shmetrics_note_fault(conf, "some metrics are not counted until nginx is reloaded", reason);
+    }
+    return last;
+}
+
 /* Runs in the master, for each configuration. A fault must not keep nginx from serving. */
 static ngx_int_t ngx_shmetrics_init_module(ngx_cycle_t *cycle) {
     ngx_shmetrics_conf_t *conf = ngx_shmetrics_get_conf(cycle);
     ngx_core_conf_t *ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
-    ngx_shmetrics_family_t **family;
     shmetrics_options options;
     shmetrics_status status;
     char reason[400];
-    ngx_uint_t i;
+    int again;
 
     if (conf == NULL || conf->name.len == 0 || ngx_test_config) return NGX_OK;
     shmetrics_options_init(&options);
@@ -416,12 +467,15 @@ static ngx_int_t ngx_shmetrics_init_module(ngx_cycle_t *cycle) {
         ngx_shmetrics_tell(conf, cycle->log, (char *) conf->fault);
         return NGX_OK;
     }
-    family = conf->families.elts;
-    for (i = 0; i < conf->families.nelts; i++) {
-        if (ngx_shmetrics_register(conf->segment, family[i], 1) == SHMETRICS_STATUS_OK) continue;
-        (void) shmetrics_last_error(reason, sizeof reason);
-        if (conf->fault[0]) continue;
-        ngx_shmetrics_note_fault(conf, "some metrics are not counted until nginx is reloaded", reason);
+    if (ngx_shmetrics_registered.segment != conf->segment) {
+        ngx_shmetrics_registered.segment = NULL;
+        ngx_shmetrics_forget(&ngx_shmetrics_registered, NULL);
+        ngx_shmetrics_registered.segment = conf->segment;
+    }
+    /* A name may clash with one that this configuration replaces, or no longer has. */
+    for (again = 0; again < 2; again++) {
+        if (ngx_shmetrics_register_all(conf, again) == SHMETRICS_STATUS_OK) break;
+        if (!again) ngx_shmetrics_forget(&ngx_shmetrics_registered, conf);
     }
     if (conf->fault[0]) ngx_shmetrics_tell(conf, cycle->log, (char *) conf->fault);
     return NGX_OK;

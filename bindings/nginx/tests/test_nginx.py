@@ -213,6 +213,52 @@ class Counting(unittest.TestCase):
                 nginx.wait_for(requests + 3, "nginx_http_requests_total", server="shop")
                 self.assertEqual(total(nginx.samples(), name, server="shop"), 3)  # three requests on one connection
 
+    def test_detours_are_one_request(self):
+        http = """shmetrics on; shmetrics_counter seen;
+        server { listen unix:@DIR@/app.sock; shmetrics off; location / { return 200 app; } location /bad { return 503; } }
+        server { listen @SOCKET@; server_name shop; error_page 404 /missing; error_page 502 503 = @fallback;
+            location / { shmetrics_location root; root @DIR@; try_files $uri @app; log_subrequest on; }
+            location /missing { shmetrics_location missing; return 404 gone; }
+            location @app { shmetrics_location app; proxy_pass http://unix:@DIR@/app.sock; proxy_intercept_errors on; }
+            location @fallback { shmetrics_location fallback; return 200 sorry; }
+            location /auth { shmetrics_location auth; auth_request /check; proxy_pass http://unix:@DIR@/app.sock:/; }
+            location /check { log_subrequest on; internal; proxy_pass http://unix:@DIR@/app.sock:/; }
+            location /mirrored { shmetrics_location mirrored; mirror /check; proxy_pass http://unix:@DIR@/app.sock:/; }
+            location /rewritten { rewrite ^ /other last; }
+            location /other { shmetrics_location other; if ($arg_x) { return 403; } proxy_pass http://unix:@DIR@/nobody.sock; }
+            location /closed { shmetrics_location closed; return 444; }
+            location /ssi { shmetrics_location ssi; ssi on; ssi_types text/plain; proxy_pass http://unix:@DIR@/ssi.sock; }
+            """ + PAGE + """ }
+        server { listen unix:@DIR@/ssi.sock; shmetrics off;
+            location / { default_type text/plain; return 200 '<!--#include virtual="/auth" --><!--#include virtual="/metrics" -->'; } }"""
+        with Nginx(http) as nginx:
+            nginx.start()
+            expected = {}
+            for path, location, status in (("/x", "app", 200), ("/bad", "fallback", 200), ("/auth", "auth", 200), ("/mirrored", "mirrored", 200),
+                                           ("/rewritten", "fallback", 200), ("/rewritten?x=1", "other", 403), ("/check", "missing", 404),
+                                           ("/closed", "closed", 444), ("/ssi", "ssi", 200)):
+                answer = nginx.send(f"GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n".encode())
+                self.assertTrue(status == 444 or answer.startswith(b"HTTP/1.1 %d" % status), (path, answer))
+                expected[location, str(status)] = expected.get((location, str(status)), 0) + 1
+            nginx.wait_for(9, "nginx_http_requests_total", server="shop")
+            found = nginx.samples()
+            for (location, status), count in expected.items():
+                self.assertEqual(total(found, "nginx_http_requests_total", location=location, status=status), count, (location, status))
+            self.assertEqual(total(found, "nginx_http_request_duration_seconds_count"), 9)
+            self.assertEqual(total(found, "nginx_http_requests_in_progress"), 0)
+            self.assertNotIn("exited on signal", nginx.errors())
+
+    def test_keepalive_and_pipelines(self):
+        with Nginx(SERVER) as nginx:
+            nginx.start()
+            one = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
+            last = b"GET / HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
+            sent = len(nginx.send(one * 20 + last))
+            nginx.wait_for(21, "nginx_http_requests_total", status="200")
+            found = nginx.samples()
+            self.assertEqual(total(found, "nginx_http_sent_bytes_total"), sent)
+            self.assertEqual(total(found, "nginx_http_received_bytes_total"), len(one * 20 + last))
+
     def test_custom_metrics(self):
         http = """shmetrics_counter requests_by_kind_total kind=all;
         shmetrics_counter orders kind=$arg_kind shop=main "help=All orders." if=$arg_order;
@@ -330,14 +376,18 @@ class Lifetime(unittest.TestCase):
                     self.assertEqual(len([1 for sample, _ in found if sample == name + "_bucket"]), bounds)
             self.assertEqual(nginx.told(), [])
 
-    def test_many_reloads_leave_the_check_right(self):
+    def test_names_that_clash_with_those_of_before(self):
         with Nginx(SERVER) as nginx:
             nginx.start()
-            for i, metric in enumerate(("shmetrics_histogram m value=1", "shmetrics_counter m_count a=1", "shmetrics_gauge m value=2 x=y")):
+            kinds = ("shmetrics_histogram m value=1", "shmetrics_counter m_count a=1; shmetrics_gauge m value=1", "shmetrics_gauge m value=2 x=y",
+                     "shmetrics_histogram m value=1", "shmetrics_histogram m value=1", "shmetrics_counter m_count a=1")
+            for i, metric in enumerate(kinds):
                 nginx.configure(f"{metric}; " + SERVER)
                 nginx.reload()
                 nginx.get()
                 nginx.wait_for(i + 1, "nginx_http_requests_total", location="root")
+            self.assertEqual(total(nginx.samples(), "m_count_total", a="1") > 0, True)
+            self.assertEqual(nginx.told(), [])
             self.assertNotIn("[emerg]", nginx.errors())
 
     def test_an_application_beside_it(self):
