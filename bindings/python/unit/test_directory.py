@@ -370,4 +370,7 @@ def test_name_and_page_from_the_shell(program, tmp_path):
     program(COUNT, PROMETHEUS_MULTIPROC_DIR="d")
     assert program("d", arguments=(*shell, "name")) == before == name(tmp_path / "d") + "\n"
     assert "c_total 1\n" in program("render", arguments=shell, PROMETHEUS_MULTIPROC_DIR="d")
-    assert "default is not there" in program("render", arguments=shell, status=1) or True
+    (tmp_path / "d" / "counter_7.db").write_bytes(b"")
+    told = subprocess.run([*shell, "render", "d"], cwd=tmp_path, capture_output=True, text=True)
+    assert told.returncode == 0 and "not on this page: " in told.stderr and "counter_7.db" in told.stderr
+    assert "shmetrics-default" in program("render", arguments=shell, status=1)

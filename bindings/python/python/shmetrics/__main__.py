@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from . import _directory, _domain, _segment
+from . import _directory, _domain, _multiprocess, _segment
 from ._native import Exposition, Reading
 
 
@@ -28,6 +28,10 @@ def main() -> int:
         segment: Any = _domain.segment_at(directory) if directory is not None else Reading(given or "default")
         if segment is None:
             raise OSError("there is no segment of the directory %s: nothing has counted there yet" % directory)
+        if directory is not None:
+            # This page is of one segment.
+            for other in [segment.path for segment in _domain.beside(directory)] + _multiprocess._files(directory):
+                print("shmetrics: not on this page: %s" % other, file=sys.stderr)
     except OSError as error:
         print("shmetrics: %s" % error, file=sys.stderr)
         return 1

@@ -127,6 +127,12 @@ def test_nothing_counted_yet_is_an_empty_page(directory, shm):
     assert counts(directory, shm, 0) == "nothing"
 
 
+def test_wrong_settings_and_no_shared_memory(directory, shm):
+    """Memory of the process has no mode, so a wrong one does not keep from it."""
+    out, *warned = counts(directory, shm, 1, SHMETRICS_MODE="abc", SHMETRICS_DIR="/nowhere/at/all").splitlines()
+    assert out == "1.0" and len(warned) == 2 and "SHMETRICS_MODE=abc" in warned[0] and "this process and its forked children only" in warned[1]
+
+
 @as_root
 @pytest.mark.parametrize("rights", ["-chown", "-chown,-dac_override,-fowner"])
 def test_root_without_its_rights(rights, directory, open_shm):
