@@ -85,7 +85,7 @@ def metrics():
 
     made = values.ValueClass("counter", "probe", "probe_total", (), (), "A probe.")
     assert made._multiprocess == (os.environ["VARIANT"] != SINGLE), made
-    stock = any(name.endswith(".db") for name in os.listdir(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "/proc/self/fd")))
+    stock = any(name.startswith("counter_") for name in os.listdir(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "/proc/self/fd")))
     assert stock == (os.environ["VARIANT"] == MULTI), "another backend than asked for"
     return prometheus_client
 
