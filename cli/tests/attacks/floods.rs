@@ -67,11 +67,12 @@ fn scrape(times: usize, what: &str, get: impl Fn() -> Response) -> Response {
     last.expect("some")
 }
 
-fn large(room: &Room) {
-    let segment = room.segment("shop");
+/// A segment whose page is some 30,000 times as long as that.
+fn large(room: &Room, name: &str, label: usize) {
+    let segment = room.segment(name);
     let family = segment.counter("hits_total", "Hits.").labels(["page"]).register().expect("registers");
     for n in 0..30_000 {
-        family.with([&format!("{}{n}", "x".repeat(60))]).inc();
+        family.with([&format!("{}{n}", "x".repeat(label))]).inc();
     }
     segment.counter("jobs_total", "").register().expect("registers").add(3.0);
 }
@@ -141,9 +142,9 @@ fn guesses_and_requests_without_a_password() {
 }
 
 #[test]
-fn pages_that_nobody_waits_for_or_takes() {
+fn pages_that_nobody_waits_for() {
     let room = Room::new();
-    large(&room);
+    large(&room, "shop", 60);
     let server = Server::start(&room, "shop");
     let get = || server.get_with("/metrics", "Accept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 10\r\n");
     {
@@ -154,6 +155,16 @@ fn pages_that_nobody_waits_for_or_takes() {
     }
     let abandoned = server.get("/metrics?name[]=shmetrics_serve_shed_total").body;
     assert!(metric(&abandoned, "shmetrics_serve_shed_total{what=\"abandoned page\"}") > 0.0);
+    assert_bounded(&server);
+}
+
+#[test]
+fn pages_that_nobody_takes() {
+    let room = Room::new();
+    // More than the sockets of both sides hold.
+    large(&room, "huge", 400);
+    let server = Server::start(&room, "huge");
+    let get = || server.get_with("/metrics", "X-Prometheus-Scrape-Timeout-Seconds: 8\r\n");
     {
         // More than there are places for pages; each has one when its time has come.
         let takers: Vec<TcpStream> = (0..20)
