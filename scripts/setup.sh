@@ -20,22 +20,28 @@ die() {
     exit 1
 }
 
+policy=/usr/sbin/policy-rc.d
+
 # Packages that bring a daemon must not start it: it would take the port that the tests, or the user, want.
 install_packages() {
-    local policy=/usr/sbin/policy-rc.d made=no
+    local package lost=()
     if [[ ! -e $policy ]]; then
+        # However this script ends: a policy that stays would keep every service of the machine down.
+        trap 'rm -f "$policy"' EXIT
+        trap 'exit 130' INT TERM HUP
         printf '#!/bin/sh\nexit 101\n' > "$policy"
         chmod +x "$policy"
-        made=yes
     fi
-    local package lost=()
     apt update || true # without a network, the cache may do
     if ! apt install "$@"; then
         for package in "$@"; do # one that cannot be had must not keep out the others
             apt install "$package" || lost+=("$package")
         done
     fi
-    [[ $made == no ]] || rm -f "$policy"
+    if [[ -n $(trap -p EXIT) ]]; then
+        rm -f "$policy"
+        trap - EXIT INT TERM HUP
+    fi
     ((${#lost[@]} == 0)) || echo "skipped: ${lost[*]} (apt-get failed; see target/apt.log)"
 }
 
@@ -110,14 +116,17 @@ need_nginx() {
 get_newer_servers() {
     local to=target/tools/newer repo
     [[ -x $to/usr/bin/prometheus && -x $to/usr/bin/prometheus-pushgateway && -x $to/usr/bin/victoria-metrics ]] && return
-    local work=$PWD/target/tools/newer-work
-    rm -rf "$work"
-    mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+    local work
+    work=$(mktemp -d)
+    mkdir -p target/tools "$work/lists/partial" "$work/cache/archives/partial"
+    # Downloads are done by apt's own user, who must get there.
+    chmod 755 "$work"
+    [[ $(id -u) -ne 0 ]] || chown -R _apt "$work" 2> /dev/null || true
     # From wherever the release's own packages come.
     repo=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2> /dev/null | grep -m 1 '/debian/\?$') || true
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $repo sid main" > "$work/sources.list"
     local options=(-qq -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$work/lists"
-        -o "Dir::Cache=$work/cache" -o "APT::Sandbox::User=root")
+        -o "Dir::Cache=$work/cache")
     if [[ -n $repo ]] && (
         cd "$work" && apt-get "${options[@]}" update && apt-get "${options[@]}" download prometheus prometheus-pushgateway victoria-metrics
     ) >> target/apt.log 2>&1; then
