@@ -48,6 +48,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(common::set_legacy_validation, module)?)?;
     module.add_function(wrap_pyfunction!(value::is_removed, module)?)?;
     module.add_function(wrap_pyfunction!(value::find, module)?)?;
+    module.add_function(wrap_pyfunction!(value::look_up, module)?)?;
     module.add_function(wrap_pyfunction!(value::add, module)?)?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use shmetrics::{Builder, DynamicFamily, Error, GaugeMode, Metric};
 
 use crate::common::{borrowed, exception, exemplar, Text};
@@ -463,6 +463,19 @@ pub(crate) fn find<'py>(
         Some(child) if !is_removed(&child) => Ok(Some(child)),
         _ => Ok(Some(key.into_any())),
     }
+}
+
+/// The child with these label values, if they are texts, it is there, and its series has not been removed.
+#[pyfunction]
+#[pyo3(signature = (children, values, /))]
+pub(crate) fn look_up<'py>(
+    children: &Bound<'py, PyDict>,
+    values: &Bound<'py, PyTuple>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if !values.iter_borrowed().all(|v| v.is_exact_instance_of::<PyString>()) {
+        return Ok(None);
+    }
+    Ok(children.get_item(values)?.filter(|child| !is_removed(child)))
 }
 
 /// Adds a child, and returns it; or the one that another thread has added meanwhile.
