@@ -37,6 +37,23 @@ enum {
     NGX_HTTP_SHMETRICS_F_COUNT
 };
 
+#define NGX_HTTP_SHMETRICS_PEERS 64 /* a power of 2 */
+
+/* The series of a peer, in this worker. */
+typedef struct {
+    u_char upstream[64];
+    u_char peer[112];
+    size_t upstream_len;
+    size_t peer_len;
+    ngx_uint_t status; /* of `requests` */
+    shmetrics_counter requests;
+    shmetrics_counter received;
+    shmetrics_counter sent;
+    shmetrics_histogram connect;
+    shmetrics_histogram header;
+    shmetrics_histogram response;
+} ngx_http_shmetrics_peer_t;
+
 typedef struct {
     ngx_shmetrics_conf_t *core;
     ngx_pool_t *pool;
@@ -48,6 +65,7 @@ typedef struct {
     double native;
     ngx_flag_t buckets_set;
     ngx_shmetrics_family_t *families[NGX_HTTP_SHMETRICS_F_COUNT]; /* NULL: off everywhere */
+    ngx_http_shmetrics_peer_t *peers;
     ngx_array_t custom;               /* of ngx_shmetrics_family_t * */
     ngx_shmetrics_family_t *errors;   /* values of custom metrics that are no numbers */
 } ngx_http_shmetrics_main_conf_t;

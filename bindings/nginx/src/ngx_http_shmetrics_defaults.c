@@ -191,18 +191,50 @@ static void ngx_http_shmetrics_count_location(ngx_http_request_t *r, ngx_http_sh
     location->known = 1;
 }
 
-static void ngx_http_shmetrics_observe(ngx_shmetrics_family_t *family, const shmetrics_str *values, ngx_msec_t ms) {
+static void ngx_http_shmetrics_add(ngx_shmetrics_family_t *family, shmetrics_counter *counter, const shmetrics_str *values, ngx_uint_t count,
+                                   off_t n) {
+    if (counter->p0 == NULL || shmetrics_counter_is_removed(*counter))
+        *counter = shmetrics_counter_with(family->handle.counter, values, count);
+    shmetrics_counter_add_u64(*counter, (uint64_t) ngx_max(n, 0));
+}
+
+static void ngx_http_shmetrics_observe(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values,
+                                       ngx_msec_t ms) {
     if (ms == (ngx_msec_t) -1) return; /* the attempt did not come so far */
-    shmetrics_histogram_observe(shmetrics_histogram_with(family->handle.histogram, values, 2), (double) ms / 1000);
+    if (histogram->p0 == NULL || shmetrics_histogram_is_removed(*histogram))
+        *histogram = shmetrics_histogram_with(family->handle.histogram, values, 2);
+    shmetrics_histogram_observe(*histogram, (double) ms / 1000);
+}
+
+/* What is known of a peer; `passing`, emptied, if it is not to be remembered. */
+static ngx_http_shmetrics_peer_t *ngx_http_shmetrics_find_peer(ngx_http_shmetrics_main_conf_t *main, const shmetrics_str *values,
+                                                               ngx_http_shmetrics_peer_t *passing) {
+    ngx_http_shmetrics_peer_t *peer = passing;
+    if (main->peers == NULL) main->peers = ngx_pcalloc(main->pool, NGX_HTTP_SHMETRICS_PEERS * sizeof *peer);
+    if (main->peers && values[0].len <= sizeof peer->upstream && values[1].len <= sizeof peer->peer) {
+        /* Most names keep their place in memory. Others may have it later, so the names are compared. */
+        peer = &main->peers[((uintptr_t) values[1].data >> 4) & (NGX_HTTP_SHMETRICS_PEERS - 1)];
+        if (peer->upstream_len == values[0].len && peer->peer_len == values[1].len
+            && ngx_memcmp(peer->upstream, values[0].data, values[0].len) == 0 && ngx_memcmp(peer->peer, values[1].data, values[1].len) == 0)
+            return peer;
+    }
+    ngx_memzero(peer, sizeof *peer);
+    if (peer == passing) return peer;
+    peer->upstream_len = values[0].len;
+    peer->peer_len = values[1].len;
+    ngx_memcpy(peer->upstream, values[0].data, values[0].len);
+    ngx_memcpy(peer->peer, values[1].data, values[1].len);
+    return peer;
 }
 
 static void ngx_http_shmetrics_count_upstream(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main) {
     ngx_shmetrics_family_t **family = main->families;
     ngx_http_upstream_state_t *state = r->upstream_states->elts;
     ngx_http_upstream_t *u = r->upstream;
+    ngx_http_shmetrics_peer_t passing, *peer;
     shmetrics_str values[3];
     uint64_t retries = 0;
-    ngx_uint_t i, again = 0;
+    ngx_uint_t i, status, again = 0;
     char buffer[3];
 
     values[0] = ngx_http_shmetrics_text("");
@@ -219,16 +251,19 @@ static void ngx_http_shmetrics_count_upstream(ngx_http_request_t *r, ngx_http_sh
         retries += again;
         again = 1;
         values[1] = ngx_shmetrics_str(state[i].peer);
-        values[2] = ngx_http_shmetrics_status_text(ngx_http_shmetrics_status_place(state[i].status), main->by_class, buffer);
-        shmetrics_counter_inc(shmetrics_counter_with(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_REQUESTS]->handle.counter, values, 3));
-        ngx_http_shmetrics_observe(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_CONNECT], values, state[i].connect_time);
-        ngx_http_shmetrics_observe(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_HEADER], values, state[i].header_time);
-        ngx_http_shmetrics_observe(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_RESPONSE], values, state[i].response_time);
-        shmetrics_counter_add_u64(shmetrics_counter_with(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_RECEIVED]->handle.counter, values, 2),
-                                  (uint64_t) ngx_max(state[i].bytes_received, 0));
-        shmetrics_counter_add_u64(shmetrics_counter_with(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_SENT]->handle.counter, values, 2),
-                                  (uint64_t) ngx_max(state[i].bytes_sent, 0));
+        peer = ngx_http_shmetrics_find_peer(main, values, &passing);
+        status = ngx_http_shmetrics_status_place(state[i].status);
+        if (peer->status != status) ngx_memzero(&peer->requests, sizeof peer->requests);
+        peer->status = status;
+        values[2] = ngx_http_shmetrics_status_text(status, main->by_class, buffer);
+        ngx_http_shmetrics_add(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_REQUESTS], &peer->requests, values, 3, 1);
+        ngx_http_shmetrics_observe(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_CONNECT], &peer->connect, values, state[i].connect_time);
+        ngx_http_shmetrics_observe(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_HEADER], &peer->header, values, state[i].header_time);
+        ngx_http_shmetrics_observe(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_RESPONSE], &peer->response, values, state[i].response_time);
+        ngx_http_shmetrics_add(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_RECEIVED], &peer->received, values, 2, state[i].bytes_received);
+        ngx_http_shmetrics_add(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_SENT], &peer->sent, values, 2, state[i].bytes_sent);
     }
+    if (retries == 0) return;
     shmetrics_counter_add_u64(shmetrics_counter_with(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_RETRIES]->handle.counter, values, 1), retries);
 }
 

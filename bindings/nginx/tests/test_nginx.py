@@ -139,6 +139,20 @@ class Counting(unittest.TestCase):
             self.assertEqual(total(found, "nginx_http_cache_requests_total", server="shop", location="cached", status="miss"), 1)
             self.assertEqual(total(found, "nginx_http_cache_requests_total", server="shop", location="cached", status="hit"), 2)
 
+    def test_many_peers(self):
+        http = """shmetrics on; server { listen @SOCKET@; server_name shop; """ + PAGE + """
+            location / { proxy_pass http://127.0.0.$arg_n:1; } }"""
+        with Nginx(http) as nginx:
+            nginx.start()
+            order = [*range(1, 101), *range(100, 0, -1), *range(1, 101)]
+            nginx.send(b"".join(b"GET /?n=%d HTTP/1.1\r\nHost: shop\r\n\r\n" % n for n in order) + b"GET /metrics HTTP/1.0\r\n\r\n")
+            nginx.wait_for(300, "nginx_http_requests_total", status="502")
+            found = nginx.samples()
+            for n in range(1, 101):
+                labels = {"upstream": f"127.0.0.{n}", "peer": f"127.0.0.{n}:1"}
+                self.assertEqual(total(found, "nginx_http_upstream_requests_total", status="502", **labels), 3, n)
+            self.assertEqual(total(found, "nginx_http_upstream_retries_total"), 0)
+
     def test_connections(self):
         with Nginx(SERVER) as nginx:
             nginx.start()
