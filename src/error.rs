@@ -56,7 +56,7 @@ pub enum Error {
 impl Error {
     /// An error unless the allocator has so many bytes.
     pub(crate) fn unless_memory(bytes: usize) -> Result<(), Self> {
-        if crate::host::has_memory(bytes) {
+        if crate::os::host::has_memory(bytes) {
             Ok(())
         } else {
             Err(Error::NoMemory)

@@ -7,8 +7,9 @@ use super::{
     shmetrics_str, with_labels,
 };
 use crate::metric::sealed::At;
-use crate::metric::{Counter, GaugeMode};
-use crate::segment::layout::KIND_COUNTER;
+use crate::metric::Counter;
+use crate::record::gauge_mode::GaugeMode;
+use crate::shm::layout::KIND_COUNTER;
 
 /// A family of counters.
 #[repr(C)]

@@ -7,8 +7,9 @@ use super::{
     shmetrics_str, with_labels,
 };
 use crate::metric::sealed::At;
-use crate::metric::{GaugeMode, Histogram};
-use crate::segment::layout::KIND_HISTOGRAM;
+use crate::metric::Histogram;
+use crate::record::gauge_mode::GaugeMode;
+use crate::shm::layout::KIND_HISTOGRAM;
 
 /// A family of histograms.
 #[repr(C)]

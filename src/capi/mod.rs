@@ -24,17 +24,19 @@ mod summary;
 use std::ffi::{c_char, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use status::{fail, shmetrics_status};
+use self::status::{fail, shmetrics_status};
 
-use crate::host::Undisturbed;
 use crate::metric::sealed::At;
-use crate::metric::{GaugeMode, Native};
-use crate::registry::family::{a_kind, Spec};
-use crate::registry::{check_amount, register, update_named, Table, DEFAULT_BUCKETS};
-use crate::segment::layout::{
+use crate::os::host::Undisturbed;
+use crate::record::family::{a_kind, Spec};
+use crate::record::gauge_mode::GaugeMode;
+use crate::record::native_schema::Native;
+use crate::registry::by_name::{self, check_amount};
+use crate::registry::{register, Table, DEFAULT_BUCKETS};
+use crate::segment::{Inner, Segment};
+use crate::shm::layout::{
     header, KIND_COUNTER, KIND_ENUM, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_STATE_SET, KIND_SUMMARY,
 };
-use crate::segment::{Inner, Segment};
 use crate::Error;
 
 /// Bytes with their length. They need not end in NUL. As a label value, a NULL pointer is the empty string.
@@ -359,7 +361,7 @@ unsafe fn named<M: At>(
     // SAFETY: as above, of their texts.
     let text = |text: &shmetrics_str| unsafe { text.bytes() };
     let (label, value) = (|i: usize| text(&labels[i].name), |i: usize| text(&labels[i].value));
-    update_named(segment.inner, kind, name, count, label, value, update).map_err(status::report)
+    by_name::update_named(segment.inner, kind, name, count, label, value, update).map_err(status::report)
 }
 
 /// Gives the labels of an exemplar to `f`, without allocation. What is no text becomes a label that is refused.

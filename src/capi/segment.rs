@@ -270,7 +270,7 @@ unsafe fn name_of<'a>(name: shmetrics_str) -> Result<&'a str, shmetrics_status> 
     let name = unsafe { name.text("the segment's name")? };
     if name.len() > 4095 {
         // This fails, and says why.
-        crate::segment::mapping::path_of(name).map_err(report)?;
+        crate::shm::mapping::path_of(name).map_err(report)?;
     }
     Ok(name)
 }

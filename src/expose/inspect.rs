@@ -2,16 +2,16 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Acquire;
 
-use super::allowance::Allowance;
-use super::own;
-use super::whole::Source;
+use super::page::allowance::Allowance;
+use super::self_metrics;
+use super::source::Source;
 use crate::process::{Slots, Token};
-use crate::registry::family::{count_of, kind_name, Record};
-use crate::segment::chain::{offset, Ring};
-use crate::segment::lane::Kind;
-use crate::segment::layout::{entry, header, GRANULE, KIND_GAUGE};
-use crate::segment::mapping::{Backing, Owner, PREFIX};
-use crate::segment::memory::{Mapped, Memory};
+use crate::record::family::{count_of, kind_name, Record};
+use crate::shm::layout::{entry, header, GRANULE, KIND_GAUGE};
+use crate::shm::list::{offset, Ring};
+use crate::shm::mapping::{Backing, Owner, PREFIX};
+use crate::shm::memory::{Mapped, Memory};
+use crate::shm::percpu::Kind;
 
 /// What is in a segment: made by [`Reader::inspect`](crate::Reader::inspect).
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ pub(super) fn inspect(source: &Source<'_>) -> Inspection {
         created: memory.get64(header::CREATED_NS) as f64 / 1e9,
         boot_id: boot_id(memory),
         ceiling: memory.get64(header::TOTAL_SIZE),
-        used: own::used(memory),
+        used: self_metrics::used(memory),
         resident: backing.resident(),
         series: count_of(memory.get64(header::SERIES)),
         families,
@@ -151,7 +151,7 @@ pub(super) fn inspect(source: &Source<'_>) -> Inspection {
         refused_series: memory.get64(header::REFUSED_SERIES),
         refused_families: memory.get64(header::REFUSED_FAMILIES),
         rejected_updates: memory.get64(header::REJECTED_UPDATES),
-        leaked: own::leaked(memory),
+        leaked: self_metrics::leaked(memory),
         corrupt,
         lane_kind: Kind::of(memory).name(),
         lane_cpus: memory.lanes().cpus as u32,

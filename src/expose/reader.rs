@@ -2,16 +2,16 @@ use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
-use super::check::check;
-use super::cursor::SEGMENT;
+use super::format::exposition::{Exposition, Format};
 use super::inspect::{inspect, processes, Inspection, ProcessInfo};
-use super::whole::{LastUpdate, Looks, Source};
-use super::{Cursor, Exposition, Format};
-use crate::host::Undisturbed;
+use super::page::cursor::{Cursor, SEGMENT};
+use super::source::{LastUpdate, Looks, Source};
+use super::verify::check;
+use crate::os::host::Undisturbed;
 use crate::process::Token;
-use crate::segment::layout::Regions;
-use crate::segment::mapping::{Backing, Owner};
-use crate::segment::memory::Mapped;
+use crate::shm::layout::Regions;
+use crate::shm::mapping::{Backing, Owner};
+use crate::shm::memory::Mapped;
 use crate::{Error, Segment};
 
 /// A view of a segment for rendering it: from any process, mapped read-only, and never in a writer's way.
@@ -64,7 +64,8 @@ impl Reader {
     /// [`Error::NotFound`], [`Error::Permission`], [`Error::NotASegment`], [`Error::WrongVersion`], [`Error::System`].
     #[cfg(target_os = "linux")]
     pub fn open(name: &str) -> Result<Reader, Error> {
-        use crate::segment::{header, known, mapping};
+        use crate::segment::known;
+        use crate::shm::{header, mapping};
         let _undisturbed = Undisturbed::new();
         Error::unless_memory(crate::segment::MEMORY_TO_OPEN)?;
         let path = mapping::path_of(name)?;
@@ -86,7 +87,7 @@ impl Reader {
             memory,
             regions,
             backing: Held::Own(ManuallyDrop::new(Box::new(backing))),
-            own_path: Some(known::absolute(&path)),
+            own_path: Some(mapping::paths::absolute(&path)),
             looks: Looks::default(),
         })
     }
@@ -107,7 +108,8 @@ impl Reader {
     #[cfg(all(fuzzing, feature = "portable"))]
     #[doc(hidden)]
     pub unsafe fn over(base: std::ptr::NonNull<u8>, len: u64) -> Result<Reader, Error> {
-        use crate::segment::{header, mapping::plain::PlainBacking};
+        use crate::shm::header;
+        use crate::shm::mapping::plain::PlainBacking;
         // SAFETY: the caller's promise.
         let backing = unsafe { PlainBacking::new(base, len) };
         let regions = header::check_bytes(&backing, Path::new("memory"))?;
@@ -141,7 +143,7 @@ impl Reader {
         let _undisturbed = Undisturbed::new();
         let Some(path) = self.path() else { return true };
         let backing = self.backing.get();
-        backing.is_named(path) && crate::segment::header::check_bytes(backing, path).is_ok()
+        backing.is_named(path) && crate::shm::header::check_bytes(backing, path).is_ok()
     }
 
     /// Whether any process has the segment open for counting, this one included; other readers do

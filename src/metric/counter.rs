@@ -4,11 +4,11 @@ use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering
 
 use super::sealed::At;
 use super::{add_f64, exemplar};
-use crate::segment::lane;
-use crate::segment::layout::{counter, entry, header};
-use crate::segment::life::{Life, Place, State, TAG_MASK};
-use crate::segment::pair::Pair;
 use crate::segment::{Inner, Segment};
+use crate::shm::generation::{Life, Place, State, TAG_MASK};
+use crate::shm::layout::{counter, entry, header};
+use crate::shm::pair::Pair;
+use crate::shm::percpu;
 
 /// A value that only rises, shared by all processes.
 ///
@@ -180,7 +180,7 @@ impl Counter {
         let (series, lanes) = (self.series, &self.inner.lanes);
         // Acquire: of a lane that was given in a later life, `is_in` sees that life.
         let lane = series.lane.load(Acquire);
-        if n < lane::MOST && series.is_in(self.life) && (lanes.add(lane, n) || lanes.add_locked(lane, n)) {
+        if n < percpu::MOST && series.is_in(self.life) && (lanes.add(lane, n) || lanes.add_locked(lane, n)) {
             return;
         }
         Counter::add_otherwise(self.inner, series, self.life, n);
@@ -192,10 +192,10 @@ impl Counter {
     extern "C" fn add_otherwise(inner: &'static Inner, series: &'static Series, life: Life, n: u64) {
         // Acquire: as above.
         let lane = series.lane.load(Acquire);
-        if lane == lane::CLOSED {
+        if lane == percpu::CLOSED {
             return inner.count(header::STALE_UPDATES);
         }
-        let to_lane = lane != 0 && n < lane::MOST && series.is_in(life);
+        let to_lane = lane != 0 && n < percpu::MOST && series.is_in(life);
         if !(to_lane && inner.lanes.add_otherwise(&inner.memory, lane, n)) {
             Counter { inner, series, life }.add_to_cell(n);
         }
@@ -239,7 +239,7 @@ impl Counter {
     fn ask_for_lane(&self, n: u64) {
         // `NOWHERE` is in no segment.
         if !std::ptr::eq(self.series, &raw const NOWHERE) {
-            lane::ask(self.inner, self.record(), 8, n);
+            percpu::ask(self.inner, self.record(), 8, n);
         }
     }
 
@@ -301,7 +301,7 @@ impl Counter {
     /// Whether its family was retired, which is so of embedded series alone.
     fn is_closed(&self) -> bool {
         // Relaxed: nothing else is read for it.
-        self.series.lane.load(Relaxed) == lane::CLOSED
+        self.series.lane.load(Relaxed) == percpu::CLOSED
     }
 
     /// The bits of the first cell that are the integer's.
@@ -341,7 +341,7 @@ impl Counter {
             return self.reject();
         }
         // Lanes only rise; what is taken back of them is a fraction below 0.
-        let in_lane = lane::sum(&self.inner.memory, self.series.lane.load(Acquire)) as f64;
+        let in_lane = percpu::sum(&self.inner.memory, self.series.lane.load(Acquire)) as f64;
         self.change_pair(|integer, fraction| {
             let (whole, part) = (integer & self.mask(), f64::from_bits(fraction));
             let mut take = (v as u64).min(whole);
@@ -364,12 +364,12 @@ impl Counter {
         let lane = self.series.lane.load(Acquire);
         let [integer, fraction] = read(&self.series.cells);
         // After the cells: what was taken back of a lane was in it before.
-        let in_lane = lane::sum(&self.inner.memory, lane);
+        let in_lane = percpu::sum(&self.inner.memory, lane);
         let own = integer & self.mask();
         // Acquire: all of it was read before this look at the life.
         fence(Acquire);
         let over = self.life != Life::FOREVER && (self.life.is_over(integer) || !self.series.is_in(self.life));
-        if over || lane == lane::CLOSED || self.is_closed() {
+        if over || lane == percpu::CLOSED || self.is_closed() {
             return 0.0;
         }
         let (whole, parts) = (u128::from(own) + in_lane, f64::from_bits(fraction));
@@ -380,7 +380,7 @@ impl Counter {
 /// Whether a cell that has taken `n` has crossed a multiple of `lane::HEAT`, as any does sooner or later that is hot.
 #[inline(always)]
 fn is_warm(before: u64, n: u64) -> bool {
-    (before & (lane::HEAT - 1)).saturating_add(n) >= lane::HEAT
+    (before & (percpu::HEAT - 1)).saturating_add(n) >= percpu::HEAT
 }
 
 /// A counter's cells, between two spills.

@@ -6,13 +6,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use crate::registry::{names, utf8};
-use crate::segment::chain::offset;
-use crate::segment::clock::wall_ms;
-use crate::segment::layout::{align, entry, exemplar as slot, family, header, GRANULE};
-use crate::segment::life::{Life, TAG_BITS, TAG_MASK};
-use crate::segment::memory::{Mapped, Memory};
 use crate::segment::Inner;
+use crate::shm::clock::wall_ms;
+use crate::shm::generation::{Life, TAG_BITS, TAG_MASK};
+use crate::shm::layout::{align, entry, exemplar as slot, family, header, GRANULE};
+use crate::shm::list::offset;
+use crate::shm::memory::{Mapped, Memory};
+use crate::text::{escaping, names};
 
 /// Most code points of the label names and values together (OpenMetrics 1.0).
 pub(crate) const CODE_POINTS: usize = 128;
@@ -69,7 +69,7 @@ impl Writer<'_> {
 fn write_labels(labels: &[(&str, &str)], text: &mut [u8; TEXT]) -> Option<usize> {
     let (mut out, mut code_points) = (Writer { text, len: 0 }, 0);
     for (i, (name, value)) in labels.iter().enumerate() {
-        let alike = |(other, _): &(&str, &str)| other == name || utf8::same_labels(other, name).is_some();
+        let alike = |(other, _): &(&str, &str)| other == name || escaping::same_labels(other, name).is_some();
         if !names::is_any_label(name) || labels[..i].iter().any(alike) {
             return None;
         }

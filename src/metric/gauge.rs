@@ -2,19 +2,19 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::add_f64;
-use super::mode::GaugeMode;
 use super::sealed::At;
+use crate::os::errno::Errno;
 use crate::process::Token;
-use crate::segment::chain::offset;
-use crate::segment::errno::Errno;
-use crate::segment::lane;
-use crate::segment::layout::{
+use crate::record::gauge_mode::GaugeMode;
+use crate::segment::{now_ns, Inner, Segment};
+use crate::shm::generation::{Life, Place, TAG_BITS, TAG_MASK};
+use crate::shm::layout::{
     entry, gauge, header, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD, FLAG_MODE_SHIFT, GRANULE,
 };
-use crate::segment::life::{Life, Place, TAG_BITS, TAG_MASK};
-use crate::segment::memory::Memory;
-use crate::segment::pair::Pair;
-use crate::segment::{now_ns, Inner, Segment};
+use crate::shm::list::offset;
+use crate::shm::memory::Memory;
+use crate::shm::pair::Pair;
+use crate::shm::percpu;
 
 /// A value that goes up and down.
 ///
@@ -454,7 +454,7 @@ fn is_closed(word: &'static AtomicU64) -> bool {
     let lane = std::ptr::from_ref(word).wrapping_byte_sub((gauge::VALUE - entry::LANE) as usize).cast::<AtomicU32>();
     // SAFETY: the word is in a record of the segment (`new`), behind this field, which is aligned
     // to 4 and only accessed atomically. Relaxed: nothing else is read for it.
-    unsafe { &*lane }.load(Relaxed) == lane::CLOSED
+    unsafe { &*lane }.load(Relaxed) == percpu::CLOSED
 }
 
 /// The time in a tag after a change at `now`. It is another than before, and at most one tick
@@ -532,7 +532,8 @@ impl Drop for InProgress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Format, Options};
+    use crate::Format;
+    use crate::Options;
 
     #[test]
     fn the_tag_of_the_most_recent_value_stays_with_the_clock() {

@@ -5,14 +5,14 @@ use std::time::Instant;
 use super::exemplar;
 use super::native::{self, Shape};
 use super::sealed::At;
-use crate::registry::family::Record;
-use crate::segment::chain::offset;
-use crate::segment::lane;
-use crate::segment::layout::{entry, family, header, histogram, GRANULE, KIND_GAUGE_HISTOGRAM, NO_SCHEMA, SCHEMA_BIAS};
-use crate::segment::life::{Life, Place, State, TAG_MASK};
-use crate::segment::memory::Mapped;
-use crate::segment::pair::{fallen, Pair, FALLING_MASK};
+use crate::record::family::Record;
 use crate::segment::{Inner, Segment};
+use crate::shm::generation::{Life, Place, State, TAG_MASK};
+use crate::shm::layout::{entry, family, header, histogram, GRANULE, KIND_GAUGE_HISTOGRAM, NO_SCHEMA, SCHEMA_BIAS};
+use crate::shm::list::offset;
+use crate::shm::memory::Mapped;
+use crate::shm::pair::{fallen, Pair, FALLING_MASK};
+use crate::shm::percpu;
 
 /// A histogram, shared by all processes: with classic buckets, [native](crate::Builder::native) ones, or both.
 ///
@@ -382,7 +382,7 @@ impl Histogram {
     /// Whether its family was retired, which is so of embedded series alone.
     fn is_closed(&self) -> bool {
         // Relaxed: nothing else is read for it.
-        self.half(entry::LANE).load(Relaxed) == lane::CLOSED
+        self.half(entry::LANE).load(Relaxed) == percpu::CLOSED
     }
 
     /// Whether the record has not begun a later life.
@@ -416,7 +416,7 @@ impl Histogram {
             let (count, sum) = if BACK { (fallen(seen[0], mask), sum - v) } else { (seen[0] + 1, sum + v) };
             match pair.cas(seen, [count, sum.to_bits()]) {
                 // Counts of gauge histograms fall, and they have no lanes.
-                Ok(()) if !BACK && count & (lane::HEAT_OF_BUCKET - 1) == 0 => {
+                Ok(()) if !BACK && count & (percpu::HEAT_OF_BUCKET - 1) == 0 => {
                     self.ask_for_lane();
                     return true;
                 }
@@ -435,7 +435,7 @@ impl Histogram {
             return;
         }
         if self.native.is_none() {
-            lane::ask(self.inner, self.record(), 16 * (self.bounds.len() as u64 + 1), 1);
+            percpu::ask(self.inner, self.record(), 16 * (self.bounds.len() as u64 + 1), 1);
         }
     }
 
@@ -504,7 +504,7 @@ pub(crate) fn read(memory: &Mapped, at: u64, mask: u64, buckets: usize, counts: 
         counts.push(count & mask);
         sum += f64::from_bits(part);
     }
-    lane::pairs(memory, lane::of(memory, at), buckets + 1, |i, [count, part]| {
+    percpu::pairs(memory, percpu::of(memory, at), buckets + 1, |i, [count, part]| {
         counts[i] = counts[i].wrapping_add(count);
         sum += f64::from_bits(part);
     });
@@ -513,7 +513,7 @@ pub(crate) fn read(memory: &Mapped, at: u64, mask: u64, buckets: usize, counts: 
 
 #[cfg(test)]
 mod tests {
-    use super::bucket;
+    use crate::metric::histogram::bucket;
 
     #[test]
     fn item_54_a_bound_belongs_to_its_own_bucket() {

@@ -3,34 +3,30 @@
 mod counter;
 mod exemplar;
 mod gauge;
+pub(crate) mod gauge_merge;
 mod histogram;
-mod mode;
 mod native;
-mod shown;
 mod state;
 mod summary;
 
-pub use counter::Counter;
-pub use gauge::{Gauge, InProgress};
-pub use histogram::{Histogram, Timer};
-pub use mode::GaugeMode;
-pub use native::Native;
-pub use state::{Enum, Info, StateSet};
-pub use summary::{GaugeHistogram, Summary};
+pub use self::counter::Counter;
+pub use self::gauge::{Gauge, InProgress};
+pub use self::histogram::{Histogram, Timer};
+pub use self::state::{Enum, Info, StateSet};
+pub use self::summary::{GaugeHistogram, Summary};
 
-pub(crate) use counter::{read as counter_read, whole_sum};
-pub(crate) use exemplar::{read as exemplar_read, Exemplar, CODE_POINTS};
-pub(crate) use gauge::Word as GaugeWord;
-pub(crate) use histogram::{read as histogram_read, saw_negatives};
-pub(crate) use native::{
+pub(crate) use self::counter::{read as counter_read, whole_sum};
+pub(crate) use self::exemplar::{read as exemplar_read, Exemplar, CODE_POINTS};
+pub(crate) use self::gauge::Word as GaugeWord;
+pub(crate) use self::histogram::{read as histogram_read, saw_negatives};
+pub(crate) use self::native::{
     each_block, each_cell, lane_is_sound, quantiles_read, read as native_read, spans, Block, Counted, Shape, Sketch,
-    Stored, EXEMPLARS as NATIVE_EXEMPLARS, ROOT_SIZE, WINDOW_SECONDS,
+    EXEMPLARS as NATIVE_EXEMPLARS, ROOT_SIZE,
 };
-pub(crate) use shown::{shown as gauge_shown, Sample, Shown};
-pub(crate) use state::read as states_read;
+pub(crate) use self::state::read as states_read;
 
 pub(crate) mod sealed {
-    use crate::segment::life::Place;
+    use crate::shm::generation::Place;
     use crate::Segment;
 
     pub trait At {

@@ -1,13 +1,13 @@
 use std::ffi::c_void;
 
 use super::sealed::At;
-use crate::registry::family::Record;
-use crate::segment::chain::offset;
-use crate::segment::layout::{entry, gauge, header, KIND_ENUM, KIND_STATE_SET};
-use crate::segment::life::{Life, Place, TAG_MASK};
-use crate::segment::memory::Mapped;
-use crate::segment::pair::Pair;
+use crate::record::family::Record;
 use crate::segment::{Inner, Segment};
+use crate::shm::generation::{Life, Place, TAG_MASK};
+use crate::shm::layout::{entry, gauge, header, KIND_ENUM, KIND_STATE_SET};
+use crate::shm::list::offset;
+use crate::shm::memory::Mapped;
+use crate::shm::pair::Pair;
 
 /// Several states, each on or off, shared by all processes: up to 64, named when the family is registered.
 ///

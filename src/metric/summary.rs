@@ -1,10 +1,10 @@
 use super::histogram::{Histogram, Timer};
 use super::sealed::At;
-use crate::registry::family::Record;
-use crate::segment::chain::offset;
-use crate::segment::layout::entry;
-use crate::segment::life::Place;
+use crate::record::family::Record;
 use crate::segment::Segment;
+use crate::shm::generation::Place;
+use crate::shm::layout::entry;
+use crate::shm::list::offset;
 
 /// The count and the sum of observations, shared by all processes: a [`Histogram`] without buckets. With
 /// [quantiles](crate::Builder::quantiles) if asked for.

@@ -3,9 +3,9 @@
 use super::fork::forks;
 use super::proof::{errno, keep_from_children, unmap, Hold, Refusal, ATTEMPTS};
 use super::slots::Standing;
-use crate::segment::attendance::{state_of, SHM_DEST};
-use crate::segment::layout::PAGE;
 use crate::segment::now_ns;
+use crate::shm::layout::PAGE;
+use crate::shm::mapping::attendance::{state_of, SHM_DEST};
 
 /// A System V shared memory segment that this process alone has attached.
 pub(super) struct Attachment {

@@ -20,8 +20,8 @@ use std::sync::atomic::{
 
 use super::pid;
 #[cfg(unix)]
-use crate::host::Undisturbed;
-use crate::segment::clock;
+use crate::os::host::Undisturbed;
+use crate::shm::clock;
 
 #[repr(C)]
 struct Words {
@@ -157,7 +157,7 @@ unsafe extern "C" fn in_child() {
 #[cfg(unix)]
 fn close_copy(descriptor: i32, file: (u64, u64)) {
     #[cfg(target_os = "linux")]
-    if descriptor >= 0 && crate::segment::mapping::linux::leads_to(descriptor, file.0, file.1) {
+    if descriptor >= 0 && crate::shm::mapping::linux::leads_to(descriptor, file.0, file.1) {
         // SAFETY: it leads to the segment's file, so it is a copy of the parent's.
         unsafe { libc::close(descriptor) };
     }

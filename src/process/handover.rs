@@ -13,8 +13,8 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use super::fork::{forks, Kept};
-use crate::host::Undisturbed;
-use crate::segment::mapping::linux;
+use crate::os::host::Undisturbed;
+use crate::shm::mapping::linux;
 
 /// Segments of which a fork hands a description on.
 const MOST: usize = 4;

@@ -2,8 +2,8 @@
 
 use super::fork::{forks, Kept};
 use super::proof::{errno, keep_from_children, unmap, Hold, Refusal, ATTEMPTS};
-use crate::segment::layout::PAGE;
-use crate::segment::mapping::{linux, Backing};
+use crate::shm::layout::PAGE;
+use crate::shm::mapping::{linux, Backing};
 
 /// An open file description of this process' own, for locks.
 pub(super) struct Description<'a> {

@@ -13,20 +13,20 @@ mod locks;
 mod proof;
 mod slots;
 
-pub(crate) use proof::Refusal;
-pub(crate) use slots::{Slots, Token};
+pub(crate) use self::proof::Refusal;
+pub(crate) use self::slots::{Slots, Token};
 
 use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
 
-use fork::ForkPage;
-use proof::Hold;
-use slots::Claimant;
+use self::fork::ForkPage;
+use self::proof::Hold;
+use self::slots::Claimant;
 
-use crate::host::Undisturbed;
-use crate::segment::clock;
-use crate::segment::layout::header;
-use crate::segment::mapping::Backing;
+use crate::os::host::Undisturbed;
 use crate::segment::Inner;
+use crate::shm::clock;
+use crate::shm::layout::header;
+use crate::shm::mapping::Backing;
 
 /// This process' registration in one segment.
 pub(crate) struct Process {

@@ -14,8 +14,8 @@
 
 use super::fork::Kept;
 #[cfg(target_os = "linux")]
-use crate::segment::layout::PAGE;
-use crate::segment::mapping::Backing;
+use crate::shm::layout::PAGE;
+use crate::shm::mapping::Backing;
 
 /// Why a process got no slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,17 +10,18 @@
 use std::cell::LazyCell;
 use std::sync::atomic::{fence, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use super::fork::Kept;
-use super::proof::{Hold, Refusal};
 #[cfg(target_os = "linux")]
-use super::{
-    attachment::{self, Attachment},
-    locks::Description,
-};
-use crate::segment::layout::{header, process_cell, slot};
-use crate::segment::mapping::Backing;
-use crate::segment::memory::{Mapped, Memory};
+use super::attachment;
+#[cfg(target_os = "linux")]
+use super::attachment::Attachment;
+use super::fork::Kept;
+#[cfg(target_os = "linux")]
+use super::locks::Description;
+use super::proof::{Hold, Refusal};
 use crate::segment::{now_ns, Inner};
+use crate::shm::layout::{header, process_cell, slot};
+use crate::shm::mapping::Backing;
+use crate::shm::memory::{Mapped, Memory};
 
 /// A process' claim on a slot. Generations tell successive holders apart: 24 bits, never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

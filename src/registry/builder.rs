@@ -1,12 +1,12 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::family::{Record, Spec};
 use super::{register, Table};
-use crate::metric::{
-    Counter, Enum, Gauge, GaugeHistogram, GaugeMode, Histogram, Info, Metric, Native, StateSet, Summary,
-};
-use crate::segment::layout::{
+use crate::metric::{Counter, Enum, Gauge, GaugeHistogram, Histogram, Info, Metric, StateSet, Summary};
+use crate::record::family::{Record, Spec};
+use crate::record::gauge_mode::GaugeMode;
+use crate::record::native_schema::Native;
+use crate::shm::layout::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
     KIND_UNKNOWN,
 };

@@ -13,15 +13,15 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use super::family::Record;
 use super::{recycle, redefine};
 use crate::metric::{each_cell, Counted};
-use crate::segment::chain::{offset, Ring};
-use crate::segment::lane;
-use crate::segment::layout::{counter, entry, gauge, header, histogram, process_cell as cell, KIND_COUNTER};
-use crate::segment::life::{self, Life, Place};
-use crate::segment::memory::{Mapped, Memory};
+use crate::record::family::Record;
 use crate::segment::{Inner, Segment};
+use crate::shm::generation::{self, Life, Place};
+use crate::shm::layout::{counter, entry, gauge, header, histogram, process_cell as cell, KIND_COUNTER};
+use crate::shm::list::{offset, Ring};
+use crate::shm::memory::{Mapped, Memory};
+use crate::shm::percpu;
 
 fn word_at(record: &Record<'_>, link: u32) -> u64 {
     offset(link) + record.text_at() - 8
@@ -33,15 +33,15 @@ fn digest(memory: &Mapped, record: &Record<'_>, place: Place) -> u32 {
     let mut sum = 0u64;
     let mut take = |value: u64| sum = (sum.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let word = |at| memory.load64(at, Acquire);
-    let lane = lane::of(memory, at);
+    let lane = percpu::of(memory, at);
     match record.kind() {
         KIND_COUNTER => {
             [counter::INTEGER, counter::FRACTION].into_iter().for_each(|field| take(word(at + field)));
-            take(lane::sum(memory, lane) as u64);
+            take(percpu::sum(memory, lane) as u64);
         }
         _ if record.pairs() > 0 => {
             (0..2 * record.pairs()).for_each(|i| take(word(at + histogram::SIZE + 8 * i)));
-            lane::pairs(memory, lane, record.pairs() as usize, |_, pair| pair.into_iter().for_each(&mut take));
+            percpu::pairs(memory, lane, record.pairs() as usize, |_, pair| pair.into_iter().for_each(&mut take));
             if let Some(shape) = record.shape() {
                 each_cell(memory, place, record.pairs(), shape, |cell| match cell {
                     Counted::Cell(cell) => [cell, cell + 8].into_iter().for_each(|at| take(word(at))),
@@ -66,7 +66,7 @@ pub(super) fn begin(inner: &Inner, record: &Record<'_>, link: u32) {
 
 /// Brings a series back that a look-up has found, and starts its clock anew. False if it has been removed meanwhile.
 pub(super) fn revive(inner: &Inner, record: &Record<'_>, link: u32, life: Life) -> bool {
-    let found = life::revive(&inner.memory, link, life);
+    let found = generation::revive(&inner.memory, link, life);
     if found && record.expire() > 0 {
         let at = word_at(record, link);
         let seen = inner.memory.load64(at, Relaxed);
@@ -152,7 +152,7 @@ fn look(memory: &Mapped, now: u64) {
 
 fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     let memory = &inner.memory;
-    let state = life::state(memory, link);
+    let state = generation::state(memory, link);
     // In a store that another family has used, its series may still be on their way out.
     if !state.has_series() || memory.load32(offset(link) + entry::PARENT, Acquire) != record.link() {
         return false;
@@ -164,8 +164,8 @@ fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     let word = u64::from(before) << 32 | u64::from(now);
     if (seen >> 32) as u32 != before {
         let _ = memory.cas64(at, seen, word, AcqRel, Relaxed);
-        if state.state() == life::EXPIRED {
-            life::revive_from(memory, link, state);
+        if state.state() == generation::EXPIRED {
+            generation::revive_from(memory, link, state);
         }
         return false;
     }
@@ -178,20 +178,20 @@ fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     if !is_idle || memory.cas64(at, seen, word, AcqRel, Relaxed).is_err() {
         return false;
     }
-    if state.state() == life::EXPIRED {
+    if state.state() == generation::EXPIRED {
         // What was updated since is not removed, but brought back by the next look.
         if digest() == before {
-            recycle::hide(inner, record, link, state, life::FREE);
+            recycle::hide(inner, record, link, state, generation::FREE);
         }
         return false;
     }
-    if !recycle::hide(inner, record, link, state, life::EXPIRED) {
+    if !recycle::hide(inner, record, link, state, generation::EXPIRED) {
         return false;
     }
-    let hidden = life::state(memory, link);
+    let hidden = generation::state(memory, link);
     // An update that came before the series was off the pages brings it back at once.
-    if digest() != before && hidden.state() == life::EXPIRED && hidden.life() == state.life() {
-        return !life::revive_from(memory, link, hidden);
+    if digest() != before && hidden.state() == generation::EXPIRED && hidden.life() == state.life() {
+        return !generation::revive_from(memory, link, hidden);
     }
     true
 }

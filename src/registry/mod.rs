@@ -1,45 +1,39 @@
 //! Families and label sets: registration, and the look-up that every labelled update goes through.
 
 mod builder;
+pub(crate) mod by_name;
 mod dynamic;
 mod expiry;
-pub(crate) mod family;
-pub(crate) mod fixed;
-pub(crate) mod hash;
-pub(crate) mod labels;
-pub(crate) mod names;
-mod one_shot;
 mod order;
 mod recycle;
 mod redefine;
-pub(crate) mod utf8;
 
-pub use builder::{Builder, Family, LabelledBuilder};
-pub use dynamic::{DynamicBuilder, DynamicFamily};
+pub use self::builder::{Builder, Family, LabelledBuilder};
+pub use self::dynamic::{DynamicBuilder, DynamicFamily};
 
-pub(crate) use builder::DEFAULT_BUCKETS;
-pub(crate) use one_shot::{check_amount, update_named};
+pub(crate) use self::builder::DEFAULT_BUCKETS;
 
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::atomic::{fence, AtomicU32, Ordering::Acquire, Ordering::Relaxed};
 
-use self::family::{Record, Series, Spec};
-use crate::host::Undisturbed;
 use crate::metric::sealed::At;
-use crate::segment::chain::{self, find_or_append, offset, Maker, Outcome};
-use crate::segment::index::{tag_of, Hit};
-use crate::segment::layout::{entry, family as f, header, FLAG_ESCAPED, GRANULE};
-use crate::segment::life::{self, Life, Place, State};
-use crate::segment::memory::Memory;
-use crate::segment::{Inner, Segment};
+use crate::os::host::Undisturbed;
+use crate::record::family::{self, Record, Series, Spec};
+use crate::segment::{const_labels, Inner, Segment};
+use crate::shm::generation::{self, Life, Place, State};
+use crate::shm::index::{tag_of, Hit};
+use crate::shm::layout::{entry, family as f, header, FLAG_ESCAPED, GRANULE};
+use crate::shm::list::{self, find_or_append, offset, Maker, Outcome};
+use crate::shm::memory::Memory;
+use crate::text::{label_set, names};
 use crate::Error;
 
 /// Registers a family, or finds it. Returns where its record is.
 pub(crate) fn register(inner: &Inner, spec: Spec<'_>) -> Result<u64, Error> {
     let _undisturbed = Undisturbed::new();
     let result = Error::unless_memory(memory_for(&spec)).and_then(|()| spec.checked()).and_then(|spec| {
-        fixed::check(&inner.memory, spec.name, spec.labels)?;
+        const_labels::check(&inner.memory, spec.name, spec.labels)?;
         register_checked(inner, &spec)
     });
     match result {
@@ -60,14 +54,14 @@ fn memory_for(spec: &Spec<'_>) -> usize {
 }
 
 fn register_checked(inner: &Inner, spec: &Spec<'_>) -> Result<u64, Error> {
-    let hash = labels::family_hash(inner.seed, spec.name.as_bytes());
+    let hash = label_set::family_hash(inner.seed, spec.name.as_bytes());
     let conflict = |how: &str, why: &str| Err(Error::Conflict(format!("the family {} {how}: {why}", spec.name)));
     redefine::drain_all(inner);
     // Another round is needed only if a process of an earlier generation has replaced the family
     // just now.
     for _ in 0..1000 {
         let mut maker = FamilyMaker { inner, spec, hash, clash: None, old: 0 };
-        let found = match find_or_append(&inner.index(), chain::FAMILIES, hash, &mut maker) {
+        let found = match find_or_append(&inner.index(), list::FAMILIES, hash, &mut maker) {
             Outcome::Made(link) => {
                 if maker.old != 0 {
                     redefine::drain(inner, maker.old);
@@ -143,7 +137,7 @@ impl Maker for FamilyMaker<'_> {
     fn refuse(&mut self) -> bool {
         let memory = &self.inner.memory;
         let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
-        let mut ring = chain::Ring::default();
+        let mut ring = list::Ring::default();
         while link != 0 && !ring.closes(link) {
             let record = Record::new(memory, offset(link));
             // The one that gives way clashes with nothing.
@@ -247,7 +241,7 @@ impl Table {
         value: impl Fn(usize) -> &'v [u8] + Copy,
     ) -> M {
         let segment = Segment { inner: self.inner };
-        let hash = labels::hash(self.hash, count, value);
+        let hash = label_set::hash(self.hash, count, value);
         if let Some(place) = self.look_up::<FIXED>(hash, count, name_len, value) {
             // SAFETY: `life_of` has looked at the record, which is an entry's.
             return unsafe { M::at_entry(segment, place) };
@@ -327,13 +321,13 @@ impl Table {
         // SAFETY: backed (checked). The bytes change only as the fields above do, and then what they were compared to does
         // not matter.
         let text = unsafe { std::slice::from_raw_parts(record.add(self.text_at as usize), usize::from(len)) };
-        if !labels::matches::<FIXED>(text, flags & FLAG_ESCAPED != 0, count, name_len, value) {
+        if !label_set::matches::<FIXED>(text, flags & FLAG_ESCAPED != 0, count, name_len, value) {
             return None;
         }
         // Acquire: all of it was read before the second look at the state (a sequence lock, of which the life is the number).
         fence(Acquire);
         let again = State(state.load(Relaxed));
-        if again == seen && seen.state() == life::LIVE {
+        if again == seen && seen.state() == generation::LIVE {
             return Some(seen.life());
         }
         self.life_again(link, seen, REVIVE)
@@ -350,7 +344,7 @@ impl Table {
         let there = if revive {
             expiry::revive(self.inner, &Record::new(&self.inner.memory, self.at), link, life)
         } else {
-            let now = life::state(&self.inner.memory, link);
+            let now = generation::state(&self.inner.memory, link);
             now.has_series() && now.life() == life
         };
         there.then_some(life)
@@ -384,12 +378,12 @@ impl Table {
     ) -> Place {
         let _undisturbed = Undisturbed::new();
         let lens = (0..count).try_fold((0, 0), |(raw, escaped), i| {
-            Some((raw + value(i).len(), escaped + labels::escaped_len(value(i))?))
+            Some((raw + value(i).len(), escaped + label_set::escaped_len(value(i))?))
         });
         let Some((raw, escaped)) = lens else {
             let mended = mended(count, value);
             let value = |i: usize| mended[i].as_bytes();
-            let hash = labels::hash(self.hash, count, value);
+            let hash = label_set::hash(self.hash, count, value);
             return match self.look_up::<false>(hash, count, name_len, value) {
                 Some(place) => place,
                 None => self.make_in_family(hash, count, name_len, &value),
@@ -451,7 +445,7 @@ impl Table {
         let record = Record::new(&self.inner.memory, self.at);
         let mended = mended(count, value);
         let value = |i: usize| mended[i].as_bytes();
-        let hash = labels::hash(self.hash, count, value);
+        let hash = label_set::hash(self.hash, count, value);
         let index = self.inner.index();
         let life = Cell::new(Life(0));
         let same = |link: u32| match self.life_of::<false, false>(link, count, name_len, value) {
@@ -474,7 +468,7 @@ impl Table {
 
     fn clear_family(&self) -> u64 {
         let record = Record::new(&self.inner.memory, self.at);
-        recycle::remove_all(self.inner, &record, Some(chain::announcements(&self.inner.memory, record.ends())))
+        recycle::remove_all(self.inner, &record, Some(list::announcements(&self.inner.memory, record.ends())))
     }
 
     /// The family's only series, or its overflow series.
@@ -487,7 +481,7 @@ impl Table {
         let place = self.embedded();
         memory.add64(self.at + f::REFUSED, 1, Relaxed);
         self.inner.count(header::REFUSED_SERIES);
-        let (hidden, live) = (State::new(life::HIDDEN, 0), State::new(life::LIVE, 0));
+        let (hidden, live) = (State::new(generation::HIDDEN, 0), State::new(generation::LIVE, 0));
         let _ = memory.cas32(place.at + entry::STATE, hidden.0, live.0, Relaxed, Relaxed);
         place
     }
@@ -509,9 +503,9 @@ impl<'a, 'v> Text<'a, 'v> {
     /// Of values which take so many bytes, escapes included; `None` if no exposition could carry it.
     fn new(table: &Table, count: usize, values_len: usize, value: &'a dyn Fn(usize) -> &'v [u8]) -> Option<Self> {
         let (_, lens) = Table::with_label_lens(table.inner, table.at)?;
-        let around = |(i, len): (usize, &u16)| labels::prefix_len(i, usize::from(*len)) + 1;
+        let around = |(i, len): (usize, &u16)| label_set::prefix_len(i, usize::from(*len)) + 1;
         let len = values_len + lens.iter().enumerate().map(around).sum::<usize>();
-        (lens.len() == count && len <= labels::TEXT_MAX).then_some(Text { lens, value, len })
+        (lens.len() == count && len <= label_set::TEXT_MAX).then_some(Text { lens, value, len })
     }
 
     fn write(&self, record: &Record<'_>, at: u64, escaped: bool) {
@@ -526,7 +520,7 @@ impl<'a, 'v> Text<'a, 'v> {
             out.put(b"=\"");
             let value = (self.value)(i);
             if escaped {
-                labels::escape_to(value, |piece| out.put(piece));
+                label_set::escape_to(value, |piece| out.put(piece));
             } else {
                 out.put(value);
             }

@@ -12,13 +12,13 @@
 
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-use super::family::Record;
-use super::names::LABELS_MAX;
 use super::Table;
-use crate::segment::chain::offset;
-use crate::segment::layout::{align, entry, family as f, header, GRANULE};
-use crate::segment::memory::Memory;
+use crate::record::family::Record;
 use crate::segment::Inner;
+use crate::shm::layout::{align, entry, family as f, header, GRANULE};
+use crate::shm::list::offset;
+use crate::shm::memory::Memory;
+use crate::text::names::LABELS_MAX;
 use crate::Error;
 
 /// Most other orders of a family's labels.
@@ -150,14 +150,14 @@ impl Table {
         places: &Places,
         count: usize,
         value: &dyn Fn(usize) -> &'v [u8],
-    ) -> crate::segment::life::Place {
+    ) -> crate::shm::generation::Place {
         let lens = match Table::with_label_lens(self.inner, self.at) {
             Some((_, lens)) if lens.len() == count => lens,
             _ => return self.overflow(),
         };
         let value = |i: usize| value(places.of(i));
         let name_len = |i: usize| usize::from(lens[i]);
-        let hash = super::labels::hash(self.hash, count, value);
+        let hash = crate::text::label_set::hash(self.hash, count, value);
         match self.look_up::<false>(hash, count, name_len, value) {
             Some(place) => place,
             None => self.make_in_family(hash, count, &name_len, &value),

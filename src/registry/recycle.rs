@@ -6,17 +6,17 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::family::Record;
-use crate::metric::GaugeMode;
-use crate::segment::chain::{announcements, is_later, offset, Ring};
-use crate::segment::lane;
-use crate::segment::layout::{
+use crate::record::family::Record;
+use crate::record::gauge_mode::GaugeMode;
+use crate::segment::Inner;
+use crate::shm::generation::{self, FreeList, Life, State};
+use crate::shm::layout::{
     entry, family, gauge, header, histogram, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK_HEAD, GRANULE,
     MAX_PROCESSES,
 };
-use crate::segment::life::{self, FreeList, Life, State};
-use crate::segment::memory::{Mapped, Memory};
-use crate::segment::Inner;
+use crate::shm::list::{announcements, is_later, offset, Ring};
+use crate::shm::memory::{Mapped, Memory};
+use crate::shm::percpu;
 
 /// The last one holds the longest label text.
 const CLASSES: u32 = 45;
@@ -52,7 +52,7 @@ fn list<'a>(record: &Record<'a>, class: u32) -> FreeList<'a, Mapped> {
 }
 
 fn account(inner: &Inner, record: &Record<'_>, link: u32, comes: bool) {
-    let bytes = size(record.text_at(), life::state(&inner.memory, link).class());
+    let bytes = size(record.text_at(), generation::state(&inner.memory, link).class());
     inner.memory.add64(header::ARENA_REACHABLE, if comes { bytes } else { bytes.wrapping_neg() }, Relaxed);
 }
 
@@ -80,14 +80,14 @@ pub(super) fn obtain(inner: &Inner, record: &Record<'_>, len: usize, may_be_new:
         }
         let allocate = || inner.arena().allocate(size(text_at, class));
         let link = if record.mode().has_cells() { with_cells(inner, allocate) } else { allocate() };
-        Some((link?, State::new(life::NEW, class)))
+        Some((link?, State::new(generation::NEW, class)))
     };
     // Larger ones only when there is nothing else.
     reuse(inner, record, class)
         .or_else(new)
         .or_else(|| (class + 1..LISTS).find_map(|larger| reuse(inner, record, larger)))
         .inspect(|(link, state)| {
-            if state.state() == life::NEW {
+            if state.state() == generation::NEW {
                 inner.memory.put32(offset(*link) + entry::STATE, state.0);
             }
         })
@@ -106,7 +106,7 @@ fn claim(inner: &Inner, link: u32) -> State {
     let (memory, index) = (&inner.memory, inner.index());
     let is_full = !index.has_room();
     index.erase(memory.get32(offset(link) + entry::TAG), link);
-    let state = life::state(memory, link);
+    let state = generation::state(memory, link);
     if is_full {
         // The life makes it another part of a large index each time.
         index.erase_all(link, state.life().0.wrapping_mul(1 << 14));
@@ -140,8 +140,8 @@ pub(super) fn without_cells(inner: &Inner) {
 /// first, and what they hold has the life that it is of.
 pub(super) fn close(inner: &Inner, record: &Record<'_>, link: u32) {
     let (memory, at) = (&inner.memory, offset(link));
-    let tag = life::state(memory, link).life().tag();
-    lane::take_away(memory, at);
+    let tag = generation::state(memory, link).life().tag();
+    percpu::take_away(memory, at);
     match record.pairs() {
         pairs @ 1.. => {
             for i in 0..pairs {
@@ -183,13 +183,13 @@ pub(super) fn each_cell(memory: &Mapped, at: u64, mut visit: impl FnMut(u64)) {
 
 /// Takes a record back that was obtained and not announced.
 pub(super) fn give_back(inner: &Inner, record: &Record<'_>, link: u32) {
-    let state = life::state(&inner.memory, link);
-    if state.state() == life::NEW {
+    let state = generation::state(&inner.memory, link);
+    if state.state() == generation::NEW {
         inner.arena().give_back(link, size(record.text_at(), state.class()));
         if record.mode().has_cells() {
             without_cells(inner);
         }
-    } else if life::change(&inner.memory, link, state, life::FREE) {
+    } else if generation::change(&inner.memory, link, state, generation::FREE) {
         list(record, state.class()).push(link);
         account(inner, record, link, true);
     }
@@ -197,7 +197,8 @@ pub(super) fn give_back(inner: &Inner, record: &Record<'_>, link: u32) {
 
 /// Removes a series. True if it was this call that did.
 pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, life: Life) -> bool {
-    let done = life::remove(&inner.index(), record.ends(), link, life, |link, parent| settled(inner, parent, link));
+    let done =
+        generation::remove(&inner.index(), record.ends(), link, life, |link, parent| settled(inner, parent, link));
     if done {
         removed(inner, record, link);
         inner.updated();
@@ -207,8 +208,9 @@ pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, life: Life) 
 
 /// Takes a series off the pages if its state is still `seen`: for a while (`EXPIRED`) or for good (`FREE`).
 pub(super) fn hide(inner: &Inner, record: &Record<'_>, link: u32, seen: State, to: u32) -> bool {
-    let done = life::hide(&inner.index(), record.ends(), link, seen, to, |link, parent| settled(inner, parent, link));
-    if done && to == life::FREE {
+    let done =
+        generation::hide(&inner.index(), record.ends(), link, seen, to, |link, parent| settled(inner, parent, link));
+    if done && to == generation::FREE {
         removed(inner, record, link);
     }
     done
@@ -221,7 +223,7 @@ pub(super) fn remove_all(inner: &Inner, record: &Record<'_>, until: Option<u32>)
     let (mut removed, mut ring) = (0, Ring::default());
     let mut link = record.first();
     while link != 0 && !ring.closes(link) {
-        let state = life::state(memory, link);
+        let state = generation::state(memory, link);
         // After the state: of another life, the removal fails.
         let birth = memory.load32(offset(link) + entry::BIRTH, Acquire);
         let is_its = memory.load32(offset(link) + entry::PARENT, Acquire) == record.link();
@@ -240,7 +242,7 @@ fn removed(inner: &Inner, record: &Record<'_>, link: u32) {
     inner.count(header::REMOVED_SERIES);
     // Killed between these two, this process leaks the record, and the leak shows.
     account(inner, record, link, false);
-    list(record, life::state(&inner.memory, link).class()).push(link);
+    list(record, generation::state(&inner.memory, link).class()).push(link);
     account(inner, record, link, true);
 }
 

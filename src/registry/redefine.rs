@@ -18,18 +18,19 @@
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use super::family::{Record, Spec};
-use super::{labels, recycle};
+use super::recycle;
 use crate::metric::{each_block, Block};
-use crate::segment::chain::{self, offset, Ring, FAMILIES};
-use crate::segment::lane;
-use crate::segment::layout::{
+use crate::record::family::{Record, Spec};
+use crate::segment::{Inner, Segment};
+use crate::shm::generation::{self, CLOSED_TAG};
+use crate::shm::layout::{
     align, entry, family as f, gauge, header, histogram, native_block, process_cell as cell, GRANULE, KIND_COUNTER,
     KIND_INFO,
 };
-use crate::segment::life::{self, CLOSED_TAG};
-use crate::segment::memory::Memory;
-use crate::segment::{Inner, Segment};
+use crate::shm::list::{self, offset, Ring, FAMILIES};
+use crate::shm::memory::Memory;
+use crate::shm::percpu;
+use crate::text::label_set;
 use crate::Error;
 
 impl Segment {
@@ -52,14 +53,14 @@ impl Segment {
             .into_iter()
             .chain([name.strip_suffix("_info").map(|n| (n, Some(KIND_INFO)))]);
         for (name, kind) in names.flatten() {
-            let hash = labels::family_hash(inner.seed, name.as_bytes());
+            let hash = label_set::family_hash(inner.seed, name.as_bytes());
             let is_kind = |link| kind.is_none_or(|kind| Record::new(&inner.memory, offset(link)).kind() == kind);
             let same = |link| is_called(inner, link, hash, name) && is_kind(link);
             let may = |link| {
                 inner.memory.put32(header::RETIRING, 1);
                 may_redefine(inner, &Record::new(&inner.memory, offset(link)))
             };
-            match chain::retract(&inner.index(), FAMILIES, hash, same, may, |link, _| settled(inner, link)) {
+            match list::retract(&inner.index(), FAMILIES, hash, same, may, |link, _| settled(inner, link)) {
                 Some((link, true)) => {
                     drain(inner, link);
                     return Ok(true);
@@ -113,7 +114,7 @@ pub(super) fn raise(inner: &Inner, link: u32) -> bool {
     }
     // A process of an earlier generation may have read the old word and be about to announce its
     // own definition.
-    chain::revoke(&inner.index(), FAMILIES, |link, _| settled(inner, link));
+    list::revoke(&inner.index(), FAMILIES, |link, _| settled(inner, link));
     !Record::new(memory, offset(link)).is_retired()
 }
 
@@ -166,8 +167,8 @@ pub(super) fn choose_store(inner: &Inner, new: &Record<'_>, predecessor: u32) {
         let mut used = HashSet::new();
         let mut candidates = Vec::new();
         each_family(inner, |_, record| match record.state().state() {
-            life::DRAINED if fits(record) => candidates.push(store_of(record)),
-            life::DRAINED => {}
+            generation::DRAINED if fits(record) => candidates.push(store_of(record)),
+            generation::DRAINED => {}
             _ => _ = used.insert(store_of(record)),
         });
         // If two families come to one store at a time, both are right: a record's parent tells
@@ -196,7 +197,7 @@ pub(super) fn drain_all(inner: &Inner) {
         return;
     }
     each_family(inner, |link, record| {
-        if record.state().state() == life::RETIRED {
+        if record.state().state() == generation::RETIRED {
             drain(inner, link);
         }
     });
@@ -207,16 +208,16 @@ pub(super) fn drain(inner: &Inner, link: u32) {
     let memory = &inner.memory;
     let record = Record::new(memory, offset(link));
     let state = record.state();
-    if state.state() != life::RETIRED {
+    if state.state() != generation::RETIRED {
         return;
     }
     // Who reads the chain's word after this sees that the family is retired; who read it before
     // fails to announce. So no series comes in behind the walk.
-    chain::revoke(&inner.index(), record.ends(), |link, parent| recycle::settled(inner, parent, link));
+    list::revoke(&inner.index(), record.ends(), |link, parent| recycle::settled(inner, parent, link));
     recycle::remove_all(inner, &record, None);
     close(inner, &record);
     inner.index().erase(memory.get32(record.at + entry::TAG), link);
-    life::change(memory, link, state, life::DRAINED);
+    generation::change(memory, link, state, generation::DRAINED);
 }
 
 /// Closes the embedded series to updates. It has no lives, so each kind of cell is left in a state
@@ -225,19 +226,19 @@ fn close(inner: &Inner, record: &Record<'_>) {
     let (memory, at) = (&inner.memory, record.overflow_at());
     let link = (at / GRANULE) as u32;
     loop {
-        let seen = life::state(memory, link);
-        if seen.state() == life::FREE {
+        let seen = generation::state(memory, link);
+        if seen.state() == generation::FREE {
             break;
         }
-        if life::change(memory, link, seen, life::FREE) {
-            if seen.state() == life::LIVE && record.label_count() == 0 {
+        if generation::change(memory, link, seen, generation::FREE) {
+            if seen.state() == generation::LIVE && record.label_count() == 0 {
                 memory.add64(header::SERIES, u64::MAX, Relaxed);
                 inner.count(header::REMOVED_SERIES);
             }
             break;
         }
     }
-    lane::close(memory, at);
+    percpu::close(memory, at);
     match record.pairs() {
         pairs @ 1.. => {
             // A count that is full takes no observation.
@@ -251,7 +252,8 @@ fn close(inner: &Inner, record: &Record<'_>) {
                     |_| true,
                     |block| {
                         if let Block::Chunk { at, .. } = block {
-                            memory.put64(at + native_block::LANE, u64::from(u32::MAX) << 32 | u64::from(lane::CLOSED));
+                            memory
+                                .put64(at + native_block::LANE, u64::from(u32::MAX) << 32 | u64::from(percpu::CLOSED));
                         }
                     },
                 );

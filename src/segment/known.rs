@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicPtr, Ordering::AcqRel, Ordering::Acquire};
 
 use super::Inner;
-
-type Id = (u64, u64);
+#[cfg(target_os = "linux")]
+use crate::shm::mapping::paths::root;
+use crate::shm::mapping::paths::{absolute, id_of, Id};
 
 /// A mapping, and a path by which it was opened.
 struct Entry {
@@ -30,23 +31,6 @@ struct Name {
 /// The newest entry.
 static KNOWN: AtomicPtr<Entry> = AtomicPtr::new(std::ptr::null_mut());
 
-/// The root of this process.
-#[cfg(target_os = "linux")]
-pub(crate) fn root() -> Option<Id> {
-    id_of(Path::new("/"))
-}
-
-#[cfg(unix)]
-fn id_of(path: &Path) -> Option<Id> {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
-}
-
-#[cfg(not(unix))]
-fn id_of(_: &Path) -> Option<Id> {
-    None
-}
-
 impl Name {
     fn new(path: &Path) -> Self {
         let path = absolute(path);
@@ -60,11 +44,6 @@ impl Name {
     fn is(&self, path: &Path) -> bool {
         self.path == path || self.resolved.as_deref() == Some(path)
     }
-}
-
-/// The path from the root, as it is written: symbolic links stay.
-pub(crate) fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 fn entries() -> impl Iterator<Item = &'static Entry> {

@@ -1,42 +1,25 @@
 //! The memory. The only room that knows bytes, offsets and mappings.
 
-pub(crate) mod account;
-pub(crate) mod arena;
-#[cfg(target_os = "linux")]
-pub(crate) mod attendance;
-pub(crate) mod chain;
-pub(crate) mod clock;
-pub(crate) mod errno;
-pub(crate) mod grants;
-pub(crate) mod header;
-pub(crate) mod index;
+pub(crate) mod const_labels;
 pub(crate) mod known;
-pub(crate) mod lane;
-pub(crate) mod layout;
-pub(crate) mod life;
-pub(crate) mod mapping;
-pub(crate) mod memory;
-#[cfg(test)]
-mod model;
 pub(crate) mod options;
-pub(crate) mod pair;
-pub(crate) mod rseq;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use self::arena::Arena;
-use self::index::Index;
-use self::lane::Lanes;
-use self::layout::{entry, header as h, INDEX_MIN_BITS};
-use self::life::{Life, State};
-use self::mapping::Backing;
-use self::memory::{Mapped, Memory};
-use self::options::{Access, How, Options};
-use crate::host::Undisturbed;
+use self::options::{How, Options};
+use crate::os::host::Undisturbed;
 use crate::process::{Process, Refusal};
-use crate::registry::fixed;
+use crate::shm::arena::Arena;
+use crate::shm::generation::{Life, State};
+use crate::shm::index::Index;
+use crate::shm::layout::{entry, header as h, INDEX_MIN_BITS};
+use crate::shm::mapping::access::Access;
+use crate::shm::mapping::{self, Backing};
+use crate::shm::memory::{Mapped, Memory};
+use crate::shm::percpu::Lanes;
+use crate::shm::{clock, header, layout, pair};
 use crate::Error;
 
 /// One application's metrics, shared by all its processes.
@@ -111,7 +94,7 @@ impl Inner {
             memory,
             lanes: Lanes::new(&memory, options.lane_plan().rseq),
             process: Process::new(&*backing),
-            path: path.map(|path| known::absolute(&path)),
+            path: path.map(|path| mapping::paths::absolute(&path)),
             regions,
             seed: memory.get64(h::SEED),
             epoch: AtomicU64::new(0),
@@ -170,7 +153,7 @@ impl Segment {
         let _undisturbed = Undisturbed::new();
         let path = mapping::path_of(name)?;
         let Some(file) = mapping::linux::open(&path, true)? else { return Ok(false) };
-        mapping::linux::check_owner(&file, &path, &Access::from_environment()?)?;
+        mapping::linux::check_owner(&file, &path, &Options::new().access()?)?;
         match header::check(&file, &path) {
             Ok(_) | Err(Error::WrongVersion { .. }) => Ok(mapping::linux::remove_if_unused(&file, &path)),
             Err(e) => Err(e),
@@ -289,7 +272,7 @@ fn open(options: &Options) -> Result<Segment, Error> {
     if !pair::supported() {
         return Err(Error::Unsupported("this processor has no 16-byte compare-and-swap (cmpxchg16b)".into()));
     }
-    let labels = fixed::text(&options.labels)?;
+    let labels = const_labels::text(&options.labels)?;
     let how = options.how()?;
     let ceiling = options.checked_ceiling()?;
     // An anonymous segment has no file whose access anybody could set.
@@ -301,7 +284,7 @@ fn open(options: &Options) -> Result<Segment, Error> {
     };
     // Of a segment that was mapped before, too: this is an opening of its own.
     segment.inner.epoch.store(options.epoch(segment.inner.time_ns()), Relaxed);
-    let its = fixed::text_in(&segment.inner.memory);
+    let its = const_labels::text_in(&segment.inner.memory);
     if !labels.is_empty() && its != labels.as_bytes() {
         let its = String::from_utf8_lossy(&its);
         return Err(Error::Conflict(format!("the segment was made with the labels {{{its}}}, not {{{labels}}}")));
@@ -323,7 +306,7 @@ fn check_room(regions: &layout::Regions) -> Result<(), Error> {
 
 #[cfg(target_os = "linux")]
 fn open_native(options: &Options, how: How, access: &Access, ceiling: u64, labels: &str) -> Result<Segment, Error> {
-    use mapping::linux::{self, Published};
+    use crate::shm::mapping::linux::{self, Published};
     let regions = layout::Regions::plan(ceiling, options.max_processes);
     // What is granted before the segment is seen: everything fixed, the smallest index, the first arena extent.
     let first = regions.index_at + (8 << INDEX_MIN_BITS);
@@ -422,7 +405,7 @@ fn mapped(file: &std::fs::File, path: &Path) -> Result<Option<Segment>, Error> {
 /// `Ok(None)`: the file is, or is about to be, no longer what the name means.
 #[cfg(target_os = "linux")]
 fn attach_native(options: &Options, file: mapping::linux::Descriptor, path: &Path) -> Result<Option<Segment>, Error> {
-    use mapping::linux;
+    use crate::shm::mapping::linux;
     if let Some(segment) = mapped(&file, path)?.filter(|_| !options.apart) {
         return Ok(Some(segment));
     }
@@ -465,7 +448,7 @@ fn open_portable(_: &Options, _: How, _: u64, _: &str) -> Result<Segment, Error>
 
 #[cfg(any(feature = "portable", not(target_os = "linux")))]
 fn open_portable(options: &Options, how: How, ceiling: u64, labels: &str) -> Result<Segment, Error> {
-    use mapping::portable::PortableBacking;
+    use crate::shm::mapping::portable::PortableBacking;
     options.check_portable()?;
     if how == How::Anonymous {
         return Err(Error::Unsupported("the portable backend has no anonymous segments; give a name".into()));

@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::account::{Account, Given};
-use super::lane::{self, Plan};
-use super::layout::{MAX_CEILING, MAX_PROCESSES, MIN_CEILING};
-use super::{mapping, Segment};
-use crate::{environment, Error};
+use super::Segment;
+use crate::os::environment;
+use crate::shm::layout::{MAX_CEILING, MAX_PROCESSES, MIN_CEILING};
+use crate::shm::mapping;
+use crate::shm::mapping::access::{Access, DEFAULT_MODE};
+use crate::shm::mapping::account::{Account, Given};
+use crate::shm::percpu::{self, Plan};
+use crate::Error;
 
 /// How to open a segment: its name, its limits, and whether it may be created.
 ///
@@ -59,39 +62,7 @@ pub(super) enum How {
     Anonymous,
 }
 
-/// Who may use a new segment, and whose segments may be used, as asked for. Names are not looked up
-/// yet: what is not needed may well not be there, as in a changed root.
-pub(crate) struct Access {
-    pub(super) mode: u32,
-    pub(super) owner: Option<Given>,
-    pub(super) group: Option<Given>,
-    trusted: Vec<Given>,
-}
-
-impl Access {
-    /// For this process' user alone.
-    pub(super) fn of_this_process() -> Self {
-        Access { mode: DEFAULT_MODE, owner: None, group: None, trusted: Vec::new() }
-    }
-
-    /// As the environment says.
-    pub(super) fn from_environment() -> Result<Self, Error> {
-        Options::new().access()
-    }
-
-    /// Whether a segment of this user may be used for counting: see [`Options::trust_owner`].
-    pub(super) fn is_trusted(&self, user: u32) -> Result<bool, Error> {
-        for given in self.owner.iter().chain(&self.trusted) {
-            if given.user()? == user {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
 const DEFAULT_CEILING: u64 = 64 << 20;
-const DEFAULT_MODE: u32 = 0o600;
 
 impl Default for Options {
     fn default() -> Self {
@@ -340,7 +311,7 @@ impl Options {
     }
 
     pub(super) fn lane_plan(&self) -> Plan {
-        Plan { rseq: self.plan.rseq && lane::rseq_allowed(), ..self.plan }
+        Plan { rseq: self.plan.rseq && percpu::rseq_allowed(), ..self.plan }
     }
 
     pub(super) fn resolved_name(&self) -> Result<Cow<'_, str>, Error> {
@@ -508,7 +479,7 @@ pub struct Listing {
 /// The files in `$SHMETRICS_DIR` (or `/dev/shm`) that are named like segments, by name. What is in them has not been
 /// looked at.
 pub fn list() -> Result<Vec<Listing>, Error> {
-    let _undisturbed = crate::host::Undisturbed::new();
+    let _undisturbed = crate::os::host::Undisturbed::new();
     let directory = mapping::directory();
     let entries = match std::fs::read_dir(&directory) {
         Ok(entries) => entries,

@@ -8,23 +8,17 @@
 //!   bound has, for what is below and above it in its native bucket;
 //! * all else: in a *chunk* of 16 pairs. The record has links to *pages* of links to chunks (see `tree`). A hot chunk of a histogram has a lane.
 
-mod bounds;
-mod config;
-mod index;
 mod observe;
 mod read;
 mod sketch;
 mod tree;
 mod window;
 
-pub use config::Native;
+pub(crate) use self::read::read;
+pub(crate) use self::sketch::{spans, Sketch};
+pub(crate) use self::tree::{each_block, each_cell, lane_is_sound, Block, Counted, Shape, ROOT_SIZE};
+pub(crate) use self::window::read as quantiles_read;
 
-pub(crate) use config::{Stored, WINDOW_SECONDS};
-pub(crate) use read::read;
-pub(crate) use sketch::{spans, Sketch};
-pub(crate) use tree::{each_block, each_cell, lane_is_sound, Block, Counted, Shape, ROOT_SIZE};
-pub(crate) use window::read as quantiles_read;
-
-pub(crate) use observe::EXEMPLARS;
-pub(super) use observe::{change, count_quickly, slot_of, Target};
-pub(super) use window::observe as observe_recent;
+pub(crate) use self::observe::EXEMPLARS;
+pub(super) use self::observe::{change, count_quickly, slot_of, Target};
+pub(super) use self::window::observe as observe_recent;

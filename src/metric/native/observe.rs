@@ -4,12 +4,12 @@ use std::sync::atomic::Ordering::Acquire;
 
 use super::tree::{Bucket, Shape, Tree, LANE_BYTES};
 use crate::metric::histogram::bucket;
-use crate::segment::lane;
-use crate::segment::layout::{entry, header, histogram, KIND_GAUGE_HISTOGRAM};
-use crate::segment::life::{Life, State, TAG_BITS, TAG_MASK};
-use crate::segment::memory::Granted;
-use crate::segment::pair::{fallen, FALLING_MASK};
 use crate::segment::Inner;
+use crate::shm::generation::{Life, State, TAG_BITS, TAG_MASK};
+use crate::shm::layout::{entry, header, histogram, KIND_GAUGE_HISTOGRAM};
+use crate::shm::memory::Granted;
+use crate::shm::pair::{fallen, FALLING_MASK};
+use crate::shm::percpu;
 
 /// Slots for exemplars of a histogram that is only native.
 pub(crate) const EXEMPLARS: u64 = 8;
@@ -58,7 +58,7 @@ impl<'a> Target<'a> {
     #[inline(always)]
     fn count_in_lane(&self, granted: &Granted<'_>, bucket: Bucket, v: f64) -> bool {
         // Acquire pairs with `lane::give_to_life`.
-        let lane = lane::in_word(granted.load64(bucket.lane_at(), Acquire), self.life);
+        let lane = percpu::in_word(granted.load64(bucket.lane_at(), Acquire), self.life);
         lane != 0
             && (self.inner.lanes.count(lane, bucket.number(), v)
                 || self.inner.lanes.count_locked(lane, bucket.number(), v)
@@ -70,7 +70,7 @@ impl<'a> Target<'a> {
     #[inline(never)]
     fn ask_for_lane(&self, bucket: Bucket) {
         if self.inner.memory.get8(self.record + entry::KIND) != KIND_GAUGE_HISTOGRAM {
-            lane::ask_for_life(self.inner, bucket.lane_at(), self.life, LANE_BYTES);
+            percpu::ask_for_life(self.inner, bucket.lane_at(), self.life, LANE_BYTES);
         }
     }
 }
@@ -97,7 +97,7 @@ pub(in crate::metric) fn count_quickly(target: &Target<'_>, v: f64) -> Option<()
     }
     let (bucket, word) = target.tree().find_usual(&granted, v)?;
     // Acquire pairs with `lane::give_to_life`.
-    let lane = lane::in_word(word.load(Acquire), life);
+    let lane = percpu::in_word(word.load(Acquire), life);
     inner.lanes.count(lane, bucket.number(), v).then_some(())
 }
 
@@ -164,7 +164,7 @@ fn try_change<const BACK: bool>(target: &Target<'_>, v: f64) -> Result<(), Refus
         let (count, sum) = if BACK { (fallen(count, mask) & mask, sum - v) } else { (count + 1, sum + v) };
         match pair.cas(seen, [tag | count, sum.to_bits()]) {
             Ok(()) => {
-                if let (false, 0, Pair::InChunk(bucket)) = (BACK, count & (lane::HEAT_OF_BUCKET - 1), place) {
+                if let (false, 0, Pair::InChunk(bucket)) = (BACK, count & (percpu::HEAT_OF_BUCKET - 1), place) {
                     target.ask_for_lane(bucket);
                 }
                 return Ok(());

@@ -2,9 +2,9 @@
 
 use super::sketch::Sketch;
 use super::tree::{Counted, Shape, Tree};
-use crate::segment::layout::histogram;
-use crate::segment::life::{Life, Place};
-use crate::segment::memory::Mapped;
+use crate::shm::generation::{Life, Place};
+use crate::shm::layout::histogram;
+use crate::shm::memory::Mapped;
 
 /// Reads a series: its native buckets into `sketch`, the counts of its classic buckets, each, into
 /// `counts`, and returns the sum. `mask` takes out of a count what is not its own; `bounds` are the

@@ -1,7 +1,7 @@
 //! Native buckets, as formats show them.
 
-use super::index::{self, SCHEMA_MIN};
 use super::tree::Shape;
+use crate::record::native_schema::index::{self, SCHEMA_MIN};
 
 /// The native buckets of a series, as they were at one moment. A buffer, used for one series after another.
 #[derive(Clone, Debug, Default)]

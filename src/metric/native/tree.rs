@@ -12,13 +12,13 @@ use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::index::{self, SCHEMA_MAX};
-use crate::segment::chain::offset;
-use crate::segment::lane;
-use crate::segment::layout::{align, header, histogram, native_block, GRANULE};
-use crate::segment::life::{Life, Place};
-use crate::segment::memory::{Granted, Mapped, Memory};
+use crate::record::native_schema::index::{self, SCHEMA_MAX};
 use crate::segment::Inner;
+use crate::shm::generation::{Life, Place};
+use crate::shm::layout::{align, header, histogram, native_block, GRANULE};
+use crate::shm::list::offset;
+use crate::shm::memory::{Granted, Mapped, Memory};
+use crate::shm::percpu;
 
 /// Octaves below 2^0 that there is room for: more than there are, so that the usual values share a page.
 const OCTAVES_BELOW: i32 = 1088;
@@ -297,7 +297,7 @@ impl Tree<'_> {
                 over = true;
                 return;
             }
-            lane::pairs(self.memory, lane, CHUNK_PAIRS as usize, |i, pair| visit(ordinal(i), Counted::Lane(pair)));
+            percpu::pairs(self.memory, lane, CHUNK_PAIRS as usize, |i, pair| visit(ordinal(i), Counted::Lane(pair)));
         });
         walked.filter(|()| !over)
     }
@@ -306,13 +306,13 @@ impl Tree<'_> {
 /// The lane of a chunk in this life.
 fn lane_of(memory: &Mapped, chunk: u64, life: Life) -> u32 {
     // Acquire pairs with `lane::give_to_life`.
-    lane::in_word(memory.load64(chunk + native_block::LANE, Acquire), life)
+    percpu::in_word(memory.load64(chunk + native_block::LANE, Acquire), life)
 }
 
 /// Whether the lane that a chunk has, in whichever life, may be one.
 pub(crate) fn lane_is_sound(memory: &Mapped, chunk: u64) -> bool {
     let lane = memory.load64(chunk + native_block::LANE, Acquire) as u32;
-    lane == 0 || lane::is_lane(memory, lane, LANE_BYTES)
+    lane == 0 || percpu::is_lane(memory, lane, LANE_BYTES)
 }
 
 /// Where observations of a bucket are: in the pair of its chunk, or in one of its lane, which is this.
@@ -359,8 +359,8 @@ pub(crate) fn each_cell(
 
 #[cfg(test)]
 mod tests {
-    use super::super::index::{SCHEMA_MAX, SCHEMA_MIN};
     use super::*;
+    use crate::record::native_schema::index::{SCHEMA_MAX, SCHEMA_MIN};
 
     #[test]
     fn every_number_has_a_place_and_they_are_in_order() {

@@ -1,0 +1,171 @@
+//! OpenMetrics 2.0.0 (release candidate): a line for each series, with all of a histogram in its value.
+
+use super::native;
+use super::text::{append, Name};
+use crate::expose::page::family::View;
+use crate::expose::page::observations::{native_exemplars, Observed};
+use crate::expose::page::snapshot::{Page, Series, Shot, Total};
+use crate::metric::gauge_merge::{Sample, Shown};
+use crate::shm::layout::{
+    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
+    KIND_UNKNOWN,
+};
+use crate::text::number::{float_with_point, integer, seconds};
+
+/// A family's lines in the making.
+pub(in crate::expose) struct Composite {
+    view: View,
+    name: Name,
+    /// Of a state set, for each state: how a line with its label begins, where more text follows and where none does.
+    states: Vec<String>,
+    observed: Observed,
+    each: Vec<Sample>,
+}
+
+/// What is added to a family's base name, which samples have too; and its type.
+pub(in crate::expose) fn kind(kind: u8) -> (&'static str, &'static str) {
+    match kind {
+        KIND_COUNTER => ("_total", "counter"),
+        KIND_GAUGE => ("", "gauge"),
+        KIND_HISTOGRAM => ("", "histogram"),
+        KIND_GAUGE_HISTOGRAM => ("", "gaugehistogram"),
+        KIND_SUMMARY => ("", "summary"),
+        KIND_INFO => ("_info", "info"),
+        KIND_STATE_SET | KIND_ENUM => ("", "stateset"),
+        _ => ("", "unknown"),
+    }
+}
+
+impl Composite {
+    /// Begins a family.
+    pub(in crate::expose) fn new(view: View, out: &mut Vec<u8>) -> Self {
+        let (suffix, kind) = kind(view.kind);
+        crate::expose::format::text::head(&view, suffix, kind, true, out);
+        let states = match view.kind {
+            KIND_STATE_SET | KIND_ENUM => view.texts.marks.iter().map(|state| view.state(state)).collect(),
+            _ => Vec::new(),
+        };
+        Composite { name: Name::new(&view, suffix), states, observed: Observed::default(), each: Vec::new(), view }
+    }
+
+    /// Appends the line, or lines, of the series at `at`.
+    pub(in crate::expose) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        let (kind, text_at) = (self.view.kind, self.view.text_at);
+        if self.view.renames() {
+            return of.series(at, kind, text_at, out, |series, out| {
+                series.with_text(self.view.renamed(series), |series| self.lines(series, out))
+            });
+        }
+        of.series(at, kind, text_at, out, |series, out| self.lines(series, out))
+    }
+
+    fn lines(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        match self.view.kind {
+            KIND_COUNTER => {
+                let Some(total) = series.counter(self.view.text_at) else { return false };
+                self.name.line(&series.text, out).keep();
+                match total {
+                    Total::Whole(n) => integer(n, out),
+                    Total::Float(v) => float_with_point(v, out),
+                }
+                began(series, out);
+                if let Some(exemplar) = series.exemplar(0) {
+                    append(&exemplar, self.view.escaping, usize::MAX, out);
+                }
+            }
+            KIND_GAUGE | KIND_UNKNOWN => match series.gauge(self.view.mode, &mut self.each) {
+                Shown::Nothing => return true,
+                Shown::One(v) => {
+                    self.name.line(&series.text, out).keep();
+                    float_with_point(v, out);
+                }
+                Shown::Each => {
+                    for (i, sample) in self.each.iter().enumerate() {
+                        if i > 0 {
+                            out.push(b'\n');
+                        }
+                        self.name.with(&series.text, &format!("pid=\"{}\"", sample.identity), out);
+                        float_with_point(sample.value, out);
+                    }
+                    if self.each.is_empty() {
+                        return true;
+                    }
+                }
+            },
+            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => return self.observations(series, out),
+            KIND_INFO => {
+                self.name.line(&series.text, out).keep();
+                out.push(b'1');
+            }
+            KIND_STATE_SET | KIND_ENUM => {
+                let word = series.states();
+                for (i, state) in self.states.iter().enumerate() {
+                    if i > 0 {
+                        out.push(b'\n');
+                    }
+                    let on = if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
+                    self.name.with(&series.text, state, out);
+                    out.push(b'0' + u8::from(on));
+                }
+            }
+            _ => return false,
+        }
+        out.push(b'\n');
+        true
+    }
+
+    fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        let summary = self.view.kind == KIND_SUMMARY;
+        let Some(sum) = self.observed.read(series, &self.view) else { return false };
+        self.name.line(&series.text, out).keep();
+        let gauge = self.view.kind == KIND_GAUGE_HISTOGRAM;
+        out.extend_from_slice(if gauge { b"{gcount:" } else { b"{count:" });
+        integer(self.observed.count(), out);
+        out.extend_from_slice(if gauge { b",gsum:" } else { b",sum:" });
+        float_with_point(sum, out);
+        if self.view.native.is_some() && !summary {
+            native::composite(&self.observed.sketch, out);
+        }
+        let marks = self.view.texts.marks.iter().map(String::as_str);
+        if summary {
+            out.extend_from_slice(b",quantile:[");
+            for (i, (quantile, value)) in marks.zip(&self.observed.quantiles).enumerate() {
+                out.extend_from_slice(if i > 0 { b"," } else { b"" });
+                out.extend_from_slice(quantile.as_bytes());
+                out.push(b':');
+                float_with_point(*value, out);
+            }
+            out.push(b']');
+        } else if !self.view.is_only_native() {
+            out.extend_from_slice(b",bucket:[");
+            let mut total = 0u64;
+            for (i, (count, bound)) in self.observed.counts.iter().zip(marks.chain(["+Inf"])).enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                total = total.wrapping_add(*count);
+                out.extend_from_slice(bound.as_bytes());
+                out.push(b':');
+                integer(total, out);
+            }
+            out.push(b']');
+        }
+        out.push(b'}');
+        if !gauge {
+            began(series, out);
+        }
+        let exemplars = if self.view.is_only_native() && !summary {
+            native_exemplars(series)
+        } else {
+            (0..self.observed.counts.len()).filter_map(|i| series.exemplar(i)).collect()
+        };
+        exemplars.iter().for_each(|exemplar| append(exemplar, self.view.escaping, usize::MAX, out));
+        out.push(b'\n');
+        true
+    }
+}
+
+fn began(series: &Series<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b" st@");
+    seconds(series.created(), out);
+}

@@ -1,0 +1,325 @@
+//! A metric of protobuf with one value, as most are, written from its beginning to its end: all of it is known beforehand, or as long as
+//! the label text. So no length is filled in later, and nothing is moved.
+
+use super::tag;
+use crate::expose::format::simd::BLOCK;
+use crate::expose::format::writer::{varint_len, Line, Piece};
+use crate::expose::page::snapshot::Text;
+use crate::text::label_set;
+
+/// What the metrics of a family have in common, whose labels' names are short.
+pub(in crate::expose) struct Quick {
+    heads: Vec<Head>,
+    /// The labels that all series have in front of theirs.
+    fixed: Piece,
+    /// By how much the labels take more bytes than in the label text; it may be negative.
+    more: isize,
+    /// Room for all but the label text and what follows the labels.
+    room: usize,
+    shapes: [Option<Box<Shape>>; SHAPES],
+    /// Of each shape, how often it may be missed until it is made anew.
+    patience: [u8; SHAPES],
+}
+
+/// How a metric is made of a text whose values are as long as those of the one it was found with: most series of a family have the shape of
+/// others. Then the lengths are part of the heads, and all is copied from known places to known places.
+struct Shape {
+    /// The length of the text, where its quotes are, and the length of what follows the labels: the metric's own length depends on it.
+    len: usize,
+    quotes: u64,
+    tail: usize,
+    /// The metric that it was found with, without its tail.
+    metric: Piece,
+    moves: Vec<Move>,
+}
+
+/// Two blocks to copy: one of the metric to its place, and then one of the text to where its value is. What runs over is overwritten by
+/// the next ones.
+#[derive(Clone, Copy)]
+struct Move {
+    metric: u16,
+    text: u16,
+    value: u16,
+}
+
+/// Shapes are kept by the length of the text.
+const SHAPES: usize = 16;
+/// Where lengths vary much, shapes are not worth their making.
+const PATIENCE: u8 = 4;
+
+/// A label before its value: `0a P 0a N name 12 V`, where P and V are to be filled in.
+struct Head {
+    bytes: [u8; HEAD],
+    len: usize,
+    /// The length of the pair without the value, and the longest value whose pair is short.
+    pair: usize,
+    most: usize,
+    /// Bytes before the value in the label text.
+    prefix: usize,
+}
+
+/// Room for a head: a whole number of blocks.
+const HEAD: usize = 48;
+/// Lengths below this take a byte.
+const SHORT: usize = 0x80;
+
+impl Quick {
+    /// Of these labels: as they stand in the label text, and their names. `None` if one is too long.
+    pub(in crate::expose) fn new<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, fixed: &[u8]) -> Option<Self> {
+        let mut quick = Quick {
+            heads: Vec::new(),
+            fixed: Piece::new(fixed),
+            more: 0,
+            room: fixed.len() + 16,
+            shapes: Default::default(),
+            patience: [1; SHAPES],
+        };
+        for (i, (stored, name)) in labels.enumerate() {
+            let (prefix, len) = (label_set::prefix_len(i, stored.len()), name.len() + 6);
+            let mut bytes = [0; HEAD];
+            let head = bytes.get_mut(..len)?;
+            head[..4].copy_from_slice(&[tag::METRIC_LABEL, 0, tag::LABEL_NAME, name.len() as u8]);
+            head[4..len - 2].copy_from_slice(name.as_bytes());
+            head[len - 2] = tag::LABEL_VALUE;
+            quick.more += len as isize - (prefix as isize + 1);
+            quick.room += len;
+            let pair = name.len() + 4;
+            quick.heads.push(Head { bytes, len, pair, most: SHORT - 1 - pair, prefix });
+        }
+        quick.more += fixed.len() as isize;
+        Some(quick)
+    }
+
+    /// Appends a metric with the labels of a text without escapes, and what follows them, with the value in its place there. False, and
+    /// nothing is appended, if a value is too long for it, or the text is not of these labels.
+    #[inline(always)]
+    pub(in crate::expose) fn metric(&mut self, text: &Text, tail: &Tail, value: f64, out: &mut Vec<u8>) -> bool {
+        match &self.shapes[text.len() % SHAPES] {
+            Some(shape) if shape.metric(text, tail, value, out) => true,
+            _ => self.metric_anew(*text, tail, value, out),
+        }
+    }
+
+    /// Takes a copy of the text's place, so that the caller need not have it in memory.
+    #[inline(never)]
+    fn metric_anew(&mut self, text: Text, tail: &Tail, value: f64, out: &mut Vec<u8>) -> bool {
+        let slot = text.len() % SHAPES;
+        if self.patience[slot] > 0 || !(1..=64).contains(&text.len()) {
+            self.patience[slot] = self.patience[slot].saturating_sub(1);
+            return self.metric_by_labels(&text, tail, value, out);
+        }
+        self.patience[slot] = PATIENCE;
+        // A text that changes under our hands must not make a shape of two.
+        let (from, copy) = (out.len(), text.padded());
+        let is_whole = self.metric_by_labels(&Text::of(&copy), tail, value, out);
+        if is_whole {
+            let metric = &out[from..out.len() - tail.0.len()];
+            self.shapes[slot] = self.shape(&copy[..text.len()], metric, tail).map(Box::new);
+        }
+        is_whole
+    }
+
+    /// The shape of a metric that was made of this text. `None` if the text is damaged.
+    fn shape(&self, text: &[u8], metric: &[u8], tail: &Tail) -> Option<Shape> {
+        let mut quotes = 0;
+        let (mut at, mut values) = (0, Vec::new());
+        for head in &self.heads {
+            let from = at + head.prefix;
+            let len = text.get(from..)?.iter().position(|b| *b == b'"')?;
+            values.push((head.len, from, len));
+            quotes |= 1 << (from - 1) | 1 << (from + len);
+            at = from + len + 1;
+        }
+        let is_sound = (0..text.len()).all(|i| (text[i] == b'"') == (quotes >> i & 1 == 1)) && at == text.len();
+        let labels: usize = values.iter().map(|(head, _, len)| head + len).sum();
+        let mut at = metric.len().checked_sub(labels).filter(|_| is_sound)?;
+        let mut moves = Vec::new();
+        // Up to where the metric is copied.
+        let mut done = 0;
+        for (head, from, len) in values {
+            at += head;
+            while done + BLOCK < at {
+                moves.push(Move { metric: done as u16, text: 0, value: (done + BLOCK) as u16 });
+                done += BLOCK;
+            }
+            for of_it in (0..len.max(1)).step_by(BLOCK) {
+                // Behind the first block of a value there is no more of its head: something that is overwritten at once.
+                let metric = if of_it == 0 { done } else { at + of_it };
+                moves.push(Move { metric: metric as u16, text: (from + of_it) as u16, value: (at + of_it) as u16 });
+            }
+            at += len;
+            done = at;
+        }
+        Some(Shape { len: text.len(), quotes, tail: tail.0.len(), metric: Piece::new(metric), moves })
+    }
+
+    #[inline(always)]
+    fn metric_by_labels(&self, text: &Text, tail: &Tail, value: f64, out: &mut Vec<u8>) -> bool {
+        let len = (text.len() + tail.0.len()).wrapping_add_signed(self.more);
+        let mut line = Line::new(out, self.room + text.len() + tail.0.len());
+        let head = if len < SHORT {
+            line.two([tag::FAMILY_METRIC, len as u8]);
+            2
+        } else {
+            line.byte(tag::FAMILY_METRIC);
+            line.varint(len as u64);
+            1 + varint_len(len as u64)
+        };
+        if self.fixed.len() > 0 {
+            line.piece(&self.fixed);
+        }
+        let is_whole = if text.len() <= 64 {
+            // All quotes at once: to look for one after the other takes as long as all the rest.
+            let quotes = text.quotes();
+            self.labels(text, &mut line, |at| (quotes >> (at & 63)).trailing_zeros() as usize)
+        } else {
+            self.labels(text, &mut line, |at| text.quote(at.min(text.len())).wrapping_sub(at))
+        };
+        if !is_whole {
+            return false;
+        }
+        line.piece_with(&tail.0, Tail::VALUE, value.to_le_bytes());
+        line.keep_bytes(head + len);
+        true
+    }
+
+    /// Appends the labels. `value_len` is how long a value is that begins at a place; if none does, too long. False: they are not all of the
+    /// text, and so not as long as was said.
+    #[inline(always)]
+    fn labels(&self, text: &Text, line: &mut Line<'_>, value_len: impl Fn(usize) -> usize) -> bool {
+        let mut at = 0;
+        for head in &self.heads {
+            at += head.prefix;
+            let len = value_len(at);
+            if len > head.most || at + len >= text.len() {
+                return false;
+            }
+            line.head(&head.bytes, head.len, (head.pair + len) as u8, len as u8);
+            text.put_part(at, len, line);
+            at += len + 1;
+        }
+        at == text.len()
+    }
+}
+
+impl Shape {
+    /// As `Quick::metric`, of a text of this shape. False if it has another.
+    #[inline(always)]
+    fn metric(&self, text: &Text, tail: &Tail, value: f64, out: &mut Vec<u8>) -> bool {
+        if text.len() != self.len || tail.0.len() != self.tail || (text.quotes() ^ self.quotes) << (64 - self.len) != 0
+        {
+            return false;
+        }
+        let mut line = Line::new(out, self.metric.len() + tail.0.len() + BLOCK);
+        let moves = self.moves.iter().map(|m| (m.metric.into(), text.block(m.text.into()), m.value.into()));
+        line.piece_and(&self.metric, moves);
+        line.piece_with(&tail.0, Tail::VALUE, value.to_le_bytes());
+        line.keep_bytes(self.metric.len() + tail.0.len());
+        true
+    }
+}
+
+/// A metric after its labels: a message of the value and, of a counter, when it began.
+#[derive(Default)]
+pub(in crate::expose) struct Tail(Piece);
+
+impl Tail {
+    /// Where the value stands.
+    const VALUE: usize = 3;
+
+    /// Makes it anew. `began` is the contents of a field.
+    pub(in crate::expose) fn set(&mut self, tag: u8, began: Option<(u8, &Piece)>) {
+        let began_len = began.map_or(0, |(_, piece)| piece.len() + 2);
+        self.0.set(|bytes| {
+            bytes.extend_from_slice(&[tag, 9 + began_len as u8, tag::VALUE]);
+            bytes.extend_from_slice(&[0; 8]);
+            if let Some((tag, piece)) = began {
+                bytes.extend_from_slice(&[tag, piece.len() as u8]);
+                bytes.extend_from_slice(piece.bytes());
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expose::page::snapshot::READABLE;
+
+    /// A metric of these labels.
+    fn metric(quick: &mut Quick, names: &[&str], values: &[String], tail: &Tail, v: f64) -> Option<Vec<u8>> {
+        let pairs: Vec<String> = names.iter().zip(values).map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+        let mut text = pairs.join(",").into_bytes();
+        // What is behind a text is no part of it.
+        text.resize(text.len() + READABLE, b'"');
+        let mut out = b"before".to_vec();
+        quick.metric(&Text::of(&text), tail, v, &mut out).then(|| out.split_off(6))
+    }
+
+    #[test]
+    fn a_shape_makes_what_would_be_made_without() {
+        let mut random = 1u64;
+        let mut below = |n: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % n
+        };
+        let mut by_shape = 0;
+        for round in 0..300 {
+            let long = "a_name_that_is_longer_than_one_block";
+            let names: Vec<&str> = ["a", "method", "status_code", long, "b"]
+                .into_iter()
+                .cycle()
+                .skip(round % 5)
+                .take(1 + round % 4)
+                .collect();
+            let fixed = if round % 3 == 0 { &b"\x0a\x06\x0a\x01x\x12\x01y"[..] } else { &[] };
+            let quick = || Quick::new(names.iter().map(|name| (*name, *name)), fixed).unwrap();
+            let mut kept = quick();
+            let began = Piece::new(vec![7; 5 + round % 7]);
+            let mut tail = Tail::default();
+            tail.set(tag::METRIC_COUNTER, (round % 2 == 0).then_some((tag::COUNTER_CREATED, &began)));
+            for i in 0..60 {
+                // Of few lengths, of which some are not those that came before.
+                let long = if below(20) == 0 { 40 } else { 3 };
+                let values: Vec<String> = names.iter().map(|_| "v".repeat(below(long) as usize * 9)).collect();
+                let made = metric(&mut kept, &names, &values, &tail, f64::from(i));
+                assert_eq!(made, metric(&mut quick(), &names, &values, &tail, f64::from(i)), "{names:?} {values:?}");
+            }
+            by_shape += kept.shapes.iter().flatten().count();
+        }
+        assert!(by_shape > 300, "{by_shape}");
+    }
+
+    #[test]
+    fn a_damaged_text_has_no_shape() {
+        let names = ["a", "b"];
+        for text in ["a=\"1\"\"b=\"2\"", "a=\"1\",b=x2\"", "\"\"\"\"\"\"\"\"\"\"", "a=\"1\",\"=\"2\""] {
+            let mut quick = Quick::new(names.iter().map(|name| (*name, *name)), &[]).unwrap();
+            let mut padded = text.as_bytes().to_vec();
+            padded.resize(text.len() + READABLE, 0);
+            let mut tail = Tail::default();
+            tail.set(tag::METRIC_GAUGE, None);
+            for _ in 0..10 {
+                quick.metric(&Text::of(&padded), &tail, 1.0, &mut Vec::new());
+            }
+            assert!(quick.shapes.iter().all(Option::is_none), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_text_of_the_same_length_has_another_shape() {
+        let names = ["a", "b"];
+        let mut quick = Quick::new(names.iter().map(|name| (*name, *name)), &[]).unwrap();
+        let mut tail = Tail::default();
+        tail.set(tag::METRIC_GAUGE, None);
+        let mut make =
+            |a: &str, b: &str| metric(&mut quick, &names, &[a.to_string(), b.to_string()], &tail, 1.0).unwrap();
+        let first = make("one", "two");
+        assert_eq!(
+            (first.clone(), make("one", "two"), make("one", "two")),
+            (first.clone(), first.clone(), first.clone())
+        );
+        assert_ne!(make("on", "etwo"), first);
+        assert_eq!(make("two", "one").len(), first.len());
+    }
+}

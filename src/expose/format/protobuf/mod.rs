@@ -1,0 +1,603 @@
+//! Protobuf: a length and an `io.prometheus.client.MetricFamily` for each family (`client_model/metrics.proto`). A family's length
+//! stands in front of it, so a whole one is put together in memory.
+
+mod fast;
+
+use self::fast::{Quick, Tail};
+use super::exposition::Escaping;
+use super::native;
+use super::writer::{varint_len, Line, Piece};
+use crate::expose::page::family::View;
+use crate::expose::page::observations::{native_exemplars, Observed};
+use crate::expose::page::snapshot::{Page, Series, Shot, Text};
+use crate::expose::page::walk::{self, Run, Usual};
+use crate::expose::self_metrics::Own;
+use crate::metric::gauge_merge::{Sample, Shown};
+use crate::metric::Exemplar;
+use crate::record::gauge_mode::GaugeMode;
+use crate::shm::layout::{
+    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
+    KIND_UNKNOWN,
+};
+use crate::text::{escaping, label_set};
+
+/// Field numbers and wire types: `number << 3 | type`, with 0 for varints, 1 for 8 bytes, 2 for what has a length.
+pub(in crate::expose) mod tag {
+    pub(in crate::expose) const FAMILY_NAME: u8 = 0x0a;
+    pub(in crate::expose) const FAMILY_HELP: u8 = 0x12;
+    pub(in crate::expose) const FAMILY_TYPE: u8 = 0x18;
+    pub(in crate::expose) const FAMILY_METRIC: u8 = 0x22;
+    pub(in crate::expose) const FAMILY_UNIT: u8 = 0x2a;
+    pub(in crate::expose) const METRIC_LABEL: u8 = 0x0a;
+    pub(in crate::expose) const METRIC_GAUGE: u8 = 0x12;
+    pub(in crate::expose) const METRIC_COUNTER: u8 = 0x1a;
+    pub(in crate::expose) const METRIC_SUMMARY: u8 = 0x22;
+    pub(in crate::expose) const METRIC_UNTYPED: u8 = 0x2a;
+    pub(in crate::expose) const METRIC_HISTOGRAM: u8 = 0x3a;
+    pub(in crate::expose) const LABEL_NAME: u8 = 0x0a;
+    pub(in crate::expose) const LABEL_VALUE: u8 = 0x12;
+    /// Of a gauge, a counter and an untyped metric.
+    pub(in crate::expose) const VALUE: u8 = 0x09;
+    pub(in crate::expose) const COUNTER_CREATED: u8 = 0x1a;
+    /// Of a histogram and a summary.
+    pub(in crate::expose) const COUNT: u8 = 0x08;
+    pub(in crate::expose) const SUM: u8 = 0x11;
+    pub(in crate::expose) const SUMMARY_CREATED: u8 = 0x22;
+    pub(in crate::expose) const HISTOGRAM_BUCKET: u8 = 0x1a;
+    pub(in crate::expose) const HISTOGRAM_CREATED: u8 = 0x7a;
+    pub(in crate::expose) const SUMMARY_QUANTILE: u8 = 0x1a;
+    pub(in crate::expose) const QUANTILE_RANK: u8 = 0x09;
+    pub(in crate::expose) const QUANTILE_VALUE: u8 = 0x11;
+    pub(in crate::expose) const BUCKET_COUNT: u8 = 0x08;
+    pub(in crate::expose) const BUCKET_BOUND: u8 = 0x11;
+    pub(in crate::expose) const COUNTER_EXEMPLAR: u8 = 0x12;
+    pub(in crate::expose) const BUCKET_EXEMPLAR: u8 = 0x1a;
+    pub(in crate::expose) const EXEMPLAR_VALUE: u8 = 0x11;
+    pub(in crate::expose) const EXEMPLAR_TIME: u8 = 0x1a;
+    pub(in crate::expose) const TIME_SECONDS: u8 = 0x08;
+    pub(in crate::expose) const TIME_NANOS: u8 = 0x10;
+}
+
+/// Room for a metric's own numbers, and for the lengths of the messages that it is.
+const NUMBERS: usize = 96;
+/// Room for a bucket.
+const BUCKET: usize = 24;
+
+/// A family in the making.
+pub(in crate::expose) struct Messages {
+    /// The family, but for its length and unit.
+    body: Vec<u8>,
+    /// Its length without any metric.
+    bare: usize,
+    /// Bytes that the body leaves for its length in front.
+    gap: usize,
+    metrics: Metrics,
+}
+
+/// What its metrics are made of.
+struct Metrics {
+    view: View,
+    /// For metrics of one value, mostly.
+    quick: Option<Quick>,
+    tail: Tail,
+    labels: Vec<Label>,
+    /// Room for their names, tags and lengths.
+    names: usize,
+    /// The labels that all series have in front of theirs.
+    fixed: Piece,
+    /// Of a histogram, the bounds as fields. Of a summary, the ranks of the quantiles, and the tag of the value. Of a state set, the
+    /// labels.
+    marks: Vec<Piece>,
+    /// The bound of the last bucket.
+    infinity: Piece,
+    /// When the series of this age began, as the contents of a field. Many have the same.
+    began: (u32, Piece),
+    observed: Observed,
+    each: Vec<Sample>,
+}
+
+struct Label {
+    /// Bytes before its value in the label text.
+    prefix: usize,
+    /// The field of its name, and the tag of its value.
+    name: Piece,
+}
+
+pub(in crate::expose) fn field(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(tag);
+    varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+pub(in crate::expose) fn varint(mut n: u64, out: &mut Vec<u8>) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+/// A label as a field of its metric.
+fn label(name: &str, value: &str) -> Vec<u8> {
+    let mut pair = Vec::new();
+    field(tag::LABEL_NAME, name.as_bytes(), &mut pair);
+    field(tag::LABEL_VALUE, value.as_bytes(), &mut pair);
+    let mut out = Vec::new();
+    field(tag::METRIC_LABEL, &pair, &mut out);
+    out
+}
+
+/// What a family is called after its base name, and the number of its type.
+fn kind(kind: u8) -> (&'static str, u8) {
+    match kind {
+        KIND_COUNTER => ("_total", 0),
+        KIND_INFO => ("_info", 1),
+        KIND_SUMMARY => ("", 2),
+        KIND_UNKNOWN => ("", 3),
+        KIND_HISTOGRAM => ("", 4),
+        KIND_GAUGE_HISTOGRAM => ("", 5),
+        _ => ("", 1),
+    }
+}
+
+fn begin(name: &str, help: &str, kind: u8, out: &mut Vec<u8>) {
+    field(tag::FAMILY_NAME, name.as_bytes(), out);
+    if !help.is_empty() {
+        field(tag::FAMILY_HELP, help.as_bytes(), out);
+    }
+    out.extend_from_slice(&[tag::FAMILY_TYPE, kind]);
+}
+
+impl Messages {
+    /// Begins a family. `spare` is a buffer to use again.
+    pub(in crate::expose) fn new(view: View, spare: Vec<u8>) -> Self {
+        let (suffix, number) = kind(view.kind);
+        let suffix = if view.exact { "" } else { suffix };
+        // As many as its length will have, if that is guessed well.
+        let gap = varint_len(view.series * 128 + 256);
+        let mut body = spare;
+        body.clear();
+        body.resize(gap, 0);
+        begin(&view.name(suffix), &view.texts.help, number, &mut body);
+        Messages { bare: body.len(), body, gap, metrics: Metrics::new(view) }
+    }
+
+    /// Goes on with the series of another segment.
+    pub(in crate::expose) fn continued(self, view: View) -> Self {
+        Messages { metrics: Metrics::new(view), ..self }
+    }
+
+    /// Bytes put together so far.
+    pub(in crate::expose) fn held(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Ends the family, and returns the buffer. A family without metrics is not shown.
+    pub(in crate::expose) fn finish(mut self, out: &mut Vec<u8>) -> Vec<u8> {
+        if self.body.len() > self.bare {
+            let unit = self.metrics.view.unit();
+            if !unit.is_empty() {
+                field(tag::FAMILY_UNIT, unit.as_bytes(), &mut self.body);
+            }
+            let mut head = Vec::new();
+            varint((self.body.len() - self.gap) as u64, &mut head);
+            if out.is_empty() {
+                // Not copied; and if its length is as long as was left for it, not moved either.
+                drop(self.body.splice(..self.gap, head));
+                std::mem::swap(out, &mut self.body);
+            } else {
+                out.extend_from_slice(&head);
+                out.extend_from_slice(&self.body[self.gap..]);
+            }
+        }
+        self.body
+    }
+
+    /// Whether its series may be usual ones.
+    pub(in crate::expose) fn has_usual(&self) -> bool {
+        self.metrics.view.kind == KIND_COUNTER
+    }
+
+    /// Adds usual series until there are so many more bytes, or the walk ends.
+    pub(in crate::expose) fn run(&mut self, page: &Page<'_>, run: &mut Run, bytes: usize) {
+        let until = self.body.len().saturating_add(bytes);
+        walk::run(&mut self.metrics, page, run, &mut self.body, until);
+    }
+
+    /// Adds the series at `at`.
+    #[inline(always)]
+    pub(in crate::expose) fn series(&mut self, of: &Page<'_>, at: u64) -> Shot {
+        self.metrics.add(of, at, &mut self.body)
+    }
+}
+
+/// Counters that have no exemplar, and no escapes in their text.
+impl Usual for Metrics {
+    fn what(&self) -> (u8, u64) {
+        (self.view.kind, self.view.text_at)
+    }
+
+    #[inline(always)]
+    fn usual(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(total) = series.counter(self.view.text_at) else { return false };
+        self.begin(series);
+        !series.has_exemplars() && self.quickly(series, total.as_f64(), out)
+    }
+
+    fn unusual(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        self.add(page, at, out)
+    }
+}
+
+impl Metrics {
+    #[inline(always)]
+    fn add(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        let (kind, text_at) = (self.view.kind, self.view.text_at);
+        of.series(at, kind, text_at, out, |series, out| self.series(series, out))
+    }
+
+    fn new(view: View) -> Self {
+        let marks = match view.kind {
+            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => view.bounds.iter().map(|b| bound(*b)).collect(),
+            KIND_SUMMARY => view.bounds.iter().map(|rank| quantile(*rank)).collect(),
+            KIND_STATE_SET | KIND_ENUM => {
+                view.texts.marks.iter().map(|state| Piece::new(label(&view.name(""), state))).collect()
+            }
+            _ => Vec::new(),
+        };
+        let mut fixed = Vec::new();
+        view.fixed_labels().iter().for_each(|(name, value)| fixed.extend_from_slice(&label(name, value)));
+        let names = view.texts.labels.iter().zip(view.label_names());
+        let labels = names.enumerate().map(|(i, (stored, name))| {
+            let mut piece = Vec::new();
+            field(tag::LABEL_NAME, name.as_bytes(), &mut piece);
+            piece.push(tag::LABEL_VALUE);
+            Label { prefix: label_set::prefix_len(i, stored.len()), name: Piece::new(&piece) }
+        });
+        let labels: Vec<Label> = labels.collect();
+        let names = view.texts.labels.iter().map(String::as_str).zip(view.label_names().iter().map(String::as_str));
+        let mut tail = Tail::default();
+        match view.kind {
+            KIND_UNKNOWN => tail.set(tag::METRIC_UNTYPED, None),
+            // A counter's says when it began.
+            _ => tail.set(tag::METRIC_GAUGE, None),
+        }
+        Metrics {
+            quick: Quick::new(names, &fixed),
+            tail,
+            names: labels.iter().map(|l| l.name.len() + 16).sum(),
+            labels,
+            fixed: Piece::new(&fixed),
+            marks,
+            infinity: bound(f64::INFINITY),
+            began: (u32::MAX, Piece::default()),
+            observed: Observed::default(),
+            each: Vec::new(),
+            view,
+        }
+    }
+
+    /// Makes what says when the series began.
+    #[inline(always)]
+    fn begin(&mut self, series: &Series<'_>) {
+        if self.began.0 != series.age() {
+            self.begin_anew(series.age(), series.created());
+        }
+    }
+
+    #[inline(never)]
+    fn begin_anew(&mut self, age: u32, created: u64) {
+        self.began.0 = age;
+        self.began.1.set(|bytes| time(created, bytes));
+        if self.view.kind == KIND_COUNTER {
+            self.tail.set(tag::METRIC_COUNTER, Some((tag::COUNTER_CREATED, &self.began.1)));
+        }
+    }
+
+    /// Appends a metric that has one value, and no more labels. False: it takes the long way.
+    #[inline(always)]
+    fn quickly(&mut self, series: &Series<'_>, v: f64, out: &mut Vec<u8>) -> bool {
+        let Some(quick) = &mut self.quick else { return false };
+        let is_hard = series.escaped || (series.is_embedded() && series.text.len() > 0);
+        !is_hard && quick.metric(&series.text, &self.tail, v, out)
+    }
+
+    /// Appends it.
+    #[inline(always)]
+    fn put_began(&self, tag: u8, line: &mut Line<'_>) {
+        line.two([tag, self.began.1.len() as u8]);
+        line.piece(&self.began.1);
+    }
+
+    #[inline(always)]
+    fn series(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        self.begin(series);
+        match self.view.kind {
+            KIND_COUNTER => {
+                let Some(total) = series.counter(self.view.text_at) else { return false };
+                let total = total.as_f64();
+                if series.has_exemplars() || !self.quickly(series, total, out) {
+                    self.counter(series, total, out);
+                }
+            }
+            KIND_GAUGE => self.gauge(series, self.view.mode, tag::METRIC_GAUGE, out),
+            KIND_UNKNOWN => self.gauge(series, GaugeMode::Shared, tag::METRIC_UNTYPED, out),
+            KIND_INFO => self.value(series, None, 1.0, tag::METRIC_GAUGE, out),
+            KIND_STATE_SET | KIND_ENUM => self.states(series, out),
+            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => return self.observations(series, out),
+            _ => return false,
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn counter(&self, series: &Series<'_>, total: f64, out: &mut Vec<u8>) {
+        let exemplar = series.exemplar(0).map(|e| exemplar(tag::COUNTER_EXEMPLAR, &e, self.view.escaping));
+        let room = NUMBERS + exemplar.as_ref().map_or(0, Piece::len);
+        self.metric(series, None, room, out, |line| {
+            let counter = line.open(tag::METRIC_COUNTER);
+            line.byte(tag::VALUE);
+            line.eight(total.to_le_bytes());
+            if let Some(exemplar) = &exemplar {
+                line.piece(exemplar);
+            }
+            self.put_began(tag::COUNTER_CREATED, line);
+            line.close(counter);
+        });
+    }
+
+    #[inline(never)]
+    fn states(&mut self, series: &Series<'_>, out: &mut Vec<u8>) {
+        let word = series.states();
+        let marks = std::mem::take(&mut self.marks);
+        for (i, state) in marks.iter().enumerate() {
+            let on = if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
+            self.value(series, Some(state), f64::from(u8::from(on)), tag::METRIC_GAUGE, out);
+        }
+        self.marks = marks;
+    }
+
+    /// Appends a metric: its labels, perhaps one more, and what `body` appends, in `room` bytes.
+    #[inline(always)]
+    fn metric(
+        &self,
+        series: &Series<'_>,
+        more: Option<&Piece>,
+        room: usize,
+        out: &mut Vec<u8>,
+        body: impl FnOnce(&mut Line<'_>),
+    ) {
+        let text = &series.text;
+        let room = room + text.len() + self.names + self.fixed.len() + more.map_or(0, Piece::len);
+        if series.escaped || (series.is_embedded() && text.len() > 0) {
+            return self.metric_slowly(series, more, room, out, body);
+        }
+        let mut line = Line::new(out, room);
+        let metric = line.open(tag::FAMILY_METRIC);
+        line.piece(&self.fixed);
+        if text.len() > 0 {
+            self.label_pairs(text, &mut line);
+        }
+        if let Some(more) = more {
+            line.piece(more);
+        }
+        body(&mut line);
+        line.close(metric);
+        line.keep();
+    }
+
+    /// The labels of a text without escapes.
+    #[inline(always)]
+    fn label_pairs(&self, text: &Text, line: &mut Line<'_>) {
+        let mut at = 0;
+        for label in &self.labels {
+            at += label.prefix;
+            let end = text.quote(at.min(text.len()));
+            let from = at.min(end);
+            let len = end - from;
+            let pair = label.name.len() + varint_len(len as u64) + len;
+            if pair < 0x80 {
+                line.two([tag::METRIC_LABEL, pair as u8]);
+                line.piece(&label.name);
+                line.byte(len as u8);
+            } else {
+                line.byte(tag::METRIC_LABEL);
+                line.varint(pair as u64);
+                line.piece(&label.name);
+                line.varint(len as u64);
+            }
+            text.put_part(from, len, line);
+            at = end + 1;
+        }
+    }
+
+    /// As `metric`, of label text with escapes, or of an overflow series.
+    #[cold]
+    fn metric_slowly(
+        &self,
+        series: &Series<'_>,
+        more: Option<&Piece>,
+        room: usize,
+        out: &mut Vec<u8>,
+        body: impl FnOnce(&mut Line<'_>),
+    ) {
+        let mut pairs = Vec::new();
+        for (name, value) in self.view.labels_of(&series.text.bytes(), series.escaped) {
+            pairs.extend_from_slice(&label(&name, &value));
+        }
+        let pairs = Piece::new(&pairs);
+        let mut line = Line::new(out, room + pairs.len());
+        let metric = line.open(tag::FAMILY_METRIC);
+        line.piece(&self.fixed);
+        line.piece(&pairs);
+        if let Some(more) = more {
+            line.piece(more);
+        }
+        body(&mut line);
+        line.close(metric);
+        line.keep();
+    }
+
+    #[inline(never)]
+    fn value(&mut self, series: &Series<'_>, more: Option<&Piece>, v: f64, tag: u8, out: &mut Vec<u8>) {
+        if more.is_none() && self.quickly(series, v, out) {
+            return;
+        }
+        self.metric(series, more, NUMBERS, out, |line| {
+            let value = line.open(tag);
+            line.byte(tag::VALUE);
+            line.eight(v.to_le_bytes());
+            line.close(value);
+        });
+    }
+
+    #[inline(never)]
+    fn gauge(&mut self, series: &Series<'_>, mode: GaugeMode, tag: u8, out: &mut Vec<u8>) {
+        let mut each = std::mem::take(&mut self.each);
+        match series.gauge(mode, &mut each) {
+            Shown::Nothing => {}
+            Shown::One(v) => self.value(series, None, v, tag, out),
+            Shown::Each => {
+                for sample in &each {
+                    let pid = Piece::new(label("pid", &sample.identity.to_string()));
+                    self.value(series, Some(&pid), sample.value, tag, out);
+                }
+            }
+        }
+        self.each = each;
+    }
+
+    #[inline(never)]
+    fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        let mut observed = std::mem::take(&mut self.observed);
+        let sum = observed.read(series, &self.view);
+        if let Some(sum) = sum {
+            let summary = self.view.kind == KIND_SUMMARY;
+            let (counts, only_native) = (&observed.counts, self.view.is_only_native() && !summary);
+            let exemplars = if only_native { Vec::new() } else { exemplars(series, counts.len(), self.view.escaping) };
+            let native = if summary || self.view.native.is_none() {
+                Piece::default()
+            } else {
+                let all = if only_native {
+                    native_exemplars(series)
+                } else {
+                    (0..exemplars.len()).filter_map(|i| series.exemplar(i)).collect()
+                };
+                native::fields(&observed.sketch, all.iter().map(|e| exemplar_message(e, self.view.escaping)))
+            };
+            let room = NUMBERS
+                + BUCKET * (counts.len() + observed.quantiles.len())
+                + exemplars.iter().flatten().map(Piece::len).sum::<usize>()
+                + native.len();
+            self.metric(series, None, room, out, |line| {
+                let message = line.open(if summary { tag::METRIC_SUMMARY } else { tag::METRIC_HISTOGRAM });
+                line.byte(tag::COUNT);
+                line.varint(observed.count());
+                line.byte(tag::SUM);
+                line.eight(sum.to_le_bytes());
+                let mut total = 0u64;
+                for (i, (count, bound)) in counts.iter().zip(self.marks.iter().chain([&self.infinity])).enumerate() {
+                    total = total.wrapping_add(*count);
+                    let exemplar = exemplars.get(i).and_then(Option::as_ref);
+                    // The last bucket is told by the count, unless it has an exemplar.
+                    if summary || only_native || (i == self.marks.len() && exemplar.is_none()) {
+                        break;
+                    }
+                    let bucket = line.open(tag::HISTOGRAM_BUCKET);
+                    line.byte(tag::BUCKET_COUNT);
+                    line.varint(total);
+                    line.piece(bound);
+                    if let Some(exemplar) = exemplar {
+                        line.piece(exemplar);
+                    }
+                    line.close(bucket);
+                }
+                line.piece(&native);
+                if summary {
+                    for (value, rank) in observed.quantiles.iter().zip(&self.marks) {
+                        let quantile = line.open(tag::SUMMARY_QUANTILE);
+                        line.piece(rank);
+                        line.eight(value.to_le_bytes());
+                        line.close(quantile);
+                    }
+                }
+                match self.view.kind {
+                    KIND_SUMMARY => self.put_began(tag::SUMMARY_CREATED, line),
+                    KIND_HISTOGRAM => self.put_began(tag::HISTOGRAM_CREATED, line),
+                    _ => {}
+                }
+                line.close(message);
+            });
+        }
+        self.observed = observed;
+        sum.is_some()
+    }
+}
+
+/// What of its slots has an exemplar; nothing if none has.
+fn exemplars(series: &Series<'_>, slots: usize, escaping: Escaping) -> Vec<Option<Piece>> {
+    if !series.has_exemplars() {
+        return Vec::new();
+    }
+    (0..slots).map(|i| series.exemplar(i).map(|e| exemplar(tag::BUCKET_EXEMPLAR, &e, escaping))).collect()
+}
+
+/// An exemplar as a field.
+fn exemplar(tag: u8, exemplar: &Exemplar, escaping: Escaping) -> Piece {
+    let mut out = Vec::new();
+    field(tag, &exemplar_message(exemplar, escaping), &mut out);
+    Piece::new(&out)
+}
+
+fn exemplar_message(exemplar: &Exemplar, escaping: Escaping) -> Vec<u8> {
+    let mut message = Vec::new();
+    for (name, value) in label_set::pairs(exemplar.text()).unwrap_or_default() {
+        message.extend_from_slice(&label(&escaping::label(&name, escaping), &value));
+    }
+    message.push(tag::EXEMPLAR_VALUE);
+    message.extend_from_slice(&exemplar.value.to_le_bytes());
+    let mut at = Vec::new();
+    time(exemplar.at_ms * 1_000_000, &mut at);
+    field(tag::EXEMPLAR_TIME, &at, &mut message);
+    message
+}
+
+fn quantile(rank: f64) -> Piece {
+    let mut field = vec![tag::QUANTILE_RANK];
+    field.extend_from_slice(&rank.to_le_bytes());
+    field.push(tag::QUANTILE_VALUE);
+    Piece::new(&field)
+}
+
+fn bound(v: f64) -> Piece {
+    let mut field = vec![tag::BUCKET_BOUND];
+    field.extend_from_slice(&v.to_le_bytes());
+    Piece::new(&field)
+}
+
+/// A time as a message.
+fn time(ns: u64, out: &mut Vec<u8>) {
+    out.push(tag::TIME_SECONDS);
+    varint(ns / 1_000_000_000, out);
+    out.push(tag::TIME_NANOS);
+    varint(ns % 1_000_000_000 / 1_000_000 * 1_000_000, out);
+}
+
+/// Appends a family of the library's own.
+pub(in crate::expose) fn own(family: &Own<'_>, out: &mut Vec<u8>) {
+    let counter = family.is_counter;
+    let mut body = Vec::new();
+    begin(&family.full_name(), family.help, u8::from(!counter), &mut body);
+    for (labels, v) in &family.samples {
+        let mut metric = Vec::new();
+        for (name, value) in labels {
+            metric.extend_from_slice(&label(name, value));
+        }
+        let mut value = vec![tag::VALUE];
+        value.extend_from_slice(&v.to_le_bytes());
+        field(if counter { tag::METRIC_COUNTER } else { tag::METRIC_GAUGE }, &value, &mut metric);
+        field(tag::FAMILY_METRIC, &metric, &mut body);
+    }
+    varint(body.len() as u64, out);
+    out.extend_from_slice(&body);
+}

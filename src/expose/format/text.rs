@@ -1,0 +1,396 @@
+//! The formats with a sample on each line: text 0.0.4 and 1.0.0, and OpenMetrics 1.0.0.
+
+use super::exposition::{Escaping, Exposition, Format};
+use super::writer::{Line, Piece};
+use crate::expose::page::family::{Fixed, View};
+use crate::expose::page::observations::{native_exemplars, Observed};
+use crate::expose::page::snapshot::{Page, Series, Shot, Text, Total};
+use crate::expose::page::walk::Usual;
+use crate::metric::gauge_merge::{Sample, Shown};
+use crate::metric::{Exemplar, CODE_POINTS};
+use crate::shm::layout::{
+    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
+    KIND_UNKNOWN,
+};
+use crate::text::number::{float, float_with_point, seconds};
+use crate::text::{escaping, label_set};
+
+/// Room for a number, the separators around it and a line break.
+const NUMBER: usize = 48;
+
+/// How a line begins: with `open` where label text follows, with `bare` where none does.
+#[derive(Default)]
+pub(in crate::expose) struct Name {
+    open: Piece,
+    bare: Piece,
+}
+
+impl Name {
+    pub(in crate::expose) fn new(view: &View, suffix: &str) -> Self {
+        let (open, bare) = view.sample(suffix);
+        Name { open: Piece::new(&open), bare: Piece::new(&bare) }
+    }
+
+    /// Begins a line: `name{text} `, or `name ` without labels.
+    #[inline(always)]
+    pub(in crate::expose) fn line<'o>(&self, text: &Text, out: &'o mut Vec<u8>) -> Line<'o> {
+        let mut line = Line::new(out, self.bare.len() + self.open.len() + text.len() + NUMBER);
+        if text.len() == 0 {
+            line.piece(&self.bare);
+        } else {
+            line.piece(&self.open);
+            text.put(&mut line);
+            line.two(*b"} ");
+        }
+        line
+    }
+
+    /// Begins a line with one more label: `name{text,label="value"} `. The room is for `more` bytes of it.
+    #[inline(always)]
+    fn line_and<'o>(&self, text: &Text, more: usize, out: &'o mut Vec<u8>) -> Line<'o> {
+        let mut line = Line::new(out, self.open.len() + text.len() + more + NUMBER);
+        line.piece(&self.open);
+        if text.len() > 0 {
+            text.put(&mut line);
+            line.byte(b',');
+        }
+        line
+    }
+}
+
+impl Name {
+    /// Appends a line's beginning with one more label.
+    pub(in crate::expose) fn with(&self, text: &Text, label: &str, out: &mut Vec<u8>) {
+        self.line_and(text, 0, out).keep();
+        out.extend_from_slice(label.as_bytes());
+        out.extend_from_slice(b"} ");
+    }
+}
+
+/// What every line of a family has in common, made once for each family of a page.
+pub(in crate::expose) struct Lines {
+    view: View,
+    openmetrics: bool,
+    /// The series' own samples, or those of its buckets.
+    name: Name,
+    sum: Name,
+    count: Name,
+    created: Option<Name>,
+    /// Of a histogram: `le="0.5"} ` for each bucket, `+Inf` last. Of a summary: `quantile="0.5"} `. Of a state set: `name="state"} `.
+    tails: Vec<Piece>,
+    /// There is neither `_sum` nor `_count`: OpenMetrics has none where observations may be negative.
+    sumless: bool,
+    observed: Observed,
+    each: Vec<Sample>,
+}
+
+/// What a family is called, and the suffixes of its samples, its sum and its count.
+struct Kind {
+    name: &'static str,
+    family: &'static str,
+    sample: &'static str,
+    sum: &'static str,
+    count: &'static str,
+}
+
+fn kind(kind: u8, openmetrics: bool) -> Kind {
+    let plain = Kind { name: "gauge", family: "", sample: "", sum: "", count: "" };
+    let observed = Kind { sum: "_sum", count: "_count", ..plain };
+    let by_format = |openmetrics_name, name| if openmetrics { openmetrics_name } else { name };
+    match kind {
+        KIND_COUNTER => Kind { name: "counter", family: by_format("", "_total"), sample: "_total", ..plain },
+        KIND_GAUGE => plain,
+        KIND_GAUGE_HISTOGRAM if openmetrics => {
+            Kind { name: "gaugehistogram", sample: "_bucket", sum: "_gsum", count: "_gcount", ..plain }
+        }
+        // Of a gauge histogram too, as Go's client does: the text formats have no other type with buckets.
+        KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => Kind { name: "histogram", sample: "_bucket", ..observed },
+        KIND_SUMMARY => Kind { name: "summary", ..observed },
+        KIND_INFO => {
+            Kind { name: by_format("info", "gauge"), family: by_format("", "_info"), sample: "_info", ..plain }
+        }
+        KIND_STATE_SET | KIND_ENUM => Kind { name: by_format("stateset", "gauge"), ..plain },
+        _ => Kind { name: by_format("unknown", "untyped"), ..plain },
+    }
+}
+
+/// Appends the lines that a family begins with. An empty help or unit has none.
+pub(in crate::expose) fn head(view: &View, suffix: &str, kind: &str, openmetrics: bool, out: &mut Vec<u8>) {
+    let name = view.name(suffix);
+    let name = escaping::metric_on_line(&name);
+    let mut comment = |what: &str, text: &str| {
+        for part in ["# ", what, " ", &name, " "] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        for b in text.bytes() {
+            match b {
+                b'\\' => out.extend_from_slice(b"\\\\"),
+                b'\n' => out.extend_from_slice(b"\\n"),
+                b'"' if openmetrics => out.extend_from_slice(b"\\\""),
+                // It would end the line for some, and nothing stands for it.
+                b'\r' => out.push(b' '),
+                b => out.push(b),
+            }
+        }
+        out.push(b'\n');
+    };
+    let texts = &view.texts;
+    if openmetrics {
+        comment("TYPE", kind);
+        if !view.unit().is_empty() {
+            comment("UNIT", view.unit());
+        }
+    }
+    if !texts.help.is_empty() {
+        comment("HELP", &texts.help);
+    }
+    if !openmetrics {
+        comment("TYPE", kind);
+    }
+}
+
+/// Appends an exemplar to a sample, as OpenMetrics has it. One that is too long with its labels' names escaped is left out.
+pub(in crate::expose) fn append(exemplar: &Exemplar, escaping: Escaping, most: usize, out: &mut Vec<u8>) {
+    let mut text = exemplar.text();
+    let renamed;
+    if escaping != Escaping::AllowUtf8 && text.windows(3).any(|w| w == b"\"=\"") {
+        let pairs = label_set::pairs(text).unwrap_or_default();
+        let fixed = Fixed::new(&pairs, escaping);
+        let points: usize = fixed.labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
+        if points > most {
+            return;
+        }
+        renamed = fixed;
+        text = renamed.text().as_bytes();
+    }
+    out.extend_from_slice(b" # {");
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"} ");
+    float_with_point(exemplar.value, out);
+    out.push(b' ');
+    seconds(exemplar.at_ms * 1_000_000, out);
+}
+
+/// Counters that are whole numbers and have no exemplar.
+impl Usual for Lines {
+    fn what(&self) -> (u8, u64) {
+        (self.view.kind, self.view.text_at)
+    }
+
+    #[inline(always)]
+    fn usual(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(Total::Whole(n)) = series.counter(self.view.text_at) else { return false };
+        if self.openmetrics && series.has_exemplars() {
+            return false;
+        }
+        let mut line = self.name.line(&series.text, out);
+        line.integer(n);
+        line.end();
+        true
+    }
+
+    fn unusual(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        self.series(page, at, out)
+    }
+}
+
+impl Lines {
+    /// Begins a family.
+    pub(in crate::expose) fn new(view: View, exposition: Exposition, out: &mut Vec<u8>) -> Self {
+        let openmetrics = exposition.format() == Format::OpenMetrics;
+        let mut kind = kind(view.kind, openmetrics);
+        // Of the texts other than OpenMetrics.
+        if view.exact {
+            (kind.family, kind.sample) = ("", "");
+        }
+        head(&view, kind.family, kind.name, openmetrics, out);
+        let marks = view.texts.marks.iter().map(String::as_str);
+        let tails: Vec<String> = match view.kind {
+            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => {
+                marks.chain(["+Inf"]).map(|le| format!("le=\"{le}\"}} ")).collect()
+            }
+            KIND_SUMMARY => marks.map(|q| format!("quantile=\"{q}\"}} ")).collect(),
+            KIND_STATE_SET | KIND_ENUM => marks.map(|state| format!("{}}} ", view.state(state))).collect(),
+            _ => Vec::new(),
+        };
+        let counted = matches!(view.kind, KIND_COUNTER | KIND_HISTOGRAM | KIND_SUMMARY);
+        let other = |suffix: &str| if suffix.is_empty() { Name::default() } else { Name::new(&view, suffix) };
+        Lines {
+            openmetrics,
+            name: Name::new(&view, kind.sample),
+            sum: other(kind.sum),
+            count: other(kind.count),
+            created: (openmetrics && exposition.created() && counted).then(|| Name::new(&view, "_created")),
+            tails: tails.iter().map(Piece::new).collect(),
+            sumless: openmetrics && view.has_negative_bounds,
+            observed: Observed::default(),
+            each: Vec::new(),
+            view,
+        }
+    }
+
+    /// Whether its series may be usual ones.
+    pub(in crate::expose) fn has_usual(&self) -> bool {
+        self.view.kind == KIND_COUNTER && self.created.is_none() && !self.view.renames()
+    }
+
+    /// Appends the lines of the series at `at`.
+    #[inline(always)]
+    pub(in crate::expose) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        let (kind, text_at) = (self.view.kind, self.view.text_at);
+        if self.view.renames() {
+            return self.series_renamed(of, at, out);
+        }
+        of.series(at, kind, text_at, out, |series, out| self.lines(series, out))
+    }
+
+    /// As above, with the names of labels escaped.
+    #[cold]
+    #[inline(never)]
+    fn series_renamed(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        let (kind, text_at) = (self.view.kind, self.view.text_at);
+        of.series(at, kind, text_at, out, |series, out| {
+            series.with_text(self.view.renamed(series), |series| self.lines(series, out))
+        })
+    }
+
+    #[inline(always)]
+    fn lines(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        match self.view.kind {
+            KIND_COUNTER => {
+                let Some(total) = series.counter(self.view.text_at) else { return false };
+                let mut line = self.name.line(&series.text, out);
+                match total {
+                    Total::Whole(n) => {
+                        line.integer(n);
+                        line.end();
+                    }
+                    Total::Float(v) => {
+                        line.keep();
+                        self.float(v, out);
+                        out.push(b'\n');
+                    }
+                }
+                self.exemplar(series, 0, out);
+            }
+            KIND_GAUGE | KIND_UNKNOWN => self.gauge(series, out),
+            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => return self.observations(series, out),
+            KIND_INFO => {
+                let mut line = self.name.line(&series.text, out);
+                line.byte(b'1');
+                line.end();
+            }
+            KIND_STATE_SET | KIND_ENUM => self.states(series, out),
+            _ => return false,
+        }
+        self.began(series, out);
+        true
+    }
+
+    fn float(&self, v: f64, out: &mut Vec<u8>) {
+        if self.openmetrics {
+            float_with_point(v, out);
+        } else {
+            float(v, out);
+        }
+    }
+
+    #[inline(always)]
+    fn began(&self, series: &Series<'_>, out: &mut Vec<u8>) {
+        if let Some(created) = &self.created {
+            created.line(&series.text, out).keep();
+            seconds(series.created(), out);
+            out.push(b'\n');
+        }
+    }
+
+    /// Adds an exemplar to the line before, where the format has any.
+    #[inline(always)]
+    fn exemplar(&self, series: &Series<'_>, slot: usize, out: &mut Vec<u8>) {
+        if self.openmetrics {
+            let only_native = self.view.is_only_native() && self.view.kind != KIND_SUMMARY;
+            let found = if only_native { native_exemplars(series).pop() } else { series.exemplar(slot) };
+            if let Some(exemplar) = found {
+                out.pop();
+                append(&exemplar, self.view.escaping, CODE_POINTS, out);
+                out.push(b'\n');
+            }
+        }
+    }
+
+    fn gauge(&mut self, series: &Series<'_>, out: &mut Vec<u8>) {
+        match series.gauge(self.view.mode, &mut self.each) {
+            Shown::Nothing => {}
+            Shown::One(v) => {
+                self.name.line(&series.text, out).keep();
+                self.float(v, out);
+                out.push(b'\n');
+            }
+            Shown::Each => {
+                for sample in &self.each {
+                    self.name.with(&series.text, &format!("pid=\"{}\"", sample.identity), out);
+                    self.float(sample.value, out);
+                    out.push(b'\n');
+                }
+            }
+        }
+    }
+
+    fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(sum) = self.observed.read(series, &self.view) else { return false };
+        let mut total = 0u64;
+        if self.view.kind == KIND_SUMMARY {
+            total = self.observed.count();
+            for (value, tail) in self.observed.quantiles.iter().zip(&self.tails) {
+                // OpenMetrics has no negative ones.
+                if self.openmetrics && *value < 0.0 {
+                    continue;
+                }
+                let mut line = self.name.line_and(&series.text, tail.len(), out);
+                line.piece(tail);
+                line.keep();
+                self.float(*value, out);
+                out.push(b'\n');
+            }
+        }
+        for (i, (count, tail)) in self.observed.counts.iter().zip(&self.tails).enumerate() {
+            if self.view.kind == KIND_SUMMARY {
+                break;
+            }
+            total = total.wrapping_add(*count);
+            let mut line = self.name.line_and(&series.text, tail.len(), out);
+            line.piece(tail);
+            line.integer(total);
+            line.end();
+            self.exemplar(series, i, out);
+        }
+        // OpenMetrics has no sum that may fall, is negative or NaN, and no count of a histogram
+        // without its sum. One negative observation is enough, for good: else the lines would come
+        // and go with the sum's sign.
+        let odd = || sum < 0.0 || sum.is_nan() || series.saw_negatives();
+        let sumless = self.sumless || (self.openmetrics && odd());
+        if !sumless {
+            self.sum.line(&series.text, out).keep();
+            self.float(sum, out);
+            out.push(b'\n');
+        }
+        if !sumless || self.view.kind == KIND_SUMMARY {
+            let mut line = self.count.line(&series.text, out);
+            line.integer(total);
+            line.end();
+        }
+        self.began(series, out);
+        true
+    }
+
+    fn states(&self, series: &Series<'_>, out: &mut Vec<u8>) {
+        let word = series.states();
+        for (i, tail) in self.tails.iter().enumerate() {
+            let on = if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
+            let mut line = self.name.line_and(&series.text, tail.len(), out);
+            line.piece(tail);
+            line.byte(b'0' + u8::from(on));
+            line.end();
+        }
+    }
+}

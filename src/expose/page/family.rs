@@ -1,0 +1,235 @@
+//! A family as a page shows it.
+
+use super::snapshot::Series;
+use crate::expose::format::exposition::{Escaping, Exposition, Format};
+use crate::metric::Shape;
+use crate::record::family::{Record, Texts};
+use crate::record::gauge_mode::GaugeMode;
+use crate::record::native_schema::Stored;
+use crate::shm::layout::{header, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_SUMMARY};
+use crate::text::names::OVERFLOW_LABEL;
+use crate::text::{escaping, label_set};
+
+/// Labels that all series of a page, or of a segment, have in front of their own.
+#[derive(Clone, Debug, Default)]
+pub(in crate::expose) struct Fixed {
+    /// As on a line: `app="shop"`.
+    text: String,
+    pub(in crate::expose) labels: Vec<(String, String)>,
+}
+
+impl Fixed {
+    /// Labels of a page with names escaped so.
+    pub(in crate::expose) fn new(labels: &[(String, String)], escaping: Escaping) -> Self {
+        let shown = |(name, value): &(String, String)| (escaping::label(name, escaping).into_owned(), value.clone());
+        let labels: Vec<_> = labels.iter().map(shown).collect();
+        let pairs: Vec<String> = labels.iter().map(|(name, value)| pair(name, value)).collect();
+        Fixed { text: pairs.join(","), labels }
+    }
+
+    pub(in crate::expose) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// `name="value"`, with escapes, and the name in quotes if it needs them.
+pub(in crate::expose) fn pair(name: &str, value: &str) -> String {
+    let mut text = Vec::new();
+    label_set::escape(value, &mut text);
+    format!("{}=\"{}\"", escaping::label_on_line(name), String::from_utf8_lossy(&text))
+}
+
+/// Whether the samples of a family, a counter, are called on this page as it was registered,
+/// without `_total`.
+fn is_exact(record: &Record<'_>, exposition: Exposition) -> bool {
+    matches!(exposition.format(), Format::Text | Format::Text1 | Format::Protobuf) && record.exact()
+}
+
+/// A family's name on this page, without its kind's suffix.
+pub(in crate::expose) fn base(record: &Record<'_>, texts: &Texts, exposition: Exposition) -> String {
+    if is_exact(record, exposition) {
+        escaping::exact(&texts.name, exposition.escaping()).into_owned()
+    } else {
+        escaping::family(&texts.name, record.kind(), exposition.escaping()).into_owned()
+    }
+}
+
+/// Whether the family's bounds, or quantiles, have no `.0` on this page, by the word of the
+/// segment's creator.
+fn is_short(record: &Record<'_>, exposition: Exposition) -> bool {
+    matches!(exposition.format(), Format::Text | Format::Text1)
+        && matches!(record.kind(), KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY)
+        && record.memory.get32(header::SHORT_BOUNDS) == 1
+}
+
+/// From OpenMetrics' canonical numbers to Go's shortest: whole numbers lose their `.0`, and nothing
+/// else is different.
+fn shorten(marks: &mut [String]) {
+    for mark in marks {
+        if mark.ends_with(".0") {
+            mark.truncate(mark.len() - 2);
+        }
+    }
+}
+
+/// What was registered, with its names as this page has them.
+pub(in crate::expose) struct View {
+    pub(in crate::expose) kind: u8,
+    pub(in crate::expose) mode: GaugeMode,
+    pub(in crate::expose) text_at: u64,
+    /// How many there are, about.
+    pub(in crate::expose) series: u64,
+    pub(in crate::expose) texts: Texts,
+    pub(in crate::expose) escaping: Escaping,
+    /// The family's name on this page, without its kind's suffix.
+    base: String,
+    /// It is a counter whose samples are called so, without `_total`.
+    pub(in crate::expose) exact: bool,
+    /// The names of its labels on this page, if they are not as in its texts.
+    shown: Option<Vec<String>>,
+    /// A histogram's finite bounds; a summary's quantiles.
+    pub(in crate::expose) bounds: Vec<f64>,
+    /// Native buckets, or those of quantiles.
+    pub(in crate::expose) native: Option<Stored>,
+    pub(in crate::expose) shape: Option<Shape>,
+    /// In which native buckets the bounds are.
+    pub(in crate::expose) ordinals: Vec<i32>,
+    pub(in crate::expose) has_negative_bounds: bool,
+    /// Label text that all series of the page have in front of theirs.
+    fixed: String,
+    fixed_labels: Vec<(String, String)>,
+}
+
+impl View {
+    pub(in crate::expose) fn new(record: &Record<'_>, mut texts: Texts, fixed: &Fixed, exposition: Exposition) -> Self {
+        let escaping = exposition.escaping();
+        if is_short(record, exposition) {
+            shorten(&mut texts.marks);
+        }
+        let exact = is_exact(record, exposition);
+        // In the texts, names that need quotes have them.
+        let others = texts.labels.iter().any(|label| label.starts_with('"'));
+        let shown = |name: String| escaping::label(&name, escaping).into_owned();
+        let bounds: Vec<f64> = (0..record.bucket_count()).map(|i| record.bound(i)).collect();
+        let shape = record.shape();
+        View {
+            native: record.native().filter(|_| shape.is_some()),
+            ordinals: shape.map_or_else(Vec::new, |shape| bounds.iter().map(|b| shape.ordinal(*b)).collect()),
+            shape,
+            escaping,
+            base: base(record, &texts, exposition),
+            exact,
+            shown: others.then(|| texts.label_names().into_iter().map(shown).collect()),
+            kind: record.kind(),
+            mode: record.mode(),
+            text_at: record.text_at(),
+            series: record.series().min(1 << 32),
+            bounds,
+            has_negative_bounds: record.bucket_count() > 0 && record.bound(0) < 0.0,
+            texts,
+            fixed: fixed.text.clone(),
+            fixed_labels: fixed.labels.clone(),
+        }
+    }
+
+    /// The same, called as the family is in the segment that comes first on the page.
+    pub(in crate::expose) fn called(mut self, exact: bool) -> Self {
+        if self.exact != exact {
+            self.exact = exact;
+            let name = &self.texts.name;
+            self.base = if exact {
+                escaping::exact(name, self.escaping).into_owned()
+            } else {
+                escaping::family(name, self.kind, self.escaping).into_owned()
+            };
+        }
+        self
+    }
+
+    /// A histogram without classic buckets.
+    pub(in crate::expose) fn is_only_native(&self) -> bool {
+        self.native.is_some() && self.bounds.is_empty()
+    }
+
+    /// The family's name, or a sample's.
+    pub(in crate::expose) fn name(&self, suffix: &str) -> String {
+        format!("{}{suffix}", self.base)
+    }
+
+    /// How a sample's line begins, where more label text follows and where none does. A name that needs quotes stands between the
+    /// braces.
+    pub(in crate::expose) fn sample(&self, suffix: &str) -> (String, String) {
+        let name = self.name(suffix);
+        let on_line = escaping::metric_on_line(&name);
+        match (on_line == name, self.fixed.is_empty()) {
+            (true, true) => (format!("{name}{{"), format!("{name} ")),
+            (true, false) => (format!("{name}{{{},", self.fixed), format!("{name}{{{}}} ", self.fixed)),
+            (false, true) => (format!("{{{on_line},"), format!("{{{on_line}}} ")),
+            (false, false) => (format!("{{{on_line},{},", self.fixed), format!("{{{on_line},{}}} ", self.fixed)),
+        }
+    }
+
+    /// The unit, where the name on this page ends in it: to others Prometheus would object. (Escaped, a counter's may have something
+    /// between the unit and `_total`.)
+    pub(in crate::expose) fn unit(&self) -> &str {
+        let unit = &self.texts.unit;
+        let ends = self.base.strip_suffix(unit.as_str()).is_some_and(|before| before.ends_with('_'));
+        if ends {
+            unit
+        } else {
+            ""
+        }
+    }
+
+    /// The label of a state: `name="state"`.
+    pub(in crate::expose) fn state(&self, state: &str) -> String {
+        pair(&self.base, state)
+    }
+
+    /// The names of the labels on this page, without quotes.
+    pub(in crate::expose) fn label_names(&self) -> &[String] {
+        self.shown.as_deref().unwrap_or(&self.texts.labels)
+    }
+
+    /// Whether label texts are not as they stand in the segment.
+    #[inline(always)]
+    pub(in crate::expose) fn renames(&self) -> bool {
+        self.shown.is_some() && self.escaping != Escaping::AllowUtf8
+    }
+
+    /// A series' label text with the names of this page. Of the text that there is it takes the values only.
+    pub(in crate::expose) fn renamed(&self, series: &Series<'_>) -> Vec<u8> {
+        let text = series.text.bytes();
+        if series.is_embedded() {
+            return text;
+        }
+        let (mut out, mut at) = (Vec::with_capacity(2 * text.len()), 0);
+        for (i, (stored, shown)) in self.texts.labels.iter().zip(self.label_names()).enumerate() {
+            at += label_set::prefix_len(i, stored.len());
+            let value = text.get(at..).unwrap_or_default();
+            let value = &value[..label_set::value_end(value)];
+            at += value.len() + 1;
+            out.extend_from_slice(if i > 0 { b"," } else { b"" });
+            out.extend_from_slice(shown.as_bytes());
+            out.extend_from_slice(b"=\"");
+            out.extend_from_slice(value);
+            out.push(b'"');
+        }
+        out
+    }
+
+    pub(in crate::expose) fn fixed_labels(&self) -> &[(String, String)] {
+        &self.fixed_labels
+    }
+
+    /// The labels in a series' text.
+    pub(in crate::expose) fn labels_of(&self, text: &[u8], escaped: bool) -> Vec<(String, String)> {
+        if text.is_empty() {
+            return Vec::new();
+        }
+        match label_set::values(text, escaped, &self.texts.labels) {
+            Some(values) => self.label_names().iter().cloned().zip(values).collect(),
+            None => vec![(OVERFLOW_LABEL.to_owned(), "true".to_owned())],
+        }
+    }
+}

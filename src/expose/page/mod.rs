@@ -1,0 +1,10 @@
+//! The way through a segment to a page: each family in turn, each of its series as it was at one moment, handed to a format's
+//! encoder or kept as values.
+
+pub(super) mod allowance;
+pub(super) mod cursor;
+pub(super) mod encoder;
+pub(super) mod family;
+pub(super) mod observations;
+pub(super) mod snapshot;
+pub(super) mod walk;

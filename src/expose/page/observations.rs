@@ -1,0 +1,83 @@
+//! What histograms and summaries have observed, as all formats need it.
+
+use super::family::View;
+use super::snapshot::Series;
+use crate::metric::{histogram_read, native_read, quantiles_read, Exemplar, Sketch, NATIVE_EXEMPLARS};
+use crate::shm::clock;
+use crate::shm::layout::{KIND_GAUGE_HISTOGRAM, KIND_SUMMARY};
+use crate::shm::pair::FALLING_MASK;
+use crate::text::hash::mix;
+
+/// A series as it was at one moment. A buffer, used for one series after another.
+#[derive(Default)]
+pub(in crate::expose) struct Observed {
+    /// Of each classic bucket, `+Inf` last: the only one of a histogram that is only native, and of a summary.
+    pub(in crate::expose) counts: Vec<u64>,
+    /// The native buckets, where the family has any.
+    pub(in crate::expose) sketch: Sketch,
+    /// The values of a summary's quantiles.
+    pub(in crate::expose) quantiles: Vec<f64>,
+    buckets: Vec<(i32, u64)>,
+    /// The segment's time in milliseconds, when the family was begun.
+    time_ms: Option<u64>,
+}
+
+impl Observed {
+    /// Reads a series, and returns the sum of the very observations that are counted.
+    #[inline(always)]
+    pub(in crate::expose) fn read(&mut self, series: &Series<'_>, view: &View) -> Option<f64> {
+        let bounds = if view.kind == KIND_SUMMARY { 0 } else { view.bounds.len() };
+        if series.has_lane() && !series.may_read_lane(16 * (bounds as u64 + 1)) {
+            return None;
+        }
+        let sum = match &view.native {
+            None => histogram_read(series.memory(), series.at(), mask(series, view), bounds, &mut self.counts),
+            Some(_) => self.read_native(series, view),
+        }?;
+        series.note(mix(self.count(), sum.to_bits()));
+        Some(sum)
+    }
+
+    #[inline(never)]
+    fn read_native(&mut self, series: &Series<'_>, view: &View) -> Option<f64> {
+        let (stored, shape) = (view.native?, view.shape?);
+        if view.kind == KIND_SUMMARY {
+            let time_ms = *self.time_ms.get_or_insert_with(|| clock::read_only_ns(series.memory()) / 1_000_000);
+            let (ranks, values) = (&view.bounds, &mut self.quantiles);
+            let may = |bytes| series.may_read(bytes);
+            quantiles_read(series.memory(), series.place(), shape, time_ms, ranks, &mut self.buckets, values, may)?;
+            return histogram_read(series.memory(), series.at(), series.mask(), 0, &mut self.counts);
+        }
+        let (sketch, counts) = (&mut self.sketch, &mut self.counts);
+        let mask = mask(series, view);
+        let may = |bytes| series.may_read(bytes);
+        let sum = native_read(series.memory(), series.place(), mask, shape, &view.ordinals, sketch, counts, may)?;
+        sketch.finish(stored.max_buckets);
+        Some(sum)
+    }
+
+    /// All observations.
+    pub(in crate::expose) fn count(&self) -> u64 {
+        self.counts.iter().fold(0, |sum, n| sum.wrapping_add(*n))
+    }
+}
+
+/// What of a pair's first word is the count.
+#[inline(always)]
+fn mask(series: &Series<'_>, view: &View) -> u64 {
+    if view.kind == KIND_GAUGE_HISTOGRAM {
+        FALLING_MASK
+    } else {
+        series.mask()
+    }
+}
+
+/// The exemplars of a histogram that is only native: its last one is that of its only classic bucket.
+pub(in crate::expose) fn native_exemplars(series: &Series<'_>) -> Vec<Exemplar> {
+    if !series.has_exemplars() {
+        return Vec::new();
+    }
+    let mut all: Vec<Exemplar> = (0..NATIVE_EXEMPLARS as usize).filter_map(|i| series.exemplar(i)).collect();
+    all.sort_by_key(|exemplar| exemplar.at_ms);
+    all
+}

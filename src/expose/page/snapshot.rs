@@ -1,0 +1,516 @@
+//! One series as it was at one moment, read from a segment that others write to.
+
+use std::cell::Cell;
+use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
+
+use super::allowance::Allowance;
+use crate::expose::format::simd::Block;
+use crate::expose::format::writer::Line;
+use crate::metric::gauge_merge::{self, Sample, Shown};
+use crate::metric::{counter_read, exemplar_read, saw_negatives, states_read, whole_sum, Exemplar};
+use crate::record::family::Record;
+use crate::record::gauge_mode::GaugeMode;
+use crate::shm::generation::{self, Life, Place, State, TAG_MASK};
+use crate::shm::layout::{counter, entry, exemplar, header};
+use crate::shm::list::{announcements, is_later, offset};
+use crate::shm::memory::Mapped;
+use crate::shm::percpu;
+
+/// What a series is rendered in view of.
+pub(in crate::expose) struct Page<'a> {
+    pub(in crate::expose) memory: &'a Mapped,
+    pub(in crate::expose) family: u32,
+    /// Announcements in the family when it was begun; none of them for the embedded series.
+    pub(in crate::expose) births: Option<u32>,
+    pub(in crate::expose) living: &'a [u32],
+    pub(in crate::expose) digest: Digest,
+    pub(in crate::expose) allowance: &'a Allowance,
+}
+
+/// A digest of the values that were read: the same for two pages if no value has changed in
+/// between, whatever their format.
+#[derive(Default)]
+pub(in crate::expose) struct Digest {
+    /// Of the series that is being read.
+    one: Cell<u64>,
+    /// A sum over all series before, so that their order does not count.
+    all: Cell<u64>,
+}
+
+/// An odd number with bits all over (of the golden ratio).
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Digest {
+    /// What was read of a series. Of several readings of the same the last one counts.
+    #[inline(always)]
+    pub(in crate::expose) fn note(&self, value: u64) {
+        self.one.set(value);
+    }
+
+    /// The series at `at`, of which something was noted, is on the page.
+    #[inline(always)]
+    pub(in crate::expose) fn keep(&self, at: u64) {
+        // A square, so that two changes do not make up for each other in the sum.
+        let one = self.one.get() ^ at.wrapping_mul(SPREAD);
+        self.all.set(self.all.get().wrapping_add(one.wrapping_mul(one | 1)));
+    }
+
+    /// Adds what another one has kept.
+    pub(in crate::expose) fn add(&self, other: &Digest) {
+        self.all.set(self.all.get().wrapping_add(other.all.get()));
+    }
+
+    pub(in crate::expose) fn sum(&self) -> u64 {
+        self.all.get()
+    }
+}
+
+impl<'a> Page<'a> {
+    pub(in crate::expose) fn new(
+        memory: &'a Mapped,
+        family: u32,
+        births: Option<u32>,
+        living: &'a [u32],
+        allowance: &'a Allowance,
+    ) -> Self {
+        Page { memory, family, births, living, digest: Digest::default(), allowance }
+    }
+}
+
+/// What became of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::expose) enum Shot {
+    Shown,
+    /// It has no place on this page.
+    Hidden,
+    /// Nothing was appended.
+    Damaged,
+}
+
+/// Bytes behind a label text that may be read: so many that 64 are from anywhere in it.
+pub(in crate::expose) const READABLE: usize = 64;
+
+/// A series' label text: in the segment, or a copy if it lies too near the segment's end for block copies. `READABLE` bytes from its end
+/// on may be read, too.
+#[derive(Clone, Copy)]
+pub(in crate::expose) struct Text {
+    at: *const u8,
+    len: usize,
+}
+
+/// A series to read the values of.
+pub(in crate::expose) struct Series<'a> {
+    page: &'a Page<'a>,
+    record: *const u8,
+    place: Place,
+    pub(in crate::expose) text: Text,
+    pub(in crate::expose) escaped: bool,
+    /// When it was made, in tenths of a second since the segment was.
+    created: u32,
+}
+
+/// A counter's value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::expose) enum Total {
+    Whole(u64),
+    Float(f64),
+}
+
+impl Total {
+    #[inline(always)]
+    pub(in crate::expose) fn as_f64(self) -> f64 {
+        match self {
+            // One instruction, of a signed number.
+            Total::Whole(n) if n >> 63 == 0 => n as i64 as f64,
+            Total::Whole(n) => large(n),
+            Total::Float(v) => v,
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn large(n: u64) -> f64 {
+    n as f64
+}
+
+/// A counter's value from its whole amounts and its fraction. It is exact if it is a whole number
+/// below 2^64.
+fn total(whole: u128, parts: f64) -> Total {
+    match whole_sum(whole, parts).map(u64::try_from) {
+        Some(Ok(n)) => Total::Whole(n),
+        _ => Total::Float((whole as f64 + parts).max(0.0)),
+    }
+}
+
+/// A series that was seen to have its place on the page.
+pub(in crate::expose) struct Seen<'a> {
+    pub(in crate::expose) series: Series<'a>,
+    state: &'a AtomicU32,
+    was: State,
+}
+
+impl Seen<'_> {
+    /// Whether all that was read of it since is of one moment: to be asked after that.
+    #[inline(always)]
+    pub(in crate::expose) fn is_still(&self) -> bool {
+        // Acquire: all of it was read before this second look at the state (a sequence lock, numbered by the life).
+        fence(Acquire);
+        State(self.state.load(Relaxed)) == self.was
+    }
+}
+
+/// Why a series was not seen.
+pub(in crate::expose) enum Unseen<'a> {
+    Hidden,
+    Damaged,
+    /// Its text lies too near the segment's end for block copies: see `Series::with_copy`.
+    NearTheEnd(Seen<'a>),
+}
+
+impl<'a> Page<'a> {
+    /// The series at `at`, if it has its place on the page now. `record` is of its memory. What it
+    /// reads is for the caller to charge.
+    #[inline(always)]
+    pub(in crate::expose) fn look(
+        &'a self,
+        at: u64,
+        record: Option<(*const u8, u64)>,
+        kind: u8,
+        text_at: u64,
+    ) -> Result<Seen<'a>, Unseen<'a>> {
+        let (record, backed) = record.ok_or(Unseen::Damaged)?;
+        // SAFETY: an entry's fields are backed (`record`) and aligned in a record aligned to 16, as links are. Those that are
+        // not atomic here change only with the record's life, which is checked at the end; they are read as volatile, so
+        // that they are read here.
+        let state = unsafe { &*record.add(entry::STATE as usize).cast::<AtomicU32>() };
+        // Acquire pairs with the Release that made it live: its text is there.
+        let was = State(state.load(Acquire));
+        // SAFETY: as above.
+        let (parent, its_kind, len, birth, created, flags) = unsafe {
+            (
+                record.add(entry::PARENT as usize).cast::<u32>().read_volatile(),
+                record.add(entry::KIND as usize).read_volatile(),
+                record.add(entry::TEXT_LEN as usize).cast::<u16>().read_volatile(),
+                record.add(entry::BIRTH as usize).cast::<u32>().read_volatile(),
+                record.add(entry::CREATED as usize).cast::<u32>().read_volatile(),
+                record.add(entry::FLAGS as usize).read_volatile(),
+            )
+        };
+        if parent != self.family || its_kind != kind || text_at < entry::SIZE {
+            return Err(self.foreign(was, parent));
+        }
+        // What came after the family was begun might be a label set that was removed behind us: it is on the next page.
+        if was.state() != generation::LIVE
+            || self.births.is_some_and(|from| is_later(birth, from, || self.announcements()))
+        {
+            return Err(Unseen::Hidden);
+        }
+        let end = text_at + u64::from(len);
+        if end > backed {
+            return Err(Unseen::Damaged);
+        }
+        let text = Text { at: record.wrapping_add(text_at as usize), len: usize::from(len) };
+        let escaped = flags & crate::shm::layout::FLAG_ESCAPED != 0;
+        let place = Place { at, life: was.life() };
+        let seen = Seen { series: Series { page: self, record, place, text, escaped, created }, state, was };
+        // `Text`'s promise.
+        if end + READABLE as u64 <= backed {
+            Ok(seen)
+        } else {
+            Err(Unseen::NearTheEnd(seen))
+        }
+    }
+
+    /// The number of the family's last announcement at this moment.
+    #[cold]
+    fn announcements(&self) -> u32 {
+        announcements(self.memory, Record::new(self.memory, offset(self.family)).ends())
+    }
+
+    /// What a record is that does not serve this family: of its store, it may be free, or serve
+    /// another one.
+    #[cold]
+    #[inline(never)]
+    fn foreign(&self, was: State, parent: u32) -> Unseen<'a> {
+        let [own, other] = [self.family, parent].map(|link| Record::new(self.memory, offset(link)).store_at());
+        if parent != self.family && (!was.has_series() || own == other) {
+            Unseen::Hidden
+        } else {
+            Unseen::Damaged
+        }
+    }
+
+    /// Gives the series at `at` to `write`, which appends it, or says that it cannot.
+    #[inline(always)]
+    pub(in crate::expose) fn series(
+        &'a self,
+        at: u64,
+        kind: u8,
+        text_at: u64,
+        out: &mut Vec<u8>,
+        mut write: impl FnMut(&Series<'a>, &mut Vec<u8>) -> bool,
+    ) -> Shot {
+        let from = out.len();
+        // A record that changes hands under the copy is copied again, though not for ever.
+        for _ in 0..16 {
+            let spent = self.allowance.spent();
+            let looked = self.look(at, self.memory.record(at), kind, text_at);
+            if let Ok(seen) | Err(Unseen::NearTheEnd(seen)) = &looked {
+                if !self.allowance.charge(self.memory, text_at + seen.series.text.len() as u64) {
+                    return Shot::Damaged;
+                }
+            }
+            let (written, is_still) = match looked {
+                Ok(seen) => (write(&seen.series, out), seen.is_still()),
+                Err(Unseen::Hidden) => return Shot::Hidden,
+                Err(Unseen::Damaged) => return Shot::Damaged,
+                Err(Unseen::NearTheEnd(seen)) => (seen.series.with_copy(out, &mut write), seen.is_still()),
+            };
+            match (written, is_still) {
+                (true, true) => {
+                    self.digest.keep(at);
+                    return Shot::Shown;
+                }
+                (true, false) => {
+                    self.allowance.set_spent(spent);
+                    out.truncate(from);
+                }
+                (false, _) => {
+                    out.truncate(from);
+                    return Shot::Damaged;
+                }
+            }
+        }
+        Shot::Hidden
+    }
+
+    /// Nanoseconds since 1970, of tenths of a second since the segment was made.
+    pub(in crate::expose) fn time(&self, tenths: u32) -> u64 {
+        self.memory.get64(header::CREATED_NS).saturating_add(u64::from(tenths) * 100_000_000)
+    }
+}
+
+impl<'a> Series<'a> {
+    /// Whether it is the family's only series, or its overflow series.
+    pub(in crate::expose) fn is_embedded(&self) -> bool {
+        self.page.births.is_none()
+    }
+
+    /// Gives it to `write` with a copy of its label text, behind which bytes may be read.
+    #[cold]
+    #[inline(never)]
+    fn with_copy(&self, out: &mut Vec<u8>, write: &mut dyn FnMut(&Series<'a>, &mut Vec<u8>) -> bool) -> bool {
+        self.with_text(self.text.bytes(), |series| write(series, out))
+    }
+
+    /// Gives it with another label text to `write`.
+    pub(in crate::expose) fn with_text<R>(&self, mut text: Vec<u8>, write: impl FnOnce(&Series<'a>) -> R) -> R {
+        text.resize(text.len() + READABLE, 0);
+        // As `Text` promises: the copy stays as it is until `write` has returned.
+        let text_of_copy = Text::of(&text);
+        let with = Series { text: text_of_copy, page: self.page, record: self.record, place: self.place, ..*self };
+        write(&with)
+    }
+
+    /// The embedded series is never removed: its cells have no tags.
+    pub(in crate::expose) fn mask(&self) -> u64 {
+        if self.is_embedded() {
+            u64::MAX
+        } else {
+            TAG_MASK
+        }
+    }
+
+    /// Reads a counter, whose cells end where `text_at` begins at the earliest.
+    #[inline(always)]
+    pub(in crate::expose) fn counter(&self, text_at: u64) -> Option<Total> {
+        if text_at < counter::SIZE {
+            return None;
+        }
+        // SAFETY: backed up to the text (checked by `series`), aligned to 8 in a record aligned to 16, accessed atomically.
+        let cells = unsafe { &*self.record.add(counter::INTEGER as usize).cast::<[AtomicU64; 2]>() };
+        let [whole, fraction] = counter_read(cells);
+        // SAFETY: as above. Acquire: as `lane::of`.
+        let lane = unsafe { &*self.record.add(entry::LANE as usize).cast::<AtomicU32>() }.load(Acquire);
+        if lane != 0 && !self.may_read_lane(8) {
+            return None;
+        }
+        let own = whole & self.mask();
+        if lane == 0 && fraction == 0 {
+            self.note(own);
+            return Some(Total::Whole(own));
+        }
+        Some(self.sum_of_parts(own, lane, fraction))
+    }
+
+    #[inline(never)]
+    fn sum_of_parts(&self, own: u64, lane: u32, fraction: u64) -> Total {
+        let whole = u128::from(own) + percpu::sum(self.page.memory, lane);
+        self.note(whole as u64 ^ fraction.rotate_left(32));
+        total(whole, f64::from_bits(fraction))
+    }
+
+    /// Reads a gauge. What each process has comes in the order of pages, in `each`.
+    pub(in crate::expose) fn gauge(&self, mode: GaugeMode, each: &mut Vec<Sample>) -> Shown {
+        let page = self.page;
+        let may = |bytes| page.allowance.charge(page.memory, bytes);
+        let (shown, digest) = gauge_merge::shown(page.memory, self.place, mode, page.living, each, may);
+        self.note(digest);
+        if shown == Shown::Each {
+            // A worker that takes the identity of one that died takes over its series: the page has each series once.
+            each.sort_by_key(|s| (s.identity, !s.alive, std::cmp::Reverse(s.since)));
+            each.dedup_by_key(|s| s.identity);
+        }
+        shown
+    }
+
+    pub(in crate::expose) fn memory(&self) -> &Mapped {
+        self.page.memory
+    }
+
+    /// Charges a block that it leads to.
+    pub(in crate::expose) fn may_read(&self, bytes: u64) -> bool {
+        self.page.allowance.charge(self.page.memory, bytes)
+    }
+
+    /// Charges cells for each CPU, of so many bytes each.
+    #[inline(always)]
+    pub(in crate::expose) fn may_read_lane(&self, bytes: u64) -> bool {
+        self.may_read(self.page.memory.lanes().cpus * bytes)
+    }
+
+    pub(in crate::expose) fn has_lane(&self) -> bool {
+        percpu::of(self.page.memory, self.place.at) != 0
+    }
+
+    pub(in crate::expose) fn at(&self) -> u64 {
+        self.place.at
+    }
+
+    /// Where it is, as its cells have it.
+    pub(in crate::expose) fn place(&self) -> Place {
+        Place { life: if self.is_embedded() { Life::FOREVER } else { self.place.life }, ..self.place }
+    }
+
+    /// Whether a histogram, or a summary, has ever observed a negative value: to be asked after its
+    /// values were read.
+    pub(in crate::expose) fn saw_negatives(&self) -> bool {
+        // SAFETY: an entry's fields are backed (`Page::series`), and so is this word before its
+        // last ones.
+        unsafe { saw_negatives(self.record, self.place.life) }
+    }
+
+    /// Reads the word of a state set.
+    pub(in crate::expose) fn states(&self) -> u64 {
+        let states = states_read(self.page.memory, self.place.at);
+        self.note(states);
+        states
+    }
+
+    /// Notes what was read of it, for the page's digest.
+    #[inline(always)]
+    pub(in crate::expose) fn note(&self, value: u64) {
+        self.page.digest.note(value);
+    }
+
+    #[inline(always)]
+    pub(in crate::expose) fn has_exemplars(&self) -> bool {
+        // SAFETY: an entry's fields are backed (`Page::series`), aligned to 4 in a record aligned to 16, accessed atomically. Relaxed: who
+        // follows the link reads it again.
+        unsafe { &*self.record.add(entry::EXTENSION as usize).cast::<AtomicU32>() }.load(Relaxed) != 0
+    }
+
+    /// The exemplar in one of its slots.
+    #[inline(always)]
+    pub(in crate::expose) fn exemplar(&self, slot: usize) -> Option<Exemplar> {
+        if !self.has_exemplars() || !self.may_read(exemplar::SIZE) {
+            return None;
+        }
+        exemplar_read(self.page.memory, self.place.at, self.place.life, slot as u64)
+    }
+
+    /// When it began, in tenths of a second since the segment was made.
+    pub(in crate::expose) fn age(&self) -> u32 {
+        self.created
+    }
+
+    /// When it began, in nanoseconds since 1970.
+    pub(in crate::expose) fn created(&self) -> u64 {
+        self.page.time(self.created)
+    }
+}
+
+impl Text {
+    #[inline(always)]
+    pub(in crate::expose) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline(always)]
+    pub(in crate::expose) fn put(&self, line: &mut Line<'_>) {
+        // SAFETY: readable for `len` bytes and more than a block behind them (`Text`). In a record that changes
+        // hands, or a damaged one, they are some bytes or other.
+        unsafe { line.text(self.at, self.len) };
+    }
+
+    /// Copies some of it: `from + len` may not pass its length.
+    #[inline(always)]
+    pub(in crate::expose) fn put_part(&self, from: usize, len: usize, line: &mut Line<'_>) {
+        debug_assert!(from + len <= self.len);
+        // SAFETY: as above; a part of it.
+        unsafe { line.raw(self.at.add(from), len) };
+    }
+
+    /// Which of its bytes are `"`, a bit for each, if they are no more than 64; bits behind its end are any.
+    #[inline(always)]
+    pub(in crate::expose) fn quotes(&self) -> u64 {
+        debug_assert!(self.len <= 64);
+        // SAFETY: 64 bytes are readable from anywhere in the text (`Text`).
+        let block = |from: usize| u64::from(unsafe { Block::read(self.at.add(from)) }.find(b'"')) << from;
+        block(0) | block(16) | block(32) | block(48)
+    }
+
+    /// Where the next `"` is from `from` on; its length if there is none.
+    #[inline(always)]
+    pub(in crate::expose) fn quote(&self, from: usize) -> usize {
+        let mut at = from;
+        while at < self.len {
+            // SAFETY: 16 bytes from within the text are readable (`Text`).
+            let found = unsafe { Block::read(self.at.add(at)) }.find(b'"');
+            if found != 0 {
+                return (at + found.trailing_zeros() as usize).min(self.len);
+            }
+            at += 16;
+        }
+        self.len
+    }
+
+    /// The 16 bytes from `from` on, which is no more than its length.
+    #[inline(always)]
+    pub(in crate::expose) fn block(&self, from: usize) -> Block {
+        debug_assert!(from <= self.len);
+        // SAFETY: as in `quote`.
+        unsafe { Block::read(self.at.add(from)) }
+    }
+
+    /// Of some bytes, the last `READABLE` of which are behind it. They must stay for as long as it is in use.
+    pub(in crate::expose) fn of(padded: &[u8]) -> Self {
+        Text { at: padded.as_ptr(), len: padded.len() - READABLE }
+    }
+
+    /// A copy, to make another of.
+    pub(in crate::expose) fn padded(&self) -> Vec<u8> {
+        let mut copy = self.bytes();
+        copy.resize(self.len + READABLE, 0);
+        copy
+    }
+
+    /// A copy.
+    pub(in crate::expose) fn bytes(&self) -> Vec<u8> {
+        let mut copy = vec![0; self.len];
+        // SAFETY: readable for `len` bytes (`Text`).
+        unsafe { std::ptr::copy_nonoverlapping(self.at, copy.as_mut_ptr(), self.len) };
+        copy
+    }
+}

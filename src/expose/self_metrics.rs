@@ -1,0 +1,183 @@
+//! The library's own families, at the end of every page.
+
+use std::time::Duration;
+
+use super::format::exposition::Format;
+use super::format::protobuf;
+use super::page::family::{pair, Fixed};
+use super::source::State;
+use crate::process::Slots;
+use crate::shm::layout::header;
+use crate::shm::memory::Mapped;
+use crate::text::number::{float, float_with_point};
+
+/// Bytes of records that nobody can reach: what kills have cost. Records on their way in are part of it for an instant.
+pub(super) fn leaked(memory: &Mapped) -> u64 {
+    let allocated = memory.get64(header::ARENA_TAIL).saturating_sub(memory.get64(header::ARENA_AT));
+    allocated.saturating_sub(memory.get64(header::ARENA_REACHABLE))
+}
+
+/// Bytes in use: fixed parts, index and records.
+pub(super) fn used(memory: &Mapped) -> u64 {
+    let index = 8u64 << memory.get32(header::INDEX_BITS).min(40);
+    let records = memory.get64(header::ARENA_TAIL).saturating_sub(memory.get64(header::ARENA_AT));
+    memory.get64(header::INDEX_AT).saturating_add(index).saturating_add(records)
+}
+
+/// A family of the library's own: a counter or a gauge.
+pub(super) struct Own<'a> {
+    /// Without a counter's `_total`.
+    pub(super) name: &'a str,
+    pub(super) help: &'a str,
+    pub(super) is_counter: bool,
+    pub(super) samples: Vec<(Vec<(String, String)>, f64)>,
+}
+
+impl Own<'_> {
+    pub(super) fn full_name(&self) -> String {
+        format!("{}{}", self.name, if self.is_counter { "_total" } else { "" })
+    }
+
+    /// Appends its lines.
+    fn lines(&self, format: Format, out: &mut Vec<u8>) {
+        let suffix = if self.is_counter { "_total" } else { "" };
+        let family = if format == Format::OpenMetrics { "" } else { suffix };
+        let kind = if self.is_counter { " counter\n" } else { " gauge\n" };
+        let mut put = |texts: &[&str]| texts.iter().for_each(|text| out.extend_from_slice(text.as_bytes()));
+        let is_openmetrics = matches!(format, Format::OpenMetrics | Format::OpenMetrics2);
+        if is_openmetrics {
+            put(&["# TYPE ", self.name, family, kind]);
+        }
+        put(&["# HELP ", self.name, family, " ", self.help, "\n"]);
+        if !is_openmetrics {
+            put(&["# TYPE ", self.name, family, kind]);
+        }
+        for (labels, v) in &self.samples {
+            out.extend_from_slice(self.name.as_bytes());
+            out.extend_from_slice(suffix.as_bytes());
+            for (i, (name, value)) in labels.iter().enumerate() {
+                out.push(if i == 0 { b'{' } else { b',' });
+                out.extend_from_slice(pair(name, value).as_bytes());
+            }
+            out.extend_from_slice(if labels.is_empty() { b" " } else { b"} " });
+            match format {
+                Format::OpenMetrics | Format::OpenMetrics2 if !self.is_counter => float_with_point(*v, out),
+                _ => float(*v, out),
+            }
+            out.push(b'\n');
+        }
+    }
+
+    pub(super) fn add_labels(&mut self, fixed: &Fixed) {
+        for (labels, _) in &mut self.samples {
+            labels.splice(..0, fixed.labels.iter().cloned());
+        }
+    }
+
+    pub(super) fn render(&self, format: Format, out: &mut Vec<u8>) {
+        match format {
+            Format::Protobuf => protobuf::own(self, out),
+            _ => self.lines(format, out),
+        }
+    }
+}
+
+fn gauge<'a>(name: &'a str, help: &'a str, v: f64) -> Own<'a> {
+    Own { name, help, is_counter: false, samples: vec![(Vec::new(), v)] }
+}
+
+/// The library's own families about a page: its series, damaged records and conflicts.
+pub(super) fn of_page<'a>([series, corrupt, conflicts]: [u64; 3], busy: Duration, several: bool) -> Vec<Own<'a>> {
+    let mut families = vec![
+        gauge("shmetrics_series", "Series on this page, but for those of the library.", series as f64),
+        gauge("shmetrics_corrupt_records", "Damaged records this page had to leave out.", corrupt as f64),
+    ];
+    if several {
+        families.push(gauge(
+            "shmetrics_conflicts",
+            "Families of another type in another segment of this page, and series that another one has too: left out.",
+            conflicts as f64,
+        ));
+    }
+    families.push(gauge(
+        "shmetrics_render_seconds",
+        "Time it took to render this page, up to here.",
+        busy.as_secs_f64(),
+    ));
+    families
+}
+
+/// A gauge without a sample where the value is not known.
+fn known<'a>(name: &'a str, help: &'a str, v: Option<f64>) -> Own<'a> {
+    Own { samples: v.map(|v| (Vec::new(), v)).into_iter().collect(), ..gauge(name, help, 0.0) }
+}
+
+/// The library's own families about a segment: always the same ones, some without samples.
+pub(super) fn families<'a>(memory: &Mapped, living: &[u32], whole: &State) -> Vec<Own<'a>> {
+    let word = |at| memory.get64(at) as f64;
+    let alive = living.iter().filter(|g| **g != 0).count();
+    let slots = Slots::in_memory(memory);
+    let dead = (0..slots.high()).filter(|i| slots.holder(*i).is_some()).count().saturating_sub(alive);
+    let counter = |name, help, v| Own { is_counter: true, ..gauge(name, help, v) };
+    let state = |state: &str, n: usize| (vec![("state".to_owned(), state.to_owned())], n as f64);
+    vec![
+        gauge("shmetrics_segment_ceiling_bytes", "Bytes the segment may grow to.", word(header::TOTAL_SIZE)),
+        gauge("shmetrics_segment_used_bytes", "Bytes of the segment in use.", used(memory) as f64),
+        gauge("shmetrics_segment_lane_bytes", "Bytes of cells for each CPU, of hot series.", word(header::LANE_BYTES)),
+        gauge(
+            "shmetrics_segment_leaked_bytes",
+            "Bytes of records that killed processes never finished, or that are being made.",
+            leaked(memory) as f64,
+        ),
+        counter(
+            "shmetrics_series_removed",
+            "Series that were removed, or have expired for good.",
+            word(header::REMOVED_SERIES),
+        ),
+        counter(
+            "shmetrics_series_refused",
+            "Look-ups of label sets that were counted in an overflow series instead, for lack of room or beyond a limit.",
+            word(header::REFUSED_SERIES),
+        ),
+        counter("shmetrics_families_refused", "Registrations that failed.", word(header::REFUSED_FAMILIES)),
+        counter(
+            "shmetrics_updates_rejected",
+            "Updates with values a metric cannot take, or by processes beyond the limit.",
+            word(header::REJECTED_UPDATES),
+        ),
+        counter(
+            "shmetrics_updates_to_removed",
+            "Updates through handles to series that had been removed: they count nowhere.",
+            word(header::STALE_UPDATES),
+        ),
+        counter(
+            "shmetrics_observations_refused",
+            "Observations that found no room for a bucket of a native histogram, or of quantiles.",
+            word(header::REFUSED_OBSERVATIONS),
+        ),
+        Own {
+            name: "shmetrics_processes",
+            help: "Processes: alive and dead ones with gauges of their own, and all that have the segment open (attached).",
+            is_counter: false,
+            samples: [state("alive", alive), state("dead", dead)]
+                .into_iter()
+                .chain(whole.attached.map(|n| state("attached", n as usize)))
+                .collect(),
+        },
+        known(
+            "shmetrics_segment_in_use",
+            "1: a process has the segment open for counting. 0: none has, and the values are the last ones.",
+            whole.in_use.map(|yes| f64::from(u8::from(yes))),
+        ),
+        known(
+            "shmetrics_segment_current",
+            "1: the segment's name leads to it. 0: it was removed or replaced, and new processes do not see it.",
+            whole.current.map(|yes| f64::from(u8::from(yes))),
+        ),
+        known(
+            "shmetrics_last_update_timestamp_seconds",
+            "When a process last updated a metric: the time of the first page that saw it.",
+            whole.updated,
+        ),
+    ]
+}

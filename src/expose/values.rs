@@ -1,0 +1,350 @@
+//! Series as values instead of text: for whoever translates them into something else.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::format::exposition::{Escaping, Exposition, Format};
+use super::page::cursor::Cursor;
+use super::page::family::View;
+use super::page::observations::{native_exemplars, Observed};
+use super::page::snapshot::{Page, Series, Shot, Total};
+use super::self_metrics::Own;
+use crate::metric::gauge_merge::{Sample, Shown};
+use crate::record::gauge_mode::GaugeMode;
+use crate::shm::layout::{
+    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
+};
+use crate::text::label_set;
+
+/// What a family is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// It only rises.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// Observations in buckets.
+    Histogram,
+    /// Observations, which may go away again, in buckets.
+    GaugeHistogram,
+    /// Observations by their count and sum.
+    Summary,
+    /// Labels that say something; the value is 1.
+    Info,
+    /// States, each on or off.
+    StateSet,
+    /// States, one of them on.
+    Enum,
+    /// Something from elsewhere.
+    Unknown,
+}
+
+/// A family, as its points tell it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PointFamily {
+    /// Its name, without a counter's `_total` or an info's `_info`.
+    pub name: String,
+    /// Its type.
+    pub kind: Kind,
+    /// Its help text.
+    pub help: String,
+    /// Its unit, or nothing.
+    pub unit: String,
+    /// A histogram's finite bounds, each the upper one of its bucket.
+    pub bounds: Vec<f64>,
+    /// A state set's states.
+    pub states: Vec<String>,
+    /// Whether a histogram's points have native buckets.
+    pub is_native: bool,
+}
+
+/// A series as it was at one moment: made by [`Points`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Point {
+    /// The family, shared by its points.
+    pub family: Arc<PointFamily>,
+    /// Its labels, those of the whole segment first.
+    pub labels: Vec<(String, String)>,
+    /// When it began, in nanoseconds since 1970; 0 where nobody knows: in families that are in no segment.
+    pub began: u64,
+    /// Its value.
+    pub value: PointValue,
+    /// Its exemplars, those of buckets in their order.
+    pub exemplars: Vec<PointExemplar>,
+}
+
+/// The value of a series.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum PointValue {
+    /// A counter that has counted whole amounts only.
+    Whole(u64),
+    /// Any other single number.
+    Float(f64),
+    /// Of a histogram: the observations of each bucket alone, in one more than it has bounds, and the sum of the very same ones. Of a
+    /// summary, and of a histogram that is only native: a single bucket.
+    #[non_exhaustive]
+    Buckets {
+        /// Observations, not cumulated.
+        counts: Vec<u64>,
+        /// Their sum.
+        sum: f64,
+        /// The same observations in native buckets, if the family has them.
+        native: Option<Box<NativeBuckets>>,
+        /// A summary's quantiles, each with its value: NaN if there was no observation lately.
+        quantiles: Vec<(f64, f64)>,
+    },
+    /// Which of the family's states are on.
+    States(Vec<bool>),
+}
+
+/// Native buckets of a [`Point`]: those with observations, by index. Bucket `i` is of values above 2 to the power of `(i - 1) / 2^schema`
+/// and up to 2 to the power of `i / 2^schema`.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct NativeBuckets {
+    /// The resolution, from -4 to 8.
+    pub schema: i8,
+    /// Observations up to this size, of either sign, are in the zero bucket.
+    pub zero_threshold: f64,
+    /// The zero bucket.
+    pub zero_count: u64,
+    /// Positive observations, not cumulated, by rising index.
+    pub positive: Vec<(i32, u64)>,
+    /// Negative observations, by the index of their size.
+    pub negative: Vec<(i32, u64)>,
+}
+
+/// An exemplar of a [`Point`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PointExemplar {
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+    /// What was counted or observed.
+    pub value: f64,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// The series of a page, one after another: made by [`Cursor::points`].
+///
+/// As on a page, each series is of the moment it is read; only some hundred are held at a time. The library's own families come last.
+#[derive(Debug)]
+pub struct Points<'a> {
+    cursor: Cursor<'a>,
+    ready: VecDeque<Point>,
+}
+
+impl<'a> Cursor<'a> {
+    /// The same series as values instead of a page, for whoever translates them; the format does not matter. Names are as they were
+    /// registered. To be called before the page is begun.
+    ///
+    /// ```
+    /// use shmetrics::{Format, Options, PointValue};
+    /// let segment = Options::new().anonymous().open()?;
+    /// segment.counter("jobs", "Jobs.").labels(["kind"]).register()?.with(["mail"]).inc();
+    /// let point = segment.cursor(Format::Text).points().next().unwrap();
+    /// assert_eq!((point.family.name.as_str(), &point.value), ("jobs", &PointValue::Whole(1)));
+    /// assert_eq!(point.labels, [("kind".to_owned(), "mail".to_owned())]);
+    /// # Ok::<(), shmetrics::Error>(())
+    /// ```
+    #[must_use]
+    pub fn points(mut self) -> Points<'a> {
+        self.gather();
+        self.set_exposition(Exposition::new(Format::OpenMetrics).with_escaping(Escaping::AllowUtf8));
+        Points { cursor: self, ready: VecDeque::new() }
+    }
+}
+
+impl Iterator for Points<'_> {
+    type Item = Point;
+
+    fn next(&mut self) -> Option<Point> {
+        while self.ready.is_empty() {
+            if !self.cursor.gather_more(&mut self.ready) {
+                return self.ready.pop_front();
+            }
+        }
+        self.ready.pop_front()
+    }
+}
+
+/// A family's points in the making.
+pub(super) struct Gather {
+    view: View,
+    family: Arc<PointFamily>,
+    ready: Vec<Point>,
+    /// Those of the series that is read: kept if it did not change hands meanwhile.
+    fresh: Vec<Point>,
+    observed: Observed,
+    each: Vec<Sample>,
+}
+
+impl Gather {
+    pub(super) fn new(view: View) -> Self {
+        let marks = || view.texts.marks.clone();
+        let family = PointFamily {
+            name: view.name(""),
+            kind: kind(view.kind),
+            help: view.texts.help.clone(),
+            unit: view.texts.unit.clone(),
+            bounds: match view.kind {
+                KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => view.bounds.clone(),
+                _ => Vec::new(),
+            },
+            states: if matches!(view.kind, KIND_STATE_SET | KIND_ENUM) { marks() } else { Vec::new() },
+            is_native: view.native.is_some() && view.kind != KIND_SUMMARY,
+        };
+        let (observed, each) = (Observed::default(), Vec::new());
+        Gather { view, family: Arc::new(family), ready: Vec::new(), fresh: Vec::new(), observed, each }
+    }
+
+    /// Goes on with the family's namesake in another segment, whose bounds may differ.
+    pub(super) fn continued(self, view: View) -> Self {
+        Gather { ready: self.ready, ..Gather::new(view) }
+    }
+
+    /// How many points there are.
+    pub(super) fn len(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(super) fn take(&mut self, to: &mut VecDeque<Point>) {
+        to.extend(self.ready.drain(..));
+    }
+
+    pub(super) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+        let (kind, text_at) = (self.view.kind, self.view.text_at);
+        let shot = of.series(at, kind, text_at, out, |series, _| {
+            self.fresh.clear();
+            self.read(series)
+        });
+        if shot == Shot::Shown {
+            self.ready.append(&mut self.fresh);
+        }
+        self.fresh.clear();
+        shot
+    }
+
+    fn read(&mut self, series: &Series<'_>) -> bool {
+        match self.view.kind {
+            KIND_COUNTER => {
+                let Some(total) = series.counter(self.view.text_at) else { return false };
+                let value = match total {
+                    Total::Whole(n) => PointValue::Whole(n),
+                    Total::Float(v) => PointValue::Float(v),
+                };
+                self.keep(series, None, value, 1);
+            }
+            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => {
+                let Some(sum) = self.observed.read(series, &self.view) else { return false };
+                let counts = self.observed.counts.clone();
+                let slots = counts.len();
+                let (native, quantiles) = (self.native(), self.quantiles());
+                self.keep(series, None, PointValue::Buckets { counts, sum, native, quantiles }, slots);
+            }
+            KIND_INFO => self.keep(series, None, PointValue::Float(1.0), 0),
+            KIND_STATE_SET | KIND_ENUM => {
+                let word = series.states();
+                let on = |i: usize| if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
+                let states = (0..self.family.states.len()).map(on).collect();
+                self.keep(series, None, PointValue::States(states), 0);
+            }
+            kind => {
+                let mode = if kind == KIND_GAUGE { self.view.mode } else { GaugeMode::Shared };
+                let mut each = std::mem::take(&mut self.each);
+                match series.gauge(mode, &mut each) {
+                    Shown::Nothing => {}
+                    Shown::One(v) => self.keep(series, None, PointValue::Float(v), 0),
+                    Shown::Each => {
+                        for sample in &each {
+                            let pid = ("pid".to_owned(), sample.identity.to_string());
+                            self.keep(series, Some(pid), PointValue::Float(sample.value), 0);
+                        }
+                    }
+                }
+                self.each = each;
+            }
+        }
+        true
+    }
+
+    fn native(&self) -> Option<Box<NativeBuckets>> {
+        if self.view.native.is_none() || self.view.kind == KIND_SUMMARY {
+            return None;
+        }
+        let sketch = &self.observed.sketch;
+        Some(Box::new(NativeBuckets {
+            schema: sketch.schema,
+            zero_threshold: sketch.zero_threshold,
+            zero_count: sketch.zero_count,
+            positive: sketch.positive.clone(),
+            negative: sketch.negative.clone(),
+        }))
+    }
+
+    fn quantiles(&self) -> Vec<(f64, f64)> {
+        if self.view.kind != KIND_SUMMARY || self.view.native.is_none() {
+            return Vec::new();
+        }
+        self.view.bounds.iter().copied().zip(self.observed.quantiles.iter().copied()).collect()
+    }
+
+    fn keep(&mut self, series: &Series<'_>, more: Option<(String, String)>, value: PointValue, slots: usize) {
+        let mut all = self.view.fixed_labels().to_vec();
+        all.extend(self.view.labels_of(&series.text.bytes(), series.escaped));
+        all.extend(more);
+        let found = if self.view.is_only_native() && self.view.kind != KIND_SUMMARY {
+            native_exemplars(series)
+        } else {
+            let slots = if series.has_exemplars() { 0..slots } else { 0..0 };
+            slots.filter_map(|i| series.exemplar(i)).collect()
+        };
+        let exemplars = found.iter().map(|e| PointExemplar {
+            labels: label_set::pairs(e.text()).unwrap_or_default(),
+            value: e.value,
+            at_ms: e.at_ms,
+        });
+        let exemplars = exemplars.collect();
+        let family = Arc::clone(&self.family);
+        self.fresh.push(Point { family, labels: all, began: series.created(), value, exemplars });
+    }
+}
+
+fn kind(kind: u8) -> Kind {
+    match kind {
+        KIND_COUNTER => Kind::Counter,
+        KIND_GAUGE => Kind::Gauge,
+        KIND_HISTOGRAM => Kind::Histogram,
+        KIND_GAUGE_HISTOGRAM => Kind::GaugeHistogram,
+        KIND_SUMMARY => Kind::Summary,
+        KIND_INFO => Kind::Info,
+        KIND_STATE_SET => Kind::StateSet,
+        KIND_ENUM => Kind::Enum,
+        _ => Kind::Unknown,
+    }
+}
+
+/// The points of a family that is in no segment.
+pub(super) fn own(family: &Own<'_>, to: &mut VecDeque<Point>) {
+    let described = Arc::new(PointFamily {
+        name: family.name.to_owned(),
+        kind: if family.is_counter { Kind::Counter } else { Kind::Gauge },
+        help: family.help.to_owned(),
+        unit: String::new(),
+        bounds: Vec::new(),
+        states: Vec::new(),
+        is_native: false,
+    });
+    to.extend(family.samples.iter().map(|(labels, value)| Point {
+        family: Arc::clone(&described),
+        labels: labels.clone(),
+        began: 0,
+        value: PointValue::Float(*value),
+        exemplars: Vec::new(),
+    }));
+}

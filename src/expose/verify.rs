@@ -1,0 +1,348 @@
+//! What is wrong with a segment: every invariant of `docs/format.md` that a look at the bytes can tell.
+//!
+//! A segment in use is never at rest. What is found is looked for again, and told only if it stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering::Acquire;
+use std::time::Duration;
+
+use super::page::allowance::Allowance;
+use super::self_metrics;
+use crate::metric::{each_block, lane_is_sound, Block};
+use crate::process::Slots;
+use crate::record::family::{cells_end, is_kind, kind_name, text_at, Record, Texts};
+use crate::record::gauge_mode::GaugeMode;
+use crate::shm::generation::{self, State};
+use crate::shm::index::{tag_of, Index};
+use crate::shm::layout::{
+    entry, family, gauge, header, histogram, process_cell as cell, Regions, CELLS_PER_BLOCK, CELL_BLOCK,
+    CELL_BLOCK_HEAD, FLAG_ESCAPED, FREE_LINK, GRANULE, KIND_GAUGE, MAX_PROCESSES,
+};
+use crate::shm::list::{offset, Ring};
+use crate::shm::memory::{Mapped, Memory};
+use crate::shm::percpu::{self, Kind, Shape};
+use crate::text::label_set;
+
+/// Looks until the findings of two looks agree, or this often.
+const LOOKS: u32 = 4;
+/// Findings of one kind are enough; a damaged segment may have any number.
+const MOST: usize = 100;
+
+/// The findings that stay.
+pub(super) fn check(memory: &Mapped, regions: &Regions) -> Vec<String> {
+    let mut stayed = look(memory, regions);
+    for _ in 1..LOOKS {
+        if stayed.is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        let again: BTreeSet<String> = look(memory, regions).into_iter().collect();
+        stayed.retain(|finding| again.contains(finding));
+    }
+    stayed
+}
+
+fn look(memory: &Mapped, regions: &Regions) -> Vec<String> {
+    let mut look = Look {
+        memory,
+        index: Index::of(memory, regions),
+        budget: memory.len() / GRANULE,
+        allowance: Allowance::default(),
+        findings: Vec::new(),
+    };
+    look.header();
+    look.families();
+    look.findings
+}
+
+struct Look<'a> {
+    memory: &'a Mapped,
+    index: Index<'a, Mapped>,
+    /// Records left to look at.
+    budget: u64,
+    /// Bytes of them.
+    allowance: Allowance,
+    findings: Vec<String>,
+}
+
+impl Look<'_> {
+    fn tell(&mut self, finding: String) {
+        if self.findings.len() < MOST {
+            self.findings.push(finding);
+        }
+    }
+
+    fn expect(&mut self, holds: bool, finding: impl FnOnce() -> String) {
+        if !holds {
+            self.tell(finding());
+        }
+    }
+
+    fn header(&mut self) {
+        let m = self.memory;
+        let word = |at| m.get64(at);
+        let (arena, tail, watermark) = (word(header::ARENA_AT), word(header::ARENA_TAIL), word(header::WATERMARK));
+        let end = word(header::ARENA_END);
+        self.expect(tail >= arena && tail <= watermark && watermark <= end && end <= m.len(), || {
+            format!("header: the records end at {tail}, their memory at {watermark}, in an arena from {arena} to {end}")
+        });
+        let lanes = [header::LANE_KIND, header::LANE_CPUS, header::LANE_STRIDE].map(|field| m.get32(field));
+        let known = Kind::of(m) != Kind::None || lanes[0] == 0;
+        self.expect(known && (lanes[0] == 0 || Shape::of(m) != Shape::NONE), || {
+            format!("header: lanes of the kind {}, for {} CPUs, {} bytes apart", lanes[0], lanes[1], lanes[2])
+        });
+        let (taken, most) = (word(header::LANE_BYTES), word(header::LANES_MOST));
+        self.expect(taken <= most.max(tail.saturating_sub(arena)), || {
+            format!("header: lanes of {taken} bytes, of at most {most}")
+        });
+        let (bits, target) = (m.get32(header::INDEX_BITS), m.get32(header::INDEX_TARGET));
+        let most = m.get32(header::INDEX_MAX_BITS);
+        self.expect(bits <= most && (target == bits || target == bits + 1), || {
+            format!("header: an index of 2^{bits} words, on its way to 2^{target}, of at most 2^{most}")
+        });
+        let (high, slots) = (m.get32(header::SLOTS_HIGH), m.get32(header::SLOTS_COUNT));
+        self.expect(high <= slots, || format!("header: {high} process slots were used, of {slots}"));
+        self.expect(Slots::in_memory(m).high() == high.min(slots), || "header: the process slots lie elsewhere".into());
+        self.expect(self_metrics::leaked(m) <= tail.saturating_sub(arena), || {
+            format!("header: {} bytes of records in use, of {}", word(header::ARENA_REACHABLE), tail - arena)
+        });
+    }
+
+    /// Whether a link leads to memory that a record of at least this size can be in.
+    fn leads_to_record(&self, link: u32, size: u64) -> bool {
+        let at = offset(link);
+        at >= self.memory.get64(header::ARENA_AT)
+            && at.checked_add(size).is_some_and(|end| end <= self.memory.get64(header::ARENA_TAIL))
+    }
+
+    fn families(&mut self) {
+        let m = self.memory;
+        let mut link = m.load32(header::FAMILY_HEAD, Acquire);
+        let (mut ring, mut names, mut last) = (Ring::default(), BTreeSet::new(), 0);
+        while link != 0 && self.spend() {
+            if !self.leads_to_record(link, family::SIZE) || ring.closes(link) {
+                return self
+                    .tell(format!("the families: a link that leads to {}, which is no next family", offset(link)));
+            }
+            last = link;
+            let record = Record::new(m, offset(link));
+            if record.is_retired() {
+                self.retired(&record, link);
+                link = m.load32(offset(link) + entry::NEXT, Acquire);
+                continue;
+            }
+            if !record.texts_len().is_none_or(|len| self.allowance.charge(m, len)) {
+                return self.overlap();
+            }
+            match record.texts() {
+                Some(texts) => {
+                    let what = format!("family {}", texts.name);
+                    self.expect(names.insert(texts.name.clone()), || format!("{what}: it is there twice"));
+                    self.family(&record, link, &texts, &what);
+                }
+                None => self.tell(format!("family at {}: its texts cannot be read", offset(link))),
+            }
+            link = m.load32(offset(link) + entry::NEXT, Acquire);
+        }
+        let tail = m.load32(header::FAMILY_TAIL, Acquire);
+        self.expect(tail == last, || format!("the families: they end at {}, not at {}", offset(last), offset(tail)));
+    }
+
+    /// A family that was replaced or unregistered has nothing that lives.
+    fn retired(&mut self, record: &Record<'_>, link: u32) {
+        let m = self.memory;
+        if record.state().state() != generation::DRAINED {
+            return self.tell(format!("the family at {}: it is retired, and not drained", record.at));
+        }
+        let embedded = generation::state(m, (record.overflow_at() / GRANULE) as u32);
+        self.expect(!embedded.has_series(), || format!("the family at {}: its embedded series lives on", record.at));
+        let (mut next, mut ring) = (record.first(), Ring::default());
+        while next != 0 && self.spend() && !ring.closes(next) {
+            let lives = generation::state(m, next).has_series() && m.get32(offset(next) + entry::PARENT) == link;
+            self.expect(!lives, || format!("the family at {}: the series at {} lives on", record.at, offset(next)));
+            next = m.load32(offset(next) + entry::NEXT, Acquire);
+        }
+    }
+
+    /// What was read is more than there is.
+    fn overlap(&mut self) {
+        self.tell("records: they overlap, and hold more together than their memory".to_owned());
+        self.budget = 0;
+    }
+
+    fn spend(&mut self) -> bool {
+        self.budget = self.budget.saturating_sub(1);
+        self.budget > 0
+    }
+
+    fn family(&mut self, record: &Record<'_>, link: u32, texts: &Texts, what: &str) {
+        let m = self.memory;
+        let kind = record.kind();
+        let known = is_kind(kind);
+        let mode = m.get8(record.at + family::MODE);
+        self.expect(known && GaugeMode::checked(u32::from(mode)).is_some(), || {
+            format!("{what}: the kind {kind} in the mode {mode}")
+        });
+        self.expect(self.leads_to_record(link, record.record_len()), || {
+            format!("{what}: a record of {} bytes passes the end", record.record_len())
+        });
+        let rising = |record: &Record<'_>| (1..record.bucket_count()).all(|i| record.bound(i - 1) < record.bound(i));
+        self.expect(rising(record), || format!("{what}: its buckets do not rise"));
+        let end = cells_end(kind, record.bucket_count(), record.has_native());
+        let text_at = text_at(end, record.expire() > 0);
+        self.expect(record.text_at() == text_at, || {
+            format!("{what}: label texts at {}, not {text_at}", record.text_at())
+        });
+        let hash = label_set::family_hash(m.get64(header::SEED), texts.name.as_bytes());
+        let tag = m.get32(record.at + entry::TAG);
+        self.expect(record.hash() == hash && tag == tag_of(hash), || {
+            format!("{what}: its hash is not that of its name")
+        });
+        self.findable(hash, link, what);
+        let embedded = record.overflow_at();
+        self.expect(embedded > record.at && embedded + text_at <= record.at + record.record_len(), || {
+            format!("{what}: its embedded series is not in its record")
+        });
+        if record.text_at() == text_at && known {
+            self.all_series(record, link, texts, what);
+        }
+    }
+
+    fn findable(&mut self, hash: u64, link: u32, what: &str) {
+        let found = self.index.find_surely(hash, |found| found == link);
+        self.expect(found.is_some(), || format!("{what}: the index does not lead to it"));
+    }
+
+    fn all_series(&mut self, record: &Record<'_>, parent: u32, texts: &Texts, what: &str) {
+        let m = self.memory;
+        let mut link = record.first();
+        let (mut ring, mut last) = (Ring::default(), 0);
+        let (mut keys, mut free) = (BTreeMap::new(), BTreeSet::new());
+        while link != 0 && self.spend() {
+            if !self.leads_to_record(link, record.text_at()) || ring.closes(link) {
+                return self.tell(format!("{what}: a link that leads to {}, which is no next series", offset(link)));
+            }
+            last = link;
+            let at = offset(link);
+            let (its, kind) = (m.get32(at + entry::PARENT), m.get8(at + entry::KIND));
+            let state = generation::state(m, link);
+            // In its store there may be records of another family, which are free, as a rule.
+            let is_its = its == parent && kind == record.kind();
+            let foreign = its != parent && Record::new(m, offset(its)).store_at() == record.store_at();
+            self.expect(is_its || foreign, || {
+                format!("{what}: the series at {at} is a {} of the family at {}", kind_name(kind), offset(its))
+            });
+            match state.state() {
+                generation::LIVE | generation::EXPIRED if foreign => {}
+                generation::LIVE | generation::EXPIRED => {
+                    if let Some(key) = self.series(record, link, state, texts, what) {
+                        if let Some(other) = keys.insert(key.clone(), at) {
+                            self.tell(format!("{what}: {{{key}}} is there twice, at {other} and {at}"));
+                        }
+                    }
+                }
+                generation::FREE => {
+                    free.insert(link);
+                }
+                generation::CLAIMED | generation::NEW => {}
+                other => self.tell(format!("{what}: the series at {at} is in the state {other}")),
+            }
+            link = m.load32(at + entry::NEXT, Acquire);
+        }
+        let tail = m.load32(record.ends().tail, Acquire);
+        self.expect(tail == last, || format!("{what}: its series end at {}, not at {}", offset(last), offset(tail)));
+        self.free_lists(record, &free, what);
+    }
+
+    /// Checks a series and returns its label text.
+    fn series(&mut self, record: &Record<'_>, link: u32, state: State, texts: &Texts, what: &str) -> Option<String> {
+        let (m, at) = (self.memory, offset(link));
+        let mut text = Vec::new();
+        let len = u64::from(m.get16(at + entry::TEXT_LEN));
+        if !self.allowance.charge(m, record.text_at() + len) {
+            self.overlap();
+            return None;
+        }
+        m.copy_to(at + record.text_at(), len, &mut text);
+        let escaped = m.get8(at + entry::FLAGS) & FLAG_ESCAPED != 0;
+        let values = label_set::values(&text, escaped, &texts.labels);
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let Some(values) = values else {
+            self.tell(format!("{what}: {{{text}}} at {at} is not a text of its labels"));
+            return None;
+        };
+        let hash = label_set::hash(record.hash(), values.len(), |i| values[i].as_bytes());
+        self.expect(tag_of(hash) == m.get32(at + entry::TAG), || format!("{what}: the hash of {{{text}}} is another"));
+        self.findable(hash, link, &format!("{what}: {{{text}}}"));
+        let tags: Vec<u64> = match record.pairs() {
+            0 => vec![at + gauge::TAG],
+            pairs => (0..pairs).map(|i| at + histogram::SIZE + 16 * i).collect(),
+        };
+        let (lane, bytes) =
+            (m.get32(at + entry::LANE), record.pairs().max(1) * if record.pairs() > 0 { 16 } else { 8 });
+        self.expect(lane == 0 || percpu::is_lane(m, lane, bytes), || {
+            format!("{what}: the lane of {{{text}}} is number {lane}")
+        });
+        let current = tags.into_iter().all(|tag| !state.life().is_over(m.get64(tag)));
+        self.expect(current, || format!("{what}: the cells of {{{text}}} are of another life"));
+        if let Some(shape) = record.shape() {
+            let (mut damaged, mut wrong_lane) = (None, false);
+            let allowance = &self.allowance;
+            each_block(
+                m,
+                at,
+                record.pairs(),
+                shape,
+                |bytes| allowance.charge(m, bytes),
+                |block| match block {
+                    Block::Damaged(at) => damaged = Some(at),
+                    Block::Chunk { at, .. } => wrong_lane |= !lane_is_sound(m, at),
+                },
+            );
+            self.expect(!wrong_lane, || format!("{what}: the lanes of {{{text}}} lead to none"));
+            if let Some(leads) = damaged {
+                self.tell(format!("{what}: {{{text}}} has a link that leads to {leads}, which is none of its buckets"));
+            }
+        }
+        if record.kind() == KIND_GAUGE && record.mode().has_cells() {
+            self.blocks(at, &format!("{what}: {{{text}}}"));
+        }
+        Some(text)
+    }
+
+    fn blocks(&mut self, at: u64, what: &str) {
+        let mut word = at + gauge::VALUE;
+        for _ in 0..=u64::from(MAX_PROCESSES) / CELLS_PER_BLOCK {
+            let link = self.memory.load32(word, Acquire);
+            if link == 0 {
+                return;
+            }
+            if !self.leads_to_record(link, CELL_BLOCK) || !self.allowance.charge(self.memory, CELL_BLOCK) {
+                return self.tell(format!("{what}: cells at {}", offset(link)));
+            }
+            word = offset(link);
+            for i in 0..CELLS_PER_BLOCK {
+                let owner = self.memory.get64(word + CELL_BLOCK_HEAD + i * cell::SIZE + cell::OWNER);
+                self.expect(owner == 0 || owner & 3 != 0, || format!("{what}: a cell has an owner in no state"));
+            }
+        }
+        self.tell(format!("{what}: its cells go on for ever"));
+    }
+
+    fn free_lists(&mut self, record: &Record<'_>, free: &BTreeSet<u32>, what: &str) {
+        let mut listed = BTreeSet::new();
+        for at in (family::FREE_LISTS..family::ZERO_THRESHOLD).step_by(8) {
+            let mut link = self.memory.load64(record.store_at() + at, Acquire) as u32;
+            while link != 0 && self.spend() {
+                if !listed.insert(link) {
+                    return self.tell(format!("{what}: the record at {} is on its free lists twice", offset(link)));
+                }
+                if !free.contains(&link) {
+                    self.tell(format!("{what}: the record at {} is on a free list and is not free", offset(link)));
+                    break;
+                }
+                link = self.memory.load32(offset(link) + FREE_LINK, Acquire);
+            }
+        }
+    }
+}

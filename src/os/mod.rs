@@ -1,0 +1,6 @@
+//! What the library needs of the operating system, and what it leaves as it found it: clocks, `errno`, the names of the boot and
+//! of namespaces, the environment. Nothing here knows a segment.
+
+pub(crate) mod environment;
+pub(crate) mod errno;
+pub(crate) mod host;

@@ -1,0 +1,242 @@
+//! Updates that name all they are about, for hosts that have no place to keep a handle: one call finds the family, then the series.
+
+use std::cell::Cell;
+
+use super::order::Places;
+use super::{register, Table, DEFAULT_BUCKETS};
+use crate::metric::sealed::At;
+use crate::metric::{Counter, Histogram};
+use crate::record::family::{Record, Spec};
+use crate::record::gauge_mode::GaugeMode;
+use crate::segment::{Inner, Segment};
+use crate::shm::generation::Place;
+use crate::shm::layout::{entry, header, KIND_COUNTER, KIND_HISTOGRAM};
+use crate::shm::list::offset;
+use crate::text::label_set;
+use crate::Error;
+
+/// Refuses what a counter cannot add, or a histogram observe, before anything is looked up or made.
+#[inline(always)]
+pub(crate) fn check_amount(inner: &Inner, kind: u8, v: f64) -> Result<(), Error> {
+    let right = if kind == KIND_COUNTER { (0.0..f64::INFINITY).contains(&v) } else { !v.is_nan() };
+    if right {
+        return Ok(());
+    }
+    Err(rejected(inner, kind, v))
+}
+
+#[cold]
+fn rejected(inner: &Inner, kind: u8, v: f64) -> Error {
+    inner.count(header::REJECTED_UPDATES);
+    Error::InvalidArgument(if kind == KIND_COUNTER {
+        format!("a counter cannot add {v}: amounts are finite and not negative")
+    } else {
+        format!("a histogram cannot observe {v}")
+    })
+}
+
+/// Updates the series that a family's name and labels stand for. What is not there is made, the
+/// family too; nothing is allocated if both are there.
+#[inline(always)]
+pub(crate) fn update_named<'v, M: At>(
+    inner: &'static Inner,
+    kind: u8,
+    name: &[u8],
+    count: usize,
+    label: impl Fn(usize) -> &'v [u8] + Copy,
+    value: impl Fn(usize) -> &'v [u8] + Copy,
+    update: impl Fn(M),
+) -> Result<(), Error> {
+    // The slow way ends in a call of its own, updates included: if the two ways came together
+    // again, the compiler would keep the family and the handle in memory, in pieces.
+    let Some((table, lens)) = family(inner, kind, name, count, label) else {
+        return update_slow(inner, kind, name, count, &label, &value, &update);
+    };
+    update(series_of(&table, lens, count, value));
+    Ok(())
+}
+
+/// The family has as many labels, or was registered with them just now.
+#[inline(always)]
+fn series_of<'v, M: At>(table: &Table, lens: &[u16], count: usize, value: impl Fn(usize) -> &'v [u8] + Copy) -> M {
+    if count == 0 {
+        return M::at(Segment { inner: table.inner }, table.embedded());
+    }
+    table.find::<false, _>(count, |i| lens.get(i).copied().unwrap_or(0).into(), value)
+}
+
+/// Slow path of [`update_named`]: the family has the labels in another order, or is made.
+#[cold]
+#[inline(never)]
+fn update_slow<'v, M: At>(
+    inner: &'static Inner,
+    kind: u8,
+    name: &[u8],
+    count: usize,
+    label: &dyn Fn(usize) -> &'v [u8],
+    value: &dyn Fn(usize) -> &'v [u8],
+    update: &dyn Fn(M),
+) -> Result<(), Error> {
+    if let Some(place) = in_another_order(inner, kind, name, count, label, value) {
+        update(M::at(Segment { inner }, place));
+    } else {
+        let (table, lens) = make(inner, kind, name, count, label)?;
+        update(series_of(&table, lens, count, |i| value(i)));
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn family<'v>(
+    inner: &'static Inner,
+    kind: u8,
+    name: &[u8],
+    count: usize,
+    label: impl Fn(usize) -> &'v [u8],
+) -> Option<(Table, &'static [u16])> {
+    // What makes a counter's sample is no part of the family's name.
+    let name = if kind == KIND_COUNTER { name.strip_suffix(b"_total").unwrap_or(name) } else { name };
+    let hash = label_set::family_hash(inner.seed, name);
+    let (memory, index) = (&inner.memory, inner.index());
+    let bits = index.bits();
+    let mut hit = index.first(bits, hash)?;
+    loop {
+        let at = offset(hit.link);
+        let found = Table::with_label_lens(inner, at)
+            .filter(|(table, _)| table.hash == hash && memory.get32(at + entry::PARENT) == 0)
+            .filter(|_| !Record::new(memory, at).is_retired());
+        if let Some((table, lens)) = found {
+            let record = Record::new(memory, at);
+            let (its_name, mut its_labels) = record.names(lens)?;
+            if label_set::equal(its_name, name) {
+                if record.kind() != kind || lens.len() != count {
+                    return None;
+                }
+                // A loop of its own: `all` is not inlined.
+                for i in 0..count {
+                    if !is_called(its_labels.next()?, label(i)) {
+                        return None;
+                    }
+                }
+                return Some((table, lens));
+            }
+        }
+        hit = index.next(bits, hash, hit)?;
+    }
+}
+
+/// The series, if the family has these labels in another order.
+#[cold]
+#[inline(never)]
+fn in_another_order<'v>(
+    inner: &'static Inner,
+    kind: u8,
+    name: &[u8],
+    count: usize,
+    label: &dyn Fn(usize) -> &'v [u8],
+    value: &dyn Fn(usize) -> &'v [u8],
+) -> Option<Place> {
+    if count < 2 {
+        return None;
+    }
+    let name = if kind == KIND_COUNTER { name.strip_suffix(b"_total").unwrap_or(name) } else { name };
+    let hash = label_set::family_hash(inner.seed, name);
+    let memory = &inner.memory;
+    let is_it = |link: u32| -> Option<(Table, Places)> {
+        let at = offset(link);
+        let (table, lens) = Table::with_label_lens(inner, at)?;
+        let record = Record::new(memory, at);
+        let wrong = memory.get32(at + entry::PARENT) != 0 || record.kind() != kind || record.is_retired();
+        if table.hash != hash || wrong || lens.len() != count {
+            return None;
+        }
+        let (its_name, lines) = record.names(lens)?;
+        if !label_set::equal(its_name, name) {
+            return None;
+        }
+        Some((table, Places::find(lines, |line| (0..count).find(|i| is_called(line, label(*i))))?))
+    };
+    let found = Cell::new(None);
+    inner.index().find_surely(hash, |link| {
+        found.set(is_it(link));
+        let is_found = found.get();
+        is_found.is_some()
+    })?;
+    let (table, places) = found.get()?;
+    Some(table.find_in_order(&places, count, value))
+}
+
+/// Whether this is how lines have the label of that name: as it is, or in quotes, where it may not be taken for one that has them itself.
+#[inline(always)]
+fn is_called(line: &[u8], name: &[u8]) -> bool {
+    if line.first() == Some(&b'"') {
+        is_called_in_quotes(line, name)
+    } else {
+        label_set::equal(line, name)
+    }
+}
+
+#[cold]
+fn is_called_in_quotes(line: &[u8], name: &[u8]) -> bool {
+    let mut inner = line.get(1..line.len() - 1).unwrap_or_default().iter();
+    let mut next = || match inner.next()? {
+        b'\\' => inner.next().map(|b| if *b == b'n' { b'\n' } else { *b }),
+        b => Some(*b),
+    };
+    name.iter().all(|b| next() == Some(*b)) && next().is_none()
+}
+
+#[cold]
+#[inline(never)]
+fn make<'v>(
+    inner: &'static Inner,
+    kind: u8,
+    name: &[u8],
+    count: usize,
+    label: &dyn Fn(usize) -> &'v [u8],
+) -> Result<(Table, &'static [u16]), Error> {
+    let name = std::str::from_utf8(name)
+        .map_err(|_| Error::name("metric name", &String::from_utf8_lossy(name), "it is not UTF-8"))?;
+    let labels: Vec<_> = (0..count).map(|i| String::from_utf8_lossy(label(i))).collect();
+    let labels: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
+    let usual = Spec::new(name, "", kind, GaugeMode::Shared);
+    let buckets = if kind == KIND_HISTOGRAM { DEFAULT_BUCKETS } else { &[] };
+    let at = register(inner, Spec { labels: &labels, buckets, ..usual })?;
+    Table::with_label_lens(inner, at)
+        .ok_or_else(|| Error::Full(format!("the family {name} cannot be read: the segment is damaged")))
+}
+
+impl Segment {
+    /// Adds `v` to the counter of this name and these labels, in one call: for hosts that have no
+    /// place to keep families and handles between two requests. The labels may come in any order;
+    /// the family's own is the fastest. What is not there is made, a family without a help text;
+    /// register it beforehand where it is to have one, or a limit.
+    ///
+    /// It costs two look-ups. What is there already is found without a lock, an allocation or a system call; a handle that is kept
+    /// is several times as fast.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`], [`Error::Full`] or an invalid name: what registering such a family
+    /// would end in. [`Error::InvalidArgument`] if `v` is negative, infinite or NaN. Nothing is
+    /// counted then.
+    pub fn count(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
+        check_amount(self.inner, KIND_COUNTER, v)?;
+        self.named(KIND_COUNTER, name, labels, |counter: Counter| counter.add(v))
+    }
+
+    /// Counts an observation of the histogram of this name and these labels, as [`Segment::count`] does. One that is made has the default
+    /// buckets.
+    ///
+    /// # Errors
+    /// As of [`Segment::count`]; of values, only NaN is refused.
+    pub fn observe(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
+        check_amount(self.inner, KIND_HISTOGRAM, v)?;
+        self.named(KIND_HISTOGRAM, name, labels, |histogram: Histogram| histogram.observe(v))
+    }
+
+    #[inline(always)]
+    fn named<M: At>(&self, kind: u8, name: &str, labels: &[(&str, &str)], update: impl Fn(M)) -> Result<(), Error> {
+        let (label, value) = (|i: usize| labels[i].0.as_bytes(), |i: usize| labels[i].1.as_bytes());
+        update_named(self.inner, kind, name.as_bytes(), labels.len(), label, value, update)
+    }
+}

@@ -1,0 +1,376 @@
+//! How an entry comes into being: the one protocol behind families and series.
+//!
+//! A chain is a list of entries linked by `NEXT`. The segment has a chain of families; each family has a chain of series.
+//! Entries are only ever appended; a series' record may serve another label set in its place (see [`super::life`]).
+//!
+//! A new entry, or a new life of an old one, is complete before it is *announced*: written into the chain's `PENDING`
+//! word, {announcements so far: 32 bits, link: 32}, by one compare-and-swap from {n, 0} to {n + 1, link}. It exists from that
+//! instant. What remains is done by whoever comes by, each step repeatable: link it to the chain's end if it is not there,
+//! put it in the index, make it `LIVE`, and end the announcement. One rule makes the key unique:
+//!
+//! - an entry is announced only by the swap of a word that stood still at {n, 0} from before a look-up in the index that
+//!   did not find the key. All that was announced up to n is in the index by then.
+//!
+//! So no key comes in twice, however many processes insert it, and whoever of them is killed or stopped. There is nothing to
+//! wait for and nothing to repair. What a kill can cost is the maker's own record, not yet announced: a leak that is
+//! counted.
+//!
+//! A helper that was stopped for long must not do an old step to a new state. Whatever it changes by, it has read before
+//! it saw that the announcement was still on; every change is a compare-and-swap from what it read, and of a word that never
+//! returns to that: a `NEXT` that was 0, a tail, a life, a count of announcements (which would have to come round after
+//! exactly 2^32 of them, in one family, while the helper is stopped between two instructions). Only the index may get a
+//! word that is out of date, and the index never promises that its words are true.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use super::generation;
+use super::index::Index;
+use super::layout::{entry, family, header, GRANULE};
+use super::memory::Memory;
+
+/// Where a chain's words are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) head: u64,
+    pub(crate) tail: u64,
+    pub(crate) pending: u64,
+    /// The field of an entry that says which one it replaces; 0 where none does.
+    pub(crate) replaces: u64,
+}
+
+/// The segment's families.
+pub(crate) const FAMILIES: Ends = Ends {
+    head: header::FAMILY_HEAD,
+    tail: header::FAMILY_TAIL,
+    pending: header::FAMILY_PENDING,
+    replaces: family::REPLACES,
+};
+
+/// The byte offset a link stands for.
+#[inline(always)]
+pub(crate) const fn offset(link: u32) -> u64 {
+    link as u64 * GRANULE
+}
+
+/// What the inserter knows about its key and its record.
+pub(crate) trait Maker {
+    /// Whether the entry has the key.
+    fn same(&self, link: u32) -> bool;
+    /// Whether no entry may be announced any more. Asked after `PENDING` was read: the process that
+    /// closes changes that word afterwards.
+    fn closed(&self) -> bool {
+        false
+    }
+    /// Whether this entry, which has the key, is to be replaced by the maker's.
+    fn replaces(&mut self, _link: u32) -> bool {
+        false
+    }
+    /// Refuses the key in view of the whole chain.
+    fn refuse(&mut self) -> bool {
+        false
+    }
+    /// Makes the complete record, once, in the state `NEW` or `CLAIMED`. `None`: no room.
+    fn make(&mut self) -> Option<u32>;
+    /// The key came in by somebody else: takes the record back.
+    fn give_back(&mut self, link: u32);
+    /// Called once for each announcement, by the process that made the entry `LIVE`, with the
+    /// entry's `PARENT`.
+    fn settled(&self, link: u32, parent: u32);
+    /// Makes room in the index. `false`: it is full.
+    fn prepare(&mut self) -> bool;
+}
+
+/// The outcome of [`find_or_append`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Found(u32),
+    Made(u32),
+    /// `Maker::refuse` said so.
+    Refused,
+    /// `Maker::closed` said so.
+    Closed,
+    /// No memory, or the index is full; or somebody has scribbled over the chain.
+    Full,
+}
+
+/// More rounds than any number of processes can cause: each is another entry. Somebody scribbles.
+const BOUND: u32 = 1 << 22;
+
+/// Finds the entry with this key or inserts it. Lock-free: it starts over only when somebody else has inserted.
+pub(crate) fn find_or_append<M: Memory>(
+    index: &Index<'_, M>,
+    ends: Ends,
+    hash: u64,
+    maker: &mut impl Maker,
+) -> Outcome {
+    let memory = index.memory;
+    let mut mine = 0;
+    let mut outcome = Outcome::Full;
+    for _ in 0..BOUND {
+        // Acquire pairs with the Release that ended the last announcement: all up to it are in the index.
+        let pending = memory.load64(ends.pending, Acquire);
+        if pending as u32 != 0 {
+            settle(index, ends, pending, |link, parent| maker.settled(link, parent));
+            continue;
+        }
+        if maker.closed() {
+            outcome = Outcome::Closed;
+            break;
+        }
+        let old = index.find_surely(hash, |link| maker.same(link));
+        if let Some(found) = old {
+            if !maker.replaces(found) {
+                outcome = Outcome::Found(found);
+                break;
+            }
+        }
+        if maker.refuse() {
+            // What it saw may have come after the look-up, and may be this very key.
+            if memory.load64(ends.pending, Acquire) != pending {
+                continue;
+            }
+            outcome = Outcome::Refused;
+            break;
+        }
+        if mine == 0 {
+            let made = if maker.prepare() { maker.make() } else { None };
+            let Some(link) = made else { break };
+            mine = link;
+        }
+        let birth = (pending >> 32).wrapping_add(1) as u32;
+        memory.store32(offset(mine) + entry::BIRTH, birth, Relaxed);
+        if ends.replaces != 0 {
+            memory.store32(offset(mine) + ends.replaces, old.unwrap_or(0), Relaxed);
+        }
+        // Release publishes the record.
+        let announced = u64::from(birth) << 32 | u64::from(mine);
+        match memory.cas64(ends.pending, pending, announced, AcqRel, Relaxed) {
+            Ok(_) => {
+                settle(index, ends, announced, |link, parent| maker.settled(link, parent));
+                return Outcome::Made(mine);
+            }
+            // A word that is what it is not: the chain leads out of the memory.
+            Err(now) if now == pending => break,
+            Err(_) => {}
+        }
+    }
+    if mine != 0 {
+        maker.give_back(mine);
+    }
+    outcome
+}
+
+/// Does what an announced entry still needs. Anybody may, any number of times, at any time.
+fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: impl Fn(u32, u32)) {
+    let memory = index.memory;
+    let link = announced as u32;
+    let state = generation::state(memory, link);
+    let tag = memory.load32(offset(link) + entry::TAG, Acquire);
+    let parent = memory.load32(offset(link) + entry::PARENT, Acquire);
+    let old = if ends.replaces == 0 { 0 } else { memory.load32(offset(link) + ends.replaces, Acquire) };
+    let tail = memory.load32(ends.tail, Acquire);
+    // Acquire, here and above, in this order: if the announcement is still on, all of this belongs to it.
+    if memory.load64(ends.pending, Acquire) != announced {
+        return;
+    }
+    if state.state() == generation::NEW && tail != link {
+        let last = if tail == 0 { ends.head } else { offset(tail) + entry::NEXT };
+        // Release publishes the record to those who walk the chain.
+        let _ = memory.cas32(last, 0, link, Release, Relaxed);
+        let _ = memory.cas32(ends.tail, tail, link, Release, Relaxed);
+    }
+    index.insert(tag, link);
+    if old != 0 {
+        // The new one is in the chain: a page that does not show the old one any more comes to it.
+        retire(memory, old);
+    }
+    if matches!(state.state(), generation::NEW | generation::CLAIMED)
+        && generation::change(memory, link, state, generation::LIVE)
+    {
+        settled(link, parent);
+    }
+    // Release: whoever sees the announcement over finds the entry in the index.
+    let _ = memory.cas64(ends.pending, announced, announced >> 32 << 32, Release, Relaxed);
+}
+
+/// Takes the entry with this key off pages and look-ups for good, if `may` allows it: announces it
+/// once more, as one that replaces itself. Gives the entry and whether it was retired; `None` if
+/// there is none.
+pub(crate) fn retract<M: Memory>(
+    index: &Index<'_, M>,
+    ends: Ends,
+    hash: u64,
+    same: impl Fn(u32) -> bool,
+    may: impl Fn(u32) -> bool,
+    settled: impl Fn(u32, u32),
+) -> Option<(u32, bool)> {
+    let memory = index.memory;
+    for _ in 0..BOUND {
+        // Acquire: as in `find_or_append`.
+        let pending = memory.load64(ends.pending, Acquire);
+        if pending as u32 != 0 {
+            settle(index, ends, pending, &settled);
+            continue;
+        }
+        let Some(link) = index.find_surely(hash, &same) else {
+            // It may have been replaced under the look-up, which then found neither.
+            if memory.load64(ends.pending, Acquire) != pending {
+                continue;
+            }
+            return None;
+        };
+        if !may(link) {
+            return Some((link, false));
+        }
+        // The announcement that this field was for is over: nothing reads it again, unless the next
+        // swap succeeds.
+        memory.store32(offset(link) + ends.replaces, link, Relaxed);
+        let announced = (pending >> 32).wrapping_add(1) << 32 | u64::from(link);
+        match memory.cas64(ends.pending, pending, announced, AcqRel, Relaxed) {
+            Ok(_) => {
+                settle(index, ends, announced, &settled);
+                return Some((link, true));
+            }
+            Err(now) if now == pending => return None,
+            Err(_) => {}
+        }
+    }
+    None
+}
+
+fn retire<M: Memory>(memory: &M, link: u32) -> bool {
+    let seen = generation::state(memory, link);
+    // A family is retired once: its state never leads back, so a late helper changes nothing.
+    seen.state() == generation::LIVE && generation::change(memory, link, seen, generation::RETIRED)
+}
+
+/// Has every announcement fail whose maker read the chain's `PENDING` before this call. Returns
+/// once it has settled what was announced.
+pub(crate) fn revoke<M: Memory>(index: &Index<'_, M>, ends: Ends, settled: impl Fn(u32, u32)) {
+    for _ in 0..BOUND {
+        let pending = index.memory.load64(ends.pending, Acquire);
+        if pending as u32 != 0 {
+            settle(index, ends, pending, &settled);
+            continue;
+        }
+        let next = (pending >> 32).wrapping_add(1) << 32;
+        // Acquire and Release: a maker that reads this word, or a later one, also sees what the
+        // caller did before.
+        match index.memory.cas64(ends.pending, pending, next, AcqRel, Relaxed) {
+            Ok(_) => return,
+            // A word that is what it is not: the chain leads out of the memory.
+            Err(now) if now == pending => return,
+            Err(_) => {}
+        }
+    }
+}
+
+/// Ends the announcement of this entry, if it is on. After this call, one that began before it is over.
+pub(crate) fn settle_if<M: Memory>(index: &Index<'_, M>, ends: Ends, link: u32, settled: impl Fn(u32, u32)) {
+    let pending = index.memory.load64(ends.pending, Acquire);
+    if pending as u32 == link {
+        settle(index, ends, pending, settled);
+    }
+}
+
+/// The number of the last announcement in a chain. Later announcements have the numbers after it,
+/// modulo 2^32.
+pub(crate) fn announcements<M: Memory>(memory: &M, ends: Ends) -> u32 {
+    (memory.load64(ends.pending, Acquire) >> 32) as u32
+}
+
+/// The same without one that is still on.
+pub(crate) fn settled<M: Memory>(memory: &M, ends: Ends) -> u32 {
+    let pending = memory.load64(ends.pending, Acquire);
+    ((pending >> 32) as u32).wrapping_sub(u32::from(pending as u32 != 0))
+}
+
+/// Whether an entry was announced after `from`, an earlier result of [`announcements`]. `now` reads
+/// that number again, and must be called after `birth` was read.
+///
+/// The numbers come round after 2^32 announcements, and an entry may be older than that. So its
+/// birth alone does not tell: it is later only if it lies between `from` and `now`. The answer is
+/// wrong only for an entry that is older by a multiple of 2^32 announcements than one of those made
+/// between the two readings.
+#[inline(always)]
+pub(crate) fn is_later(birth: u32, from: u32, now: impl FnOnce() -> u32) -> bool {
+    let later = birth.wrapping_sub(from);
+    // The first comparison answers for most entries. Nothing makes 2^31 entries while a page is
+    // read.
+    later as i32 > 0 && later <= now().wrapping_sub(from)
+}
+
+/// Notices, on a walk along a chain, that a damaged link has made a ring of it: after Brent ("An Improved Monte Carlo
+/// Factorization Algorithm", BIT 1980), within three times as many steps as there are entries.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ring {
+    /// Where the walk was when its steps were last a power of two.
+    mark: u32,
+    /// Steps from there to the next power, and how many are left of them.
+    lap: u64,
+    left: u64,
+}
+
+impl Ring {
+    /// Takes a step to an entry. True if the walk has been there before.
+    #[inline(always)]
+    pub(crate) fn closes(&mut self, link: u32) -> bool {
+        let closes = link == self.mark;
+        if self.left == 0 {
+            self.mark = link;
+            self.lap = (2 * self.lap).max(1);
+            self.left = self.lap;
+        }
+        self.left -= 1;
+        closes
+    }
+
+    /// How many steps do not move the mark, and where it is: who compares with it may take so many without `closes`, and say so.
+    pub(crate) fn ahead(&self) -> (u64, u32) {
+        (self.left, self.mark)
+    }
+
+    /// Notes that so many of the steps ahead were taken.
+    pub(crate) fn pass(&mut self, steps: u64) {
+        self.left -= steps;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::shm::list::{is_later, Ring};
+
+    #[test]
+    fn an_entry_is_later_only_if_it_was_announced_since() {
+        for from in [0, 1, 1000, (1 << 31) - 2, 1 << 31, (1 << 31) + 1, u32::MAX - 2, u32::MAX] {
+            for made in [0, 1, 2, 5, 1 << 20] {
+                let later = |after: u32| is_later(from.wrapping_add(after), from, || from.wrapping_add(made));
+                assert!([0, made + 1, 1 << 30, 1 << 31, u32::MAX - 5, u32::MAX].iter().all(|after| !later(*after)));
+                assert!((1..=made.min(9)).all(later) && (made == 0 || later(made)), "{from} {made}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_ring_is_noticed_and_a_chain_is_not_mistaken_for_one() {
+        for before in [0, 1, 7, 100] {
+            for length in [1, 2, 3, 8, 100] {
+                let walk = (0u32..).map(|i| 1 + if i < before { i } else { before + (i - before) % length });
+                let mut ring = Ring::default();
+                let steps = walk.take_while(|link| !ring.closes(*link)).count() as u32;
+                assert!(steps >= length && steps <= 3 * (before + length), "{before}, {length}: {steps} steps");
+            }
+        }
+        let mut ring = Ring::default();
+        assert!(!(1..100_000).any(|link| ring.closes(link)));
+        // Steps taken ahead are as good as others.
+        let (mut ring, mut taken) = (Ring::default(), 0);
+        while !ring.closes(1 + taken % 100) {
+            let (steps, mark) = ring.ahead();
+            let free = (0..steps as u32).take_while(|i| 1 + (taken + 1 + i) % 100 != mark).count();
+            ring.pass(free as u64);
+            taken += 1 + free as u32;
+        }
+        assert!((100..=300).contains(&taken), "{taken} steps");
+    }
+}

@@ -1,0 +1,294 @@
+//! Memory that can make one mistake in the protocol's place: what the checks must not let through.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed};
+
+use super::scene::{BITS, CELL, FAMILIES, FREE, INDEX_AT, RECORD, RECORDS_AT, REPLACES, ROOMY_BITS, SERIES};
+use crate::shm::generation::{self, State, TAG_MASK};
+use crate::shm::layout::{entry, header};
+use crate::shm::list::offset;
+use crate::shm::memory::Memory;
+use crate::shm::percpu;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// None: the protocol as it is.
+    Sound,
+    /// The swap that announces an entry does not publish what is in it.
+    RelaxedAnnouncement,
+    /// The swap that ends an announcement does not publish the index, and neither does the fence that happens to stand
+    /// before it.
+    RelaxedEnd,
+    /// The swap that offers a free record does not publish its link to the next one.
+    RelaxedOffer,
+    /// Neither the swap that makes an entry live, nor any that leads there, publishes what is in it.
+    RelaxedLive,
+    /// Insertions and doublings do not see each other's last word.
+    NoFence,
+    /// The table's size is read once and believed for good.
+    OldSize,
+    /// So is how far words are from their homes.
+    OldReach,
+    /// The swap that puts a word into the index does not publish how far from its home that is.
+    RelaxedWord,
+    /// The announcement ends first and the index follows.
+    EndBeforeIndex,
+    /// Whoever helps another's entry leaves the index to its maker.
+    HelpersSkipIndex,
+    /// The look-up is done before the chain's `PENDING` is read.
+    LookUpBeforePending,
+    /// A helper does not look whether the announcement is still on.
+    HelpersLookOnce,
+    /// Who looks at a record does not look whether its state is still the same.
+    ReadersLookOnce,
+    /// Who removes an entry does not end its announcement first.
+    RemoversDoNotHelp,
+    /// The free list's head has no count.
+    NoCount,
+    /// An update looks at the cell's life, and then adds to whatever is there.
+    AnyLife,
+    /// An update looks at the record's life, and then for its lane.
+    LifeBeforeLane,
+    /// A lane is taken away before its series is removed, and not after that.
+    LaneTakenEarly,
+    /// A lane stays with its record.
+    LaneStays,
+    /// Who takes a lane away does not publish the life that the record is in.
+    RelaxedTakeAway,
+    /// A removal leaves the cell of the series open.
+    CellStaysOpen,
+    /// A removal leaves the record in the life of the series.
+    LifeStays,
+    /// A family that is replaced stays live.
+    NeverRetires,
+    /// A family is retired before the one that replaces it is announced.
+    RetiresFirst,
+    /// Who drains a family does not revoke the announcements that are on their way.
+    DoesNotRevoke,
+}
+
+/// One process' view of the words, with a fault.
+pub(super) struct Faulty<'a, M> {
+    inner: &'a M,
+    fault: Fault,
+    /// The process' own record; 0 if it removes.
+    own: u32,
+    /// Whether it is stopped where it would end an announcement.
+    stopped: bool,
+    /// Index words as they were when the look-up was done (`LookUpBeforePending`).
+    looked_up: RefCell<Vec<(u64, u64)>>,
+    /// What is still to be placed (`EndBeforeIndex`).
+    to_place: RefCell<Vec<(u64, u64, u64)>>,
+    /// The table's size at first (`OldSize`).
+    bits: u32,
+    /// How far from their homes its words were at first (`OldReach`).
+    reach: u32,
+    /// The last announcement seen, and whether the next look is the second one (`HelpersLookOnce`).
+    announced: Cell<u64>,
+    again: Cell<bool>,
+    /// A record's state at the first look (`ReadersLookOnce`).
+    state: Cell<u32>,
+    /// A record's state, before its lane was looked for (`LifeBeforeLane`).
+    seen_first: Cell<Option<u32>>,
+}
+
+/// Of a table that has not doubled.
+const SMALL_REACH: u64 = header::INDEX_REACH + 4 * BITS as u64;
+
+fn is_pending(at: u64) -> bool {
+    at == FAMILIES.pending || at == SERIES.pending
+}
+
+fn is_index(at: u64) -> bool {
+    (INDEX_AT..INDEX_AT + (8 << ROOMY_BITS)).contains(&at)
+}
+
+fn is_field(at: u64, field: u64) -> bool {
+    at >= RECORDS_AT && (at - RECORDS_AT) % RECORD == field
+}
+
+fn leads_to_an_entry(at: u64) -> bool {
+    at == FAMILIES.head || at == SERIES.head || is_field(at, entry::NEXT) || is_index(at) || is_field(at, entry::STATE)
+}
+
+impl<'a, M: Memory> Faulty<'a, M> {
+    pub(super) fn new(inner: &'a M, fault: Fault, own: u32) -> Self {
+        let now = |i: u64| (INDEX_AT + 8 * i, inner.load64(INDEX_AT + 8 * i, Acquire));
+        let words = if fault == Fault::LookUpBeforePending { 1 << ROOMY_BITS } else { 0 };
+        Faulty {
+            inner,
+            fault,
+            own,
+            stopped: false,
+            looked_up: RefCell::new((0..words).map(now).collect()),
+            to_place: RefCell::default(),
+            bits: if fault == Fault::OldSize { inner.load32(header::INDEX_BITS, Acquire) } else { 0 },
+            reach: if fault == Fault::OldReach { inner.load32(SMALL_REACH, Acquire) } else { 0 },
+            announced: Cell::new(0),
+            again: Cell::new(false),
+            state: Cell::new(0),
+            seen_first: Cell::new(None),
+        }
+    }
+
+    /// The same, of a process that removes.
+    pub(super) fn of_remover(&self) -> Self {
+        Self::new(self.inner, self.fault, 0)
+    }
+
+    /// The same, of a process that is stopped where it would end an announcement, for good.
+    pub(super) fn of_stopped(&self) -> Self {
+        Self { stopped: true, ..Self::new(self.inner, self.fault, self.own) }
+    }
+
+    fn is(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn cas_pending(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
+        if self.stopped && old as u32 == self.own {
+            return Ok(old);
+        }
+        if self.is(Fault::DoesNotRevoke) && old as u32 == 0 && new as u32 == 0 {
+            return Ok(old);
+        }
+        if self.is(Fault::RetiresFirst) && new as u32 == self.own {
+            let replaced = self.inner.load32(offset(self.own) + REPLACES, Relaxed);
+            if replaced != 0 {
+                let state = generation::state(self.inner, replaced);
+                generation::change(self.inner, replaced, state, generation::RETIRED);
+            }
+        }
+        let weak = self.is(if new as u32 == 0 { Fault::RelaxedEnd } else { Fault::RelaxedAnnouncement });
+        let result = self.inner.cas64(at, old, new, if weak { Relaxed } else { ok }, fail);
+        if new as u32 == 0 {
+            for (at, old, word) in self.to_place.take() {
+                let _ = self.inner.cas64(at, old, word, AcqRel, Acquire);
+            }
+        } else if result.is_ok() {
+            self.announced.set(new);
+        }
+        result
+    }
+
+    fn cas_index(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
+        match self.fault {
+            Fault::EndBeforeIndex => {
+                self.to_place.borrow_mut().push((at, old, new));
+                Ok(old)
+            }
+            Fault::HelpersSkipIndex if new as u32 != self.own => Ok(old),
+            Fault::LookUpBeforePending => {
+                let result = self.inner.cas64(at, old, new, ok, fail);
+                let now = result.map_or_else(|seen| seen, |_| new);
+                self.looked_up.borrow_mut().iter_mut().filter(|(a, _)| *a == at).for_each(|(_, w)| *w = now);
+                result
+            }
+            Fault::RelaxedLive | Fault::RelaxedWord => self.inner.cas64(at, old, new, Relaxed, fail),
+            _ => self.inner.cas64(at, old, new, ok, fail),
+        }
+    }
+}
+
+impl<M: Memory> Memory for Faulty<'_, M> {
+    fn load32(&self, at: u64, order: Ordering) -> u32 {
+        if self.is(Fault::OldSize) && at == header::INDEX_BITS {
+            return self.bits;
+        }
+        if self.is(Fault::OldReach) && at == SMALL_REACH {
+            return self.reach;
+        }
+        if self.is(Fault::ReadersLookOnce) && is_field(at, entry::STATE) {
+            if order == Relaxed {
+                return self.state.get();
+            }
+            self.state.set(self.inner.load32(at, order));
+            return self.state.get();
+        }
+        // `settle` alone reads a tail, and `PENDING` behind it.
+        if self.is(Fault::LifeBeforeLane) && is_field(at, entry::LANE) {
+            let state = self.inner.load32(at - entry::LANE + entry::STATE, Relaxed);
+            let lane = self.inner.load32(at, order);
+            self.seen_first.set((lane != 0).then_some(state));
+            return lane;
+        }
+        if self.is(Fault::LifeBeforeLane) && is_field(at, entry::STATE) && order == Relaxed {
+            if let Some(state) = self.seen_first.take() {
+                return state;
+            }
+        }
+        self.again.set(at == FAMILIES.tail || at == SERIES.tail);
+        self.inner.load32(at, order)
+    }
+
+    fn store32(&self, at: u64, value: u32, order: Ordering) {
+        self.inner.store32(at, value, order);
+    }
+
+    fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32> {
+        if is_field(at, entry::LANE) && new == 0 {
+            match self.fault {
+                Fault::LaneTakenEarly | Fault::LaneStays => return Ok(old),
+                Fault::RelaxedTakeAway => return self.inner.cas32(at, old, new, Relaxed, Relaxed),
+                _ => {}
+            }
+        }
+        if self.is(Fault::LaneTakenEarly) && is_field(at, entry::STATE) && State(new).state() == generation::FREE {
+            percpu::take_away(self.inner, at - entry::STATE);
+        }
+        if self.is(Fault::NeverRetires) && is_field(at, entry::STATE) && State(new).state() == generation::RETIRED {
+            return Ok(old);
+        }
+        if self.is(Fault::LifeStays) && is_field(at, entry::STATE) && State(new).state() == generation::FREE {
+            return self.inner.cas32(at, old, State(old).in_state(generation::FREE).0, ok, fail);
+        }
+        let weak = self.is(Fault::RelaxedLive) && leads_to_an_entry(at);
+        self.inner.cas32(at, old, new, if weak { Relaxed } else { ok }, fail)
+    }
+
+    fn load64(&self, at: u64, order: Ordering) -> u64 {
+        match self.fault {
+            Fault::LookUpBeforePending if is_index(at) => {
+                self.looked_up.borrow().iter().find(|(a, _)| *a == at).map_or(0, |(_, w)| *w)
+            }
+            Fault::HelpersLookOnce if is_pending(at) && self.again.take() => self.announced.get(),
+            Fault::HelpersLookOnce if is_pending(at) => {
+                self.announced.set(self.inner.load64(at, order));
+                self.announced.get()
+            }
+            Fault::RemoversDoNotHelp if is_pending(at) && self.own == 0 => self.inner.load64(at, order) >> 32 << 32,
+            _ => self.inner.load64(at, order),
+        }
+    }
+
+    fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
+        match self.fault {
+            _ if is_pending(at) => self.cas_pending(at, old, new, ok, fail),
+            _ if is_index(at) => self.cas_index(at, old, new, ok, fail),
+            Fault::RelaxedOffer if at == FREE => self.inner.cas64(at, old, new, Relaxed, fail),
+            Fault::NoCount if at == FREE => {
+                self.inner.cas64(at, old, old >> 32 << 32 | u64::from(new as u32), ok, fail)
+            }
+            Fault::CellStaysOpen if is_field(at, CELL) && new & TAG_MASK == 0 => Ok(old),
+            Fault::AnyLife if is_field(at, CELL) && new & TAG_MASK != 0 => {
+                self.inner.add64(at, new - old, ok);
+                Ok(old)
+            }
+            _ => self.inner.cas64(at, old, new, ok, fail),
+        }
+    }
+
+    fn add64(&self, at: u64, value: u64, order: Ordering) -> u64 {
+        self.inner.add64(at, value, order)
+    }
+
+    fn index_min_bits(&self) -> u32 {
+        self.inner.index_min_bits()
+    }
+
+    fn fence(&self) {
+        if !matches!(self.fault, Fault::NoFence | Fault::RelaxedEnd | Fault::RelaxedLive) {
+            self.inner.fence();
+        }
+    }
+}

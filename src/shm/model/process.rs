@@ -1,0 +1,256 @@
+//! What a process does with a scene, through a view of its memory: the protocols themselves, and around them what the
+//! registry does, step by step.
+
+use std::cell::Cell;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use super::scene::{index, Doubling, Scene, CELL, CHECK, FREE, KEY, LANES};
+use super::words::Word;
+use crate::shm::generation::{self, FreeList, Life, Place, State};
+use crate::shm::index::{tag_of, Index};
+use crate::shm::layout::entry;
+use crate::shm::list::{find_or_append, offset, Ends, Maker, Outcome};
+use crate::shm::memory::Memory;
+use crate::shm::percpu;
+
+impl<W: Word> Scene<W> {
+    /// Finds the key or inserts it, in a free record or in `spare`.
+    pub(super) fn insert<M: Memory>(&self, memory: &M, ends: Ends, key: u64, spare: u32, doubling: Doubling) -> Place {
+        let mut maker = self.inserter(memory, key, spare, doubling);
+        match find_or_append(&index(memory), ends, key, &mut maker) {
+            Outcome::Found(link) => Place { at: offset(link), life: maker.found.get() },
+            Outcome::Made(link) => Place { at: offset(link), life: maker.made },
+            none => panic!("an insertion ended as {none:?}"),
+        }
+    }
+
+    fn inserter<'a, M: Memory>(
+        &'a self,
+        memory: &'a M,
+        key: u64,
+        spare: u32,
+        doubling: Doubling,
+    ) -> Inserter<'a, W, M> {
+        let (found, made) = (Cell::new(Life(0)), Life(0));
+        let index = index(memory);
+        Inserter { scene: self, index, key, spare, doubling, found, made, replaces: false, family: None }
+    }
+
+    /// The same, where an entry that has the key gives way, or where the chain is closed once this
+    /// family is retired.
+    pub(super) fn find_or_insert<M: Memory>(
+        &self,
+        memory: &M,
+        ends: Ends,
+        key: u64,
+        spare: u32,
+        replaces: bool,
+        family: Option<u32>,
+    ) -> Outcome {
+        let mut maker = Inserter { replaces, family, ..self.inserter(memory, key, spare, Doubling::No) };
+        find_or_append(&index(memory), ends, key, &mut maker)
+    }
+
+    /// Whether the entry has the key, and is there.
+    pub(super) fn is_there<M: Memory>(&self, memory: &M, link: u32, key: u64) -> bool {
+        self.life_of(memory, link, key, true).is_some()
+    }
+
+    pub(super) fn key_of(&self, link: u32) -> u64 {
+        self.words.load64(offset(link) + KEY, Relaxed)
+    }
+
+    /// Finds the key, as a look-up does.
+    pub(super) fn find<M: Memory>(&self, memory: &M, key: u64) -> Option<Place> {
+        self.find_certain(memory, key, true)
+    }
+
+    fn find_certain<M: Memory>(&self, memory: &M, key: u64, revive: bool) -> Option<Place> {
+        let mut life = Life(0);
+        let same = |link| self.life_of(memory, link, key, revive).map(|its| life = its).is_some();
+        let link = index(memory).find_surely(key, same)?;
+        Some(Place { at: offset(link), life })
+    }
+
+    /// A record's state, then its key and its check, then its state again: a sequence lock.
+    fn look<M: Memory>(&self, memory: &M, link: u32) -> (State, [u64; 2], State) {
+        let at = offset(link);
+        let seen = generation::state(memory, link);
+        let text = [KEY, CHECK].map(|field| self.words.load64(at + field, Relaxed));
+        self.words.fence_of(Acquire);
+        let again = State(memory.load32(at + entry::STATE, Relaxed));
+        let [key, check] = text;
+        assert!(again != seen || !seen.has_series() || check == !key, "an entry was seen before it was complete");
+        (seen, text, again)
+    }
+
+    /// The keys that a page shows.
+    pub(super) fn pages<M: Memory>(&self, memory: &M, ends: Ends) -> Vec<u64> {
+        let looks = self.walk(ends).into_iter().map(|link| self.look(memory, link));
+        looks
+            .filter(|(seen, _, again)| again == seen && seen.state() == generation::LIVE)
+            .map(|(_, text, _)| text[0])
+            .collect()
+    }
+
+    /// The life of the record in which it has the key, if that is now: as `registry::Table::life_of`.
+    fn life_of<M: Memory>(&self, memory: &M, link: u32, key: u64, revive: bool) -> Option<Life> {
+        let (seen, text, again) = self.look(memory, link);
+        if text != [key, !key] || !seen.has_series() {
+            return None;
+        }
+        if again == seen && seen.state() == generation::LIVE {
+            return Some(seen.life());
+        }
+        let there = if revive {
+            generation::revive(memory, link, seen.life())
+        } else {
+            let now = generation::state(memory, link);
+            now.has_series() && now.life() == seen.life()
+        };
+        there.then_some(seen.life())
+    }
+
+    /// Removes the key, as `registry::recycle` does. True if it was this call that did.
+    pub(super) fn remove<M: Memory>(&self, memory: &M, ends: Ends, key: u64) -> bool {
+        let Some(place) = self.find_certain(memory, key, false) else { return false };
+        let link = place.into_word() as u32;
+        let removed = generation::remove(&index(memory), ends, link, place.life, |_, _| self.settled());
+        if removed {
+            self.ledger.removed.fetch_add(1, Relaxed);
+            self.close(memory, link);
+            FreeList { memory, at: FREE }.push(link);
+        }
+        removed
+    }
+
+    /// Closes the cell of an entry whose life is over, as `registry::recycle::close` does.
+    #[allow(clippy::unused_self)] // as what the others do
+    fn close<M: Memory>(&self, memory: &M, link: u32) {
+        percpu::take_away(memory, offset(link));
+        let tag = generation::state(memory, link).life().tag();
+        let at = offset(link) + CELL;
+        let mut seen = memory.load64(at, Relaxed);
+        // AcqRel, as a pair's swap is.
+        while let Err(now) = memory.cas64(at, seen, tag, AcqRel, Relaxed) {
+            seen = now;
+        }
+    }
+
+    /// Takes a series off the pages, as `registry::expiry` does. True if it was this call that did.
+    pub(super) fn expire<M: Memory>(&self, memory: &M, ends: Ends, link: u32) -> bool {
+        let seen = generation::state(memory, link);
+        seen.state() == generation::LIVE
+            && generation::hide(&index(memory), ends, link, seen, generation::EXPIRED, |_, _| self.settled())
+    }
+
+    /// Counts one through a handle, as `metric::Counter` does. False if its series is over.
+    pub(super) fn count<M: Memory>(&self, memory: &M, handle: Place) -> bool {
+        let lane = percpu::of(memory, handle.at);
+        if lane != 0 && State(memory.load32(handle.at + entry::STATE, Relaxed)).life() == handle.life {
+            memory.add64(LANES + 8 * u64::from(lane), 1, Relaxed);
+            return true;
+        }
+        self.count_in_cell(memory, handle)
+    }
+
+    /// The same where there is no lane, or it cannot be used.
+    #[allow(clippy::unused_self)] // as what the others do
+    pub(super) fn count_in_cell<M: Memory>(&self, memory: &M, handle: Place) -> bool {
+        let at = handle.at + CELL;
+        let mut seen = memory.load64(at, Relaxed);
+        loop {
+            if handle.life.is_over(seen) {
+                return false;
+            }
+            match memory.cas64(at, seen, seen + 1, Relaxed, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    pub(super) fn settled(&self) {
+        self.ledger.settled.fetch_add(1, Relaxed);
+    }
+}
+
+struct Inserter<'a, W, M> {
+    scene: &'a Scene<W>,
+    index: Index<'a, M>,
+    key: u64,
+    spare: u32,
+    doubling: Doubling,
+    found: Cell<Life>,
+    made: Life,
+    replaces: bool,
+    family: Option<u32>,
+}
+
+impl<M: Memory, W: Word> Inserter<'_, W, M> {
+    /// As `registry::recycle::claim`: out of the index. The remover has closed the cell.
+    fn claim(&self, link: u32) -> Life {
+        let memory = self.index.memory;
+        self.index.erase(memory.load32(offset(link) + entry::TAG, Relaxed), link);
+        generation::state(memory, link).life()
+    }
+}
+
+impl<W: Word, M: Memory> Maker for Inserter<'_, W, M> {
+    fn same(&self, link: u32) -> bool {
+        let its = self.scene.life_of(self.index.memory, link, self.key, true);
+        its.map(|life| self.found.set(life)).is_some()
+    }
+
+    fn closed(&self) -> bool {
+        self.family.is_some_and(|family| generation::state(self.index.memory, family).is_retired())
+    }
+
+    fn replaces(&mut self, _link: u32) -> bool {
+        self.replaces
+    }
+
+    fn make(&mut self) -> Option<u32> {
+        let (memory, words) = (self.index.memory, &self.scene.words);
+        let link = if let Some(link) = (FreeList { memory, at: FREE }).pop(|_| true) {
+            self.made = self.claim(link);
+            link
+        } else {
+            self.scene.ledger.made.fetch_add(1, Relaxed);
+            memory.store32(offset(self.spare) + entry::STATE, State::new(generation::NEW, 0).0, Relaxed);
+            self.spare
+        };
+        words.store64(offset(link) + KEY, self.key, Relaxed);
+        words.store32(offset(link) + entry::TAG, tag_of(self.key), Relaxed);
+        words.store64(offset(link) + CHECK, !self.key, Relaxed);
+        Some(link)
+    }
+
+    fn give_back(&mut self, link: u32) {
+        let memory = self.index.memory;
+        let state = generation::state(memory, link);
+        if state.state() == generation::NEW {
+            assert_eq!(link, self.spare, "an inserter gave back what it did not make");
+            self.scene.ledger.given_back.fetch_add(1, Relaxed);
+        } else {
+            assert_eq!(
+                (state.state(), state.life()),
+                (generation::CLAIMED, self.made),
+                "an inserter gave back what is not its"
+            );
+            assert!(generation::change(memory, link, state, generation::FREE), "a claimed record was changed");
+            FreeList { memory, at: FREE }.push(link);
+        }
+    }
+
+    fn settled(&self, _link: u32, _parent: u32) {
+        self.scene.settled();
+    }
+
+    fn prepare(&mut self) -> bool {
+        if self.doubling == Doubling::Yes {
+            self.index.maintain(|_| true);
+        }
+        true
+    }
+}
