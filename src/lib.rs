@@ -3,6 +3,7 @@
 mod capi;
 mod error;
 mod expose;
+mod kind;
 mod metric;
 mod os;
 mod process;
@@ -12,19 +13,22 @@ mod segment;
 mod shm;
 mod text;
 
-pub use error::Error;
-pub use expose::{
-    accepts_gzip, Cursor, Escaping, Exposition, Extra, FamilyInfo, Format, Inspection, LastUpdate, ProcessInfo, Reader,
+pub use crate::error::Error;
+pub use crate::expose::{
+    accepts_gzip, Cursor, Exposition, Extra, FamilyInfo, Format, Inspection, LastUpdate, ProcessInfo, Reader,
 };
-pub use expose::{Kind, NativeBuckets, Point, PointExemplar, PointFamily, PointValue, Points};
-pub use metric::{Counter, Enum, Gauge, GaugeHistogram, Histogram, InProgress, Info, Metric, StateSet, Summary, Timer};
-pub use record::gauge_mode::GaugeMode;
-pub use record::native_schema::Native;
-pub use registry::{Builder, DynamicBuilder, DynamicFamily, Family, LabelledBuilder};
-pub use segment::options::{list, Listing, Options};
-pub use segment::Segment;
-pub use shm::mapping::account::Account;
-pub use shm::mapping::Owner;
+pub use crate::expose::{Kind, NativeBuckets, Point, PointExemplar, PointFamily, PointValue, Points};
+pub use crate::metric::{
+    Counter, Enum, Gauge, GaugeHistogram, Histogram, InProgress, Info, Metric, StateSet, Summary, Timer,
+};
+pub use crate::record::gauge_mode::GaugeMode;
+pub use crate::record::native_schema::Native;
+pub use crate::registry::{Builder, DynamicBuilder, DynamicFamily, Family, LabelledBuilder};
+pub use crate::segment::options::{list, Listing, Options};
+pub use crate::segment::Segment;
+pub use crate::shm::mapping::account::Account;
+pub use crate::shm::mapping::Owner;
+pub use crate::text::escaping::Escaping;
 
 /// Keeps the README's example true.
 #[cfg(doctest)]

@@ -6,10 +6,10 @@ use super::{
     clear, find, guard, guarded, hot, hot_guarded, named, null, register_family, remove, shmetrics_family_spec,
     shmetrics_str, with_labels,
 };
+use crate::kind::KIND_COUNTER;
 use crate::metric::sealed::At;
 use crate::metric::Counter;
 use crate::record::gauge_mode::GaugeMode;
-use crate::shm::layout::KIND_COUNTER;
 
 /// A family of counters.
 #[repr(C)]

@@ -3,10 +3,10 @@ use std::ffi::c_void;
 use super::segment::shmetrics_segment;
 use super::status::{fail, shmetrics_status};
 use super::{clear, find, guard, guarded, hot, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use crate::kind::{KIND_GAUGE, KIND_UNKNOWN};
 use crate::metric::sealed::At;
 use crate::metric::{Gauge, GaugeWord as Word};
 use crate::record::gauge_mode::GaugeMode;
-use crate::shm::layout::{KIND_GAUGE, KIND_UNKNOWN};
 
 /// One value that all processes change.
 pub const SHMETRICS_GAUGE_SHARED: u32 = 0;

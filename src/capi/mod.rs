@@ -26,17 +26,18 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use self::status::{fail, shmetrics_status};
 
+use crate::kind::{KIND_COUNTER, KIND_ENUM, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_STATE_SET, KIND_SUMMARY};
 use crate::metric::sealed::At;
 use crate::os::host::Undisturbed;
-use crate::record::family::{a_kind, Spec};
+use crate::record::family::a_kind;
 use crate::record::gauge_mode::GaugeMode;
 use crate::record::native_schema::Native;
-use crate::registry::by_name::{self, check_amount};
+use crate::registry::by_name;
+use crate::registry::by_name::check_amount;
+use crate::registry::spec::Spec;
 use crate::registry::{register, Table, DEFAULT_BUCKETS};
 use crate::segment::{Inner, Segment};
-use crate::shm::layout::{
-    header, KIND_COUNTER, KIND_ENUM, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_STATE_SET, KIND_SUMMARY,
-};
+use crate::shm::layout::header;
 use crate::Error;
 
 /// Bytes with their length. They need not end in NUL. As a label value, a NULL pointer is the empty string.

@@ -4,7 +4,8 @@ use super::segment::shmetrics_segment;
 use super::status::{fail, report, shmetrics_status};
 use super::{guard, guarded, null, segment_of, shmetrics_str};
 use crate::expose::MEMORY_TO_RENDER;
-use crate::{Cursor, Error, Escaping, Exposition, Format, Reader};
+use crate::text::escaping::Escaping;
+use crate::{Cursor, Error, Exposition, Format, Reader};
 
 /// A read-only view of a segment, for rendering it. Freed by `shmetrics_reader_free`.
 pub struct shmetrics_reader {

@@ -3,10 +3,10 @@ use std::ffi::c_void;
 use super::segment::shmetrics_segment;
 use super::status::shmetrics_status;
 use super::{clear, find, guard, guarded, hot, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use crate::kind::{KIND_ENUM, KIND_INFO, KIND_STATE_SET};
 use crate::metric::sealed::At;
 use crate::metric::{Enum, Info, StateSet};
 use crate::record::gauge_mode::GaugeMode;
-use crate::shm::layout::{KIND_ENUM, KIND_INFO, KIND_STATE_SET};
 
 /// A family of state sets, or of enums.
 #[repr(C)]

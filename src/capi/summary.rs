@@ -4,9 +4,9 @@ use super::histogram::{shmetrics_histogram, shmetrics_histogram_family};
 use super::segment::shmetrics_segment;
 use super::status::shmetrics_status;
 use super::{clear, find, guard, guarded, hot, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use crate::kind::{KIND_GAUGE_HISTOGRAM, KIND_SUMMARY};
 use crate::metric::{GaugeHistogram, Summary};
 use crate::record::gauge_mode::GaugeMode;
-use crate::shm::layout::{KIND_GAUGE_HISTOGRAM, KIND_SUMMARY};
 
 /// A family of summaries.
 #[repr(C)]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::self_metrics::Own;
-use crate::shm::layout::{KIND_COUNTER, KIND_GAUGE};
-use crate::text::names::{self, Named};
+use crate::kind::{KIND_COUNTER, KIND_GAUGE};
+use crate::text::names;
+use crate::text::names::Named;
 use crate::Error;
 
 /// A family that is in no segment, for a page that is made just now: an exporter's own counters, or what it reads elsewhere, such as

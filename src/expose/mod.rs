@@ -12,7 +12,7 @@ mod verify;
 mod warnings;
 
 pub use self::external::Extra;
-pub use self::format::exposition::{Escaping, Exposition, Format};
+pub use self::format::exposition::{Exposition, Format};
 pub use self::format::negotiate::accepts_gzip;
 pub use self::inspect::{FamilyInfo, Inspection, ProcessInfo};
 pub use self::page::cursor::Cursor;

@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::os::clock::wall_ms;
 use crate::process::{Slots, Token};
-use crate::shm::clock::wall_ms;
 use crate::shm::layout::header;
 use crate::shm::mapping::Backing;
 use crate::shm::memory::Mapped;

@@ -3,17 +3,18 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::format::exposition::{Escaping, Exposition, Format};
+use super::format::exposition::{Exposition, Format};
 use super::page::cursor::Cursor;
 use super::page::family::View;
 use super::page::observations::{native_exemplars, Observed};
 use super::page::snapshot::{Page, Series, Shot, Total};
 use super::self_metrics::Own;
-use crate::metric::gauge_merge::{Sample, Shown};
-use crate::record::gauge_mode::GaugeMode;
-use crate::shm::layout::{
+use crate::kind::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
 };
+use crate::metric::gauge_merge::{Sample, Shown};
+use crate::record::gauge_mode::GaugeMode;
+use crate::text::escaping::Escaping;
 use crate::text::label_set;
 
 /// What a family is.

@@ -8,19 +8,24 @@ use std::time::Duration;
 
 use super::page::allowance::Allowance;
 use super::self_metrics;
+use crate::kind::KIND_GAUGE;
 use crate::metric::{each_block, lane_is_sound, Block};
 use crate::process::Slots;
 use crate::record::family::{cells_end, is_kind, kind_name, text_at, Record, Texts};
 use crate::record::gauge_mode::GaugeMode;
-use crate::shm::generation::{self, State};
 use crate::shm::index::{tag_of, Index};
+use crate::shm::layout::offset;
+use crate::shm::layout::PerCpu;
 use crate::shm::layout::{
     entry, family, gauge, header, histogram, process_cell as cell, Regions, CELLS_PER_BLOCK, CELL_BLOCK,
-    CELL_BLOCK_HEAD, FLAG_ESCAPED, FREE_LINK, GRANULE, KIND_GAUGE, MAX_PROCESSES,
+    CELL_BLOCK_HEAD, FLAG_ESCAPED, FREE_LINK, GRANULE, MAX_PROCESSES,
 };
-use crate::shm::list::{offset, Ring};
+use crate::shm::list::Ring;
 use crate::shm::memory::{Mapped, Memory};
-use crate::shm::percpu::{self, Kind, Shape};
+use crate::shm::percpu;
+use crate::shm::percpu::Kind;
+use crate::shm::state;
+use crate::shm::state::State;
 use crate::text::label_set;
 
 /// Looks until the findings of two looks agree, or this often.
@@ -88,7 +93,7 @@ impl Look<'_> {
         });
         let lanes = [header::LANE_KIND, header::LANE_CPUS, header::LANE_STRIDE].map(|field| m.get32(field));
         let known = Kind::of(m) != Kind::None || lanes[0] == 0;
-        self.expect(known && (lanes[0] == 0 || Shape::of(m) != Shape::NONE), || {
+        self.expect(known && (lanes[0] == 0 || PerCpu::of(m) != PerCpu::NONE), || {
             format!("header: lanes of the kind {}, for {} CPUs, {} bytes apart", lanes[0], lanes[1], lanes[2])
         });
         let (taken, most) = (word(header::LANE_BYTES), word(header::LANES_MOST));
@@ -151,14 +156,14 @@ impl Look<'_> {
     /// A family that was replaced or unregistered has nothing that lives.
     fn retired(&mut self, record: &Record<'_>, link: u32) {
         let m = self.memory;
-        if record.state().state() != generation::DRAINED {
+        if record.state().state() != state::DRAINED {
             return self.tell(format!("the family at {}: it is retired, and not drained", record.at));
         }
-        let embedded = generation::state(m, (record.overflow_at() / GRANULE) as u32);
+        let embedded = state::state(m, (record.overflow_at() / GRANULE) as u32);
         self.expect(!embedded.has_series(), || format!("the family at {}: its embedded series lives on", record.at));
         let (mut next, mut ring) = (record.first(), Ring::default());
         while next != 0 && self.spend() && !ring.closes(next) {
-            let lives = generation::state(m, next).has_series() && m.get32(offset(next) + entry::PARENT) == link;
+            let lives = state::state(m, next).has_series() && m.get32(offset(next) + entry::PARENT) == link;
             self.expect(!lives, || format!("the family at {}: the series at {} lives on", record.at, offset(next)));
             next = m.load32(offset(next) + entry::NEXT, Acquire);
         }
@@ -225,7 +230,7 @@ impl Look<'_> {
             last = link;
             let at = offset(link);
             let (its, kind) = (m.get32(at + entry::PARENT), m.get8(at + entry::KIND));
-            let state = generation::state(m, link);
+            let state = state::state(m, link);
             // In its store there may be records of another family, which are free, as a rule.
             let is_its = its == parent && kind == record.kind();
             let foreign = its != parent && Record::new(m, offset(its)).store_at() == record.store_at();
@@ -233,18 +238,18 @@ impl Look<'_> {
                 format!("{what}: the series at {at} is a {} of the family at {}", kind_name(kind), offset(its))
             });
             match state.state() {
-                generation::LIVE | generation::EXPIRED if foreign => {}
-                generation::LIVE | generation::EXPIRED => {
+                state::LIVE | state::EXPIRED if foreign => {}
+                state::LIVE | state::EXPIRED => {
                     if let Some(key) = self.series(record, link, state, texts, what) {
                         if let Some(other) = keys.insert(key.clone(), at) {
                             self.tell(format!("{what}: {{{key}}} is there twice, at {other} and {at}"));
                         }
                     }
                 }
-                generation::FREE => {
+                state::FREE => {
                     free.insert(link);
                 }
-                generation::CLAIMED | generation::NEW => {}
+                state::CLAIMED | state::NEW => {}
                 other => self.tell(format!("{what}: the series at {at} is in the state {other}")),
             }
             link = m.load32(at + entry::NEXT, Acquire);

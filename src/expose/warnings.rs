@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use crate::record::family::{count_of, Record};
 use crate::segment::{Inner, Segment};
+use crate::shm::layout::offset;
 use crate::shm::layout::{entry, header, PAGE};
-use crate::shm::list::{offset, Ring};
+use crate::shm::list::Ring;
 use crate::shm::memory::{Mapped, Memory};
 
 /// A bit of `header::TOLD`: the segment has lost its name.

@@ -5,10 +5,10 @@ use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering
 use super::sealed::At;
 use super::{add_f64, exemplar};
 use crate::segment::{Inner, Segment};
-use crate::shm::generation::{Life, Place, State, TAG_MASK};
 use crate::shm::layout::{counter, entry, header};
 use crate::shm::pair::Pair;
 use crate::shm::percpu;
+use crate::shm::state::{Life, Place, State, TAG_MASK};
 
 /// A value that only rises, shared by all processes.
 ///
@@ -239,7 +239,7 @@ impl Counter {
     fn ask_for_lane(&self, n: u64) {
         // `NOWHERE` is in no segment.
         if !std::ptr::eq(self.series, &raw const NOWHERE) {
-            percpu::ask(self.inner, self.record(), 8, n);
+            self.inner.ask_for_lane(self.record(), 8, n);
         }
     }
 

@@ -6,12 +6,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
+use crate::os::clock::wall_ms;
 use crate::segment::Inner;
-use crate::shm::clock::wall_ms;
-use crate::shm::generation::{Life, TAG_BITS, TAG_MASK};
+use crate::shm::layout::offset;
 use crate::shm::layout::{align, entry, exemplar as slot, family, header, GRANULE};
-use crate::shm::list::offset;
 use crate::shm::memory::{Mapped, Memory};
+use crate::shm::state::{Life, TAG_BITS, TAG_MASK};
 use crate::text::{escaping, names};
 
 /// Most code points of the label names and values together (OpenMetrics 1.0).

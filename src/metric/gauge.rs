@@ -3,18 +3,19 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering::Acquire, Order
 
 use super::add_f64;
 use super::sealed::At;
+use crate::os::clock::now_ns;
 use crate::os::errno::Errno;
 use crate::process::Token;
 use crate::record::gauge_mode::GaugeMode;
-use crate::segment::{now_ns, Inner, Segment};
-use crate::shm::generation::{Life, Place, TAG_BITS, TAG_MASK};
+use crate::segment::{Inner, Segment};
+use crate::shm::layout::offset;
 use crate::shm::layout::{
     entry, gauge, header, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD, FLAG_MODE_SHIFT, GRANULE,
 };
-use crate::shm::list::offset;
 use crate::shm::memory::Memory;
 use crate::shm::pair::Pair;
 use crate::shm::percpu;
+use crate::shm::state::{Life, Place, TAG_BITS, TAG_MASK};
 
 /// A value that goes up and down.
 ///
@@ -306,7 +307,7 @@ impl Gauge {
         {
             return Some(Own::At(at));
         }
-        if self.inner.process.still_holds(self.inner, token) {
+        if self.inner.process.still_holds(&self.inner.attached(), token) {
             return self.take(mode, at, token, change);
         }
         // The host closed the descriptor of our lock, and the slot has gone to somebody else: this cell is his.
@@ -319,7 +320,7 @@ impl Gauge {
     #[inline(never)]
     fn register(&self) -> Option<Token> {
         let _errno = Errno::keep();
-        self.inner.process.register(self.inner)
+        self.inner.process.register(&self.inner.attached())
     }
 
     /// Where the cell of a slot is.

@@ -4,11 +4,11 @@ use std::sync::atomic::{fence, Ordering::Acquire};
 
 use super::gauge::{owner_bits, LIVE, NO_BASE};
 use crate::record::gauge_mode::GaugeMode;
-use crate::shm::generation::{Life, Place, TAG_MASK};
+use crate::shm::layout::offset;
 use crate::shm::layout::{gauge, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD};
-use crate::shm::list::offset;
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::pair::Pair;
+use crate::shm::state::{Life, Place, TAG_MASK};
 use crate::text::hash::mix;
 
 /// What a page shows of a gauge.

@@ -3,16 +3,18 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relax
 use std::time::Instant;
 
 use super::exemplar;
-use super::native::{self, Shape};
+use super::native;
 use super::sealed::At;
+use crate::kind::KIND_GAUGE_HISTOGRAM;
 use crate::record::family::Record;
+use crate::record::native_schema::Shape;
 use crate::segment::{Inner, Segment};
-use crate::shm::generation::{Life, Place, State, TAG_MASK};
-use crate::shm::layout::{entry, family, header, histogram, GRANULE, KIND_GAUGE_HISTOGRAM, NO_SCHEMA, SCHEMA_BIAS};
-use crate::shm::list::offset;
+use crate::shm::layout::offset;
+use crate::shm::layout::{entry, family, header, histogram, GRANULE, NO_SCHEMA, SCHEMA_BIAS};
 use crate::shm::memory::Mapped;
 use crate::shm::pair::{fallen, Pair, FALLING_MASK};
 use crate::shm::percpu;
+use crate::shm::state::{Life, Place, State, TAG_MASK};
 
 /// A histogram, shared by all processes: with classic buckets, [native](crate::Builder::native) ones, or both.
 ///
@@ -435,7 +437,7 @@ impl Histogram {
             return;
         }
         if self.native.is_none() {
-            percpu::ask(self.inner, self.record(), 16 * (self.bounds.len() as u64 + 1), 1);
+            self.inner.ask_for_lane(self.record(), 16 * (self.bounds.len() as u64 + 1), 1);
         }
     }
 

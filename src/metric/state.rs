@@ -1,13 +1,14 @@
 use std::ffi::c_void;
 
 use super::sealed::At;
+use crate::kind::{KIND_ENUM, KIND_STATE_SET};
 use crate::record::family::Record;
 use crate::segment::{Inner, Segment};
-use crate::shm::generation::{Life, Place, TAG_MASK};
-use crate::shm::layout::{entry, gauge, header, KIND_ENUM, KIND_STATE_SET};
-use crate::shm::list::offset;
+use crate::shm::layout::offset;
+use crate::shm::layout::{entry, gauge, header};
 use crate::shm::memory::Mapped;
 use crate::shm::pair::Pair;
+use crate::shm::state::{Life, Place, TAG_MASK};
 
 /// Several states, each on or off, shared by all processes: up to 64, named when the family is registered.
 ///

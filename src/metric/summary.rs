@@ -2,9 +2,9 @@ use super::histogram::{Histogram, Timer};
 use super::sealed::At;
 use crate::record::family::Record;
 use crate::segment::Segment;
-use crate::shm::generation::Place;
 use crate::shm::layout::entry;
-use crate::shm::list::offset;
+use crate::shm::layout::offset;
+use crate::shm::state::Place;
 
 /// The count and the sum of observations, shared by all processes: a [`Histogram`] without buckets. With
 /// [quantiles](crate::Builder::quantiles) if asked for.

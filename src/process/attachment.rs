@@ -3,7 +3,7 @@
 use super::fork::forks;
 use super::proof::{errno, keep_from_children, unmap, Hold, Refusal, ATTEMPTS};
 use super::slots::Standing;
-use crate::segment::now_ns;
+use crate::os::clock::now_ns;
 use crate::shm::layout::PAGE;
 use crate::shm::mapping::attendance::{state_of, SHM_DEST};
 
@@ -142,5 +142,5 @@ pub(super) fn standing(proof: u64, pid: Option<u32>) -> Standing {
 
 /// The low bits of this IPC namespace's inode number; 0 where /proc does not tell.
 fn ipc_namespace() -> u64 {
-    super::inode_of(c"/proc/self/ns/ipc") & ((1 << (64 - NAMESPACE_SHIFT)) - 1)
+    crate::os::identity::inode_of(c"/proc/self/ns/ipc") & ((1 << (64 - NAMESPACE_SHIFT)) - 1)
 }

@@ -18,9 +18,9 @@ use std::sync::atomic::{
     Ordering::Release, Ordering::SeqCst,
 };
 
-use super::pid;
 #[cfg(unix)]
 use crate::os::host::Undisturbed;
+use crate::os::identity::pid;
 use crate::shm::clock;
 
 #[repr(C)]

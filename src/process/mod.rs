@@ -23,10 +23,25 @@ use self::proof::Hold;
 use self::slots::Claimant;
 
 use crate::os::host::Undisturbed;
-use crate::segment::Inner;
+use crate::os::identity::{pid, pid_namespace};
 use crate::shm::clock;
-use crate::shm::layout::header;
+use crate::shm::layout::{header, Regions};
 use crate::shm::mapping::Backing;
+use crate::shm::memory::Mapped;
+
+/// A segment as far as processes have to do with it.
+#[derive(Clone, Copy)]
+pub(crate) struct Attached<'a> {
+    pub(crate) memory: &'a Mapped,
+    pub(crate) backing: &'a dyn Backing,
+    pub(crate) regions: &'a Regions,
+}
+
+impl<'a> Attached<'a> {
+    fn slots(&self) -> Slots<'a> {
+        Slots::of(self.memory, self.regions)
+    }
+}
 
 /// This process' registration in one segment.
 pub(crate) struct Process {
@@ -70,50 +85,50 @@ impl Process {
     }
 
     /// Whether nobody with this pid, in this PID namespace, holds a slot and lives.
-    pub(crate) fn is_gone(&self, inner: &Inner, pid: u32) -> bool {
+    pub(crate) fn is_gone(&self, at: &Attached<'_>, pid: u32) -> bool {
         let _undisturbed = Undisturbed::new();
-        let (slots, own, namespace) = (Slots::of(inner), self.token(), pid_namespace());
+        let (slots, own, namespace) = (at.slots(), self.token(), pid_namespace());
         let all = (0..slots.high()).filter_map(|i| slots.holder(i));
         let holders: Vec<_> = all.filter(|h| h.pid == pid && h.namespace == namespace).collect();
-        !holders.iter().any(|h| own == Some(h.token)) && !slots.live(&*inner.backing, &holders).contains(&true)
+        !holders.iter().any(|h| own == Some(h.token)) && !slots.live(at.backing, &holders).contains(&true)
     }
 
     /// Whether the slot is still this process'. It is not if its lock was held by a descriptor (see `Hold`), the host closed that,
     /// and another process has taken the slot since; then the token is given up.
     #[cold]
     #[inline(never)]
-    pub(crate) fn still_holds(&self, inner: &Inner, token: Token) -> bool {
-        if Slots::of(inner).generation(token.slot) == token.generation {
+    pub(crate) fn still_holds(&self, at: &Attached<'_>, token: Token) -> bool {
+        if at.slots().generation(token.slot) == token.generation {
             return true;
         }
         if self.token() == Some(token) {
-            self.give_up(inner);
+            self.give_up(at);
         }
         false
     }
 
     /// Gives up the slot, as a death does.
-    pub(crate) fn leave(&self, inner: &Inner) {
+    pub(crate) fn leave(&self, at: &Attached<'_>) {
         if self.token().is_some() {
-            self.give_up(inner);
+            self.give_up(at);
         }
     }
 
-    fn give_up(&self, inner: &Inner) {
+    fn give_up(&self, at: &Attached<'_>) {
         let _undisturbed = Undisturbed::new();
         self.page.set_token(0);
         let kept = self.page.kept;
-        held_by(kept.lock.swap(0, SeqCst)).release(&*inner.backing, kept, false);
+        held_by(kept.lock.swap(0, SeqCst)).release(at.backing, kept, false);
     }
 
     /// The token for an update, claiming a slot first if need be. `None`: there is none now, which
     /// is counted. A refusal is remembered, so that further updates do not repeat the system calls.
     #[cold]
     #[inline(never)]
-    pub(crate) fn register(&self, inner: &Inner) -> Option<Token> {
+    pub(crate) fn register(&self, at: &Attached<'_>) -> Option<Token> {
         let retry = Retry(self.page.retry());
         let refused = if retry.is_over() {
-            match self.attach(inner) {
+            match self.attach(at) {
                 Ok(token) => return Some(token),
                 Err(refusal) => refusal,
             }
@@ -121,8 +136,8 @@ impl Process {
             retry.refusal()
         };
         match refused {
-            Refusal::Full => inner.count(header::NO_SLOT),
-            Refusal::NoProof(_) => inner.count(header::NO_PROOF),
+            Refusal::Full => at.memory.count(header::NO_SLOT),
+            Refusal::NoProof(_) => at.memory.count(header::NO_PROOF),
             Refusal::Busy => {}
         }
         None
@@ -130,9 +145,9 @@ impl Process {
 
     /// The token, claiming a slot first if need be: tried in any case. Async-signal-safe, and
     /// leaves `errno` as it was.
-    pub(crate) fn attach(&self, inner: &Inner) -> Result<Token, Refusal> {
+    pub(crate) fn attach(&self, at: &Attached<'_>) -> Result<Token, Refusal> {
         let _undisturbed = Undisturbed::new();
-        let result = self.claim(inner);
+        let result = self.claim(at);
         match result {
             Ok(_) => self.page.set_retry(0),
             // A moment's matter.
@@ -142,8 +157,8 @@ impl Process {
         result
     }
 
-    fn claim(&self, inner: &Inner) -> Result<Token, Refusal> {
-        let (slots, kept, me) = (Slots::of(inner), self.page.kept, pid());
+    fn claim(&self, at: &Attached<'_>) -> Result<Token, Refusal> {
+        let (slots, kept, me) = (at.slots(), self.page.kept, pid());
         self.expect_gauges();
         for attempt in 0..1000 {
             if let Some(token) = self.token() {
@@ -153,7 +168,7 @@ impl Process {
             if held != 0 && !self.page.claimed() {
                 // Inherited over fork. As long as a descriptor is open here, our parent would seem to live.
                 if kept.lock.compare_exchange(held, 0, SeqCst, Relaxed).is_ok() {
-                    held_by(held).release(&*inner.backing, kept, true);
+                    held_by(held).release(at.backing, kept, true);
                 }
             } else if held != 0 {
                 // Another thread of this process is between the two steps below.
@@ -162,7 +177,7 @@ impl Process {
                 }
             } else {
                 let claimant = Claimant { identity: self.identity(), pid: me, kept };
-                let (token, hold) = slots.claim(&*inner.backing, &claimant)?;
+                let (token, hold) = slots.claim(at.backing, &claimant)?;
                 // Of 27 bits: a child tells its claim from one inherited, unless both are 2^27
                 // claims apart and of one page.
                 let claim = kept.claims.fetch_add(1, Relaxed);
@@ -170,10 +185,10 @@ impl Process {
                 self.page.set_claimed();
                 if kept.lock.compare_exchange(0, mine, SeqCst, Relaxed).is_ok() {
                     self.page.set_token(token.pack());
-                    inner.updated();
+                    at.memory.note_update();
                 } else {
                     slots.release(token);
-                    hold.release(&*inner.backing, kept, false);
+                    hold.release(at.backing, kept, false);
                 }
             }
         }
@@ -244,49 +259,6 @@ fn now(precise: bool) -> u64 {
         let _ = precise;
         static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
         (START.get_or_init(std::time::Instant::now).elapsed().as_micros() as u64) >> UNIT_SHIFT
-    }
-}
-
-pub(crate) fn pid() -> u32 {
-    std::process::id()
-}
-
-/// The kernel's name for this boot; zeros where there is none.
-pub(crate) fn boot_id() -> [u8; 16] {
-    let mut id = [0; 16];
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let digits: Vec<u8> = text.bytes().filter_map(|b| (b as char).to_digit(16).map(|d| d as u8)).collect();
-    if digits.len() == 32 {
-        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = pair[0] << 4 | pair[1];
-        }
-    }
-    id
-}
-
-/// A number for this process' PID namespace; 0 where there is none. Allocates nothing.
-pub(crate) fn pid_namespace() -> u64 {
-    inode_of(c"/proc/self/ns/pid")
-}
-
-/// The inode number of the file at a path; 0 if there is none. Allocates nothing.
-fn inode_of(path: &std::ffi::CStr) -> u64 {
-    #[cfg(unix)]
-    {
-        // SAFETY: an all-zero stat is a valid value to be filled in.
-        let mut st: libc::stat = unsafe { std::mem::zeroed() };
-        // SAFETY: a NUL-terminated path and a local.
-        let failed = unsafe { libc::stat(path.as_ptr(), &raw mut st) } != 0;
-        if failed {
-            0
-        } else {
-            st.st_ino
-        }
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        0
     }
 }
 

@@ -18,8 +18,8 @@ use super::fork::Kept;
 #[cfg(target_os = "linux")]
 use super::locks::Description;
 use super::proof::{Hold, Refusal};
-use crate::segment::{now_ns, Inner};
-use crate::shm::layout::{header, process_cell, slot};
+use crate::os::clock::now_ns;
+use crate::shm::layout::{header, process_cell, slot, Regions};
 use crate::shm::mapping::Backing;
 use crate::shm::memory::{Mapped, Memory};
 
@@ -88,8 +88,8 @@ pub(super) struct Claimant<'a> {
 }
 
 impl<'a> Slots<'a> {
-    pub(crate) fn of(inner: &'a Inner) -> Self {
-        Slots { memory: &inner.memory, at: inner.regions.slots_at, count: inner.regions.slots_count }
+    pub(crate) fn of(memory: &'a Mapped, regions: &Regions) -> Self {
+        Slots { memory, at: regions.slots_at, count: regions.slots_count }
     }
 
     pub(crate) fn in_memory(memory: &'a Mapped) -> Self {
@@ -216,7 +216,7 @@ impl<'a> Slots<'a> {
         // above, or what replaces it.
         fence(Release);
         self.memory.put64(at + slot::START_TIME, start_time());
-        self.memory.put64(at + slot::PID_NAMESPACE, super::pid_namespace());
+        self.memory.put64(at + slot::PID_NAMESPACE, crate::os::identity::pid_namespace());
         self.memory.put64(at + slot::ATTACHED_NS, now_ns());
         self.memory.put32(at + slot::IDENTITY, claimant.identity);
         // Release pairs with the Acquire in `holder`: the fields are this generation's.
@@ -303,7 +303,7 @@ impl<'a> Slots<'a> {
     /// own lock. A holder that cannot be asked about from here counts as alive.
     pub(crate) fn live(&self, backing: &dyn Backing, holders: &[Holder]) -> Vec<bool> {
         // A question to the kernel, put when the first answer is needed.
-        let namespace = LazyCell::new(super::pid_namespace);
+        let namespace = LazyCell::new(crate::os::identity::pid_namespace);
         let by_locks = |holder: &&Holder| holder.proof & KIND_MASK == KIND_LOCKS;
         let bytes: Vec<u64> = holders.iter().filter(by_locks).map(|h| self.generation_byte(h.token)).collect();
         let mut locked = backing.are_locked(&bytes).map(Vec::into_iter);
@@ -318,7 +318,7 @@ impl<'a> Slots<'a> {
     fn standing(&self, backing: &dyn Backing, holder: &Holder) -> Standing {
         let is_by_locks = holder.proof & KIND_MASK == KIND_LOCKS;
         let locked = if is_by_locks { backing.is_locked(self.generation_byte(holder.token)) } else { None };
-        self.judge(holder, locked, super::pid_namespace())
+        self.judge(holder, locked, crate::os::identity::pid_namespace())
     }
 
     /// `locked`: of a holder by locks, whether its lock is there, if that can be told.

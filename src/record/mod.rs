@@ -4,3 +4,4 @@
 pub(crate) mod family;
 pub(crate) mod gauge_mode;
 pub(crate) mod native_schema;
+pub(crate) mod series;

@@ -1,15 +1,16 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use super::spec::Spec;
 use super::{register, Table};
-use crate::metric::{Counter, Enum, Gauge, GaugeHistogram, Histogram, Info, Metric, StateSet, Summary};
-use crate::record::family::{Record, Spec};
-use crate::record::gauge_mode::GaugeMode;
-use crate::record::native_schema::Native;
-use crate::shm::layout::{
+use crate::kind::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
     KIND_UNKNOWN,
 };
+use crate::metric::{Counter, Enum, Gauge, GaugeHistogram, Histogram, Info, Metric, StateSet, Summary};
+use crate::record::family::Record;
+use crate::record::gauge_mode::GaugeMode;
+use crate::record::native_schema::Native;
 use crate::{Error, Segment};
 
 /// A metric family about to be registered: made by [`Segment::counter`], [`Segment::gauge`], [`Segment::histogram`] and so on.

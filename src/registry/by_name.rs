@@ -3,15 +3,17 @@
 use std::cell::Cell;
 
 use super::order::Places;
+use super::spec::Spec;
 use super::{register, Table, DEFAULT_BUCKETS};
+use crate::kind::{KIND_COUNTER, KIND_HISTOGRAM};
 use crate::metric::sealed::At;
 use crate::metric::{Counter, Histogram};
-use crate::record::family::{Record, Spec};
+use crate::record::family::Record;
 use crate::record::gauge_mode::GaugeMode;
 use crate::segment::{Inner, Segment};
-use crate::shm::generation::Place;
-use crate::shm::layout::{entry, header, KIND_COUNTER, KIND_HISTOGRAM};
-use crate::shm::list::offset;
+use crate::shm::layout::offset;
+use crate::shm::layout::{entry, header};
+use crate::shm::state::Place;
 use crate::text::label_set;
 use crate::Error;
 

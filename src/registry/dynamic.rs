@@ -3,9 +3,9 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use super::spec::Spec;
 use super::{register, Builder, Table};
 use crate::metric::Metric;
-use crate::record::family::Spec;
 use crate::{Error, Segment};
 
 /// A [`Builder`] with label names that are known at run time only: made by [`Builder::label_names`].

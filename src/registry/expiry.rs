@@ -14,14 +14,17 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::{recycle, redefine};
+use crate::kind::KIND_COUNTER;
 use crate::metric::{each_cell, Counted};
 use crate::record::family::Record;
 use crate::segment::{Inner, Segment};
-use crate::shm::generation::{self, Life, Place};
-use crate::shm::layout::{counter, entry, gauge, header, histogram, process_cell as cell, KIND_COUNTER};
-use crate::shm::list::{offset, Ring};
+use crate::shm::layout::offset;
+use crate::shm::layout::{counter, entry, gauge, header, histogram, process_cell as cell};
+use crate::shm::list::Ring;
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::percpu;
+use crate::shm::state::{Life, Place};
+use crate::shm::{generation, state};
 
 fn word_at(record: &Record<'_>, link: u32) -> u64 {
     offset(link) + record.text_at() - 8
@@ -152,7 +155,7 @@ fn look(memory: &Mapped, now: u64) {
 
 fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     let memory = &inner.memory;
-    let state = generation::state(memory, link);
+    let state = state::state(memory, link);
     // In a store that another family has used, its series may still be on their way out.
     if !state.has_series() || memory.load32(offset(link) + entry::PARENT, Acquire) != record.link() {
         return false;
@@ -164,7 +167,7 @@ fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     let word = u64::from(before) << 32 | u64::from(now);
     if (seen >> 32) as u32 != before {
         let _ = memory.cas64(at, seen, word, AcqRel, Relaxed);
-        if state.state() == generation::EXPIRED {
+        if state.state() == state::EXPIRED {
             generation::revive_from(memory, link, state);
         }
         return false;
@@ -178,19 +181,19 @@ fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     if !is_idle || memory.cas64(at, seen, word, AcqRel, Relaxed).is_err() {
         return false;
     }
-    if state.state() == generation::EXPIRED {
+    if state.state() == state::EXPIRED {
         // What was updated since is not removed, but brought back by the next look.
         if digest() == before {
-            recycle::hide(inner, record, link, state, generation::FREE);
+            recycle::hide(inner, record, link, state, state::FREE);
         }
         return false;
     }
-    if !recycle::hide(inner, record, link, state, generation::EXPIRED) {
+    if !recycle::hide(inner, record, link, state, state::EXPIRED) {
         return false;
     }
-    let hidden = generation::state(memory, link);
+    let hidden = state::state(memory, link);
     // An update that came before the series was off the pages brings it back at once.
-    if digest() != before && hidden.state() == generation::EXPIRED && hidden.life() == state.life() {
+    if digest() != before && hidden.state() == state::EXPIRED && hidden.life() == state.life() {
         return !generation::revive_from(memory, link, hidden);
     }
     true

@@ -7,6 +7,7 @@ mod expiry;
 mod order;
 mod recycle;
 mod redefine;
+pub(crate) mod spec;
 
 pub use self::builder::{Builder, Family, LabelledBuilder};
 pub use self::dynamic::{DynamicBuilder, DynamicFamily};
@@ -17,15 +18,21 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::atomic::{fence, AtomicU32, Ordering::Acquire, Ordering::Relaxed};
 
+use self::spec::Spec;
 use crate::metric::sealed::At;
 use crate::os::host::Undisturbed;
-use crate::record::family::{self, Record, Series, Spec};
+use crate::record::family;
+use crate::record::family::Record;
+use crate::record::series::Series;
 use crate::segment::{const_labels, Inner, Segment};
-use crate::shm::generation::{self, Life, Place, State};
 use crate::shm::index::{tag_of, Hit};
+use crate::shm::layout::offset;
 use crate::shm::layout::{entry, family as f, header, FLAG_ESCAPED, GRANULE};
-use crate::shm::list::{self, find_or_append, offset, Maker, Outcome};
+use crate::shm::list;
+use crate::shm::list::{find_or_append, Maker, Outcome};
 use crate::shm::memory::Memory;
+use crate::shm::state;
+use crate::shm::state::{Life, Place, State};
 use crate::text::{label_set, names};
 use crate::Error;
 
@@ -327,7 +334,7 @@ impl Table {
         // Acquire: all of it was read before the second look at the state (a sequence lock, of which the life is the number).
         fence(Acquire);
         let again = State(state.load(Relaxed));
-        if again == seen && seen.state() == generation::LIVE {
+        if again == seen && seen.state() == state::LIVE {
             return Some(seen.life());
         }
         self.life_again(link, seen, REVIVE)
@@ -344,7 +351,7 @@ impl Table {
         let there = if revive {
             expiry::revive(self.inner, &Record::new(&self.inner.memory, self.at), link, life)
         } else {
-            let now = generation::state(&self.inner.memory, link);
+            let now = state::state(&self.inner.memory, link);
             now.has_series() && now.life() == life
         };
         there.then_some(life)
@@ -481,7 +488,7 @@ impl Table {
         let place = self.embedded();
         memory.add64(self.at + f::REFUSED, 1, Relaxed);
         self.inner.count(header::REFUSED_SERIES);
-        let (hidden, live) = (State::new(generation::HIDDEN, 0), State::new(generation::LIVE, 0));
+        let (hidden, live) = (State::new(state::HIDDEN, 0), State::new(state::LIVE, 0));
         let _ = memory.cas32(place.at + entry::STATE, hidden.0, live.0, Relaxed, Relaxed);
         place
     }

@@ -15,8 +15,8 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use super::Table;
 use crate::record::family::Record;
 use crate::segment::Inner;
+use crate::shm::layout::offset;
 use crate::shm::layout::{align, entry, family as f, header, GRANULE};
-use crate::shm::list::offset;
 use crate::shm::memory::Memory;
 use crate::text::names::LABELS_MAX;
 use crate::Error;
@@ -150,7 +150,7 @@ impl Table {
         places: &Places,
         count: usize,
         value: &dyn Fn(usize) -> &'v [u8],
-    ) -> crate::shm::generation::Place {
+    ) -> crate::shm::state::Place {
         let lens = match Table::with_label_lens(self.inner, self.at) {
             Some((_, lens)) if lens.len() == count => lens,
             _ => return self.overflow(),

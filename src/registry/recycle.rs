@@ -9,14 +9,17 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use crate::record::family::Record;
 use crate::record::gauge_mode::GaugeMode;
 use crate::segment::Inner;
-use crate::shm::generation::{self, FreeList, Life, State};
+use crate::shm::generation::FreeList;
+use crate::shm::layout::offset;
 use crate::shm::layout::{
     entry, family, gauge, header, histogram, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK_HEAD, GRANULE,
     MAX_PROCESSES,
 };
-use crate::shm::list::{announcements, is_later, offset, Ring};
+use crate::shm::list::{announcements, is_later, Ring};
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::percpu;
+use crate::shm::state::{Life, State};
+use crate::shm::{generation, state};
 
 /// The last one holds the longest label text.
 const CLASSES: u32 = 45;
@@ -52,7 +55,7 @@ fn list<'a>(record: &Record<'a>, class: u32) -> FreeList<'a, Mapped> {
 }
 
 fn account(inner: &Inner, record: &Record<'_>, link: u32, comes: bool) {
-    let bytes = size(record.text_at(), generation::state(&inner.memory, link).class());
+    let bytes = size(record.text_at(), state::state(&inner.memory, link).class());
     inner.memory.add64(header::ARENA_REACHABLE, if comes { bytes } else { bytes.wrapping_neg() }, Relaxed);
 }
 
@@ -80,14 +83,14 @@ pub(super) fn obtain(inner: &Inner, record: &Record<'_>, len: usize, may_be_new:
         }
         let allocate = || inner.arena().allocate(size(text_at, class));
         let link = if record.mode().has_cells() { with_cells(inner, allocate) } else { allocate() };
-        Some((link?, State::new(generation::NEW, class)))
+        Some((link?, State::new(state::NEW, class)))
     };
     // Larger ones only when there is nothing else.
     reuse(inner, record, class)
         .or_else(new)
         .or_else(|| (class + 1..LISTS).find_map(|larger| reuse(inner, record, larger)))
         .inspect(|(link, state)| {
-            if state.state() == generation::NEW {
+            if state.state() == state::NEW {
                 inner.memory.put32(offset(*link) + entry::STATE, state.0);
             }
         })
@@ -106,7 +109,7 @@ fn claim(inner: &Inner, link: u32) -> State {
     let (memory, index) = (&inner.memory, inner.index());
     let is_full = !index.has_room();
     index.erase(memory.get32(offset(link) + entry::TAG), link);
-    let state = generation::state(memory, link);
+    let state = state::state(memory, link);
     if is_full {
         // The life makes it another part of a large index each time.
         index.erase_all(link, state.life().0.wrapping_mul(1 << 14));
@@ -140,7 +143,7 @@ pub(super) fn without_cells(inner: &Inner) {
 /// first, and what they hold has the life that it is of.
 pub(super) fn close(inner: &Inner, record: &Record<'_>, link: u32) {
     let (memory, at) = (&inner.memory, offset(link));
-    let tag = generation::state(memory, link).life().tag();
+    let tag = state::state(memory, link).life().tag();
     percpu::take_away(memory, at);
     match record.pairs() {
         pairs @ 1.. => {
@@ -183,13 +186,13 @@ pub(super) fn each_cell(memory: &Mapped, at: u64, mut visit: impl FnMut(u64)) {
 
 /// Takes a record back that was obtained and not announced.
 pub(super) fn give_back(inner: &Inner, record: &Record<'_>, link: u32) {
-    let state = generation::state(&inner.memory, link);
-    if state.state() == generation::NEW {
+    let state = state::state(&inner.memory, link);
+    if state.state() == state::NEW {
         inner.arena().give_back(link, size(record.text_at(), state.class()));
         if record.mode().has_cells() {
             without_cells(inner);
         }
-    } else if generation::change(&inner.memory, link, state, generation::FREE) {
+    } else if state::change(&inner.memory, link, state, state::FREE) {
         list(record, state.class()).push(link);
         account(inner, record, link, true);
     }
@@ -201,7 +204,7 @@ pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, life: Life) 
         generation::remove(&inner.index(), record.ends(), link, life, |link, parent| settled(inner, parent, link));
     if done {
         removed(inner, record, link);
-        inner.updated();
+        inner.memory.note_update();
     }
     done
 }
@@ -210,7 +213,7 @@ pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, life: Life) 
 pub(super) fn hide(inner: &Inner, record: &Record<'_>, link: u32, seen: State, to: u32) -> bool {
     let done =
         generation::hide(&inner.index(), record.ends(), link, seen, to, |link, parent| settled(inner, parent, link));
-    if done && to == generation::FREE {
+    if done && to == state::FREE {
         removed(inner, record, link);
     }
     done
@@ -223,7 +226,7 @@ pub(super) fn remove_all(inner: &Inner, record: &Record<'_>, until: Option<u32>)
     let (mut removed, mut ring) = (0, Ring::default());
     let mut link = record.first();
     while link != 0 && !ring.closes(link) {
-        let state = generation::state(memory, link);
+        let state = state::state(memory, link);
         // After the state: of another life, the removal fails.
         let birth = memory.load32(offset(link) + entry::BIRTH, Acquire);
         let is_its = memory.load32(offset(link) + entry::PARENT, Acquire) == record.link();
@@ -242,7 +245,7 @@ fn removed(inner: &Inner, record: &Record<'_>, link: u32) {
     inner.count(header::REMOVED_SERIES);
     // Killed between these two, this process leaks the record, and the leak shows.
     account(inner, record, link, false);
-    list(record, generation::state(&inner.memory, link).class()).push(link);
+    list(record, state::state(&inner.memory, link).class()).push(link);
     account(inner, record, link, true);
 }
 

@@ -19,17 +19,21 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::recycle;
+use super::spec::Spec;
+use crate::kind::{KIND_COUNTER, KIND_INFO};
 use crate::metric::{each_block, Block};
-use crate::record::family::{Record, Spec};
+use crate::record::family::Record;
 use crate::segment::{Inner, Segment};
-use crate::shm::generation::{self, CLOSED_TAG};
+use crate::shm::layout::offset;
 use crate::shm::layout::{
-    align, entry, family as f, gauge, header, histogram, native_block, process_cell as cell, GRANULE, KIND_COUNTER,
-    KIND_INFO,
+    align, entry, family as f, gauge, header, histogram, native_block, process_cell as cell, GRANULE,
 };
-use crate::shm::list::{self, offset, Ring, FAMILIES};
+use crate::shm::list;
+use crate::shm::list::{Ring, FAMILIES};
 use crate::shm::memory::Memory;
 use crate::shm::percpu;
+use crate::shm::state;
+use crate::shm::state::CLOSED_TAG;
 use crate::text::label_set;
 use crate::Error;
 
@@ -167,8 +171,8 @@ pub(super) fn choose_store(inner: &Inner, new: &Record<'_>, predecessor: u32) {
         let mut used = HashSet::new();
         let mut candidates = Vec::new();
         each_family(inner, |_, record| match record.state().state() {
-            generation::DRAINED if fits(record) => candidates.push(store_of(record)),
-            generation::DRAINED => {}
+            state::DRAINED if fits(record) => candidates.push(store_of(record)),
+            state::DRAINED => {}
             _ => _ = used.insert(store_of(record)),
         });
         // If two families come to one store at a time, both are right: a record's parent tells
@@ -197,7 +201,7 @@ pub(super) fn drain_all(inner: &Inner) {
         return;
     }
     each_family(inner, |link, record| {
-        if record.state().state() == generation::RETIRED {
+        if record.state().state() == state::RETIRED {
             drain(inner, link);
         }
     });
@@ -208,7 +212,7 @@ pub(super) fn drain(inner: &Inner, link: u32) {
     let memory = &inner.memory;
     let record = Record::new(memory, offset(link));
     let state = record.state();
-    if state.state() != generation::RETIRED {
+    if state.state() != state::RETIRED {
         return;
     }
     // Who reads the chain's word after this sees that the family is retired; who read it before
@@ -217,7 +221,7 @@ pub(super) fn drain(inner: &Inner, link: u32) {
     recycle::remove_all(inner, &record, None);
     close(inner, &record);
     inner.index().erase(memory.get32(record.at + entry::TAG), link);
-    generation::change(memory, link, state, generation::DRAINED);
+    state::change(memory, link, state, state::DRAINED);
 }
 
 /// Closes the embedded series to updates. It has no lives, so each kind of cell is left in a state
@@ -226,12 +230,12 @@ fn close(inner: &Inner, record: &Record<'_>) {
     let (memory, at) = (&inner.memory, record.overflow_at());
     let link = (at / GRANULE) as u32;
     loop {
-        let seen = generation::state(memory, link);
-        if seen.state() == generation::FREE {
+        let seen = state::state(memory, link);
+        if seen.state() == state::FREE {
             break;
         }
-        if generation::change(memory, link, seen, generation::FREE) {
-            if seen.state() == generation::LIVE && record.label_count() == 0 {
+        if state::change(memory, link, seen, state::FREE) {
+            if seen.state() == state::LIVE && record.label_count() == 0 {
                 memory.add64(header::SERIES, u64::MAX, Relaxed);
                 inner.count(header::REMOVED_SERIES);
             }

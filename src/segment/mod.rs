@@ -1,25 +1,27 @@
 //! The memory. The only room that knows bytes, offsets and mappings.
 
+mod clock;
 pub(crate) mod const_labels;
 pub(crate) mod known;
 pub(crate) mod options;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use self::options::{How, Options};
 use crate::os::host::Undisturbed;
-use crate::process::{Process, Refusal};
+use crate::process::{Attached, Process, Refusal};
 use crate::shm::arena::Arena;
-use crate::shm::generation::{Life, State};
 use crate::shm::index::Index;
 use crate::shm::layout::{entry, header as h, INDEX_MIN_BITS};
+use crate::shm::mapping;
 use crate::shm::mapping::access::Access;
-use crate::shm::mapping::{self, Backing};
+use crate::shm::mapping::Backing;
 use crate::shm::memory::{Mapped, Memory};
-use crate::shm::percpu::Lanes;
-use crate::shm::{clock, header, layout, pair};
+use crate::shm::pair;
+use crate::shm::percpu::{self, Lanes};
+use crate::shm::state::{Life, State};
+use crate::shm::{header, layout};
 use crate::Error;
 
 /// One application's metrics, shared by all its processes.
@@ -57,15 +59,28 @@ impl Inner {
         Arena { memory: &self.memory, backing: &*self.backing }
     }
 
-    /// Adds to one of the header's own counts.
-    pub(crate) fn count(&self, field: u64) {
-        self.memory.add64(field, 1, Relaxed);
+    /// See `percpu::ask`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn ask_for_lane(&self, record: u64, bytes: u64, n: u64) {
+        percpu::ask(&self.lanes, &self.arena(), record, bytes, n);
     }
 
-    /// Notes that the segment is being changed, in ways that are slow anyhow. Readers only show the
-    /// time.
-    pub(crate) fn updated(&self) {
-        self.memory.put64(h::UPDATED_MS, clock::wall_ms());
+    /// See `percpu::ask_for_life`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn ask_for_lane_of_life(&self, word: u64, life: Life, bytes: u64) {
+        percpu::ask_for_life(&self.lanes, &self.arena(), word, life, bytes);
+    }
+
+    /// Adds to one of the header's own counts.
+    pub(crate) fn count(&self, field: u64) {
+        self.memory.count(field);
+    }
+
+    /// What processes' registrations need of it.
+    pub(crate) fn attached(&self) -> Attached<'_> {
+        Attached { memory: &self.memory, backing: &*self.backing, regions: &self.regions }
     }
 
     /// Whether the series that was in this record in that life has been removed.
@@ -208,7 +223,7 @@ impl Segment {
     /// forking or registering all the time; try again.
     pub fn attach_process(&self) -> Result<(), Error> {
         let inner = self.inner;
-        match inner.process.attach(inner) {
+        match inner.process.attach(&inner.attached()) {
             Ok(_) => Ok(()),
             Err(Refusal::Full) => Err(Error::Full(format!(
                 "{} processes take part in the segment's per-process gauges, as many as max_processes allows",
@@ -231,14 +246,14 @@ impl Segment {
     /// It is for hosts that end without exiting, and for mappings of [`Options::apart`]; others need it never. Updates of such gauges by
     /// other threads at this moment may be lost.
     pub fn leave(&self) {
-        self.inner.process.leave(self.inner);
+        self.inner.process.leave(&self.inner.attached());
     }
 
     /// For hooks that tell of a child's death, which other libraries want called. You never need it: the kernel tells who
     /// lives, so nothing is marked, and no call can harm a living process. Returns whether no living process with this pid
     /// (in the caller's PID namespace) has gauges of its own here.
     pub fn mark_dead(&self, pid: u32) -> bool {
-        self.inner.process.is_gone(self.inner, pid)
+        self.inner.process.is_gone(&self.inner.attached(), pid)
     }
 
     /// The descriptor of the segment's memory, for passing an anonymous segment on by other means than fork. It stays the
@@ -253,17 +268,6 @@ impl std::fmt::Debug for Segment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Segment").field("path", &self.inner.path).finish_non_exhaustive()
     }
-}
-
-/// An address hint-free random number from the system, for seeds and temporary names.
-pub(crate) fn random() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    // std seeds its hasher from the system's random numbers.
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
-}
-
-pub(crate) fn now_ns() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn open(options: &Options) -> Result<Segment, Error> {

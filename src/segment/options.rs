@@ -9,7 +9,8 @@ use crate::shm::layout::{MAX_CEILING, MAX_PROCESSES, MIN_CEILING};
 use crate::shm::mapping;
 use crate::shm::mapping::access::{Access, DEFAULT_MODE};
 use crate::shm::mapping::account::{Account, Given};
-use crate::shm::percpu::{self, Plan};
+use crate::shm::percpu;
+use crate::shm::percpu::Plan;
 use crate::Error;
 
 /// How to open a segment: its name, its limits, and whether it may be created.

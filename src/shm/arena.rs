@@ -2,14 +2,13 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use super::layout::offset;
+use super::layout::SPARE_MOST;
 use super::layout::{align, header, CELLS_PER_BLOCK, CELL_BLOCK, EXTENT, GRANULE, PAGE};
-use super::list::offset;
 use super::mapping::Backing;
 use super::memory::{Mapped, Memory};
 use crate::os::host::Undisturbed;
 
-/// The most bytes that are granted beyond those that are needed.
-pub(crate) const SPARE_MOST: u64 = 4 << 20;
 /// Processes that each series with a cell for each process has room for, however many such series
 /// there are.
 const LEAST: u64 = 64;

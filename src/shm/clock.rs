@@ -20,25 +20,26 @@
 
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
+    Ordering::{Relaxed, Release},
 };
 
-use super::generation::TAG_MASK;
 use super::layout::header as h;
 use super::memory::{Mapped, Memory};
+use super::state::TAG_MASK;
+use crate::os::clock::boot_ns;
 use crate::os::host::Undisturbed;
-use crate::segment::Inner;
+use crate::os::time_namespace;
 
 /// What a process knows of the clock, in a page that a forked child finds wiped.
 pub(crate) struct Words {
     /// The base in the header for which `delta` is right; 0: not known.
-    base: AtomicU64,
+    pub(crate) base: AtomicU64,
     /// The process' `CLOCK_BOOTTIME` when the segment's time was 0.
-    delta: AtomicU64,
+    pub(crate) delta: AtomicU64,
     /// `CLOCK_MONOTONIC_COARSE` when it was last compared with the segment's time.
-    coarse_at: AtomicU64,
+    pub(crate) coarse_at: AtomicU64,
     /// The segment's time minus that clock, then.
-    coarse_ahead: AtomicU64,
+    pub(crate) coarse_ahead: AtomicU64,
 }
 
 impl Words {
@@ -58,10 +59,10 @@ impl Words {
 
 /// The same in ordinary memory, from which a child of `fork()` restores it.
 pub(crate) struct Copy {
-    base: AtomicU64,
-    delta: AtomicU64,
+    pub(crate) base: AtomicU64,
+    pub(crate) delta: AtomicU64,
     /// Whether the process could tell its boot.
-    is_sure: AtomicBool,
+    pub(crate) is_sure: AtomicBool,
 }
 
 impl Copy {
@@ -103,7 +104,7 @@ pub(crate) fn jump_in_child() -> i64 {
         return 0;
     }
     let _undisturbed = Undisturbed::new();
-    match os::shift() {
+    match time_namespace::shift() {
         Some(now) => now.wrapping_sub(SHIFT.swap(now, Relaxed)),
         // The fork itself took next to no time.
         None if (gone as i64) < 0 => gone as i64,
@@ -111,59 +112,22 @@ pub(crate) fn jump_in_child() -> i64 {
     }
 }
 
-/// Nanoseconds of a clock that never steps and that counts suspended time.
-#[inline(always)]
-pub(crate) fn boot_ns() -> u64 {
-    #[cfg(target_os = "linux")]
-    return clock(libc::CLOCK_BOOTTIME);
-    // Elsewhere it is known to count suspended time on Apple's systems only.
-    #[cfg(all(unix, not(target_os = "linux")))]
-    return clock(libc::CLOCK_MONOTONIC);
-    #[cfg(not(unix))]
-    crate::segment::now_ns()
-}
-
-/// The wall clock, in milliseconds since 1970, to a few of them: for people.
-pub(crate) fn wall_ms() -> u64 {
-    #[cfg(target_os = "linux")]
-    return clock(libc::CLOCK_REALTIME_COARSE) / 1_000_000;
-    #[cfg(not(target_os = "linux"))]
-    return crate::segment::now_ns() / 1_000_000;
-}
-
-/// Milliseconds of a clock that does not step, for durations in this process. It is cheap to read.
-pub(crate) fn monotonic_ms() -> u64 {
-    #[cfg(target_os = "linux")]
-    return clock(libc::CLOCK_MONOTONIC_COARSE) / 1_000_000;
-    #[cfg(not(target_os = "linux"))]
-    return boot_ns() / 1_000_000;
-}
-
-#[cfg(unix)]
-#[inline(always)]
-fn clock(id: libc::clockid_t) -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a plain, async-signal-safe call with a local. On Linux it is a call of the vDSO.
-    unsafe { libc::clock_gettime(id, &raw mut now) };
-    (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
-}
-
 /// What a process can say of its clock.
 #[derive(Clone, Copy, Debug)]
-struct Own {
+pub(crate) struct Own {
     /// A number for this boot; 0 if it cannot be told.
-    boot: u64,
+    pub(crate) boot: u64,
     /// Its `CLOCK_BOOTTIME` minus that of the initial time namespace.
     shift: i64,
 }
 
 impl Own {
-    fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let _undisturbed = Undisturbed::new();
-        let shift = os::shift();
+        let shift = time_namespace::shift();
         SHIFT.store(shift.unwrap_or(0), Relaxed);
         // Who cannot tell how its clock is shifted must not move the base either.
-        Own { boot: shift.map_or(0, |_| os::boot()), shift: shift.unwrap_or(0) }
+        Own { boot: shift.map_or(0, |_| time_namespace::boot()), shift: shift.unwrap_or(0) }
     }
 }
 
@@ -180,7 +144,7 @@ const LATER: u64 = 1_000_000_000;
 
 /// This process' `CLOCK_BOOTTIME` when the segment's time was 0, and the base that it belongs to.
 /// The base is replaced if it is another boot's and this process can tell.
-fn delta(memory: &Mapped, own: Own, may_write: bool) -> (u64, u64) {
+pub(crate) fn delta(memory: &Mapped, own: Own, may_write: bool) -> (u64, u64) {
     let shift = own.shift as u64;
     loop {
         let (boot, base) = (memory.get64(h::CLOCK_BOOT), memory.get64(h::CLOCK_BASE));
@@ -215,7 +179,7 @@ pub(crate) fn read_only_ns(memory: &Mapped) -> u64 {
 
 /// A damaged base may lie in the future.
 #[inline(always)]
-fn past(time: u64) -> u64 {
+pub(crate) fn past(time: u64) -> u64 {
     (time as i64).max(0) as u64
 }
 
@@ -228,7 +192,7 @@ const COARSE_SHIFT: u32 = 17;
 /// Time for cells that keep it in a tag of 44 bits, never 0. It rises for 38.8 years: 2.3 years in
 /// units of 8.192 µs, and the rest in units of 131.072 µs.
 #[inline(always)]
-fn ticks(ns: u64) -> u64 {
+pub(crate) fn ticks(ns: u64) -> u64 {
     let fine = ns >> FINE_SHIFT;
     if fine < FINE {
         fine.max(1)
@@ -239,185 +203,7 @@ fn ticks(ns: u64) -> u64 {
 
 /// How long a coarse clock is used before it is compared with the segment's time again. It does not
 /// count suspended time, so the coarse time may be behind for so long after the machine resumes.
-const COARSE: u64 = 100_000_000;
-
-impl Inner {
-    /// Nanoseconds since the segment was made. Async-signal-safe; no system call but in a process
-    /// that asks for the first time, or finds that the segment came from another boot.
-    #[inline(always)]
-    pub(crate) fn time_ns(&self) -> u64 {
-        let words = self.process.clock();
-        let base = self.memory.load_header64(h::CLOCK_BASE, Relaxed);
-        // Acquire pairs with the Release in `settle_clock`: the delta is that base's.
-        let delta =
-            if words.base.load(Acquire) == base && base != 0 { words.delta.load(Relaxed) } else { self.settle_clock() };
-        past(boot_ns().wrapping_sub(delta))
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn settle_clock(&self) -> u64 {
-        let own = Own::read();
-        let (delta, base) = delta(&self.memory, own, true);
-        let (words, copy) = (self.process.clock(), self.process.clock_copy());
-        words.delta.store(delta, Relaxed);
-        copy.delta.store(delta, Relaxed);
-        copy.base.store(base, Relaxed);
-        copy.is_sure.store(own.boot != 0, Relaxed);
-        words.base.store(base, Release);
-        self.note_time(past(boot_ns().wrapping_sub(delta)));
-        delta
-    }
-
-    /// Notes that it is so late: from there time goes on in another boot.
-    pub(crate) fn note_time(&self, ns: u64) {
-        let mut seen = self.memory.load64(h::CLOCK_SEEN, Relaxed);
-        // The clock of a process that cannot tell its boot may be shifted, too.
-        while seen < ns && self.process.clock_copy().is_sure.load(Relaxed) {
-            match self.memory.cas64(h::CLOCK_SEEN, seen, ns, Relaxed, Relaxed) {
-                Err(now) if now != seen => seen = now,
-                _ => return,
-            }
-        }
-    }
-
-    /// Time for cells that keep it in a tag.
-    #[inline(always)]
-    pub(crate) fn ticks(&self) -> u64 {
-        ticks(self.time_ns())
-    }
-
-    /// Milliseconds since the segment was made, by a clock that is cheap to read: a few less,
-    /// mostly.
-    #[inline]
-    pub(crate) fn coarse_ms(&self) -> u64 {
-        #[cfg(target_os = "linux")]
-        {
-            let (words, now) = (self.process.clock(), clock(libc::CLOCK_MONOTONIC_COARSE));
-            // Acquire pairs with the Release below. Of a later comparison either is as good.
-            if now.wrapping_sub(words.coarse_at.load(Acquire)) < COARSE {
-                return past(now.wrapping_add(words.coarse_ahead.load(Relaxed))) / 1_000_000;
-            }
-            let time = self.time_ns();
-            words.coarse_ahead.store(time.wrapping_sub(now), Relaxed);
-            words.coarse_at.store(now, Release);
-            time / 1_000_000
-        }
-        #[cfg(not(target_os = "linux"))]
-        {
-            self.time_ns() / 1_000_000
-        }
-    }
-
-    /// Tenths of a second since the segment was made, for 13.6 years.
-    pub(crate) fn age(&self) -> u32 {
-        u32::try_from(self.coarse_ms() / 100).unwrap_or(u32::MAX)
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-mod os {
-    pub(crate) fn shift() -> Option<i64> {
-        Some(0)
-    }
-
-    /// Memory of such a system does not outlive a boot.
-    pub(crate) fn boot() -> u64 {
-        1
-    }
-}
-
-/// What `/proc` tells. Nothing here allocates: a signal handler's update may come here.
-#[cfg(target_os = "linux")]
-mod os {
-    use std::ffi::CStr;
-
-    /// The kernel's number for the initial time namespace (`PROC_TIME_INIT_INO`).
-    const INITIAL: u64 = 0xEFFF_FFFA;
-
-    /// The inode that a path leads to.
-    fn inode(path: &CStr) -> Option<u64> {
-        // SAFETY: zeros are a valid `stat`.
-        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-        // SAFETY: a C string, and a local to fill in.
-        (unsafe { libc::stat(path.as_ptr(), &raw mut stat) } == 0).then_some(stat.st_ino)
-    }
-
-    /// The beginning of a file.
-    fn read<'b>(path: &CStr, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-        // SAFETY: a C string.
-        let file = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
-        if file < 0 {
-            return None;
-        }
-        // SAFETY: our own descriptor, and a buffer of that length.
-        let len = unsafe { libc::read(file, buffer.as_mut_ptr().cast(), buffer.len()) };
-        // SAFETY: our own descriptor.
-        unsafe { libc::close(file) };
-        buffer.get(..usize::try_from(len).ok()?)
-    }
-
-    /// A number for this boot; 0 if it cannot be told.
-    pub(crate) fn boot() -> u64 {
-        let mut buffer = [0; 64];
-        let Some(text) = read(c"/proc/sys/kernel/random/boot_id", &mut buffer) else { return 0 };
-        let digits = text.iter().filter_map(|b| char::from(*b).to_digit(16));
-        // All 128 bits take part; 0 means that it cannot be told.
-        digits.fold(0u64, |sum, digit| (sum.rotate_left(4) ^ u64::from(digit)).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1
-    }
-
-    /// By how much this process' `CLOCK_BOOTTIME` is ahead of the initial time namespace's. `None`
-    /// if it cannot be told.
-    pub(crate) fn shift() -> Option<i64> {
-        let Some(own) = inode(c"/proc/self/ns/time") else {
-            // A kernel without time namespaces, or no `/proc`.
-            return inode(c"/proc/self/ns/pid").map(|_| 0);
-        };
-        if own == INITIAL {
-            return Some(0);
-        }
-        // The file tells of the namespace of the children that a process will have.
-        if inode(c"/proc/self/ns/time_for_children") == Some(own) {
-            return offset(c"/proc/self/timens_offsets");
-        }
-        // This one has called `unshare(CLONE_NEWTIME)`. Its parent may be where it is itself.
-        let mut path = [0; 64];
-        // SAFETY: a plain call.
-        let parent = unsafe { libc::getppid() };
-        if inode(of_process(parent, b"/ns/time_for_children", &mut path)?) == Some(own) {
-            return offset(of_process(parent, b"/timens_offsets", &mut path)?);
-        }
-        None
-    }
-
-    /// A path below `/proc/PID`.
-    fn of_process<'b>(pid: i32, file: &[u8], path: &'b mut [u8; 64]) -> Option<&'b CStr> {
-        let (mut digits, mut n, mut left) = ([0; 10], 0, u32::try_from(pid).ok()?);
-        while left > 0 || n == 0 {
-            digits[n] = b'0' + (left % 10) as u8;
-            (left, n) = (left / 10, n + 1);
-        }
-        let pieces = b"/proc/".iter().chain(digits[..n].iter().rev()).chain(file).chain(&[0]);
-        path.iter_mut().zip(pieces).for_each(|(to, from)| *to = *from);
-        CStr::from_bytes_until_nul(path).ok()
-    }
-
-    fn offset(path: &CStr) -> Option<i64> {
-        offset_in(read(path, &mut [0; 256])?)
-    }
-
-    /// The offset of `CLOCK_BOOTTIME` in lines such as `boottime -10 500000000`.
-    pub(crate) fn offset_in(text: &[u8]) -> Option<i64> {
-        for line in std::str::from_utf8(text).ok()?.lines() {
-            let mut words = line.split_ascii_whitespace();
-            if words.next() == Some("boottime") {
-                let (seconds, ns): (i64, i64) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-                return seconds.checked_mul(1_000_000_000)?.checked_add(ns);
-            }
-        }
-        None
-    }
-}
+pub(crate) const COARSE: u64 = 100_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -446,17 +232,5 @@ mod tests {
         let end = fine + ((TAG_MASK - FINE) << COARSE_SHIFT);
         assert!((38.0..39.0).contains(&(end as f64 / YEAR as f64)));
         assert_eq!([end - 1, end, end + 1, u64::MAX].map(ticks), [TAG_MASK - 1, TAG_MASK, TAG_MASK, TAG_MASK]);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn offsets_of_time_namespaces() {
-        let text = |s: &str| os::offset_in(s.as_bytes());
-        assert_eq!(text("monotonic           1         0\nboottime            -5 500000000\n"), Some(-4_500_000_000));
-        assert_eq!(text("monotonic 0 0\nboottime 86400 0\n"), Some(86_400_000_000_000));
-        assert_eq!(text("monotonic 0 0\n"), None);
-        assert_eq!(text("boottime x 0\n"), None);
-        assert_eq!(os::shift(), Some(0), "these tests run in the initial time namespace");
-        assert!(os::boot() != 0 && os::boot() == os::boot());
     }
 }

@@ -16,9 +16,9 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use super::clock::monotonic_ms;
 use super::layout::INDEX_MIN_BITS;
 use super::memory::Mapped;
+use crate::os::clock::monotonic_ms;
 use crate::os::errno::Errno;
 
 /// A claim that was found wrong is not looked at again for so many milliseconds: updates must not

@@ -4,11 +4,15 @@ use std::path::Path;
 use std::sync::atomic::Ordering::Release;
 
 use super::clock;
-use super::layout::{self, header as h, Regions, PAGE};
+use super::layout;
+use super::layout::PerCpu;
+use super::layout::{header as h, Regions, PAGE};
 use super::mapping::Backing;
 use super::memory::Mapped;
-use super::percpu::{self, Plan};
-use crate::segment::{now_ns, random};
+use super::percpu;
+use super::percpu::Plan;
+use crate::os::clock::now_ns;
+use crate::os::identity::random;
 use crate::Error;
 
 /// Writes the header of a new segment. The magic comes last, for backends that cannot hide an unfinished segment.
@@ -36,10 +40,10 @@ pub(crate) unsafe fn initialise(
     memory.put64(h::SEED, random());
     memory.put64(h::CREATED_NS, now_ns());
     clock::initialise(&memory);
-    let boot = crate::process::boot_id();
+    let boot = crate::os::identity::boot_id();
     memory.put64(h::BOOT_ID, u64::from_le_bytes(first(&boot)));
     memory.put64(h::BOOT_ID + 8, u64::from_le_bytes(first(&boot[8..])));
-    memory.put64(h::PID_NAMESPACE, crate::process::pid_namespace());
+    memory.put64(h::PID_NAMESPACE, crate::os::identity::pid_namespace());
     memory.put64(h::SLOTS_AT, regions.slots_at);
     memory.put32(h::SLOTS_COUNT, regions.slots_count);
     memory.put32(h::SLOT_SIZE, layout::slot::SIZE as u32);
@@ -93,7 +97,8 @@ pub(crate) unsafe fn view(backing: &dyn Backing, regions: &Regions) -> Mapped {
     let memory = unsafe { Mapped::new(backing.base(), backing.len(), regions.index_at, regions.arena_at) };
     // SAFETY: the backing keeps its grants where they are, and outlives the view (the caller's
     // promise).
-    unsafe { memory.with_grants(backing.grants()) }.with_lanes()
+    let memory = unsafe { memory.with_grants(backing.grants()) };
+    memory.with_lanes(PerCpu::of(&memory))
 }
 
 fn not(path: &Path, reason: impl Into<String>) -> Error {

@@ -241,15 +241,6 @@ pub(crate) const CELL_BLOCK_HEAD: u64 = 16;
 pub(crate) const CELL_BLOCK: u64 = CELL_BLOCK_HEAD + CELLS_PER_BLOCK * process_cell::SIZE;
 
 /// Entry kinds.
-pub(crate) const KIND_COUNTER: u8 = 1;
-pub(crate) const KIND_GAUGE: u8 = 2;
-pub(crate) const KIND_HISTOGRAM: u8 = 3;
-pub(crate) const KIND_UNKNOWN: u8 = 4;
-pub(crate) const KIND_INFO: u8 = 5;
-pub(crate) const KIND_STATE_SET: u8 = 6;
-pub(crate) const KIND_ENUM: u8 = 7;
-pub(crate) const KIND_SUMMARY: u8 = 8;
-pub(crate) const KIND_GAUGE_HISTOGRAM: u8 = 9;
 
 /// A family without native buckets. Else the schema and 5.
 pub(crate) const NO_SCHEMA: u8 = 0;
@@ -305,6 +296,31 @@ impl Regions {
             ceiling += 64 * 1024;
         }
         ceiling
+    }
+}
+
+/// The most bytes that are granted beyond those that are needed.
+pub(crate) const SPARE_MOST: u64 = 4 << 20;
+/// The byte offset a link stands for.
+#[inline(always)]
+pub(crate) const fn offset(link: u32) -> u64 {
+    link as u64 * GRANULE
+}
+
+/// How the lanes of a segment lie, as its header has it: never changed, and so read once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PerCpu {
+    /// 0 if there are none.
+    pub(crate) cpus: u64,
+    pub(crate) stride: u64,
+}
+
+impl PerCpu {
+    pub(crate) const NONE: PerCpu = PerCpu { cpus: 0, stride: 0 };
+
+    /// From a lane's first byte to its last, and one more, with so many bytes for each CPU.
+    pub(crate) fn reach(self, bytes: u64) -> u64 {
+        (self.cpus - 1) * self.stride + bytes
     }
 }
 

@@ -23,10 +23,11 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use super::generation;
 use super::index::Index;
-use super::layout::{entry, family, header, GRANULE};
+use super::layout::offset;
+use super::layout::{entry, family, header};
 use super::memory::Memory;
+use super::state;
 
 /// Where a chain's words are kept.
 #[derive(Clone, Copy, Debug)]
@@ -45,12 +46,6 @@ pub(crate) const FAMILIES: Ends = Ends {
     pending: header::FAMILY_PENDING,
     replaces: family::REPLACES,
 };
-
-/// The byte offset a link stands for.
-#[inline(always)]
-pub(crate) const fn offset(link: u32) -> u64 {
-    link as u64 * GRANULE
-}
 
 /// What the inserter knows about its key and its record.
 pub(crate) trait Maker {
@@ -164,7 +159,7 @@ pub(crate) fn find_or_append<M: Memory>(
 fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: impl Fn(u32, u32)) {
     let memory = index.memory;
     let link = announced as u32;
-    let state = generation::state(memory, link);
+    let state = state::state(memory, link);
     let tag = memory.load32(offset(link) + entry::TAG, Acquire);
     let parent = memory.load32(offset(link) + entry::PARENT, Acquire);
     let old = if ends.replaces == 0 { 0 } else { memory.load32(offset(link) + ends.replaces, Acquire) };
@@ -173,7 +168,7 @@ fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: 
     if memory.load64(ends.pending, Acquire) != announced {
         return;
     }
-    if state.state() == generation::NEW && tail != link {
+    if state.state() == state::NEW && tail != link {
         let last = if tail == 0 { ends.head } else { offset(tail) + entry::NEXT };
         // Release publishes the record to those who walk the chain.
         let _ = memory.cas32(last, 0, link, Release, Relaxed);
@@ -184,9 +179,7 @@ fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: 
         // The new one is in the chain: a page that does not show the old one any more comes to it.
         retire(memory, old);
     }
-    if matches!(state.state(), generation::NEW | generation::CLAIMED)
-        && generation::change(memory, link, state, generation::LIVE)
-    {
+    if matches!(state.state(), state::NEW | state::CLAIMED) && state::change(memory, link, state, state::LIVE) {
         settled(link, parent);
     }
     // Release: whoever sees the announcement over finds the entry in the index.
@@ -239,9 +232,9 @@ pub(crate) fn retract<M: Memory>(
 }
 
 fn retire<M: Memory>(memory: &M, link: u32) -> bool {
-    let seen = generation::state(memory, link);
+    let seen = state::state(memory, link);
     // A family is retired once: its state never leads back, so a late helper changes nothing.
-    seen.state() == generation::LIVE && generation::change(memory, link, seen, generation::RETIRED)
+    seen.state() == state::LIVE && state::change(memory, link, seen, state::RETIRED)
 }
 
 /// Has every announcement fail whose maker read the chain's `PENDING` before this call. Returns

@@ -5,10 +5,12 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicU8, Ordering};
 
-use super::grants::{self, Grants};
+use super::grants;
+use super::grants::Grants;
+use super::layout::PerCpu;
 use super::layout::{entry, header, INDEX_MIN_BITS};
 use super::pair;
-use super::percpu::Shape;
+use crate::os::clock::wall_ms;
 
 /// Atomic words at byte offsets. A word outside of the memory reads as 0 and swallows writes: a damaged offset
 /// costs the value, never the process.
@@ -64,7 +66,7 @@ pub(crate) struct Mapped {
     fixed_end: u64,
     /// Start of the arena; between the two lies the index, backed up to its current size.
     arena_at: u64,
-    lanes: Shape,
+    lanes: PerCpu,
     /// What is known to be granted.
     grants: NonNull<Grants>,
 }
@@ -99,7 +101,7 @@ impl Mapped {
             len,
             fixed_end: fixed_end.min(len),
             arena_at,
-            lanes: Shape::NONE,
+            lanes: PerCpu::NONE,
             grants: NonNull::from(&grants::UNKNOWN),
         }
     }
@@ -128,9 +130,20 @@ impl Mapped {
         self.grants().raise_bits(bits);
     }
 
-    /// The same, with the lanes that its header tells of.
-    pub(crate) fn with_lanes(self) -> Self {
-        Mapped { lanes: Shape::of(&self), ..self }
+    /// The same, with these cells for each CPU.
+    pub(crate) fn with_lanes(self, lanes: PerCpu) -> Self {
+        Mapped { lanes, ..self }
+    }
+
+    /// Adds to one of the header's own counts.
+    pub(crate) fn count(&self, field: u64) {
+        self.add64(field, 1, Ordering::Relaxed);
+    }
+
+    /// Notes that the segment is being changed, in ways that are slow anyhow. Readers only show the
+    /// time.
+    pub(crate) fn note_update(&self) {
+        self.put64(header::UPDATED_MS, wall_ms());
     }
 
     /// Where the records begin.
@@ -141,7 +154,7 @@ impl Mapped {
 
     /// How its lanes lie.
     #[inline(always)]
-    pub(crate) fn lanes(&self) -> Shape {
+    pub(crate) fn lanes(&self) -> PerCpu {
         self.lanes
     }
 

@@ -15,3 +15,4 @@ pub(crate) mod memory;
 mod model;
 pub(crate) mod pair;
 pub(crate) mod percpu;
+pub(crate) mod state;

@@ -6,7 +6,21 @@ use std::borrow::Cow;
 
 use super::label_set;
 use super::names::{is_label, is_metric, own_suffix};
-use crate::expose::Escaping;
+
+/// What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Escaping {
+    /// Each such character becomes `_`.
+    #[default]
+    Underscores,
+    /// In such a name dots become `_dot_`, underscores `__`, and each other such character `__`.
+    Dots,
+    /// `U__` in front, underscores become `__`, and each such character its code point between underscores.
+    Values,
+    /// They stay, in quotes.
+    AllowUtf8,
+}
 
 /// What pages do with names.
 static WAYS: [Escaping; 4] = [Escaping::AllowUtf8, Escaping::Underscores, Escaping::Dots, Escaping::Values];
@@ -179,7 +193,7 @@ pub(crate) fn ways(a: &str, b: &str) -> &'static [Escaping] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shm::layout::{KIND_COUNTER, KIND_GAUGE, KIND_INFO};
+    use crate::kind::{KIND_COUNTER, KIND_GAUGE, KIND_INFO};
     use Escaping::{AllowUtf8, Dots, Underscores, Values};
 
     /// What prometheus/common and client_python make of them.

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use super::escaping;
-use crate::expose::Escaping;
-use crate::shm::layout::{
+use super::escaping::Escaping;
+use crate::kind::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
 };
 use crate::Error;
@@ -259,7 +259,7 @@ pub(crate) fn clash(a: Named<'_>, b: Named<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shm::layout::KIND_GAUGE;
+    use crate::kind::KIND_GAUGE;
 
     #[test]
     fn item_29_a_counter_is_named_with_or_without_total() {

@@ -2,6 +2,8 @@
 
 use std::ffi::CStr;
 
+use crate::text::escaping::Escaping;
+
 /// An exposition format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
@@ -17,21 +19,6 @@ pub enum Format {
     OpenMetrics2,
     /// Length-delimited `io.prometheus.client.MetricFamily` messages: the only format with native histograms that Prometheus reads.
     Protobuf,
-}
-
-/// What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others stay as they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Escaping {
-    /// Each such character becomes `_`.
-    #[default]
-    Underscores,
-    /// In such a name dots become `_dot_`, underscores `__`, and each other such character `__`.
-    Dots,
-    /// `U__` in front, underscores become `__`, and each such character its code point between underscores.
-    Values,
-    /// They stay, in quotes.
-    AllowUtf8,
 }
 
 /// How a page is written: a [`Format`] and its details.

@@ -1,6 +1,6 @@
 //! Native buckets, as formats write them.
 
-use super::protobuf::{field, varint};
+use super::protobuf::wire::{field, varint};
 use super::writer::Piece;
 use crate::metric::{spans, Sketch};
 use crate::text::number::{float_with_point, integer};

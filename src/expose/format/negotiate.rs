@@ -1,6 +1,7 @@
 //! The `Accept` and `Accept-Encoding` headers (RFC 9110, 12.5), as scrapers send them.
 
-use super::exposition::{Escaping, Exposition, Format};
+use super::exposition::{Exposition, Format};
+use crate::text::escaping::Escaping;
 
 /// A clause of such a header: `type;parameter=value;q=0.5`.
 struct Clause<'a> {

@@ -5,11 +5,11 @@ use super::text::{append, Name};
 use crate::expose::page::family::View;
 use crate::expose::page::observations::{native_exemplars, Observed};
 use crate::expose::page::snapshot::{Page, Series, Shot, Total};
-use crate::metric::gauge_merge::{Sample, Shown};
-use crate::shm::layout::{
+use crate::kind::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
     KIND_UNKNOWN,
 };
+use crate::metric::gauge_merge::{Sample, Shown};
 use crate::text::number::{float_with_point, integer, seconds};
 
 /// A family's lines in the making.

@@ -1,17 +1,18 @@
 //! The formats with a sample on each line: text 0.0.4 and 1.0.0, and OpenMetrics 1.0.0.
 
-use super::exposition::{Escaping, Exposition, Format};
+use super::exposition::{Exposition, Format};
 use super::writer::{Line, Piece};
 use crate::expose::page::family::{Fixed, View};
 use crate::expose::page::observations::{native_exemplars, Observed};
 use crate::expose::page::snapshot::{Page, Series, Shot, Text, Total};
 use crate::expose::page::walk::Usual;
-use crate::metric::gauge_merge::{Sample, Shown};
-use crate::metric::{Exemplar, CODE_POINTS};
-use crate::shm::layout::{
+use crate::kind::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
     KIND_UNKNOWN,
 };
+use crate::metric::gauge_merge::{Sample, Shown};
+use crate::metric::{Exemplar, CODE_POINTS};
+use crate::text::escaping::Escaping;
 use crate::text::number::{float, float_with_point, seconds};
 use crate::text::{escaping, label_set};
 

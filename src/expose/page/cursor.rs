@@ -3,25 +3,32 @@ use std::sync::atomic::Ordering::Acquire;
 use std::time::{Duration, Instant};
 
 use super::allowance::Allowance;
-use super::encoder::{self, Encoder};
+use super::encoder;
+use super::encoder::Encoder;
 use super::family as shown;
 use super::family::{Fixed, View};
 use super::snapshot::{Page, Shot};
 use super::walk::{next, Run};
 use crate::expose::external::Extra;
-use crate::expose::format::exposition::{Escaping, Exposition, Format};
+use crate::expose::format::exposition::{Exposition, Format};
 use crate::expose::self_metrics;
 use crate::expose::source::{Look, Source};
-use crate::expose::values::{self, Gather, Point};
+use crate::expose::values;
+use crate::expose::values::{Gather, Point};
+use crate::kind::KIND_INFO;
 use crate::os::host::Undisturbed;
 use crate::record::family::{Record, Texts};
 use crate::segment::const_labels;
-use crate::shm::generation::{self, State};
-use crate::shm::layout::{entry, header, GRANULE, KIND_INFO};
-use crate::shm::list::{announcements, is_later, offset, settled, Ring, FAMILIES};
+use crate::shm::layout::offset;
+use crate::shm::layout::{entry, header, GRANULE};
+use crate::shm::list::{announcements, is_later, settled, Ring, FAMILIES};
 use crate::shm::memory::{Mapped, Memory};
+use crate::shm::state;
+use crate::shm::state::State;
+use crate::text::escaping::Escaping;
 use crate::text::label_set;
-use crate::text::names::{self, samples, Named};
+use crate::text::names;
+use crate::text::names::{samples, Named};
 
 /// A page being rendered, a piece at a time: for event loops that must not stall, and for pages larger than memory.
 ///
@@ -606,7 +613,7 @@ impl<'a> Cursor<'a> {
     fn is_double(&mut self, at: u64) -> bool {
         let Some(shown) = &mut self.shown_texts else { return false };
         let part = &self.parts[self.part];
-        if State(part.memory.get32(at + entry::STATE)).state() != generation::LIVE {
+        if State(part.memory.get32(at + entry::STATE)).state() != state::LIVE {
             return false;
         }
         let parent = part.memory.get32(at + entry::PARENT);

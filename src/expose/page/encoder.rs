@@ -1,6 +1,7 @@
 use super::family::View;
 use super::snapshot::{Page, Shot};
-use super::walk::{self, Run};
+use super::walk;
+use super::walk::Run;
 use crate::expose::format::exposition::{Exposition, Format};
 use crate::expose::format::openmetrics2::Composite;
 use crate::expose::format::protobuf::Messages;

@@ -1,12 +1,14 @@
 //! A family as a page shows it.
 
 use super::snapshot::Series;
-use crate::expose::format::exposition::{Escaping, Exposition, Format};
-use crate::metric::Shape;
+use crate::expose::format::exposition::{Exposition, Format};
+use crate::kind::{KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_SUMMARY};
 use crate::record::family::{Record, Texts};
 use crate::record::gauge_mode::GaugeMode;
+use crate::record::native_schema::Shape;
 use crate::record::native_schema::Stored;
-use crate::shm::layout::{header, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_SUMMARY};
+use crate::shm::layout::header;
+use crate::text::escaping::Escaping;
 use crate::text::names::OVERFLOW_LABEL;
 use crate::text::{escaping, label_set};
 

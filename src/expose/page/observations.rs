@@ -2,9 +2,9 @@
 
 use super::family::View;
 use super::snapshot::Series;
+use crate::kind::{KIND_GAUGE_HISTOGRAM, KIND_SUMMARY};
 use crate::metric::{histogram_read, native_read, quantiles_read, Exemplar, Sketch, NATIVE_EXEMPLARS};
 use crate::shm::clock;
-use crate::shm::layout::{KIND_GAUGE_HISTOGRAM, KIND_SUMMARY};
 use crate::shm::pair::FALLING_MASK;
 use crate::text::hash::mix;
 

@@ -6,15 +6,18 @@ use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering
 use super::allowance::Allowance;
 use crate::expose::format::simd::Block;
 use crate::expose::format::writer::Line;
-use crate::metric::gauge_merge::{self, Sample, Shown};
+use crate::metric::gauge_merge;
+use crate::metric::gauge_merge::{Sample, Shown};
 use crate::metric::{counter_read, exemplar_read, saw_negatives, states_read, whole_sum, Exemplar};
 use crate::record::family::Record;
 use crate::record::gauge_mode::GaugeMode;
-use crate::shm::generation::{self, Life, Place, State, TAG_MASK};
+use crate::shm::layout::offset;
 use crate::shm::layout::{counter, entry, exemplar, header};
-use crate::shm::list::{announcements, is_later, offset};
+use crate::shm::list::{announcements, is_later};
 use crate::shm::memory::Mapped;
 use crate::shm::percpu;
+use crate::shm::state;
+use crate::shm::state::{Life, Place, State, TAG_MASK};
 
 /// What a series is rendered in view of.
 pub(in crate::expose) struct Page<'a> {
@@ -201,8 +204,7 @@ impl<'a> Page<'a> {
             return Err(self.foreign(was, parent));
         }
         // What came after the family was begun might be a label set that was removed behind us: it is on the next page.
-        if was.state() != generation::LIVE
-            || self.births.is_some_and(|from| is_later(birth, from, || self.announcements()))
+        if was.state() != state::LIVE || self.births.is_some_and(|from| is_later(birth, from, || self.announcements()))
         {
             return Err(Unseen::Hidden);
         }

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Acquire};
 
 use super::snapshot::{Page, Series, Shot, Unseen};
 use crate::shm::layout::entry;
-use crate::shm::list::{offset, Ring};
+use crate::shm::layout::offset;
+use crate::shm::list::Ring;
 use crate::shm::memory::{Mapped, Memory};
 
 /// From the next record to one that is fetched long before it is needed, on the guess that series lie in the order in which they are linked, as

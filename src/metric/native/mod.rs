@@ -16,7 +16,7 @@ mod window;
 
 pub(crate) use self::read::read;
 pub(crate) use self::sketch::{spans, Sketch};
-pub(crate) use self::tree::{each_block, each_cell, lane_is_sound, Block, Counted, Shape, ROOT_SIZE};
+pub(crate) use self::tree::{each_block, each_cell, lane_is_sound, Block, Counted};
 pub(crate) use self::window::read as quantiles_read;
 
 pub(crate) use self::observe::EXEMPLARS;

@@ -2,14 +2,16 @@
 
 use std::sync::atomic::Ordering::Acquire;
 
-use super::tree::{Bucket, Shape, Tree, LANE_BYTES};
+use super::tree::{Bucket, Tree, LANE_BYTES};
+use crate::kind::KIND_GAUGE_HISTOGRAM;
 use crate::metric::histogram::bucket;
+use crate::record::native_schema::Shape;
 use crate::segment::Inner;
-use crate::shm::generation::{Life, State, TAG_BITS, TAG_MASK};
-use crate::shm::layout::{entry, header, histogram, KIND_GAUGE_HISTOGRAM};
+use crate::shm::layout::{entry, header, histogram};
 use crate::shm::memory::Granted;
 use crate::shm::pair::{fallen, FALLING_MASK};
 use crate::shm::percpu;
+use crate::shm::state::{Life, State, TAG_BITS, TAG_MASK};
 
 /// Slots for exemplars of a histogram that is only native.
 pub(crate) const EXEMPLARS: u64 = 8;
@@ -70,7 +72,7 @@ impl<'a> Target<'a> {
     #[inline(never)]
     fn ask_for_lane(&self, bucket: Bucket) {
         if self.inner.memory.get8(self.record + entry::KIND) != KIND_GAUGE_HISTOGRAM {
-            percpu::ask_for_life(self.inner, bucket.lane_at(), self.life, LANE_BYTES);
+            self.inner.ask_for_lane_of_life(bucket.lane_at(), self.life, LANE_BYTES);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! A histogram as a page sees it: everything is derived from the pairs as they were each read once.
 
 use super::sketch::Sketch;
-use super::tree::{Counted, Shape, Tree};
-use crate::shm::generation::{Life, Place};
+use super::tree::{Counted, Tree};
+use crate::record::native_schema::Shape;
 use crate::shm::layout::histogram;
 use crate::shm::memory::Mapped;
+use crate::shm::state::{Life, Place};
 
 /// Reads a series: its native buckets into `sketch`, the counts of its classic buckets, each, into
 /// `counts`, and returns the sum. `mask` takes out of a count what is not its own; `bounds` are the

@@ -1,7 +1,8 @@
 //! Native buckets, as formats show them.
 
-use super::tree::Shape;
-use crate::record::native_schema::index::{self, SCHEMA_MIN};
+use crate::record::native_schema::index;
+use crate::record::native_schema::index::SCHEMA_MIN;
+use crate::record::native_schema::Shape;
 
 /// The native buckets of a series, as they were at one moment. A buffer, used for one series after another.
 #[derive(Clone, Debug, Default)]

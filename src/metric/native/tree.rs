@@ -8,27 +8,18 @@
 //!
 //! A page and a chunk begin with a word that says whose they are and which: a damaged link leads nowhere.
 
-use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::record::native_schema::index::{self, SCHEMA_MAX};
+use crate::record::native_schema::index;
+use crate::record::native_schema::{Shape, OCTAVES_BELOW, PAGES, USUAL, USUAL_OCTAVES};
 use crate::segment::Inner;
-use crate::shm::generation::{Life, Place};
+use crate::shm::layout::offset;
 use crate::shm::layout::{align, header, histogram, native_block, GRANULE};
-use crate::shm::list::offset;
 use crate::shm::memory::{Granted, Mapped, Memory};
 use crate::shm::percpu;
+use crate::shm::state::{Life, Place};
 
-/// Octaves below 2^0 that there is room for: more than there are, so that the usual values share a page.
-const OCTAVES_BELOW: i32 = 1088;
-const PAGES: u32 = 17;
-/// The page of what is positive and usual.
-const USUAL: u32 = 8;
-/// The octaves whose buckets are all on it, in whichever schema that is not negative: the last bucket of the next one is not.
-const USUAL_OCTAVES: Range<i32> = -64..63;
-/// Links in a record: to the pages of positive buckets, then of negative ones.
-pub(crate) const ROOT_SIZE: u64 = 2 * 4 * PAGES as u64;
 const CHUNK_BITS: u32 = 4;
 const CHUNK_PAIRS: u64 = 1 << CHUNK_BITS;
 const CHUNK_SIZE: u64 = native_block::SIZE + 16 * CHUNK_PAIRS;
@@ -37,54 +28,6 @@ pub(super) const LANE_BYTES: u64 = 16 * CHUNK_PAIRS;
 
 const NEGATIVE: u32 = 1 << 24;
 const IS_PAGE: u32 = 1 << 25;
-
-/// What of its family an observation needs.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Shape {
-    pub(crate) schema: i8,
-    pub(crate) zero_threshold: f64,
-    /// Of a summary, seconds that its quantiles look back; else 0.
-    pub(crate) window: u32,
-}
-
-impl Shape {
-    /// By how many steps it is coarser than the finest schema.
-    #[inline(always)]
-    fn steps(&self) -> u32 {
-        (SCHEMA_MAX - self.schema) as u32
-    }
-
-    /// Added to a bucket's index, this is not negative.
-    pub(super) fn bias(&self) -> i32 {
-        index::buckets(OCTAVES_BELOW, self.steps())
-    }
-
-    /// Of its sign's buckets, which one; `None` for the zero bucket. Not of NaN.
-    #[inline(always)]
-    pub(super) fn position(&self, v: f64) -> Option<u32> {
-        let size = v.abs();
-        (size > self.zero_threshold).then(|| index::from::<OCTAVES_BELOW>(size, self.steps()) as u32)
-    }
-
-    /// Which bucket: as numbers are in order, so are ordinals. Not of NaN.
-    #[inline(always)]
-    pub(crate) fn ordinal(&self, v: f64) -> i32 {
-        match self.position(v) {
-            None => 0,
-            Some(position) if v < 0.0 => -(position as i32) - 1,
-            Some(position) => position as i32 + 1,
-        }
-    }
-
-    #[inline(always)]
-    fn link_bits(&self) -> u32 {
-        3 + u32::from(self.schema.max(0).unsigned_abs())
-    }
-
-    fn page_size(&self) -> u64 {
-        native_block::SIZE + (4 << self.link_bits())
-    }
-}
 
 /// A series with native buckets.
 #[derive(Clone, Copy)]

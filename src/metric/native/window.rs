@@ -5,12 +5,13 @@
 //! half that is, the count of the half before}}, and change by one 16-byte compare-and-swap: whoever comes first in a new half moves the
 //! pair on. So the window moves without anybody's doing, and quantiles are of the last half to whole window.
 
-use super::tree::{Counted, Shape, Tree};
+use super::tree::{Counted, Tree};
 use crate::record::native_schema::index;
+use crate::record::native_schema::Shape;
 use crate::segment::Inner;
-use crate::shm::generation::{Life, Place, TAG_BITS, TAG_MASK};
 use crate::shm::layout::{header, histogram};
 use crate::shm::memory::Mapped;
+use crate::shm::state::{Life, Place, TAG_BITS, TAG_MASK};
 
 /// Pairs in a summary's record: that of its count and sum, and the zero bucket of the sketch.
 const PAIRS: u64 = 2;

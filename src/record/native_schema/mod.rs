@@ -2,6 +2,9 @@
 
 mod bounds;
 pub(crate) mod index;
+mod shape;
+
+pub(crate) use self::shape::*;
 
 use self::index::{schema_of, SCHEMA_MAX, SCHEMA_MIN};
 use crate::Error;

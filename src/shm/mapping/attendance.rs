@@ -327,7 +327,7 @@ mod tests {
 
     /// A file without a name, and a word as the header has it.
     fn file() -> File {
-        let path = format!("/dev/shm/test-attendance-{}-{:x}", std::process::id(), crate::segment::random());
+        let path = format!("/dev/shm/test-attendance-{}-{:x}", std::process::id(), crate::os::identity::random());
         let file = std::fs::OpenOptions::new().create_new(true).read(true).write(true).open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         file

@@ -4,11 +4,13 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::scene::{Scene, CELL, CHECK, FAMILIES, FREE, KEY, LANES, SERIES};
 use super::words::Word;
-use crate::shm::generation::{self, Place, State};
+use crate::shm::layout::offset;
 use crate::shm::layout::{entry, FREE_LINK};
-use crate::shm::list::{announcements, offset, Ends};
+use crate::shm::list::{announcements, Ends};
 use crate::shm::memory::Memory;
 use crate::shm::percpu;
+use crate::shm::state;
+use crate::shm::state::{Place, State};
 
 impl<W: Word> Scene<W> {
     /// The chain's links, as a reader walks it.
@@ -29,7 +31,7 @@ impl<W: Word> Scene<W> {
         let mut next = self.words.load64(FREE, Acquire) as u32;
         while next != 0 {
             assert!(!links.contains(&next), "the free list is a ring");
-            assert_eq!(self.state(next).state(), generation::FREE, "a record on the free list is not free");
+            assert_eq!(self.state(next).state(), state::FREE, "a record on the free list is not free");
             links.push(next);
             next = self.words.load32(offset(next) + FREE_LINK, Acquire);
         }
@@ -44,11 +46,11 @@ impl<W: Word> Scene<W> {
             0 => 0,
             lane => self.words.load64(LANES + 8 * u64::from(lane), Relaxed),
         };
-        (!place.life.is_over(cell)).then_some((cell & generation::TAG_MASK) + in_lane)
+        (!place.life.is_over(cell)).then_some((cell & state::TAG_MASK) + in_lane)
     }
 
     fn state(&self, link: u32) -> State {
-        generation::state(&self.words, link)
+        state::state(&self.words, link)
     }
 
     /// The entries of a chain that have a series.
@@ -95,7 +97,7 @@ impl<W: Word> Scene<W> {
             births += announcements(&self.words, ends) as usize;
             if let Some(link) = self.announced(ends) {
                 assert!(unfinished, "an announcement was left on");
-                waiting += usize::from(matches!(self.state(link).state(), generation::NEW | generation::CLAIMED));
+                waiting += usize::from(matches!(self.state(link).state(), state::NEW | state::CLAIMED));
             } else {
                 let tail = self.words.load32(ends.tail, Acquire);
                 assert_eq!(tail, self.walk(ends).last().copied().unwrap_or(0), "the tail is not the last entry");

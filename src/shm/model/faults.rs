@@ -4,11 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed};
 
 use super::scene::{BITS, CELL, FAMILIES, FREE, INDEX_AT, RECORD, RECORDS_AT, REPLACES, ROOMY_BITS, SERIES};
-use crate::shm::generation::{self, State, TAG_MASK};
+use crate::shm::layout::offset;
 use crate::shm::layout::{entry, header};
-use crate::shm::list::offset;
 use crate::shm::memory::Memory;
 use crate::shm::percpu;
+use crate::shm::state;
+use crate::shm::state::{State, TAG_MASK};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -155,8 +156,8 @@ impl<'a, M: Memory> Faulty<'a, M> {
         if self.is(Fault::RetiresFirst) && new as u32 == self.own {
             let replaced = self.inner.load32(offset(self.own) + REPLACES, Relaxed);
             if replaced != 0 {
-                let state = generation::state(self.inner, replaced);
-                generation::change(self.inner, replaced, state, generation::RETIRED);
+                let state = state::state(self.inner, replaced);
+                state::change(self.inner, replaced, state, state::RETIRED);
             }
         }
         let weak = self.is(if new as u32 == 0 { Fault::RelaxedEnd } else { Fault::RelaxedAnnouncement });
@@ -233,14 +234,14 @@ impl<M: Memory> Memory for Faulty<'_, M> {
                 _ => {}
             }
         }
-        if self.is(Fault::LaneTakenEarly) && is_field(at, entry::STATE) && State(new).state() == generation::FREE {
+        if self.is(Fault::LaneTakenEarly) && is_field(at, entry::STATE) && State(new).state() == state::FREE {
             percpu::take_away(self.inner, at - entry::STATE);
         }
-        if self.is(Fault::NeverRetires) && is_field(at, entry::STATE) && State(new).state() == generation::RETIRED {
+        if self.is(Fault::NeverRetires) && is_field(at, entry::STATE) && State(new).state() == state::RETIRED {
             return Ok(old);
         }
-        if self.is(Fault::LifeStays) && is_field(at, entry::STATE) && State(new).state() == generation::FREE {
-            return self.inner.cas32(at, old, State(old).in_state(generation::FREE).0, ok, fail);
+        if self.is(Fault::LifeStays) && is_field(at, entry::STATE) && State(new).state() == state::FREE {
+            return self.inner.cas32(at, old, State(old).in_state(state::FREE).0, ok, fail);
         }
         let weak = self.is(Fault::RelaxedLive) && leads_to_an_entry(at);
         self.inner.cas32(at, old, new, if weak { Relaxed } else { ok }, fail)

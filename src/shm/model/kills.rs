@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::faults::{Fault, Faulty};
 use super::scene::{link, Doubling, Extra, Scene, APART, FAMILIES, HERE, LATER, MOVING, NEXT_DOOR, SAME_TAG, STAYING};
 use super::words::{Step, Watched};
-use crate::shm::generation::Place;
+use crate::shm::state::Place;
 
 type AtomicU64 = shuttle::sync::atomic::AtomicU64;
 type Small = Scene<AtomicU64>;

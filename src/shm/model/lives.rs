@@ -3,8 +3,8 @@
 use super::faults::Fault;
 use super::orderings::{empty, explore, first_life, Small, Thread, FIRST, RECORDS};
 use super::scene::{link, Doubling, Extra, Scene, FAMILIES, HERE, NEXT_DOOR, SAME_TAG, STAYING};
-use crate::shm::generation::{Life, Place};
 use crate::shm::percpu;
+use crate::shm::state::{Life, Place};
 
 /// One entry.
 fn one() -> Small {

@@ -10,8 +10,8 @@ use super::scene::{
     SERIES, STAYING,
 };
 use super::words::Words;
-use crate::shm::generation::Place;
 use crate::shm::memory::Memory;
+use crate::shm::state::Place;
 
 type AtomicU64 = loom::sync::atomic::AtomicU64;
 pub(super) type Small = Scene<AtomicU64>;

@@ -6,12 +6,15 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::scene::{index, Doubling, Scene, CELL, CHECK, FREE, KEY, LANES};
 use super::words::Word;
-use crate::shm::generation::{self, FreeList, Life, Place, State};
+use crate::shm::generation::FreeList;
 use crate::shm::index::{tag_of, Index};
 use crate::shm::layout::entry;
-use crate::shm::list::{find_or_append, offset, Ends, Maker, Outcome};
+use crate::shm::layout::offset;
+use crate::shm::list::{find_or_append, Ends, Maker, Outcome};
 use crate::shm::memory::Memory;
 use crate::shm::percpu;
+use crate::shm::state::{Life, Place, State};
+use crate::shm::{generation, state};
 
 impl<W: Word> Scene<W> {
     /// Finds the key or inserts it, in a free record or in `spare`.
@@ -75,7 +78,7 @@ impl<W: Word> Scene<W> {
     /// A record's state, then its key and its check, then its state again: a sequence lock.
     fn look<M: Memory>(&self, memory: &M, link: u32) -> (State, [u64; 2], State) {
         let at = offset(link);
-        let seen = generation::state(memory, link);
+        let seen = state::state(memory, link);
         let text = [KEY, CHECK].map(|field| self.words.load64(at + field, Relaxed));
         self.words.fence_of(Acquire);
         let again = State(memory.load32(at + entry::STATE, Relaxed));
@@ -88,7 +91,7 @@ impl<W: Word> Scene<W> {
     pub(super) fn pages<M: Memory>(&self, memory: &M, ends: Ends) -> Vec<u64> {
         let looks = self.walk(ends).into_iter().map(|link| self.look(memory, link));
         looks
-            .filter(|(seen, _, again)| again == seen && seen.state() == generation::LIVE)
+            .filter(|(seen, _, again)| again == seen && seen.state() == state::LIVE)
             .map(|(_, text, _)| text[0])
             .collect()
     }
@@ -99,13 +102,13 @@ impl<W: Word> Scene<W> {
         if text != [key, !key] || !seen.has_series() {
             return None;
         }
-        if again == seen && seen.state() == generation::LIVE {
+        if again == seen && seen.state() == state::LIVE {
             return Some(seen.life());
         }
         let there = if revive {
             generation::revive(memory, link, seen.life())
         } else {
-            let now = generation::state(memory, link);
+            let now = state::state(memory, link);
             now.has_series() && now.life() == seen.life()
         };
         there.then_some(seen.life())
@@ -128,7 +131,7 @@ impl<W: Word> Scene<W> {
     #[allow(clippy::unused_self)] // as what the others do
     fn close<M: Memory>(&self, memory: &M, link: u32) {
         percpu::take_away(memory, offset(link));
-        let tag = generation::state(memory, link).life().tag();
+        let tag = state::state(memory, link).life().tag();
         let at = offset(link) + CELL;
         let mut seen = memory.load64(at, Relaxed);
         // AcqRel, as a pair's swap is.
@@ -139,9 +142,9 @@ impl<W: Word> Scene<W> {
 
     /// Takes a series off the pages, as `registry::expiry` does. True if it was this call that did.
     pub(super) fn expire<M: Memory>(&self, memory: &M, ends: Ends, link: u32) -> bool {
-        let seen = generation::state(memory, link);
-        seen.state() == generation::LIVE
-            && generation::hide(&index(memory), ends, link, seen, generation::EXPIRED, |_, _| self.settled())
+        let seen = state::state(memory, link);
+        seen.state() == state::LIVE
+            && generation::hide(&index(memory), ends, link, seen, state::EXPIRED, |_, _| self.settled())
     }
 
     /// Counts one through a handle, as `metric::Counter` does. False if its series is over.
@@ -192,7 +195,7 @@ impl<M: Memory, W: Word> Inserter<'_, W, M> {
     fn claim(&self, link: u32) -> Life {
         let memory = self.index.memory;
         self.index.erase(memory.load32(offset(link) + entry::TAG, Relaxed), link);
-        generation::state(memory, link).life()
+        state::state(memory, link).life()
     }
 }
 
@@ -203,7 +206,7 @@ impl<W: Word, M: Memory> Maker for Inserter<'_, W, M> {
     }
 
     fn closed(&self) -> bool {
-        self.family.is_some_and(|family| generation::state(self.index.memory, family).is_retired())
+        self.family.is_some_and(|family| state::state(self.index.memory, family).is_retired())
     }
 
     fn replaces(&mut self, _link: u32) -> bool {
@@ -217,7 +220,7 @@ impl<W: Word, M: Memory> Maker for Inserter<'_, W, M> {
             link
         } else {
             self.scene.ledger.made.fetch_add(1, Relaxed);
-            memory.store32(offset(self.spare) + entry::STATE, State::new(generation::NEW, 0).0, Relaxed);
+            memory.store32(offset(self.spare) + entry::STATE, State::new(state::NEW, 0).0, Relaxed);
             self.spare
         };
         words.store64(offset(link) + KEY, self.key, Relaxed);
@@ -228,17 +231,17 @@ impl<W: Word, M: Memory> Maker for Inserter<'_, W, M> {
 
     fn give_back(&mut self, link: u32) {
         let memory = self.index.memory;
-        let state = generation::state(memory, link);
-        if state.state() == generation::NEW {
+        let state = state::state(memory, link);
+        if state.state() == state::NEW {
             assert_eq!(link, self.spare, "an inserter gave back what it did not make");
             self.scene.ledger.given_back.fetch_add(1, Relaxed);
         } else {
             assert_eq!(
                 (state.state(), state.life()),
-                (generation::CLAIMED, self.made),
+                (state::CLAIMED, self.made),
                 "an inserter gave back what is not its"
             );
-            assert!(generation::change(memory, link, state, generation::FREE), "a claimed record was changed");
+            assert!(state::change(memory, link, state, state::FREE), "a claimed record was changed");
             FreeList { memory, at: FREE }.push(link);
         }
     }

@@ -6,10 +6,13 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use super::faults::Fault;
 use super::orderings::{explore, Small, Thread, RECORDS};
 use super::scene::{index, link, Extra, Scene, FAMILIES, HERE, SAME_TAG, SERIES};
-use crate::shm::generation::{self, State};
 use crate::shm::layout::entry;
-use crate::shm::list::{self, offset, Outcome};
+use crate::shm::layout::offset;
+use crate::shm::list;
+use crate::shm::list::Outcome;
 use crate::shm::memory::Memory;
+use crate::shm::state::State;
+use crate::shm::{generation, state};
 
 /// One family.
 fn one() -> Small {
@@ -62,12 +65,10 @@ fn draining_while_inserting(fault: Fault) {
     let drain: Thread = |scene, view, _| {
         let (words, at) = (&scene.words, offset(link(0)) + entry::STATE);
         let state = State(words.load32(at, Acquire));
-        words
-            .cas32(at, state.0, state.in_state(generation::RETIRED).0, AcqRel, Acquire)
-            .expect("nobody else retires it");
+        words.cas32(at, state.0, state.in_state(state::RETIRED).0, AcqRel, Acquire).expect("nobody else retires it");
         list::revoke(&index(view), SERIES, |_, _| scene.settled());
         for link in scene.walk(SERIES) {
-            let state = generation::state(view, link);
+            let state = state::state(view, link);
             if state.has_series() {
                 let done = generation::remove(&index(view), SERIES, link, state.life(), |_, _| scene.settled());
                 scene.ledger.removed.fetch_add(u32::from(done), Relaxed);
@@ -114,7 +115,7 @@ impl<W: crate::shm::model::words::Word> Scene<W> {
         while next != 0 {
             let birth = memory.load32(offset(next) + entry::BIRTH, Relaxed);
             let later = list::is_later(birth, from, || list::announcements(memory, FAMILIES));
-            if generation::state(memory, next).is_retired() {
+            if state::state(memory, next).is_retired() {
                 gone = true;
             } else if (!later || (gone && shown == 0)) && self.key_of(next) == key {
                 shown += 1;

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::words::{Word, Words};
 use crate::shm::index::Index;
+use crate::shm::layout::offset;
 use crate::shm::layout::{counter, entry, header, FREE_LINK, GRANULE};
-use crate::shm::list::{offset, Ends};
+use crate::shm::list::Ends;
 use crate::shm::memory::Memory;
 
 /// Of a small index.
@@ -24,7 +25,7 @@ pub(super) const SERIES: Ends = Ends { head: 2048, tail: 2052, pending: 2056, re
 /// The field of a record that says which one it replaces.
 pub(super) const REPLACES: u64 = 48;
 /// The chain of families, as `chain::FAMILIES`, in records that are small.
-pub(super) const FAMILIES: Ends = Ends { replaces: REPLACES, ..chain::FAMILIES };
+pub(super) const FAMILIES: Ends = Ends { replaces: REPLACES, ..crate::shm::list::FAMILIES };
 /// The free records' list.
 pub(super) const FREE: u64 = 2064;
 /// A counter's cell.

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::Arc;
 
 use super::words::Words;
-use crate::shm::generation::Life;
 use crate::shm::memory::Memory;
 use crate::shm::percpu;
+use crate::shm::state::Life;
 
 type Small = Words<loom::sync::atomic::AtomicU64>;
 

@@ -10,8 +10,8 @@ use super::faults::{Fault, Faulty};
 use super::scene::{link, Doubling, Extra, Scene, FAMILIES, FREE, HERE, SAME_TAG};
 use super::words::{Step, Watched, Words};
 use crate::shm::index::Index;
+use crate::shm::layout::offset;
 use crate::shm::layout::{entry, header};
-use crate::shm::list::offset;
 use crate::shm::memory::Memory;
 
 type Interruption<'a> = (u64, Box<dyn FnOnce() + 'a>);

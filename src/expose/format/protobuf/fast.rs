@@ -1,7 +1,7 @@
 //! A metric of protobuf with one value, as most are, written from its beginning to its end: all of it is known beforehand, or as long as
 //! the label text. So no length is filled in later, and nothing is moved.
 
-use super::tag;
+use super::wire::tag;
 use crate::expose::format::simd::BLOCK;
 use crate::expose::format::writer::{varint_len, Line, Piece};
 use crate::expose::page::snapshot::Text;

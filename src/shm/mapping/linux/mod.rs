@@ -13,11 +13,12 @@ use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use super::access::Access;
-use super::attendance::{self, Presence};
-use super::{paths, Backing, Owner};
+use super::attendance::Presence;
+use super::{attendance, paths};
+use super::{Backing, Owner};
 use crate::os::errno::Errno;
-use crate::shm::arena::SPARE_MOST;
 use crate::shm::grants::{Grants, Source};
+use crate::shm::layout::SPARE_MOST;
 use crate::shm::layout::{header, PAGE};
 use crate::shm::pair::Pair;
 use crate::Error;
@@ -66,7 +67,7 @@ impl Descriptor {
     fn new(file: File, path: &Path) -> Result<Self, Error> {
         let meta = file.metadata().map_err(|e| Error::system(format!("looking at {}", path.display()), e))?;
         // Every file system has files of 2 TiB.
-        let mark = (crate::segment::random() % (1 << 41)) as libc::off_t;
+        let mark = (crate::os::identity::random() % (1 << 41)) as libc::off_t;
         // SAFETY: an own descriptor.
         let mark = unsafe { libc::lseek(file.as_raw_fd(), mark, libc::SEEK_SET) };
         // Where the file system has smaller files, the position stays at the beginning.
@@ -450,7 +451,7 @@ fn unseen(directory: &Path, path: &Path, named: bool) -> Result<(File, Option<Te
     // A name of its own, and not a longer one: file systems have a limit.
     let name = path.file_name().unwrap_or_default().as_bytes();
     let short = String::from_utf8_lossy(&name[..name.len().min(64)]).into_owned();
-    let temporary = directory.join(format!(".{short}.{}.{:x}", std::process::id(), crate::segment::random()));
+    let temporary = directory.join(format!(".{short}.{}.{:x}", std::process::id(), crate::os::identity::random()));
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();
     options.read(true).write(true).create_new(true).mode(0o600);

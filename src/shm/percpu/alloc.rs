@@ -1,0 +1,110 @@
+//! Who gets cells for each CPU, and where they lie: in areas that are taken from the arena.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use super::write::Lanes;
+use super::{at, give, give_to_life, in_word, Kind, LINES, STRIDE};
+use crate::os::host::Undisturbed;
+use crate::shm::arena::Arena;
+use crate::shm::layout::{align, entry, header, offset, GRANULE};
+use crate::shm::memory::{Mapped, Memory};
+use crate::shm::state::Life;
+
+/// Attempts at the shared words. Giving up costs nothing but time: the series asks again.
+const BOUND: u32 = 100;
+
+/// Gives a lane with so many bytes for each CPU to the series in this record, which has just added `n`, if there is room for one.
+#[cold]
+#[inline(never)]
+pub(crate) fn ask(lanes: &Lanes, arena: &Arena<'_>, record: u64, bytes: u64, n: u64) {
+    let memory = arena.memory;
+    if lanes.kind == Kind::None
+        || memory.load32(record + entry::LANE, Relaxed) != 0
+        || (bytes > 8 && !lanes.pairs)
+        || !lanes.is_hot(n)
+    {
+        return;
+    }
+    allocate_for(lanes, arena, bytes, |lane| give(memory, record, lane));
+}
+
+/// Gives a lane with so many bytes for each CPU to the pairs whose word this is, one of which has just counted enough to be hot.
+#[cold]
+#[inline(never)]
+pub(crate) fn ask_for_life(lanes: &Lanes, arena: &Arena<'_>, word: u64, life: Life, bytes: u64) {
+    let memory = arena.memory;
+    if lanes.kind != Kind::None && lanes.pairs && in_word(memory.load64(word, Relaxed), life) == 0 && lanes.is_hot(1) {
+        allocate_for(lanes, arena, bytes, |lane| give_to_life(memory, word, life, lane));
+    }
+}
+
+fn allocate_for(lanes: &Lanes, arena: &Arena<'_>, bytes: u64, give: impl FnOnce(u32) -> bool) {
+    // An update may be called by a signal handler, and must not change what it finds.
+    let undisturbed = Undisturbed::new();
+    if let Some(lane) = allocate(lanes, arena, bytes) {
+        if !give(lane) {
+            give_back(arena.memory, lane, bytes);
+        }
+    }
+    drop(undisturbed);
+}
+
+/// Takes a lane from the area that is in use, or from a new one.
+fn allocate(lanes: &Lanes, arena: &Arena<'_>, bytes: u64) -> Option<u32> {
+    let memory = arena.memory;
+    let size = lanes.cpus * STRIDE + LINES - GRANULE;
+    // Acquire: a new area was granted before it was published.
+    let mut tail = memory.load64(header::LANE_TAIL, Acquire);
+    for _ in 0..BOUND {
+        let (area, used) = (offset((tail >> 32) as u32), u64::from(tail as u32));
+        let from = align(used, bytes.min(GRANULE));
+        if area != 0 && from + bytes <= STRIDE {
+            let lane = u32::try_from((area + from).checked_sub(memory.arena_at())? >> 3).ok()?;
+            match memory.cas64(header::LANE_TAIL, tail, tail >> 32 << 32 | (from + bytes), AcqRel, Acquire) {
+                Ok(_) => return Some(lane),
+                Err(now) => tail = now,
+            }
+            continue;
+        }
+        if bytes > STRIDE || memory.get64(header::LANE_BYTES) + size > memory.get64(header::LANES_MOST) {
+            return None;
+        }
+        if !is_in_reach(memory, memory.load64(header::ARENA_TAIL, Relaxed).saturating_add(size)) {
+            return None;
+        }
+        let link = arena.allocate(size)?;
+        // Others may have allocated meanwhile.
+        if !is_in_reach(memory, offset(link) + size) {
+            arena.give_back(link, size);
+            return None;
+        }
+        let area = align(offset(link), LINES) / GRANULE;
+        // Release publishes the granted memory.
+        match memory.cas64(header::LANE_TAIL, tail, area << 32, AcqRel, Acquire) {
+            Ok(_) => {
+                memory.add64(header::LANE_BYTES, size, Relaxed);
+                memory.add64(header::ARENA_REACHABLE, align(size, GRANULE), Relaxed);
+                tail = area << 32;
+            }
+            Err(now) => {
+                arena.give_back(link, size);
+                tail = now;
+            }
+        }
+    }
+    None
+}
+
+/// Whether cells before `end` have numbers: 32 bits count the first 32 GiB of the records' memory.
+fn is_in_reach(memory: &Mapped, end: u64) -> bool {
+    u32::try_from(end.saturating_sub(memory.arena_at()) >> 3).is_ok()
+}
+
+/// Takes a lane back that was never given, if none was allocated behind it.
+fn give_back(memory: &Mapped, lane: u32, bytes: u64) {
+    let tail = memory.load64(header::LANE_TAIL, Relaxed);
+    let from = at(memory, lane).wrapping_sub(offset((tail >> 32) as u32));
+    if from + bytes == u64::from(tail as u32) {
+        let _ = memory.cas64(header::LANE_TAIL, tail, tail >> 32 << 32 | from, AcqRel, Relaxed);
+    }
+}
