@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::self_metrics::Own;
+use super::format::plain::Own;
 use crate::kind::{KIND_COUNTER, KIND_GAUGE};
+use crate::text::escaping;
 use crate::text::names;
 use crate::text::names::Named;
 use crate::Error;
@@ -53,7 +54,7 @@ impl Extra {
         names::help(help)?;
         // Here the library's prefix may be used: its exporter is one of those who add families.
         let rest = name.strip_prefix(names::OWN_PREFIX).unwrap_or(name);
-        if !names::is_metric(rest) {
+        if !escaping::is_metric(rest) {
             return Err(Error::name("metric name", name, PLAIN));
         }
         let base = names::family_name(rest, kind)?;
@@ -77,7 +78,7 @@ impl Extra {
     pub fn add(&mut self, labels: &[(&str, &str)], value: f64) -> Result<(), Error> {
         let label_names: Vec<&str> = labels.iter().map(|(name, _)| *name).collect();
         names::labels(&label_names, &[])?;
-        if let Some(other) = label_names.iter().find(|name| !names::is_label(name)) {
+        if let Some(other) = label_names.iter().find(|name| !escaping::is_label(name)) {
             return Err(Error::name("label name", other, PLAIN));
         }
         if self.kind == KIND_COUNTER && (value.is_nan() || value < 0.0) {

@@ -67,7 +67,7 @@ impl Reader {
         use crate::segment::known;
         use crate::shm::{header, mapping};
         let _undisturbed = Undisturbed::new();
-        Error::unless_memory(crate::segment::MEMORY_TO_OPEN)?;
+        Error::unless_memory(crate::segment::open::MEMORY_TO_OPEN)?;
         let path = mapping::path_of(name)?;
         let file = match mapping::linux::open(&path, false) {
             Ok(Some(file)) => file,

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use super::format::exposition::Format;
-use super::format::protobuf;
-use super::page::family::{pair, Fixed};
+use super::format::plain::Own;
 use super::source::State;
 use crate::process::Slots;
 use crate::shm::layout::header;
 use crate::shm::memory::Mapped;
-use crate::text::number::{float, float_with_point};
 
 /// Bytes of records that nobody can reach: what kills have cost. Records on their way in are part of it for an instant.
 pub(super) fn leaked(memory: &Mapped) -> u64 {
@@ -22,64 +19,6 @@ pub(super) fn used(memory: &Mapped) -> u64 {
     let index = 8u64 << memory.get32(header::INDEX_BITS).min(40);
     let records = memory.get64(header::ARENA_TAIL).saturating_sub(memory.get64(header::ARENA_AT));
     memory.get64(header::INDEX_AT).saturating_add(index).saturating_add(records)
-}
-
-/// A family of the library's own: a counter or a gauge.
-pub(super) struct Own<'a> {
-    /// Without a counter's `_total`.
-    pub(super) name: &'a str,
-    pub(super) help: &'a str,
-    pub(super) is_counter: bool,
-    pub(super) samples: Vec<(Vec<(String, String)>, f64)>,
-}
-
-impl Own<'_> {
-    pub(super) fn full_name(&self) -> String {
-        format!("{}{}", self.name, if self.is_counter { "_total" } else { "" })
-    }
-
-    /// Appends its lines.
-    fn lines(&self, format: Format, out: &mut Vec<u8>) {
-        let suffix = if self.is_counter { "_total" } else { "" };
-        let family = if format == Format::OpenMetrics { "" } else { suffix };
-        let kind = if self.is_counter { " counter\n" } else { " gauge\n" };
-        let mut put = |texts: &[&str]| texts.iter().for_each(|text| out.extend_from_slice(text.as_bytes()));
-        let is_openmetrics = matches!(format, Format::OpenMetrics | Format::OpenMetrics2);
-        if is_openmetrics {
-            put(&["# TYPE ", self.name, family, kind]);
-        }
-        put(&["# HELP ", self.name, family, " ", self.help, "\n"]);
-        if !is_openmetrics {
-            put(&["# TYPE ", self.name, family, kind]);
-        }
-        for (labels, v) in &self.samples {
-            out.extend_from_slice(self.name.as_bytes());
-            out.extend_from_slice(suffix.as_bytes());
-            for (i, (name, value)) in labels.iter().enumerate() {
-                out.push(if i == 0 { b'{' } else { b',' });
-                out.extend_from_slice(pair(name, value).as_bytes());
-            }
-            out.extend_from_slice(if labels.is_empty() { b" " } else { b"} " });
-            match format {
-                Format::OpenMetrics | Format::OpenMetrics2 if !self.is_counter => float_with_point(*v, out),
-                _ => float(*v, out),
-            }
-            out.push(b'\n');
-        }
-    }
-
-    pub(super) fn add_labels(&mut self, fixed: &Fixed) {
-        for (labels, _) in &mut self.samples {
-            labels.splice(..0, fixed.labels.iter().cloned());
-        }
-    }
-
-    pub(super) fn render(&self, format: Format, out: &mut Vec<u8>) {
-        match format {
-            Format::Protobuf => protobuf::own(self, out),
-            _ => self.lines(format, out),
-        }
-    }
 }
 
 fn gauge<'a>(name: &'a str, help: &'a str, v: f64) -> Own<'a> {

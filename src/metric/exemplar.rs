@@ -75,7 +75,7 @@ fn write_labels(labels: &[(&str, &str)], text: &mut [u8; TEXT]) -> Option<usize>
         }
         code_points += name.chars().count() + value.chars().count();
         out.put(if i > 0 { b"," } else { b"" })?;
-        if names::is_label(name) {
+        if escaping::is_label(name) {
             out.put(name.as_bytes())?;
         } else {
             out.quoted(name)?;

@@ -1,8 +1,7 @@
 //! The second proof of life: a System V shared memory segment that only this process has attached.
 
 use super::fork::forks;
-use super::proof::{errno, keep_from_children, unmap, Hold, Refusal, ATTEMPTS};
-use super::slots::Standing;
+use super::proof::{errno, keep_from_children, unmap, Hold, Refusal, Standing, ATTEMPTS};
 use crate::os::clock::now_ns;
 use crate::shm::layout::PAGE;
 use crate::shm::mapping::attendance::{state_of, SHM_DEST};

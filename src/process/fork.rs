@@ -18,8 +18,6 @@ use std::sync::atomic::{
     Ordering::Release, Ordering::SeqCst,
 };
 
-#[cfg(unix)]
-use crate::os::host::Undisturbed;
 use crate::os::identity::pid;
 use crate::shm::clock;
 
@@ -94,6 +92,12 @@ static NEWEST: AtomicPtr<Kept> = AtomicPtr::new(std::ptr::null_mut());
 /// Calls of `fork()` in this process and its ancestors.
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
+/// Counts a call of `fork()` that begins.
+#[cfg(unix)]
+pub(super) fn count_fork() {
+    FORKS.fetch_add(1, SeqCst); // pairs with `forks`
+}
+
 /// How many calls of `fork()` have begun. A claim that sees no change of it between two moments
 /// knows that no child has inherited what it opened between them, but for children of a raw
 /// `clone`.
@@ -104,52 +108,11 @@ pub(super) fn forks() -> u64 {
 }
 
 /// What this process keeps about each of its segments.
-fn all() -> impl Iterator<Item = &'static Kept> {
+pub(super) fn all() -> impl Iterator<Item = &'static Kept> {
     // SAFETY: values are added complete and never freed.
     let newest = unsafe { NEWEST.load(Acquire).as_ref() };
     // SAFETY: as above.
     std::iter::successors(newest, |kept| unsafe { kept.next.as_ref() })
-}
-
-/// Runs in the parent, before it forks.
-#[cfg(unix)]
-unsafe extern "C" fn before_fork() {
-    // `fork` is no cancellation point, and is not to become one.
-    let _undisturbed = Undisturbed::new();
-    FORKS.fetch_add(1, SeqCst); // pairs with `forks`
-    #[cfg(target_os = "linux")]
-    super::handover::prepare(all());
-    clock::before_fork();
-}
-
-/// Runs in the parent, after it has forked.
-#[cfg(unix)]
-unsafe extern "C" fn in_parent() {
-    let _undisturbed = Undisturbed::new();
-    #[cfg(target_os = "linux")]
-    super::handover::parent();
-}
-
-/// Runs in the child, before anything else does. Plain stores and system calls: the fork may have
-/// interrupted anything.
-#[cfg(unix)]
-unsafe extern "C" fn in_child() {
-    let _undisturbed = Undisturbed::new();
-    let jump = clock::jump_in_child();
-    for kept in all() {
-        close_copy(kept.spare.swap(NO_DESCRIPTOR, Relaxed), kept.file);
-    }
-    #[cfg(target_os = "linux")]
-    super::handover::child();
-    for kept in all() {
-        // SAFETY: the page is there until it is no longer known (`ForkPage::drop`). No other thread
-        // runs in the child.
-        if let Some(words) = unsafe { kept.words.load(Acquire).as_ref() } {
-            words.all().iter().for_each(|word| word.store(0, Relaxed));
-            kept.clock.restore(&words.clock, jump);
-        }
-        kept.notes.iter().for_each(|note| close_copy(note.swap(NO_DESCRIPTOR, Relaxed), kept.file));
-    }
 }
 
 /// Closes a child's copy of a descriptor of the segment's file. The parent may have closed its own,
@@ -168,18 +131,6 @@ fn close_copy(descriptor: i32, file: (u64, u64)) {
 impl Kept {
     /// Adds what is kept about one more segment, for the life of the process.
     fn new(words: &'static Words, (file, own): ((u64, u64), i32)) -> &'static Self {
-        #[cfg(unix)]
-        {
-            static HANDLED: AtomicBool = AtomicBool::new(false);
-            // Two threads may both come here. A handler that runs twice does no harm; one that a
-            // thread waits for while another forks might.
-            if !HANDLED.load(Acquire) {
-                // SAFETY: the handlers stay as long as the code (the C library is never unloaded;
-                // of a plug-in that is, libc drops the handlers with it).
-                let failed = unsafe { libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child)) };
-                HANDLED.store(failed == 0, Release);
-            }
-        }
         let kept = Box::leak(Box::new(Kept {
             words: AtomicPtr::new(std::ptr::from_ref(words).cast_mut()),
             lock: AtomicU64::new(0),
@@ -200,6 +151,21 @@ impl Kept {
                 Err(now) => newest = now,
             }
         }
+    }
+
+    /// In a child: closes its copy of its parent's spare description.
+    pub(super) fn close_spare(&self) {
+        close_copy(self.spare.swap(NO_DESCRIPTOR, Relaxed), self.file);
+    }
+
+    /// In a child, which has no other thread: wipes the words, and puts the clock forward.
+    pub(super) fn renew(&self, jump: i64) {
+        // SAFETY: the page is there until it is no longer known (`ForkPage::drop`).
+        if let Some(words) = unsafe { self.words.load(Acquire).as_ref() } {
+            words.all().iter().for_each(|word| word.store(0, Relaxed));
+            self.clock.restore(&words.clock, jump);
+        }
+        self.notes.iter().for_each(|note| close_copy(note.swap(NO_DESCRIPTOR, Relaxed), self.file));
     }
 
     /// The segment's file: its device and inode, and the descriptor that it was opened by.

@@ -3,6 +3,7 @@
 //! Only gauges with a value for each process need any of it. Counters and histograms are shared
 //! cells, so a process that only counts is never registered anywhere.
 
+mod atfork;
 #[cfg(target_os = "linux")]
 mod attachment;
 mod fork;
@@ -50,6 +51,7 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn new(backing: &dyn Backing) -> Self {
+        atfork::install();
         Process { page: ForkPage::new((backing.id(), backing.descriptor().unwrap_or(-1))) }
     }
 

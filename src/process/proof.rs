@@ -17,6 +17,15 @@ use super::fork::Kept;
 use crate::shm::layout::PAGE;
 use crate::shm::mapping::Backing;
 
+/// What the kernel says of a holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Alive,
+    Dead,
+    /// It cannot be asked from here.
+    Unknown,
+}
+
 /// Why a process got no slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {

@@ -17,7 +17,7 @@ use super::attachment::Attachment;
 use super::fork::Kept;
 #[cfg(target_os = "linux")]
 use super::locks::Description;
-use super::proof::{Hold, Refusal};
+use super::proof::{Hold, Refusal, Standing};
 use crate::os::clock::now_ns;
 use crate::shm::layout::{header, process_cell, slot, Regions};
 use crate::shm::mapping::Backing;
@@ -69,15 +69,6 @@ pub(crate) struct Holder {
     pub(crate) started: u64,
     /// 0: the holder has not written it yet, or could not tell.
     pub(crate) namespace: u64,
-}
-
-/// What the kernel says of a holder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    Alive,
-    Dead,
-    /// It cannot be asked from here.
-    Unknown,
 }
 
 /// A process that wants a slot.

@@ -33,6 +33,7 @@ use crate::shm::list::{find_or_append, Maker, Outcome};
 use crate::shm::memory::Memory;
 use crate::shm::state;
 use crate::shm::state::{Life, Place, State};
+use crate::text::escaping;
 use crate::text::{label_set, names};
 use crate::Error;
 
@@ -527,7 +528,7 @@ impl<'a, 'v> Text<'a, 'v> {
             out.put(b"=\"");
             let value = (self.value)(i);
             if escaped {
-                label_set::escape_to(value, |piece| out.put(piece));
+                escaping::escape_to(value, |piece| out.put(piece));
             } else {
                 out.put(value);
             }

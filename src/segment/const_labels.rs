@@ -21,7 +21,7 @@ pub(crate) fn text(pairs: &[(String, String)]) -> Result<String, Error> {
         }
         out.extend_from_slice(escaping::label_on_line(name).as_bytes());
         out.extend_from_slice(b"=\"");
-        label_set::escape(value, &mut out);
+        escaping::escape_value(value, &mut out);
         out.push(b'"');
     }
     if out.len() > TEXT_MAX {

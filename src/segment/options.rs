@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::Segment;
 use crate::os::environment;
 use crate::shm::layout::{MAX_CEILING, MAX_PROCESSES, MIN_CEILING};
 use crate::shm::mapping;
@@ -276,20 +275,6 @@ impl Options {
     pub fn generation(mut self, number: u64) -> Self {
         self.generation = Some(number);
         self
-    }
-
-    /// Opens the segment.
-    ///
-    /// The mapping lives as long as the process: handles are plain copies that can never dangle, in
-    /// any thread, signal handler or forked child. Opening the same segment again in one process
-    /// gives the same mapping, from any thread and by any path. A forked child has its parent's
-    /// mappings. It gets them also where it could not open the file itself: after it changed its
-    /// user or its root, without `/proc`, or without a free descriptor.
-    ///
-    /// # Errors
-    /// Every [`Error`] but `Full`.
-    pub fn open(&self) -> Result<Segment, Error> {
-        super::open(self)
     }
 
     /// `$SHMETRICS_LE` unless the application has said it.

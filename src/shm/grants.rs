@@ -17,7 +17,6 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use super::layout::INDEX_MIN_BITS;
-use super::memory::Mapped;
 use crate::os::clock::monotonic_ms;
 use crate::os::errno::Errno;
 
@@ -39,6 +38,17 @@ impl Source for Plain {
     fn has_memory(&self, _: u64, _: u64, _: u64) -> bool {
         true
     }
+}
+
+/// Where the parts of a mapping are.
+#[derive(Clone, Copy)]
+pub(crate) struct Extent {
+    /// Mapped bytes, a multiple of the page.
+    pub(crate) len: u64,
+    /// End of the header and the slots, which are always backed.
+    pub(crate) fixed_end: u64,
+    /// Start of the arena; between the two lies the index, backed up to its current size.
+    pub(crate) arena_at: u64,
 }
 
 /// A claim that was found wrong: what it was, and when.
@@ -147,15 +157,15 @@ impl Grants {
     /// The end of the records' memory, of which the header says that it is `claim`.
     #[cold]
     #[inline(never)]
-    pub(crate) fn look_at_end(&self, memory: &Mapped, claim: u64) -> u64 {
-        let (claim, known) = (claim.min(memory.len()), self.end());
+    pub(crate) fn look_at_end(&self, at: &Extent, claim: u64) -> u64 {
+        let (claim, known) = (claim.min(at.len), self.end());
         let Some(source) = &self.source else { return claim };
         if claim <= known || self.refused_end.holds(claim) {
             return claim.min(known);
         }
         let _errno = Errno::keep();
-        let (arena_at, index) = (memory.arena_at(), 8 << self.bits());
-        let sum = memory.fixed_end() + index + claim.saturating_sub(arena_at);
+        let (arena_at, index) = (at.arena_at, 8 << self.bits());
+        let sum = at.fixed_end + index + claim.saturating_sub(arena_at);
         if claim <= arena_at || !source.has_memory(known.max(arena_at), claim, sum) {
             self.refused_end.note(claim);
             return known;
@@ -168,7 +178,7 @@ impl Grants {
     /// most `max`.
     #[cold]
     #[inline(never)]
-    pub(crate) fn look_at_bits(&self, memory: &Mapped, claim: u32, max: u32) -> u32 {
+    pub(crate) fn look_at_bits(&self, at: &Extent, claim: u32, max: u32) -> u32 {
         let (claim, known) = (claim.min(max), self.bits());
         let Some(source) = &self.source else { return claim };
         if claim <= known || self.refused_bits.holds(claim.into()) {
@@ -176,9 +186,8 @@ impl Grants {
         }
         let _errno = Errno::keep();
         let (from, end) = (if known == 0 { 0 } else { 8 << known }, 8u64 << claim);
-        let at = memory.fixed_end();
-        let sum = at + end + self.end().saturating_sub(memory.arena_at());
-        if !source.has_memory(at + from, at + end, sum) {
+        let sum = at.fixed_end + end + self.end().saturating_sub(at.arena_at);
+        if !source.has_memory(at.fixed_end + from, at.fixed_end + end, sum) {
             self.refused_bits.note(claim.into());
             return known;
         }
@@ -189,7 +198,6 @@ impl Grants {
 
 #[cfg(test)]
 mod tests {
-    use std::ptr::NonNull;
     use std::sync::atomic::AtomicBool;
     use std::sync::Arc;
 
@@ -209,8 +217,7 @@ mod tests {
     fn what_is_claimed_is_looked_at_once() {
         let (there, looks) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
         let grants = Grants::new(Box::new(Scripted(there.clone(), looks.clone())));
-        // SAFETY: nothing is accessed.
-        let memory = unsafe { Mapped::new(NonNull::dangling(), 1 << 20, 4096, 1 << 16) };
+        let memory = Extent { len: 1 << 20, fixed_end: 4096, arena_at: 1 << 16 };
         assert_eq!(grants.look_at_end(&memory, 1 << 17), 1 << 17);
         assert_eq!(grants.look_at_end(&memory, 1 << 17), 1 << 17);
         assert_eq!(looks.load(Relaxed), 1);

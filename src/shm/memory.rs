@@ -5,8 +5,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicU8, Ordering};
 
-use super::grants;
-use super::grants::Grants;
+use super::grants::{self, Extent, Grants};
 use super::layout::PerCpu;
 use super::layout::{entry, header, INDEX_MIN_BITS};
 use super::pair;
@@ -60,12 +59,7 @@ pub(crate) trait Memory {
 #[derive(Clone, Copy)]
 pub(crate) struct Mapped {
     base: NonNull<u8>,
-    /// Mapped bytes, a multiple of the page.
-    len: u64,
-    /// End of the header and the slots, which are always backed.
-    fixed_end: u64,
-    /// Start of the arena; between the two lies the index, backed up to its current size.
-    arena_at: u64,
+    at: Extent,
     lanes: PerCpu,
     /// What is known to be granted.
     grants: NonNull<Grants>,
@@ -98,9 +92,7 @@ impl Mapped {
     pub(crate) unsafe fn new(base: NonNull<u8>, len: u64, fixed_end: u64, arena_at: u64) -> Self {
         Mapped {
             base,
-            len,
-            fixed_end: fixed_end.min(len),
-            arena_at,
+            at: Extent { len, fixed_end: fixed_end.min(len), arena_at },
             lanes: PerCpu::NONE,
             grants: NonNull::from(&grants::UNKNOWN),
         }
@@ -122,7 +114,7 @@ impl Mapped {
 
     /// Notes that this process has granted the records' memory up to `end`.
     pub(crate) fn note_granted(&self, end: u64) {
-        self.grants().raise_end(end.min(self.len));
+        self.grants().raise_end(end.min(self.at.len));
     }
 
     /// The same of the index, up to this size as a power of two.
@@ -149,7 +141,7 @@ impl Mapped {
     /// Where the records begin.
     #[inline(always)]
     pub(crate) fn arena_at(&self) -> u64 {
-        self.arena_at
+        self.at.arena_at
     }
 
     /// How its lanes lie.
@@ -159,12 +151,12 @@ impl Mapped {
     }
 
     pub(crate) fn len(&self) -> u64 {
-        self.len
+        self.at.len
     }
 
     /// End of the header and the slots.
     pub(crate) fn fixed_end(&self) -> u64 {
-        self.fixed_end
+        self.at.fixed_end
     }
 
     /// The offset of a pointer into the mapping.
@@ -177,7 +169,7 @@ impl Mapped {
     /// to be granted.
     #[inline(always)]
     pub(crate) fn watermark(&self) -> u64 {
-        debug_assert!(header::WATERMARK + 8 <= self.fixed_end);
+        debug_assert!(header::WATERMARK + 8 <= self.at.fixed_end);
         // SAFETY: the header page is mapped and backed.
         let word = unsafe { &*self.base.as_ptr().add(header::WATERMARK as usize).cast::<AtomicU64>() };
         // Acquire pairs with the Release `fetch_max` in `Arena::extend`: what lies below has been granted by the system.
@@ -186,15 +178,15 @@ impl Mapped {
         if claim <= grants.end() {
             claim
         } else {
-            grants.look_at_end(self, claim)
+            grants.look_at_end(&self.at, claim)
         }
     }
 
     #[inline(always)]
     fn backed(&self, at: u64, bytes: u64) -> bool {
         let Some(end) = at.checked_add(bytes) else { return false };
-        if at < self.arena_at {
-            return end <= self.fixed_end;
+        if at < self.at.arena_at {
+            return end <= self.at.fixed_end;
         }
         // What is known to be granted stays so, whatever the header says.
         end <= self.grants().end() || self.is_granted(end)
@@ -251,9 +243,9 @@ impl Mapped {
     /// The same, by a watermark that was read before: it only rises, and what it granted stays, whatever somebody scribbles there.
     #[inline(always)]
     pub(crate) fn record_below(&self, at: u64, watermark: u64) -> Option<(*const u8, u64)> {
-        debug_assert!(watermark <= self.len);
+        debug_assert!(watermark <= self.at.len);
         let backed = watermark.checked_sub(at)?;
-        if at < self.arena_at || backed < entry::SIZE {
+        if at < self.at.arena_at || backed < entry::SIZE {
             return None;
         }
         // SAFETY: in bounds (checked).
@@ -280,18 +272,18 @@ impl Mapped {
     /// The arena as far as it is granted now.
     #[inline(always)]
     pub(crate) fn granted(&self) -> Granted<'_> {
-        let room = self.watermark().wrapping_sub(self.arena_at);
+        let room = self.watermark().wrapping_sub(self.at.arena_at);
         // Of a damaged watermark, nothing is granted.
-        let sound = (16..=self.len).contains(&room) && self.arena_at <= self.len - room;
-        let (from, last) = if sound { (self.arena_at, room - 16) } else { (u64::MAX, 0) };
+        let sound = (16..=self.at.len).contains(&room) && self.at.arena_at <= self.at.len - room;
+        let (from, last) = if sound { (self.at.arena_at, room - 16) } else { (u64::MAX, 0) };
         Granted { base: self.base, from, last, memory: PhantomData }
     }
 
     /// The same of an arena of which so many bytes were granted before: more than 8.
     #[inline(always)]
     pub(crate) fn granted_before(&self, bytes: u64) -> Granted<'_> {
-        debug_assert!(bytes >= 16 && bytes <= self.len - self.arena_at);
-        Granted { base: self.base, from: self.arena_at, last: bytes - 16, memory: PhantomData }
+        debug_assert!(bytes >= 16 && bytes <= self.at.len - self.at.arena_at);
+        Granted { base: self.base, from: self.at.arena_at, last: bytes - 16, memory: PhantomData }
     }
 
     /// A pointer into the mapping that was checked before, by `bytes`.
@@ -358,7 +350,7 @@ impl Mapped {
     /// The index word at `at`, which the caller has bounded by the index' backed size.
     #[inline(always)]
     pub(crate) fn index_word(&self, at: u64) -> &AtomicU64 {
-        debug_assert!(at + 8 <= self.arena_at && at >= self.fixed_end && at % 8 == 0);
+        debug_assert!(at + 8 <= self.at.arena_at && at >= self.at.fixed_end && at % 8 == 0);
         // SAFETY: `Index` masks positions with its backed size, which lies within [fixed_end, arena_at).
         unsafe { &*self.base.as_ptr().add(at as usize).cast::<AtomicU64>() }
     }
@@ -367,8 +359,8 @@ impl Mapped {
     fn word64(&self, at: u64) -> Option<&AtomicU64> {
         // Both ends are multiples of 8, so a word that begins between them also ends there. A damaged link may lead to what the
         // index has not been granted yet.
-        if at >= self.fixed_end && at < self.arena_at && at % 8 == 0 {
-            return self.grants().has_index(at - self.fixed_end).then(|| self.index_word(at));
+        if at >= self.at.fixed_end && at < self.at.arena_at && at % 8 == 0 {
+            return self.grants().has_index(at - self.at.fixed_end).then(|| self.index_word(at));
         }
         self.u64_at(at)
     }
@@ -497,7 +489,7 @@ impl Memory for Mapped {
         if claim <= grants.bits() {
             claim
         } else {
-            grants.look_at_bits(self, claim, max)
+            grants.look_at_bits(&self.at, claim, max)
         }
     }
     fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {

@@ -4,8 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::label_set;
-use super::names::{is_label, is_metric, own_suffix};
+use crate::kind::own_suffix;
 
 /// What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -24,6 +23,48 @@ pub enum Escaping {
 
 /// What pages do with names.
 static WAYS: [Escaping; 4] = [Escaping::AllowUtf8, Escaping::Underscores, Escaping::Dots, Escaping::Values];
+
+fn legal(name: &str, colons: bool) -> bool {
+    let mut bytes = name.bytes();
+    let first = |b: u8| b.is_ascii_alphabetic() || b == b'_' || (colons && b == b':');
+    bytes.next().is_some_and(first) && bytes.all(|b| first(b) || b.is_ascii_digit())
+}
+
+/// Whether a label's name needs no quotes.
+pub(crate) fn is_label(name: &str) -> bool {
+    legal(name, false)
+}
+
+/// Whether a metric's name needs no quotes.
+pub(crate) fn is_metric(name: &str) -> bool {
+    legal(name, true)
+}
+
+/// Appends a label value with `\`, `"` and newline escaped. True if there was anything to escape.
+pub(crate) fn escape_value(value: &str, out: &mut Vec<u8>) -> bool {
+    let before = out.len();
+    escape_to(value.as_bytes(), |piece| out.extend_from_slice(piece));
+    out.len() - before > value.len()
+}
+
+/// Gives an escaped value piece by piece.
+pub(crate) fn escape_to(value: &[u8], mut put: impl FnMut(&[u8])) {
+    let mut rest = value;
+    while let Some(at) = rest.iter().position(|b| is_escaped(*b)) {
+        put(&rest[..at]);
+        put(match rest[at] {
+            b'\n' => b"\\n",
+            b'"' => b"\\\"",
+            _ => b"\\\\",
+        });
+        rest = &rest[at + 1..];
+    }
+    put(rest);
+}
+
+pub(crate) fn is_escaped(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'"' | b'\n')
+}
 
 /// What a name is the name of.
 #[derive(Clone, Copy, PartialEq)]
@@ -125,7 +166,7 @@ pub(crate) fn family(base: &str, kind: u8, escaping: Escaping) -> Cow<'_, str> {
 
 fn quoted(name: &str) -> String {
     let mut text = b"\"".to_vec();
-    label_set::escape(name, &mut text);
+    escape_value(name, &mut text);
     text.push(b'"');
     String::from_utf8_lossy(&text).into_owned()
 }

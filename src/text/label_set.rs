@@ -4,7 +4,7 @@
 //! The hash takes each value's, seeded with the family's hash, and folds them in order: no copy of the values,
 //! the values' hashes do not wait for each other, and ("ab", "c") differs from ("a", "bc").
 
-use super::escaping;
+use super::escaping::{self, is_escaped};
 use super::hash::{fold, hash as hash_of};
 
 /// Longest label text of one series in bytes.
@@ -29,32 +29,6 @@ pub(crate) fn hash<'v>(family: u64, count: usize, value: impl Fn(usize) -> &'v [
 #[inline(always)]
 pub(crate) const fn prefix_len(index: usize, name_len: usize) -> usize {
     name_len + 2 + (index > 0) as usize
-}
-
-/// Appends a label value with `\`, `"` and newline escaped. True if there was anything to escape.
-pub(crate) fn escape(value: &str, out: &mut Vec<u8>) -> bool {
-    let before = out.len();
-    escape_to(value.as_bytes(), |piece| out.extend_from_slice(piece));
-    out.len() - before > value.len()
-}
-
-/// Gives an escaped value piece by piece.
-pub(crate) fn escape_to(value: &[u8], mut put: impl FnMut(&[u8])) {
-    let mut rest = value;
-    while let Some(at) = rest.iter().position(|b| is_escaped(*b)) {
-        put(&rest[..at]);
-        put(match rest[at] {
-            b'\n' => b"\\n",
-            b'"' => b"\\\"",
-            _ => b"\\\\",
-        });
-        rest = &rest[at + 1..];
-    }
-    put(rest);
-}
-
-fn is_escaped(byte: u8) -> bool {
-    matches!(byte, b'\\' | b'"' | b'\n')
 }
 
 /// How long a value is in a text, with its escapes. `None`: it is not UTF-8.
@@ -262,7 +236,7 @@ mod tests {
             }
             out.extend_from_slice(n.as_bytes());
             out.extend_from_slice(b"=\"");
-            escaped |= escape(v, &mut out);
+            escaped |= escaping::escape_value(v, &mut out);
             out.push(b'"');
         }
         (out, escaped)

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::escaping;
 use super::escaping::Escaping;
+use crate::kind::own_suffix;
 use crate::kind::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
 };
@@ -27,37 +28,12 @@ pub(crate) const OVERFLOW_LABEL: &str = "shmetrics_overflow";
 /// The library's own families.
 pub(crate) const OWN_PREFIX: &str = "shmetrics_";
 
-fn legal(name: &str, colons: bool) -> bool {
-    let mut bytes = name.bytes();
-    let first = |b: u8| b.is_ascii_alphabetic() || b == b'_' || (colons && b == b':');
-    bytes.next().is_some_and(first) && bytes.all(|b| first(b) || b.is_ascii_digit())
-}
-
-/// Whether a label's name needs no quotes.
-pub(crate) fn is_label(name: &str) -> bool {
-    legal(name, false)
-}
-
-/// Whether a metric's name needs no quotes.
-pub(crate) fn is_metric(name: &str) -> bool {
-    legal(name, true)
-}
-
 /// Whether an exemplar's label, or a segment's, may be called so.
 pub(crate) fn is_any_label(name: &str) -> bool {
     escaping::is_name(name)
 }
 
 const RULE: &str = "it is empty, or has control characters or line ends";
-
-/// What the family's name may end in and is kept without: every format adds it as its rules say.
-pub(crate) fn own_suffix(kind: u8) -> &'static str {
-    match kind {
-        KIND_COUNTER => "_total",
-        KIND_INFO => "_info",
-        _ => "",
-    }
-}
 
 /// Checks a family name and returns it without a counter's `_total` or an info's `_info`.
 pub(crate) fn family_name(name: &str, kind: u8) -> Result<&str, Error> {
@@ -88,7 +64,7 @@ pub(crate) fn unit(unit: &str, base: &str, kind: u8) -> Result<(), Error> {
     if matches!(kind, KIND_INFO | KIND_STATE_SET | KIND_ENUM) {
         return Err(Error::name("unit", unit, "this kind of metric has none"));
     }
-    if !legal(unit, false) {
+    if !escaping::is_label(unit) {
         return Err(Error::name("unit", unit, "use letters, digits and `_`, not starting with a digit"));
     }
     if base.len() <= unit.len() + 1 || !base.ends_with(unit) || base.as_bytes()[base.len() - unit.len() - 1] != b'_' {

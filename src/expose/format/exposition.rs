@@ -58,14 +58,6 @@ impl Exposition {
         Exposition { format, escaping: Escaping::Underscores, named: false, created: false }
     }
 
-    /// What to answer to a scraper that sends this `Accept` header; an empty one if it sends none.
-    ///
-    /// Of several formats with the highest `q` it is the first. Unknown types, versions and parameters are passed over. Never
-    /// fails: without anything better the answer is text 0.0.4.
-    pub fn negotiate(accept: &str) -> Self {
-        crate::expose::format::negotiate::negotiate(accept)
-    }
-
     /// With this escaping of names. Text 0.0.4 cannot have names in quotes, and escapes by underscores then.
     #[must_use]
     pub const fn with_escaping(mut self, escaping: Escaping) -> Self {

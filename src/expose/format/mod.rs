@@ -4,6 +4,7 @@ pub(super) mod exposition;
 pub(super) mod native;
 pub(super) mod negotiate;
 pub(super) mod openmetrics2;
+pub(super) mod plain;
 pub(super) mod protobuf;
 pub(super) mod simd;
 pub(super) mod text;

@@ -84,7 +84,17 @@ fn best<'a, T>(header: &'a str, ours: impl Fn(&Clause<'a>) -> Option<T>) -> Opti
     best
 }
 
-pub(in crate::expose) fn negotiate(accept: &str) -> Exposition {
+impl Exposition {
+    /// What to answer to a scraper that sends this `Accept` header; an empty one if it sends none.
+    ///
+    /// Of several formats with the highest `q` it is the first. Unknown types, versions and parameters are passed over. Never
+    /// fails: without anything better the answer is text 0.0.4.
+    pub fn negotiate(accept: &str) -> Self {
+        negotiate(accept)
+    }
+}
+
+fn negotiate(accept: &str) -> Exposition {
     let Some((clause, format)) = best(accept, Clause::format) else { return Exposition::default() };
     let exposition = Exposition::new(format);
     clause.escaping().map_or(exposition, |escaping| exposition.with_escaping(escaping))

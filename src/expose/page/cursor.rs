@@ -421,7 +421,7 @@ impl<'a> Cursor<'a> {
     fn own(&mut self, busy: Duration, out: &mut Vec<u8>) {
         let several = self.parts.len() > 1;
         let extra = self.extras();
-        let mut families: Vec<self_metrics::Own<'_>> = Vec::new();
+        let mut families: Vec<crate::expose::format::plain::Own<'_>> = Vec::new();
         let is_whole = self.only.is_empty() && self.budget > 0;
         for part in &self.parts {
             let mut state = part.source.state();
@@ -451,7 +451,7 @@ impl<'a> Cursor<'a> {
             }
             match &mut self.points {
                 Some(points) => values::own(&family, points),
-                None => family.render(self.exposition.format(), out),
+                None => encoder::plain(&family, self.exposition.format(), out),
             }
         }
     }

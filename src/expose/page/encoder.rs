@@ -4,6 +4,8 @@ use super::walk;
 use super::walk::Run;
 use crate::expose::format::exposition::{Exposition, Format};
 use crate::expose::format::openmetrics2::Composite;
+use crate::expose::format::plain::Own;
+use crate::expose::format::protobuf;
 use crate::expose::format::protobuf::Messages;
 use crate::expose::format::text::Lines;
 use crate::expose::values::Gather;
@@ -84,6 +86,14 @@ impl Encoder {
         if let Encoder::Messages(messages) = self {
             *spare = messages.finish(out);
         }
+    }
+}
+
+/// Appends a family that is in no segment.
+pub(in crate::expose) fn plain(family: &Own<'_>, format: Format, out: &mut Vec<u8>) {
+    match format {
+        Format::Protobuf => protobuf::own(family, out),
+        _ => family.lines(format, out),
     }
 }
 

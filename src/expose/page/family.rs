@@ -37,7 +37,7 @@ impl Fixed {
 /// `name="value"`, with escapes, and the name in quotes if it needs them.
 pub(in crate::expose) fn pair(name: &str, value: &str) -> String {
     let mut text = Vec::new();
-    label_set::escape(value, &mut text);
+    escaping::escape_value(value, &mut text);
     format!("{}=\"{}\"", escaping::label_on_line(name), String::from_utf8_lossy(&text))
 }
 

@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Acquire, Ordering::Release};
 use std::time::Duration;
 
-use super::linux;
+use super::linux::locks;
 use crate::shm::pair::Pair;
 
 /// The byte on which counted processes hold a shared lock.
@@ -93,7 +93,7 @@ impl Presence {
                 if made.is_none() {
                     break;
                 }
-            } else if linux::lock_on(file.as_raw_fd(), COUNTED) == Some(libc::F_WRLCK) {
+            } else if locks::lock_on(file.as_raw_fd(), COUNTED) == Some(libc::F_WRLCK) {
                 // A few system calls of another process, unless it is stopped.
                 pause();
             } else if cell.load() == seen {
@@ -128,7 +128,7 @@ fn pause() {
 }
 
 fn set(file: &File, byte: u64, kind: i32) -> bool {
-    linux::set_lock(file.as_raw_fd(), byte, kind)
+    locks::set_lock(file.as_raw_fd(), byte, kind)
 }
 
 impl Attached {
@@ -381,7 +381,7 @@ mod tests {
         let second = again(&first);
         let late = Presence::new(cell.pair(), &second, None);
         assert!(!late.is_counted() && cell.pair().load() == foreign);
-        assert_eq!(linux::lock_on(first.as_raw_fd(), UNCOUNTED), Some(libc::F_RDLCK), "it says so");
+        assert_eq!(locks::lock_on(first.as_raw_fd(), UNCOUNTED), Some(libc::F_RDLCK), "it says so");
         drop((late, second, old));
         set(&first, COUNTED, libc::F_UNLCK);
         let third = again(&first);

@@ -8,12 +8,12 @@ use self::fast::{Quick, Tail};
 use self::wire::{field, label, tag, varint};
 use super::native;
 use super::writer::{varint_len, Line, Piece};
+use crate::expose::format::plain::Own;
 use crate::expose::page::family::View;
 use crate::expose::page::observations::{native_exemplars, Observed};
 use crate::expose::page::snapshot::{Page, Series, Shot, Text};
 use crate::expose::page::walk;
 use crate::expose::page::walk::{Run, Usual};
-use crate::expose::self_metrics::Own;
 use crate::kind::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
     KIND_UNKNOWN,
