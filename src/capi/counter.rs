@@ -1,11 +1,9 @@
 use std::ffi::c_void;
 
+use super::family::{clear, find, named, register_family, remove, with_labels};
 use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
-use super::{
-    clear, find, guard, guarded, hot, hot_guarded, named, null, register_family, remove, shmetrics_family_spec,
-    shmetrics_str, with_labels,
-};
+use super::{guard, guarded, hot, hot_guarded, null, shmetrics_family_spec, shmetrics_str};
 use crate::kind::KIND_COUNTER;
 use crate::metric::sealed::At;
 use crate::metric::Counter;

@@ -1,8 +1,9 @@
 use std::ffi::c_void;
 
+use super::family::{clear, find, register_family, remove};
 use super::segment::shmetrics_segment;
 use super::status::{fail, shmetrics_status};
-use super::{clear, find, guard, guarded, hot, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use super::{guard, guarded, hot, null, shmetrics_family_spec, shmetrics_str};
 use crate::kind::{KIND_GAUGE, KIND_UNKNOWN};
 use crate::metric::sealed::At;
 use crate::metric::{Gauge, GaugeWord as Word};

@@ -1,8 +1,9 @@
 use std::ffi::c_char;
 
+use super::segment::segment_of;
 use super::segment::shmetrics_segment;
 use super::status::{fail, report, shmetrics_status};
-use super::{guard, guarded, null, segment_of, shmetrics_str};
+use super::{guard, guarded, null, shmetrics_str};
 use crate::expose::MEMORY_TO_RENDER;
 use crate::text::escaping::Escaping;
 use crate::{Cursor, Error, Exposition, Format, Reader};

@@ -1,7 +1,8 @@
 use std::ffi::c_char;
 
 use super::status::{copy_text, fail, report, shmetrics_status};
-use super::{guard, guarded, null, segment_of, shmetrics_str, slice};
+use super::{guard, guarded, null, shmetrics_str, slice};
+use crate::segment::Inner;
 use crate::{Options, Segment};
 
 /// A segment, mapped for the process' life. Never freed; valid in every thread and over fork.
@@ -410,4 +411,14 @@ pub unsafe extern "C" fn shmetrics_segment_trouble(
         unsafe { copy_text(text.as_bytes(), buffer, capacity) };
         text.len()
     })
+}
+
+/// # Safety
+/// `segment` is NULL or came from `shmetrics_segment_open`.
+pub(super) unsafe fn segment_of(segment: *const shmetrics_segment) -> Result<Segment, shmetrics_status> {
+    // SAFETY: segments live as long as the process.
+    match unsafe { segment.cast::<Inner>().as_ref() } {
+        Some(inner) => Ok(Segment { inner }),
+        None => Err(null("the segment")),
+    }
 }

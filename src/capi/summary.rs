@@ -1,9 +1,10 @@
 use std::ffi::c_void;
 
+use super::family::{clear, find, register_family, remove};
 use super::histogram::{shmetrics_histogram, shmetrics_histogram_family};
 use super::segment::shmetrics_segment;
 use super::status::shmetrics_status;
-use super::{clear, find, guard, guarded, hot, null, register_family, remove, shmetrics_family_spec, shmetrics_str};
+use super::{guard, guarded, hot, null, shmetrics_family_spec, shmetrics_str};
 use crate::kind::{KIND_GAUGE_HISTOGRAM, KIND_SUMMARY};
 use crate::metric::{GaugeHistogram, Summary};
 use crate::record::gauge_mode::GaugeMode;

@@ -1,8 +1,9 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use super::lookup::Table;
+use super::register::register;
 use super::spec::Spec;
-use super::{register, Table};
 use crate::kind::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
     KIND_UNKNOWN,

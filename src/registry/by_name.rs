@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 
+use super::lookup::Table;
 use super::order::Places;
+use super::register::register;
 use super::spec::Spec;
-use super::{register, Table, DEFAULT_BUCKETS};
+use super::DEFAULT_BUCKETS;
 use crate::kind::{KIND_COUNTER, KIND_HISTOGRAM};
 use crate::metric::sealed::At;
 use crate::metric::{Counter, Histogram};

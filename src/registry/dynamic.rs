@@ -3,8 +3,10 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use super::lookup::Table;
+use super::register::register;
 use super::spec::Spec;
-use super::{register, Builder, Table};
+use super::Builder;
 use crate::metric::Metric;
 use crate::{Error, Segment};
 

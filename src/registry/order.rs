@@ -12,7 +12,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-use super::Table;
+use super::lookup::Table;
 use crate::record::family::Record;
 use crate::segment::Inner;
 use crate::shm::layout::offset;

@@ -240,8 +240,6 @@ pub(crate) const CELLS_PER_BLOCK: u64 = 16;
 pub(crate) const CELL_BLOCK_HEAD: u64 = 16;
 pub(crate) const CELL_BLOCK: u64 = CELL_BLOCK_HEAD + CELLS_PER_BLOCK * process_cell::SIZE;
 
-/// Entry kinds.
-
 /// A family without native buckets. Else the schema and 5.
 pub(crate) const NO_SCHEMA: u8 = 0;
 pub(crate) const SCHEMA_BIAS: i8 = 5;

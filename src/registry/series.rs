@@ -1,0 +1,76 @@
+//! Series by their values, in whichever order the handle has them.
+
+use super::lookup::Table;
+use super::order;
+use crate::metric::sealed::At;
+use crate::os::host::Undisturbed;
+use crate::segment::Segment;
+use crate::shm::state::Place;
+use crate::text::label_set;
+
+impl Table {
+    /// The series with these values. Never fails: without room, it is the family's overflow series.
+    ///
+    /// No lock, no allocation and no system call when the series exists. `FIXED`: the compiler knows how many values there are.
+    #[inline(always)]
+    pub(crate) fn find<'v, const FIXED: bool, M: At>(
+        &self,
+        count: usize,
+        name_len: impl Fn(usize) -> usize + Copy,
+        value: impl Fn(usize) -> &'v [u8] + Copy,
+    ) -> M {
+        let segment = Segment { inner: self.inner };
+        let hash = label_set::hash(self.hash, count, value);
+        if let Some(place) = self.look_up::<FIXED>(hash, count, name_len, value) {
+            // SAFETY: `life_of` has looked at the record, which is an entry's.
+            return unsafe { M::at_entry(segment, place) };
+        }
+        // As in `look_up`.
+        let (name_len, value) = (name_len, value);
+        M::at(segment, self.make(hash, count, &name_len, &value))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make<'v>(
+        &self,
+        hash: u64,
+        count: usize,
+        name_len: &dyn Fn(usize) -> usize,
+        value: &dyn Fn(usize) -> &'v [u8],
+    ) -> Place {
+        if count == 0 {
+            return self.embedded();
+        }
+        if let Some((family, places)) = order::family_of(self, count) {
+            return family.find_in_order(&places, count, value);
+        }
+        self.make_in_family(hash, count, name_len, value)
+    }
+
+    /// Removes the series with these values. False if there is none.
+    pub(crate) fn remove<'v>(
+        &self,
+        count: usize,
+        name_len: &dyn Fn(usize) -> usize,
+        value: &dyn Fn(usize) -> &'v [u8],
+    ) -> bool {
+        let _undisturbed = Undisturbed::new();
+        match order::family_of(self, count) {
+            None => self.remove_in_family(count, name_len, value),
+            Some((family, places)) => {
+                let Some((_, lens)) = Table::with_label_lens(self.inner, family.at) else { return false };
+                lens.len() == count
+                    && family.remove_in_family(count, &|i| usize::from(lens[i]), &|i| value(places.of(i)))
+            }
+        }
+    }
+
+    /// Removes all series that are there now, but for the overflow series. Returns how many.
+    pub(crate) fn clear(&self) -> u64 {
+        if let Some((family, _)) = order::family_of(self, 0) {
+            return family.clear_family();
+        }
+        self.clear_family()
+    }
+}
