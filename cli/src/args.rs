@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shmetrics::{Escaping, Exposition, Format};
 
-use crate::manual::ShellArg;
+use crate::parse::seconds;
 use crate::push::PushArgs;
 use crate::serve::Address;
 
@@ -363,14 +363,13 @@ pub(crate) struct TopArgs {
     pub(crate) only: Vec<String>,
 }
 
-/// Parses a duration in seconds.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().map_err(|e| e.to_string())?;
-    let most = 1e6;
-    if !(0.01..=most).contains(&seconds) {
-        return Err(format!("give seconds from 0.01 to {most}"));
-    }
-    Ok(Duration::from_secs_f64(seconds))
+/// A shell whose completions can be printed.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum ShellArg {
+    Bash,
+    Elvish,
+    Fish,
+    Zsh,
 }
 
 #[derive(Args)]

@@ -9,6 +9,7 @@ mod inspect;
 mod json;
 mod list;
 mod manual;
+mod parse;
 mod processes;
 mod push;
 mod render;

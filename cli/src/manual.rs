@@ -2,19 +2,11 @@
 
 use std::io;
 
-use clap::{CommandFactory, ValueEnum};
+use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::args::Cli;
+use crate::args::{Cli, ShellArg};
 use crate::failure::{Failure, Outcome};
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum ShellArg {
-    Bash,
-    Elvish,
-    Fish,
-    Zsh,
-}
 
 pub(crate) fn completions(shell: ShellArg) -> Outcome {
     let shell = match shell {

@@ -22,10 +22,9 @@ pub mod reader;
 pub mod sequence;
 mod slate;
 pub mod sparse;
+mod status;
 pub mod vary;
-
-/// Whether one rule of each target's oracle is to be wrong: the negative control.
-const WRONG: bool = cfg!(feature = "wrong");
+mod wrong;
 
 /// A target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));

@@ -1,9 +1,9 @@
 //! What a segment should be, in ordinary memory: written from the documentation, and used by one process.
 
-use crate::ffi::{CONFLICT, INVALID_ARGUMENT, INVALID_NAME, NULL_ARGUMENT};
 use crate::native::{Native, Pairs};
 use crate::page;
-use crate::WRONG;
+use crate::status::{CONFLICT, INVALID_ARGUMENT, INVALID_NAME, NULL_ARGUMENT};
+use crate::wrong::WRONG;
 
 mod expected;
 mod named;

@@ -13,7 +13,7 @@ use crate::file::{path, Mapped, PAGE};
 use crate::input::Input;
 use crate::look::{Look, Outcome};
 use crate::victim::{self, word, Everything, Field, Map};
-use crate::WRONG;
+use crate::wrong::WRONG;
 
 struct Stage {
     file: Mapped,

@@ -11,7 +11,7 @@ use crate::model::{Kind, Segment, Spec, Text, Update};
 use crate::native::Native;
 use crate::page;
 use crate::slate::Slate;
-use crate::WRONG;
+use crate::wrong::WRONG;
 
 struct Stage {
     c: Slate,

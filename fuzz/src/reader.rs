@@ -10,7 +10,7 @@ use crate::file::{path, Mapped};
 use crate::input::Input;
 use crate::look::{Look, Outcome};
 use crate::victim::Map;
-use crate::WRONG;
+use crate::wrong::WRONG;
 
 /// Where the smallest segment with room for 64 processes has its parts: records of such a segment, links and all, are
 /// good seeds.

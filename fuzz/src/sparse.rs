@@ -18,7 +18,7 @@ use crate::common::fork;
 use crate::file::{path, PAGE};
 use crate::input::Input;
 use crate::victim::{word, Everything, Field, Map};
-use crate::WRONG;
+use crate::wrong::WRONG;
 
 const CEILING: usize = 4 << 20;
 

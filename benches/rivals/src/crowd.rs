@@ -8,9 +8,10 @@ use rand::seq::SliceRandom;
 use rand::SeedableRng;
 use serde_json::{json, Value};
 
-use crate::contest::{contestants, Contestant, Row, Sharing, Work};
+use crate::contest::{Contestant, Row, Sharing, Work};
 use crate::machine;
 use crate::pair::{chunk, run_for};
+use crate::rivals::contestants;
 use crate::rivals::floors::AROUND;
 use crate::stats::spread;
 

@@ -7,9 +7,10 @@ use rand::seq::SliceRandom;
 use rand::SeedableRng;
 use serde_json::{json, Value};
 
-use crate::contest::{contestants, Kind, Series};
+use crate::contest::{Kind, Series};
 use crate::input::{set, Set, LABELS};
 use crate::machine;
+use crate::rivals::contestants;
 use crate::stats::spread;
 
 /// New label sets in a slice.

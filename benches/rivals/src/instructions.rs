@@ -6,7 +6,8 @@ use std::hint::black_box;
 
 use serde_json::{json, Value};
 
-use crate::contest::{contestants, Row, Work};
+use crate::contest::{Row, Work};
+use crate::rivals::contestants;
 
 pub const UPDATES: usize = 1_000;
 

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use serde_json::{json, Value};
 use shmetrics::Segment;
 
-use crate::contest::{contestants, Kind, OURS};
+use crate::contest::{Kind, OURS};
 use crate::input::{set, Set};
 use crate::machine::{self, apart};
+use crate::rivals::contestants;
 use crate::rivals::ours::{self, Ours};
 
 /// Label sets are made in portions, so that their own strings hardly count.

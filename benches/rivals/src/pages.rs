@@ -5,9 +5,10 @@ use rand::seq::SliceRandom;
 use rand::SeedableRng;
 use serde_json::{json, Value};
 
-use crate::contest::{contestants, Kind, Series};
+use crate::contest::{Kind, Series};
 use crate::input::{set, Set};
 use crate::machine;
+use crate::rivals::contestants;
 use crate::stats::spread;
 
 /// The floor: the page is there already, and is copied.

@@ -8,10 +8,11 @@ use rand::seq::SliceRandom;
 use rand::SeedableRng;
 use serde_json::{json, Value};
 
-use crate::contest::{contestants, Contestant, Row};
+use crate::contest::{Contestant, Row};
 use crate::external::External;
 use crate::machine;
 use crate::pair::{chunk, Pair, Slice};
+use crate::rivals::contestants;
 use crate::rivals::floors::XADD;
 use crate::stats::spread;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use metrics::{CounterFn, GaugeFn, HistogramFn, Key};
 use shmetrics::{Counter, Gauge, Histogram, Metric};
 
-use crate::shared::Shared;
+use crate::family::{Definition, LABELS_MAX};
+use crate::shared::{Shared, Stored};
 
 /// A metric of the library, and whom to tell of what it cannot show.
 pub(crate) struct Handle<M> {
@@ -15,6 +16,26 @@ pub(crate) struct Handle<M> {
     pub(crate) merged: bool,
     pub(crate) key: Key,
     pub(crate) shared: Arc<Shared>,
+}
+
+impl Shared {
+    /// The handle for a key, from the segment.
+    pub(crate) fn look_up<M: Stored>(self: &Arc<Self>, key: &Key) -> Handle<M> {
+        let family = self.family::<M>(key);
+        let placed = family.map(|family| {
+            let placed = family.series(key);
+            if let Some(label) = &placed.left_out {
+                let Definition { name, labels, .. } = &family.definition;
+                self.tell(&format!(
+                    "{name}: the label {label:?} is left out of some series, as the metric has the labels {labels:?}; give \
+                     all its labels, each once, to `Builder::label_names` (at most {LABELS_MAX}), and start with a new segment"
+                ));
+            }
+            placed
+        });
+        let merged = placed.as_ref().is_some_and(|p| p.left_out.is_some());
+        Handle { metric: placed.map(|p| p.metric), merged, key: key.to_retained(), shared: Arc::clone(self) }
+    }
 }
 
 impl<M: Metric> Handle<M> {

@@ -7,10 +7,12 @@ mod family;
 mod handle;
 mod names;
 mod recorder;
+mod settings;
 mod shared;
 
-pub use builder::{Builder, Matcher};
+pub use builder::Builder;
 pub use recorder::Recorder;
+pub use settings::Matcher;
 pub use shared::Trouble;
 
 /// Keeps the examples of docs/rust.md true.

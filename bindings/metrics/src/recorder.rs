@@ -3,8 +3,8 @@ use std::sync::Arc;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SetRecorderError, SharedString, Unit};
 use shmetrics::Segment;
 
-use crate::builder::{Builder, Settings};
 use crate::cache;
+use crate::settings::Settings;
 use crate::shared::{Shared, Trouble};
 
 /// Counts what the `metrics` facade is told into a segment. A copy is the same recorder.
@@ -18,11 +18,6 @@ impl Recorder {
     /// A recorder with the defaults: Prometheus' buckets, gauges that are sums over living processes.
     pub fn new(segment: Segment) -> Self {
         Self::with(segment, Settings::default())
-    }
-
-    /// For a recorder with other settings.
-    pub fn builder(segment: Segment) -> Builder {
-        Builder::new(segment)
     }
 
     pub(crate) fn with(segment: Segment, settings: Settings) -> Self {

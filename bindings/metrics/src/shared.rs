@@ -9,10 +9,9 @@ use arc_swap::ArcSwap;
 use metrics::{Key, Unit};
 use shmetrics::{Counter, Gauge, Histogram, Segment};
 
-use crate::builder::Settings;
-use crate::family::{label_names, Definition, Kind, Registered, LABELS_MAX};
-use crate::handle::Handle;
+use crate::family::{label_names, Definition, Kind, Registered};
 use crate::names;
+use crate::settings::Settings;
 
 /// A map that is replaced as a whole: for what is written now and then.
 type Map<K, V> = ArcSwap<HashMap<K, V>>;
@@ -115,24 +114,11 @@ impl Shared {
         });
     }
 
-    /// The handle for a key, from the segment.
-    pub(crate) fn look_up<M: Stored>(self: &Arc<Self>, key: &Key) -> Handle<M> {
+    /// The family of a key, registered if need be. `None`: it cannot be.
+    pub(crate) fn family<M: Stored>(&self, key: &Key) -> Option<Arc<Registered<M>>> {
         let families = M::families(self);
         let known = families.load().get(key.name()).cloned();
-        let family = known.unwrap_or_else(|| put(families, &key.name().to_owned(), &self.register(key)));
-        let placed = family.map(|family| {
-            let placed = family.series(key);
-            if let Some(label) = &placed.left_out {
-                let Definition { name, labels, .. } = &family.definition;
-                self.tell(&format!(
-                    "{name}: the label {label:?} is left out of some series, as the metric has the labels {labels:?}; give \
-                     all its labels, each once, to `Builder::label_names` (at most {LABELS_MAX}), and start with a new segment"
-                ));
-            }
-            placed
-        });
-        let merged = placed.as_ref().is_some_and(|p| p.left_out.is_some());
-        Handle { metric: placed.map(|p| p.metric), merged, key: key.to_retained(), shared: Arc::clone(self) }
+        known.unwrap_or_else(|| put(families, &key.name().to_owned(), &self.register(key)))
     }
 
     #[cold]
@@ -189,7 +175,7 @@ impl Shared {
         self.merged.fetch_add(1, Relaxed);
     }
 
-    fn tell(&self, message: &str) {
+    pub(crate) fn tell(&self, message: &str) {
         self.messages.rcu(|old| {
             if old.len() >= MESSAGES_MAX || old.iter().any(|m| m == message) {
                 return Arc::clone(old);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use crate::args::seconds;
+use crate::parse::seconds;
 
 #[derive(Args)]
 #[command(group = ArgGroup::new("where").required(true).args(["gateway", "otlp"]))]

@@ -8,9 +8,9 @@ use fastmetrics::metrics::gauge::Gauge;
 use fastmetrics::metrics::histogram::Histogram;
 use fastmetrics::registry::Registry;
 
+use crate::contest::work;
 use crate::contest::{Contestant, Kind, Row, Series, Sharing, Work};
 use crate::input::{Set, BOUNDS, INPUT};
-use crate::work;
 
 #[derive(Clone, PartialEq, Eq, Hash, LabelSet)]
 struct Labels {

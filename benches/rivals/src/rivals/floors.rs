@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
 
-use super::no_series;
-use crate::contest::{Contestant, Row, Sharing, Work};
+use crate::contest::work;
+use crate::contest::{no_series, Contestant, Row, Sharing, Work};
 use crate::input::INPUT;
-use crate::work;
 
 /// The floor that all ratios are to.
 pub const XADD: &str = "lock xadd";

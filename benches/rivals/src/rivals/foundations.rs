@@ -3,9 +3,9 @@
 use foundations_metrics::{encode_to_text, EncodeMetric, Family, Gauge, Histogram, NamedMetric, ThreadLocalCounter};
 use serde::Serialize;
 
+use crate::contest::work;
 use crate::contest::{Contestant, Kind, Row, Series, Sharing, Work};
 use crate::input::{Set, BOUNDS, INPUT};
-use crate::work;
 
 #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 struct Labels {

@@ -7,9 +7,9 @@ use measured::text::BufferedTextEncoder;
 use measured::{Counter, CounterVec, FloatGauge, Histogram, HistogramVec, LabelGroup};
 use paracord::ParaCord;
 
+use crate::contest::work;
 use crate::contest::{Contestant, Kind, Row, Series, Sharing, Work};
 use crate::input::{Set, BOUNDS, INPUT};
-use crate::work;
 
 #[derive(Clone, Copy, PartialEq, Debug, LabelGroup)]
 #[label(set = LabelsSet)]

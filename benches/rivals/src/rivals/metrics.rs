@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use metrics::{Key, KeyName, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+use crate::contest::work;
 use crate::contest::{Contestant, Kind, Row, Series, Sharing, Work};
 use crate::input::{Set, BOUNDS, INPUT, LABELS};
-use crate::work;
 
 fn recorder() -> PrometheusRecorder {
     PrometheusBuilder::new().set_buckets(&BOUNDS).expect("bounds").build_recorder()

@@ -10,15 +10,20 @@ pub mod ours;
 pub mod prometheus;
 pub mod prometheus_client;
 
-use crate::contest::{Kind, Series};
+use crate::contest::{Contestant, Kind, Series};
 
-/// Keeps the compiler from carrying anything in memory over to the next update. Costs no instruction.
-#[inline(always)]
-pub fn barrier() {
-    // SAFETY: no instruction at all.
-    unsafe { std::arch::asm!("", options(nostack, preserves_flags)) }
-}
-
-pub fn no_series(_: Kind) -> Option<Box<dyn Series>> {
-    None
+/// All that run in this process.
+pub fn contestants() -> Vec<Contestant> {
+    let mut all = floors::all();
+    all.extend(native::empty_call());
+    all.push(ours::rust());
+    all.extend(native::ours_in_c());
+    all.push(prometheus::contestant());
+    all.push(prometheus_client::contestant());
+    all.push(measured::contestant());
+    all.push(fastmetrics::contestant());
+    all.push(foundations::contestant());
+    all.push(metrics::contestant());
+    all.extend(native::prometheus_cpp());
+    all
 }

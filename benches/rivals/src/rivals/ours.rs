@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 
 use shmetrics::{Counter, Family, Format, GaugeMode, Histogram, Options, Segment};
 
+use crate::contest::work;
 use crate::contest::{Contestant, Kind, Row, Series, Sharing, Work, OURS};
 use crate::input::{Set, BOUNDS, INPUT, LABELS};
-use crate::work;
 
 static SEGMENT: OnceLock<Segment> = OnceLock::new();
 

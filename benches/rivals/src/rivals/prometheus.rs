@@ -4,9 +4,9 @@ use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
 };
 
+use crate::contest::work;
 use crate::contest::{Contestant, Kind, Row, Series, Sharing, Work};
 use crate::input::{Set, BOUNDS, INPUT, LABELS};
-use crate::work;
 
 fn work(row: Row) -> Option<Work> {
     match row {

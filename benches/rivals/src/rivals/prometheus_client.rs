@@ -9,9 +9,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::contest::work;
 use crate::contest::{Contestant, Kind, Row, Series, Sharing, Work};
 use crate::input::{Set, BOUNDS, INPUT};
-use crate::work;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
