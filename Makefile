@@ -68,8 +68,8 @@ fmt: ## format the Rust code
 	cargo fmt --manifest-path fuzz/Cargo.toml
 	cargo fmt --manifest-path benches/rivals/Cargo.toml
 
-lint: ## formatting, clippy, documentation, licences
-	scripts/test.sh format clippy docs licences
+lint: ## formatting, layers, clippy, documentation, licences
+	scripts/test.sh format layers clippy docs licences
 
 clean: ## what builds have made
 	cargo clean

@@ -23,6 +23,8 @@ format() {
         && cargo fmt --manifest-path benches/rivals/Cargo.toml --check \
         && cargo fmt --manifest-path tests/interop/rust-parser/Cargo.toml --check
 }
+# Files import downwards.
+layers() { python3 scripts/layers.py; }
 clippy() {
     cargo clippy --workspace --all-targets -- -D warnings \
         && cargo clippy -p shmetrics --features portable --all-targets -- -D warnings \
@@ -78,7 +80,7 @@ nginx() { bindings/nginx/tests/run.sh; }
 demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-port 0'; }
 
 steps=("$@")
-((${#steps[@]})) || steps=(format clippy docs licences build header rust portable adapters crash churn fuzz instructions capi interop python nginx demo)
+((${#steps[@]})) || steps=(format layers clippy docs licences build header rust portable adapters crash churn fuzz instructions capi interop python nginx demo)
 passed=0 failed=0 table=()
 for step in "${steps[@]}"; do
     [[ $(type -t "$step") == function ]] || {
