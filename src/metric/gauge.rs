@@ -307,12 +307,19 @@ impl Gauge {
         {
             return Some(Own::At(at));
         }
-        if self.inner.process.still_holds(&self.inner.attached(), token) {
+        if self.still_holds(token) {
             return self.take(mode, at, token, change);
         }
         // The host closed the descriptor of our lock, and the slot has gone to somebody else: this cell is his.
         let token = self.register()?;
         self.take(mode, self.cell_of(token)?, token, change)
+    }
+
+    /// See `Process::still_holds`. Out of line, as updates come here rarely.
+    #[cold]
+    #[inline(never)]
+    fn still_holds(&self, token: Token) -> bool {
+        self.inner.process.still_holds(&self.inner.attached(), token)
     }
 
     /// Takes a slot for this process. An update may be the caller, which leaves `errno` as it is.
