@@ -3,6 +3,7 @@
 mod connections;
 mod listen;
 mod pages;
+mod patience;
 mod stats;
 mod web;
 
@@ -30,12 +31,10 @@ use crate::trust::Owners;
 use connections::{Clock, Connections, Watched};
 pub(crate) use listen::Address;
 use listen::{Listener, Peer, Stream};
-use pages::Pages;
+use pages::{Pages, RENDERS_MAX};
 use stats::{Event, Stats};
 use web::Web;
 
-/// Pages rendered at the same time.
-const RENDERS_MAX: usize = 2;
 /// A connection on which nothing moves is closed after this: longer than usual scrape intervals, so that scrapers keep theirs.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
 /// Even a busy connection is renewed some time, so that one whose client reads ever so slowly does not stay.

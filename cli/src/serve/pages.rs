@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, Request, State};
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{from_fn_with_state, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
@@ -21,9 +21,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{timeout, timeout_at};
 
 use super::connections::{Clock, Serving};
+use super::patience::{patience, WAIT_MAX};
 use super::stats::{Event, Stats};
 use super::web::{self, Web};
-use super::RENDERS_MAX;
 use crate::args::ServeArgs;
 use crate::conflicts::Conflicts;
 use crate::processes::Watch;
@@ -31,10 +31,8 @@ use crate::source::{Reading, Sources};
 
 type Served = State<Arc<Pages>>;
 
-/// What the scraper gives up after, in seconds.
-const TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
-/// Left for the way back.
-const TIMEOUT_SLACK: Duration = Duration::from_millis(100);
+/// Pages rendered at the same time.
+pub(super) const RENDERS_MAX: usize = 2;
 /// Scrapes are frequent and go to the same machine, mostly: more compression takes longer than it saves.
 const COMPRESSION: Compression = Compression::new(2);
 /// What a client has at least to take its page, while others wait.
@@ -43,10 +41,6 @@ const SENDING_MIN: Duration = Duration::from_secs(10);
 const STALL_MAX: Duration = Duration::from_secs(2);
 /// How often who waits looks whether somebody has to make room.
 const ROOM_CHECK: Duration = Duration::from_millis(250);
-/// How long a request without a deadline waits for its turn.
-pub(super) const WAIT_MAX: Duration = Duration::from_secs(10);
-/// No scraper asks for more.
-const DEADLINE_MAX: Duration = Duration::from_secs(120);
 
 /// What the pages are made from.
 pub(super) struct Pages {
@@ -172,12 +166,6 @@ impl Wishes {
             Ok(page)
         }
     }
-}
-
-/// How long the scraper waits for an answer, if it says so.
-pub(super) fn patience(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(TIMEOUT)?.to_str().ok()?.parse::<f64>().ok()?;
-    Some(Duration::try_from_secs_f64(seconds).ok()?.saturating_sub(TIMEOUT_SLACK).min(DEADLINE_MAX))
 }
 
 /// Who waits for a piece of work, as the work sees it.

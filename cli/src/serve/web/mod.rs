@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connections::Clock;
 use super::listen::Peer;
-use super::pages::{patience, WAIT_MAX};
+use super::patience::{patience, WAIT_MAX};
 use super::stats::{Event, Stats};
 use auth::{Remembered, Users};
 use config::{Clients, Config};
