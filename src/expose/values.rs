@@ -58,7 +58,7 @@ pub struct PointFamily {
     pub is_native: bool,
 }
 
-/// A series as it was at one moment: made by [`Points`].
+/// A series as it was at one moment: made by [`Points`](crate::Points).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Point {

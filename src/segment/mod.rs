@@ -1,4 +1,5 @@
-//! The memory. The only room that knows bytes, offsets and mappings.
+//! A segment as this process has it: how it is opened, its options, and what everything above holds of it, the memory, the
+//! backing and the process' part in it.
 
 mod clock;
 pub(crate) mod const_labels;
@@ -146,7 +147,7 @@ impl Segment {
     /// Takes this process out of the segment's per-process gauges, as its death would. It takes part again with its next update of
     /// one, as a new process.
     ///
-    /// It is for hosts that end without exiting, and for mappings of [`Options::apart`]; others need it never. Updates of such gauges by
+    /// It is for hosts that end without exiting, and for mappings of [`Options::apart`](crate::Options::apart); others need it never. Updates of such gauges by
     /// other threads at this moment may be lost.
     pub fn leave(&self) {
         self.inner.process.leave(&self.inner.attached());

@@ -214,7 +214,7 @@ impl Options {
     }
 
     /// Has the segment mapped once more, as by another process: per-process gauges through it are that one's, with an identity of its
-    /// own ([`Segment::set_identity`]), until [`Segment::leave`]. For a process that plays several, as tests do, and hosts that
+    /// own ([`Segment::set_identity`](crate::Segment::set_identity)), until [`Segment::leave`](crate::Segment::leave). For a process that plays several, as tests do, and hosts that
     /// count for others. Each call maps it anew, for the life of the process. Not with [`Options::anonymous`], nor in the portable backend.
     pub fn apart(mut self, yes: bool) -> Self {
         self.apart = yes;

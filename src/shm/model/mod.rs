@@ -1,4 +1,4 @@
-//! The protocols of `chain`, `life` and `index` under model checkers: the very code that runs on a mapping, over words that
+//! The protocols of `list`, `generation` and `index` under model checkers: the very code that runs on a mapping, over words that
 //! loom or shuttle schedule. Each property has a control beside it: the same check with one thing wrong, which must fail.
 
 /// What holds of the protocol as it is, and which fault keeps it from holding.
