@@ -1,11 +1,13 @@
 //! What the classes of all metrics share: how one is defined, and how errors of the library become Python's.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyOSError, PyPermissionError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PySet, PyString, PyTuple};
 use shmetrics::{DynamicFamily, Error, GaugeMode, Metric};
 
 use crate::segment::Segment;
@@ -206,7 +208,10 @@ impl<M: Metric> Family<M> {
         let family = match segment {
             None => None,
             Some(segment) => match register(segment, &definition, &names) {
-                Ok(family) => Some(family),
+                Ok(family) => {
+                    registered(py)?.add(registered_as(segment, &definition.name))?;
+                    Some(family)
+                }
                 Err(error @ (Error::InvalidName(_) | Error::InvalidArgument(_))) => return Err(exception(&error)),
                 Err(error) => {
                     tell(py, &refused("the metric", &definition.name, "counts nowhere", segment, &error))?;
@@ -226,6 +231,26 @@ impl<M: Metric> Family<M> {
     pub(crate) fn series(&self, values: &[&str]) -> Handle<M> {
         self.table.and_then(|f| f.with(values)).map_or(Handle::Inert, Handle::At)
     }
+}
+
+/// The families that metrics of the native API have registered in this process, by their segments: a set of Python, which no
+/// thread can hold while another one forks.
+static REGISTERED: PyOnceLock<Py<PySet>> = PyOnceLock::new();
+
+fn registered(py: Python<'_>) -> PyResult<&Bound<'_, PySet>> {
+    Ok(REGISTERED.get_or_try_init(py, || PySet::empty(py).map(Bound::unbind))?.bind(py))
+}
+
+/// A counter's family has its name without `_total`.
+fn registered_as(segment: shmetrics::Segment, name: &str) -> (Option<PathBuf>, String) {
+    (segment.path().map(Path::to_path_buf), name.strip_suffix("_total").unwrap_or(name).to_owned())
+}
+
+/// Whether a metric of the native API has registered this family in this process: then the drop-in
+/// must not replace the family.
+#[pyfunction]
+pub(crate) fn is_registered(py: Python<'_>, segment: &Segment, name: &str) -> PyResult<bool> {
+    registered(py)?.contains(registered_as(segment.inner, name))
 }
 
 /// The segment that is given, or that of the registry that is given, if it is one of this package.

@@ -46,6 +46,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<value::HistogramValue>()?;
     module.add_class::<value::SummaryValue>()?;
     module.add_function(wrap_pyfunction!(common::set_legacy_validation, module)?)?;
+    module.add_function(wrap_pyfunction!(common::is_registered, module)?)?;
     module.add_function(wrap_pyfunction!(value::is_removed, module)?)?;
     module.add_function(wrap_pyfunction!(value::find, module)?)?;
     module.add_function(wrap_pyfunction!(value::look_up, module)?)?;

@@ -242,6 +242,29 @@ assert value("c_total", {"a": "x"}) == 1
     )
 
 
+def test_a_native_metric_is_not_replaced_in_its_own_process(dropin):
+    """Where the same program has a metric of the native API by that name: one of an earlier start is replaced."""
+    out = dropin(
+        """
+import shmetrics
+for name, kind in (("orders_total", shmetrics.Counter), ("level", shmetrics.Gauge)):
+    kind(name, "Native.", ["shop"]).labels("a").inc(3)
+told = []
+warnings.showwarning = lambda message, *rest: told.append(str(message))
+warnings.simplefilter("always")
+Counter("orders", "Of the drop-in.", ["country"], registry=None).labels("x").inc()
+Gauge("level", "Of the drop-in.", registry=None, multiprocess_mode="livesum").set(1)
+page = generate_latest(registry).decode().splitlines()
+print([line for line in page if line.startswith(("orders_total", "level"))])
+print(len(told), all("counted in this process only" in text for text in told))
+"""
+    )
+    lines, count = out.splitlines()
+    assert [line.replace('pid="', "") for line in eval(lines)][0] == 'orders_total{shop="a"} 3.0'
+    assert len(eval(lines)) == 2 and 'shop="a"' in eval(lines)[1]
+    assert count == "2 True"
+
+
 def test_infos_and_enums_that_are_refused(dropin):
     dropin(
         """

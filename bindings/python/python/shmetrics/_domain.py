@@ -7,7 +7,7 @@ import os
 from typing import Any, Dict, List, Optional, Tuple
 
 from . import _directory, _segment
-from ._native import Reading, Segment
+from ._native import Reading, Segment, is_registered
 
 
 class Domain:
@@ -52,7 +52,7 @@ class Domain:
         """Whether a family that others have defined otherwise may be replaced: once, and not where this process counts in it already. So
         two definitions in one program do not take turns.
         """
-        if name in self.defined or (self.segment.path, name) in _native:
+        if name in self.defined or is_registered(self.segment, name):
             return False
         self.defined.add(name)
         return True
@@ -70,17 +70,6 @@ class Domain:
 _domains: "Dict[Any, Optional[Domain]]" = {}
 #: Where relative paths led to when they were used first: a program that turns into a daemon changes its directory.
 _resolved: "Dict[str, str]" = {}
-
-
-#: Metrics of the native API in this process that the drop-in must not replace, by the paths of their segments.
-_native: "set[Tuple[Optional[str], str]]" = set()
-
-
-def keep(segment: Optional[Segment], *names: str) -> None:
-    """Definitions of these names by the drop-in are refused, with a warning, where they differ."""
-    if segment is not None:
-        # prometheus_client leaves out what it appends to counters.
-        _native.update((segment.path, short) for name in names for short in (name, name[: -len("_total")] if name.endswith("_total") else name))
 
 
 def resolved(path: str) -> str:

@@ -6,7 +6,6 @@ import re
 from time import perf_counter
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Pattern, Tuple, Union
 
-from . import _domain
 from ._native import Counter, Gauge, Histogram
 from ._segment import tell
 from .registry import REGISTRY, CollectorRegistry
@@ -83,8 +82,6 @@ class RequestMetrics:
             multiprocess_mode="livesum",
             **of,
         )
-        names = ("http_requests_total", "http_request_latency_seconds", "http_requests_in_progress")
-        _domain.keep(registry.segment, *(prefix + "_" + name if prefix else name for name in names))
         self._now = self._in_progress.labels(app_name, *constant.values())
 
     def excludes(self, path: str) -> bool:
