@@ -10,7 +10,7 @@ pub mod ours;
 pub mod prometheus;
 pub mod prometheus_client;
 
-use crate::contest::{Contestant, Kind, Series};
+use crate::contest::Contestant;
 
 /// All that run in this process.
 pub fn contestants() -> Vec<Contestant> {
