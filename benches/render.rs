@@ -31,6 +31,13 @@ fn render(c: &mut Criterion) {
             });
         });
     }
+    // With a name, as most are: a page tells whether the name still leads to the segment.
+    let name = format!("bench-render-{}", std::process::id());
+    let segment = Options::new().name(&name).open().unwrap();
+    segment.counter("jobs", "Jobs.").register().unwrap().inc();
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("one series", |b| b.iter(|| segment.render(Format::Text)));
+    Segment::remove(&name).unwrap();
     let segment = counters(100_000);
     group.throughput(Throughput::Elements(100_000));
     for format in [Format::Text, Format::OpenMetrics, Format::OpenMetrics2, Format::Protobuf] {

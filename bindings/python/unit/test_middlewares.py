@@ -716,18 +716,18 @@ class TestStarlette:
         app = self.app(registry)
         shmetrics.asgi.instrument(app, "shop", registry=registry)
 
-        async def scan(first):
+        async def scan(first, count):
             async def send(message):
                 pass
 
-            for i in range(first, first + 300):
+            for i in range(first, first + count):
                 for prefix in ("/", "/v1/", "/cors/", "/static/", "/plain/x/y", "/u/", "/v1/u/"):
                     scope = {"type": "http", "method": "M%d" % i if i % 2 else "GET", "path": prefix + "x%d" % i, "headers": [], "query_string": b""}
                     await app(scope, self.receive, send)
 
-        asyncio.run(scan(0))
+        asyncio.run(scan(0, 20))
         before = series(registry)
-        asyncio.run(scan(1000))
+        asyncio.run(scan(1000, 1500))  # of seven paths each
         assert series(registry) == before < 400
 
     def test_answers_of_other_middlewares(self, registry):
@@ -863,14 +863,14 @@ class TestFlask:
         shmetrics.flask.instrument(app, registry=registry)
         client = app.test_client()
 
-        def scan(first):
-            for i in range(first, first + 200):
+        def scan(first, count):
+            for i in range(first, first + count):
                 for prefix in ("/", "/u/", "/static/"):
                     client.open(prefix + "x%d" % i, method="M%d" % i if i % 2 else "GET", buffered=True)
 
-        scan(0)
+        scan(0, 20)
         before = series(registry)
-        scan(1000)
+        scan(1000, 3400)
         assert series(registry) == before
 
     def test_files(self, flask, registry, tmp_path):
@@ -913,6 +913,32 @@ class TestAiohttp:
             assert in_progress(registry) == 0
 
         asyncio.run(main())
+
+    def test_scanners_make_no_series(self, web, registry, tmp_path):
+        async def ok(request):
+            return web.Response(text="x")
+
+        below = web.Application()
+        below.router.add_get("/items/{n:[0-9]+}", ok)
+        app = web.Application()
+        app.router.add_get("/u/{i:[0-9]+}", ok)
+        app.router.add_static("/static", tmp_path)
+        app.add_subapp("/v1", below)
+        shmetrics.aiohttp.instrument(app, "shop", registry=registry)
+
+        async def talk(client):
+            async def scan(first, count):
+                for i in range(first, first + count):
+                    for prefix in ("/", "/u/", "/static/", "/v1/", "/v1/items/"):
+                        async with client.request("M%d" % i if i % 2 else "GET", prefix + "x%d" % i) as response:
+                            await response.read()
+
+            await scan(0, 20)
+            before = series(registry)
+            await scan(1000, 2000)  # of five paths each
+            assert series(registry) == before < 200
+
+        self.serve(app, registry, talk)
 
     def test_the_status_that_is_sent(self, web, registry, tmp_path):
         """A file's is known when it is opened, that of an exception when aiohttp has made an answer of it."""
@@ -1160,14 +1186,14 @@ class TestDjango:
     def test_scanners_make_no_series(self, django, registry):
         client = django()
 
-        def scan(first):
-            for i in range(first, first + 200):
+        def scan(first, count):
+            for i in range(first, first + count):
                 client.generic("M%d" % i if i % 2 else "GET", "/%d/x%d" % (i, i))
                 client.generic("GET", "/items/x%d" % i)
 
-        scan(0)
+        scan(0, 20)
         before = series(registry)
-        scan(1000)
+        scan(1000, 5000)
         assert series(registry) == before
 
     def test_answers_of_other_middlewares(self, django, registry):
