@@ -33,9 +33,10 @@ pub(super) fn install() {
 unsafe extern "C" fn before_fork() {
     // `fork` is no cancellation point, and is not to become one.
     let _undisturbed = Undisturbed::new();
-    count_fork();
     #[cfg(target_os = "linux")]
     handover::prepare(all());
+    // After it has waited for other threads' forks, which are not to take this one for theirs.
+    count_fork();
     clock::before_fork();
 }
 

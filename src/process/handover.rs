@@ -6,13 +6,18 @@
 //! its slot. Parents without privileges have nothing to hand on: their children can open the file
 //! as well as they can.
 //!
-//! Other threads may fork at the same time. A thread that finds another one forking opens nothing.
-//! One that finds that another began to fork meanwhile closes what it has opened.
+//! Other threads may fork at the same time. A child closes what other threads' forks hand on,
+//! which is noted where the child finds it; but a fork copies the descriptors and the memory one
+//! after the other, and a note may come or go in between. So forks wait for each other, as they
+//! mostly do in the kernel. Not for long, as a thread may never come back from another handler: a
+//! thread that has waited opens nothing, and one that finds that another began to fork meanwhile
+//! closes what it has opened.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use super::fork::{forks, Kept};
+use crate::os::clock::monotonic_ms;
 use crate::os::host::Undisturbed;
 use crate::shm::mapping::linux;
 
@@ -29,24 +34,53 @@ struct Handed {
 thread_local! {
     /// What the fork that this thread is at hands on.
     static HANDED: Cell<[Option<Handed>; MOST]> = const { Cell::new([None; MOST]) };
+    /// Forks that this thread is at: a signal handler may fork meanwhile.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Threads of this process that are forking.
 static FORKING: AtomicU32 = AtomicU32::new(0);
+/// The longest wait for other threads' forks.
+const PATIENCE_MS: u64 = 100;
 
-/// In the parent, before the fork, and after it was counted in `forks`.
+/// In the parent, before the fork, and before it is counted in `forks`.
 pub(super) fn prepare(all: impl Iterator<Item = &'static Kept>) {
-    // SeqCst, here and below: in one order with `forks`.
-    if FORKING.fetch_add(1, SeqCst) != 0 {
-        // A signal handler forks while its thread is at a fork. Its child must not share what that
-        // fork hands on.
-        take_back();
-        return;
-    }
+    let depth = DEPTH.get();
+    DEPTH.set(depth + 1);
     // SAFETY: a plain call.
-    if unsafe { libc::geteuid() } != 0 {
+    let hands_on = unsafe { libc::geteuid() } == 0;
+    if hands_on && depth == 0 && begin() {
+        open(all);
         return;
     }
+    if !hands_on || depth > 0 {
+        FORKING.fetch_add(1, SeqCst);
+    }
+    // A signal handler forks while its thread is at a fork. Its child must not share what that fork
+    // hands on.
+    take_back();
+}
+
+/// Waits for the forks of other threads. False: they take too long.
+fn begin() -> bool {
+    let mut start = None;
+    loop {
+        // SeqCst, here and below: in one order with `forks`.
+        if FORKING.compare_exchange(0, 1, SeqCst, SeqCst).is_ok() {
+            return true;
+        }
+        let now = monotonic_ms();
+        if now.saturating_sub(*start.get_or_insert(now)) > PATIENCE_MS {
+            FORKING.fetch_add(1, SeqCst);
+            return false;
+        }
+        // SAFETY: a plain call.
+        unsafe { libc::sched_yield() };
+    }
+}
+
+/// Opens a description of each segment for the child.
+fn open(all: impl Iterator<Item = &'static Kept>) {
     let before = forks();
     let _undisturbed = Undisturbed::new();
     let mut handed = [None; MOST];
@@ -69,6 +103,7 @@ pub(super) fn prepare(all: impl Iterator<Item = &'static Kept>) {
 pub(super) fn parent() {
     take_back();
     FORKING.fetch_sub(1, SeqCst);
+    DEPTH.set(DEPTH.get().saturating_sub(1));
 }
 
 fn take_back() {
@@ -90,6 +125,7 @@ fn close(descriptor: i32) {
 /// In the child, before it closes what is noted: what it was handed is its own.
 pub(super) fn child() {
     FORKING.store(0, SeqCst);
+    DEPTH.set(0);
     for Handed { kept, descriptor, note } in HANDED.take().into_iter().flatten() {
         kept.forget(note);
         kept.set_spare(descriptor);

@@ -390,15 +390,43 @@ fn a_fork_leaves_no_descriptor_in_its_parent_and_one_in_a_silent_child_of_root()
         all.filter(|fd| file(&fd.path()) == segment).count()
     };
     let handed = usize::from(crate::common::is_root());
-    let seen = told(|| {
+    let child = || {
         let child = own();
         let grandchild = told(|| format!("{} {}", own(), told(own)));
         stage.live.set(1.0);
         format!("{child} {grandchild} {}", own())
-    });
+    };
+    // In a process in which no threads of other tests fork.
+    let seen = told(|| told(child));
     // They do not add up over generations, and a process with a slot needs none.
     assert_eq!(seen, format!("{0} {0} {0} 1", 1 + handed));
     assert_eq!(own(), 1);
+}
+
+#[test]
+fn forks_of_several_threads_leave_no_descriptor_in_children() {
+    let stage = Stage::new(Kind::Private);
+    let file = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
+    let segment = file(stage.segment.path().unwrap());
+    let own = || {
+        let all = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        all.filter(|fd| file(&fd.path()) == segment).count()
+    };
+    // In a process without the threads of other tests.
+    let seen = told(|| {
+        let most = || (0..400).map(|_| told(own).parse::<usize>().unwrap()).max();
+        let most = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(most)).collect();
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).max()
+        });
+        format!("{} {}", most.unwrap(), own())
+    });
+    // A child may have none of its parent's for itself, and never two. What this process was handed
+    // is there too.
+    let handed = usize::from(crate::common::is_root());
+    let (most, left) = seen.split_once(' ').unwrap();
+    assert!(most.parse::<usize>().unwrap() <= 1 + handed, "{seen}");
+    assert_eq!(left, (1 + handed).to_string());
 }
 
 #[test]
