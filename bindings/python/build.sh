@@ -28,7 +28,7 @@ libraries=$(rustc --print sysroot)/lib/rustlib
 mkdir -p "$out"
 
 zig=yes
-python3 -c 'import ziglang' 2> /dev/null || command -v zig > /dev/null || zig=no
+command -v python-zig > /dev/null || zig=no
 
 python39=
 for candidate in python3.9 ~/.pyenv/versions/3.9.*/bin/python; do
@@ -37,6 +37,19 @@ for candidate in python3.9 ~/.pyenv/versions/3.9.*/bin/python; do
         break
     fi
 done
+
+# zig links an unwinder of its own. But the C library loads libgcc_s when a thread ends by pthread_exit(), as Python ends daemon threads,
+# and that unwinder crashes on the frames of this one. So glibc's wheels use libgcc_s too, by a library of its name with the symbols.
+unwinder() { # target
+    local to=$CARGO_TARGET_DIR/unwinder-$1 symbol
+    mkdir -p "$to"
+    for symbol in Backtrace DeleteException FindEnclosingFunction ForcedUnwind Get{CFA,DataRelBase,GR,IP,IPInfo,LanguageSpecificData} \
+        Get{RegionStart,TextRelBase} RaiseException Resume Resume_or_Rethrow SetGR SetIP; do
+        echo "void _Unwind_$symbol(void) {}"
+    done > "$to/unwinder.c"
+    python-zig cc -target "${1/-unknown/}.2.28" -shared -nostdlib -Wl,-soname,libgcc_s.so.1 "$to/unwinder.c" -o "$to/libgcc_s.so.1"
+    echo "$to/libgcc_s.so.1"
+}
 
 skipped() { echo "skipped: $*" >> "$out/skipped.txt"; }
 
@@ -81,6 +94,7 @@ build_target() {
 
     # Links musl as the Python does that loads it.
     [[ $target != *-musl ]] || dynamic=(RUSTFLAGS="$RUSTFLAGS -C target-feature=-crt-static")
+    [[ $zig == no || $target == *-musl ]] || dynamic=(RUSTFLAGS="$RUSTFLAGS -C link-arg=$(unwinder "$target")")
     before=$(mktemp)
     env "${dynamic[@]}" maturin build --release --locked "${how[@]}" --interpreter python3 --out "$out"
     if [[ $part != wheel ]]; then

@@ -56,7 +56,7 @@ fi
 
 TMPDIR=$(mktemp -d)
 TESTS_SHM=$(mktemp -d /dev/shm/python-tests.XXXXXX)
-chmod 755 "$TESTS_SHM" # one test is another user
+chmod 755 "$TMPDIR" "$TESTS_SHM" # some tests are other users
 trap 'rm -rf "$TMPDIR" "$TESTS_SHM"' EXIT
 export TMPDIR TESTS_SHM PYTHONDONTWRITEBYTECODE=1 SHMETRICS_SDISTS=$work/sdists
 # Without pytest's own closing line: there is one more like those of the project's other tests.
