@@ -688,7 +688,8 @@ impl Segment {
         let refused = match update {
             Update::Add(v) => kind == Kind::Counter && !(0.0..f64::INFINITY).contains(&v),
             Update::Observe(v) | Update::Forget(v) => v.is_nan(),
-            Update::State(state, _) | Update::Choose(state) => state >= states,
+            // A removed series may have given its memory to a family with other states.
+            Update::State(state, _) | Update::Choose(state) => state >= states && !self.is_removed(at),
             _ => false,
         };
         if refused {

@@ -55,7 +55,9 @@ impl States {
         let memory = &self.inner.memory;
         let may = memory.get8(self.at + entry::KIND) == kind && state < self.count.min(64);
         let Some(pair) = memory.pair(self.at + gauge::TAG).filter(|_| may) else {
-            return self.inner.count(header::REJECTED_UPDATES);
+            // A series that is removed may have given its memory to a family with other states.
+            let why = if self.is_over() { header::STALE_UPDATES } else { header::REJECTED_UPDATES };
+            return self.inner.count(why);
         };
         let life = if self.life == Life::FOREVER { Life(0) } else { self.life };
         let mut seen = pair.guess();
