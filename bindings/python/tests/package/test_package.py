@@ -98,10 +98,13 @@ def test_the_wheel_keeps_what_its_tag_promises(wheel, tmp_path):
         assert versions and max(versions) <= most, name
         undefined = [line.split() for line in shown.splitlines() if " UND " in line]
         wild = [u[7] for u in undefined if len(u) > 7 and "@" not in u[7] and u[4] != "WEAK" and not u[7].startswith(("Py", "_Py"))]
-        assert wild == [], name
         needed = set(re.findall(r"NEEDED.*\[(.*)\]", shown))
         allowed = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libutil.so.1", "libgcc_s.so.1"}
         assert {n for n in needed if not n.startswith("ld-linux")} <= allowed, name
+        # The unwinder's have kept their meaning in all versions of libgcc_s (see build.sh).
+        assert [n for n in wild if not (n.startswith("_Unwind_") and "libgcc_s.so.1" in needed)] == [], name
+        if name.endswith(".so"):
+            assert "libgcc_s.so.1" in needed, "threads that end by pthread_exit() are unwound by another library than the extension's"
         assert str(ROOT).encode() not in file.read_bytes(), "a path of the machine that built it"
 
 
