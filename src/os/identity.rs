@@ -22,8 +22,13 @@ pub(crate) fn pid_namespace() -> u64 {
     inode_of(c"/proc/self/ns/pid")
 }
 
+/// A number for this process' IPC namespace; 0 where there is none. Allocates nothing.
+pub(crate) fn ipc_namespace() -> u64 {
+    inode_of(c"/proc/self/ns/ipc")
+}
+
 /// The inode number of the file at a path; 0 if there is none. Allocates nothing.
-pub(crate) fn inode_of(path: &std::ffi::CStr) -> u64 {
+fn inode_of(path: &std::ffi::CStr) -> u64 {
     #[cfg(unix)]
     {
         // SAFETY: an all-zero stat is a valid value to be filled in.

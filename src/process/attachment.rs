@@ -141,5 +141,5 @@ pub(super) fn standing(proof: u64, pid: Option<u32>) -> Standing {
 
 /// The low bits of this IPC namespace's inode number; 0 where /proc does not tell.
 fn ipc_namespace() -> u64 {
-    crate::os::identity::inode_of(c"/proc/self/ns/ipc") & ((1 << (64 - NAMESPACE_SHIFT)) - 1)
+    crate::os::identity::ipc_namespace() & ((1 << (64 - NAMESPACE_SHIFT)) - 1)
 }

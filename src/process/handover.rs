@@ -53,15 +53,13 @@ pub(super) fn prepare(all: impl Iterator<Item = &'static Kept>) {
         open(all);
         return;
     }
-    if !hands_on || depth > 0 {
-        FORKING.fetch_add(1, SeqCst);
-    }
+    FORKING.fetch_add(1, SeqCst);
     // A signal handler forks while its thread is at a fork. Its child must not share what that fork
     // hands on.
     take_back();
 }
 
-/// Waits for the forks of other threads. False: they take too long.
+/// Waits for the forks of other threads, and is counted then. False: they take too long.
 fn begin() -> bool {
     let mut start = None;
     loop {
@@ -71,7 +69,6 @@ fn begin() -> bool {
         }
         let now = monotonic_ms();
         if now.saturating_sub(*start.get_or_insert(now)) > PATIENCE_MS {
-            FORKING.fetch_add(1, SeqCst);
             return false;
         }
         // SAFETY: a plain call.

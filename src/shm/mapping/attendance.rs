@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Acquire, Ordering::Relea
 use std::time::Duration;
 
 use super::linux::locks;
+use crate::os::identity::ipc_namespace;
 use crate::shm::pair::Pair;
 
 /// The byte on which counted processes hold a shared lock.
@@ -316,9 +317,9 @@ pub(crate) fn state_of(id: i32, command: i32) -> Option<libc::shmid_ds> {
     (found == if command == SHM_STAT_ANY { id } else { 0 }).then_some(state)
 }
 
-/// The inode number of this process' IPC namespace; 0 where /proc does not tell.
+/// The low bits of this process' IPC namespace; 0 where /proc does not tell.
 fn namespace() -> u64 {
-    std::fs::metadata("/proc/self/ns/ipc").map_or(0, |meta| meta.ino() & u64::from(u32::MAX))
+    ipc_namespace() & u64::from(u32::MAX)
 }
 
 #[cfg(test)]
