@@ -87,10 +87,8 @@ class _Labelled(Metric):
         self.samples.append(Sample(self.name + suffix, shown, value, timestamp, exemplar))
 
 
-class UnknownMetricFamily(_Labelled):
-    """A family of unknown type, for collectors."""
-
-    _typ = "unknown"
+class _Plain(_Labelled):
+    """A family of one value for each label set."""
 
     def __init__(
         self,
@@ -107,6 +105,12 @@ class UnknownMetricFamily(_Labelled):
     def add_metric(self, labels: Sequence[str], value: float, timestamp: _When = None) -> None:
         """Adds the sample with these label values."""
         self._add("", labels, value, timestamp)
+
+
+class UnknownMetricFamily(_Plain):
+    """A family of unknown type, for collectors."""
+
+    _typ = "unknown"
 
 
 #: Its name before OpenMetrics.
@@ -148,26 +152,10 @@ class CounterMetricFamily(_Labelled):
             self._add("_created", labels, created, timestamp)
 
 
-class GaugeMetricFamily(_Labelled):
+class GaugeMetricFamily(_Plain):
     """A gauge, for collectors."""
 
     _typ = "gauge"
-
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        value: Optional[float] = None,
-        labels: Optional[Sequence[str]] = None,
-        unit: str = "",
-    ) -> None:
-        super().__init__(name, documentation, unit, labels, value)
-        if value is not None:
-            self.add_metric([], value)
-
-    def add_metric(self, labels: Sequence[str], value: float, timestamp: _When = None) -> None:
-        """Adds the sample with these label values."""
-        self._add("", labels, value, timestamp)
 
 
 class SummaryMetricFamily(_Labelled):
