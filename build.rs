@@ -1,4 +1,5 @@
-//! Gives the C library its soname, and keeps it mapped once loaded: handles point into it for the process' life.
+//! Gives the C library its soname, and keeps it mapped once loaded: handles point into it for the
+//! process' life.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

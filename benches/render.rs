@@ -1,4 +1,5 @@
-//! What rendering costs a line, from 1,000 to 1,000,000 counter series: `cargo bench --bench render`.
+//! What rendering costs a line, from 1,000 to 1,000,000 counter series: `cargo bench --bench
+//! render`.
 #![allow(missing_docs)]
 
 use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion, Throughput};

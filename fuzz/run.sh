@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Runs targets under the fuzzing engine, one after another: run.sh RUNS [TARGET...]. Stable Rust will do. `run.sh --build`
-# only builds them. `run.sh --flood RUNS [TARGET...]` runs them without the engine and what it puts between the instructions: many
-# more inputs, made by chance of the kept ones and of those that the engine has collected.
+# Runs targets under the fuzzing engine, one after another: run.sh RUNS [TARGET...]. Stable Rust
+# will do. `run.sh --build` only builds them. `run.sh --flood RUNS [TARGET...]` runs them without
+# the engine and what it puts between the instructions: many more inputs, made by chance of the kept
+# ones and of those that the engine has collected.
 #
-# FUZZ_SEED: the same inputs again, as far as the clock allows. FUZZ_SECONDS: at most so long for each target. FUZZ_ASAN=1: with the
-# address sanitizer. FUZZ_FEATURES=wrong: with wrong oracles, which must fail. Inputs that do something new go to target/fuzz/corpus, those that fail to target/fuzz/found.
+# FUZZ_SEED: the same inputs again, as far as the clock allows. FUZZ_SECONDS: at most so long for
+# each target. FUZZ_ASAN=1: with the address sanitizer. FUZZ_FEATURES=wrong: with wrong oracles,
+# which must fail. Inputs that do something new go to target/fuzz/corpus, those that fail to
+# target/fuzz/found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -41,7 +44,8 @@ if [[ $flood ]]; then
     exit "$failed"
 fi
 
-# The engine's hooks: counters for each edge, and what is compared with what. Not for build scripts, hence --target.
+# The engine's hooks: counters for each edge, and what is compared with what. Not for build scripts,
+# hence --target.
 flags='-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing'

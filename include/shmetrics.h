@@ -4,48 +4,63 @@
  *
  * Conventions
  *
- * Handles      Families, counters, gauges and histograms are values of a few private words: copy them freely, never free
- *              them. They stay valid as long as the process, in every thread, in signal handlers and over fork. A
- *              zero-initialised handle is inert: every call on it does nothing.
- * Ownership    Only readers, cursors and points are freed, each by its own call. Segments stay mapped as long as the process.
- * Reading      A page is read as bytes (shmetrics_..._render, shmetrics_cursor_next) or as values: shmetrics_cursor_points, then
- *              shmetrics_points_next for each series. Both hold a bounded part of the page.
- * FFIs         Handles are structs, and most calls take them by value. A foreign-function interface that cannot pass structs uses the
- *              calls that end in _p: they take the address of a handle.
- * Label sets   shmetrics_..._with never fails. A new label set is made on first use. Without room, or beyond a limit, it
- *              returns the family's overflow series, shown with the label shmetrics_overflow="true". A wrong number of
- *              values gives an inert handle and is counted in shmetrics_updates_rejected_total; so does an inert family,
- *              uncounted. Bytes that are not UTF-8 are shown as U+FFFD. The same set of label names is the same family in
- *              any order; a handle takes values in the order that its process registered. Look-ups in another order than
- *              the family was made with take two to three times as long: register in one order where you can. Keep the handle where the values are known
- *              beforehand.
- * Removing     shmetrics_..._remove takes a label set off every page and look-up, for all processes, from that instant on.
- * label sets   A look-up of the same values makes a new one, from 0. Handles to a removed one are safe for ever: updates
- *              through them count nowhere (but in shmetrics_updates_to_removed_total), never into another label set, even
- *              where the memory serves one by now. So look up what may be removed, rather than keep handles.
- * Errors       Calls that can fail return a shmetrics_status and write their outputs, which come last, only on success.
- *              shmetrics_last_error gives the detail. Updates return nothing and cannot fail.
- * Pointers     A pointer is NULL or came from this library and was not freed; outputs can be written; strings and arrays are
- *              as long as they say. Every pointer is checked for NULL: where a value is
- *              needed, NULL is SHMETRICS_STATUS_NULL_ARGUMENT.
- * Strings      Carry their length and need not end in NUL. They are UTF-8, and are read during the call only.
- * Threads      Every call may be made from any thread at any time, but a cursor by one thread at a time.
- * Fork         Before or after opening a segment, from any thread, by any means. A child counts through its parent's handles.
- *              Per-process gauges notice the fork by themselves. exec loses the mapping: open the segment again.
- *              A vfork child shares its parent's memory and counts as the parent.
- * Signals      Updates of counters and histograms are async-signal-safe. Those of gauges too, but for the first update of
- *              a per-process gauge in each process.
- * Cancellation No call is a cancellation point, whatever it does. A cancellation that is pending stays so: the thread ends at
- *              the host's own next cancellation point. The thread's type must be deferred, which is the default: no call may
- *              be cancelled asynchronously, as is so of most of the C library.
+ * Handles      Families, counters, gauges and histograms are values of a few private words: copy
+ *              them freely, never free them. They stay valid as long as the process, in every
+ *              thread, in signal handlers and over fork. A zero-initialised handle is inert: every
+ *              call on it does nothing.
+ * Ownership    Only readers, cursors and points are freed, each by its own call. Segments stay
+ *              mapped as long as the process.
+ * Reading      A page is read as bytes (shmetrics_..._render, shmetrics_cursor_next) or as values:
+ *              shmetrics_cursor_points, then shmetrics_points_next for each series. Both hold a
+ *              bounded part of the page.
+ * FFIs         Handles are structs, and most calls take them by value. A foreign-function interface
+ *              that cannot pass structs uses the calls that end in _p: they take the address of a
+ *              handle.
+ * Label sets   shmetrics_..._with never fails. A new label set is made on first use. Without room,
+ *              or beyond a limit, it returns the family's overflow series, shown with the label
+ *              shmetrics_overflow="true". A wrong number of values gives an inert handle and is
+ *              counted in shmetrics_updates_rejected_total; so does an inert family, uncounted.
+ *              Bytes that are not UTF-8 are shown as U+FFFD. The same set of label names is the
+ *              same family in any order; a handle takes values in the order that its process
+ *              registered. Look-ups in another order than the family was made with take two to
+ *              three times as long: register in one order where you can. Keep the handle where the
+ *              values are known beforehand.
+ * Removing     shmetrics_..._remove takes a label set off every page and look-up, for all
+ *              processes, from that instant on.
+ * label sets   A look-up of the same values makes a new one, from 0. Handles to a removed one are
+ *              safe for ever: updates through them count nowhere (but in
+ *              shmetrics_updates_to_removed_total), never into another label set, even where the
+ *              memory serves one by now. So look up what may be removed, rather than keep handles.
+ * Errors       Calls that can fail return a shmetrics_status and write their outputs, which come
+ *              last, only on success. shmetrics_last_error gives the detail. Updates return nothing
+ *              and cannot fail.
+ * Pointers     A pointer is NULL or came from this library and was not freed; outputs can be
+ *              written; strings and arrays are as long as they say. Every pointer is checked for
+ *              NULL: where a value is needed, NULL is SHMETRICS_STATUS_NULL_ARGUMENT.
+ * Strings      Carry their length and need not end in NUL. They are UTF-8, and are read during the
+ *              call only.
+ * Threads      Every call may be made from any thread at any time, but a cursor by one thread at a
+ *              time.
+ * Fork         Before or after opening a segment, from any thread, by any means. A child counts
+ *              through its parent's handles. Per-process gauges notice the fork by themselves. exec
+ *              loses the mapping: open the segment again. A vfork child shares its parent's memory
+ *              and counts as the parent.
+ * Signals      Updates of counters and histograms are async-signal-safe. Those of gauges too, but
+ *              for the first update of a per-process gauge in each process.
+ * Cancellation No call is a cancellation point, whatever it does. A cancellation that is pending
+ *              stays so: the thread ends at the host's own next cancellation point. The thread's
+ *              type must be deferred, which is the default: no call may be cancelled
+ *              asynchronously, as is so of most of the C library.
  * errno        No call changes errno. A call that fails says so by its status.
- * Memory       Updates and look-ups allocate nothing of the process' memory, but for a first look-up by name, which registers.
- *              A call that returns a status and finds no memory returns SHMETRICS_STATUS_NO_MEMORY, and has done nothing: it
- *              asks for more than it needs before it begins. The process still ends, by Rust's allocator, if another thread
- *              takes that memory meanwhile, if shmetrics_cursor_next or shmetrics_segment_trouble finds none, and, by the C
- *              library, if a thread fails for the first time in a library that was loaded by dlopen.
- * Death        A process may be killed between any two instructions: nothing is lost that a call has returned from, and
- *              nobody waits for it.
+ * Memory       Updates and look-ups allocate nothing of the process' memory, but for a first
+ *              look-up by name, which registers. A call that returns a status and finds no memory
+ *              returns SHMETRICS_STATUS_NO_MEMORY, and has done nothing: it asks for more than it
+ *              needs before it begins. The process still ends, by Rust's allocator, if another
+ *              thread takes that memory meanwhile, if shmetrics_cursor_next or
+ *              shmetrics_segment_trouble finds none, and, by the C library, if a thread fails for
+ *              the first time in a library that was loaded by dlopen.
+ * Death        A process may be killed between any two instructions: nothing is lost that a call
+ *              has returned from, and nobody waits for it.
  */
 
 
@@ -70,7 +85,8 @@
 #define SHMETRICS_GAUGE_SHARED 0
 
 /**
- * One sample for each process, dead or alive, with the label `pid`. A dead one's stays until a new process takes its slot.
+ * One sample for each process, dead or alive, with the label `pid`. A dead one's stays until a new
+ * process takes its slot.
  */
 #define SHMETRICS_GAUGE_ALL 1
 
@@ -135,28 +151,33 @@
 #define SHMETRICS_ATTACH 2
 
 /**
- * Create a segment without a name, for processes forked from this one; sealed, and gone with its last user.
+ * Create a segment without a name, for processes forked from this one; sealed, and gone with its
+ * last user.
  */
 #define SHMETRICS_ANONYMOUS 3
 
 /**
- * Hot series have cells for each CPU, written in restartable sequences (`rseq`) where they are to be had.
+ * Hot series have cells for each CPU, written in restartable sequences (`rseq`) where they are to
+ * be had.
  */
 #define SHMETRICS_LANES_DEFAULT 0
 
 /**
- * This process uses no restartable sequences. A segment that it makes has cells for each CPU that are written by locked instructions; in
- * one that has others, it counts in the cells that all share. Pages are the same.
+ * This process uses no restartable sequences. A segment that it makes has cells for each CPU that
+ * are written by locked instructions; in one that has others, it counts in the cells that all
+ * share. Pages are the same.
  */
 #define SHMETRICS_LANES_LOCKED 1
 
 /**
- * A segment that this process makes has no cells for each CPU: they take up to an eighth of the ceiling.
+ * A segment that this process makes has no cells for each CPU: they take up to an eighth of the
+ * ceiling.
  */
 #define SHMETRICS_LANES_NONE 2
 
 /**
- * `le="1.0"`, as OpenMetrics and Python's client have it; or, if `$SHMETRICS_LE` is `short`, `le="1"`.
+ * `le="1.0"`, as OpenMetrics and Python's client have it; or, if `$SHMETRICS_LE` is `short`,
+ * `le="1"`.
  */
 #define SHMETRICS_BOUNDS_DEFAULT 0
 
@@ -166,7 +187,8 @@
 #define SHMETRICS_BOUNDS_CANONICAL 1
 
 /**
- * `le="1"`, as Go's client has it: for rules that name it so. OpenMetrics pages have `le="1.0"` in any case.
+ * `le="1"`, as Go's client has it: for rules that name it so. OpenMetrics pages have `le="1.0"` in
+ * any case.
  */
 #define SHMETRICS_BOUNDS_SHORT 2
 
@@ -271,7 +293,8 @@ typedef enum shmetrics_format {
 } shmetrics_format;
 
 /**
- * What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others stay as they are.
+ * What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others
+ * stay as they are.
  */
 typedef enum shmetrics_escaping {
   /**
@@ -287,7 +310,8 @@ typedef enum shmetrics_escaping {
    */
   SHMETRICS_ESCAPING_DOTS,
   /**
-   * `U__` in front, underscores become `__`, and each such character its code point between underscores.
+   * `U__` in front, underscores become `__`, and each such character its code point between
+   * underscores.
    */
   SHMETRICS_ESCAPING_VALUES,
   /**
@@ -359,7 +383,8 @@ typedef struct shmetrics_reader shmetrics_reader;
 typedef struct shmetrics_segment shmetrics_segment;
 
 /**
- * Bytes with their length. They need not end in NUL. As a label value, a NULL pointer is the empty string.
+ * Bytes with their length. They need not end in NUL. As a label value, a NULL pointer is the empty
+ * string.
  */
 typedef struct shmetrics_str {
   /**
@@ -373,17 +398,19 @@ typedef struct shmetrics_str {
 } shmetrics_str;
 
 /**
- * What a family is called and made of. Zero-initialise it, then set what you need. What families of a type do not have, such as buckets
- * of a counter, is `SHMETRICS_STATUS_INVALID_ARGUMENT`.
+ * What a family is called and made of. Zero-initialise it, then set what you need. What families
+ * of a type do not have, such as buckets of a counter, is `SHMETRICS_STATUS_INVALID_ARGUMENT`.
  */
 typedef struct shmetrics_family_spec {
   /**
-   * The metric's name: any UTF-8 without control characters. What is not letters, digits, `_` and `:` is escaped for scrapers that do
-   * not ask for it. A counter is shown as `name_total`, whether or not the name ends so.
+   * The metric's name: any UTF-8 without control characters. What is not letters, digits, `_`
+   * and `:` is escaped for scrapers that do not ask for it. A counter is shown as `name_total`,
+   * whether or not the name ends so.
    */
   struct shmetrics_str name;
   /**
-   * What it means, for people; may be empty. The help of the registration that makes the family is shown; another one is no conflict.
+   * What it means, for people; may be empty. The help of the registration that makes the family
+   * is shown; another one is no conflict.
    */
   struct shmetrics_str help;
   /**
@@ -399,8 +426,8 @@ typedef struct shmetrics_family_spec {
    */
   size_t label_count;
   /**
-   * A histogram's rising upper bounds; `+Inf` is added by itself. NULL for Prometheus' default ones, or for none where there are
-   * native buckets.
+   * A histogram's rising upper bounds; `+Inf` is added by itself. NULL for Prometheus' default
+   * ones, or for none where there are native buckets.
    */
   const double *buckets;
   /**
@@ -420,16 +447,18 @@ typedef struct shmetrics_family_spec {
    */
   uint64_t max_series;
   /**
-   * Seconds without an update after which a series goes off the pages, and after twice as many is removed; 0 for never.
+   * Seconds without an update after which a series goes off the pages, and after twice as many
+   * is removed; 0 for never.
    */
   uint32_t expire_after;
   /**
-   * The least time between two exemplars that a counter or a bucket keeps, in milliseconds; 0 for a second.
+   * The least time between two exemplars that a counter or a bucket keeps, in milliseconds; 0
+   * for a second.
    */
   uint32_t exemplar_interval_ms;
   /**
-   * A summary's quantiles, of 0 to 1, rising: of what all processes together have observed in the last ten minutes. Each is right to
-   * 1.1 %. NULL for none.
+   * A summary's quantiles, of 0 to 1, rising: of what all processes together have observed in
+   * the last ten minutes. Each is right to 1.1 %. NULL for none.
    */
   const double *quantiles;
   /**
@@ -437,33 +466,38 @@ typedef struct shmetrics_family_spec {
    */
   size_t quantile_count;
   /**
-   * A histogram's native buckets, which need no bounds: each is larger than the one before by at most this factor, such as 1.1. 0 for
-   * none. With `buckets`, there are both.
+   * A histogram's native buckets, which need no bounds: each is larger than the one before by at
+   * most this factor, such as 1.1. 0 for none. With `buckets`, there are both.
    */
   double native_factor;
   /**
-   * What is at most so far from 0 is counted in the native zero bucket. 0 for 2^-128; a negative number: only 0 itself.
+   * What is at most so far from 0 is counted in the native zero bucket. 0 for 2^-128; a negative
+   * number: only 0 itself.
    */
   double native_zero_threshold;
   /**
-   * The most native buckets that pages show of a series; beyond that, coarser ones. 0 for 160; UINT32_MAX for no limit.
+   * The most native buckets that pages show of a series; beyond that, coarser ones. 0 for 160;
+   * UINT32_MAX for no limit.
    */
   uint32_t native_max_buckets;
   /**
-   * How long an observation counts in quantiles, in seconds; 0 for ten minutes. It leaves them after half that time to all of it.
+   * How long an observation counts in quantiles, in seconds; 0 for ten minutes. It leaves them
+   * after half that time to all of it.
    */
   uint32_t quantile_max_age;
   /**
-   * A counter is shown under this very name in Prometheus' text formats and in protobuf, without `_total`: for dashboards and rules that
-   * name an exporter's counters. OpenMetrics shows it with `_total`. A family registered without it conflicts.
+   * A counter is shown under this very name in Prometheus' text formats and in protobuf, without
+   * `_total`: for dashboards and rules that name an exporter's counters. OpenMetrics shows it
+   * with `_total`. A family registered without it conflicts.
    */
   bool exact_name;
   /**
-   * If a family of this name is registered with another definition, this one takes its place, as a reload needs it that has one more
-   * label or bucket. The old definition leaves all pages at that instant, and updates through its handles are not done but
-   * counted. A process of an earlier generation gets `SHMETRICS_STATUS_CONFLICT`: see `shmetrics_options.generation`. Without
-   * `replace`, another definition is `SHMETRICS_STATUS_CONFLICT`. Of one that is as it was, `max_series` and `exemplar_interval_ms`
-   * are put in force.
+   * If a family of this name is registered with another definition, this one takes its place, as
+   * a reload needs it that has one more label or bucket. The old definition leaves all pages at
+   * that instant, and updates through its handles are not done but counted. A process of an
+   * earlier generation gets `SHMETRICS_STATUS_CONFLICT`: see `shmetrics_options.generation`.
+   * Without `replace`, another definition is `SHMETRICS_STATUS_CONFLICT`. Of one that is as it
+   * was, `max_series` and `exemplar_interval_ms` are put in force.
    */
   bool replace;
 } shmetrics_family_spec;
@@ -585,8 +619,8 @@ typedef struct shmetrics_summary_family {
 } shmetrics_summary_family;
 
 /**
- * A family. All pointers are valid until the next call of `shmetrics_points_next` that gives a point of another family. Later
- * versions may add fields at the end.
+ * A family. All pointers are valid until the next call of `shmetrics_points_next` that gives a
+ * point of another family. Later versions may add fields at the end.
  */
 typedef struct shmetrics_point_family {
   /**
@@ -712,8 +746,9 @@ typedef struct shmetrics_exemplar {
 } shmetrics_exemplar;
 
 /**
- * A series as it was at one moment. All pointers are valid until the next call with the same points. Arrays that a type does not have are
- * NULL with a count of 0. Later versions may add fields at the end.
+ * A series as it was at one moment. All pointers are valid until the next call with the same
+ * points. Arrays that a type does not have are NULL with a count of 0. Later versions may add
+ * fields at the end.
  */
 typedef struct shmetrics_point {
   /**
@@ -733,7 +768,8 @@ typedef struct shmetrics_point {
    */
   uint64_t began_ns;
   /**
-   * The value of a counter, gauge, unknown or info; the sum of a histogram's or summary's observations.
+   * The value of a counter, gauge, unknown or info; the sum of a histogram's or summary's
+   * observations.
    */
   double value;
   /**
@@ -741,8 +777,8 @@ typedef struct shmetrics_point {
    */
   uint64_t whole;
   /**
-   * Observations of each bucket of a histogram alone, in one bucket more than there are bounds. A summary, and a histogram that is
-   * only native, has one. They are those of `value`.
+   * Observations of each bucket of a histogram alone, in one bucket more than there are bounds.
+   * A summary, and a histogram that is only native, has one. They are those of `value`.
    */
   const uint64_t *counts;
   /**
@@ -810,17 +846,18 @@ typedef struct shmetrics_options {
    */
   size_t struct_size;
   /**
-   * Letters, digits and `. _ - : @`; or, with a slash, the path of a file on a tmpfs. Empty: `$SHMETRICS_SEGMENT`, else
-   * "default".
+   * Letters, digits and `. _ - : @`; or, with a slash, the path of a file on a tmpfs. Empty:
+   * `$SHMETRICS_SEGMENT`, else "default".
    */
   struct shmetrics_str name;
   /**
-   * `SHMETRICS_OPEN_OR_CREATE`, `SHMETRICS_CREATE_NEW`, `SHMETRICS_ATTACH` or `SHMETRICS_ANONYMOUS`.
+   * `SHMETRICS_OPEN_OR_CREATE`, `SHMETRICS_CREATE_NEW`, `SHMETRICS_ATTACH` or
+   * `SHMETRICS_ANONYMOUS`.
    */
   uint32_t how;
   /**
-   * The file mode of a new segment, such as 0640 for scrapers of the same group, or 0660 for processes of the same
-   * group that count. 0 for `$SHMETRICS_MODE`, else 0600.
+   * The file mode of a new segment, such as 0640 for scrapers of the same group, or 0660 for
+   * processes of the same group that count. 0 for `$SHMETRICS_MODE`, else 0600.
    */
   uint32_t mode;
   /**
@@ -840,18 +877,19 @@ typedef struct shmetrics_options {
    */
   uint32_t allow_disk;
   /**
-   * Not 0: start with a new segment if no process has the old one open for counting any more. For the process that starts a
-   * service, and stays: of users that come and go, each would begin anew. Only with `SHMETRICS_OPEN_OR_CREATE`.
+   * Not 0: start with a new segment if no process has the old one open for counting any more.
+   * For the process that starts a service, and stays: of users that come and go, each would
+   * begin anew. Only with `SHMETRICS_OPEN_OR_CREATE`.
    */
   uint32_t reset_if_unused;
   /**
-   * `SHMETRICS_LANES_DEFAULT`, or less: whether hot counters and histograms count in cells for each CPU. `$SHMETRICS_RSEQ=0` is
-   * `SHMETRICS_LANES_LOCKED` for all.
+   * `SHMETRICS_LANES_DEFAULT`, or less: whether hot counters and histograms count in cells for
+   * each CPU. `$SHMETRICS_RSEQ=0` is `SHMETRICS_LANES_LOCKED` for all.
    */
   uint32_t lanes;
   /**
-   * Labels that every series of a new segment has in front of its own. Whoever attaches the segment with labels must give the
-   * same; who gives none takes it as it is.
+   * Labels that every series of a new segment has in front of its own. Whoever attaches the
+   * segment with labels must give the same; who gives none takes it as it is.
    */
   const struct shmetrics_label *labels;
   /**
@@ -859,21 +897,25 @@ typedef struct shmetrics_options {
    */
   size_t label_count;
   /**
-   * The group of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_GROUP`, else this process' group.
+   * The group of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_GROUP`,
+   * else this process' group.
    */
   struct shmetrics_str group;
   /**
-   * The owner of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_OWNER`, else this process' user. Only
-   * root may name another user. This process trusts segments of this user.
+   * The owner of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_OWNER`,
+   * else this process' user. Only root may name another user. This process trusts segments of
+   * this user.
    */
   struct shmetrics_str owner;
   /**
-   * The users, separated by commas, in whose existing segments this process may count, besides root and its own user. Empty:
-   * `$SHMETRICS_TRUST`. A segment's owner can cut its file off, which kills the processes that use it.
+   * The users, separated by commas, in whose existing segments this process may count, besides
+   * root and its own user. Empty: `$SHMETRICS_TRUST`. A segment's owner can cut its file off,
+   * which kills the processes that use it.
    */
   struct shmetrics_str trust;
   /**
-   * How the text formats show the bounds of buckets and the quantiles of a new segment: `SHMETRICS_BOUNDS_DEFAULT`, or another.
+   * How the text formats show the bounds of buckets and the quantiles of a new segment:
+   * `SHMETRICS_BOUNDS_DEFAULT`, or another.
    */
   uint32_t bounds;
   /**
@@ -881,9 +923,11 @@ typedef struct shmetrics_options {
    */
   uint32_t reserved;
   /**
-   * The number of this process' generation, for hosts that number their reloads: of two processes that replace each other's
-   * definition of a family (`shmetrics_family_spec.replace`), the later generation prevails. 0: the time at which this process
-   * opened the segment last; forked children have their parent's. Give numbers in all processes of an application, or in none.
+   * The number of this process' generation, for hosts that number their reloads: of two
+   * processes that replace each other's definition of a family
+   * (`shmetrics_family_spec.replace`), the later generation prevails. 0: the time at which this
+   * process opened the segment last; forked children have their parent's. Give numbers in all
+   * processes of an application, or in none.
    */
   uint64_t generation;
 } shmetrics_options;
@@ -949,8 +993,8 @@ struct shmetrics_counter shmetrics_counter_with(struct shmetrics_counter_family 
                                                 size_t count);
 
 /**
- * Removes the counter with these label values, for all processes; its handles then count nowhere. False if there is none. See
- * "Removing label sets" above.
+ * Removes the counter with these label values, for all processes; its handles then count nowhere.
+ * False if there is none. See "Removing label sets" above.
  */
 bool shmetrics_counter_remove(struct shmetrics_counter_family family,
                               const struct shmetrics_str *values,
@@ -962,7 +1006,8 @@ bool shmetrics_counter_remove(struct shmetrics_counter_family family,
 uint64_t shmetrics_counter_clear(struct shmetrics_counter_family family);
 
 /**
- * Whether the counter has been removed. A look-up of the same values then makes a new one. False for an inert handle.
+ * Whether the counter has been removed. A look-up of the same values then makes a new one. False
+ * for an inert handle.
  */
 bool shmetrics_counter_is_removed(struct shmetrics_counter counter);
 
@@ -972,14 +1017,16 @@ bool shmetrics_counter_is_removed(struct shmetrics_counter counter);
 void shmetrics_counter_inc(struct shmetrics_counter counter);
 
 /**
- * Adds `v`. A negative, infinite or NaN `v` is not added but counted in `shmetrics_updates_rejected_total`.
+ * Adds `v`. A negative, infinite or NaN `v` is not added but counted in
+ * `shmetrics_updates_rejected_total`.
  */
 void shmetrics_counter_add(struct shmetrics_counter counter, double v);
 
 /**
- * Adds `v`, and keeps what these labels say of it as an exemplar: `trace_id`, mostly. A counter keeps the latest, and takes a new one
- * no sooner than `exemplar_interval_ms` after the last. Names and values may have 128 characters together. Labels that no page
- * could have are not kept, but noted in `shmetrics_updates_rejected_total`. Of OpenMetrics and protobuf pages.
+ * Adds `v`, and keeps what these labels say of it as an exemplar: `trace_id`, mostly. A counter
+ * keeps the latest, and takes a new one no sooner than `exemplar_interval_ms` after the last.
+ * Names and values may have 128 characters together. Labels that no page could have are not kept,
+ * but noted in `shmetrics_updates_rejected_total`. Of OpenMetrics and protobuf pages.
  */
 void shmetrics_counter_add_with_exemplar(struct shmetrics_counter counter,
                                          double v,
@@ -987,10 +1034,12 @@ void shmetrics_counter_add_with_exemplar(struct shmetrics_counter counter,
                                          size_t count);
 
 /**
- * Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place to keep families and handles between two
- * requests. The labels come in any order; in the family's own it is fastest. What is not there is made, a family without a help text; register it beforehand
- * where it is to have one, or a limit. It costs two look-ups. On an error nothing is counted. A negative,
- * infinite or NaN `v` is `SHMETRICS_STATUS_INVALID_ARGUMENT`, and makes nothing.
+ * Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place
+ * to keep families and handles between two requests. The labels come in any order; in the family's
+ * own it is fastest. What is not there is made, a family without a help text; register it
+ * beforehand where it is to have one, or a limit. It costs two look-ups. On an error nothing is
+ * counted. A negative, infinite or NaN `v` is `SHMETRICS_STATUS_INVALID_ARGUMENT`, and makes
+ * nothing.
  */
 enum shmetrics_status shmetrics_counter_add_named(struct shmetrics_segment *segment,
                                                   struct shmetrics_str name,
@@ -1009,8 +1058,8 @@ void shmetrics_counter_add_u64(struct shmetrics_counter counter, uint64_t n);
 double shmetrics_counter_value(struct shmetrics_counter counter);
 
 /**
- * Registers a family of gauges, or finds it. `mode` (a `SHMETRICS_GAUGE_...`) says what the values of several
- * processes amount to.
+ * Registers a family of gauges, or finds it. `mode` (a `SHMETRICS_GAUGE_...`) says what the values
+ * of several processes amount to.
  */
 enum shmetrics_status shmetrics_gauge_register(struct shmetrics_segment *segment,
                                                const struct shmetrics_family_spec *spec,
@@ -1018,8 +1067,9 @@ enum shmetrics_status shmetrics_gauge_register(struct shmetrics_segment *segment
                                                struct shmetrics_gauge_family *family);
 
 /**
- * Registers a family of metrics of unknown type (`untyped`), or finds it: one value for all processes, of which nothing is known,
- * such as one passed on from elsewhere. It is set as a gauge is.
+ * Registers a family of metrics of unknown type (`untyped`), or finds it: one value for all
+ * processes, of which nothing is known, such as one passed on from elsewhere. It is set as a gauge
+ * is.
  */
 enum shmetrics_status shmetrics_unknown_register(struct shmetrics_segment *segment,
                                                  const struct shmetrics_family_spec *spec,
@@ -1033,8 +1083,8 @@ struct shmetrics_gauge shmetrics_gauge_with(struct shmetrics_gauge_family family
                                             size_t count);
 
 /**
- * Removes the gauge with these label values, for all processes; its handles then count nowhere. False if there is none. See
- * "Removing label sets" above.
+ * Removes the gauge with these label values, for all processes; its handles then count nowhere.
+ * False if there is none. See "Removing label sets" above.
  */
 bool shmetrics_gauge_remove(struct shmetrics_gauge_family family,
                             const struct shmetrics_str *values,
@@ -1046,7 +1096,8 @@ bool shmetrics_gauge_remove(struct shmetrics_gauge_family family,
 uint64_t shmetrics_gauge_clear(struct shmetrics_gauge_family family);
 
 /**
- * Whether the gauge has been removed. A look-up of the same values then makes a new one. False for an inert handle.
+ * Whether the gauge has been removed. A look-up of the same values then makes a new one. False for
+ * an inert handle.
  */
 bool shmetrics_gauge_is_removed(struct shmetrics_gauge gauge);
 
@@ -1076,13 +1127,15 @@ void shmetrics_gauge_dec(struct shmetrics_gauge gauge);
 void shmetrics_gauge_set_to_now(struct shmetrics_gauge gauge);
 
 /**
- * The value now; 0 for an inert handle, and once the gauge is removed. Of a per-process gauge it is this process' own, 0 if that has not
- * set it: a page shows what the values of all processes amount to.
+ * The value now; 0 for an inert handle, and once the gauge is removed. Of a per-process gauge it
+ * is this process' own, 0 if that has not set it: a page shows what the values of all processes
+ * amount to.
  */
 double shmetrics_gauge_value(struct shmetrics_gauge gauge);
 
 /**
- * Registers a family of histograms, or finds it: with classic buckets, and with native ones if `native_factor` is set.
+ * Registers a family of histograms, or finds it: with classic buckets, and with native ones if
+ * `native_factor` is set.
  *
  * ```c
  * shmetrics_histogram_family latency;
@@ -1092,23 +1145,24 @@ double shmetrics_gauge_value(struct shmetrics_gauge gauge);
  * shmetrics_histogram_observe(shmetrics_histogram_with(latency, NULL, 0), 0.0042);
  * ```
  *
- * Native buckets are made as they are needed. An observation that finds no room for a new one is not counted, but in
- * `shmetrics_observations_refused_total`.
+ * Native buckets are made as they are needed. An observation that finds no room for a new one is
+ * not counted, but in `shmetrics_observations_refused_total`.
  */
 enum shmetrics_status shmetrics_histogram_register(struct shmetrics_segment *segment,
                                                    const struct shmetrics_family_spec *spec,
                                                    struct shmetrics_histogram_family *family);
 
 /**
- * The histogram with these label values, made if there is none. Never fails: see "Label sets" above.
+ * The histogram with these label values, made if there is none. Never fails: see "Label sets"
+ * above.
  */
 struct shmetrics_histogram shmetrics_histogram_with(struct shmetrics_histogram_family family,
                                                     const struct shmetrics_str *values,
                                                     size_t count);
 
 /**
- * Removes the histogram with these label values, for all processes; its handles then count nowhere. False if there is none. See
- * "Removing label sets" above.
+ * Removes the histogram with these label values, for all processes; its handles then count
+ * nowhere. False if there is none. See "Removing label sets" above.
  */
 bool shmetrics_histogram_remove(struct shmetrics_histogram_family family,
                                 const struct shmetrics_str *values,
@@ -1120,20 +1174,20 @@ bool shmetrics_histogram_remove(struct shmetrics_histogram_family family,
 uint64_t shmetrics_histogram_clear(struct shmetrics_histogram_family family);
 
 /**
- * Whether the histogram has been removed. A look-up of the same values then makes a new one. False for an inert handle.
+ * Whether the histogram has been removed. A look-up of the same values then makes a new one. False
+ * for an inert handle.
  */
 bool shmetrics_histogram_is_removed(struct shmetrics_histogram histogram);
 
 /**
- * Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`; an infinite value is counted in
- * its bucket and leaves the sum as it is.
+ * Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`; an
+ * infinite value is counted in its bucket and leaves the sum as it is.
  */
-void shmetrics_histogram_observe(struct shmetrics_histogram histogram,
-                                 double v);
+void shmetrics_histogram_observe(struct shmetrics_histogram histogram, double v);
 
 /**
- * As `shmetrics_histogram_observe`, and keeps what these labels say of it as its bucket's exemplar, as
- * `shmetrics_counter_add_with_exemplar` does. Not for summaries.
+ * As `shmetrics_histogram_observe`, and keeps what these labels say of it as its bucket's
+ * exemplar, as `shmetrics_counter_add_with_exemplar` does. Not for summaries.
  */
 void shmetrics_histogram_observe_with_exemplar(struct shmetrics_histogram histogram,
                                                double v,
@@ -1141,8 +1195,9 @@ void shmetrics_histogram_observe_with_exemplar(struct shmetrics_histogram histog
                                                size_t count);
 
 /**
- * Counts one observation of the histogram of this name and these labels, as `shmetrics_counter_add_named` adds. One that is made has the
- * default buckets. NaN is `SHMETRICS_STATUS_INVALID_ARGUMENT`.
+ * Counts one observation of the histogram of this name and these labels, as
+ * `shmetrics_counter_add_named` adds. One that is made has the default buckets. NaN is
+ * `SHMETRICS_STATUS_INVALID_ARGUMENT`.
  */
 enum shmetrics_status shmetrics_histogram_observe_named(struct shmetrics_segment *segment,
                                                         struct shmetrics_str name,
@@ -1161,8 +1216,9 @@ uint64_t shmetrics_timer_start(void);
 void shmetrics_histogram_observe_since(struct shmetrics_histogram histogram, uint64_t start);
 
 /**
- * As `shmetrics_counter_with`, for foreign-function interfaces that cannot pass structs by value: handles go by pointer, and `*counter`
- * becomes the handle. All calls that end in `_p` are such. A NULL pointer to a handle does nothing.
+ * As `shmetrics_counter_with`, for foreign-function interfaces that cannot pass structs by value:
+ * handles go by pointer, and `*counter` becomes the handle. All calls that end in `_p` are such. A
+ * NULL pointer to a handle does nothing.
  */
 void shmetrics_counter_with_p(const struct shmetrics_counter_family *family,
                               const struct shmetrics_str *values,
@@ -1249,9 +1305,11 @@ void shmetrics_histogram_observe_p(const struct shmetrics_histogram *histogram, 
 void shmetrics_histogram_observe_since_p(const struct shmetrics_histogram *histogram, uint64_t start);
 
 /**
- * Reads the cursor's page as values instead of text: each series as it is at the moment it is read, a family complete before the next,
- * the library's own families last. `shmetrics_cursor_only` says beforehand which families; the format does not matter, and names
- * are as they were registered. At most some hundred series are held at a time. On success the cursor is freed.
+ * Reads the cursor's page as values instead of text: each series as it is at the moment it is
+ * read, a family complete before the next, the library's own families last.
+ * `shmetrics_cursor_only` says beforehand which families; the format does not matter, and names
+ * are as they were registered. At most some hundred series are held at a time. On success the
+ * cursor is freed.
  */
 enum shmetrics_status shmetrics_cursor_points(struct shmetrics_cursor *cursor,
                                               struct shmetrics_points **points);
@@ -1278,8 +1336,9 @@ enum shmetrics_status shmetrics_reader_open(struct shmetrics_str name, struct sh
 void shmetrics_reader_free(struct shmetrics_reader *reader);
 
 /**
- * Renders a page into `buffer`. `*length` becomes the page's length also when `capacity` is too small for it: then nothing is
- * written, and the status is `SHMETRICS_STATUS_FULL`. The page may have grown by the next call: leave some room.
+ * Renders a page into `buffer`. `*length` becomes the page's length also when `capacity` is too
+ * small for it: then nothing is written, and the status is `SHMETRICS_STATUS_FULL`. The page may
+ * have grown by the next call: leave some room.
  */
 enum shmetrics_status shmetrics_reader_render(const struct shmetrics_reader *reader,
                                               char *buffer,
@@ -1295,7 +1354,8 @@ enum shmetrics_status shmetrics_segment_render(const struct shmetrics_segment *s
                                                size_t *length);
 
 /**
- * Begins a page that is rendered a piece at a time. The segment's mapping stays, so the cursor may be used at any time.
+ * Begins a page that is rendered a piece at a time. The segment's mapping stays, so the cursor may
+ * be used at any time.
  */
 enum shmetrics_status shmetrics_segment_cursor(const struct shmetrics_segment *segment,
                                                struct shmetrics_cursor **cursor);
@@ -1307,8 +1367,8 @@ enum shmetrics_status shmetrics_reader_cursor(const struct shmetrics_reader *rea
                                               struct shmetrics_cursor **cursor);
 
 /**
- * What to answer to a scraper that sends this `Accept` header; an empty one if it sends none. Never fails: without anything better
- * it is text 0.0.4.
+ * What to answer to a scraper that sends this `Accept` header; an empty one if it sends none.
+ * Never fails: without anything better it is text 0.0.4.
  */
 struct shmetrics_exposition shmetrics_negotiate(struct shmetrics_str accept);
 
@@ -1318,32 +1378,30 @@ struct shmetrics_exposition shmetrics_negotiate(struct shmetrics_str accept);
 const char *shmetrics_exposition_content_type(struct shmetrics_exposition exposition);
 
 /**
- * Whether to compress the answer to a request with this `Accept-Encoding` header by gzip. Send `Vary: Accept, Accept-Encoding` in any
- * case.
+ * Whether to compress the answer to a request with this `Accept-Encoding` header by gzip. Send
+ * `Vary: Accept, Accept-Encoding` in any case.
  */
 bool shmetrics_accepts_gzip(struct shmetrics_str accept_encoding);
 
 /**
- * Says how the cursor's page is written; without it, it is text 0.0.4. To be called before its first bytes are taken.
+ * Says how the cursor's page is written; without it, it is text 0.0.4. To be called before its
+ * first bytes are taken.
  */
 enum shmetrics_status shmetrics_cursor_format(struct shmetrics_cursor *cursor,
                                               struct shmetrics_exposition exposition);
 
 /**
- * Adds to the names of samples whose families the cursor's page is to have, as scrapers ask for by `name[]`; without any it has all. A
- * name may be as it was registered, or as the page shows it.
+ * Adds to the names of samples whose families the cursor's page is to have, as scrapers ask for by
+ * `name[]`; without any it has all. A name may be as it was registered, or as the page shows it.
  * To be called before its first bytes are taken.
  */
-enum shmetrics_status shmetrics_cursor_only(struct shmetrics_cursor *cursor,
-                                            struct shmetrics_str name);
+enum shmetrics_status shmetrics_cursor_only(struct shmetrics_cursor *cursor, struct shmetrics_str name);
 
 /**
- * Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is complete. Any capacity will do, down
- * to one byte.
+ * Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is complete.
+ * Any capacity will do, down to one byte.
  */
-size_t shmetrics_cursor_next(struct shmetrics_cursor *cursor,
-                             char *buffer,
-                             size_t capacity);
+size_t shmetrics_cursor_next(struct shmetrics_cursor *cursor, char *buffer, size_t capacity);
 
 /**
  * Frees a cursor; NULL is ignored.
@@ -1361,8 +1419,9 @@ const char *shmetrics_content_type(void);
 const char *shmetrics_version(void);
 
 /**
- * Sets the defaults of the first release's fields, for programs that do not say how large their struct is. In C and C++ a macro
- * of this name stands for `shmetrics_options_init_sized`, which sets all.
+ * Sets the defaults of the first release's fields, for programs that do not say how large their
+ * struct is. In C and C++ a macro of this name stands for `shmetrics_options_init_sized`, which
+ * sets all.
  */
 void shmetrics_options_init(struct shmetrics_options *options);
 
@@ -1372,33 +1431,34 @@ void shmetrics_options_init(struct shmetrics_options *options);
 void shmetrics_options_init_sized(struct shmetrics_options *options, size_t size);
 
 /**
- * Opens a segment. `options` may be NULL for the defaults. Opening the same segment again gives the same pointer, from any thread and by
- * any path; in a forked child too, also where it may not open the file any more.
+ * Opens a segment. `options` may be NULL for the defaults. Opening the same segment again gives
+ * the same pointer, from any thread and by any path; in a forked child too, also where it may not
+ * open the file any more.
  */
 enum shmetrics_status shmetrics_segment_open(const struct shmetrics_options *options,
                                              struct shmetrics_segment **segment);
 
 /**
- * Removes a segment's name. Processes that have it mapped go on with the memory, unseen. Only segments are removed; by its plain
- * name also a damaged one is.
+ * Removes a segment's name. Processes that have it mapped go on with the memory, unseen. Only
+ * segments are removed; by its plain name also a damaged one is.
  */
 enum shmetrics_status shmetrics_segment_remove(struct shmetrics_str name);
 
 /**
- * Takes the family of this name off all pages, for all processes. `*unregistered`, unless it is NULL, says whether there was one.
- * Updates through its handles are not done but counted, and the name may be registered anew. `SHMETRICS_STATUS_CONFLICT`: a
- * process of a later generation has registered it. To put another definition in its place, register that with `replace`.
+ * Takes the family of this name off all pages, for all processes. `*unregistered`, unless it is
+ * NULL, says whether there was one. Updates through its handles are not done but counted, and the
+ * name may be registered anew. `SHMETRICS_STATUS_CONFLICT`: a process of a later generation has
+ * registered it. To put another definition in its place, register that with `replace`.
  */
 enum shmetrics_status shmetrics_unregister(struct shmetrics_segment *segment,
                                            struct shmetrics_str name,
                                            bool *unregistered);
 
 /**
- * Gives this process a number of its own for the label `pid` of per-process gauges, such as a worker number. Call it in the
- * worker, before its first gauge update.
+ * Gives this process a number of its own for the label `pid` of per-process gauges, such as a
+ * worker number. Call it in the worker, before its first gauge update.
  */
-enum shmetrics_status shmetrics_segment_set_identity(struct shmetrics_segment *segment,
-                                                     uint32_t identity);
+enum shmetrics_status shmetrics_segment_set_identity(struct shmetrics_segment *segment, uint32_t identity);
 
 /**
  * Takes part in the segment's per-process gauges now, instead of at this process' first update of
@@ -1414,18 +1474,19 @@ enum shmetrics_status shmetrics_segment_set_identity(struct shmetrics_segment *s
 enum shmetrics_status shmetrics_segment_attach_process(struct shmetrics_segment *segment);
 
 /**
- * Expires the series of families with `expire_after` that no process has updated for that time, and returns how many went off
- * the pages. Rendering a page of the segment does so by itself; call this where only read-only readers render.
+ * Expires the series of families with `expire_after` that no process has updated for that time,
+ * and returns how many went off the pages. Rendering a page of the segment does so by itself; call
+ * this where only read-only readers render.
  */
 uint64_t shmetrics_segment_expire(struct shmetrics_segment *segment);
 
 /**
- * For hooks that tell of a child's death, which other libraries want called. You never need it: the kernel tells who lives,
- * so nothing is marked, and no call can harm a living process. True if no living process with this pid (in the caller's
- * PID namespace) has gauges of its own in the segment.
+ * For hooks that tell of a child's death, which other libraries want called. You never need it:
+ * the kernel tells who lives, so nothing is marked, and no call can harm a living process. True if
+ * no living process with this pid (in the caller's PID namespace) has gauges of its own in the
+ * segment.
  */
-bool shmetrics_segment_mark_dead(struct shmetrics_segment *segment,
-                                 uint32_t pid);
+bool shmetrics_segment_mark_dead(struct shmetrics_segment *segment, uint32_t pid);
 
 /**
  * Whether the segment's name still leads to it: it has not been removed or replaced. If it has,
@@ -1448,38 +1509,40 @@ int64_t shmetrics_segment_attached(struct shmetrics_segment *segment);
 enum shmetrics_status shmetrics_segment_is_in_use(struct shmetrics_str name, bool *in_use);
 
 /**
- * Copies what the segment could not take, a sentence for the host's log that says what to do, to `buffer`, cut off to `capacity`
- * with a NUL at its end. Returns its whole length without the NUL; 0 if there is nothing new. Each kind of trouble is told once,
- * to one process of all. Call it now and then, say after each page. `buffer` may be NULL if `capacity` is 0.
+ * Copies what the segment could not take, a sentence for the host's log that says what to do, to
+ * `buffer`, cut off to `capacity` with a NUL at its end. Returns its whole length without the NUL;
+ * 0 if there is nothing new. Each kind of trouble is told once, to one process of all. Call it now
+ * and then, say after each page. `buffer` may be NULL if `capacity` is 0.
  */
-size_t shmetrics_segment_trouble(struct shmetrics_segment *segment,
-                                 char *buffer,
-                                 size_t capacity);
+size_t shmetrics_segment_trouble(struct shmetrics_segment *segment, char *buffer, size_t capacity);
 
 /**
- * Registers a family of state sets, or finds it: `spec->states` names up to 64 states, each on or off.
+ * Registers a family of state sets, or finds it: `spec->states` names up to 64 states, each on or
+ * off.
  */
 enum shmetrics_status shmetrics_state_set_register(struct shmetrics_segment *segment,
                                                    const struct shmetrics_family_spec *spec,
                                                    struct shmetrics_states_family *family);
 
 /**
- * Registers a family of enums, or finds it: `spec->states` names up to 64 states, of which one is on, at first the first.
+ * Registers a family of enums, or finds it: `spec->states` names up to 64 states, of which one is
+ * on, at first the first.
  */
 enum shmetrics_status shmetrics_enum_register(struct shmetrics_segment *segment,
                                               const struct shmetrics_family_spec *spec,
                                               struct shmetrics_states_family *family);
 
 /**
- * The state set or enum with these label values, made if there is none. Never fails: see "Label sets" above.
+ * The state set or enum with these label values, made if there is none. Never fails: see "Label
+ * sets" above.
  */
 struct shmetrics_states shmetrics_states_with(struct shmetrics_states_family family,
                                               const struct shmetrics_str *values,
                                               size_t count);
 
 /**
- * Removes the state set or enum with these label values, for all processes. False if there is none. See "Removing label sets"
- * above.
+ * Removes the state set or enum with these label values, for all processes. False if there is
+ * none. See "Removing label sets" above.
  */
 bool shmetrics_states_remove(struct shmetrics_states_family family,
                              const struct shmetrics_str *values,
@@ -1496,8 +1559,8 @@ uint64_t shmetrics_states_clear(struct shmetrics_states_family family);
 bool shmetrics_states_is_removed(struct shmetrics_states states);
 
 /**
- * Sets a state of a state set, by its place in `spec->states`, on or off. One that there is not is noted in
- * `shmetrics_updates_rejected_total`.
+ * Sets a state of a state set, by its place in `spec->states`, on or off. One that there is not is
+ * noted in `shmetrics_updates_rejected_total`.
  */
 void shmetrics_state_set_set(struct shmetrics_states states, size_t state, bool on);
 
@@ -1508,14 +1571,16 @@ void shmetrics_state_set_set(struct shmetrics_states states, size_t state, bool 
 void shmetrics_enum_set(struct shmetrics_states states, size_t state);
 
 /**
- * Registers a family of information in labels, or finds it. Pages show `name_info` with the value 1.
+ * Registers a family of information in labels, or finds it. Pages show `name_info` with the value
+ * 1.
  */
 enum shmetrics_status shmetrics_info_register(struct shmetrics_segment *segment,
                                               const struct shmetrics_family_spec *spec,
                                               struct shmetrics_info_family *family);
 
 /**
- * Makes the label set with these values be there. False for an inert family or a wrong number of values.
+ * Makes the label set with these values be there. False for an inert family or a wrong number of
+ * values.
  */
 bool shmetrics_info_with(struct shmetrics_info_family family,
                          const struct shmetrics_str *values,
@@ -1539,15 +1604,15 @@ uint64_t shmetrics_info_clear(struct shmetrics_info_family family);
 const char *shmetrics_status_message(uint32_t status);
 
 /**
- * Copies the detail of this thread's last failed call, a sentence that says what to do, to `buffer`, cut off to
- * `capacity` with a NUL at its end. Returns its whole length without the NUL; 0 if no call has failed. `buffer` may be
- * NULL if `capacity` is 0.
+ * Copies the detail of this thread's last failed call, a sentence that says what to do, to
+ * `buffer`, cut off to `capacity` with a NUL at its end. Returns its whole length without the NUL;
+ * 0 if no call has failed. `buffer` may be NULL if `capacity` is 0.
  */
-size_t shmetrics_last_error(char *buffer,
-                            size_t capacity);
+size_t shmetrics_last_error(char *buffer, size_t capacity);
 
 /**
- * Registers a family of summaries (the count and the sum of observations, and quantiles if there are `quantiles`), or finds it.
+ * Registers a family of summaries (the count and the sum of observations, and quantiles if there
+ * are `quantiles`), or finds it.
  *
  * ```c
  * const double quantiles[] = {0.5, 0.9, 0.99};
@@ -1562,16 +1627,16 @@ enum shmetrics_status shmetrics_summary_register(struct shmetrics_segment *segme
                                                  struct shmetrics_summary_family *family);
 
 /**
- * The summary with these label values, made if there is none. It is a histogram without buckets: observe with
- * `shmetrics_histogram_observe`. Never fails: see "Label sets" above.
+ * The summary with these label values, made if there is none. It is a histogram without buckets:
+ * observe with `shmetrics_histogram_observe`. Never fails: see "Label sets" above.
  */
 struct shmetrics_histogram shmetrics_summary_with(struct shmetrics_summary_family family,
                                                   const struct shmetrics_str *values,
                                                   size_t count);
 
 /**
- * Removes the summary with these label values, for all processes; its handles then count nowhere. False if there is none. See
- * "Removing label sets" above.
+ * Removes the summary with these label values, for all processes; its handles then count nowhere.
+ * False if there is none. See "Removing label sets" above.
  */
 bool shmetrics_summary_remove(struct shmetrics_summary_family family,
                               const struct shmetrics_str *values,
@@ -1583,19 +1648,18 @@ bool shmetrics_summary_remove(struct shmetrics_summary_family family,
 uint64_t shmetrics_summary_clear(struct shmetrics_summary_family family);
 
 /**
- * Registers a family of histograms whose observations can be taken back (by `shmetrics_histogram_forget`), such as the ages of
- * the jobs in a queue, or finds it.
+ * Registers a family of histograms whose observations can be taken back (by
+ * `shmetrics_histogram_forget`), such as the ages of the jobs in a queue, or finds it.
  */
 enum shmetrics_status shmetrics_gauge_histogram_register(struct shmetrics_segment *segment,
                                                          const struct shmetrics_family_spec *spec,
                                                          struct shmetrics_histogram_family *family);
 
 /**
- * Takes back an observation of `v` that was counted before: for gauge histograms. Of a bucket that is empty nothing is taken,
- * which is noted in `shmetrics_updates_rejected_total`.
+ * Takes back an observation of `v` that was counted before: for gauge histograms. Of a bucket that
+ * is empty nothing is taken, which is noted in `shmetrics_updates_rejected_total`.
  */
-void shmetrics_histogram_forget(struct shmetrics_histogram histogram,
-                                double v);
+void shmetrics_histogram_forget(struct shmetrics_histogram histogram, double v);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -1,12 +1,13 @@
 // shmetrics for C++17: value handles, RAII guards and errors over shmetrics.h, header only.
 //
-//   auto segment  = shmetrics::segment::open("shop");
-//   auto requests = segment.register_counter({"http_requests_total", "Requests served.", {"method", "status"}});
+//   auto segment  = shmetrics::segment::open("shop"); auto requests =
+//   segment.register_counter({"http_requests_total", "Requests served.", {"method", "status"}});
 //   auto ok       = requests.with({"GET", "200"});   // look a label set up once, keep the handle
 //   ok.inc();                                        // no lock, no allocation, async-signal-safe
 //
-// What can fail comes twice: open() throws shmetrics::error, try_open() returns a shmetrics::result. A host built
-// without exceptions sees only the second form. Updates cannot fail and are noexcept. Link with the C library.
+// What can fail comes twice: open() throws shmetrics::error, try_open() returns a
+// shmetrics::result. A host built without exceptions sees only the second form. Updates cannot fail
+// and are noexcept. Link with the C library.
 #ifndef SHMETRICS_HPP
 #define SHMETRICS_HPP
 
@@ -50,7 +51,8 @@ enum class status_code : std::uint32_t {
   no_memory = SHMETRICS_STATUS_NO_MEMORY,
 };
 
-// How the per-process values of a gauge become one page; `shared` is a single cell that everyone writes.
+// How the per-process values of a gauge become one page; `shared` is a single cell that everyone
+// writes.
 enum class gauge_mode : std::uint32_t {
   shared = SHMETRICS_GAUGE_SHARED,
   all = SHMETRICS_GAUGE_ALL,
@@ -75,7 +77,8 @@ class error : public std::runtime_error {
   status_code status_;
 };
 
-// A value or the error that stands in its place. `*` and `->` need a value, error() needs an error: test first.
+// A value or the error that stands in its place. `*` and `->` need a value, error() needs an error:
+// test first.
 template <class T>
 class [[nodiscard]] result {
  public:
@@ -150,7 +153,8 @@ namespace detail {
 // Hands labels to a C call, without allocation.
 template <class Call>
 auto with_labels(labels labels, Call call) noexcept {
-  // So many are refused, however many more follow: a family has fewer labels, and an exemplar of them more than 128 characters.
+  // So many are refused, however many more follow: a family has fewer labels, and an exemplar of
+  // them more than 128 characters.
   std::array<shmetrics_label, 129> raw;
   const std::size_t count = std::min(labels.size(), raw.size());
   std::transform(labels.begin(), labels.begin() + count, raw.begin(),
@@ -160,7 +164,8 @@ auto with_labels(labels labels, Call call) noexcept {
 
 }  // namespace detail
 
-// A sum that only grows. Copy it freely, keep it for the process' life and across fork; so for every handle below.
+// A sum that only grows. Copy it freely, keep it for the process' life and across fork; so for
+// every handle below.
 class counter : public detail::handle<shmetrics_counter> {
  public:
   using handle::handle;
@@ -176,7 +181,8 @@ class counter : public detail::handle<shmetrics_counter> {
   bool is_removed() const noexcept { return shmetrics_counter_is_removed(raw()); }
 
   void inc() const noexcept { shmetrics_counter_inc(raw()); }
-  // Whole numbers count exactly, beyond 2^53 too. Negative, NaN and infinite ones are ignored, and counted as rejected.
+  // Whole numbers count exactly, beyond 2^53 too. Negative, NaN and infinite ones are ignored, and
+  // counted as rejected.
   template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number> && !std::is_same_v<Number, bool>>>
   void add(Number number) const noexcept {
     if constexpr (std::is_integral_v<Number>) {
@@ -379,8 +385,9 @@ class [[nodiscard]] timer {
 inline timer histogram::start_timer() const noexcept { return timer(*this); }
 inline timer summary::start_timer() const noexcept { return timer(histogram(raw())); }
 
-// A metric name with its label names. `with` finds the handle of a set of label values, creating the series at first
-// sight; a full segment gives the overflow series, a wrong number of values an inert handle.
+// A metric name with its label names. `with` finds the handle of a set of label values, creating
+// the series at first sight; a full segment gives the overflow series, a wrong number of values an
+// inert handle.
 template <class Metric>
 class family : public detail::handle<typename Metric::family_handle> {
  public:
@@ -422,7 +429,8 @@ using state_set_family = family<state_set>;
 using enumeration_family = family<enumeration>;
 using info_family = family<info>;
 
-// What to register: {"name", "help", {"label", ...}}, or by name in C++20. The texts need to live only for the call.
+// What to register: {"name", "help", {"label", ...}}, or by name in C++20. The texts need to live
+// only for the call.
 struct spec {
   std::string_view name{};
   std::string_view help{};
@@ -433,13 +441,16 @@ struct spec {
   std::uint32_t expire_after = 0;          // seconds without an update; 0: never
   std::vector<std::string_view> states{};  // state sets and enumerations
   std::uint32_t exemplar_interval_ms = 0;  // 0: a second
-  double native_factor = 0;                // histograms: buckets that grow by at most this, such as 1.1; 0: no native ones
+  // histograms: buckets that grow by at most this, such as 1.1; 0: no native ones
+  double native_factor = 0;
   double native_zero_threshold = 0;        // 0: 2^-128; negative: only 0 is zero
   std::uint32_t native_max_buckets = 0;    // on pages; 0: 160
   std::vector<double> quantiles{};         // summaries: of all processes, each right to 1.1 %
   std::uint32_t quantile_max_age = 0;      // seconds that they look back; 0: ten minutes
-  bool exact_name = false;                 // counters: text and protobuf show this very name, without _total
-  bool replace = false;                    // another definition of this name gives way: see the C header
+  // counters: text and protobuf show this very name, without _total
+  bool exact_name = false;
+  // another definition of this name gives way: see the C header
+  bool replace = false;
 };
 
 // An exposition format.
@@ -486,14 +497,15 @@ class exposition {
   shmetrics_exposition raw_{};
 };
 
-// Whether to compress the answer to a request with this Accept-Encoding header by gzip. In any case send
-// `Vary: Accept, Accept-Encoding`.
+// Whether to compress the answer to a request with this Accept-Encoding header by gzip. In any case
+// send `Vary: Accept, Accept-Encoding`.
 inline bool accepts_gzip(std::string_view accept_encoding) noexcept {
   return shmetrics_accepts_gzip(detail::str(accept_encoding));
 }
 
-// Which segment, and how to open it: options("shop").ceiling(256 << 20).mode(0640). Defaults are the C library's; an
-// empty name is $SHMETRICS_SEGMENT, else "default". The options keep copies of all texts.
+// Which segment, and how to open it: options("shop").ceiling(256 << 20).mode(0640). Defaults are
+// the C library's; an empty name is $SHMETRICS_SEGMENT, else "default". The options keep copies of
+// all texts.
 class options {
  public:
   options() : options(std::string_view()) {}
@@ -503,7 +515,8 @@ class options {
 
   options& create_new() noexcept { return choose(SHMETRICS_CREATE_NEW); }  // it must not exist
   options& attach() noexcept { return choose(SHMETRICS_ATTACH); }          // it must exist
-  options& anonymous() noexcept { return choose(SHMETRICS_ANONYMOUS); }    // nameless, for forked children
+  // nameless, for forked children
+  options& anonymous() noexcept { return choose(SHMETRICS_ANONYMOUS); }
   options& mode(std::uint32_t file_mode) noexcept { return set(raw_.mode, file_mode); }
   // The owner and the group of a new segment's file: a name, or a number in digits.
   options& owner(std::string_view user) { return set(owner_, user); }
@@ -514,12 +527,15 @@ class options {
   options& max_series(std::uint64_t count) noexcept { return set(raw_.max_series, count); }
   options& max_processes(std::uint32_t count) noexcept { return set(raw_.max_processes, count); }
   options& allow_disk() noexcept { return set(raw_.allow_disk, 1); }
-  options& lanes(std::uint32_t how) noexcept { return set(raw_.lanes, how); }  // SHMETRICS_LANES_DEFAULT, _LOCKED or _NONE
+  // SHMETRICS_LANES_DEFAULT, _LOCKED or _NONE
+  options& lanes(std::uint32_t how) noexcept { return set(raw_.lanes, how); }
   options& short_bounds(bool yes = true) noexcept {  // le="1" instead of le="1.0" in text
     return set(raw_.bounds, yes ? SHMETRICS_BOUNDS_SHORT : SHMETRICS_BOUNDS_CANONICAL);
   }
-  options& generation(std::uint64_t number) noexcept { return set(raw_.generation, number); }  // of a host that numbers its reloads
-  options& reset_if_unused() noexcept { return set(raw_.reset_if_unused, 1); }  // begin anew if nobody counts any more
+  // of a host that numbers its reloads
+  options& generation(std::uint64_t number) noexcept { return set(raw_.generation, number); }
+  // begin anew if nobody counts any more
+  options& reset_if_unused() noexcept { return set(raw_.reset_if_unused, 1); }
   // A label that all series of a new segment have in front of theirs.
   options& label(std::string_view name, std::string_view value) {
     labels_.emplace_back(name, value);
@@ -569,8 +585,9 @@ class options {
 template <class Source>
 class page_source {
  public:
-  // Hands the page over piece by piece as std::string_view; a sink that returns false ends it early. With `only`, the
-  // page has the families of samples of these names, as scrapers ask for by `name[]`.
+  // Hands the page over piece by piece as std::string_view; a sink that returns false ends it
+  // early. With `only`, the page has the families of samples of these names, as scrapers ask for by
+  // `name[]`.
   template <class Sink>
   outcome try_each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024, const exposition& how = {},
                          const std::vector<std::string_view>& only = {}) const {
@@ -617,8 +634,8 @@ class page_source {
   };
 };
 
-// A shared-memory segment opened for writing: register families, render. A value that never closes: the mapping stays
-// for the process' life, so handles cannot dangle.
+// A shared-memory segment opened for writing: register families, render. A value that never closes:
+// the mapping stays for the process' life, so handles cannot dangle.
 class segment : public page_source<segment> {
  public:
   static result<segment> try_open(const options& how = {}) {
@@ -641,7 +658,8 @@ class segment : public page_source<segment> {
   }
   // Whether the segment's name still leads to it. True also where the process cannot tell.
   bool is_current() const noexcept { return shmetrics_segment_is_current(raw_); }
-  // How many processes have it open for counting, this one included. No value where the system does not tell.
+  // How many processes have it open for counting, this one included. No value where the system does
+  // not tell.
   std::optional<std::uint32_t> attached() const noexcept {
     const std::int64_t count = shmetrics_segment_attached(raw_);
     if (count < 0) return std::nullopt;
@@ -654,14 +672,17 @@ class segment : public page_source<segment> {
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
     return done;
   }
-  // A worker number to stand for this process in gauges instead of its pid; before its first gauge update.
+  // A worker number to stand for this process in gauges instead of its pid; before its first gauge
+  // update.
   outcome try_set_identity(std::uint32_t identity) const {
     return detail::check(shmetrics_segment_set_identity(raw_, identity));
   }
-  // Takes part in per-process gauges now, instead of at the first update of one: before a system call filter, for instance.
+  // Takes part in per-process gauges now, instead of at the first update of one: before a system
+  // call filter, for instance.
   outcome try_attach_process() const { return detail::check(shmetrics_segment_attach_process(raw_)); }
 
-  // Idempotent, from any process; the same name with another type, labels, unit, buckets or states is a conflict.
+  // Idempotent, from any process; the same name with another type, labels, unit, buckets or states
+  // is a conflict.
   result<counter_family> try_register_counter(const spec& what) const {
     return registered<counter_family, shmetrics_counter_register>(what);
   }
@@ -691,8 +712,9 @@ class segment : public page_source<segment> {
     return registered<info_family, shmetrics_info_register>(what);
   }
 
-  // Updates that name family and labels, in the family's order, for hosts that have no place to keep handles. What is not there is made,
-  // without a help text; a histogram with the default buckets. It costs two look-ups. On an error nothing is counted.
+  // Updates that name family and labels, in the family's order, for hosts that have no place to
+  // keep handles. What is not there is made, without a help text; a histogram with the default
+  // buckets. It costs two look-ups. On an error nothing is counted.
   outcome try_count(std::string_view name, labels pairs = {}, double number = 1) const {
     return named<shmetrics_counter_add_named>(name, pairs, number);
   }
@@ -752,7 +774,8 @@ class segment : public page_source<segment> {
     raw.unit = detail::str(what.unit);
     raw.label_names = names.data();
     raw.label_count = names.size();
-    raw.buckets = what.buckets.empty() ? nullptr : what.buckets.data();  // NULL is what means the defaults
+    // NULL is what means the defaults
+    raw.buckets = what.buckets.empty() ? nullptr : what.buckets.data();
     raw.bucket_count = what.buckets.size();
     raw.states = states.data();
     raw.state_count = states.size();
@@ -776,7 +799,8 @@ class segment : public page_source<segment> {
   shmetrics_segment* raw_;
 };
 
-// A read-only attachment, for a sidecar or a master that only renders. Move-only; unmaps when destroyed.
+// A read-only attachment, for a sidecar or a master that only renders. Move-only; unmaps when
+// destroyed.
 class reader : public page_source<reader> {
  public:
   static result<reader> try_open(std::string_view name = {}) {

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs what `cargo build --release` made: libraries, headers, pkg-config and CMake files, and the command if built.
+# Installs what `cargo build --release` made: libraries, headers, pkg-config and CMake files, and
+# the command if built.
 #
-#   packaging/install.sh               install
-#   packaging/install.sh --uninstall   remove exactly what was installed, by the manifest that the installation wrote
+#   packaging/install.sh               install packaging/install.sh --uninstall   remove exactly
+#   what was installed, by the manifest that the installation wrote
 #
-# Variables: PREFIX (/usr/local); LIBDIR, INCLUDEDIR, BINDIR, DATADIR (lib, include, bin and share below PREFIX); DESTDIR
-# (put before every path, for packagers); RELEASE_DIR (target/release); NATIVE_LIBS (what libshmetrics.a needs, from
-# `rustc --print native-static-libs`).
+# Variables: PREFIX (/usr/local); LIBDIR, INCLUDEDIR, BINDIR, DATADIR (lib, include, bin and share
+# below PREFIX); DESTDIR (put before every path, for packagers); RELEASE_DIR (target/release);
+# NATIVE_LIBS (what libshmetrics.a needs, from `rustc --print native-static-libs`).
 set -euo pipefail
 umask 022
 
@@ -21,7 +22,8 @@ datadir=${DATADIR:-$prefix/share}
 docdir=$datadir/doc/shmetrics
 destdir=${DESTDIR:-}
 native_libs=${NATIVE_LIBS:--lgcc_s -lutil -lrt -lpthread -lm -ldl -lc}
-# The compiler's driver adds the unwinder that fits: libgcc_s, or with -static libgcc_eh, as there is no static libgcc_s.
+# The compiler's driver adds the unwinder that fits: libgcc_s, or with -static libgcc_eh, as there
+# is no static libgcc_s.
 native_libs=${native_libs/-lgcc_s /}
 manifest=$docdir/install-manifest
 

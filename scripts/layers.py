@@ -10,14 +10,15 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# The layers of each crate from top to bottom, by folder. Files of one layer may import each other, but not in a circle.
+# The layers of each crate from top to bottom. Files of one layer may import each other, in no circle.
 CRATES = {
     "src": "capi | lib | expose | registry | metric | record | segment | process | shm | text | os error kind",
     "bindings/metrics/src": "lib | builder | recorder | cache | handle | shared | settings family | names",
     **dict.fromkeys(["cli/src", "fuzz/src", "benches/rivals/src"], ""),
 }
 TESTS = re.compile(r"^#\[cfg\((?:all\()?test.*\)\]\n(?:#.*\n)*mod tests \{", re.M)
-FOREIGN = re.compile(r"#\[path[^\n]*\n(?:#[^\n]*\n)*mod (\w+);")  # modules whose files are another crate's
+# Modules whose files are another crate's.
+FOREIGN = re.compile(r"#\[path[^\n]*\n(?:#[^\n]*\n)*mod (\w+);")
 NO_CODE = re.compile(r"""//[^\n]*|'(?:\\.|[^'\\])'|"(?:\\.|[^"\\])*\"""")
 USE = re.compile(r"^([ \t]*)(pub(?:\([^)]*\))? )?use ([\w:{}*,\s]+);", re.M)
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Sets up what a verb of the Makefile needs and does not find: `setup.sh build`, `header`, `bench`, `python`, `nginx` or `test`.
+# Sets up what a verb of the Makefile needs and does not find: `setup.sh build`, `header`, `bench`,
+# `python`, `nginx` or `test`.
 #
-# Debian packages if we are root, cbindgen by cargo, Python packages in a virtual environment. What cannot be had is
-# named in one line; the tests that need it then say `skipped`.
+# Debian packages if we are root, cbindgen by cargo, Python packages in a virtual environment. What
+# cannot be had is named in one line; the tests that need it then say `skipped`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,11 +23,13 @@ die() {
 
 policy=/usr/sbin/policy-rc.d
 
-# Packages that bring a daemon must not start it: it would take the port that the tests, or the user, want.
+# Packages that bring a daemon must not start it: it would take the port that the tests, or the
+# user, want.
 install_packages() {
     local package lost=()
     if [[ ! -e $policy ]]; then
-        # However this script ends: a policy that stays would keep every service of the machine down.
+        # However this script ends: a policy that stays would keep every service of the machine
+        # down.
         trap 'rm -f "$policy"' EXIT
         trap 'exit 130' INT TERM HUP
         printf '#!/bin/sh\nexit 101\n' > "$policy"
@@ -79,8 +82,8 @@ get_python_packages() {
         || echo "skipped: Python packages (pip install failed)"
 }
 
-# What builds the Python package: maturin, zig, which links for other targets and for older C libraries than this machine's, and the
-# checks of wheels.
+# What builds the Python package: maturin, zig, which links for other targets and for older C
+# libraries than this machine's, and the checks of wheels.
 get_maturin() {
     [[ -x target/venv/bin/python ]] || python3 -m venv target/venv || {
         echo "skipped: maturin (python3 -m venv failed)"
@@ -112,7 +115,8 @@ need_nginx() {
     need python3 python3
 }
 
-# The newest servers that Debian has, unpacked beside those of its release: a second opinion. They need nothing but a libc.
+# The newest servers that Debian has, unpacked beside those of its release: a second opinion. They
+# need nothing but a libc.
 get_newer_servers() {
     local to=target/tools/newer repo
     [[ -x $to/usr/bin/prometheus && -x $to/usr/bin/prometheus-pushgateway && -x $to/usr/bin/victoria-metrics ]] && return

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Runs the steps named, or all of them, and ends with a table and `N passed, N failed, N skipped`.
 #
-# A step's own output is shown as it comes. Steps that lack a component say so in a line `skipped: ...`; these lines are
-# repeated at the end, so that nothing is missing quietly.
+# A step's own output is shown as it comes. Steps that lack a component say so in a line `skipped:
+# ...`; these lines are repeated at the end, so that nothing is missing quietly.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 root=$PWD
 log=$root/target/test-steps
 mkdir -p "$log"
 
-# Workspaces of their own: two as a user's would be, and one with a dependency that nobody else should have.
+# Workspaces of their own: two as a user's would be, and one with a dependency that nobody else
+# should have.
 worker=examples/prefork/rust/Cargo.toml
 axum=examples/axum/Cargo.toml
 fuzzing=(--manifest-path fuzz/Cargo.toml --target-dir target/fuzz)
@@ -23,8 +24,8 @@ format() {
         && cargo fmt --manifest-path benches/rivals/Cargo.toml --check \
         && cargo fmt --manifest-path tests/interop/rust-parser/Cargo.toml --check
 }
-# Files import downwards.
-layers() { python3 scripts/layers.py; }
+# Files import downwards, and comments end at column 100.
+layers() { python3 scripts/layers.py && python3 scripts/comments.py; }
 clippy() {
     cargo clippy --workspace --all-targets -- -D warnings \
         && cargo clippy -p shmetrics --features portable --all-targets -- -D warnings \

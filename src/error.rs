@@ -37,7 +37,8 @@ pub enum Error {
     NoSpace(String),
     /// The segment has reached its ceiling or its series limit.
     Full(String),
-    /// A family of this name exists with another type, labels, buckets, mode or unit; or names clash.
+    /// A family of this name exists with another type, labels, buckets, mode or unit; or names
+    /// clash.
     Conflict(String),
     /// This machine or backend cannot do it.
     Unsupported(String),

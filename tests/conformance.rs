@@ -193,7 +193,8 @@ fn item_28_reserved_names() {
     for bad in ["__name__", "__a", "a\n"] {
         assert!(s.counter("c", "").labels([bad]).register().is_err(), "{bad:?}");
     }
-    // Prometheus and its clients take these, and say that they are for recording rules and for themselves.
+    // Prometheus and its clients take these, and say that they are for recording rules and for
+    // themselves.
     s.counter("job:rate", "").labels(["_a"]).register().unwrap();
     s.counter("_hidden", "").register().unwrap();
     assert!(s.enumeration("a:b", "", &["x"]).register().is_err(), "it would be a label");
@@ -460,7 +461,8 @@ fn labels_of_a_segment_are_everywhere() {
             assert!(line.contains("{app=\"a\\\"b\""), "{format:?}: {line}");
         }
     }
-    // In protobuf as a label of each metric: a sample of c, h, e and g, and those of the library itself.
+    // In protobuf as a label of each metric: a sample of c, h, e and g, and those of the library
+    // itself.
     let protobuf = s.render(Format::Protobuf);
     let label = b"\x0a\x0a\x0a\x03app\x12\x03a\"b";
     let metrics = protobuf.windows(label.len()).filter(|w| w == label).count();

@@ -30,7 +30,8 @@ fn inode(segment: &Segment) -> u64 {
     std::fs::File::from(file).metadata().unwrap().ino()
 }
 
-/// What the racers tell: the inode each is attached to, whether it is about to count and whether it has.
+/// What the racers tell: the inode each is attached to, whether it is about to count and whether it
+/// has.
 struct Told(Shared);
 
 impl Told {

@@ -107,8 +107,8 @@ fn a_full_segment_goes_on_without() {
     assert_eq!(counted, 4000.0);
 }
 
-/// Processes write to one slot as fast as they can, are killed and stopped in the middle of it: what is shown is always one
-/// process' work.
+/// Processes write to one slot as fast as they can, are killed and stopped in the middle of it:
+/// what is shown is always one process' work.
 #[test]
 fn item_64_no_exemplar_is_made_up_of_two() {
     let name = common::Name::new("exemplars");

@@ -220,7 +220,8 @@ fn labels_of_the_segment() {
     assert!(matches!(other, shmetrics::Error::Conflict(_)), "{other}");
 }
 
-/// A state set or enum in a label set that is removed and made again begins anew, and old handles count nowhere.
+/// A state set or enum in a label set that is removed and made again begins anew, and old handles
+/// count nowhere.
 #[test]
 fn states_have_lives() {
     let s = Options::new().anonymous().open().unwrap();

@@ -305,7 +305,8 @@ fn a_process_that_closes_all_descriptors_lives_on() {
         // As daemons do, but for the pipes this test needs.
         let kept = [ready.descriptors(), go.descriptors()].concat();
         for fd in (3..256).filter(|fd| !kept.contains(fd)) {
-            // SAFETY: closing what may not be open is an error and no more; the library must cope with it.
+            // SAFETY: closing what may not be open is an error and no more; the library must cope
+            // with it.
             unsafe { libc::close(fd) };
         }
         ready.signal();

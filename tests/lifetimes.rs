@@ -16,7 +16,8 @@ const FAMILIES: usize = 40;
 const SETS: usize = 25;
 const PLACES: usize = FAMILIES * SETS;
 
-/// What all tell: updates done at each place; what each worker is about to do, or has just done (place + 1).
+/// What all tell: updates done at each place; what each worker is about to do, or has just done
+/// (place + 1).
 const STOP: usize = PLACES;
 const KILLS: usize = PLACES + 1;
 const PAGES: usize = PLACES + 2;

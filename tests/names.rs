@@ -297,7 +297,8 @@ fn joined_pages() {
     assert!(unlabelled.contains("\nshmetrics_conflicts 2\n"));
 }
 
-/// Escaped, an exemplar's labels may be too long for OpenMetrics 1.0.0: then the page has none, and is right.
+/// Escaped, an exemplar's labels may be too long for OpenMetrics 1.0.0: then the page has none, and
+/// is right.
 #[test]
 fn item_65_an_exemplar_that_grows_too_long_is_left_out() {
     let segment = Options::new().anonymous().open().unwrap();

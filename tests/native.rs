@@ -203,7 +203,8 @@ fn item_58_gauge_histograms_take_back() {
     assert_eq!(common::own(&s, "shmetrics_updates_rejected_total"), 2.0);
 }
 
-/// A record's next life has none of what was in the chunks of the life before, and old handles count nowhere.
+/// A record's next life has none of what was in the chunks of the life before, and old handles
+/// count nowhere.
 #[test]
 fn label_sets_come_and_go() {
     let s = segment();

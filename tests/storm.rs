@@ -65,7 +65,8 @@ impl Metrics {
     }
 }
 
-/// Attaches as an unrelated process does, with a mapping of its own: another spelling of the path is another mapping.
+/// Attaches as an unrelated process does, with a mapping of its own: another spelling of the path
+/// is another mapping.
 fn attach(name: &Name) -> Metrics {
     let path = format!("/dev/shm/./{}", name.path().file_name().unwrap().to_str().unwrap());
     Metrics::register(&Options::new().name(path).attach().open().unwrap())
@@ -185,8 +186,8 @@ fn totals_are_exact_while_processes_are_stopped_and_continued() {
     }
 }
 
-/// What the workers of the test below tell of themselves: for each place the updates done by all, and for each worker the
-/// place (+ 1) of the update that it is about to do or has just done.
+/// What the workers of the test below tell of themselves: for each place the updates done by all,
+/// and for each worker the place (+ 1) of the update that it is about to do or has just done.
 struct Ledger(Shared);
 
 impl Ledger {
@@ -231,7 +232,8 @@ fn kills(workers: usize, kills: u64, seed: u64) -> u64 {
     let mut in_flight = vec![0; PLACES];
     for _ in 0..kills {
         let (victim, stopped) = (random.below(workers as u64) as usize, random.below(workers as u64) as usize);
-        // Whatever it was in the middle of, it stays there until the others have shown that they can do without.
+        // Whatever it was in the middle of, it stays there until the others have shown that they
+        // can do without.
         crew[stopped].signal(libc::SIGSTOP);
         pause(random.below(1000));
         let dead = std::mem::replace(&mut crew[victim], Child(0));

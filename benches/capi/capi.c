@@ -1,5 +1,6 @@
-/* What a call through the C ABI costs, against the shared library, beside the machine's own floor. Rounds of all rows are
- * interleaved; the median of each is printed with its spread. Run by benches/capi/run.sh. */
+/* What a call through the C ABI costs, against the shared library, beside the machine's own
+ * floor. Rounds of all rows are interleaved; the median of each is printed with its spread. Run
+ * by benches/capi/run.sh. */
 #define _GNU_SOURCE
 #include <shmetrics.h>
 

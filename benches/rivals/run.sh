@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds all contestants, measures every part, and writes the tables of docs/benchmarks.md and docs/benchmarks/notes.md, and
-# docs/benchmarks/*.svg: `make bench`.
+# Builds all contestants, measures every part, and writes the tables of docs/benchmarks.md and
+# docs/benchmarks/notes.md, and docs/benchmarks/*.svg: `make bench`.
 #
-# Raw results are in target/bench/results. BENCH_FULL=1 takes more rounds and larger sizes. Parts can be named, as in
-# `run.sh updates pages`; the others are then reported as they were measured last.
+# Raw results are in target/bench/results. BENCH_FULL=1 takes more rounds and larger sizes. Parts
+# can be named, as in `run.sh updates pages`; the others are then reported as they were measured
+# last.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Builds the nginx module against the installed nginx: build.sh [DIRECTORY], by default target/nginx.
+# Builds the nginx module against the installed nginx: build.sh [DIRECTORY], by default
+# target/nginx.
 #
-# Needs the package nginx-dev. SHMETRICS_LIB names the directory of libshmetrics.so, RPATH the directory where nginx finds
-# the library at run time (by default PREFIX/lib).
+# Needs the package nginx-dev. SHMETRICS_LIB names the directory of libshmetrics.so, RPATH the
+# directory where nginx finds the library at run time (by default PREFIX/lib).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${1:-$root/target/nginx}
@@ -22,7 +23,8 @@ fi
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
 
-# The configuration takes most of the time, so it is kept for as long as nothing that it depends on changes.
+# The configuration takes most of the time, so it is kept for as long as nothing that it depends on
+# changes.
 stamp=$(nginx -v 2>&1; echo "$SHMETRICS_LIB $SHMETRICS_RPATH $root"; cat "$root/bindings/nginx/config")
 if [[ ! -e $build/Makefile || $(cat "$build/stamp" 2> /dev/null) != "$stamp" ]]; then
     rm -f "$build/stamp"

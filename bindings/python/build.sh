@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Builds the Python package into target/wheels: for each target a wheel for CPython 3.10 and later and one for 3.9, with the command
-# inside, and the sdist. `build.sh wheel` builds this machine's wheel for CPython 3.10 and later alone.
+# Builds the Python package into target/wheels: for each target a wheel for CPython 3.10 and later
+# and one for 3.9, with the command inside, and the sdist. `build.sh wheel` builds this machine's
+# wheel for CPython 3.10 and later alone.
 #
-# scripts/setup.sh python gets what this needs. What cannot be built is named in a line `skipped: ...`. TARGETS names other targets of
-# Rust; a target is built where Rust's standard library for it is there.
+# scripts/setup.sh python gets what this needs. What cannot be built is named in a line `skipped:
+# ...`. TARGETS names other targets of Rust; a target is built where Rust's standard library for it
+# is there.
 set -euo pipefail
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
@@ -38,8 +40,9 @@ for candidate in python3.9 ~/.pyenv/versions/3.9.*/bin/python; do
     fi
 done
 
-# zig links an unwinder of its own. But the C library loads libgcc_s when a thread ends by pthread_exit(), as Python ends daemon threads,
-# and that unwinder crashes on the frames of this one. So glibc's wheels use libgcc_s too, by a library of its name with the symbols.
+# zig links an unwinder of its own. But the C library loads libgcc_s when a thread ends by
+# pthread_exit(), as Python ends daemon threads, and that unwinder crashes on the frames of this
+# one. So glibc's wheels use libgcc_s too, by a library of its name with the symbols.
 unwinder() { # target
     local to=$CARGO_TARGET_DIR/unwinder-$1 symbol
     mkdir -p "$to"

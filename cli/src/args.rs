@@ -53,12 +53,12 @@ pub(crate) enum Verb {
     ///
     /// Prints one line for each segment of the directory ($SHMETRICS_DIR, otherwise /dev/shm). SIZE
     /// is the memory that the segment takes now. PROCESSES is the number of processes that have the
-    /// segment open for counting, with or without per-process gauges; 1+ if the system does not tell
-    /// the number. UPDATED is the last time that a value changed. To find this time, the command
-    /// reads the values twice, a moment apart, and compares them with the last page that a process
-    /// of the application rendered. "in the last 3 h" means that no such page tells more. A segment
-    /// that cannot be read is listed with the reason. The command lists segments of other users,
-    /// except root's, only by name; --owner makes the command read them.
+    /// segment open for counting, with or without per-process gauges; 1+ if the system does not
+    /// tell the number. UPDATED is the last time that a value changed. To find this time, the
+    /// command reads the values twice, a moment apart, and compares them with the last page that a
+    /// process of the application rendered. "in the last 3 h" means that no such page tells more. A
+    /// segment that cannot be read is listed with the reason. The command lists segments of other
+    /// users, except root's, only by name; --owner makes the command read them.
     #[command(verbatim_doc_comment)]
     List(ListArgs),
 
@@ -89,12 +89,12 @@ pub(crate) enum Verb {
     ///                 otherwise 503 and the reason. /metrics then still has the last values
     ///   /             a small page with links to the others
     ///
-    /// Use --web.config.file for encryption and passwords: tls_server_config and basic_auth_users as
-    /// in Prometheus' own servers, for all paths. A changed file, certificate or key takes effect at
-    /// the next connection, or at SIGHUP. A wrong one is refused, and the previous one stays. A file
-    /// that turns off encryption, passwords or the check of client certificates is refused too: that
-    /// takes a restart. Without the file, listen on the loopback interface. SIGHUP then does nothing.
-    /// A signal that is ignored at the start, as by nohup, stays ignored.
+    /// Use --web.config.file for encryption and passwords: tls_server_config and basic_auth_users
+    /// as in Prometheus' own servers, for all paths. A changed file, certificate or key takes
+    /// effect at the next connection, or at SIGHUP. A wrong one is refused, and the previous one
+    /// stays. A file that turns off encryption, passwords or the check of client certificates is
+    /// refused too: that takes a restart. Without the file, listen on the loopback interface.
+    /// SIGHUP then does nothing. A signal that is ignored at the start, as by nohup, stays ignored.
     #[command(verbatim_doc_comment)]
     Serve(Box<ServeArgs>),
 
@@ -102,9 +102,9 @@ pub(crate) enum Verb {
     ///
     /// Use this command if no scraper can reach the metrics: for jobs that end, and for machines
     /// behind others. It pushes once, or every --interval seconds until SIGTERM or SIGINT, and then
-    /// a last time. A push that fails temporarily (no connection, no answer, 429, 502, 503, 504, of a
-    /// Pushgateway also 500) is repeated after longer and longer pauses; with --interval, until the
-    /// next push is due.
+    /// a last time. A push that fails temporarily (no connection, no answer, 429, 502, 503, 504, of
+    /// a Pushgateway also 500) is repeated after longer and longer pauses; with --interval, until
+    /// the next push is due.
     ///
     ///   shmetrics push shop --gateway http://127.0.0.1:9091 --job shop --group instance=a
     ///   shmetrics push --gateway http://127.0.0.1:9091 --job shop --method delete
@@ -135,10 +135,11 @@ pub(crate) enum Verb {
 
     /// Remove segments, without asking
     ///
-    /// The name is removed at once, and the next start of the application creates a new segment with
-    /// all counters at zero. Without --force, the command does not remove a segment that a process
-    /// has open for counting: such processes would continue to count, unseen, until they are
-    /// restarted. A damaged segment can be removed by its name. By a path, only segments are removed.
+    /// The name is removed at once, and the next start of the application creates a new segment
+    /// with all counters at zero. Without --force, the command does not remove a segment that a
+    /// process has open for counting: such processes would continue to count, unseen, until they
+    /// are restarted. A damaged segment can be removed by its name. By a path, only segments are
+    /// removed.
     #[command(verbatim_doc_comment)]
     Rm(RmArgs),
 
@@ -146,10 +147,11 @@ pub(crate) enum Verb {
     ///
     /// The command starts worker processes that share one segment and pretend to answer requests.
     /// Now and then it kills a worker with SIGKILL in the middle of its work, and replaces the
-    /// worker. You may kill workers too. Each worker keeps a ledger through a pipe: a byte before and
-    /// a byte after each request. At the end (Ctrl-C, or --seconds) the command compares the metrics
-    /// with the ledgers, kind by kind. Every finished request must be counted, and apart from these
-    /// only requests that a kill interrupted may be counted. The exit status is 1 if they disagree.
+    /// worker. You may kill workers too. Each worker keeps a ledger through a pipe: a byte before
+    /// and a byte after each request. At the end (Ctrl-C, or --seconds) the command compares the
+    /// metrics with the ledgers, kind by kind. Every finished request must be counted, and apart
+    /// from these only requests that a kill interrupted may be counted. The exit status is 1 if
+    /// they disagree.
     ///
     /// The segment has the name demo-PID and is removed at the end. To see its page, run
     /// `shmetrics render demo-PID` in another terminal.

@@ -1,4 +1,5 @@
-//! `shmetrics rm`: takes segments' names away; their memory goes with the last process that holds it.
+//! `shmetrics rm`: takes segments' names away; their memory goes with the last process that holds
+//! it.
 
 use std::io::{self, Write};
 use std::path::Path;

@@ -110,8 +110,8 @@ fn span(seconds: u64) -> String {
     }
 }
 
-/// The date of a day counted from 1970-01-01, in the proleptic Gregorian calendar: years are taken to begin in
-/// March, so that the leap day is the last of its year.
+/// The date of a day counted from 1970-01-01, in the proleptic Gregorian calendar: years are taken
+/// to begin in March, so that the leap day is the last of its year.
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);

@@ -1,4 +1,5 @@
-//! What signals ask for: SIGINT and SIGTERM to stop, SIGHUP to read the configuration again, by those who have one.
+//! What signals ask for: SIGINT and SIGTERM to stop, SIGHUP to read the configuration again, by
+//! those who have one.
 
 use std::future::pending;
 

@@ -1,4 +1,5 @@
-//! The segments behind the pages: opened when first wanted, kept while current, followed when replaced.
+//! The segments behind the pages: opened when first wanted, kept while current, followed when
+//! replaced.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,8 +70,8 @@ pub(crate) struct Reading {
 }
 
 impl Sources {
-    /// Looks for the segments once. Not to find one is no failure; a name that none can ever have is. A name with `*` or `?` and no
-    /// slash stands for all that match.
+    /// Looks for the segments once. Not to find one is no failure; a name that none can ever have
+    /// is. A name with `*` or `?` and no slash stands for all that match.
     pub(crate) fn new(given: Vec<String>, owners: Owners, labelled: bool) -> Result<Self, Error> {
         let sources = Self::quiet(given, owners, labelled)?;
         let sources = Sources { is_told: true, ..sources };
@@ -242,7 +243,8 @@ impl Reading {
         self.problem.clone().or_else(|| self.missing.first().map(|(_, problem)| problem.clone()))
     }
 
-    /// The segments by what the label `segment` says, with their names; all under nothing if there is no such label.
+    /// The segments by what the label `segment` says, with their names; all under nothing if there
+    /// is no such label.
     pub(crate) fn groups(&self) -> BTreeMap<String, Vec<(&str, &Reader)>> {
         let mut groups = BTreeMap::<_, Vec<_>>::new();
         for (reader, name) in &self.readers {

@@ -1,6 +1,7 @@
-//! Names of segments that stand for a directory of Python's multiprocess mode: `multiproc:PATH:NUMBER`, and `run:PATH:NUMBER` of
-//! `shmetrics-run`. The number changes when the directory is wiped. The part before it, the *stem*, stays: it is what the label `segment`
-//! says, and a name to serve by.
+//! Names of segments that stand for a directory of Python's multiprocess mode:
+//! `multiproc:PATH:NUMBER`, and `run:PATH:NUMBER` of `shmetrics-run`. The number changes when the
+//! directory is wiped. The part before it, the *stem*, stays: it is what the label `segment` says,
+//! and a name to serve by.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -17,7 +18,8 @@ fn is_of_directory(name: &str) -> bool {
     name.starts_with("multiproc:") || name.starts_with("run:")
 }
 
-/// The stem of a name, and the user of a segment beside the directory's first one. `None`: there is none, or the name is one.
+/// The stem of a name, and the user of a segment beside the directory's first one. `None`: there is
+/// none, or the name is one.
 fn split(name: &str) -> Option<(&str, &str)> {
     let (stem, rest) = name.rsplit_once(':').filter(|_| is_of_directory(name))?;
     let mut parts = rest.splitn(3, '.');
@@ -37,7 +39,8 @@ pub(crate) fn is_one(name: &str) -> bool {
     is_of_directory(name) && !name.contains('/') && split(name).is_none()
 }
 
-/// Which of several segments with one stem is meant: one that is in use, the first of them; or the last that was.
+/// Which of several segments with one stem is meant: one that is in use, the first of them; or the
+/// last that was.
 type Rank = (bool, Option<SystemTime>, Option<Reverse<SystemTime>>);
 
 fn rank(is_in_use: bool, path: Option<&Path>) -> Rank {
@@ -64,8 +67,8 @@ pub(crate) fn current(stem: &str, owners: &Owners) -> Option<String> {
     ranked.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, name)| name)
 }
 
-/// Gives segments of directories the names that stay. Of several that would have one name, the current one has it, and the others keep
-/// their own.
+/// Gives segments of directories the names that stay. Of several that would have one name, the
+/// current one has it, and the others keep their own.
 pub(crate) fn relabel(readers: &mut [(Arc<Reader>, String)], missing: &mut Vec<(String, String)>) {
     let mut best = BTreeMap::<String, (Rank, usize)>::new();
     for (i, (reader, name)) in readers.iter().enumerate() {

@@ -154,7 +154,8 @@ impl Row<'_> {
     }
 }
 
-/// The value below which a share of the observations is, taking them as even inside a bucket: as Prometheus does.
+/// The value below which a share of the observations is, taking them as even inside a bucket: as
+/// Prometheus does.
 fn quantile(counts: &[u64], bounds: &[f64], share: f64) -> Option<f64> {
     let wanted = counts.iter().sum::<u64>() as f64 * share;
     let mut below = 0.0;

@@ -50,7 +50,8 @@ fn silent_connections_make_room() {
     kept.ask("GET", "/metrics").assert(200, "jobs_total");
 }
 
-/// Clients that never take their pages do not keep the others from theirs, and cost no more than their number.
+/// Clients that never take their pages do not keep the others from theirs, and cost no more than
+/// their number.
 #[test]
 fn pages_that_nobody_takes_are_limited() {
     let room = Room::new();

@@ -11,7 +11,8 @@ use std::process::{Child, Command, Stdio};
 use support::http::{Response, Server};
 use support::Room;
 
-/// A process that has a segment open for counting: it burns CPU time for each line that it is given, and answers.
+/// A process that has a segment open for counting: it burns CPU time for each line that it is
+/// given, and answers.
 struct Worker {
     child: Child,
     answers: BufReader<std::process::ChildStdout>,

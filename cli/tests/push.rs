@@ -19,7 +19,8 @@ struct Asked {
     body: Vec<u8>,
 }
 
-/// Answers each request with the next of these, the last one again and again, each on a connection of its own.
+/// Answers each request with the next of these, the last one again and again, each on a connection
+/// of its own.
 fn server(answers: &[&str]) -> (String, Receiver<Asked>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
     let url = format!("http://{}", listener.local_addr().expect("has an address"));

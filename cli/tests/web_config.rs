@@ -37,7 +37,8 @@ fn tls(server: &str, more: &str) -> String {
     format!("tls_server_config:\n  cert_file: {cert}\n  key_file: {key}\n{more}")
 }
 
-/// What curl gets: the status, 0 for no answer, and the body with what it says about the connection.
+/// What curl gets: the status, 0 for no answer, and the body with what it says about the
+/// connection.
 fn curl(server: &Server, scheme: &str, arguments: &[&str]) -> (u32, String) {
     let url = format!("{scheme}://{}/metrics", server.address());
     let ca = certificate("ca.crt");

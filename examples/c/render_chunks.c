@@ -1,6 +1,8 @@
-/* Render through a cursor into one small buffer, as an event loop would: a piece whenever the socket takes more.
+/* Render through a cursor into one small buffer, as an event loop would: a piece whenever the
+ * socket takes more.
  *
- *   cc render_chunks.c $(pkg-config --cflags --libs shmetrics) -o render_chunks && ./render_chunks */
+ *   cc render_chunks.c $(pkg-config --cflags --libs shmetrics) -o render_chunks
+ *   ./render_chunks */
 #include <shmetrics.h>
 
 #include <stdio.h>
@@ -33,7 +35,8 @@ static void count_keys(shmetrics_segment *segment) {
     }
 }
 
-/* Chunks end anywhere, inside a line too; here they are put together again to look at the result. */
+/* Chunks end anywhere, inside a line too; here they are put together again to look at the
+ * result. */
 struct page { char *bytes; size_t len; };
 
 static void append(struct page *page, const char *chunk, size_t len) {

@@ -1,6 +1,8 @@
-// Two forked workers count into one named segment; a read-only reader, as a sidecar would have, renders it.
+// Two forked workers count into one named segment; a read-only reader, as a sidecar would have,
+// renders it.
 //
-//   c++ -std=c++17 quickstart.cpp $(pkg-config --cflags --libs shmetrics) -o quickstart && ./quickstart
+//   c++ -std=c++17 quickstart.cpp $(pkg-config --cflags --libs shmetrics) -o quickstart &&
+//   ./quickstart
 #include <shmetrics.hpp>
 
 #include <iostream>
@@ -47,7 +49,8 @@ bool fork_workers(const metrics& m) {
   return all_well;
 }
 
-// Removes the segment's name at the end, so that the example leaves nothing behind. A server keeps its segment.
+// Removes the segment's name at the end, so that the example leaves nothing behind. A server keeps
+// its segment.
 struct named_segment {
   std::string name = "quickstart-" + std::to_string(getpid());
   shmetrics::segment segment = shmetrics::segment::open(name);

@@ -88,7 +88,8 @@ void metrics_count(const struct route *route, uint64_t start) {
     const shmetrics_str path = text(route->path);
     const shmetrics_str request_labels[] = {lang, text(route->method), path, {route->status, 3}};
     const shmetrics_str duration_labels[] = {lang, path};
-    /* A look-up takes no lock and no memory; for labels known beforehand keep the handle instead, as in_progress. */
+    /* A look-up takes no lock and no memory; for labels known beforehand keep the handle
+     * instead, as in_progress. */
     shmetrics_counter counted = shmetrics_counter_with(requests, request_labels, COUNT(request_labels));
     shmetrics_counter_inc(counted);
     shmetrics_histogram observed = shmetrics_histogram_with(duration, duration_labels, COUNT(duration_labels));

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the prefork demo against the library installed in $PREFIX, and runs it. Arguments go to drive.py: --forever
-# runs until Ctrl-C, as DEMO_SECONDS=0 does.
+# Builds the prefork demo against the library installed in $PREFIX, and runs it. Arguments go to
+# drive.py: --forever runs until Ctrl-C, as DEMO_SECONDS=0 does.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

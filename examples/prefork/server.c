@@ -1,4 +1,5 @@
-/* The master: makes the segment and the socket, keeps the workers alive, and answers scrapes meanwhile.
+/* The master: makes the segment and the socket, keeps the workers alive, and answers scrapes
+ * meanwhile.
  *
  *   server [-p PORT] [-m METRICS_PORT] [-n WORKERS_PER_LANGUAGE] [LANGUAGE=PROGRAM ...]
  *
@@ -39,7 +40,8 @@ static void on_child(int signal_number) {
     (void)signal_number;
 }
 
-/* The signals stay blocked except inside ppoll, so none can slip in between a look at its effect and the wait. */
+/* The signals stay blocked except inside ppoll, so none can slip in between a look at its effect
+ * and the wait. */
 static sigset_t set_signals(void) {
     sigset_t blocked, normal;
     sigemptyset(&blocked);
@@ -75,7 +77,8 @@ static unsigned port_of(int fd) {
 
 static int listen_for_scrapes(unsigned port) {
     int seconds = SCRAPE_TIMEOUT_SECONDS, fd = listen_on(port, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    /* Wakes the master for a connection only when its request is there: an idle one holds nobody up. */
+    /* Wakes the master for a connection only when its request is there: an idle one holds nobody
+     * up. */
     setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
     return fd;
 }

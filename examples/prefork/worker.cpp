@@ -1,4 +1,5 @@
-// The worker in C++: worker.c and metrics.c over again, with shmetrics.hpp. A program that the master starts.
+// The worker in C++: worker.c and metrics.c over again, with shmetrics.hpp. A program that the
+// master starts.
 #include <shmetrics.hpp>
 
 #include <sys/socket.h>
@@ -20,7 +21,8 @@ namespace {
 constexpr unsigned idle_seconds = 5;
 constexpr int requests_per_connection = 100;
 
-// The families as the other languages register them: whoever is first makes them, the others find them.
+// The families as the other languages register them: whoever is first makes them, the others find
+// them.
 struct instruments {
   explicit instruments(const shmetrics::segment& segment)
       : requests(segment.register_counter(

@@ -18,7 +18,8 @@ from django.urls import include, path
 settings.configure(
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
-    MIDDLEWARE=["shmetrics.django.Middleware"],  # before all others, so that it counts what they answer
+    # before all others, so that it counts what they answer
+    MIDDLEWARE=["shmetrics.django.Middleware"],
     SHMETRICS={"app_name": "shop"},
 )
 

@@ -1,4 +1,5 @@
-//! An input as a stream of decisions. Beyond its end everything is 0, so every input means something.
+//! An input as a stream of decisions. Beyond its end everything is 0, so every input means
+//! something.
 
 pub(crate) struct Input<'a>(&'a [u8]);
 

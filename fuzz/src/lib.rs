@@ -1,5 +1,5 @@
-//! The fuzz targets, as plain functions of bytes: run by a fuzzing engine (`fuzz_targets/`) or on kept inputs
-//! (`tests/replay.rs`). Each panics, or dies, if the library is wrong.
+//! The fuzz targets, as plain functions of bytes: run by a fuzzing engine (`fuzz_targets/`) or on
+//! kept inputs (`tests/replay.rs`). Each panics, or dies, if the library is wrong.
 
 #[path = "../../tests/common/mod.rs"]
 mod common;

@@ -18,8 +18,8 @@ pub(crate) enum Outcome {
     },
 }
 
-/// Damage may blow a page up: a segment's size times the most lines of a series bounds it, which is more than anyone waits
-/// for here.
+/// Damage may blow a page up: a segment's size times the most lines of a series bounds it, which is
+/// more than anyone waits for here.
 const LONG: usize = 64 << 10;
 
 /// The sample that differs from page to page, and that all else stands before.
@@ -28,7 +28,8 @@ const LAST: &[u8] = b"# HELP shmetrics_render_seconds ";
 /// What a page without damage says, so many lines before its end: there is the time after it.
 const SOUND: (usize, &[u8]) = (3, b"shmetrics_corrupt_records 0");
 
-/// How thoroughly to look. What takes long is done for some inputs only: which, hangs on the input alone.
+/// How thoroughly to look. What takes long is done for some inputs only: which, hangs on the input
+/// alone.
 pub(crate) struct Look(u64);
 
 impl Look {
@@ -44,13 +45,14 @@ impl Look {
         self.0 & (n - 1) == 0
     }
 
-    /// As a file, as other processes have it, or as memory of this process. Without the engine, always as a file.
+    /// As a file, as other processes have it, or as memory of this process. Without the engine,
+    /// always as a file.
     fn at_file(&self) -> bool {
         cfg!(not(fuzzing)) || self.one_in(4096)
     }
 
-    /// Reads the first `len` bytes of the mapping: renders them, in pieces or as a whole, inspects and checks them.
-    /// `sound`: nothing may be found wrong.
+    /// Reads the first `len` bytes of the mapping: renders them, in pieces or as a whole, inspects
+    /// and checks them. `sound`: nothing may be found wrong.
     pub(crate) fn read(&self, mapped: &Mapped, len: usize, input: &mut Input<'_>, sound: bool) -> Outcome {
         let reader = match self.open(mapped, len) {
             Ok(reader) => reader,
@@ -106,7 +108,8 @@ fn other_formats(reader: &Reader) {
     }
 }
 
-/// The page through a cursor, with buffers of a size that the input chooses. `None`: it is too long.
+/// The page through a cursor, with buffers of a size that the input chooses. `None`: it is too
+/// long.
 fn in_pieces(mut cursor: Cursor<'_>, input: &mut Input<'_>) -> Option<Vec<u8>> {
     let mut page = Vec::with_capacity(8 << 10);
     match input.pick(&[0, 40_000, 0, 1000, 0, 0, 100, 0, 17, 0, 0, 1, 0, 0, 0, 0]) {
@@ -130,7 +133,8 @@ fn in_pieces(mut cursor: Cursor<'_>, input: &mut Input<'_>) -> Option<Vec<u8>> {
     (page.len() <= LONG).then_some(page)
 }
 
-/// The page up to the one number that changes, and whether the page tells of damage; asserts that it is complete.
+/// The page up to the one number that changes, and whether the page tells of damage; asserts that
+/// it is complete.
 fn ends_well(page: &[u8]) -> (&[u8], bool) {
     let lines = page.strip_suffix(b"\n").expect("lines end").rsplit(|b| *b == b'\n');
     let (mut end, mut sound) = (page.len(), None);

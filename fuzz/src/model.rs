@@ -1,4 +1,5 @@
-//! What a segment should be, in ordinary memory: written from the documentation, and used by one process.
+//! What a segment should be, in ordinary memory: written from the documentation, and used by one
+//! process.
 
 use crate::native::{Native, Pairs};
 use crate::page;
@@ -459,7 +460,8 @@ impl Family {
         matches!(self.kind, Kind::Gauge(mode) if mode != SHARED && mode != MOST_RECENT)
     }
 
-    /// The size of a record for a label text of this length: granules of 16 bytes after those that hold nothing of it.
+    /// The size of a record for a label text of this length: granules of 16 bytes after those that
+    /// hold nothing of it.
     fn class(&self, text_len: usize) -> usize {
         let text_at = self.text_at();
         let needed = (text_at + text_len).div_ceil(16) - text_at / 16;
@@ -532,7 +534,8 @@ impl Segment {
         self.families.iter().position(|f| !f.retired && f.base == base)
     }
 
-    /// Where the records of a new family's series are: with those of its predecessor, or of another that is no more.
+    /// Where the records of a new family's series are: with those of its predecessor, or of another
+    /// that is no more.
     fn store_for(&mut self, family: &Family, old: Option<usize>) -> usize {
         let fits = |f: &&Family| f.is_shaped_as(family);
         let used = |store: usize| self.families.iter().any(|f| !f.retired && f.store == store);
@@ -544,7 +547,8 @@ impl Segment {
         })
     }
 
-    /// Unregisters the family of this name, or the counter or the info that pages call so: whether there was one, or what is wrong.
+    /// Unregisters the family of this name, or the counter or the info that pages call so: whether
+    /// there was one, or what is wrong.
     pub(crate) fn unregister(&mut self, name: &Text) -> Result<bool, u32> {
         let name = name.as_deref().ok_or(NULL_ARGUMENT)?;
         let name = std::str::from_utf8(name).map_err(|_| INVALID_NAME)?;
@@ -581,7 +585,8 @@ impl Segment {
         &self.stores[self.families[family].store].records[at]
     }
 
-    /// A record for a new series: the last one that became free of those of its size, else a new one.
+    /// A record for a new series: the last one that became free of those of its size, else a new
+    /// one.
     fn obtain(&mut self, family: usize, values: Vec<String>) -> (usize, u32) {
         let f = &self.families[family];
         let (class, cell) = (f.class(f.text_len(&values)), f.cell(true));

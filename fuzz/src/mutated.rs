@@ -1,7 +1,7 @@
 //! Sound segments, damaged in some places.
 //!
-//! The input is a list of changes, most of them to fields that `docs/format.md` names. What was changed is put back
-//! afterwards, so that an input costs little.
+//! The input is a list of changes, most of them to fields that `docs/format.md` names. What was
+//! changed is put back afterwards, so that an input costs little.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -157,14 +157,15 @@ impl Stage {
             let at = map.at("header", field);
             sound[at..at + 8].copy_from_slice(&end.to_ne_bytes());
         }
-        // So short a segment has no cells for each CPU, and its header says so: they take at most an eighth of the records' memory.
+        // So short a segment has no cells for each CPU, and its header says so: they take at most
+        // an eighth of the records' memory.
         let [cpus, stride] = ["LANE_CPUS", "LANE_STRIDE"].map(|field| word(&sound, map.at("header", field), 4));
         if cpus * stride > (end - header(&sound, "ARENA_AT")) / 8 {
             let kind = map.at("header", "LANE_KIND");
             sound[kind..kind + 4].fill(0);
         }
-        // The first slot's holder lives: he is of another PID namespace, and in the file that slot's byte is locked. The
-        // other slots have no holder.
+        // The first slot's holder lives: he is of another PID namespace, and in the file that
+        // slot's byte is locked. The other slots have no holder.
         let slots_at = header(&sound, "SLOTS_AT");
         let count = word(&sound, map.at("header", "SLOTS_HIGH"), 4);
         let mut put = |slot: usize, field, value: &[u8]| {

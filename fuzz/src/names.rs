@@ -1,5 +1,6 @@
-//! Names, label values, help, units and bounds: what the API accepts must come back from the page as it was, and nothing
-//! that is accepted may break the page. Once through Rust and once through C.
+//! Names, label values, help, units and bounds: what the API accepts must come back from the page
+//! as it was, and nothing that is accepted may break the page. Once through Rust and once through
+//! C.
 
 use std::cell::RefCell;
 
@@ -46,7 +47,8 @@ pub fn run(input: &[u8]) {
         let mut input = Input::new(input);
         for _ in 0..=input.below(4) {
             let spec = spec(&mut input);
-            // Long values in each line of a histogram with many make a page of megabytes that says nothing new.
+            // Long values in each line of a histogram with many make a page of megabytes that says
+            // nothing new.
             let longest = if spec.buckets.as_ref().is_some_and(|b| b.len() > 8) { 100 } else { usize::MAX };
             let values: Vec<Vec<Vec<u8>>> = (0..1 + input.below(3))
                 .map(|_| spec.labels.iter().flatten().map(|_| value(&mut input, longest)).collect())
@@ -241,7 +243,8 @@ const MODES: [GaugeMode; 11] = [
 ];
 
 fn through_rust(segment: &shmetrics::Segment, spec: &Spec, values: &[Vec<Vec<u8>>], v: f64, model: &mut Segment) {
-    // What Rust's types do not let through: bytes that are no text, unknown modes; and label counts not spelled out here.
+    // What Rust's types do not let through: bytes that are no text, unknown modes; and label counts
+    // not spelled out here.
     let text = |t: &Text| t.as_ref().and_then(|t| String::from_utf8(t.clone()).ok());
     let labels: Option<Vec<String>> = spec.labels.iter().flatten().map(text).collect();
     let (Some(name), Some(help), Some(unit), Some(labels)) =

@@ -72,8 +72,8 @@ impl Native {
     }
 }
 
-/// A series' pairs, in the order in which pages add them up: of the zero bucket, of what bounds cut, of positive and of negative
-/// buckets. With the classic bucket of each.
+/// A series' pairs, in the order in which pages add them up: of the zero bucket, of what bounds
+/// cut, of positive and of negative buckets. With the classic bucket of each.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pairs(BTreeMap<(u8, i64), (usize, u64, f64)>);
 

@@ -1,5 +1,5 @@
-//! A parser of the text format 0.0.4, written from its description and stricter: nothing is skipped that another parser
-//! might stumble over.
+//! A parser of the text format 0.0.4, written from its description and stricter: nothing is skipped
+//! that another parser might stumble over.
 
 use std::collections::HashSet;
 
@@ -44,7 +44,8 @@ fn unescape(text: &str, quotes: bool, wrong: bool) -> Result<String> {
     Ok(out)
 }
 
-/// A number as every parser reads it: `NaN`, `+Inf`, `-Inf`, or decimal digits with a point and an exponent at most.
+/// A number as every parser reads it: `NaN`, `+Inf`, `-Inf`, or decimal digits with a point and an
+/// exponent at most.
 pub(crate) fn number(text: &str) -> Result<f64> {
     match text {
         "NaN" => return Ok(f64::NAN),
@@ -168,7 +169,8 @@ pub(crate) fn check_whole(format: u32, page: &[u8]) {
     }
 }
 
-/// Checks that a page in OpenMetrics or protobuf has its end. One of a damaged segment may have any bytes before it.
+/// Checks that a page in OpenMetrics or protobuf has its end. One of a damaged segment may have any
+/// bytes before it.
 pub(crate) fn check_end(format: u32, page: &[u8]) {
     match format {
         2 | 3 => assert!(page.ends_with(b"\n# EOF\n"), "{}", String::from_utf8_lossy(page)),

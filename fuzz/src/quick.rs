@@ -1,5 +1,6 @@
-//! What the library asks of the system for each page, answered at once: with the fuzzing engine, executions would spend
-//! most of their time there. These stand before the C library's functions of the same names, for the whole program.
+//! What the library asks of the system for each page, answered at once: with the fuzzing engine,
+//! executions would spend most of their time there. These stand before the C library's functions of
+//! the same names, for the whole program.
 
 use std::ffi::{c_char, c_int, c_uint, CStr};
 use std::sync::OnceLock;
@@ -30,8 +31,8 @@ unsafe extern "C" fn statx(
     result
 }
 
-/// Asked by `Reader::check` for a pause when something is wrong. Nobody else changes these segments: there is nothing to
-/// wait for.
+/// Asked by `Reader::check` for a pause when something is wrong. Nobody else changes these
+/// segments: there is nothing to wait for.
 #[no_mangle]
 extern "C" fn clock_nanosleep(_: c_int, _: c_int, _: *const libc::timespec, _: *mut libc::timespec) -> c_int {
     0

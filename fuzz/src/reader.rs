@@ -1,7 +1,8 @@
 //! Any bytes as a segment.
 //!
-//! The first byte says how it is made. Even: it is the input. Odd: it is a sound header with changes, followed by
-//! slots and records from the input, so that small inputs reach what is behind the header's check.
+//! The first byte says how it is made. Even: it is the input. Odd: it is a sound header with
+//! changes, followed by slots and records from the input, so that small inputs reach what is behind
+//! the header's check.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -12,8 +13,8 @@ use crate::look::{Look, Outcome};
 use crate::victim::Map;
 use crate::wrong::WRONG;
 
-/// Where the smallest segment with room for 64 processes has its parts: records of such a segment, links and all, are
-/// good seeds.
+/// Where the smallest segment with room for 64 processes has its parts: records of such a segment,
+/// links and all, are good seeds.
 const SLOTS_AT: usize = 4096;
 const INDEX_AT: usize = 8192;
 const ARENA_AT: usize = 0x12000;

@@ -1,4 +1,5 @@
-//! Calls of the C ABI in any order, right and wrong ones, against a model: in the end the pages are what the model says.
+//! Calls of the C ABI in any order, right and wrong ones, against a model: in the end the pages are
+//! what the model says.
 
 mod named;
 mod redefine;
@@ -160,7 +161,8 @@ impl<'a> State<'a> {
         self.families.push(Family { segment, kind: spec.kind, handle, at, order: self.orders.len() - 1 });
     }
 
-    /// Some family, values for it, mostly as many as it has labels, and whether their array is to be NULL instead.
+    /// Some family, values for it, mostly as many as it has labels, and whether their array is to
+    /// be NULL instead.
     fn family(&self, input: &mut Input<'_>) -> Option<(Family, Vec<Text>, bool)> {
         if self.families.is_empty() {
             return None;
@@ -189,7 +191,8 @@ impl<'a> State<'a> {
         let p = if missing { std::ptr::null() } else { strings.as_ptr() };
         let given = self.in_order(order, in_model(&values));
         let at = at.and_then(|at| self.models[segment].with(at, (!missing).then_some(&*given)));
-        // SAFETY: a family of this library and of this kind, or zeros; the strings live as long as the call.
+        // SAFETY: a family of this library and of this kind, or zeros; the strings live as long as
+        // the call.
         let words = unsafe {
             match kind {
                 Kind::Counter => Words::Counter(ffi::shmetrics_counter_with(handle, p, count)),
@@ -456,7 +459,8 @@ impl<'a> State<'a> {
             3 => assert_eq!(ffi::open(&format!("{name}-not"), 2), Err(ffi::NOT_FOUND)),
             4 => assert_eq!(ffi::open(name, 4 + u32::from(input.byte())), Err(ffi::INVALID_ARGUMENT)),
             _ => {
-                // Without a slash it is a plain name, which has its rules; with one, another directory that is not there.
+                // Without a slash it is a plain name, which has its rules; with one, another
+                // directory that is not there.
                 let bad = [&b"/"[..], b"..", b"a b", b"a\0", b"\xff", b"/no/such/file\xc3"];
                 let name = Str::new(bad[input.below(bad.len())]);
                 // SAFETY: a string of ours.

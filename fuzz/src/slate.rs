@@ -1,5 +1,5 @@
-//! A segment that is as new again after each input. A writer's mapping stays for the life of the process, so there cannot
-//! be a new segment for each.
+//! A segment that is as new again after each input. A writer's mapping stays for the life of the
+//! process, so there cannot be a new segment for each.
 
 use shmetrics::{GaugeMode, Options};
 

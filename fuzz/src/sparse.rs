@@ -1,7 +1,9 @@
-//! A real segment file on a file system without a free page, with a scribbled header, slots, index and records.
+//! A real segment file on a file system without a free page, with a scribbled header, slots, index
+//! and records.
 //!
-//! The file is sparse: a touch of what was never granted is a SIGBUS there. Readers run in this process. Writers run in a
-//! forked child, because a writer's mapping stays for the life of the process; the parent reports how the child ended.
+//! The file is sparse: a touch of what was never granted is a SIGBUS there. Readers run in this
+//! process. Writers run in a forked child, because a writer's mapping stays for the life of the
+//! process; the parent reports how the child ended.
 
 use std::cell::RefCell;
 use std::ffi::CString;
@@ -25,8 +27,8 @@ const CEILING: usize = 4 << 20;
 /// Of the file system.
 const SIZE: usize = 1 << 20;
 
-/// The most bytes of a page for each byte that a reader may read, and how often it may read the granted memory: see
-/// `docs/reliability.md`.
+/// The most bytes of a page for each byte that a reader may read, and how often it may read the
+/// granted memory: see `docs/reliability.md`.
 const PAGE_FACTOR: usize = 600;
 const TIMES: usize = 4;
 
@@ -58,7 +60,8 @@ const LINKS: [&str; 9] = ["NEXT", "HEAD", "TAIL", "OVERFLOW", "TEXT_LEN", "HELP_
 struct Stage {
     name: String,
     file: File,
-    /// What takes all the file system's free pages. `None`: the segment is on a file system that is not full.
+    /// What takes all the file system's free pages. `None`: the segment is on a file system that is
+    /// not full.
     ballast: Option<File>,
     ballast_len: u64,
     sound: Vec<u8>,
@@ -77,7 +80,8 @@ fn mount(at: &Path) -> bool {
     let at = CString::new(at.to_str().expect("the path is UTF-8")).expect("a path without NUL");
     let size = CString::new(format!("size={SIZE}")).expect("no NUL");
     let (private, tmpfs) = (libc::MS_REC | libc::MS_PRIVATE, c"tmpfs".as_ptr());
-    // SAFETY: plain calls with NUL-terminated strings. The mounts are those of a namespace of its own.
+    // SAFETY: plain calls with NUL-terminated strings. The mounts are those of a namespace of its
+    // own.
     unsafe {
         libc::unshare(libc::CLONE_NEWNS) == 0
             && libc::mount(std::ptr::null(), c"/".as_ptr(), std::ptr::null(), private, std::ptr::null()) == 0
@@ -280,7 +284,8 @@ impl Stage {
         }
     }
 
-    /// A writer in a process of its own: one that has the segment open already when it is scribbled, or opens it then.
+    /// A writer in a process of its own: one that has the segment open already when it is
+    /// scribbled, or opens it then.
     fn write(&self, changes: &[(usize, Vec<u8>)], early: bool) {
         in_child("a writer", || {
             let open = || Options::new().name(&self.name).attach().apart(true).open();
@@ -304,8 +309,8 @@ impl Stage {
         let end = (u64::from_ne_bytes(bytes) as usize).min(CEILING);
         in_child("a reader that believes the watermark", || {
             let (protection, fd) = (libc::PROT_READ, self.file.as_raw_fd());
-            // SAFETY: a new mapping where the system likes it, for the child's life; reads within it. That one may be fatal
-            // is what this shows.
+            // SAFETY: a new mapping where the system likes it, for the child's life; reads within
+            // it. That one may be fatal is what this shows.
             unsafe {
                 let base = libc::mmap(std::ptr::null_mut(), CEILING, protection, libc::MAP_SHARED, fd, 0);
                 assert_ne!(base, libc::MAP_FAILED);
@@ -344,7 +349,8 @@ impl Stage {
             },
         }
         if writes {
-            // Some pages are free, in some inputs: memory can be granted, but not all that a scribble asks for.
+            // Some pages are free, in some inputs: memory can be granted, but not all that a
+            // scribble asks for.
             if let Some(ballast) = &self.ballast {
                 let pages = [0, 0, 0, 1, 3, 12, 60, 120][usize::from(how >> 5)];
                 ballast.set_len(self.ballast_len - pages * PAGE as u64).expect("a file can be cut");

@@ -73,8 +73,8 @@ pub unsafe extern "C" fn shmetrics_counter_with(
     })
 }
 
-/// Removes the counter with these label values, for all processes; its handles then count nowhere. False if there is none. See
-/// "Removing label sets" above.
+/// Removes the counter with these label values, for all processes; its handles then count nowhere.
+/// False if there is none. See "Removing label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_counter_remove(
     family: shmetrics_counter_family,
@@ -94,7 +94,8 @@ pub extern "C" fn shmetrics_counter_clear(family: shmetrics_counter_family) -> u
     })
 }
 
-/// Whether the counter has been removed. A look-up of the same values then makes a new one. False for an inert handle.
+/// Whether the counter has been removed. A look-up of the same values then makes a new one. False
+/// for an inert handle.
 #[no_mangle]
 pub extern "C" fn shmetrics_counter_is_removed(counter: shmetrics_counter) -> bool {
     counter.get().is_some_and(|c| c.is_over())
@@ -108,7 +109,8 @@ pub extern "C" fn shmetrics_counter_inc(counter: shmetrics_counter) {
     }
 }
 
-/// Adds `v`. A negative, infinite or NaN `v` is not added but counted in `shmetrics_updates_rejected_total`.
+/// Adds `v`. A negative, infinite or NaN `v` is not added but counted in
+/// `shmetrics_updates_rejected_total`.
 #[no_mangle]
 pub extern "C" fn shmetrics_counter_add(counter: shmetrics_counter, v: f64) {
     if let Some(c) = counter.get() {
@@ -116,9 +118,10 @@ pub extern "C" fn shmetrics_counter_add(counter: shmetrics_counter, v: f64) {
     }
 }
 
-/// Adds `v`, and keeps what these labels say of it as an exemplar: `trace_id`, mostly. A counter keeps the latest, and takes a new one
-/// no sooner than `exemplar_interval_ms` after the last. Names and values may have 128 characters together. Labels that no page
-/// could have are not kept, but noted in `shmetrics_updates_rejected_total`. Of OpenMetrics and protobuf pages.
+/// Adds `v`, and keeps what these labels say of it as an exemplar: `trace_id`, mostly. A counter
+/// keeps the latest, and takes a new one no sooner than `exemplar_interval_ms` after the last.
+/// Names and values may have 128 characters together. Labels that no page could have are not kept,
+/// but noted in `shmetrics_updates_rejected_total`. Of OpenMetrics and protobuf pages.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_counter_add_with_exemplar(
     counter: shmetrics_counter,
@@ -132,10 +135,12 @@ pub unsafe extern "C" fn shmetrics_counter_add_with_exemplar(
     }
 }
 
-/// Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place to keep families and handles between two
-/// requests. The labels come in any order; in the family's own it is fastest. What is not there is made, a family without a help text; register it beforehand
-/// where it is to have one, or a limit. It costs two look-ups. On an error nothing is counted. A negative,
-/// infinite or NaN `v` is `SHMETRICS_STATUS_INVALID_ARGUMENT`, and makes nothing.
+/// Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place
+/// to keep families and handles between two requests. The labels come in any order; in the family's
+/// own it is fastest. What is not there is made, a family without a help text; register it
+/// beforehand where it is to have one, or a limit. It costs two look-ups. On an error nothing is
+/// counted. A negative, infinite or NaN `v` is `SHMETRICS_STATUS_INVALID_ARGUMENT`, and makes
+/// nothing.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_counter_add_named(
     segment: *mut shmetrics_segment,

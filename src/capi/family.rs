@@ -110,7 +110,8 @@ pub(super) unsafe fn register_family(
     Ok((std::ptr::from_ref(segment.inner).cast(), record.cast()))
 }
 
-/// A family and the lengths of its label names; `None` for an inert family or the wrong number of values.
+/// A family and the lengths of its label names; `None` for an inert family or the wrong number of
+/// values.
 ///
 /// # Safety
 /// The words of a family handle; `values` points to `count` strings.
@@ -132,7 +133,8 @@ pub(super) unsafe fn table(
     Some((table, lens))
 }
 
-/// The series of a family with these values; `None` for an inert family or the wrong number of values.
+/// The series of a family with these values; `None` for an inert family or the wrong number of
+/// values.
 ///
 /// # Safety
 /// As [`table`].
@@ -156,7 +158,8 @@ pub(super) unsafe fn find<M: At>(
 /// Updates the series that a name and labels stand for, made if there is none.
 ///
 /// # Safety
-/// `segment` is NULL or came from `shmetrics_segment_open`, the texts are what they say, and `labels` points to `count` labels.
+/// `segment` is NULL or came from `shmetrics_segment_open`, the texts are what they say, and
+/// `labels` points to `count` labels.
 #[inline(always)]
 pub(super) unsafe fn named<M: At>(
     segment: *mut shmetrics_segment,
@@ -177,7 +180,8 @@ pub(super) unsafe fn named<M: At>(
     by_name::update_named(segment.inner, kind, name, count, label, value, update).map_err(status::report)
 }
 
-/// Gives the labels of an exemplar to `f`, without allocation. What is no text becomes a label that is refused.
+/// Gives the labels of an exemplar to `f`, without allocation. What is no text becomes a label that
+/// is refused.
 ///
 /// # Safety
 /// `labels` is NULL or points to `count` labels.

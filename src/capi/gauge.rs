@@ -11,7 +11,8 @@ use crate::record::gauge_mode::GaugeMode;
 
 /// One value that all processes change.
 pub const SHMETRICS_GAUGE_SHARED: u32 = 0;
-/// One sample for each process, dead or alive, with the label `pid`. A dead one's stays until a new process takes its slot.
+/// One sample for each process, dead or alive, with the label `pid`. A dead one's stays until a new
+/// process takes its slot.
 pub const SHMETRICS_GAUGE_ALL: u32 = 1;
 /// One sample for each living process, with the label `pid`.
 pub const SHMETRICS_GAUGE_LIVEALL: u32 = 2;
@@ -61,7 +62,8 @@ impl shmetrics_gauge {
         unsafe { Gauge::from_words([self.p0, self.p1]) }
     }
 
-    /// The short way, if there is one, needs no frame: what else there is ends with a jump to `otherwise`.
+    /// The short way, if there is one, needs no frame: what else there is ends with a jump to
+    /// `otherwise`.
     #[inline(always)]
     fn update(self, v: f64, f: impl FnOnce(Word, f64), otherwise: extern "C" fn(shmetrics_gauge, f64)) {
         match self.get().and_then(|gauge| gauge.open_word()) {
@@ -87,8 +89,8 @@ extern "C" fn add(gauge: shmetrics_gauge, v: f64) {
     gauge.update_otherwise(|g| g.add(v));
 }
 
-/// Registers a family of gauges, or finds it. `mode` (a `SHMETRICS_GAUGE_...`) says what the values of several
-/// processes amount to.
+/// Registers a family of gauges, or finds it. `mode` (a `SHMETRICS_GAUGE_...`) says what the values
+/// of several processes amount to.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_gauge_register(
     segment: *mut shmetrics_segment,
@@ -112,8 +114,9 @@ pub unsafe extern "C" fn shmetrics_gauge_register(
     })
 }
 
-/// Registers a family of metrics of unknown type (`untyped`), or finds it: one value for all processes, of which nothing is known,
-/// such as one passed on from elsewhere. It is set as a gauge is.
+/// Registers a family of metrics of unknown type (`untyped`), or finds it: one value for all
+/// processes, of which nothing is known, such as one passed on from elsewhere. It is set as a gauge
+/// is.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_unknown_register(
     segment: *mut shmetrics_segment,
@@ -147,8 +150,8 @@ pub unsafe extern "C" fn shmetrics_gauge_with(
     })
 }
 
-/// Removes the gauge with these label values, for all processes; its handles then count nowhere. False if there is none. See
-/// "Removing label sets" above.
+/// Removes the gauge with these label values, for all processes; its handles then count nowhere.
+/// False if there is none. See "Removing label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_gauge_remove(
     family: shmetrics_gauge_family,
@@ -168,7 +171,8 @@ pub extern "C" fn shmetrics_gauge_clear(family: shmetrics_gauge_family) -> u64 {
     })
 }
 
-/// Whether the gauge has been removed. A look-up of the same values then makes a new one. False for an inert handle.
+/// Whether the gauge has been removed. A look-up of the same values then makes a new one. False for
+/// an inert handle.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_is_removed(gauge: shmetrics_gauge) -> bool {
     gauge.get().is_some_and(|g| g.is_over())
@@ -204,8 +208,9 @@ pub extern "C" fn shmetrics_gauge_set_to_now(gauge: shmetrics_gauge) {
     gauge.update_otherwise(|g| g.set_to_now());
 }
 
-/// The value now; 0 for an inert handle, and once the gauge is removed. Of a per-process gauge it is this process' own, 0 if that has not
-/// set it: a page shows what the values of all processes amount to.
+/// The value now; 0 for an inert handle, and once the gauge is removed. Of a per-process gauge it
+/// is this process' own, 0 if that has not set it: a page shows what the values of all processes
+/// amount to.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_value(gauge: shmetrics_gauge) -> f64 {
     gauge.get().map_or(0.0, |gauge| gauge.get())

@@ -49,7 +49,8 @@ impl shmetrics_histogram {
     }
 }
 
-/// Registers a family of histograms, or finds it: with classic buckets, and with native ones if `native_factor` is set.
+/// Registers a family of histograms, or finds it: with classic buckets, and with native ones if
+/// `native_factor` is set.
 ///
 /// ```c
 /// shmetrics_histogram_family latency;
@@ -59,8 +60,8 @@ impl shmetrics_histogram {
 /// shmetrics_histogram_observe(shmetrics_histogram_with(latency, NULL, 0), 0.0042);
 /// ```
 ///
-/// Native buckets are made as they are needed. An observation that finds no room for a new one is not counted, but in
-/// `shmetrics_observations_refused_total`.
+/// Native buckets are made as they are needed. An observation that finds no room for a new one is
+/// not counted, but in `shmetrics_observations_refused_total`.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_histogram_register(
     segment: *mut shmetrics_segment,
@@ -80,7 +81,8 @@ pub unsafe extern "C" fn shmetrics_histogram_register(
     })
 }
 
-/// The histogram with these label values, made if there is none. Never fails: see "Label sets" above.
+/// The histogram with these label values, made if there is none. Never fails: see "Label sets"
+/// above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_histogram_with(
     family: shmetrics_histogram_family,
@@ -94,8 +96,8 @@ pub unsafe extern "C" fn shmetrics_histogram_with(
     })
 }
 
-/// Removes the histogram with these label values, for all processes; its handles then count nowhere. False if there is none. See
-/// "Removing label sets" above.
+/// Removes the histogram with these label values, for all processes; its handles then count
+/// nowhere. False if there is none. See "Removing label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_histogram_remove(
     family: shmetrics_histogram_family,
@@ -115,22 +117,23 @@ pub extern "C" fn shmetrics_histogram_clear(family: shmetrics_histogram_family) 
     })
 }
 
-/// Whether the histogram has been removed. A look-up of the same values then makes a new one. False for an inert handle.
+/// Whether the histogram has been removed. A look-up of the same values then makes a new one. False
+/// for an inert handle.
 #[no_mangle]
 pub extern "C" fn shmetrics_histogram_is_removed(histogram: shmetrics_histogram) -> bool {
     histogram.get().is_some_and(|h| h.is_over())
 }
 
-/// Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`; an infinite value is counted in
-/// its bucket and leaves the sum as it is.
+/// Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`; an
+/// infinite value is counted in its bucket and leaves the sum as it is.
 #[no_mangle]
 pub extern "C" fn shmetrics_histogram_observe(histogram: shmetrics_histogram, v: f64) {
     // SAFETY: the words are NULL or what `shmetrics_histogram_with` gave.
     unsafe { Histogram::observe_by_words([histogram.p0, histogram.p1, histogram.p2], v) }
 }
 
-/// As `shmetrics_histogram_observe`, and keeps what these labels say of it as its bucket's exemplar, as
-/// `shmetrics_counter_add_with_exemplar` does. Not for summaries.
+/// As `shmetrics_histogram_observe`, and keeps what these labels say of it as its bucket's
+/// exemplar, as `shmetrics_counter_add_with_exemplar` does. Not for summaries.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_histogram_observe_with_exemplar(
     histogram: shmetrics_histogram,
@@ -144,8 +147,9 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_with_exemplar(
     }
 }
 
-/// Counts one observation of the histogram of this name and these labels, as `shmetrics_counter_add_named` adds. One that is made has the
-/// default buckets. NaN is `SHMETRICS_STATUS_INVALID_ARGUMENT`.
+/// Counts one observation of the histogram of this name and these labels, as
+/// `shmetrics_counter_add_named` adds. One that is made has the default buckets. NaN is
+/// `SHMETRICS_STATUS_INVALID_ARGUMENT`.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_histogram_observe_named(
     segment: *mut shmetrics_segment,

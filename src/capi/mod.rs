@@ -1,11 +1,13 @@
-//! The C ABI, one file per C noun, thin. `include/shmetrics.h` is generated from here; its conventions stand in
-//! `cbindgen.toml`.
+//! The C ABI, one file per C noun, thin. `include/shmetrics.h` is generated from here; its
+//! conventions stand in `cbindgen.toml`.
 //!
-//! What a caller has to promise is the same for every exported call, and stands in the header: a pointer is NULL or came from
-//! this library and was not freed, strings and arrays are as long as they say, outputs can be written. "The caller's promise" in
-//! SAFETY comments means that. All else is checked.
+//! What a caller has to promise is the same for every exported call, and stands in the header: a
+//! pointer is NULL or came from this library and was not freed, strings and arrays are as long as
+//! they say, outputs can be written. "The caller's promise" in SAFETY comments means that. All else
+//! is checked.
 //!
-//! Names are C names. Handles are values of private words, so there is nothing to free and nothing that can dangle.
+//! Names are C names. Handles are values of private words, so there is nothing to free and nothing
+//! that can dangle.
 #![allow(non_camel_case_types)]
 // Everything here is for C: Rust does not see it, and C needs some constants that Rust does not.
 #![allow(unreachable_pub, dead_code, clippy::missing_safety_doc)]
@@ -29,7 +31,8 @@ use self::status::{fail, shmetrics_status};
 
 use crate::os::host::Undisturbed;
 
-/// Bytes with their length. They need not end in NUL. As a label value, a NULL pointer is the empty string.
+/// Bytes with their length. They need not end in NUL. As a label value, a NULL pointer is the empty
+/// string.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct shmetrics_str {
@@ -72,15 +75,17 @@ impl shmetrics_str {
     }
 }
 
-/// What a family is called and made of. Zero-initialise it, then set what you need. What families of a type do not have, such as buckets
-/// of a counter, is `SHMETRICS_STATUS_INVALID_ARGUMENT`.
+/// What a family is called and made of. Zero-initialise it, then set what you need. What families
+/// of a type do not have, such as buckets of a counter, is `SHMETRICS_STATUS_INVALID_ARGUMENT`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct shmetrics_family_spec {
-    /// The metric's name: any UTF-8 without control characters. What is not letters, digits, `_` and `:` is escaped for scrapers that do
-    /// not ask for it. A counter is shown as `name_total`, whether or not the name ends so.
+    /// The metric's name: any UTF-8 without control characters. What is not letters, digits, `_`
+    /// and `:` is escaped for scrapers that do not ask for it. A counter is shown as `name_total`,
+    /// whether or not the name ends so.
     pub name: shmetrics_str,
-    /// What it means, for people; may be empty. The help of the registration that makes the family is shown; another one is no conflict.
+    /// What it means, for people; may be empty. The help of the registration that makes the family
+    /// is shown; another one is no conflict.
     pub help: shmetrics_str,
     /// The base unit, such as `seconds`, in which the name must end; may be empty.
     pub unit: shmetrics_str,
@@ -88,8 +93,8 @@ pub struct shmetrics_family_spec {
     pub label_names: *const shmetrics_str,
     /// How many; 0 for a metric without labels.
     pub label_count: usize,
-    /// A histogram's rising upper bounds; `+Inf` is added by itself. NULL for Prometheus' default ones, or for none where there are
-    /// native buckets.
+    /// A histogram's rising upper bounds; `+Inf` is added by itself. NULL for Prometheus' default
+    /// ones, or for none where there are native buckets.
     pub buckets: *const f64,
     /// How many.
     pub bucket_count: usize,
@@ -99,36 +104,44 @@ pub struct shmetrics_family_spec {
     pub state_count: usize,
     /// The most series; further label sets share one overflow series. 0 for no limit of its own.
     pub max_series: u64,
-    /// Seconds without an update after which a series goes off the pages, and after twice as many is removed; 0 for never.
+    /// Seconds without an update after which a series goes off the pages, and after twice as many
+    /// is removed; 0 for never.
     pub expire_after: u32,
-    /// The least time between two exemplars that a counter or a bucket keeps, in milliseconds; 0 for a second.
+    /// The least time between two exemplars that a counter or a bucket keeps, in milliseconds; 0
+    /// for a second.
     pub exemplar_interval_ms: u32,
-    /// A summary's quantiles, of 0 to 1, rising: of what all processes together have observed in the last ten minutes. Each is right to
-    /// 1.1 %. NULL for none.
+    /// A summary's quantiles, of 0 to 1, rising: of what all processes together have observed in
+    /// the last ten minutes. Each is right to 1.1 %. NULL for none.
     pub quantiles: *const f64,
     /// How many.
     pub quantile_count: usize,
-    /// A histogram's native buckets, which need no bounds: each is larger than the one before by at most this factor, such as 1.1. 0 for
-    /// none. With `buckets`, there are both.
+    /// A histogram's native buckets, which need no bounds: each is larger than the one before by at
+    /// most this factor, such as 1.1. 0 for none. With `buckets`, there are both.
     pub native_factor: f64,
-    /// What is at most so far from 0 is counted in the native zero bucket. 0 for 2^-128; a negative number: only 0 itself.
+    /// What is at most so far from 0 is counted in the native zero bucket. 0 for 2^-128; a negative
+    /// number: only 0 itself.
     pub native_zero_threshold: f64,
-    /// The most native buckets that pages show of a series; beyond that, coarser ones. 0 for 160; UINT32_MAX for no limit.
+    /// The most native buckets that pages show of a series; beyond that, coarser ones. 0 for 160;
+    /// UINT32_MAX for no limit.
     pub native_max_buckets: u32,
-    /// How long an observation counts in quantiles, in seconds; 0 for ten minutes. It leaves them after half that time to all of it.
+    /// How long an observation counts in quantiles, in seconds; 0 for ten minutes. It leaves them
+    /// after half that time to all of it.
     pub quantile_max_age: u32,
-    /// A counter is shown under this very name in Prometheus' text formats and in protobuf, without `_total`: for dashboards and rules that
-    /// name an exporter's counters. OpenMetrics shows it with `_total`. A family registered without it conflicts.
+    /// A counter is shown under this very name in Prometheus' text formats and in protobuf, without
+    /// `_total`: for dashboards and rules that name an exporter's counters. OpenMetrics shows it
+    /// with `_total`. A family registered without it conflicts.
     pub exact_name: bool,
-    /// If a family of this name is registered with another definition, this one takes its place, as a reload needs it that has one more
-    /// label or bucket. The old definition leaves all pages at that instant, and updates through its handles are not done but
-    /// counted. A process of an earlier generation gets `SHMETRICS_STATUS_CONFLICT`: see `shmetrics_options.generation`. Without
-    /// `replace`, another definition is `SHMETRICS_STATUS_CONFLICT`. Of one that is as it was, `max_series` and `exemplar_interval_ms`
-    /// are put in force.
+    /// If a family of this name is registered with another definition, this one takes its place, as
+    /// a reload needs it that has one more label or bucket. The old definition leaves all pages at
+    /// that instant, and updates through its handles are not done but counted. A process of an
+    /// earlier generation gets `SHMETRICS_STATUS_CONFLICT`: see `shmetrics_options.generation`.
+    /// Without `replace`, another definition is `SHMETRICS_STATUS_CONFLICT`. Of one that is as it
+    /// was, `max_series` and `exemplar_interval_ms` are put in force.
     pub replace: bool,
 }
 
-/// Runs an update or a look-up, which may not unwind into C. Where it calls the system, it guards itself (see [`Undisturbed`]).
+/// Runs an update or a look-up, which may not unwind into C. Where it calls the system, it guards
+/// itself (see [`Undisturbed`]).
 #[inline(always)]
 fn hot<R>(otherwise: R, f: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(f)).unwrap_or(otherwise)

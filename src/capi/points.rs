@@ -38,8 +38,8 @@ pub enum shmetrics_kind {
     Enum,
 }
 
-/// A family. All pointers are valid until the next call of `shmetrics_points_next` that gives a point of another family. Later
-/// versions may add fields at the end.
+/// A family. All pointers are valid until the next call of `shmetrics_points_next` that gives a
+/// point of another family. Later versions may add fields at the end.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct shmetrics_point_family {
@@ -117,8 +117,9 @@ pub struct shmetrics_exemplar {
     pub at_ms: u64,
 }
 
-/// A series as it was at one moment. All pointers are valid until the next call with the same points. Arrays that a type does not have are
-/// NULL with a count of 0. Later versions may add fields at the end.
+/// A series as it was at one moment. All pointers are valid until the next call with the same
+/// points. Arrays that a type does not have are NULL with a count of 0. Later versions may add
+/// fields at the end.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct shmetrics_point {
@@ -130,12 +131,13 @@ pub struct shmetrics_point {
     pub label_count: usize,
     /// When the series began, in nanoseconds since 1970; 0 where that is not known.
     pub began_ns: u64,
-    /// The value of a counter, gauge, unknown or info; the sum of a histogram's or summary's observations.
+    /// The value of a counter, gauge, unknown or info; the sum of a histogram's or summary's
+    /// observations.
     pub value: f64,
     /// A counter's exact value, if `is_whole`.
     pub whole: u64,
-    /// Observations of each bucket of a histogram alone, in one bucket more than there are bounds. A summary, and a histogram that is
-    /// only native, has one. They are those of `value`.
+    /// Observations of each bucket of a histogram alone, in one bucket more than there are bounds.
+    /// A summary, and a histogram that is only native, has one. They are those of `value`.
     pub counts: *const u64,
     /// How many there are.
     pub bucket_count: usize,
@@ -317,9 +319,11 @@ impl Parts {
     }
 }
 
-/// Reads the cursor's page as values instead of text: each series as it is at the moment it is read, a family complete before the next,
-/// the library's own families last. `shmetrics_cursor_only` says beforehand which families; the format does not matter, and names
-/// are as they were registered. At most some hundred series are held at a time. On success the cursor is freed.
+/// Reads the cursor's page as values instead of text: each series as it is at the moment it is
+/// read, a family complete before the next, the library's own families last.
+/// `shmetrics_cursor_only` says beforehand which families; the format does not matter, and names
+/// are as they were registered. At most some hundred series are held at a time. On success the
+/// cursor is freed.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_cursor_points(
     cursor: *mut shmetrics_cursor,

@@ -53,8 +53,9 @@ unsafe fn reader_of<'a>(reader: *const shmetrics_reader) -> Result<&'a Reader, s
     unsafe { reader.cast::<Reader>().as_ref() }.ok_or_else(|| null("the reader"))
 }
 
-/// Renders a page into `buffer`. `*length` becomes the page's length also when `capacity` is too small for it: then nothing is
-/// written, and the status is `SHMETRICS_STATUS_FULL`. The page may have grown by the next call: leave some room.
+/// Renders a page into `buffer`. `*length` becomes the page's length also when `capacity` is too
+/// small for it: then nothing is written, and the status is `SHMETRICS_STATUS_FULL`. The page may
+/// have grown by the next call: leave some room.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_reader_render(
     reader: *const shmetrics_reader,
@@ -106,7 +107,8 @@ unsafe fn hand_over(
     Ok(())
 }
 
-/// Begins a page that is rendered a piece at a time. The segment's mapping stays, so the cursor may be used at any time.
+/// Begins a page that is rendered a piece at a time. The segment's mapping stays, so the cursor may
+/// be used at any time.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_cursor(
     segment: *const shmetrics_segment,
@@ -156,7 +158,8 @@ pub enum shmetrics_format {
     Protobuf,
 }
 
-/// What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others stay as they are.
+/// What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others
+/// stay as they are.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum shmetrics_escaping {
@@ -166,7 +169,8 @@ pub enum shmetrics_escaping {
     Underscores,
     /// In such a name dots become `_dot_`, underscores `__`, and each other such character `__`.
     Dots,
-    /// `U__` in front, underscores become `__`, and each such character its code point between underscores.
+    /// `U__` in front, underscores become `__`, and each such character its code point between
+    /// underscores.
     Values,
     /// They stay, in quotes. Not in text 0.0.4, which then has underscores.
     AllowUtf8,
@@ -218,8 +222,8 @@ impl shmetrics_exposition {
     }
 }
 
-/// What to answer to a scraper that sends this `Accept` header; an empty one if it sends none. Never fails: without anything better
-/// it is text 0.0.4.
+/// What to answer to a scraper that sends this `Accept` header; an empty one if it sends none.
+/// Never fails: without anything better it is text 0.0.4.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_negotiate(accept: shmetrics_str) -> shmetrics_exposition {
     // SAFETY: the caller's promise.
@@ -233,8 +237,8 @@ pub extern "C" fn shmetrics_exposition_content_type(exposition: shmetrics_exposi
     exposition.get().map_or(std::ptr::null(), |e| e.content_type_c().as_ptr())
 }
 
-/// Whether to compress the answer to a request with this `Accept-Encoding` header by gzip. Send `Vary: Accept, Accept-Encoding` in any
-/// case.
+/// Whether to compress the answer to a request with this `Accept-Encoding` header by gzip. Send
+/// `Vary: Accept, Accept-Encoding` in any case.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_accepts_gzip(accept_encoding: shmetrics_str) -> bool {
     // SAFETY: the caller's promise.
@@ -251,7 +255,8 @@ fn not_begun<'a>(cursor: &'a mut Cursor<'static>) -> Result<&'a mut Cursor<'stat
     Ok(cursor)
 }
 
-/// Says how the cursor's page is written; without it, it is text 0.0.4. To be called before its first bytes are taken.
+/// Says how the cursor's page is written; without it, it is text 0.0.4. To be called before its
+/// first bytes are taken.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_cursor_format(
     cursor: *mut shmetrics_cursor,
@@ -269,8 +274,8 @@ pub unsafe extern "C" fn shmetrics_cursor_format(
     })
 }
 
-/// Adds to the names of samples whose families the cursor's page is to have, as scrapers ask for by `name[]`; without any it has all. A
-/// name may be as it was registered, or as the page shows it.
+/// Adds to the names of samples whose families the cursor's page is to have, as scrapers ask for by
+/// `name[]`; without any it has all. A name may be as it was registered, or as the page shows it.
 /// To be called before its first bytes are taken.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_cursor_only(cursor: *mut shmetrics_cursor, name: shmetrics_str) -> shmetrics_status {
@@ -282,8 +287,8 @@ pub unsafe extern "C" fn shmetrics_cursor_only(cursor: *mut shmetrics_cursor, na
     })
 }
 
-/// Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is complete. Any capacity will do, down
-/// to one byte.
+/// Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is complete.
+/// Any capacity will do, down to one byte.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_cursor_next(
     cursor: *mut shmetrics_cursor,
@@ -294,7 +299,8 @@ pub unsafe extern "C" fn shmetrics_cursor_next(
         return 0;
     }
     guard(0, || {
-        // SAFETY: the caller's promise. The bytes are only written to; zeroing them first makes them a slice.
+        // SAFETY: the caller's promise. The bytes are only written to; zeroing them first makes
+        // them a slice.
         unsafe {
             std::ptr::write_bytes(buffer, 0, capacity);
             let buffer = std::slice::from_raw_parts_mut(buffer.cast::<u8>(), capacity);

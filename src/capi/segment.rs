@@ -16,22 +16,28 @@ pub const SHMETRICS_OPEN_OR_CREATE: u32 = 0;
 pub const SHMETRICS_CREATE_NEW: u32 = 1;
 /// Attach the segment; fail if there is none.
 pub const SHMETRICS_ATTACH: u32 = 2;
-/// Create a segment without a name, for processes forked from this one; sealed, and gone with its last user.
+/// Create a segment without a name, for processes forked from this one; sealed, and gone with its
+/// last user.
 pub const SHMETRICS_ANONYMOUS: u32 = 3;
 
-/// Hot series have cells for each CPU, written in restartable sequences (`rseq`) where they are to be had.
+/// Hot series have cells for each CPU, written in restartable sequences (`rseq`) where they are to
+/// be had.
 pub const SHMETRICS_LANES_DEFAULT: u32 = 0;
-/// This process uses no restartable sequences. A segment that it makes has cells for each CPU that are written by locked instructions; in
-/// one that has others, it counts in the cells that all share. Pages are the same.
+/// This process uses no restartable sequences. A segment that it makes has cells for each CPU that
+/// are written by locked instructions; in one that has others, it counts in the cells that all
+/// share. Pages are the same.
 pub const SHMETRICS_LANES_LOCKED: u32 = 1;
-/// A segment that this process makes has no cells for each CPU: they take up to an eighth of the ceiling.
+/// A segment that this process makes has no cells for each CPU: they take up to an eighth of the
+/// ceiling.
 pub const SHMETRICS_LANES_NONE: u32 = 2;
 
-/// `le="1.0"`, as OpenMetrics and Python's client have it; or, if `$SHMETRICS_LE` is `short`, `le="1"`.
+/// `le="1.0"`, as OpenMetrics and Python's client have it; or, if `$SHMETRICS_LE` is `short`,
+/// `le="1"`.
 pub const SHMETRICS_BOUNDS_DEFAULT: u32 = 0;
 /// `le="1.0"`.
 pub const SHMETRICS_BOUNDS_CANONICAL: u32 = 1;
-/// `le="1"`, as Go's client has it: for rules that name it so. OpenMetrics pages have `le="1.0"` in any case.
+/// `le="1"`, as Go's client has it: for rules that name it so. OpenMetrics pages have `le="1.0"` in
+/// any case.
 pub const SHMETRICS_BOUNDS_SHORT: u32 = 2;
 
 /// How to open a segment. Fill it with `shmetrics_options_init`, then change what you need.
@@ -40,13 +46,14 @@ pub const SHMETRICS_BOUNDS_SHORT: u32 = 2;
 pub struct shmetrics_options {
     /// `sizeof(shmetrics_options)`, set by `shmetrics_options_init`.
     pub struct_size: usize,
-    /// Letters, digits and `. _ - : @`; or, with a slash, the path of a file on a tmpfs. Empty: `$SHMETRICS_SEGMENT`, else
-    /// "default".
+    /// Letters, digits and `. _ - : @`; or, with a slash, the path of a file on a tmpfs. Empty:
+    /// `$SHMETRICS_SEGMENT`, else "default".
     pub name: shmetrics_str,
-    /// `SHMETRICS_OPEN_OR_CREATE`, `SHMETRICS_CREATE_NEW`, `SHMETRICS_ATTACH` or `SHMETRICS_ANONYMOUS`.
+    /// `SHMETRICS_OPEN_OR_CREATE`, `SHMETRICS_CREATE_NEW`, `SHMETRICS_ATTACH` or
+    /// `SHMETRICS_ANONYMOUS`.
     pub how: u32,
-    /// The file mode of a new segment, such as 0640 for scrapers of the same group, or 0660 for processes of the same
-    /// group that count. 0 for `$SHMETRICS_MODE`, else 0600.
+    /// The file mode of a new segment, such as 0640 for scrapers of the same group, or 0660 for
+    /// processes of the same group that count. 0 for `$SHMETRICS_MODE`, else 0600.
     pub mode: u32,
     /// Bytes a new segment may grow to; 0 for `$SHMETRICS_CEILING`, else 64 MiB.
     pub ceiling: u64,
@@ -56,32 +63,39 @@ pub struct shmetrics_options {
     pub max_processes: u32,
     /// Not 0: accept a file system that is not tmpfs. Updates may then wait for the disk.
     pub allow_disk: u32,
-    /// Not 0: start with a new segment if no process has the old one open for counting any more. For the process that starts a
-    /// service, and stays: of users that come and go, each would begin anew. Only with `SHMETRICS_OPEN_OR_CREATE`.
+    /// Not 0: start with a new segment if no process has the old one open for counting any more.
+    /// For the process that starts a service, and stays: of users that come and go, each would
+    /// begin anew. Only with `SHMETRICS_OPEN_OR_CREATE`.
     pub reset_if_unused: u32,
-    /// `SHMETRICS_LANES_DEFAULT`, or less: whether hot counters and histograms count in cells for each CPU. `$SHMETRICS_RSEQ=0` is
-    /// `SHMETRICS_LANES_LOCKED` for all.
+    /// `SHMETRICS_LANES_DEFAULT`, or less: whether hot counters and histograms count in cells for
+    /// each CPU. `$SHMETRICS_RSEQ=0` is `SHMETRICS_LANES_LOCKED` for all.
     pub lanes: u32,
-    /// Labels that every series of a new segment has in front of its own. Whoever attaches the segment with labels must give the
-    /// same; who gives none takes it as it is.
+    /// Labels that every series of a new segment has in front of its own. Whoever attaches the
+    /// segment with labels must give the same; who gives none takes it as it is.
     pub labels: *const shmetrics_label,
     /// How many.
     pub label_count: usize,
-    /// The group of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_GROUP`, else this process' group.
+    /// The group of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_GROUP`,
+    /// else this process' group.
     pub group: shmetrics_str,
-    /// The owner of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_OWNER`, else this process' user. Only
-    /// root may name another user. This process trusts segments of this user.
+    /// The owner of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_OWNER`,
+    /// else this process' user. Only root may name another user. This process trusts segments of
+    /// this user.
     pub owner: shmetrics_str,
-    /// The users, separated by commas, in whose existing segments this process may count, besides root and its own user. Empty:
-    /// `$SHMETRICS_TRUST`. A segment's owner can cut its file off, which kills the processes that use it.
+    /// The users, separated by commas, in whose existing segments this process may count, besides
+    /// root and its own user. Empty: `$SHMETRICS_TRUST`. A segment's owner can cut its file off,
+    /// which kills the processes that use it.
     pub trust: shmetrics_str,
-    /// How the text formats show the bounds of buckets and the quantiles of a new segment: `SHMETRICS_BOUNDS_DEFAULT`, or another.
+    /// How the text formats show the bounds of buckets and the quantiles of a new segment:
+    /// `SHMETRICS_BOUNDS_DEFAULT`, or another.
     pub bounds: u32,
     /// Reserved: 0.
     pub reserved: u32,
-    /// The number of this process' generation, for hosts that number their reloads: of two processes that replace each other's
-    /// definition of a family (`shmetrics_family_spec.replace`), the later generation prevails. 0: the time at which this process
-    /// opened the segment last; forked children have their parent's. Give numbers in all processes of an application, or in none.
+    /// The number of this process' generation, for hosts that number their reloads: of two
+    /// processes that replace each other's definition of a family
+    /// (`shmetrics_family_spec.replace`), the later generation prevails. 0: the time at which this
+    /// process opened the segment last; forked children have their parent's. Give numbers in all
+    /// processes of an application, or in none.
     pub generation: u64,
 }
 
@@ -123,8 +137,9 @@ impl shmetrics_options {
     };
 }
 
-/// Sets the defaults of the first release's fields, for programs that do not say how large their struct is. In C and C++ a macro
-/// of this name stands for `shmetrics_options_init_sized`, which sets all.
+/// Sets the defaults of the first release's fields, for programs that do not say how large their
+/// struct is. In C and C++ a macro of this name stands for `shmetrics_options_init_sized`, which
+/// sets all.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_options_init(options: *mut shmetrics_options) {
     // SAFETY: the caller's promise: every release's struct is at least so large.
@@ -139,7 +154,8 @@ pub unsafe extern "C" fn shmetrics_options_init_sized(options: *mut shmetrics_op
     }
     let defaults = shmetrics_options { struct_size: size, ..shmetrics_options::DEFAULTS };
     let known = size.min(size_of::<shmetrics_options>());
-    // SAFETY: the caller's promise: `size` bytes can be written. What a later release has there, is zero by default.
+    // SAFETY: the caller's promise: `size` bytes can be written. What a later release has there, is
+    // zero by default.
     unsafe {
         let to = options.cast::<u8>();
         std::ptr::copy_nonoverlapping((&raw const defaults).cast::<u8>(), to, known);
@@ -147,8 +163,9 @@ pub unsafe extern "C" fn shmetrics_options_init_sized(options: *mut shmetrics_op
     }
 }
 
-/// Opens a segment. `options` may be NULL for the defaults. Opening the same segment again gives the same pointer, from any thread and by
-/// any path; in a forked child too, also where it may not open the file any more.
+/// Opens a segment. `options` may be NULL for the defaults. Opening the same segment again gives
+/// the same pointer, from any thread and by any path; in a forked child too, also where it may not
+/// open the file any more.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_open(
     options: *const shmetrics_options,
@@ -176,7 +193,8 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
     const SIZE: usize = size_of::<shmetrics_options>();
     // SAFETY: the caller's promise; the size comes first.
     let size = unsafe { (*options).struct_size };
-    // A caller built for a later version has a longer struct. What it does not use there is zero; what it does, we lack.
+    // A caller built for a later version has a longer struct. What it does not use there is zero;
+    // what it does, we lack.
     let known = (FIRST_SIZE..=4096).contains(&size) && {
         // SAFETY: the struct has the size it claims.
         let rest =
@@ -189,7 +207,8 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
             "options.struct_size is not this library's; call shmetrics_options_init first",
         ));
     }
-    // One that was built for an earlier version has a shorter struct, and the defaults of what it lacks.
+    // One that was built for an earlier version has a shorter struct, and the defaults of what it
+    // lacks.
     let mut whole = shmetrics_options::DEFAULTS;
     // SAFETY: as above; any bytes are valid fields.
     unsafe {
@@ -276,17 +295,18 @@ unsafe fn name_of<'a>(name: shmetrics_str) -> Result<&'a str, shmetrics_status> 
     Ok(name)
 }
 
-/// Removes a segment's name. Processes that have it mapped go on with the memory, unseen. Only segments are removed; by its plain
-/// name also a damaged one is.
+/// Removes a segment's name. Processes that have it mapped go on with the memory, unseen. Only
+/// segments are removed; by its plain name also a damaged one is.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_remove(name: shmetrics_str) -> shmetrics_status {
     // SAFETY: the caller's promise.
     guarded(|| Segment::remove(unsafe { name.text("the segment's name")? }).map_err(report))
 }
 
-/// Takes the family of this name off all pages, for all processes. `*unregistered`, unless it is NULL, says whether there was one.
-/// Updates through its handles are not done but counted, and the name may be registered anew. `SHMETRICS_STATUS_CONFLICT`: a
-/// process of a later generation has registered it. To put another definition in its place, register that with `replace`.
+/// Takes the family of this name off all pages, for all processes. `*unregistered`, unless it is
+/// NULL, says whether there was one. Updates through its handles are not done but counted, and the
+/// name may be registered anew. `SHMETRICS_STATUS_CONFLICT`: a process of a later generation has
+/// registered it. To put another definition in its place, register that with `replace`.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_unregister(
     segment: *mut shmetrics_segment,
@@ -305,8 +325,8 @@ pub unsafe extern "C" fn shmetrics_unregister(
     })
 }
 
-/// Gives this process a number of its own for the label `pid` of per-process gauges, such as a worker number. Call it in the
-/// worker, before its first gauge update.
+/// Gives this process a number of its own for the label `pid` of per-process gauges, such as a
+/// worker number. Call it in the worker, before its first gauge update.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_set_identity(
     segment: *mut shmetrics_segment,
@@ -334,17 +354,19 @@ pub unsafe extern "C" fn shmetrics_segment_attach_process(segment: *mut shmetric
     guarded(|| unsafe { segment_of(segment)? }.attach_process().map_err(report))
 }
 
-/// Expires the series of families with `expire_after` that no process has updated for that time, and returns how many went off
-/// the pages. Rendering a page of the segment does so by itself; call this where only read-only readers render.
+/// Expires the series of families with `expire_after` that no process has updated for that time,
+/// and returns how many went off the pages. Rendering a page of the segment does so by itself; call
+/// this where only read-only readers render.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_expire(segment: *mut shmetrics_segment) -> u64 {
     // SAFETY: the caller's promise.
     guard(0, || unsafe { segment_of(segment) }.map_or(0, |segment| segment.expire()))
 }
 
-/// For hooks that tell of a child's death, which other libraries want called. You never need it: the kernel tells who lives,
-/// so nothing is marked, and no call can harm a living process. True if no living process with this pid (in the caller's
-/// PID namespace) has gauges of its own in the segment.
+/// For hooks that tell of a child's death, which other libraries want called. You never need it:
+/// the kernel tells who lives, so nothing is marked, and no call can harm a living process. True if
+/// no living process with this pid (in the caller's PID namespace) has gauges of its own in the
+/// segment.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_mark_dead(segment: *mut shmetrics_segment, pid: u32) -> bool {
     // SAFETY: the caller's promise.
@@ -395,9 +417,10 @@ pub unsafe extern "C" fn shmetrics_segment_is_in_use(name: shmetrics_str, in_use
     })
 }
 
-/// Copies what the segment could not take, a sentence for the host's log that says what to do, to `buffer`, cut off to `capacity`
-/// with a NUL at its end. Returns its whole length without the NUL; 0 if there is nothing new. Each kind of trouble is told once,
-/// to one process of all. Call it now and then, say after each page. `buffer` may be NULL if `capacity` is 0.
+/// Copies what the segment could not take, a sentence for the host's log that says what to do, to
+/// `buffer`, cut off to `capacity` with a NUL at its end. Returns its whole length without the NUL;
+/// 0 if there is nothing new. Each kind of trouble is told once, to one process of all. Call it now
+/// and then, say after each page. `buffer` may be NULL if `capacity` is 0.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_trouble(
     segment: *mut shmetrics_segment,

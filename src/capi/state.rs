@@ -69,7 +69,8 @@ unsafe fn register(
     })
 }
 
-/// Registers a family of state sets, or finds it: `spec->states` names up to 64 states, each on or off.
+/// Registers a family of state sets, or finds it: `spec->states` names up to 64 states, each on or
+/// off.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_state_set_register(
     segment: *mut shmetrics_segment,
@@ -80,7 +81,8 @@ pub unsafe extern "C" fn shmetrics_state_set_register(
     unsafe { register(segment, spec, KIND_STATE_SET, family) }
 }
 
-/// Registers a family of enums, or finds it: `spec->states` names up to 64 states, of which one is on, at first the first.
+/// Registers a family of enums, or finds it: `spec->states` names up to 64 states, of which one is
+/// on, at first the first.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_enum_register(
     segment: *mut shmetrics_segment,
@@ -91,7 +93,8 @@ pub unsafe extern "C" fn shmetrics_enum_register(
     unsafe { register(segment, spec, KIND_ENUM, family) }
 }
 
-/// The state set or enum with these label values, made if there is none. Never fails: see "Label sets" above.
+/// The state set or enum with these label values, made if there is none. Never fails: see "Label
+/// sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_states_with(
     family: shmetrics_states_family,
@@ -105,8 +108,8 @@ pub unsafe extern "C" fn shmetrics_states_with(
     })
 }
 
-/// Removes the state set or enum with these label values, for all processes. False if there is none. See "Removing label sets"
-/// above.
+/// Removes the state set or enum with these label values, for all processes. False if there is
+/// none. See "Removing label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_states_remove(
     family: shmetrics_states_family,
@@ -132,8 +135,8 @@ pub extern "C" fn shmetrics_states_is_removed(states: shmetrics_states) -> bool 
     states.get().is_some_and(|s| s.is_over())
 }
 
-/// Sets a state of a state set, by its place in `spec->states`, on or off. One that there is not is noted in
-/// `shmetrics_updates_rejected_total`.
+/// Sets a state of a state set, by its place in `spec->states`, on or off. One that there is not is
+/// noted in `shmetrics_updates_rejected_total`.
 #[no_mangle]
 pub extern "C" fn shmetrics_state_set_set(states: shmetrics_states, state: usize, on: bool) {
     if let Some(set) = states.get() {
@@ -150,7 +153,8 @@ pub extern "C" fn shmetrics_enum_set(states: shmetrics_states, state: usize) {
     }
 }
 
-/// Registers a family of information in labels, or finds it. Pages show `name_info` with the value 1.
+/// Registers a family of information in labels, or finds it. Pages show `name_info` with the value
+/// 1.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_info_register(
     segment: *mut shmetrics_segment,
@@ -170,7 +174,8 @@ pub unsafe extern "C" fn shmetrics_info_register(
     })
 }
 
-/// Makes the label set with these values be there. False for an inert family or a wrong number of values.
+/// Makes the label set with these values be there. False for an inert family or a wrong number of
+/// values.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_info_with(
     family: shmetrics_info_family,

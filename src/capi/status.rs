@@ -117,9 +117,9 @@ pub extern "C" fn shmetrics_status_message(status: u32) -> *const c_char {
     message(status).as_ptr()
 }
 
-/// Copies the detail of this thread's last failed call, a sentence that says what to do, to `buffer`, cut off to
-/// `capacity` with a NUL at its end. Returns its whole length without the NUL; 0 if no call has failed. `buffer` may be
-/// NULL if `capacity` is 0.
+/// Copies the detail of this thread's last failed call, a sentence that says what to do, to
+/// `buffer`, cut off to `capacity` with a NUL at its end. Returns its whole length without the NUL;
+/// 0 if no call has failed. `buffer` may be NULL if `capacity` is 0.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_last_error(buffer: *mut c_char, capacity: usize) -> usize {
     LAST.try_with(|last| {

@@ -19,7 +19,8 @@ pub struct shmetrics_summary_family {
     pub p1: *const c_void,
 }
 
-/// Registers a family of summaries (the count and the sum of observations, and quantiles if there are `quantiles`), or finds it.
+/// Registers a family of summaries (the count and the sum of observations, and quantiles if there
+/// are `quantiles`), or finds it.
 ///
 /// ```c
 /// const double quantiles[] = {0.5, 0.9, 0.99};
@@ -47,8 +48,8 @@ pub unsafe extern "C" fn shmetrics_summary_register(
     })
 }
 
-/// The summary with these label values, made if there is none. It is a histogram without buckets: observe with
-/// `shmetrics_histogram_observe`. Never fails: see "Label sets" above.
+/// The summary with these label values, made if there is none. It is a histogram without buckets:
+/// observe with `shmetrics_histogram_observe`. Never fails: see "Label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_summary_with(
     family: shmetrics_summary_family,
@@ -62,8 +63,8 @@ pub unsafe extern "C" fn shmetrics_summary_with(
     })
 }
 
-/// Removes the summary with these label values, for all processes; its handles then count nowhere. False if there is none. See
-/// "Removing label sets" above.
+/// Removes the summary with these label values, for all processes; its handles then count nowhere.
+/// False if there is none. See "Removing label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_summary_remove(
     family: shmetrics_summary_family,
@@ -83,8 +84,8 @@ pub extern "C" fn shmetrics_summary_clear(family: shmetrics_summary_family) -> u
     })
 }
 
-/// Registers a family of histograms whose observations can be taken back (by `shmetrics_histogram_forget`), such as the ages of
-/// the jobs in a queue, or finds it.
+/// Registers a family of histograms whose observations can be taken back (by
+/// `shmetrics_histogram_forget`), such as the ages of the jobs in a queue, or finds it.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_gauge_histogram_register(
     segment: *mut shmetrics_segment,
@@ -104,8 +105,8 @@ pub unsafe extern "C" fn shmetrics_gauge_histogram_register(
     })
 }
 
-/// Takes back an observation of `v` that was counted before: for gauge histograms. Of a bucket that is empty nothing is taken,
-/// which is noted in `shmetrics_updates_rejected_total`.
+/// Takes back an observation of `v` that was counted before: for gauge histograms. Of a bucket that
+/// is empty nothing is taken, which is noted in `shmetrics_updates_rejected_total`.
 #[no_mangle]
 pub extern "C" fn shmetrics_histogram_forget(histogram: shmetrics_histogram, v: f64) {
     if let Some(h) = histogram.get() {

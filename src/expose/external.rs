@@ -9,8 +9,9 @@ use crate::text::names;
 use crate::text::names::Named;
 use crate::Error;
 
-/// A family that is in no segment, for a page that is made just now: an exporter's own counters, or what it reads elsewhere, such as
-/// the processes' memory. Added by [`Cursor::with`](crate::Cursor::with).
+/// A family that is in no segment, for a page that is made just now: an exporter's own counters, or
+/// what it reads elsewhere, such as the processes' memory. Added by
+/// [`Cursor::with`](crate::Cursor::with).
 ///
 /// ```
 /// use shmetrics::{Extra, Format, Options};
@@ -65,7 +66,8 @@ impl Extra {
     /// With a sample. One with the same labels is replaced; the order of labels does not matter.
     ///
     /// # Errors
-    /// [`Error::InvalidName`] for labels that no sample may have, [`Error::InvalidArgument`] for NaN or a negative number in a counter.
+    /// [`Error::InvalidName`] for labels that no sample may have, [`Error::InvalidArgument`] for
+    /// NaN or a negative number in a counter.
     pub fn sample(mut self, labels: &[(&str, &str)], value: f64) -> Result<Self, Error> {
         self.add(labels, value)?;
         Ok(self)

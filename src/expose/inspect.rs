@@ -108,8 +108,8 @@ pub struct ProcessInfo {
     pub alive: bool,
     /// When it first touched a gauge, in seconds since 1970.
     pub attached: f64,
-    /// When it began, in the kernel's ticks since boot, as in the 22nd field of `/proc/PID/stat`; 0 if it could not tell. With the pid it
-    /// names a process for good.
+    /// When it began, in the kernel's ticks since boot, as in the 22nd field of `/proc/PID/stat`; 0
+    /// if it could not tell. With the pid it names a process for good.
     pub started: u64,
 }
 

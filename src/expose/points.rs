@@ -9,7 +9,8 @@ use crate::text::escaping::Escaping;
 
 /// The series of a page, one after another: made by [`Cursor::points`].
 ///
-/// As on a page, each series is of the moment it is read; only some hundred are held at a time. The library's own families come last.
+/// As on a page, each series is of the moment it is read; only some hundred are held at a time. The
+/// library's own families come last.
 #[derive(Debug)]
 pub struct Points<'a> {
     cursor: Cursor<'a>,
@@ -17,8 +18,8 @@ pub struct Points<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// The same series as values instead of a page, for whoever translates them; the format does not matter. Names are as they were
-    /// registered. To be called before the page is begun.
+    /// The same series as values instead of a page, for whoever translates them; the format does
+    /// not matter. Names are as they were registered. To be called before the page is begun.
     ///
     /// ```
     /// use shmetrics::{Format, Options, PointValue};

@@ -14,9 +14,11 @@ use crate::shm::mapping::{Backing, Owner};
 use crate::shm::memory::Mapped;
 use crate::{Error, Segment};
 
-/// A view of a segment for rendering it: from any process, mapped read-only, and never in a writer's way.
+/// A view of a segment for rendering it: from any process, mapped read-only, and never in a
+/// writer's way.
 ///
-/// Nothing in the segment is trusted: a reader survives any bytes, and leaves out (and counts) what is damaged.
+/// Nothing in the segment is trusted: a reader survives any bytes, and leaves out (and counts) what
+/// is damaged.
 pub struct Reader {
     memory: Mapped,
     regions: Regions,
@@ -61,7 +63,8 @@ impl Reader {
     /// its privileges.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Permission`], [`Error::NotASegment`], [`Error::WrongVersion`], [`Error::System`].
+    /// [`Error::NotFound`], [`Error::Permission`], [`Error::NotASegment`], [`Error::WrongVersion`],
+    /// [`Error::System`].
     #[cfg(target_os = "linux")]
     pub fn open(name: &str) -> Result<Reader, Error> {
         use crate::segment::known;
@@ -104,7 +107,8 @@ impl Reader {
     /// [`Error::NotASegment`], [`Error::WrongVersion`], [`Error::Unsupported`].
     ///
     /// # Safety
-    /// `base` is page-aligned, and the `len` bytes there are readable for as long as the reader lives.
+    /// `base` is page-aligned, and the `len` bytes there are readable for as long as the reader
+    /// lives.
     #[cfg(all(fuzzing, feature = "portable"))]
     #[doc(hidden)]
     pub unsafe fn over(base: std::ptr::NonNull<u8>, len: u64) -> Result<Reader, Error> {
@@ -137,8 +141,8 @@ impl Reader {
         }
     }
 
-    /// Whether the segment's name still leads to it, whole: it has not been removed or replaced, its file not cut off, and its header is
-    /// not damaged. For a few system calls' price.
+    /// Whether the segment's name still leads to it, whole: it has not been removed or replaced,
+    /// its file not cut off, and its header is not damaged. For a few system calls' price.
     pub fn is_current(&self) -> bool {
         let _undisturbed = Undisturbed::new();
         let Some(path) = self.path() else { return true };
@@ -202,10 +206,12 @@ impl Reader {
         Cursor::new(self.source(), exposition.into())
     }
 
-    /// Begins a page with several segments on it, such as those of a machine's services. Families of the same name are put
-    /// together. The string with each reader names it in the label `segment`, where `labelled` says that all series have that
-    /// (in the library's own families it is always there). Without it, of several series with the same labels the first is
-    /// shown. A family that is of another type in an earlier segment is left out. Both are counted in `shmetrics_conflicts`.
+    /// Begins a page with several segments on it, such as those of a machine's services. Families
+    /// of the same name are put together. The string with each reader names it in the label
+    /// `segment`, where `labelled` says that all series have that (in the library's own families it
+    /// is always there). Without it, of several series with the same labels the first is shown. A
+    /// family that is of another type in an earlier segment is left out. Both are counted in
+    /// `shmetrics_conflicts`.
     pub fn join<'a>(parts: &[(&'a Reader, &str)], labelled: bool, exposition: impl Into<Exposition>) -> Cursor<'a> {
         let _undisturbed = Undisturbed::new();
         let mut cursor = Cursor::empty(exposition.into());
@@ -255,13 +261,14 @@ impl Reader {
         Ok(())
     }
 
-    /// What is wrong with the segment: nothing, unless somebody has written over it. Each finding says where and what, for
-    /// people. Works on a segment in use, and takes a few looks then.
+    /// What is wrong with the segment: nothing, unless somebody has written over it. Each finding
+    /// says where and what, for people. Works on a segment in use, and takes a few looks then.
     pub fn check(&self) -> Vec<String> {
         check(&self.memory, &self.regions)
     }
 
-    /// The processes that have, or had, gauges of their own: a part of [`inspect`](Self::inspect), for less.
+    /// The processes that have, or had, gauges of their own: a part of [`inspect`](Self::inspect),
+    /// for less.
     pub fn processes(&self) -> Vec<ProcessInfo> {
         let _undisturbed = Undisturbed::new();
         processes(&self.memory, self.backing.get(), self.token())

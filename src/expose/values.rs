@@ -66,7 +66,8 @@ pub struct Point {
     pub family: Arc<PointFamily>,
     /// Its labels, those of the whole segment first.
     pub labels: Vec<(String, String)>,
-    /// When it began, in nanoseconds since 1970; 0 where nobody knows: in families that are in no segment.
+    /// When it began, in nanoseconds since 1970; 0 where nobody knows: in families that are in no
+    /// segment.
     pub began: u64,
     /// Its value.
     pub value: PointValue,
@@ -82,8 +83,9 @@ pub enum PointValue {
     Whole(u64),
     /// Any other single number.
     Float(f64),
-    /// Of a histogram: the observations of each bucket alone, in one more than it has bounds, and the sum of the very same ones. Of a
-    /// summary, and of a histogram that is only native: a single bucket.
+    /// Of a histogram: the observations of each bucket alone, in one more than it has bounds, and
+    /// the sum of the very same ones. Of a summary, and of a histogram that is only native: a
+    /// single bucket.
     #[non_exhaustive]
     Buckets {
         /// Observations, not cumulated.
@@ -99,8 +101,8 @@ pub enum PointValue {
     States(Vec<bool>),
 }
 
-/// Native buckets of a [`Point`]: those with observations, by index. Bucket `i` is of values above 2 to the power of `(i - 1) / 2^schema`
-/// and up to 2 to the power of `i / 2^schema`.
+/// Native buckets of a [`Point`]: those with observations, by index. Bucket `i` is of values above
+/// 2 to the power of `(i - 1) / 2^schema` and up to 2 to the power of `i / 2^schema`.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct NativeBuckets {

@@ -1,4 +1,5 @@
-//! What is wrong with a segment: every invariant of `docs/format.md` that a look at the bytes can tell.
+//! What is wrong with a segment: every invariant of `docs/format.md` that a look at the bytes can
+//! tell.
 //!
 //! A segment in use is never at rest. What is found is looked for again, and told only if it stays.
 

@@ -21,10 +21,12 @@ const KINDS: [(u32, u64); 4] = [
 ];
 
 impl Segment {
-    /// What the segment could not take, as a sentence for the host's log that says what to do; `None` if there is nothing new.
+    /// What the segment could not take, as a sentence for the host's log that says what to do;
+    /// `None` if there is nothing new.
     ///
-    /// Updates and look-ups never fail and never print. A host that wants to know calls this now and then, say after each
-    /// page: each kind of trouble is told once, to one process of all. The numbers are on every page.
+    /// Updates and look-ups never fail and never print. A host that wants to know calls this now
+    /// and then, say after each page: each kind of trouble is told once, to one process of all. The
+    /// numbers are on every page.
     pub fn trouble(&self) -> Option<String> {
         let (inner, memory) = (self.inner, &self.inner.memory);
         for (bit, count_at) in KINDS {

@@ -12,8 +12,9 @@ use crate::shm::state::{Life, Place, State, TAG_MASK};
 
 /// A value that only rises, shared by all processes.
 ///
-/// Whole and fractional amounts are kept apart: counting by integers is one instruction, and exact beyond 2^53. A counter that is
-/// hot has a cell for each CPU, and then not even that instruction is locked.
+/// Whole and fractional amounts are kept apart: counting by integers is one instruction, and exact
+/// beyond 2^53. A counter that is hot has a cell for each CPU, and then not even that instruction
+/// is locked.
 ///
 /// Every update is async-signal-safe, takes no lock, allocates nothing, leaves `errno` as it is,
 /// and cannot fail. One that gives the series cells for each CPU, or makes an exemplar's slot, may
@@ -33,7 +34,8 @@ struct Series {
     state: AtomicU32,
     lane: AtomicU32,
     _links: [AtomicU32; 2],
-    /// {tag and integer, fraction}. The tag of a series that is never removed is part of its integer.
+    /// {tag and integer, fraction}. The tag of a series that is never removed is part of its
+    /// integer.
     cells: [AtomicU64; 2],
 }
 
@@ -78,8 +80,8 @@ impl At for Counter {
     fn at(segment: Segment, place: Place) -> Self {
         let inner = segment.inner;
         let series = match inner.memory.bytes(place.at, CELLS_END) {
-            // SAFETY: backed (checked), aligned to 16 as records are, mapped for the process' life; what changes is
-            // only accessed atomically.
+            // SAFETY: backed (checked), aligned to 16 as records are, mapped for the process' life;
+            // what changes is only accessed atomically.
             Some(p) if place.at % 16 == 0 => unsafe { &*p.cast::<Series>() },
             _ => &NOWHERE,
         };
@@ -141,8 +143,8 @@ impl Counter {
         }
     }
 
-    /// Adds `v`. A negative, infinite or NaN `v` is not added: it would break the counter for good. It is counted in
-    /// `shmetrics_updates_rejected_total` instead.
+    /// Adds `v`. A negative, infinite or NaN `v` is not added: it would break the counter for good.
+    /// It is counted in `shmetrics_updates_rejected_total` instead.
     #[inline]
     pub fn add(&self, v: f64) {
         let whole = v as u64;
@@ -159,10 +161,11 @@ impl Counter {
     /// Adds 1, and keeps what these labels say of it as an exemplar: `trace_id`, mostly.
     ///
     /// A counter keeps the latest, and takes a new one no sooner than a second after the last (see
-    /// [`Builder::exemplar_interval`](crate::Builder::exemplar_interval)); else this costs little more than [`Counter::inc`]. Names and values
-    /// may have 128 characters together. Labels that no page could have are not kept, but noted in
-    /// `shmetrics_updates_rejected_total`; the update is done in any case. Neither allocates nor blocks, but for the first exemplar
-    /// of a series, which takes memory from the segment.
+    /// [`Builder::exemplar_interval`](crate::Builder::exemplar_interval)); else this costs little
+    /// more than [`Counter::inc`]. Names and values may have 128 characters together. Labels that
+    /// no page could have are not kept, but noted in `shmetrics_updates_rejected_total`; the update
+    /// is done in any case. Neither allocates nor blocks, but for the first exemplar of a series,
+    /// which takes memory from the segment.
     pub fn inc_with_exemplar(&self, labels: &[(&str, &str)]) {
         self.add_with_exemplar(1.0, labels);
     }
@@ -186,8 +189,9 @@ impl Counter {
         Counter::add_otherwise(self.inner, series, self.life, n);
     }
 
-    /// Adds where there is no lane, or it is not a matter of a few instructions: it may be the first time that this process meets the lane.
-    /// A C function does not unwind, so C's calls end with a jump to it and need no frame.
+    /// Adds where there is no lane, or it is not a matter of a few instructions: it may be the
+    /// first time that this process meets the lane. A C function does not unwind, so C's calls end
+    /// with a jump to it and need no frame.
     #[inline(never)]
     extern "C" fn add_otherwise(inner: &'static Inner, series: &'static Series, life: Life, n: u64) {
         // Acquire: as above.
@@ -316,7 +320,8 @@ impl Counter {
 
     /// False: the series is over, which is counted.
     fn change_pair(&self, new: impl Fn(u64, u64) -> [u64; 2]) -> bool {
-        // SAFETY: 16 bytes aligned to 16, of a mapping (or a static) that outlives the handle, accessed only atomically.
+        // SAFETY: 16 bytes aligned to 16, of a mapping (or a static) that outlives the handle,
+        // accessed only atomically.
         let pair = unsafe { Pair::new(std::ptr::from_ref(&self.series.cells).cast_mut().cast()) };
         let mut seen = pair.guess();
         loop {
@@ -331,8 +336,9 @@ impl Counter {
         }
     }
 
-    /// Takes `v` back, or as much of it as is there: for hosts whose counters can be reset, such as Python's client. Scrapers see a
-    /// reset. What is not positive and finite is not taken, but counted in `shmetrics_updates_rejected_total`.
+    /// Takes `v` back, or as much of it as is there: for hosts whose counters can be reset, such as
+    /// Python's client. Scrapers see a reset. What is not positive and finite is not taken, but
+    /// counted in `shmetrics_updates_rejected_total`.
     pub fn take_back(&self, v: f64) {
         if v == 0.0 {
             return;
@@ -377,7 +383,8 @@ impl Counter {
     }
 }
 
-/// Whether a cell that has taken `n` has crossed a multiple of `lane::HEAT`, as any does sooner or later that is hot.
+/// Whether a cell that has taken `n` has crossed a multiple of `lane::HEAT`, as any does sooner or
+/// later that is hot.
 #[inline(always)]
 fn is_warm(before: u64, n: u64) -> bool {
     (before & (percpu::HEAT - 1)).saturating_add(n) >= percpu::HEAT

@@ -1,8 +1,9 @@
 //! Exemplars: one slot for a counter, one for each bucket.
 //!
-//! A slot carries the hash of all that is in it. Whoever is killed, stopped or overtaken while writing leaves contents that do not
-//! have it, and is not shown: so nobody waits for anybody, and no exemplar is ever made up of two. The stamp keeps writers apart and
-//! rare: whoever moves it on, at most once in the family's interval, may write.
+//! A slot carries the hash of all that is in it. Whoever is killed, stopped or overtaken while
+//! writing leaves contents that do not have it, and is not shown: so nobody waits for anybody, and
+//! no exemplar is ever made up of two. The stamp keeps writers apart and rare: whoever moves it on,
+//! at most once in the family's interval, may write.
 
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
@@ -104,8 +105,8 @@ fn list_len(slots: u64) -> u64 {
     align(4 * slots, GRANULE)
 }
 
-/// Keeps an exemplar of the `i`th of so many slots of the series at `record`, unless one was kept a short while ago. Without room
-/// nothing is kept: an exemplar is an example.
+/// Keeps an exemplar of the `i`th of so many slots of the series at `record`, unless one was kept a
+/// short while ago. Without room nothing is kept: an exemplar is an example.
 pub(super) fn offer(inner: &Inner, record: u64, life: Life, [i, slots]: [u64; 2], value: f64, labels: &[(&str, &str)]) {
     let memory = &inner.memory;
     let Some(list) = obtain(inner, record + entry::EXTENSION, list_len(slots)) else { return };

@@ -30,7 +30,8 @@ pub struct Gauge {
     at: u64,
     life: Life,
     mode: GaugeMode,
-    /// The value, of a shared gauge that is never removed: then it is a word of its own, and to set it is to store.
+    /// The value, of a shared gauge that is never removed: then it is a word of its own, and to set
+    /// it is to store.
     word: Option<&'static AtomicU64>,
 }
 
@@ -46,7 +47,8 @@ impl At for Gauge {
     }
 }
 
-/// Cell states, in the low bits of the owner word {identity: 32, generation: 24, life: 6 low bits, state: 2}.
+/// Cell states, in the low bits of the owner word {identity: 32, generation: 24, life: 6 low bits,
+/// state: 2}.
 pub(super) const LIVE: u32 = 1;
 /// Its owner is putting its first value in place of the one that the last owner left.
 const TAKING: u32 = 2;
@@ -56,7 +58,8 @@ pub(super) fn owner_bits(generation: u32, life: Life, state: u32) -> u32 {
     generation << 8 | (life.0 as u32 & 0x3f) << 2 | state
 }
 
-/// Where a foreign handle has the mode, between the life of its place and the bit of one that is for ever.
+/// Where a foreign handle has the mode, between the life of its place and the bit of one that is
+/// for ever.
 const MODE_SHIFT: u32 = 56;
 const MODE_MASK: u64 = 15;
 const _: () = assert!(32 + (u64::BITS - TAG_BITS) <= MODE_SHIFT && MODE_MASK << MODE_SHIFT < 1 << 63);
@@ -86,8 +89,9 @@ impl Gauge {
     fn new(inner: &'static Inner, Place { at, life }: Place) -> Self {
         let read = || {
             let (record, _) = inner.memory.record(at)?;
-            // SAFETY: an entry's fields are backed (`record`), and so is this word in front of its last ones, aligned to 8 in a record
-            // aligned to 16, as every link is; mapped for the process' life, and only accessed atomically. The mode never changes.
+            // SAFETY: an entry's fields are backed (`record`), and so is this word in front of its
+            // last ones, aligned to 8 in a record aligned to 16, as every link is; mapped for the
+            // process' life, and only accessed atomically. The mode never changes.
             let (flags, value) = unsafe {
                 let flags = &*record.add(entry::FLAGS as usize).cast::<AtomicU8>();
                 (flags.load(Relaxed), &*record.add(gauge::VALUE as usize).cast::<AtomicU64>())
@@ -100,8 +104,8 @@ impl Gauge {
         Gauge { inner, at, life, mode, word }
     }
 
-    /// The words of a foreign handle: the segment, and the place with the mode. So an update need not read the record for that, whose
-    /// line others may be writing to.
+    /// The words of a foreign handle: the segment, and the place with the mode. So an update need
+    /// not read the record for that, whose line others may be writing to.
     pub(crate) fn into_words(self) -> [*const c_void; 2] {
         let mode = if self.word.is_some() { HAS_WORD } else { self.mode as u64 };
         let place = Place { at: self.at, life: self.life }.into_word() | mode << MODE_SHIFT;
@@ -171,8 +175,8 @@ impl Gauge {
         self.add(-v);
     }
 
-    /// The value now. Of a per-process gauge it is this process' own; 0 if that has not set it. See a page for what all of them
-    /// amount to. Also 0 once the series is removed.
+    /// The value now. Of a per-process gauge it is this process' own; 0 if that has not set it. See
+    /// a page for what all of them amount to. Also 0 once the series is removed.
     pub fn get(&self) -> f64 {
         if self.is_over() {
             return 0.0;
@@ -240,7 +244,8 @@ impl Gauge {
         }
     }
 
-    /// {tag, value} changes as one, in this life only. Of what the tag holds besides the life, `next` makes the new.
+    /// {tag, value} changes as one, in this life only. Of what the tag holds besides the life,
+    /// `next` makes the new.
     #[inline(always)]
     fn change_pair(&self, pair: Option<Pair<'_>>, change: &Change, next: impl Fn(u64) -> u64) {
         let Some(pair) = pair else { return self.reject() };
@@ -310,7 +315,8 @@ impl Gauge {
         if self.still_holds(token) {
             return self.take(mode, at, token, change);
         }
-        // The host closed the descriptor of our lock, and the slot has gone to somebody else: this cell is his.
+        // The host closed the descriptor of our lock, and the slot has gone to somebody else: this
+        // cell is his.
         let token = self.register()?;
         self.take(mode, self.cell_of(token)?, token, change)
     }
@@ -377,9 +383,10 @@ impl Gauge {
         }
     }
 
-    /// Takes over the cell of the slot's last holder, who is dead: the kernel gave us his slot. What he leaves moves into
-    /// the base by the one swap that makes the cell ours, so it is counted once whoever dies where. It takes part with the
-    /// first change made, so nobody sees (or inherits, if we die here) a value that was never set.
+    /// Takes over the cell of the slot's last holder, who is dead: the kernel gave us his slot.
+    /// What he leaves moves into the base by the one swap that makes the cell ours, so it is
+    /// counted once whoever dies where. It takes part with the first change made, so nobody sees
+    /// (or inherits, if we die here) a value that was never set.
     #[cold]
     #[inline(never)]
     fn take(&self, mode: GaugeMode, at: u64, token: Token, change: &Change) -> Option<Own> {
@@ -497,7 +504,8 @@ impl Word {
 #[inline(always)]
 fn change_word(value: &AtomicU64, change: &Change) {
     match change {
-        // Relaxed: a value of its own; nothing is published by it. Atomic, because threads share the cell.
+        // Relaxed: a value of its own; nothing is published by it. Atomic, because threads share
+        // the cell.
         Change::Set(v) => value.store(v.to_bits(), Relaxed),
         Change::Add(v) => add_f64(value, *v),
     }

@@ -16,10 +16,12 @@ use crate::shm::pair::{fallen, Pair, FALLING_MASK};
 use crate::shm::percpu;
 use crate::shm::state::{Life, Place, State, TAG_MASK};
 
-/// A histogram, shared by all processes: with classic buckets, [native](crate::Builder::native) ones, or both.
+/// A histogram, shared by all processes: with classic buckets, [native](crate::Builder::native)
+/// ones, or both.
 ///
-/// Each bucket is one 16-byte cell {count, sum} that changes as one, so the buckets, `_count` and `_sum` of a page agree at
-/// any instant, whatever is killed between two instructions. Of both kinds of buckets, too: an observation changes one cell.
+/// Each bucket is one 16-byte cell {count, sum} that changes as one, so the buckets, `_count` and
+/// `_sum` of a page agree at any instant, whatever is killed between two instructions. Of both
+/// kinds of buckets, too: an observation changes one cell.
 ///
 /// Every update is async-signal-safe, takes no lock, allocates nothing, leaves `errno` as it is,
 /// and cannot fail. Most make no system call. One that makes a native bucket, an exemplar's slot or
@@ -55,8 +57,8 @@ impl At for Histogram {
     }
 }
 
-/// The number of bounds below `v`, which is the bucket it belongs to. Looks at all of them without a branch, which beats
-/// searching up to some 64.
+/// The number of bounds below `v`, which is the bucket it belongs to. Looks at all of them without
+/// a branch, which beats searching up to some 64.
 #[inline(always)]
 pub(super) fn bucket(bounds: &[f64], v: f64) -> usize {
     if bounds.len() <= 64 {
@@ -96,7 +98,8 @@ const SCHEMA_SHIFT: u32 = 60;
 /// A family's record is in front of them.
 #[inline(always)]
 unsafe fn native_before(bounds: *const f64, schema: i8) -> Shape {
-    // SAFETY: the caller's promise: the fields are aligned in a record aligned to 16, and never written after the family was published.
+    // SAFETY: the caller's promise: the fields are aligned in a record aligned to 16, and never
+    // written after the family was published.
     let (zero_threshold, window) = unsafe {
         let family = bounds.byte_sub(family::SIZE as usize);
         (
@@ -120,8 +123,9 @@ impl Histogram {
         Histogram { inner, bounds, cells: cells.map_or(std::ptr::null_mut(), |p| p.cast_mut().cast()), life, native }
     }
 
-    /// The words of a foreign handle: the segment, the place, and the bounds as {native schema and 5, or 0: high 4 bits, count: 12
-    /// bits, offset, where they would be if there were any: low 48}. `None`: it is none (a damaged segment).
+    /// The words of a foreign handle: the segment, the place, and the bounds as {native schema and
+    /// 5, or 0: high 4 bits, count: 12 bits, offset, where they would be if there were any: low
+    /// 48}. `None`: it is none (a damaged segment).
     pub(crate) fn into_words(self) -> Option<[*const c_void; 3]> {
         let memory = &self.inner.memory;
         let at = self.record();
@@ -144,7 +148,8 @@ impl Histogram {
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
         let (place, word) = (Place::from_word(p[1].addr() as u64), p[2].addr() as u64);
         let first = inner.memory.checked_before(word << 16 >> 16).cast::<f64>();
-        // SAFETY: a handle's bounds were checked when it was made, as its cells were (`into_words`).
+        // SAFETY: a handle's bounds were checked when it was made, as its cells were
+        // (`into_words`).
         let bounds = unsafe { std::slice::from_raw_parts(first, (word << 4 >> 52) as usize) };
         let cells = inner.memory.checked_before(place.at + histogram::SIZE).cast_mut().cast();
         let native = match (word >> SCHEMA_SHIFT) as u8 {
@@ -155,7 +160,8 @@ impl Histogram {
         Some(Histogram { inner, bounds, cells, life: place.life, native })
     }
 
-    /// As [`Histogram::observe`]. What is not done in a few instructions ends with a jump, as a C function does not unwind: it needs no frame.
+    /// As [`Histogram::observe`]. What is not done in a few instructions ends with a jump, as a C
+    /// function does not unwind: it needs no frame.
     ///
     /// # Safety
     /// As of [`Histogram::from_words`].
@@ -189,8 +195,9 @@ impl Histogram {
     /// Counts one observation.
     ///
     /// NaN is not counted (it belongs to no bucket and would spoil the sum for good) but noted in
-    /// `shmetrics_updates_rejected_total`. An infinite value is counted in its bucket, the first or `+Inf`, and leaves the sum
-    /// as it is. A negative value is counted in its bucket and lowers the sum.
+    /// `shmetrics_updates_rejected_total`. An infinite value is counted in its bucket, the first or
+    /// `+Inf`, and leaves the sum as it is. A negative value is counted in its bucket and lowers
+    /// the sum.
     #[inline]
     pub fn observe(&self, v: f64) {
         self.count(v);
@@ -258,8 +265,8 @@ impl Histogram {
         counted
     }
 
-    /// As [`Histogram::observe`], and keeps what these labels say of it as its bucket's exemplar, as
-    /// [`Counter::inc_with_exemplar`](crate::Counter::inc_with_exemplar) does.
+    /// As [`Histogram::observe`], and keeps what these labels say of it as its bucket's exemplar,
+    /// as [`Counter::inc_with_exemplar`](crate::Counter::inc_with_exemplar) does.
     pub fn observe_with_exemplar(&self, v: f64, labels: &[(&str, &str)]) {
         if self.count(v) && !self.is_over() {
             let slot = if self.native.is_some() && self.bounds.is_empty() {
@@ -376,8 +383,8 @@ impl Histogram {
     /// A word of the record's entry.
     #[inline(always)]
     fn half(&self, field: u64) -> &AtomicU32 {
-        // SAFETY: the cells are not null; their record is in front of them, aligned to 16, and these words are only accessed
-        // atomically.
+        // SAFETY: the cells are not null; their record is in front of them, aligned to 16, and
+        // these words are only accessed atomically.
         unsafe { &*self.cells.cast::<u8>().sub((histogram::SIZE - field) as usize).cast::<AtomicU32>() }
     }
 
@@ -396,8 +403,9 @@ impl Histogram {
     /// Counts in the cell that all share.
     #[inline(always)]
     fn change_cell<const BACK: bool>(&self, i: usize, v: f64) -> bool {
-        // SAFETY: `i <= bounds.len()`, and that many cells plus one were checked to be there; they are aligned to 16, mapped for
-        // the process' life, and only accessed atomically. A successful swap changes the count.
+        // SAFETY: `i <= bounds.len()`, and that many cells plus one were checked to be there; they
+        // are aligned to 16, mapped for the process' life, and only accessed atomically. A
+        // successful swap changes the count.
         let pair = unsafe { Pair::new(self.cells.add(i)) };
         let mut seen = pair.guess();
         loop {
@@ -496,7 +504,8 @@ impl Drop for Timer {
     }
 }
 
-/// Reads the buckets of a series: their counts (without what `mask` takes out), each, into `counts`, and returns the sum of the very same observations.
+/// Reads the buckets of a series: their counts (without what `mask` takes out), each, into
+/// `counts`, and returns the sum of the very same observations.
 #[inline]
 pub(crate) fn read(memory: &Mapped, at: u64, mask: u64, buckets: usize, counts: &mut Vec<u64>) -> Option<f64> {
     counts.clear();

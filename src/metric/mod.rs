@@ -1,4 +1,5 @@
-//! What lives in cells: counters, gauges, histograms and the rest. Handles are a few words, `Copy`, `Send` and `Sync`, and never dangle.
+//! What lives in cells: counters, gauges, histograms and the rest. Handles are a few words, `Copy`,
+//! `Send` and `Sync`, and never dangle.
 
 mod counter;
 mod exemplar;
@@ -52,9 +53,10 @@ pub(crate) mod sealed {
 
 /// A kind of metric: [`Counter`], [`Gauge`], [`Histogram`] and so on.
 ///
-/// A handle belongs to one series. Once that is removed, by whichever process, updates through the handle are not done (but
-/// counted in `shmetrics_updates_to_removed_total`): never do they count into another series, even where its memory serves one by
-/// now. So keep handles of label sets that nobody removes, and look the others up.
+/// A handle belongs to one series. Once that is removed, by whichever process, updates through the
+/// handle are not done (but counted in `shmetrics_updates_to_removed_total`): never do they count
+/// into another series, even where its memory serves one by now. So keep handles of label sets that
+/// nobody removes, and look the others up.
 pub trait Metric: sealed::At + Copy {
     /// Whether the series has been removed. A look-up of the same label set then makes a new one.
     fn is_removed(&self) -> bool {

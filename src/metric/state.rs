@@ -10,13 +10,15 @@ use crate::shm::memory::Mapped;
 use crate::shm::pair::Pair;
 use crate::shm::state::{Life, Place, TAG_MASK};
 
-/// Several states, each on or off, shared by all processes: up to 64, named when the family is registered.
+/// Several states, each on or off, shared by all processes: up to 64, named when the family is
+/// registered.
 ///
 /// Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
 #[derive(Clone, Copy)]
 pub struct StateSet(States);
 
-/// One of several states, shared by all processes: the one that was set last, by whichever; before that the first.
+/// One of several states, shared by all processes: the one that was set last, by whichever; before
+/// that the first.
 ///
 /// Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
 #[derive(Clone, Copy)]
@@ -24,7 +26,8 @@ pub struct Enum(States);
 
 /// The presence of a label set: a series whose value is always 1.
 ///
-/// It is there from the look-up on, until it is removed. So to replace one, remove it, or clear its family.
+/// It is there from the look-up on, until it is removed. So to replace one, remove it, or clear its
+/// family.
 #[derive(Clone, Copy)]
 pub struct Info(States);
 
@@ -49,7 +52,8 @@ impl States {
         self.inner.is_over(self.at, self.life)
     }
 
-    /// Makes the word what `new` makes of it, if there is such a state, in a family of this kind: C has one handle for both.
+    /// Makes the word what `new` makes of it, if there is such a state, in a family of this kind: C
+    /// has one handle for both.
     #[inline(always)]
     fn change(&self, kind: u8, state: usize, new: impl Fn(u64) -> u64) {
         let memory = &self.inner.memory;
@@ -141,7 +145,8 @@ impl Enum {
         Enum(states.0)
     }
 
-    /// Sets the state, by its place among the family's. One that there is not is noted in `shmetrics_updates_rejected_total`.
+    /// Sets the state, by its place among the family's. One that there is not is noted in
+    /// `shmetrics_updates_rejected_total`.
     pub fn set(&self, state: usize) {
         self.0.change(KIND_ENUM, state, |_| state as u64);
     }

@@ -6,8 +6,8 @@ use crate::shm::layout::entry;
 use crate::shm::layout::offset;
 use crate::shm::state::Place;
 
-/// The count and the sum of observations, shared by all processes: a [`Histogram`] without buckets. With
-/// [quantiles](crate::Builder::quantiles) if asked for.
+/// The count and the sum of observations, shared by all processes: a [`Histogram`] without buckets.
+/// With [quantiles](crate::Builder::quantiles) if asked for.
 ///
 /// Count and sum change as one. Every update is async-signal-safe, takes no lock, allocates
 /// nothing, leaves `errno` as it is, and cannot fail. One that makes a bucket for quantiles may ask
@@ -17,8 +17,8 @@ pub struct Summary(Histogram);
 
 /// A histogram whose observations can be taken back, such as the ages of the jobs in a queue.
 ///
-/// An observation and its end must be of the same value: they find the same bucket, in whichever processes they happen. What a
-/// killed process does not take back stays.
+/// An observation and its end must be of the same value: they find the same bucket, in whichever
+/// processes they happen. What a killed process does not take back stays.
 #[derive(Clone, Copy)]
 pub struct GaugeHistogram(Histogram);
 
@@ -53,8 +53,8 @@ impl Summary {
         self.0
     }
 
-    /// Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`; an infinite value leaves the sum
-    /// as it is.
+    /// Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`;
+    /// an infinite value leaves the sum as it is.
     #[inline]
     pub fn observe(&self, v: f64) {
         self.0.observe(v);
@@ -82,8 +82,8 @@ impl GaugeHistogram {
         self.0.observe(v);
     }
 
-    /// Takes back an observation of `v`. Of a bucket that is empty nothing is taken, which is noted in
-    /// `shmetrics_updates_rejected_total`.
+    /// Takes back an observation of `v`. Of a bucket that is empty nothing is taken, which is noted
+    /// in `shmetrics_updates_rejected_total`.
     #[inline]
     pub fn forget(&self, v: f64) {
         self.0.forget(v);

@@ -1,4 +1,5 @@
-//! Who this process is, by names that other processes can compare: its pid, its namespaces and its boot; and random numbers.
+//! Who this process is, by names that other processes can compare: its pid, its namespaces and its
+//! boot; and random numbers.
 
 pub(crate) fn pid() -> u32 {
     std::process::id()

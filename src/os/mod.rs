@@ -1,5 +1,5 @@
-//! What the library needs of the operating system, and what it leaves as it found it: clocks, `errno`, the names of the boot and
-//! of namespaces, the environment. Nothing here knows a segment.
+//! What the library needs of the operating system, and what it leaves as it found it: clocks,
+//! `errno`, the names of the boot and of namespaces, the environment. Nothing here knows a segment.
 
 pub(crate) mod clock;
 pub(crate) mod environment;

@@ -232,7 +232,8 @@ impl ForkPage {
     #[inline(always)]
     fn fresh(&self) -> &Words {
         if let Some(owner) = &self.unwiped {
-            // Only what was there before the look at the owner is wiped, never what another thread of the child has set since.
+            // Only what was there before the look at the owner is wiped, never what another thread
+            // of the child has set since.
             let words = self.words.all();
             let old = words.map(|w| w.load(Acquire));
             let me = pid();
@@ -324,7 +325,8 @@ fn wiped_page() -> Option<&'static Words> {
         unsafe { libc::munmap(page, LEN) };
         return None;
     }
-    // SAFETY: zeroed, aligned, large enough, and never unmapped. Wiping stores zeros, which are valid words.
+    // SAFETY: zeroed, aligned, large enough, and never unmapped. Wiping stores zeros, which are
+    // valid words.
     Some(unsafe { &*page.cast::<Words>() })
 }
 

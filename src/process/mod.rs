@@ -95,8 +95,9 @@ impl Process {
         !holders.iter().any(|h| own == Some(h.token)) && !slots.live(at.backing, &holders).contains(&true)
     }
 
-    /// Whether the slot is still this process'. It is not if its lock was held by a descriptor (see `Hold`), the host closed that,
-    /// and another process has taken the slot since; then the token is given up.
+    /// Whether the slot is still this process'. It is not if its lock was held by a descriptor (see
+    /// `Hold`), the host closed that, and another process has taken the slot since; then the token
+    /// is given up.
     #[cold]
     #[inline(never)]
     pub(crate) fn still_holds(&self, at: &Attached<'_>, token: Token) -> bool {
@@ -168,7 +169,8 @@ impl Process {
             }
             let held = kept.lock.load(SeqCst);
             if held != 0 && !self.page.claimed() {
-                // Inherited over fork. As long as a descriptor is open here, our parent would seem to live.
+                // Inherited over fork. As long as a descriptor is open here, our parent would seem
+                // to live.
                 if kept.lock.compare_exchange(held, 0, SeqCst, Relaxed).is_ok() {
                     held_by(held).release(at.backing, kept, true);
                 }

@@ -256,8 +256,8 @@ impl<'a> Slots<'a> {
         word == u64::from(holder.token.generation) << 32 | u64::from(holder.pid)
     }
 
-    /// The generation of each slot whose holder lives, 0 for the others. `own`: the asking process' token, whose lock
-    /// it cannot see itself.
+    /// The generation of each slot whose holder lives, 0 for the others. `own`: the asking process'
+    /// token, whose lock it cannot see itself.
     pub(crate) fn living(&self, backing: &dyn Backing, own: Option<Token>) -> Vec<u32> {
         let mut living = vec![0; self.high() as usize];
         let mut others = Vec::new();

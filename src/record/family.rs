@@ -1,9 +1,10 @@
 //! A family's record: what was registered, byte for byte, for every process to read.
 //!
-//! After the fixed part (`layout::family`): the finite bucket bounds (f64), the lengths of the label names (u16), the
-//! lengths of the `le` texts (u16), then the texts: name, unit, label names, `le` texts, help. Then, aligned, the embedded
-//! series: the family's only one if it has no labels, else its overflow series. It is made with the family, so a full
-//! segment cannot keep it from being there.
+//! After the fixed part (`layout::family`): the finite bucket bounds (f64), the lengths of the
+//! label names (u16), the lengths of the `le` texts (u16), then the texts: name, unit, label names,
+//! `le` texts, help. Then, aligned, the embedded series: the family's only one if it has no labels,
+//! else its overflow series. It is made with the family, so a full segment cannot keep it from
+//! being there.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
@@ -135,7 +136,8 @@ impl<'a> Record<'a> {
         }
         self.native().map(|n| Shape { schema: n.schema, zero_threshold: n.zero_threshold, window: n.window })
     }
-    /// Series now, the embedded one not counted. Where processes were killed at the wrong moment it may be a little off.
+    /// Series now, the embedded one not counted. Where processes were killed at the wrong moment it
+    /// may be a little off.
     pub(crate) fn series(&self) -> u64 {
         count_of(self.memory.load64(self.at + family::SERIES, Relaxed))
     }
@@ -171,8 +173,8 @@ impl<'a> Record<'a> {
     pub(crate) fn bounds(&self) -> Option<&'a [f64]> {
         let count = self.bucket_count();
         let at = self.memory.bytes(self.bounds_at(), 8 * count as u64)?;
-        // SAFETY: backed (checked), aligned (records are aligned to 16, the fixed part is a multiple of 8), and never
-        // written after the family was published.
+        // SAFETY: backed (checked), aligned (records are aligned to 16, the fixed part is a
+        // multiple of 8), and never written after the family was published.
         Some(unsafe { std::slice::from_raw_parts(at.cast(), count) })
     }
 
@@ -231,7 +233,8 @@ impl<'a> Record<'a> {
         let before = usize::from(name) + usize::from(unit);
         let all = lens.iter().fold(before, |all, len| all + usize::from(*len));
         let its = self.memory.bytes(self.name_at(), all as u64)?;
-        // SAFETY: all of them are backed (checked). A family's texts are never written after it was published.
+        // SAFETY: all of them are backed (checked). A family's texts are never written after it was
+        // published.
         let its = unsafe { std::slice::from_raw_parts(its, all) };
         let mut rest = its.get(before..)?;
         // The lengths may be other ones by now, in a damaged segment.
@@ -250,7 +253,8 @@ impl<'a> Record<'a> {
     }
 }
 
-/// A count that is raised and lowered. Whoever is killed between a change and its count leaves it one off, so it may be below 0.
+/// A count that is raised and lowered. Whoever is killed between a change and its count leaves it
+/// one off, so it may be below 0.
 pub(crate) fn count_of(word: u64) -> u64 {
     if (word as i64) < 0 {
         0
@@ -314,7 +318,8 @@ pub(crate) fn pairs(kind: u8, bounds: usize, native: bool) -> u64 {
     }
 }
 
-/// Where the label text of a series is whose cells end here. The word before it is for `expiry`, where series expire.
+/// Where the label text of a series is whose cells end here. The word before it is for `expiry`,
+/// where series expire.
 pub(crate) fn text_at(cells_end: u64, expires: bool) -> u64 {
     if expires {
         align(cells_end, 8) + 8

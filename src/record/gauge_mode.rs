@@ -1,8 +1,9 @@
 /// What the values of several processes amount to.
 ///
-/// All but [`Shared`](GaugeMode::Shared) and [`MostRecent`](GaugeMode::MostRecent) keep a value for each process, which takes part from its
-/// first update on. The `Live` modes count living processes only: a worker that was killed is gone from the next page on,
-/// without a hook anywhere. The modes mean what they mean in Python's `prometheus_client`.
+/// All but [`Shared`](GaugeMode::Shared) and [`MostRecent`](GaugeMode::MostRecent) keep a value for
+/// each process, which takes part from its first update on. The `Live` modes count living processes
+/// only: a worker that was killed is gone from the next page on, without a hook anywhere. The modes
+/// mean what they mean in Python's `prometheus_client`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -10,8 +11,8 @@ pub enum GaugeMode {
     /// One value that all processes change.
     #[default]
     Shared = 0,
-    /// One sample for each process, dead or alive, with its pid (or chosen identity) in the label `pid`. The sample of a dead
-    /// process stays until a new process takes its slot.
+    /// One sample for each process, dead or alive, with its pid (or chosen identity) in the label
+    /// `pid`. The sample of a dead process stays until a new process takes its slot.
     All = 1,
     /// As `All`, living processes only.
     LiveAll = 2,

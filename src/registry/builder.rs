@@ -14,14 +14,17 @@ use crate::record::gauge_mode::GaugeMode;
 use crate::record::native_schema::Native;
 use crate::{Error, Segment};
 
-/// A metric family about to be registered: made by [`Segment::counter`], [`Segment::gauge`], [`Segment::histogram`] and so on.
+/// A metric family about to be registered: made by [`Segment::counter`], [`Segment::gauge`],
+/// [`Segment::histogram`] and so on.
 ///
-/// Names of metrics and labels are any UTF-8 but control characters, up to 512 bytes. What is not letters, digits and `_` (and, in a metric's
-/// name, `:`) is shown in quotes to scrapers that ask for it, and escaped to others: see [`Escaping`](crate::Escaping). Names that would
-/// become one when they are escaped are refused, whichever comes second.
+/// Names of metrics and labels are any UTF-8 but control characters, up to 512 bytes. What is not
+/// letters, digits and `_` (and, in a metric's name, `:`) is shown in quotes to scrapers that ask
+/// for it, and escaped to others: see [`Escaping`](crate::Escaping). Names that would become one
+/// when they are escaped are refused, whichever comes second.
 ///
-/// Registration is idempotent: any process may register the same family at any time and gets the same series. The first
-/// help text stays; anything else that differs is an [`Error::Conflict`] that says what.
+/// Registration is idempotent: any process may register the same family at any time and gets the
+/// same series. The first help text stays; anything else that differs is an [`Error::Conflict`]
+/// that says what.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is registered until `register`"]
 pub struct Builder<'a, M> {
@@ -47,40 +50,45 @@ impl Segment {
         Builder { segment: self, spec: Spec::new(name, help, kind, mode), metric: PhantomData }
     }
 
-    /// A counter: a value that only rises. Pages show it as `name_total`, whether or not `name` ends so.
+    /// A counter: a value that only rises. Pages show it as `name_total`, whether or not `name`
+    /// ends so.
     pub fn counter<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Counter> {
         self.builder(name, help, KIND_COUNTER, GaugeMode::Shared)
     }
 
-    /// A gauge: a value that goes up and down. The mode says what the values of several processes amount to.
+    /// A gauge: a value that goes up and down. The mode says what the values of several processes
+    /// amount to.
     pub fn gauge<'a>(&self, name: &'a str, help: &'a str, mode: GaugeMode) -> Builder<'a, Gauge> {
         self.builder(name, help, KIND_GAUGE, mode)
     }
 
-    /// A histogram, classic with Prometheus' default buckets unless [`Builder::buckets`] or [`Builder::native`] say otherwise.
+    /// A histogram, classic with Prometheus' default buckets unless [`Builder::buckets`] or
+    /// [`Builder::native`] say otherwise.
     pub fn histogram<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Histogram> {
         self.builder(name, help, KIND_HISTOGRAM, GaugeMode::Shared).with_default_buckets()
     }
 
-    /// A histogram whose observations can be taken back, with Prometheus' default buckets unless [`Builder::buckets`] says
-    /// otherwise.
+    /// A histogram whose observations can be taken back, with Prometheus' default buckets unless
+    /// [`Builder::buckets`] says otherwise.
     pub fn gauge_histogram<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, GaugeHistogram> {
         self.builder(name, help, KIND_GAUGE_HISTOGRAM, GaugeMode::Shared).with_default_buckets()
     }
 
-    /// A summary: the count and the sum of observations, and [quantiles](Builder::quantiles) if asked for.
+    /// A summary: the count and the sum of observations, and [quantiles](Builder::quantiles) if
+    /// asked for.
     pub fn summary<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Summary> {
         self.builder(name, help, KIND_SUMMARY, GaugeMode::Shared)
     }
 
-    /// A metric of unknown type (`untyped` in Prometheus' formats): a value of which nothing is known, such as one passed on from
-    /// elsewhere. One value for all processes.
+    /// A metric of unknown type (`untyped` in Prometheus' formats): a value of which nothing is
+    /// known, such as one passed on from elsewhere. One value for all processes.
     pub fn unknown<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Gauge> {
         self.builder(name, help, KIND_UNKNOWN, GaugeMode::Shared)
     }
 
-    /// Information in labels, such as a version: pages show `name_info` with the value 1, whether or not `name` ends so.
-    /// `target` is OpenMetrics' name for what describes all of a scrape's metrics.
+    /// Information in labels, such as a version: pages show `name_info` with the value 1, whether
+    /// or not `name` ends so. `target` is OpenMetrics' name for what describes all of a scrape's
+    /// metrics.
     ///
     /// ```
     /// # fn main() -> Result<(), shmetrics::Error> {
@@ -93,12 +101,14 @@ impl Segment {
         self.builder(name, help, KIND_INFO, GaugeMode::Shared)
     }
 
-    /// A set of up to 64 states, each on or off. Pages show a sample for each, 1 or 0, with the label `name` for the state.
+    /// A set of up to 64 states, each on or off. Pages show a sample for each, 1 or 0, with the
+    /// label `name` for the state.
     pub fn state_set<'a>(&self, name: &'a str, help: &'a str, states: &'a [&'a str]) -> Builder<'a, StateSet> {
         self.builder(name, help, KIND_STATE_SET, GaugeMode::Shared).with_states(states)
     }
 
-    /// One of up to 64 states. Pages show a sample for each, of which one is 1, with the label `name` for the state.
+    /// One of up to 64 states. Pages show a sample for each, of which one is 1, with the label
+    /// `name` for the state.
     ///
     /// ```
     /// # fn main() -> Result<(), shmetrics::Error> {
@@ -174,14 +184,15 @@ impl<'a, M: Metric> Builder<'a, M> {
         LabelledBuilder { builder: self, labels: names }
     }
 
-    /// The most series of this family; further label sets share its overflow series. 0: no limit of its own.
+    /// The most series of this family; further label sets share its overflow series. 0: no limit of
+    /// its own.
     pub fn max_series(mut self, series: u64) -> Self {
         self.spec.max_series = series;
         self
     }
 
-    /// The least time between two exemplars that a counter or a bucket keeps. A second, unless said otherwise; what the process
-    /// says that registers the family first, counts.
+    /// The least time between two exemplars that a counter or a bucket keeps. A second, unless said
+    /// otherwise; what the process says that registers the family first, counts.
     pub fn exemplar_interval(mut self, time: Duration) -> Self {
         self.spec.exemplar_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         self
@@ -190,8 +201,8 @@ impl<'a, M: Metric> Builder<'a, M> {
     /// Registers a metric without labels.
     ///
     /// # Errors
-    /// [`Error::InvalidName`] and [`Error::InvalidArgument`] for what no exposition could carry, [`Error::Conflict`] for a
-    /// family registered otherwise, [`Error::Full`].
+    /// [`Error::InvalidName`] and [`Error::InvalidArgument`] for what no exposition could carry,
+    /// [`Error::Conflict`] for a family registered otherwise, [`Error::Full`].
     pub fn register(self) -> Result<M, Error> {
         let inner = self.segment.inner;
         let table = Table::new(inner, register(inner, self.spec)?);
@@ -207,15 +218,17 @@ macro_rules! buckets {
                 self.with_buckets(bounds)
             }
 
-            /// Native buckets, which need no bounds and are made as they are needed; with [`Builder::buckets`], as well as the
-            /// classic ones: both are of the same observations on every page.
+            /// Native buckets, which need no bounds and are made as they are needed; with
+            /// [`Builder::buckets`], as well as the classic ones: both are of the same observations
+            /// on every page.
             ///
-            /// They are on pages in protobuf, which Prometheus asks for where native histograms are switched on, and in
-            /// OpenMetrics 2.0.0. The other formats have the count and the sum, in one bucket up to `+Inf`, and the classic buckets
-            /// where there are any.
+            /// They are on pages in protobuf, which Prometheus asks for where native histograms are
+            /// switched on, and in OpenMetrics 2.0.0. The other formats have the count and the sum,
+            /// in one bucket up to `+Inf`, and the classic buckets where there are any.
             ///
-            /// A range of values takes memory when the first one in it is observed: 272 bytes for 16 buckets. If there is no room
-            /// then, the observation is not counted, but in `shmetrics_observations_refused_total`.
+            /// A range of values takes memory when the first one in it is observed: 272 bytes for
+            /// 16 buckets. If there is no room then, the observation is not counted, but in
+            /// `shmetrics_observations_refused_total`.
             ///
             /// ```
             /// # fn main() -> Result<(), shmetrics::Error> {
@@ -285,14 +298,17 @@ impl<const N: usize> LabelledBuilder<'_, Counter, N> {
 }
 
 impl<'a> Builder<'a, Summary> {
-    /// Quantiles that pages show, of 0 to 1, rising: of what all processes together have observed in the last ten minutes.
+    /// Quantiles that pages show, of 0 to 1, rising: of what all processes together have observed
+    /// in the last ten minutes.
     ///
-    /// The value that a quantile is shown as differs by at most 1.1 % from an observation of that rank (if that is beyond 2^-128; nearer
-    /// to 0, it is 0). It is of the last five to ten minutes, see [`Builder::max_age`], and `NaN` if nothing was observed then.
-    /// Quantiles of several series cannot be added up or averaged: for that, take a histogram.
+    /// The value that a quantile is shown as differs by at most 1.1 % from an observation of that
+    /// rank (if that is beyond 2^-128; nearer to 0, it is 0). It is of the last five to ten
+    /// minutes, see [`Builder::max_age`], and `NaN` if nothing was observed then. Quantiles of
+    /// several series cannot be added up or averaged: for that, take a histogram.
     ///
-    /// An observation costs about twice as much, and a range of values takes memory when the first one in it is observed: 272 bytes
-    /// for each half octave. If there is no room then, the observation is in the count and the sum and in no quantile, and in
+    /// An observation costs about twice as much, and a range of values takes memory when the first
+    /// one in it is observed: 272 bytes for each half octave. If there is no room then, the
+    /// observation is in the count and the sum and in no quantile, and in
     /// `shmetrics_observations_refused_total`.
     ///
     /// ```
@@ -309,8 +325,9 @@ impl<'a> Builder<'a, Summary> {
         self
     }
 
-    /// How long an observation counts in quantiles: ten minutes, unless said otherwise; at least a second. It leaves them after half
-    /// that time to all of it. The count and the sum are of all time.
+    /// How long an observation counts in quantiles: ten minutes, unless said otherwise; at least a
+    /// second. It leaves them after half that time to all of it. The count and the sum are of all
+    /// time.
     pub fn max_age(mut self, time: Duration) -> Self {
         self.spec.window = seconds(time);
         self
@@ -356,16 +373,17 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
         self
     }
 
-    /// Series that no process updates for this time (rounded up to whole seconds) go off the pages, and come back as they
-    /// were with the next update or look-up. After twice the time they are removed, as by [`Family::remove`]. See
-    /// [`Segment::expire`] for who notices.
+    /// Series that no process updates for this time (rounded up to whole seconds) go off the pages,
+    /// and come back as they were with the next update or look-up. After twice the time they are
+    /// removed, as by [`Family::remove`]. See [`Segment::expire`] for who notices.
     pub fn expire_after(mut self, time: Duration) -> Self {
         self.builder.spec.expire = seconds(time);
         self
     }
 
-    /// As [`Builder::exemplar_interval`]: the least time between two exemplars that a counter or a bucket keeps. A second, unless said otherwise; what the process
-    /// says that registers the family first, counts.
+    /// As [`Builder::exemplar_interval`]: the least time between two exemplars that a counter or a
+    /// bucket keeps. A second, unless said otherwise; what the process says that registers the
+    /// family first, counts.
     pub fn exemplar_interval(mut self, time: Duration) -> Self {
         self.builder.spec.exemplar_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         self
@@ -407,26 +425,28 @@ pub struct Family<M, const N: usize> {
 impl<M: Metric, const N: usize> Family<M, N> {
     /// The series with these label values, made if there is none.
     ///
-    /// Takes no lock, and neither allocates nor calls the system when the series exists. Never fails: when the segment is full
-    /// or a limit is reached (or the values are longer than 64 KiB together), it is the family's overflow series, shown
-    /// with the label `shmetrics_overflow="true"`. Keep the result where label values are known beforehand: an
+    /// Takes no lock, and neither allocates nor calls the system when the series exists. Never
+    /// fails: when the segment is full or a limit is reached (or the values are longer than 64 KiB
+    /// together), it is the family's overflow series, shown with the label
+    /// `shmetrics_overflow="true"`. Keep the result where label values are known beforehand: an
     /// update through it costs one atomic instruction.
     #[inline]
     pub fn with(&self, values: [&str; N]) -> M {
         self.table.find::<true, _>(N, |i| usize::from(self.lens[i]), move |i| values[i].as_bytes())
     }
 
-    /// Removes the series with these label values, for all processes: it is off every page and look-up that begins after
-    /// this call. False if there is none.
+    /// Removes the series with these label values, for all processes: it is off every page and
+    /// look-up that begins after this call. False if there is none.
     ///
-    /// A look-up of the same values then makes a new series, from 0. Updates through handles to the removed one count
-    /// nowhere (see [`Metric`]). Its memory goes to other label sets of this family.
+    /// A look-up of the same values then makes a new series, from 0. Updates through handles to the
+    /// removed one count nowhere (see [`Metric`]). Its memory goes to other label sets of this
+    /// family.
     pub fn remove(&self, values: [&str; N]) -> bool {
         self.table.remove(N, &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
     }
 
-    /// Removes all series of the family that are there when it is called, as [`Family::remove`] does, and returns how many. An
-    /// overflow series stays.
+    /// Removes all series of the family that are there when it is called, as [`Family::remove`]
+    /// does, and returns how many. An overflow series stays.
     pub fn clear(&self) -> u64 {
         self.table.clear()
     }

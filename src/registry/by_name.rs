@@ -1,4 +1,5 @@
-//! Updates that name all they are about, for hosts that have no place to keep a handle: one call finds the family, then the series.
+//! Updates that name all they are about, for hosts that have no place to keep a handle: one call
+//! finds the family, then the series.
 
 use std::cell::Cell;
 
@@ -170,7 +171,8 @@ fn in_another_order<'v>(
     Some(table.find_in_order(&places, count, value))
 }
 
-/// Whether this is how lines have the label of that name: as it is, or in quotes, where it may not be taken for one that has them itself.
+/// Whether this is how lines have the label of that name: as it is, or in quotes, where it may not
+/// be taken for one that has them itself.
 #[inline(always)]
 fn is_called(line: &[u8], name: &[u8]) -> bool {
     if line.first() == Some(&b'"') {
@@ -216,8 +218,8 @@ impl Segment {
     /// the family's own is the fastest. What is not there is made, a family without a help text;
     /// register it beforehand where it is to have one, or a limit.
     ///
-    /// It costs two look-ups. What is there already is found without a lock, an allocation or a system call; a handle that is kept
-    /// is several times as fast.
+    /// It costs two look-ups. What is there already is found without a lock, an allocation or a
+    /// system call; a handle that is kept is several times as fast.
     ///
     /// # Errors
     /// [`Error::Conflict`], [`Error::Full`] or an invalid name: what registering such a family
@@ -228,8 +230,8 @@ impl Segment {
         self.named(KIND_COUNTER, name, labels, |counter: Counter| counter.add(v))
     }
 
-    /// Counts an observation of the histogram of this name and these labels, as [`Segment::count`] does. One that is made has the default
-    /// buckets.
+    /// Counts an observation of the histogram of this name and these labels, as [`Segment::count`]
+    /// does. One that is made has the default buckets.
     ///
     /// # Errors
     /// As of [`Segment::count`]; of values, only NaN is refused.

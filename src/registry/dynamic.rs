@@ -10,7 +10,8 @@ use super::Builder;
 use crate::metric::Metric;
 use crate::{Error, Segment};
 
-/// A [`Builder`] with label names that are known at run time only: made by [`Builder::label_names`].
+/// A [`Builder`] with label names that are known at run time only: made by
+/// [`Builder::label_names`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing is registered until `register`"]
 pub struct DynamicBuilder<'a, M> {
@@ -20,8 +21,8 @@ pub struct DynamicBuilder<'a, M> {
 }
 
 impl<'a, M: Metric> Builder<'a, M> {
-    /// The names of the family's labels, of which the number is known at run time only. Where it is known beforehand,
-    /// [`Builder::labels`] has it checked by the compiler.
+    /// The names of the family's labels, of which the number is known at run time only. Where it is
+    /// known beforehand, [`Builder::labels`] has it checked by the compiler.
     pub fn label_names(self, names: &'a [&'a str]) -> DynamicBuilder<'a, M> {
         let Builder { segment, spec, metric } = self;
         DynamicBuilder { segment, spec: Spec { labels: names, ..spec }, metric }
@@ -35,7 +36,8 @@ impl<M: Metric> DynamicBuilder<'_, M> {
         self
     }
 
-    /// As [`LabelledBuilder::expire_after`](crate::LabelledBuilder::expire_after). Without labels it says nothing.
+    /// As [`LabelledBuilder::expire_after`](crate::LabelledBuilder::expire_after). Without labels
+    /// it says nothing.
     pub fn expire_after(mut self, time: Duration) -> Self {
         let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
         self.spec.expire = if self.spec.labels.is_empty() { 0 } else { u32::try_from(seconds).unwrap_or(u32::MAX) };
@@ -56,7 +58,8 @@ impl<M: Metric> DynamicBuilder<'_, M> {
     }
 }
 
-/// A metric with labels of which the number is known at run time only: one series for each set of label values.
+/// A metric with labels of which the number is known at run time only: one series for each set of
+/// label values.
 ///
 /// A small copy, valid in every thread and over fork, as [`Family`](crate::Family) is.
 ///
@@ -79,8 +82,9 @@ pub struct DynamicFamily<M> {
 }
 
 impl<M: Metric> DynamicFamily<M> {
-    /// The series with these label values, made if there is none. As [`Family::with`](crate::Family::with), but for `None`:
-    /// the number of values is not that of the labels.
+    /// The series with these label values, made if there is none. As
+    /// [`Family::with`](crate::Family::with), but for `None`: the number of values is not that of
+    /// the labels.
     #[inline]
     pub fn with(&self, values: &[&str]) -> Option<M> {
         if values.len() != self.lens.len() {
@@ -89,7 +93,8 @@ impl<M: Metric> DynamicFamily<M> {
         Some(self.table.find::<false, _>(values.len(), |i| usize::from(self.lens[i]), |i| values[i].as_bytes()))
     }
 
-    /// As [`Family::remove`](crate::Family::remove). False also where the number of values is not that of the labels, or 0.
+    /// As [`Family::remove`](crate::Family::remove). False also where the number of values is not
+    /// that of the labels, or 0.
     pub fn remove(&self, values: &[&str]) -> bool {
         !values.is_empty()
             && values.len() == self.lens.len()

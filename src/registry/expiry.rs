@@ -1,5 +1,6 @@
-//! Series that nobody updates expire, in families that ask for it. Writers do nothing for it: whoever renders a page, and may
-//! write, compares what each series holds with what it held at an earlier look.
+//! Series that nobody updates expire, in families that ask for it. Writers do nothing for it:
+//! whoever renders a page, and may write, compares what each series holds with what it held at an
+//! earlier look.
 //!
 //! The word before a series' label text keeps that: {digest of the cells: 32 bits, when it was
 //! first seen: 32}. Unchanged for the family's time, the series is off the pages (`EXPIRED`) but
@@ -67,7 +68,8 @@ pub(super) fn begin(inner: &Inner, record: &Record<'_>, link: u32) {
     }
 }
 
-/// Brings a series back that a look-up has found, and starts its clock anew. False if it has been removed meanwhile.
+/// Brings a series back that a look-up has found, and starts its clock anew. False if it has been
+/// removed meanwhile.
 pub(super) fn revive(inner: &Inner, record: &Record<'_>, link: u32, life: Life) -> bool {
     let found = generation::revive(&inner.memory, link, life);
     if found && record.expire() > 0 {
@@ -79,9 +81,10 @@ pub(super) fn revive(inner: &Inner, record: &Record<'_>, link: u32, life: Life) 
 }
 
 impl Segment {
-    /// Expires the series of families registered with `expire_after` that have not been updated for that time. Every page
-    /// that is rendered through a `Segment` does this first; call it where pages are rendered by a read-only
-    /// [`Reader`](crate::Reader) in another process alone. Returns how many series went off the pages.
+    /// Expires the series of families registered with `expire_after` that have not been updated for
+    /// that time. Every page that is rendered through a `Segment` does this first; call it where
+    /// pages are rendered by a read-only [`Reader`](crate::Reader) in another process alone.
+    /// Returns how many series went off the pages.
     pub fn expire(&self) -> u64 {
         let (inner, mut expired) = (self.inner, 0);
         let memory = &inner.memory;

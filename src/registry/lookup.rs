@@ -1,5 +1,5 @@
-//! The look-up that every labelled update goes through, and the making and removing of a series: with values in the
-//! order of the family's labels.
+//! The look-up that every labelled update goes through, and the making and removing of a series:
+//! with values in the order of the family's labels.
 
 use super::{expiry, recycle};
 use crate::os::host::Undisturbed;
@@ -57,7 +57,8 @@ impl Table {
         if backed < f::SIZE {
             return None;
         }
-        // SAFETY: the record's fixed part is backed (checked) and aligned to 16; these fields never change once published.
+        // SAFETY: the record's fixed part is backed (checked) and aligned to 16; these fields never
+        // change once published.
         let (hash, text_at, labels, buckets) = unsafe {
             (
                 record.add(f::HASH as usize).cast::<u64>().read(),
@@ -70,7 +71,8 @@ impl Table {
         if backed < (lens_at + 2 * labels) as u64 {
             return None;
         }
-        // SAFETY: backed (checked), aligned behind f64s, immutable once published, mapped for the process' life.
+        // SAFETY: backed (checked), aligned behind f64s, immutable once published, mapped for the
+        // process' life.
         let lens = unsafe { std::slice::from_raw_parts(record.add(lens_at).cast::<u16>(), labels) };
         Some((Table { inner, at, hash, text_at: u64::from(text_at) }, lens))
     }
@@ -119,7 +121,8 @@ impl Table {
         }
     }
 
-    /// The life of the record in which it has the series with these values, if that is now. An expired one comes back.
+    /// The life of the record in which it has the series with these values, if that is now. An
+    /// expired one comes back.
     #[inline(always)]
     fn life_of<'v, const REVIVE: bool, const FIXED: bool>(
         &self,
@@ -129,9 +132,10 @@ impl Table {
         value: impl Fn(usize) -> &'v [u8] + Copy,
     ) -> Option<Life> {
         let (record, backed) = self.inner.memory.record(offset(link))?;
-        // SAFETY: a record begins with an entry's fields (`record` checked that so much is backed), aligned to 16 as every
-        // link is. Those that are not atomic here change only while the record has no series; then the life moves on, which
-        // is checked below. They are read as volatile, so that they are read here.
+        // SAFETY: a record begins with an entry's fields (`record` checked that so much is backed),
+        // aligned to 16 as every link is. Those that are not atomic here change only while the
+        // record has no series; then the life moves on, which is checked below. They are read as
+        // volatile, so that they are read here.
         let (state, parent, len, flags) = unsafe {
             (
                 &*record.add(entry::STATE as usize).cast::<AtomicU32>(),
@@ -147,13 +151,14 @@ impl Table {
         if parent != self.link() || self.text_at + u64::from(len) > backed {
             return None;
         }
-        // SAFETY: backed (checked). The bytes change only as the fields above do, and then what they were compared to does
-        // not matter.
+        // SAFETY: backed (checked). The bytes change only as the fields above do, and then what
+        // they were compared to does not matter.
         let text = unsafe { std::slice::from_raw_parts(record.add(self.text_at as usize), usize::from(len)) };
         if !label_set::matches::<FIXED>(text, flags & FLAG_ESCAPED != 0, count, name_len, value) {
             return None;
         }
-        // Acquire: all of it was read before the second look at the state (a sequence lock, of which the life is the number).
+        // Acquire: all of it was read before the second look at the state (a sequence lock, of
+        // which the life is the number).
         fence(Acquire);
         let again = State(state.load(Relaxed));
         if again == seen && seen.state() == state::LIVE {
@@ -162,7 +167,8 @@ impl Table {
         self.life_again(link, seen, REVIVE)
     }
 
-    /// As above, of a series that has expired, or expires or is removed at this moment, and of what is left of one that was removed.
+    /// As above, of a series that has expired, or expires or is removed at this moment, and of what
+    /// is left of one that was removed.
     #[cold]
     #[inline(never)]
     fn life_again(&self, link: u32, seen: State, revive: bool) -> Option<Life> {
@@ -285,7 +291,8 @@ struct Text<'a, 'v> {
 }
 
 impl<'a, 'v> Text<'a, 'v> {
-    /// Of values which take so many bytes, escapes included; `None` if no exposition could carry it.
+    /// Of values which take so many bytes, escapes included; `None` if no exposition could carry
+    /// it.
     fn new(table: &Table, count: usize, values_len: usize, value: &'a dyn Fn(usize) -> &'v [u8]) -> Option<Self> {
         let (_, lens) = Table::with_label_lens(table.inner, table.at)?;
         let around = |(i, len): (usize, &u16)| label_set::prefix_len(i, usize::from(*len)) + 1;

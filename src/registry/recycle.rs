@@ -1,8 +1,9 @@
 //! Records of removed series, and what it takes to use them again.
 //!
-//! A record stays in its family's chain for good, and serves one label set of the family after another. So that most label sets
-//! fit most records, the room for a label text comes in classes of 1 to 8, 10, 12, 14, 16, 20 ... granules; each family has a
-//! free list for each class, up to the last, which is for all the rest.
+//! A record stays in its family's chain for good, and serves one label set of the family after
+//! another. So that most label sets fit most records, the room for a label text comes in classes of
+//! 1 to 8, 10, 12, 14, 16, 20 ... granules; each family has a free list for each class, up to the
+//! last, which is for all the rest.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
@@ -71,7 +72,8 @@ pub(super) fn settled(inner: &Inner, parent: u32, link: u32) {
     account(inner, &record, link, true);
 }
 
-/// A record for a text of this length: a free one, `CLAIMED` and wiped, or a new one. And the state it is to have.
+/// A record for a text of this length: a free one, `CLAIMED` and wiped, or a new one. And the state
+/// it is to have.
 ///
 /// `may_be_new`: whether the index has room for a record more.
 pub(super) fn obtain(inner: &Inner, record: &Record<'_>, len: usize, may_be_new: bool) -> Option<(u32, State)> {
@@ -96,7 +98,8 @@ pub(super) fn obtain(inner: &Inner, record: &Record<'_>, len: usize, may_be_new:
         })
 }
 
-/// A free record of this class. In the last list it may be larger; a smaller one in front keeps those behind it from being used.
+/// A free record of this class. In the last list it may be larger; a smaller one in front keeps
+/// those behind it from being used.
 fn reuse(inner: &Inner, record: &Record<'_>, class: u32) -> Option<(u32, State)> {
     let link = list(record, class).pop(|state| state.class() >= class)?;
     account(inner, record, link, false);
@@ -209,7 +212,8 @@ pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, life: Life) 
     done
 }
 
-/// Takes a series off the pages if its state is still `seen`: for a while (`EXPIRED`) or for good (`FREE`).
+/// Takes a series off the pages if its state is still `seen`: for a while (`EXPIRED`) or for good
+/// (`FREE`).
 pub(super) fn hide(inner: &Inner, record: &Record<'_>, link: u32, seen: State, to: u32) -> bool {
     let done =
         generation::hide(&inner.index(), record.ends(), link, seen, to, |link, parent| settled(inner, parent, link));

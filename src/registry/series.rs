@@ -11,7 +11,8 @@ use crate::text::label_set;
 impl Table {
     /// The series with these values. Never fails: without room, it is the family's overflow series.
     ///
-    /// No lock, no allocation and no system call when the series exists. `FIXED`: the compiler knows how many values there are.
+    /// No lock, no allocation and no system call when the series exists. `FIXED`: the compiler
+    /// knows how many values there are.
     #[inline(always)]
     pub(crate) fn find<'v, const FIXED: bool, M: At>(
         &self,

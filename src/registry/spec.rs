@@ -1,4 +1,5 @@
-//! What an application asks for when it registers a family: checked, written as a record, and compared with one.
+//! What an application asks for when it registers a family: checked, written as a record, and
+//! compared with one.
 
 use crate::kind::{
     KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_STATE_SET, KIND_SUMMARY,
@@ -134,7 +135,8 @@ impl<'a> Spec<'a> {
         text_at(cells_end(self.kind, self.buckets.len(), self.stored.is_some()), self.expire > 0)
     }
 
-    /// What its values are called on pages, each with a number: bounds, as `le` has them, quantiles, or states.
+    /// What its values are called on pages, each with a number: bounds, as `le` has them,
+    /// quantiles, or states.
     fn marks(&self) -> Vec<(f64, String)> {
         let states = self.states.iter().enumerate().map(|(i, state)| (i as f64, (*state).to_owned()));
         // -0 is 0, and would be another `le`.

@@ -1,5 +1,5 @@
-//! A segment's own labels, which every series of it has in front: chosen when the segment is made, the same ever after. They stand
-//! in the header as pages have them: `app="shop",zone="b"`.
+//! A segment's own labels, which every series of it has in front: chosen when the segment is made,
+//! the same ever after. They stand in the header as pages have them: `app="shop",zone="b"`.
 
 use crate::shm::layout::header;
 use crate::shm::memory::Mapped;

@@ -1,5 +1,5 @@
-//! A segment as this process has it: how it is opened, its options, and what everything above holds of it, the memory, the
-//! backing and the process' part in it.
+//! A segment as this process has it: how it is opened, its options, and what everything above holds
+//! of it, the memory, the backing and the process' part in it.
 
 mod clock;
 pub(crate) mod const_labels;
@@ -24,8 +24,8 @@ use crate::Error;
 
 /// One application's metrics, shared by all its processes.
 ///
-/// A `Segment` is a cheap copy of a reference to a mapping that lives as long as the process. It is valid in every thread
-/// and in forked children.
+/// A `Segment` is a cheap copy of a reference to a mapping that lives as long as the process. It is
+/// valid in every thread and in forked children.
 #[derive(Clone, Copy)]
 pub struct Segment {
     pub(crate) inner: &'static Inner,
@@ -108,9 +108,9 @@ impl Segment {
         inner.path.as_deref().is_none_or(|path| inner.backing.is_led_to(path) != Some(false))
     }
 
-    /// Gives this process a number of its own for the `pid` label of per-process gauges, such as the worker number that
-    /// stays the same when a worker is replaced. Call it in the worker, before its first gauge update; processes forked
-    /// from this one have to choose their own.
+    /// Gives this process a number of its own for the `pid` label of per-process gauges, such as
+    /// the worker number that stays the same when a worker is replaced. Call it in the worker,
+    /// before its first gauge update; processes forked from this one have to choose their own.
     pub fn set_identity(&self, identity: u32) {
         self.inner.process.set_identity(identity);
     }
@@ -144,24 +144,26 @@ impl Segment {
         }
     }
 
-    /// Takes this process out of the segment's per-process gauges, as its death would. It takes part again with its next update of
-    /// one, as a new process.
+    /// Takes this process out of the segment's per-process gauges, as its death would. It takes
+    /// part again with its next update of one, as a new process.
     ///
-    /// It is for hosts that end without exiting, and for mappings of [`Options::apart`](crate::Options::apart); others need it never. Updates of such gauges by
+    /// It is for hosts that end without exiting, and for mappings of
+    /// [`Options::apart`](crate::Options::apart); others need it never. Updates of such gauges by
     /// other threads at this moment may be lost.
     pub fn leave(&self) {
         self.inner.process.leave(&self.inner.attached());
     }
 
-    /// For hooks that tell of a child's death, which other libraries want called. You never need it: the kernel tells who
-    /// lives, so nothing is marked, and no call can harm a living process. Returns whether no living process with this pid
-    /// (in the caller's PID namespace) has gauges of its own here.
+    /// For hooks that tell of a child's death, which other libraries want called. You never need
+    /// it: the kernel tells who lives, so nothing is marked, and no call can harm a living process.
+    /// Returns whether no living process with this pid (in the caller's PID namespace) has gauges
+    /// of its own here.
     pub fn mark_dead(&self, pid: u32) -> bool {
         self.inner.process.is_gone(&self.inner.attached(), pid)
     }
 
-    /// The descriptor of the segment's memory, for passing an anonymous segment on by other means than fork. It stays the
-    /// segment's: do not close it.
+    /// The descriptor of the segment's memory, for passing an anonymous segment on by other means
+    /// than fork. It stays the segment's: do not close it.
     #[cfg(unix)]
     pub fn as_raw_fd(&self) -> Option<std::os::fd::RawFd> {
         self.inner.backing.descriptor()

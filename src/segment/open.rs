@@ -171,7 +171,8 @@ fn check_room(regions: &layout::Regions) -> Result<(), Error> {
 fn open_native(options: &Options, how: How, access: &Access, ceiling: u64, labels: &str) -> Result<Segment, Error> {
     use crate::shm::mapping::linux::{self, Published};
     let regions = layout::Regions::plan(ceiling, options.max_processes);
-    // What is granted before the segment is seen: everything fixed, the smallest index, the first arena extent.
+    // What is granted before the segment is seen: everything fixed, the smallest index, the first
+    // arena extent.
     let first = regions.index_at + (8 << INDEX_MIN_BITS);
     let prepare = |backing: &linux::LinuxBacking| -> Result<(), Error> {
         let arena_end = (regions.arena_at + layout::EXTENT).min(regions.total);
@@ -244,8 +245,8 @@ fn keep(inner: Box<Inner>, path: &Path, options: &Options) -> &'static Inner {
     }
 }
 
-/// Makes room for a new segment, if that is asked for and nobody uses the old one. Memory is never wiped in place: whoever
-/// has it mapped after all goes on with it.
+/// Makes room for a new segment, if that is asked for and nobody uses the old one. Memory is never
+/// wiped in place: whoever has it mapped after all goes on with it.
 #[cfg(target_os = "linux")]
 fn removed_as_unused(options: &Options, file: &std::fs::File, path: &Path) -> Result<bool, Error> {
     if !options.reset_if_unused || mapped(file, path)?.is_some() {
@@ -331,7 +332,8 @@ fn open_portable(options: &Options, how: How, ceiling: u64, labels: &str) -> Res
                         let inner = unsafe { Inner::adopt(Box::new(backing), regions, None, options) };
                         return Ok(Segment { inner: Box::leak(inner) });
                     }
-                    // This backend cannot publish a complete file: its maker may be at work. The magic comes last.
+                    // This backend cannot publish a complete file: its maker may be at work. The
+                    // magic comes last.
                     Err(Error::NotASegment { .. }) => {
                         std::thread::sleep(std::time::Duration::from_millis(5));
                         continue;
@@ -347,9 +349,11 @@ fn open_portable(options: &Options, how: How, ceiling: u64, labels: &str) -> Res
         match PortableBacking::create(&name, regions.total)? {
             Some(backing) => {
                 let short = options.checked_short_bounds()?;
-                // As if it were granted in pieces: other processes compare what is claimed with the file's blocks.
+                // As if it were granted in pieces: other processes compare what is claimed with the
+                // file's blocks.
                 let arena_end = (regions.arena_at + layout::EXTENT).min(regions.total);
-                // SAFETY: new memory of `total` bytes; no process uses it before its magic is there.
+                // SAFETY: new memory of `total` bytes; no process uses it before its magic is
+                // there.
                 unsafe {
                     header::initialise(
                         &backing,

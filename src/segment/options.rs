@@ -96,15 +96,15 @@ impl Options {
         }
     }
 
-    /// The segment's name: letters, digits and `. _ - : @`, up to 245 bytes; or, with a slash in it, the path of a file
-    /// on a tmpfs.
+    /// The segment's name: letters, digits and `. _ - : @`, up to 245 bytes; or, with a slash in
+    /// it, the path of a file on a tmpfs.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// The bytes the segment may grow to, 512 KiB to 64 GiB. Address space only: memory is taken as it is needed, and a
-    /// small application stays below 1 MiB. Only the creator's counts.
+    /// The bytes the segment may grow to, 512 KiB to 64 GiB. Address space only: memory is taken as
+    /// it is needed, and a small application stays below 1 MiB. Only the creator's counts.
     pub fn ceiling(mut self, bytes: u64) -> Self {
         self.ceiling = Some(bytes);
         self
@@ -168,8 +168,9 @@ impl Options {
         self
     }
 
-    /// A label that every series of a new segment has in front of its own, such as `app`. Whoever attaches the segment with labels
-    /// must give the same, in the same order, or else gets [`Error::Conflict`]; who gives none takes it as it is.
+    /// A label that every series of a new segment has in front of its own, such as `app`. Whoever
+    /// attaches the segment with labels must give the same, in the same order, or else gets
+    /// [`Error::Conflict`]; who gives none takes it as it is.
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((name.into(), value.into()));
         self
@@ -187,8 +188,9 @@ impl Options {
         self
     }
 
-    /// A segment without a name, for processes forked from this one. Its memory is sealed against truncation and goes
-    /// with its last user. It has no name, owner, group or mode, so those are errors.
+    /// A segment without a name, for processes forked from this one. Its memory is sealed against
+    /// truncation and goes with its last user. It has no name, owner, group or mode, so those are
+    /// errors.
     pub fn anonymous(mut self) -> Self {
         self.anonymous = true;
         self
@@ -200,8 +202,8 @@ impl Options {
         self
     }
 
-    /// Starts with a new segment if the name leads to one that no process has open for counting any more, also of another
-    /// layout version. By default the old one is kept and its counts go on.
+    /// Starts with a new segment if the name leads to one that no process has open for counting any
+    /// more, also of another layout version. By default the old one is kept and its counts go on.
     ///
     /// For the process that starts a service, such as a master, and stays: of users that come and
     /// go, each would begin anew. Stopped processes and silent forked children are users, also
@@ -213,32 +215,39 @@ impl Options {
         self
     }
 
-    /// Has the segment mapped once more, as by another process: per-process gauges through it are that one's, with an identity of its
-    /// own ([`Segment::set_identity`](crate::Segment::set_identity)), until [`Segment::leave`](crate::Segment::leave). For a process that plays several, as tests do, and hosts that
-    /// count for others. Each call maps it anew, for the life of the process. Not with [`Options::anonymous`], nor in the portable backend.
+    /// Has the segment mapped once more, as by another process: per-process gauges through it are
+    /// that one's, with an identity of its own
+    /// ([`Segment::set_identity`](crate::Segment::set_identity)), until
+    /// [`Segment::leave`](crate::Segment::leave). For a process that plays several, as tests do,
+    /// and hosts that count for others. Each call maps it anew, for the life of the process. Not
+    /// with [`Options::anonymous`], nor in the portable backend.
     pub fn apart(mut self, yes: bool) -> Self {
         self.apart = yes;
         self
     }
 
-    /// Uses the portable backend (the `shared_memory` crate), the only one outside of Linux. Needs the feature `portable`.
+    /// Uses the portable backend (the `shared_memory` crate), the only one outside of Linux. Needs
+    /// the feature `portable`.
     pub fn portable(mut self, yes: bool) -> Self {
         self.portable = yes;
         self
     }
 
-    /// Whether hot counters and histograms of a new segment may have cells for each CPU, which makes them several times as fast and
-    /// takes up to an eighth of the ceiling. They do by default; only the creator's word counts.
+    /// Whether hot counters and histograms of a new segment may have cells for each CPU, which
+    /// makes them several times as fast and takes up to an eighth of the ceiling. They do by
+    /// default; only the creator's word counts.
     pub fn lanes(mut self, yes: bool) -> Self {
         self.plan.lanes = yes;
         self
     }
 
-    /// Whether this process may use Linux' restartable sequences (`rseq`), through glibc's registration. It does by default where they
-    /// are to be had, unless `$SHMETRICS_RSEQ` is `0`: then hot series cost a tenth.
+    /// Whether this process may use Linux' restartable sequences (`rseq`), through glibc's
+    /// registration. It does by default where they are to be had, unless `$SHMETRICS_RSEQ` is `0`:
+    /// then hot series cost a tenth.
     ///
-    /// Who makes a segment without them makes one that never uses them. In a segment that does, a process that may not, or cannot,
-    /// counts in the cells that all share. Pages are the same in any case. The first word of a process counts for a segment.
+    /// Who makes a segment without them makes one that never uses them. In a segment that does, a
+    /// process that may not, or cannot, counts in the cells that all share. Pages are the same in
+    /// any case. The first word of a process counts for a segment.
     pub fn rseq(mut self, yes: bool) -> Self {
         self.plan.rseq = yes;
         self
@@ -462,8 +471,8 @@ pub struct Listing {
     pub path: PathBuf,
 }
 
-/// The files in `$SHMETRICS_DIR` (or `/dev/shm`) that are named like segments, by name. What is in them has not been
-/// looked at.
+/// The files in `$SHMETRICS_DIR` (or `/dev/shm`) that are named like segments, by name. What is in
+/// them has not been looked at.
 pub fn list() -> Result<Vec<Listing>, Error> {
     let _undisturbed = crate::os::host::Undisturbed::new();
     let directory = mapping::directory();

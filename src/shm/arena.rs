@@ -22,8 +22,9 @@ pub(crate) struct Arena<'a> {
 }
 
 impl Arena<'_> {
-    /// A zeroed block of at least `bytes`, as a link. `None`: the ceiling is reached or the system has no memory; the
-    /// segment goes on with what it has. Leaves the room that is kept for the cells of processes.
+    /// A zeroed block of at least `bytes`, as a link. `None`: the ceiling is reached or the system
+    /// has no memory; the segment goes on with what it has. Leaves the room that is kept for the
+    /// cells of processes.
     pub(crate) fn allocate(&self, bytes: u64) -> Option<u32> {
         self.allocate_beside(self.kept(), bytes)
     }
@@ -71,8 +72,8 @@ impl Arena<'_> {
             if granted > memory.watermark() && !self.extend(granted, end_of_arena) {
                 return None;
             }
-            // Acquire pairs with the Release in `give_back`: a block that was somebody's before has been wiped. This swap
-            // publishes nothing; the one that links the record does.
+            // Acquire pairs with the Release in `give_back`: a block that was somebody's before has
+            // been wiped. This swap publishes nothing; the one that links the record does.
             match memory.cas64(header::ARENA_TAIL, tail, end, Acquire, Relaxed) {
                 Ok(_) => return u32::try_from(tail / GRANULE).ok(),
                 Err(now) => tail = now,
@@ -80,7 +81,8 @@ impl Arena<'_> {
         }
     }
 
-    /// Takes a block back that was never published, if nothing was allocated behind it. Otherwise it stays unused.
+    /// Takes a block back that was never published, if nothing was allocated behind it. Otherwise
+    /// it stays unused.
     pub(crate) fn give_back(&self, link: u32, bytes: u64) {
         let (from, bytes) = (offset(link), align(bytes, GRANULE));
         self.memory.wipe(from, bytes);
@@ -88,8 +90,9 @@ impl Arena<'_> {
         let _ = self.memory.cas64(header::ARENA_TAIL, from + bytes, from, Release, Acquire);
     }
 
-    /// Asks the system for memory up to `end` (with some to spare) and publishes it. Any number of processes may do so
-    /// at once: granting a range twice is harmless, and the watermark only rises.
+    /// Asks the system for memory up to `end` (with some to spare) and publishes it. Any number of
+    /// processes may do so at once: granting a range twice is harmless, and the watermark only
+    /// rises.
     fn extend(&self, end: u64, end_of_arena: u64) -> bool {
         let memory = self.memory;
         let from = memory.watermark();

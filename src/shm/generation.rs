@@ -1,7 +1,8 @@
-//! The lives of a series' record. A series may be removed, and its record then serves another label set of the family: the
-//! next life. Nobody needs to know who still holds a handle to an earlier one, because a handle carries the life it was
-//! given for, and so does every cell: an update is a compare-and-swap that fails in any other life. No process has to be alive,
-//! awake or reachable for a record to change hands.
+//! The lives of a series' record. A series may be removed, and its record then serves another label
+//! set of the family: the next life. Nobody needs to know who still holds a handle to an earlier
+//! one, because a handle carries the life it was given for, and so does every cell: an update is a
+//! compare-and-swap that fails in any other life. No process has to be alive, awake or reachable
+//! for a record to change hands.
 //!
 //! A removal moves the life on, in the very swap that takes the series off the pages. So an update
 //! that looks at the state sees from then on that its series is over. The remover then closes the
@@ -57,8 +58,9 @@ pub(crate) fn hide<M: Memory>(
     to: u32,
     settled: impl Fn(u32, u32),
 ) -> bool {
-    // Whoever helps the entry in has to find its state as it was announced, so that has to be over first. Else an inserter who
-    // looked at `PENDING` before that could claim the record, and be helped in before he has announced it.
+    // Whoever helps the entry in has to find its state as it was announced, so that has to be over
+    // first. Else an inserter who looked at `PENDING` before that could claim the record, and be
+    // helped in before he has announced it.
     list::settle_if(index, ends, link, settled);
     let new = if to == FREE { seen.removed() } else { seen.in_state(to) };
     // AcqRel: closing the cells, and giving the record away, come after this.
@@ -83,8 +85,8 @@ pub(crate) fn revive_from<M: Memory>(memory: &M, link: u32, seen: State) -> bool
     memory.cas32(offset(link) + entry::STATE, seen.0, seen.revived().0, AcqRel, Acquire).is_ok()
 }
 
-/// A stack of free records (Treiber, "Systems Programming: Coping with Parallelism", 1986), with a count of its changes in the
-/// head's high half against the return of an old head.
+/// A stack of free records (Treiber, "Systems Programming: Coping with Parallelism", 1986), with a
+/// count of its changes in the head's high half against the return of an old head.
 pub(crate) struct FreeList<'a, M> {
     pub(crate) memory: &'a M,
     /// Where its head is.
@@ -100,8 +102,8 @@ impl<M: Memory> FreeList<'_, M> {
         }
         let mut head = self.memory.load64(self.at, Relaxed);
         for _ in 0..BOUND {
-            // Release: who reads this where he looked for the series' beginning will see, at his second look at the state, that it
-            // is over.
+            // Release: who reads this where he looked for the series' beginning will see, at his
+            // second look at the state, that it is over.
             self.memory.store32(offset(link) + FREE_LINK, head as u32, Release);
             let new = (head >> 32).wrapping_add(1) << 32 | u64::from(link);
             // Release publishes the link to the next one.

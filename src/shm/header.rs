@@ -1,4 +1,5 @@
-//! The header page: written once by the creator, checked by everybody else before anything is believed.
+//! The header page: written once by the creator, checked by everybody else before anything is
+//! believed.
 
 use std::path::Path;
 use std::sync::atomic::Ordering::Release;
@@ -15,11 +16,12 @@ use crate::os::clock::now_ns;
 use crate::os::identity::random;
 use crate::Error;
 
-/// Writes the header of a new segment. The magic comes last, for backends that cannot hide an unfinished segment.
+/// Writes the header of a new segment. The magic comes last, for backends that cannot hide an
+/// unfinished segment.
 ///
 /// # Safety
-/// `backing` must be new zeroed memory of `regions.total` bytes, backed up to the smallest index and from `arena_at` to
-/// `watermark`.
+/// `backing` must be new zeroed memory of `regions.total` bytes, backed up to the smallest index
+/// and from `arena_at` to `watermark`.
 pub(crate) unsafe fn initialise(
     backing: &dyn Backing,
     regions: &Regions,
@@ -87,10 +89,12 @@ pub(crate) fn check_memory(backing: &dyn Backing, regions: &Regions, path: &Path
     }
 }
 
-/// The view of a segment whose header has been checked. Where its regions are is not read again: somebody may scribble there.
+/// The view of a segment whose header has been checked. Where its regions are is not read again:
+/// somebody may scribble there.
 ///
 /// # Safety
-/// The regions are those that `check`, `check_bytes` or `initialise` had of this memory, and the view must not outlive it.
+/// The regions are those that `check`, `check_bytes` or `initialise` had of this memory, and the
+/// view must not outlive it.
 pub(crate) unsafe fn view(backing: &dyn Backing, regions: &Regions) -> Mapped {
     debug_assert_eq!(regions.total, backing.len());
     // SAFETY: they lie within the memory (the caller's promise).
@@ -110,7 +114,8 @@ pub(crate) fn unfinished(path: &Path) -> Error {
     not(path, "its header was never finished; remove it")
 }
 
-/// Checks a segment's file by reading, before mapping it: a short file is an error here, not a signal later. Says where its regions are.
+/// Checks a segment's file by reading, before mapping it: a short file is an error here, not a
+/// signal later. Says where its regions are.
 #[cfg(target_os = "linux")]
 pub(crate) fn check(file: &std::fs::File, path: &Path) -> Result<Regions, Error> {
     use std::os::unix::fs::FileExt;

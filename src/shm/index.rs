@@ -1,10 +1,12 @@
-//! The hash index: where an entry with a given hash may be. Open addressing over 64-bit words {tag: 32, link: 32}.
+//! The hash index: where an entry with a given hash may be. Open addressing over 64-bit words {tag:
+//! 32, link: 32}.
 //!
-//! The index is a *cache of the chains*, never the truth: an entry exists because its chain holds it (see
-//! [`super::chain`]). That makes every step here repeatable by anybody: a word may stand twice, or point to something
-//! else by now; readers always compare the entry itself. Words never become 0 again, so a probe may stop at the
-//! first 0. Where series come and go there are no zeros left after a while; so `INDEX_REACH` says, for each size, how far
-//! from its home any word was ever put, and a probe goes no further.
+//! The index is a *cache of the chains*, never the truth: an entry exists because its chain holds
+//! it (see [`super::chain`]). That makes every step here repeatable by anybody: a word may stand
+//! twice, or point to something else by now; readers always compare the entry itself. Words never
+//! become 0 again, so a probe may stop at the first 0. Where series come and go there are no zeros
+//! left after a while; so `INDEX_REACH` says, for each size, how far from its home any word was
+//! ever put, and a probe goes no further.
 //!
 //! A record's words are erased by the one process that has claimed it for another life, and by no
 //! other process: no other can be putting the same word back at that time. A helper that was
@@ -13,15 +15,15 @@
 //! because its record has another tag at the moment: that record might be given the tag of the word
 //! again in between.
 //!
-//! A word's home is `tag & (size - 1)`, so words can be re-placed without looking at their entries. The table doubles in
-//! place: its address range is reserved for the largest size, and only the part in use is backed. Doubling is done in
-//! small steps by whoever inserts, and needs no owner:
+//! A word's home is `tag & (size - 1)`, so words can be re-placed without looking at their entries.
+//! The table doubles in place: its address range is reserved for the largest size, and only the
+//! part in use is backed. Doubling is done in small steps by whoever inserts, and needs no owner:
 //!
-//! 1. `INDEX_TARGET` is raised (after the system granted the memory). From here on every insertion is placed for
-//!    both sizes.
+//! 1. `INDEX_TARGET` is raised (after the system granted the memory). From here on every insertion
+//!    is placed for both sizes.
 //! 2. Every word of the old table is placed again for the new size, `INDEX_CURSOR` telling how far.
-//! 3. `INDEX_BITS` is raised. Words that an old size placed where the new one would not look, being beyond its reach, are
-//!    rubbish, which later insertions overwrite.
+//! 3. `INDEX_BITS` is raised. Words that an old size placed where the new one would not look, being
+//!    beyond its reach, are rubbish, which later insertions overwrite.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -71,8 +73,8 @@ pub(crate) struct Hit {
     pub(crate) link: u32,
 }
 
-/// The first word with the tag of this hash so far from its home, or farther, in the index at `at`. Not a method: `Index` then stays in
-/// registers.
+/// The first word with the tag of this hash so far from its home, or farther, in the index at `at`.
+/// Not a method: `Index` then stays in registers.
 #[inline(never)]
 fn seek<M: Memory>(memory: &M, at: u64, bits: u32, hash: u64, from: u32) -> Option<Hit> {
     let index = Index { memory, at, max_bits: bits };
@@ -101,7 +103,8 @@ impl<'a, M: Memory> Index<'a, M> {
 
     #[inline(always)]
     pub(crate) fn bits(&self) -> u32 {
-        // Acquire pairs with the Release that raised it in `step`: the words of the new size are in place.
+        // Acquire pairs with the Release that raised it in `step`: the words of the new size are in
+        // place.
         self.memory.index_bits(self.memory.load_header32(header::INDEX_BITS, Acquire), self.max_bits)
     }
 
@@ -142,7 +145,8 @@ impl<'a, M: Memory> Index<'a, M> {
     pub(crate) fn first(&self, bits: u32, hash: u64) -> Option<Hit> {
         // Acquire: as in `seek`.
         let w = self.memory.load_index(self.position(tag(hash) & ((1 << bits) - 1)), Acquire);
-        // An empty word may be a hit, which leads nowhere: of one hash in 2^32, and there is one comparison less for all others.
+        // An empty word may be a hit, which leads nowhere: of one hash in 2^32, and there is one
+        // comparison less for all others.
         if tag(w) == tag(hash) {
             return Some(Hit { distance: 0, link: w as u32 });
         }
@@ -154,14 +158,16 @@ impl<'a, M: Memory> Index<'a, M> {
         seek(self.memory, self.at, bits, hash, hit.distance + 1)
     }
 
-    /// The link of the entry with this hash for which `same` holds. `None` means that no entry placed before this call has the key.
+    /// The link of the entry with this hash for which `same` holds. `None` means that no entry
+    /// placed before this call has the key.
     pub(crate) fn find_surely(&self, hash: u64, mut same: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut bits = self.bits();
         loop {
             if let Some(link) = self.find_at(bits, hash, &mut same) {
                 return Some(link);
             }
-            // The table may have doubled under the probe, and the word's old place been given away since.
+            // The table may have doubled under the probe, and the word's old place been given away
+            // since.
             let now = self.bits();
             if now == bits {
                 return None;
@@ -181,8 +187,8 @@ impl<'a, M: Memory> Index<'a, M> {
             if target > bits {
                 self.place(target, w);
             }
-            // Pairs with the fence in `grow`: either we see the new target here, or whoever re-places the old words
-            // sees ours.
+            // Pairs with the fence in `grow`: either we see the new target here, or whoever
+            // re-places the old words sees ours.
             self.memory.fence();
             let now = (self.bits(), self.target());
             if now == (bits, target) {
@@ -239,8 +245,9 @@ impl<'a, M: Memory> Index<'a, M> {
             if target > bits {
                 self.erase_at(target, w);
             }
-            // Pairs with the fence in `grow`. It is also what keeps the claimer's writes to the record behind its claim: a look-up
-            // that sees any of them sees, looking again, that the life has moved on.
+            // Pairs with the fence in `grow`. It is also what keeps the claimer's writes to the
+            // record behind its claim: a look-up that sees any of them sees, looking again, that
+            // the life has moved on.
             self.memory.fence();
             let now = (self.bits(), self.target());
             if now == (bits, target) {
@@ -286,8 +293,9 @@ impl<'a, M: Memory> Index<'a, M> {
         erased
     }
 
-    /// Whether this word, which was seen here, is one that no probe comes by: placed for a smaller size, it is further from where it has its home
-    /// now than any word was ever put, and at least the smallest size from there.
+    /// Whether this word, which was seen here, is one that no probe comes by: placed for a smaller
+    /// size, it is further from where it has its home now than any word was ever put, and at least
+    /// the smallest size from there.
     fn is_rubbish(&self, w: u64, at: u64) -> bool {
         let is_beyond = |bits: u32| {
             let mask = (1u64 << bits) - 1;
@@ -314,8 +322,9 @@ impl<'a, M: Memory> Index<'a, M> {
         // d in the new size as well and is good there; or it is one old size further on, and then
         // the word stands (new size - old size + d) from it: at least one smallest size.
         //
-        // All are read after the word (its load is Acquire): of whoever put it there, the reach is seen that he raised before, and the sizes that he
-        // knew. The target comes first: no size is in use then that is neither of the two, or lies between them.
+        // All are read after the word (its load is Acquire): of whoever put it there, the reach is
+        // seen that he raised before, and the sizes that he knew. The target comes first: no size
+        // is in use then that is neither of the two, or lies between them.
         is_beyond(self.target()) && is_beyond(self.bits())
     }
 
@@ -341,7 +350,8 @@ impl<'a, M: Memory> Index<'a, M> {
         self.entries() < (15 << self.bits()) / 16
     }
 
-    /// Starts or continues doubling when the table is 5/8 full. `back` asks the system for the index' first n bytes.
+    /// Starts or continues doubling when the table is 5/8 full. `back` asks the system for the
+    /// index' first n bytes.
     pub(crate) fn maintain(&self, back: impl FnOnce(u64) -> bool) {
         let (bits, target) = (self.bits(), self.target());
         if target > bits {
@@ -352,8 +362,8 @@ impl<'a, M: Memory> Index<'a, M> {
     }
 
     fn grow(&self, bits: u32) {
-        // The cursor of the last doubling stands at its old size; a new one starts at 0. Its high half says which
-        // doubling it belongs to, so a late helper's update fails.
+        // The cursor of the last doubling stands at its old size; a new one starts at 0. Its high
+        // half says which doubling it belongs to, so a late helper's update fails.
         let cursor = self.memory.load64(header::INDEX_CURSOR, Relaxed);
         if cursor >> 40 < u64::from(bits) {
             let _ = self.memory.cas64(header::INDEX_CURSOR, cursor, u64::from(bits) << 40, AcqRel, Relaxed);

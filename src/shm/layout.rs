@@ -1,8 +1,8 @@
-//! Every byte of a segment that has a fixed place, named once. `docs/format.md` is the same map for people;
-//! a test holds the two together.
+//! Every byte of a segment that has a fixed place, named once. `docs/format.md` is the same map for
+//! people; a test holds the two together.
 //!
-//! Offsets are bytes from the start of the segment ([`header`]) or of a record. A *link* is a 32-bit record
-//! address in granules of 16 bytes, 0 for none, so a segment reaches 64 GiB.
+//! Offsets are bytes from the start of the segment ([`header`]) or of a record. A *link* is a
+//! 32-bit record address in granules of 16 bytes, 0 for none, so a segment reaches 64 GiB.
 
 /// Layout version of this library: it reads every segment of its major.
 pub(crate) const MAJOR: u16 = 1;
@@ -136,7 +136,8 @@ offsets! {
 }
 
 offsets! {
-    /// What families and series have in common: an entry of a chain. From 32 to 48 each kind has something of its own.
+    /// What families and series have in common: an entry of a chain. From 32 to 48 each kind has
+    /// something of its own.
     entry, size 52;
     NEXT: 0, 4;
     PARENT: 4, 4;
@@ -152,7 +153,8 @@ offsets! {
 }
 
 offsets! {
-    /// A family's record: an entry, with this in and after it, then its blob (see `registry::family`).
+    /// A family's record: an entry, with this in and after it, then its blob (see
+    /// `registry::family`).
     family, size 304;
     HEAD: 32, 4;
     TAIL: 36, 4;
@@ -191,22 +193,23 @@ offsets! {
 }
 
 offsets! {
-    /// A gauge's cells, a pair: one value for all, or a link to the cells of the processes. Also those of a metric of unknown
-    /// type, and of state sets.
+    /// A gauge's cells, a pair: one value for all, or a link to the cells of the processes. Also
+    /// those of a metric of unknown type, and of state sets.
     gauge, size 52;
     TAG: 32, 8;
     VALUE: 40, 8;
 }
 
 offsets! {
-    /// A histogram's cells, and a summary's: after this one {count, sum} pair a bucket. Where there are native buckets, see
-    /// `docs/format.md`.
+    /// A histogram's cells, and a summary's: after this one {count, sum} pair a bucket. Where there
+    /// are native buckets, see `docs/format.md`.
     histogram, size 64;
     NEGATIVE: 32, 8;
 }
 
 offsets! {
-    /// A page of links to chunks, or a chunk of 16 pairs, of a series with native buckets. These begin after it.
+    /// A page of links to chunks, or a chunk of 16 pairs, of a series with native buckets. These
+    /// begin after it.
     native_block, size 16;
     IDENTITY: 0, 8;
     LANE: 8, 8;

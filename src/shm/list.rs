@@ -1,25 +1,29 @@
 //! How an entry comes into being: the one protocol behind families and series.
 //!
-//! A chain is a list of entries linked by `NEXT`. The segment has a chain of families; each family has a chain of series.
-//! Entries are only ever appended; a series' record may serve another label set in its place (see [`super::life`]).
+//! A chain is a list of entries linked by `NEXT`. The segment has a chain of families; each family
+//! has a chain of series. Entries are only ever appended; a series' record may serve another label
+//! set in its place (see [`super::life`]).
 //!
-//! A new entry, or a new life of an old one, is complete before it is *announced*: written into the chain's `PENDING`
-//! word, {announcements so far: 32 bits, link: 32}, by one compare-and-swap from {n, 0} to {n + 1, link}. It exists from that
-//! instant. What remains is done by whoever comes by, each step repeatable: link it to the chain's end if it is not there,
-//! put it in the index, make it `LIVE`, and end the announcement. One rule makes the key unique:
+//! A new entry, or a new life of an old one, is complete before it is *announced*: written into the
+//! chain's `PENDING` word, {announcements so far: 32 bits, link: 32}, by one compare-and-swap from
+//! {n, 0} to {n + 1, link}. It exists from that instant. What remains is done by whoever comes by,
+//! each step repeatable: link it to the chain's end if it is not there, put it in the index, make
+//! it `LIVE`, and end the announcement. One rule makes the key unique:
 //!
-//! - an entry is announced only by the swap of a word that stood still at {n, 0} from before a look-up in the index that
-//!   did not find the key. All that was announced up to n is in the index by then.
+//! - an entry is announced only by the swap of a word that stood still at {n, 0} from before a
+//!   look-up in the index that did not find the key. All that was announced up to n is in the index
+//!   by then.
 //!
-//! So no key comes in twice, however many processes insert it, and whoever of them is killed or stopped. There is nothing to
-//! wait for and nothing to repair. What a kill can cost is the maker's own record, not yet announced: a leak that is
-//! counted.
+//! So no key comes in twice, however many processes insert it, and whoever of them is killed or
+//! stopped. There is nothing to wait for and nothing to repair. What a kill can cost is the maker's
+//! own record, not yet announced: a leak that is counted.
 //!
-//! A helper that was stopped for long must not do an old step to a new state. Whatever it changes by, it has read before
-//! it saw that the announcement was still on; every change is a compare-and-swap from what it read, and of a word that never
-//! returns to that: a `NEXT` that was 0, a tail, a life, a count of announcements (which would have to come round after
-//! exactly 2^32 of them, in one family, while the helper is stopped between two instructions). Only the index may get a
-//! word that is out of date, and the index never promises that its words are true.
+//! A helper that was stopped for long must not do an old step to a new state. Whatever it changes
+//! by, it has read before it saw that the announcement was still on; every change is a
+//! compare-and-swap from what it read, and of a word that never returns to that: a `NEXT` that was
+//! 0, a tail, a life, a count of announcements (which would have to come round after exactly 2^32
+//! of them, in one family, while the helper is stopped between two instructions). Only the index
+//! may get a word that is out of date, and the index never promises that its words are true.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -91,7 +95,8 @@ pub(crate) enum Outcome {
 /// More rounds than any number of processes can cause: each is another entry. Somebody scribbles.
 const BOUND: u32 = 1 << 22;
 
-/// Finds the entry with this key or inserts it. Lock-free: it starts over only when somebody else has inserted.
+/// Finds the entry with this key or inserts it. Lock-free: it starts over only when somebody else
+/// has inserted.
 pub(crate) fn find_or_append<M: Memory>(
     index: &Index<'_, M>,
     ends: Ends,
@@ -102,7 +107,8 @@ pub(crate) fn find_or_append<M: Memory>(
     let mut mine = 0;
     let mut outcome = Outcome::Full;
     for _ in 0..BOUND {
-        // Acquire pairs with the Release that ended the last announcement: all up to it are in the index.
+        // Acquire pairs with the Release that ended the last announcement: all up to it are in the
+        // index.
         let pending = memory.load64(ends.pending, Acquire);
         if pending as u32 != 0 {
             settle(index, ends, pending, |link, parent| maker.settled(link, parent));
@@ -164,7 +170,8 @@ fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: 
     let parent = memory.load32(offset(link) + entry::PARENT, Acquire);
     let old = if ends.replaces == 0 { 0 } else { memory.load32(offset(link) + ends.replaces, Acquire) };
     let tail = memory.load32(ends.tail, Acquire);
-    // Acquire, here and above, in this order: if the announcement is still on, all of this belongs to it.
+    // Acquire, here and above, in this order: if the announcement is still on, all of this belongs
+    // to it.
     if memory.load64(ends.pending, Acquire) != announced {
         return;
     }
@@ -258,7 +265,8 @@ pub(crate) fn revoke<M: Memory>(index: &Index<'_, M>, ends: Ends, settled: impl 
     }
 }
 
-/// Ends the announcement of this entry, if it is on. After this call, one that began before it is over.
+/// Ends the announcement of this entry, if it is on. After this call, one that began before it is
+/// over.
 pub(crate) fn settle_if<M: Memory>(index: &Index<'_, M>, ends: Ends, link: u32, settled: impl Fn(u32, u32)) {
     let pending = index.memory.load64(ends.pending, Acquire);
     if pending as u32 == link {
@@ -293,8 +301,9 @@ pub(crate) fn is_later(birth: u32, from: u32, now: impl FnOnce() -> u32) -> bool
     later as i32 > 0 && later <= now().wrapping_sub(from)
 }
 
-/// Notices, on a walk along a chain, that a damaged link has made a ring of it: after Brent ("An Improved Monte Carlo
-/// Factorization Algorithm", BIT 1980), within three times as many steps as there are entries.
+/// Notices, on a walk along a chain, that a damaged link has made a ring of it: after Brent ("An
+/// Improved Monte Carlo Factorization Algorithm", BIT 1980), within three times as many steps as
+/// there are entries.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ring {
     /// Where the walk was when its steps were last a power of two.
@@ -318,7 +327,8 @@ impl Ring {
         closes
     }
 
-    /// How many steps do not move the mark, and where it is: who compares with it may take so many without `closes`, and say so.
+    /// How many steps do not move the mark, and where it is: who compares with it may take so many
+    /// without `closes`, and say so.
     pub(crate) fn ahead(&self) -> (u64, u32) {
         (self.left, self.mark)
     }

@@ -1,5 +1,5 @@
-//! The words of a segment as the protocols see them. One trait, so that the same protocol code runs on the
-//! mapping and under a model checker.
+//! The words of a segment as the protocols see them. One trait, so that the same protocol code runs
+//! on the mapping and under a model checker.
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -11,8 +11,8 @@ use super::layout::{entry, header, INDEX_MIN_BITS};
 use super::pair;
 use crate::os::clock::wall_ms;
 
-/// Atomic words at byte offsets. A word outside of the memory reads as 0 and swallows writes: a damaged offset
-/// costs the value, never the process.
+/// Atomic words at byte offsets. A word outside of the memory reads as 0 and swallows writes: a
+/// damaged offset costs the value, never the process.
 pub(crate) trait Memory {
     fn load32(&self, at: u64, order: Ordering) -> u32;
     fn store32(&self, at: u64, value: u32, order: Ordering);
@@ -65,8 +65,8 @@ pub(crate) struct Mapped {
     grants: NonNull<Grants>,
 }
 
-// SAFETY: all access goes through atomics or bounded copies; the pointer stays valid for as long as the mapping,
-// which its owner keeps (writers: for ever; readers: for the life of `Reader`).
+// SAFETY: all access goes through atomics or bounded copies; the pointer stays valid for as long as
+// the mapping, which its owner keeps (writers: for ever; readers: for the life of `Reader`).
 unsafe impl Send for Mapped {}
 // SAFETY: as above.
 unsafe impl Sync for Mapped {}
@@ -78,8 +78,8 @@ macro_rules! word {
             if !self.backed(at, $bytes) || at & ($bytes as u64).wrapping_sub(1) != 0 {
                 return None;
             }
-            // SAFETY: in bounds and backed (checked), aligned (the base is page-aligned), and every access to segment
-            // words in every process is atomic.
+            // SAFETY: in bounds and backed (checked), aligned (the base is page-aligned), and every
+            // access to segment words in every process is atomic.
             Some(unsafe { &*self.base.as_ptr().add(at as usize).cast::<$atomic>() })
         }
     };
@@ -87,8 +87,9 @@ macro_rules! word {
 
 impl Mapped {
     /// # Safety
-    /// `base` must be a page-aligned shared mapping of `len` readable bytes (writable if anything is written), with
-    /// everything below `fixed_end` backed, that outlives every copy of this value.
+    /// `base` must be a page-aligned shared mapping of `len` readable bytes (writable if anything
+    /// is written), with everything below `fixed_end` backed, that outlives every copy of this
+    /// value.
     pub(crate) unsafe fn new(base: NonNull<u8>, len: u64, fixed_end: u64, arena_at: u64) -> Self {
         Mapped {
             base,
@@ -172,7 +173,8 @@ impl Mapped {
         debug_assert!(header::WATERMARK + 8 <= self.at.fixed_end);
         // SAFETY: the header page is mapped and backed.
         let word = unsafe { &*self.base.as_ptr().add(header::WATERMARK as usize).cast::<AtomicU64>() };
-        // Acquire pairs with the Release `fetch_max` in `Arena::extend`: what lies below has been granted by the system.
+        // Acquire pairs with the Release `fetch_max` in `Arena::extend`: what lies below has been
+        // granted by the system.
         let claim = word.load(Ordering::Acquire);
         let grants = self.grants();
         if claim <= grants.end() {
@@ -234,13 +236,15 @@ impl Mapped {
         }
     }
 
-    /// A record in the arena and how many backed bytes there are from its start: at least an entry's.
+    /// A record in the arena and how many backed bytes there are from its start: at least an
+    /// entry's.
     #[inline(always)]
     pub(crate) fn record(&self, at: u64) -> Option<(*const u8, u64)> {
         self.record_below(at, self.watermark())
     }
 
-    /// The same, by a watermark that was read before: it only rises, and what it granted stays, whatever somebody scribbles there.
+    /// The same, by a watermark that was read before: it only rises, and what it granted stays,
+    /// whatever somebody scribbles there.
     #[inline(always)]
     pub(crate) fn record_below(&self, at: u64, watermark: u64) -> Option<(*const u8, u64)> {
         debug_assert!(watermark <= self.at.len);
@@ -304,8 +308,9 @@ impl Mapped {
         let Some(from) = self.bytes(at, len) else { return false };
         let len = len as usize;
         out.reserve(len);
-        // SAFETY: the source is backed (checked), the destination has the capacity (reserved) and is private memory. A
-        // damaged segment may change the bytes under the copy: they are bytes of some value either way.
+        // SAFETY: the source is backed (checked), the destination has the capacity (reserved) and
+        // is private memory. A damaged segment may change the bytes under the copy: they are bytes
+        // of some value either way.
         unsafe {
             std::ptr::copy_nonoverlapping(from, out.as_mut_ptr().add(out.len()), len);
             out.set_len(out.len() + len);
@@ -316,8 +321,8 @@ impl Mapped {
     /// Writes bytes of a record that is not published yet.
     pub(crate) fn fill(&self, at: u64, bytes: &[u8]) -> bool {
         let Some(to) = self.bytes(at, bytes.len() as u64) else { return false };
-        // SAFETY: in bounds (checked); the block was allocated to this thread and nobody else reaches it before its
-        // link is published.
+        // SAFETY: in bounds (checked); the block was allocated to this thread and nobody else
+        // reaches it before its link is published.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.cast_mut(), bytes.len()) };
         true
     }
@@ -351,14 +356,15 @@ impl Mapped {
     #[inline(always)]
     pub(crate) fn index_word(&self, at: u64) -> &AtomicU64 {
         debug_assert!(at + 8 <= self.at.arena_at && at >= self.at.fixed_end && at % 8 == 0);
-        // SAFETY: `Index` masks positions with its backed size, which lies within [fixed_end, arena_at).
+        // SAFETY: `Index` masks positions with its backed size, which lies within [fixed_end,
+        // arena_at).
         unsafe { &*self.base.as_ptr().add(at as usize).cast::<AtomicU64>() }
     }
 
     #[inline(always)]
     fn word64(&self, at: u64) -> Option<&AtomicU64> {
-        // Both ends are multiples of 8, so a word that begins between them also ends there. A damaged link may lead to what the
-        // index has not been granted yet.
+        // Both ends are multiples of 8, so a word that begins between them also ends there. A
+        // damaged link may lead to what the index has not been granted yet.
         if at >= self.at.fixed_end && at < self.at.arena_at && at % 8 == 0 {
             return self.grants().has_index(at - self.at.fixed_end).then(|| self.index_word(at));
         }
@@ -378,8 +384,8 @@ impl Writer<'_> {
     #[inline(always)]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         let Some(left) = self.left.checked_sub(bytes.len()) else { return };
-        // SAFETY: `left` bytes from `to` are backed (`Mapped::writer`), and as in `fill`. In a damaged segment the bytes may be what is
-        // written over.
+        // SAFETY: `left` bytes from `to` are backed (`Mapped::writer`), and as in `fill`. In a
+        // damaged segment the bytes may be what is written over.
         unsafe {
             std::ptr::copy(bytes.as_ptr(), self.to, bytes.len());
             self.to = self.to.add(bytes.len());
@@ -388,7 +394,8 @@ impl Writer<'_> {
     }
 }
 
-/// The arena as far as it was granted at one moment, for who looks at several of its words: each costs one comparison.
+/// The arena as far as it was granted at one moment, for who looks at several of its words: each
+/// costs one comparison.
 #[derive(Clone, Copy)]
 pub(crate) struct Granted<'a> {
     base: NonNull<u8>,

@@ -1,5 +1,5 @@
-//! The shared memory: the only folder that knows bytes, offsets, mappings and the protocols between processes. A record is some
-//! bytes here; what they mean is in `record` and `metric`.
+//! The shared memory: the only folder that knows bytes, offsets, mappings and the protocols between
+//! processes. A record is some bytes here; what they mean is in `record` and `metric`.
 
 pub(crate) mod arena;
 pub(crate) mod clock;

@@ -1,5 +1,5 @@
-//! A 16-byte cell {count or tag: u64, f64} that changes as one: a histogram's bucket and its sum can never disagree,
-//! whatever is killed between two instructions.
+//! A 16-byte cell {count or tag: u64, f64} that changes as one: a histogram's bucket and its sum
+//! can never disagree, whatever is killed between two instructions.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{fence, AtomicU64, Ordering};
@@ -33,7 +33,8 @@ pub(crate) const fn fallen(first: u64, mask: u64) -> u64 {
 
 impl<'a> Pair<'a> {
     /// # Safety
-    /// `at` must point to 16 mapped bytes, aligned to 16, which outlive the lifetime and are only accessed atomically.
+    /// `at` must point to 16 mapped bytes, aligned to 16, which outlive the lifetime and are only
+    /// accessed atomically.
     #[inline(always)]
     pub(crate) unsafe fn new(at: *mut [u64; 2]) -> Self {
         Pair { at, _memory: PhantomData }
@@ -57,8 +58,9 @@ impl<'a> Pair<'a> {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx") {
             let value: std::arch::x86_64::__m128i;
-            // SAFETY: aligned and readable (`new`). Intel and AMD guarantee that aligned 16-byte SSE loads are atomic on
-            // processors with AVX (Intel SDM vol. 3A, 9.1.1; AMD APM vol. 2, 7.3.2).
+            // SAFETY: aligned and readable (`new`). Intel and AMD guarantee that aligned 16-byte
+            // SSE loads are atomic on processors with AVX (Intel SDM vol. 3A, 9.1.1; AMD APM vol.
+            // 2, 7.3.2).
             unsafe {
                 std::arch::asm!("movdqa {v}, xmmword ptr [{p}]", v = out(xmm_reg) value, p = in(reg) self.at,
                     options(nostack, readonly, preserves_flags));
@@ -103,9 +105,9 @@ impl<'a> Pair<'a> {
     pub(crate) fn cas(self, old: [u64; 2], new: [u64; 2]) -> Result<(), [u64; 2]> {
         let (mut lo, mut hi) = (old[0], old[1]);
         let done: u64;
-        // SAFETY: aligned and writable (`new`); attaching refuses processors without cmpxchg16b. rbx cannot be named as an
-        // operand, so it is exchanged in and out; every other register is named, because the compiler may choose rbx for one
-        // that is not.
+        // SAFETY: aligned and writable (`new`); attaching refuses processors without cmpxchg16b.
+        // rbx cannot be named as an operand, so it is exchanged in and out; every other register is
+        // named, because the compiler may choose rbx for one that is not.
         unsafe {
             std::arch::asm!(
                 "xchg rbx, rsi",
@@ -130,8 +132,8 @@ impl<'a> Pair<'a> {
         loop {
             let (lo, hi): (u64, u64);
             let failed: u32;
-            // SAFETY: aligned and writable (`new`). A mismatch writes the old pair back, because only a successful
-            // store-exclusive proves that the two words were read together.
+            // SAFETY: aligned and writable (`new`). A mismatch writes the old pair back, because
+            // only a successful store-exclusive proves that the two words were read together.
             unsafe {
                 std::arch::asm!(
                     "ldaxp {lo}, {hi}, [{p}]",
@@ -152,8 +154,8 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// Without 16-byte atomics: the first word decides, the second follows. A process killed between the two leaves
-    /// the count one ahead of its sum.
+    /// Without 16-byte atomics: the first word decides, the second follows. A process killed
+    /// between the two leaves the count one ahead of its sum.
     #[inline(always)]
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     pub(crate) fn cas(self, old: [u64; 2], new: [u64; 2]) -> Result<(), [u64; 2]> {

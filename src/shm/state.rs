@@ -11,8 +11,8 @@
 //! | `RETIRED` | a family that was replaced or unregistered |
 //! | `DRAINED` | the same, without series: they are free for a later family |
 //!
-//! The state word changes by compare-and-swap only, and the life in it only rises, so no such swap can mistake one life for
-//! another. After its last life a record is not used again.
+//! The state word changes by compare-and-swap only, and the life in it only rises, so no such swap
+//! can mistake one life for another. After its last life a record is not used again.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
@@ -37,7 +37,8 @@ const REVIVAL: u32 = 1 << 9;
 const LIFE_SHIFT: u32 = 12;
 pub(super) const LAST_LIFE: u32 = (1 << 20) - 1;
 
-/// A record's state word: {life: 20 bits, revivals of an expired series: 3, size class: 6, state: 3}.
+/// A record's state word: {life: 20 bits, revivals of an expired series: 3, size class: 6, state:
+/// 3}.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State(pub(crate) u32);
 
@@ -72,8 +73,8 @@ impl State {
         State(self.0 + step).in_state(FREE)
     }
 
-    /// Live again. The count of revivals, modulo 8, is for who looked before, and was stopped: the series that he saw idle is not
-    /// this one.
+    /// Live again. The count of revivals, modulo 8, is for who looked before, and was stopped: the
+    /// series that he saw idle is not this one.
     pub(super) const fn revived(self) -> Self {
         let low = (1 << LIFE_SHIFT) - 1;
         State((self.0 & !low) | (self.0.wrapping_add(REVIVAL) & low)).in_state(LIVE)
@@ -105,7 +106,8 @@ pub(crate) const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
 pub(crate) const CLOSED_TAG: u64 = u64::MAX << TAG_BITS;
 
 impl Life {
-    /// Of a series that is never removed: one without labels, or an overflow series. Its cells use all of their words.
+    /// Of a series that is never removed: one without labels, or an overflow series. Its cells use
+    /// all of their words.
     pub(crate) const FOREVER: Life = Life(u64::MAX);
 
     /// The life as it stands in cells.

@@ -1,12 +1,14 @@
-//! Names outside of `[a-zA-Z_:][a-zA-Z0-9_:]*` (a label's without the colon): in quotes where a page can have them so, and escaped where
-//! not, as `EscapeName` and `EscapeMetricFamily` of Prometheus' `common/model` and `expfmt` do, and its Python client. What is legal without
-//! quotes stays as it is on every page.
+//! Names outside of `[a-zA-Z_:][a-zA-Z0-9_:]*` (a label's without the colon): in quotes where a
+//! page can have them so, and escaped where not, as `EscapeName` and `EscapeMetricFamily` of
+//! Prometheus' `common/model` and `expfmt` do, and its Python client. What is legal without quotes
+//! stays as it is on every page.
 
 use std::borrow::Cow;
 
 use crate::kind::own_suffix;
 
-/// What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others stay as they are.
+/// What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others
+/// stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Escaping {
@@ -15,7 +17,8 @@ pub enum Escaping {
     Underscores,
     /// In such a name dots become `_dot_`, underscores `__`, and each other such character `__`.
     Dots,
-    /// `U__` in front, underscores become `__`, and each such character its code point between underscores.
+    /// `U__` in front, underscores become `__`, and each such character its code point between
+    /// underscores.
     Values,
     /// They stay, in quotes.
     AllowUtf8,
@@ -83,8 +86,8 @@ pub(crate) fn word(escaping: Escaping) -> &'static str {
     }
 }
 
-/// Whether a name can be one at all. Control characters and other line ends are no part of any name that somebody meant, and some
-/// scrapers take them for the end of a line.
+/// Whether a name can be one at all. Control characters and other line ends are no part of any name
+/// that somebody meant, and some scrapers take them for the end of a line.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
 }
@@ -152,8 +155,8 @@ pub(crate) fn exact(name: &str, escaping: Escaping) -> Cow<'_, str> {
     escape(name, escaping, Of::Metric)
 }
 
-/// A family's name as a page has it, without quotes, and without the suffix of its kind. What is escaped is the name with it, so that
-/// a counter's samples are called the same on all pages.
+/// A family's name as a page has it, without quotes, and without the suffix of its kind. What is
+/// escaped is the name with it, so that a counter's samples are called the same on all pages.
 pub(crate) fn family(base: &str, kind: u8, escaping: Escaping) -> Cow<'_, str> {
     if escaping == Escaping::AllowUtf8 || is_metric(base) {
         return base.into();

@@ -1,9 +1,11 @@
-//! The hash of a name or a label value. Label values are short, and a look-up is little more than their hashes: values of up to
-//! 16 bytes take one multiplication of two words with the seed in them, whose halves are folded (after Wang Yi's wyhash, final
-//! version 4, whose way of reading short values it is too). Longer ones take XXH3-64 (Yann Collet, specification
-//! 0.2.0). `docs/format.md` says it exactly, with values to check an implementation by.
+//! The hash of a name or a label value. Label values are short, and a look-up is little more than
+//! their hashes: values of up to 16 bytes take one multiplication of two words with the seed in
+//! them, whose halves are folded (after Wang Yi's wyhash, final version 4, whose way of reading
+//! short values it is too). Longer ones take XXH3-64 (Yann Collet, specification 0.2.0).
+//! `docs/format.md` says it exactly, with values to check an implementation by.
 //!
-//! The seed is random for each segment, so that nobody who chooses label values can choose their hashes.
+//! The seed is random for each segment, so that nobody who chooses label values can choose their
+//! hashes.
 
 use twox_hash::XxHash3_64;
 
@@ -43,9 +45,10 @@ fn long(seed: u64, bytes: &[u8]) -> u64 {
     XxHash3_64::oneshot_with_seed(seed, bytes)
 }
 
-/// Takes one more value's hash into a label set's. A bijection of `h` for each value, and what waits for it is short: the values' hashes
-/// are as random as those of a table, whose sums are good enough for probing in steps (M. Pătraşcu, M. Thorup, "The power of simple
-/// tabulation hashing", 2012). Turned each time, so that their order counts.
+/// Takes one more value's hash into a label set's. A bijection of `h` for each value, and what
+/// waits for it is short: the values' hashes are as random as those of a table, whose sums are good
+/// enough for probing in steps (M. Pătraşcu, M. Thorup, "The power of simple tabulation hashing",
+/// 2012). Turned each time, so that their order counts.
 #[inline(always)]
 pub(crate) fn fold(h: u64, value: u64) -> u64 {
     h.rotate_left(23).wrapping_add(value)
@@ -88,7 +91,8 @@ mod tests {
                 let distinct = tags.iter().collect::<HashSet<_>>().len();
                 // Of 100,000 random tags 1.2 are the same as another.
                 assert!(n as usize - distinct < 12, "{} of {n} share a tag: {}", n as usize - distinct, text(7));
-                // Of 131,072 words 69,957 are the home of one of 100,000 random tags, give or take 130.
+                // Of 131,072 words 69,957 are the home of one of 100,000 random tags, give or take
+                // 130.
                 let homes = tags.iter().map(|tag| tag & 0x1_ffff).collect::<HashSet<_>>().len();
                 assert!((69_000..71_000).contains(&homes), "{homes} homes: {}", text(7));
             }

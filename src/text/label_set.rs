@@ -1,8 +1,9 @@
-//! A label set's key: its exposition text, `method="GET",path="/"`, kept once per series. The same bytes are compared at
-//! look-up and copied at rendering.
+//! A label set's key: its exposition text, `method="GET",path="/"`, kept once per series. The same
+//! bytes are compared at look-up and copied at rendering.
 //!
-//! The hash takes each value's, seeded with the family's hash, and folds them in order: no copy of the values,
-//! the values' hashes do not wait for each other, and ("ab", "c") differs from ("a", "bc").
+//! The hash takes each value's, seeded with the family's hash, and folds them in order: no copy of
+//! the values, the values' hashes do not wait for each other, and ("ab", "c") differs from ("a",
+//! "bc").
 
 use super::escaping::{self, is_escaped};
 use super::hash::{fold, hash as hash_of};
@@ -40,7 +41,8 @@ pub(crate) fn escaped_len(value: &[u8]) -> Option<usize> {
     Some(value.len() + value.iter().filter(|b| is_escaped(**b)).count())
 }
 
-/// Whether it is ASCII without anything to escape, as nearly all values are. Takes eight bytes at a time.
+/// Whether it is ASCII without anything to escape, as nearly all values are. Takes eight bytes at a
+/// time.
 fn is_plain(value: &[u8]) -> bool {
     const ONES: u64 = u64::MAX / 255;
     let word_is_plain = |word: u64| {
@@ -56,12 +58,14 @@ fn is_plain(value: &[u8]) -> bool {
 
 /// Whether the text is that of these values. `name_len(i)` is the length of label i's name.
 ///
-/// A text whose values have no escapes holds each as it is, and from where one begins the next quote is the one that ends it. So a value
-/// that begins where it should and ends at a quote is the text's own, or it is longer, and then all after it begin too late: the last
-/// would begin at the last quote, with none left to end it. (Names in quotes stand between the values, and change nothing of this.) A
-/// text with escapes is compared byte by byte, unescaped.
+/// A text whose values have no escapes holds each as it is, and from where one begins the next
+/// quote is the one that ends it. So a value that begins where it should and ends at a quote is the
+/// text's own, or it is longer, and then all after it begin too late: the last would begin at the
+/// last quote, with none left to end it. (Names in quotes stand between the values, and change
+/// nothing of this.) A text with escapes is compared byte by byte, unescaped.
 ///
-/// `FIXED`: the compiler knows `count`. Then the lengths are cheaper added up and compared once than one after the other.
+/// `FIXED`: the compiler knows `count`. Then the lengths are cheaper added up and compared once
+/// than one after the other.
 #[inline(always)]
 pub(crate) fn matches<'v, const FIXED: bool>(
     text: &[u8],
@@ -88,8 +92,8 @@ pub(crate) fn matches<'v, const FIXED: bool>(
         if !FIXED && end >= text.len() {
             return false;
         }
-        // SAFETY: `end < text.len()`: checked, or else what comes up to a value's quote is a part of `len`. What stands before a value is
-        // never empty.
+        // SAFETY: `end < text.len()`: checked, or else what comes up to a value's quote is a part
+        // of `len`. What stands before a value is never empty.
         let (before, own, after) =
             unsafe { (*text.get_unchecked(at - 1), text.get_unchecked(at..end), *text.get_unchecked(end)) };
         // In front of the first value is what every text begins with.
@@ -280,8 +284,8 @@ mod tests {
         assert!(matches::<true>(&text, escaped, 1, |_| 1, |_| b"x\ny"));
     }
 
-    /// The layout promises this function: these values are part of format 1 (`docs/format.md`). They were computed by another
-    /// implementation.
+    /// The layout promises this function: these values are part of format 1 (`docs/format.md`).
+    /// They were computed by another implementation.
     #[test]
     fn hash_vectors() {
         let of = |values: &[&str]| hash(family_hash(1, b"http_requests"), values.len(), |i| values[i].as_bytes());

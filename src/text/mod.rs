@@ -1,5 +1,5 @@
-//! Texts of metrics, without shared memory: which names are legal, how pages escape them, the text and the hash of a label set,
-//! numbers as pages write them.
+//! Texts of metrics, without shared memory: which names are legal, how pages escape them, the text
+//! and the hash of a label set, numbers as pages write them.
 
 pub(crate) mod escaping;
 pub(crate) mod hash;

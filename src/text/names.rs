@@ -1,5 +1,5 @@
-//! What names an exposition can carry. The rules of the Prometheus data model and of OpenMetrics 1.0, refused here, once,
-//! so that no page can break them.
+//! What names an exposition can carry. The rules of the Prometheus data model and of OpenMetrics
+//! 1.0, refused here, once, so that no page can break them.
 
 use std::borrow::Cow;
 
@@ -80,7 +80,8 @@ pub(crate) fn help(help: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks a family's label names. `own`: the labels that this kind of metric adds itself. No two may become one when a page escapes them.
+/// Checks a family's label names. `own`: the labels that this kind of metric adds itself. No two
+/// may become one when a page escapes them.
 pub(crate) fn labels(labels: &[&str], own: &[&str]) -> Result<(), Error> {
     if labels.len() > LABELS_MAX {
         return Err(Error::InvalidArgument(format!("{} labels: at most {LABELS_MAX} are allowed", labels.len())));
@@ -209,7 +210,8 @@ impl<'a> Named<'a> {
     }
 }
 
-/// The names under which a family may expose samples, in any format, on a page that escapes names so.
+/// The names under which a family may expose samples, in any format, on a page that escapes names
+/// so.
 pub(crate) fn samples(family: Named<'_>, escaping: Escaping) -> impl Iterator<Item = String> + '_ {
     family.parts(escaping).map(|(base, suffix)| format!("{base}{suffix}"))
 }

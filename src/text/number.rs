@@ -6,8 +6,8 @@ pub(crate) fn integer(n: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
 }
 
-/// Appends a sample value: `NaN`, `+Inf` and `-Inf` spelled so, whole numbers without a point, others with the fewest
-/// digits that read back to the same bits.
+/// Appends a sample value: `NaN`, `+Inf` and `-Inf` spelled so, whole numbers without a point,
+/// others with the fewest digits that read back to the same bits.
 #[inline]
 pub(crate) fn float(v: f64, out: &mut Vec<u8>) {
     let whole = v as i64;
@@ -39,8 +39,8 @@ pub(crate) fn seconds(ns: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'.', b'0' + (ms / 100) as u8, b'0' + (ms / 10 % 10) as u8, b'0' + (ms % 10) as u8]);
 }
 
-/// The canonical form of a bucket bound (OpenMetrics 1.0, "Considerations: Canonical Numbers"), which is also Go's
-/// shortest `%g`: the same string in every format, so that a series stays one.
+/// The canonical form of a bucket bound (OpenMetrics 1.0, "Considerations: Canonical Numbers"),
+/// which is also Go's shortest `%g`: the same string in every format, so that a series stays one.
 pub(crate) fn canonical(v: f64) -> String {
     if v.is_infinite() {
         return if v > 0.0 { "+Inf".into() } else { "-Inf".into() };
@@ -52,7 +52,8 @@ pub(crate) fn canonical(v: f64) -> String {
     let scientific = format!("{v:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    // Go's rule for the shortest `%g`: an exponent below 1e-4 and from 1e21 on; OpenMetrics cuts off at 1e6 already.
+    // Go's rule for the shortest `%g`: an exponent below 1e-4 and from 1e21 on; OpenMetrics cuts
+    // off at 1e6 already.
     if (-4..6).contains(&exponent) {
         let plain = format!("{v}");
         return if plain.contains('.') { plain } else { format!("{plain}.0") };

@@ -1,6 +1,7 @@
 /* Holds the C library to its header: every function, with good arguments and all kinds of bad ones.
  *
- * `conformance [group...]` runs all groups, or those named. A failed check names its place and fails the program. */
+ * `conformance [group...]` runs all groups, or those named. A failed check names its place and
+ * fails the program. */
 #include "conformance/check.h"
 
 static const struct { const char *name; void (*run)(void); } groups[] = {

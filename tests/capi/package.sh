@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The installed package, as others build against it: files, pkg-config, CMake, moving, removal. Sourced by run.sh.
-# shellcheck disable=SC2154 # work, root, here and version are run.sh's
+# The installed package, as others build against it: files, pkg-config, CMake, moving, removal.
+# Sourced by run.sh. shellcheck disable=SC2154 # work, root, here and version are run.sh's
 
 prefix=$work/prefix
 
@@ -37,7 +37,8 @@ END
 
 pkg() { PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config "$@" shmetrics; }
 
-# Compiles and runs every example out of the tree with these flags, and checks which library it uses at run time.
+# Compiles and runs every example out of the tree with these flags, and checks which library it uses
+# at run time.
 examples_outside() { # shared or static, flags...
     local kind=$1 outside=$work/outside source compiler
     shift

@@ -3,8 +3,9 @@
 #
 #   cargo build --release && tests/capi/run.sh
 #
-# Needs a C compiler; every other tool that is missing (clang, valgrind, cmake, pkg-config) skips its steps and says so.
-# RELEASE_DIR names the directory of libshmetrics.so and .a, if it is not target/release.
+# Needs a C compiler; every other tool that is missing (clang, valgrind, cmake, pkg-config) skips
+# its steps and says so. RELEASE_DIR names the directory of libshmetrics.so and .a, if it is not
+# target/release.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

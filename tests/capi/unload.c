@@ -1,8 +1,10 @@
 /*
- * dlopen and dlclose, many times, beside threads that have counted in lanes and live on, interrupted all the time.
+ * dlopen and dlclose, many times, beside threads that have counted in lanes and live on,
+ * interrupted all the time.
  *
- *   unload LIBRARY stays    the library stays loaded, and so threads and handlers may count meanwhile
- *   unload LIBRARY goes     a plugin that has the library in it, linked statically: between two rounds nobody calls it
+ *   unload LIBRARY stays    the library stays loaded, and so threads and handlers may count
+ *   meanwhile unload LIBRARY goes     a plugin that has the library in it, linked statically:
+ *   between two rounds nobody calls it
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -352,7 +352,8 @@ void labels_of_the_segment() {
   CHECK(!bad && bad.error().status() == status_code::invalid_name);
 }
 
-// A child that has used the segment is gone, so the next one begins anew; as long as it lives nobody does.
+// A child that has used the segment is gone, so the next one begins anew; as long as it lives
+// nobody does.
 void begun_anew() {
   const removed_at_end named;
   const auto how = shmetrics::options(named.name).reset_if_unused();

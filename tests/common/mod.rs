@@ -1,4 +1,5 @@
-//! What the tests share: segments of their own that are removed whatever happens, child processes, and a page as numbers.
+//! What the tests share: segments of their own that are removed whatever happens, child processes,
+//! and a page as numbers.
 #![allow(dead_code, unreachable_pub, missing_docs)] // each test binary uses some of it
 
 use std::collections::BTreeMap;
@@ -109,11 +110,13 @@ pub fn own(segment: &Segment, name: &str) -> f64 {
 /// A forked child. It exits by itself, or is killed when dropped.
 pub struct Child(pub libc::pid_t);
 
-/// Forks a child that runs `f` and exits: 0, or 101 if it panics. A child that hangs is ended by a signal.
+/// Forks a child that runs `f` and exits: 0, or 101 if it panics. A child that hangs is ended by a
+/// signal.
 pub fn fork(f: impl FnOnce()) -> Child {
     show_panics_of_children();
-    // SAFETY: the child runs the closure and leaves by _exit, so it runs none of the parent's destructors. Test binaries
-    // have other threads; the child only touches what is safe then (glibc makes malloc safe after fork).
+    // SAFETY: the child runs the closure and leaves by _exit, so it runs none of the parent's
+    // destructors. Test binaries have other threads; the child only touches what is safe then
+    // (glibc makes malloc safe after fork).
     match unsafe { libc::fork() } {
         0 => {
             alarm(600);
@@ -128,8 +131,8 @@ pub fn fork(f: impl FnOnce()) -> Child {
     }
 }
 
-/// The harness keeps messages in memory, which a child's end would take along; and its locks may be held by threads that the
-/// child does not have.
+/// The harness keeps messages in memory, which a child's end would take along; and its locks may be
+/// held by threads that the child does not have.
 fn show_panics_of_children() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {

@@ -6,15 +6,17 @@ use std::io::{Error, Read, Write};
 use std::os::fd::FromRawFd;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-/// Seconds after which a child must be waiting for something that never comes. The kernel ends it then.
+/// Seconds after which a child must be waiting for something that never comes. The kernel ends it
+/// then.
 const PATIENCE: u32 = 60;
 /// The same for children that are stopped for most of the time.
 pub const PATIENCE_FOR_VICTIMS: u32 = 600;
 
-/// Forks a child that calls `f` and exits: 0, or 101 if it panics. It ends with the thread that forked it.
+/// Forks a child that calls `f` and exits: 0, or 101 if it panics. It ends with the thread that
+/// forked it.
 pub fn fork(patience: u32, f: impl FnOnce()) -> libc::pid_t {
-    // SAFETY: the child calls the closure and leaves by _exit, so it runs none of the parent's destructors. glibc makes
-    // malloc safe in it, whatever other threads of the test were doing.
+    // SAFETY: the child calls the closure and leaves by _exit, so it runs none of the parent's
+    // destructors. glibc makes malloc safe in it, whatever other threads of the test were doing.
     match unsafe { libc::fork() } {
         0 => {
             // SAFETY: plain calls of the child on itself.

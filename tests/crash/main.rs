@@ -146,7 +146,8 @@ have_lanes! {
     hot_counter_inc_beside_removal: LANE_OF_OLD;
 }
 
-/// Restartable sequences are tried again when they are single-stepped, and only then; so there are no moments to come back to.
+/// Restartable sequences are tried again when they are single-stepped, and only then; so there are
+/// no moments to come back to.
 #[test]
 fn hot_updates_in_restartable_sequences() {
     for op in [operation::LANE_INC, operation::LANE_OBSERVE] {

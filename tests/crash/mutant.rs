@@ -1,4 +1,5 @@
-//! Victims that do an operation the wrong way, on the raw bytes: what the checks must not let through.
+//! Victims that do an operation the wrong way, on the raw bytes: what the checks must not let
+//! through.
 
 use std::fs::OpenOptions;
 use std::io::Error;
@@ -43,8 +44,8 @@ impl Raw {
     fn swap_pair(&self, at: usize, seen: [u64; 2], new: [u64; 2]) -> bool {
         assert!(at % 16 == 0 && std::arch::is_x86_feature_detected!("cmpxchg16b"));
         let done: u64;
-        // SAFETY: the processor has the instruction; aligned (both checked), and within the segment as above. rbx, which cannot be
-        // named, is exchanged in and out.
+        // SAFETY: the processor has the instruction; aligned (both checked), and within the segment
+        // as above. rbx, which cannot be named, is exchanged in and out.
         unsafe {
             std::arch::asm!(
                 "xchg rbx, rsi", "lock cmpxchg16b xmmword ptr [rdi]", "mov rbx, rsi", "sete sil",
@@ -118,7 +119,8 @@ pub fn counts_then_sums(name: &Name) -> Box<dyn Fn()> {
 /// One life more, in a record's state.
 const LIFE: u32 = 1 << 12;
 
-/// The first series of the first family as the library makes it, doing the operation on a copy: its words.
+/// The first series of the first family as the library makes it, doing the operation on a copy: its
+/// words.
 fn model(name: &Name, op: &Operation) -> Vec<u64> {
     let copy = Live::new(name).image.restore();
     (op.ready)(&copy)();

@@ -10,7 +10,8 @@ use super::operation::{Operation, Page, ACTS, OBSERVED};
 /// How often a survivor does the operation.
 const EACH: u64 = 10;
 
-/// What is known of the victim: how many of its acts have returned, how many have begun, and whether it lives.
+/// What is known of the victim: how many of its acts have returned, how many have begun, and
+/// whether it lives.
 #[derive(Clone, Copy, Debug)]
 pub struct Victim {
     pub done: u64,
@@ -37,8 +38,8 @@ impl Seen {
     }
 }
 
-/// Works in the segment as the process that comes after `before` others, and checks what it shows. Panics with what is
-/// wrong.
+/// Works in the segment as the process that comes after `before` others, and checks what it shows.
+/// Panics with what is wrong.
 pub fn survive(op: &Operation, name: &Name, victim: Victim, before: u64) {
     let gone = if op.living { 0 } else { EACH * before };
     let seen = check(op, name, Seen { victim, others: gone });

@@ -31,7 +31,8 @@ impl Trace {
         self.instructions.len()
     }
 
-    /// Where to stop or kill: before every instruction with `SHMETRICS_LONG=1`, else at a sample of them.
+    /// Where to stop or kill: before every instruction with `SHMETRICS_LONG=1`, else at a sample of
+    /// them.
     pub fn moments(&self) -> Vec<(usize, Moment)> {
         let mut visits = HashMap::new();
         let moment = |address: &u64| {

@@ -4,13 +4,15 @@ use std::io::Error;
 
 use super::child;
 
-/// Stopped or dead whenever we look at it. Dropping it kills it, as the kernel's memory killer would.
+/// Stopped or dead whenever we look at it. Dropping it kills it, as the kernel's memory killer
+/// would.
 pub struct Tracee {
     pid: libc::pid_t,
     complete: bool,
 }
 
-/// An instruction that a run comes by: its address, and how often the run has been there by then, this time counted.
+/// An instruction that a run comes by: its address, and how often the run has been there by then,
+/// this time counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     pub address: u64,
@@ -99,7 +101,8 @@ impl Tracee {
     }
 
     fn ptrace(&self, request: libc::c_uint, address: u64, data: u64) -> u64 {
-        // SAFETY: our own tracee, which is stopped. Requests that read return the word, and errors through errno.
+        // SAFETY: our own tracee, which is stopped. Requests that read return the word, and errors
+        // through errno.
         let result = unsafe {
             *libc::__errno_location() = 0;
             libc::ptrace(request, self.pid, address, data)

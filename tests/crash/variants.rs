@@ -1,4 +1,5 @@
-//! The three ways to disturb a victim: a copy of the segment as a crash would leave it, a stop, and a kill.
+//! The three ways to disturb a victim: a copy of the segment as a crash would leave it, a stop, and
+//! a kill.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -104,8 +105,8 @@ impl Bench {
         (0..2).try_for_each(|before| child::run(|| survive(&self.op, name, victim, before)))
     }
 
-    /// Steps through the operation once. Whenever the segment has changed, survivors go on with a copy of it: the victim
-    /// might have been killed there.
+    /// Steps through the operation once. Whenever the segment has changed, survivors go on with a
+    /// copy of it: the victim might have been killed there.
     pub fn crash(&mut self) -> Trace {
         let name = self.template.restore();
         let mut live = Live::new(&name);
@@ -131,7 +132,8 @@ impl Bench {
         trace
     }
 
-    /// Stops a victim at a moment, lets another work in the segment, and then the victim go on. `None`: it missed it.
+    /// Stops a victim at a moment, lets another work in the segment, and then the victim go on.
+    /// `None`: it missed it.
     fn stop(&self, moment: Moment) -> Option<Result<(), String>> {
         let name = self.template.restore();
         let mut holder = self.holder(&name);
@@ -152,7 +154,8 @@ impl Bench {
         beside.and(ended).and_then(|()| child::run(|| survive(&self.op, name, complete, 1)))
     }
 
-    /// Stops a victim as soon as the segment is like this, lets another work, then the victim go on. Returns the end.
+    /// Stops a victim as soon as the segment is like this, lets another work, then the victim go
+    /// on. Returns the end.
     pub fn stop_when(&self, is_so: impl Fn(&Image) -> bool) -> Image {
         let name = self.template.restore();
         let mut victim = self.victim(&name);

@@ -1,4 +1,5 @@
-//! Limits and full segments: new label sets share the overflow series, each update is counted once, and what is there goes on.
+//! Limits and full segments: new label sets share the overflow series, each update is counted once,
+//! and what is there goes on.
 
 use crate::common::{fork, own, page, samples, Child, Gate, Name};
 use shmetrics::{Counter, Error, Family, GaugeMode, Segment};
@@ -124,7 +125,8 @@ fn a_segment_full_of_families() {
     assert!(count > 800, "{count} families");
     let refused_families = own(&segment, "shmetrics_families_refused_total");
     assert_eq!(refused_families, 1.0);
-    // Those that are there are found, take label sets (all of them: the overflow series was made with the family), and go on.
+    // Those that are there are found, take label sets (all of them: the overflow series was made
+    // with the family), and go on.
     let overflowed = refused(&segment);
     for i in 0..count {
         let f = family(i).unwrap();

@@ -1,4 +1,5 @@
-//! Names, labels and buckets that no exposition could carry are refused, and each refusal is counted.
+//! Names, labels and buckets that no exposition could carry are refused, and each refusal is
+//! counted.
 
 use crate::common::{own, page, Name};
 use shmetrics::{Error, GaugeMode, Segment};

@@ -1,4 +1,5 @@
-//! What the check of a segment says: nothing of a sound one, also while it is worked in, and what is wrong of a damaged one.
+//! What the check of a segment says: nothing of a sound one, also while it is worked in, and what
+//! is wrong of a damaged one.
 
 use std::os::unix::fs::FileExt;
 

@@ -1,5 +1,5 @@
-//! Every documented field of every record, with every value that has a meaning somewhere: rings, links out of range, huge
-//! lengths and counts, wrong kinds.
+//! Every documented field of every record, with every value that has a meaning somewhere: rings,
+//! links out of range, huge lengths and counts, wrong kinds.
 
 use crate::common::{long, Random};
 use crate::trial::{read_all, Mutant};

@@ -8,8 +8,8 @@ use crate::trial::reports_damage;
 use crate::victim::bytes;
 use shmetrics::{Format, Reader};
 
-/// Scribbles until it is killed: mutations of fields and random bytes, and now and then the truth again, so that there
-/// is something to read.
+/// Scribbles until it is killed: mutations of fields and random bytes, and now and then the truth
+/// again, so that there is something to read.
 fn scribble(name: &str, victim: &[u8], seed: u64) -> ! {
     let mutants = mutants(victim, 0);
     let file = std::fs::OpenOptions::new().write(true).open(name).unwrap();
@@ -18,7 +18,8 @@ fn scribble(name: &str, victim: &[u8], seed: u64) -> ! {
         for _ in 0..random.below(20) {
             let mutant = &mutants[random.below(mutants.len() as u64) as usize];
             mutant.patches.iter().for_each(|(at, bytes)| file.write_all_at(bytes, *at as u64).unwrap());
-            // Beyond the fields that say what the file is: with those damaged there would be no readers.
+            // Beyond the fields that say what the file is: with those damaged there would be no
+            // readers.
             let at = 256 + random.below(victim.len() as u64 - 256 - 8);
             file.write_all_at(&random.next().to_ne_bytes(), at).unwrap();
         }

@@ -1,4 +1,5 @@
-//! Trials of mutants in children that may crash, hang or eat memory without harm: and then it is known which one did.
+//! Trials of mutants in children that may crash, hang or eat memory without harm: and then it is
+//! known which one did.
 
 use std::os::unix::fs::FileExt;
 
@@ -21,8 +22,8 @@ pub(crate) struct Outcomes {
     pub(crate) reported: u64,
 }
 
-/// More than one damaged field makes of the victim's page: a few lines with the longest label text. Going in circles makes
-/// far more.
+/// More than one damaged field makes of the victim's page: a few lines with the longest label text.
+/// Going in circles makes far more.
 pub(crate) const LONGEST_PAGE: usize = 2 << 20;
 
 const NOW: usize = 0;
@@ -96,7 +97,8 @@ pub(crate) fn sound_page(name: &str) -> Vec<u8> {
     stable(&page)
 }
 
-/// Reads the mutants 0 to `count` of the victim. They are made one by one: all of them would not fit into a child's memory.
+/// Reads the mutants 0 to `count` of the victim. They are made one by one: all of them would not
+/// fit into a child's memory.
 pub(crate) fn read_all(victim: &[u8], count: usize, mutant: impl Fn(usize) -> Mutant) -> Outcomes {
     let directory = Directory::new("hostile");
     let name = directory.name("segment");

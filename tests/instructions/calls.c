@@ -1,5 +1,5 @@
-/* Does each hot call CALLS times, for callgrind to count its instructions: see check.py. Cells for each CPU are left out: there are
- * no restartable sequences under valgrind. */
+/* Does each hot call CALLS times, for callgrind to count its instructions: see check.py. Cells
+ * for each CPU are left out: there are no restartable sequences under valgrind. */
 #include <shmetrics.h>
 
 #include <stdio.h>

@@ -164,8 +164,9 @@ def _rising(name: str, labels: object, buckets: list[tuple[float, int]], count: 
         raise ValueError(f"{name}{labels} has the buckets {counts} and the count {count}")
 
 
-# OpenMetrics 2.0.0: there is no other program yet that reads the release candidate as it is, so this one is our own. It takes only
-# what a producer should write: of two ways to say something, the usual one.
+# OpenMetrics 2.0.0: there is no other program yet that reads the release candidate as it is, so
+# this one is our own. It takes only what a producer should write: of two ways to say something, the
+# usual one.
 _PLAIN = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _TEXT = r'(?:[^"\\\n]|\\[\\"n])*'
 _QUOTED = rf'"(?!{_PLAIN}"){_TEXT}"'

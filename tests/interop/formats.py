@@ -380,7 +380,8 @@ class Stored(unittest.TestCase):
                 found = stored[seed].without(OWN).samples
                 there = {at: value for at, value in what.samples.items() if not math.isnan(value)}
                 self.assertEqual(there.keys(), found.keys())
-                for at, value in there.items():  # it stores decimals, and leaves out fractions below 10^-12 of the number
+                # it stores decimals, and leaves out fractions below 10^-12 of the number
+                for at, value in there.items():
                     close = math.isclose(value, found[at], rel_tol=1e-12, abs_tol=1e-300)
                     self.assertTrue(close or same_sample(at[1], value, found[at]), (at, value, found[at]))
 

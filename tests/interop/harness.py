@@ -33,7 +33,8 @@ def main() -> None:
         skipped.setdefault((of, reason), []).append(name)
     for (of, reason), names in skipped.items():  # a line for all of a class
         print(f"skipped: {of + '.' + names[0] if len(names) == 1 else of} ({reason})")
-    # Several sub-tests of one test may fail: it still is one test. An error outside all tests counts as one, too.
+    # Several sub-tests of one test may fail: it still is one test. An error outside all tests
+    # counts as one, too.
     failed = {getattr(test, "test_case", test).id() for test, _ in result.failures + result.errors}
     print(f"{result.passed} passed, {len(failed)} failed, {len(result.skipped)} skipped", flush=True)
     sys.exit(bool(failed) or result.passed + len(result.skipped) == 0)

@@ -308,7 +308,8 @@ class Registry:
     fixed: Labels = ()  # of the segment, in front of all others
     rejected: int = 0
     refused: int = 0  # look-ups that were given the overflow series
-    reordered: bool = False  # the series are no more on the page in the order of their first look-up
+    # the series are no more on the page in the order of their first look-up
+    reordered: bool = False
 
     def __post_init__(self) -> None:
         self._series: list[dict[Labels, State]] = [{} for _ in self.families]

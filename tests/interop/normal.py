@@ -34,7 +34,8 @@ def key(name: str, labels: Iterable[tuple[str, str]]) -> Key:
 class Normal:
     samples: dict[Key, float] = field(default_factory=dict)
     created: dict[Key, float] = field(default_factory=dict)  # by the family's base name, in seconds
-    families: dict[str, tuple[str, ...]] = field(default_factory=dict)  # type, help and, where the format has it, unit
+    # type, help and, where the format has it, unit
+    families: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, name: str, labels: Iterable[tuple[str, str]], value: float) -> None:
         at = key(name, labels)

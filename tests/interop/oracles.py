@@ -69,7 +69,8 @@ def model_problems(page: bytes, model: Registry) -> list[str]:
         return [f"prometheus_client's parser: {error}"]
     problems = []
     families = [m for m in metrics if not m.name.startswith(OWN)]
-    # The parser calls untyped ones unknown; the library writes a space for a carriage return, which no format can escape.
+    # The parser calls untyped ones unknown; the library writes a space for a carriage return, which
+    # no format can escape.
     names = [
         (f.shown_name, f.text_type.replace("untyped", "unknown"), f.help.replace("\r", " ").strip())
         for f in model.families
@@ -140,7 +141,8 @@ def _sample_problems(page: bytes) -> list[str]:
     problems = []
     seen: set[tuple] = set()
     for name, labels, _ in parsed_samples(metrics):
-        key = (name, tuple(sorted((k, v) for k, v in labels if v != "")))  # an empty label is no label
+        # an empty label is no label
+        key = (name, tuple(sorted((k, v) for k, v in labels if v != "")))
         if key in seen:
             problems.append(f"{name}{dict(labels)} is there twice")
         seen.add(key)

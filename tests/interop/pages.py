@@ -156,7 +156,8 @@ class Processes(PageTest):
         self.check(script)
 
     def test_the_slots_of_the_dead_are_used_again(self) -> None:
-        modes = [mode for mode in GAUGE_MODES if mode != "all"]  # a dead process' own sample goes with its slot
+        # a dead process' own sample goes with its slot
+        modes = [mode for mode in GAUGE_MODES if mode != "all"]
         script = Script([Family("gauge", f"in_{mode}_mode", "One mode.", mode=mode) for mode in modes])
         for process, value in enumerate((5.0, -3.0, 0.5, 7.0, 2.0), start=1):
             script.start(20 + process)

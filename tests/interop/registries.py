@@ -11,8 +11,9 @@ from play import Script
 
 NAMES = ("requests", "bytes_sent", "cacheHits", "queue:depth", "_hidden", "jobs2", "temperature", "x", "worker_loops")
 LABELS = ("method", "path", "status", "_private", "userAgent", "x9", "quantile_")
-# Names that scrapers before Prometheus 3 cannot read. No two are alike, however they are escaped, and no label begins with two
-# characters that become underscores: `__` in front of a label is what prometheus_client refuses.
+# Names that scrapers before Prometheus 3 cannot read. No two are alike, however they are escaped,
+# and no label begins with two characters that become underscores: `__` in front of a label is what
+# prometheus_client refuses.
 ODD_NAMES = ("http.requests", "größe", "a b", 'q"uo\\te', "k8s/pod-ready", "{x}", "日本", "1st", "x.y:z", "# EOF", "plain")
 ODD_LABELS = ("k8s.pod", "größe", "a b", "method", 'q"\\', "x:y", "status.code", "_private", "x日", "a=,")
 ODD_SEGMENT_LABELS = ("service.name", "app", "host-id")

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Proves with programs of other people that pages are right: prometheus_client, Google's protobuf, openmetrics-parser, promtool,
-# Pushgateway, VictoriaMetrics, Prometheus.
+# Proves with programs of other people that pages are right: prometheus_client, Google's protobuf,
+# openmetrics-parser, promtool, Pushgateway, VictoriaMetrics, Prometheus.
 #
 #   make build && scripts/setup.sh test && tests/interop/run.sh
 #
-# Whatever of the other programs is missing skips its part and says so. PAGES, FORMAT_PAGES, GRAMMAR_PAGES, SEED, SCRAPE_SECONDS,
-# FORMAT_SCRAPE_SECONDS, SERVE_SECONDS, PUSH_PAGES and ROUNDS are explained in the programs below; SHMETRICS_LONG=1 sets them to much more.
+# Whatever of the other programs is missing skips its part and says so. PAGES, FORMAT_PAGES,
+# GRAMMAR_PAGES, SEED, SCRAPE_SECONDS, FORMAT_SCRAPE_SECONDS, SERVE_SECONDS, PUSH_PAGES and ROUNDS
+# are explained in the programs below; SHMETRICS_LONG=1 sets them to much more.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -282,7 +282,8 @@ class Scraped:
                 for name, about in normal.expected(self.shown(job), format).families.items():
                     kind, text, *unit = about
                     has = found.get(name) or found.get(name.removesuffix("_total"))
-                    has = has or found.get(quoted(name)[1:-1])  # Prometheus 3.5 leaves the escapes in names
+                    # Prometheus 3.5 leaves the escapes in names
+                    has = has or found.get(quoted(name)[1:-1])
                     expected = (TYPES.get(kind, kind).lower(), text.strip(), unit[0] if unit else "")
                     has = has and (has[0], has[1].strip(), has[2] if format == "openmetrics" else expected[2])
                     if has != expected:

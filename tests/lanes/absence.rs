@@ -1,4 +1,5 @@
-//! Places where something is missing: calls that a filter or an emulator answers with ENOSYS, `/sys`, `/proc`, most of the CPUs.
+//! Places where something is missing: calls that a filter or an emulator answers with ENOSYS,
+//! `/sys`, `/proc`, most of the CPUs.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -47,7 +48,8 @@ fn empty(directories: &[&std::ffi::CStr]) -> std::io::Result<()> {
     }
 }
 
-/// Nothing in `/sys` nor in `/proc`, and only one CPU to run on, the last: the C library counts one CPU.
+/// Nothing in `/sys` nor in `/proc`, and only one CPU to run on, the last: the C library counts one
+/// CPU.
 fn no_files() -> std::io::Result<()> {
     empty(&[c"/sys", c"/proc"])?;
     // SAFETY: a set of CPUs is plain bits.
@@ -75,7 +77,8 @@ const LACKS: [(&str, Lack); 4] = [
 fn runs(part: &str, (what, lack): (&str, Lack), name: &Name) -> bool {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", part, "--ignored", "--test-threads=1"]).env("LANES_OF", &name.0).stdout(Stdio::null());
-    // SAFETY: system calls alone, and memory of its own, in a child that has one thread; glibc makes malloc safe after fork.
+    // SAFETY: system calls alone, and memory of its own, in a child that has one thread; glibc
+    // makes malloc safe after fork.
     unsafe { command.pre_exec(lack) };
     match command.status() {
         Err(e) => note(&format!("skipped: a process with {what} ({e})")),
@@ -138,8 +141,9 @@ fn counts_in_a_segment() {
 
 const THREADS: u64 = 4;
 
-/// All kinds of hot series, in several threads, with some that are not hot between them. Returns how often that was done with this
-/// segment, as its page has it, when that is the same for all of them.
+/// All kinds of hot series, in several threads, with some that are not hot between them. Returns
+/// how often that was done with this segment, as its page has it, when that is the same for all of
+/// them.
 fn count_everything(segment: &Segment) -> u64 {
     let labelled = segment.counter("labelled", "").labels(["n"]).register().unwrap();
     let plain = segment.counter("plain", "").register().unwrap();

@@ -1,5 +1,5 @@
-//! What loses counts: a section that the kernel does not know of, and locked instructions in a cell that others write in restartable
-//! sequences.
+//! What loses counts: a section that the kernel does not know of, and locked instructions in a cell
+//! that others write in restartable sequences.
 
 use std::fs::OpenOptions;
 use std::os::fd::AsRawFd;
@@ -101,7 +101,8 @@ impl Raw {
     }
 
     fn half(&self, at: u64) -> u64 {
-        // SAFETY: within the segment, at an offset of `docs/format.md`, where nobody writes meanwhile.
+        // SAFETY: within the segment, at an offset of `docs/format.md`, where nobody writes
+        // meanwhile.
         u64::from(unsafe { self.0.add(at as usize).cast::<u32>().read_volatile() })
     }
 

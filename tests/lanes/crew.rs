@@ -1,5 +1,5 @@
-//! Workers that count in the same lanes: moved from CPU to CPU, stopped, interrupted by a timer whose handler counts too, killed and
-//! replaced, while pages are looked at all the time.
+//! Workers that count in the same lanes: moved from CPU to CPU, stopped, interrupted by a timer
+//! whose handler counts too, killed and replaced, while pages are looked at all the time.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -48,7 +48,8 @@ impl Metrics {
     }
 }
 
-/// What is shared with the workers beside the segment: for each worker, and for its handler, {begun, done} of each place.
+/// What is shared with the workers beside the segment: for each worker, and for its handler,
+/// {begun, done} of each place.
 struct Ledger(Shared);
 
 impl Ledger {
@@ -132,7 +133,8 @@ impl<'a> Crew<'a> {
     fn hire(&self, worker: usize) -> Child {
         let (inherited, name) = (self.metrics, &self.name);
         fork(|| {
-            // Half of them have a mapping of their own: another spelling of the path is another mapping.
+            // Half of them have a mapping of their own: another spelling of the path is another
+            // mapping.
             let path = format!("/dev/shm/./{}", name.path().file_name().unwrap().to_str().unwrap());
             let own = || Metrics::register(&Options::new().name(path).attach().open().unwrap());
             let metrics = if worker % 2 == 0 { inherited } else { own() };
@@ -148,8 +150,8 @@ impl<'a> Crew<'a> {
         })
     }
 
-    /// Kills a worker. What it had begun and not said to be done is one update of a batch, and one of its handler; the rest of
-    /// the batch was not begun.
+    /// Kills a worker. What it had begun and not said to be done is one update of a batch, and one
+    /// of its handler; the rest of the batch was not begun.
     fn dismiss(&mut self, worker: usize, child: Child) {
         child.kill();
         for place in 0..PLACES {
@@ -157,7 +159,8 @@ impl<'a> Crew<'a> {
                 let [begun, done] = [false, true].map(|done| Ledger::word(worker, handler, place, done));
                 let open = self.ledger.0.get(begun) - self.ledger.0.get(done);
                 assert!(open <= BATCH, "{open} updates are open");
-                // Nobody knows how many of them were done: from now on they count as such, and as in flight.
+                // Nobody knows how many of them were done: from now on they count as such, and as
+                // in flight.
                 self.ledger.0.add(done, open);
                 self.in_flight[place] += open;
             }
@@ -201,7 +204,8 @@ impl<'a> Crew<'a> {
         for (place, shown) in shown.into_iter().enumerate() {
             let (done, begun) = self.ledger.bounds(place);
             assert_eq!(done, begun, "nobody is left");
-            // Of a batch that was interrupted by a kill, any number may have been done; of all others, each was.
+            // Of a batch that was interrupted by a kill, any number may have been done; of all
+            // others, each was.
             assert!((done - self.in_flight[place]..=done).contains(&shown), "place {place}: {shown} of {done}");
         }
         assert_eq!(self.segment.reader().check(), [] as [String; 0]);
@@ -210,7 +214,8 @@ impl<'a> Crew<'a> {
 }
 
 fn move_to(child: &Child, cpu: usize) {
-    // SAFETY: a set of CPUs is plain bits; the child is ours. A CPU that it may not use changes nothing.
+    // SAFETY: a set of CPUs is plain bits; the child is ours. A CPU that it may not use changes
+    // nothing.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         libc::CPU_SET(cpu, &mut set);

@@ -96,7 +96,8 @@ fn a_grandchild_outlives_the_child_between() {
 /// Forks without libc's knowledge.
 pub(crate) fn raw_clone(f: impl FnOnce()) -> crate::common::Child {
     let zero: libc::c_long = 0;
-    // SAFETY: as fork; the caller has one thread, so no lock of libc's is taken. The child leaves by _exit.
+    // SAFETY: as fork; the caller has one thread, so no lock of libc's is taken. The child leaves
+    // by _exit.
     match unsafe { libc::syscall(libc::SYS_clone, libc::c_long::from(libc::SIGCHLD), zero, zero, zero, zero) } {
         0 => {
             let ok = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).is_ok();

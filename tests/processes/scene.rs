@@ -34,7 +34,8 @@ impl Scene {
         self.sum.inc();
     }
 
-    /// Asserts that this many updates were made in all, and that `alive` processes live, with one update each.
+    /// Asserts that this many updates were made in all, and that `alive` processes live, with one
+    /// update each.
     #[track_caller]
     pub(crate) fn assert(&self, updates: u32, alive: u32, when: &str) {
         let s = samples(&page(&self.segment));

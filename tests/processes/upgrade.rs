@@ -1,4 +1,5 @@
-//! An upgrade as nginx does it: a new master, a freshly executed program, takes over while the old one's workers go on.
+//! An upgrade as nginx does it: a new master, a freshly executed program, takes over while the old
+//! one's workers go on.
 
 use std::process::{Command, Stdio};
 
@@ -10,7 +11,8 @@ const WORKERS: u32 = 3;
 const UPDATES: u32 = 2000;
 const SEGMENT: &str = "SHMETRICS_TEST_UPGRADE";
 
-/// A master's workers, which have counted, also in a series of their generation, and wait to be killed.
+/// A master's workers, which have counted, also in a series of their generation, and wait to be
+/// killed.
 fn workers(segment: &Segment, generation: &str) -> Vec<Child> {
     let count = segment.counter("count", "").labels(["generation"]).register().unwrap();
     let all = segment.counter("all", "").register().unwrap();

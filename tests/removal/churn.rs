@@ -1,5 +1,6 @@
-//! Many more label sets than there is room for, made and removed by workers that are killed and stopped, while others
-//! render pages: everything that is there is exact, and nothing is there twice.
+//! Many more label sets than there is room for, made and removed by workers that are killed and
+//! stopped, while others render pages: everything that is there is exact, and nothing is there
+//! twice.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::SeqCst;
@@ -155,7 +156,8 @@ fn ten_thousand_at_a_time_of_any_number() {
             workers[victim].take().unwrap().kill();
             workers[victim] = Some(start(victim));
         }
-        // After a fifth of the work there is room for all that is ever there at once, and for what kills leak.
+        // After a fifth of the work there is room for all that is ever there at once, and for what
+        // kills leak.
         if settled == 0.0 && (0..WORKERS).all(|w| told[word(w, MADE)].load(SeqCst) > sets / 5) {
             settled = own(&segment, "shmetrics_segment_used_bytes");
         }
@@ -181,7 +183,8 @@ fn ten_thousand_at_a_time_of_any_number() {
         shown["shmetrics_segment_leaked_bytes"],
     ));
     assert!(pages > 10);
-    // A kill may cost a record; of each size, the most that are there at once may come later; so may the index' last doubling.
+    // A kill may cost a record; of each size, the most that are there at once may come later; so
+    // may the index' last doubling.
     assert!(used < settled * 1.2 + kills as f64 * 256.0, "it grew from {settled} to {used}");
     assert!(shown["shmetrics_segment_leaked_bytes"] <= kills as f64 * 256.0);
 }

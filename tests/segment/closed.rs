@@ -1,4 +1,5 @@
-//! Hosts that turn into daemons close every descriptor they do not know, and their numbers are soon somebody else's.
+//! Hosts that turn into daemons close every descriptor they do not know, and their numbers are soon
+//! somebody else's.
 
 use std::os::fd::AsRawFd;
 
@@ -30,7 +31,8 @@ fn is_locked(file: &std::fs::File) -> bool {
     asked != 0 || i32::from(lock.l_type) != libc::F_UNLCK
 }
 
-/// A child that opens a segment, loses its descriptors (and, perhaps, the segment's name), and uses all there is.
+/// A child that opens a segment, loses its descriptors (and, perhaps, the segment's name), and uses
+/// all there is.
 fn in_a_daemon(removed: bool) {
     let directory = Directory::new("closed");
     let (name, host) = (directory.name("segment"), directory.name("host"));

@@ -1,11 +1,13 @@
-//! Defaults from the environment, and the list of what is there. Each test changes the environment of a child.
+//! Defaults from the environment, and the list of what is there. Each test changes the environment
+//! of a child.
 
 use std::ffi::CString;
 
 use crate::common::{fork, is_root, note, Directory};
 use shmetrics::{list, Error, Options, Reader, Segment};
 
-/// Runs `f` in a child with these variables. (libc's call takes no lock that a fork could have left taken.)
+/// Runs `f` in a child with these variables. (libc's call takes no lock that a fork could have left
+/// taken.)
 fn with(variables: &[(&str, &str)], f: impl FnOnce()) {
     fork(|| {
         for (name, value) in variables {

@@ -13,7 +13,8 @@ const TOTAL_SIZE: u64 = 16;
 const HASH: u64 = 24;
 const SLOTS_AT: u64 = 80;
 
-/// A segment's file with some of its header's bytes replaced; in a process of its own, it is mapped nowhere else.
+/// A segment's file with some of its header's bytes replaced; in a process of its own, it is mapped
+/// nowhere else.
 fn patched(directory: &Directory, file: &str, at: u64, bytes: &[u8]) -> String {
     let name = directory.name(file);
     fork(|| {

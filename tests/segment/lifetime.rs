@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use crate::common::{fork, page, samples, text, Name};
 use shmetrics::{Error, Format, GaugeMode, Options, Reader, Segment};
 
-/// The lines in which the kernel tells of this process' mappings of a segment. (Their names are no use: the creator's is
-/// that of a file that had none yet.)
+/// The lines in which the kernel tells of this process' mappings of a segment. (Their names are no
+/// use: the creator's is that of a file that had none yet.)
 fn mappings(name: &Name) -> Vec<String> {
     let inode = std::fs::metadata(name.path()).unwrap().ino().to_string();
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();

@@ -1,4 +1,5 @@
-//! What becomes of the counts when all processes are gone: they are kept, or begin anew if that is asked for.
+//! What becomes of the counts when all processes are gone: they are kept, or begin anew if that is
+//! asked for.
 //!
 //! Whoever opens a segment here is a child: what other tests fork has no copy of its descriptors.
 
@@ -87,7 +88,8 @@ fn a_host_that_closed_its_descriptors_keeps_the_counts() {
         let segment = name.open();
         count(&segment);
         for descriptor in (3..256).filter(|d| !ready.descriptors().contains(d)) {
-            // SAFETY: what a host does that closes all it does not know; in a child, whose descriptors nobody else uses.
+            // SAFETY: what a host does that closes all it does not know; in a child, whose
+            // descriptors nobody else uses.
             unsafe { libc::close(descriptor) };
         }
         assert!(segment.as_raw_fd().is_none());
@@ -114,7 +116,8 @@ fn of_masters_that_start_at_once_one_makes_the_new_segment() {
                 fork(move || {
                     alarm(30);
                     go.wait();
-                    // Some do not ask for a new one, and must not get hold of the old one half-way either.
+                    // Some do not ask for a new one, and must not get hold of the old one half-way
+                    // either.
                     let options = if i < MASTERS / 2 { resetting(name) } else { name.options() };
                     let segment = options.open().unwrap();
                     count(&segment);

@@ -1,5 +1,5 @@
-//! When the memory file system is full, or a limit forbids to grow: an error at creation, overflow series later, and never
-//! a signal.
+//! When the memory file system is full, or a limit forbids to grow: an error at creation, overflow
+//! series later, and never a signal.
 
 use std::ffi::CString;
 use std::path::Path;
@@ -117,7 +117,8 @@ fn gauges_of_new_processes_count_on_a_full_file_system() {
     });
 }
 
-/// Counts new label sets until `enough`, and asserts that each of them, and of the refused ones, is counted once.
+/// Counts new label sets until `enough`, and asserts that each of them, and of the refused ones, is
+/// counted once.
 fn count_sets(segment: &Segment, from: usize, enough: impl Fn(f64) -> bool) -> usize {
     let sets = segment.counter("sets", "").labels(["n"]).register().unwrap();
     let mut n = from;

@@ -1,4 +1,5 @@
-//! Families that some workers redefine and unregister while others update them through old and new handles.
+//! Families that some workers redefine and unregister while others update them through old and new
+//! handles.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,7 +12,8 @@ const MOST_REDEFINITIONS: u32 = 200;
 /// Updates that each worker does in the end, through the last definition of each family.
 const LAST: u64 = 500;
 
-/// A family in one of its two definitions: of a counter with one label more, or of a histogram with one bucket more.
+/// A family in one of its two definitions: of a counter with one label more, or of a histogram with
+/// one bucket more.
 #[derive(Clone, Copy)]
 enum Defined {
     One(Family<Counter, 1>),
@@ -72,8 +74,8 @@ impl Held {
     }
 }
 
-/// What the workers tell of themselves, for each: updates done to the steady family, whether one is on its way, and updates
-/// done to its own family through the last definition.
+/// What the workers tell of themselves, for each: updates done to the steady family, whether one is
+/// on its way, and updates done to its own family through the last definition.
 struct Ledger(Shared);
 
 impl Ledger {
@@ -150,7 +152,8 @@ impl Ledger {
     }
 }
 
-/// The samples of a page, after checking that it is sound: each name stands there once, with the labels of one definition.
+/// The samples of a page, after checking that it is sound: each name stands there once, with the
+/// labels of one definition.
 fn sound(page: &str) -> BTreeMap<String, f64> {
     let mut families = HashSet::new();
     for head in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {

@@ -1,7 +1,7 @@
-/* One worker of tests/storm.rs, in C: the same families, the same updates in the same order as its siblings in Rust.
+/* One worker of tests/storm.rs, in C: the same families, the same updates in the same order as
+ * its siblings in Rust.
  *
- *     worker SEGMENT UPDATES NUMBER STRIDE START
- */
+ *     worker SEGMENT UPDATES NUMBER STRIDE START */
 #include <shmetrics.h>
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* A floor: a call that does nothing, through the procedure linkage table, with a counter's handle in memory. */
+/* A floor: a call that does nothing, through the procedure linkage table, with a counter's
+ * handle in memory. */
 #include "contest.h"
 
 #include <stdlib.h>

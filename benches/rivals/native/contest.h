@@ -1,4 +1,5 @@
-/* What a contestant in C or C++ offers to the harness, which loads it. Loops are here, so that no call between languages is measured. */
+/* What a contestant in C or C++ offers to the harness, which loads it. Loops are here, so that
+ * no call between languages is measured. */
 #ifndef CONTEST_H
 #define CONTEST_H
 

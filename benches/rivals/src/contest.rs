@@ -78,7 +78,8 @@ pub struct Contestant {
 
 pub const OURS: &str = "shmetrics";
 
-/// Keeps the compiler from carrying anything in memory over to the next update. Costs no instruction.
+/// Keeps the compiler from carrying anything in memory over to the next update. Costs no
+/// instruction.
 #[inline(always)]
 pub fn barrier() {
     // SAFETY: no instruction at all.
@@ -89,7 +90,8 @@ pub fn no_series(_: Kind) -> Option<Box<dyn Series>> {
     None
 }
 
-/// Runs the body for each `i`, as a caller would that does something else in between: what is in memory is read again each time.
+/// Runs the body for each `i`, as a caller would that does something else in between: what is in
+/// memory is read again each time.
 macro_rules! work {
     (|$i:ident| $body:expr) => {
         Some(std::sync::Arc::new(move |start: usize, n: usize| {

@@ -1,4 +1,5 @@
-//! Increments of one counter against the number of processes: what all of them together get done in a second.
+//! Increments of one counter against the number of processes: what all of them together get done in
+//! a second.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
@@ -46,7 +47,8 @@ fn open(gate: &Gate, n: usize) {
     machine::wake(&gate.open);
 }
 
-/// Updates a second, of all together, who share the processors as the kernel likes. What other programs take of them does not count.
+/// Updates a second, of all together, who share the processors as the kernel likes. What other
+/// programs take of them does not count.
 fn crowd(sharing: Sharing, work: &Work, chunk: usize, n: usize) -> f64 {
     let duration = Duration::from_millis(if n > 8 { 60 } else { 30 });
     let gate: &Gate = machine::shared();

@@ -1,7 +1,9 @@
-//! Contestants that are programs of their own: ours where the kernel or glibc has no restartable sequences, and Python.
+//! Contestants that are programs of their own: ours where the kernel or glibc has no restartable
+//! sequences, and Python.
 //!
-//! They read a line `row start nanoseconds`, update for so long from that moment of the monotonic clock on, and answer with three
-//! numbers: the updates, the nanoseconds they took, and 1 if nobody disturbed them and they began in time.
+//! They read a line `row start nanoseconds`, update for so long from that moment of the monotonic
+//! clock on, and answer with three numbers: the updates, the nanoseconds they took, and 1 if nobody
+//! disturbed them and they began in time.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

@@ -1,4 +1,5 @@
-//! What a fork costs: the call, the child's first updates, its page faults and page tables. With ours, and with nothing.
+//! What a fork costs: the call, the child's first updates, its page faults and page tables. With
+//! ours, and with nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -12,7 +13,8 @@ use crate::stats::spread;
 
 const SERIES: usize = 10_000;
 
-/// A child reports nanoseconds of its updates, page faults in them, and what its page tables grew by.
+/// A child reports nanoseconds of its updates, page faults in them, and what its page tables grew
+/// by.
 fn measure(name: &str, rounds: usize, body: &dyn Fn()) -> Value {
     let report: &[AtomicU64; 3] = machine::shared();
     let (mut forks, mut figures) = (Vec::new(), [Vec::new(), Vec::new(), Vec::new()]);

@@ -16,10 +16,12 @@ use crate::stats::spread;
 /// New label sets in a slice.
 const BATCH: usize = 5_000;
 
-/// The floor: what ours writes for a label set, the same bytes into shared memory as fresh, found by one hash, and as many locked
-/// instructions; but no lives, no bounds, nobody else who makes label sets, and nothing that can be mended when the process is killed.
+/// The floor: what ours writes for a label set, the same bytes into shared memory as fresh, found
+/// by one hash, and as many locked instructions; but no lives, no bounds, nobody else who makes
+/// label sets, and nothing that can be mended when the process is killed.
 struct Bare {
-    /// Shared words, all zero at first: those that are counted in, the index, which doubles into the next half, and the records.
+    /// Shared words, all zero at first: those that are counted in, the index, which doubles into
+    /// the next half, and the records.
     memory: &'static [AtomicU64],
     /// Where the index is, and how many words it has: a power of two.
     index: (usize, usize),

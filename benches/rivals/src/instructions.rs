@@ -1,6 +1,7 @@
 //! Updates under callgrind: instructions, which no noise reaches.
 //!
-//! Callgrind collects inside `bench_counted` only, and dumps after each call of it: the i-th dump is for the i-th line printed.
+//! Callgrind collects inside `bench_counted` only, and dumps after each call of it: the i-th dump
+//! is for the i-th line printed.
 
 use std::hint::black_box;
 

@@ -35,7 +35,8 @@ pub fn pin(cpu: usize) {
 
 /// Memory that children share, zeroed.
 pub fn shared<T>() -> &'static T {
-    // SAFETY: fresh memory of the kernel, zeroed, aligned to a page, never unmapped; `T` is made of atomics.
+    // SAFETY: fresh memory of the kernel, zeroed, aligned to a page, never unmapped; `T` is made of
+    // atomics.
     unsafe {
         let at = libc::mmap(
             std::ptr::null_mut(),
@@ -67,7 +68,8 @@ pub fn wake(word: &AtomicU32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
 }
 
-/// How long a processor that has slept is not its old self: below a virtual machine its core was given to others, who leave slowly.
+/// How long a processor that has slept is not its old self: below a virtual machine its core was
+/// given to others, who leave slowly.
 pub const DROWSY: Duration = Duration::from_millis(1);
 
 /// Works for nothing meanwhile.
@@ -108,7 +110,8 @@ pub fn kill(pid: libc::pid_t) {
     join(pid);
 }
 
-/// Runs the body in a child of its own, so that it begins with a clean heap, and gives what it returns.
+/// Runs the body in a child of its own, so that it begins with a clean heap, and gives what it
+/// returns.
 pub fn apart<const N: usize>(body: impl FnOnce() -> [f64; N]) -> [f64; N] {
     let words: &[std::sync::atomic::AtomicU64; 16] = shared();
     let child = fork(|| {
@@ -160,7 +163,8 @@ fn clock(id: libc::clockid_t) -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Nanoseconds that this thread has had of a processor: what others take of it does not count. A system call.
+/// Nanoseconds that this thread has had of a processor: what others take of it does not count. A
+/// system call.
 pub fn processor_time() -> u64 {
     clock(libc::CLOCK_THREAD_CPUTIME_ID)
 }
@@ -197,6 +201,6 @@ pub fn is_full() -> bool {
     std::env::var("BENCH_FULL").is_ok_and(|full| full != "0" && !full.is_empty())
 }
 
-/// How long one contestant runs before the next: all of a round see the same machine, and the kernel's scheduler seldom gives
-/// the processor to somebody else within so short a time.
+/// How long one contestant runs before the next: all of a round see the same machine, and the
+/// kernel's scheduler seldom gives the processor to somebody else within so short a time.
 pub const SLICE: Duration = Duration::from_millis(2);

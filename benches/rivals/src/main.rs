@@ -1,4 +1,5 @@
-//! Ours, the rivals and the machine's floors, doing the same work in the same run. `make bench` runs it; see docs/benchmarks.md.
+//! Ours, the rivals and the machine's floors, doing the same work in the same run. `make bench`
+//! runs it; see docs/benchmarks.md.
 //!
 //! `shmetrics-rivals PART` measures one part and prints it as JSON. For x86_64 Linux.
 

@@ -113,8 +113,8 @@ fn hot() -> Value {
     json!({ "series": N, "updates": UPDATES, "resident_a_hot_series": resident, "used_a_hot_series": used })
 }
 
-/// The sum of what processes weigh that share 10,000 series and have all counted in each: by the segment, and by proportional
-/// set size.
+/// The sum of what processes weigh that share 10,000 series and have all counted in each: by the
+/// segment, and by proportional set size.
 fn shared_by(processes: usize) -> Value {
     const N: usize = 10_000;
     let [resident, pss, tables] = apart(|| {

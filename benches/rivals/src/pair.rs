@@ -1,4 +1,5 @@
-//! Runs an update on one processor, or on two at the same time: by a second thread, or by a second process.
+//! Runs an update on one processor, or on two at the same time: by a second thread, or by a second
+//! process.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
@@ -35,7 +36,8 @@ pub struct Slice {
     pub ns: u64,
     /// Nanoseconds from its begin to its end.
     pub wall: u64,
-    /// Whether the kernel gave nobody else the processor meanwhile. To wait for a lock is no disturbance, but counts.
+    /// Whether the kernel gave nobody else the processor meanwhile. To wait for a lock is no
+    /// disturbance, but counts.
     pub undisturbed: bool,
 }
 

@@ -1,7 +1,7 @@
 //! A writer while somebody renders page after page on the other processor, and while nobody does.
 //!
-//! Processors that share a core slow each other down whatever they do; so the fair comparison is a renderer that is as busy, but
-//! with other metrics.
+//! Processors that share a core slow each other down whatever they do; so the fair comparison is a
+//! renderer that is as busy, but with other metrics.
 
 use std::arch::x86_64::_rdtsc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
@@ -149,8 +149,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Requests a second, the latency of each, and whether the kernel has taken the processor away meanwhile. Waiting for a lock is
-    /// no such thing, and counts.
+    /// Requests a second, the latency of each, and whether the kernel has taken the processor away
+    /// meanwhile. Waiting for a lock is no such thing, and counts.
     fn slice(&mut self) -> (f64, Latencies, bool) {
         let (mut latencies, mut done) = (Latencies(vec![0; 64 * 16]), 0u64);
         let (start, preempted) = (Instant::now(), machine::preempted());

@@ -1,4 +1,5 @@
-//! Updates: all contestants, by one and by two, in rounds of short slices and in a new order each round.
+//! Updates: all contestants, by one and by two, in rounds of short slices and in a new order each
+//! round.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,7 +32,8 @@ struct Entry {
     slices: [Vec<Sample>; 2],
 }
 
-/// Nanoseconds for an update, the mean of all who did it, and whether nobody else had a processor meanwhile.
+/// Nanoseconds for an update, the mean of all who did it, and whether nobody else had a processor
+/// meanwhile.
 #[derive(Clone, Copy)]
 struct Sample {
     ns: f64,
@@ -54,7 +56,8 @@ struct Field {
 }
 
 impl Field {
-    /// Again, if somebody disturbed it; but not for ever. Who has slept is let run by the scheduler, for a while.
+    /// Again, if somebody disturbed it; but not for ever. Who has slept is let run by the
+    /// scheduler, for a while.
     fn run(&mut self, row: Row, entry: &Entry, two: bool) -> Sample {
         let mut sample = self.once(row, entry, two);
         for _ in 0..4 {

@@ -102,8 +102,8 @@ impl Drop for Workers {
 pub fn run() -> Value {
     machine::pin(machine::processors()[0]);
     let mut living: Vec<(usize, Vec<f64>)> = SIZES.map(|n| (n, Vec::new())).into();
-    // Twice, so that a slow moment of the machine does not fall on one size alone; in a new segment each, as a page also pays for the
-    // most processes that there ever were at one time.
+    // Twice, so that a slow moment of the machine does not fall on one size alone; in a new segment
+    // each, as a page also pays for the most processes that there ever were at one time.
     for _ in 0..2 {
         let mut application = Application::new();
         for (n, us) in &mut living {

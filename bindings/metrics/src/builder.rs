@@ -28,8 +28,8 @@ impl Builder {
         Builder { segment, settings: Settings::default() }
     }
 
-    /// The upper bounds of all histograms' buckets that have no setting of their own. The default is Prometheus', for
-    /// latencies in seconds.
+    /// The upper bounds of all histograms' buckets that have no setting of their own. The default
+    /// is Prometheus', for latencies in seconds.
     pub fn buckets(mut self, bounds: &[f64]) -> Self {
         self.settings.default_buckets = Some(bounds.to_vec());
         self
@@ -43,16 +43,16 @@ impl Builder {
 
     /// The mode of all gauges that have no setting of their own.
     ///
-    /// The default is [`GaugeMode::LiveSum`]: the sum of what living processes have set. Code that uses the facade knows of
-    /// its own process only (its connections, its tasks, its pool), so the page shows what adding up a page per process
-    /// would.
+    /// The default is [`GaugeMode::LiveSum`]: the sum of what living processes have set. Code that
+    /// uses the facade knows of its own process only (its connections, its tasks, its pool), so the
+    /// page shows what adding up a page per process would.
     pub fn gauge_mode(mut self, mode: GaugeMode) -> Self {
         self.settings.default_mode = Some(mode);
         self
     }
 
-    /// The mode of these gauges. [`GaugeMode::Shared`] is for what is one truth for all processes, such as a version or the
-    /// length of a queue in a database.
+    /// The mode of these gauges. [`GaugeMode::Shared`] is for what is one truth for all processes,
+    /// such as a version or the length of a queue in a database.
     pub fn gauge_mode_for(mut self, which: Matcher, mode: GaugeMode) -> Self {
         self.settings.modes.push((which, mode));
         self
@@ -67,20 +67,23 @@ impl Builder {
         self
     }
 
-    /// Whether a unit given by `describe_*!` is appended to a name that does not end in it, as with the facade's Prometheus
-    /// exporter. By default names stay as they are. Describe metrics before their first use then, in every process.
+    /// Whether a unit given by `describe_*!` is appended to a name that does not end in it, as with
+    /// the facade's Prometheus exporter. By default names stay as they are. Describe metrics before
+    /// their first use then, in every process.
     pub fn unit_suffix(mut self, yes: bool) -> Self {
         self.settings.unit_suffix = yes;
         self
     }
 
-    /// The most series of any metric; further label sets share its overflow series. 0, the default: no limit.
+    /// The most series of any metric; further label sets share its overflow series. 0, the default:
+    /// no limit.
     pub fn max_series(mut self, series: u64) -> Self {
         self.settings.max_series = series;
         self
     }
 
-    /// Label sets that no process updates for this time go off the pages; see [`shmetrics::LabelledBuilder::expire_after`].
+    /// Label sets that no process updates for this time go off the pages; see
+    /// [`shmetrics::LabelledBuilder::expire_after`].
     pub fn expire_after(mut self, time: Duration) -> Self {
         self.settings.expire_after = Some(time);
         self

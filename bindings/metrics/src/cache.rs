@@ -1,5 +1,6 @@
-//! The handles that a thread has looked up. The facade's macros look up with every update, so that has to be fast; and as
-//! each thread has its own, nobody waits, and a fork finds nothing half done.
+//! The handles that a thread has looked up. The facade's macros look up with every update, so that
+//! has to be fast; and as each thread has its own, nobody waits, and a fork finds nothing half
+//! done.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,7 +13,8 @@ use shmetrics::{Counter, Gauge, Histogram};
 use crate::handle::Handle;
 use crate::shared::{Shared, Stored};
 
-/// Most handles of a kind that a thread keeps. With more in use it begins anew, and looks them up again.
+/// Most handles of a kind that a thread keeps. With more in use it begins anew, and looks them up
+/// again.
 const HANDLES_MAX: usize = 4096;
 /// Most recorders whose handles a thread keeps. An application has one; tests have one each.
 const RECORDERS_MAX: usize = 4;

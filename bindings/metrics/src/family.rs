@@ -126,8 +126,8 @@ pub(crate) struct Placed<M> {
 }
 
 impl<M: Kind> Registered<M> {
-    /// Registers the family, or takes it as it is registered; what differs from what was wanted, but for labels, comes
-    /// back as sentences.
+    /// Registers the family, or takes it as it is registered; what differs from what was wanted,
+    /// but for labels, comes back as sentences.
     pub(crate) fn new(segment: Segment, mut definition: Definition) -> Result<(Self, Vec<String>), Error> {
         let refusal = match register(segment, &definition) {
             Ok(find) => return Ok((Registered { definition, find }, Vec::new())),

@@ -54,7 +54,8 @@ pub(crate) fn with_unit(name: &str, unit: Option<Unit>) -> String {
     }
 }
 
-/// The unit to register: that of the description, if the name says it too, which OpenMetrics demands.
+/// The unit to register: that of the description, if the name says it too, which OpenMetrics
+/// demands.
 pub(crate) fn unit(name: &str, counter: bool, unit: Option<Unit>) -> &'static str {
     let base = if counter { name.strip_suffix("_total").unwrap_or(name) } else { name };
     let is_in = |word: &&str| base.strip_suffix(*word).is_some_and(|rest| rest.len() > 1 && rest.ends_with('_'));

@@ -15,7 +15,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder with the defaults: Prometheus' buckets, gauges that are sums over living processes.
+    /// A recorder with the defaults: Prometheus' buckets, gauges that are sums over living
+    /// processes.
     pub fn new(segment: Segment) -> Self {
         Self::with(segment, Settings::default())
     }
@@ -24,8 +25,8 @@ impl Recorder {
         Recorder { shared: Arc::new(Shared::new(segment, settings)), segment }
     }
 
-    /// Makes it the recorder of this process, and of those forked from it later. Keep this copy to ask it for
-    /// [`trouble`](Recorder::trouble).
+    /// Makes it the recorder of this process, and of those forked from it later. Keep this copy to
+    /// ask it for [`trouble`](Recorder::trouble).
     ///
     /// # Errors
     /// If the process has a recorder already.
@@ -33,8 +34,8 @@ impl Recorder {
         metrics::set_global_recorder(self.clone())
     }
 
-    /// What could not be done as it was told. The facade's calls return nothing and this crate prints nothing, so look
-    /// here: in a test, or in a health check.
+    /// What could not be done as it was told. The facade's calls return nothing and this crate
+    /// prints nothing, so look here: in a test, or in a health check.
     pub fn trouble(&self) -> Trouble {
         self.shared.trouble()
     }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use shmetrics::GaugeMode;
 
-/// Which metrics a setting is for, by the name that the application gives them (without a unit that the recorder appends).
+/// Which metrics a setting is for, by the name that the application gives them (without a unit that
+/// the recorder appends).
 ///
-/// Of several that match, the full name counts before prefixes, and these before suffixes; of two alike, the longer.
+/// Of several that match, the full name counts before prefixes, and these before suffixes; of two
+/// alike, the longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matcher {
     /// The metric of this name.

@@ -18,14 +18,17 @@ type Map<K, V> = ArcSwap<HashMap<K, V>>;
 /// `None`: it cannot be registered.
 pub(crate) type Families<M> = Map<String, Option<Arc<Registered<M>>>>;
 
-/// What a recorder could not do as it was told: made by [`Recorder::trouble`](crate::Recorder::trouble). All zero and
-/// empty if all is well. It tells of this process only.
+/// What a recorder could not do as it was told: made by
+/// [`Recorder::trouble`](crate::Recorder::trouble). All zero and empty if all is well. It tells of
+/// this process only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Trouble {
-    /// Updates of metrics that cannot be registered, which is tried once in each process. They count nowhere.
+    /// Updates of metrics that cannot be registered, which is tried once in each process. They
+    /// count nowhere.
     pub lost_updates: u64,
-    /// Updates with labels that their metric does not have. They count in the series with those that it has.
+    /// Updates with labels that their metric does not have. They count in the series with those
+    /// that it has.
     pub merged_updates: u64,
     /// What happened, each thing once, in sentences that say what to do. Not more than a hundred.
     pub messages: Vec<String>,

@@ -14,8 +14,8 @@ struct Child(libc::pid_t);
 
 /// Forks a child that runs `f` and exits. One that hangs is ended by a signal.
 fn fork(f: impl FnOnce()) -> Child {
-    // SAFETY: the child runs the closure and leaves by _exit, so it runs none of the parent's destructors. What it does needs
-    // no lock but malloc's, which glibc makes safe over fork.
+    // SAFETY: the child runs the closure and leaves by _exit, so it runs none of the parent's
+    // destructors. What it does needs no lock but malloc's, which glibc makes safe over fork.
     match unsafe { libc::fork() } {
         0 => {
             // SAFETY: no preconditions.

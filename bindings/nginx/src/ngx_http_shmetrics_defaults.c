@@ -212,7 +212,8 @@ static ngx_http_shmetrics_peer_t *ngx_http_shmetrics_find_peer(ngx_http_shmetric
     ngx_http_shmetrics_peer_t *peer = passing;
     if (main->peers == NULL) main->peers = ngx_pcalloc(main->pool, NGX_HTTP_SHMETRICS_PEERS * sizeof *peer);
     if (main->peers && values[0].len <= sizeof peer->upstream && values[1].len <= sizeof peer->peer) {
-        /* Most names keep their place in memory. Others may have it later, so the names are compared. */
+        /* Most names keep their place in memory. Others may have it later, so the names are
+         * compared. */
         peer = &main->peers[((uintptr_t) values[1].data >> 4) & (NGX_HTTP_SHMETRICS_PEERS - 1)];
         if (peer->upstream_len == values[0].len && peer->peer_len == values[1].len
             && ngx_memcmp(peer->upstream, values[0].data, values[0].len) == 0 && ngx_memcmp(peer->peer, values[1].data, values[1].len) == 0)

@@ -1,4 +1,5 @@
-/* remove SEGMENT FAMILY: all label sets of a family with the labels of nginx_http_requests_total. */
+/* remove SEGMENT FAMILY: all label sets of a family with the labels of
+ * nginx_http_requests_total. */
 #include <shmetrics.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the module against the installed nginx and tests it there: run.sh [arguments of unittest].
 #
-# RELEASE_DIR names the directory of libshmetrics.so, if it is not target/release. Needs nginx, nginx-dev, a C compiler and
-# python3. As root, the workers are www-data's; else all is one user's.
+# RELEASE_DIR names the directory of libshmetrics.so, if it is not target/release. Needs nginx,
+# nginx-dev, a C compiler and python3. As root, the workers are www-data's; else all is one user's.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)

@@ -230,7 +230,8 @@ class Counting(unittest.TestCase):
                 url = ["https://shop/a", "-o", "/dev/null", "https://shop/b", "-o", "/dev/null", "https://shop/c", "-o", "/dev/null"]
                 subprocess.run(["curl", "-sk", "--http2", "--unix-socket", nginx.directory / "tls.sock", *url], check=True)
                 nginx.wait_for(requests + 3, "nginx_http_requests_total", server="shop")
-                self.assertEqual(total(nginx.samples(), name, server="shop"), 3)  # three requests on one connection
+                # three requests on one connection
+                self.assertEqual(total(nginx.samples(), name, server="shop"), 3)
 
     def test_detours_are_one_request(self):
         http = """shmetrics on; shmetrics_counter seen;
@@ -360,7 +361,8 @@ class Lifetime(unittest.TestCase):
                 for _ in range(10):
                     nginx.get()
                 sent += 10
-                nginx.wait_for(sent, "nginx_http_requests_total", status="200")  # requests are counted after their answer
+                # requests are counted after their answer
+                nginx.wait_for(sent, "nginx_http_requests_total", status="200")
                 nginx.kill_worker()
                 now = total(nginx.samples(), "nginx_connections_accepted_total")
                 self.assertGreaterEqual(now, accepted)
@@ -686,7 +688,8 @@ class Page(unittest.TestCase):
             zipped = nginx.get("/zipped?name[]=many_total", headers=["Accept-Encoding: gzip"])
             self.assertEqual(gzip.decompress(zipped.body), whole)
             self.assertEqual(nginx.get("/slow?name[]=many_total").body, whole)
-            # One takes a little at a time, one takes nothing, one leaves: requests go on, and the page of the first is whole.
+            # One takes a little at a time, one takes nothing, one leaves: requests go on, and the
+            # page of the first is whole.
             request = b"GET /metrics?name[]=many_total HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
             slow, deaf, gone = nginx.connect(), nginx.connect(), nginx.connect()
             for client in (slow, deaf, gone):

@@ -128,5 +128,6 @@ def install():
         sys.meta_path.insert(0, _Finder)
 
 
-# Both a line in a .pth file, which imports, and an entry point in a .start file, which calls, lead here.
+# Both a line in a .pth file, which imports, and an entry point in a .start file, which calls, lead
+# here.
 install()

@@ -1,4 +1,5 @@
-//! What the classes of all metrics share: how one is defined, and how errors of the library become Python's.
+//! What the classes of all metrics share: how one is defined, and how errors of the library become
+//! Python's.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -194,8 +195,8 @@ impl<M: Metric> Family<M> {
         Self::build(py, definition, (GaugeMode::Shared, states), segment, register)
     }
 
-    /// Registers a family. What the caller has done wrong is an exception; what the segment refuses is a warning, and the metric
-    /// counts nowhere.
+    /// Registers a family. What the caller has done wrong is an exception; what the segment refuses
+    /// is a warning, and the metric counts nowhere.
     fn build(
         py: Python<'_>,
         definition: Definition,
@@ -233,8 +234,8 @@ impl<M: Metric> Family<M> {
     }
 }
 
-/// The families that metrics of the native API have registered in this process, by their segments: a set of Python, which no
-/// thread can hold while another one forks.
+/// The families that metrics of the native API have registered in this process, by their segments:
+/// a set of Python, which no thread can hold while another one forks.
 static REGISTERED: PyOnceLock<Py<PySet>> = PyOnceLock::new();
 
 fn registered(py: Python<'_>) -> PyResult<&Bound<'_, PySet>> {
@@ -310,7 +311,8 @@ pub(crate) fn initialised_twice() -> PyErr {
 
 /// The part that all classes of metrics share, and the methods of the class itself.
 ///
-/// Objects are made empty by `__new__` and filled by `__init__`, so that a subclass may have an `__init__` with other arguments.
+/// Objects are made empty by `__new__` and filled by `__init__`, so that a subclass may have an
+/// `__init__` with other arguments.
 #[macro_export]
 macro_rules! metric_class {
     ($class:ident, $metric:ty, $kind:ident, $text:literal, #[$meta:meta] init($this:ident, $py:ident, $registry:ident; $($arg:ident: $of:ty),* $(,)?) $init:block
@@ -355,7 +357,8 @@ macro_rules! metric_class {
 
             $($own)*
 
-            /// Returns the child with these label values, given in the order of the label names or by name.
+            /// Returns the child with these label values, given in the order of the label names or
+            /// by name.
             #[pyo3(signature = (*labelvalues, **labelkwargs))]
             fn labels<'py>(
                 slf: &Bound<'py, Self>,

@@ -16,7 +16,8 @@ pub(crate) struct Counter {
     body: OnceLock<Body<shmetrics::Counter>>,
 }
 
-/// The name on pages. The library takes one `_total` off a name, which the name of `x_total_total` must survive.
+/// The name on pages. The library takes one `_total` off a name, which the name of `x_total_total`
+/// must survive.
 pub(crate) fn total(name: &str) -> String {
     format!("{name}_total")
 }

@@ -1,5 +1,6 @@
-//! Pages as prometheus_client writes them, for applications (and their tests) that look at the bytes: labels sorted by name, and numbers
-//! as Python's `repr` has them, with exponents from 1e+06 on.
+//! Pages as prometheus_client writes them, for applications (and their tests) that look at the
+//! bytes: labels sorted by name, and numbers as Python's `repr` has them, with exponents from 1e+06
+//! on.
 
 use std::collections::HashSet;
 
@@ -47,7 +48,8 @@ fn write_number(text: &str, out: &mut Vec<u8>) {
         return;
     }
     let sign = if exponent < 0 { '-' } else { '+' };
-    // Where the client itself makes the exponent, one zero stands before it, and whole mantissas end in nothing.
+    // Where the client itself makes the exponent, one zero stands before it, and whole mantissas
+    // end in nothing.
     out.extend_from_slice(format!("{mantissa}e{sign}{:02}", exponent.abs()).as_bytes());
 }
 

@@ -1,4 +1,5 @@
-//! How many forks this process is away from where the module was loaded: what is a process' own is begun anew in each.
+//! How many forks this process is away from where the module was loaded: what is a process' own is
+//! begun anew in each.
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -14,7 +15,8 @@ extern "C" fn in_child() {
 
 pub(crate) fn watch() {
     #[allow(unsafe_code)]
-    // SAFETY: the handler is a plain function of code that is never unloaded: Python does not unload extension modules.
+    // SAFETY: the handler is a plain function of code that is never unloaded: Python does not
+    // unload extension modules.
     unsafe {
         libc::pthread_atfork(None, None, Some(in_child));
     }

@@ -1,7 +1,8 @@
 //! `labels()`, and the ways to remove what it made.
 //!
-//! A family keeps the children that this process has asked for, by their values, so that a child is found by one look into a
-//! dictionary. Another process may have removed its series since: then it is made anew.
+//! A family keeps the children that this process has asked for, by their values, so that a child is
+//! found by one look into a dictionary. Another process may have removed its series since: then it
+//! is made anew.
 
 use std::borrow::Cow;
 
@@ -106,7 +107,8 @@ pub(crate) fn with_texts<R>(values: &Bound<'_, PyTuple>, f: impl FnOnce(&[&str])
     Ok(f(&texts))
 }
 
-/// An object of the same class, which is not initialised. `__init__` of a subclass is not called: a child has the parent's definition.
+/// An object of the same class, which is not initialised. `__init__` of a subclass is not called: a
+/// child has the parent's definition.
 pub(crate) fn empty_like<'py, T: PyClass>(of: &Bound<'py, T>) -> PyResult<Bound<'py, T>> {
     let base = of.py().get_type::<T>();
     let class = of.as_any().get_type();

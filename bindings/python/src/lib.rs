@@ -1,7 +1,8 @@
-//! The native half of the Python package `shmetrics`: metrics as Python classes, over the crate `shmetrics`.
+//! The native half of the Python package `shmetrics`: metrics as Python classes, over the crate
+//! `shmetrics`.
 //!
-//! Updates are a method call and an atomic instruction: they keep the GIL, allocate nothing and cannot fail. What may fail or wants to
-//! be said to people is in the other half, in Python.
+//! Updates are a method call and an atomic instruction: they keep the GIL, allocate nothing and
+//! cannot fail. What may fail or wants to be said to people is in the other half, in Python.
 
 mod common;
 mod counter;

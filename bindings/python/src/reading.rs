@@ -1,4 +1,5 @@
-//! A segment as somebody reads it who does not count in it: another user, or a process beside the application.
+//! A segment as somebody reads it who does not count in it: another user, or a process beside the
+//! application.
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

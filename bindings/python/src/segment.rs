@@ -23,7 +23,8 @@ pub(crate) struct Exposition {
 }
 
 impl Segment {
-    /// The segment that is meant, or the process' default one; `None`: there is none to be had, and that has been told.
+    /// The segment that is meant, or the process' default one; `None`: there is none to be had, and
+    /// that has been told.
     pub(crate) fn of(py: Python<'_>, given: Option<Bound<'_, PyAny>>) -> PyResult<Option<shmetrics::Segment>> {
         let segment = match given.filter(|s| !s.is_none()) {
             Some(segment) => segment,
@@ -36,7 +37,8 @@ impl Segment {
     }
 }
 
-/// The label sets of a family that are on a page, in the order of these labels, which another process may have in another.
+/// The label sets of a family that are on a page, in the order of these labels, which another
+/// process may have in another.
 pub(crate) fn label_sets(segment: shmetrics::Segment, name: &str, labels: &[String]) -> Vec<Vec<String>> {
     let mut sets: Vec<Vec<String>> = Vec::new();
     // Families that have samples of this name pass the cursor as well.
@@ -143,10 +145,10 @@ impl<'py> FromPyObject<'_, 'py> for Account {
 impl Segment {
     /// Opens a segment.
     ///
-    /// `mode`, `owner` and `group` are those of a new segment's file; `trust` names the users in whose existing segments
-    /// this process may count. Users and groups are names or numbers. `short_bounds`: whether a new
-    /// segment's text pages have `le="1"` instead of `le="1.0"`. `generation` is this process'
-    /// number, for hosts that number their reloads.
+    /// `mode`, `owner` and `group` are those of a new segment's file; `trust` names the users in
+    /// whose existing segments this process may count. Users and groups are names or numbers.
+    /// `short_bounds`: whether a new segment's text pages have `le="1"` instead of `le="1.0"`.
+    /// `generation` is this process' number, for hosts that number their reloads.
     #[new]
     #[pyo3(signature = (name=None, *, anonymous=false, attach=false, reset_if_unused=false, apart=false, ceiling=None, mode=None,
                         owner=None, group=None, trust=None, max_series=None, max_processes=None, allow_disk=false, labels=None, generation=None,
@@ -289,7 +291,8 @@ impl Segment {
         self.inner.leave();
     }
 
-    /// For hooks that tell of a child's death. Whether no living process with this pid has gauges of its own.
+    /// For hooks that tell of a child's death. Whether no living process with this pid has gauges
+    /// of its own.
     fn mark_dead(&self, pid: u32) -> bool {
         self.inner.mark_dead(pid)
     }
@@ -319,7 +322,8 @@ impl Segment {
         Ok(PyBytes::new(py, &page))
     }
 
-    /// The page as prometheus_client writes it: labels sorted, values with a point. `names`: the only samples wanted.
+    /// The page as prometheus_client writes it: labels sorted, values with a point. `names`: the
+    /// only samples wanted.
     #[pyo3(signature = (openmetrics=false, names=None, escaping=None, created=false, own=true))]
     fn render_alike<'py>(
         &self,
@@ -337,7 +341,8 @@ impl Segment {
         Ok(PyBytes::new(py, &page))
     }
 
-    /// The families with their samples: (name, type, documentation, unit, mode, [(sample name, labels, value)]).
+    /// The families with their samples: (name, type, documentation, unit, mode, [(sample name,
+    /// labels, value)]).
     #[pyo3(signature = (names=None, own=false))]
     fn families<'py>(&self, py: Python<'py>, names: Option<Vec<String>>, own: bool) -> PyResult<Vec<FamilyOf<'py>>> {
         families(py, &self.inner.reader(), names, own)

@@ -137,15 +137,16 @@ impl InfoDefinition {
         self.labels.iter().cloned().chain(names).collect()
     }
 
-    /// The family's labels as they are defined now. `None`: it is no info, or has not the labels of this metric.
+    /// The family's labels as they are defined now. `None`: it is no info, or has not the labels of
+    /// this metric.
     fn defined(&self) -> Option<Vec<String>> {
         let found = self.segment?.reader().inspect().families.into_iter().find(|family| family.name == self.name)?;
         let fits = found.kind == "info" && self.labels.iter().all(|label| found.labels.contains(label));
         fits.then_some(found.labels)
     }
 
-    /// What is on the page under this definition, but for what this process has said. Series without a key give way: of their infos
-    /// nothing has been said yet.
+    /// What is on the page under this definition, but for what this process has said. Series
+    /// without a key give way: of their infos nothing has been said yet.
     fn others(&self, defined: &[String], mine: Option<&Shown>) -> Vec<Shown> {
         let Some(segment) = self.segment else { return Vec::new() };
         let sets = crate::segment::label_sets(segment, &self.name, defined);
@@ -202,11 +203,11 @@ impl InfoBody {
 
     /// Shows this in the place of what this process has said before.
     ///
-    /// A family has one set of labels. With other keys than before it is defined anew: what other processes have said comes along,
-    /// and keys that they have not are empty.
+    /// A family has one set of labels. With other keys than before it is defined anew: what other
+    /// processes have said comes along, and keys that they have not are empty.
     ///
-    /// What is shown is in `said` then. It is kept by the caller, attached to the interpreter: a fork of another thread must find no
-    /// lock taken.
+    /// What is shown is in `said` then. It is kept by the caller, attached to the interpreter: a
+    /// fork of another thread must find no lock taken.
     fn say(&self, pairs: &[(String, String)], before: Option<&Said>, said: &mut Option<Said>) -> Result<(), Error> {
         let (of, mine) = (&*self.definition, self.shown(pairs));
         let (mut names, mut others, mut replace) = (of.names(pairs.iter().map(|(key, _)| key)), Vec::new(), of.replace);
@@ -224,7 +225,8 @@ impl InfoBody {
                             family.remove(&borrowed(&values));
                         }
                     }
-                    // Another process may have defined it anew meanwhile, without what is said here.
+                    // Another process may have defined it anew meanwhile, without what is said
+                    // here.
                     last = of.register(&names, false).map(drop);
                     if last.is_ok() {
                         return last;

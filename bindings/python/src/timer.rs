@@ -19,7 +19,8 @@ const NONE: u64 = u64::MAX;
 
 /// Measures how long a block takes.
 ///
-/// Threads may share one: what is in it are single words, and nothing is held while Python code runs.
+/// Threads may share one: what is in it are single words, and nothing is held while Python code
+/// runs.
 #[pyclass(frozen, module = "shmetrics")]
 pub(crate) struct Timer {
     metric: Py<PyAny>,

@@ -1,7 +1,7 @@
 //! What prometheus_client's metrics keep their values in, once they count into the segment.
 //!
-//! The segment has one total for all processes. prometheus_client's objects know their own process' share of it, and so do these: it is
-//! kept beside the handle, and begun anew in a forked child.
+//! The segment has one total for all processes. prometheus_client's objects know their own process'
+//! share of it, and so do these: it is kept beside the handle, and begun anew in a forked child.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -92,8 +92,8 @@ fn fitting<'a>(unit: &'a str, name: &str) -> &'a str {
 
 #[pymethods]
 impl ValueFamily {
-    /// Registers the family. `mode` is a gauge's, `bounds` are a histogram's and end in +Inf. `replace`: this definition takes the
-    /// place of another one.
+    /// Registers the family. `mode` is a gauge's, `bounds` are a histogram's and end in +Inf.
+    /// `replace`: this definition takes the place of another one.
     #[new]
     #[pyo3(signature = (segment, typ, name, documentation, labelnames, unit="", mode=None, bounds=None,
                         native_factor=None, replace=false))]
@@ -140,7 +140,8 @@ impl ValueFamily {
         Ok(ValueFamily { kind: kind.map_err(|e| exception(&e))? })
     }
 
-    /// The value of the series with these label values, in the order of the names that the family was registered with.
+    /// The value of the series with these label values, in the order of the names that the family
+    /// was registered with.
     fn value<'py>(&self, py: Python<'py>, labelvalues: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         match &self.kind {
             Kind::Counter(family) => {
@@ -438,8 +439,8 @@ pub(crate) fn is_removed(child: &Bound<'_, PyAny>) -> bool {
     value.cast::<SummaryValue>().is_ok_and(|value| value.get().is_removed())
 }
 
-/// The child with these labels, if there is one whose series has not been removed; if not, its label values as texts. `None`: the labels
-/// do not fit.
+/// The child with these labels, if there is one whose series has not been removed; if not, its
+/// label values as texts. `None`: the labels do not fit.
 #[pyfunction]
 #[pyo3(signature = (children, names, values, keywords, /))]
 pub(crate) fn find<'py>(
@@ -465,7 +466,8 @@ pub(crate) fn find<'py>(
     }
 }
 
-/// The child with these label values, if they are texts, it is there, and its series has not been removed.
+/// The child with these label values, if they are texts, it is there, and its series has not been
+/// removed.
 #[pyfunction]
 #[pyo3(signature = (children, values, /))]
 pub(crate) fn look_up<'py>(

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Builds the wheel, installs it in a virtual environment of its own and tests it there, with prometheus_client, its libraries and the
-# servers that people use.
+# Builds the wheel, installs it in a virtual environment of its own and tests it there, with
+# prometheus_client, its libraries and the servers that people use.
 #
 #   bindings/python/tests/run.sh [arguments of pytest]
 #
-# PYTHON is the interpreter (python3), PYTEST_PROCESSES (4) run side by side: they mostly wait. SHMETRICS_LONG=1 puts servers under load
-# for minutes, and builds and installs from the source distribution first. What cannot be had is named in a line `skipped: ...`.
+# PYTHON is the interpreter (python3), PYTEST_PROCESSES (4) run side by side: they mostly wait.
+# SHMETRICS_LONG=1 puts servers under load for minutes, and builds and installs from the source
+# distribution first. What cannot be had is named in a line `skipped: ...`.
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The unit tests of the package, in the virtual environment that tests/run.sh has installed it in; the sdist, built and installed in
-# another; the type stubs.
+# The unit tests of the package, in the virtual environment that tests/run.sh has installed it in;
+# the sdist, built and installed in another; the type stubs.
 #
 #   bindings/python/unit/run.sh [arguments of pytest]
 set -uo pipefail

@@ -199,7 +199,8 @@ print(pids() == [str(os.getpid())])
     assert out == "2 True 2.0\nTrue\n"
 
 
-# Collectors: their families are in the page's format, and names are escaped as the rest of the page.
+# Collectors: their families are in the page's format, and names are escaped as the rest of the
+# page.
 
 
 def fields(message: bytes) -> "dict[int, list]":

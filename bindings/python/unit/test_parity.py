@@ -275,7 +275,8 @@ show(out)
 """
     )
     for mine, theirs in zip(ours, peers):
-        # An info of labels about which nothing was said is not shown once more is known about others.
+        # An info of labels about which nothing was said is not shown once more is known about
+        # others.
         theirs = [s for s in theirs if s[:2] != ["l_info", [["of", "y"]]]]
         assert [s for s in mine if s[:2] != ["l_info", [["of", "y"]]]] == theirs
 

@@ -114,7 +114,8 @@ def test_parameters(theirs):
         positional = [p for p in mine if p[1] is inspect.Parameter.POSITIONAL_OR_KEYWORD]
         keywords = {p[0] for p in mine}
         assert {p[0] for p in peers} <= keywords, (full, mine, peers)
-        # The buckets and states of metrics stand behind _labelvalues, which nobody gives by position.
+        # The buckets and states of metrics stand behind _labelvalues, which nobody gives by
+        # position.
         behind = ("buckets", "states") if name in ("Histogram", "Enum") else ()
         expected = [p for p in peers if p[0] not in behind]
         assert [p[0] for p in positional][: len(expected)] == [p[0] for p in expected], (full, mine, peers)

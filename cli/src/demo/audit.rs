@@ -1,7 +1,8 @@
 //! The comparison at the end: the metrics against the workers' ledgers.
 //!
-//! A request that finished must have been counted; one that never began cannot have been. Only a request that a
-//! kill cut short is open, and a worker does one at a time, so there is at most one for each killed worker.
+//! A request that finished must have been counted; one that never began cannot have been. Only a
+//! request that a kill cut short is open, and a worker does one at a time, so there is at most one
+//! for each killed worker.
 
 use std::io::{self, Write};
 

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use super::ledger::{follow, Tally};
 use crate::failure::Failure;
 
-/// How long a dismissed worker may take; it is killed then, as one that was stopped by hand would be.
+/// How long a dismissed worker may take; it is killed then, as one that was stopped by hand would
+/// be.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What is known when all are gone.

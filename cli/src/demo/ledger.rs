@@ -1,7 +1,8 @@
 //! A worker's own account of its work, kept where its death cannot touch it: in a pipe.
 //!
-//! Before anything is counted for a request, one byte with its kind goes down the pipe; after the last metric
-//! call has returned, the same byte with the top bit set follows. What the kernel took is not lost by a SIGKILL.
+//! Before anything is counted for a request, one byte with its kind goes down the pipe; after the
+//! last metric call has returned, the same byte with the top bit set follows. What the kernel took
+//! is not lost by a SIGKILL.
 
 use std::io::{self, Read, Write};
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! `shmetrics demo`: workers that share one segment, some of which are killed, and a check that nothing was lost.
+//! `shmetrics demo`: workers that share one segment, some of which are killed, and a check that
+//! nothing was lost.
 
 mod audit;
 mod crew;

@@ -31,7 +31,8 @@ impl<'a> Page<'a> {
         self.value(IN_PROGRESS).unwrap_or(0.0)
     }
 
-    /// The time below which a share of the requests was answered, taking them as even inside a bucket.
+    /// The time below which a share of the requests was answered, taking them as even inside a
+    /// bucket.
     pub(super) fn quantile(&self, share: f64) -> Option<f64> {
         let buckets = self.buckets();
         let wanted = buckets.last()?.1 * share;

@@ -1,4 +1,5 @@
-//! The live view: a screen redrawn a few times a second, or a line each second where there is no terminal.
+//! The live view: a screen redrawn a few times a second, or a line each second where there is no
+//! terminal.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;

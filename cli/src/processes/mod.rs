@@ -1,4 +1,5 @@
-//! `process_*` of the processes that count in a segment, read from `/proc` by the exporter: they cost the workers nothing.
+//! `process_*` of the processes that count in a segment, read from `/proc` by the exporter: they
+//! cost the workers nothing.
 
 mod scan;
 
@@ -26,7 +27,8 @@ pub(crate) struct Watch {
 #[derive(Default)]
 struct Group {
     looks: HashMap<String, Looks>,
-    /// The CPU seconds of each as last seen, also of those that let go of the segment, for as long as they live.
+    /// The CPU seconds of each as last seen, also of those that let go of the segment, for as long
+    /// as they live.
     cpu: HashMap<Key, f64>,
     /// Those of the dead: the sum must not fall.
     gone: f64,
@@ -97,7 +99,8 @@ impl Watch {
             for (family, value) in sums.iter_mut().zip(group.sums(&shapes)) {
                 value.map_or(Ok(()), |value| family.add(&labels, value))?;
             }
-            // As in the library, of several with one identity the latest is shown: the others are replaced.
+            // As in the library, of several with one identity the latest is shown: the others are
+            // replaced.
             for shape in shapes {
                 let mut labels = labels.clone();
                 labels.push(("pid", &shape.pid));

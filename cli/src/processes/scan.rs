@@ -17,9 +17,11 @@ pub(super) struct Key {
     pub(super) pid: i32,
 }
 
-/// An answer is good for so long: a process that is not attached may attach, and one that is may execute something else.
+/// An answer is good for so long: a process that is not attached may attach, and one that is may
+/// execute something else.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// A process younger than this is looked at each time, in seconds: workers attach soon after they begin.
+/// A process younger than this is looked at each time, in seconds: workers attach soon after they
+/// begin.
 const YOUNG: f64 = 10.0;
 /// What looking again may take of a scrape: the rest has its turn in the next ones.
 const AGAIN_MAX: Duration = Duration::from_millis(10);
@@ -95,7 +97,8 @@ impl Looks {
         std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|meta| meta.uid() == owner || meta.uid() == 0)
     }
 
-    /// Whether the process has the file mapped, and writable: readers such as this one do not count.
+    /// Whether the process has the file mapped, and writable: readers such as this one do not
+    /// count.
     fn maps(&self, pid: i32) -> bool {
         // Of other users' processes it cannot be read.
         let Ok(maps) = std::fs::read(format!("/proc/{pid}/maps")) else { return false };
@@ -136,7 +139,8 @@ fn key(pid: i32) -> Option<Key> {
     (stat.state != 'Z' && stat.state != 'X').then_some(Key { started: stat.starttime, pid })
 }
 
-/// One that cannot be looked into, as another user's, may still have a slot; in the same PID namespace it has the same number.
+/// One that cannot be looked into, as another user's, may still have a slot; in the same PID
+/// namespace it has the same number.
 fn has_slot(key: Key, slots: &[ProcessInfo]) -> bool {
     slots.iter().any(|slot| slot.alive && slot.started == key.started && i64::from(slot.pid) == i64::from(key.pid))
 }

@@ -1,4 +1,5 @@
-//! Native buckets as OTLP has them: those between the first and the last that there is, all of them.
+//! Native buckets as OTLP has them: those between the first and the last that there is, all of
+//! them.
 
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use shmetrics::NativeBuckets;
@@ -17,7 +18,8 @@ pub(super) struct Dense {
 }
 
 impl Dense {
-    /// Where values are far apart, neighbouring buckets are put together until there are few enough.
+    /// Where values are far apart, neighbouring buckets are put together until there are few
+    /// enough.
     pub(super) fn new(native: NativeBuckets) -> Self {
         let (mut scale, mut positive, mut negative) = (i32::from(native.schema), native.positive, native.negative);
         while (width(&positive) > MOST || width(&negative) > MOST) && scale > COARSEST {

@@ -69,7 +69,8 @@ fn is_label(name: &str) -> bool {
     bytes.next().is_some_and(first) && bytes.all(|b| first(b) || b.is_ascii_digit()) && !name.starts_with("__")
 }
 
-/// A label in a path. What a path cannot have as it is goes as base64: `@base64`, and `=` for nothing.
+/// A label in a path. What a path cannot have as it is goes as base64: `@base64`, and `=` for
+/// nothing.
 fn step(label: &str, value: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
     // `.` and `..` mean something in a path.

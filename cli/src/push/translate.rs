@@ -1,4 +1,5 @@
-//! From Prometheus' data model to OTLP's, after OpenTelemetry's specification "Prometheus and OpenMetrics Compatibility".
+//! From Prometheus' data model to OTLP's, after OpenTelemetry's specification "Prometheus and
+//! OpenMetrics Compatibility".
 
 use std::sync::Arc;
 
@@ -81,7 +82,8 @@ fn metric(family: &PointFamily) -> Option<Metric> {
             ("", "histogram", Data::Histogram(histogram))
         }
         Kind::Summary => ("", "summary", Data::Summary(Summary::default())),
-        // The specification has gauge histograms dropped. What a library to come has is dropped, too.
+        // The specification has gauge histograms dropped. What a library to come has is dropped,
+        // too.
         _ => return None,
     };
     Some(Metric {
@@ -172,7 +174,8 @@ fn total(counts: &[u64]) -> u64 {
     counts.iter().fold(0, |sum, n| sum.wrapping_add(*n))
 }
 
-/// A double, as all numbers of Prometheus, so that a series does not change its type; a whole number only where a double is not exact.
+/// A double, as all numbers of Prometheus, so that a series does not change its type; a whole
+/// number only where a double is not exact.
 fn of(value: &PointValue) -> number_data_point::Value {
     match value {
         PointValue::Whole(n) if *n > EXACT_MAX && i64::try_from(*n).is_ok() => {

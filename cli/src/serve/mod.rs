@@ -35,9 +35,11 @@ use pages::{Pages, RENDERS_MAX};
 use stats::{Event, Stats};
 use web::Web;
 
-/// A connection on which nothing moves is closed after this: longer than usual scrape intervals, so that scrapers keep theirs.
+/// A connection on which nothing moves is closed after this: longer than usual scrape intervals, so
+/// that scrapers keep theirs.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
-/// Even a busy connection is renewed some time, so that one whose client reads ever so slowly does not stay.
+/// Even a busy connection is renewed some time, so that one whose client reads ever so slowly does
+/// not stay.
 const LIFETIME_MAX: Duration = Duration::from_secs(600);
 /// What a client has for the beginning of its encryption.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
@@ -96,7 +98,8 @@ async fn serve(addresses: &[Address], router: &Router, web: &Web, stats: &Arc<St
                     // who has asked is answered.
                     yield_now().await;
                 }
-                // The client is gone already, or descriptors are short: neither gets better by hurrying.
+                // The client is gone already, or descriptors are short: neither gets better by
+                // hurrying.
                 Err(_) => sleep(Duration::from_millis(100)).await,
             },
         }

@@ -1,4 +1,5 @@
-//! What each path answers. A page is complete before its first byte is sent: there is no truncated 200.
+//! What each path answers. A page is complete before its first byte is sent: there is no truncated
+//! 200.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -33,7 +34,8 @@ type Served = State<Arc<Pages>>;
 
 /// Pages rendered at the same time.
 pub(super) const RENDERS_MAX: usize = 2;
-/// Scrapes are frequent and go to the same machine, mostly: more compression takes longer than it saves.
+/// Scrapes are frequent and go to the same machine, mostly: more compression takes longer than it
+/// saves.
 const COMPRESSION: Compression = Compression::new(2);
 /// What a client has at least to take its page, while others wait.
 const SENDING_MIN: Duration = Duration::from_secs(10);
@@ -207,7 +209,8 @@ struct Place {
 }
 
 impl Pages {
-    /// A place for a page. Where all are taken, the one whose client has been at it for longest makes room, if that is long.
+    /// A place for a page. Where all are taken, the one whose client has been at it for longest
+    /// makes room, if that is long.
     async fn place(self: &Arc<Self>, connection: Clock, wait: Duration) -> Option<Place> {
         let until = Instant::now() + wait;
         let permit = loop {

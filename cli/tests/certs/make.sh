@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the certificates here anew: an authority, a server's, another server's for the same name, a client's; good for a hundred years.
-# They are for tests and protect nothing.
+# Makes the certificates here anew: an authority, a server's, another server's for the same name, a
+# client's; good for a hundred years. They are for tests and protect nothing.
 set -eu
 cd "$(dirname "$0")"
 days=36500

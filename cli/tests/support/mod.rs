@@ -105,8 +105,8 @@ impl Room {
         }
         // Modes do not stop root: another user it must be, and one who can reach the program.
         let program = self.dir.join("program");
-        // By a program: a copy of ours could be open for writing in a child that another test forks just then, and would
-        // not start ("text file busy").
+        // By a program: a copy of ours could be open for writing in a child that another test forks
+        // just then, and would not start ("text file busy").
         let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_shmetrics")).arg(&program).status();
         assert!(copied.is_ok_and(|status| status.success()), "the program is copied");
         let mut command = Command::new(&program);

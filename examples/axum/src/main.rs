@@ -1,6 +1,7 @@
 //! An axum application in two processes, with one page of metrics that either of them shows.
 //!
-//! `cargo run`, then `curl http://127.0.0.1:3000/` some times, and `curl http://127.0.0.1:3000/metrics`.
+//! `cargo run`, then `curl http://127.0.0.1:3000/` some times, and `curl
+//! http://127.0.0.1:3000/metrics`.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -26,8 +27,8 @@ fn main() -> Result<(), Failure> {
     if env::var_os("WORKER").is_some() {
         return work(address.parse()?);
     }
-    // Counts begin anew with the application, and go on when a worker is replaced. The segment's name is
-    // $SHMETRICS_SEGMENT, or else `default`.
+    // Counts begin anew with the application, and go on when a worker is replaced. The segment's
+    // name is $SHMETRICS_SEGMENT, or else `default`.
     let _segment = Options::new().reset_if_unused(true).open()?;
     let worker = || Command::new(env::current_exe()?).arg(&address).env("WORKER", "yes").spawn();
     let workers = [worker()?, worker()?];
@@ -82,9 +83,11 @@ impl Metrics {
     }
 }
 
-/// The middleware: measures each request. What the client drops is timed until then, and no longer in progress.
+/// The middleware: measures each request. What the client drops is timed until then, and no longer
+/// in progress.
 async fn measure(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
-    // Labels hold routes and known methods, never what a client typed: any client could make series without end.
+    // Labels hold routes and known methods, never what a client typed: any client could make series
+    // without end.
     let method = match request.method().clone() {
         known @ (Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE) => known.to_string(),
         _ => "other".into(),

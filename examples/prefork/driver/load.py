@@ -21,14 +21,16 @@ MIX = [
 _ROUTES = [entry[:3] for entry in MIX]
 _WEIGHTS = [entry[3] for entry in MIX]
 WATCHDOG_SECONDS = 20
-# Well below the server's idle limit, so that it never closes a connection just as a request is sent.
+# Well below the server's idle limit, so that it never closes a connection just as a request is
+# sent.
 REUSE_SECONDS = 1.0
 
 
 class Client(threading.Thread):
     def __init__(self, port: int, stop: threading.Event) -> None:
         super().__init__(daemon=True)
-        self.answered: Counter[tuple[str, str, str, int]] = Counter()  # language, method, path, status
+        # language, method, path, status
+        self.answered: Counter[tuple[str, str, str, int]] = Counter()
         self.failed: Counter[tuple[str, str]] = Counter()  # method, path
         self.wrong: list[str] = []  # answers that are not what was asked for
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WATCHDOG_SECONDS)

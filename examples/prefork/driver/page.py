@@ -28,7 +28,8 @@ def fetch(port: int) -> tuple[str, str]:
 
 class Page:
     def __init__(self, text: str) -> None:
-        # The application's own lines. What the library says of itself may change from one look to the next.
+        # The application's own lines. What the library says of itself may change from one look to
+        # the next.
         self.lines = [line for line in text.splitlines() if re.match(r"(# (HELP|TYPE) )?http_", line)]
         # What it says of itself when something went wrong.
         self.troubles = {name: float(value) for name, value in _TROUBLE.findall(text)}

@@ -1,6 +1,7 @@
-//! Without the engine, and without what it puts between the instructions: as many inputs as there is time for, made by
-//! chance of those that the engine has found. `flood TARGET SECONDS RUNS FOUND DIRECTORY...`: inputs come from the
-//! directories, one that fails goes to FOUND. See `run.sh --flood`.
+//! Without the engine, and without what it puts between the instructions: as many inputs as there
+//! is time for, made by chance of those that the engine has found. `flood TARGET SECONDS RUNS FOUND
+//! DIRECTORY...`: inputs come from the directories, one that fails goes to FOUND. See `run.sh
+//! --flood`.
 
 use std::io::Write;
 use std::path::Path;
@@ -46,7 +47,8 @@ fn watch() {
         loop {
             let start = Instant::now();
             while start.elapsed() < Duration::from_secs(20) {
-                // SAFETY: a plain call. The library's own pauses are short in this program (`quick`): not so this one.
+                // SAFETY: a plain call. The library's own pauses are short in this program
+                // (`quick`): not so this one.
                 unsafe { libc::poll(std::ptr::null_mut(), 0, 1000) };
             }
             let now = RUNS.load(Relaxed);
@@ -59,7 +61,8 @@ fn watch() {
     });
 }
 
-/// The inputs, the quicker the more often (up to 32 times): none has more than its share of the time.
+/// The inputs, the quicker the more often (up to 32 times): none has more than its share of the
+/// time.
 fn by_time(run: fn(&[u8]), inputs: Vec<Vec<u8>>, current: &mut Current) -> Vec<Vec<u8>> {
     let time = |input: &Vec<u8>| {
         current.set(input);

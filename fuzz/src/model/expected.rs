@@ -118,7 +118,8 @@ impl Family {
     }
 }
 
-/// A bound as OpenMetrics and Go write it: the shortest digits, with a point or an exponent of two digits or more.
+/// A bound as OpenMetrics and Go write it: the shortest digits, with a point or an exponent of two
+/// digits or more.
 fn bound_text(v: f64) -> String {
     if v == f64::INFINITY {
         return "+Inf".into();

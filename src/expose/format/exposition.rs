@@ -17,7 +17,8 @@ pub enum Format {
     OpenMetrics,
     /// OpenMetrics 2.0.0, as of its release candidate: only for who asks for it.
     OpenMetrics2,
-    /// Length-delimited `io.prometheus.client.MetricFamily` messages: the only format with native histograms that Prometheus reads.
+    /// Length-delimited `io.prometheus.client.MetricFamily` messages: the only format with native
+    /// histograms that Prometheus reads.
     Protobuf,
 }
 
@@ -58,7 +59,8 @@ impl Exposition {
         Exposition { format, escaping: Escaping::Underscores, named: false, created: false }
     }
 
-    /// With this escaping of names. Text 0.0.4 cannot have names in quotes, and escapes by underscores then.
+    /// With this escaping of names. Text 0.0.4 cannot have names in quotes, and escapes by
+    /// underscores then.
     #[must_use]
     pub const fn with_escaping(mut self, escaping: Escaping) -> Self {
         self.escaping = match (self.format, escaping) {
@@ -69,8 +71,9 @@ impl Exposition {
         self
     }
 
-    /// With `_created` samples (OpenMetrics 1.0.0 only, where each is a series more for the scraper). Protobuf and OpenMetrics 2.0.0
-    /// have the time a series began in its sample, always; the text formats have no place for it.
+    /// With `_created` samples (OpenMetrics 1.0.0 only, where each is a series more for the
+    /// scraper). Protobuf and OpenMetrics 2.0.0 have the time a series began in its sample, always;
+    /// the text formats have no place for it.
     #[must_use]
     pub const fn with_created(mut self, created: bool) -> Self {
         self.created = created;

@@ -23,7 +23,8 @@ mod tag {
 /// Empty buckets in a row that are written, which takes less room than a span.
 const GAP: i32 = 2;
 
-/// The fields of native buckets in a protobuf message of a histogram, and those of exemplars, which are messages.
+/// The fields of native buckets in a protobuf message of a histogram, and those of exemplars, which
+/// are messages.
 pub(in crate::expose) fn fields(sketch: &Sketch, exemplars: impl Iterator<Item = Vec<u8>>) -> Piece {
     let mut out = vec![tag::SCHEMA];
     varint(zigzag(i64::from(sketch.schema)), &mut out);

@@ -7,7 +7,8 @@ use crate::text::escaping::Escaping;
 struct Clause<'a> {
     what: &'a str,
     parameters: &'a str,
-    /// In thousandths. What is no weight (Prometheus 2.49.0 sent `q=2` for "anything else") is wanted least.
+    /// In thousandths. What is no weight (Prometheus 2.49.0 sent `q=2` for "anything else") is
+    /// wanted least.
     weight: u16,
 }
 
@@ -87,8 +88,8 @@ fn best<'a, T>(header: &'a str, ours: impl Fn(&Clause<'a>) -> Option<T>) -> Opti
 impl Exposition {
     /// What to answer to a scraper that sends this `Accept` header; an empty one if it sends none.
     ///
-    /// Of several formats with the highest `q` it is the first. Unknown types, versions and parameters are passed over. Never
-    /// fails: without anything better the answer is text 0.0.4.
+    /// Of several formats with the highest `q` it is the first. Unknown types, versions and
+    /// parameters are passed over. Never fails: without anything better the answer is text 0.0.4.
     pub fn negotiate(accept: &str) -> Self {
         negotiate(accept)
     }
@@ -100,8 +101,9 @@ fn negotiate(accept: &str) -> Exposition {
     clause.escaping().map_or(exposition, |escaping| exposition.with_escaping(escaping))
 }
 
-/// Whether to compress the answer to a request with this `Accept-Encoding` header: gzip is named, and not less wanted than
-/// an answer as it is. Then send `Content-Encoding: gzip`; and `Vary: Accept, Accept-Encoding` in any case.
+/// Whether to compress the answer to a request with this `Accept-Encoding` header: gzip is named,
+/// and not less wanted than an answer as it is. Then send `Content-Encoding: gzip`; and `Vary:
+/// Accept, Accept-Encoding` in any case.
 pub fn accepts_gzip(accept_encoding: &str) -> bool {
     let weight = |coding: &str| {
         let named = clauses(accept_encoding).filter(|c| c.is(coding));

@@ -1,4 +1,5 @@
-//! OpenMetrics 2.0.0 (release candidate): a line for each series, with all of a histogram in its value.
+//! OpenMetrics 2.0.0 (release candidate): a line for each series, with all of a histogram in its
+//! value.
 
 use super::native;
 use super::text::{append, Name};
@@ -16,7 +17,8 @@ use crate::text::number::{float_with_point, integer, seconds};
 pub(in crate::expose) struct Composite {
     view: View,
     name: Name,
-    /// Of a state set, for each state: how a line with its label begins, where more text follows and where none does.
+    /// Of a state set, for each state: how a line with its label begins, where more text follows
+    /// and where none does.
     states: Vec<String>,
     observed: Observed,
     each: Vec<Sample>,

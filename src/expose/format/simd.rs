@@ -15,7 +15,8 @@ pub(in crate::expose) struct Block(
 
 impl Block {
     /// # Safety
-    /// 16 bytes are readable at `from`. They may change meanwhile, and are some bytes or other then.
+    /// 16 bytes are readable at `from`. They may change meanwhile, and are some bytes or other
+    /// then.
     #[inline(always)]
     pub(in crate::expose) unsafe fn read(from: *const u8) -> Self {
         #[cfg(target_arch = "x86_64")]

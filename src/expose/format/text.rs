@@ -46,7 +46,8 @@ impl Name {
         line
     }
 
-    /// Begins a line with one more label: `name{text,label="value"} `. The room is for `more` bytes of it.
+    /// Begins a line with one more label: `name{text,label="value"} `. The room is for `more` bytes
+    /// of it.
     #[inline(always)]
     fn line_and<'o>(&self, text: &Text, more: usize, out: &'o mut Vec<u8>) -> Line<'o> {
         let mut line = Line::new(out, self.open.len() + text.len() + more + NUMBER);
@@ -77,9 +78,11 @@ pub(in crate::expose) struct Lines {
     sum: Name,
     count: Name,
     created: Option<Name>,
-    /// Of a histogram: `le="0.5"} ` for each bucket, `+Inf` last. Of a summary: `quantile="0.5"} `. Of a state set: `name="state"} `.
+    /// Of a histogram: `le="0.5"} ` for each bucket, `+Inf` last. Of a summary: `quantile="0.5"} `.
+    /// Of a state set: `name="state"} `.
     tails: Vec<Piece>,
-    /// There is neither `_sum` nor `_count`: OpenMetrics has none where observations may be negative.
+    /// There is neither `_sum` nor `_count`: OpenMetrics has none where observations may be
+    /// negative.
     sumless: bool,
     observed: Observed,
     each: Vec<Sample>,
@@ -104,7 +107,8 @@ fn kind(kind: u8, openmetrics: bool) -> Kind {
         KIND_GAUGE_HISTOGRAM if openmetrics => {
             Kind { name: "gaugehistogram", sample: "_bucket", sum: "_gsum", count: "_gcount", ..plain }
         }
-        // Of a gauge histogram too, as Go's client does: the text formats have no other type with buckets.
+        // Of a gauge histogram too, as Go's client does: the text formats have no other type with
+        // buckets.
         KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => Kind { name: "histogram", sample: "_bucket", ..observed },
         KIND_SUMMARY => Kind { name: "summary", ..observed },
         KIND_INFO => {
@@ -150,7 +154,8 @@ pub(in crate::expose) fn head(view: &View, suffix: &str, kind: &str, openmetrics
     }
 }
 
-/// Appends an exemplar to a sample, as OpenMetrics has it. One that is too long with its labels' names escaped is left out.
+/// Appends an exemplar to a sample, as OpenMetrics has it. One that is too long with its labels'
+/// names escaped is left out.
 pub(in crate::expose) fn append(exemplar: &Exemplar, escaping: Escaping, most: usize, out: &mut Vec<u8>) {
     let mut text = exemplar.text();
     let renamed;

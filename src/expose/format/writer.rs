@@ -1,6 +1,6 @@
-//! Lines put together from pieces that are ready: rendering is copying, and the copies are small. So they are done in
-//! blocks of 16 bytes without a call, each running over its piece's end by up to 15 bytes, which the next piece
-//! overwrites.
+//! Lines put together from pieces that are ready: rendering is copying, and the copies are small.
+//! So they are done in blocks of 16 bytes without a call, each running over its piece's end by up
+//! to 15 bytes, which the next piece overwrites.
 
 use super::simd::{Block, BLOCK};
 
@@ -84,7 +84,8 @@ fn digits(n: u64) -> usize {
 /// A line, or a message, in the making at the end of a buffer. Nothing is appended until `keep`.
 pub(in crate::expose) struct Line<'a> {
     out: &'a mut Vec<u8>,
-    /// Where the next byte goes. From here to the end of the room (`OVER` bytes before the end of the capacity) all is writable.
+    /// Where the next byte goes. From here to the end of the room (`OVER` bytes before the end of
+    /// the capacity) all is writable.
     at: *mut u8,
     /// Bytes of room left, to check in tests.
     #[cfg(debug_assertions)]
@@ -120,14 +121,15 @@ impl<'a> Line<'a> {
     }
 
     /// # Safety
-    /// `len + OVER` bytes must be readable at `from` (of which the last `OVER` may change or be anything), or as many as whole blocks of 16
-    /// have; 16 at the least.
+    /// `len + OVER` bytes must be readable at `from` (of which the last `OVER` may change or be
+    /// anything), or as many as whole blocks of 16 have; 16 at the least.
     #[inline(always)]
     pub(in crate::expose) unsafe fn raw(&mut self, from: *const u8, len: usize) {
         let mut done = 0;
         // The first block is most often the only one.
         loop {
-            // SAFETY: the source by the caller's promise; the destination has room for the line and `OVER` more bytes.
+            // SAFETY: the source by the caller's promise; the destination has room for the line and
+            // `OVER` more bytes.
             unsafe { Block::read(from.add(done)).write(self.at.add(done)) };
             done += 16;
             if done >= len {
@@ -182,8 +184,8 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Appends a piece in blocks from some places in it, each with another block that goes to a place of its own. There is room for a
-    /// block more.
+    /// Appends a piece in blocks from some places in it, each with another block that goes to a
+    /// place of its own. There is room for a block more.
     #[inline(always)]
     pub(in crate::expose) fn piece_and(&mut self, piece: &Piece, blocks: impl Iterator<Item = (usize, Block, usize)>) {
         let (from, to) = (piece.padded.as_ptr(), self.at);
@@ -233,7 +235,8 @@ impl<'a> Line<'a> {
         // SAFETY: there is room for a number, which is so long.
         let mut at = unsafe { self.at.add(len) };
         let mut two = |n: u64| {
-            // SAFETY: two digits at a time, of which there are `len` in all, from the end of their room to its beginning.
+            // SAFETY: two digits at a time, of which there are `len` in all, from the end of their
+            // room to its beginning.
             unsafe {
                 at = at.sub(2);
                 at.cast::<[u8; 2]>().write_unaligned(PAIRS[n as usize]);
@@ -270,7 +273,8 @@ impl<'a> Line<'a> {
         self.pass(8);
     }
 
-    /// Appends the tag of a message in a message, and room for its length. What this returns goes to `close`.
+    /// Appends the tag of a message in a message, and room for its length. What this returns goes
+    /// to `close`.
     #[inline(always)]
     pub(in crate::expose) fn open(&mut self, tag: u8) -> Open {
         self.two([tag, 0]);
@@ -312,7 +316,8 @@ impl<'a> Line<'a> {
         self.keep();
     }
 
-    /// Keeps what is written, which is this long: so that the next line need not wait until that is known of this one.
+    /// Keeps what is written, which is this long: so that the next line need not wait until that is
+    /// known of this one.
     #[inline(always)]
     pub(in crate::expose) fn keep_bytes(self, bytes: usize) {
         let len = self.out.len() + bytes;

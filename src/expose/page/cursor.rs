@@ -30,10 +30,12 @@ use crate::text::label_set;
 use crate::text::names;
 use crate::text::names::{samples, Named};
 
-/// A page being rendered, a piece at a time: for event loops that must not stall, and for pages larger than memory.
+/// A page being rendered, a piece at a time: for event loops that must not stall, and for pages
+/// larger than memory.
 ///
-/// Each piece ends between two series, so what belongs together is read together. The page as a whole is not of one
-/// instant: series are read as the cursor comes to them, as in every Prometheus client.
+/// Each piece ends between two series, so what belongs together is read together. The page as a
+/// whole is not of one instant: series are read as the cursor comes to them, as in every Prometheus
+/// client.
 #[allow(clippy::struct_excessive_bools)] // Each is a question of its own.
 pub struct Cursor<'a> {
     /// The segments on the page: one, mostly.
@@ -203,7 +205,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Adds a segment to the page. Of several, the library's own families have a label with the name.
+    /// Adds a segment to the page. Of several, the library's own families have a label with the
+    /// name.
     pub(in crate::expose) fn add(&mut self, source: Source<'a>, label: Option<(&str, &str)>, name: &str) {
         let (memory, living) = (source.memory, source.living());
         let mut labels = const_labels::labels_in(&memory);
@@ -294,16 +297,18 @@ impl<'a> Cursor<'a> {
         self.only.insert(name.to_owned());
     }
 
-    /// Only the families that have samples of these names (or are called so), whole, as scrapers ask for by `name[]`; to be called before
-    /// the page is begun. A name may be as it was registered, or as the page shows it.
+    /// Only the families that have samples of these names (or are called so), whole, as scrapers
+    /// ask for by `name[]`; to be called before the page is begun. A name may be as it was
+    /// registered, or as the page shows it.
     #[must_use]
     pub fn only<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.only.extend(names.into_iter().map(Into::into));
         self
     }
 
-    /// With a family that is in no segment, before those of the library. One whose name a family of a segment has, or one that was
-    /// added before, is left out, and counted in `shmetrics_conflicts`. To be called before the page is begun.
+    /// With a family that is in no segment, before those of the library. One whose name a family of
+    /// a segment has, or one that was added before, is left out, and counted in
+    /// `shmetrics_conflicts`. To be called before the page is begun.
     #[must_use]
     pub fn with(mut self, family: Extra) -> Self {
         self.extra.push(family);
@@ -328,8 +333,9 @@ impl<'a> Cursor<'a> {
         more
     }
 
-    /// Appends the next piece, about 32 KiB, to `out`. `false`: the page is complete, and nothing was appended. (Nor is anything
-    /// appended by some calls that return `true`, where a large family is put together in protobuf.)
+    /// Appends the next piece, about 32 KiB, to `out`. `false`: the page is complete, and nothing
+    /// was appended. (Nor is anything appended by some calls that return `true`, where a large
+    /// family is put together in protobuf.)
     pub fn fill(&mut self, out: &mut Vec<u8>) -> bool {
         if self.taken < self.pending.len() {
             out.extend_from_slice(&self.pending[self.taken..]);
@@ -339,8 +345,8 @@ impl<'a> Cursor<'a> {
         self.render(out, PIECE)
     }
 
-    /// Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is complete. Any size of buffer
-    /// will do, down to one byte.
+    /// Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is
+    /// complete. Any size of buffer will do, down to one byte.
     pub fn read(&mut self, buffer: &mut [u8]) -> usize {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -637,7 +643,8 @@ impl<'a> Cursor<'a> {
         self.only.is_empty() || self.only.iter().any(|n| is(n, family) || is(n, shown))
     }
 
-    /// Renders series from this one on, until `until` bytes are there (or as many more held) or the family ends.
+    /// Renders series from this one on, until `until` bytes are there (or as many more held) or the
+    /// family ends.
     fn series(&mut self, family: u32, link: u32, out: &mut Vec<u8>, until: usize) {
         let Some(mut encoder) = self.encoder.take() else { return };
         let mut run = Run { link, ring: self.series, budget: self.budget, shown: self.shown, corrupt: self.corrupt };

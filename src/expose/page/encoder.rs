@@ -29,7 +29,8 @@ impl Encoder {
             Format::Text | Format::Text1 | Format::OpenMetrics => Encoder::Lines(Lines::new(view, exposition, out)),
             Format::OpenMetrics2 => Encoder::Composite(Composite::new(view, out)),
             Format::Protobuf => {
-                // Nothing is appended before the family is whole: so it is made in the caller's buffer, if that is empty.
+                // Nothing is appended before the family is whole: so it is made in the caller's
+                // buffer, if that is empty.
                 let buffer = if out.is_empty() && out.capacity() > spare.capacity() { out } else { spare };
                 Encoder::Messages(Messages::new(view, std::mem::take(buffer)))
             }

@@ -158,8 +158,8 @@ impl View {
         format!("{}{suffix}", self.base)
     }
 
-    /// How a sample's line begins, where more label text follows and where none does. A name that needs quotes stands between the
-    /// braces.
+    /// How a sample's line begins, where more label text follows and where none does. A name that
+    /// needs quotes stands between the braces.
     pub(in crate::expose) fn sample(&self, suffix: &str) -> (String, String) {
         let name = self.name(suffix);
         let on_line = escaping::metric_on_line(&name);
@@ -171,8 +171,8 @@ impl View {
         }
     }
 
-    /// The unit, where the name on this page ends in it: to others Prometheus would object. (Escaped, a counter's may have something
-    /// between the unit and `_total`.)
+    /// The unit, where the name on this page ends in it: to others Prometheus would object.
+    /// (Escaped, a counter's may have something between the unit and `_total`.)
     pub(in crate::expose) fn unit(&self) -> &str {
         let unit = &self.texts.unit;
         let ends = self.base.strip_suffix(unit.as_str()).is_some_and(|before| before.ends_with('_'));
@@ -199,7 +199,8 @@ impl View {
         self.shown.is_some() && self.escaping != Escaping::AllowUtf8
     }
 
-    /// A series' label text with the names of this page. Of the text that there is it takes the values only.
+    /// A series' label text with the names of this page. Of the text that there is it takes the
+    /// values only.
     pub(in crate::expose) fn renamed(&self, series: &Series<'_>) -> Vec<u8> {
         let text = series.text.bytes();
         if series.is_embedded() {

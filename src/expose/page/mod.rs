@@ -1,5 +1,5 @@
-//! The way through a segment to a page: each family in turn, each of its series as it was at one moment, handed to a format's
-//! encoder or kept as values.
+//! The way through a segment to a page: each family in turn, each of its series as it was at one
+//! moment, handed to a format's encoder or kept as values.
 
 pub(super) mod allowance;
 pub(super) mod cursor;

@@ -11,7 +11,8 @@ use crate::text::hash::mix;
 /// A series as it was at one moment. A buffer, used for one series after another.
 #[derive(Default)]
 pub(in crate::expose) struct Observed {
-    /// Of each classic bucket, `+Inf` last: the only one of a histogram that is only native, and of a summary.
+    /// Of each classic bucket, `+Inf` last: the only one of a histogram that is only native, and of
+    /// a summary.
     pub(in crate::expose) counts: Vec<u64>,
     /// The native buckets, where the family has any.
     pub(in crate::expose) sketch: Sketch,
@@ -72,7 +73,8 @@ fn mask(series: &Series<'_>, view: &View) -> u64 {
     }
 }
 
-/// The exemplars of a histogram that is only native: its last one is that of its only classic bucket.
+/// The exemplars of a histogram that is only native: its last one is that of its only classic
+/// bucket.
 pub(in crate::expose) fn native_exemplars(series: &Series<'_>) -> Vec<Exemplar> {
     if !series.has_exemplars() {
         return Vec::new();

@@ -93,8 +93,8 @@ pub(in crate::expose) enum Shot {
 /// Bytes behind a label text that may be read: so many that 64 are from anywhere in it.
 pub(in crate::expose) const READABLE: usize = 64;
 
-/// A series' label text: in the segment, or a copy if it lies too near the segment's end for block copies. `READABLE` bytes from its end
-/// on may be read, too.
+/// A series' label text: in the segment, or a copy if it lies too near the segment's end for block
+/// copies. `READABLE` bytes from its end on may be read, too.
 #[derive(Clone, Copy)]
 pub(in crate::expose) struct Text {
     at: *const u8,
@@ -157,7 +157,8 @@ impl Seen<'_> {
     /// Whether all that was read of it since is of one moment: to be asked after that.
     #[inline(always)]
     pub(in crate::expose) fn is_still(&self) -> bool {
-        // Acquire: all of it was read before this second look at the state (a sequence lock, numbered by the life).
+        // Acquire: all of it was read before this second look at the state (a sequence lock,
+        // numbered by the life).
         fence(Acquire);
         State(self.state.load(Relaxed)) == self.was
     }
@@ -183,9 +184,9 @@ impl<'a> Page<'a> {
         text_at: u64,
     ) -> Result<Seen<'a>, Unseen<'a>> {
         let (record, backed) = record.ok_or(Unseen::Damaged)?;
-        // SAFETY: an entry's fields are backed (`record`) and aligned in a record aligned to 16, as links are. Those that are
-        // not atomic here change only with the record's life, which is checked at the end; they are read as volatile, so
-        // that they are read here.
+        // SAFETY: an entry's fields are backed (`record`) and aligned in a record aligned to 16, as
+        // links are. Those that are not atomic here change only with the record's life, which is
+        // checked at the end; they are read as volatile, so that they are read here.
         let state = unsafe { &*record.add(entry::STATE as usize).cast::<AtomicU32>() };
         // Acquire pairs with the Release that made it live: its text is there.
         let was = State(state.load(Acquire));
@@ -203,7 +204,8 @@ impl<'a> Page<'a> {
         if parent != self.family || its_kind != kind || text_at < entry::SIZE {
             return Err(self.foreign(was, parent));
         }
-        // What came after the family was begun might be a label set that was removed behind us: it is on the next page.
+        // What came after the family was begun might be a label set that was removed behind us: it
+        // is on the next page.
         if was.state() != state::LIVE || self.births.is_some_and(|from| is_later(birth, from, || self.announcements()))
         {
             return Err(Unseen::Hidden);
@@ -330,7 +332,8 @@ impl<'a> Series<'a> {
         if text_at < counter::SIZE {
             return None;
         }
-        // SAFETY: backed up to the text (checked by `series`), aligned to 8 in a record aligned to 16, accessed atomically.
+        // SAFETY: backed up to the text (checked by `series`), aligned to 8 in a record aligned to
+        // 16, accessed atomically.
         let cells = unsafe { &*self.record.add(counter::INTEGER as usize).cast::<[AtomicU64; 2]>() };
         let [whole, fraction] = counter_read(cells);
         // SAFETY: as above. Acquire: as `lane::of`.
@@ -360,7 +363,8 @@ impl<'a> Series<'a> {
         let (shown, digest) = gauge_merge::shown(page.memory, self.place, mode, page.living, each, may);
         self.note(digest);
         if shown == Shown::Each {
-            // A worker that takes the identity of one that died takes over its series: the page has each series once.
+            // A worker that takes the identity of one that died takes over its series: the page has
+            // each series once.
             each.sort_by_key(|s| (s.identity, !s.alive, std::cmp::Reverse(s.since)));
             each.dedup_by_key(|s| s.identity);
         }
@@ -418,8 +422,8 @@ impl<'a> Series<'a> {
 
     #[inline(always)]
     pub(in crate::expose) fn has_exemplars(&self) -> bool {
-        // SAFETY: an entry's fields are backed (`Page::series`), aligned to 4 in a record aligned to 16, accessed atomically. Relaxed: who
-        // follows the link reads it again.
+        // SAFETY: an entry's fields are backed (`Page::series`), aligned to 4 in a record aligned
+        // to 16, accessed atomically. Relaxed: who follows the link reads it again.
         unsafe { &*self.record.add(entry::EXTENSION as usize).cast::<AtomicU32>() }.load(Relaxed) != 0
     }
 
@@ -451,8 +455,8 @@ impl Text {
 
     #[inline(always)]
     pub(in crate::expose) fn put(&self, line: &mut Line<'_>) {
-        // SAFETY: readable for `len` bytes and more than a block behind them (`Text`). In a record that changes
-        // hands, or a damaged one, they are some bytes or other.
+        // SAFETY: readable for `len` bytes and more than a block behind them (`Text`). In a record
+        // that changes hands, or a damaged one, they are some bytes or other.
         unsafe { line.text(self.at, self.len) };
     }
 
@@ -464,7 +468,8 @@ impl Text {
         unsafe { line.raw(self.at.add(from), len) };
     }
 
-    /// Which of its bytes are `"`, a bit for each, if they are no more than 64; bits behind its end are any.
+    /// Which of its bytes are `"`, a bit for each, if they are no more than 64; bits behind its end
+    /// are any.
     #[inline(always)]
     pub(in crate::expose) fn quotes(&self) -> u64 {
         debug_assert!(self.len <= 64);
@@ -496,7 +501,8 @@ impl Text {
         unsafe { Block::read(self.at.add(from)) }
     }
 
-    /// Of some bytes, the last `READABLE` of which are behind it. They must stay for as long as it is in use.
+    /// Of some bytes, the last `READABLE` of which are behind it. They must stay for as long as it
+    /// is in use.
     pub(in crate::expose) fn of(padded: &[u8]) -> Self {
         Text { at: padded.as_ptr(), len: padded.len() - READABLE }
     }

@@ -8,8 +8,9 @@ use crate::shm::layout::offset;
 use crate::shm::list::Ring;
 use crate::shm::memory::{Mapped, Memory};
 
-/// From the next record to one that is fetched long before it is needed, on the guess that series lie in the order in which they are linked, as
-/// most do. It is about what is walked over in the time that memory takes to answer.
+/// From the next record to one that is fetched long before it is needed, on the guess that series
+/// lie in the order in which they are linked, as most do. It is about what is walked over in the
+/// time that memory takes to answer.
 const AHEAD: u64 = 2048;
 
 /// Where a walk is, and what came of it.
@@ -48,8 +49,8 @@ impl Run {
     fn follow(&mut self, memory: &Mapped, link: u32, watermark: u64) -> Option<(*const u8, u64)> {
         let record = memory.record_below(offset(link), watermark);
         self.link = match record {
-            // SAFETY: an entry's fields are backed (`record_below`), aligned to 4 in a record aligned to 16, and this one is only accessed
-            // atomically. Acquire, as in `next`.
+            // SAFETY: an entry's fields are backed (`record_below`), aligned to 4 in a record
+            // aligned to 16, and this one is only accessed atomically. Acquire, as in `next`.
             Some((at, _)) => unsafe { &*at.add(entry::NEXT as usize).cast::<AtomicU32>() }.load(Acquire),
             None => next(memory, link),
         };
@@ -94,7 +95,8 @@ impl Run {
 pub(in crate::expose) trait Usual {
     /// The family's kind, and where the text is in its series.
     fn what(&self) -> (u8, u64);
-    /// Appends a series; it may turn out that it was not of one moment. False: it is an unusual one, and nothing or anything was appended.
+    /// Appends a series; it may turn out that it was not of one moment. False: it is an unusual
+    /// one, and nothing or anything was appended.
     fn usual(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool;
     /// Appends any series.
     fn unusual(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot;
@@ -103,7 +105,8 @@ pub(in crate::expose) trait Usual {
 /// Bytes of a page that are written before what was read for them is charged.
 const UNCHARGED: usize = 256 * 1024;
 
-/// Appends series until `until` bytes are there, or the walk ends: a loop that has only what the usual ones need.
+/// Appends series until `until` bytes are there, or the walk ends: a loop that has only what the
+/// usual ones need.
 #[inline(never)]
 pub(in crate::expose) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Run, out: &mut Vec<u8>, until: usize) {
     let (kind, text_at) = of.what();

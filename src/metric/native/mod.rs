@@ -1,12 +1,16 @@
-//! Native histograms, and the quantiles of summaries: buckets whose bounds are powers, made as they come to be needed.
+//! Native histograms, and the quantiles of summaries: buckets whose bounds are powers, made as they
+//! come to be needed.
 //!
-//! An observation changes one pair {count, sum} and nothing else, as in a classic histogram, so whatever a page shows is derived from
-//! the very same pairs and agrees. Where each observation's pair is:
+//! An observation changes one pair {count, sum} and nothing else, as in a classic histogram, so
+//! whatever a page shows is derived from the very same pairs and agrees. Where each observation's
+//! pair is:
 //!
 //! * what is at most the zero threshold: in the record;
-//! * what is in a native bucket that a classic bound cuts (in families that have both): in one of two pairs in the record that each
-//!   bound has, for what is below and above it in its native bucket;
-//! * all else: in a *chunk* of 16 pairs. The record has links to *pages* of links to chunks (see `tree`). A hot chunk of a histogram has a lane.
+//! * what is in a native bucket that a classic bound cuts (in families that have both): in one of
+//!   two pairs in the record that each bound has, for what is below and above it in its native
+//!   bucket;
+//! * all else: in a *chunk* of 16 pairs. The record has links to *pages* of links to chunks (see
+//!   `tree`). A hot chunk of a histogram has a lane.
 
 mod observe;
 mod read;

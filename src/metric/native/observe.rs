@@ -84,8 +84,9 @@ enum Pair {
     InChunk(Bucket),
 }
 
-/// Counts an observation of `v` in a series without classic bounds, if its bucket's chunk has a lane and all of the way there is usual, as it
-/// is for most of a hot series. `None`: it was not counted.
+/// Counts an observation of `v` in a series without classic bounds, if its bucket's chunk has a
+/// lane and all of the way there is usual, as it is for most of a hot series. `None`: it was not
+/// counted.
 #[inline(always)]
 pub(in crate::metric) fn count_quickly(target: &Target<'_>, v: f64) -> Option<()> {
     let (inner, life) = (target.inner, target.life);
@@ -105,8 +106,9 @@ pub(in crate::metric) fn count_quickly(target: &Target<'_>, v: f64) -> Option<()
 
 /// Counts an observation of `v`, or takes one back; neither NaN.
 ///
-/// A pair that has the tag of an earlier life is what that has left: this one begins anew in it. (The pairs in the record are cleared
-/// with each life; chunks are not, as there may be many, and an old handle may make one at any time.) A chunk's lane is of one life.
+/// A pair that has the tag of an earlier life is what that has left: this one begins anew in it.
+/// (The pairs in the record are cleared with each life; chunks are not, as there may be many, and
+/// an old handle may make one at any time.) A chunk's lane is of one life.
 #[inline(always)]
 pub(in crate::metric) fn change<const BACK: bool>(target: &Target<'_>, v: f64) -> bool {
     match try_change::<BACK>(target, v) {
@@ -176,7 +178,8 @@ fn try_change<const BACK: bool>(target: &Target<'_>, v: f64) -> Result<(), Refus
     }
 }
 
-/// Which of the slots for exemplars an observation has, in a histogram that is only native: neighbouring octaves have others.
+/// Which of the slots for exemplars an observation has, in a histogram that is only native:
+/// neighbouring octaves have others.
 pub(in crate::metric) fn slot_of(v: f64) -> u64 {
     (v.to_bits() >> 52) % EXEMPLARS
 }

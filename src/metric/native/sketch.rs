@@ -4,7 +4,8 @@ use crate::record::native_schema::index;
 use crate::record::native_schema::index::SCHEMA_MIN;
 use crate::record::native_schema::Shape;
 
-/// The native buckets of a series, as they were at one moment. A buffer, used for one series after another.
+/// The native buckets of a series, as they were at one moment. A buffer, used for one series after
+/// another.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sketch {
     shape: Option<Shape>,
@@ -52,8 +53,8 @@ impl Sketch {
         self.positive.len() + self.negative.len()
     }
 
-    /// Merges buckets until there are at most so many. As what is counted only rises, what is merged once stays so: a schema never
-    /// rises again, nor does the zero bucket become narrower.
+    /// Merges buckets until there are at most so many. As what is counted only rises, what is
+    /// merged once stays so: a schema never rises again, nor does the zero bucket become narrower.
     fn limit(&mut self, most: usize) {
         while self.len() > most && self.schema > SCHEMA_MIN {
             self.schema -= 1;
@@ -98,8 +99,9 @@ fn halve(buckets: &mut Vec<(i32, u64)>) {
     buckets.truncate(kept);
 }
 
-/// Cuts buckets into spans: how many indices each is after the end of the one before (the first, after 0), and its counts. Empty
-/// buckets are shown where there are at most `gap` of them in a row, because they take less room than a span.
+/// Cuts buckets into spans: how many indices each is after the end of the one before (the first,
+/// after 0), and its counts. Empty buckets are shown where there are at most `gap` of them in a
+/// row, because they take less room than a span.
 pub(crate) fn spans(buckets: &[(i32, u64)], gap: i32, spans: &mut Vec<(i32, u32)>, counts: &mut Vec<u64>) {
     spans.clear();
     counts.clear();
@@ -159,8 +161,8 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// What is added to only rises, so a page's schema only falls and its zero bucket only grows, and no bucket of a page
-        /// holds less than on the page before.
+        /// What is added to only rises, so a page's schema only falls and its zero bucket only
+        /// grows, and no bucket of a page holds less than on the page before.
         #[test]
         fn item_56_the_limit_makes_no_false_reset(
             exponents in proptest::collection::vec((-300.0..300.0f64, proptest::bool::ANY), 1..120), most in 1u32..40,

@@ -1,12 +1,15 @@
 //! Where buckets are: in chunks of 16, which are found by two links.
 //!
-//! A value's *ordinal* tells its bucket: 0 for the zero bucket, from 1 on for positive buckets, and their negatives. The record has
-//! links to 17 pages for each sign; each page links to the chunks of 128 octaves (from 2^-64 to 2^64, most of all), whatever the
-//! schema. Both are made when they are first needed, written in full where nobody can reach them, and linked by one compare-and-swap:
-//! whoever loses it gives his own back and uses the winner's. A process killed in between leaks a block, which the count of leaked bytes
-//! shows. They stay with the record over its lives.
+//! A value's *ordinal* tells its bucket: 0 for the zero bucket, from 1 on for positive buckets, and
+//! their negatives. The record has links to 17 pages for each sign; each page links to the chunks
+//! of 128 octaves (from 2^-64 to 2^64, most of all), whatever the schema. Both are made when they
+//! are first needed, written in full where nobody can reach them, and linked by one
+//! compare-and-swap: whoever loses it gives his own back and uses the winner's. A process killed in
+//! between leaks a block, which the count of leaked bytes shows. They stay with the record over its
+//! lives.
 //!
-//! A page and a chunk begin with a word that says whose they are and which: a damaged link leads nowhere.
+//! A page and a chunk begin with a word that says whose they are and which: a damaged link leads
+//! nowhere.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -100,12 +103,14 @@ impl Tree<'_> {
         self.record + histogram::SIZE + 16 * self.pairs + 4 * u64::from(i)
     }
 
-    /// The pair of the bucket at a position of its sign; `None` if there is none yet, or its links are damaged.
+    /// The pair of the bucket at a position of its sign; `None` if there is none yet, or its links
+    /// are damaged.
     #[inline(always)]
     pub(super) fn find(&self, granted: &Granted<'_>, position: u32, negative: bool) -> Option<Bucket> {
         let way = self.way(position, negative);
-        // Acquire pairs with the Release in `make`, here and below. What no link leads to is no place in the arena, and reads as 0.
-        // The usual page is looked up whatever the value, so that it is there when the value's bucket is known.
+        // Acquire pairs with the Release in `make`, here and below. What no link leads to is no
+        // place in the arena, and reads as 0. The usual page is looked up whatever the value, so
+        // that it is there when the value's bucket is known.
         let mut page = offset(granted.load32(self.root(USUAL), Acquire));
         if way.page != USUAL {
             page = self.other_page(granted, way.page);
@@ -115,8 +120,9 @@ impl Tree<'_> {
         is_it.then_some(Bucket { chunk, pair: way.pair })
     }
 
-    /// The bucket of `v` and its chunk's word for a lane, if all of the way there is usual: `v` is positive and neither very large nor very
-    /// small, in a schema without negative number. `None` may also mean that.
+    /// The bucket of `v` and its chunk's word for a lane, if all of the way there is usual: `v` is
+    /// positive and neither very large nor very small, in a schema without negative number. `None`
+    /// may also mean that.
     #[inline(always)]
     pub(super) fn find_usual<'a>(&self, granted: &Granted<'a>, v: f64) -> Option<(Bucket, &'a AtomicU64)> {
         // It takes no NaN.
@@ -221,7 +227,8 @@ impl Tree<'_> {
         Some(())
     }
 
-    /// Visits the pairs of all chunks, with their ordinals, and what is in the chunks' lanes of this life.
+    /// Visits the pairs of all chunks, with their ordinals, and what is in the chunks' lanes of
+    /// this life.
     pub(super) fn each(
         &self,
         life: Life,
@@ -258,7 +265,8 @@ pub(crate) fn lane_is_sound(memory: &Mapped, chunk: u64) -> bool {
     lane == 0 || percpu::is_lane(memory, lane, LANE_BYTES)
 }
 
-/// Where observations of a bucket are: in the pair of its chunk, or in one of its lane, which is this.
+/// Where observations of a bucket are: in the pair of its chunk, or in one of its lane, which is
+/// this.
 #[derive(Clone, Copy)]
 pub(crate) enum Counted {
     Cell(u64),

@@ -1,9 +1,11 @@
 //! The quantiles of a summary: of what was observed in a window of time, by all processes.
 //!
-//! They have the buckets of a native histogram, which are a sketch like DDSketch (Masson, Rim and Lee, 2019): a quantile is right to
-//! half a bucket, however many processes have counted. Their pairs hold {tag with the count of the current half of the window, {which
-//! half that is, the count of the half before}}, and change by one 16-byte compare-and-swap: whoever comes first in a new half moves the
-//! pair on. So the window moves without anybody's doing, and quantiles are of the last half to whole window.
+//! They have the buckets of a native histogram, which are a sketch like DDSketch (Masson, Rim and
+//! Lee, 2019): a quantile is right to half a bucket, however many processes have counted. Their
+//! pairs hold {tag with the count of the current half of the window, {which half that is, the count
+//! of the half before}}, and change by one 16-byte compare-and-swap: whoever comes first in a new
+//! half moves the pair on. So the window moves without anybody's doing, and quantiles are of the
+//! last half to whole window.
 
 use super::tree::{Counted, Tree};
 use crate::record::native_schema::index;

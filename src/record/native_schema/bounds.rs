@@ -1,7 +1,7 @@
 //! Where the buckets of the finest schema end.
 
-/// 2^(i / 256), rounded down: the 52 bits after the point. Rounded down, a number is at most this one if and only if it is at most the
-/// true power; so to compare with it is exact.
+/// 2^(i / 256), rounded down: the 52 bits after the point. Rounded down, a number is at most this
+/// one if and only if it is at most the true power; so to compare with it is exact.
 #[rustfmt::skip]
 pub(crate) const BOUNDS: [u64; 258] = [
     0x0000_0000_0000_0000, 0x0000_0b1a_fa5a_bcbe, 0x0000_163d_a9fb_3335, 0x0000_2168_143b_0280, 0x0000_2c9a_3e77_8060,

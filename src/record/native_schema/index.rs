@@ -1,7 +1,8 @@
 //! Which bucket a value belongs to: exactly, by comparing bits.
 //!
-//! In schema n, bucket i holds what is above 2^((i - 1) / 2^n) and at most 2^(i / 2^n). A bucket of a schema is two of the next
-//! finer one, so all are told from the finest, whose bounds within an octave stand in a table (as in Go's client, and with one table).
+//! In schema n, bucket i holds what is above 2^((i - 1) / 2^n) and at most 2^(i / 2^n). A bucket of
+//! a schema is two of the next finer one, so all are told from the finest, whose bounds within an
+//! octave stand in a table (as in Go's client, and with one table).
 
 use std::ops::Range;
 
@@ -13,8 +14,9 @@ pub(crate) const SCHEMA_MAX: i8 = 8;
 const MANTISSA: u32 = 52;
 const MASK: u64 = (1 << MANTISSA) - 1;
 
-/// What there is to know of the mantissas that begin with the same 8 bits: how many bounds are below all of them, and the next two,
-/// of which they may be above. One line of memory, mostly, and no second look that would have to wait for the first.
+/// What there is to know of the mantissas that begin with the same 8 bits: how many bounds are
+/// below all of them, and the next two, of which they may be above. One line of memory, mostly, and
+/// no second look that would have to wait for the first.
 #[derive(Clone, Copy)]
 struct Slice {
     next: [u64; 2],
@@ -65,16 +67,18 @@ pub(crate) const fn coarser(index: i32, steps: u32) -> i32 {
     (index + ((1 << steps) - 1)) >> steps
 }
 
-/// How many buckets there are in so many octaves, in a schema that is coarser than the finest by so many steps. A whole number of them.
+/// How many buckets there are in so many octaves, in a schema that is coarser than the finest by so
+/// many steps. A whole number of them.
 pub(crate) const fn buckets(octaves: i32, steps: u32) -> i32 {
     (octaves * 256) >> steps
 }
 
-/// The bucket of a positive value in such a schema, counted from so many octaves below 2^0 on. `+Inf` has one of its own, after that of the
-/// largest number.
+/// The bucket of a positive value in such a schema, counted from so many octaves below 2^0 on.
+/// `+Inf` has one of its own, after that of the largest number.
 #[inline(always)]
 pub(crate) fn from<const OCTAVES: i32>(v: f64, steps: u32) -> i32 {
-    // That many octaves are a whole number of buckets in all schemas, so they may be added beforehand.
+    // That many octaves are a whole number of buckets in all schemas, so they may be added
+    // beforehand.
     const { assert!(OCTAVES % 16 == 0) };
     if v < f64::INFINITY {
         coarser(finest(v) + OCTAVES * 256, steps)

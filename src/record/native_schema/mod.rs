@@ -14,11 +14,13 @@ const ZERO_THRESHOLD: f64 = f64::from_bits((1023 - 128) << 52);
 const MAX_BUCKETS: u32 = 160;
 /// Of summaries: quantiles are of the last ten minutes, at most.
 pub(crate) const WINDOW_SECONDS: u32 = 600;
-/// Of summaries: neighbouring bounds differ by 2.2 %, so a bucket's middle is at most 1.1 % from what is in it.
+/// Of summaries: neighbouring bounds differ by 2.2 %, so a bucket's middle is at most 1.1 % from
+/// what is in it.
 const QUANTILE_SCHEMA: i8 = 5;
 
-/// The buckets of a native histogram: each is by the same factor larger than the one before, and all there ever was an observation in
-/// are there, without a list of bounds. See [`Builder::native`](crate::Builder::native).
+/// The buckets of a native histogram: each is by the same factor larger than the one before, and
+/// all there ever was an observation in are there, without a list of bounds. See
+/// [`Builder::native`](crate::Builder::native).
 ///
 /// The bounds are those of one of 13 schemas: powers of 2^(1 / 2^n), for n from -4 to 8.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,7 +54,8 @@ impl Default for Native {
 }
 
 impl Native {
-    /// Buckets that grow by at most this factor, which is more than 1: the coarsest schema with such.
+    /// Buckets that grow by at most this factor, which is more than 1: the coarsest schema with
+    /// such.
     pub fn factor(factor: f64) -> Self {
         Native { resolution: Resolution::Factor(factor), ..Native::default() }
     }
@@ -62,18 +65,20 @@ impl Native {
         Native { resolution: Resolution::Schema(n), ..Native::default() }
     }
 
-    /// What is at most so far from 0 is counted in the zero bucket. 2^-128, unless said otherwise; with 0, only 0 itself.
+    /// What is at most so far from 0 is counted in the zero bucket. 2^-128, unless said otherwise;
+    /// with 0, only 0 itself.
     #[must_use]
     pub fn zero_threshold(mut self, threshold: f64) -> Self {
         self.zero_threshold = threshold;
         self
     }
 
-    /// The most buckets that pages show of a series. 160, unless said otherwise; `u32::MAX` for no limit.
+    /// The most buckets that pages show of a series. 160, unless said otherwise; `u32::MAX` for no
+    /// limit.
     ///
-    /// Beyond it they show two buckets as one, which is the next coarser schema; at the coarsest, those nearest to 0 as part of the
-    /// zero bucket. What is counted stays counted as it was, and a series never goes back to finer buckets, which scrapers would
-    /// take for a restart.
+    /// Beyond it they show two buckets as one, which is the next coarser schema; at the coarsest,
+    /// those nearest to 0 as part of the zero bucket. What is counted stays counted as it was, and
+    /// a series never goes back to finer buckets, which scrapers would take for a restart.
     #[must_use]
     pub fn max_buckets(mut self, buckets: u32) -> Self {
         self.max_buckets = buckets;

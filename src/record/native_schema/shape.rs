@@ -5,12 +5,14 @@ use std::ops::Range;
 use super::index::{self, SCHEMA_MAX};
 use crate::shm::layout::native_block;
 
-/// Octaves below 2^0 that there is room for: more than there are, so that the usual values share a page.
+/// Octaves below 2^0 that there is room for: more than there are, so that the usual values share a
+/// page.
 pub(crate) const OCTAVES_BELOW: i32 = 1088;
 pub(crate) const PAGES: u32 = 17;
 /// The page of what is positive and usual.
 pub(crate) const USUAL: u32 = 8;
-/// The octaves whose buckets are all on it, in whichever schema that is not negative: the last bucket of the next one is not.
+/// The octaves whose buckets are all on it, in whichever schema that is not negative: the last
+/// bucket of the next one is not.
 pub(crate) const USUAL_OCTAVES: Range<i32> = -64..63;
 /// Links in a record: to the pages of positive buckets, then of negative ones.
 pub(crate) const ROOT_SIZE: u64 = 2 * 4 * PAGES as u64;

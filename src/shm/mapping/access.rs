@@ -21,7 +21,8 @@ impl Access {
         Access { mode: DEFAULT_MODE, owner: None, group: None, trusted: Vec::new() }
     }
 
-    /// Whether a segment of this user may be used for counting: see [`Options::trust_owner`](crate::Options::trust_owner).
+    /// Whether a segment of this user may be used for counting: see
+    /// [`Options::trust_owner`](crate::Options::trust_owner).
     pub(crate) fn is_trusted(&self, user: u32) -> Result<bool, Error> {
         for given in self.owner.iter().chain(&self.trusted) {
             if given.user()? == user {

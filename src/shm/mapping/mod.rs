@@ -30,7 +30,8 @@ pub(crate) trait Backing: Send + Sync {
     /// What of it is known to be granted, for views of it. It stays where it is when this value is
     /// moved.
     fn grants(&self) -> &Grants;
-    /// Whether each of these bytes is locked by another open description (see `process::slots`). `None`: cannot tell.
+    /// Whether each of these bytes is locked by another open description (see `process::slots`).
+    /// `None`: cannot tell.
     fn are_locked(&self, bytes: &[u64]) -> Option<Vec<bool>> {
         bytes.iter().map(|at| self.is_locked(*at)).collect()
     }

@@ -1,5 +1,5 @@
-//! Memory of this process as a segment's: without a file and without locks, so that fuzz targets look at a segment in a
-//! few microseconds.
+//! Memory of this process as a segment's: without a file and without locks, so that fuzz targets
+//! look at a segment in a few microseconds.
 
 use std::path::Path;
 use std::ptr::NonNull;
@@ -21,7 +21,8 @@ unsafe impl Sync for PlainBacking {}
 
 impl PlainBacking {
     /// # Safety
-    /// `base` is page-aligned, and the `len` bytes there are readable for as long as this value is used.
+    /// `base` is page-aligned, and the `len` bytes there are readable for as long as this value is
+    /// used.
     pub(crate) unsafe fn new(base: NonNull<u8>, len: u64) -> Self {
         PlainBacking { base, len, grants: Arc::new(Grants::plain()) }
     }

@@ -1,8 +1,9 @@
-//! The portable backend, over the `shared_memory` crate: for systems without Linux' tmpfs calls, and built and tested on
-//! Linux too so that it stays true.
+//! The portable backend, over the `shared_memory` crate: for systems without Linux' tmpfs calls,
+//! and built and tested on Linux too so that it stays true.
 //!
-//! What it lacks is stated, not hidden: the memory is fully committed or not at the system's will, the mode is always
-//! 0600, a reader maps it writable, and there are no byte locks, so whether a process lives is asked of its pid.
+//! What it lacks is stated, not hidden: the memory is fully committed or not at the system's will,
+//! the mode is always 0600, a reader maps it writable, and there are no byte locks, so whether a
+//! process lives is asked of its pid.
 
 use std::path::Path;
 use std::ptr::NonNull;

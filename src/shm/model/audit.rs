@@ -86,8 +86,9 @@ impl<W: Word> Scene<W> {
         keys
     }
 
-    /// Checks both chains, the free list and what became of every record. Returns the families' keys. An announcement
-    /// may be left on if it is `unfinished`, and so many records may be lost: a kill's price.
+    /// Checks both chains, the free list and what became of every record. Returns the families'
+    /// keys. An announcement may be left on if it is `unfinished`, and so many records may be lost:
+    /// a kill's price.
     pub(super) fn audit(&self, unfinished: bool, lost: usize) -> Vec<u64> {
         let keys = self.keys(FAMILIES);
         self.keys(SERIES);

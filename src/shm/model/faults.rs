@@ -17,12 +17,13 @@ pub(super) enum Fault {
     Sound,
     /// The swap that announces an entry does not publish what is in it.
     RelaxedAnnouncement,
-    /// The swap that ends an announcement does not publish the index, and neither does the fence that happens to stand
-    /// before it.
+    /// The swap that ends an announcement does not publish the index, and neither does the fence
+    /// that happens to stand before it.
     RelaxedEnd,
     /// The swap that offers a free record does not publish its link to the next one.
     RelaxedOffer,
-    /// Neither the swap that makes an entry live, nor any that leads there, publishes what is in it.
+    /// Neither the swap that makes an entry live, nor any that leads there, publishes what is in
+    /// it.
     RelaxedLive,
     /// Insertions and doublings do not see each other's last word.
     NoFence,

@@ -1,4 +1,5 @@
-//! An index that grows from a small size to its largest, until no more may come: how far the probes for what is not there go.
+//! An index that grows from a small size to its largest, until no more may come: how far the probes
+//! for what is not there go.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,7 +12,8 @@ use crate::shm::memory::Memory;
 const AT: u64 = 1 << 20;
 const BITS: u32 = 6;
 const MAX_BITS: u32 = 12;
-/// So full, and without rubbish, probes take some 40 steps on average; among all rubbish of all sizes, several hundred.
+/// So full, and without rubbish, probes take some 40 steps on average; among all rubbish of all
+/// sizes, several hundred.
 const FEW: u64 = 100;
 
 /// Hashes that have nothing in common.
@@ -23,8 +25,8 @@ fn hash(i: u64) -> u64 {
 /// What is there when no more may come.
 const FULL: u64 = (7 << MAX_BITS) / 8;
 
-/// The steps, on average, of a probe for what is not in an index that is full. `without_reach`: any word may be as far from its home as it likes, so none
-/// is known to be rubbish.
+/// The steps, on average, of a probe for what is not in an index that is full. `without_reach`: any
+/// word may be as far from its home as it likes, so none is known to be rubbish.
 fn steps_to_nothing(without_reach: bool) -> u64 {
     let mut offsets = vec![header::INDEX_BITS, header::INDEX_TARGET, header::INDEX_CURSOR, header::INDEX_ENTRIES];
     offsets.extend((BITS..=MAX_BITS).map(|bits| header::INDEX_REACH + 4 * u64::from(bits)));

@@ -1,5 +1,5 @@
-//! shuttle: three processes that insert and remove in many schedules, one of them killed at its k-th memory operation,
-//! for every k.
+//! shuttle: three processes that insert and remove in many schedules, one of them killed at its
+//! k-th memory operation, for every k.
 
 use std::cell::Cell;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
@@ -14,7 +14,8 @@ use crate::shm::state::Place;
 type AtomicU64 = shuttle::sync::atomic::AtomicU64;
 type Small = Scene<AtomicU64>;
 
-/// Schedules for each k and each way to choose them; with `SHMETRICS_LONG=1` a hundred times as many.
+/// Schedules for each k and each way to choose them; with `SHMETRICS_LONG=1` a hundred times as
+/// many.
 const SCHEDULES: usize = 60;
 /// Preemptions at chosen places in a schedule of probabilistic concurrency testing.
 const DEPTH: usize = 3;
@@ -45,7 +46,8 @@ struct Case {
     doubling: Doubling,
 }
 
-/// The i-th process' own record for its n-th act. The scenes have two, and whoever comes last has one for each key.
+/// The i-th process' own record for its n-th act. The scenes have two, and whoever comes last has
+/// one for each key.
 fn own(i: usize, n: usize) -> u32 {
     link((2 + 3 * i + n) as u32)
 }

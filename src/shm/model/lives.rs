@@ -51,7 +51,8 @@ fn removing_twice(fault: Fault) {
     });
 }
 
-/// Who inserts a key while it is removed finds the old series, which is then gone, or makes a new one, which stays.
+/// Who inserts a key while it is removed finds the old series, which is then gone, or makes a new
+/// one, which stays.
 fn removing_while_inserting(fault: Fault) {
     explore(fault, 2, one, [REMOVE, INSERT], |scene, found| {
         assert_eq!(found[0], 1, "the only remover failed");
@@ -65,8 +66,8 @@ fn removing_while_inserting(fault: Fault) {
     });
 }
 
-/// The record of an entry that is removed while its announcement is on may go to somebody who looked before all of
-/// that, and nobody takes what he writes for what was announced.
+/// The record of an entry that is removed while its announcement is on may go to somebody who
+/// looked before all of that, and nobody takes what he writes for what was announced.
 fn removing_while_announced(fault: Fault) {
     let remove: Thread = |scene, view, own| {
         scene.insert(&view.of_stopped(), FAMILIES, HERE, own, Doubling::No);
@@ -114,7 +115,8 @@ fn shown_while_changing_hands(fault: Fault) {
     explore(fault, 2, one, [CHANGE, show], |scene, _| assert_eq!(scene.audit(false, 0), [SAME_TAG]));
 }
 
-/// Two that insert two keys, and one free record: one of them has it, and both have a record of their own.
+/// Two that insert two keys, and one free record: one of them has it, and both have a record of
+/// their own.
 fn one_free_record(fault: Fault) {
     explore(fault, 2, one_free, [INSERT, INSERT_ANOTHER], |scene, found| {
         assert_ne!(found[0] as u32, found[1] as u32, "two keys have one record");
@@ -133,7 +135,8 @@ fn one_free_record_and_key(fault: Fault) {
     });
 }
 
-/// Who takes the first free record while it is taken, and comes back, does not take the second one off with it.
+/// Who takes the first free record while it is taken, and comes back, does not take the second one
+/// off with it.
 fn coming_back(fault: Fault) {
     let two_and_back: Thread = |scene, view, own| {
         scene.insert(view, FAMILIES, SAME_TAG, own, Doubling::No);
@@ -146,7 +149,8 @@ fn coming_back(fault: Fault) {
     });
 }
 
-/// A free record that is offered while another is taken is not lost, and neither are those behind it.
+/// A free record that is offered while another is taken is not lost, and neither are those behind
+/// it.
 fn offering_while_taking(fault: Fault) {
     let scene = || Scene::new(RECORDS, Extra::Nothing).with(&[HERE, STAYING]).without(&[STAYING]);
     explore(fault, 2, scene, [REMOVE, INSERT_ANOTHER], |scene, found| {
@@ -222,7 +226,8 @@ fn counting_in_lanes(fault: Fault) {
     });
 }
 
-/// A lane that is given while others count has what they count from then on, and what they counted before stays.
+/// A lane that is given while others count has what they count from then on, and what they counted
+/// before stays.
 fn counting_while_a_lane_is_given(fault: Fault) {
     let count_and_give: Thread = |scene, view, own| {
         let place = Place::from_word(first_life(0));
@@ -237,8 +242,8 @@ fn counting_while_a_lane_is_given(fault: Fault) {
     });
 }
 
-/// A series that is off the pages comes back to who looks it up before it is removed. If he comes later, it is a new
-/// one.
+/// A series that is off the pages comes back to who looks it up before it is removed. If he comes
+/// later, it is a new one.
 fn reviving_while_removing(fault: Fault) {
     explore(fault, 2, expired, [REMOVE, INSERT], |scene, found| {
         assert_eq!(found[0], 1, "the only remover failed");

@@ -1,5 +1,6 @@
-//! The protocols of `list`, `generation` and `index` under model checkers: the very code that runs on a mapping, over words that
-//! loom or shuttle schedule. Each property has a control beside it: the same check with one thing wrong, which must fail.
+//! The protocols of `list`, `generation` and `index` under model checkers: the very code that runs
+//! on a mapping, over words that loom or shuttle schedule. Each property has a control beside it:
+//! the same check with one thing wrong, which must fail.
 
 /// What holds of the protocol as it is, and which fault keeps it from holding.
 macro_rules! hold {

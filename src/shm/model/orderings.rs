@@ -1,5 +1,5 @@
-//! loom: every schedule of two or three processes, and every value that the memory model lets a load return, up to a
-//! number of preemptions. Here, how entries come in.
+//! loom: every schedule of two or three processes, and every value that the memory model lets a
+//! load return, up to a number of preemptions. Here, how entries come in.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
@@ -17,8 +17,8 @@ type AtomicU64 = loom::sync::atomic::AtomicU64;
 pub(super) type Small = Scene<AtomicU64>;
 pub(super) type View<'a> = Faulty<'a, Words<AtomicU64>>;
 
-/// What a thread does with a scene, through its view of it and with the link of its own record. It returns the word of
-/// a [`Place`], or another number.
+/// What a thread does with a scene, through its view of it and with the link of its own record. It
+/// returns the word of a [`Place`], or another number.
 pub(super) type Thread = fn(&Small, &View<'_>, u32) -> u64;
 
 /// A scene may have two records; the threads' own come behind them.
@@ -30,8 +30,8 @@ pub(super) fn first_life(i: u32) -> u64 {
     link(i).into()
 }
 
-/// Runs threads on a scene in all ways with so many preemptions (`LOOM_MAX_PREEMPTIONS` says otherwise), and each time
-/// `check` on what they left and returned.
+/// Runs threads on a scene in all ways with so many preemptions (`LOOM_MAX_PREEMPTIONS` says
+/// otherwise), and each time `check` on what they left and returned.
 pub(super) fn explore<const N: usize>(
     fault: Fault,
     preemptions: usize,
@@ -108,7 +108,8 @@ fn two_chains(fault: Fault) {
     });
 }
 
-/// A word that is further from its home than any before it is not taken for rubbish by whoever comes by, of another chain.
+/// A word that is further from its home than any before it is not taken for rubbish by whoever
+/// comes by, of another chain.
 fn further_than_any(fault: Fault) {
     let further: Thread = |scene, view, own| scene.insert(view, FAMILIES, SAME_TAG, own, Doubling::No).into_word();
     let there: Thread = |scene, view, own| scene.insert(view, SERIES, NEXT_DOOR, own, Doubling::No).into_word();
@@ -147,7 +148,8 @@ fn reading(fault: Fault) {
     explore(fault, 3, empty, [insert, read], |_, found| assert!(found[1] == 0 || found[1] == found[0]));
 }
 
-/// An insertion while one process begins to double the table, and another goes on with it, is found afterwards.
+/// An insertion while one process begins to double the table, and another goes on with it, is found
+/// afterwards.
 fn inserting_while_doubling(fault: Fault) {
     let insert: Thread = |scene, view, own| scene.insert(view, FAMILIES, APART, own, Doubling::No).into_word();
     let double: Thread = |_, view, _| {
@@ -162,7 +164,8 @@ fn inserting_while_doubling(fault: Fault) {
     });
 }
 
-/// An inserter that the table doubles under finds the entry whose word has been given away since, to another chain.
+/// An inserter that the table doubles under finds the entry whose word has been given away since,
+/// to another chain.
 fn finding_while_doubling(fault: Fault) {
     let again: Thread = |scene, view, own| scene.insert(view, FAMILIES, MOVING, own, Doubling::No).into_word();
     let other: Thread = |scene, _, own| scene.insert(&scene.words, SERIES, LATER, own, Doubling::Yes).into_word();

@@ -1,5 +1,5 @@
-//! What a process does with a scene, through a view of its memory: the protocols themselves, and around them what the
-//! registry does, step by step.
+//! What a process does with a scene, through a view of its memory: the protocols themselves, and
+//! around them what the registry does, step by step.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
@@ -96,7 +96,8 @@ impl<W: Word> Scene<W> {
             .collect()
     }
 
-    /// The life of the record in which it has the key, if that is now: as `registry::Table::life_of`.
+    /// The life of the record in which it has the key, if that is now: as
+    /// `registry::Table::life_of`.
     fn life_of<M: Memory>(&self, memory: &M, link: u32, key: u64, revive: bool) -> Option<Life> {
         let (seen, text, again) = self.look(memory, link);
         if text != [key, !key] || !seen.has_series() {

@@ -1,5 +1,5 @@
-//! A segment small enough to be explored: two chains, an index of four words that may double once, a free list, and a
-//! record for every insertion.
+//! A segment small enough to be explored: two chains, an index of four words that may double once,
+//! a free list, and a record for every insertion.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -30,12 +30,13 @@ pub(super) const FAMILIES: Ends = Ends { replaces: REPLACES, ..crate::shm::list:
 pub(super) const FREE: u64 = 2064;
 /// A counter's cell.
 pub(super) const CELL: u64 = counter::INTEGER;
-/// Where the cells of lanes are: of one CPU, as restartable sequences on one come one after the other.
+/// Where the cells of lanes are: of one CPU, as restartable sequences on one come one after the
+/// other.
 pub(super) const LANES: u64 = 2080;
 /// Lanes there are to give, from 1 on.
 pub(super) const LANES_THERE: u32 = 3;
-/// A word of the record that its maker writes before announcing it, as a label text: what a reader finds here tells
-/// whether it sees all.
+/// A word of the record that its maker writes before announcing it, as a label text: what a reader
+/// finds here tells whether it sees all.
 pub(super) const CHECK: u64 = 56;
 /// The whole key: what of a record is compared.
 pub(super) const KEY: u64 = counter::FRACTION;
@@ -64,7 +65,8 @@ pub(super) fn index<M: Memory>(memory: &M) -> Index<'_, M> {
     Index { memory, at: INDEX_AT, max_bits: ROOMY_BITS }
 }
 
-/// What happened, where no checker needs to look: a thread changes it with the operation that it is for.
+/// What happened, where no checker needs to look: a thread changes it with the operation that it is
+/// for.
 #[derive(Default)]
 pub(super) struct Ledger {
     pub(super) made: AtomicU32,

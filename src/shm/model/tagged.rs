@@ -1,5 +1,5 @@
-//! loom, as in `orderings`: lanes that a word gives to one life (`lane::give_to_life`), where nobody clears the word when the record
-//! begins the next.
+//! loom, as in `orderings`: lanes that a word gives to one life (`lane::give_to_life`), where
+//! nobody clears the word when the record begins the next.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::Arc;
@@ -70,7 +70,8 @@ fn words() -> Arc<Small> {
     Arc::new(Words::at(vec![WORD, CELLS + 8, CELLS + 16], &[]))
 }
 
-/// What comes late in a life that is over, to give a lane or to count in one, takes nothing from the next one and adds nothing to it.
+/// What comes late in a life that is over, to give a lane or to count in one, takes nothing from
+/// the next one and adds nothing to it.
 fn two_lives(fault: Fault) {
     explore(move || {
         let words = words();

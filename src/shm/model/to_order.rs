@@ -1,5 +1,5 @@
-//! Schedules made to order: a process that is interrupted where it reads a certain word, by all that others do
-//! meanwhile.
+//! Schedules made to order: a process that is interrupted where it reads a certain word, by all
+//! that others do meanwhile.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -30,15 +30,16 @@ fn in_order(by: Vec<Interruption<'_>>) -> impl Fn(Step) + '_ {
 
 type Small = Scene<AtomicU64>;
 
-/// One process inserts `HERE` and is stopped where it would end the announcement; another removes it.
+/// One process inserts `HERE` and is stopped where it would end the announcement; another removes
+/// it.
 fn insert_stop_remove(scene: &Small, fault: Fault) {
     let view = Faulty::new(&scene.words, fault, link(0));
     scene.insert(&view.of_stopped(), FAMILIES, HERE, link(0), Doubling::No);
     assert!(scene.remove(&view.of_remover(), FAMILIES, HERE));
 }
 
-/// An inserter has looked, in vain, and is about to take a free record. Meanwhile there comes one: of an entry that was
-/// inserted and removed, and whose announcement is on.
+/// An inserter has looked, in vain, and is about to take a free record. Meanwhile there comes one:
+/// of an entry that was inserted and removed, and whose announcement is on.
 fn taking_the_record_of_an_announcement(fault: Fault) {
     let scene = Small::new(6, Extra::Nothing);
     let by: Vec<Interruption<'_>> = vec![(FREE, Box::new(|| insert_stop_remove(&scene, fault)))];
@@ -48,8 +49,8 @@ fn taking_the_record_of_an_announcement(fault: Fault) {
     assert_eq!(scene.audit(true, 0), [SAME_TAG]);
 }
 
-/// The same, and a third process inserts the same key after the record was taken and before it is written; once it is,
-/// there is still one entry.
+/// The same, and a third process inserts the same key after the record was taken and before it is
+/// written; once it is, there is still one entry.
 fn one_key_and_the_record_of_an_announcement(fault: Fault) {
     let scene = Small::new(6, Extra::Nothing);
     let other = || {

@@ -5,7 +5,8 @@ use std::sync::atomic::{self, Ordering};
 use crate::shm::layout::{header, INDEX_MIN_BITS};
 use crate::shm::memory::Memory;
 
-/// A checker's 64-bit atomic. 32-bit words of a segment use one each as well: no protocol looks at a word in two sizes.
+/// A checker's 64-bit atomic. 32-bit words of a segment use one each as well: no protocol looks at
+/// a word in two sizes.
 pub(super) trait Word: Send + Sync + 'static {
     /// Whether the checker misses conflicts (see `Words::turn`).
     const FORGETFUL: bool;
@@ -50,11 +51,13 @@ word!(false, std::sync::atomic);
 /// The words a scene uses, by their offsets.
 pub(super) struct Words<W> {
     all: Vec<(u64, W)>,
-    /// Words that no process reads after another has changed them, so that no checker needs to schedule around them.
+    /// Words that no process reads after another has changed them, so that no checker needs to
+    /// schedule around them.
     quiet: Vec<(u64, atomic::AtomicU64)>,
-    /// Changed before every access, so that any two accesses of two threads conflict. Of each atomic loom 0.7 remembers
-    /// the last access alone: a thread that loads a word and then changes it hides the load of another before its own,
-    /// and the order of those two would never be tried the other way around.
+    /// Changed before every access, so that any two accesses of two threads conflict. Of each
+    /// atomic loom 0.7 remembers the last access alone: a thread that loads a word and then changes
+    /// it hides the load of another before its own, and the order of those two would never be tried
+    /// the other way around.
     turn: W,
     /// The smallest size of the index that is here, as a power of two.
     pub(super) min_bits: u32,

@@ -13,7 +13,8 @@ use crate::shm::state::Life;
 /// Attempts at the shared words. Giving up costs nothing but time: the series asks again.
 const BOUND: u32 = 100;
 
-/// Gives a lane with so many bytes for each CPU to the series in this record, which has just added `n`, if there is room for one.
+/// Gives a lane with so many bytes for each CPU to the series in this record, which has just added
+/// `n`, if there is room for one.
 #[cold]
 #[inline(never)]
 pub(crate) fn ask(lanes: &Lanes, arena: &Arena<'_>, record: u64, bytes: u64, n: u64) {
@@ -28,7 +29,8 @@ pub(crate) fn ask(lanes: &Lanes, arena: &Arena<'_>, record: u64, bytes: u64, n: 
     allocate_for(lanes, arena, bytes, |lane| give(memory, record, lane));
 }
 
-/// Gives a lane with so many bytes for each CPU to the pairs whose word this is, one of which has just counted enough to be hot.
+/// Gives a lane with so many bytes for each CPU to the pairs whose word this is, one of which has
+/// just counted enough to be hot.
 #[cold]
 #[inline(never)]
 pub(crate) fn ask_for_life(lanes: &Lanes, arena: &Arena<'_>, word: u64, life: Life, bytes: u64) {

@@ -30,15 +30,17 @@ pub(crate) fn rseq_allowed() -> bool {
     crate::os::environment::var_os("SHMETRICS_RSEQ").is_none_or(|v| v != "0")
 }
 
-/// One more than the greatest number a CPU may ever have in this boot. `None` if that cannot be told for sure, as where there is no `/sys`:
-/// a restartable sequence finds its cell by the CPU's number, whatever that is.
+/// One more than the greatest number a CPU may ever have in this boot. `None` if that cannot be
+/// told for sure, as where there is no `/sys`: a restartable sequence finds its cell by the CPU's
+/// number, whatever that is.
 pub(super) fn possible_cpus() -> Option<u32> {
     let list = std::fs::read_to_string("/sys/devices/system/cpu/possible").ok()?;
     list.trim().rsplit([',', '-']).next()?.parse::<u32>().ok()?.checked_add(1)
 }
 
-/// How many CPUs there are, or so: without `/sys` the C library counts those that are online, or that this thread may run on. Enough for
-/// locked instructions, which may use any cell; 0 if that cannot be told.
+/// How many CPUs there are, or so: without `/sys` the C library counts those that are online, or
+/// that this thread may run on. Enough for locked instructions, which may use any cell; 0 if that
+/// cannot be told.
 fn configured_cpus() -> u32 {
     #[cfg(target_os = "linux")]
     // SAFETY: a plain call.

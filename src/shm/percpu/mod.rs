@@ -1,23 +1,29 @@
 //! Lanes: cells for each CPU, which hot series count in beside their own.
 //!
-//! A series is born with one cell for all. When what it has counted there shows that it is hot, whoever notices gives it a *lane*: a cell (or one
-//! for each bucket) for every CPU, at the same place in areas of [`STRIDE`] bytes that lie one behind the other. From then on it counts
-//! in the cell of the CPU it runs on; its value is the sum of all. Where the lane is, its record's `LANE` says: the number of its
-//! first cell, counted in cells of 8 bytes from the first record on.
+//! A series is born with one cell for all. When what it has counted there shows that it is hot,
+//! whoever notices gives it a *lane*: a cell (or one for each bucket) for every CPU, at the same
+//! place in areas of [`STRIDE`] bytes that lie one behind the other. From then on it counts in the
+//! cell of the CPU it runs on; its value is the sum of all. Where the lane is, its record's `LANE`
+//! says: the number of its first cell, counted in cells of 8 bytes from the first record on.
 //!
-//! Lanes are written in one of two ways, chosen for the whole segment by its creator, and never in both, as each of them is right by itself
-//! only: in restartable sequences ([`rseq`]), or by locked instructions. Who cannot write them in the segment's way leaves them alone, and
-//! counts in the series' own cell.
+//! Lanes are written in one of two ways, chosen for the whole segment by its creator, and never in
+//! both, as each of them is right by itself only: in restartable sequences ([`rseq`]), or by locked
+//! instructions. Who cannot write them in the segment's way leaves them alone, and counts in the
+//! series' own cell.
 //!
-//! A lane belongs to one life of one record, and never to another. So an update need not know whether its series is removed just now: what comes
-//! late goes into a lane that nobody reads any more.
+//! A lane belongs to one life of one record, and never to another. So an update need not know
+//! whether its series is removed just now: what comes late goes into a lane that nobody reads any
+//! more.
 //!
-//! * Who counts reads `LANE` first, and then in the state whether the record is still in its life. If so the lane is one of that life.
+//! * Who counts reads `LANE` first, and then in the state whether the record is still in its life.
+//!   If so the lane is one of that life.
 //! * Who removes a series moves its record's state on to the next life, and then clears `LANE`.
-//! * Who gives a lane puts it where there is 0. If he comes late, it is of the next life, and nobody has ever counted in it.
+//! * Who gives a lane puts it where there is 0. If he comes late, it is of the next life, and
+//!   nobody has ever counted in it.
 //!
-//! The price is that lanes are never used again: 8 bytes for each CPU (16 for each bucket) of every life that was hot. They may
-//! take `LANES_MOST`, an eighth of the records' memory; when they are used up, series count as they are born.
+//! The price is that lanes are never used again: 8 bytes for each CPU (16 for each bucket) of every
+//! life that was hot. They may take `LANES_MOST`, an eighth of the records' memory; when they are
+//! used up, series count as they are born.
 
 mod alloc;
 mod cpus;
@@ -127,7 +133,8 @@ fn sum_of(memory: &Mapped, lane: u32) -> u128 {
     }
     let Some(first) = memory.bytes(at(memory, lane), shape.reach(8)) else { return 0 };
     for cpu in 0..shape.cpus {
-        // SAFETY: within what was checked, aligned to 8 as every lane is and the stride, and all access is atomic.
+        // SAFETY: within what was checked, aligned to 8 as every lane is and the stride, and all
+        // access is atomic.
         let cell = unsafe { &*first.add((cpu * shape.stride) as usize).cast::<AtomicU64>() };
         // Relaxed: each of them only rises, and so does their sum.
         sum += u128::from(cell.load(Relaxed));
@@ -135,7 +142,8 @@ fn sum_of(memory: &Mapped, lane: u32) -> u128 {
     sum
 }
 
-/// Gives the pairs in the lane of a histogram, with their bucket, to `take`: each as it was at one moment.
+/// Gives the pairs in the lane of a histogram, with their bucket, to `take`: each as it was at one
+/// moment.
 #[inline]
 pub(crate) fn pairs(memory: &Mapped, lane: u32, buckets: usize, mut take: impl FnMut(usize, [u64; 2])) {
     let shape = memory.lanes();
@@ -145,16 +153,19 @@ pub(crate) fn pairs(memory: &Mapped, lane: u32, buckets: usize, mut take: impl F
     let Some(first) = memory.bytes(at(memory, lane), shape.reach(16 * buckets as u64)) else { return };
     for cpu in 0..shape.cpus {
         for bucket in 0..buckets {
-            // SAFETY: within what was checked, aligned to 16 (the lane is, and so is the stride), and all access is atomic.
+            // SAFETY: within what was checked, aligned to 16 (the lane is, and so is the stride),
+            // and all access is atomic.
             let pair = unsafe { Pair::new(first.add((cpu * shape.stride) as usize + 16 * bucket).cast_mut().cast()) };
             take(bucket, pair.load());
         }
     }
 }
 
-/// The record's lane: 0 if it has none. Whoever counts in it looks *after* this whether the record is in his life.
+/// The record's lane: 0 if it has none. Whoever counts in it looks *after* this whether the record
+/// is in his life.
 pub(crate) fn of<M: Memory>(memory: &M, record: u64) -> u32 {
-    // Acquire pairs with `give` and `take_away`: of a lane that was given in a later life, that life is seen.
+    // Acquire pairs with `give` and `take_away`: of a lane that was given in a later life, that
+    // life is seen.
     memory.load32(record + entry::LANE, Acquire)
 }
 
@@ -167,8 +178,8 @@ pub(crate) fn give<M: Memory>(memory: &M, record: u64, lane: u32) -> bool {
 /// Takes the lane of an earlier life away, from a record that is in its next one.
 pub(crate) fn take_away<M: Memory>(memory: &M, record: u64) {
     let mut seen = memory.load32(record + entry::LANE, Relaxed);
-    // Release: who finds nothing, or what is given after this, sees the life that the record is in. A swap also where there is nothing,
-    // for that reason.
+    // Release: who finds nothing, or what is given after this, sees the life that the record is in.
+    // A swap also where there is nothing, for that reason.
     while let Err(now) = memory.cas32(record + entry::LANE, seen, 0, Release, Relaxed) {
         // Damaged: it is not there at all.
         if now == seen {
@@ -192,7 +203,8 @@ pub(crate) fn close<M: Memory>(memory: &M, record: u64) {
     }
 }
 
-/// The lane that a word gives to this life of a record, {life: high 32 bits, lane: low 32}; 0 if it gives none.
+/// The lane that a word gives to this life of a record, {life: high 32 bits, lane: low 32}; 0 if it
+/// gives none.
 ///
 /// Such a word needs no clearing: what an earlier life has left is not taken for a later one's.
 #[inline(always)]
@@ -204,7 +216,8 @@ pub(crate) fn in_word(word: u64, life: Life) -> u32 {
     }
 }
 
-/// Gives this life of a record a lane that nobody else has ever had, by the word at `at`. False: it has one, or a later life has.
+/// Gives this life of a record a lane that nobody else has ever had, by the word at `at`. False: it
+/// has one, or a later life has.
 pub(crate) fn give_to_life<M: Memory>(memory: &M, at: u64, life: Life, lane: u32) -> bool {
     let seen = memory.load64(at, Relaxed);
     // Lives only rise, so what comes late fails here, or in the swap.

@@ -1,19 +1,23 @@
-//! Restartable sequences: changing this CPU's own cell without a lock prefix, and without losing anything to whoever else runs on
-//! this CPU before or after.
+//! Restartable sequences: changing this CPU's own cell without a lock prefix, and without losing
+//! anything to whoever else runs on this CPU before or after.
 //!
-//! A section begins with one store that tells the kernel of it (`rseq_cs`, in an area that glibc registers for each thread), and ends
-//! with one instruction that changes the cell. If the thread is preempted, migrated, signalled or single-stepped between the two, the kernel
-//! sends it to the abort address, and nothing has been changed. So all sections that reach that instruction on one CPU reached it one
-//! after the other. The way the area is found is glibc's (since 2.35); the contract is that of Linux' `rseq(2)`, by Mathieu Desnoyers.
+//! A section begins with one store that tells the kernel of it (`rseq_cs`, in an area that glibc
+//! registers for each thread), and ends with one instruction that changes the cell. If the thread
+//! is preempted, migrated, signalled or single-stepped between the two, the kernel sends it to the
+//! abort address, and nothing has been changed. So all sections that reach that instruction on one
+//! CPU reached it one after the other. The way the area is found is glibc's (since 2.35); the
+//! contract is that of Linux' `rseq(2)`, by Mathieu Desnoyers.
 //!
-//! We never register anything, and write nothing but `rseq_cs`. It is cleared after each section, so that the code may be unmapped.
+//! We never register anything, and write nothing but `rseq_cs`. It is cleared after each section,
+//! so that the code may be unmapped.
 
-/// Where the area of each thread is, from its thread pointer. `None`: this process has none, or the calling thread's is not in use: another C
-/// library, an older one, one that was told not to (`GLIBC_TUNABLES=glibc.pthread.rseq=0`), or a kernel or emulator without it.
+/// Where the area of each thread is, from its thread pointer. `None`: this process has none, or the
+/// calling thread's is not in use: another C library, an older one, one that was told not to
+/// (`GLIBC_TUNABLES=glibc.pthread.rseq=0`), or a kernel or emulator without it.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 pub(crate) fn area() -> Option<isize> {
-    // SAFETY: glibc's public symbols, of these types, which never change once the program runs; looked up by name, as other C
-    // libraries do not have them.
+    // SAFETY: glibc's public symbols, of these types, which never change once the program runs;
+    // looked up by name, as other C libraries do not have them.
     let offset = unsafe {
         let offset = libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_offset".as_ptr()).cast::<isize>();
         let size = libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_size".as_ptr()).cast::<u32>();
@@ -32,7 +36,8 @@ pub(crate) fn area() -> Option<isize> {
     None
 }
 
-/// The CPU the thread runs on, or did just now. Of a thread that is not registered it is more than any CPU's number.
+/// The CPU the thread runs on, or did just now. Of a thread that is not registered it is more than
+/// any CPU's number.
 ///
 /// # Safety
 /// `area` is what [`area`] gave.
@@ -40,7 +45,8 @@ pub(crate) fn area() -> Option<isize> {
 #[inline(always)]
 unsafe fn cpu(area: isize) -> u32 {
     let cpu: u32;
-    // SAFETY: `cpu_id` of the thread's area, which is there for as long as the thread (the caller's promise).
+    // SAFETY: `cpu_id` of the thread's area, which is there for as long as the thread (the caller's
+    // promise).
     unsafe {
         std::arch::asm!("mov {cpu:e}, dword ptr fs:[{area} + 4]", cpu = out(reg) cpu, area = in(reg) area,
             options(nostack, readonly, preserves_flags));
@@ -48,8 +54,9 @@ unsafe fn cpu(area: isize) -> u32 {
     cpu
 }
 
-/// The instructions around a section. `$body` begins by reading the CPU into `{c}` and ends with the one that commits, with `{c}` not 0; it may leave
-/// for `65f`. In the end `{c}` is 0 if the section was not completed.
+/// The instructions around a section. `$body` begins by reading the CPU into `{c}` and ends with
+/// the one that commits, with `{c}` not 0; it may leave for `65f`. In the end `{c}` is 0 if the
+/// section was not completed.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 macro_rules! section {
     ([$($body:literal,)*], $($operands:tt)*) => {
@@ -62,7 +69,8 @@ macro_rules! section {
             ".quad 33f, 44f - 33f, 55f",
             ".popsection",
             "lea {c}, [rip + 22b]",
-            // The section begins behind this store: an interruption before it has happened finds nothing to abort.
+            // The section begins behind this store: an interruption before it has happened finds
+            // nothing to abort.
             "mov qword ptr fs:[{area} + 8], {c}",
             "33:",
             $($body,)*
@@ -70,7 +78,8 @@ macro_rules! section {
             "66:",
             "mov qword ptr fs:[{area} + 8], 0",
             ".pushsection .text.unlikely.shmetrics_rseq, \"ax\"",
-            // The signature that the kernel wants in front of an abort address, as an operand of ud1.
+            // The signature that the kernel wants in front of an abort address, as an operand of
+            // ud1.
             ".byte 0x0f, 0xb9, 0x3d",
             ".long 0x53053053",
             "55:",
@@ -114,8 +123,9 @@ pub(crate) unsafe fn add<const SHIFT: u32, const CPUS: usize>(
                 "jae 65f",
                 "shl {c}, {shift}",
                 "add {c}, {cells}",
-                // Intel's processors hand a store's value to the next load without delay, if both have an address in one register: 1.5 ns an
-                // update, and 2.7 with an index, or by one `add` to memory.
+                // Intel's processors hand a store's value to the next load without delay, if both
+                // have an address in one register: 1.5 ns an update, and 2.7 with an index, or by
+                // one `add` to memory.
                 "lea {c}, [{c} + 8 * {cell}]",
                 "add {n}, qword ptr [{c}]",
                 // A cell with this bit set is full: it would wrap sooner or later.
@@ -129,10 +139,12 @@ pub(crate) unsafe fn add<const SHIFT: u32, const CPUS: usize>(
     at != 0
 }
 
-/// Counts 1 and adds `v` in the pair {count, sum} of the CPU that runs this, by one store. False: as [`add`].
+/// Counts 1 and adds `v` in the pair {count, sum} of the CPU that runs this, by one store. False:
+/// as [`add`].
 ///
 /// # Safety
-/// As [`add`], of a pair aligned to 16. The processor has AVX: then such a store is one to all readers (as in `Pair::load`).
+/// As [`add`], of a pair aligned to 16. The processor has AVX: then such a store is one to all
+/// readers (as in `Pair::load`).
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 #[inline(always)]
 pub(crate) unsafe fn count<const SHIFT: u32, const CPUS: usize>(
@@ -169,13 +181,15 @@ pub(crate) unsafe fn count<const SHIFT: u32, const CPUS: usize>(
     at != 0
 }
 
-/// A number that is not another thread's of this process, mostly, and costs no call: its thread pointer.
+/// A number that is not another thread's of this process, mostly, and costs no call: its thread
+/// pointer.
 #[inline(always)]
 pub(crate) fn thread() -> usize {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
     {
         let thread: usize;
-        // SAFETY: the first word of the thread's own block is its address (the ABI's TLS variant II).
+        // SAFETY: the first word of the thread's own block is its address (the ABI's TLS variant
+        // II).
         unsafe {
             std::arch::asm!("mov {thread}, qword ptr fs:[0]", thread = out(reg) thread,
                 options(nostack, readonly, preserves_flags));

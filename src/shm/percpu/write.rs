@@ -10,11 +10,14 @@ use crate::shm::layout::header;
 use crate::shm::memory::{Granted, Mapped};
 use crate::shm::pair::Pair;
 
-/// Attempts of a restartable sequence. It fails when it is interrupted; when it is single-stepped, always.
+/// Attempts of a restartable sequence. It fails when it is interrupted; when it is single-stepped,
+/// always.
 const ATTEMPTS: u32 = 8;
-/// By locked instructions a thread looks which CPU it is on about once in so many updates. A power of two.
+/// By locked instructions a thread looks which CPU it is on about once in so many updates. A power
+/// of two.
 const STAY: u64 = 1024;
-/// The golden ratio's fraction: the high bits of its multiples are spread evenly, whatever the numbers have in common.
+/// The golden ratio's fraction: the high bits of its multiples are spread evenly, whatever the
+/// numbers have in common.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Threads that share no hint, if they are lucky. A power of two.
 const HINTS: usize = 64;
@@ -26,8 +29,8 @@ pub(crate) struct Lanes {
     arena: *mut u8,
     /// Where this process' threads have their areas; 0 if they have none.
     area: isize,
-    /// A lane from 1 up to this is known to have its cells, one for each CPU, in granted memory. Stays 0 but where restartable sequences are
-    /// the way.
+    /// A lane from 1 up to this is known to have its cells, one for each CPU, in granted memory.
+    /// Stays 0 but where restartable sequences are the way.
     known: AtomicU32,
     /// The same where locked instructions are the way.
     known_locked: AtomicU32,
@@ -38,7 +41,8 @@ pub(crate) struct Lanes {
     pub(super) cpus: u64,
     /// What [`Lanes::is_hot`] counts.
     asked: AtomicU32,
-    /// By thread, or so: the CPU that it ran on lately. By locked instructions any CPU's cell is right, so this may be wrong.
+    /// By thread, or so: the CPU that it ran on lately. By locked instructions any CPU's cell is
+    /// right, so this may be wrong.
     hints: [AtomicU32; HINTS],
 }
 
@@ -46,7 +50,8 @@ pub(crate) struct Lanes {
 const CPUS: usize = std::mem::offset_of!(Lanes, cpus);
 const _: () = assert!(CPUS < 64);
 
-// SAFETY: the pointer is into a mapping that lives as long as the process, and is used for atomic access and in restartable sequences alone.
+// SAFETY: the pointer is into a mapping that lives as long as the process, and is used for atomic
+// access and in restartable sequences alone.
 unsafe impl Send for Lanes {}
 // SAFETY: as above.
 unsafe impl Sync for Lanes {}
@@ -56,10 +61,11 @@ impl Lanes {
     pub(crate) fn new(memory: &Mapped, rseq: bool) -> Self {
         let shape = memory.lanes();
         let area = rseq::area();
-        // Another kernel's CPUs may have the same numbers, if it can reach this memory at all. This one's are as many as ever since it
-        // was started.
+        // Another kernel's CPUs may have the same numbers, if it can reach this memory at all. This
+        // one's are as many as ever since it was started.
         let here = memory.get64(header::BOOT_ID) == first_half(boot_id());
-        // Who cannot tell trusts the creator, who could: only then restartable sequences are the segment's way.
+        // Who cannot tell trusts the creator, who could: only then restartable sequences are the
+        // segment's way.
         let fits = possible_cpus().is_none_or(|cpus| u64::from(cpus) <= shape.cpus);
         let is_lanes = here && shape.stride == STRIDE && shape.cpus > 0;
         let kind = match Kind::of(memory) {
@@ -100,7 +106,8 @@ impl Lanes {
         lane.wrapping_sub(1) < self.known.load(Relaxed)
     }
 
-    /// Adds `n` to this CPU's cell of a counter's lane, if that is a matter of a few instructions. False: nothing was added.
+    /// Adds `n` to this CPU's cell of a counter's lane, if that is a matter of a few instructions.
+    /// False: nothing was added.
     #[inline(always)]
     pub(crate) fn add(&self, lane: u32, n: u64) -> bool {
         // SAFETY: a lane that is known (checked first), as `add_once` wants it.
@@ -108,7 +115,8 @@ impl Lanes {
     }
 
     /// # Safety
-    /// Restartable sequences are the segment's and this process' way, and the cells of all CPUs are in granted memory.
+    /// Restartable sequences are the segment's and this process' way, and the cells of all CPUs are
+    /// in granted memory.
     #[inline(always)]
     unsafe fn add_once(&self, lane: u32, n: u64) -> bool {
         // SAFETY: `cpus` cells are there (the caller's promise), aligned to 8 as lanes are, and
@@ -128,15 +136,17 @@ impl Lanes {
     }
 
     /// # Safety
-    /// Locked instructions are the segment's and this process' way, and the cells of all CPUs are in granted memory.
+    /// Locked instructions are the segment's and this process' way, and the cells of all CPUs are
+    /// in granted memory.
     #[inline(always)]
     unsafe fn add_to_hinted(&self, lane: u32, n: u64) {
-        // SAFETY: so many cells are there (the caller's promise), aligned to 8 as lanes are, and changed only by atomic operations in a
-        // segment of this kind.
+        // SAFETY: so many cells are there (the caller's promise), aligned to 8 as lanes are, and
+        // changed only by atomic operations in a segment of this kind.
         let cell =
             unsafe { &*self.arena.add((8 * u64::from(lane) + self.cpu() * STRIDE) as usize).cast::<AtomicU64>() };
-        // Relaxed: a sum of its own. A load of its own for what was seen would wait for the last update's lock: on Intel's processors that
-        // takes a quarter longer, and saves a tenth on AMD's.
+        // Relaxed: a sum of its own. A load of its own for what was seen would wait for the last
+        // update's lock: on Intel's processors that takes a quarter longer, and saves a tenth on
+        // AMD's.
         let seen = cell.fetch_add(n, Relaxed);
         if seen.wrapping_mul(GOLDEN) >> (64 - STAY.ilog2()) == 0 {
             self.look_at_cpu();
@@ -157,7 +167,8 @@ impl Lanes {
         true
     }
 
-    /// Counts an observation in this CPU's pair of a bucket, in a histogram's lane, as [`Lanes::add`] does.
+    /// Counts an observation in this CPU's pair of a bucket, in a histogram's lane, as
+    /// [`Lanes::add`] does.
     #[inline(always)]
     pub(crate) fn count(&self, lane: u32, bucket: usize, v: f64) -> bool {
         let cell = u64::from(lane) + 2 * bucket as u64;
@@ -171,7 +182,8 @@ impl Lanes {
     /// As of `add_once`, of pairs aligned to 16.
     #[inline(always)]
     unsafe fn count_once(&self, cell: u64, v: f64) -> bool {
-        // SAFETY: as in `add_once`. Where 16 bytes are not stored as one no histogram's lane is used.
+        // SAFETY: as in `add_once`. Where 16 bytes are not stored as one no histogram's lane is
+        // used.
         self.pairs
             && unsafe { rseq::count::<SHIFT, CPUS>(self.area, std::ptr::from_ref(self).cast(), self.arena, cell, v) }
     }
@@ -218,8 +230,9 @@ impl Lanes {
         true
     }
 
-    /// The CPU whose cell to count in by locked instructions. To ask for the one that we run on takes longer than to count, so each
-    /// thread does that only now and then ([`STAY`]). Meanwhile it may have moved, or share another's hint: that is slower, and right.
+    /// The CPU whose cell to count in by locked instructions. To ask for the one that we run on
+    /// takes longer than to count, so each thread does that only now and then ([`STAY`]). Meanwhile
+    /// it may have moved, or share another's hint: that is slower, and right.
     #[inline(always)]
     fn cpu(&self) -> u64 {
         u64::from(self.hint().load(Relaxed))
@@ -237,7 +250,8 @@ impl Lanes {
     extern "C" fn look_at_cpu(&self) {
         let errno = Errno::keep();
         #[cfg(target_os = "linux")]
-        // SAFETY: a call without arguments. Where there is none such it fails, and all count in one cell.
+        // SAFETY: a call without arguments. Where there is none such it fails, and all count in one
+        // cell.
         let cpu = u64::from(unsafe { libc::sched_getcpu() } as u32);
         #[cfg(not(target_os = "linux"))]
         let cpu = 0;
@@ -245,7 +259,8 @@ impl Lanes {
         self.hint().store((cpu % self.cpus) as u32, Relaxed);
     }
 
-    /// Whether a cell, by the numbers of lanes, is there for all CPUs. Remembers how far they are, where that is all there is to know.
+    /// Whether a cell, by the numbers of lanes, is there for all CPUs. Remembers how far they are,
+    /// where that is all there is to know.
     fn reaches(&self, memory: &Mapped, cell: u64) -> bool {
         let granted = memory.watermark().saturating_sub(memory.arena_at());
         let cells = granted.saturating_sub((self.cpus - 1) * STRIDE) / 8;
@@ -263,7 +278,8 @@ impl Lanes {
         self.kind != Kind::None && cell < cells
     }
 
-    /// Whether a series that has added `n`, and has crossed a multiple of [`HEAT`], is hot: of amounts other than 1, one in so many is asked.
+    /// Whether a series that has added `n`, and has crossed a multiple of [`HEAT`], is hot: of
+    /// amounts other than 1, one in so many is asked.
     pub(super) fn is_hot(&self, n: u64) -> bool {
         n <= 1 || u64::from(self.asked.fetch_add(1, Relaxed)) % n.min(HEAT) == 0
     }

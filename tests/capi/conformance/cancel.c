@@ -1,7 +1,7 @@
-/* A cancellation that is pending is not acted upon within any call of the library, is still pending after it, and errno is as it was.
- *
- * There is a CASE for each exported call; run.sh compares them with symbols.txt. Each runs in a process of its own, so that first
- * updates, first look-ups and growth happen within the call. */
+/* A cancellation that is pending is not acted upon within any call of the library, is still
+ * pending after it, and errno is as it was.
+ * There is a CASE for each exported call; run.sh compares them with symbols.txt. Each runs in a
+ * process of its own, so that first updates, first look-ups and growth happen within the call. */
 #include "check.h"
 
 #include <pthread.h>

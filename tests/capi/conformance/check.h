@@ -1,4 +1,5 @@
-/* What the conformance tests share: checks that name their place, scratch segments, and looks at a rendered page. */
+/* What the conformance tests share: checks that name their place, scratch segments, and looks at
+ * a rendered page. */
 #ifndef CHECK_H
 #define CHECK_H
 

@@ -1,4 +1,5 @@
-/* What a program learns of a failure: the static text of a status, and this thread's detail of the last one. */
+/* What a program learns of a failure: the static text of a status, and this thread's detail of
+ * the last one. */
 #include "check.h"
 
 #include <pthread.h>

@@ -1,7 +1,8 @@
 /* Formats: what a scraper asks for, and the pages it gets. */
 #include "check.h"
 
-/* All that a cursor gives, in pieces of this size, NUL-terminated. Frees the cursor; the caller frees the page. */
+/* All that a cursor gives, in pieces of this size, NUL-terminated. Frees the cursor; the caller
+ * frees the page. */
 static char *drain(shmetrics_cursor *cursor, size_t piece, size_t *len) {
     char *page = NULL;
     *len = 0;
@@ -97,7 +98,8 @@ static size_t messages_in(const char *page, size_t len) {
     return count;
 }
 
-/* The library's own families change from page to page, so these are compared by names that leave them out. */
+/* The library's own families change from page to page, so these are compared by names that leave
+ * them out. */
 static void pieces_from_segment_and_reader(void) {
     static const char *const only[] = {"requests_total", "seconds_sum", "build"};
     char name[64];

@@ -1,4 +1,5 @@
-/* Label values: which handle a set of them leads to, and what becomes of those that lead nowhere. */
+/* Label values: which handle a set of them leads to, and what becomes of those that lead
+ * nowhere. */
 #include "check.h"
 
 #define OVERFLOW "{shmetrics_overflow=\"true\"} "
@@ -63,7 +64,8 @@ static void wrong_counts_are_inert(shmetrics_segment *segment) {
     CHECK_SHOWS(segment, "\nnone_total 2\n");
 }
 
-/* What is not UTF-8 is replaced; values that look the same then are one series, or a page would show it twice. */
+/* What is not UTF-8 is replaced; values that look the same then are one series, or a page would
+ * show it twice. */
 static void other_bytes_are_replaced(shmetrics_segment *segment) {
     shmetrics_counter_family family = counters(segment, "bytes", "label");
     shmetrics_counter_inc(with(family, TEXT("latin \xe9!")));

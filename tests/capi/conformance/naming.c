@@ -1,4 +1,5 @@
-/* Names as a service's dashboards have them: counters without _total, bounds without .0, labels in any order. */
+/* Names as a service's dashboards have them: counters without _total, bounds without .0, labels
+ * in any order. */
 #include "check.h"
 
 static void exact_names(void) {

@@ -134,7 +134,8 @@ static void bad_options(void) {
     CHECK(segment == NULL);
 }
 
-/* A caller built for a later version has a longer structure: fine, unless it uses what this library does not know. */
+/* A caller built for a later version has a longer structure: fine, unless it uses what this
+ * library does not know. */
 static void other_versions_of_the_structure(void) {
     shmetrics_segment *segment = NULL;
     const shmetrics_str name = unused_name();
@@ -145,7 +146,8 @@ static void other_versions_of_the_structure(void) {
     older.struct_size = offsetof(shmetrics_options, max_processes);
     CHECK_STATUS(shmetrics_segment_open(&older, &segment), SHMETRICS_STATUS_INVALID_ARGUMENT);
     CHECK(segment == NULL);
-    /* One of the first release is as long as that one's, and is taken; what comes behind is not read. */
+    /* One of the first release is as long as that one's, and is taken; what comes behind is not
+     * read. */
     older.struct_size = offsetof(shmetrics_options, group);
     older.group = text("no-such-group");
     CHECK_STATUS(shmetrics_segment_open(&older, &segment), SHMETRICS_STATUS_OK);

@@ -125,7 +125,8 @@ static void all_types(void) {
     one(segment, "build", an_info);
 }
 
-/* Many series: each once, those of a family together and with one pointer to it, and then the library's own. */
+/* Many series: each once, those of a family together and with one pointer to it, and then the
+ * library's own. */
 static void many(void) {
     enum { EACH = 3000 };
     shmetrics_segment *segment = scratch();

@@ -1,4 +1,5 @@
-/* Threads, processes and signal handlers: whoever counts, and however it ends, nothing is lost or counted twice. */
+/* Threads, processes and signal handlers: whoever counts, and however it ends, nothing is lost
+ * or counted twice. */
 #include "check.h"
 
 #include <pthread.h>
@@ -46,7 +47,8 @@ static void in_threads(void) {
     CHECK(sample(h.segment, "threads_shared") == WRITERS * UPDATES);
 }
 
-/* A worker numbers itself, updates everything, looks a new series up, says so, and waits to be killed. */
+/* A worker numbers itself, updates everything, looks a new series up, says so, and waits to be
+ * killed. */
 static pid_t worker(struct handles *h, uint32_t identity, double value) {
     int done[2];
     char byte;
@@ -99,7 +101,8 @@ static void in_forked_children(void) {
     CHECK_SHOWS(h.segment, "\nlate_total{label=\"made by a child\"} 4\n");
 }
 
-/* A worker that replaces a dead one of the same number is the one that shows, wherever its cells are. */
+/* A worker that replaces a dead one of the same number is the one that shows, wherever its cells
+ * are. */
 static void replaced_workers(void) {
     struct handles h = all_kinds("replaced");
     const pid_t five = worker(&h, 5, 50), six = worker(&h, 6, 60);

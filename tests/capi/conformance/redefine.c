@@ -119,7 +119,8 @@ static void earlier(void *name) {
     CHECK(done);
 }
 
-/* One of the generation after it may do both, also without a number: the time is later than all numbers. */
+/* One of the generation after it may do both, also without a number: the time is later than all
+ * numbers. */
 static void later(void *name) {
     shmetrics_segment *segment = open_as(text(name), 0);
     shmetrics_family_spec spec = {.name = TEXT("c"), .replace = true};

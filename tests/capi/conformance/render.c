@@ -1,9 +1,11 @@
-/* Pages: the one-shot call and the cursor, from a writer's segment and from a reader, into buffers of every size. */
+/* Pages: the one-shot call and the cursor, from a writer's segment and from a reader, into
+ * buffers of every size. */
 #include "check.h"
 
 #include <time.h>
 
-/* The application's lines of a page, without the library's own, which change from one look to the next. */
+/* The application's lines of a page, without the library's own, which change from one look to
+ * the next. */
 static char *own_lines(const char *page) {
     char *kept = calloc(1, strlen(page) + 1), *end = kept;
     for (const char *line = page, *next; *line; line = next) {

@@ -209,7 +209,8 @@ static void labels_of_the_segment(void) {
 
 enum { SUMMARY, GAUGE_HISTOGRAM, UNKNOWN, STATE_SET, ENUM, INFO, KINDS };
 
-/* Registers a family of a kind, without states where it has none; what is refused leaves the output alone. */
+/* Registers a family of a kind, without states where it has none; what is refused leaves the
+ * output alone. */
 static shmetrics_status register_as(int kind, shmetrics_segment *segment, const shmetrics_family_spec *given) {
     shmetrics_family_spec own;
     const shmetrics_family_spec *what = given;
@@ -335,7 +336,8 @@ static void what_some_kinds_refuse(shmetrics_segment *segment) {
     CHECK_SHOWS(segment, "most{most=\"s62\"} 0\nmost{most=\"s63\"} 1\n");
 }
 
-/* The same again is the same family; another kind, other states or names that clash are a conflict. */
+/* The same again is the same family; another kind, other states or names that clash are a
+ * conflict. */
 static void twice(shmetrics_segment *segment) {
     const shmetrics_str states[] = {TEXT("x"), TEXT("y"), TEXT("z")};
     for (int kind = 0; kind < KINDS; kind++) {
@@ -361,7 +363,8 @@ static void twice(shmetrics_segment *segment) {
     CHECK_STATUS(register_as(UNKNOWN, segment, &what), SHMETRICS_STATUS_CONFLICT);
 }
 
-/* C has one handle for state sets and enums, and one for all histograms: what the other kind would do is rejected. */
+/* C has one handle for state sets and enums, and one for all histograms: what the other kind
+ * would do is rejected. */
 static void handles_of_another_kind(shmetrics_segment *segment) {
     const shmetrics_str names[] = {TEXT("x"), TEXT("y")};
     shmetrics_family_spec what = spec("other_set", NULL);
@@ -426,7 +429,8 @@ static void wrong_counts_and_inert_families(shmetrics_segment *segment) {
     CHECK_HIDES(segment, "\nwrong_");
 }
 
-/* What no summary and no gauge histogram takes; and what a summary has in common with a histogram. */
+/* What no summary and no gauge histogram takes; and what a summary has in common with a
+ * histogram. */
 static void observing(shmetrics_segment *segment) {
     shmetrics_summary_family family = {0};
     shmetrics_histogram_family ages = {0};

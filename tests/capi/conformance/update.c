@@ -131,7 +131,8 @@ static void inert_handles_do_nothing(void) {
     shmetrics_histogram_observe_since(h, shmetrics_timer_start());
 }
 
-/* Updates that make system calls leave errno as it is: hosts look at it long after the call that set it. */
+/* Updates that make system calls leave errno as it is: hosts look at it long after the call that
+ * set it. */
 #define KEEPS_ERRNO(update) \
     do { \
         errno = 4711; \

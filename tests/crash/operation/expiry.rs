@@ -33,7 +33,8 @@ pub const EXPIRE: Operation = Operation {
     sample: "jobs_total",
     also: |page, seen| {
         let idle = value(page, "idle");
-        // A look that ends between the swap of the word and that of the state has started the clock anew.
+        // A look that ends between the swap of the word and that of the state has started the clock
+        // anew.
         let may_stay = seen.complete() == 0 || seen.victim.done == 0;
         assert!(idle.is_none() || (idle == Some(3.0) && may_stay), "it is {idle:?}: {seen:?}");
     },

@@ -1,11 +1,13 @@
-//! Series that are hot: given a lane, counted in it, and removed with it. A restartable sequence that is single-stepped never comes
-//! to its end, so victims count in the series' own cell then. Where lanes are written by locked instructions, in their lane.
+//! Series that are hot: given a lane, counted in it, and removed with it. A restartable sequence
+//! that is single-stepped never comes to its end, so victims count in the series' own cell then.
+//! Where lanes are written by locked instructions, in their lane.
 
 use super::{counters, histograms, Operation, COUNTER_INC, OBSERVE, OBSERVED, OLD_COUNTER, REUSE};
 use crate::image::{header, Image};
 use shmetrics::Segment;
 
-/// The most that an area of lanes takes, of as many CPUs as the segment of an operation has lanes for.
+/// The most that an area of lanes takes, of as many CPUs as the segment of an operation has lanes
+/// for.
 const AREA: f64 = 55_000.0;
 /// More than it takes to be given a lane.
 const HOT: u64 = 5000;

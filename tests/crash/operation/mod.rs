@@ -31,7 +31,8 @@ pub type Ready = fn(&Name) -> Box<dyn Fn()>;
 /// A page's samples.
 pub type Page = BTreeMap<String, f64>;
 
-/// Something a process does when it is killed or stopped: twice, for the second time may take another way.
+/// Something a process does when it is killed or stopped: twice, for the second time may take
+/// another way.
 #[derive(Clone, Copy)]
 pub struct Operation {
     pub name: &'static str,
@@ -42,7 +43,8 @@ pub struct Operation {
     pub ready: Ready,
     /// What survivors do, if not the same.
     pub others: Option<Ready>,
-    /// What another process does while the victim is stopped, or after it was killed. It got ready before the victim did.
+    /// What another process does while the victim is stopped, or after it was killed. It got ready
+    /// before the victim did.
     pub hold: Option<Ready>,
     /// The sample that the operation raises, and by how much.
     pub sample: &'static str,
@@ -57,7 +59,8 @@ pub struct Operation {
     pub expire: bool,
     /// The most bytes that one kill may cost: the record that the operation makes.
     pub record: f64,
-    /// The header word that the operation must change, or it is not what its name says; and one that it must not.
+    /// The header word that the operation must change, or it is not what its name says; and one
+    /// that it must not.
     pub moves: Option<usize>,
     pub stays: Option<usize>,
     /// What else pages must show. Panics with what is wrong.

@@ -20,7 +20,8 @@ fn gone(page: &Page, n: &str, seen: &Seen) {
     }
 }
 
-/// Panics unless a series that each act makes, and counts 1 in after removing the last one, is in one of these steps.
+/// Panics unless a series that each act makes, and counts 1 in after removing the last one, is in
+/// one of these steps.
 fn renewed(page: &Page, n: &str, seen: &Seen) {
     // One that stood still between removing and counting may count in the series of another.
     match value(page, n) {

@@ -16,7 +16,8 @@ fn filler(segment: &Segment) -> Family<Counter, 1> {
     segment.counter("filler", "").labels(["i"]).register().unwrap()
 }
 
-/// Fills the index, which has 4,096 words, up to so many entries. Doubling begins with the first beyond 5/8 of it: 2,560.
+/// Fills the index, which has 4,096 words, up to so many entries. Doubling begins with the first
+/// beyond 5/8 of it: 2,560.
 fn fill_index(segment: &Segment, entries: usize) {
     let filler = filler(segment);
     for i in 1..entries {

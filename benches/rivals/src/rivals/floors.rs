@@ -26,7 +26,8 @@ struct Pair {
     sum: AtomicU64,
 }
 
-/// Not atomic, as an `inc` on a variable: with two threads it counts wrong, and shows what a shared line costs.
+/// Not atomic, as an `inc` on a variable: with two threads it counts wrong, and shows what a shared
+/// line costs.
 fn plain(row: Row) -> Option<Work> {
     let word = Arc::new(Word::default());
     match row {
@@ -41,8 +42,8 @@ fn xadd(_: Row) -> Option<Work> {
     work!(|_i| word.0.fetch_add(1, Relaxed))
 }
 
-/// The same in a loop of more than nine instructions. On some of Intel's processors a locked one takes a third longer in such a loop, whatever
-/// the others are.
+/// The same in a loop of more than nine instructions. On some of Intel's processors a locked one
+/// takes a third longer in such a loop, whatever the others are.
 fn xadd_among_others(row: Row) -> Option<Work> {
     if row != Row::Inc {
         return None;
@@ -76,7 +77,8 @@ unsafe fn add(pair: &Pair, value: f64) {
     loop {
         let (new_count, new_sum) = (count + 1, f64::from_bits(sum) + value);
         let swapped: u64;
-        // SAFETY: 16 bytes of atomics, aligned to 128. rbx, which the compiler keeps for itself, is exchanged in and out.
+        // SAFETY: 16 bytes of atomics, aligned to 128. rbx, which the compiler keeps for itself, is
+        // exchanged in and out.
         unsafe {
             std::arch::asm!(
                 "xchg rbx, rsi",

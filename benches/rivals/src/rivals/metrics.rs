@@ -31,7 +31,8 @@ fn work(row: Row) -> Option<Work> {
             metrics::counter!("http_requests_total", "methodname" => a.clone(), "pathpathpa" => b.clone(), "statuscode" => c.clone())
                 .increment(1);
         }),
-        // Values wait in a queue until somebody drains it: not what the others do, and without bound.
+        // Values wait in a queue until somebody drains it: not what the others do, and without
+        // bound.
         Row::Observe => None,
         Row::GaugeSet => {
             let gauge = metrics::gauge!("gauge_set");

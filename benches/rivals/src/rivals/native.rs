@@ -57,7 +57,8 @@ impl Library {
     fn load(file: &str) -> Option<Library> {
         let path = PathBuf::from(std::env::var_os("BENCH_NATIVE")?).join(file);
         let path = CString::new(path.to_str()?).ok()?;
-        // SAFETY: libraries of our own making; RTLD_DEEPBIND keeps the library's shmetrics apart from the one linked in here.
+        // SAFETY: libraries of our own making; RTLD_DEEPBIND keeps the library's shmetrics apart
+        // from the one linked in here.
         let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_DEEPBIND) };
         if handle.is_null() {
             return None;
@@ -94,7 +95,8 @@ impl Library {
         }
         Some(Arc::new(move |start, n| {
             let metric = &metric;
-            // SAFETY: made for this row, and both libraries' metrics may be updated from any thread.
+            // SAFETY: made for this row, and both libraries' metrics may be updated from any
+            // thread.
             unsafe { (self.work)(metric.0, row as c_int, start, n) }
         }))
     }

@@ -36,9 +36,11 @@ _HEX = frozenset("0123456789abcdef")
 #: Unused segments of one directory's path that other mount namespaces may want back.
 _KEPT = 16
 
-# Kinds of file systems (statfs) on which the numbers of files, or of the file system, may change while they are in use.
+# Kinds of file systems (statfs) on which the numbers of files, or of the file system, may change
+# while they are in use.
 _INODES_CHANGE = frozenset((0x65735546, 0x01021997))  # FUSE, 9p
-_DEVICES_CHANGE = frozenset((0x6969, 0xFF534D42, 0xFE534D42, 0x517B, 0x00C36400, 0x5346414F))  # NFS, CIFS, SMB2, SMB, Ceph, AFS
+# NFS, CIFS, SMB2, SMB, Ceph, AFS
+_DEVICES_CHANGE = frozenset((0x6969, 0xFF534D42, 0xFE534D42, 0x517B, 0x00C36400, 0x5346414F))
 
 
 _MEMORY = frozenset((0x01021994, 0x858458F6, 0x958458F6))  # tmpfs, ramfs, hugetlbfs
@@ -141,7 +143,8 @@ def _namespace(inode: int) -> str:
         from fcntl import ioctl
 
         with open("/proc/self/ns/mnt", "rb") as namespace:
-            return "u%d" % struct.unpack("Q", ioctl(namespace, 0x8008B705, bytes(8)))[0]  # NS_GET_MNTNS_ID
+            # NS_GET_MNTNS_ID
+            return "u%d" % struct.unpack("Q", ioctl(namespace, 0x8008B705, bytes(8)))[0]
     except (OSError, ImportError):
         return "i%d" % inode
 

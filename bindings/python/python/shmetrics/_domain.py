@@ -106,7 +106,8 @@ def _open_domain(key: "Tuple[Optional[str], Optional[str]]") -> Optional[Domain]
         # Of another path to the same directory.
         made = next((d for d in _open() if d.name is not None and d.segment.path == segment.path), None)
         made = made or Domain(name if segment.path else None, segment, options)
-    # Another thread, or a signal handler, may have been first. The application is told when it can count.
+    # Another thread, or a signal handler, may have been first. The application is told when it can
+    # count.
     chosen = _domains.setdefault(key, made)
     if trouble and chosen is made:
         _segment.tell(trouble)
@@ -159,7 +160,8 @@ def segment_at(path: str) -> Any:
         elif own == domain.name:
             return domain.segment
         else:
-            # This process may not write to the directory's first segment, and counts in one beside it.
+            # This process may not write to the directory's first segment, and counts in one beside
+            # it.
             name, must_be_there = str(domain.name), True
     return _reading(path, name, must_be_there)
 
@@ -248,7 +250,8 @@ def _open() -> "List[Domain]":
 def _leave_gone() -> None:
     """Removes segments that this process alone has open, of directories that are gone."""
     for key, domain in list(_domains.items()):
-        # What this process has open counts as used; but where its directory is gone, nobody else will find it either.
+        # What this process has open counts as used; but where its directory is gone, nobody else
+        # will find it either.
         if domain is None or domain.name is None or domain.segment.path is None:
             continue
         try:

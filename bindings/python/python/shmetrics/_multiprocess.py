@@ -17,7 +17,8 @@ def patch(multiprocess: Any) -> None:
         return
     Metric, Sample = multiprocess.Metric, multiprocess.Sample
     original_mark = multiprocess.mark_process_dead
-    # Where the module was imported outside of multiprocess mode, the original class gets the methods of ours.
+    # Where the module was imported outside of multiprocess mode, the original class gets the
+    # methods of ours.
     original_init, original_merge = original.__init__, original.merge
 
     class MultiProcessCollector(original):  # type: ignore[misc, valid-type]

@@ -15,9 +15,10 @@ class SegmentWarning(RuntimeWarning):
     """Metrics are not shared, or not all of them. The application goes on."""
 
 
-# There are no locks here. Warnings run code of the application, which may count; signal handlers and destructors may come
-# in anywhere, and count. A lock held by what they interrupt would never be released. So a segment is opened first, then
-# published by one step of a dictionary, which has one winner, and at last the application is told.
+# There are no locks here. Warnings run code of the application, which may count; signal handlers
+# and destructors may come in anywhere, and count. A lock held by what they interrupt would never be
+# released. So a segment is opened first, then published by one step of a dictionary, which has one
+# winner, and at last the application is told.
 
 #: The segment of this process, once it is chosen; ``None`` if there is none to be had.
 _chosen: "Dict[str, Optional[Segment]]" = {}
@@ -175,7 +176,8 @@ def open_or_fall_back(
             return Segment(name, **options), None
         except Exception as error:
             reason = error
-        # Root of a user namespace, or without its rights, may not give files away: then the segment is its own.
+        # Root of a user namespace, or without its rights, may not give files away: then the segment
+        # is its own.
         given = next((what for what in ("owner", "group") if what in options and "the option %s=" % what in str(reason)), None)
         if given is None:
             break

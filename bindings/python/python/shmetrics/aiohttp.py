@@ -68,7 +68,8 @@ def instrument(app: Any, app_name: str = "app", **options: Any) -> Any:
             return
         # Not before: of a file, its status is known only now.
         of.answer(response.status)
-        # aiohttp has a task for each request, which is done when the answer is sent or the client has gone.
+        # aiohttp has a task for each request, which is done when the answer is sent or the client
+        # has gone.
         task = asyncio.current_task()
         if task is None:
             of.end()

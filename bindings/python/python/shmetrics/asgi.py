@@ -113,7 +113,8 @@ class _Route:
     def __init__(self, app: Any, scope: Scope) -> None:
         self._scope = scope
         self._path = scope.get("path")
-        # Inside of an application the scope names it already, below a mount also the router outside.
+        # Inside of an application the scope names it already, below a mount also the router
+        # outside.
         self._app = app if _routes_of(app) is not None else scope.get("app")
         self._router = scope.get("router")
         self._root = scope.get("root_path", "") if "app_root_path" in scope else None

@@ -168,7 +168,8 @@ class ThreadingWSGIServer(ThreadingMixIn, WSGIServer):
                 place.end()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        # Twice as many threads, of which half are about to end. More clients wait in the system's queue.
+        # Twice as many threads, of which half are about to end. More clients wait in the system's
+        # queue.
         patience = time.monotonic() + _PATIENCE
         while len(self._places) >= 2 * _PLACES:
             if time.monotonic() > patience:
@@ -177,7 +178,8 @@ class ThreadingWSGIServer(ThreadingMixIn, WSGIServer):
             time.sleep(0.005)
         served = [place for place in self._now() if not place.is_over]
         if len(served) >= _PLACES:
-            # A scraper asks at once and reads what it has asked for. The place is that of a client that has not, or of the oldest.
+            # A scraper asks at once and reads what it has asked for. The place is that of a client
+            # that has not, or of the oldest.
             min(served, key=lambda place: (place.has_asked, place.since)).end()
         self._places[id(request)] = _Place(request)
         try:

@@ -55,7 +55,8 @@ class CollectorRegistry:
     ) -> None:
         self._segment = segment
         self._auto_describe = auto_describe
-        # By ``id``, changed by single steps of the dictionary: comparing collectors, or dropping one, may run anything.
+        # By ``id``, changed by single steps of the dictionary: comparing collectors, or dropping
+        # one, may run anything.
         self._collectors: "Dict[int, Any]" = {}
         self._names: "Dict[int, FrozenSet[str]]" = {}
         self._target_info: "Optional[Dict[str, str]]" = None

@@ -30,7 +30,8 @@ def _directory_of(place: str) -> Optional[str]:
             status = os.lstat(made)
             if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
                 return None
-            # Processes of other users, which a server's workers may be, have to find the marker, and leave it alone.
+            # Processes of other users, which a server's workers may be, have to find the marker,
+            # and leave it alone.
             os.chmod(made, 0o755)
         return path
     except OSError:

@@ -13,7 +13,8 @@ from support import ROOT, clean_environment
 
 NOBODY = 65534
 
-# Counts as often as the first argument says, and prints what the page says and what was warned about.
+# Counts as often as the first argument says, and prints what the page says and what was warned
+# about.
 COUNT = """
 import sys, warnings
 warnings.simplefilter("always")

@@ -12,7 +12,8 @@ import sys
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 
-# Method, path, the template in neutral words, status. `None` where frameworks answer as they please.
+# Method, path, the template in neutral words, status. `None` where frameworks answer as they
+# please.
 REQUESTS: list[tuple[str, str, str | None, int | None]] = [
     ("GET", "/", "/", 200),
     ("HEAD", "/", "/", None),

@@ -172,7 +172,8 @@ def test_bytes(name, command, requests, shm, tmp_path):
             plain, other = Connection(port), Connection(port)
             for method, path in requests:
                 if path in NOT_THERE.get(name, ()) or (keep and method == "HEAD"):
-                    continue  # of HEAD it is the end of the connection that tells whether there is a body
+                    # of HEAD it is the end of the connection that tells whether there is a body
+                    continue
                 wanted = plain.ask(method, "/plain" + path, version, keep)
                 found = other.ask(method, "/with" + path, version, keep)
                 if (_alike(wanted[0]), wanted[1]) != (_alike(found[0]), found[1]):

@@ -26,7 +26,8 @@ def cases() -> list:
         pytest.param(name, way, id=f"{name} {way}".strip())
         for name in sorted(names)
         for way in WAYS.get(name.partition("-")[0], [""])
-        if (name, way) != ("starlette-0.27", "fastapi root")  # it does not find its own routes below a root path
+        # it does not find its own routes below a root path
+        if (name, way) != ("starlette-0.27", "fastapi root")
     ]
 
 

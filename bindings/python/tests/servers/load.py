@@ -10,7 +10,8 @@ from collections import Counter
 
 from support import Samples, get, kill, total, wait_until
 
-# By what the pages call the route: all examples have these three. Names of the parts in it differ by framework.
+# By what the pages call the route: all examples have these three. Names of the parts in it differ
+# by framework.
 PATHS = {"/": "/", "/items": "/items/7", "/slow": "/slow/0.03"}
 # A request that has no answer after this was lost with its worker.
 LOST_SECONDS = 20

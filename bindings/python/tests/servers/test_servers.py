@@ -64,7 +64,8 @@ def test_totals_and_progress(command, by, shm, tmp_path):
         with Load(server.port) as load:
             killed = kill_now_and_then(server, LOAD_SECONDS, 0.4)
         page = settle(server)
-        # The middlewares time a request to the end of its answer, when the client has it. A worker killed in between never does.
+        # The middlewares time a request to the end of its answer, when the client has it. A worker
+        # killed in between never does.
         unfinished = killed * load.threads if by == "native" else 0
         found = problems(page, load, unfinished)
         assert found == [], f"{found}\n{load.failed} failed ({load.errors}), {killed} killed\n{server.page()}\n{server.log()}"
@@ -134,7 +135,8 @@ def test_upgrade_on_the_fly(preload, shm, tmp_path):
             time.sleep(0.5)
             before = total_requests(server.samples())
             os.kill(old, signal.SIGUSR2)
-            new = wait_until(lambda: _pid(tmp_path / "pid.2"), "a new master")  # gunicorn's name for it
+            # gunicorn's name for it
+            new = wait_until(lambda: _pid(tmp_path / "pid.2"), "a new master")
             wait_until(lambda: len(children(new)) == 4, "its workers")
             time.sleep(0.5)
             between = total_requests(server.samples())

@@ -1,5 +1,5 @@
-//! The web configuration file: Prometheus' own format, of which all is taken that has a meaning here. What is not is an error that says
-//! what to do, never ignored.
+//! The web configuration file: Prometheus' own format, of which all is taken that has a meaning
+//! here. What is not is an error that says what to do, never ignored.
 
 use std::collections::HashMap;
 use std::io;

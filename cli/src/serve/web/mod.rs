@@ -1,5 +1,5 @@
-//! Encryption and passwords, by the conventions of Prometheus' own servers: a web configuration file, read again when it, or a
-//! certificate, changes.
+//! Encryption and passwords, by the conventions of Prometheus' own servers: a web configuration
+//! file, read again when it, or a certificate, changes.
 
 mod auth;
 mod config;

@@ -71,8 +71,8 @@ impl Connection {
         socket.write_all(second)
     }
 
-    /// Begins a response of unknown length. A client that does not know chunks gets the bare bytes: it also knows no
-    /// keep-alive, and reads to the connection's end.
+    /// Begins a response of unknown length. A client that does not know chunks gets the bare bytes:
+    /// it also knows no keep-alive, and reads to the connection's end.
     pub fn stream(&mut self, content_type: &str, request: &Request) -> io::Result<Chunks<'_>> {
         let chunked = request.chunked_answer;
         let encoding = if chunked { "Transfer-Encoding: chunked\r\n" } else { "" };

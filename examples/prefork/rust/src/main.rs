@@ -1,5 +1,6 @@
-//! The worker in Rust: one connection at a time from the socket the master listens on. A program of its own, started by
-//! the master with the socket in `LISTEN_FD` and the segment's name in `SHMETRICS_SEGMENT`.
+//! The worker in Rust: one connection at a time from the socket the master listens on. A program of
+//! its own, started by the master with the socket in `LISTEN_FD` and the segment's name in
+//! `SHMETRICS_SEGMENT`.
 
 mod http;
 mod metrics;
@@ -22,7 +23,8 @@ const REQUESTS_PER_CONNECTION: u32 = 100;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let metrics = Metrics::attach(number_from("WORKER_NUMBER")?)?;
-    // SAFETY: the master passed this open listening socket to this process, and nothing else here uses it.
+    // SAFETY: the master passed this open listening socket to this process, and nothing else here
+    // uses it.
     let listener = unsafe { TcpListener::from_raw_fd(number_from("LISTEN_FD")?.try_into()?) };
     loop {
         match listener.accept() {

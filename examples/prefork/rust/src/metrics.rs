@@ -1,5 +1,5 @@
-//! All the worker knows of metrics. The families are those the C side registers: whoever is first makes them, the
-//! others find them.
+//! All the worker knows of metrics. The families are those the C side registers: whoever is first
+//! makes them, the others find them.
 
 use std::io;
 

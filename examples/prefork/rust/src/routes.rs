@@ -31,8 +31,8 @@ static ROUTES: [Route; 7] = [
 
 static OTHER: Route = route("other", "other", "404 Not Found", "No such page\n");
 
-/// What is in no table is labelled `other`: a label must not hold what a client typed, or any client can make series
-/// without end.
+/// What is in no table is labelled `other`: a label must not hold what a client typed, or any
+/// client can make series without end.
 pub fn find(method: &str, path: &str) -> &'static Route {
     ROUTES.iter().find(|r| r.path == path && r.method == method).unwrap_or(&OTHER)
 }

@@ -1,5 +1,6 @@
-//! A metric of protobuf with one value, as most are, written from its beginning to its end: all of it is known beforehand, or as long as
-//! the label text. So no length is filled in later, and nothing is moved.
+//! A metric of protobuf with one value, as most are, written from its beginning to its end: all of
+//! it is known beforehand, or as long as the label text. So no length is filled in later, and
+//! nothing is moved.
 
 use super::wire::tag;
 use crate::expose::format::simd::BLOCK;
@@ -21,10 +22,12 @@ pub(in crate::expose) struct Quick {
     patience: [u8; SHAPES],
 }
 
-/// How a metric is made of a text whose values are as long as those of the one it was found with: most series of a family have the shape of
-/// others. Then the lengths are part of the heads, and all is copied from known places to known places.
+/// How a metric is made of a text whose values are as long as those of the one it was found with:
+/// most series of a family have the shape of others. Then the lengths are part of the heads, and
+/// all is copied from known places to known places.
 struct Shape {
-    /// The length of the text, where its quotes are, and the length of what follows the labels: the metric's own length depends on it.
+    /// The length of the text, where its quotes are, and the length of what follows the labels: the
+    /// metric's own length depends on it.
     len: usize,
     quotes: u64,
     tail: usize,
@@ -33,8 +36,8 @@ struct Shape {
     moves: Vec<Move>,
 }
 
-/// Two blocks to copy: one of the metric to its place, and then one of the text to where its value is. What runs over is overwritten by
-/// the next ones.
+/// Two blocks to copy: one of the metric to its place, and then one of the text to where its value
+/// is. What runs over is overwritten by the next ones.
 #[derive(Clone, Copy)]
 struct Move {
     metric: u16,
@@ -64,7 +67,8 @@ const HEAD: usize = 48;
 const SHORT: usize = 0x80;
 
 impl Quick {
-    /// Of these labels: as they stand in the label text, and their names. `None` if one is too long.
+    /// Of these labels: as they stand in the label text, and their names. `None` if one is too
+    /// long.
     pub(in crate::expose) fn new<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, fixed: &[u8]) -> Option<Self> {
         let mut quick = Quick {
             heads: Vec::new(),
@@ -90,8 +94,9 @@ impl Quick {
         Some(quick)
     }
 
-    /// Appends a metric with the labels of a text without escapes, and what follows them, with the value in its place there. False, and
-    /// nothing is appended, if a value is too long for it, or the text is not of these labels.
+    /// Appends a metric with the labels of a text without escapes, and what follows them, with the
+    /// value in its place there. False, and nothing is appended, if a value is too long for it, or
+    /// the text is not of these labels.
     #[inline(always)]
     pub(in crate::expose) fn metric(&mut self, text: &Text, tail: &Tail, value: f64, out: &mut Vec<u8>) -> bool {
         match &self.shapes[text.len() % SHAPES] {
@@ -143,7 +148,8 @@ impl Quick {
                 done += BLOCK;
             }
             for of_it in (0..len.max(1)).step_by(BLOCK) {
-                // Behind the first block of a value there is no more of its head: something that is overwritten at once.
+                // Behind the first block of a value there is no more of its head: something that is
+                // overwritten at once.
                 let metric = if of_it == 0 { done } else { at + of_it };
                 moves.push(Move { metric: metric as u16, text: (from + of_it) as u16, value: (at + of_it) as u16 });
             }
@@ -183,8 +189,8 @@ impl Quick {
         true
     }
 
-    /// Appends the labels. `value_len` is how long a value is that begins at a place; if none does, too long. False: they are not all of the
-    /// text, and so not as long as was said.
+    /// Appends the labels. `value_len` is how long a value is that begins at a place; if none does,
+    /// too long. False: they are not all of the text, and so not as long as was said.
     #[inline(always)]
     fn labels(&self, text: &Text, line: &mut Line<'_>, value_len: impl Fn(usize) -> usize) -> bool {
         let mut at = 0;

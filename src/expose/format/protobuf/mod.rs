@@ -1,5 +1,6 @@
-//! Protobuf: a length and an `io.prometheus.client.MetricFamily` for each family (`client_model/metrics.proto`). A family's length
-//! stands in front of it, so a whole one is put together in memory.
+//! Protobuf: a length and an `io.prometheus.client.MetricFamily` for each family
+//! (`client_model/metrics.proto`). A family's length stands in front of it, so a whole one is put
+//! together in memory.
 
 mod fast;
 pub(in crate::expose) mod wire;
@@ -51,8 +52,8 @@ struct Metrics {
     names: usize,
     /// The labels that all series have in front of theirs.
     fixed: Piece,
-    /// Of a histogram, the bounds as fields. Of a summary, the ranks of the quantiles, and the tag of the value. Of a state set, the
-    /// labels.
+    /// Of a histogram, the bounds as fields. Of a summary, the ranks of the quantiles, and the tag
+    /// of the value. Of a state set, the labels.
     marks: Vec<Piece>,
     /// The bound of the last bucket.
     infinity: Piece,

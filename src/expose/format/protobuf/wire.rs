@@ -1,6 +1,7 @@
 //! The wire format of protobuf: field numbers, lengths and whole numbers.
 
-/// Field numbers and wire types: `number << 3 | type`, with 0 for varints, 1 for 8 bytes, 2 for what has a length.
+/// Field numbers and wire types: `number << 3 | type`, with 0 for varints, 1 for 8 bytes, 2 for
+/// what has a length.
 pub(in crate::expose) mod tag {
     pub(in crate::expose) const FAMILY_NAME: u8 = 0x0a;
     pub(in crate::expose) const FAMILY_HELP: u8 = 0x12;

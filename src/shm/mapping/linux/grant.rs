@@ -1,4 +1,5 @@
-//! Memory for the file of a segment: granted by the kernel before it is touched, and looked for where others say it is.
+//! Memory for the file of a segment: granted by the kernel before it is touched, and looked for
+//! where others say it is.
 
 use std::ffi::CString;
 use std::fs::File;

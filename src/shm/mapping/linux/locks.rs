@@ -7,11 +7,13 @@ use std::path::Path;
 
 use super::file::is_named;
 
-/// The byte on which every process that has the file mapped for writing holds a shared lock. No slot's: those come later.
+/// The byte on which every process that has the file mapped for writing holds a shared lock. No
+/// slot's: those come later.
 pub(super) const USERS: u64 = 0;
 
-/// Says that the file is in use, as long as this description of it is open or mapped, here or in forked children: a host
-/// that closes its descriptors does not end it. `false`: somebody has found the file unused and is about to remove it.
+/// Says that the file is in use, as long as this description of it is open or mapped, here or in
+/// forked children: a host that closes its descriptors does not end it. `false`: somebody has found
+/// the file unused and is about to remove it.
 pub(crate) fn hold(file: &File) -> bool {
     let mut lock = byte_lock(USERS);
     lock.l_type = libc::F_RDLCK as libc::c_short;
@@ -21,8 +23,8 @@ pub(crate) fn hold(file: &File) -> bool {
     held || !matches!(io::Error::last_os_error().raw_os_error(), Some(libc::EAGAIN | libc::EACCES))
 }
 
-/// Removes the file's name if it still leads to the file and no process uses it. New users are kept out until `file` is
-/// closed or held.
+/// Removes the file's name if it still leads to the file and no process uses it. New users are kept
+/// out until `file` is closed or held.
 pub(crate) fn remove_if_unused(file: &File, path: &Path) -> bool {
     let lock = byte_lock(USERS);
     // SAFETY: a plain call with a local.

@@ -23,7 +23,8 @@ fn json(text: &str) -> String {
     out + "\""
 }
 
-/// What was found, as `[name, labels, value]`. Numbers are strings, for those that JSON does not have.
+/// What was found, as `[name, labels, value]`. Numbers are strings, for those that JSON does not
+/// have.
 #[derive(Default)]
 struct Found {
     samples: Vec<String>,
