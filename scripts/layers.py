@@ -10,7 +10,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# The layers of each crate from top to bottom. Files of one layer may import each other, in no circle.
+# Layers of each crate, from top to bottom. Files of one layer may import each other, in no circle.
 CRATES = {
     "src": "capi | lib | expose | registry | metric | record | segment | process | shm | text | os error kind",
     "bindings/metrics/src": "lib | builder | recorder | cache | handle | shared | settings family | names",
