@@ -29,7 +29,7 @@
  *              processes, from that instant on.
  * label sets   A look-up of the same values makes a new one, from 0. Handles to a removed one are
  *              safe for ever: updates through them count nowhere (but in
- *              shmetrics_updates_to_removed_total), never into another label set, even where the
+ *              shmetrics_stale_updates_total), never into another label set, even where the
  *              memory serves one by now. So look up what may be removed, rather than keep handles.
  * Errors       Calls that can fail return a shmetrics_status and write their outputs, which come
  *              last, only on success. shmetrics_last_error gives the detail. Updates return nothing

@@ -146,7 +146,7 @@ fn a_full_segment_of_long_and_short_texts_is_shown_whole() {
             let long = "x".repeat(n % longest + 1);
             family.with([&n.to_string(), &long]).inc();
         }
-        assert!(segment.reader().inspect().refused_series > 0 || longest == 1, "it is full");
+        assert!(segment.reader().inspect().overflow_lookups > 0 || longest == 1, "it is full");
         is_whole(&name, 50);
     }
 }

@@ -241,7 +241,7 @@ fn states_have_lives() {
     new_set.set(2, true);
     new_enum.set(2);
     let page = String::from_utf8(s.render(Format::Text)).unwrap();
-    assert!(page.contains("shmetrics_updates_to_removed_total 2\n"), "{page}");
+    assert!(page.contains("shmetrics_stale_updates_total 2\n"), "{page}");
     assert!(page.contains("shmetrics_updates_rejected_total 2\n"), "{page}");
     assert!(page.contains("a{n=\"2\",a=\"x\"} 0\na{n=\"2\",a=\"y\"} 0\n"), "{page}");
     assert!(page.contains("b{n=\"2\",b=\"x\"} 1\nb{n=\"2\",b=\"y\"} 0\n"), "{page}");

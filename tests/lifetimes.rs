@@ -58,7 +58,7 @@ fn live(name: &Name, segment: &Segment, told: &Shared, worker: usize, life: u64)
 /// The updates that a page shows at each place, after checking that it is sound.
 fn shown(page: &[u8]) -> Vec<u64> {
     let page: BTreeMap<String, f64> = samples(std::str::from_utf8(page).unwrap());
-    for none in ["corrupt_records", "series_refused_total", "families_refused_total", "updates_rejected_total"] {
+    for none in ["corrupt_records", "overflow_lookups_total", "registrations_failed_total", "updates_rejected_total"] {
         assert_eq!(page[&format!("shmetrics_{none}")], 0.0, "{none}");
     }
     assert!((0.0..=WORKERS as f64).contains(&page.get("busy").copied().unwrap_or(0.0)));

@@ -193,7 +193,7 @@ fn item_70_what_would_become_one_is_refused_and_both_are_named() {
         let message = result.unwrap_err().to_string();
         assert!(words.iter().all(|word| message.contains(word)), "{message}");
         refused += 1;
-        assert_eq!(name.reader().inspect().refused_families, refused);
+        assert_eq!(name.reader().inspect().failed_registrations, refused);
     };
     refuse(
         s.counter("http_requests", "").register().map(drop),

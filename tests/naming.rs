@@ -216,7 +216,7 @@ fn a_handle_in_another_order_removes_clears_and_overflows_as_any() {
     theirs.with(["2", "1"]).set(1.0);
     theirs.with(["3", "3"]).set(7.0);
     assert!(page(&s).contains("g{shmetrics_overflow=\"true\"} 7\n"));
-    assert_eq!(own(&s, "shmetrics_series_refused_total"), 1.0);
+    assert_eq!(own(&s, "shmetrics_overflow_lookups_total"), 1.0);
     assert!(theirs.with(["4".repeat(70_000).as_str(), ""]).get() == 7.0, "too long for any series");
     assert_eq!(theirs.clear(), 2);
     assert_eq!(s.reader().check(), Vec::<String>::new());

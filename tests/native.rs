@@ -224,7 +224,7 @@ fn label_sets_come_and_go() {
     assert_eq!(numbers(&found, "count"), [2.0]);
     assert_eq!(numbers(&found, "sum"), [8.0]);
     assert_eq!([numbers(&found, "zero_count"), numbers(&found, "positive_buckets")], [[1.0], [1.0]]);
-    assert_eq!(common::own(&s, "shmetrics_updates_to_removed_total"), 5.0);
+    assert_eq!(common::own(&s, "shmetrics_stale_updates_total"), 5.0);
     assert_eq!(common::own(&s, "shmetrics_segment_used_bytes"), used, "its chunks were used again");
     assert!(family.remove(["2"]));
     let third = family.with(["3"]);

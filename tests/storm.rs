@@ -77,7 +77,7 @@ fn updates_shown(segment: &Segment) -> Vec<u64> {
     let page = String::from_utf8(segment.render(Format::Text)).unwrap();
     let mut page: BTreeMap<String, f64> = samples(&page);
     assert_eq!(page["shmetrics_corrupt_records"], 0.0);
-    assert_eq!(page["shmetrics_series_refused_total"], 0.0);
+    assert_eq!(page["shmetrics_overflow_lookups_total"], 0.0);
     assert_eq!(page["shmetrics_updates_rejected_total"], 0.0);
     page.retain(|sample, _| !sample.starts_with("shmetrics_"));
     let mut take = |sample: &str| page.remove(sample);

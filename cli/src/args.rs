@@ -116,7 +116,7 @@ pub(crate) enum Verb {
 
     /// Show a segment's header, memory, families and processes
     ///
-    /// REFUSED counts the look-ups that found their family or the segment full and returned the
+    /// OVERFLOW counts the look-ups that found their family or the segment full and returned the
     /// overflow series: raise the limit, or use fewer label values. The list of processes has the
     /// processes with per-process gauges, including dead processes whose gauges still count. The
     /// family of a counter has no _total in its name.

@@ -52,7 +52,7 @@ fn json(i: &Inspection, update: Option<LastUpdate>) -> Json {
             .field("labels", Json::list(&family.labels))
             .field("series", family.series)
             .field("max_series", family.max_series)
-            .field("refused", family.refused)
+            .field("overflow_lookups", family.overflow_lookups)
     };
     let process = |process: &ProcessInfo| {
         Object::default()
@@ -67,8 +67,8 @@ fn json(i: &Inspection, update: Option<LastUpdate>) -> Json {
         .field("boot_id", &i.boot_id)
         .field("leaked_bytes", i.leaked)
         .field("corrupt_families", i.corrupt)
-        .field("refused_lookups", i.refused_series)
-        .field("refused_registrations", i.refused_families)
+        .field("overflow_lookups", i.overflow_lookups)
+        .field("failed_registrations", i.failed_registrations)
         .field("rejected_updates", i.rejected_updates)
         .field("lane_kind", i.lane_kind)
         .field("lane_cpus", i.lane_cpus)
@@ -106,7 +106,7 @@ fn report(i: &Inspection, update: Option<LastUpdate>, out: &mut impl Write) -> i
     writeln!(out, "memory     {filled} {share}: {} used of {}", bytes(i.used), bytes(i.ceiling))?;
     writeln!(out, "resident   {}", bytes(i.resident))?;
     writeln!(out, "series     {}", count(census::series(i)))?;
-    let (series, registrations, updates) = (i.refused_series, i.refused_families, i.rejected_updates);
+    let (series, registrations, updates) = (i.overflow_lookups, i.failed_registrations, i.rejected_updates);
     writeln!(
         out,
         "refused    {} look-ups, {} registrations, {} updates",
@@ -135,7 +135,7 @@ fn families(families: &[FamilyInfo]) -> Table {
         ("MODE", Align::Left),
         ("LABELS", Align::Left),
         ("SERIES", Align::Right),
-        ("REFUSED", Align::Right),
+        ("OVERFLOW", Align::Right),
     ]);
     for family in families {
         let labels = if family.labels.is_empty() { "-".to_owned() } else { family.labels.join(",") };
@@ -145,7 +145,7 @@ fn families(families: &[FamilyInfo]) -> Table {
             family.mode.unwrap_or("-").to_owned(),
             labels,
             count(family.series),
-            count(family.refused),
+            count(family.overflow_lookups),
         ]);
     }
     table

@@ -185,8 +185,8 @@ pub(crate) struct Segment {
     limit: u64,
     identity: u32,
     series: u64,
-    refused_series: u64,
-    refused_families: u64,
+    overflow_lookups: u64,
+    failed_registrations: u64,
     rejected: u64,
     removed: u64,
     /// Updates through handles to removed series.
@@ -512,7 +512,7 @@ impl Segment {
             }
         }
         if !faults.inside.is_empty() && faults.door.is_empty() {
-            self.refused_families += 1;
+            self.failed_registrations += 1;
         }
         if !faults.allow(0) {
             return Err(faults);
@@ -640,7 +640,7 @@ impl Segment {
             return Some(embedded);
         }
         if (full && !WRONG) || too_long {
-            self.refused_series += 1;
+            self.overflow_lookups += 1;
             let cell = f.cell(false);
             f.embedded.get_or_insert(cell);
             return Some(embedded);
@@ -817,10 +817,10 @@ impl Segment {
         for (name, value) in [
             ("shmetrics_series", self.series),
             ("shmetrics_series_removed_total", self.removed),
-            ("shmetrics_series_refused_total", self.refused_series),
-            ("shmetrics_families_refused_total", self.refused_families),
+            ("shmetrics_overflow_lookups_total", self.overflow_lookups),
+            ("shmetrics_registrations_failed_total", self.failed_registrations),
             ("shmetrics_updates_rejected_total", self.rejected),
-            ("shmetrics_updates_to_removed_total", self.stale),
+            ("shmetrics_stale_updates_total", self.stale),
             ("shmetrics_observations_refused_total", 0),
             ("shmetrics_corrupt_records", 0),
             ("shmetrics_segment_leaked_bytes", 0),

@@ -42,9 +42,9 @@ pub struct Inspection {
     /// The processes that have, or had, gauges of their own.
     pub processes: Vec<ProcessInfo>,
     /// Look-ups that ended in an overflow series.
-    pub refused_series: u64,
+    pub overflow_lookups: u64,
     /// Registrations that failed.
-    pub refused_families: u64,
+    pub failed_registrations: u64,
     /// Updates that were not done.
     pub rejected_updates: u64,
     /// Bytes of records that killed processes never finished.
@@ -91,7 +91,7 @@ pub struct FamilyInfo {
     /// The most it may have; 0 for no limit of its own.
     pub max_series: u64,
     /// Look-ups that ended in its overflow series.
-    pub refused: u64,
+    pub overflow_lookups: u64,
 }
 
 /// A process in an [`Inspection`].
@@ -150,8 +150,8 @@ pub(super) fn inspect(source: &Source<'_>) -> Inspection {
         series: count_of(memory.get64(header::SERIES)),
         families,
         processes: processes(memory, *backing, *own),
-        refused_series: memory.get64(header::REFUSED_SERIES),
-        refused_families: memory.get64(header::REFUSED_FAMILIES),
+        overflow_lookups: memory.get64(header::OVERFLOW_LOOKUPS),
+        failed_registrations: memory.get64(header::FAILED_REGISTRATIONS),
         rejected_updates: memory.get64(header::REJECTED_UPDATES),
         leaked: self_metrics::leaked(memory),
         corrupt,
@@ -200,7 +200,7 @@ fn family_info(record: &Record<'_>) -> Option<FamilyInfo> {
         mode: (record.kind() == KIND_GAUGE).then(|| record.mode().name()),
         series: if texts.labels.is_empty() { 1 } else { record.series() },
         max_series: record.max_series(),
-        refused: record.refused(),
+        overflow_lookups: record.overflow_lookups(),
         labels: texts.label_names(),
         name: texts.name,
         help: texts.help,

@@ -75,18 +75,18 @@ pub(super) fn families<'a>(memory: &Mapped, living: &[u32], whole: &State) -> Ve
             word(header::REMOVED_SERIES),
         ),
         counter(
-            "shmetrics_series_refused",
+            "shmetrics_overflow_lookups",
             "Look-ups of label sets that were counted in an overflow series instead, for lack of room or beyond a limit.",
-            word(header::REFUSED_SERIES),
+            word(header::OVERFLOW_LOOKUPS),
         ),
-        counter("shmetrics_families_refused", "Registrations that failed.", word(header::REFUSED_FAMILIES)),
+        counter("shmetrics_registrations_failed", "Registrations that failed.", word(header::FAILED_REGISTRATIONS)),
         counter(
             "shmetrics_updates_rejected",
             "Updates with values a metric cannot take, or by processes beyond the limit.",
             word(header::REJECTED_UPDATES),
         ),
         counter(
-            "shmetrics_updates_to_removed",
+            "shmetrics_stale_updates",
             "Updates through handles to series that had been removed: they count nowhere.",
             word(header::STALE_UPDATES),
         ),

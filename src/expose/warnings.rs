@@ -14,7 +14,7 @@ const UNNAMED: u32 = 16;
 
 /// Bits of `header::TOLD`, and the counts they are about.
 const KINDS: [(u32, u64); 4] = [
-    (1, header::REFUSED_SERIES),
+    (1, header::OVERFLOW_LOOKUPS),
     (2, header::REJECTED_UPDATES),
     (4, header::STALE_UPDATES),
     (8, header::REFUSED_OBSERVATIONS),
@@ -114,7 +114,7 @@ fn cause(inner: &Inner) -> String {
     while link != 0 && !ring.closes(link) {
         let record = Record::new(memory, offset(link));
         let limit = record.max_series();
-        if !record.is_retired() && record.refused() > 0 && limit != 0 && record.series() >= limit {
+        if !record.is_retired() && record.overflow_lookups() > 0 && limit != 0 && record.series() >= limit {
             let name = record.texts().map_or_else(String::new, |texts| texts.name);
             return format!(
                 "the family {name} has reached its limit of {limit} series; raise it, or use fewer label values"

@@ -54,7 +54,7 @@ pub(crate) mod sealed {
 /// A kind of metric: [`Counter`], [`Gauge`], [`Histogram`] and so on.
 ///
 /// A handle belongs to one series. Once that is removed, by whichever process, updates through the
-/// handle are not done (but counted in `shmetrics_updates_to_removed_total`): never do they count
+/// handle are not done (but counted in `shmetrics_stale_updates_total`): never do they count
 /// into another series, even where its memory serves one by now. So keep handles of label sets that
 /// nobody removes, and look the others up.
 pub trait Metric: sealed::At + Copy {

@@ -73,8 +73,8 @@ impl<'a> Record<'a> {
     pub(crate) fn max_series(&self) -> u64 {
         self.memory.get64(self.at + family::MAX_SERIES)
     }
-    pub(crate) fn refused(&self) -> u64 {
-        self.memory.load64(self.at + family::REFUSED, Relaxed)
+    pub(crate) fn overflow_lookups(&self) -> u64 {
+        self.memory.load64(self.at + family::OVERFLOW_LOOKUPS, Relaxed)
     }
     /// The chain of its series.
     pub(crate) fn ends(&self) -> Ends {

@@ -148,7 +148,7 @@ impl<'a, M: Metric> Builder<'a, M> {
     /// The old definition leaves all pages at the instant at which the new one comes in, and no
     /// page shows the name twice. The new family begins without series. Updates through handles to
     /// the old one, in whichever process, are not done but counted in
-    /// `shmetrics_updates_to_removed_total`. Its memory serves other families with series of the
+    /// `shmetrics_stale_updates_total`. Its memory serves other families with series of the
     /// same shape. A family that is registered just so already stays as it is;
     /// [`Builder::max_series`] and [`Builder::exemplar_interval`] are then put in force, and its
     /// series go on.

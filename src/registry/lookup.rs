@@ -270,8 +270,8 @@ impl Table {
     pub(super) fn overflow(&self) -> Place {
         let memory = &self.inner.memory;
         let place = self.embedded();
-        memory.add64(self.at + f::REFUSED, 1, Relaxed);
-        self.inner.count(header::REFUSED_SERIES);
+        memory.add64(self.at + f::OVERFLOW_LOOKUPS, 1, Relaxed);
+        self.inner.count(header::OVERFLOW_LOOKUPS);
         let (hidden, live) = (State::new(state::HIDDEN, 0), State::new(state::LIVE, 0));
         let _ = memory.cas32(place.at + entry::STATE, hidden.0, live.0, Relaxed, Relaxed);
         place

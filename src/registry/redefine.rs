@@ -42,7 +42,7 @@ impl Segment {
     /// if there is none.
     ///
     /// Updates through its handles, and through handles that its family handles give from now on,
-    /// are not done but counted in `shmetrics_updates_to_removed_total`. The name may then be
+    /// are not done but counted in `shmetrics_stale_updates_total`. The name may then be
     /// registered anew, with any type, labels or options. Its memory serves later families whose
     /// series have the same shape. To put another definition in its place, register that with
     /// [`Builder::replace`](crate::Builder::replace), which leaves no page without the family.

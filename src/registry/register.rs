@@ -26,7 +26,7 @@ pub(crate) fn register(inner: &Inner, spec: Spec<'_>) -> Result<u64, Error> {
     match result {
         Ok(at) if Record::new(&inner.memory, at).mode().has_cells() => inner.process.expect_gauges(),
         Ok(_) => {}
-        Err(_) => inner.count(header::REFUSED_FAMILIES),
+        Err(_) => inner.count(header::FAILED_REGISTRATIONS),
     }
     result
 }

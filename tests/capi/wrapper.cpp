@@ -483,7 +483,7 @@ void redefinitions() {
   CHECK(*segment.try_unregister("c") && !*segment.try_unregister("c"));
   replacement.inc();
   CHECK(page_of(segment).find("\nc_total") == std::string::npos);
-  CHECK(shows(segment, "\nshmetrics_updates_to_removed_total 2\n"));
+  CHECK(shows(segment, "\nshmetrics_stale_updates_total 2\n"));
 }
 
 void generations() {

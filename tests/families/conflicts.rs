@@ -20,7 +20,7 @@ fn each_difference_is_told() {
     s.counter("c", "").labels(["a", "b"]).register().unwrap().with(["1", "2"]).inc();
     s.gauge("g_seconds", "", GaugeMode::LiveSum).unit("seconds").register().unwrap();
     s.histogram("h", "").buckets(&[0.1, 1.0]).register().unwrap();
-    let refused = || own(&s, "shmetrics_families_refused_total");
+    let refused = || own(&s, "shmetrics_registrations_failed_total");
     assert_eq!(refused(), 0.0);
     conflict(&s, s.gauge("c", "", GaugeMode::Shared).labels(["a", "b"]).register(), ["counter", "gauge"]);
     conflict(&s, s.histogram("c", "").labels(["a", "b"]).register(), ["counter", "histogram"]);

@@ -7,7 +7,7 @@ use shmetrics::{Counter, Error, Family, GaugeMode, Segment};
 const OVERFLOW: &str = "c_total{shmetrics_overflow=\"true\"}";
 
 fn refused(segment: &Segment) -> f64 {
-    own(segment, "shmetrics_series_refused_total")
+    own(segment, "shmetrics_overflow_lookups_total")
 }
 
 fn counters(segment: &Segment, name: &str, max_series: u64) -> Family<Counter, 1> {
@@ -30,7 +30,7 @@ fn a_familys_limit() {
     assert_eq!(refused(&segment), 30.0);
     assert_eq!(own(&segment, "shmetrics_series"), 35.0);
     let families = name.reader().inspect().families;
-    assert_eq!([&families[0], &families[1]].map(|f| (f.series, f.refused)), [(10, 30), (25, 0)]);
+    assert_eq!([&families[0], &families[1]].map(|f| (f.series, f.overflow_lookups)), [(10, 30), (25, 0)]);
 }
 
 #[test]
@@ -123,8 +123,8 @@ fn a_segment_full_of_families() {
         "{error:?}"
     );
     assert!(count > 800, "{count} families");
-    let refused_families = own(&segment, "shmetrics_families_refused_total");
-    assert_eq!(refused_families, 1.0);
+    let failed_registrations = own(&segment, "shmetrics_registrations_failed_total");
+    assert_eq!(failed_registrations, 1.0);
     // Those that are there are found, take label sets (all of them: the overflow series was made
     // with the family), and go on.
     let overflowed = refused(&segment);

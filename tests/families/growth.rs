@@ -49,7 +49,7 @@ fn an_index_that_doubles_loses_nothing_and_shows_nothing_twice() {
     [even.wait(), odd.wait()].iter().for_each(|status| assert_eq!(*status, 0));
     reader.join();
     assert_eq!(own(&segment, "shmetrics_series"), SETS as f64);
-    assert_eq!(own(&segment, "shmetrics_series_refused_total"), 0.0);
+    assert_eq!(own(&segment, "shmetrics_overflow_lookups_total"), 0.0);
     let shown = samples(&page(&segment));
     assert_eq!(shown.len(), SETS as usize);
     for n in 0..SETS {

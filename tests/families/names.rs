@@ -17,11 +17,11 @@ fn refused<'a, T>(
         let error = register(&segment, bad).err().unwrap_or_else(|| panic!("{bad:?} is accepted"));
         assert!(kind(&error), "{bad:?}: {error:?}");
         count += 1.0;
-        assert_eq!(own(&segment, "shmetrics_families_refused_total"), count, "{bad:?}");
+        assert_eq!(own(&segment, "shmetrics_registrations_failed_total"), count, "{bad:?}");
     }
     assert!(count > 0.0);
     assert_eq!(page(&segment), "", "nothing was registered");
-    assert_eq!(name.reader().inspect().refused_families, count as u64);
+    assert_eq!(name.reader().inspect().failed_registrations, count as u64);
 }
 
 fn is_name(e: &Error) -> bool {
@@ -92,5 +92,5 @@ fn the_longest_of_everything_is_accepted() {
     for good in ["a", "_", "A:b:c", "le", "pid", "x_total_total"] {
         segment.gauge(good, "", GaugeMode::Shared).labels(["le", "pid"]).register().unwrap();
     }
-    assert_eq!(own(&segment, "shmetrics_families_refused_total"), 0.0);
+    assert_eq!(own(&segment, "shmetrics_registrations_failed_total"), 0.0);
 }

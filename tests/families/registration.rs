@@ -22,7 +22,7 @@ fn registering_again_is_finding() {
     assert_eq!((used(&segment), own(&segment, "shmetrics_series")), (after_one, series));
     let s = samples(&page(&segment));
     assert_eq!((s["c_total"], s["h_count{a=\"1\"}"]), (202.0, 101.0));
-    assert_eq!(own(&segment, "shmetrics_families_refused_total"), 0.0);
+    assert_eq!(own(&segment, "shmetrics_registrations_failed_total"), 0.0);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn many_processes_register_the_same_families_at_once() {
         }
         assert_eq!(page.matches("# HELP ").count(), FAMILIES);
         assert_eq!(own(&segment, "shmetrics_series"), FAMILIES as f64);
-        assert_eq!(own(&segment, "shmetrics_families_refused_total"), 0.0);
+        assert_eq!(own(&segment, "shmetrics_registrations_failed_total"), 0.0);
         assert_eq!(name.reader().inspect().families.len(), FAMILIES);
     }
 }
@@ -122,7 +122,7 @@ fn of_racing_definitions_one_wins_and_the_others_are_told() {
         // Both expose x_total: one kind is there, with all its processes.
         assert_eq!((won.get(0).max(won.get(1)), won.get(0).min(won.get(1))), (4, 0), "round {round}");
         assert_eq!(samples(&page(&segment))["x_total"], 4.0);
-        assert_eq!(own(&segment, "shmetrics_families_refused_total"), 4.0);
+        assert_eq!(own(&segment, "shmetrics_registrations_failed_total"), 4.0);
     }
 }
 

@@ -73,7 +73,7 @@ fn any_text_is_a_label_value_of_its_own() {
         .collect();
     read_back.sort();
     assert!(read_back == values, "every value comes back as it was, and no other");
-    assert_eq!(own(&segment, "shmetrics_series_refused_total"), 0.0);
+    assert_eq!(own(&segment, "shmetrics_overflow_lookups_total"), 0.0);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn texts_beyond_64_kib_go_to_the_overflow_series() {
         assert_eq!(samples(&page(&segment))[OVERFLOW], 2.0 * (i + 1) as f64);
     }
     assert_eq!(samples(&page(&segment)).len(), 2);
-    assert_eq!(own(&segment, "shmetrics_series_refused_total"), 6.0);
+    assert_eq!(own(&segment, "shmetrics_overflow_lookups_total"), 6.0);
     assert_eq!(family.with([&fits]).get(), 1.0);
 }
 

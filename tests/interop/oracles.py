@@ -87,9 +87,9 @@ def model_problems(page: bytes, model: Registry) -> list[str]:
     }
     counts = {
         "shmetrics_series": model.series(),
-        "shmetrics_series_refused_total": model.refused,
+        "shmetrics_overflow_lookups_total": model.refused,
         "shmetrics_updates_rejected_total": model.rejected,
-        "shmetrics_families_refused_total": 0,
+        "shmetrics_registrations_failed_total": 0,
         "shmetrics_corrupt_records": 0,
         "shmetrics_segment_leaked_bytes": 0,
     }

@@ -5,7 +5,7 @@ use crate::common::{own, page, samples, Name};
 use shmetrics::{Error, GaugeMode, Metric, Native, Segment};
 
 fn stale(segment: &Segment) -> f64 {
-    own(segment, "shmetrics_updates_to_removed_total")
+    own(segment, "shmetrics_stale_updates_total")
 }
 
 /// Registers, updates a hundred times, replaces by a gauge called the same, and updates by the old
@@ -114,7 +114,7 @@ fn family_handles_of_the_old_definition_lead_nowhere() {
     assert_eq!((old.clear(), dynamic.clear()), (0, 0), "its records serve the new one");
     assert_eq!(samples(&page(&segment)).into_iter().collect::<Vec<_>>(), [("m_total{k=\"1\"}".to_owned(), 5.0)]);
     assert_eq!(own(&segment, "shmetrics_series"), 1.0);
-    assert_eq!(own(&segment, "shmetrics_series_refused_total"), 0.0);
+    assert_eq!(own(&segment, "shmetrics_overflow_lookups_total"), 0.0);
     assert_eq!(name.reader().check(), Vec::<String>::new());
 }
 

@@ -70,5 +70,5 @@ fn in_a_full_segment_the_old_definition_stays() {
     assert!(matches!(replaced, Err(Error::Full(_))), "{replaced:?}");
     family.with(["0"]).inc();
     assert_eq!(samples(&page(&segment))["m_total{a=\"0\"}"], 2.0);
-    assert_eq!(own(&segment, "shmetrics_updates_to_removed_total"), 0.0);
+    assert_eq!(own(&segment, "shmetrics_stale_updates_total"), 0.0);
 }

@@ -108,7 +108,7 @@ fn workers_of_two_generations_count_side_by_side() {
     assert_eq!(sum("steady_total"), 120_000.0);
     assert_eq!(sum("m_total"), 60_000.0, "the new generation's, and nothing of the old one's");
     assert_eq!(samples.keys().filter(|k| k.starts_with("m_total")).count(), 50);
-    assert!(own(&new, "shmetrics_updates_to_removed_total") <= 60_000.0);
+    assert!(own(&new, "shmetrics_stale_updates_total") <= 60_000.0);
     assert_eq!(own(&new, "shmetrics_series"), 56.0);
     assert_eq!(name.reader().check(), Vec::<String>::new());
 }

@@ -46,7 +46,7 @@ fn an_old_handle_counts_nowhere() {
     new.inc();
     assert_eq!((old.get(), new.get()), (0.0, 1.0));
     assert_eq!(samples(&page(&segment)).values().sum::<f64>(), 1.0);
-    assert_eq!(own(&segment, "shmetrics_updates_to_removed_total"), 4.0);
+    assert_eq!(own(&segment, "shmetrics_stale_updates_total"), 4.0);
     assert!(old.is_removed() && !new.is_removed());
 }
 
@@ -91,7 +91,7 @@ fn histograms() {
     assert_eq!(shown["h_bucket{n=\"2\",le=\"1.0\"}"], 0.0);
     assert_eq!((shown["h_count{n=\"2\"}"], shown["h_sum{n=\"2\"}"]), (1.0, 1.5));
     assert_eq!(shown.len(), 5);
-    assert_eq!(own(&segment, "shmetrics_updates_to_removed_total"), 1.0);
+    assert_eq!(own(&segment, "shmetrics_stale_updates_total"), 1.0);
 }
 
 #[test]
@@ -153,9 +153,9 @@ fn a_limit_counts_what_is_there() {
         family.with([&n.to_string()]).inc();
         assert!(n < 9 || family.remove([&(n - 9).to_string()]));
     }
-    assert_eq!(own(&segment, "shmetrics_series_refused_total"), 0.0);
+    assert_eq!(own(&segment, "shmetrics_overflow_lookups_total"), 0.0);
     (0..20).for_each(|n| family.with([&format!("more {n}")]).inc());
-    assert_eq!(own(&segment, "shmetrics_series_refused_total"), 19.0);
+    assert_eq!(own(&segment, "shmetrics_overflow_lookups_total"), 19.0);
 }
 
 #[test]
@@ -164,17 +164,17 @@ fn a_full_segment_has_room_again() {
     let segment = name.options().ceiling(512 << 10).open().unwrap();
     let family = counters(&segment);
     let mut n = 0;
-    while own(&segment, "shmetrics_series_refused_total") == 0.0 {
+    while own(&segment, "shmetrics_overflow_lookups_total") == 0.0 {
         (n..n + 100).for_each(|i| family.with([&i.to_string(), ""]).inc());
         n += 100;
     }
-    let before = own(&segment, "shmetrics_series_refused_total");
+    let before = own(&segment, "shmetrics_overflow_lookups_total");
     assert!((0..100).all(|i| family.remove([&i.to_string(), ""])));
     (0..100).for_each(|i| family.with([&format!("n{i}"), ""]).inc());
-    assert_eq!(own(&segment, "shmetrics_series_refused_total"), before, "each found a free record");
+    assert_eq!(own(&segment, "shmetrics_overflow_lookups_total"), before, "each found a free record");
     // Longer label texts find longer records only.
     family.with(["", &"x".repeat(100)]).inc();
-    assert_eq!(own(&segment, "shmetrics_series_refused_total"), before + 1.0);
+    assert_eq!(own(&segment, "shmetrics_overflow_lookups_total"), before + 1.0);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::common::{fork, own, page, Name};
 use shmetrics::{Family, GaugeMode, Metric, Native, Options, Segment};
 
-const STALE: &str = "shmetrics_updates_to_removed_total";
+const STALE: &str = "shmetrics_stale_updates_total";
 /// Updates that make a series hot, which then has per-CPU cells.
 const HOT: u32 = 20_000;
 const LABELS: &[(&str, &str)] = &[("trace_id", "1")];

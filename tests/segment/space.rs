@@ -122,7 +122,7 @@ fn gauges_of_new_processes_count_on_a_full_file_system() {
 fn count_sets(segment: &Segment, from: usize, enough: impl Fn(f64) -> bool) -> usize {
     let sets = segment.counter("sets", "").labels(["n"]).register().unwrap();
     let mut n = from;
-    while !enough(own(segment, "shmetrics_series_refused_total")) {
+    while !enough(own(segment, "shmetrics_overflow_lookups_total")) {
         for _ in 0..500 {
             sets.with([&n.to_string()]).inc();
             n += 1;
@@ -143,7 +143,7 @@ fn a_file_system_that_fills_costs_new_label_sets_only_and_only_as_long_as_it_is_
         let reader = Reader::open(&name).unwrap();
         let n = count_sets(&segment, 0, |refused| refused > 0.0);
         first.inc();
-        let refused = own(&segment, "shmetrics_series_refused_total");
+        let refused = own(&segment, "shmetrics_overflow_lookups_total");
         let overflow = "sets_total{shmetrics_overflow=\"true\"}";
         for page in [page(&segment), text(&reader.render(Format::Text))] {
             let shown = samples(&page);
@@ -162,14 +162,14 @@ fn a_file_system_that_fills_costs_new_label_sets_only_and_only_as_long_as_it_is_
         assert_eq!(samples(&page(&segment))["sets_total{n=\"first\"}"], 2.0);
 
         std::fs::remove_file(directory.0.join("filler")).unwrap();
-        let refused = own(&segment, "shmetrics_series_refused_total");
+        let refused = own(&segment, "shmetrics_overflow_lookups_total");
         let late = segment.counter("late", "").labels(["n"]).register().expect("room for families again");
         late.with(["1"]).inc();
         let series = own(&segment, "shmetrics_series");
         let sets = segment.counter("sets", "").labels(["n"]).register().unwrap();
         (0..1000).for_each(|i| sets.with([&(n + i).to_string()]).inc());
         assert_eq!(own(&segment, "shmetrics_series"), series + 1000.0, "and for label sets");
-        assert_eq!(own(&segment, "shmetrics_series_refused_total"), refused);
+        assert_eq!(own(&segment, "shmetrics_overflow_lookups_total"), refused);
         assert_eq!(samples(&page(&segment)).values().sum::<f64>(), (n + 1000 + 3) as f64);
     });
 }

@@ -261,9 +261,9 @@ fn storm(rounds: u64, kills: bool, seed: u64) {
         assert_eq!(count("own"), done[Ledger::OWN + worker], "by the last definition's handles alone, of {shown:?}");
         assert_eq!(count("last"), WORKERS as u64 * LAST, "through the last definition, of {shown:?}");
     }
-    assert!(own(&segment, "shmetrics_updates_to_removed_total") > 0.0, "old handles were used");
+    assert!(own(&segment, "shmetrics_stale_updates_total") > 0.0, "old handles were used");
     assert_eq!(own(&segment, "shmetrics_corrupt_records"), 0.0);
-    assert_eq!(own(&segment, "shmetrics_series_refused_total"), 0.0);
+    assert_eq!(own(&segment, "shmetrics_overflow_lookups_total"), 0.0);
     assert_eq!(own(&segment, "shmetrics_updates_rejected_total"), 0.0);
     if !kills {
         assert_eq!(name.reader().check(), Vec::<String>::new());

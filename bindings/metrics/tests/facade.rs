@@ -335,5 +335,5 @@ fn threads_that_come_and_go_count_into_one() {
     }
     assert_eq!(value(segment, "requests_total{status=\"200\"}"), 80.0);
     assert_eq!(value(segment, "requests_total{status=\"404\"}"), 80.0);
-    assert_eq!(segment.reader().inspect().refused_families, 0);
+    assert_eq!(segment.reader().inspect().failed_registrations, 0);
 }

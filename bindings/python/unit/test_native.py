@@ -391,7 +391,7 @@ class TestRedefinition:
         old.inc()
         assert registry.get_sample_value("c_total", {"a": "x"}) is None
         assert registry.get_sample_value("c_total", {"a": "x", "b": "y"}) == 2
-        assert b"\nshmetrics_updates_to_removed_total 1" in registry.segment.render()
+        assert b"\nshmetrics_stale_updates_total 1" in registry.segment.render()
 
     @pytest.mark.parametrize(
         "make",

@@ -80,10 +80,10 @@ static void too_long_values_overflow(shmetrics_segment *segment) {
     static char large[70000];
     memset(large, 'v', sizeof large);
     shmetrics_counter_family family = counters(segment, "long", "label");
-    const double refused = sample(segment, "shmetrics_series_refused_total");
+    const double refused = sample(segment, "shmetrics_overflow_lookups_total");
     shmetrics_counter_inc(with(family, (shmetrics_str){large, sizeof large}));
     CHECK_SHOWS(segment, "\nlong_total" OVERFLOW "1\n");
-    CHECK(sample(segment, "shmetrics_series_refused_total") == refused + 1);
+    CHECK(sample(segment, "shmetrics_overflow_lookups_total") == refused + 1);
     shmetrics_counter_inc(with(family, (shmetrics_str){large, 65000}));
     CHECK_SHOWS(segment, "\nlong_total" OVERFLOW "1\n");
     CHECK(shmetrics_counter_value(with(family, (shmetrics_str){large, 65000})) == 1);

@@ -3,7 +3,7 @@
 
 static const shmetrics_str A = {"a", 1}, AB[] = {{"a", 1}, {"b", 1}};
 
-static double stale(const shmetrics_segment *segment) { return sample(segment, "shmetrics_updates_to_removed_total"); }
+static double stale(const shmetrics_segment *segment) { return sample(segment, "shmetrics_stale_updates_total"); }
 
 static shmetrics_segment *open_as(shmetrics_str name, uint64_t generation) {
     shmetrics_segment *segment = NULL;

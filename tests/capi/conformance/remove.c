@@ -16,7 +16,7 @@ static void counter_sets(void) {
     shmetrics_counter_inc(old);
     shmetrics_counter_add(old, 0.5);
     CHECK(shmetrics_counter_value(old) == 0 && shmetrics_counter_value(new) == 0);
-    CHECK(sample(segment, "shmetrics_updates_to_removed_total") == 2);
+    CHECK(sample(segment, "shmetrics_stale_updates_total") == 2);
     CHECK_HIDES(segment, "label=\"a\"");
     CHECK(shmetrics_counter_clear(family) == 1);
     CHECK_HIDES(segment, "\nc_total{");

@@ -96,7 +96,7 @@ pub const REMOVE_THEN_UPDATE: Operation = Operation {
         }
         // Each update of the victim is stale, as it comes after the removal; those of the holder
         // may have come before it.
-        let stale = page["shmetrics_updates_to_removed_total"];
+        let stale = page["shmetrics_stale_updates_total"];
         let range = seen.victim.done as f64..=seen.victim.begun as f64 + HELD;
         assert!(range.contains(&stale), "{stale} stale updates: {seen:?}");
         // The holder works at one moment, so all of its updates are stale, or none.
@@ -159,7 +159,7 @@ pub const LIMITED: Operation = Operation {
             jobs.inc();
         })
     },
-    also: |page, seen| assert_eq!(page["shmetrics_series_refused_total"], 0.0, "refused look-ups: {seen:?}"),
+    also: |page, seen| assert_eq!(page["shmetrics_overflow_lookups_total"], 0.0, "refused look-ups: {seen:?}"),
     ..REMOVE
 };
 

@@ -87,7 +87,7 @@ old.labels("1").inc()
 old.labels("2").inc()
 registry = CollectorRegistry()
 MultiProcessCollector(registry)
-assert "shmetrics_updates_to_removed_total 2.0" in generate_latest(registry).decode()
+assert "shmetrics_stale_updates_total 2.0" in generate_latest(registry).decode()
 """
     assert page(code, shm, tmp_path / "d") == {("c_total", ("a", "1"), ("b", "2")): 1}
 
