@@ -138,7 +138,7 @@ fn what_was_registered_can_be_inspected() {
     let families = name.reader().inspect().families;
     let (h, g) = (&families[0], &families[1]);
     assert_eq!((h.name.as_str(), h.kind, h.mode, h.help.as_str()), ("h_seconds", "histogram", None, "How long."));
-    assert_eq!((h.unit.as_str(), h.series, h.max_series, h.refused), ("seconds", 2, 7, 0));
+    assert_eq!((h.unit.as_str(), h.series, h.max_series, h.overflow_lookups), ("seconds", 2, 7, 0));
     assert_eq!((&h.labels[..], &h.buckets[..]), (&["a".into(), "b".into()][..], &["0.5".into(), "1e+06".into()][..]));
     assert_eq!((g.name.as_str(), g.kind, g.mode, g.series), ("g", "gauge", Some("livemax"), 1));
 }
