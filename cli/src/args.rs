@@ -12,7 +12,6 @@ use crate::serve::Address;
 
 const MANUAL: &str = "\
 EXAMPLES:
-  shmetrics demo                          watch workers count, without any set-up
   shmetrics list                          list the segments
   shmetrics render shop                   print the page that a scraper gets
   shmetrics serve shop                    serve http://127.0.0.1:9464/metrics for Prometheus
@@ -22,9 +21,6 @@ EXAMPLES:
 ENVIRONMENT:
   SHMETRICS_SEGMENT  the segment if no NAME is given; otherwise: default
   SHMETRICS_DIR      the directory of segments; otherwise: /dev/shm
-  SHMETRICS_MODE     the file mode of the segment that `demo` creates, such as 0640; otherwise: 0600
-  SHMETRICS_OWNER    the owner of that segment, a name or a number; otherwise: the caller
-  SHMETRICS_GROUP    the group of that segment, a name or a number; otherwise: the caller's group
 
 FILES:
   $SHMETRICS_DIR/shmetrics-NAME           the segment NAME
@@ -143,21 +139,6 @@ pub(crate) enum Verb {
     #[command(verbatim_doc_comment)]
     Rm(RmArgs),
 
-    /// Watch workers count together while some of them are killed
-    ///
-    /// The command starts worker processes that share one segment and pretend to answer requests.
-    /// Now and then it kills a worker with SIGKILL in the middle of its work, and replaces the
-    /// worker. You may kill workers too. Each worker keeps a ledger through a pipe: a byte before
-    /// and a byte after each request. At the end (Ctrl-C, or --seconds) the command compares the
-    /// metrics with the ledgers, kind by kind. Every finished request must be counted, and apart
-    /// from these only requests that a kill interrupted may be counted. The exit status is 1 if
-    /// they disagree.
-    ///
-    /// The segment has the name demo-PID and is removed at the end. To see its page, run
-    /// `shmetrics render demo-PID` in another terminal.
-    #[command(verbatim_doc_comment)]
-    Demo(DemoArgs),
-
     /// Print a script that completes this command's arguments in a shell
     ///
     ///   shmetrics completions bash > /usr/share/bash-completion/completions/shmetrics
@@ -169,9 +150,6 @@ pub(crate) enum Verb {
     ///   shmetrics man > /usr/local/share/man/man1/shmetrics.1
     #[command(verbatim_doc_comment)]
     Man,
-
-    #[command(hide = true)]
-    DemoWorker { name: String },
 }
 
 #[derive(Args)]
@@ -383,17 +361,6 @@ pub(crate) struct RmArgs {
     /// Also remove segments that processes have open: these processes continue to count, unseen
     #[arg(long)]
     pub(crate) force: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct DemoArgs {
-    /// Number of workers at a time
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
-    pub(crate) workers: u8,
-
-    /// Stop after this number of seconds; without it, at Ctrl-C
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) seconds: Option<u32>,
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &ListArgs) -> Outcome {
         return writeln!(io::stdout().lock(), "{}", json(&segments)).map_err(Failure::Output);
     }
     if segments.is_empty() {
-        note("there are no segments here; an application creates one, and `shmetrics demo` shows how it looks");
+        note("there are no segments here; an application creates one when it starts");
         return Ok(());
     }
     segments.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -3,7 +3,6 @@
 mod args;
 mod census;
 mod conflicts;
-mod demo;
 mod failure;
 mod inspect;
 mod json;
@@ -40,10 +39,8 @@ fn main() -> ExitCode {
         Verb::Top(args) => top::run(&args),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Rm(args) => rm::run(&args),
-        Verb::Demo(args) => demo::run(&args),
         Verb::Completions { shell } => manual::completions(shell),
         Verb::Man => manual::page(),
-        Verb::DemoWorker { name } => demo::work(&name),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

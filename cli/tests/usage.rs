@@ -5,15 +5,14 @@ mod support;
 use support::Room;
 
 #[test]
-fn the_manual_names_every_verb_and_hides_the_worker() {
+fn the_manual_names_every_verb() {
     let help = Room::new().run(&["--help"]).success();
-    for verb in ["list", "render", "serve", "push", "inspect", "top", "rm", "demo", "completions", "man"] {
+    for verb in ["list", "render", "serve", "push", "inspect", "top", "rm", "completions", "man"] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(verb)), "{verb} is missing:\n{help}");
     }
     for part in ["EXAMPLES:", "ENVIRONMENT:", "SHMETRICS_SEGMENT", "EXIT STATUS:"] {
         assert!(help.contains(part), "{part} is missing:\n{help}");
     }
-    assert!(!help.contains("demo-worker"), "{help}");
 }
 
 #[test]
@@ -29,7 +28,6 @@ fn manuals_fit_a_terminal() {
         &["completions", "--help"],
         &["inspect", "--help"],
         &["rm", "--help"],
-        &["demo", "--help"],
     ] {
         let help = room.run(args).success();
         for line in help.lines() {
