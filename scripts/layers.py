@@ -14,7 +14,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 CRATES = {
     "src": "capi | lib | expose | registry | metric | record | segment | process | shm | text | os error kind",
     "bindings/metrics/src": "lib | builder | recorder | cache | handle | shared | settings family | names",
-    **dict.fromkeys(["cli/src", "fuzz/src", "benches/rivals/src"], ""),
+    "cli/src": "lib | args | commands | common",
+    **dict.fromkeys(["fuzz/src", "benches/rivals/src"], ""),
 }
 TESTS = re.compile(r"^#\[cfg\((?:all\()?test.*\)\]\n(?:#.*\n)*mod tests \{", re.M)
 # Modules whose files are another crate's.

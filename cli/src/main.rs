@@ -1,46 +1,27 @@
 //! The `shmetrics` command: look at shared-memory metrics segments, and serve them to a scraper.
 
 mod args;
-mod census;
-mod conflicts;
-mod failure;
-mod inspect;
-mod json;
-mod list;
-mod manual;
-mod parse;
-mod processes;
-mod push;
-mod render;
-mod rm;
-mod screen;
-mod serve;
-mod show;
-mod signals;
-mod source;
-mod stem;
-mod table;
-mod top;
-mod trust;
-mod whole;
+mod commands;
+mod common;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Verb};
+use commands::{inspect, list, manual, push, render, rm, serve, top};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::List(args) => list::run(&args),
         Verb::Render(args) => render::run(&args),
         Verb::Serve(args) => serve::run(&args),
-        Verb::Push(args) => push::run(&args, args::names(&args.names)),
+        Verb::Push(args) => push::run(&args),
         Verb::Top(args) => top::run(&args),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Rm(args) => rm::run(&args),
-        Verb::Completions { shell } => manual::completions(shell),
-        Verb::Man => manual::page(),
+        Verb::Completions { shell } => manual::completions(shell, &mut Cli::command()),
+        Verb::Man => manual::page(Cli::command()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,7 +22,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::args::{header_line, PushArgs};
 use super::retry::Attempt;
-use crate::failure::note;
+use crate::common::failure::note;
 
 /// The most of an answer that is read.
 const ANSWER_MAX: usize = 64 * 1024;

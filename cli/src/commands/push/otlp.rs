@@ -14,7 +14,7 @@ use shmetrics::{Format, Points};
 use super::args::PushArgs;
 use super::client::{address, Ask};
 use super::translate::{attribute, Translation};
-use crate::source::Reading;
+use crate::common::source::Reading;
 
 /// Points in a request, some hundred kilobytes.
 const BATCH: usize = 2000;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use crate::show::clean;
+use crate::common::show::clean;
 
 pub(crate) type Outcome = Result<(), Failure>;
 

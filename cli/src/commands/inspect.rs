@@ -2,17 +2,32 @@
 
 use std::io::{self, Write};
 
+use clap::Args;
 use shmetrics::{FamilyInfo, Inspection, LastUpdate, ProcessInfo, Reader};
 
-use crate::args::InspectArgs;
-use crate::census;
-use crate::failure::{Failure, Outcome};
-use crate::json::{Json, Object};
-use crate::show::{age, bar, bytes, clean, count, counted, percent, utc};
-use crate::table::{Align, Table};
-use crate::whole;
+use crate::common::args::SegmentArg;
+use crate::common::census;
+use crate::common::failure::{Failure, Outcome};
+use crate::common::json::{Json, Object};
+use crate::common::show::{age, bar, bytes, clean, count, counted, percent, utc};
+use crate::common::table::{Align, Table};
+use crate::common::whole;
 
 const BAR_WIDTH: usize = 30;
+
+#[derive(Args)]
+pub(crate) struct InspectArgs {
+    #[command(flatten)]
+    pub(crate) segment: SegmentArg,
+
+    /// Print a JSON object
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) json: bool,
+
+    /// Print the faults of the segment instead; exit status 1 if there is any
+    #[arg(long)]
+    pub(crate) check: bool,
+}
 
 pub(crate) fn run(args: &InspectArgs) -> Outcome {
     let reader = Reader::open(&args.segment.name())?;

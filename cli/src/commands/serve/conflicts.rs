@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use shmetrics::Reader;
 
-use crate::failure::note;
-use crate::show::clean;
+use crate::common::failure::note;
+use crate::common::show::clean;
 
 /// Looking costs a walk over all families.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);

@@ -4,13 +4,24 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use clap::Args;
 use shmetrics::{Error, Inspection, Reader, Segment};
 
-use crate::args::RmArgs;
-use crate::census;
-use crate::failure::{Failure, Outcome};
-use crate::processes::writers;
-use crate::show::{clean, counted};
+use crate::common::census;
+use crate::common::failure::{Failure, Outcome};
+use crate::common::processes::writers;
+use crate::common::show::{clean, counted};
+
+#[derive(Args)]
+pub(crate) struct RmArgs {
+    /// Names of the segments, or paths if they have a slash
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+
+    /// Also remove segments that processes have open: these processes continue to count, unseen
+    #[arg(long)]
+    pub(crate) force: bool,
+}
 
 /// Processes named in a refusal.
 const NAMED: usize = 8;

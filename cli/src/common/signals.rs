@@ -6,7 +6,7 @@ use std::future::pending;
 use procfs::process::Process;
 use tokio::signal::unix::{signal, Signal, SignalKind};
 
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 
 /// One that was ignored when the process began stays so: `nohup` and shells ask for it like that.
 pub(crate) struct Signals {

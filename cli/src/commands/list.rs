@@ -2,16 +2,27 @@
 
 use std::io::{self, Write};
 
+use clap::Args;
 use shmetrics::{Error, Inspection, LastUpdate, Reader};
 
-use crate::args::ListArgs;
-use crate::census;
-use crate::failure::{note, Failure, Outcome};
-use crate::json::{Json, Object};
-use crate::show::{bytes, count};
-use crate::table::{Align, Table};
-use crate::trust::{not_read, raise_descriptor_limit, Owners};
-use crate::whole;
+use crate::common::census;
+use crate::common::failure::{note, Failure, Outcome};
+use crate::common::json::{Json, Object};
+use crate::common::show::{bytes, count};
+use crate::common::table::{Align, Table};
+use crate::common::trust::{not_read, raise_descriptor_limit, Owners};
+use crate::common::whole;
+
+#[derive(Args)]
+pub(crate) struct ListArgs {
+    /// Print a JSON list with an object for each segment
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Also read the segments of this user: a name, a number, or any; repeatable
+    #[arg(long, value_name = "USER")]
+    pub(crate) owner: Vec<String>,
+}
 
 /// A segment, or what is wrong with it.
 type Found = Result<(Inspection, Option<LastUpdate>), Error>;

@@ -2,13 +2,21 @@
 
 use std::io;
 
-use clap::CommandFactory;
+use clap::{Command, ValueEnum};
 use clap_complete::Shell;
 
-use crate::args::{Cli, ShellArg};
-use crate::failure::{Failure, Outcome};
+use crate::common::failure::{Failure, Outcome};
 
-pub(crate) fn completions(shell: ShellArg) -> Outcome {
+/// A shell whose completions can be printed.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum ShellArg {
+    Bash,
+    Elvish,
+    Fish,
+    Zsh,
+}
+
+pub(crate) fn completions(shell: ShellArg, command: &mut Command) -> Outcome {
     let shell = match shell {
         ShellArg::Bash => Shell::Bash,
         ShellArg::Elvish => Shell::Elvish,
@@ -16,16 +24,15 @@ pub(crate) fn completions(shell: ShellArg) -> Outcome {
         ShellArg::Zsh => Shell::Zsh,
     };
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "shmetrics", &mut text);
+    clap_complete::generate(shell, command, "shmetrics", &mut text);
     write(&text)
 }
 
 /// The command's page, with those of its verbs after it.
-pub(crate) fn page() -> Outcome {
-    let mut command = Cli::command();
+pub(crate) fn page(mut command: Command) -> Outcome {
     command.build();
     let mut text = Vec::new();
-    let mut render = |command: clap::Command| clap_mangen::Man::new(command).render(&mut text).map_err(Failure::Output);
+    let mut render = |command: Command| clap_mangen::Man::new(command).render(&mut text).map_err(Failure::Output);
     render(command.clone())?;
     for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
         render(verb.clone())?;

@@ -1,26 +1,52 @@
 //! `shmetrics top`: the series that count most, again and again.
 
+mod screen;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use shmetrics::{Format, Kind, Point, PointValue};
 use tokio::time::{interval, MissedTickBehavior};
 
-use crate::args::{self, TopArgs};
-use crate::failure::{Failure, Outcome};
-use crate::screen::Screen;
-use crate::show::{clean, counted};
-use crate::signals::Signals;
-use crate::source::Sources;
-use crate::table::{Align, Table};
-use crate::trust::Owners;
+use crate::common::args::{names, seconds};
+use crate::common::failure::{Failure, Outcome};
+use crate::common::show::{clean, counted};
+use crate::common::signals::Signals;
+use crate::common::source::Sources;
+use crate::common::table::{Align, Table};
+use crate::common::trust::Owners;
+use screen::Screen;
 
 /// Lines where there is no terminal.
 const LINES: usize = 25;
 
+#[derive(Args)]
+pub(crate) struct TopArgs {
+    /// Names, paths or patterns such as 'web-*' [default: $SHMETRICS_SEGMENT, or default]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+
+    /// Patterns also select the segments of this user: a name, a number, or any; repeatable
+    #[arg(long, value_name = "USER")]
+    pub(crate) owner: Vec<String>,
+
+    /// Seconds between two tables
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+    pub(crate) interval: Duration,
+
+    /// End after this number of tables; without it, at Ctrl-C
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) looks: Option<u32>,
+
+    /// Only the family with samples of this name; repeatable
+    #[arg(long = "name", value_name = "SAMPLE")]
+    pub(crate) only: Vec<String>,
+}
+
 pub(crate) fn run(args: &TopArgs) -> Outcome {
-    let sources = Sources::quiet(args::names(&args.names), Owners::with(&args.owner)?, true)?;
+    let sources = Sources::quiet(names(&args.names), Owners::with(&args.owner)?, true)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

@@ -23,10 +23,6 @@ impl Screen {
         Screen { is_terminal }
     }
 
-    pub(crate) fn is_terminal(&self) -> bool {
-        self.is_terminal
-    }
-
     /// How many lines fit; none where there is no terminal.
     pub(crate) fn lines(&self) -> Option<usize> {
         let size = rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|_| self.is_terminal)?;

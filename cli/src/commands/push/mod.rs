@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use tokio::time::{interval, timeout, Instant, MissedTickBehavior};
 
-use crate::failure::{note, Failure, Outcome};
-use crate::signals::Signals;
-use crate::source::Sources;
-use crate::trust::Owners;
-pub(crate) use args::{Method, PushArgs};
+use crate::common::args::names;
+use crate::common::failure::{note, Failure, Outcome};
+use crate::common::signals::Signals;
+use crate::common::source::Sources;
+use crate::common::trust::Owners;
+use args::Method;
+pub(crate) use args::PushArgs;
 use client::Client;
 use gateway::Gateway;
 use otlp::Otlp;
@@ -36,11 +38,11 @@ struct Pusher {
     target: Target,
 }
 
-pub(crate) fn run(args: &PushArgs, names: Vec<String>) -> Outcome {
+pub(crate) fn run(args: &PushArgs) -> Outcome {
     if args.method == Method::Delete && args.interval.is_some() {
         return Err(Failure::Said("a group is removed once; leave out --interval".into()));
     }
-    let pusher = Pusher::new(args, names)?;
+    let pusher = Pusher::new(args, names(&args.names))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use shmetrics::{Inspection, LastUpdate, Owner, Reader};
 
-use crate::json::{Json, Object};
-use crate::show::age;
+use crate::common::json::{Json, Object};
+use crate::common::show::age;
 
 /// Between two looks at the values of a segment, where one look does not tell when they last
 /// changed.
@@ -40,7 +40,7 @@ pub(crate) fn updated(update: Option<LastUpdate>) -> String {
 /// How many processes have it open: `1+` if it is in use and the system does not tell the number.
 pub(crate) fn attached(i: &Inspection) -> String {
     match (i.attached, i.in_use) {
-        (Some(n), _) => crate::show::count(n.into()),
+        (Some(n), _) => crate::common::show::count(n.into()),
         (None, Some(true)) => "1+".to_owned(),
         (None, _) => "?".to_owned(),
     }
@@ -70,12 +70,12 @@ pub(crate) fn json(i: &Inspection, update: Option<LastUpdate>) -> Object {
         .field("owner", owner.map(Json::from))
         .field("in_use", i.in_use)
         .field("processes_attached", i.attached)
-        .field("processes_alive", crate::census::alive(i))
+        .field("processes_alive", crate::common::census::alive(i))
         .field("created", i.created)
         .field("last_update", update.map(|update| update.at))
         .field("last_update_is_last", update.map(|update| update.is_last))
         .field("ceiling_bytes", i.ceiling)
         .field("used_bytes", i.used)
         .field("resident_bytes", i.resident)
-        .field("series", crate::census::series(i))
+        .field("series", crate::common::census::series(i))
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use shmetrics::{Error, Extra};
 
-use crate::failure::note;
+use crate::common::failure::note;
 
 /// Lines are counted anew after this.
 const PERIOD: Duration = Duration::from_secs(60);

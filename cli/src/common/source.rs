@@ -8,10 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 use shmetrics::{Cursor, Error, Exposition, Extra, Listing, Reader};
 use wildmatch::WildMatch;
 
-use crate::failure::note;
-use crate::show::clean;
-use crate::stem;
-use crate::trust::{raise_descriptor_limit, Owners};
+use crate::common::failure::note;
+use crate::common::show::clean;
+use crate::common::stem;
+use crate::common::trust::{raise_descriptor_limit, Owners};
 
 /// The most segments that patterns stand for. Each keeps a descriptor and a mapping.
 const MOST: usize = 256;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::show::clean;
+use crate::common::show::clean;
 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Align {

@@ -21,14 +21,14 @@ use shmetrics::{accepts_gzip, Cursor, Error, Exposition, Extra};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{timeout, timeout_at};
 
+use super::args::ServeArgs;
+use super::conflicts::Conflicts;
 use super::connections::{Clock, Serving};
 use super::patience::{patience, WAIT_MAX};
 use super::stats::{Event, Stats};
 use super::web::{self, Web};
-use crate::args::ServeArgs;
-use crate::conflicts::Conflicts;
-use crate::processes::Watch;
-use crate::source::{Reading, Sources};
+use crate::common::processes::Watch;
+use crate::common::source::{Reading, Sources};
 
 type Served = State<Arc<Pages>>;
 

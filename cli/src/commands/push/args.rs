@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use crate::parse::seconds;
+use crate::common::args::seconds;
 
 #[derive(Args)]
 #[command(group = ArgGroup::new("where").required(true).args(["gateway", "otlp"]))]

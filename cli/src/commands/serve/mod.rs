@@ -1,5 +1,7 @@
 //! `shmetrics serve`: the page over HTTP, until told to stop.
 
+mod args;
+mod conflicts;
 mod connections;
 mod listen;
 mod pages;
@@ -23,14 +25,13 @@ use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::args::ServeArgs;
-use crate::failure::{Failure, Outcome};
-use crate::signals::{Request, Signals};
-use crate::source::Sources;
-use crate::trust::Owners;
+use crate::common::failure::{Failure, Outcome};
+use crate::common::signals::{Request, Signals};
+use crate::common::source::Sources;
+use crate::common::trust::Owners;
+pub(crate) use args::ServeArgs;
 use connections::{Clock, Connections, Watched};
-pub(crate) use listen::Address;
-use listen::{Listener, Peer, Stream};
+use listen::{Address, Listener, Peer, Stream};
 use pages::{Pages, RENDERS_MAX};
 use stats::{Event, Stats};
 use web::Web;

@@ -12,7 +12,7 @@ use procfs::process::{LimitValue, Process};
 use procfs::WithCurrentSystemInfo;
 use shmetrics::{Error, Extra, ProcessInfo, Reader};
 
-use crate::source::Reading;
+use crate::common::source::Reading;
 pub(crate) use scan::writers;
 use scan::{Key, Looks};
 
@@ -233,8 +233,8 @@ fn shape(key: Key, identity: Option<u32>) -> Option<Shape> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Sources;
-    use crate::trust::Owners;
+    use crate::common::source::Sources;
+    use crate::common::trust::Owners;
 
     #[test]
     fn a_look_that_is_stuck_holds_no_page() {

@@ -7,7 +7,7 @@ use shmetrics::{Exposition, Format};
 
 use super::args::{Method, PushArgs};
 use super::client::{address, Ask};
-use crate::source::Sources;
+use crate::common::source::Sources;
 
 pub(super) struct Gateway {
     to: Uri,
