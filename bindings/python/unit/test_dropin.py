@@ -71,7 +71,7 @@ def test_native_histograms_on_request(dropin):
         """
 import shmetrics
 Histogram("h", "help").observe(0.2)
-page, _ = shmetrics.negotiated("application/openmetrics-text; version=2.0.0")
+page, _ = shmetrics.render_for("application/openmetrics-text; version=2.0.0")
 assert b"schema:3" in page and value("h_bucket", {"le": "0.25"}) == 1
 h = Histogram("labelled", "help", ["a"])
 h.labels("x").observe(1)

@@ -198,7 +198,7 @@ class TestHistogram:
         histogram.observe(0.5)
         assert registry.get_sample_value("h_bucket", {"le": "1.0"}) == 1
         accept = "application/openmetrics-text; version=2.0.0"
-        assert b"schema:3" in shmetrics.negotiated(accept, registry)[0]
+        assert b"schema:3" in shmetrics.render_for(accept, registry)[0]
         alone = Histogram("alone", "help", native_factor=2, native_max_buckets=10, registry=registry)
         alone.observe(3)
         assert registry.get_sample_value("alone_count") == 1

@@ -147,13 +147,13 @@ def test_collectors_come_behind_the_segment(filled):
     filled.set_target_info({"env": "prod"})
     page = shmetrics.generate_latest(filled).decode()
     assert page.endswith('# HELP jobs Waiting.\n# TYPE jobs gauge\njobs{queue="a\\"b"} 3.0\n')
-    page, content_type = shmetrics.negotiated(PROTOBUF, filled)
+    page, content_type = shmetrics.render_for(PROTOBUF, filled)
     assert "protobuf" in content_type and {"jobs", "target_info", "h"} <= set(messages(page))
-    page, content_type = shmetrics.negotiated(OPENMETRICS, filled)
+    page, content_type = shmetrics.render_for(OPENMETRICS, filled)
     assert content_type.startswith("application/openmetrics-text") and page.count(b"# EOF") == 1
     assert page.endswith(b'jobs{queue="a\\"b"} 3.0\n# EOF\n') and b'target_info{env="prod"} 1.0' in page
     assert filled.get_sample_value("jobs", {"queue": 'a"b'}) == 3
-    page, _ = shmetrics.negotiated(OPENMETRICS, filled, ["jobs"])
+    page, _ = shmetrics.render_for(OPENMETRICS, filled, ["jobs"])
     assert b"h_count" not in page and b"target_info" not in page
 
 
@@ -322,7 +322,7 @@ def test_one_decision_for_content_type_and_body(accept, escaping, filled):
     encode, content_type = shmetrics.choose_encoder(accept)
     page = encode(filled)
     status, headers, body = call_wsgi(shmetrics.make_wsgi_app(filled), HTTP_ACCEPT=accept)
-    for other, said in (shmetrics.negotiated(accept, filled), (body, headers["Content-Type"])):
+    for other, said in (shmetrics.render_for(accept, filled), (body, headers["Content-Type"])):
         assert said == content_type
         if "protobuf" in content_type:
             assert messages(other).keys() == messages(page).keys()
@@ -354,8 +354,8 @@ def test_protobuf_of_collectors_is_as_the_segments(shm):
     registry.register(Mirror(segment))
     for escaping in ESCAPINGS:
         accept = PROTOBUF + ";escaping=" + escaping
-        expected = messages(shmetrics.negotiated(accept, CollectorRegistry(segment=segment))[0])
-        found = messages(shmetrics.negotiated(accept, registry)[0])
+        expected = messages(shmetrics.render_for(accept, CollectorRegistry(segment=segment))[0])
+        found = messages(shmetrics.render_for(accept, registry)[0])
         for name, family in expected.items():
             if not name.startswith("shmetrics_"):
                 assert found[name] == family, name
@@ -431,7 +431,7 @@ def test_families_are_equal_to_those_of_prometheus_client():
 
 
 def test_native_histograms_of_collectors_in_protobuf():
-    found = messages(shmetrics.negotiated(PROTOBUF, collected(*of_collectors("shmetrics")))[0])
+    found = messages(shmetrics.render_for(PROTOBUF, collected(*of_collectors("shmetrics")))[0])
     (labels, ((field, histogram),)) = found["nh"]["metrics"][0]
     assert (labels, field, histogram[1], histogram[2]) == ([("a", "b")], 7, [4], [6.0])
     assert (histogram[5], histogram[6], histogram[7]) == ([6], [0.001], [1])  # schema 3, in zigzag

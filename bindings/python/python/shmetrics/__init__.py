@@ -33,7 +33,7 @@ from ._page import (
     generate_latest,
     make_asgi_app,
     make_wsgi_app,
-    negotiated,
+    render_for,
 )
 from ._segment import SegmentWarning, configure
 from .metrics_core import Metric
@@ -127,7 +127,7 @@ __all__ = [
     "make_asgi_app",
     "make_wsgi_app",
     "multiprocess",
-    "negotiated",
+    "render_for",
     "push_to_gateway",
     "pushadd_to_gateway",
     "refresh",

@@ -70,7 +70,7 @@ def render(exposition: Exposition, registry: Registry, names: "Optional[Iterable
     return _joined(page, _encode.text(others, openmetrics, exposition.escaping, wanted, version), openmetrics)
 
 
-def negotiated(accept: Optional[str], registry: Registry = REGISTRY, names: "Optional[Iterable[str]]" = None) -> Tuple[bytes, str]:
+def render_for(accept: Optional[str], registry: Registry = REGISTRY, names: "Optional[Iterable[str]]" = None) -> Tuple[bytes, str]:
     """The page for a request with this ``Accept`` header, in any of the formats, and its ``Content-Type``."""
     exposition = Exposition(accept or "", created=_created.is_wanted())
     return render(exposition, registry, names), exposition.content_type
@@ -86,7 +86,7 @@ def answer(
     registry: Registry, accept: str, accept_encoding: str, query: str, disable_compression: bool
 ) -> "Tuple[List[Tuple[str, str]], bytes]":
     names = parse_qs(query).get("name[]")
-    page, content_type = negotiated(accept, registry, names)
+    page, content_type = render_for(accept, registry, names)
     headers = [("Content-Type", content_type), ("Vary", "Accept, Accept-Encoding")]
     if not disable_compression and Exposition.accepts_gzip(accept_encoding):
         page = _gzip(page)

@@ -37,7 +37,7 @@ from ._page import (
     generate_latest,
     make_asgi_app,
     make_wsgi_app,
-    negotiated,
+    render_for,
 )
 from .registry import REGISTRY
 
@@ -56,7 +56,7 @@ __all__ = [
     "instance_ip_grouping_key",
     "make_asgi_app",
     "make_wsgi_app",
-    "negotiated",
+    "render_for",
     "passthrough_redirect_handler",
     "push_to_gateway",
     "pushadd_to_gateway",
