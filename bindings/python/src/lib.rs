@@ -6,7 +6,7 @@
 
 mod common;
 mod counter;
-mod dialect;
+mod compat;
 mod fork;
 mod gauge;
 mod histogram;

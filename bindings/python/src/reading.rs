@@ -6,7 +6,7 @@ use pyo3::types::PyBytes;
 use shmetrics::{Format, Reader};
 
 use crate::common::exception;
-use crate::dialect;
+use crate::compat;
 use crate::segment::{escaping_of, families, filled, Exposition, FamilyOf};
 
 /// A view of a segment. It needs the right to read the file, and takes files of any owner.
@@ -56,7 +56,7 @@ impl Reading {
 
     /// As a segment's.
     #[pyo3(signature = (openmetrics=false, names=None, escaping=None, created=false, own=true))]
-    fn render_alike<'py>(
+    fn render_compat<'py>(
         &self,
         py: Python<'py>,
         openmetrics: bool,
@@ -67,7 +67,7 @@ impl Reading {
     ) -> Bound<'py, PyBytes> {
         let format = if openmetrics { Format::OpenMetrics } else { Format::Text1 };
         let exposition = shmetrics::Exposition::new(format).with_escaping(escaping_of(escaping)).with_created(created);
-        let page = py.detach(|| dialect::render(&self.reader, exposition, names, own));
+        let page = py.detach(|| compat::render(&self.reader, exposition, names, own));
         PyBytes::new(py, &page)
     }
 

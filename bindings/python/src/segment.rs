@@ -5,7 +5,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use shmetrics::{Cursor, Error, Escaping, Format, Options, Reader};
 
 use crate::common::exception;
-use crate::{dialect, page};
+use crate::{compat, page};
 
 /// One application's metrics, shared by all its processes.
 #[pyclass(frozen, weakref, module = "shmetrics")]
@@ -325,7 +325,7 @@ impl Segment {
     /// The page as prometheus_client writes it: labels sorted, values with a point. `names`: the
     /// only samples wanted.
     #[pyo3(signature = (openmetrics=false, names=None, escaping=None, created=false, own=true))]
-    fn render_alike<'py>(
+    fn render_compat<'py>(
         &self,
         py: Python<'py>,
         openmetrics: bool,
@@ -337,7 +337,7 @@ impl Segment {
         let format = if openmetrics { Format::OpenMetrics } else { Format::Text1 };
         let exposition = shmetrics::Exposition::new(format).with_escaping(escaping_of(escaping)).with_created(created);
         let segment = self.inner;
-        let page = py.detach(|| dialect::render(&segment.reader(), exposition, names, own));
+        let page = py.detach(|| compat::render(&segment.reader(), exposition, names, own));
         Ok(PyBytes::new(py, &page))
     }
 
@@ -413,7 +413,7 @@ pub(crate) fn families<'py>(
             for (name, value) in &sample.labels {
                 labels.set_item(&**name, &**value)?;
             }
-            samples.append((&*sample.name, labels, dialect::number(sample.value)))?;
+            samples.append((&*sample.name, labels, compat::number(sample.value)))?;
         }
     }
     Ok(found)

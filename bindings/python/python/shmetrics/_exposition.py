@@ -26,7 +26,7 @@ def patch(exposition: Any) -> None:
         segment, names, rest = parts
         _functions.refresh()
         escaping = args[1] if len(args) > 1 else kwargs.get("escaping")
-        page: bytes = segment.render_alike(openmetrics, names=names, escaping=escaping, created=created_is_wanted())
+        page: bytes = segment.render_compat(openmetrics, names=names, escaping=escaping, created=created_is_wanted())
         if rest is None:
             return page
         if openmetrics:

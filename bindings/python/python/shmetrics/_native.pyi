@@ -67,7 +67,7 @@ class Segment:
     def unregister(self, name: str) -> bool: ...
     def trouble(self) -> Optional[str]: ...
     def render(self, exposition: Optional[Exposition] = None, names: Optional[Sequence[str]] = None) -> bytes: ...
-    def render_alike(
+    def render_compat(
         self,
         openmetrics: bool = False,
         names: Optional[Sequence[str]] = None,
@@ -88,7 +88,7 @@ class Reading:
     @property
     def is_current(self) -> bool: ...
     def render(self, exposition: Optional[Exposition] = None, names: Optional[Sequence[str]] = None) -> bytes: ...
-    def render_alike(
+    def render_compat(
         self,
         openmetrics: bool = False,
         names: Optional[Sequence[str]] = None,

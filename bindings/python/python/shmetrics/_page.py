@@ -42,7 +42,7 @@ def generate_latest(registry: Registry = REGISTRY, escaping: str = "underscores"
     segment, others, names = _parts(registry)
     page = b"# EOF\n" if openmetrics else b""
     if segment is not None:
-        page = segment.render_alike(
+        page = segment.render_compat(
             openmetrics, names=None if names is None else sorted(names), escaping=escaping, created=_created.is_wanted()
         )
     return _joined(page, _encode.text(others, openmetrics, escaping, names), openmetrics)
