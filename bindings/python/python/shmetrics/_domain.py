@@ -24,7 +24,7 @@ class Domain:
         self._players: "Dict[Tuple[int, Any], Segment]" = {}
         self._told: "set[str]" = set()
         #: Native metrics of the same names, for what values do not do.
-        self.twins: "Dict[Any, Any]" = {}
+        self.mirrors: "Dict[Any, Any]" = {}
 
     def of(self, who: Tuple[int, Any]) -> Segment:
         """The segment as the process sees it that is called so: the first one's is our own."""

@@ -16,7 +16,7 @@ from ._native import add, find, is_removed, look_up
 ValueClass = Callable[[], Any]
 
 
-class _Late:
+class _NativeView:
     """An attribute of objects that do not have it of their own: a view of the native value."""
 
     def __init__(self, name: str) -> None:
@@ -72,13 +72,13 @@ def patch_metrics(metrics: Any) -> None:
         chosen = values.ValueClass
         return chosen if hasattr(chosen, "_shmetrics_identifier") else None
 
-    twins = _Twins(value_class)
+    mirrors = _NativeMirror(value_class)
     _patch_base(metrics.MetricWrapperBase, value_class)
     _patch_counter(metrics, metrics.Counter, value_class)
     _patch_gauge(metrics.Gauge, value_class)
     _patch_histogram_and_summary(metrics, metrics.Histogram, metrics.Summary, value_class)
-    _patch_info_and_enum(metrics.Info, metrics.Enum, twins)
-    _patch_labels(metrics.MetricWrapperBase, twins, _Children(metrics, value_class))
+    _patch_info_and_enum(metrics.Info, metrics.Enum, mirrors)
+    _patch_labels(metrics.MetricWrapperBase, mirrors, _Children(metrics, value_class))
 
 
 def _patch_base(base: Any, value_class: ValueClass) -> None:
@@ -270,11 +270,11 @@ def _patch_histogram_and_summary(metrics: Any, Histogram: Any, Summary: Any, val
 
     Histogram._metric_init, Histogram.observe = init_histogram, observe
     Summary._metric_init, Summary.observe = init_summary, observe_summary
-    Histogram._sum, Histogram._buckets = _Late("_sum"), _Late("_buckets")
-    Summary._sum, Summary._count = _Late("_sum"), _Late("_count")
+    Histogram._sum, Histogram._buckets = _NativeView("_sum"), _NativeView("_buckets")
+    Summary._sum, Summary._count = _NativeView("_sum"), _NativeView("_count")
 
 
-class _Twins:
+class _NativeMirror:
     """Native metrics of the same names as prometheus_client's, for what values do not do."""
 
     def __init__(self, value_class: ValueClass) -> None:
@@ -282,7 +282,7 @@ class _Twins:
 
     def parent(self, of: Any) -> Any:
         """The native metric of the same name, if this one counts into the segment; it is made at most once for a parent."""
-        known = of.__dict__.get("_shmetrics_twin")
+        known = of.__dict__.get("_shmetrics_mirror")
         if known is not None or self._value_class() is None:
             return known
         domain = domain_of()
@@ -290,10 +290,10 @@ class _Twins:
             return None
         kind = of._type
         key = (kind, of._name, of._labelnames)
-        if key in domain.twins:
+        if key in domain.mirrors:
             # A child's is its parent's.
-            of._shmetrics_twin = domain.twins[key]
-            return of._shmetrics_twin
+            of._shmetrics_mirror = domain.mirrors[key]
+            return of._shmetrics_mirror
         arguments: "Dict[str, Any]" = {"segment": domain.segment}
         if kind == "histogram":
             arguments["buckets"] = of._upper_bounds
@@ -323,7 +323,7 @@ class _Twins:
         except Exception as error:
             domain.refused(of._name, error)
             return None
-        of._shmetrics_twin = domain.twins[key] = made
+        of._shmetrics_mirror = domain.mirrors[key] = made
         return made
 
     def are_wanted(self) -> bool:
@@ -340,14 +340,14 @@ class _Twins:
         return parent.labels(*of._labelvalues) if parent is not None and of._labelnames else parent
 
 
-def _patch_info_and_enum(Info: Any, Enum: Any, twins: _Twins) -> None:
+def _patch_info_and_enum(Info: Any, Enum: Any, mirrors: _NativeMirror) -> None:
     info_init, info_info, enum_init, enum_state = Info._metric_init, Info.info, Enum.__init__, Enum.state
 
     @functools.wraps(info_init)
     def init_info(self: Any) -> None:
         info_init(self)
         # Shows that there is the info.
-        self._shmetrics_info = twins.own(self)
+        self._shmetrics_info = mirrors.own(self)
 
     @functools.wraps(info_info)
     def info(self: Any, val: Dict[str, str]) -> None:
@@ -357,14 +357,14 @@ def _patch_info_and_enum(Info: Any, Enum: Any, twins: _Twins) -> None:
             try:
                 own.info({str(k): str(v) for k, v in val.items()})
             except ValueError as error:
-                twins.refused(self, error)
+                mirrors.refused(self, error)
 
     @functools.wraps(enum_init)
     def init_enum(self: Any, *args: Any, **kwargs: Any) -> None:
         enum_init(self, *args, **kwargs)
         # It has a state from the beginning on.
         if not self._labelnames or self._labelvalues:
-            own = twins.own(self)
+            own = mirrors.own(self)
             if own is not None:
                 self._shmetrics = own
 
@@ -442,7 +442,7 @@ def _adopt_observer(child: Any, value: Any) -> None:
     child._created = time.time()
 
 
-def _patch_labels(base: Any, twins: _Twins, children: _Children) -> None:
+def _patch_labels(base: Any, mirrors: _NativeMirror, children: _Children) -> None:
     base_labels, base_remove, base_clear = base.labels, base.remove, base.clear
     base_remove_by_labels: Any = getattr(base, "remove_by_labels", None)
 
@@ -485,7 +485,7 @@ def _patch_labels(base: Any, twins: _Twins, children: _Children) -> None:
 
     @functools.wraps(base_remove)
     def remove(self: Any, *labelvalues: Any) -> None:
-        if not twins.are_wanted():
+        if not mirrors.are_wanted():
             base_remove(self, *labelvalues)
             return
         if not self._labelnames:
@@ -493,12 +493,12 @@ def _patch_labels(base: Any, twins: _Twins, children: _Children) -> None:
         if len(labelvalues) != len(self._labelnames):
             raise ValueError("Incorrect label count (expected %d, got %s)" % (len(self._labelnames), labelvalues))
         self._metrics.pop(tuple(str(value) for value in labelvalues), None)
-        native = twins.parent(self)
+        native = mirrors.parent(self)
         if native is not None:
             native.remove(*labelvalues)
 
     def remove_by_labels(self: Any, labels: Dict[str, str]) -> None:
-        if not twins.are_wanted():
+        if not mirrors.are_wanted():
             base_remove_by_labels(self, labels)
             return
         if not self._labelnames:
@@ -514,19 +514,19 @@ def _patch_labels(base: Any, twins: _Twins, children: _Children) -> None:
         for values in list(self._metrics):
             if all(values[at] == value for at, value in wanted.items()):
                 self._metrics.pop(values, None)
-        native = twins.parent(self)
+        native = mirrors.parent(self)
         if native is not None:
             native.remove_by_labels(labels)
 
     @functools.wraps(base_clear)
     def clear(self: Any) -> None:
-        if not twins.are_wanted():
+        if not mirrors.are_wanted():
             base_clear(self)
             return
         if not self._labelnames:
             return
         self._metrics = {}
-        native = twins.parent(self)
+        native = mirrors.parent(self)
         if native is not None:
             native.clear()
 
