@@ -68,12 +68,27 @@ def metrics(request: Any) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """``PrometheusDjangoView``, as prometheus_client calls its view: a class of Django's."""
-    if name == "PrometheusDjangoView":
-        from ._django_view import PrometheusDjangoView
+    """``PrometheusDjangoView``, as prometheus_client calls its view. Its base class is Django's, so it is made when it is asked for."""
+    if name != "PrometheusDjangoView":
+        raise AttributeError(name)
+    from django.http import HttpResponse
+    from django.views import View
 
-        return PrometheusDjangoView
-    raise AttributeError(name)
+    class PrometheusDjangoView(View):  # type: ignore[misc]
+        """Serves the page of all processes, or of ``registry``."""
+
+        __qualname__ = "PrometheusDjangoView"
+        multiprocess_mode: bool = False  # without meaning here
+        registry: Any = None
+
+        def get(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+            registry = REGISTRY if self.registry is None else self.registry
+            return _page(request, respond(*_asks(request, registry)))
+
+        def options(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+            return HttpResponse(status=200, headers={"Allow": "OPTIONS,GET"})
+
+    return globals().setdefault(name, PrometheusDjangoView)
 
 
 class _End:

@@ -6,8 +6,8 @@ import atexit
 import os
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import _directory, _segment
-from ._native import Reading, Segment, is_registered
+from .. import _directory, _segment
+from .._native import Reading, Segment, is_registered
 
 
 class Domain:

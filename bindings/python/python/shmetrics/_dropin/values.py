@@ -1,20 +1,14 @@
-"""prometheus_client's multiprocess mode, counting into shared memory.
-
-``patch`` is called with each module of prometheus_client that chooses where values are kept, once it has run. What the application has
-of prometheus_client stays prometheus_client's: its metric classes, registries and exporters. Replaced are the value class and the methods
-that update values, the collector, ``mark_process_dead``, and ``generate_latest`` for registries that the collector is in.
-"""
+"""prometheus_client's value class: values in shared memory."""
 
 from __future__ import annotations
 
 import functools
 import os
-import sys
 from typing import Any, Callable, Dict, Optional, Tuple
 
-from . import _segment
-from ._domain import Domain, domain_of
-from ._native import ValueFamily
+from .._native import ValueFamily
+from .._segment import tell
+from .segments import Domain, domain_of
 
 
 def _factor() -> Optional[float]:
@@ -28,7 +22,7 @@ def _factor() -> Optional[float]:
             return factor
     except ValueError:
         pass
-    _segment.tell("SHMETRICS_NATIVE_FACTOR=%s: give a number greater than 1, such as 1.1" % text)
+    tell("SHMETRICS_NATIVE_FACTOR=%s: give a number greater than 1, such as 1.1" % text)
     return None
 
 
@@ -40,57 +34,8 @@ def is_wanted() -> bool:
     return "PROMETHEUS_MULTIPROC_DIR" in os.environ or "prometheus_multiproc_dir" in os.environ
 
 
-def patch(module: Any, late: bool = False) -> None:
-    """Patches a module of prometheus_client. What cannot be patched stays as it is, with a warning: the application goes on.
-
-    ``late``: the application may have made metrics with it. They stay where they are, and so do those that it makes.
-    """
-    name = module.__name__
-    if os.environ.get("SHMETRICS_PYTHON", "").lower() in ("0", "off", "false", "no"):
-        return
-    try:
-        if name == "prometheus_client.values":
-            _patch_values(module, late)
-        elif name == "prometheus_client.metrics":
-            from . import _patches
-
-            _patches.patch_metrics(module)
-        elif name == "prometheus_client.multiprocess":
-            from . import _multiprocess
-
-            _multiprocess.patch(module)
-        elif name in ("prometheus_client.exposition", "prometheus_client.openmetrics.exposition"):
-            from . import _exposition
-
-            _exposition.patch(module)
-            if late:
-                _export(module)
-    except Exception as error:
-        _segment.tell("prometheus_client stays as it is, %s could not be patched: %r" % (name, error))
-
-
-def install() -> None:
-    """Does what the start-up hook does, for Pythons that do not run it. To be called before the first metric is made."""
-    import importlib
-
-    for name in (
-        "prometheus_client.values",
-        "prometheus_client.metrics",
-        "prometheus_client.openmetrics.exposition",
-        "prometheus_client.exposition",
-        "prometheus_client.multiprocess",
-    ):
-        patch(importlib.import_module(name))
-    _export(sys.modules["prometheus_client.exposition"])
-
-
-def _export(exposition: Any) -> None:
-    """The package itself has had the function since it was imported."""
-    if exposition.__name__ == "prometheus_client.exposition":
-        sys.modules["prometheus_client"].generate_latest = exposition.generate_latest  # type: ignore[attr-defined]
-
-
-def _patch_values(values: Any, late: bool) -> None:
+def patch(values: Any, late: bool) -> None:
+    """Patches the module prometheus_client.values."""
     original = values.MultiProcessValue
     if hasattr(original, "_shmetrics_original"):
         return
@@ -245,6 +190,3 @@ class View:
     def get_exemplar(self) -> Any:
         get = getattr(self._value, "get_exemplar", None)
         return None if get is None else get(self._which)
-
-
-__all__ = ["install", "patch"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import Any, Iterator, List, Optional, Tuple
 
-from . import _functions
-from ._created import is_wanted as created_is_wanted
-from ._counted import counts_into_segment, is_native_of
-from ._multiprocess import is_alone
+from .. import _functions
+from .._counted import counts_into_segment, is_native_of
+from .._created import is_wanted as created_is_wanted
+from .multiprocess import is_alone
 
 
-def patch(exposition: Any) -> None:
+def patch(exposition: Any, late: bool) -> None:
+    """Patches the module prometheus_client.exposition, or that of OpenMetrics."""
     original = exposition.generate_latest
     if hasattr(original, "_shmetrics_original"):
         return
@@ -37,6 +39,14 @@ def patch(exposition: Any) -> None:
 
     generate_latest._shmetrics_original = original  # type: ignore[attr-defined]
     exposition.generate_latest = generate_latest
+    if late:
+        export(exposition)
+
+
+def export(exposition: Any) -> None:
+    """Gives the package prometheus_client the function that it has imported from this module."""
+    if exposition.__name__ == "prometheus_client.exposition":
+        sys.modules["prometheus_client"].generate_latest = exposition.generate_latest  # type: ignore[attr-defined]
 
 
 class _Rest:

@@ -6,11 +6,10 @@ import functools
 import time
 from typing import Any, Callable, Dict, Optional, Tuple
 
-from . import _functions, _native
-from ._domain import domain_of
-from ._dropin import View, native_factor
-from ._native import add, find, is_removed, look_up
-
+from .. import _functions, _native
+from .._native import add, find, is_removed, look_up
+from .segments import domain_of
+from .values import View, native_factor
 
 #: Asks for our value class: ``None`` where values are not made by it.
 ValueClass = Callable[[], Any]
@@ -60,7 +59,7 @@ class _NoLock:
         return False
 
 
-def patch_metrics(metrics: Any) -> None:
+def patch(metrics: Any, late: bool) -> None:
     """Patches the module prometheus_client.metrics."""
     if hasattr(metrics.MetricWrapperBase, "_shmetrics_patched"):
         return

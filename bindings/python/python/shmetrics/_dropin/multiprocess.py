@@ -6,12 +6,14 @@ import functools
 import os
 from typing import Any, Dict, Iterator, List, Optional
 
-from . import _directory, _functions, _sum
-from ._domain import beside, leave, resolved, segment_at
-from ._segment import tell
+from .. import _directory, _functions
+from .._segment import tell
+from .merge import added
+from .segments import beside, leave, resolved, segment_at
 
 
-def patch(multiprocess: Any) -> None:
+def patch(multiprocess: Any, late: bool) -> None:
+    """Patches the module prometheus_client.multiprocess."""
     original = multiprocess.MultiProcessCollector
     if getattr(original, "_shmetrics", False):
         return
@@ -54,7 +56,7 @@ def patch(multiprocess: Any) -> None:
 
         def collect(self) -> Iterator[Any]:
             _functions.refresh()
-            yield from _shown(self._path, _files(self._path), Metric, Sample, original_merge, True)
+            yield from _shown(self._path, files_of(self._path), Metric, Sample, original_merge, True)
 
     MultiProcessCollector.__name__ = original.__name__
     MultiProcessCollector.__qualname__ = original.__qualname__
@@ -77,10 +79,10 @@ def patch(multiprocess: Any) -> None:
 
 def is_alone(collector: Any) -> bool:
     """Whether all there is to show is in one segment."""
-    return not _files(collector._path) and not beside(collector._path)
+    return not files_of(collector._path) and not beside(collector._path)
 
 
-def _files(path: str) -> "List[str]":
+def files_of(path: str) -> "List[str]":
     """Files of processes that do not have this package."""
     try:
         names = os.listdir(path)
@@ -98,7 +100,7 @@ def _shown(path: str, files: "List[str]", Metric: Any, Sample: Any, merge: Any, 
     sound = [file for file in files if _is_sound(file, merge)]
     if sound:
         parts.append(list(merge(sound, accumulate=False)))
-    return _sum.added(parts, accumulate)
+    return added(parts, accumulate)
 
 
 def _is_sound(file: str, merge: Any) -> bool:
