@@ -78,6 +78,8 @@ pub struct FamilyInfo {
     pub kind: &'static str,
     /// A gauge's mode.
     pub mode: Option<&'static str>,
+    /// Whether a counter is called so on pages in text, without `_total`.
+    pub exact_name: bool,
     /// Its help text.
     pub help: String,
     /// Its unit, or nothing.
@@ -198,6 +200,7 @@ fn family_info(record: &Record<'_>) -> Option<FamilyInfo> {
     Some(FamilyInfo {
         kind: kind_name(record.kind()),
         mode: (record.kind() == KIND_GAUGE).then(|| record.mode().name()),
+        exact_name: record.exact(),
         series: if texts.labels.is_empty() { 1 } else { record.series() },
         max_series: record.max_series(),
         overflow_lookups: record.overflow_lookups(),

@@ -1,9 +1,11 @@
-"""What an update costs: prometheus_client as it is, single and multiprocess, against the drop-in and the native metrics.
+"""What an update costs: prometheus_client as it is, single and multiprocess, against the drop-in
+and the native metrics.
 
     python hot_path.py [rounds]
 
-All four take turns, row by row and round by round; a row is processor time of one thread, the median of the rounds and their spread. The
-loop around the call (about 10 ns) is in it. Ends with the ratios that are promised.
+All four take turns, row by row and round by round; a row is processor time of one thread, the
+median of the rounds and their spread. The loop around the call (about 10 ns) is in it. Ends with
+the ratios that are promised.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""What a page costs, in how many files, and what a fork costs: prometheus_client multiprocess against the drop-in and the native metrics.
+"""What a page costs, in how many files, and what a fork costs: prometheus_client multiprocess
+against the drop-in and the native metrics.
 
     python render.py [--dead]
 
-Each worker has the same 10,000 values: 60 % counters of four labels, 35 % of histograms, 5 % livesum gauges. --dead has 640 dead workers
-leave theirs to prometheus_client, too, which takes minutes and a gigabyte of disk; the others have them in any case. DEAD is another number.
+Each worker has the same 10,000 values: 60 % counters of four labels, 35 % of histograms, 5 %
+livesum gauges. --dead has 640 dead workers leave theirs to prometheus_client, too, which takes
+minutes and a gigabyte of disk; the others have them in any case. DEAD is another number.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ def start(number: int) -> None:
 
 
 def replace(number: int) -> None:
-    """So many workers come, one after another, and die. What stock's are told of with mark_process_dead is done for it."""
+    """So many workers come, one after another, and die. What stock's are told of with
+    mark_process_dead is done for it.
+    """
     from prometheus_client.multiprocess import mark_process_dead
 
     for _ in range(number):

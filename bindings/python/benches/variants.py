@@ -1,4 +1,6 @@
-"""prometheus_client single, prometheus_client multiprocess, the drop-in and the native metrics, each in a process of its own."""
+"""prometheus_client single, prometheus_client multiprocess, the drop-in and the native metrics,
+each in a process of its own.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Runs when Python starts: has prometheus_client's multiprocess mode count into shared memory.
 
-It only waits for modules of prometheus_client; what happens then is in shmetrics._dropin, which is loaded in processes that are in
-multiprocess mode alone. SHMETRICS_PYTHON=0 turns it off.
+It only waits for modules of prometheus_client; what happens then is in shmetrics._dropin, which is
+loaded in processes that are in multiprocess mode alone. SHMETRICS_PYTHON=0 turns it off.
 
 PYTEST_DONT_REWRITE: pytest would warn that this has been imported before it.
 """
@@ -17,7 +17,9 @@ _passed = []
 
 
 def _tell(error):
-    """Another Python's package, or a sub-interpreter. It ends no application, not even where warnings are errors."""
+    """Another Python's package, or a sub-interpreter. It ends no application, not even where
+    warnings are errors.
+    """
     import warnings
 
     try:
@@ -27,7 +29,9 @@ def _tell(error):
 
 
 def _patch(module):
-    """Patches a module that has run; in a process that is not in multiprocess mode, when it turns out to be so."""
+    """Patches a module that has run; in a process that is not in multiprocess mode, when it turns
+    out to be so.
+    """
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ or "prometheus_multiproc_dir" in os.environ:
         _load(module)
     elif module.__name__ == "prometheus_client.multiprocess":
@@ -66,7 +70,9 @@ def _defer_values(module):
 
 
 def _defer(module):
-    """Libraries import the collector in all processes. One that makes it reads a directory that its argument names."""
+    """Libraries import the collector in all processes. One that makes it reads a directory that its
+    argument names.
+    """
     collector, mark = module.MultiProcessCollector, module.mark_process_dead
     init = collector.__init__
 
@@ -94,7 +100,9 @@ def _defer(module):
 
 
 class _Finder:
-    """Comes before the other finders, has them find a module of these, and lets the module be patched once it has run."""
+    """Comes before the other finders, has them find a module of these, and lets the module be
+    patched once it has run.
+    """
 
     @staticmethod
     def find_spec(name, path=None, target=None):

@@ -1,4 +1,6 @@
-"""The plugin for pytest: fixtures that leave nothing behind. Nothing of shmetrics is loaded before a test asks for one."""
+"""The plugin for pytest: fixtures that leave nothing behind. Nothing of shmetrics is loaded before
+a test asks for one.
+"""
 
 import os
 import shutil
@@ -17,8 +19,8 @@ _private = []
 def shmetrics_segment():
     """A segment without any metric, in memory of this process and its forked children alone.
 
-    The tests of a process share one: what a test has registered is taken off when it ends, so neither memory nor file descriptors
-    add up.
+    The tests of a process share one: what a test has registered is taken off when it ends, so
+    neither memory nor file descriptors add up.
     """
     from shmetrics import Segment, _functions
 

@@ -13,7 +13,9 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::PyClass;
 use shmetrics::Metric;
 
-use crate::common::{Definition, Family, Handle};
+use crate::family::{Definition, Family, Handle};
+use crate::python::registry;
+use crate::segment::{label_sets, Segment};
 
 /// From how many children on they are looked through for removed ones.
 const SWEEP: usize = 1024;
@@ -122,14 +124,14 @@ pub(crate) fn collected<'py>(
     of: &Bound<'py, PyAny>,
     segment: Option<shmetrics::Segment>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let segment = segment.map(|inner| Bound::new(of.py(), crate::segment::Segment { inner })).transpose()?;
-    of.py().import("shmetrics.registry")?.call_method1("collect_metric", (of, segment))
+    let segment = segment.map(|inner| Segment::object(of.py(), inner)).transpose()?;
+    registry(of.py(), "collect_metric", (of, segment))
 }
 
 /// The same without samples.
 #[cold]
 pub(crate) fn described<'py>(of: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    of.py().import("shmetrics.registry")?.call_method1("describe_metric", (of,))
+    registry(of.py(), "describe_metric", (of,))
 }
 
 /// `shmetrics.Counter(name)`.
@@ -177,7 +179,7 @@ pub(crate) fn sweep<'py>(children: &Bound<'py, PyDict>, is_removed: IsRemoved<'_
 }
 
 /// This process knows the child no more.
-fn forget(children: Option<&Py<PyDict>>, py: Python<'_>, key: &Bound<'_, PyTuple>) -> PyResult<()> {
+fn drop_child(children: Option<&Py<PyDict>>, py: Python<'_>, key: &Bound<'_, PyTuple>) -> PyResult<()> {
     match children.map(|children| children.bind(py)) {
         Some(children) if children.contains(key)? => children.del_item(key),
         _ => Ok(()),
@@ -196,13 +198,13 @@ pub(crate) fn remove<M: Metric>(
         return Err(PyValueError::new_err(message));
     }
     let key = values(&family.definition, args, None)?;
-    forget(children, py, &key)?;
+    drop_child(children, py, &key)?;
     with_texts(&key, |texts| family.table.is_some_and(|f| f.remove(texts)))?;
     Ok(())
 }
 
 /// The labels that series must have to be removed, by their places. `None`: there are none.
-pub(crate) fn wanted(
+pub(crate) fn label_filter(
     of: &str,
     names: &[String],
     tuple: &Py<PyTuple>,
@@ -234,13 +236,13 @@ pub(crate) fn remove_by_labels<M: Metric>(
 ) -> PyResult<()> {
     let (definition, py) = (&family.definition, labels.py());
     let of = (&definition.name, &definition.labels, &definition.label_tuple);
-    let Some(wanted) = wanted(of.0, of.1, of.2, labels)? else { return Ok(()) };
+    let Some(wanted) = label_filter(of.0, of.1, of.2, labels)? else { return Ok(()) };
     let (Some(segment), Some(there)) = (family.segment, family.table) else { return Ok(()) };
     let (name, labels) = (definition.name.clone(), definition.labels.clone());
-    let mut sets = py.detach(|| crate::segment::label_sets(segment, &name, &labels));
+    let mut sets = py.detach(|| label_sets(segment, &name, &labels));
     sets.retain(|set| wanted.iter().all(|(at, value)| set.get(*at) == Some(value)));
     for set in &sets {
-        forget(children, py, &PyTuple::new(py, set)?)?;
+        drop_child(children, py, &PyTuple::new(py, set)?)?;
         let texts: Vec<&str> = set.iter().map(String::as_str).collect();
         there.remove(&texts);
     }

@@ -1,34 +1,33 @@
-//! The segment itself: opening it, rendering it, looking into it.
+//! The segment: opening it, and what only a process that counts in it can do.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
-use shmetrics::{Cursor, Error, Escaping, Format, Options, Reader};
+use shmetrics::{Error, Format, Options};
 
-use crate::common::exception;
-use crate::{compat, page};
+use crate::python::{default_segment, exception, warn};
+use crate::reader::Reader;
 
 /// One application's metrics, shared by all its processes.
-#[pyclass(frozen, weakref, module = "shmetrics")]
+#[pyclass(frozen, extends = Reader, module = "shmetrics")]
 pub(crate) struct Segment {
     pub(crate) inner: shmetrics::Segment,
 }
 
-/// A family: name, type, documentation, unit, a gauge's mode, and samples.
-pub(crate) type FamilyOf<'py> = (String, &'static str, String, String, Option<&'static str>, Bound<'py, PyList>);
-
-/// How a page is written.
-#[pyclass(frozen, module = "shmetrics")]
-pub(crate) struct Exposition {
-    pub(crate) inner: shmetrics::Exposition,
-}
-
 impl Segment {
-    /// The segment that is meant, or the process' default one; `None`: there is none to be had, and
-    /// that has been told.
+    fn initializer(inner: shmetrics::Segment) -> PyClassInitializer<Self> {
+        PyClassInitializer::from(Reader::of(inner)).add_subclass(Segment { inner })
+    }
+
+    /// The object for a segment.
+    pub(crate) fn object(py: Python<'_>, inner: shmetrics::Segment) -> PyResult<Bound<'_, Self>> {
+        Bound::new(py, Segment::initializer(inner))
+    }
+
+    /// The segment that is given, or the process' default one. `None`: there is none, and the
+    /// application was warned.
     pub(crate) fn of(py: Python<'_>, given: Option<Bound<'_, PyAny>>) -> PyResult<Option<shmetrics::Segment>> {
         let segment = match given.filter(|s| !s.is_none()) {
             Some(segment) => segment,
-            None => py.import("shmetrics._segment")?.call_method0("default")?,
+            None => default_segment(py)?,
         };
         if segment.is_none() {
             return Ok(None);
@@ -42,7 +41,7 @@ impl Segment {
 pub(crate) fn label_sets(segment: shmetrics::Segment, name: &str, labels: &[String]) -> Vec<Vec<String>> {
     let mut sets: Vec<Vec<String>> = Vec::new();
     // Families that have samples of this name pass the cursor as well.
-    for point in segment.cursor(as_named()).only([name]).points().filter(|point| point.family.name == name) {
+    for point in segment.cursor(Format::OpenMetrics).only([name]).points().filter(|point| point.family.name == name) {
         let value = |label: &String| point.labels.iter().find(|(name, _)| name == label).map(|(_, v)| v.clone());
         if let Some(set) = labels.iter().map(value).collect::<Option<Vec<_>>>() {
             if sets.last() != Some(&set) {
@@ -51,17 +50,6 @@ pub(crate) fn label_sets(segment: shmetrics::Segment, name: &str, labels: &[Stri
         }
     }
     sets
-}
-
-/// Text with all names as they were given.
-fn as_named() -> shmetrics::Exposition {
-    shmetrics::Exposition::new(Format::Text1).with_escaping(Escaping::AllowUtf8)
-}
-
-pub(crate) fn filled(mut cursor: Cursor<'_>) -> Vec<u8> {
-    let mut page = Vec::with_capacity(64 * 1024);
-    while cursor.fill(&mut page) {}
-    page
 }
 
 /// Opens a segment. A variable of the environment whose value is wrong, or asks for what this
@@ -103,7 +91,7 @@ fn opened(
         if text.contains("=: ") {
             continue;
         }
-        let _ = crate::common::tell(py, &format!("a setting is left out, and its default taken: {text}"));
+        let _ = warn(py, &format!("a setting is left out, and its default taken: {text}"));
     }
     py.detach(|| options.open())
 }
@@ -172,7 +160,7 @@ impl Segment {
         labels: Option<Vec<(String, String)>>,
         generation: Option<u64>,
         short_bounds: Option<bool>,
-    ) -> PyResult<Self> {
+    ) -> PyResult<PyClassInitializer<Self>> {
         let mut options = Options::new().reset_if_unused(reset_if_unused).apart(apart).allow_disk(allow_disk);
         if let Some(name) = name {
             options = options.name(name);
@@ -214,7 +202,7 @@ impl Segment {
             options = options.label(name, value);
         }
         let inner = opened(py, options, anonymous, mode.is_some(), ceiling.is_some()).map_err(|e| exception(&e))?;
-        Ok(Segment { inner })
+        Ok(Segment::initializer(inner))
     }
 
     /// Removes a segment's name.
@@ -246,18 +234,6 @@ impl Segment {
     fn list() -> PyResult<Vec<String>> {
         let found = shmetrics::list().map_err(|e| exception(&e))?;
         Ok(found.into_iter().map(|l| l.name).collect())
-    }
-
-    /// The file; `None` for an anonymous segment.
-    #[getter]
-    fn path(&self) -> Option<String> {
-        self.inner.path().map(|p| p.to_string_lossy().into_owned())
-    }
-
-    /// Whether the name still leads to it.
-    #[getter]
-    fn is_current(&self) -> bool {
-        self.inner.is_current()
     }
 
     /// How many processes have it open for counting, this one included: forked children and
@@ -302,196 +278,10 @@ impl Segment {
         self.inner.trouble()
     }
 
-    /// The page, in the library's own way to write it.
-    #[pyo3(signature = (exposition=None, names=None))]
-    fn render<'py>(
-        &self,
-        py: Python<'py>,
-        exposition: Option<&Bound<'py, Exposition>>,
-        names: Option<Vec<String>>,
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        let exposition = exposition.map_or_else(shmetrics::Exposition::default, |e| e.get().inner);
-        let segment = self.inner;
-        let page = py.detach(|| {
-            let cursor = segment.cursor(exposition);
-            filled(match names {
-                Some(names) => cursor.only(names),
-                None => cursor,
-            })
-        });
-        Ok(PyBytes::new(py, &page))
-    }
-
-    /// The page as prometheus_client writes it: labels sorted, values with a point. `names`: the
-    /// only samples wanted.
-    #[pyo3(signature = (openmetrics=false, names=None, escaping=None, created=false, own=true))]
-    fn render_compat<'py>(
-        &self,
-        py: Python<'py>,
-        openmetrics: bool,
-        names: Option<Vec<String>>,
-        escaping: Option<&str>,
-        created: bool,
-        own: bool,
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        let format = if openmetrics { Format::OpenMetrics } else { Format::Text1 };
-        let exposition = shmetrics::Exposition::new(format).with_escaping(escaping_of(escaping)).with_created(created);
-        let segment = self.inner;
-        let page = py.detach(|| compat::render(&segment.reader(), exposition, names, own));
-        Ok(PyBytes::new(py, &page))
-    }
-
-    /// The families with their samples: (name, type, documentation, unit, mode, [(sample name,
-    /// labels, value)]).
-    #[pyo3(signature = (names=None, own=false))]
-    fn families<'py>(&self, py: Python<'py>, names: Option<Vec<String>>, own: bool) -> PyResult<Vec<FamilyOf<'py>>> {
-        families(py, &self.inner.reader(), names, own)
-    }
-
     /// The processes that have, or had, gauges of their own: (pid, identity, alive, attached).
     fn processes(&self, py: Python<'_>) -> Vec<(u32, u32, bool, f64)> {
         let segment = self.inner;
         let inspection = py.detach(|| segment.reader().inspect());
         inspection.processes.iter().map(|p| (p.pid, p.identity, p.alive, p.attached)).collect()
-    }
-
-    fn __repr__(&self) -> String {
-        match self.inner.path() {
-            Some(path) => format!("<shmetrics.Segment {}>", path.display()),
-            None => "<shmetrics.Segment, anonymous>".to_owned(),
-        }
-    }
-}
-
-/// The families that a reader sees, with their samples.
-pub(crate) fn families<'py>(
-    py: Python<'py>,
-    reader: &Reader,
-    names: Option<Vec<String>>,
-    own: bool,
-) -> PyResult<Vec<FamilyOf<'py>>> {
-    let (text, infos) = py.detach(|| {
-        let cursor = reader.cursor(as_named());
-        let text = filled(match names {
-            Some(names) => cursor.only(names),
-            None => cursor,
-        });
-        (text, reader.inspect().families)
-    });
-    let text = String::from_utf8_lossy(&text);
-    let mut found = Vec::new();
-    let mut current: Option<Bound<'py, PyList>> = None;
-    for line in text.lines() {
-        if let Some(rest) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = rest.rsplit_once(' ').unwrap_or((rest, ""));
-            let name = &*page::plain(name);
-            current = None;
-            let samples = PyList::empty(py);
-            if name.starts_with("shmetrics_") {
-                if own {
-                    let name = if kind == "counter" { name.trim_end_matches("_total") } else { name };
-                    let kind = if kind == "counter" { "counter" } else { "gauge" };
-                    found.push((name.to_owned(), kind, String::new(), String::new(), None, samples.clone()));
-                    current = Some(samples);
-                }
-                continue;
-            }
-            let info = infos.iter().find(|i| match i.kind {
-                // Without `_total`: under its exact name. No other family can have that.
-                "counter" => name.strip_suffix("_total") == Some(&i.name) || name == i.name,
-                "info" => name.strip_suffix("_info") == Some(&i.name),
-                _ => name == i.name,
-            });
-            if let Some(info) = info {
-                let kind = type_of(info.kind);
-                let (name, help, unit) = (info.name.clone(), info.help.clone(), info.unit.clone());
-                found.push((name, kind, help, unit, info.mode, samples.clone()));
-                current = Some(samples);
-            }
-        } else if let (Some(samples), Some(sample)) = (&current, page::sample(line)) {
-            let labels = PyDict::new(py);
-            for (name, value) in &sample.labels {
-                labels.set_item(&**name, &**value)?;
-            }
-            samples.append((&*sample.name, labels, compat::number(sample.value)))?;
-        }
-    }
-    Ok(found)
-}
-
-/// prometheus_client's names of types.
-fn type_of(kind: &str) -> &'static str {
-    match kind {
-        "counter" => "counter",
-        "gauge" => "gauge",
-        "histogram" => "histogram",
-        "summary" => "summary",
-        "info" => "info",
-        "state set" | "enum" => "stateset",
-        "gauge histogram" => "gaugehistogram",
-        _ => "unknown",
-    }
-}
-
-pub(crate) fn escaping_of(name: Option<&str>) -> Escaping {
-    match name {
-        Some("allow-utf-8") => Escaping::AllowUtf8,
-        Some("dots") => Escaping::Dots,
-        Some("values") => Escaping::Values,
-        _ => Escaping::Underscores,
-    }
-}
-
-#[pymethods]
-impl Exposition {
-    /// What to answer to a scraper that sends this `Accept` header.
-    #[new]
-    #[pyo3(signature = (accept=None, *, created=false))]
-    fn new(accept: Option<&str>, created: bool) -> Self {
-        Exposition { inner: shmetrics::Exposition::negotiate(accept.unwrap_or_default()).with_created(created) }
-    }
-
-    /// The `Content-Type` to answer with.
-    #[getter]
-    fn content_type(&self) -> &'static str {
-        self.inner.content_type()
-    }
-
-    /// Whether pages are in one of Prometheus' text formats, or else `openmetrics` or `protobuf`.
-    #[getter]
-    fn format(&self) -> &'static str {
-        match self.inner.format() {
-            Format::OpenMetrics | Format::OpenMetrics2 => "openmetrics",
-            Format::Protobuf => "protobuf",
-            _ => "text",
-        }
-    }
-
-    /// The version of the text format, or nothing.
-    #[getter]
-    fn version(&self) -> &'static str {
-        match self.inner.format() {
-            Format::Text => "0.0.4",
-            Format::Text1 | Format::OpenMetrics => "1.0.0",
-            Format::OpenMetrics2 => "2.0.0",
-            _ => "",
-        }
-    }
-
-    /// What becomes of names that are not plain.
-    #[getter]
-    fn escaping(&self) -> &'static str {
-        match self.inner.escaping() {
-            Escaping::AllowUtf8 => "allow-utf-8",
-            Escaping::Dots => "dots",
-            Escaping::Values => "values",
-            _ => "underscores",
-        }
-    }
-
-    /// Whether to compress the answer to a request with this `Accept-Encoding` header.
-    #[staticmethod]
-    fn accepts_gzip(accept_encoding: &str) -> bool {
-        shmetrics::accepts_gzip(accept_encoding)
     }
 }

@@ -1,4 +1,6 @@
-"""What all tests here share: a place in shared memory of their own, environments, processes with an end, HTTP."""
+"""What all tests here share: a place in shared memory of their own, environments, processes with an
+end, HTTP.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +94,9 @@ Samples = dict[tuple[str, frozenset], float]
 
 
 def samples(page: str) -> Samples:
-    """Of a text page; our own families, which describe the segment, are left out. A series that is there twice is an error."""
+    """Of a text page; our own families, which describe the segment, are left out. A series that is
+    there twice is an error.
+    """
     found: Samples = {}
     for family in text_string_to_metric_families(page):
         if family.name.startswith("shmetrics_"):
@@ -157,7 +161,9 @@ class Shm:
 
 @contextlib.contextmanager
 def python_server(code: str, shm: Path, directory: Path | None = None, **more: str):
-    """A program that listens on the port it is given, with the drop-in by its hook if there is a directory. Gives the port."""
+    """A program that listens on the port it is given, with the drop-in by its hook if there is a
+    directory. Gives the port.
+    """
     environment = clean_environment(shm, **more)
     if directory is not None:
         directory.mkdir(exist_ok=True)

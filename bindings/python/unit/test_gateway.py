@@ -1,4 +1,6 @@
-"""Pages that are pushed: to a Pushgateway, and to Graphite. What is sent is what prometheus_client sends."""
+"""Pages that are pushed: to a Pushgateway, and to Graphite. What is sent is what prometheus_client
+sends.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The package's own HTTP server: no client keeps it from answering another one, and none makes it print."""
+"""The package's own HTTP server: no client keeps it from answering another one, and none makes it
+print.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The modules of the package import downwards, and never in a circle. scripts/layers.py holds the same for the Rust half."""
+"""The modules of the package import downwards, and never in a circle. scripts/layers.py holds the
+same for the Rust half.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ import pathlib
 import shmetrics
 
 PACKAGE = pathlib.Path(shmetrics.__file__).parent
-#: From top to bottom. A folder stands for what is in it; modules of one layer may import each other, but not in a circle.
+#: From top to bottom. A folder stands for what is in it; modules of one layer may import each
+#: other, but not in a circle.
 LAYERS = """
 __main__ | run _command | _dropin
 flask django | asgi wsgi aiohttp | _http
@@ -20,7 +23,9 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS.replace("\n", "|").split(
 
 
 def modules() -> "dict[str, pathlib.Path]":
-    """Each module by its path in the package: `_dropin.values`, and `_dropin` for the package itself."""
+    """Each module by its path in the package: `_dropin.values`, and `_dropin` for the package
+    itself.
+    """
     found = {}
     for file in PACKAGE.rglob("*.py*"):
         if file.suffix in (".py", ".pyi"):
@@ -30,7 +35,9 @@ def modules() -> "dict[str, pathlib.Path]":
 
 
 def imports(name: str, file: pathlib.Path, known: "dict[str, pathlib.Path]"):
-    """What a module imports of this package, with the line; imports in functions count, those for type checkers do not."""
+    """What a module imports of this package, with the line; imports in functions count, those for
+    type checkers do not.
+    """
     package = [] if name == "__init__" else name.split(".")
     if file.name not in ("__init__.py",):
         package = package[:-1]

@@ -1,4 +1,6 @@
-"""What the middlewares count, when, and what they leave alone. tests/frameworks has the frameworks' versions and the servers."""
+"""What the middlewares count, when, and what they leave alone. tests/frameworks has the frameworks'
+versions and the servers.
+"""
 
 from __future__ import annotations
 
@@ -571,7 +573,9 @@ def test_a_large_page_is_compressed_in_a_thread(registry, monkeypatch):
 
 
 class TestBesideInstrumentator:
-    """prometheus-fastapi-instrumentator has http_requests_total with other labels, in the same segment with the drop-in."""
+    """prometheus-fastapi-instrumentator has http_requests_total with other labels, in the same
+    segment with the drop-in.
+    """
 
     CODE = """
 import asyncio, warnings
@@ -617,7 +621,9 @@ print([str(warning.message) for warning in told if issubclass(warning.category, 
 
 
 class TestStarlette:
-    """Templates, which tests/frameworks looks at in many versions; here are the odd ways of putting applications together."""
+    """Templates, which tests/frameworks looks at in many versions; here are the odd ways of putting
+    applications together.
+    """
 
     def app(self, registry, **options):
         pytest.importorskip("fastapi")
@@ -941,7 +947,9 @@ class TestAiohttp:
         self.serve(app, registry, talk)
 
     def test_the_status_that_is_sent(self, web, registry, tmp_path):
-        """A file's is known when it is opened, that of an exception when aiohttp has made an answer of it."""
+        """A file's is known when it is opened, that of an exception when aiohttp has made an answer
+        of it.
+        """
         (tmp_path / "file").write_bytes(b"contents")
 
         async def file(request):
@@ -1053,7 +1061,9 @@ class TestAiohttp:
 
 
     def test_clients_that_go_before_the_answer(self, web, registry):
-        """The request ends when aiohttp drops it, and not when the garbage collector finds it. Both applications count it."""
+        """The request ends when aiohttp drops it, and not when the garbage collector finds it. Both
+        applications count it.
+        """
         answers: list = []
 
         async def late(request):

@@ -1,4 +1,6 @@
-"""The drop-in and the native metrics beside prometheus_client: the same program, and the same values."""
+"""The drop-in and the native metrics beside prometheus_client: the same program, and the same
+values.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def show(what):
 
 @pytest.fixture
 def both(program, tmp_path):
-    """Runs a program with the drop-in and with prometheus_client as it is, each in a directory of its own."""
+    """Runs a program with the drop-in and with prometheus_client as it is, each in a directory of
+    its own.
+    """
 
     def run(code: str, **environment: str) -> "tuple[object, object]":
         out = []
@@ -67,7 +71,9 @@ def both(program, tmp_path):
     ],
 )
 def test_buckets(buckets, both):
-    """Bounds that no page can have, which are NaN and -Inf, have no line; what is counted is the same."""
+    """Bounds that no page can have, which are NaN and -Inf, have no line; what is counted is the
+    same.
+    """
     ours, peers = both(
         """
 try:
@@ -494,7 +500,8 @@ found["values"] = [str(inspect.signature(f)) for f in (prometheus_client.values.
 import re
 show(json.loads(re.sub("0x[0-9a-f]+", "0x", json.dumps(found))))
 """
-#: Patched functions and classes that differ from prometheus_client's own in name, signature or docstring; and why.
+#: Patched functions and classes that differ from prometheus_client's own in name, signature or
+#: docstring; and why.
 DIFFERENT = {
     "prometheus_client.multiprocess.MultiProcessCollector.segment": "the collector's segment",
 }

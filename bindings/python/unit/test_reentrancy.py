@@ -99,7 +99,7 @@ counter = Counter("first", "Help.")
 counter.inc()
 for kind in kinds:
     kinds[0] = kind
-    _segment.tell("once more")
+    _segment.warn("once more")
 print(value("first_total"), len(told))
 """.replace("SHOWS", repr(shows))
             % ", ".join(RAISING),
@@ -139,7 +139,7 @@ inside.times = 0
 
 
 @kinds
-@pytest.mark.parametrize("where", ["open_or_fall_back", "open_of_directory", "_leave_gone", "tell", "default", "domain_of"])
+@pytest.mark.parametrize("where", ["open_or_fall_back", "open_of_directory", "_leave_gone", "warn", "default", "domain_of"])
 def test_a_signal_handler_may_come_in_anywhere(kind, where, program):
     """The first metric of the process, in a handler that comes while another first metric opens the segment."""
     for settings in ({}, NOWHERE):
@@ -169,7 +169,7 @@ else:
         )
         assert out.splitlines()[-1] in ("1.0 1.0", "not reached"), out
         if out == "not reached\n":
-            # `tell` comes in where there is no segment alone; the others are one door's.
+            # `warn` comes in where there is no segment alone; the others are one door's.
             assert where != "open_or_fall_back"
 
 

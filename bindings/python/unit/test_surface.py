@@ -1,4 +1,6 @@
-"""The public names of prometheus_client: each is importable from the module of the same name here, with the same parameters."""
+"""The public names of prometheus_client: each is importable from the module of the same name here,
+with the same parameters.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +102,9 @@ def shape(of: object) -> "list[tuple[str, object]]":
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="PyO3 has no signatures for 3.9")
 @pytest.mark.parametrize("theirs", [m for m in modules() if m not in MISSING and ".django" not in m])
 def test_parameters(theirs):
-    """Ours may have more, by keyword. Where theirs are by position or keyword and few give them by position, by keyword is enough."""
+    """Ours may have more, by keyword. Where theirs are by position or keyword and few give them by
+    position, by keyword is enough.
+    """
     if theirs.startswith(("prometheus_client.twisted", "prometheus_client.aiohttp")):
         pytest.importorskip(theirs.partition(".")[2])
     peer = importlib.import_module(theirs)

@@ -79,7 +79,9 @@ for w in said:
 
 
 def test_of_a_module_that_makes_metrics_for_others(program, tmp_path):
-    """The line is that of the library which makes the metric, as Python's warnings have it, not one of the package."""
+    """The line is that of the library which makes the metric, as Python's warnings have it, not one
+    of the package.
+    """
     (tmp_path / "library.py").write_text("from prometheus_client import Gauge\n\ndef make():\n    return Gauge('c_total', 'help', registry=None)\n")
     out = program(
         BEGIN.replace("import warnings", "import sys, warnings; sys.path.insert(0, '.')")
@@ -118,7 +120,7 @@ import warnings
 from shmetrics import _segment
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
-    exec(compile("_segment.tell('x')", "inner", "exec"), {"_segment": _segment, "__name__": "shmetrics.inner"})
+    exec(compile("_segment.warn('x')", "inner", "exec"), {"_segment": _segment, "__name__": "shmetrics.inner"})
 assert said[0].filename == "<string>" and said[0].lineno == 6
 """
     )

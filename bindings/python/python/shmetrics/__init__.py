@@ -1,7 +1,8 @@
 """Prometheus metrics for prefork servers, in shared memory.
 
-``from shmetrics import Counter, Gauge, Histogram, Summary, Info, Enum`` instead of ``from prometheus_client import ...``: the same
-signatures, one total for all processes, no directory and no hooks.
+``from shmetrics import Counter, Gauge, Histogram, Summary, Info, Enum`` instead of ``from
+prometheus_client import ...``: the same signatures, one total for all processes, no directory and
+no hooks.
 
 (PYTEST_DONT_REWRITE)
 """

@@ -1,7 +1,8 @@
 """The command ``shmetrics``, which is also ``python -m shmetrics``.
 
-Python does two things itself, as it knows which segment a PROMETHEUS_MULTIPROC_DIR stands for: ``name`` prints the segment's name, and
-``render`` of a directory prints its page. Everything else is done by the compiled command, which wheels contain.
+Python does two things itself, as it knows which segment a PROMETHEUS_MULTIPROC_DIR stands for:
+``name`` prints the segment's name, and ``render`` of a directory prints its page. Everything else
+is done by the compiled command, which wheels contain.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from typing import Any, List
 
 from . import _directory, _segment
-from ._native import Exposition, Reading
+from ._native import Exposition, Reader
 
 #: The compiled command. Only wheels contain it: pip does not compile it from the sdist.
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bin", "shmetrics")
@@ -60,7 +61,7 @@ def _name_or_render(arguments: "List[str]") -> int:
         if options.what == "name":
             print(given or (_directory.claim(directory).name if directory is not None else "default"))
             return 0
-        segment: Any = segments.segment_at(directory) if directory is not None else Reading(given or "default")
+        segment: Any = segments.segment_at(directory) if directory is not None else Reader(given or "default")
         if segment is None:
             raise OSError("there is no segment of the directory %s: nothing has counted there yet" % directory)
         if directory is not None:

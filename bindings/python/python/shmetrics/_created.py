@@ -1,4 +1,6 @@
-"""Whether OpenMetrics pages have ``_created`` samples: on request only, as each is a series more for the scraper."""
+"""Whether OpenMetrics pages have ``_created`` samples: on request only, as each is a series more
+for the scraper.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import functools
 from typing import Any, Callable
 
 
-def same(context: Any) -> "Callable[[], Any]":
+def constant(context: Any) -> "Callable[[], Any]":
     return lambda: context
 
 

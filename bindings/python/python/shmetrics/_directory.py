@@ -1,8 +1,9 @@
 """PROMETHEUS_MULTIPROC_DIR, and the segment that counts instead of its files.
 
-The directory holds a *marker*: a small file that names the segment. Whoever sees the directory, under whatever path and in whichever
-container, finds the same name; whoever removes the marker, with the directory or in it, starts anew. The name ends in a random number,
-so two directories never have one segment. docs/python.md has the rules.
+The directory holds a *marker*: a small file that names the segment. Whoever sees the directory,
+under whatever path and in whichever container, finds the same name; whoever removes the marker,
+with the directory or in it, starts anew. The name ends in a random number, so two directories never
+have one segment. docs/python.md has the rules.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from ._native import Segment, file_system
 #: Of segments of directories, and of those of ``shmetrics-run``.
 PREFIX = "multiproc:"
 RUN_PREFIX = "run:"
-#: The marker. prometheus_client takes it for one of its own files: it shows what is in it, a note, and wipes it with the others.
+#: The marker. prometheus_client takes it for one of its own files: it shows what is in it, a note,
+#: and wipes it with the others.
 MARKER = "gauge_max_shmetrics.db"
 _NOTE = "shmetrics_segment_not_read"
 _HELP = (
@@ -98,7 +100,8 @@ class Name(NamedTuple):
     stem: str
     #: Which directory it is.
     identity: str
-    #: From where the directory was seen when the name was made: see ``viewpoint``. Empty where nobody knows.
+    #: From where the directory was seen when the name was made: see ``viewpoint``. Empty where
+    #: nobody knows.
     view: str
     #: Of a segment beside the first one: whose it is, as ``u1000``.
     user: str
@@ -138,7 +141,9 @@ def viewpoint() -> str:
 
 
 def _namespace(inode: int) -> str:
-    """The mount namespace. Its inode goes to another one after its end; from Linux 6.11 on there is a number that does not."""
+    """The mount namespace. Its inode goes to another one after its end; from Linux 6.11 on there is
+    a number that does not.
+    """
     try:
         from fcntl import ioctl
 
@@ -153,7 +158,9 @@ def _namespace(inode: int) -> str:
 
 
 def _seen(real: str, marker: os.stat_result) -> Tuple[int, int]:
-    """The numbers that tell this marker from a copy of it: those of its file system and of its file; 0 where they may change."""
+    """The numbers that tell this marker from a copy of it: those of its file system and of its
+    file; 0 where they may change.
+    """
     try:
         kind = file_system(real) & 0xFFFFFFFF
     except OSError:
@@ -165,8 +172,8 @@ def _seen(real: str, marker: os.stat_result) -> Tuple[int, int]:
 def read(real: str) -> Optional[str]:
     """The segment that the directory's marker names; ``None`` without a marker.
 
-    A marker that came with a copy of the directory, such as a layer of a container's image, was made elsewhere: there, it names a
-    segment of its own.
+    A marker that came with a copy of the directory, such as a layer of a container's image, was
+    made elsewhere: there, it names a segment of its own.
     """
     path = os.path.join(real, MARKER)
     for attempt in range(10):
@@ -213,7 +220,9 @@ def _parsed(data: bytes) -> "Optional[Tuple[bytes, int, int]]":
 
 
 def _content(name: str, seen: Tuple[int, int]) -> bytes:
-    """As a file of prometheus_client: how much of it is used, and a value. What is behind that is ours."""
+    """As a file of prometheus_client: how much of it is used, and a value. What is behind that is
+    ours.
+    """
     parts = split(name)
     assert parts is not None
     value = b""
@@ -228,8 +237,8 @@ def _content(name: str, seen: Tuple[int, int]) -> bytes:
 
 
 def _note_values() -> int:
-    """How many numbers an entry of prometheus_client's files has. Each version fails at the files of others: where it is not known
-    which one reads, there is no note.
+    """How many numbers an entry of prometheus_client's files has. Each version fails at the files
+    of others: where it is not known which one reads, there is no note.
     """
     module = sys.modules.get("prometheus_client.mmap_dict")
     try:
@@ -243,7 +252,9 @@ def _note_values() -> int:
 
 
 def _make(real: str, stem: str) -> None:
-    """Puts a marker into the directory. Of several processes that do so at a time, one succeeds; for the others it is there."""
+    """Puts a marker into the directory. Of several processes that do so at a time, one succeeds;
+    for the others it is there.
+    """
     view = viewpoint()
     name = "%s:%s%s" % (stem, os.urandom(8).hex(), "." + view if view else "")
     path = os.path.join(real, MARKER)
@@ -291,7 +302,9 @@ def _make(real: str, stem: str) -> None:
 
 
 def _make_in_place(real: str, path: str, name: str) -> None:
-    """For file systems without links: for a moment the marker is there and empty, which ``read`` waits out."""
+    """For file systems without links: for a moment the marker is there and empty, which ``read``
+    waits out.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except FileExistsError:
@@ -318,14 +331,17 @@ class Place(NamedTuple):
     """Where a process counts that is given a directory."""
 
     name: str
-    #: Why there is no marker: then the name is made of the directory's path, and processes elsewhere do not find it.
+    #: Why there is no marker: then the name is made of the directory's path, and processes
+    #: elsewhere do not find it.
     problem: Optional[str]
     #: The segment is another process'; this one must not make it.
     is_others: bool = False
 
 
 def _without_marker(real: str, stem: str) -> str:
-    """The name in a directory that takes no marker: what processes with this view of paths agree on."""
+    """The name in a directory that takes no marker: what processes with this view of paths agree
+    on.
+    """
     try:
         status: "Tuple[int, int]" = (os.stat(real).st_dev, os.stat(real).st_ino)
     except OSError:
@@ -344,7 +360,9 @@ def _listed(stem: str) -> "List[str]":
 
 
 def _in_use(stem: str) -> Optional[str]:
-    """The segment that processes count in which have the directory from before its marker was wiped."""
+    """The segment that processes count in which have the directory from before its marker was
+    wiped.
+    """
     view = viewpoint()
     found = []
     for segment in _listed(stem):
@@ -413,7 +431,9 @@ def find(path: str) -> Tuple[Optional[str], bool]:
 
 
 def others(name: str) -> "List[str]":
-    """Segments beside this one: of users that may not write to it, and may write into the directory."""
+    """Segments beside this one: of users that may not write to it, and may write into the
+    directory.
+    """
     return [segment for segment in _listed(name.rpartition(":")[0]) if segment.startswith(name + ".u")]
 
 
@@ -421,7 +441,8 @@ def others(name: str) -> "List[str]":
 
 
 def access(path: str, name: str) -> "Dict[str, Any]":
-    """A new segment's owner, group and mode, and whose segments are trusted: as the directory says, unless the environment does.
+    """A new segment's owner, group and mode, and whose segments are trusted: as the directory says,
+    unless the environment does.
 
     People change the owner and the mode of the directory so that all processes may count in it.
     """
@@ -462,7 +483,9 @@ def access(path: str, name: str) -> "Dict[str, Any]":
 
 
 def may_add(path: str, segment: str) -> bool:
-    """Whether a segment beside the directory's first one is of a user who may write into the directory."""
+    """Whether a segment beside the directory's first one is of a user who may write into the
+    directory.
+    """
     parts = split(segment)
     try:
         directory, file = os.stat(path), os.lstat(file_of(segment))
@@ -480,8 +503,8 @@ def may_add(path: str, segment: str) -> bool:
 
 
 def is_gone(segment: str) -> bool:
-    """Whether the directory that the segment stands for is there no more, or was wiped. Only who sees the path as the maker of the
-    segment did can tell.
+    """Whether the directory that the segment stands for is there no more, or was wiped. Only who
+    sees the path as the maker of the segment did can tell.
     """
     parts = split(segment)
     if parts is None or not parts.view or parts.view != viewpoint() or not segment.startswith(PREFIX):
@@ -524,8 +547,8 @@ def why_no_name(name: str) -> Optional[str]:
 
 
 def sweep(kept: str = "") -> None:
-    """Removes segments that no process has open for counting: those of directories that are gone, and, of the unused ones with the same
-    stem as ``kept``, whoever made them, all but the newest.
+    """Removes segments that no process has open for counting: those of directories that are gone,
+    and, of the unused ones with the same stem as ``kept``, whoever made them, all but the newest.
     """
     stem = kept.rpartition(":")[0]
     try:
@@ -554,7 +577,9 @@ def sweep(kept: str = "") -> None:
 
 
 def remove_unused(segment: str) -> None:
-    """Removes a segment that no process has open for counting. Root does so with other users' too, though it trusts them not."""
+    """Removes a segment that no process has open for counting. Root does so with other users' too,
+    though it trusts them not.
+    """
     try:
         Segment.remove_if_unused(segment)
     except PermissionError:

@@ -10,7 +10,8 @@ from . import _names
 
 #: Types that the texts and protobuf show as others.
 _SHOWN = {"info": "gauge", "stateset": "gauge", "gaugehistogram": "histogram", "unknown": "untyped"}
-#: Families with several samples for a series: what is escaped is the family's name, and the suffixes stay.
+#: Families with several samples for a series: what is escaped is the family's name, and the
+#: suffixes stay.
 _SUFFIXED = ("histogram", "gaugehistogram", "summary")
 #: Samples that the texts have no place for: they come as gauges.
 _APART = ("_created", "_gsum", "_gcount")
@@ -47,7 +48,9 @@ def _shown_name(metric: Any) -> str:
 
 
 def _openmetrics_name(metric: Any, escaping: str) -> str:
-    """The family's name such that its samples' begin with it: what is escaped is the name with the suffix."""
+    """The family's name such that its samples' begin with it: what is escaped is the name with the
+    suffix.
+    """
     if escaping == _names.ALLOWUTF8 or _names.is_metric(metric.name):
         return str(metric.name)
     shown = _names.metric(_shown_name(metric), escaping)
@@ -101,7 +104,9 @@ def _native(value: Any) -> str:
 
 
 def wanted(metrics: "Iterable[Any]", names: "Optional[set[str]]") -> "Iterable[Tuple[Any, List[Any]]]":
-    """The families with their samples, of these names only. A family of which nothing is left is none."""
+    """The families with their samples, of these names only. A family of which nothing is left is
+    none.
+    """
     for metric in metrics:
         samples = [s for s in metric.samples if names is None or s[0] in names]
         if samples or names is None:

@@ -1,10 +1,13 @@
-"""Gauges whose value a function returns: it is asked whenever this process renders a page, and when it is set."""
+"""Gauges whose value a function returns: it is asked whenever this process renders a page, and when
+it is set.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Callable, Dict, Tuple
 
-#: By the gauge's ``id``. Changed by single steps of the dictionary: a function may do anything, so no lock is held.
+#: By the gauge's ``id``. Changed by single steps of the dictionary: a function may do anything, so
+#: no lock is held.
 _functions: "Dict[int, Tuple[Any, Callable[[], float]]]" = {}
 
 

@@ -20,7 +20,9 @@ Headers = List[Tuple[str, str]]
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Follows redirects with the same method and body, which the standard library leaves to the application to allow."""
+    """Follows redirects with the same method and body, which the standard library leaves to the
+    application to allow.
+    """
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request:
         method = req.get_method()
@@ -58,7 +60,9 @@ def default_handler(url: str, method: str, timeout: Optional[float], headers: He
 def passthrough_redirect_handler(
     url: str, method: str, timeout: Optional[float], headers: Headers, data: bytes
 ) -> Callable[[], None]:
-    """As ``default_handler``, and sends all of the request to where a redirect leads: only for gateways that are trusted."""
+    """As ``default_handler``, and sends all of the request to where a redirect leads: only for
+    gateways that are trusted.
+    """
     return _handler(url, method, timeout, headers, data, _Redirects)
 
 
@@ -119,8 +123,8 @@ def push_to_gateway(
 ) -> None:
     """Pushes the page, in the place of all that the gateway has of this job and grouping key (PUT).
 
-    ``gateway`` is ``host:port`` or a URL, ``timeout`` in seconds, ``handler`` a function that is called with url, method, timeout,
-    headers and data and returns one that sends.
+    ``gateway`` is ``host:port`` or a URL, ``timeout`` in seconds, ``handler`` a function that is
+    called with url, method, timeout, headers and data and returns one that sends.
     """
     _push("PUT", gateway, job, registry, grouping_key, timeout, handler, compression)
 
@@ -134,7 +138,9 @@ def pushadd_to_gateway(
     handler: Callable[..., Any] = default_handler,
     compression: CompressionType = None,
 ) -> None:
-    """Pushes the page, in the place of metrics of the same names, job and grouping key (POST). As ``push_to_gateway`` otherwise."""
+    """Pushes the page, in the place of metrics of the same names, job and grouping key (POST). As
+    ``push_to_gateway`` otherwise.
+    """
     _push("POST", gateway, job, registry, grouping_key, timeout, handler, compression)
 
 

@@ -1,4 +1,6 @@
-"""What the middlewares count, decided in one place: labels, what is excluded, when a request begins and ends."""
+"""What the middlewares count, decided in one place: labels, what is excluded, when a request begins
+and ends.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from time import perf_counter
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Pattern, Tuple, Union
 
 from ._native import Counter, Gauge, Histogram
-from ._segment import tell
+from ._segment import warn
 from .registry import REGISTRY, CollectorRegistry
 
 #: The label of requests that no route takes: a path of a client's choice must not make a series.
@@ -23,15 +25,15 @@ _OWN_LABELS = ("app_name", "method", "endpoint", "http_status", "le")
 
 
 class RequestMetrics:
-    """``http_requests_total``, ``http_request_latency_seconds`` and ``http_requests_in_progress``, and the page.
+    """``http_requests_total``, ``http_request_latency_seconds`` and ``http_requests_in_progress``,
+    and the page.
 
-    All middlewares take these arguments. ``context`` is what a framework has for a request: the WSGI environment, the ASGI scope, or the
-    framework's request object.
+    All middlewares take these arguments. ``context`` is what a framework has for a request: the
+    WSGI environment, the ASGI scope, or the framework's request object.
 
     ``path``: where the page is served, before the application sees the request. ``None``: no page.
-    ``endpoint``: a function of the context that returns the route.
-    ``buckets``: the upper bounds of the latency histogram.
-    ``prefix``: ``"shop"`` makes ``shop_http_requests_total`` and so on.
+    ``endpoint``: a function of the context that returns the route. ``buckets``: the upper bounds of
+    the latency histogram. ``prefix``: ``"shop"`` makes ``shop_http_requests_total`` and so on.
     ``labels``: further labels. A value is a text, or a function of the context that returns one.
     ``excluded_paths``: regular expressions. Requests whose whole path matches one are not counted.
     """
@@ -88,7 +90,9 @@ class RequestMetrics:
         return any(pattern.fullmatch(path) for pattern in self._excluded)
 
     def begin(self, method: str, context: Any, route: "Optional[Callable[[], Optional[str]]]" = None) -> "Request":
-        """A request begins. ``route`` is what the framework says of it, unless the middleware has a function of its own."""
+        """A request begins. ``route`` is what the framework says of it, unless the middleware has a
+        function of its own.
+        """
         self._now.inc()
         return Request(self, method, context, route)
 
@@ -169,11 +173,13 @@ def status_of(status: Any) -> str:
 
 
 def _asked(f: "Callable[[Any], Any]", context: Any, argument: str, otherwise: Any = None) -> Any:
-    """What a function of the application, or of its framework's routes, returns. Its failure must not become the request's."""
+    """What a function of the application, or of its framework's routes, returns. Its failure must
+    not become the request's.
+    """
     try:
         return f(context)
     except Exception as error:
-        tell("the middleware's %s: %r" % (argument, error))
+        warn("the middleware's %s: %r" % (argument, error))
         return otherwise
 
 

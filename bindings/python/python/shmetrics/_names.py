@@ -1,4 +1,6 @@
-"""Names of metrics and labels as pages have them. A name that is plain stays as it is, whatever the escaping."""
+"""Names of metrics and labels as pages have them. A name that is plain stays as it is, whatever the
+escaping.
+"""
 
 from __future__ import annotations
 

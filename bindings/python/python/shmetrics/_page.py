@@ -1,7 +1,7 @@
 """Pages as bytes, and as WSGI and ASGI applications.
 
-Everything that runs when a page is made is imported with the package: a fork while another thread imports would leave the child waiting
-for that module.
+Everything that runs when a page is made is imported with the package: a fork while another thread
+imports would leave the child waiting for that module.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ Registry = Union[CollectorRegistry, RestrictedRegistry, Collector]
 
 
 def _parts(registry: Any) -> "Tuple[Any, Any, Optional[set[str]]]":
-    """The segment of a registry, the families that come from elsewhere, and the names that the page is restricted to."""
+    """The segment of a registry, the families that come from elsewhere, and the names that the page
+    is restricted to.
+    """
     names: "Optional[set[str]]" = None
     if isinstance(registry, RestrictedRegistry):
         registry, names = registry.registry, registry.names
@@ -71,7 +73,9 @@ def render(exposition: Exposition, registry: Registry, names: "Optional[Iterable
 
 
 def render_for(accept: Optional[str], registry: Registry = REGISTRY, names: "Optional[Iterable[str]]" = None) -> Tuple[bytes, str]:
-    """The page for a request with this ``Accept`` header, in any of the formats, and its ``Content-Type``."""
+    """The page for a request with this ``Accept`` header, in any of the formats, and its
+    ``Content-Type``.
+    """
     exposition = Exposition(accept or "", created=_created.is_wanted())
     return render(exposition, registry, names), exposition.content_type
 
@@ -109,7 +113,9 @@ def respond(
 async def respond_later(
     registry: Registry, method: str, accept: str, accept_encoding: str, query: str, disable_compression: bool = False
 ) -> "Tuple[int, List[Tuple[str, str]], bytes]":
-    """The same. A large page is compressed in a thread: that takes longer than all else, and other requests must not wait for it."""
+    """The same. A large page is compressed in a thread: that takes longer than all else, and other
+    requests must not wait for it.
+    """
     status, headers, body = respond(registry, method, accept, accept_encoding, query, True)
     if not disable_compression and status == 200 and body and Exposition.accepts_gzip(accept_encoding):
         asyncio = sys.modules.get("asyncio")

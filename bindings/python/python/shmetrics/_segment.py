@@ -34,7 +34,9 @@ _OURS = ("_frozen_importlib", "_frozen_importlib_external", "_shmetrics_hook", "
 
 
 def _of_the_application(frame: Any) -> Any:
-    """The innermost frame that is neither this package's nor prometheus_client's; the outermost one if there is none."""
+    """The innermost frame that is neither this package's nor prometheus_client's; the outermost one
+    if there is none.
+    """
     while frame.f_back is not None:
         if (frame.f_globals.get("__name__") or "").partition(".")[0] not in _OURS:
             break
@@ -49,9 +51,10 @@ def remedy(error: Exception) -> str:
     return "raise SHMETRICS_CEILING and start with a new segment"
 
 
-def tell(message: str) -> None:
-    """Warns. Nothing that has to do with metrics may end an application: not warnings that are errors, and not what shows
-    them, whatever that raises. The warning is about the application's line.
+def warn(message: str) -> None:
+    """Warns. Nothing that has to do with metrics may end an application: not warnings that are
+    errors, and not what shows them, whatever that raises. The warning is about the application's
+    line.
     """
     try:
         frame = _of_the_application(sys._getframe(1))
@@ -91,12 +94,14 @@ def given_name() -> Optional[str]:
     if name not in _names:
         _names[name] = why = _directory.why_no_name(name)
         if why is not None:
-            tell("SHMETRICS_SEGMENT=%s is left out, and the default taken: %s" % (name, why))
+            warn("SHMETRICS_SEGMENT=%s is left out, and the default taken: %s" % (name, why))
     return name if _names[name] is None else None
 
 
 def default() -> Optional[Segment]:
-    """The segment that this process counts into. Without one, metrics are this process' and its forked children's own."""
+    """The segment that this process counts into. Without one, metrics are this process' and its
+    forked children's own.
+    """
     try:
         return _chosen[_DEFAULT]
     except KeyError:
@@ -104,7 +109,7 @@ def default() -> Optional[Segment]:
     opened, trouble = open_default()
     chosen = _chosen.setdefault(_DEFAULT, opened)
     if trouble and chosen is opened:
-        tell(trouble)
+        warn(trouble)
     return chosen
 
 
@@ -165,10 +170,11 @@ def open_of_directory(directory: str, name: Optional[str] = None) -> Opened:
 def open_or_fall_back(
     name: Optional[str], options: "Optional[Dict[str, Any]]" = None
 ) -> "Tuple[Optional[Segment], Optional[str]]":
-    """A segment of this name; without room or rights for it, memory of this process and of its forked children; or nothing.
+    """A segment of this name; without room or rights for it, memory of this process and of its
+    forked children; or nothing.
 
-    Who may not write to a directory's segment has one beside it, which pages add to it. The second is what to tell the application,
-    after the segment has been published.
+    Who may not write to a directory's segment has one beside it, which pages add to it. The second
+    is what to tell the application, after the segment has been published.
     """
     options = dict(options or {})
     while True:

@@ -1,4 +1,6 @@
-"""``shmetrics.aiohttp.instrument(app)``: metrics of an aiohttp application's requests, and the page at /metrics."""
+"""``shmetrics.aiohttp.instrument(app)``: metrics of an aiohttp application's requests, and the page
+at /metrics.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,11 @@ make_aiohttp_handler = make_handler
 
 
 def instrument(app: Any, app_name: str = "app", **options: Any) -> Any:
-    """Counts the requests of an aiohttp application and serves the page at ``path`` (``None``: it does not). Returns the application.
+    """Counts the requests of an aiohttp application and serves the page at ``path`` (``None``: it
+    does not). Returns the application.
 
-    ``endpoint`` is the resource, such as ``/users/{id}``. The options are those of ``RequestMetrics``: see docs/python.md.
+    ``endpoint`` is the resource, such as ``/users/{id}``. The options are those of
+    ``RequestMetrics``: see docs/python.md.
     """
     from aiohttp import web
 

@@ -1,4 +1,6 @@
-"""Metrics of requests for any ASGI application, such as those of Starlette and FastAPI, and the page."""
+"""Metrics of requests for any ASGI application, such as those of Starlette and FastAPI, and the
+page.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,14 @@ _PARTIAL, _FULL = 1, 2  # values of Starlette's Match
 
 
 class Middleware:
-    """Counts the requests of an ASGI application, and serves the page at ``path`` (``None``: it does not).
+    """Counts the requests of an ASGI application, and serves the page at ``path`` (``None``: it
+    does not).
 
-    The label ``endpoint`` is what ``endpoint(scope)`` returns once the application answers. By default it is the whole template of the
-    route that Starlette or FastAPI has for the request, such as ``/users/{id}``; in other applications what they have put into
-    ``scope["shmetrics.endpoint"]``. The options are those of ``RequestMetrics``: see docs/python.md.
+    The label ``endpoint`` is what ``endpoint(scope)`` returns once the application answers. By
+    default it is the whole template of the route that Starlette or FastAPI has for the request,
+    such as ``/users/{id}``; in other applications what they have put into
+    ``scope["shmetrics.endpoint"]``. The options are those of ``RequestMetrics``: see
+    docs/python.md.
     """
 
     def __init__(self, app: Callable[..., Awaitable[None]], app_name: str = "app", **options: Any) -> None:
@@ -88,7 +93,9 @@ class _Ready(Middleware):
 
 
 def instrument(app: Any, app_name: str = "app", **options: Any) -> Any:
-    """Counts the requests of an application. Returns what is to be served: the application, if it is Starlette's, or it wrapped."""
+    """Counts the requests of an application. Returns what is to be served: the application, if it
+    is Starlette's, or it wrapped.
+    """
     if hasattr(app, "add_middleware") and hasattr(app, "user_middleware"):
         app.add_middleware(_Ready, metrics=RequestMetrics(app_name, **options))
         return app
@@ -104,8 +111,9 @@ def _path_below_root(scope: Scope) -> str:
 class _Route:
     """Finds the template of a request's route, in any version of Starlette and FastAPI.
 
-    Only the newest of them say which route they have taken, and none says it whole: a mounted application knows nothing of its prefix.
-    So the request is matched again, by the routes' own ``matches``.
+    Only the newest of them say which route they have taken, and none says it whole: a mounted
+    application knows nothing of its prefix. So the request is matched again, by the routes' own
+    ``matches``.
     """
 
     __slots__ = ("_scope", "_path", "_app", "_router", "_root")
@@ -147,7 +155,9 @@ class _Route:
 
 
 def _match(routes: "Iterable[Any]", scope: Scope) -> Optional[str]:
-    """The template of the route that a router with these routes takes: the first that matches, else the first but for its method."""
+    """The template of the route that a router with these routes takes: the first that matches, else
+    the first but for its method.
+    """
     partial: Optional[str] = None
     for route in _each(routes):
         match, child_scope = route.matches(scope)
@@ -177,7 +187,9 @@ def _each(routes: "Iterable[Any]") -> "Iterator[Any]":
 
 
 def _routes_of(app: Any) -> Any:
-    """The routes of an application, which middlewares may be around; ``None`` if it has none to look at."""
+    """The routes of an application, which middlewares may be around; ``None`` if it has none to
+    look at.
+    """
     for _ in range(30):
         routes = getattr(app, "routes", None)
         if isinstance(routes, (list, tuple)):

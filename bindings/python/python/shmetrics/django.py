@@ -1,4 +1,6 @@
-"""Metrics of a Django project's requests: ``shmetrics.django.Middleware``, first in ``MIDDLEWARE``, and the page at /metrics."""
+"""Metrics of a Django project's requests: ``shmetrics.django.Middleware``, first in ``MIDDLEWARE``,
+and the page at /metrics.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,12 @@ from .registry import REGISTRY
 
 
 class Middleware:
-    """Counts requests, and serves the page at ``path`` (``None``: it does not). It works under WSGI and ASGI.
+    """Counts requests, and serves the page at ``path`` (``None``: it does not). It works under WSGI
+    and ASGI.
 
-    The setting ``SHMETRICS``, a dictionary, has the options of ``RequestMetrics``: see docs/python.md. ``endpoint`` is the route with
-    the prefixes of all that is included, such as ``/shop/items/<int:pk>/``.
+    The setting ``SHMETRICS``, a dictionary, has the options of ``RequestMetrics``: see
+    docs/python.md. ``endpoint`` is the route with the prefixes of all that is included, such as
+    ``/shop/items/<int:pk>/``.
     """
 
     sync_capable = True
@@ -63,12 +67,16 @@ class Middleware:
 
 
 def metrics(request: Any) -> Any:
-    """A view that serves the page, for projects that have it among their URLs, with ``path`` set to ``None``."""
+    """A view that serves the page, for projects that have it among their URLs, with ``path`` set to
+    ``None``.
+    """
     return _page(request, respond(*_asks(request, REGISTRY)))
 
 
 def __getattr__(name: str) -> Any:
-    """``PrometheusDjangoView``, as prometheus_client calls its view. Its base class is Django's, so it is made when it is asked for."""
+    """``PrometheusDjangoView``, as prometheus_client calls its view. Its base class is Django's, so
+    it is made when it is asked for.
+    """
     if name != "PrometheusDjangoView":
         raise AttributeError(name)
     from django.http import HttpResponse

@@ -73,7 +73,8 @@ def gzip_accepted(accept_encoding_header: str) -> bool:
 
 
 
-#: How long a client may take for the TLS handshake and its request, and for all of it with the answer.
+#: How long a client may take for the TLS handshake and its request, and for all of it with the
+#: answer.
 _REQUEST_SECONDS, _SECONDS = 10.0, 60.0
 #: How many clients are served at a time. One more takes the place of another one.
 _PLACES = 64
@@ -231,8 +232,9 @@ def start_wsgi_server(
 ) -> Tuple[WSGIServer, threading.Thread]:
     """Serves the page from a thread of this process. Returns the server and the thread.
 
-    With ``client_auth_required`` and neither ``client_cafile`` nor ``client_capath``, certificates of all authorities that this
-    system trusts are accepted, as by prometheus_client: name the authority that signs your scrapers' certificates.
+    With ``client_auth_required`` and neither ``client_cafile`` nor ``client_capath``, certificates
+    of all authorities that this system trusts are accepted, as by prometheus_client: name the
+    authority that signs your scrapers' certificates.
     """
     context = None
     if certfile and keyfile:
@@ -290,7 +292,9 @@ class MetricsHandler(BaseHTTPRequestHandler):
 
 
 def write_to_textfile(path: str, registry: Registry = REGISTRY, escaping: str = "allow-utf-8", tmpdir: Optional[str] = None) -> None:
-    """Writes the page into a file, which is replaced at once, for node_exporter's textfile collector."""
+    """Writes the page into a file, which is replaced at once, for node_exporter's textfile
+    collector.
+    """
     directory = tmpdir if tmpdir is not None else os.path.dirname(path) or "."
     handle, temporary = tempfile.mkstemp(dir=directory, prefix=os.path.basename(path) + ".")
     try:

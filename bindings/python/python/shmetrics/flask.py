@@ -1,4 +1,6 @@
-"""``shmetrics.flask.instrument(app)``: metrics of a Flask application's requests, and the page at /metrics."""
+"""``shmetrics.flask.instrument(app)``: metrics of a Flask application's requests, and the page at
+/metrics.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,11 @@ from .wsgi import Middleware
 
 
 def instrument(app: Any, app_name: Optional[str] = None, **options: Any) -> Any:
-    """Counts the requests of a Flask application and serves the page at ``path`` (``None``: it does not). Returns the application.
+    """Counts the requests of a Flask application and serves the page at ``path`` (``None``: it does
+    not). Returns the application.
 
-    ``endpoint`` is the route's rule, such as ``/users/<id>``. The options are those of ``shmetrics.wsgi.Middleware``.
+    ``endpoint`` is the route's rule, such as ``/users/<id>``. The options are those of
+    ``shmetrics.wsgi.Middleware``.
     """
 
     def rule_of(environ: "Dict[str, Any]") -> Optional[str]:
@@ -25,7 +29,9 @@ def instrument(app: Any, app_name: Optional[str] = None, **options: Any) -> Any:
 
 
 def _match(app: Any, environ: "Dict[str, Any]") -> Any:
-    """The rule of a request that the application has not matched: another middleware has answered, or the method is none of the rule's."""
+    """The rule of a request that the application has not matched: another middleware has answered,
+    or the method is none of the rule's.
+    """
     from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
     try:

@@ -146,7 +146,9 @@ class CounterMetricFamily(_Labelled):
         timestamp: _When = None,
         exemplar: Optional[Exemplar] = None,
     ) -> None:
-        """Adds the sample with these label values. ``created``: when it was 0, in seconds since 1970."""
+        """Adds the sample with these label values. ``created``: when it was 0, in seconds since
+        1970.
+        """
         self._add("_total", labels, value, timestamp, exemplar=exemplar)
         if created is not None:
             self._add("_created", labels, created, timestamp)
@@ -210,8 +212,8 @@ class HistogramMetricFamily(_Labelled):
     def add_metric(
         self, labels: Sequence[str], buckets: Sequence[_Bucket], sum_value: Optional[float], timestamp: _When = None
     ) -> None:
-        """Adds the samples with these label values. A bucket is its bound as a text, the observations up to that, and an exemplar
-        if there is one. The last bound is ``+Inf``.
+        """Adds the samples with these label values. A bucket is its bound as a text, the
+        observations up to that, and an exemplar if there is one. The last bound is ``+Inf``.
         """
         for bucket in buckets:
             exemplar = bucket[2] if len(bucket) == 3 else None

@@ -1,4 +1,6 @@
-"""prometheus_client.multiprocess for applications that move over by changing imports. Nothing in it is needed any more."""
+"""prometheus_client.multiprocess for applications that move over by changing imports. Nothing in it
+is needed any more.
+"""
 
 from __future__ import annotations
 

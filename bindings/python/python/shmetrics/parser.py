@@ -1,4 +1,6 @@
-"""The parser of Prometheus' text format, which is prometheus_client's: this module needs that package."""
+"""The parser of Prometheus' text format, which is prometheus_client's: this module needs that
+package.
+"""
 
 from typing import Any
 

@@ -1,7 +1,8 @@
-"""``process_*`` of each worker: what prometheus_client's process collector says of one process, with the label ``pid``.
+"""``process_*`` of each worker: what prometheus_client's process collector says of one process,
+with the label ``pid``.
 
-The workers are the living processes that have gauges of their own in the segment. A collector makes its own process one of them, and those
-that are forked from it: ``process_workers`` is their number.
+The workers are the living processes that have gauges of their own in the segment. A collector makes
+its own process one of them, and those that are forked from it: ``process_workers`` is their number.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ os.register_at_fork(after_in_child=_new_process)
 
 
 class ProcessCollector:
-    """Collects ``process_*`` of all workers. It can be registered here and in prometheus_client's registries."""
+    """Collects ``process_*`` of all workers. It can be registered here and in prometheus_client's
+    registries.
+    """
 
     def __init__(self, registry: Any = REGISTRY, *, segment: Optional[Segment] = None) -> None:
         self._segment = segment

@@ -1,4 +1,6 @@
-"""``process_*`` of one process, as prometheus_client has it. :mod:`shmetrics.process` has those of all workers."""
+"""``process_*`` of one process, as prometheus_client has it. :mod:`shmetrics.process` has those of
+all workers.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from .registry import REGISTRY
 
 
 class ProcessCollector:
-    """Collects ``process_*`` of the process that renders the page, or of the one that ``pid`` names."""
+    """Collects ``process_*`` of the process that renders the page, or of the one that ``pid``
+    names.
+    """
 
     def __init__(
         self,

@@ -38,11 +38,13 @@ _SUFFIXES = {
 
 
 class CollectorRegistry:
-    """What a page shows: all families of a segment, whoever made them, and what registered collectors collect.
+    """What a page shows: all families of a segment, whoever made them, and what registered
+    collectors collect.
 
-    ``Counter(..., registry=registry)`` counts into the registry's segment. Without a segment of its own a registry stands for the one that
-    the process counts into. The other arguments are prometheus_client's; ``support_collectors_without_names`` changes nothing here, where
-    restricted registries ask all collectors.
+    ``Counter(..., registry=registry)`` counts into the registry's segment. Without a segment of its
+    own a registry stands for the one that the process counts into. The other arguments are
+    prometheus_client's; ``support_collectors_without_names`` changes nothing here, where restricted
+    registries ask all collectors.
     """
 
     def __init__(

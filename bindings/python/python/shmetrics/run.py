@@ -1,4 +1,6 @@
-"""``shmetrics-run gunicorn app:app``: starts a program whose processes count into one segment of shared memory."""
+"""``shmetrics-run gunicorn app:app``: starts a program whose processes count into one segment of
+shared memory.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,9 @@ from ._native import __version__
 
 
 def _directory_of(place: str) -> Optional[str]:
-    """A directory for the program to have, as libraries look for one: one for each directory that programs are started in, below the
-    user's own in the system's directory for temporary files. ``None`` if it cannot be had.
+    """A directory for the program to have, as libraries look for one: one for each directory that
+    programs are started in, below the user's own in the system's directory for temporary files.
+    ``None`` if it cannot be had.
     """
     try:
         base = os.path.join(tempfile.gettempdir(), "shmetrics-%d" % os.geteuid())
@@ -39,7 +42,9 @@ def _directory_of(place: str) -> Optional[str]:
 
 
 def _choose(given: Optional[str]) -> str:
-    """Sets the directory that the program has, unless it has one, and says which segment it counts in."""
+    """Sets the directory that the program has, unless it has one, and says which segment it counts
+    in.
+    """
     directory = _directory.from_environment()
     if directory is not None:
         return given or _directory.claim(directory).name

@@ -18,11 +18,13 @@ def _noted(environ: "Dict[str, Any]") -> Optional[str]:
 
 
 class Middleware:
-    """Counts the requests of a WSGI application, and serves the page at ``path`` (``None``: it does not).
+    """Counts the requests of a WSGI application, and serves the page at ``path`` (``None``: it does
+    not).
 
-    The label ``endpoint`` is what ``endpoint(environ)`` returns once the application has begun to answer; without that function, what the
-    application has put into ``environ["shmetrics.endpoint"]``. It must be a route and not a path. ``None`` is shown as ``unmatched``.
-    The options are those of ``RequestMetrics``: see docs/python.md.
+    The label ``endpoint`` is what ``endpoint(environ)`` returns once the application has begun to
+    answer; without that function, what the application has put into
+    ``environ["shmetrics.endpoint"]``. It must be a route and not a path. ``None`` is shown as
+    ``unmatched``. The options are those of ``RequestMetrics``: see docs/python.md.
     """
 
     def __init__(self, app: Callable[..., "Iterable[bytes]"], app_name: str = "app", **options: Any) -> None:
@@ -89,7 +91,9 @@ class _Answer:
         self._request.end(FAILED)
 
     def body(self, body: Any) -> Any:
-        """The body for the server. It claims no more of the iterable protocol than the application's body has."""
+        """The body for the server. It claims no more of the iterable protocol than the
+        application's body has.
+        """
         if self._status is not None:
             file_wrapper = self._environ.get("wsgi.file_wrapper")
             if isinstance(body, bytes) or hasattr(body, "read") or (isinstance(file_wrapper, type) and isinstance(body, file_wrapper)):
@@ -166,7 +170,9 @@ class _IteratorBody(_Body):
 
 
 class _SizedBody(_Body):
-    """A body of known length. Some servers measure all of it before they send it, so only closing it ends the request."""
+    """A body of known length. Some servers measure all of it before they send it, so only closing
+    it ends the request.
+    """
 
     _unanswered = FAILED
 
@@ -187,7 +193,9 @@ class _SizedBody(_Body):
 
 
 class _List(List[bytes]):
-    """A list, which servers know by its type. The request ends when it is closed, or else when the server has let it go."""
+    """A list, which servers know by its type. The request ends when it is closed, or else when the
+    server has let it go.
+    """
 
     def __init__(self, body: "List[bytes]", answer: _Answer) -> None:
         super().__init__(body)

@@ -48,7 +48,9 @@ for line in sys.stdin:
 def counts(
     directory: Path, shm: Path, times: int = 1, user: int = 0, before: str = "", code: str = COUNT, **more: str
 ) -> str:
-    """What the program prints. `before`: a shell's commands, in a mount namespace of the program's own."""
+    """What the program prints. `before`: a shell's commands, in a mount namespace of the program's
+    own.
+    """
     done = subprocess.run(
         command(times, user, before, code),
         env=clean_environment(shm, PROMETHEUS_MULTIPROC_DIR=str(directory), **more),
@@ -138,8 +140,8 @@ def _closed(path: Path) -> Path | None:
 
 
 def for_others() -> list[str]:
-    """What to put in front of a server whose workers are another user. Where Python itself is out of that user's reach, as in root's home,
-    the server has a mount namespace in which it is not.
+    """What to put in front of a server whose workers are another user. Where Python itself is out
+    of that user's reach, as in root's home, the server has a mount namespace in which it is not.
     """
     base = Path(sys.base_prefix)
     closed = _closed(base)

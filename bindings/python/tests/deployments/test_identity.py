@@ -14,7 +14,9 @@ MARKER = "gauge_max_shmetrics.db"
 
 @pytest.fixture
 def container(tmp_path):
-    """The commands that make a container's file system, of an image that all have, at one path; and that path."""
+    """The commands that make a container's file system, of an image that all have, at one path; and
+    that path.
+    """
     # Overlayfs wants attributes that the file system of the temporary directory may not have.
     ground = tmp_path / "ground"
     for part in ("ground", "image", "root"):
@@ -55,7 +57,9 @@ def test_a_copy_up_changes_nothing(container, shm):
 
 @needs_overlay
 def test_a_copy_up_by_mounts_elsewhere(container, shm, tmp_path):
-    """And a bind mount of the container's directory under another path, as of a volume in an inner container."""
+    """And a bind mount of the container's directory under another path, as of a volume in an inner
+    container.
+    """
     commands, image, root = container
     (image / "metrics").mkdir()
     (tmp_path / "elsewhere").mkdir()
@@ -67,7 +71,9 @@ def test_a_copy_up_by_mounts_elsewhere(container, shm, tmp_path):
 
 @needs_mounts
 def test_private_temporary_directories(shm, tmp_path):
-    """As systemd's PrivateTmp: two services have a directory at one path. Neither removes what is the other's."""
+    """As systemd's PrivateTmp: two services have a directory at one path. Neither removes what is
+    the other's.
+    """
     for part in ("one", "two", "tmp"):
         (tmp_path / part / "metrics").mkdir(parents=True)
     service = {name: f"mount --bind {tmp_path}/{name} {tmp_path}/tmp" for name in ("one", "two")}

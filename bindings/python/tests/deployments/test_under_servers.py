@@ -1,6 +1,7 @@
-"""The applications that are in examples/python, with prometheus_client and the configuration that people have for it, unchanged: a
-directory that they make, `child_exit`, and workers that give up root's rights. The same requests to prometheus_client as it is and to
-the package give the same page, sample by sample.
+"""The applications that are in examples/python, with prometheus_client and the configuration that
+people have for it, unchanged: a directory that they make, `child_exit`, and workers that give up
+root's rights. The same requests to prometheus_client as it is and to the package give the same
+page, sample by sample.
 """
 
 from __future__ import annotations
@@ -131,8 +132,8 @@ def _at_rest(running: Server) -> str | None:
 
 @needs_workers_of_others
 def test_load_kills_and_reloads(shm, ground):
-    """Workers of another user are killed, and the master reloads twice: the totals are what clients saw. And the master, which is root,
-    shows the same page.
+    """Workers of another user are killed, and the master reloads twice: the totals are what clients
+    saw. And the master, which is root, shows the same page.
     """
     with server("gthread", "hook", shm, ground, NOBODY) as running:
         with Load(running.port) as load:

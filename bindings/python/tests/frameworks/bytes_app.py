@@ -1,6 +1,8 @@
-"""One application for a server: below `/plain` as it is, below `/with` the same with its middleware.
+"""One application for a server: below `/plain` as it is, below `/with` the same with its
+middleware.
 
-bytes_wsgi.py and bytes_asgi.py are for servers; `python bytes_app.py SERVER PORT` serves it where a server has no command.
+bytes_wsgi.py and bytes_asgi.py are for servers; `python bytes_app.py SERVER PORT` serves it where a
+server has no command.
 """
 
 from __future__ import annotations

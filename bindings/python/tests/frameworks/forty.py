@@ -1,6 +1,8 @@
-"""Forty requests that each framework's application here answers, and the labels that each must have.
+"""Forty requests that each framework's application here answers, and the labels that each must
+have.
 
-A program `app_FRAMEWORK.py` makes the application, sends the requests within its process, and prints what the page says of each.
+A program `app_FRAMEWORK.py` makes the application, sends the requests within its process, and
+prints what the page says of each.
 """
 
 from __future__ import annotations

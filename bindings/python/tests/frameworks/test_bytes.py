@@ -1,4 +1,6 @@
-"""Byte for byte: what a server sends is the same with a middleware as without, and what the middleware counts is what was sent."""
+"""Byte for byte: what a server sends is the same with a middleware as without, and what the
+middleware counts is what was sent.
+"""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from support import EXAMPLES, clean_environment, die_with_the_parent, free_port,
 def answers_or_change(port, project, text) -> bool:
     """Whether the new project answers. If the old one does, the file changes once more.
 
-    The server answers before its reloader has read the times of the files for the first time. A change before that
-    is never seen.
+    The server answers before its reloader has read the times of the files for the first time. A
+    change before that is never seen.
     """
     if get(port, "/new")[0] == 200:
         return True

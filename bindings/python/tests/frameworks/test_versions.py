@@ -1,4 +1,6 @@
-"""The same forty requests have the same labels, in all versions of all frameworks. Each version runs in a process of its own."""
+"""The same forty requests have the same labels, in all versions of all frameworks. Each version
+runs in a process of its own.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Four libraries that are built on prometheus_client, unmodified: the drop-in's page has the families and samples that stock's has.
+"""Four libraries that are built on prometheus_client, unmodified: the drop-in's page has the
+families and samples that stock's has.
 
-Each application runs twice, in two processes each, stock and with the drop-in. What is measured in seconds is compared by its counts.
+Each application runs twice, in two processes each, stock and with the drop-in. What is measured in
+seconds is compared by its counts.
 """
 
 from __future__ import annotations

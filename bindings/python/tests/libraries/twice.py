@@ -1,4 +1,6 @@
-"""Does something in two forked processes that live at the same time, and prints a page from a third."""
+"""Does something in two forked processes that live at the same time, and prints a page from a
+third.
+"""
 
 from __future__ import annotations
 

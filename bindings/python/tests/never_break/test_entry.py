@@ -1,4 +1,6 @@
-"""Counting from wherever Python may call: signal handlers, the garbage collector, threads that fork, an interpreter that ends."""
+"""Counting from wherever Python may call: signal handlers, the garbage collector, threads that
+fork, an interpreter that ends.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Where there is no segment to be had, or no room in it, the application goes on; and it is told so once."""
+"""Where there is no segment to be had, or no room in it, the application goes on; and it is told so
+once.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +144,9 @@ def test_full_segment(kind, shm, tmp_path):
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_user(kind, shm):
-    """The segment is root's: natively, the other goes on for himself. In a directory he has a segment beside it, and pages add both."""
+    """The segment is root's: natively, the other goes on for himself. In a directory he has a
+    segment beside it, and pages add both.
+    """
     with tempfile.TemporaryDirectory(prefix="python-test.", dir="/tmp") as directory:
         Path(directory).chmod(0o755)  # unlike pytest's
         another_user(kind, shm, Path(directory))

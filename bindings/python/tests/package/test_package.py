@@ -1,4 +1,6 @@
-"""What a user gets: the wheel that run.sh has built and installed, the sdist, and ways to start Python."""
+"""What a user gets: the wheel that run.sh has built and installed, the sdist, and ways to start
+Python.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,9 @@ LIMIT = re.compile(r"(?:manylinux_(\d+)_(\d+)|manylinux2014)_")
 
 
 def test_the_wheel_keeps_what_its_tag_promises(wheel, tmp_path):
-    """No binary asks for more than the glibc of the tag has; and each symbol is of a version, or Python's."""
+    """No binary asks for more than the glibc of the tag has; and each symbol is of a version, or
+    Python's.
+    """
     path, archive = wheel
     if not shutil.which("readelf"):
         pytest.skip("no readelf")

@@ -1,4 +1,5 @@
-"""A plugin for other people's tests: stops a run whose multiprocess values are not whose SHMETRICS_BACKEND says, `stock` or `dropin`.
+"""A plugin for other people's tests: stops a run whose multiprocess values are not whose
+SHMETRICS_BACKEND says, `stock` or `dropin`.
 
 The drop-in comes by its start-up hook, as it does for everybody; SHMETRICS_PYTHON=0 keeps it away.
 """

@@ -1,4 +1,6 @@
-"""A plugin for prometheus_client's own tests: multiprocess mode in each of them, in a fresh directory."""
+"""A plugin for prometheus_client's own tests: multiprocess mode in each of them, in a fresh
+directory.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A plugin for other people's tests: notes how each test ends, in the file SHMETRICS_OUTCOMES, as JSON."""
+"""A plugin for other people's tests: notes how each test ends, in the file SHMETRICS_OUTCOMES, as
+JSON.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""prometheus_client's own test suite, unmodified from its source distribution: stock, and with the drop-in."""
+"""prometheus_client's own test suite, unmodified from its source distribution: stock, and with the
+drop-in.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The own tests of two libraries that are built on prometheus_client: each must end with the drop-in as it ends without."""
+"""The own tests of two libraries that are built on prometheus_client: each must end with the
+drop-in as it ends without.
+"""
 
 from __future__ import annotations
 
@@ -40,14 +42,18 @@ def test_fastapi_instrumentator_in_multiprocess_mode(tmp_path, shm):
 
 
 def test_fastapi_instrumentator_whose_variable_comes_late(tmp_path, shm):
-    """The three tests for the case that the variable is not there at the start: the hook is installed and changes nothing."""
+    """The three tests for the case that the variable is not there at the start: the hook is
+    installed and changes nothing.
+    """
     stock, ours = _both(INSTRUMENTATOR, tmp_path, shm, *ASYNC)
     assert (stock.number("passed"), stock.number("failed")) == (3, 0), stock.log
     assert problems(stock.of, ours.of, {}, {}) == [], ours.log
 
 
 def test_flask_exporter(tmp_path, shm):
-    """All its tests. A few fail with stock, too: they are older than Flask. Those of multiprocess mode set the variable themselves."""
+    """All its tests. A few fail with stock, too: they are older than Flask. Those of multiprocess
+    mode set the variable themselves.
+    """
     stock, ours = _both(FLASK_EXPORTER, tmp_path, shm, path=UNITTEST_HELPER)
     multiprocess = {test: outcome for test, outcome in stock.of.items() if test.startswith("test_extensions.py")}
     assert "passed" in multiprocess.values() and "failed" not in multiprocess.values(), stock.log
@@ -55,7 +61,9 @@ def test_flask_exporter(tmp_path, shm):
 
 
 def test_flask_exporter_in_multiprocess_mode(tmp_path, shm):
-    """Its tests of multiprocess mode, with the variable there from the start. The others do not expect it."""
+    """Its tests of multiprocess mode, with the variable there from the start. The others do not
+    expect it.
+    """
     stock, ours = _both(FLASK_EXPORTER / "test_extensions.py", tmp_path, shm, path=UNITTEST_HELPER, directory=True)
     assert stock.number("passed") >= 4 and stock.number("failed") == 0, stock.log
     assert problems(stock.of, ours.of, {}, {}) == [], ours.log

@@ -75,7 +75,8 @@ def counted(of: Samples, name: str, route: str, /, **labels: str) -> float:
 
 
 def problems(of: Samples, load: Load, unfinished: int = 0) -> list[str]:
-    """Where the page disagrees with what the clients saw: each answer once, and of the failed requests each at most once.
+    """Where the page disagrees with what the clients saw: each answer once, and of the failed
+    requests each at most once.
 
     `unfinished` answers may have been sent by a worker that was killed before it had timed them.
     """

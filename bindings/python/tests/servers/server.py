@@ -1,4 +1,6 @@
-"""Real servers with the example applications, on loopback ports, each in an empty directory and in a session of its own."""
+"""Real servers with the example applications, on loopback ports, each in an empty directory and in
+a session of its own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Celery's prefork pool, whose children live for three tasks each; the page comes from a process that knows only the name."""
+"""Celery's prefork pool, whose children live for three tasks each; the page comes from a process
+that knows only the name.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""gunicorn with four workers under load and `kill -9`, scraped by the real Prometheus: from a worker, and from a sidecar."""
+"""gunicorn with four workers under load and `kill -9`, scraped by the real Prometheus: from a
+worker, and from a sidecar.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ def test_under_load_and_kills(preload, shm, tmp_path):
 
 @pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
 def test_a_fall_would_be_noticed(shm, tmp_path):
-    """With stock, and the files of dead workers removed as people do, totals fall; Prometheus tells."""
+    """With stock, and the files of dead workers removed as people do, totals fall; Prometheus
+    tells.
+    """
     with Server(gunicorn("flask_app"), "stock", shm, tmp_path) as server, Prometheus({"worker": server.port}, tmp_path / "prometheus") as prometheus:
         with Load(server.port):
             prometheus.wait_for_scrapes(now() + 2)
@@ -87,7 +91,9 @@ WRK_CONNECTIONS = 12
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
 def test_under_wrk_and_kills(shm, tmp_path):
-    """wrk says how many answers it got, and how many connections broke. What each of them was in when it ended, it does not say."""
+    """wrk says how many answers it got, and how many connections broke. What each of them was in
+    when it ended, it does not say.
+    """
     seconds = 60 if LONG else 4
     with Server(gunicorn("flask_app", "-k", "gthread", "--threads", "4"), "run", shm, tmp_path) as server:
         command = ["wrk", "-t2", f"-c{WRK_CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s", f"http://127.0.0.1:{server.port}/items/7"]

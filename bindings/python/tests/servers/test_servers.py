@@ -1,6 +1,8 @@
-"""The example applications under the servers that people use: no configuration file, no hook, no directory.
+"""The example applications under the servers that people use: no configuration file, no hook, no
+directory.
 
-Each under load while workers are killed; then one is killed inside a request. LOAD_SECONDS (1.5) is the time under load.
+Each under load while workers are killed; then one is killed inside a request. LOAD_SECONDS (1.5) is
+the time under load.
 """
 
 from __future__ import annotations
@@ -83,7 +85,9 @@ def files(server: Server) -> list:
 
 
 def killed_inside_a_request(server: Server) -> float:
-    """What is in progress after all workers were killed, one of them inside a request, and replaced."""
+    """What is in progress after all workers were killed, one of them inside a request, and
+    replaced.
+    """
     client = threading.Thread(target=lambda: _lost(server.port, "/slow/60.0"))
     client.start()
     wait_until(lambda: server.in_progress() == 1, "a request in progress")
@@ -154,7 +158,9 @@ def _pid(file) -> int:
 
 
 class TestStock:
-    """What the tests above tell from us: prometheus_client as it is, under the same servers and the same kills."""
+    """What the tests above tell from us: prometheus_client as it is, under the same servers and the
+    same kills.
+    """
 
     @pytest.mark.parametrize("command", [gunicorn("flask_app"), uvicorn("asgi_app")], ids=["gunicorn", "uvicorn"])
     def test_a_killed_worker_is_in_progress_for_good(self, command, shm, tmp_path):
@@ -178,7 +184,9 @@ def test_the_tools_are_there():
 
 
 def test_what_counts_as_a_problem():
-    """Each answer is counted; the time of as many as killed workers had in hand may be missing, and no more."""
+    """Each answer is counted; the time of as many as killed workers had in hand may be missing, and
+    no more.
+    """
 
     class Seen:
         wrong: list = []

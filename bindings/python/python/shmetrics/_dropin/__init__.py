@@ -1,8 +1,10 @@
 """prometheus_client's multiprocess mode, counting into shared memory.
 
-The start-up hook calls ``patch`` with each module of prometheus_client that decides where values are kept, after that module has
-run. The application keeps prometheus_client's metric classes, registries and exporters. Replaced are the value class, the methods that
-update values, the multiprocess collector, ``mark_process_dead``, and ``generate_latest`` for registries that contain the collector.
+The start-up hook calls ``patch`` with each module of prometheus_client that decides where values
+are kept, after that module has run. The application keeps prometheus_client's metric classes,
+registries and exporters. Replaced are the value class, the methods that update values, the
+multiprocess collector, ``mark_process_dead``, and ``generate_latest`` for registries that contain
+the collector.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import os
 import sys
 from typing import Any
 
-from .._segment import tell
+from .._segment import warn
 from . import exposition, metrics, multiprocess, values
 
 #: In the order in which prometheus_client imports them.
@@ -26,10 +28,11 @@ _PATCHES = {
 
 
 def patch(module: Any, late: bool = False) -> None:
-    """Patches a module of prometheus_client. If that fails, the module stays as it is, with a warning: the application goes on.
+    """Patches a module of prometheus_client. If that fails, the module stays as it is, with a
+    warning: the application goes on.
 
-    ``late``: the module was imported outside of multiprocess mode, and the application may have made metrics with it. Those metrics,
-    and the ones that it makes later, stay where they are.
+    ``late``: the module was imported outside of multiprocess mode, and the application may have
+    made metrics with it. Those metrics, and the ones that it makes later, stay where they are.
     """
     if os.environ.get("SHMETRICS_PYTHON", "").lower() in ("0", "off", "false", "no"):
         return
@@ -37,11 +40,13 @@ def patch(module: Any, late: bool = False) -> None:
     try:
         _PATCHES[name](module, late)
     except Exception as error:
-        tell("prometheus_client stays as it is, %s could not be patched: %r" % (name, error))
+        warn("prometheus_client stays as it is, %s could not be patched: %r" % (name, error))
 
 
 def install() -> None:
-    """Does what the start-up hook does, for Pythons that do not run it. To be called before the first metric is made."""
+    """Does what the start-up hook does, for Pythons that do not run it. To be called before the
+    first metric is made.
+    """
     for name in _PATCHES:
         patch(importlib.import_module(name))
     exposition.export(sys.modules["prometheus_client.exposition"])

@@ -73,7 +73,9 @@ def _is_ours(collector: Any) -> bool:
 
 
 def native_part(registry: Any) -> "Optional[Tuple[Any, Optional[List[str]], Optional[_Rest]]]":
-    """The segment of a registry's multiprocess collector, the names it is restricted to, and what else there is."""
+    """The segment of a registry's multiprocess collector, the names it is restricted to, and what
+    else there is.
+    """
     names: "Optional[set[str]]" = None
     if _is_ours(registry):
         collectors, whole = [registry], None

@@ -11,7 +11,9 @@ _ADDED = ("sum", "livesum")
 
 
 def added(parts: "List[List[Any]]", accumulate: bool) -> "List[Any]":
-    """The families of all parts, one for each name. Histograms have their buckets apart, and no counts."""
+    """The families of all parts, one for each name. Histograms have their buckets apart, and no
+    counts.
+    """
     families: "Dict[str, Any]" = {}
     for part in parts:
         for metric in part:

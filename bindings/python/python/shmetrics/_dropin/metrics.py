@@ -39,8 +39,8 @@ class _NativeView:
 
 
 class _NoLock:
-    """In place of a metric's lock. What is done under it is one step of Python's own each; and a lock would be held for ever where
-    a signal handler, or the child of a fork, comes in between.
+    """In place of a metric's lock. What is done under it is one step of Python's own each; and a
+    lock would be held for ever where a signal handler, or the child of a fork, comes in between.
     """
 
     def __enter__(self) -> bool:
@@ -280,7 +280,9 @@ class _NativeMirror:
         self._value_class = value_class
 
     def parent(self, of: Any) -> Any:
-        """The native metric of the same name, if this one counts into the segment; it is made at most once for a parent."""
+        """The native metric of the same name, if this one counts into the segment; it is made at
+        most once for a parent.
+        """
         known = of.__dict__.get("_shmetrics_mirror")
         if known is not None or self._value_class() is None:
             return known
@@ -382,7 +384,8 @@ class _Children:
 
     def __init__(self, metrics: Any, value_class: ValueClass) -> None:
         self._value_class = value_class
-        #: What a child of prometheus_client's own classes is made by: where nobody has changed that, there is a short way.
+        #: What a child of prometheus_client's own classes is made by: where nobody has changed
+        #: that, there is a short way.
         self._short: "Dict[Any, Tuple[Any, Any, Any, Any]]" = {
             of: (of.__init__, of._metric_init, adopt, argument)
             for of, adopt, argument in (

@@ -7,7 +7,7 @@ import os
 from typing import Any, Dict, Iterator, List, Optional
 
 from .. import _directory, _functions
-from .._segment import tell
+from .._segment import warn
 from .merge import added
 from .segments import beside, leave, resolved, segment_at
 
@@ -24,7 +24,9 @@ def patch(multiprocess: Any, late: bool) -> None:
     original_init, original_merge = original.__init__, original.merge
 
     class MultiProcessCollector(original):  # type: ignore[misc, valid-type]
-        """Collector for multi-process mode: what all processes have counted into the directory's segment."""
+        """Collector for multi-process mode: what all processes have counted into the directory's
+        segment.
+        """
 
         _shmetrics = True
 
@@ -42,7 +44,9 @@ def patch(multiprocess: Any, late: bool) -> None:
 
         @staticmethod
         def merge(files: Any, accumulate: bool = True) -> Any:
-            """What is in these files. The marker of a directory, and no files at all, stand for the segment that counts instead."""
+            """What is in these files. The marker of a directory, and no files at all, stand for the
+            segment that counts instead.
+            """
             files = list(files)
             of_others = [file for file in files if os.path.basename(file) != _directory.MARKER]
             marked = [os.path.dirname(file) for file in files if os.path.basename(file) == _directory.MARKER]
@@ -92,7 +96,9 @@ def files_of(path: str) -> "List[str]":
 
 
 def _shown(path: str, files: "List[str]", Metric: Any, Sample: Any, merge: Any, accumulate: bool) -> "List[Any]":
-    """All that processes have counted that have this directory: in its segment, in those beside it, and in files."""
+    """All that processes have counted that have this directory: in its segment, in those beside it,
+    and in files.
+    """
     segments = [segment for segment in [segment_at(path), *beside(path)] if segment is not None]
     if not files and len(segments) < 2:
         return metrics_of(segments[0], Metric, Sample, accumulate) if segments else []
@@ -111,7 +117,7 @@ def _is_sound(file: str, merge: Any) -> bool:
     except FileNotFoundError:
         return False  # of a process that has just died
     except Exception as error:
-        tell("the file %s is left out of the page: %s: %s" % (file, type(error).__name__, error))
+        warn("the file %s is left out of the page: %s: %s" % (file, type(error).__name__, error))
         return False
 
 

@@ -7,7 +7,7 @@ import os
 from typing import Any, Dict, List, Optional, Tuple
 
 from .. import _directory, _segment
-from .._native import Reading, Segment, is_registered
+from .._native import Reader, Segment, is_registered
 
 
 class Domain:
@@ -49,8 +49,8 @@ class Domain:
             self._players[who].leave()
 
     def may_replace(self, name: str) -> bool:
-        """Whether a family that others have defined otherwise may be replaced: once, and not where this process counts in it already. So
-        two definitions in one program do not take turns.
+        """Whether a family that others have defined otherwise may be replaced: once, and not where
+        this process counts in it already. So two definitions in one program do not take turns.
         """
         if name in self.defined or is_registered(self.segment, name):
             return False
@@ -60,7 +60,7 @@ class Domain:
     def refused(self, name: str, error: Exception) -> None:
         if name not in self._told:
             self._told.add(name)
-            _segment.tell(
+            _segment.warn(
                 "the metric %s is counted in this process only, and is not on pages of the segment %s: %s: %s"
                 % (name, self.name or "(without a name)", error, _segment.remedy(error))
             )
@@ -68,7 +68,8 @@ class Domain:
 
 #: Those that were opened, by the directory and the name that the environment gave.
 _domains: "Dict[Any, Optional[Domain]]" = {}
-#: Where relative paths led to when they were used first: a program that turns into a daemon changes its directory.
+#: Where relative paths led to when they were used first: a program that turns into a daemon changes
+#: its directory.
 _resolved: "Dict[str, str]" = {}
 
 
@@ -83,7 +84,9 @@ def resolved(path: str) -> str:
 
 
 def domain_of() -> Optional[Domain]:
-    """The segment for new values: the one of the environment's directory, or the one that the environment names."""
+    """The segment for new values: the one of the environment's directory, or the one that the
+    environment names.
+    """
     key = (_directory.from_environment(), os.environ.get("SHMETRICS_SEGMENT"))
     try:
         return _domains[key]
@@ -110,7 +113,7 @@ def _open_domain(key: "Tuple[Optional[str], Optional[str]]") -> Optional[Domain]
     # count.
     chosen = _domains.setdefault(key, made)
     if trouble and chosen is made:
-        _segment.tell(trouble)
+        _segment.warn(trouble)
     return chosen
 
 
@@ -132,12 +135,12 @@ def _given_for(path: str) -> Optional[str]:
 
 
 #: What this process reads without counting there.
-_readings: "Dict[str, Reading]" = {}
+_readers: "Dict[str, Reader]" = {}
 
 
 def segment_at(path: str) -> Any:
-    """The segment of a directory, to read; ``None`` if there is none yet. Where there is one that cannot be read, an error says which,
-    and what to do: a page without it would be a wrong one.
+    """The segment of a directory, to read; ``None`` if there is none yet. Where there is one that
+    cannot be read, an error says which, and what to do: a page without it would be a wrong one.
     """
     domain = domain_at(path)
     name, must_be_there = _given_for(path), False
@@ -153,7 +156,7 @@ def segment_at(path: str) -> Any:
         if own is None or own == name:
             return domain.segment
         if must_be_there and domain.name != name:
-            _segment.tell(
+            _segment.warn(
                 "the directory %s was wiped while this process counted in its segment %s; newer processes count in %s, which pages show "
                 "now: restart the application" % (path, domain.name, name)
             )
@@ -163,21 +166,21 @@ def segment_at(path: str) -> Any:
             # This process may not write to the directory's first segment, and counts in one beside
             # it.
             name, must_be_there = str(domain.name), True
-    return _reading(path, name, must_be_there)
+    return _open_reader(path, name, must_be_there)
 
 
 def _name_of(segment: Segment) -> Optional[str]:
     return None if segment.path is None else segment.path.rpartition("/")[2][len("shmetrics-") :]
 
 
-def _reading(path: str, name: str, must_be_there: bool) -> Any:
-    known = _readings.get(name)
+def _open_reader(path: str, name: str, must_be_there: bool) -> Any:
+    known = _readers.get(name)
     if known is not None and known.is_current:
         return known
-    _readings.pop(name, None)
+    _readers.pop(name, None)
     try:
-        reading = _readings[name] = Reading(name)
-        return reading
+        reader = _readers[name] = Reader(name)
+        return reader
     except PermissionError as error:
         raise _unreadable(path, _why_not(name, error), error)
     except OSError as error:
@@ -211,7 +214,7 @@ class SegmentUnreadable(OSError):
 
 def _unreadable(path: str, why: str, error: Exception) -> SegmentUnreadable:
     message = "the metrics of the directory %s cannot be shown: %s" % (path, why)
-    _segment.tell(message)
+    _segment.warn(message)
     made = SegmentUnreadable(message)
     made.__cause__ = error
     return made
@@ -230,9 +233,9 @@ def beside(path: str) -> "List[Any]":
         if domain is not None and other == _name_of(domain.segment):
             found.append(domain.segment)
         elif _directory.may_add(path, other):
-            found.append(_reading(path, other, True))
+            found.append(_open_reader(path, other, True))
         else:
-            _segment.tell("the segment %s is on no page: its owner may not write into the directory %s" % (other, path))
+            _segment.warn("the segment %s is on no page: its owner may not write into the directory %s" % (other, path))
     return found
 
 

@@ -7,12 +7,14 @@ import os
 from typing import Any, Callable, Dict, Optional, Tuple
 
 from .._native import ValueFamily
-from .._segment import tell
+from .._segment import warn
 from .segments import Domain, domain_of
 
 
 def _factor() -> Optional[float]:
-    """Native buckets besides the classic ones, if they are asked for: prometheus_client has no way to say so."""
+    """Native buckets besides the classic ones, if they are asked for: prometheus_client has no way
+    to say so.
+    """
     text = os.environ.get("SHMETRICS_NATIVE_FACTOR")
     if not text:
         return None
@@ -22,7 +24,7 @@ def _factor() -> Optional[float]:
             return factor
     except ValueError:
         pass
-    tell("SHMETRICS_NATIVE_FACTOR=%s: give a number greater than 1, such as 1.1" % text)
+    warn("SHMETRICS_NATIVE_FACTOR=%s: give a number greater than 1, such as 1.1" % text)
     return None
 
 
@@ -90,7 +92,9 @@ def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> 
         def make(
             cls, typ: str, name: str, labelnames: Any, labelvalues: Any, help_text: str, unit: str, argument: Any = None
         ) -> Any:
-            """A native value, or ``None`` if the segment refuses it, which is told once for each metric."""
+            """A native value, or ``None`` if the segment refuses it, which is told once for each
+            metric.
+            """
             domain = domain_of()
             if domain is None:
                 return None
@@ -105,7 +109,9 @@ def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> 
 
         @classmethod
         def family_of(cls, metric: Any, argument: Any) -> Any:
-            """The native family of a metric with labels. ``None``: its values are not all made alike, or the segment refuses it."""
+            """The native family of a metric with labels. ``None``: its values are not all made
+            alike, or the segment refuses it.
+            """
             domain = domain_of() if identifier is None else None
             if domain is None:
                 return None
@@ -133,8 +139,8 @@ def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> 
 def family(
     domain: Domain, segment: Any, typ: str, name: str, documentation: str, labelnames: Any, unit: str, argument: Any
 ) -> ValueFamily:
-    """The native family. ``argument``: a gauge's mode, a histogram's bounds. Where processes of an earlier start have defined the metric
-    otherwise, this definition takes the place of theirs.
+    """The native family. ``argument``: a gauge's mode, a histogram's bounds. Where processes of an
+    earlier start have defined the metric otherwise, this definition takes the place of theirs.
     """
     mode = argument if typ == "gauge" else None
     bounds = argument if typ == "histogram" else None
@@ -150,7 +156,9 @@ def family(
 
 
 class IdentityValue:
-    """A value of a process that says itself who it is, each time: ``MultiProcessValue(process_identifier)``."""
+    """A value of a process that says itself who it is, each time:
+    ``MultiProcessValue(process_identifier)``.
+    """
 
     _multiprocess = True
 

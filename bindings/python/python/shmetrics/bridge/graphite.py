@@ -20,7 +20,9 @@ def _plain(text: str) -> str:
 
 
 class GraphiteBridge:
-    """Sends what a registry collects to Graphite. ``tags``: labels are tags, and not parts of the path."""
+    """Sends what a registry collects to Graphite. ``tags``: labels are tags, and not parts of the
+    path.
+    """
 
     def __init__(
         self,

@@ -1,12 +1,16 @@
+//! Counters.
+
 use std::sync::{Arc, OnceLock};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::common::{borrowed, exemplar, Arguments, Body, Family, Text};
+use super::class::{metric_class, Body};
+use super::timer::ExceptionCounter;
+use crate::family::{Arguments, Family};
 use crate::labels;
-use crate::timer::ExceptionCounter;
+use crate::python::{borrowed, exemplar, Text};
 
 const KIND: &str = "counter";
 
@@ -22,7 +26,7 @@ pub(crate) fn total(name: &str) -> String {
     format!("{name}_total")
 }
 
-crate::metric_class!(Counter, shmetrics::Counter, KIND,
+metric_class!(Counter, shmetrics::Counter, KIND,
     "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, segment=None, max_series=0, exact_name=False, replace=False)",
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, segment=None,
                         max_series=0, exact_name=false, replace=false))]
@@ -41,7 +45,7 @@ crate::metric_class!(Counter, shmetrics::Counter, KIND,
     ) {
         let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, KIND)?;
-        let segment = crate::common::chosen(segment, registry)?;
+        let segment = super::class::segment_argument(segment, registry)?;
         let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
             // With `_total`, which the definition is without, the usual name is the exact one.
             let exact = exact_name && !name.ends_with("_total");
@@ -51,7 +55,7 @@ crate::metric_class!(Counter, shmetrics::Counter, KIND,
             let builder = builder.label_names(names);
             if replace { builder.replace() } else { builder }.register()
         })?;
-        this.begin(Body::parent(py, family, handle))
+        this.initialise(Body::parent(py, family, handle))
     }
     {
     /// Adds `amount`, which may not be negative, and keeps an exemplar of it.

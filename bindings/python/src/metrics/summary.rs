@@ -1,11 +1,15 @@
+//! Summaries.
+
 use std::sync::{Arc, OnceLock};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::common::{Arguments, Body, Family, Text};
+use super::class::{metric_class, Body};
+use super::timer::Timer;
+use crate::family::{Arguments, Family};
 use crate::labels;
-use crate::timer::Timer;
+use crate::python::Text;
 
 const KIND: &str = "summary";
 
@@ -15,7 +19,7 @@ pub(crate) struct Summary {
     body: OnceLock<Body<shmetrics::Summary>>,
 }
 
-crate::metric_class!(Summary, shmetrics::Summary, KIND,
+metric_class!(Summary, shmetrics::Summary, KIND,
     "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, quantiles=None, segment=None, max_series=0, replace=False)",
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, quantiles=None,
                         segment=None, max_series=0, replace=false))]
@@ -34,7 +38,7 @@ crate::metric_class!(Summary, shmetrics::Summary, KIND,
     ) {
         let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, KIND)?;
-        let segment = crate::common::chosen(segment, registry)?;
+        let segment = super::class::segment_argument(segment, registry)?;
         let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
             let mut builder = segment.summary(&d.name, &d.documentation).unit(&d.unit).max_series(max_series);
             if let Some(quantiles) = &quantiles {
@@ -43,7 +47,7 @@ crate::metric_class!(Summary, shmetrics::Summary, KIND,
             let builder = builder.label_names(names);
             if replace { builder.replace() } else { builder }.register()
         })?;
-        this.begin(Body::parent(py, family, handle))
+        this.initialise(Body::parent(py, family, handle))
     }
     {
     /// Counts one observation.

@@ -4,12 +4,11 @@
 
 use std::collections::HashSet;
 
-use shmetrics::{Exposition, Reader};
+use shmetrics::Cursor;
 
-use crate::page;
+use super::sample_line::{pair, parts, plain, Parts};
 
-/// A number of a page.
-pub(crate) fn number(text: &str) -> f64 {
+fn number(text: &str) -> f64 {
     match text {
         "+Inf" => f64::INFINITY,
         "-Inf" => f64::NEG_INFINITY,
@@ -25,9 +24,26 @@ fn write_number(text: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(b".0");
         return;
     }
-    let v = number(text);
+    write_float(number(text), out);
+}
+
+/// A number as prometheus_client writes it.
+pub(super) fn number_text(v: f64) -> String {
+    let mut out = Vec::new();
+    write_float(v, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+fn write_float(v: f64, out: &mut Vec<u8>) {
     if !v.is_finite() {
-        out.extend_from_slice(if v.is_nan() { "NaN" } else { text }.as_bytes());
+        let text = if v.is_nan() {
+            "NaN"
+        } else if v > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        };
+        out.extend_from_slice(text.as_bytes());
         return;
     }
     // The shortest digits: d.ddde±x.
@@ -54,7 +70,7 @@ fn write_number(text: &str, out: &mut Vec<u8>) {
 }
 
 fn write_labels(mut pieces: Vec<&str>, out: &mut Vec<u8>) {
-    let name = |piece: &&str| page::pair(piece).map(|(name, _)| page::plain(name).into_owned());
+    let name = |piece: &&str| pair(piece).map(|(name, _)| plain(name).into_owned());
     if pieces.len() > 1 && !pieces.is_sorted_by_key(name) {
         pieces.sort_by_key(name);
     }
@@ -66,34 +82,27 @@ fn write_labels(mut pieces: Vec<&str>, out: &mut Vec<u8>) {
     }
 }
 
-/// Renders a page. `names`: the only samples wanted. `own`: with the library's own families.
-pub(crate) fn render(reader: &Reader, exposition: Exposition, names: Option<Vec<String>>, own: bool) -> Vec<u8> {
+/// Renders a page. `names`: the only samples wanted.
+pub(crate) fn render(mut cursor: Cursor<'_>, names: Option<Vec<String>>) -> Vec<u8> {
     let wanted: Option<HashSet<String>> = names.map(|names| names.into_iter().collect());
-    let mut cursor = reader.cursor(exposition);
-    if let Some(wanted) = &wanted {
-        cursor = cursor.only(wanted.iter().map(String::as_str));
-    }
     let (mut piece, mut out) = (Vec::with_capacity(64 * 1024), Vec::with_capacity(64 * 1024));
     while cursor.fill(&mut piece) {
         // Pieces end between two series.
-        lines(&String::from_utf8_lossy(&piece), wanted.as_ref(), own, &mut out);
+        lines(&String::from_utf8_lossy(&piece), wanted.as_ref(), &mut out);
         piece.clear();
     }
     out
 }
 
-fn lines(text: &str, wanted: Option<&HashSet<String>>, own: bool, out: &mut Vec<u8>) {
+fn lines(text: &str, wanted: Option<&HashSet<String>>, out: &mut Vec<u8>) {
     for line in text.split_inclusive('\n') {
         let line = line.strip_suffix('\n').unwrap_or(line);
-        let Some(page::Parts { name, labels, value, rest }) = page::parts(line) else {
-            let of = line.split(' ').nth(2).unwrap_or_default();
-            if own || !of.starts_with("shmetrics_") {
-                out.extend_from_slice(line.as_bytes());
-                out.push(b'\n');
-            }
+        let Some(Parts { name, labels, value, rest }) = parts(line) else {
+            out.extend_from_slice(line.as_bytes());
+            out.push(b'\n');
             continue;
         };
-        if wanted.is_some_and(|w| !w.contains(&*page::plain(name))) || (!own && name.starts_with("shmetrics_")) {
+        if wanted.is_some_and(|w| !w.contains(&*plain(name))) {
             continue;
         }
         let quoted = name.starts_with('"');

@@ -1,24 +1,15 @@
-//! A page of text read back, for those who want values and not bytes.
+//! The parts of a line with a sample.
 
 use std::borrow::Cow;
 
-/// A line with a sample, as its parts stand there.
-pub(crate) struct Parts<'a> {
+/// The parts of a line with a sample, as they are on the page.
+pub(super) struct Parts<'a> {
     /// In quotes, if it is no name that all formats take.
-    pub(crate) name: &'a str,
-    pub(crate) labels: Vec<&'a str>,
-    pub(crate) value: &'a str,
+    pub(super) name: &'a str,
+    pub(super) labels: Vec<&'a str>,
+    pub(super) value: &'a str,
     /// What is behind the value: an exemplar.
-    pub(crate) rest: &'a str,
-}
-
-/// A line with a sample.
-pub(crate) struct Sample<'a> {
-    pub(crate) name: Cow<'a, str>,
-    /// In the page's order.
-    pub(crate) labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-    /// As it stands there.
-    pub(crate) value: &'a str,
+    pub(super) rest: &'a str,
 }
 
 /// The pieces between braces, `name="value"` each, and where the closing brace is.
@@ -46,7 +37,7 @@ fn pieces(line: &str, from: usize) -> Option<(Vec<&str>, usize)> {
 }
 
 /// What a quoted text says, or a text that is not quoted.
-pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+pub(super) fn plain(text: &str) -> Cow<'_, str> {
     let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
     if !text.contains('\\') {
         return text.into();
@@ -62,7 +53,7 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
 }
 
 /// Name and value of a piece, with their quotes. A name in quotes may have anything in it.
-pub(crate) fn pair(piece: &str) -> Option<(&str, &str)> {
+pub(super) fn pair(piece: &str) -> Option<(&str, &str)> {
     if !piece.starts_with('"') {
         return piece.split_once('=');
     }
@@ -79,7 +70,7 @@ pub(crate) fn pair(piece: &str) -> Option<(&str, &str)> {
 }
 
 /// The parts of a line with a sample. `None` for other lines.
-pub(crate) fn parts(line: &str) -> Option<Parts<'_>> {
+pub(super) fn parts(line: &str) -> Option<Parts<'_>> {
     if line.is_empty() || line.starts_with('#') {
         return None;
     }
@@ -96,10 +87,4 @@ pub(crate) fn parts(line: &str) -> Option<Parts<'_>> {
     }
     let value = rest.find(' ').unwrap_or(rest.len());
     Some(Parts { name, labels, value: &rest[..value], rest: &rest[value..] })
-}
-
-pub(crate) fn sample(line: &str) -> Option<Sample<'_>> {
-    let Parts { name, labels, value, .. } = parts(line)?;
-    let labels = labels.into_iter().map(|piece| pair(piece).map(|(name, value)| (plain(name), plain(value))));
-    Some(Sample { name: plain(name), labels: labels.collect::<Option<_>>()?, value })
 }

@@ -1,12 +1,16 @@
+//! Histograms.
+
 use std::sync::{Arc, OnceLock};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::common::{borrowed, exemplar, Arguments, Body, Family, Text};
+use super::class::{metric_class, Body};
+use super::timer::Timer;
+use crate::family::{Arguments, Family};
 use crate::labels;
-use crate::timer::Timer;
+use crate::python::{borrowed, exemplar, Text};
 
 const KIND: &str = "histogram";
 
@@ -54,7 +58,7 @@ pub(crate) fn distinct(bounds: &[f64]) -> Vec<f64> {
     distinct
 }
 
-crate::metric_class!(Histogram, shmetrics::Histogram, KIND,
+metric_class!(Histogram, shmetrics::Histogram, KIND,
     "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, buckets=None, segment=None, max_series=0, replace=False, native_factor=None, native_max_buckets=None)",
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, buckets=None,
                         segment=None, max_series=0, replace=false, native_factor=None, native_max_buckets=None))]
@@ -77,7 +81,7 @@ crate::metric_class!(Histogram, shmetrics::Histogram, KIND,
         let bounds = buckets.map(bounds).transpose()?.map(|bounds| distinct(&bounds));
         let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, KIND)?;
-        let segment = crate::common::chosen(segment, registry)?;
+        let segment = super::class::segment_argument(segment, registry)?;
         let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
             let mut builder = segment.histogram(&d.name, &d.documentation).unit(&d.unit).max_series(max_series);
             if let Some(bounds) = &bounds {
@@ -89,7 +93,7 @@ crate::metric_class!(Histogram, shmetrics::Histogram, KIND,
             let builder = builder.label_names(names);
             if replace { builder.replace() } else { builder }.register()
         })?;
-        this.begin(Body::parent(py, family, handle))
+        this.initialise(Body::parent(py, family, handle))
     }
     {
     /// Prometheus' default buckets.

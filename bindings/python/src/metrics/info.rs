@@ -1,4 +1,4 @@
-//! Infos and enums.
+//! Infos.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -8,67 +8,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use shmetrics::{DynamicFamily, Error};
 
-use crate::common::{exception, initialised_twice, not_initialised, refused, tell, Arguments, Body, Family, Text};
+use super::class;
+use crate::family::{refusal, Arguments};
 use crate::labels;
+use crate::python::{exception, warn, Text};
+use crate::segment::{label_sets, Segment};
 
-const ENUM: &str = "stateset";
 const INFO: &str = "info";
-
-/// One of several states, the same for all processes: the one that was set last.
-#[pyclass(frozen, subclass, weakref, module = "shmetrics")]
-pub(crate) struct Enum {
-    body: OnceLock<Body<shmetrics::Enum>>,
-}
-
-crate::metric_class!(Enum, shmetrics::Enum, ENUM,
-    "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, states=None, segment=None, max_series=0, replace=False)",
-    #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, states=None,
-                        segment=None, max_series=0, replace=false))]
-    init(this, py, registry;
-        name: &str,
-        documentation: Text,
-        labelnames: Option<&Bound<'_, PyAny>>,
-        namespace: &str,
-        subsystem: &str,
-        unit: &str,
-        registry: Option<&Bound<'_, PyAny>>,
-        states: Option<Bound<'_, PyAny>>,
-        segment: Option<Bound<'_, PyAny>>,
-        max_series: u64,
-        replace: bool,
-    ) {
-        let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
-        let definition = arguments.definition(py, ENUM)?;
-        if definition.labels.iter().any(|l| l == name) {
-            return Err(PyValueError::new_err(format!("Overlapping labels for Enum metric: {name}")));
-        }
-        let states = states.map_or_else(|| Ok(Vec::new()), |states| strings(&states))?;
-        if states.is_empty() {
-            return Err(PyValueError::new_err(format!("No states provided for Enum metric: {name}")));
-        }
-        let segment = crate::common::chosen(segment, registry)?;
-        let (family, handle) = Family::with_states(py, definition, states.clone(), segment, |segment, d, names| {
-            let states: Vec<&str> = states.iter().map(String::as_str).collect();
-            let builder = segment.enumeration(&d.name, &d.documentation, &states).max_series(max_series);
-            let builder = builder.label_names(names);
-            if replace { builder.replace() } else { builder }.register()
-        })?;
-        this.begin(Body::parent(py, family, handle))
-    }
-    {
-    /// Sets the state.
-    fn state(&self, state: &Bound<'_, PyString>) -> PyResult<()> {
-        let (handle, state) = (self.metric()?, state.to_string_lossy());
-        let states = &self.body()?.family.states;
-        let Some(at) = states.iter().position(|s| *s == state) else {
-            return Err(PyValueError::new_err(format!("{state:?} is not one of the states {states:?}")));
-        };
-        if let Some(states) = handle {
-            states.set(at);
-        }
-        Ok(())
-    }
-});
 
 /// Labels and their values; empty ones, which scrapers take for absent, are left out.
 type Shown = BTreeMap<String, String>;
@@ -149,7 +95,7 @@ impl InfoDefinition {
     /// without a key give way: of their infos nothing has been said yet.
     fn others(&self, defined: &[String], mine: Option<&Shown>) -> Vec<Shown> {
         let Some(segment) = self.segment else { return Vec::new() };
-        let sets = crate::segment::label_sets(segment, &self.name, defined);
+        let sets = label_sets(segment, &self.name, defined);
         let shown =
             sets.into_iter().map(|set| defined.iter().cloned().zip(set).filter(|(_, v)| !v.is_empty()).collect());
         shown.filter(|set: &Shown| Some(set) != mine && set.keys().any(|key| !self.labels.contains(key))).collect()
@@ -279,7 +225,7 @@ impl Info {
         let py = slf.py();
         let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, INFO)?;
-        let segment = crate::segment::Segment::of(py, crate::common::chosen(segment, registry)?)?;
+        let segment = Segment::of(py, class::segment_argument(segment, registry)?)?;
         let definition = InfoDefinition {
             name: definition.name,
             documentation: definition.documentation,
@@ -289,8 +235,8 @@ impl Info {
             replace,
         };
         let body = InfoBody::new(py, Arc::new(definition), Vec::new(), true)?;
-        slf.get().body.set(body).map_err(|_| initialised_twice())?;
-        crate::common::enter(slf.as_any(), registry)
+        slf.get().body.set(body).map_err(|_| class::initialised_twice())?;
+        class::register_with(slf.as_any(), registry)
     }
 
     /// Says what is so. It replaces what this process has said before.
@@ -321,7 +267,7 @@ impl Info {
             Ok(()) => Ok(()),
             Err(error @ (Error::InvalidName(_) | Error::InvalidArgument(_))) => Err(exception(&error)),
             Err(error) => match of.segment {
-                Some(segment) => tell(py, &refused("the info", &of.name, "is not shown", segment, &error)),
+                Some(segment) => warn(py, &refusal("the info", &of.name, "is not shown", segment, &error)),
                 None => Ok(()),
             },
         }
@@ -347,7 +293,7 @@ impl Info {
         let values = labels::with_texts(&key, |texts| texts.iter().map(|t| (*t).to_owned()).collect())?;
         let child = labels::empty_like(slf)?;
         let body = InfoBody::new(py, Arc::clone(of), values, false)?;
-        child.get().body.set(body).map_err(|_| initialised_twice())?;
+        child.get().body.set(body).map_err(|_| class::initialised_twice())?;
         children.set_item(key, &child)?;
         Ok(child.into_any())
     }
@@ -369,7 +315,7 @@ impl Info {
     fn remove_by_labels(&self, labels: &Bound<'_, PyAny>) -> PyResult<()> {
         let (this, py) = (self.body()?, labels.py());
         let of = &*this.definition;
-        let Some(wanted) = labels::wanted(&of.name, &of.labels, &of.label_tuple, labels)? else { return Ok(()) };
+        let Some(wanted) = labels::label_filter(&of.name, &of.labels, &of.label_tuple, labels)? else { return Ok(()) };
         let Some(children) = this.children.as_ref().map(|c| c.bind(py)) else { return Ok(()) };
         for (key, child) in children.iter().collect::<Vec<_>>() {
             let body = child.cast::<Info>()?.get().body()?;
@@ -409,8 +355,8 @@ impl Info {
 
     /// The segment that it is in.
     #[getter]
-    fn _segment(&self) -> PyResult<Option<crate::segment::Segment>> {
-        Ok(self.body()?.definition.segment.map(|inner| crate::segment::Segment { inner }))
+    fn _segment<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, Segment>>> {
+        self.body()?.definition.segment.map(|inner| Segment::object(py, inner)).transpose()
     }
 
     #[getter]
@@ -454,11 +400,6 @@ impl Info {
 
 impl Info {
     fn body(&self) -> PyResult<&InfoBody> {
-        self.body.get().ok_or_else(not_initialised)
+        self.body.get().ok_or_else(class::not_initialised)
     }
-}
-
-/// Texts in a sequence, or in anything else that is iterable.
-fn strings(of: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
-    of.try_iter()?.map(|item| Ok(item?.cast::<PyString>()?.to_string_lossy().into_owned())).collect()
 }

@@ -9,10 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-/// Decorates a function, sync or async, with context managers made by `make`.
-fn decorated<'py>(make: Bound<'py, PyAny>, f: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    make.py().import("shmetrics._decorate")?.call_method1("decorate", (make, f))
-}
+use crate::python::{decorated, decorated_with};
 
 /// A time or a duration that is not there.
 const NONE: u64 = u64::MAX;
@@ -115,8 +112,7 @@ impl InProgress {
     }
 
     fn __call__<'py>(slf: &Bound<'py, Self>, f: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let keep = slf.py().import("shmetrics._decorate")?.call_method1("same", (slf,))?;
-        decorated(keep, f)
+        decorated_with(slf.as_any(), f)
     }
 }
 
@@ -151,7 +147,6 @@ impl ExceptionCounter {
     }
 
     fn __call__<'py>(slf: &Bound<'py, Self>, f: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let keep = slf.py().import("shmetrics._decorate")?.call_method1("same", (slf,))?;
-        decorated(keep, f)
+        decorated_with(slf.as_any(), f)
     }
 }

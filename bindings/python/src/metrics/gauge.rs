@@ -1,3 +1,5 @@
+//! Gauges.
+
 use std::sync::{Arc, OnceLock};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -5,9 +7,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use shmetrics::GaugeMode;
 
-use crate::common::{Arguments, Body, Family, Text};
+use super::class::{metric_class, Body};
+use super::timer::{InProgress, Timer};
+use crate::family::{Arguments, Family};
 use crate::labels;
-use crate::timer::{InProgress, Timer};
+use crate::python::{set_function, Text};
 
 const KIND: &str = "gauge";
 
@@ -45,7 +49,7 @@ impl Gauge {
     }
 }
 
-crate::metric_class!(Gauge, shmetrics::Gauge, KIND,
+metric_class!(Gauge, shmetrics::Gauge, KIND,
     "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, multiprocess_mode='all', *, segment=None, max_series=0, replace=False)",
     #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None,
                         multiprocess_mode="all", *, segment=None, max_series=0, replace=false))]
@@ -65,13 +69,13 @@ crate::metric_class!(Gauge, shmetrics::Gauge, KIND,
         let mode = mode(multiprocess_mode)?;
         let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
         let definition = arguments.definition(py, KIND)?;
-        let segment = crate::common::chosen(segment, registry)?;
+        let segment = super::class::segment_argument(segment, registry)?;
         let (family, handle) = Family::with_mode(py, definition, mode, segment, |segment, d, names| {
             let builder = segment.gauge(&d.name, &d.documentation, mode).unit(&d.unit).max_series(max_series);
             let builder = builder.label_names(names);
             if replace { builder.replace() } else { builder }.register()
         })?;
-        this.begin(Body::parent(py, family, handle))
+        this.initialise(Body::parent(py, family, handle))
     }
     {
     /// Adds `amount`.
@@ -121,7 +125,6 @@ crate::metric_class!(Gauge, shmetrics::Gauge, KIND,
     /// Has the value be what `f` returns, whenever this process renders a page.
     fn set_function(slf: &Bound<'_, Self>, f: Bound<'_, PyAny>) -> PyResult<()> {
         slf.get().metric()?;
-        slf.py().import("shmetrics._functions")?.call_method1("add", (slf, f))?;
-        Ok(())
+        set_function(slf.as_any(), f)
     }
 });

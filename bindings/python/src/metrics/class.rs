@@ -1,0 +1,221 @@
+//! What the classes of the native metrics share: how an object is made, and the methods that all
+//! have.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::family::{Family, Handle};
+use crate::segment::Segment;
+
+/// The segment that is given, or that of the registry that is given, if it is one of this package.
+pub(crate) fn segment_argument<'py>(
+    segment: Option<Bound<'py, PyAny>>,
+    registry: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match (segment, registry) {
+        (Some(segment), _) => Ok(Some(segment)),
+        (None, Some(registry)) if !registry.is_none() => {
+            Ok(registry.getattr_opt("segment")?.filter(pyo3::types::PyAnyMethods::is_instance_of::<Segment>))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Registers a metric with a registry that is not of this package, such as prometheus_client's.
+pub(crate) fn register_with(metric: &Bound<'_, PyAny>, registry: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    match registry.filter(|registry| !registry.is_none()) {
+        Some(registry) if registry.getattr_opt("segment")?.is_none() => {
+            registry.call_method1("register", (metric,))?;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a metric object is once it has been initialised.
+pub(crate) struct Body<M> {
+    pub(crate) handle: Handle<M>,
+    pub(crate) family: Arc<Family<M>>,
+    /// The values of a child's labels.
+    pub(crate) values: Option<Py<PyTuple>>,
+    /// The children by label values. Only the parent has them, so that no object refers to itself.
+    pub(crate) children: Option<Py<PyDict>>,
+}
+
+impl<M> Body<M> {
+    pub(crate) fn parent(py: Python<'_>, family: Arc<Family<M>>, handle: Handle<M>) -> Self {
+        Body { handle, family, values: None, children: Some(PyDict::new(py).unbind()) }
+    }
+}
+
+/// The error for an object whose class has an `__init__` that does not call the metric's.
+#[cold]
+pub(crate) fn not_initialised() -> PyErr {
+    pyo3::exceptions::PyRuntimeError::new_err(
+        "the metric is not initialised: call super().__init__(name, documentation, ...)",
+    )
+}
+
+/// The error for a metric that is initialised a second time.
+#[cold]
+pub(crate) fn initialised_twice() -> PyErr {
+    pyo3::exceptions::PyRuntimeError::new_err("the metric is initialised already")
+}
+
+/// The part that all classes of metrics share, and the methods of the class itself.
+///
+/// Objects are made empty by `__new__` and filled by `__init__`, so that a subclass may have an
+/// `__init__` with other arguments.
+macro_rules! metric_class {
+    ($class:ident, $metric:ty, $kind:ident, $text:literal, #[$meta:meta] init($this:ident, $py:ident, $registry:ident; $($arg:ident: $of:ty),* $(,)?) $init:block
+     { $($own:tt)* }) => {
+        impl $class {
+            #[inline(always)]
+            fn body(&self) -> PyResult<&Body<$metric>> {
+                self.body.get().ok_or_else($crate::metrics::class::not_initialised)
+            }
+
+            /// The series; `None` where nothing is counted.
+            #[inline(always)]
+            fn metric(&self) -> PyResult<Option<&$metric>> {
+                self.body()?.handle.get($kind)
+            }
+
+            fn initialise(&self, body: Body<$metric>) -> PyResult<()> {
+                self.body.set(body).map_err(|_| $crate::metrics::class::initialised_twice())
+            }
+
+            pub(crate) fn is_removed(&self) -> bool {
+                self.body.get().is_some_and(|body| body.handle.is_removed())
+            }
+        }
+
+        #[pymethods]
+        impl $class {
+            #[new]
+            #[pyo3(signature = (*_args, **_kwargs), text_signature = $text)]
+            fn make(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+                $class { body: OnceLock::new() }
+            }
+
+            #[$meta]
+            #[allow(clippy::too_many_arguments)]
+            fn __init__(slf: &Bound<'_, Self>, $($arg: $of),*) -> PyResult<()> {
+                let ($this, $py) = (slf.get(), slf.py());
+                let registry = $registry.cloned();
+                $init?;
+                $crate::metrics::class::register_with(slf.as_any(), registry.as_ref())
+            }
+
+            $($own)*
+
+            /// Returns the child with these label values, given in the order of the label names or
+            /// by name.
+            #[pyo3(signature = (*labelvalues, **labelkwargs))]
+            fn labels<'py>(
+                slf: &Bound<'py, Self>,
+                labelvalues: &Bound<'py, PyTuple>,
+                labelkwargs: Option<&Bound<'py, PyDict>>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                let this = slf.get().body()?;
+                if this.values.is_some() {
+                    return Err(labels::chained(&this.family.definition.name, false));
+                }
+                let make = |handle, values: Bound<'py, PyTuple>| {
+                    let family = Arc::clone(&this.family);
+                    let child = labels::empty_like(slf)?;
+                    child.get().initialise(Body { handle, family, values: Some(values.unbind()), children: None })?;
+                    Ok(child.into_any())
+                };
+                let is_removed = |child: &Bound<'py, PyAny>| child.cast::<$class>().is_ok_and(|c| c.get().is_removed());
+                let children = this.children.as_ref().map(|c| c.bind(slf.py()));
+                labels::child(&this.family, children, labelvalues, labelkwargs, &is_removed, &make)
+            }
+
+            /// Removes the child with these label values, for all processes.
+            #[pyo3(signature = (*labelvalues))]
+            fn remove(&self, labelvalues: &Bound<'_, PyTuple>) -> PyResult<()> {
+                let this = self.body()?;
+                labels::remove(&this.family, this.children.as_ref(), labelvalues)
+            }
+
+            /// Removes the children that have these labels, for all processes.
+            fn remove_by_labels(&self, labels: &Bound<'_, PyAny>) -> PyResult<()> {
+                let this = self.body()?;
+                labels::remove_by_labels(&this.family, this.children.as_ref(), labels)
+            }
+
+            /// Removes all children, for all processes.
+            fn clear(&self, py: Python<'_>) -> PyResult<()> {
+                let this = self.body()?;
+                labels::clear(&this.family, this.children.as_ref(), py);
+                Ok(())
+            }
+
+            /// The family with its samples over all processes.
+            fn collect<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                let this = slf.get().body()?;
+                labels::collected(slf.as_any(), this.family.segment)
+            }
+
+            /// The family without samples.
+            fn describe<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                labels::described(slf.as_any())
+            }
+
+            /// The metric itself: a copy counts into the same series.
+            fn __copy__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+                slf.clone()
+            }
+
+            /// The segment that it counts into; `None` if it counts nowhere.
+            #[getter]
+            fn _segment<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, $crate::segment::Segment>>> {
+                self.body()?.family.segment.map(|inner| $crate::segment::Segment::object(py, inner)).transpose()
+            }
+
+            #[getter]
+            fn _name(&self) -> PyResult<&str> {
+                Ok(&self.body()?.family.definition.name)
+            }
+
+            #[getter]
+            fn _type(&self) -> &'static str {
+                $kind
+            }
+
+            #[getter]
+            fn _documentation(&self) -> PyResult<&str> {
+                Ok(&self.body()?.family.definition.documentation)
+            }
+
+            #[getter]
+            fn _unit(&self) -> PyResult<&str> {
+                Ok(&self.body()?.family.definition.unit)
+            }
+
+            #[getter]
+            fn _labelnames(&self, py: Python<'_>) -> PyResult<Py<PyTuple>> {
+                Ok(self.body()?.family.definition.label_tuple.clone_ref(py))
+            }
+
+            #[getter]
+            fn _labelvalues(&self, py: Python<'_>) -> PyResult<Py<PyTuple>> {
+                let values = self.body()?.values.as_ref();
+                Ok(values.map_or_else(|| PyTuple::empty(py).unbind(), |v| v.clone_ref(py)))
+            }
+
+            fn __str__(&self) -> PyResult<String> {
+                Ok(format!("{}:{}", $kind, self.body()?.family.definition.name))
+            }
+
+            fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+                labels::representation(slf.as_any(), slf.get().body.get().map(|body| &*body.family.definition.name))
+            }
+        }
+    };
+}
+
+pub(crate) use metric_class;
