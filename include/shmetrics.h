@@ -4,63 +4,48 @@
  *
  * Conventions
  *
- * Handles      Families, counters, gauges and histograms are values of a few private words: copy
- *              them freely, never free them. They stay valid as long as the process, in every
- *              thread, in signal handlers and over fork. A zero-initialised handle is inert: every
- *              call on it does nothing.
- * Ownership    Only readers, cursors and points are freed, each by its own call. Segments stay
- *              mapped as long as the process.
- * Reading      A page is read as bytes (shmetrics_..._render, shmetrics_cursor_next) or as values:
- *              shmetrics_cursor_points, then shmetrics_points_next for each series. Both hold a
- *              bounded part of the page.
- * FFIs         Handles are structs, and most calls take them by value. A foreign-function interface
- *              that cannot pass structs uses the calls that end in _p: they take the address of a
- *              handle.
- * Label sets   shmetrics_..._with never fails. A new label set is made on first use. Without room,
- *              or beyond a limit, it returns the family's overflow series, shown with the label
- *              shmetrics_overflow="true". A wrong number of values gives an inert handle and is
- *              counted in shmetrics_updates_rejected_total; so does an inert family, uncounted.
- *              Bytes that are not UTF-8 are shown as U+FFFD. The same set of label names is the
- *              same family in any order; a handle takes values in the order that its process
- *              registered. Look-ups in another order than the family was made with take two to
- *              three times as long: register in one order where you can. Keep the handle where the
- *              values are known beforehand.
- * Removing     shmetrics_..._remove takes a label set off every page and look-up, for all
- *              processes, from that instant on.
- * label sets   A look-up of the same values makes a new one, from 0. Handles to a removed one are
- *              safe for ever: updates through them count nowhere (but in
- *              shmetrics_stale_updates_total), never into another label set, even where the
- *              memory serves one by now. So look up what may be removed, rather than keep handles.
- * Errors       Calls that can fail return a shmetrics_status and write their outputs, which come
- *              last, only on success. shmetrics_last_error gives the detail. Updates return nothing
- *              and cannot fail.
- * Pointers     A pointer is NULL or came from this library and was not freed; outputs can be
- *              written; strings and arrays are as long as they say. Every pointer is checked for
- *              NULL: where a value is needed, NULL is SHMETRICS_STATUS_NULL_ARGUMENT.
- * Strings      Carry their length and need not end in NUL. They are UTF-8, and are read during the
- *              call only.
- * Threads      Every call may be made from any thread at any time, but a cursor by one thread at a
- *              time.
- * Fork         Before or after opening a segment, from any thread, by any means. A child counts
- *              through its parent's handles. Per-process gauges notice the fork by themselves. exec
- *              loses the mapping: open the segment again. A vfork child shares its parent's memory
- *              and counts as the parent.
- * Signals      Updates of counters and histograms are async-signal-safe. Those of gauges too, but
- *              for the first update of a per-process gauge in each process.
- * Cancellation No call is a cancellation point, whatever it does. A cancellation that is pending
- *              stays so: the thread ends at the host's own next cancellation point. The thread's
- *              type must be deferred, which is the default: no call may be cancelled
- *              asynchronously, as is so of most of the C library.
+ * Handles      Families, counters, gauges and histograms are values of a few private words: copy them freely, never free
+ *              them. They stay valid as long as the process, in every thread, in signal handlers and over fork. A
+ *              zero-initialised handle is inert: every call on it does nothing.
+ * Ownership    Only readers, cursors and points are freed, each by its own call. Segments stay mapped as long as the process.
+ * Reading      A page is read as bytes (shmetrics_..._render, shmetrics_cursor_read) or as values: shmetrics_cursor_points, then
+ *              shmetrics_points_next for each series. Both hold a bounded part of the page.
+ * FFIs         Handles are structs, and most calls take them by value. A foreign-function interface that cannot pass structs uses the
+ *              calls that end in _p: they take the address of a handle.
+ * Label sets   shmetrics_..._with never fails. A new label set is made on first use. Without room, or beyond a limit, it
+ *              returns the family's overflow series, shown with the label shmetrics_overflow="true". A wrong number of
+ *              values gives an inert handle and is counted in shmetrics_updates_rejected_total; so does an inert family,
+ *              uncounted. Bytes that are not UTF-8 are shown as U+FFFD. The same set of label names is the same family in
+ *              any order; a handle takes values in the order that its process registered. Look-ups in another order than
+ *              the family was made with take two to three times as long: register in one order where you can. Keep the handle where the values are known
+ *              beforehand.
+ * Removing     shmetrics_..._remove takes a label set off every page and look-up, for all processes, from that instant on.
+ * label sets   A look-up of the same values makes a new one, from 0. Handles to a removed one are safe for ever: updates
+ *              through them count nowhere (but in shmetrics_updates_to_removed_total), never into another label set, even
+ *              where the memory serves one by now. So look up what may be removed, rather than keep handles.
+ * Errors       Calls that can fail return a shmetrics_status and write their outputs, which come last, only on success.
+ *              shmetrics_last_error gives the detail. Updates return nothing and cannot fail.
+ * Pointers     A pointer is NULL or came from this library and was not freed; outputs can be written; strings and arrays are
+ *              as long as they say. Every pointer is checked for NULL: where a value is
+ *              needed, NULL is SHMETRICS_STATUS_NULL_ARGUMENT.
+ * Strings      Carry their length and need not end in NUL. They are UTF-8, and are read during the call only.
+ * Threads      Every call may be made from any thread at any time, but a cursor by one thread at a time.
+ * Fork         Before or after opening a segment, from any thread, by any means. A child counts through its parent's handles.
+ *              Per-process gauges notice the fork by themselves. exec loses the mapping: open the segment again.
+ *              A vfork child shares its parent's memory and counts as the parent.
+ * Signals      Updates of counters and histograms are async-signal-safe. Those of gauges too, but for the first update of
+ *              a per-process gauge in each process.
+ * Cancellation No call is a cancellation point, whatever it does. A cancellation that is pending stays so: the thread ends at
+ *              the host's own next cancellation point. The thread's type must be deferred, which is the default: no call may
+ *              be cancelled asynchronously, as is so of most of the C library.
  * errno        No call changes errno. A call that fails says so by its status.
- * Memory       Updates and look-ups allocate nothing of the process' memory, but for a first
- *              look-up by name, which registers. A call that returns a status and finds no memory
- *              returns SHMETRICS_STATUS_NO_MEMORY, and has done nothing: it asks for more than it
- *              needs before it begins. The process still ends, by Rust's allocator, if another
- *              thread takes that memory meanwhile, if shmetrics_cursor_next or
- *              shmetrics_segment_trouble finds none, and, by the C library, if a thread fails for
- *              the first time in a library that was loaded by dlopen.
- * Death        A process may be killed between any two instructions: nothing is lost that a call
- *              has returned from, and nobody waits for it.
+ * Memory       Updates and look-ups allocate nothing of the process' memory, but for a first look-up by name, which registers.
+ *              A call that returns a status and finds no memory returns SHMETRICS_STATUS_NO_MEMORY, and has done nothing: it
+ *              asks for more than it needs before it begins. The process still ends, by Rust's allocator, if another thread
+ *              takes that memory meanwhile, if shmetrics_cursor_read or shmetrics_segment_next_warning finds none, and, by the C
+ *              library, if a thread fails for the first time in a library that was loaded by dlopen.
+ * Death        A process may be killed between any two instructions: nothing is lost that a call has returned from, and
+ *              nobody waits for it.
  */
 
 
@@ -160,20 +145,20 @@
  * Hot series have cells for each CPU, written in restartable sequences (`rseq`) where they are to
  * be had.
  */
-#define SHMETRICS_LANES_DEFAULT 0
+#define SHMETRICS_PER_CPU_DEFAULT 0
 
 /**
  * This process uses no restartable sequences. A segment that it makes has cells for each CPU that
  * are written by locked instructions; in one that has others, it counts in the cells that all
  * share. Pages are the same.
  */
-#define SHMETRICS_LANES_LOCKED 1
+#define SHMETRICS_PER_CPU_LOCKED 1
 
 /**
  * A segment that this process makes has no cells for each CPU: they take up to an eighth of the
  * ceiling.
  */
-#define SHMETRICS_LANES_NONE 2
+#define SHMETRICS_PER_CPU_NONE 2
 
 /**
  * `le="1.0"`, as OpenMetrics and Python's client have it; or, if `$SHMETRICS_LE` is `short`,
@@ -883,8 +868,8 @@ typedef struct shmetrics_options {
    */
   uint32_t reset_if_unused;
   /**
-   * `SHMETRICS_LANES_DEFAULT`, or less: whether hot counters and histograms count in cells for
-   * each CPU. `$SHMETRICS_RSEQ=0` is `SHMETRICS_LANES_LOCKED` for all.
+   * `SHMETRICS_PER_CPU_DEFAULT`, or less: whether hot counters and histograms count in cells for each CPU. `$SHMETRICS_RSEQ=0` is
+   * `SHMETRICS_PER_CPU_LOCKED` for all.
    */
   uint32_t lanes;
   /**
@@ -1305,11 +1290,9 @@ void shmetrics_histogram_observe_p(const struct shmetrics_histogram *histogram, 
 void shmetrics_histogram_observe_since_p(const struct shmetrics_histogram *histogram, uint64_t start);
 
 /**
- * Reads the cursor's page as values instead of text: each series as it is at the moment it is
- * read, a family complete before the next, the library's own families last.
- * `shmetrics_cursor_only` says beforehand which families; the format does not matter, and names
- * are as they were registered. At most some hundred series are held at a time. On success the
- * cursor is freed.
+ * Reads the cursor's page as values instead of text: each series as it is at the moment it is read, a family complete before the next,
+ * the library's own families last. `shmetrics_cursor_add_filter` says beforehand which families; the format does not matter, and names
+ * are as they were registered. At most some hundred series are held at a time. On success the cursor is freed.
  */
 enum shmetrics_status shmetrics_cursor_points(struct shmetrics_cursor *cursor,
                                               struct shmetrics_points **points);
@@ -1387,7 +1370,7 @@ bool shmetrics_accepts_gzip(struct shmetrics_str accept_encoding);
  * Says how the cursor's page is written; without it, it is text 0.0.4. To be called before its
  * first bytes are taken.
  */
-enum shmetrics_status shmetrics_cursor_format(struct shmetrics_cursor *cursor,
+enum shmetrics_status shmetrics_cursor_set_exposition(struct shmetrics_cursor *cursor,
                                               struct shmetrics_exposition exposition);
 
 /**
@@ -1395,13 +1378,16 @@ enum shmetrics_status shmetrics_cursor_format(struct shmetrics_cursor *cursor,
  * `name[]`; without any it has all. A name may be as it was registered, or as the page shows it.
  * To be called before its first bytes are taken.
  */
-enum shmetrics_status shmetrics_cursor_only(struct shmetrics_cursor *cursor, struct shmetrics_str name);
+enum shmetrics_status shmetrics_cursor_add_filter(struct shmetrics_cursor *cursor,
+                                            struct shmetrics_str name);
 
 /**
  * Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is complete.
  * Any capacity will do, down to one byte.
  */
-size_t shmetrics_cursor_next(struct shmetrics_cursor *cursor, char *buffer, size_t capacity);
+size_t shmetrics_cursor_read(struct shmetrics_cursor *cursor,
+                             char *buffer,
+                             size_t capacity);
 
 /**
  * Frees a cursor; NULL is ignored.
@@ -1514,7 +1500,9 @@ enum shmetrics_status shmetrics_segment_is_in_use(struct shmetrics_str name, boo
  * 0 if there is nothing new. Each kind of trouble is told once, to one process of all. Call it now
  * and then, say after each page. `buffer` may be NULL if `capacity` is 0.
  */
-size_t shmetrics_segment_trouble(struct shmetrics_segment *segment, char *buffer, size_t capacity);
+size_t shmetrics_segment_next_warning(struct shmetrics_segment *segment,
+                                 char *buffer,
+                                 size_t capacity);
 
 /**
  * Registers a family of state sets, or finds it: `spec->states` names up to 64 states, each on or
@@ -1648,8 +1636,8 @@ bool shmetrics_summary_remove(struct shmetrics_summary_family family,
 uint64_t shmetrics_summary_clear(struct shmetrics_summary_family family);
 
 /**
- * Registers a family of histograms whose observations can be taken back (by
- * `shmetrics_histogram_forget`), such as the ages of the jobs in a queue, or finds it.
+ * Registers a family of histograms whose observations can be taken back (by `shmetrics_histogram_unobserve`), such as the ages of
+ * the jobs in a queue, or finds it.
  */
 enum shmetrics_status shmetrics_gauge_histogram_register(struct shmetrics_segment *segment,
                                                          const struct shmetrics_family_spec *spec,
@@ -1659,7 +1647,8 @@ enum shmetrics_status shmetrics_gauge_histogram_register(struct shmetrics_segmen
  * Takes back an observation of `v` that was counted before: for gauge histograms. Of a bucket that
  * is empty nothing is taken, which is noted in `shmetrics_updates_rejected_total`.
  */
-void shmetrics_histogram_forget(struct shmetrics_histogram histogram, double v);
+void shmetrics_histogram_unobserve(struct shmetrics_histogram histogram,
+                                double v);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -310,7 +310,7 @@ class gauge_histogram : public detail::handle<shmetrics_histogram> {
 
   void observe(double value) const noexcept { shmetrics_histogram_observe(raw(), value); }
   // Takes back an observation of this value, by whichever process it was made.
-  void forget(double value) const noexcept { shmetrics_histogram_forget(raw(), value); }
+  void unobserve(double value) const noexcept { shmetrics_histogram_unobserve(raw(), value); }
 };
 
 namespace detail {
@@ -503,9 +503,8 @@ inline bool accepts_gzip(std::string_view accept_encoding) noexcept {
   return shmetrics_accepts_gzip(detail::str(accept_encoding));
 }
 
-// Which segment, and how to open it: options("shop").ceiling(256 << 20).mode(0640). Defaults are
-// the C library's; an empty name is $SHMETRICS_SEGMENT, else "default". The options keep copies of
-// all texts.
+// Which segment, and how to open it: options("shop").max_size(256 << 20).mode(0640). Defaults are the C library's; an
+// empty name is $SHMETRICS_SEGMENT, else "default". The options keep copies of all texts.
 class options {
  public:
   options() : options(std::string_view()) {}
@@ -523,12 +522,11 @@ class options {
   options& group(std::string_view group) { return set(group_, group); }
   // Users, separated by commas, in whose segments this process may count: see the C header.
   options& trust(std::string_view users) { return set(trust_, users); }
-  options& ceiling(std::uint64_t bytes) noexcept { return set(raw_.ceiling, bytes); }
+  options& max_size(std::uint64_t bytes) noexcept { return set(raw_.max_size, bytes); }
   options& max_series(std::uint64_t count) noexcept { return set(raw_.max_series, count); }
   options& max_processes(std::uint32_t count) noexcept { return set(raw_.max_processes, count); }
   options& allow_disk() noexcept { return set(raw_.allow_disk, 1); }
-  // SHMETRICS_LANES_DEFAULT, _LOCKED or _NONE
-  options& lanes(std::uint32_t how) noexcept { return set(raw_.lanes, how); }
+  options& per_cpu(std::uint32_t cells) noexcept { return set(raw_.per_cpu, cells); }  // SHMETRICS_PER_CPU_DEFAULT, _LOCKED or _NONE
   options& short_bounds(bool yes = true) noexcept {  // le="1" instead of le="1.0" in text
     return set(raw_.bounds, yes ? SHMETRICS_BOUNDS_SHORT : SHMETRICS_BOUNDS_CANONICAL);
   }
@@ -566,12 +564,12 @@ class options {
   }
   options& choose(std::uint32_t how) noexcept {
     const auto both = [&](std::uint32_t one, std::uint32_t other) {
-      return (raw_.how == one && how == other) || (raw_.how == other && how == one);
+      return (raw_.open_mode == one && how == other) || (raw_.open_mode == other && how == one);
     };
     if (both(SHMETRICS_CREATE_NEW, SHMETRICS_ATTACH)) conflict_ = "create_new and attach exclude each other";
     if (both(SHMETRICS_ANONYMOUS, SHMETRICS_ATTACH)) conflict_ = "anonymous and attach exclude each other";
     // An anonymous segment is always new.
-    if (!both(SHMETRICS_ANONYMOUS, SHMETRICS_CREATE_NEW) || how == SHMETRICS_ANONYMOUS) raw_.how = how;
+    if (!both(SHMETRICS_ANONYMOUS, SHMETRICS_CREATE_NEW) || how == SHMETRICS_ANONYMOUS) raw_.open_mode = how;
     return *this;
   }
 
@@ -595,13 +593,13 @@ class page_source {
     shmetrics_status status = static_cast<const Source*>(this)->start_cursor(&raw);
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
     const std::unique_ptr<shmetrics_cursor, free_cursor> cursor(raw);
-    status = shmetrics_cursor_format(raw, how.raw());
+    status = shmetrics_cursor_set_exposition(raw, how.raw());
     for (std::size_t i = 0; status == SHMETRICS_STATUS_OK && i < only.size(); i++) {
-      status = shmetrics_cursor_only(raw, detail::str(only[i]));
+      status = shmetrics_cursor_add_filter(raw, detail::str(only[i]));
     }
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
     std::vector<char> chunk(std::max<std::size_t>(chunk_bytes, 1));
-    while (const std::size_t bytes = shmetrics_cursor_next(raw, chunk.data(), chunk.size())) {
+    while (const std::size_t bytes = shmetrics_cursor_read(raw, chunk.data(), chunk.size())) {
       const std::string_view piece(chunk.data(), bytes);
       if constexpr (std::is_same_v<std::invoke_result_t<Sink&, std::string_view>, bool>) {
         if (!sink(piece)) break;

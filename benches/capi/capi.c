@@ -72,7 +72,7 @@ static void must(shmetrics_status status) {
 static void set_up(void) {
     shmetrics_options options;
     shmetrics_options_init(&options);
-    options.how = SHMETRICS_ANONYMOUS;
+    options.open_mode = SHMETRICS_ANONYMOUS;
     must(shmetrics_segment_open(&options, &segment));
     shmetrics_counter_family counters;
     shmetrics_gauge_family gauges;

@@ -48,7 +48,7 @@ static char *render(const shmetrics_segment *segment) {
 int main(void) {
     shmetrics_options options;
     shmetrics_options_init(&options);
-    options.how = SHMETRICS_ANONYMOUS; /* forked children inherit it; give a name to be seen by other programs */
+    options.open_mode = SHMETRICS_ANONYMOUS; /* forked children inherit it; give a name to be seen by other programs */
     shmetrics_segment *segment;
     must(shmetrics_segment_open(&options, &segment), "open the segment");
 

@@ -61,7 +61,7 @@ static unsigned long sum_of_shards(const char *page) {
 int main(void) {
     shmetrics_options options;
     shmetrics_options_init(&options);
-    options.how = SHMETRICS_ANONYMOUS;
+    options.open_mode = SHMETRICS_ANONYMOUS;
     shmetrics_segment *segment;
     must(shmetrics_segment_open(&options, &segment), "open the segment");
     count_keys(segment);
@@ -71,7 +71,7 @@ int main(void) {
     struct page page = {NULL, 0};
     shmetrics_cursor *cursor;
     must(shmetrics_segment_cursor(segment, &cursor), "start to render");
-    while ((len = shmetrics_cursor_next(cursor, chunk, sizeof chunk)) > 0) {
+    while ((len = shmetrics_cursor_read(cursor, chunk, sizeof chunk)) > 0) {
         fwrite(chunk, 1, len, stdout);
         append(&page, chunk, len);
     }

@@ -108,9 +108,9 @@ bool metrics_respond(struct http_connection *c, const struct http_request *reque
         return http_respond(c, "503 Service Unavailable", "", 0, 0, request->keep_alive);
     }
     const shmetrics_exposition exposition = shmetrics_negotiate(text(request->accept));
-    (void)ok(shmetrics_cursor_format(cursor, exposition));
+    (void)ok(shmetrics_cursor_set_exposition(cursor, exposition));
     bool sent = http_stream(c, shmetrics_exposition_content_type(exposition), request);
-    while (sent && (len = shmetrics_cursor_next(cursor, part, sizeof part)) > 0) {
+    while (sent && (len = shmetrics_cursor_read(cursor, part, sizeof part)) > 0) {
         sent = http_chunk(c, part, len, request);
     }
     shmetrics_cursor_free(cursor);

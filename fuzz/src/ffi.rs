@@ -97,14 +97,14 @@ pub(crate) struct Exposition {
 pub(crate) struct Options {
     pub(crate) struct_size: usize,
     pub(crate) name: Str,
-    pub(crate) how: u32,
+    pub(crate) open_mode: u32,
     pub(crate) mode: u32,
-    pub(crate) ceiling: u64,
+    pub(crate) max_size: u64,
     pub(crate) max_series: u64,
     pub(crate) max_processes: u32,
     pub(crate) allow_disk: u32,
     pub(crate) reset_if_unused: u32,
-    pub(crate) lanes: u32,
+    pub(crate) per_cpu: u32,
     pub(crate) labels: *const c_void,
     pub(crate) label_count: usize,
 }
@@ -146,7 +146,7 @@ extern "C" {
     pub(crate) fn shmetrics_histogram_is_removed(histogram: Three) -> bool;
     pub(crate) fn shmetrics_histogram_observe(histogram: Three, v: f64);
     pub(crate) fn shmetrics_histogram_observe_since(histogram: Three, start: u64);
-    pub(crate) fn shmetrics_histogram_forget(histogram: Three, v: f64);
+    pub(crate) fn shmetrics_histogram_unobserve(histogram: Three, v: f64);
     pub(crate) fn shmetrics_summary_register(segment: Handle, spec: *const Spec, family: *mut Two) -> u32;
     pub(crate) fn shmetrics_summary_with(family: Two, values: *const Str, count: usize) -> Three;
     pub(crate) fn shmetrics_summary_remove(family: Two, values: *const Str, count: usize) -> bool;
@@ -182,9 +182,9 @@ extern "C" {
     pub(crate) fn shmetrics_segment_set_identity(segment: Handle, identity: u32) -> u32;
     pub(crate) fn shmetrics_segment_expire(segment: Handle) -> u64;
     pub(crate) fn shmetrics_segment_mark_dead(segment: Handle, pid: u32) -> bool;
-    pub(crate) fn shmetrics_cursor_format(cursor: Handle, exposition: Exposition) -> u32;
-    pub(crate) fn shmetrics_cursor_only(cursor: Handle, name: Str) -> u32;
-    pub(crate) fn shmetrics_cursor_next(cursor: Handle, buffer: *mut u8, capacity: usize) -> usize;
+    pub(crate) fn shmetrics_cursor_set_exposition(cursor: Handle, exposition: Exposition) -> u32;
+    pub(crate) fn shmetrics_cursor_add_filter(cursor: Handle, name: Str) -> u32;
+    pub(crate) fn shmetrics_cursor_read(cursor: Handle, buffer: *mut u8, capacity: usize) -> usize;
     pub(crate) fn shmetrics_cursor_free(cursor: Handle);
     pub(crate) fn shmetrics_options_init(options: *mut Options);
     pub(crate) fn shmetrics_status_message(status: u32) -> *const c_char;
@@ -205,7 +205,7 @@ pub(crate) fn open_or_reset(name: &str, how: u32, reset: u32) -> Result<Handle, 
         options.assume_init()
     };
     assert_eq!(options.struct_size, size_of::<Options>(), "the header's struct is ours");
-    (options.name, options.how, options.reset_if_unused) = (Str::new(name.as_bytes()), how, reset);
+    (options.name, options.open_mode, options.reset_if_unused) = (Str::new(name.as_bytes()), how, reset);
     let mut segment = std::ptr::null_mut();
     // SAFETY: all of it lives as long as the call.
     match unsafe { shmetrics_segment_open(&raw const options, &raw mut segment) } {

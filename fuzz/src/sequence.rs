@@ -329,7 +329,7 @@ impl<'a> State<'a> {
                 }
                 (Words::GaugeHistogram(h), 3 | 4) => {
                     let v = input.float();
-                    ffi::shmetrics_histogram_forget(h, v);
+                    ffi::shmetrics_histogram_unobserve(h, v);
                     Update::Forget(v)
                 }
                 (Words::Histogram(h) | Words::GaugeHistogram(h), 0) => {
@@ -430,7 +430,7 @@ impl<'a> State<'a> {
             _ => {
                 let mut buffer = vec![0; piece(input)];
                 // SAFETY: a cursor that is still there, and a buffer of this length.
-                let n = unsafe { ffi::shmetrics_cursor_next(cursor.handle, buffer.as_mut_ptr(), buffer.len()) };
+                let n = unsafe { ffi::shmetrics_cursor_read(cursor.handle, buffer.as_mut_ptr(), buffer.len()) };
                 cursor.page.extend_from_slice(&buffer[..n]);
             }
         }
@@ -497,7 +497,7 @@ impl<'a> State<'a> {
                 13 => ffi::shmetrics_segment_open(std::ptr::null(), std::ptr::null_mut()),
                 14 => ffi::shmetrics_segment_remove(Str::null(3)),
                 15 => {
-                    assert_eq!(ffi::shmetrics_cursor_next(null, &raw mut byte, 1), 0);
+                    assert_eq!(ffi::shmetrics_cursor_read(null, &raw mut byte, 1), 0);
                     ffi::shmetrics_cursor_free(null);
                     ffi::shmetrics_reader_free(null);
                     ffi::shmetrics_options_init(std::ptr::null_mut());
@@ -538,12 +538,12 @@ impl<'a> State<'a> {
                     assert!(ffi::shmetrics_segment_mark_dead(null, 1));
                     return;
                 }
-                20 => ffi::shmetrics_cursor_format(null, ffi::Exposition { format: 0, escaping: 0, created: false }),
-                21 => ffi::shmetrics_cursor_only(null, Str::new(b"a")),
+                20 => ffi::shmetrics_cursor_set_exposition(null, ffi::Exposition { format: 0, escaping: 0, created: false }),
+                21 => ffi::shmetrics_cursor_add_filter(null, Str::new(b"a")),
                 22 => ffi::shmetrics_summary_register(segment, no_spec, &raw mut family),
                 23 => ffi::shmetrics_enum_register(null, no_spec, no_family),
                 24 => {
-                    ffi::shmetrics_histogram_forget(Three::ZERO, v);
+                    ffi::shmetrics_histogram_unobserve(Three::ZERO, v);
                     ffi::shmetrics_state_set_set(Two::ZERO, 0, true);
                     ffi::shmetrics_enum_set(Two::ZERO, 0);
                     assert!(!ffi::shmetrics_states_is_removed(Two::ZERO));
@@ -580,7 +580,7 @@ unsafe fn drain(cursor: Handle, piece: usize) -> Vec<u8> {
     let (mut page, mut buffer) = (Vec::new(), vec![0; piece]);
     loop {
         // SAFETY: the caller's promise, and a buffer of this length.
-        match unsafe { ffi::shmetrics_cursor_next(cursor, buffer.as_mut_ptr(), piece) } {
+        match unsafe { ffi::shmetrics_cursor_read(cursor, buffer.as_mut_ptr(), piece) } {
             0 => return page,
             n => page.extend_from_slice(&buffer[..n]),
         }
@@ -593,8 +593,8 @@ fn format_cursor(cursor: Handle, format: u32, created: bool) {
     // SAFETY: a cursor that is still there, before its first bytes.
     unsafe {
         let wrong = ffi::Exposition { escaping: 5, ..exposition };
-        assert_eq!(ffi::shmetrics_cursor_format(cursor, wrong), ffi::INVALID_ARGUMENT);
-        assert_eq!(ffi::shmetrics_cursor_format(cursor, exposition), ffi::OK);
+        assert_eq!(ffi::shmetrics_cursor_set_exposition(cursor, wrong), ffi::INVALID_ARGUMENT);
+        assert_eq!(ffi::shmetrics_cursor_set_exposition(cursor, exposition), ffi::OK);
     }
 }
 

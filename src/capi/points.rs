@@ -319,11 +319,9 @@ impl Parts {
     }
 }
 
-/// Reads the cursor's page as values instead of text: each series as it is at the moment it is
-/// read, a family complete before the next, the library's own families last.
-/// `shmetrics_cursor_only` says beforehand which families; the format does not matter, and names
-/// are as they were registered. At most some hundred series are held at a time. On success the
-/// cursor is freed.
+/// Reads the cursor's page as values instead of text: each series as it is at the moment it is read, a family complete before the next,
+/// the library's own families last. `shmetrics_cursor_add_filter` says beforehand which families; the format does not matter, and names
+/// are as they were registered. At most some hundred series are held at a time. On success the cursor is freed.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_cursor_points(
     cursor: *mut shmetrics_cursor,

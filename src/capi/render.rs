@@ -258,7 +258,7 @@ fn not_begun<'a>(cursor: &'a mut Cursor<'static>) -> Result<&'a mut Cursor<'stat
 /// Says how the cursor's page is written; without it, it is text 0.0.4. To be called before its
 /// first bytes are taken.
 #[no_mangle]
-pub unsafe extern "C" fn shmetrics_cursor_format(
+pub unsafe extern "C" fn shmetrics_cursor_set_exposition(
     cursor: *mut shmetrics_cursor,
     exposition: shmetrics_exposition,
 ) -> shmetrics_status {
@@ -278,7 +278,7 @@ pub unsafe extern "C" fn shmetrics_cursor_format(
 /// `name[]`; without any it has all. A name may be as it was registered, or as the page shows it.
 /// To be called before its first bytes are taken.
 #[no_mangle]
-pub unsafe extern "C" fn shmetrics_cursor_only(cursor: *mut shmetrics_cursor, name: shmetrics_str) -> shmetrics_status {
+pub unsafe extern "C" fn shmetrics_cursor_add_filter(cursor: *mut shmetrics_cursor, name: shmetrics_str) -> shmetrics_status {
     guarded(|| {
         // SAFETY: the caller's promise.
         let (cursor, name) = unsafe { (cursor.cast::<Cursor<'static>>().as_mut(), name.text("the name")?) };
@@ -290,7 +290,7 @@ pub unsafe extern "C" fn shmetrics_cursor_only(cursor: *mut shmetrics_cursor, na
 /// Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is complete.
 /// Any capacity will do, down to one byte.
 #[no_mangle]
-pub unsafe extern "C" fn shmetrics_cursor_next(
+pub unsafe extern "C" fn shmetrics_cursor_read(
     cursor: *mut shmetrics_cursor,
     buffer: *mut c_char,
     capacity: usize,

@@ -20,16 +20,13 @@ pub const SHMETRICS_ATTACH: u32 = 2;
 /// last user.
 pub const SHMETRICS_ANONYMOUS: u32 = 3;
 
-/// Hot series have cells for each CPU, written in restartable sequences (`rseq`) where they are to
-/// be had.
-pub const SHMETRICS_LANES_DEFAULT: u32 = 0;
-/// This process uses no restartable sequences. A segment that it makes has cells for each CPU that
-/// are written by locked instructions; in one that has others, it counts in the cells that all
-/// share. Pages are the same.
-pub const SHMETRICS_LANES_LOCKED: u32 = 1;
-/// A segment that this process makes has no cells for each CPU: they take up to an eighth of the
-/// ceiling.
-pub const SHMETRICS_LANES_NONE: u32 = 2;
+/// Hot series have cells for each CPU, written in restartable sequences (`rseq`) where they are to be had.
+pub const SHMETRICS_PER_CPU_DEFAULT: u32 = 0;
+/// This process uses no restartable sequences. A segment that it makes has cells for each CPU that are written by locked instructions; in
+/// one that has others, it counts in the cells that all share. Pages are the same.
+pub const SHMETRICS_PER_CPU_LOCKED: u32 = 1;
+/// A segment that this process makes has no cells for each CPU: they take up to an eighth of its maximum size.
+pub const SHMETRICS_PER_CPU_NONE: u32 = 2;
 
 /// `le="1.0"`, as OpenMetrics and Python's client have it; or, if `$SHMETRICS_LE` is `short`,
 /// `le="1"`.
@@ -49,14 +46,13 @@ pub struct shmetrics_options {
     /// Letters, digits and `. _ - : @`; or, with a slash, the path of a file on a tmpfs. Empty:
     /// `$SHMETRICS_SEGMENT`, else "default".
     pub name: shmetrics_str,
-    /// `SHMETRICS_OPEN_OR_CREATE`, `SHMETRICS_CREATE_NEW`, `SHMETRICS_ATTACH` or
-    /// `SHMETRICS_ANONYMOUS`.
-    pub how: u32,
-    /// The file mode of a new segment, such as 0640 for scrapers of the same group, or 0660 for
-    /// processes of the same group that count. 0 for `$SHMETRICS_MODE`, else 0600.
+    /// `SHMETRICS_OPEN_OR_CREATE`, `SHMETRICS_CREATE_NEW`, `SHMETRICS_ATTACH` or `SHMETRICS_ANONYMOUS`.
+    pub open_mode: u32,
+    /// The file mode of a new segment, such as 0640 for scrapers of the same group, or 0660 for processes of the same
+    /// group that count. 0 for `$SHMETRICS_MODE`, else 0600.
     pub mode: u32,
     /// Bytes a new segment may grow to; 0 for `$SHMETRICS_CEILING`, else 64 MiB.
-    pub ceiling: u64,
+    pub max_size: u64,
     /// The most series a new segment takes; 0 for as many as fit.
     pub max_series: u64,
     /// The most processes with gauges of their own at one time.
@@ -67,11 +63,11 @@ pub struct shmetrics_options {
     /// For the process that starts a service, and stays: of users that come and go, each would
     /// begin anew. Only with `SHMETRICS_OPEN_OR_CREATE`.
     pub reset_if_unused: u32,
-    /// `SHMETRICS_LANES_DEFAULT`, or less: whether hot counters and histograms count in cells for
-    /// each CPU. `$SHMETRICS_RSEQ=0` is `SHMETRICS_LANES_LOCKED` for all.
-    pub lanes: u32,
-    /// Labels that every series of a new segment has in front of its own. Whoever attaches the
-    /// segment with labels must give the same; who gives none takes it as it is.
+    /// `SHMETRICS_PER_CPU_DEFAULT`, or less: whether hot counters and histograms count in cells for each CPU. `$SHMETRICS_RSEQ=0` is
+    /// `SHMETRICS_PER_CPU_LOCKED` for all.
+    pub per_cpu: u32,
+    /// Labels that every series of a new segment has in front of its own. Whoever attaches the segment with labels must give the
+    /// same; who gives none takes it as it is.
     pub labels: *const shmetrics_label,
     /// How many.
     pub label_count: usize,
@@ -118,14 +114,14 @@ impl shmetrics_options {
     const DEFAULTS: Self = shmetrics_options {
         struct_size: size_of::<shmetrics_options>(),
         name: EMPTY,
-        how: SHMETRICS_OPEN_OR_CREATE,
+        open_mode: SHMETRICS_OPEN_OR_CREATE,
         mode: 0,
-        ceiling: 0,
+        max_size: 0,
         max_series: 0,
         max_processes: 512,
         allow_disk: 0,
         reset_if_unused: 0,
-        lanes: SHMETRICS_LANES_DEFAULT,
+        per_cpu: SHMETRICS_PER_CPU_DEFAULT,
         labels: std::ptr::null(),
         label_count: 0,
         group: EMPTY,
@@ -246,20 +242,20 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
     if options.generation != 0 {
         out = out.generation(options.generation);
     }
-    if options.ceiling != 0 {
-        out = out.ceiling(options.ceiling);
+    if options.max_size != 0 {
+        out = out.ceiling(options.max_size);
     }
     out = out
         .max_series(options.max_series)
         .max_processes(options.max_processes)
         .allow_disk(options.allow_disk != 0)
         .reset_if_unused(options.reset_if_unused != 0);
-    match options.lanes {
-        SHMETRICS_LANES_DEFAULT => {}
-        SHMETRICS_LANES_LOCKED => out = out.rseq(false),
-        SHMETRICS_LANES_NONE => out = out.lanes(false),
-        lanes => {
-            let message = format!("options.lanes is {lanes}; it must be 0 to 2: call shmetrics_options_init first");
+    match options.per_cpu {
+        SHMETRICS_PER_CPU_DEFAULT => {}
+        SHMETRICS_PER_CPU_LOCKED => out = out.rseq(false),
+        SHMETRICS_PER_CPU_NONE => out = out.lanes(false),
+        per_cpu => {
+            let message = format!("options.per_cpu is {per_cpu}; it must be 0 to 2");
             return Err(fail(shmetrics_status::InvalidArgument, message));
         }
     }
@@ -268,16 +264,19 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
         SHMETRICS_BOUNDS_CANONICAL => out = out.short_bounds(false),
         SHMETRICS_BOUNDS_SHORT => out = out.short_bounds(true),
         bounds => {
-            let message = format!("options.bounds is {bounds}; it must be 0 to 2: call shmetrics_options_init first");
+            let message = format!("options.bounds is {bounds}; it must be 0 to 2");
             return Err(fail(shmetrics_status::InvalidArgument, message));
         }
     }
-    match options.how {
+    match options.open_mode {
         SHMETRICS_OPEN_OR_CREATE => Ok(out),
         SHMETRICS_CREATE_NEW => Ok(out.create_new()),
         SHMETRICS_ATTACH => Ok(out.attach()),
         SHMETRICS_ANONYMOUS => Ok(out.anonymous()),
-        how => Err(fail(shmetrics_status::InvalidArgument, format!("options.how is {how}; it must be 0 to 3"))),
+        mode => {
+            let message = format!("options.open_mode is {mode}; it must be 0 to 3");
+            Err(fail(shmetrics_status::InvalidArgument, message))
+        }
     }
 }
 
@@ -422,7 +421,7 @@ pub unsafe extern "C" fn shmetrics_segment_is_in_use(name: shmetrics_str, in_use
 /// 0 if there is nothing new. Each kind of trouble is told once, to one process of all. Call it now
 /// and then, say after each page. `buffer` may be NULL if `capacity` is 0.
 #[no_mangle]
-pub unsafe extern "C" fn shmetrics_segment_trouble(
+pub unsafe extern "C" fn shmetrics_segment_next_warning(
     segment: *mut shmetrics_segment,
     buffer: *mut c_char,
     capacity: usize,

@@ -29,7 +29,7 @@ pub enum shmetrics_status {
     WrongVersion,
     /// The memory file system (or a resource limit) has no room.
     NoSpace,
-    /// The segment has reached its ceiling; or the caller's buffer is too small.
+    /// The segment has reached its maximum size; or the caller's buffer is too small.
     Full,
     /// A family of this name is registered otherwise, or names clash.
     Conflict,

@@ -84,8 +84,8 @@ pub extern "C" fn shmetrics_summary_clear(family: shmetrics_summary_family) -> u
     })
 }
 
-/// Registers a family of histograms whose observations can be taken back (by
-/// `shmetrics_histogram_forget`), such as the ages of the jobs in a queue, or finds it.
+/// Registers a family of histograms whose observations can be taken back (by `shmetrics_histogram_unobserve`), such as the ages of
+/// the jobs in a queue, or finds it.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_gauge_histogram_register(
     segment: *mut shmetrics_segment,
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn shmetrics_gauge_histogram_register(
 /// Takes back an observation of `v` that was counted before: for gauge histograms. Of a bucket that
 /// is empty nothing is taken, which is noted in `shmetrics_updates_rejected_total`.
 #[no_mangle]
-pub extern "C" fn shmetrics_histogram_forget(histogram: shmetrics_histogram, v: f64) {
+pub extern "C" fn shmetrics_histogram_unobserve(histogram: shmetrics_histogram, v: f64) {
     if let Some(h) = histogram.get() {
         GaugeHistogram::of(h).forget(v);
     }

@@ -86,8 +86,8 @@ static void *begin(const char *path) {
     look_up(library, "shmetrics_counter_value", &value);
     struct shmetrics_options options;
     init(&options);
-    options.how = SHMETRICS_ANONYMOUS;
-    options.ceiling = 1 << 20;
+    options.open_mode = SHMETRICS_ANONYMOUS;
+    options.max_size = 1 << 20;
     struct shmetrics_segment *segment;
     CHECK(open_segment(&options, &segment) == SHMETRICS_STATUS_OK);
     struct shmetrics_family_spec spec = {.name = text("jobs")};

@@ -41,7 +41,7 @@ static_assert(noexcept(shmetrics::counter().add_with_exemplar(1, {})));
 static_assert(noexcept(shmetrics::gauge().track()) && noexcept(shmetrics::histogram().start_timer()));
 
 shmetrics::segment scratch() {
-  auto opened = shmetrics::segment::try_open(shmetrics::options().anonymous().ceiling(8 << 20));
+  auto opened = shmetrics::segment::try_open(shmetrics::options().anonymous().max_size(8 << 20));
   if (opened) return *opened;
   std::fprintf(stderr, "cannot go on: %s\n", opened.error().what());
   std::exit(2);
@@ -280,12 +280,12 @@ void gauge_histograms() {
   const auto age = family.with("mail");
   age.observe(0.5);
   age.observe(2.0);
-  age.forget(2.0);
-  age.forget(2.0);  // not there any more: rejected
+  age.unobserve(2.0);
+  age.unobserve(2.0);  // not there any more: rejected
   CHECK(shows(segment, "\nages_sum{queue=\"mail\"} 0.5\nages_count{queue=\"mail\"} 1\n"));
   CHECK(shows(segment, "\nshmetrics_updates_rejected_total 1\n"));
   CHECK(!age.is_removed() && family.remove("mail") && age.is_removed() && family.clear() == 0);
-  shmetrics::gauge_histogram().forget(1);
+  shmetrics::gauge_histogram().unobserve(1);
   shmetrics::gauge_histogram().observe(1);
 }
 

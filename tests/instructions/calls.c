@@ -19,8 +19,8 @@ static void must(shmetrics_status status) {
 int main(void) {
     shmetrics_options options;
     shmetrics_options_init(&options);
-    options.how = SHMETRICS_ANONYMOUS;
-    options.lanes = SHMETRICS_LANES_NONE;
+    options.open_mode = SHMETRICS_ANONYMOUS;
+    options.per_cpu = SHMETRICS_PER_CPU_NONE;
     shmetrics_segment *segment;
     must(shmetrics_segment_open(&options, &segment));
     const shmetrics_str names[] = {str("method"), str("path"), str("status")};

@@ -212,7 +212,7 @@ class Limits(unittest.TestCase):
         registered = 0
         for first in [(kind, name) for kind, name in names if name == "a"]:
             for second in names:
-                segment = shm.Segment(how=shm.ANONYMOUS, ceiling=1 << 20)
+                segment = shm.Segment(how=shm.ANONYMOUS, max_size=1 << 20)
                 try:
                     for kind, name in (first, second):
                         segment.register(kind, name, states=("p",) if kind in ("state_set", "enum") else ())

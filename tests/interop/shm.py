@@ -62,9 +62,9 @@ class Options(Structure):
     _fields_ = [
         ("struct_size", c_size_t),
         ("name", Str),
-        ("how", c_uint32),
+        ("open_mode", c_uint32),
         ("mode", c_uint32),
-        ("ceiling", c_uint64),
+        ("max_size", c_uint64),
         ("max_series", c_uint64),
         ("max_processes", c_uint32),
         ("allow_disk", c_uint32),
@@ -133,7 +133,7 @@ KINDS = {
     "unknown": Kind("gauge", Handle, **_GAUGE_VERBS),
     "histogram": Kind("histogram", HistogramHandle, observe=_OBSERVE),
     "gauge_histogram": Kind(
-        "histogram", HistogramHandle, observe=_OBSERVE, forget=("histogram_forget", [c_double])
+        "histogram", HistogramHandle, observe=_OBSERVE, forget=("histogram_unobserve", [c_double])
     ),
     "summary": Kind("summary", HistogramHandle, observe=_OBSERVE),
     "info": Kind("info", c_bool),
@@ -162,13 +162,13 @@ def _load() -> ctypes.CDLL:
     for source in ("segment", "reader"):
         declare(f"{source}_render", c_uint32, c_void_p, c_char_p, c_size_t, POINTER(c_size_t))
         declare(f"{source}_cursor", c_uint32, c_void_p, POINTER(c_void_p))
-    declare("cursor_next", c_size_t, c_void_p, c_char_p, c_size_t)
+    declare("cursor_read", c_size_t, c_void_p, c_char_p, c_size_t)
     declare("cursor_free", None, c_void_p)
     declare("negotiate", Exposition, Str)
     declare("accepts_gzip", c_bool, Str)
     declare("exposition_content_type", c_char_p, Exposition)
-    declare("cursor_format", c_uint32, c_void_p, Exposition)
-    declare("cursor_only", c_uint32, c_void_p, Str)
+    declare("cursor_set_exposition", c_uint32, c_void_p, Exposition)
+    declare("cursor_add_filter", c_uint32, c_void_p, Str)
     for name, kind in KINDS.items():
         mode = [c_uint32] if name == "gauge" else []
         declare(f"{name}_register", c_uint32, c_void_p, POINTER(FamilySpec), *mode, POINTER(Handle))
@@ -256,10 +256,10 @@ class Pages:
         cursor, buffer, page = c_void_p(), ctypes.create_string_buffer(capacity), bytearray()
         check(getattr(lib, f"shmetrics_{self.kind}_cursor")(self.pointer, byref(cursor)))
         try:
-            check(lib.shmetrics_cursor_format(cursor, how))
+            check(lib.shmetrics_cursor_set_exposition(cursor, how))
             for name in only:
-                check(lib.shmetrics_cursor_only(cursor, text(name)))
-            while n := lib.shmetrics_cursor_next(cursor, buffer, capacity):
+                check(lib.shmetrics_cursor_add_filter(cursor, text(name)))
+            while n := lib.shmetrics_cursor_read(cursor, buffer, capacity):
                 page += buffer.raw[:n]
         finally:
             lib.shmetrics_cursor_free(cursor)
@@ -274,7 +274,7 @@ class Segment(Pages):
     ) -> None:
         options, self.pointer = Options(), c_void_p()
         lib.shmetrics_options_init(byref(options))
-        options.name, options.how = text(name), how
+        options.name, options.open_mode = text(name), how
         pairs = [Label(text(name), text(value)) for name, value in labels]
         options.labels, options.label_count = (Label * len(pairs))(*pairs), len(pairs)
         for key, value in settings.items():

@@ -29,7 +29,7 @@ int main(int argc, char **argv) {
     shmetrics_options options;
     shmetrics_options_init(&options);
     options.name = str(argv[1]);
-    options.how = SHMETRICS_ATTACH;
+    options.open_mode = SHMETRICS_ATTACH;
     shmetrics_segment *segment;
     check(shmetrics_segment_open(&options, &segment));
 

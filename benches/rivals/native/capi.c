@@ -21,7 +21,7 @@ static int open_once(void) {
     if (segment) return 1;
     shmetrics_options options;
     shmetrics_options_init(&options);
-    options.how = SHMETRICS_ANONYMOUS;
+    options.open_mode = SHMETRICS_ANONYMOUS;
     return shmetrics_segment_open(&options, &segment) == SHMETRICS_STATUS_OK;
 }
 

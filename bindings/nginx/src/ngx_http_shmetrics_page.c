@@ -54,7 +54,7 @@ static ngx_int_t ngx_http_shmetrics_select_one(ngx_http_request_t *r, shmetrics_
     name.data = (const char *) decoded;
     name.len = (size_t) (to - decoded);
     /* Without a name, the page would have everything: so a name that is none is an error. */
-    return shmetrics_cursor_only(cursor, name) == SHMETRICS_STATUS_OK ? NGX_OK : NGX_DECLINED;
+    return shmetrics_cursor_add_filter(cursor, name) == SHMETRICS_STATUS_OK ? NGX_OK : NGX_DECLINED;
 }
 
 static ngx_int_t ngx_http_shmetrics_select(ngx_http_request_t *r, shmetrics_cursor *cursor) {
@@ -120,7 +120,7 @@ static ngx_int_t ngx_http_shmetrics_send_piece(ngx_http_request_t *r, ngx_http_s
     }
     buffer->pos = buffer->last = buffer->start;
     while (buffer->last < buffer->end) {
-        n = shmetrics_cursor_next(page->cursor, (char *) buffer->last, (size_t) (buffer->end - buffer->last));
+        n = shmetrics_cursor_read(page->cursor, (char *) buffer->last, (size_t) (buffer->end - buffer->last));
         if (n == 0) break;
         buffer->last += n;
     }
@@ -200,7 +200,7 @@ static ngx_int_t ngx_http_shmetrics_page_handler(ngx_http_request_t *r) {
     }
     if (ngx_http_shmetrics_header(r, "Accept", &accept) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     exposition = shmetrics_negotiate(ngx_shmetrics_str(&accept));
-    if (shmetrics_cursor_format(page->cursor, exposition) != SHMETRICS_STATUS_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (shmetrics_cursor_set_exposition(page->cursor, exposition) != SHMETRICS_STATUS_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     rc = ngx_http_shmetrics_select(r, page->cursor);
     if (rc == NGX_DECLINED) return ngx_http_shmetrics_refuse(r, NGX_HTTP_BAD_REQUEST, "a name[] is not a metric's name");
     if (rc != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;

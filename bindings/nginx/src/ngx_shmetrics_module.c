@@ -257,8 +257,8 @@ static shmetrics_segment *ngx_shmetrics_open_scratch(const shmetrics_label *labe
     shmetrics_options options;
     shmetrics_segment *segment = NULL;
     shmetrics_options_init(&options);
-    options.how = SHMETRICS_ANONYMOUS;
-    options.ceiling = size;
+    options.open_mode = SHMETRICS_ANONYMOUS;
+    options.max_size = size;
     options.labels = labels;
     options.label_count = count;
     *status = shmetrics_segment_open(&options, &segment);
@@ -441,7 +441,7 @@ static ngx_int_t ngx_shmetrics_init_module(ngx_cycle_t *cycle) {
     shmetrics_options_init(&options);
     options.name = ngx_shmetrics_str(&conf->name);
     options.mode = conf->mode ? (uint32_t) conf->mode : 0640;
-    options.ceiling = conf->size;
+    options.max_size = conf->size;
     options.owner = ngx_shmetrics_str(&conf->owner);
     options.group = ngx_shmetrics_str(&conf->group);
     options.trust = ngx_shmetrics_str(&conf->trust);
@@ -547,7 +547,7 @@ static void ngx_shmetrics_timer(ngx_event_t *event) {
     ngx_shmetrics_conf_t *conf = ngx_shmetrics_get_conf((ngx_cycle_t *) ngx_cycle);
     char text[1024];
     if (conf == NULL || conf->name.len == 0) return;
-    if (conf->segment && shmetrics_segment_trouble(conf->segment, text, sizeof text)) {
+    if (conf->segment && shmetrics_segment_next_warning(conf->segment, text, sizeof text)) {
         ngx_shmetrics_tell(conf, ngx_cycle->log, text);
     } else if (conf->fault[0] && ++conf->minutes % NGX_SHMETRICS_REPEAT_EVERY == 0) {
         ngx_shmetrics_tell(conf, ngx_cycle->log, (char *) conf->fault);

@@ -12,7 +12,7 @@ int main(int argc, char **argv) {
     if (argc != 3) return 2;
     shmetrics_options_init(&options);
     options.name = (shmetrics_str){argv[1], strlen(argv[1])};
-    options.how = SHMETRICS_ATTACH;
+    options.open_mode = SHMETRICS_ATTACH;
     spec.name = (shmetrics_str){argv[2], strlen(argv[2])};
     if (shmetrics_segment_open(&options, &segment) != SHMETRICS_STATUS_OK) return 1;
     if (shmetrics_counter_register(segment, &spec, &family) != SHMETRICS_STATUS_OK) return 1;

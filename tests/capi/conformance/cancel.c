@@ -77,10 +77,10 @@ CASE(shmetrics_counter_register) {
 CASE(shmetrics_counter_remove) { (void)shmetrics_counter_remove(labelled, &value, 1); }
 CASE(shmetrics_counter_value) { sink = shmetrics_counter_value(counter); }
 CASE(shmetrics_counter_with) { LABEL_SETS((shmetrics_counter_inc(shmetrics_counter_with(labelled, &one, 1)), 0)) }
-CASE(shmetrics_cursor_format) { (void)shmetrics_cursor_format(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_PROTOBUF}); }
+CASE(shmetrics_cursor_set_exposition) { (void)shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_PROTOBUF}); }
 CASE(shmetrics_cursor_free) { shmetrics_cursor_free(cursor); }
-CASE(shmetrics_cursor_next) { while (shmetrics_cursor_next(cursor, buffer, sizeof buffer) > 0) {} }
-CASE(shmetrics_cursor_only) { (void)shmetrics_cursor_only(cursor, TEXT("up")); }
+CASE(shmetrics_cursor_read) { while (shmetrics_cursor_read(cursor, buffer, sizeof buffer) > 0) {} }
+CASE(shmetrics_cursor_add_filter) { (void)shmetrics_cursor_add_filter(cursor, TEXT("up")); }
 CASE(shmetrics_enum_register) {
     shmetrics_states_family f;
     FAMILIES_OF(2, shmetrics_enum_register(segment, &spec, &f))
@@ -105,7 +105,7 @@ CASE(shmetrics_gauge_set) { LABEL_SETS((shmetrics_gauge_set(shmetrics_gauge_with
 CASE(shmetrics_gauge_set_to_now) { shmetrics_gauge_set_to_now(live); }
 CASE(shmetrics_gauge_with) { LABEL_SETS(shmetrics_gauge_with(labelled_gauges, &one, 1)) }
 CASE(shmetrics_histogram_clear) { (void)shmetrics_histogram_clear(labelled_histograms); }
-CASE(shmetrics_histogram_forget) { shmetrics_histogram_forget(gauge_histogram, 1); }
+CASE(shmetrics_histogram_unobserve) { shmetrics_histogram_unobserve(gauge_histogram, 1); }
 CASE(shmetrics_histogram_is_removed) { (void)shmetrics_histogram_is_removed(histogram); }
 CASE(shmetrics_histogram_observe) { for (double v = 1e-9; v < 1e9; v *= 1.01) shmetrics_histogram_observe(native_histogram, v); }
 CASE(shmetrics_histogram_observe_named) {
@@ -165,9 +165,9 @@ CASE(shmetrics_segment_open) {
     shmetrics_options_init(&options);
     options.name = TEXT("no/such/directory");
     (void)shmetrics_segment_open(&options, &s);
-    options.how = SHMETRICS_ANONYMOUS;
+    options.open_mode = SHMETRICS_ANONYMOUS;
     (void)shmetrics_segment_open(&options, &s);
-    options.how = SHMETRICS_OPEN_OR_CREATE;
+    options.open_mode = SHMETRICS_OPEN_OR_CREATE;
     options.name = text(name);
     (void)shmetrics_segment_open(&options, &s);
     (void)shmetrics_segment_remove(text(name));
@@ -177,7 +177,7 @@ CASE(shmetrics_segment_remove) { (void)shmetrics_segment_remove(text(name)); }
 CASE(shmetrics_segment_render) { (void)shmetrics_segment_render(segment, buffer, sizeof buffer, &length); }
 CASE(shmetrics_segment_attach_process) { (void)shmetrics_segment_attach_process(segment); }
 CASE(shmetrics_segment_set_identity) { (void)shmetrics_segment_set_identity(segment, 7); }
-CASE(shmetrics_segment_trouble) { (void)shmetrics_segment_trouble(segment, buffer, sizeof buffer); }
+CASE(shmetrics_segment_next_warning) { (void)shmetrics_segment_next_warning(segment, buffer, sizeof buffer); }
 CASE(shmetrics_state_set_register) {
     shmetrics_states_family f;
     FAMILIES_OF(2, shmetrics_state_set_register(segment, &spec, &f))
@@ -246,13 +246,13 @@ static const struct { const char *symbol; void (*call)(void); } calls[] = {
     ENTRY(shmetrics_counter_add_named), ENTRY(shmetrics_counter_add_u64), ENTRY(shmetrics_counter_add_with_exemplar),
     ENTRY(shmetrics_counter_clear), ENTRY(shmetrics_counter_inc), ENTRY(shmetrics_counter_is_removed),
     ENTRY(shmetrics_counter_register), ENTRY(shmetrics_counter_remove), ENTRY(shmetrics_counter_value),
-    ENTRY(shmetrics_counter_with), ENTRY(shmetrics_cursor_format), ENTRY(shmetrics_cursor_free),
-    ENTRY(shmetrics_cursor_next), ENTRY(shmetrics_cursor_only), ENTRY(shmetrics_enum_register),
+    ENTRY(shmetrics_counter_with), ENTRY(shmetrics_cursor_set_exposition), ENTRY(shmetrics_cursor_free),
+    ENTRY(shmetrics_cursor_read), ENTRY(shmetrics_cursor_add_filter), ENTRY(shmetrics_enum_register),
     ENTRY(shmetrics_enum_set), ENTRY(shmetrics_exposition_content_type), ENTRY(shmetrics_gauge_add),
     ENTRY(shmetrics_gauge_clear), ENTRY(shmetrics_gauge_dec), ENTRY(shmetrics_gauge_histogram_register),
     ENTRY(shmetrics_gauge_inc), ENTRY(shmetrics_gauge_is_removed), ENTRY(shmetrics_gauge_register),
     ENTRY(shmetrics_gauge_remove), ENTRY(shmetrics_gauge_set), ENTRY(shmetrics_gauge_set_to_now),
-    ENTRY(shmetrics_gauge_with), ENTRY(shmetrics_histogram_clear), ENTRY(shmetrics_histogram_forget),
+    ENTRY(shmetrics_gauge_with), ENTRY(shmetrics_histogram_clear), ENTRY(shmetrics_histogram_unobserve),
     ENTRY(shmetrics_histogram_is_removed), ENTRY(shmetrics_histogram_observe), ENTRY(shmetrics_histogram_observe_named),
     ENTRY(shmetrics_histogram_observe_since), ENTRY(shmetrics_histogram_observe_with_exemplar),
     ENTRY(shmetrics_histogram_register), ENTRY(shmetrics_histogram_remove), ENTRY(shmetrics_histogram_with),
@@ -263,7 +263,7 @@ static const struct { const char *symbol; void (*call)(void); } calls[] = {
     ENTRY(shmetrics_reader_render), ENTRY(shmetrics_segment_cursor), ENTRY(shmetrics_segment_expire),
     ENTRY(shmetrics_segment_attached), ENTRY(shmetrics_segment_is_current), ENTRY(shmetrics_segment_is_in_use),
     ENTRY(shmetrics_segment_mark_dead), ENTRY(shmetrics_segment_open), ENTRY(shmetrics_segment_remove),
-    ENTRY(shmetrics_segment_attach_process), ENTRY(shmetrics_segment_render), ENTRY(shmetrics_segment_set_identity), ENTRY(shmetrics_segment_trouble),
+    ENTRY(shmetrics_segment_attach_process), ENTRY(shmetrics_segment_render), ENTRY(shmetrics_segment_set_identity), ENTRY(shmetrics_segment_next_warning),
     ENTRY(shmetrics_state_set_register), ENTRY(shmetrics_state_set_set), ENTRY(shmetrics_states_clear),
     ENTRY(shmetrics_states_is_removed), ENTRY(shmetrics_states_remove), ENTRY(shmetrics_states_with),
     ENTRY(shmetrics_status_message), ENTRY(shmetrics_summary_clear), ENTRY(shmetrics_summary_register),

@@ -41,7 +41,7 @@ static void need(shmetrics_status status, const char *what) {
 shmetrics_segment *scratch(void) {
     shmetrics_options options;
     shmetrics_options_init(&options);
-    options.how = SHMETRICS_ANONYMOUS;
+    options.open_mode = SHMETRICS_ANONYMOUS;
     shmetrics_segment *segment = NULL;
     need(shmetrics_segment_open(&options, &segment), "open an anonymous segment");
     return segment;

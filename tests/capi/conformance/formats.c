@@ -8,7 +8,7 @@ static char *drain(shmetrics_cursor *cursor, size_t piece, size_t *len) {
     *len = 0;
     for (size_t n = 1; n > 0; *len += n) {
         page = realloc(page, *len + piece + 1);
-        n = shmetrics_cursor_next(cursor, page + *len, piece);
+        n = shmetrics_cursor_read(cursor, page + *len, piece);
     }
     page[*len] = '\0';
     shmetrics_cursor_free(cursor);
@@ -18,8 +18,8 @@ static char *drain(shmetrics_cursor *cursor, size_t piece, size_t *len) {
 static char *page_as(const shmetrics_segment *segment, shmetrics_exposition exposition, const char *only, size_t *len) {
     shmetrics_cursor *cursor = NULL;
     CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_format(cursor, exposition), SHMETRICS_STATUS_OK);
-    if (only != NULL) CHECK_STATUS(shmetrics_cursor_only(cursor, text(only)), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, exposition), SHMETRICS_STATUS_OK);
+    if (only != NULL) CHECK_STATUS(shmetrics_cursor_add_filter(cursor, text(only)), SHMETRICS_STATUS_OK);
     return drain(cursor, 4096, len);
 }
 
@@ -132,10 +132,10 @@ static void pieces_from_segment_and_reader(void) {
             size_t len;
             CHECK_STATUS(i % 2 ? shmetrics_reader_cursor(reader, &cursor) : shmetrics_segment_cursor(segment, &cursor),
                          SHMETRICS_STATUS_OK);
-            CHECK_STATUS(shmetrics_cursor_format(cursor, (shmetrics_exposition){.escaping = 1}), SHMETRICS_STATUS_OK);
-            CHECK_STATUS(shmetrics_cursor_format(cursor, exposition), SHMETRICS_STATUS_OK); /* the last one counts */
+            CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.escaping = 1}), SHMETRICS_STATUS_OK);
+            CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, exposition), SHMETRICS_STATUS_OK); /* the last one counts */
             for (size_t j = 0; j < sizeof only / sizeof *only; j++)
-                CHECK_STATUS(shmetrics_cursor_only(cursor, text(only[j])), SHMETRICS_STATUS_OK);
+                CHECK_STATUS(shmetrics_cursor_add_filter(cursor, text(only[j])), SHMETRICS_STATUS_OK);
             char *page = drain(cursor, sizes[i / 2], &len);
             if (whole == NULL) {
                 whole = page;
@@ -159,7 +159,7 @@ static void names_in_utf8(void) {
     shmetrics_segment *segment = NULL;
     shmetrics_options options;
     shmetrics_options_init(&options);
-    options.how = SHMETRICS_ANONYMOUS;
+    options.open_mode = SHMETRICS_ANONYMOUS;
     CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
     const shmetrics_str labels[] = {TEXT("k.v"), TEXT("plain"), TEXT("gr\xc3\xb6\xc3\x9f\"e")};
     const shmetrics_family_spec spec = {.name = TEXT("my.requests"), .label_names = labels, .label_count = 3};
@@ -182,7 +182,7 @@ static void names_in_utf8(void) {
         shmetrics_cursor *cursor = NULL;
         size_t len;
         CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-        CHECK_STATUS(shmetrics_cursor_format(cursor, exposition), SHMETRICS_STATUS_OK);
+        CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, exposition), SHMETRICS_STATUS_OK);
         char *page = drain(cursor, 4096, &len);
         CHECK(strstr(page, pages[i].line) != NULL);
         free(page);
@@ -198,10 +198,10 @@ static void too_late(const shmetrics_segment *segment) {
     size_t len;
     shmetrics_cursor *cursor = NULL;
     CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-    CHECK(shmetrics_cursor_next(cursor, first, 1) == 1);
+    CHECK(shmetrics_cursor_read(cursor, first, 1) == 1);
     const shmetrics_exposition openmetrics = {.format = SHMETRICS_FORMAT_OPENMETRICS};
-    CHECK_STATUS(shmetrics_cursor_format(cursor, openmetrics), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(shmetrics_cursor_only(cursor, TEXT("a")), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, openmetrics), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(shmetrics_cursor_add_filter(cursor, TEXT("a")), SHMETRICS_STATUS_INVALID_ARGUMENT);
     char *page = drain(cursor, 4096, &len);
     CHECK(strstr(page, "\nshmetrics_series ") != NULL && strstr(page, "# EOF\n") == NULL);
     free(page);
@@ -227,13 +227,13 @@ void test_formats(void) {
     negotiation();
     pages(segment);
     CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_format(cursor, (shmetrics_exposition){.format = 99}),
+    CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = 99}),
                  SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(shmetrics_cursor_only(cursor, TEXT("\xff")), SHMETRICS_STATUS_INVALID_NAME);
-    CHECK_STATUS(shmetrics_cursor_format(NULL, (shmetrics_exposition){0}), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_cursor_only(NULL, TEXT("a")), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_cursor_only(cursor, (shmetrics_str){NULL, 1}), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(shmetrics_cursor_format(cursor, (shmetrics_exposition){.escaping = UINT32_MAX}),
+    CHECK_STATUS(shmetrics_cursor_add_filter(cursor, TEXT("\xff")), SHMETRICS_STATUS_INVALID_NAME);
+    CHECK_STATUS(shmetrics_cursor_set_exposition(NULL, (shmetrics_exposition){0}), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_cursor_add_filter(NULL, TEXT("a")), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_cursor_add_filter(cursor, (shmetrics_str){NULL, 1}), SHMETRICS_STATUS_NULL_ARGUMENT);
+    CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.escaping = UINT32_MAX}),
                  SHMETRICS_STATUS_INVALID_ARGUMENT);
     size_t len;
     free(drain(cursor, 4096, &len));

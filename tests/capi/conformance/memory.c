@@ -69,7 +69,7 @@ static void without_memory(void *unused) {
     void *all = take_all();
     const shmetrics_status want = SHMETRICS_STATUS_NO_MEMORY;
     register_some(segment, want);
-    options.how = SHMETRICS_ANONYMOUS;
+    options.open_mode = SHMETRICS_ANONYMOUS;
     CHECK_STATUS(shmetrics_segment_open(&options, &other), want);
     CHECK_STATUS(shmetrics_reader_open(text(name), &late), want);
     CHECK_STATUS(shmetrics_segment_render(segment, page, sizeof page, &length), want);

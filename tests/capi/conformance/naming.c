@@ -33,7 +33,7 @@ static shmetrics_segment *with_bounds(uint32_t bounds, shmetrics_status expected
     shmetrics_segment *segment = NULL;
     shmetrics_options_init(&options);
     CHECK(options.bounds == SHMETRICS_BOUNDS_DEFAULT);
-    options.how = SHMETRICS_ANONYMOUS;
+    options.open_mode = SHMETRICS_ANONYMOUS;
     options.bounds = bounds;
     CHECK_STATUS(shmetrics_segment_open(&options, &segment), expected);
     return segment;

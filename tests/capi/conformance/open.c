@@ -25,7 +25,7 @@ static shmetrics_options named(shmetrics_str name, uint32_t how) {
     shmetrics_options options;
     shmetrics_options_init(&options);
     options.name = name;
-    options.how = how;
+    options.open_mode = how;
     return options;
 }
 
@@ -35,14 +35,14 @@ static void defaults(void) {
     shmetrics_options_init(&options);
     CHECK(options.struct_size == sizeof options);
     CHECK(options.name.len == 0);
-    CHECK(options.how == SHMETRICS_OPEN_OR_CREATE);
+    CHECK(options.open_mode == SHMETRICS_OPEN_OR_CREATE);
     CHECK(options.mode == 0 && options.group.len == 0 && options.owner.len == 0 && options.trust.len == 0);
-    CHECK(options.ceiling == 0);
+    CHECK(options.max_size == 0);
     CHECK(options.max_series == 0);
     CHECK(options.max_processes == 512);
     CHECK(options.allow_disk == 0);
     CHECK(options.reset_if_unused == 0);
-    CHECK(options.lanes == SHMETRICS_LANES_DEFAULT);
+    CHECK(options.per_cpu == SHMETRICS_PER_CPU_DEFAULT);
     CHECK(options.bounds == SHMETRICS_BOUNDS_DEFAULT && options.generation == 0);
     shmetrics_options_init(NULL);
     /* The function behind the macro sets the fields of the first release alone. */
@@ -109,7 +109,7 @@ static void bad_options(void) {
     shmetrics_segment *segment = NULL;
     shmetrics_options options = named(unused_name(), 4);
     CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    options.how = SHMETRICS_CREATE_NEW;
+    options.open_mode = SHMETRICS_CREATE_NEW;
     CHECK_STATUS(shmetrics_segment_open(&options, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
 #define REFUSED(field, value)                                                                              \
     do {                                                                                                   \
@@ -119,11 +119,11 @@ static void bad_options(void) {
     } while (0)
     REFUSED(mode, 0400);
     REFUSED(mode, 04600);
-    REFUSED(ceiling, 1);
-    REFUSED(ceiling, UINT64_MAX);
+    REFUSED(max_size, 1);
+    REFUSED(max_size, UINT64_MAX);
     REFUSED(max_processes, 0);
     REFUSED(max_processes, UINT32_MAX);
-    REFUSED(lanes, 3);
+    REFUSED(per_cpu, 3);
     REFUSED(struct_size, 0);
     REFUSED(struct_size, SIZE_MAX);
     REFUSED(group, text("no-such-group"));

@@ -9,7 +9,7 @@ static shmetrics_points *points_of(const shmetrics_segment *segment, const char 
     shmetrics_cursor *cursor = NULL;
     shmetrics_points *points = NULL;
     CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-    if (only) CHECK_STATUS(shmetrics_cursor_only(cursor, text(only)), SHMETRICS_STATUS_OK);
+    if (only) CHECK_STATUS(shmetrics_cursor_add_filter(cursor, text(only)), SHMETRICS_STATUS_OK);
     CHECK_STATUS(shmetrics_cursor_points(cursor, &points), SHMETRICS_STATUS_OK);
     return points;
 }
@@ -188,9 +188,9 @@ static void by_a_reader_and_wrongly(void) {
     shmetrics_points_free(NULL);
 
     CHECK_STATUS(shmetrics_reader_cursor(reader, &cursor), SHMETRICS_STATUS_OK);
-    CHECK(shmetrics_cursor_next(cursor, buffer, sizeof buffer) == sizeof buffer);
+    CHECK(shmetrics_cursor_read(cursor, buffer, sizeof buffer) == sizeof buffer);
     CHECK_STATUS(shmetrics_cursor_points(cursor, &points), SHMETRICS_STATUS_INVALID_ARGUMENT);
-    CHECK(shmetrics_cursor_next(cursor, buffer, sizeof buffer) == sizeof buffer); /* it is still there */
+    CHECK(shmetrics_cursor_read(cursor, buffer, sizeof buffer) == sizeof buffer); /* it is still there */
     shmetrics_cursor_free(cursor);
     shmetrics_reader_free(reader);
     CHECK_STATUS(shmetrics_segment_remove(text(name)), SHMETRICS_STATUS_OK);

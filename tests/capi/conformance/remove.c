@@ -68,16 +68,16 @@ static void trouble(void) {
     char text[64];
     shmetrics_segment *segment = scratch();
     shmetrics_counter_family family = counters(segment, "c", "label");
-    CHECK(shmetrics_segment_trouble(segment, text, sizeof text) == 0 && text[0] == 0);
+    CHECK(shmetrics_segment_next_warning(segment, text, sizeof text) == 0 && text[0] == 0);
     const shmetrics_counter old = shmetrics_counter_with(family, &A, 1);
     shmetrics_counter_remove(family, &A, 1);
     CHECK(shmetrics_counter_clear(family) == 0);
     shmetrics_counter_with(family, &A, 1); /* in the same place */
     shmetrics_counter_inc(old);
-    CHECK(shmetrics_segment_trouble(segment, text, sizeof text) > sizeof text);
+    CHECK(shmetrics_segment_next_warning(segment, text, sizeof text) > sizeof text);
     CHECK(strlen(text) == sizeof text - 1 && strncmp(text, "1 updates went to label sets", 28) == 0);
-    CHECK(shmetrics_segment_trouble(segment, NULL, 0) == 0);
-    CHECK(shmetrics_segment_trouble(NULL, text, sizeof text) == 0);
+    CHECK(shmetrics_segment_next_warning(segment, NULL, 0) == 0);
+    CHECK(shmetrics_segment_next_warning(NULL, text, sizeof text) == 0);
 }
 
 static void is_one_more(void *segment) { CHECK(shmetrics_segment_attached(segment) == 2); }
@@ -118,8 +118,8 @@ static void users(void) {
     CHECK(!shmetrics_segment_is_current(segment));
     CHECK_STATUS(shmetrics_segment_is_in_use(options.name, &in_use), SHMETRICS_STATUS_NOT_FOUND);
     char said[400];
-    CHECK(shmetrics_segment_trouble(segment, said, sizeof said) > 0 && strstr(said, "was removed or replaced") != NULL);
-    CHECK(shmetrics_segment_trouble(segment, NULL, 0) == 0);
+    CHECK(shmetrics_segment_next_warning(segment, said, sizeof said) > 0 && strstr(said, "was removed or replaced") != NULL);
+    CHECK(shmetrics_segment_next_warning(segment, NULL, 0) == 0);
 }
 
 static void nothing_to_remove(void) {

@@ -49,7 +49,7 @@ static char *by_cursor(shmetrics_cursor *cursor, size_t cap) {
     char *page = NULL, *buffer = malloc(cap + 1);
     size_t len = 0, got;
     buffer[cap] = '!';
-    while ((got = shmetrics_cursor_next(cursor, buffer, cap)) > 0) {
+    while ((got = shmetrics_cursor_read(cursor, buffer, cap)) > 0) {
         CHECK(got <= cap && buffer[cap] == '!');
         page = realloc(page, len + got + 1);
         memcpy(page + len, buffer, got);
@@ -57,7 +57,7 @@ static char *by_cursor(shmetrics_cursor *cursor, size_t cap) {
         page[len] = '\0';
     }
     CHECK(page != NULL);
-    CHECK(shmetrics_cursor_next(cursor, buffer, cap) == 0); /* complete stays complete */
+    CHECK(shmetrics_cursor_read(cursor, buffer, cap) == 0); /* complete stays complete */
     shmetrics_cursor_free(cursor);
     free(buffer);
     return page ? page : calloc(1, 1);
@@ -83,9 +83,9 @@ static void an_abandoned_cursor(const shmetrics_segment *segment) {
     char buffer[1];
     shmetrics_cursor *cursor = NULL;
     CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-    CHECK(shmetrics_cursor_next(cursor, buffer, 1) == 1);
-    CHECK(shmetrics_cursor_next(cursor, NULL, 0) == 0);
-    CHECK(shmetrics_cursor_next(cursor, buffer, 1) == 1); /* no room was not the end */
+    CHECK(shmetrics_cursor_read(cursor, buffer, 1) == 1);
+    CHECK(shmetrics_cursor_read(cursor, NULL, 0) == 0);
+    CHECK(shmetrics_cursor_read(cursor, buffer, 1) == 1); /* no room was not the end */
     shmetrics_cursor_free(cursor);
 }
 
@@ -122,9 +122,9 @@ static void null_arguments(const shmetrics_segment *segment, const shmetrics_rea
     CHECK_STATUS(shmetrics_reader_cursor(NULL, &cursor), SHMETRICS_STATUS_NULL_ARGUMENT);
     CHECK_STATUS(shmetrics_reader_cursor(reader, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
     CHECK_STATUS(shmetrics_reader_open(name, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
-    CHECK(shmetrics_cursor_next(NULL, buffer, sizeof buffer) == 0);
+    CHECK(shmetrics_cursor_read(NULL, buffer, sizeof buffer) == 0);
     CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-    CHECK(shmetrics_cursor_next(cursor, NULL, 8) == 0);
+    CHECK(shmetrics_cursor_read(cursor, NULL, 8) == 0);
     shmetrics_cursor_free(cursor);
     shmetrics_cursor_free(NULL);
     shmetrics_reader_free(NULL);

@@ -38,9 +38,9 @@ static void gauge_histograms(shmetrics_segment *segment) {
     const shmetrics_histogram ages = shmetrics_histogram_with(family, NULL, 0);
     shmetrics_histogram_observe(ages, 0.5);
     shmetrics_histogram_observe(ages, 3);
-    shmetrics_histogram_forget(ages, 0.5);
-    shmetrics_histogram_forget(ages, 0.5);
-    shmetrics_histogram_forget((shmetrics_histogram){0}, 0.5);
+    shmetrics_histogram_unobserve(ages, 0.5);
+    shmetrics_histogram_unobserve(ages, 0.5);
+    shmetrics_histogram_unobserve((shmetrics_histogram){0}, 0.5);
     CHECK_SHOWS(segment, "ages_bucket{le=\"1.0\"} 0\nages_bucket{le=\"+Inf\"} 1\nages_sum 3\nages_count 1\n");
     CHECK_STATUS(shmetrics_gauge_histogram_register(segment, &what, NULL), SHMETRICS_STATUS_NULL_ARGUMENT);
 }
@@ -50,9 +50,9 @@ static int shows_native(const shmetrics_segment *segment, const char *wanted) {
     static char page[1 << 16];
     shmetrics_cursor *cursor = NULL;
     CHECK_STATUS(shmetrics_segment_cursor(segment, &cursor), SHMETRICS_STATUS_OK);
-    CHECK_STATUS(shmetrics_cursor_format(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_OPENMETRICS2}),
+    CHECK_STATUS(shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_OPENMETRICS2}),
                  SHMETRICS_STATUS_OK);
-    const size_t len = shmetrics_cursor_next(cursor, page, sizeof page - 1);
+    const size_t len = shmetrics_cursor_read(cursor, page, sizeof page - 1);
     page[len] = '\0';
     shmetrics_cursor_free(cursor);
     return strstr(page, wanted) != NULL;
@@ -102,8 +102,8 @@ static void native_histograms(shmetrics_segment *segment, const shmetrics_str *l
     const shmetrics_histogram ages = shmetrics_histogram_with(family, NULL, 0);
     shmetrics_histogram_observe(ages, 3);
     shmetrics_histogram_observe(ages, 3);
-    shmetrics_histogram_forget(ages, 4);
-    shmetrics_histogram_forget(ages, 9);
+    shmetrics_histogram_unobserve(ages, 4);
+    shmetrics_histogram_unobserve(ages, 9);
     CHECK(shows_native(segment, "native_ages {gcount:1,gsum:2.0,schema:0,"));
     const shmetrics_label why = {TEXT("trace_id"), TEXT("abc")};
     shmetrics_histogram_observe_with_exemplar(both, 2, &why, 1);
@@ -192,7 +192,7 @@ static void labels_of_the_segment(void) {
     shmetrics_segment *segment = NULL;
     shmetrics_options options;
     shmetrics_options_init(&options);
-    options.how = SHMETRICS_ANONYMOUS;
+    options.open_mode = SHMETRICS_ANONYMOUS;
     options.labels = labels;
     options.label_count = 2;
     CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
@@ -388,8 +388,8 @@ static void handles_of_another_kind(shmetrics_segment *segment) {
     const shmetrics_histogram time = shmetrics_histogram_with(histograms(segment, "other_time", NULL, 0), NULL, 0);
     shmetrics_histogram_observe(size, 2);
     shmetrics_histogram_observe(time, 2);
-    shmetrics_histogram_forget(size, 2);
-    shmetrics_histogram_forget(time, 2);
+    shmetrics_histogram_unobserve(size, 2);
+    shmetrics_histogram_unobserve(time, 2);
     CHECK_SHOWS(segment, "\nother_sizes_sum 2\nother_sizes_count 1\n");
     CHECK_SHOWS(segment, "\nother_time_sum 2\nother_time_count 1\n");
     CHECK(sample(segment, "shmetrics_updates_rejected_total") == rejected + 4);
@@ -448,9 +448,9 @@ static void observing(shmetrics_segment *segment) {
     CHECK(!shmetrics_histogram_is_removed(observed));
     const shmetrics_histogram age = shmetrics_histogram_with(ages, NULL, 0);
     shmetrics_histogram_observe(age, 1);
-    shmetrics_histogram_forget(age, NAN);
-    shmetrics_histogram_forget(age, INFINITY); /* of a bucket that is empty */
-    shmetrics_histogram_forget(age, -INFINITY);
+    shmetrics_histogram_unobserve(age, NAN);
+    shmetrics_histogram_unobserve(age, INFINITY); /* of a bucket that is empty */
+    shmetrics_histogram_unobserve(age, -INFINITY);
     CHECK_SHOWS(segment, "\nobserved_ages_sum 1\nobserved_ages_count 1\n");
     CHECK(sample(segment, "shmetrics_updates_rejected_total") == rejected + 4);
 }
@@ -484,7 +484,7 @@ static void labels_of_a_named_segment(void) {
         CHECK_STATUS(register_as(kind, segment, &what), SHMETRICS_STATUS_INVALID_NAME);
     CHECK_STATUS(shmetrics_segment_remove(text(name)), SHMETRICS_STATUS_OK);
 
-    options.how = SHMETRICS_ANONYMOUS;
+    options.open_mode = SHMETRICS_ANONYMOUS;
     static char long_value[2100];
     memset(long_value, 'v', sizeof long_value);
     const struct { shmetrics_label label; shmetrics_status status; } bad[] = {
