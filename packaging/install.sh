@@ -105,6 +105,7 @@ install_all() {
     version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version *= *"\(.*\)"/\1/p' "$root/Cargo.toml")
     IFS=. read -r major minor _ <<<"$version"
     soname=libshmetrics.so.$major
+    [[ $major != 0 ]] || soname=libshmetrics.so.$major.$minor # before 1.0 a minor release may break
     check_inputs
     pointer_bytes=$(($(od -An -tu1 -j4 -N1 "$release/libshmetrics.so") * 4)) # ELF class: 1 is 32 bit, 2 is 64 bit
     mapfile -t old_files < <(noted file)

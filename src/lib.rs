@@ -1,5 +1,8 @@
 #![doc = include_str!("../docs/crate.md")]
+// Many items are there for the C interface alone. Builds with `capi` tell which are really unused.
+#![cfg_attr(not(feature = "capi"), allow(dead_code, unused_imports))]
 
+#[cfg(feature = "capi")]
 mod capi;
 mod error;
 mod expose;

@@ -116,10 +116,26 @@ fn assert_series_counted(segment: &Segment, kills: u64) {
     assert!((sets + 5 - kills.min(sets)..=sets + 5).contains(&counted), "{counted} series counted, {} shown", sets + 5);
 }
 
-/// The worker in C, linked to the library that was built with this test.
+/// The static library, built as this test was.
+fn build_c_library() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.ancestors().nth(2).expect("the test is in target/PROFILE/deps");
+    let profile_flag = if profile.ends_with("release") { &["--release"][..] } else { &[] };
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--package", "shmetrics-capi", "--target-dir"])
+        .arg(profile.parent().unwrap())
+        .args(profile_flag)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .unwrap();
+    assert!(status.success(), "the C library does not build");
+    profile.join("libshmetrics.a")
+}
+
+/// The worker in C, linked to the static library.
 fn build_worker(directory: &Directory) -> PathBuf {
     let root = env!("CARGO_MANIFEST_DIR");
-    let built = std::env::current_exe().unwrap().with_file_name("libshmetrics.a");
+    let built = build_c_library();
     let worker = directory.0.join("worker");
     let compiled = Command::new(std::env::var("CC").unwrap_or("cc".into()))
         .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"])

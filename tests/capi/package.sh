@@ -22,7 +22,7 @@ installs_the_expected_files() {
 ./lib/cmake/shmetrics/shmetrics-config.cmake
 ./lib/libshmetrics.a
 ./lib/libshmetrics.so
-./lib/libshmetrics.so.${version%%.*}
+./lib/$soname
 ./lib/libshmetrics.so.$version
 ./lib/pkgconfig/shmetrics.pc
 ./share/doc/shmetrics/LICENSE-APACHE
@@ -53,10 +53,16 @@ examples_outside() { # shared or static, flags...
 }
 
 runs_with() { # shared or static, program
-    local used=static
+    local used=static needed
     if [[ $(ldd "$2") == *libshmetrics.so* ]]; then used=shared; fi
     if [[ $used != "$1" ]]; then
         echo "$2 uses the $used library"
+        return 1
+    fi
+    # Only a library of the same minor release satisfies a program that was linked to this one.
+    needed=$(readelf -d "$2" | sed -n 's/.*NEEDED.*\[\(libshmetrics.*\)\]/\1/p')
+    if [[ $used == shared && $needed != "$soname" ]]; then
+        echo "$2 asks for '$needed', not for $soname"
         return 1
     fi
     bounded "$2"

@@ -12,6 +12,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 export RELEASE_DIR=${RELEASE_DIR:-${CARGO_TARGET_DIR:-$root/target}/release}
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version *= *"\(.*\)"/\1/p' "$root/Cargo.toml")
+# Before 1.0 each minor release has a soname of its own.
+soname=libshmetrics.so.${version%%.*}
+[[ $version != 0.* ]] || soname=libshmetrics.so.${version%.*}
 native_libs=(-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc)
 strict=(-O2 -Wall -Wextra -Wpedantic -Wshadow -Werror -I"$root/include")
 sanitize=(-g -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -37,7 +40,7 @@ for library in libshmetrics.so libshmetrics.a; do
 done
 mkdir "$work/lib" "$work/bin"
 ln -s "$RELEASE_DIR/libshmetrics.so" "$work/lib/libshmetrics.so"
-ln -s "$RELEASE_DIR/libshmetrics.so" "$work/lib/libshmetrics.so.${version%%.*}" # the loader asks for the soname
+ln -s "$RELEASE_DIR/libshmetrics.so" "$work/lib/$soname" # the loader asks for the soname
 shared=(-L"$work/lib" "-Wl,-rpath,$work/lib" -lshmetrics -lpthread -lm)
 static=("$RELEASE_DIR/libshmetrics.a" "${native_libs[@]}")
 
@@ -88,7 +91,7 @@ cancellation_is_tried_with_every_export() {
 has_soname_and_stays_loaded() { # handles must outlive a dlclose
     local dynamic
     dynamic=$(readelf -d "$RELEASE_DIR/libshmetrics.so")
-    [[ $dynamic == *"[libshmetrics.so.${version%%.*}]"* && $dynamic == *NODELETE* ]] || { echo "$dynamic"; return 1; }
+    [[ $dynamic == *"[$soname]"* && $dynamic == *NODELETE* ]] || { echo "$dynamic"; return 1; }
 }
 
 # The first argument says how; a plugin of somebody else's may have the static library in it.

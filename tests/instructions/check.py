@@ -51,6 +51,11 @@ def counted(out):
     return {name: round(cost / calls) for name, (calls, cost) in hot.items()}
 
 
+def soname(library):
+    dynamic = subprocess.run(["readelf", "-d", library], capture_output=True, text=True, check=True).stdout
+    return re.search(r"SONAME.*\[(.*)\]", dynamic)[1]
+
+
 def measure():
     compiler = shutil.which("cc")
     if not compiler:
@@ -62,7 +67,7 @@ def measure():
         sys.exit("target/release/libshmetrics.so is missing: run `cargo build --release` first")
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
-        (work / "libshmetrics.so.0").symlink_to(library)
+        (work / soname(library)).symlink_to(library)
         link = ["-L", library.parent, "-lshmetrics", f"-Wl,-rpath,{work}"]
         run(compiler, "-std=c11", "-O2", "-I", ROOT / "include", HERE / "calls.c", "-o", work / "calls", *link)
         out = work / "callgrind.out"

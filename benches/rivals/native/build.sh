@@ -5,8 +5,9 @@ cd "$(dirname "$0")/../../.."
 to=$1
 mkdir -p "$to"
 flags=(-O2 -fPIC -shared -Wall -Wextra -Ibenches/rivals/native)
-cargo build --release --quiet -p shmetrics
-ln -sf "$PWD/target/release/libshmetrics.so" "$to/libshmetrics.so.0" # the soname
+cargo build --release --quiet -p shmetrics-capi
+soname=$(readelf -d target/release/libshmetrics.so | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')
+ln -sf "$PWD/target/release/libshmetrics.so" "$to/$soname"
 cc -std=c11 "${flags[@]}" -Iinclude benches/rivals/native/{capi,no_series}.c -o "$to/libcontest_capi.so" -Ltarget/release -lshmetrics \
     -Wl,-rpath,"$PWD/$to"
 cc -std=c11 "${flags[@]}" benches/rivals/native/{call,no_series}.c -o "$to/libcontest_call.so"

@@ -8,7 +8,6 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 release=${RELEASE_DIR:-${CARGO_TARGET_DIR:-$root/target}/release}
 work=${NGINX_TESTS:-$root/target/nginx-tests}
-version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version *= *"\(.*\)"/\1/p' "$root/Cargo.toml")
 if ! PATH=$PATH:/usr/sbin command -v nginx > /dev/null || [[ ! -e ${NGINX_SOURCE:-/usr/share/nginx/src}/conf_flags ]]; then
     echo 'skipped: nginx (the packages nginx and nginx-dev are not installed; scripts/setup.sh nginx)'
     exit 0
@@ -21,7 +20,8 @@ export PATH=$PATH:/usr/sbin
 mkdir -p "$work/lib"
 # A copy: workers read it as another user, and a build must not replace it under them.
 cp -f --remove-destination "$release/libshmetrics.so" "$work/lib/libshmetrics.so"
-ln -sf libshmetrics.so "$work/lib/libshmetrics.so.${version%%.*}"
+soname=$(readelf -d "$release/libshmetrics.so" | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')
+ln -sf libshmetrics.so "$work/lib/$soname"
 SHMETRICS_LIB=$work/lib RPATH=$work/lib "$root/bindings/nginx/build.sh" "$work/build" > /dev/null
 for program in app remove; do
     ${CC:-cc} -O1 -Wall -Wextra -Werror -I"$root/include" -o "$work/$program" "$here/$program.c" -L"$work/lib" -lshmetrics "-Wl,-rpath,$work/lib"
