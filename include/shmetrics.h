@@ -1,51 +1,67 @@
 /* shmetrics 0.1.0: Prometheus metrics for prefork servers, in one shared-memory segment.
  *
- * Generated from src/capi by `make header`; do not edit.
+ * Generated from src/capi by `make header`; do not edit. For C99 and later, and for C++.
  *
- * Conventions
+ * Manual
  *
- * Handles      Families, counters, gauges and histograms are values of a few private words: copy them freely, never free
- *              them. They stay valid as long as the process, in every thread, in signal handlers and over fork. A
- *              zero-initialised handle is inert: every call on it does nothing.
- * Ownership    Only readers, cursors and points are freed, each by its own call. Segments stay mapped as long as the process.
- * Reading      A page is read as bytes (shmetrics_..._render, shmetrics_cursor_read) or as values: shmetrics_cursor_points, then
- *              shmetrics_points_next for each series. Both hold a bounded part of the page.
- * FFIs         Handles are structs, and most calls take them by value. A foreign-function interface that cannot pass structs uses the
- *              calls that end in _p: they take the address of a handle.
- * Label sets   shmetrics_..._with never fails. A new label set is made on first use. Without room, or beyond a limit, it
- *              returns the family's overflow series, shown with the label shmetrics_overflow="true". A wrong number of
- *              values gives an inert handle and is counted in shmetrics_updates_rejected_total; so does an inert family,
- *              uncounted. Bytes that are not UTF-8 are shown as U+FFFD. The same set of label names is the same family in
- *              any order; a handle takes values in the order that its process registered. Look-ups in another order than
- *              the family was made with take two to three times as long: register in one order where you can. Keep the handle where the values are known
- *              beforehand.
- * Removing     shmetrics_..._remove takes a label set off every page and look-up, for all processes, from that instant on.
- * label sets   A look-up of the same values makes a new one, from 0. Handles to a removed one are safe for ever: updates
- *              through them count nowhere (but in shmetrics_updates_to_removed_total), never into another label set, even
- *              where the memory serves one by now. So look up what may be removed, rather than keep handles.
- * Errors       Calls that can fail return a shmetrics_status and write their outputs, which come last, only on success.
- *              shmetrics_last_error gives the detail. Updates return nothing and cannot fail.
- * Pointers     A pointer is NULL or came from this library and was not freed; outputs can be written; strings and arrays are
- *              as long as they say. Every pointer is checked for NULL: where a value is
- *              needed, NULL is SHMETRICS_STATUS_NULL_ARGUMENT.
- * Strings      Carry their length and need not end in NUL. They are UTF-8, and are read during the call only.
- * Threads      Every call may be made from any thread at any time, but a cursor by one thread at a time.
- * Fork         Before or after opening a segment, from any thread, by any means. A child counts through its parent's handles.
- *              Per-process gauges notice the fork by themselves. exec loses the mapping: open the segment again.
- *              A vfork child shares its parent's memory and counts as the parent.
- * Signals      Updates of counters and histograms are async-signal-safe. Those of gauges too, but for the first update of
- *              a per-process gauge in each process.
- * Cancellation No call is a cancellation point, whatever it does. A cancellation that is pending stays so: the thread ends at
- *              the host's own next cancellation point. The thread's type must be deferred, which is the default: no call may
- *              be cancelled asynchronously, as is so of most of the C library.
- * errno        No call changes errno. A call that fails says so by its status.
- * Memory       Updates and look-ups allocate nothing of the process' memory, but for a first look-up by name, which registers.
- *              A call that returns a status and finds no memory returns SHMETRICS_STATUS_NO_MEMORY, and has done nothing: it
- *              asks for more than it needs before it begins. The process still ends, by Rust's allocator, if another thread
- *              takes that memory meanwhile, if shmetrics_cursor_read or shmetrics_segment_next_warning finds none, and, by the C
- *              library, if a thread fails for the first time in a library that was loaded by dlopen.
- * Death        A process may be killed between any two instructions: nothing is lost that a call has returned from, and
- *              nobody waits for it.
+ * Handles      Families, counters, gauges, histograms and states are structs of private words.
+ *              Copy them freely, and never free them. They are valid for the life of the process,
+ *              in every thread, in signal handlers and after fork. A zero-initialised handle is
+ *              inert: no call on it does anything.
+ * Ownership    Readers, cursors and points are freed, each by its own call. Segments stay mapped
+ *              for the life of the process.
+ * Structs      A struct that begins with struct_size may get fields at its end in later versions.
+ *              SHMETRICS_FAMILY_SPEC and shmetrics_options_init set the size. Set all bytes of a
+ *              struct that you do not use to zero.
+ * Strings      Strings have a length and need not end in NUL. They are UTF-8, and a call reads them
+ *              only until it returns. SHMETRICS_STR("literal") and shmetrics_cstr make them.
+ * Times        Times are doubles, in seconds. The names of the fields end in _seconds.
+ * Pages        A page is read as bytes (shmetrics_..._render, shmetrics_cursor_read) or as values
+ *              (shmetrics_cursor_points, then shmetrics_points_next for each series). A cursor
+ *              holds a bounded part of the page.
+ * FFIs         Most calls take handles by value. For a foreign-function interface that cannot pass
+ *              structs there are calls that end in _p, which take the address of a handle.
+ * Label sets   A look-up (shmetrics_..._with) never fails. It makes the series of a label set at
+ *              the first use. Without room, or beyond a limit, it returns the overflow series of
+ *              the family, which pages show with the label shmetrics_overflow="true". A wrong
+ *              number of values gives an inert handle and is counted in
+ *              shmetrics_updates_rejected_total; an inert family gives one uncounted. Bytes that
+ *              are not UTF-8 become U+FFFD. Label names in another order are the same family; a
+ *              family handle takes values in the order in which its process registered them.
+ *              Look-ups in another order than that in which the family was made take two to three
+ *              times as long. Where the values are known beforehand, keep the handle.
+ * Removing     shmetrics_..._remove takes a label set off every page and every look-up, for all
+ * label sets   processes, from that instant. A look-up of the same values makes a new series, from
+ *              0. Handles of the removed series are safe for ever: their updates do nothing, and
+ *              are counted in shmetrics_stale_updates_total. They never change another series,
+ *              even where the memory serves one. So look up what may be removed, and do not keep
+ *              its handles.
+ * Errors       Calls that can fail return a shmetrics_status. They write their outputs, which are
+ *              their last parameters, only on success. shmetrics_last_error gives the detail.
+ *              Updates return nothing and cannot fail.
+ * Pointers     A pointer is NULL, or came from this library and was not freed. Outputs can be
+ *              written, and strings and arrays are as long as they say. Every pointer is checked
+ *              for NULL. Where a value is needed, NULL is SHMETRICS_STATUS_NULL_ARGUMENT.
+ * Threads      Every call may be made from any thread at any time. Only one thread at a time may
+ *              use a cursor or points.
+ * Fork         A process may fork before and after it opens a segment, from any thread and by any
+ *              means. A child counts through the handles of its parent. Per-process gauges notice
+ *              the fork by themselves. exec loses the mapping: open the segment again. A vfork
+ *              child shares the memory of its parent and counts as its parent.
+ * Signals      Updates of counters and histograms are async-signal-safe, and so are updates of
+ *              gauges, except the first update of a per-process gauge in each process.
+ * Cancellation No call is a cancellation point. A pending cancellation stays pending until the
+ *              host's next cancellation point. The thread must have the deferred cancellation type,
+ *              which is the default: no call may be cancelled asynchronously.
+ * errno        No call changes errno.
+ * Memory       Updates and look-ups take no memory of the process, except a first look-up by name,
+ *              which registers. A call that returns a status and finds no memory returns
+ *              SHMETRICS_STATUS_NO_MEMORY and has done nothing: before it begins, it asks for more
+ *              than it needs. The process still ends if another thread takes that memory meanwhile,
+ *              if shmetrics_cursor_read or shmetrics_segment_next_warning finds none, or if a
+ *              thread fails for the first time in a library that was loaded by dlopen.
+ * Death        A process may be killed between any two instructions. Everything that a call has
+ *              counted before it returned stays counted, and no process waits for the dead one.
  */
 
 
@@ -63,6 +79,19 @@
 /* For comparisons: major * 10000 + minor * 100 + patch. */
 #define SHMETRICS_VERSION_NUMBER 100
 
+/* A shmetrics_str of a string literal. SHMETRICS_STR_INIT initialises static ones. */
+#ifdef __cplusplus
+#define SHMETRICS_STR(literal) (shmetrics_str{"" literal, sizeof(literal) - 1})
+#else
+#define SHMETRICS_STR(literal) ((shmetrics_str){"" literal, sizeof(literal) - 1})
+#endif
+#define SHMETRICS_STR_INIT(literal) {"" literal, sizeof(literal) - 1}
+
+#ifndef __cplusplus
+/* A spec with these fields, as in SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("jobs")). */
+#define SHMETRICS_FAMILY_SPEC(...) ((shmetrics_family_spec){.struct_size = sizeof(shmetrics_family_spec), __VA_ARGS__})
+#endif
+
 
 /**
  * One value that all processes change.
@@ -70,8 +99,8 @@
 #define SHMETRICS_GAUGE_SHARED 0
 
 /**
- * One sample for each process, dead or alive, with the label `pid`. A dead one's stays until a new
- * process takes its slot.
+ * One sample for each process, alive or dead, with the label `pid`. The sample of a dead process
+ * stays until a new process takes its slot.
  */
 #define SHMETRICS_GAUGE_ALL 1
 
@@ -81,44 +110,100 @@
 #define SHMETRICS_GAUGE_LIVEALL 2
 
 /**
- * The sum over all processes, dead or alive.
+ * The sum over all processes, alive or dead.
  */
 #define SHMETRICS_GAUGE_SUM 3
 
 /**
- * The sum over living processes: requests in progress.
+ * The sum over living processes, such as requests in progress.
  */
 #define SHMETRICS_GAUGE_LIVESUM 4
 
 /**
- * The least value of any process.
+ * The least value of all processes.
  */
 #define SHMETRICS_GAUGE_MIN 5
 
 /**
- * The least value of a living process.
+ * The least value of the living processes.
  */
 #define SHMETRICS_GAUGE_LIVEMIN 6
 
 /**
- * The greatest value of any process.
+ * The greatest value of all processes.
  */
 #define SHMETRICS_GAUGE_MAX 7
 
 /**
- * The greatest value of a living process.
+ * The greatest value of the living processes.
  */
 #define SHMETRICS_GAUGE_LIVEMAX 8
 
 /**
- * The value that was set last.
+ * The value of the latest `set` by any process.
  */
 #define SHMETRICS_GAUGE_MOSTRECENT 9
 
 /**
- * The value that was set last by a process that still lives.
+ * The value of the latest `set` by a process that still lives.
  */
 #define SHMETRICS_GAUGE_LIVEMOSTRECENT 10
+
+/**
+ * The longest name of a metric, a label or a unit, in bytes.
+ */
+#define SHMETRICS_MAX_NAME_BYTES 512
+
+/**
+ * The longest help text, in bytes.
+ */
+#define SHMETRICS_MAX_HELP_BYTES 16384
+
+/**
+ * The most labels of a family.
+ */
+#define SHMETRICS_MAX_LABELS 64
+
+/**
+ * The most finite bounds of a histogram's buckets.
+ */
+#define SHMETRICS_MAX_BUCKETS 1024
+
+/**
+ * The most quantiles of a summary.
+ */
+#define SHMETRICS_MAX_QUANTILES 64
+
+/**
+ * The most states of a state set or an enum.
+ */
+#define SHMETRICS_MAX_STATES 64
+
+/**
+ * The most characters of the names and values of an exemplar's labels together.
+ */
+#define SHMETRICS_MAX_EXEMPLAR_CHARACTERS 128
+
+/**
+ * The longest text of a series' labels in bytes: names, escaped values, and three bytes for each
+ * label. A longer one is counted in the family's overflow series.
+ */
+#define SHMETRICS_MAX_LABEL_TEXT_BYTES 65535
+
+/**
+ * The smallest maximum size of a segment, in bytes.
+ */
+#define SHMETRICS_MIN_SIZE_BYTES 524288
+
+/**
+ * The greatest maximum size of a segment, in bytes: 64 GiB.
+ */
+#define SHMETRICS_MAX_SIZE_BYTES 68719476736
+
+/**
+ * The most processes that can have values in a segment's per-process gauges at one time.
+ */
+#define SHMETRICS_MAX_PROCESSES 32768
 
 /**
  * Attach the segment, or create it if there is none.
@@ -136,33 +221,32 @@
 #define SHMETRICS_ATTACH 2
 
 /**
- * Create a segment without a name, for processes forked from this one; sealed, and gone with its
- * last user.
+ * Create a segment without a name, for processes forked from this one. Its memory is freed when
+ * the last process that has it mapped ends.
  */
 #define SHMETRICS_ANONYMOUS 3
 
 /**
- * Hot series have cells for each CPU, written in restartable sequences (`rseq`) where they are to
- * be had.
+ * Hot series get cells for each CPU, written in restartable sequences (`rseq`) where the system
+ * has them.
  */
 #define SHMETRICS_PER_CPU_DEFAULT 0
 
 /**
- * This process uses no restartable sequences. A segment that it makes has cells for each CPU that
- * are written by locked instructions; in one that has others, it counts in the cells that all
- * share. Pages are the same.
+ * This process uses no restartable sequences. Per-CPU cells of a segment that it creates are
+ * written by locked instructions. In another segment it counts in the shared cells. Pages are the
+ * same.
  */
 #define SHMETRICS_PER_CPU_LOCKED 1
 
 /**
- * A segment that this process makes has no cells for each CPU: they take up to an eighth of the
- * ceiling.
+ * A segment that this process creates has no per-CPU cells. They take up to an eighth of the
+ * maximum size.
  */
 #define SHMETRICS_PER_CPU_NONE 2
 
 /**
- * `le="1.0"`, as OpenMetrics and Python's client have it; or, if `$SHMETRICS_LE` is `short`,
- * `le="1"`.
+ * `le="1.0"`, as OpenMetrics and Python's client have it; if `$SHMETRICS_LE` is `short`, `le="1"`.
  */
 #define SHMETRICS_BOUNDS_DEFAULT 0
 
@@ -172,8 +256,7 @@
 #define SHMETRICS_BOUNDS_CANONICAL 1
 
 /**
- * `le="1"`, as Go's client has it: for rules that name it so. OpenMetrics pages have `le="1.0"` in
- * any case.
+ * `le="1"`, as Go's client has it. OpenMetrics pages have `le="1.0"` in any case.
  */
 #define SHMETRICS_BOUNDS_SHORT 2
 
@@ -226,7 +309,7 @@ typedef enum shmetrics_status {
    */
   SHMETRICS_STATUS_NO_SPACE,
   /**
-   * The segment has reached its ceiling; or the caller's buffer is too small.
+   * The segment has reached its maximum size, or another limit of the segment.
    */
   SHMETRICS_STATUS_FULL,
   /**
@@ -246,9 +329,13 @@ typedef enum shmetrics_status {
    */
   SHMETRICS_STATUS_PANIC,
   /**
-   * The process has no memory for the call. Nothing was done.
+   * The process has no memory for the call. The call has done nothing.
    */
   SHMETRICS_STATUS_NO_MEMORY,
+  /**
+   * The caller's buffer is too small.
+   */
+  SHMETRICS_STATUS_BUFFER_TOO_SMALL,
 } shmetrics_status;
 
 /**
@@ -310,15 +397,15 @@ typedef enum shmetrics_escaping {
  */
 typedef enum shmetrics_kind {
   /**
-   * A value of which nothing is known.
+   * A value of unknown type.
    */
   SHMETRICS_KIND_UNKNOWN = 0,
   /**
-   * It only rises.
+   * A value that only rises.
    */
   SHMETRICS_KIND_COUNTER,
   /**
-   * It goes up and down.
+   * A value that goes up and down.
    */
   SHMETRICS_KIND_GAUGE,
   /**
@@ -326,15 +413,15 @@ typedef enum shmetrics_kind {
    */
   SHMETRICS_KIND_HISTOGRAM,
   /**
-   * Observations, which may be taken back, in buckets.
+   * Observations in buckets, which can be taken back.
    */
   SHMETRICS_KIND_GAUGE_HISTOGRAM,
   /**
-   * Observations by their count and sum.
+   * The count and the sum of observations.
    */
   SHMETRICS_KIND_SUMMARY,
   /**
-   * Labels that say something; the value is 1.
+   * Labels that carry information; the value is 1.
    */
   SHMETRICS_KIND_INFO,
   /**
@@ -363,13 +450,14 @@ typedef struct shmetrics_points shmetrics_points;
 typedef struct shmetrics_reader shmetrics_reader;
 
 /**
- * A segment, mapped for the process' life. Never freed; valid in every thread and over fork.
+ * A segment, mapped for the life of the process. Never freed; valid in every thread and after
+ * fork.
  */
 typedef struct shmetrics_segment shmetrics_segment;
 
 /**
- * Bytes with their length. They need not end in NUL. As a label value, a NULL pointer is the empty
- * string.
+ * A string: bytes and their number. `SHMETRICS_STR("literal")` and `shmetrics_cstr` make one. It
+ * need not end in NUL. As a label value, a NULL pointer is the empty string.
  */
 typedef struct shmetrics_str {
   /**
@@ -377,25 +465,36 @@ typedef struct shmetrics_str {
    */
   const char *data;
   /**
-   * How many.
+   * The number of bytes.
    */
   size_t len;
 } shmetrics_str;
 
 /**
- * What a family is called and made of. Zero-initialise it, then set what you need. What families
- * of a type do not have, such as buckets of a counter, is `SHMETRICS_STATUS_INVALID_ARGUMENT`.
+ * The definition of a family. Make one with `SHMETRICS_FAMILY_SPEC(...)`; or set all bytes to
+ * zero, then `struct_size`. A field that the type of the family does not have, such as buckets of
+ * a counter, is `SHMETRICS_STATUS_INVALID_ARGUMENT`.
+ *
+ * Two registrations of one name are the same family if they agree in: type, gauge mode, set of
+ * label names, unit, `buckets` or `quantiles` or `states`, the native buckets, `exact_name` and
+ * `expire_after_seconds`. A difference in any of these is `SHMETRICS_STATUS_CONFLICT`, unless
+ * `replace` is set. Help, order of the label names, `max_series` and `exemplar_interval_seconds`
+ * do not conflict: those of the registration that made the family are in force.
  */
 typedef struct shmetrics_family_spec {
   /**
-   * The metric's name: any UTF-8 without control characters. What is not letters, digits, `_`
-   * and `:` is escaped for scrapers that do not ask for it. A counter is shown as `name_total`,
-   * whether or not the name ends so.
+   * `sizeof(shmetrics_family_spec)` where the program is compiled. Later versions may add fields
+   * at the end.
+   */
+  size_t struct_size;
+  /**
+   * The name: UTF-8 without control characters, at most `SHMETRICS_MAX_NAME_BYTES`. Other
+   * characters than letters, digits, `_` and `:` are escaped for scrapers that do not ask for
+   * them. Pages show a counter as `name_total`, whether or not the name ends in `_total`.
    */
   struct shmetrics_str name;
   /**
-   * What it means, for people; may be empty. The help of the registration that makes the family
-   * is shown; another one is no conflict.
+   * The description; may be empty. At most `SHMETRICS_MAX_HELP_BYTES`.
    */
   struct shmetrics_str help;
   /**
@@ -403,88 +502,87 @@ typedef struct shmetrics_family_spec {
    */
   struct shmetrics_str unit;
   /**
-   * The label names: any UTF-8, as the metric's name.
+   * The label names: UTF-8 as the name.
    */
   const struct shmetrics_str *label_names;
   /**
-   * How many; 0 for a metric without labels.
+   * The number of label names, at most `SHMETRICS_MAX_LABELS`; 0 for a metric without labels.
    */
   size_t label_count;
   /**
-   * A histogram's rising upper bounds; `+Inf` is added by itself. NULL for Prometheus' default
-   * ones, or for none where there are native buckets.
+   * The rising upper bounds of a histogram's buckets. The bucket `+Inf` is added. NULL gives
+   * Prometheus' default buckets, or no classic ones where there are native buckets.
    */
   const double *buckets;
   /**
-   * How many.
+   * The number of buckets, at most `SHMETRICS_MAX_BUCKETS`.
    */
   size_t bucket_count;
   /**
-   * The states of a state set or an enum.
+   * The names of the states of a state set or an enum.
    */
   const struct shmetrics_str *states;
   /**
-   * How many, up to 64.
+   * The number of states, at most `SHMETRICS_MAX_STATES`.
    */
   size_t state_count;
   /**
-   * The most series; further label sets share one overflow series. 0 for no limit of its own.
+   * The most series of the family. Further label sets share the overflow series. 0 for no limit.
    */
   uint64_t max_series;
   /**
-   * Seconds without an update after which a series goes off the pages, and after twice as many
-   * is removed; 0 for never.
+   * A series that has no update for this many seconds leaves the pages, and after twice as many
+   * it is removed. Fractions are rounded up to whole seconds. 0 for never.
    */
-  uint32_t expire_after;
+  double expire_after_seconds;
   /**
-   * The least time between two exemplars that a counter or a bucket keeps, in milliseconds; 0
-   * for a second.
+   * The least time between two exemplars that a counter or a bucket keeps; 0 for one second.
+   * Rounded up to milliseconds.
    */
-  uint32_t exemplar_interval_ms;
+  double exemplar_interval_seconds;
   /**
-   * A summary's quantiles, of 0 to 1, rising: of what all processes together have observed in
-   * the last ten minutes. Each is right to 1.1 %. NULL for none.
+   * The quantiles of a summary, from 0 to 1, rising: of the observations of all processes in the
+   * last ten minutes. Each value is exact to 1.1 %. NULL for none.
    */
   const double *quantiles;
   /**
-   * How many.
+   * The number of quantiles, at most `SHMETRICS_MAX_QUANTILES`.
    */
   size_t quantile_count;
   /**
-   * A histogram's native buckets, which need no bounds: each is larger than the one before by at
-   * most this factor, such as 1.1. 0 for none. With `buckets`, there are both.
+   * Gives a histogram native buckets, which need no bounds: each is larger than the one before
+   * by at most this factor, such as 1.1. 0 for none. With `buckets`, the histogram has both.
    */
   double native_factor;
   /**
-   * What is at most so far from 0 is counted in the native zero bucket. 0 for 2^-128; a negative
-   * number: only 0 itself.
+   * Observations at most this far from 0 are counted in the native zero bucket. 0 for 2^-128. A
+   * negative number: the bucket is for 0 alone.
    */
   double native_zero_threshold;
   /**
-   * The most native buckets that pages show of a series; beyond that, coarser ones. 0 for 160;
-   * UINT32_MAX for no limit.
+   * The most native buckets of a series on a page. A series with more is shown in coarser
+   * buckets. 0 for 160; UINT32_MAX for no limit.
    */
   uint32_t native_max_buckets;
   /**
-   * How long an observation counts in quantiles, in seconds; 0 for ten minutes. It leaves them
-   * after half that time to all of it.
-   */
-  uint32_t quantile_max_age;
-  /**
-   * A counter is shown under this very name in Prometheus' text formats and in protobuf, without
-   * `_total`: for dashboards and rules that name an exporter's counters. OpenMetrics shows it
-   * with `_total`. A family registered without it conflicts.
+   * Pages in Prometheus' text formats and in protobuf show a counter under this very
+   * name, without `_total`, for dashboards and rules that use an exporter's names. OpenMetrics
+   * shows it with `_total`.
    */
   bool exact_name;
   /**
-   * If a family of this name is registered with another definition, this one takes its place, as
-   * a reload needs it that has one more label or bucket. The old definition leaves all pages at
-   * that instant, and updates through its handles are not done but counted. A process of an
+   * If a family of this name is registered with another definition, this definition takes its
+   * place: for a reload with one more label or bucket. All pages change at the same instant.
+   * Updates through handles of the old definition do nothing and are counted. A process of an
    * earlier generation gets `SHMETRICS_STATUS_CONFLICT`: see `shmetrics_options.generation`.
-   * Without `replace`, another definition is `SHMETRICS_STATUS_CONFLICT`. Of one that is as it
-   * was, `max_series` and `exemplar_interval_ms` are put in force.
+   * Where the definition is the same, `max_series` and `exemplar_interval_seconds` take effect.
    */
   bool replace;
+  /**
+   * How long an observation counts in quantiles; 0 for ten minutes. The observation leaves them
+   * after half of that time to all of it.
+   */
+  double quantile_max_age_seconds;
 } shmetrics_family_spec;
 
 /**
@@ -520,11 +618,11 @@ typedef struct shmetrics_counter {
  */
 typedef struct shmetrics_label {
   /**
-   * Its name.
+   * The name.
    */
   struct shmetrics_str name;
   /**
-   * Its value.
+   * The value.
    */
   struct shmetrics_str value;
 } shmetrics_label;
@@ -604,8 +702,8 @@ typedef struct shmetrics_summary_family {
 } shmetrics_summary_family;
 
 /**
- * A family. All pointers are valid until the next call of `shmetrics_points_next` that gives a
- * point of another family. Later versions may add fields at the end.
+ * The family of points. Pointers in it are valid until `shmetrics_points_next` gives a point of
+ * another family. Later versions may add fields at the end.
  */
 typedef struct shmetrics_point_family {
   /**
@@ -625,7 +723,7 @@ typedef struct shmetrics_point_family {
    */
   const double *bounds;
   /**
-   * How many there are.
+   * The number of them.
    */
   size_t bound_count;
   /**
@@ -633,7 +731,7 @@ typedef struct shmetrics_point_family {
    */
   const struct shmetrics_str *states;
   /**
-   * How many there are.
+   * The number of them.
    */
   size_t state_count;
   /**
@@ -691,7 +789,7 @@ typedef struct shmetrics_native_buckets {
    */
   const struct shmetrics_native_bucket *positive;
   /**
-   * How many there are.
+   * The number of them.
    */
   size_t positive_count;
   /**
@@ -699,7 +797,7 @@ typedef struct shmetrics_native_buckets {
    */
   const struct shmetrics_native_bucket *negative;
   /**
-   * How many there are.
+   * The number of them.
    */
   size_t negative_count;
   /**
@@ -717,7 +815,7 @@ typedef struct shmetrics_exemplar {
    */
   const struct shmetrics_label *labels;
   /**
-   * How many there are.
+   * The number of them.
    */
   size_t label_count;
   /**
@@ -725,13 +823,13 @@ typedef struct shmetrics_exemplar {
    */
   double value;
   /**
-   * When, in milliseconds since 1970.
+   * When, in seconds since 1970.
    */
-  uint64_t at_ms;
+  double at_seconds;
 } shmetrics_exemplar;
 
 /**
- * A series as it was at one moment. All pointers are valid until the next call with the same
+ * A series as it was at one moment. Pointers in it are valid until the next call with the same
  * points. Arrays that a type does not have are NULL with a count of 0. Later versions may add
  * fields at the end.
  */
@@ -745,13 +843,13 @@ typedef struct shmetrics_point {
    */
   const struct shmetrics_label *labels;
   /**
-   * How many there are.
+   * The number of them.
    */
   size_t label_count;
   /**
-   * When the series began, in nanoseconds since 1970; 0 where that is not known.
+   * When the series began, in seconds since 1970; 0 where the time is not known.
    */
-  uint64_t began_ns;
+  double began_seconds;
   /**
    * The value of a counter, gauge, unknown or info; the sum of a histogram's or summary's
    * observations.
@@ -762,12 +860,13 @@ typedef struct shmetrics_point {
    */
   uint64_t whole;
   /**
-   * Observations of each bucket of a histogram alone, in one bucket more than there are bounds.
-   * A summary, and a histogram that is only native, has one. They are those of `value`.
+   * The observations of each bucket by itself, not cumulated, one bucket more than there are
+   * bounds. A summary, and a histogram with native buckets alone, has one bucket. `value` is the
+   * sum of these observations.
    */
   const uint64_t *counts;
   /**
-   * How many there are.
+   * The number of them.
    */
   size_t bucket_count;
   /**
@@ -775,7 +874,7 @@ typedef struct shmetrics_point {
    */
   const struct shmetrics_quantile *quantiles;
   /**
-   * How many there are.
+   * The number of them.
    */
   size_t quantile_count;
   /**
@@ -783,7 +882,7 @@ typedef struct shmetrics_point {
    */
   const bool *states;
   /**
-   * How many there are.
+   * The number of them.
    */
   size_t state_count;
   /**
@@ -795,11 +894,11 @@ typedef struct shmetrics_point {
    */
   const struct shmetrics_exemplar *exemplars;
   /**
-   * How many there are.
+   * The number of them.
    */
   size_t exemplar_count;
   /**
-   * Whether a counter's value is exact in `whole`: it is, unless a fraction was ever added.
+   * Whether `whole` is the exact value of a counter: true unless a fraction was ever added.
    */
   bool is_whole;
 } shmetrics_point;
@@ -831,30 +930,32 @@ typedef struct shmetrics_options {
    */
   size_t struct_size;
   /**
-   * Letters, digits and `. _ - : @`; or, with a slash, the path of a file on a tmpfs. Empty:
-   * `$SHMETRICS_SEGMENT`, else "default".
+   * The segment's name: at most 245 letters, digits and `. _ - : @`; or, with a slash, the path
+   * of a file on a tmpfs. Empty: `$SHMETRICS_SEGMENT`, else "default".
    */
   struct shmetrics_str name;
   /**
    * `SHMETRICS_OPEN_OR_CREATE`, `SHMETRICS_CREATE_NEW`, `SHMETRICS_ATTACH` or
    * `SHMETRICS_ANONYMOUS`.
    */
-  uint32_t how;
+  uint32_t open_mode;
   /**
-   * The file mode of a new segment, such as 0640 for scrapers of the same group, or 0660 for
-   * processes of the same group that count. 0 for `$SHMETRICS_MODE`, else 0600.
+   * The file mode of a new segment: 0640 for scrapers of the same group, 0660 for processes of
+   * the same group that count. 0 for `$SHMETRICS_MODE`, else 0600.
    */
   uint32_t mode;
   /**
-   * Bytes a new segment may grow to; 0 for `$SHMETRICS_CEILING`, else 64 MiB.
+   * The size in bytes to which a new segment may grow, from `SHMETRICS_MIN_SIZE_BYTES` to
+   * `SHMETRICS_MAX_SIZE_BYTES`. 0 for `$SHMETRICS_CEILING`, else 64 MiB.
    */
-  uint64_t ceiling;
+  uint64_t max_size;
   /**
-   * The most series a new segment takes; 0 for as many as fit.
+   * The most series of a new segment; 0 for as many as fit.
    */
   uint64_t max_series;
   /**
-   * The most processes with gauges of their own at one time.
+   * The most processes that have values in per-process gauges at one time, at most
+   * `SHMETRICS_MAX_PROCESSES`.
    */
   uint32_t max_processes;
   /**
@@ -862,45 +963,44 @@ typedef struct shmetrics_options {
    */
   uint32_t allow_disk;
   /**
-   * Not 0: start with a new segment if no process has the old one open for counting any more.
-   * For the process that starts a service, and stays: of users that come and go, each would
-   * begin anew. Only with `SHMETRICS_OPEN_OR_CREATE`.
+   * Not 0: replace a segment that no process has open for counting by a new one. For the process
+   * that starts a service and stays. Only with `SHMETRICS_OPEN_OR_CREATE`.
    */
   uint32_t reset_if_unused;
   /**
-   * `SHMETRICS_PER_CPU_DEFAULT`, or less: whether hot counters and histograms count in cells for each CPU. `$SHMETRICS_RSEQ=0` is
-   * `SHMETRICS_PER_CPU_LOCKED` for all.
+   * Whether hot counters and histograms count in per-CPU cells: `SHMETRICS_PER_CPU_DEFAULT`,
+   * `_LOCKED` or `_NONE`. `$SHMETRICS_RSEQ=0` is `SHMETRICS_PER_CPU_LOCKED` for all processes.
    */
-  uint32_t lanes;
+  uint32_t per_cpu;
   /**
-   * Labels that every series of a new segment has in front of its own. Whoever attaches the
-   * segment with labels must give the same; who gives none takes it as it is.
+   * Labels that every series of a new segment has in front of its own. A process that attaches
+   * the segment gives the same labels or none.
    */
   const struct shmetrics_label *labels;
   /**
-   * How many.
+   * The number of labels.
    */
   size_t label_count;
   /**
    * The group of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_GROUP`,
-   * else this process' group.
+   * else the group of this process.
    */
   struct shmetrics_str group;
   /**
    * The owner of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_OWNER`,
-   * else this process' user. Only root may name another user. This process trusts segments of
-   * this user.
+   * else the user of this process. Only root may name another user. This process trusts segments
+   * of this user.
    */
   struct shmetrics_str owner;
   /**
    * The users, separated by commas, in whose existing segments this process may count, besides
-   * root and its own user. Empty: `$SHMETRICS_TRUST`. A segment's owner can cut its file off,
-   * which kills the processes that use it.
+   * root and its own user. Empty: `$SHMETRICS_TRUST`. The owner of a segment can truncate its
+   * file, which kills the processes that use it.
    */
   struct shmetrics_str trust;
   /**
-   * How the text formats show the bounds of buckets and the quantiles of a new segment:
-   * `SHMETRICS_BOUNDS_DEFAULT`, or another.
+   * How the text formats show bounds of buckets and quantiles of a new segment:
+   * `SHMETRICS_BOUNDS_DEFAULT`, `_CANONICAL` or `_SHORT`.
    */
   uint32_t bounds;
   /**
@@ -908,11 +1008,10 @@ typedef struct shmetrics_options {
    */
   uint32_t reserved;
   /**
-   * The number of this process' generation, for hosts that number their reloads: of two
-   * processes that replace each other's definition of a family
-   * (`shmetrics_family_spec.replace`), the later generation prevails. 0: the time at which this
-   * process opened the segment last; forked children have their parent's. Give numbers in all
-   * processes of an application, or in none.
+   * The generation of this process, for hosts that number their reloads. Of two processes that
+   * replace each other's definition of a family (`shmetrics_family_spec.replace`), the later
+   * generation prevails. 0: the time at which this process opened the segment last; forked
+   * children have that of their parent. All processes of an application give numbers, or none.
    */
   uint64_t generation;
 } shmetrics_options;
@@ -964,6 +1063,12 @@ extern "C" {
 #endif // __cplusplus
 
 /**
+ * The string of a C string, which ends in NUL. NULL gives the empty string. The result points to
+ * `text`.
+ */
+struct shmetrics_str shmetrics_cstr(const char *text);
+
+/**
  * Registers a family of counters, or finds it.
  */
 enum shmetrics_status shmetrics_counter_register(struct shmetrics_segment *segment,
@@ -971,15 +1076,15 @@ enum shmetrics_status shmetrics_counter_register(struct shmetrics_segment *segme
                                                  struct shmetrics_counter_family *family);
 
 /**
- * The counter with these label values, made if there is none. Never fails: see "Label sets" above.
+ * The counter with these label values, made if there is none. See "Label sets" above.
  */
 struct shmetrics_counter shmetrics_counter_with(struct shmetrics_counter_family family,
                                                 const struct shmetrics_str *values,
                                                 size_t count);
 
 /**
- * Removes the counter with these label values, for all processes; its handles then count nowhere.
- * False if there is none. See "Removing label sets" above.
+ * Removes the counter with these label values, for all processes. False if there is none. See
+ * "Removing label sets" above.
  */
 bool shmetrics_counter_remove(struct shmetrics_counter_family family,
                               const struct shmetrics_str *values,
@@ -1008,10 +1113,11 @@ void shmetrics_counter_inc(struct shmetrics_counter counter);
 void shmetrics_counter_add(struct shmetrics_counter counter, double v);
 
 /**
- * Adds `v`, and keeps what these labels say of it as an exemplar: `trace_id`, mostly. A counter
- * keeps the latest, and takes a new one no sooner than `exemplar_interval_ms` after the last.
- * Names and values may have 128 characters together. Labels that no page could have are not kept,
- * but noted in `shmetrics_updates_rejected_total`. Of OpenMetrics and protobuf pages.
+ * Adds `v`, and keeps these labels as the exemplar of the addition, such as a `trace_id`. A
+ * counter keeps the latest exemplar, and takes a new one at the earliest
+ * `exemplar_interval_seconds` after the last. Names and values have at most
+ * `SHMETRICS_MAX_EXEMPLAR_CHARACTERS` together. Labels that no page could show are not kept, and
+ * counted in `shmetrics_updates_rejected_total`. OpenMetrics and protobuf pages show exemplars.
  */
 void shmetrics_counter_add_with_exemplar(struct shmetrics_counter counter,
                                          double v,
@@ -1019,12 +1125,12 @@ void shmetrics_counter_add_with_exemplar(struct shmetrics_counter counter,
                                          size_t count);
 
 /**
- * Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place
- * to keep families and handles between two requests. The labels come in any order; in the family's
- * own it is fastest. What is not there is made, a family without a help text; register it
- * beforehand where it is to have one, or a limit. It costs two look-ups. On an error nothing is
- * counted. A negative, infinite or NaN `v` is `SHMETRICS_STATUS_INVALID_ARGUMENT`, and makes
- * nothing.
+ * Adds `v` to the counter of this name with these labels, in one call: for hosts that have no
+ * place to keep handles between two requests. The labels may be in any order; that of the family
+ * is fastest. A family or series that is missing is made. The new family has no help text and no
+ * limit: register the family beforehand where it needs them. The call takes two look-ups. On an
+ * error nothing is counted. A negative, infinite or NaN `v` is
+ * `SHMETRICS_STATUS_INVALID_ARGUMENT`, and makes nothing.
  */
 enum shmetrics_status shmetrics_counter_add_named(struct shmetrics_segment *segment,
                                                   struct shmetrics_str name,
@@ -1043,8 +1149,8 @@ void shmetrics_counter_add_u64(struct shmetrics_counter counter, uint64_t n);
 double shmetrics_counter_value(struct shmetrics_counter counter);
 
 /**
- * Registers a family of gauges, or finds it. `mode` (a `SHMETRICS_GAUGE_...`) says what the values
- * of several processes amount to.
+ * Registers a family of gauges, or finds it. `mode`, a `SHMETRICS_GAUGE_...`, says how a page
+ * combines the values of several processes.
  */
 enum shmetrics_status shmetrics_gauge_register(struct shmetrics_segment *segment,
                                                const struct shmetrics_family_spec *spec,
@@ -1053,23 +1159,22 @@ enum shmetrics_status shmetrics_gauge_register(struct shmetrics_segment *segment
 
 /**
  * Registers a family of metrics of unknown type (`untyped`), or finds it: one value for all
- * processes, of which nothing is known, such as one passed on from elsewhere. It is set as a gauge
- * is.
+ * processes, such as a value from another system. It is set as a gauge is.
  */
 enum shmetrics_status shmetrics_unknown_register(struct shmetrics_segment *segment,
                                                  const struct shmetrics_family_spec *spec,
                                                  struct shmetrics_gauge_family *family);
 
 /**
- * The gauge with these label values, made if there is none. Never fails: see "Label sets" above.
+ * The gauge with these label values, made if there is none. See "Label sets" above.
  */
 struct shmetrics_gauge shmetrics_gauge_with(struct shmetrics_gauge_family family,
                                             const struct shmetrics_str *values,
                                             size_t count);
 
 /**
- * Removes the gauge with these label values, for all processes; its handles then count nowhere.
- * False if there is none. See "Removing label sets" above.
+ * Removes the gauge with these label values, for all processes. False if there is none. See
+ * "Removing label sets" above.
  */
 bool shmetrics_gauge_remove(struct shmetrics_gauge_family family,
                             const struct shmetrics_str *values,
@@ -1112,42 +1217,41 @@ void shmetrics_gauge_dec(struct shmetrics_gauge gauge);
 void shmetrics_gauge_set_to_now(struct shmetrics_gauge gauge);
 
 /**
- * The value now; 0 for an inert handle, and once the gauge is removed. Of a per-process gauge it
- * is this process' own, 0 if that has not set it: a page shows what the values of all processes
- * amount to.
+ * The value now; 0 for an inert handle, and once the gauge is removed. For a per-process gauge
+ * this is the value of this process, 0 if it has set none; a page combines the values of all
+ * processes.
  */
 double shmetrics_gauge_value(struct shmetrics_gauge gauge);
 
 /**
- * Registers a family of histograms, or finds it: with classic buckets, and with native ones if
- * `native_factor` is set.
+ * Registers a family of histograms, or finds it: with classic buckets, with native ones if
+ * `native_factor` is set, or with both.
  *
  * ```c
  * shmetrics_histogram_family latency;
- * shmetrics_histogram_register(segment, &(shmetrics_family_spec){
- *     .name = {"latency_seconds", 15}, .unit = {"seconds", 7}, .native_factor = 1.1,
- * }, &latency);
+ * shmetrics_histogram_register(segment, &SHMETRICS_FAMILY_SPEC(
+ *     .name = SHMETRICS_STR("latency_seconds"), .unit = SHMETRICS_STR("seconds"),
+ *     .native_factor = 1.1), &latency);
  * shmetrics_histogram_observe(shmetrics_histogram_with(latency, NULL, 0), 0.0042);
  * ```
  *
- * Native buckets are made as they are needed. An observation that finds no room for a new one is
- * not counted, but in `shmetrics_observations_refused_total`.
+ * Native buckets are made at their first observation. An observation that finds no room for its
+ * bucket is not counted, except in `shmetrics_observations_refused_total`.
  */
 enum shmetrics_status shmetrics_histogram_register(struct shmetrics_segment *segment,
                                                    const struct shmetrics_family_spec *spec,
                                                    struct shmetrics_histogram_family *family);
 
 /**
- * The histogram with these label values, made if there is none. Never fails: see "Label sets"
- * above.
+ * The histogram with these label values, made if there is none. See "Label sets" above.
  */
 struct shmetrics_histogram shmetrics_histogram_with(struct shmetrics_histogram_family family,
                                                     const struct shmetrics_str *values,
                                                     size_t count);
 
 /**
- * Removes the histogram with these label values, for all processes; its handles then count
- * nowhere. False if there is none. See "Removing label sets" above.
+ * Removes the histogram with these label values, for all processes. False if there is none. See
+ * "Removing label sets" above.
  */
 bool shmetrics_histogram_remove(struct shmetrics_histogram_family family,
                                 const struct shmetrics_str *values,
@@ -1165,14 +1269,14 @@ uint64_t shmetrics_histogram_clear(struct shmetrics_histogram_family family);
 bool shmetrics_histogram_is_removed(struct shmetrics_histogram histogram);
 
 /**
- * Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`; an
- * infinite value is counted in its bucket and leaves the sum as it is.
+ * Counts one observation. NaN is not counted, except in `shmetrics_updates_rejected_total`. An
+ * infinite value is counted in its bucket and does not change the sum.
  */
 void shmetrics_histogram_observe(struct shmetrics_histogram histogram, double v);
 
 /**
- * As `shmetrics_histogram_observe`, and keeps what these labels say of it as its bucket's
- * exemplar, as `shmetrics_counter_add_with_exemplar` does. Not for summaries.
+ * As `shmetrics_histogram_observe`, and keeps these labels as the exemplar of the bucket, as
+ * `shmetrics_counter_add_with_exemplar` does. Not for summaries.
  */
 void shmetrics_histogram_observe_with_exemplar(struct shmetrics_histogram histogram,
                                                double v,
@@ -1180,8 +1284,8 @@ void shmetrics_histogram_observe_with_exemplar(struct shmetrics_histogram histog
                                                size_t count);
 
 /**
- * Counts one observation of the histogram of this name and these labels, as
- * `shmetrics_counter_add_named` adds. One that is made has the default buckets. NaN is
+ * Counts one observation of the histogram of this name with these labels, as
+ * `shmetrics_counter_add_named` adds. A histogram that is made has the default buckets. NaN is
  * `SHMETRICS_STATUS_INVALID_ARGUMENT`.
  */
 enum shmetrics_status shmetrics_histogram_observe_named(struct shmetrics_segment *segment,
@@ -1191,7 +1295,7 @@ enum shmetrics_status shmetrics_histogram_observe_named(struct shmetrics_segment
                                                         double v);
 
 /**
- * The time now, for `shmetrics_histogram_observe_since`: nanoseconds of the monotonic clock.
+ * The time now, for `shmetrics_histogram_observe_since`. The number has no other meaning.
  */
 uint64_t shmetrics_timer_start(void);
 
@@ -1201,9 +1305,9 @@ uint64_t shmetrics_timer_start(void);
 void shmetrics_histogram_observe_since(struct shmetrics_histogram histogram, uint64_t start);
 
 /**
- * As `shmetrics_counter_with`, for foreign-function interfaces that cannot pass structs by value:
- * handles go by pointer, and `*counter` becomes the handle. All calls that end in `_p` are such. A
- * NULL pointer to a handle does nothing.
+ * As `shmetrics_counter_with`, for foreign-function interfaces that cannot pass structs by value.
+ * All calls that end in `_p` take the address of a handle, and do nothing if it is NULL.
+ * `*counter` becomes the handle.
  */
 void shmetrics_counter_with_p(const struct shmetrics_counter_family *family,
                               const struct shmetrics_str *values,
@@ -1287,31 +1391,35 @@ void shmetrics_histogram_observe_p(const struct shmetrics_histogram *histogram, 
 /**
  * As `shmetrics_histogram_observe_since`, of summaries too.
  */
-void shmetrics_histogram_observe_since_p(const struct shmetrics_histogram *histogram, uint64_t start);
+void shmetrics_histogram_observe_since_p(const struct shmetrics_histogram *histogram,
+                                         uint64_t start);
 
 /**
- * Reads the cursor's page as values instead of text: each series as it is at the moment it is read, a family complete before the next,
- * the library's own families last. `shmetrics_cursor_add_filter` says beforehand which families; the format does not matter, and names
- * are as they were registered. At most some hundred series are held at a time. On success the cursor is freed.
+ * Reads the page of the cursor as values instead of text. Each series is read at one moment, all
+ * series of a family before the next family, the library's own families last.
+ * `shmetrics_cursor_add_filter` selects families beforehand. The exposition has no effect: names
+ * are as they were registered. At most some hundred series are held at a time. On success the
+ * cursor is freed.
  */
 enum shmetrics_status shmetrics_cursor_points(struct shmetrics_cursor *cursor,
                                               struct shmetrics_points **points);
 
 /**
- * Reads the next series. `*point` becomes NULL behind the last one.
+ * Reads the next series. `*point` becomes NULL after the last one.
  */
 enum shmetrics_status shmetrics_points_next(struct shmetrics_points *points,
                                             const struct shmetrics_point **point);
 
 /**
- * Frees points; NULL is ignored. Of a reader's page, before the reader.
+ * Frees points; NULL is ignored. Free the points of a reader before the reader.
  */
 void shmetrics_points_free(struct shmetrics_points *points);
 
 /**
  * Attaches to a segment, read-only. An empty name: `$SHMETRICS_SEGMENT`, else "default".
  */
-enum shmetrics_status shmetrics_reader_open(struct shmetrics_str name, struct shmetrics_reader **reader);
+enum shmetrics_status shmetrics_reader_open(struct shmetrics_str name,
+                                            struct shmetrics_reader **reader);
 
 /**
  * Frees a reader; NULL is ignored. Its cursors must have been freed.
@@ -1319,9 +1427,9 @@ enum shmetrics_status shmetrics_reader_open(struct shmetrics_str name, struct sh
 void shmetrics_reader_free(struct shmetrics_reader *reader);
 
 /**
- * Renders a page into `buffer`. `*length` becomes the page's length also when `capacity` is too
- * small for it: then nothing is written, and the status is `SHMETRICS_STATUS_FULL`. The page may
- * have grown by the next call: leave some room.
+ * Renders a page into `buffer`. `*length` becomes the length of the page also when `capacity` is
+ * too small for it: then nothing is written, and the status is
+ * `SHMETRICS_STATUS_BUFFER_TOO_SMALL`. The page may have grown by the next call: leave some room.
  */
 enum shmetrics_status shmetrics_reader_render(const struct shmetrics_reader *reader,
                                               char *buffer,
@@ -1329,7 +1437,7 @@ enum shmetrics_status shmetrics_reader_render(const struct shmetrics_reader *rea
                                               size_t *length);
 
 /**
- * As `shmetrics_reader_render`, from a segment this process writes to.
+ * As `shmetrics_reader_render`, from a segment that this process has open.
  */
 enum shmetrics_status shmetrics_segment_render(const struct shmetrics_segment *segment,
                                                char *buffer,
@@ -1337,26 +1445,26 @@ enum shmetrics_status shmetrics_segment_render(const struct shmetrics_segment *s
                                                size_t *length);
 
 /**
- * Begins a page that is rendered a piece at a time. The segment's mapping stays, so the cursor may
- * be used at any time.
+ * Begins a page that is read in pieces. The segment stays mapped, so the cursor may be used at any
+ * time.
  */
 enum shmetrics_status shmetrics_segment_cursor(const struct shmetrics_segment *segment,
                                                struct shmetrics_cursor **cursor);
 
 /**
- * Begins a page that is rendered a piece at a time. Free the cursor before the reader.
+ * Begins a page that is read in pieces. Free the cursor before the reader.
  */
 enum shmetrics_status shmetrics_reader_cursor(const struct shmetrics_reader *reader,
                                               struct shmetrics_cursor **cursor);
 
 /**
- * What to answer to a scraper that sends this `Accept` header; an empty one if it sends none.
- * Never fails: without anything better it is text 0.0.4.
+ * The exposition for a scraper that sends this `Accept` header, or an empty one if it sends none.
+ * Never fails: for an unknown header it is text 0.0.4.
  */
 struct shmetrics_exposition shmetrics_negotiate(struct shmetrics_str accept);
 
 /**
- * The `Content-Type` of a page that is so written. NULL if there is no such format or escaping.
+ * The `Content-Type` of a page with this exposition. NULL if there is no such format or escaping.
  */
 const char *shmetrics_exposition_content_type(struct shmetrics_exposition exposition);
 
@@ -1367,27 +1475,25 @@ const char *shmetrics_exposition_content_type(struct shmetrics_exposition exposi
 bool shmetrics_accepts_gzip(struct shmetrics_str accept_encoding);
 
 /**
- * Says how the cursor's page is written; without it, it is text 0.0.4. To be called before its
- * first bytes are taken.
+ * Sets the exposition of the page; without this call it is text 0.0.4. Call it before the first
+ * read.
  */
 enum shmetrics_status shmetrics_cursor_set_exposition(struct shmetrics_cursor *cursor,
-                                              struct shmetrics_exposition exposition);
+                                                      struct shmetrics_exposition exposition);
 
 /**
- * Adds to the names of samples whose families the cursor's page is to have, as scrapers ask for by
- * `name[]`; without any it has all. A name may be as it was registered, or as the page shows it.
- * To be called before its first bytes are taken.
+ * Selects a family by the name of one of its samples, as scrapers ask for by `name[]`. The page
+ * has the selected families; without a filter, all. The name may be as registered or as the page
+ * shows it. Call it before the first read.
  */
 enum shmetrics_status shmetrics_cursor_add_filter(struct shmetrics_cursor *cursor,
-                                            struct shmetrics_str name);
+                                                  struct shmetrics_str name);
 
 /**
- * Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is complete.
- * Any capacity will do, down to one byte.
+ * Copies the next bytes of the page to `buffer` and returns their number; 0 once the page is
+ * complete. Any capacity will do, down to one byte.
  */
-size_t shmetrics_cursor_read(struct shmetrics_cursor *cursor,
-                             char *buffer,
-                             size_t capacity);
+size_t shmetrics_cursor_read(struct shmetrics_cursor *cursor, char *buffer, size_t capacity);
 
 /**
  * Frees a cursor; NULL is ignored.
@@ -1395,7 +1501,7 @@ size_t shmetrics_cursor_read(struct shmetrics_cursor *cursor,
 void shmetrics_cursor_free(struct shmetrics_cursor *cursor);
 
 /**
- * The `Content-Type` of a page in the text format 0.0.4. Prometheus 3 refuses a page without it.
+ * The `Content-Type` of a page in the text format 0.0.4. Prometheus 3 rejects a page without it.
  */
 const char *shmetrics_content_type(void);
 
@@ -1405,9 +1511,9 @@ const char *shmetrics_content_type(void);
 const char *shmetrics_version(void);
 
 /**
- * Sets the defaults of the first release's fields, for programs that do not say how large their
- * struct is. In C and C++ a macro of this name stands for `shmetrics_options_init_sized`, which
- * sets all.
+ * Sets the defaults of the fields of the first version, for programs that do not pass the size of
+ * their struct. In C and C++ a macro of this name calls `shmetrics_options_init_sized`, which sets
+ * all fields.
  */
 void shmetrics_options_init(struct shmetrics_options *options);
 
@@ -1418,91 +1524,93 @@ void shmetrics_options_init_sized(struct shmetrics_options *options, size_t size
 
 /**
  * Opens a segment. `options` may be NULL for the defaults. Opening the same segment again gives
- * the same pointer, from any thread and by any path; in a forked child too, also where it may not
- * open the file any more.
+ * the same pointer, from any thread and by any path; also in a forked child that may no longer
+ * open the file.
  */
 enum shmetrics_status shmetrics_segment_open(const struct shmetrics_options *options,
                                              struct shmetrics_segment **segment);
 
 /**
- * Removes a segment's name. Processes that have it mapped go on with the memory, unseen. Only
- * segments are removed; by its plain name also a damaged one is.
+ * Removes the name of a segment. Processes that have the segment mapped keep using the memory,
+ * which no new process finds. The call removes segments only, and by a plain name also damaged
+ * ones.
  */
 enum shmetrics_status shmetrics_segment_remove(struct shmetrics_str name);
 
 /**
- * Takes the family of this name off all pages, for all processes. `*unregistered`, unless it is
- * NULL, says whether there was one. Updates through its handles are not done but counted, and the
- * name may be registered anew. `SHMETRICS_STATUS_CONFLICT`: a process of a later generation has
- * registered it. To put another definition in its place, register that with `replace`.
+ * Removes the family of this name from all pages, for all processes. `*unregistered`, unless it is
+ * NULL, says whether there was one. Updates through handles of the family do nothing and are
+ * counted. The name may be registered again. `SHMETRICS_STATUS_CONFLICT`: a process of a later
+ * generation has registered the family. To replace a definition by another, register it with
+ * `replace`.
  */
 enum shmetrics_status shmetrics_unregister(struct shmetrics_segment *segment,
                                            struct shmetrics_str name,
                                            bool *unregistered);
 
 /**
- * Gives this process a number of its own for the label `pid` of per-process gauges, such as a
- * worker number. Call it in the worker, before its first gauge update.
+ * Gives this process a number for the label `pid` of per-process gauges, such as a worker number.
+ * Call it in the worker, before its first update of a gauge.
  */
-enum shmetrics_status shmetrics_segment_set_identity(struct shmetrics_segment *segment, uint32_t identity);
+enum shmetrics_status shmetrics_segment_set_identity(struct shmetrics_segment *segment,
+                                                     uint32_t identity);
 
 /**
- * Takes part in the segment's per-process gauges now, instead of at this process' first update of
- * one. Updates do this by themselves. A process calls this where its first update would be too
- * late, as before it installs a filter that denies system calls, or to learn the reason if it
- * cannot. Repeated calls do nothing. Forked children take part for themselves.
+ * Takes a slot for this process' values in per-process gauges now, instead of at its first update
+ * of such a gauge. Call it before a filter denies system calls, or to learn why a slot cannot be
+ * taken. Repeated calls do nothing. Forked children take slots of their own.
  *
- * `SHMETRICS_STATUS_FULL`: as many processes as the segment has room for (`max_processes`) take
- * part already. `SHMETRICS_STATUS_PERMISSION` or `SHMETRICS_STATUS_SYSTEM`: the system denies both
- * what a process needs for it: to open the segment's file once more, and to make a System V shared
- * memory segment.
+ * `SHMETRICS_STATUS_FULL`: `max_processes` processes have slots already.
+ * `SHMETRICS_STATUS_PERMISSION` or `SHMETRICS_STATUS_SYSTEM`: the system denies both of the ways
+ * to hold a slot: to open the file of the segment once more, and to make a System V shared memory
+ * segment.
  */
 enum shmetrics_status shmetrics_segment_attach_process(struct shmetrics_segment *segment);
 
 /**
- * Expires the series of families with `expire_after` that no process has updated for that time,
- * and returns how many went off the pages. Rendering a page of the segment does so by itself; call
- * this where only read-only readers render.
+ * Expires the series of families with `expire_after_seconds` that no process has updated for that
+ * time, and returns how many left the pages. Rendering a page of the segment does the same. Call
+ * it where only read-only readers render.
  */
 uint64_t shmetrics_segment_expire(struct shmetrics_segment *segment);
 
 /**
- * For hooks that tell of a child's death, which other libraries want called. You never need it:
- * the kernel tells who lives, so nothing is marked, and no call can harm a living process. True if
- * no living process with this pid (in the caller's PID namespace) has gauges of its own in the
- * segment.
+ * For programs that are ported from libraries with such a call; no program needs it. The kernel
+ * tells which processes live, so nothing is marked, and no call harms a living process. True if no
+ * living process with this pid (in the caller's PID namespace) has values in per-process gauges.
  */
 bool shmetrics_segment_mark_dead(struct shmetrics_segment *segment, uint32_t pid);
 
 /**
- * Whether the segment's name still leads to it: it has not been removed or replaced. If it has,
- * this process counts where new processes and exporters do not look, until it is restarted. True
- * also where the process cannot tell, as after `chroot`, and for anonymous segments.
+ * Whether the name of the segment still leads to it. If the segment was removed or replaced, this
+ * process counts where new processes and exporters do not look, until it is restarted. True also
+ * where the process cannot tell, as after `chroot`, and for anonymous segments.
  */
 bool shmetrics_segment_is_current(struct shmetrics_segment *segment);
 
 /**
  * How many processes have the segment open for counting, this one included: forked children and
- * stopped processes too, readers not. -1 if the system does not tell: see "Who has a segment open"
- * in the guide.
+ * stopped processes count, readers do not. -1 if the system does not tell: see "Who has a segment
+ * open" in the guide.
  */
 int64_t shmetrics_segment_attached(struct shmetrics_segment *segment);
 
 /**
- * Puts into `in_use` whether any process has the segment of this name open for counting, this one
- * included; readers do not count.
+ * Puts into `*in_use` whether any process has the segment of this name open for counting, this one
+ * included. Readers do not count.
  */
 enum shmetrics_status shmetrics_segment_is_in_use(struct shmetrics_str name, bool *in_use);
 
 /**
- * Copies what the segment could not take, a sentence for the host's log that says what to do, to
- * `buffer`, cut off to `capacity` with a NUL at its end. Returns its whole length without the NUL;
- * 0 if there is nothing new. Each kind of trouble is told once, to one process of all. Call it now
- * and then, say after each page. `buffer` may be NULL if `capacity` is 0.
+ * Copies the next warning about the segment to `buffer`: a sentence for the log of the host, which
+ * says what the segment could not take and what to do. The copy is cut off to `capacity`, with a
+ * NUL at its end. Returns the whole length without the NUL; 0 if there is no new warning. Each
+ * kind of warning is given once, to one of all processes. Call it now and then, say after each
+ * page. `buffer` may be NULL if `capacity` is 0.
  */
 size_t shmetrics_segment_next_warning(struct shmetrics_segment *segment,
-                                 char *buffer,
-                                 size_t capacity);
+                                      char *buffer,
+                                      size_t capacity);
 
 /**
  * Registers a family of state sets, or finds it: `spec->states` names up to 64 states, each on or
@@ -1587,27 +1695,27 @@ bool shmetrics_info_remove(struct shmetrics_info_family family,
 uint64_t shmetrics_info_clear(struct shmetrics_info_family family);
 
 /**
- * A status in words: a static string, for any value.
+ * The status in words: a static string, for any value.
  */
 const char *shmetrics_status_message(uint32_t status);
 
 /**
- * Copies the detail of this thread's last failed call, a sentence that says what to do, to
- * `buffer`, cut off to `capacity` with a NUL at its end. Returns its whole length without the NUL;
- * 0 if no call has failed. `buffer` may be NULL if `capacity` is 0.
+ * Copies the detail of the last failed call of this thread to `buffer`: a sentence that says what
+ * to do. The copy is cut off to `capacity`, with a NUL at its end. Returns the whole length
+ * without the NUL; 0 if no call has failed. `buffer` may be NULL if `capacity` is 0.
  */
 size_t shmetrics_last_error(char *buffer, size_t capacity);
 
 /**
- * Registers a family of summaries (the count and the sum of observations, and quantiles if there
- * are `quantiles`), or finds it.
+ * Registers a family of summaries, or finds it: the count and the sum of observations, and
+ * quantiles if the spec has `quantiles`.
  *
  * ```c
  * const double quantiles[] = {0.5, 0.9, 0.99};
  * shmetrics_summary_family sizes;
- * shmetrics_summary_register(segment, &(shmetrics_family_spec){
- *     .name = {"response_bytes", 14}, .quantiles = quantiles, .quantile_count = 3,
- * }, &sizes);
+ * shmetrics_summary_register(segment, &SHMETRICS_FAMILY_SPEC(
+ *     .name = SHMETRICS_STR("response_bytes"),
+ *     .quantiles = quantiles, .quantile_count = 3), &sizes);
  * ```
  */
 enum shmetrics_status shmetrics_summary_register(struct shmetrics_segment *segment,
@@ -1615,16 +1723,16 @@ enum shmetrics_status shmetrics_summary_register(struct shmetrics_segment *segme
                                                  struct shmetrics_summary_family *family);
 
 /**
- * The summary with these label values, made if there is none. It is a histogram without buckets:
- * observe with `shmetrics_histogram_observe`. Never fails: see "Label sets" above.
+ * The summary with these label values, made if there is none. The handle is that of a histogram
+ * without buckets: observe with `shmetrics_histogram_observe`. See "Label sets" above.
  */
 struct shmetrics_histogram shmetrics_summary_with(struct shmetrics_summary_family family,
                                                   const struct shmetrics_str *values,
                                                   size_t count);
 
 /**
- * Removes the summary with these label values, for all processes; its handles then count nowhere.
- * False if there is none. See "Removing label sets" above.
+ * Removes the summary with these label values, for all processes. False if there is none. See
+ * "Removing label sets" above.
  */
 bool shmetrics_summary_remove(struct shmetrics_summary_family family,
                               const struct shmetrics_str *values,
@@ -1636,19 +1744,18 @@ bool shmetrics_summary_remove(struct shmetrics_summary_family family,
 uint64_t shmetrics_summary_clear(struct shmetrics_summary_family family);
 
 /**
- * Registers a family of histograms whose observations can be taken back (by `shmetrics_histogram_unobserve`), such as the ages of
- * the jobs in a queue, or finds it.
+ * Registers a family of gauge histograms, or finds it: histograms whose observations can be taken
+ * back by `shmetrics_histogram_unobserve`, such as the ages of the jobs in a queue.
  */
 enum shmetrics_status shmetrics_gauge_histogram_register(struct shmetrics_segment *segment,
                                                          const struct shmetrics_family_spec *spec,
                                                          struct shmetrics_histogram_family *family);
 
 /**
- * Takes back an observation of `v` that was counted before: for gauge histograms. Of a bucket that
- * is empty nothing is taken, which is noted in `shmetrics_updates_rejected_total`.
+ * Takes back an observation of `v` that was counted before: for gauge histograms. An empty bucket
+ * stays empty, which is counted in `shmetrics_updates_rejected_total`.
  */
-void shmetrics_histogram_unobserve(struct shmetrics_histogram histogram,
-                                double v);
+void shmetrics_histogram_unobserve(struct shmetrics_histogram histogram, double v);
 
 #ifdef __cplusplus
 }  // extern "C"
@@ -1656,7 +1763,7 @@ void shmetrics_histogram_unobserve(struct shmetrics_histogram histogram,
 
 #endif  /* SHMETRICS_H */
 
-/* Says how large the caller's struct is, so that later releases can have more fields. */
+/* Passes the size of the caller's struct, so that later versions can add fields. */
 #ifndef shmetrics_options_init
 #define shmetrics_options_init(options) shmetrics_options_init_sized(options, sizeof(shmetrics_options))
 #endif

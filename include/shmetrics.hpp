@@ -49,6 +49,7 @@ enum class status_code : std::uint32_t {
   system = SHMETRICS_STATUS_SYSTEM,
   panic = SHMETRICS_STATUS_PANIC,
   no_memory = SHMETRICS_STATUS_NO_MEMORY,
+  buffer_too_small = SHMETRICS_STATUS_BUFFER_TOO_SMALL,
 };
 
 // How the per-process values of a gauge become one page; `shared` is a single cell that everyone
@@ -190,7 +191,7 @@ class counter : public detail::handle<shmetrics_counter> {
     }
     shmetrics_counter_add(raw(), static_cast<double>(number));
   }
-  // Keeps the labels as the counter's exemplar, at most one in spec::exemplar_interval_ms.
+  // Keeps the labels as the counter's exemplar, at most one in spec::exemplar_interval_seconds.
   void add_with_exemplar(double number, exemplar pairs) const noexcept {
     detail::with_labels(pairs, [&](const shmetrics_label* all, std::size_t count) {
       shmetrics_counter_add_with_exemplar(raw(), number, all, count);
@@ -267,7 +268,7 @@ class histogram : public detail::handle<shmetrics_histogram> {
   bool is_removed() const noexcept { return shmetrics_histogram_is_removed(raw()); }
 
   void observe(double value) const noexcept { shmetrics_histogram_observe(raw(), value); }
-  // Keeps the labels as the bucket's exemplar, at most one in spec::exemplar_interval_ms.
+  // Keeps the labels as the bucket's exemplar, at most one in spec::exemplar_interval_seconds.
   void observe_with_exemplar(double value, exemplar pairs) const noexcept {
     detail::with_labels(pairs, [&](const shmetrics_label* all, std::size_t count) {
       shmetrics_histogram_observe_with_exemplar(raw(), value, all, count);
@@ -438,19 +439,16 @@ struct spec {
   std::string_view unit{};
   std::vector<double> buckets{};           // histograms; none: the Prometheus defaults
   std::uint64_t max_series = 0;            // 0: no limit of its own
-  std::uint32_t expire_after = 0;          // seconds without an update; 0: never
+  double expire_after_seconds = 0;         // without an update; 0: never
   std::vector<std::string_view> states{};  // state sets and enumerations
-  std::uint32_t exemplar_interval_ms = 0;  // 0: a second
-  // histograms: buckets that grow by at most this, such as 1.1; 0: no native ones
-  double native_factor = 0;
+  double exemplar_interval_seconds = 0;    // 0: a second
+  double native_factor = 0;                // histograms: growth of buckets, such as 1.1; 0: none
   double native_zero_threshold = 0;        // 0: 2^-128; negative: only 0 is zero
   std::uint32_t native_max_buckets = 0;    // on pages; 0: 160
   std::vector<double> quantiles{};         // summaries: of all processes, each right to 1.1 %
-  std::uint32_t quantile_max_age = 0;      // seconds that they look back; 0: ten minutes
-  // counters: text and protobuf show this very name, without _total
-  bool exact_name = false;
-  // another definition of this name gives way: see the C header
-  bool replace = false;
+  double quantile_max_age_seconds = 0;     // that they look back; 0: ten minutes
+  bool exact_name = false;                 // counters: text and protobuf do not add _total
+  bool replace = false;                    // takes the place of another definition
 };
 
 // An exposition format.
@@ -503,8 +501,9 @@ inline bool accepts_gzip(std::string_view accept_encoding) noexcept {
   return shmetrics_accepts_gzip(detail::str(accept_encoding));
 }
 
-// Which segment, and how to open it: options("shop").max_size(256 << 20).mode(0640). Defaults are the C library's; an
-// empty name is $SHMETRICS_SEGMENT, else "default". The options keep copies of all texts.
+// Which segment, and how to open it: options("shop").max_size(256 << 20).mode(0640). The defaults
+// are those of the C library; an empty name is $SHMETRICS_SEGMENT, else "default". The options keep
+// copies of all texts.
 class options {
  public:
   options() : options(std::string_view()) {}
@@ -526,7 +525,8 @@ class options {
   options& max_series(std::uint64_t count) noexcept { return set(raw_.max_series, count); }
   options& max_processes(std::uint32_t count) noexcept { return set(raw_.max_processes, count); }
   options& allow_disk() noexcept { return set(raw_.allow_disk, 1); }
-  options& per_cpu(std::uint32_t cells) noexcept { return set(raw_.per_cpu, cells); }  // SHMETRICS_PER_CPU_DEFAULT, _LOCKED or _NONE
+  // SHMETRICS_PER_CPU_DEFAULT, _LOCKED or _NONE.
+  options& per_cpu(std::uint32_t cells) noexcept { return set(raw_.per_cpu, cells); }
   options& short_bounds(bool yes = true) noexcept {  // le="1" instead of le="1.0" in text
     return set(raw_.bounds, yes ? SHMETRICS_BOUNDS_SHORT : SHMETRICS_BOUNDS_CANONICAL);
   }
@@ -767,6 +767,7 @@ class segment : public page_source<segment> {
     const auto names = detail::strs(what.labels);
     const auto states = detail::strs(what.states);
     shmetrics_family_spec raw{};
+    raw.struct_size = sizeof raw;
     raw.name = detail::str(what.name);
     raw.help = detail::str(what.help);
     raw.unit = detail::str(what.unit);
@@ -778,14 +779,14 @@ class segment : public page_source<segment> {
     raw.states = states.data();
     raw.state_count = states.size();
     raw.max_series = what.max_series;
-    raw.expire_after = what.expire_after;
-    raw.exemplar_interval_ms = what.exemplar_interval_ms;
+    raw.expire_after_seconds = what.expire_after_seconds;
+    raw.exemplar_interval_seconds = what.exemplar_interval_seconds;
     raw.quantiles = what.quantiles.data();
     raw.quantile_count = what.quantiles.size();
     raw.native_factor = what.native_factor;
     raw.native_zero_threshold = what.native_zero_threshold;
     raw.native_max_buckets = what.native_max_buckets;
-    raw.quantile_max_age = what.quantile_max_age;
+    raw.quantile_max_age_seconds = what.quantile_max_age_seconds;
     raw.exact_name = what.exact_name;
     raw.replace = what.replace;
     decltype(Family().raw()) family{};

@@ -34,8 +34,9 @@ static void labelled_inc(int i) { (void)i; shmetrics_counter_inc(labelled); }
 static void looked_up(int i) { shmetrics_counter_inc(shmetrics_counter_with(family, sets[order[i & (ORDER - 1)]], 3)); }
 static void named(int i) {
     const shmetrics_str *set = sets[order[i & (ORDER - 1)]];
-    const shmetrics_label labels[] = {{{"method", 6}, set[0]}, {{"path", 4}, set[1]}, {{"status", 6}, set[2]}};
-    shmetrics_counter_add_named(segment, (shmetrics_str){"looked_up", 9}, labels, 3, 1);
+    const shmetrics_label labels[] = {{SHMETRICS_STR("method"), set[0]}, {SHMETRICS_STR("path"), set[1]},
+                                      {SHMETRICS_STR("status"), set[2]}};
+    shmetrics_counter_add_named(segment, SHMETRICS_STR("looked_up"), labels, 3, 1);
 }
 static void nothing(int i) { (void)i; }
 static void observe(int i) { shmetrics_histogram_observe(histogram, (double)(order[i & (ORDER - 1)] % 15) + 0.5); }
@@ -59,8 +60,6 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static shmetrics_str str(const char *s) { return (shmetrics_str){s, strlen(s)}; }
-
 static void must(shmetrics_status status) {
     if (status == SHMETRICS_STATUS_OK) return;
     char detail[256];
@@ -77,24 +76,24 @@ static void set_up(void) {
     shmetrics_counter_family counters;
     shmetrics_gauge_family gauges;
     shmetrics_histogram_family histograms;
-    must(shmetrics_counter_register(segment, &(shmetrics_family_spec){.name = str("held")}, &counters));
+    must(shmetrics_counter_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("held")), &counters));
     held = shmetrics_counter_with(counters, NULL, 0);
-    const shmetrics_str names[] = {str("method"), str("path"), str("status")};
+    const shmetrics_str names[] = {SHMETRICS_STR("method"), SHMETRICS_STR("path"), SHMETRICS_STR("status")};
     must(shmetrics_counter_register(
-        segment, &(shmetrics_family_spec){.name = str("looked_up"), .label_names = names, .label_count = 3}, &family));
+        segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("looked_up"), .label_names = names, .label_count = 3), &family));
     const double bounds[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
     must(shmetrics_histogram_register(
-        segment, &(shmetrics_family_spec){.name = str("observed"), .buckets = bounds, .bucket_count = 14}, &histograms));
+        segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("observed"), .buckets = bounds, .bucket_count = 14), &histograms));
     histogram = shmetrics_histogram_with(histograms, NULL, 0);
-    must(shmetrics_gauge_register(segment, &(shmetrics_family_spec){.name = str("shared")}, SHMETRICS_GAUGE_SHARED, &gauges));
+    must(shmetrics_gauge_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("shared")), SHMETRICS_GAUGE_SHARED, &gauges));
     gauge = shmetrics_gauge_with(gauges, NULL, 0);
-    must(shmetrics_gauge_register(segment, &(shmetrics_family_spec){.name = str("live")}, SHMETRICS_GAUGE_LIVESUM, &gauges));
+    must(shmetrics_gauge_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("live")), SHMETRICS_GAUGE_LIVESUM, &gauges));
     livesum = shmetrics_gauge_with(gauges, NULL, 0);
     for (int i = 0; i < SETS; i++) {
         const char *formats[] = {"method%04d", "/path/%04d", "status%04d"};
         for (int k = 0; k < 3; k++) {
             snprintf(texts[i][k], sizeof texts[i][k], formats[k], i);
-            sets[i][k] = str(texts[i][k]);
+            sets[i][k] = shmetrics_cstr(texts[i][k]);
         }
     }
     labelled = shmetrics_counter_with(family, sets[0], 3);

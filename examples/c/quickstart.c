@@ -12,8 +12,6 @@
 
 enum { WORKERS = 2, REQUESTS_PER_WORKER = 1000 };
 
-static shmetrics_str text(const char *s) { return (shmetrics_str){s, strlen(s)}; }
-
 static void must(shmetrics_status status, const char *doing) {
     if (status == SHMETRICS_STATUS_OK) return;
     char why[512];
@@ -23,7 +21,7 @@ static void must(shmetrics_status status, const char *doing) {
 }
 
 static void serve_requests(shmetrics_counter_family requests, shmetrics_histogram latency) {
-    const shmetrics_str labels[] = {text("GET"), text("/"), text("200")};
+    const shmetrics_str labels[] = {SHMETRICS_STR("GET"), SHMETRICS_STR("/"), SHMETRICS_STR("200")};
     shmetrics_counter served = shmetrics_counter_with(requests, labels, 3); /* look up once, keep the handle */
     for (int i = 0; i < REQUESTS_PER_WORKER; i++) {
         uint64_t start = shmetrics_timer_start();
@@ -38,7 +36,7 @@ static char *render(const shmetrics_segment *segment) {
     for (size_t cap = 16384;; cap = len + 4096) { /* the page may have grown since it was measured */
         if (!(page = realloc(page, cap + 1))) abort();
         shmetrics_status status = shmetrics_segment_render(segment, page, cap, &len);
-        if (status == SHMETRICS_STATUS_FULL) continue;
+        if (status == SHMETRICS_STATUS_BUFFER_TOO_SMALL) continue;
         must(status, "render");
         page[len] = '\0';
         return page;
@@ -48,19 +46,19 @@ static char *render(const shmetrics_segment *segment) {
 int main(void) {
     shmetrics_options options;
     shmetrics_options_init(&options);
-    options.open_mode = SHMETRICS_ANONYMOUS; /* forked children inherit it; give a name to be seen by other programs */
+    options.open_mode = SHMETRICS_ANONYMOUS; /* forked children inherit it; a name shows it to others */
     shmetrics_segment *segment;
     must(shmetrics_segment_open(&options, &segment), "open the segment");
 
-    const shmetrics_str labels[] = {text("method"), text("path"), text("status")};
+    const shmetrics_str labels[] = {SHMETRICS_STR("method"), SHMETRICS_STR("path"), SHMETRICS_STR("status")};
     shmetrics_counter_family requests;
-    must(shmetrics_counter_register(segment, &(shmetrics_family_spec){
-        .name = text("http_requests_total"), .help = text("Requests served."),
-        .label_names = labels, .label_count = 3}, &requests), "register the counter");
+    must(shmetrics_counter_register(segment, &SHMETRICS_FAMILY_SPEC(
+        .name = SHMETRICS_STR("http_requests_total"), .help = SHMETRICS_STR("Requests served."),
+        .label_names = labels, .label_count = 3), &requests), "register the counter");
     shmetrics_histogram_family latency;
-    must(shmetrics_histogram_register(segment, &(shmetrics_family_spec){
-        .name = text("http_request_duration_seconds"), .help = text("Time to answer."),
-        .unit = text("seconds")}, &latency), "register the histogram");
+    must(shmetrics_histogram_register(segment, &SHMETRICS_FAMILY_SPEC(
+        .name = SHMETRICS_STR("http_request_duration_seconds"), .help = SHMETRICS_STR("Time to answer."),
+        .unit = SHMETRICS_STR("seconds")), &latency), "register the histogram");
 
     for (int i = 0; i < WORKERS; i++) {
         pid_t pid = fork();

@@ -11,8 +11,6 @@
 
 enum { SHARDS = 200, CHUNK = 64 };
 
-static shmetrics_str text(const char *s) { return (shmetrics_str){s, strlen(s)}; }
-
 static void must(shmetrics_status status, const char *doing) {
     if (status == SHMETRICS_STATUS_OK) return;
     char why[512];
@@ -22,11 +20,11 @@ static void must(shmetrics_status status, const char *doing) {
 }
 
 static void count_keys(shmetrics_segment *segment) {
-    const shmetrics_str label = text("shard");
+    const shmetrics_str label = SHMETRICS_STR("shard");
     shmetrics_counter_family keys;
-    must(shmetrics_counter_register(segment, &(shmetrics_family_spec){
-        .name = text("keys_total"), .help = text("Keys written."),
-        .label_names = &label, .label_count = 1}, &keys), "register the counter");
+    must(shmetrics_counter_register(segment, &SHMETRICS_FAMILY_SPEC(
+        .name = SHMETRICS_STR("keys_total"), .help = SHMETRICS_STR("Keys written."),
+        .label_names = &label, .label_count = 1), &keys), "register the counter");
     for (unsigned shard = 0; shard < SHARDS; shard++) {
         char number[16];
         int len = snprintf(number, sizeof number, "%u", shard);

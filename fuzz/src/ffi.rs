@@ -36,6 +36,7 @@ pub(crate) struct Label {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Spec {
+    pub(crate) struct_size: usize,
     pub(crate) name: Str,
     pub(crate) help: Str,
     pub(crate) unit: Str,
@@ -46,16 +47,16 @@ pub(crate) struct Spec {
     pub(crate) states: *const Str,
     pub(crate) state_count: usize,
     pub(crate) max_series: u64,
-    pub(crate) expire_after: u32,
-    pub(crate) exemplar_interval_ms: u32,
+    pub(crate) expire_after_seconds: f64,
+    pub(crate) exemplar_interval_seconds: f64,
     pub(crate) quantiles: *const f64,
     pub(crate) quantile_count: usize,
     pub(crate) native_factor: f64,
     pub(crate) native_zero_threshold: f64,
     pub(crate) native_max_buckets: u32,
-    pub(crate) quantile_max_age: u32,
     pub(crate) exact_name: bool,
     pub(crate) replace: bool,
+    pub(crate) quantile_max_age_seconds: f64,
 }
 
 /// A handle of two words: a family, a counter, a gauge, states.
@@ -223,6 +224,7 @@ pub(crate) unsafe fn register(segment: Handle, spec: &model::Spec) -> (u32, Two)
     let labels: Vec<Str> = spec.labels.iter().flatten().map(text).collect();
     let states: Vec<Str> = spec.states.iter().map(text).collect();
     let c = Spec {
+        struct_size: size_of::<Spec>(),
         name: text(&spec.name),
         help: text(&spec.help),
         unit: text(&spec.unit),
@@ -233,16 +235,16 @@ pub(crate) unsafe fn register(segment: Handle, spec: &model::Spec) -> (u32, Two)
         max_series: spec.limit,
         states: states.as_ptr(),
         state_count: states.len(),
-        expire_after: spec.expire,
-        exemplar_interval_ms: 0,
+        expire_after_seconds: f64::from(spec.expire),
+        exemplar_interval_seconds: 0.0,
         quantiles: spec.native.quantiles.as_ptr(),
         quantile_count: if spec.kind == Kind::Summary { spec.native.quantiles.len() } else { 0 },
         native_factor: if spec.kind.has_buckets() { spec.native.factor } else { 0.0 },
         native_zero_threshold: if spec.kind.has_buckets() { spec.native.zero_threshold } else { 0.0 },
         native_max_buckets: if spec.kind.has_buckets() { spec.native.max_buckets } else { 0 },
-        quantile_max_age: if spec.kind == Kind::Summary { 1_000_000 } else { 0 },
         exact_name: false,
         replace: spec.replace,
+        quantile_max_age_seconds: if spec.kind == Kind::Summary { 1e6 } else { 0.0 },
     };
     let mut family = Two::ZERO;
     // SAFETY: the caller's promise; all that the spec points to lives as long as the call.
@@ -269,7 +271,7 @@ pub(crate) fn page(mut render: impl FnMut(*mut u8, usize, *mut usize) -> u32) ->
     loop {
         match render(page.as_mut_ptr(), page.len(), &raw mut length) {
             OK => break,
-            FULL => page.resize(length + 64, 0), // the last number may have grown
+            BUFFER_TOO_SMALL => page.resize(length + 64, 0), // the last number may have grown
             status => panic!("status {status}: {}", last_error()),
         }
     }

@@ -378,7 +378,7 @@ impl<'a> State<'a> {
         // SAFETY: a segment of this library, and a buffer with room to spare.
         let status = unsafe { ffi::shmetrics_segment_render(segment, buffer.as_mut_ptr(), capacity, &raw mut length) };
         let written = if status == ffi::OK { length } else { 0 };
-        assert_eq!(status == ffi::FULL, length > capacity, "status {status}, {length} bytes into {capacity}");
+        assert_eq!(status == ffi::BUFFER_TOO_SMALL, length > capacity, "status {status}, {length} bytes into {capacity}");
         assert!(buffer[written..].iter().all(|b| *b == UNTOUCHED), "nothing is written beyond the page");
         if status == ffi::OK {
             parse(&buffer[..length]).expect("a page");

@@ -59,7 +59,7 @@ pub unsafe extern "C" fn shmetrics_counter_register(
     })
 }
 
-/// The counter with these label values, made if there is none. Never fails: see "Label sets" above.
+/// The counter with these label values, made if there is none. See "Label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_counter_with(
     family: shmetrics_counter_family,
@@ -73,8 +73,8 @@ pub unsafe extern "C" fn shmetrics_counter_with(
     })
 }
 
-/// Removes the counter with these label values, for all processes; its handles then count nowhere.
-/// False if there is none. See "Removing label sets" above.
+/// Removes the counter with these label values, for all processes. False if there is none. See
+/// "Removing label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_counter_remove(
     family: shmetrics_counter_family,
@@ -118,10 +118,11 @@ pub extern "C" fn shmetrics_counter_add(counter: shmetrics_counter, v: f64) {
     }
 }
 
-/// Adds `v`, and keeps what these labels say of it as an exemplar: `trace_id`, mostly. A counter
-/// keeps the latest, and takes a new one no sooner than `exemplar_interval_ms` after the last.
-/// Names and values may have 128 characters together. Labels that no page could have are not kept,
-/// but noted in `shmetrics_updates_rejected_total`. Of OpenMetrics and protobuf pages.
+/// Adds `v`, and keeps these labels as the exemplar of the addition, such as a `trace_id`. A
+/// counter keeps the latest exemplar, and takes a new one at the earliest
+/// `exemplar_interval_seconds` after the last. Names and values have at most
+/// `SHMETRICS_MAX_EXEMPLAR_CHARACTERS` together. Labels that no page could show are not kept, and
+/// counted in `shmetrics_updates_rejected_total`. OpenMetrics and protobuf pages show exemplars.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_counter_add_with_exemplar(
     counter: shmetrics_counter,
@@ -135,12 +136,12 @@ pub unsafe extern "C" fn shmetrics_counter_add_with_exemplar(
     }
 }
 
-/// Adds `v` to the counter of this name and these labels, in one call: for hosts that have no place
-/// to keep families and handles between two requests. The labels come in any order; in the family's
-/// own it is fastest. What is not there is made, a family without a help text; register it
-/// beforehand where it is to have one, or a limit. It costs two look-ups. On an error nothing is
-/// counted. A negative, infinite or NaN `v` is `SHMETRICS_STATUS_INVALID_ARGUMENT`, and makes
-/// nothing.
+/// Adds `v` to the counter of this name with these labels, in one call: for hosts that have no
+/// place to keep handles between two requests. The labels may be in any order; that of the family
+/// is fastest. A family or series that is missing is made. The new family has no help text and no
+/// limit: register the family beforehand where it needs them. The call takes two look-ups. On an
+/// error nothing is counted. A negative, infinite or NaN `v` is
+/// `SHMETRICS_STATUS_INVALID_ARGUMENT`, and makes nothing.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_counter_add_named(
     segment: *mut shmetrics_segment,

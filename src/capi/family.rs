@@ -2,7 +2,7 @@
 
 use super::segment::{segment_of, shmetrics_label, shmetrics_segment};
 use super::status::{fail, shmetrics_status};
-use super::{null, shmetrics_family_spec, shmetrics_str, slice, status};
+use super::{null, shmetrics_family_spec, shmetrics_str, slice, status, whole_units, Growing};
 use crate::kind::{KIND_COUNTER, KIND_ENUM, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_STATE_SET, KIND_SUMMARY};
 use crate::metric::sealed::At;
 use crate::record::family::a_kind;
@@ -42,7 +42,7 @@ fn check_fields(spec: &shmetrics_family_spec, kind: u8) -> Result<(), shmetrics_
     let fields = [
         ("buckets", spec.bucket_count > 0 && !histogram, "histograms"),
         ("native buckets", native && !histogram, "histograms"),
-        ("quantiles", (spec.quantile_count > 0 || spec.quantile_max_age != 0) && !summary, "summaries"),
+        ("quantiles", (spec.quantile_count > 0 || spec.quantile_max_age_seconds != 0.0) && !summary, "summaries"),
         ("states", spec.state_count > 0 && !states, "state sets and enums"),
         ("exact_name", spec.exact_name && kind != KIND_COUNTER, "counters"),
     ];
@@ -66,8 +66,16 @@ pub(super) unsafe fn register_family(
     mode: GaugeMode,
 ) -> Result<(*const c_void, *const c_void), shmetrics_status> {
     // SAFETY: the caller's promise.
-    let (segment, spec) = unsafe { (segment_of(segment)?, spec.as_ref().ok_or_else(|| null("the spec"))?) };
+    let segment = unsafe { segment_of(segment)? };
+    if spec.is_null() {
+        return Err(null("the spec"));
+    }
+    // SAFETY: as above.
+    let spec = &unsafe { shmetrics_family_spec::copy_from(spec)? };
     check_fields(spec, kind)?;
+    let expire = whole_units(spec.expire_after_seconds, 1.0, "spec.expire_after_seconds")?;
+    let exemplar_ms = whole_units(spec.exemplar_interval_seconds, 1e3, "spec.exemplar_interval_seconds")?;
+    let window = whole_units(spec.quantile_max_age_seconds, 1.0, "spec.quantile_max_age_seconds")?;
     Error::unless_memory(64 << 10).map_err(status::report)?;
     // SAFETY: as above, of everything the spec points to.
     let (labels, states, name, help, unit, buckets, quantiles) = unsafe {
@@ -84,10 +92,10 @@ pub(super) unsafe fn register_family(
     let with_buckets = matches!(kind, KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM);
     let default_buckets = spec.buckets.is_null() && with_buckets;
     let buckets = if default_buckets { DEFAULT_BUCKETS } else { buckets };
-    let (max_series, expire) = (spec.max_series, if labels.is_empty() { 0 } else { spec.expire_after });
+    let (max_series, expire) = (spec.max_series, if labels.is_empty() { 0 } else { expire });
     let usual = Spec::new(name, help, kind, mode);
-    let exemplar_ms = if spec.exemplar_interval_ms > 0 { spec.exemplar_interval_ms } else { usual.exemplar_ms };
-    let window = if spec.quantile_max_age > 0 { spec.quantile_max_age } else { usual.window };
+    let exemplar_ms = if exemplar_ms > 0 { exemplar_ms } else { usual.exemplar_ms };
+    let window = if window > 0 { window } else { usual.window };
     let native = native(spec);
     let spec = Spec {
         unit,

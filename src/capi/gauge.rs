@@ -11,26 +11,26 @@ use crate::record::gauge_mode::GaugeMode;
 
 /// One value that all processes change.
 pub const SHMETRICS_GAUGE_SHARED: u32 = 0;
-/// One sample for each process, dead or alive, with the label `pid`. A dead one's stays until a new
-/// process takes its slot.
+/// One sample for each process, alive or dead, with the label `pid`. The sample of a dead process
+/// stays until a new process takes its slot.
 pub const SHMETRICS_GAUGE_ALL: u32 = 1;
 /// One sample for each living process, with the label `pid`.
 pub const SHMETRICS_GAUGE_LIVEALL: u32 = 2;
-/// The sum over all processes, dead or alive.
+/// The sum over all processes, alive or dead.
 pub const SHMETRICS_GAUGE_SUM: u32 = 3;
-/// The sum over living processes: requests in progress.
+/// The sum over living processes, such as requests in progress.
 pub const SHMETRICS_GAUGE_LIVESUM: u32 = 4;
-/// The least value of any process.
+/// The least value of all processes.
 pub const SHMETRICS_GAUGE_MIN: u32 = 5;
-/// The least value of a living process.
+/// The least value of the living processes.
 pub const SHMETRICS_GAUGE_LIVEMIN: u32 = 6;
-/// The greatest value of any process.
+/// The greatest value of all processes.
 pub const SHMETRICS_GAUGE_MAX: u32 = 7;
-/// The greatest value of a living process.
+/// The greatest value of the living processes.
 pub const SHMETRICS_GAUGE_LIVEMAX: u32 = 8;
-/// The value that was set last.
+/// The value of the latest `set` by any process.
 pub const SHMETRICS_GAUGE_MOSTRECENT: u32 = 9;
-/// The value that was set last by a process that still lives.
+/// The value of the latest `set` by a process that still lives.
 pub const SHMETRICS_GAUGE_LIVEMOSTRECENT: u32 = 10;
 
 /// A family of gauges.
@@ -89,8 +89,8 @@ extern "C" fn add(gauge: shmetrics_gauge, v: f64) {
     gauge.update_otherwise(|g| g.add(v));
 }
 
-/// Registers a family of gauges, or finds it. `mode` (a `SHMETRICS_GAUGE_...`) says what the values
-/// of several processes amount to.
+/// Registers a family of gauges, or finds it. `mode`, a `SHMETRICS_GAUGE_...`, says how a page
+/// combines the values of several processes.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_gauge_register(
     segment: *mut shmetrics_segment,
@@ -115,8 +115,7 @@ pub unsafe extern "C" fn shmetrics_gauge_register(
 }
 
 /// Registers a family of metrics of unknown type (`untyped`), or finds it: one value for all
-/// processes, of which nothing is known, such as one passed on from elsewhere. It is set as a gauge
-/// is.
+/// processes, such as a value from another system. It is set as a gauge is.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_unknown_register(
     segment: *mut shmetrics_segment,
@@ -136,7 +135,7 @@ pub unsafe extern "C" fn shmetrics_unknown_register(
     })
 }
 
-/// The gauge with these label values, made if there is none. Never fails: see "Label sets" above.
+/// The gauge with these label values, made if there is none. See "Label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_gauge_with(
     family: shmetrics_gauge_family,
@@ -150,8 +149,8 @@ pub unsafe extern "C" fn shmetrics_gauge_with(
     })
 }
 
-/// Removes the gauge with these label values, for all processes; its handles then count nowhere.
-/// False if there is none. See "Removing label sets" above.
+/// Removes the gauge with these label values, for all processes. False if there is none. See
+/// "Removing label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_gauge_remove(
     family: shmetrics_gauge_family,
@@ -208,9 +207,9 @@ pub extern "C" fn shmetrics_gauge_set_to_now(gauge: shmetrics_gauge) {
     gauge.update_otherwise(|g| g.set_to_now());
 }
 
-/// The value now; 0 for an inert handle, and once the gauge is removed. Of a per-process gauge it
-/// is this process' own, 0 if that has not set it: a page shows what the values of all processes
-/// amount to.
+/// The value now; 0 for an inert handle, and once the gauge is removed. For a per-process gauge
+/// this is the value of this process, 0 if it has set none; a page combines the values of all
+/// processes.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_value(gauge: shmetrics_gauge) -> f64 {
     gauge.get().map_or(0.0, |gauge| gauge.get())

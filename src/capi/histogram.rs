@@ -49,19 +49,19 @@ impl shmetrics_histogram {
     }
 }
 
-/// Registers a family of histograms, or finds it: with classic buckets, and with native ones if
-/// `native_factor` is set.
+/// Registers a family of histograms, or finds it: with classic buckets, with native ones if
+/// `native_factor` is set, or with both.
 ///
 /// ```c
 /// shmetrics_histogram_family latency;
-/// shmetrics_histogram_register(segment, &(shmetrics_family_spec){
-///     .name = {"latency_seconds", 15}, .unit = {"seconds", 7}, .native_factor = 1.1,
-/// }, &latency);
+/// shmetrics_histogram_register(segment, &SHMETRICS_FAMILY_SPEC(
+///     .name = SHMETRICS_STR("latency_seconds"), .unit = SHMETRICS_STR("seconds"),
+///     .native_factor = 1.1), &latency);
 /// shmetrics_histogram_observe(shmetrics_histogram_with(latency, NULL, 0), 0.0042);
 /// ```
 ///
-/// Native buckets are made as they are needed. An observation that finds no room for a new one is
-/// not counted, but in `shmetrics_observations_refused_total`.
+/// Native buckets are made at their first observation. An observation that finds no room for its
+/// bucket is not counted, except in `shmetrics_observations_refused_total`.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_histogram_register(
     segment: *mut shmetrics_segment,
@@ -81,8 +81,7 @@ pub unsafe extern "C" fn shmetrics_histogram_register(
     })
 }
 
-/// The histogram with these label values, made if there is none. Never fails: see "Label sets"
-/// above.
+/// The histogram with these label values, made if there is none. See "Label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_histogram_with(
     family: shmetrics_histogram_family,
@@ -96,8 +95,8 @@ pub unsafe extern "C" fn shmetrics_histogram_with(
     })
 }
 
-/// Removes the histogram with these label values, for all processes; its handles then count
-/// nowhere. False if there is none. See "Removing label sets" above.
+/// Removes the histogram with these label values, for all processes. False if there is none. See
+/// "Removing label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_histogram_remove(
     family: shmetrics_histogram_family,
@@ -124,16 +123,16 @@ pub extern "C" fn shmetrics_histogram_is_removed(histogram: shmetrics_histogram)
     histogram.get().is_some_and(|h| h.is_over())
 }
 
-/// Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`; an
-/// infinite value is counted in its bucket and leaves the sum as it is.
+/// Counts one observation. NaN is not counted, except in `shmetrics_updates_rejected_total`. An
+/// infinite value is counted in its bucket and does not change the sum.
 #[no_mangle]
 pub extern "C" fn shmetrics_histogram_observe(histogram: shmetrics_histogram, v: f64) {
     // SAFETY: the words are NULL or what `shmetrics_histogram_with` gave.
     unsafe { Histogram::observe_by_words([histogram.p0, histogram.p1, histogram.p2], v) }
 }
 
-/// As `shmetrics_histogram_observe`, and keeps what these labels say of it as its bucket's
-/// exemplar, as `shmetrics_counter_add_with_exemplar` does. Not for summaries.
+/// As `shmetrics_histogram_observe`, and keeps these labels as the exemplar of the bucket, as
+/// `shmetrics_counter_add_with_exemplar` does. Not for summaries.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_histogram_observe_with_exemplar(
     histogram: shmetrics_histogram,
@@ -147,8 +146,8 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_with_exemplar(
     }
 }
 
-/// Counts one observation of the histogram of this name and these labels, as
-/// `shmetrics_counter_add_named` adds. One that is made has the default buckets. NaN is
+/// Counts one observation of the histogram of this name with these labels, as
+/// `shmetrics_counter_add_named` adds. A histogram that is made has the default buckets. NaN is
 /// `SHMETRICS_STATUS_INVALID_ARGUMENT`.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_histogram_observe_named(
@@ -164,7 +163,7 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_named(
     })
 }
 
-/// The time now, for `shmetrics_histogram_observe_since`: nanoseconds of the monotonic clock.
+/// The time now, for `shmetrics_histogram_observe_since`. The number has no other meaning.
 #[no_mangle]
 pub extern "C" fn shmetrics_timer_start() -> u64 {
     monotonic_ns()

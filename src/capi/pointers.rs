@@ -16,9 +16,9 @@ use super::histogram::{
 use super::shmetrics_str;
 use super::summary::{shmetrics_summary_family, shmetrics_summary_with};
 
-/// As `shmetrics_counter_with`, for foreign-function interfaces that cannot pass structs by value:
-/// handles go by pointer, and `*counter` becomes the handle. All calls that end in `_p` are such. A
-/// NULL pointer to a handle does nothing.
+/// As `shmetrics_counter_with`, for foreign-function interfaces that cannot pass structs by value.
+/// All calls that end in `_p` take the address of a handle, and do nothing if it is NULL.
+/// `*counter` becomes the handle.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_counter_with_p(
     family: *const shmetrics_counter_family,

@@ -18,19 +18,19 @@ pub struct shmetrics_points {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum shmetrics_kind {
-    /// A value of which nothing is known.
+    /// A value of unknown type.
     Unknown = 0,
-    /// It only rises.
+    /// A value that only rises.
     Counter,
-    /// It goes up and down.
+    /// A value that goes up and down.
     Gauge,
     /// Observations in buckets.
     Histogram,
-    /// Observations, which may be taken back, in buckets.
+    /// Observations in buckets, which can be taken back.
     GaugeHistogram,
-    /// Observations by their count and sum.
+    /// The count and the sum of observations.
     Summary,
-    /// Labels that say something; the value is 1.
+    /// Labels that carry information; the value is 1.
     Info,
     /// States, each on or off.
     StateSet,
@@ -38,8 +38,8 @@ pub enum shmetrics_kind {
     Enum,
 }
 
-/// A family. All pointers are valid until the next call of `shmetrics_points_next` that gives a
-/// point of another family. Later versions may add fields at the end.
+/// The family of points. Pointers in it are valid until `shmetrics_points_next` gives a point of
+/// another family. Later versions may add fields at the end.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct shmetrics_point_family {
@@ -51,11 +51,11 @@ pub struct shmetrics_point_family {
     pub unit: shmetrics_str,
     /// A histogram's finite bounds, each the upper one of its bucket.
     pub bounds: *const f64,
-    /// How many there are.
+    /// The number of them.
     pub bound_count: usize,
     /// The states of a state set or an enum.
     pub states: *const shmetrics_str,
-    /// How many there are.
+    /// The number of them.
     pub state_count: usize,
     /// A `SHMETRICS_KIND_...`.
     pub kind: u32,
@@ -93,11 +93,11 @@ pub struct shmetrics_native_buckets {
     pub zero_count: u64,
     /// Buckets of positive observations, by rising index.
     pub positive: *const shmetrics_native_bucket,
-    /// How many there are.
+    /// The number of them.
     pub positive_count: usize,
     /// Buckets of negative observations, by the rising index of their size.
     pub negative: *const shmetrics_native_bucket,
-    /// How many there are.
+    /// The number of them.
     pub negative_count: usize,
     /// The resolution, from -4 to 8.
     pub schema: i32,
@@ -109,15 +109,15 @@ pub struct shmetrics_native_buckets {
 pub struct shmetrics_exemplar {
     /// Its labels.
     pub labels: *const shmetrics_label,
-    /// How many there are.
+    /// The number of them.
     pub label_count: usize,
     /// What was counted or observed.
     pub value: f64,
-    /// When, in milliseconds since 1970.
-    pub at_ms: u64,
+    /// When, in seconds since 1970.
+    pub at_seconds: f64,
 }
 
-/// A series as it was at one moment. All pointers are valid until the next call with the same
+/// A series as it was at one moment. Pointers in it are valid until the next call with the same
 /// points. Arrays that a type does not have are NULL with a count of 0. Later versions may add
 /// fields at the end.
 #[repr(C)]
@@ -127,35 +127,36 @@ pub struct shmetrics_point {
     pub family: *const shmetrics_point_family,
     /// Its labels, those of the whole segment first.
     pub labels: *const shmetrics_label,
-    /// How many there are.
+    /// The number of them.
     pub label_count: usize,
-    /// When the series began, in nanoseconds since 1970; 0 where that is not known.
-    pub began_ns: u64,
+    /// When the series began, in seconds since 1970; 0 where the time is not known.
+    pub began_seconds: f64,
     /// The value of a counter, gauge, unknown or info; the sum of a histogram's or summary's
     /// observations.
     pub value: f64,
     /// A counter's exact value, if `is_whole`.
     pub whole: u64,
-    /// Observations of each bucket of a histogram alone, in one bucket more than there are bounds.
-    /// A summary, and a histogram that is only native, has one. They are those of `value`.
+    /// The observations of each bucket by itself, not cumulated, one bucket more than there are
+    /// bounds. A summary, and a histogram with native buckets alone, has one bucket. `value` is the
+    /// sum of these observations.
     pub counts: *const u64,
-    /// How many there are.
+    /// The number of them.
     pub bucket_count: usize,
     /// A summary's quantiles.
     pub quantiles: *const shmetrics_quantile,
-    /// How many there are.
+    /// The number of them.
     pub quantile_count: usize,
     /// For each state of the family, whether it is on.
     pub states: *const bool,
-    /// How many there are.
+    /// The number of them.
     pub state_count: usize,
     /// The same observations in native buckets, or NULL.
     pub native_buckets: *const shmetrics_native_buckets,
     /// Its exemplars, those of buckets in their order.
     pub exemplars: *const shmetrics_exemplar,
-    /// How many there are.
+    /// The number of them.
     pub exemplar_count: usize,
-    /// Whether a counter's value is exact in `whole`: it is, unless a fraction was ever added.
+    /// Whether `whole` is the exact value of a counter: true unless a fraction was ever added.
     pub is_whole: bool,
 }
 
@@ -263,14 +264,14 @@ impl Parts {
                 labels: at(labels),
                 label_count: labels.len(),
                 value: e.value,
-                at_ms: e.at_ms,
+                at_seconds: e.at_ms as f64 / 1e3,
             })
             .collect();
         let mut view = shmetrics_point {
             family,
             labels: at(&self.labels),
             label_count: self.labels.len(),
-            began_ns: point.began,
+            began_seconds: point.began as f64 / 1e9,
             value: 0.0,
             whole: 0,
             counts: std::ptr::null(),
@@ -319,9 +320,11 @@ impl Parts {
     }
 }
 
-/// Reads the cursor's page as values instead of text: each series as it is at the moment it is read, a family complete before the next,
-/// the library's own families last. `shmetrics_cursor_add_filter` says beforehand which families; the format does not matter, and names
-/// are as they were registered. At most some hundred series are held at a time. On success the cursor is freed.
+/// Reads the page of the cursor as values instead of text. Each series is read at one moment, all
+/// series of a family before the next family, the library's own families last.
+/// `shmetrics_cursor_add_filter` selects families beforehand. The exposition has no effect: names
+/// are as they were registered. At most some hundred series are held at a time. On success the
+/// cursor is freed.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_cursor_points(
     cursor: *mut shmetrics_cursor,
@@ -349,7 +352,7 @@ pub unsafe extern "C" fn shmetrics_cursor_points(
     })
 }
 
-/// Reads the next series. `*point` becomes NULL behind the last one.
+/// Reads the next series. `*point` becomes NULL after the last one.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_points_next(
     points: *mut shmetrics_points,
@@ -366,7 +369,7 @@ pub unsafe extern "C" fn shmetrics_points_next(
     })
 }
 
-/// Frees points; NULL is ignored. Of a reader's page, before the reader.
+/// Frees points; NULL is ignored. Free the points of a reader before the reader.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_points_free(points: *mut shmetrics_points) {
     if !points.is_null() {

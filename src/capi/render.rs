@@ -53,9 +53,9 @@ unsafe fn reader_of<'a>(reader: *const shmetrics_reader) -> Result<&'a Reader, s
     unsafe { reader.cast::<Reader>().as_ref() }.ok_or_else(|| null("the reader"))
 }
 
-/// Renders a page into `buffer`. `*length` becomes the page's length also when `capacity` is too
-/// small for it: then nothing is written, and the status is `SHMETRICS_STATUS_FULL`. The page may
-/// have grown by the next call: leave some room.
+/// Renders a page into `buffer`. `*length` becomes the length of the page also when `capacity` is
+/// too small for it: then nothing is written, and the status is
+/// `SHMETRICS_STATUS_BUFFER_TOO_SMALL`. The page may have grown by the next call: leave some room.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_reader_render(
     reader: *const shmetrics_reader,
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn shmetrics_reader_render(
     })
 }
 
-/// As `shmetrics_reader_render`, from a segment this process writes to.
+/// As `shmetrics_reader_render`, from a segment that this process has open.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_render(
     segment: *const shmetrics_segment,
@@ -98,7 +98,7 @@ unsafe fn hand_over(
     unsafe { *length = page.len() };
     if page.len() > capacity {
         return Err(fail(
-            shmetrics_status::Full,
+            shmetrics_status::BufferTooSmall,
             format!("the page has {} bytes, the buffer {capacity}; give a larger one, or use a cursor", page.len()),
         ));
     }
@@ -107,8 +107,8 @@ unsafe fn hand_over(
     Ok(())
 }
 
-/// Begins a page that is rendered a piece at a time. The segment's mapping stays, so the cursor may
-/// be used at any time.
+/// Begins a page that is read in pieces. The segment stays mapped, so the cursor may be used at any
+/// time.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_cursor(
     segment: *const shmetrics_segment,
@@ -125,7 +125,7 @@ pub unsafe extern "C" fn shmetrics_segment_cursor(
     })
 }
 
-/// Begins a page that is rendered a piece at a time. Free the cursor before the reader.
+/// Begins a page that is read in pieces. Free the cursor before the reader.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_reader_cursor(
     reader: *const shmetrics_reader,
@@ -222,8 +222,8 @@ impl shmetrics_exposition {
     }
 }
 
-/// What to answer to a scraper that sends this `Accept` header; an empty one if it sends none.
-/// Never fails: without anything better it is text 0.0.4.
+/// The exposition for a scraper that sends this `Accept` header, or an empty one if it sends none.
+/// Never fails: for an unknown header it is text 0.0.4.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_negotiate(accept: shmetrics_str) -> shmetrics_exposition {
     // SAFETY: the caller's promise.
@@ -231,7 +231,7 @@ pub unsafe extern "C" fn shmetrics_negotiate(accept: shmetrics_str) -> shmetrics
     guard(Exposition::default(), || Exposition::negotiate(&accept())).into()
 }
 
-/// The `Content-Type` of a page that is so written. NULL if there is no such format or escaping.
+/// The `Content-Type` of a page with this exposition. NULL if there is no such format or escaping.
 #[no_mangle]
 pub extern "C" fn shmetrics_exposition_content_type(exposition: shmetrics_exposition) -> *const c_char {
     exposition.get().map_or(std::ptr::null(), |e| e.content_type_c().as_ptr())
@@ -255,8 +255,8 @@ fn not_begun<'a>(cursor: &'a mut Cursor<'static>) -> Result<&'a mut Cursor<'stat
     Ok(cursor)
 }
 
-/// Says how the cursor's page is written; without it, it is text 0.0.4. To be called before its
-/// first bytes are taken.
+/// Sets the exposition of the page; without this call it is text 0.0.4. Call it before the first
+/// read.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_cursor_set_exposition(
     cursor: *mut shmetrics_cursor,
@@ -274,11 +274,14 @@ pub unsafe extern "C" fn shmetrics_cursor_set_exposition(
     })
 }
 
-/// Adds to the names of samples whose families the cursor's page is to have, as scrapers ask for by
-/// `name[]`; without any it has all. A name may be as it was registered, or as the page shows it.
-/// To be called before its first bytes are taken.
+/// Selects a family by the name of one of its samples, as scrapers ask for by `name[]`. The page
+/// has the selected families; without a filter, all. The name may be as registered or as the page
+/// shows it. Call it before the first read.
 #[no_mangle]
-pub unsafe extern "C" fn shmetrics_cursor_add_filter(cursor: *mut shmetrics_cursor, name: shmetrics_str) -> shmetrics_status {
+pub unsafe extern "C" fn shmetrics_cursor_add_filter(
+    cursor: *mut shmetrics_cursor,
+    name: shmetrics_str,
+) -> shmetrics_status {
     guarded(|| {
         // SAFETY: the caller's promise.
         let (cursor, name) = unsafe { (cursor.cast::<Cursor<'static>>().as_mut(), name.text("the name")?) };
@@ -287,8 +290,8 @@ pub unsafe extern "C" fn shmetrics_cursor_add_filter(cursor: *mut shmetrics_curs
     })
 }
 
-/// Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is complete.
-/// Any capacity will do, down to one byte.
+/// Copies the next bytes of the page to `buffer` and returns their number; 0 once the page is
+/// complete. Any capacity will do, down to one byte.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_cursor_read(
     cursor: *mut shmetrics_cursor,
@@ -318,7 +321,7 @@ pub unsafe extern "C" fn shmetrics_cursor_free(cursor: *mut shmetrics_cursor) {
     }
 }
 
-/// The `Content-Type` of a page in the text format 0.0.4. Prometheus 3 refuses a page without it.
+/// The `Content-Type` of a page in the text format 0.0.4. Prometheus 3 rejects a page without it.
 #[no_mangle]
 pub extern "C" fn shmetrics_content_type() -> *const c_char {
     const TYPE: &std::ffi::CStr = c"text/plain; version=0.0.4; charset=utf-8";

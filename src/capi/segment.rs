@@ -1,11 +1,12 @@
 use std::ffi::c_char;
 
 use super::status::{copy_text, fail, report, shmetrics_status};
-use super::{guard, guarded, null, shmetrics_str, slice};
+use super::{guard, guarded, null, shmetrics_str, slice, Growing};
 use crate::segment::Inner;
 use crate::{Options, Segment};
 
-/// A segment, mapped for the process' life. Never freed; valid in every thread and over fork.
+/// A segment, mapped for the life of the process. Never freed; valid in every thread and after
+/// fork.
 pub struct shmetrics_segment {
     _private: [u8; 0],
 }
@@ -16,25 +17,26 @@ pub const SHMETRICS_OPEN_OR_CREATE: u32 = 0;
 pub const SHMETRICS_CREATE_NEW: u32 = 1;
 /// Attach the segment; fail if there is none.
 pub const SHMETRICS_ATTACH: u32 = 2;
-/// Create a segment without a name, for processes forked from this one; sealed, and gone with its
-/// last user.
+/// Create a segment without a name, for processes forked from this one. Its memory is freed when
+/// the last process that has it mapped ends.
 pub const SHMETRICS_ANONYMOUS: u32 = 3;
 
-/// Hot series have cells for each CPU, written in restartable sequences (`rseq`) where they are to be had.
+/// Hot series get cells for each CPU, written in restartable sequences (`rseq`) where the system
+/// has them.
 pub const SHMETRICS_PER_CPU_DEFAULT: u32 = 0;
-/// This process uses no restartable sequences. A segment that it makes has cells for each CPU that are written by locked instructions; in
-/// one that has others, it counts in the cells that all share. Pages are the same.
+/// This process uses no restartable sequences. Per-CPU cells of a segment that it creates are
+/// written by locked instructions. In another segment it counts in the shared cells. Pages are the
+/// same.
 pub const SHMETRICS_PER_CPU_LOCKED: u32 = 1;
-/// A segment that this process makes has no cells for each CPU: they take up to an eighth of its maximum size.
+/// A segment that this process creates has no per-CPU cells. They take up to an eighth of the
+/// maximum size.
 pub const SHMETRICS_PER_CPU_NONE: u32 = 2;
 
-/// `le="1.0"`, as OpenMetrics and Python's client have it; or, if `$SHMETRICS_LE` is `short`,
-/// `le="1"`.
+/// `le="1.0"`, as OpenMetrics and Python's client have it; if `$SHMETRICS_LE` is `short`, `le="1"`.
 pub const SHMETRICS_BOUNDS_DEFAULT: u32 = 0;
 /// `le="1.0"`.
 pub const SHMETRICS_BOUNDS_CANONICAL: u32 = 1;
-/// `le="1"`, as Go's client has it: for rules that name it so. OpenMetrics pages have `le="1.0"` in
-/// any case.
+/// `le="1"`, as Go's client has it. OpenMetrics pages have `le="1.0"` in any case.
 pub const SHMETRICS_BOUNDS_SHORT: u32 = 2;
 
 /// How to open a segment. Fill it with `shmetrics_options_init`, then change what you need.
@@ -43,74 +45,79 @@ pub const SHMETRICS_BOUNDS_SHORT: u32 = 2;
 pub struct shmetrics_options {
     /// `sizeof(shmetrics_options)`, set by `shmetrics_options_init`.
     pub struct_size: usize,
-    /// Letters, digits and `. _ - : @`; or, with a slash, the path of a file on a tmpfs. Empty:
-    /// `$SHMETRICS_SEGMENT`, else "default".
+    /// The segment's name: at most 245 letters, digits and `. _ - : @`; or, with a slash, the path
+    /// of a file on a tmpfs. Empty: `$SHMETRICS_SEGMENT`, else "default".
     pub name: shmetrics_str,
-    /// `SHMETRICS_OPEN_OR_CREATE`, `SHMETRICS_CREATE_NEW`, `SHMETRICS_ATTACH` or `SHMETRICS_ANONYMOUS`.
+    /// `SHMETRICS_OPEN_OR_CREATE`, `SHMETRICS_CREATE_NEW`, `SHMETRICS_ATTACH` or
+    /// `SHMETRICS_ANONYMOUS`.
     pub open_mode: u32,
-    /// The file mode of a new segment, such as 0640 for scrapers of the same group, or 0660 for processes of the same
-    /// group that count. 0 for `$SHMETRICS_MODE`, else 0600.
+    /// The file mode of a new segment: 0640 for scrapers of the same group, 0660 for processes of
+    /// the same group that count. 0 for `$SHMETRICS_MODE`, else 0600.
     pub mode: u32,
-    /// Bytes a new segment may grow to; 0 for `$SHMETRICS_CEILING`, else 64 MiB.
+    /// The size in bytes to which a new segment may grow, from `SHMETRICS_MIN_SIZE_BYTES` to
+    /// `SHMETRICS_MAX_SIZE_BYTES`. 0 for `$SHMETRICS_CEILING`, else 64 MiB.
     pub max_size: u64,
-    /// The most series a new segment takes; 0 for as many as fit.
+    /// The most series of a new segment; 0 for as many as fit.
     pub max_series: u64,
-    /// The most processes with gauges of their own at one time.
+    /// The most processes that have values in per-process gauges at one time, at most
+    /// `SHMETRICS_MAX_PROCESSES`.
     pub max_processes: u32,
     /// Not 0: accept a file system that is not tmpfs. Updates may then wait for the disk.
     pub allow_disk: u32,
-    /// Not 0: start with a new segment if no process has the old one open for counting any more.
-    /// For the process that starts a service, and stays: of users that come and go, each would
-    /// begin anew. Only with `SHMETRICS_OPEN_OR_CREATE`.
+    /// Not 0: replace a segment that no process has open for counting by a new one. For the process
+    /// that starts a service and stays. Only with `SHMETRICS_OPEN_OR_CREATE`.
     pub reset_if_unused: u32,
-    /// `SHMETRICS_PER_CPU_DEFAULT`, or less: whether hot counters and histograms count in cells for each CPU. `$SHMETRICS_RSEQ=0` is
-    /// `SHMETRICS_PER_CPU_LOCKED` for all.
+    /// Whether hot counters and histograms count in per-CPU cells: `SHMETRICS_PER_CPU_DEFAULT`,
+    /// `_LOCKED` or `_NONE`. `$SHMETRICS_RSEQ=0` is `SHMETRICS_PER_CPU_LOCKED` for all processes.
     pub per_cpu: u32,
-    /// Labels that every series of a new segment has in front of its own. Whoever attaches the segment with labels must give the
-    /// same; who gives none takes it as it is.
+    /// Labels that every series of a new segment has in front of its own. A process that attaches
+    /// the segment gives the same labels or none.
     pub labels: *const shmetrics_label,
-    /// How many.
+    /// The number of labels.
     pub label_count: usize,
     /// The group of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_GROUP`,
-    /// else this process' group.
+    /// else the group of this process.
     pub group: shmetrics_str,
     /// The owner of a new segment's file: a name, or a number in digits. Empty: `$SHMETRICS_OWNER`,
-    /// else this process' user. Only root may name another user. This process trusts segments of
-    /// this user.
+    /// else the user of this process. Only root may name another user. This process trusts segments
+    /// of this user.
     pub owner: shmetrics_str,
     /// The users, separated by commas, in whose existing segments this process may count, besides
-    /// root and its own user. Empty: `$SHMETRICS_TRUST`. A segment's owner can cut its file off,
-    /// which kills the processes that use it.
+    /// root and its own user. Empty: `$SHMETRICS_TRUST`. The owner of a segment can truncate its
+    /// file, which kills the processes that use it.
     pub trust: shmetrics_str,
-    /// How the text formats show the bounds of buckets and the quantiles of a new segment:
-    /// `SHMETRICS_BOUNDS_DEFAULT`, or another.
+    /// How the text formats show bounds of buckets and quantiles of a new segment:
+    /// `SHMETRICS_BOUNDS_DEFAULT`, `_CANONICAL` or `_SHORT`.
     pub bounds: u32,
     /// Reserved: 0.
     pub reserved: u32,
-    /// The number of this process' generation, for hosts that number their reloads: of two
-    /// processes that replace each other's definition of a family
-    /// (`shmetrics_family_spec.replace`), the later generation prevails. 0: the time at which this
-    /// process opened the segment last; forked children have their parent's. Give numbers in all
-    /// processes of an application, or in none.
+    /// The generation of this process, for hosts that number their reloads. Of two processes that
+    /// replace each other's definition of a family (`shmetrics_family_spec.replace`), the later
+    /// generation prevails. 0: the time at which this process opened the segment last; forked
+    /// children have that of their parent. All processes of an application give numbers, or none.
     pub generation: u64,
 }
 
-/// The struct as the first release had it.
+/// The size of the struct in the first version.
 const FIRST_SIZE: usize = std::mem::offset_of!(shmetrics_options, group);
 
 /// A label.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct shmetrics_label {
-    /// Its name.
+    /// The name.
     pub name: shmetrics_str,
-    /// Its value.
+    /// The value.
     pub value: shmetrics_str,
 }
 
 const EMPTY: shmetrics_str = shmetrics_str { data: std::ptr::null(), len: 0 };
 
-impl shmetrics_options {
+// SAFETY: the struct is `repr(C)`, and its size comes first.
+unsafe impl Growing for shmetrics_options {
+    const NAME: &'static str = "options";
+    const REMEDY: &'static str = "call shmetrics_options_init first";
+    const FIRST_SIZE: usize = FIRST_SIZE;
     const DEFAULTS: Self = shmetrics_options {
         struct_size: size_of::<shmetrics_options>(),
         name: EMPTY,
@@ -133,9 +140,9 @@ impl shmetrics_options {
     };
 }
 
-/// Sets the defaults of the first release's fields, for programs that do not say how large their
-/// struct is. In C and C++ a macro of this name stands for `shmetrics_options_init_sized`, which
-/// sets all.
+/// Sets the defaults of the fields of the first version, for programs that do not pass the size of
+/// their struct. In C and C++ a macro of this name calls `shmetrics_options_init_sized`, which sets
+/// all fields.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_options_init(options: *mut shmetrics_options) {
     // SAFETY: the caller's promise: every release's struct is at least so large.
@@ -160,8 +167,8 @@ pub unsafe extern "C" fn shmetrics_options_init_sized(options: *mut shmetrics_op
 }
 
 /// Opens a segment. `options` may be NULL for the defaults. Opening the same segment again gives
-/// the same pointer, from any thread and by any path; in a forked child too, also where it may not
-/// open the file any more.
+/// the same pointer, from any thread and by any path; also in a forked child that may no longer
+/// open the file.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_open(
     options: *const shmetrics_options,
@@ -186,32 +193,8 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
     if options.is_null() {
         return Ok(out);
     }
-    const SIZE: usize = size_of::<shmetrics_options>();
-    // SAFETY: the caller's promise; the size comes first.
-    let size = unsafe { (*options).struct_size };
-    // A caller built for a later version has a longer struct. What it does not use there is zero;
-    // what it does, we lack.
-    let known = (FIRST_SIZE..=4096).contains(&size) && {
-        // SAFETY: the struct has the size it claims.
-        let rest =
-            unsafe { std::slice::from_raw_parts(options.cast::<u8>().add(SIZE.min(size)), size.saturating_sub(SIZE)) };
-        rest.iter().all(|b| *b == 0)
-    };
-    if !known {
-        return Err(fail(
-            shmetrics_status::InvalidArgument,
-            "options.struct_size is not this library's; call shmetrics_options_init first",
-        ));
-    }
-    // One that was built for an earlier version has a shorter struct, and the defaults of what it
-    // lacks.
-    let mut whole = shmetrics_options::DEFAULTS;
-    // SAFETY: as above; any bytes are valid fields.
-    unsafe {
-        let to = (&raw mut whole).cast::<u8>();
-        std::ptr::copy_nonoverlapping(options.cast::<u8>(), to, size.min(SIZE));
-    }
-    let options = whole;
+    // SAFETY: the caller's promise.
+    let options = unsafe { shmetrics_options::copy_from(options)? };
     // SAFETY: as above, of the name.
     let name = unsafe { name_of(options.name)? };
     if !name.is_empty() {
@@ -294,18 +277,20 @@ unsafe fn name_of<'a>(name: shmetrics_str) -> Result<&'a str, shmetrics_status> 
     Ok(name)
 }
 
-/// Removes a segment's name. Processes that have it mapped go on with the memory, unseen. Only
-/// segments are removed; by its plain name also a damaged one is.
+/// Removes the name of a segment. Processes that have the segment mapped keep using the memory,
+/// which no new process finds. The call removes segments only, and by a plain name also damaged
+/// ones.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_remove(name: shmetrics_str) -> shmetrics_status {
     // SAFETY: the caller's promise.
     guarded(|| Segment::remove(unsafe { name.text("the segment's name")? }).map_err(report))
 }
 
-/// Takes the family of this name off all pages, for all processes. `*unregistered`, unless it is
-/// NULL, says whether there was one. Updates through its handles are not done but counted, and the
-/// name may be registered anew. `SHMETRICS_STATUS_CONFLICT`: a process of a later generation has
-/// registered it. To put another definition in its place, register that with `replace`.
+/// Removes the family of this name from all pages, for all processes. `*unregistered`, unless it is
+/// NULL, says whether there was one. Updates through handles of the family do nothing and are
+/// counted. The name may be registered again. `SHMETRICS_STATUS_CONFLICT`: a process of a later
+/// generation has registered the family. To replace a definition by another, register it with
+/// `replace`.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_unregister(
     segment: *mut shmetrics_segment,
@@ -324,8 +309,8 @@ pub unsafe extern "C" fn shmetrics_unregister(
     })
 }
 
-/// Gives this process a number of its own for the label `pid` of per-process gauges, such as a
-/// worker number. Call it in the worker, before its first gauge update.
+/// Gives this process a number for the label `pid` of per-process gauges, such as a worker number.
+/// Call it in the worker, before its first update of a gauge.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_set_identity(
     segment: *mut shmetrics_segment,
@@ -338,43 +323,41 @@ pub unsafe extern "C" fn shmetrics_segment_set_identity(
     })
 }
 
-/// Takes part in the segment's per-process gauges now, instead of at this process' first update of
-/// one. Updates do this by themselves. A process calls this where its first update would be too
-/// late, as before it installs a filter that denies system calls, or to learn the reason if it
-/// cannot. Repeated calls do nothing. Forked children take part for themselves.
+/// Takes a slot for this process' values in per-process gauges now, instead of at its first update
+/// of such a gauge. Call it before a filter denies system calls, or to learn why a slot cannot be
+/// taken. Repeated calls do nothing. Forked children take slots of their own.
 ///
-/// `SHMETRICS_STATUS_FULL`: as many processes as the segment has room for (`max_processes`) take
-/// part already. `SHMETRICS_STATUS_PERMISSION` or `SHMETRICS_STATUS_SYSTEM`: the system denies both
-/// what a process needs for it: to open the segment's file once more, and to make a System V shared
-/// memory segment.
+/// `SHMETRICS_STATUS_FULL`: `max_processes` processes have slots already.
+/// `SHMETRICS_STATUS_PERMISSION` or `SHMETRICS_STATUS_SYSTEM`: the system denies both of the ways
+/// to hold a slot: to open the file of the segment once more, and to make a System V shared memory
+/// segment.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_attach_process(segment: *mut shmetrics_segment) -> shmetrics_status {
     // SAFETY: the caller's promise.
     guarded(|| unsafe { segment_of(segment)? }.attach_process().map_err(report))
 }
 
-/// Expires the series of families with `expire_after` that no process has updated for that time,
-/// and returns how many went off the pages. Rendering a page of the segment does so by itself; call
-/// this where only read-only readers render.
+/// Expires the series of families with `expire_after_seconds` that no process has updated for that
+/// time, and returns how many left the pages. Rendering a page of the segment does the same. Call
+/// it where only read-only readers render.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_expire(segment: *mut shmetrics_segment) -> u64 {
     // SAFETY: the caller's promise.
     guard(0, || unsafe { segment_of(segment) }.map_or(0, |segment| segment.expire()))
 }
 
-/// For hooks that tell of a child's death, which other libraries want called. You never need it:
-/// the kernel tells who lives, so nothing is marked, and no call can harm a living process. True if
-/// no living process with this pid (in the caller's PID namespace) has gauges of its own in the
-/// segment.
+/// For programs that are ported from libraries with such a call; no program needs it. The kernel
+/// tells which processes live, so nothing is marked, and no call harms a living process. True if no
+/// living process with this pid (in the caller's PID namespace) has values in per-process gauges.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_mark_dead(segment: *mut shmetrics_segment, pid: u32) -> bool {
     // SAFETY: the caller's promise.
     guard(true, || unsafe { segment_of(segment) }.map_or(true, |s| s.mark_dead(pid)))
 }
 
-/// Whether the segment's name still leads to it: it has not been removed or replaced. If it has,
-/// this process counts where new processes and exporters do not look, until it is restarted. True
-/// also where the process cannot tell, as after `chroot`, and for anonymous segments.
+/// Whether the name of the segment still leads to it. If the segment was removed or replaced, this
+/// process counts where new processes and exporters do not look, until it is restarted. True also
+/// where the process cannot tell, as after `chroot`, and for anonymous segments.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_is_current(segment: *mut shmetrics_segment) -> bool {
     // SAFETY: the caller's promise.
@@ -382,8 +365,8 @@ pub unsafe extern "C" fn shmetrics_segment_is_current(segment: *mut shmetrics_se
 }
 
 /// How many processes have the segment open for counting, this one included: forked children and
-/// stopped processes too, readers not. -1 if the system does not tell: see "Who has a segment open"
-/// in the guide.
+/// stopped processes count, readers do not. -1 if the system does not tell: see "Who has a segment
+/// open" in the guide.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_attached(segment: *mut shmetrics_segment) -> i64 {
     guard(-1, || {
@@ -393,8 +376,8 @@ pub unsafe extern "C" fn shmetrics_segment_attached(segment: *mut shmetrics_segm
     })
 }
 
-/// Puts into `in_use` whether any process has the segment of this name open for counting, this one
-/// included; readers do not count.
+/// Puts into `*in_use` whether any process has the segment of this name open for counting, this one
+/// included. Readers do not count.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_is_in_use(name: shmetrics_str, in_use: *mut bool) -> shmetrics_status {
     guarded(|| {
@@ -416,10 +399,11 @@ pub unsafe extern "C" fn shmetrics_segment_is_in_use(name: shmetrics_str, in_use
     })
 }
 
-/// Copies what the segment could not take, a sentence for the host's log that says what to do, to
-/// `buffer`, cut off to `capacity` with a NUL at its end. Returns its whole length without the NUL;
-/// 0 if there is nothing new. Each kind of trouble is told once, to one process of all. Call it now
-/// and then, say after each page. `buffer` may be NULL if `capacity` is 0.
+/// Copies the next warning about the segment to `buffer`: a sentence for the log of the host, which
+/// says what the segment could not take and what to do. The copy is cut off to `capacity`, with a
+/// NUL at its end. Returns the whole length without the NUL; 0 if there is no new warning. Each
+/// kind of warning is given once, to one of all processes. Call it now and then, say after each
+/// page. `buffer` may be NULL if `capacity` is 0.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_segment_next_warning(
     segment: *mut shmetrics_segment,

@@ -29,7 +29,7 @@ pub enum shmetrics_status {
     WrongVersion,
     /// The memory file system (or a resource limit) has no room.
     NoSpace,
-    /// The segment has reached its maximum size; or the caller's buffer is too small.
+    /// The segment has reached its maximum size, or another limit of the segment.
     Full,
     /// A family of this name is registered otherwise, or names clash.
     Conflict,
@@ -39,8 +39,10 @@ pub enum shmetrics_status {
     System,
     /// A defect of the library, caught at its border.
     Panic,
-    /// The process has no memory for the call. Nothing was done.
+    /// The process has no memory for the call. The call has done nothing.
     NoMemory,
+    /// The caller's buffer is too small.
+    BufferTooSmall,
 }
 
 const DETAIL: usize = 1024;
@@ -89,7 +91,7 @@ pub(super) fn report(error: Error) -> shmetrics_status {
 }
 
 fn message(status: u32) -> &'static CStr {
-    const TEXTS: [&CStr; 17] = [
+    const TEXTS: [&CStr; 18] = [
         c"ok",
         c"an argument is NULL",
         c"an argument is out of its range",
@@ -107,19 +109,20 @@ fn message(status: u32) -> &'static CStr {
         c"the system refused",
         c"a defect of the library",
         c"no memory",
+        c"the buffer is too small",
     ];
     TEXTS.get(status as usize).copied().unwrap_or(c"unknown status")
 }
 
-/// A status in words: a static string, for any value.
+/// The status in words: a static string, for any value.
 #[no_mangle]
 pub extern "C" fn shmetrics_status_message(status: u32) -> *const c_char {
     message(status).as_ptr()
 }
 
-/// Copies the detail of this thread's last failed call, a sentence that says what to do, to
-/// `buffer`, cut off to `capacity` with a NUL at its end. Returns its whole length without the NUL;
-/// 0 if no call has failed. `buffer` may be NULL if `capacity` is 0.
+/// Copies the detail of the last failed call of this thread to `buffer`: a sentence that says what
+/// to do. The copy is cut off to `capacity`, with a NUL at its end. Returns the whole length
+/// without the NUL; 0 if no call has failed. `buffer` may be NULL if `capacity` is 0.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_last_error(buffer: *mut c_char, capacity: usize) -> usize {
     LAST.try_with(|last| {

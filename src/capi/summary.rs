@@ -19,15 +19,15 @@ pub struct shmetrics_summary_family {
     pub p1: *const c_void,
 }
 
-/// Registers a family of summaries (the count and the sum of observations, and quantiles if there
-/// are `quantiles`), or finds it.
+/// Registers a family of summaries, or finds it: the count and the sum of observations, and
+/// quantiles if the spec has `quantiles`.
 ///
 /// ```c
 /// const double quantiles[] = {0.5, 0.9, 0.99};
 /// shmetrics_summary_family sizes;
-/// shmetrics_summary_register(segment, &(shmetrics_family_spec){
-///     .name = {"response_bytes", 14}, .quantiles = quantiles, .quantile_count = 3,
-/// }, &sizes);
+/// shmetrics_summary_register(segment, &SHMETRICS_FAMILY_SPEC(
+///     .name = SHMETRICS_STR("response_bytes"),
+///     .quantiles = quantiles, .quantile_count = 3), &sizes);
 /// ```
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_summary_register(
@@ -48,8 +48,8 @@ pub unsafe extern "C" fn shmetrics_summary_register(
     })
 }
 
-/// The summary with these label values, made if there is none. It is a histogram without buckets:
-/// observe with `shmetrics_histogram_observe`. Never fails: see "Label sets" above.
+/// The summary with these label values, made if there is none. The handle is that of a histogram
+/// without buckets: observe with `shmetrics_histogram_observe`. See "Label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_summary_with(
     family: shmetrics_summary_family,
@@ -63,8 +63,8 @@ pub unsafe extern "C" fn shmetrics_summary_with(
     })
 }
 
-/// Removes the summary with these label values, for all processes; its handles then count nowhere.
-/// False if there is none. See "Removing label sets" above.
+/// Removes the summary with these label values, for all processes. False if there is none. See
+/// "Removing label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_summary_remove(
     family: shmetrics_summary_family,
@@ -84,8 +84,8 @@ pub extern "C" fn shmetrics_summary_clear(family: shmetrics_summary_family) -> u
     })
 }
 
-/// Registers a family of histograms whose observations can be taken back (by `shmetrics_histogram_unobserve`), such as the ages of
-/// the jobs in a queue, or finds it.
+/// Registers a family of gauge histograms, or finds it: histograms whose observations can be taken
+/// back by `shmetrics_histogram_unobserve`, such as the ages of the jobs in a queue.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_gauge_histogram_register(
     segment: *mut shmetrics_segment,
@@ -105,8 +105,8 @@ pub unsafe extern "C" fn shmetrics_gauge_histogram_register(
     })
 }
 
-/// Takes back an observation of `v` that was counted before: for gauge histograms. Of a bucket that
-/// is empty nothing is taken, which is noted in `shmetrics_updates_rejected_total`.
+/// Takes back an observation of `v` that was counted before: for gauge histograms. An empty bucket
+/// stays empty, which is counted in `shmetrics_updates_rejected_total`.
 #[no_mangle]
 pub extern "C" fn shmetrics_histogram_unobserve(histogram: shmetrics_histogram, v: f64) {
     if let Some(h) = histogram.get() {

@@ -90,7 +90,7 @@ static void *begin(const char *path) {
     options.max_size = 1 << 20;
     struct shmetrics_segment *segment;
     CHECK(open_segment(&options, &segment) == SHMETRICS_STATUS_OK);
-    struct shmetrics_family_spec spec = {.name = text("jobs")};
+    struct shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = text("jobs"));
     struct shmetrics_counter_family family;
     CHECK(register_counter(segment, &spec, &family) == SHMETRICS_STATUS_OK);
     counter = with(family, NULL, 0);

@@ -267,7 +267,7 @@ void native_histograms() {
   CHECK(!segment.try_register_histogram(latency));
   shmetrics::spec sizes{"sizes", "Help."};
   sizes.quantiles = {0.5};
-  sizes.quantile_max_age = 3600;
+  sizes.quantile_max_age_seconds = 3600;
   (*segment.try_register_summary(sizes)).with().observe(64.0);
   CHECK(shows(segment, "# TYPE sizes summary\nsizes{quantile=\"0.5\"} 6"));
 }

@@ -15,6 +15,7 @@ from ctypes import (
     c_uint32,
     c_uint64,
     c_void_p,
+    sizeof,
 )
 from pathlib import Path
 
@@ -28,7 +29,7 @@ GAUGE_MODES = (
 )  # fmt: skip
 FORMATS = ("text", "text1", "openmetrics", "openmetrics2", "protobuf")
 ESCAPINGS = ("default", "underscores", "dots", "values", "allow-utf-8")
-STATUS_FULL = 11
+STATUS_BUFFER_TOO_SMALL = 17
 
 
 class Str(Structure):
@@ -77,6 +78,7 @@ class Options(Structure):
 
 class FamilySpec(Structure):
     _fields_ = [
+        ("struct_size", c_size_t),
         ("name", Str),
         ("help", Str),
         ("unit", Str),
@@ -87,16 +89,16 @@ class FamilySpec(Structure):
         ("states", POINTER(Str)),
         ("state_count", c_size_t),
         ("max_series", c_uint64),
-        ("expire_after", c_uint32),
-        ("exemplar_interval_ms", c_uint32),
+        ("expire_after_seconds", c_double),
+        ("exemplar_interval_seconds", c_double),
         ("quantiles", POINTER(c_double)),
         ("quantile_count", c_size_t),
         ("native_factor", c_double),
         ("native_zero_threshold", c_double),
         ("native_max_buckets", c_uint32),
-        ("quantile_max_age", c_uint32),
         ("exact_name", c_bool),
         ("replace", c_bool),
+        ("quantile_max_age_seconds", c_double),
     ]
 
 
@@ -244,7 +246,7 @@ class Pages:
         while True:
             buffer = ctypes.create_string_buffer(size.value + 4096)
             status = getattr(lib, f"shmetrics_{self.kind}_render")(self.pointer, buffer, len(buffer), byref(size))
-            if status != STATUS_FULL:
+            if status != STATUS_BUFFER_TOO_SMALL:
                 check(status)
                 return buffer.raw[: size.value]
 
@@ -290,13 +292,15 @@ class Segment(Pages):
         states: tuple[str, ...] = (), factor: float = 0.0, zero: float = 0.0, most: int = 0,
         quantiles: tuple[float, ...] = (),
     ) -> Family:  # fmt: skip
-        spec = FamilySpec(text(name), text(help_text), text(unit), texts(labels), len(labels), max_series=max_series)
+        spec = FamilySpec(sizeof(FamilySpec), text(name), text(help_text), text(unit), texts(labels), len(labels))
+        spec.max_series = max_series
         if buckets is not None:
             spec.buckets, spec.bucket_count = (c_double * max(1, len(buckets)))(*buckets), len(buckets)
         spec.native_factor, spec.native_zero_threshold, spec.native_max_buckets = factor, zero, most
         if quantiles:
             spec.quantiles, spec.quantile_count = (c_double * len(quantiles))(*quantiles), len(quantiles)
-            spec.quantile_max_age = 86400  # longer than any test takes: the model's do not age
+            # Longer than any test takes: the quantiles of the model do not age.
+            spec.quantile_max_age_seconds = 86400
         if states:
             spec.states, spec.state_count = texts(states), len(states)
         arguments = [GAUGE_MODES.index(mode)] if kind == "gauge" else []

@@ -10,8 +10,6 @@
 
 enum { PLAIN = 8, SETS = 1000 };
 
-static shmetrics_str str(const char *text) { return (shmetrics_str){text, strlen(text)}; }
-
 static void check(enum shmetrics_status status) {
     if (status != SHMETRICS_STATUS_OK) {
         char why[512];
@@ -28,27 +26,27 @@ int main(int argc, char **argv) {
 
     shmetrics_options options;
     shmetrics_options_init(&options);
-    options.name = str(argv[1]);
+    options.name = shmetrics_cstr(argv[1]);
     options.open_mode = SHMETRICS_ATTACH;
     shmetrics_segment *segment;
     check(shmetrics_segment_open(&options, &segment));
 
-    const shmetrics_str labels[] = {str("tens"), str("unit")};
+    const shmetrics_str labels[] = {SHMETRICS_STR("tens"), SHMETRICS_STR("unit")};
     const double bounds[] = {0.5, 2, 8}, observed[] = {0.25, 1.5, 4, 32};
-    shmetrics_family_spec spec = {.name = str("whole")};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("whole"));
     shmetrics_counter_family whole_family, parts_family, sets;
     shmetrics_gauge_family shared_family, own_family;
     shmetrics_histogram_family histogram_family;
     check(shmetrics_counter_register(segment, &spec, &whole_family));
-    spec.name = str("parts");
+    spec.name = SHMETRICS_STR("parts");
     check(shmetrics_counter_register(segment, &spec, &parts_family));
-    spec.name = str("shared");
+    spec.name = SHMETRICS_STR("shared");
     check(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_SHARED, &shared_family));
-    spec.name = str("own");
+    spec.name = SHMETRICS_STR("own");
     check(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_SUM, &own_family));
-    spec = (shmetrics_family_spec){.name = str("histogram"), .buckets = bounds, .bucket_count = 3};
+    spec = SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("histogram"), .buckets = bounds, .bucket_count = 3);
     check(shmetrics_histogram_register(segment, &spec, &histogram_family));
-    spec = (shmetrics_family_spec){.name = str("sets"), .label_names = labels, .label_count = 2};
+    spec = SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("sets"), .label_names = labels, .label_count = 2);
     check(shmetrics_counter_register(segment, &spec, &sets));
 
     const shmetrics_counter whole = shmetrics_counter_with(whole_family, NULL, 0);

@@ -15,8 +15,6 @@ struct metric {
 
 static shmetrics_segment *segment;
 
-static shmetrics_str str(const char *s) { return (shmetrics_str){s, strlen(s)}; }
-
 static int open_once(void) {
     if (segment) return 1;
     shmetrics_options options;
@@ -37,22 +35,22 @@ void *contest_make(int row, const struct input *input) {
     for (int k = 0; k < LABELS; k++) names[k] = (shmetrics_str){input->names[k].data, input->names[k].len};
     switch (row) {
     case INC:
-        status = shmetrics_counter_register(segment, &(shmetrics_family_spec){.name = str("held")}, &counters);
+        status = shmetrics_counter_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("held")), &counters);
         if (status == SHMETRICS_STATUS_OK) m->counter = shmetrics_counter_with(counters, NULL, 0);
         break;
     case LOOKUP:
         status = shmetrics_counter_register(
-            segment, &(shmetrics_family_spec){.name = str("looked_up"), .label_names = names, .label_count = LABELS}, &m->family);
+            segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("looked_up"), .label_names = names, .label_count = LABELS), &m->family);
         break;
     case OBSERVE:
         status = shmetrics_histogram_register(
             segment,
-            &(shmetrics_family_spec){.name = str("observed"), .buckets = input->bounds, .bucket_count = BUCKETS},
+            &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("observed"), .buckets = input->bounds, .bucket_count = BUCKETS),
             &histograms);
         if (status == SHMETRICS_STATUS_OK) m->histogram = shmetrics_histogram_with(histograms, NULL, 0);
         break;
     default:
-        status = shmetrics_gauge_register(segment, &(shmetrics_family_spec){.name = str("gauge")}, SHMETRICS_GAUGE_SHARED, &gauges);
+        status = shmetrics_gauge_register(segment, &SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("gauge")), SHMETRICS_GAUGE_SHARED, &gauges);
         if (status == SHMETRICS_STATUS_OK) m->gauge = shmetrics_gauge_with(gauges, NULL, 0);
     }
     return status == SHMETRICS_STATUS_OK ? m : NULL;

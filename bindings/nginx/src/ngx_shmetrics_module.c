@@ -174,6 +174,7 @@ static shmetrics_status ngx_shmetrics_register(shmetrics_segment *segment, ngx_s
     shmetrics_family_spec spec;
 
     ngx_memzero(&spec, sizeof spec);
+    spec.struct_size = sizeof spec;
     spec.name = ngx_shmetrics_str(&family->name);
     spec.help = ngx_shmetrics_str(&family->help);
     spec.unit = ngx_shmetrics_str(&family->unit);

@@ -4,11 +4,12 @@
 #include <string.h>
 
 int main(int argc, char **argv) {
-    static const shmetrics_str labels[] = {{"server", 6}, {"location", 8}, {"method", 6}, {"status", 6}};
+    static const shmetrics_str labels[] = {SHMETRICS_STR_INIT("server"), SHMETRICS_STR_INIT("location"),
+                                           SHMETRICS_STR_INIT("method"), SHMETRICS_STR_INIT("status")};
     shmetrics_options options;
     shmetrics_segment *segment;
     shmetrics_counter_family family;
-    shmetrics_family_spec spec = {.label_names = labels, .label_count = 4};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.label_names = labels, .label_count = 4);
     if (argc != 3) return 2;
     shmetrics_options_init(&options);
     options.name = (shmetrics_str){argv[1], strlen(argv[1])};

@@ -44,9 +44,9 @@ static shmetrics_str number(char *buffer, size_t capacity, int i) {
 #define FAMILIES_OF(n, call)                                                                                              \
     for (int i = 0; i < 250; i++) {                                                                                 \
         char text_of[32];                                                                                           \
-        const shmetrics_family_spec spec = {.name = number(text_of, sizeof text_of, i),                             \
+        const shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = number(text_of, sizeof text_of, i),                             \
                                             .help = {help, sizeof help}, .label_names = &label, .label_count = 1,     \
-                                            .states = state_names, .state_count = (n)};                               \
+                                            .states = state_names, .state_count = (n));                               \
         CHECK((call) == SHMETRICS_STATUS_OK);                                                                       \
     }
 
@@ -77,6 +77,7 @@ CASE(shmetrics_counter_register) {
 CASE(shmetrics_counter_remove) { (void)shmetrics_counter_remove(labelled, &value, 1); }
 CASE(shmetrics_counter_value) { sink = shmetrics_counter_value(counter); }
 CASE(shmetrics_counter_with) { LABEL_SETS((shmetrics_counter_inc(shmetrics_counter_with(labelled, &one, 1)), 0)) }
+CASE(shmetrics_cstr) { length = shmetrics_cstr(name).len; }
 CASE(shmetrics_cursor_set_exposition) { (void)shmetrics_cursor_set_exposition(cursor, (shmetrics_exposition){.format = SHMETRICS_FORMAT_PROTOBUF}); }
 CASE(shmetrics_cursor_free) { shmetrics_cursor_free(cursor); }
 CASE(shmetrics_cursor_read) { while (shmetrics_cursor_read(cursor, buffer, sizeof buffer) > 0) {} }
@@ -246,7 +247,7 @@ static const struct { const char *symbol; void (*call)(void); } calls[] = {
     ENTRY(shmetrics_counter_add_named), ENTRY(shmetrics_counter_add_u64), ENTRY(shmetrics_counter_add_with_exemplar),
     ENTRY(shmetrics_counter_clear), ENTRY(shmetrics_counter_inc), ENTRY(shmetrics_counter_is_removed),
     ENTRY(shmetrics_counter_register), ENTRY(shmetrics_counter_remove), ENTRY(shmetrics_counter_value),
-    ENTRY(shmetrics_counter_with), ENTRY(shmetrics_cursor_set_exposition), ENTRY(shmetrics_cursor_free),
+    ENTRY(shmetrics_counter_with), ENTRY(shmetrics_cstr), ENTRY(shmetrics_cursor_set_exposition), ENTRY(shmetrics_cursor_free),
     ENTRY(shmetrics_cursor_read), ENTRY(shmetrics_cursor_add_filter), ENTRY(shmetrics_enum_register),
     ENTRY(shmetrics_enum_set), ENTRY(shmetrics_exposition_content_type), ENTRY(shmetrics_gauge_add),
     ENTRY(shmetrics_gauge_clear), ENTRY(shmetrics_gauge_dec), ENTRY(shmetrics_gauge_histogram_register),
@@ -293,11 +294,11 @@ static void prepare(void) {
     labelled = counters(segment, "fixture_labelled", "label");
     gauge_family = gauges(segment, "fixture_gauge", SHMETRICS_GAUGE_SHARED);
     histogram_family = histograms(segment, "fixture_histogram", NULL, 0);
-    shmetrics_family_spec spec = {.name = TEXT("fixture_native"), .native_factor = 1.01};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("fixture_native"), .native_factor = 1.01);
     CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &native), SHMETRICS_STATUS_OK);
-    spec = (shmetrics_family_spec){.name = TEXT("fixture_taken_back")};
+    spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("fixture_taken_back"));
     CHECK_STATUS(shmetrics_gauge_histogram_register(segment, &spec, &taken_back), SHMETRICS_STATUS_OK);
-    spec = (shmetrics_family_spec){.name = TEXT("fixture_states"), .states = state_names, .state_count = 2};
+    spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("fixture_states"), .states = state_names, .state_count = 2);
     shmetrics_states_family one, other;
     CHECK_STATUS(shmetrics_state_set_register(segment, &spec, &one), SHMETRICS_STATUS_OK);
     spec.name = TEXT("fixture_enum");
@@ -308,7 +309,7 @@ static void prepare(void) {
     CHECK_STATUS(shmetrics_state_set_register(segment, &spec, &labelled_states), SHMETRICS_STATUS_OK);
     spec.name = TEXT("fixture_labelled_enum");
     CHECK_STATUS(shmetrics_enum_register(segment, &spec, &labelled_enums), SHMETRICS_STATUS_OK);
-    spec = (shmetrics_family_spec){.label_names = &label, .label_count = 1, .expire_after = 1};
+    spec = SHMETRICS_FAMILY_SPEC(.label_names = &label, .label_count = 1, .expire_after_seconds = 1);
     spec.name = TEXT("fixture_labelled_gauge");
     CHECK_STATUS(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVESUM, &labelled_gauges), SHMETRICS_STATUS_OK);
     spec.name = TEXT("fixture_labelled_histogram");

@@ -28,8 +28,6 @@ void check_shows(const shmetrics_segment *segment, const char *text, int wanted,
     free(page);
 }
 
-shmetrics_str text(const char *s) { return (shmetrics_str){s, strlen(s)}; }
-
 static void need(shmetrics_status status, const char *what) {
     if (status == SHMETRICS_STATUS_OK) return;
     char why[512];
@@ -54,7 +52,7 @@ char *page_of(const shmetrics_segment *segment) {
         free(page);
         page = malloc(cap + 1);
         shmetrics_status status = shmetrics_segment_render(segment, page, cap, &len);
-        if (status == SHMETRICS_STATUS_FULL) continue;
+        if (status == SHMETRICS_STATUS_BUFFER_TOO_SMALL) continue;
         need(status, "render");
         page[len] = '\0';
         return page;
@@ -73,7 +71,7 @@ double sample(const shmetrics_segment *segment, const char *series) {
 
 shmetrics_counter_family counters(shmetrics_segment *segment, const char *name, const char *label) {
     const shmetrics_str labels[] = {text(label ? label : "")};
-    shmetrics_family_spec spec = {.name = text(name), .help = TEXT("Help."), .label_names = labels};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = text(name), .help = TEXT("Help."), .label_names = labels);
     spec.label_count = label != NULL;
     shmetrics_counter_family family;
     need(shmetrics_counter_register(segment, &spec, &family), name);
@@ -81,14 +79,14 @@ shmetrics_counter_family counters(shmetrics_segment *segment, const char *name, 
 }
 
 shmetrics_gauge_family gauges(shmetrics_segment *segment, const char *name, uint32_t mode) {
-    shmetrics_family_spec spec = {.name = text(name), .help = TEXT("Help.")};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = text(name), .help = TEXT("Help."));
     shmetrics_gauge_family family;
     need(shmetrics_gauge_register(segment, &spec, mode, &family), name);
     return family;
 }
 
 shmetrics_histogram_family histograms(shmetrics_segment *segment, const char *name, const double *le, size_t count) {
-    shmetrics_family_spec spec = {.name = text(name), .help = TEXT("Help."), .buckets = le, .bucket_count = count};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = text(name), .help = TEXT("Help."), .buckets = le, .bucket_count = count);
     shmetrics_histogram_family family;
     need(shmetrics_histogram_register(segment, &spec, &family), name);
     return family;

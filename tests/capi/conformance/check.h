@@ -27,8 +27,8 @@ void check_status(shmetrics_status got, shmetrics_status expected, const char *f
 void check_shows(const shmetrics_segment *segment, const char *text, int wanted, const char *file, int line);
 int failures(void);
 
-#define TEXT(literal) ((shmetrics_str){(literal), sizeof(literal) - 1}) /* may hold NULs */
-shmetrics_str text(const char *s);
+#define TEXT SHMETRICS_STR /* may hold NULs */
+#define text shmetrics_cstr
 
 /* An anonymous segment of its own for each test, so that no test sees another's metrics. */
 shmetrics_segment *scratch(void);

@@ -118,7 +118,7 @@ static void pieces_from_segment_and_reader(void) {
         shmetrics_counter_add_u64(shmetrics_counter_with(requests, &value, 1), (uint64_t)i);
     }
     shmetrics_histogram_observe(shmetrics_histogram_with(histograms(segment, "seconds", NULL, 0), NULL, 0), 1);
-    shmetrics_family_spec spec = {.name = TEXT("build")};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("build"));
     shmetrics_info_family build;
     CHECK_STATUS(shmetrics_info_register(segment, &spec, &build), SHMETRICS_STATUS_OK);
     CHECK_STATUS(shmetrics_reader_open(text(name), &reader), SHMETRICS_STATUS_OK);
@@ -162,7 +162,7 @@ static void names_in_utf8(void) {
     options.open_mode = SHMETRICS_ANONYMOUS;
     CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
     const shmetrics_str labels[] = {TEXT("k.v"), TEXT("plain"), TEXT("gr\xc3\xb6\xc3\x9f\"e")};
-    const shmetrics_family_spec spec = {.name = TEXT("my.requests"), .label_names = labels, .label_count = 3};
+    const shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("my.requests"), .label_names = labels, .label_count = 3);
     shmetrics_counter_family family;
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);

@@ -5,7 +5,7 @@
 static void exact_names(void) {
     shmetrics_segment *segment = scratch();
     shmetrics_counter_family family;
-    shmetrics_family_spec spec = {.name = TEXT("nginx_connections_accepted"), .exact_name = true};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("nginx_connections_accepted"), .exact_name = true);
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
     shmetrics_counter_inc(shmetrics_counter_with(family, NULL, 0));
     CHECK_SHOWS(segment, "# TYPE nginx_connections_accepted counter\nnginx_connections_accepted 1\n");
@@ -24,7 +24,7 @@ static void exact_names(void) {
     CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("zero"), NULL, 0, -0.0), SHMETRICS_STATUS_OK);
     /* No other family may be called as it is in OpenMetrics. */
     shmetrics_gauge_family gauge;
-    spec = (shmetrics_family_spec){.name = TEXT("nginx_connections_accepted_total")};
+    spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("nginx_connections_accepted_total"));
     CHECK_STATUS(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_SHARED, &gauge), SHMETRICS_STATUS_CONFLICT);
 }
 
@@ -62,7 +62,7 @@ static void label_orders(void) {
     const shmetrics_str xy[] = {TEXT("x"), TEXT("y")}, yx[] = {TEXT("y"), TEXT("x")}, xz[] = {TEXT("x"), TEXT("z")};
     const shmetrics_str one_two[] = {TEXT("1"), TEXT("2")}, two_one[] = {TEXT("2"), TEXT("1")};
     shmetrics_counter_family first, second, other;
-    shmetrics_family_spec spec = {.name = TEXT("a"), .label_names = xy, .label_count = 2};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("a"), .label_names = xy, .label_count = 2);
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &first), SHMETRICS_STATUS_OK);
     spec.label_names = yx;
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &second), SHMETRICS_STATUS_OK);

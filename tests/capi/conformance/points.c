@@ -39,9 +39,9 @@ static void a_counter(const shmetrics_point *p) {
     CHECK(p->label_count == 2 && same(p->labels[0].name, "method") && same(p->labels[0].value, "GET"));
     CHECK(same(p->labels[1].name, "path") && same(p->labels[1].value, "/\"\\\n"));
     CHECK(p->is_whole && p->whole == UINT64_C(9007199254740993) && p->value == 9007199254740992.0);
-    CHECK(p->exemplar_count == 1 && p->exemplars[0].value == 1 && p->exemplars[0].at_ms > UINT64_C(1700000000000));
+    CHECK(p->exemplar_count == 1 && p->exemplars[0].value == 1 && p->exemplars[0].at_seconds > 1.7e9);
     CHECK(p->exemplars[0].label_count == 1 && same(p->exemplars[0].labels[0].value, "abc"));
-    CHECK(p->began_ns > UINT64_C(1700000000000000000));
+    CHECK(p->began_seconds > 1.7e9);
     CHECK(p->counts == NULL && p->bucket_count == 0 && p->native_buckets == NULL && p->states == NULL);
 }
 
@@ -84,7 +84,7 @@ static void an_info(const shmetrics_point *p) {
 static void all_types(void) {
     shmetrics_segment *segment = scratch();
     const shmetrics_str names[] = {TEXT("method"), TEXT("path")}, values[] = {TEXT("GET"), TEXT("/\"\\\n")};
-    shmetrics_family_spec spec = {.name = TEXT("requests"), .help = TEXT("Help."), .label_names = names, .label_count = 2};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("requests"), .help = TEXT("Help."), .label_names = names, .label_count = 2);
     shmetrics_counter_family counter;
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &counter), SHMETRICS_STATUS_OK);
     const shmetrics_counter requests = shmetrics_counter_with(counter, values, 2);
@@ -97,28 +97,28 @@ static void all_types(void) {
     one(segment, "level", a_gauge);
 
     const double bounds[] = {0.5, 2.0}, observed[] = {0.5, 1, 2, 7}, half = 0.5;
-    spec = (shmetrics_family_spec){.name = TEXT("latency_seconds"), .unit = TEXT("seconds"), .buckets = bounds,
-                                   .bucket_count = 2, .native_factor = 1.1};
+    spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("latency_seconds"), .unit = TEXT("seconds"), .buckets = bounds,
+                                   .bucket_count = 2, .native_factor = 1.1);
     shmetrics_histogram_family histogram;
     CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &histogram), SHMETRICS_STATUS_OK);
     for (size_t i = 0; i < 4; i++) shmetrics_histogram_observe(shmetrics_histogram_with(histogram, NULL, 0), observed[i]);
     one(segment, "latency_seconds", a_histogram);
 
-    spec = (shmetrics_family_spec){.name = TEXT("size"), .quantiles = &half, .quantile_count = 1};
+    spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("size"), .quantiles = &half, .quantile_count = 1);
     shmetrics_summary_family summary;
     CHECK_STATUS(shmetrics_summary_register(segment, &spec, &summary), SHMETRICS_STATUS_OK);
     for (int i = 1; i <= 100; i++) shmetrics_histogram_observe(shmetrics_summary_with(summary, NULL, 0), i);
     one(segment, "size", a_summary);
 
     const shmetrics_str state_names[] = {TEXT("on"), TEXT("off")};
-    spec = (shmetrics_family_spec){.name = TEXT("feature"), .states = state_names, .state_count = 2};
+    spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("feature"), .states = state_names, .state_count = 2);
     shmetrics_states_family states;
     CHECK_STATUS(shmetrics_state_set_register(segment, &spec, &states), SHMETRICS_STATUS_OK);
     shmetrics_state_set_set(shmetrics_states_with(states, NULL, 0), 1, true);
     one(segment, "feature", a_state_set);
 
     const shmetrics_str version = TEXT("version"), number = TEXT("1.2.3");
-    spec = (shmetrics_family_spec){.name = TEXT("build"), .label_names = &version, .label_count = 1};
+    spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("build"), .label_names = &version, .label_count = 1);
     shmetrics_info_family info;
     CHECK_STATUS(shmetrics_info_register(segment, &spec, &info), SHMETRICS_STATUS_OK);
     shmetrics_info_with(info, &number, 1);
@@ -228,7 +228,7 @@ static void by_pointer(void) {
     CHECK(sample(segment, "latency_count") == 2);
 
     shmetrics_summary_family summary_family;
-    const shmetrics_family_spec spec = {.name = TEXT("size")};
+    const shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("size"));
     CHECK_STATUS(shmetrics_summary_register(segment, &spec, &summary_family), SHMETRICS_STATUS_OK);
     shmetrics_summary_with_p(&summary_family, NULL, 0, &histogram);
     shmetrics_histogram_observe_p(&histogram, 8);

@@ -72,7 +72,7 @@ static shmetrics_histogram observed(shmetrics_segment *segment, shmetrics_family
 static void replaced(void) {
     shmetrics_segment *segment = scratch();
     static const double le[] = {1, 2};
-    shmetrics_family_spec spec = {.name = TEXT("h"), .help = TEXT("Old.")};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("h"), .help = TEXT("Old."));
     const shmetrics_histogram old = observed(segment, spec, 1);
     shmetrics_histogram_family family;
     spec.buckets = le;
@@ -95,7 +95,7 @@ static void replaced(void) {
     CHECK_SHOWS(segment, "\nh_count{x=\"a\",y=\"b\"} 3\n");
     CHECK(!shmetrics_histogram_is_removed(new));
     /* By another type. */
-    shmetrics_family_spec counter = {.name = TEXT("h"), .replace = true};
+    shmetrics_family_spec counter = SHMETRICS_FAMILY_SPEC(.name = TEXT("h"), .replace = true);
     shmetrics_counter_family as_counter;
     CHECK_STATUS(shmetrics_counter_register(segment, &counter, &as_counter), SHMETRICS_STATUS_OK);
     shmetrics_counter_inc(shmetrics_counter_with(as_counter, NULL, 0));
@@ -108,7 +108,7 @@ static void replaced(void) {
 /* A worker of the generation before, which has the old definition. */
 static void earlier(void *name) {
     shmetrics_segment *segment = open_as(text(name), 1);
-    shmetrics_family_spec spec = {.name = TEXT("c"), .replace = true};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("c"), .replace = true);
     shmetrics_counter_family family;
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_CONFLICT);
     char why[512];
@@ -123,7 +123,7 @@ static void earlier(void *name) {
  * numbers. */
 static void later(void *name) {
     shmetrics_segment *segment = open_as(text(name), 0);
-    shmetrics_family_spec spec = {.name = TEXT("c"), .replace = true};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("c"), .replace = true);
     shmetrics_counter_family family;
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
     CHECK_STATUS(shmetrics_unregister(segment, spec.name, NULL), SHMETRICS_STATUS_OK);

@@ -4,7 +4,7 @@
 static char long_name[513];
 
 static shmetrics_family_spec valid(void) {
-    return (shmetrics_family_spec){.name = TEXT("valid"), .help = TEXT("Help.")};
+    return SHMETRICS_FAMILY_SPEC(.name = TEXT("valid"), .help = TEXT("Help."));
 }
 
 static const shmetrics_counter_family marked = {&marked, NULL};
@@ -57,6 +57,104 @@ static void bad_metric_names(shmetrics_segment *segment) {
     shmetrics_family_spec longest = valid();
     longest.name = (shmetrics_str){long_name, sizeof long_name - 1};
     CHECK_STATUS(shmetrics_counter_register(segment, &longest, &family), SHMETRICS_STATUS_OK);
+}
+
+/* Each limit of the header is the library's: as much is taken, and one more is refused. */
+static void limits(shmetrics_segment *segment) {
+    static char help[SHMETRICS_MAX_HELP_BYTES + 1];
+    static shmetrics_str names[SHMETRICS_MAX_LABELS + 1];
+    static char name_of[SHMETRICS_MAX_LABELS + 1][8];
+    static double bounds[SHMETRICS_MAX_BUCKETS + 1], quantiles[SHMETRICS_MAX_QUANTILES + 1];
+    shmetrics_counter_family counter;
+    shmetrics_histogram_family histogram;
+    shmetrics_summary_family summary;
+    shmetrics_states_family states;
+    memset(help, 'h', sizeof help);
+    for (int i = 0; i <= SHMETRICS_MAX_LABELS; i++) {
+        snprintf(name_of[i], sizeof name_of[i], "l%d", i);
+        names[i] = text(name_of[i]);
+    }
+    for (int i = 0; i <= SHMETRICS_MAX_BUCKETS; i++) bounds[i] = i;
+    for (int i = 0; i <= SHMETRICS_MAX_QUANTILES; i++) quantiles[i] = i / 100.0;
+    const shmetrics_status expected[] = {SHMETRICS_STATUS_OK, SHMETRICS_STATUS_INVALID_ARGUMENT};
+    CHECK(sizeof long_name == SHMETRICS_MAX_NAME_BYTES + 1);
+    for (size_t more = 0; more < 2; more++) {
+        shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_help"), .help = {help, SHMETRICS_MAX_HELP_BYTES + more});
+        CHECK_STATUS(shmetrics_counter_register(segment, &spec, &counter), expected[more]);
+        spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_labels"), .label_names = names, .label_count = SHMETRICS_MAX_LABELS + more);
+        CHECK_STATUS(shmetrics_counter_register(segment, &spec, &counter), expected[more]);
+        spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_buckets"), .buckets = bounds, .bucket_count = SHMETRICS_MAX_BUCKETS + more);
+        CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &histogram), expected[more]);
+        spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_quantiles"), .quantiles = quantiles, .quantile_count = SHMETRICS_MAX_QUANTILES + more);
+        CHECK_STATUS(shmetrics_summary_register(segment, &spec, &summary), expected[more]);
+        spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("limit_states"), .states = names, .state_count = SHMETRICS_MAX_STATES + more);
+        CHECK_STATUS(shmetrics_state_set_register(segment, &spec, &states), expected[more]);
+    }
+}
+
+/* A longer label text than any series may have is counted in the overflow series. */
+static void longest_label_text(shmetrics_segment *segment) {
+    static char value[SHMETRICS_MAX_LABEL_TEXT_BYTES];
+    memset(value, 'v', sizeof value);
+    const shmetrics_counter_family family = counters(segment, "limit_text", "a");
+    for (size_t more = 0; more < 2; more++) {
+        const shmetrics_str longest = {value, SHMETRICS_MAX_LABEL_TEXT_BYTES - 4 + more}; /* beside a="" */
+        shmetrics_counter_inc(shmetrics_counter_with(family, &longest, 1));
+    }
+    CHECK(sample(segment, "limit_text_total{shmetrics_overflow=\"true\"}") == 1);
+}
+
+/* The size of the struct tells which fields a program has. */
+static void sizes_of_the_spec(shmetrics_segment *segment) {
+    struct { shmetrics_family_spec spec; uint64_t later; } longer = {valid(), 0};
+    shmetrics_counter_family family;
+    longer.spec.struct_size = sizeof longer;
+    longer.spec.name = TEXT("longer");
+    CHECK_STATUS(shmetrics_counter_register(segment, &longer.spec, &family), SHMETRICS_STATUS_OK);
+    longer.later = 1;
+    REFUSED(segment, &longer.spec, SHMETRICS_STATUS_INVALID_ARGUMENT);
+    const size_t wrong[] = {0, 1, sizeof(shmetrics_family_spec) - 8, 1 << 20, SIZE_MAX};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        shmetrics_family_spec spec = valid();
+        spec.struct_size = wrong[i];
+        REFUSED(segment, &spec, SHMETRICS_STATUS_INVALID_ARGUMENT);
+    }
+}
+
+/* Seconds may be fractions, and are rounded up; no time is negative. */
+static void times(shmetrics_segment *segment) {
+    const shmetrics_str label = TEXT("a");
+    shmetrics_counter_family family;
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("timed"), .label_names = &label, .label_count = 1,
+                                                       .expire_after_seconds = 0.25, .exemplar_interval_seconds = 1e-9);
+    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
+    spec.expire_after_seconds = 1;
+    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
+    spec.expire_after_seconds = 1.5;
+    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_CONFLICT);
+    spec.name = TEXT("timed_long");
+    spec.expire_after_seconds = INFINITY; /* as long as there is */
+    CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
+    const double wrong[] = {-1, -1e-9, -INFINITY, NAN};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        shmetrics_family_spec negative = valid();
+        negative.expire_after_seconds = wrong[i];
+        REFUSED(segment, &negative, SHMETRICS_STATUS_INVALID_ARGUMENT);
+        negative = valid();
+        negative.exemplar_interval_seconds = wrong[i];
+        REFUSED(segment, &negative, SHMETRICS_STATUS_INVALID_ARGUMENT);
+        shmetrics_summary_family summary;
+        negative = valid();
+        negative.quantile_max_age_seconds = wrong[i];
+        CHECK_STATUS(shmetrics_summary_register(segment, &negative, &summary), SHMETRICS_STATUS_INVALID_ARGUMENT);
+    }
+}
+
+static void c_strings(void) {
+    const shmetrics_str none = shmetrics_cstr(NULL), empty = shmetrics_cstr(""), some = shmetrics_cstr("some");
+    static const shmetrics_str literal = SHMETRICS_STR_INIT("a\0b");
+    CHECK(none.data == NULL && none.len == 0 && empty.len == 0 && some.len == 4 && memcmp(some.data, "some", 4) == 0);
+    CHECK(literal.len == 3 && SHMETRICS_STR("").len == 0);
 }
 
 static void bad_label_names(shmetrics_segment *segment) {
@@ -155,7 +253,7 @@ static void twice(shmetrics_segment *segment) {
 #define REFUSES(kind, type, ...)                                                                      \
     do {                                                                                              \
         shmetrics_##type##_family of_kind;                                                            \
-        const shmetrics_family_spec wrong = {.name = TEXT("wrong"), __VA_ARGS__};                     \
+        const shmetrics_family_spec wrong = SHMETRICS_FAMILY_SPEC(.name = TEXT("wrong"), __VA_ARGS__);                     \
         CHECK_STATUS(shmetrics_##kind##_register(segment, &wrong, &of_kind), SHMETRICS_STATUS_INVALID_ARGUMENT); \
     } while (0)
 
@@ -170,7 +268,7 @@ static void fields_of_other_types(shmetrics_segment *segment) {
     REFUSES(summary, summary, .buckets = numbers, .bucket_count = 2);
     REFUSES(counter, counter, .quantiles = numbers, .quantile_count = 2);
     REFUSES(histogram, histogram, .quantiles = numbers, .quantile_count = 2);
-    REFUSES(histogram, histogram, .quantile_max_age = 1);
+    REFUSES(histogram, histogram, .quantile_max_age_seconds = 1);
     REFUSES(summary, summary, .native_factor = 1.1);
     REFUSES(counter, counter, .native_max_buckets = 1);
     REFUSES(info, info, .native_zero_threshold = 1);
@@ -189,10 +287,11 @@ static void impossible_lengths(shmetrics_segment *segment) {
         const shmetrics_str text = {"text", n};
         const double bound = 1;
         shmetrics_histogram_family histogram;
-        shmetrics_family_spec specs[] = {{.name = text}, {.help = text}, {.unit = text},
-                                         {.label_names = &text, .label_count = 1},
-                                         {.label_names = &text, .label_count = n / 16},
-                                         {.buckets = &bound, .bucket_count = n / 8}};
+        shmetrics_family_spec specs[] = {
+            SHMETRICS_FAMILY_SPEC(.name = text), SHMETRICS_FAMILY_SPEC(.help = text), SHMETRICS_FAMILY_SPEC(.unit = text),
+            SHMETRICS_FAMILY_SPEC(.label_names = &text, .label_count = 1),
+            SHMETRICS_FAMILY_SPEC(.label_names = &text, .label_count = n / 16),
+            SHMETRICS_FAMILY_SPEC(.buckets = &bound, .bucket_count = n / 8)};
         for (size_t j = 0; j < sizeof specs / sizeof *specs; j++) {
             if (j > 0) specs[j].name = TEXT("impossible");
             CHECK_STATUS(shmetrics_histogram_register(segment, &specs[j], &histogram), SHMETRICS_STATUS_INVALID_ARGUMENT);
@@ -228,4 +327,9 @@ void test_register(void) {
     impossible_lengths(segment);
     twice(segment);
     every_gauge_mode(segment);
+    limits(segment);
+    longest_label_text(segment);
+    times(segment);
+    sizes_of_the_spec(segment);
+    c_strings();
 }

@@ -26,7 +26,7 @@ static void counter_sets(void) {
 static void gauge_sets(void) {
     shmetrics_segment *segment = scratch();
     const shmetrics_str names[] = {TEXT("label")};
-    shmetrics_family_spec spec = {.name = TEXT("g"), .label_names = names, .label_count = 1};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("g"), .label_names = names, .label_count = 1);
     shmetrics_gauge_family family;
     CHECK_STATUS(shmetrics_gauge_register(segment, &spec, SHMETRICS_GAUGE_LIVESUM, &family), SHMETRICS_STATUS_OK);
     const shmetrics_gauge old = shmetrics_gauge_with(family, &A, 1);
@@ -42,7 +42,7 @@ static void gauge_sets(void) {
 static void histogram_sets(void) {
     shmetrics_segment *segment = scratch();
     const shmetrics_str names[] = {TEXT("label")};
-    shmetrics_family_spec spec = {.name = TEXT("h"), .label_names = names, .label_count = 1, .expire_after = 1};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("h"), .label_names = names, .label_count = 1, .expire_after_seconds = 1);
     shmetrics_histogram_family family;
     CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &family), SHMETRICS_STATUS_OK);
     const shmetrics_histogram old = shmetrics_histogram_with(family, &A, 1);

@@ -92,8 +92,8 @@ static void an_abandoned_cursor(const shmetrics_segment *segment) {
 static void too_small_a_buffer(const shmetrics_segment *segment, const shmetrics_reader *reader) {
     size_t len = 0, reader_len = 0;
     char tiny[2] = "?";
-    CHECK_STATUS(shmetrics_segment_render(segment, NULL, 0, &len), SHMETRICS_STATUS_FULL);
-    CHECK_STATUS(shmetrics_reader_render(reader, tiny, 1, &reader_len), SHMETRICS_STATUS_FULL);
+    CHECK_STATUS(shmetrics_segment_render(segment, NULL, 0, &len), SHMETRICS_STATUS_BUFFER_TOO_SMALL);
+    CHECK_STATUS(shmetrics_reader_render(reader, tiny, 1, &reader_len), SHMETRICS_STATUS_BUFFER_TOO_SMALL);
     CHECK(len > 1000 && reader_len > 1000);
     CHECK(tiny[1] == '\0'); /* nothing behind the buffer's end */
 

@@ -2,7 +2,7 @@
 #include "check.h"
 
 static shmetrics_family_spec spec(const char *name, const shmetrics_str *label) {
-    shmetrics_family_spec spec = {0};
+    shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC();
     spec.name = text(name);
     spec.label_names = label;
     spec.label_count = label != NULL;
@@ -116,7 +116,7 @@ static void quantiles(shmetrics_segment *segment) {
     shmetrics_family_spec what = spec("waits", NULL);
     what.quantiles = of;
     what.quantile_count = 3;
-    what.quantile_max_age = 3600;
+    what.quantile_max_age_seconds = 3600;
     CHECK_STATUS(shmetrics_summary_register(segment, &what, &family), SHMETRICS_STATUS_OK);
     const shmetrics_histogram waits = shmetrics_summary_with(family, NULL, 0);
     CHECK_SHOWS(segment, "waits{quantile=\"0.5\"} NaN\n");

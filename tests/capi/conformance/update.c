@@ -142,7 +142,7 @@ static void inert_handles_do_nothing(void) {
 
 static void updates_keep_errno(void *segment) {
     const shmetrics_str label = text("n");
-    shmetrics_family_spec what = {0};
+    shmetrics_family_spec what = SHMETRICS_FAMILY_SPEC();
     what.name = text("errno_native");
     what.label_names = &label;
     what.label_count = 1;
