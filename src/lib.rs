@@ -15,6 +15,7 @@ mod registry;
 mod segment;
 mod shm;
 mod text;
+mod typed;
 
 pub use crate::error::Error;
 pub use crate::expose::{
@@ -32,6 +33,10 @@ pub use crate::segment::Segment;
 pub use crate::shm::mapping::account::Account;
 pub use crate::shm::mapping::Owner;
 pub use crate::text::escaping::Escaping;
+pub use crate::typed::{LabelSet, LabelText, LabelValue, TypedBuilder, TypedFamily};
+/// Derives of the traits of the same names.
+#[cfg(feature = "derive")]
+pub use shmetrics_derive::{LabelSet, LabelValue};
 
 /// Keeps the README's example true.
 #[cfg(doctest)]

@@ -76,8 +76,8 @@ impl<M: Metric> DynamicBuilder<'_, M> {
 /// ```
 #[derive(Clone, Copy)]
 pub struct DynamicFamily<M> {
-    table: Table,
-    lens: &'static [u16],
+    pub(crate) table: Table,
+    pub(crate) lens: &'static [u16],
     metric: PhantomData<M>,
 }
 

@@ -267,7 +267,7 @@ impl Table {
         Place { at: Record::new(&self.inner.memory, self.at).overflow_at(), life: Life::FOREVER }
     }
 
-    pub(super) fn overflow(&self) -> Place {
+    pub(crate) fn overflow(&self) -> Place {
         let memory = &self.inner.memory;
         let place = self.embedded();
         memory.add64(self.at + f::OVERFLOW_LOOKUPS, 1, Relaxed);

@@ -31,6 +31,20 @@ impl Table {
         M::at(segment, self.make(hash, count, &name_len, &value))
     }
 
+    /// As [`Table::find`]: where the series is.
+    pub(crate) fn place<'v>(
+        &self,
+        count: usize,
+        name_len: &dyn Fn(usize) -> usize,
+        value: &dyn Fn(usize) -> &'v [u8],
+    ) -> Place {
+        let hash = label_set::hash(self.hash, count, value);
+        match self.look_up::<false>(hash, count, name_len, value) {
+            Some(place) => place,
+            None => self.make(hash, count, name_len, value),
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn make<'v>(

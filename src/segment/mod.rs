@@ -6,6 +6,7 @@ pub(crate) mod const_labels;
 pub(crate) mod known;
 pub(crate) mod open;
 pub(crate) mod options;
+pub(crate) mod slots;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -46,6 +47,8 @@ pub(crate) struct Inner {
     /// When this process last found no room for cells of a gauge, in milliseconds of the segment's
     /// time.
     pub(crate) cells_refused_ms: AtomicU64,
+    /// Series by index, of typed label sets.
+    pub(crate) tables: slots::Tables,
 }
 
 impl Inner {

@@ -13,6 +13,7 @@ ROWS = {
     "observe": "histogram, `observe`, 15 equally likely buckets",
     "gauge_set": "held gauge, `set`",
     "gauge_inc": "held gauge, `inc`",
+    "index": "look-up by two enums of ten values each, and `inc`",
 }
 
 

@@ -21,15 +21,18 @@ pub enum Row {
     GaugeSet,
     /// A gauge that is kept, `inc`.
     GaugeInc,
+    /// Two enums of ten values each to a counter, and `inc`.
+    Index,
 }
 
 impl Row {
-    pub const ALL: [Row; 5] = [Row::Inc, Row::Lookup, Row::Observe, Row::GaugeSet, Row::GaugeInc];
+    pub const ALL: [Row; 6] = [Row::Inc, Row::Lookup, Row::Observe, Row::GaugeSet, Row::GaugeInc, Row::Index];
 
     pub fn name(self) -> &'static str {
         match self {
             Row::Inc => "inc",
             Row::Lookup => "lookup",
+            Row::Index => "index",
             Row::Observe => "observe",
             Row::GaugeSet => "gauge_set",
             Row::GaugeInc => "gauge_inc",

@@ -58,6 +58,8 @@ impl Drop for Program {
 pub struct External {
     pub name: &'static str,
     pub note: &'static str,
+    /// What it can do.
+    pub rows: &'static [Row],
     programs: [Program; 2],
 }
 
@@ -72,7 +74,12 @@ impl External {
         };
         let [first, last] = machine::processors();
         let name = "shmetrics, without rseq";
-        let mut pair = External { name, note: "compares the strings", programs: [program(first)?, program(last)?] };
+        let mut pair = External {
+            name,
+            note: "compares the strings",
+            rows: &Row::ALL,
+            programs: [program(first)?, program(last)?],
+        };
         let answers = pair.both(Row::Inc);
         let _ = shmetrics::Segment::remove(&segment);
         answers.iter().all(|slice| slice.ops > 0).then_some(pair)
@@ -90,7 +97,8 @@ impl External {
         };
         let [first, last] = machine::processors();
         let name = "Python prometheus_client, multiprocess";
-        Some(External { name, note: "compares", programs: [program(first)?, program(last)?] })
+        let rows = &[Row::Inc, Row::Lookup, Row::Observe, Row::GaugeSet, Row::GaugeInc];
+        Some(External { name, note: "compares", rows, programs: [program(first)?, program(last)?] })
     }
 
     pub fn alone(&mut self, row: Row) -> [Slice; 1] {

@@ -20,11 +20,44 @@ pub const ORDER: usize = 1 << 14;
 /// Three values, as strings that arrive at run time.
 pub type Set = [String; 3];
 
+/// A label with ten values that the compiler knows.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, shmetrics::LabelValue, measured::FixedCardinalityLabel, serde::Serialize,
+)]
+pub enum Digit {
+    Zero,
+    One,
+    Two,
+    Three,
+    Four,
+    Five,
+    Six,
+    Seven,
+    Eight,
+    Nine,
+}
+
+impl Digit {
+    const ALL: [Digit; 10] = [
+        Digit::Zero,
+        Digit::One,
+        Digit::Two,
+        Digit::Three,
+        Digit::Four,
+        Digit::Five,
+        Digit::Six,
+        Digit::Seven,
+        Digit::Eight,
+        Digit::Nine,
+    ];
+}
+
 /// What is looked up and observed, in an order that nobody can guess.
 pub struct Input {
     pub sets: Vec<Set>,
     pub order: Vec<u32>,
     pub values: Vec<f64>,
+    pub digits: Vec<[Digit; 2]>,
 }
 
 impl Input {
@@ -32,6 +65,12 @@ impl Input {
     #[inline(always)]
     pub fn set(&self, i: usize) -> &Set {
         &self.sets[self.order[i & (ORDER - 1)] as usize]
+    }
+
+    /// The labels of the `i`th look-up by index: one of a hundred combinations.
+    #[inline(always)]
+    pub fn digits(&self, i: usize) -> [Digit; 2] {
+        self.digits[i & (ORDER - 1)]
     }
 
     /// The `i`th value observed: each of the 15 buckets is as likely as any other.
@@ -48,6 +87,7 @@ pub static INPUT: LazyLock<Input> = LazyLock::new(|| {
         sets: (0..SETS).map(set).collect(),
         order: (0..ORDER).map(|_| random.random_range(0..SETS as u32)).collect(),
         values: (0..ORDER).map(|_| f64::from(random.random_range(0..15)) + 0.5).collect(),
+        digits: (0..ORDER).map(|_| [0; 2].map(|_| Digit::ALL[random.random_range(0..10usize)])).collect(),
     }
 });
 

@@ -24,7 +24,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments[..] {
-        ["updates"] => updates::run(),
+        ["updates", ref rows @ ..] => updates::run(rows),
         ["crowd"] => crowd::run(),
         ["pages"] => pages::run(),
         ["fresh"] => fresh::run(),

@@ -98,12 +98,13 @@ impl Drop for Files {
     }
 }
 
-pub fn run() -> Value {
+/// All rows, or those that are named.
+pub fn run(named: &[&str]) -> Value {
     let files = Files(std::env::temp_dir().join(format!("shmetrics-bench-{}", std::process::id())));
     let contestants = contestants();
     let mut works = Vec::new();
     let mut rows: Vec<(Row, Vec<Entry>)> = Vec::new();
-    for row in Row::ALL {
+    for row in Row::ALL.into_iter().filter(|row| named.is_empty() || named.contains(&row.name())) {
         let mut entries = Vec::new();
         for (i, contestant) in contestants.iter().enumerate() {
             if let Some(work) = (contestant.work)(row) {
@@ -116,8 +117,8 @@ pub fn run() -> Value {
     }
     let externals: Vec<External> =
         [External::without_rseq(), External::python(&files.0)].into_iter().flatten().collect();
-    for (_, entries) in &mut rows {
-        for (i, _) in externals.iter().enumerate() {
+    for (row, entries) in &mut rows {
+        for (i, _) in externals.iter().enumerate().filter(|(_, external)| external.rows.contains(row)) {
             entries.push(Entry {
                 contestant: usize::MAX,
                 player: Player::Elsewhere(i),

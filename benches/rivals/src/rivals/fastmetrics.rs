@@ -34,6 +34,7 @@ fn work(row: Row) -> Option<Work> {
             let family = Family::<Labels, Counter>::default();
             work!(|i| family.with_or_new(&labels(INPUT.set(i)), |counter| counter.inc()))
         }
+        Row::Index => None,
         Row::Observe => {
             let histogram = Histogram::new(BOUNDS);
             work!(|i| histogram.observe(INPUT.value(i)))

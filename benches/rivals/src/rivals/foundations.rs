@@ -1,11 +1,16 @@
 //! `foundations-metrics` (Cloudflare): counters by thread, `ThreadLocalCounter`.
 
-use foundations_metrics::{encode_to_text, EncodeMetric, Family, Gauge, Histogram, NamedMetric, ThreadLocalCounter};
+use std::num::NonZeroUsize;
+
+use foundations_metrics::{
+    encode_to_text, EncodeMetric, Family, Gauge, Histogram, LowCardinalityFamily, LowCardinalityLabel, NamedMetric,
+    ThreadLocalCounter,
+};
 use serde::Serialize;
 
 use crate::contest::work;
 use crate::contest::{Contestant, Kind, Row, Series, Sharing, Work};
-use crate::input::{Set, BOUNDS, INPUT};
+use crate::input::{Digit, Set, BOUNDS, INPUT};
 
 #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 struct Labels {
@@ -17,6 +22,20 @@ struct Labels {
 /// It takes owned strings only.
 fn labels([a, b, c]: &Set) -> Labels {
     Labels { methodname: a.clone(), pathpathpa: b.clone(), statuscode: c.clone() }
+}
+
+#[derive(Clone, PartialEq, Serialize)]
+struct Digits {
+    tens: Digit,
+    ones: Digit,
+}
+
+impl LowCardinalityLabel for Digits {
+    const CARDINALITY: NonZeroUsize = NonZeroUsize::new(100).unwrap();
+
+    fn index(&self) -> usize {
+        10 * self.tens as usize + self.ones as usize
+    }
 }
 
 fn histogram() -> Histogram {
@@ -32,6 +51,13 @@ fn work(row: Row) -> Option<Work> {
         Row::Lookup => {
             let family = Family::<Labels, ThreadLocalCounter>::default();
             work!(|i| family.get_or_create(&labels(INPUT.set(i))).inc())
+        }
+        Row::Index => {
+            let family = LowCardinalityFamily::<Digits, ThreadLocalCounter>::default();
+            work!(|i| {
+                let [tens, ones] = INPUT.digits(i);
+                family.get_or_create(&Digits { tens, ones }).inc();
+            })
         }
         Row::Observe => {
             let histogram = histogram();

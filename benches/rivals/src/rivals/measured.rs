@@ -9,7 +9,7 @@ use paracord::ParaCord;
 
 use crate::contest::work;
 use crate::contest::{Contestant, Kind, Row, Series, Sharing, Work};
-use crate::input::{Set, BOUNDS, INPUT};
+use crate::input::{Digit, Set, BOUNDS, INPUT};
 
 #[derive(Clone, Copy, PartialEq, Debug, LabelGroup)]
 #[label(set = LabelsSet)]
@@ -20,6 +20,13 @@ struct Labels<'a> {
     pathpathpa: &'a str,
     #[label(dynamic_with = ParaCord)]
     statuscode: &'a str,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug, LabelGroup)]
+#[label(set = DigitsSet)]
+struct Digits {
+    tens: Digit,
+    ones: Digit,
 }
 
 fn labels([a, b, c]: &Set) -> Labels<'_> {
@@ -39,6 +46,13 @@ fn work(row: Row) -> Option<Work> {
         Row::Lookup => {
             let family = CounterVec::with_label_set(label_sets());
             work!(|i| family.inc(labels(INPUT.set(i))))
+        }
+        Row::Index => {
+            let family = CounterVec::<DigitsSet>::dense();
+            work!(|i| {
+                let [tens, ones] = INPUT.digits(i);
+                family.inc(Digits { tens, ones });
+            })
         }
         Row::Observe => {
             let histogram = Histogram::with_metadata(Thresholds::with_buckets(BOUNDS));

@@ -33,7 +33,7 @@ fn work(row: Row) -> Option<Work> {
         }),
         // Values wait in a queue until somebody drains it: not what the others do, and without
         // bound.
-        Row::Observe => None,
+        Row::Index | Row::Observe => None,
         Row::GaugeSet => {
             let gauge = metrics::gauge!("gauge_set");
             work!(|i| gauge.set(i as f64))

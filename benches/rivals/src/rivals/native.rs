@@ -88,6 +88,9 @@ impl Library {
     }
 
     fn work(&'static self, row: Row) -> Option<Work> {
+        if row == Row::Index {
+            return None;
+        }
         // SAFETY: the input lives for ever.
         let metric = Metric(unsafe { (self.make)(row as c_int, self.input) });
         if metric.0.is_null() {

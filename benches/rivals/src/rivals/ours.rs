@@ -2,11 +2,17 @@
 
 use std::sync::OnceLock;
 
-use shmetrics::{Counter, Family, Format, GaugeMode, Histogram, Options, Segment};
+use shmetrics::{Counter, Family, Format, GaugeMode, Histogram, LabelSet, Options, Segment};
 
 use crate::contest::work;
 use crate::contest::{Contestant, Kind, Row, Series, Sharing, Work, OURS};
-use crate::input::{Set, BOUNDS, INPUT, LABELS};
+use crate::input::{Digit, Set, BOUNDS, INPUT, LABELS};
+
+#[derive(LabelSet)]
+struct Digits {
+    tens: Digit,
+    ones: Digit,
+}
 
 static SEGMENT: OnceLock<Segment> = OnceLock::new();
 
@@ -40,6 +46,13 @@ fn work(row: Row) -> Option<Work> {
             work!(|i| {
                 let [a, b, c] = INPUT.set(i);
                 family.with([a, b, c]).inc();
+            })
+        }
+        Row::Index => {
+            let family = segment.counter("indexed", "").label_set::<Digits>().register().expect("a family");
+            work!(|i| {
+                let [tens, ones] = INPUT.digits(i);
+                family.with(&Digits { tens, ones }).inc();
             })
         }
         Row::Observe => {

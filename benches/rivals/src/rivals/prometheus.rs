@@ -21,6 +21,7 @@ fn work(row: Row) -> Option<Work> {
                 family.with_label_values(&[a, b, c]).inc();
             })
         }
+        Row::Index => None,
         Row::Observe => {
             let options = HistogramOpts::new("observed", "Observed.").buckets(BOUNDS.to_vec());
             let histogram = Histogram::with_opts(options).ok()?;

@@ -39,6 +39,7 @@ fn work(row: Row) -> Option<Work> {
             let family = Family::<Labels, Counter>::default();
             work!(|i| family.get_or_create(&labels(INPUT.set(i))).inc())
         }
+        Row::Index => None,
         Row::Observe => {
             let histogram = histogram();
             work!(|i| histogram.observe(INPUT.value(i)))

@@ -1,0 +1,7 @@
+//! Typed label sets: the labels of a family as a struct, checked by the compiler.
+
+mod family;
+mod labels;
+
+pub use self::family::{TypedBuilder, TypedFamily};
+pub use self::labels::{LabelSet, LabelText, LabelValue};
