@@ -19,8 +19,6 @@ CRATES = {
     **dict.fromkeys(["fuzz/src", "benches/rivals/src"], ""),
 }
 TESTS = re.compile(r"^#\[cfg\((?:all\()?test.*\)\]\n(?:#.*\n)*mod tests \{", re.M)
-# Modules whose files are another crate's.
-FOREIGN = re.compile(r"#\[path[^\n]*\n(?:#[^\n]*\n)*mod (\w+);")
 NO_CODE = re.compile(r"""//[^\n]*|'(?:\\.|[^'\\])'|"(?:\\.|[^"\\])*\"""")
 USE = re.compile(r"^([ \t]*)(pub(?:\([^)]*\))? )?use ([\w:{}*,\s]+);", re.M)
 
@@ -69,8 +67,7 @@ def read(base):
         for m in re.finditer(rf"(?<![\w:])(?<!in )(?:{roots})(?:::\w+)+", text):
             found.append((m.start(), absolute(m[0], here, modules)))
         imports += [(text.count("\n", 0, at) + 1, path) for at, path in found]
-    names = [(*m, name) for m, (file, _, _) in modules.items() for name in FOREIGN.findall(file.read_text())]
-    return modules | dict.fromkeys(names, (None, {}, []))
+    return modules
 
 
 def target(path, modules):

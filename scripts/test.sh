@@ -45,7 +45,7 @@ portable() { cargo test --features portable --test portable; }
 # The facade's recorder is tested by `rust`; here two processes of a framework answer.
 adapters() { examples/axum/test.sh; }
 crash() { cargo test --release --test crash; }
-churn() { SHMETRICS_LONG=1 cargo test --release --test removal churn; } # ten million label sets take seconds
+churn() { SHMETRICS_LONG=1 cargo test --release --test storm churn; } # ten million label sets take seconds
 # Kept inputs without the engine, the negative control, and some thousand new inputs.
 fuzz() {
     cargo test --release "${fuzzing[@]}" && cargo test --release "${fuzzing[@]}" --features wrong --test replay || return

@@ -7,8 +7,6 @@
 #![cfg(target_os = "linux")]
 #![allow(missing_docs)]
 
-mod common;
-
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicI64, AtomicPtr, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard};

@@ -3,8 +3,6 @@
 #![cfg(feature = "portable")]
 #![allow(missing_docs)]
 
-mod common;
-
 use common::{fork, page, samples, Gate, Name};
 use shmetrics::{Error, GaugeMode, Options, Segment};
 

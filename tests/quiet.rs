@@ -2,8 +2,6 @@
 //! memory.
 #![allow(missing_docs)]
 
-mod common;
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -1,8 +1,6 @@
 //! Tests of the data about a segment as a whole: the processes that have it open, its last update,
 //! and whether its name leads to it.
 
-mod common;
-
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,12 +1,6 @@
 //! The fuzz targets, as plain functions of bytes: run by a fuzzing engine (`fuzz_targets/`) or on
 //! kept inputs (`tests/replay.rs`). Each panics, or dies, if the library is wrong.
 
-#[path = "../../tests/common/mod.rs"]
-mod common;
-#[path = "../../tests/hostile/victim.rs"]
-#[allow(dead_code)] // the hostile tests use all of it
-mod victim;
-
 mod ffi;
 mod file;
 mod input;

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use shmetrics::{GaugeMode, Options, Segment};
 
-use crate::common::fork;
 use crate::file::{path, Mapped, PAGE};
 use crate::input::Input;
 use crate::look::{Look, Outcome};
-use crate::victim::{self, word, Everything, Field, Map};
 use crate::wrong::WRONG;
+use common::fork;
+use common::victim::{self, word, Everything, Field, Map};
 
 struct Stage {
     file: Mapped,

@@ -10,8 +10,8 @@ use std::ops::Range;
 use crate::file::{path, Mapped};
 use crate::input::Input;
 use crate::look::{Look, Outcome};
-use crate::victim::Map;
 use crate::wrong::WRONG;
+use common::victim::Map;
 
 /// Where the smallest segment with room for 64 processes has its parts: records of such a segment,
 /// links and all, are good seeds.

@@ -4,7 +4,7 @@
 use shmetrics::{GaugeMode, Options};
 
 use crate::file::{path, Mapped};
-use crate::victim::{word, Map};
+use common::victim::{word, Map};
 
 pub(crate) struct Slate {
     /// The segment's name: a path.

@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 
 use shmetrics::{Error, Exposition, Format, GaugeMode, Options, Reader, Segment};
 
-use crate::common::fork;
 use crate::file::{path, PAGE};
 use crate::input::Input;
-use crate::victim::{word, Everything, Field, Map};
 use crate::wrong::WRONG;
+use common::fork;
+use common::victim::{word, Everything, Field, Map};
 
 const CEILING: usize = 4 << 20;
 

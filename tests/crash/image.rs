@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
-use super::common::Name;
+use common::Name;
 
 /// Header words (`docs/format.md`), and what follows the header.
 pub mod header {

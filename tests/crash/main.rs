@@ -14,8 +14,6 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod child;
-#[path = "../common/mod.rs"]
-mod common;
 mod image;
 mod mutant;
 mod operation;

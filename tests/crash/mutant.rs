@@ -6,12 +6,12 @@ use std::io::Error;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
-use super::common::Name;
 use super::image::{header, record, Live, CLAIMED, FREE, LIVE, NEW};
 use super::operation::{
     counters, Operation, GAUGE_TAKE_OVER, LANE_INC_LOCKED, LOOK_UP, NATIVE_FIRST, OBSERVED, REMOVE, REMOVE_THEN_UPDATE,
     REPLACE, REUSE,
 };
+use common::Name;
 
 /// A segment's words, without the library. Mapped as long as the process, which is a victim.
 #[derive(Clone, Copy)]

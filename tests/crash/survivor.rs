@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use shmetrics::Format;
 
-use super::common::{samples, Name};
 use super::operation::{Operation, Page, ACTS, OBSERVED};
+use common::{samples, Name};
 
 /// How often a survivor does the operation.
 const EACH: u64 = 10;

@@ -5,12 +5,12 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::child;
-use super::common::Name;
 use super::image::{Image, Live};
 use super::operation::{Operation, Ready, ACTS};
 use super::survivor::{survive, Victim};
 use super::trace::Trace;
 use super::tracee::{Moment, Tracee};
+use common::Name;
 
 /// Findings that are kept word for word.
 const KEPT: usize = 5;

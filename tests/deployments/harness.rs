@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::common::{alarm, fork, is_root, note, Child, Directory};
+use common::{alarm, fork, is_root, note, Child, Directory};
 
 /// The user and group `nobody`, to whom servers drop their privileges.
 pub const NOBODY: u32 = 65534;

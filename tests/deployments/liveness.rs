@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use shmetrics::{Format, Gauge, GaugeMode, Options, Reader, Segment};
 
-use crate::common::{alarm, fork, note, pause, samples, text, Child, Directory, Shared};
 use crate::harness::*;
+use common::{alarm, fork, note, pause, samples, text, Child, Directory, Shared};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -389,7 +389,7 @@ fn a_fork_leaves_no_descriptor_in_its_parent_and_one_in_a_silent_child_of_root()
         let all = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
         all.filter(|fd| file(&fd.path()) == segment).count()
     };
-    let handed = usize::from(crate::common::is_root());
+    let handed = usize::from(common::is_root());
     let child = || {
         let child = own();
         let grandchild = told(|| format!("{} {}", own(), told(own)));
@@ -423,7 +423,7 @@ fn forks_of_several_threads_leave_no_descriptor_in_children() {
     });
     // A child may have none of its parent's for itself, and never two. What this process was handed
     // is there too.
-    let handed = usize::from(crate::common::is_root());
+    let handed = usize::from(common::is_root());
     let (most, left) = seen.split_once(' ').unwrap();
     assert!(most.parse::<usize>().unwrap() <= 1 + handed, "{seen}");
     assert_eq!(left, (1 + handed).to_string());
@@ -456,7 +456,7 @@ fn where_no_way_is_left_updates_are_refused_with_the_reason_and_tried_again() {
 
 #[test]
 fn a_refusal_for_want_of_a_slot_is_remembered_and_does_not_last() {
-    let name = crate::common::Name::new("refusal");
+    let name = common::Name::new("refusal");
     let segment = name.options().max_processes(1).open().unwrap();
     let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
     let mut holder = Worker::start(|inside| {
@@ -533,7 +533,7 @@ fn the_first_update_may_come_in_a_signal_handler() {
     IN_HANDLER.set(gauge).unwrap();
     for round in 0..100 {
         let handled = told(|| {
-            let unprivileged = crate::common::is_root() && round % 2 == 0;
+            let unprivileged = common::is_root() && round % 2 == 0;
             if unprivileged {
                 become_nobody();
             }
@@ -586,7 +586,7 @@ fn pages_beside_short_lives(starters: u64, until: Until) {
     let all = stage.segment.gauge("all", "", GaugeMode::LiveAll).register().unwrap();
     let words = Shared::new(2 * starters as usize);
     let (begun, dead): (Vec<&AtomicU64>, Vec<&AtomicU64>) = words.chunks(2).map(|pair| (&pair[0], &pair[1])).unzip();
-    let unprivileged = crate::common::is_root();
+    let unprivileged = common::is_root();
     let start = std::time::Instant::now();
     let goes_on = |workers: u64| match until {
         Until::Workers(most) => workers <= most,
@@ -644,7 +644,7 @@ fn pages_beside_short_lives(starters: u64, until: Until) {
 fn children_forked_while_a_slot_is_taken_do_not_keep_it() {
     for round in 0..30 {
         let stage = Stage::new(if round % 2 == 0 { Kind::Private } else { Kind::Anonymous });
-        let unprivileged = crate::common::is_root() && round % 3 == 0;
+        let unprivileged = common::is_root() && round % 3 == 0;
         let mut worker = Worker::start(|inside| {
             if unprivileged {
                 become_nobody();

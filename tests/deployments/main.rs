@@ -4,8 +4,6 @@
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, unreachable_pub)]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod harness;
 mod liveness;
 mod opening;

@@ -3,8 +3,8 @@
 use std::os::unix::fs::{symlink, MetadataExt};
 use std::sync::Barrier;
 
-use crate::common::{page, samples, text, Directory};
 use crate::harness::*;
+use common::{page, samples, text, Directory};
 use shmetrics::{Error, Format, GaugeMode, Options, Reader, Segment};
 
 fn options(name: &str) -> Options {

@@ -5,8 +5,8 @@ use std::ffi::CString;
 use std::os::unix::fs::{chown, MetadataExt, PermissionsExt};
 use std::process::Command;
 
-use crate::common::{samples, text, Directory};
 use crate::harness::*;
+use common::{samples, text, Directory};
 use shmetrics::{Account, Error, Format, GaugeMode, Options, Reader, Segment};
 
 /// The user of an application, and a group that is not its own.

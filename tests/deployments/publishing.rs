@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use crate::common::{note, page, samples, Directory};
 use crate::harness::*;
+use common::{note, page, samples, Directory};
 use shmetrics::{Error, GaugeMode, Options, Reader, Segment};
 
 fn options(name: &str) -> Options {
@@ -44,7 +44,7 @@ fn a_segment_is_published_by_whatever_way_there_is() {
                 if !proc && !hide_proc() {
                     return "skipped".to_owned();
                 }
-                if !privileged && crate::common::is_root() {
+                if !privileged && common::is_root() {
                     become_nobody();
                 }
                 deny(denied, libc::EPERM);
@@ -97,7 +97,7 @@ fn many_processes_that_start_at_once_without_proc_make_one_segment() {
         workers.iter_mut().for_each(Worker::go);
         workers.iter_mut().for_each(|w| assert_eq!(w.hear(), "done"));
         let reader = Reader::open(&name).unwrap();
-        assert_eq!(samples(&crate::common::text(&reader.render(shmetrics::Format::Text)))["c_total"], 6.0);
+        assert_eq!(samples(&common::text(&reader.render(shmetrics::Format::Text)))["c_total"], 6.0);
     }
     assert_eq!(directory.files().len(), 5, "no temporary name stays: {:?}", directory.files());
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::common::{is_root, note};
 use crate::harness::*;
+use common::{is_root, note};
 
 #[test]
 fn privileges_and_roots_are_really_changed() {

@@ -1,11 +1,11 @@
 //! Who has a segment open, and whether its name leads to it, where processes do not all see the
 //! same system.
 
-use crate::common::{fork, samples, Directory};
 use crate::harness::{
     become_nobody, change_root, close_descriptors, common_ground, deny, hide_proc, mount, runs_as_root, told, unshare,
     unshare_mounts, Worker,
 };
+use common::{fork, samples, Directory};
 use shmetrics::{Format, GaugeMode, Options, Reader, Segment};
 
 const ATTACHED: &str = "shmetrics_processes{state=\"attached\"}";

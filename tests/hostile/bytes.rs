@@ -1,8 +1,8 @@
 //! Bytes flipped, garbage, and files cut short.
 
-use crate::common::{long, Directory, Random, Shared};
 use crate::trial::{in_children, read, read_all, sound_page, Mutant, LONGEST_PAGE};
-use crate::victim::{bytes, word, Map};
+use common::victim::{bytes, word, Map};
+use common::{long, Directory, Random, Shared};
 
 fn flip(victim: &[u8], at: usize, mask: u8) -> Mutant {
     Mutant { what: format!("byte {at} xor {mask:#x}"), patches: vec![(at, vec![victim[at] ^ mask])] }

@@ -3,9 +3,9 @@
 
 use std::os::unix::fs::FileExt;
 
-use crate::common::{fork, long, note, pause, Child, Directory, Name, Random};
 use crate::fields::mutants;
-use crate::victim::{bytes, link, word, Map};
+use common::victim::{bytes, link, word, Map};
+use common::{fork, long, note, pause, Child, Directory, Name, Random};
 use shmetrics::Reader;
 
 fn check(name: &str) -> Vec<String> {

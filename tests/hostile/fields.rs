@@ -1,9 +1,9 @@
 //! Every documented field of every record, with every value that has a meaning somewhere: rings,
 //! links out of range, huge lengths and counts, wrong kinds.
 
-use crate::common::{long, Random};
 use crate::trial::{read_all, Mutant};
-use crate::victim::{bytes, link, word, Field, Map};
+use common::victim::{bytes, link, word, Field, Map};
+use common::{long, Random};
 
 /// Values worth a try in a field of this size.
 fn values(victim: &[u8], map: &Map, field: &Field) -> Vec<u64> {

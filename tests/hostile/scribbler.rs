@@ -2,10 +2,10 @@
 
 use std::os::unix::fs::FileExt;
 
-use crate::common::{alarm, fork, long, Child, Directory, Random, Shared};
 use crate::fields::mutants;
 use crate::trial::reports_damage;
-use crate::victim::bytes;
+use common::victim::bytes;
+use common::{alarm, fork, long, Child, Directory, Random, Shared};
 use shmetrics::{Format, Reader};
 
 /// Scribbles until it is killed: mutations of fields and random bytes, and now and then the truth

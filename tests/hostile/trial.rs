@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::FileExt;
 
-use crate::common::{alarm, fork, Directory, Shared};
+use common::{alarm, fork, Directory, Shared};
 use shmetrics::{Error, Format, Reader};
 
 /// Bytes written over the victim's.

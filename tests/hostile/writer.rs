@@ -2,10 +2,10 @@
 
 use std::os::unix::fs::FileExt;
 
-use crate::common::{long, Directory, Shared};
 use crate::fields::mutants;
 use crate::trial::in_children;
-use crate::victim::{bytes, options, Everything};
+use common::victim::{bytes, options, Everything};
+use common::{long, Directory, Shared};
 use shmetrics::{Format, GaugeMode};
 
 #[test]

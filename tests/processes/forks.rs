@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::common::{fork, page, samples, Gate, Name, Shared};
 use crate::scene::{linger, reap_orphans, Scene};
+use common::{fork, page, samples, Gate, Name, Shared};
 use shmetrics::GaugeMode;
 
 #[test]
@@ -87,14 +87,14 @@ fn a_grandchild_outlives_the_child_between() {
         ready.wait();
         scene.assert(2, 1, "the grandchild counts as itself");
         assert_eq!(scene.pids(), [told.get(0) as u32]);
-        crate::common::Child(told.get(0) as libc::pid_t).kill();
+        common::Child(told.get(0) as libc::pid_t).kill();
         scene.assert(2, 0, "until it dies");
     })
     .join();
 }
 
 /// Forks without libc's knowledge.
-pub(crate) fn raw_clone(f: impl FnOnce()) -> crate::common::Child {
+pub(crate) fn raw_clone(f: impl FnOnce()) -> common::Child {
     let zero: libc::c_long = 0;
     // SAFETY: as fork; the caller has one thread, so no lock of libc's is taken. The child leaves
     // by _exit.
@@ -106,7 +106,7 @@ pub(crate) fn raw_clone(f: impl FnOnce()) -> crate::common::Child {
         }
         pid => {
             assert!(pid > 0, "clone: {}", std::io::Error::last_os_error());
-            crate::common::Child(pid as libc::pid_t)
+            common::Child(pid as libc::pid_t)
         }
     }
 }
@@ -182,7 +182,7 @@ fn a_vfork_child_counts_as_its_parent() {
         let pid =
             unsafe { libc::clone(count_and_execute, top.cast(), flags, std::ptr::from_ref(&scene).cast_mut().cast()) };
         assert!(pid > 0);
-        crate::common::Child(pid).join();
+        common::Child(pid).join();
         let s = samples(&page(&scene.segment));
         assert_eq!((s["count_total"], s["live"], s["sum"]), (2.0, 2.0, 2.0), "both updates are the parent's");
         assert_eq!(scene.pids(), [std::process::id()], "who lives");

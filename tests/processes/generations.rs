@@ -1,6 +1,6 @@
 //! Short-lived workers by the thousand.
 
-use crate::common::{fork, long, own, page, samples, Name};
+use common::{fork, long, own, page, samples, Name};
 use shmetrics::{Format, GaugeMode};
 
 #[test]

@@ -1,6 +1,6 @@
 //! A segment with a counter and gauges of living processes, and how much of it a page shows.
 
-use crate::common::{alarm, fork, page, samples, Child, Gate, Name};
+use common::{alarm, fork, page, samples, Child, Gate, Name};
 use shmetrics::{Counter, Gauge, GaugeMode, Segment};
 
 pub(crate) struct Scene {

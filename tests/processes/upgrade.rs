@@ -3,8 +3,8 @@
 
 use std::process::{Command, Stdio};
 
-use crate::common::{fork, page, samples, Child, Gate, Name};
 use crate::scene::linger;
+use common::{fork, page, samples, Child, Gate, Name};
 use shmetrics::{GaugeMode, Options, Segment};
 
 const WORKERS: u32 = 3;
@@ -65,7 +65,7 @@ fn both_generations_count_and_nothing_is_reset() {
         assert!(segment.is_current());
     })
     .join();
-    let s = samples(&crate::common::text(&name.reader().render(shmetrics::Format::Text)));
+    let s = samples(&common::text(&name.reader().render(shmetrics::Format::Text)));
     let (one, both) = (f64::from(WORKERS * UPDATES), f64::from(2 * WORKERS * UPDATES));
     assert_eq!((s["count_total{generation=\"old\"}"], s["count_total{generation=\"new\"}"]), (one, one));
     assert_eq!((s["all_total"], s["live"]), (both, 0.0));

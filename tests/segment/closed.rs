@@ -3,7 +3,7 @@
 
 use std::os::fd::AsRawFd;
 
-use crate::common::{alarm, fork, page, samples, text, Directory};
+use common::{alarm, fork, page, samples, text, Directory};
 use shmetrics::{Format, GaugeMode, Options, Reader, Segment};
 
 const SETS: usize = 20_000;

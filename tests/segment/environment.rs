@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 
-use crate::common::{fork, is_root, note, Directory};
+use common::{fork, is_root, note, Directory};
 use shmetrics::{list, Error, Options, Reader, Segment};
 
 /// Runs `f` in a child with these variables. (libc's call takes no lock that a fork could have left

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::{symlink, FileExt};
 
-use crate::common::{alarm, fork, Directory};
+use common::{alarm, fork, Directory};
 use shmetrics::{Error, Format, Options, Reader};
 
 /// Offsets in the header: see `docs/format.md`.
@@ -88,7 +88,7 @@ fn a_header_that_cannot_be_believed_is_refused_with_the_reason() {
 #[test]
 fn what_is_no_segment_is_refused_and_left_alone() {
     let directory = Directory::new("files");
-    let mut random = crate::common::Random(1);
+    let mut random = common::Random(1);
     let noise: Vec<u8> = (0..100_000).map(|_| random.next() as u8).collect();
     for (file, bytes) in [("empty", &[][..]), ("short", b"SHMETRIC"), ("noise", &noise), ("zeros", &[0; 8192])] {
         let name = directory.name(file);

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use crate::common::{fork, page, samples, text, Name};
+use common::{fork, page, samples, text, Name};
 use shmetrics::{Error, Format, GaugeMode, Options, Reader, Segment};
 
 /// The lines in which the kernel tells of this process' mappings of a segment. (Their names are no

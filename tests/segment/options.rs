@@ -3,7 +3,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use crate::common::{fork, note, own, page, samples, Directory, Gate, Name};
+use common::{fork, note, own, page, samples, Directory, Gate, Name};
 use shmetrics::{Error, GaugeMode, Options, Segment};
 
 #[test]
@@ -165,7 +165,7 @@ fn a_disk_is_refused_unless_allowed() {
     let segment = Options::new().name(&name).ceiling(1 << 20).allow_disk(true).open().unwrap();
     segment.counter("c", "").register().unwrap().inc();
     let reader = shmetrics::Reader::open(&name).unwrap();
-    assert_eq!(samples(&crate::common::text(&reader.render(shmetrics::Format::Text)))["c_total"], 1.0);
+    assert_eq!(samples(&common::text(&reader.render(shmetrics::Format::Text)))["c_total"], 1.0);
     Segment::remove(&name).unwrap();
     assert!(!reader.is_current());
 }

@@ -6,7 +6,7 @@
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use crate::common::{alarm, fork, page, samples, text, Directory, Gate, Name, Shared};
+use common::{alarm, fork, page, samples, text, Directory, Gate, Name, Shared};
 use shmetrics::{Error, Format, Options, Segment};
 
 fn resetting(name: &Name) -> Options {
@@ -131,7 +131,7 @@ fn of_masters_that_start_at_once_one_makes_the_new_segment() {
             })
             .collect();
         masters.iter().for_each(|_| go.signal());
-        masters.into_iter().for_each(crate::common::Child::join);
+        masters.into_iter().for_each(common::Child::join);
         let inode = std::fs::metadata(name.path()).unwrap().ino();
         assert_eq!(inodes.snapshot(), [inode; MASTERS], "round {round}: one segment for all");
         let total = samples(&text(&name.reader().render(Format::Text)))["c_total"];

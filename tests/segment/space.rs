@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::path::Path;
 
-use crate::common::{alarm, fork, note, own, page, samples, text, Directory, Gate};
+use common::{alarm, fork, note, own, page, samples, text, Directory, Gate};
 use shmetrics::{Error, Format, GaugeMode, Options, Reader, Segment};
 
 /// Runs `f` in a child that has a tmpfs of its own, of this size, in `directory`.

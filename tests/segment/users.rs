@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::{chown, PermissionsExt};
 
-use crate::common::{fork, is_root, note, samples, text, Directory};
+use common::{fork, is_root, note, samples, text, Directory};
 use shmetrics::{Error, Format, Options, Reader, Segment};
 
 const NOBODY: u32 = 65534;

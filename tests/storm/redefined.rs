@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::common::{alarm, fork, long, own, page, pause, samples, text, Child, Name, Random, Shared};
+use common::{alarm, fork, long, own, page, pause, samples, text, Child, Name, Random, Shared};
 use shmetrics::{Counter, Error, Family, Format, Histogram, Options, Segment};
 
 const WORKERS: usize = 6;

@@ -1,5 +1,5 @@
-/* One worker of tests/storm.rs, in C: the same families, the same updates in the same order as
- * its siblings in Rust.
+/* One worker of tests/storm/kills.rs, in C: the same families, the same updates in the same order
+ * as its siblings in Rust.
  *
  *     worker SEGMENT UPDATES NUMBER STRIDE START */
 #include <shmetrics.h>

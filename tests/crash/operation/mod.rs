@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 
 use shmetrics::{Counter, Family, Gauge, GaugeMode, Histogram, Metric, Segment};
 
-use super::common::Name;
 use super::image::Image;
 use super::survivor::Seen;
+use common::Name;
 
 pub use expiry::*;
 pub use labelled::*;

@@ -2,9 +2,9 @@
 
 use super::removal::{BEFORE, REMOVE};
 use super::{counters, jobs, sum_gauges, Operation, Page, ACTS, BUCKETS, OBSERVED, PLAIN};
-use crate::common::{samples, Name};
 use crate::image::header;
 use crate::survivor::Seen;
+use common::{samples, Name};
 use shmetrics::{Counter, Format, Gauge, GaugeMode, Histogram, Segment};
 
 /// Bytes of the record of a family `x`, and of all else that one kill may cost.

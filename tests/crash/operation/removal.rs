@@ -2,9 +2,9 @@
 
 use super::reuse::{old_holder, HELD};
 use super::{counters, jobs, value, Labelled, Operation, Page, PLAIN};
-use crate::common::samples;
 use crate::image::header;
 use crate::survivor::Seen;
+use common::samples;
 use shmetrics::{Counter, Format, Segment};
 
 /// Bytes of a series of the family `x`, if it is a counter or a gauge.

@@ -2,8 +2,8 @@
 
 use super::removal::{BEFORE, RECORD};
 use super::{counters, histograms, jobs, shared_gauges, sum_gauges, value, Labelled, Operation, OBSERVED, PLAIN};
-use crate::common::Name;
 use crate::image::header;
+use common::Name;
 use shmetrics::{Counter, Gauge, Metric};
 
 /// Takes the record of a series that it has a handle to.

@@ -1,0 +1,203 @@
+//! Tests of a reader's cost: a hostile file costs at most a multiple of its length, and a sound
+//! file is always shown whole.
+
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use common::Name;
+use shmetrics::{Format, GaugeMode, Native, Options, Reader, Segment};
+
+const CEILING: u64 = 1 << 20;
+const FAMILY_HEAD: u64 = 280;
+const NEXT: u64 = 0;
+const HEAD: u64 = 32;
+const LANE: u64 = 20;
+const TEXT_LEN: u64 = 48;
+const VALUE: u64 = 40;
+const HELP_LEN: u64 = 88;
+
+/// A segment's file, to be damaged.
+struct Victim {
+    name: Name,
+    file: std::fs::File,
+}
+
+impl Victim {
+    fn new(fill: impl FnOnce(&Segment)) -> Self {
+        let name = Name::new("budget");
+        fill(&name.options().ceiling(CEILING).open().unwrap());
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(name.path()).unwrap();
+        Victim { name, file }
+    }
+
+    fn put(&self, at: u64, bytes: &[u8]) {
+        self.file.write_all_at(bytes, at).unwrap();
+    }
+
+    fn link(&self, at: u64) -> u64 {
+        let mut bytes = [0; 4];
+        self.file.read_exact_at(&mut bytes, at).unwrap();
+        u64::from(u32::from_ne_bytes(bytes)) * 16
+    }
+
+    fn each_series(&self, mut f: impl FnMut(u64)) {
+        let mut at = self.link(self.link(FAMILY_HEAD) + HEAD);
+        while at != 0 {
+            f(at);
+            at = self.link(at + NEXT);
+        }
+    }
+
+    /// All that a reader does, with a bound on each. Returns the page as text.
+    fn read(&self) -> String {
+        let reader = Reader::open(&self.name.0).unwrap();
+        for format in [Format::Text, Format::OpenMetrics, Format::OpenMetrics2, Format::Protobuf] {
+            let start = Instant::now();
+            let page = reader.render(format);
+            assert!(page.len() as u64 <= 64 * CEILING, "{format:?}: {} bytes", page.len());
+            assert!(start.elapsed() < Duration::from_secs(20), "{format:?}: {:?}", start.elapsed());
+        }
+        let start = Instant::now();
+        reader.cursor(Format::Text).points().count();
+        reader.inspect();
+        reader.check();
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+        String::from_utf8_lossy(&reader.render(Format::Text)).into_owned()
+    }
+
+    fn is_told(&self) {
+        let page = self.read();
+        assert!(!page.contains("\nshmetrics_corrupt_records 0\n"), "nothing was left out");
+    }
+}
+
+fn counters(segment: &Segment) {
+    let family = segment.counter("sets", "Help.").labels(["n"]).register().unwrap();
+    (0..5000).for_each(|n| family.with([&n.to_string()]).inc());
+}
+
+#[test]
+fn texts_that_overlap() {
+    let victim = Victim::new(counters);
+    victim.each_series(|at| victim.put(at + TEXT_LEN, &60_000u16.to_ne_bytes()));
+    victim.is_told();
+}
+
+#[test]
+fn a_help_without_end() {
+    let victim = Victim::new(counters);
+    victim.put(victim.link(FAMILY_HEAD) + HELP_LEN, &300_000u32.to_ne_bytes());
+    victim.is_told();
+}
+
+#[test]
+fn cells_of_each_cpu_that_all_series_share() {
+    for (cpus, stride) in [(65_536u32, 128u32), (900, 128)] {
+        let victim = Victim::new(counters);
+        let shape: Vec<u8> = [stride, cpus, 1].iter().flat_map(|n| n.to_ne_bytes()).collect();
+        victim.put(136, &shape);
+        victim.each_series(|at| victim.put(at + LANE, &16u32.to_ne_bytes()));
+        victim.read();
+    }
+}
+
+#[test]
+fn cells_of_processes_in_a_ring() {
+    let victim = Victim::new(|segment| {
+        let family = segment.gauge("busy", "", GaugeMode::LiveSum).labels(["n"]).register().unwrap();
+        (0..1500).for_each(|n| family.with([&n.to_string()]).set(1.0));
+    });
+    let mut first = 0;
+    victim.each_series(|at| {
+        let block = victim.link(at + VALUE);
+        if first == 0 {
+            first = block;
+            victim.put(first, &((first / 16) as u32).to_ne_bytes());
+        }
+        victim.put(at + VALUE, &((first / 16) as u32).to_ne_bytes());
+    });
+    victim.read();
+}
+
+/// Shows all of a sound segment, in every format.
+fn is_whole(name: &Name, series: usize) {
+    let reader = name.reader();
+    for format in [Format::Text, Format::OpenMetrics, Format::OpenMetrics2] {
+        let page = String::from_utf8(reader.render(format)).unwrap();
+        let corrupt = page.lines().find_map(|line| line.strip_prefix("shmetrics_corrupt_records ")).unwrap();
+        assert_eq!(corrupt.parse::<f64>().unwrap(), 0.0, "{format:?}");
+    }
+    reader.render(Format::Protobuf);
+    let points = reader.cursor(Format::Text).points().filter(|p| !p.family.name.starts_with("shmetrics"));
+    assert!(points.count() >= series);
+    assert_eq!(reader.check(), Vec::<String>::new());
+}
+
+#[test]
+fn a_full_segment_of_long_and_short_texts_is_shown_whole() {
+    for longest in [1usize, 30, 700, 20_000] {
+        let name = Name::new("dense");
+        let segment = name.options().ceiling(2 << 20).open().unwrap();
+        let family = segment.counter("sets", &"h".repeat(16 << 10)).labels(["n", "m"]).register().unwrap();
+        for n in 0..30_000usize {
+            let long = "x".repeat(n % longest + 1);
+            family.with([&n.to_string(), &long]).inc();
+        }
+        assert!(segment.reader().inspect().overflow_lookups > 0 || longest == 1, "it is full");
+        is_whole(&name, 50);
+    }
+}
+
+#[test]
+fn a_segment_with_all_that_records_lead_to_is_shown_whole() {
+    for lanes in [true, false] {
+        let name = Name::new("dense");
+        let segment = name.options().ceiling(4 << 20).lanes(lanes).open().unwrap();
+        let bounds: Vec<f64> = (0..1024).map(f64::from).collect();
+        let wide = segment.histogram("wide", "").buckets(&bounds).labels(["n"]).register().unwrap();
+        let native = segment.histogram("native", "").native(Native::schema(8)).labels(["n"]).register().unwrap();
+        let both = segment
+            .histogram("both", "")
+            .buckets(&[1.0, 2.0])
+            .native(Native::schema(3))
+            .labels(["n"])
+            .register()
+            .unwrap();
+        let quantiles = segment.summary("quantiles", "").quantiles(&[0.5]).labels(["n"]).register().unwrap();
+        let hot = segment.counter("hot", "").labels(["n"]).register().unwrap();
+        let others: Vec<_> = (0..40u32)
+            .map(|i| {
+                let other = Options::new().name(&name.0).apart(true).open().unwrap();
+                other.set_identity(i);
+                other
+            })
+            .collect();
+        let trace = [("trace_id", "0123456789abcdef0123456789abcdef")];
+        for n in 0..12 {
+            let value = n.to_string();
+            for e in -30..30 {
+                let v = 1.37f64.powi(e * 3) * if e % 5 == 0 { -1.0 } else { 1.0 };
+                wide.with([&value]).observe_with_exemplar(v, &trace);
+                native.with([&value]).observe_with_exemplar(v, &trace);
+                both.with([&value]).observe_with_exemplar(v, &trace);
+                quantiles.with([&value]).observe(v);
+            }
+            for _ in 0..9000 {
+                hot.with([&value]).inc();
+                native.with([&value]).observe(1.5);
+                both.with([&value]).observe(1.5);
+            }
+            hot.with([&value]).inc_with_exemplar(&trace);
+            for other in &others {
+                for mode in [GaugeMode::All, GaugeMode::Sum, GaugeMode::LiveMax] {
+                    let family = other.gauge(&format!("gauge_{mode}"), "", mode).labels(["n"]).register().unwrap();
+                    family.with([&value]).set(1.0);
+                }
+            }
+        }
+        // What is left is filled with series that are as small as can be.
+        let small = segment.counter("small", "").labels(["n"]).register().unwrap();
+        (0..60_000).for_each(|n| small.with([&n.to_string()]).inc());
+        is_whole(&name, 60);
+    }
+}

@@ -1,0 +1,358 @@
+//! Tests of per-process gauges: all modes, over fork and death, with the meaning of Python's
+//! client.
+
+use common::{fork, own, page, pause, samples, Gate, Name};
+use shmetrics::{Format, Gauge, GaugeMode, Segment};
+
+const MODES: [GaugeMode; 11] = [
+    GaugeMode::Shared,
+    GaugeMode::All,
+    GaugeMode::LiveAll,
+    GaugeMode::Sum,
+    GaugeMode::LiveSum,
+    GaugeMode::Min,
+    GaugeMode::LiveMin,
+    GaugeMode::Max,
+    GaugeMode::LiveMax,
+    GaugeMode::MostRecent,
+    GaugeMode::LiveMostRecent,
+];
+
+fn gauges(segment: &Segment) -> Vec<Gauge> {
+    MODES.iter().map(|m| segment.gauge(&format!("g_{m}"), "", *m).register().unwrap()).collect()
+}
+
+fn value(segment: &Segment, mode: GaugeMode) -> Option<f64> {
+    samples(&page(segment)).get(&format!("g_{mode}")).copied()
+}
+
+/// The samples of a listed mode, by identity.
+fn listed(segment: &Segment, mode: GaugeMode) -> Vec<(u32, f64)> {
+    let prefix = format!("g_{mode}{{pid=\"");
+    let page = samples(&page(segment));
+    let mut found: Vec<(u32, f64)> = page
+        .iter()
+        .filter_map(|(k, v)| Some((k.strip_prefix(&prefix)?.strip_suffix("\"}")?.parse().unwrap(), *v)))
+        .collect();
+    found.sort_by_key(|(identity, _)| *identity);
+    found
+}
+
+#[test]
+fn every_mode_with_living_and_dead_processes() {
+    let name = Name::new("modes");
+    let segment = name.open();
+    let gauges = gauges(&segment);
+    for mode in MODES {
+        let shown = value(&segment, mode);
+        let empty_sum = matches!(mode, GaugeMode::Shared | GaugeMode::Sum | GaugeMode::LiveSum);
+        assert_eq!(shown, empty_sum.then_some(0.0), "{mode} before anybody set it");
+    }
+    let ready = Gate::new();
+    let start = |identity: u32, v: f64| {
+        let child = fork(|| {
+            segment.set_identity(identity);
+            gauges.iter().for_each(|g| g.set(v));
+            ready.signal();
+            std::thread::sleep(std::time::Duration::from_secs(600));
+        });
+        ready.wait();
+        child
+    };
+    let (one, two, three) = (start(1, 5.0), start(2, -1.0), start(3, 3.0));
+    assert_eq!(listed(&segment, GaugeMode::All), [(1, 5.0), (2, -1.0), (3, 3.0)]);
+    assert_eq!(listed(&segment, GaugeMode::LiveAll), [(1, 5.0), (2, -1.0), (3, 3.0)]);
+    let expect = |expected: [(GaugeMode, f64); 9], when: &str| {
+        for (mode, v) in expected {
+            assert_eq!(value(&segment, mode), Some(v), "{mode} {when}");
+        }
+    };
+    use GaugeMode as M;
+    let all_alive = [
+        (M::Shared, 3.0),
+        (M::Sum, 7.0),
+        (M::LiveSum, 7.0),
+        (M::Min, -1.0),
+        (M::LiveMin, -1.0),
+        (M::Max, 5.0),
+        (M::LiveMax, 5.0),
+        (M::MostRecent, 3.0),
+        (M::LiveMostRecent, 3.0),
+    ];
+    expect(all_alive, "with all alive");
+    let with_one_and_three_dead = [
+        (M::Shared, 3.0),
+        (M::Sum, 7.0),
+        (M::LiveSum, -1.0),
+        (M::Min, -1.0),
+        (M::LiveMin, -1.0),
+        (M::Max, 5.0),
+        (M::LiveMax, -1.0),
+        (M::MostRecent, 3.0),
+        (M::LiveMostRecent, -1.0),
+    ];
+    one.kill();
+    three.kill();
+    expect(with_one_and_three_dead, "with the first and the last killed");
+    assert_eq!(listed(&segment, GaugeMode::All).len(), 3, "the dead stay");
+    assert_eq!(listed(&segment, GaugeMode::LiveAll), [(2, -1.0)]);
+    // Stopped is not dead.
+    two.signal(libc::SIGSTOP);
+    assert_eq!(value(&segment, M::LiveSum), Some(-1.0));
+    two.signal(libc::SIGCONT);
+    // A newcomer takes the slot of a dead one; what that one left is still counted.
+    let four = start(4, 10.0);
+    let with_four = [
+        (M::Shared, 10.0),
+        (M::Sum, 17.0),
+        (M::LiveSum, 9.0),
+        (M::Min, -1.0),
+        (M::LiveMin, -1.0),
+        (M::Max, 10.0),
+        (M::LiveMax, 10.0),
+        (M::MostRecent, 10.0),
+        (M::LiveMostRecent, 10.0),
+    ];
+    expect(with_four, "with a newcomer in a dead one's slot");
+    assert_eq!(listed(&segment, GaugeMode::LiveAll), [(2, -1.0), (4, 10.0)]);
+    four.kill();
+    two.kill();
+    assert_eq!(value(&segment, M::LiveSum), Some(0.0));
+    assert_eq!(value(&segment, M::LiveMin), None);
+    assert_eq!(value(&segment, M::Max), Some(10.0));
+    assert_eq!(value(&segment, M::Sum), Some(17.0));
+    assert_eq!(value(&segment, M::Min), Some(-1.0));
+}
+
+#[test]
+fn many_generations_leave_no_residue_and_lose_no_sum() {
+    let name = Name::new("generations");
+    let segment = name.open();
+    let sum = segment.gauge("sum", "", GaugeMode::Sum).register().unwrap();
+    let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
+    let max = segment.gauge("max", "", GaugeMode::Max).register().unwrap();
+    let generation = |i: u32| {
+        fork(|| {
+            sum.add(f64::from(i));
+            live.inc();
+            max.set(f64::from(i % 97));
+        })
+        .join();
+    };
+    for i in 1..=8 {
+        generation(i);
+    }
+    let used = own(&segment, "shmetrics_segment_used_bytes");
+    for i in 9..=300 {
+        generation(i);
+    }
+    assert_eq!(own(&segment, "shmetrics_segment_used_bytes"), used, "no memory per generation");
+    let s = samples(&page(&segment));
+    assert_eq!((s["sum"], s["live"], s["max"]), (f64::from(300 * 301 / 2), 0.0, 96.0));
+    let processes = name.reader().inspect().processes;
+    assert_eq!(processes.len(), 1, "one slot for all: {processes:?}");
+}
+
+#[test]
+fn a_fork_is_a_process_of_its_own_for_its_gauges() {
+    let name = Name::new("fork");
+    let segment = name.open();
+    let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
+    live.set(1.0);
+    let (ready, go) = (Gate::new(), Gate::new());
+    let child = fork(|| {
+        live.inc();
+        let grandchild = fork(|| {
+            live.inc();
+            ready.signal();
+            go.wait();
+        });
+        grandchild.join();
+    });
+    ready.wait();
+    assert_eq!(samples(&page(&segment))["live"], 3.0);
+    let reader = name.reader();
+    assert_eq!(reader.inspect().processes.iter().filter(|p| p.alive).count(), 3);
+    go.signal();
+    child.join();
+    assert_eq!(samples(&page(&segment))["live"], 1.0);
+}
+
+#[test]
+fn a_parent_killed_while_its_silent_child_lives_on_is_dead() {
+    let name = Name::new("orphan");
+    let segment = name.open();
+    let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
+    let ready = Gate::new();
+    let parent = fork(|| {
+        live.inc();
+        // A child that never counts: it inherits the lock's descriptor and does not know it.
+        let silent = fork(|| std::thread::sleep(std::time::Duration::from_secs(3)));
+        std::mem::forget(silent);
+        ready.signal();
+        std::thread::sleep(std::time::Duration::from_secs(600));
+    });
+    ready.wait();
+    assert_eq!(samples(&page(&segment))["live"], 1.0);
+    parent.kill();
+    assert_eq!(samples(&page(&segment))["live"], 0.0);
+}
+
+#[test]
+fn threads_of_one_process_share_its_value() {
+    let name = Name::new("threads");
+    let segment = name.open();
+    for round in 0..50 {
+        let g = segment.gauge(&format!("g{round}"), "", GaugeMode::Sum).register().unwrap();
+        std::thread::scope(|s| {
+            for _ in 0..4 {
+                s.spawn(|| (0..100).for_each(|_| g.inc()));
+            }
+        });
+        assert_eq!(samples(&page(&segment))[&format!("g{round}")], 400.0, "no first update is lost");
+    }
+}
+
+#[test]
+fn beyond_the_process_limit_updates_are_counted_as_rejected() {
+    let name = Name::new("limit");
+    let segment = name.options().max_processes(2).open().unwrap();
+    let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
+    let (ready, go) = (Gate::new(), Gate::new());
+    let holders: Vec<_> = (0..2)
+        .map(|_| {
+            fork(|| {
+                live.inc();
+                ready.signal();
+                go.wait();
+            })
+        })
+        .collect();
+    holders.iter().for_each(|_| ready.wait());
+    live.inc();
+    assert_eq!(samples(&page(&segment))["live"], 2.0);
+    assert_eq!(own(&segment, "shmetrics_updates_rejected_total"), 1.0);
+    holders.iter().for_each(|_| go.signal());
+    holders.into_iter().for_each(common::Child::join);
+    live.inc();
+    assert_eq!(samples(&page(&segment))["live"], 1.0, "and a freed slot is found again");
+}
+
+#[test]
+fn any_value_may_be_set_and_all_calls_do_what_they_say() {
+    let name = Name::new("values");
+    let segment = name.open();
+    for mode in [GaugeMode::Shared, GaugeMode::LiveSum, GaugeMode::MostRecent, GaugeMode::LiveMostRecent] {
+        let key = format!("v_{mode}");
+        let g = segment.gauge(&key, "", mode).register().unwrap();
+        let now = |g: &Gauge, v: f64| {
+            g.set(v);
+            samples(&page(&segment))[&key]
+        };
+        for v in [0.0, -0.0, 1.5, -3.0, f64::MAX, f64::MIN_POSITIVE, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(now(&g, v), v, "{mode}");
+        }
+        assert!(now(&g, f64::NAN).is_nan());
+        g.set(10.0);
+        g.inc();
+        g.dec();
+        g.add(2.5);
+        g.sub(0.5);
+        {
+            let _guard = g.track_in_progress();
+            assert_eq!(samples(&page(&segment))[&key], 13.0);
+        }
+        assert_eq!(samples(&page(&segment))[&key], 12.0);
+        g.set_to_now();
+        assert!(samples(&page(&segment))[&key] > 1.7e9);
+    }
+}
+
+#[test]
+fn an_anonymous_segment_is_shared_by_forks_and_sealed() {
+    let segment = shmetrics::Options::new().anonymous().ceiling(1 << 20).open().unwrap();
+    let c = segment.counter("c", "").register().unwrap();
+    let g = segment.gauge("g", "", GaugeMode::LiveSum).register().unwrap();
+    let ready = Gate::new();
+    let child = fork(|| {
+        c.inc();
+        g.inc();
+        ready.signal();
+        std::thread::sleep(std::time::Duration::from_secs(600));
+    });
+    ready.wait();
+    let s = samples(&common::text(&segment.render(Format::Text)));
+    assert_eq!((s["c_total"], s["g"]), (1.0, 1.0));
+    child.kill();
+    assert_eq!(samples(&page(&segment))["g"], 0.0);
+    let descriptor = segment.as_raw_fd().unwrap();
+    // SAFETY: a plain call on the segment's descriptor; the seal refuses it.
+    let truncated = unsafe { libc::ftruncate(descriptor, 0) };
+    assert_eq!(truncated, -1, "nobody can truncate it under a reader");
+}
+
+#[test]
+fn a_process_that_closes_all_descriptors_lives_on() {
+    let name = Name::new("closed");
+    let segment = name.open();
+    let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
+    let (ready, go) = (Gate::new(), Gate::new());
+    let daemon = fork(|| {
+        live.set(5.0);
+        // As daemons do, but for the pipes this test needs.
+        let kept = [ready.descriptors(), go.descriptors()].concat();
+        for fd in (3..256).filter(|fd| !kept.contains(fd)) {
+            // SAFETY: closing what may not be open is an error and no more; the library must cope
+            // with it.
+            unsafe { libc::close(fd) };
+        }
+        ready.signal();
+        go.wait();
+        live.add(1.0);
+        ready.signal();
+        go.wait();
+    });
+    ready.wait();
+    let shown = || samples(&page(&segment))["live"];
+    assert_eq!(shown(), 5.0, "its mapping holds its lock");
+    fork(|| {
+        live.set(10.0);
+        assert_eq!(shown(), 15.0, "its slot is not given away");
+    })
+    .join();
+    go.signal();
+    ready.wait();
+    assert_eq!(shown(), 6.0);
+    go.signal();
+    daemon.join();
+    assert_eq!(shown(), 0.0, "dead, it is gone");
+}
+
+#[test]
+fn a_child_that_never_counts_does_not_keep_its_parent_alive() {
+    let name = Name::new("silent");
+    let segment = name.open();
+    let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
+    let (ready, go) = (Gate::new(), Gate::new());
+    let mut parent = fork(|| {
+        live.set(5.0);
+        // Not killed with this one: it is a grandchild.
+        let silent = fork(|| go.wait());
+        ready.signal();
+        std::mem::forget(silent);
+        loop {
+            pause(1_000_000);
+        }
+    });
+    ready.wait();
+    assert_eq!(samples(&page(&segment))["live"], 5.0);
+    parent.signal(libc::SIGKILL);
+    // Dead and not reaped yet: its pid is still there, and must not matter.
+    let gone = (0..10_000).any(|_| {
+        pause(1000);
+        samples(&page(&segment))["live"] == 0.0
+    });
+    go.signal();
+    parent.wait();
+    assert!(gone, "it is still shown");
+}
