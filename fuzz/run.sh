@@ -29,6 +29,8 @@ segments() {
 }
 
 if [[ $flood ]]; then
+    # The quickest program, for the most inputs.
+    export CARGO_PROFILE_RELEASE_LTO=thin CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
     RUSTFLAGS='--cfg fuzzing' cargo build --quiet --release --manifest-path fuzz/Cargo.toml --bin flood \
         --target-dir target/fuzz/flood ${FUZZ_FEATURES:+--features "$FUZZ_FEATURES"}
     segments
@@ -72,9 +74,13 @@ for target in "${targets[@]}"; do
     [[ ! -d fuzz/regressions/$target ]] || kept+=("fuzz/regressions/$target")
     mkdir -p "$corpus" "$found"
     echo "-- $target"
-    # Files are mapped, and processes forked: fewer inputs in the same time.
-    inputs=$runs
-    [[ $target != sparse ]] || inputs=$(((runs + 9) / 10))
+    # Fewer inputs of the targets that take long: `sparse` maps files and forks processes, and
+    # `names` opens a segment for each input.
+    case $target in
+        sparse) inputs=$(((runs + 9) / 10)) ;;
+        names) inputs=$(((runs + 1) / 2)) ;;
+        *) inputs=$runs ;;
+    esac
     "$directory/$host/release/$target" "$corpus" "${kept[@]}" -runs="$inputs" -max_total_time="${FUZZ_SECONDS:-0}" -seed="${FUZZ_SEED:-0}" \
         -artifact_prefix="$found/" -max_len=8192 -len_control=20 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
         2>&1 | tee "target/fuzz/$target.log" | grep -vE "$noise" || {
