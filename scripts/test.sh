@@ -28,7 +28,7 @@ format() {
 layers() { python3 scripts/layers.py && python3 scripts/comments.py; }
 clippy() {
     cargo clippy --workspace --all-targets -- -D warnings \
-        && cargo clippy -p shmetrics --features portable --all-targets -- -D warnings \
+        && cargo clippy -p shmetrics --features portable --lib --test portable -- -D warnings \
         && cargo clippy --manifest-path "$worker" --target-dir target/prefork/rust -- -D warnings \
         && cargo clippy --manifest-path "$axum" --target-dir target/axum -- -D warnings \
         && cargo clippy "${fuzzing[@]}" --all-targets -- -D warnings \
