@@ -378,7 +378,11 @@ impl<'a> State<'a> {
         // SAFETY: a segment of this library, and a buffer with room to spare.
         let status = unsafe { ffi::shmetrics_segment_render(segment, buffer.as_mut_ptr(), capacity, &raw mut length) };
         let written = if status == ffi::OK { length } else { 0 };
-        assert_eq!(status == ffi::BUFFER_TOO_SMALL, length > capacity, "status {status}, {length} bytes into {capacity}");
+        assert_eq!(
+            status == ffi::BUFFER_TOO_SMALL,
+            length > capacity,
+            "status {status}, {length} bytes into {capacity}"
+        );
         assert!(buffer[written..].iter().all(|b| *b == UNTOUCHED), "nothing is written beyond the page");
         if status == ffi::OK {
             parse(&buffer[..length]).expect("a page");
@@ -538,7 +542,10 @@ impl<'a> State<'a> {
                     assert!(ffi::shmetrics_segment_mark_dead(null, 1));
                     return;
                 }
-                20 => ffi::shmetrics_cursor_set_exposition(null, ffi::Exposition { format: 0, escaping: 0, created: false }),
+                20 => ffi::shmetrics_cursor_set_exposition(
+                    null,
+                    ffi::Exposition { format: 0, escaping: 0, created: false },
+                ),
                 21 => ffi::shmetrics_cursor_add_filter(null, Str::new(b"a")),
                 22 => ffi::shmetrics_summary_register(segment, no_spec, &raw mut family),
                 23 => ffi::shmetrics_enum_register(null, no_spec, no_family),
