@@ -1,0 +1,168 @@
+"""Templates of routes, which tests/frameworks looks at in many versions; here are the odd ways
+of putting applications together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from middlewares import call_asgi, in_progress, receive_nothing, series, total
+
+import shmetrics.asgi
+
+
+class TestStarlette:
+    def app(self, registry, **options):
+        pytest.importorskip("fastapi")
+        from fastapi import APIRouter, FastAPI
+        from starlette.applications import Starlette
+        from starlette.middleware.cors import CORSMiddleware
+        from starlette.responses import PlainTextResponse
+        from starlette.routing import Host, Mount, Route, Router
+        from starlette.staticfiles import StaticFiles
+
+        async def answer(request):
+            return PlainTextResponse("x")
+
+        sub = FastAPI()
+        inner = APIRouter(prefix="/inner")
+        inner.add_api_route("/{rest:path}", lambda rest: rest)
+        outer = APIRouter(prefix="/outer")
+        outer.include_router(inner)
+        sub.include_router(outer)
+        sub.add_api_route("/u/{i}", lambda i: i)
+        users = [Route("/", answer), Route("/{name:str}", answer, methods=["GET"]), Mount("/deep/{a}", routes=[Route("/{b}", answer)])]
+        app = FastAPI()
+        app.add_api_route("/u/{i}", lambda i: i)
+        app.mount("/v1", sub)
+        app.mount("/cors", CORSMiddleware(sub))
+        app.mount("/static", StaticFiles(directory="."))
+        app.mount("/plain", Starlette(routes=users))
+        app.routes.append(Host("api.example.org", app=Router(routes=[Route("/h/{x}", answer)])))
+        app.mount("/{tenant}/shop", Router(routes=users))
+        return app
+
+    EXPECTED = {
+        "/u/1": "/u/{i}",
+        "/v1/u/1": "/v1/u/{i}",
+        "/v1/outer/inner/a/b": "/v1/outer/inner/{rest:path}",
+        "/v1/none": "unmatched",
+        "/cors/u/1": "/cors/u/{i}",
+        "/cors/none": "unmatched",
+        "/static/none": "/static",
+        "/plain/": "/plain/",
+        "/plain/v1": "/plain/{name:str}",
+        "/plain/deep/deep/v1": "/plain/deep/{a}/{b}",
+        "/v1x/shop/plain": "/{tenant}/shop/{name:str}",
+        "/none": "unmatched",
+        "/none/none/none": "unmatched",
+    }
+
+    @pytest.mark.parametrize("root", ["", "/api"])
+    @pytest.mark.parametrize("how", ["added", "around", "around another"])
+    def test_templates(self, how, root, registry):
+        app = self.app(registry)
+        if how == "added":
+            served = shmetrics.asgi.instrument(app, "shop", registry=registry)
+            assert served is app
+        elif how == "around":
+            served = shmetrics.asgi.Middleware(app, "shop", registry=registry)
+        else:
+
+            async def passing(scope, receive, send):
+                await app(scope, receive, send)
+
+            served = shmetrics.asgi.instrument(passing, "shop", registry=registry)
+        for path, endpoint in self.EXPECTED.items():
+            before = sum(total(registry, endpoint=endpoint, http_status=status) or 0 for status in ("200", "404"))
+            call_asgi(served, root + path, receive=receive_nothing, root_path=root, query_string=b"")
+            after = sum(total(registry, endpoint=endpoint, http_status=status) or 0 for status in ("200", "404"))
+            assert after == before + 1, path
+        call_asgi(served, root + "/h/1", receive=receive_nothing, root_path=root, headers=[(b"host", b"api.example.org")])
+        assert total(registry, endpoint="/h/{x}") == 1
+        call_asgi(served, root + "/plain/v1", receive=receive_nothing, root_path=root, method="PUT")
+        assert total(registry, "PUT", "/plain/{name:str}", "405") == 1
+        assert in_progress(registry) == 0
+
+    def test_one_of_several_mounted_applications(self, registry):
+        """A middleware within knows the routes of its own application, and says so."""
+        pytest.importorskip("starlette")
+        from starlette.applications import Starlette
+        from starlette.responses import PlainTextResponse
+        from starlette.routing import Mount, Route
+
+        async def answer(request):
+            return PlainTextResponse("x")
+
+        for wrap in (shmetrics.asgi.instrument, shmetrics.asgi.Middleware):
+            sub = Starlette(routes=[Route("/u/{i}", answer)])
+            app = Starlette(routes=[Mount("/v1", app=wrap(sub, "shop", registry=registry)), Route("/u/{other}", answer)])
+            before = total(registry, endpoint="/u/{i}") or 0
+            call_asgi(app, "/v1/u/1", receive=receive_nothing)
+            assert total(registry, endpoint="/u/{i}") == before + 1
+            assert call_asgi(app, "/v1/metrics", receive=receive_nothing)[0]["status"] == 200
+
+    def test_scanners_make_no_series(self, registry):
+        app = self.app(registry)
+        shmetrics.asgi.instrument(app, "shop", registry=registry)
+
+        async def scan(first, count):
+            async def send(message):
+                pass
+
+            for i in range(first, first + count):
+                for prefix in ("/", "/v1/", "/cors/", "/static/", "/plain/x/y", "/u/", "/v1/u/"):
+                    scope = {"type": "http", "method": "M%d" % i if i % 2 else "GET", "path": prefix + "x%d" % i, "headers": [], "query_string": b""}
+                    await app(scope, receive_nothing, send)
+
+        asyncio.run(scan(0, 20))
+        before = series(registry)
+        asyncio.run(scan(1000, 1500))  # of seven paths each
+        assert series(registry) == before < 400
+
+    def test_answers_of_other_middlewares(self, registry):
+        """Whoever refuses a request, the route is the one that has its path."""
+        pytest.importorskip("starlette")
+        from starlette.applications import Starlette
+        from starlette.responses import PlainTextResponse
+        from starlette.routing import Route
+
+        class Refuses:
+            def __init__(self, app):
+                self.app = app
+
+            async def __call__(self, scope, receive, send):
+                await PlainTextResponse("no", 401)(scope, receive, send)
+
+        app = Starlette(routes=[Route("/u/{i}", lambda request: None)])
+        app.add_middleware(Refuses)
+        shmetrics.asgi.instrument(app, "shop", registry=registry)
+        call_asgi(app, "/u/1", receive=receive_nothing)
+        call_asgi(app, "/none", receive=receive_nothing)
+        assert total(registry, endpoint="/u/{i}", http_status="401") == 1 and total(registry, http_status="401") == 1
+
+
+    def test_paths_that_are_rewritten(self, registry):
+        pytest.importorskip("starlette")
+        from starlette.applications import Starlette
+        from starlette.responses import PlainTextResponse
+        from starlette.routing import Mount, Route
+
+        async def answer(request):
+            return PlainTextResponse("x")
+
+        class Rewrites:
+            def __init__(self, app):
+                self.app = app
+
+            async def __call__(self, scope, receive, send):
+                scope["path"] = scope["path"].replace("/old", "/new")
+                await self.app(scope, receive, send)
+
+        app = Starlette(routes=[Route("/new/{i}", answer), Mount("/sub", routes=[Route("/new/{i}", answer)])])
+        app.add_middleware(Rewrites)
+        shmetrics.asgi.instrument(app, "shop", registry=registry)
+        for path in ("/old/1", "/new/1", "/sub/old/1"):
+            call_asgi(app, path, receive=receive_nothing)
+        assert total(registry, endpoint="/new/{i}") == 2 and total(registry, endpoint="/sub/new/{i}") == 1
