@@ -31,6 +31,7 @@ class TestArguments:
         "label name": {"labels": {"not a name": "x", "__reserved": "y"}},
         "pattern": {"excluded_paths": ["("]},
         "pattern type": {"excluded_paths": [7]},
+        "series": {"max_series": -1},
     }
 
     @pytest.mark.parametrize("options", WRONG.values(), ids=WRONG)
@@ -95,6 +96,26 @@ class TestArguments:
         call_asgi(shmetrics.asgi.instrument(app, "shop", registry=registry, labels=labels, endpoint=None))
         for endpoint in ("GET", "unmatched"):
             assert value(registry, "http_requests_total", method="GET", endpoint=endpoint, http_status="200", kind="http") == 1
+
+    def test_series_are_limited(self, registry):
+        """A function of the application that makes a label of each path does not fill the segment."""
+
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            return [b""]
+
+        for options, most in (({"max_series": 5}, 5), ({"prefix": "default"}, 10_000)):
+            limited = shmetrics.wsgi.instrument(
+                app, "shop", registry=registry, endpoint=lambda environ: environ["PATH_INFO"], **options
+            )
+            for i in range(most + 3):
+                call_wsgi(limited, "/%d" % i)
+            prefix = options.get("prefix", "") and "default_"
+            samples = [s for f in registry.collect() for s in f.samples if s.name == prefix + "http_requests_total"]
+            assert len(samples) == most + 1 and sum(s.value for s in samples) == most + 3
+            assert [s.value for s in samples if "shmetrics_overflow" in s.labels] == [3]
+            timed = [s for f in registry.collect() for s in f.samples if s.name == prefix + "http_request_latency_seconds_count"]
+            assert len(timed) == most + 1
 
     def test_one_excluded_path(self, registry):
         metrics = RequestMetrics("shop", registry=registry, excluded_paths="/health")

@@ -85,6 +85,68 @@ class TestStarlette:
         assert total(registry, "PUT", "/plain/{name:str}", "405") == 1
         assert in_progress(registry) == 0
 
+    @pytest.mark.parametrize("kind", ["Starlette", "FastAPI"])
+    def test_a_request_is_matched_once(self, kind, registry, monkeypatch):
+        """By the application's routers, below mounts as well; the middleware reads what they note."""
+        pytest.importorskip("fastapi")
+        import fastapi
+        from starlette import routing
+        from starlette.applications import Starlette
+        from starlette.responses import PlainTextResponse
+
+        matched = []
+        for route_class in (routing.Route, routing.Mount, fastapi.routing.APIRoute):
+            matches = route_class.__dict__.get("matches")
+            if matches is not None:
+                counting = lambda self, scope, matches=matches: matched.append(self.path) or matches(self, scope)  # noqa: E731
+                monkeypatch.setattr(route_class, "matches", counting)
+
+        if kind == "Starlette":
+            users = Starlette(routes=[routing.Route("/u/{i}", lambda request: PlainTextResponse("x"))])
+            app = Starlette(routes=[routing.Mount("/{tenant}/shop", users)])
+        else:
+            users, app = fastapi.FastAPI(), fastapi.FastAPI()
+            users.add_api_route("/u/{i}", lambda i: i)
+            app.mount("/{tenant}/shop", users)
+        served = []
+        for wrap in (lambda app: app, lambda app: shmetrics.asgi.Middleware(app, "shop", registry=registry)):
+            matched.clear()
+            assert call_asgi(wrap(app), "/a/shop/u/1", receive=receive_nothing, query_string=b"")[0]["status"] == 200
+            served.append(list(matched))
+        assert total(registry, endpoint="/{tenant}/shop/u/{i}") == 1
+        assert served[0] == served[1] != []
+
+    def test_routes_may_change(self, registry):
+        """Routes that are added, replaced, or added once more, when requests were answered already."""
+        pytest.importorskip("starlette")
+        from starlette.applications import Starlette
+        from starlette.responses import PlainTextResponse
+        from starlette.routing import Mount, Route
+
+        async def answer(request):
+            return PlainTextResponse("x")
+
+        sub = Starlette(routes=[Route("/a/{i}", answer)])
+        app = Starlette(routes=[Mount("/sub", sub)])
+        served = shmetrics.asgi.Middleware(app, "shop", registry=registry)
+
+        def template(path):
+            before = {s.labels["endpoint"]: s.value for f in registry.collect() for s in f.samples if s.name == "http_requests_total"}
+            call_asgi(served, path, receive=receive_nothing)
+            after = {s.labels["endpoint"]: s.value for f in registry.collect() for s in f.samples if s.name == "http_requests_total"}
+            (found,) = [endpoint for endpoint, count in after.items() if count != before.get(endpoint, 0)]
+            return found
+
+        assert template("/sub/a/1") == "/sub/a/{i}"
+        sub.routes[0] = Route("/b/{i}", answer)
+        assert template("/sub/b/1") == "/sub/b/{i}"
+        sub.routes.append(Route("/c/{i}", answer))
+        assert [template("/sub/c/1"), template("/sub/b/1")] == ["/sub/c/{i}", "/sub/b/{i}"]
+        app.routes.append(Mount("/again", sub))
+        assert [template("/again/c/1"), template("/sub/c/1")] == ["/again/c/{i}", "/sub/c/{i}"]
+        app.mount("/itself", app)
+        assert template("/sub/c/1") == "/sub/c/{i}"
+
     def test_one_of_several_mounted_applications(self, registry):
         """A middleware within knows the routes of its own application, and says so."""
         pytest.importorskip("starlette")

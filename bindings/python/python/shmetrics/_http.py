@@ -36,6 +36,8 @@ class RequestMetrics:
     the latency histogram. ``prefix``: ``"shop"`` makes ``shop_http_requests_total`` and so on.
     ``labels``: further labels. A value is a text, or a function of the context that returns one.
     ``excluded_paths``: regular expressions. Requests whose whole path matches one are not counted.
+    ``max_series``: the most series of each metric. Requests beyond that are counted in one series
+    whose labels are all ``overflow``. 0: no limit.
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class RequestMetrics:
         prefix: str = "",
         labels: "Optional[Mapping[str, Union[str, Callable[[Any], str]]]]" = None,
         excluded_paths: "Union[str, Pattern[str], Iterable[Union[str, Pattern[str]]]]" = (),
+        max_series: int = 10_000,
     ) -> None:
         _check(isinstance(app_name, str), "app_name must be a text, not %r", app_name)
         _check(path is None or (isinstance(path, str) and path.startswith("/")), "path must begin with '/', or be None: %r", path)
         _check(endpoint is None or callable(endpoint), "endpoint must be a function, not %r", endpoint)
         _check(isinstance(registry, CollectorRegistry), "registry must be a CollectorRegistry of shmetrics, not %r", registry)
         _check(isinstance(prefix, str), "prefix must be a text, not %r", prefix)
+        _check(type(max_series) is int and max_series >= 0, "max_series must be a number, not %r", max_series)
         self.app_name = app_name
         self.path = path
         self.endpoint = endpoint
@@ -65,7 +69,7 @@ class RequestMetrics:
             _check(name not in _OWN_LABELS, "labels: %r is a label of the middleware already", name)
         self._extra: "List[Union[str, Callable[[Any], str]]]" = [v if callable(v) else str(v) for v in extra.values()]
         constant = {name: str(value) for name, value in extra.items() if not callable(value)}
-        of: "Dict[str, Any]" = {"registry": registry, "namespace": prefix}
+        of: "Dict[str, Any]" = {"registry": registry, "namespace": prefix, "max_series": max_series}
         bounds: "Dict[str, Any]" = {} if buckets is None else {"buckets": list(buckets)}
         self._requests = Counter(
             "http_requests_total", "Requests answered.", ["app_name", "method", "endpoint", "http_status", *extra], **of

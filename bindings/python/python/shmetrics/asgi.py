@@ -4,7 +4,7 @@ page.
 
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, Dict, Iterable, Iterator, Optional
+from typing import Any, Awaitable, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from ._http import FAILED, GONE, RequestMetrics
 from ._page import make_asgi_app
@@ -35,6 +35,7 @@ class Middleware:
         self.app = app
         self._metrics = metrics
         self._page = make_asgi_app(metrics.registry)
+        self._templates = _Templates()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,7 +48,7 @@ class Middleware:
         if self._metrics.excludes(path):
             await self.app(scope, receive, send)
             return
-        request = self._metrics.begin(scope.get("method", "GET"), scope, _Route(self.app, scope).template)
+        request = self._metrics.begin(scope.get("method", "GET"), scope, _Route(self.app, scope, self._templates).template)
         gone = False
         has_trailers = False
 
@@ -111,15 +112,16 @@ def _path_below_root(scope: Scope) -> str:
 class _Route:
     """Finds the template of a request's route, in any version of Starlette and FastAPI.
 
-    Only the newest of them say which route they have taken, and none says it whole: a mounted
-    application knows nothing of its prefix. So the request is matched again, by the routes' own
-    ``matches``.
+    Routers note the endpoint in the scope. Where one route alone has that endpoint, its template is
+    known. Otherwise the request is matched again, by the routes' own ``matches``: only the newest
+    versions note the route as well, and a mounted application does not know its prefix.
     """
 
-    __slots__ = ("_scope", "_path", "_app", "_router", "_root")
+    __slots__ = ("_scope", "_templates", "_path", "_app", "_router", "_root")
 
-    def __init__(self, app: Any, scope: Scope) -> None:
+    def __init__(self, app: Any, scope: Scope, templates: "_Templates") -> None:
         self._scope = scope
+        self._templates = templates
         self._path = scope.get("path")
         # Inside of an application the scope names it already, below a mount also the router
         # outside.
@@ -139,6 +141,9 @@ class _Route:
             # Another framework's, which notes a route likewise.
             path = getattr(scope.get("route"), "path", None)
             return path if isinstance(path, str) else None
+        known = self._templates.of(routes, scope.get("endpoint"))
+        if known is not None:
+            return known
         # Mounts change one, and note what it was in the other.
         root = str(scope.get("app_root_path", scope.get("root_path", "")) if self._root is None else self._root)
         route = scope.get("route")
@@ -154,6 +159,68 @@ class _Route:
         return _match(routes, fresh)
 
 
+#: Where a route is: the list, the place in it, and what is there.
+_Link = Tuple[Any, int, Any]
+
+
+class _Templates:
+    """The templates of endpoints that one route has."""
+
+    def __init__(self) -> None:
+        self._routes: Any = None
+        #: All lists of routes, with their lengths.
+        self._lists: "List[Tuple[Any, int]]" = []
+        #: By the endpoint's ``id``; the endpoint is kept, so that no other object has that. A
+        #: template is ``None`` if several routes have the endpoint.
+        self._found: "Dict[int, Tuple[Any, Optional[str], Tuple[_Link, ...]]]" = {}
+
+    def of(self, routes: Any, endpoint: Any) -> Optional[str]:
+        """The template of this endpoint's route; ``None`` if it is not known."""
+        if endpoint is None:
+            return None
+        if self._routes is not routes or any(len(known) != length for known, length in self._lists):
+            self._read(routes)
+        _, template, links = self._found.get(id(endpoint), (None, None, ()))
+        if any(known[at] is not route for known, at, route in links):
+            # A route was put in the place of another one.
+            self._read(routes)
+            template = self._found.get(id(endpoint), (None, None, ()))[1]
+        return template
+
+    def _read(self, routes: Any) -> None:
+        lists: "List[Tuple[Any, int]]" = []
+        found: "Dict[int, Tuple[Any, Optional[str], Tuple[_Link, ...]]]" = {}
+        todo: "List[Tuple[Any, str, Tuple[_Link, ...]]]" = [(routes, "", ())]
+        # A router that is mounted in itself has no end.
+        while todo and len(lists) < 1000:
+            of, prefix, links = todo.pop()
+            lists.append((of, len(of)))
+            for at, entry in enumerate(of):
+                here = (*links, (of, at, entry))
+                for route in _each([entry]):
+                    path = getattr(route, "path", "")
+                    below = _below(route)
+                    if below is not None:
+                        todo.append((below, prefix + path, here))
+                        continue
+                    endpoint = getattr(route, "endpoint", None) or getattr(route, "app", None)
+                    template: Optional[str] = prefix + (path or "/")
+                    other = found.get(id(endpoint))
+                    if other is not None and other[1] != template:
+                        template = None
+                    found[id(endpoint)] = (endpoint, template, here)
+        if todo:
+            found.clear()
+        self._routes, self._lists, self._found = routes, lists, found
+
+
+def _below(route: Any) -> Any:
+    """The routes below a mount; ``None`` for a route, and where they cannot be known."""
+    if not hasattr(route, "routes"):
+        return None
+    return route.routes or _routes_of(getattr(route, "app", None))
+
+
 def _match(routes: "Iterable[Any]", scope: Scope) -> Optional[str]:
     """The template of the route that a router with these routes takes: the first that matches, else
     the first but for its method.
@@ -164,11 +231,10 @@ def _match(routes: "Iterable[Any]", scope: Scope) -> Optional[str]:
         if match.value not in (_PARTIAL, _FULL):
             continue
         template: Optional[str] = getattr(route, "path", "") or "/"
-        if hasattr(route, "routes"):
-            below = route.routes or _routes_of(getattr(route, "app", None))
-            if below is not None:
-                rest = _match(below, {**scope, **child_scope})
-                template = None if rest is None else getattr(route, "path", "") + rest
+        below = _below(route)
+        if below is not None:
+            rest = _match(below, {**scope, **child_scope})
+            template = None if rest is None else getattr(route, "path", "") + rest
         if match.value == _FULL:
             return template
         partial = partial or template
