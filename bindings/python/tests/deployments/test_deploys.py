@@ -77,19 +77,23 @@ for i in range(3):
     assert page(code, shm, tmp_path / "d") == {("c_total", ("a", str(i))): 1 for i in range(3)}
 
 
-def test_old_workers_are_counted_where_it_is_seen(shm, tmp_path):
+def test_updates_of_old_workers_are_told(shm, tmp_path):
+    """By a number on the page, and by a warning of the process that replaces their definition."""
     code = """
 import subprocess
 old = Counter("c", "help", ["a"])
 old.labels("1").inc()
-subprocess.run([sys.executable, "-c", 'from prometheus_client import *; Counter("c", "help", ["a", "b"]).labels("1", "2").inc()'])
+new = 'from prometheus_client import *; Counter("c", "help", ["a", "b"]).labels("1", "2").inc()'
+for warns in (True, False):  # the definition is replaced once
+    done = subprocess.run([sys.executable, "-c", new], capture_output=True, text=True)
+    assert ("the metric c has another definition than at an earlier start" in done.stderr) == warns, done.stderr
 old.labels("1").inc()
 old.labels("2").inc()
 registry = CollectorRegistry()
 MultiProcessCollector(registry)
 assert "shmetrics_stale_updates_total 2.0" in generate_latest(registry).decode()
 """
-    assert page(code, shm, tmp_path / "d") == {("c_total", ("a", "1"), ("b", "2")): 1}
+    assert page(code, shm, tmp_path / "d") == {("c_total", ("a", "1"), ("b", "2")): 2}
 
 
 APP = """

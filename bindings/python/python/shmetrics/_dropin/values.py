@@ -150,7 +150,13 @@ def family(
     except ValueError:
         if not domain.may_replace(name):
             raise
-        return ValueFamily(*definition, replace=True)
+        made = ValueFamily(*definition, replace=True)
+        if (segment.attached() or 0) > 1:
+            warn(
+                "the metric %s has another definition than at an earlier start. Updates of processes that still have the earlier one "
+                "are on no page (shmetrics_stale_updates_total counts them): end them" % name
+            )
+        return made
     domain.defined.add(name)
     return made
 
