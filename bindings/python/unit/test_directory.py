@@ -13,6 +13,7 @@ import sys
 import pytest
 
 from shmetrics import Segment, _directory
+from shmetrics._dropin import segments
 
 COUNT = """
 import sys
@@ -132,6 +133,43 @@ def test_a_directory_that_takes_no_marker(tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("SHMETRICS_DIR", os.path.dirname(held.path))
     assert _directory.claim(str(tmp_path / "d")) == (place.name, None, True), "while it is in use"
+
+
+def test_processes_elsewhere_that_have_a_directory_without_a_marker(tmp_path, monkeypatch):
+    """Their segments are found by the directory's numbers, under any path; one that no process counts in fails the page."""
+    real = os.path.realpath(tmp_path)
+    numbers = os.stat(real).st_dev, os.stat(real).st_ino
+
+    def segment(view, path, numbers=numbers):
+        stem = _directory.stem_of(path)
+        return "%s:%s.%s" % (stem, _directory._identity_without_marker(view, numbers, stem), view)
+
+    def no_marker(real, stem):
+        raise PermissionError(13, "Permission denied", real)
+
+    monkeypatch.setattr(_directory, "_make", no_marker)
+    foreign = Segment(segment("%016x" % 1, real, (numbers[0], numbers[1] + 1)))
+    assert _directory.find(real) == (_directory._without_marker(real, _directory.stem_of(real)), False)
+    there = Segment(segment("%016x" % 1, "/other/path"))
+    name = there.path.rpartition("shmetrics-")[2]
+    assert _directory.find(real) == (name, True)
+    assert _directory.claim(real) == _directory.Place(name, "%s: Permission denied" % real, True)
+    # A process of this mount namespace began to count at the same time: both are on the page.
+    own = Segment(_directory._without_marker(real, _directory.stem_of(real)))
+    assert segments.segment_at(real).path == own.path
+    assert [reader.path for reader in segments.beside(real)] == [there.path]
+    assert foreign.is_current
+
+
+def test_a_segment_of_such_a_directory_that_no_process_counts_in(program, tmp_path):
+    (tmp_path / "d").mkdir()
+    real = os.path.realpath(tmp_path / "d")
+    stem, view = _directory.stem_of("/other"), "%016x" % 1
+    numbers = os.stat(real).st_dev, os.stat(real).st_ino
+    program("from shmetrics import Segment; Segment('%s:%s.%s')" % (stem, _directory._identity_without_marker(view, numbers, stem), view))
+    with pytest.raises(_directory.MarkerError, match="no process counts in the segment"):
+        _directory.find(real)
+    assert _directory.claim(real).problem is None and _directory.find(real)[1], "a marker settles it"
 
 
 @pytest.mark.parametrize("numbers", [0, 1, 2])

@@ -339,15 +339,75 @@ class Place(NamedTuple):
 
 
 def _without_marker(real: str, stem: str) -> str:
-    """The name in a directory that takes no marker: what processes with this view of paths agree
-    on.
-    """
-    try:
-        status: "Tuple[int, int]" = (os.stat(real).st_dev, os.stat(real).st_ino)
-    except OSError:
-        status = (0, 0)
+    """The name in a directory that takes no marker: processes of this mount namespace agree on it."""
     view = viewpoint()
-    return "%s:%016x%s" % (stem, _code(("%s:%d:%d:%s" % (view, *status, stem)).encode(), 64), "." + view if view else "")
+    return "%s:%s%s" % (stem, _identity_without_marker(view, _numbers(real), stem), "." + view if view else "")
+
+
+def _identity_without_marker(view: str, numbers: Tuple[int, int], stem: str) -> str:
+    return "%016x" % _code(("%s:%d:%d:%s" % (view, *numbers, stem)).encode(), 64)
+
+
+def _numbers(real: str) -> Tuple[int, int]:
+    try:
+        status = os.stat(real)
+    except OSError:
+        return 0, 0
+    return status.st_dev, status.st_ino
+
+
+def same_directory(path: str) -> "List[Tuple[str, bool]]":
+    """Segments of a directory that takes no marker, made by processes that see the directory from
+    other mount namespaces or under other paths; and whether a process counts in each. The newest is
+    the first.
+
+    The identity in such a name is made of the directory's numbers, which all of them see, and of
+    what else is in the name.
+    """
+    real = os.path.realpath(path)
+    numbers = _numbers(real)
+    try:
+        kind = file_system(real) & 0xFFFFFFFF
+        if kind in _DEVICES_CHANGE or kind in _INODES_CHANGE or read(real) is not None:
+            return []
+        segments = Segment.list()
+    except OSError:
+        return []
+    found = []
+    for segment in segments:
+        parts = split(segment)
+        if parts is None or parts.user:
+            continue
+        if parts.identity == _identity_without_marker(parts.view, numbers, parts.stem):
+            found.append((segment, is_in_use(segment)))
+    return sorted(found, key=lambda each: _made(each[0]), reverse=True)
+
+
+def is_in_use(segment: str) -> bool:
+    """Whether a process counts in the segment; no, where this process may not know."""
+    try:
+        return Segment.is_in_use(segment)
+    except (OSError, ValueError):
+        return False
+
+
+def may_write(path: str) -> bool:
+    """Whether this process may create files in the directory."""
+    effective = os.access in os.supports_effective_ids
+    return os.access(path, os.W_OK | os.X_OK, effective_ids=effective)
+
+
+def _obstacle(real: str) -> Optional[str]:
+    """Why this process could not put a marker into the directory; ``None`` if it could."""
+    try:
+        system = os.statvfs(real)
+    except OSError:
+        return None  # the directory is gone, and nothing counts for it
+    if system.f_flag & os.ST_RDONLY:
+        return "its file system is read-only"
+    if (system.f_blocks and not system.f_bavail) or (system.f_files and not system.f_favail):
+        return "its file system is full"
+    return None if may_write(real) else "user %d may not write into it" % os.geteuid()
 
 
 def _listed(stem: str) -> "List[str]":
@@ -369,11 +429,8 @@ def _in_use(stem: str) -> Optional[str]:
         parts = split(segment)
         if parts is None or parts.view != view or not view:
             continue
-        try:
-            if Segment.is_in_use(segment):
-                found.append(segment[: -len(parts.user) - 1] if parts.user else segment)
-        except (OSError, ValueError):
-            continue
+        if is_in_use(segment):
+            found.append(segment[: -len(parts.user) - 1] if parts.user else segment)
     return max(found, key=_made, default=None)
 
 
@@ -397,7 +454,7 @@ def claim(path: str, stem: Optional[str] = None) -> Place:
             named = read(real)
         except MarkerError as error:
             if error.errno != errno.EINVAL or not _discarded(real):
-                return Place(_without_marker(real, stem), str(error.strerror))
+                return _claim_without_marker(real, stem, str(error.strerror))
             continue
         if named is not None:
             return Place(named, None)
@@ -407,8 +464,15 @@ def claim(path: str, stem: Optional[str] = None) -> Place:
         try:
             _make(real, stem)
         except OSError as error:
-            return Place(_without_marker(real, stem), "%s: %s" % (error.filename or real, error.strerror))
-    return Place(_without_marker(real, stem), "%s keeps being wiped" % real)
+            return _claim_without_marker(real, stem, "%s: %s" % (error.filename or real, error.strerror))
+    return _claim_without_marker(real, stem, "%s keeps being wiped" % real)
+
+
+def _claim_without_marker(real: str, stem: str, problem: str) -> Place:
+    for segment, used in same_directory(real):
+        if used:
+            return Place(segment, problem, is_others=True)
+    return Place(_without_marker(real, stem), problem)
 
 
 def _discarded(real: str) -> bool:
@@ -420,14 +484,49 @@ def _discarded(real: str) -> bool:
         return False
 
 
-def find(path: str) -> Tuple[Optional[str], bool]:
-    """The segment to read, and whether it must be there: whoever made the marker has counted in it."""
+def find(path: str, counted: Optional[str] = None) -> Tuple[str, bool]:
+    """The segment to read, and whether it must be there: the process that made the marker has
+    counted in it. ``counted``: the segment that this process counts in for the directory.
+
+    An empty page is right where no process has counted. That is known where this process could put
+    a marker into the directory, as then the others could too. Elsewhere the page is an error.
+    """
     real = os.path.realpath(path)
     named = read(real)
     if named is not None:
         return named, True
+    if counted is not None and os.path.lexists(file_of(counted)):
+        return counted, False
     stem = stem_of(real)
-    return _in_use(stem) or _without_marker(real, stem), False
+    own = _without_marker(real, stem)
+    used = _in_use(stem)
+    if used is not None or os.path.lexists(file_of(own)):
+        return used or own, False
+    others = same_directory(real)
+    for segment, is_used in others:
+        if is_used:
+            return segment, True
+    if others:
+        raise MarkerError(
+            errno.ENOENT,
+            "it has no marker, and no process counts in the segment %s, which may be its. Start the processes that count, or remove %s"
+            % (others[0][0], file_of(others[0][0])),
+        )
+    obstacle = _obstacle(real)
+    if obstacle is not None:
+        raise MarkerError(
+            errno.ENOENT,
+            "no process that can be seen from here counts in it, and it takes no marker by which others could be found: %s. "
+            "Start the processes that count, make it writable, or set SHMETRICS_SEGMENT" % obstacle,
+        )
+    return own, False
+
+
+def is_without_marker(path: str, segment: str) -> bool:
+    """Whether the name is one that processes make for this directory when it takes no marker."""
+    parts = split(segment)
+    numbers = _numbers(os.path.realpath(path))
+    return parts is not None and parts.identity == _identity_without_marker(parts.view, numbers, parts.stem)
 
 
 def others(name: str) -> "List[str]":
@@ -468,8 +567,7 @@ def access(path: str, name: str) -> "Dict[str, Any]":
         elif "mode" in given:
             # The bits are for a group that this process cannot name.
             given["mode"] &= ~0o060
-    trusted: "List[Any]" = [user for user in os.environ.get("SHMETRICS_TRUST", "").replace(" ", "").split(",") if user]
-    trusted.append(status.st_uid)
+    trusted: "List[Any]" = [*_trusted(), status.st_uid]
     if shared and bits & 0o022:
         # Whoever writes into the directory could as well remove what is in it.
         try:
@@ -482,19 +580,37 @@ def access(path: str, name: str) -> "Dict[str, Any]":
     return given
 
 
+def _trusted() -> "List[str]":
+    """The users that SHMETRICS_TRUST names."""
+    return [user for user in os.environ.get("SHMETRICS_TRUST", "").replace(" ", "").split(",") if user]
+
+
+def is_trusted(uid: int) -> bool:
+    """Whether SHMETRICS_TRUST names the user, by number or by name."""
+    users = _trusted()
+    if not users or str(uid) in users:
+        return bool(users)
+    try:
+        import pwd
+
+        return pwd.getpwuid(uid).pw_name in users
+    except (ImportError, KeyError):
+        return False
+
+
 def may_add(path: str, segment: str) -> bool:
-    """Whether a segment beside the directory's first one is of a user who may write into the
-    directory.
+    """Whether a further segment of the directory is of a user who may write into the directory, or
+    whom SHMETRICS_TRUST names.
     """
     parts = split(segment)
     try:
         directory, file = os.stat(path), os.lstat(file_of(segment))
     except OSError:
         return False
-    if parts is None or not stat.S_ISREG(file.st_mode) or parts.user != "u%d" % file.st_uid:
+    if parts is None or not stat.S_ISREG(file.st_mode) or parts.user not in ("", "u%d" % file.st_uid):
         return False
     bits = stat.S_IMODE(directory.st_mode)
-    if file.st_uid in (0, os.geteuid(), directory.st_uid) or bits & 0o002:
+    if file.st_uid in (0, os.geteuid(), directory.st_uid) or bits & 0o002 or is_trusted(file.st_uid):
         return True
     return bool(bits & 0o020) and file.st_gid == directory.st_gid
 

@@ -118,8 +118,8 @@ def open_default() -> "Tuple[Optional[Segment], Optional[str]]":
     name, directory = given_name(), _directory.from_environment()
     if directory is not None:
         segment, first, _, trouble = open_of_directory(directory, name)
-        if segment is not None and segment.path is not None and not segment.path.endswith("shmetrics-" + first.rpartition("/")[2]):
-            trouble = trouble or (
+        if segment is not None and _is_side(segment, first):
+            trouble = (
                 "metrics of this process are in the segment %s, as it may not write to %s: pages of this package show the former alone. "
                 "Give the directory %s to the user of all processes" % (segment.path, first, directory)
             )
@@ -161,10 +161,23 @@ def open_of_directory(directory: str, name: Optional[str] = None) -> Opened:
         before, problem = place.name, place.problem
     if problem is not None and trouble is None:
         trouble = (
-            "metrics are counted in the segment %s, which processes in other containers do not find, and which wiping %s does not reset: "
-            "the directory takes no marker (%s). Make it writable, or set SHMETRICS_SEGMENT" % (place.name, directory, problem)
+            "metrics are counted in the segment %s, which wiping %s does not reset, and which processes in other containers find only "
+            "while it is in use: the directory takes no marker (%s). Make it writable, or set SHMETRICS_SEGMENT"
+            % (place.name, directory, problem)
+        )
+    if segment is not None and trouble is None and _is_side(segment, place.name) and not (
+        _directory.may_write(directory) or _directory.is_trusted(os.geteuid())
+    ):
+        trouble = (
+            "metrics are counted in the segment %s, and pages of the directory %s fail meanwhile: user %d may not write into it. Give it "
+            "to the user of all processes, or name the user in SHMETRICS_TRUST" % (segment.path, directory, os.geteuid())
         )
     return Opened(segment, place.name, options, trouble)
+
+
+def _is_side(segment: Segment, first: str) -> bool:
+    """Whether the segment is one beside the directory's first, as this process may not write to that."""
+    return segment.path is not None and not segment.path.endswith("shmetrics-" + first.rpartition("/")[2])
 
 
 def open_or_fall_back(

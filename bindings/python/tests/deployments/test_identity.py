@@ -122,6 +122,31 @@ def test_a_directory_that_takes_no_marker(how, shm, tmp_path):
     assert ("Read-only" if how == "ro" else "No space") in warned and "SHMETRICS_SEGMENT" in warned and str(tmp_path / "d") in warned
 
 
+@needs_mounts
+def test_readers_elsewhere_of_a_directory_that_takes_no_marker(shm, tmp_path):
+    """From another mount namespace and under another path: the page is whole while a process counts,
+    and fails when none does.
+    """
+    directory, sidecar = tmp_path / "d", tmp_path / "sidecar"
+    for path in (directory, sidecar):
+        path.mkdir()
+    read_only = f"mount --bind {directory} {directory}; mount -o remount,bind,ro {directory}"
+    bound = f"mount --bind {directory} {sidecar}"
+    with Stays(directory, shm, 5, before=read_only) as app:
+        assert counts(directory, shm, 0) == "5.0"
+        assert counts(sidecar, shm, 0, before=bound) == "5.0"
+        assert counts(directory, shm, 2, before=read_only).splitlines()[0] == "7.0", "another container counts with it"
+        assert len(list(shm.iterdir())) == 1
+        app.page()  # a warning
+    for before in ("", read_only):
+        out = counts(directory, shm, 0, before=before)
+        assert out.startswith("SegmentUnreadable") and "no process counts" in out
+    for segment in shm.iterdir():
+        segment.unlink()
+    out = counts(directory, shm, 0, before=read_only)
+    assert out.startswith("SegmentUnreadable") and "its file system is read-only" in out, "who counts may be elsewhere"
+
+
 def test_a_directory_that_is_not_there(shm, tmp_path):
     code = COUNT.replace("try:\n    found", f"import os; os.mkdir({str(tmp_path / 'd')!r})\ntry:\n    found")
     out = counts(tmp_path / "d", shm, code=code)

@@ -165,6 +165,30 @@ def test_native_pages_tell_that_they_are_not_whole(directory, open_shm):
 
 
 @as_root
+def test_counts_of_a_user_who_may_not_write_fail_the_page(directory, open_shm):
+    """A page without them would be wrong. It is whole when the user may write, or is trusted."""
+    os.chmod(directory, 0o755)
+    assert counts(directory, open_shm, 1) == "1.0"
+    with Stays(directory, open_shm, 5, user=NOBODY) as worker:
+        assert worker.first == "6.0"
+        out = counts(directory, open_shm, 0)
+        assert out.startswith("SegmentUnreadable") and f"processes of user {NOBODY} count" in out and "SHMETRICS_TRUST" in out
+        for trusted in ("nobody", str(NOBODY)):
+            assert counts(directory, open_shm, 0, SHMETRICS_TRUST=trusted) == "6.0"
+        os.chown(directory, NOBODY, NOBODY)
+        assert counts(directory, open_shm, 0) == "6.0"
+
+
+@as_root
+def test_who_may_not_write_is_warned(directory, open_shm):
+    os.chmod(directory, 0o755)
+    assert counts(directory, open_shm, 1) == "1.0"
+    page, warned = counts(directory, open_shm, 2, user=NOBODY).splitlines()
+    assert page == "3.0" and "pages of the directory" in warned and "SHMETRICS_TRUST" in warned
+    assert counts(directory, open_shm, 2, user=NOBODY, SHMETRICS_TRUST="nobody") == "5.0"
+
+
+@as_root
 def test_a_segment_that_somebody_plants_is_on_no_page(directory, open_shm):
     os.chmod(directory, 0o755)
     assert counts(directory, open_shm, 1) == "1.0"

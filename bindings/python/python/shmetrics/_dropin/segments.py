@@ -143,17 +143,17 @@ def segment_at(path: str) -> Any:
     cannot be read, an error says which, and what to do: a page without it would be a wrong one.
     """
     domain = domain_at(path)
+    own = None if domain is None else _name_of(domain.segment)
+    if domain is not None and own is None:
+        return domain.segment  # of this process and its forked children
     name, must_be_there = _given_for(path), False
     try:
         if name is None:
-            name, must_be_there = _directory.find(path)
+            name, must_be_there = _directory.find(path, None if domain is None else domain.name)
     except OSError as error:
         raise _unreadable(path, str(error.strerror or error), error)
-    if name is None:
-        return None
     if domain is not None:
-        own = _name_of(domain.segment)
-        if own is None or own == name:
+        if own == name:
             return domain.segment
         if must_be_there and domain.name != name:
             _segment.warn(
@@ -212,7 +212,7 @@ class SegmentUnreadable(OSError):
     """A page cannot be made, as the segment cannot be read. A scrape should fail."""
 
 
-def _unreadable(path: str, why: str, error: Exception) -> SegmentUnreadable:
+def _unreadable(path: str, why: str, error: Optional[Exception] = None) -> SegmentUnreadable:
     message = "the metrics of the directory %s cannot be shown: %s" % (path, why)
     _segment.warn(message)
     made = SegmentUnreadable(message)
@@ -221,7 +221,9 @@ def _unreadable(path: str, why: str, error: Exception) -> SegmentUnreadable:
 
 
 def beside(path: str) -> "List[Any]":
-    """Further segments of a directory: of users that may not write to the first one."""
+    """Further segments of a directory: of users that may not write to the first one, and, where the
+    directory takes no marker, of processes in other mount namespaces.
+    """
     domain, found = domain_at(path), []
     name = None if domain is None else domain.name
     try:
@@ -229,14 +231,31 @@ def beside(path: str) -> "List[Any]":
             name = _given_for(path) or _directory.find(path)[0]
     except OSError:
         return []  # `segment_at` says so
-    for other in [] if name is None else _directory.others(name):
+    others = _directory.others(name)
+    if _directory.is_without_marker(path, name):
+        others += [other for other, used in _directory.same_directory(path) if used and other != name]
+    for other in others:
         if domain is not None and other == _name_of(domain.segment):
             found.append(domain.segment)
         elif _directory.may_add(path, other):
             found.append(_open_reader(path, other, True))
+        elif _directory.is_in_use(other):
+            # A page without these counts would be wrong, and one with them whatever a user likes.
+            raise _unreadable(
+                path,
+                "processes of user %s count in the segment %s, and that user may not write into the directory. Give the directory "
+                "to the user of all processes, or name the user in SHMETRICS_TRUST" % (_owner_of(other), other),
+            )
         else:
             _segment.warn("the segment %s is on no page: its owner may not write into the directory %s" % (other, path))
     return found
+
+
+def _owner_of(name: str) -> str:
+    try:
+        return str(os.lstat(_directory.file_of(name)).st_uid)
+    except OSError:
+        return "(gone)"
 
 
 def leave(path: Optional[str], identity: Any) -> None:
