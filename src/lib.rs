@@ -21,7 +21,8 @@ pub use crate::error::Error;
 pub use crate::expose::{
     accepts_gzip, Cursor, Exposition, Extra, FamilyInfo, Format, Inspection, LastUpdate, ProcessInfo, Reader,
 };
-pub use crate::expose::{Kind, NativeBuckets, Point, PointExemplar, PointFamily, PointValue, Points};
+pub use crate::expose::{NativeBuckets, Point, PointExemplar, PointFamily, PointValue, Points};
+pub use crate::kind::Kind;
 pub use crate::metric::{
     Counter, Enum, Gauge, GaugeHistogram, Histogram, InProgress, Info, Metric, StateSet, Summary, Timer,
 };

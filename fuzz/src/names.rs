@@ -228,20 +228,6 @@ fn status_of<T>(result: &Result<T, Error>) -> u32 {
     }
 }
 
-const MODES: [GaugeMode; 11] = [
-    GaugeMode::Shared,
-    GaugeMode::All,
-    GaugeMode::LiveAll,
-    GaugeMode::Sum,
-    GaugeMode::LiveSum,
-    GaugeMode::Min,
-    GaugeMode::LiveMin,
-    GaugeMode::Max,
-    GaugeMode::LiveMax,
-    GaugeMode::MostRecent,
-    GaugeMode::LiveMostRecent,
-];
-
 fn through_rust(segment: &shmetrics::Segment, spec: &Spec, values: &[Vec<Vec<u8>>], v: f64, model: &mut Segment) {
     // What Rust's types do not let through: bytes that are no text, unknown modes; and label counts
     // not spelled out here.
@@ -261,11 +247,11 @@ fn through_rust(segment: &shmetrics::Segment, spec: &Spec, values: &[Vec<Vec<u8>
     if spec.kind != Kind::Histogram {
         spec.buckets = None;
     }
-    let gauge = |mode: u32| segment.gauge(&name, &help, MODES[mode as usize]).unit(&unit);
+    let gauge = |mode: u32| segment.gauge(&name, &help, GaugeMode::ALL[mode as usize]).unit(&unit);
     let lookup: Result<Lookup<Box<dyn Fn()>>, Error> = match spec.kind {
         Kind::Counter => register(segment.counter(&name, &help).unit(&unit), &labels)
             .map(|f| changes(f, move |c: &Counter| c.add(v))),
-        Kind::Gauge(mode) if mode as usize >= MODES.len() => return,
+        Kind::Gauge(mode) if mode as usize >= GaugeMode::ALL.len() => return,
         Kind::Gauge(mode) => register(gauge(mode), &labels).map(|f| changes(f, move |g: &Gauge| g.set(v))),
         Kind::Histogram => {
             let builder = segment.histogram(&name, &help).unit(&unit);

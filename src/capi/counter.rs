@@ -4,7 +4,7 @@ use super::family::{clear, find, named, register_family, remove, with_labels};
 use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
 use super::{guard, guarded, hot, hot_guarded, null, shmetrics_family_spec, shmetrics_str};
-use crate::kind::KIND_COUNTER;
+use crate::kind::Kind;
 use crate::metric::sealed::At;
 use crate::metric::Counter;
 use crate::record::gauge_mode::GaugeMode;
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn shmetrics_counter_register(
         }
         // SAFETY: the caller's promise.
         unsafe {
-            let (p0, p1) = register_family(segment, spec, KIND_COUNTER, GaugeMode::Shared)?;
+            let (p0, p1) = register_family(segment, spec, Kind::Counter, GaugeMode::Shared)?;
             *family = shmetrics_counter_family { p0, p1 };
         }
         Ok(())
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn shmetrics_counter_add_named(
 ) -> shmetrics_status {
     hot_guarded(|| {
         // SAFETY: the caller's promise.
-        unsafe { named(segment, KIND_COUNTER, name, labels, count, v, |counter: Counter| counter.add(v)) }
+        unsafe { named(segment, Kind::Counter, name, labels, count, v, |counter: Counter| counter.add(v)) }
     })
 }
 

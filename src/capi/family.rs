@@ -3,9 +3,8 @@
 use super::segment::{segment_of, shmetrics_label, shmetrics_segment};
 use super::status::{fail, shmetrics_status};
 use super::{null, shmetrics_family_spec, shmetrics_str, slice, status, whole_units, Growing};
-use crate::kind::{KIND_COUNTER, KIND_ENUM, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_STATE_SET, KIND_SUMMARY};
+use crate::kind::Kind;
 use crate::metric::sealed::At;
-use crate::record::family::a_kind;
 use crate::record::gauge_mode::GaugeMode;
 use crate::record::native_schema::Native;
 use crate::registry::by_name;
@@ -35,21 +34,21 @@ fn native(spec: &shmetrics_family_spec) -> Option<Native> {
 }
 
 /// Refuses what families of this kind do not have.
-fn check_fields(spec: &shmetrics_family_spec, kind: u8) -> Result<(), shmetrics_status> {
-    let histogram = matches!(kind, KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM);
-    let (summary, states) = (kind == KIND_SUMMARY, matches!(kind, KIND_STATE_SET | KIND_ENUM));
+fn check_fields(spec: &shmetrics_family_spec, kind: Kind) -> Result<(), shmetrics_status> {
+    let histogram = matches!(kind, Kind::Histogram | Kind::GaugeHistogram);
+    let (summary, states) = (kind == Kind::Summary, matches!(kind, Kind::StateSet | Kind::Enum));
     let native = spec.native_factor != 0.0 || spec.native_zero_threshold != 0.0 || spec.native_max_buckets != 0;
     let fields = [
         ("buckets", spec.bucket_count > 0 && !histogram, "histograms"),
         ("native buckets", native && !histogram, "histograms"),
         ("quantiles", (spec.quantile_count > 0 || spec.quantile_max_age_seconds != 0.0) && !summary, "summaries"),
         ("states", spec.state_count > 0 && !states, "state sets and enums"),
-        ("exact_name", spec.exact_name && kind != KIND_COUNTER, "counters"),
+        ("exact_name", spec.exact_name && kind != Kind::Counter, "counters"),
     ];
     match fields.iter().find(|(_, wrong, _)| *wrong) {
         None => Ok(()),
         Some((field, _, of)) => {
-            let message = format!("the spec has {field}, which only {of} have; this is {}", a_kind(kind));
+            let message = format!("the spec has {field}, which only {of} have; this is {}", kind.with_article());
             Err(fail(shmetrics_status::InvalidArgument, message))
         }
     }
@@ -62,7 +61,7 @@ fn check_fields(spec: &shmetrics_family_spec, kind: u8) -> Result<(), shmetrics_
 pub(super) unsafe fn register_family(
     segment: *const shmetrics_segment,
     spec: *const shmetrics_family_spec,
-    kind: u8,
+    kind: Kind,
     mode: GaugeMode,
 ) -> Result<(*const c_void, *const c_void), shmetrics_status> {
     // SAFETY: the caller's promise.
@@ -89,7 +88,7 @@ pub(super) unsafe fn register_family(
             (spec.name.text("the name")?, spec.help.text("the help")?, spec.unit.text("the unit")?);
         (labels, states, name, help, unit, buckets, quantiles)
     };
-    let with_buckets = matches!(kind, KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM);
+    let with_buckets = matches!(kind, Kind::Histogram | Kind::GaugeHistogram);
     let default_buckets = spec.buckets.is_null() && with_buckets;
     let buckets = if default_buckets { DEFAULT_BUCKETS } else { buckets };
     let (max_series, expire) = (spec.max_series, if labels.is_empty() { 0 } else { expire });
@@ -171,7 +170,7 @@ pub(super) unsafe fn find<M: At>(
 #[inline(always)]
 pub(super) unsafe fn named<M: At>(
     segment: *mut shmetrics_segment,
-    kind: u8,
+    kind: Kind,
     name: shmetrics_str,
     labels: *const shmetrics_label,
     count: usize,

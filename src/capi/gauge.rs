@@ -4,7 +4,7 @@ use super::family::{clear, find, register_family, remove};
 use super::segment::shmetrics_segment;
 use super::status::{fail, shmetrics_status};
 use super::{guard, guarded, hot, null, shmetrics_family_spec, shmetrics_str};
-use crate::kind::{KIND_GAUGE, KIND_UNKNOWN};
+use crate::kind::Kind;
 use crate::metric::sealed::At;
 use crate::metric::{Gauge, GaugeWord as Word};
 use crate::record::gauge_mode::GaugeMode;
@@ -107,7 +107,7 @@ pub unsafe extern "C" fn shmetrics_gauge_register(
         })?;
         // SAFETY: the caller's promise.
         unsafe {
-            let (p0, p1) = register_family(segment, spec, KIND_GAUGE, mode)?;
+            let (p0, p1) = register_family(segment, spec, Kind::Gauge, mode)?;
             *family = shmetrics_gauge_family { p0, p1 };
         }
         Ok(())
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn shmetrics_unknown_register(
         }
         // SAFETY: the caller's promise.
         unsafe {
-            let (p0, p1) = register_family(segment, spec, KIND_UNKNOWN, GaugeMode::Shared)?;
+            let (p0, p1) = register_family(segment, spec, Kind::Unknown, GaugeMode::Shared)?;
             *family = shmetrics_gauge_family { p0, p1 };
         }
         Ok(())

@@ -4,7 +4,7 @@ use super::family::{clear, find, named, register_family, remove, with_labels};
 use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
 use super::{guard, guarded, hot, hot_guarded, null, shmetrics_family_spec, shmetrics_str};
-use crate::kind::KIND_HISTOGRAM;
+use crate::kind::Kind;
 use crate::metric::sealed::At;
 use crate::metric::Histogram;
 use crate::record::gauge_mode::GaugeMode;
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn shmetrics_histogram_register(
         }
         // SAFETY: the caller's promise.
         unsafe {
-            let (p0, p1) = register_family(segment, spec, KIND_HISTOGRAM, GaugeMode::Shared)?;
+            let (p0, p1) = register_family(segment, spec, Kind::Histogram, GaugeMode::Shared)?;
             *family = shmetrics_histogram_family { p0, p1 };
         }
         Ok(())
@@ -159,7 +159,7 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_named(
 ) -> shmetrics_status {
     hot_guarded(|| {
         // SAFETY: the caller's promise.
-        unsafe { named(segment, KIND_HISTOGRAM, name, labels, count, v, |histogram: Histogram| histogram.observe(v)) }
+        unsafe { named(segment, Kind::Histogram, name, labels, count, v, |histogram: Histogram| histogram.observe(v)) }
     })
 }
 

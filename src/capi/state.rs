@@ -4,7 +4,7 @@ use super::family::{clear, find, register_family, remove};
 use super::segment::shmetrics_segment;
 use super::status::shmetrics_status;
 use super::{guard, guarded, hot, null, shmetrics_family_spec, shmetrics_str};
-use crate::kind::{KIND_ENUM, KIND_INFO, KIND_STATE_SET};
+use crate::kind::Kind;
 use crate::metric::sealed::At;
 use crate::metric::{Enum, Info, StateSet};
 use crate::record::gauge_mode::GaugeMode;
@@ -53,7 +53,7 @@ impl shmetrics_states {
 unsafe fn register(
     segment: *mut shmetrics_segment,
     spec: *const shmetrics_family_spec,
-    kind: u8,
+    kind: Kind,
     family: *mut shmetrics_states_family,
 ) -> shmetrics_status {
     guarded(|| {
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn shmetrics_state_set_register(
     family: *mut shmetrics_states_family,
 ) -> shmetrics_status {
     // SAFETY: the caller's promise.
-    unsafe { register(segment, spec, KIND_STATE_SET, family) }
+    unsafe { register(segment, spec, Kind::StateSet, family) }
 }
 
 /// Registers a family of enums, or finds it: `spec->states` names up to 64 states, of which one is
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn shmetrics_enum_register(
     family: *mut shmetrics_states_family,
 ) -> shmetrics_status {
     // SAFETY: the caller's promise.
-    unsafe { register(segment, spec, KIND_ENUM, family) }
+    unsafe { register(segment, spec, Kind::Enum, family) }
 }
 
 /// The state set or enum with these label values, made if there is none. Never fails: see "Label
@@ -167,7 +167,7 @@ pub unsafe extern "C" fn shmetrics_info_register(
         }
         // SAFETY: the caller's promise.
         unsafe {
-            let (p0, p1) = register_family(segment, spec, KIND_INFO, GaugeMode::Shared)?;
+            let (p0, p1) = register_family(segment, spec, Kind::Info, GaugeMode::Shared)?;
             *family = shmetrics_info_family { p0, p1 };
         }
         Ok(())

@@ -5,7 +5,7 @@ use super::histogram::{shmetrics_histogram, shmetrics_histogram_family};
 use super::segment::shmetrics_segment;
 use super::status::shmetrics_status;
 use super::{guard, guarded, hot, null, shmetrics_family_spec, shmetrics_str};
-use crate::kind::{KIND_GAUGE_HISTOGRAM, KIND_SUMMARY};
+use crate::kind::Kind;
 use crate::metric::{GaugeHistogram, Summary};
 use crate::record::gauge_mode::GaugeMode;
 
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn shmetrics_summary_register(
         }
         // SAFETY: the caller's promise.
         unsafe {
-            let (p0, p1) = register_family(segment, spec, KIND_SUMMARY, GaugeMode::Shared)?;
+            let (p0, p1) = register_family(segment, spec, Kind::Summary, GaugeMode::Shared)?;
             *family = shmetrics_summary_family { p0, p1 };
         }
         Ok(())
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn shmetrics_gauge_histogram_register(
         }
         // SAFETY: the caller's promise.
         unsafe {
-            let (p0, p1) = register_family(segment, spec, KIND_GAUGE_HISTOGRAM, GaugeMode::Shared)?;
+            let (p0, p1) = register_family(segment, spec, Kind::GaugeHistogram, GaugeMode::Shared)?;
             *family = shmetrics_histogram_family { p0, p1 };
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::format::plain::Own;
-use crate::kind::{KIND_COUNTER, KIND_GAUGE};
+use crate::kind::Kind;
 use crate::text::escaping;
 use crate::text::names;
 use crate::text::names::Named;
@@ -27,7 +27,7 @@ pub struct Extra {
     /// Without a counter's `_total`.
     name: String,
     help: String,
-    kind: u8,
+    kind: Kind,
     samples: BTreeMap<Vec<(String, String)>, f64>,
 }
 
@@ -40,7 +40,7 @@ impl Extra {
     /// # Errors
     /// [`Error::InvalidName`], [`Error::InvalidArgument`] for a help text of more than 16 KiB.
     pub fn counter(name: &str, help: &str) -> Result<Self, Error> {
-        Self::new(name, help, KIND_COUNTER)
+        Self::new(name, help, Kind::Counter)
     }
 
     /// A gauge.
@@ -48,10 +48,10 @@ impl Extra {
     /// # Errors
     /// As [`Extra::counter`].
     pub fn gauge(name: &str, help: &str) -> Result<Self, Error> {
-        Self::new(name, help, KIND_GAUGE)
+        Self::new(name, help, Kind::Gauge)
     }
 
-    fn new(name: &str, help: &str, kind: u8) -> Result<Self, Error> {
+    fn new(name: &str, help: &str, kind: Kind) -> Result<Self, Error> {
         names::help(help)?;
         // Here the library's prefix may be used: its exporter is one of those who add families.
         let rest = name.strip_prefix(names::OWN_PREFIX).unwrap_or(name);
@@ -83,7 +83,7 @@ impl Extra {
         if let Some(other) = label_names.iter().find(|name| !escaping::is_label(name)) {
             return Err(Error::name("label name", other, PLAIN));
         }
-        if self.kind == KIND_COUNTER && (value.is_nan() || value < 0.0) {
+        if self.kind == Kind::Counter && (value.is_nan() || value < 0.0) {
             return Err(Error::InvalidArgument(format!("the counter {} cannot be {value}", self.name)));
         }
         let mut labels: Vec<_> = labels.iter().map(|(name, v)| ((*name).to_owned(), (*v).to_owned())).collect();
@@ -101,7 +101,7 @@ impl Extra {
         Own {
             name: &self.name,
             help: &self.help,
-            is_counter: self.kind == KIND_COUNTER,
+            is_counter: self.kind == Kind::Counter,
             samples: self.samples.iter().map(|(labels, value)| (labels.clone(), *value)).collect(),
         }
     }
@@ -115,7 +115,7 @@ impl Extra {
         &self.name
     }
 
-    pub(super) fn kind(&self) -> u8 {
+    pub(super) fn kind(&self) -> Kind {
         self.kind
     }
 }

@@ -5,15 +5,16 @@ use std::sync::atomic::Ordering::Acquire;
 use super::page::allowance::Allowance;
 use super::self_metrics;
 use super::source::Source;
-use crate::kind::KIND_GAUGE;
+use crate::kind::Kind;
 use crate::process::{Slots, Token};
-use crate::record::family::{count_of, kind_name, Record};
+use crate::record::family::{count_of, Record};
+use crate::record::gauge_mode::GaugeMode;
 use crate::shm::layout::offset;
 use crate::shm::layout::{entry, header, GRANULE};
 use crate::shm::list::Ring;
 use crate::shm::mapping::{Backing, Owner, PREFIX};
 use crate::shm::memory::{Mapped, Memory};
-use crate::shm::percpu::Kind;
+use crate::shm::percpu;
 
 /// What is in a segment: made by [`Reader::inspect`](crate::Reader::inspect).
 #[derive(Clone, Debug)]
@@ -75,9 +76,9 @@ pub struct FamilyInfo {
     /// Its name; a counter's without `_total`.
     pub name: String,
     /// `counter`, `gauge`, `histogram`, `summary` and so on.
-    pub kind: &'static str,
+    pub kind: Kind,
     /// A gauge's mode.
-    pub mode: Option<&'static str>,
+    pub mode: Option<GaugeMode>,
     /// Whether a counter is called so on pages in text, without `_total`.
     pub exact_name: bool,
     /// Its help text.
@@ -157,7 +158,7 @@ pub(super) fn inspect(source: &Source<'_>) -> Inspection {
         rejected_updates: memory.get64(header::REJECTED_UPDATES),
         leaked: self_metrics::leaked(memory),
         corrupt,
-        lane_kind: Kind::of(memory).name(),
+        lane_kind: percpu::Kind::of(memory).name(),
         lane_cpus: memory.lanes().cpus as u32,
         lane_bytes: memory.get64(header::LANE_BYTES),
         owner: backing.owner(),
@@ -198,8 +199,8 @@ fn boot_id(memory: &Mapped) -> String {
 fn family_info(record: &Record<'_>) -> Option<FamilyInfo> {
     let texts = record.texts()?;
     Some(FamilyInfo {
-        kind: kind_name(record.kind()),
-        mode: (record.kind() == KIND_GAUGE).then(|| record.mode().name()),
+        kind: record.kind(),
+        mode: record.is_kind(Kind::Gauge).then(|| record.mode()),
         exact_name: record.exact(),
         series: if texts.labels.is_empty() { 1 } else { record.series() },
         max_series: record.max_series(),

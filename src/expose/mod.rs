@@ -21,4 +21,4 @@ pub use self::points::Points;
 pub use self::reader::Reader;
 pub(crate) use self::reader::MEMORY_TO_RENDER;
 pub use self::source::LastUpdate;
-pub use self::values::{Kind, NativeBuckets, Point, PointExemplar, PointFamily, PointValue};
+pub use self::values::{NativeBuckets, Point, PointExemplar, PointFamily, PointValue};

@@ -7,36 +7,10 @@ use super::format::plain::Own;
 use super::page::family::View;
 use super::page::observations::{native_exemplars, Observed};
 use super::page::snapshot::{Page, Series, Shot, Total};
-use crate::kind::{
-    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
-};
+use crate::kind::Kind;
 use crate::metric::gauge_merge::{Sample, Shown};
 use crate::record::gauge_mode::GaugeMode;
 use crate::text::label_set;
-
-/// What a family is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// It only rises.
-    Counter,
-    /// It goes up and down.
-    Gauge,
-    /// Observations in buckets.
-    Histogram,
-    /// Observations, which may go away again, in buckets.
-    GaugeHistogram,
-    /// Observations by their count and sum.
-    Summary,
-    /// Labels that say something; the value is 1.
-    Info,
-    /// States, each on or off.
-    StateSet,
-    /// States, one of them on.
-    Enum,
-    /// Something from elsewhere.
-    Unknown,
-}
 
 /// A family, as its points tell it.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,15 +120,15 @@ impl Gather {
         let marks = || view.texts.marks.clone();
         let family = PointFamily {
             name: view.name(""),
-            kind: kind(view.kind),
+            kind: view.kind,
             help: view.texts.help.clone(),
             unit: view.texts.unit.clone(),
             bounds: match view.kind {
-                KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => view.bounds.clone(),
+                Kind::Histogram | Kind::GaugeHistogram => view.bounds.clone(),
                 _ => Vec::new(),
             },
-            states: if matches!(view.kind, KIND_STATE_SET | KIND_ENUM) { marks() } else { Vec::new() },
-            is_native: view.native.is_some() && view.kind != KIND_SUMMARY,
+            states: if matches!(view.kind, Kind::StateSet | Kind::Enum) { marks() } else { Vec::new() },
+            is_native: view.native.is_some() && view.kind != Kind::Summary,
         };
         let (observed, each) = (Observed::default(), Vec::new());
         Gather { view, family: Arc::new(family), ready: Vec::new(), fresh: Vec::new(), observed, each }
@@ -189,7 +163,7 @@ impl Gather {
 
     fn read(&mut self, series: &Series<'_>) -> bool {
         match self.view.kind {
-            KIND_COUNTER => {
+            Kind::Counter => {
                 let Some(total) = series.counter(self.view.text_at) else { return false };
                 let value = match total {
                     Total::Whole(n) => PointValue::Whole(n),
@@ -197,22 +171,22 @@ impl Gather {
                 };
                 self.keep(series, None, value, 1);
             }
-            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => {
+            Kind::Histogram | Kind::GaugeHistogram | Kind::Summary => {
                 let Some(sum) = self.observed.read(series, &self.view) else { return false };
                 let counts = self.observed.counts.clone();
                 let slots = counts.len();
                 let (native, quantiles) = (self.native(), self.quantiles());
                 self.keep(series, None, PointValue::Buckets { counts, sum, native, quantiles }, slots);
             }
-            KIND_INFO => self.keep(series, None, PointValue::Float(1.0), 0),
-            KIND_STATE_SET | KIND_ENUM => {
+            Kind::Info => self.keep(series, None, PointValue::Float(1.0), 0),
+            Kind::StateSet | Kind::Enum => {
                 let word = series.states();
-                let on = |i: usize| if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
+                let on = |i: usize| if self.view.kind == Kind::Enum { word == i as u64 } else { word >> i & 1 == 1 };
                 let states = (0..self.family.states.len()).map(on).collect();
                 self.keep(series, None, PointValue::States(states), 0);
             }
             kind => {
-                let mode = if kind == KIND_GAUGE { self.view.mode } else { GaugeMode::Shared };
+                let mode = if kind == Kind::Gauge { self.view.mode } else { GaugeMode::Shared };
                 let mut each = std::mem::take(&mut self.each);
                 match series.gauge(mode, &mut each) {
                     Shown::Nothing => {}
@@ -231,7 +205,7 @@ impl Gather {
     }
 
     fn native(&self) -> Option<Box<NativeBuckets>> {
-        if self.view.native.is_none() || self.view.kind == KIND_SUMMARY {
+        if self.view.native.is_none() || self.view.kind == Kind::Summary {
             return None;
         }
         let sketch = &self.observed.sketch;
@@ -245,7 +219,7 @@ impl Gather {
     }
 
     fn quantiles(&self) -> Vec<(f64, f64)> {
-        if self.view.kind != KIND_SUMMARY || self.view.native.is_none() {
+        if self.view.kind != Kind::Summary || self.view.native.is_none() {
             return Vec::new();
         }
         self.view.bounds.iter().copied().zip(self.observed.quantiles.iter().copied()).collect()
@@ -255,7 +229,7 @@ impl Gather {
         let mut all = self.view.fixed_labels().to_vec();
         all.extend(self.view.labels_of(&series.text.bytes(), series.escaped));
         all.extend(more);
-        let found = if self.view.is_only_native() && self.view.kind != KIND_SUMMARY {
+        let found = if self.view.is_only_native() && self.view.kind != Kind::Summary {
             native_exemplars(series)
         } else {
             let slots = if series.has_exemplars() { 0..slots } else { 0..0 };
@@ -269,20 +243,6 @@ impl Gather {
         let exemplars = exemplars.collect();
         let family = Arc::clone(&self.family);
         self.fresh.push(Point { family, labels: all, began: series.created(), value, exemplars });
-    }
-}
-
-fn kind(kind: u8) -> Kind {
-    match kind {
-        KIND_COUNTER => Kind::Counter,
-        KIND_GAUGE => Kind::Gauge,
-        KIND_HISTOGRAM => Kind::Histogram,
-        KIND_GAUGE_HISTOGRAM => Kind::GaugeHistogram,
-        KIND_SUMMARY => Kind::Summary,
-        KIND_INFO => Kind::Info,
-        KIND_STATE_SET => Kind::StateSet,
-        KIND_ENUM => Kind::Enum,
-        _ => Kind::Unknown,
     }
 }
 

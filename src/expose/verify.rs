@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::page::allowance::Allowance;
 use super::self_metrics;
-use crate::kind::KIND_GAUGE;
+use crate::kind::Kind;
 use crate::metric::{each_block, lane_is_sound, Block};
 use crate::process::Slots;
-use crate::record::family::{cells_end, is_kind, kind_name, text_at, Record, Texts};
+use crate::record::family::{cells_end, text_at, Record, Texts};
 use crate::record::gauge_mode::GaugeMode;
 use crate::shm::index::{tag_of, Index};
 use crate::shm::layout::offset;
@@ -24,7 +24,6 @@ use crate::shm::layout::{
 use crate::shm::list::Ring;
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::percpu;
-use crate::shm::percpu::Kind;
 use crate::shm::state;
 use crate::shm::state::State;
 use crate::text::label_set;
@@ -93,7 +92,7 @@ impl Look<'_> {
             format!("header: the records end at {tail}, their memory at {watermark}, in an arena from {arena} to {end}")
         });
         let lanes = [header::LANE_KIND, header::LANE_CPUS, header::LANE_STRIDE].map(|field| m.get32(field));
-        let known = Kind::of(m) != Kind::None || lanes[0] == 0;
+        let known = percpu::Kind::of(m) != percpu::Kind::None || lanes[0] == 0;
         self.expect(known && (lanes[0] == 0 || PerCpu::of(m) != PerCpu::NONE), || {
             format!("header: lanes of the kind {}, for {} CPUs, {} bytes apart", lanes[0], lanes[1], lanes[2])
         });
@@ -146,7 +145,10 @@ impl Look<'_> {
                     self.expect(names.insert(texts.name.clone()), || format!("{what}: it is there twice"));
                     self.family(&record, link, &texts, &what);
                 }
-                None => self.tell(format!("family at {}: its texts cannot be read", offset(link))),
+                None => {
+                    let kind = m.get8(record.at + entry::KIND);
+                    self.tell(format!("family at {}: its kind is {kind}, or its texts cannot be read", offset(link)));
+                }
             }
             link = m.load32(offset(link) + entry::NEXT, Acquire);
         }
@@ -184,11 +186,8 @@ impl Look<'_> {
     fn family(&mut self, record: &Record<'_>, link: u32, texts: &Texts, what: &str) {
         let m = self.memory;
         let kind = record.kind();
-        let known = is_kind(kind);
         let mode = m.get8(record.at + family::MODE);
-        self.expect(known && GaugeMode::checked(u32::from(mode)).is_some(), || {
-            format!("{what}: the kind {kind} in the mode {mode}")
-        });
+        self.expect(GaugeMode::checked(u32::from(mode)).is_some(), || format!("{what}: the mode {mode} of a {kind}"));
         self.expect(self.leads_to_record(link, record.record_len()), || {
             format!("{what}: a record of {} bytes passes the end", record.record_len())
         });
@@ -209,7 +208,7 @@ impl Look<'_> {
         self.expect(embedded > record.at && embedded + text_at <= record.at + record.record_len(), || {
             format!("{what}: its embedded series is not in its record")
         });
-        if record.text_at() == text_at && known {
+        if record.text_at() == text_at {
             self.all_series(record, link, texts, what);
         }
     }
@@ -233,10 +232,10 @@ impl Look<'_> {
             let (its, kind) = (m.get32(at + entry::PARENT), m.get8(at + entry::KIND));
             let state = state::state(m, link);
             // In its store there may be records of another family, which are free, as a rule.
-            let is_its = its == parent && kind == record.kind();
+            let is_its = its == parent && kind == record.kind() as u8;
             let foreign = its != parent && Record::new(m, offset(its)).store_at() == record.store_at();
             self.expect(is_its || foreign, || {
-                format!("{what}: the series at {at} is a {} of the family at {}", kind_name(kind), offset(its))
+                format!("{what}: the series at {at} is of the kind {kind}, of the family at {}", offset(its))
             });
             match state.state() {
                 state::LIVE | state::EXPIRED if foreign => {}
@@ -310,7 +309,7 @@ impl Look<'_> {
                 self.tell(format!("{what}: {{{text}}} has a link that leads to {leads}, which is none of its buckets"));
             }
         }
-        if record.kind() == KIND_GAUGE && record.mode().has_cells() {
+        if record.is_kind(Kind::Gauge) && record.mode().has_cells() {
             self.blocks(at, &format!("{what}: {{{text}}}"));
         }
         Some(text)

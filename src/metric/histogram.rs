@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::exemplar;
 use super::native;
 use super::sealed::At;
-use crate::kind::KIND_GAUGE_HISTOGRAM;
+use crate::kind::Kind;
 use crate::record::family::Record;
 use crate::record::native_schema::Shape;
 use crate::segment::{Inner, Segment};
@@ -282,7 +282,7 @@ impl Histogram {
     #[inline]
     pub(super) fn forget(&self, v: f64) {
         // C has one handle for all histograms, and the counts of others never fall.
-        let is_gauge = |at| self.inner.memory.get8(at + entry::KIND) == KIND_GAUGE_HISTOGRAM;
+        let is_gauge = |at| self.inner.memory.get8(at + entry::KIND) == Kind::GaugeHistogram as u8;
         if self.cells.is_null() || !is_gauge(self.record()) {
             return self.reject();
         }
@@ -440,7 +440,7 @@ impl Histogram {
     #[inline(never)]
     fn ask_for_lane(&self) {
         // Native buckets and quantiles have cells of their own kinds.
-        let falls = self.inner.memory.get8(self.record() + entry::KIND) == KIND_GAUGE_HISTOGRAM;
+        let falls = self.inner.memory.get8(self.record() + entry::KIND) == Kind::GaugeHistogram as u8;
         if falls {
             return;
         }

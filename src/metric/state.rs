@@ -1,7 +1,7 @@
 use std::ffi::c_void;
 
 use super::sealed::At;
-use crate::kind::{KIND_ENUM, KIND_STATE_SET};
+use crate::kind::Kind;
 use crate::record::family::Record;
 use crate::segment::{Inner, Segment};
 use crate::shm::layout::offset;
@@ -55,9 +55,9 @@ impl States {
     /// Makes the word what `new` makes of it, if there is such a state, in a family of this kind: C
     /// has one handle for both.
     #[inline(always)]
-    fn change(&self, kind: u8, state: usize, new: impl Fn(u64) -> u64) {
+    fn change(&self, kind: Kind, state: usize, new: impl Fn(u64) -> u64) {
         let memory = &self.inner.memory;
-        let may = memory.get8(self.at + entry::KIND) == kind && state < self.count.min(64);
+        let may = memory.get8(self.at + entry::KIND) == kind as u8 && state < self.count.min(64);
         let Some(pair) = memory.pair(self.at + gauge::TAG).filter(|_| may) else {
             // A series that is removed may have given its memory to a family with other states.
             let why = if self.is_over() { header::STALE_UPDATES } else { header::REJECTED_UPDATES };
@@ -131,7 +131,7 @@ impl StateSet {
     /// `shmetrics_updates_rejected_total`.
     pub fn set(&self, state: usize, on: bool) {
         let bit = 1 << (state & 63);
-        self.0.change(KIND_STATE_SET, state, |bits| if on { bits | bit } else { bits & !bit });
+        self.0.change(Kind::StateSet, state, |bits| if on { bits | bit } else { bits & !bit });
     }
 
     /// Whether a state is on.
@@ -148,7 +148,7 @@ impl Enum {
     /// Sets the state, by its place among the family's. One that there is not is noted in
     /// `shmetrics_updates_rejected_total`.
     pub fn set(&self, state: usize) {
-        self.0.change(KIND_ENUM, state, |_| state as u64);
+        self.0.change(Kind::Enum, state, |_| state as u64);
     }
 
     /// The state.

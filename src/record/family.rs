@@ -11,9 +11,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use super::gauge_mode::GaugeMode;
 use super::native_schema::Stored;
 use super::native_schema::{Shape, ROOT_SIZE};
-use crate::kind::{
-    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
-};
+use crate::kind::Kind;
 use crate::shm::layout::offset;
 use crate::shm::layout::{
     align, counter, entry, family, gauge, histogram, GRANULE, NAMING_EXACT, NO_SCHEMA, SCHEMA_BIAS,
@@ -36,16 +34,22 @@ impl<'a> Record<'a> {
     pub(crate) fn new(memory: &'a Mapped, at: u64) -> Self {
         Record { memory, at }
     }
+    /// The type of the family. A damaged byte is `Unknown` here, and keeps the family off pages:
+    /// see [`Record::texts`].
     #[inline(always)]
-    pub(crate) fn kind(&self) -> u8 {
-        self.memory.get8(self.at + entry::KIND)
+    pub(crate) fn kind(&self) -> Kind {
+        Kind::from_byte(self.memory.get8(self.at + entry::KIND)).unwrap_or(Kind::Unknown)
+    }
+    #[inline(always)]
+    pub(crate) fn is_kind(&self, kind: Kind) -> bool {
+        self.memory.get8(self.at + entry::KIND) == kind as u8
     }
     pub(crate) fn mode(&self) -> GaugeMode {
         GaugeMode::from_byte(self.memory.get8(self.at + family::MODE))
     }
     /// Whether the texts and protobuf show it, a counter, under the name it was registered with.
     pub(crate) fn exact(&self) -> bool {
-        self.kind() == KIND_COUNTER && self.memory.get8(self.at + family::NAMING) & NAMING_EXACT != 0
+        self.is_kind(Kind::Counter) && self.memory.get8(self.at + family::NAMING) & NAMING_EXACT != 0
     }
     pub(crate) fn named<'t>(&self, texts: &'t Texts) -> Named<'t> {
         Named { base: &texts.name, kind: self.kind(), exact: self.exact() }
@@ -199,8 +203,9 @@ impl<'a> Record<'a> {
         Some(self.name_at() - self.at + name + unit + labels + marks + help)
     }
 
-    /// The texts, copied.
+    /// A copy of the texts. `None`: the record is damaged, or its type is unknown to this version.
     pub(crate) fn texts(&self) -> Option<Texts> {
+        Kind::from_byte(self.memory.get8(self.at + entry::KIND))?;
         self.texts_len()?;
         let name_len = u64::from(self.memory.get16(self.at + family::NAME_LEN));
         let unit_len = u64::from(self.memory.get16(self.at + family::UNIT_LEN));
@@ -282,38 +287,15 @@ impl Texts {
     }
 }
 
-pub(crate) fn kind_name(kind: u8) -> &'static str {
-    match kind {
-        KIND_COUNTER => "counter",
-        KIND_GAUGE => "gauge",
-        KIND_HISTOGRAM => "histogram",
-        KIND_INFO => "info",
-        KIND_STATE_SET => "state set",
-        KIND_ENUM => "enum",
-        KIND_SUMMARY => "summary",
-        KIND_GAUGE_HISTOGRAM => "gauge histogram",
-        _ => "metric of unknown type",
-    }
-}
-
-pub(crate) fn a_kind(kind: u8) -> String {
-    let article = if matches!(kind, KIND_INFO | KIND_ENUM) { "an" } else { "a" };
-    format!("{article} {}", kind_name(kind))
-}
-
-pub(crate) fn is_kind(kind: u8) -> bool {
-    (KIND_COUNTER..=KIND_GAUGE_HISTOGRAM).contains(&kind)
-}
-
 /// How many {count, sum} pairs a series has.
-pub(crate) fn pairs(kind: u8, bounds: usize, native: bool) -> u64 {
+pub(crate) fn pairs(kind: Kind, bounds: usize, native: bool) -> u64 {
     match kind {
         // Of the zero bucket, and two for each bound.
-        KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM if native => 2 * bounds as u64 + 1,
+        Kind::Histogram | Kind::GaugeHistogram if native => 2 * bounds as u64 + 1,
         // And of the zero bucket.
-        KIND_SUMMARY if native => 2,
-        KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => bounds as u64 + 1,
-        KIND_SUMMARY => 1,
+        Kind::Summary if native => 2,
+        Kind::Histogram | Kind::GaugeHistogram => bounds as u64 + 1,
+        Kind::Summary => 1,
         _ => 0,
     }
 }
@@ -329,10 +311,10 @@ pub(crate) fn text_at(cells_end: u64, expires: bool) -> u64 {
 }
 
 /// Where the cells of a series end.
-pub(crate) fn cells_end(kind: u8, bounds: usize, native: bool) -> u64 {
+pub(crate) fn cells_end(kind: Kind, bounds: usize, native: bool) -> u64 {
     match kind {
-        KIND_COUNTER => counter::SIZE,
-        KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => {
+        Kind::Counter => counter::SIZE,
+        Kind::Histogram | Kind::GaugeHistogram | Kind::Summary => {
             histogram::SIZE + 16 * pairs(kind, bounds, native) + if native { ROOT_SIZE } else { 0 }
         }
         _ => gauge::SIZE,

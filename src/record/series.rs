@@ -1,6 +1,7 @@
 //! A series' record, as it is written.
 
 use super::gauge_mode::GaugeMode;
+use crate::kind::Kind;
 use crate::segment::Inner;
 use crate::shm::layout::{entry, FLAG_ESCAPED, FLAG_MODE_SHIFT};
 
@@ -9,7 +10,7 @@ pub(crate) struct Series {
     pub(crate) family: u32,
     /// Of its hash.
     pub(crate) tag: u32,
-    pub(crate) kind: u8,
+    pub(crate) kind: Kind,
     pub(crate) mode: GaugeMode,
     pub(crate) escaped: bool,
     pub(crate) text_len: usize,
@@ -24,7 +25,7 @@ impl Series {
         memory.put32(at + entry::TAG, self.tag);
         memory.put32(at + entry::CREATED, inner.age());
         memory.put16(at + entry::TEXT_LEN, self.text_len as u16);
-        memory.put8(at + entry::KIND, self.kind);
+        memory.put8(at + entry::KIND, self.kind as u8);
         memory
             .put8(at + entry::FLAGS, ((self.mode as u8) << FLAG_MODE_SHIFT) | (u8::from(self.escaped) * FLAG_ESCAPED));
     }

@@ -4,10 +4,7 @@ use std::time::Duration;
 use super::lookup::Table;
 use super::register::register;
 use super::spec::Spec;
-use crate::kind::{
-    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
-    KIND_UNKNOWN,
-};
+use crate::kind::Kind;
 use crate::metric::{Counter, Enum, Gauge, GaugeHistogram, Histogram, Info, Metric, StateSet, Summary};
 use crate::record::family::Record;
 use crate::record::gauge_mode::GaugeMode;
@@ -46,44 +43,44 @@ pub(crate) const DEFAULT_BUCKETS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 impl Segment {
-    fn builder<'a, M>(self, name: &'a str, help: &'a str, kind: u8, mode: GaugeMode) -> Builder<'a, M> {
+    fn builder<'a, M>(self, name: &'a str, help: &'a str, kind: Kind, mode: GaugeMode) -> Builder<'a, M> {
         Builder { segment: self, spec: Spec::new(name, help, kind, mode), metric: PhantomData }
     }
 
     /// A counter: a value that only rises. Pages show it as `name_total`, whether or not `name`
     /// ends so.
     pub fn counter<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Counter> {
-        self.builder(name, help, KIND_COUNTER, GaugeMode::Shared)
+        self.builder(name, help, Kind::Counter, GaugeMode::Shared)
     }
 
     /// A gauge: a value that goes up and down. The mode says what the values of several processes
     /// amount to.
     pub fn gauge<'a>(&self, name: &'a str, help: &'a str, mode: GaugeMode) -> Builder<'a, Gauge> {
-        self.builder(name, help, KIND_GAUGE, mode)
+        self.builder(name, help, Kind::Gauge, mode)
     }
 
     /// A histogram, classic with Prometheus' default buckets unless [`Builder::buckets`] or
     /// [`Builder::native`] say otherwise.
     pub fn histogram<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Histogram> {
-        self.builder(name, help, KIND_HISTOGRAM, GaugeMode::Shared).with_default_buckets()
+        self.builder(name, help, Kind::Histogram, GaugeMode::Shared).with_default_buckets()
     }
 
     /// A histogram whose observations can be taken back, with Prometheus' default buckets unless
     /// [`Builder::buckets`] says otherwise.
     pub fn gauge_histogram<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, GaugeHistogram> {
-        self.builder(name, help, KIND_GAUGE_HISTOGRAM, GaugeMode::Shared).with_default_buckets()
+        self.builder(name, help, Kind::GaugeHistogram, GaugeMode::Shared).with_default_buckets()
     }
 
     /// A summary: the count and the sum of observations, and [quantiles](Builder::quantiles) if
     /// asked for.
     pub fn summary<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Summary> {
-        self.builder(name, help, KIND_SUMMARY, GaugeMode::Shared)
+        self.builder(name, help, Kind::Summary, GaugeMode::Shared)
     }
 
     /// A metric of unknown type (`untyped` in Prometheus' formats): a value of which nothing is
     /// known, such as one passed on from elsewhere. One value for all processes.
     pub fn unknown<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Gauge> {
-        self.builder(name, help, KIND_UNKNOWN, GaugeMode::Shared)
+        self.builder(name, help, Kind::Unknown, GaugeMode::Shared)
     }
 
     /// Information in labels, such as a version: pages show `name_info` with the value 1, whether
@@ -98,13 +95,13 @@ impl Segment {
     /// # Ok(()) }
     /// ```
     pub fn info<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Info> {
-        self.builder(name, help, KIND_INFO, GaugeMode::Shared)
+        self.builder(name, help, Kind::Info, GaugeMode::Shared)
     }
 
     /// A set of up to 64 states, each on or off. Pages show a sample for each, 1 or 0, with the
     /// label `name` for the state.
     pub fn state_set<'a>(&self, name: &'a str, help: &'a str, states: &'a [&'a str]) -> Builder<'a, StateSet> {
-        self.builder(name, help, KIND_STATE_SET, GaugeMode::Shared).with_states(states)
+        self.builder(name, help, Kind::StateSet, GaugeMode::Shared).with_states(states)
     }
 
     /// One of up to 64 states. Pages show a sample for each, of which one is 1, with the label
@@ -119,7 +116,7 @@ impl Segment {
     /// # Ok(()) }
     /// ```
     pub fn enumeration<'a>(&self, name: &'a str, help: &'a str, states: &'a [&'a str]) -> Builder<'a, Enum> {
-        self.builder(name, help, KIND_ENUM, GaugeMode::Shared).with_states(states)
+        self.builder(name, help, Kind::Enum, GaugeMode::Shared).with_states(states)
     }
 }
 

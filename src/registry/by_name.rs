@@ -8,7 +8,7 @@ use super::order::Places;
 use super::register::register;
 use super::spec::Spec;
 use super::DEFAULT_BUCKETS;
-use crate::kind::{KIND_COUNTER, KIND_HISTOGRAM};
+use crate::kind::Kind;
 use crate::metric::sealed::At;
 use crate::metric::{Counter, Histogram};
 use crate::record::family::Record;
@@ -22,8 +22,8 @@ use crate::Error;
 
 /// Refuses what a counter cannot add, or a histogram observe, before anything is looked up or made.
 #[inline(always)]
-pub(crate) fn check_amount(inner: &Inner, kind: u8, v: f64) -> Result<(), Error> {
-    let right = if kind == KIND_COUNTER { (0.0..f64::INFINITY).contains(&v) } else { !v.is_nan() };
+pub(crate) fn check_amount(inner: &Inner, kind: Kind, v: f64) -> Result<(), Error> {
+    let right = if kind == Kind::Counter { (0.0..f64::INFINITY).contains(&v) } else { !v.is_nan() };
     if right {
         return Ok(());
     }
@@ -31,9 +31,9 @@ pub(crate) fn check_amount(inner: &Inner, kind: u8, v: f64) -> Result<(), Error>
 }
 
 #[cold]
-fn rejected(inner: &Inner, kind: u8, v: f64) -> Error {
+fn rejected(inner: &Inner, kind: Kind, v: f64) -> Error {
     inner.count(header::REJECTED_UPDATES);
-    Error::InvalidArgument(if kind == KIND_COUNTER {
+    Error::InvalidArgument(if kind == Kind::Counter {
         format!("a counter cannot add {v}: amounts are finite and not negative")
     } else {
         format!("a histogram cannot observe {v}")
@@ -45,7 +45,7 @@ fn rejected(inner: &Inner, kind: u8, v: f64) -> Error {
 #[inline(always)]
 pub(crate) fn update_named<'v, M: At>(
     inner: &'static Inner,
-    kind: u8,
+    kind: Kind,
     name: &[u8],
     count: usize,
     label: impl Fn(usize) -> &'v [u8] + Copy,
@@ -75,7 +75,7 @@ fn series_of<'v, M: At>(table: &Table, lens: &[u16], count: usize, value: impl F
 #[inline(never)]
 fn update_slow<'v, M: At>(
     inner: &'static Inner,
-    kind: u8,
+    kind: Kind,
     name: &[u8],
     count: usize,
     label: &dyn Fn(usize) -> &'v [u8],
@@ -94,13 +94,13 @@ fn update_slow<'v, M: At>(
 #[inline(always)]
 fn family<'v>(
     inner: &'static Inner,
-    kind: u8,
+    kind: Kind,
     name: &[u8],
     count: usize,
     label: impl Fn(usize) -> &'v [u8],
 ) -> Option<(Table, &'static [u16])> {
     // What makes a counter's sample is no part of the family's name.
-    let name = if kind == KIND_COUNTER { name.strip_suffix(b"_total").unwrap_or(name) } else { name };
+    let name = if kind == Kind::Counter { name.strip_suffix(b"_total").unwrap_or(name) } else { name };
     let hash = label_set::family_hash(inner.seed, name);
     let (memory, index) = (&inner.memory, inner.index());
     let bits = index.bits();
@@ -114,7 +114,7 @@ fn family<'v>(
             let record = Record::new(memory, at);
             let (its_name, mut its_labels) = record.names(lens)?;
             if label_set::equal(its_name, name) {
-                if record.kind() != kind || lens.len() != count {
+                if !record.is_kind(kind) || lens.len() != count {
                     return None;
                 }
                 // A loop of its own: `all` is not inlined.
@@ -135,7 +135,7 @@ fn family<'v>(
 #[inline(never)]
 fn in_another_order<'v>(
     inner: &'static Inner,
-    kind: u8,
+    kind: Kind,
     name: &[u8],
     count: usize,
     label: &dyn Fn(usize) -> &'v [u8],
@@ -144,14 +144,14 @@ fn in_another_order<'v>(
     if count < 2 {
         return None;
     }
-    let name = if kind == KIND_COUNTER { name.strip_suffix(b"_total").unwrap_or(name) } else { name };
+    let name = if kind == Kind::Counter { name.strip_suffix(b"_total").unwrap_or(name) } else { name };
     let hash = label_set::family_hash(inner.seed, name);
     let memory = &inner.memory;
     let is_it = |link: u32| -> Option<(Table, Places)> {
         let at = offset(link);
         let (table, lens) = Table::with_label_lens(inner, at)?;
         let record = Record::new(memory, at);
-        let wrong = memory.get32(at + entry::PARENT) != 0 || record.kind() != kind || record.is_retired();
+        let wrong = memory.get32(at + entry::PARENT) != 0 || !record.is_kind(kind) || record.is_retired();
         if table.hash != hash || wrong || lens.len() != count {
             return None;
         }
@@ -196,7 +196,7 @@ fn is_called_in_quotes(line: &[u8], name: &[u8]) -> bool {
 #[inline(never)]
 fn make<'v>(
     inner: &'static Inner,
-    kind: u8,
+    kind: Kind,
     name: &[u8],
     count: usize,
     label: &dyn Fn(usize) -> &'v [u8],
@@ -206,7 +206,7 @@ fn make<'v>(
     let labels: Vec<_> = (0..count).map(|i| String::from_utf8_lossy(label(i))).collect();
     let labels: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
     let usual = Spec::new(name, "", kind, GaugeMode::Shared);
-    let buckets = if kind == KIND_HISTOGRAM { DEFAULT_BUCKETS } else { &[] };
+    let buckets = if kind == Kind::Histogram { DEFAULT_BUCKETS } else { &[] };
     let at = register(inner, Spec { labels: &labels, buckets, ..usual })?;
     Table::with_label_lens(inner, at)
         .ok_or_else(|| Error::Full(format!("the family {name} cannot be read: the segment is damaged")))
@@ -226,8 +226,8 @@ impl Segment {
     /// would end in. [`Error::InvalidArgument`] if `v` is negative, infinite or NaN. Nothing is
     /// counted then.
     pub fn count(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
-        check_amount(self.inner, KIND_COUNTER, v)?;
-        self.named(KIND_COUNTER, name, labels, |counter: Counter| counter.add(v))
+        check_amount(self.inner, Kind::Counter, v)?;
+        self.named(Kind::Counter, name, labels, |counter: Counter| counter.add(v))
     }
 
     /// Counts an observation of the histogram of this name and these labels, as [`Segment::count`]
@@ -236,12 +236,12 @@ impl Segment {
     /// # Errors
     /// As of [`Segment::count`]; of values, only NaN is refused.
     pub fn observe(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
-        check_amount(self.inner, KIND_HISTOGRAM, v)?;
-        self.named(KIND_HISTOGRAM, name, labels, |histogram: Histogram| histogram.observe(v))
+        check_amount(self.inner, Kind::Histogram, v)?;
+        self.named(Kind::Histogram, name, labels, |histogram: Histogram| histogram.observe(v))
     }
 
     #[inline(always)]
-    fn named<M: At>(&self, kind: u8, name: &str, labels: &[(&str, &str)], update: impl Fn(M)) -> Result<(), Error> {
+    fn named<M: At>(&self, kind: Kind, name: &str, labels: &[(&str, &str)], update: impl Fn(M)) -> Result<(), Error> {
         let (label, value) = (|i: usize| labels[i].0.as_bytes(), |i: usize| labels[i].1.as_bytes());
         update_named(self.inner, kind, name.as_bytes(), labels.len(), label, value, update)
     }

@@ -15,7 +15,7 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::{recycle, redefine};
-use crate::kind::KIND_COUNTER;
+use crate::kind::Kind;
 use crate::metric::{each_cell, Counted};
 use crate::record::family::Record;
 use crate::segment::{Inner, Segment};
@@ -39,7 +39,7 @@ fn digest(memory: &Mapped, record: &Record<'_>, place: Place) -> u32 {
     let word = |at| memory.load64(at, Acquire);
     let lane = percpu::of(memory, at);
     match record.kind() {
-        KIND_COUNTER => {
+        Kind::Counter => {
             [counter::INTEGER, counter::FRACTION].into_iter().for_each(|field| take(word(at + field)));
             take(percpu::sum(memory, lane) as u64);
         }

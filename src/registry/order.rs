@@ -130,7 +130,7 @@ fn write(inner: &Inner, family: &Record<'_>, count: usize, places: &Places) -> O
     let link = inner.arena().allocate(bytes)?;
     let at = offset(link);
     memory.put32(at + entry::PARENT, (family.at / GRANULE) as u32);
-    memory.put8(at + entry::KIND, family.kind());
+    memory.put8(at + entry::KIND, family.kind() as u8);
     memory.put64(at + f::HASH, family.hash());
     memory.put32(at + f::TEXT_AT, family.text_at() as u32);
     memory.put8(at + f::LABEL_COUNT, count as u8);

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::recycle;
 use super::spec::Spec;
-use crate::kind::{KIND_COUNTER, KIND_INFO};
+use crate::kind::Kind;
 use crate::metric::{each_block, Block};
 use crate::record::family::Record;
 use crate::segment::{Inner, Segment};
@@ -53,12 +53,12 @@ impl Segment {
     pub fn unregister(&self, name: &str) -> Result<bool, Error> {
         let inner = self.inner;
         drain_all(inner);
-        let names = [Some((name, None)), name.strip_suffix("_total").map(|n| (n, Some(KIND_COUNTER)))]
+        let names = [Some((name, None)), name.strip_suffix("_total").map(|n| (n, Some(Kind::Counter)))]
             .into_iter()
-            .chain([name.strip_suffix("_info").map(|n| (n, Some(KIND_INFO)))]);
+            .chain([name.strip_suffix("_info").map(|n| (n, Some(Kind::Info)))]);
         for (name, kind) in names.flatten() {
             let hash = label_set::family_hash(inner.seed, name.as_bytes());
-            let is_kind = |link| kind.is_none_or(|kind| Record::new(&inner.memory, offset(link)).kind() == kind);
+            let is_kind = |link| kind.is_none_or(|kind| Record::new(&inner.memory, offset(link)).is_kind(kind));
             let same = |link| is_called(inner, link, hash, name) && is_kind(link);
             let may = |link| {
                 inner.memory.put32(header::RETIRING, 1);
@@ -133,8 +133,8 @@ pub(super) fn set_limits(inner: &Inner, record: &Record<'_>, spec: &Spec<'_>) {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Shape {
     text_at: u64,
-    /// 0 where the cells are one pair. Of these every type is one shape.
-    pairs_of: u8,
+    /// `None` where the cells are one pair. Of these every type is one shape.
+    pairs_of: Option<Kind>,
     bounds: usize,
     schema: u8,
     window: bool,
@@ -146,7 +146,7 @@ impl Shape {
         let pairs = record.pairs() > 0;
         Shape {
             text_at: record.text_at(),
-            pairs_of: if pairs { record.kind() } else { 0 },
+            pairs_of: pairs.then(|| record.kind()),
             bounds: if pairs { record.bucket_count() } else { 0 },
             schema: record.memory.get8(record.at + f::SCHEMA),
             window: record.native().is_some_and(|native| native.window > 0),
@@ -263,7 +263,7 @@ fn close(inner: &Inner, record: &Record<'_>) {
                 );
             }
         }
-        _ if record.kind() == KIND_COUNTER => {}
+        _ if record.is_kind(Kind::Counter) => {}
         _ if record.mode().has_cells() => {
             recycle::each_cell(memory, at, |at| recycle::put(memory, at + cell::TAG, |_| [CLOSED_TAG, 0]));
         }

@@ -4,7 +4,6 @@ use super::lookup::prepare;
 use super::spec::Spec;
 use super::{order, recycle, redefine};
 use crate::os::host::Undisturbed;
-use crate::record::family;
 use crate::record::family::Record;
 use crate::segment::{const_labels, Inner};
 use crate::shm::layout::offset;
@@ -118,9 +117,9 @@ impl Maker for FamilyMaker<'_> {
                 if let Some(sample) = names::clash(self.spec.named(), record.named(&texts)) {
                     self.clash = Some(format!(
                         "{} {} and the registered {} {} would both expose {sample}",
-                        family::kind_name(self.spec.kind),
+                        self.spec.kind,
                         self.spec.name,
-                        family::kind_name(record.kind()),
+                        record.kind(),
                         texts.name
                     ));
                     return true;

@@ -1,10 +1,8 @@
 //! What an application asks for when it registers a family: checked, written as a record, and
 //! compared with one.
 
-use crate::kind::{
-    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_STATE_SET, KIND_SUMMARY,
-};
-use crate::record::family::{a_kind, cells_end, text_at, Record};
+use crate::kind::Kind;
+use crate::record::family::{cells_end, text_at, Record};
 use crate::record::gauge_mode::GaugeMode;
 use crate::record::native_schema::{Native, Stored, WINDOW_SECONDS};
 use crate::record::series::Series;
@@ -28,7 +26,7 @@ pub(crate) struct Spec<'a> {
     pub(crate) name: &'a str,
     pub(crate) help: &'a str,
     pub(crate) unit: &'a str,
-    pub(crate) kind: u8,
+    pub(crate) kind: Kind,
     pub(crate) mode: GaugeMode,
     pub(crate) labels: &'a [&'a str],
     /// A histogram's finite bounds.
@@ -56,7 +54,7 @@ pub(crate) struct Spec<'a> {
 }
 
 impl<'a> Spec<'a> {
-    pub(crate) fn new(name: &'a str, help: &'a str, kind: u8, mode: GaugeMode) -> Self {
+    pub(crate) fn new(name: &'a str, help: &'a str, kind: Kind, mode: GaugeMode) -> Self {
         Spec {
             name,
             help,
@@ -88,28 +86,28 @@ impl<'a> Spec<'a> {
         let given = self.name;
         self.name = names::family_name(given, self.kind)?;
         // Given with `_total`, it is the usual name.
-        self.exact &= self.kind == KIND_COUNTER && self.name == given;
+        self.exact &= self.kind == Kind::Counter && self.name == given;
         names::unit(self.unit, self.name, self.kind)?;
         names::help(self.help)?;
         let own: &[&str] = match self.kind {
-            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => &["le"],
-            KIND_SUMMARY => &["quantile"],
-            KIND_STATE_SET | KIND_ENUM => &[self.name],
-            KIND_GAUGE if self.mode.is_listed() => &["pid"],
+            Kind::Histogram | Kind::GaugeHistogram => &["le"],
+            Kind::Summary => &["quantile"],
+            Kind::StateSet | Kind::Enum => &[self.name],
+            Kind::Gauge if self.mode.is_listed() => &["pid"],
             _ => &[],
         };
         names::labels(self.labels, own)?;
         self.buckets = names::buckets(self.buckets)?;
         self.stored = None;
         match self.kind {
-            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => {
+            Kind::Histogram | Kind::GaugeHistogram => {
                 self.stored = self.native.map(Native::checked).transpose()?;
                 if self.stored.is_some() && self.default_buckets {
                     self.buckets = &[];
                 }
                 self.quantiles = &[];
             }
-            KIND_SUMMARY => {
+            Kind::Summary => {
                 names::quantiles(self.quantiles)?;
                 self.buckets = &[];
                 self.stored = (!self.quantiles.is_empty()).then(|| Stored::of_quantiles(self.window.max(1)));
@@ -117,7 +115,7 @@ impl<'a> Spec<'a> {
             _ => (self.buckets, self.quantiles) = (&[], &[]),
         }
         match self.kind {
-            KIND_STATE_SET | KIND_ENUM => {
+            Kind::StateSet | Kind::Enum => {
                 names::states(self.states)?;
                 // Its samples have a label of this name.
                 names::labels(&[self.name], &[])?;
@@ -172,7 +170,7 @@ impl<'a> Spec<'a> {
         memory.put32(at + entry::STATE, State::new(state::NEW, 0).0);
         memory.put32(at + entry::CREATED, inner.age());
         memory.put16(at + entry::TEXT_LEN, self.name.len() as u16);
-        memory.put8(at + entry::KIND, self.kind);
+        memory.put8(at + entry::KIND, self.kind as u8);
         memory.put32(at + family::OVERFLOW, link + (own_len / GRANULE) as u32);
         memory.put32(at + family::TEXT_AT, self.text_at() as u32);
         memory.put64(at + family::MAX_SERIES, self.max_series);
@@ -208,8 +206,8 @@ impl Record<'_> {
     /// What keeps this family from being the one that `spec` describes.
     pub(crate) fn difference(&self, spec: &Spec<'_>) -> Option<String> {
         let texts = self.texts()?;
-        if self.kind() != spec.kind {
-            return Some(format!("it is {}, not {}", a_kind(self.kind()), a_kind(spec.kind)));
+        if !self.is_kind(spec.kind) {
+            return Some(format!("it is {}, not {}", self.kind().with_article(), spec.kind.with_article()));
         }
         let labels = texts.label_names();
         // In another order it is the same family: see `order`.
@@ -239,10 +237,10 @@ impl Record<'_> {
         }
         let bounds: Vec<f64> = (0..self.bucket_count()).map(|i| self.bound(i)).collect();
         match spec.kind {
-            KIND_STATE_SET | KIND_ENUM => {
+            Kind::StateSet | Kind::Enum => {
                 (texts.marks != spec.states).then(|| format!("its states are {:?}, not {:?}", texts.marks, spec.states))
             }
-            KIND_SUMMARY => {
+            Kind::Summary => {
                 (bounds != spec.quantiles).then(|| format!("its quantiles are {bounds:?}, not {:?}", spec.quantiles))
             }
             _ => (bounds != spec.buckets).then(|| format!("its buckets are {bounds:?}, not {:?}", spec.buckets)),

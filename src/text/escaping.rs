@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::kind::own_suffix;
+use crate::kind::Kind;
 
 /// What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others
 /// stay as they are.
@@ -157,11 +157,11 @@ pub(crate) fn exact(name: &str, escaping: Escaping) -> Cow<'_, str> {
 
 /// A family's name as a page has it, without quotes, and without the suffix of its kind. What is
 /// escaped is the name with it, so that a counter's samples are called the same on all pages.
-pub(crate) fn family(base: &str, kind: u8, escaping: Escaping) -> Cow<'_, str> {
+pub(crate) fn family(base: &str, kind: Kind, escaping: Escaping) -> Cow<'_, str> {
     if escaping == Escaping::AllowUtf8 || is_metric(base) {
         return base.into();
     }
-    let suffix = own_suffix(kind);
+    let suffix = kind.suffix();
     let mut name: String = escaped(&format!("{base}{suffix}"), escaping, Of::Metric).collect();
     name.truncate(name.len() - suffix.len());
     name.into()
@@ -237,7 +237,7 @@ pub(crate) fn ways(a: &str, b: &str) -> &'static [Escaping] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kind::{KIND_COUNTER, KIND_GAUGE, KIND_INFO};
+    use crate::kind::Kind;
     use Escaping::{AllowUtf8, Dots, Underscores, Values};
 
     /// What prometheus/common and client_python make of them.
@@ -260,7 +260,7 @@ mod tests {
             ("label with 😱", "label_with__", "label__with____", "U__label_20_with_20__1f631_"),
             ("花火", "__", "____", "U___82b1__706b_"),
         ] {
-            let of = |escaping| family(name, KIND_GAUGE, escaping);
+            let of = |escaping| family(name, Kind::Gauge, escaping);
             assert_eq!([of(Underscores), of(Dots), of(Values), of(AllowUtf8)], [underscores, dots, values, name]);
         }
         for (name, underscores, dots, values) in [("a:b", "a_b", "a__b", "U__a_3a_b"), ("a_b", "a_b", "a_b", "a_b")] {
@@ -272,10 +272,10 @@ mod tests {
     /// The name of the sample is what is escaped.
     #[test]
     fn suffixes_are_escaped_with_the_name() {
-        assert_eq!(family("a.b", KIND_COUNTER, Values), "U__a_2e_b_");
-        assert_eq!(family("a.b", KIND_INFO, Dots), "a_dot_b_");
-        assert_eq!(family("a.b", KIND_COUNTER, Underscores), "a_b");
-        assert_eq!(family("a_b", KIND_COUNTER, Values), "a_b");
+        assert_eq!(family("a.b", Kind::Counter, Values), "U__a_2e_b_");
+        assert_eq!(family("a.b", Kind::Info, Dots), "a_dot_b_");
+        assert_eq!(family("a.b", Kind::Counter, Underscores), "a_b");
+        assert_eq!(family("a_b", Kind::Counter, Values), "a_b");
     }
 
     #[test]

@@ -5,10 +5,7 @@ use std::borrow::Cow;
 
 use super::escaping;
 use super::escaping::Escaping;
-use crate::kind::own_suffix;
-use crate::kind::{
-    KIND_COUNTER, KIND_ENUM, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
-};
+use crate::kind::Kind;
 use crate::Error;
 
 /// Longest metric, label and unit name in bytes.
@@ -36,7 +33,7 @@ pub(crate) fn is_any_label(name: &str) -> bool {
 const RULE: &str = "it is empty, or has control characters or line ends";
 
 /// Checks a family name and returns it without a counter's `_total` or an info's `_info`.
-pub(crate) fn family_name(name: &str, kind: u8) -> Result<&str, Error> {
+pub(crate) fn family_name(name: &str, kind: Kind) -> Result<&str, Error> {
     let bad = |rule: &str| Err(Error::name("metric name", name, rule));
     if !escaping::is_name(name) {
         return bad(RULE);
@@ -49,7 +46,7 @@ pub(crate) fn family_name(name: &str, kind: u8) -> Result<&str, Error> {
     if starts || name.starts_with(OWN_PREFIX) {
         return bad("names starting with `shmetrics_` are the library's own");
     }
-    let suffix = own_suffix(kind);
+    let suffix = kind.suffix();
     let base = name.strip_suffix(suffix).unwrap_or(name);
     if base.is_empty() {
         return bad(&format!("there is nothing before `{suffix}`"));
@@ -57,11 +54,11 @@ pub(crate) fn family_name(name: &str, kind: u8) -> Result<&str, Error> {
     Ok(base)
 }
 
-pub(crate) fn unit(unit: &str, base: &str, kind: u8) -> Result<(), Error> {
+pub(crate) fn unit(unit: &str, base: &str, kind: Kind) -> Result<(), Error> {
     if unit.is_empty() {
         return Ok(());
     }
-    if matches!(kind, KIND_INFO | KIND_STATE_SET | KIND_ENUM) {
+    if matches!(kind, Kind::Info | Kind::StateSet | Kind::Enum) {
         return Err(Error::name("unit", unit, "this kind of metric has none"));
     }
     if !escaping::is_label(unit) {
@@ -173,13 +170,13 @@ pub(crate) fn states(states: &[&str]) -> Result<(), Error> {
 }
 
 /// The suffixes under which a family of this kind may expose samples, in any format.
-fn suffixes(kind: u8) -> &'static [&'static str] {
+fn suffixes(kind: Kind) -> &'static [&'static str] {
     match kind {
-        KIND_COUNTER => &["", "_total", "_created"],
-        KIND_HISTOGRAM => &["", "_bucket", "_count", "_sum", "_created"],
-        KIND_GAUGE_HISTOGRAM => &["", "_bucket", "_count", "_sum", "_gcount", "_gsum"],
-        KIND_SUMMARY => &["", "_count", "_sum", "_created"],
-        KIND_INFO => &["", "_info"],
+        Kind::Counter => &["", "_total", "_created"],
+        Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
+        Kind::GaugeHistogram => &["", "_bucket", "_count", "_sum", "_gcount", "_gsum"],
+        Kind::Summary => &["", "_count", "_sum", "_created"],
+        Kind::Info => &["", "_info"],
         _ => &[""],
     }
 }
@@ -189,14 +186,14 @@ fn suffixes(kind: u8) -> &'static [&'static str] {
 pub(crate) struct Named<'a> {
     /// Without a counter's `_total` or an info's `_info`.
     pub(crate) base: &'a str,
-    pub(crate) kind: u8,
+    pub(crate) kind: Kind,
     /// A counter that some formats show under this very name.
     pub(crate) exact: bool,
 }
 
 impl<'a> Named<'a> {
     /// A family that is called as its kind is in all formats.
-    pub(crate) fn usual(base: &'a str, kind: u8) -> Self {
+    pub(crate) fn usual(base: &'a str, kind: Kind) -> Self {
         Named { base, kind, exact: false }
     }
 
@@ -237,24 +234,24 @@ pub(crate) fn clash(a: Named<'_>, b: Named<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kind::KIND_GAUGE;
+    use crate::kind::Kind;
 
     #[test]
     fn item_29_a_counter_is_named_with_or_without_total() {
-        assert_eq!(family_name("a_total", KIND_COUNTER).unwrap(), "a");
-        assert_eq!(family_name("a", KIND_COUNTER).unwrap(), "a");
-        assert_eq!(family_name("a_total", KIND_GAUGE).unwrap(), "a_total");
-        assert!(family_name("_total", KIND_COUNTER).is_err());
+        assert_eq!(family_name("a_total", Kind::Counter).unwrap(), "a");
+        assert_eq!(family_name("a", Kind::Counter).unwrap(), "a");
+        assert_eq!(family_name("a_total", Kind::Gauge).unwrap(), "a_total");
+        assert!(family_name("_total", Kind::Counter).is_err());
     }
 
     #[test]
     fn names_no_exposition_could_carry_are_refused() {
         for bad in ["", "a\n", "a\r", "\0", "a\u{85}", "a\u{2028}", "shmetrics_x", "shmetrics.x", "shmetrics-x"] {
-            assert!(family_name(bad, KIND_GAUGE).is_err(), "{bad:?}");
+            assert!(family_name(bad, Kind::Gauge).is_err(), "{bad:?}");
         }
-        assert!(family_name(&"a".repeat(513), KIND_GAUGE).is_err());
+        assert!(family_name(&"a".repeat(513), Kind::Gauge).is_err());
         for good in ["a", "_a", "job:rate:5m", "A9_", "1a", "a-b", "a b", "é", "a\"b\\", "http.server.duration"] {
-            assert!(family_name(good, KIND_GAUGE).is_ok(), "{good:?}");
+            assert!(family_name(good, Kind::Gauge).is_ok(), "{good:?}");
         }
     }
 
@@ -283,12 +280,12 @@ mod tests {
     #[test]
     fn item_25_suffix_clashes() {
         let clash = |a, a_kind, b, b_kind| clash(Named::usual(a, a_kind), Named::usual(b, b_kind));
-        assert_eq!(clash("foo", KIND_COUNTER, "foo_total", KIND_GAUGE).as_deref(), Some("foo_total"));
-        assert_eq!(clash("foo_created", KIND_GAUGE, "foo", KIND_COUNTER).as_deref(), Some("foo_created"));
-        assert_eq!(clash("foo", KIND_HISTOGRAM, "foo_count", KIND_GAUGE).as_deref(), Some("foo_count"));
-        assert_eq!(clash("foo", KIND_COUNTER, "foo_bar", KIND_COUNTER), None);
-        assert_eq!(clash("foo", KIND_GAUGE, "foo_total", KIND_GAUGE), None);
-        let clash = |a, b| clash(a, KIND_COUNTER, b, KIND_GAUGE);
+        assert_eq!(clash("foo", Kind::Counter, "foo_total", Kind::Gauge).as_deref(), Some("foo_total"));
+        assert_eq!(clash("foo_created", Kind::Gauge, "foo", Kind::Counter).as_deref(), Some("foo_created"));
+        assert_eq!(clash("foo", Kind::Histogram, "foo_count", Kind::Gauge).as_deref(), Some("foo_count"));
+        assert_eq!(clash("foo", Kind::Counter, "foo_bar", Kind::Counter), None);
+        assert_eq!(clash("foo", Kind::Gauge, "foo_total", Kind::Gauge), None);
+        let clash = |a, b| clash(a, Kind::Counter, b, Kind::Gauge);
         let by = |way| Some(format!("a_b_total on pages with names escaped by {way}"));
         assert_eq!(clash("a.b", "a_b_total"), by("underscores"));
         assert_eq!(clash("a_b", "a.b.total"), by("underscores"));
@@ -298,8 +295,8 @@ mod tests {
 
     #[test]
     fn a_counter_under_its_exact_name_clashes_by_that_too() {
-        let exact = |base| Named { base, kind: KIND_COUNTER, exact: true };
-        let gauge = |base| Named::usual(base, KIND_GAUGE);
+        let exact = |base| Named { base, kind: Kind::Counter, exact: true };
+        let gauge = |base| Named::usual(base, Kind::Gauge);
         assert_eq!(clash(exact("a"), gauge("a")).as_deref(), Some("a"));
         assert_eq!(clash(exact("a"), gauge("a_total")).as_deref(), Some("a_total"));
         assert_eq!(clash(gauge("a_created"), exact("a")).as_deref(), Some("a_created"));
@@ -307,23 +304,23 @@ mod tests {
         // Escaped by values, the name with `_total` begins otherwise than the name without.
         let others = gauge("U__a_2e_b");
         assert!(clash(exact("a.b"), others).is_some_and(|c| c.starts_with("U__a_2e_b on")));
-        assert_eq!(clash(Named::usual("a.b", KIND_COUNTER), others), None);
+        assert_eq!(clash(Named::usual("a.b", Kind::Counter), others), None);
         assert!(samples(exact("a.b"), Escaping::Values).any(|name| name == "U__a_2e_b"));
     }
 
     #[test]
     fn item_30_the_unit_is_a_suffix() {
-        assert!(unit("seconds", "latency_seconds", KIND_HISTOGRAM).is_ok());
+        assert!(unit("seconds", "latency_seconds", Kind::Histogram).is_ok());
         for (u, base) in
             [("seconds", "latency"), ("seconds", "seconds"), ("seconds", "milliseconds"), ("se-c", "a_se-c")]
         {
-            assert!(unit(u, base, KIND_GAUGE).is_err(), "{u} {base}");
+            assert!(unit(u, base, Kind::Gauge).is_err(), "{u} {base}");
         }
     }
 
     #[test]
     fn item_31_no_unit_on_info_and_states() {
-        for kind in [KIND_INFO, KIND_STATE_SET, KIND_ENUM] {
+        for kind in [Kind::Info, Kind::StateSet, Kind::Enum] {
             assert!(unit("seconds", "a_seconds", kind).is_err());
         }
     }

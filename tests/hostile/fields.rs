@@ -60,3 +60,18 @@ fn every_field_with_every_value_that_could_hurt() {
     assert!(outcomes.refused > 50 && outcomes.unharmed > 500, "{outcomes:?}");
     assert!(outcomes.changed > 500 && outcomes.reported > 500, "{outcomes:?}");
 }
+
+/// A later version may know more kinds of metric. This version leaves such a family out, and counts
+/// it.
+#[test]
+fn a_family_of_an_unknown_kind_is_left_out_and_counted() {
+    let (victim, map) = (bytes(), Map::new());
+    let family = link(&victim, map.at("header", "FAMILY_HEAD"));
+    let series = link(&victim, family + map.at("family", "OVERFLOW"));
+    let kinds = [0, 10, 0x7f, 0xff];
+    let outcomes = read_all(&victim, kinds.len(), |i| {
+        let patches = [family, series].map(|record| (record + map.at("entry", "KIND"), vec![kinds[i]]));
+        Mutant { what: format!("kind {}", kinds[i]), patches: patches.into() }
+    });
+    assert_eq!(outcomes.reported, 4, "{outcomes:?}");
+}

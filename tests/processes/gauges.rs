@@ -4,22 +4,8 @@
 use common::{fork, own, page, pause, samples, Gate, Name};
 use shmetrics::{Format, Gauge, GaugeMode, Segment};
 
-const MODES: [GaugeMode; 11] = [
-    GaugeMode::Shared,
-    GaugeMode::All,
-    GaugeMode::LiveAll,
-    GaugeMode::Sum,
-    GaugeMode::LiveSum,
-    GaugeMode::Min,
-    GaugeMode::LiveMin,
-    GaugeMode::Max,
-    GaugeMode::LiveMax,
-    GaugeMode::MostRecent,
-    GaugeMode::LiveMostRecent,
-];
-
 fn gauges(segment: &Segment) -> Vec<Gauge> {
-    MODES.iter().map(|m| segment.gauge(&format!("g_{m}"), "", *m).register().unwrap()).collect()
+    GaugeMode::ALL.iter().map(|m| segment.gauge(&format!("g_{m}"), "", *m).register().unwrap()).collect()
 }
 
 fn value(segment: &Segment, mode: GaugeMode) -> Option<f64> {
@@ -43,7 +29,7 @@ fn every_mode_with_living_and_dead_processes() {
     let name = Name::new("modes");
     let segment = name.open();
     let gauges = gauges(&segment);
-    for mode in MODES {
+    for mode in GaugeMode::ALL.iter().copied() {
         let shown = value(&segment, mode);
         let empty_sum = matches!(mode, GaugeMode::Shared | GaugeMode::Sum | GaugeMode::LiveSum);
         assert_eq!(shown, empty_sum.then_some(0.0), "{mode} before anybody set it");

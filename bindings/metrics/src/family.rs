@@ -139,7 +139,7 @@ impl<M: Kind> Registered<M> {
             _ => &definition.name,
         };
         let families = segment.reader().inspect().families;
-        let Some(there) = families.into_iter().find(|f| f.name == base && f.kind == M::NAME) else {
+        let Some(there) = families.into_iter().find(|f| f.name == base && f.kind.as_str() == M::NAME) else {
             return Err(refusal);
         };
         let mut differences = adopt(&mut definition, there);
@@ -194,9 +194,9 @@ fn adopt(definition: &mut Definition, there: FamilyInfo) -> Vec<String> {
              set up the recorder alike in all processes, or start with a new segment"
         ));
     };
-    if let Some(mode) = MODES.into_iter().find(|m| Some(m.name()) == there.mode) {
+    if let Some(mode) = there.mode {
         if mode != definition.mode {
-            differ("gauge mode", mode.name(), definition.mode.name());
+            differ("gauge mode", mode.as_str(), definition.mode.as_str());
         }
         definition.mode = mode;
     }
@@ -213,17 +213,3 @@ fn adopt(definition: &mut Definition, there: FamilyInfo) -> Vec<String> {
     definition.labels = there.labels;
     differences
 }
-
-const MODES: [GaugeMode; 11] = [
-    GaugeMode::Shared,
-    GaugeMode::All,
-    GaugeMode::LiveAll,
-    GaugeMode::Sum,
-    GaugeMode::LiveSum,
-    GaugeMode::Min,
-    GaugeMode::LiveMin,
-    GaugeMode::Max,
-    GaugeMode::LiveMax,
-    GaugeMode::MostRecent,
-    GaugeMode::LiveMostRecent,
-];

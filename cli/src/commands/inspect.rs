@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Args;
-use shmetrics::{FamilyInfo, Inspection, LastUpdate, ProcessInfo, Reader};
+use shmetrics::{FamilyInfo, GaugeMode, Inspection, LastUpdate, ProcessInfo, Reader};
 
 use crate::common::args::SegmentArg;
 use crate::common::census;
@@ -62,8 +62,8 @@ fn json(i: &Inspection, update: Option<LastUpdate>) -> Json {
     let family = |family: &FamilyInfo| {
         Object::default()
             .field("name", &family.name)
-            .field("type", family.kind)
-            .field("mode", family.mode)
+            .field("type", family.kind.as_str())
+            .field("mode", family.mode.map(GaugeMode::as_str))
             .field("labels", Json::list(&family.labels))
             .field("series", family.series)
             .field("max_series", family.max_series)
@@ -156,8 +156,8 @@ fn families(families: &[FamilyInfo]) -> Table {
         let labels = if family.labels.is_empty() { "-".to_owned() } else { family.labels.join(",") };
         table.row(&[
             family.name.clone(),
-            family.kind.to_owned(),
-            family.mode.unwrap_or("-").to_owned(),
+            family.kind.to_string(),
+            family.mode.map_or("-", GaugeMode::as_str).to_owned(),
             labels,
             count(family.series),
             count(family.overflow_lookups),

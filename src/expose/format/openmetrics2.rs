@@ -6,10 +6,7 @@ use super::text::{append, Name};
 use crate::expose::page::family::View;
 use crate::expose::page::observations::{native_exemplars, Observed};
 use crate::expose::page::snapshot::{Page, Series, Shot, Total};
-use crate::kind::{
-    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
-    KIND_UNKNOWN,
-};
+use crate::kind::Kind;
 use crate::metric::gauge_merge::{Sample, Shown};
 use crate::text::number::{float_with_point, integer, seconds};
 
@@ -25,16 +22,16 @@ pub(in crate::expose) struct Composite {
 }
 
 /// What is added to a family's base name, which samples have too; and its type.
-pub(in crate::expose) fn kind(kind: u8) -> (&'static str, &'static str) {
+pub(in crate::expose) fn kind(kind: Kind) -> (&'static str, &'static str) {
     match kind {
-        KIND_COUNTER => ("_total", "counter"),
-        KIND_GAUGE => ("", "gauge"),
-        KIND_HISTOGRAM => ("", "histogram"),
-        KIND_GAUGE_HISTOGRAM => ("", "gaugehistogram"),
-        KIND_SUMMARY => ("", "summary"),
-        KIND_INFO => ("_info", "info"),
-        KIND_STATE_SET | KIND_ENUM => ("", "stateset"),
-        _ => ("", "unknown"),
+        Kind::Counter => ("_total", "counter"),
+        Kind::Gauge => ("", "gauge"),
+        Kind::Histogram => ("", "histogram"),
+        Kind::GaugeHistogram => ("", "gaugehistogram"),
+        Kind::Summary => ("", "summary"),
+        Kind::Info => ("_info", "info"),
+        Kind::StateSet | Kind::Enum => ("", "stateset"),
+        Kind::Unknown => ("", "unknown"),
     }
 }
 
@@ -44,7 +41,7 @@ impl Composite {
         let (suffix, kind) = kind(view.kind);
         crate::expose::format::text::head(&view, suffix, kind, true, out);
         let states = match view.kind {
-            KIND_STATE_SET | KIND_ENUM => view.texts.marks.iter().map(|state| view.state(state)).collect(),
+            Kind::StateSet | Kind::Enum => view.texts.marks.iter().map(|state| view.state(state)).collect(),
             _ => Vec::new(),
         };
         Composite { name: Name::new(&view, suffix), states, observed: Observed::default(), each: Vec::new(), view }
@@ -63,7 +60,7 @@ impl Composite {
 
     fn lines(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
         match self.view.kind {
-            KIND_COUNTER => {
+            Kind::Counter => {
                 let Some(total) = series.counter(self.view.text_at) else { return false };
                 self.name.line(&series.text, out).keep();
                 match total {
@@ -75,7 +72,7 @@ impl Composite {
                     append(&exemplar, self.view.escaping, usize::MAX, out);
                 }
             }
-            KIND_GAUGE | KIND_UNKNOWN => match series.gauge(self.view.mode, &mut self.each) {
+            Kind::Gauge | Kind::Unknown => match series.gauge(self.view.mode, &mut self.each) {
                 Shown::Nothing => return true,
                 Shown::One(v) => {
                     self.name.line(&series.text, out).keep();
@@ -94,33 +91,32 @@ impl Composite {
                     }
                 }
             },
-            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => return self.observations(series, out),
-            KIND_INFO => {
+            Kind::Histogram | Kind::GaugeHistogram | Kind::Summary => return self.observations(series, out),
+            Kind::Info => {
                 self.name.line(&series.text, out).keep();
                 out.push(b'1');
             }
-            KIND_STATE_SET | KIND_ENUM => {
+            Kind::StateSet | Kind::Enum => {
                 let word = series.states();
                 for (i, state) in self.states.iter().enumerate() {
                     if i > 0 {
                         out.push(b'\n');
                     }
-                    let on = if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
+                    let on = if self.view.kind == Kind::Enum { word == i as u64 } else { word >> i & 1 == 1 };
                     self.name.with(&series.text, state, out);
                     out.push(b'0' + u8::from(on));
                 }
             }
-            _ => return false,
         }
         out.push(b'\n');
         true
     }
 
     fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
-        let summary = self.view.kind == KIND_SUMMARY;
+        let summary = self.view.kind == Kind::Summary;
         let Some(sum) = self.observed.read(series, &self.view) else { return false };
         self.name.line(&series.text, out).keep();
-        let gauge = self.view.kind == KIND_GAUGE_HISTOGRAM;
+        let gauge = self.view.kind == Kind::GaugeHistogram;
         out.extend_from_slice(if gauge { b"{gcount:" } else { b"{count:" });
         integer(self.observed.count(), out);
         out.extend_from_slice(if gauge { b",gsum:" } else { b",sum:" });

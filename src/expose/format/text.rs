@@ -6,10 +6,7 @@ use crate::expose::page::family::{Fixed, View};
 use crate::expose::page::observations::{native_exemplars, Observed};
 use crate::expose::page::snapshot::{Page, Series, Shot, Text, Total};
 use crate::expose::page::walk::Usual;
-use crate::kind::{
-    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
-    KIND_UNKNOWN,
-};
+use crate::kind::Kind;
 use crate::metric::gauge_merge::{Sample, Shown};
 use crate::metric::{Exemplar, CODE_POINTS};
 use crate::text::escaping::Escaping;
@@ -88,8 +85,8 @@ pub(in crate::expose) struct Lines {
     each: Vec<Sample>,
 }
 
-/// What a family is called, and the suffixes of its samples, its sum and its count.
-struct Kind {
+/// The name of a type in a format, and the suffixes of the family, its samples, sum and count.
+struct TypeNames {
     name: &'static str,
     family: &'static str,
     sample: &'static str,
@@ -97,25 +94,25 @@ struct Kind {
     count: &'static str,
 }
 
-fn kind(kind: u8, openmetrics: bool) -> Kind {
-    let plain = Kind { name: "gauge", family: "", sample: "", sum: "", count: "" };
-    let observed = Kind { sum: "_sum", count: "_count", ..plain };
+fn type_names(kind: Kind, openmetrics: bool) -> TypeNames {
+    let plain = TypeNames { name: "gauge", family: "", sample: "", sum: "", count: "" };
+    let observed = TypeNames { sum: "_sum", count: "_count", ..plain };
     let by_format = |openmetrics_name, name| if openmetrics { openmetrics_name } else { name };
     match kind {
-        KIND_COUNTER => Kind { name: "counter", family: by_format("", "_total"), sample: "_total", ..plain },
-        KIND_GAUGE => plain,
-        KIND_GAUGE_HISTOGRAM if openmetrics => {
-            Kind { name: "gaugehistogram", sample: "_bucket", sum: "_gsum", count: "_gcount", ..plain }
+        Kind::Counter => TypeNames { name: "counter", family: by_format("", "_total"), sample: "_total", ..plain },
+        Kind::Gauge => plain,
+        Kind::GaugeHistogram if openmetrics => {
+            TypeNames { name: "gaugehistogram", sample: "_bucket", sum: "_gsum", count: "_gcount", ..plain }
         }
         // Of a gauge histogram too, as Go's client does: the text formats have no other type with
         // buckets.
-        KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => Kind { name: "histogram", sample: "_bucket", ..observed },
-        KIND_SUMMARY => Kind { name: "summary", ..observed },
-        KIND_INFO => {
-            Kind { name: by_format("info", "gauge"), family: by_format("", "_info"), sample: "_info", ..plain }
+        Kind::Histogram | Kind::GaugeHistogram => TypeNames { name: "histogram", sample: "_bucket", ..observed },
+        Kind::Summary => TypeNames { name: "summary", ..observed },
+        Kind::Info => {
+            TypeNames { name: by_format("info", "gauge"), family: by_format("", "_info"), sample: "_info", ..plain }
         }
-        KIND_STATE_SET | KIND_ENUM => Kind { name: by_format("stateset", "gauge"), ..plain },
-        _ => Kind { name: by_format("unknown", "untyped"), ..plain },
+        Kind::StateSet | Kind::Enum => TypeNames { name: by_format("stateset", "gauge"), ..plain },
+        Kind::Unknown => TypeNames { name: by_format("unknown", "untyped"), ..plain },
     }
 }
 
@@ -179,7 +176,7 @@ pub(in crate::expose) fn append(exemplar: &Exemplar, escaping: Escaping, most: u
 
 /// Counters that are whole numbers and have no exemplar.
 impl Usual for Lines {
-    fn what(&self) -> (u8, u64) {
+    fn what(&self) -> (Kind, u64) {
         (self.view.kind, self.view.text_at)
     }
 
@@ -204,28 +201,28 @@ impl Lines {
     /// Begins a family.
     pub(in crate::expose) fn new(view: View, exposition: Exposition, out: &mut Vec<u8>) -> Self {
         let openmetrics = exposition.format() == Format::OpenMetrics;
-        let mut kind = kind(view.kind, openmetrics);
+        let mut names = type_names(view.kind, openmetrics);
         // Of the texts other than OpenMetrics.
         if view.exact {
-            (kind.family, kind.sample) = ("", "");
+            (names.family, names.sample) = ("", "");
         }
-        head(&view, kind.family, kind.name, openmetrics, out);
+        head(&view, names.family, names.name, openmetrics, out);
         let marks = view.texts.marks.iter().map(String::as_str);
         let tails: Vec<String> = match view.kind {
-            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => {
+            Kind::Histogram | Kind::GaugeHistogram => {
                 marks.chain(["+Inf"]).map(|le| format!("le=\"{le}\"}} ")).collect()
             }
-            KIND_SUMMARY => marks.map(|q| format!("quantile=\"{q}\"}} ")).collect(),
-            KIND_STATE_SET | KIND_ENUM => marks.map(|state| format!("{}}} ", view.state(state))).collect(),
+            Kind::Summary => marks.map(|q| format!("quantile=\"{q}\"}} ")).collect(),
+            Kind::StateSet | Kind::Enum => marks.map(|state| format!("{}}} ", view.state(state))).collect(),
             _ => Vec::new(),
         };
-        let counted = matches!(view.kind, KIND_COUNTER | KIND_HISTOGRAM | KIND_SUMMARY);
+        let counted = matches!(view.kind, Kind::Counter | Kind::Histogram | Kind::Summary);
         let other = |suffix: &str| if suffix.is_empty() { Name::default() } else { Name::new(&view, suffix) };
         Lines {
             openmetrics,
-            name: Name::new(&view, kind.sample),
-            sum: other(kind.sum),
-            count: other(kind.count),
+            name: Name::new(&view, names.sample),
+            sum: other(names.sum),
+            count: other(names.count),
             created: (openmetrics && exposition.created() && counted).then(|| Name::new(&view, "_created")),
             tails: tails.iter().map(Piece::new).collect(),
             sumless: openmetrics && view.has_negative_bounds,
@@ -237,7 +234,7 @@ impl Lines {
 
     /// Whether its series may be usual ones.
     pub(in crate::expose) fn has_usual(&self) -> bool {
-        self.view.kind == KIND_COUNTER && self.created.is_none() && !self.view.renames()
+        self.view.kind == Kind::Counter && self.created.is_none() && !self.view.renames()
     }
 
     /// Appends the lines of the series at `at`.
@@ -263,7 +260,7 @@ impl Lines {
     #[inline(always)]
     fn lines(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
         match self.view.kind {
-            KIND_COUNTER => {
+            Kind::Counter => {
                 let Some(total) = series.counter(self.view.text_at) else { return false };
                 let mut line = self.name.line(&series.text, out);
                 match total {
@@ -279,15 +276,14 @@ impl Lines {
                 }
                 self.exemplar(series, 0, out);
             }
-            KIND_GAUGE | KIND_UNKNOWN => self.gauge(series, out),
-            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => return self.observations(series, out),
-            KIND_INFO => {
+            Kind::Gauge | Kind::Unknown => self.gauge(series, out),
+            Kind::Histogram | Kind::GaugeHistogram | Kind::Summary => return self.observations(series, out),
+            Kind::Info => {
                 let mut line = self.name.line(&series.text, out);
                 line.byte(b'1');
                 line.end();
             }
-            KIND_STATE_SET | KIND_ENUM => self.states(series, out),
-            _ => return false,
+            Kind::StateSet | Kind::Enum => self.states(series, out),
         }
         self.began(series, out);
         true
@@ -314,7 +310,7 @@ impl Lines {
     #[inline(always)]
     fn exemplar(&self, series: &Series<'_>, slot: usize, out: &mut Vec<u8>) {
         if self.openmetrics {
-            let only_native = self.view.is_only_native() && self.view.kind != KIND_SUMMARY;
+            let only_native = self.view.is_only_native() && self.view.kind != Kind::Summary;
             let found = if only_native { native_exemplars(series).pop() } else { series.exemplar(slot) };
             if let Some(exemplar) = found {
                 out.pop();
@@ -345,7 +341,7 @@ impl Lines {
     fn observations(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
         let Some(sum) = self.observed.read(series, &self.view) else { return false };
         let mut total = 0u64;
-        if self.view.kind == KIND_SUMMARY {
+        if self.view.kind == Kind::Summary {
             total = self.observed.count();
             for (value, tail) in self.observed.quantiles.iter().zip(&self.tails) {
                 // OpenMetrics has no negative ones.
@@ -360,7 +356,7 @@ impl Lines {
             }
         }
         for (i, (count, tail)) in self.observed.counts.iter().zip(&self.tails).enumerate() {
-            if self.view.kind == KIND_SUMMARY {
+            if self.view.kind == Kind::Summary {
                 break;
             }
             total = total.wrapping_add(*count);
@@ -380,7 +376,7 @@ impl Lines {
             self.float(sum, out);
             out.push(b'\n');
         }
-        if !sumless || self.view.kind == KIND_SUMMARY {
+        if !sumless || self.view.kind == Kind::Summary {
             let mut line = self.count.line(&series.text, out);
             line.integer(total);
             line.end();
@@ -392,7 +388,7 @@ impl Lines {
     fn states(&self, series: &Series<'_>, out: &mut Vec<u8>) {
         let word = series.states();
         for (i, tail) in self.tails.iter().enumerate() {
-            let on = if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
+            let on = if self.view.kind == Kind::Enum { word == i as u64 } else { word >> i & 1 == 1 };
             let mut line = self.name.line_and(&series.text, tail.len(), out);
             line.piece(tail);
             line.byte(b'0' + u8::from(on));

@@ -15,7 +15,7 @@ use crate::expose::self_metrics;
 use crate::expose::source::{Look, Source};
 use crate::expose::values;
 use crate::expose::values::{Gather, Point};
-use crate::kind::KIND_INFO;
+use crate::kind::Kind;
 use crate::os::host::Undisturbed;
 use crate::record::family::{Record, Texts};
 use crate::segment::const_labels;
@@ -258,7 +258,7 @@ impl<'a> Cursor<'a> {
         }
         // Within a segment, registration sees to it that no two families have samples of one name.
         let mut owners: HashMap<String, String> = HashMap::new();
-        let mut kinds: HashMap<String, u8> = HashMap::new();
+        let mut kinds: HashMap<String, Kind> = HashMap::new();
         for part in &mut self.parts {
             for (name, (link, kind, exact)) in families(&part.memory) {
                 if *kinds.entry(name.clone()).or_insert(kind) != kind {
@@ -464,7 +464,7 @@ impl<'a> Cursor<'a> {
 
     /// The families that are in no segment and clash with none that is, nor with each other.
     fn extras(&mut self) -> Vec<Extra> {
-        let mut taken: Vec<(String, u8, bool)> = Vec::new();
+        let mut taken: Vec<(String, Kind, bool)> = Vec::new();
         if !self.extra.is_empty() {
             for memory in self.parts.iter().map(|part| part.memory) {
                 taken.extend(families(&memory).into_iter().map(|(name, (_, kind, exact))| (name, kind, exact)));
@@ -585,7 +585,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// To the same family in the next part that has it. False: there is none.
-    fn continue_in_next(&mut self, kind: u8, name: &str) -> bool {
+    fn continue_in_next(&mut self, kind: Kind, name: &str) -> bool {
         while self.part + 1 < self.parts.len() {
             self.part += 1;
             let part = &self.parts[self.part];
@@ -725,7 +725,7 @@ fn target(memory: &Mapped) -> u32 {
     let (mut link, mut ring) = (memory.load32(header::FAMILY_HEAD, Acquire), Ring::default());
     while link != 0 && !ring.closes(link) {
         let record = Record::new(memory, offset(link));
-        if record.kind() == KIND_INFO && record.name_is("target") && !record.is_retired() {
+        if record.kind() == Kind::Info && record.name_is("target") && !record.is_retired() {
             return link;
         }
         link = next(memory, link);
@@ -734,7 +734,7 @@ fn target(memory: &Mapped) -> u32 {
 }
 
 /// The families of a segment, by name.
-fn families(memory: &Mapped) -> HashMap<String, (u32, u8, bool)> {
+fn families(memory: &Mapped) -> HashMap<String, (u32, Kind, bool)> {
     let (mut names, mut ring) = (HashMap::new(), Ring::default());
     let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
     let allowance = Allowance::default();

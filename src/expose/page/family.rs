@@ -2,7 +2,7 @@
 
 use super::snapshot::Series;
 use crate::expose::format::exposition::{Exposition, Format};
-use crate::kind::{KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_SUMMARY};
+use crate::kind::Kind;
 use crate::record::family::{Record, Texts};
 use crate::record::gauge_mode::GaugeMode;
 use crate::record::native_schema::Shape;
@@ -60,7 +60,7 @@ pub(in crate::expose) fn base(record: &Record<'_>, texts: &Texts, exposition: Ex
 /// segment's creator.
 fn is_short(record: &Record<'_>, exposition: Exposition) -> bool {
     matches!(exposition.format(), Format::Text | Format::Text1)
-        && matches!(record.kind(), KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY)
+        && matches!(record.kind(), Kind::Histogram | Kind::GaugeHistogram | Kind::Summary)
         && record.memory.get32(header::SHORT_BOUNDS) == 1
 }
 
@@ -76,7 +76,7 @@ fn shorten(marks: &mut [String]) {
 
 /// What was registered, with its names as this page has them.
 pub(in crate::expose) struct View {
-    pub(in crate::expose) kind: u8,
+    pub(in crate::expose) kind: Kind,
     pub(in crate::expose) mode: GaugeMode,
     pub(in crate::expose) text_at: u64,
     /// How many there are, about.

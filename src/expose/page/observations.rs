@@ -2,7 +2,7 @@
 
 use super::family::View;
 use super::snapshot::Series;
-use crate::kind::{KIND_GAUGE_HISTOGRAM, KIND_SUMMARY};
+use crate::kind::Kind;
 use crate::metric::{histogram_read, native_read, quantiles_read, Exemplar, Sketch, NATIVE_EXEMPLARS};
 use crate::shm::clock;
 use crate::shm::pair::FALLING_MASK;
@@ -27,7 +27,7 @@ impl Observed {
     /// Reads a series, and returns the sum of the very observations that are counted.
     #[inline(always)]
     pub(in crate::expose) fn read(&mut self, series: &Series<'_>, view: &View) -> Option<f64> {
-        let bounds = if view.kind == KIND_SUMMARY { 0 } else { view.bounds.len() };
+        let bounds = if view.kind == Kind::Summary { 0 } else { view.bounds.len() };
         if series.has_lane() && !series.may_read_lane(16 * (bounds as u64 + 1)) {
             return None;
         }
@@ -42,7 +42,7 @@ impl Observed {
     #[inline(never)]
     fn read_native(&mut self, series: &Series<'_>, view: &View) -> Option<f64> {
         let (stored, shape) = (view.native?, view.shape?);
-        if view.kind == KIND_SUMMARY {
+        if view.kind == Kind::Summary {
             let time_ms = *self.time_ms.get_or_insert_with(|| clock::read_only_ns(series.memory()) / 1_000_000);
             let (ranks, values) = (&view.bounds, &mut self.quantiles);
             let may = |bytes| series.may_read(bytes);
@@ -66,7 +66,7 @@ impl Observed {
 /// What of a pair's first word is the count.
 #[inline(always)]
 fn mask(series: &Series<'_>, view: &View) -> u64 {
-    if view.kind == KIND_GAUGE_HISTOGRAM {
+    if view.kind == Kind::GaugeHistogram {
         FALLING_MASK
     } else {
         series.mask()

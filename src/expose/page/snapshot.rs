@@ -6,6 +6,7 @@ use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering
 use super::allowance::Allowance;
 use crate::expose::format::simd::Block;
 use crate::expose::format::writer::Line;
+use crate::kind::Kind;
 use crate::metric::gauge_merge;
 use crate::metric::gauge_merge::{Sample, Shown};
 use crate::metric::{counter_read, exemplar_read, saw_negatives, states_read, whole_sum, Exemplar};
@@ -180,7 +181,7 @@ impl<'a> Page<'a> {
         &'a self,
         at: u64,
         record: Option<(*const u8, u64)>,
-        kind: u8,
+        kind: Kind,
         text_at: u64,
     ) -> Result<Seen<'a>, Unseen<'a>> {
         let (record, backed) = record.ok_or(Unseen::Damaged)?;
@@ -201,7 +202,7 @@ impl<'a> Page<'a> {
                 record.add(entry::FLAGS as usize).read_volatile(),
             )
         };
-        if parent != self.family || its_kind != kind || text_at < entry::SIZE {
+        if parent != self.family || its_kind != kind as u8 || text_at < entry::SIZE {
             return Err(self.foreign(was, parent));
         }
         // What came after the family was begun might be a label set that was removed behind us: it
@@ -250,7 +251,7 @@ impl<'a> Page<'a> {
     pub(in crate::expose) fn series(
         &'a self,
         at: u64,
-        kind: u8,
+        kind: Kind,
         text_at: u64,
         out: &mut Vec<u8>,
         mut write: impl FnMut(&Series<'a>, &mut Vec<u8>) -> bool,

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering::Acquire};
 
 use super::snapshot::{Page, Series, Shot, Unseen};
+use crate::kind::Kind;
 use crate::shm::layout::entry;
 use crate::shm::layout::offset;
 use crate::shm::list::Ring;
@@ -94,7 +95,7 @@ impl Run {
 /// Who appends the series of a family, most of which are such as take a few steps.
 pub(in crate::expose) trait Usual {
     /// The family's kind, and where the text is in its series.
-    fn what(&self) -> (u8, u64);
+    fn what(&self) -> (Kind, u64);
     /// Appends a series; it may turn out that it was not of one moment. False: it is an unusual
     /// one, and nothing or anything was appended.
     fn usual(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Acquire;
 
 use super::tree::{Bucket, Tree, LANE_BYTES};
-use crate::kind::KIND_GAUGE_HISTOGRAM;
+use crate::kind::Kind;
 use crate::metric::histogram::bucket;
 use crate::record::native_schema::Shape;
 use crate::segment::Inner;
@@ -71,7 +71,7 @@ impl<'a> Target<'a> {
     #[cold]
     #[inline(never)]
     fn ask_for_lane(&self, bucket: Bucket) {
-        if self.inner.memory.get8(self.record + entry::KIND) != KIND_GAUGE_HISTOGRAM {
+        if self.inner.memory.get8(self.record + entry::KIND) != Kind::GaugeHistogram as u8 {
             self.inner.ask_for_lane_of_life(bucket.lane_at(), self.life, LANE_BYTES);
         }
     }

@@ -1,7 +1,7 @@
 //! Registration is idempotent, whoever does it, when and how often.
 
 use common::{alarm, fork, own, page, samples, Child, Gate, Name, Random};
-use shmetrics::{GaugeMode, Segment};
+use shmetrics::{GaugeMode, Kind, Segment};
 
 #[test]
 fn registering_again_is_finding() {
@@ -137,8 +137,8 @@ fn what_was_registered_can_be_inspected() {
     segment.gauge("g", "", GaugeMode::LiveMax).register().unwrap();
     let families = name.reader().inspect().families;
     let (h, g) = (&families[0], &families[1]);
-    assert_eq!((h.name.as_str(), h.kind, h.mode, h.help.as_str()), ("h_seconds", "histogram", None, "How long."));
+    assert_eq!((h.name.as_str(), h.kind, h.mode, h.help.as_str()), ("h_seconds", Kind::Histogram, None, "How long."));
     assert_eq!((h.unit.as_str(), h.series, h.max_series, h.overflow_lookups), ("seconds", 2, 7, 0));
     assert_eq!((&h.labels[..], &h.buckets[..]), (&["a".into(), "b".into()][..], &["0.5".into(), "1e+06".into()][..]));
-    assert_eq!((g.name.as_str(), g.kind, g.mode, g.series), ("g", "gauge", Some("livemax"), 1));
+    assert_eq!((g.name.as_str(), g.kind, g.mode, g.series), ("g", Kind::Gauge, Some(GaugeMode::LiveMax), 1));
 }

@@ -23,11 +23,7 @@ pub(crate) struct Gauge {
 
 /// The mode of this name.
 pub(crate) fn mode(name: &str) -> PyResult<GaugeMode> {
-    use GaugeMode::{All, LiveAll, LiveMax, LiveMin, LiveMostRecent, LiveSum, Max, Min, MostRecent, Shared, Sum};
-    [Shared, All, LiveAll, Sum, LiveSum, Min, LiveMin, Max, LiveMax, MostRecent, LiveMostRecent]
-        .into_iter()
-        .find(|mode| mode.name() == name)
-        .ok_or_else(|| PyValueError::new_err(format!("Invalid multiprocess mode: {name}")))
+    name.parse().map_err(|_| PyValueError::new_err(format!("Invalid multiprocess mode: {name}")))
 }
 
 impl Gauge {

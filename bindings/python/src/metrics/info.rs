@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
-use shmetrics::{DynamicFamily, Error};
+use shmetrics::{DynamicFamily, Error, Kind};
 
 use super::class;
 use crate::family::{refusal, Arguments};
@@ -87,7 +87,7 @@ impl InfoDefinition {
     /// this metric.
     fn defined(&self) -> Option<Vec<String>> {
         let found = self.segment?.reader().inspect().families.into_iter().find(|family| family.name == self.name)?;
-        let fits = found.kind == "info" && self.labels.iter().all(|label| found.labels.contains(label));
+        let fits = found.kind == Kind::Info && self.labels.iter().all(|label| found.labels.contains(label));
         fits.then_some(found.labels)
     }
 

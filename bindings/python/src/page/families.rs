@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use shmetrics::{FamilyInfo, Kind, Point, PointValue};
+use shmetrics::{FamilyInfo, GaugeMode, Kind, Point, PointValue};
 
 use super::compat;
 
@@ -34,7 +34,7 @@ pub(crate) fn group<'py>(
         let kind = type_of(info.kind);
         let of = Samples { list: &samples, name: &info.name, suffix: suffix_of(&info) };
         points.into_iter().try_for_each(|point| of.add_point(point))?;
-        found.push((info.name, kind, info.help, info.unit, info.mode, samples));
+        found.push((info.name, kind, info.help, info.unit, info.mode.map(GaugeMode::as_str), samples));
     }
     Ok(found)
 }
@@ -42,22 +42,22 @@ pub(crate) fn group<'py>(
 /// The suffix of a family's samples, where all samples have the same.
 fn suffix_of(info: &FamilyInfo) -> &'static str {
     match info.kind {
-        "counter" if !info.exact_name => "_total",
-        "info" => "_info",
+        Kind::Counter if !info.exact_name => "_total",
+        Kind::Info => "_info",
         _ => "",
     }
 }
 
 /// prometheus_client's names of types.
-fn type_of(kind: &str) -> &'static str {
+fn type_of(kind: Kind) -> &'static str {
     match kind {
-        "counter" => "counter",
-        "gauge" => "gauge",
-        "histogram" => "histogram",
-        "summary" => "summary",
-        "info" => "info",
-        "state set" | "enum" => "stateset",
-        "gauge histogram" => "gaugehistogram",
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+        Kind::Summary => "summary",
+        Kind::Info => "info",
+        Kind::StateSet | Kind::Enum => "stateset",
+        Kind::GaugeHistogram => "gaugehistogram",
         _ => "unknown",
     }
 }

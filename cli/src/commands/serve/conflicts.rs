@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use shmetrics::Reader;
+use shmetrics::{Kind, Reader};
 
 use crate::common::failure::note;
 use crate::common::show::clean;
@@ -38,7 +38,7 @@ impl Conflicts {
 
 /// The families that are of another type in a segment named earlier.
 fn find(segments: &[(&str, &Reader)]) -> Vec<String> {
-    let mut first: BTreeMap<String, (&'static str, &str)> = BTreeMap::new();
+    let mut first: BTreeMap<String, (Kind, &str)> = BTreeMap::new();
     let mut found = Vec::new();
     for (segment, reader) in segments {
         for family in reader.inspect().families {

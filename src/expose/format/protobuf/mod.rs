@@ -15,10 +15,7 @@ use crate::expose::page::observations::{native_exemplars, Observed};
 use crate::expose::page::snapshot::{Page, Series, Shot, Text};
 use crate::expose::page::walk;
 use crate::expose::page::walk::{Run, Usual};
-use crate::kind::{
-    KIND_COUNTER, KIND_ENUM, KIND_GAUGE, KIND_GAUGE_HISTOGRAM, KIND_HISTOGRAM, KIND_INFO, KIND_STATE_SET, KIND_SUMMARY,
-    KIND_UNKNOWN,
-};
+use crate::kind::Kind;
 use crate::metric::gauge_merge::{Sample, Shown};
 use crate::metric::Exemplar;
 use crate::record::gauge_mode::GaugeMode;
@@ -71,24 +68,24 @@ struct Label {
 }
 
 /// What a family is called after its base name, and the number of its type.
-fn kind(kind: u8) -> (&'static str, u8) {
+fn kind(kind: Kind) -> (&'static str, u8) {
     match kind {
-        KIND_COUNTER => ("_total", 0),
-        KIND_INFO => ("_info", 1),
-        KIND_SUMMARY => ("", 2),
-        KIND_UNKNOWN => ("", 3),
-        KIND_HISTOGRAM => ("", 4),
-        KIND_GAUGE_HISTOGRAM => ("", 5),
-        _ => ("", 1),
+        Kind::Counter => ("_total", 0),
+        Kind::Info => ("_info", 1),
+        Kind::Summary => ("", 2),
+        Kind::Unknown => ("", 3),
+        Kind::Histogram => ("", 4),
+        Kind::GaugeHistogram => ("", 5),
+        Kind::Gauge | Kind::StateSet | Kind::Enum => ("", 1),
     }
 }
 
-fn begin(name: &str, help: &str, kind: u8, out: &mut Vec<u8>) {
+fn begin(name: &str, help: &str, number: u8, out: &mut Vec<u8>) {
     field(tag::FAMILY_NAME, name.as_bytes(), out);
     if !help.is_empty() {
         field(tag::FAMILY_HELP, help.as_bytes(), out);
     }
-    out.extend_from_slice(&[tag::FAMILY_TYPE, kind]);
+    out.extend_from_slice(&[tag::FAMILY_TYPE, number]);
 }
 
 impl Messages {
@@ -138,7 +135,7 @@ impl Messages {
 
     /// Whether its series may be usual ones.
     pub(in crate::expose) fn has_usual(&self) -> bool {
-        self.metrics.view.kind == KIND_COUNTER
+        self.metrics.view.kind == Kind::Counter
     }
 
     /// Adds usual series until there are so many more bytes, or the walk ends.
@@ -156,7 +153,7 @@ impl Messages {
 
 /// Counters that have no exemplar, and no escapes in their text.
 impl Usual for Metrics {
-    fn what(&self) -> (u8, u64) {
+    fn what(&self) -> (Kind, u64) {
         (self.view.kind, self.view.text_at)
     }
 
@@ -181,9 +178,9 @@ impl Metrics {
 
     fn new(view: View) -> Self {
         let marks = match view.kind {
-            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM => view.bounds.iter().map(|b| bound(*b)).collect(),
-            KIND_SUMMARY => view.bounds.iter().map(|rank| quantile(*rank)).collect(),
-            KIND_STATE_SET | KIND_ENUM => {
+            Kind::Histogram | Kind::GaugeHistogram => view.bounds.iter().map(|b| bound(*b)).collect(),
+            Kind::Summary => view.bounds.iter().map(|rank| quantile(*rank)).collect(),
+            Kind::StateSet | Kind::Enum => {
                 view.texts.marks.iter().map(|state| Piece::new(label(&view.name(""), state))).collect()
             }
             _ => Vec::new(),
@@ -201,7 +198,7 @@ impl Metrics {
         let names = view.texts.labels.iter().map(String::as_str).zip(view.label_names().iter().map(String::as_str));
         let mut tail = Tail::default();
         match view.kind {
-            KIND_UNKNOWN => tail.set(tag::METRIC_UNTYPED, None),
+            Kind::Unknown => tail.set(tag::METRIC_UNTYPED, None),
             // A counter's says when it began.
             _ => tail.set(tag::METRIC_GAUGE, None),
         }
@@ -232,7 +229,7 @@ impl Metrics {
     fn begin_anew(&mut self, age: u32, created: u64) {
         self.began.0 = age;
         self.began.1.set(|bytes| time(created, bytes));
-        if self.view.kind == KIND_COUNTER {
+        if self.view.kind == Kind::Counter {
             self.tail.set(tag::METRIC_COUNTER, Some((tag::COUNTER_CREATED, &self.began.1)));
         }
     }
@@ -256,19 +253,18 @@ impl Metrics {
     fn series(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
         self.begin(series);
         match self.view.kind {
-            KIND_COUNTER => {
+            Kind::Counter => {
                 let Some(total) = series.counter(self.view.text_at) else { return false };
                 let total = total.as_f64();
                 if series.has_exemplars() || !self.quickly(series, total, out) {
                     self.counter(series, total, out);
                 }
             }
-            KIND_GAUGE => self.gauge(series, self.view.mode, tag::METRIC_GAUGE, out),
-            KIND_UNKNOWN => self.gauge(series, GaugeMode::Shared, tag::METRIC_UNTYPED, out),
-            KIND_INFO => self.value(series, None, 1.0, tag::METRIC_GAUGE, out),
-            KIND_STATE_SET | KIND_ENUM => self.states(series, out),
-            KIND_HISTOGRAM | KIND_GAUGE_HISTOGRAM | KIND_SUMMARY => return self.observations(series, out),
-            _ => return false,
+            Kind::Gauge => self.gauge(series, self.view.mode, tag::METRIC_GAUGE, out),
+            Kind::Unknown => self.gauge(series, GaugeMode::Shared, tag::METRIC_UNTYPED, out),
+            Kind::Info => self.value(series, None, 1.0, tag::METRIC_GAUGE, out),
+            Kind::StateSet | Kind::Enum => self.states(series, out),
+            Kind::Histogram | Kind::GaugeHistogram | Kind::Summary => return self.observations(series, out),
         }
         true
     }
@@ -294,7 +290,7 @@ impl Metrics {
         let word = series.states();
         let marks = std::mem::take(&mut self.marks);
         for (i, state) in marks.iter().enumerate() {
-            let on = if self.view.kind == KIND_ENUM { word == i as u64 } else { word >> i & 1 == 1 };
+            let on = if self.view.kind == Kind::Enum { word == i as u64 } else { word >> i & 1 == 1 };
             self.value(series, Some(state), f64::from(u8::from(on)), tag::METRIC_GAUGE, out);
         }
         self.marks = marks;
@@ -415,7 +411,7 @@ impl Metrics {
         let mut observed = std::mem::take(&mut self.observed);
         let sum = observed.read(series, &self.view);
         if let Some(sum) = sum {
-            let summary = self.view.kind == KIND_SUMMARY;
+            let summary = self.view.kind == Kind::Summary;
             let (counts, only_native) = (&observed.counts, self.view.is_only_native() && !summary);
             let exemplars = if only_native { Vec::new() } else { exemplars(series, counts.len(), self.view.escaping) };
             let native = if summary || self.view.native.is_none() {
@@ -465,8 +461,8 @@ impl Metrics {
                     }
                 }
                 match self.view.kind {
-                    KIND_SUMMARY => self.put_began(tag::SUMMARY_CREATED, line),
-                    KIND_HISTOGRAM => self.put_began(tag::HISTOGRAM_CREATED, line),
+                    Kind::Summary => self.put_began(tag::SUMMARY_CREATED, line),
+                    Kind::Histogram => self.put_began(tag::HISTOGRAM_CREATED, line),
                     _ => {}
                 }
                 line.close(message);
