@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::format::exposition::{Exposition, Format};
 use super::inspect::{inspect, processes, Inspection, ProcessInfo};
-use super::page::cursor::{Cursor, SEGMENT};
+use super::page::cursor::{Cursor, PIECE, SEGMENT};
 use super::source::{LastUpdate, Looks, Source};
 use super::verify::check;
 use crate::os::host::Undisturbed;
@@ -237,9 +237,11 @@ impl Reader {
         let (mut cursor, mut out) = (self.cursor(exposition), Vec::new());
         loop {
             // A piece is about 32 KiB and ends behind a series; the rest is for a large one. The
-            // page grows here, not in the cursor.
+            // page grows here, not in the cursor. The first allocation has room for two pieces
+            // more, so that a small page is never copied.
             if out.capacity() - out.len() < MEMORY_TO_RENDER {
-                out.try_reserve(out.len().max(MEMORY_TO_RENDER)).map_err(|_| Error::NoMemory)?;
+                let more = out.len().max(MEMORY_TO_RENDER + 2 * PIECE);
+                out.try_reserve(more).map_err(|_| Error::NoMemory)?;
             }
             if !cursor.fill(&mut out) {
                 return Ok(out);

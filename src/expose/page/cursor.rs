@@ -163,7 +163,7 @@ pub(in crate::expose) const SEGMENT: &str = "segment";
 const SUFFIXES: [&str; 9] = ["", "_total", "_created", "_info", "_bucket", "_count", "_sum", "_gcount", "_gsum"];
 
 /// A piece is ended after this many bytes.
-const PIECE: usize = 32 * 1024;
+pub(in crate::expose) const PIECE: usize = 32 * 1024;
 
 impl<'a> Cursor<'a> {
     pub(in crate::expose) fn new(source: Source<'a>, exposition: Exposition) -> Self {

@@ -176,6 +176,20 @@ impl Attached {
         None
     }
 
+    /// Whether this process has attached the page.
+    fn is_known(word: Word) -> bool {
+        let mut at: *const Attached = ALL.load(Acquire);
+        // SAFETY: the list's members are added complete and never freed.
+        while let Some(attached) = unsafe { at.as_ref() } {
+            // Acquire pairs with `leave` and `known`, as there.
+            if attached.word == word && attached.users.load(Acquire) > 0 {
+                return true;
+            }
+            at = attached.next;
+        }
+        false
+    }
+
     /// Adds one that has just been attached. Of threads that attach at once, the first in the list
     /// is it for all.
     fn know(word: Word, page: usize) -> &'static Self {
@@ -296,9 +310,12 @@ fn id_of(word: Word) -> Option<i32> {
 /// The state of the page that the word names.
 fn stat(word: Word, size: usize) -> Option<libc::shmid_ds> {
     let id = id_of(word)?;
-    let (its, own) = (word[0] >> 32, namespace());
-    if its != own && its != 0 && own != 0 {
-        return None;
+    // A page that this process has attached is in its namespace, which is costly to ask for.
+    if !Attached::is_known(word) {
+        let (its, own) = (word[0] >> 32, namespace());
+        if its != own && its != 0 && own != 0 {
+            return None;
+        }
     }
     let state = state_of(id, SHM_STAT_ANY).or_else(|| state_of(id, libc::IPC_STAT))?;
     // Ids come round: one that serves another program by now has another size, another time, or is
