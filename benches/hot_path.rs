@@ -10,7 +10,7 @@ use crossbeam_utils::CachePadded;
 use shmetrics::{GaugeMode, Native, Options, Segment};
 
 fn segment() -> Segment {
-    Options::new().anonymous().ceiling(256 << 20).open().unwrap()
+    Options::new().anonymous().max_size(256 << 20).open().unwrap()
 }
 
 /// Look-ups in an order that no predictor learns.
@@ -121,7 +121,7 @@ fn new_label_set(c: &mut Criterion) {
             rounds.map(|n| new_label_sets(&self::segment(), 0..n)).sum()
         });
     });
-    let full = Options::new().anonymous().ceiling(64 << 20).open().unwrap();
+    let full = Options::new().anonymous().max_size(64 << 20).open().unwrap();
     let mut next = 1_000_000;
     new_label_sets(&full, 0..next);
     group.bench_function("refused by a full segment, and counted as overflow", |b| {

@@ -6,7 +6,7 @@ use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion, Through
 use shmetrics::{Format, Options, Segment};
 
 fn counters(n: usize) -> Segment {
-    let segment = Options::new().anonymous().ceiling(1 << 30).open().unwrap();
+    let segment = Options::new().anonymous().max_size(1 << 30).open().unwrap();
     let family =
         segment.counter("http_requests_total", "Requests.").labels(["method", "path", "status"]).register().unwrap();
     for i in 0..n {
@@ -51,7 +51,7 @@ fn render(c: &mut Criterion) {
             });
         });
     }
-    let segment = Options::new().anonymous().ceiling(256 << 20).open().unwrap();
+    let segment = Options::new().anonymous().max_size(256 << 20).open().unwrap();
     let family = segment.histogram("latency_seconds", "Latency.").labels(["path"]).register().unwrap();
     for i in 0..1000 {
         family.with([&format!("/p/{i:07}")]).observe(f64::from(i) / 100.0);

@@ -946,7 +946,7 @@ typedef struct shmetrics_options {
   uint32_t mode;
   /**
    * The size in bytes to which a new segment may grow, from `SHMETRICS_MIN_SIZE_BYTES` to
-   * `SHMETRICS_MAX_SIZE_BYTES`. 0 for `$SHMETRICS_CEILING`, else 64 MiB.
+   * `SHMETRICS_MAX_SIZE_BYTES`. 0 for `$SHMETRICS_MAX_SIZE`, else 64 MiB.
    */
   uint64_t max_size;
   /**

@@ -35,7 +35,7 @@ pub enum Error {
     },
     /// The file system (or a resource limit) has no room for the segment.
     NoSpace(String),
-    /// The segment has reached its ceiling or its series limit.
+    /// The segment has reached its maximum size or its series limit.
     Full(String),
     /// A family of this name exists with another type, labels, buckets, mode or unit; or names
     /// clash.
@@ -82,7 +82,7 @@ impl Error {
     pub(crate) fn no_space(doing: &str) -> Self {
         Error::NoSpace(format!(
             "{doing}: the memory file system is full; in a container give it more with `docker run --shm-size` \
-             (or an `emptyDir` of medium Memory), or set a smaller ceiling"
+             (or an `emptyDir` of medium Memory), or set a smaller maximum size"
         ))
     }
 

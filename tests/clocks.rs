@@ -387,7 +387,7 @@ fn a_mapping_follows_a_new_base() {
 #[test]
 fn order_lasts_for_decades() {
     let clocks = Clocks::new();
-    let segment = Options::new().anonymous().ceiling(1 << 20).open().unwrap();
+    let segment = Options::new().anonymous().max_size(1 << 20).open().unwrap();
     let live = segment.gauge("live", "", GaugeMode::LiveMostRecent).register().unwrap();
     let mut value = 0.0;
     for years in [2, 1, 2, 10, 15, 8] {

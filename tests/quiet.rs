@@ -131,7 +131,7 @@ fn updates_allocate_nothing_and_keep_errno() {
 
 #[test]
 fn so_do_updates_of_a_full_segment() {
-    all_updates(Options::new().anonymous().ceiling(3 << 20).open().unwrap());
+    all_updates(Options::new().anonymous().max_size(3 << 20).open().unwrap());
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn a_copy_of_a_segment_has_processes_of_its_own() {
     let (name, copy) = (Name::new("original"), Name::new("copy"));
     let ready = Gate::new();
     let child = fork(|| {
-        Options::new().name(&name.0).ceiling(512 << 10).open().unwrap();
+        Options::new().name(&name.0).max_size(512 << 10).open().unwrap();
         ready.signal();
         std::thread::sleep(Duration::from_secs(60));
     });

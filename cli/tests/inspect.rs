@@ -30,7 +30,7 @@ fn header_families_and_processes_are_shown() {
     {
         assert!(json.contains(field), "{field}: {json}");
     }
-    assert!(words("memory").contains(&"64.0"), "the ceiling is not shown:\n{out}");
+    assert!(words("memory").contains(&"64.0"), "the maximum size is not shown:\n{out}");
     assert!(words("memory")[1].starts_with("[#"), "the bar is empty:\n{out}");
     assert_eq!(words("series")[1], "5");
     assert_eq!(words("hits")[1..], ["counter", "-", "method,page", "3", "0"]);

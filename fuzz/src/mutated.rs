@@ -124,7 +124,7 @@ fn everything(segment: &Segment, process: u32) -> Result<(), shmetrics::Error> {
 
 /// The file of a segment that processes have used, one after another and two at a time.
 fn build(path: &str, fill: Fill) -> Vec<u8> {
-    let options = Options::new().name(path).ceiling(victim::CEILING).max_processes(64);
+    let options = Options::new().name(path).max_size(victim::MAX_SIZE).max_processes(64);
     let work = |process: u32| {
         let segment = options.open().expect("the segment");
         segment.set_identity(process);
@@ -159,9 +159,9 @@ impl Stage {
         }
         // So short a segment has no cells for each CPU, and its header says so: they take at most
         // an eighth of the records' memory.
-        let [cpus, stride] = ["LANE_CPUS", "LANE_STRIDE"].map(|field| word(&sound, map.at("header", field), 4));
+        let [cpus, stride] = ["CPUS", "PER_CPU_STRIDE"].map(|field| word(&sound, map.at("header", field), 4));
         if cpus * stride > (end - header(&sound, "ARENA_AT")) / 8 {
-            let kind = map.at("header", "LANE_KIND");
+            let kind = map.at("header", "PER_CPU_KIND");
             sound[kind..kind + 4].fill(0);
         }
         // The first slot's holder lives: he is of another PID namespace, and in the file that

@@ -18,12 +18,12 @@ pub(crate) struct Slate {
 }
 
 impl Slate {
-    pub(crate) fn new(what: &str, ceiling: usize, limit: u64) -> Self {
+    pub(crate) fn new(what: &str, max_size: usize, limit: u64) -> Self {
         let name = path(what);
-        let options = Options::new().name(&*name).ceiling(ceiling as u64).max_processes(64).max_series(limit);
+        let options = Options::new().name(&*name).max_size(max_size as u64).max_processes(64).max_series(limit);
         let segment = options.open().expect("a new segment");
         let map = Map::new();
-        let mut file = Mapped::new(name.clone(), ceiling);
+        let mut file = Mapped::new(name.clone(), max_size);
         let fixed = word(file.bytes(), map.at("header", "INDEX_AT"), 8);
         let mut new = file.bytes()[..fixed].to_vec();
         // A process takes its slot once, so it has to be there from the start.

@@ -22,7 +22,7 @@ use crate::wrong::WRONG;
 use common::fork;
 use common::victim::{word, Everything, Field, Map};
 
-const CEILING: usize = 4 << 20;
+const MAX_SIZE: usize = 4 << 20;
 
 /// Of the file system.
 const SIZE: usize = 1 << 20;
@@ -48,14 +48,14 @@ const HEADER: [&str; 12] = [
     "FAMILY_TAIL",
     "FAMILY_PENDING",
     "INDEX_CURSOR",
-    "LANE_TAIL",
+    "PER_CPU_TAIL",
     "SLOTS_HIGH",
     "ARENA_REACHABLE",
     "TOTAL_SIZE",
 ];
 
 /// The same of records.
-const LINKS: [&str; 9] = ["NEXT", "HEAD", "TAIL", "OVERFLOW", "TEXT_LEN", "HELP_LEN", "RECORD_LEN", "LANE", "VALUE"];
+const LINKS: [&str; 9] = ["NEXT", "HEAD", "TAIL", "OVERFLOW", "TEXT_LEN", "HELP_LEN", "RECORD_LEN", "PER_CPU", "VALUE"];
 
 struct Stage {
     name: String,
@@ -93,7 +93,7 @@ fn mount(at: &Path) -> bool {
 fn fill(name: &str) {
     for process in 1..=2 {
         fork(|| {
-            let options = Options::new().name(name).ceiling(CEILING as u64).max_processes(64);
+            let options = Options::new().name(name).max_size(MAX_SIZE as u64).max_processes(64);
             let segment = options.open().expect("the segment");
             segment.set_identity(process);
             Everything::register(&segment).expect("there is room").update(u64::from(process));
@@ -134,7 +134,7 @@ impl Stage {
             while ballast.write_all(&[1; PAGE]).is_ok() {}
         }
         let ballast_len = ballast.as_ref().map_or(0, |file| file.metadata().expect("an open file").len());
-        let mut sound = vec![0; CEILING];
+        let mut sound = vec![0; MAX_SIZE];
         file.read_exact_at(&mut sound, 0).expect("all of the file");
 
         let map = Map::new();
@@ -198,7 +198,7 @@ impl Stage {
             2 => now.wrapping_add_signed(i64::from(input.byte() as i8)),
             3 => {
                 // What was never granted.
-                let holes = [self.granted[0].end..self.granted[1].start, self.granted[1].end..CEILING];
+                let holes = [self.granted[0].end..self.granted[1].start, self.granted[1].end..MAX_SIZE];
                 let hole = holes[1 - input.below(2)].clone();
                 place(hole.start + usize::from(input.word()) * 64 % hole.len().max(1))
             }
@@ -209,7 +209,7 @@ impl Stage {
             5 => place(some(&self.links, input).0 & !15),
             6 => now.wrapping_shl(u32::from(input.byte() % 33)),
             _ => {
-                let ends = [1 << 32, u64::MAX, 1 << 63, 0xffff_fff0, CEILING as u64, 0xffff, 0x400, 16];
+                let ends = [1 << 32, u64::MAX, 1 << 63, 0xffff_fff0, MAX_SIZE as u64, 0xffff, 0x400, 16];
                 input.pick(&ends).wrapping_sub(u64::from(input.byte()))
             }
         };
@@ -231,7 +231,7 @@ impl Stage {
         if all || blocks(&self.file) != self.blocks {
             let hole = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
             allocate(&self.file, hole, self.granted[0].end..self.granted[1].start);
-            allocate(&self.file, hole, self.granted[1].end..CEILING);
+            allocate(&self.file, hole, self.granted[1].end..MAX_SIZE);
             for range in &self.granted {
                 self.file.write_all_at(&self.sound[range.clone()], range.start as u64).expect("granted memory");
             }
@@ -306,13 +306,13 @@ impl Stage {
     fn believe_the_watermark(&self) {
         let mut bytes = [0; 8];
         self.file.read_exact_at(&mut bytes, self.header[0].at as u64).expect("the header");
-        let end = (u64::from_ne_bytes(bytes) as usize).min(CEILING);
+        let end = (u64::from_ne_bytes(bytes) as usize).min(MAX_SIZE);
         in_child("a reader that believes the watermark", || {
             let (protection, fd) = (libc::PROT_READ, self.file.as_raw_fd());
             // SAFETY: a new mapping where the system likes it, for the child's life; reads within
             // it. That one may be fatal is what this shows.
             unsafe {
-                let base = libc::mmap(std::ptr::null_mut(), CEILING, protection, libc::MAP_SHARED, fd, 0);
+                let base = libc::mmap(std::ptr::null_mut(), MAX_SIZE, protection, libc::MAP_SHARED, fd, 0);
                 assert_ne!(base, libc::MAP_FAILED);
                 for at in (self.granted[1].start..end).step_by(PAGE) {
                     std::ptr::read_volatile(base.cast::<u8>().add(at));

@@ -69,7 +69,7 @@ fn write_the_seeds_of_reader() {
     std::fs::create_dir_all(&directory).unwrap();
     for (i, (name, fill)) in SEEDS.iter().enumerate() {
         let path = format!("/dev/shm/fuzz-seed-{}", std::process::id());
-        let segment = Options::new().name(&*path).ceiling(512 << 10).max_processes(64).create_new().open().unwrap();
+        let segment = Options::new().name(&*path).max_size(512 << 10).max_processes(64).create_new().open().unwrap();
         fill(&segment).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         Segment::remove(&path).unwrap();

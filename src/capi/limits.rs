@@ -36,7 +36,7 @@ const _: () = {
     assert!(SHMETRICS_MAX_STATES == names::STATES_MAX);
     assert!(SHMETRICS_MAX_EXEMPLAR_CHARACTERS == crate::metric::CODE_POINTS);
     assert!(SHMETRICS_MAX_LABEL_TEXT_BYTES == label_set::TEXT_MAX);
-    assert!(SHMETRICS_MIN_SIZE_BYTES == layout::MIN_CEILING);
-    assert!(SHMETRICS_MAX_SIZE_BYTES == layout::MAX_CEILING);
+    assert!(SHMETRICS_MIN_SIZE_BYTES == layout::LEAST_MAX_SIZE);
+    assert!(SHMETRICS_MAX_SIZE_BYTES == layout::GREATEST_MAX_SIZE);
     assert!(SHMETRICS_MAX_PROCESSES == layout::MAX_PROCESSES);
 };

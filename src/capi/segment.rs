@@ -55,7 +55,7 @@ pub struct shmetrics_options {
     /// the same group that count. 0 for `$SHMETRICS_MODE`, else 0600.
     pub mode: u32,
     /// The size in bytes to which a new segment may grow, from `SHMETRICS_MIN_SIZE_BYTES` to
-    /// `SHMETRICS_MAX_SIZE_BYTES`. 0 for `$SHMETRICS_CEILING`, else 64 MiB.
+    /// `SHMETRICS_MAX_SIZE_BYTES`. 0 for `$SHMETRICS_MAX_SIZE`, else 64 MiB.
     pub max_size: u64,
     /// The most series of a new segment; 0 for as many as fit.
     pub max_series: u64,
@@ -226,7 +226,7 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
         out = out.generation(options.generation);
     }
     if options.max_size != 0 {
-        out = out.ceiling(options.max_size);
+        out = out.max_size(options.max_size);
     }
     out = out
         .max_series(options.max_series)
@@ -236,7 +236,7 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
     match options.per_cpu {
         SHMETRICS_PER_CPU_DEFAULT => {}
         SHMETRICS_PER_CPU_LOCKED => out = out.rseq(false),
-        SHMETRICS_PER_CPU_NONE => out = out.lanes(false),
+        SHMETRICS_PER_CPU_NONE => out = out.per_cpu(false),
         per_cpu => {
             let message = format!("options.per_cpu is {per_cpu}; it must be 0 to 2");
             return Err(fail(shmetrics_status::InvalidArgument, message));

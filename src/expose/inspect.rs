@@ -31,7 +31,7 @@ pub struct Inspection {
     /// The boot it was made in, as the kernel writes it.
     pub boot_id: String,
     /// Bytes it may grow to.
-    pub ceiling: u64,
+    pub max_size: u64,
     /// Bytes in use.
     pub used: u64,
     /// Bytes of memory it holds from the system.
@@ -53,11 +53,11 @@ pub struct Inspection {
     /// Damaged families.
     pub corrupt: u64,
     /// How hot series count in cells for each CPU: `rseq`, `locked`, or `none`.
-    pub lane_kind: &'static str,
+    pub per_cpu_kind: &'static str,
     /// For how many CPUs.
-    pub lane_cpus: u32,
+    pub cpus: u32,
     /// Bytes of such cells, those of removed series among them.
-    pub lane_bytes: u64,
+    pub per_cpu_bytes: u64,
     /// The owner of the file, and its mode.
     pub owner: Option<Owner>,
     /// Whether any process has it open for counting: see
@@ -147,7 +147,7 @@ pub(super) fn inspect(source: &Source<'_>) -> Inspection {
         layout: (memory.get16(header::MAJOR_AT), memory.get16(header::MINOR_AT)),
         created: memory.get64(header::CREATED_NS) as f64 / 1e9,
         boot_id: boot_id(memory),
-        ceiling: memory.get64(header::TOTAL_SIZE),
+        max_size: memory.get64(header::TOTAL_SIZE),
         used: self_metrics::used(memory),
         resident: backing.resident(),
         series: count_of(memory.get64(header::SERIES)),
@@ -158,9 +158,9 @@ pub(super) fn inspect(source: &Source<'_>) -> Inspection {
         rejected_updates: memory.get64(header::REJECTED_UPDATES),
         leaked: self_metrics::leaked(memory),
         corrupt,
-        lane_kind: percpu::Kind::of(memory).name(),
-        lane_cpus: memory.lanes().cpus as u32,
-        lane_bytes: memory.get64(header::LANE_BYTES),
+        per_cpu_kind: percpu::Kind::of(memory).name(),
+        cpus: memory.per_cpu().cpus as u32,
+        per_cpu_bytes: memory.get64(header::PER_CPU_BYTES),
         owner: backing.owner(),
         in_use: whole.in_use,
         attached: whole.attached,

@@ -61,9 +61,9 @@ pub(super) fn families<'a>(memory: &Mapped, living: &[u32], whole: &State) -> Ve
     let counter = |name, help, v| Own { is_counter: true, ..gauge(name, help, v) };
     let state = |state: &str, n: usize| (vec![("state".to_owned(), state.to_owned())], n as f64);
     vec![
-        gauge("shmetrics_segment_ceiling_bytes", "Bytes the segment may grow to.", word(header::TOTAL_SIZE)),
+        gauge("shmetrics_segment_max_size_bytes", "Bytes the segment may grow to.", word(header::TOTAL_SIZE)),
         gauge("shmetrics_segment_used_bytes", "Bytes of the segment in use.", used(memory) as f64),
-        gauge("shmetrics_segment_lane_bytes", "Bytes of cells for each CPU, of hot series.", word(header::LANE_BYTES)),
+        gauge("shmetrics_segment_per_cpu_bytes", "Bytes of cells for each CPU, of hot series.", word(header::PER_CPU_BYTES)),
         gauge(
             "shmetrics_segment_leaked_bytes",
             "Bytes of records that killed processes never finished, or that are being made.",

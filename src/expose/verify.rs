@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::page::allowance::Allowance;
 use super::self_metrics;
 use crate::kind::Kind;
-use crate::metric::{each_block, lane_is_sound, Block};
+use crate::metric::{each_block, per_cpu_is_sound, Block};
 use crate::process::Slots;
 use crate::record::family::{cells_end, text_at, Record, Texts};
 use crate::record::gauge_mode::GaugeMode;
@@ -91,14 +91,17 @@ impl Look<'_> {
         self.expect(tail >= arena && tail <= watermark && watermark <= end && end <= m.len(), || {
             format!("header: the records end at {tail}, their memory at {watermark}, in an arena from {arena} to {end}")
         });
-        let lanes = [header::LANE_KIND, header::LANE_CPUS, header::LANE_STRIDE].map(|field| m.get32(field));
-        let known = percpu::Kind::of(m) != percpu::Kind::None || lanes[0] == 0;
-        self.expect(known && (lanes[0] == 0 || PerCpu::of(m) != PerCpu::NONE), || {
-            format!("header: lanes of the kind {}, for {} CPUs, {} bytes apart", lanes[0], lanes[1], lanes[2])
+        let per_cpu = [header::PER_CPU_KIND, header::CPUS, header::PER_CPU_STRIDE].map(|field| m.get32(field));
+        let known = percpu::Kind::of(m) != percpu::Kind::None || per_cpu[0] == 0;
+        self.expect(known && (per_cpu[0] == 0 || PerCpu::of(m) != PerCpu::NONE), || {
+            format!(
+                "header: per-CPU cells of the kind {}, for {} CPUs, {} bytes apart",
+                per_cpu[0], per_cpu[1], per_cpu[2]
+            )
         });
-        let (taken, most) = (word(header::LANE_BYTES), word(header::LANES_MOST));
+        let (taken, most) = (word(header::PER_CPU_BYTES), word(header::PER_CPU_MAX));
         self.expect(taken <= most.max(tail.saturating_sub(arena)), || {
-            format!("header: lanes of {taken} bytes, of at most {most}")
+            format!("header: per-CPU cells of {taken} bytes, of at most {most}")
         });
         let (bits, target) = (m.get32(header::INDEX_BITS), m.get32(header::INDEX_TARGET));
         let most = m.get32(header::INDEX_MAX_BITS);
@@ -283,15 +286,15 @@ impl Look<'_> {
             0 => vec![at + gauge::TAG],
             pairs => (0..pairs).map(|i| at + histogram::SIZE + 16 * i).collect(),
         };
-        let (lane, bytes) =
-            (m.get32(at + entry::LANE), record.pairs().max(1) * if record.pairs() > 0 { 16 } else { 8 });
-        self.expect(lane == 0 || percpu::is_lane(m, lane, bytes), || {
-            format!("{what}: the lane of {{{text}}} is number {lane}")
+        let (cells, bytes) =
+            (m.get32(at + entry::PER_CPU), record.pairs().max(1) * if record.pairs() > 0 { 16 } else { 8 });
+        self.expect(cells == 0 || percpu::is_sound(m, cells, bytes), || {
+            format!("{what}: the per-CPU cells of {{{text}}} are number {cells}")
         });
         let current = tags.into_iter().all(|tag| !state.life().is_over(m.get64(tag)));
         self.expect(current, || format!("{what}: the cells of {{{text}}} are of another life"));
         if let Some(shape) = record.shape() {
-            let (mut damaged, mut wrong_lane) = (None, false);
+            let (mut damaged, mut wrong_per_cpu) = (None, false);
             let allowance = &self.allowance;
             each_block(
                 m,
@@ -301,10 +304,10 @@ impl Look<'_> {
                 |bytes| allowance.charge(m, bytes),
                 |block| match block {
                     Block::Damaged(at) => damaged = Some(at),
-                    Block::Chunk { at, .. } => wrong_lane |= !lane_is_sound(m, at),
+                    Block::Chunk { at, .. } => wrong_per_cpu |= !per_cpu_is_sound(m, at),
                 },
             );
-            self.expect(!wrong_lane, || format!("{what}: the lanes of {{{text}}} lead to none"));
+            self.expect(!wrong_per_cpu, || format!("{what}: the per-CPU cells of {{{text}}} are nowhere"));
             if let Some(leads) = damaged {
                 self.tell(format!("{what}: {{{text}}} has a link that leads to {leads}, which is none of its buckets"));
             }

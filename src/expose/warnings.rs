@@ -45,7 +45,7 @@ impl Segment {
                     2 => format!("{count} updates were rejected: {}", why_rejected(memory, count)),
                     8 => format!(
                         "{count} observations were not counted, or are in no quantile, for lack of room for new buckets: raise the \
-                         ceiling, or take coarser native buckets"
+                         max_size, or take coarser native buckets"
                     ),
                     _ => format!(
                         "{count} updates went to label sets that had been removed or had expired, or to families that had been \
@@ -90,7 +90,7 @@ fn why_rejected(memory: &Mapped, count: u64) -> String {
     let roomless = memory.get64(header::ROOMLESS_UPDATES);
     if roomless > 0 {
         reasons.push(format!(
-            "{roomless} of per-process gauges, for lack of memory for the cells of so many processes: raise the ceiling, or give \
+            "{roomless} of per-process gauges, for lack of memory for the cells of so many processes: raise the maximum size, or give \
              the memory file system more room"
         ));
     }
@@ -125,9 +125,9 @@ fn cause(inner: &Inner) -> String {
     let (tail, end) = (memory.get64(header::ARENA_TAIL), memory.get64(header::ARENA_END));
     let index = inner.index();
     if end.saturating_sub(tail) < PAGE + inner.arena().kept() || !index.has_room() && index.bits() == index.max_bits {
-        let ceiling = memory.get64(header::TOTAL_SIZE);
+        let max_size = memory.get64(header::TOTAL_SIZE);
         return format!(
-            "the segment has reached its ceiling of {ceiling} bytes; raise the ceiling, or use fewer label values"
+            "the segment has reached its maximum size of {max_size} bytes; raise the maximum size, or use fewer label values"
         );
     }
     "the memory file system is full, or was (in a container: raise --shm-size), or the label values are longer than 64 KiB"

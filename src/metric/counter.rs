@@ -32,7 +32,7 @@ struct Series {
     // Others write to these, and to `links`: so they are atomic, though no handle reads them.
     _head: [AtomicU32; 4],
     state: AtomicU32,
-    lane: AtomicU32,
+    per_cpu: AtomicU32,
     _links: [AtomicU32; 2],
     /// {tag and integer, fraction}. The tag of a series that is never removed is part of its
     /// integer.
@@ -40,7 +40,7 @@ struct Series {
 }
 
 const _: () =
-    assert!(offset_of!(Series, state) as u64 == entry::STATE && offset_of!(Series, lane) as u64 == entry::LANE);
+    assert!(offset_of!(Series, state) as u64 == entry::STATE && offset_of!(Series, per_cpu) as u64 == entry::PER_CPU);
 const _: () = assert!(offset_of!(Series, cells) as u64 == counter::INTEGER && size_of::<Series>() as u64 == CELLS_END);
 const CELLS_END: u64 = counter::FRACTION + 8;
 const _: () = assert!(CELLS_END <= entry::SIZE);
@@ -57,7 +57,7 @@ impl Series {
 static NOWHERE: Series = Series {
     _head: [const { AtomicU32::new(0) }; 4],
     state: AtomicU32::new(0),
-    lane: AtomicU32::new(0),
+    per_cpu: AtomicU32::new(0),
     _links: [const { AtomicU32::new(0) }; 2],
     cells: [AtomicU64::new(0), AtomicU64::new(0)],
 };
@@ -180,27 +180,27 @@ impl Counter {
 
     #[inline(always)]
     fn add_whole(&self, n: u64) {
-        let (series, lanes) = (self.series, &self.inner.lanes);
-        // Acquire: of a lane that was given in a later life, `is_in` sees that life.
-        let lane = series.lane.load(Acquire);
-        if n < percpu::MOST && series.is_in(self.life) && (lanes.add(lane, n) || lanes.add_locked(lane, n)) {
+        let (series, per_cpu) = (self.series, &self.inner.per_cpu);
+        // Acquire: of per-CPU cells that were given in a later life, `is_in` sees that life.
+        let cells = series.per_cpu.load(Acquire);
+        if n < percpu::MOST && series.is_in(self.life) && (per_cpu.add(cells, n) || per_cpu.add_locked(cells, n)) {
             return;
         }
         Counter::add_otherwise(self.inner, series, self.life, n);
     }
 
-    /// Adds where there is no lane, or it is not a matter of a few instructions: it may be the
-    /// first time that this process meets the lane. A C function does not unwind, so C's calls end
-    /// with a jump to it and need no frame.
+    /// Adds where there are no per-CPU cells, or it is not a matter of a few instructions: it may
+    /// be the first time that this process meets the per-CPU cells. A C function does not unwind,
+    /// so C's calls end with a jump to it and need no frame.
     #[inline(never)]
     extern "C" fn add_otherwise(inner: &'static Inner, series: &'static Series, life: Life, n: u64) {
         // Acquire: as above.
-        let lane = series.lane.load(Acquire);
-        if lane == percpu::CLOSED {
+        let cells = series.per_cpu.load(Acquire);
+        if cells == percpu::CLOSED {
             return inner.count(header::STALE_UPDATES);
         }
-        let to_lane = lane != 0 && n < percpu::MOST && series.is_in(life);
-        if !(to_lane && inner.lanes.add_otherwise(&inner.memory, lane, n)) {
+        let to_per_cpu = cells != 0 && n < percpu::MOST && series.is_in(life);
+        if !(to_per_cpu && inner.per_cpu.add_otherwise(&inner.memory, cells, n)) {
             Counter { inner, series, life }.add_to_cell(n);
         }
     }
@@ -231,7 +231,7 @@ impl Counter {
             }
             // Relaxed, as above. It fails in any other life.
             match integer.compare_exchange_weak(seen, seen + n, Relaxed, Relaxed) {
-                Ok(_) if is_warm(seen, n) => return self.ask_for_lane(n),
+                Ok(_) if is_warm(seen, n) => return self.ask_for_per_cpu(n),
                 Ok(_) => return,
                 Err(now) => seen = now,
             }
@@ -240,23 +240,23 @@ impl Counter {
 
     #[cold]
     #[inline(never)]
-    fn ask_for_lane(&self, n: u64) {
+    fn ask_for_per_cpu(&self, n: u64) {
         // `NOWHERE` is in no segment.
         if !std::ptr::eq(self.series, &raw const NOWHERE) {
-            self.inner.ask_for_lane(self.record(), 8, n);
+            self.inner.ask_for_per_cpu(self.record(), 8, n);
         }
     }
 
-    /// The integer of a series that is never removed has crossed a multiple of `lane::HEAT`, by `n`
-    /// from `before`. All integers that rise come here again and again, so it is also the place to
-    /// see that one is nearly full.
+    /// The integer of a series that is never removed has crossed a multiple of `percpu::HEAT`, by
+    /// `n` from `before`. All integers that rise come here again and again, so it is also the place
+    /// to see that one is nearly full.
     #[cold]
     #[inline(never)]
     fn warm(&self, before: u64, n: u64) {
         if before.saturating_add(n) >= FULL {
             self.spill();
         }
-        self.ask_for_lane(n);
+        self.ask_for_per_cpu(n);
     }
 
     /// Moves what would not fit into the integer for long to the fraction. False: the series is
@@ -305,7 +305,7 @@ impl Counter {
     /// Whether its family was retired, which is so of embedded series alone.
     fn is_closed(&self) -> bool {
         // Relaxed: nothing else is read for it.
-        self.series.lane.load(Relaxed) == percpu::CLOSED
+        self.series.per_cpu.load(Relaxed) == percpu::CLOSED
     }
 
     /// The bits of the first cell that are the integer's.
@@ -346,8 +346,8 @@ impl Counter {
         if !(v > 0.0 && v < f64::INFINITY) {
             return self.reject();
         }
-        // Lanes only rise; what is taken back of them is a fraction below 0.
-        let in_lane = percpu::sum(&self.inner.memory, self.series.lane.load(Acquire)) as f64;
+        // Per-CPU cells only rise; what is taken back of them is a fraction below 0.
+        let in_per_cpu = percpu::sum(&self.inner.memory, self.series.per_cpu.load(Acquire)) as f64;
         self.change_pair(|integer, fraction| {
             let (whole, part) = (integer & self.mask(), f64::from_bits(fraction));
             let mut take = (v as u64).min(whole);
@@ -355,7 +355,7 @@ impl Counter {
             if rest > part {
                 take = take.saturating_add((rest - part).ceil() as u64).min(whole);
             }
-            [integer - take, (part - (v - take as f64)).max(-in_lane).to_bits()]
+            [integer - take, (part - (v - take as f64)).max(-in_per_cpu).to_bits()]
         });
     }
 
@@ -367,24 +367,24 @@ impl Counter {
     /// The value now, over all processes; 0 once the series is removed.
     pub fn get(&self) -> f64 {
         // Acquire: as in `add_whole`.
-        let lane = self.series.lane.load(Acquire);
+        let cells = self.series.per_cpu.load(Acquire);
         let [integer, fraction] = read(&self.series.cells);
-        // After the cells: what was taken back of a lane was in it before.
-        let in_lane = percpu::sum(&self.inner.memory, lane);
+        // After the cells: what was taken back of per-CPU cells was in them before.
+        let in_per_cpu = percpu::sum(&self.inner.memory, cells);
         let own = integer & self.mask();
         // Acquire: all of it was read before this look at the life.
         fence(Acquire);
         let over = self.life != Life::FOREVER && (self.life.is_over(integer) || !self.series.is_in(self.life));
-        if over || lane == percpu::CLOSED || self.is_closed() {
+        if over || cells == percpu::CLOSED || self.is_closed() {
             return 0.0;
         }
-        let (whole, parts) = (u128::from(own) + in_lane, f64::from_bits(fraction));
+        let (whole, parts) = (u128::from(own) + in_per_cpu, f64::from_bits(fraction));
         whole_sum(whole, parts).map_or_else(|| (whole as f64 + parts).max(0.0), |sum| sum as f64)
     }
 }
 
-/// Whether a cell that has taken `n` has crossed a multiple of `lane::HEAT`, as any does sooner or
-/// later that is hot.
+/// Whether a cell that has taken `n` has crossed a multiple of `percpu::HEAT`, as any does sooner
+/// or later that is hot.
 #[inline(always)]
 fn is_warm(before: u64, n: u64) -> bool {
     (before & (percpu::HEAT - 1)).saturating_add(n) >= percpu::HEAT
@@ -406,8 +406,8 @@ pub(crate) fn read(cells: &[AtomicU64; 2]) -> [u64; 2] {
 }
 
 /// The sum of a counter's whole amounts and its fraction, if that is known to be a whole number: of
-/// a large whole number a part may stand in the fraction, and of what is in a lane some may have
-/// been taken back.
+/// a large whole number a part may stand in the fraction, and of what is in per-CPU cells some may
+/// have been taken back.
 pub(crate) fn whole_sum(whole: u128, parts: f64) -> Option<u128> {
     let size = parts.abs() as u128;
     match size as f64 == parts.abs() {
@@ -430,7 +430,7 @@ mod tests {
 
     #[test]
     fn an_update_of_a_removed_series_is_counted_once() {
-        let segment = Options::new().anonymous().ceiling(1 << 20).open().unwrap();
+        let segment = Options::new().anonymous().max_size(1 << 20).open().unwrap();
         let family = segment.counter("c", "").labels(["n"]).register().unwrap();
         let old = family.with(["a"]);
         old.inc_by(SPILL - 1);

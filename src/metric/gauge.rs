@@ -463,13 +463,14 @@ impl Gauge {
 }
 
 /// Whether the family of a gauge that has a word of its own was retired: its record says so in
-/// place of a lane, which no gauge has.
+/// place of per-CPU cells, which no gauge has.
 #[inline(always)]
 fn is_closed(word: &'static AtomicU64) -> bool {
-    let lane = std::ptr::from_ref(word).wrapping_byte_sub((gauge::VALUE - entry::LANE) as usize).cast::<AtomicU32>();
+    let cells =
+        std::ptr::from_ref(word).wrapping_byte_sub((gauge::VALUE - entry::PER_CPU) as usize).cast::<AtomicU32>();
     // SAFETY: the word is in a record of the segment (`new`), behind this field, which is aligned
     // to 4 and only accessed atomically. Relaxed: nothing else is read for it.
-    unsafe { &*lane }.load(Relaxed) == percpu::CLOSED
+    unsafe { &*cells }.load(Relaxed) == percpu::CLOSED
 }
 
 /// The time in a tag after a change at `now`. It is another than before, and at most one tick
@@ -570,7 +571,7 @@ mod tests {
     /// record takes a cell of another series for its own, and has to give it back.
     #[test]
     fn a_thread_that_is_64_lives_late_leaves_the_cell_as_it_was() {
-        let segment = Options::new().anonymous().ceiling(1 << 20).open().unwrap();
+        let segment = Options::new().anonymous().max_size(1 << 20).open().unwrap();
         let family = segment.gauge("g", "", GaugeMode::LiveSum).labels(["n"]).register().unwrap();
         let late = family.with(["a"]);
         late.set(1.0);

@@ -169,9 +169,9 @@ impl Histogram {
     pub(crate) unsafe fn observe_by_words(p: [*const c_void; 3], v: f64) {
         // SAFETY: the caller's promise.
         if let Some(histogram) = unsafe { Histogram::from_words(p) } {
-            if histogram.native.is_none() && is_usual(v) && histogram.inner.lanes.are_known() {
+            if histogram.native.is_none() && is_usual(v) && histogram.inner.per_cpu.are_known() {
                 let i = bucket(histogram.bounds, v);
-                if histogram.count_in_lane(i, v) {
+                if histogram.count_per_cpu(i, v) {
                     return;
                 }
             }
@@ -302,7 +302,7 @@ impl Histogram {
             return self.change_unusual::<BACK>(v);
         }
         let i = bucket(self.bounds, v);
-        if !BACK && self.count_in_lane(i, v) {
+        if !BACK && self.count_per_cpu(i, v) {
             return true;
         }
         self.change_otherwise::<BACK>(i, v)
@@ -322,7 +322,7 @@ impl Histogram {
         let i = bucket(self.bounds, v);
         // An infinite value leaves the sum as it is.
         let v = if v.is_finite() { v } else { 0.0 };
-        if !BACK && self.count_in_lane(i, v) {
+        if !BACK && self.count_per_cpu(i, v) {
             return true;
         }
         self.change_otherwise::<BACK>(i, v)
@@ -348,32 +348,36 @@ impl Histogram {
 
     /// Counts in this CPU's cell, if that is a matter of a few instructions.
     #[inline(always)]
-    fn count_in_lane(&self, i: usize, v: f64) -> bool {
-        // Acquire: of a lane that was given in a later life, `is_in_its_life` sees that life.
-        let lane = self.half(entry::LANE).load(Acquire);
-        self.is_in_its_life() && self.inner.lanes.count(lane, i, v)
+    fn count_per_cpu(&self, i: usize, v: f64) -> bool {
+        // Acquire: of per-CPU cells that were given in a later life, `is_in_its_life` sees that
+        // life.
+        let cells = self.half(entry::PER_CPU).load(Acquire);
+        self.is_in_its_life() && self.inner.per_cpu.count(cells, i, v)
     }
 
-    /// Counts where there is no lane, or it is not a matter of a few instructions.
+    /// Counts where there are no per-CPU cells, or it is not a matter of a few instructions.
     #[inline(never)]
     extern "C" fn change_otherwise<const BACK: bool>(&self, i: usize, v: f64) -> bool {
         if !BACK {
             // Acquire: as above.
-            let lane = self.half(entry::LANE).load(Acquire);
-            if self.is_in_its_life() && self.inner.lanes.count_locked(lane, i, v) {
+            let cells = self.half(entry::PER_CPU).load(Acquire);
+            if self.is_in_its_life() && self.inner.per_cpu.count_locked(cells, i, v) {
                 return true;
             }
         }
         self.change_slowly::<BACK>(i, v)
     }
 
-    /// Counts where it may also be the first time that this process meets the lane.
+    /// Counts where it may also be the first time that this process meets the per-CPU cells.
     #[inline(never)]
     extern "C" fn change_slowly<const BACK: bool>(&self, i: usize, v: f64) -> bool {
         if !BACK {
             // Acquire: as above.
-            let lane = self.half(entry::LANE).load(Acquire);
-            if lane != 0 && self.is_in_its_life() && self.inner.lanes.count_otherwise(&self.inner.memory, lane, i, v) {
+            let cells = self.half(entry::PER_CPU).load(Acquire);
+            if cells != 0
+                && self.is_in_its_life()
+                && self.inner.per_cpu.count_otherwise(&self.inner.memory, cells, i, v)
+            {
                 return true;
             }
         }
@@ -391,7 +395,7 @@ impl Histogram {
     /// Whether its family was retired, which is so of embedded series alone.
     fn is_closed(&self) -> bool {
         // Relaxed: nothing else is read for it.
-        self.half(entry::LANE).load(Relaxed) == percpu::CLOSED
+        self.half(entry::PER_CPU).load(Relaxed) == percpu::CLOSED
     }
 
     /// Whether the record has not begun a later life.
@@ -425,9 +429,9 @@ impl Histogram {
             let sum = f64::from_bits(seen[1]);
             let (count, sum) = if BACK { (fallen(seen[0], mask), sum - v) } else { (seen[0] + 1, sum + v) };
             match pair.cas(seen, [count, sum.to_bits()]) {
-                // Counts of gauge histograms fall, and they have no lanes.
+                // Counts of gauge histograms fall, and they have no per-CPU cells.
                 Ok(()) if !BACK && count & (percpu::HEAT_OF_BUCKET - 1) == 0 => {
-                    self.ask_for_lane();
+                    self.ask_for_per_cpu();
                     return true;
                 }
                 Ok(()) => return true,
@@ -438,14 +442,14 @@ impl Histogram {
 
     #[cold]
     #[inline(never)]
-    fn ask_for_lane(&self) {
+    fn ask_for_per_cpu(&self) {
         // Native buckets and quantiles have cells of their own kinds.
         let falls = self.inner.memory.get8(self.record() + entry::KIND) == Kind::GaugeHistogram as u8;
         if falls {
             return;
         }
         if self.native.is_none() {
-            self.inner.ask_for_lane(self.record(), 16 * (self.bounds.len() as u64 + 1), 1);
+            self.inner.ask_for_per_cpu(self.record(), 16 * (self.bounds.len() as u64 + 1), 1);
         }
     }
 

@@ -21,7 +21,7 @@ pub(crate) use self::exemplar::{read as exemplar_read, Exemplar, CODE_POINTS};
 pub(crate) use self::gauge::Word as GaugeWord;
 pub(crate) use self::histogram::{read as histogram_read, saw_negatives};
 pub(crate) use self::native::{
-    each_block, each_cell, lane_is_sound, quantiles_read, read as native_read, spans, Block, Counted, Sketch,
+    each_block, each_cell, per_cpu_is_sound, quantiles_read, read as native_read, spans, Block, Counted, Sketch,
     EXEMPLARS as NATIVE_EXEMPLARS,
 };
 pub(crate) use self::state::read as states_read;

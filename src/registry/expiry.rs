@@ -37,19 +37,19 @@ fn digest(memory: &Mapped, record: &Record<'_>, place: Place) -> u32 {
     let mut sum = 0u64;
     let mut take = |value: u64| sum = (sum.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let word = |at| memory.load64(at, Acquire);
-    let lane = percpu::of(memory, at);
+    let cells = percpu::of(memory, at);
     match record.kind() {
         Kind::Counter => {
             [counter::INTEGER, counter::FRACTION].into_iter().for_each(|field| take(word(at + field)));
-            take(percpu::sum(memory, lane) as u64);
+            take(percpu::sum(memory, cells) as u64);
         }
         _ if record.pairs() > 0 => {
             (0..2 * record.pairs()).for_each(|i| take(word(at + histogram::SIZE + 8 * i)));
-            percpu::pairs(memory, lane, record.pairs() as usize, |_, pair| pair.into_iter().for_each(&mut take));
+            percpu::pairs(memory, cells, record.pairs() as usize, |_, pair| pair.into_iter().for_each(&mut take));
             if let Some(shape) = record.shape() {
                 each_cell(memory, place, record.pairs(), shape, |cell| match cell {
                     Counted::Cell(cell) => [cell, cell + 8].into_iter().for_each(|at| take(word(at))),
-                    Counted::Lane(pair) => pair.into_iter().for_each(&mut take),
+                    Counted::PerCpu(pair) => pair.into_iter().for_each(&mut take),
                 });
             }
         }
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_ahead_stops_nothing() {
-        let segment = crate::Options::new().anonymous().ceiling(1 << 20).open().unwrap();
+        let segment = crate::Options::new().anonymous().max_size(1 << 20).open().unwrap();
         let memory = &segment.inner.memory;
         (1..100).for_each(|i| look(memory, 1000 * i));
         let before = memory.get64(header::LOOK_TIME);

@@ -138,9 +138,9 @@ pub(super) fn without_cells(inner: &Inner) {
 
 /// Closes the cells of a series whose life is over, in a record that no list has yet: whatever its
 /// type, an update through a handle fails and is counted as stale from then on. The record's state
-/// has moved on to the next life, to which no handle exists; the lane goes first, then each cell
-/// becomes {the next life's tag, 0}. An update that read the state or the lane before that counts
-/// as done before the removal.
+/// has moved on to the next life, to which no handle exists; the per-CPU cells go first, then each
+/// cell becomes {the next life's tag, 0}. An update that read the state or the per-CPU cells before
+/// that counts as done before the removal.
 ///
 /// Chunks of native buckets and exemplars stay as they are. Who updates them looks at the state
 /// first, and what they hold has the life that it is of.

@@ -256,8 +256,10 @@ fn close(inner: &Inner, record: &Record<'_>) {
                     |_| true,
                     |block| {
                         if let Block::Chunk { at, .. } = block {
-                            memory
-                                .put64(at + native_block::LANE, u64::from(u32::MAX) << 32 | u64::from(percpu::CLOSED));
+                            memory.put64(
+                                at + native_block::PER_CPU,
+                                u64::from(u32::MAX) << 32 | u64::from(percpu::CLOSED),
+                            );
                         }
                     },
                 );

@@ -19,7 +19,7 @@ use crate::shm::layout;
 use crate::shm::layout::entry;
 use crate::shm::mapping::Backing;
 use crate::shm::memory::{Mapped, Memory};
-use crate::shm::percpu::{self, Lanes};
+use crate::shm::percpu::{self, PerCpuCells};
 use crate::shm::state::{Life, State};
 use crate::Error;
 
@@ -35,7 +35,7 @@ pub struct Segment {
 /// A segment as this process has mapped it for writing.
 pub(crate) struct Inner {
     pub(crate) memory: Mapped,
-    pub(crate) lanes: Lanes,
+    pub(crate) per_cpu: PerCpuCells,
     pub(crate) backing: Box<dyn Backing>,
     pub(crate) process: Process,
     pub(crate) path: Option<PathBuf>,
@@ -63,15 +63,15 @@ impl Inner {
     /// See `percpu::ask`.
     #[cold]
     #[inline(never)]
-    pub(crate) fn ask_for_lane(&self, record: u64, bytes: u64, n: u64) {
-        percpu::ask(&self.lanes, &self.arena(), record, bytes, n);
+    pub(crate) fn ask_for_per_cpu(&self, record: u64, bytes: u64, n: u64) {
+        percpu::ask(&self.per_cpu, &self.arena(), record, bytes, n);
     }
 
     /// See `percpu::ask_for_life`.
     #[cold]
     #[inline(never)]
-    pub(crate) fn ask_for_lane_of_life(&self, word: u64, life: Life, bytes: u64) {
-        percpu::ask_for_life(&self.lanes, &self.arena(), word, life, bytes);
+    pub(crate) fn ask_for_per_cpu_of_life(&self, word: u64, life: Life, bytes: u64) {
+        percpu::ask_for_life(&self.per_cpu, &self.arena(), word, life, bytes);
     }
 
     /// Adds to one of the header's own counts.

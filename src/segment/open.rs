@@ -9,7 +9,7 @@ use crate::shm::mapping;
 use crate::shm::mapping::access::Access;
 use crate::shm::mapping::Backing;
 use crate::shm::pair;
-use crate::shm::percpu::Lanes;
+use crate::shm::percpu::PerCpuCells;
 use crate::shm::{header, layout};
 use crate::Error;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ impl Inner {
         let memory = unsafe { header::view(&*backing, &regions) };
         let inner = Box::new(Inner {
             memory,
-            lanes: Lanes::new(&memory, options.lane_plan().rseq),
+            per_cpu: PerCpuCells::new(&memory, options.per_cpu_plan().rseq),
             process: Process::new(&*backing),
             path: path.map(|path| mapping::paths::absolute(&path)),
             regions,
@@ -138,13 +138,13 @@ fn open(options: &Options) -> Result<Segment, Error> {
     }
     let labels = const_labels::text(&options.labels)?;
     let how = options.how()?;
-    let ceiling = options.checked_ceiling()?;
+    let max_size = options.checked_max_size()?;
     // An anonymous segment has no file whose access anybody could set.
     let access = if how == How::Anonymous { Access::of_this_process() } else { options.access()? };
     let segment = if options.portable || cfg!(not(target_os = "linux")) {
-        open_portable(options, how, ceiling, &labels)?
+        open_portable(options, how, max_size, &labels)?
     } else {
-        open_native(options, how, &access, ceiling, &labels)?
+        open_native(options, how, &access, max_size, &labels)?
     };
     // Of a segment that was mapped before, too: this is an opening of its own.
     segment.inner.epoch.store(options.epoch(segment.inner.time_ns()), Relaxed);
@@ -161,17 +161,17 @@ fn check_room(regions: &layout::Regions) -> Result<(), Error> {
     if regions.has_room() {
         return Ok(());
     }
-    let (ceiling, processes) = (regions.total, regions.slots_count);
+    let (max_size, processes) = (regions.total, regions.slots_count);
     Err(Error::InvalidArgument(format!(
-        "a ceiling of {ceiling} bytes is too small for {processes} processes: make it at least {} bytes, or `max_processes` smaller",
-        layout::Regions::least_ceiling(processes)
+        "a maximum size of {max_size} bytes is too small for {processes} processes: make it at least {} bytes, or `max_processes` smaller",
+        layout::Regions::least_max_size(processes)
     )))
 }
 
 #[cfg(target_os = "linux")]
-fn open_native(options: &Options, how: How, access: &Access, ceiling: u64, labels: &str) -> Result<Segment, Error> {
+fn open_native(options: &Options, how: How, access: &Access, max_size: u64, labels: &str) -> Result<Segment, Error> {
     use crate::shm::mapping::linux::{self, Published};
-    let regions = layout::Regions::plan(ceiling, options.max_processes);
+    let regions = layout::Regions::plan(max_size, options.max_processes);
     // What is granted before the segment is seen: everything fixed, the smallest index, the first
     // arena extent.
     let first = regions.index_at + (8 << INDEX_MIN_BITS);
@@ -180,9 +180,9 @@ fn open_native(options: &Options, how: How, access: &Access, ceiling: u64, label
         if !backing.reserve(regions.arena_at, arena_end) {
             return Err(Error::no_space("creating the segment"));
         }
-        let (lanes, short) = (options.lane_plan(), options.checked_short_bounds()?);
+        let (per_cpu, short) = (options.per_cpu_plan(), options.checked_short_bounds()?);
         // SAFETY: new memory of `total` bytes, backed below `first`, known to no other process.
-        unsafe { header::initialise(backing, &regions, arena_end, options.max_series, labels, lanes, short) };
+        unsafe { header::initialise(backing, &regions, arena_end, options.max_series, labels, per_cpu, short) };
         backing.attend();
         Ok(())
     };
@@ -302,8 +302,8 @@ fn check_is_segment(path: &Path) -> Result<(), Error> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_native(options: &Options, how: How, _: &Access, ceiling: u64, labels: &str) -> Result<Segment, Error> {
-    open_portable(options, how, ceiling, labels)
+fn open_native(options: &Options, how: How, _: &Access, max_size: u64, labels: &str) -> Result<Segment, Error> {
+    open_portable(options, how, max_size, labels)
 }
 
 #[cfg(not(any(feature = "portable", not(target_os = "linux"))))]
@@ -312,7 +312,7 @@ fn open_portable(_: &Options, _: How, _: u64, _: &str) -> Result<Segment, Error>
 }
 
 #[cfg(any(feature = "portable", not(target_os = "linux")))]
-fn open_portable(options: &Options, how: How, ceiling: u64, labels: &str) -> Result<Segment, Error> {
+fn open_portable(options: &Options, how: How, max_size: u64, labels: &str) -> Result<Segment, Error> {
     use crate::shm::mapping::portable::PortableBacking;
     options.check_portable()?;
     if how == How::Anonymous {
@@ -323,7 +323,7 @@ fn open_portable(options: &Options, how: How, ceiling: u64, labels: &str) -> Res
     if name.contains('/') {
         return Err(Error::name("segment name", &name, "the portable backend takes plain names only"));
     }
-    let regions = layout::Regions::plan(ceiling, options.max_processes);
+    let regions = layout::Regions::plan(max_size, options.max_processes);
     for _ in 0..200 {
         if how != How::CreateNew {
             if let Some(backing) = PortableBacking::open(&name)? {
@@ -362,7 +362,7 @@ fn open_portable(options: &Options, how: How, ceiling: u64, labels: &str) -> Res
                         arena_end,
                         options.max_series,
                         labels,
-                        options.lane_plan(),
+                        options.per_cpu_plan(),
                         short,
                     );
                 };

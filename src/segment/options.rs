@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::os::environment;
-use crate::shm::layout::{MAX_CEILING, MAX_PROCESSES, MIN_CEILING};
+use crate::shm::layout::{GREATEST_MAX_SIZE, LEAST_MAX_SIZE, MAX_PROCESSES};
 use crate::shm::mapping;
 use crate::shm::mapping::access::{Access, DEFAULT_MODE};
 use crate::shm::mapping::account::{Account, Given};
@@ -15,7 +15,7 @@ use crate::Error;
 /// How to open a segment: its name, its limits, and whether it may be created.
 ///
 /// The defaults create or attach the segment called `$SHMETRICS_SEGMENT` (or `default`) in
-/// `$SHMETRICS_DIR` (or `/dev/shm`). It may grow to `$SHMETRICS_CEILING` bytes (or 64 MiB). A new
+/// `$SHMETRICS_DIR` (or `/dev/shm`). It may grow to `$SHMETRICS_MAX_SIZE` bytes (or 64 MiB). A new
 /// one has the file mode `$SHMETRICS_MODE` (or 0600), the owner `$SHMETRICS_OWNER` and the group
 /// `$SHMETRICS_GROUP` (or those of this process), and belongs to a trusted user if
 /// `$SHMETRICS_TRUST` names its owner: see [`Options::trust_owner`]. What is set here goes before
@@ -25,7 +25,7 @@ use crate::Error;
 /// # fn main() -> Result<(), shmetrics::Error> {
 /// # let name = format!("doc-options-{}", std::process::id());
 /// use shmetrics::Options;
-/// let segment = Options::new().name(&name).ceiling(8 << 20).mode(0o640).open()?;
+/// let segment = Options::new().name(&name).max_size(8 << 20).mode(0o640).open()?;
 /// # shmetrics::Segment::remove(&name)?;
 /// # Ok(()) }
 /// ```
@@ -41,7 +41,7 @@ pub struct Options {
     owner: Option<Account>,
     group: Option<Account>,
     trusted: Vec<Account>,
-    pub(super) ceiling: Option<u64>,
+    pub(super) max_size: Option<u64>,
     pub(super) max_series: u64,
     pub(super) max_processes: u32,
     pub(super) allow_disk: bool,
@@ -62,7 +62,7 @@ pub(super) enum How {
     Anonymous,
 }
 
-const DEFAULT_CEILING: u64 = 64 << 20;
+const DEFAULT_MAX_SIZE: u64 = 64 << 20;
 
 impl Default for Options {
     fn default() -> Self {
@@ -82,7 +82,7 @@ impl Options {
             owner: None,
             group: None,
             trusted: Vec::new(),
-            ceiling: None,
+            max_size: None,
             max_series: 0,
             max_processes: 512,
             allow_disk: false,
@@ -90,7 +90,7 @@ impl Options {
             reset_if_unused: false,
             apart: false,
             labels: Vec::new(),
-            plan: Plan { lanes: true, rseq: true },
+            plan: Plan { per_cpu: true, rseq: true },
             short_bounds: None,
             generation: None,
         }
@@ -105,8 +105,8 @@ impl Options {
 
     /// The bytes the segment may grow to, 512 KiB to 64 GiB. Address space only: memory is taken as
     /// it is needed, and a small application stays below 1 MiB. Only the creator's counts.
-    pub fn ceiling(mut self, bytes: u64) -> Self {
-        self.ceiling = Some(bytes);
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.max_size = Some(bytes);
         self
     }
 
@@ -234,10 +234,10 @@ impl Options {
     }
 
     /// Whether hot counters and histograms of a new segment may have cells for each CPU, which
-    /// makes them several times as fast and takes up to an eighth of the ceiling. They do by
+    /// makes them several times as fast and takes up to an eighth of the maximum size. They do by
     /// default; only the creator's word counts.
-    pub fn lanes(mut self, yes: bool) -> Self {
-        self.plan.lanes = yes;
+    pub fn per_cpu(mut self, yes: bool) -> Self {
+        self.plan.per_cpu = yes;
         self
     }
 
@@ -305,7 +305,7 @@ impl Options {
         self.generation.unwrap_or(time_ns | 1 << 63)
     }
 
-    pub(super) fn lane_plan(&self) -> Plan {
+    pub(super) fn per_cpu_plan(&self) -> Plan {
         Plan { rseq: self.plan.rseq && percpu::rseq_allowed(), ..self.plan }
     }
 
@@ -394,19 +394,21 @@ impl Options {
         })
     }
 
-    pub(super) fn checked_ceiling(&self) -> Result<u64, Error> {
-        let bytes = match self.ceiling {
+    pub(super) fn checked_max_size(&self) -> Result<u64, Error> {
+        let bytes = match self.max_size {
             Some(bytes) => bytes,
-            None => match environment::var("SHMETRICS_CEILING")? {
+            None => match environment::var("SHMETRICS_MAX_SIZE")? {
                 Some(s) => parse_bytes(&s).ok_or_else(|| {
                     let s = crate::error::shortened(&s);
-                    Error::InvalidArgument(format!("SHMETRICS_CEILING={s}: give bytes, or a number with K, M or G"))
+                    Error::InvalidArgument(format!("SHMETRICS_MAX_SIZE={s}: give bytes, or a number with K, M or G"))
                 })?,
-                None => DEFAULT_CEILING,
+                None => DEFAULT_MAX_SIZE,
             },
         };
-        if !(MIN_CEILING..=MAX_CEILING).contains(&bytes) {
-            return Err(Error::InvalidArgument(format!("a ceiling of {bytes} bytes: it must be 512 KiB to 64 GiB")));
+        if !(LEAST_MAX_SIZE..=GREATEST_MAX_SIZE).contains(&bytes) {
+            return Err(Error::InvalidArgument(format!(
+                "a maximum size of {bytes} bytes: it must be 512 KiB to 64 GiB"
+            )));
         }
         if !(1..=MAX_PROCESSES).contains(&self.max_processes) {
             return Err(Error::InvalidArgument(format!(

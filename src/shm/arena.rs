@@ -22,9 +22,9 @@ pub(crate) struct Arena<'a> {
 }
 
 impl Arena<'_> {
-    /// A zeroed block of at least `bytes`, as a link. `None`: the ceiling is reached or the system
-    /// has no memory; the segment goes on with what it has. Leaves the room that is kept for the
-    /// cells of processes.
+    /// A zeroed block of at least `bytes`, as a link. `None`: the maximum size is reached or the
+    /// system has no memory; the segment goes on with what it has. Leaves the room that is kept for
+    /// the cells of processes.
     pub(crate) fn allocate(&self, bytes: u64) -> Option<u32> {
         self.allocate_beside(self.kept(), bytes)
     }

@@ -6,9 +6,9 @@
 //!
 //! A removal moves the life on, in the very swap that takes the series off the pages. So an update
 //! that looks at the state sees from then on that its series is over. The remover then closes the
-//! cells: it takes the lane away and puts the tag of the next life into each cell, so that an
-//! update that looks at its cell alone fails too. Only then does the record go to a free list. The
-//! process that takes it from there finds it closed, and in the life that the next series will
+//! cells: it takes the per-CPU cells away and puts the tag of the next life into each cell, so that
+//! an update that looks at its cell alone fails too. Only then does the record go to a free list.
+//! The process that takes it from there finds it closed, and in the life that the next series will
 //! have. A remover that is killed in between costs the record, which is then on no list.
 //!
 //! The state word is in `state`.

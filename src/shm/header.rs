@@ -28,7 +28,7 @@ pub(crate) unsafe fn initialise(
     watermark: u64,
     max_series: u64,
     labels: &str,
-    lanes: Plan,
+    per_cpu: Plan,
     short_bounds: bool,
 ) {
     // SAFETY: the caller's promise.
@@ -53,11 +53,11 @@ pub(crate) unsafe fn initialise(
     memory.put32(h::INDEX_MAX_BITS, regions.index_max_bits);
     memory.put64(h::ARENA_AT, regions.arena_at);
     memory.put64(h::ARENA_END, regions.total);
-    let (most, stride, cpus, kind) = percpu::plan(lanes, regions.total - regions.arena_at);
-    memory.put64(h::LANES_MOST, most);
-    memory.put32(h::LANE_STRIDE, stride);
-    memory.put32(h::LANE_CPUS, cpus);
-    memory.put32(h::LANE_KIND, kind as u32);
+    let (most, stride, cpus, kind) = percpu::plan(per_cpu, regions.total - regions.arena_at);
+    memory.put64(h::PER_CPU_MAX, most);
+    memory.put32(h::PER_CPU_STRIDE, stride);
+    memory.put32(h::CPUS, cpus);
+    memory.put32(h::PER_CPU_KIND, kind as u32);
     memory.put64(h::MAX_SERIES, max_series);
     memory.put32(h::LABELS_LEN, labels.len() as u32);
     memory.fill(h::LABELS, labels.as_bytes());
@@ -102,7 +102,7 @@ pub(crate) unsafe fn view(backing: &dyn Backing, regions: &Regions) -> Mapped {
     // SAFETY: the backing keeps its grants where they are, and outlives the view (the caller's
     // promise).
     let memory = unsafe { memory.with_grants(backing.grants()) };
-    memory.with_lanes(PerCpu::of(&memory))
+    memory.with_per_cpu(PerCpu::of(&memory))
 }
 
 fn not(path: &Path, reason: impl Into<String>) -> Error {

@@ -21,9 +21,9 @@ pub(crate) const INDEX_MIN_BITS: u32 = 12;
 pub(crate) const EXTENT: u64 = 192 * 1024;
 /// A new segment has at least so many bytes for records.
 const LEAST_ARENA: u64 = 64 * 1024;
-pub(crate) const MIN_CEILING: u64 = 512 * 1024;
+pub(crate) const LEAST_MAX_SIZE: u64 = 512 * 1024;
 /// Links are of 32 bits: the last granule of 64 GiB is the greatest.
-pub(crate) const MAX_CEILING: u64 = (1 << 32) * GRANULE;
+pub(crate) const GREATEST_MAX_SIZE: u64 = (1 << 32) * GRANULE;
 pub(crate) const MAX_PROCESSES: u32 = 32_768;
 
 macro_rules! offsets {
@@ -73,10 +73,10 @@ offsets! {
     INDEX_MAX_BITS: 104, 4;
     ARENA_AT: 112, 8;
     ARENA_END: 120, 8;
-    LANES_MOST: 128, 8;
-    LANE_STRIDE: 136, 4;
-    LANE_CPUS: 140, 4;
-    LANE_KIND: 144, 4;
+    PER_CPU_MAX: 128, 8;
+    PER_CPU_STRIDE: 136, 4;
+    CPUS: 140, 4;
+    PER_CPU_KIND: 144, 4;
     MAX_SERIES: 152, 8;
     WATERMARK: 256, 8;
     INDEX_BITS: 264, 4;
@@ -85,8 +85,8 @@ offsets! {
     FAMILY_HEAD: 280, 4;
     FAMILY_TAIL: 284, 4;
     FAMILY_PENDING: 288, 8;
-    LANE_TAIL: 296, 8;
-    LANE_BYTES: 304, 8;
+    PER_CPU_TAIL: 296, 8;
+    PER_CPU_BYTES: 304, 8;
     ARENA_TAIL: 320, 8;
     ARENA_REACHABLE: 328, 8;
     SERIES: 336, 8;
@@ -144,7 +144,7 @@ offsets! {
     TAG: 8, 4;
     CREATED: 12, 4;
     STATE: 16, 4;
-    LANE: 20, 4;
+    PER_CPU: 20, 4;
     EXTENSION: 24, 4;
     BIRTH: 28, 4;
     TEXT_LEN: 48, 2;
@@ -212,7 +212,7 @@ offsets! {
     /// begin after it.
     native_block, size 16;
     IDENTITY: 0, 8;
-    LANE: 8, 8;
+    PER_CPU: 8, 8;
 }
 
 offsets! {
@@ -273,9 +273,9 @@ pub(crate) struct Regions {
 }
 
 impl Regions {
-    /// The index may take one eighth of the ceiling: a word for every 64 bytes.
-    pub(crate) const fn plan(ceiling: u64, processes: u32) -> Self {
-        let total = align(ceiling, PAGE);
+    /// The index may take one eighth of the maximum size: a word for every 64 bytes.
+    pub(crate) const fn plan(max_size: u64, processes: u32) -> Self {
+        let total = align(max_size, PAGE);
         let slots_at = header::SIZE;
         let index_at = align(slots_at + processes as u64 * slot::SIZE, PAGE);
         let words = total / 64;
@@ -290,13 +290,13 @@ impl Regions {
         self.arena_at + LEAST_ARENA <= self.total
     }
 
-    /// The least ceiling that has room for so many processes.
-    pub(crate) const fn least_ceiling(processes: u32) -> u64 {
-        let mut ceiling = MIN_CEILING;
-        while !Self::plan(ceiling, processes).has_room() {
-            ceiling += 64 * 1024;
+    /// The smallest maximum size that has room for so many processes.
+    pub(crate) const fn least_max_size(processes: u32) -> u64 {
+        let mut max_size = LEAST_MAX_SIZE;
+        while !Self::plan(max_size, processes).has_room() {
+            max_size += 64 * 1024;
         }
-        ceiling
+        max_size
     }
 }
 
@@ -308,7 +308,7 @@ pub(crate) const fn offset(link: u32) -> u64 {
     link as u64 * GRANULE
 }
 
-/// How the lanes of a segment lie, as its header has it: never changed, and so read once.
+/// How the per-CPU cells of a segment lie, as its header has it: never changed, and so read once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PerCpu {
     /// 0 if there are none.
@@ -319,7 +319,8 @@ pub(crate) struct PerCpu {
 impl PerCpu {
     pub(crate) const NONE: PerCpu = PerCpu { cpus: 0, stride: 0 };
 
-    /// From a lane's first byte to its last, and one more, with so many bytes for each CPU.
+    /// From the first byte of a series' per-CPU cells to their last, and one more, with so many
+    /// bytes for each CPU.
     pub(crate) fn reach(self, bytes: u64) -> u64 {
         (self.cpus - 1) * self.stride + bytes
     }
@@ -371,16 +372,16 @@ mod tests {
     }
 
     #[test]
-    fn regions_fit_their_ceiling() {
-        for ceiling in [MIN_CEILING, 1 << 20, 64 << 20, 1 << 30, MAX_CEILING] {
+    fn regions_fit_their_maximum_size() {
+        for max_size in [LEAST_MAX_SIZE, 1 << 20, 64 << 20, 1 << 30, GREATEST_MAX_SIZE] {
             for processes in [1, 512, 2048] {
-                let r = Regions::plan(ceiling, processes);
+                let r = Regions::plan(max_size, processes);
                 assert!(r.slots_at >= header::SIZE && r.arena_at + EXTENT < r.total, "{r:?}");
                 assert!(r.index_at + (8 << r.index_max_bits) <= r.arena_at, "{r:?}");
                 assert!(r.has_room(), "{r:?}");
             }
         }
-        let least = Regions::least_ceiling(8192);
+        let least = Regions::least_max_size(8192);
         assert!(Regions::plan(least, 8192).has_room() && !Regions::plan(least - 65_536, 8192).has_room(), "{least}");
     }
 }

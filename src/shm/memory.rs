@@ -60,7 +60,7 @@ pub(crate) trait Memory {
 pub(crate) struct Mapped {
     base: NonNull<u8>,
     at: Extent,
-    lanes: PerCpu,
+    per_cpu: PerCpu,
     /// What is known to be granted.
     grants: NonNull<Grants>,
 }
@@ -94,7 +94,7 @@ impl Mapped {
         Mapped {
             base,
             at: Extent { len, fixed_end: fixed_end.min(len), arena_at },
-            lanes: PerCpu::NONE,
+            per_cpu: PerCpu::NONE,
             grants: NonNull::from(&grants::UNKNOWN),
         }
     }
@@ -124,8 +124,8 @@ impl Mapped {
     }
 
     /// The same, with these cells for each CPU.
-    pub(crate) fn with_lanes(self, lanes: PerCpu) -> Self {
-        Mapped { lanes, ..self }
+    pub(crate) fn with_per_cpu(self, per_cpu: PerCpu) -> Self {
+        Mapped { per_cpu, ..self }
     }
 
     /// Adds to one of the header's own counts.
@@ -145,10 +145,10 @@ impl Mapped {
         self.at.arena_at
     }
 
-    /// How its lanes lie.
+    /// How the per-CPU cells lie.
     #[inline(always)]
-    pub(crate) fn lanes(&self) -> PerCpu {
-        self.lanes
+    pub(crate) fn per_cpu(&self) -> PerCpu {
+        self.per_cpu
     }
 
     pub(crate) fn len(&self) -> u64 {

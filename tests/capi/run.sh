@@ -25,7 +25,7 @@ SHMETRICS_DIR=$(mktemp -d /dev/shm/capi-test.XXXXXX)
 export SHMETRICS_DIR
 trap 'rm -rf "$work" "$SHMETRICS_DIR"' EXIT
 chmod 755 "$SHMETRICS_DIR" # one test looks at it as another user
-unset SHMETRICS_SEGMENT SHMETRICS_CEILING LIBDIR INCLUDEDIR BINDIR DATADIR NATIVE_LIBS
+unset SHMETRICS_SEGMENT SHMETRICS_MAX_SIZE LIBDIR INCLUDEDIR BINDIR DATADIR NATIVE_LIBS
 
 # shellcheck source=tests/capi/harness.sh
 . "$here/harness.sh"

@@ -1,5 +1,5 @@
 /*
- * dlopen and dlclose, many times, beside threads that have counted in lanes and live on,
+ * dlopen and dlclose, many times, beside threads that have counted in per-CPU cells and live on,
  * interrupted all the time.
  *
  *   unload LIBRARY stays    the library stays loaded, and so threads and handlers may count

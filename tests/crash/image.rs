@@ -21,8 +21,8 @@ pub mod header {
     pub const FAMILY_TAIL: usize = 284;
     /// How many announcements of families there were.
     pub const FAMILY_COUNT: usize = 292;
-    pub const LANE_KIND: usize = 144;
-    pub const LANE_TAIL: usize = 296;
+    pub const PER_CPU_KIND: usize = 144;
+    pub const PER_CPU_TAIL: usize = 296;
     pub const ARENA_TAIL: usize = 320;
     pub const ARENA_REACHABLE: usize = 328;
     pub const SERIES: usize = 336;
@@ -37,7 +37,7 @@ pub mod record {
     /// And, behind it, when the series was made; in a free record, where the next is.
     pub const TAG: usize = 8;
     pub const STATE: usize = 16;
-    pub const LANE: usize = 20;
+    pub const PER_CPU: usize = 20;
     pub const FREE: usize = 12;
     pub const FAMILY_HEAD: usize = 32;
     pub const FAMILY_PENDING: usize = 40;

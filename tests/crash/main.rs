@@ -36,13 +36,13 @@ macro_rules! survives {
     };
 }
 
-/// The same where the operation's segment has room for lanes of all CPUs.
-macro_rules! have_lanes {
+/// The same where the operation's segment has room for per-CPU cells of all CPUs.
+macro_rules! have_per_cpu {
     ($($test:ident: $operation:ident;)*) => {
         $(
             #[test]
             fn $test() {
-                if has_lanes() {
+                if has_per_cpu() {
                     survives(operation::$operation);
                 }
             }
@@ -50,11 +50,11 @@ macro_rules! have_lanes {
     };
 }
 
-fn has_lanes() -> bool {
-    let name = common::Name::new("lanes");
-    let has = operation::are_there(&name.options().ceiling(512 * 1024).max_processes(8).open().unwrap());
+fn has_per_cpu() -> bool {
+    let name = common::Name::new("percpu");
+    let has = operation::are_there(&name.options().max_size(512 * 1024).max_processes(8).open().unwrap());
     if !has {
-        common::note("skipped: crashes beside lanes (too many CPUs for so small a segment)");
+        common::note("skipped: crashes beside per-CPU cells (too many CPUs for so small a segment)");
     }
     has
 }
@@ -133,23 +133,23 @@ survives! {
     redefine_beside_render: RENDER_BESIDE_REPLACEMENT;
 }
 
-have_lanes! {
-    counter_is_given_a_lane: LANE_GIVEN;
-    counter_is_given_a_locked_lane: LANE_GIVEN_LOCKED;
-    histogram_is_given_a_lane: LANE_GIVEN_TO_HISTOGRAM;
-    hot_counter_inc_locked: LANE_INC_LOCKED;
-    hot_histogram_observe_locked: LANE_OBSERVE_LOCKED;
-    look_up_reuses_a_hot_record: LANE_REUSE;
-    look_up_reuses_a_hot_histogram: LANE_REUSE_HISTOGRAM;
-    hot_counter_inc_beside_removal: LANE_OF_OLD;
+have_per_cpu! {
+    counter_is_given_per_cpu_cells: PER_CPU_GIVEN;
+    counter_is_given_locked_per_cpu_cells: PER_CPU_GIVEN_LOCKED;
+    histogram_is_given_per_cpu_cells: PER_CPU_GIVEN_TO_HISTOGRAM;
+    hot_counter_inc_locked: PER_CPU_INC_LOCKED;
+    hot_histogram_observe_locked: PER_CPU_OBSERVE_LOCKED;
+    look_up_reuses_a_hot_record: PER_CPU_REUSE;
+    look_up_reuses_a_hot_histogram: PER_CPU_REUSE_HISTOGRAM;
+    hot_counter_inc_beside_removal: PER_CPU_OF_OLD;
 }
 
 /// Restartable sequences are tried again when they are single-stepped, and only then; so there are
 /// no moments to come back to.
 #[test]
 fn hot_updates_in_restartable_sequences() {
-    for op in [operation::LANE_INC, operation::LANE_OBSERVE] {
-        if has_lanes() {
+    for op in [operation::PER_CPU_INC, operation::PER_CPU_OBSERVE] {
+        if has_per_cpu() {
             let mut bench = Bench::new(op, op.ready);
             bench.crash();
             assert!(bench.crashes.runs > 0 && bench.crashes.wrong == 0, "{}", bench.findings());
@@ -194,9 +194,9 @@ fn a_counter_read_and_then_written_is_caught() {
 }
 
 #[test]
-fn a_count_that_is_moved_into_a_lane_is_caught() {
-    if has_lanes() {
-        let seen = control(operation::LANE_INC_LOCKED, "CONTROL moves, then clears", mutant::moves_then_clears);
+fn a_count_that_is_moved_into_per_cpu_cells_is_caught() {
+    if has_per_cpu() {
+        let seen = control(operation::PER_CPU_INC_LOCKED, "CONTROL moves, then clears", mutant::moves_then_clears);
         assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
     }
 }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use super::image::{header, record, Live, CLAIMED, FREE, LIVE, NEW};
 use super::operation::{
-    counters, Operation, GAUGE_TAKE_OVER, LANE_INC_LOCKED, LOOK_UP, NATIVE_FIRST, OBSERVED, REMOVE, REMOVE_THEN_UPDATE,
-    REPLACE, REUSE,
+    counters, Operation, GAUGE_TAKE_OVER, LOOK_UP, NATIVE_FIRST, OBSERVED, PER_CPU_INC_LOCKED, REMOVE,
+    REMOVE_THEN_UPDATE, REPLACE, REUSE,
 };
 use common::Name;
 
@@ -92,14 +92,14 @@ pub fn reads_then_writes(name: &Name) -> Box<dyn Fn()> {
     })
 }
 
-/// A counter that moves what it has counted into its lane, and then clears it.
+/// A counter that moves what it has counted into its per-CPU cells, and then clears it.
 pub fn moves_then_clears(name: &Name) -> Box<dyn Fn()> {
-    let (raw, act) = (Raw::open(name), (LANE_INC_LOCKED.ready)(name));
+    let (raw, act) = (Raw::open(name), (PER_CPU_INC_LOCKED.ready)(name));
     Box::new(move || {
         let cell = raw.word(raw.series() + record::COUNTER);
-        let lane = 8 * raw.half(raw.series() + record::LANE).load(SeqCst) as usize;
+        let cells = 8 * raw.half(raw.series() + record::PER_CPU).load(SeqCst) as usize;
         let moved = cell.load(SeqCst);
-        raw.word(raw.word(header::ARENA_AT).load(SeqCst) as usize + lane).fetch_add(moved, SeqCst);
+        raw.word(raw.word(header::ARENA_AT).load(SeqCst) as usize + cells).fetch_add(moved, SeqCst);
         cell.fetch_sub(moved, SeqCst);
         act();
     })

@@ -72,7 +72,7 @@ impl Drop for Progress {
 impl Bench {
     pub fn new(op: Operation, victim: Ready) -> Bench {
         let name = Name::new("crash");
-        let setup = || (op.setup)(&name.options().ceiling(512 * 1024).max_processes(8).open().unwrap());
+        let setup = || (op.setup)(&name.options().max_size(512 * 1024).max_processes(8).open().unwrap());
         child::run(setup).expect("setting the segment up");
         let mut template = Live::new(&name).image.clone();
         (op.edit)(&mut template);

@@ -47,7 +47,7 @@ impl Stage {
     fn new(kind: Kind) -> Self {
         let directory = common_ground("liveness");
         let name = directory.name("segment");
-        let options = Options::new().ceiling(4 << 20);
+        let options = Options::new().max_size(4 << 20);
         let segment = match kind {
             Kind::Private => options.name(&name).mode(0o600).open(),
             Kind::Group => options.name(&name).mode(0o640).open(),

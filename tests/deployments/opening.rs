@@ -8,7 +8,7 @@ use common::{page, samples, text, Directory};
 use shmetrics::{Error, Format, GaugeMode, Options, Reader, Segment};
 
 fn options(name: &str) -> Options {
-    Options::new().name(name).ceiling(512 << 10)
+    Options::new().name(name).max_size(512 << 10)
 }
 
 fn live(segment: &Segment) -> shmetrics::Gauge {

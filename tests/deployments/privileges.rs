@@ -14,7 +14,7 @@ const USER: u32 = 1;
 const GROUP: u32 = 7;
 
 fn options(name: &str) -> Options {
-    Options::new().name(name).ceiling(512 << 10)
+    Options::new().name(name).max_size(512 << 10)
 }
 
 fn set(variables: &[(&str, &str)]) {
@@ -155,7 +155,7 @@ fn options_that_exclude_each_other_are_errors() {
     // The environment is for segments that have a name.
     let anonymous = told(|| {
         set(&[("SHMETRICS_SEGMENT", "x"), ("SHMETRICS_MODE", "0640"), ("SHMETRICS_GROUP", "0")]);
-        Options::new().anonymous().ceiling(512 << 10).open().is_ok()
+        Options::new().anonymous().max_size(512 << 10).open().is_ok()
     });
     assert_eq!(anonymous, "true");
 }
@@ -278,7 +278,7 @@ fn a_setuid_program_ignores_the_environment() {
     if let Ok(name) = std::env::var(CHILD) {
         // SAFETY: a plain call, which reads what the kernel gave the process.
         let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
-        let default = Options::new().ceiling(512 << 10).attach().open().err();
+        let default = Options::new().max_size(512 << 10).attach().open().err();
         let reader = Reader::open_default().err();
         let made = options(&name).open().unwrap();
         let mode = std::fs::metadata(made.path().unwrap()).unwrap().permissions().mode() & 0o777;

@@ -8,7 +8,7 @@ use common::{note, page, samples, Directory};
 use shmetrics::{Error, GaugeMode, Options, Reader, Segment};
 
 fn options(name: &str) -> Options {
-    Options::new().name(name).ceiling(512 << 10)
+    Options::new().name(name).max_size(512 << 10)
 }
 
 fn make(name: &str) -> Result<f64, Error> {

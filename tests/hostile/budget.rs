@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use common::Name;
 use shmetrics::{Format, GaugeMode, Native, Options, Reader, Segment};
 
-const CEILING: u64 = 1 << 20;
+const MAX_SIZE: u64 = 1 << 20;
 const FAMILY_HEAD: u64 = 280;
 const NEXT: u64 = 0;
 const HEAD: u64 = 32;
-const LANE: u64 = 20;
+const PER_CPU: u64 = 20;
 const TEXT_LEN: u64 = 48;
 const VALUE: u64 = 40;
 const HELP_LEN: u64 = 88;
@@ -25,7 +25,7 @@ struct Victim {
 impl Victim {
     fn new(fill: impl FnOnce(&Segment)) -> Self {
         let name = Name::new("budget");
-        fill(&name.options().ceiling(CEILING).open().unwrap());
+        fill(&name.options().max_size(MAX_SIZE).open().unwrap());
         let file = std::fs::OpenOptions::new().read(true).write(true).open(name.path()).unwrap();
         Victim { name, file }
     }
@@ -54,7 +54,7 @@ impl Victim {
         for format in [Format::Text, Format::OpenMetrics, Format::OpenMetrics2, Format::Protobuf] {
             let start = Instant::now();
             let page = reader.render(format);
-            assert!(page.len() as u64 <= 64 * CEILING, "{format:?}: {} bytes", page.len());
+            assert!(page.len() as u64 <= 64 * MAX_SIZE, "{format:?}: {} bytes", page.len());
             assert!(start.elapsed() < Duration::from_secs(20), "{format:?}: {:?}", start.elapsed());
         }
         let start = Instant::now();
@@ -96,7 +96,7 @@ fn cells_of_each_cpu_that_all_series_share() {
         let victim = Victim::new(counters);
         let shape: Vec<u8> = [stride, cpus, 1].iter().flat_map(|n| n.to_ne_bytes()).collect();
         victim.put(136, &shape);
-        victim.each_series(|at| victim.put(at + LANE, &16u32.to_ne_bytes()));
+        victim.each_series(|at| victim.put(at + PER_CPU, &16u32.to_ne_bytes()));
         victim.read();
     }
 }
@@ -137,7 +137,7 @@ fn is_whole(name: &Name, series: usize) {
 fn a_full_segment_of_long_and_short_texts_is_shown_whole() {
     for longest in [1usize, 30, 700, 20_000] {
         let name = Name::new("dense");
-        let segment = name.options().ceiling(2 << 20).open().unwrap();
+        let segment = name.options().max_size(2 << 20).open().unwrap();
         let family = segment.counter("sets", &"h".repeat(16 << 10)).labels(["n", "m"]).register().unwrap();
         for n in 0..30_000usize {
             let long = "x".repeat(n % longest + 1);
@@ -150,9 +150,9 @@ fn a_full_segment_of_long_and_short_texts_is_shown_whole() {
 
 #[test]
 fn a_segment_with_all_that_records_lead_to_is_shown_whole() {
-    for lanes in [true, false] {
+    for per_cpu in [true, false] {
         let name = Name::new("dense");
-        let segment = name.options().ceiling(4 << 20).lanes(lanes).open().unwrap();
+        let segment = name.options().max_size(4 << 20).per_cpu(per_cpu).open().unwrap();
         let bounds: Vec<f64> = (0..1024).map(f64::from).collect();
         let wide = segment.histogram("wide", "").buckets(&bounds).labels(["n"]).register().unwrap();
         let native = segment.histogram("native", "").native(Native::schema(8)).labels(["n"]).register().unwrap();

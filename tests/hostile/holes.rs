@@ -66,7 +66,7 @@ impl Scene {
     fn new(directory: &Path) -> (Self, Segment) {
         let path: PathBuf = directory.join("segment");
         let name = path.to_str().unwrap().to_owned();
-        let segment = Options::new().name(&name).ceiling(16 << 20).open().unwrap();
+        let segment = Options::new().name(&name).max_size(16 << 20).open().unwrap();
         let sets = segment.counter("sets", "").labels(["n"]).register().unwrap();
         (0..100).for_each(|n| sets.with([&n.to_string()]).inc());
         segment.histogram("native", "").native(Native::schema(3)).register().unwrap().observe(1.0);
@@ -228,7 +228,7 @@ fn a_sparse_file_without_slots() {
 #[test]
 fn growth_is_believed_at_any_moment() {
     let name = common::Name::new("growth");
-    let segment = name.options().ceiling(64 << 20).open().unwrap();
+    let segment = name.options().max_size(64 << 20).open().unwrap();
     let sets = segment.counter("sets", "").labels(["n"]).register().unwrap();
     let growers: Vec<_> = (0..2)
         .map(|p| {
@@ -262,7 +262,7 @@ fn growth_is_believed_at_any_moment() {
 fn a_sparse_copy_is_read_in_full() {
     let directory = common::Directory::new("copy");
     let name = directory.name("segment");
-    let segment = Options::new().name(&name).ceiling(64 << 20).open().unwrap();
+    let segment = Options::new().name(&name).max_size(64 << 20).open().unwrap();
     let family = segment.counter("c", "").labels(["n"]).register().unwrap();
     // Past the doubling of the index, which is half empty then.
     (0..6000).for_each(|i| family.with([&i.to_string()]).inc());

@@ -10,7 +10,7 @@ import shm
 from model import Family, Labels, Process, Registry, Values
 from processes import Worker, in_child
 
-CEILING = 32 << 20
+MAX_SIZE = 32 << 20
 PIECE = 97  # bytes: many pieces, and never a whole series
 
 
@@ -53,7 +53,7 @@ def play(script: Script, pages: dict[str, Callable[[shm.Segment], bytes]] | None
 
 
 def _play(script: Script, pages: dict[str, Callable[[shm.Segment], bytes]]) -> Played:
-    segment = shm.Segment(how=shm.ANONYMOUS, max_size=CEILING, labels=script.fixed)
+    segment = shm.Segment(how=shm.ANONYMOUS, max_size=MAX_SIZE, labels=script.fixed)
     model, workers = perform(script, segment)
     played = Played(model, segment.render(), segment.render(), segment.render_in_pieces(PIECE), {})
     played.pages = {name: render(segment) for name, render in pages.items()}

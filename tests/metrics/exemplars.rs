@@ -95,7 +95,7 @@ fn a_removed_series_takes_its_exemplars_with_it() {
 
 #[test]
 fn a_full_segment_goes_on_without() {
-    let s = Options::new().anonymous().ceiling(512 << 10).open().unwrap();
+    let s = Options::new().anonymous().max_size(512 << 10).open().unwrap();
     let family = s.histogram("a", "").labels(["x"]).register().unwrap();
     let series: Vec<_> = (0..4000).map(|n| family.with([&n.to_string()])).collect();
     series.iter().for_each(|h| h.observe_with_exemplar(0.1, &[("n", "1")]));

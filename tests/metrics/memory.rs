@@ -16,7 +16,7 @@ fn fill(segment: &Segment, from: u32, to: u32) {
 #[test]
 fn at_most_160_bytes_of_segment_for_a_counter_series() {
     let name = Name::new("memory");
-    let segment = name.options().ceiling(256 << 20).open().unwrap();
+    let segment = name.options().max_size(256 << 20).open().unwrap();
     fill(&segment, 0, 1);
     let before = own(&segment, "shmetrics_segment_used_bytes");
     for n in [10_000u32, 100_000, 500_000] {
@@ -34,7 +34,7 @@ fn at_most_160_bytes_of_segment_for_a_counter_series() {
 #[test]
 fn a_small_application_stays_below_a_mebibyte() {
     let name = Name::new("memory");
-    let segment = name.options().ceiling(64 << 20).open().unwrap();
+    let segment = name.options().max_size(64 << 20).open().unwrap();
     println!("a new segment holds {} bytes", name.reader().inspect().resident);
     for i in 0..30 {
         let (counter, histogram) = (format!("counter_{i}"), format!("histogram_{i}"));

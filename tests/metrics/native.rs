@@ -256,7 +256,7 @@ fn series_expire_and_come_back() {
 /// What finds no room is counted as that, and nothing else of the series changes.
 #[test]
 fn without_room_nothing_is_dropped_silently() {
-    let s = Options::new().anonymous().ceiling(512 * 1024).open().unwrap();
+    let s = Options::new().anonymous().max_size(512 * 1024).open().unwrap();
     let h = s.histogram("a", "").native(Native::schema(8).max_buckets(u32::MAX)).register().unwrap();
     let sizes = s.summary("b", "").quantiles(&[0.5]).register().unwrap();
     h.observe(1.0);

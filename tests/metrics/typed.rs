@@ -55,7 +55,7 @@ fn all() -> impl Iterator<Item = Small> {
 }
 
 fn segment() -> Segment {
-    Options::new().anonymous().ceiling(4 << 20).open().unwrap()
+    Options::new().anonymous().max_size(4 << 20).open().unwrap()
 }
 
 fn small(segment: &Segment) -> TypedFamily<Counter, Small> {

@@ -16,7 +16,7 @@ const FAMILY_PENDING: u64 = 288;
 const HEAD: u64 = 32;
 const PENDING: u64 = 40;
 const STATE: u64 = 16;
-const LANE: u64 = 20;
+const PER_CPU: u64 = 20;
 const FREE_LISTS: u64 = 112;
 
 /// The segment's memory, by the file.
@@ -200,8 +200,8 @@ fn cells_of_cpus_neither_wrap_nor_does_their_sum() {
     // texts.
     let family = words.first_family();
     let record = (family..family + 1024).step_by(16).find(|at| {
-        let lane = words.get32(at + LANE);
-        *at > family + 272 && lane > 0 && words.get32(*at + 4) == (family / 16) as u32
+        let cells = words.get32(at + PER_CPU);
+        *at > family + 272 && cells > 0 && words.get32(*at + 4) == (family / 16) as u32
     });
     let cpus = words.get32(140);
     if cpus < 2 || words.get32(144) != 1 {
@@ -209,7 +209,7 @@ fn cells_of_cpus_neither_wrap_nor_does_their_sum() {
         return;
     }
     let record = record.expect("the counter is hot");
-    let cell = words.get(ARENA_AT) + 8 * u64::from(words.get32(record + LANE));
+    let cell = words.get(ARENA_AT) + 8 * u64::from(words.get32(record + PER_CPU));
     let set = |value: u64| (0..u64::from(cpus)).for_each(|cpu| words.put(cell + 1024 * cpu, value));
     let own = words.get(record + 32);
     set((1 << 63) - 5);
@@ -302,7 +302,7 @@ fn a_record_is_not_used_after_its_last_life() {
 #[test]
 fn a_full_bucket_refuses_observations() {
     let name = Name::new("wrap");
-    let segment = name.options().lanes(false).open().unwrap();
+    let segment = name.options().per_cpu(false).open().unwrap();
     let family = segment.histogram("h", "").labels(["n"]).buckets(&[1.0]).register().unwrap();
     let histogram = family.with(["a"]);
     histogram.observe(0.5);

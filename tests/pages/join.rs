@@ -51,7 +51,7 @@ fn families_are_put_together_and_labelled() {
     );
     assert!(page.contains("\nshmetrics_conflicts 1\n"), "t is a gauge in one and a histogram in the other: {page}");
     assert!(page.contains(
-        "shmetrics_segment_ceiling_bytes{segment=\"shop\"} 67108864\nshmetrics_segment_ceiling_bytes{segment=\"cron\"}"
+        "shmetrics_segment_max_size_bytes{segment=\"shop\"} 67108864\nshmetrics_segment_max_size_bytes{segment=\"cron\"}"
     ));
     assert_eq!(page.matches("# TYPE shmetrics_series gauge").count(), 1);
 }

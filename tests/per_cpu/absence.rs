@@ -4,7 +4,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use crate::{has_rseq, heat, in_lanes, kind, HOT};
+use crate::{has_rseq, heat, in_per_cpu, kind, HOT};
 use common::{note, page, samples, Name};
 use shmetrics::{Native, Options, Segment};
 
@@ -19,7 +19,7 @@ fn done(result: i32) -> std::io::Result<()> {
     }
 }
 
-/// Calls that lanes could want are unknown, as in a sandbox that has its own kernel.
+/// Calls that per-CPU cells could want are unknown, as in a sandbox that has its own kernel.
 fn no_calls() -> std::io::Result<()> {
     let calls = [libc::SYS_rseq, libc::SYS_getcpu, libc::SYS_sched_getaffinity, libc::SYS_membarrier];
     let op = |code, k, jt| libc::sock_filter { code, jt, jf: 0, k };
@@ -76,7 +76,7 @@ const LACKS: [(&str, Lack); 4] = [
 /// Runs one of the parts below where something is missing. False: the kernel refuses.
 fn runs(part: &str, (what, lack): (&str, Lack), name: &Name) -> bool {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", part, "--ignored", "--test-threads=1"]).env("LANES_OF", &name.0).stdout(Stdio::null());
+    command.args(["--exact", part, "--ignored", "--test-threads=1"]).env("PER_CPU_OF", &name.0).stdout(Stdio::null());
     // SAFETY: system calls alone, and memory of its own, in a child that has one thread; glibc
     // makes malloc safe after fork.
     unsafe { command.pre_exec(lack) };
@@ -93,7 +93,7 @@ fn runs(part: &str, (what, lack): (&str, Lack), name: &Name) -> bool {
 #[test]
 fn segments_are_made_and_exact_where_much_is_missing() {
     for lack in LACKS {
-        let name = Name::new("lanes");
+        let name = Name::new("percpu");
         if runs("absence::makes_a_segment", lack, &name) {
             // Who lacks nothing counts on.
             let segment = name.open();
@@ -111,7 +111,7 @@ fn segments_are_made_and_exact_where_much_is_missing() {
 #[test]
 fn who_lacks_much_counts_beside_those_who_lack_nothing() {
     for lack in LACKS {
-        let name = Name::new("lanes");
+        let name = Name::new("percpu");
         let segment = name.open();
         if has_rseq(&segment) {
             assert_eq!(count_everything(&segment), 1);
@@ -125,17 +125,17 @@ fn who_lacks_much_counts_beside_those_who_lack_nothing() {
 #[test]
 #[ignore = "a part of another test, in a process of its own"]
 fn makes_a_segment() {
-    let Ok(name) = std::env::var("LANES_OF") else { return };
-    let segment = Options::new().ceiling(16 << 20).name(name).open().unwrap();
+    let Ok(name) = std::env::var("PER_CPU_OF") else { return };
+    let segment = Options::new().max_size(16 << 20).name(name).open().unwrap();
     assert_eq!(kind(&segment), "locked");
     assert_eq!(count_everything(&segment), 1);
-    assert!(in_lanes(&segment) > 0, "the series have lanes");
+    assert!(in_per_cpu(&segment) > 0, "the series have per-CPU cells");
 }
 
 #[test]
 #[ignore = "a part of another test, in a process of its own"]
 fn counts_in_a_segment() {
-    let Ok(name) = std::env::var("LANES_OF") else { return };
+    let Ok(name) = std::env::var("PER_CPU_OF") else { return };
     assert_eq!(count_everything(&Options::new().name(name).attach().open().unwrap()), 2);
 }
 

@@ -56,7 +56,7 @@ fn stay_on_the_first_cpu() {
 
 #[test]
 fn locked_instructions_in_the_same_cell_lose() {
-    let name = Name::new("lanes");
+    let name = Name::new("percpu");
     let segment = name.open();
     // SAFETY: a plain call.
     if !has_rseq(&segment) || unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) } < 2 {
@@ -64,7 +64,7 @@ fn locked_instructions_in_the_same_cell_lose() {
     }
     let counter = segment.counter("jobs", "").register().unwrap();
     heat(&counter);
-    let cells = Raw::open(&name).lane_of_the_only_counter(segment.reader().inspect().lane_cpus);
+    let cells = Raw::open(&name).per_cpu_of_the_only_counter(segment.reader().inspect().cpus);
     const EACH: u64 = 5_000_000;
     let mut expected = counter.get() as u64;
     for _ in 0..200 {
@@ -107,14 +107,14 @@ impl Raw {
     }
 
     /// The cells of the first family's series without labels, one for each CPU.
-    fn lane_of_the_only_counter(&self, cpus: u32) -> Vec<&'static AtomicU64> {
-        let [arena_at, lane_stride, family_head, overflow, lane] = [112, 136, 280, 56, 20];
+    fn per_cpu_of_the_only_counter(&self, cpus: u32) -> Vec<&'static AtomicU64> {
+        let [arena_at, per_cpu_stride, family_head, overflow, cells] = [112, 136, 280, 56, 20];
         let series = 16 * self.half(16 * self.half(family_head) + overflow);
-        let lane = self.half(series + lane);
-        assert_ne!(lane, 0, "it has a lane");
-        let first = self.half(arena_at) + 8 * lane;
-        let at = |cpu| first + u64::from(cpu) * self.half(lane_stride);
-        // SAFETY: the lane's cells, by the format; the mapping stays.
+        let cells = self.half(series + cells);
+        assert_ne!(cells, 0, "it has per-CPU cells");
+        let first = self.half(arena_at) + 8 * cells;
+        let at = |cpu| first + u64::from(cpu) * self.half(per_cpu_stride);
+        // SAFETY: the per-CPU cells, by the format; the mapping stays.
         (0..cpus).map(|cpu| unsafe { &*self.0.add(at(cpu) as usize).cast::<AtomicU64>() }).collect()
     }
 }

@@ -1,5 +1,5 @@
-//! Workers that count in the same lanes: moved from CPU to CPU, stopped, interrupted by a timer
-//! whose handler counts too, killed and replaced, while pages are looked at all the time.
+//! Workers that count in the same per-CPU cells: moved from CPU to CPU, stopped, interrupted by a
+//! timer whose handler counts too, killed and replaced, while pages are looked at all the time.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

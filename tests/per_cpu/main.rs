@@ -12,7 +12,7 @@ use common::{fork, long, note, page, pause, samples, Name, Shared};
 use crew::Crew;
 use shmetrics::{Counter, Metric, Native, Options, Segment};
 
-/// More than it takes to be given a lane.
+/// More than it takes to be given per-CPU cells.
 const HOT: u64 = 20_000;
 
 fn heat(counter: &Counter) {
@@ -20,12 +20,12 @@ fn heat(counter: &Counter) {
 }
 
 fn kind(segment: &Segment) -> &'static str {
-    segment.reader().inspect().lane_kind
+    segment.reader().inspect().per_cpu_kind
 }
 
-/// Bytes of the segment in lanes.
-fn in_lanes(segment: &Segment) -> u64 {
-    segment.reader().inspect().lane_bytes
+/// Bytes of the segment in per-CPU cells.
+fn in_per_cpu(segment: &Segment) -> u64 {
+    segment.reader().inspect().per_cpu_bytes
 }
 
 /// Says so, and returns false, where there are no restartable sequences.
@@ -47,11 +47,11 @@ fn rounds() -> u32 {
 
 #[test]
 fn nothing_is_lost_in_restartable_sequences() {
-    let name = Name::new("lanes");
+    let name = Name::new("percpu");
     let segment = name.open();
     if has_rseq(&segment) {
         let done = Crew::new(&name, &segment).work(rounds());
-        assert!(in_lanes(&segment) > 0, "the series have lanes");
+        assert!(in_per_cpu(&segment) > 0, "the series have per-CPU cells");
         note(&format!("{done} updates in restartable sequences, none lost"));
     }
 }
@@ -79,7 +79,7 @@ impl Drop for Removable {
 #[test]
 #[ignore = "takes a processor off the machine and puts it back, time and again: by hand, as root"]
 fn nothing_is_lost_while_a_processor_goes_and_comes() {
-    let (name, processor) = (Name::new("lanes"), Removable::last().expect("a processor that can be taken away"));
+    let (name, processor) = (Name::new("percpu"), Removable::last().expect("a processor that can be taken away"));
     let segment = name.open();
     let times = Shared::new(1);
     let switch = fork(|| loop {
@@ -91,22 +91,22 @@ fn nothing_is_lost_while_a_processor_goes_and_comes() {
     });
     let done = Crew::new(&name, &segment).work(rounds());
     switch.kill();
-    assert!(times.get(0) > 0 && in_lanes(&segment) > 0);
+    assert!(times.get(0) > 0 && in_per_cpu(&segment) > 0);
     note(&format!("{done} updates by {} while a processor went {} times, none lost", kind(&segment), times.get(0)));
 }
 
 #[test]
 fn nothing_is_lost_by_locked_instructions() {
-    let name = Name::new("lanes");
+    let name = Name::new("percpu");
     let segment = name.options().rseq(false).open().unwrap();
     assert_eq!(kind(&segment), "locked");
     Crew::new(&name, &segment).work(rounds() / 2);
-    assert!(in_lanes(&segment) > 0, "the series have lanes");
+    assert!(in_per_cpu(&segment) > 0, "the series have per-CPU cells");
 }
 
 #[test]
-fn a_series_is_given_a_lane_when_it_is_hot() {
-    let name = Name::new("lanes");
+fn a_series_is_given_per_cpu_cells_when_it_is_hot() {
+    let name = Name::new("percpu");
     let segment = name.open();
     let counters = segment.counter("jobs", "").labels(["n"]).register().unwrap();
     for n in 0..100 {
@@ -114,34 +114,34 @@ fn a_series_is_given_a_lane_when_it_is_hot() {
         (0..1000).for_each(|_| counter.inc());
         counter.add(0.5);
     }
-    assert_eq!(in_lanes(&segment), 0, "none of them is hot");
+    assert_eq!(in_per_cpu(&segment), 0, "none of them is hot");
     heat(&counters.with(["7"]));
-    let taken = in_lanes(&segment);
+    let taken = in_per_cpu(&segment);
     assert!(taken > 0);
-    assert_eq!(common::own(&segment, "shmetrics_segment_lane_bytes"), taken as f64);
+    assert_eq!(common::own(&segment, "shmetrics_segment_per_cpu_bytes"), taken as f64);
     heat(&counters.with(["8"]));
-    assert_eq!(in_lanes(&segment), taken, "many share an area");
+    assert_eq!(in_per_cpu(&segment), taken, "many share an area");
     assert_eq!(counters.with(["7"]).get(), 1000.5 + HOT as f64);
     assert_eq!(segment.reader().check(), [] as [String; 0]);
 }
 
 #[test]
 fn large_amounts_are_no_heat_by_themselves() {
-    let name = Name::new("lanes");
+    let name = Name::new("percpu");
     let segment = name.open();
     let bytes = segment.counter("bytes", "").register().unwrap();
     // The first that is asked is taken, of every so many; two of them are the most here.
     let other = segment.counter("other", "").register().unwrap();
     other.inc_by(1 << 20);
-    let taken = in_lanes(&segment);
+    let taken = in_per_cpu(&segment);
     (0..1000).for_each(|_| bytes.inc_by(1 << 20));
-    assert_eq!(in_lanes(&segment), taken);
+    assert_eq!(in_per_cpu(&segment), taken);
     assert_eq!(bytes.get(), 1000.0 * f64::from(1 << 20));
 }
 
 #[test]
-fn the_next_life_has_nothing_of_the_last_ones_lane() {
-    let name = Name::new("lanes");
+fn the_next_life_has_nothing_of_the_last_ones_per_cpu_cells() {
+    let name = Name::new("percpu");
     let segment = name.open();
     let counters = segment.counter("jobs", "").labels(["n"]).register().unwrap();
     let histograms = segment.histogram("times", "").buckets(&[1.0, 2.0]).labels(["n"]).register().unwrap();
@@ -155,7 +155,7 @@ fn the_next_life_has_nothing_of_the_last_ones_lane() {
         assert_eq!(shown[&format!("jobs_total{{n=\"{n}\"}}")], HOT as f64);
         assert_eq!(shown[&format!("times_count{{n=\"{n}\"}}")], HOT as f64);
         assert!(counters.remove([&n]) && histograms.remove([&n]));
-        // The handle's lane is read by nobody any more.
+        // The handle's per-CPU cells are read by nobody any more.
         counter.inc();
         histogram.observe(1.0);
         assert!(counter.is_removed());
@@ -168,9 +168,9 @@ fn the_next_life_has_nothing_of_the_last_ones_lane() {
 const NATIVE: [f64; 6] = [0.25, 0.7, -3.0, 100.0, 0.0, 1e200];
 
 #[test]
-fn hot_native_buckets_have_lanes_of_one_life() {
+fn hot_native_buckets_have_per_cpu_cells_of_one_life() {
     for rseq in [true, false] {
-        let name = Name::new("lanes");
+        let name = Name::new("percpu");
         let segment = name.options().rseq(rseq).open().unwrap();
         let bounds = [0.2, 0.7, 50.0];
         let native = segment.histogram("native", "").native(Native::default()).labels(["n"]).register().unwrap();
@@ -181,7 +181,7 @@ fn hot_native_buckets_have_lanes_of_one_life() {
             let n = format!("{life:02}");
             for (family, name) in [(&native, "native"), (&both, "both")] {
                 let histogram = family.with([&n]);
-                // As any other: a histogram that was removed, and its lane with it.
+                // As any other: a histogram that was removed, and its per-CPU cells with it.
                 let gone = family.with(["gone"]);
                 assert!(family.remove(["gone"]));
                 for i in 0..HOT {
@@ -202,8 +202,8 @@ fn hot_native_buckets_have_lanes_of_one_life() {
                 histogram.observe(0.25);
             }
             // Those of the dead are not used again.
-            assert!(in_lanes(&segment) > taken || life % 4 != 0, "they have lanes of their own");
-            taken = in_lanes(&segment).max(taken);
+            assert!(in_per_cpu(&segment) > taken || life % 4 != 0, "they have per-CPU cells of their own");
+            taken = in_per_cpu(&segment).max(taken);
         }
         assert_eq!(segment.reader().check(), [] as [String; 0]);
     }
@@ -211,19 +211,19 @@ fn hot_native_buckets_have_lanes_of_one_life() {
 
 #[test]
 fn gauge_histograms_have_none() {
-    let name = Name::new("lanes");
+    let name = Name::new("percpu");
     let segment = name.open();
     let ages = segment.gauge_histogram("ages", "").native(Native::default()).register().unwrap();
     (0..HOT).for_each(|_| ages.observe(0.25));
     (0..HOT).for_each(|_| ages.forget(0.25));
-    assert_eq!(in_lanes(&segment), 0);
+    assert_eq!(in_per_cpu(&segment), 0);
     assert_eq!(samples(&page(&segment))["ages_count"], 0.0);
 }
 
 #[test]
-fn lanes_end_at_an_eighth_of_the_segment() {
-    let name = Name::new("lanes");
-    let segment = name.options().ceiling(1 << 20).open().unwrap();
+fn per_cpu_cells_end_at_an_eighth_of_the_segment() {
+    let name = Name::new("percpu");
+    let segment = name.options().max_size(1 << 20).open().unwrap();
     let counters = segment.counter("jobs", "").labels(["n"]).register().unwrap();
     for life in 0..5000 {
         let counter = counters.with([&format!("{life:04}")]);
@@ -231,27 +231,27 @@ fn lanes_end_at_an_eighth_of_the_segment() {
         assert_eq!(counter.get(), 4096.0);
         counters.remove([&format!("{life:04}")]);
     }
-    let taken = in_lanes(&segment);
-    assert!(taken <= (1 << 20) / 8, "{taken} bytes of lanes");
-    // The price of a lane, and no more: those of the dead are not used again.
-    let cpus = u64::from(segment.reader().inspect().lane_cpus);
-    assert!(taken >= ((1 << 20) / 8 - (192 << 10) / 8).min(5000 * 8 * cpus) / 2, "{taken} bytes of lanes");
+    let taken = in_per_cpu(&segment);
+    assert!(taken <= (1 << 20) / 8, "{taken} bytes of per-CPU cells");
+    // The price of per-CPU cells, and no more: those of the dead are not used again.
+    let cpus = u64::from(segment.reader().inspect().cpus);
+    assert!(taken >= ((1 << 20) / 8 - (192 << 10) / 8).min(5000 * 8 * cpus) / 2, "{taken} bytes of per-CPU cells");
     assert_eq!(common::own(&segment, "shmetrics_segment_leaked_bytes"), 0.0);
 }
 
 #[test]
-fn lanes_can_be_done_without() {
-    let name = Name::new("lanes");
-    let segment = name.options().lanes(false).open().unwrap();
+fn per_cpu_cells_can_be_done_without() {
+    let name = Name::new("percpu");
+    let segment = name.options().per_cpu(false).open().unwrap();
     assert_eq!(kind(&segment), "none");
     let counter = segment.counter("jobs", "").register().unwrap();
     heat(&counter);
-    assert_eq!((counter.get(), in_lanes(&segment)), (HOT as f64, 0));
+    assert_eq!((counter.get(), in_per_cpu(&segment)), (HOT as f64, 0));
 }
 
 #[test]
 fn a_series_counts_on_in_all_of_its_cells_and_expires_by_none() {
-    let name = Name::new("lanes");
+    let name = Name::new("percpu");
     let segment = name.open();
     let expire = std::time::Duration::from_secs(1);
     let counters = segment.counter("jobs", "").labels(["n"]).expire_after(expire).register().unwrap();
@@ -262,12 +262,12 @@ fn a_series_counts_on_in_all_of_its_cells_and_expires_by_none() {
         segment.expire();
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
-    assert!(page(&segment).contains("jobs_total{n=\"busy\"}"), "updates in a lane are updates");
+    assert!(page(&segment).contains("jobs_total{n=\"busy\"}"), "updates in per-CPU cells are updates");
 }
 
 #[test]
 fn a_process_without_restartable_sequences_counts_beside_those_that_have() {
-    let name = Name::new("lanes");
+    let name = Name::new("percpu");
     let segment = name.open();
     if !has_rseq(&segment) {
         return;
@@ -278,7 +278,7 @@ fn a_process_without_restartable_sequences_counts_beside_those_that_have() {
         let before = counter.get();
         let mut other = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "counts_for_another_test", "--ignored"])
-            .env("LANES_OF", &name.0)
+            .env("PER_CPU_OF", &name.0)
             .env(variable, value)
             .stdout(std::process::Stdio::null())
             .spawn()
@@ -296,14 +296,14 @@ fn a_process_without_restartable_sequences_counts_beside_those_that_have() {
 #[test]
 #[ignore = "a part of another test, in a process of its own"]
 fn counts_for_another_test() {
-    let Ok(name) = std::env::var("LANES_OF") else { return };
+    let Ok(name) = std::env::var("PER_CPU_OF") else { return };
     let counter = Options::new().name(name).attach().open().unwrap().counter("jobs", "").register().unwrap();
     (0..1_000_000).for_each(|_| counter.inc());
 }
 
 #[test]
-fn what_is_in_a_lane_can_be_taken_back() {
-    let name = Name::new("lanes");
+fn what_is_in_per_cpu_cells_can_be_taken_back() {
+    let name = Name::new("percpu");
     let segment = name.open();
     let plain = segment.counter("plain", "").register().unwrap();
     let labelled = segment.counter("jobs", "").labels(["n"]).register().unwrap().with(["1"]);
@@ -327,7 +327,7 @@ fn what_is_in_a_lane_can_be_taken_back() {
 
 #[test]
 fn an_update_leaves_errno_alone() {
-    let name = Name::new("lanes");
+    let name = Name::new("percpu");
     let segment = name.open();
     // So much that the memory has to be asked for.
     let counters: Vec<Counter> =
@@ -339,17 +339,17 @@ fn an_update_leaves_errno_alone() {
         // SAFETY: as above.
         assert_eq!(unsafe { *libc::__errno_location() }, 77);
     }
-    assert!(in_lanes(&segment) > 0);
+    assert!(in_per_cpu(&segment) > 0);
 }
 
 #[test]
-fn forked_children_count_in_the_same_lanes() {
-    let name = Name::new("lanes");
+fn forked_children_count_in_the_same_per_cpu_cells() {
+    let name = Name::new("percpu");
     let segment = name.open();
     let counter = segment.counter("jobs", "").register().unwrap();
     heat(&counter);
-    let taken = in_lanes(&segment);
+    let taken = in_per_cpu(&segment);
     let children: Vec<_> = (0..4).map(|_| fork(|| heat(&counter))).collect();
     children.into_iter().for_each(common::Child::join);
-    assert_eq!((counter.get(), in_lanes(&segment)), (5.0 * HOT as f64, taken));
+    assert_eq!((counter.get(), in_per_cpu(&segment)), (5.0 * HOT as f64, taken));
 }

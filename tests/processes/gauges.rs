@@ -256,7 +256,7 @@ fn any_value_may_be_set_and_all_calls_do_what_they_say() {
 
 #[test]
 fn an_anonymous_segment_is_shared_by_forks_and_sealed() {
-    let segment = shmetrics::Options::new().anonymous().ceiling(1 << 20).open().unwrap();
+    let segment = shmetrics::Options::new().anonymous().max_size(1 << 20).open().unwrap();
     let c = segment.counter("c", "").register().unwrap();
     let g = segment.gauge("g", "", GaugeMode::LiveSum).register().unwrap();
     let ready = Gate::new();

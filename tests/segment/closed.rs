@@ -39,7 +39,7 @@ fn in_a_daemon(removed: bool) {
     std::fs::write(&host, "the host's own data").unwrap();
     fork(|| {
         alarm(120);
-        let segment = Options::new().name(&name).ceiling(16 << 20).open().unwrap();
+        let segment = Options::new().name(&name).max_size(16 << 20).open().unwrap();
         let sets = segment.counter("sets", "").labels(["n"]).register().unwrap();
         sets.with(["0"]).inc();
         if removed {
@@ -59,7 +59,7 @@ fn in_a_daemon(removed: bool) {
         }
         assert!(segment.as_raw_fd().is_none(), "no descriptor is better than the host's");
         assert!(files.iter().all(|f| !is_locked(f)), "the host's file is not locked");
-        assert!(segment.reader().inspect().ceiling == 16 << 20);
+        assert!(segment.reader().inspect().max_size == 16 << 20);
         // What is open must be open still: nothing of the host's was closed.
         files.iter().for_each(|f| assert!(f.metadata().is_ok()));
     })

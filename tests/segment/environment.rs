@@ -23,9 +23,9 @@ fn with(variables: &[(&str, &str)], f: impl FnOnce()) {
 #[test]
 fn the_name_comes_from_the_environment() {
     let directory = Directory::new("environment");
-    let ceiling = ("SHMETRICS_CEILING", "1M");
+    let max_size = ("SHMETRICS_MAX_SIZE", "1M");
     for (value, file) in [("shop", "shmetrics-shop"), ("", "shmetrics-default")] {
-        with(&[("SHMETRICS_DIR", &directory.name("")), ("SHMETRICS_SEGMENT", value), ceiling], || {
+        with(&[("SHMETRICS_DIR", &directory.name("")), ("SHMETRICS_SEGMENT", value), max_size], || {
             let segment = Options::new().open().unwrap();
             assert_eq!(segment.path(), Some(&*directory.0.join(file)));
             assert_eq!(Reader::open_default().unwrap().path(), segment.path());
@@ -33,7 +33,7 @@ fn the_name_comes_from_the_environment() {
             assert_eq!(named.path(), Some(&*directory.0.join("shmetrics-other")), "a given name goes first");
         });
     }
-    with(&[("SHMETRICS_SEGMENT", &directory.name("by-path")), ceiling], || {
+    with(&[("SHMETRICS_SEGMENT", &directory.name("by-path")), max_size], || {
         Options::new().open().unwrap();
     });
     assert_eq!(directory.files(), ["by-path", "shmetrics-default", "shmetrics-other", "shmetrics-shop"]);
@@ -51,37 +51,37 @@ fn the_directory_comes_from_the_environment() {
     });
     let empty = format!("test-environment-{}", std::process::id());
     with(&[("SHMETRICS_DIR", "")], || {
-        let segment = Options::new().name(&empty).ceiling(512 << 10).open().unwrap();
+        let segment = Options::new().name(&empty).max_size(512 << 10).open().unwrap();
         assert!(segment.path().unwrap().starts_with("/dev/shm"));
         Segment::remove(&empty).unwrap();
     });
 }
 
 #[test]
-fn the_ceiling_comes_from_the_environment() {
+fn the_maximum_size_comes_from_the_environment() {
     let directory = Directory::new("environment");
     let name = |i: usize| directory.name(&i.to_string());
     for (i, (value, bytes)) in
         [("8M", 8 << 20), ("1048576", 1 << 20), (" 2g ", 2 << 30), ("768k", 768 << 10)].iter().enumerate()
     {
-        with(&[("SHMETRICS_CEILING", value)], || {
-            assert_eq!(Options::new().name(name(i)).open().unwrap().reader().inspect().ceiling, *bytes);
-            let asked = Options::new().name(name(i) + "-asked").ceiling(512 << 10).open().unwrap();
-            assert_eq!(asked.reader().inspect().ceiling, 512 << 10, "a given ceiling goes first");
+        with(&[("SHMETRICS_MAX_SIZE", value)], || {
+            assert_eq!(Options::new().name(name(i)).open().unwrap().reader().inspect().max_size, *bytes);
+            let asked = Options::new().name(name(i) + "-asked").max_size(512 << 10).open().unwrap();
+            assert_eq!(asked.reader().inspect().max_size, 512 << 10, "a given maximum size goes first");
         });
     }
     for bad in ["lots", "", "1T", "-1", "1.5M", "4k", "99999999999G"] {
-        with(&[("SHMETRICS_CEILING", bad)], || {
+        with(&[("SHMETRICS_MAX_SIZE", bad)], || {
             let error = Options::new().name(directory.name("bad")).open().unwrap_err();
             assert!(matches!(error, Error::InvalidArgument(_)), "{bad:?}: {error:?}");
         });
     }
-    with(&[("SHMETRICS_CEILING", "lots")], || {
+    with(&[("SHMETRICS_MAX_SIZE", "lots")], || {
         let error = Options::new().name(directory.name("bad")).open().unwrap_err();
-        assert!(error.to_string().contains("SHMETRICS_CEILING=lots"), "{error}");
+        assert!(error.to_string().contains("SHMETRICS_MAX_SIZE=lots"), "{error}");
     });
     with(&[], || {
-        assert_eq!(Options::new().name(name(9)).open().unwrap().reader().inspect().ceiling, 64 << 20);
+        assert_eq!(Options::new().name(name(9)).open().unwrap().reader().inspect().max_size, 64 << 20);
     });
 }
 
@@ -91,7 +91,7 @@ fn the_list_is_of_names_in_order() {
     for file in ["shmetrics-b", "shmetrics-a", "other", "shmetrics-", ".shmetrics-c", "shmetrics-not a segment"] {
         std::fs::write(directory.0.join(file), "").unwrap();
     }
-    with(&[("SHMETRICS_DIR", &directory.name("")), ("SHMETRICS_CEILING", "1M")], || {
+    with(&[("SHMETRICS_DIR", &directory.name("")), ("SHMETRICS_MAX_SIZE", "1M")], || {
         Segment::open("c").unwrap();
         let found = list().unwrap();
         let names: Vec<&str> = found.iter().map(|l| l.name.as_str()).collect();

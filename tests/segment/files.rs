@@ -18,7 +18,7 @@ const SLOTS_AT: u64 = 80;
 fn patched(directory: &Directory, file: &str, at: u64, bytes: &[u8]) -> String {
     let name = directory.name(file);
     fork(|| {
-        let segment = Options::new().name(&name).ceiling(512 << 10).create_new().open().unwrap();
+        let segment = Options::new().name(&name).max_size(512 << 10).create_new().open().unwrap();
         segment.counter("c", "").register().unwrap().inc();
     })
     .join();

@@ -93,7 +93,7 @@ fn a_segment_outlives_its_processes() {
 
 #[test]
 fn an_anonymous_segment_has_no_name_and_stays_current() {
-    let (one, two) = (Options::new().anonymous().ceiling(1 << 20), Options::new().anonymous().ceiling(1 << 20));
+    let (one, two) = (Options::new().anonymous().max_size(1 << 20), Options::new().anonymous().max_size(1 << 20));
     let (one, two) = (one.open().unwrap(), two.open().unwrap());
     assert_eq!((one.path(), one.is_current()), (None, true));
     one.counter("c", "").register().unwrap().inc();

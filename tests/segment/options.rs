@@ -44,7 +44,7 @@ fn names_that_would_leave_the_directory_or_surprise_a_shell_are_refused() {
     let longest = format!("test-{}-{}", std::process::id(), "n".repeat(245));
     for good in ["A9._-:@", &longest[..245]] {
         let name = Name(good.into());
-        name.options().ceiling(512 << 10).open().unwrap();
+        name.options().max_size(512 << 10).open().unwrap();
         assert!(name.path().exists(), "{good}");
     }
 }
@@ -53,7 +53,7 @@ fn names_that_would_leave_the_directory_or_surprise_a_shell_are_refused() {
 fn a_path_may_lead_anywhere_on_a_tmpfs() {
     let directory = Directory::new("path");
     let name = directory.name("metrics of all");
-    let segment = Options::new().name(&name).ceiling(1 << 20).open().unwrap();
+    let segment = Options::new().name(&name).max_size(1 << 20).open().unwrap();
     segment.counter("c", "").register().unwrap().inc();
     assert_eq!(directory.files(), ["metrics of all"]);
     let inspection = shmetrics::Reader::open(&name).unwrap().inspect();
@@ -64,10 +64,10 @@ fn a_path_may_lead_anywhere_on_a_tmpfs() {
 }
 
 #[test]
-fn ceilings_and_process_limits_have_their_ranges() {
+fn maximum_sizes_and_process_limits_have_their_ranges() {
     let name = Name::new("limits");
     for bytes in [0, 1, (512 << 10) - 1, (64 << 30) + 1, u64::MAX] {
-        let error = name.options().ceiling(bytes).open().unwrap_err();
+        let error = name.options().max_size(bytes).open().unwrap_err();
         assert!(matches!(error, Error::InvalidArgument(_)), "{bytes}: {error:?}");
         assert!(error.to_string().contains("512 KiB to 64 GiB"), "{error}");
     }
@@ -76,40 +76,40 @@ fn ceilings_and_process_limits_have_their_ranges() {
         assert!(matches!(error, Error::InvalidArgument(_)), "{processes}: {error:?}");
         assert!(error.to_string().contains("1 to 32768"), "{error}");
     }
-    let error = name.options().ceiling(512 << 10).max_processes(8192).open().unwrap_err();
+    let error = name.options().max_size(512 << 10).max_processes(8192).open().unwrap_err();
     assert!(matches!(error, Error::InvalidArgument(_)), "{error:?}");
     let error = error.to_string();
     let least: u64 = error.split("at least ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(error.contains("too small for 8192 processes"), "{error}");
     assert!(!name.path().exists());
-    name.options().ceiling(least).max_processes(8192).open().unwrap().counter("c", "").register().unwrap();
+    name.options().max_size(least).max_processes(8192).open().unwrap().counter("c", "").register().unwrap();
 }
 
 #[test]
 fn segments_of_the_least_and_the_greatest_size_work() {
-    for (ceiling, processes) in [(512 << 10, 1), (512 << 10, 512), (64 << 30, 1), (3 << 30, 32_768)] {
+    for (max_size, processes) in [(512 << 10, 1), (512 << 10, 512), (64 << 30, 1), (3 << 30, 32_768)] {
         let name = Name::new("sizes");
-        let segment = name.options().ceiling(ceiling).max_processes(processes).open().unwrap();
+        let segment = name.options().max_size(max_size).max_processes(processes).open().unwrap();
         segment.counter("c", "").labels(["n"]).register().unwrap().with(["1"]).inc();
         segment.gauge("g", "", GaugeMode::LiveSum).register().unwrap().set(2.0);
         let s = samples(&page(&segment));
-        assert_eq!((s["c_total{n=\"1\"}"], s["g"]), (1.0, 2.0), "{ceiling} bytes, {processes} processes");
-        assert_eq!(own(&segment, "shmetrics_segment_ceiling_bytes"), ceiling as f64);
+        assert_eq!((s["c_total{n=\"1\"}"], s["g"]), (1.0, 2.0), "{max_size} bytes, {processes} processes");
+        assert_eq!(own(&segment, "shmetrics_segment_max_size_bytes"), max_size as f64);
         let file = std::fs::metadata(name.path()).unwrap();
-        assert_eq!(file.len(), ceiling);
-        assert!(file.blocks() * 512 < 4 << 20, "{} bytes of memory for {ceiling}", file.blocks() * 512);
+        assert_eq!(file.len(), max_size);
+        assert!(file.blocks() * 512 < 4 << 20, "{} bytes of memory for {max_size}", file.blocks() * 512);
     }
 }
 
 #[test]
 fn only_the_creators_limits_count() {
     let name = Name::new("limits");
-    let segment = name.options().ceiling(1 << 20).max_series(3).open().unwrap();
+    let segment = name.options().max_size(1 << 20).max_series(3).open().unwrap();
     let ready = Gate::new();
     let other = fork(|| {
         // Another process, which maps it anew, with other ideas.
-        let segment = name.options().apart(true).ceiling(8 << 20).max_series(1000).open().unwrap();
-        assert_eq!(own(&segment, "shmetrics_segment_ceiling_bytes"), f64::from(1 << 20));
+        let segment = name.options().apart(true).max_size(8 << 20).max_series(1000).open().unwrap();
+        assert_eq!(own(&segment, "shmetrics_segment_max_size_bytes"), f64::from(1 << 20));
         let family = segment.counter("c", "").labels(["n"]).register().unwrap();
         (0..10).for_each(|i| family.with([&i.to_string()]).inc());
         ready.signal();
@@ -127,7 +127,7 @@ fn the_mode_is_the_one_asked_for_under_any_umask() {
             unsafe { libc::umask(umask) };
             for mode in [0o600, 0o640, 0o660, 0o666, 0o777] {
                 let name = Name::new("mode");
-                name.options().ceiling(512 << 10).mode(mode).open().unwrap();
+                name.options().max_size(512 << 10).mode(mode).open().unwrap();
                 let has = std::fs::metadata(name.path()).unwrap().permissions().mode() & 0o7777;
                 assert_eq!(has, mode, "mode {mode:o} under umask {umask:o}");
             }
@@ -156,13 +156,13 @@ fn the_mode_is_the_one_asked_for_under_any_umask() {
 fn a_disk_is_refused_unless_allowed() {
     let directory = Directory::within(Path::new(env!("CARGO_TARGET_TMPDIR")), "disk");
     let name = directory.name("segment");
-    let Err(error) = Options::new().name(&name).ceiling(1 << 20).open() else {
+    let Err(error) = Options::new().name(&name).max_size(1 << 20).open() else {
         return note("skipped: the build directory is on a tmpfs, there is no disk to refuse");
     };
     assert!(matches!(&error, Error::NotTmpfs(d) if *d == directory.0), "{error:?}");
     assert!(error.to_string().contains("/dev/shm") && error.to_string().contains("allow disks"), "{error}");
     assert_eq!(directory.files(), [""; 0], "nothing was created");
-    let segment = Options::new().name(&name).ceiling(1 << 20).allow_disk(true).open().unwrap();
+    let segment = Options::new().name(&name).max_size(1 << 20).allow_disk(true).open().unwrap();
     segment.counter("c", "").register().unwrap().inc();
     let reader = shmetrics::Reader::open(&name).unwrap();
     assert_eq!(samples(&common::text(&reader.render(shmetrics::Format::Text)))["c_total"], 1.0);
@@ -173,7 +173,7 @@ fn a_disk_is_refused_unless_allowed() {
 #[test]
 fn a_small_application_needs_less_than_a_megabyte() {
     let name = Name::new("resident");
-    let segment = name.options().ceiling(64 << 20).open().unwrap();
+    let segment = name.options().max_size(64 << 20).open().unwrap();
     let memory = || std::fs::metadata(name.path()).unwrap().blocks() * 512;
     assert_eq!(memory(), name.reader().inspect().resident);
     assert!(memory() < 512 << 10, "{} bytes for an empty segment", memory());

@@ -56,12 +56,12 @@ fn creation_on_a_full_file_system_is_an_error_that_says_what_to_do() {
         fill(&directory.0.join("filler"), 2 << 20);
         let error = Options::new().name(&name).open().unwrap_err();
         assert!(matches!(error, Error::NoSpace(_)), "{error:?}");
-        for part in [name.as_str(), "full", "--shm-size", "smaller ceiling"] {
+        for part in [name.as_str(), "full", "--shm-size", "smaller maximum size"] {
             assert!(error.to_string().contains(part), "{error}");
         }
         assert_eq!(directory.files(), ["filler"], "nothing half-made is left");
         std::fs::remove_file(directory.0.join("filler")).unwrap();
-        Options::new().name(&name).open().expect("64 MiB may be asked for where 2 are: it is a ceiling");
+        Options::new().name(&name).open().expect("64 MiB may be asked for where 2 are: it is a maximum size");
     });
 }
 
@@ -92,7 +92,7 @@ fn gauges_of_new_processes_count_on_a_full_file_system() {
     let directory = Directory::new("full");
     on_a_small_tmpfs(2 << 20, &directory, || {
         let name = directory.name("segment");
-        let segment = Options::new().name(&name).ceiling(64 << 20).open().unwrap();
+        let segment = Options::new().name(&name).max_size(64 << 20).open().unwrap();
         let gauges: Vec<_> =
             (0..5).map(|i| segment.gauge(&format!("g{i}"), "", GaugeMode::Sum).register().unwrap()).collect();
         fill(&directory.0.join("filler"), 2 << 20);
@@ -138,7 +138,7 @@ fn a_file_system_that_fills_costs_new_label_sets_only_and_only_as_long_as_it_is_
     on_a_small_tmpfs(2 << 20, &directory, || {
         let name = directory.name("segment");
         fill(&directory.0.join("filler"), 1 << 20);
-        let segment = Options::new().name(&name).ceiling(64 << 20).open().unwrap();
+        let segment = Options::new().name(&name).max_size(64 << 20).open().unwrap();
         let first = segment.counter("sets", "").labels(["n"]).register().unwrap().with(["first"]);
         let reader = Reader::open(&name).unwrap();
         let n = count_sets(&segment, 0, |refused| refused > 0.0);
@@ -199,7 +199,7 @@ fn limit_file_size(bytes: u64) {
 fn a_process_with_a_limit_below_the_segments_size_counts_without_growing_it() {
     let directory = Directory::new("limit");
     let name = directory.name("segment");
-    let options = Options::new().name(&name).ceiling(16 << 20);
+    let options = Options::new().name(&name).max_size(16 << 20);
     let segment = options.open().unwrap();
     fork(|| {
         alarm(120);
@@ -243,7 +243,7 @@ fn beyond_a_memory_cgroups_limit_a_process_is_killed_and_the_segment_is_whole() 
     let mut child = fork(|| {
         alarm(120);
         std::fs::write(group.0.join("cgroup.procs"), "0").unwrap();
-        let segment = Options::new().name(&name).ceiling(64 << 20).open().unwrap();
+        let segment = Options::new().name(&name).max_size(64 << 20).open().unwrap();
         let sets = segment.counter("sets", "").labels(["n"]).register().unwrap();
         (0..1_000_000).for_each(|n| sets.with([&n.to_string()]).inc());
     });

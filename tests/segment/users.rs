@@ -33,7 +33,7 @@ fn common_ground() -> Option<Directory> {
 /// In a process of its own: what a process has mapped, its children have.
 fn create(name: &str, mode: u32) {
     fork(|| {
-        let segment = Options::new().name(name).ceiling(512 << 10).mode(mode).create_new().open().unwrap();
+        let segment = Options::new().name(name).max_size(512 << 10).mode(mode).create_new().open().unwrap();
         segment.counter("c", "").register().unwrap().inc();
     })
     .join();
@@ -112,7 +112,7 @@ fn a_directory_that_may_not_be_written_to() {
     std::fs::set_permissions(&directory.0, std::fs::Permissions::from_mode(0o755)).unwrap();
     let name = directory.name("segment");
     as_user(NOBODY, NOBODY, || {
-        let error = Options::new().name(&name).ceiling(512 << 10).open().unwrap_err();
+        let error = Options::new().name(&name).max_size(512 << 10).open().unwrap_err();
         assert!(matches!(error, Error::Permission(_)), "{error:?}");
     });
     create(&name, 0o600);

@@ -17,7 +17,7 @@ fn rounds() -> u64 {
 }
 
 fn options(name: &str) -> Options {
-    Options::new().name(name).ceiling(1 << 20)
+    Options::new().name(name).max_size(1 << 20)
 }
 
 fn inode(segment: &Segment) -> u64 {

@@ -14,7 +14,7 @@ pub fn processors() -> [usize; 2] {
     [*allowed.first().unwrap_or(&0), *allowed.last().unwrap_or(&0)]
 }
 
-/// How many processors there may ever be, which decides how many lanes a segment has.
+/// How many processors there may ever be, which decides how many per-CPU cells a segment has.
 pub fn possible_processors() -> usize {
     std::fs::read_to_string("/sys/devices/system/cpu/possible")
         .ok()

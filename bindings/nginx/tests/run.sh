@@ -26,7 +26,7 @@ SHMETRICS_LIB=$work/lib RPATH=$work/lib "$root/bindings/nginx/build.sh" "$work/b
 for program in app remove; do
     ${CC:-cc} -O1 -Wall -Wextra -Werror -I"$root/include" -o "$work/$program" "$here/$program.c" -L"$work/lib" -lshmetrics "-Wl,-rpath,$work/lib"
 done
-unset SHMETRICS_SEGMENT SHMETRICS_DIR SHMETRICS_TRUST SHMETRICS_OWNER SHMETRICS_GROUP SHMETRICS_MODE SHMETRICS_CEILING SHMETRICS_LE
+unset SHMETRICS_SEGMENT SHMETRICS_DIR SHMETRICS_TRUST SHMETRICS_OWNER SHMETRICS_GROUP SHMETRICS_MODE SHMETRICS_MAX_SIZE SHMETRICS_LE
 export NGINX_MODULE=$work/build/ngx_http_shmetrics_module.so NGINX_APP=$work/app NGINX_REMOVE=$work/remove PYTHONDONTWRITEBYTECODE=1
 python=python3
 [[ -x $root/target/venv/bin/python ]] && python=$root/target/venv/bin/python # has prometheus_client, if tests were set up

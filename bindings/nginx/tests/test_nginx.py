@@ -468,7 +468,7 @@ class Configuration(unittest.TestCase):
             ("shmetrics_zone a*b;", "", here, '"a*b"'),
             ("shmetrics_zone x le=1;", "", here, 'label name "le"'),
             ("shmetrics_zone x a=1 a=2;", "", here, "it is given twice"),
-            ("shmetrics_zone x size=1k;", "", here, "a ceiling of 1024 bytes"),
+            ("shmetrics_zone x size=1k;", "", here, "a maximum size of 1024 bytes"),
             ("shmetrics_zone x;shmetrics_zone y;", "", here, "the zone is defined in"),
             ("", "shmetrics on;", "http", 'there is no "shmetrics_zone" directive'),
             ("", "shmetrics_counter a;", "http", 'there is no "shmetrics_zone" directive'),

@@ -239,7 +239,7 @@ pub(crate) fn refusal(what: &str, name: &str, fate: &str, segment: shmetrics::Se
     let place = file.as_deref().map_or("(without a name)", |file| file.strip_prefix("shmetrics-").unwrap_or(file));
     let remedy = match error {
         Error::Conflict(_) => "define it alike in all processes, give it another name, or say replace=True",
-        Error::Full(_) | Error::NoSpace(_) => "raise SHMETRICS_CEILING and start with a new segment",
+        Error::Full(_) | Error::NoSpace(_) => "raise SHMETRICS_MAX_SIZE and start with a new segment",
         _ => "see \"What goes wrong\" in the package's documentation",
     };
     format!("{what} {name} {fate}, and is not on pages of the segment {place}: {error}: {remedy}")

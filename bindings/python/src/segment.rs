@@ -59,7 +59,7 @@ fn opened(
     mut options: Options,
     anonymous: bool,
     has_mode: bool,
-    mut has_ceiling: bool,
+    mut has_max_size: bool,
 ) -> Result<shmetrics::Segment, Error> {
     // Each round takes one variable out.
     for _ in 0..8 {
@@ -70,10 +70,10 @@ fn opened(
         let text = error.to_string();
         let about = |variable: &str| text.contains(&format!("{variable}=")) && std::env::var_os(variable).is_some();
         let too_small_or_large =
-            !has_ceiling && text.contains("ceiling") && std::env::var_os("SHMETRICS_CEILING").is_some();
-        options = if !has_ceiling && (about("SHMETRICS_CEILING") || too_small_or_large) {
-            has_ceiling = true;
-            options.ceiling(DEFAULT_CEILING)
+            !has_max_size && text.contains("maximum size") && std::env::var_os("SHMETRICS_MAX_SIZE").is_some();
+        options = if !has_max_size && (about("SHMETRICS_MAX_SIZE") || too_small_or_large) {
+            has_max_size = true;
+            options.max_size(DEFAULT_MAX_SIZE)
         } else if !anonymous && !has_mode && about("SHMETRICS_MODE") {
             options.mode(0o600)
         } else if !anonymous && about("SHMETRICS_OWNER") {
@@ -97,7 +97,7 @@ fn opened(
 }
 
 /// The library's.
-const DEFAULT_CEILING: u64 = 64 << 20;
+const DEFAULT_MAX_SIZE: u64 = 64 << 20;
 
 fn own_user() -> u32 {
     #[allow(unsafe_code)]
@@ -138,7 +138,7 @@ impl Segment {
     /// `short_bounds`: whether a new segment's text pages have `le="1"` instead of `le="1.0"`.
     /// `generation` is this process' number, for hosts that number their reloads.
     #[new]
-    #[pyo3(signature = (name=None, *, anonymous=false, attach=false, reset_if_unused=false, apart=false, ceiling=None, mode=None,
+    #[pyo3(signature = (name=None, *, anonymous=false, attach=false, reset_if_unused=false, apart=false, max_size=None, mode=None,
                         owner=None, group=None, trust=None, max_series=None, max_processes=None, allow_disk=false, labels=None, generation=None,
                         short_bounds=None))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)]
@@ -149,7 +149,7 @@ impl Segment {
         attach: bool,
         reset_if_unused: bool,
         apart: bool,
-        ceiling: Option<u64>,
+        max_size: Option<u64>,
         mode: Option<u32>,
         owner: Option<Account>,
         group: Option<Account>,
@@ -171,8 +171,8 @@ impl Segment {
         if attach {
             options = options.attach();
         }
-        if let Some(ceiling) = ceiling {
-            options = options.ceiling(ceiling);
+        if let Some(max_size) = max_size {
+            options = options.max_size(max_size);
         }
         if let Some(mode) = mode {
             options = options.mode(mode);
@@ -201,7 +201,7 @@ impl Segment {
         for (name, value) in labels.unwrap_or_default() {
             options = options.label(name, value);
         }
-        let inner = opened(py, options, anonymous, mode.is_some(), ceiling.is_some()).map_err(|e| exception(&e))?;
+        let inner = opened(py, options, anonymous, mode.is_some(), max_size.is_some()).map_err(|e| exception(&e))?;
         Ok(Segment::initializer(inner))
     }
 

@@ -32,14 +32,14 @@ def test_of_native_metrics(make, segment):
 
 
 def test_of_a_full_segment(shm):
-    small = shmetrics.Segment("small", ceiling=512 << 10)
+    small = shmetrics.Segment("small", max_size=512 << 10)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         for i in range(100_000):
             Histogram("h%d" % i, "help " * 1000, segment=small)
             if said:
                 break
-    assert "segment small" in str(said[0].message) and "SHMETRICS_CEILING" in str(said[0].message)
+    assert "segment small" in str(said[0].message) and "SHMETRICS_MAX_SIZE" in str(said[0].message)
     assert said[0].filename == __file__
 
 

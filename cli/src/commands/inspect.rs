@@ -85,9 +85,9 @@ fn json(i: &Inspection, update: Option<LastUpdate>) -> Json {
         .field("overflow_lookups", i.overflow_lookups)
         .field("failed_registrations", i.failed_registrations)
         .field("rejected_updates", i.rejected_updates)
-        .field("lane_kind", i.lane_kind)
-        .field("lane_cpus", i.lane_cpus)
-        .field("lane_bytes", i.lane_bytes)
+        .field("per_cpu_kind", i.per_cpu_kind)
+        .field("cpus", i.cpus)
+        .field("per_cpu_bytes", i.per_cpu_bytes)
         .field("families", Json::list(i.families.iter().map(family)))
         .field("processes", Json::list(i.processes.iter().map(process)))
         .into()
@@ -116,9 +116,9 @@ fn report(i: &Inspection, update: Option<LastUpdate>, out: &mut impl Write) -> i
     writeln!(out, "layout     {major}.{minor}")?;
     writeln!(out, "created    {}, {} ago", utc(i.created), age(i.created))?;
     writeln!(out, "boot       {}", clean(&i.boot_id))?;
-    let filled = bar(i.used, i.ceiling, BAR_WIDTH);
-    let share = percent(i.used, i.ceiling);
-    writeln!(out, "memory     {filled} {share}: {} used of {}", bytes(i.used), bytes(i.ceiling))?;
+    let filled = bar(i.used, i.max_size, BAR_WIDTH);
+    let share = percent(i.used, i.max_size);
+    writeln!(out, "memory     {filled} {share}: {} used of {}", bytes(i.used), bytes(i.max_size))?;
     writeln!(out, "resident   {}", bytes(i.resident))?;
     writeln!(out, "series     {}", count(census::series(i)))?;
     let (series, registrations, updates) = (i.overflow_lookups, i.failed_registrations, i.rejected_updates);
@@ -130,8 +130,8 @@ fn report(i: &Inspection, update: Option<LastUpdate>, out: &mut impl Write) -> i
         count(updates)
     )?;
     writeln!(out, "lost       {} leaked, {} corrupt", bytes(i.leaked), counted(i.corrupt, "family", "families"))?;
-    let lanes = bytes(i.lane_bytes);
-    writeln!(out, "lanes      {}, {}, {lanes}", i.lane_kind, counted(i.lane_cpus.into(), "CPU", "CPUs"))?;
+    let per_cpu = bytes(i.per_cpu_bytes);
+    writeln!(out, "per-CPU    {}, {}, {per_cpu}", i.per_cpu_kind, counted(i.cpus.into(), "CPU", "CPUs"))?;
     section(out, "families", &i.families, families)?;
     section(out, "processes with gauges of their own", &i.processes, processes)
 }

@@ -74,7 +74,7 @@ pub(crate) fn json(i: &Inspection, update: Option<LastUpdate>) -> Object {
         .field("created", i.created)
         .field("last_update", update.map(|update| update.at))
         .field("last_update_is_last", update.map(|update| update.is_last))
-        .field("ceiling_bytes", i.ceiling)
+        .field("max_size_bytes", i.max_size)
         .field("used_bytes", i.used)
         .field("resident_bytes", i.resident)
         .field("series", crate::common::census::series(i))

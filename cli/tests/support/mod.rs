@@ -66,7 +66,7 @@ impl Room {
     /// this process has open.
     pub fn left_behind(&self, name: &str, jobs: u64) {
         let path = self.path(&format!("{name}.open"));
-        let options = shmetrics::Options::new().name(&path).ceiling(512 << 10);
+        let options = shmetrics::Options::new().name(&path).max_size(512 << 10);
         let segment = options.open().unwrap_or_else(|e| panic!("cannot create segment {path}: {e}"));
         segment.counter("jobs_total", "Jobs done.").register().expect("jobs_total registers").add(jobs as f64);
         fs::copy(&path, self.path(name)).expect("the segment is copied");

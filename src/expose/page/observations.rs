@@ -28,7 +28,7 @@ impl Observed {
     #[inline(always)]
     pub(in crate::expose) fn read(&mut self, series: &Series<'_>, view: &View) -> Option<f64> {
         let bounds = if view.kind == Kind::Summary { 0 } else { view.bounds.len() };
-        if series.has_lane() && !series.may_read_lane(16 * (bounds as u64 + 1)) {
+        if series.has_per_cpu() && !series.may_read_per_cpu(16 * (bounds as u64 + 1)) {
             return None;
         }
         let sum = match &view.native {

@@ -337,22 +337,22 @@ impl<'a> Series<'a> {
         // 16, accessed atomically.
         let cells = unsafe { &*self.record.add(counter::INTEGER as usize).cast::<[AtomicU64; 2]>() };
         let [whole, fraction] = counter_read(cells);
-        // SAFETY: as above. Acquire: as `lane::of`.
-        let lane = unsafe { &*self.record.add(entry::LANE as usize).cast::<AtomicU32>() }.load(Acquire);
-        if lane != 0 && !self.may_read_lane(8) {
+        // SAFETY: as above. Acquire: as `percpu::of`.
+        let cells = unsafe { &*self.record.add(entry::PER_CPU as usize).cast::<AtomicU32>() }.load(Acquire);
+        if cells != 0 && !self.may_read_per_cpu(8) {
             return None;
         }
         let own = whole & self.mask();
-        if lane == 0 && fraction == 0 {
+        if cells == 0 && fraction == 0 {
             self.note(own);
             return Some(Total::Whole(own));
         }
-        Some(self.sum_of_parts(own, lane, fraction))
+        Some(self.sum_of_parts(own, cells, fraction))
     }
 
     #[inline(never)]
-    fn sum_of_parts(&self, own: u64, lane: u32, fraction: u64) -> Total {
-        let whole = u128::from(own) + percpu::sum(self.page.memory, lane);
+    fn sum_of_parts(&self, own: u64, cells: u32, fraction: u64) -> Total {
+        let whole = u128::from(own) + percpu::sum(self.page.memory, cells);
         self.note(whole as u64 ^ fraction.rotate_left(32));
         total(whole, f64::from_bits(fraction))
     }
@@ -383,11 +383,11 @@ impl<'a> Series<'a> {
 
     /// Charges cells for each CPU, of so many bytes each.
     #[inline(always)]
-    pub(in crate::expose) fn may_read_lane(&self, bytes: u64) -> bool {
-        self.may_read(self.page.memory.lanes().cpus * bytes)
+    pub(in crate::expose) fn may_read_per_cpu(&self, bytes: u64) -> bool {
+        self.may_read(self.page.memory.per_cpu().cpus * bytes)
     }
 
-    pub(in crate::expose) fn has_lane(&self) -> bool {
+    pub(in crate::expose) fn has_per_cpu(&self) -> bool {
         percpu::of(self.page.memory, self.place.at) != 0
     }
 

@@ -10,7 +10,7 @@
 //!   two pairs in the record that each bound has, for what is below and above it in its native
 //!   bucket;
 //! * all else: in a *chunk* of 16 pairs. The record has links to *pages* of links to chunks (see
-//!   `tree`). A hot chunk of a histogram has a lane.
+//!   `tree`). A hot chunk of a histogram has per-CPU cells.
 
 mod observe;
 mod read;
@@ -20,7 +20,7 @@ mod window;
 
 pub(crate) use self::read::read;
 pub(crate) use self::sketch::{spans, Sketch};
-pub(crate) use self::tree::{each_block, each_cell, lane_is_sound, Block, Counted};
+pub(crate) use self::tree::{each_block, each_cell, per_cpu_is_sound, Block, Counted};
 pub(crate) use self::window::read as quantiles_read;
 
 pub(crate) use self::observe::EXEMPLARS;

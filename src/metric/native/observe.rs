@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Acquire;
 
-use super::tree::{Bucket, Tree, LANE_BYTES};
+use super::tree::{Bucket, Tree, PER_CPU_BYTES};
 use crate::kind::Kind;
 use crate::metric::histogram::bucket;
 use crate::record::native_schema::Shape;
@@ -56,23 +56,23 @@ impl<'a> Target<'a> {
         self.tree().find(granted, position, v < 0.0).map(Pair::InChunk).ok_or(NO_PLACE)
     }
 
-    /// Counts `v` in the lane of its bucket's chunk, if it has one, by whatever it takes.
+    /// Counts `v` in the per-CPU cells of its bucket's chunk, if it has any, by whatever it takes.
     #[inline(always)]
-    fn count_in_lane(&self, granted: &Granted<'_>, bucket: Bucket, v: f64) -> bool {
-        // Acquire pairs with `lane::give_to_life`.
-        let lane = percpu::in_word(granted.load64(bucket.lane_at(), Acquire), self.life);
-        lane != 0
-            && (self.inner.lanes.count(lane, bucket.number(), v)
-                || self.inner.lanes.count_locked(lane, bucket.number(), v)
-                || self.inner.lanes.count_otherwise(&self.inner.memory, lane, bucket.number(), v))
+    fn count_per_cpu(&self, granted: &Granted<'_>, bucket: Bucket, v: f64) -> bool {
+        // Acquire pairs with `percpu::give_to_life`.
+        let cells = percpu::in_word(granted.load64(bucket.per_cpu_at(), Acquire), self.life);
+        cells != 0
+            && (self.inner.per_cpu.count(cells, bucket.number(), v)
+                || self.inner.per_cpu.count_locked(cells, bucket.number(), v)
+                || self.inner.per_cpu.count_otherwise(&self.inner.memory, cells, bucket.number(), v))
     }
 
-    /// Counts of gauge histograms fall, and no lane's do.
+    /// Counts of gauge histograms fall, and those of per-CPU cells never do.
     #[cold]
     #[inline(never)]
-    fn ask_for_lane(&self, bucket: Bucket) {
+    fn ask_for_per_cpu(&self, bucket: Bucket) {
         if self.inner.memory.get8(self.record + entry::KIND) != Kind::GaugeHistogram as u8 {
-            self.inner.ask_for_lane_of_life(bucket.lane_at(), self.life, LANE_BYTES);
+            self.inner.ask_for_per_cpu_of_life(bucket.per_cpu_at(), self.life, PER_CPU_BYTES);
         }
     }
 }
@@ -84,13 +84,13 @@ enum Pair {
     InChunk(Bucket),
 }
 
-/// Counts an observation of `v` in a series without classic bounds, if its bucket's chunk has a
-/// lane and all of the way there is usual, as it is for most of a hot series. `None`: it was not
-/// counted.
+/// Counts an observation of `v` in a series without classic bounds, if its bucket's chunk has
+/// per-CPU cells and all of the way there is usual, as it is for most of a hot series. `None`: it
+/// was not counted.
 #[inline(always)]
 pub(in crate::metric) fn count_quickly(target: &Target<'_>, v: f64) -> Option<()> {
     let (inner, life) = (target.inner, target.life);
-    let granted = inner.lanes.granted(&inner.memory)?;
+    let granted = inner.per_cpu.granted(&inner.memory)?;
     // What is left to `change` also refuses, if it has to.
     if life != Life::FOREVER {
         let state = State(granted.u32_at(target.record + entry::STATE)?.load(Acquire));
@@ -99,16 +99,16 @@ pub(in crate::metric) fn count_quickly(target: &Target<'_>, v: f64) -> Option<()
         }
     }
     let (bucket, word) = target.tree().find_usual(&granted, v)?;
-    // Acquire pairs with `lane::give_to_life`.
-    let lane = percpu::in_word(word.load(Acquire), life);
-    inner.lanes.count(lane, bucket.number(), v).then_some(())
+    // Acquire pairs with `percpu::give_to_life`.
+    let cells = percpu::in_word(word.load(Acquire), life);
+    inner.per_cpu.count(cells, bucket.number(), v).then_some(())
 }
 
 /// Counts an observation of `v`, or takes one back; neither NaN.
 ///
 /// A pair that has the tag of an earlier life is what that has left: this one begins anew in it.
 /// (The pairs in the record are cleared with each life; chunks are not, as there may be many, and
-/// an old handle may make one at any time.) A chunk's lane is of one life.
+/// an old handle may make one at any time.) A chunk's per-CPU cells are of one life.
 #[inline(always)]
 pub(in crate::metric) fn change<const BACK: bool>(target: &Target<'_>, v: f64) -> bool {
     match try_change::<BACK>(target, v) {
@@ -148,7 +148,7 @@ fn try_change<const BACK: bool>(target: &Target<'_>, v: f64) -> Result<(), Refus
     let v = if v.is_finite() { v } else { 0.0 };
     let at = match place {
         Pair::InRecord(at) => at,
-        Pair::InChunk(bucket) if !BACK && target.count_in_lane(granted, bucket, v) => return Ok(()),
+        Pair::InChunk(bucket) if !BACK && target.count_per_cpu(granted, bucket, v) => return Ok(()),
         Pair::InChunk(bucket) => bucket.at(),
     };
     let pair = granted.pair(at).ok_or(header::REJECTED_UPDATES)?;
@@ -169,7 +169,7 @@ fn try_change<const BACK: bool>(target: &Target<'_>, v: f64) -> Result<(), Refus
         match pair.cas(seen, [tag | count, sum.to_bits()]) {
             Ok(()) => {
                 if let (false, 0, Pair::InChunk(bucket)) = (BACK, count & (percpu::HEAT_OF_BUCKET - 1), place) {
-                    target.ask_for_lane(bucket);
+                    target.ask_for_per_cpu(bucket);
                 }
                 return Ok(());
             }

@@ -56,7 +56,7 @@ pub(crate) fn read(
     Tree { memory, record, pairs: 1 + 2 * bounds.len() as u64, shape }.each(life, may, |ordinal, at| {
         let count = match at {
             Counted::Cell(at) => read(at, &mut sum).unwrap_or(0),
-            Counted::Lane([count, part]) => {
+            Counted::PerCpu([count, part]) => {
                 sum += f64::from_bits(part);
                 count
             }

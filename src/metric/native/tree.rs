@@ -26,8 +26,8 @@ use crate::shm::state::{Life, Place};
 const CHUNK_BITS: u32 = 4;
 const CHUNK_PAIRS: u64 = 1 << CHUNK_BITS;
 const CHUNK_SIZE: u64 = native_block::SIZE + 16 * CHUNK_PAIRS;
-/// A chunk's lane, for each CPU.
-pub(super) const LANE_BYTES: u64 = 16 * CHUNK_PAIRS;
+/// A chunk's per-CPU cells, for each CPU.
+pub(super) const PER_CPU_BYTES: u64 = 16 * CHUNK_PAIRS;
 
 const NEGATIVE: u32 = 1 << 24;
 const IS_PAGE: u32 = 1 << 25;
@@ -62,10 +62,10 @@ impl Bucket {
         self.pair as usize
     }
 
-    /// Where the word is that gives its chunk a lane.
+    /// Where the word is that gives its chunk per-CPU cells.
     #[inline(always)]
-    pub(super) fn lane_at(self) -> u64 {
-        self.chunk + native_block::LANE
+    pub(super) fn per_cpu_at(self) -> u64 {
+        self.chunk + native_block::PER_CPU
     }
 }
 
@@ -120,9 +120,9 @@ impl Tree<'_> {
         is_it.then_some(Bucket { chunk, pair: way.pair })
     }
 
-    /// The bucket of `v` and its chunk's word for a lane, if all of the way there is usual: `v` is
-    /// positive and neither very large nor very small, in a schema without negative number. `None`
-    /// may also mean that.
+    /// The bucket of `v` and its chunk's word for per-CPU cells, if all of the way there is usual:
+    /// `v` is positive and neither very large nor very small, in a schema without negative number.
+    /// `None` may also mean that.
     #[inline(always)]
     pub(super) fn find_usual<'a>(&self, granted: &Granted<'a>, v: f64) -> Option<(Bucket, &'a AtomicU64)> {
         // It takes no NaN.
@@ -135,8 +135,8 @@ impl Tree<'_> {
         // Acquire, Relaxed: as in `find`.
         let page = offset(granted.u32_at(self.root(USUAL))?.load(Acquire));
         let chunk = offset(granted.u32_at(page + native_block::SIZE + 4 * way.link)?.load(Acquire));
-        let [identity, lane] = granted.two_at(chunk)?;
-        (identity.load(Relaxed) == self.identity(way.chunk)).then_some((Bucket { chunk, pair: way.pair }, lane))
+        let [identity, cells] = granted.two_at(chunk)?;
+        (identity.load(Relaxed) == self.identity(way.chunk)).then_some((Bucket { chunk, pair: way.pair }, cells))
     }
 
     #[cold]
@@ -227,8 +227,8 @@ impl Tree<'_> {
         Some(())
     }
 
-    /// Visits the pairs of all chunks, with their ordinals, and what is in the chunks' lanes of
-    /// this life.
+    /// Visits the pairs of all chunks, with their ordinals, and what is in the chunks' per-CPU
+    /// cells of this life.
     pub(super) fn each(
         &self,
         life: Life,
@@ -242,35 +242,35 @@ impl Tree<'_> {
             for i in 0..CHUNK_PAIRS {
                 visit(ordinal(i as usize), Counted::Cell(at + native_block::SIZE + 16 * i));
             }
-            let lane = lane_of(self.memory, at, life);
-            if lane != 0 && !may(self.memory.lanes().cpus * LANE_BYTES) {
+            let cells = cells_of(self.memory, at, life);
+            if cells != 0 && !may(self.memory.per_cpu().cpus * PER_CPU_BYTES) {
                 over = true;
                 return;
             }
-            percpu::pairs(self.memory, lane, CHUNK_PAIRS as usize, |i, pair| visit(ordinal(i), Counted::Lane(pair)));
+            percpu::pairs(self.memory, cells, CHUNK_PAIRS as usize, |i, pair| visit(ordinal(i), Counted::PerCpu(pair)));
         });
         walked.filter(|()| !over)
     }
 }
 
-/// The lane of a chunk in this life.
-fn lane_of(memory: &Mapped, chunk: u64, life: Life) -> u32 {
-    // Acquire pairs with `lane::give_to_life`.
-    percpu::in_word(memory.load64(chunk + native_block::LANE, Acquire), life)
+/// The per-CPU cells of a chunk in this life.
+fn cells_of(memory: &Mapped, chunk: u64, life: Life) -> u32 {
+    // Acquire pairs with `percpu::give_to_life`.
+    percpu::in_word(memory.load64(chunk + native_block::PER_CPU, Acquire), life)
 }
 
-/// Whether the lane that a chunk has, in whichever life, may be one.
-pub(crate) fn lane_is_sound(memory: &Mapped, chunk: u64) -> bool {
-    let lane = memory.load64(chunk + native_block::LANE, Acquire) as u32;
-    lane == 0 || percpu::is_lane(memory, lane, LANE_BYTES)
+/// Whether the per-CPU cells that a chunk has, in whichever life, are sound.
+pub(crate) fn per_cpu_is_sound(memory: &Mapped, chunk: u64) -> bool {
+    let cells = memory.load64(chunk + native_block::PER_CPU, Acquire) as u32;
+    cells == 0 || percpu::is_sound(memory, cells, PER_CPU_BYTES)
 }
 
-/// Where observations of a bucket are: in the pair of its chunk, or in one of its lane, which is
-/// this.
+/// Where observations of a bucket are: in the pair of its chunk, or in one of its per-CPU cells,
+/// which is this.
 #[derive(Clone, Copy)]
 pub(crate) enum Counted {
     Cell(u64),
-    Lane([u64; 2]),
+    PerCpu([u64; 2]),
 }
 
 /// What a link leads to.
@@ -297,7 +297,7 @@ pub(crate) fn each_block(
     let _ = Tree { memory, record, pairs, shape }.walk(may, visit);
 }
 
-/// Visits the pairs of a series' chunks, and of their lanes.
+/// Visits the pairs of a series' chunks, and of their per-CPU cells.
 pub(crate) fn each_cell(
     memory: &Mapped,
     Place { at: record, life }: Place,

@@ -113,7 +113,7 @@ pub(crate) fn read(
     };
     take(0, record + histogram::SIZE + 16);
     Tree { memory, record, pairs: PAIRS, shape }.each(life, may, |ordinal, at| {
-        // Pairs of quantiles have no lanes.
+        // Pairs of quantiles have no per-CPU cells.
         if let Counted::Cell(at) = at {
             take(ordinal, at);
         }

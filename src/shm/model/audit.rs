@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::scene::{Scene, CELL, CHECK, FAMILIES, FREE, KEY, LANES, SERIES};
+use super::scene::{Scene, CELL, CHECK, FAMILIES, FREE, KEY, PER_CPU_CELLS, SERIES};
 use super::words::Word;
 use crate::shm::layout::offset;
 use crate::shm::layout::{entry, FREE_LINK};
@@ -42,11 +42,11 @@ impl<W: Word> Scene<W> {
     pub(super) fn counted(&self, word: u64) -> Option<u64> {
         let place = Place::from_word(word);
         let cell = self.words.load64(place.at + CELL, Relaxed);
-        let in_lane = match percpu::of(&self.words, place.at) {
+        let in_per_cpu = match percpu::of(&self.words, place.at) {
             0 => 0,
-            lane => self.words.load64(LANES + 8 * u64::from(lane), Relaxed),
+            cells => self.words.load64(PER_CPU_CELLS + 8 * u64::from(cells), Relaxed),
         };
-        (!place.life.is_over(cell)).then_some((cell & state::TAG_MASK) + in_lane)
+        (!place.life.is_over(cell)).then_some((cell & state::TAG_MASK) + in_per_cpu)
     }
 
     fn state(&self, link: u32) -> State {

@@ -49,13 +49,13 @@ pub(super) enum Fault {
     NoCount,
     /// An update looks at the cell's life, and then adds to whatever is there.
     AnyLife,
-    /// An update looks at the record's life, and then for its lane.
-    LifeBeforeLane,
-    /// A lane is taken away before its series is removed, and not after that.
-    LaneTakenEarly,
-    /// A lane stays with its record.
-    LaneStays,
-    /// Who takes a lane away does not publish the life that the record is in.
+    /// An update looks at the record's life, and then for its per-CPU cells.
+    LifeBeforePerCpu,
+    /// Per-CPU cells is taken away before its series is removed, and not after that.
+    CellsTakenEarly,
+    /// Per-CPU cells stays with its record.
+    CellsStay,
+    /// Who takes per-CPU cells away does not publish the life that the record is in.
     RelaxedTakeAway,
     /// A removal leaves the cell of the series open.
     CellStaysOpen,
@@ -90,7 +90,7 @@ pub(super) struct Faulty<'a, M> {
     again: Cell<bool>,
     /// A record's state at the first look (`ReadersLookOnce`).
     state: Cell<u32>,
-    /// A record's state, before its lane was looked for (`LifeBeforeLane`).
+    /// A record's state, before its per-CPU cells were looked for (`LifeBeforePerCpu`).
     seen_first: Cell<Option<u32>>,
 }
 
@@ -208,13 +208,13 @@ impl<M: Memory> Memory for Faulty<'_, M> {
             return self.state.get();
         }
         // `settle` alone reads a tail, and `PENDING` behind it.
-        if self.is(Fault::LifeBeforeLane) && is_field(at, entry::LANE) {
-            let state = self.inner.load32(at - entry::LANE + entry::STATE, Relaxed);
-            let lane = self.inner.load32(at, order);
-            self.seen_first.set((lane != 0).then_some(state));
-            return lane;
+        if self.is(Fault::LifeBeforePerCpu) && is_field(at, entry::PER_CPU) {
+            let state = self.inner.load32(at - entry::PER_CPU + entry::STATE, Relaxed);
+            let cells = self.inner.load32(at, order);
+            self.seen_first.set((cells != 0).then_some(state));
+            return cells;
         }
-        if self.is(Fault::LifeBeforeLane) && is_field(at, entry::STATE) && order == Relaxed {
+        if self.is(Fault::LifeBeforePerCpu) && is_field(at, entry::STATE) && order == Relaxed {
             if let Some(state) = self.seen_first.take() {
                 return state;
             }
@@ -228,14 +228,14 @@ impl<M: Memory> Memory for Faulty<'_, M> {
     }
 
     fn cas32(&self, at: u64, old: u32, new: u32, ok: Ordering, fail: Ordering) -> Result<u32, u32> {
-        if is_field(at, entry::LANE) && new == 0 {
+        if is_field(at, entry::PER_CPU) && new == 0 {
             match self.fault {
-                Fault::LaneTakenEarly | Fault::LaneStays => return Ok(old),
+                Fault::CellsTakenEarly | Fault::CellsStay => return Ok(old),
                 Fault::RelaxedTakeAway => return self.inner.cas32(at, old, new, Relaxed, Relaxed),
                 _ => {}
             }
         }
-        if self.is(Fault::LaneTakenEarly) && is_field(at, entry::STATE) && State(new).state() == state::FREE {
+        if self.is(Fault::CellsTakenEarly) && is_field(at, entry::STATE) && State(new).state() == state::FREE {
             percpu::take_away(self.inner, at - entry::STATE);
         }
         if self.is(Fault::NeverRetires) && is_field(at, entry::STATE) && State(new).state() == state::RETIRED {

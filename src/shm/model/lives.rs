@@ -170,7 +170,7 @@ fn counting_through_an_old_handle(fault: Fault) {
 }
 
 /// Updates through a handle go nowhere from the instant of removal on: not into the cell, and not
-/// into a lane that somebody gives late.
+/// into per-CPU cells that a process gives late.
 fn counting_after_removal(fault: Fault) {
     let remove_and_count: Thread = |scene, view, _| {
         let old = Place::from_word(first_life(0));
@@ -181,7 +181,7 @@ fn counting_after_removal(fault: Fault) {
         let old = Place::from_word(first_life(0));
         u64::from(scene.count_in_cell(view, old) && percpu::give(view, old.at, 1))
     };
-    let scene = || Scene::new(RECORDS, Extra::Lanes).with(&[HERE]);
+    let scene = || Scene::new(RECORDS, Extra::PerCpu).with(&[HERE]);
     explore(fault, 3, scene, [remove_and_count, give_late], |scene, found| {
         assert_eq!(found[0], 0, "an update to a removed series was taken");
         assert_eq!(scene.free(), [link(0)]);
@@ -203,9 +203,10 @@ fn counting_after_removal_and_reuse(fault: Fault) {
     });
 }
 
-/// The lane of one life has nothing of another, whoever comes late: to give it, or to count in it.
-fn counting_in_lanes(fault: Fault) {
-    // Lanes by who gives them: one that comes late, and the next life's own.
+/// The per-CPU cells of one life have nothing of another, whoever comes late: to give them, or to
+/// count in them.
+fn counting_per_cpu(fault: Fault) {
+    // Per-CPU cells by who gives them: one that comes late, and the next life's own.
     let give_late: Thread = |scene, view, _| {
         let old = Place::from_word(first_life(0));
         u64::from(scene.count_in_cell(view, old) && percpu::give(view, old.at, 1))
@@ -219,23 +220,23 @@ fn counting_in_lanes(fault: Fault) {
         assert!(scene.count(view, place));
         next
     };
-    let scene = || Scene::new(RECORDS, Extra::Lanes).with(&[HERE]);
+    let scene = || Scene::new(RECORDS, Extra::PerCpu).with(&[HERE]);
     explore(fault, 2, scene, [change, give_late, count_late], |scene, found| {
         assert_eq!(found[0], second_life(0), "the record was not used again");
         assert_eq!(scene.counted(found[0]), Some(2), "an update counted into another life");
     });
 }
 
-/// A lane that is given while others count has what they count from then on, and what they counted
-/// before stays.
-fn counting_while_a_lane_is_given(fault: Fault) {
+/// Per-CPU cells that is given while others count has what they count from then on, and what they
+/// counted before stays.
+fn counting_while_per_cpu_cells_is_given(fault: Fault) {
     let count_and_give: Thread = |scene, view, own| {
         let place = Place::from_word(first_life(0));
         assert!(scene.count_in_cell(view, place));
         percpu::give(view, place.at, if own == link(FIRST) { 1 } else { 2 });
         scene.count(view, place).into()
     };
-    let scene = || Scene::new(RECORDS, Extra::Lanes).with(&[HERE]);
+    let scene = || Scene::new(RECORDS, Extra::PerCpu).with(&[HERE]);
     explore(fault, 3, scene, [count_and_give, count_and_give], |scene, found| {
         assert_eq!(found, [1, 1]);
         assert_eq!(scene.counted(first_life(0)), Some(4), "updates are lost, or counted twice");
@@ -265,7 +266,7 @@ hold! {
     changing_hands shown_while_changing_hands
     one_free_record one_free_record_and_key coming_back offering_while_taking
     counting_after_removal counting_after_removal_and_reuse
-    counting_through_an_old_handle counting_in_lanes counting_while_a_lane_is_given reviving_while_removing expiring_while_inserting
+    counting_through_an_old_handle counting_per_cpu counting_while_per_cpu_cells_is_given reviving_while_removing expiring_while_inserting
 }
 
 fail! {
@@ -274,10 +275,10 @@ fail! {
     claims_without_a_fence: changing_hands, NoFence, "seen before it was complete";
     no_count: coming_back, NoCount, "a record on the free list is not free";
     an_unpublished_offer: offering_while_taking, RelaxedOffer, "records are lost";
-    a_life_looked_at_before_the_lane: counting_in_lanes, LifeBeforeLane, "an update counted into another life";
-    a_lane_taken_away_too_early: counting_in_lanes, LaneTakenEarly, "an update counted into another life";
-    a_lane_that_stays: counting_in_lanes, LaneStays, "an update counted into another life";
-    an_unpublished_removal_of_a_lane: counting_in_lanes, RelaxedTakeAway, "an update counted into another life";
+    a_life_looked_at_before_the_per_cpu_cells: counting_per_cpu, LifeBeforePerCpu, "an update counted into another life";
+    per_cpu_cells_taken_away_too_early: counting_per_cpu, CellsTakenEarly, "an update counted into another life";
+    per_cpu_cells_that_stay: counting_per_cpu, CellsStay, "an update counted into another life";
+    an_unpublished_removal_of_per_cpu_cells: counting_per_cpu, RelaxedTakeAway, "an update counted into another life";
     a_cell_that_stays_open: counting_after_removal, CellStaysOpen, "an update to a removed series was taken";
     a_life_that_stays: counting_after_removal, LifeStays, "an update to a removed series was taken";
     an_update_of_any_life: counting_through_an_old_handle, AnyLife, "an update counted into another life";

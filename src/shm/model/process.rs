@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use super::scene::{index, Doubling, Scene, CELL, CHECK, FREE, KEY, LANES};
+use super::scene::{index, Doubling, Scene, CELL, CHECK, FREE, KEY, PER_CPU_CELLS};
 use super::words::Word;
 use crate::shm::generation::FreeList;
 use crate::shm::index::{tag_of, Index};
@@ -150,15 +150,15 @@ impl<W: Word> Scene<W> {
 
     /// Counts one through a handle, as `metric::Counter` does. False if its series is over.
     pub(super) fn count<M: Memory>(&self, memory: &M, handle: Place) -> bool {
-        let lane = percpu::of(memory, handle.at);
-        if lane != 0 && State(memory.load32(handle.at + entry::STATE, Relaxed)).life() == handle.life {
-            memory.add64(LANES + 8 * u64::from(lane), 1, Relaxed);
+        let cells = percpu::of(memory, handle.at);
+        if cells != 0 && State(memory.load32(handle.at + entry::STATE, Relaxed)).life() == handle.life {
+            memory.add64(PER_CPU_CELLS + 8 * u64::from(cells), 1, Relaxed);
             return true;
         }
         self.count_in_cell(memory, handle)
     }
 
-    /// The same where there is no lane, or it cannot be used.
+    /// The same where there are no per-CPU cells, or they cannot be used.
     #[allow(clippy::unused_self)] // as what the others do
     pub(super) fn count_in_cell<M: Memory>(&self, memory: &M, handle: Place) -> bool {
         let at = handle.at + CELL;

@@ -30,11 +30,11 @@ pub(super) const FAMILIES: Ends = Ends { replaces: REPLACES, ..crate::shm::list:
 pub(super) const FREE: u64 = 2064;
 /// A counter's cell.
 pub(super) const CELL: u64 = counter::INTEGER;
-/// Where the cells of lanes are: of one CPU, as restartable sequences on one come one after the
+/// Where the per-CPU cells are: of one CPU, as restartable sequences on one come one after the
 /// other.
-pub(super) const LANES: u64 = 2080;
-/// Lanes there are to give, from 1 on.
-pub(super) const LANES_THERE: u32 = 3;
+pub(super) const PER_CPU_CELLS: u64 = 2080;
+/// Per-CPU cells there are to give, from 1 on.
+pub(super) const CELLS_THERE: u32 = 3;
 /// A word of the record that its maker writes before announcing it, as a label text: what a reader
 /// finds here tells whether it sees all.
 pub(super) const CHECK: u64 = 56;
@@ -93,7 +93,7 @@ pub(super) enum Extra {
     Nothing,
     Doubling,
     Counting,
-    Lanes,
+    PerCpu,
     Room,
 }
 
@@ -111,19 +111,19 @@ impl<W: Word> Scene<W> {
         let mut quiet = if extra == Extra::Doubling { vec![] } else { table.to_vec() };
         for at in (0..records).map(|i| offset(link(i))) {
             offsets.extend([entry::NEXT, entry::TAG, entry::STATE, FREE_LINK, KEY, CHECK].map(|field| at + field));
-            offsets.extend([at + entry::BIRTH, at + CELL, at + entry::LANE]);
+            offsets.extend([at + entry::BIRTH, at + CELL, at + entry::PER_CPU]);
             // These are written before an announcement, and what is read of them is used only while
             // it is on.
             offsets.extend([at + entry::PARENT, at + REPLACES]);
             quiet.extend([at + entry::BIRTH, at + entry::PARENT, at + REPLACES]);
-            if !matches!(extra, Extra::Counting | Extra::Lanes) {
+            if !matches!(extra, Extra::Counting | Extra::PerCpu) {
                 quiet.push(at + CELL);
             }
-            if extra != Extra::Lanes {
-                quiet.push(at + entry::LANE);
+            if extra != Extra::PerCpu {
+                quiet.push(at + entry::PER_CPU);
             }
         }
-        offsets.extend((1..=LANES_THERE).map(|lane| LANES + 8 * u64::from(lane)));
+        offsets.extend((1..=CELLS_THERE).map(|cells| PER_CPU_CELLS + 8 * u64::from(cells)));
         let words = Words::at(offsets, &quiet);
         let bits = if extra == Extra::Room { ROOMY_BITS } else { BITS };
         words.store32(header::INDEX_BITS, bits, Relaxed);

@@ -1,5 +1,5 @@
-//! loom, as in `orderings`: lanes that a word gives to one life (`lane::give_to_life`), where
-//! nobody clears the word when the record begins the next.
+//! loom, as in `orderings`: per-CPU cells that a word gives to one life (`percpu::give_to_life`),
+//! where nobody clears the word when the record begins the next.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::shm::state::Life;
 
 type Small = Words<loom::sync::atomic::AtomicU64>;
 
-/// The word, and the cells of lanes.
+/// The word, and the per-CPU cells.
 const WORD: u64 = 0;
 const CELLS: u64 = 8;
 const OLD: Life = Life(1);
@@ -20,16 +20,16 @@ const NEW: Life = Life(2);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Sound,
-    /// Who gives a lane does not look whether a later life has one.
+    /// Who gives per-CPU cells does not look whether a later life has some.
     GivesLate,
-    /// Who counts, or reads, takes the lane of whichever life.
+    /// Who counts, or reads, takes the per-CPU cells of whichever life.
     AnyLife,
-    /// What is in a lane that is given is not published.
+    /// What is in per-CPU cells that are given is not published.
     RelaxedGift,
 }
 
-fn give(words: &Small, life: Life, lane: u32, fault: Fault) {
-    let word = life.0 << 32 | u64::from(lane);
+fn give(words: &Small, life: Life, cells: u32, fault: Fault) {
+    let word = life.0 << 32 | u64::from(cells);
     match fault {
         Fault::GivesLate => {
             let seen = words.load64(WORD, Relaxed);
@@ -38,11 +38,11 @@ fn give(words: &Small, life: Life, lane: u32, fault: Fault) {
         Fault::RelaxedGift => {
             let _ = words.cas64(WORD, 0, word, Relaxed, Relaxed);
         }
-        _ => _ = percpu::give_to_life(words, WORD, life, lane),
+        _ => _ = percpu::give_to_life(words, WORD, life, cells),
     }
 }
 
-fn lane_of(words: &Small, life: Life, fault: Fault) -> u32 {
+fn cells_of(words: &Small, life: Life, fault: Fault) -> u32 {
     let word = words.load64(WORD, Acquire);
     if fault == Fault::AnyLife {
         word as u32
@@ -53,11 +53,11 @@ fn lane_of(words: &Small, life: Life, fault: Fault) -> u32 {
 
 /// Counts one; false if it went to the cell that all share.
 fn count(words: &Small, life: Life, fault: Fault) -> bool {
-    let lane = lane_of(words, life, fault);
-    if lane != 0 {
-        words.add64(CELLS + 8 * u64::from(lane), 1, Relaxed);
+    let cells = cells_of(words, life, fault);
+    if cells != 0 {
+        words.add64(CELLS + 8 * u64::from(cells), 1, Relaxed);
     }
-    lane != 0
+    cells != 0
 }
 
 fn explore(check: impl Fn() + Sync + Send + 'static) {
@@ -70,8 +70,8 @@ fn words() -> Arc<Small> {
     Arc::new(Words::at(vec![WORD, CELLS + 8, CELLS + 16], &[]))
 }
 
-/// What comes late in a life that is over, to give a lane or to count in one, takes nothing from
-/// the next one and adds nothing to it.
+/// What comes late in a life that is over, to give per-CPU cells or to count in them, takes nothing
+/// from the next one and adds nothing to it.
 fn two_lives(fault: Fault) {
     explore(move || {
         let words = words();
@@ -85,16 +85,16 @@ fn two_lives(fault: Fault) {
         give(&words, NEW, 2, fault);
         let counted = u64::from(count(&words, NEW, fault)) + u64::from(count(&words, NEW, fault));
         late.join().unwrap();
-        let shown = match lane_of(&words, NEW, fault) {
+        let shown = match cells_of(&words, NEW, fault) {
             0 => 0,
-            lane => words.load64(CELLS + 8 * u64::from(lane), Relaxed),
+            cells => words.load64(CELLS + 8 * u64::from(cells), Relaxed),
         };
-        assert_eq!(shown, counted, "what was counted in a lane is not what is shown");
+        assert_eq!(shown, counted, "what was counted in per-CPU cells is not what is shown");
     });
 }
 
-/// Who finds a lane finds its memory as its giver had it.
-fn a_new_lane(fault: Fault) {
+/// Who finds per-CPU cells finds their memory as their giver had it.
+fn new_per_cpu_cells(fault: Fault) {
     explore(move || {
         let words = words();
         let giver = {
@@ -104,17 +104,17 @@ fn a_new_lane(fault: Fault) {
                 give(&words, OLD, 1, fault);
             })
         };
-        if lane_of(&words, OLD, fault) != 0 {
-            assert_eq!(words.load64(CELLS + 8, Relaxed), 7, "the lane is not there yet");
+        if cells_of(&words, OLD, fault) != 0 {
+            assert_eq!(words.load64(CELLS + 8, Relaxed), 7, "the per-CPU cells are not there yet");
         }
         giver.join().unwrap();
     });
 }
 
-hold! { two_lives a_new_lane }
+hold! { two_lives new_per_cpu_cells }
 
 fail! {
-    a_late_gift: two_lives, GivesLate, "what was counted in a lane is not what is shown";
-    a_lane_of_any_life: two_lives, AnyLife, "what was counted in a lane is not what is shown";
-    an_unpublished_gift: a_new_lane, RelaxedGift, "the lane is not there yet";
+    a_late_gift: two_lives, GivesLate, "what was counted in per-CPU cells is not what is shown";
+    per_cpu_cells_of_any_life: two_lives, AnyLife, "what was counted in per-CPU cells is not what is shown";
+    an_unpublished_gift: new_per_cpu_cells, RelaxedGift, "the per-CPU cells are not there yet";
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use super::write::Lanes;
+use super::write::PerCpuCells;
 use super::{at, give, give_to_life, in_word, Kind, LINES, STRIDE};
 use crate::os::host::Undisturbed;
 use crate::shm::arena::Arena;
@@ -13,62 +13,66 @@ use crate::shm::state::Life;
 /// Attempts at the shared words. Giving up costs nothing but time: the series asks again.
 const BOUND: u32 = 100;
 
-/// Gives a lane with so many bytes for each CPU to the series in this record, which has just added
-/// `n`, if there is room for one.
+/// Gives per-CPU cells with so many bytes for each CPU to the series in this record, which has just
+/// added `n`, if there is room for one.
 #[cold]
 #[inline(never)]
-pub(crate) fn ask(lanes: &Lanes, arena: &Arena<'_>, record: u64, bytes: u64, n: u64) {
+pub(crate) fn ask(per_cpu: &PerCpuCells, arena: &Arena<'_>, record: u64, bytes: u64, n: u64) {
     let memory = arena.memory;
-    if lanes.kind == Kind::None
-        || memory.load32(record + entry::LANE, Relaxed) != 0
-        || (bytes > 8 && !lanes.pairs)
-        || !lanes.is_hot(n)
+    if per_cpu.kind == Kind::None
+        || memory.load32(record + entry::PER_CPU, Relaxed) != 0
+        || (bytes > 8 && !per_cpu.pairs)
+        || !per_cpu.is_hot(n)
     {
         return;
     }
-    allocate_for(lanes, arena, bytes, |lane| give(memory, record, lane));
+    allocate_for(per_cpu, arena, bytes, |cells| give(memory, record, cells));
 }
 
-/// Gives a lane with so many bytes for each CPU to the pairs whose word this is, one of which has
-/// just counted enough to be hot.
+/// Gives per-CPU cells with so many bytes for each CPU to the pairs whose word this is, one of
+/// which has just counted enough to be hot.
 #[cold]
 #[inline(never)]
-pub(crate) fn ask_for_life(lanes: &Lanes, arena: &Arena<'_>, word: u64, life: Life, bytes: u64) {
+pub(crate) fn ask_for_life(per_cpu: &PerCpuCells, arena: &Arena<'_>, word: u64, life: Life, bytes: u64) {
     let memory = arena.memory;
-    if lanes.kind != Kind::None && lanes.pairs && in_word(memory.load64(word, Relaxed), life) == 0 && lanes.is_hot(1) {
-        allocate_for(lanes, arena, bytes, |lane| give_to_life(memory, word, life, lane));
+    if per_cpu.kind != Kind::None
+        && per_cpu.pairs
+        && in_word(memory.load64(word, Relaxed), life) == 0
+        && per_cpu.is_hot(1)
+    {
+        allocate_for(per_cpu, arena, bytes, |cells| give_to_life(memory, word, life, cells));
     }
 }
 
-fn allocate_for(lanes: &Lanes, arena: &Arena<'_>, bytes: u64, give: impl FnOnce(u32) -> bool) {
+fn allocate_for(per_cpu: &PerCpuCells, arena: &Arena<'_>, bytes: u64, give: impl FnOnce(u32) -> bool) {
     // An update may be called by a signal handler, and must not change what it finds.
     let undisturbed = Undisturbed::new();
-    if let Some(lane) = allocate(lanes, arena, bytes) {
-        if !give(lane) {
-            give_back(arena.memory, lane, bytes);
+    if let Some(cells) = allocate(per_cpu, arena, bytes) {
+        if !give(cells) {
+            give_back(arena.memory, cells, bytes);
         }
     }
     drop(undisturbed);
 }
 
-/// Takes a lane from the area that is in use, or from a new one.
-fn allocate(lanes: &Lanes, arena: &Arena<'_>, bytes: u64) -> Option<u32> {
+/// Takes per-CPU cells from the area that is in use, or from a new one.
+fn allocate(per_cpu: &PerCpuCells, arena: &Arena<'_>, bytes: u64) -> Option<u32> {
     let memory = arena.memory;
-    let size = lanes.cpus * STRIDE + LINES - GRANULE;
+    let size = per_cpu.cpus * STRIDE + LINES - GRANULE;
     // Acquire: a new area was granted before it was published.
-    let mut tail = memory.load64(header::LANE_TAIL, Acquire);
+    let mut tail = memory.load64(header::PER_CPU_TAIL, Acquire);
     for _ in 0..BOUND {
         let (area, used) = (offset((tail >> 32) as u32), u64::from(tail as u32));
         let from = align(used, bytes.min(GRANULE));
         if area != 0 && from + bytes <= STRIDE {
-            let lane = u32::try_from((area + from).checked_sub(memory.arena_at())? >> 3).ok()?;
-            match memory.cas64(header::LANE_TAIL, tail, tail >> 32 << 32 | (from + bytes), AcqRel, Acquire) {
-                Ok(_) => return Some(lane),
+            let cells = u32::try_from((area + from).checked_sub(memory.arena_at())? >> 3).ok()?;
+            match memory.cas64(header::PER_CPU_TAIL, tail, tail >> 32 << 32 | (from + bytes), AcqRel, Acquire) {
+                Ok(_) => return Some(cells),
                 Err(now) => tail = now,
             }
             continue;
         }
-        if bytes > STRIDE || memory.get64(header::LANE_BYTES) + size > memory.get64(header::LANES_MOST) {
+        if bytes > STRIDE || memory.get64(header::PER_CPU_BYTES) + size > memory.get64(header::PER_CPU_MAX) {
             return None;
         }
         if !is_in_reach(memory, memory.load64(header::ARENA_TAIL, Relaxed).saturating_add(size)) {
@@ -82,9 +86,9 @@ fn allocate(lanes: &Lanes, arena: &Arena<'_>, bytes: u64) -> Option<u32> {
         }
         let area = align(offset(link), LINES) / GRANULE;
         // Release publishes the granted memory.
-        match memory.cas64(header::LANE_TAIL, tail, area << 32, AcqRel, Acquire) {
+        match memory.cas64(header::PER_CPU_TAIL, tail, area << 32, AcqRel, Acquire) {
             Ok(_) => {
-                memory.add64(header::LANE_BYTES, size, Relaxed);
+                memory.add64(header::PER_CPU_BYTES, size, Relaxed);
                 memory.add64(header::ARENA_REACHABLE, align(size, GRANULE), Relaxed);
                 tail = area << 32;
             }
@@ -102,11 +106,11 @@ fn is_in_reach(memory: &Mapped, end: u64) -> bool {
     u32::try_from(end.saturating_sub(memory.arena_at()) >> 3).is_ok()
 }
 
-/// Takes a lane back that was never given, if none was allocated behind it.
-fn give_back(memory: &Mapped, lane: u32, bytes: u64) {
-    let tail = memory.load64(header::LANE_TAIL, Relaxed);
-    let from = at(memory, lane).wrapping_sub(offset((tail >> 32) as u32));
+/// Takes per-CPU cells back that were never given, if none were allocated behind it.
+fn give_back(memory: &Mapped, cells: u32, bytes: u64) {
+    let tail = memory.load64(header::PER_CPU_TAIL, Relaxed);
+    let from = at(memory, cells).wrapping_sub(offset((tail >> 32) as u32));
     if from + bytes == u64::from(tail as u32) {
-        let _ = memory.cas64(header::LANE_TAIL, tail, tail >> 32 << 32 | from, AcqRel, Relaxed);
+        let _ = memory.cas64(header::PER_CPU_TAIL, tail, tail >> 32 << 32 | from, AcqRel, Relaxed);
     }
 }

@@ -2,20 +2,20 @@
 
 use super::{rseq, Kind, LINES, MOST_CPUS, STRIDE};
 
-/// What a process wants of lanes.
+/// What a process wants of per-CPU cells.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     /// That there are any, in a new segment.
-    pub(crate) lanes: bool,
+    pub(crate) per_cpu: bool,
     /// Restartable sequences.
     pub(crate) rseq: bool,
 }
 
-/// What the header of a new segment says of its lanes: {most bytes, stride, CPUs, kind}.
-pub(crate) fn plan(Plan { lanes, rseq }: Plan, arena: u64) -> (u64, u32, u32, Kind) {
+/// What the header of a new segment says of its per-CPU cells: {most bytes, stride, CPUs, kind}.
+pub(crate) fn plan(Plan { per_cpu, rseq }: Plan, arena: u64) -> (u64, u32, u32, Kind) {
     let (possible, most) = (possible_cpus(), arena / 8);
     let cpus = possible.unwrap_or_else(configured_cpus).min(MOST_CPUS);
-    let kind = if !lanes || cpus == 0 || u64::from(cpus) * STRIDE + LINES > most {
+    let kind = if !per_cpu || cpus == 0 || u64::from(cpus) * STRIDE + LINES > most {
         Kind::None
     } else if rseq && possible == Some(cpus) && rseq::area().is_some() {
         Kind::Rseq

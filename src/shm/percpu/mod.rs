@@ -1,29 +1,30 @@
-//! Lanes: cells for each CPU, which hot series count in beside their own.
+//! Per-CPU cells: cells for each CPU, which hot series count in beside their own.
 //!
 //! A series is born with one cell for all. When what it has counted there shows that it is hot,
-//! whoever notices gives it a *lane*: a cell (or one for each bucket) for every CPU, at the same
-//! place in areas of [`STRIDE`] bytes that lie one behind the other. From then on it counts in the
-//! cell of the CPU it runs on; its value is the sum of all. Where the lane is, its record's `LANE`
-//! says: the number of its first cell, counted in cells of 8 bytes from the first record on.
+//! whoever notices gives it *per-CPU cells*: a cell (or one for each bucket) for every CPU, at the
+//! same place in areas of [`STRIDE`] bytes that lie one behind the other. From then on it counts in
+//! the cell of the CPU it runs on; its value is the sum of all. Where the per-CPU cells are, its
+//! record's `PER_CPU` says: the number of its first cell, counted in cells of 8 bytes from the
+//! first record on.
 //!
-//! Lanes are written in one of two ways, chosen for the whole segment by its creator, and never in
-//! both, as each of them is right by itself only: in restartable sequences ([`rseq`]), or by locked
-//! instructions. Who cannot write them in the segment's way leaves them alone, and counts in the
-//! series' own cell.
+//! Per-CPU cells are written in one of two ways, chosen for the whole segment by its creator, and
+//! never in both, as each of them is right by itself only: in restartable sequences ([`rseq`]), or
+//! by locked instructions. Who cannot write them in the segment's way leaves them alone, and counts
+//! in the series' own cell.
 //!
-//! A lane belongs to one life of one record, and never to another. So an update need not know
-//! whether its series is removed just now: what comes late goes into a lane that nobody reads any
-//! more.
+//! Per-CPU cells belongs to one life of one record, and never to another. So an update need not
+//! know whether its series is removed just now: what comes late goes into per-CPU cells that nobody
+//! reads any more.
 //!
-//! * Who counts reads `LANE` first, and then in the state whether the record is still in its life.
-//!   If so the lane is one of that life.
-//! * Who removes a series moves its record's state on to the next life, and then clears `LANE`.
-//! * Who gives a lane puts it where there is 0. If he comes late, it is of the next life, and
-//!   nobody has ever counted in it.
+//! * Who counts reads `PER_CPU` first, and then in the state whether the record is still in its
+//!   life. If so the per-CPU cells are of that life.
+//! * Who removes a series moves its record's state on to the next life, and then clears `PER_CPU`.
+//! * Who gives per-CPU cells puts them where there is 0. If he comes late, they are of the next
+//!   life, and nobody has ever counted in them.
 //!
-//! The price is that lanes are never used again: 8 bytes for each CPU (16 for each bucket) of every
-//! life that was hot. They may take `LANES_MOST`, an eighth of the records' memory; when they are
-//! used up, series count as they are born.
+//! The price is that per-CPU cells are never used again: 8 bytes for each CPU (16 for each bucket)
+//! of every life that was hot. They may take `PER_CPU_MAX`, an eighth of the records' memory; when
+//! they are used up, series count as they are born.
 
 mod alloc;
 mod cpus;
@@ -32,7 +33,7 @@ mod write;
 
 pub(crate) use self::alloc::{ask, ask_for_life};
 pub(crate) use self::cpus::{plan, rseq_allowed, Plan};
-pub(crate) use self::write::Lanes;
+pub(crate) use self::write::PerCpuCells;
 
 use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
@@ -46,7 +47,7 @@ pub(crate) const STRIDE: u64 = 1 << SHIFT;
 const SHIFT: u32 = 10;
 /// Two cache lines, as processors fetch them in pairs.
 const LINES: u64 = 128;
-/// A series asks for a lane each time its own cell has counted so many more. A power of two.
+/// A series asks for per-CPU cells each time its own cell has counted so many more. A power of two.
 pub(crate) const HEAT: u64 = 4096;
 /// The same for each bucket of a histogram.
 pub(crate) const HEAT_OF_BUCKET: u64 = 1024;
@@ -54,14 +55,14 @@ pub(crate) const HEAT_OF_BUCKET: u64 = 1024;
 /// takes nothing more once it is at 2^63. A cell that is written by locked instructions has no such
 /// check and wraps at 2^64: bytes at 400 Gbit/s take 11 years to get there.
 pub(crate) const MOST: u64 = 1 << 32;
-/// In place of a lane, in the embedded series of a family that was retired: updates go nowhere. No
-/// lane is known by this number, so updates find it out in their slow paths. It is odd, as no
-/// histogram's lane is.
+/// In place of per-CPU cells, in the embedded series of a family that was retired: updates go
+/// nowhere. No per-CPU cells are known by this number, so updates find it out in their slow paths.
+/// It is odd, as no histogram's per-CPU cells are.
 pub(crate) const CLOSED: u32 = u32::MAX;
 /// More CPUs than Linux can have.
 const MOST_CPUS: u32 = 1 << 16;
 
-/// How a segment's lanes are written, for good.
+/// How a segment's per-CPU cells are written, for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     None = 0,
@@ -73,7 +74,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub(crate) fn of(memory: &Mapped) -> Self {
-        match memory.get32(header::LANE_KIND) {
+        match memory.get32(header::PER_CPU_KIND) {
             1 => Kind::Rseq,
             2 => Kind::Locked,
             _ => Kind::None,
@@ -90,11 +91,11 @@ impl Kind {
 }
 
 impl PerCpu {
-    /// What makes no sense has no lanes.
+    /// What makes no sense has no per-CPU cells.
     pub(crate) fn of(memory: &Mapped) -> Self {
-        let (cpus, stride) = (memory.get32(header::LANE_CPUS), u64::from(memory.get32(header::LANE_STRIDE)));
+        let (cpus, stride) = (memory.get32(header::CPUS), u64::from(memory.get32(header::PER_CPU_STRIDE)));
         let sensible = (1..=MOST_CPUS).contains(&cpus) && (LINES..=1 << 20).contains(&stride) && stride % LINES == 0;
-        // As `plan` has it, so that a read of one lane is bounded by the file's length.
+        // As `plan` has it, so that a read of one series' cells is bounded by the file's length.
         let sensible = sensible && u64::from(cpus) * stride <= memory.len().saturating_sub(memory.arena_at()) / 8;
         if sensible && Kind::of(memory) != Kind::None {
             PerCpu { cpus: cpus.into(), stride }
@@ -104,37 +105,37 @@ impl PerCpu {
     }
 }
 
-/// Whether `LANE` may stand for a lane with so many bytes for each CPU.
-pub(crate) fn is_lane(memory: &Mapped, lane: u32, bytes: u64) -> bool {
-    let (shape, end) = (memory.lanes(), memory.get64(header::ARENA_TAIL));
-    shape.cpus > 0 && at(memory, lane).saturating_add(shape.reach(bytes)) <= end
+/// Whether `PER_CPU` may stand for per-CPU cells with so many bytes for each CPU.
+pub(crate) fn is_sound(memory: &Mapped, cells: u32, bytes: u64) -> bool {
+    let (shape, end) = (memory.per_cpu(), memory.get64(header::ARENA_TAIL));
+    shape.cpus > 0 && at(memory, cells).saturating_add(shape.reach(bytes)) <= end
 }
 
 #[inline(always)]
-fn at(memory: &Mapped, lane: u32) -> u64 {
-    memory.arena_at() + (u64::from(lane) << 3)
+fn at(memory: &Mapped, cells: u32) -> u64 {
+    memory.arena_at() + (u64::from(cells) << 3)
 }
 
-/// The sum of a counter's lane, which may be more than one of its cells can hold. What is no lane
-/// has none.
+/// The sum of a counter's per-CPU cells, which may be more than one of them can hold. What is no
+/// position has none.
 #[inline(always)]
-pub(crate) fn sum(memory: &Mapped, lane: u32) -> u128 {
-    if lane == 0 {
+pub(crate) fn sum(memory: &Mapped, cells: u32) -> u128 {
+    if cells == 0 {
         return 0;
     }
-    sum_of(memory, lane)
+    sum_of(memory, cells)
 }
 
 #[inline(never)]
-fn sum_of(memory: &Mapped, lane: u32) -> u128 {
-    let (shape, mut sum) = (memory.lanes(), 0);
-    if shape.cpus == 0 || lane == CLOSED {
+fn sum_of(memory: &Mapped, cells: u32) -> u128 {
+    let (shape, mut sum) = (memory.per_cpu(), 0);
+    if shape.cpus == 0 || cells == CLOSED {
         return 0;
     }
-    let Some(first) = memory.bytes(at(memory, lane), shape.reach(8)) else { return 0 };
+    let Some(first) = memory.bytes(at(memory, cells), shape.reach(8)) else { return 0 };
     for cpu in 0..shape.cpus {
-        // SAFETY: within what was checked, aligned to 8 as every lane is and the stride, and all
-        // access is atomic.
+        // SAFETY: within what was checked, aligned to 8 as all per-CPU cells are and the stride,
+        // and all access is atomic.
         let cell = unsafe { &*first.add((cpu * shape.stride) as usize).cast::<AtomicU64>() };
         // Relaxed: each of them only rises, and so does their sum.
         sum += u128::from(cell.load(Relaxed));
@@ -142,45 +143,45 @@ fn sum_of(memory: &Mapped, lane: u32) -> u128 {
     sum
 }
 
-/// Gives the pairs in the lane of a histogram, with their bucket, to `take`: each as it was at one
-/// moment.
+/// Gives the pairs in the per-CPU cells of a histogram, with their bucket, to `take`: each as it
+/// was at one moment.
 #[inline]
-pub(crate) fn pairs(memory: &Mapped, lane: u32, buckets: usize, mut take: impl FnMut(usize, [u64; 2])) {
-    let shape = memory.lanes();
-    if lane == 0 || lane & 1 != 0 || shape.cpus == 0 {
+pub(crate) fn pairs(memory: &Mapped, cells: u32, buckets: usize, mut take: impl FnMut(usize, [u64; 2])) {
+    let shape = memory.per_cpu();
+    if cells == 0 || cells & 1 != 0 || shape.cpus == 0 {
         return;
     }
-    let Some(first) = memory.bytes(at(memory, lane), shape.reach(16 * buckets as u64)) else { return };
+    let Some(first) = memory.bytes(at(memory, cells), shape.reach(16 * buckets as u64)) else { return };
     for cpu in 0..shape.cpus {
         for bucket in 0..buckets {
-            // SAFETY: within what was checked, aligned to 16 (the lane is, and so is the stride),
-            // and all access is atomic.
+            // SAFETY: within what was checked, aligned to 16 (the per-CPU cells are, and so is the
+            // stride), and all access is atomic.
             let pair = unsafe { Pair::new(first.add((cpu * shape.stride) as usize + 16 * bucket).cast_mut().cast()) };
             take(bucket, pair.load());
         }
     }
 }
 
-/// The record's lane: 0 if it has none. Whoever counts in it looks *after* this whether the record
-/// is in his life.
+/// The position of the record's per-CPU cells: 0 if it has none. Whoever counts in it looks *after*
+/// this whether the record is in his life.
 pub(crate) fn of<M: Memory>(memory: &M, record: u64) -> u32 {
-    // Acquire pairs with `give` and `take_away`: of a lane that was given in a later life, that
-    // life is seen.
-    memory.load32(record + entry::LANE, Acquire)
+    // Acquire pairs with `give` and `take_away`: of per-CPU cells that were given in a later life,
+    // that life is seen.
+    memory.load32(record + entry::PER_CPU, Acquire)
 }
 
-/// Gives the record a lane that nobody else has ever had. False: it has one.
-pub(crate) fn give<M: Memory>(memory: &M, record: u64, lane: u32) -> bool {
+/// Gives the record per-CPU cells that nobody else has ever had. False: it has some.
+pub(crate) fn give<M: Memory>(memory: &M, record: u64, cells: u32) -> bool {
     // Release publishes the granted memory; it also hands on what the last `take_away` did.
-    memory.cas32(record + entry::LANE, 0, lane, AcqRel, Relaxed).is_ok()
+    memory.cas32(record + entry::PER_CPU, 0, cells, AcqRel, Relaxed).is_ok()
 }
 
-/// Takes the lane of an earlier life away, from a record that is in its next one.
+/// Takes the per-CPU cells of an earlier life away, from a record that is in its next one.
 pub(crate) fn take_away<M: Memory>(memory: &M, record: u64) {
-    let mut seen = memory.load32(record + entry::LANE, Relaxed);
+    let mut seen = memory.load32(record + entry::PER_CPU, Relaxed);
     // Release: who finds nothing, or what is given after this, sees the life that the record is in.
     // A swap also where there is nothing, for that reason.
-    while let Err(now) = memory.cas32(record + entry::LANE, seen, 0, Release, Relaxed) {
+    while let Err(now) = memory.cas32(record + entry::PER_CPU, seen, 0, Release, Relaxed) {
         // Damaged: it is not there at all.
         if now == seen {
             return;
@@ -189,12 +190,12 @@ pub(crate) fn take_away<M: Memory>(memory: &M, record: u64) {
     }
 }
 
-/// Closes the embedded series of a retired family to updates that go by lanes.
+/// Closes the embedded series of a retired family to updates that go by per-CPU cells.
 pub(crate) fn close<M: Memory>(memory: &M, record: u64) {
-    let mut seen = memory.load32(record + entry::LANE, Relaxed);
+    let mut seen = memory.load32(record + entry::PER_CPU, Relaxed);
     while seen != CLOSED {
         // Release: as in `take_away`.
-        match memory.cas32(record + entry::LANE, seen, CLOSED, Release, Relaxed) {
+        match memory.cas32(record + entry::PER_CPU, seen, CLOSED, Release, Relaxed) {
             Ok(_) => return,
             // Damaged: it is not there at all.
             Err(now) if now == seen => return,
@@ -203,8 +204,8 @@ pub(crate) fn close<M: Memory>(memory: &M, record: u64) {
     }
 }
 
-/// The lane that a word gives to this life of a record, {life: high 32 bits, lane: low 32}; 0 if it
-/// gives none.
+/// The per-CPU cells that a word gives to this life of a record, {life: high 32 bits, cells: low
+/// 32}; 0 if it gives none.
 ///
 /// Such a word needs no clearing: what an earlier life has left is not taken for a later one's.
 #[inline(always)]
@@ -216,12 +217,12 @@ pub(crate) fn in_word(word: u64, life: Life) -> u32 {
     }
 }
 
-/// Gives this life of a record a lane that nobody else has ever had, by the word at `at`. False: it
-/// has one, or a later life has.
-pub(crate) fn give_to_life<M: Memory>(memory: &M, at: u64, life: Life, lane: u32) -> bool {
+/// Gives this life of a record per-CPU cells that nobody else has ever had, by the word at `at`.
+/// False: it has some, or a later life has.
+pub(crate) fn give_to_life<M: Memory>(memory: &M, at: u64, life: Life, cells: u32) -> bool {
     let seen = memory.load64(at, Relaxed);
     // Lives only rise, so what comes late fails here, or in the swap.
     let is_first = seen == 0 || (seen >> 32) < u64::from(life.0 as u32);
     // Release publishes the granted memory.
-    is_first && memory.cas64(at, seen, u64::from(life.0 as u32) << 32 | u64::from(lane), AcqRel, Relaxed).is_ok()
+    is_first && memory.cas64(at, seen, u64::from(life.0 as u32) << 32 | u64::from(cells), AcqRel, Relaxed).is_ok()
 }

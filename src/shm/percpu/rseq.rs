@@ -98,14 +98,14 @@ macro_rules! section {
 /// never reaches 2^63.
 ///
 /// # Safety
-/// `area` is what [`area`] gave. `CPUS` bytes behind `lanes` is a number of CPUs, in 4 bytes. `8 *
-/// cell` bytes behind `cells` is the cell of CPU 0. The cells of so many CPUs are mapped for
+/// `area` is what [`area`] gave. `CPUS` bytes behind `per_cpu` is a number of CPUs, in 4 bytes. `8
+/// * cell` bytes behind `cells` is the cell of CPU 0. The cells of so many CPUs are mapped for
 /// writing, `1 << SHIFT` bytes apart, and are changed by no other means than this function.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 #[inline(always)]
 pub(crate) unsafe fn add<const SHIFT: u32, const CPUS: usize>(
     area: isize,
-    lanes: *const u8,
+    per_cpu: *const u8,
     cells: *mut u8,
     cell: u32,
     n: u64,
@@ -119,7 +119,7 @@ pub(crate) unsafe fn add<const SHIFT: u32, const CPUS: usize>(
                 // A process that was moved to another machine may run on a CPU for which there is
                 // no cell. Of a thread that is not registered the number is at least 2^31 as an
                 // unsigned one.
-                "cmp {c:e}, dword ptr [{lanes} + {cpus}]",
+                "cmp {c:e}, dword ptr [{per_cpu} + {cpus}]",
                 "jae 65f",
                 "shl {c}, {shift}",
                 "add {c}, {cells}",
@@ -132,7 +132,7 @@ pub(crate) unsafe fn add<const SHIFT: u32, const CPUS: usize>(
                 "js 65f",
                 "mov qword ptr [{c}], {n}",
             ],
-            c = out(reg) at, area = in(reg) area, lanes = in(reg) lanes, cells = in(reg) cells,
+            c = out(reg) at, area = in(reg) area, per_cpu = in(reg) per_cpu, cells = in(reg) cells,
             cell = in(reg) u64::from(cell), n = inout(reg) n => _, shift = const SHIFT, cpus = const CPUS,
         );
     }
@@ -149,7 +149,7 @@ pub(crate) unsafe fn add<const SHIFT: u32, const CPUS: usize>(
 #[inline(always)]
 pub(crate) unsafe fn count<const SHIFT: u32, const CPUS: usize>(
     area: isize,
-    lanes: *const u8,
+    per_cpu: *const u8,
     cells: *mut u8,
     cell: u64,
     v: f64,
@@ -160,7 +160,7 @@ pub(crate) unsafe fn count<const SHIFT: u32, const CPUS: usize>(
         section!(
             [
                 "mov {c:e}, dword ptr fs:[{area} + 4]",
-                "cmp {c:e}, dword ptr [{lanes} + {cpus}]",
+                "cmp {c:e}, dword ptr [{per_cpu} + {cpus}]",
                 "jae 65f",
                 "shl {c}, {shift}",
                 "add {c}, {cells}",
@@ -173,7 +173,7 @@ pub(crate) unsafe fn count<const SHIFT: u32, const CPUS: usize>(
                 "movlhps {pair}, {sum}",
                 "movapd xmmword ptr [{c}], {pair}",
             ],
-            c = out(reg) at, area = in(reg) area, lanes = in(reg) lanes, cells = in(reg) cells, cell = in(reg) cell,
+            c = out(reg) at, area = in(reg) area, per_cpu = in(reg) per_cpu, cells = in(reg) cells, cell = in(reg) cell,
             v = in(xmm_reg) v, one = in(xmm_reg) std::arch::x86_64::_mm_set_epi64x(0, 1), pair = out(xmm_reg) _,
             sum = out(xmm_reg) _, shift = const SHIFT, cpus = const CPUS,
         );

@@ -22,15 +22,15 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Threads that share no hint, if they are lucky. A power of two.
 const HINTS: usize = 64;
 
-/// A segment's lanes, as this process writes them. What every update reads stands first.
+/// A segment's per-CPU cells, as this process writes them. What every update reads stands first.
 #[repr(C, align(64))]
-pub(crate) struct Lanes {
+pub(crate) struct PerCpuCells {
     /// The first record.
     arena: *mut u8,
     /// Where this process' threads have their areas; 0 if they have none.
     area: isize,
-    /// A lane from 1 up to this is known to have its cells, one for each CPU, in granted memory.
-    /// Stays 0 but where restartable sequences are the way.
+    /// Per-CPU cells from 1 up to this is known to have its cells, one for each CPU, in granted
+    /// memory. Stays 0 but where restartable sequences are the way.
     known: AtomicU32,
     /// The same where locked instructions are the way.
     known_locked: AtomicU32,
@@ -39,7 +39,7 @@ pub(crate) struct Lanes {
     pub(super) pairs: bool,
     /// At most 2^16. Restartable sequences read the low half.
     pub(super) cpus: u64,
-    /// What [`Lanes::is_hot`] counts.
+    /// What [`PerCpuCells::is_hot`] counts.
     asked: AtomicU32,
     /// By thread, or so: the CPU that it ran on lately. By locked instructions any CPU's cell is
     /// right, so this may be wrong.
@@ -47,19 +47,19 @@ pub(crate) struct Lanes {
 }
 
 /// Where restartable sequences find the number of CPUs.
-const CPUS: usize = std::mem::offset_of!(Lanes, cpus);
+const CPUS: usize = std::mem::offset_of!(PerCpuCells, cpus);
 const _: () = assert!(CPUS < 64);
 
 // SAFETY: the pointer is into a mapping that lives as long as the process, and is used for atomic
 // access and in restartable sequences alone.
-unsafe impl Send for Lanes {}
+unsafe impl Send for PerCpuCells {}
 // SAFETY: as above.
-unsafe impl Sync for Lanes {}
+unsafe impl Sync for PerCpuCells {}
 
-impl Lanes {
+impl PerCpuCells {
     /// `rseq`: whether this process may.
     pub(crate) fn new(memory: &Mapped, rseq: bool) -> Self {
-        let shape = memory.lanes();
+        let shape = memory.per_cpu();
         let area = rseq::area();
         // Another kernel's CPUs may have the same numbers, if it can reach this memory at all. This
         // one's are as many as ever since it was started.
@@ -67,14 +67,14 @@ impl Lanes {
         // Who cannot tell trusts the creator, who could: only then restartable sequences are the
         // segment's way.
         let fits = possible_cpus().is_none_or(|cpus| u64::from(cpus) <= shape.cpus);
-        let is_lanes = here && shape.stride == STRIDE && shape.cpus > 0;
+        let is_usable = here && shape.stride == STRIDE && shape.cpus > 0;
         let kind = match Kind::of(memory) {
-            Kind::Rseq if rseq && area.is_some() && is_lanes && fits => Kind::Rseq,
+            Kind::Rseq if rseq && area.is_some() && is_usable && fits => Kind::Rseq,
             // The number of any cell is right.
-            Kind::Locked if is_lanes => Kind::Locked,
+            Kind::Locked if is_usable => Kind::Locked,
             _ => Kind::None,
         };
-        Lanes {
+        PerCpuCells {
             arena: memory.checked_before(memory.arena_at()).cast_mut(),
             area: area.unwrap_or(0),
             known: AtomicU32::new(0),
@@ -95,42 +95,42 @@ impl Lanes {
         (known > 0).then(|| memory.granted_before(8 * (known + 1)))
     }
 
-    /// Whether this process has met any lane that it changes in restartable sequences.
+    /// Whether this process has met any per-CPU cells that it changes in restartable sequences.
     #[inline(always)]
     pub(crate) fn are_known(&self) -> bool {
         self.known.load(Relaxed) > 0
     }
 
     #[inline(always)]
-    fn is_known(&self, lane: u32) -> bool {
-        lane.wrapping_sub(1) < self.known.load(Relaxed)
+    fn is_known(&self, cells: u32) -> bool {
+        cells.wrapping_sub(1) < self.known.load(Relaxed)
     }
 
-    /// Adds `n` to this CPU's cell of a counter's lane, if that is a matter of a few instructions.
-    /// False: nothing was added.
+    /// Adds `n` to this CPU's cell of a counter's per-CPU cells, if that is a matter of a few
+    /// instructions. False: nothing was added.
     #[inline(always)]
-    pub(crate) fn add(&self, lane: u32, n: u64) -> bool {
-        // SAFETY: a lane that is known (checked first), as `add_once` wants it.
-        self.is_known(lane) && unsafe { self.add_once(lane, n) }
+    pub(crate) fn add(&self, cells: u32, n: u64) -> bool {
+        // SAFETY: per-CPU cells that are known (checked first), as `add_once` wants it.
+        self.is_known(cells) && unsafe { self.add_once(cells, n) }
     }
 
     /// # Safety
     /// Restartable sequences are the segment's and this process' way, and the cells of all CPUs are
     /// in granted memory.
     #[inline(always)]
-    unsafe fn add_once(&self, lane: u32, n: u64) -> bool {
-        // SAFETY: `cpus` cells are there (the caller's promise), aligned to 8 as lanes are, and
-        // changed only so in a segment of this kind.
-        unsafe { rseq::add::<SHIFT, CPUS>(self.area, std::ptr::from_ref(self).cast(), self.arena, lane, n) }
+    unsafe fn add_once(&self, cells: u32, n: u64) -> bool {
+        // SAFETY: `cpus` cells are there (the caller's promise), aligned to 8 as per-CPU cells are,
+        // and changed only so in a segment of this kind.
+        unsafe { rseq::add::<SHIFT, CPUS>(self.area, std::ptr::from_ref(self).cast(), self.arena, cells, n) }
     }
 
-    /// As [`Lanes::add`], by a locked instruction.
+    /// As [`PerCpuCells::add`], by a locked instruction.
     #[inline(always)]
-    pub(crate) fn add_locked(&self, lane: u32, n: u64) -> bool {
-        let known = lane.wrapping_sub(1) < self.known_locked.load(Relaxed);
+    pub(crate) fn add_locked(&self, cells: u32, n: u64) -> bool {
+        let known = cells.wrapping_sub(1) < self.known_locked.load(Relaxed);
         if known {
-            // SAFETY: the lane is known, and so this is its segment's way.
-            unsafe { self.add_to_hinted(lane, n) };
+            // SAFETY: the per-CPU cells are known, and so this is their segment's way.
+            unsafe { self.add_to_hinted(cells, n) };
         }
         known
     }
@@ -139,11 +139,11 @@ impl Lanes {
     /// Locked instructions are the segment's and this process' way, and the cells of all CPUs are
     /// in granted memory.
     #[inline(always)]
-    unsafe fn add_to_hinted(&self, lane: u32, n: u64) {
-        // SAFETY: so many cells are there (the caller's promise), aligned to 8 as lanes are, and
-        // changed only by atomic operations in a segment of this kind.
+    unsafe fn add_to_hinted(&self, cells: u32, n: u64) {
+        // SAFETY: so many cells are there (the caller's promise), aligned to 8 as per-CPU cells
+        // are, and changed only by atomic operations in a segment of this kind.
         let cell =
-            unsafe { &*self.arena.add((8 * u64::from(lane) + self.cpu() * STRIDE) as usize).cast::<AtomicU64>() };
+            unsafe { &*self.arena.add((8 * u64::from(cells) + self.cpu() * STRIDE) as usize).cast::<AtomicU64>() };
         // Relaxed: a sum of its own. A load of its own for what was seen would wait for the last
         // update's lock: on Intel's processors that takes a quarter longer, and saves a tenth on
         // AMD's.
@@ -153,27 +153,28 @@ impl Lanes {
         }
     }
 
-    /// The same where the lane is not known yet, or a restartable sequence was interrupted.
-    pub(crate) fn add_otherwise(&self, memory: &Mapped, lane: u32, n: u64) -> bool {
-        if lane == 0 || lane == CLOSED || !self.reaches(memory, lane.into()) {
+    /// The same where the per-CPU cells are not known yet, or a restartable sequence was
+    /// interrupted.
+    pub(crate) fn add_otherwise(&self, memory: &Mapped, cells: u32, n: u64) -> bool {
+        if cells == 0 || cells == CLOSED || !self.reaches(memory, cells.into()) {
             return false;
         }
         if self.kind == Kind::Rseq {
             // SAFETY: it reaches.
-            return (0..ATTEMPTS).any(|_| unsafe { self.add_once(lane, n) });
+            return (0..ATTEMPTS).any(|_| unsafe { self.add_once(cells, n) });
         }
         // SAFETY: it reaches, and neither `None` nor restartable sequences are the way.
-        unsafe { self.add_to_hinted(lane, n) };
+        unsafe { self.add_to_hinted(cells, n) };
         true
     }
 
-    /// Counts an observation in this CPU's pair of a bucket, in a histogram's lane, as
-    /// [`Lanes::add`] does.
+    /// Counts an observation in this CPU's pair of a bucket, in a histogram's per-CPU cells, as
+    /// [`PerCpuCells::add`] does.
     #[inline(always)]
-    pub(crate) fn count(&self, lane: u32, bucket: usize, v: f64) -> bool {
-        let cell = u64::from(lane) + 2 * bucket as u64;
+    pub(crate) fn count(&self, cells: u32, bucket: usize, v: f64) -> bool {
+        let cell = u64::from(cells) + 2 * bucket as u64;
         // Of a pair, two cells.
-        let known = lane != 0 && cell < u64::from(self.known.load(Relaxed)) && lane & 1 == 0;
+        let known = cells != 0 && cell < u64::from(self.known.load(Relaxed)) && cells & 1 == 0;
         // SAFETY: known, and aligned to 16 (checked first), as `count_once` wants it.
         known && unsafe { self.count_once(cell, v) }
     }
@@ -182,17 +183,17 @@ impl Lanes {
     /// As of `add_once`, of pairs aligned to 16.
     #[inline(always)]
     unsafe fn count_once(&self, cell: u64, v: f64) -> bool {
-        // SAFETY: as in `add_once`. Where 16 bytes are not stored as one no histogram's lane is
-        // used.
+        // SAFETY: as in `add_once`. Where 16 bytes are not stored as one no histogram's per-CPU
+        // cells are used.
         self.pairs
             && unsafe { rseq::count::<SHIFT, CPUS>(self.area, std::ptr::from_ref(self).cast(), self.arena, cell, v) }
     }
 
-    /// As [`Lanes::count`], by a locked instruction.
+    /// As [`PerCpuCells::count`], by a locked instruction.
     #[inline(always)]
-    pub(crate) fn count_locked(&self, lane: u32, bucket: usize, v: f64) -> bool {
-        let cell = u64::from(lane) + 2 * bucket as u64;
-        let known = lane != 0 && cell < u64::from(self.known_locked.load(Relaxed)) && lane & 1 == 0;
+    pub(crate) fn count_locked(&self, cells: u32, bucket: usize, v: f64) -> bool {
+        let cell = u64::from(cells) + 2 * bucket as u64;
+        let known = cells != 0 && cell < u64::from(self.known_locked.load(Relaxed)) && cells & 1 == 0;
         if known {
             // SAFETY: known, and aligned to 16 (checked), and so this is its segment's way.
             unsafe { self.count_in_hinted(cell, v) };
@@ -215,10 +216,10 @@ impl Lanes {
         }
     }
 
-    /// As [`Lanes::add_otherwise`].
-    pub(crate) fn count_otherwise(&self, memory: &Mapped, lane: u32, bucket: usize, v: f64) -> bool {
-        let cell = u64::from(lane) + 2 * bucket as u64;
-        if lane == 0 || cell & 1 != 0 || !self.pairs || !self.reaches(memory, cell + 1) {
+    /// As [`PerCpuCells::add_otherwise`].
+    pub(crate) fn count_otherwise(&self, memory: &Mapped, cells: u32, bucket: usize, v: f64) -> bool {
+        let cell = u64::from(cells) + 2 * bucket as u64;
+        if cells == 0 || cell & 1 != 0 || !self.pairs || !self.reaches(memory, cell + 1) {
             return false;
         }
         if self.kind == Kind::Rseq {
@@ -259,8 +260,8 @@ impl Lanes {
         self.hint().store((cpu % self.cpus) as u32, Relaxed);
     }
 
-    /// Whether a cell, by the numbers of lanes, is there for all CPUs. Remembers how far they are,
-    /// where that is all there is to know.
+    /// Whether a cell, by its number, is there for all CPUs. Remembers how far they are, where that
+    /// is all there is to know.
     fn reaches(&self, memory: &Mapped, cell: u64) -> bool {
         let granted = memory.watermark().saturating_sub(memory.arena_at());
         let cells = granted.saturating_sub((self.cpus - 1) * STRIDE) / 8;
@@ -298,30 +299,30 @@ mod tests {
     /// cell.
     #[test]
     fn a_cpu_without_a_cell_writes_nothing() {
-        let segment = Options::new().anonymous().ceiling(4 << 20).open().unwrap();
+        let segment = Options::new().anonymous().max_size(4 << 20).open().unwrap();
         let counter = segment.counter("c", "").register().unwrap();
         let histogram = segment.histogram("h", "").buckets(&[1.0]).register().unwrap();
         let inner = segment.inner;
-        if inner.lanes.kind != Kind::Rseq {
+        if inner.per_cpu.kind != Kind::Rseq {
             eprintln!("skipped: a_cpu_without_a_cell_writes_nothing (no restartable sequences)");
             return;
         }
         (0..2 * HEAT).for_each(|_| counter.inc());
         (0..2 * HEAT).for_each(|_| histogram.observe(0.5));
         let memory = &inner.memory;
-        let mut lanes = Lanes::new(memory, true);
+        let mut per_cpu = PerCpuCells::new(memory, true);
         // All that is granted is known, as it is to a process that has counted there.
-        lanes.reaches(memory, 1);
-        let lane = 64;
+        per_cpu.reaches(memory, 1);
+        let cells = 64;
         let all = || {
             let mut bytes = Vec::new();
             memory.copy_to(memory.arena_at(), memory.watermark() - memory.arena_at(), &mut bytes);
             bytes
         };
         let before = all();
-        lanes.cpus = 0;
-        assert!(!lanes.add(lane, 1) && !lanes.count(lane, 0, 1.0));
-        assert!(!lanes.add(lane, crate::shm::percpu::MOST - 1) && !lanes.count(lane + 2, 1, 1.0));
+        per_cpu.cpus = 0;
+        assert!(!per_cpu.add(cells, 1) && !per_cpu.count(cells, 0, 1.0));
+        assert!(!per_cpu.add(cells, crate::shm::percpu::MOST - 1) && !per_cpu.count(cells + 2, 1, 1.0));
         assert_eq!(all(), before, "it has written where there is no cell");
     }
 }

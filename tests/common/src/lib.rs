@@ -28,7 +28,7 @@ impl Name {
     }
 
     pub fn options(&self) -> Options {
-        Options::new().name(&self.0).ceiling(16 << 20)
+        Options::new().name(&self.0).max_size(16 << 20)
     }
 
     pub fn reader(&self) -> Reader {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{fork, Directory};
 use shmetrics::{Counter, Family, Gauge, GaugeMode, Histogram, Native, Options, Segment, Summary};
 
-pub const CEILING: u64 = 512 << 10;
+pub const MAX_SIZE: u64 = 512 << 10;
 
 /// Handles to all of it.
 pub struct Everything {
@@ -38,7 +38,7 @@ impl Everything {
         })
     }
 
-    /// So much that these have lanes.
+    /// So much that these have per-CPU cells.
     pub fn heat(&self) {
         let (labelled, histogram) = (self.sets.with(["x", "y"]), self.histograms.with(["/"]));
         for _ in 0..5000 {
@@ -66,7 +66,7 @@ impl Everything {
 }
 
 pub fn options(name: &str) -> Options {
-    Options::new().name(name).ceiling(CEILING).max_processes(64)
+    Options::new().name(name).max_size(MAX_SIZE).max_processes(64)
 }
 
 /// The bytes of the segment's file; nobody has it mapped any more.

@@ -2,8 +2,8 @@
 
 mod expiry;
 mod labelled;
-mod lanes;
 mod native;
+mod percpu;
 mod redefine;
 mod removal;
 mod reuse;
@@ -19,8 +19,8 @@ use common::Name;
 
 pub use expiry::*;
 pub use labelled::*;
-pub use lanes::*;
 pub use native::*;
+pub use percpu::*;
 pub use redefine::*;
 pub use removal::*;
 pub use reuse::*;

@@ -65,13 +65,13 @@ fn the_segments_limit() {
 }
 
 /// Segments that fill up before their index does, and after.
-const CEILINGS: [u64; 2] = [512 << 10, 1016 << 10];
+const SIZES: [u64; 2] = [512 << 10, 1016 << 10];
 
 #[test]
 fn a_segment_full_of_counters() {
-    for ceiling in CEILINGS {
+    for max_size in SIZES {
         let name = Name::new("full");
-        let segment = name.options().ceiling(ceiling).open().unwrap();
+        let segment = name.options().max_size(max_size).open().unwrap();
         let family = counters(&segment, "c", 0);
         let held = family.with(["0"]);
         for _ in 0..2 {
@@ -86,14 +86,14 @@ fn a_segment_full_of_counters() {
         assert_eq!(shown[OVERFLOW], 2.0 * (20_000.0 - series));
         assert!(shown.iter().all(|(k, v)| k == OVERFLOW || k == "c_total{n=\"0\"}" || *v == 2.0));
         assert_eq!(shown["c_total{n=\"0\"}"], 3.0);
-        assert!(own(&segment, "shmetrics_segment_used_bytes") <= ceiling as f64);
+        assert!(own(&segment, "shmetrics_segment_used_bytes") <= max_size as f64);
     }
 }
 
 #[test]
 fn a_segment_full_of_histograms() {
     let name = Name::new("full");
-    let segment = name.options().ceiling(512 << 10).open().unwrap();
+    let segment = name.options().max_size(512 << 10).open().unwrap();
     let family = segment.histogram("h", "").buckets(&[1.0, 2.0]).labels(["n"]).register().unwrap();
     (0..10_000).for_each(|n| family.with([&n.to_string()]).observe(f64::from(n % 4)));
     let shown = samples(&page(&segment));
@@ -107,7 +107,7 @@ fn a_segment_full_of_histograms() {
 #[test]
 fn a_segment_full_of_families() {
     let name = Name::new("full");
-    let segment = name.options().ceiling(512 << 10).open().unwrap();
+    let segment = name.options().max_size(512 << 10).open().unwrap();
     let family = |i: u32| segment.counter(&format!("family_{i}"), "One of many.").labels(["n"]).register();
     let mut count = 0;
     let error = loop {
@@ -119,7 +119,7 @@ fn a_segment_full_of_families() {
         assert!(count < 100_000);
     };
     assert!(
-        matches!(&error, Error::Full(why) if why.contains(&format!("family_{count}")) && why.contains("ceiling")),
+        matches!(&error, Error::Full(why) if why.contains(&format!("family_{count}")) && why.contains("maximum size")),
         "{error:?}"
     );
     assert!(count > 800, "{count} families");
@@ -144,7 +144,7 @@ fn a_segment_full_of_families() {
 #[test]
 fn per_process_gauges_in_a_full_segment_all_count() {
     let name = Name::new("full");
-    let segment = name.options().ceiling(512 << 10).open().unwrap();
+    let segment = name.options().max_size(512 << 10).open().unwrap();
     let family = segment.gauge("g", "", GaugeMode::LiveSum).labels(["n"]).register().unwrap();
     (0..3000).for_each(|n| family.with([&n.to_string()]).inc());
     let shown: f64 = samples(&page(&segment)).values().sum();
@@ -201,7 +201,7 @@ fn gauges_of_new_processes_count_in_a_full_segment() {
     ];
     for touched in [false, true] {
         let name = Name::new("full");
-        let segment = name.options().ceiling(512 << 10).open().unwrap();
+        let segment = name.options().max_size(512 << 10).open().unwrap();
         let labelled: Vec<_> =
             (0..3).map(|i| segment.gauge(&format!("l{i}"), "", MODES[i]).labels(["n"]).register().unwrap()).collect();
         let mut all: Vec<_> =
@@ -241,7 +241,7 @@ fn gauges_of_new_processes_count_in_a_full_segment() {
 #[test]
 fn all_processes_count_in_a_full_segment() {
     let name = Name::new("full");
-    let segment = name.options().ceiling(1 << 20).max_processes(160).open().unwrap();
+    let segment = name.options().max_size(1 << 20).max_processes(160).open().unwrap();
     let gauges: Vec<_> =
         (0..8).map(|i| segment.gauge(&format!("g{i}"), "", GaugeMode::LiveSum).register().unwrap()).collect();
     fill(&segment);
@@ -265,7 +265,7 @@ fn stale_index_words_do_not_fill_a_segment_for_good() {
     const INDEX_BITS: u64 = 264;
     const INDEX_ENTRIES: u64 = 344;
     let name = Name::new("stale");
-    let segment = name.options().ceiling(512 << 10).open().unwrap();
+    let segment = name.options().max_size(512 << 10).open().unwrap();
     let family = counters(&segment, "c", 0);
     // So many that the index has its largest size.
     (0..3500).for_each(|n| family.with([&format!("{n:06}")]).inc());
@@ -307,7 +307,7 @@ fn stale_index_words_do_not_fill_a_segment_for_good() {
 #[test]
 fn trouble_is_told_once_and_says_what_to_do() {
     let name = Name::new("trouble");
-    let segment = name.options().ceiling(512 << 10).open().unwrap();
+    let segment = name.options().max_size(512 << 10).open().unwrap();
     let (limited, family) = (counters(&segment, "limited", 2), counters(&segment, "c", 0));
     assert_eq!(segment.trouble(), None);
     (0..3).for_each(|n| limited.with([&n.to_string()]).inc());
@@ -322,9 +322,9 @@ fn trouble_is_told_once_and_says_what_to_do() {
     assert_eq!(segment.trouble(), None, "another process was told");
 
     let name = Name::new("trouble");
-    let segment = name.options().ceiling(512 << 10).open().unwrap();
+    let segment = name.options().max_size(512 << 10).open().unwrap();
     let family = counters(&segment, "c", 0);
     (0..20_000).for_each(|n| family.with([&n.to_string()]).inc());
     let told = segment.trouble().unwrap();
-    assert!(told.contains("ceiling of 524288 bytes; raise the ceiling"), "{told}");
+    assert!(told.contains("maximum size of 524288 bytes; raise the maximum size"), "{told}");
 }

@@ -7,7 +7,7 @@ const SETS: u64 = 200_000;
 #[test]
 fn an_index_that_doubles_loses_nothing_and_shows_nothing_twice() {
     let name = Name::new("growth");
-    let segment = name.options().ceiling(64 << 20).open().unwrap();
+    let segment = name.options().max_size(64 << 20).open().unwrap();
     let family = segment.counter("c", "").labels(["n"]).register().unwrap();
     // How many each of the two inserters has done; the look-ups, by parity of the label set.
     let told = Shared::new(2);

@@ -58,7 +58,7 @@ fn a_thousand_alternations_cost_a_record_each() {
 #[test]
 fn in_a_full_segment_the_old_definition_stays() {
     let name = Name::new("redefine");
-    let segment = name.options().ceiling(1 << 19).open().unwrap();
+    let segment = name.options().max_size(1 << 19).open().unwrap();
     let family = segment.counter("m", "").labels(["a"]).register().unwrap();
     family.with(["0"]).inc();
     let help = "x".repeat(4000);

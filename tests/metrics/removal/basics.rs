@@ -161,7 +161,7 @@ fn a_limit_counts_what_is_there() {
 #[test]
 fn a_full_segment_has_room_again() {
     let name = Name::new("removal");
-    let segment = name.options().ceiling(512 << 10).open().unwrap();
+    let segment = name.options().max_size(512 << 10).open().unwrap();
     let family = counters(&segment);
     let mut n = 0;
     while own(&segment, "shmetrics_overflow_lookups_total") == 0.0 {

@@ -49,7 +49,7 @@ fn goes_nowhere<M: Metric + 'static>(segment: &Segment, family: &Family<M, 1>, u
 }
 
 fn on(check: impl Fn(&Segment)) {
-    for options in [Options::new(), Options::new().rseq(false), Options::new().lanes(false)] {
+    for options in [Options::new(), Options::new().rseq(false), Options::new().per_cpu(false)] {
         check(&options.anonymous().open().unwrap());
     }
 }

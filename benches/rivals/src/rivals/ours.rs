@@ -18,7 +18,7 @@ static SEGMENT: OnceLock<Segment> = OnceLock::new();
 
 /// Lets the updates of this process go to a segment that others have too. Before any work.
 pub fn share(name: &str) {
-    let segment = Options::new().name(name).ceiling(256 << 20).open().expect("a segment");
+    let segment = Options::new().name(name).max_size(256 << 20).open().expect("a segment");
     assert!(SEGMENT.set(segment).is_ok(), "shared twice");
 }
 
@@ -26,8 +26,8 @@ fn segment() -> &'static Segment {
     SEGMENT.get_or_init(|| anonymous(256 << 20))
 }
 
-pub fn anonymous(ceiling: u64) -> Segment {
-    Options::new().anonymous().ceiling(ceiling).open().expect("a segment")
+pub fn anonymous(max_size: u64) -> Segment {
+    Options::new().anonymous().max_size(max_size).open().expect("a segment")
 }
 
 pub fn counters(segment: &Segment) -> Family<Counter, 3> {

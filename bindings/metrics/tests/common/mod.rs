@@ -4,7 +4,7 @@
 use shmetrics::{Format, Options, Segment};
 
 pub fn segment() -> Segment {
-    Options::new().anonymous().ceiling(8 << 20).open().unwrap()
+    Options::new().anonymous().max_size(8 << 20).open().unwrap()
 }
 
 /// The page without the library's own families.

@@ -52,7 +52,7 @@ class Segment(Reader):
         attach: bool = False,
         reset_if_unused: bool = False,
         apart: bool = False,
-        ceiling: Optional[int] = None,
+        max_size: Optional[int] = None,
         mode: Optional[int] = None,
         owner: Union[str, int, None] = None,
         group: Union[str, int, None] = None,

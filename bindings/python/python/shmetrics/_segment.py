@@ -48,7 +48,7 @@ def remedy(error: Exception) -> str:
     """What to do about a metric that a segment refuses."""
     if isinstance(error, ValueError):
         return "define it alike in all processes, or give it another name"
-    return "raise SHMETRICS_CEILING and start with a new segment"
+    return "raise SHMETRICS_MAX_SIZE and start with a new segment"
 
 
 def warn(message: str) -> None:

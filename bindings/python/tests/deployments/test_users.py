@@ -203,9 +203,9 @@ def test_a_segment_that_somebody_plants_is_on_no_page(directory, open_shm):
 @pytest.mark.parametrize(
     "setting",
     [
-        "CEILING=64MB",
-        "CEILING=1",
-        "CEILING=",
+        "MAX_SIZE=64MB",
+        "MAX_SIZE=1",
+        "MAX_SIZE=",
         "MODE=abc",
         "MODE=0400",
         "MODE=4600",
@@ -223,7 +223,7 @@ def test_wrong_settings_are_a_warning(setting, directory, shm):
     name, _, value = setting.partition("=")
     expected = 0 if name == "TRUST" or not value else 1
     out, *warned = counts(directory, shm, 1, **{"SHMETRICS_" + name: value}).splitlines()
-    assert out == "1.0" and all(f"SHMETRICS_{name}={value}" in line or "ceiling of 1 bytes" in line for line in warned), warned
+    assert out == "1.0" and all(f"SHMETRICS_{name}={value}" in line or "maximum size of 1 bytes" in line for line in warned), warned
     # Who is trusted is asked for where a segment is another user's, and not before.
     assert len(warned) == expected, warned
     assert counts(directory, shm, 1) == "2.0", "the same segment as without it"

@@ -138,7 +138,7 @@ page()
 @pytest.mark.parametrize("kind", KINDS)
 def test_full_segment(kind, shm, tmp_path):
     """Held series go on, label sets without room share one, and nothing raises."""
-    run(kind, FULL, shm, tmp_path, SHMETRICS_CEILING="1M")
+    run(kind, FULL, shm, tmp_path, SHMETRICS_MAX_SIZE="1M")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")

@@ -251,7 +251,7 @@ pub(crate) fn anonymous(size: u64, first: u64) -> Result<LinuxBacking, Error> {
 fn resize(file: &File, size: u64) -> Result<(), Error> {
     if !fits_file_limit(size) {
         return Err(Error::NoSpace(format!(
-            "the file size limit (`ulimit -f`) is below the segment's ceiling of {size} bytes; raise it or set a smaller ceiling"
+            "the file size limit (`ulimit -f`) is below the segment's maximum size of {size} bytes; raise it or set a smaller maximum size"
         )));
     }
     file.set_len(size).map_err(|e| Error::system("sizing the segment", e))

@@ -1,27 +1,27 @@
-//! Series that are hot: given a lane, counted in it, and removed with it. A restartable sequence
-//! that is single-stepped never comes to its end, so victims count in the series' own cell then.
-//! Where lanes are written by locked instructions, in their lane.
+//! Series that are hot: given per-CPU cells, counted in them, and removed with them. A restartable
+//! sequence that is single-stepped never comes to its end, so victims count in the series' own cell
+//! then. Where per-CPU cells are written by locked instructions, in their per-CPU cells.
 
 use super::{counters, histograms, Operation, COUNTER_INC, OBSERVE, OBSERVED, OLD_COUNTER, REUSE};
 use crate::image::{header, Image};
 use shmetrics::Segment;
 
-/// The most that an area of lanes takes, of as many CPUs as the segment of an operation has lanes
-/// for.
+/// The most that an area of per-CPU cells takes, of as many CPUs as the segment of an operation has
+/// cells for.
 const AREA: f64 = 55_000.0;
-/// More than it takes to be given a lane.
+/// More than it takes to be given per-CPU cells.
 const HOT: u64 = 5000;
 
 /// Whether there are any in an operation's segment; with many CPUs it is too small.
 pub fn are_there(segment: &Segment) -> bool {
-    segment.reader().inspect().lane_kind != "none"
+    segment.reader().inspect().per_cpu_kind != "none"
 }
 
 fn locked(image: &mut Image) {
-    image.set_half(header::LANE_KIND, 2);
+    image.set_half(header::PER_CPU_KIND, 2);
 }
 
-pub const LANE_GIVEN: Operation = Operation {
+pub const PER_CPU_GIVEN: Operation = Operation {
     name: "counter inc, with which it is hot",
     setup: |segment| {
         let jobs = segment.counter("jobs", "").register().unwrap();
@@ -29,14 +29,14 @@ pub const LANE_GIVEN: Operation = Operation {
     },
     base: 4095.0,
     record: AREA,
-    moves: Some(header::LANE_TAIL),
+    moves: Some(header::PER_CPU_TAIL),
     ..COUNTER_INC
 };
 
-pub const LANE_GIVEN_LOCKED: Operation =
-    Operation { name: "counter inc, with which it is hot, locked", edit: locked, ..LANE_GIVEN };
+pub const PER_CPU_GIVEN_LOCKED: Operation =
+    Operation { name: "counter inc, with which it is hot, locked", edit: locked, ..PER_CPU_GIVEN };
 
-pub const LANE_GIVEN_TO_HISTOGRAM: Operation = Operation {
+pub const PER_CPU_GIVEN_TO_HISTOGRAM: Operation = Operation {
     name: "histogram observe, with which it is hot",
     setup: |segment| {
         let latency = segment.histogram("latency", "").buckets(&[1.0, 5.0]).register().unwrap();
@@ -45,38 +45,38 @@ pub const LANE_GIVEN_TO_HISTOGRAM: Operation = Operation {
     edit: locked,
     base: 1023.0,
     record: AREA,
-    moves: Some(header::LANE_TAIL),
+    moves: Some(header::PER_CPU_TAIL),
     ..OBSERVE
 };
 
-pub const LANE_INC: Operation = Operation {
+pub const PER_CPU_INC: Operation = Operation {
     name: "hot counter inc",
     setup: |segment| {
         let jobs = segment.counter("jobs", "").register().unwrap();
         (0..HOT).for_each(|_| jobs.inc());
     },
     base: HOT as f64,
-    stays: Some(header::LANE_TAIL),
+    stays: Some(header::PER_CPU_TAIL),
     ..COUNTER_INC
 };
 
-pub const LANE_INC_LOCKED: Operation = Operation { name: "hot counter inc, locked", edit: locked, ..LANE_INC };
+pub const PER_CPU_INC_LOCKED: Operation = Operation { name: "hot counter inc, locked", edit: locked, ..PER_CPU_INC };
 
-pub const LANE_OBSERVE: Operation = Operation {
+pub const PER_CPU_OBSERVE: Operation = Operation {
     name: "hot histogram observe",
     setup: |segment| {
         let latency = segment.histogram("latency", "").buckets(&[1.0, 5.0]).register().unwrap();
         (0..HOT).for_each(|_| latency.observe(OBSERVED));
     },
     base: HOT as f64,
-    stays: Some(header::LANE_TAIL),
+    stays: Some(header::PER_CPU_TAIL),
     ..OBSERVE
 };
 
-pub const LANE_OBSERVE_LOCKED: Operation =
-    Operation { name: "hot histogram observe, locked", edit: locked, ..LANE_OBSERVE };
+pub const PER_CPU_OBSERVE_LOCKED: Operation =
+    Operation { name: "hot histogram observe, locked", edit: locked, ..PER_CPU_OBSERVE };
 
-pub const LANE_REUSE: Operation = Operation {
+pub const PER_CPU_REUSE: Operation = Operation {
     name: "first look-up, with a free record that was hot",
     setup: |segment| {
         let old = counters(segment).with(["old"]);
@@ -86,7 +86,7 @@ pub const LANE_REUSE: Operation = Operation {
     ..REUSE
 };
 
-pub const LANE_REUSE_HISTOGRAM: Operation = Operation {
+pub const PER_CPU_REUSE_HISTOGRAM: Operation = Operation {
     name: "first look-up, with a free record of a histogram that was hot",
     setup: |segment| {
         let old = histograms(segment).with(["old"]);
@@ -96,7 +96,7 @@ pub const LANE_REUSE_HISTOGRAM: Operation = Operation {
     ..super::REUSE_HISTOGRAM
 };
 
-pub const LANE_OF_OLD: Operation = Operation {
+pub const PER_CPU_OF_OLD: Operation = Operation {
     name: "hot counter inc, while others remove it",
     setup: |segment| {
         (OLD_COUNTER.setup)(segment);
