@@ -9,7 +9,7 @@ FUZZ_FLAGS ?=
 export PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall demo test long fuzz bench header python nginx fmt lint clean
+.PHONY: help build install uninstall demo check test long fuzz bench header python nginx fmt lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ demo: ## a prefork server in C, C++ and Rust under load and SIGKILLs, every page
 	cargo build --release --workspace
 	PREFIX=$(CURDIR)/target/demo-prefix DESTDIR= packaging/install.sh
 	PREFIX=$(CURDIR)/target/demo-prefix DEMO_SECONDS=$(DEMO_SECONDS) examples/prefork/run.sh $(DEMO_FLAGS)
+
+check: ## the fast loop: formatting, layers, clippy and unit tests; two minutes after a build
+	scripts/test.sh format layers lint unit
 
 test: ## everything: Rust, C, C++, sanitizers, valgrind, promtool, Pushgateway, Prometheus, the demo
 	@scripts/setup.sh test
@@ -61,12 +64,7 @@ nginx: ## the nginx module in target/nginx, for the installed nginx; it finds th
 	bindings/nginx/build.sh
 
 fmt: ## format the Rust code
-	cargo fmt --manifest-path bindings/python/Cargo.toml
-	cargo fmt --all
-	cargo fmt --manifest-path examples/prefork/rust/Cargo.toml
-	cargo fmt --manifest-path examples/axum/Cargo.toml
-	cargo fmt --manifest-path fuzz/Cargo.toml
-	cargo fmt --manifest-path benches/rivals/Cargo.toml
+	scripts/format.sh
 
 lint: ## formatting, layers, clippy, documentation, licences
 	scripts/test.sh format layers clippy docs licences

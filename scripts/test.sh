@@ -9,43 +9,33 @@ root=$PWD
 log=$root/target/test-steps
 mkdir -p "$log"
 
-# Workspaces of their own: two as a user's would be, and one with a dependency that nobody else
-# should have.
-worker=examples/prefork/rust/Cargo.toml
-axum=examples/axum/Cargo.toml
 fuzzing=(--manifest-path fuzz/Cargo.toml --target-dir target/fuzz)
 
-format() {
-    cargo fmt --all --check \
-        && cargo fmt --manifest-path "$worker" --check \
-        && cargo fmt --manifest-path "$axum" --check \
-        && cargo fmt --manifest-path fuzz/Cargo.toml --check \
-        && cargo fmt --manifest-path bindings/python/Cargo.toml --check \
-        && cargo fmt --manifest-path benches/rivals/Cargo.toml --check \
-        && cargo fmt --manifest-path tests/interop/rust-parser/Cargo.toml --check
-}
+format() { scripts/format.sh --check; }
 # Files import downwards, and comments end at column 100.
 layers() { python3 scripts/layers.py && python3 scripts/comments.py; }
+# What `make check` compiles. `clippy` compiles everything.
+lint() { cargo clippy --workspace --all-targets -- -D warnings; }
 clippy() {
-    cargo clippy --workspace --all-targets -- -D warnings \
-        && cargo clippy -p shmetrics --features portable --lib --test portable -- -D warnings \
-        && cargo clippy --manifest-path "$worker" --target-dir target/prefork/rust -- -D warnings \
-        && cargo clippy --manifest-path "$axum" --target-dir target/axum -- -D warnings \
-        && cargo clippy "${fuzzing[@]}" --all-targets -- -D warnings \
-        && cargo clippy "${fuzzing[@]}" --all-targets --features wrong -- -D warnings \
-        && cargo clippy --manifest-path bindings/python/Cargo.toml --target-dir target/python -- -D warnings
+    while read -r folder target linted _; do
+        [[ $linted != clippy ]] || cargo clippy --manifest-path "$folder/Cargo.toml" --target-dir "$target" \
+            --workspace --all-targets -- -D warnings || return
+    done < <(grep -v '^#' scripts/workspaces)
+    cargo clippy -p shmetrics --features portable --lib --test portable -- -D warnings \
+        && cargo clippy "${fuzzing[@]}" --all-targets --features wrong -- -D warnings
 }
+unit() { cargo test --workspace --lib --bins --quiet; }
 docs() {
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet \
         && python3 benches/rivals/report/test_report.py # tables, and their places in docs/benchmarks*
 }
 licences() { python3 scripts/licences.py; }
 rust() { cargo test --workspace --no-fail-fast; }
-portable() { cargo test --features portable --test portable; }
+portable() { cargo test -p shmetrics --features portable --test portable; }
 # The facade's recorder is tested by `rust`; here two processes of a framework answer.
 adapters() { examples/axum/test.sh; }
-crash() { cargo test --release --test crash; }
-churn() { SHMETRICS_LONG=1 cargo test --release --test storm churn; } # ten million label sets take seconds
+crash() { cargo test -p shmetrics --release --test crash; }
+churn() { SHMETRICS_LONG=1 cargo test -p shmetrics --release --test storm churn; } # ten million label sets take seconds
 # Kept inputs without the engine, the negative control, and some thousand new inputs.
 fuzz() {
     cargo test --release "${fuzzing[@]}" && cargo test --release "${fuzzing[@]}" --features wrong --test replay || return
