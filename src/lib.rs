@@ -6,6 +6,7 @@
 mod capi;
 mod error;
 mod expose;
+mod global;
 mod kind;
 mod metric;
 mod os;
@@ -14,6 +15,7 @@ mod record;
 mod registry;
 mod segment;
 mod shm;
+pub mod testing;
 mod text;
 mod typed;
 
@@ -22,6 +24,7 @@ pub use crate::expose::{
     accepts_gzip, Cursor, Exposition, Extra, FamilyInfo, Format, Inspection, LastUpdate, ProcessInfo, Reader,
 };
 pub use crate::expose::{NativeBuckets, Point, PointExemplar, PointFamily, PointValue, Points};
+pub use crate::global::{Global, Metrics};
 pub use crate::kind::Kind;
 pub use crate::metric::{
     Counter, Enum, Gauge, GaugeHistogram, Histogram, InProgress, Info, Metric, StateSet, Summary, Timer,
@@ -33,7 +36,11 @@ pub use crate::segment::options::{list, Listing, Options};
 pub use crate::segment::Segment;
 pub use crate::shm::mapping::account::Account;
 pub use crate::shm::mapping::Owner;
+pub use crate::text::buckets::{exponential_buckets, linear_buckets};
 pub use crate::text::escaping::Escaping;
+/// What `metrics!` expands to.
+#[doc(hidden)]
+pub use crate::typed::declare;
 pub use crate::typed::{LabelSet, LabelText, LabelValue, TypedBuilder, TypedFamily};
 /// Derives of the traits of the same names.
 #[cfg(feature = "derive")]

@@ -182,6 +182,11 @@ impl Kept {
         self.has_gauges.store(true, Relaxed);
     }
 
+    /// Children need no slot any more.
+    pub(super) fn forget_gauges(&self) {
+        self.has_gauges.store(false, Relaxed);
+    }
+
     pub(super) fn set_spare(&self, descriptor: i32) {
         self.spare.store(descriptor, Release);
     }

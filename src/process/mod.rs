@@ -60,6 +60,12 @@ impl Process {
         self.page.kept.set_has_gauges();
     }
 
+    /// As `leave`, for good.
+    pub(crate) fn discard(&self, at: &Attached<'_>) {
+        self.leave(at);
+        self.page.kept.forget_gauges();
+    }
+
     /// This process' token in the segment, once it has one.
     #[inline(always)]
     pub(crate) fn token(&self) -> Option<Token> {

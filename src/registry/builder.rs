@@ -20,8 +20,10 @@ use crate::{Error, Segment};
 /// when they are escaped are refused, whichever comes second.
 ///
 /// Registration is idempotent: any process may register the same family at any time and gets the
-/// same series. The first help text stays; anything else that differs is an [`Error::Conflict`]
-/// that says what.
+/// same series. The first help text, `max_series` and `exemplar_interval` stay; anything else that
+/// differs is an [`Error::Conflict`] that says what.
+///
+/// Durations saturate: [`Duration::MAX`] is for ever.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is registered until `register`"]
 pub struct Builder<'a, M> {
@@ -189,7 +191,8 @@ impl<'a, M: Metric> Builder<'a, M> {
     }
 
     /// The least time between two exemplars that a counter or a bucket keeps. A second, unless said
-    /// otherwise; what the process says that registers the family first, counts.
+    /// otherwise; zero keeps every one. What the process says that registers the family first,
+    /// counts.
     pub fn exemplar_interval(mut self, time: Duration) -> Self {
         self.spec.exemplar_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         self
@@ -323,8 +326,8 @@ impl<'a> Builder<'a, Summary> {
     }
 
     /// How long an observation counts in quantiles: ten minutes, unless said otherwise; at least a
-    /// second. It leaves them after half that time to all of it. The count and the sum are of all
-    /// time.
+    /// second, which zero is too. It leaves them after half that time to all of it. The count and
+    /// the sum are of all time.
     pub fn max_age(mut self, time: Duration) -> Self {
         self.spec.window = seconds(time);
         self
@@ -347,7 +350,7 @@ impl<'a, const N: usize> LabelledBuilder<'a, Summary, N> {
 
 /// Rounded up.
 fn seconds(time: Duration) -> u32 {
-    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
@@ -370,9 +373,9 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
         self
     }
 
-    /// Series that no process updates for this time (rounded up to whole seconds) go off the pages,
-    /// and come back as they were with the next update or look-up. After twice the time they are
-    /// removed, as by [`Family::remove`]. See [`Segment::expire`] for who notices.
+    /// Series that no process updates for this time (rounded up to whole seconds; zero: never) go
+    /// off the pages, and come back as they were with the next update or look-up. After twice the
+    /// time they are removed, as by [`Family::remove`]. See [`Segment::expire`] for who notices.
     pub fn expire_after(mut self, time: Duration) -> Self {
         self.builder.spec.expire = seconds(time);
         self
@@ -430,6 +433,46 @@ impl<M: Metric, const N: usize> Family<M, N> {
     #[inline]
     pub fn with(&self, values: [&str; N]) -> M {
         self.table.find::<true, _>(N, |i| usize::from(self.lens[i]), move |i| values[i].as_bytes())
+    }
+
+    /// The series with these label values, if it is there. It is not made, and an expired one stays
+    /// off the pages: for reading values, as tests do.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), shmetrics::Error> {
+    /// # let segment = shmetrics::testing::Scratch::new()?;
+    /// let jobs = segment.counter("jobs_total", "").labels(["kind"]).register()?;
+    /// jobs.with(["mail"]).inc();
+    /// assert_eq!(jobs.peek(["mail"]).map(|counter| counter.get()), Some(1.0));
+    /// assert!(jobs.peek(["mial"]).is_none());
+    /// # Ok(()) }
+    /// ```
+    pub fn peek(&self, values: [&str; N]) -> Option<M> {
+        self.table.peek(N, &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
+    }
+
+    /// The series that are there now, each with its label values. Without the overflow series.
+    pub fn series(&self) -> Vec<(Vec<String>, M)> {
+        self.table.series()
+    }
+
+    /// Removes all series that have these labels, as [`Family::remove`] does, and returns how many.
+    /// The other labels may have any values.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), shmetrics::Error> {
+    /// # let segment = shmetrics::testing::Scratch::new()?;
+    /// let requests = segment.counter("requests_total", "").labels(["tenant", "method"]).register()?;
+    /// requests.with(["blue", "GET"]).inc();
+    /// requests.with(["blue", "POST"]).inc();
+    /// assert_eq!(requests.remove_matching(&[("tenant", "blue")])?, 2);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`]: the family has no label of such a name.
+    pub fn remove_matching(&self, labels: &[(&str, &str)]) -> Result<u64, Error> {
+        self.table.remove_matching(labels)
     }
 
     /// Removes the series with these label values, for all processes: it is off every page and

@@ -39,7 +39,7 @@ impl<M: Metric> DynamicBuilder<'_, M> {
     /// As [`LabelledBuilder::expire_after`](crate::LabelledBuilder::expire_after). Without labels
     /// it says nothing.
     pub fn expire_after(mut self, time: Duration) -> Self {
-        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
         self.spec.expire = if self.spec.labels.is_empty() { 0 } else { u32::try_from(seconds).unwrap_or(u32::MAX) };
         self
     }
@@ -91,6 +91,28 @@ impl<M: Metric> DynamicFamily<M> {
             return None;
         }
         Some(self.table.find::<false, _>(values.len(), |i| usize::from(self.lens[i]), |i| values[i].as_bytes()))
+    }
+
+    /// As [`Family::peek`](crate::Family::peek). `None` also where the number of values is not that
+    /// of the labels.
+    pub fn peek(&self, values: &[&str]) -> Option<M> {
+        if values.len() != self.lens.len() {
+            return None;
+        }
+        self.table.peek(values.len(), &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
+    }
+
+    /// As [`Family::series`](crate::Family::series).
+    pub fn series(&self) -> Vec<(Vec<String>, M)> {
+        self.table.series()
+    }
+
+    /// As [`Family::remove_matching`](crate::Family::remove_matching).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove_matching(&self, labels: &[(&str, &str)]) -> Result<u64, Error> {
+        self.table.remove_matching(labels)
     }
 
     /// As [`Family::remove`](crate::Family::remove). False also where the number of values is not

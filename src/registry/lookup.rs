@@ -242,19 +242,28 @@ impl Table {
         value: &dyn Fn(usize) -> &'v [u8],
     ) -> bool {
         let record = Record::new(&self.inner.memory, self.at);
+        let place = self.peek_in_family(count, name_len, value);
+        place.is_some_and(|Place { at, life }| recycle::remove(self.inner, &record, (at / GRANULE) as u32, life))
+    }
+
+    /// The series with these values, if it is there: nothing is made, and an expired one stays so.
+    pub(super) fn peek_in_family<'v>(
+        &self,
+        count: usize,
+        name_len: &dyn Fn(usize) -> usize,
+        value: &dyn Fn(usize) -> &'v [u8],
+    ) -> Option<Place> {
         let mended = mended(count, value);
         let value = |i: usize| mended[i].as_bytes();
         let hash = label_set::hash(self.hash, count, value);
-        let index = self.inner.index();
-        let life = Cell::new(Life(0));
-        let same = |link: u32| match self.life_of::<false, false>(link, count, name_len, value) {
-            Some(its) => {
-                life.set(its);
-                true
-            }
-            None => false,
+        let found = Cell::new(None);
+        let same = |link: u32| {
+            let life = self.life_of::<false, false>(link, count, name_len, value);
+            found.set(life.map(|life| Place { at: offset(link), life }));
+            life.is_some()
         };
-        index.find_surely(hash, same).is_some_and(|link| recycle::remove(self.inner, &record, link, life.get()))
+        self.inner.index().find_surely(hash, same)?;
+        found.get()
     }
 
     pub(super) fn clear_family(&self) -> u64 {

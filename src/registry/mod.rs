@@ -3,6 +3,7 @@
 mod builder;
 pub(crate) mod by_name;
 mod dynamic;
+mod each;
 mod expiry;
 mod lookup;
 mod order;

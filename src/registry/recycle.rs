@@ -226,8 +226,16 @@ pub(super) fn hide(inner: &Inner, record: &Record<'_>, link: u32, seen: State, t
 /// Removes all series of a family, but for those that came after so many announcements. Returns how
 /// many.
 pub(super) fn remove_all(inner: &Inner, record: &Record<'_>, until: Option<u32>) -> u64 {
-    let memory = &inner.memory;
-    let (mut removed, mut ring) = (0, Ring::default());
+    let mut removed = 0;
+    each(inner, record, until, |link, state| {
+        removed += u64::from(remove(inner, record, link, state.life()));
+    });
+    removed
+}
+
+/// Visits the series of a family, but for those that came after so many announcements.
+pub(super) fn each(inner: &Inner, record: &Record<'_>, until: Option<u32>, mut visit: impl FnMut(u32, State)) {
+    let (memory, mut ring) = (&inner.memory, Ring::default());
     let mut link = record.first();
     while link != 0 && !ring.closes(link) {
         let state = state::state(memory, link);
@@ -235,12 +243,11 @@ pub(super) fn remove_all(inner: &Inner, record: &Record<'_>, until: Option<u32>)
         let birth = memory.load32(offset(link) + entry::BIRTH, Acquire);
         let is_its = memory.load32(offset(link) + entry::PARENT, Acquire) == record.link();
         let later = until.is_some_and(|until| is_later(birth, until, || announcements(memory, record.ends())));
-        if state.has_series() && is_its && !later && remove(inner, record, link, state.life()) {
-            removed += 1;
+        if state.has_series() && is_its && !later {
+            visit(link, state);
         }
         link = memory.load32(offset(link) + entry::NEXT, Acquire);
     }
-    removed
 }
 
 fn removed(inner: &Inner, record: &Record<'_>, link: u32) {

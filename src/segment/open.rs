@@ -183,7 +183,9 @@ fn open_native(options: &Options, how: How, access: &Access, max_size: u64, labe
         let (per_cpu, short) = (options.per_cpu_plan(), options.checked_short_bounds()?);
         // SAFETY: new memory of `total` bytes, backed below `first`, known to no other process.
         unsafe { header::initialise(backing, &regions, arena_end, options.max_series, labels, per_cpu, short) };
-        backing.attend();
+        if !options.scratch {
+            backing.attend();
+        }
         Ok(())
     };
     if how == How::Anonymous {
@@ -192,7 +194,8 @@ fn open_native(options: &Options, how: How, access: &Access, max_size: u64, labe
         prepare(&backing)?;
         // SAFETY: just initialised.
         let inner = unsafe { Inner::adopt(Box::new(backing), regions, None, options) };
-        return Ok(Segment { inner: known::insert(inner, None) });
+        let inner = if options.scratch { Box::leak(inner) } else { known::insert(inner, None) };
+        return Ok(Segment { inner });
     }
     let path = options.path()?;
     if how != How::CreateNew && !options.apart {

@@ -48,6 +48,7 @@ pub struct Options {
     pub(super) portable: bool,
     pub(super) reset_if_unused: bool,
     pub(super) apart: bool,
+    pub(super) scratch: bool,
     pub(super) labels: Vec<(String, String)>,
     pub(super) plan: Plan,
     pub(super) short_bounds: Option<bool>,
@@ -89,6 +90,7 @@ impl Options {
             portable: false,
             reset_if_unused: false,
             apart: false,
+            scratch: false,
             labels: Vec::new(),
             plan: Plan { per_cpu: true, rseq: true },
             short_bounds: None,
@@ -224,6 +226,13 @@ impl Options {
     pub fn apart(mut self, yes: bool) -> Self {
         self.apart = yes;
         self
+    }
+
+    /// For a test: known to this process and its children alone, and discarded before the process
+    /// ends.
+    pub(crate) fn scratch(mut self) -> Self {
+        self.scratch = true;
+        self.anonymous()
     }
 
     /// Uses the portable backend (the `shared_memory` crate), the only one outside of Linux. Needs

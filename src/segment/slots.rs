@@ -37,13 +37,12 @@ impl Tables {
                 }
                 at = table.next;
             }
-            let mut table = match new.take() {
-                Some(table) => table,
-                None => {
-                    Error::unless_memory(size_of::<u64>() * count + size_of::<Table>())?;
-                    let slots = std::iter::repeat_with(AtomicU64::default).take(count).collect();
-                    Box::new(Table { family, labels, slots, next: head })
-                }
+            let mut table = if let Some(table) = new.take() {
+                table
+            } else {
+                Error::unless_memory(size_of::<u64>() * count + size_of::<Table>())?;
+                let slots = std::iter::repeat_with(AtomicU64::default).take(count).collect();
+                Box::new(Table { family, labels, slots, next: head })
             };
             table.next = head;
             let table = Box::into_raw(table);

@@ -81,6 +81,25 @@ impl<M: Metric, L> TypedFamily<M, L> {
         self.find(labels)
     }
 
+    /// The series with these label values, if it is there. As
+    /// [`Family::peek`](crate::Family::peek).
+    pub fn peek<S: LabelSet<Family = L>>(&self, labels: &S) -> Option<M> {
+        labels.with_values(|values| self.family.peek(values))
+    }
+
+    /// As [`Family::series`](crate::Family::series).
+    pub fn series(&self) -> Vec<(Vec<String>, M)> {
+        self.family.series()
+    }
+
+    /// As [`Family::remove_matching`](crate::Family::remove_matching).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove_matching(&self, labels: &[(&str, &str)]) -> Result<u64, Error> {
+        self.family.remove_matching(labels)
+    }
+
     /// Removes the series with these label values. As [`Family::remove`](crate::Family::remove).
     pub fn remove<S: LabelSet<Family = L>>(&self, labels: &S) -> bool {
         labels.with_values(|values| self.family.remove(values))

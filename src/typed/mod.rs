@@ -1,5 +1,7 @@
 //! Typed label sets: the labels of a family as a struct, checked by the compiler.
 
+#[doc(hidden)]
+pub mod declare;
 mod family;
 mod labels;
 

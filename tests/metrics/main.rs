@@ -9,5 +9,6 @@ mod native;
 mod one_shot;
 mod redefine;
 mod removal;
+mod scratch;
 mod typed;
 mod wrap;

@@ -73,6 +73,9 @@ pub(crate) trait Backing: Send + Sync {
     fn is_removed(&self) -> bool {
         false
     }
+    /// Gives the memory and the descriptor back, for good. The addresses stay mapped, to zeros of
+    /// this process alone, as views of them may still be used.
+    fn discard(&self) {}
     /// A descriptor to hand to other processes, if there is one.
     fn descriptor(&self) -> Option<i32>;
 }

@@ -47,6 +47,16 @@ impl Descriptor {
     }
 }
 
+impl Descriptor {
+    /// Closes it before its owner ends. The number means nothing from then on.
+    pub(super) fn close(&self) {
+        if self.is_own() {
+            // SAFETY: our own descriptor; `drop` finds that it is not its own any more.
+            unsafe { libc::close(self.file.as_raw_fd()) };
+        }
+    }
+}
+
 impl Deref for Descriptor {
     type Target = File;
     fn deref(&self) -> &File {

@@ -1,0 +1,114 @@
+//! Series that are there: found without being made, visited one after another, removed by some of
+//! their labels.
+
+use super::lookup::Table;
+use super::{order, recycle};
+use crate::metric::Metric;
+use crate::os::host::Undisturbed;
+use crate::record::family::Record;
+use crate::segment::Segment;
+use crate::shm::layout::offset;
+use crate::shm::layout::{entry, FLAG_ESCAPED};
+use crate::shm::memory::Memory;
+use crate::shm::state::Place;
+use crate::text::label_set;
+use crate::Error;
+
+impl Table {
+    /// The series with these values, if it is there.
+    pub(crate) fn peek<'v, M: Metric>(
+        &self,
+        count: usize,
+        name_len: &dyn Fn(usize) -> usize,
+        value: &dyn Fn(usize) -> &'v [u8],
+    ) -> Option<M> {
+        let _undisturbed = Undisturbed::new();
+        let place = match order::family_of(self, count) {
+            _ if count == 0 => Some(self.embedded()),
+            None => self.peek_in_family(count, name_len, value),
+            Some((family, places)) => {
+                let (_, lens) = Table::with_label_lens(self.inner, family.at)?;
+                let name_len = |i: usize| usize::from(lens[i]);
+                let value = |i: usize| value(places.of(i));
+                (lens.len() == count).then(|| family.peek_in_family(count, &name_len, &value)).flatten()
+            }
+        };
+        place.map(|place| M::at(Segment { inner: self.inner }, place))
+    }
+
+    /// The family's series that are there now, but for the overflow series: the values of its
+    /// labels, in the order of this handle, and where it is.
+    fn each(&self, mut visit: impl FnMut(&[&str], Place)) {
+        let memory = &self.inner.memory;
+        let own = Record::new(memory, self.at);
+        let count = own.label_count();
+        let (family, places) = match order::family_of(self, count) {
+            Some((family, places)) => (family, Some(places)),
+            None => (*self, None),
+        };
+        let record = Record::new(memory, family.at);
+        let Some(texts) = record.texts() else { return };
+        let names = texts.label_names();
+        let lines: Vec<String> =
+            names.iter().map(|name| crate::text::escaping::label_on_line(name).into_owned()).collect();
+        recycle::each(self.inner, &record, None, |link, state| {
+            let at = offset(link);
+            let (len, flags) = (u64::from(memory.get16(at + entry::TEXT_LEN)), memory.get8(at + entry::FLAGS));
+            let mut text = Vec::new();
+            memory.copy_to(at + record.text_at(), len, &mut text);
+            // Of another series by now: it was removed meanwhile.
+            if crate::shm::state::state(memory, link) != state {
+                return;
+            }
+            let Some(values) = label_set::values(&text, flags & FLAG_ESCAPED != 0, &lines) else { return };
+            let mut in_order = vec![""; values.len()];
+            for (i, value) in values.iter().enumerate() {
+                if let Some(place) = in_order.get_mut(places.map_or(i, |places| places.of(i))) {
+                    *place = value;
+                }
+            }
+            visit(&in_order, Place { at, life: state.life() });
+        });
+    }
+
+    /// See [`Family::series`](crate::Family::series).
+    pub(crate) fn series<M: Metric>(&self) -> Vec<(Vec<String>, M)> {
+        let _undisturbed = Undisturbed::new();
+        let mut all = Vec::new();
+        self.each(|values, place| {
+            let values = values.iter().map(|&value| value.to_owned()).collect();
+            all.push((values, M::at(Segment { inner: self.inner }, place)));
+        });
+        all
+    }
+
+    /// See [`Family::remove_matching`](crate::Family::remove_matching).
+    pub(crate) fn remove_matching(&self, labels: &[(&str, &str)]) -> Result<u64, Error> {
+        let _undisturbed = Undisturbed::new();
+        let memory = &self.inner.memory;
+        let count = Record::new(memory, self.at).label_count();
+        let (family, places) = match order::family_of(self, count) {
+            Some((family, places)) => (family, Some(places)),
+            None => (*self, None),
+        };
+        let record = Record::new(memory, family.at);
+        let names = record.texts().map(|texts| texts.label_names()).unwrap_or_default();
+        let mut wanted = Vec::new();
+        for (label, value) in labels {
+            let Some(i) = names.iter().position(|name| name == label) else {
+                return Err(Error::InvalidArgument(format!(
+                    "the family has no label {label:?}: its labels are {names:?}"
+                )));
+            };
+            wanted.push((places.map_or(i, |places| places.of(i)), *value));
+        }
+        let mut removed = 0;
+        self.each(|values, place| {
+            if wanted.iter().all(|(i, value)| values.get(*i) == Some(value)) {
+                let link = (place.at / crate::shm::layout::GRANULE) as u32;
+                removed += u64::from(recycle::remove(self.inner, &record, link, place.life));
+            }
+        });
+        Ok(removed)
+    }
+}
