@@ -435,7 +435,12 @@ typedef enum shmetrics_kind {
 } shmetrics_kind;
 
 /**
- * A page being rendered, a piece at a time. Freed by `shmetrics_cursor_free`.
+ * A collector that was added to a segment. Never freed.
+ */
+typedef struct shmetrics_collector shmetrics_collector;
+
+/**
+ * A page that is read in pieces. Freed by `shmetrics_cursor_free`.
  */
 typedef struct shmetrics_cursor shmetrics_cursor;
 
@@ -469,6 +474,27 @@ typedef struct shmetrics_str {
    */
   size_t len;
 } shmetrics_str;
+
+/**
+ * A collector: adds samples to `cursor` by `shmetrics_cursor_add_sample`. `data` is what the
+ * collector was added with. False: what this call has added is left out, which pages of this
+ * process count in `shmetrics_collector_failures_total`.
+ */
+typedef bool (*shmetrics_collect_fn)(struct shmetrics_cursor *cursor, void *data);
+
+/**
+ * A label.
+ */
+typedef struct shmetrics_label {
+  /**
+   * The name.
+   */
+  struct shmetrics_str name;
+  /**
+   * The value.
+   */
+  struct shmetrics_str value;
+} shmetrics_label;
 
 /**
  * The definition of a family. Make one with `SHMETRICS_FAMILY_SPEC(...)`; or set all bytes to
@@ -612,20 +638,6 @@ typedef struct shmetrics_counter {
    */
   const void *p1;
 } shmetrics_counter;
-
-/**
- * A label.
- */
-typedef struct shmetrics_label {
-  /**
-   * The name.
-   */
-  struct shmetrics_str name;
-  /**
-   * The value.
-   */
-  struct shmetrics_str value;
-} shmetrics_label;
 
 /**
  * A family of gauges.
@@ -1069,6 +1081,65 @@ extern "C" {
 struct shmetrics_str shmetrics_cstr(const char *text);
 
 /**
+ * Writes `count` upper bounds to `bounds`: `start`, `start + width`, `start + 2 * width` and so
+ * on. `SHMETRICS_STATUS_INVALID_ARGUMENT`: they would not rise, or would not be finite.
+ */
+enum shmetrics_status shmetrics_buckets_linear(double start,
+                                               double width,
+                                               double *bounds,
+                                               size_t count);
+
+/**
+ * Writes `count` upper bounds to `bounds`: `start`, and each further one `factor` times the one
+ * before. `SHMETRICS_STATUS_INVALID_ARGUMENT`: they would not rise, or would not be finite.
+ */
+enum shmetrics_status shmetrics_buckets_exponential(double start,
+                                                    double factor,
+                                                    double *bounds,
+                                                    size_t count);
+
+/**
+ * Adds a collector: `collect` is called for each page that this process begins of the segment, by
+ * `shmetrics_segment_cursor` or `shmetrics_segment_render`, before that call returns and in its
+ * thread. Collectors are called in the order in which they were added. Exporters and readers in
+ * other processes do not call them: their pages have the families of the segment alone.
+ *
+ * * Threads: several threads that begin pages may be in the same collector at the same time.
+ * * Fork: a child has the collectors of its parent, and calls them for its own pages.
+ * * Calls: a collector may call everything in this library. A page that it begins itself has no
+ *   samples of collectors. A collector that it adds takes part from the next page on.
+ * * A collector must return: it may not throw an exception or `longjmp`. While it runs, the thread
+ *   cannot be cancelled.
+ *
+ * `*collector`, unless it is NULL, is for `shmetrics_collector_remove`.
+ */
+enum shmetrics_status shmetrics_segment_add_collector(struct shmetrics_segment *segment,
+                                                      shmetrics_collect_fn collect,
+                                                      void *data,
+                                                      struct shmetrics_collector **collector);
+
+/**
+ * Removes a collector; NULL is ignored. No page that is begun afterwards calls it. A call that
+ * another thread has begun goes on: what `data` points to must stay valid until it has returned.
+ */
+void shmetrics_collector_remove(struct shmetrics_collector *collector);
+
+/**
+ * Adds a sample of a family that is in no segment to the page of a cursor: from a collector, or
+ * before the first read. `kind` is `SHMETRICS_KIND_COUNTER` or `SHMETRICS_KIND_GAUGE`. The first
+ * sample of a family makes it, with its help. A sample with the same labels as one before replaces
+ * it. Names are letters, digits and `_`, and do not begin with `shmetrics_`. A family of the
+ * segment with the same name prevails, and `shmetrics_conflicts` counts the other one.
+ */
+enum shmetrics_status shmetrics_cursor_add_sample(struct shmetrics_cursor *cursor,
+                                                  uint32_t kind,
+                                                  struct shmetrics_str name,
+                                                  struct shmetrics_str help,
+                                                  const struct shmetrics_label *labels,
+                                                  size_t count,
+                                                  double value);
+
+/**
  * Registers a family of counters, or finds it.
  */
 enum shmetrics_status shmetrics_counter_register(struct shmetrics_segment *segment,
@@ -1147,6 +1218,21 @@ void shmetrics_counter_add_u64(struct shmetrics_counter counter, uint64_t n);
  * The value now, over all processes; 0 for an inert handle.
  */
 double shmetrics_counter_value(struct shmetrics_counter counter);
+
+/**
+ * Sets the value, for hosts whose counters can be set, such as a copy of a counter of another
+ * system. A lower value than before is to scrapers as a restart. A negative, infinite or NaN `v`
+ * is not set but counted in `shmetrics_updates_rejected_total`. Updates of other threads and
+ * processes meanwhile are kept; of several calls at the same time, the result is between the
+ * values.
+ */
+void shmetrics_counter_set(struct shmetrics_counter counter, double v);
+
+/**
+ * Sets the value to 0, for hosts whose counters can be reset. To scrapers this is as a restart.
+ * Updates of other threads and processes meanwhile are kept.
+ */
+void shmetrics_counter_reset(struct shmetrics_counter counter);
 
 /**
  * Registers a family of gauges, or finds it. `mode`, a `SHMETRICS_GAUGE_...`, says how a page
@@ -1305,6 +1391,13 @@ uint64_t shmetrics_timer_start(void);
 void shmetrics_histogram_observe_since(struct shmetrics_histogram histogram, uint64_t start);
 
 /**
+ * Puts the number of observations into `*count` and their sum into `*sum`, over all processes and
+ * of the very same observations: 0 for an inert handle, and once the series is removed. Either
+ * pointer may be NULL. For summaries too. Takes memory of the process for a moment.
+ */
+void shmetrics_histogram_value(struct shmetrics_histogram histogram, uint64_t *count, double *sum);
+
+/**
  * As `shmetrics_counter_with`, for foreign-function interfaces that cannot pass structs by value.
  * All calls that end in `_p` take the address of a handle, and do nothing if it is NULL.
  * `*counter` becomes the handle.
@@ -1328,6 +1421,16 @@ void shmetrics_counter_add_p(const struct shmetrics_counter *counter, double v);
  * As `shmetrics_counter_add_u64`.
  */
 void shmetrics_counter_add_u64_p(const struct shmetrics_counter *counter, uint64_t n);
+
+/**
+ * As `shmetrics_counter_set`.
+ */
+void shmetrics_counter_set_p(const struct shmetrics_counter *counter, double v);
+
+/**
+ * As `shmetrics_counter_reset`.
+ */
+void shmetrics_counter_reset_p(const struct shmetrics_counter *counter);
 
 /**
  * As `shmetrics_counter_value`.
@@ -1393,6 +1496,13 @@ void shmetrics_histogram_observe_p(const struct shmetrics_histogram *histogram, 
  */
 void shmetrics_histogram_observe_since_p(const struct shmetrics_histogram *histogram,
                                          uint64_t start);
+
+/**
+ * As `shmetrics_histogram_value`, of summaries too.
+ */
+void shmetrics_histogram_value_p(const struct shmetrics_histogram *histogram,
+                                 uint64_t *count,
+                                 double *sum);
 
 /**
  * Reads the page of the cursor as values instead of text. Each series is read at one moment, all

@@ -169,3 +169,32 @@ pub extern "C" fn shmetrics_counter_add_u64(counter: shmetrics_counter, n: u64) 
 pub extern "C" fn shmetrics_counter_value(counter: shmetrics_counter) -> f64 {
     counter.get().map_or(0.0, |c| c.get())
 }
+
+/// Sets the value, for hosts whose counters can be set, such as a copy of a counter of another
+/// system. A lower value than before is to scrapers as a restart. A negative, infinite or NaN `v`
+/// is not set but counted in `shmetrics_updates_rejected_total`. Updates of other threads and
+/// processes meanwhile are kept; of several calls at the same time, the result is between the
+/// values.
+#[no_mangle]
+pub extern "C" fn shmetrics_counter_set(counter: shmetrics_counter, v: f64) {
+    if let Some(c) = counter.get() {
+        let now = c.get();
+        if v < now && v >= 0.0 {
+            c.take_back(now - v);
+        } else {
+            c.add(if v.is_finite() { v - now } else { v });
+        }
+    }
+}
+
+/// Sets the value to 0, for hosts whose counters can be reset. To scrapers this is as a restart.
+/// Updates of other threads and processes meanwhile are kept.
+#[no_mangle]
+pub extern "C" fn shmetrics_counter_reset(counter: shmetrics_counter) {
+    if let Some(c) = counter.get() {
+        // Beyond 2^53 the value is rounded, and a rest stays: it goes with the next round.
+        for _ in 0..3 {
+            c.take_back(c.get());
+        }
+    }
+}

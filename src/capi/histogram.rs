@@ -190,3 +190,20 @@ fn monotonic_ns() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
+
+/// Puts the number of observations into `*count` and their sum into `*sum`, over all processes and
+/// of the very same observations: 0 for an inert handle, and once the series is removed. Either
+/// pointer may be NULL. For summaries too. Takes memory of the process for a moment.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_histogram_value(histogram: shmetrics_histogram, count: *mut u64, sum: *mut f64) {
+    let value = guard((0, 0.0), || histogram.get().map_or((0, 0.0), |histogram| histogram.value()));
+    // SAFETY: the caller's promise: each pointer is NULL or can be written to.
+    unsafe {
+        if let Some(count) = count.as_mut() {
+            *count = value.0;
+        }
+        if let Some(sum) = sum.as_mut() {
+            *sum = value.1;
+        }
+    }
+}

@@ -12,11 +12,14 @@
 // All of this is for C: Rust does not see the calls, and C needs some constants that Rust does not.
 #![allow(unreachable_pub, dead_code, clippy::missing_safety_doc)]
 
+mod buckets;
+mod collect;
 mod counter;
 mod family;
 mod gauge;
 mod histogram;
 mod limits;
+mod page;
 mod pointers;
 mod points;
 mod render;

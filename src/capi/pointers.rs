@@ -3,7 +3,8 @@
 
 use super::counter::{
     shmetrics_counter, shmetrics_counter_add, shmetrics_counter_add_u64, shmetrics_counter_family,
-    shmetrics_counter_inc, shmetrics_counter_value, shmetrics_counter_with,
+    shmetrics_counter_inc, shmetrics_counter_reset, shmetrics_counter_set, shmetrics_counter_value,
+    shmetrics_counter_with,
 };
 use super::gauge::{
     shmetrics_gauge, shmetrics_gauge_add, shmetrics_gauge_dec, shmetrics_gauge_family, shmetrics_gauge_inc,
@@ -11,7 +12,7 @@ use super::gauge::{
 };
 use super::histogram::{
     shmetrics_histogram, shmetrics_histogram_family, shmetrics_histogram_observe, shmetrics_histogram_observe_since,
-    shmetrics_histogram_with,
+    shmetrics_histogram_value, shmetrics_histogram_with,
 };
 use super::shmetrics_str;
 use super::summary::{shmetrics_summary_family, shmetrics_summary_with};
@@ -57,6 +58,24 @@ pub unsafe extern "C" fn shmetrics_counter_add_u64_p(counter: *const shmetrics_c
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(counter) = unsafe { counter.as_ref() } {
         shmetrics_counter_add_u64(*counter, n);
+    }
+}
+
+/// As `shmetrics_counter_set`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_counter_set_p(counter: *const shmetrics_counter, v: f64) {
+    // SAFETY: the caller's promise: NULL or a handle.
+    if let Some(counter) = unsafe { counter.as_ref() } {
+        shmetrics_counter_set(*counter, v);
+    }
+}
+
+/// As `shmetrics_counter_reset`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_counter_reset_p(counter: *const shmetrics_counter) {
+    // SAFETY: the caller's promise: NULL or a handle.
+    if let Some(counter) = unsafe { counter.as_ref() } {
+        shmetrics_counter_reset(*counter);
     }
 }
 
@@ -170,5 +189,19 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_since_p(histogram: *const s
     // SAFETY: the caller's promise: NULL or a handle.
     if let Some(histogram) = unsafe { histogram.as_ref() } {
         shmetrics_histogram_observe_since(*histogram, start);
+    }
+}
+
+/// As `shmetrics_histogram_value`, of summaries too.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_histogram_value_p(
+    histogram: *const shmetrics_histogram,
+    count: *mut u64,
+    sum: *mut f64,
+) {
+    // SAFETY: the caller's promise: NULL or a handle.
+    if let Some(histogram) = unsafe { histogram.as_ref() } {
+        // SAFETY: the caller's promise.
+        unsafe { shmetrics_histogram_value(*histogram, count, sum) };
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::render::shmetrics_cursor;
+use super::page::{shmetrics_cursor, Page};
 use super::segment::shmetrics_label;
 use super::status::{fail, report, shmetrics_status};
 use super::{guard, guarded, null, shmetrics_str};
 use crate::expose::MEMORY_TO_RENDER;
-use crate::{Cursor, Error, Kind, NativeBuckets, Point, PointFamily, PointValue, Points};
+use crate::{Error, Kind, NativeBuckets, Point, PointFamily, PointValue, Points};
 
 /// The series of a page as values. Freed by `shmetrics_points_free`.
 pub struct shmetrics_points {
@@ -336,14 +336,14 @@ pub unsafe extern "C" fn shmetrics_cursor_points(
         }
         Error::unless_memory(MEMORY_TO_RENDER).map_err(report)?;
         // SAFETY: the caller's promise.
-        if unsafe { &*cursor.cast::<Cursor<'static>>() }.has_begun() {
-            return Err(fail(
-                shmetrics_status::InvalidArgument,
-                "the page has begun; ask for points before the first bytes are taken",
-            ));
+        let page = unsafe { Page::of(cursor)? };
+        page.not_begun()?;
+        if page.collecting {
+            return Err(fail(shmetrics_status::InvalidArgument, "a collector does not read the page that it adds to"));
         }
         // SAFETY: as above; the cursor is given up.
-        let cursor = unsafe { Box::from_raw(cursor.cast::<Cursor<'static>>()) };
+        let page = unsafe { Box::from_raw(cursor.cast::<Page>()) };
+        let cursor = page.into_cursor().ok_or_else(|| null("the cursor"))?;
         let reading =
             Reading { points: cursor.points(), family: None, point: None, parts: Parts::default(), view: None };
         // SAFETY: as above.

@@ -1,21 +1,34 @@
 use std::ffi::c_char;
 
+use super::collect::collect;
+use super::page::{shmetrics_cursor, Page};
 use super::segment::segment_of;
 use super::segment::shmetrics_segment;
 use super::status::{fail, report, shmetrics_status};
 use super::{guard, guarded, null, shmetrics_str};
 use crate::expose::MEMORY_TO_RENDER;
 use crate::text::escaping::Escaping;
-use crate::{Cursor, Error, Exposition, Format, Reader};
+use crate::{Error, Exposition, Format, Reader};
 
 /// A read-only view of a segment, for rendering it. Freed by `shmetrics_reader_free`.
 pub struct shmetrics_reader {
     _private: [u8; 0],
 }
 
-/// A page being rendered, a piece at a time. Freed by `shmetrics_cursor_free`.
-pub struct shmetrics_cursor {
-    _private: [u8; 0],
+/// Begins a page of a segment, with what its collectors add.
+///
+/// # Safety
+/// `segment` is NULL or came from `shmetrics_segment_open`.
+unsafe fn begin(segment: *const shmetrics_segment) -> Result<Box<Page>, shmetrics_status> {
+    Error::unless_memory(MEMORY_TO_RENDER).map_err(report)?;
+    // SAFETY: the caller's promise.
+    let segment = unsafe { segment_of(segment)? };
+    let page = Box::into_raw(Box::new(Page::new(segment.cursor(Format::Text))));
+    // SAFETY: the page is this call's own, and comes from a box.
+    unsafe {
+        collect(segment.inner, page);
+        Ok(Box::from_raw(page))
+    }
 }
 
 /// Attaches to a segment, read-only. An empty name: `$SHMETRICS_SEGMENT`, else "default".
@@ -65,7 +78,9 @@ pub unsafe extern "C" fn shmetrics_reader_render(
 ) -> shmetrics_status {
     // SAFETY: the caller's promise.
     guarded(|| unsafe {
-        hand_over(&reader_of(reader)?.try_render(Format::Text).map_err(report)?, buffer, capacity, length)
+        let reader = reader_of(reader)?;
+        Error::unless_memory(MEMORY_TO_RENDER).map_err(report)?;
+        hand_over(&Page::new(reader.cursor(Format::Text)).render().map_err(report)?, buffer, capacity, length)
     })
 }
 
@@ -78,9 +93,7 @@ pub unsafe extern "C" fn shmetrics_segment_render(
     length: *mut usize,
 ) -> shmetrics_status {
     // SAFETY: the caller's promise.
-    guarded(|| unsafe {
-        hand_over(&segment_of(segment)?.reader().try_render(Format::Text).map_err(report)?, buffer, capacity, length)
-    })
+    guarded(|| unsafe { hand_over(&begin(segment)?.render().map_err(report)?, buffer, capacity, length) })
 }
 
 /// # Safety
@@ -118,9 +131,8 @@ pub unsafe extern "C" fn shmetrics_segment_cursor(
         if cursor.is_null() {
             return Err(null("where to put the cursor"));
         }
-        Error::unless_memory(MEMORY_TO_RENDER).map_err(report)?;
         // SAFETY: the caller's promise.
-        unsafe { *cursor = Box::into_raw(Box::new(segment_of(segment)?.cursor(Format::Text))).cast() };
+        unsafe { *cursor = Box::into_raw(begin(segment)?).cast() };
         Ok(())
     })
 }
@@ -137,7 +149,7 @@ pub unsafe extern "C" fn shmetrics_reader_cursor(
         }
         Error::unless_memory(MEMORY_TO_RENDER).map_err(report)?;
         // SAFETY: the caller's promise, who also frees the cursor before the reader.
-        unsafe { *cursor = Box::into_raw(Box::new(reader_of(reader)?.cursor(Format::Text))).cast() };
+        unsafe { *cursor = Box::into_raw(Box::new(Page::new(reader_of(reader)?.cursor(Format::Text)))).cast() };
         Ok(())
     })
 }
@@ -245,16 +257,6 @@ pub unsafe extern "C" fn shmetrics_accepts_gzip(accept_encoding: shmetrics_str) 
     guard(false, || crate::accepts_gzip(&String::from_utf8_lossy(unsafe { accept_encoding.bytes() })))
 }
 
-fn not_begun<'a>(cursor: &'a mut Cursor<'static>) -> Result<&'a mut Cursor<'static>, shmetrics_status> {
-    if cursor.has_begun() {
-        return Err(fail(
-            shmetrics_status::InvalidArgument,
-            "the page has begun; say this before the first bytes are taken",
-        ));
-    }
-    Ok(cursor)
-}
-
 /// Sets the exposition of the page; without this call it is text 0.0.4. Call it before the first
 /// read.
 #[no_mangle]
@@ -264,12 +266,12 @@ pub unsafe extern "C" fn shmetrics_cursor_set_exposition(
 ) -> shmetrics_status {
     guarded(|| {
         // SAFETY: the caller's promise.
-        let cursor = unsafe { cursor.cast::<Cursor<'static>>().as_mut() }.ok_or_else(|| null("the cursor"))?;
+        let page = unsafe { Page::of(cursor)? };
         let exposition = exposition.get().ok_or_else(|| {
             let (format, escaping) = (exposition.format, exposition.escaping);
             fail(shmetrics_status::InvalidArgument, format!("there is no format {format} with the escaping {escaping}"))
         })?;
-        not_begun(cursor)?.set_exposition(exposition);
+        page.not_begun()?.set_exposition(exposition);
         Ok(())
     })
 }
@@ -284,8 +286,8 @@ pub unsafe extern "C" fn shmetrics_cursor_add_filter(
 ) -> shmetrics_status {
     guarded(|| {
         // SAFETY: the caller's promise.
-        let (cursor, name) = unsafe { (cursor.cast::<Cursor<'static>>().as_mut(), name.text("the name")?) };
-        not_begun(cursor.ok_or_else(|| null("the cursor"))?)?.add_only(name);
+        let (page, name) = unsafe { (Page::of(cursor)?, name.text("the name")?) };
+        page.not_begun()?.add_only(name);
         Ok(())
     })
 }
@@ -305,9 +307,9 @@ pub unsafe extern "C" fn shmetrics_cursor_read(
         // SAFETY: the caller's promise. The bytes are only written to; zeroing them first makes
         // them a slice.
         unsafe {
+            let Some(cursor) = Page::of(cursor).ok().and_then(Page::cursor) else { return 0 };
             std::ptr::write_bytes(buffer, 0, capacity);
-            let buffer = std::slice::from_raw_parts_mut(buffer.cast::<u8>(), capacity);
-            (*cursor.cast::<Cursor<'static>>()).read(buffer)
+            cursor.read(std::slice::from_raw_parts_mut(buffer.cast::<u8>(), capacity))
         }
     })
 }
@@ -315,10 +317,12 @@ pub unsafe extern "C" fn shmetrics_cursor_read(
 /// Frees a cursor; NULL is ignored.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_cursor_free(cursor: *mut shmetrics_cursor) {
-    if !cursor.is_null() {
-        // SAFETY: the caller's promise.
-        guard((), || drop(unsafe { Box::from_raw(cursor.cast::<Cursor<'static>>()) }));
-    }
+    // SAFETY: the caller's promise. A collector does not own the page.
+    guard((), || unsafe {
+        if Page::of(cursor).is_ok_and(|page| !page.collecting) {
+            drop(Box::from_raw(cursor.cast::<Page>()));
+        }
+    });
 }
 
 /// The `Content-Type` of a page in the text format 0.0.4. Prometheus 3 rejects a page without it.

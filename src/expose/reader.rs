@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::format::exposition::{Exposition, Format};
 use super::inspect::{inspect, processes, Inspection, ProcessInfo};
-use super::page::cursor::{Cursor, PIECE, SEGMENT};
+use super::page::cursor::{Cursor, SEGMENT};
 use super::source::{LastUpdate, Looks, Source};
 use super::verify::check;
 use crate::os::host::Undisturbed;
@@ -229,24 +229,6 @@ impl Reader {
         let mut out = Vec::with_capacity(64 * 1024);
         self.cursor(exposition).render(&mut out, usize::MAX);
         out
-    }
-
-    /// As [`Reader::render`], with an error where the process has no memory for the page.
-    pub(crate) fn try_render(&self, exposition: impl Into<Exposition>) -> Result<Vec<u8>, Error> {
-        Error::unless_memory(MEMORY_TO_RENDER)?;
-        let (mut cursor, mut out) = (self.cursor(exposition), Vec::new());
-        loop {
-            // A piece is about 32 KiB and ends behind a series; the rest is for a large one. The
-            // page grows here, not in the cursor. The first allocation has room for two pieces
-            // more, so that a small page is never copied.
-            if out.capacity() - out.len() < MEMORY_TO_RENDER {
-                let more = out.len().max(MEMORY_TO_RENDER + 2 * PIECE);
-                out.try_reserve(more).map_err(|_| Error::NoMemory)?;
-            }
-            if !cursor.fill(&mut out) {
-                return Ok(out);
-            }
-        }
     }
 
     /// Renders a page into a writer, in pieces of about 32 KiB.

@@ -1,5 +1,5 @@
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::time::Instant;
 
 use super::exemplar;
@@ -190,6 +190,34 @@ impl Histogram {
 
     fn record(&self) -> u64 {
         self.inner.memory.offset_of(self.cells.cast()).wrapping_sub(histogram::SIZE)
+    }
+
+    /// The number of observations and their sum, over all processes, of the very same observations;
+    /// 0 once the series is removed.
+    pub fn value(&self) -> (u64, f64) {
+        let (memory, at) = (&self.inner.memory, self.record());
+        let kind = Kind::from_byte(memory.get8(at + entry::KIND));
+        let mask = match kind {
+            Some(Kind::GaugeHistogram) => FALLING_MASK,
+            _ if self.life == Life::FOREVER => u64::MAX,
+            _ => TAG_MASK,
+        };
+        let mut counts = Vec::new();
+        let sum = match self.native {
+            // Those of quantiles count a second time what the only cell has counted.
+            Some(shape) if kind != Some(Kind::Summary) => {
+                let ordinals: Vec<i32> = self.bounds.iter().map(|b| shape.ordinal(*b)).collect();
+                let (place, mut sketch) = (Place { at, life: self.life }, native::Sketch::default());
+                native::read(memory, place, mask, shape, &ordinals, &mut sketch, &mut counts, |_| true)
+            }
+            _ => read(memory, at, mask, self.bounds.len(), &mut counts),
+        };
+        // Acquire: all of it was read before this look at the life.
+        fence(Acquire);
+        match sum {
+            Some(sum) if !self.is_over() => (counts.iter().fold(0, |all, n| all.wrapping_add(*n)), sum),
+            _ => (0, 0.0),
+        }
     }
 
     /// Counts one observation.

@@ -241,8 +241,31 @@ CASE(shmetrics_summary_with_p) {
     shmetrics_histogram h;
     LABEL_SETS((shmetrics_summary_with_p(&labelled_summaries, &one, 1, &h), 0))
 }
+static bool add_sample(shmetrics_cursor *to, void *data) {
+    (void)data;
+    return shmetrics_cursor_add_sample(to, SHMETRICS_KIND_GAUGE, TEXT("g"), TEXT(""), &pair, 1, 1) == SHMETRICS_STATUS_OK;
+}
+static shmetrics_collector *collector;
+CASE(shmetrics_buckets_exponential) { (void)shmetrics_buckets_exponential(1, 2, (double[2]){0}, 2); }
+CASE(shmetrics_buckets_linear) { (void)shmetrics_buckets_linear(1, 2, (double[2]){0}, 2); }
+CASE(shmetrics_collector_remove) { shmetrics_collector_remove(collector); }
+CASE(shmetrics_counter_reset) { shmetrics_counter_reset(counter); }
+CASE(shmetrics_counter_reset_p) { shmetrics_counter_reset_p(&counter); }
+CASE(shmetrics_counter_set) { shmetrics_counter_set(counter, 1e6); }
+CASE(shmetrics_counter_set_p) { shmetrics_counter_set_p(&counter, 1e6); }
+CASE(shmetrics_cursor_add_sample) { (void)add_sample(cursor, NULL); }
+CASE(shmetrics_histogram_value) { shmetrics_histogram_value(native_histogram, NULL, &sink); }
+CASE(shmetrics_histogram_value_p) { shmetrics_histogram_value_p(&native_histogram, NULL, &sink); }
+CASE(shmetrics_segment_add_collector) {
+    (void)shmetrics_segment_add_collector(segment, add_sample, NULL, &collector);
+    (void)shmetrics_segment_render(segment, buffer, sizeof buffer, &length);
+}
 #define ENTRY(symbol) {#symbol, call_##symbol}
 static const struct { const char *symbol; void (*call)(void); } calls[] = {
+    ENTRY(shmetrics_buckets_exponential), ENTRY(shmetrics_buckets_linear), ENTRY(shmetrics_collector_remove),
+    ENTRY(shmetrics_counter_reset), ENTRY(shmetrics_counter_reset_p), ENTRY(shmetrics_counter_set),
+    ENTRY(shmetrics_counter_set_p), ENTRY(shmetrics_cursor_add_sample), ENTRY(shmetrics_histogram_value),
+    ENTRY(shmetrics_histogram_value_p), ENTRY(shmetrics_segment_add_collector),
     ENTRY(shmetrics_accepts_gzip), ENTRY(shmetrics_content_type), ENTRY(shmetrics_counter_add),
     ENTRY(shmetrics_counter_add_named), ENTRY(shmetrics_counter_add_u64), ENTRY(shmetrics_counter_add_with_exemplar),
     ENTRY(shmetrics_counter_clear), ENTRY(shmetrics_counter_inc), ENTRY(shmetrics_counter_is_removed),
@@ -332,6 +355,7 @@ static void prepare(void) {
     (void)shmetrics_info_with(labelled_infos, &value, 1);
     (void)shmetrics_states_with(labelled_states, &value, 1);
     CHECK_STATUS(shmetrics_counter_add_named(segment, TEXT("fixture_labelled"), &pair, 1, 1), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(shmetrics_segment_add_collector(segment, add_sample, NULL, &collector), SHMETRICS_STATUS_OK);
 }
 
 static struct { int came_back, error, state; } seen;

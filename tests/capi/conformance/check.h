@@ -59,5 +59,6 @@ void test_naming(void);
 void test_redefine(void);
 void test_memory(void);
 void test_points(void);
+void test_collect(void);
 
 #endif

@@ -1,0 +1,223 @@
+//! Families of the host that are in no segment, for the pages that this process makes.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+
+use super::page::{shmetrics_cursor, External, Page};
+use super::points::shmetrics_kind;
+use super::segment::{segment_of, shmetrics_label, shmetrics_segment};
+use super::status::{fail, report, shmetrics_status};
+use super::{guarded, null, shmetrics_str, slice};
+use crate::segment::Inner;
+use crate::{Error, Extra};
+
+/// A collector: adds samples to `cursor` by `shmetrics_cursor_add_sample`. `data` is what the
+/// collector was added with. False: what this call has added is left out, which pages of this
+/// process count in `shmetrics_collector_failures_total`.
+pub type shmetrics_collect_fn = Option<unsafe extern "C" fn(cursor: *mut shmetrics_cursor, data: *mut c_void) -> bool>;
+
+/// A collector that was added to a segment. Never freed.
+pub struct shmetrics_collector {
+    _private: [u8; 0],
+}
+
+/// Never freed, as another thread may be reading it.
+struct Collector {
+    segment: *const Inner,
+    collect: unsafe extern "C" fn(*mut shmetrics_cursor, *mut c_void) -> bool,
+    data: *mut c_void,
+    removed: AtomicBool,
+    /// Added before; NULL for the first.
+    before: *const Collector,
+}
+
+/// The collector that was added last. A list without locks: a child has it, whenever it is forked.
+static LAST: AtomicPtr<Collector> = AtomicPtr::new(std::ptr::null_mut());
+/// Calls of collectors that returned false, and samples of theirs that were refused.
+static FAILURES: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// Whether this thread is in a collector. Pages that a collector begins have no collectors.
+    static COLLECTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Adds a collector: `collect` is called for each page that this process begins of the segment, by
+/// `shmetrics_segment_cursor` or `shmetrics_segment_render`, before that call returns and in its
+/// thread. Collectors are called in the order in which they were added. Exporters and readers in
+/// other processes do not call them: their pages have the families of the segment alone.
+///
+/// * Threads: several threads that begin pages may be in the same collector at the same time.
+/// * Fork: a child has the collectors of its parent, and calls them for its own pages.
+/// * Calls: a collector may call everything in this library. A page that it begins itself has no
+///   samples of collectors. A collector that it adds takes part from the next page on.
+/// * A collector must return: it may not throw an exception or `longjmp`. While it runs, the thread
+///   cannot be cancelled.
+///
+/// `*collector`, unless it is NULL, is for `shmetrics_collector_remove`.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_segment_add_collector(
+    segment: *mut shmetrics_segment,
+    collect: shmetrics_collect_fn,
+    data: *mut c_void,
+    collector: *mut *mut shmetrics_collector,
+) -> shmetrics_status {
+    guarded(|| {
+        // SAFETY: the caller's promise.
+        let segment = unsafe { segment_of(segment)? };
+        let collect = collect.ok_or_else(|| null("the collector"))?;
+        Error::unless_memory(size_of::<Collector>()).map_err(report)?;
+        let mut before = LAST.load(Acquire);
+        let added = Box::into_raw(Box::new(Collector {
+            segment: segment.inner,
+            collect,
+            data,
+            removed: AtomicBool::new(false),
+            before,
+        }));
+        // Release publishes the fields to `collect`.
+        while let Err(now) = LAST.compare_exchange_weak(before, added, Release, Acquire) {
+            before = now;
+            // SAFETY: only this thread has it so far.
+            unsafe { (*added).before = before };
+        }
+        // SAFETY: the caller's promise.
+        if let Some(collector) = unsafe { collector.as_mut() } {
+            *collector = added.cast();
+        }
+        Ok(())
+    })
+}
+
+/// Removes a collector; NULL is ignored. No page that is begun afterwards calls it. A call that
+/// another thread has begun goes on: what `data` points to must stay valid until it has returned.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_collector_remove(collector: *mut shmetrics_collector) {
+    // SAFETY: the caller's promise: NULL, or from `shmetrics_segment_add_collector`.
+    if let Some(collector) = unsafe { collector.cast::<Collector>().as_ref() } {
+        collector.removed.store(true, Release);
+    }
+}
+
+/// Adds a sample of a family that is in no segment to the page of a cursor: from a collector, or
+/// before the first read. `kind` is `SHMETRICS_KIND_COUNTER` or `SHMETRICS_KIND_GAUGE`. The first
+/// sample of a family makes it, with its help. A sample with the same labels as one before replaces
+/// it. Names are letters, digits and `_`, and do not begin with `shmetrics_`. A family of the
+/// segment with the same name prevails, and `shmetrics_conflicts` counts the other one.
+#[no_mangle]
+pub unsafe extern "C" fn shmetrics_cursor_add_sample(
+    cursor: *mut shmetrics_cursor,
+    kind: u32,
+    name: shmetrics_str,
+    help: shmetrics_str,
+    labels: *const shmetrics_label,
+    count: usize,
+    value: f64,
+) -> shmetrics_status {
+    guarded(|| {
+        // SAFETY: the caller's promise.
+        let page = unsafe { Page::of(cursor)? };
+        let added = (|| {
+            // SAFETY: as above.
+            let (name, help) = unsafe { (name.text("the name")?, help.text("the help")?) };
+            // SAFETY: as above.
+            let labels = unsafe { slice(labels, count, "labels")? };
+            let text = |label: &shmetrics_label| {
+                // SAFETY: as above.
+                unsafe { Ok((label.name.text("a label's name")?, label.value.text("a label's value")?)) }
+            };
+            let labels = labels.iter().map(text).collect::<Result<Vec<_>, shmetrics_status>>()?;
+            page.add_sample(kind, name, help, &labels, value)
+        })();
+        if added.is_err() && page.collecting {
+            FAILURES.fetch_add(1, Relaxed); // a number of its own
+        }
+        added
+    })
+}
+
+impl Page {
+    fn add_sample(
+        &mut self,
+        kind: u32,
+        name: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+        value: f64,
+    ) -> Result<(), shmetrics_status> {
+        const COUNTER: u32 = shmetrics_kind::Counter as u32;
+        const GAUGE: u32 = shmetrics_kind::Gauge as u32;
+        self.not_begun()?;
+        if name.starts_with("shmetrics_") {
+            let message = "names of the host do not begin with `shmetrics_`";
+            return Err(fail(shmetrics_status::InvalidName, message));
+        }
+        Error::unless_memory(64 << 10).map_err(report)?;
+        let base = if kind == COUNTER { name.strip_suffix("_total").unwrap_or(name) } else { name };
+        if let Some(family) = self.external.iter_mut().rev().find(|family| family.base == base) {
+            if family.kind != kind {
+                let message = format!("{name} is of another type in a sample before");
+                return Err(fail(shmetrics_status::Conflict, message));
+            }
+            return family.family.add(labels, value).map_err(report);
+        }
+        let mut family = match kind {
+            COUNTER => Extra::counter(name, help),
+            GAUGE => Extra::gauge(name, help),
+            _ => {
+                let message = format!("kind {kind}: a sample is of a counter or a gauge");
+                return Err(fail(shmetrics_status::InvalidArgument, message));
+            }
+        }
+        .map_err(report)?;
+        family.add(labels, value).map_err(report)?;
+        self.external.push(External { base: base.to_owned(), kind, family });
+        Ok(())
+    }
+}
+
+/// Lets the collectors of a segment add to a page of it.
+///
+/// # Safety
+/// `page` came from a box, and only this thread uses it.
+pub(super) unsafe fn collect(segment: &Inner, page: *mut Page) {
+    let of_segment = |one: &&Collector| std::ptr::eq(one.segment, segment) && !one.removed.load(Acquire);
+    let mut all: Vec<&Collector> = all().filter(of_segment).collect();
+    if all.is_empty() || COLLECTING.replace(true) {
+        return;
+    }
+    all.reverse();
+    for one in all {
+        // SAFETY: the caller's promise; no reference to the page is held during the call.
+        unsafe {
+            let before = (*page).external.clone();
+            (*page).collecting = true;
+            let succeeded = (one.collect)(page.cast(), one.data);
+            (*page).collecting = false;
+            if !succeeded {
+                (*page).external = before;
+                FAILURES.fetch_add(1, Relaxed); // a number of its own
+            }
+        }
+    }
+    COLLECTING.set(false);
+    const HELP: &str = "Calls of collectors that failed in this process, and samples of theirs that were refused.";
+    let failures = Extra::counter("shmetrics_collector_failures_total", HELP)
+        .and_then(|family| family.sample(&[], FAILURES.load(Relaxed) as f64));
+    if let Ok(family) = failures {
+        // SAFETY: as above.
+        unsafe { (*page).external.push(External { base: String::new(), kind: 0, family }) };
+    }
+}
+
+/// All collectors of the process, the last first.
+fn all() -> impl Iterator<Item = &'static Collector> {
+    // Acquire pairs with the addition.
+    let mut next: *const Collector = LAST.load(Acquire);
+    std::iter::from_fn(move || {
+        // SAFETY: NULL, or a collector, which is never freed, and whose link is not written again.
+        let one = unsafe { next.as_ref()? };
+        next = one.before;
+        Some(one)
+    })
+}

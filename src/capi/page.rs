@@ -1,0 +1,84 @@
+//! A page that C reads in pieces, and what a program adds to it before it begins.
+
+use super::null;
+use super::status::{fail, shmetrics_status};
+use crate::expose::MEMORY_TO_RENDER;
+use crate::{Cursor, Error, Extra};
+
+/// A page that is read in pieces. Freed by `shmetrics_cursor_free`.
+pub struct shmetrics_cursor {
+    _private: [u8; 0],
+}
+
+/// A family that is in no segment.
+#[derive(Clone)]
+pub(super) struct External {
+    /// The name without the `_total` of a counter.
+    pub(super) base: String,
+    pub(super) kind: u32,
+    pub(super) family: Extra,
+}
+
+/// A cursor of C: a page, and what a program adds to it before the page begins.
+pub(super) struct Page {
+    /// `None` only while the families of the host are added to it.
+    cursor: Option<Cursor<'static>>,
+    pub(super) external: Vec<External>,
+    /// Whether a collector is adding to the page: it can be neither read nor freed.
+    pub(super) collecting: bool,
+}
+
+impl Page {
+    pub(super) fn new(cursor: Cursor<'static>) -> Self {
+        Page { cursor: Some(cursor), external: Vec::new(), collecting: false }
+    }
+
+    /// # Safety
+    /// `page` is NULL or came from `shmetrics_..._cursor`.
+    pub(super) unsafe fn of<'a>(page: *mut shmetrics_cursor) -> Result<&'a mut Page, shmetrics_status> {
+        // SAFETY: the caller's promise.
+        unsafe { page.cast::<Page>().as_mut() }.ok_or_else(|| null("the cursor"))
+    }
+
+    /// The cursor, before its page has begun.
+    pub(super) fn not_begun(&mut self) -> Result<&mut Cursor<'static>, shmetrics_status> {
+        match self.cursor.as_mut() {
+            Some(cursor) if !cursor.has_begun() => Ok(cursor),
+            _ => Err(fail(shmetrics_status::InvalidArgument, "the page has begun; call this before the first read")),
+        }
+    }
+
+    /// The cursor with all families. `None` within a collector.
+    pub(super) fn cursor(&mut self) -> Option<&mut Cursor<'static>> {
+        if self.collecting {
+            return None;
+        }
+        for External { family, .. } in self.external.drain(..) {
+            self.cursor = self.cursor.take().map(|cursor| cursor.with(family));
+        }
+        self.cursor.as_mut()
+    }
+
+    pub(super) fn into_cursor(mut self) -> Option<Cursor<'static>> {
+        self.cursor();
+        self.cursor
+    }
+
+    /// The whole page, with an error where the process has no memory for it.
+    pub(super) fn render(mut self) -> Result<Vec<u8>, Error> {
+        let mut page = Vec::new();
+        while let Some(cursor) = self.cursor() {
+            // A piece is about 32 KiB and ends behind a series; the rest is for a large one. The
+            // page grows here, not in the cursor. The first allocation has room for two pieces
+            // more, so that a small page is never copied.
+            if page.capacity() - page.len() < MEMORY_TO_RENDER {
+                let more = page.len().max(MEMORY_TO_RENDER + (64 << 10));
+                page.try_reserve(more).map_err(|_| Error::NoMemory)?;
+            }
+            if !cursor.fill(&mut page) {
+                break;
+            }
+        }
+        Ok(page)
+    }
+}
