@@ -1,23 +1,23 @@
-// shmetrics for C++17: value handles, RAII guards and errors over shmetrics.h, header only.
+// shmetrics for C++17: segments, pages and errors over shmetrics.h, header only. The metrics are in
+// shmetrics_metrics.hpp, which this header includes.
 //
-//   auto segment  = shmetrics::segment::open("shop"); auto requests =
-//   segment.register_counter({"http_requests_total", "Requests served.", {"method", "status"}});
-//   auto ok       = requests.with({"GET", "200"});   // look a label set up once, keep the handle
-//   ok.inc();                                        // no lock, no allocation, async-signal-safe
+//   auto segment  = shmetrics::segment::open("shop");
+//   auto requests = segment.register_counter(
+//       {"http_requests_total", "Requests served.", {"method", "status"}});
+//   auto ok       = requests.with("GET", "200");  // look a label set up once, keep the handle
+//   ok.inc();                                     // no lock, no memory, async-signal-safe
 //
-// What can fail comes twice: open() throws shmetrics::error, try_open() returns a
-// shmetrics::result. A host built without exceptions sees only the second form. Updates cannot fail
+// Each call that can fail has two forms: open() throws shmetrics::error, try_open() returns a
+// shmetrics::result. A program without exceptions has the second form alone. Updates cannot fail
 // and are noexcept. Link with the C library.
 #ifndef SHMETRICS_HPP
 #define SHMETRICS_HPP
 
-#include "shmetrics.h"
+#include "shmetrics_metrics.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -52,8 +52,7 @@ enum class status_code : std::uint32_t {
   buffer_too_small = SHMETRICS_STATUS_BUFFER_TOO_SMALL,
 };
 
-// How the per-process values of a gauge become one page; `shared` is a single cell that everyone
-// writes.
+// How a page combines the values of several processes; `shared` is one value for all of them.
 enum class gauge_mode : std::uint32_t {
   shared = SHMETRICS_GAUGE_SHARED,
   all = SHMETRICS_GAUGE_ALL,
@@ -78,8 +77,8 @@ class error : public std::runtime_error {
   status_code status_;
 };
 
-// A value or the error that stands in its place. `*` and `->` need a value, error() needs an error:
-// test first.
+// A value, or an error in its place. `*` and `->` need a value, and error() needs an error: test
+// which there is first.
 template <class T>
 class [[nodiscard]] result {
  public:
@@ -107,17 +106,28 @@ class [[nodiscard]] result {
 // The result of a call that returns nothing else.
 using outcome = result<std::monostate>;
 
+// A text that an object keeps: made of whatever makes a text_view.
+class text {
+ public:
+  text() = default;
+  template <class Text, class = std::enable_if_t<detail::is_text<Text>>>
+  text(const Text& view) : value_(std::string_view(text_view(view))) {}
+  operator std::string_view() const noexcept { return value_; }
+
+ private:
+  std::string value_{};
+};
+
 namespace detail {
 
-inline shmetrics_str str(std::string_view text) noexcept { return {text.data(), text.size()}; }
-
-inline std::vector<shmetrics_str> strs(const std::vector<std::string_view>& texts) {
-  std::vector<shmetrics_str> out(texts.size());
-  std::transform(texts.begin(), texts.end(), out.begin(), str);
+template <class Text>
+std::vector<shmetrics_str> strs(const std::vector<Text>& texts) {
+  std::vector<shmetrics_str> out;
+  for (const Text& text : texts) out.push_back(str(text));
   return out;
 }
 
-// The error of the call that just failed in this thread.
+// The error of the last call that failed in this thread.
 inline error last_error(shmetrics_status status) {
   std::string message(shmetrics_last_error(nullptr, 0) + 1, '\0');  // C writes a NUL too
   message.resize(std::min(shmetrics_last_error(message.data(), message.size()), message.size() - 1));
@@ -130,326 +140,42 @@ inline outcome check(shmetrics_status status) {
   return std::monostate{};
 }
 
-// A C handle by value. Default-made it is inert: updates do nothing.
-template <class Raw>
-class handle {
- public:
-  constexpr handle() noexcept = default;
-  explicit constexpr handle(Raw raw) noexcept : raw_(raw) {}
-  constexpr Raw raw() const noexcept { return raw_; }
-
- private:
-  Raw raw_{};
-};
-
 }  // namespace detail
 
-// Names and values: {{"method", "GET"}, {"status", "200"}}.
-using labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
-// Labels that say what an observation was an example of: {{"trace_id", id}}.
-using exemplar = labels;
-
-namespace detail {
-
-// Hands labels to a C call, without allocation.
-template <class Call>
-auto with_labels(labels labels, Call call) noexcept {
-  // So many are refused, however many more follow: a family has fewer labels, and an exemplar of
-  // them more than 128 characters.
-  std::array<shmetrics_label, 129> raw;
-  const std::size_t count = std::min(labels.size(), raw.size());
-  std::transform(labels.begin(), labels.begin() + count, raw.begin(),
-                 [](const auto& label) { return shmetrics_label{str(label.first), str(label.second)}; });
-  return call(raw.data(), count);
-}
-
-}  // namespace detail
-
-// A sum that only grows. Copy it freely, keep it for the process' life and across fork; so for
-// every handle below.
-class counter : public detail::handle<shmetrics_counter> {
- public:
-  using handle::handle;
-  using family_handle = shmetrics_counter_family;
-  static counter find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return counter(shmetrics_counter_with(family, values, count));
-  }
-  static bool remove(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return shmetrics_counter_remove(family, values, count);
-  }
-  static std::uint64_t clear(family_handle family) noexcept { return shmetrics_counter_clear(family); }
-  // Whether the series has been removed: updates count nowhere, and `with` makes a new one.
-  bool is_removed() const noexcept { return shmetrics_counter_is_removed(raw()); }
-
-  void inc() const noexcept { shmetrics_counter_inc(raw()); }
-  // Whole numbers count exactly, beyond 2^53 too. Negative, NaN and infinite ones are ignored, and
-  // counted as rejected.
-  template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number> && !std::is_same_v<Number, bool>>>
-  void add(Number number) const noexcept {
-    if constexpr (std::is_integral_v<Number>) {
-      if (number >= Number{0}) return shmetrics_counter_add_u64(raw(), static_cast<std::uint64_t>(number));
-    }
-    shmetrics_counter_add(raw(), static_cast<double>(number));
-  }
-  // Keeps the labels as the counter's exemplar, at most one in spec::exemplar_interval_seconds.
-  void add_with_exemplar(double number, exemplar pairs) const noexcept {
-    detail::with_labels(pairs, [&](const shmetrics_label* all, std::size_t count) {
-      shmetrics_counter_add_with_exemplar(raw(), number, all, count);
-    });
-  }
-  double value() const noexcept { return shmetrics_counter_value(raw()); }
-
-  const counter& operator++() const noexcept { inc(); return *this; }
-  counter operator++(int) const noexcept { inc(); return *this; }
-  template <class Number>
-  const counter& operator+=(Number number) const noexcept { add(number); return *this; }
-};
-
-// Adds one to a gauge for its own lifetime.
-class in_progress;
-
-// A value that goes up and down.
-class gauge : public detail::handle<shmetrics_gauge> {
- public:
-  using handle::handle;
-  using family_handle = shmetrics_gauge_family;
-  static gauge find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return gauge(shmetrics_gauge_with(family, values, count));
-  }
-  static bool remove(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return shmetrics_gauge_remove(family, values, count);
-  }
-  static std::uint64_t clear(family_handle family) noexcept { return shmetrics_gauge_clear(family); }
-  // Whether the series has been removed: updates count nowhere, and `with` makes a new one.
-  bool is_removed() const noexcept { return shmetrics_gauge_is_removed(raw()); }
-
-  void set(double value) const noexcept { shmetrics_gauge_set(raw(), value); }
-  void add(double value) const noexcept { shmetrics_gauge_add(raw(), value); }
-  void inc() const noexcept { shmetrics_gauge_inc(raw()); }
-  void dec() const noexcept { shmetrics_gauge_dec(raw()); }
-  void set_to_now() const noexcept { shmetrics_gauge_set_to_now(raw()); }  // Unix time, in seconds
-  in_progress track() const noexcept;
-
-  const gauge& operator++() const noexcept { inc(); return *this; }
-  gauge operator++(int) const noexcept { inc(); return *this; }
-  const gauge& operator--() const noexcept { dec(); return *this; }
-  gauge operator--(int) const noexcept { dec(); return *this; }
-};
-
-class [[nodiscard]] in_progress {
- public:
-  explicit in_progress(gauge target) noexcept : target_(target) { target_.inc(); }
-  in_progress(in_progress&& other) noexcept : target_(std::exchange(other.target_, gauge())) {}
-  in_progress& operator=(in_progress&&) = delete;
-  ~in_progress() { target_.dec(); }
-
- private:
-  gauge target_;
-};
-
-inline in_progress gauge::track() const noexcept { return in_progress(*this); }
-
-// Observes the seconds of its own lifetime, unless stopped earlier or discarded.
-class timer;
-
-// A distribution: counts per bucket, and their sum.
-class histogram : public detail::handle<shmetrics_histogram> {
- public:
-  using handle::handle;
-  using family_handle = shmetrics_histogram_family;
-  static histogram find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return histogram(shmetrics_histogram_with(family, values, count));
-  }
-  static bool remove(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return shmetrics_histogram_remove(family, values, count);
-  }
-  static std::uint64_t clear(family_handle family) noexcept { return shmetrics_histogram_clear(family); }
-  // Whether the series has been removed: updates count nowhere, and `with` makes a new one.
-  bool is_removed() const noexcept { return shmetrics_histogram_is_removed(raw()); }
-
-  void observe(double value) const noexcept { shmetrics_histogram_observe(raw(), value); }
-  // Keeps the labels as the bucket's exemplar, at most one in spec::exemplar_interval_seconds.
-  void observe_with_exemplar(double value, exemplar pairs) const noexcept {
-    detail::with_labels(pairs, [&](const shmetrics_label* all, std::size_t count) {
-      shmetrics_histogram_observe_with_exemplar(raw(), value, all, count);
-    });
-  }
-  timer start_timer() const noexcept;
-};
-
-// The count and the sum of observations.
-class summary : public detail::handle<shmetrics_histogram> {
- public:
-  using handle::handle;
-  using family_handle = shmetrics_summary_family;
-  static summary find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return summary(shmetrics_summary_with(family, values, count));
-  }
-  static bool remove(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return shmetrics_summary_remove(family, values, count);
-  }
-  static std::uint64_t clear(family_handle family) noexcept { return shmetrics_summary_clear(family); }
-  bool is_removed() const noexcept { return shmetrics_histogram_is_removed(raw()); }
-
-  void observe(double value) const noexcept { shmetrics_histogram_observe(raw(), value); }
-  timer start_timer() const noexcept;
-};
-
-// A distribution whose observations can be taken back, such as the ages of the jobs in a queue.
-class gauge_histogram : public detail::handle<shmetrics_histogram> {
- public:
-  using handle::handle;
-  using family_handle = shmetrics_histogram_family;
-  static gauge_histogram find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return gauge_histogram(shmetrics_histogram_with(family, values, count));
-  }
-  static bool remove(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return shmetrics_histogram_remove(family, values, count);
-  }
-  static std::uint64_t clear(family_handle family) noexcept { return shmetrics_histogram_clear(family); }
-  bool is_removed() const noexcept { return shmetrics_histogram_is_removed(raw()); }
-
-  void observe(double value) const noexcept { shmetrics_histogram_observe(raw(), value); }
-  // Takes back an observation of this value, by whichever process it was made.
-  void unobserve(double value) const noexcept { shmetrics_histogram_unobserve(raw(), value); }
-};
-
-namespace detail {
-
-class states : public handle<shmetrics_states> {
- public:
-  using handle::handle;
-  using family_handle = shmetrics_states_family;
-  static bool remove(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return shmetrics_states_remove(family, values, count);
-  }
-  static std::uint64_t clear(family_handle family) noexcept { return shmetrics_states_clear(family); }
-  bool is_removed() const noexcept { return shmetrics_states_is_removed(raw()); }
-};
-
-}  // namespace detail
-
-// Several states, each on or off: those of spec::states, by their places there.
-class state_set : public detail::states {
- public:
-  using states::states;
-  static state_set find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return state_set(shmetrics_states_with(family, values, count));
-  }
-  void set(std::size_t state, bool on) const noexcept { shmetrics_state_set_set(raw(), state, on); }
-};
-
-// One of the states of spec::states, by its place there; at first the first.
-class enumeration : public detail::states {
- public:
-  using states::states;
-  static enumeration find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return enumeration(shmetrics_states_with(family, values, count));
-  }
-  void set(std::size_t state) const noexcept { shmetrics_enum_set(raw(), state); }
-};
-
-// Information in labels: there from `with` on, until it is removed. False if it could not be.
-class info {
- public:
-  constexpr info() noexcept = default;
-  using family_handle = shmetrics_info_family;
-  static info find(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return info(shmetrics_info_with(family, values, count));
-  }
-  static bool remove(family_handle family, const shmetrics_str* values, std::size_t count) noexcept {
-    return shmetrics_info_remove(family, values, count);
-  }
-  static std::uint64_t clear(family_handle family) noexcept { return shmetrics_info_clear(family); }
-  explicit operator bool() const noexcept { return there_; }
-
- private:
-  explicit info(bool there) noexcept : there_(there) {}
-  bool there_ = false;
-};
-
-class [[nodiscard]] timer {
- public:
-  explicit timer(histogram target) noexcept : target_(target), start_(shmetrics_timer_start()) {}
-  timer(timer&& other) noexcept : target_(std::exchange(other.target_, histogram())), start_(other.start_) {}
-  timer& operator=(timer&&) = delete;
-  ~timer() { stop(); }
-
-  void stop() noexcept { shmetrics_histogram_observe_since(std::exchange(target_, histogram()).raw(), start_); }
-  void discard() noexcept { target_ = histogram(); }
-
- private:
-  histogram target_;
-  std::uint64_t start_;
-};
-
-inline timer histogram::start_timer() const noexcept { return timer(*this); }
-inline timer summary::start_timer() const noexcept { return timer(histogram(raw())); }
-
-// A metric name with its label names. `with` finds the handle of a set of label values, creating
-// the series at first sight; a full segment gives the overflow series, a wrong number of values an
-// inert handle.
-template <class Metric>
-class family : public detail::handle<typename Metric::family_handle> {
- public:
-  using detail::handle<typename Metric::family_handle>::handle;
-
-  // with("GET", "/", "200"); with() for a family that has no labels
-  template <class... Values, class = std::enable_if_t<(std::is_convertible_v<const Values&, std::string_view> && ...)>>
-  Metric with(const Values&... values) const noexcept {
-    const std::array<shmetrics_str, sizeof...(Values)> raw{{detail::str(std::string_view(values))...}};
-    return Metric::find(this->raw(), raw.data(), raw.size());
-  }
-  // with({"GET", "/", "200"})
-  Metric with(std::initializer_list<std::string_view> values) const noexcept {
-    return with(values.begin(), values.size());
-  }
-  Metric with(const std::string_view* values, std::size_t count) const noexcept {
-    std::array<shmetrics_str, 64> raw;  // no family has more labels
-    if (count > raw.size()) return Metric::find(this->raw(), nullptr, count);
-    std::transform(values, values + count, raw.begin(), detail::str);
-    return Metric::find(this->raw(), raw.data(), count);
-  }
-
-  // remove("GET", "/", "200"): for all processes, from now on. False if there is no such series.
-  template <class... Values, class = std::enable_if_t<(std::is_convertible_v<const Values&, std::string_view> && ...)>>
-  bool remove(const Values&... values) const noexcept {
-    const std::array<shmetrics_str, sizeof...(Values)> raw{{detail::str(std::string_view(values))...}};
-    return Metric::remove(this->raw(), raw.data(), raw.size());
-  }
-  // All series that are there now; how many there were.
-  std::uint64_t clear() const noexcept { return Metric::clear(this->raw()); }
-};
-
-using counter_family = family<counter>;
-using gauge_family = family<gauge>;
-using histogram_family = family<histogram>;
-using summary_family = family<summary>;
-using gauge_histogram_family = family<gauge_histogram>;
-using state_set_family = family<state_set>;
-using enumeration_family = family<enumeration>;
-using info_family = family<info>;
-
-// What to register: {"name", "help", {"label", ...}}, or by name in C++20. The texts need to live
-// only for the call.
+// The definition of a family: {"name", "help", {"label", ...}}, or fields by name in C++20. See
+// shmetrics_family_spec in the C header.
 struct spec {
-  std::string_view name{};
-  std::string_view help{};
-  std::vector<std::string_view> labels{};
-  std::string_view unit{};
-  std::vector<double> buckets{};           // histograms; none: the Prometheus defaults
-  std::uint64_t max_series = 0;            // 0: no limit of its own
-  double expire_after_seconds = 0;         // without an update; 0: never
-  std::vector<std::string_view> states{};  // state sets and enumerations
-  double exemplar_interval_seconds = 0;    // 0: a second
-  double native_factor = 0;                // histograms: growth of buckets, such as 1.1; 0: none
-  double native_zero_threshold = 0;        // 0: 2^-128; negative: only 0 is zero
-  std::uint32_t native_max_buckets = 0;    // on pages; 0: 160
-  std::vector<double> quantiles{};         // summaries: of all processes, each right to 1.1 %
-  double quantile_max_age_seconds = 0;     // that they look back; 0: ten minutes
-  bool exact_name = false;                 // counters: text and protobuf do not add _total
-  bool replace = false;                    // takes the place of another definition
+  text name{};
+  text help{};
+  std::vector<text> labels{};
+  text unit{};
+  std::vector<double> buckets{};         // histograms; none: Prometheus' defaults
+  std::uint64_t max_series = 0;          // 0: no limit
+  double expire_after_seconds = 0;       // without an update; 0: never
+  std::vector<text> states{};            // state sets and enumerations
+  double exemplar_interval_seconds = 0;  // 0: one second
+  double native_factor = 0;              // histograms: growth of buckets, such as 1.1; 0: none
+  double native_zero_threshold = 0;      // 0: 2^-128; negative: the bucket is for 0 alone
+  std::uint32_t native_max_buckets = 0;  // on pages; 0: 160
+  std::vector<double> quantiles{};       // summaries: of all processes, each exact to 1.1 %
+  double quantile_max_age_seconds = 0;   // of an observation; 0: ten minutes
+  bool exact_name = false;               // counters: text and protobuf do not add _total
+  bool replace = false;                  // takes the place of another definition
 };
+
+// The upper bounds of `count` buckets: start, start + width, start + 2 * width and so on. Empty if
+// the bounds would not rise.
+inline std::vector<double> linear_buckets(double start, double width, std::size_t count) {
+  std::vector<double> bounds(count <= SHMETRICS_MAX_BUCKETS ? count : 0);
+  if (shmetrics_buckets_linear(start, width, bounds.data(), bounds.size()) != SHMETRICS_STATUS_OK) bounds.clear();
+  return bounds;
+}
+// The same, each `factor` times the one before.
+inline std::vector<double> exponential_buckets(double start, double factor, std::size_t count) {
+  std::vector<double> bounds(count <= SHMETRICS_MAX_BUCKETS ? count : 0);
+  if (shmetrics_buckets_exponential(start, factor, bounds.data(), bounds.size()) != SHMETRICS_STATUS_OK) bounds.clear();
+  return bounds;
+}
 
 // An exposition format.
 enum class format : std::uint32_t {
@@ -460,24 +186,24 @@ enum class format : std::uint32_t {
   protobuf = SHMETRICS_FORMAT_PROTOBUF,
 };
 
-// What becomes of characters of names that not every scraper takes.
+// How names are escaped for scrapers that do not take all characters.
 enum class escaping : std::uint32_t {
-  unnamed = SHMETRICS_ESCAPING_DEFAULT,  // as underscores, but not said in the content type
+  unnamed = SHMETRICS_ESCAPING_DEFAULT,  // as underscores, and the content type does not name it
   underscores = SHMETRICS_ESCAPING_UNDERSCORES,
   dots = SHMETRICS_ESCAPING_DOTS,
   values = SHMETRICS_ESCAPING_VALUES,
   allow_utf8 = SHMETRICS_ESCAPING_ALLOW_UTF8,
 };
 
-// How a page is written; default-made, as text 0.0.4.
+// The form of a page. Default-constructed, it is text 0.0.4.
 class exposition {
  public:
   exposition(format as = format::text, escaping names = escaping::unnamed) noexcept {
     raw_.format = static_cast<std::uint32_t>(as);
     raw_.escaping = static_cast<std::uint32_t>(names);
   }
-  // What to answer to a scraper that sends this Accept header; an empty one if it sends none.
-  static exposition negotiate(std::string_view accept) noexcept {
+  // The exposition for a scraper that sends this Accept header, or an empty one if it sends none.
+  static exposition negotiate(text_view accept) noexcept {
     exposition negotiated;
     negotiated.raw_ = shmetrics_negotiate(detail::str(accept));
     return negotiated;
@@ -497,7 +223,7 @@ class exposition {
 
 // Whether to compress the answer to a request with this Accept-Encoding header by gzip. In any case
 // send `Vary: Accept, Accept-Encoding`.
-inline bool accepts_gzip(std::string_view accept_encoding) noexcept {
+inline bool accepts_gzip(text_view accept_encoding) noexcept {
   return shmetrics_accepts_gzip(detail::str(accept_encoding));
 }
 
@@ -506,21 +232,20 @@ inline bool accepts_gzip(std::string_view accept_encoding) noexcept {
 // copies of all texts.
 class options {
  public:
-  options() : options(std::string_view()) {}
-  options(std::string_view name) : name_(name) { shmetrics_options_init(&raw_); }
-  options(const char* name) : options(name ? std::string_view(name) : std::string_view()) {}
-  options(const std::string& name) : options(std::string_view(name)) {}
+  options() : options(text_view()) {}
+  template <class Text, class = std::enable_if_t<detail::is_text<Text>>>
+  options(const Text& name) : name_(name) { shmetrics_options_init(&raw_); }
 
   options& create_new() noexcept { return choose(SHMETRICS_CREATE_NEW); }  // it must not exist
   options& attach() noexcept { return choose(SHMETRICS_ATTACH); }          // it must exist
-  // nameless, for forked children
+  // A segment without a name, for forked children.
   options& anonymous() noexcept { return choose(SHMETRICS_ANONYMOUS); }
   options& mode(std::uint32_t file_mode) noexcept { return set(raw_.mode, file_mode); }
   // The owner and the group of a new segment's file: a name, or a number in digits.
-  options& owner(std::string_view user) { return set(owner_, user); }
-  options& group(std::string_view group) { return set(group_, group); }
+  options& owner(text_view user) { owner_ = user; return *this; }
+  options& group(text_view group) { group_ = group; return *this; }
   // Users, separated by commas, in whose segments this process may count: see the C header.
-  options& trust(std::string_view users) { return set(trust_, users); }
+  options& trust(text_view users) { trust_ = users; return *this; }
   options& max_size(std::uint64_t bytes) noexcept { return set(raw_.max_size, bytes); }
   options& max_series(std::uint64_t count) noexcept { return set(raw_.max_series, count); }
   options& max_processes(std::uint32_t count) noexcept { return set(raw_.max_processes, count); }
@@ -530,12 +255,12 @@ class options {
   options& short_bounds(bool yes = true) noexcept {  // le="1" instead of le="1.0" in text
     return set(raw_.bounds, yes ? SHMETRICS_BOUNDS_SHORT : SHMETRICS_BOUNDS_CANONICAL);
   }
-  // of a host that numbers its reloads
+  // For a host that numbers its reloads.
   options& generation(std::uint64_t number) noexcept { return set(raw_.generation, number); }
-  // begin anew if nobody counts any more
+  // Replaces a segment that no process has open for counting.
   options& reset_if_unused() noexcept { return set(raw_.reset_if_unused, 1); }
   // A label that all series of a new segment have in front of theirs.
-  options& label(std::string_view name, std::string_view value) {
+  options& label(text_view name, text_view value) {
     labels_.emplace_back(name, value);
     return *this;
   }
@@ -553,12 +278,12 @@ class options {
     raw.label_count = pairs.size();
     return shmetrics_segment_open(&raw, segment);
   }
-  // What excludes each other; NULL if nothing does.
+  // Why two of the settings exclude each other; NULL if none do.
   const char* conflict() const noexcept { return conflict_; }
 
  private:
   template <class Field, class Value>
-  options& set(Field& field, Value value) noexcept(std::is_arithmetic_v<Field>) {
+  options& set(Field& field, Value value) noexcept {
     field = static_cast<Field>(value);
     return *this;
   }
@@ -574,55 +299,174 @@ class options {
   }
 
   shmetrics_options raw_{};
-  std::string name_{}, owner_{}, group_{}, trust_{};
-  std::vector<std::pair<std::string, std::string>> labels_{};
+  text name_{}, owner_{}, group_{}, trust_{};
+  std::vector<std::pair<text, text>> labels_{};
   const char* conflict_ = nullptr;
 };
 
-// Rendering, common to segment and reader. Every call takes a fresh look and stalls no writer.
+// A family type, as in shmetrics_kind.
+enum class kind : std::uint32_t {
+  unknown = SHMETRICS_KIND_UNKNOWN,
+  counter = SHMETRICS_KIND_COUNTER,
+  gauge = SHMETRICS_KIND_GAUGE,
+  histogram = SHMETRICS_KIND_HISTOGRAM,
+  gauge_histogram = SHMETRICS_KIND_GAUGE_HISTOGRAM,
+  summary = SHMETRICS_KIND_SUMMARY,
+  info = SHMETRICS_KIND_INFO,
+  state_set = SHMETRICS_KIND_STATE_SET,
+  enumeration = SHMETRICS_KIND_ENUM,
+};
+
+// An array that a point has.
+template <class T>
+class array_view {
+ public:
+  array_view(const T* data, std::size_t size) noexcept : data_(data), size_(size) {}
+  const T* begin() const noexcept { return data_; }
+  const T* end() const noexcept { return data_ + size_; }
+  std::size_t size() const noexcept { return size_; }
+  bool empty() const noexcept { return size_ == 0; }
+  const T& operator[](std::size_t i) const noexcept { return data_[i]; }
+
+ private:
+  const T* data_;
+  std::size_t size_;
+};
+
+// A string of the C library.
+inline std::string_view view(shmetrics_str text) noexcept { return {text.data, text.len}; }
+
+// A series as it was at one moment. It is valid until the sink returns. Its C struct has comments.
+class point {
+ public:
+  explicit point(const shmetrics_point* raw) noexcept : raw_(raw) {}
+  std::string_view name() const noexcept { return view(raw_->family->name); }
+  std::string_view help() const noexcept { return view(raw_->family->help); }
+  std::string_view unit() const noexcept { return view(raw_->family->unit); }
+  shmetrics::kind kind() const noexcept { return static_cast<shmetrics::kind>(raw_->family->kind); }
+  array_view<shmetrics_label> labels() const noexcept { return {raw_->labels, raw_->label_count}; }
+  // The value of a label; empty if there is none of this name.
+  std::string_view label(text_view name) const noexcept {
+    for (const shmetrics_label& one : labels()) {
+      if (view(one.name) == std::string_view(name)) return view(one.value);
+    }
+    return {};
+  }
+  double value() const noexcept { return raw_->value; }
+  std::optional<std::uint64_t> whole() const noexcept {
+    if (!raw_->is_whole) return std::nullopt;
+    return raw_->whole;
+  }
+  array_view<double> bounds() const noexcept { return {raw_->family->bounds, raw_->family->bound_count}; }
+  array_view<std::uint64_t> counts() const noexcept { return {raw_->counts, raw_->bucket_count}; }
+  array_view<shmetrics_quantile> quantiles() const noexcept { return {raw_->quantiles, raw_->quantile_count}; }
+  array_view<shmetrics_str> state_names() const noexcept { return {raw_->family->states, raw_->family->state_count}; }
+  array_view<bool> states() const noexcept { return {raw_->states, raw_->state_count}; }
+  array_view<shmetrics_exemplar> exemplars() const noexcept { return {raw_->exemplars, raw_->exemplar_count}; }
+  const shmetrics_native_buckets* native_buckets() const noexcept { return raw_->native_buckets; }
+  const shmetrics_point& raw() const noexcept { return *raw_; }
+
+ private:
+  const shmetrics_point* raw_;
+};
+
+// A page that a collector adds to. It is valid until the collector returns.
+class collection {
+ public:
+  explicit collection(shmetrics_cursor* raw) noexcept : raw_(raw) {}
+  // Adds a sample of a family that is in no segment; the first sample of a family makes it.
+  outcome try_counter(text_view name, text_view help, labels pairs, double number) {
+    return add(SHMETRICS_KIND_COUNTER, name, help, pairs, number);
+  }
+  outcome try_gauge(text_view name, text_view help, labels pairs, double number) {
+    return add(SHMETRICS_KIND_GAUGE, name, help, pairs, number);
+  }
+#ifdef __cpp_exceptions
+  void counter(text_view name, text_view help, labels pairs, double number) {
+    (void)try_counter(name, help, pairs, number).value();
+  }
+  void gauge(text_view name, text_view help, labels pairs, double number) {
+    (void)try_gauge(name, help, pairs, number).value();
+  }
+#endif
+
+ private:
+  outcome add(shmetrics_kind as, text_view name, text_view help, labels pairs, double number) {
+    return detail::check(detail::with_labels(pairs, [&](const shmetrics_label* all, std::size_t count) {
+      return shmetrics_cursor_add_sample(raw_, as, detail::str(name), detail::str(help), all, count, number);
+    }));
+  }
+
+  shmetrics_cursor* raw_;
+};
+
+// A collector that was added to a segment.
+class collector {
+ public:
+  collector() noexcept = default;
+  explicit collector(shmetrics_collector* raw) noexcept : raw_(raw) {}
+  // No page that is begun afterwards calls it. Another thread may be in a call of it meanwhile.
+  void remove() noexcept { shmetrics_collector_remove(std::exchange(raw_, nullptr)); }
+
+ private:
+  shmetrics_collector* raw_ = nullptr;
+};
+
+// Reading pages, common to segment and reader. Every call looks at the segment as it is then, and
+// stalls no process that counts.
 template <class Source>
 class page_source {
  public:
-  // Hands the page over piece by piece as std::string_view; a sink that returns false ends it
-  // early. With `only`, the page has the families of samples of these names, as scrapers ask for by
-  // `name[]`.
+  // Gives the page in pieces of std::string_view; a sink that returns false ends it early. With a
+  // filter, the page has the families of samples of these names, as scrapers ask for by `name[]`.
   template <class Sink>
-  outcome try_each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024, const exposition& how = {},
-                         const std::vector<std::string_view>& only = {}) const {
-    shmetrics_cursor* raw = nullptr;
-    shmetrics_status status = static_cast<const Source*>(this)->start_cursor(&raw);
-    if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
-    const std::unique_ptr<shmetrics_cursor, free_cursor> cursor(raw);
-    status = shmetrics_cursor_set_exposition(raw, how.raw());
-    for (std::size_t i = 0; status == SHMETRICS_STATUS_OK && i < only.size(); i++) {
-      status = shmetrics_cursor_add_filter(raw, detail::str(only[i]));
-    }
-    if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
+  outcome try_each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024, const exposition& as = {},
+                         const std::vector<text_view>& filter = {}) const {
+    auto begun = begin(as, filter);
+    if (!begun) return begun.error();
+    shmetrics_cursor* raw = begun->get();
     std::vector<char> chunk(std::max<std::size_t>(chunk_bytes, 1));
     while (const std::size_t bytes = shmetrics_cursor_read(raw, chunk.data(), chunk.size())) {
       const std::string_view piece(chunk.data(), bytes);
-      if constexpr (std::is_same_v<std::invoke_result_t<Sink&, std::string_view>, bool>) {
-        if (!sink(piece)) break;
-      } else {
-        sink(piece);
-      }
+      if (!goes_on(sink, piece)) break;
     }
     return std::monostate{};
   }
-  result<std::string> try_render(const exposition& how = {}, const std::vector<std::string_view>& only = {}) const {
+  // Gives each series as a shmetrics::point; a sink that returns false ends the page early.
+  template <class Sink>
+  outcome try_each_point(Sink&& sink, const std::vector<text_view>& filter = {}) const {
+    auto begun = begin({}, filter);
+    if (!begun) return begun.error();
+    shmetrics_points* raw = nullptr;
+    const shmetrics_status status = shmetrics_cursor_points(begun->get(), &raw);
+    if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
+    (void)begun->release();  // the points have it
+    const std::unique_ptr<shmetrics_points, free_points> points(raw);
+    for (;;) {
+      const shmetrics_point* next = nullptr;
+      const shmetrics_status read = shmetrics_points_next(raw, &next);
+      if (read != SHMETRICS_STATUS_OK) return detail::last_error(read);
+      if (next == nullptr || !goes_on(sink, point(next))) return std::monostate{};
+    }
+  }
+  result<std::string> try_render(const exposition& as = {}, const std::vector<text_view>& filter = {}) const {
     std::string page;
-    auto done = try_each_chunk([&page](std::string_view piece) { page.append(piece); }, 16 * 1024, how, only);
+    auto done = try_each_chunk([&page](std::string_view piece) { page.append(piece); }, 16 * 1024, as, filter);
     if (!done) return done.error();
     return page;
   }
 #ifdef __cpp_exceptions
   template <class Sink>
-  void each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024, const exposition& how = {},
-                  const std::vector<std::string_view>& only = {}) const {
-    (void)try_each_chunk(std::forward<Sink>(sink), chunk_bytes, how, only).value();
+  void each_chunk(Sink&& sink, std::size_t chunk_bytes = 16 * 1024, const exposition& as = {},
+                  const std::vector<text_view>& filter = {}) const {
+    (void)try_each_chunk(std::forward<Sink>(sink), chunk_bytes, as, filter).value();
   }
-  std::string render(const exposition& how = {}, const std::vector<std::string_view>& only = {}) const {
-    return try_render(how, only).value();
+  template <class Sink>
+  void each_point(Sink&& sink, const std::vector<text_view>& filter = {}) const {
+    (void)try_each_point(std::forward<Sink>(sink), filter).value();
+  }
+  std::string render(const exposition& as = {}, const std::vector<text_view>& filter = {}) const {
+    return try_render(as, filter).value();
   }
 #endif
 
@@ -630,25 +474,54 @@ class page_source {
   struct free_cursor {
     void operator()(shmetrics_cursor* cursor) const noexcept { shmetrics_cursor_free(cursor); }
   };
+  struct free_points {
+    void operator()(shmetrics_points* points) const noexcept { shmetrics_points_free(points); }
+  };
+  using owned_cursor = std::unique_ptr<shmetrics_cursor, free_cursor>;
+
+  result<owned_cursor> begin(const exposition& as, const std::vector<text_view>& filter) const {
+    shmetrics_cursor* raw = nullptr;
+    shmetrics_status status = static_cast<const Source*>(this)->start_cursor(&raw);
+    if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
+    owned_cursor begun(raw);
+    status = shmetrics_cursor_set_exposition(raw, as.raw());
+    for (std::size_t i = 0; status == SHMETRICS_STATUS_OK && i < filter.size(); i++) {
+      status = shmetrics_cursor_add_filter(raw, detail::str(filter[i]));
+    }
+    if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
+    return begun;
+  }
+  template <class Sink, class Item>
+  static bool goes_on(Sink& sink, Item item) {
+    if constexpr (std::is_same_v<std::invoke_result_t<Sink&, Item>, bool>) {
+      return sink(item);
+    } else {
+      sink(item);
+      return true;
+    }
+  }
 };
 
-// A shared-memory segment opened for writing: register families, render. A value that never closes:
-// the mapping stays for the process' life, so handles cannot dangle.
+// A shared-memory segment that is open for counting: it registers families and makes pages. A value
+// that never closes: the mapping stays for the life of the process, so handles cannot dangle. A
+// default-constructed one is no segment, and each call that can fail says so.
 class segment : public page_source<segment> {
  public:
-  static result<segment> try_open(const options& how = {}) {
-    if (const char* conflict = how.conflict()) return error(status_code::invalid_argument, conflict);
+  segment() noexcept = default;
+  explicit operator bool() const noexcept { return raw_ != nullptr; }
+  static result<segment> try_open(const options& settings = {}) {
+    if (const char* conflict = settings.conflict()) return error(status_code::invalid_argument, conflict);
     shmetrics_segment* raw = nullptr;
-    const shmetrics_status status = how.open(&raw);
+    const shmetrics_status status = settings.open(&raw);
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
     return segment(raw);
   }
-  // Takes the name away; processes that have the segment open keep it.
-  static outcome try_remove(std::string_view name) {
+  // Removes the name; processes that have the segment open keep it.
+  static outcome try_remove(text_view name) {
     return detail::check(shmetrics_segment_remove(detail::str(name)));
   }
   // Whether any process has the segment of this name open for counting, this one included.
-  static result<bool> try_is_in_use(std::string_view name) {
+  static result<bool> try_is_in_use(text_view name) {
     bool in_use = false;
     const shmetrics_status status = shmetrics_segment_is_in_use(detail::str(name), &in_use);
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
@@ -663,24 +536,49 @@ class segment : public page_source<segment> {
     if (count < 0) return std::nullopt;
     return static_cast<std::uint32_t>(count);
   }
-  // Takes the family of this name off all pages; says whether there was one. See the C header.
-  result<bool> try_unregister(std::string_view name) const {
+  // Removes the family of this name from all pages; false if there was none. See the C header.
+  result<bool> try_unregister(text_view name) const {
     bool done = false;
     const shmetrics_status status = shmetrics_unregister(raw_, detail::str(name), &done);
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
     return done;
   }
-  // A worker number to stand for this process in gauges instead of its pid; before its first gauge
-  // update.
+  // A worker number for the label `pid` of gauges; before the first update of a gauge.
   outcome try_set_identity(std::uint32_t identity) const {
     return detail::check(shmetrics_segment_set_identity(raw_, identity));
   }
-  // Takes part in per-process gauges now, instead of at the first update of one: before a system
-  // call filter, for instance.
+  // Takes a slot for per-process gauges now, instead of at the first update of one: for instance
+  // before a system call filter is installed.
   outcome try_attach_process() const { return detail::check(shmetrics_segment_attach_process(raw_)); }
 
-  // Idempotent, from any process; the same name with another type, labels, unit, buckets or states
-  // is a conflict.
+  // Removes idle series of families with expire_after_seconds, and returns how many left the pages.
+  // Rendering a page of the segment does the same.
+  std::uint64_t expire() const noexcept { return shmetrics_segment_expire(raw_); }
+  // A sentence for the log of the host, on what the segment could not take; empty if there is no
+  // new one. Each is given once, to one of all processes.
+  std::string next_warning() const {
+    std::string sentence(2048, '\0');
+    const std::size_t whole = shmetrics_segment_next_warning(raw_, sentence.data(), sentence.size());
+    sentence.resize(std::min(whole, sentence.size() - 1));
+    return sentence;
+  }
+
+  // Calls `collect(collection&)` for each page that this process begins of this segment, to add
+  // families that are in no segment. An exception, or a result of false, leaves out what the call
+  // has added. The function object is kept for the life of the process. The rules are those of
+  // shmetrics_segment_add_collector.
+  template <class Collect>
+  result<collector> try_add_collector(Collect collect) const {
+    auto kept = std::make_unique<Collect>(std::move(collect));
+    shmetrics_collector* raw = nullptr;
+    const shmetrics_status status = shmetrics_segment_add_collector(raw_, run<Collect>, kept.get(), &raw);
+    if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
+    (void)kept.release();
+    return collector(raw);
+  }
+
+  // Registering again gives the same family, in any process. Another definition is a conflict: see
+  // shmetrics_family_spec in the C header.
   result<counter_family> try_register_counter(const spec& what) const {
     return registered<counter_family, shmetrics_counter_register>(what);
   }
@@ -696,7 +594,7 @@ class segment : public page_source<segment> {
   result<gauge_histogram_family> try_register_gauge_histogram(const spec& what) const {
     return registered<gauge_histogram_family, shmetrics_gauge_histogram_register>(what);
   }
-  // One value for all processes, of which nothing is known; set as a gauge is.
+  // One value of unknown type for all processes, set as a gauge is.
   result<gauge_family> try_register_unknown(const spec& what) const {
     return registered<gauge_family, shmetrics_unknown_register>(what);
   }
@@ -710,21 +608,25 @@ class segment : public page_source<segment> {
     return registered<info_family, shmetrics_info_register>(what);
   }
 
-  // Updates that name family and labels, in the family's order, for hosts that have no place to
-  // keep handles. What is not there is made, without a help text; a histogram with the default
-  // buckets. It costs two look-ups. On an error nothing is counted.
-  outcome try_count(std::string_view name, labels pairs = {}, double number = 1) const {
+  // Updates by the names of family and labels, for hosts that have no place to keep handles. What
+  // is missing is made, without a help text; a histogram with the default buckets. On an error
+  // nothing is counted.
+  outcome try_count(text_view name, labels pairs = {}, double number = 1) const {
     return named<shmetrics_counter_add_named>(name, pairs, number);
   }
-  outcome try_observe(std::string_view name, labels pairs, double value) const {
+  outcome try_observe(text_view name, labels pairs, double value) const {
     return named<shmetrics_histogram_observe_named>(name, pairs, value);
   }
 
 #ifdef __cpp_exceptions
-  static segment open(const options& how = {}) { return try_open(how).value(); }
-  static void remove(std::string_view name) { (void)try_remove(name).value(); }
-  static bool is_in_use(std::string_view name) { return try_is_in_use(name).value(); }
-  bool unregister(std::string_view name) const { return try_unregister(name).value(); }
+  static segment open(const options& settings = {}) { return try_open(settings).value(); }
+  static void remove(text_view name) { (void)try_remove(name).value(); }
+  static bool is_in_use(text_view name) { return try_is_in_use(name).value(); }
+  template <class Collect>
+  collector add_collector(Collect collect) const {
+    return try_add_collector(std::move(collect)).value();
+  }
+  bool unregister(text_view name) const { return try_unregister(name).value(); }
   void set_identity(std::uint32_t identity) const { (void)try_set_identity(identity).value(); }
   void attach_process() const { (void)try_attach_process().value(); }
   counter_family register_counter(const spec& what) const { return try_register_counter(what).value(); }
@@ -740,10 +642,10 @@ class segment : public page_source<segment> {
   state_set_family register_state_set(const spec& what) const { return try_register_state_set(what).value(); }
   enumeration_family register_enumeration(const spec& what) const { return try_register_enumeration(what).value(); }
   info_family register_info(const spec& what) const { return try_register_info(what).value(); }
-  void count(std::string_view name, labels pairs = {}, double number = 1) const {
+  void count(text_view name, labels pairs = {}, double number = 1) const {
     (void)try_count(name, pairs, number).value();
   }
-  void observe(std::string_view name, labels pairs, double value) const {
+  void observe(text_view name, labels pairs, double value) const {
     (void)try_observe(name, pairs, value).value();
   }
 #endif
@@ -755,8 +657,28 @@ class segment : public page_source<segment> {
   explicit segment(shmetrics_segment* raw) noexcept : raw_(raw) {}
   shmetrics_status start_cursor(shmetrics_cursor** cursor) const { return shmetrics_segment_cursor(raw_, cursor); }
 
+  template <class Collect>
+  static bool run(shmetrics_cursor* cursor, void* data) noexcept {
+    collection page(cursor);
+    Collect& collect = *static_cast<Collect*>(data);
+#ifdef __cpp_exceptions
+    try {
+#endif
+      if constexpr (std::is_same_v<std::invoke_result_t<Collect&, collection&>, bool>) {
+        return collect(page);
+      } else {
+        collect(page);
+        return true;
+      }
+#ifdef __cpp_exceptions
+    } catch (...) {  // nothing may be thrown through C
+      return false;
+    }
+#endif
+  }
+
   template <auto Update>
-  outcome named(std::string_view name, labels pairs, double v) const {
+  outcome named(text_view name, labels pairs, double v) const {
     return detail::check(detail::with_labels(pairs, [&](const shmetrics_label* all, std::size_t count) {
       return Update(raw_, detail::str(name), all, count, v);
     }));
@@ -773,7 +695,7 @@ class segment : public page_source<segment> {
     raw.unit = detail::str(what.unit);
     raw.label_names = names.data();
     raw.label_count = names.size();
-    // NULL is what means the defaults
+    // NULL gives the default buckets.
     raw.buckets = what.buckets.empty() ? nullptr : what.buckets.data();
     raw.bucket_count = what.buckets.size();
     raw.states = states.data();
@@ -795,21 +717,23 @@ class segment : public page_source<segment> {
     return Family(family);
   }
 
-  shmetrics_segment* raw_;
+  shmetrics_segment* raw_ = nullptr;
 };
 
-// A read-only attachment, for a sidecar or a master that only renders. Move-only; unmaps when
-// destroyed.
+// A read-only view of a segment, for a process that only renders. It is moved and not copied, and
+// unmaps the segment when it is destroyed. A default-constructed one is no reader.
 class reader : public page_source<reader> {
  public:
-  static result<reader> try_open(std::string_view name = {}) {
+  reader() noexcept = default;
+  explicit operator bool() const noexcept { return raw_ != nullptr; }
+  static result<reader> try_open(text_view name = {}) {
     shmetrics_reader* raw = nullptr;
     const shmetrics_status status = shmetrics_reader_open(detail::str(name), &raw);
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
     return reader(raw);
   }
 #ifdef __cpp_exceptions
-  static reader open(std::string_view name = {}) { return try_open(name).value(); }
+  static reader open(text_view name = {}) { return try_open(name).value(); }
 #endif
 
  private:

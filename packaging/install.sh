@@ -90,7 +90,7 @@ noted() {
 }
 
 check_inputs() {
-    local needed=("$release/libshmetrics.so" "$release/libshmetrics.a" "$root"/include/shmetrics.{h,hpp}
+    local needed=("$release/libshmetrics.so" "$release/libshmetrics.a" "$root"/include/shmetrics{.h,.hpp,_metrics.hpp}
         "$root"/LICENSE-{MIT,APACHE})
     for file in "${needed[@]}"; do
         [[ -f $file ]] || die "$file is missing; run \`cargo build --release\` first, or set RELEASE_DIR"
@@ -118,6 +118,7 @@ install_all() {
     put 644 "$release/libshmetrics.a" "$libdir/libshmetrics.a"
     put 644 "$root/include/shmetrics.h" "$includedir/shmetrics.h"
     put 644 "$root/include/shmetrics.hpp" "$includedir/shmetrics.hpp"
+    put 644 "$root/include/shmetrics_metrics.hpp" "$includedir/shmetrics_metrics.hpp"
     fill shmetrics.pc.in "$libdir/pkgconfig/shmetrics.pc"
     fill shmetrics-config.cmake.in "$libdir/cmake/shmetrics/shmetrics-config.cmake"
     fill shmetrics-config-version.cmake.in "$libdir/cmake/shmetrics/shmetrics-config-version.cmake"

@@ -18,6 +18,7 @@ installs_the_expected_files() {
     sort >"$work/expected" <<END
 ./include/shmetrics.h
 ./include/shmetrics.hpp
+./include/shmetrics_metrics.hpp
 ./lib/cmake/shmetrics/shmetrics-config-version.cmake
 ./lib/cmake/shmetrics/shmetrics-config.cmake
 ./lib/libshmetrics.a

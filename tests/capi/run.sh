@@ -112,7 +112,9 @@ leaves_nothing_behind() {
 }
 
 for cc in gcc clang; do
-    step_with $cc "header alone, C11 ($cc)" compiles_alone shmetrics.h $cc -std=c11
+    for std in c99 c11; do
+        step_with $cc "header alone, $std ($cc)" compiles_alone shmetrics.h $cc -std=$std
+    done
     for source in "${c_examples[@]}"; do
         step_with $cc "example $(basename "$source") ($cc)" \
             build_and_run example $cc -std=c11 "${strict[@]}" "$source" "${shared[@]}"
@@ -126,7 +128,9 @@ done
 for cxx in g++ clang++; do
     for std in c++17 c++20; do
         step_with $cxx "C header alone, $std ($cxx)" compiles_alone shmetrics.h $cxx -std=$std
-        step_with $cxx "C++ header alone, $std ($cxx)" compiles_alone shmetrics.hpp $cxx -std=$std
+        for header in shmetrics.hpp shmetrics_metrics.hpp; do
+            step_with $cxx "$header alone, $std ($cxx)" compiles_alone $header $cxx -std=$std
+        done
         for source in "${cpp_examples[@]}"; do
             step_with $cxx "example $(basename "$source"), $std ($cxx)" \
                 build_and_run example $cxx -std=$std "${strict[@]}" "$source" "${shared[@]}"

@@ -1,6 +1,7 @@
 // Holds shmetrics.hpp to its promises. Built with and without exceptions, as C++17 and C++20.
 #include "shmetrics.hpp"
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
@@ -194,6 +195,144 @@ void options_that_outlive_their_texts() {
   const auto how = make();
   for (int i = 0; i < 2; i++) CHECK(bool(shmetrics::segment::try_open(how)));
   CHECK(bool(shmetrics::segment::try_remove(name)));
+}
+
+// A spec keeps its texts, and a null C string is an empty text, wherever a text is taken.
+void texts_that_go_or_are_not_there() {
+  const auto segment = scratch();
+  const auto make = [] {
+    shmetrics::spec kept{std::string("kept_in_a_spec_of_its_own"), std::string("Help that is longer than in place."), {}};
+    kept.labels.push_back(std::string("a label name longer than in place"));
+    return kept;
+  };
+  segment.try_register_counter(make())->with("x").inc();
+  CHECK(shows(segment, "# HELP kept_in_a_spec_of_its_own_total Help that is longer than in place.\n"));
+  const char* const none = nullptr;
+  const auto family = *segment.try_register_counter({"null", none, {"a", "b"}});
+  family.with(none, "1").inc();
+  family.with({none, "1"}).inc();
+  CHECK(bool(segment.try_count("null", {{"a", none}, {"b", "1"}})));
+  CHECK(shows(segment, "\nnull_total{a=\"\",b=\"1\"} 3\n"));
+  CHECK(family.remove(none, "1"));
+  CHECK(segment.try_register_counter({none, ""}).error().status() == status_code::invalid_name);
+  CHECK(shmetrics::exposition::negotiate(none).content_type() == shmetrics::content_type());
+  CHECK(!shmetrics::accepts_gzip(none));
+}
+
+// Values whose number is known at run time.
+void values_in_lists() {
+  const auto segment = scratch();
+  const auto family = *segment.try_register_counter({"listed", "", {"a", "b"}});
+  const std::vector<std::string> strings{"1", "2"};
+  const std::array<std::string_view, 2> views{"1", "2"};
+  const char* const c_strings[] = {"1", "2"};
+  family.with(strings).inc();
+  family.with(views).inc();
+  family.with(c_strings).inc();
+  family.with(strings.data(), strings.size()).inc();
+  CHECK(family.with("1", "2").value() == 4);
+  CHECK(family.remove(strings) && !family.remove(views) && !family.remove(c_strings, 2) && !family.remove({"1", "2"}));
+  family.with("1", "2").inc();
+  CHECK(family.remove({"1", "2"}));
+  const std::vector<std::string> many(100, "v");
+  CHECK(!family.remove(many) && !family.remove(many.data(), 65));
+  family.with(many).inc();
+  CHECK(page_of(segment).find("\nlisted_total") == std::string::npos);
+}
+
+void no_segment() {
+  const shmetrics::segment none;
+  CHECK(!none && none.try_register_counter({"a", ""}).error().status() == status_code::null_argument);
+  CHECK(none.try_render().error().status() == status_code::null_argument && none.try_count("a").error().status() == status_code::null_argument);
+  CHECK(none.expire() == 0 && none.next_warning().empty() && !none.attached() && none.is_current());
+  CHECK(none.try_add_collector([](shmetrics::collection&) {}).error().status() == status_code::null_argument);
+  const shmetrics::reader no_reader;
+  CHECK(!no_reader && no_reader.try_render().error().status() == status_code::null_argument);
+}
+
+void reading_values() {
+  const auto segment = scratch();
+  const auto g = segment.try_register_gauge({"g", ""}, shmetrics::gauge_mode::shared)->with();
+  g += 5;
+  g -= 1.5;
+  CHECK(g.value() == 3.5);
+  const auto c = segment.try_register_counter({"c", ""})->with();
+  c.set(7);
+  CHECK(c.value() == 7);
+  c.reset();
+  CHECK(c.value() == 0);
+  const auto h = segment.try_register_histogram({"h", "", {}, "", shmetrics::exponential_buckets(1, 2, 3)})->with();
+  h.observe(3);
+  h.observe(5);
+  CHECK(h.value().count == 2 && h.value().sum == 8 && shmetrics::summary().value().count == 0);
+  CHECK(shows(segment, "\nh_bucket{le=\"4.0\"} 1\n"));
+  CHECK(shmetrics::linear_buckets(1, 2, 3) == std::vector<double>({1, 3, 5}));
+  CHECK(shmetrics::linear_buckets(1, 0, 3).empty() && shmetrics::exponential_buckets(0, 2, 3).empty());
+  CHECK(shmetrics::linear_buckets(1, 1, 2000).empty());
+}
+
+void points() {
+  const auto segment = scratch();
+  segment.try_register_counter({"c", "Help.", {"a"}})->with("1").add(3);
+  segment.try_register_histogram({"h_seconds", "", {}, "seconds", {1, 2}})->with().observe_with_exemplar(1.5, {{"t", "x"}});
+  shmetrics::spec lights{"lights", ""};
+  lights.states = {"red", "green"};
+  segment.try_register_state_set(lights)->with().set(1, true);
+  int seen = 0;
+  CHECK(bool(segment.try_each_point([&](const shmetrics::point& p) {
+    if (p.name() == "c") {
+      seen++;
+      CHECK(p.kind() == shmetrics::kind::counter && p.help() == "Help." && p.whole() == 3U && p.value() == 3);
+      CHECK(p.labels().size() == 1 && p.label("a") == "1" && p.label("b").empty() && p.counts().empty());
+    } else if (p.name() == "h_seconds") {
+      seen++;
+      CHECK(p.unit() == "seconds" && p.bounds().size() == 2 && p.counts().size() == 3 && p.counts()[1] == 1);
+      CHECK(p.exemplars().size() == 1 && shmetrics::view(p.exemplars()[0].labels[0].value) == "x" && !p.whole());
+      CHECK(p.native_buckets() == nullptr && p.raw().value == 1.5 && p.quantiles().empty());
+    } else if (p.name() == "lights") {
+      seen++;
+      CHECK(shmetrics::view(p.state_names()[1]) == "green" && !p.states()[0] && p.states()[1]);
+    }
+  })));
+  CHECK(seen == 3);
+  seen = 0;
+  CHECK(bool(segment.try_each_point([&](const shmetrics::point&) { return ++seen < 1; })));
+  CHECK(seen == 1);
+  seen = 0;
+  CHECK(bool(segment.try_each_point([&](const shmetrics::point& p) { seen += p.name() == "c"; }, {"c_total"})));
+  CHECK(seen == 1);
+}
+
+void collectors() {
+  const auto segment = scratch();
+  const std::string disk = "a";
+  int calls = 0;
+  auto added = segment.try_add_collector([&calls, disk](shmetrics::collection& page) {
+    calls++;
+    CHECK(bool(page.try_gauge("free_bytes", "Free.", {{"disk", disk}}, 1.5)));
+    CHECK(bool(page.try_counter("reads_total", "Reads.", {}, 2)));
+    CHECK(page.try_gauge("not a name", "", {}, 1).error().status() == status_code::invalid_name);
+  });
+  CHECK(bool(added));
+  CHECK(bool(segment.try_add_collector([](shmetrics::collection& page) {
+    (void)page.try_gauge("left_out", "", {}, 1);
+    return false;
+  })));
+  CHECK(shows(segment, "# HELP free_bytes Free.\n# TYPE free_bytes gauge\nfree_bytes{disk=\"a\"} 1.5\n"));
+  CHECK(shows(segment, "\nreads_total 2\n") && calls == 2 && page_of(segment).find("left_out") == std::string::npos);
+  added->remove();
+  added->remove();
+  CHECK(page_of(segment).find("free_bytes") == std::string::npos && calls == 3);
+}
+
+void warnings_and_expiry() {
+  const auto segment = *shmetrics::segment::try_open(shmetrics::options().anonymous().max_series(1));
+  const auto family = *segment.try_register_counter({"crowded", "", {"a"}});
+  for (const char* value : {"1", "2", "3"}) family.with(value).inc();
+  CHECK(!segment.next_warning().empty());
+  while (!segment.next_warning().empty()) {
+  }
+  CHECK(segment.expire() == 0);
 }
 
 struct removed_at_end {
@@ -541,6 +680,19 @@ void throwing() {
   page.clear();
   segment.each_chunk([&page](std::string_view piece) { page += piece; }, 100, newer, {"absent"});
   CHECK(page == "# EOF\n");
+  segment.add_collector([](shmetrics::collection& added) {
+    added.gauge("thrown_gauge", "", {}, 1);
+    added.counter("thrown_counter", "", {}, 1);
+  });
+  segment.add_collector([](shmetrics::collection& added) {
+    added.gauge("left_out_thrown", "", {}, 1);
+    added.gauge("not a name", "", {}, 1);
+  });
+  CHECK(shows(segment, "\nthrown_gauge 1\n") && shows(segment, "\nthrown_counter_total 1\n"));
+  CHECK(segment.render().find("left_out_thrown") == std::string::npos);
+  int points = 0;
+  segment.each_point([&](const shmetrics::point&) { points++; });
+  CHECK(points > 3);
   segment.register_summary({"thrown_summary", ""}).with().observe(1);
   segment.register_gauge_histogram({"thrown_ages", ""}).with().observe(1);
   segment.register_unknown({"thrown_unknown", ""}).with().set(1);
@@ -586,6 +738,13 @@ int main() {
   options_that_exclude_each_other();
   options_that_outlive_their_texts();
   labels_of_the_segment();
+  texts_that_go_or_are_not_there();
+  values_in_lists();
+  no_segment();
+  reading_values();
+  points();
+  collectors();
+  warnings_and_expiry();
   begun_anew();
   formats();
   expositions();
