@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::check::CheckArgs;
 use crate::commands::inspect::InspectArgs;
 use crate::commands::list::ListArgs;
 use crate::commands::manual::ShellArg;
@@ -41,11 +42,11 @@ EXIT STATUS:
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) verb: Verb,
+    pub(crate) command: Command,
 }
 
 #[derive(Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum Command {
     /// List the segments, with their size, series and live processes
     ///
     /// Prints one line for each segment of the directory ($SHMETRICS_DIR, otherwise /dev/shm). SIZE
@@ -119,6 +120,13 @@ pub(crate) enum Verb {
     /// family of a counter has no _total in its name.
     #[command(verbatim_doc_comment)]
     Inspect(InspectArgs),
+
+    /// Compare a segment with the format, and print its faults
+    ///
+    /// Prints "sound", or one line for each fault. The exit status is 1 if there is a fault. Remove
+    /// a damaged segment, and restart its processes: they then create a new one.
+    #[command(verbatim_doc_comment)]
+    Check(CheckArgs),
 
     /// Watch a segment's series: their rates and values
     ///

@@ -8,20 +8,21 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Verb};
-use commands::{inspect, list, manual, push, render, rm, serve, top};
+use args::{Cli, Command};
+use commands::{check, inspect, list, manual, push, render, rm, serve, top};
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().verb {
-        Verb::List(args) => list::run(&args),
-        Verb::Render(args) => render::run(&args),
-        Verb::Serve(args) => serve::run(&args),
-        Verb::Push(args) => push::run(&args),
-        Verb::Top(args) => top::run(&args),
-        Verb::Inspect(args) => inspect::run(&args),
-        Verb::Rm(args) => rm::run(&args),
-        Verb::Completions { shell } => manual::completions(shell, &mut Cli::command()),
-        Verb::Man => manual::page(Cli::command()),
+    let outcome = match Cli::parse().command {
+        Command::List(args) => list::run(&args),
+        Command::Render(args) => render::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Push(args) => push::run(&args),
+        Command::Top(args) => top::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Rm(args) => rm::run(&args),
+        Command::Completions { shell } => manual::completions(shell, &mut Cli::command()),
+        Command::Man => manual::page(Cli::command()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

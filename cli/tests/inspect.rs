@@ -82,14 +82,14 @@ fn a_check_finds_what_is_wrong() {
     hits.with(["/"]).inc();
     hits.with(["/cart"]).inc();
     hits.remove(["/"]);
-    assert_eq!(room.run(&["inspect", "--check", "shop"]).success(), "sound\n");
+    assert_eq!(room.run(&["check", "shop"]).success(), "sound\n");
 
     let path = room.path("shop");
     let mut bytes = std::fs::read(&path).expect("the segment is read");
     let at = bytes.windows(5).position(|w| w == b"/cart").expect("the label text is there");
     bytes[at] = b'"';
     std::fs::write(room.path("damaged"), &bytes).expect("a damaged copy");
-    let ran = room.run(&["inspect", "--check", "damaged"]);
+    let ran = room.run(&["check", "damaged"]);
     ran.failure(&["is damaged", "remove it"]);
     assert!(ran.out.contains("family hits") && ran.out.contains("is not a text of its labels"), "{ran:?}");
 }

@@ -51,12 +51,12 @@ fn formats_and_names() {
     let segment = room.segment_with_jobs("shop", 3);
     segment.counter("other", "").register().expect("registers").inc();
     let render = |arguments: &[&str]| room.run(&[&["render", "shop"], arguments].concat()).success();
-    let page = render(&["--format", "openmetrics", "--name", "jobs_total", "--created"]);
+    let page = render(&["--format", "openmetrics", "--metric", "jobs_total", "--created"]);
     assert!(page.starts_with("# TYPE jobs counter\n") && page.ends_with("\n# EOF\n"), "{page}");
     assert!(page.contains("\njobs_created ") && !page.contains("other") && !page.contains("shmetrics_"), "{page}");
     assert!(render(&["--format", "openmetrics-2.0.0"]).contains("\njobs_total 3 st@"));
     assert!(render(&["--format", "text-1.0.0"]).contains("\njobs_total 3\n"));
-    let page = render(&["--name", "jobs_total", "--name", "other_total"]);
+    let page = render(&["--metric", "jobs_total", "--metric", "other_total"]);
     assert!(page.ends_with("other_total 1\n") && page.contains("\njobs_total 3\n"), "{page}");
 }
 

@@ -14,7 +14,7 @@ fn series_by_their_rates() {
     segment.enumeration("breaker", "", &["closed", "open"]).register().expect("registers").set(1);
     let labelled = segment.counter("evil_total", "").labels(["x"]).register().expect("registers");
     labelled.with(["\u{1b}[2J"]).inc();
-    let out = room.run(&["top", "shop", "--looks", "2", "--interval", "0.05"]).success();
+    let out = room.run(&["top", "shop", "--iterations", "2", "--interval", "0.05"]).success();
     assert!(out.contains("shmetrics top: shop, 5 series"), "{out}");
     let second = out.split("shmetrics top").nth(2).expect("two looks");
     let row = |name: &str| -> Vec<&str> {
@@ -26,11 +26,11 @@ fn series_by_their_rates() {
     assert_eq!(row("latency"), ["0", "1", "-", "-", "-", "latency"]);
     assert_eq!(row("breaker")[1], "open");
     assert!(!out.contains('\u{1b}'), "nothing drives the terminal: {out}");
-    let only = room.run(&["top", "shop", "--looks", "1", "--name", "depth"]).success();
+    let only = room.run(&["top", "shop", "--iterations", "1", "--metric", "depth"]).success();
     assert!(only.contains("1 series") && !only.contains("jobs"), "{only}");
 }
 
 #[test]
 fn without_a_segment_it_says_so() {
-    Room::new().run(&["top", "shop", "--looks", "1"]).failure(&["there is no segment at"]);
+    Room::new().run(&["top", "shop", "--iterations", "1"]).failure(&["there is no segment at"]);
 }

@@ -5,10 +5,10 @@ mod support;
 use support::Room;
 
 #[test]
-fn the_manual_names_every_verb() {
+fn the_manual_names_every_command() {
     let help = Room::new().run(&["--help"]).success();
-    for verb in ["list", "render", "serve", "push", "inspect", "top", "rm", "completions", "man"] {
-        assert!(help.lines().any(|line| line.trim_start().starts_with(verb)), "{verb} is missing:\n{help}");
+    for command in ["list", "render", "serve", "push", "inspect", "check", "top", "rm", "completions", "man"] {
+        assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command} is missing:\n{help}");
     }
     for part in ["EXAMPLES:", "ENVIRONMENT:", "SHMETRICS_SEGMENT", "EXIT STATUS:"] {
         assert!(help.contains(part), "{part} is missing:\n{help}");
@@ -27,6 +27,7 @@ fn manuals_fit_a_terminal() {
         &["top", "--help"],
         &["completions", "--help"],
         &["inspect", "--help"],
+        &["check", "--help"],
         &["rm", "--help"],
     ] {
         let help = room.run(args).success();
@@ -58,7 +59,7 @@ fn a_wrong_command_line_is_status_two() {
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{args:?}: {ran:?}");
     }
     let ran = room.run(&["lst"]);
-    assert!(ran.err.contains("list"), "a near verb is not suggested: {ran:?}");
+    assert!(ran.err.contains("list"), "a near command is not suggested: {ran:?}");
 }
 
 #[test]

@@ -118,7 +118,7 @@ class ToPushgateway(unittest.TestCase):
             families = sorted({k[0] for k in expected if not k[0].endswith(("_bucket", "_sum", "_count"))})[:2]
             for method, shown in (("put", 1), ("post", 2), ("put", 1)):
                 family = families[0 if shown == 1 else 1]
-                arguments = ("--job", "interop", "--method", method, "--name", family)
+                arguments = ("--job", "interop", "--method", method, "--metric", family)
                 self.assertEqual(shmetrics("push", name, "--gateway", self.url, *arguments), (0, ""))
                 self.assertEqual(len({k[0] for k in self.pulled().samples}), shown, method)
             shmetrics("push", "--gateway", self.url, "--job", "interop", "--method", "delete")

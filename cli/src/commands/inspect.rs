@@ -6,56 +6,33 @@ use clap::Args;
 use shmetrics::{FamilyInfo, GaugeMode, Inspection, LastUpdate, ProcessInfo, Reader};
 
 use crate::common::args::SegmentArg;
-use crate::common::census;
 use crate::common::failure::{Failure, Outcome};
+use crate::common::format::{age, bar, bytes, clean, count, counted, percent, utc};
 use crate::common::json::{Json, Object};
-use crate::common::show::{age, bar, bytes, clean, count, counted, percent, utc};
+use crate::common::summary;
 use crate::common::table::{Align, Table};
-use crate::common::whole;
 
 const BAR_WIDTH: usize = 30;
 
 #[derive(Args)]
 pub(crate) struct InspectArgs {
     #[command(flatten)]
-    pub(crate) segment: SegmentArg,
+    segment: SegmentArg,
 
     /// Print a JSON object
-    #[arg(long, conflicts_with = "check")]
-    pub(crate) json: bool,
-
-    /// Print the faults of the segment instead; exit status 1 if there is any
     #[arg(long)]
-    pub(crate) check: bool,
+    json: bool,
 }
 
 pub(crate) fn run(args: &InspectArgs) -> Outcome {
     let reader = Reader::open(&args.segment.name())?;
-    if args.check {
-        return check(&reader);
-    }
     let inspection = reader.inspect();
-    let update = whole::last_updates(&[&reader]).into_iter().next().flatten();
+    let update = summary::last_updates(&[&reader]).into_iter().next().flatten();
     let mut out = io::stdout().lock();
     if args.json {
         return writeln!(out, "{}", json(&inspection, update)).map_err(Failure::Output);
     }
     report(&inspection, update, &mut out).map_err(Failure::Output)
-}
-
-fn check(reader: &Reader) -> Outcome {
-    let findings = reader.check();
-    let mut out = io::stdout().lock();
-    if findings.is_empty() {
-        return writeln!(out, "sound").map_err(Failure::Output);
-    }
-    for finding in &findings {
-        writeln!(out, "{}", clean(finding)).map_err(Failure::Output)?;
-    }
-    let findings = counted(findings.len() as u64, "finding", "findings");
-    Err(Failure::Said(format!(
-        "the segment is damaged: {findings}; remove it, and restart its processes to make a new one"
-    )))
 }
 
 fn json(i: &Inspection, update: Option<LastUpdate>) -> Json {
@@ -77,7 +54,7 @@ fn json(i: &Inspection, update: Option<LastUpdate>) -> Json {
             .field("alive", process.alive)
             .field("attached", process.attached)
     };
-    whole::json(i, update)
+    summary::json(i, update)
         .field("layout", format!("{}.{}", i.layout.0, i.layout.1))
         .field("boot_id", &i.boot_id)
         .field("leaked_bytes", i.leaked)
@@ -109,10 +86,10 @@ fn report(i: &Inspection, update: Option<LastUpdate>, out: &mut impl Write) -> i
     let file = i.path.as_ref().map_or("none".into(), |path| path.to_string_lossy());
     writeln!(out, "file       {}", clean(&file))?;
     if let Some(owner) = i.owner {
-        writeln!(out, "owner      {}, mode {:04o}", clean(&whole::owner(owner)), owner.mode)?;
+        writeln!(out, "owner      {}, mode {:04o}", clean(&summary::owner(owner)), owner.mode)?;
     }
     writeln!(out, "in use     {}", in_use(i))?;
-    writeln!(out, "updated    {}", whole::updated(update))?;
+    writeln!(out, "updated    {}", summary::updated(update))?;
     writeln!(out, "layout     {major}.{minor}")?;
     writeln!(out, "created    {}, {} ago", utc(i.created), age(i.created))?;
     writeln!(out, "boot       {}", clean(&i.boot_id))?;
@@ -120,7 +97,7 @@ fn report(i: &Inspection, update: Option<LastUpdate>, out: &mut impl Write) -> i
     let share = percent(i.used, i.max_size);
     writeln!(out, "memory     {filled} {share}: {} used of {}", bytes(i.used), bytes(i.max_size))?;
     writeln!(out, "resident   {}", bytes(i.resident))?;
-    writeln!(out, "series     {}", count(census::series(i)))?;
+    writeln!(out, "series     {}", count(summary::series(i)))?;
     let (series, registrations, updates) = (i.overflow_lookups, i.failed_registrations, i.rejected_updates);
     writeln!(
         out,

@@ -5,13 +5,12 @@ use std::io::{self, Write};
 use clap::Args;
 use shmetrics::{Error, Inspection, LastUpdate, Reader};
 
-use crate::common::census;
 use crate::common::failure::{note, Failure, Outcome};
+use crate::common::format::{bytes, count};
 use crate::common::json::{Json, Object};
-use crate::common::show::{bytes, count};
+use crate::common::owners::{not_read, raise_descriptor_limit, Owners};
+use crate::common::summary;
 use crate::common::table::{Align, Table};
-use crate::common::trust::{not_read, raise_descriptor_limit, Owners};
-use crate::common::whole;
 
 #[derive(Args)]
 pub(crate) struct ListArgs {
@@ -42,7 +41,7 @@ pub(crate) fn run(args: &ListArgs) -> Outcome {
         }
     }
     let readers: Vec<&Reader> = opened.iter().filter_map(|(_, found)| found.as_ref().ok()).collect();
-    let mut updates = whole::last_updates(&readers).into_iter();
+    let mut updates = summary::last_updates(&readers).into_iter();
     let found = |found: Result<Reader, Error>, update| found.map(|reader| (reader.inspect(), update));
     let mut segments: Vec<(String, Found)> = Vec::new();
     for (name, reader) in opened {
@@ -63,7 +62,7 @@ pub(crate) fn run(args: &ListArgs) -> Outcome {
 
 fn json(segments: &[(String, Found)]) -> Json {
     Json::list(segments.iter().map(|(name, found)| match found {
-        Ok((i, update)) => whole::json(i, *update),
+        Ok((i, update)) => summary::json(i, *update),
         Err(e) => Object::default().field("name", name).field("problem", e.to_string()),
     }))
 }
@@ -85,11 +84,11 @@ fn table(segments: &[(String, Found)]) -> Table {
         let [size, series, processes, owner, mode, updated, problem] = match found {
             Ok((i, update)) => [
                 bytes(i.resident),
-                count(census::series(i)),
-                whole::attached(i),
-                i.owner.map_or_else(none, whole::owner),
+                count(summary::series(i)),
+                summary::attached(i),
+                i.owner.map_or_else(none, summary::owner),
                 i.owner.map_or_else(none, |owner| format!("{:04o}", owner.mode)),
-                whole::updated(*update),
+                summary::updated(*update),
                 String::new(),
             ],
             Err(e) => [none(), none(), none(), none(), none(), none(), e.to_string()],

@@ -28,14 +28,14 @@ pub(crate) fn completions(shell: ShellArg, command: &mut Command) -> Outcome {
     write(&text)
 }
 
-/// The command's page, with those of its verbs after it.
+/// The command's page, with those of its subcommands after it.
 pub(crate) fn page(mut command: Command) -> Outcome {
     command.build();
     let mut text = Vec::new();
     let mut render = |command: Command| clap_mangen::Man::new(command).render(&mut text).map_err(Failure::Output);
     render(command.clone())?;
-    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
-        render(verb.clone())?;
+    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        render(subcommand.clone())?;
     }
     write(&text)
 }

@@ -1,5 +1,6 @@
 //! One module for each command, with its arguments.
 
+pub(crate) mod check;
 pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod manual;

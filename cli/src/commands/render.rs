@@ -7,7 +7,7 @@ use shmetrics::{Cursor, Escaping, Exposition, Format, Reader};
 
 use crate::common::args::SegmentArg;
 use crate::common::failure::{Failure, Outcome};
-use crate::common::show::clean_lines;
+use crate::common::format::clean_lines;
 
 #[derive(Args)]
 pub(crate) struct RenderArgs {
@@ -18,9 +18,9 @@ pub(crate) struct RenderArgs {
     #[arg(long, value_enum, default_value_t = FormatArg::Text)]
     format: FormatArg,
 
-    /// Only the family with samples of this name; repeatable
-    #[arg(long = "name", value_name = "SAMPLE")]
-    pub(crate) names: Vec<String>,
+    /// Only this metric: the name of its family or of one of its samples; repeatable
+    #[arg(long = "metric", value_name = "NAME")]
+    pub(crate) metrics: Vec<String>,
 
     /// Add _created samples, in OpenMetrics 1.0.0
     #[arg(long)]
@@ -81,7 +81,7 @@ impl RenderArgs {
 
 pub(crate) fn run(args: &RenderArgs) -> Outcome {
     let reader = Reader::open(&args.segment.name())?;
-    let cursor = reader.cursor(args.exposition()).only(args.names.iter().cloned());
+    let cursor = reader.cursor(args.exposition()).only(args.metrics.iter().cloned());
     let mut out = io::stdout().lock();
     let is_terminal = out.is_terminal();
     stream(cursor, &mut out, is_terminal).map_err(Failure::Output)

@@ -7,10 +7,10 @@ use std::path::Path;
 use clap::Args;
 use shmetrics::{Error, Inspection, Reader, Segment};
 
-use crate::common::census;
 use crate::common::failure::{Failure, Outcome};
+use crate::common::format::{clean, counted};
 use crate::common::processes::writers;
-use crate::common::show::{clean, counted};
+use crate::common::summary;
 
 #[derive(Args)]
 pub(crate) struct RmArgs {
@@ -59,7 +59,7 @@ fn remove(name: &str, force: bool) -> Result<String, Failure> {
     let Ok(inspection) = inspection else {
         return Ok(format!("removed {name}, which could not be read"));
     };
-    let series = counted(census::series(&inspection), "series", "series");
+    let series = counted(summary::series(&inspection), "series", "series");
     Ok(match (inspection.attached, inspection.in_use) {
         (Some(n @ 1..), _) => {
             let holders = counted(n.into(), "live process keeps", "live processes keep");

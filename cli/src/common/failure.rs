@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use crate::common::show::clean;
+use crate::common::format::clean;
 
 pub(crate) type Outcome = Result<(), Failure>;
 

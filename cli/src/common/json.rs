@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::common::show::is_unsafe;
+use crate::common::format::is_unsafe;
 
 /// A value, as JSON has it.
 pub(crate) struct Json(String);

@@ -9,9 +9,9 @@ use shmetrics::{Cursor, Error, Exposition, Extra, Listing, Reader};
 use wildmatch::WildMatch;
 
 use crate::common::failure::note;
-use crate::common::show::clean;
+use crate::common::format::clean;
+use crate::common::owners::{raise_descriptor_limit, Owners};
 use crate::common::stem;
-use crate::common::trust::{raise_descriptor_limit, Owners};
 
 /// The most segments that patterns stand for. Each keeps a descriptor and a mapping.
 const MOST: usize = 256;

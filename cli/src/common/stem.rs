@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use shmetrics::{Reader, Segment};
 
-use crate::common::trust::Owners;
+use crate::common::owners::Owners;
 
 /// Whether a name is of a directory.
 fn is_of_directory(name: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::common::show::clean;
+use crate::common::format::clean;
 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Align {

@@ -58,9 +58,9 @@ pub(crate) struct PushArgs {
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) retries: u32,
 
-    /// Only the family with samples of this name; repeatable
-    #[arg(long = "name", value_name = "SAMPLE")]
-    pub(crate) only: Vec<String>,
+    /// Only this metric: the name of its family or of one of its samples; repeatable
+    #[arg(long = "metric", value_name = "NAME")]
+    pub(crate) metrics: Vec<String>,
 
     /// Omit the label `segment`; of equal series in several segments, push the first
     #[arg(long)]

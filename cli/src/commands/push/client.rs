@@ -35,7 +35,7 @@ pub(super) struct Client {
 
 /// What a server is asked.
 #[derive(Clone)]
-pub(super) struct Ask {
+pub(super) struct PushRequest {
     pub(super) method: Method,
     pub(super) to: Uri,
     pub(super) content_type: &'static str,
@@ -135,33 +135,33 @@ impl Client {
     }
 
     /// Asks, and gives the answer's body if it is a good one.
-    pub(super) async fn ask(&self, ask: &Ask) -> Attempt<Bytes> {
+    pub(super) async fn send(&self, push: &PushRequest) -> Attempt<Bytes> {
         let headers = match self.credentials.headers() {
             Ok(headers) => headers,
             // It may be replaced just now.
-            Err(problem) => return Attempt::Later(problem, None),
+            Err(problem) => return Attempt::Retry(problem, None),
         };
-        let mut request = Request::new(Full::new(ask.body.clone()));
-        *request.method_mut() = ask.method.clone();
-        *request.uri_mut() = ask.to.clone();
-        request.headers_mut().insert("content-type", HeaderValue::from_static(ask.content_type));
+        let mut request = Request::new(Full::new(push.body.clone()));
+        *request.method_mut() = push.method.clone();
+        *request.uri_mut() = push.to.clone();
+        request.headers_mut().insert("content-type", HeaderValue::from_static(push.content_type));
         request
             .headers_mut()
             .insert("user-agent", HeaderValue::from_static(concat!("shmetrics/", env!("CARGO_PKG_VERSION"))));
         request.headers_mut().extend(headers);
         match timeout(self.timeout, self.exchange(request)).await {
-            Err(_) => Attempt::Later(format!("{} does not answer in {} s", ask.to, self.timeout.as_secs_f64()), None),
-            Ok(Err(problem)) => Attempt::Later(format!("{}: {problem}", ask.to), None),
+            Err(_) => Attempt::Retry(format!("{} does not answer in {} s", push.to, self.timeout.as_secs_f64()), None),
+            Ok(Err(problem)) => Attempt::Retry(format!("{}: {problem}", push.to), None),
             Ok(Ok((status, _, body))) if status.is_success() => Attempt::Done(body),
             Ok(Ok((status, headers, body))) => {
                 let said = String::from_utf8_lossy(&body[..body.len().min(1000)]).trim().replace(['\n', '\r'], " ");
-                let problem = format!("{} answers {status}: {said}", ask.to);
+                let problem = format!("{} answers {status}: {said}", push.to);
                 let passing = matches!(status.as_u16(), 429 | 502 | 503 | 504);
-                if passing || (ask.is_failure_passing && status == StatusCode::INTERNAL_SERVER_ERROR) {
+                if passing || (push.is_failure_passing && status == StatusCode::INTERNAL_SERVER_ERROR) {
                     let wait = headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
-                    Attempt::Later(problem, wait.map(Duration::from_secs))
+                    Attempt::Retry(problem, wait.map(Duration::from_secs))
                 } else {
-                    Attempt::Never(problem)
+                    Attempt::Fail(problem)
                 }
             }
         }

@@ -6,14 +6,14 @@ use hyper::body::Bytes;
 use shmetrics::{Exposition, Format};
 
 use super::args::{Method, PushArgs};
-use super::client::{address, Ask};
+use super::client::{address, PushRequest};
 use crate::common::source::Sources;
 
 pub(super) struct Gateway {
     to: Uri,
     method: Method,
     exposition: Exposition,
-    only: Vec<String>,
+    metrics: Vec<String>,
 }
 
 impl Gateway {
@@ -37,7 +37,7 @@ impl Gateway {
         parts.path_and_query = Some(path.parse().map_err(|e| format!("{url}: {e}"))?);
         let to = Uri::from_parts(parts).map_err(|e| format!("{url}: {e}"))?;
         let format = if args.protobuf { Format::Protobuf } else { Format::Text };
-        Ok(Gateway { to, method: args.method, exposition: Exposition::new(format), only: args.only.clone() })
+        Ok(Gateway { to, method: args.method, exposition: Exposition::new(format), metrics: args.metrics.clone() })
     }
 
     pub(super) fn to(&self) -> &Uri {
@@ -45,19 +45,19 @@ impl Gateway {
     }
 
     /// The request that does it, with a page of now.
-    pub(super) fn ask(&self, sources: &Sources) -> Result<Ask, String> {
+    pub(super) fn request(&self, sources: &Sources) -> Result<PushRequest, String> {
         let (method, body) = match self.method {
             Method::Delete => (Http::DELETE, Vec::new()),
             Method::Put => (Http::PUT, self.page(sources)?),
             Method::Post => (Http::POST, self.page(sources)?),
         };
         let content_type = self.exposition.content_type();
-        Ok(Ask { method, to: self.to.clone(), content_type, body: Bytes::from(body), is_failure_passing: true })
+        Ok(PushRequest { method, to: self.to.clone(), content_type, body: Bytes::from(body), is_failure_passing: true })
     }
 
     fn page(&self, sources: &Sources) -> Result<Vec<u8>, String> {
         let reading = sources.read()?;
-        let (mut cursor, mut page) = (reading.cursor(self.exposition).only(self.only.iter().cloned()), Vec::new());
+        let (mut cursor, mut page) = (reading.cursor(self.exposition).only(self.metrics.iter().cloned()), Vec::new());
         while cursor.fill(&mut page) {}
         Ok(page)
     }

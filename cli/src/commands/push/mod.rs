@@ -14,15 +14,15 @@ use tokio::time::{interval, timeout, Instant, MissedTickBehavior};
 
 use crate::common::args::names;
 use crate::common::failure::{note, Failure, Outcome};
+use crate::common::owners::Owners;
 use crate::common::signals::Signals;
 use crate::common::source::Sources;
-use crate::common::trust::Owners;
 use args::Method;
 pub(crate) use args::PushArgs;
 use client::Client;
 use gateway::Gateway;
 use otlp::Otlp;
-use retry::{retry, Patience};
+use retry::{retry, Limits};
 
 /// What the last push gets when a signal has come.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &PushArgs) -> Outcome {
         .map_err(Failure::system("cannot start pushing"))?;
     runtime.block_on(async {
         match args.interval {
-            None => pusher.push(Patience { retries: args.retries, until: None }).await,
+            None => pusher.push(Limits { retries: args.retries, until: None }).await,
             Some(period) => pusher.keep_on(period, args.retries).await,
         }
         .map_err(Failure::Said)
@@ -81,17 +81,17 @@ impl Pusher {
     }
 
     /// One push of what the segments hold now.
-    async fn push(&self, patience: Patience) -> Result<(), String> {
+    async fn push(&self, limits: Limits) -> Result<(), String> {
         match &self.target {
             Target::Gateway(gateway) => {
-                let ask = gateway.ask(&self.sources)?;
-                retry(patience, || self.client.ask(&ask)).await.map(drop)
+                let request = gateway.request(&self.sources)?;
+                retry(limits, || self.client.send(&request)).await.map(drop)
             }
             Target::Otlp(otlp) => {
                 let reading = self.sources.read()?;
                 let mut batches = otlp.batches(&reading);
-                for ask in batches.by_ref() {
-                    let answer = retry(patience, || self.client.ask(&ask)).await?;
+                for request in batches.by_ref() {
+                    let answer = retry(limits, || self.client.send(&request)).await?;
                     if let Some(objection) = otlp::objection(&answer) {
                         return Err(objection);
                     }
@@ -119,7 +119,7 @@ impl Pusher {
             let until = Some(Instant::now() + period);
             let done = tokio::select! {
                 _ = signals.next() => break,
-                done = self.push(Patience { retries, until }) => done,
+                done = self.push(Limits { retries, until }) => done,
             };
             match (&done, &last) {
                 (Err(problem), Err(before)) if problem == before => {}
@@ -129,7 +129,7 @@ impl Pusher {
             }
             last = done;
         }
-        let once = Patience { retries: 0, until: None };
+        let once = Limits { retries: 0, until: None };
         timeout(LAST_WORDS, self.push(once)).await.unwrap_or_else(|_| Err("the last push takes too long".into()))
     }
 }

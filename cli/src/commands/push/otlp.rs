@@ -12,7 +12,7 @@ use prost::Message;
 use shmetrics::{Format, Points};
 
 use super::args::PushArgs;
-use super::client::{address, Ask};
+use super::client::{address, PushRequest};
 use super::translate::{attribute, Translation};
 use crate::common::source::Reading;
 
@@ -22,7 +22,7 @@ const BATCH: usize = 2000;
 pub(super) struct Otlp {
     to: Uri,
     attributes: Vec<(String, String)>,
-    only: Vec<String>,
+    metrics: Vec<String>,
 }
 
 /// The requests of one push, made one after another.
@@ -50,7 +50,7 @@ impl Otlp {
                 attributes.push((key.to_owned(), value.to_owned()));
             }
         }
-        Ok(Otlp { to, attributes, only: args.only.clone() })
+        Ok(Otlp { to, attributes, metrics: args.metrics.clone() })
     }
 
     pub(super) fn to(&self) -> &Uri {
@@ -70,7 +70,7 @@ impl Otlp {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos() as u64);
         let attributes = attributes.iter().map(|(key, value)| attribute(key, value)).collect();
         let resource = Resource { attributes, ..Resource::default() };
-        let points = reading.cursor(Format::Text).only(self.only.iter().cloned()).points();
+        let points = reading.cursor(Format::Text).only(self.metrics.iter().cloned()).points();
         Batches { otlp: self, points, resource, now, dropped: 0 }
     }
 }
@@ -80,9 +80,9 @@ fn is_target(point: &shmetrics::Point) -> bool {
 }
 
 impl Iterator for Batches<'_> {
-    type Item = Ask;
+    type Item = PushRequest;
 
-    fn next(&mut self) -> Option<Ask> {
+    fn next(&mut self) -> Option<PushRequest> {
         let mut translation = Translation::new(self.now);
         while translation.len() < BATCH {
             let Some(point) = self.points.next() else { break };
@@ -105,7 +105,7 @@ impl Iterator for Batches<'_> {
             schema_url: String::new(),
         };
         let request = ExportMetricsServiceRequest { resource_metrics: vec![of_resource] };
-        Some(Ask {
+        Some(PushRequest {
             method: Method::POST,
             to: self.otlp.to.clone(),
             content_type: "application/x-protobuf",

@@ -11,13 +11,13 @@ use tokio::time::{sleep, Instant};
 pub(super) enum Attempt<T> {
     Done(T),
     /// It may go better later: after the time that the server names, if it does.
-    Later(String, Option<Duration>),
-    Never(String),
+    Retry(String, Option<Duration>),
+    Fail(String),
 }
 
 /// How often, and until when.
 #[derive(Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Limits {
     pub(super) retries: u32,
     /// No attempt is begun after this.
     pub(super) until: Option<Instant>,
@@ -30,20 +30,20 @@ const LONGEST_ASKED: Duration = Duration::from_secs(120);
 
 /// Tries until it is done, or there is no point in it. The error says how often it was tried.
 pub(super) async fn retry<T, F: Future<Output = Attempt<T>>>(
-    patience: Patience,
+    limits: Limits,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, String> {
     let mut tried = 0;
     loop {
         let (problem, asked) = match attempt().await {
             Attempt::Done(value) => return Ok(value),
-            Attempt::Never(problem) => return Err(problem),
-            Attempt::Later(problem, asked) => (problem, asked),
+            Attempt::Fail(problem) => return Err(problem),
+            Attempt::Retry(problem, asked) => (problem, asked),
         };
         tried += 1;
         let wait = asked.map_or_else(|| jittered(pause(tried)), |asked| asked.min(LONGEST_ASKED));
-        let is_late = patience.until.is_some_and(|until| Instant::now() + wait >= until);
-        if tried > patience.retries || is_late {
+        let is_late = limits.until.is_some_and(|until| Instant::now() + wait >= until);
+        if tried > limits.retries || is_late {
             return Err(if tried == 1 { problem } else { format!("{problem} (tried {tried} times)") });
         }
         sleep(wait).await;
@@ -69,7 +69,7 @@ mod tests {
     fn run(answers: &[fn() -> Attempt<u8>], retries: u32) -> (Result<u8, String>, usize) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let tried = Cell::new(0);
-        let done = runtime.block_on(retry(Patience { retries, until: None }, || {
+        let done = runtime.block_on(retry(Limits { retries, until: None }, || {
             let answer = answers[tried.get().min(answers.len() - 1)]();
             tried.set(tried.get() + 1);
             async { answer }
@@ -78,13 +78,13 @@ mod tests {
     }
 
     fn later() -> Attempt<u8> {
-        Attempt::Later("busy".into(), Some(Duration::ZERO))
+        Attempt::Retry("busy".into(), Some(Duration::ZERO))
     }
 
     #[test]
     fn what_passes_is_tried_again_and_what_does_not_is_not() {
         assert_eq!(run(&[later, later, || Attempt::Done(7)], 4), (Ok(7), 3));
-        assert_eq!(run(&[|| Attempt::Never("no".into())], 4), (Err("no".into()), 1));
+        assert_eq!(run(&[|| Attempt::Fail("no".into())], 4), (Err("no".into()), 1));
         assert_eq!(run(&[later], 2), (Err("busy (tried 3 times)".into()), 3));
         assert_eq!(run(&[later], 0), (Err("busy".into()), 1));
     }

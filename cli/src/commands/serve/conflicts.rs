@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use shmetrics::{Kind, Reader};
 
 use crate::common::failure::note;
-use crate::common::show::clean;
+use crate::common::format::clean;
 
 /// Looking costs a walk over all families.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);

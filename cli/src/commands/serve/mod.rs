@@ -5,7 +5,7 @@ mod conflicts;
 mod connections;
 mod listen;
 mod pages;
-mod patience;
+mod scrape_timeout;
 mod stats;
 mod web;
 
@@ -26,9 +26,9 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::common::failure::{Failure, Outcome};
+use crate::common::owners::Owners;
 use crate::common::signals::{Request, Signals};
 use crate::common::source::Sources;
-use crate::common::trust::Owners;
 pub(crate) use args::ServeArgs;
 use connections::{Clock, Connections, Watched};
 use listen::{Address, Listener, Peer, Stream};

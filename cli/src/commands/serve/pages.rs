@@ -24,10 +24,10 @@ use tokio::time::{timeout, timeout_at};
 use super::args::ServeArgs;
 use super::conflicts::Conflicts;
 use super::connections::{Clock, Serving};
-use super::patience::{patience, WAIT_MAX};
+use super::scrape_timeout::{scrape_timeout, WAIT_MAX};
 use super::stats::{Event, Stats};
 use super::web::{self, Web};
-use crate::common::processes::Watch;
+use crate::common::processes::ProcessMetrics;
 use crate::common::source::{Reading, Sources};
 
 type Served = State<Arc<Pages>>;
@@ -48,7 +48,7 @@ const ROOM_CHECK: Duration = Duration::from_millis(250);
 pub(super) struct Pages {
     sources: Arc<Sources>,
     created: bool,
-    watch: Option<Watch>,
+    process_metrics: Option<ProcessMetrics>,
     conflicts: Conflicts,
     stats: Arc<Stats>,
     places: Arc<Semaphore>,
@@ -63,12 +63,12 @@ pub(super) struct Pages {
 impl Pages {
     pub(super) fn new(sources: Arc<Sources>, args: &ServeArgs, stats: Arc<Stats>) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(usize::from(args.max_pages)));
-        let watch = args.process_metrics.then(Watch::default);
+        let process_metrics = args.process_metrics.then(ProcessMetrics::default);
         // The first look takes longest: not at the cost of the first scrape.
         let pages = Arc::new(Pages {
             sources,
             created: args.created,
-            watch,
+            process_metrics,
             conflicts: Conflicts::default(),
             stats,
             places,
@@ -78,8 +78,8 @@ impl Pages {
         });
         let first = Arc::clone(&pages);
         std::thread::spawn(move || {
-            if let (Some(watch), Ok(reading)) = (&first.watch, first.sources.read()) {
-                let _ = watch.families(&reading);
+            if let (Some(metrics), Ok(reading)) = (&first.process_metrics, first.sources.read()) {
+                let _ = metrics.families(&reading);
             }
         });
         pages
@@ -94,8 +94,8 @@ impl Pages {
         let mut all = vec![reading.up()?, answers];
         all.extend(reading.left_out()?);
         all.extend(self.stats.families()?);
-        if let Some(watch) = &self.watch {
-            all.extend(watch.families(reading)?);
+        if let Some(metrics) = &self.process_metrics {
+            all.extend(metrics.families(reading)?);
         }
         Ok(all)
     }
@@ -144,7 +144,7 @@ impl Wishes {
             exposition: Exposition::negotiate(&all(ACCEPT)).with_created(created),
             gzip: accepts_gzip(&all(ACCEPT_ENCODING)),
             names: pairs.filter(|(key, _)| key == "name[]").map(|(_, value)| value.into_owned()).collect(),
-            deadline: patience(headers).and_then(|t| Instant::now().checked_add(t)),
+            deadline: scrape_timeout(headers).and_then(|t| Instant::now().checked_add(t)),
         }
     }
 

@@ -12,11 +12,11 @@ use tokio::time::{interval, MissedTickBehavior};
 
 use crate::common::args::{names, seconds};
 use crate::common::failure::{Failure, Outcome};
-use crate::common::show::{clean, counted};
+use crate::common::format::{clean, counted};
+use crate::common::owners::Owners;
 use crate::common::signals::Signals;
 use crate::common::source::Sources;
 use crate::common::table::{Align, Table};
-use crate::common::trust::Owners;
 use screen::Screen;
 
 /// Lines where there is no terminal.
@@ -38,11 +38,11 @@ pub(crate) struct TopArgs {
 
     /// End after this number of tables; without it, at Ctrl-C
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) looks: Option<u32>,
+    pub(crate) iterations: Option<u32>,
 
-    /// Only the family with samples of this name; repeatable
-    #[arg(long = "name", value_name = "SAMPLE")]
-    pub(crate) only: Vec<String>,
+    /// Only this metric: the name of its family or of one of its samples; repeatable
+    #[arg(long = "metric", value_name = "NAME")]
+    pub(crate) metrics: Vec<String>,
 }
 
 pub(crate) fn run(args: &TopArgs) -> Outcome {
@@ -63,15 +63,15 @@ async fn watch(args: &TopArgs, sources: &Sources) -> Outcome {
     let mut ticks = interval(args.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before = Looked::default();
-    for look in 1.. {
+    for iteration in 1.. {
         tokio::select! {
             _ = signals.next() => break,
             _ = ticks.tick() => {}
         }
-        let now = Looked::at(sources, &args.only);
+        let now = Looked::at(sources, &args.metrics);
         screen.draw(&now.text(&before, &sources.names(), screen.lines())).map_err(Failure::Output)?;
         before = now;
-        if args.looks.is_some_and(|looks| look >= looks) {
+        if args.iterations.is_some_and(|n| iteration >= n) {
             break;
         }
     }

@@ -14,11 +14,11 @@ use shmetrics::{Error, Extra, ProcessInfo, Reader};
 
 use crate::common::source::Reading;
 pub(crate) use scan::writers;
-use scan::{Key, Looks};
+use scan::{ProcessKey, Scanner};
 
 /// All that is known of the segments' processes, by the name that a segment has on the page.
 #[derive(Default)]
-pub(crate) struct Watch {
+pub(crate) struct ProcessMetrics {
     groups: Mutex<BTreeMap<String, Group>>,
     is_late: AtomicBool,
 }
@@ -26,10 +26,9 @@ pub(crate) struct Watch {
 /// The processes of a segment, or of several that are not told apart.
 #[derive(Default)]
 struct Group {
-    looks: HashMap<String, Looks>,
-    /// The CPU seconds of each as last seen, also of those that let go of the segment, for as long
-    /// as they live.
-    cpu: HashMap<Key, f64>,
+    scanners: HashMap<String, Scanner>,
+    /// The last known CPU seconds of each live process, also after it has unmapped the segment.
+    cpu: HashMap<ProcessKey, f64>,
     /// Those of the dead: the sum must not fall.
     gone: f64,
 }
@@ -42,7 +41,7 @@ const LATE_AGAIN: Duration = Duration::from_millis(50);
 const GROUPS_MAX: usize = 1000;
 
 /// A process as it is now.
-struct Shape {
+struct Sample {
     /// What stands for it in the label `pid`.
     pid: String,
     values: Values,
@@ -74,7 +73,7 @@ const MEASURES: [Measure; 7] = [
     measure("threads", "Threads"),
 ];
 
-impl Watch {
+impl ProcessMetrics {
     /// The families of all segments that are read.
     pub(crate) fn families(&self, reading: &Reading) -> Result<Vec<Extra>, Error> {
         let late = Extra::gauge(
@@ -90,21 +89,20 @@ impl Watch {
         let mut each = families("process_worker_", "of each process that counts in the segment.")?;
         let mut number = Extra::gauge("shmetrics_serve_processes", "Processes seen that count in the segment.")?;
         let of_page = reading.groups();
-        // One that is not on this page is kept: its sums go on when it comes back.
+        // A group that is not on this page is kept: its sums go on when it comes back.
         for (name, readers) in of_page {
             let labels: Vec<(&str, &str)> = if name.is_empty() { Vec::new() } else { vec![("segment", &name)] };
             let group = groups.entry(name.clone()).or_default();
-            let shapes = group.look(&readers);
-            number.add(&labels, shapes.len() as f64)?;
-            for (family, value) in sums.iter_mut().zip(group.sums(&shapes)) {
+            let samples = group.scan(&readers);
+            number.add(&labels, samples.len() as f64)?;
+            for (family, value) in sums.iter_mut().zip(group.sums(&samples)) {
                 value.map_or(Ok(()), |value| family.add(&labels, value))?;
             }
-            // As in the library, of several with one identity the latest is shown: the others are
-            // replaced.
-            for shape in shapes {
+            // As in the library, the latest of several processes with one identity is shown.
+            for sample in samples {
                 let mut labels = labels.clone();
-                labels.push(("pid", &shape.pid));
-                for (family, value) in each.iter_mut().zip(shape.values) {
+                labels.push(("pid", &sample.pid));
+                for (family, value) in each.iter_mut().zip(sample.values) {
                     if !value.is_nan() {
                         family.add(&labels, value)?;
                     }
@@ -147,34 +145,35 @@ fn families(prefix: &str, whose: &str) -> Result<Vec<Extra>, Error> {
 
 impl Group {
     /// The attached processes, the oldest first.
-    fn look(&mut self, readers: &[(&str, &Reader)]) -> Vec<Shape> {
+    fn scan(&mut self, readers: &[(&str, &Reader)]) -> Vec<Sample> {
         let mut keys = BTreeMap::new();
-        self.looks.retain(|name, _| readers.iter().any(|(read, _)| read == name));
+        self.scanners.retain(|name, _| readers.iter().any(|(read, _)| read == name));
         for (name, reader) in readers {
             let slots = reader.processes();
-            let looks = self.looks.entry((*name).to_owned()).or_default();
-            for key in looks.attached(reader, &slots) {
+            let scanner = self.scanners.entry((*name).to_owned()).or_default();
+            for key in scanner.attached(reader, &slots) {
                 let found = keys.entry(key).or_insert(None);
                 *found = found.take().or_else(|| identity(key, &slots));
             }
         }
-        let shapes: Vec<(Key, Shape)> = keys.into_iter().filter_map(|(key, id)| Some((key, shape(key, id)?))).collect();
-        for (key, shape) in &shapes {
-            self.cpu.insert(*key, shape.values[CPU]);
+        let samples: Vec<(ProcessKey, Sample)> =
+            keys.into_iter().filter_map(|(key, id)| Some((key, sample(key, id)?))).collect();
+        for (key, sample) in &samples {
+            self.cpu.insert(*key, sample.values[CPU]);
         }
         let gone = &mut self.gone;
         self.cpu.retain(|key, seconds| {
-            let lives = shapes.iter().any(|(seen, _)| seen == key) || started(key.pid) == Some(key.started);
+            let lives = samples.iter().any(|(seen, _)| seen == key) || started(key.pid) == Some(key.started);
             *gone += if lives { 0.0 } else { *seconds };
             lives
         });
-        shapes.into_iter().map(|(_, shape)| shape).collect()
+        samples.into_iter().map(|(_, sample)| sample).collect()
     }
 
-    fn sums(&self, shapes: &[Shape]) -> [Option<f64>; 7] {
+    fn sums(&self, samples: &[Sample]) -> [Option<f64>; 7] {
         let mut sums = [None; 7];
         for (i, sum) in sums.iter_mut().enumerate() {
-            let values = shapes.iter().map(|shape| shape.values[i]).filter(|v| !v.is_nan());
+            let values = samples.iter().map(|sample| sample.values[i]).filter(|v| !v.is_nan());
             *sum = match i {
                 CPU => {
                     Some(self.gone + self.cpu.values().sum::<f64>()).filter(|_| self.gone > 0.0 || !self.cpu.is_empty())
@@ -192,7 +191,7 @@ fn started(pid: i32) -> Option<u64> {
 }
 
 /// What stands for the process in the label `pid` of its gauges.
-fn identity(key: Key, slots: &[ProcessInfo]) -> Option<u32> {
+fn identity(key: ProcessKey, slots: &[ProcessInfo]) -> Option<u32> {
     let alike = |slot: &&ProcessInfo| slot.alive && slot.started == key.started;
     let inner = inner_pid(key.pid);
     let slot = slots.iter().filter(alike).find(|slot| i64::from(slot.pid) == i64::from(inner))?;
@@ -206,7 +205,7 @@ fn inner_pid(pid: i32) -> i32 {
 }
 
 /// None: it has ended meanwhile.
-fn shape(key: Key, identity: Option<u32>) -> Option<Shape> {
+fn sample(key: ProcessKey, identity: Option<u32>) -> Option<Sample> {
     let process = Process::new(key.pid).ok()?;
     let stat = process.stat().ok().filter(|stat| stat.starttime == key.started)?;
     let ticks = procfs::ticks_per_second() as f64;
@@ -227,21 +226,21 @@ fn shape(key: Key, identity: Option<u32>) -> Option<Shape> {
         stat.num_threads as f64,
     ];
     let pid = identity.map_or_else(|| inner_pid(key.pid).to_string(), |identity| identity.to_string());
-    Some(Shape { pid, values })
+    Some(Sample { pid, values })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::owners::Owners;
     use crate::common::source::Sources;
-    use crate::common::trust::Owners;
 
     #[test]
     fn a_look_that_is_stuck_holds_no_page() {
         let name = format!("cli-late-{}", std::process::id());
         let _segment = shmetrics::Segment::open(&name).unwrap();
         let reading = Sources::quiet(vec![name.clone()], Owners::default(), false).unwrap().read().unwrap();
-        let watch = Watch::default();
+        let watch = ProcessMetrics::default();
         let usual = watch.families(&reading).unwrap().len();
         let stuck = watch.groups.lock().unwrap();
         assert_eq!(watch.families(&reading).unwrap().len(), 1);

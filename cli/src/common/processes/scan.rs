@@ -11,7 +11,7 @@ use shmetrics::{ProcessInfo, Reader};
 
 /// A process, for good: pids are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(super) struct ProcessKey {
     /// In ticks since boot.
     pub(super) started: u64,
     pub(super) pid: i32,
@@ -28,8 +28,8 @@ const AGAIN_MAX: Duration = Duration::from_millis(10);
 
 /// What was found before. Looking at all processes each time would take longer than the page.
 #[derive(Default)]
-pub(super) struct Looks {
-    seen: HashMap<i32, Look>,
+pub(super) struct Scanner {
+    seen: HashMap<i32, Seen>,
     /// As `/proc/PID/maps` has it.
     file: Vec<u8>,
     /// The only user who may write it, apart from root; none if there are others.
@@ -37,15 +37,15 @@ pub(super) struct Looks {
 }
 
 #[derive(Clone, Copy)]
-struct Look {
-    key: Key,
+struct Seen {
+    key: ProcessKey,
     at: Instant,
     is_attached: bool,
 }
 
-impl Looks {
+impl Scanner {
     /// The processes that are attached to the reader's segment now.
-    pub(super) fn attached(&mut self, reader: &Reader, slots: &[ProcessInfo]) -> HashSet<Key> {
+    pub(super) fn attached(&mut self, reader: &Reader, slots: &[ProcessInfo]) -> HashSet<ProcessKey> {
         let meta = reader.path().and_then(|path| std::fs::metadata(path).ok());
         let file = meta.as_ref().map(mapped_as).unwrap_or_default();
         if file != self.file {
@@ -57,7 +57,7 @@ impl Looks {
         let pids = pids();
         self.seen.retain(|pid, _| pids.contains(pid));
         let uptime = Uptime::current().map_or(0.0, |uptime| uptime.uptime);
-        let is_young = |key: Key| uptime - (key.started as f64 / procfs::ticks_per_second() as f64) < YOUNG;
+        let is_young = |key: ProcessKey| uptime - (key.started as f64 / procfs::ticks_per_second() as f64) < YOUNG;
 
         let mut again = Vec::new();
         for pid in pids {
@@ -78,7 +78,7 @@ impl Looks {
                 break;
             }
         }
-        self.seen.values().filter(|look| look.is_attached).map(|look| look.key).collect()
+        self.seen.values().filter(|seen| seen.is_attached).map(|seen| seen.key).collect()
     }
 
     fn look(&mut self, pid: i32, slots: &[ProcessInfo]) {
@@ -86,7 +86,7 @@ impl Looks {
             None => drop(self.seen.remove(&pid)),
             Some(key) => {
                 let is_attached = (self.may_write(pid) && self.maps(pid)) || has_slot(key, slots);
-                self.seen.insert(pid, Look { key, at: Instant::now(), is_attached });
+                self.seen.insert(pid, Seen { key, at: Instant::now(), is_attached });
             }
         }
     }
@@ -121,8 +121,8 @@ impl Looks {
 /// user may see.
 pub(crate) fn writers(path: &Path) -> Vec<(i32, String)> {
     let file = std::fs::metadata(path).as_ref().map(mapped_as).unwrap_or_default();
-    let looks = Looks { file, ..Looks::default() };
-    let mut pids: Vec<i32> = pids().into_iter().filter(|pid| looks.maps(*pid)).collect();
+    let scanner = Scanner { file, ..Scanner::default() };
+    let mut pids: Vec<i32> = pids().into_iter().filter(|pid| scanner.maps(*pid)).collect();
     pids.sort_unstable();
     let name = |pid| Process::new(pid).and_then(|process| process.stat()).map_or_else(|_| "?".to_owned(), |s| s.comm);
     pids.into_iter().map(|pid| (pid, name(pid))).collect()
@@ -133,15 +133,15 @@ fn pids() -> HashSet<i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-fn key(pid: i32) -> Option<Key> {
+fn key(pid: i32) -> Option<ProcessKey> {
     let stat = Process::new(pid).ok()?.stat().ok()?;
     // What is dead and not reaped counts no more.
-    (stat.state != 'Z' && stat.state != 'X').then_some(Key { started: stat.starttime, pid })
+    (stat.state != 'Z' && stat.state != 'X').then_some(ProcessKey { started: stat.starttime, pid })
 }
 
-/// One that cannot be looked into, as another user's, may still have a slot; in the same PID
-/// namespace it has the same number.
-fn has_slot(key: Key, slots: &[ProcessInfo]) -> bool {
+/// Whether a process whose maps cannot be read has a slot. In the same PID namespace, the slot has
+/// the same number.
+fn has_slot(key: ProcessKey, slots: &[ProcessInfo]) -> bool {
     slots.iter().any(|slot| slot.alive && slot.started == key.started && i64::from(slot.pid) == i64::from(key.pid))
 }
 
@@ -156,16 +156,16 @@ fn mapped_as(meta: &std::fs::Metadata) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::Looks;
+    use super::Scanner;
 
     #[test]
     fn lines_of_maps() {
-        let looks = Looks { file: b"00:1a 1234".to_vec(), ..Looks::default() };
-        let line = |mode: &str, rest: &str| looks.is_in(format!("7f00-7f01 {mode} 00001000 {rest}").as_bytes());
+        let scanner = Scanner { file: b"00:1a 1234".to_vec(), ..Scanner::default() };
+        let line = |mode: &str, rest: &str| scanner.is_in(format!("7f00-7f01 {mode} 00001000 {rest}").as_bytes());
         assert!(line("rw-s", "00:1a 1234        /dev/shm/shmetrics-a b"));
         assert!(line("rw-s", "00:1a 1234"));
         assert!(!line("r--s", "00:1a 1234  /dev/shm/shmetrics-a"), "who only reads");
         assert!(!line("rw-p", "00:1a 1234  /x") && !line("rw-s", "00:1a 12345  /x") && !line("rw-s", "00:1b 1234  /x"));
-        assert!(!looks.is_in(b"") && !looks.is_in(b"7f00-7f01 rw-s"));
+        assert!(!scanner.is_in(b"") && !scanner.is_in(b"7f00-7f01 rw-s"));
     }
 }

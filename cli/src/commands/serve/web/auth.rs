@@ -17,14 +17,14 @@ pub(super) struct Users {
     hashes: HashMap<String, String>,
     /// What an unknown name's password is compared with: of no password, and of the highest cost of
     /// all, so that the time of the answer does not tell which names are known.
-    nobody: String,
+    dummy: String,
 }
 
 impl Users {
     pub(super) fn new(hashes: HashMap<String, String>) -> Self {
         let cost = |hash: &String| Some(hash.parse::<bcrypt::HashParts>().ok()?.get_cost());
         let cost = hashes.values().filter_map(cost).max().unwrap_or(COST);
-        Users { nobody: nobody(cost), hashes }
+        Users { dummy: dummy(cost), hashes }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -39,7 +39,7 @@ impl Users {
     /// Whether it is right. Takes a while.
     pub(super) fn verify(&self, remembered: &Remembered, name: &str, password: &[u8]) -> bool {
         let hash = self.hashes.get(name);
-        let is_right = bcrypt::verify(password, hash.unwrap_or(&self.nobody)).unwrap_or(false);
+        let is_right = bcrypt::verify(password, hash.unwrap_or(&self.dummy)).unwrap_or(false);
         match hash {
             Some(hash) if is_right => {
                 remembered.keep(name, hash, password);
@@ -51,7 +51,7 @@ impl Users {
 }
 
 /// A hash of the cost that comes from no password.
-fn nobody(cost: u32) -> String {
+fn dummy(cost: u32) -> String {
     const LETTERS: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut random = [0; 51];
     // Without randomness it is still of no known password.
@@ -141,10 +141,10 @@ mod tests {
     fn an_unknown_name_costs_as_much_as_the_dearest_known_one() {
         let hashes = [("a".to_owned(), bcrypt::hash("x", 4).unwrap()), ("b".to_owned(), bcrypt::hash("x", 6).unwrap())];
         let users = Users::new(hashes.into());
-        assert_eq!(users.nobody.parse::<bcrypt::HashParts>().unwrap().get_cost(), 6);
+        assert_eq!(users.dummy.parse::<bcrypt::HashParts>().unwrap().get_cost(), 6);
         // An error would be an answer at once.
-        assert!(!bcrypt::verify(b"x", &users.nobody).unwrap());
-        assert_ne!(users.nobody, Users::new(users.hashes.clone()).nobody);
+        assert!(!bcrypt::verify(b"x", &users.dummy).unwrap());
+        assert_ne!(users.dummy, Users::new(users.hashes.clone()).dummy);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connections::Clock;
 use super::listen::Peer;
-use super::patience::{patience, WAIT_MAX};
+use super::scrape_timeout::{scrape_timeout, WAIT_MAX};
 use super::stats::{Event, Stats};
 use auth::{Remembered, Users};
 use config::{Clients, Config};
@@ -187,8 +187,8 @@ impl Web {
             return Admission::Yes;
         }
         let Some(_waiter) = self.wait(peer) else { return Admission::No(Event::LoginBusy) };
-        let patience = patience(headers).unwrap_or(WAIT_MAX);
-        let Ok(Ok(turn)) = timeout(patience, Arc::clone(&self.hashing).acquire_owned()).await else {
+        let wait = scrape_timeout(headers).unwrap_or(WAIT_MAX);
+        let Ok(Ok(turn)) = timeout(wait, Arc::clone(&self.hashing).acquire_owned()).await else {
             return Admission::No(Event::LoginBusy);
         };
         let (settings, remembered) = (Arc::clone(settings), Arc::clone(&self.remembered));

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use shmetrics::{Inspection, LastUpdate, Owner, Reader};
 
+use crate::common::format::age;
 use crate::common::json::{Json, Object};
-use crate::common::show::age;
 
 /// Between two looks at the values of a segment, where one look does not tell when they last
 /// changed.
@@ -40,7 +40,7 @@ pub(crate) fn updated(update: Option<LastUpdate>) -> String {
 /// How many processes have it open: `1+` if it is in use and the system does not tell the number.
 pub(crate) fn attached(i: &Inspection) -> String {
     match (i.attached, i.in_use) {
-        (Some(n), _) => crate::common::show::count(n.into()),
+        (Some(n), _) => crate::common::format::count(n.into()),
         (None, Some(true)) => "1+".to_owned(),
         (None, _) => "?".to_owned(),
     }
@@ -70,12 +70,22 @@ pub(crate) fn json(i: &Inspection, update: Option<LastUpdate>) -> Object {
         .field("owner", owner.map(Json::from))
         .field("in_use", i.in_use)
         .field("processes_attached", i.attached)
-        .field("processes_alive", crate::common::census::alive(i))
+        .field("processes_alive", alive(i))
         .field("created", i.created)
         .field("last_update", update.map(|update| update.at))
         .field("last_update_is_last", update.map(|update| update.is_last))
         .field("max_size_bytes", i.max_size)
         .field("used_bytes", i.used)
         .field("resident_bytes", i.resident)
-        .field("series", crate::common::census::series(i))
+        .field("series", series(i))
+}
+
+/// The number of series of all families.
+pub(crate) fn series(inspection: &Inspection) -> u64 {
+    inspection.families.iter().map(|family| family.series).sum()
+}
+
+/// The number of live processes that have per-process gauges.
+fn alive(inspection: &Inspection) -> u64 {
+    inspection.processes.iter().filter(|process| process.alive).count() as u64
 }

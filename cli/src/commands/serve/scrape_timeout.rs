@@ -14,7 +14,7 @@ pub(super) const WAIT_MAX: Duration = Duration::from_secs(10);
 const DEADLINE_MAX: Duration = Duration::from_secs(120);
 
 /// How long the scraper waits for an answer, if it says so.
-pub(super) fn patience(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn scrape_timeout(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(TIMEOUT)?.to_str().ok()?.parse::<f64>().ok()?;
     Some(Duration::try_from_secs_f64(seconds).ok()?.saturating_sub(TIMEOUT_SLACK).min(DEADLINE_MAX))
 }
