@@ -202,6 +202,45 @@ fn an_address_that_is_none_is_a_wrong_command_line() {
     assert!(ran.err.contains("--listen"), "{ran:?}");
 }
 
+#[test]
+fn the_flags_of_other_exporters() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let serve = |arguments: &[&str]| {
+        let listen = ["serve", "shop", "gone", "--web.listen-address", "localhost:0"];
+        Server::run(room.command(&[&listen, arguments].concat()))
+    };
+    let server = serve(&["--web.telemetry-path", "/shop/page", "--log.format", "json"]);
+    server.get("/shop/page").assert(200, "jobs_total{segment=\"shop\"} 3\n");
+    server.get("/metrics").assert(404, "the metrics are at /shop/page\n");
+    server.get("/").assert(200, "href=\"/shop/page\"");
+    let page = server.get("/shop/page").body;
+    for own in ["shmetrics_serve_requests_total{code=\"200\"} 1\n", "shmetrics_serve_build_info{version=\""] {
+        assert!(page.contains(own), "{own}: {page}");
+    }
+    for own in ["cpu_seconds_total", "resident_memory_bytes", "start_time_seconds", "open_fds"] {
+        assert!(page.contains(&format!("\nshmetrics_serve_process_{own} ")), "{own}: {page}");
+    }
+    server.signal("TERM");
+    let said = server.end().1;
+    let is_line = |line: &str| line.starts_with("{\"time\":\"") && line.ends_with("\"}");
+    assert!(said.lines().count() == 2 && said.lines().all(is_line), "{said}");
+    assert!(said.contains("\"level\":\"INFO\",\"msg\":\"serving segment shop\"}"), "{said}");
+    assert!(said.contains("\"level\":\"WARN\",\"msg\":\"waiting for a segment: there is no segment at"), "{said}");
+
+    let server = serve(&["--log.format", "logfmt", "--log.level", "debug"]);
+    server.get("/metrics").assert(200, "jobs_total");
+    server.signal("TERM");
+    let said = server.end().1;
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.starts_with("time=2") && last.contains(" level=DEBUG msg=\"GET /metrics: 200 after "), "{said}");
+
+    let server = serve(&["--log.level", "warn"]);
+    server.signal("TERM");
+    let said = server.end().1;
+    assert!(said.starts_with("shmetrics: waiting") && said.lines().count() == 1, "{said}");
+}
+
 const OPENMETRICS: &str = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1\r\n";
 
 #[test]

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use clap::Args;
 use shmetrics::{Error, Inspection, LastUpdate, Reader};
 
-use crate::common::failure::{note, Failure, Outcome};
+use crate::common::failure::{Failure, Outcome};
 use crate::common::format::{bytes, count};
 use crate::common::json::{Json, Object};
+use crate::common::log::{log, Level};
 use crate::common::owners::{not_read, raise_descriptor_limit, Owners};
 use crate::common::summary;
 use crate::common::table::{Align, Table};
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &ListArgs) -> Outcome {
         return writeln!(io::stdout().lock(), "{}", json(&segments)).map_err(Failure::Output);
     }
     if segments.is_empty() {
-        note("there are no segments here; an application creates one when it starts");
+        log(Level::Info, "there are no segments here; an application creates one when it starts");
         return Ok(());
     }
     segments.sort_by(|(a, _), (b, _)| a.cmp(b));

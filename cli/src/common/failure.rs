@@ -1,9 +1,9 @@
 //! Why a verb could not do its work: one sentence for standard error.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 
-use crate::common::format::clean;
+use crate::common::log::{log, Level};
 
 pub(crate) type Outcome = Result<(), Failure>;
 
@@ -34,16 +34,9 @@ impl Failure {
     /// Says it on standard error, whose own loss is nobody's failure.
     pub(crate) fn complain(&self) {
         if !matches!(self, Failure::Reported) {
-            note(self);
+            log(Level::Error, self);
         }
     }
-}
-
-/// One line on standard error; unlike `eprintln!` it cannot panic when nobody listens. All that is
-/// said there passes here, so that no answer of a server and no name of a file drives the terminal
-/// or begins a line of the journal.
-pub(crate) fn note(line: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "shmetrics: {}", clean(&line.to_string()));
 }
 
 impl fmt::Display for Failure {

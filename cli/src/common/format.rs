@@ -94,6 +94,12 @@ pub(crate) fn utc(unix: f64) -> String {
     format!("{year}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
 }
 
+/// A Unix time as `2026-01-31T23:59:58.123Z`.
+pub(crate) fn rfc3339(unix: f64) -> String {
+    let millis = (unix.fract().max(0.0) * 1000.0) as u32;
+    utc(unix).replacen(' ', "T", 1).replace(" UTC", &format!(".{millis:03}Z"))
+}
+
 /// How long ago a Unix time was, in its two largest units.
 pub(crate) fn age(unix: f64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 use shmetrics::{Cursor, Error, Exposition, Extra, Listing, Reader};
 use wildmatch::WildMatch;
 
-use crate::common::failure::note;
 use crate::common::format::clean;
+use crate::common::log::{log, Level};
 use crate::common::owners::{raise_descriptor_limit, Owners};
 use crate::common::stem;
 
@@ -148,7 +148,7 @@ impl Sources {
     fn complain(&self, problem: &str) {
         let mut before = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_told && before.as_deref() != Some(problem) {
-            note(format_args!("segments that come are not seen: {problem}"));
+            log(Level::Warn, format_args!("segments that come are not seen: {problem}"));
             *before = Some(problem.to_owned());
         }
     }
@@ -210,11 +210,11 @@ impl Sources {
 fn tell(ignored: Ignored) {
     match ignored.others {
         0 => {}
-        n => note(format_args!("ignoring {n} segments of other users (--owner NAME takes a user's)")),
+        n => log(Level::Warn, format_args!("ignoring {n} segments of other users (--owner NAME takes a user's)")),
     }
     match ignored.beyond {
         0 => {}
-        n => note(format_args!("ignoring {n} segments beyond the first {MOST}")),
+        n => log(Level::Warn, format_args!("ignoring {n} segments beyond the first {MOST}")),
     }
 }
 
@@ -319,7 +319,7 @@ impl Source {
         match Reader::open(name) {
             Ok(reader) => {
                 if is_told {
-                    note(format_args!("serving segment {}", clean(name)));
+                    log(Level::Info, format_args!("serving segment {}", clean(name)));
                 }
                 let reader = Arc::new(reader);
                 *state = State { reader: Some(Arc::clone(&reader)), target, problem: None };
@@ -328,7 +328,7 @@ impl Source {
             Err(e) => {
                 let problem = e.to_string();
                 if is_told && state.problem.as_ref() != Some(&problem) {
-                    note(format_args!("waiting for a segment: {problem}"));
+                    log(Level::Warn, format_args!("waiting for a segment: {problem}"));
                     state.problem = Some(problem);
                 }
                 Err(e)

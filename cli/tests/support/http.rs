@@ -36,7 +36,7 @@ impl Server {
         let address = line
             .strip_prefix("listening on http")
             .and_then(|rest| rest.trim_start_matches('s').strip_prefix("://"))
-            .and_then(|rest| rest.strip_suffix("/metrics\n"))
+            .and_then(|rest| rest.split('/').next())
             .unwrap_or_else(|| panic!("the server announced {line:?}"))
             .to_owned();
         assert!(!address.ends_with(":0"), "the announced port is the real one, not {address}");

@@ -22,7 +22,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::args::{header_line, PushArgs};
 use super::retry::Attempt;
-use crate::common::failure::note;
+use crate::common::log::{log, Level};
 
 /// The most of an answer that is read.
 const ANSWER_MAX: usize = 64 * 1024;
@@ -127,7 +127,7 @@ impl Client {
         credentials.headers()?;
         let is_encrypted = to.scheme() == Some(&Scheme::HTTPS);
         if !is_encrypted && !credentials.are_none() && !is_local(to) {
-            note(format_args!("the credentials go to {to} without encryption; use https"));
+            log(Level::Warn, format_args!("the credentials go to {to} without encryption; use https"));
         }
         let config = trust(args, is_encrypted)?;
         let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();

@@ -13,7 +13,8 @@ use std::time::Duration;
 use tokio::time::{interval, timeout, Instant, MissedTickBehavior};
 
 use crate::common::args::names;
-use crate::common::failure::{note, Failure, Outcome};
+use crate::common::failure::{Failure, Outcome};
+use crate::common::log::{log, Level};
 use crate::common::owners::Owners;
 use crate::common::signals::Signals;
 use crate::common::source::Sources;
@@ -97,7 +98,7 @@ impl Pusher {
                     }
                 }
                 if batches.dropped > 0 {
-                    note(format_args!("{} series have a type that OTLP does not have", batches.dropped));
+                    log(Level::Warn, format_args!("{} series have a type that OTLP does not have", batches.dropped));
                 }
                 Ok(())
             }
@@ -123,8 +124,8 @@ impl Pusher {
             };
             match (&done, &last) {
                 (Err(problem), Err(before)) if problem == before => {}
-                (Err(problem), _) => note(format_args!("not pushed: {problem}")),
-                (Ok(()), Err(_)) => note("pushed again"),
+                (Err(problem), _) => log(Level::Warn, format_args!("not pushed: {problem}")),
+                (Ok(()), Err(_)) => log(Level::Info, "pushed again"),
                 (Ok(()), Ok(())) => {}
             }
             last = done;

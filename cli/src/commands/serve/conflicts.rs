@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use shmetrics::{Kind, Reader};
 
-use crate::common::failure::note;
 use crate::common::format::clean;
+use crate::common::log::{log, Level};
 
 /// Looking costs a walk over all families.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ impl Conflicts {
         told.0 = Some(Instant::now());
         for sentence in find(segments) {
             if told.1.len() < TOLD_MAX && told.1.insert(sentence.clone()) {
-                note(sentence);
+                log(Level::Warn, sentence);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -13,14 +13,23 @@ use std::task::Poll;
 
 use listenfd::ListenFd;
 use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::net::sockopt::set_ipv6_v6only;
 use rustix::process::umask;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 
-/// `ADDRESS:PORT`, `unix:PATH`, or `systemd` for the sockets that were passed.
+/// Connections that the system keeps until they are accepted.
+const BACKLOG: u32 = 1024;
+
+/// `ADDRESS:PORT`, `NAME:PORT`, `:PORT`, `unix:PATH`, or `systemd` for sockets that were passed.
 #[derive(Clone, Debug)]
 pub(crate) enum Address {
     Tcp(SocketAddr),
+    /// A name of this host and a port.
+    Host(String, u16),
+    /// This port of all addresses, of IPv4 and IPv6.
+    Every(u16),
     Unix(PathBuf),
     Systemd,
 }
@@ -33,7 +42,27 @@ impl FromStr for Address {
             Some("") => Err("a path is missing after `unix:`".into()),
             Some(path) => Ok(Address::Unix(path.into())),
             None if text == "systemd" => Ok(Address::Systemd),
-            None => text.parse().map(Address::Tcp).map_err(|e| format!("{e}; give ADDRESS:PORT, unix:PATH or systemd")),
+            None => Self::tcp(text).ok_or_else(|| "give ADDRESS:PORT, NAME:PORT, :PORT, unix:PATH or systemd".into()),
+        }
+    }
+}
+
+impl Address {
+    fn tcp(text: &str) -> Option<Self> {
+        if let Ok(address) = text.parse() {
+            return Some(Address::Tcp(address));
+        }
+        let (host, port) = text.rsplit_once(':')?;
+        // `parse` would take a sign.
+        let port = port.bytes().all(|b| b.is_ascii_digit()).then(|| port.parse().ok())??;
+        let is_name = |host: &str| host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+        match host {
+            "" => Some(Address::Every(port)),
+            // An address that is wrong is no name.
+            host if is_name(host) && host.bytes().any(|b| b.is_ascii_alphabetic()) => {
+                Some(Address::Host(host.to_owned(), port))
+            }
+            _ => None,
         }
     }
 }
@@ -42,6 +71,8 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Tcp(address) => address.fmt(f),
+            Address::Host(host, port) => write!(f, "{host}:{port}"),
+            Address::Every(port) => write!(f, ":{port}"),
             Address::Unix(path) => write!(f, "{}", path.display()),
             Address::Systemd => f.write_str("the sockets passed by systemd"),
         }
@@ -99,6 +130,14 @@ impl Listener {
     pub(super) async fn bind(address: &Address, to: &mut Vec<Self>) -> io::Result<()> {
         match address {
             Address::Tcp(address) => to.push(Self::tcp(std::net::TcpListener::bind(address)?)?),
+            Address::Host(host, port) => {
+                let found: Vec<SocketAddr> = (host.as_str(), *port).to_socket_addrs()?.collect();
+                // As Go's servers do: the first IPv4 address, otherwise the first one.
+                let address = found.iter().find(|address| address.is_ipv4()).or(found.first());
+                let address = address.ok_or_else(|| io::Error::other("the name has no address"))?;
+                to.push(Self::tcp(std::net::TcpListener::bind(address)?)?);
+            }
+            Address::Every(port) => to.push(Self::every(*port)?),
             Address::Unix(path) => {
                 remove_stale(path).await;
                 // A scraper of the same group may connect, and no other user at any time: a mode
@@ -112,6 +151,22 @@ impl Listener {
             Address::Systemd => Self::inherited(to)?,
         }
         Ok(())
+    }
+
+    /// One socket for IPv6 and IPv4; without IPv6 in the system, one for IPv4.
+    fn every(port: u16) -> io::Result<Self> {
+        let socket = match TcpSocket::new_v6() {
+            Err(e) if e.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
+                return Self::tcp(std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?);
+            }
+            socket => socket?,
+        };
+        set_ipv6_v6only(&socket, false)?;
+        socket.set_reuseaddr(true)?;
+        socket.bind((Ipv6Addr::UNSPECIFIED, port).into())?;
+        let socket = socket.listen(BACKLOG)?;
+        let address = Address::Tcp(socket.local_addr()?);
+        Ok(Listener { socket: Socket::Tcp(socket), address, is_ours: true })
     }
 
     fn tcp(socket: std::net::TcpListener) -> io::Result<Self> {
@@ -223,6 +278,19 @@ mod tests {
         drop(held);
     }
 
+    #[tokio::test]
+    async fn a_port_of_all_addresses_and_a_name() {
+        let mut listeners = Vec::new();
+        for text in [":0", "localhost:0"] {
+            Listener::bind(&text.parse().unwrap(), &mut listeners).await.unwrap();
+        }
+        let address = |listener: &Listener| listener.address().to_string().parse::<std::net::SocketAddr>().unwrap();
+        let (every, local) = (address(&listeners[0]), address(&listeners[1]));
+        assert!(every.ip().is_unspecified() && local.ip().is_loopback(), "{every}, {local}");
+        std::net::TcpStream::connect(("127.0.0.1", every.port())).expect("IPv4 is served");
+        std::net::TcpStream::connect(local).expect("the name is served");
+    }
+
     #[test]
     fn peers() {
         let of = |text: &str| Peer::at(text.parse().unwrap());
@@ -238,7 +306,11 @@ mod tests {
         assert!(matches!("[::1]:0".parse(), Ok(Address::Tcp(_))));
         assert!(matches!("systemd".parse(), Ok(Address::Systemd)));
         assert!(matches!("unix:/run/a".parse(), Ok(Address::Unix(path)) if path.ends_with("a")));
-        for bad in ["", "9464", "localhost", "unix:"] {
+        assert!(matches!(":9464".parse(), Ok(Address::Every(9464))));
+        assert!(matches!("localhost:9464".parse(), Ok(Address::Host(host, 9464)) if host == "localhost"));
+        for bad in
+            ["", "9464", "localhost", "unix:", ":", "localhost:", ":65536", ":+1", "256.0.0.1:80", "::1:80", "a b:80"]
+        {
             assert!(bad.parse::<Address>().is_err(), "{bad}");
         }
     }

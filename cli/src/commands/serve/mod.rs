@@ -26,6 +26,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::common::failure::{Failure, Outcome};
+use crate::common::log::configure;
 use crate::common::owners::Owners;
 use crate::common::signals::{Request, Signals};
 use crate::common::source::Sources;
@@ -48,6 +49,7 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &ServeArgs) -> Outcome {
+    configure(args.log_level, args.log_format);
     let stats = Arc::<Stats>::default();
     let web = Arc::new(Web::new(args.web_config.as_deref(), Arc::clone(&stats)).map_err(Failure::Said)?);
     let sources = Arc::new(Sources::new(args.names(), Owners::with(&args.owner)?, !args.no_segment_label)?);
@@ -60,19 +62,19 @@ pub(crate) fn run(args: &ServeArgs) -> Outcome {
         .build()
         .map_err(Failure::system("cannot start the server"))?;
     let pages = Pages::new(sources, args, Arc::clone(&stats));
-    runtime.block_on(serve(&args.listen, &pages::router(pages, Arc::clone(&web)), &web, &stats))
+    runtime.block_on(serve(args, &pages::router(pages, Arc::clone(&web)), &web, &stats))
 }
 
-async fn serve(addresses: &[Address], router: &Router, web: &Web, stats: &Arc<Stats>) -> Outcome {
+async fn serve(args: &ServeArgs, router: &Router, web: &Web, stats: &Arc<Stats>) -> Outcome {
     let mut signals = Signals::listen()?;
     let mut listeners = Vec::new();
-    for address in addresses {
+    for address in &args.listen {
         let failed = Failure::system(format!("cannot listen on {address}"));
         Listener::bind(address, &mut listeners).await.map_err(failed)?;
     }
     let scheme = if web.settings().acceptor.is_some() { "https" } else { "http" };
     for listener in &listeners {
-        announce(scheme, listener.address());
+        announce(scheme, listener.address(), &args.telemetry_path);
     }
 
     let (stopping, watcher) = watch::channel(());
@@ -111,11 +113,11 @@ async fn serve(addresses: &[Address], router: &Router, web: &Web, stats: &Arc<St
 }
 
 /// A server whose standard output nobody reads still serves.
-fn announce(scheme: &str, bound: &Address) {
+fn announce(scheme: &str, bound: &Address, path: &str) {
     let mut out = io::stdout();
     let said = match bound {
-        Address::Tcp(address) => writeln!(out, "listening on {scheme}://{address}/metrics"),
-        other => writeln!(out, "listening on {other}, path /metrics"),
+        Address::Tcp(address) => writeln!(out, "listening on {scheme}://{address}{path}"),
+        other => writeln!(out, "listening on {other}, path {path}"),
     };
     let _ = said.and_then(|()| out.flush());
 }

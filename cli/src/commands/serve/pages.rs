@@ -27,6 +27,7 @@ use super::connections::{Clock, Serving};
 use super::scrape_timeout::{scrape_timeout, WAIT_MAX};
 use super::stats::{Event, Stats};
 use super::web::{self, Web};
+use crate::common::log::{log, Level};
 use crate::common::processes::ProcessMetrics;
 use crate::common::source::{Reading, Sources};
 
@@ -48,6 +49,7 @@ const ROOM_CHECK: Duration = Duration::from_millis(250);
 pub(super) struct Pages {
     sources: Arc<Sources>,
     created: bool,
+    telemetry_path: String,
     process_metrics: Option<ProcessMetrics>,
     conflicts: Conflicts,
     stats: Arc<Stats>,
@@ -68,6 +70,7 @@ impl Pages {
         let pages = Arc::new(Pages {
             sources,
             created: args.created,
+            telemetry_path: args.telemetry_path.clone(),
             process_metrics,
             conflicts: Conflicts::default(),
             stats,
@@ -104,10 +107,10 @@ impl Pages {
 pub(super) fn router(pages: Arc<Pages>, web: Arc<Web>) -> Router {
     Router::new()
         .route("/", get(index))
-        .route("/metrics", get(metrics))
+        .route(&pages.telemetry_path, get(metrics))
         .route("/-/healthy", get(|| async { "healthy\n" }))
         .route("/-/ready", get(ready))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing here; the metrics are at /metrics\n") })
+        .fallback(not_found)
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n") })
         .layer(from_fn_with_state(web, web::guard))
         .layer(from_fn_with_state(Arc::clone(&pages), count))
@@ -115,8 +118,11 @@ pub(super) fn router(pages: Arc<Pages>, web: Arc<Web>) -> Router {
 }
 
 async fn count(State(pages): Served, request: Request, next: Next) -> Response {
-    let is_page = request.uri().path() == "/metrics";
+    let is_page = request.uri().path() == pages.telemetry_path;
+    let (begin, asked) = (Instant::now(), format!("{} {}", request.method(), request.uri().path()));
     let response = next.run(request).await;
+    let millis = begin.elapsed().as_millis();
+    log(Level::Debug, format_args!("{asked}: {} after {millis} ms", response.status().as_u16()));
     if is_page {
         let mut answers = pages.answers.lock().unwrap_or_else(PoisonError::into_inner);
         *answers.entry(response.status().as_u16()).or_default() += 1;
@@ -312,8 +318,13 @@ async fn ready(State(pages): Served) -> Response {
     }
 }
 
+async fn not_found(State(pages): Served) -> Response {
+    let path = &pages.telemetry_path;
+    (StatusCode::NOT_FOUND, format!("there is nothing here; the metrics are at {path}\n")).into_response()
+}
+
 async fn index(State(pages): Served) -> Response {
-    let name = escape(&pages.sources.names());
+    let (name, path) = (escape(&pages.sources.names()), &pages.telemetry_path);
     let look = |_: &Pages, reading: &Reading, _: &Client| Ok(reading.missing().or_else(|| reading.unused()));
     let state = match read(&pages, Instant::now() + WAIT_MAX, look).await {
         Ok(None) => "It is there and can be read.".to_owned(),
@@ -322,7 +333,7 @@ async fn index(State(pages): Served) -> Response {
     Html(format!(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>shmetrics: {name}</title>\n\
          <h1>shmetrics</h1>\n<p>Segment <b>{name}</b>. {state}</p>\n\
-         <ul>\n<li><a href=\"/metrics\">/metrics</a> the metrics\n\
+         <ul>\n<li><a href=\"{path}\">{path}</a> the metrics\n\
          <li><a href=\"/-/ready\">/-/ready</a> whether the segment can be read, and a process has it open\n\
          <li><a href=\"/-/healthy\">/-/healthy</a> whether this server lives\n</ul>\n</html>\n"
     ))

@@ -5,9 +5,11 @@ use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use procfs::process::Process;
+use procfs::WithCurrentSystemInfo;
 use shmetrics::{Error, Extra};
 
-use crate::common::failure::note;
+use crate::common::log::{log, Level};
 
 /// Lines are counted anew after this.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -28,6 +30,16 @@ pub(super) enum Event {
     PageRefused,
     /// A page whose client went before it was made.
     PageAbandoned,
+}
+
+impl Event {
+    fn level(self) -> Level {
+        match self {
+            Event::ConfigApplied => Level::Info,
+            Event::ConfigRefused => Level::Error,
+            _ => Level::Warn,
+        }
+    }
 }
 
 /// With the family, the label and its value, in the order of the variants.
@@ -92,14 +104,16 @@ impl Stats {
         let unsaid = std::mem::take(&mut kind.unsaid);
         drop(kinds);
         match unsaid {
-            0 => note(line),
-            n => note(format_args!("{line} (and {n} times more since this was last said)")),
+            0 => log(event.level(), line),
+            n => log(event.level(), format_args!("{line} (and {n} times more since this was last said)")),
         }
     }
 
     pub(super) fn families(&self) -> Result<Vec<Extra>, Error> {
         let kinds = *self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut families = Vec::new();
+        let build = Extra::gauge("shmetrics_serve_build_info", "1. The labels tell the version of the exporter.")?;
+        let mut families = vec![build.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0)?];
+        families.extend(own_process()?);
         for (name, help) in FAMILIES {
             let mut family = Extra::counter(name, help)?;
             for ((of, label, value), kind) in KINDS.iter().zip(&kinds) {
@@ -112,6 +126,26 @@ impl Stats {
         }
         Ok(families)
     }
+}
+
+/// The exporter's own process. `process_*` of the same page, if it has any, are the application's.
+fn own_process() -> Result<Vec<Extra>, Error> {
+    let Some(stat) = Process::myself().ok().and_then(|me| me.stat().ok()) else { return Ok(Vec::new()) };
+    let ticks = procfs::ticks_per_second() as f64;
+    let boot = procfs::boot_time_secs().unwrap_or(0) as f64;
+    let cpu = Extra::counter("shmetrics_serve_process_cpu_seconds", "User and system CPU time of the exporter.")?;
+    let resident = Extra::gauge("shmetrics_serve_process_resident_memory_bytes", "Resident memory of the exporter.")?;
+    let begin = Extra::gauge("shmetrics_serve_process_start_time_seconds", "Unix time when the exporter started.")?;
+    let mut families = vec![
+        cpu.sample(&[], (stat.utime + stat.stime) as f64 / ticks)?,
+        resident.sample(&[], stat.rss_bytes().get() as f64)?,
+        begin.sample(&[], boot + stat.starttime as f64 / ticks)?,
+    ];
+    if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
+        let fds = Extra::gauge("shmetrics_serve_process_open_fds", "Open file descriptors of the exporter.")?;
+        families.push(fds.sample(&[], open.count() as f64)?);
+    }
+    Ok(families)
 }
 
 #[cfg(test)]
@@ -128,6 +162,6 @@ mod tests {
         let kinds = *stats.kinds.lock().unwrap();
         assert_eq!(KINDS[Event::PageAbandoned as usize].2, "abandoned page");
         assert_eq!((kinds[8].count, kinds[1].count, kinds[1].said, kinds[1].unsaid), (1, 5, 1, 4));
-        assert_eq!(stats.families().unwrap().len(), FAMILIES.len());
+        assert_eq!(stats.families().unwrap().len(), FAMILIES.len() + 5, "and build info, and four of the process");
     }
 }

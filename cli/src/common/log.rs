@@ -1,0 +1,78 @@
+//! Lines on standard error, with a level and in the format that the command line asks for.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::ValueEnum;
+
+use crate::common::format::{clean, rfc3339};
+use crate::common::json::{Json, Object};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// shmetrics: the sentence
+    Plain,
+    /// time=TIME level=LEVEL msg="the sentence"
+    Logfmt,
+    /// {"time":"TIME","level":"LEVEL","msg":"the sentence"}
+    Json,
+}
+
+static SETTINGS: OnceLock<(Level, LogFormat)> = OnceLock::new();
+
+/// Sets the lowest level that is written, and the format. The first call counts.
+pub(crate) fn configure(level: Level, format: LogFormat) {
+    let _ = SETTINGS.set((level, format));
+}
+
+/// Writes one line to standard error. Unlike `eprintln!`, it does not panic if standard error is
+/// closed. All lines pass here, so that no answer of a server and no name of a file drives the
+/// terminal or begins a line of the journal.
+pub(crate) fn log(level: Level, sentence: impl Display) {
+    let (lowest, format) = SETTINGS.get().copied().unwrap_or((Level::Info, LogFormat::Plain));
+    if level < lowest {
+        return;
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+    let _ = writeln!(io::stderr(), "{}", line(level, format, now, &sentence.to_string()));
+}
+
+fn line(level: Level, format: LogFormat, now: f64, sentence: &str) -> String {
+    let name = format!("{level:?}").to_uppercase();
+    match format {
+        LogFormat::Plain => format!("shmetrics: {}", clean(sentence)),
+        LogFormat::Logfmt => {
+            let quoted = clean(sentence).replace('\\', "\\\\").replace('"', "\\\"");
+            format!("time={} level={name} msg=\"{quoted}\"", rfc3339(now))
+        }
+        LogFormat::Json => {
+            let object = Object::default().field("time", rfc3339(now)).field("level", name).field("msg", sentence);
+            Json::from(object).to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{line, Level, LogFormat};
+
+    #[test]
+    fn lines_in_each_format() {
+        let of = |format| line(Level::Warn, format, 951_827_696.25, "a \"b\"\n\u{1b}");
+        assert_eq!(of(LogFormat::Plain), "shmetrics: a \"b\"\\n\\u{1b}");
+        let expected = "time=2000-02-29T12:34:56.250Z level=WARN msg=\"a \\\"b\\\"\\\\n\\\\u{1b}\"";
+        assert_eq!(of(LogFormat::Logfmt), expected);
+        let expected = r#"{"time":"2000-02-29T12:34:56.250Z","level":"WARN","msg":"a \"b\"\u000a\u001b"}"#;
+        assert_eq!(of(LogFormat::Json), expected);
+    }
+}
