@@ -8,7 +8,7 @@ use crate::segment::{Inner, Segment};
 use crate::shm::layout::{counter, entry, header};
 use crate::shm::pair::Pair;
 use crate::shm::percpu;
-use crate::shm::state::{Life, Place, State, TAG_MASK};
+use crate::shm::state::{Life, SeriesAddr, State, TAG_MASK};
 
 /// A value that only rises, shared by all processes.
 ///
@@ -77,23 +77,23 @@ const _: () = assert!(FULL % SPILL == 0);
 impl At for Counter {
     #[inline(always)]
     #[allow(private_interfaces)]
-    fn at(segment: Segment, place: Place) -> Self {
+    fn at(segment: Segment, addr: SeriesAddr) -> Self {
         let inner = segment.inner;
-        let series = match inner.memory.bytes(place.at, CELLS_END) {
+        let series = match inner.memory.bytes(addr.at, CELLS_END) {
             // SAFETY: backed (checked), aligned to 16 as records are, mapped for the process' life;
             // what changes is only accessed atomically.
-            Some(p) if place.at % 16 == 0 => unsafe { &*p.cast::<Series>() },
+            Some(p) if addr.at % 16 == 0 => unsafe { &*p.cast::<Series>() },
             _ => &NOWHERE,
         };
-        Counter { inner, series, life: place.life }
+        Counter { inner, series, life: addr.life }
     }
 
     #[inline(always)]
     #[allow(private_interfaces)]
-    unsafe fn at_entry(segment: Segment, place: Place) -> Self {
-        let series = segment.inner.memory.checked_before(place.at);
+    unsafe fn at_entry(segment: Segment, addr: SeriesAddr) -> Self {
+        let series = segment.inner.memory.checked_before(addr.at);
         // SAFETY: backed and aligned (the caller's promise), and as above.
-        Counter { inner: segment.inner, series: unsafe { &*series.cast::<Series>() }, life: place.life }
+        Counter { inner: segment.inner, series: unsafe { &*series.cast::<Series>() }, life: addr.life }
     }
 
     fn is_over(&self) -> bool {
@@ -107,8 +107,8 @@ impl Counter {
         if std::ptr::eq(self.series, &raw const NOWHERE) {
             return None;
         }
-        let place = Place { at: self.record(), life: self.life }.into_word();
-        Some([std::ptr::from_ref(self.inner).cast(), std::ptr::without_provenance(place as usize)])
+        let addr = SeriesAddr { at: self.record(), life: self.life }.into_word();
+        Some([std::ptr::from_ref(self.inner).cast(), std::ptr::without_provenance(addr as usize)])
     }
 
     /// # Safety
@@ -117,10 +117,10 @@ impl Counter {
     pub(crate) unsafe fn from_words(p: [*const c_void; 2]) -> Option<Self> {
         // SAFETY: the caller's promise; segments live as long as the process.
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
-        let place = Place::from_word(p[1].addr() as u64);
-        let series = inner.memory.checked_before(place.at);
+        let addr = SeriesAddr::from_word(p[1].addr() as u64);
+        let series = inner.memory.checked_before(addr.at);
         // SAFETY: as in `at`: `into_words` checked that it is there.
-        Some(Counter { inner, series: unsafe { &*series.cast::<Series>() }, life: place.life })
+        Some(Counter { inner, series: unsafe { &*series.cast::<Series>() }, life: addr.life })
     }
 
     fn record(&self) -> u64 {

@@ -15,7 +15,7 @@ use crate::shm::layout::{
 use crate::shm::memory::Memory;
 use crate::shm::pair::Pair;
 use crate::shm::percpu;
-use crate::shm::state::{Life, Place, TAG_BITS, TAG_MASK};
+use crate::shm::state::{Life, SeriesAddr, TAG_BITS, TAG_MASK};
 
 /// A value that goes up and down.
 ///
@@ -38,8 +38,8 @@ pub struct Gauge {
 impl At for Gauge {
     #[inline(always)]
     #[allow(private_interfaces)]
-    fn at(segment: Segment, Place { at, life }: Place) -> Self {
-        Gauge::new(segment.inner, Place { at, life })
+    fn at(segment: Segment, SeriesAddr { at, life }: SeriesAddr) -> Self {
+        Gauge::new(segment.inner, SeriesAddr { at, life })
     }
 
     fn is_over(&self) -> bool {
@@ -86,7 +86,7 @@ enum Own {
 
 impl Gauge {
     #[inline(always)]
-    fn new(inner: &'static Inner, Place { at, life }: Place) -> Self {
+    fn new(inner: &'static Inner, SeriesAddr { at, life }: SeriesAddr) -> Self {
         let read = || {
             let (record, _) = inner.memory.record(at)?;
             // SAFETY: an entry's fields are backed (`record`), and so is this word in front of its
@@ -108,8 +108,8 @@ impl Gauge {
     /// not read the record for that, whose line others may be writing to.
     pub(crate) fn into_words(self) -> [*const c_void; 2] {
         let mode = if self.word.is_some() { HAS_WORD } else { self.mode as u64 };
-        let place = Place { at: self.at, life: self.life }.into_word() | mode << MODE_SHIFT;
-        [std::ptr::from_ref(self.inner).cast(), std::ptr::without_provenance(place as usize)]
+        let addr = SeriesAddr { at: self.at, life: self.life }.into_word() | mode << MODE_SHIFT;
+        [std::ptr::from_ref(self.inner).cast(), std::ptr::without_provenance(addr as usize)]
     }
 
     /// # Safety
@@ -120,7 +120,7 @@ impl Gauge {
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
         let word = p[1].addr() as u64;
         let mode = word >> MODE_SHIFT & MODE_MASK;
-        let Place { at, life } = Place::from_word(word & !(MODE_MASK << MODE_SHIFT));
+        let SeriesAddr { at, life } = SeriesAddr::from_word(word & !(MODE_MASK << MODE_SHIFT));
         if mode == HAS_WORD {
             let value = inner.memory.checked_before(at + gauge::VALUE).cast::<AtomicU64>();
             // SAFETY: as in `new`, which checked it before the handle was made.

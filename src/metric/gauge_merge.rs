@@ -8,7 +8,7 @@ use crate::shm::layout::offset;
 use crate::shm::layout::{gauge, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD};
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::pair::Pair;
-use crate::shm::state::{Life, Place, TAG_MASK};
+use crate::shm::state::{Life, SeriesAddr, TAG_MASK};
 use crate::text::hash::mix;
 
 /// What a page shows of a gauge.
@@ -36,7 +36,7 @@ pub(crate) struct Sample {
 /// before a block of so many bytes is read.
 pub(crate) fn shown(
     memory: &Mapped,
-    Place { at, life }: Place,
+    SeriesAddr { at, life }: SeriesAddr,
     mode: GaugeMode,
     living: &[u32],
     each: &mut Vec<Sample>,

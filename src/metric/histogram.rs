@@ -14,7 +14,7 @@ use crate::shm::layout::{entry, family, header, histogram, GRANULE, NO_SCHEMA, S
 use crate::shm::memory::Mapped;
 use crate::shm::pair::{fallen, Pair, FALLING_MASK};
 use crate::shm::percpu;
-use crate::shm::state::{Life, Place, State, TAG_MASK};
+use crate::shm::state::{Life, SeriesAddr, State, TAG_MASK};
 
 /// A histogram, shared by all processes: with classic buckets, [native](crate::Builder::native)
 /// ones, or both.
@@ -46,10 +46,10 @@ unsafe impl Sync for Histogram {}
 impl At for Histogram {
     #[inline(always)]
     #[allow(private_interfaces)]
-    fn at(segment: Segment, place: Place) -> Self {
+    fn at(segment: Segment, addr: SeriesAddr) -> Self {
         let memory = &segment.inner.memory;
-        let family = Record::new(memory, offset(memory.get32(place.at + entry::PARENT)));
-        Histogram::new(segment, place, family.bounds().unwrap_or(&[]), family.shape())
+        let family = Record::new(memory, offset(memory.get32(addr.at + entry::PARENT)));
+        Histogram::new(segment, addr, family.bounds().unwrap_or(&[]), family.shape())
     }
 
     fn is_over(&self) -> bool {
@@ -114,7 +114,7 @@ impl Histogram {
     #[inline(always)]
     pub(super) fn new(
         segment: Segment,
-        Place { at, life }: Place,
+        SeriesAddr { at, life }: SeriesAddr,
         bounds: &'static [f64],
         native: Option<Shape>,
     ) -> Self {
@@ -137,7 +137,11 @@ impl Histogram {
         let schema = self.native.map_or(NO_SCHEMA, |shape| (shape.schema + SCHEMA_BIAS) as u8);
         let bounds = bounds | u64::from(schema) << SCHEMA_SHIFT;
         let word = |w: u64| std::ptr::without_provenance(w as usize);
-        Some([std::ptr::from_ref(self.inner).cast(), word(Place { at, life: self.life }.into_word()), word(bounds)])
+        Some([
+            std::ptr::from_ref(self.inner).cast(),
+            word(SeriesAddr { at, life: self.life }.into_word()),
+            word(bounds),
+        ])
     }
 
     /// # Safety
@@ -146,18 +150,18 @@ impl Histogram {
     pub(crate) unsafe fn from_words(p: [*const c_void; 3]) -> Option<Self> {
         // SAFETY: the caller's promise; segments live as long as the process.
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
-        let (place, word) = (Place::from_word(p[1].addr() as u64), p[2].addr() as u64);
+        let (addr, word) = (SeriesAddr::from_word(p[1].addr() as u64), p[2].addr() as u64);
         let first = inner.memory.checked_before(word << 16 >> 16).cast::<f64>();
         // SAFETY: a handle's bounds were checked when it was made, as its cells were
         // (`into_words`).
         let bounds = unsafe { std::slice::from_raw_parts(first, (word << 4 >> 52) as usize) };
-        let cells = inner.memory.checked_before(place.at + histogram::SIZE).cast_mut().cast();
+        let cells = inner.memory.checked_before(addr.at + histogram::SIZE).cast_mut().cast();
         let native = match (word >> SCHEMA_SHIFT) as u8 {
             NO_SCHEMA => None,
             // SAFETY: they are in their family's record (`into_words`).
             schema => Some(unsafe { native_before(first, schema as i8 - SCHEMA_BIAS) }),
         };
-        Some(Histogram { inner, bounds, cells, life: place.life, native })
+        Some(Histogram { inner, bounds, cells, life: addr.life, native })
     }
 
     /// As [`Histogram::observe`]. What is not done in a few instructions ends with a jump, as a C
@@ -207,8 +211,8 @@ impl Histogram {
             // Those of quantiles count a second time what the only cell has counted.
             Some(shape) if kind != Some(Kind::Summary) => {
                 let ordinals: Vec<i32> = self.bounds.iter().map(|b| shape.ordinal(*b)).collect();
-                let (place, mut sketch) = (Place { at, life: self.life }, native::Sketch::default());
-                native::read(memory, place, mask, shape, &ordinals, &mut sketch, &mut counts, |_| true)
+                let (addr, mut sketch) = (SeriesAddr { at, life: self.life }, native::Sketch::default());
+                native::read(memory, addr, mask, shape, &ordinals, &mut sketch, &mut counts, |_| true)
             }
             _ => read(memory, at, mask, self.bounds.len(), &mut counts),
         };
@@ -288,7 +292,7 @@ impl Histogram {
     fn observe_recent(&self, shape: Shape, v: f64) -> bool {
         let counted = self.change::<false>(v);
         if counted && !self.is_over() {
-            native::observe_recent(self.inner, Place { at: self.record(), life: self.life }, shape, v);
+            native::observe_recent(self.inner, SeriesAddr { at: self.record(), life: self.life }, shape, v);
         }
         counted
     }

@@ -27,24 +27,24 @@ pub(crate) use self::native::{
 pub(crate) use self::state::read as states_read;
 
 pub(crate) mod sealed {
-    use crate::shm::state::Place;
+    use crate::shm::state::SeriesAddr;
     use crate::Segment;
 
     pub trait At {
         /// The metric in the series at this place.
         #[allow(private_interfaces)]
-        fn at(segment: Segment, place: Place) -> Self;
+        fn at(segment: Segment, addr: SeriesAddr) -> Self;
         /// The same of a place where an entry is known to be.
         ///
         /// # Safety
         /// It is a multiple of 16, and the `entry::SIZE` bytes there are backed.
         #[inline(always)]
         #[allow(private_interfaces)]
-        unsafe fn at_entry(segment: Segment, place: Place) -> Self
+        unsafe fn at_entry(segment: Segment, addr: SeriesAddr) -> Self
         where
             Self: Sized,
         {
-            Self::at(segment, place)
+            Self::at(segment, addr)
         }
         /// Whether its series has been removed.
         fn is_over(&self) -> bool;

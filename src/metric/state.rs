@@ -8,7 +8,7 @@ use crate::shm::layout::offset;
 use crate::shm::layout::{entry, gauge, header};
 use crate::shm::memory::Mapped;
 use crate::shm::pair::Pair;
-use crate::shm::state::{Life, Place, TAG_MASK};
+use crate::shm::state::{Life, SeriesAddr, TAG_MASK};
 
 /// Several states, each on or off, shared by all processes: up to 64, named when the family is
 /// registered.
@@ -42,7 +42,7 @@ struct States {
 
 impl States {
     #[inline(always)]
-    fn at(segment: Segment, Place { at, life }: Place) -> Self {
+    fn at(segment: Segment, SeriesAddr { at, life }: SeriesAddr) -> Self {
         let memory = &segment.inner.memory;
         let count = Record::new(memory, offset(memory.get32(at + entry::PARENT))).bucket_count();
         States { inner: segment.inner, at, life, count }
@@ -98,8 +98,8 @@ macro_rules! metric {
         impl At for $name {
             #[inline(always)]
             #[allow(private_interfaces)]
-            fn at(segment: Segment, place: Place) -> Self {
-                $name(States::at(segment, place))
+            fn at(segment: Segment, addr: SeriesAddr) -> Self {
+                $name(States::at(segment, addr))
             }
 
             fn is_over(&self) -> bool {
@@ -115,8 +115,8 @@ metric!(Info);
 impl StateSet {
     /// The words of a foreign handle.
     pub(crate) fn into_words(self) -> [*const c_void; 2] {
-        let place = Place { at: self.0.at, life: self.0.life }.into_word();
-        [std::ptr::from_ref(self.0.inner).cast(), std::ptr::without_provenance(place as usize)]
+        let addr = SeriesAddr { at: self.0.at, life: self.0.life }.into_word();
+        [std::ptr::from_ref(self.0.inner).cast(), std::ptr::without_provenance(addr as usize)]
     }
 
     /// # Safety
@@ -124,7 +124,7 @@ impl StateSet {
     pub(crate) unsafe fn from_words(p: [*const c_void; 2]) -> Option<Self> {
         // SAFETY: the caller's promise; segments live as long as the process.
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
-        Some(StateSet(States::at(Segment { inner }, Place::from_word(p[1].addr() as u64))))
+        Some(StateSet(States::at(Segment { inner }, SeriesAddr::from_word(p[1].addr() as u64))))
     }
 
     /// Sets a state, by its place among the family's, on or off. One that there is not is noted in

@@ -4,7 +4,7 @@ use crate::record::family::Record;
 use crate::segment::Segment;
 use crate::shm::layout::entry;
 use crate::shm::layout::offset;
-use crate::shm::state::Place;
+use crate::shm::state::SeriesAddr;
 
 /// The count and the sum of observations, shared by all processes: a [`Histogram`] without buckets.
 /// With [quantiles](crate::Builder::quantiles) if asked for.
@@ -25,10 +25,10 @@ pub struct GaugeHistogram(Histogram);
 impl At for Summary {
     #[inline(always)]
     #[allow(private_interfaces)]
-    fn at(segment: Segment, place: Place) -> Self {
+    fn at(segment: Segment, addr: SeriesAddr) -> Self {
         let memory = &segment.inner.memory;
-        let family = Record::new(memory, offset(memory.get32(place.at + entry::PARENT)));
-        Summary(Histogram::new(segment, place, &[], family.shape()))
+        let family = Record::new(memory, offset(memory.get32(addr.at + entry::PARENT)));
+        Summary(Histogram::new(segment, addr, &[], family.shape()))
     }
 
     fn is_over(&self) -> bool {
@@ -39,8 +39,8 @@ impl At for Summary {
 impl At for GaugeHistogram {
     #[inline(always)]
     #[allow(private_interfaces)]
-    fn at(segment: Segment, place: Place) -> Self {
-        GaugeHistogram(Histogram::at(segment, place))
+    fn at(segment: Segment, addr: SeriesAddr) -> Self {
+        GaugeHistogram(Histogram::at(segment, addr))
     }
 
     fn is_over(&self) -> bool {

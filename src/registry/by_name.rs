@@ -16,7 +16,7 @@ use crate::record::gauge_mode::GaugeMode;
 use crate::segment::{Inner, Segment};
 use crate::shm::layout::offset;
 use crate::shm::layout::{entry, header};
-use crate::shm::state::Place;
+use crate::shm::state::SeriesAddr;
 use crate::text::label_set;
 use crate::Error;
 
@@ -82,8 +82,8 @@ fn update_slow<'v, M: At>(
     value: &dyn Fn(usize) -> &'v [u8],
     update: &dyn Fn(M),
 ) -> Result<(), Error> {
-    if let Some(place) = in_another_order(inner, kind, name, count, label, value) {
-        update(M::at(Segment { inner }, place));
+    if let Some(addr) = in_another_order(inner, kind, name, count, label, value) {
+        update(M::at(Segment { inner }, addr));
     } else {
         let (table, lens) = make(inner, kind, name, count, label)?;
         update(series_of(&table, lens, count, |i| value(i)));
@@ -140,7 +140,7 @@ fn in_another_order<'v>(
     count: usize,
     label: &dyn Fn(usize) -> &'v [u8],
     value: &dyn Fn(usize) -> &'v [u8],
-) -> Option<Place> {
+) -> Option<SeriesAddr> {
     if count < 2 {
         return None;
     }

@@ -10,7 +10,7 @@ use crate::segment::Segment;
 use crate::shm::layout::offset;
 use crate::shm::layout::{entry, FLAG_ESCAPED};
 use crate::shm::memory::Memory;
-use crate::shm::state::Place;
+use crate::shm::state::SeriesAddr;
 use crate::text::label_set;
 use crate::Error;
 
@@ -23,7 +23,7 @@ impl Table {
         value: &dyn Fn(usize) -> &'v [u8],
     ) -> Option<M> {
         let _undisturbed = Undisturbed::new();
-        let place = match order::family_of(self, count) {
+        let addr = match order::family_of(self, count) {
             _ if count == 0 => Some(self.embedded()),
             None => self.peek_in_family(count, name_len, value),
             Some((family, places)) => {
@@ -33,12 +33,12 @@ impl Table {
                 (lens.len() == count).then(|| family.peek_in_family(count, &name_len, &value)).flatten()
             }
         };
-        place.map(|place| M::at(Segment { inner: self.inner }, place))
+        addr.map(|addr| M::at(Segment { inner: self.inner }, addr))
     }
 
     /// The family's series that are there now, but for the overflow series: the values of its
     /// labels, in the order of this handle, and where it is.
-    fn each(&self, mut visit: impl FnMut(&[&str], Place)) {
+    fn each(&self, mut visit: impl FnMut(&[&str], SeriesAddr)) {
         let memory = &self.inner.memory;
         let own = Record::new(memory, self.at);
         let count = own.label_count();
@@ -63,11 +63,11 @@ impl Table {
             let Some(values) = label_set::values(&text, flags & FLAG_ESCAPED != 0, &lines) else { return };
             let mut in_order = vec![""; values.len()];
             for (i, value) in values.iter().enumerate() {
-                if let Some(place) = in_order.get_mut(places.map_or(i, |places| places.of(i))) {
-                    *place = value;
+                if let Some(addr) = in_order.get_mut(places.map_or(i, |places| places.of(i))) {
+                    *addr = value;
                 }
             }
-            visit(&in_order, Place { at, life: state.life() });
+            visit(&in_order, SeriesAddr { at, life: state.life() });
         });
     }
 
@@ -75,9 +75,9 @@ impl Table {
     pub(crate) fn series<M: Metric>(&self) -> Vec<(Vec<String>, M)> {
         let _undisturbed = Undisturbed::new();
         let mut all = Vec::new();
-        self.each(|values, place| {
+        self.each(|values, addr| {
             let values = values.iter().map(|&value| value.to_owned()).collect();
-            all.push((values, M::at(Segment { inner: self.inner }, place)));
+            all.push((values, M::at(Segment { inner: self.inner }, addr)));
         });
         all
     }
@@ -103,10 +103,10 @@ impl Table {
             wanted.push((places.map_or(i, |places| places.of(i)), *value));
         }
         let mut removed = 0;
-        self.each(|values, place| {
+        self.each(|values, addr| {
             if wanted.iter().all(|(i, value)| values.get(*i) == Some(value)) {
-                let link = (place.at / crate::shm::layout::GRANULE) as u32;
-                removed += u64::from(recycle::remove(self.inner, &record, link, place.life));
+                let link = (addr.at / crate::shm::layout::GRANULE) as u32;
+                removed += u64::from(recycle::remove(self.inner, &record, link, addr.life));
             }
         });
         Ok(removed)

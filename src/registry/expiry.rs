@@ -24,7 +24,7 @@ use crate::shm::layout::{counter, entry, gauge, header, histogram, process_cell 
 use crate::shm::list::Ring;
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::percpu;
-use crate::shm::state::{Life, Place};
+use crate::shm::state::{Life, SeriesAddr};
 use crate::shm::{generation, state};
 
 fn word_at(record: &Record<'_>, link: u32) -> u64 {
@@ -32,8 +32,8 @@ fn word_at(record: &Record<'_>, link: u32) -> u64 {
 }
 
 /// What the cells of a series hold, in 32 bits. Every update changes it (but for one in 2^32).
-fn digest(memory: &Mapped, record: &Record<'_>, place: Place) -> u32 {
-    let at = place.at;
+fn digest(memory: &Mapped, record: &Record<'_>, addr: SeriesAddr) -> u32 {
+    let at = addr.at;
     let mut sum = 0u64;
     let mut take = |value: u64| sum = (sum.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let word = |at| memory.load64(at, Acquire);
@@ -47,7 +47,7 @@ fn digest(memory: &Mapped, record: &Record<'_>, place: Place) -> u32 {
             (0..2 * record.pairs()).for_each(|i| take(word(at + histogram::SIZE + 8 * i)));
             percpu::pairs(memory, cells, record.pairs() as usize, |_, pair| pair.into_iter().for_each(&mut take));
             if let Some(shape) = record.shape() {
-                each_cell(memory, place, record.pairs(), shape, |cell| match cell {
+                each_cell(memory, addr, record.pairs(), shape, |cell| match cell {
                     Counted::Cell(cell) => [cell, cell + 8].into_iter().for_each(|at| take(word(at))),
                     Counted::PerCpu(pair) => pair.into_iter().for_each(&mut take),
                 });
@@ -165,7 +165,7 @@ fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     }
     let at = word_at(record, link);
     let seen = memory.load64(at, Acquire);
-    let digest = || digest(memory, record, Place { at: offset(link), life: state.life() });
+    let digest = || digest(memory, record, SeriesAddr { at: offset(link), life: state.life() });
     let (now, before) = (look_time(memory), digest());
     let word = u64::from(before) << 32 | u64::from(now);
     if (seen >> 32) as u32 != before {

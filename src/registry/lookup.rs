@@ -14,7 +14,7 @@ use crate::shm::list;
 use crate::shm::list::{find_or_append, Maker, Outcome};
 use crate::shm::memory::Memory;
 use crate::shm::state;
-use crate::shm::state::{Life, Place, State};
+use crate::shm::state::{Life, SeriesAddr, State};
 use crate::text::escaping;
 use crate::text::label_set;
 use std::borrow::Cow;
@@ -89,12 +89,12 @@ impl Table {
         count: usize,
         name_len: impl Fn(usize) -> usize + Copy,
         value: impl Fn(usize) -> &'v [u8] + Copy,
-    ) -> Option<Place> {
+    ) -> Option<SeriesAddr> {
         let index = self.inner.index();
         let bits = index.bits();
         let hit = index.first(bits, hash)?;
         if let Some(life) = self.life_of::<true, FIXED>(hit.link, count, name_len, value) {
-            return Some(Place { at: offset(hit.link), life });
+            return Some(SeriesAddr { at: offset(hit.link), life });
         }
         // Copies, here and below: what is looked up need not be in memory then to be found.
         let (name_len, value) = (name_len, value);
@@ -112,11 +112,11 @@ impl Table {
         count: usize,
         name_len: &dyn Fn(usize) -> usize,
         value: &dyn Fn(usize) -> &'v [u8],
-    ) -> Option<Place> {
+    ) -> Option<SeriesAddr> {
         loop {
             hit = self.inner.index().next(bits, hash, hit)?;
             if let Some(life) = self.life_of::<true, false>(hit.link, count, name_len, value) {
-                return Some(Place { at: offset(hit.link), life });
+                return Some(SeriesAddr { at: offset(hit.link), life });
             }
         }
     }
@@ -192,7 +192,7 @@ impl Table {
         count: usize,
         name_len: &dyn Fn(usize) -> usize,
         value: &dyn Fn(usize) -> &'v [u8],
-    ) -> Place {
+    ) -> SeriesAddr {
         let _undisturbed = Undisturbed::new();
         let lens = (0..count).try_fold((0, 0), |(raw, escaped), i| {
             Some((raw + value(i).len(), escaped + label_set::escaped_len(value(i))?))
@@ -202,7 +202,7 @@ impl Table {
             let value = |i: usize| mended[i].as_bytes();
             let hash = label_set::hash(self.hash, count, value);
             return match self.look_up::<false>(hash, count, name_len, value) {
-                Some(place) => place,
+                Some(addr) => addr,
                 None => self.make_in_family(hash, count, name_len, &value),
             };
         };
@@ -227,8 +227,8 @@ impl Table {
         };
         let mut maker = SeriesMaker { inner: self.inner, record, series, text, same, made: Life(0), may_be_new: true };
         match find_or_append(&self.inner.index(), ends, hash, &mut maker) {
-            Outcome::Found(link) => Place { at: offset(link), life: found.get() },
-            Outcome::Made(link) => Place { at: offset(link), life: maker.made },
+            Outcome::Found(link) => SeriesAddr { at: offset(link), life: found.get() },
+            Outcome::Made(link) => SeriesAddr { at: offset(link), life: maker.made },
             // Of a family that is retired, updates count nowhere.
             Outcome::Closed => self.embedded(),
             Outcome::Refused | Outcome::Full => self.overflow(),
@@ -243,7 +243,7 @@ impl Table {
     ) -> bool {
         let record = Record::new(&self.inner.memory, self.at);
         let place = self.peek_in_family(count, name_len, value);
-        place.is_some_and(|Place { at, life }| recycle::remove(self.inner, &record, (at / GRANULE) as u32, life))
+        place.is_some_and(|SeriesAddr { at, life }| recycle::remove(self.inner, &record, (at / GRANULE) as u32, life))
     }
 
     /// The series with these values, if it is there: nothing is made, and an expired one stays so.
@@ -252,14 +252,14 @@ impl Table {
         count: usize,
         name_len: &dyn Fn(usize) -> usize,
         value: &dyn Fn(usize) -> &'v [u8],
-    ) -> Option<Place> {
+    ) -> Option<SeriesAddr> {
         let mended = mended(count, value);
         let value = |i: usize| mended[i].as_bytes();
         let hash = label_set::hash(self.hash, count, value);
         let found = Cell::new(None);
         let same = |link: u32| {
             let life = self.life_of::<false, false>(link, count, name_len, value);
-            found.set(life.map(|life| Place { at: offset(link), life }));
+            found.set(life.map(|life| SeriesAddr { at: offset(link), life }));
             life.is_some()
         };
         self.inner.index().find_surely(hash, same)?;
@@ -272,18 +272,18 @@ impl Table {
     }
 
     /// The family's only series, or its overflow series.
-    pub(super) fn embedded(&self) -> Place {
-        Place { at: Record::new(&self.inner.memory, self.at).overflow_at(), life: Life::FOREVER }
+    pub(super) fn embedded(&self) -> SeriesAddr {
+        SeriesAddr { at: Record::new(&self.inner.memory, self.at).overflow_at(), life: Life::FOREVER }
     }
 
-    pub(crate) fn overflow(&self) -> Place {
+    pub(crate) fn overflow(&self) -> SeriesAddr {
         let memory = &self.inner.memory;
-        let place = self.embedded();
+        let addr = self.embedded();
         memory.add64(self.at + f::OVERFLOW_LOOKUPS, 1, Relaxed);
         self.inner.count(header::OVERFLOW_LOOKUPS);
         let (hidden, live) = (State::new(state::HIDDEN, 0), State::new(state::LIVE, 0));
-        let _ = memory.cas32(place.at + entry::STATE, hidden.0, live.0, Relaxed, Relaxed);
-        place
+        let _ = memory.cas32(addr.at + entry::STATE, hidden.0, live.0, Relaxed, Relaxed);
+        addr
     }
 }
 

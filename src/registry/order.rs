@@ -150,7 +150,7 @@ impl Table {
         places: &Places,
         count: usize,
         value: &dyn Fn(usize) -> &'v [u8],
-    ) -> crate::shm::state::Place {
+    ) -> crate::shm::state::SeriesAddr {
         let lens = match Table::with_label_lens(self.inner, self.at) {
             Some((_, lens)) if lens.len() == count => lens,
             _ => return self.overflow(),
@@ -159,7 +159,7 @@ impl Table {
         let name_len = |i: usize| usize::from(lens[i]);
         let hash = crate::text::label_set::hash(self.hash, count, value);
         match self.look_up::<false>(hash, count, name_len, value) {
-            Some(place) => place,
+            Some(addr) => addr,
             None => self.make_in_family(hash, count, &name_len, &value),
         }
     }

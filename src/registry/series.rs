@@ -5,7 +5,7 @@ use super::order;
 use crate::metric::sealed::At;
 use crate::os::host::Undisturbed;
 use crate::segment::Segment;
-use crate::shm::state::Place;
+use crate::shm::state::SeriesAddr;
 use crate::text::label_set;
 
 impl Table {
@@ -22,9 +22,9 @@ impl Table {
     ) -> M {
         let segment = Segment { inner: self.inner };
         let hash = label_set::hash(self.hash, count, value);
-        if let Some(place) = self.look_up::<FIXED>(hash, count, name_len, value) {
+        if let Some(addr) = self.look_up::<FIXED>(hash, count, name_len, value) {
             // SAFETY: `life_of` has looked at the record, which is an entry's.
-            return unsafe { M::at_entry(segment, place) };
+            return unsafe { M::at_entry(segment, addr) };
         }
         // As in `look_up`.
         let (name_len, value) = (name_len, value);
@@ -32,15 +32,15 @@ impl Table {
     }
 
     /// As [`Table::find`]: where the series is.
-    pub(crate) fn place<'v>(
+    pub(crate) fn addr<'v>(
         &self,
         count: usize,
         name_len: &dyn Fn(usize) -> usize,
         value: &dyn Fn(usize) -> &'v [u8],
-    ) -> Place {
+    ) -> SeriesAddr {
         let hash = label_set::hash(self.hash, count, value);
         match self.look_up::<false>(hash, count, name_len, value) {
-            Some(place) => place,
+            Some(addr) => addr,
             None => self.make(hash, count, name_len, value),
         }
     }
@@ -53,7 +53,7 @@ impl Table {
         count: usize,
         name_len: &dyn Fn(usize) -> usize,
         value: &dyn Fn(usize) -> &'v [u8],
-    ) -> Place {
+    ) -> SeriesAddr {
         if count == 0 {
             return self.embedded();
         }

@@ -125,7 +125,7 @@ impl Life {
 
 /// Where a series is, and in which of its record's lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct SeriesAddr {
     pub(crate) at: u64,
     pub(crate) life: Life,
 }
@@ -133,7 +133,7 @@ pub(crate) struct Place {
 /// Set in the word of a place that is never removed.
 const FOREVER_BIT: u64 = 1 << 63;
 
-impl Place {
+impl SeriesAddr {
     /// A place in a word, as foreign handles have it: they fit into two registers.
     #[inline(always)]
     pub(crate) fn into_word(self) -> u64 {
@@ -144,7 +144,7 @@ impl Place {
     #[inline(always)]
     pub(crate) fn from_word(word: u64) -> Self {
         let life = if word & FOREVER_BIT != 0 { Life::FOREVER } else { Life(word >> 32) };
-        Place { at: offset(word as u32), life }
+        SeriesAddr { at: offset(word as u32), life }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::Segment;
 ///     pub struct Shop(prefix = "shop") {
 ///         /// Orders placed.
 ///         pub orders: Counter = "orders_total",
-///         /// Time to place an order.
+///         /// Time to addr an order.
 ///         latency: Histogram = "order_seconds" (unit = "seconds", buckets = &exponential_buckets::<12>(0.001, 2.0)),
 ///         /// Orders that are being placed.
 ///         busy: Gauge = "orders_in_progress" (mode = LiveSum),

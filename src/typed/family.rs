@@ -9,7 +9,7 @@ use super::labels::{combinations, LabelSet};
 use crate::metric::Metric;
 use crate::registry::{Builder, DynamicBuilder, DynamicFamily};
 use crate::shm::layout::{entry, offset, GRANULE};
-use crate::shm::state::{self, Place, State};
+use crate::shm::state::{self, SeriesAddr, State};
 use crate::{Error, Segment};
 
 /// A [`Builder`] with a typed label set: made by [`Builder::label_set`].
@@ -130,7 +130,7 @@ impl<M: Metric, L> TypedFamily<M, L> {
             return None;
         }
         // SAFETY: as above.
-        Some(unsafe { M::at_entry(Segment { inner }, Place { at, life: now.life() }) })
+        Some(unsafe { M::at_entry(Segment { inner }, SeriesAddr { at, life: now.life() }) })
     }
 
     #[cold]
@@ -140,17 +140,17 @@ impl<M: Metric, L> TypedFamily<M, L> {
         let lens = self.family.lens;
         let found = labels.with_values(|values| {
             (values.len() == lens.len())
-                .then(|| table.place(values.len(), &|i| usize::from(lens[i]), &|i| values[i].as_bytes()))
+                .then(|| table.addr(values.len(), &|i| usize::from(lens[i]), &|i| values[i].as_bytes()))
         });
-        let place = found.unwrap_or_else(|| table.overflow());
-        let link = (place.at / GRANULE) as u32;
+        let addr = found.unwrap_or_else(|| table.overflow());
+        let link = (addr.at / GRANULE) as u32;
         let now = state::state(&inner.memory, link);
-        let live = now.state() == state::LIVE && now.life() == place.life;
-        if live && inner.memory.record(place.at).is_some() {
+        let live = now.state() == state::LIVE && now.life() == addr.life;
+        if live && inner.memory.record(addr.at).is_some() {
             // Relaxed: as in `known`.
             slot.store(u64::from(now.0) << 32 | u64::from(link), Relaxed);
         }
-        M::at(Segment { inner }, place)
+        M::at(Segment { inner }, addr)
     }
 
     #[inline(always)]

@@ -18,7 +18,7 @@ use crate::shm::list::{announcements, is_later};
 use crate::shm::memory::Mapped;
 use crate::shm::percpu;
 use crate::shm::state;
-use crate::shm::state::{Life, Place, State, TAG_MASK};
+use crate::shm::state::{Life, SeriesAddr, State, TAG_MASK};
 
 /// What a series is rendered in view of.
 pub(in crate::expose) struct Page<'a> {
@@ -106,7 +106,7 @@ pub(in crate::expose) struct Text {
 pub(in crate::expose) struct Series<'a> {
     page: &'a Page<'a>,
     record: *const u8,
-    place: Place,
+    place: SeriesAddr,
     pub(in crate::expose) text: Text,
     pub(in crate::expose) escaped: bool,
     /// When it was made, in tenths of a second since the segment was.
@@ -217,7 +217,7 @@ impl<'a> Page<'a> {
         }
         let text = Text { at: record.wrapping_add(text_at as usize), len: usize::from(len) };
         let escaped = flags & crate::shm::layout::FLAG_ESCAPED != 0;
-        let place = Place { at, life: was.life() };
+        let place = SeriesAddr { at, life: was.life() };
         let seen = Seen { series: Series { page: self, record, place, text, escaped, created }, state, was };
         // `Text`'s promise.
         if end + READABLE as u64 <= backed {
@@ -396,8 +396,8 @@ impl<'a> Series<'a> {
     }
 
     /// Where it is, as its cells have it.
-    pub(in crate::expose) fn place(&self) -> Place {
-        Place { life: if self.is_embedded() { Life::FOREVER } else { self.place.life }, ..self.place }
+    pub(in crate::expose) fn place(&self) -> SeriesAddr {
+        SeriesAddr { life: if self.is_embedded() { Life::FOREVER } else { self.place.life }, ..self.place }
     }
 
     /// Whether a histogram, or a summary, has ever observed a negative value: to be asked after its

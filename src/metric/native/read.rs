@@ -5,7 +5,7 @@ use super::tree::{Counted, Tree};
 use crate::record::native_schema::Shape;
 use crate::shm::layout::histogram;
 use crate::shm::memory::Mapped;
-use crate::shm::state::{Life, Place};
+use crate::shm::state::{Life, SeriesAddr};
 
 /// Reads a series: its native buckets into `sketch`, the counts of its classic buckets, each, into
 /// `counts`, and returns the sum. `mask` takes out of a count what is not its own; `bounds` are the
@@ -14,7 +14,7 @@ use crate::shm::state::{Life, Place};
 #[allow(clippy::too_many_arguments)] // What is read, how, and where to.
 pub(crate) fn read(
     memory: &Mapped,
-    Place { at: record, life }: Place,
+    SeriesAddr { at: record, life }: SeriesAddr,
     mask: u64,
     shape: Shape,
     bounds: &[i32],

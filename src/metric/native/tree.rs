@@ -21,7 +21,7 @@ use crate::shm::layout::offset;
 use crate::shm::layout::{align, header, histogram, native_block, GRANULE};
 use crate::shm::memory::{Granted, Mapped, Memory};
 use crate::shm::percpu;
-use crate::shm::state::{Life, Place};
+use crate::shm::state::{Life, SeriesAddr};
 
 const CHUNK_BITS: u32 = 4;
 const CHUNK_PAIRS: u64 = 1 << CHUNK_BITS;
@@ -300,7 +300,7 @@ pub(crate) fn each_block(
 /// Visits the pairs of a series' chunks, and of their per-CPU cells.
 pub(crate) fn each_cell(
     memory: &Mapped,
-    Place { at: record, life }: Place,
+    SeriesAddr { at: record, life }: SeriesAddr,
     pairs: u64,
     shape: Shape,
     mut visit: impl FnMut(Counted),

@@ -13,7 +13,7 @@ use crate::record::native_schema::Shape;
 use crate::segment::Inner;
 use crate::shm::layout::{header, histogram};
 use crate::shm::memory::Mapped;
-use crate::shm::state::{Life, Place, TAG_BITS, TAG_MASK};
+use crate::shm::state::{Life, SeriesAddr, TAG_BITS, TAG_MASK};
 
 /// Pairs in a summary's record: that of its count and sum, and the zero bucket of the sketch.
 const PAIRS: u64 = 2;
@@ -49,7 +49,7 @@ impl Counts {
 }
 
 /// Takes an observation into the sketch of a summary. Its count and sum have it already.
-pub(in crate::metric) fn observe(inner: &Inner, Place { at: record, life }: Place, shape: Shape, v: f64) {
+pub(in crate::metric) fn observe(inner: &Inner, SeriesAddr { at: record, life }: SeriesAddr, shape: Shape, v: f64) {
     let tree = Tree { memory: &inner.memory, record, pairs: PAIRS, shape };
     let at = match shape.position(v) {
         None => record + histogram::SIZE + 16,
@@ -89,7 +89,7 @@ pub(in crate::metric) fn observe(inner: &Inner, Place { at: record, life }: Plac
 #[allow(clippy::too_many_arguments)] // Each is a thing of its own.
 pub(crate) fn read(
     memory: &Mapped,
-    Place { at: record, life }: Place,
+    SeriesAddr { at: record, life }: SeriesAddr,
     shape: Shape,
     time_ms: u64,
     ranks: &[f64],

@@ -10,7 +10,7 @@ use crate::shm::list::{announcements, Ends};
 use crate::shm::memory::Memory;
 use crate::shm::percpu;
 use crate::shm::state;
-use crate::shm::state::{Place, State};
+use crate::shm::state::{SeriesAddr, State};
 
 impl<W: Word> Scene<W> {
     /// The chain's links, as a reader walks it.
@@ -40,7 +40,7 @@ impl<W: Word> Scene<W> {
 
     /// What was counted of the series that a place's word stands for. `None`: it is over.
     pub(super) fn counted(&self, word: u64) -> Option<u64> {
-        let place = Place::from_word(word);
+        let place = SeriesAddr::from_word(word);
         let cell = self.words.load64(place.at + CELL, Relaxed);
         let in_per_cpu = match percpu::of(&self.words, place.at) {
             0 => 0,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::faults::{Fault, Faulty};
 use super::scene::{link, Doubling, Extra, Scene, APART, FAMILIES, HERE, LATER, MOVING, NEXT_DOOR, SAME_TAG, STAYING};
 use super::words::{Step, Watched};
-use crate::shm::state::Place;
+use crate::shm::state::SeriesAddr;
 
 type AtomicU64 = shuttle::sync::atomic::AtomicU64;
 type Small = Scene<AtomicU64>;
@@ -135,7 +135,7 @@ fn run(case: Case, fault: Fault, k: usize) -> bool {
         for (i, found) in [first.ok(), Some(second), Some(third)].into_iter().enumerate() {
             for (act, found) in case.acts[i].iter().zip(found.into_iter().flatten()) {
                 let (Insert(key) | Remove(key)) = *act;
-                assert_eq!(scene.find(&scene.words, key).map(Place::into_word), Some(found), "process {i}");
+                assert_eq!(scene.find(&scene.words, key).map(SeriesAddr::into_word), Some(found), "process {i}");
             }
         }
     }

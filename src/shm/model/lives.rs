@@ -4,7 +4,7 @@ use super::faults::Fault;
 use super::orderings::{empty, explore, first_life, Small, Thread, FIRST, RECORDS};
 use super::scene::{link, Doubling, Extra, Scene, FAMILIES, HERE, NEXT_DOOR, SAME_TAG, STAYING};
 use crate::shm::percpu;
-use crate::shm::state::{Life, Place};
+use crate::shm::state::{Life, SeriesAddr};
 
 /// One entry.
 fn one() -> Small {
@@ -30,7 +30,7 @@ fn expired() -> Small {
 
 /// The second life of a record.
 fn second_life(i: u32) -> u64 {
-    Place { life: Life(1), ..Place::from_word(first_life(i)) }.into_word()
+    SeriesAddr { life: Life(1), ..SeriesAddr::from_word(first_life(i)) }.into_word()
 }
 
 const INSERT: Thread = |scene, view, own| scene.insert(view, FAMILIES, HERE, own, Doubling::No).into_word();
@@ -75,7 +75,7 @@ fn removing_while_announced(fault: Fault) {
         0
     };
     explore(fault, 1, empty, [INSERT_ANOTHER, remove], |scene, found| {
-        let there = scene.find(&scene.words, SAME_TAG).map(Place::into_word);
+        let there = scene.find(&scene.words, SAME_TAG).map(SeriesAddr::into_word);
         assert_eq!(there, Some(found[0]), "what was given to an inserter is not there");
         assert_eq!(scene.audit(true, 0), [SAME_TAG]);
     });
@@ -93,9 +93,9 @@ fn removing_while_helped(fault: Fault) {
 /// A look-up finds a key's own life, or nothing, while its record goes to another key.
 fn changing_hands(fault: Fault) {
     let look_up: Thread = |scene, view, _| {
-        let old = scene.find(view, HERE).map(Place::into_word);
+        let old = scene.find(view, HERE).map(SeriesAddr::into_word);
         assert!(old.is_none_or(|old| old == first_life(0)), "the old key was found in {old:?}");
-        let new = scene.find(view, SAME_TAG).map(Place::into_word);
+        let new = scene.find(view, SAME_TAG).map(SeriesAddr::into_word);
         assert!(new.is_none_or(|new| new == second_life(0)), "the new key was found in {new:?}");
         0
     };
@@ -161,7 +161,7 @@ fn offering_while_taking(fault: Fault) {
 
 /// An update through an old handle never counts into the record's next life.
 fn counting_through_an_old_handle(fault: Fault) {
-    let count: Thread = |scene, view, _| scene.count(view, Place::from_word(first_life(0))).into();
+    let count: Thread = |scene, view, _| scene.count(view, SeriesAddr::from_word(first_life(0))).into();
     let scene = || Scene::new(RECORDS, Extra::Counting).with(&[HERE]);
     explore(fault, 3, scene, [CHANGE, count], |scene, found| {
         assert_eq!(found[0], second_life(0), "the record was not used again");
@@ -173,12 +173,12 @@ fn counting_through_an_old_handle(fault: Fault) {
 /// into per-CPU cells that a process gives late.
 fn counting_after_removal(fault: Fault) {
     let remove_and_count: Thread = |scene, view, _| {
-        let old = Place::from_word(first_life(0));
+        let old = SeriesAddr::from_word(first_life(0));
         assert!(scene.remove(&view.of_remover(), FAMILIES, HERE), "the only remover failed");
         scene.count(view, old).into()
     };
     let give_late: Thread = |scene, view, _| {
-        let old = Place::from_word(first_life(0));
+        let old = SeriesAddr::from_word(first_life(0));
         u64::from(scene.count_in_cell(view, old) && percpu::give(view, old.at, 1))
     };
     let scene = || Scene::new(RECORDS, Extra::PerCpu).with(&[HERE]);
@@ -192,7 +192,7 @@ fn counting_after_removal(fault: Fault) {
 /// other's.
 fn counting_after_removal_and_reuse(fault: Fault) {
     let remove_and_count: Thread = |scene, view, _| {
-        let old = Place::from_word(first_life(0));
+        let old = SeriesAddr::from_word(first_life(0));
         assert!(scene.remove(&view.of_remover(), FAMILIES, HERE), "the only remover failed");
         scene.count(view, old).into()
     };
@@ -208,13 +208,13 @@ fn counting_after_removal_and_reuse(fault: Fault) {
 fn counting_per_cpu(fault: Fault) {
     // Per-CPU cells by who gives them: one that comes late, and the next life's own.
     let give_late: Thread = |scene, view, _| {
-        let old = Place::from_word(first_life(0));
+        let old = SeriesAddr::from_word(first_life(0));
         u64::from(scene.count_in_cell(view, old) && percpu::give(view, old.at, 1))
     };
-    let count_late: Thread = |scene, view, _| scene.count(view, Place::from_word(first_life(0))).into();
+    let count_late: Thread = |scene, view, _| scene.count(view, SeriesAddr::from_word(first_life(0))).into();
     let change: Thread = |scene, view, own| {
         let next = CHANGE(scene, view, own);
-        let place = Place::from_word(next);
+        let place = SeriesAddr::from_word(next);
         assert!(scene.count_in_cell(view, place));
         percpu::give(view, place.at, 2);
         assert!(scene.count(view, place));
@@ -231,7 +231,7 @@ fn counting_per_cpu(fault: Fault) {
 /// counted before stays.
 fn counting_while_per_cpu_cells_is_given(fault: Fault) {
     let count_and_give: Thread = |scene, view, own| {
-        let place = Place::from_word(first_life(0));
+        let place = SeriesAddr::from_word(first_life(0));
         assert!(scene.count_in_cell(view, place));
         percpu::give(view, place.at, if own == link(FIRST) { 1 } else { 2 });
         scene.count(view, place).into()

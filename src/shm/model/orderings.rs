@@ -11,14 +11,14 @@ use super::scene::{
 };
 use super::words::Words;
 use crate::shm::memory::Memory;
-use crate::shm::state::Place;
+use crate::shm::state::SeriesAddr;
 
 type AtomicU64 = loom::sync::atomic::AtomicU64;
 pub(super) type Small = Scene<AtomicU64>;
 pub(super) type View<'a> = Faulty<'a, Words<AtomicU64>>;
 
 /// What a thread does with a scene, through its view of it and with the link of its own record. It
-/// returns the word of a [`Place`], or another number.
+/// returns the word of a [`SeriesAddr`], or another number.
 pub(super) type Thread = fn(&Small, &View<'_>, u32) -> u64;
 
 /// A scene may have two records; the threads' own come behind them.
@@ -140,7 +140,7 @@ fn helping(fault: Fault) {
 fn reading(fault: Fault) {
     let insert: Thread = |scene, view, own| scene.insert(view, FAMILIES, HERE, own, Doubling::No).into_word();
     let read: Thread = |scene, view, _| {
-        let found = scene.find(view, HERE).map_or(0, Place::into_word);
+        let found = scene.find(view, HERE).map_or(0, SeriesAddr::into_word);
         let walked = scene.pages(view, FAMILIES);
         assert!(found == 0 || walked == [HERE], "an entry is in the index before it is in the chain");
         found

@@ -13,16 +13,23 @@ use crate::shm::layout::offset;
 use crate::shm::list::{find_or_append, Ends, Maker, Outcome};
 use crate::shm::memory::Memory;
 use crate::shm::percpu;
-use crate::shm::state::{Life, Place, State};
+use crate::shm::state::{Life, SeriesAddr, State};
 use crate::shm::{generation, state};
 
 impl<W: Word> Scene<W> {
     /// Finds the key or inserts it, in a free record or in `spare`.
-    pub(super) fn insert<M: Memory>(&self, memory: &M, ends: Ends, key: u64, spare: u32, doubling: Doubling) -> Place {
+    pub(super) fn insert<M: Memory>(
+        &self,
+        memory: &M,
+        ends: Ends,
+        key: u64,
+        spare: u32,
+        doubling: Doubling,
+    ) -> SeriesAddr {
         let mut maker = self.inserter(memory, key, spare, doubling);
         match find_or_append(&index(memory), ends, key, &mut maker) {
-            Outcome::Found(link) => Place { at: offset(link), life: maker.found.get() },
-            Outcome::Made(link) => Place { at: offset(link), life: maker.made },
+            Outcome::Found(link) => SeriesAddr { at: offset(link), life: maker.found.get() },
+            Outcome::Made(link) => SeriesAddr { at: offset(link), life: maker.made },
             none => panic!("an insertion ended as {none:?}"),
         }
     }
@@ -64,15 +71,15 @@ impl<W: Word> Scene<W> {
     }
 
     /// Finds the key, as a look-up does.
-    pub(super) fn find<M: Memory>(&self, memory: &M, key: u64) -> Option<Place> {
+    pub(super) fn find<M: Memory>(&self, memory: &M, key: u64) -> Option<SeriesAddr> {
         self.find_certain(memory, key, true)
     }
 
-    fn find_certain<M: Memory>(&self, memory: &M, key: u64, revive: bool) -> Option<Place> {
+    fn find_certain<M: Memory>(&self, memory: &M, key: u64, revive: bool) -> Option<SeriesAddr> {
         let mut life = Life(0);
         let same = |link| self.life_of(memory, link, key, revive).map(|its| life = its).is_some();
         let link = index(memory).find_surely(key, same)?;
-        Some(Place { at: offset(link), life })
+        Some(SeriesAddr { at: offset(link), life })
     }
 
     /// A record's state, then its key and its check, then its state again: a sequence lock.
@@ -149,7 +156,7 @@ impl<W: Word> Scene<W> {
     }
 
     /// Counts one through a handle, as `metric::Counter` does. False if its series is over.
-    pub(super) fn count<M: Memory>(&self, memory: &M, handle: Place) -> bool {
+    pub(super) fn count<M: Memory>(&self, memory: &M, handle: SeriesAddr) -> bool {
         let cells = percpu::of(memory, handle.at);
         if cells != 0 && State(memory.load32(handle.at + entry::STATE, Relaxed)).life() == handle.life {
             memory.add64(PER_CPU_CELLS + 8 * u64::from(cells), 1, Relaxed);
@@ -160,7 +167,7 @@ impl<W: Word> Scene<W> {
 
     /// The same where there are no per-CPU cells, or they cannot be used.
     #[allow(clippy::unused_self)] // as what the others do
-    pub(super) fn count_in_cell<M: Memory>(&self, memory: &M, handle: Place) -> bool {
+    pub(super) fn count_in_cell<M: Memory>(&self, memory: &M, handle: SeriesAddr) -> bool {
         let at = handle.at + CELL;
         let mut seen = memory.load64(at, Relaxed);
         loop {
