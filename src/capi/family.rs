@@ -4,7 +4,7 @@ use super::segment::{segment_of, shmetrics_label, shmetrics_segment};
 use super::status::{fail, shmetrics_status};
 use super::{null, shmetrics_family_spec, shmetrics_str, slice, status, whole_units, Growing};
 use crate::kind::Kind;
-use crate::metric::sealed::At;
+use crate::metric::sealed::FromSeries;
 use crate::record::gauge_mode::GaugeMode;
 use crate::record::native_schema::Native;
 use crate::registry::by_name;
@@ -146,7 +146,7 @@ pub(super) unsafe fn table(
 /// # Safety
 /// As [`table`].
 #[inline(always)]
-pub(super) unsafe fn find<M: At>(
+pub(super) unsafe fn find<M: FromSeries>(
     p0: *const c_void,
     p1: *const c_void,
     values: *const shmetrics_str,
@@ -168,7 +168,7 @@ pub(super) unsafe fn find<M: At>(
 /// `segment` is NULL or came from `shmetrics_segment_open`, the texts are what they say, and
 /// `labels` points to `count` labels.
 #[inline(always)]
-pub(super) unsafe fn named<M: At>(
+pub(super) unsafe fn named<M: FromSeries>(
     segment: *mut shmetrics_segment,
     kind: Kind,
     name: shmetrics_str,

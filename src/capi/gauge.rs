@@ -5,7 +5,7 @@ use super::segment::shmetrics_segment;
 use super::status::{fail, shmetrics_status};
 use super::{guard, guarded, hot, null, shmetrics_family_spec, shmetrics_str};
 use crate::kind::Kind;
-use crate::metric::sealed::At;
+use crate::metric::sealed::FromSeries;
 use crate::metric::{Gauge, GaugeWord as Word};
 use crate::record::gauge_mode::GaugeMode;
 

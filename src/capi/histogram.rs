@@ -5,7 +5,7 @@ use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
 use super::{guard, guarded, hot, hot_guarded, null, shmetrics_family_spec, shmetrics_str};
 use crate::kind::Kind;
-use crate::metric::sealed::At;
+use crate::metric::sealed::FromSeries;
 use crate::metric::Histogram;
 use crate::record::gauge_mode::GaugeMode;
 

@@ -5,7 +5,7 @@ use super::segment::shmetrics_segment;
 use super::status::shmetrics_status;
 use super::{guard, guarded, hot, null, shmetrics_family_spec, shmetrics_str};
 use crate::kind::Kind;
-use crate::metric::sealed::At;
+use crate::metric::sealed::FromSeries;
 use crate::metric::{Enum, Info, StateSet};
 use crate::record::gauge_mode::GaugeMode;
 

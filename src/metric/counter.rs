@@ -2,7 +2,7 @@ use std::ffi::c_void;
 use std::mem::offset_of;
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 
-use super::sealed::At;
+use super::sealed::FromSeries;
 use super::{add_f64, exemplar};
 use crate::segment::{Inner, Segment};
 use crate::shm::layout::{counter, entry, header};
@@ -74,10 +74,10 @@ const SPILL: u64 = 1 << 43;
 const FULL: u64 = 1 << 63;
 const _: () = assert!(FULL % SPILL == 0);
 
-impl At for Counter {
+impl FromSeries for Counter {
     #[inline(always)]
     #[allow(private_interfaces)]
-    fn at(segment: Segment, addr: SeriesAddr) -> Self {
+    fn from_series(segment: Segment, addr: SeriesAddr) -> Self {
         let inner = segment.inner;
         let series = match inner.memory.bytes(addr.at, CELLS_END) {
             // SAFETY: backed (checked), aligned to 16 as records are, mapped for the process' life;
@@ -90,7 +90,7 @@ impl At for Counter {
 
     #[inline(always)]
     #[allow(private_interfaces)]
-    unsafe fn at_entry(segment: Segment, addr: SeriesAddr) -> Self {
+    unsafe fn from_entry(segment: Segment, addr: SeriesAddr) -> Self {
         let series = segment.inner.memory.checked_before(addr.at);
         // SAFETY: backed and aligned (the caller's promise), and as above.
         Counter { inner: segment.inner, series: unsafe { &*series.cast::<Series>() }, life: addr.life }

@@ -2,7 +2,7 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::add_f64;
-use super::sealed::At;
+use super::sealed::FromSeries;
 use crate::os::clock::now_ns;
 use crate::os::errno::Errno;
 use crate::process::Token;
@@ -35,10 +35,10 @@ pub struct Gauge {
     word: Option<&'static AtomicU64>,
 }
 
-impl At for Gauge {
+impl FromSeries for Gauge {
     #[inline(always)]
     #[allow(private_interfaces)]
-    fn at(segment: Segment, SeriesAddr { at, life }: SeriesAddr) -> Self {
+    fn from_series(segment: Segment, SeriesAddr { at, life }: SeriesAddr) -> Self {
         Gauge::new(segment.inner, SeriesAddr { at, life })
     }
 

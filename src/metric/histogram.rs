@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::exemplar;
 use super::native;
-use super::sealed::At;
+use super::sealed::FromSeries;
 use crate::kind::Kind;
 use crate::record::family::Record;
 use crate::record::native_schema::Shape;
@@ -43,10 +43,10 @@ unsafe impl Send for Histogram {}
 // SAFETY: as above.
 unsafe impl Sync for Histogram {}
 
-impl At for Histogram {
+impl FromSeries for Histogram {
     #[inline(always)]
     #[allow(private_interfaces)]
-    fn at(segment: Segment, addr: SeriesAddr) -> Self {
+    fn from_series(segment: Segment, addr: SeriesAddr) -> Self {
         let memory = &segment.inner.memory;
         let family = Record::new(memory, offset(memory.get32(addr.at + entry::PARENT)));
         Histogram::new(segment, addr, family.bounds().unwrap_or(&[]), family.shape())

@@ -30,21 +30,21 @@ pub(crate) mod sealed {
     use crate::shm::state::SeriesAddr;
     use crate::Segment;
 
-    pub trait At {
+    pub trait FromSeries {
         /// The metric in the series at this place.
         #[allow(private_interfaces)]
-        fn at(segment: Segment, addr: SeriesAddr) -> Self;
+        fn from_series(segment: Segment, addr: SeriesAddr) -> Self;
         /// The same of a place where an entry is known to be.
         ///
         /// # Safety
         /// It is a multiple of 16, and the `entry::SIZE` bytes there are backed.
         #[inline(always)]
         #[allow(private_interfaces)]
-        unsafe fn at_entry(segment: Segment, addr: SeriesAddr) -> Self
+        unsafe fn from_entry(segment: Segment, addr: SeriesAddr) -> Self
         where
             Self: Sized,
         {
-            Self::at(segment, addr)
+            Self::from_series(segment, addr)
         }
         /// Whether its series has been removed.
         fn is_over(&self) -> bool;
@@ -57,10 +57,10 @@ pub(crate) mod sealed {
 /// handle are not done (but counted in `shmetrics_stale_updates_total`): never do they count
 /// into another series, even where its memory serves one by now. So keep handles of label sets that
 /// nobody removes, and look the others up.
-pub trait Metric: sealed::At + Copy {
+pub trait Metric: sealed::FromSeries + Copy {
     /// Whether the series has been removed. A look-up of the same label set then makes a new one.
     fn is_removed(&self) -> bool {
-        sealed::At::is_over(self)
+        sealed::FromSeries::is_over(self)
     }
 }
 impl Metric for Counter {}

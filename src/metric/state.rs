@@ -1,6 +1,6 @@
 use std::ffi::c_void;
 
-use super::sealed::At;
+use super::sealed::FromSeries;
 use crate::kind::Kind;
 use crate::record::family::Record;
 use crate::segment::{Inner, Segment};
@@ -42,7 +42,7 @@ struct States {
 
 impl States {
     #[inline(always)]
-    fn at(segment: Segment, SeriesAddr { at, life }: SeriesAddr) -> Self {
+    fn from_series(segment: Segment, SeriesAddr { at, life }: SeriesAddr) -> Self {
         let memory = &segment.inner.memory;
         let count = Record::new(memory, offset(memory.get32(at + entry::PARENT))).bucket_count();
         States { inner: segment.inner, at, life, count }
@@ -95,11 +95,11 @@ pub(crate) fn read(memory: &Mapped, at: u64) -> u64 {
 
 macro_rules! metric {
     ($name:ident) => {
-        impl At for $name {
+        impl FromSeries for $name {
             #[inline(always)]
             #[allow(private_interfaces)]
-            fn at(segment: Segment, addr: SeriesAddr) -> Self {
-                $name(States::at(segment, addr))
+            fn from_series(segment: Segment, addr: SeriesAddr) -> Self {
+                $name(States::from_series(segment, addr))
             }
 
             fn is_over(&self) -> bool {
@@ -124,7 +124,7 @@ impl StateSet {
     pub(crate) unsafe fn from_words(p: [*const c_void; 2]) -> Option<Self> {
         // SAFETY: the caller's promise; segments live as long as the process.
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
-        Some(StateSet(States::at(Segment { inner }, SeriesAddr::from_word(p[1].addr() as u64))))
+        Some(StateSet(States::from_series(Segment { inner }, SeriesAddr::from_word(p[1].addr() as u64))))
     }
 
     /// Sets a state, by its place among the family's, on or off. One that there is not is noted in

@@ -1,5 +1,5 @@
 use super::histogram::{Histogram, Timer};
-use super::sealed::At;
+use super::sealed::FromSeries;
 use crate::record::family::Record;
 use crate::segment::Segment;
 use crate::shm::layout::entry;
@@ -22,10 +22,10 @@ pub struct Summary(Histogram);
 #[derive(Clone, Copy)]
 pub struct GaugeHistogram(Histogram);
 
-impl At for Summary {
+impl FromSeries for Summary {
     #[inline(always)]
     #[allow(private_interfaces)]
-    fn at(segment: Segment, addr: SeriesAddr) -> Self {
+    fn from_series(segment: Segment, addr: SeriesAddr) -> Self {
         let memory = &segment.inner.memory;
         let family = Record::new(memory, offset(memory.get32(addr.at + entry::PARENT)));
         Summary(Histogram::new(segment, addr, &[], family.shape()))
@@ -36,11 +36,11 @@ impl At for Summary {
     }
 }
 
-impl At for GaugeHistogram {
+impl FromSeries for GaugeHistogram {
     #[inline(always)]
     #[allow(private_interfaces)]
-    fn at(segment: Segment, addr: SeriesAddr) -> Self {
-        GaugeHistogram(Histogram::at(segment, addr))
+    fn from_series(segment: Segment, addr: SeriesAddr) -> Self {
+        GaugeHistogram(Histogram::from_series(segment, addr))
     }
 
     fn is_over(&self) -> bool {

@@ -9,7 +9,7 @@ use super::register::register;
 use super::spec::Spec;
 use super::DEFAULT_BUCKETS;
 use crate::kind::Kind;
-use crate::metric::sealed::At;
+use crate::metric::sealed::FromSeries;
 use crate::metric::{Counter, Histogram};
 use crate::record::family::Record;
 use crate::record::gauge_mode::GaugeMode;
@@ -43,7 +43,7 @@ fn rejected(inner: &Inner, kind: Kind, v: f64) -> Error {
 /// Updates the series that a family's name and labels stand for. What is not there is made, the
 /// family too; nothing is allocated if both are there.
 #[inline(always)]
-pub(crate) fn update_named<'v, M: At>(
+pub(crate) fn update_named<'v, M: FromSeries>(
     inner: &'static Inner,
     kind: Kind,
     name: &[u8],
@@ -63,9 +63,14 @@ pub(crate) fn update_named<'v, M: At>(
 
 /// The family has as many labels, or was registered with them just now.
 #[inline(always)]
-fn series_of<'v, M: At>(table: &Table, lens: &[u16], count: usize, value: impl Fn(usize) -> &'v [u8] + Copy) -> M {
+fn series_of<'v, M: FromSeries>(
+    table: &Table,
+    lens: &[u16],
+    count: usize,
+    value: impl Fn(usize) -> &'v [u8] + Copy,
+) -> M {
     if count == 0 {
-        return M::at(Segment { inner: table.inner }, table.embedded());
+        return M::from_series(Segment { inner: table.inner }, table.embedded());
     }
     table.find::<false, _>(count, |i| lens.get(i).copied().unwrap_or(0).into(), value)
 }
@@ -73,7 +78,7 @@ fn series_of<'v, M: At>(table: &Table, lens: &[u16], count: usize, value: impl F
 /// Slow path of [`update_named`]: the family has the labels in another order, or is made.
 #[cold]
 #[inline(never)]
-fn update_slow<'v, M: At>(
+fn update_slow<'v, M: FromSeries>(
     inner: &'static Inner,
     kind: Kind,
     name: &[u8],
@@ -83,7 +88,7 @@ fn update_slow<'v, M: At>(
     update: &dyn Fn(M),
 ) -> Result<(), Error> {
     if let Some(addr) = in_another_order(inner, kind, name, count, label, value) {
-        update(M::at(Segment { inner }, addr));
+        update(M::from_series(Segment { inner }, addr));
     } else {
         let (table, lens) = make(inner, kind, name, count, label)?;
         update(series_of(&table, lens, count, |i| value(i)));
@@ -241,7 +246,13 @@ impl Segment {
     }
 
     #[inline(always)]
-    fn named<M: At>(&self, kind: Kind, name: &str, labels: &[(&str, &str)], update: impl Fn(M)) -> Result<(), Error> {
+    fn named<M: FromSeries>(
+        &self,
+        kind: Kind,
+        name: &str,
+        labels: &[(&str, &str)],
+        update: impl Fn(M),
+    ) -> Result<(), Error> {
         let (label, value) = (|i: usize| labels[i].0.as_bytes(), |i: usize| labels[i].1.as_bytes());
         update_named(self.inner, kind, name.as_bytes(), labels.len(), label, value, update)
     }

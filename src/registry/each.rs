@@ -33,7 +33,7 @@ impl Table {
                 (lens.len() == count).then(|| family.peek_in_family(count, &name_len, &value)).flatten()
             }
         };
-        addr.map(|addr| M::at(Segment { inner: self.inner }, addr))
+        addr.map(|addr| M::from_series(Segment { inner: self.inner }, addr))
     }
 
     /// The family's series that are there now, but for the overflow series: the values of its
@@ -77,7 +77,7 @@ impl Table {
         let mut all = Vec::new();
         self.each(|values, addr| {
             let values = values.iter().map(|&value| value.to_owned()).collect();
-            all.push((values, M::at(Segment { inner: self.inner }, addr)));
+            all.push((values, M::from_series(Segment { inner: self.inner }, addr)));
         });
         all
     }

@@ -2,7 +2,7 @@
 
 use super::lookup::Table;
 use super::order;
-use crate::metric::sealed::At;
+use crate::metric::sealed::FromSeries;
 use crate::os::host::Undisturbed;
 use crate::segment::Segment;
 use crate::shm::state::SeriesAddr;
@@ -14,7 +14,7 @@ impl Table {
     /// No lock, no allocation and no system call when the series exists. `FIXED`: the compiler
     /// knows how many values there are.
     #[inline(always)]
-    pub(crate) fn find<'v, const FIXED: bool, M: At>(
+    pub(crate) fn find<'v, const FIXED: bool, M: FromSeries>(
         &self,
         count: usize,
         name_len: impl Fn(usize) -> usize + Copy,
@@ -24,11 +24,11 @@ impl Table {
         let hash = label_set::hash(self.hash, count, value);
         if let Some(addr) = self.look_up::<FIXED>(hash, count, name_len, value) {
             // SAFETY: `life_of` has looked at the record, which is an entry's.
-            return unsafe { M::at_entry(segment, addr) };
+            return unsafe { M::from_entry(segment, addr) };
         }
         // As in `look_up`.
         let (name_len, value) = (name_len, value);
-        M::at(segment, self.make(hash, count, &name_len, &value))
+        M::from_series(segment, self.make(hash, count, &name_len, &value))
     }
 
     /// As [`Table::find`]: where the series is.

@@ -130,7 +130,7 @@ impl<M: Metric, L> TypedFamily<M, L> {
             return None;
         }
         // SAFETY: as above.
-        Some(unsafe { M::at_entry(Segment { inner }, SeriesAddr { at, life: now.life() }) })
+        Some(unsafe { M::from_entry(Segment { inner }, SeriesAddr { at, life: now.life() }) })
     }
 
     #[cold]
@@ -150,7 +150,7 @@ impl<M: Metric, L> TypedFamily<M, L> {
             // Relaxed: as in `known`.
             slot.store(u64::from(now.0) << 32 | u64::from(link), Relaxed);
         }
-        M::at(Segment { inner }, addr)
+        M::from_series(Segment { inner }, addr)
     }
 
     #[inline(always)]
@@ -158,7 +158,7 @@ impl<M: Metric, L> TypedFamily<M, L> {
         labels.with_values(|values| {
             self.family.with(values).unwrap_or_else(|| {
                 let table = self.family.table;
-                M::at(Segment { inner: table.inner }, table.overflow())
+                M::from_series(Segment { inner: table.inner }, table.overflow())
             })
         })
     }
