@@ -11,7 +11,7 @@ use crate::registry::by_name;
 use crate::registry::by_name::check_amount;
 use crate::registry::register;
 use crate::registry::spec::Spec;
-use crate::registry::Table;
+use crate::registry::FamilyRef;
 use crate::registry::DEFAULT_BUCKETS;
 use crate::segment::Inner;
 use crate::shm::layout::header;
@@ -128,11 +128,11 @@ pub(super) unsafe fn table(
     p1: *const c_void,
     values: *const shmetrics_str,
     count: usize,
-) -> Option<(Table, &'static [u16])> {
+) -> Option<(FamilyRef, &'static [u16])> {
     // SAFETY: a handle's words are NULL or what `register_family` gave.
     let inner = unsafe { p0.cast::<Inner>().as_ref() }?;
     let at = inner.memory.offset_of(p1.cast());
-    let (table, lens) = Table::with_label_lens(inner, at)?;
+    let (table, lens) = FamilyRef::with_label_lens(inner, at)?;
     if lens.len() != count || (count > 0 && values.is_null()) {
         inner.count(header::REJECTED_UPDATES);
         return None;
@@ -236,5 +236,5 @@ pub(super) unsafe fn remove(p0: *const c_void, p1: *const c_void, values: *const
 pub(super) unsafe fn clear(p0: *const c_void, p1: *const c_void) -> u64 {
     // SAFETY: a handle's words are NULL or what `register_family` gave.
     let Some(inner) = (unsafe { p0.cast::<Inner>().as_ref() }) else { return 0 };
-    Table::with_label_lens(inner, inner.memory.offset_of(p1.cast())).map_or(0, |(table, _)| table.clear())
+    FamilyRef::with_label_lens(inner, inner.memory.offset_of(p1.cast())).map_or(0, |(table, _)| table.clear())
 }

@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::lookup::Table;
+use super::lookup::FamilyRef;
 use super::register::register;
 use super::spec::Spec;
 use crate::kind::Kind;
@@ -205,8 +205,8 @@ impl<'a, M: Metric> Builder<'a, M> {
     /// [`Error::Conflict`] for a family registered otherwise, [`Error::Full`].
     pub fn register(self) -> Result<M, Error> {
         let inner = self.segment.inner;
-        let table = Table::new(inner, register(inner, self.spec)?);
-        Ok(table.find::<true, _>(0, |_| 0, |_| &[]))
+        let family = FamilyRef::new(inner, register(inner, self.spec)?);
+        Ok(family.find::<true, _>(0, |_| 0, |_| &[]))
     }
 }
 
@@ -396,10 +396,10 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
     pub fn register(self) -> Result<Family<M, N>, Error> {
         let inner = self.builder.segment.inner;
         let spec = Spec { labels: &self.labels, ..self.builder.spec };
-        let table = Table::new(inner, register(inner, spec)?);
-        let record = Record::new(&inner.memory, table.at);
+        let family = FamilyRef::new(inner, register(inner, spec)?);
+        let record = Record::new(&inner.memory, family.at);
         let lens = std::array::from_fn(|i| record.label_len(i) as u16);
-        Ok(Family { table, lens, metric: PhantomData })
+        Ok(Family { family, lens, metric: PhantomData })
     }
 }
 
@@ -416,7 +416,7 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
 /// ```
 #[derive(Clone, Copy)]
 pub struct Family<M, const N: usize> {
-    table: Table,
+    family: FamilyRef,
     /// Of the label names, as lines have them.
     lens: [u16; N],
     metric: PhantomData<M>,
@@ -432,7 +432,7 @@ impl<M: Metric, const N: usize> Family<M, N> {
     /// update through it costs one atomic instruction.
     #[inline]
     pub fn with(&self, values: [&str; N]) -> M {
-        self.table.find::<true, _>(N, |i| usize::from(self.lens[i]), move |i| values[i].as_bytes())
+        self.family.find::<true, _>(N, |i| usize::from(self.lens[i]), move |i| values[i].as_bytes())
     }
 
     /// The series with these label values, if it is there. It is not made, and an expired one stays
@@ -448,12 +448,12 @@ impl<M: Metric, const N: usize> Family<M, N> {
     /// # Ok(()) }
     /// ```
     pub fn peek(&self, values: [&str; N]) -> Option<M> {
-        self.table.peek(N, &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
+        self.family.peek(N, &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
     }
 
     /// The series that are there now, each with its label values. Without the overflow series.
     pub fn series(&self) -> Vec<(Vec<String>, M)> {
-        self.table.series()
+        self.family.series()
     }
 
     /// Removes all series that have these labels, as [`Family::remove`] does, and returns how many.
@@ -472,7 +472,7 @@ impl<M: Metric, const N: usize> Family<M, N> {
     /// # Errors
     /// [`Error::InvalidArgument`]: the family has no label of such a name.
     pub fn remove_matching(&self, labels: &[(&str, &str)]) -> Result<u64, Error> {
-        self.table.remove_matching(labels)
+        self.family.remove_matching(labels)
     }
 
     /// Removes the series with these label values, for all processes: it is off every page and
@@ -482,13 +482,13 @@ impl<M: Metric, const N: usize> Family<M, N> {
     /// removed one count nowhere (see [`Metric`]). Its memory goes to other label sets of this
     /// family.
     pub fn remove(&self, values: [&str; N]) -> bool {
-        self.table.remove(N, &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
+        self.family.remove(N, &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
     }
 
     /// Removes all series of the family that are there when it is called, as [`Family::remove`]
     /// does, and returns how many. An overflow series stays.
     pub fn clear(&self) -> u64 {
-        self.table.clear()
+        self.family.clear()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use super::lookup::Table;
+use super::lookup::FamilyRef;
 use super::order::Places;
 use super::register::register;
 use super::spec::Spec;
@@ -54,25 +54,25 @@ pub(crate) fn update_named<'v, M: FromSeries>(
 ) -> Result<(), Error> {
     // The slow way ends in a call of its own, updates included: if the two ways came together
     // again, the compiler would keep the family and the handle in memory, in pieces.
-    let Some((table, lens)) = family(inner, kind, name, count, label) else {
+    let Some((family, lens)) = family(inner, kind, name, count, label) else {
         return update_slow(inner, kind, name, count, &label, &value, &update);
     };
-    update(series_of(&table, lens, count, value));
+    update(series_of(&family, lens, count, value));
     Ok(())
 }
 
 /// The family has as many labels, or was registered with them just now.
 #[inline(always)]
 fn series_of<'v, M: FromSeries>(
-    table: &Table,
+    family: &FamilyRef,
     lens: &[u16],
     count: usize,
     value: impl Fn(usize) -> &'v [u8] + Copy,
 ) -> M {
     if count == 0 {
-        return M::from_series(Segment { inner: table.inner }, table.embedded());
+        return M::from_series(Segment { inner: family.inner }, family.embedded());
     }
-    table.find::<false, _>(count, |i| lens.get(i).copied().unwrap_or(0).into(), value)
+    family.find::<false, _>(count, |i| lens.get(i).copied().unwrap_or(0).into(), value)
 }
 
 /// Slow path of [`update_named`]: the family has the labels in another order, or is made.
@@ -90,8 +90,8 @@ fn update_slow<'v, M: FromSeries>(
     if let Some(addr) = in_another_order(inner, kind, name, count, label, value) {
         update(M::from_series(Segment { inner }, addr));
     } else {
-        let (table, lens) = make(inner, kind, name, count, label)?;
-        update(series_of(&table, lens, count, |i| value(i)));
+        let (family, lens) = make(inner, kind, name, count, label)?;
+        update(series_of(&family, lens, count, |i| value(i)));
     }
     Ok(())
 }
@@ -103,7 +103,7 @@ fn family<'v>(
     name: &[u8],
     count: usize,
     label: impl Fn(usize) -> &'v [u8],
-) -> Option<(Table, &'static [u16])> {
+) -> Option<(FamilyRef, &'static [u16])> {
     // What makes a counter's sample is no part of the family's name.
     let name = if kind == Kind::Counter { name.strip_suffix(b"_total").unwrap_or(name) } else { name };
     let hash = label_set::family_hash(inner.seed, name);
@@ -112,10 +112,10 @@ fn family<'v>(
     let mut hit = index.first(bits, hash)?;
     loop {
         let at = offset(hit.link);
-        let found = Table::with_label_lens(inner, at)
-            .filter(|(table, _)| table.hash == hash && memory.get32(at + entry::PARENT) == 0)
+        let found = FamilyRef::with_label_lens(inner, at)
+            .filter(|(family, _)| family.hash == hash && memory.get32(at + entry::PARENT) == 0)
             .filter(|_| !Record::new(memory, at).is_retired());
-        if let Some((table, lens)) = found {
+        if let Some((family, lens)) = found {
             let record = Record::new(memory, at);
             let (its_name, mut its_labels) = record.names(lens)?;
             if label_set::equal(its_name, name) {
@@ -128,7 +128,7 @@ fn family<'v>(
                         return None;
                     }
                 }
-                return Some((table, lens));
+                return Some((family, lens));
             }
         }
         hit = index.next(bits, hash, hit)?;
@@ -152,19 +152,19 @@ fn in_another_order<'v>(
     let name = if kind == Kind::Counter { name.strip_suffix(b"_total").unwrap_or(name) } else { name };
     let hash = label_set::family_hash(inner.seed, name);
     let memory = &inner.memory;
-    let is_it = |link: u32| -> Option<(Table, Places)> {
+    let is_it = |link: u32| -> Option<(FamilyRef, Places)> {
         let at = offset(link);
-        let (table, lens) = Table::with_label_lens(inner, at)?;
+        let (family, lens) = FamilyRef::with_label_lens(inner, at)?;
         let record = Record::new(memory, at);
         let wrong = memory.get32(at + entry::PARENT) != 0 || !record.is_kind(kind) || record.is_retired();
-        if table.hash != hash || wrong || lens.len() != count {
+        if family.hash != hash || wrong || lens.len() != count {
             return None;
         }
         let (its_name, lines) = record.names(lens)?;
         if !label_set::equal(its_name, name) {
             return None;
         }
-        Some((table, Places::find(lines, |line| (0..count).find(|i| is_called(line, label(*i))))?))
+        Some((family, Places::find(lines, |line| (0..count).find(|i| is_called(line, label(*i))))?))
     };
     let found = Cell::new(None);
     inner.index().find_surely(hash, |link| {
@@ -172,8 +172,8 @@ fn in_another_order<'v>(
         let is_found = found.get();
         is_found.is_some()
     })?;
-    let (table, places) = found.get()?;
-    Some(table.find_in_order(&places, count, value))
+    let (family, places) = found.get()?;
+    Some(family.find_in_order(&places, count, value))
 }
 
 /// Whether this is how lines have the label of that name: as it is, or in quotes, where it may not
@@ -205,7 +205,7 @@ fn make<'v>(
     name: &[u8],
     count: usize,
     label: &dyn Fn(usize) -> &'v [u8],
-) -> Result<(Table, &'static [u16]), Error> {
+) -> Result<(FamilyRef, &'static [u16]), Error> {
     let name = std::str::from_utf8(name)
         .map_err(|_| Error::name("metric name", &String::from_utf8_lossy(name), "it is not UTF-8"))?;
     let labels: Vec<_> = (0..count).map(|i| String::from_utf8_lossy(label(i))).collect();
@@ -213,7 +213,7 @@ fn make<'v>(
     let usual = Spec::new(name, "", kind, GaugeMode::Shared);
     let buckets = if kind == Kind::Histogram { DEFAULT_BUCKETS } else { &[] };
     let at = register(inner, Spec { labels: &labels, buckets, ..usual })?;
-    Table::with_label_lens(inner, at)
+    FamilyRef::with_label_lens(inner, at)
         .ok_or_else(|| Error::Full(format!("the family {name} cannot be read: the segment is damaged")))
 }
 

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::lookup::Table;
+use super::lookup::FamilyRef;
 use super::register::register;
 use super::spec::Spec;
 use super::Builder;
@@ -51,8 +51,8 @@ impl<M: Metric> DynamicBuilder<'_, M> {
     pub fn register(self) -> Result<DynamicFamily<M>, Error> {
         let inner = self.segment.inner;
         let at = register(inner, self.spec)?;
-        match Table::with_label_lens(inner, at) {
-            Some((table, lens)) => Ok(DynamicFamily { table, lens, metric: PhantomData }),
+        match FamilyRef::with_label_lens(inner, at) {
+            Some((family, lens)) => Ok(DynamicFamily { family, lens, metric: PhantomData }),
             None => Err(Error::Full("the family's record is not there: the segment is damaged; remove it".into())),
         }
     }
@@ -76,7 +76,7 @@ impl<M: Metric> DynamicBuilder<'_, M> {
 /// ```
 #[derive(Clone, Copy)]
 pub struct DynamicFamily<M> {
-    pub(crate) table: Table,
+    pub(crate) family: FamilyRef,
     pub(crate) lens: &'static [u16],
     metric: PhantomData<M>,
 }
@@ -90,7 +90,7 @@ impl<M: Metric> DynamicFamily<M> {
         if values.len() != self.lens.len() {
             return None;
         }
-        Some(self.table.find::<false, _>(values.len(), |i| usize::from(self.lens[i]), |i| values[i].as_bytes()))
+        Some(self.family.find::<false, _>(values.len(), |i| usize::from(self.lens[i]), |i| values[i].as_bytes()))
     }
 
     /// As [`Family::peek`](crate::Family::peek). `None` also where the number of values is not that
@@ -99,12 +99,12 @@ impl<M: Metric> DynamicFamily<M> {
         if values.len() != self.lens.len() {
             return None;
         }
-        self.table.peek(values.len(), &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
+        self.family.peek(values.len(), &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
     }
 
     /// As [`Family::series`](crate::Family::series).
     pub fn series(&self) -> Vec<(Vec<String>, M)> {
-        self.table.series()
+        self.family.series()
     }
 
     /// As [`Family::remove_matching`](crate::Family::remove_matching).
@@ -112,7 +112,7 @@ impl<M: Metric> DynamicFamily<M> {
     /// # Errors
     /// As there.
     pub fn remove_matching(&self, labels: &[(&str, &str)]) -> Result<u64, Error> {
-        self.table.remove_matching(labels)
+        self.family.remove_matching(labels)
     }
 
     /// As [`Family::remove`](crate::Family::remove). False also where the number of values is not
@@ -120,12 +120,12 @@ impl<M: Metric> DynamicFamily<M> {
     pub fn remove(&self, values: &[&str]) -> bool {
         !values.is_empty()
             && values.len() == self.lens.len()
-            && self.table.remove(values.len(), &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
+            && self.family.remove(values.len(), &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
     }
 
     /// As [`Family::clear`](crate::Family::clear).
     pub fn clear(&self) -> u64 {
-        self.table.clear()
+        self.family.clear()
     }
 }
 

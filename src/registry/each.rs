@@ -1,7 +1,7 @@
 //! Series that are there: found without being made, visited one after another, removed by some of
 //! their labels.
 
-use super::lookup::Table;
+use super::lookup::FamilyRef;
 use super::{order, recycle};
 use crate::metric::Metric;
 use crate::os::host::Undisturbed;
@@ -14,7 +14,7 @@ use crate::shm::state::SeriesAddr;
 use crate::text::label_set;
 use crate::Error;
 
-impl Table {
+impl FamilyRef {
     /// The series with these values, if it is there.
     pub(crate) fn peek<'v, M: Metric>(
         &self,
@@ -27,7 +27,7 @@ impl Table {
             _ if count == 0 => Some(self.embedded()),
             None => self.peek_in_family(count, name_len, value),
             Some((family, places)) => {
-                let (_, lens) = Table::with_label_lens(self.inner, family.at)?;
+                let (_, lens) = FamilyRef::with_label_lens(self.inner, family.at)?;
                 let name_len = |i: usize| usize::from(lens[i]);
                 let value = |i: usize| value(places.of(i));
                 (lens.len() == count).then(|| family.peek_in_family(count, &name_len, &value)).flatten()

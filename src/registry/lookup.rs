@@ -37,17 +37,17 @@ pub(super) fn prepare(inner: &Inner) -> bool {
 
 /// A family as the look-up needs it.
 #[derive(Clone, Copy)]
-pub(crate) struct Table {
+pub(crate) struct FamilyRef {
     pub(crate) inner: &'static Inner,
     pub(crate) at: u64,
     pub(crate) hash: u64,
     pub(crate) text_at: u64,
 }
 
-impl Table {
+impl FamilyRef {
     pub(crate) fn new(inner: &'static Inner, at: u64) -> Self {
         let record = Record::new(&inner.memory, at);
-        Table { inner, at, hash: record.hash(), text_at: record.text_at() }
+        FamilyRef { inner, at, hash: record.hash(), text_at: record.text_at() }
     }
 
     /// The family at `at`, and the lengths of its label names, from one look at its record.
@@ -74,7 +74,7 @@ impl Table {
         // SAFETY: backed (checked), aligned behind f64s, immutable once published, mapped for the
         // process' life.
         let lens = unsafe { std::slice::from_raw_parts(record.add(lens_at).cast::<u16>(), labels) };
-        Some((Table { inner, at, hash, text_at: u64::from(text_at) }, lens))
+        Some((FamilyRef { inner, at, hash, text_at: u64::from(text_at) }, lens))
     }
 
     #[inline(always)]
@@ -302,8 +302,8 @@ struct Text<'a, 'v> {
 impl<'a, 'v> Text<'a, 'v> {
     /// Of values which take so many bytes, escapes included; `None` if no exposition could carry
     /// it.
-    fn new(table: &Table, count: usize, values_len: usize, value: &'a dyn Fn(usize) -> &'v [u8]) -> Option<Self> {
-        let (_, lens) = Table::with_label_lens(table.inner, table.at)?;
+    fn new(family: &FamilyRef, count: usize, values_len: usize, value: &'a dyn Fn(usize) -> &'v [u8]) -> Option<Self> {
+        let (_, lens) = FamilyRef::with_label_lens(family.inner, family.at)?;
         let around = |(i, len): (usize, &u16)| label_set::prefix_len(i, usize::from(*len)) + 1;
         let len = values_len + lens.iter().enumerate().map(around).sum::<usize>();
         (lens.len() == count && len <= label_set::TEXT_MAX).then_some(Text { lens, value, len })

@@ -17,5 +17,5 @@ pub use self::builder::{Builder, Family, LabelledBuilder};
 pub use self::dynamic::{DynamicBuilder, DynamicFamily};
 
 pub(crate) use self::builder::DEFAULT_BUCKETS;
-pub(crate) use self::lookup::Table;
+pub(crate) use self::lookup::FamilyRef;
 pub(crate) use self::register::register;

@@ -12,7 +12,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-use super::lookup::Table;
+use super::lookup::FamilyRef;
 use crate::record::family::Record;
 use crate::segment::Inner;
 use crate::shm::layout::offset;
@@ -52,19 +52,19 @@ fn places_at(order: u64, labels: usize) -> u64 {
 
 /// The family and the places of its labels, if the record here is not a family but an order. For
 /// `count` values.
-pub(super) fn family_of(table: &Table, count: usize) -> Option<(Table, Places)> {
-    let memory = &table.inner.memory;
+pub(super) fn family_of(family: &FamilyRef, count: usize) -> Option<(FamilyRef, Places)> {
+    let memory = &family.inner.memory;
     // A family's is 0. Neither it nor the places ever change.
-    let parent = memory.get32(table.at + entry::PARENT);
+    let parent = memory.get32(family.at + entry::PARENT);
     if parent == 0 {
         return None;
     }
     let mut places = [0; LABELS_MAX];
     for (i, place) in places.iter_mut().enumerate().take(count) {
         // In a damaged segment they may be anything.
-        *place = memory.get8(places_at(table.at, count) + i as u64).min(count as u8 - 1);
+        *place = memory.get8(places_at(family.at, count) + i as u64).min(count as u8 - 1);
     }
-    Some((Table::new(table.inner, offset(parent)), Places(places)))
+    Some((FamilyRef::new(family.inner, offset(parent)), Places(places)))
 }
 
 /// The record that leads to this family by labels in this order: its own, or an order's, made if
@@ -142,7 +142,7 @@ fn write(inner: &Inner, family: &Record<'_>, count: usize, places: &Places) -> O
     Some((link, bytes))
 }
 
-impl Table {
+impl FamilyRef {
     /// The series with these values, in the order that these places tell of.
     #[cold]
     pub(super) fn find_in_order<'v>(
@@ -151,7 +151,7 @@ impl Table {
         count: usize,
         value: &dyn Fn(usize) -> &'v [u8],
     ) -> crate::shm::state::SeriesAddr {
-        let lens = match Table::with_label_lens(self.inner, self.at) {
+        let lens = match FamilyRef::with_label_lens(self.inner, self.at) {
             Some((_, lens)) if lens.len() == count => lens,
             _ => return self.overflow(),
         };

@@ -1,6 +1,6 @@
 //! Series by their values, in whichever order the handle has them.
 
-use super::lookup::Table;
+use super::lookup::FamilyRef;
 use super::order;
 use crate::metric::sealed::FromSeries;
 use crate::os::host::Undisturbed;
@@ -8,7 +8,7 @@ use crate::segment::Segment;
 use crate::shm::state::SeriesAddr;
 use crate::text::label_set;
 
-impl Table {
+impl FamilyRef {
     /// The series with these values. Never fails: without room, it is the family's overflow series.
     ///
     /// No lock, no allocation and no system call when the series exists. `FIXED`: the compiler
@@ -31,7 +31,7 @@ impl Table {
         M::from_series(segment, self.make(hash, count, &name_len, &value))
     }
 
-    /// As [`Table::find`]: where the series is.
+    /// As [`FamilyRef::find`]: where the series is.
     pub(crate) fn addr<'v>(
         &self,
         count: usize,
@@ -74,7 +74,7 @@ impl Table {
         match order::family_of(self, count) {
             None => self.remove_in_family(count, name_len, value),
             Some((family, places)) => {
-                let Some((_, lens)) = Table::with_label_lens(self.inner, family.at) else { return false };
+                let Some((_, lens)) = FamilyRef::with_label_lens(self.inner, family.at) else { return false };
                 lens.len() == count
                     && family.remove_in_family(count, &|i| usize::from(lens[i]), &|i| value(places.of(i)))
             }

@@ -47,7 +47,7 @@ impl<M: Metric, L: 'static> TypedBuilder<'_, M, L> {
     /// As [`Builder::register`].
     pub fn register(self) -> Result<TypedFamily<M, L>, Error> {
         let family = self.dynamic.register()?;
-        let slots = family.table.inner.tables.slots(family.table.at, TypeId::of::<L>(), self.slots)?;
+        let slots = family.family.inner.tables.slots(family.family.at, TypeId::of::<L>(), self.slots)?;
         Ok(TypedFamily { family, slots, labels: PhantomData })
     }
 }
@@ -113,7 +113,7 @@ impl<M: Metric, L> TypedFamily<M, L> {
     /// The series that a slot knows, if it is live.
     #[inline(always)]
     fn known(&self, slot: &AtomicU64) -> Option<M> {
-        let inner = self.family.table.inner;
+        let inner = self.family.family.inner;
         // Relaxed: all that it leads to was there before this process mapped it, or is atomic.
         let word = slot.load(Relaxed);
         let at = offset(word as u32);
@@ -136,13 +136,13 @@ impl<M: Metric, L> TypedFamily<M, L> {
     #[cold]
     #[inline(never)]
     fn look_up<S: LabelSet<Family = L>>(&self, slot: &AtomicU64, labels: &S) -> M {
-        let (table, inner) = (self.family.table, self.family.table.inner);
+        let (family, inner) = (self.family.family, self.family.family.inner);
         let lens = self.family.lens;
         let found = labels.with_values(|values| {
             (values.len() == lens.len())
-                .then(|| table.addr(values.len(), &|i| usize::from(lens[i]), &|i| values[i].as_bytes()))
+                .then(|| family.addr(values.len(), &|i| usize::from(lens[i]), &|i| values[i].as_bytes()))
         });
-        let addr = found.unwrap_or_else(|| table.overflow());
+        let addr = found.unwrap_or_else(|| family.overflow());
         let link = (addr.at / GRANULE) as u32;
         let now = state::state(&inner.memory, link);
         let live = now.state() == state::LIVE && now.life() == addr.life;
@@ -157,8 +157,8 @@ impl<M: Metric, L> TypedFamily<M, L> {
     fn find<S: LabelSet<Family = L>>(&self, labels: &S) -> M {
         labels.with_values(|values| {
             self.family.with(values).unwrap_or_else(|| {
-                let table = self.family.table;
-                M::from_series(Segment { inner: table.inner }, table.overflow())
+                let family = self.family.family;
+                M::from_series(Segment { inner: family.inner }, family.overflow())
             })
         })
     }

@@ -104,7 +104,7 @@ impl<W: Word> Scene<W> {
     }
 
     /// The life of the record in which it has the key, if that is now: as
-    /// `registry::Table::life_of`.
+    /// `registry::FamilyRef::life_of`.
     fn life_of<M: Memory>(&self, memory: &M, link: u32, key: u64, revive: bool) -> Option<Life> {
         let (seen, text, again) = self.look(memory, link);
         if text != [key, !key] || !seen.has_series() {
