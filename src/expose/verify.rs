@@ -293,14 +293,14 @@ impl Look<'_> {
         });
         let current = tags.into_iter().all(|tag| !state.life().is_over(m.get64(tag)));
         self.expect(current, || format!("{what}: the cells of {{{text}}} are of another life"));
-        if let Some(shape) = record.shape() {
+        if let Some(scheme) = record.scheme() {
             let (mut damaged, mut wrong_per_cpu) = (None, false);
             let allowance = &self.allowance;
             each_block(
                 m,
                 at,
                 record.pairs(),
-                shape,
+                scheme,
                 |bytes| allowance.charge(m, bytes),
                 |block| match block {
                     Block::Damaged(at) => damaged = Some(at),

@@ -7,7 +7,7 @@ use super::native;
 use super::sealed::FromSeries;
 use crate::kind::Kind;
 use crate::record::family::Record;
-use crate::record::native_schema::Shape;
+use crate::record::native_schema::BucketScheme;
 use crate::segment::{Inner, Segment};
 use crate::shm::layout::offset;
 use crate::shm::layout::{entry, family, header, histogram, GRANULE, NO_SCHEMA, SCHEMA_BIAS};
@@ -35,7 +35,7 @@ pub struct Histogram {
     cells: *mut [u64; 2],
     life: Life,
     /// Of native buckets, or quantiles.
-    native: Option<Shape>,
+    native: Option<BucketScheme>,
 }
 
 // SAFETY: the cells are shared memory, accessed only through the atomics of `Pair`.
@@ -49,7 +49,7 @@ impl FromSeries for Histogram {
     fn from_series(segment: Segment, addr: SeriesAddr) -> Self {
         let memory = &segment.inner.memory;
         let family = Record::new(memory, offset(memory.get32(addr.at + entry::PARENT)));
-        Histogram::new(segment, addr, family.bounds().unwrap_or(&[]), family.shape())
+        Histogram::new(segment, addr, family.bounds().unwrap_or(&[]), family.scheme())
     }
 
     fn is_over(&self) -> bool {
@@ -97,7 +97,7 @@ const SCHEMA_SHIFT: u32 = 60;
 /// # Safety
 /// A family's record is in front of them.
 #[inline(always)]
-unsafe fn native_before(bounds: *const f64, schema: i8) -> Shape {
+unsafe fn native_before(bounds: *const f64, schema: i8) -> BucketScheme {
     // SAFETY: the caller's promise: the fields are aligned in a record aligned to 16, and never
     // written after the family was published.
     let (zero_threshold, window) = unsafe {
@@ -107,7 +107,7 @@ unsafe fn native_before(bounds: *const f64, schema: i8) -> Shape {
             family.byte_add(family::WINDOW as usize).cast::<u32>().read(),
         )
     };
-    Shape { schema, zero_threshold: zero_threshold.max(0.0), window }
+    BucketScheme { schema, zero_threshold: zero_threshold.max(0.0), window }
 }
 
 impl Histogram {
@@ -116,7 +116,7 @@ impl Histogram {
         segment: Segment,
         SeriesAddr { at, life }: SeriesAddr,
         bounds: &'static [f64],
-        native: Option<Shape>,
+        native: Option<BucketScheme>,
     ) -> Self {
         let inner = segment.inner;
         let cells = inner.memory.bytes(at + histogram::SIZE, 16 * (bounds.len() as u64 + 1));
@@ -134,7 +134,7 @@ impl Histogram {
         let count = self.bounds.len() as u64;
         memory.bytes(family, family::SIZE + 8 * count)?;
         let bounds = count << 48 | (family + family::SIZE);
-        let schema = self.native.map_or(NO_SCHEMA, |shape| (shape.schema + SCHEMA_BIAS) as u8);
+        let schema = self.native.map_or(NO_SCHEMA, |scheme| (scheme.schema + SCHEMA_BIAS) as u8);
         let bounds = bounds | u64::from(schema) << SCHEMA_SHIFT;
         let word = |w: u64| std::ptr::without_provenance(w as usize);
         Some([
@@ -209,10 +209,10 @@ impl Histogram {
         let mut counts = Vec::new();
         let sum = match self.native {
             // Those of quantiles count a second time what the only cell has counted.
-            Some(shape) if kind != Some(Kind::Summary) => {
-                let ordinals: Vec<i32> = self.bounds.iter().map(|b| shape.ordinal(*b)).collect();
+            Some(scheme) if kind != Some(Kind::Summary) => {
+                let ordinals: Vec<i32> = self.bounds.iter().map(|b| scheme.ordinal(*b)).collect();
                 let (addr, mut sketch) = (SeriesAddr { at, life: self.life }, native::Sketch::default());
-                native::read(memory, addr, mask, shape, &ordinals, &mut sketch, &mut counts, |_| true)
+                native::read(memory, addr, mask, scheme, &ordinals, &mut sketch, &mut counts, |_| true)
             }
             _ => read(memory, at, mask, self.bounds.len(), &mut counts),
         };
@@ -239,23 +239,23 @@ impl Histogram {
     fn count(&self, v: f64) -> bool {
         match &self.native {
             None => self.change::<false>(v),
-            Some(shape) => self.change_native::<false>(shape, v),
+            Some(scheme) => self.change_native::<false>(scheme, v),
         }
     }
 
     /// As `change`, of a series with native buckets or quantiles.
     #[inline(never)]
-    fn change_native<const BACK: bool>(&self, shape: &Shape, v: f64) -> bool {
-        let quick = !BACK && shape.window == 0 && self.bounds.is_empty() && !self.cells.is_null();
-        if quick && native::count_quickly(&self.target(&[], *shape), v).is_some() {
+    fn change_native<const BACK: bool>(&self, scheme: &BucketScheme, v: f64) -> bool {
+        let quick = !BACK && scheme.window == 0 && self.bounds.is_empty() && !self.cells.is_null();
+        if quick && native::count_quickly(&self.target(&[], *scheme), v).is_some() {
             return true;
         }
-        self.change_native_otherwise::<BACK>(shape, v)
+        self.change_native_otherwise::<BACK>(scheme, v)
     }
 
     /// A C function does not unwind, so calls end with a jump to it.
     #[inline(never)]
-    extern "C" fn change_native_otherwise<const BACK: bool>(&self, shape: &Shape, v: f64) -> bool {
+    extern "C" fn change_native_otherwise<const BACK: bool>(&self, scheme: &BucketScheme, v: f64) -> bool {
         if !is_usual(v) || self.cells.is_null() {
             if v.is_nan() || self.cells.is_null() {
                 self.reject();
@@ -265,34 +265,34 @@ impl Histogram {
                 self.note_sign(v);
             }
         }
-        if shape.window > 0 {
-            return self.observe_recent(*shape, v);
+        if scheme.window > 0 {
+            return self.observe_recent(*scheme, v);
         }
         // On its own, so that the way is short where there are none.
         if self.bounds.is_empty() {
-            return native::change::<BACK>(&self.target(&[], *shape), v);
+            return native::change::<BACK>(&self.target(&[], *scheme), v);
         }
-        self.change_both::<BACK>(*shape, v)
+        self.change_both::<BACK>(*scheme, v)
     }
 
     #[inline(never)]
-    fn change_both<const BACK: bool>(&self, shape: Shape, v: f64) -> bool {
-        native::change::<BACK>(&self.target(self.bounds, shape), v)
+    fn change_both<const BACK: bool>(&self, scheme: BucketScheme, v: f64) -> bool {
+        native::change::<BACK>(&self.target(self.bounds, scheme), v)
     }
 
     #[inline(always)]
-    fn target<'a>(&self, bounds: &'a [f64], shape: Shape) -> native::Target<'a> {
+    fn target<'a>(&self, bounds: &'a [f64], scheme: BucketScheme) -> native::Target<'a> {
         // Records are aligned, which tells the compiler.
         let record = self.record() / GRANULE * GRANULE;
-        native::Target { inner: self.inner, record, life: self.life, bounds, shape }
+        native::Target { inner: self.inner, record, life: self.life, bounds, scheme }
     }
 
     /// Of a summary with quantiles.
     #[inline(never)]
-    fn observe_recent(&self, shape: Shape, v: f64) -> bool {
+    fn observe_recent(&self, scheme: BucketScheme, v: f64) -> bool {
         let counted = self.change::<false>(v);
         if counted && !self.is_over() {
-            native::observe_recent(self.inner, SeriesAddr { at: self.record(), life: self.life }, shape, v);
+            native::observe_recent(self.inner, SeriesAddr { at: self.record(), life: self.life }, scheme, v);
         }
         counted
     }
@@ -323,7 +323,7 @@ impl Histogram {
         }
         match &self.native {
             None => self.change::<true>(v),
-            Some(shape) => self.change_native::<true>(shape, v),
+            Some(scheme) => self.change_native::<true>(scheme, v),
         };
     }
 

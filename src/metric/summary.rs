@@ -28,7 +28,7 @@ impl FromSeries for Summary {
     fn from_series(segment: Segment, addr: SeriesAddr) -> Self {
         let memory = &segment.inner.memory;
         let family = Record::new(memory, offset(memory.get32(addr.at + entry::PARENT)));
-        Summary(Histogram::new(segment, addr, &[], family.shape()))
+        Summary(Histogram::new(segment, addr, &[], family.scheme()))
     }
 
     fn is_over(&self) -> bool {

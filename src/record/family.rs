@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::gauge_mode::GaugeMode;
 use super::native_schema::Stored;
-use super::native_schema::{Shape, ROOT_SIZE};
+use super::native_schema::{BucketScheme, ROOT_SIZE};
 use crate::kind::Kind;
 use crate::shm::layout::offset;
 use crate::shm::layout::{
@@ -91,7 +91,7 @@ impl<'a> Record<'a> {
         self.memory.load32(self.store_at() + family::HEAD, Acquire)
     }
     /// The family whose chain and free lists it uses: itself, or an earlier one whose series are of
-    /// the same shape.
+    /// the same layout.
     pub(crate) fn store_at(&self) -> u64 {
         match self.memory.get32(self.at + family::STORE) {
             0 => self.at,
@@ -133,12 +133,12 @@ impl<'a> Record<'a> {
     }
     /// What of that an observation needs.
     #[inline(always)]
-    pub(crate) fn shape(&self) -> Option<Shape> {
+    pub(crate) fn scheme(&self) -> Option<BucketScheme> {
         // A damaged schema must not lead beyond the record.
         if !self.has_native() || self.text_at() < cells_end(self.kind(), self.bucket_count(), true) {
             return None;
         }
-        self.native().map(|n| Shape { schema: n.schema, zero_threshold: n.zero_threshold, window: n.window })
+        self.native().map(|n| BucketScheme { schema: n.schema, zero_threshold: n.zero_threshold, window: n.window })
     }
     /// Series now, the embedded one not counted. Where processes were killed at the wrong moment it
     /// may be a little off.

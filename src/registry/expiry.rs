@@ -46,8 +46,8 @@ fn digest(memory: &Mapped, record: &Record<'_>, addr: SeriesAddr) -> u32 {
         _ if record.pairs() > 0 => {
             (0..2 * record.pairs()).for_each(|i| take(word(at + histogram::SIZE + 8 * i)));
             percpu::pairs(memory, cells, record.pairs() as usize, |_, pair| pair.into_iter().for_each(&mut take));
-            if let Some(shape) = record.shape() {
-                each_cell(memory, addr, record.pairs(), shape, |cell| match cell {
+            if let Some(scheme) = record.scheme() {
+                each_cell(memory, addr, record.pairs(), scheme, |cell| match cell {
                     Counted::Cell(cell) => [cell, cell + 8].into_iter().for_each(|at| take(word(at))),
                     Counted::PerCpu(pair) => pair.into_iter().for_each(&mut take),
                 });

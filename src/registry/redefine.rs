@@ -12,7 +12,7 @@
 //! registration and page.
 //!
 //! The records of its series stay in its *store*, a chain and free lists. A later family whose
-//! series have the same shape uses the same store. A record's `PARENT` says which family it serves,
+//! series have the same layout uses the same store. A record's `PARENT` says which family it serves,
 //! and changes only between two lives.
 
 use std::collections::HashSet;
@@ -44,7 +44,7 @@ impl Segment {
     /// Updates through its handles, and through handles that its family handles give from now on,
     /// are not done but counted in `shmetrics_stale_updates_total`. The name may then be
     /// registered anew, with any type, labels or options. Its memory serves later families whose
-    /// series have the same shape. To put another definition in its place, register that with
+    /// series have the same layout. To put another definition in its place, register that with
     /// [`Builder::replace`](crate::Builder::replace), which leaves no page without the family.
     ///
     /// # Errors
@@ -129,11 +129,11 @@ pub(super) fn set_limits(inner: &Inner, record: &Record<'_>, spec: &Spec<'_>) {
     inner.memory.put32(record.at + f::EXEMPLAR_MS, spec.exemplar_ms);
 }
 
-/// What of a family its series' records depend on. Records of one shape may serve any family of it.
+/// What of a family its series' records depend on. Records of one layout may serve any family of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Shape {
+struct RecordLayout {
     text_at: u64,
-    /// `None` where the cells are one pair. Of these every type is one shape.
+    /// `None` where the cells are one pair. Of these every type is one layout.
     pairs_of: Option<Kind>,
     bounds: usize,
     schema: u8,
@@ -141,10 +141,10 @@ struct Shape {
     has_blocks: bool,
 }
 
-impl Shape {
+impl RecordLayout {
     fn of(record: &Record<'_>) -> Self {
         let pairs = record.pairs() > 0;
-        Shape {
+        RecordLayout {
             text_at: record.text_at(),
             pairs_of: pairs.then(|| record.kind()),
             bounds: if pairs { record.bucket_count() } else { 0 },
@@ -162,8 +162,8 @@ pub(super) fn choose_store(inner: &Inner, new: &Record<'_>, predecessor: u32) {
     if memory.get32(header::RETIRING) == 0 {
         return;
     }
-    let shape = Shape::of(new);
-    let fits = |record: &Record<'_>| Shape::of(record) == shape;
+    let layout = RecordLayout::of(new);
+    let fits = |record: &Record<'_>| RecordLayout::of(record) == layout;
     let store_of = |record: &Record<'_>| (record.store_at() / GRANULE) as u32;
     let store = if predecessor != 0 && fits(&Record::new(memory, offset(predecessor))) {
         Some(store_of(&Record::new(memory, offset(predecessor))))
@@ -247,12 +247,12 @@ fn close(inner: &Inner, record: &Record<'_>) {
         pairs @ 1.. => {
             // A count that is full takes no observation.
             (0..pairs).for_each(|i| recycle::put(memory, at + histogram::SIZE + 16 * i, |_| [u64::MAX, 0]));
-            if let Some(shape) = record.shape() {
+            if let Some(scheme) = record.scheme() {
                 each_block(
                     memory,
                     at,
                     pairs,
-                    shape,
+                    scheme,
                     |_| true,
                     |block| {
                         if let Block::Chunk { at, .. } = block {

@@ -5,7 +5,7 @@ use crate::expose::format::exposition::{Exposition, Format};
 use crate::kind::Kind;
 use crate::record::family::{Record, Texts};
 use crate::record::gauge_mode::GaugeMode;
-use crate::record::native_schema::Shape;
+use crate::record::native_schema::BucketScheme;
 use crate::record::native_schema::Stored;
 use crate::shm::layout::header;
 use crate::text::escaping::Escaping;
@@ -93,7 +93,7 @@ pub(in crate::expose) struct View {
     pub(in crate::expose) bounds: Vec<f64>,
     /// Native buckets, or those of quantiles.
     pub(in crate::expose) native: Option<Stored>,
-    pub(in crate::expose) shape: Option<Shape>,
+    pub(in crate::expose) scheme: Option<BucketScheme>,
     /// In which native buckets the bounds are.
     pub(in crate::expose) ordinals: Vec<i32>,
     pub(in crate::expose) has_negative_bounds: bool,
@@ -113,11 +113,11 @@ impl View {
         let others = texts.labels.iter().any(|label| label.starts_with('"'));
         let shown = |name: String| escaping::label(&name, escaping).into_owned();
         let bounds: Vec<f64> = (0..record.bucket_count()).map(|i| record.bound(i)).collect();
-        let shape = record.shape();
+        let scheme = record.scheme();
         View {
-            native: record.native().filter(|_| shape.is_some()),
-            ordinals: shape.map_or_else(Vec::new, |shape| bounds.iter().map(|b| shape.ordinal(*b)).collect()),
-            shape,
+            native: record.native().filter(|_| scheme.is_some()),
+            ordinals: scheme.map_or_else(Vec::new, |scheme| bounds.iter().map(|b| scheme.ordinal(*b)).collect()),
+            scheme,
             escaping,
             base: base(record, &texts, exposition),
             exact,

@@ -41,18 +41,18 @@ impl Observed {
 
     #[inline(never)]
     fn read_native(&mut self, series: &Series<'_>, view: &View) -> Option<f64> {
-        let (stored, shape) = (view.native?, view.shape?);
+        let (stored, scheme) = (view.native?, view.scheme?);
         if view.kind == Kind::Summary {
             let time_ms = *self.time_ms.get_or_insert_with(|| clock::read_only_ns(series.memory()) / 1_000_000);
             let (ranks, values) = (&view.bounds, &mut self.quantiles);
             let may = |bytes| series.may_read(bytes);
-            quantiles_read(series.memory(), series.place(), shape, time_ms, ranks, &mut self.buckets, values, may)?;
+            quantiles_read(series.memory(), series.place(), scheme, time_ms, ranks, &mut self.buckets, values, may)?;
             return histogram_read(series.memory(), series.at(), series.mask(), 0, &mut self.counts);
         }
         let (sketch, counts) = (&mut self.sketch, &mut self.counts);
         let mask = mask(series, view);
         let may = |bytes| series.may_read(bytes);
-        let sum = native_read(series.memory(), series.place(), mask, shape, &view.ordinals, sketch, counts, may)?;
+        let sum = native_read(series.memory(), series.place(), mask, scheme, &view.ordinals, sketch, counts, may)?;
         sketch.finish(stored.max_buckets);
         Some(sum)
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Acquire;
 use super::tree::{Bucket, Tree, PER_CPU_BYTES};
 use crate::kind::Kind;
 use crate::metric::histogram::bucket;
-use crate::record::native_schema::Shape;
+use crate::record::native_schema::BucketScheme;
 use crate::segment::Inner;
 use crate::shm::layout::{entry, header, histogram};
 use crate::shm::memory::Granted;
@@ -24,7 +24,7 @@ pub(in crate::metric) struct Target<'a> {
     pub(in crate::metric) life: Life,
     /// Classic bounds.
     pub(in crate::metric) bounds: &'a [f64],
-    pub(in crate::metric) shape: Shape,
+    pub(in crate::metric) scheme: BucketScheme,
 }
 
 /// Why an observation was not counted, as what counts that.
@@ -35,7 +35,7 @@ const NO_PLACE: Refused = 0;
 impl<'a> Target<'a> {
     fn tree(&self) -> Tree<'a> {
         let pairs = 1 + 2 * self.bounds.len() as u64;
-        Tree { memory: &self.inner.memory, record: self.record, pairs, shape: self.shape }
+        Tree { memory: &self.inner.memory, record: self.record, pairs, scheme: self.scheme }
     }
 
     /// Where the pair is that counts `v`.
@@ -43,8 +43,8 @@ impl<'a> Target<'a> {
     fn pair(&self, granted: &Granted<'_>, v: f64) -> Result<Pair, Refused> {
         let in_record = |i: usize| Pair::InRecord(self.record + histogram::SIZE + 16 * i as u64);
         if !self.bounds.is_empty() {
-            let (ordinal, i) = (self.shape.ordinal(v), bucket(self.bounds, v));
-            let is_cut_by = |i: usize| self.bounds.get(i).is_some_and(|b| self.shape.ordinal(*b) == ordinal);
+            let (ordinal, i) = (self.scheme.ordinal(v), bucket(self.bounds, v));
+            let is_cut_by = |i: usize| self.bounds.get(i).is_some_and(|b| self.scheme.ordinal(*b) == ordinal);
             if is_cut_by(i) {
                 return Ok(in_record(1 + 2 * i));
             }
@@ -52,7 +52,7 @@ impl<'a> Target<'a> {
                 return Ok(in_record(2 * i));
             }
         }
-        let Some(position) = self.shape.position(v) else { return Ok(in_record(0)) };
+        let Some(position) = self.scheme.position(v) else { return Ok(in_record(0)) };
         self.tree().find(granted, position, v < 0.0).map(Pair::InChunk).ok_or(NO_PLACE)
     }
 
@@ -123,7 +123,7 @@ pub(in crate::metric) fn change<const BACK: bool>(target: &Target<'_>, v: f64) -
 fn refused<const BACK: bool>(target: Target<'_>, v: f64, mut why: Refused) -> bool {
     if why == NO_PLACE {
         why = header::REFUSED_OBSERVATIONS;
-        let made = target.shape.position(v).and_then(|at| target.tree().obtain(target.inner, at, v < 0.0));
+        let made = target.scheme.position(v).and_then(|at| target.tree().obtain(target.inner, at, v < 0.0));
         if made.is_some() {
             match try_change::<BACK>(&target, v) {
                 Ok(()) => return true,

@@ -2,7 +2,7 @@
 
 use super::sketch::Sketch;
 use super::tree::{Counted, Tree};
-use crate::record::native_schema::Shape;
+use crate::record::native_schema::BucketScheme;
 use crate::shm::layout::histogram;
 use crate::shm::memory::Mapped;
 use crate::shm::state::{Life, SeriesAddr};
@@ -16,7 +16,7 @@ pub(crate) fn read(
     memory: &Mapped,
     SeriesAddr { at: record, life }: SeriesAddr,
     mask: u64,
-    shape: Shape,
+    scheme: BucketScheme,
     bounds: &[i32],
     sketch: &mut Sketch,
     counts: &mut Vec<u64>,
@@ -24,7 +24,7 @@ pub(crate) fn read(
 ) -> Option<f64> {
     counts.clear();
     counts.resize(bounds.len() + 1, 0);
-    sketch.begin(shape);
+    sketch.begin(scheme);
     let mut sum = 0.0;
     let read = |at: u64, sum: &mut f64| {
         let [tag, part] = memory.pair(at)?.load();
@@ -53,7 +53,7 @@ pub(crate) fn read(
         add(i, *ordinal, read(pair(1 + 2 * i as u64), &mut sum)?);
         add(i + 1, *ordinal, read(pair(2 + 2 * i as u64), &mut sum)?);
     }
-    Tree { memory, record, pairs: 1 + 2 * bounds.len() as u64, shape }.each(life, may, |ordinal, at| {
+    Tree { memory, record, pairs: 1 + 2 * bounds.len() as u64, scheme }.each(life, may, |ordinal, at| {
         let count = match at {
             Counted::Cell(at) => read(at, &mut sum).unwrap_or(0),
             Counted::PerCpu([count, part]) => {

@@ -2,13 +2,13 @@
 
 use crate::record::native_schema::index;
 use crate::record::native_schema::index::SCHEMA_MIN;
-use crate::record::native_schema::Shape;
+use crate::record::native_schema::BucketScheme;
 
 /// The native buckets of a series, as they were at one moment. A buffer, used for one series after
 /// another.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sketch {
-    shape: Option<Shape>,
+    scheme: Option<BucketScheme>,
     /// By ordinal, in any order.
     raw: Vec<(i32, u64)>,
     pub(crate) schema: i8,
@@ -20,8 +20,8 @@ pub(crate) struct Sketch {
 }
 
 impl Sketch {
-    pub(super) fn begin(&mut self, shape: Shape) {
-        self.shape = Some(shape);
+    pub(super) fn begin(&mut self, scheme: BucketScheme) {
+        self.scheme = Some(scheme);
         self.raw.clear();
     }
 
@@ -31,13 +31,13 @@ impl Sketch {
 
     /// Puts what was read in order, in at most so many buckets.
     pub(crate) fn finish(&mut self, most: u32) {
-        let Some(shape) = self.shape else { return };
-        (self.schema, self.zero_threshold, self.zero_count) = (shape.schema, shape.zero_threshold, 0);
+        let Some(scheme) = self.scheme else { return };
+        (self.schema, self.zero_threshold, self.zero_count) = (scheme.schema, scheme.zero_threshold, 0);
         self.positive.clear();
         self.negative.clear();
         self.raw.sort_unstable_by_key(|(ordinal, _)| *ordinal);
         for (ordinal, count) in &self.raw {
-            let index = ordinal.abs() - 1 - shape.bias();
+            let index = ordinal.abs() - 1 - scheme.bias();
             match ordinal.signum() {
                 0 => self.zero_count = self.zero_count.saturating_add(*count),
                 1 => push(&mut self.positive, index, *count),
@@ -124,12 +124,12 @@ pub(crate) fn spans(buckets: &[(i32, u64)], gap: i32, spans: &mut Vec<(i32, u32)
 mod tests {
     use super::*;
 
-    const SHAPE: Shape = Shape { schema: 3, zero_threshold: 0.0, window: 0 };
+    const SCHEME: BucketScheme = BucketScheme { schema: 3, zero_threshold: 0.0, window: 0 };
 
-    fn sketch(values: &[f64], shape: Shape, most: u32) -> Sketch {
+    fn sketch(values: &[f64], scheme: BucketScheme, most: u32) -> Sketch {
         let mut sketch = Sketch::default();
-        sketch.begin(shape);
-        values.iter().for_each(|v| sketch.add(shape.ordinal(*v), 1));
+        sketch.begin(scheme);
+        values.iter().for_each(|v| sketch.add(scheme.ordinal(*v), 1));
         sketch.finish(most);
         sketch
     }
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn buckets_by_index() {
-        let found = sketch(&[0.0, 1.0, 1.01, 2.0, 2.0, -1.0, -4.0, f64::INFINITY], SHAPE, 100);
+        let found = sketch(&[0.0, 1.0, 1.01, 2.0, 2.0, -1.0, -4.0, f64::INFINITY], SCHEME, 100);
         assert_eq!((found.schema, found.zero_count), (3, 1));
         assert_eq!(found.positive, [(0, 1), (1, 1), (8, 2), (8193, 1)]);
         assert_eq!(found.negative, [(0, 1), (16, 1)]);
@@ -170,10 +170,10 @@ mod tests {
         ) {
             let values: Vec<f64> =
                 exponents.iter().map(|(e, minus)| 2f64.powf(*e) * if *minus { -1.0 } else { 1.0 }).collect();
-            let shape = Shape { schema, ..SHAPE };
+            let scheme = BucketScheme { schema, ..SCHEME };
             let mut before: Option<Sketch> = None;
             for n in 1..=values.len() {
-                let now = sketch(&values[..n], shape, most);
+                let now = sketch(&values[..n], scheme, most);
                 assert!(now.len() <= most as usize);
                 assert_eq!(total(&now), n as u64, "item 52");
                 if let Some(before) = before {

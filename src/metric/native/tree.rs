@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::record::native_schema::index;
-use crate::record::native_schema::{Shape, OCTAVES_BELOW, PAGES, USUAL, USUAL_OCTAVES};
+use crate::record::native_schema::{BucketScheme, OCTAVES_BELOW, PAGES, USUAL, USUAL_OCTAVES};
 use crate::segment::Inner;
 use crate::shm::layout::offset;
 use crate::shm::layout::{align, header, histogram, native_block, GRANULE};
@@ -39,7 +39,7 @@ pub(super) struct Tree<'a> {
     pub(super) record: u64,
     /// The pairs before its links.
     pub(super) pairs: u64,
-    pub(super) shape: Shape,
+    pub(super) scheme: BucketScheme,
 }
 
 /// A bucket in a chunk.
@@ -82,7 +82,7 @@ impl Tree<'_> {
     #[inline(always)]
     fn way(&self, position: u32, negative: bool) -> Way {
         let sign = if negative { NEGATIVE } else { 0 };
-        let (chunk, bits) = (position >> CHUNK_BITS, self.shape.link_bits());
+        let (chunk, bits) = (position >> CHUNK_BITS, self.scheme.link_bits());
         Way {
             page: (chunk >> bits) | sign,
             link: u64::from(chunk & ((1 << bits) - 1)),
@@ -126,8 +126,8 @@ impl Tree<'_> {
     #[inline(always)]
     pub(super) fn find_usual<'a>(&self, granted: &Granted<'a>, v: f64) -> Option<(Bucket, &'a AtomicU64)> {
         // It takes no NaN.
-        let position = index::from_within::<OCTAVES_BELOW>(v, USUAL_OCTAVES, self.shape.steps())?;
-        if self.shape.schema < 0 || v <= self.shape.zero_threshold {
+        let position = index::from_within::<OCTAVES_BELOW>(v, USUAL_OCTAVES, self.scheme.steps())?;
+        if self.scheme.schema < 0 || v <= self.scheme.zero_threshold {
             return None;
         }
         let way = self.way(position, false);
@@ -150,7 +150,7 @@ impl Tree<'_> {
     #[inline(never)]
     pub(super) fn obtain(&self, inner: &Inner, position: u32, negative: bool) -> Option<Bucket> {
         let way = self.way(position, negative);
-        let page = self.make(inner, self.root(way.page), self.shape.page_size(), way.page | IS_PAGE)?;
+        let page = self.make(inner, self.root(way.page), self.scheme.page_size(), way.page | IS_PAGE)?;
         let chunk = self.make(inner, page + native_block::SIZE + 4 * way.link, CHUNK_SIZE, way.chunk)?;
         Some(Bucket { chunk, pair: way.pair })
     }
@@ -190,18 +190,18 @@ impl Tree<'_> {
     fn walk(&self, may: impl Fn(u64) -> bool, mut visit: impl FnMut(Block)) -> Option<()> {
         // There are no more chunks than there is room for.
         let mut budget = self.memory.len() / CHUNK_SIZE;
-        let bits = self.shape.link_bits();
+        let bits = self.scheme.link_bits();
         for sign in [0, NEGATIVE] {
             for page in 0..PAGES {
                 let link = self.memory.load32(self.root(page | sign), Acquire);
                 if link == 0 {
                     continue;
                 }
-                let Some(at) = self.block(link, self.shape.page_size(), page | sign | IS_PAGE) else {
+                let Some(at) = self.block(link, self.scheme.page_size(), page | sign | IS_PAGE) else {
                     visit(Block::Damaged(offset(link)));
                     continue;
                 };
-                if !may(self.shape.page_size()) {
+                if !may(self.scheme.page_size()) {
                     return None;
                 }
                 for i in 0..1u32 << bits {
@@ -290,11 +290,11 @@ pub(crate) fn each_block(
     memory: &Mapped,
     record: u64,
     pairs: u64,
-    shape: Shape,
+    scheme: BucketScheme,
     may: impl Fn(u64) -> bool,
     visit: impl FnMut(Block),
 ) {
-    let _ = Tree { memory, record, pairs, shape }.walk(may, visit);
+    let _ = Tree { memory, record, pairs, scheme }.walk(may, visit);
 }
 
 /// Visits the pairs of a series' chunks, and of their per-CPU cells.
@@ -302,10 +302,10 @@ pub(crate) fn each_cell(
     memory: &Mapped,
     SeriesAddr { at: record, life }: SeriesAddr,
     pairs: u64,
-    shape: Shape,
+    scheme: BucketScheme,
     mut visit: impl FnMut(Counted),
 ) {
-    let _ = Tree { memory, record, pairs, shape }.each(life, |_| true, |_, at| visit(at));
+    let _ = Tree { memory, record, pairs, scheme }.each(life, |_| true, |_, at| visit(at));
 }
 
 #[cfg(test)]
@@ -320,21 +320,21 @@ mod tests {
         // SAFETY: nothing is accessed.
         let memory = unsafe { Mapped::new(std::ptr::NonNull::dangling(), 0, 0, 0) };
         for schema in SCHEMA_MIN..=SCHEMA_MAX {
-            let shape = Shape { schema, zero_threshold: 0.0, window: 0 };
-            let tree = Tree { memory: &memory, record: 0, pairs: 0, shape };
+            let scheme = BucketScheme { schema, zero_threshold: 0.0, window: 0 };
+            let tree = Tree { memory: &memory, record: 0, pairs: 0, scheme };
             let in_order = |a, b| a > b || (schema < 0 && a == b);
-            assert!(numbers.windows(2).all(|v| in_order(shape.ordinal(v[0]), shape.ordinal(v[1]))), "{schema}");
+            assert!(numbers.windows(2).all(|v| in_order(scheme.ordinal(v[0]), scheme.ordinal(v[1]))), "{schema}");
             for v in &numbers {
-                let way = tree.way(shape.position(*v).unwrap(), *v < 0.0);
+                let way = tree.way(scheme.position(*v).unwrap(), *v < 0.0);
                 assert!(way.page & (NEGATIVE - 1) < PAGES, "{v:e} in schema {schema}");
                 assert_eq!(way.page & NEGATIVE != 0, *v < 0.0);
             }
-            let page = |v: f64| tree.way(shape.position(v).unwrap(), false).page;
+            let page = |v: f64| tree.way(scheme.position(v).unwrap(), false).page;
             assert!(schema < 0 || (page(1e-18) == page(1e18) && page(1e18) != page(1e20)));
-            assert_eq!([shape.ordinal(0.0), shape.ordinal(-0.0)], [0, 0]);
+            assert_eq!([scheme.ordinal(0.0), scheme.ordinal(-0.0)], [0, 0]);
         }
-        let shape = Shape { schema: 3, zero_threshold: 0.5, window: 0 };
-        assert_eq!([0.5, -0.5, 1e-300].map(|v| shape.ordinal(v)), [0, 0, 0], "item 53");
-        assert!(shape.ordinal(0.500_000_1) > 0 && shape.ordinal(-0.500_000_1) < 0);
+        let scheme = BucketScheme { schema: 3, zero_threshold: 0.5, window: 0 };
+        assert_eq!([0.5, -0.5, 1e-300].map(|v| scheme.ordinal(v)), [0, 0, 0], "item 53");
+        assert!(scheme.ordinal(0.500_000_1) > 0 && scheme.ordinal(-0.500_000_1) < 0);
     }
 }

@@ -9,7 +9,7 @@
 
 use super::tree::{Counted, Tree};
 use crate::record::native_schema::index;
-use crate::record::native_schema::Shape;
+use crate::record::native_schema::BucketScheme;
 use crate::segment::Inner;
 use crate::shm::layout::{header, histogram};
 use crate::shm::memory::Mapped;
@@ -49,9 +49,14 @@ impl Counts {
 }
 
 /// Takes an observation into the sketch of a summary. Its count and sum have it already.
-pub(in crate::metric) fn observe(inner: &Inner, SeriesAddr { at: record, life }: SeriesAddr, shape: Shape, v: f64) {
-    let tree = Tree { memory: &inner.memory, record, pairs: PAIRS, shape };
-    let at = match shape.position(v) {
+pub(in crate::metric) fn observe(
+    inner: &Inner,
+    SeriesAddr { at: record, life }: SeriesAddr,
+    scheme: BucketScheme,
+    v: f64,
+) {
+    let tree = Tree { memory: &inner.memory, record, pairs: PAIRS, scheme };
+    let at = match scheme.position(v) {
         None => record + histogram::SIZE + 16,
         Some(position) => {
             let found = tree.find(&inner.memory.granted(), position, v < 0.0);
@@ -62,7 +67,7 @@ pub(in crate::metric) fn observe(inner: &Inner, SeriesAddr { at: record, life }:
         }
     };
     let Some(pair) = inner.memory.pair(at) else { return };
-    let now = half(inner.coarse_ms(), shape.window);
+    let now = half(inner.coarse_ms(), scheme.window);
     let forever = life == Life::FOREVER;
     let (mask, tag) = if forever { (u64::MAX, 0) } else { (TAG_MASK, life.tag()) };
     let mut seen = pair.guess();
@@ -90,14 +95,14 @@ pub(in crate::metric) fn observe(inner: &Inner, SeriesAddr { at: record, life }:
 pub(crate) fn read(
     memory: &Mapped,
     SeriesAddr { at: record, life }: SeriesAddr,
-    shape: Shape,
+    scheme: BucketScheme,
     time_ms: u64,
     ranks: &[f64],
     buckets: &mut Vec<(i32, u64)>,
     values: &mut Vec<f64>,
     may: impl Fn(u64) -> bool,
 ) -> Option<()> {
-    let now = half(time_ms, shape.window);
+    let now = half(time_ms, scheme.window);
     let forever = life == Life::FOREVER;
     buckets.clear();
     let mut take = |ordinal: i32, at: u64| {
@@ -112,7 +117,7 @@ pub(crate) fn read(
         }
     };
     take(0, record + histogram::SIZE + 16);
-    Tree { memory, record, pairs: PAIRS, shape }.each(life, may, |ordinal, at| {
+    Tree { memory, record, pairs: PAIRS, scheme }.each(life, may, |ordinal, at| {
         // Pairs of quantiles have no per-CPU cells.
         if let Counted::Cell(at) = at {
             take(ordinal, at);
@@ -129,19 +134,19 @@ pub(crate) fn read(
             seen = seen.saturating_add(*n);
             seen >= wanted
         });
-        found.map_or(f64::NAN, |(ordinal, _)| middle(*ordinal, shape))
+        found.map_or(f64::NAN, |(ordinal, _)| middle(*ordinal, scheme))
     }));
     Some(())
 }
 
 /// The value from which all in the bucket are equally far, in proportion.
-fn middle(ordinal: i32, shape: Shape) -> f64 {
+fn middle(ordinal: i32, scheme: BucketScheme) -> f64 {
     if ordinal == 0 {
         return 0.0;
     }
-    let i = ordinal.abs() - 1 - shape.bias();
-    let growth = index::bound(1, shape.schema);
-    let below = index::bound(i - 1, shape.schema);
+    let i = ordinal.abs() - 1 - scheme.bias();
+    let growth = index::bound(1, scheme.schema);
+    let below = index::bound(i - 1, scheme.schema);
     // A bucket that is no number's is that of infinity.
     let size = if below.is_infinite() { below } else { below * (2.0 * growth / (1.0 + growth)) };
     if ordinal < 0 {
@@ -170,9 +175,9 @@ mod tests {
         #[test]
         fn the_middle_is_near_to_all_of_the_bucket(bits: u64, schema in 0i8..=8) {
             let v = f64::from_bits(bits);
-            let shape = Shape { schema, zero_threshold: f64::MIN_POSITIVE, window: 0 };
+            let scheme = BucketScheme { schema, zero_threshold: f64::MIN_POSITIVE, window: 0 };
             if v.is_finite() {
-                let (middle, growth) = (middle(shape.ordinal(v), shape), index::bound(1, schema));
+                let (middle, growth) = (middle(scheme.ordinal(v), scheme), index::bound(1, schema));
                 let most = (growth - 1.0) / (growth + 1.0) + 1e-12;
                 assert!(v.abs() <= f64::MIN_POSITIVE || ((middle - v) / v).abs() <= most, "{v:e} {middle:e} {schema}");
             }
@@ -181,10 +186,10 @@ mod tests {
 
     #[test]
     fn the_middle_of_the_edges() {
-        let shape = Shape { schema: 5, zero_threshold: 0.0, window: 0 };
+        let scheme = BucketScheme { schema: 5, zero_threshold: 0.0, window: 0 };
         for v in [f64::INFINITY, f64::NEG_INFINITY, 0.0] {
-            assert_eq!(middle(shape.ordinal(v), shape), v);
+            assert_eq!(middle(scheme.ordinal(v), scheme), v);
         }
-        assert!(middle(shape.ordinal(f64::MAX), shape).is_finite());
+        assert!(middle(scheme.ordinal(f64::MAX), scheme).is_finite());
     }
 }

@@ -2,9 +2,9 @@
 
 mod bounds;
 pub(crate) mod index;
-mod shape;
+mod scheme;
 
-pub(crate) use self::shape::*;
+pub(crate) use self::scheme::*;
 
 use self::index::{schema_of, SCHEMA_MAX, SCHEMA_MIN};
 use crate::Error;

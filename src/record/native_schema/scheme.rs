@@ -18,14 +18,14 @@ pub(crate) const USUAL_OCTAVES: Range<i32> = -64..63;
 pub(crate) const ROOT_SIZE: u64 = 2 * 4 * PAGES as u64;
 /// What of its family an observation needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Shape {
+pub(crate) struct BucketScheme {
     pub(crate) schema: i8,
     pub(crate) zero_threshold: f64,
     /// Of a summary, seconds that its quantiles look back; else 0.
     pub(crate) window: u32,
 }
 
-impl Shape {
+impl BucketScheme {
     /// By how many steps it is coarser than the finest schema.
     #[inline(always)]
     pub(crate) fn steps(&self) -> u32 {
