@@ -209,6 +209,6 @@ fn family_info(record: &Record<'_>) -> Option<FamilyInfo> {
         name: texts.name,
         help: texts.help,
         unit: texts.unit,
-        buckets: texts.marks,
+        buckets: texts.bucket_labels,
     })
 }

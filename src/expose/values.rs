@@ -117,7 +117,7 @@ pub(super) struct Gather {
 
 impl Gather {
     pub(super) fn new(view: View) -> Self {
-        let marks = || view.texts.marks.clone();
+        let marks = || view.texts.bucket_labels.clone();
         let family = PointFamily {
             name: view.name(""),
             kind: view.kind,

@@ -198,9 +198,9 @@ impl<'a> Record<'a> {
         // In quotes, and each of its characters escaped.
         let label = |i| within(self.label_len(i) as u64, 2 * names::NAME_MAX + 2);
         let labels = (0..self.label_count()).try_fold(0, |sum, i| Some(sum + label(i)?))?;
-        let mark = |i| within(m.get16(self.le_lens_at() + 2 * i as u64).into(), names::NAME_MAX);
-        let marks = (0..self.bucket_count()).try_fold(0, |sum, i| Some(sum + mark(i)?))?;
-        Some(self.name_at() - self.at + name + unit + labels + marks + help)
+        let bucket = |i| within(m.get16(self.le_lens_at() + 2 * i as u64).into(), names::NAME_MAX);
+        let bucket_labels = (0..self.bucket_count()).try_fold(0, |sum, i| Some(sum + bucket(i)?))?;
+        Some(self.name_at() - self.at + name + unit + labels + bucket_labels + help)
     }
 
     /// A copy of the texts. `None`: the record is damaged, or its type is unknown to this version.
@@ -219,11 +219,11 @@ impl<'a> Record<'a> {
         let name = take(name_len)?;
         let unit = take(unit_len)?;
         let labels = (0..self.label_count()).map(|i| take(self.label_len(i) as u64)).collect::<Option<_>>()?;
-        let marks = (0..self.bucket_count())
+        let bucket_labels = (0..self.bucket_count())
             .map(|i| take(u64::from(self.memory.get16(self.le_lens_at() + 2 * i as u64))))
             .collect::<Option<_>>()?;
         let help = take(help_len)?;
-        (!name.is_empty()).then_some(Texts { name, unit, help, labels, marks })
+        (!name.is_empty()).then_some(Texts { name, unit, help, labels, bucket_labels })
     }
 
     pub(crate) fn name_is(&self, name: &str) -> bool {
@@ -277,7 +277,7 @@ pub(crate) struct Texts {
     /// The names of labels as lines have them: in quotes, unless they are legal without.
     pub(crate) labels: Vec<String>,
     /// The texts of bounds or states.
-    pub(crate) marks: Vec<String>,
+    pub(crate) bucket_labels: Vec<String>,
 }
 
 impl Texts {

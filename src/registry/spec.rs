@@ -135,7 +135,7 @@ impl<'a> Spec<'a> {
 
     /// What its values are called on pages, each with a number: bounds, as `le` has them,
     /// quantiles, or states.
-    fn marks(&self) -> Vec<(f64, String)> {
+    fn bucket_labels(&self) -> Vec<(f64, String)> {
         let states = self.states.iter().enumerate().map(|(i, state)| (i as f64, (*state).to_owned()));
         // -0 is 0, and would be another `le`.
         self.buckets.iter().chain(self.quantiles).map(|b| b + 0.0).map(|b| (b, canonical(b))).chain(states).collect()
@@ -144,18 +144,18 @@ impl<'a> Spec<'a> {
     /// Writes the record, not yet linked, at newly allocated memory. `allocate` gets its size.
     pub(crate) fn write(&self, inner: &Inner, hash: u64, allocate: impl FnOnce(u64) -> Option<u32>) -> Option<u32> {
         let memory = &inner.memory;
-        let marks = self.marks();
+        let bucket_labels = self.bucket_labels();
         let labels: Vec<_> = self.labels.iter().map(|name| escaping::label_on_line(name)).collect();
         let mut blob = Vec::new();
-        for (number, _) in &marks {
+        for (number, _) in &bucket_labels {
             blob.extend_from_slice(&number.to_ne_bytes());
         }
-        for len in labels.iter().map(|l| l.len()).chain(marks.iter().map(|(_, text)| text.len())) {
+        for len in labels.iter().map(|l| l.len()).chain(bucket_labels.iter().map(|(_, text)| text.len())) {
             blob.extend_from_slice(&(len as u16).to_ne_bytes());
         }
         blob.extend_from_slice(self.name.as_bytes());
         blob.extend_from_slice(self.unit.as_bytes());
-        for text in labels.iter().map(|l| &**l).chain(marks.iter().map(|(_, text)| text.as_str())) {
+        for text in labels.iter().map(|l| &**l).chain(bucket_labels.iter().map(|(_, text)| text.as_str())) {
             blob.extend_from_slice(text.as_bytes());
         }
         blob.extend_from_slice(self.help.as_bytes());
@@ -185,7 +185,7 @@ impl<'a> Spec<'a> {
         memory.put8(at + family::NAMING, if self.exact { NAMING_EXACT } else { 0 });
         memory.put8(at + family::MODE, self.mode as u8);
         memory.put8(at + family::LABEL_COUNT, self.labels.len() as u8);
-        memory.put16(at + family::BUCKET_COUNT, marks.len() as u16);
+        memory.put16(at + family::BUCKET_COUNT, bucket_labels.len() as u16);
         memory.put16(at + family::NAME_LEN, self.name.len() as u16);
         memory.put16(at + family::UNIT_LEN, self.unit.len() as u16);
         memory.put32(at + family::HELP_LEN, self.help.len() as u32);
@@ -237,9 +237,8 @@ impl Record<'_> {
         }
         let bounds: Vec<f64> = (0..self.bucket_count()).map(|i| self.bound(i)).collect();
         match spec.kind {
-            Kind::StateSet | Kind::Enum => {
-                (texts.marks != spec.states).then(|| format!("its states are {:?}, not {:?}", texts.marks, spec.states))
-            }
+            Kind::StateSet | Kind::Enum => (texts.bucket_labels != spec.states)
+                .then(|| format!("its states are {:?}, not {:?}", texts.bucket_labels, spec.states)),
             Kind::Summary => {
                 (bounds != spec.quantiles).then(|| format!("its quantiles are {bounds:?}, not {:?}", spec.quantiles))
             }

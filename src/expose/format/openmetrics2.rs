@@ -41,7 +41,7 @@ impl Composite {
         let (suffix, kind) = kind(view.kind);
         crate::expose::format::text::head(&view, suffix, kind, true, out);
         let states = match view.kind {
-            Kind::StateSet | Kind::Enum => view.texts.marks.iter().map(|state| view.state(state)).collect(),
+            Kind::StateSet | Kind::Enum => view.texts.bucket_labels.iter().map(|state| view.state(state)).collect(),
             _ => Vec::new(),
         };
         Composite { name: Name::new(&view, suffix), states, observed: Observed::default(), each: Vec::new(), view }
@@ -124,7 +124,7 @@ impl Composite {
         if self.view.native.is_some() && !summary {
             native::composite(&self.observed.sketch, out);
         }
-        let marks = self.view.texts.marks.iter().map(String::as_str);
+        let marks = self.view.texts.bucket_labels.iter().map(String::as_str);
         if summary {
             out.extend_from_slice(b",quantile:[");
             for (i, (quantile, value)) in marks.zip(&self.observed.quantiles).enumerate() {

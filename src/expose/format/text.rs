@@ -207,7 +207,7 @@ impl Lines {
             (names.family, names.sample) = ("", "");
         }
         head(&view, names.family, names.name, openmetrics, out);
-        let marks = view.texts.marks.iter().map(String::as_str);
+        let marks = view.texts.bucket_labels.iter().map(String::as_str);
         let tails: Vec<String> = match view.kind {
             Kind::Histogram | Kind::GaugeHistogram => {
                 marks.chain(["+Inf"]).map(|le| format!("le=\"{le}\"}} ")).collect()

@@ -106,7 +106,7 @@ impl View {
     pub(in crate::expose) fn new(record: &Record<'_>, mut texts: Texts, fixed: &Fixed, exposition: Exposition) -> Self {
         let escaping = exposition.escaping();
         if is_short(record, exposition) {
-            shorten(&mut texts.marks);
+            shorten(&mut texts.bucket_labels);
         }
         let exact = is_exact(record, exposition);
         // In the texts, names that need quotes have them.

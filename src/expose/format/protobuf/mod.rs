@@ -181,7 +181,7 @@ impl Metrics {
             Kind::Histogram | Kind::GaugeHistogram => view.bounds.iter().map(|b| bound(*b)).collect(),
             Kind::Summary => view.bounds.iter().map(|rank| quantile(*rank)).collect(),
             Kind::StateSet | Kind::Enum => {
-                view.texts.marks.iter().map(|state| Piece::new(label(&view.name(""), state))).collect()
+                view.texts.bucket_labels.iter().map(|state| Piece::new(label(&view.name(""), state))).collect()
             }
             _ => Vec::new(),
         };
