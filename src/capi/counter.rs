@@ -1,6 +1,6 @@
 use std::ffi::c_void;
 
-use super::family::{clear, find, named, register_family, remove, with_labels};
+use super::family::{by_name, clear, find, register_family, remove, with_labels};
 use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
 use super::{guard, guarded, hot, hot_guarded, null, shmetrics_family_spec, shmetrics_str};
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn shmetrics_counter_add_named(
 ) -> shmetrics_status {
     hot_guarded(|| {
         // SAFETY: the caller's promise.
-        unsafe { named(segment, Kind::Counter, name, labels, count, v, |counter: Counter| counter.add(v)) }
+        unsafe { by_name(segment, Kind::Counter, name, labels, count, v, |counter: Counter| counter.add(v)) }
     })
 }
 

@@ -168,7 +168,7 @@ pub(super) unsafe fn find<M: FromSeries>(
 /// `segment` is NULL or came from `shmetrics_segment_open`, the texts are what they say, and
 /// `labels` points to `count` labels.
 #[inline(always)]
-pub(super) unsafe fn named<M: FromSeries>(
+pub(super) unsafe fn by_name<M: FromSeries>(
     segment: *mut shmetrics_segment,
     kind: Kind,
     name: shmetrics_str,
@@ -184,7 +184,7 @@ pub(super) unsafe fn named<M: FromSeries>(
     // SAFETY: as above, of their texts.
     let text = |text: &shmetrics_str| unsafe { text.bytes() };
     let (label, value) = (|i: usize| text(&labels[i].name), |i: usize| text(&labels[i].value));
-    by_name::update_named(segment.inner, kind, name, count, label, value, update).map_err(status::report)
+    by_name::update_by_name(segment.inner, kind, name, count, label, value, update).map_err(status::report)
 }
 
 /// Gives the labels of an exemplar to `f`, without allocation. What is no text becomes a label that

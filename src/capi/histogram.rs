@@ -1,6 +1,6 @@
 use std::ffi::c_void;
 
-use super::family::{clear, find, named, register_family, remove, with_labels};
+use super::family::{by_name, clear, find, register_family, remove, with_labels};
 use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
 use super::{guard, guarded, hot, hot_guarded, null, shmetrics_family_spec, shmetrics_str};
@@ -159,7 +159,9 @@ pub unsafe extern "C" fn shmetrics_histogram_observe_named(
 ) -> shmetrics_status {
     hot_guarded(|| {
         // SAFETY: the caller's promise.
-        unsafe { named(segment, Kind::Histogram, name, labels, count, v, |histogram: Histogram| histogram.observe(v)) }
+        unsafe {
+            by_name(segment, Kind::Histogram, name, labels, count, v, |histogram: Histogram| histogram.observe(v))
+        }
     })
 }
 

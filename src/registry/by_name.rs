@@ -43,7 +43,7 @@ fn rejected(inner: &Inner, kind: Kind, v: f64) -> Error {
 /// Updates the series that a family's name and labels stand for. What is not there is made, the
 /// family too; nothing is allocated if both are there.
 #[inline(always)]
-pub(crate) fn update_named<'v, M: FromSeries>(
+pub(crate) fn update_by_name<'v, M: FromSeries>(
     inner: &'static Inner,
     kind: Kind,
     name: &[u8],
@@ -55,7 +55,7 @@ pub(crate) fn update_named<'v, M: FromSeries>(
     // The slow way ends in a call of its own, updates included: if the two ways came together
     // again, the compiler would keep the family and the handle in memory, in pieces.
     let Some((family, lens)) = family(inner, kind, name, count, label) else {
-        return update_slow(inner, kind, name, count, &label, &value, &update);
+        return update_by_name_slow(inner, kind, name, count, &label, &value, &update);
     };
     update(series_of(&family, lens, count, value));
     Ok(())
@@ -75,10 +75,10 @@ fn series_of<'v, M: FromSeries>(
     family.find::<false, _>(count, |i| lens.get(i).copied().unwrap_or(0).into(), value)
 }
 
-/// Slow path of [`update_named`]: the family has the labels in another order, or is made.
+/// Slow path of [`update_by_name`]: the family has the labels in another order, or is made.
 #[cold]
 #[inline(never)]
-fn update_slow<'v, M: FromSeries>(
+fn update_by_name_slow<'v, M: FromSeries>(
     inner: &'static Inner,
     kind: Kind,
     name: &[u8],
@@ -232,7 +232,7 @@ impl Segment {
     /// counted then.
     pub fn count(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
         check_amount(self.inner, Kind::Counter, v)?;
-        self.named(Kind::Counter, name, labels, |counter: Counter| counter.add(v))
+        self.by_name(Kind::Counter, name, labels, |counter: Counter| counter.add(v))
     }
 
     /// Counts an observation of the histogram of this name and these labels, as [`Segment::count`]
@@ -242,11 +242,11 @@ impl Segment {
     /// As of [`Segment::count`]; of values, only NaN is refused.
     pub fn observe(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
         check_amount(self.inner, Kind::Histogram, v)?;
-        self.named(Kind::Histogram, name, labels, |histogram: Histogram| histogram.observe(v))
+        self.by_name(Kind::Histogram, name, labels, |histogram: Histogram| histogram.observe(v))
     }
 
     #[inline(always)]
-    fn named<M: FromSeries>(
+    fn by_name<M: FromSeries>(
         &self,
         kind: Kind,
         name: &str,
@@ -254,6 +254,6 @@ impl Segment {
         update: impl Fn(M),
     ) -> Result<(), Error> {
         let (label, value) = (|i: usize| labels[i].0.as_bytes(), |i: usize| labels[i].1.as_bytes());
-        update_named(self.inner, kind, name.as_bytes(), labels.len(), label, value, update)
+        update_by_name(self.inner, kind, name.as_bytes(), labels.len(), label, value, update)
     }
 }

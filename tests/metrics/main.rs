@@ -2,11 +2,11 @@
 //! bindings of other languages.
 
 mod bindings;
+mod by_name;
 mod exemplars;
 mod families;
 mod memory;
 mod native;
-mod one_shot;
 mod redefine;
 mod removal;
 mod scratch;

@@ -5,7 +5,7 @@ use shmetrics::{Error, GaugeMode};
 
 #[test]
 fn one_call_finds_or_makes_all_that_it_takes() {
-    let name = Name::new("one-shot");
+    let name = Name::new("by-name");
     let segment = name.open();
     for _ in 0..3 {
         segment.count("requests_total", &[("method", "GET"), ("path", "/")], 1.0).unwrap();
@@ -23,7 +23,7 @@ fn one_call_finds_or_makes_all_that_it_takes() {
 
 #[test]
 fn what_is_registered_is_used_as_it_is() {
-    let name = Name::new("one-shot");
+    let name = Name::new("by-name");
     let segment = name.open();
     segment.histogram("seconds", "Help.").buckets(&[1.0]).labels(["l"]).register().unwrap();
     segment.observe("seconds", &[("l", "v")], 0.5).unwrap();
@@ -40,7 +40,7 @@ fn what_is_registered_is_used_as_it_is() {
 
 #[test]
 fn labels_that_lines_have_in_quotes() {
-    let name = Name::new("one-shot");
+    let name = Name::new("by-name");
     let segment = name.open();
     for (i, label) in ["a label", "\"", "\\", "a\"b\\n", "é"].into_iter().enumerate() {
         let family = format!("f{i}");
@@ -64,7 +64,7 @@ fn labels_that_lines_have_in_quotes() {
 
 #[test]
 fn what_cannot_be_is_an_error_and_counts_nowhere() {
-    let name = Name::new("one-shot");
+    let name = Name::new("by-name");
     let segment = name.open();
     segment.count("requests", &[("method", "GET")], 1.0).unwrap();
     let conflict = |labels: &[(&str, &str)]| {
@@ -82,7 +82,7 @@ fn what_cannot_be_is_an_error_and_counts_nowhere() {
 
 #[test]
 fn processes_that_begin_with_nothing_count_in_the_same_series() {
-    let name = Name::new("one-shot");
+    let name = Name::new("by-name");
     let segment = name.open();
     let workers: Vec<_> = (0..4)
         .map(|i| {
