@@ -8,7 +8,7 @@ use super::page::family::View;
 use super::page::observations::{native_exemplars, Observed};
 use super::page::snapshot::{Page, Series, Shot, Total};
 use crate::kind::Kind;
-use crate::metric::gauge_merge::{Sample, Shown};
+use crate::metric::gauge_merge::{Merged, Sample};
 use crate::record::gauge_mode::GaugeMode;
 use crate::text::label_set;
 
@@ -189,9 +189,9 @@ impl Gather {
                 let mode = if kind == Kind::Gauge { self.view.mode } else { GaugeMode::Shared };
                 let mut each = std::mem::take(&mut self.each);
                 match series.gauge(mode, &mut each) {
-                    Shown::Nothing => {}
-                    Shown::One(v) => self.keep(series, None, PointValue::Float(v), 0),
-                    Shown::Each => {
+                    Merged::Nothing => {}
+                    Merged::One(v) => self.keep(series, None, PointValue::Float(v), 0),
+                    Merged::Each => {
                         for sample in &each {
                             let pid = ("pid".to_owned(), sample.identity.to_string());
                             self.keep(series, Some(pid), PointValue::Float(sample.value), 0);

@@ -13,7 +13,7 @@ use crate::text::hash::mix;
 
 /// What a page shows of a gauge.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Shown {
+pub(crate) enum Merged {
     /// No sample: nobody has set it.
     Nothing,
     One(f64),
@@ -34,26 +34,26 @@ pub(crate) struct Sample {
 /// Reads a gauge in this life. `living` holds the generation of each living slot; the samples of
 /// listed modes go to `each`. Also returns a digest that changes with every update. `may` is asked
 /// before a block of so many bytes is read.
-pub(crate) fn shown(
+pub(crate) fn merge(
     memory: &Mapped,
     SeriesAddr { at, life }: SeriesAddr,
     mode: GaugeMode,
     living: &[u32],
     each: &mut Vec<Sample>,
     may: impl Fn(u64) -> bool,
-) -> (Shown, u64) {
+) -> (Merged, u64) {
     each.clear();
     match mode {
         GaugeMode::Shared => {
             let (tag, value) = (memory.get64(at + gauge::TAG), memory.get64(at + gauge::VALUE));
-            return (Shown::One(f64::from_bits(value)), value ^ tag.rotate_left(32));
+            return (Merged::One(f64::from_bits(value)), value ^ tag.rotate_left(32));
         }
         GaugeMode::MostRecent => {
             return match memory.pair(at + gauge::TAG).map(Pair::load) {
                 Some([tag, value]) if tag & TAG_MASK != 0 => {
-                    (Shown::One(f64::from_bits(value)), value ^ tag.rotate_left(32))
+                    (Merged::One(f64::from_bits(value)), value ^ tag.rotate_left(32))
                 }
-                _ => (Shown::Nothing, 0),
+                _ => (Merged::Nothing, 0),
             }
         }
         _ => {}
@@ -98,14 +98,14 @@ pub(crate) fn shown(
             latest = (c.time, value);
         }
     });
-    let shown = match mode {
-        GaugeMode::Sum | GaugeMode::LiveSum => Shown::One(sum),
-        GaugeMode::LiveMostRecent if latest.0 != 0 => Shown::One(latest.1),
-        GaugeMode::LiveMostRecent => Shown::Nothing,
-        _ if mode.is_listed() => Shown::Each,
-        _ => extreme.map_or(Shown::Nothing, Shown::One),
+    let merged = match mode {
+        GaugeMode::Sum | GaugeMode::LiveSum => Merged::One(sum),
+        GaugeMode::LiveMostRecent if latest.0 != 0 => Merged::One(latest.1),
+        GaugeMode::LiveMostRecent => Merged::Nothing,
+        _ if mode.is_listed() => Merged::Each,
+        _ => extreme.map_or(Merged::Nothing, Merged::One),
     };
-    (shown, digest)
+    (merged, digest)
 }
 
 struct Cell {

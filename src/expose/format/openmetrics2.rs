@@ -7,7 +7,7 @@ use crate::expose::page::family::View;
 use crate::expose::page::observations::{native_exemplars, Observed};
 use crate::expose::page::snapshot::{Page, Series, Shot, Total};
 use crate::kind::Kind;
-use crate::metric::gauge_merge::{Sample, Shown};
+use crate::metric::gauge_merge::{Merged, Sample};
 use crate::text::number::{float_with_point, integer, seconds};
 
 /// A family's lines in the making.
@@ -73,12 +73,12 @@ impl Composite {
                 }
             }
             Kind::Gauge | Kind::Unknown => match series.gauge(self.view.mode, &mut self.each) {
-                Shown::Nothing => return true,
-                Shown::One(v) => {
+                Merged::Nothing => return true,
+                Merged::One(v) => {
                     self.name.line(&series.text, out).keep();
                     float_with_point(v, out);
                 }
-                Shown::Each => {
+                Merged::Each => {
                     for (i, sample) in self.each.iter().enumerate() {
                         if i > 0 {
                             out.push(b'\n');

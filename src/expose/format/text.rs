@@ -7,7 +7,7 @@ use crate::expose::page::observations::{native_exemplars, Observed};
 use crate::expose::page::snapshot::{Page, Series, Shot, Text, Total};
 use crate::expose::page::walk::Usual;
 use crate::kind::Kind;
-use crate::metric::gauge_merge::{Sample, Shown};
+use crate::metric::gauge_merge::{Merged, Sample};
 use crate::metric::{Exemplar, CODE_POINTS};
 use crate::text::escaping::Escaping;
 use crate::text::number::{float, float_with_point, seconds};
@@ -322,13 +322,13 @@ impl Lines {
 
     fn gauge(&mut self, series: &Series<'_>, out: &mut Vec<u8>) {
         match series.gauge(self.view.mode, &mut self.each) {
-            Shown::Nothing => {}
-            Shown::One(v) => {
+            Merged::Nothing => {}
+            Merged::One(v) => {
                 self.name.line(&series.text, out).keep();
                 self.float(v, out);
                 out.push(b'\n');
             }
-            Shown::Each => {
+            Merged::Each => {
                 for sample in &self.each {
                     self.name.with(&series.text, &format!("pid=\"{}\"", sample.identity), out);
                     self.float(sample.value, out);

@@ -8,7 +8,7 @@ use crate::expose::format::simd::Block;
 use crate::expose::format::writer::Line;
 use crate::kind::Kind;
 use crate::metric::gauge_merge;
-use crate::metric::gauge_merge::{Sample, Shown};
+use crate::metric::gauge_merge::{Merged, Sample};
 use crate::metric::{counter_read, exemplar_read, saw_negatives, states_read, whole_sum, Exemplar};
 use crate::record::family::Record;
 use crate::record::gauge_mode::GaugeMode;
@@ -358,18 +358,18 @@ impl<'a> Series<'a> {
     }
 
     /// Reads a gauge. What each process has comes in the order of pages, in `each`.
-    pub(in crate::expose) fn gauge(&self, mode: GaugeMode, each: &mut Vec<Sample>) -> Shown {
+    pub(in crate::expose) fn gauge(&self, mode: GaugeMode, each: &mut Vec<Sample>) -> Merged {
         let page = self.page;
         let may = |bytes| page.allowance.charge(page.memory, bytes);
-        let (shown, digest) = gauge_merge::shown(page.memory, self.place, mode, page.living, each, may);
+        let (merged, digest) = gauge_merge::merge(page.memory, self.place, mode, page.living, each, may);
         self.note(digest);
-        if shown == Shown::Each {
+        if merged == Merged::Each {
             // A worker that takes the identity of one that died takes over its series: the page has
             // each series once.
             each.sort_by_key(|s| (s.identity, !s.alive, std::cmp::Reverse(s.since)));
             each.dedup_by_key(|s| s.identity);
         }
-        shown
+        merged
     }
 
     pub(in crate::expose) fn memory(&self) -> &Mapped {

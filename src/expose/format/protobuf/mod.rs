@@ -16,7 +16,7 @@ use crate::expose::page::snapshot::{Page, Series, Shot, Text};
 use crate::expose::page::walk;
 use crate::expose::page::walk::{Run, Usual};
 use crate::kind::Kind;
-use crate::metric::gauge_merge::{Sample, Shown};
+use crate::metric::gauge_merge::{Merged, Sample};
 use crate::metric::Exemplar;
 use crate::record::gauge_mode::GaugeMode;
 use crate::text::escaping::Escaping;
@@ -394,9 +394,9 @@ impl Metrics {
     fn gauge(&mut self, series: &Series<'_>, mode: GaugeMode, tag: u8, out: &mut Vec<u8>) {
         let mut each = std::mem::take(&mut self.each);
         match series.gauge(mode, &mut each) {
-            Shown::Nothing => {}
-            Shown::One(v) => self.value(series, None, v, tag, out),
-            Shown::Each => {
+            Merged::Nothing => {}
+            Merged::One(v) => self.value(series, None, v, tag, out),
+            Merged::Each => {
                 for sample in &each {
                     let pid = Piece::new(label("pid", &sample.identity.to_string()));
                     self.value(series, Some(&pid), sample.value, tag, out);
