@@ -22,13 +22,13 @@ use crate::shm::state::{Life, SeriesAddr, State, TAG_MASK};
 #[derive(Clone, Copy)]
 pub struct Counter {
     inner: &'static Inner,
-    series: &'static Series,
+    series: &'static CounterRecord,
     life: Life,
 }
 
 /// A series' record, as updates need it.
 #[repr(C, align(16))]
-struct Series {
+struct CounterRecord {
     // Others write to these, and to `links`: so they are atomic, though no handle reads them.
     _head: [AtomicU32; 4],
     state: AtomicU32,
@@ -39,13 +39,17 @@ struct Series {
     cells: [AtomicU64; 2],
 }
 
-const _: () =
-    assert!(offset_of!(Series, state) as u64 == entry::STATE && offset_of!(Series, per_cpu) as u64 == entry::PER_CPU);
-const _: () = assert!(offset_of!(Series, cells) as u64 == counter::INTEGER && size_of::<Series>() as u64 == CELLS_END);
+const _: () = assert!(
+    offset_of!(CounterRecord, state) as u64 == entry::STATE
+        && offset_of!(CounterRecord, per_cpu) as u64 == entry::PER_CPU
+);
+const _: () = assert!(
+    offset_of!(CounterRecord, cells) as u64 == counter::INTEGER && size_of::<CounterRecord>() as u64 == CELLS_END
+);
 const CELLS_END: u64 = counter::FRACTION + 8;
 const _: () = assert!(CELLS_END <= entry::SIZE);
 
-impl Series {
+impl CounterRecord {
     /// Whether the record has not begun a later life.
     #[inline(always)]
     fn is_in(&self, life: Life) -> bool {
@@ -54,7 +58,7 @@ impl Series {
 }
 
 /// Where updates go of a series that cannot be (a damaged segment).
-static NOWHERE: Series = Series {
+static NOWHERE: CounterRecord = CounterRecord {
     _head: [const { AtomicU32::new(0) }; 4],
     state: AtomicU32::new(0),
     per_cpu: AtomicU32::new(0),
@@ -82,7 +86,7 @@ impl FromSeries for Counter {
         let series = match inner.memory.bytes(addr.at, CELLS_END) {
             // SAFETY: backed (checked), aligned to 16 as records are, mapped for the process' life;
             // what changes is only accessed atomically.
-            Some(p) if addr.at % 16 == 0 => unsafe { &*p.cast::<Series>() },
+            Some(p) if addr.at % 16 == 0 => unsafe { &*p.cast::<CounterRecord>() },
             _ => &NOWHERE,
         };
         Counter { inner, series, life: addr.life }
@@ -93,7 +97,7 @@ impl FromSeries for Counter {
     unsafe fn from_entry(segment: Segment, addr: SeriesAddr) -> Self {
         let series = segment.inner.memory.checked_before(addr.at);
         // SAFETY: backed and aligned (the caller's promise), and as above.
-        Counter { inner: segment.inner, series: unsafe { &*series.cast::<Series>() }, life: addr.life }
+        Counter { inner: segment.inner, series: unsafe { &*series.cast::<CounterRecord>() }, life: addr.life }
     }
 
     fn is_over(&self) -> bool {
@@ -120,7 +124,7 @@ impl Counter {
         let addr = SeriesAddr::from_word(p[1].addr() as u64);
         let series = inner.memory.checked_before(addr.at);
         // SAFETY: as in `at`: `into_words` checked that it is there.
-        Some(Counter { inner, series: unsafe { &*series.cast::<Series>() }, life: addr.life })
+        Some(Counter { inner, series: unsafe { &*series.cast::<CounterRecord>() }, life: addr.life })
     }
 
     fn record(&self) -> u64 {
@@ -193,7 +197,7 @@ impl Counter {
     /// be the first time that this process meets the per-CPU cells. A C function does not unwind,
     /// so C's calls end with a jump to it and need no frame.
     #[inline(never)]
-    extern "C" fn add_otherwise(inner: &'static Inner, series: &'static Series, life: Life, n: u64) {
+    extern "C" fn add_otherwise(inner: &'static Inner, series: &'static CounterRecord, life: Life, n: u64) {
         // Acquire: as above.
         let cells = series.per_cpu.load(Acquire);
         if cells == percpu::CLOSED {

@@ -78,7 +78,7 @@ enum Change {
 }
 
 /// This process' cell.
-enum Own {
+enum OwnCell {
     At(u64),
     /// It became ours with the change made.
     Changed,
@@ -232,13 +232,15 @@ impl Gauge {
             GaugeMode::Shared => self.change_pair(memory.pair(self.at + gauge::TAG), change, |tag| tag + 1),
             GaugeMode::MostRecent => self.change_recent(self.at + gauge::TAG, change),
             mode => match self.own_cell(mode, change) {
-                Some(Own::Changed) => {}
-                Some(Own::At(at)) if mode == GaugeMode::LiveMostRecent => self.change_recent(at + cell::TAG, change),
-                Some(Own::At(at)) if self.life == Life::FOREVER => match memory.u64_at(at + cell::VALUE) {
+                Some(OwnCell::Changed) => {}
+                Some(OwnCell::At(at)) if mode == GaugeMode::LiveMostRecent => {
+                    self.change_recent(at + cell::TAG, change)
+                }
+                Some(OwnCell::At(at)) if self.life == Life::FOREVER => match memory.u64_at(at + cell::VALUE) {
                     Some(value) => change_word(value, change),
                     None => self.reject(),
                 },
-                Some(Own::At(at)) => self.change_pair(memory.pair(at + cell::TAG), change, |tag| tag),
+                Some(OwnCell::At(at)) => self.change_pair(memory.pair(at + cell::TAG), change, |tag| tag),
                 None => self.reject(),
             },
         }
@@ -300,7 +302,7 @@ impl Gauge {
 
     /// This process' cell, taken with the change made if it is not ours yet.
     #[inline(always)]
-    fn own_cell(&self, mode: GaugeMode, change: &Change) -> Option<Own> {
+    fn own_cell(&self, mode: GaugeMode, change: &Change) -> Option<OwnCell> {
         let token = match self.inner.process.token() {
             Some(token) => token,
             None => self.register()?,
@@ -310,7 +312,7 @@ impl Gauge {
         if memory.get64(at + cell::OWNER) as u32 == owner_bits(token.generation, life, LIVE)
             && !life.is_over(memory.get64(at + cell::TAG))
         {
-            return Some(Own::At(at));
+            return Some(OwnCell::At(at));
         }
         if self.still_holds(token) {
             return self.take(mode, at, token, change);
@@ -389,7 +391,7 @@ impl Gauge {
     /// (or inherits, if we die here) a value that was never set.
     #[cold]
     #[inline(never)]
-    fn take(&self, mode: GaugeMode, at: u64, token: Token, change: &Change) -> Option<Own> {
+    fn take(&self, mode: GaugeMode, at: u64, token: Token, change: &Change) -> Option<OwnCell> {
         let memory = &self.inner.memory;
         let (owner, cell) = (memory.pair(at + cell::OWNER)?, memory.pair(at + cell::TAG)?);
         let life = self.cell_life();
@@ -400,11 +402,11 @@ impl Gauge {
             let seen = cell.load();
             if self.inner.is_over(self.at, self.life) || seen[0] >> TAG_BITS > life.0 {
                 self.inner.count(header::STALE_UPDATES);
-                return Some(Own::Changed);
+                return Some(OwnCell::Changed);
             }
             let current = !life.is_over(seen[0]);
             if old as u32 == owner_bits(token.generation, life, LIVE) && current {
-                return Some(Own::At(at));
+                return Some(OwnCell::At(at));
             }
             if old as u32 == owner_bits(token.generation, life, TAKING) {
                 // Another thread of this process is at it (or this one, below a signal handler).
@@ -418,7 +420,7 @@ impl Gauge {
                 Change::Add(v) => 0.0 + v,
             };
             if self.take_from(mode, [owner, cell], [[old, old_base], seen], mine, first) {
-                return Some(Own::Changed);
+                return Some(OwnCell::Changed);
             }
         }
         None

@@ -6,7 +6,7 @@ use crate::segment::Inner;
 use crate::shm::layout::{entry, FLAG_ESCAPED, FLAG_MODE_SHIFT};
 
 /// A series about to be written.
-pub(crate) struct Series {
+pub(crate) struct NewSeries {
     pub(crate) family: u32,
     /// Of its hash.
     pub(crate) tag: u32,
@@ -16,7 +16,7 @@ pub(crate) struct Series {
     pub(crate) text_len: usize,
 }
 
-impl Series {
+impl NewSeries {
     /// Writes all but the state, the cells and the text. The record is the caller's alone.
     pub(crate) fn write(&self, inner: &Inner, at: u64) {
         let memory = &inner.memory;

@@ -5,7 +5,7 @@ use super::{expiry, recycle};
 use crate::os::host::Undisturbed;
 use crate::record::family;
 use crate::record::family::Record;
-use crate::record::series::Series;
+use crate::record::series::NewSeries;
 use crate::segment::Inner;
 use crate::shm::index::{tag_of, Hit};
 use crate::shm::layout::offset;
@@ -198,8 +198,8 @@ impl FamilyRef {
             Some((raw + value(i).len(), escaped + label_set::escaped_len(value(i))?))
         });
         let Some((raw, escaped)) = lens else {
-            let mended = mended(count, value);
-            let value = |i: usize| mended[i].as_bytes();
+            let texts = to_utf8_lossy(count, value);
+            let value = |i: usize| texts[i].as_bytes();
             let hash = label_set::hash(self.hash, count, value);
             return match self.look_up::<false>(hash, count, name_len, value) {
                 Some(addr) => addr,
@@ -208,7 +208,7 @@ impl FamilyRef {
         };
         let Some(text) = Text::new(self, count, escaped, value) else { return self.overflow() };
         let record = Record::new(&self.inner.memory, self.at);
-        let series = Series {
+        let series = NewSeries {
             family: self.link(),
             tag: tag_of(hash),
             kind: record.kind(),
@@ -253,8 +253,8 @@ impl FamilyRef {
         name_len: &dyn Fn(usize) -> usize,
         value: &dyn Fn(usize) -> &'v [u8],
     ) -> Option<SeriesAddr> {
-        let mended = mended(count, value);
-        let value = |i: usize| mended[i].as_bytes();
+        let texts = to_utf8_lossy(count, value);
+        let value = |i: usize| texts[i].as_bytes();
         let hash = label_set::hash(self.hash, count, value);
         let found = Cell::new(None);
         let same = |link: u32| {
@@ -288,7 +288,7 @@ impl FamilyRef {
 }
 
 /// Values in UTF-8, which is all that an exposition can carry, with U+FFFD in place of what is not.
-fn mended<'v>(count: usize, value: &dyn Fn(usize) -> &'v [u8]) -> Vec<Cow<'v, str>> {
+fn to_utf8_lossy<'v>(count: usize, value: &dyn Fn(usize) -> &'v [u8]) -> Vec<Cow<'v, str>> {
     (0..count).map(|i| String::from_utf8_lossy(value(i))).collect()
 }
 
@@ -333,7 +333,7 @@ impl<'a, 'v> Text<'a, 'v> {
 struct SeriesMaker<'a, 'v, S> {
     inner: &'a Inner,
     record: Record<'a>,
-    series: Series,
+    series: NewSeries,
     text: Text<'a, 'v>,
     same: S,
     /// The life in which the record was made.

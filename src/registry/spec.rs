@@ -5,7 +5,7 @@ use crate::kind::Kind;
 use crate::record::family::{cells_end, text_at, Record};
 use crate::record::gauge_mode::GaugeMode;
 use crate::record::native_schema::{Native, Stored, WINDOW_SECONDS};
-use crate::record::series::Series;
+use crate::record::series::NewSeries;
 use crate::segment::Inner;
 use crate::shm::index::tag_of;
 use crate::shm::layout::offset;
@@ -193,7 +193,7 @@ impl<'a> Spec<'a> {
         memory.put64(at + family::EPOCH, inner.epoch());
         memory.fill(at + family::SIZE, &blob);
         let embedded =
-            Series { family: link, tag: 0, kind: self.kind, mode: self.mode, escaped: false, text_len: text.len() };
+            NewSeries { family: link, tag: 0, kind: self.kind, mode: self.mode, escaped: false, text_len: text.len() };
         let state = if self.labels.is_empty() { state::LIVE } else { state::HIDDEN };
         memory.put32(at + own_len + entry::STATE, State::new(state, 0).0);
         embedded.write(inner, at + own_len);
