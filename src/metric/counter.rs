@@ -190,14 +190,14 @@ impl Counter {
         if n < percpu::MOST && series.is_in(self.life) && (per_cpu.add(cells, n) || per_cpu.add_locked(cells, n)) {
             return;
         }
-        Counter::add_otherwise(self.inner, series, self.life, n);
+        Counter::add_slow(self.inner, series, self.life, n);
     }
 
     /// Adds where there are no per-CPU cells, or it is not a matter of a few instructions: it may
     /// be the first time that this process meets the per-CPU cells. A C function does not unwind,
     /// so C's calls end with a jump to it and need no frame.
     #[inline(never)]
-    extern "C" fn add_otherwise(inner: &'static Inner, series: &'static CounterRecord, life: Life, n: u64) {
+    extern "C" fn add_slow(inner: &'static Inner, series: &'static CounterRecord, life: Life, n: u64) {
         // Acquire: as above.
         let cells = series.per_cpu.load(Acquire);
         if cells == percpu::CLOSED {

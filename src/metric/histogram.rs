@@ -71,7 +71,7 @@ pub(super) fn bucket(bounds: &[f64], v: f64) -> usize {
 /// Whether a value is as most are: positive (or 0) and finite. One comparison of whole numbers:
 /// what has the sign, infinities and NaN are greater than all of these.
 #[inline(always)]
-fn is_usual(v: f64) -> bool {
+fn is_ordinary(v: f64) -> bool {
     v.to_bits() < f64::INFINITY.to_bits()
 }
 
@@ -173,7 +173,7 @@ impl Histogram {
     pub(crate) unsafe fn observe_by_words(p: [*const c_void; 3], v: f64) {
         // SAFETY: the caller's promise.
         if let Some(histogram) = unsafe { Histogram::from_words(p) } {
-            if histogram.native.is_none() && is_usual(v) && histogram.inner.per_cpu.are_known() {
+            if histogram.native.is_none() && is_ordinary(v) && histogram.inner.per_cpu.are_known() {
                 let i = bucket(histogram.bounds, v);
                 if histogram.count_per_cpu(i, v) {
                     return;
@@ -181,11 +181,11 @@ impl Histogram {
             }
         }
         // SAFETY: the caller's promise.
-        unsafe { Histogram::observe_by_words_otherwise(p[0], p[1], p[2], v) }
+        unsafe { Histogram::observe_by_words_slow(p[0], p[1], p[2], v) }
     }
 
     #[inline(never)]
-    unsafe extern "C" fn observe_by_words_otherwise(p0: *const c_void, p1: *const c_void, p2: *const c_void, v: f64) {
+    unsafe extern "C" fn observe_by_words_slow(p0: *const c_void, p1: *const c_void, p2: *const c_void, v: f64) {
         // SAFETY: the caller's promise.
         if let Some(histogram) = unsafe { Histogram::from_words([p0, p1, p2]) } {
             histogram.observe(v);
@@ -245,23 +245,23 @@ impl Histogram {
 
     /// As `change`, of a series with native buckets or quantiles.
     #[inline(never)]
-    fn change_native<const BACK: bool>(&self, scheme: &BucketScheme, v: f64) -> bool {
-        let quick = !BACK && scheme.window == 0 && self.bounds.is_empty() && !self.cells.is_null();
-        if quick && native::count_quickly(&self.target(&[], *scheme), v).is_some() {
+    fn change_native<const UNDO: bool>(&self, scheme: &BucketScheme, v: f64) -> bool {
+        let is_fast = !UNDO && scheme.window == 0 && self.bounds.is_empty() && !self.cells.is_null();
+        if is_fast && native::count_fast(&self.target(&[], *scheme), v).is_some() {
             return true;
         }
-        self.change_native_otherwise::<BACK>(scheme, v)
+        self.change_native_slow::<UNDO>(scheme, v)
     }
 
     /// A C function does not unwind, so calls end with a jump to it.
     #[inline(never)]
-    extern "C" fn change_native_otherwise<const BACK: bool>(&self, scheme: &BucketScheme, v: f64) -> bool {
-        if !is_usual(v) || self.cells.is_null() {
+    extern "C" fn change_native_slow<const UNDO: bool>(&self, scheme: &BucketScheme, v: f64) -> bool {
+        if !is_ordinary(v) || self.cells.is_null() {
             if v.is_nan() || self.cells.is_null() {
                 self.reject();
                 return false;
             }
-            if !BACK {
+            if !UNDO {
                 self.note_sign(v);
             }
         }
@@ -270,14 +270,14 @@ impl Histogram {
         }
         // On its own, so that the way is short where there are none.
         if self.bounds.is_empty() {
-            return native::change::<BACK>(&self.target(&[], *scheme), v);
+            return native::change::<UNDO>(&self.target(&[], *scheme), v);
         }
-        self.change_both::<BACK>(*scheme, v)
+        self.change_both::<UNDO>(*scheme, v)
     }
 
     #[inline(never)]
-    fn change_both<const BACK: bool>(&self, scheme: BucketScheme, v: f64) -> bool {
-        native::change::<BACK>(&self.target(self.bounds, scheme), v)
+    fn change_both<const UNDO: bool>(&self, scheme: BucketScheme, v: f64) -> bool {
+        native::change::<UNDO>(&self.target(self.bounds, scheme), v)
     }
 
     #[inline(always)]
@@ -329,35 +329,35 @@ impl Histogram {
 
     /// False: it was not counted.
     #[inline(always)]
-    fn change<const BACK: bool>(&self, v: f64) -> bool {
-        if !is_usual(v) || self.cells.is_null() {
-            return self.change_unusual::<BACK>(v);
+    fn change<const UNDO: bool>(&self, v: f64) -> bool {
+        if !is_ordinary(v) || self.cells.is_null() {
+            return self.change_special::<UNDO>(v);
         }
         let i = bucket(self.bounds, v);
-        if !BACK && self.count_per_cpu(i, v) {
+        if !UNDO && self.count_per_cpu(i, v) {
             return true;
         }
-        self.change_otherwise::<BACK>(i, v)
+        self.change_slow::<UNDO>(i, v)
     }
 
     /// As `change`, of what is negative, infinite or NaN.
     #[cold]
     #[inline(never)]
-    extern "C" fn change_unusual<const BACK: bool>(&self, v: f64) -> bool {
+    extern "C" fn change_special<const UNDO: bool>(&self, v: f64) -> bool {
         if v.is_nan() || self.cells.is_null() {
             self.reject();
             return false;
         }
-        if !BACK {
+        if !UNDO {
             self.note_sign(v);
         }
         let i = bucket(self.bounds, v);
         // An infinite value leaves the sum as it is.
         let v = if v.is_finite() { v } else { 0.0 };
-        if !BACK && self.count_per_cpu(i, v) {
+        if !UNDO && self.count_per_cpu(i, v) {
             return true;
         }
-        self.change_otherwise::<BACK>(i, v)
+        self.change_slow::<UNDO>(i, v)
     }
 
     /// Notes in the record, before the first negative observation of this life is counted, that
@@ -389,21 +389,21 @@ impl Histogram {
 
     /// Counts where there are no per-CPU cells, or it is not a matter of a few instructions.
     #[inline(never)]
-    extern "C" fn change_otherwise<const BACK: bool>(&self, i: usize, v: f64) -> bool {
-        if !BACK {
+    extern "C" fn change_slow<const UNDO: bool>(&self, i: usize, v: f64) -> bool {
+        if !UNDO {
             // Acquire: as above.
             let cells = self.half(entry::PER_CPU).load(Acquire);
             if self.is_in_its_life() && self.inner.per_cpu.count_locked(cells, i, v) {
                 return true;
             }
         }
-        self.change_slowly::<BACK>(i, v)
+        self.change_first_time::<UNDO>(i, v)
     }
 
     /// Counts where it may also be the first time that this process meets the per-CPU cells.
     #[inline(never)]
-    extern "C" fn change_slowly<const BACK: bool>(&self, i: usize, v: f64) -> bool {
-        if !BACK {
+    extern "C" fn change_first_time<const UNDO: bool>(&self, i: usize, v: f64) -> bool {
+        if !UNDO {
             // Acquire: as above.
             let cells = self.half(entry::PER_CPU).load(Acquire);
             if cells != 0
@@ -413,7 +413,7 @@ impl Histogram {
                 return true;
             }
         }
-        self.change_cell::<BACK>(i, v)
+        self.change_shared_cell::<UNDO>(i, v)
     }
 
     /// A word of the record's entry.
@@ -438,7 +438,7 @@ impl Histogram {
 
     /// Counts in the cell that all share.
     #[inline(always)]
-    fn change_cell<const BACK: bool>(&self, i: usize, v: f64) -> bool {
+    fn change_shared_cell<const UNDO: bool>(&self, i: usize, v: f64) -> bool {
         // SAFETY: `i <= bounds.len()`, and that many cells plus one were checked to be there; they
         // are aligned to 16, mapped for the process' life, and only accessed atomically. A
         // successful swap changes the count.
@@ -450,7 +450,7 @@ impl Histogram {
                 self.inner.count(header::STALE_UPDATES);
                 return false;
             }
-            if if BACK { seen[0] & FALLING_MASK == 0 } else { seen[0] & mask == mask } {
+            if if UNDO { seen[0] & FALLING_MASK == 0 } else { seen[0] & mask == mask } {
                 if self.is_closed() {
                     self.inner.count(header::STALE_UPDATES);
                 } else {
@@ -459,10 +459,10 @@ impl Histogram {
                 return false;
             }
             let sum = f64::from_bits(seen[1]);
-            let (count, sum) = if BACK { (fallen(seen[0], mask), sum - v) } else { (seen[0] + 1, sum + v) };
+            let (count, sum) = if UNDO { (fallen(seen[0], mask), sum - v) } else { (seen[0] + 1, sum + v) };
             match pair.cas(seen, [count, sum.to_bits()]) {
                 // Counts of gauge histograms fall, and they have no per-CPU cells.
-                Ok(()) if !BACK && count & (percpu::HEAT_OF_BUCKET - 1) == 0 => {
+                Ok(()) if !UNDO && count & (percpu::HEAT_OF_BUCKET - 1) == 0 => {
                     self.ask_for_per_cpu();
                     return true;
                 }

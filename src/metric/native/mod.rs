@@ -24,5 +24,5 @@ pub(crate) use self::tree::{each_block, each_cell, per_cpu_is_sound, Block, Coun
 pub(crate) use self::window::read as quantiles_read;
 
 pub(crate) use self::observe::EXEMPLARS;
-pub(super) use self::observe::{change, count_quickly, slot_of, Target};
+pub(super) use self::observe::{change, count_fast, slot_of, Target};
 pub(super) use self::window::observe as observe_recent;

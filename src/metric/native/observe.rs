@@ -88,7 +88,7 @@ enum Pair {
 /// per-CPU cells and all of the way there is usual, as it is for most of a hot series. `None`: it
 /// was not counted.
 #[inline(always)]
-pub(in crate::metric) fn count_quickly(target: &Target<'_>, v: f64) -> Option<()> {
+pub(in crate::metric) fn count_fast(target: &Target<'_>, v: f64) -> Option<()> {
     let (inner, life) = (target.inner, target.life);
     let granted = inner.per_cpu.granted(&inner.memory)?;
     // What is left to `change` also refuses, if it has to.
@@ -98,7 +98,7 @@ pub(in crate::metric) fn count_quickly(target: &Target<'_>, v: f64) -> Option<()
             return None;
         }
     }
-    let (bucket, word) = target.tree().find_usual(&granted, v)?;
+    let (bucket, word) = target.tree().find_fast(&granted, v)?;
     // Acquire pairs with `percpu::give_to_life`.
     let cells = percpu::in_word(word.load(Acquire), life);
     inner.per_cpu.count(cells, bucket.number(), v).then_some(())
@@ -110,22 +110,22 @@ pub(in crate::metric) fn count_quickly(target: &Target<'_>, v: f64) -> Option<()
 /// (The pairs in the record are cleared with each life; chunks are not, as there may be many, and
 /// an old handle may make one at any time.) A chunk's per-CPU cells are of one life.
 #[inline(always)]
-pub(in crate::metric) fn change<const BACK: bool>(target: &Target<'_>, v: f64) -> bool {
-    match try_change::<BACK>(target, v) {
+pub(in crate::metric) fn change<const UNDO: bool>(target: &Target<'_>, v: f64) -> bool {
+    match try_change::<UNDO>(target, v) {
         Ok(()) => true,
-        Err(why) => refused::<BACK>(*target, v, why),
+        Err(why) => refused::<UNDO>(*target, v, why),
     }
 }
 
 /// Makes the bucket that was missing, or counts that the observation was refused.
 #[cold]
 #[inline(never)]
-fn refused<const BACK: bool>(target: Target<'_>, v: f64, mut why: Refused) -> bool {
+fn refused<const UNDO: bool>(target: Target<'_>, v: f64, mut why: Refused) -> bool {
     if why == NO_PLACE {
         why = header::REFUSED_OBSERVATIONS;
         let made = target.scheme.position(v).and_then(|at| target.tree().obtain(target.inner, at, v < 0.0));
         if made.is_some() {
-            match try_change::<BACK>(&target, v) {
+            match try_change::<UNDO>(&target, v) {
                 Ok(()) => return true,
                 Err(NO_PLACE) => {}
                 Err(other) => why = other,
@@ -137,7 +137,7 @@ fn refused<const BACK: bool>(target: Target<'_>, v: f64, mut why: Refused) -> bo
 }
 
 #[inline(always)]
-fn try_change<const BACK: bool>(target: &Target<'_>, v: f64) -> Result<(), Refused> {
+fn try_change<const UNDO: bool>(target: &Target<'_>, v: f64) -> Result<(), Refused> {
     let life = target.life;
     let granted = &target.inner.memory.granted();
     let state = State(granted.load32(target.record + entry::STATE, Acquire));
@@ -148,7 +148,7 @@ fn try_change<const BACK: bool>(target: &Target<'_>, v: f64) -> Result<(), Refus
     let v = if v.is_finite() { v } else { 0.0 };
     let at = match place {
         Pair::InRecord(at) => at,
-        Pair::InChunk(bucket) if !BACK && target.count_per_cpu(granted, bucket, v) => return Ok(()),
+        Pair::InChunk(bucket) if !UNDO && target.count_per_cpu(granted, bucket, v) => return Ok(()),
         Pair::InChunk(bucket) => bucket.at(),
     };
     let pair = granted.pair(at).ok_or(header::REJECTED_UPDATES)?;
@@ -162,13 +162,13 @@ fn try_change<const BACK: bool>(target: &Target<'_>, v: f64) -> Result<(), Refus
             std::cmp::Ordering::Less => (0, 0.0),
             std::cmp::Ordering::Greater => return Err(header::STALE_UPDATES),
         };
-        if if BACK { count & FALLING_MASK == 0 } else { count == mask } {
+        if if UNDO { count & FALLING_MASK == 0 } else { count == mask } {
             return Err(header::REJECTED_UPDATES);
         }
-        let (count, sum) = if BACK { (fallen(count, mask) & mask, sum - v) } else { (count + 1, sum + v) };
+        let (count, sum) = if UNDO { (fallen(count, mask) & mask, sum - v) } else { (count + 1, sum + v) };
         match pair.cas(seen, [tag | count, sum.to_bits()]) {
             Ok(()) => {
-                if let (false, 0, Pair::InChunk(bucket)) = (BACK, count & (percpu::HEAT_OF_BUCKET - 1), place) {
+                if let (false, 0, Pair::InChunk(bucket)) = (UNDO, count & (percpu::HEAT_OF_BUCKET - 1), place) {
                     target.ask_for_per_cpu(bucket);
                 }
                 return Ok(());

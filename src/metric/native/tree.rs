@@ -124,7 +124,7 @@ impl Tree<'_> {
     /// `v` is positive and neither very large nor very small, in a schema without negative number.
     /// `None` may also mean that.
     #[inline(always)]
-    pub(super) fn find_usual<'a>(&self, granted: &Granted<'a>, v: f64) -> Option<(Bucket, &'a AtomicU64)> {
+    pub(super) fn find_fast<'a>(&self, granted: &Granted<'a>, v: f64) -> Option<(Bucket, &'a AtomicU64)> {
         // It takes no NaN.
         let position = index::from_within::<OCTAVES_BELOW>(v, USUAL_OCTAVES, self.scheme.steps())?;
         if self.scheme.schema < 0 || v <= self.scheme.zero_threshold {
