@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use super::lookup::FamilyRef;
-use super::order::Places;
+use super::order::Positions;
 use super::register::register;
 use super::spec::Spec;
 use super::DEFAULT_BUCKETS;
@@ -152,7 +152,7 @@ fn in_another_order<'v>(
     let name = if kind == Kind::Counter { name.strip_suffix(b"_total").unwrap_or(name) } else { name };
     let hash = label_set::family_hash(inner.seed, name);
     let memory = &inner.memory;
-    let is_it = |link: u32| -> Option<(FamilyRef, Places)> {
+    let is_it = |link: u32| -> Option<(FamilyRef, Positions)> {
         let at = offset(link);
         let (family, lens) = FamilyRef::with_label_lens(inner, at)?;
         let record = Record::new(memory, at);
@@ -164,7 +164,7 @@ fn in_another_order<'v>(
         if !label_set::equal(its_name, name) {
             return None;
         }
-        Some((family, Places::find(lines, |line| (0..count).find(|i| is_called(line, label(*i))))?))
+        Some((family, Positions::find(lines, |line| (0..count).find(|i| is_called(line, label(*i))))?))
     };
     let found = Cell::new(None);
     inner.index().find_surely(hash, |link| {
@@ -172,8 +172,8 @@ fn in_another_order<'v>(
         let is_found = found.get();
         is_found.is_some()
     })?;
-    let (family, places) = found.get()?;
-    Some(family.find_in_order(&places, count, value))
+    let (family, positions) = found.get()?;
+    Some(family.find_in_order(&positions, count, value))
 }
 
 /// Whether this is how lines have the label of that name: as it is, or in quotes, where it may not

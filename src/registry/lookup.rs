@@ -83,7 +83,7 @@ impl FamilyRef {
     }
 
     #[inline(always)]
-    pub(super) fn look_up<'v, const FIXED: bool>(
+    pub(super) fn look_up<'v, const CONST_COUNT: bool>(
         &self,
         hash: u64,
         count: usize,
@@ -93,7 +93,7 @@ impl FamilyRef {
         let index = self.inner.index();
         let bits = index.bits();
         let hit = index.first(bits, hash)?;
-        if let Some(life) = self.life_of::<true, FIXED>(hit.link, count, name_len, value) {
+        if let Some(life) = self.life_of::<true, CONST_COUNT>(hit.link, count, name_len, value) {
             return Some(SeriesAddr { at: offset(hit.link), life });
         }
         // Copies, here and below: what is looked up need not be in memory then to be found.
@@ -124,7 +124,7 @@ impl FamilyRef {
     /// The life of the record in which it has the series with these values, if that is now. An
     /// expired one comes back.
     #[inline(always)]
-    fn life_of<'v, const REVIVE: bool, const FIXED: bool>(
+    fn life_of<'v, const REVIVE: bool, const CONST_COUNT: bool>(
         &self,
         link: u32,
         count: usize,
@@ -154,7 +154,7 @@ impl FamilyRef {
         // SAFETY: backed (checked). The bytes change only as the fields above do, and then what
         // they were compared to does not matter.
         let text = unsafe { std::slice::from_raw_parts(record.add(self.text_at as usize), usize::from(len)) };
-        if !label_set::matches::<FIXED>(text, flags & FLAG_ESCAPED != 0, count, name_len, value) {
+        if !label_set::matches::<CONST_COUNT>(text, flags & FLAG_ESCAPED != 0, count, name_len, value) {
             return None;
         }
         // Acquire: all of it was read before the second look at the state (a sequence lock, of

@@ -26,9 +26,9 @@ const MOST: usize = 64;
 
 /// Where, among the values in a handle's order, that of each label of the family is.
 #[derive(Clone, Copy)]
-pub(super) struct Places([u8; LABELS_MAX]);
+pub(super) struct Positions([u8; LABELS_MAX]);
 
-impl Places {
+impl Positions {
     /// Of label `i` of the family.
     #[inline]
     pub(super) fn of(&self, i: usize) -> usize {
@@ -37,34 +37,34 @@ impl Places {
 
     /// `None`: a label of the family is not among those that are given.
     pub(super) fn find<L>(labels: impl Iterator<Item = L>, position: impl Fn(L) -> Option<usize>) -> Option<Self> {
-        let mut places = [0; LABELS_MAX];
+        let mut positions = [0; LABELS_MAX];
         for (i, label) in labels.enumerate() {
-            *places.get_mut(i)? = u8::try_from(position(label)?).ok()?;
+            *positions.get_mut(i)? = u8::try_from(position(label)?).ok()?;
         }
-        Some(Places(places))
+        Some(Positions(positions))
     }
 }
 
-fn places_at(order: u64, labels: usize) -> u64 {
+fn positions_at(order: u64, labels: usize) -> u64 {
     // Behind the lengths of the names.
     order + f::SIZE + 2 * labels as u64
 }
 
-/// The family and the places of its labels, if the record here is not a family but an order. For
+/// The family and the positions of its labels, if the record here is not a family but an order. For
 /// `count` values.
-pub(super) fn family_of(family: &FamilyRef, count: usize) -> Option<(FamilyRef, Places)> {
+pub(super) fn family_of(family: &FamilyRef, count: usize) -> Option<(FamilyRef, Positions)> {
     let memory = &family.inner.memory;
-    // A family's is 0. Neither it nor the places ever change.
+    // A family's is 0. Neither it nor the positions ever change.
     let parent = memory.get32(family.at + entry::PARENT);
     if parent == 0 {
         return None;
     }
-    let mut places = [0; LABELS_MAX];
-    for (i, place) in places.iter_mut().enumerate().take(count) {
+    let mut positions = [0; LABELS_MAX];
+    for (i, position) in positions.iter_mut().enumerate().take(count) {
         // In a damaged segment they may be anything.
-        *place = memory.get8(places_at(family.at, count) + i as u64).min(count as u8 - 1);
+        *position = memory.get8(positions_at(family.at, count) + i as u64).min(count as u8 - 1);
     }
-    Some((FamilyRef::new(family.inner, offset(parent)), Places(places)))
+    Some((FamilyRef::new(family.inner, offset(parent)), Positions(positions)))
 }
 
 /// The record that leads to this family by labels in this order: its own, or an order's, made if
@@ -75,11 +75,11 @@ pub(super) fn of(inner: &Inner, family: &Record<'_>, labels: &[&str]) -> Result<
     if names == labels {
         return Ok(family.at);
     }
-    let places =
-        Places::find(names.iter(), |name| labels.iter().position(|label| label == name)).ok_or_else(damaged)?;
+    let positions =
+        Positions::find(names.iter(), |name| labels.iter().position(|label| label == name)).ok_or_else(damaged)?;
     let (memory, count) = (&inner.memory, names.len());
     let is_same = |link: u32| {
-        (0..count).all(|i| usize::from(memory.get8(places_at(offset(link), count) + i as u64)) == places.of(i))
+        (0..count).all(|i| usize::from(memory.get8(positions_at(offset(link), count) + i as u64)) == positions.of(i))
     };
     let list = family.at + entry::EXTENSION;
     // Acquire, here and below, pairs with the Release by which an order is linked: it is whole.
@@ -103,7 +103,7 @@ pub(super) fn of(inner: &Inner, family: &Record<'_>, labels: &[&str]) -> Result<
         }
         let (new, bytes) = match made {
             Some(made) => made,
-            None => write(inner, family, count, &places)
+            None => write(inner, family, count, &positions)
                 .ok_or_else(|| Error::Full("there is no room for another order of the family's labels".into()))?,
         };
         made = Some((new, bytes));
@@ -124,7 +124,7 @@ pub(super) fn of(inner: &Inner, family: &Record<'_>, labels: &[&str]) -> Result<
 }
 
 /// Writes an order, which no other process can reach yet. Returns its link and its size.
-fn write(inner: &Inner, family: &Record<'_>, count: usize, places: &Places) -> Option<(u32, u64)> {
+fn write(inner: &Inner, family: &Record<'_>, count: usize, positions: &Positions) -> Option<(u32, u64)> {
     let memory = &inner.memory;
     let bytes = align(f::SIZE + 3 * count as u64, GRANULE);
     let link = inner.arena().allocate(bytes)?;
@@ -135,19 +135,19 @@ fn write(inner: &Inner, family: &Record<'_>, count: usize, places: &Places) -> O
     memory.put32(at + f::TEXT_AT, family.text_at() as u32);
     memory.put8(at + f::LABEL_COUNT, count as u8);
     for i in 0..count {
-        let place = places.of(i);
-        memory.put16(at + f::SIZE + 2 * place as u64, family.label_len(i) as u16);
-        memory.put8(places_at(at, count) + i as u64, place as u8);
+        let position = positions.of(i);
+        memory.put16(at + f::SIZE + 2 * position as u64, family.label_len(i) as u16);
+        memory.put8(positions_at(at, count) + i as u64, position as u8);
     }
     Some((link, bytes))
 }
 
 impl FamilyRef {
-    /// The series with these values, in the order that these places tell of.
+    /// The series with these values, in the order that these positions tell of.
     #[cold]
     pub(super) fn find_in_order<'v>(
         &self,
-        places: &Places,
+        positions: &Positions,
         count: usize,
         value: &dyn Fn(usize) -> &'v [u8],
     ) -> crate::shm::state::SeriesAddr {
@@ -155,7 +155,7 @@ impl FamilyRef {
             Some((_, lens)) if lens.len() == count => lens,
             _ => return self.overflow(),
         };
-        let value = |i: usize| value(places.of(i));
+        let value = |i: usize| value(positions.of(i));
         let name_len = |i: usize| usize::from(lens[i]);
         let hash = crate::text::label_set::hash(self.hash, count, value);
         match self.look_up::<false>(hash, count, name_len, value) {

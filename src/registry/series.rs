@@ -11,10 +11,10 @@ use crate::text::label_set;
 impl FamilyRef {
     /// The series with these values. Never fails: without room, it is the family's overflow series.
     ///
-    /// No lock, no allocation and no system call when the series exists. `FIXED`: the compiler
+    /// No lock, no allocation and no system call when the series exists. `CONST_COUNT`: the compiler
     /// knows how many values there are.
     #[inline(always)]
-    pub(crate) fn find<'v, const FIXED: bool, M: FromSeries>(
+    pub(crate) fn find<'v, const CONST_COUNT: bool, M: FromSeries>(
         &self,
         count: usize,
         name_len: impl Fn(usize) -> usize + Copy,
@@ -22,7 +22,7 @@ impl FamilyRef {
     ) -> M {
         let segment = Segment { inner: self.inner };
         let hash = label_set::hash(self.hash, count, value);
-        if let Some(addr) = self.look_up::<FIXED>(hash, count, name_len, value) {
+        if let Some(addr) = self.look_up::<CONST_COUNT>(hash, count, name_len, value) {
             // SAFETY: `life_of` has looked at the record, which is an entry's.
             return unsafe { M::from_entry(segment, addr) };
         }
@@ -57,8 +57,8 @@ impl FamilyRef {
         if count == 0 {
             return self.embedded();
         }
-        if let Some((family, places)) = order::family_of(self, count) {
-            return family.find_in_order(&places, count, value);
+        if let Some((family, positions)) = order::family_of(self, count) {
+            return family.find_in_order(&positions, count, value);
         }
         self.make_in_family(hash, count, name_len, value)
     }
@@ -73,10 +73,10 @@ impl FamilyRef {
         let _undisturbed = Undisturbed::new();
         match order::family_of(self, count) {
             None => self.remove_in_family(count, name_len, value),
-            Some((family, places)) => {
+            Some((family, positions)) => {
                 let Some((_, lens)) = FamilyRef::with_label_lens(self.inner, family.at) else { return false };
                 lens.len() == count
-                    && family.remove_in_family(count, &|i| usize::from(lens[i]), &|i| value(places.of(i)))
+                    && family.remove_in_family(count, &|i| usize::from(lens[i]), &|i| value(positions.of(i)))
             }
         }
     }

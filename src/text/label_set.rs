@@ -64,10 +64,10 @@ fn is_plain(value: &[u8]) -> bool {
 /// last quote, with none left to end it. (Names in quotes stand between the values, and change
 /// nothing of this.) A text with escapes is compared byte by byte, unescaped.
 ///
-/// `FIXED`: the compiler knows `count`. Then the lengths are cheaper added up and compared once
+/// `CONST_COUNT`: the compiler knows `count`. Then the lengths are cheaper added up and compared once
 /// than one after the other.
 #[inline(always)]
-pub(crate) fn matches<'v, const FIXED: bool>(
+pub(crate) fn matches<'v, const CONST_COUNT: bool>(
     text: &[u8],
     escaped: bool,
     count: usize,
@@ -81,7 +81,7 @@ pub(crate) fn matches<'v, const FIXED: bool>(
     }
     // What is in memory is shorter than 2^56, and labels are at most 255.
     let len = || (0..count).map(|i| (prefix_len(i, name_len(i)) + 1) as u64 + value(i).len() as u64).sum::<u64>();
-    if FIXED && len() != text.len() as u64 {
+    if CONST_COUNT && len() != text.len() as u64 {
         return false;
     }
     let mut at = 0;
@@ -89,7 +89,7 @@ pub(crate) fn matches<'v, const FIXED: bool>(
         at += prefix_len(i, name_len(i));
         let v = value(i);
         let end = at + v.len();
-        if !FIXED && end >= text.len() {
+        if !CONST_COUNT && end >= text.len() {
             return false;
         }
         // SAFETY: `end < text.len()`: checked, or else what comes up to a value's quote is a part
@@ -97,12 +97,12 @@ pub(crate) fn matches<'v, const FIXED: bool>(
         let (before, own, after) =
             unsafe { (*text.get_unchecked(at - 1), text.get_unchecked(at..end), *text.get_unchecked(end)) };
         // In front of the first value is what every text begins with.
-        if ((!FIXED || i > 0) && before != b'"') || after != b'"' || !same(own, v) {
+        if ((!CONST_COUNT || i > 0) && before != b'"') || after != b'"' || !same(own, v) {
             return false;
         }
         at = end + 1;
     }
-    FIXED || at == text.len()
+    CONST_COUNT || at == text.len()
 }
 
 #[cold]
