@@ -208,7 +208,7 @@ offsets! {
 }
 
 offsets! {
-    /// A page of links to chunks, or a chunk of 16 pairs, of a series with native buckets. These
+    /// A node of links to chunks, or a chunk of 16 pairs, of a series with native buckets. These
     /// begin after it.
     native_block, size 16;
     IDENTITY: 0, 8;

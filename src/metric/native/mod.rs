@@ -9,7 +9,7 @@
 //! * what is in a native bucket that a classic bound cuts (in families that have both): in one of
 //!   two pairs in the record that each bound has, for what is below and above it in its native
 //!   bucket;
-//! * all else: in a *chunk* of 16 pairs. The record has links to *pages* of links to chunks (see
+//! * all else: in a *chunk* of 16 pairs. The record has links to *nodes* of links to chunks (see
 //!   `tree`). A hot chunk of a histogram has per-CPU cells.
 
 mod observe;

@@ -1,21 +1,21 @@
 //! Where buckets are: in chunks of 16, which are found by two links.
 //!
 //! A value's *ordinal* tells its bucket: 0 for the zero bucket, from 1 on for positive buckets, and
-//! their negatives. The record has links to 17 pages for each sign; each page links to the chunks
+//! their negatives. The record has links to 17 nodes for each sign; each node links to the chunks
 //! of 128 octaves (from 2^-64 to 2^64, most of all), whatever the schema. Both are made when they
 //! are first needed, written in full where nobody can reach them, and linked by one
 //! compare-and-swap: whoever loses it gives his own back and uses the winner's. A process killed in
 //! between leaks a block, which the count of leaked bytes shows. They stay with the record over its
 //! lives.
 //!
-//! A page and a chunk begin with a word that says whose they are and which: a damaged link leads
+//! A node and a chunk begin with a word that says whose they are and which: a damaged link leads
 //! nowhere.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::record::native_schema::index;
-use crate::record::native_schema::{BucketScheme, OCTAVES_BELOW, PAGES, USUAL, USUAL_OCTAVES};
+use crate::record::native_schema::{BucketScheme, NODES, OCTAVES_BELOW, USUAL, USUAL_OCTAVES};
 use crate::segment::Inner;
 use crate::shm::layout::offset;
 use crate::shm::layout::{align, header, histogram, native_block, GRANULE};
@@ -30,7 +30,7 @@ const CHUNK_SIZE: u64 = native_block::SIZE + 16 * CHUNK_PAIRS;
 pub(super) const PER_CPU_BYTES: u64 = 16 * CHUNK_PAIRS;
 
 const NEGATIVE: u32 = 1 << 24;
-const IS_PAGE: u32 = 1 << 25;
+const IS_NODE: u32 = 1 << 25;
 
 /// A series with native buckets.
 #[derive(Clone, Copy)]
@@ -72,7 +72,7 @@ impl Bucket {
 /// The way to a bucket that is not the zero bucket.
 #[derive(Clone, Copy)]
 struct Way {
-    page: u32,
+    node: u32,
     link: u64,
     chunk: u32,
     pair: u64,
@@ -84,7 +84,7 @@ impl Tree<'_> {
         let sign = if negative { NEGATIVE } else { 0 };
         let (chunk, bits) = (position >> CHUNK_BITS, self.scheme.link_bits());
         Way {
-            page: (chunk >> bits) | sign,
+            node: (chunk >> bits) | sign,
             link: u64::from(chunk & ((1 << bits) - 1)),
             chunk: chunk | sign,
             pair: u64::from(position) % CHUNK_PAIRS,
@@ -98,8 +98,8 @@ impl Tree<'_> {
     }
 
     #[inline(always)]
-    fn root(&self, page: u32) -> u64 {
-        let i = (page & (NEGATIVE - 1)) + if page & NEGATIVE == 0 { 0 } else { PAGES };
+    fn root(&self, node: u32) -> u64 {
+        let i = (node & (NEGATIVE - 1)) + if node & NEGATIVE == 0 { 0 } else { NODES };
         self.record + histogram::SIZE + 16 * self.pairs + 4 * u64::from(i)
     }
 
@@ -109,13 +109,13 @@ impl Tree<'_> {
     pub(super) fn find(&self, granted: &Granted<'_>, position: u32, negative: bool) -> Option<Bucket> {
         let way = self.way(position, negative);
         // Acquire pairs with the Release in `make`, here and below. What no link leads to is no
-        // place in the arena, and reads as 0. The usual page is looked up whatever the value, so
+        // place in the arena, and reads as 0. The usual node is looked up whatever the value, so
         // that it is there when the value's bucket is known.
-        let mut page = offset(granted.load32(self.root(USUAL), Acquire));
-        if way.page != USUAL {
-            page = self.other_page(granted, way.page);
+        let mut node = offset(granted.load32(self.root(USUAL), Acquire));
+        if way.node != USUAL {
+            node = self.other_node(granted, way.node);
         }
-        let chunk = offset(granted.load32(page + native_block::SIZE + 4 * way.link, Acquire));
+        let chunk = offset(granted.load32(node + native_block::SIZE + 4 * way.link, Acquire));
         let is_it = granted.load64(chunk + native_block::IDENTITY, Relaxed) == self.identity(way.chunk);
         is_it.then_some(Bucket { chunk, pair: way.pair })
     }
@@ -131,18 +131,18 @@ impl Tree<'_> {
             return None;
         }
         let way = self.way(position, false);
-        debug_assert_eq!(way.page, USUAL);
+        debug_assert_eq!(way.node, USUAL);
         // Acquire, Relaxed: as in `find`.
-        let page = offset(granted.u32_at(self.root(USUAL))?.load(Acquire));
-        let chunk = offset(granted.u32_at(page + native_block::SIZE + 4 * way.link)?.load(Acquire));
+        let node = offset(granted.u32_at(self.root(USUAL))?.load(Acquire));
+        let chunk = offset(granted.u32_at(node + native_block::SIZE + 4 * way.link)?.load(Acquire));
         let [identity, cells] = granted.two_at(chunk)?;
         (identity.load(Relaxed) == self.identity(way.chunk)).then_some((Bucket { chunk, pair: way.pair }, cells))
     }
 
     #[cold]
     #[inline(never)]
-    fn other_page(&self, granted: &Granted<'_>, page: u32) -> u64 {
-        offset(granted.load32(self.root(page), Acquire))
+    fn other_node(&self, granted: &Granted<'_>, node: u32) -> u64 {
+        offset(granted.load32(self.root(node), Acquire))
     }
 
     /// As `find`, and makes what is missing. `None`: there is no room for it, or links are damaged.
@@ -150,8 +150,8 @@ impl Tree<'_> {
     #[inline(never)]
     pub(super) fn obtain(&self, inner: &Inner, position: u32, negative: bool) -> Option<Bucket> {
         let way = self.way(position, negative);
-        let page = self.make(inner, self.root(way.page), self.scheme.page_size(), way.page | IS_PAGE)?;
-        let chunk = self.make(inner, page + native_block::SIZE + 4 * way.link, CHUNK_SIZE, way.chunk)?;
+        let node = self.make(inner, self.root(way.node), self.scheme.node_size(), way.node | IS_NODE)?;
+        let chunk = self.make(inner, node + native_block::SIZE + 4 * way.link, CHUNK_SIZE, way.chunk)?;
         Some(Bucket { chunk, pair: way.pair })
     }
 
@@ -192,16 +192,16 @@ impl Tree<'_> {
         let mut budget = self.memory.len() / CHUNK_SIZE;
         let bits = self.scheme.link_bits();
         for sign in [0, NEGATIVE] {
-            for page in 0..PAGES {
-                let link = self.memory.load32(self.root(page | sign), Acquire);
+            for node in 0..NODES {
+                let link = self.memory.load32(self.root(node | sign), Acquire);
                 if link == 0 {
                     continue;
                 }
-                let Some(at) = self.block(link, self.scheme.page_size(), page | sign | IS_PAGE) else {
+                let Some(at) = self.block(link, self.scheme.node_size(), node | sign | IS_NODE) else {
                     visit(Block::Damaged(offset(link)));
                     continue;
                 };
-                if !may(self.scheme.page_size()) {
+                if !may(self.scheme.node_size()) {
                     return None;
                 }
                 for i in 0..1u32 << bits {
@@ -210,7 +210,7 @@ impl Tree<'_> {
                         continue;
                     }
                     budget -= 1;
-                    let chunk = page << bits | i;
+                    let chunk = node << bits | i;
                     match self.block(link, CHUNK_SIZE, chunk | sign) {
                         Some(at) => {
                             if !may(CHUNK_SIZE) {
@@ -326,11 +326,11 @@ mod tests {
             assert!(numbers.windows(2).all(|v| in_order(scheme.ordinal(v[0]), scheme.ordinal(v[1]))), "{schema}");
             for v in &numbers {
                 let way = tree.way(scheme.position(*v).unwrap(), *v < 0.0);
-                assert!(way.page & (NEGATIVE - 1) < PAGES, "{v:e} in schema {schema}");
-                assert_eq!(way.page & NEGATIVE != 0, *v < 0.0);
+                assert!(way.node & (NEGATIVE - 1) < NODES, "{v:e} in schema {schema}");
+                assert_eq!(way.node & NEGATIVE != 0, *v < 0.0);
             }
-            let page = |v: f64| tree.way(scheme.position(v).unwrap(), false).page;
-            assert!(schema < 0 || (page(1e-18) == page(1e18) && page(1e18) != page(1e20)));
+            let node = |v: f64| tree.way(scheme.position(v).unwrap(), false).node;
+            assert!(schema < 0 || (node(1e-18) == node(1e18) && node(1e18) != node(1e20)));
             assert_eq!([scheme.ordinal(0.0), scheme.ordinal(-0.0)], [0, 0]);
         }
         let scheme = BucketScheme { schema: 3, zero_threshold: 0.5, window: 0 };

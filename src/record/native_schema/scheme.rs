@@ -6,16 +6,16 @@ use super::index::{self, SCHEMA_MAX};
 use crate::shm::layout::native_block;
 
 /// Octaves below 2^0 that there is room for: more than there are, so that the usual values share a
-/// page.
+/// node.
 pub(crate) const OCTAVES_BELOW: i32 = 1088;
-pub(crate) const PAGES: u32 = 17;
-/// The page of what is positive and usual.
+pub(crate) const NODES: u32 = 17;
+/// The node of what is positive and usual.
 pub(crate) const USUAL: u32 = 8;
 /// The octaves whose buckets are all on it, in whichever schema that is not negative: the last
 /// bucket of the next one is not.
 pub(crate) const USUAL_OCTAVES: Range<i32> = -64..63;
-/// Links in a record: to the pages of positive buckets, then of negative ones.
-pub(crate) const ROOT_SIZE: u64 = 2 * 4 * PAGES as u64;
+/// Links in a record: to the nodes of positive buckets, then of negative ones.
+pub(crate) const ROOT_SIZE: u64 = 2 * 4 * NODES as u64;
 /// What of its family an observation needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct BucketScheme {
@@ -59,7 +59,7 @@ impl BucketScheme {
         3 + u32::from(self.schema.max(0).unsigned_abs())
     }
 
-    pub(crate) fn page_size(&self) -> u64 {
+    pub(crate) fn node_size(&self) -> u64 {
         native_block::SIZE + (4 << self.link_bits())
     }
 }
