@@ -12,8 +12,8 @@
 //! registration and page.
 //!
 //! The records of its series stay in its *store*, a chain and free lists. A later family whose
-//! series have the same layout uses the same store. A record's `PARENT` says which family it serves,
-//! and changes only between two lives.
+//! records have the same layout uses the same store. The `PARENT` of a record says which family the
+//! record serves, and changes only between two generations.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
@@ -129,11 +129,11 @@ pub(super) fn set_limits(inner: &Inner, record: &Record<'_>, spec: &Spec<'_>) {
     inner.memory.put32(record.at + f::EXEMPLAR_MS, spec.exemplar_ms);
 }
 
-/// What of a family its series' records depend on. Records of one layout may serve any family of it.
+/// The layout of a family's series records. A record may serve any family with the same layout.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct RecordLayout {
     text_at: u64,
-    /// `None` where the cells are one pair. Of these every type is one layout.
+    /// `None` for types whose cells are one pair: they all have one layout.
     pairs_of: Option<Kind>,
     bounds: usize,
     schema: u8,

@@ -11,8 +11,8 @@ use crate::text::label_set;
 impl FamilyRef {
     /// The series with these values. Never fails: without room, it is the family's overflow series.
     ///
-    /// No lock, no allocation and no system call when the series exists. `CONST_COUNT`: the compiler
-    /// knows how many values there are.
+    /// When the series exists, this takes no lock, allocates nothing and makes no system call.
+    /// `CONST_COUNT`: the compiler knows `count`.
     #[inline(always)]
     pub(crate) fn find<'v, const CONST_COUNT: bool, M: FromSeries>(
         &self,

@@ -64,8 +64,8 @@ fn is_plain(value: &[u8]) -> bool {
 /// last quote, with none left to end it. (Names in quotes stand between the values, and change
 /// nothing of this.) A text with escapes is compared byte by byte, unescaped.
 ///
-/// `CONST_COUNT`: the compiler knows `count`. Then the lengths are cheaper added up and compared once
-/// than one after the other.
+/// `CONST_COUNT`: the compiler knows `count`. Then it is cheaper to compare the sum of the lengths
+/// once than each length.
 #[inline(always)]
 pub(crate) fn matches<'v, const CONST_COUNT: bool>(
     text: &[u8],
