@@ -1,4 +1,4 @@
-"""The same as asgi_app.py: metrics are one line.
+"""A FastAPI application: metrics are one line.
 
     uvicorn --workers 4 asgi_one_line:app
 """

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import ROOT, clean_environment
+from support import ROOT, WATCHDOG_SECONDS, clean_environment
 
 NOBODY = 65534
 
@@ -57,7 +57,7 @@ def counts(
         cwd="/",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=WATCHDOG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -100,7 +100,7 @@ class Stays:
 
 def _works(*arguments: str) -> bool:
     try:
-        return subprocess.run(arguments, capture_output=True, timeout=30).returncode == 0
+        return subprocess.run(arguments, capture_output=True, timeout=WATCHDOG_SECONDS).returncode == 0
     except OSError:
         return False
 

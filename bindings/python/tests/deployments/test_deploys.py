@@ -6,12 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from server import Server
-from support import BIN, clean_environment, get, samples, total, wait_until
+from support import BIN, WATCHDOG_SECONDS, clean_environment, get, samples, total, wait_until
 
 BEGIN = """
 import os, sys, warnings
@@ -32,7 +31,7 @@ def page(code: str, shm: Path, directory: Path, **more: str) -> dict:
         env=clean_environment(shm, PROMETHEUS_MULTIPROC_DIR=str(directory), **more),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=WATCHDOG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return {(name, *sorted(labels)): value for (name, labels), value in samples(done.stdout).items()}
@@ -135,8 +134,7 @@ def test_a_deploy_on_the_fly(how, shm, tmp_path):
             new = wait_until(lambda: Path(f"{pids}.2").exists() and int(Path(f"{pids}.2").read_text() or 0), "a new master")
             wait_until(lambda: len(server.workers(new)) == 2, "its workers")
             os.kill(server.process.pid, signal.SIGTERM)
-            server.process.wait(60)
-        time.sleep(0.3)
+            server.process.wait(WATCHDOG_SECONDS)
         for _ in range(7):
             assert get(server.port, "/")[0] == 200
         found = server.samples()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 from places import COUNT, Stays, counts, needs_mounts, needs_overlay, overlay

@@ -1,4 +1,4 @@
-"""The applications that are in examples/python, with prometheus_client and the configuration that
+"""Applications with prometheus_client and the configuration that
 people have for it, unchanged: a directory that they make, `child_exit`, and workers that give up
 root's rights. The same requests to prometheus_client as it is and to the package give the same
 page, sample by sample.
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from load import Load, kill_now_and_then, problems
 from places import NOBODY, for_others, needs_workers_of_others
-from server import Server, uwsgi
+from server import Server, located, uwsgi
 from support import BIN, EXAMPLES, free_port, get, samples, total, wait_until
 
 # As prometheus_client's manual has it; and a server in the master, as people add for a port of its
@@ -36,14 +36,15 @@ WAITRESS = """
 import sys
 sys.path.insert(0, {examples!r})
 from waitress import serve
-from wsgi_app import app
+from flask_app import app
 serve(app, host="127.0.0.1", port=PORT, threads=4)
 """
 
 
 def gunicorn(app: str, configuration: Path, *flags: str) -> list[str]:
-    command = [str(BIN / "gunicorn"), "-c", str(configuration), "--workers", "2", "--pythonpath", str(EXAMPLES)]
-    return [*command, "--log-level", "warning", "--bind", "127.0.0.1:PORT", *flags, f"{app}:app"]
+    path, app = located(app)
+    command = [str(BIN / "gunicorn"), "-c", str(configuration), "--workers", "2", "--pythonpath", path]
+    return [*command, "--log-level", "warning", "--bind", "127.0.0.1:PORT", *flags, app]
 
 
 def waitress(*_: object) -> list[str]:
@@ -54,9 +55,9 @@ SERVERS = {
     "sync": lambda c: gunicorn("flask_app", c),
     "gthread": lambda c: gunicorn("flask_app", c, "-k", "gthread", "--threads", "4"),
     "gevent": lambda c: gunicorn("flask_app", c, "-k", "gevent"),
-    "aiohttp": lambda c: gunicorn("aiohttp_app", c, "-k", "aiohttp.GunicornWebWorker"),
+    "aiohttp": lambda c: gunicorn("apps:aiohttp", c, "-k", "aiohttp.GunicornWebWorker"),
     "preload": lambda c: gunicorn("flask_app", c, "--preload"),
-    "uWSGI": lambda c: uwsgi("wsgi_app"),
+    "uWSGI": lambda c: uwsgi("flask_app"),
     "waitress": waitress,
 }
 _NEEDS = {"uWSGI": BIN / "uwsgi", "waitress": BIN / "waitress-serve"}

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from http import HTTPStatus
 
-import aiohttp
 import forty
 import shmetrics.aiohttp
 from aiohttp import web

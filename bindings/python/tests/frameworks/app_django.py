@@ -7,7 +7,6 @@ import logging
 import sys
 from http import HTTPStatus
 
-import django
 import forty
 from django.conf import settings
 from django.core.asgi import get_asgi_application

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from http import HTTPStatus
 
-import fastapi
 import forty
 import shmetrics.asgi
 from fastapi import APIRouter, FastAPI

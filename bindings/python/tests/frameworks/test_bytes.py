@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support import BIN, clean_environment, die_with_the_parent, free_port, get, samples, wait_until
+from support import BIN, WATCHDOG_SECONDS, clean_environment, die_with_the_parent, free_port, get, samples, wait_until
 
 HERE = Path(__file__).parent
 BIND = "127.0.0.1:PORT"
@@ -115,7 +115,7 @@ class Connection:
     def _once(self, request: bytes, method: str, keep: bool) -> bytes:
         try:
             if self._socket is None:
-                self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=10)
+                self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=WATCHDOG_SECONDS)
             self._socket.sendall(request)
             return self._read(method, keep)
         except ConnectionError:
@@ -188,7 +188,7 @@ def test_bytes(name, command, requests, shm, tmp_path):
         app = {"/raw/one": "raw", "/aiohttp/hello": "aiohttp"}[requests[0][1]] if requests is not ASGI_REQUESTS else "fastapi"
         _go_away(port, f"/with/{app}/endless")
         sent[app, "200"] += 1
-        page = wait_until(lambda: _at_rest(port), "nothing in progress", 20)
+        page = wait_until(lambda: _at_rest(port), "nothing in progress")
         counted: Counter = Counter()
         for (metric, labels), value in page.items():
             if metric == "http_requests_total":
@@ -207,7 +207,7 @@ def test_bytes(name, command, requests, shm, tmp_path):
 
 def _go_away(port: int, path: str) -> None:
     """A client that reads the beginning of an answer without an end."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=WATCHDOG_SECONDS) as client:
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert client.recv(1000).split(b" ")[1] == b"200"
 

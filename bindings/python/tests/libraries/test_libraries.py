@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from support import WATCHDOG_SECONDS, clean_environment, stock_environment
+from support import WATCHDOG_SECONDS, stock_environment
 
 APPLICATIONS = sorted(path.stem for path in Path(__file__).parent.glob("app_*.py"))
 

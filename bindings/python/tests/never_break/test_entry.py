@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from programs import KINDS, environment, program, run
-from support import BIN, python
+from programs import KINDS, environment, run
+from support import BIN, WATCHDOG_SECONDS, python
 
 METRICS = """
 counter = Counter("requests_total", "Requests.", ["path"])
@@ -103,7 +103,7 @@ for i in range(FORKED):
         count("/child")
         page()
         os._exit(0)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
         time.sleep(0.002)
     if ended == (0, 0):
@@ -249,7 +249,7 @@ def test_multiprocessing_by_all_its_methods(by, shm, tmp_path):
     if by == "shmetrics-run":
         del variables["PROMETHEUS_MULTIPROC_DIR"]
         command.insert(0, str(BIN / "shmetrics-run"))
-    done = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=WATCHDOG_SECONDS)
     assert (done.stdout, done.returncode) == ("3.0 3.0 3.0\n", 0), done.stderr
 
 
@@ -277,21 +277,3 @@ assert value("requests_total", path="ü") == 1
 @pytest.mark.parametrize("kind", KINDS)
 def test_odd_values(kind, shm, tmp_path):
     run(kind, VALUES, shm, tmp_path)
-
-
-class TestStock:
-    """What these tests tell from us."""
-
-    def test_a_signal_handler_that_counts_hangs(self, shm, tmp_path):
-        process = subprocess.Popen([sys.executable, "-c", program("stock", SIGNALS)], env=environment("stock", shm, tmp_path))
-        try:
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(15)  # for what takes half a second
-        finally:
-            process.kill()
-            process.wait()
-
-    def test_a_fork_while_threads_count_hangs(self, shm, tmp_path):
-        done = python(program("stock", FORKS.replace("FORKED", "1000")), environment("stock", shm, tmp_path))
-        assert done.stdout == "1\n", done.stderr
-

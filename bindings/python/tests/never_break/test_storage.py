@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from programs import KINDS, MARKER, environment, program, run
 from server import Server, gunicorn
-from support import get, samples, total
+from support import WATCHDOG_SECONDS, get, samples, total
 
 COUNT = """
 warnings.simplefilter("always")
@@ -70,7 +70,7 @@ def in_mount_namespace(mounts: str, kind: str, directory: Path) -> subprocess.Co
     del variables["SHMETRICS_DIR"]
     script = f'set -e; {mounts}; exec "$0" -c "$1"'
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, sys.executable, program(kind, COUNT)]
-    return subprocess.run(command, env=variables, cwd=directory, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=variables, cwd=directory, capture_output=True, text=True, timeout=WATCHDOG_SECONDS)
 
 
 def _may_unshare() -> bool:
@@ -157,10 +157,12 @@ def another_user(kind, shm, tmp_path):
     (segment,) = shm.iterdir()
     before = segment.read_bytes()
     shm.chmod(0o1777)
+    if kind != "native":
+        (tmp_path / "multiproc").chmod(0o1777)  # he may write into it, and not to the segment
     become = "import os; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
     variables = environment(kind, shm, tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", program(kind, become + COUNT)], env=variables, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program(kind, become + COUNT)], env=variables, capture_output=True, text=True, timeout=WATCHDOG_SECONDS
     )
     if kind == "native":
         check_goes_on(done)

@@ -19,7 +19,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support import BIN, ROOT, clean_environment, die_with_the_parent, free_port, get, python, wait_until
+from support import BIN, ROOT, WATCHDOG_SECONDS, clean_environment, die_with_the_parent, free_port, get, python, wait_until
 
 PYTHON_DIRECTORY = ROOT / "bindings" / "python"
 
@@ -113,7 +113,7 @@ def test_the_wheel_keeps_what_its_tag_promises(wheel, tmp_path):
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run([BIN / "shmetrics", *arguments], env=environment or None, capture_output=True, text=True, timeout=60)
+    return subprocess.run([BIN / "shmetrics", *arguments], env=environment or None, capture_output=True, text=True, timeout=WATCHDOG_SECONDS)
 
 
 class TestCommand:
@@ -241,7 +241,7 @@ class TestStarts:
     def run(self, shm, tmp_path, *arguments: str, code: str = COUNT, **environment: str) -> str:
         variables = clean_environment(shm, PROMETHEUS_MULTIPROC_DIR=str(tmp_path), **environment)
         command = [sys.executable, *arguments, *(("-c", code) if code else ())]
-        done = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=WATCHDOG_SECONDS)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

@@ -94,10 +94,12 @@ def problems(of: Samples, load: Load, unfinished: int = 0) -> list[str]:
     return said
 
 
-def kill_now_and_then(server, seconds: float, every: float) -> int:
-    """Any one worker each time; waits for another in its place, so that somebody is always there."""
+def kill_now_and_then(server, seconds: float, every: float, least: int = 1) -> int:
+    """Kills any worker each time, for so many seconds and at least so often. Another one is always
+    left.
+    """
     chance, killed, end = random.Random(1), 0, time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end or killed < least:
         time.sleep(every)
         workers = server.workers()
         if len(workers) > 1:

@@ -1,5 +1,5 @@
-"""Real servers with the example applications, on loopback ports, each in an empty directory and in
-a session of its own.
+"""Real servers with the example applications and those of apps.py, on loopback ports, each in an
+empty directory and in a session of its own.
 """
 
 from __future__ import annotations
@@ -29,22 +29,31 @@ from support import (
 )
 
 WORKERS = 4
+_HERE = Path(__file__).parent
 START_ATTEMPTS = 3
 
 
+def located(app: str) -> tuple[str, str]:
+    """The directory of an application, and `module:name`."""
+    return str(_HERE if app.startswith("apps:") else EXAMPLES), app if ":" in app else f"{app}:app"
+
+
 def gunicorn(app: str, *flags: str) -> list[str]:
-    command = [str(BIN / "gunicorn"), "--workers", str(WORKERS), "--pythonpath", str(EXAMPLES), "--log-level", "warning"]
-    return [*command, "--bind", "127.0.0.1:PORT", *flags, f"{app}:app"]
+    path, app = located(app)
+    command = [str(BIN / "gunicorn"), "--workers", str(WORKERS), "--pythonpath", path, "--log-level", "warning"]
+    return [*command, "--bind", "127.0.0.1:PORT", *flags, app]
 
 
 def uvicorn(app: str, *flags: str) -> list[str]:
-    command = [str(BIN / "uvicorn"), "--workers", str(WORKERS), "--app-dir", str(EXAMPLES), "--log-level", "warning"]
-    return [*command, "--host", "127.0.0.1", "--port", "PORT", *flags, app if ":" in app else f"{app}:app"]
+    path, app = located(app)
+    command = [str(BIN / "uvicorn"), "--workers", str(WORKERS), "--app-dir", path, "--log-level", "warning"]
+    return [*command, "--host", "127.0.0.1", "--port", "PORT", *flags, app]
 
 
 def uwsgi(app: str, *flags: str) -> list[str]:
-    command = [str(BIN / "uwsgi"), "--master", "--processes", str(WORKERS), "--pythonpath", str(EXAMPLES), "--home", sys.prefix]
-    return [*command, "--need-app", "--die-on-term", "--disable-logging", "--http-socket", "127.0.0.1:PORT", *flags, "--module", f"{app}:app"]
+    path, app = located(app)
+    command = [str(BIN / "uwsgi"), "--master", "--processes", str(WORKERS), "--pythonpath", path, "--home", sys.prefix]
+    return [*command, "--need-app", "--die-on-term", "--disable-logging", "--http-socket", "127.0.0.1:PORT", *flags, "--module", app]
 
 
 class Server:

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from support import BIN, EXAMPLES, clean_environment, die_with_the_parent, python, samples, stock_environment, total, wait_until
@@ -25,9 +24,8 @@ print(generate_latest(registry).decode())
 """
 
 
-@pytest.mark.parametrize("by", ["run", "hook", "stock"])
+@pytest.mark.parametrize("by", ["run", "hook"])
 def test_short_lived_children(by, shm, tmp_path):
-    """Stock counts as well, and leaves files of each child."""
     queue, files = tmp_path / "queue", tmp_path / "multiproc"
     (queue / "control").mkdir(parents=True)
     more = {"QUEUE_DIRECTORY": str(queue), "PYTHONPATH": str(EXAMPLES)}
@@ -35,8 +33,7 @@ def test_short_lived_children(by, shm, tmp_path):
         environment, first = clean_environment(shm, **more), [str(BIN / "shmetrics-run")]
     else:
         environment, first = stock_environment(shm, files, **more), []
-        if by == "hook":
-            del environment["SHMETRICS_PYTHON"]
+        del environment["SHMETRICS_PYTHON"]
     arguments = ["-A", "celery_app", "worker", "--pool", "prefork", "--concurrency", "2", "--max-tasks-per-child", "3"]
     arguments += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "warning"]
     with (tmp_path / "log").open("wb") as log:
@@ -67,8 +64,8 @@ def test_short_lived_children(by, shm, tmp_path):
 
         wait_until(done, "all tasks are done")
         assert [total(page(), "tasks_total", name=f"task {i}") for i in range(4)] == [TASKS / 4] * 4
-        assert (len(list(files.iterdir())) > 10) if by == "stock" else not [file for file in files.glob("*") if file.name != "gauge_max_shmetrics.db"]
-        assert len(list(shm.iterdir())) == (0 if by == "stock" else 1)
+        assert [file for file in files.glob("*") if file.name != "gauge_max_shmetrics.db"] == []
+        assert len(list(shm.iterdir())) == 1
     finally:
         os.killpg(worker.pid, signal.SIGKILL)  # the session is ours alone
         worker.wait()
