@@ -1,4 +1,6 @@
-"""The build backend: maturin, told which Python it builds for. What cannot be built is refused with a reason, before anything is done."""
+"""The build backend: maturin, for the Python that runs it. It refuses a Python that it cannot build
+for, with the reason, before it does anything.
+"""
 
 import os
 import sys

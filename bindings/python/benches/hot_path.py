@@ -35,8 +35,8 @@ ROWS = {
     "`with Histogram.time()`": ("with h.time(): pass", 50_000),
     "a request: two gauges, a counter and a histogram, by labels": ("request()", 20_000),
 }
-# What is promised: variant, row, at most this share of multiprocess, at most so many ns where
-# multiprocess takes 782.
+# The bars: variant, row, the largest share of multiprocess mode's time, and the nanoseconds if
+# multiprocess mode takes 782.
 BARS = [
     (DROPIN, "`Counter.inc()`", 150 / 782),
     (DROPIN, "`labels(a, b, c).inc()`", 0.65),

@@ -1,5 +1,5 @@
-"""prometheus_client single, prometheus_client multiprocess, the drop-in and the native metrics,
-each in a process of its own.
+"""The variants, each in a process of its own: prometheus_client in one process and in multiprocess
+mode, the drop-in, and the native metrics.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Runs when Python starts: has prometheus_client's multiprocess mode count into shared memory.
+"""Runs when Python starts: makes prometheus_client's multiprocess mode count into shared memory.
 
-It only waits for modules of prometheus_client; what happens then is in shmetrics._dropin, which is
-loaded in processes that are in multiprocess mode alone. SHMETRICS_PYTHON=0 turns it off.
+This module only waits for modules of prometheus_client. shmetrics._dropin patches them, and is
+loaded only in processes that are in multiprocess mode. SHMETRICS_PYTHON=0 switches the hook off.
 
-PYTEST_DONT_REWRITE: pytest would warn that this has been imported before it.
+PYTEST_DONT_REWRITE: pytest would warn that this module was imported before pytest.
 """
 
 import os
@@ -12,13 +12,13 @@ import sys
 _MODULES = frozenset(
     "prometheus_client." + name for name in ("values", "metrics", "multiprocess", "exposition", "openmetrics.exposition")
 )
-#: Those that have been imported outside of multiprocess mode, and are as they were.
+#: Modules that were imported outside of multiprocess mode, and are not patched.
 _passed = []
 
 
 def _tell(error):
-    """Another Python's package, or a sub-interpreter. It ends no application, not even where
-    warnings are errors.
+    """The package is another Python's, or this is a sub-interpreter. The warning ends no
+    application, also if warnings are errors.
     """
     import warnings
 
@@ -29,8 +29,8 @@ def _tell(error):
 
 
 def _patch(module):
-    """Patches a module that has run; in a process that is not in multiprocess mode, when it turns
-    out to be so.
+    """Patches a module after it has run. Outside of multiprocess mode, waits until the process asks
+    for that mode.
     """
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ or "prometheus_multiproc_dir" in os.environ:
         _load(module)
@@ -49,14 +49,14 @@ def _load(module=None):
         _tell(error)
         return
     while _passed:
-        # Where values are kept has been decided without the variable, as prometheus_client does.
+        # prometheus_client has chosen process memory, as the variable was not set.
         _dropin.patch(_passed.pop(0), late=True)
     if module is not None:
         _dropin.patch(module)
 
 
 def _defer_values(module):
-    """Tests, and some applications, ask for values of the multiprocess mode themselves."""
+    """Tests, and some applications, create the multiprocess value class themselves."""
     value = module.MultiProcessValue
 
     def MultiProcessValue(*args, **kwargs):
@@ -70,8 +70,8 @@ def _defer_values(module):
 
 
 def _defer(module):
-    """Libraries import the collector in all processes. One that makes it reads a directory that its
-    argument names.
+    """Libraries import the collector in all processes. A process that creates one names a directory
+    by its argument.
     """
     collector, mark = module.MultiProcessCollector, module.mark_process_dead
     init = collector.__init__
@@ -81,7 +81,7 @@ def _defer(module):
             return
         collector.__init__, module.mark_process_dead = init, mark
         _load(module)
-        # The class may have been imported by its name, or inherited from.
+        # The application may have imported the class by its name, or inherited from it.
         for name, value in list(vars(module.MultiProcessCollector).items()):
             if name == "__init__" or not name.startswith("__"):
                 setattr(collector, name, value)
@@ -100,8 +100,8 @@ def _defer(module):
 
 
 class _Finder:
-    """Comes before the other finders, has them find a module of these, and lets the module be
-    patched once it has run.
+    """The first finder. It lets the others find a module of prometheus_client, and has the module
+    patched after it has run.
     """
 
     @staticmethod
@@ -136,6 +136,5 @@ def install():
         sys.meta_path.insert(0, _Finder)
 
 
-# Both a line in a .pth file, which imports, and an entry point in a .start file, which calls, lead
-# here.
+# A line in a .pth file imports this module, and an entry point in a .start file calls it.
 install()

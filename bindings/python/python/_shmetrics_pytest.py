@@ -1,5 +1,5 @@
-"""The plugin for pytest: fixtures that leave nothing behind. Nothing of shmetrics is loaded before
-a test asks for one.
+"""The plugin for pytest: fixtures that leave nothing behind. It loads nothing of shmetrics before a
+test uses a fixture.
 """
 
 import os
@@ -8,19 +8,19 @@ import tempfile
 
 import pytest
 
-#: Of each process, as tests may be in forked ones; and how many tests have had it.
+#: By process, as tests may run in forked ones: the segment, and how many tests have used it.
 _segments = {}
-#: How many have the same: families that were taken off are passed by, so it slows down.
+#: How many tests share a segment: removed families make it slower.
 _TESTS = 500
 _private = []
 
 
 @pytest.fixture
 def shmetrics_segment():
-    """A segment without any metric, in memory of this process and its forked children alone.
+    """A segment without any metric, in memory of this process and its forked children.
 
-    The tests of a process share one: what a test has registered is taken off when it ends, so
-    neither memory nor file descriptors add up.
+    The tests of a process share one segment. Families that a test has registered are removed after
+    the test, so memory and file descriptors do not add up.
     """
     from shmetrics import Segment, _functions
 

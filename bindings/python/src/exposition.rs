@@ -20,7 +20,7 @@ pub(crate) fn escaping_of(name: Option<&str>) -> Escaping {
 
 #[pymethods]
 impl Exposition {
-    /// What to answer to a scraper that sends this `Accept` header.
+    /// How to answer a scraper that sends this `Accept` header.
     #[new]
     #[pyo3(signature = (accept=None, *, created=false))]
     fn new(accept: Option<&str>, created: bool) -> Self {
@@ -54,7 +54,7 @@ impl Exposition {
         }
     }
 
-    /// What becomes of names that are not plain.
+    /// How names are escaped that are not plain.
     #[getter]
     fn escaping(&self) -> &'static str {
         match self.inner.escaping() {

@@ -13,7 +13,7 @@ use shmetrics::{DynamicFamily, Error, GaugeMode, Metric};
 use crate::python::{exception, warn};
 use crate::segment::Segment;
 
-/// What a metric is called and has for labels.
+/// The name, help text, unit and labels of a metric.
 pub(crate) struct Definition {
     pub(crate) name: String,
     pub(crate) documentation: String,
@@ -102,7 +102,7 @@ fn full_name(kind: &str, of: &Arguments<'_, '_>) -> PyResult<String> {
 pub(crate) struct Family<M> {
     pub(crate) definition: Definition,
     pub(crate) segment: Option<shmetrics::Segment>,
-    /// `None`: it is refused, and counts nowhere.
+    /// `None`: the family is refused, and counts nowhere.
     pub(crate) table: Option<DynamicFamily<M>>,
     /// Of a gauge.
     pub(crate) mode: GaugeMode,
@@ -110,10 +110,10 @@ pub(crate) struct Family<M> {
     pub(crate) states: Vec<String>,
 }
 
-/// What a metric object stands for.
+/// The series of a metric object.
 #[derive(Clone, Copy)]
 pub(crate) enum Handle<M> {
-    /// A family with labels: it has no value of its own.
+    /// A family with labels, which has no value.
     Parent,
     /// A series.
     Series(M),
@@ -174,8 +174,8 @@ impl<M: Metric> Family<M> {
         Self::build(py, definition, (GaugeMode::Shared, states), segment, register)
     }
 
-    /// Registers a family. What the caller has done wrong is an exception; what the segment refuses
-    /// is a warning, and the metric counts nowhere.
+    /// Registers a family. A wrong argument is an exception. If the segment refuses the metric,
+    /// there is a warning, and the metric counts nowhere.
     fn build(
         py: Python<'_>,
         definition: Definition,
@@ -221,7 +221,7 @@ fn registered(py: Python<'_>) -> PyResult<&Bound<'_, PySet>> {
     Ok(REGISTERED.get_or_try_init(py, || PySet::empty(py).map(Bound::unbind))?.bind(py))
 }
 
-/// A counter's family has its name without `_total`.
+/// The name of a counter's family has no `_total`.
 fn registered_as(segment: shmetrics::Segment, name: &str) -> (Option<PathBuf>, String) {
     (segment.path().map(Path::to_path_buf), name.strip_suffix("_total").unwrap_or(name).to_owned())
 }
@@ -233,7 +233,7 @@ pub(crate) fn is_registered(py: Python<'_>, segment: &Segment, name: &str) -> Py
     registered(py)?.contains(registered_as(segment.inner, name))
 }
 
-/// What is said about a metric that a segment refuses.
+/// The warning about a metric that a segment refuses.
 pub(crate) fn refusal(what: &str, name: &str, fate: &str, segment: shmetrics::Segment, error: &Error) -> String {
     let file = segment.path().and_then(|path| path.file_name()).map(|file| file.to_string_lossy().into_owned());
     let place = file.as_deref().map_or("(without a name)", |file| file.strip_prefix("shmetrics-").unwrap_or(file));

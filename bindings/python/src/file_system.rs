@@ -1,4 +1,4 @@
-//! Which kind of file system a directory is on: whether the numbers of its files can be relied on.
+//! The kind of a directory's file system, which decides whether numbers of files can be relied on.
 
 use std::ffi::CString;
 use std::io;
@@ -20,7 +20,7 @@ pub(crate) fn file_system(path: PathBuf) -> PyResult<i64> {
         return Err(io::Error::last_os_error().into());
     }
     #[allow(unsafe_code)]
-    // SAFETY: the call has filled it in.
+    // SAFETY: the call has succeeded, so it has filled the structure.
     let found = unsafe { found.assume_init() };
     #[allow(clippy::unnecessary_cast)] // its type differs by architecture and C library
     Ok(found.f_type as i64)

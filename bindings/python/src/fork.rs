@@ -1,5 +1,4 @@
-//! How many forks this process is away from where the module was loaded: what is a process' own is
-//! begun anew in each.
+//! Counts forks, so that values of one process begin at 0 in a forked child.
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -31,7 +30,7 @@ pub(crate) fn generation() -> u32 {
 /// Fails in all but the main interpreter: the classes here are one interpreter's.
 pub(crate) fn refuse_others(_: Python<'_>) -> PyResult<()> {
     #[allow(unsafe_code)]
-    // SAFETY: attached to an interpreter, as the token says.
+    // SAFETY: the token proves that the thread is attached to an interpreter.
     let number = unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) };
     if number == 0 {
         return Ok(());

@@ -1,8 +1,8 @@
-//! `labels()`, and the ways to remove what it made.
+//! `labels()`, and the methods that remove children.
 //!
-//! A family keeps the children that this process has asked for, by their values, so that a child is
-//! found by one look into a dictionary. Another process may have removed its series since: then it
-//! is made anew.
+//! A family keeps the children that this process has used, so that a child is found by one look-up
+//! in a dictionary. If another process has removed the series of a child, the child is created
+//! again.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use crate::family::{Definition, Family, Handle};
 use crate::python::registry;
 use crate::segment::{label_sets, Segment};
 
-/// From how many children on they are looked through for removed ones.
+/// From this number of children on, removed ones are looked for.
 const SWEEP: usize = 1024;
 
 /// Makes a child of a class.
@@ -82,7 +82,7 @@ fn values<'py>(
     values_of(&definition.name, &definition.label_tuple, args, kwargs)
 }
 
-/// What is wrong with labels for what has none, or has them already.
+/// The error for `labels()` of a metric without labels, or of a child.
 #[cold]
 pub(crate) fn chained(name: &str, without: bool) -> PyErr {
     PyValueError::new_err(if without {
@@ -96,7 +96,7 @@ fn text(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     if value.is_exact_instance_of::<PyString>() {
         Ok(value)
     } else {
-        // Of a subclass it makes a plain one.
+        // `str()` of an instance of a subclass is a plain string.
         Ok(value.str()?.into_any())
     }
 }

@@ -1,8 +1,8 @@
 //! The native half of the Python package `shmetrics`: metrics as Python classes, over the crate
 //! `shmetrics`.
 //!
-//! Updates are a method call and an atomic instruction: they keep the GIL, allocate nothing and
-//! cannot fail. What may fail or wants to be said to people is in the other half, in Python.
+//! An update is a method call and an atomic instruction. It keeps the GIL, allocates nothing and
+//! cannot fail. Everything that may fail, and all warnings, are in the Python half.
 
 mod exposition;
 mod family;
@@ -18,7 +18,7 @@ mod values;
 
 use pyo3::prelude::*;
 
-/// Not declared safe without the GIL: nobody has run it so yet.
+/// Not declared safe without the GIL: that was never tested.
 #[pymodule(gil_used = true)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     fork::refuse_others(module.py())?;

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use shmetrics::Error;
 
-/// An exception that says what the library said.
+/// The exception for an error of the library.
 pub(crate) fn exception(error: &Error) -> PyErr {
     let text = error.to_string();
     match error {
@@ -47,7 +47,7 @@ pub(crate) fn registry<'py>(
     py.import("shmetrics.registry")?.call_method1(function, arguments)
 }
 
-/// Has a gauge set to what a function returns whenever a page is made.
+/// Sets a gauge to the result of a function whenever a page is rendered.
 pub(crate) fn set_function(gauge: &Bound<'_, PyAny>, f: Bound<'_, PyAny>) -> PyResult<()> {
     gauge.py().import("shmetrics._functions")?.call_method1("add", (gauge, f))?;
     Ok(())

@@ -8,8 +8,8 @@ use crate::exposition::{escaping_of, Exposition};
 use crate::page::{compat, families};
 use crate::python::exception;
 
-/// A segment to read. It needs the right to read the file, and takes files of any owner. A
-/// `Segment` is one that this process counts in, too.
+/// A segment to read. It needs the permission to read the file, and takes files of any owner.
+/// `Segment` is the subclass for segments that this process counts in.
 #[pyclass(frozen, subclass, weakref, module = "shmetrics")]
 pub(crate) struct Reader {
     source: Source,
@@ -113,7 +113,7 @@ impl Reader {
         let all = names.is_none();
         let (points, infos) = py.detach(|| {
             let points: Vec<_> = self.cursor(Format::OpenMetrics.into(), names).points().collect();
-            // Afterwards: there is an entry for each family that has points.
+            // Read after the points, so there is an entry for each family that has points.
             (points, self.inspect().families)
         });
         families::group(py, &points, infos, all)

@@ -1,4 +1,4 @@
-//! The segment: opening it, and what only a process that counts in it can do.
+//! The segment: opening it, and everything that only a process that counts can do.
 
 use pyo3::prelude::*;
 use shmetrics::{Error, Format, Options};
@@ -6,7 +6,7 @@ use shmetrics::{Error, Format, Options};
 use crate::python::{default_segment, exception, warn};
 use crate::reader::Reader;
 
-/// One application's metrics, shared by all its processes.
+/// The metrics of an application, shared by all its processes.
 #[pyclass(frozen, extends = Reader, module = "shmetrics")]
 pub(crate) struct Segment {
     pub(crate) inner: shmetrics::Segment,
@@ -22,7 +22,7 @@ impl Segment {
         Bound::new(py, Segment::initializer(inner))
     }
 
-    /// The segment that is given, or the process' default one. `None`: there is none, and the
+    /// The given segment, or the process' default one. `None`: no segment can be opened, and the
     /// application was warned.
     pub(crate) fn of(py: Python<'_>, given: Option<Bound<'_, PyAny>>) -> PyResult<Option<shmetrics::Segment>> {
         let segment = match given.filter(|s| !s.is_none()) {
@@ -52,8 +52,9 @@ pub(crate) fn label_sets(segment: shmetrics::Segment, name: &str, labels: &[Stri
     sets
 }
 
-/// Opens a segment. A variable of the environment whose value is wrong, or asks for what this
-/// process may not do, is told and stands for its default: nobody's application ends because of it.
+/// Opens a segment. If an environment variable has a wrong value, or asks for something that this
+/// process may not do, its default is used, with a warning: the application must not end because of
+/// it.
 fn opened(
     py: Python<'_>,
     mut options: Options,
@@ -211,7 +212,7 @@ impl Segment {
         py.detach(|| shmetrics::Segment::remove(name)).map_err(|e| exception(&e))
     }
 
-    /// Takes a family off all pages. Says whether there was one.
+    /// Removes a family from all pages. Returns whether there was one.
     fn unregister(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
         py.detach(|| self.inner.unregister(name)).map_err(|e| exception(&e))
     }
@@ -236,28 +237,26 @@ impl Segment {
         Ok(found.into_iter().map(|l| l.name).collect())
     }
 
-    /// How many processes have it open for counting, this one included: forked children and
-    /// stopped processes too, readers not. `None` where the system does not tell.
+    /// The number of processes that have the segment open for counting, this one included. Forked
+    /// children and stopped processes count, readers do not. `None` if the system cannot tell.
     fn attached(&self, py: Python<'_>) -> Option<u32> {
         let segment = self.inner;
         py.detach(|| segment.reader().attached())
     }
 
-    /// When a value was last updated, in seconds since 1970 and as far as looks at the values
-    /// tell; and whether the values have not changed between then and now. `None`: the segment is
-    /// damaged.
+    /// When the last known update was seen, in seconds since 1970, and whether the values have not
+    /// changed since then. `None`: the segment is damaged.
     fn last_update(&self, py: Python<'_>) -> Option<(f64, bool)> {
         let segment = self.inner;
         py.detach(|| segment.reader().last_update()).map(|last| (last.at, last.is_last))
     }
 
-    /// Gives this process a number of its own for the label `pid`.
+    /// Sets the label `pid` of this process' gauges.
     fn set_identity(&self, identity: u32) {
         self.inner.set_identity(identity);
     }
 
-    /// Takes part in the gauges that have a value for each process now, instead of at the first
-    /// update of one.
+    /// Takes part in per-process gauges now, and not from the first update of one.
     fn attach_process(&self) -> PyResult<()> {
         self.inner.attach_process().map_err(|e| exception(&e))
     }
@@ -267,18 +266,18 @@ impl Segment {
         self.inner.leave();
     }
 
-    /// For hooks that tell of a child's death. Whether no living process with this pid has gauges
-    /// of its own.
+    /// For hooks that learn of a child's death. Returns whether no living process with this pid has
+    /// gauges.
     fn mark_dead(&self, pid: u32) -> bool {
         self.inner.mark_dead(pid)
     }
 
-    /// What the segment could not take, in a sentence, once.
+    /// A sentence about updates or families that the segment refused, once for each reason.
     fn trouble(&self) -> Option<String> {
         self.inner.trouble()
     }
 
-    /// The processes that have, or had, gauges of their own: (pid, identity, alive, attached).
+    /// The living and dead processes with gauges: (pid, identity, alive, attached).
     fn processes(&self, py: Python<'_>) -> Vec<(u32, u32, bool, f64)> {
         let segment = self.inner;
         let inspection = py.detach(|| segment.reader().inspect());

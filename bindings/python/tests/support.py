@@ -27,7 +27,7 @@ BIN = Path(sys.executable).parent
 WATCHDOG_SECONDS = 300
 LONG = bool(os.environ.get("SHMETRICS_LONG"))
 
-# Nobody's settings but the test's.
+# Variables that tests set, and must not inherit.
 _OURS = ("SHMETRICS_", "PROMETHEUS_", "prometheus_multiproc_dir", "PYTHONPATH", "GUNICORN_", "COV_", "PYTEST_")
 _KEPT = ("SHMETRICS_LONG",)
 
@@ -49,7 +49,7 @@ def die_with_the_parent() -> None:
 
 
 def python(code: str, environment: dict[str, str], *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    """A program of its own. Its exit status is for the caller to look at."""
+    """Runs a program. The caller checks its exit status."""
     return subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", code, *arguments],
         env=environment,

@@ -1,4 +1,4 @@
-"""Each test has a directory for segments of its own, removed with all that is in it."""
+"""Each test has a directory for segments, which is removed after the test."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def registry(segment):
 
 @pytest.fixture
 def program(shm, tmp_path):
-    """Runs a program in a Python of its own, and returns what it prints."""
+    """Runs a program, and returns its output."""
 
     def run(code: str, *, status: int = 0, arguments: "tuple[str, ...]" = (), **environment: str) -> str:
         done = subprocess.run(
@@ -47,7 +47,7 @@ def program(shm, tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         assert done.returncode == status, done.stderr
         return done.stdout + (done.stderr if status else "")

@@ -1,4 +1,4 @@
-"""What the tests of the middlewares share: calls without a server, and what was counted."""
+"""Helpers for the tests of the middlewares: calls without a server, and counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ASGI middleware counts, when, and what it leaves alone."""
+"""Metrics of ASGI applications, and messages that the middleware must not change."""
 
 from __future__ import annotations
 

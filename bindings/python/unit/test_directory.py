@@ -39,8 +39,8 @@ def test_long_paths_are_shortened():
     one, two = ("/tmp/" + "ü" * 300 + end for end in "ab")
     assert _directory._encoded(one) != _directory._encoded(two) and len(_directory._encoded(one)) <= 189
     assert _directory._decoded(_directory._encoded(one)) is None
-    name = "%s:%016x.%s" % (_directory.stem_of(one), 1, _directory.viewpoint())
-    assert not _directory.is_gone(name), "nobody can tell"
+    name = "%s:%016x.%s" % (_directory.stem_of(one), 1, _directory.mount_namespace())
+    assert not _directory.is_orphaned(name), "nobody can tell"
     assert Segment(name + ".u4294967294").path.endswith("4294967294"), "there is room for a user"
 
 
@@ -51,25 +51,25 @@ def name(path):
 def test_gone_is_what_is_seen_to_be_gone(tmp_path, monkeypatch):
     (tmp_path / "d").mkdir()
     segment = name(tmp_path / "d")
-    assert not _directory.is_gone(segment)
+    assert not _directory.is_orphaned(segment)
     (tmp_path / "d" / _directory.MARKER).unlink()
-    assert _directory.is_gone(segment), "it was wiped"
-    assert name(tmp_path / "d") != segment and _directory.is_gone(segment), "it is another one"
+    assert _directory.is_orphaned(segment), "it was wiped"
+    assert name(tmp_path / "d") != segment and _directory.is_orphaned(segment), "it is another one"
     segment = name(tmp_path / "d")
     (tmp_path / "d").rename(tmp_path / "e")
-    assert _directory.is_gone(segment)
+    assert _directory.is_orphaned(segment)
     (tmp_path / "e").rename(tmp_path / "d")
-    assert not _directory.is_gone(segment)
+    assert not _directory.is_orphaned(segment)
     parts = _directory.split(segment)
-    elsewhere = "%s:%s.%016x" % (parts.stem, "0" * 16, int(parts.view, 16) ^ 1)
-    assert not _directory.is_gone(elsewhere), "of another mount namespace"
+    elsewhere = "%s:%s.%016x" % (parts.stem, "0" * 16, int(parts.namespace, 16) ^ 1)
+    assert not _directory.is_orphaned(elsewhere), "of another mount namespace"
 
     def may_not(path):
         raise PermissionError
 
     monkeypatch.setattr(_directory, "read", may_not)
-    assert not _directory.is_gone(segment)
-    assert not _directory.is_gone("shop") and not _directory.is_gone(_directory.PREFIX + ":tmp@zz:1.2")
+    assert not _directory.is_orphaned(segment)
+    assert not _directory.is_orphaned("shop") and not _directory.is_orphaned(_directory.PREFIX + ":tmp@zz:1.2")
 
 
 def test_all_ways_to_a_directory_are_one(tmp_path, monkeypatch):
@@ -140,33 +140,33 @@ def test_processes_elsewhere_that_have_a_directory_without_a_marker(tmp_path, mo
     real = os.path.realpath(tmp_path)
     numbers = os.stat(real).st_dev, os.stat(real).st_ino
 
-    def segment(view, path, numbers=numbers):
+    def segment(namespace, path, numbers=numbers):
         stem = _directory.stem_of(path)
-        return "%s:%s.%s" % (stem, _directory._identity_without_marker(view, numbers, stem), view)
+        return "%s:%s.%s" % (stem, _directory._identity_without_marker(namespace, numbers, stem), namespace)
 
     def no_marker(real, stem):
         raise PermissionError(13, "Permission denied", real)
 
-    monkeypatch.setattr(_directory, "_make", no_marker)
+    monkeypatch.setattr(_directory, "_create_marker", no_marker)
     foreign = Segment(segment("%016x" % 1, real, (numbers[0], numbers[1] + 1)))
     assert _directory.find(real) == (_directory._without_marker(real, _directory.stem_of(real)), False)
     there = Segment(segment("%016x" % 1, "/other/path"))
     name = there.path.rpartition("shmetrics-")[2]
     assert _directory.find(real) == (name, True)
-    assert _directory.claim(real) == _directory.Place(name, "%s: Permission denied" % real, True)
+    assert _directory.claim(real) == _directory.Claim(name, "%s: Permission denied" % real, True)
     # A process of this mount namespace began to count at the same time: both are on the page.
     own = Segment(_directory._without_marker(real, _directory.stem_of(real)))
     assert segments.segment_at(real).path == own.path
-    assert [reader.path for reader in segments.beside(real)] == [there.path]
+    assert [reader.path for reader in segments.further_segments(real)] == [there.path]
     assert foreign.is_current
 
 
 def test_a_segment_of_such_a_directory_that_no_process_counts_in(program, tmp_path):
     (tmp_path / "d").mkdir()
     real = os.path.realpath(tmp_path / "d")
-    stem, view = _directory.stem_of("/other"), "%016x" % 1
+    stem, namespace = _directory.stem_of("/other"), "%016x" % 1
     numbers = os.stat(real).st_dev, os.stat(real).st_ino
-    program("from shmetrics import Segment; Segment('%s:%s.%s')" % (stem, _directory._identity_without_marker(view, numbers, stem), view))
+    program("from shmetrics import Segment; Segment('%s:%s.%s')" % (stem, _directory._identity_without_marker(namespace, numbers, stem), namespace))
     with pytest.raises(_directory.MarkerError, match="no process counts in the segment"):
         _directory.find(real)
     assert _directory.claim(real).problem is None and _directory.find(real)[1], "a marker settles it"
@@ -257,7 +257,7 @@ def test_one_odd_file_stops_no_sweep(program, tmp_path, shm):
         (tmp_path / "d").mkdir()
         program("import os\n" + COUNT + "os._exit(0)", PROMETHEUS_MULTIPROC_DIR="d")
         shutil.rmtree(tmp_path / "d")
-    odd = _directory.stem_of(str(tmp_path / "a")) + ":%016x." % 1 + _directory.viewpoint()
+    odd = _directory.stem_of(str(tmp_path / "a")) + ":%016x." % 1 + _directory.mount_namespace()
     pathlib.Path(shm, "shmetrics-" + odd).write_bytes(b"no segment")
     pathlib.Path(shm, "shmetrics-:" + odd).mkdir()
     (tmp_path / "e").mkdir()
@@ -273,7 +273,7 @@ def test_of_unused_segments_of_one_path_the_newest_stay(tmp_path, shm):
         subprocess.run([sys.executable, "-c", code], check=True)
         os.utime(pathlib.Path(shm) / ("shmetrics-%s:%016x.%016x" % (stem, number, number)), (number, number))
     _directory.sweep(stem + ":new")
-    left = sorted(int(_directory.split(segment).view, 16) for segment in Segment.list())
+    left = sorted(int(_directory.split(segment).namespace, 16) for segment in Segment.list())
     assert left == [0, *range(5, 21)] and held.is_current
 
 

@@ -1,4 +1,4 @@
-"""What is counted of Django projects."""
+"""Metrics of Django projects."""
 
 from __future__ import annotations
 

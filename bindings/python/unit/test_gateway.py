@@ -100,7 +100,7 @@ def test_the_segments_page(gateway, registry):
 def test_password_is_sent_once(gateway, registry):
     """The same arguments may be used again."""
     headers = []
-    of = {"url": "http://127.0.0.1:%d" % gateway.server_port, "method": "PUT", "timeout": 5, "headers": headers, "data": b""}
+    of = {"url": "http://127.0.0.1:%d" % gateway.server_port, "method": "PUT", "timeout": 120, "headers": headers, "data": b""}
     handle = shmetrics.exposition.basic_auth_handler(username="u", password="p", **of)
     handle()
     handle()
@@ -155,7 +155,7 @@ shmetrics.Counter("c", "help").inc()
 port = reactor.listenTCP(0, Site(MetricsResource()), interface="127.0.0.1")
 def ask():
     try:
-        print(b"c_total 1" in urllib.request.urlopen("http://127.0.0.1:%d/metrics" % port.getHost().port, timeout=10).read())
+        print(b"c_total 1" in urllib.request.urlopen("http://127.0.0.1:%d/metrics" % port.getHost().port, timeout=120).read())
     finally:
         reactor.callFromThread(reactor.stop)
 threading.Thread(target=ask).start()

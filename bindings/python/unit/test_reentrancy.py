@@ -34,7 +34,7 @@ def value(name, **labels):
 """,
 }
 #: The program ends, in a stack of each thread, where it would hang.
-WATCHDOG = "import faulthandler\nfaulthandler.dump_traceback_later(30, exit=True)\n"
+WATCHDOG = "import faulthandler\nfaulthandler.dump_traceback_later(240, exit=True)\n"
 NOWHERE = {"SHMETRICS_DIR": "/nowhere/at/all"}
 kinds = pytest.mark.parametrize("kind", ["native", "dropin"])
 

@@ -1,4 +1,4 @@
-"""What the WSGI middleware counts, when, and what it leaves alone."""
+"""Metrics of WSGI applications, and bodies that the middleware must not change."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from .platform_collector import PLATFORM_COLLECTOR, PlatformCollector
     from .process_collector import PROCESS_COLLECTOR, ProcessCollector
 
-# Modules that bring Python's HTTP server, or that few need: they come when they are asked for.
+# Modules that few need, or that import Python's HTTP server: they are imported on demand.
 _LATER = {
     "exposition": (
         "MetricsHandler",

@@ -55,7 +55,7 @@ def _name_or_render(arguments: "List[str]") -> int:
     )
     parser.add_argument("directory", nargs="?", help="a PROMETHEUS_MULTIPROC_DIR; without it, what the environment says")
     options = parser.parse_args(arguments)
-    given = None if options.directory is not None else _segment.given_name()
+    given = None if options.directory is not None else _segment.name_from_environment()
     directory = options.directory if options.directory is not None else _directory.from_environment()
     try:
         if options.what == "name":
@@ -66,7 +66,7 @@ def _name_or_render(arguments: "List[str]") -> int:
             raise OSError("there is no segment of the directory %s: nothing has counted there yet" % directory)
         if directory is not None:
             # This page is of one segment.
-            for other in [segment.path for segment in segments.beside(directory)] + multiprocess.files_of(directory):
+            for other in [segment.path for segment in segments.further_segments(directory)] + multiprocess.files_of(directory):
                 print("shmetrics: not on this page: %s" % other, file=sys.stderr)
     except OSError as error:
         print("shmetrics: %s" % error, file=sys.stderr)

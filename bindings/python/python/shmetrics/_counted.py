@@ -1,4 +1,4 @@
-"""What is on a page already, as it counts into the segment."""
+"""Which metrics of a registry count into the segment, and so are on its page already."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ._native import Segment
 
 
 def is_native_of(collector: Any, segment: Any) -> bool:
-    """Whether it is a metric of this package's own, in this segment."""
+    """Whether it is a metric of the native API in this segment."""
     own = getattr(collector, "_segment", None)
     return isinstance(own, Segment) and own.path is not None and own.path == segment.path
 
@@ -20,5 +20,5 @@ def counts_into_segment(collector: Any) -> bool:
     children = getattr(collector, "_metrics", None)
     if not isinstance(children, dict) or not hasattr(collector, "_metric_init"):
         return False
-    # Of one whose family is refused the children are this process' own.
+    # If the family was refused, the children are in process memory.
     return not children or any(hasattr(child, "_shmetrics") for child in list(children.values()))

@@ -1,5 +1,5 @@
-"""Whether OpenMetrics pages have ``_created`` samples: on request only, as each is a series more
-for the scraper.
+"""Whether OpenMetrics pages have ``_created`` samples. They are off by default, as each is a
+further series for the scraper.
 """
 
 from __future__ import annotations

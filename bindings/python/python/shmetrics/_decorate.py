@@ -1,4 +1,6 @@
-"""Decorated functions: each call runs in a context manager, a coroutine's until it has ended."""
+"""Decorated functions: each call runs in a context manager. For a coroutine it lasts until the
+coroutine ends.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""PROMETHEUS_MULTIPROC_DIR, and the segment that counts instead of its files.
+"""Which segment a PROMETHEUS_MULTIPROC_DIR stands for.
 
-The directory holds a *marker*: a small file that names the segment. Whoever sees the directory,
-under whatever path and in whichever container, finds the same name; whoever removes the marker,
-with the directory or in it, starts anew. The name ends in a random number, so two directories never
-have one segment. docs/python.md has the rules.
+The directory contains a *marker*: a small file that names the segment. All processes that share the
+directory find the same name, under any path and in any container. A process that finds no marker,
+because the directory or the file was removed, starts a new segment. The name ends in a random
+number, so two directories never share a segment. docs/python.md has the rules.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ._native import Segment, file_system
 
-#: Of segments of directories, and of those of ``shmetrics-run``.
+#: The beginnings of names: of directories' segments, and of those of ``shmetrics-run``.
 PREFIX = "multiproc:"
 RUN_PREFIX = "run:"
-#: The marker. prometheus_client takes it for one of its own files: it shows what is in it, a note,
-#: and wipes it with the others.
+#: The marker's file name. prometheus_client takes the marker for one of its own files: it shows the
+#: note in it, and wipes it with the others.
 MARKER = "gauge_max_shmetrics.db"
 _NOTE = "shmetrics_segment_not_read"
 _HELP = (
@@ -31,15 +31,14 @@ _HELP = (
 )
 _MAGIC = b"\nshmetrics-marker 1 "
 _LONGEST_MARKER = 4096
-#: What a segment's name may have.
+#: The characters that a segment's name may contain as they are.
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _LONGEST = 189
 _HEX = frozenset("0123456789abcdef")
-#: Unused segments of one directory's path that other mount namespaces may want back.
+#: How many unused segments of one path stay, as another mount namespace may use them again.
 _KEPT = 16
 
-# Kinds of file systems (statfs) on which the numbers of files, or of the file system, may change
-# while they are in use.
+# File systems (by statfs) on which a file's inode, or the device number, may change during use.
 _INODES_CHANGE = frozenset((0x65735546, 0x01021997))  # FUSE, 9p
 # NFS, CIFS, SMB2, SMB, Ceph, AFS
 _DEVICES_CHANGE = frozenset((0x6969, 0xFF534D42, 0xFE534D42, 0x517B, 0x00C36400, 0x5346414F))
@@ -49,19 +48,19 @@ _MEMORY = frozenset((0x01021994, 0x858458F6, 0x958458F6))  # tmpfs, ramfs, huget
 
 
 class MarkerError(OSError):
-    """The marker is there, and does not say which segment counts."""
+    """The marker exists, but does not say which segment counts."""
 
 
 def from_environment() -> Optional[str]:
-    """The directory that the environment names, as prometheus_client reads it."""
+    """The directory in the environment, as prometheus_client reads it."""
     return os.environ.get("PROMETHEUS_MULTIPROC_DIR") or os.environ.get("prometheus_multiproc_dir") or None
 
 
 # -- Names ----------------------------------------------------------------------------------------
 
 
-def _code(data: bytes, bits: int) -> int:
-    """FNV-1a, as it needs no module of its own, folded."""
+def _fnv1a(data: bytes, bits: int) -> int:
+    """FNV-1a, folded to so many bits. hashlib would be an import at the start of each process."""
     code = 0x6C62272E07BB014262B821756295C58D
     for byte in data:
         code = ((code ^ byte) * 0x0000000001000000000000000000013B) % (1 << 128)
@@ -69,14 +68,14 @@ def _code(data: bytes, bits: int) -> int:
 
 
 def _encoded(path: str) -> str:
-    """``/tmp/my dir`` is ``:tmp:my@20dir``."""
+    """Encodes a path: ``/tmp/my dir`` is ``:tmp:my@20dir``."""
     text = "".join(
         ":" if c == "/" else c if c in _PLAIN else "".join("@%02x" % b for b in c.encode("utf-8", "surrogateescape"))
         for c in path
     )
     if len(text) <= _LONGEST:
         return text
-    return text[: _LONGEST - 34] + "@@%032x" % _code(os.fsencode(path), 128)
+    return text[: _LONGEST - 34] + "@@%032x" % _fnv1a(os.fsencode(path), 128)
 
 
 def _decoded(text: str) -> Optional[str]:
@@ -96,14 +95,13 @@ def _decoded(text: str) -> Optional[str]:
 class Name(NamedTuple):
     """The parts of a segment's name."""
 
-    #: Stays the same over restarts and wipes.
+    #: The encoded path, which stays the same over restarts and wipes.
     stem: str
-    #: Which directory it is.
+    #: A number that tells directories with one path apart.
     identity: str
-    #: From where the directory was seen when the name was made: see ``viewpoint``. Empty where
-    #: nobody knows.
-    view: str
-    #: Of a segment beside the first one: whose it is, as ``u1000``.
+    #: The mount namespace in which the name was made: see ``mount_namespace``. Empty if unknown.
+    namespace: str
+    #: Of a side segment: its user, such as ``u1000``.
     user: str
 
 
@@ -113,36 +111,36 @@ def split(segment: str) -> Optional[Name]:
         return None
     stem, _, rest = segment.rpartition(":")
     identity, _, rest = rest.partition(".")
-    view, _, user = rest.partition(".")
-    if len(identity) != 16 or not _HEX.issuperset(identity) or not _HEX.issuperset(view):
+    namespace, _, user = rest.partition(".")
+    if len(identity) != 16 or not _HEX.issuperset(identity) or not _HEX.issuperset(namespace):
         return None
-    return Name(stem, identity, view, user)
+    return Name(stem, identity, namespace, user)
 
 
 def stem_of(real: str) -> str:
     return PREFIX + _encoded(real)
 
 
-_view: "Tuple[Any, str]" = (None, "")
+_namespace_cache: "Tuple[Any, str]" = (None, "")
 
 
-def viewpoint() -> str:
-    """From where this process sees paths: its mount namespace and its root, as a number."""
-    global _view
+def mount_namespace() -> str:
+    """A number for this process' mount namespace and root directory."""
+    global _namespace_cache
     try:
         link = os.stat("/proc/self/ns/mnt")
         root = os.stat("/")
     except OSError:
         return ""
     key = (link.st_ino, root.st_dev, root.st_ino)
-    if _view[0] != key:
-        _view = (key, "%016x" % _code(("%s:%d:%d" % (_namespace(link.st_ino), root.st_dev, root.st_ino)).encode(), 64))
-    return _view[1]
+    if _namespace_cache[0] != key:
+        _namespace_cache = (key, "%016x" % _fnv1a(("%s:%d:%d" % (_namespace_text(link.st_ino), root.st_dev, root.st_ino)).encode(), 64))
+    return _namespace_cache[1]
 
 
-def _namespace(inode: int) -> str:
-    """The mount namespace. Its inode goes to another one after its end; from Linux 6.11 on there is
-    a number that does not.
+def _namespace_text(inode: int) -> str:
+    """The mount namespace as a text. From Linux 6.11 on it has a unique number. Its inode is used
+    again after its end.
     """
     try:
         from fcntl import ioctl
@@ -157,9 +155,9 @@ def _namespace(inode: int) -> str:
 # -- The marker -----------------------------------------------------------------------------------
 
 
-def _seen(real: str, marker: os.stat_result) -> Tuple[int, int]:
-    """The numbers that tell this marker from a copy of it: those of its file system and of its
-    file; 0 where they may change.
+def _file_numbers(real: str, marker: os.stat_result) -> Tuple[int, int]:
+    """The numbers of the marker's file system and file, by which a copy is recognised; 0 where they
+    may change.
     """
     try:
         kind = file_system(real) & 0xFFFFFFFF
@@ -172,8 +170,8 @@ def _seen(real: str, marker: os.stat_result) -> Tuple[int, int]:
 def read(real: str) -> Optional[str]:
     """The segment that the directory's marker names; ``None`` without a marker.
 
-    A marker that came with a copy of the directory, such as a layer of a container's image, was
-    made elsewhere: there, it names a segment of its own.
+    A marker may be a copy, such as one in a layer of a container's image. A copy stands for a
+    segment of its own.
     """
     path = os.path.join(real, MARKER)
     for attempt in range(10):
@@ -190,22 +188,22 @@ def read(real: str) -> Optional[str]:
             data = os.read(descriptor, _LONGEST_MARKER)
         finally:
             os.close(descriptor)
-        found = _parsed(data)
+        found = _parse_marker(data)
         if found is not None:
             name, device, inode = found
-            here = _seen(real, status)
+            here = _file_numbers(real, status)
             if (device, inode) == here:
                 return name.decode()
             parts = split(name.decode())
             assert parts is not None
-            code = _code(b"%s:%d:%d" % (name, *here), 64)
+            code = _fnv1a(b"%s:%d:%d" % (name, *here), 64)
             return "%s:%016x" % (parts.stem, code)
-        # Where files cannot be linked, its maker may be at work.
+        # On file systems without links, its creator may still be writing.
         time.sleep(0.005 * attempt)
     raise MarkerError(errno.EINVAL, "%s is damaged" % path)
 
 
-def _parsed(data: bytes) -> "Optional[Tuple[bytes, int, int]]":
+def _parse_marker(data: bytes) -> "Optional[Tuple[bytes, int, int]]":
     try:
         _, found, line = data.rpartition(_MAGIC)
         if not found or not line.endswith(b"\n"):
@@ -219,9 +217,9 @@ def _parsed(data: bytes) -> "Optional[Tuple[bytes, int, int]]":
         return None
 
 
-def _content(name: str, seen: Tuple[int, int]) -> bytes:
-    """As a file of prometheus_client: how much of it is used, and a value. What is behind that is
-    ours.
+def _marker_content(name: str, seen: Tuple[int, int]) -> bytes:
+    """The content in prometheus_client's format: the number of bytes in use, and one value. Our
+    line comes after these bytes.
     """
     parts = split(name)
     assert parts is not None
@@ -237,26 +235,26 @@ def _content(name: str, seen: Tuple[int, int]) -> bytes:
 
 
 def _note_values() -> int:
-    """How many numbers an entry of prometheus_client's files has. Each version fails at the files
-    of others: where it is not known which one reads, there is no note.
+    """How many numbers an entry of prometheus_client's files has; 0 if the version is not known.
+    Each version fails at the files of the others, so then there is no note.
     """
     module = sys.modules.get("prometheus_client.mmap_dict")
     try:
-        # Before 0.16 there is no help in the key.
+        # Before 0.16 the key contains no help text.
         if module is None or module.mmap_key.__code__.co_argcount != 5:
             return 0
     except AttributeError:
         return 0
-    # From 0.18 on, with a time.
+    # From 0.18 on an entry has a time.
     return 2 if hasattr(module, "_pack_two_doubles") else 1
 
 
-def _make(real: str, stem: str) -> None:
-    """Puts a marker into the directory. Of several processes that do so at a time, one succeeds;
-    for the others it is there.
+def _create_marker(real: str, stem: str) -> None:
+    """Creates the marker. If several processes do so at once, one succeeds, and the others find the
+    marker.
     """
-    view = viewpoint()
-    name = "%s:%s%s" % (stem, os.urandom(8).hex(), "." + view if view else "")
+    namespace = mount_namespace()
+    name = "%s:%s%s" % (stem, os.urandom(8).hex(), "." + namespace if namespace else "")
     path = os.path.join(real, MARKER)
     temporary: Optional[str] = None
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -266,7 +264,7 @@ def _make(real: str, stem: str) -> None:
         temporary = os.path.join(real, ".shmetrics-%s" % os.urandom(8).hex())
         descriptor = os.open(temporary, flags | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        content = _content(name, _seen(real, os.fstat(descriptor)))
+        content = _marker_content(name, _file_numbers(real, os.fstat(descriptor)))
         _write(descriptor, content)
         directory = os.stat(real)
         if os.geteuid() == 0:
@@ -274,13 +272,13 @@ def _make(real: str, stem: str) -> None:
                 os.fchown(descriptor, directory.st_uid, directory.st_gid)
             except OSError:
                 pass
-        # Whoever comes into the directory may know the name: it is no secret.
+        # The name is no secret: a user who may enter the directory may know it.
         os.fchmod(descriptor, 0o644)
         try:
             if temporary is None:
                 at = os.open(real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 try:
-                    # Only with a descriptor of a directory does Python have the link followed.
+                    # Python follows the link only if a directory's descriptor is given.
                     os.link("/proc/self/fd/%d" % descriptor, MARKER, dst_dir_fd=at, follow_symlinks=True)
                 finally:
                     os.close(at)
@@ -291,7 +289,7 @@ def _make(real: str, stem: str) -> None:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 raise
-            _make_in_place(real, path, name)
+            _create_in_place(real, path, name)
     finally:
         os.close(descriptor)
         if temporary is not None:
@@ -301,16 +299,16 @@ def _make(real: str, stem: str) -> None:
                 pass
 
 
-def _make_in_place(real: str, path: str, name: str) -> None:
-    """For file systems without links: for a moment the marker is there and empty, which ``read``
-    waits out.
+def _create_in_place(real: str, path: str, name: str) -> None:
+    """For file systems without links. The marker is empty for a moment; ``read`` waits for its
+    content.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except FileExistsError:
         return
     try:
-        _write(descriptor, _content(name, _seen(real, os.fstat(descriptor))))
+        _write(descriptor, _marker_content(name, _file_numbers(real, os.fstat(descriptor))))
         os.fchmod(descriptor, 0o644)
     except OSError:
         os.unlink(path)
@@ -327,25 +325,25 @@ def _write(descriptor: int, content: bytes) -> None:
 # -- Which segment --------------------------------------------------------------------------------
 
 
-class Place(NamedTuple):
-    """Where a process counts that is given a directory."""
+class Claim(NamedTuple):
+    """The segment that a process with this directory counts in."""
 
     name: str
-    #: Why there is no marker: then the name is made of the directory's path, and processes
-    #: elsewhere do not find it.
+    #: Why there is no marker. The name is then made of the directory's path.
     problem: Optional[str]
-    #: The segment is another process'; this one must not make it.
+    #: The segment is another process'; this process must not create it.
     is_others: bool = False
 
 
 def _without_marker(real: str, stem: str) -> str:
-    """The name in a directory that takes no marker: processes of this mount namespace agree on it."""
-    view = viewpoint()
-    return "%s:%s%s" % (stem, _identity_without_marker(view, _numbers(real), stem), "." + view if view else "")
+    """The name for a directory that takes no marker. Processes of one mount namespace agree on it.
+    """
+    namespace = mount_namespace()
+    return "%s:%s%s" % (stem, _identity_without_marker(namespace, _numbers(real), stem), "." + namespace if namespace else "")
 
 
-def _identity_without_marker(view: str, numbers: Tuple[int, int], stem: str) -> str:
-    return "%016x" % _code(("%s:%d:%d:%s" % (view, *numbers, stem)).encode(), 64)
+def _identity_without_marker(namespace: str, numbers: Tuple[int, int], stem: str) -> str:
+    return "%016x" % _fnv1a(("%s:%d:%d:%s" % (namespace, *numbers, stem)).encode(), 64)
 
 
 def _numbers(real: str) -> Tuple[int, int]:
@@ -357,12 +355,12 @@ def _numbers(real: str) -> Tuple[int, int]:
 
 
 def same_directory(path: str) -> "List[Tuple[str, bool]]":
-    """Segments of a directory that takes no marker, made by processes that see the directory from
-    other mount namespaces or under other paths; and whether a process counts in each. The newest is
-    the first.
+    """Segments of a directory that takes no marker, created by processes that see the directory
+    from other mount namespaces or under other paths; and whether a process counts in each. The
+    newest is the first.
 
-    The identity in such a name is made of the directory's numbers, which all of them see, and of
-    what else is in the name.
+    The identity in such a name is made of the directory's device and inode, which all these
+    processes see, and of the other parts of the name.
     """
     real = os.path.realpath(path)
     numbers = _numbers(real)
@@ -378,13 +376,13 @@ def same_directory(path: str) -> "List[Tuple[str, bool]]":
         parts = split(segment)
         if parts is None or parts.user:
             continue
-        if parts.identity == _identity_without_marker(parts.view, numbers, parts.stem):
+        if parts.identity == _identity_without_marker(parts.namespace, numbers, parts.stem):
             found.append((segment, is_in_use(segment)))
-    return sorted(found, key=lambda each: _made(each[0]), reverse=True)
+    return sorted(found, key=lambda each: _created_at(each[0]), reverse=True)
 
 
 def is_in_use(segment: str) -> bool:
-    """Whether a process counts in the segment; no, where this process may not know."""
+    """Whether a process counts in the segment. False if this process may not know."""
     try:
         return Segment.is_in_use(segment)
     except (OSError, ValueError):
@@ -410,7 +408,7 @@ def _obstacle(real: str) -> Optional[str]:
     return None if may_write(real) else "user %d may not write into it" % os.geteuid()
 
 
-def _listed(stem: str) -> "List[str]":
+def _segments_with_stem(stem: str) -> "List[str]":
     """The segments with this stem."""
     try:
         segments = [segment for segment in Segment.list() if segment.startswith(stem + ":")]
@@ -419,22 +417,20 @@ def _listed(stem: str) -> "List[str]":
     return [segment for segment in segments if getattr(split(segment), "stem", None) == stem]
 
 
-def _in_use(stem: str) -> Optional[str]:
-    """The segment that processes count in which have the directory from before its marker was
-    wiped.
-    """
-    view = viewpoint()
+def _segment_in_use(stem: str) -> Optional[str]:
+    """The segment in use by processes that found the directory's marker before it was wiped."""
+    namespace = mount_namespace()
     found = []
-    for segment in _listed(stem):
+    for segment in _segments_with_stem(stem):
         parts = split(segment)
-        if parts is None or parts.view != view or not view:
+        if parts is None or parts.namespace != namespace or not namespace:
             continue
         if is_in_use(segment):
             found.append(segment[: -len(parts.user) - 1] if parts.user else segment)
-    return max(found, key=_made, default=None)
+    return max(found, key=_created_at, default=None)
 
 
-def _made(segment: str) -> float:
+def _created_at(segment: str) -> float:
     try:
         return os.lstat(file_of(segment)).st_mtime
     except OSError:
@@ -445,7 +441,7 @@ def file_of(segment: str) -> str:
     return os.path.join(os.environ.get("SHMETRICS_DIR") or "/dev/shm", "shmetrics-" + segment)
 
 
-def claim(path: str, stem: Optional[str] = None) -> Place:
+def claim(path: str, stem: Optional[str] = None) -> Claim:
     """The segment to count in."""
     real = os.path.realpath(path)
     stem = stem if stem is not None else stem_of(real)
@@ -453,30 +449,30 @@ def claim(path: str, stem: Optional[str] = None) -> Place:
         try:
             named = read(real)
         except MarkerError as error:
-            if error.errno != errno.EINVAL or not _discarded(real):
+            if error.errno != errno.EINVAL or not _remove_damaged(real):
                 return _claim_without_marker(real, stem, str(error.strerror))
             continue
         if named is not None:
-            return Place(named, None)
-        others = _in_use(stem)
+            return Claim(named, None)
+        others = _segment_in_use(stem)
         if others is not None:
-            return Place(others, None, is_others=True)
+            return Claim(others, None, is_others=True)
         try:
-            _make(real, stem)
+            _create_marker(real, stem)
         except OSError as error:
             return _claim_without_marker(real, stem, "%s: %s" % (error.filename or real, error.strerror))
     return _claim_without_marker(real, stem, "%s keeps being wiped" % real)
 
 
-def _claim_without_marker(real: str, stem: str, problem: str) -> Place:
+def _claim_without_marker(real: str, stem: str, problem: str) -> Claim:
     for segment, used in same_directory(real):
         if used:
-            return Place(segment, problem, is_others=True)
-    return Place(_without_marker(real, stem), problem)
+            return Claim(segment, problem, is_others=True)
+    return Claim(_without_marker(real, stem), problem)
 
 
-def _discarded(real: str) -> bool:
-    """Removes a marker that says nothing, as a full disk leaves it behind."""
+def _remove_damaged(real: str) -> bool:
+    """Removes a marker without content, as a full disk leaves it behind."""
     try:
         os.unlink(os.path.join(real, MARKER))
         return True
@@ -485,11 +481,11 @@ def _discarded(real: str) -> bool:
 
 
 def find(path: str, counted: Optional[str] = None) -> Tuple[str, bool]:
-    """The segment to read, and whether it must be there: the process that made the marker has
+    """The segment to read, and whether it must exist: the process that created the marker has
     counted in it. ``counted``: the segment that this process counts in for the directory.
 
-    An empty page is right where no process has counted. That is known where this process could put
-    a marker into the directory, as then the others could too. Elsewhere the page is an error.
+    An empty page is right only if no process has counted. This is known if this process could
+    create a marker, as then the counting processes could, too. Otherwise the page is an error.
     """
     real = os.path.realpath(path)
     named = read(real)
@@ -499,7 +495,7 @@ def find(path: str, counted: Optional[str] = None) -> Tuple[str, bool]:
         return counted, False
     stem = stem_of(real)
     own = _without_marker(real, stem)
-    used = _in_use(stem)
+    used = _segment_in_use(stem)
     if used is not None or os.path.lexists(file_of(own)):
         return used or own, False
     others = same_directory(real)
@@ -523,27 +519,25 @@ def find(path: str, counted: Optional[str] = None) -> Tuple[str, bool]:
 
 
 def is_without_marker(path: str, segment: str) -> bool:
-    """Whether the name is one that processes make for this directory when it takes no marker."""
+    """Whether the name is one that processes make for this directory if it takes no marker."""
     parts = split(segment)
     numbers = _numbers(os.path.realpath(path))
-    return parts is not None and parts.identity == _identity_without_marker(parts.view, numbers, parts.stem)
+    return parts is not None and parts.identity == _identity_without_marker(parts.namespace, numbers, parts.stem)
 
 
-def others(name: str) -> "List[str]":
-    """Segments beside this one: of users that may not write to it, and may write into the
-    directory.
-    """
-    return [segment for segment in _listed(name.rpartition(":")[0]) if segment.startswith(name + ".u")]
+def side_segments(name: str) -> "List[str]":
+    """Side segments of a segment: of users who may not write to it."""
+    return [segment for segment in _segments_with_stem(name.rpartition(":")[0]) if segment.startswith(name + ".u")]
 
 
 # -- Who may use it -------------------------------------------------------------------------------
 
 
-def access(path: str, name: str) -> "Dict[str, Any]":
-    """A new segment's owner, group and mode, and whose segments are trusted: as the directory says,
+def access_options(path: str, name: str) -> "Dict[str, Any]":
+    """Options for opening a segment: owner, group, mode and trusted users. The directory decides,
     unless the environment does.
 
-    People change the owner and the mode of the directory so that all processes may count in it.
+    People set the owner and the mode of the directory so that all processes may count.
     """
     given: "Dict[str, Any]" = {}
     try:
@@ -565,11 +559,11 @@ def access(path: str, name: str) -> "Dict[str, Any]":
         if os.geteuid() == 0 or status.st_gid in os.getgroups():
             given["group"] = status.st_gid
         elif "mode" in given:
-            # The bits are for a group that this process cannot name.
+            # The permissions are for a group that this process cannot give to a file.
             given["mode"] &= ~0o060
     trusted: "List[Any]" = [*_trusted(), status.st_uid]
     if shared and bits & 0o022:
-        # Whoever writes into the directory could as well remove what is in it.
+        # A user who may write into the directory could also remove its files.
         try:
             file = os.lstat(file_of(name))
             if bits & 0o002 or file.st_gid == status.st_gid:
@@ -599,8 +593,8 @@ def is_trusted(uid: int) -> bool:
 
 
 def may_add(path: str, segment: str) -> bool:
-    """Whether a further segment of the directory is of a user who may write into the directory, or
-    whom SHMETRICS_TRUST names.
+    """Whether the owner of a further segment of the directory may write into the directory, or is
+    named by SHMETRICS_TRUST.
     """
     parts = split(segment)
     try:
@@ -618,12 +612,12 @@ def may_add(path: str, segment: str) -> bool:
 # -- What is left over ----------------------------------------------------------------------------
 
 
-def is_gone(segment: str) -> bool:
-    """Whether the directory that the segment stands for is there no more, or was wiped. Only who
-    sees the path as the maker of the segment did can tell.
+def is_orphaned(segment: str) -> bool:
+    """Whether the directory of the segment is gone or was wiped. Only processes in the mount
+    namespace of the segment's creator can tell.
     """
     parts = split(segment)
-    if parts is None or not parts.view or parts.view != viewpoint() or not segment.startswith(PREFIX):
+    if parts is None or not parts.namespace or parts.namespace != mount_namespace() or not segment.startswith(PREFIX):
         return False
     try:
         real = _decoded(parts.stem[len(PREFIX) :])
@@ -640,13 +634,13 @@ def is_gone(segment: str) -> bool:
         return False  # who may not look cannot tell
     first = segment[: -len(parts.user) - 1] if parts.user else segment
     if named is None:
-        # Without a marker, or wiped.
+        # The directory takes no marker, or was wiped.
         return first != _without_marker(real, parts.stem)
     return first != named
 
 
-def why_no_name(name: str) -> Optional[str]:
-    """Why a segment cannot be called so; ``None`` if it can."""
+def invalid_name_reason(name: str) -> Optional[str]:
+    """Why a segment cannot have this name; ``None`` if it can."""
     try:
         Segment.is_in_use(name)
     except ValueError as error:
@@ -663,8 +657,8 @@ def why_no_name(name: str) -> Optional[str]:
 
 
 def sweep(kept: str = "") -> None:
-    """Removes segments that no process has open for counting: those of directories that are gone,
-    and, of the unused ones with the same stem as ``kept``, whoever made them, all but the newest.
+    """Removes segments that no process has open for counting: all whose directory is gone, and the
+    oldest of those with the same stem as ``kept``.
     """
     stem = kept.rpartition(":")[0]
     try:
@@ -673,18 +667,18 @@ def sweep(kept: str = "") -> None:
         return
     unused = []
     for segment in segments:
-        # One that cannot be looked at or removed keeps no other one.
+        # An error at one segment does not keep the others from being removed.
         try:
             parts = split(segment)
             if parts is None or segment == kept or segment.startswith(kept + ".u"):
                 continue
-            if is_gone(segment):
+            if is_orphaned(segment):
                 remove_unused(segment)
             elif parts.stem == stem and not Segment.is_in_use(segment):
                 unused.append(segment)
         except Exception:
             continue
-    unused.sort(key=_made)
+    unused.sort(key=_created_at)
     for segment in unused[:-_KEPT]:
         try:
             remove_unused(segment)
@@ -693,8 +687,8 @@ def sweep(kept: str = "") -> None:
 
 
 def remove_unused(segment: str) -> None:
-    """Removes a segment that no process has open for counting. Root does so with other users' too,
-    though it trusts them not.
+    """Removes a segment that no process has open for counting. Root removes segments of other
+    users, too.
     """
     try:
         Segment.remove_if_unused(segment)

@@ -1,4 +1,5 @@
-"""Families of collectors as bytes, in all formats, with names escaped as on the rest of the page."""
+"""Families of collectors as bytes, in all formats, with names escaped as on the rest of the page.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +9,12 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from . import _names
 
-#: Types that the texts and protobuf show as others.
-_SHOWN = {"info": "gauge", "stateset": "gauge", "gaugehistogram": "histogram", "unknown": "untyped"}
-#: Families with several samples for a series: what is escaped is the family's name, and the
-#: suffixes stay.
+#: How Prometheus' text and protobuf formats call types that they do not have.
+_TEXT_TYPES = {"info": "gauge", "stateset": "gauge", "gaugehistogram": "histogram", "unknown": "untyped"}
+#: Types with several samples for a series. The family's name is escaped, and the suffix is kept.
 _SUFFIXED = ("histogram", "gaugehistogram", "summary")
-#: Samples that the texts have no place for: they come as gauges.
-_APART = ("_created", "_gsum", "_gcount")
+#: Samples for which the text formats have no place. They are shown as gauges.
+_AS_GAUGES = ("_created", "_gsum", "_gcount")
 
 
 def number(value: float) -> str:
@@ -39,21 +39,21 @@ def _sample_name(metric: Any, name: str, escaping: str) -> str:
 
 
 def _suffix(metric: Any) -> str:
-    """What the samples have behind the family's name, where all have the same."""
+    """The suffix of the samples' names, where all samples have the same."""
     return {"counter": "_total", "info": "_info"}.get(metric.type, "")
 
 
-def _shown_name(metric: Any) -> str:
+def _sample_family(metric: Any) -> str:
     return str(metric.name) + _suffix(metric)
 
 
 def _openmetrics_name(metric: Any, escaping: str) -> str:
-    """The family's name such that its samples' begin with it: what is escaped is the name with the
-    suffix.
+    """The family's name, with which the names of its samples begin. The name with the suffix is
+    escaped.
     """
     if escaping == _names.ALLOWUTF8 or _names.is_metric(metric.name):
         return str(metric.name)
-    shown = _names.metric(_shown_name(metric), escaping)
+    shown = _names.metric(_sample_family(metric), escaping)
     return shown[: len(shown) - len(_suffix(metric))]
 
 
@@ -103,9 +103,8 @@ def _native(value: Any) -> str:
     return "{%s}" % ",".join(fields)
 
 
-def wanted(metrics: "Iterable[Any]", names: "Optional[set[str]]") -> "Iterable[Tuple[Any, List[Any]]]":
-    """The families with their samples, of these names only. A family of which nothing is left is
-    none.
+def filtered(metrics: "Iterable[Any]", names: "Optional[set[str]]") -> "Iterable[Tuple[Any, List[Any]]]":
+    """The families with their samples of these names. Families without such samples are left out.
     """
     for metric in metrics:
         samples = [s for s in metric.samples if names is None or s[0] in names]
@@ -116,7 +115,7 @@ def wanted(metrics: "Iterable[Any]", names: "Optional[set[str]]") -> "Iterable[T
 def text(
     metrics: "Iterable[Any]", openmetrics: bool, escaping: str, names: "Optional[set[str]]" = None, version: int = 1
 ) -> bytes:
-    """Text of a version of OpenMetrics, without its end, or of Prometheus."""
+    """The text in Prometheus' format, or in a version of OpenMetrics without its last line."""
     lines: "List[str]" = []
 
     def head(name: str, documentation: str, kind: str) -> str:
@@ -125,7 +124,7 @@ def text(
         lines.append("# TYPE %s %s\n" % (name, kind))
         return name
 
-    for metric, samples in wanted(metrics, names):
+    for metric, samples in filtered(metrics, names):
         if openmetrics:
             name = head(_openmetrics_name(metric, escaping), metric.documentation, metric.type)
             if metric.unit:
@@ -134,12 +133,12 @@ def text(
                 if version >= 2 or len(sample) < 6 or sample[5] is None:
                     lines.append(_line(metric, sample, escaping, True))
             continue
-        head(_names.metric(_shown_name(metric), escaping), metric.documentation, _SHOWN.get(metric.type, metric.type))
+        head(_names.metric(_sample_family(metric), escaping), metric.documentation, _TEXT_TYPES.get(metric.type, metric.type))
         apart: "Dict[str, List[str]]" = {}
         for sample in samples:
             if len(sample) > 5 and sample[5] is not None:
                 continue
-            suffix = next((suffix for suffix in _APART if sample[0] == metric.name + suffix), None)
+            suffix = next((suffix for suffix in _AS_GAUGES if sample[0] == metric.name + suffix), None)
             to = lines if suffix is None else apart.setdefault(suffix, [])
             to.append(_line(metric, sample, escaping, False))
         for suffix, more in sorted(apart.items()):
@@ -148,7 +147,7 @@ def text(
     return "".join(lines).encode("utf-8", "replace")
 
 
-# The protobuf format: io.prometheus.client.MetricFamily, each behind its length.
+# The protobuf format: messages io.prometheus.client.MetricFamily, each after its length.
 
 _TYPES = {"counter": 0, "gauge": 1, "summary": 2, "untyped": 3, "histogram": 4, "gaugehistogram": 5}
 
@@ -187,7 +186,7 @@ def _pairs(pairs: "Iterable[Tuple[str, str]]") -> bytes:
     return b"".join(_bytes(1, _string(1, name) + _string(2, value)) for name, value in pairs)
 
 
-def _when(field: int, seconds: Any) -> bytes:
+def _timestamp(field: int, seconds: Any) -> bytes:
     whole = math.floor(float(seconds))
     nanoseconds = seconds.nsec if hasattr(seconds, "nsec") else round((float(seconds) - whole) * 1e9)
     return _bytes(field, _whole(1, whole) + _whole(2, int(nanoseconds)))
@@ -196,7 +195,7 @@ def _when(field: int, seconds: Any) -> bytes:
 def _message_of_exemplar(field: int, exemplar: Any) -> bytes:
     if not exemplar:
         return b""
-    when = b"" if exemplar.timestamp is None else _when(3, exemplar.timestamp)
+    when = b"" if exemplar.timestamp is None else _timestamp(3, exemplar.timestamp)
     return _bytes(field, _pairs(sorted(exemplar.labels.items())) + _double(2, exemplar.value) + when)
 
 
@@ -209,33 +208,33 @@ class _Series:
 
     def __init__(self) -> None:
         self.values: "Dict[str, Any]" = {}
-        self.marks: "List[Any]" = []
+        self.points: "List[Any]" = []
 
 
-def _mark(of: str) -> float:
+def _bound(of: str) -> float:
     return float(of.replace("Inf", "inf"))
 
 
 def _message(metric: Any, kind: str, series: _Series) -> bytes:
-    """The value of a series, and when it was taken."""
+    """The message of a series' value, with its creation time."""
     values = series.values
 
     def value(suffix: str) -> float:
         return float(values[suffix][2]) if suffix in values else 0.0
 
     def created(field: int) -> bytes:
-        return _when(field, values["_created"][2]) if "_created" in values else b""
+        return _timestamp(field, values["_created"][2]) if "_created" in values else b""
 
     if kind == "counter":
         total = values.get("_total") or values.get("")
         exemplar = _message_of_exemplar(2, total[4]) if total is not None and len(total) > 4 else b""
         return _bytes(3, _double(1, 0.0 if total is None else float(total[2])) + exemplar + created(3))
     if kind == "summary":
-        quantiles = b"".join(_bytes(3, _double(1, _mark(s[1]["quantile"])) + _double(2, s[2])) for s in series.marks)
+        quantiles = b"".join(_bytes(3, _double(1, _bound(s[1]["quantile"])) + _double(2, s[2])) for s in series.points)
         return _bytes(4, _whole(1, int(value("_count"))) + _double(2, value("_sum")) + quantiles + created(4))
     if kind in ("histogram", "gaugehistogram"):
         prefix = "_g" if kind == "gaugehistogram" else "_"
-        buckets = sorted(series.marks, key=lambda s: _mark(s[1]["le"]))
+        buckets = sorted(series.points, key=lambda s: _bound(s[1]["le"]))
         count = value(prefix + "count") if prefix + "count" in values else float(buckets[-1][2]) if buckets else 0.0
         native = next((s[5] for s in values.values() if len(s) > 5 and s[5] is not None), None)
         of = _count(1, 4, count) + _double(2, value(prefix + "sum"))
@@ -243,9 +242,9 @@ def _message(metric: Any, kind: str, series: _Series) -> bytes:
             of = _count(1, 4, native.count_value) + _double(2, native.sum_value)
         for s in buckets:
             exemplar = _message_of_exemplar(3, s[4]) if len(s) > 4 else b""
-            # The count says what the last one does.
-            if exemplar or not math.isinf(_mark(s[1]["le"])):
-                of += _bytes(3, _count(1, 4, s[2]) + _double(2, _mark(s[1]["le"])) + exemplar)
+            # The message's count is that of the last bucket.
+            if exemplar or not math.isinf(_bound(s[1]["le"])):
+                of += _bytes(3, _count(1, 4, s[2]) + _double(2, _bound(s[1]["le"])) + exemplar)
         if native is not None:
             of += _signed(5, native.schema) + _double(6, native.zero_threshold) + _count(7, 8, native.zero_count)
             for spans, deltas, field in ((native.neg_spans, native.neg_deltas, 9), (native.pos_spans, native.pos_deltas, 12)):
@@ -258,24 +257,24 @@ def _message(metric: Any, kind: str, series: _Series) -> bytes:
 
 
 def protobuf(metrics: "Iterable[Any]", escaping: str, names: "Optional[set[str]]" = None) -> bytes:
-    """Messages, each behind its length."""
+    """The messages, each after its length."""
     out: "List[bytes]" = []
-    for metric, samples in wanted(metrics, names):
-        kind = metric.type if metric.type == "gaugehistogram" else _SHOWN.get(metric.type, metric.type)
+    for metric, samples in filtered(metrics, names):
+        kind = metric.type if metric.type == "gaugehistogram" else _TEXT_TYPES.get(metric.type, metric.type)
         found: "Dict[Any, _Series]" = {}
         special = {"histogram": "le", "gaugehistogram": "le", "summary": "quantile"}.get(kind)
         for sample in samples:
             key = tuple(sorted((k, v) for k, v in sample[1].items() if k != special))
             series = found.setdefault(key, _Series())
             if special in sample[1]:
-                series.marks.append(sample)
+                series.points.append(sample)
             else:
                 suffix = sample[0][len(metric.name) :] if sample[0].startswith(metric.name) else ""
                 series.values["" if kind in ("gauge", "untyped") else suffix] = sample
-        of = _string(1, _names.metric(_shown_name(metric), escaping)) + _string(2, metric.documentation)
+        of = _string(1, _names.metric(_sample_family(metric), escaping)) + _string(2, metric.documentation)
         of += _whole(3, _TYPES[kind])
         for key, series in found.items():
-            first = next(iter([*series.values.values(), *series.marks]))
+            first = next(iter([*series.values.values(), *series.points]))
             when = b"" if first[3] is None else _whole(6, int(float(first[3]) * 1000))
             of += _bytes(4, _pairs(_labels(dict(key), escaping)) + _message(metric, kind, series) + when)
         if metric.unit:

@@ -1,13 +1,13 @@
-"""Gauges whose value a function returns: it is asked whenever this process renders a page, and when
-it is set.
+"""Gauges whose value a function returns. The function is called when it is set, and whenever this
+process renders a page.
 """
 
 from __future__ import annotations
 
 from typing import Any, Callable, Dict, Tuple
 
-#: By the gauge's ``id``. Changed by single steps of the dictionary: a function may do anything, so
-#: no lock is held.
+#: By the gauge's ``id``. A function may do anything, so there is no lock: each change is one
+#: operation of the dictionary.
 _functions: "Dict[int, Tuple[Any, Callable[[], float]]]" = {}
 
 
@@ -20,7 +20,7 @@ def add(gauge: Any, f: "Callable[[], float]") -> None:
 
 
 def refresh() -> None:
-    """Asks all functions. One that fails leaves its gauge as it was."""
+    """Calls all functions. If one fails, its gauge keeps its value."""
     for gauge, f in list(_functions.copy().values()):
         try:
             gauge.set(float(f()))

@@ -20,8 +20,8 @@ Headers = List[Tuple[str, str]]
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Follows redirects with the same method and body, which the standard library leaves to the
-    application to allow.
+    """Follows redirects with the same method and body. The standard library leaves that to
+    applications.
     """
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request:
@@ -53,14 +53,14 @@ def _handler(
 
 
 def default_handler(url: str, method: str, timeout: Optional[float], headers: Headers, data: bytes) -> Callable[[], None]:
-    """Sends over HTTP or HTTPS. Handlers of an application's own may use it."""
+    """Sends over HTTP or HTTPS. Handlers of an application may call it."""
     return _handler(url, method, timeout, headers, data, HTTPHandler)
 
 
 def passthrough_redirect_handler(
     url: str, method: str, timeout: Optional[float], headers: Headers, data: bytes
 ) -> Callable[[], None]:
-    """As ``default_handler``, and sends all of the request to where a redirect leads: only for
+    """As ``default_handler``, and sends the whole request to the target of a redirect. Only for
     gateways that are trusted.
     """
     return _handler(url, method, timeout, headers, data, _Redirects)
@@ -138,8 +138,8 @@ def pushadd_to_gateway(
     handler: Callable[..., Any] = default_handler,
     compression: CompressionType = None,
 ) -> None:
-    """Pushes the page, in the place of metrics of the same names, job and grouping key (POST). As
-    ``push_to_gateway`` otherwise.
+    """Pushes the page, in the place of metrics of the same names, job and grouping key (POST).
+    Otherwise as ``push_to_gateway``.
     """
     _push("POST", gateway, job, registry, grouping_key, timeout, handler, compression)
 
@@ -151,7 +151,7 @@ def delete_from_gateway(
     timeout: Optional[float] = 30,
     handler: Callable[..., Any] = default_handler,
 ) -> None:
-    """Deletes what the gateway has of this job and grouping key."""
+    """Deletes all that the gateway has of this job and grouping key."""
     headers = [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)]
     handler(url=_url(gateway, job, grouping_key), method="DELETE", timeout=timeout, headers=headers, data=b"")()
 
@@ -179,7 +179,7 @@ def _url(gateway: str, job: str, grouping_key: Optional[Dict[str, Any]]) -> str:
 
 
 def _part(name: str, value: str) -> "Tuple[str, str]":
-    """A label in the path. What a path cannot have is in base64."""
+    """A label in the path. Values that a path cannot contain are in base64."""
     if not value:
         return name + "@base64", "="
     if "/" in value or " " in value:

@@ -1,5 +1,4 @@
-"""What the middlewares count, decided in one place: labels, what is excluded, when a request begins
-and ends.
+"""What all middlewares share: metrics, labels, excluded paths, and when a request begins and ends.
 """
 
 from __future__ import annotations
@@ -12,13 +11,14 @@ from ._native import Counter, Gauge, Histogram
 from ._segment import warn
 from .registry import REGISTRY, CollectorRegistry
 
-#: The label of requests that no route takes: a path of a client's choice must not make a series.
+#: The label of requests that match no route. A path is a client's choice, so it must not make a
+#: series.
 UNMATCHED = "unmatched"
-#: Registered methods. A client may send any other token as well.
+#: Registered methods. A client may send any other token.
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"))
-#: The status of requests whose client went away, or that were cancelled, before the answer began.
+#: The status of requests that were cancelled, or whose client went away, before the response began.
 GONE = "499"
-#: The status of requests that the application failed to answer: servers send it then.
+#: The status of requests that the application did not answer: the server sends it then.
 FAILED = "500"
 
 _OWN_LABELS = ("app_name", "method", "endpoint", "http_status", "le")
@@ -94,8 +94,8 @@ class RequestMetrics:
         return any(pattern.fullmatch(path) for pattern in self._excluded)
 
     def begin(self, method: str, context: Any, route: "Optional[Callable[[], Optional[str]]]" = None) -> "Request":
-        """A request begins. ``route`` is what the framework says of it, unless the middleware has a
-        function of its own.
+        """Begins a request. ``route`` returns the framework's template, for middlewares without
+        ``endpoint``.
         """
         self._now.inc()
         return Request(self, method, context, route)
@@ -103,15 +103,15 @@ class RequestMetrics:
     def _labels_of(self, context: Any, route: "Optional[Callable[[], Optional[str]]]") -> "Tuple[str, ...]":
         found: Optional[str] = None
         if self.endpoint is not None:
-            found = _asked(self.endpoint, context, "endpoint")
+            found = _call(self.endpoint, context, "endpoint")
         elif route is not None:
-            found = _asked(lambda _: route(), context, "endpoint")
-        extra = [str(_asked(value, context, "labels", "")) if callable(value) else value for value in self._extra]
+            found = _call(lambda _: route(), context, "endpoint")
+        extra = [str(_call(value, context, "labels", "")) if callable(value) else value for value in self._extra]
         return (UNMATCHED if found is None else str(found), *extra)
 
 
 class Request:
-    """One request. It is counted once and ends once, however often it is told."""
+    """A request. It is counted once and ends once, however often these methods are called."""
 
     __slots__ = ("_of", "_method", "_context", "_route", "_start", "_labels", "_counted", "_ended")
 
@@ -125,23 +125,23 @@ class Request:
         self._counted = False
         self._ended = False
 
-    def note(self) -> None:
-        """The application knows now what the labels are. It may forget before the answer begins."""
+    def read_labels(self) -> None:
+        """Reads the labels now, as the application may drop them before the response begins."""
         if not self._counted:
             self._labels = self._of._labels_of(self._context, self._route)
 
     def answer(self, status: Any) -> None:
-        """The answer begins: it is counted before the client has any of it."""
+        """The response begins. It is counted before the client receives any of it."""
         if self._counted or self._ended:
             return
         of, code = self._of, status_of(status)
         if code == "101":
-            # The connection is another protocol's from here on, such as a websocket's.
+            # From here on the connection has another protocol, such as that of a websocket.
             self._ended = True
             of._now.dec()
             return
         if not self._labels:
-            self.note()
+            self.read_labels()
         self._counted = True
         self._context = self._route = None
         method = self._method.upper()
@@ -149,7 +149,7 @@ class Request:
         of._requests.labels(of.app_name, method if method in METHODS else "other", endpoint, code, *extra).inc()
 
     def end(self, unanswered: str = FAILED) -> None:
-        """The answer is complete, or there will be none: ``unanswered`` is the status then."""
+        """The response is complete, or there will be none: then its status is ``unanswered``."""
         if self._ended:
             return
         of = self._of
@@ -159,11 +159,11 @@ class Request:
             if self._counted:
                 of._latency.labels(of.app_name, *self._labels).observe(perf_counter() - self._start)
         finally:
-            # Last, so that a page with nothing in progress has all that ended.
+            # Last: a page on which nothing is in progress has all requests that ended.
             of._now.dec()
 
     def __del__(self) -> None:
-        # Servers may drop a request without a word, as when the connection breaks.
+        # Servers may drop a request without a call, as when the connection breaks.
         try:
             self.end(GONE)
         except Exception:
@@ -171,14 +171,15 @@ class Request:
 
 
 def status_of(status: Any) -> str:
-    """The three digits of a status: of a number, an enumeration's member, or a status line."""
+    """The three digits of a status, which may be a number, a member of an enumeration, or a status
+    line.
+    """
     text = str(getattr(status, "value", status)).split(" ", 1)[0]
     return text if len(text) == 3 and text.isascii() and text.isdigit() else "invalid"
 
 
-def _asked(f: "Callable[[Any], Any]", context: Any, argument: str, otherwise: Any = None) -> Any:
-    """What a function of the application, or of its framework's routes, returns. Its failure must
-    not become the request's.
+def _call(f: "Callable[[Any], Any]", context: Any, argument: str, otherwise: Any = None) -> Any:
+    """Calls a function of the application or of its framework. If it fails, the request must not.
     """
     try:
         return f(context)

@@ -1,5 +1,4 @@
-"""Names of metrics and labels as pages have them. A name that is plain stays as it is, whatever the
-escaping.
+"""Names of metrics and labels as pages show them. A plain name stays as it is under any escaping.
 """
 
 from __future__ import annotations
@@ -58,5 +57,5 @@ def text(value: str, quotes: bool = True) -> str:
 
 
 def quoted(name: str, plain: bool) -> str:
-    """A name as a line has it: in quotes unless it is plain."""
+    """A name on a line: in quotes unless it is plain."""
     return name if plain else '"%s"' % text(name)

@@ -1,7 +1,7 @@
 """Pages as bytes, and as WSGI and ASGI applications.
 
-Everything that runs when a page is made is imported with the package: a fork while another thread
-imports would leave the child waiting for that module.
+All modules that rendering needs are imported here: the child of a fork during another thread's
+import would wait for that import forever.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ CONTENT_TYPE_PLAIN_0_0_4 = "text/plain; version=0.0.4; charset=utf-8"
 CONTENT_TYPE_PLAIN_1_0_0 = "text/plain; version=1.0.0; charset=utf-8"
 CONTENT_TYPE_LATEST = CONTENT_TYPE_PLAIN_1_0_0
 
-#: Pages of more bytes are compressed in a thread where a loop serves them.
+#: Under an event loop, larger pages are compressed in a thread.
 IN_A_THREAD = 1 << 16
-#: What pages are made of: registries of this package or of prometheus_client, and collectors.
+#: What can be rendered: registries of this package or of prometheus_client, and collectors.
 Registry = Union[CollectorRegistry, RestrictedRegistry, Collector]
 
 
-def _parts(registry: Any) -> "Tuple[Any, Any, Optional[set[str]]]":
-    """The segment of a registry, the families that come from elsewhere, and the names that the page
-    is restricted to.
+def _sources(registry: Any) -> "Tuple[Any, Any, Optional[set[str]]]":
+    """The segment of a registry, the families of its collectors, and the names that it is
+    restricted to.
     """
     names: "Optional[set[str]]" = None
     if isinstance(registry, RestrictedRegistry):
@@ -41,17 +41,17 @@ def _parts(registry: Any) -> "Tuple[Any, Any, Optional[set[str]]]":
 def generate_latest(registry: Registry = REGISTRY, escaping: str = "underscores", *, openmetrics: bool = False) -> bytes:
     """The page in Prometheus' text format, as prometheus_client writes it."""
     _functions.refresh()
-    segment, others, names = _parts(registry)
+    segment, others, names = _sources(registry)
     page = b"# EOF\n" if openmetrics else b""
     if segment is not None:
         page = segment.render_compat(
             openmetrics, names=None if names is None else sorted(names), escaping=escaping, created=_created.is_wanted()
         )
-    return _joined(page, _encode.text(others, openmetrics, escaping, names), openmetrics)
+    return _join(page, _encode.text(others, openmetrics, escaping, names), openmetrics)
 
 
-def _joined(page: bytes, others: bytes, openmetrics: bool) -> bytes:
-    """What does not come from the segment is behind what does."""
+def _join(page: bytes, others: bytes, openmetrics: bool) -> bytes:
+    """Families of collectors come after those of the segment."""
     if others and openmetrics:
         return page[: -len(b"# EOF\n")] + others + b"# EOF\n"
     return page + others
@@ -60,7 +60,7 @@ def _joined(page: bytes, others: bytes, openmetrics: bool) -> bytes:
 def render(exposition: Exposition, registry: Registry, names: "Optional[Iterable[str]]" = None) -> bytes:
     """The page in this format."""
     _functions.refresh()
-    segment, others, restricted = _parts(registry)
+    segment, others, restricted = _sources(registry)
     wanted = set(names) if names is not None else restricted
     openmetrics = exposition.format == "openmetrics"
     page = b"# EOF\n" if openmetrics else b""
@@ -69,24 +69,22 @@ def render(exposition: Exposition, registry: Registry, names: "Optional[Iterable
     if exposition.format == "protobuf":
         return page + _encode.protobuf(others, exposition.escaping, wanted)
     version = 2 if exposition.version == "2.0.0" else 1
-    return _joined(page, _encode.text(others, openmetrics, exposition.escaping, wanted, version), openmetrics)
+    return _join(page, _encode.text(others, openmetrics, exposition.escaping, wanted, version), openmetrics)
 
 
 def render_for(accept: Optional[str], registry: Registry = REGISTRY, names: "Optional[Iterable[str]]" = None) -> Tuple[bytes, str]:
-    """The page for a request with this ``Accept`` header, in any of the formats, and its
-    ``Content-Type``.
-    """
+    """The page for a request with this ``Accept`` header, and its ``Content-Type``."""
     exposition = Exposition(accept or "", created=_created.is_wanted())
     return render(exposition, registry, names), exposition.content_type
 
 
 def choose_encoder(accept_header: Optional[str]) -> Tuple[Callable[[Registry], bytes], str]:
-    """What renders a registry for a request with this ``Accept`` header, and the ``Content-Type``."""
+    """A function that renders a registry for this ``Accept`` header, and the ``Content-Type``."""
     exposition = Exposition(accept_header or "", created=_created.is_wanted())
     return functools.partial(render, exposition), exposition.content_type
 
 
-def answer(
+def page_response(
     registry: Registry, accept: str, accept_encoding: str, query: str, disable_compression: bool
 ) -> "Tuple[List[Tuple[str, str]], bytes]":
     names = parse_qs(query).get("name[]")
@@ -101,20 +99,20 @@ def answer(
 def respond(
     registry: Registry, method: str, accept: str, accept_encoding: str, query: str, disable_compression: bool = False
 ) -> "Tuple[int, List[Tuple[str, str]], bytes]":
-    """Status, headers and body of the answer to a request for a page."""
+    """Status, headers and body of the response to a request for a page."""
     if method == "OPTIONS":
         return 200, [("Allow", "OPTIONS,GET")], b""
     if method not in ("GET", "HEAD"):
         return 405, [("Allow", "OPTIONS,GET")], b"# HTTP 405 Method Not Allowed: use OPTIONS or GET\n"
-    headers, body = answer(registry, accept, accept_encoding, query, disable_compression)
+    headers, body = page_response(registry, accept, accept_encoding, query, disable_compression)
     return 200, headers, body
 
 
-async def respond_later(
+async def respond_async(
     registry: Registry, method: str, accept: str, accept_encoding: str, query: str, disable_compression: bool = False
 ) -> "Tuple[int, List[Tuple[str, str]], bytes]":
-    """The same. A large page is compressed in a thread: that takes longer than all else, and other
-    requests must not wait for it.
+    """As ``respond``. A large page is compressed in a thread, so that other requests of the loop do
+    not wait.
     """
     status, headers, body = respond(registry, method, accept, accept_encoding, query, True)
     if not disable_compression and status == 200 and body and Exposition.accepts_gzip(accept_encoding):
@@ -170,7 +168,7 @@ def make_asgi_app(registry: Registry = REGISTRY, disable_compression: bool = Fal
             raise ValueError("metrics are served over HTTP only")
         method = scope.get("method", "GET")
         of = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope.get("headers", ())]
-        status, headers, page = await respond_later(
+        status, headers, page = await respond_async(
             registry,
             method,
             ",".join(value for name, value in of if name == "accept"),

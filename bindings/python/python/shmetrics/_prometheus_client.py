@@ -1,4 +1,4 @@
-"""What is handed over to prometheus_client."""
+"""Functions that are left to prometheus_client."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 from typing import Any, List
 
 
-def given(module: str, *names: str) -> "List[Any]":
+def import_names(module: str, *names: str) -> "List[Any]":
     """Names of a module of prometheus_client."""
     try:
         of = importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""Which segment this process counts into, and what happens when there is none to be had."""
+"""Which segment this process counts into, and what happens if none can be opened."""
 
 from __future__ import annotations
 
@@ -12,31 +12,29 @@ from ._native import Segment
 
 
 class SegmentWarning(RuntimeWarning):
-    """Metrics are not shared, or not all of them. The application goes on."""
+    """Metrics are not shared, or not all of them. The application continues."""
 
 
-# There are no locks here. Warnings run code of the application, which may count; signal handlers
-# and destructors may come in anywhere, and count. A lock held by what they interrupt would never be
-# released. So a segment is opened first, then published by one step of a dictionary, which has one
-# winner, and at last the application is told.
+# This module has no locks. Code of the application may run at any point, and may count: warnings,
+# signal handlers, destructors. A lock held by the code that they interrupt would never be released.
+# So a segment is opened first, and then published by one operation of a dictionary, which one
+# thread wins. The application is warned last.
 
-#: The segment of this process, once it is chosen; ``None`` if there is none to be had.
+#: The segment of this process, once it is chosen; ``None`` if none can be opened.
 _chosen: "Dict[str, Optional[Segment]]" = {}
 _DEFAULT = "default"
-#: Why segments cannot have these names, or that they can.
+#: Why a segment cannot have a name; ``None`` if it can.
 _names: "Dict[str, Optional[str]]" = {}
 #: Exceptions of these modules end a greenlet from outside.
 _GREENLETS = ("eventlet", "gevent", "greenlet")
 
 
-#: Modules whose lines are not the application's.
+#: Top-level modules whose lines are not the application's.
 _OURS = ("_frozen_importlib", "_frozen_importlib_external", "_shmetrics_hook", "importlib", "prometheus_client", "shmetrics")
 
 
-def _of_the_application(frame: Any) -> Any:
-    """The innermost frame that is neither this package's nor prometheus_client's; the outermost one
-    if there is none.
-    """
+def _application_frame(frame: Any) -> Any:
+    """The innermost frame outside of this package and prometheus_client, or the outermost frame."""
     while frame.f_back is not None:
         if (frame.f_globals.get("__name__") or "").partition(".")[0] not in _OURS:
             break
@@ -52,19 +50,18 @@ def remedy(error: Exception) -> str:
 
 
 def warn(message: str) -> None:
-    """Warns. Nothing that has to do with metrics may end an application: not warnings that are
-    errors, and not what shows them, whatever that raises. The warning is about the application's
-    line.
+    """Warns at the application's line. A metric must not end an application: neither do warnings
+    that are errors, nor exceptions of the code that shows warnings.
     """
     try:
-        frame = _of_the_application(sys._getframe(1))
+        frame = _application_frame(sys._getframe(1))
         registry = frame.f_globals.setdefault("__warningregistry__", {})
         module = frame.f_globals.get("__name__") or "<string>"
         warnings.warn_explicit(message, SegmentWarning, frame.f_code.co_filename, frame.f_lineno, module, registry)
     except Exception:
         pass
     except BaseException as error:
-        # The user's Ctrl-C, and the end of a greenlet, are not about the warning.
+        # Ctrl-C and the end of a greenlet are not caused by the warning.
         if isinstance(error, KeyboardInterrupt) or type(error).__module__.partition(".")[0] in _GREENLETS:
             raise
 
@@ -86,108 +83,109 @@ def configure(name: Optional[str] = None, **options: Any) -> Segment:
     return known if name is None and not options else opened
 
 
-def given_name() -> Optional[str]:
+def name_from_environment() -> Optional[str]:
     """The segment that the environment names, if a segment can have that name."""
     name = os.environ.get("SHMETRICS_SEGMENT")
     if not name:
         return None
     if name not in _names:
-        _names[name] = why = _directory.why_no_name(name)
+        _names[name] = why = _directory.invalid_name_reason(name)
         if why is not None:
             warn("SHMETRICS_SEGMENT=%s is left out, and the default taken: %s" % (name, why))
     return name if _names[name] is None else None
 
 
 def default() -> Optional[Segment]:
-    """The segment that this process counts into. Without one, metrics are this process' and its
-    forked children's own.
+    """The segment that this process counts into. Without one, this process and its forked children
+    count in their own memory.
     """
     try:
         return _chosen[_DEFAULT]
     except KeyError:
         pass
-    opened, trouble = open_default()
+    opened, warning = open_default()
     chosen = _chosen.setdefault(_DEFAULT, opened)
-    if trouble and chosen is opened:
-        warn(trouble)
+    if warning and chosen is opened:
+        warn(warning)
     return chosen
 
 
 def open_default() -> "Tuple[Optional[Segment], Optional[str]]":
-    """The segment that the environment names, or that of its directory, or ``default``."""
-    name, directory = given_name(), _directory.from_environment()
+    """Opens the segment of the environment: by its name, by the directory, or ``default``. Also
+    returns a warning.
+    """
+    name, directory = name_from_environment(), _directory.from_environment()
     if directory is not None:
-        segment, first, _, trouble = open_of_directory(directory, name)
+        segment, first, _, warning = open_of_directory(directory, name)
         if segment is not None and _is_side(segment, first):
-            trouble = (
+            warning = (
                 "metrics of this process are in the segment %s, as it may not write to %s: pages of this package show the former alone. "
                 "Give the directory %s to the user of all processes" % (segment.path, first, directory)
             )
-        return segment, trouble
+        return segment, warning
     return open_or_fall_back(name if name is not None else "default")
 
 
 class Opened(NamedTuple):
-    """What came of opening a directory's segment for counting."""
+    """The result of opening a directory's segment for counting."""
 
     segment: Optional[Segment]
-    #: Of the directory's segment, also where this process counts in another one.
+    #: The directory's segment, also if this process counts in another one.
     name: str
     options: "Dict[str, Any]"
-    #: What to tell the application, after the segment has been published.
-    trouble: Optional[str]
+    #: A warning for the application, to be given after the segment is published.
+    warning: Optional[str]
 
 
 def open_of_directory(directory: str, name: Optional[str] = None) -> Opened:
-    """The segment that a directory stands for, or that has been given a name beside it."""
+    """Opens the segment of a directory; ``name`` takes precedence over the directory's own."""
     if name is not None:
-        options = _directory.access(directory, name)
-        given, trouble = open_or_fall_back(name, options)
-        return Opened(given, name, options, trouble)
+        options = _directory.access_options(directory, name)
+        given, warning = open_or_fall_back(name, options)
+        return Opened(given, name, options, warning)
     segment: Optional[Segment] = None
-    trouble = "metrics are not counted: %s keeps being wiped" % directory
+    warning = "metrics are not counted: %s keeps being wiped" % directory
     before: Optional[str] = None
     problem: Optional[str] = None
     for _ in range(20):
         place = _directory.claim(directory)
         if place.name == before:
             break
-        options = _directory.access(directory, place.name)
+        options = _directory.access_options(directory, place.name)
         _directory.sweep(place.name)
         if place.is_others and not os.path.lexists(_directory.file_of(place.name)):
             continue  # its last process has just ended
-        segment, trouble = open_or_fall_back(place.name, options)
-        # Between the look at the directory and the opening, somebody may have wiped it.
+        segment, warning = open_or_fall_back(place.name, options)
+        # The directory may be wiped between the look at the marker and the opening: look again.
         before, problem = place.name, place.problem
-    if problem is not None and trouble is None:
-        trouble = (
+    if problem is not None and warning is None:
+        warning = (
             "metrics are counted in the segment %s, which wiping %s does not reset, and which processes in other containers find only "
             "while it is in use: the directory takes no marker (%s). Make it writable, or set SHMETRICS_SEGMENT"
             % (place.name, directory, problem)
         )
-    if segment is not None and trouble is None and _is_side(segment, place.name) and not (
+    if segment is not None and warning is None and _is_side(segment, place.name) and not (
         _directory.may_write(directory) or _directory.is_trusted(os.geteuid())
     ):
-        trouble = (
+        warning = (
             "metrics are counted in the segment %s, and pages of the directory %s fail meanwhile: user %d may not write into it. Give it "
             "to the user of all processes, or name the user in SHMETRICS_TRUST" % (segment.path, directory, os.geteuid())
         )
-    return Opened(segment, place.name, options, trouble)
+    return Opened(segment, place.name, options, warning)
 
 
 def _is_side(segment: Segment, first: str) -> bool:
-    """Whether the segment is one beside the directory's first, as this process may not write to that."""
+    """Whether it is a side segment: this process may not write to the directory's first."""
     return segment.path is not None and not segment.path.endswith("shmetrics-" + first.rpartition("/")[2])
 
 
 def open_or_fall_back(
     name: Optional[str], options: "Optional[Dict[str, Any]]" = None
 ) -> "Tuple[Optional[Segment], Optional[str]]":
-    """A segment of this name; without room or rights for it, memory of this process and of its
-    forked children; or nothing.
+    """Opens a segment of this name; without room or permission, memory of this process and its
+    forked children; or nothing. Also returns a warning.
 
-    Who may not write to a directory's segment has one beside it, which pages add to it. The second
-    is what to tell the application, after the segment has been published.
+    A process that may not write to a directory's segment gets a side segment, which pages add.
     """
     options = dict(options or {})
     while True:
@@ -195,8 +193,8 @@ def open_or_fall_back(
             return Segment(name, **options), None
         except Exception as error:
             reason = error
-        # Root of a user namespace, or without its rights, may not give files away: then the segment
-        # is its own.
+        # Root in a user namespace, or without its capabilities, may not give files away: then it
+        # keeps the segment.
         given = next((what for what in ("owner", "group") if what in options and "the option %s=" % what in str(reason)), None)
         if given is None:
             break

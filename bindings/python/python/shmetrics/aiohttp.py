@@ -8,7 +8,7 @@ import asyncio
 from typing import Any, Optional
 
 from ._http import GONE, RequestMetrics
-from ._page import Registry, respond_later
+from ._page import Registry, respond_async
 from .registry import REGISTRY
 
 
@@ -17,7 +17,7 @@ def make_handler(registry: Registry = REGISTRY, disable_compression: bool = Fals
     from aiohttp import web
 
     async def metrics(request: Any) -> Any:
-        status, headers, body = await respond_later(
+        status, headers, body = await respond_async(
             registry,
             request.method,
             ",".join(request.headers.getall("Accept", [])),
@@ -35,8 +35,8 @@ make_aiohttp_handler = make_handler
 
 
 def instrument(app: Any, app_name: str = "app", **options: Any) -> Any:
-    """Counts the requests of an aiohttp application and serves the page at ``path`` (``None``: it
-    does not). Returns the application.
+    """Counts the requests of an aiohttp application and serves the page at ``path`` (``None``: no
+    page). Returns the application.
 
     ``endpoint`` is the resource, such as ``/users/{id}``. The options are those of
     ``RequestMetrics``: see docs/python.md.
@@ -70,9 +70,9 @@ def instrument(app: Any, app_name: str = "app", **options: Any) -> Any:
         of = request.get(key)
         if of is None:
             return
-        # Not before: of a file, its status is known only now.
+        # The status of a file is not known earlier.
         of.answer(response.status)
-        # aiohttp has a task for each request, which is done when the answer is sent or the client
+        # aiohttp runs each request in a task, which ends when the response is sent or the client
         # has gone.
         task = asyncio.current_task()
         if task is None:
@@ -96,7 +96,7 @@ async def _template(request: Any) -> Optional[str]:
 
 
 async def _without_method(request: Any, app: Any) -> Any:
-    """The first resource that has the path, whatever its methods are."""
+    """The first resource that has the path, for any method."""
     for resource in app.router.resources():
         _, allowed = await resource.resolve(request)
         if allowed:
@@ -106,7 +106,7 @@ async def _without_method(request: Any, app: Any) -> Any:
 
 
 def _prefix(request: Any, app: Any) -> str:
-    """Where an application is within the one that is served."""
+    """The path of an application within the application that is served."""
     apps = request.match_info.apps
     for outer, inner in zip(apps, apps[1:]):
         if inner is app:

@@ -18,14 +18,13 @@ _PARTIAL, _FULL = 1, 2  # values of Starlette's Match
 
 
 class Middleware:
-    """Counts the requests of an ASGI application, and serves the page at ``path`` (``None``: it
-    does not).
+    """Counts the requests of an ASGI application, and serves the page at ``path`` (``None``: no
+    page).
 
-    The label ``endpoint`` is what ``endpoint(scope)`` returns once the application answers. By
-    default it is the whole template of the route that Starlette or FastAPI has for the request,
-    such as ``/users/{id}``; in other applications what they have put into
-    ``scope["shmetrics.endpoint"]``. The options are those of ``RequestMetrics``: see
-    docs/python.md.
+    The label ``endpoint`` is what ``endpoint(scope)`` returns when the application answers. By
+    default it is the whole template of the request's route in Starlette or FastAPI, such as
+    ``/users/{id}``, and in other applications ``scope["shmetrics.endpoint"]``, which the
+    application sets. The options are those of ``RequestMetrics``: see docs/python.md.
     """
 
     def __init__(self, app: Callable[..., Awaitable[None]], app_name: str = "app", **options: Any) -> None:
@@ -72,7 +71,7 @@ class Middleware:
             else:
                 ends = kind == "http.response.body" and not message.get("more_body") and not has_trailers
             if ends:
-                # The application may go on, as with background tasks of Starlette.
+                # The application may continue, for example with background tasks of Starlette.
                 request.end()
 
         try:
@@ -87,15 +86,15 @@ class Middleware:
 
 
 class _Ready(Middleware):
-    """For frameworks that make their middlewares later: arguments have been looked at."""
+    """For frameworks that create middlewares later. The arguments were checked before."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], metrics: RequestMetrics) -> None:
         self._prepare(app, metrics)
 
 
 def instrument(app: Any, app_name: str = "app", **options: Any) -> Any:
-    """Counts the requests of an application. Returns what is to be served: the application, if it
-    is Starlette's, or it wrapped.
+    """Counts the requests of an application. Returns the application to serve: Starlette's itself,
+    any other one wrapped.
     """
     if hasattr(app, "add_middleware") and hasattr(app, "user_middleware"):
         app.add_middleware(_Ready, metrics=RequestMetrics(app_name, **options))
@@ -104,7 +103,7 @@ def instrument(app: Any, app_name: str = "app", **options: Any) -> Any:
 
 
 def _path_below_root(scope: Scope) -> str:
-    """The path that an application sees which is mounted somewhere, or behind a proxy."""
+    """The path below the application's mount point or the proxy's prefix."""
     path, root = str(scope.get("path", "")), str(scope.get("root_path", "")).rstrip("/")
     return path[len(root) :] if root and path.startswith(root + "/") else path
 
@@ -123,8 +122,8 @@ class _Route:
         self._scope = scope
         self._templates = templates
         self._path = scope.get("path")
-        # Inside of an application the scope names it already, below a mount also the router
-        # outside.
+        # In a middleware inside of the application, the scope names the application already, and
+        # below a mount also the outer router.
         self._app = app if _routes_of(app) is not None else scope.get("app")
         self._router = scope.get("router")
         self._root = scope.get("root_path", "") if "app_root_path" in scope else None
@@ -138,13 +137,13 @@ class _Route:
             app = scope.get("router", scope.get("app"))
         routes = _routes_of(app)
         if routes is None:
-            # Another framework's, which notes a route likewise.
+            # Other frameworks may note the route in the same way.
             path = getattr(scope.get("route"), "path", None)
             return path if isinstance(path, str) else None
         known = self._templates.of(routes, scope.get("endpoint"))
         if known is not None:
             return known
-        # Mounts change one, and note what it was in the other.
+        # Mounts change `root_path`, and keep the original in `app_root_path`.
         root = str(scope.get("app_root_path", scope.get("root_path", "")) if self._root is None else self._root)
         route = scope.get("route")
         if route is not None and root == scope.get("root_path", "") and any(known is route for known in routes):
@@ -154,7 +153,7 @@ class _Route:
         fresh = {key: value for key, value in scope.items() if key not in ("app_root_path", "path_params", "fastapi")}
         fresh["root_path"] = root
         if scope.get("root_path", "")[len(root) :] + scope.get("path", "") == self._path:
-            # Mounts of versions before 0.33 take what they have matched off the path.
+            # Before version 0.33, mounts remove what they have matched from the path.
             fresh["path"] = self._path
         return _match(routes, fresh)
 
@@ -164,13 +163,13 @@ _Link = Tuple[Any, int, Any]
 
 
 class _Templates:
-    """The templates of endpoints that one route has."""
+    """The templates of endpoints that belong to one route each."""
 
     def __init__(self) -> None:
         self._routes: Any = None
         #: All lists of routes, with their lengths.
         self._lists: "List[Tuple[Any, int]]" = []
-        #: By the endpoint's ``id``; the endpoint is kept, so that no other object has that. A
+        #: By the endpoint's ``id``. The endpoint is kept, so that the ``id`` stays its own. The
         #: template is ``None`` if several routes have the endpoint.
         self._found: "Dict[int, Tuple[Any, Optional[str], Tuple[_Link, ...]]]" = {}
 
@@ -182,7 +181,7 @@ class _Templates:
             self._read(routes)
         _, template, links = self._found.get(id(endpoint), (None, None, ()))
         if any(known[at] is not route for known, at, route in links):
-            # A route was put in the place of another one.
+            # A route has replaced another one.
             self._read(routes)
             template = self._found.get(id(endpoint), (None, None, ()))[1]
         return template
@@ -191,7 +190,7 @@ class _Templates:
         lists: "List[Tuple[Any, int]]" = []
         found: "Dict[int, Tuple[Any, Optional[str], Tuple[_Link, ...]]]" = {}
         todo: "List[Tuple[Any, str, Tuple[_Link, ...]]]" = [(routes, "", ())]
-        # A router that is mounted in itself has no end.
+        # A router that is mounted in itself would have no end.
         while todo and len(lists) < 1000:
             of, prefix, links = todo.pop()
             lists.append((of, len(of)))
@@ -215,15 +214,15 @@ class _Templates:
 
 
 def _below(route: Any) -> Any:
-    """The routes below a mount; ``None`` for a route, and where they cannot be known."""
+    """The routes below a mount; ``None`` for a route, and for mounts that hide them."""
     if not hasattr(route, "routes"):
         return None
     return route.routes or _routes_of(getattr(route, "app", None))
 
 
 def _match(routes: "Iterable[Any]", scope: Scope) -> Optional[str]:
-    """The template of the route that a router with these routes takes: the first that matches, else
-    the first but for its method.
+    """The template of the route that a router takes: the first that matches, or else the first that
+    matches but for its method.
     """
     partial: Optional[str] = None
     for route in _each(routes):
@@ -253,8 +252,7 @@ def _each(routes: "Iterable[Any]") -> "Iterator[Any]":
 
 
 def _routes_of(app: Any) -> Any:
-    """The routes of an application, which middlewares may be around; ``None`` if it has none to
-    look at.
+    """The routes of an application, also inside of middlewares; ``None`` if they cannot be found.
     """
     for _ in range(30):
         routes = getattr(app, "routes", None)

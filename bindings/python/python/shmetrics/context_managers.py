@@ -1,4 +1,4 @@
-"""What metrics' methods return. Metrics make them: they cannot be made by hand."""
+"""The context managers that methods of metrics return. They have no public constructor."""
 
 from ._native import ExceptionCounter, Timer
 from ._native import InProgress as InprogressTracker

@@ -1,4 +1,4 @@
-"""What custom collectors are made of, under the name that prometheus_client has for it."""
+"""What custom collectors need, under prometheus_client's name for it."""
 
 from .metrics import Counter, Enum, Gauge, Histogram, Info, Summary
 from .metrics_core import (

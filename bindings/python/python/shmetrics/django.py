@@ -7,16 +7,16 @@ from __future__ import annotations
 from typing import Any, Callable, List, Optional, Tuple
 
 from ._http import FAILED, GONE, Request, RequestMetrics
-from ._page import Registry, respond, respond_later
+from ._page import Registry, respond, respond_async
 from .registry import REGISTRY
 
 
 class Middleware:
-    """Counts requests, and serves the page at ``path`` (``None``: it does not). It works under WSGI
-    and ASGI.
+    """Counts requests, and serves the page at ``path`` (``None``: no page). It works under WSGI and
+    ASGI.
 
     The setting ``SHMETRICS``, a dictionary, has the options of ``RequestMetrics``: see
-    docs/python.md. ``endpoint`` is the route with the prefixes of all that is included, such as
+    docs/python.md. ``endpoint`` is the route with the prefixes of all ``include()``s, such as
     ``/shop/items/<int:pk>/``.
     """
 
@@ -40,24 +40,24 @@ class Middleware:
 
     def __call__(self, request: Any) -> Any:
         if request.path_info == self._metrics.path:
-            return self._page_later(request) if self._is_async else _page(request, respond(*_asks(request, self._metrics.registry)))
+            return self._serve_async(request) if self._is_async else _page(request, respond(*_page_arguments(request, self._metrics.registry)))
         if self._metrics.excludes(request.path_info):
             return self._get_response(request)
         of = self._metrics.begin(request.method, request)
         if self._is_async:
-            return self._answer_later(request, of)
+            return self._respond_async(request, of)
         try:
-            return _answered(of, self._get_response(request))
+            return _count(of, self._get_response(request))
         except BaseException:
             of.end(FAILED)
             raise
 
-    async def _page_later(self, request: Any) -> Any:
-        return _page(request, await respond_later(*_asks(request, self._metrics.registry)))
+    async def _serve_async(self, request: Any) -> Any:
+        return _page(request, await respond_async(*_page_arguments(request, self._metrics.registry)))
 
-    async def _answer_later(self, request: Any, of: Request) -> Any:
+    async def _respond_async(self, request: Any, of: Request) -> Any:
         try:
-            return _answered(of, await self._get_response(request))
+            return _count(of, await self._get_response(request))
         except Exception:
             of.end(FAILED)
             raise
@@ -67,15 +67,13 @@ class Middleware:
 
 
 def metrics(request: Any) -> Any:
-    """A view that serves the page, for projects that have it among their URLs, with ``path`` set to
-    ``None``.
-    """
-    return _page(request, respond(*_asks(request, REGISTRY)))
+    """A view that serves the page, for a project's URLs. Set ``path`` to ``None`` then."""
+    return _page(request, respond(*_page_arguments(request, REGISTRY)))
 
 
 def __getattr__(name: str) -> Any:
-    """``PrometheusDjangoView``, as prometheus_client calls its view. Its base class is Django's, so
-    it is made when it is asked for.
+    """``PrometheusDjangoView`` is the name of prometheus_client's view. Its base class is Django's,
+    so it is created on demand.
     """
     if name != "PrometheusDjangoView":
         raise AttributeError(name)
@@ -91,7 +89,7 @@ def __getattr__(name: str) -> Any:
 
         def get(self, request: Any, *args: Any, **kwargs: Any) -> Any:
             registry = REGISTRY if self.registry is None else self.registry
-            return _page(request, respond(*_asks(request, registry)))
+            return _page(request, respond(*_page_arguments(request, registry)))
 
         def options(self, request: Any, *args: Any, **kwargs: Any) -> Any:
             return HttpResponse(status=200, headers={"Allow": "OPTIONS,GET"})
@@ -100,7 +98,8 @@ def __getattr__(name: str) -> Any:
 
 
 class _End:
-    """Ends a request when its response is closed. A response in a cache is another one."""
+    """Ends a request when its response is closed. The copy of a response in a cache ends nothing.
+    """
 
     def __init__(self, of: "Optional[Request]" = None) -> None:
         self._of = of
@@ -113,14 +112,14 @@ class _End:
         return _End, ()
 
 
-def _answered(of: Request, response: Any) -> Any:
+def _count(of: Request, response: Any) -> Any:
     of.answer(response.status_code)
     # Handlers close a response when its body has been sent.
     response._resource_closers.append(_End(of))
     return response
 
 
-def _asks(request: Any, registry: Registry) -> "Tuple[Registry, str, str, str, str]":
+def _page_arguments(request: Any, registry: Registry) -> "Tuple[Registry, str, str, str, str]":
     header = request.META.get
     return registry, request.method, header("HTTP_ACCEPT", ""), header("HTTP_ACCEPT_ENCODING", ""), header("QUERY_STRING", "")
 
@@ -141,7 +140,7 @@ def _route(request: Any) -> Optional[str]:
 
     match = getattr(request, "resolver_match", None)
     if match is None:
-        # Another middleware has answered, or there is none.
+        # Another middleware has answered, or no route matches.
         try:
             match = resolve(request.path_info, getattr(request, "urlconf", None))
         except Resolver404:

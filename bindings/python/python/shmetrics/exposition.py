@@ -1,4 +1,4 @@
-"""Pages over HTTP, from this process, and into files."""
+"""Pages over HTTP, from this process, and in files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ._page import (
     CONTENT_TYPE_PLAIN_0_0_4,
     CONTENT_TYPE_PLAIN_1_0_0,
     Registry,
-    answer,
+    page_response,
     choose_encoder,
     generate_latest,
     make_asgi_app,
@@ -73,38 +73,37 @@ def gzip_accepted(accept_encoding_header: str) -> bool:
 
 
 
-#: How long a client may take for the TLS handshake and its request, and for all of it with the
-#: answer.
-_REQUEST_SECONDS, _SECONDS = 10.0, 60.0
-#: How many clients are served at a time. One more takes the place of another one.
-_PLACES = 64
-#: How long one more waits for the threads of those that have lost their places.
-_PATIENCE = 5.0
+#: How many seconds a client has for the TLS handshake and the request, and for everything.
+_REQUEST_SECONDS, _TOTAL_SECONDS = 10.0, 60.0
+#: How many clients are served at a time. A further client replaces one of them.
+_MAX_CLIENTS = 64
+#: How many seconds a further client waits for threads that are about to end.
+_QUEUE_SECONDS = 5.0
 
 
-class _Place:
-    """A client that is connected, until its thread ends."""
+class _Client:
+    """A connected client, until its thread ends."""
 
-    __slots__ = ("connection", "since", "has_asked", "is_over")
+    __slots__ = ("connection", "since", "has_request", "is_over")
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.since = time.monotonic()
-        self.has_asked = False
+        self.has_request = False
         self.is_over = False
 
     def end(self) -> None:
-        """Its thread finds the connection closed."""
+        """Closes the connection, which ends the client's thread."""
         self.is_over = True
         try:
-            # Not the TLS socket's own, after which its thread would send in plain.
+            # Not the method of the TLS socket: after that, the thread would send in plain text.
             socket.socket.shutdown(self.connection, socket.SHUT_RDWR)
         except OSError:
             pass  # closed, or about to be a TLS socket: see service_actions
 
 
 class _Writer(io.BufferedIOBase):
-    """A client that has gone is no error of the application's, and not shown."""
+    """A client that has gone is not an error of the application, and is not shown."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -121,7 +120,7 @@ class _Writer(io.BufferedIOBase):
 
 
 class _Handler(WSGIRequestHandler):
-    """One request. The server sees to its end."""
+    """One request. The server closes the connection."""
 
     def setup(self) -> None:
         super().setup()
@@ -130,7 +129,7 @@ class _Handler(WSGIRequestHandler):
     def parse_request(self) -> bool:
         parsed = super().parse_request()
         if parsed:
-            self.server.has_asked(self.connection)  # type: ignore[attr-defined]
+            self.server.has_request(self.connection)  # type: ignore[attr-defined]
         return parsed
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -138,20 +137,22 @@ class _Handler(WSGIRequestHandler):
 
 
 class ThreadingWSGIServer(ThreadingMixIn, WSGIServer):
-    """A thread for each request. Neither silent, nor slow, nor many clients keep out another one."""
+    """A thread for each request. Silent clients, slow clients and many clients do not keep another
+    one out.
+    """
 
     daemon_threads = True
     request_queue_size = 128
-    #: Set where it speaks TLS.
+    #: Set if the server speaks TLS.
     context: Optional[ssl.SSLContext] = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._places: "Dict[int, _Place]" = {}
+        self._clients: "Dict[int, _Client]" = {}
         super().__init__(*args, **kwargs)
 
     def server_bind(self) -> None:
         TCPServer.server_bind(self)
-        # As HTTPServer, without asking a name server, which can take long.
+        # As HTTPServer does, without the look-up of the host's name, which may take long.
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
         self.setup_environ()
 
@@ -164,57 +165,58 @@ class ThreadingWSGIServer(ThreadingMixIn, WSGIServer):
 
     def service_actions(self) -> None:
         now = time.monotonic()
-        for place in self._now():
-            if place.is_over or now - place.since > (_SECONDS if place.has_asked else _REQUEST_SECONDS):
-                place.end()
+        for client in self._connected():
+            if client.is_over or now - client.since > (_TOTAL_SECONDS if client.has_request else _REQUEST_SECONDS):
+                client.end()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        # Twice as many threads, of which half are about to end. More clients wait in the system's
-        # queue.
-        patience = time.monotonic() + _PATIENCE
-        while len(self._places) >= 2 * _PLACES:
-            if time.monotonic() > patience:
+        # There may be twice as many threads, half of which are about to end. More clients wait in
+        # the system's queue.
+        until = time.monotonic() + _QUEUE_SECONDS
+        while len(self._clients) >= 2 * _MAX_CLIENTS:
+            if time.monotonic() > until:
                 self.shutdown_request(request)
                 return
             time.sleep(0.005)
-        served = [place for place in self._now() if not place.is_over]
-        if len(served) >= _PLACES:
-            # A scraper asks at once and reads what it has asked for. The place is that of a client
-            # that has not, or of the oldest.
-            min(served, key=lambda place: (place.has_asked, place.since)).end()
-        self._places[id(request)] = _Place(request)
+        served = [client for client in self._connected() if not client.is_over]
+        if len(served) >= _MAX_CLIENTS:
+            # A scraper sends its request at once, and reads the response. So a client without a
+            # request goes first, and then the oldest.
+            min(served, key=lambda client: (client.has_request, client.since)).end()
+        self._clients[id(request)] = _Client(request)
         try:
             super().process_request(request, client_address)
         except BaseException:  # no thread to be had
-            self._places.pop(id(request), None)
+            self._clients.pop(id(request), None)
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        place = self._places[id(request)]
+        client = self._clients[id(request)]
         try:
-            # Each wait has an end of its own too, for when the server is stopped.
-            request.settimeout(_SECONDS)
+            # Each wait has a limit as well, as the server may be stopped.
+            request.settimeout(_TOTAL_SECONDS)
             if self.context is not None:
                 tls = self.context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
-                place.connection = tls
+                client.connection = tls
                 tls.do_handshake()
-            self.finish_request(place.connection, client_address)
+            self.finish_request(client.connection, client_address)
         except Exception:
-            self.handle_error(place.connection, client_address)
+            self.handle_error(client.connection, client_address)
         finally:
-            self._places.pop(id(request), None)
-            self.shutdown_request(place.connection)
+            self._clients.pop(id(request), None)
+            self.shutdown_request(client.connection)
 
-    def has_asked(self, connection: socket.socket) -> None:
-        for place in self._now():
-            if place.connection is connection:
-                place.has_asked = True
+    def has_request(self, connection: socket.socket) -> None:
+        for client in self._connected():
+            if client.connection is connection:
+                client.has_request = True
 
-    def _now(self) -> "List[_Place]":
-        return list(self._places.copy().values())
+    def _connected(self) -> "List[_Client]":
+        return list(self._clients.copy().values())
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing: what is wrong with the page is said by its request; the rest are clients."""
+        """Prints nothing. An error of the page is in the response; all other errors are clients'.
+        """
 
 
 def start_wsgi_server(
@@ -268,7 +270,7 @@ class MetricsHandler(BaseHTTPRequestHandler):
     registry: Registry = REGISTRY
 
     def do_GET(self) -> None:
-        headers, page = answer(
+        headers, page = page_response(
             self.registry,
             self.headers.get("Accept", ""),
             self.headers.get("Accept-Encoding", ""),
@@ -292,8 +294,8 @@ class MetricsHandler(BaseHTTPRequestHandler):
 
 
 def write_to_textfile(path: str, registry: Registry = REGISTRY, escaping: str = "allow-utf-8", tmpdir: Optional[str] = None) -> None:
-    """Writes the page into a file, which is replaced at once, for node_exporter's textfile
-    collector.
+    """Writes the page into a file for node_exporter's textfile collector. The file is replaced
+    atomically.
     """
     directory = tmpdir if tmpdir is not None else os.path.dirname(path) or "."
     handle, temporary = tempfile.mkstemp(dir=directory, prefix=os.path.basename(path) + ".")

@@ -10,8 +10,8 @@ from .wsgi import Middleware
 
 
 def instrument(app: Any, app_name: Optional[str] = None, **options: Any) -> Any:
-    """Counts the requests of a Flask application and serves the page at ``path`` (``None``: it does
-    not). Returns the application.
+    """Counts the requests of a Flask application and serves the page at ``path`` (``None``: no
+    page). Returns the application.
 
     ``endpoint`` is the route's rule, such as ``/users/<id>``. The options are those of
     ``shmetrics.wsgi.Middleware``.
@@ -30,7 +30,7 @@ def instrument(app: Any, app_name: Optional[str] = None, **options: Any) -> Any:
 
 def _match(app: Any, environ: "Dict[str, Any]") -> Any:
     """The rule of a request that the application has not matched: another middleware has answered,
-    or the method is none of the rule's.
+    or the rule does not have the method.
     """
     from werkzeug.exceptions import HTTPException, MethodNotAllowed
 

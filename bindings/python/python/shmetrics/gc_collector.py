@@ -32,6 +32,6 @@ class GCCollector:
         return families
 
 
-#: For ``REGISTRY.register``: a page of all processes does not show it by itself.
+#: For ``REGISTRY.register``: it is not registered by default, as a page shows all processes.
 GC_COLLECTOR = GCCollector(registry=None)
 GC_COLLECTOR._shmetrics_constant = True  # type: ignore[attr-defined]

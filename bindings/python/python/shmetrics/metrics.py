@@ -1,4 +1,4 @@
-"""The classes of metrics, where prometheus_client has them."""
+"""The classes of metrics, in the module where prometheus_client has them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ._native import Counter, Enum, Gauge, Histogram, Info, Summary
 
 
 class MetricWrapperBase(ABC):
-    """What all metrics are an instance of. It is not their base class: they are native."""
+    """All metrics are instances of this class. It is not their base class, as they are native."""
 
 
 for _class in (Counter, Enum, Gauge, Histogram, Info, Summary):

@@ -1,4 +1,4 @@
-"""Families as objects: what collectors return, with the classes and arguments of prometheus_client."""
+"""Families as objects, for collectors, with the classes and arguments of prometheus_client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _When = Optional[Union[Timestamp, float]]
 
 
 class Metric:
-    """A family with its samples. Collectors make the classes below."""
+    """A family with its samples. Collectors use the classes below."""
 
     def __init__(self, name: str, documentation: str, typ: str, unit: str = "") -> None:
         if unit and not name.endswith("_" + unit):
@@ -37,11 +37,11 @@ class Metric:
         exemplar: Optional[Exemplar] = None,
         native_histogram: Optional[NativeHistogram] = None,
     ) -> None:
-        """Adds a line."""
+        """Adds a sample."""
         self.samples.append(Sample(name, labels, value, timestamp, exemplar, native_histogram))
 
     def _restricted_metric(self, names: "Any") -> "Optional[Metric]":
-        """As prometheus_client's registries ask for it."""
+        """For registries of prometheus_client."""
         samples = [sample for sample in self.samples if sample[0] in names]
         if not samples:
             return None
@@ -113,7 +113,7 @@ class UnknownMetricFamily(_Plain):
     _typ = "unknown"
 
 
-#: Its name before OpenMetrics.
+#: The name before OpenMetrics.
 UntypedMetricFamily = UnknownMetricFamily
 
 
@@ -212,20 +212,21 @@ class HistogramMetricFamily(_Labelled):
     def add_metric(
         self, labels: Sequence[str], buckets: Sequence[_Bucket], sum_value: Optional[float], timestamp: _When = None
     ) -> None:
-        """Adds the samples with these label values. A bucket is its bound as a text, the
-        observations up to that, and an exemplar if there is one. The last bound is ``+Inf``.
+        """Adds the samples with these label values. A bucket is a tuple of its bound as a text, the
+        number of observations up to it, and optionally an exemplar. The last bound is ``+Inf``.
         """
         for bucket in buckets:
             exemplar = bucket[2] if len(bucket) == 3 else None
             self._add("_bucket", labels, bucket[1], timestamp, {"le": bucket[0]}, exemplar)
-        # A sum that may fall is no counter, and OpenMetrics has no count without a sum.
+        # With negative observations the sum may fall, so it is no counter; and OpenMetrics has no
+        # count without a sum.
         if float(buckets[0][0]) >= 0 and sum_value is not None:
             self._add("_count", labels, buckets[-1][1], timestamp)
             self._add("_sum", labels, sum_value, timestamp)
 
 
 class GaugeHistogramMetricFamily(_Labelled):
-    """A histogram of what there is now, for collectors."""
+    """A histogram of current values, for collectors."""
 
     _typ = "gaugehistogram"
 

@@ -1,4 +1,4 @@
-"""prometheus_client.multiprocess for applications that move over by changing imports. Nothing in it
+"""prometheus_client.multiprocess, for applications that move over by changing imports. None of it
 is needed any more.
 """
 
@@ -11,7 +11,7 @@ from .registry import CollectorRegistry
 
 
 class MultiProcessCollector:
-    """A registry shows all processes' metrics as it is: this adds nothing to it."""
+    """Adds nothing to a registry, as the registry shows all processes' metrics."""
 
     def __init__(self, registry: Optional[CollectorRegistry], path: Optional[str] = None) -> None:
         pass
@@ -26,7 +26,7 @@ class MultiProcessCollector:
 
 
 def mark_process_dead(pid: int, path: Optional[str] = None) -> None:
-    """The kernel tells who lives: nothing has to be done."""
+    """Has no effect on counts: the segment knows which processes live."""
     segment = default()
     if segment is not None:
         segment.mark_dead(int(pid))

@@ -4,9 +4,9 @@ package.
 
 from typing import Any
 
-from ._peer import given
+from ._prometheus_client import import_names
 
-text_fd_to_metric_families, text_string_to_metric_families = given(
+text_fd_to_metric_families, text_string_to_metric_families = import_names(
     "prometheus_client.parser", "text_fd_to_metric_families", "text_string_to_metric_families"
 )
 
@@ -14,4 +14,4 @@ __all__ = ["text_fd_to_metric_families", "text_string_to_metric_families"]
 
 
 def __getattr__(name: str) -> Any:
-    return given("prometheus_client.parser", name)[0]
+    return import_names("prometheus_client.parser", name)[0]

@@ -35,6 +35,6 @@ class PlatformCollector:
         return self._families
 
 
-#: For ``REGISTRY.register``: a page of all processes does not show it by itself.
+#: For ``REGISTRY.register``: it is not registered by default, as a page shows all processes.
 PLATFORM_COLLECTOR = PlatformCollector(registry=None)
 PLATFORM_COLLECTOR._shmetrics_constant = True  # type: ignore[attr-defined]

@@ -14,14 +14,14 @@ _NATIVE = (Counter, Enum, Gauge, Histogram, Info, Summary)
 
 
 class Collector(Protocol):
-    """What a registry takes."""
+    """The interface of collectors."""
 
     def collect(self) -> "Iterable[Any]":
-        """The families, made when the page is."""
+        """Returns the families. It is called for each page."""
 
 
 class DuplicateTimeseries(ValueError):
-    """A collector's names are those of another one."""
+    """A collector has names that another collector has."""
 
     def __init__(self, duplicates: "Set[str]") -> None:
         super().__init__("Duplicated timeseries in CollectorRegistry: {}".format(duplicates))
@@ -38,13 +38,12 @@ _SUFFIXES = {
 
 
 class CollectorRegistry:
-    """What a page shows: all families of a segment, whoever made them, and what registered
-    collectors collect.
+    """The content of a page: all families of a segment, and those of registered collectors.
 
-    ``Counter(..., registry=registry)`` counts into the registry's segment. Without a segment of its
-    own a registry stands for the one that the process counts into. The other arguments are
-    prometheus_client's; ``support_collectors_without_names`` changes nothing here, where restricted
-    registries ask all collectors.
+    ``Counter(..., registry=registry)`` counts into the registry's segment. Without ``segment``, a
+    registry stands for the segment that the process counts into. The other arguments are
+    prometheus_client's. ``support_collectors_without_names`` has no effect, as restricted
+    registries call all collectors.
     """
 
     def __init__(
@@ -57,8 +56,8 @@ class CollectorRegistry:
     ) -> None:
         self._segment = segment
         self._auto_describe = auto_describe
-        # By ``id``, changed by single steps of the dictionary: comparing collectors, or dropping
-        # one, may run anything.
+        # By ``id``, changed by single operations of the dictionary: comparing or dropping a
+        # collector may run any code.
         self._collectors: "Dict[int, Any]" = {}
         self._names: "Dict[int, FrozenSet[str]]" = {}
         self._target_info: "Optional[Dict[str, str]]" = None
@@ -66,11 +65,13 @@ class CollectorRegistry:
 
     @property
     def segment(self) -> Optional[Segment]:
-        """The segment. Not opened before it is needed."""
+        """The segment. It is opened when it is needed."""
         return self._segment if self._segment is not None else _segment.default()
 
     def register(self, collector: Any) -> None:
-        """Adds a collector. Metrics of this package are in their segment already."""
+        """Adds a collector. Metrics of this package are in their segment already, and are not
+        added.
+        """
         if _is_native(collector) or id(collector) in self._collectors:
             return
         names = self._names_of(collector)
@@ -81,7 +82,7 @@ class CollectorRegistry:
         self._collectors.setdefault(id(collector), collector)
 
     def _names_of(self, collector: Any) -> "FrozenSet[str]":
-        """The names of the lines that a collector says it makes."""
+        """The names of samples that a collector describes."""
         describe = getattr(collector, "describe", None) or (collector.collect if self._auto_describe else None)
         names: "Set[str]" = set()
         for metric in describe() if describe is not None else ():
@@ -90,7 +91,7 @@ class CollectorRegistry:
         return frozenset(names)
 
     def unregister(self, collector: Any) -> None:
-        """Removes a collector; of a metric of this package with labels, all its series."""
+        """Removes a collector. Of a metric of this package with labels, it removes all series."""
         if _is_native(collector):
             collector.clear()
             return
@@ -109,17 +110,17 @@ class CollectorRegistry:
         return self._target_info
 
     def restricted_registry(self, names: "Iterable[str]") -> "RestrictedRegistry":
-        """What has samples of these names."""
+        """A registry with only the samples of these names."""
         return RestrictedRegistry(names, self)
 
     def collect_others(self) -> "Iterator[Any]":
-        """What does not come from the segment."""
+        """The families that are not in the segment."""
         if self._target_info:
             target = Metric("target", "Target metadata", "info")
             target.add_sample("target_info", self._target_info, 1)
             yield target
         for collector in list(self._collectors.copy().values()):
-            # What prometheus_client's metrics count is in the segment.
+            # Metrics of prometheus_client may count into the segment.
             if not counts_into_segment(collector):
                 yield from collector.collect()
 
@@ -152,7 +153,7 @@ def _families(segment: Segment, names: "Optional[List[str]]") -> "Iterator[Metri
 
 
 class RestrictedRegistry:
-    """A registry of which only samples of some names are wanted."""
+    """A registry with only the samples of some names."""
 
     def __init__(self, names: "Iterable[str]", registry: CollectorRegistry) -> None:
         self.names = set(names)

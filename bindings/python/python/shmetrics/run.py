@@ -1,6 +1,4 @@
-"""``shmetrics-run gunicorn app:app``: starts a program whose processes count into one segment of
-shared memory.
-"""
+"""``shmetrics-run gunicorn app:app``: starts a program whose processes count into one segment."""
 
 from __future__ import annotations
 
@@ -17,14 +15,14 @@ from ._native import __version__
 
 
 def _directory_of(place: str) -> Optional[str]:
-    """A directory for the program to have, as libraries look for one: one for each directory that
-    programs are started in, below the user's own in the system's directory for temporary files.
-    ``None`` if it cannot be had.
+    """Creates a directory for the program, as libraries look for one: one for each current
+    directory, in the user's own directory below the system's one for temporary files. ``None`` if
+    it cannot be created.
     """
     try:
         base = os.path.join(tempfile.gettempdir(), "shmetrics-%d" % os.geteuid())
         plain = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip("-.")[-100:]
-        path = os.path.join(base, "%s-%08x" % (plain, _directory._code(os.fsencode(place), 32)))
+        path = os.path.join(base, "%s-%08x" % (plain, _directory._fnv1a(os.fsencode(place), 32)))
         for made in (base, path):
             try:
                 os.mkdir(made)
@@ -33,8 +31,8 @@ def _directory_of(place: str) -> Optional[str]:
             status = os.lstat(made)
             if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
                 return None
-            # Processes of other users, which a server's workers may be, have to find the marker,
-            # and leave it alone.
+            # A server's workers may be other users. They must find the marker, and must not change
+            # it.
             os.chmod(made, 0o755)
         return path
     except OSError:
@@ -42,16 +40,14 @@ def _directory_of(place: str) -> Optional[str]:
 
 
 def _choose(given: Optional[str]) -> str:
-    """Sets the directory that the program has, unless it has one, and says which segment it counts
-    in.
-    """
+    """Sets the program's directory, unless it has one, and returns the name of its segment."""
     directory = _directory.from_environment()
     if directory is not None:
         return given or _directory.claim(directory).name
     place = os.path.realpath(os.getcwd())
     directory = _directory_of(place)
     if directory is None:
-        # Nothing is written into it: only that there is one counts.
+        # Nothing is written into this directory. It must only exist.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = os.environ.get("SHMETRICS_DIR") or "/dev/shm"
         return given or _directory._without_marker(place, _directory.RUN_PREFIX + _directory._encoded(place))
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
@@ -76,7 +72,7 @@ def main(arguments: "Optional[List[str]]" = None) -> int:
     os.environ["SHMETRICS_SEGMENT"] = name
     if not options.keep:
         try:
-            for segment in [name, *_directory.others(name)]:
+            for segment in [name, *_directory.side_segments(name)]:
                 _directory.remove_unused(segment)
         except (OSError, ValueError) as error:
             print("shmetrics-run: the counts of an earlier start stay: %s" % error, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What collectors' families are made of: the same tuples as prometheus_client's."""
+"""The tuples that collectors' families consist of, as in prometheus_client."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Timestamp:
 
 
 class BucketSpan(NamedTuple):
-    """A run of native buckets that have observations."""
+    """Consecutive native buckets that have observations."""
 
     offset: int
     length: int
 
 
 class Exemplar(NamedTuple):
-    """An example of what was counted."""
+    """An exemplar of a counted event."""
 
     labels: Dict[str, str]
     value: float

@@ -1,4 +1,4 @@
-"""Which names are allowed: any UTF-8, or, on request, only what Prometheus 2 took."""
+"""Which names are allowed: any UTF-8, or on request only those of Prometheus 2."""
 
 from __future__ import annotations
 

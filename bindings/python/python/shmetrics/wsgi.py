@@ -8,29 +8,29 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 from ._http import FAILED, GONE, Request, RequestMetrics
 from ._page import make_wsgi_app
 
-#: Where an application, or a framework's hook, says what the label ``endpoint`` is to be.
+#: The key of the WSGI environment under which an application says its route.
 ENDPOINT = "shmetrics.endpoint"
 
 
-def _noted(environ: "Dict[str, Any]") -> Optional[str]:
+def _endpoint_of(environ: "Dict[str, Any]") -> Optional[str]:
     found = environ.get(ENDPOINT)
     return None if found is None else str(found)
 
 
 class Middleware:
-    """Counts the requests of a WSGI application, and serves the page at ``path`` (``None``: it does
-    not).
+    """Counts the requests of a WSGI application, and serves the page at ``path`` (``None``: no
+    page).
 
     The label ``endpoint`` is what ``endpoint(environ)`` returns once the application has begun to
-    answer; without that function, what the application has put into
-    ``environ["shmetrics.endpoint"]``. It must be a route and not a path. ``None`` is shown as
-    ``unmatched``. The options are those of ``RequestMetrics``: see docs/python.md.
+    response. Without that function, it is ``environ["shmetrics.endpoint"]``, which the application
+    sets. It must be a route and not a path. ``None`` is shown as ``unmatched``. The options are
+    those of ``RequestMetrics``: see docs/python.md.
     """
 
     def __init__(self, app: Callable[..., "Iterable[bytes]"], app_name: str = "app", **options: Any) -> None:
         self.app = app
         self._metrics = RequestMetrics(app_name, **options)
-        self._metrics.endpoint = self._metrics.endpoint or _noted
+        self._metrics.endpoint = self._metrics.endpoint or _endpoint_of
         self._page = make_wsgi_app(self._metrics.registry)
 
     def __call__(self, environ: "Dict[str, Any]", start_response: Callable[..., Any]) -> Any:
@@ -39,17 +39,17 @@ class Middleware:
             return self._page(environ, start_response)
         if self._metrics.excludes(path):
             return self.app(environ, start_response)
-        answer = _Answer(self._metrics.begin(environ.get("REQUEST_METHOD", "GET"), environ), environ, start_response)
+        response = _Response(self._metrics.begin(environ.get("REQUEST_METHOD", "GET"), environ), environ, start_response)
         try:
-            body = self.app(environ, answer.start_response)
+            body = self.app(environ, response.start_response)
         except BaseException:
-            answer.failed()
+            response.failed()
             raise
-        return answer.body(body)
+        return response.body(body)
 
 
-class _Answer:
-    """An answer, whose status may change until some of it is sent."""
+class _Response:
+    """A response. Its status may change until some of the body is sent."""
 
     __slots__ = ("_request", "_environ", "_start_response", "_status")
 
@@ -62,7 +62,7 @@ class _Answer:
     def start_response(self, status: str, headers: "List[Any]", *exc_info: Any) -> Any:
         write = self._start_response(status, headers, *exc_info)
         self._status = status
-        self._request.note()
+        self._request.read_labels()
         if write is None:
             return None  # granian has none
 
@@ -73,31 +73,31 @@ class _Answer:
         return counting
 
     def sent(self) -> None:
-        """What comes next reaches the client, with the last status that the application has said."""
+        """The next bytes reach the client, with the last status that the application has set."""
         if self._status is not None:
             self._request.answer(self._status)
 
     def end(self, unanswered: str = FAILED) -> None:
         self.sent()
         if self._status is None and self._environ.get("HTTP_UPGRADE", "").lower() == "websocket":
-            # The application has taken the connection over.
+            # The application has taken over the connection.
             self._request.answer("101")
         self._request.end(unanswered)
 
     def failed(self) -> None:
-        """An exception: of what is not sent yet the server makes an error page."""
+        """The application has raised. If nothing was sent, the server sends an error page."""
         if self._status is None:
             self.end()
         self._request.end(FAILED)
 
     def body(self, body: Any) -> Any:
-        """The body for the server. It claims no more of the iterable protocol than the
-        application's body has.
+        """The body for the server. It has no more of the iterable protocol than the application's
+        body.
         """
         if self._status is not None:
             file_wrapper = self._environ.get("wsgi.file_wrapper")
             if isinstance(body, bytes) or hasattr(body, "read") or (isinstance(file_wrapper, type) and isinstance(body, file_wrapper)):
-                # Servers know a file by its type or identity, and have sendfile() for it.
+                # Servers recognise a file by its type or identity, and send it by sendfile().
                 self.sent()
                 try:
                     weakref.finalize(body, self.end).atexit = False
@@ -114,7 +114,7 @@ class _Answer:
             return _IteratorBody(body, self)
         if hasattr(body, "__iter__"):
             return _Body(body, self)
-        # Such as gunicorn's mark that a worker has answered already.
+        # For example gunicorn's mark that a worker has answered already.
         self.end()
         return body
 
@@ -122,20 +122,20 @@ class _Answer:
 class _Body:
     """The request ends when its body is exhausted or closed."""
 
-    #: The status of a request whose body is closed before anything was answered.
+    #: The status of a request whose body is closed before the response began.
     _unanswered = GONE
 
-    def __init__(self, body: "Iterable[bytes]", answer: _Answer) -> None:
+    def __init__(self, body: "Iterable[bytes]", response: _Response) -> None:
         self._body = body
-        self._answer = answer
+        self._response = response
 
     def __iter__(self) -> "Iterator[bytes]":
         try:
             pieces = iter(self._body)
         except BaseException:
-            self._answer.failed()
+            self._response.failed()
             raise
-        return _IteratorBody(pieces, self._answer)
+        return _IteratorBody(pieces, self._response)
 
     def close(self) -> None:
         try:
@@ -143,11 +143,11 @@ class _Body:
             if close is not None:
                 close()
         finally:
-            self._answer.end(self._unanswered)
+            self._response.end(self._unanswered)
 
 
 class _IteratorBody(_Body):
-    """A body that is its own iterator, such as a generator."""
+    """A body that is an iterator, such as a generator."""
 
     _body: "Iterator[bytes]"
 
@@ -159,19 +159,19 @@ class _IteratorBody(_Body):
         try:
             chunk = next(self._body)
         except StopIteration:
-            self._answer.end()
+            self._response.end()
             raise
         except BaseException:
-            self._answer.failed()
+            self._response.failed()
             raise
         if chunk:
-            self._answer.sent()
+            self._response.sent()
         return chunk
 
 
 class _SizedBody(_Body):
-    """A body of known length. Some servers measure all of it before they send it, so only closing
-    it ends the request.
+    """A body with a length. Some servers read all of it before they send it, so the request ends
+    when it is closed.
     """
 
     _unanswered = FAILED
@@ -180,12 +180,12 @@ class _SizedBody(_Body):
         try:
             for chunk in self._body:
                 if chunk:
-                    self._answer.sent()
+                    self._response.sent()
                 yield chunk
         except GeneratorExit:
             raise
         except BaseException:
-            self._answer.failed()
+            self._response.failed()
             raise
 
     def __len__(self) -> int:
@@ -193,13 +193,12 @@ class _SizedBody(_Body):
 
 
 class _List(List[bytes]):
-    """A list, which servers know by its type. The request ends when it is closed, or else when the
-    server has let it go.
+    """A list, which servers recognise by its type. The request ends when it is closed or deleted.
     """
 
-    def __init__(self, body: "List[bytes]", answer: _Answer) -> None:
+    def __init__(self, body: "List[bytes]", response: _Response) -> None:
         super().__init__(body)
-        self.close = _SizedBody(body, answer).close
+        self.close = _SizedBody(body, response).close
 
 
 def instrument(app: Callable[..., "Iterable[bytes]"], app_name: str = "app", **options: Any) -> Middleware:

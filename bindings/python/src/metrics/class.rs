@@ -1,5 +1,4 @@
-//! What the classes of the native metrics share: how an object is made, and the methods that all
-//! have.
+//! What all classes of metrics share: construction, and common methods.
 
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::family::{Family, Handle};
 use crate::segment::Segment;
 
-/// The segment that is given, or that of the registry that is given, if it is one of this package.
+/// The given segment, or that of the given registry, if it is a registry of this package.
 pub(crate) fn segment_argument<'py>(
     segment: Option<Bound<'py, PyAny>>,
     registry: Option<&Bound<'py, PyAny>>,
@@ -34,7 +33,7 @@ pub(crate) fn register_with(metric: &Bound<'_, PyAny>, registry: Option<&Bound<'
     }
 }
 
-/// What a metric object is once it has been initialised.
+/// The content of a metric object after `__init__`.
 pub(crate) struct Body<M> {
     pub(crate) handle: Handle<M>,
     pub(crate) family: Arc<Family<M>>,
@@ -170,7 +169,7 @@ macro_rules! metric_class {
                 slf.clone()
             }
 
-            /// The segment that it counts into; `None` if it counts nowhere.
+            /// The segment that the metric counts into; `None` if it counts nowhere.
             #[getter]
             fn _segment<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, $crate::segment::Segment>>> {
                 self.body()?.family.segment.map(|inner| $crate::segment::Segment::object(py, inner)).transpose()

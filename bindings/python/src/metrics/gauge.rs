@@ -27,7 +27,7 @@ pub(crate) fn mode(name: &str) -> PyResult<GaugeMode> {
 }
 
 impl Gauge {
-    /// Increments and decrements say nothing where the last one to set it counts.
+    /// The gauge, unless its mode shows the last value set: then an increment has no meaning.
     fn addable(&self, what: &str) -> PyResult<Option<&shmetrics::Gauge>> {
         if matches!(self.body()?.family.mode, GaugeMode::MostRecent | GaugeMode::LiveMostRecent) {
             return Err(PyRuntimeError::new_err(format!("{what} must not be used with the mostrecent mode")));
@@ -118,7 +118,7 @@ metric_class!(Gauge, shmetrics::Gauge, KIND,
         Timer::new(slf.clone().into_any().unbind(), false)
     }
 
-    /// Has the value be what `f` returns, whenever this process renders a page.
+    /// The value is what `f` returns, whenever this process renders a page.
     fn set_function(slf: &Bound<'_, Self>, f: Bound<'_, PyAny>) -> PyResult<()> {
         slf.get().metric()?;
         set_function(slf.as_any(), f)

@@ -46,8 +46,8 @@ pub(crate) fn bounds(buckets: &Bound<'_, PyAny>) -> PyResult<Vec<f64>> {
     Ok(bounds)
 }
 
-/// The bounds that the segment has: rising and finite. Of equal bounds prometheus_client counts in
-/// the first, and nothing is counted at NaN or behind a greater bound.
+/// The bounds for the segment: rising and finite. Of equal bounds prometheus_client counts in the
+/// first. It counts nothing at NaN, nor after a greater bound.
 pub(crate) fn distinct(bounds: &[f64]) -> Vec<f64> {
     let mut distinct: Vec<f64> = Vec::with_capacity(bounds.len());
     for bound in bounds.iter().copied().filter(|bound| bound.is_finite()) {

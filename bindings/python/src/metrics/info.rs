@@ -17,14 +17,14 @@ use crate::segment::{label_sets, Segment};
 const INFO: &str = "info";
 
 /// Labels and their values; empty ones, which scrapers take for absent, are left out.
-type Shown = BTreeMap<String, String>;
+type Labels = BTreeMap<String, String>;
 
-/// What this process has said in an info.
+/// The series that this process has published for an info.
 #[derive(Clone)]
-struct Said {
+struct Published {
     family: DynamicFamily<shmetrics::Info>,
     names: Vec<String>,
-    shown: Shown,
+    labels: Labels,
 }
 
 /// Information in labels, such as a version.
@@ -40,7 +40,7 @@ struct InfoBody {
     values: Vec<String>,
     /// The same values for Python.
     value_tuple: Py<PyTuple>,
-    said: Mutex<Option<Said>>,
+    published: Mutex<Option<Published>>,
     /// As of the other metrics.
     children: Option<Py<PyDict>>,
 }
@@ -54,13 +54,13 @@ struct InfoDefinition {
     replace: bool,
 }
 
-/// How often a definition that another process changes at the same time is tried again.
+/// How often a definition is tried again if another process changes it at the same time.
 const ATTEMPTS: usize = 8;
 
-/// The values of labels in the order of a definition. `None`: it has not all of the labels.
-fn row(shown: &Shown, names: &[String]) -> Option<Vec<String>> {
-    let values: Vec<String> = names.iter().map(|name| shown.get(name).cloned().unwrap_or_default()).collect();
-    (values.iter().filter(|value| !value.is_empty()).count() == shown.len()).then_some(values)
+/// The values of labels in the order of a definition. `None`: the definition lacks a label.
+fn values_in_order(labels: &Labels, names: &[String]) -> Option<Vec<String>> {
+    let values: Vec<String> = names.iter().map(|name| labels.get(name).cloned().unwrap_or_default()).collect();
+    (values.iter().filter(|value| !value.is_empty()).count() == labels.len()).then_some(values)
 }
 
 fn borrowed(values: &[String]) -> Vec<&str> {
@@ -83,22 +83,22 @@ impl InfoDefinition {
         self.labels.iter().cloned().chain(names).collect()
     }
 
-    /// The family's labels as they are defined now. `None`: it is no info, or has not the labels of
-    /// this metric.
-    fn defined(&self) -> Option<Vec<String>> {
+    /// The label names in the family's current definition. `None`: the family is no info, or lacks
+    /// a label of this metric.
+    fn registered_names(&self) -> Option<Vec<String>> {
         let found = self.segment?.reader().inspect().families.into_iter().find(|family| family.name == self.name)?;
         let fits = found.kind == Kind::Info && self.labels.iter().all(|label| found.labels.contains(label));
         fits.then_some(found.labels)
     }
 
-    /// What is on the page under this definition, but for what this process has said. Series
-    /// without a key give way: of their infos nothing has been said yet.
-    fn others(&self, defined: &[String], mine: Option<&Shown>) -> Vec<Shown> {
+    /// The series of other processes under this definition. Series without a key are left out:
+    /// their infos were not set yet.
+    fn labels_of_others(&self, defined: &[String], mine: Option<&Labels>) -> Vec<Labels> {
         let Some(segment) = self.segment else { return Vec::new() };
         let sets = label_sets(segment, &self.name, defined);
-        let shown =
+        let labels =
             sets.into_iter().map(|set| defined.iter().cloned().zip(set).filter(|(_, v)| !v.is_empty()).collect());
-        shown.filter(|set: &Shown| Some(set) != mine && set.keys().any(|key| !self.labels.contains(key))).collect()
+        labels.filter(|set: &Labels| Some(set) != mine && set.keys().any(|key| !self.labels.contains(key))).collect()
     }
 }
 
@@ -106,9 +106,9 @@ impl InfoBody {
     fn new(py: Python<'_>, definition: Arc<InfoDefinition>, values: Vec<String>, is_parent: bool) -> PyResult<Self> {
         let value_tuple = PyTuple::new(py, &values)?.unbind();
         let children = is_parent.then(|| PyDict::new(py).unbind());
-        let body = InfoBody { definition, values, value_tuple, said: Mutex::new(None), children };
+        let body = InfoBody { definition, values, value_tuple, published: Mutex::new(None), children };
         if !body.is_parent() {
-            body.say_nothing_yet();
+            body.publish_empty();
         }
         Ok(body)
     }
@@ -117,62 +117,69 @@ impl InfoBody {
         self.values.len() != self.definition.labels.len()
     }
 
-    fn said(&self) -> Option<Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn published(&self) -> Option<Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn keep(&self, said: Option<Said>) {
-        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = said;
+    fn set_published(&self, published: Option<Published>) {
+        *self.published.lock().unwrap_or_else(PoisonError::into_inner) = published;
     }
 
-    /// The labels of a series of this info that says this.
-    fn shown(&self, pairs: &[(String, String)]) -> Shown {
+    /// The labels of this info's series with these keys and values.
+    fn labels_with(&self, pairs: &[(String, String)]) -> Labels {
         let own = self.definition.labels.iter().cloned().zip(self.values.iter().cloned());
         own.chain(pairs.iter().cloned()).filter(|(_, value)| !value.is_empty()).collect()
     }
 
-    /// Takes back what this process has said.
-    fn withdraw(&self) {
-        let Some(said) = self.said() else { return };
-        self.keep(None);
-        if row(&said.shown, &said.names).is_some_and(|values| said.family.remove(&borrowed(&values))) {
+    /// Removes the series that this process has published.
+    fn remove_published(&self) {
+        let Some(published) = self.published() else { return };
+        self.set_published(None);
+        if values_in_order(&published.labels, &published.names)
+            .is_some_and(|values| published.family.remove(&borrowed(&values)))
+        {
             return;
         }
         // Another process has given the family other labels, or has removed the series.
-        let Some(defined) = self.definition.defined() else { return };
+        let Some(defined) = self.definition.registered_names() else { return };
         if let (Ok(Some(family)), Some(values)) =
-            (self.definition.register(&defined, false), row(&said.shown, &defined))
+            (self.definition.register(&defined, false), values_in_order(&published.labels, &defined))
         {
             family.remove(&borrowed(&values));
         }
     }
 
-    /// Shows this in the place of what this process has said before.
+    /// Publishes these keys and values, in the place of the earlier ones.
     ///
-    /// A family has one set of labels. With other keys than before it is defined anew: what other
-    /// processes have said comes along, and keys that they have not are empty.
+    /// A family has one set of label names. With other keys, the family is defined again: the
+    /// series of other processes are copied, with empty values for keys that they do not have.
     ///
-    /// What is shown is in `said` then. It is kept by the caller, attached to the interpreter: a
-    /// fork of another thread must find no lock taken.
-    fn say(&self, pairs: &[(String, String)], before: Option<&Said>, said: &mut Option<Said>) -> Result<(), Error> {
-        let (of, mine) = (&*self.definition, self.shown(pairs));
+    /// The new series is returned in `published`. The caller stores it while attached to the
+    /// interpreter, so that the fork of another thread finds no lock taken.
+    fn publish(
+        &self,
+        pairs: &[(String, String)],
+        before: Option<&Published>,
+        published: &mut Option<Published>,
+    ) -> Result<(), Error> {
+        let (of, mine) = (&*self.definition, self.labels_with(pairs));
         let (mut names, mut others, mut replace) = (of.names(pairs.iter().map(|(key, _)| key)), Vec::new(), of.replace);
         let mut last = Ok(());
         for _ in 0..ATTEMPTS {
             match of.register(&names, replace) {
                 Ok(None) => return Ok(()),
                 Ok(Some(family)) => {
-                    for values in others.iter().chain([&mine]).filter_map(|shown| row(shown, &names)) {
+                    for values in others.iter().chain([&mine]).filter_map(|labels| values_in_order(labels, &names)) {
                         let _ = family.with(&borrowed(&values));
                     }
-                    *said = Some(Said { family, names: names.clone(), shown: mine.clone() });
-                    if let Some(before) = before.filter(|before| before.shown != mine) {
-                        if let Some(values) = row(&before.shown, &names) {
+                    *published = Some(Published { family, names: names.clone(), labels: mine.clone() });
+                    if let Some(before) = before.filter(|before| before.labels != mine) {
+                        if let Some(values) = values_in_order(&before.labels, &names) {
                             family.remove(&borrowed(&values));
                         }
                     }
-                    // Another process may have defined it anew meanwhile, without what is said
-                    // here.
+                    // Another process may have defined the family again meanwhile, without this
+                    // series.
                     last = of.register(&names, false).map(drop);
                     if last.is_ok() {
                         return last;
@@ -181,20 +188,20 @@ impl InfoBody {
                 Err(Error::Conflict(text)) => last = Err(Error::Conflict(text)),
                 Err(error) => return Err(error),
             }
-            let Some(defined) = of.defined() else { return last };
-            others = of.others(&defined, before.map(|before| &before.shown));
+            let Some(defined) = of.registered_names() else { return last };
+            others = of.labels_of_others(&defined, before.map(|before| &before.labels));
             names = of.names(others.iter().flat_map(BTreeMap::keys).chain(pairs.iter().map(|(key, _)| key)));
             replace = true;
         }
         last
     }
 
-    /// Shows that there is this info, if no process has said more about it.
-    fn say_nothing_yet(&self) {
+    /// Publishes an info without keys, if no process has published more.
+    fn publish_empty(&self) {
         let of = &*self.definition;
         if let Ok(Some(family)) = of.register(&of.labels, false) {
             let _ = family.with(&borrowed(&self.values));
-            self.keep(Some(Said { family, names: of.labels.clone(), shown: self.shown(&[]) }));
+            self.set_published(Some(Published { family, names: of.labels.clone(), labels: self.labels_with(&[]) }));
         }
     }
 }
@@ -239,7 +246,7 @@ impl Info {
         class::register_with(slf.as_any(), registry)
     }
 
-    /// Says what is so. It replaces what this process has said before.
+    /// Sets the labels. They replace those that this process set before.
     fn info(&self, py: Python<'_>, val: &Bound<'_, PyDict>) -> PyResult<()> {
         let this = self.body()?;
         if this.is_parent() {
@@ -258,10 +265,10 @@ impl Info {
             }
             pairs.push((key, value.str()?.to_string_lossy().into_owned()));
         }
-        let (before, mut said) = (this.said(), None);
-        let outcome = py.detach(|| this.say(&pairs, before.as_ref(), &mut said));
-        if said.is_some() {
-            this.keep(said);
+        let (before, mut published) = (this.published(), None);
+        let outcome = py.detach(|| this.publish(&pairs, before.as_ref(), &mut published));
+        if published.is_some() {
+            this.set_published(published);
         }
         match outcome {
             Ok(()) => Ok(()),
@@ -298,7 +305,7 @@ impl Info {
         Ok(child.into_any())
     }
 
-    /// Takes back what this process has said with these label values.
+    /// Removes what this process has published with these label values.
     #[pyo3(signature = (*labelvalues))]
     fn remove(&self, labelvalues: &Bound<'_, PyTuple>) -> PyResult<()> {
         let this = self.body()?;
@@ -306,12 +313,12 @@ impl Info {
         let Some(children) = this.children.as_ref().map(|c| c.bind(labelvalues.py())) else { return Ok(()) };
         if let Some(child) = children.get_item(&key)? {
             children.del_item(key)?;
-            child.cast::<Info>()?.get().body()?.withdraw();
+            child.cast::<Info>()?.get().body()?.remove_published();
         }
         Ok(())
     }
 
-    /// Takes back what this process has said with these labels.
+    /// Removes what this process has published with these labels.
     fn remove_by_labels(&self, labels: &Bound<'_, PyAny>) -> PyResult<()> {
         let (this, py) = (self.body()?, labels.py());
         let of = &*this.definition;
@@ -321,19 +328,19 @@ impl Info {
             let body = child.cast::<Info>()?.get().body()?;
             if wanted.iter().all(|(at, value)| body.values.get(*at) == Some(value)) {
                 children.del_item(key)?;
-                body.withdraw();
+                body.remove_published();
             }
         }
         Ok(())
     }
 
-    /// Takes back all that this process has said.
+    /// Removes all that this process has published.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         let Some(children) = self.body()?.children.as_ref().map(|c| c.bind(py)) else { return Ok(()) };
         let before = children.values();
         children.clear();
         for child in before {
-            child.cast::<Info>()?.get().body()?.withdraw();
+            child.cast::<Info>()?.get().body()?.remove_published();
         }
         Ok(())
     }
@@ -353,7 +360,7 @@ impl Info {
         slf.clone()
     }
 
-    /// The segment that it is in.
+    /// The segment of the info.
     #[getter]
     fn _segment<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, Segment>>> {
         self.body()?.definition.segment.map(|inner| Segment::object(py, inner)).transpose()

@@ -13,7 +13,7 @@ use crate::python::Text;
 
 const KIND: &str = "stateset";
 
-/// One of several states, the same for all processes: the one that was set last.
+/// One of several states, the same for all processes.
 #[pyclass(frozen, subclass, weakref, module = "shmetrics")]
 pub(crate) struct Enum {
     body: OnceLock<Body<shmetrics::Enum>>,

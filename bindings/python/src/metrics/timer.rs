@@ -16,7 +16,7 @@ const NONE: u64 = u64::MAX;
 
 /// Measures how long a block takes.
 ///
-/// Threads may share one: what is in it are single words, and nothing is held while Python code
+/// Threads may share a timer: its fields are single words, and it holds no borrow while Python code
 /// runs.
 #[pyclass(frozen, module = "shmetrics")]
 pub(crate) struct Timer {
@@ -70,7 +70,7 @@ impl Timer {
         (bits != NONE).then(|| f64::from_bits(bits))
     }
 
-    /// Chooses the labels of what is measured, while it is measured.
+    /// Chooses the labels while the block runs.
     #[pyo3(signature = (*args, **kwargs))]
     fn labels(&self, py: Python<'_>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         // Labels can be chosen once: a child has no children.

@@ -1,5 +1,5 @@
-//! Pages as prometheus_client writes them, for applications (and their tests) that look at the
-//! bytes: labels sorted by name, and numbers as Python's `repr` has them, with exponents from 1e+06
+//! Pages as prometheus_client writes them, for applications and tests that compare bytes: labels
+//! are sorted by name, and numbers are as Python's `repr` writes them, with exponents from 1e+06
 //! on.
 
 use std::collections::HashSet;
@@ -53,7 +53,8 @@ fn write_float(v: f64, out: &mut Vec<u8>) {
     if v.is_sign_negative() {
         out.push(b'-');
     }
-    // Python's rule, and prometheus_client's for what is not negative: `repr` would go on to 1e16.
+    // prometheus_client writes exponents for positive numbers from 1e+06 on. For others Python's
+    // `repr` does so from 1e+16 on.
     let most = if v > 0.0 { 6 } else { 16 };
     if (-4..most).contains(&exponent) {
         let plain = format!("{}", v.abs());

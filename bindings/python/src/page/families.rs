@@ -1,4 +1,4 @@
-//! Families as values, for collectors and tests: what is on a page, without the page.
+//! Families as values instead of a page, for collectors and tests.
 
 use std::collections::HashMap;
 

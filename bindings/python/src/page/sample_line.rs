@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 /// The parts of a line with a sample, as they are on the page.
 pub(super) struct Parts<'a> {
-    /// In quotes, if it is no name that all formats take.
+    /// In quotes, unless it is plain.
     pub(super) name: &'a str,
     pub(super) labels: Vec<&'a str>,
     pub(super) value: &'a str,
-    /// What is behind the value: an exemplar.
+    /// The text after the value: an exemplar.
     pub(super) rest: &'a str,
 }
 
@@ -36,7 +36,7 @@ fn pieces(line: &str, from: usize) -> Option<(Vec<&str>, usize)> {
     None
 }
 
-/// What a quoted text says, or a text that is not quoted.
+/// The content of a quoted text, or a text without quotes.
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
     let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
     if !text.contains('\\') {

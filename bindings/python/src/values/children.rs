@@ -8,7 +8,7 @@ use super::classes::{CounterValue, GaugeValue, HistogramValue, SummaryValue};
 use crate::labels;
 use crate::metrics::state_set::Enum;
 
-/// Whether the series behind a child has been removed, by whichever process.
+/// Whether any process has removed the series of a child.
 #[pyfunction]
 pub(crate) fn is_removed(child: &Bound<'_, PyAny>) -> bool {
     let Ok(Some(value)) = child.getattr_opt(intern!(child.py(), "_shmetrics")) else { return false };
@@ -27,8 +27,8 @@ pub(crate) fn is_removed(child: &Bound<'_, PyAny>) -> bool {
     value.cast::<SummaryValue>().is_ok_and(|value| value.get().is_removed())
 }
 
-/// The child with these labels, if there is one whose series has not been removed; if not, its
-/// label values as texts. `None`: the labels do not fit.
+/// The child with these labels, if there is one and its series was not removed; otherwise its label
+/// values as texts. `None`: the labels do not fit.
 #[pyfunction]
 #[pyo3(signature = (children, names, values, keywords, /))]
 pub(crate) fn find<'py>(
@@ -54,7 +54,7 @@ pub(crate) fn find<'py>(
     }
 }
 
-/// The child with these label values, if they are texts, it is there, and its series has not been
+/// The child with these label values, if they are texts, there is a child, and its series was not
 /// removed.
 #[pyfunction]
 #[pyo3(signature = (children, values, /))]
@@ -68,7 +68,7 @@ pub(crate) fn look_up<'py>(
     Ok(children.get_item(values)?.filter(|child| !is_removed(child)))
 }
 
-/// Adds a child, and returns it; or the one that another thread has added meanwhile.
+/// Adds a child, and returns it; or the child that another thread has added meanwhile.
 #[pyfunction]
 #[pyo3(signature = (children, key, child, /))]
 pub(crate) fn add<'py>(

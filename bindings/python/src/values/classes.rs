@@ -41,7 +41,7 @@ impl CounterValue {
         Ok(())
     }
 
-    /// Adds with an exemplar: its labels, and the object that prometheus_client made of them.
+    /// Adds with an exemplar: its labels, and prometheus_client's object for it.
     fn inc_with_exemplar(&self, amount: f64, labels: &Bound<'_, PyAny>, given: Py<PyAny>) -> PyResult<()> {
         let pairs = exemplar(labels)?;
         self.counter.add_with_exemplar(amount, &borrowed(&pairs));
@@ -143,7 +143,7 @@ impl GaugeValue {
 
 /// A histogram's bounds.
 pub(super) struct Bounds {
-    /// As they were given, with +Inf at the end.
+    /// The given bounds, with +Inf at the end.
     all: Vec<f64>,
     /// Those that the segment has.
     pub(super) distinct: Vec<f64>,
@@ -169,7 +169,7 @@ impl Bounds {
     }
 }
 
-/// A histogram's values: those of all its buckets, and of the sum.
+/// The values of a histogram: those of all buckets, and of the sum.
 #[pyclass(frozen, module = "shmetrics")]
 pub(crate) struct HistogramValue {
     histogram: shmetrics::Histogram,
@@ -210,7 +210,7 @@ impl HistogramValue {
         Ok(())
     }
 
-    /// This process' observations in a bucket alone, or their sum where there is no such bucket.
+    /// The observations of this process in a bucket alone; their sum if there is no such bucket.
     fn get(&self, bucket: usize) -> f64 {
         self.counts.get(bucket).unwrap_or(&self.sum).get()
     }

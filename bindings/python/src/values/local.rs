@@ -1,4 +1,4 @@
-//! What is a process' own: its part of a total, and the exemplars that it has given.
+//! Values of one process: its part of a total, and its last exemplars.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::Mutex;
@@ -41,7 +41,7 @@ impl LocalValue {
     }
 }
 
-/// The last exemplar, as it was given.
+/// The last exemplar, as prometheus_client's object.
 #[derive(Default)]
 pub(super) struct LastExemplar(Mutex<Option<Py<PyAny>>>);
 

@@ -13,8 +13,7 @@ from support import ROOT, WATCHDOG_SECONDS, clean_environment
 
 NOBODY = 65534
 
-# Counts as often as the first argument says, and prints what the page says and what was warned
-# about.
+# Increments a counter by the first argument. Prints the counter on the page, and all warnings.
 COUNT = """
 import sys, warnings
 warnings.simplefilter("always")
@@ -140,8 +139,8 @@ def _closed(path: Path) -> Path | None:
 
 
 def for_others() -> list[str]:
-    """What to put in front of a server whose workers are another user. Where Python itself is out
-    of that user's reach, as in root's home, the server has a mount namespace in which it is not.
+    """The commands before a server whose workers are another user. If that user cannot reach
+    Python, as in root's home, the server has a mount namespace in which the user can.
     """
     base = Path(sys.base_prefix)
     closed = _closed(base)

@@ -157,7 +157,7 @@ Histogram("x", "help").observe(n)
 
 
 def test_processes_without_the_package_are_added(shm, tmp_path):
-    """Sample by sample as prometheus_client has two processes of its own."""
+    """Sample by sample, the page is that of two processes of prometheus_client."""
 
     def both(directory: Path, first: str, second: str) -> dict:
         page("WHO = 'first'" + MIXED, shm, directory, SHMETRICS_PYTHON=first)
@@ -166,7 +166,7 @@ def test_processes_without_the_package_are_added(shm, tmp_path):
     stock = both(tmp_path / "stock", "0", "0")
     mixed = both(tmp_path / "mixed", "0", "1")
     assert mixed == stock and len(stock) > 30
-    # The page of a process without the package tells that it is not whole.
+    # The page of a process without the package says that it is incomplete.
     other = both(tmp_path / "other", "1", "0")
     told = subprocess.run(
         [sys.executable, "-c", BEGIN + "show()"],

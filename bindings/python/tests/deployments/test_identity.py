@@ -70,8 +70,8 @@ def test_a_copy_up_by_mounts_elsewhere(container, shm, tmp_path):
 
 @needs_mounts
 def test_private_temporary_directories(shm, tmp_path):
-    """As systemd's PrivateTmp: two services have a directory at one path. Neither removes what is
-    the other's.
+    """As with systemd's PrivateTmp: two services have directories at one path. Neither removes
+    files of the other.
     """
     for part in ("one", "two", "tmp"):
         (tmp_path / part / "metrics").mkdir(parents=True)
@@ -177,7 +177,7 @@ def test_the_directory_is_moved(shm, tmp_path):
 
 
 def test_a_marker_that_names_a_foreign_segment(shm, tmp_path):
-    """It is no way to other segments."""
+    """A marker does not give access to other segments."""
     (tmp_path / "d").mkdir()
     for name in (b"default", b"../../etc/passwd", b"/dev/shm/x", b"multiproc:x/y:0123456789abcdef"):
         (tmp_path / "d" / MARKER).write_bytes(b"\nshmetrics-marker 1 " + name + b" 1 2\n")

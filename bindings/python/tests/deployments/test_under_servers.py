@@ -20,8 +20,7 @@ from places import NOBODY, for_others, needs_workers_of_others
 from server import Server, located, uwsgi
 from support import BIN, EXAMPLES, free_port, get, samples, total, wait_until
 
-# As prometheus_client's manual has it; and a server in the master, as people add for a port of its
-# own.
+# The configuration of prometheus_client's manual, with a server in the master on a port of its own.
 CONFIGURATION = """
 import os
 from prometheus_client import CollectorRegistry, multiprocess, start_http_server

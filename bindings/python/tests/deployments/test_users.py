@@ -1,4 +1,4 @@
-"""Who counts and who reads: the whole page, or an error that makes the scrape fail."""
+"""Processes of several users count and read: the page is whole, or the scrape fails."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_wrong_settings_are_a_warning(setting, directory, shm):
     expected = 0 if name == "TRUST" or not value else 1
     out, *warned = counts(directory, shm, 1, **{"SHMETRICS_" + name: value}).splitlines()
     assert out == "1.0" and all(f"SHMETRICS_{name}={value}" in line or "maximum size of 1 bytes" in line for line in warned), warned
-    # Who is trusted is asked for where a segment is another user's, and not before.
+    # SHMETRICS_TRUST is read only if a segment is another user's.
     assert len(warned) == expected, warned
     assert counts(directory, shm, 1) == "2.0", "the same segment as without it"
     native = python(

@@ -1,5 +1,5 @@
-"""Byte for byte: what a server sends is the same with a middleware as without, and what the
-middleware counts is what was sent.
+"""A server sends the same bytes with a middleware as without, and the middleware counts the
+responses that were sent.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ class Connection:
         self._socket = None
 
     def ask(self, method: str, path: str, version: str, keep: bool) -> tuple[bytes, bool]:
-        """All bytes of the answer, and whether it came over the connection of the one before."""
+        """All bytes of the response, and whether it came over the connection of the previous one.
+        """
         head = [f"{method} {path} HTTP/{version}", "Host: localhost", "Accept: */*"]
         body = b"sent by the client" if method == "POST" else b""
         if body:

@@ -1,5 +1,4 @@
-"""Where there is no segment to be had, or no room in it, the application goes on; and it is told so
-once.
+"""If no segment can be opened, or the segment is full, the application continues, with one warning.
 """
 
 from __future__ import annotations

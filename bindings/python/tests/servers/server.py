@@ -100,7 +100,7 @@ class Server:
         self._stop()
 
     def _answers_or_ended(self) -> bool:
-        # A path of no route: it is no part of what the tests count.
+        # The path has no route, so the tests do not count it.
         return self.process.poll() is not None or get(self.port, "/started")[0] == 404
 
     def _stop(self) -> None:

@@ -17,7 +17,7 @@ from support import LONG, kill, python_server, total, wait_until
 
 SECONDS = 300.0 if LONG else 8.0
 
-# A process of its own, which shares nothing with the workers but the name.
+# Another process, which knows only the directory.
 SIDECAR = """
 import sys, threading
 from prometheus_client import CollectorRegistry, multiprocess, start_http_server

@@ -2,7 +2,7 @@
 
 The start-up hook calls ``patch`` with each module of prometheus_client that decides where values
 are kept, after that module has run. The application keeps prometheus_client's metric classes,
-registries and exporters. Replaced are the value class, the methods that update values, the
+registries and exporters. This package replaces the value class, the methods that update values, the
 multiprocess collector, ``mark_process_dead``, and ``generate_latest`` for registries that contain
 the collector.
 """
@@ -29,10 +29,10 @@ _PATCHES = {
 
 def patch(module: Any, late: bool = False) -> None:
     """Patches a module of prometheus_client. If that fails, the module stays as it is, with a
-    warning: the application goes on.
+    warning.
 
     ``late``: the module was imported outside of multiprocess mode, and the application may have
-    made metrics with it. Those metrics, and the ones that it makes later, stay where they are.
+    created metrics. All its metrics stay in process memory.
     """
     if os.environ.get("SHMETRICS_PYTHON", "").lower() in ("0", "off", "false", "no"):
         return
@@ -44,8 +44,8 @@ def patch(module: Any, late: bool = False) -> None:
 
 
 def install() -> None:
-    """Does what the start-up hook does, for Pythons that do not run it. To be called before the
-    first metric is made.
+    """Does what the start-up hook does, for Pythons that do not run it. Call it before the first
+    metric.
     """
     for name in _PATCHES:
         patch(importlib.import_module(name))

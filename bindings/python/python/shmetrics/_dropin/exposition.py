@@ -1,4 +1,4 @@
-"""generate_latest, natively for registries that have the multiprocess collector."""
+"""generate_latest by native code, for registries that contain the multiprocess collector."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Iterator, List, Optional, Tuple
 from .. import _functions
 from .._counted import counts_into_segment, is_native_of
 from .._created import is_wanted as created_is_wanted
-from .multiprocess import is_alone
+from .multiprocess import is_one_segment
 
 
 def patch(exposition: Any, late: bool) -> None:
@@ -50,7 +50,7 @@ def export(exposition: Any) -> None:
 
 
 class _Rest:
-    """What else is in a registry."""
+    """The other collectors of a registry."""
 
     def __init__(self, collectors: "List[Any]", target: Any, names: "Optional[set[str]]") -> None:
         self._collectors = collectors
@@ -73,8 +73,8 @@ def _is_ours(collector: Any) -> bool:
 
 
 def native_part(registry: Any) -> "Optional[Tuple[Any, Optional[List[str]], Optional[_Rest]]]":
-    """The segment of a registry's multiprocess collector, the names it is restricted to, and what
-    else there is.
+    """The segment of a registry's multiprocess collector, the names that the registry is restricted
+    to, and its other collectors. ``None``: the page is not that of one segment.
     """
     names: "Optional[set[str]]" = None
     if _is_ours(registry):
@@ -88,12 +88,12 @@ def native_part(registry: Any) -> "Optional[Tuple[Any, Optional[List[str]], Opti
             return None
         collectors = list(known)
     ours = [collector for collector in collectors if _is_ours(collector)]
-    if len(ours) != 1 or not is_alone(ours[0]):
+    if len(ours) != 1 or not is_one_segment(ours[0]):
         return None
     segment = ours[0].segment
     if segment is None:
         return None
-    # A metric that is registered beside the collector is on the page already.
+    # A metric that is registered beside the collector is on the segment's page already.
     others = [c for c in collectors if not _is_ours(c) and not counts_into_segment(c) and not is_native_of(c, segment)]
     if names is not None and whole is not None:
         wanted = {whole._names_to_collectors[n] for n in names if n in whole._names_to_collectors}

@@ -1,4 +1,4 @@
-"""Values of several places put together, as prometheus_client puts its files together."""
+"""Adds up the values of several segments and files, as prometheus_client adds up its files."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ _HIGHEST = ("max", "livemax")
 _ADDED = ("sum", "livesum")
 
 
-def added(parts: "List[List[Any]]", accumulate: bool) -> "List[Any]":
-    """The families of all parts, one for each name. Histograms have their buckets apart, and no
-    counts.
+def merged(parts: "List[List[Any]]", accumulate: bool) -> "List[Any]":
+    """The families of all parts, one for each name. In the parts, buckets of histograms are not
+    cumulated, and there are no counts.
     """
     families: "Dict[str, Any]" = {}
     for part in parts:
         for metric in part:
             first = families.setdefault(metric.name, metric)
             if first is not metric:
-                first.samples = _together(first, metric)
+                first.samples = _merged_samples(first, metric)
     for metric in families.values():
         if metric.type == "histogram":
-            metric.samples = _in_order(metric, accumulate)
+            metric.samples = _ordered(metric, accumulate)
     return list(families.values())
 
 
-def _together(first: Any, second: Any) -> "List[Any]":
+def _merged_samples(first: Any, second: Any) -> "List[Any]":
     mode = getattr(first, "_multiprocess_mode", None) if first.type == "gauge" else "sum"
     samples: "Dict[Any, Any]" = {}
     for sample in [*first.samples, *second.samples]:
         key = _key(sample)
         known = samples.get(key)
-        samples[key] = sample if known is None else known._replace(value=_one(mode, known.value, sample.value))
+        samples[key] = sample if known is None else known._replace(value=_combined(mode, known.value, sample.value))
     return list(samples.values())
 
 
 def _key(sample: Any) -> Any:
     labels = dict(sample.labels)
     if "le" in labels:
-        # Written by whoever wrote it.
+        # Bounds may be written in different ways.
         labels["le"] = float(labels["le"])
     return sample.name, tuple(sorted(labels.items()))
 
 
-def _one(mode: Any, known: float, other: float) -> float:
+def _combined(mode: Any, known: float, other: float) -> float:
     if mode in _ADDED:
         return known + other
     if mode in _LOWEST or mode in _HIGHEST:
@@ -54,7 +54,7 @@ def _one(mode: Any, known: float, other: float) -> float:
     return known
 
 
-def _in_order(metric: Any, accumulate: bool) -> "List[Any]":
+def _ordered(metric: Any, accumulate: bool) -> "List[Any]":
     """The sum, the buckets by their bounds, and the count, for each label set."""
     groups: "Dict[Any, Any]" = {}
     for sample in metric.samples:

@@ -1,4 +1,4 @@
-"""The methods of prometheus_client's metrics, shorter: a value is updated by one native call."""
+"""The methods of prometheus_client's metrics, with one native call for each update."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, Callable, Dict, Optional, Tuple
 
 from .. import _functions, _native
 from .._native import add, find, is_removed, look_up
-from .segments import domain_of
-from .values import View, native_factor
+from .segments import open_for_values
+from .values import NumberView, native_factor
 
-#: Asks for our value class: ``None`` where values are not made by it.
+#: Returns our value class; ``None`` if the values of metrics are of another class.
 ValueClass = Callable[[], Any]
 
 
 class _NativeView:
-    """An attribute of objects that do not have it of their own: a view of the native value."""
+    """A descriptor for attributes of prometheus_client's metrics: a view of the native value."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -31,16 +31,16 @@ class _NativeView:
 
     def view(self, of: Any, value: Any) -> Any:
         if self.name == "_buckets":
-            return [View(value, i) for i in range(len(of._upper_bounds))]
+            return [NumberView(value, i) for i in range(len(of._upper_bounds))]
         if self.name == "_count":
-            return View(value, 0)
-        # A histogram's sum is behind its buckets.
-        return View(value, len(of._upper_bounds) if hasattr(of, "_upper_bounds") else 1)
+            return NumberView(value, 0)
+        # A histogram's sum comes after its buckets.
+        return NumberView(value, len(of._upper_bounds) if hasattr(of, "_upper_bounds") else 1)
 
 
 class _NoLock:
-    """In place of a metric's lock. What is done under it is one step of Python's own each; and a
-    lock would be held for ever where a signal handler, or the child of a fork, comes in between.
+    """Replaces a metric's lock. Each operation under the lock is one operation of Python's
+    dictionaries. And a signal handler, or the child of a fork, could wait for a lock forever.
     """
 
     def __enter__(self) -> bool:
@@ -274,28 +274,28 @@ def _patch_histogram_and_summary(metrics: Any, Histogram: Any, Summary: Any, val
 
 
 class _NativeMirror:
-    """Native metrics of the same names as prometheus_client's, for what values do not do."""
+    """Native metrics of the same names as prometheus_client's, for what value objects cannot do."""
 
     def __init__(self, value_class: ValueClass) -> None:
         self._value_class = value_class
 
     def parent(self, of: Any) -> Any:
-        """The native metric of the same name, if this one counts into the segment; it is made at
-        most once for a parent.
+        """The native metric of the same name, if this one counts into the segment. A metric has at
+        most one.
         """
         known = of.__dict__.get("_shmetrics_mirror")
         if known is not None or self._value_class() is None:
             return known
-        domain = domain_of()
-        if domain is None:
+        opened = open_for_values()
+        if opened is None:
             return None
         kind = of._type
         key = (kind, of._name, of._labelnames)
-        if key in domain.mirrors:
-            # A child's is its parent's.
-            of._shmetrics_mirror = domain.mirrors[key]
+        if key in opened.mirrors:
+            # A child has the one of its parent.
+            of._shmetrics_mirror = opened.mirrors[key]
             return of._shmetrics_mirror
-        arguments: "Dict[str, Any]" = {"segment": domain.segment}
+        arguments: "Dict[str, Any]" = {"segment": opened.segment}
         if kind == "histogram":
             arguments["buckets"] = of._upper_bounds
             arguments["native_factor"] = native_factor
@@ -303,8 +303,8 @@ class _NativeMirror:
             arguments["multiprocess_mode"] = of._multiprocess_mode
         elif kind == "stateset":
             arguments["states"] = list(of._states)
-        if kind in ("info", "stateset") and domain.may_replace(of._name):
-            # The definition of an earlier start, if there is one, gives way to this one.
+        if kind in ("info", "stateset") and opened.may_replace(of._name):
+            # Replaces the definition of an earlier start, if there is one.
             arguments["replace"] = True
         unit = getattr(of, "_unit", "")
         if unit and kind not in ("info", "stateset"):
@@ -318,22 +318,22 @@ class _NativeMirror:
             "stateset": _native.Enum,
         }
         try:
-            # A counter's name is without one `_total`, which the native class takes off, too.
+            # The native class removes one `_total` from a counter's name.
             name = of._name + "_total" if kind == "counter" else of._name
             made = classes[kind](name, of._documentation, of._labelnames, **arguments)
         except Exception as error:
-            domain.refused(of._name, error)
+            opened.warn_refused(of._name, error)
             return None
-        of._shmetrics_mirror = domain.mirrors[key] = made
+        of._shmetrics_mirror = opened.mirrors[key] = made
         return made
 
-    def are_wanted(self) -> bool:
+    def is_active(self) -> bool:
         return self._value_class() is not None
 
-    def refused(self, of: Any, error: Exception) -> None:
-        domain = domain_of()
-        if domain is not None:
-            domain.refused(of._name, error)
+    def warn_refused(self, of: Any, error: Exception) -> None:
+        opened = open_for_values()
+        if opened is not None:
+            opened.warn_refused(of._name, error)
 
     def own(self, of: Any) -> Any:
         """The native child, or the native metric without labels."""
@@ -347,7 +347,7 @@ def _patch_info_and_enum(Info: Any, Enum: Any, mirrors: _NativeMirror) -> None:
     @functools.wraps(info_init)
     def init_info(self: Any) -> None:
         info_init(self)
-        # Shows that there is the info.
+        # The info is on the page before `info()` is called.
         self._shmetrics_info = mirrors.own(self)
 
     @functools.wraps(info_info)
@@ -358,12 +358,12 @@ def _patch_info_and_enum(Info: Any, Enum: Any, mirrors: _NativeMirror) -> None:
             try:
                 own.info({str(k): str(v) for k, v in val.items()})
             except ValueError as error:
-                mirrors.refused(self, error)
+                mirrors.warn_refused(self, error)
 
     @functools.wraps(enum_init)
     def init_enum(self: Any, *args: Any, **kwargs: Any) -> None:
         enum_init(self, *args, **kwargs)
-        # It has a state from the beginning on.
+        # An enum has a state from the beginning.
         if not self._labelnames or self._labelvalues:
             own = mirrors.own(self)
             if own is not None:
@@ -384,9 +384,9 @@ class _Children:
 
     def __init__(self, metrics: Any, value_class: ValueClass) -> None:
         self._value_class = value_class
-        #: What a child of prometheus_client's own classes is made by: where nobody has changed
-        #: that, there is a short way.
-        self._short: "Dict[Any, Tuple[Any, Any, Any, Any]]" = {
+        #: How a child of prometheus_client's classes is made. If the application has changed
+        #: neither function, the fast path makes the same child.
+        self._fast: "Dict[Any, Tuple[Any, Any, Any, Any]]" = {
             of: (of.__init__, of._metric_init, adopt, argument)
             for of, adopt, argument in (
                 (metrics.Counter, _adopt_counter, None),
@@ -397,12 +397,12 @@ class _Children:
         }
 
     def make(self, parent: Any, key: "Tuple[str, ...]") -> Any:
-        """The child with these label values, if there is a short way to make it."""
+        """The child with these label values, by the fast path; ``None`` if there is none."""
         of = parent.__class__
-        short = self._short.get(of)
-        if short is None:
+        fast = self._fast.get(of)
+        if fast is None:
             return None
-        init, metric_init, adopt, argument = short
+        init, metric_init, adopt, argument = fast
         chosen = self._value_class()
         if chosen is None or of.__init__ is not init or of._metric_init is not metric_init:
             return None
@@ -418,7 +418,7 @@ class _Children:
 
 
 def _template(parent: Any) -> "Dict[str, Any]":
-    """What a child has of its parent's attributes."""
+    """The attributes that a child has from its parent."""
     template = {
         name: value
         for name, value in parent.__dict__.items()
@@ -452,7 +452,7 @@ def _patch_labels(base: Any, mirrors: _NativeMirror, children: _Children) -> Non
     def labels(self: Any, *labelvalues: Any, **labelkwargs: Any) -> Any:
         try:
             if not labelkwargs:
-                # By far the most calls.
+                # The fast path.
                 found = look_up(self._metrics, labelvalues)
                 if found is not None:
                     return found
@@ -460,18 +460,18 @@ def _patch_labels(base: Any, mirrors: _NativeMirror, children: _Children) -> Non
         except AttributeError:
             found = None
         if found.__class__ is not tuple:
-            # Without labels, or with others, it says what is wrong.
+            # prometheus_client raises the error.
             return base_labels(self, *labelvalues, **labelkwargs) if found is None else found
         child = children.make(self, found)
-        return child if child is not None else usual_child(self, found)
+        return child if child is not None else slow_child(self, found)
 
-    def usual_child(self: Any, key: "Tuple[str, ...]") -> Any:
+    def slow_child(self: Any, key: "Tuple[str, ...]") -> Any:
         """A child made by prometheus_client."""
         child = None
         for attempt in range(100):
             known = self._metrics.get(key)
             if known is not None and is_removed(known):
-                # By another process.
+                # Another process has removed it.
                 self._metrics.pop(key, None)
             try:
                 child = base_labels(self, *key)
@@ -483,11 +483,12 @@ def _patch_labels(base: Any, mirrors: _NativeMirror, children: _Children) -> Non
                 break
         return child
 
-    # As prometheus_client's, without the warning that it does nothing in multiprocess mode.
+    # The three methods below are as in prometheus_client, without the warning that they do nothing
+    # in multiprocess mode.
 
     @functools.wraps(base_remove)
     def remove(self: Any, *labelvalues: Any) -> None:
-        if not mirrors.are_wanted():
+        if not mirrors.is_active():
             base_remove(self, *labelvalues)
             return
         if not self._labelnames:
@@ -500,7 +501,7 @@ def _patch_labels(base: Any, mirrors: _NativeMirror, children: _Children) -> Non
             native.remove(*labelvalues)
 
     def remove_by_labels(self: Any, labels: Dict[str, str]) -> None:
-        if not mirrors.are_wanted():
+        if not mirrors.is_active():
             base_remove_by_labels(self, labels)
             return
         if not self._labelnames:
@@ -522,7 +523,7 @@ def _patch_labels(base: Any, mirrors: _NativeMirror, children: _Children) -> Non
 
     @functools.wraps(base_clear)
     def clear(self: Any) -> None:
-        if not mirrors.are_wanted():
+        if not mirrors.is_active():
             base_clear(self)
             return
         if not self._labelnames:

@@ -1,4 +1,4 @@
-"""prometheus_client.multiprocess over the segment."""
+"""The multiprocess collector, reading the segment."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Dict, Iterator, List, Optional
 
 from .. import _directory, _functions
 from .._segment import warn
-from .merge import added
-from .segments import beside, leave, resolved, segment_at
+from .merge import merged
+from .segments import further_segments, detach, resolved, segment_at
 
 
 def patch(multiprocess: Any, late: bool) -> None:
@@ -19,8 +19,8 @@ def patch(multiprocess: Any, late: bool) -> None:
         return
     Metric, Sample = multiprocess.Metric, multiprocess.Sample
     original_mark = multiprocess.mark_process_dead
-    # Where the module was imported outside of multiprocess mode, the original class gets the
-    # methods of ours.
+    # If the module was imported outside of multiprocess mode, the hook copies our methods into the
+    # original class. So the original methods are kept here.
     original_init, original_merge = original.__init__, original.merge
 
     class MultiProcessCollector(original):  # type: ignore[misc, valid-type]
@@ -32,10 +32,10 @@ def patch(multiprocess: Any, late: bool) -> None:
 
         def __init__(self, registry: Any, path: Optional[str] = None) -> None:
             if path is None and "prometheus_multiproc_dir" not in os.environ:
-                # Old versions know the name in lower case alone.
+                # Old versions read the lower-case variable only.
                 path = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
             original_init(self, registry, path)
-            # It may be relative, and the program change its directory.
+            # The path may be relative, and the program may change its directory.
             self._path: str = self._path if os.path.isabs(self._path) else resolved(self._path)
 
         @property
@@ -44,9 +44,7 @@ def patch(multiprocess: Any, late: bool) -> None:
 
         @staticmethod
         def merge(files: Any, accumulate: bool = True) -> Any:
-            """What is in these files. The marker of a directory, and no files at all, stand for the
-            segment that counts instead.
-            """
+            """The content of these files. A marker, and an empty list, stand for the segment."""
             files = list(files)
             of_others = [file for file in files if os.path.basename(file) != _directory.MARKER]
             marked = [os.path.dirname(file) for file in files if os.path.basename(file) == _directory.MARKER]
@@ -54,13 +52,13 @@ def patch(multiprocess: Any, late: bool) -> None:
                 marked = [_directory.from_environment()]
             found: "List[Any]" = []
             for path in marked:
-                found += _shown(path or ".", of_others, Metric, Sample, original_merge, accumulate)
+                found += _families(path or ".", of_others, Metric, Sample, original_merge, accumulate)
                 of_others = []
             return found if marked else original_merge(of_others, accumulate)
 
         def collect(self) -> Iterator[Any]:
             _functions.refresh()
-            yield from _shown(self._path, files_of(self._path), Metric, Sample, original_merge, True)
+            yield from _families(self._path, files_of(self._path), Metric, Sample, original_merge, True)
 
     MultiProcessCollector.__name__ = original.__name__
     MultiProcessCollector.__qualname__ = original.__qualname__
@@ -71,9 +69,9 @@ def patch(multiprocess: Any, late: bool) -> None:
 
     @functools.wraps(original_mark)
     def mark_process_dead(pid: Any, path: Optional[str] = None) -> None:
-        """Nothing has to be done when a process dies: the kernel tells who lives."""
+        """Does nothing for a process that has died: the segment knows which processes live."""
         path = path if path is not None else _directory.from_environment()
-        leave(path, pid)
+        detach(path, pid)
         if path is not None:
             original_mark(pid, path)
 
@@ -81,9 +79,9 @@ def patch(multiprocess: Any, late: bool) -> None:
     multiprocess.mark_process_dead = mark_process_dead
 
 
-def is_alone(collector: Any) -> bool:
-    """Whether all there is to show is in one segment."""
-    return not files_of(collector._path) and not beside(collector._path)
+def is_one_segment(collector: Any) -> bool:
+    """Whether the page is that of one segment."""
+    return not files_of(collector._path) and not further_segments(collector._path)
 
 
 def files_of(path: str) -> "List[str]":
@@ -95,22 +93,22 @@ def files_of(path: str) -> "List[str]":
     return [os.path.join(path, name) for name in sorted(names) if name.endswith(".db") and name[0] != "." and name != _directory.MARKER]
 
 
-def _shown(path: str, files: "List[str]", Metric: Any, Sample: Any, merge: Any, accumulate: bool) -> "List[Any]":
-    """All that processes have counted that have this directory: in its segment, in those beside it,
-    and in files.
+def _families(path: str, files: "List[str]", Metric: Any, Sample: Any, merge: Any, accumulate: bool) -> "List[Any]":
+    """What all processes with this directory have counted: in its segment, in further segments, and
+    in files.
     """
-    segments = [segment for segment in [segment_at(path), *beside(path)] if segment is not None]
+    segments = [segment for segment in [segment_at(path), *further_segments(path)] if segment is not None]
     if not files and len(segments) < 2:
         return metrics_of(segments[0], Metric, Sample, accumulate) if segments else []
     parts = [metrics_of(segment, Metric, Sample, False) for segment in segments]
-    sound = [file for file in files if _is_sound(file, merge)]
-    if sound:
-        parts.append(list(merge(sound, accumulate=False)))
-    return added(parts, accumulate)
+    readable = [file for file in files if _is_readable(file, merge)]
+    if readable:
+        parts.append(list(merge(readable, accumulate=False)))
+    return merged(parts, accumulate)
 
 
-def _is_sound(file: str, merge: Any) -> bool:
-    """Whether a file can be read. prometheus_client would show nothing because of it."""
+def _is_readable(file: str, merge: Any) -> bool:
+    """Whether a file can be read. If one cannot, prometheus_client renders no page at all."""
     try:
         merge([file], accumulate=False)
         return True

@@ -10,71 +10,74 @@ from .. import _directory, _segment
 from .._native import Reader, Segment, is_registered
 
 
-class Domain:
-    """A directory's segment."""
+class OpenSegment:
+    """A segment that this process counts in, and what the process knows about it."""
 
     def __init__(self, name: Optional[str], segment: Segment, options: "Dict[str, Any]") -> None:
-        #: ``None``: it has no name, and is this process' and its forked children's.
+        #: ``None``: the segment is memory of this process and its forked children.
         self.name = name
         self.segment = segment
         self._trust = options.get("trust")
         #: The metrics that this process has defined.
         self.defined: "set[str]" = set()
-        #: Those that this process plays, where it says itself who it is: (pid, identity).
-        self._players: "Dict[Tuple[int, Any], Segment]" = {}
-        self._told: "set[str]" = set()
-        #: Native metrics of the same names, for what values do not do.
+        #: By process and identity, for applications that name themselves:
+        #: ``MultiProcessValue(identifier)``.
+        self._by_identity: "Dict[Tuple[int, Any], Segment]" = {}
+        self._warned: "set[str]" = set()
+        #: Native metrics by the definition of prometheus_client's metric.
         self.mirrors: "Dict[Any, Any]" = {}
 
     def of(self, who: Tuple[int, Any]) -> Segment:
-        """The segment as the process sees it that is called so: the first one's is our own."""
-        player = self._players.get(who)
-        if player is None:
-            first = all(pid != who[0] for pid, _ in self._players)
-            player = self.segment if first or self.name is None else self._apart()
+        """The segment as the process with this identity. The first identity has this process' own
+        mapping.
+        """
+        segment = self._by_identity.get(who)
+        if segment is None:
+            first = all(pid != who[0] for pid, _ in self._by_identity)
+            segment = self.segment if first or self.name is None else self._open_again()
             try:
-                player.set_identity(int(who[1]))
+                segment.set_identity(int(who[1]))
             except (TypeError, ValueError, OverflowError):
                 pass  # its pid will do
-            player = self._players.setdefault(who, player)
-        return player
+            segment = self._by_identity.setdefault(who, segment)
+        return segment
 
-    def _apart(self) -> Segment:
-        """The segment once more, as another process has it."""
+    def _open_again(self) -> Segment:
+        """The segment opened once more, as by another process."""
         return Segment(_name_of(self.segment), apart=True, trust=self._trust)
 
-    def leave(self, identity: Any) -> None:
-        """One that this process plays is dead."""
-        for who in [who for who in self._players if str(who[1]) == str(identity) and who[0] == os.getpid()]:
-            self._players[who].leave()
+    def detach(self, identity: Any) -> None:
+        """The process that has this identity is dead."""
+        for who in [who for who in self._by_identity if str(who[1]) == str(identity) and who[0] == os.getpid()]:
+            self._by_identity[who].leave()
 
     def may_replace(self, name: str) -> bool:
-        """Whether a family that others have defined otherwise may be replaced: once, and not where
-        this process counts in it already. So two definitions in one program do not take turns.
+        """Whether the family may be replaced if other processes have defined it differently: once,
+        and not if this process counts in it. So two definitions in one program do not replace each
+        other in turn.
         """
         if name in self.defined or is_registered(self.segment, name):
             return False
         self.defined.add(name)
         return True
 
-    def refused(self, name: str, error: Exception) -> None:
-        if name not in self._told:
-            self._told.add(name)
+    def warn_refused(self, name: str, error: Exception) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
             _segment.warn(
                 "the metric %s is counted in this process only, and is not on pages of the segment %s: %s: %s"
                 % (name, self.name or "(without a name)", error, _segment.remedy(error))
             )
 
 
-#: Those that were opened, by the directory and the name that the environment gave.
-_domains: "Dict[Any, Optional[Domain]]" = {}
-#: Where relative paths led to when they were used first: a program that turns into a daemon changes
-#: its directory.
+#: The open segments, by the directory and the name in the environment.
+_opened: "Dict[Any, Optional[OpenSegment]]" = {}
+#: Absolute paths of relative ones, from their first use: a daemon changes its directory.
 _resolved: "Dict[str, str]" = {}
 
 
 def resolved(path: str) -> str:
-    """The directory that a path led to when it was used first."""
+    """The directory of a path at its first use."""
     if os.path.isabs(path):
         return os.path.realpath(path)
     if path not in _resolved:
@@ -83,89 +86,86 @@ def resolved(path: str) -> str:
     return here if os.path.isdir(here) else _resolved[path]
 
 
-def domain_of() -> Optional[Domain]:
-    """The segment for new values: the one of the environment's directory, or the one that the
-    environment names.
-    """
+def open_for_values() -> Optional[OpenSegment]:
+    """The segment for new values, as the environment says."""
     key = (_directory.from_environment(), os.environ.get("SHMETRICS_SEGMENT"))
     try:
-        return _domains[key]
+        return _opened[key]
     except KeyError:
-        return _open_domain(key)
+        return _open_new(key)
 
 
-def _open_domain(key: "Tuple[Optional[str], Optional[str]]") -> Optional[Domain]:
-    path, name = key[0], _segment.given_name()
+def _open_new(key: "Tuple[Optional[str], Optional[str]]") -> Optional[OpenSegment]:
+    path, name = key[0], _segment.name_from_environment()
     if path is None and not name:
         return None
     _leave_gone()
     options: "Dict[str, Any]" = {}
     if path is not None:
-        segment, name, options, trouble = _segment.open_of_directory(resolved(path), name)
+        segment, name, options, warning = _segment.open_of_directory(resolved(path), name)
     else:
-        segment, trouble = _segment.open_or_fall_back(name)
+        segment, warning = _segment.open_or_fall_back(name)
     made = None
     if segment is not None:
-        # Of another path to the same directory.
-        made = next((d for d in _open() if d.name is not None and d.segment.path == segment.path), None)
-        made = made or Domain(name if segment.path else None, segment, options)
-    # Another thread, or a signal handler, may have been first. The application is told when it can
-    # count.
-    chosen = _domains.setdefault(key, made)
-    if trouble and chosen is made:
-        _segment.warn(trouble)
+        # Another path may lead to the same directory.
+        made = next((d for d in _all_open() if d.name is not None and d.segment.path == segment.path), None)
+        made = made or OpenSegment(name if segment.path else None, segment, options)
+    # Another thread or a signal handler may have been first. The warning comes when it can count.
+    chosen = _opened.setdefault(key, made)
+    if warning and chosen is made:
+        _segment.warn(warning)
     return chosen
 
 
-def domain_at(path: str) -> Optional[Domain]:
-    """What this process counts in that has this directory."""
+def open_at(path: str) -> Optional[OpenSegment]:
+    """The segment that this process counts in for a directory."""
     real = os.path.realpath(path)
-    for key, domain in list(_domains.items()):
-        if domain is not None and key[0] is not None and resolved(key[0]) == real:
-            return domain
+    for key, opened in list(_opened.items()):
+        if opened is not None and key[0] is not None and resolved(key[0]) == real:
+            return opened
     return None
 
 
 def _given_for(path: str) -> Optional[str]:
-    """The name that the environment gives to its own directory."""
+    """The name that the environment gives, if it is about this directory."""
     directory = _directory.from_environment()
     if directory is not None and resolved(directory) == os.path.realpath(path):
-        return _segment.given_name()
+        return _segment.name_from_environment()
     return None
 
 
-#: What this process reads without counting there.
+#: Segments that this process only reads.
 _readers: "Dict[str, Reader]" = {}
 
 
 def segment_at(path: str) -> Any:
-    """The segment of a directory, to read; ``None`` if there is none yet. Where there is one that
-    cannot be read, an error says which, and what to do: a page without it would be a wrong one.
+    """The segment of a directory, to read; ``None`` if no process has counted. If the segment
+    cannot be read, an error names it and the remedy: a page without it would be wrong.
     """
-    domain = domain_at(path)
-    own = None if domain is None else _name_of(domain.segment)
-    if domain is not None and own is None:
-        return domain.segment  # of this process and its forked children
+    opened = open_at(path)
+    own = None if opened is None else _name_of(opened.segment)
+    if opened is not None and own is None:
+        return opened.segment  # of this process and its forked children
     name, must_be_there = _given_for(path), False
     try:
         if name is None:
-            name, must_be_there = _directory.find(path, None if domain is None else domain.name)
+            name, must_be_there = _directory.find(path, None if opened is None else opened.name)
     except OSError as error:
         raise _unreadable(path, str(error.strerror or error), error)
-    if domain is not None:
+    if opened is not None:
         if own == name:
-            return domain.segment
-        if must_be_there and domain.name != name:
+            return opened.segment
+        if must_be_there and opened.name != name:
             _segment.warn(
                 "the directory %s was wiped while this process counted in its segment %s; newer processes count in %s, which pages show "
-                "now: restart the application" % (path, domain.name, name)
+                "now: restart the application" % (path, opened.name, name)
             )
-        elif own == domain.name:
-            return domain.segment
+        elif own == opened.name:
+            return opened.segment
         else:
-            # This process may not write to the directory's first segment, and counts in one beside
-            # it.
-            name, must_be_there = str(domain.name), True
+            # This process may not write to the directory's first segment, and counts in a side
+            # segment.
+            name, must_be_there = str(opened.name), True
     return _open_reader(path, name, must_be_there)
 
 
@@ -209,7 +209,7 @@ def _why_not(name: str, error: OSError) -> str:
 
 
 class SegmentUnreadable(OSError):
-    """A page cannot be made, as the segment cannot be read. A scrape should fail."""
+    """The segment cannot be read, so there is no page. A scrape should fail."""
 
 
 def _unreadable(path: str, why: str, error: Optional[Exception] = None) -> SegmentUnreadable:
@@ -220,27 +220,27 @@ def _unreadable(path: str, why: str, error: Optional[Exception] = None) -> Segme
     return made
 
 
-def beside(path: str) -> "List[Any]":
-    """Further segments of a directory: of users that may not write to the first one, and, where the
-    directory takes no marker, of processes in other mount namespaces.
+def further_segments(path: str) -> "List[Any]":
+    """Further segments of a directory: side segments, and, if the directory takes no marker, those
+    of processes in other mount namespaces.
     """
-    domain, found = domain_at(path), []
-    name = None if domain is None else domain.name
+    opened, found = open_at(path), []
+    name = None if opened is None else opened.name
     try:
         if name is None:
             name = _given_for(path) or _directory.find(path)[0]
     except OSError:
         return []  # `segment_at` says so
-    others = _directory.others(name)
+    others = _directory.side_segments(name)
     if _directory.is_without_marker(path, name):
         others += [other for other, used in _directory.same_directory(path) if used and other != name]
     for other in others:
-        if domain is not None and other == _name_of(domain.segment):
-            found.append(domain.segment)
+        if opened is not None and other == _name_of(opened.segment):
+            found.append(opened.segment)
         elif _directory.may_add(path, other):
             found.append(_open_reader(path, other, True))
         elif _directory.is_in_use(other):
-            # A page without these counts would be wrong, and one with them whatever a user likes.
+            # Without these counts the page would be wrong. With them, any user could invent counts.
             raise _unreadable(
                 path,
                 "processes of user %s count in the segment %s, and that user may not write into the directory. Give the directory "
@@ -258,36 +258,35 @@ def _owner_of(name: str) -> str:
         return "(gone)"
 
 
-def leave(path: Optional[str], identity: Any) -> None:
-    of = None if path is None else domain_at(path)
-    for domain in _open():
-        if path is None or domain is of:
-            domain.leave(identity)
+def detach(path: Optional[str], identity: Any) -> None:
+    of = None if path is None else open_at(path)
+    for opened in _all_open():
+        if path is None or opened is of:
+            opened.detach(identity)
 
 
-def _open() -> "List[Domain]":
-    return [domain for domain in _domains.values() if domain is not None]
+def _all_open() -> "List[OpenSegment]":
+    return [opened for opened in _opened.values() if opened is not None]
 
 
 def _leave_gone() -> None:
-    """Removes segments that this process alone has open, of directories that are gone."""
-    for key, domain in list(_domains.items()):
-        # What this process has open counts as used; but where its directory is gone, nobody else
-        # will find it either.
-        if domain is None or domain.name is None or domain.segment.path is None:
+    """Removes segments of directories that are gone, if this process alone has them open."""
+    for key, opened in list(_opened.items()):
+        # The segment is in use by this process. But other processes cannot find it any more.
+        if opened is None or opened.name is None or opened.segment.path is None:
             continue
         try:
-            moved = key[0] is not None and _directory.read(resolved(key[0])) == domain.name
-            if not moved and _directory.is_gone(domain.name) and domain.segment.attached() == 1:
-                _domains.pop(key, None)
-                Segment.remove(str(_name_of(domain.segment)))
+            moved = key[0] is not None and _directory.read(resolved(key[0])) == opened.name
+            if not moved and _directory.is_orphaned(opened.name) and opened.segment.attached() == 1:
+                _opened.pop(key, None)
+                Segment.remove(str(_name_of(opened.segment)))
         except (OSError, ValueError):
             pass
 
 
 def _at_exit() -> None:
     try:
-        if _domains:
+        if _opened:
             _leave_gone()
             _directory.sweep()
     except Exception:

@@ -8,12 +8,12 @@ from typing import Any, Callable, Dict, Optional, Tuple
 
 from .._native import ValueFamily
 from .._segment import warn
-from .segments import Domain, domain_of
+from .segments import OpenSegment, open_for_values
 
 
 def _factor() -> Optional[float]:
-    """Native buckets besides the classic ones, if they are asked for: prometheus_client has no way
-    to say so.
+    """The growth of native buckets, beside the classic ones. prometheus_client has no argument for
+    it.
     """
     text = os.environ.get("SHMETRICS_NATIVE_FACTOR")
     if not text:
@@ -60,11 +60,13 @@ def patch(values: Any, late: bool) -> None:
 
 
 def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> Any:
-    """What prometheus_client calls a value class: one that makes a value when it is called."""
+    """A value class of prometheus_client: calling it makes a value."""
     identifier = None if process_identifier is os.getpid else process_identifier
 
     class ShmetricsValue:
-        """Makes values in shared memory; where one is refused, a value of this process alone."""
+        """Makes values in shared memory; a value in process memory if the segment refuses the
+        metric.
+        """
 
         _multiprocess = True
         _shmetrics_identifier = staticmethod(process_identifier)
@@ -92,55 +94,54 @@ def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> 
         def make(
             cls, typ: str, name: str, labelnames: Any, labelvalues: Any, help_text: str, unit: str, argument: Any = None
         ) -> Any:
-            """A native value, or ``None`` if the segment refuses it, which is told once for each
-            metric.
+            """A native value. ``None`` if the segment refuses it, with one warning for each metric.
             """
-            domain = domain_of()
-            if domain is None:
+            opened = open_for_values()
+            if opened is None:
                 return None
             definition = (typ, name, help_text, labelnames, unit, argument)
             try:
                 if identifier is None:
-                    return family(domain, domain.segment, *definition).value(tuple(labelvalues))
-                return IdentityValue(domain, identifier, definition, tuple(labelvalues))
+                    return family(opened, opened.segment, *definition).value(tuple(labelvalues))
+                return IdentityValue(opened, identifier, definition, tuple(labelvalues))
             except Exception as error:
-                domain.refused(name, error)
+                opened.warn_refused(name, error)
                 return None
 
         @classmethod
         def family_of(cls, metric: Any, argument: Any) -> Any:
-            """The native family of a metric with labels. ``None``: its values are not all made
-            alike, or the segment refuses it.
+            """The native family of a metric with labels. ``None``: its children differ in how they
+            are made, or the segment refuses it.
             """
-            domain = domain_of() if identifier is None else None
-            if domain is None:
+            opened = open_for_values() if identifier is None else None
+            if opened is None:
                 return None
             known = metric.__dict__.get("_shmetrics_family")
-            if known is not None and known[0] is domain:
+            if known is not None and known[0] is opened:
                 return known[1]
             unit = getattr(metric, "_unit", "")
             try:
                 made = family(
-                    domain, domain.segment, metric._type, metric._name, metric._documentation, metric._labelnames, unit, argument
+                    opened, opened.segment, metric._type, metric._name, metric._documentation, metric._labelnames, unit, argument
                 )
             except Exception as error:
-                domain.refused(metric._name, error)
+                opened.warn_refused(metric._name, error)
                 return None
-            metric._shmetrics_family = (domain, made)
+            metric._shmetrics_family = (opened, made)
             return made
 
         @classmethod
         def close_all_files(cls) -> None:
-            """There are none."""
+            """There are no files."""
 
     return ShmetricsValue
 
 
 def family(
-    domain: Domain, segment: Any, typ: str, name: str, documentation: str, labelnames: Any, unit: str, argument: Any
+    opened: OpenSegment, segment: Any, typ: str, name: str, documentation: str, labelnames: Any, unit: str, argument: Any
 ) -> ValueFamily:
-    """The native family. ``argument``: a gauge's mode, a histogram's bounds. Where processes of an
-    earlier start have defined the metric otherwise, this definition takes the place of theirs.
+    """Registers the native family. ``argument``: a gauge's mode, a histogram's bounds. It replaces
+    a different definition of an earlier start.
     """
     mode = argument if typ == "gauge" else None
     bounds = argument if typ == "histogram" else None
@@ -148,7 +149,7 @@ def family(
     try:
         made = ValueFamily(*definition)
     except ValueError:
-        if not domain.may_replace(name):
+        if not opened.may_replace(name):
             raise
         made = ValueFamily(*definition, replace=True)
         if (segment.attached() or 0) > 1:
@@ -157,40 +158,39 @@ def family(
                 "are on no page (shmetrics_stale_updates_total counts them): end them" % name
             )
         return made
-    domain.defined.add(name)
+    opened.defined.add(name)
     return made
 
 
 class IdentityValue:
-    """A value of a process that says itself who it is, each time:
-    ``MultiProcessValue(process_identifier)``.
+    """A value of a process that names itself, which may change: ``MultiProcessValue(identifier)``.
     """
 
     _multiprocess = True
 
     def __init__(
-        self, domain: Domain, identifier: Callable[[], Any], definition: "Tuple[Any, ...]", labelvalues: "Tuple[str, ...]"
+        self, opened: OpenSegment, identifier: Callable[[], Any], definition: "Tuple[Any, ...]", labelvalues: "Tuple[str, ...]"
     ) -> None:
-        self._made = (domain, identifier, definition, labelvalues)
+        self._created_at = (opened, identifier, definition, labelvalues)
         self._values: "Dict[Any, Any]" = {}
-        self._now()
+        self._current()
 
-    def _now(self) -> Any:
-        domain, identifier, definition, labelvalues = self._made
+    def _current(self) -> Any:
+        opened, identifier, definition, labelvalues = self._created_at
         who = (os.getpid(), identifier())
         value = self._values.get(who)
         if value is None:
-            value = self._values[who] = family(domain, domain.of(who), *definition).value(labelvalues)
+            value = self._values[who] = family(opened, opened.of(who), *definition).value(labelvalues)
         return value
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(self._now(), name)
+        return getattr(self._current(), name)
 
 
-class View:
-    """One of a histogram's or a summary's values, as prometheus_client's code reads it."""
+class NumberView:
+    """One number of a histogram's or summary's value, as prometheus_client's code reads it."""
 
     __slots__ = ("_value", "_which")
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from .._peer import given
+from .._prometheus_client import import_names
 
-text_fd_to_metric_families, text_string_to_metric_families = given(
+text_fd_to_metric_families, text_string_to_metric_families = import_names(
     "prometheus_client.openmetrics.parser", "text_fd_to_metric_families", "text_string_to_metric_families"
 )
 
@@ -12,4 +12,4 @@ __all__ = ["text_fd_to_metric_families", "text_string_to_metric_families"]
 
 
 def __getattr__(name: str) -> Any:
-    return given("prometheus_client.openmetrics.parser", name)[0]
+    return import_names("prometheus_client.openmetrics.parser", name)[0]
