@@ -185,12 +185,12 @@ fn a_process_learns_that_its_segment_was_removed() {
     let directory = Directory::new("current");
     let name = directory.name("app");
     let segment = Segment::open(&name).unwrap();
-    assert!(segment.is_current() && own(&segment, CURRENT) == 1.0 && segment.trouble().is_none());
+    assert!(segment.is_current() && own(&segment, CURRENT) == 1.0 && segment.next_warning().is_none());
     std::fs::remove_file(&name).unwrap();
     assert!(!segment.is_current() && own(&segment, CURRENT) == 0.0);
-    let told = segment.trouble().unwrap();
+    let told = segment.next_warning().unwrap();
     assert!(told.contains(&name) && told.contains("removed or replaced") && told.contains("restart"), "{told}");
-    assert_eq!(segment.trouble(), None, "it is told once");
+    assert_eq!(segment.next_warning(), None, "it is told once");
     assert!(segment.reader().inspect().current == Some(false));
 
     // Removed with its directory, and another one in its place.
@@ -216,7 +216,7 @@ fn a_path_that_means_something_else_by_now_is_no_removal() {
         std::env::set_current_dir("/").unwrap();
         assert!(segment.is_current());
         assert_ne!(sample(&segment.reader(), CURRENT), Some(0.0));
-        assert_eq!(segment.trouble(), None);
+        assert_eq!(segment.next_warning(), None);
         std::fs::remove_file(&path).unwrap();
         assert!(!segment.is_current(), "without a name in any directory it is removed");
     })

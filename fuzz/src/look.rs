@@ -66,7 +66,7 @@ impl Look {
         let page = in_pieces(reader.cursor(Format::Text), input);
         // It pauses when something is wrong, but with the engine (`quick`).
         if sound || self.one_in(if cfg!(fuzzing) { 64 } else { 128 }) {
-            let findings = reader.check();
+            let findings = reader.verify();
             assert!(!sound || findings.is_empty(), "{findings:?}");
         }
         let Some(page) = page else { return Outcome::Long };

@@ -271,7 +271,7 @@ impl Stage {
         reader.cursor(Format::Text).points().take(50_000).count();
         // It pauses when something is wrong, but with the engine (`quick`).
         if sound || deep % if cfg!(fuzzing) { 8 } else { 128 } == 1 {
-            let findings = reader.check();
+            let findings = reader.verify();
             assert!(!sound || findings.is_empty(), "{findings:?}");
         }
     }

@@ -10,7 +10,7 @@ use super::segment::{segment_of, shmetrics_label, shmetrics_segment};
 use super::status::{fail, report, shmetrics_status};
 use super::{guarded, null, shmetrics_str, slice};
 use crate::segment::Inner;
-use crate::{Error, Extra};
+use crate::{Error, ExternalFamily};
 
 /// A collector: adds samples to `cursor` by `shmetrics_cursor_add_sample`. `data` is what the
 /// collector was added with. False: what this call has added is left out, which pages of this
@@ -162,8 +162,8 @@ impl Page {
             return family.family.add(labels, value).map_err(report);
         }
         let mut family = match kind {
-            COUNTER => Extra::counter(name, help),
-            GAUGE => Extra::gauge(name, help),
+            COUNTER => ExternalFamily::counter(name, help),
+            GAUGE => ExternalFamily::gauge(name, help),
             _ => {
                 let message = format!("kind {kind}: a sample is of a counter or a gauge");
                 return Err(fail(shmetrics_status::InvalidArgument, message));
@@ -202,7 +202,7 @@ pub(super) unsafe fn collect(segment: &Inner, page: *mut Page) {
     }
     COLLECTING.set(false);
     const HELP: &str = "Calls of collectors that failed in this process, and samples of theirs that were refused.";
-    let failures = Extra::counter("shmetrics_collector_failures_total", HELP)
+    let failures = ExternalFamily::counter("shmetrics_collector_failures_total", HELP)
         .and_then(|family| family.sample(&[], FAILURES.load(Relaxed) as f64));
     if let Ok(family) = failures {
         // SAFETY: as above.

@@ -3,7 +3,7 @@
 use super::null;
 use super::status::{fail, shmetrics_status};
 use crate::expose::MEMORY_TO_RENDER;
-use crate::{Cursor, Error, Extra};
+use crate::{Cursor, Error, ExternalFamily};
 
 /// A page that is read in pieces. Freed by `shmetrics_cursor_free`.
 pub struct shmetrics_cursor {
@@ -16,7 +16,7 @@ pub(super) struct External {
     /// The name without the `_total` of a counter.
     pub(super) base: String,
     pub(super) kind: u32,
-    pub(super) family: Extra,
+    pub(super) family: ExternalFamily,
 }
 
 /// A cursor of C: a page, and what a program adds to it before the page begins.

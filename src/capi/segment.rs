@@ -412,7 +412,7 @@ pub unsafe extern "C" fn shmetrics_segment_next_warning(
 ) -> usize {
     guard(0, || {
         // SAFETY: the caller's promise.
-        let text = unsafe { segment_of(segment) }.ok().and_then(|segment| segment.trouble()).unwrap_or_default();
+        let text = unsafe { segment_of(segment) }.ok().and_then(|segment| segment.next_warning()).unwrap_or_default();
         // SAFETY: as above.
         unsafe { copy_text(text.as_bytes(), buffer, capacity) };
         text.len()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::format::plain::Own;
+use super::format::plain::PlainFamily;
 use crate::kind::Kind;
 use crate::text::escaping;
 use crate::text::names;
@@ -14,16 +14,16 @@ use crate::Error;
 /// [`Cursor::with`](crate::Cursor::with).
 ///
 /// ```
-/// use shmetrics::{Extra, Format, Options};
+/// use shmetrics::{ExternalFamily, Format, Options};
 /// let segment = Options::new().anonymous().open()?;
-/// let uptime = Extra::gauge("uptime_seconds", "Since boot.")?.sample(&[("host", "a")], 17.5)?;
+/// let uptime = ExternalFamily::gauge("uptime_seconds", "Since boot.")?.sample(&[("host", "a")], 17.5)?;
 /// let (mut cursor, mut page) = (segment.cursor(Format::Text).with(uptime), Vec::new());
 /// while cursor.fill(&mut page) {}
 /// assert!(String::from_utf8(page).unwrap().contains("\nuptime_seconds{host=\"a\"} 17.5\n"));
 /// # Ok::<(), shmetrics::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Extra {
+pub struct ExternalFamily {
     /// Without a counter's `_total`.
     name: String,
     help: String,
@@ -34,7 +34,7 @@ pub struct Extra {
 /// These families look alike on all pages.
 const PLAIN: &str = "use letters, digits and `_`, not starting with a digit";
 
-impl Extra {
+impl ExternalFamily {
     /// A counter, named with `_total` or without.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Extra {
     /// A gauge.
     ///
     /// # Errors
-    /// As [`Extra::counter`].
+    /// As [`ExternalFamily::counter`].
     pub fn gauge(name: &str, help: &str) -> Result<Self, Error> {
         Self::new(name, help, Kind::Gauge)
     }
@@ -60,7 +60,7 @@ impl Extra {
         }
         let base = names::family_name(rest, kind)?;
         let name = &name[..name.len() - rest.len() + base.len()];
-        Ok(Extra { name: name.to_owned(), help: help.to_owned(), kind, samples: BTreeMap::new() })
+        Ok(ExternalFamily { name: name.to_owned(), help: help.to_owned(), kind, samples: BTreeMap::new() })
     }
 
     /// With a sample. One with the same labels is replaced; the order of labels does not matter.
@@ -97,8 +97,8 @@ impl Extra {
         self.samples.is_empty()
     }
 
-    pub(super) fn own(&self) -> Own<'_> {
-        Own {
+    pub(super) fn plain(&self) -> PlainFamily<'_> {
+        PlainFamily {
             name: &self.name,
             help: &self.help,
             is_counter: self.kind == Kind::Counter,

@@ -117,7 +117,7 @@ pub struct ProcessInfo {
 }
 
 pub(super) fn inspect(source: &Source<'_>) -> Inspection {
-    let Source { memory, backing, own, path, .. } = source;
+    let Source { memory, backing, own_slot, path, .. } = source;
     let whole = source.state();
     let (mut families, mut names) = (Vec::new(), std::collections::HashSet::new());
     let mut corrupt = 0;
@@ -152,7 +152,7 @@ pub(super) fn inspect(source: &Source<'_>) -> Inspection {
         resident: backing.resident(),
         series: count_of(memory.get64(header::SERIES)),
         families,
-        processes: processes(memory, *backing, *own),
+        processes: processes(memory, *backing, *own_slot),
         overflow_lookups: memory.get64(header::OVERFLOW_LOOKUPS),
         failed_registrations: memory.get64(header::FAILED_REGISTRATIONS),
         rejected_updates: memory.get64(header::REJECTED_UPDATES),
@@ -169,9 +169,9 @@ pub(super) fn inspect(source: &Source<'_>) -> Inspection {
 }
 
 /// The processes that have, or had, gauges of their own.
-pub(super) fn processes(memory: &Mapped, backing: &dyn Backing, own: Option<Token>) -> Vec<ProcessInfo> {
+pub(super) fn processes(memory: &Mapped, backing: &dyn Backing, own_slot: Option<Token>) -> Vec<ProcessInfo> {
     let slots = Slots::in_memory(memory);
-    let living = slots.living(backing, own);
+    let living = slots.living(backing, own_slot);
     let of = (0..slots.high()).filter_map(|i| slots.holder(i)).map(|h| ProcessInfo {
         slot: h.token.slot,
         pid: h.pid,

@@ -12,7 +12,7 @@ mod values;
 mod verify;
 mod warnings;
 
-pub use self::external::Extra;
+pub use self::external::ExternalFamily;
 pub use self::format::exposition::{Exposition, Format};
 pub use self::format::negotiate::accepts_gzip;
 pub use self::inspect::{FamilyInfo, Inspection, ProcessInfo};

@@ -6,7 +6,7 @@ use super::format::exposition::{Exposition, Format};
 use super::inspect::{inspect, processes, Inspection, ProcessInfo};
 use super::page::cursor::{Cursor, SEGMENT};
 use super::source::{LastUpdate, Looks, Source};
-use super::verify::check;
+use super::verify::verify;
 use crate::os::host::Undisturbed;
 use crate::process::Token;
 use crate::shm::layout::Regions;
@@ -186,9 +186,9 @@ impl Reader {
     }
 
     fn source(&self) -> Source<'_> {
-        let (memory, own, path) = (self.memory, self.token(), self.path());
+        let (memory, own_slot, path) = (self.memory, self.token(), self.path());
         let looks = matches!(self.backing, Held::Own(_)).then_some(&self.looks);
-        Source { memory, backing: self.backing.get(), own, path, looks }
+        Source { memory, backing: self.backing.get(), own_slot, path, looks }
     }
 
     fn token(&self) -> Option<Token> {
@@ -247,8 +247,8 @@ impl Reader {
 
     /// What is wrong with the segment: nothing, unless somebody has written over it. Each finding
     /// says where and what, for people. Works on a segment in use, and takes a few looks then.
-    pub fn check(&self) -> Vec<String> {
-        check(&self.memory, &self.regions)
+    pub fn verify(&self) -> Vec<String> {
+        verify(&self.memory, &self.regions)
     }
 
     /// The processes that have, or had, gauges of their own: a part of [`inspect`](Self::inspect),
@@ -281,8 +281,8 @@ impl Segment {
     pub fn cursor(&self, exposition: impl Into<Exposition>) -> Cursor<'static> {
         self.expire();
         let inner = self.inner;
-        let (memory, own, path) = (inner.memory, inner.process.token(), inner.path.as_deref());
-        Cursor::new(Source { memory, backing: &*inner.backing, own, path, looks: None }, exposition.into())
+        let (memory, own_slot, path) = (inner.memory, inner.process.token(), inner.path.as_deref());
+        Cursor::new(Source { memory, backing: &*inner.backing, own_slot, path, looks: None }, exposition.into())
     }
 
     /// Renders a page: every process' metrics, from whichever process calls.

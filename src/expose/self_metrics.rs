@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::format::plain::Own;
+use super::format::plain::PlainFamily;
 use super::source::State;
 use crate::process::Slots;
 use crate::shm::layout::header;
@@ -22,12 +22,16 @@ pub(super) fn used(memory: &Mapped) -> u64 {
     memory.get64(header::INDEX_AT).saturating_add(index).saturating_add(records)
 }
 
-fn gauge<'a>(name: &'a str, help: &'a str, v: f64) -> Own<'a> {
-    Own { name, help, is_counter: false, samples: vec![(Vec::new(), v)] }
+fn gauge<'a>(name: &'a str, help: &'a str, v: f64) -> PlainFamily<'a> {
+    PlainFamily { name, help, is_counter: false, samples: vec![(Vec::new(), v)] }
 }
 
 /// The library's own families about a page: its series, damaged records and conflicts.
-pub(super) fn of_page<'a>([series, corrupt, conflicts]: [u64; 3], busy: Duration, several: bool) -> Vec<Own<'a>> {
+pub(super) fn page_families<'a>(
+    [series, corrupt, conflicts]: [u64; 3],
+    busy: Duration,
+    several: bool,
+) -> Vec<PlainFamily<'a>> {
     let mut families = vec![
         gauge("shmetrics_series", "Series on this page, but for those of the library.", series as f64),
         gauge("shmetrics_corrupt_records", "Damaged records this page had to leave out.", corrupt as f64),
@@ -48,17 +52,17 @@ pub(super) fn of_page<'a>([series, corrupt, conflicts]: [u64; 3], busy: Duration
 }
 
 /// A gauge without a sample where the value is not known.
-fn known<'a>(name: &'a str, help: &'a str, v: Option<f64>) -> Own<'a> {
-    Own { samples: v.map(|v| (Vec::new(), v)).into_iter().collect(), ..gauge(name, help, 0.0) }
+fn known<'a>(name: &'a str, help: &'a str, v: Option<f64>) -> PlainFamily<'a> {
+    PlainFamily { samples: v.map(|v| (Vec::new(), v)).into_iter().collect(), ..gauge(name, help, 0.0) }
 }
 
 /// The library's own families about a segment: always the same ones, some without samples.
-pub(super) fn families<'a>(memory: &Mapped, living: &[u32], whole: &State) -> Vec<Own<'a>> {
+pub(super) fn segment_families<'a>(memory: &Mapped, living: &[u32], whole: &State) -> Vec<PlainFamily<'a>> {
     let word = |at| memory.get64(at) as f64;
     let alive = living.iter().filter(|g| **g != 0).count();
     let slots = Slots::in_memory(memory);
     let dead = (0..slots.high()).filter(|i| slots.holder(*i).is_some()).count().saturating_sub(alive);
-    let counter = |name, help, v| Own { is_counter: true, ..gauge(name, help, v) };
+    let counter = |name, help, v| PlainFamily { is_counter: true, ..gauge(name, help, v) };
     let state = |state: &str, n: usize| (vec![("state".to_owned(), state.to_owned())], n as f64);
     vec![
         gauge("shmetrics_segment_max_size_bytes", "Bytes the segment may grow to.", word(header::TOTAL_SIZE)),
@@ -95,7 +99,7 @@ pub(super) fn families<'a>(memory: &Mapped, living: &[u32], whole: &State) -> Ve
             "Observations that found no room for a bucket of a native histogram, or of quantiles.",
             word(header::REFUSED_OBSERVATIONS),
         ),
-        Own {
+        PlainFamily {
             name: "shmetrics_processes",
             help: "Processes: alive and dead ones with gauges of their own, and all that have the segment open (attached).",
             is_counter: false,

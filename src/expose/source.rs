@@ -16,7 +16,7 @@ pub(super) struct Source<'a> {
     pub(super) memory: Mapped,
     pub(super) backing: &'a dyn Backing,
     /// The asking process' slot.
-    pub(super) own: Option<Token>,
+    pub(super) own_slot: Option<Token>,
     pub(super) path: Option<&'a Path>,
     /// Of a reader that may not write: what the header keeps for writers.
     pub(super) looks: Option<&'a Looks>,
@@ -75,7 +75,7 @@ pub(super) struct State {
 impl Source<'_> {
     /// The generation of each slot whose holder lives, 0 for the others.
     pub(super) fn living(&self) -> Vec<u32> {
-        Slots::in_memory(&self.memory).living(self.backing, self.own)
+        Slots::in_memory(&self.memory).living(self.backing, self.own_slot)
     }
 
     pub(super) fn attached(&self) -> Option<u32> {

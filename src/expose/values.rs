@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::format::plain::Own;
+use super::format::plain::PlainFamily;
 use super::page::family::View;
 use super::page::observations::{native_exemplars, Observed};
-use super::page::snapshot::{Page, Series, Shot, Total};
+use super::page::snapshot::{Page, Rendered, Series, Total};
 use crate::kind::Kind;
 use crate::metric::gauge_merge::{Merged, Sample};
 use crate::record::gauge_mode::GaugeMode;
@@ -105,7 +105,7 @@ pub struct PointExemplar {
 }
 
 /// A family's points in the making.
-pub(super) struct Gather {
+pub(super) struct PointsEncoder {
     view: View,
     family: Arc<PointFamily>,
     ready: Vec<Point>,
@@ -115,7 +115,7 @@ pub(super) struct Gather {
     each: Vec<Sample>,
 }
 
-impl Gather {
+impl PointsEncoder {
     pub(super) fn new(view: View) -> Self {
         let marks = || view.texts.bucket_labels.clone();
         let family = PointFamily {
@@ -131,12 +131,12 @@ impl Gather {
             is_native: view.native.is_some() && view.kind != Kind::Summary,
         };
         let (observed, each) = (Observed::default(), Vec::new());
-        Gather { view, family: Arc::new(family), ready: Vec::new(), fresh: Vec::new(), observed, each }
+        PointsEncoder { view, family: Arc::new(family), ready: Vec::new(), fresh: Vec::new(), observed, each }
     }
 
     /// Goes on with the family's namesake in another segment, whose bounds may differ.
     pub(super) fn continued(self, view: View) -> Self {
-        Gather { ready: self.ready, ..Gather::new(view) }
+        PointsEncoder { ready: self.ready, ..PointsEncoder::new(view) }
     }
 
     /// How many points there are.
@@ -148,17 +148,17 @@ impl Gather {
         to.extend(self.ready.drain(..));
     }
 
-    pub(super) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+    pub(super) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
-        let shot = of.series(at, kind, text_at, out, |series, _| {
+        let rendered = of.series(at, kind, text_at, out, |series, _| {
             self.fresh.clear();
             self.read(series)
         });
-        if shot == Shot::Shown {
+        if rendered == Rendered::Shown {
             self.ready.append(&mut self.fresh);
         }
         self.fresh.clear();
-        shot
+        rendered
     }
 
     fn read(&mut self, series: &Series<'_>) -> bool {
@@ -226,7 +226,7 @@ impl Gather {
     }
 
     fn keep(&mut self, series: &Series<'_>, more: Option<(String, String)>, value: PointValue, slots: usize) {
-        let mut all = self.view.fixed_labels().to_vec();
+        let mut all = self.view.const_label_pairs().to_vec();
         all.extend(self.view.labels_of(&series.text.bytes(), series.escaped));
         all.extend(more);
         let found = if self.view.is_only_native() && self.view.kind != Kind::Summary {
@@ -247,7 +247,7 @@ impl Gather {
 }
 
 /// The points of a family that is in no segment.
-pub(super) fn own(family: &Own<'_>, to: &mut VecDeque<Point>) {
+pub(super) fn plain(family: &PlainFamily<'_>, to: &mut VecDeque<Point>) {
     let described = Arc::new(PointFamily {
         name: family.name.to_owned(),
         kind: if family.is_counter { Kind::Counter } else { Kind::Gauge },

@@ -34,7 +34,7 @@ const LOOKS: u32 = 4;
 const MOST: usize = 100;
 
 /// The findings that stay.
-pub(super) fn check(memory: &Mapped, regions: &Regions) -> Vec<String> {
+pub(super) fn verify(memory: &Mapped, regions: &Regions) -> Vec<String> {
     let mut stayed = look(memory, regions);
     for _ in 1..LOOKS {
         if stayed.is_empty() {
@@ -48,7 +48,7 @@ pub(super) fn check(memory: &Mapped, regions: &Regions) -> Vec<String> {
 }
 
 fn look(memory: &Mapped, regions: &Regions) -> Vec<String> {
-    let mut look = Look {
+    let mut look = Verifier {
         memory,
         index: Index::of(memory, regions),
         budget: memory.len() / GRANULE,
@@ -60,7 +60,7 @@ fn look(memory: &Mapped, regions: &Regions) -> Vec<String> {
     look.findings
 }
 
-struct Look<'a> {
+struct Verifier<'a> {
     memory: &'a Mapped,
     index: Index<'a, Mapped>,
     /// Records left to look at.
@@ -70,7 +70,7 @@ struct Look<'a> {
     findings: Vec<String>,
 }
 
-impl Look<'_> {
+impl Verifier<'_> {
     fn tell(&mut self, finding: String) {
         if self.findings.len() < MOST {
             self.findings.push(finding);

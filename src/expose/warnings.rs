@@ -27,7 +27,7 @@ impl Segment {
     /// Updates and look-ups never fail and never print. A host that wants to know calls this now
     /// and then, say after each page: each kind of trouble is told once, to one process of all. The
     /// numbers are on every page.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn next_warning(&self) -> Option<String> {
         let (inner, memory) = (self.inner, &self.inner.memory);
         for (bit, count_at) in KINDS {
             let count = memory.get64(count_at);

@@ -72,7 +72,7 @@ impl Segment {
     }
 
     /// Removes a segment's name, whether or not processes have it open. Those go on with the
-    /// memory, unseen: `is_current` is false in them, and [`Segment::trouble`] says so. The next
+    /// memory, unseen: `is_current` is false in them, and [`Segment::next_warning`] says so. The next
     /// `open` of the name makes a new segment. See also [`Segment::remove_if_unused`] and
     /// [`Segment::is_in_use`].
     ///

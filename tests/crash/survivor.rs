@@ -54,7 +54,7 @@ pub fn survive(op: &Operation, name: &Name, victim: Victim, before: u64) {
     let page = read(name);
     let ones: Vec<f64> = page.iter().filter(|(k, _)| k.starts_with("bystanders_total")).map(|(_, v)| *v).collect();
     assert_eq!(ones, vec![1.0; before as usize + 1], "what the survivors counted once each");
-    assert_eq!(name.reader().check(), Vec::<String>::new(), "what is wrong with the segment");
+    assert_eq!(name.reader().verify(), Vec::<String>::new(), "what is wrong with the segment");
 }
 
 /// Checks a page and returns how many acts of the victim it shows beside those of others.

@@ -448,7 +448,7 @@ fn where_no_way_is_left_updates_are_refused_with_the_reason_and_tried_again() {
     worker.hear();
     let page = String::from_utf8(stage.segment.render(Format::Text)).unwrap();
     assert!(page.contains("\nshmetrics_updates_rejected_total 1000\n"), "{page}");
-    let told = stage.segment.trouble().unwrap();
+    let told = stage.segment.next_warning().unwrap();
     assert!(told.contains("1000 of per-process gauges") && told.contains("attach_process"), "{told}");
     assert!(!told.contains("NaN") && !told.contains("max_processes"), "{told}");
     worker.kill();
@@ -482,7 +482,7 @@ fn a_refusal_for_want_of_a_slot_is_remembered_and_does_not_last() {
         inside.say("gave up");
     });
     late.hear();
-    let told = segment.trouble().unwrap();
+    let told = segment.next_warning().unwrap();
     assert!(told.contains("max_processes = 1") && !told.contains("NaN"), "{told}");
     let attach = told_of_attach(&segment);
     assert!(attach.contains("as many as max_processes allows"), "{attach}");

@@ -217,7 +217,7 @@ fn a_mount_over_the_directory_is_no_removal_and_a_removal_behind_it_is_seen() {
             inside.say("no namespaces");
             return;
         }
-        inside.say(format!("{} {:?}", segment.is_current(), segment.trouble()));
+        inside.say(format!("{} {:?}", segment.is_current(), segment.next_warning()));
         inside.wait();
         inside.say(segment.is_current());
         inside.wait();
@@ -244,7 +244,7 @@ fn removed_files_split_old_and_new_processes_and_both_can_tell() {
         let child = fork(|| std::thread::sleep(std::time::Duration::from_secs(60)));
         inside.say(state(&segment.reader()));
         inside.wait();
-        let told = segment.trouble().unwrap_or_default();
+        let told = segment.next_warning().unwrap_or_default();
         inside.say(format!("{} {}", state(&segment.reader()), told.contains("was removed or replaced")));
         inside.wait();
         drop(child);

@@ -60,7 +60,7 @@ impl Victim {
         let start = Instant::now();
         reader.cursor(Format::Text).points().count();
         reader.inspect();
-        reader.check();
+        reader.verify();
         assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
         String::from_utf8_lossy(&reader.render(Format::Text)).into_owned()
     }
@@ -130,7 +130,7 @@ fn is_whole(name: &Name, series: usize) {
     reader.render(Format::Protobuf);
     let points = reader.cursor(Format::Text).points().filter(|p| !p.family.name.starts_with("shmetrics"));
     assert!(points.count() >= series);
-    assert_eq!(reader.check(), Vec::<String>::new());
+    assert_eq!(reader.verify(), Vec::<String>::new());
 }
 
 #[test]

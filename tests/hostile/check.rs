@@ -9,7 +9,7 @@ use common::{fork, long, note, pause, Child, Directory, Name, Random};
 use shmetrics::Reader;
 
 fn check(name: &str) -> Vec<String> {
-    Reader::open(name).unwrap().check()
+    Reader::open(name).unwrap().verify()
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn any_damage_is_survived() {
         let mutant = &mutants[random.below(mutants.len() as u64) as usize];
         mutant.patches.iter().for_each(|(at, bytes)| file.write_all_at(bytes, *at as u64).unwrap());
         if let Ok(reader) = Reader::open(&name) {
-            found += usize::from(!reader.check().is_empty());
+            found += usize::from(!reader.verify().is_empty());
         }
         file.write_all_at(&victim, 0).unwrap();
     }

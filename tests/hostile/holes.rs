@@ -92,7 +92,7 @@ fn look(reader: &Reader) {
         reader.render(format);
     }
     reader.inspect();
-    reader.check();
+    reader.verify();
     reader.processes();
     reader.cursor(Format::Text).points().count();
 }
@@ -251,7 +251,7 @@ fn growth_is_believed_at_any_moment() {
     }
     let page = common::samples(&common::text(&kept.render(Format::Text)));
     assert_eq!(page.len(), 40_001);
-    assert!(kept.check().is_empty());
+    assert!(kept.verify().is_empty());
     // The start of the records, to be sure that the test means what it says.
     let file = std::fs::File::open(name.path()).unwrap();
     assert!(word(&file, WATERMARK) > word(&file, ARENA_AT) + (2 << 20));

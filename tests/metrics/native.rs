@@ -277,7 +277,7 @@ fn without_room_nothing_is_dropped_silently() {
     assert!(count >= 3001.0 && count + refused >= f64::from(done), "{count} and {refused} of {done}");
     let page = common::page(&s);
     assert!(page.contains("\nb_count 3000\n"), "{page}");
-    let troubles: Vec<String> = std::iter::from_fn(|| s.trouble()).collect();
+    let troubles: Vec<String> = std::iter::from_fn(|| s.next_warning()).collect();
     assert!(troubles.iter().any(|t| t.contains("were not counted, or are in no quantile")), "{troubles:?}");
 }
 
@@ -332,7 +332,7 @@ fn item_52_counts_agree_on_every_page_while_processes_are_killed() {
     let labelled: f64 =
         ["a", "b", "c"].map(|n| numbers(&line(&s, &format!("labelled{{n=\"{n}\"}} ")), "count")[0]).iter().sum();
     assert!((done..=begun).contains(&labelled), "{done} {labelled} {begun}");
-    assert!(Reader::open(&name.0).unwrap().check().is_empty());
+    assert!(Reader::open(&name.0).unwrap().verify().is_empty());
 }
 
 #[test]

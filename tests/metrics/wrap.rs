@@ -59,7 +59,7 @@ impl Words {
 }
 
 fn sound(name: &Name) {
-    assert_eq!(name.reader().check(), [""; 0]);
+    assert_eq!(name.reader().verify(), [""; 0]);
 }
 
 /// Pages of both kinds, without the library's own families.

@@ -241,7 +241,7 @@ fn label_sets_of_quoted_names_are_told_apart() {
         }
     }
     assert_eq!(name.reader().inspect().families[0].labels, ["a\"=\"", "b,", "\\"]);
-    assert_eq!(name.reader().check(), Vec::<String>::new());
+    assert_eq!(name.reader().verify(), Vec::<String>::new());
     assert!(family.remove(["x", "\"", "\n"]) && !family.remove(["x", "\"", "\n"]));
     assert_eq!(own(&segment, "shmetrics_series"), f64::from(again - 1));
 }

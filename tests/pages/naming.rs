@@ -182,7 +182,7 @@ fn labels_in_any_order_are_the_same_family() {
             "requests_total{method=\"\",path=\"\\\"\\n\",\"k8s.pod\"=\"a\"} 18",
         ]
     );
-    assert_eq!(s.reader().check(), Vec::<String>::new());
+    assert_eq!(s.reader().verify(), Vec::<String>::new());
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_handle_in_another_order_removes_clears_and_overflows_as_any() {
     assert_eq!(own(&s, "shmetrics_overflow_lookups_total"), 1.0);
     assert!(theirs.with(["4".repeat(70_000).as_str(), ""]).get() == 7.0, "too long for any series");
     assert_eq!(theirs.clear(), 2);
-    assert_eq!(s.reader().check(), Vec::<String>::new());
+    assert_eq!(s.reader().verify(), Vec::<String>::new());
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn many_orders_at_once_are_one_each() {
         let (sample, value) = found[0];
         assert_eq!(*value, 24.0, "{sample}");
     }
-    assert_eq!(s.reader().check(), Vec::<String>::new());
+    assert_eq!(s.reader().verify(), Vec::<String>::new());
     // What is reachable is what was allocated: records that lost the race were given back, or are
     // the few that could not be.
     assert!(own(&s, "shmetrics_segment_leaked_bytes") < 200.0 * 5.0 * 320.0);

@@ -1,7 +1,7 @@
 //! Tests of series as values, and of families that are in no segment: `Cursor::points`,
 //! `Cursor::with`.
 
-use shmetrics::{Extra, Format, GaugeMode, Kind, Native, Options, Point, PointValue, Reader, Segment};
+use shmetrics::{ExternalFamily, Format, GaugeMode, Kind, Native, Options, Point, PointValue, Reader, Segment};
 
 fn segment() -> Segment {
     Options::new().anonymous().open().unwrap()
@@ -165,13 +165,13 @@ fn families_that_are_in_no_segment() {
     let s = segment();
     s.gauge("taken", "", GaugeMode::Shared).register().unwrap().set(1.0);
     s.histogram("h", "").register().unwrap();
-    let cpu = Extra::counter("cpu_seconds_total", "CPU.").unwrap();
+    let cpu = ExternalFamily::counter("cpu_seconds_total", "CPU.").unwrap();
     let cpu = cpu.sample(&[("pid", "2"), ("app", "x")], 1.5).unwrap().sample(&[("pid", "1")], 2.0).unwrap();
     let cpu = cpu.sample(&[("app", "x"), ("pid", "2")], 2.5).unwrap();
     for format in [Format::Text, Format::OpenMetrics] {
         let mut cursor = s.cursor(format).with(cpu.clone());
         for name in ["taken", "h_count", "cpu_seconds_total", "shmetrics_serve_up"] {
-            cursor = cursor.with(Extra::gauge(name, "").unwrap().sample(&[], 9.0).unwrap());
+            cursor = cursor.with(ExternalFamily::gauge(name, "").unwrap().sample(&[], 9.0).unwrap());
         }
         let mut page = Vec::new();
         while cursor.fill(&mut page) {}
@@ -189,11 +189,16 @@ fn families_that_are_in_no_segment() {
 #[test]
 fn extra_families_keep_the_rules() {
     assert!(
-        Extra::gauge("a b", "").is_err() && Extra::gauge("", "").is_err() && Extra::gauge("shmetrics_", "").is_err()
+        ExternalFamily::gauge("a b", "").is_err()
+            && ExternalFamily::gauge("", "").is_err()
+            && ExternalFamily::gauge("shmetrics_", "").is_err()
     );
-    assert!(Extra::gauge("é", "").is_err() && Extra::gauge("g", "").unwrap().sample(&[("é", "")], 1.0).is_err());
-    let counter = || Extra::counter("c", "").unwrap();
+    assert!(
+        ExternalFamily::gauge("é", "").is_err()
+            && ExternalFamily::gauge("g", "").unwrap().sample(&[("é", "")], 1.0).is_err()
+    );
+    let counter = || ExternalFamily::counter("c", "").unwrap();
     assert!(counter().sample(&[], f64::NAN).is_err() && counter().sample(&[], -1.0).is_err());
     assert!(counter().sample(&[("a", ""), ("a", "")], 1.0).is_err() && counter().sample(&[("__a", "")], 1.0).is_err());
-    assert!(Extra::gauge("g", "").unwrap().sample(&[], f64::NAN).is_ok());
+    assert!(ExternalFamily::gauge("g", "").unwrap().sample(&[], f64::NAN).is_ok());
 }

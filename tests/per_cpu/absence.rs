@@ -165,7 +165,7 @@ fn count_everything(segment: &Segment) -> u64 {
             });
         }
     });
-    assert_eq!(segment.reader().check(), [] as [String; 0]);
+    assert_eq!(segment.reader().verify(), [] as [String; 0]);
     let shown = samples(&page(segment));
     let often = shown["plain_total"] as u64 / (THREADS * HOT);
     for (sample, value) in shown.iter().filter(|(sample, _)| !sample.starts_with("shmetrics_")) {

@@ -208,7 +208,7 @@ impl<'a> Crew<'a> {
             // others, each was.
             assert!((done - self.in_flight[place]..=done).contains(&shown), "place {place}: {shown} of {done}");
         }
-        assert_eq!(self.segment.reader().check(), [] as [String; 0]);
+        assert_eq!(self.segment.reader().verify(), [] as [String; 0]);
         shown.into_iter().sum()
     }
 }

@@ -122,7 +122,7 @@ fn a_series_is_given_per_cpu_cells_when_it_is_hot() {
     heat(&counters.with(["8"]));
     assert_eq!(in_per_cpu(&segment), taken, "many share an area");
     assert_eq!(counters.with(["7"]).get(), 1000.5 + HOT as f64);
-    assert_eq!(segment.reader().check(), [] as [String; 0]);
+    assert_eq!(segment.reader().verify(), [] as [String; 0]);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn the_next_life_has_nothing_of_the_last_ones_per_cpu_cells() {
         assert!(counter.is_removed());
     }
     assert_eq!(counters.with(["last"]).get(), 0.0);
-    assert_eq!(segment.reader().check(), [] as [String; 0]);
+    assert_eq!(segment.reader().verify(), [] as [String; 0]);
 }
 
 /// Native buckets of 1 and less, of both signs, and of what has no bucket of the usual page.
@@ -205,7 +205,7 @@ fn hot_native_buckets_have_per_cpu_cells_of_one_life() {
             assert!(in_per_cpu(&segment) > taken || life % 4 != 0, "they have per-CPU cells of their own");
             taken = in_per_cpu(&segment).max(taken);
         }
-        assert_eq!(segment.reader().check(), [] as [String; 0]);
+        assert_eq!(segment.reader().verify(), [] as [String; 0]);
     }
 }
 

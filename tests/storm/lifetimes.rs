@@ -137,7 +137,7 @@ fn short_lives_of_many_workers_are_accounted_for() {
     let text = std::str::from_utf8(&page).unwrap();
     assert!(!text.contains("\npassing_total{"), "label sets of workers that are gone");
     let reader = name.reader();
-    assert_eq!(reader.check(), [""; 0]);
+    assert_eq!(reader.verify(), [""; 0]);
     let inspection = reader.inspect();
     assert!(inspection.processes.len() <= WORKERS + 2, "{} slots for {WORKERS} workers", inspection.processes.len());
     let (kills, pages) = (told.get(KILLS), told.get(PAGES));

@@ -266,7 +266,7 @@ fn storm(rounds: u64, kills: bool, seed: u64) {
     assert_eq!(own(&segment, "shmetrics_overflow_lookups_total"), 0.0);
     assert_eq!(own(&segment, "shmetrics_updates_rejected_total"), 0.0);
     if !kills {
-        assert_eq!(name.reader().check(), Vec::<String>::new());
+        assert_eq!(name.reader().verify(), Vec::<String>::new());
     }
 }
 

@@ -274,7 +274,7 @@ impl Segment {
 
     /// A sentence about updates or families that the segment refused, once for each reason.
     fn trouble(&self) -> Option<String> {
-        self.inner.trouble()
+        self.inner.next_warning()
     }
 
     /// The living and dead processes with gauges: (pid, identity, alive, attached).

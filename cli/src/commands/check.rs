@@ -22,7 +22,7 @@ pub(crate) struct CheckArgs {
 
 pub(crate) fn run(args: &CheckArgs) -> Outcome {
     let name = args.segment.name();
-    let faults = Reader::open(&name)?.check();
+    let faults = Reader::open(&name)?.verify();
     let mut out = io::stdout().lock();
     if args.json {
         let object = Object::default().field("name", &name).field("sound", faults.is_empty());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use shmetrics::{Cursor, Error, Exposition, Extra, Listing, Reader};
+use shmetrics::{Cursor, Error, Exposition, ExternalFamily, Listing, Reader};
 use wildmatch::WildMatch;
 
 use crate::common::format::clean;
@@ -260,15 +260,15 @@ impl Reading {
     }
 
     /// How many segments a pattern has left out, as a family.
-    pub(crate) fn left_out(&self) -> Result<Option<Extra>, Error> {
+    pub(crate) fn left_out(&self) -> Result<Option<ExternalFamily>, Error> {
         let Some(ignored) = self.ignored else { return Ok(None) };
         let help = "Files named like segments that were not read: of other users, or too many.";
-        Ok(Some(Extra::gauge("shmetrics_serve_segments_ignored", help)?.sample(&[], ignored as f64)?))
+        Ok(Some(ExternalFamily::gauge("shmetrics_serve_segments_ignored", help)?.sample(&[], ignored as f64)?))
     }
 
     /// Which segments are there, as a family.
-    pub(crate) fn up(&self) -> Result<Extra, Error> {
-        let mut up = Extra::gauge(
+    pub(crate) fn up(&self) -> Result<ExternalFamily, Error> {
+        let mut up = ExternalFamily::gauge(
             "shmetrics_serve_segment_up",
             "1: the segment is on this page. 0: there is none that can be read.",
         )?;

@@ -24,7 +24,7 @@ mod tag {
 const GAP: i32 = 2;
 
 /// The fields of native buckets in a protobuf message of a histogram, and those of exemplars, which
-/// are messages.
+/// are protobuf.
 pub(in crate::expose) fn fields(sketch: &Sketch, exemplars: impl Iterator<Item = Vec<u8>>) -> Piece {
     let mut out = vec![tag::SCHEMA];
     varint(zigzag(i64::from(sketch.schema)), &mut out);
@@ -77,7 +77,7 @@ fn zigzag(n: i64) -> u64 {
 }
 
 /// Appends native buckets to a composite value of OpenMetrics 2.0.0, which leaves out empty ones.
-pub(in crate::expose) fn composite(sketch: &Sketch, out: &mut Vec<u8>) {
+pub(in crate::expose) fn openmetrics2(sketch: &Sketch, out: &mut Vec<u8>) {
     out.extend_from_slice(format!(",schema:{},zero_threshold:", sketch.schema).as_bytes());
     float_with_point(sketch.zero_threshold, out);
     out.extend_from_slice(b",zero_count:");

@@ -5,13 +5,13 @@ use super::native;
 use super::text::{append, Name};
 use crate::expose::page::family::View;
 use crate::expose::page::observations::{native_exemplars, Observed};
-use crate::expose::page::snapshot::{Page, Series, Shot, Total};
+use crate::expose::page::snapshot::{Page, Rendered, Series, Total};
 use crate::kind::Kind;
 use crate::metric::gauge_merge::{Merged, Sample};
 use crate::text::number::{float_with_point, integer, seconds};
 
 /// A family's lines in the making.
-pub(in crate::expose) struct Composite {
+pub(in crate::expose) struct OpenMetrics2Encoder {
     view: View,
     name: Name,
     /// Of a state set, for each state: how a line with its label begins, where more text follows
@@ -35,7 +35,7 @@ pub(in crate::expose) fn kind(kind: Kind) -> (&'static str, &'static str) {
     }
 }
 
-impl Composite {
+impl OpenMetrics2Encoder {
     /// Begins a family.
     pub(in crate::expose) fn new(view: View, out: &mut Vec<u8>) -> Self {
         let (suffix, kind) = kind(view.kind);
@@ -44,11 +44,17 @@ impl Composite {
             Kind::StateSet | Kind::Enum => view.texts.bucket_labels.iter().map(|state| view.state(state)).collect(),
             _ => Vec::new(),
         };
-        Composite { name: Name::new(&view, suffix), states, observed: Observed::default(), each: Vec::new(), view }
+        OpenMetrics2Encoder {
+            name: Name::new(&view, suffix),
+            states,
+            observed: Observed::default(),
+            each: Vec::new(),
+            view,
+        }
     }
 
     /// Appends the line, or lines, of the series at `at`.
-    pub(in crate::expose) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+    pub(in crate::expose) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
         if self.view.renames() {
             return of.series(at, kind, text_at, out, |series, out| {
@@ -122,7 +128,7 @@ impl Composite {
         out.extend_from_slice(if gauge { b",gsum:" } else { b",sum:" });
         float_with_point(sum, out);
         if self.view.native.is_some() && !summary {
-            native::composite(&self.observed.sketch, out);
+            native::openmetrics2(&self.observed.sketch, out);
         }
         let marks = self.view.texts.bucket_labels.iter().map(String::as_str);
         if summary {

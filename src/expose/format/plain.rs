@@ -1,11 +1,11 @@
 //! Families that are in no segment, as text: the library's own, and those that a host adds.
 
 use super::exposition::Format;
-use crate::expose::page::family::{pair, Fixed};
+use crate::expose::page::family::{pair, ConstLabels};
 use crate::text::number::{float, float_with_point};
 
 /// A family of the library's own: a counter or a gauge.
-pub(in crate::expose) struct Own<'a> {
+pub(in crate::expose) struct PlainFamily<'a> {
     /// Without a counter's `_total`.
     pub(in crate::expose) name: &'a str,
     pub(in crate::expose) help: &'a str,
@@ -13,13 +13,13 @@ pub(in crate::expose) struct Own<'a> {
     pub(in crate::expose) samples: Vec<(Vec<(String, String)>, f64)>,
 }
 
-impl Own<'_> {
+impl PlainFamily<'_> {
     pub(in crate::expose) fn full_name(&self) -> String {
         format!("{}{}", self.name, if self.is_counter { "_total" } else { "" })
     }
 
     /// Appends its lines.
-    pub(in crate::expose) fn lines(&self, format: Format, out: &mut Vec<u8>) {
+    pub(in crate::expose) fn write_text(&self, format: Format, out: &mut Vec<u8>) {
         let suffix = if self.is_counter { "_total" } else { "" };
         let family = if format == Format::OpenMetrics { "" } else { suffix };
         let kind = if self.is_counter { " counter\n" } else { " gauge\n" };
@@ -48,9 +48,9 @@ impl Own<'_> {
         }
     }
 
-    pub(in crate::expose) fn add_labels(&mut self, fixed: &Fixed) {
+    pub(in crate::expose) fn add_labels(&mut self, const_labels: &ConstLabels) {
         for (labels, _) in &mut self.samples {
-            labels.splice(..0, fixed.labels.iter().cloned());
+            labels.splice(..0, const_labels.labels.iter().cloned());
         }
     }
 }

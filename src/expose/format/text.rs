@@ -1,11 +1,11 @@
 //! The formats with a sample on each line: text 0.0.4 and 1.0.0, and OpenMetrics 1.0.0.
 
 use super::exposition::{Exposition, Format};
-use super::writer::{Line, Piece};
-use crate::expose::page::family::{Fixed, View};
+use super::writer::{Piece, Writer};
+use crate::expose::page::family::{ConstLabels, View};
 use crate::expose::page::observations::{native_exemplars, Observed};
-use crate::expose::page::snapshot::{Page, Series, Shot, Text, Total};
-use crate::expose::page::walk::Usual;
+use crate::expose::page::snapshot::{Page, Rendered, Series, Text, Total};
+use crate::expose::page::walk::FastPath;
 use crate::kind::Kind;
 use crate::metric::gauge_merge::{Merged, Sample};
 use crate::metric::{Exemplar, CODE_POINTS};
@@ -31,8 +31,8 @@ impl Name {
 
     /// Begins a line: `name{text} `, or `name ` without labels.
     #[inline(always)]
-    pub(in crate::expose) fn line<'o>(&self, text: &Text, out: &'o mut Vec<u8>) -> Line<'o> {
-        let mut line = Line::new(out, self.bare.len() + self.open.len() + text.len() + NUMBER);
+    pub(in crate::expose) fn line<'o>(&self, text: &Text, out: &'o mut Vec<u8>) -> Writer<'o> {
+        let mut line = Writer::new(out, self.bare.len() + self.open.len() + text.len() + NUMBER);
         if text.len() == 0 {
             line.piece(&self.bare);
         } else {
@@ -46,8 +46,8 @@ impl Name {
     /// Begins a line with one more label: `name{text,label="value"} `. The room is for `more` bytes
     /// of it.
     #[inline(always)]
-    fn line_and<'o>(&self, text: &Text, more: usize, out: &'o mut Vec<u8>) -> Line<'o> {
-        let mut line = Line::new(out, self.open.len() + text.len() + more + NUMBER);
+    fn line_and<'o>(&self, text: &Text, more: usize, out: &'o mut Vec<u8>) -> Writer<'o> {
+        let mut line = Writer::new(out, self.open.len() + text.len() + more + NUMBER);
         line.piece(&self.open);
         if text.len() > 0 {
             text.put(&mut line);
@@ -67,7 +67,7 @@ impl Name {
 }
 
 /// What every line of a family has in common, made once for each family of a page.
-pub(in crate::expose) struct Lines {
+pub(in crate::expose) struct TextEncoder {
     view: View,
     openmetrics: bool,
     /// The series' own samples, or those of its buckets.
@@ -158,12 +158,13 @@ pub(in crate::expose) fn append(exemplar: &Exemplar, escaping: Escaping, most: u
     let renamed;
     if escaping != Escaping::AllowUtf8 && text.windows(3).any(|w| w == b"\"=\"") {
         let pairs = label_set::pairs(text).unwrap_or_default();
-        let fixed = Fixed::new(&pairs, escaping);
-        let points: usize = fixed.labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
+        let const_labels = ConstLabels::new(&pairs, escaping);
+        let points: usize =
+            const_labels.labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
         if points > most {
             return;
         }
-        renamed = fixed;
+        renamed = const_labels;
         text = renamed.text().as_bytes();
     }
     out.extend_from_slice(b" # {");
@@ -175,13 +176,13 @@ pub(in crate::expose) fn append(exemplar: &Exemplar, escaping: Escaping, most: u
 }
 
 /// Counters that are whole numbers and have no exemplar.
-impl Usual for Lines {
+impl FastPath for TextEncoder {
     fn what(&self) -> (Kind, u64) {
         (self.view.kind, self.view.text_at)
     }
 
     #[inline(always)]
-    fn usual(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+    fn fast(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
         let Some(Total::Whole(n)) = series.counter(self.view.text_at) else { return false };
         if self.openmetrics && series.has_exemplars() {
             return false;
@@ -192,12 +193,12 @@ impl Usual for Lines {
         true
     }
 
-    fn unusual(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+    fn slow(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
         self.series(page, at, out)
     }
 }
 
-impl Lines {
+impl TextEncoder {
     /// Begins a family.
     pub(in crate::expose) fn new(view: View, exposition: Exposition, out: &mut Vec<u8>) -> Self {
         let openmetrics = exposition.format() == Format::OpenMetrics;
@@ -218,7 +219,7 @@ impl Lines {
         };
         let counted = matches!(view.kind, Kind::Counter | Kind::Histogram | Kind::Summary);
         let other = |suffix: &str| if suffix.is_empty() { Name::default() } else { Name::new(&view, suffix) };
-        Lines {
+        TextEncoder {
             openmetrics,
             name: Name::new(&view, names.sample),
             sum: other(names.sum),
@@ -233,13 +234,13 @@ impl Lines {
     }
 
     /// Whether its series may be usual ones.
-    pub(in crate::expose) fn has_usual(&self) -> bool {
+    pub(in crate::expose) fn has_fast_path(&self) -> bool {
         self.view.kind == Kind::Counter && self.created.is_none() && !self.view.renames()
     }
 
     /// Appends the lines of the series at `at`.
     #[inline(always)]
-    pub(in crate::expose) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+    pub(in crate::expose) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
         if self.view.renames() {
             return self.series_renamed(of, at, out);
@@ -250,7 +251,7 @@ impl Lines {
     /// As above, with the names of labels escaped.
     #[cold]
     #[inline(never)]
-    fn series_renamed(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+    fn series_renamed(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
         of.series(at, kind, text_at, out, |series, out| {
             series.with_text(self.view.renamed(series), |series| self.lines(series, out))

@@ -82,7 +82,7 @@ fn digits(n: u64) -> usize {
 }
 
 /// A line, or a message, in the making at the end of a buffer. Nothing is appended until `keep`.
-pub(in crate::expose) struct Line<'a> {
+pub(in crate::expose) struct Writer<'a> {
     out: &'a mut Vec<u8>,
     /// Where the next byte goes. From here to the end of the room (`OVER` bytes before the end of
     /// the capacity) all is writable.
@@ -92,7 +92,7 @@ pub(in crate::expose) struct Line<'a> {
     room: usize,
 }
 
-impl<'a> Line<'a> {
+impl<'a> Writer<'a> {
     /// Begins a line of at most `room` bytes.
     #[inline(always)]
     pub(in crate::expose) fn new(out: &'a mut Vec<u8>, room: usize) -> Self {
@@ -100,7 +100,7 @@ impl<'a> Line<'a> {
         let len = out.len();
         // SAFETY: within the capacity, or at its end.
         let at = unsafe { out.as_mut_ptr().add(len) };
-        Line {
+        Writer {
             out,
             at,
             #[cfg(debug_assertions)]
@@ -113,7 +113,7 @@ impl<'a> Line<'a> {
     fn pass(&mut self, len: usize) {
         #[cfg(debug_assertions)]
         {
-            assert!(len <= self.room, "a line is longer than its room");
+            assert!(len <= self.room, "a writer is longer than its room");
             self.room -= len;
         }
         // SAFETY: within the room, which is what callers of `new` reckon (checked in debug builds).
@@ -350,20 +350,20 @@ mod tests {
         for (n, bytes) in [(0, &[0][..]), (127, &[127]), (128, &[128, 1]), (300, &[172, 2]), (1 << 14, &[128, 128, 1])]
         {
             let mut out = Vec::new();
-            let mut line = Line::new(&mut out, 10);
-            line.varint(n);
-            line.keep();
+            let mut writer = Writer::new(&mut out, 10);
+            writer.varint(n);
+            writer.keep();
             assert_eq!((&out[..], varint_len(n)), (bytes, bytes.len()));
         }
         assert_eq!((varint_len(u64::MAX), varint_len((1 << 63) - 1)), (10, 9));
         for len in [0, 1, 127, 128, 300, 20_000] {
             let text = "x".repeat(len);
             let mut out = Vec::new();
-            let mut line = Line::new(&mut out, len + 10);
-            let from = line.open(0x0a);
-            line.piece(&Piece::new(&text));
-            line.close(from);
-            line.keep();
+            let mut writer = Writer::new(&mut out, len + 10);
+            let from = writer.open(0x0a);
+            writer.piece(&Piece::new(&text));
+            writer.close(from);
+            writer.keep();
             let head = 1 + varint_len(len as u64);
             assert_eq!((out.len(), out[0]), (head + len, 0x0a));
             assert_eq!(&out[head..], text.as_bytes());
@@ -378,10 +378,10 @@ mod tests {
             let text: String = (0..n).map(|i| (b'a' + i % 26) as char).collect();
             let piece = Piece::new(&text);
             for v in [0, 7, 42, 999, 1234, 99_999, 1 << 20, 10_000_000, u64::from(u32::MAX), 1 << 53, u64::MAX] {
-                let mut line = Line::new(&mut out, piece.len() + 21);
-                line.piece(&piece);
-                line.integer(v);
-                line.end();
+                let mut writer = Writer::new(&mut out, piece.len() + 21);
+                writer.piece(&piece);
+                writer.integer(v);
+                writer.end();
                 writeln!(expected, "{text}{v}").unwrap();
             }
         }

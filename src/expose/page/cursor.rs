@@ -6,19 +6,19 @@ use super::allowance::Allowance;
 use super::encoder;
 use super::encoder::Encoder;
 use super::family as shown;
-use super::family::{Fixed, View};
-use super::snapshot::{Page, Shot};
-use super::walk::{next, Run};
-use crate::expose::external::Extra;
+use super::family::{ConstLabels, View};
+use super::snapshot::{Page, Rendered};
+use super::walk::{next, SeriesWalk};
+use crate::expose::external::ExternalFamily;
 use crate::expose::format::exposition::{Exposition, Format};
 use crate::expose::self_metrics;
 use crate::expose::source::{Look, Source};
 use crate::expose::values;
-use crate::expose::values::{Gather, Point};
+use crate::expose::values::{Point, PointsEncoder};
 use crate::kind::Kind;
 use crate::os::host::Undisturbed;
 use crate::record::family::{Record, Texts};
-use crate::segment::const_labels;
+use crate::segment::const_labels::labels_in;
 use crate::shm::layout::offset;
 use crate::shm::layout::{entry, header, GRANULE};
 use crate::shm::list::{announcements, is_later, settled, Ring, FAMILIES};
@@ -78,7 +78,7 @@ pub struct Cursor<'a> {
     /// The only families wanted, by the names of their samples; all of them if empty.
     only: HashSet<String>,
     /// Families that are in no segment.
-    extra: Vec<Extra>,
+    external: Vec<ExternalFamily>,
     /// Points that wait to be taken, where points are wanted instead of a page.
     points: Option<VecDeque<Point>>,
 }
@@ -94,11 +94,11 @@ struct Part<'a> {
     /// What may still be read of it.
     allowance: Allowance,
     /// The labels that all its series have in front.
-    fixed: Labels,
+    const_labels: Labels,
     /// Those without the label `segment`, for families that have one of that name.
     plain: Labels,
     /// Those of its own families.
-    own: Labels,
+    self_labels: Labels,
     is_labelled: bool,
     /// Its families by name, if there are other parts.
     names: HashMap<String, u32>,
@@ -114,16 +114,16 @@ struct Part<'a> {
 /// Labels that all series have, as they were given and as the page has them.
 struct Labels {
     given: Vec<(String, String)>,
-    shown: Fixed,
+    shown: ConstLabels,
 }
 
 impl Labels {
     fn new(given: Vec<(String, String)>) -> Self {
-        Labels { given, shown: Fixed::default() }
+        Labels { given, shown: ConstLabels::default() }
     }
 
     fn show(&mut self, escaping: Escaping) {
-        self.shown = Fixed::new(&self.given, escaping);
+        self.shown = ConstLabels::new(&self.given, escaping);
     }
 }
 
@@ -140,8 +140,9 @@ impl Part<'_> {
     }
 
     fn view(&self, record: &Record<'_>, texts: Texts, exposition: Exposition) -> View {
-        let fixed = if self.is_labelled && !self.tells(&texts.labels) { &self.plain } else { &self.fixed };
-        View::new(record, texts, &fixed.shown, exposition)
+        let const_labels =
+            if self.is_labelled && !self.tells(&texts.labels) { &self.plain } else { &self.const_labels };
+        View::new(record, texts, &const_labels.shown, exposition)
     }
 }
 
@@ -152,7 +153,7 @@ enum Place {
     Family(u32),
     /// In a family, at this series, or at its embedded series if that is 0.
     Series(u32, u32),
-    Own,
+    SelfMetrics,
     Done,
 }
 
@@ -176,7 +177,7 @@ impl<'a> Cursor<'a> {
     pub(in crate::expose) fn empty(exposition: Exposition) -> Self {
         Cursor {
             parts: Vec::new(),
-            at: Place::Own,
+            at: Place::SelfMetrics,
             lead: 0,
             part: 0,
             family: 0,
@@ -200,7 +201,7 @@ impl<'a> Cursor<'a> {
             exposition,
             has_begun: false,
             only: HashSet::new(),
-            extra: Vec::new(),
+            external: Vec::new(),
             points: None,
         }
     }
@@ -209,11 +210,11 @@ impl<'a> Cursor<'a> {
     /// name.
     pub(in crate::expose) fn add(&mut self, source: Source<'a>, label: Option<(&str, &str)>, name: &str) {
         let (memory, living) = (source.memory, source.living());
-        let mut labels = const_labels::labels_in(&memory);
-        let mut own = labels.clone();
-        own.retain(|(label, _)| label != SEGMENT);
+        let mut labels = labels_in(&memory);
+        let mut self_labels = labels.clone();
+        self_labels.retain(|(label, _)| label != SEGMENT);
         if !name.is_empty() {
-            own.push((SEGMENT.to_owned(), name.to_owned()));
+            self_labels.push((SEGMENT.to_owned(), name.to_owned()));
         }
         let plain = labels.clone();
         if let Some((label, value)) = label {
@@ -227,9 +228,9 @@ impl<'a> Cursor<'a> {
             living,
             look: Look::default(),
             allowance: Allowance::default(),
-            fixed: Labels::new(labels),
+            const_labels: Labels::new(labels),
             plain: Labels::new(plain),
-            own: Labels::new(own),
+            self_labels: Labels::new(self_labels),
             is_labelled: label.is_some(),
             names: HashMap::new(),
             clashing: HashSet::new(),
@@ -249,9 +250,9 @@ impl<'a> Cursor<'a> {
     fn prepare(&mut self) {
         let escaping = self.exposition.escaping();
         for part in &mut self.parts {
-            part.fixed.show(escaping);
+            part.const_labels.show(escaping);
             part.plain.show(escaping);
-            part.own.show(escaping);
+            part.self_labels.show(escaping);
         }
         if self.parts.len() < 2 {
             return;
@@ -279,7 +280,7 @@ impl<'a> Cursor<'a> {
 
     /// The first family of a part.
     fn head(&self, part: usize) -> Place {
-        let Some(part) = self.parts.get(part) else { return Place::Own };
+        let Some(part) = self.parts.get(part) else { return Place::SelfMetrics };
         Place::Family(part.memory.load32(header::FAMILY_HEAD, Acquire))
     }
 
@@ -310,8 +311,8 @@ impl<'a> Cursor<'a> {
     /// a segment has, or one that was added before, is left out, and counted in
     /// `shmetrics_conflicts`. To be called before the page is begun.
     #[must_use]
-    pub fn with(mut self, family: Extra) -> Self {
-        self.extra.push(family);
+    pub fn with(mut self, family: ExternalFamily) -> Self {
+        self.external.push(family);
         self
     }
 
@@ -388,10 +389,10 @@ impl<'a> Cursor<'a> {
                 Place::Family(link) => self.begin(link, out),
                 Place::Series(family, 0) => self.end(family, out),
                 Place::Series(family, link) => self.series(family, link, out, from.saturating_add(piece)),
-                Place::Own => {
+                Place::SelfMetrics => {
                     self.at = Place::Done;
                     let busy = self.busy + start.elapsed();
-                    self.own(busy, out);
+                    self.self_metrics(busy, out);
                     if self.points.is_none() {
                         encoder::end(self.exposition.format(), out);
                     }
@@ -407,7 +408,7 @@ impl<'a> Cursor<'a> {
     pub(in crate::expose) fn look(mut self) -> Option<Look> {
         self.prepare();
         let mut page = Vec::new();
-        while !matches!(self.at, Place::Own | Place::Done) {
+        while !matches!(self.at, Place::SelfMetrics | Place::Done) {
             page.clear();
             match self.at {
                 Place::Family(0) => {
@@ -424,61 +425,65 @@ impl<'a> Cursor<'a> {
         self.parts.pop().map(|part| part.look).filter(|_| is_whole)
     }
 
-    fn own(&mut self, busy: Duration, out: &mut Vec<u8>) {
+    fn self_metrics(&mut self, busy: Duration, out: &mut Vec<u8>) {
         let several = self.parts.len() > 1;
-        let extra = self.extras();
-        let mut families: Vec<crate::expose::format::plain::Own<'_>> = Vec::new();
+        let external = self.external_families();
+        let mut families: Vec<crate::expose::format::plain::PlainFamily<'_>> = Vec::new();
         let is_whole = self.only.is_empty() && self.budget > 0;
         for part in &self.parts {
             let mut state = part.source.state();
             state.updated = part.source.updated(Some(&part.look).filter(|_| is_whole));
-            for (i, mut family) in self_metrics::families(&part.memory, &part.living, &state).into_iter().enumerate() {
-                family.add_labels(&part.own.shown);
+            for (i, mut family) in
+                self_metrics::segment_families(&part.memory, &part.living, &state).into_iter().enumerate()
+            {
+                family.add_labels(&part.self_labels.shown);
                 match families.get_mut(i) {
                     Some(first) => first.samples.append(&mut family.samples),
                     None => families.push(family),
                 }
             }
         }
-        let fixed = if several {
-            Fixed::default()
+        let const_labels = if several {
+            ConstLabels::default()
         } else {
-            self.parts.first().map_or_else(Fixed::default, |p| p.own.shown.clone())
+            self.parts.first().map_or_else(ConstLabels::default, |p| p.self_labels.shown.clone())
         };
-        for mut family in
-            self_metrics::of_page([self.shown, self.corrupt, self.conflicts], busy, several || !extra.is_empty())
-        {
-            family.add_labels(&fixed);
+        for mut family in self_metrics::page_families(
+            [self.shown, self.corrupt, self.conflicts],
+            busy,
+            several || !external.is_empty(),
+        ) {
+            family.add_labels(&const_labels);
             families.push(family);
         }
-        for family in extra.iter().map(Extra::own).chain(families) {
+        for family in external.iter().map(ExternalFamily::plain).chain(families) {
             if family.samples.is_empty() || !self.wanted(family.name, family.name) {
                 continue;
             }
             match &mut self.points {
-                Some(points) => values::own(&family, points),
+                Some(points) => values::plain(&family, points),
                 None => encoder::plain(&family, self.exposition.format(), out),
             }
         }
     }
 
     /// The families that are in no segment and clash with none that is, nor with each other.
-    fn extras(&mut self) -> Vec<Extra> {
+    fn external_families(&mut self) -> Vec<ExternalFamily> {
         let mut taken: Vec<(String, Kind, bool)> = Vec::new();
-        if !self.extra.is_empty() {
+        if !self.external.is_empty() {
             for memory in self.parts.iter().map(|part| part.memory) {
                 taken.extend(families(&memory).into_iter().map(|(name, (_, kind, exact))| (name, kind, exact)));
             }
         }
         let mut kept = Vec::new();
-        for extra in std::mem::take(&mut self.extra) {
+        for external in std::mem::take(&mut self.external) {
             let clashes =
-                |(base, kind, exact): &(String, _, _)| extra.clashes(Named { base, kind: *kind, exact: *exact });
+                |(base, kind, exact): &(String, _, _)| external.clashes(Named { base, kind: *kind, exact: *exact });
             if taken.iter().any(clashes) {
                 self.conflicts += 1;
             } else {
-                taken.push((extra.name().to_owned(), extra.kind(), false));
-                kept.push(extra);
+                taken.push((external.name().to_owned(), external.kind(), false));
+                kept.push(external);
             }
         }
         kept
@@ -493,7 +498,7 @@ impl<'a> Cursor<'a> {
         self.budget = self.budget.saturating_sub(1);
         if self.budget == 0 {
             self.corrupt += 1;
-            self.at = Place::Own;
+            self.at = Place::SelfMetrics;
         }
         self.budget > 0
     }
@@ -504,7 +509,7 @@ impl<'a> Cursor<'a> {
         }
         if self.families.closes(link) {
             self.corrupt += 1;
-            self.at = Place::Own;
+            self.at = Place::SelfMetrics;
             return;
         }
         let memory = self.parts[self.lead].memory;
@@ -527,7 +532,7 @@ impl<'a> Cursor<'a> {
             return;
         };
         if !self.is_in_time(&record, &texts.name) {
-            self.at = if self.budget > 0 { self.after(link) } else { Place::Own };
+            self.at = if self.budget > 0 { self.after(link) } else { Place::SelfMetrics };
             return;
         }
         if self.parts[self.lead].clashing.contains(&link) {
@@ -550,7 +555,7 @@ impl<'a> Cursor<'a> {
         let view = self.parts[self.lead].view(&record, texts, self.exposition);
         self.exact = view.exact;
         self.encoder = Some(match self.points {
-            Some(_) => Encoder::Points(Box::new(Gather::new(view))),
+            Some(_) => Encoder::Points(Box::new(PointsEncoder::new(view))),
             None => Encoder::new(view, self.exposition, &mut self.spare, out),
         });
         self.enter(link);
@@ -626,7 +631,8 @@ impl<'a> Cursor<'a> {
         let text_at = Record::new(&part.memory, offset(parent)).text_at();
         let mut text = Vec::new();
         part.memory.copy_to(at + text_at, u64::from(part.memory.get16(at + entry::TEXT_LEN)), &mut text);
-        let mut labels = Fixed::new(&label_set::pairs(&text).unwrap_or_default(), self.exposition.escaping()).labels;
+        let mut labels =
+            ConstLabels::new(&label_set::pairs(&text).unwrap_or_default(), self.exposition.escaping()).labels;
         labels.extend(part.plain.shown.labels.iter().cloned());
         labels.sort();
         let double = !shown.insert(format!("{labels:?}"));
@@ -647,30 +653,31 @@ impl<'a> Cursor<'a> {
     /// family ends.
     fn series(&mut self, family: u32, link: u32, out: &mut Vec<u8>, until: usize) {
         let Some(mut encoder) = self.encoder.take() else { return };
-        let mut run = Run { link, ring: self.series, budget: self.budget, shown: self.shown, corrupt: self.corrupt };
+        let mut walk =
+            SeriesWalk { link, ring: self.series, budget: self.budget, shown: self.shown, corrupt: self.corrupt };
         let memory = self.parts[self.part].memory;
         if self.shown_texts.is_none() {
             let Part { living, allowance, .. } = &self.parts[self.part];
             let page = Page::new(&memory, family, Some(self.births), living, allowance);
-            encoder.run(&page, &mut run, out, until);
+            encoder.render(&page, &mut walk, out, until);
             let digest = page.digest.sum();
             self.parts[self.part].look.add(digest);
         } else {
             let most = encoder.held().saturating_add(until - out.len());
             while out.len() < until && encoder.held() < most {
-                let Some(at) = run.step(&memory) else { break };
+                let Some(at) = walk.step(&memory) else { break };
                 if !self.is_double(at) {
                     let Part { living, allowance, .. } = &self.parts[self.part];
                     let page = Page::new(&memory, family, Some(self.births), living, allowance);
-                    run.note(encoder.series(&page, at, out));
+                    walk.note(encoder.series(&page, at, out));
                     let digest = page.digest.sum();
                     self.parts[self.part].look.add(digest);
                 }
             }
         }
         self.encoder = Some(encoder);
-        (self.series, self.budget, self.shown, self.corrupt) = (run.ring, run.budget, run.shown, run.corrupt);
-        self.at = if self.budget > 0 { Place::Series(family, run.link) } else { Place::Own };
+        (self.series, self.budget, self.shown, self.corrupt) = (walk.ring, walk.budget, walk.shown, walk.corrupt);
+        self.at = if self.budget > 0 { Place::Series(family, walk.link) } else { Place::SelfMetrics };
     }
 
     /// The embedded series comes last: the only one, or the overflow series if it was used.
@@ -682,14 +689,14 @@ impl<'a> Cursor<'a> {
             if self.shown_texts.is_none() || !self.is_double(at) {
                 let Part { living, allowance, .. } = &self.parts[self.part];
                 let page = Page::new(&memory, family, None, living, allowance);
-                let shot = encoder.series(&page, at, out);
+                let rendered = encoder.series(&page, at, out);
                 let digest = page.digest.sum();
                 self.parts[self.part].look.add(digest);
-                match shot {
+                match rendered {
                     // An overflow series is not one of its own.
-                    Shot::Shown => self.shown += u64::from(record.label_count() == 0),
-                    Shot::Hidden => {}
-                    Shot::Damaged => self.corrupt += 1,
+                    Rendered::Shown => self.shown += u64::from(record.label_count() == 0),
+                    Rendered::Hidden => {}
+                    Rendered::Damaged => self.corrupt += 1,
                 }
             }
             self.encoder = Some(encoder);

@@ -14,19 +14,19 @@ use crate::text::{escaping, label_set};
 
 /// Labels that all series of a page, or of a segment, have in front of their own.
 #[derive(Clone, Debug, Default)]
-pub(in crate::expose) struct Fixed {
+pub(in crate::expose) struct ConstLabels {
     /// As on a line: `app="shop"`.
     text: String,
     pub(in crate::expose) labels: Vec<(String, String)>,
 }
 
-impl Fixed {
+impl ConstLabels {
     /// Labels of a page with names escaped so.
     pub(in crate::expose) fn new(labels: &[(String, String)], escaping: Escaping) -> Self {
         let shown = |(name, value): &(String, String)| (escaping::label(name, escaping).into_owned(), value.clone());
         let labels: Vec<_> = labels.iter().map(shown).collect();
         let pairs: Vec<String> = labels.iter().map(|(name, value)| pair(name, value)).collect();
-        Fixed { text: pairs.join(","), labels }
+        ConstLabels { text: pairs.join(","), labels }
     }
 
     pub(in crate::expose) fn text(&self) -> &str {
@@ -98,12 +98,17 @@ pub(in crate::expose) struct View {
     pub(in crate::expose) ordinals: Vec<i32>,
     pub(in crate::expose) has_negative_bounds: bool,
     /// Label text that all series of the page have in front of theirs.
-    fixed: String,
-    fixed_labels: Vec<(String, String)>,
+    const_labels: String,
+    const_label_pairs: Vec<(String, String)>,
 }
 
 impl View {
-    pub(in crate::expose) fn new(record: &Record<'_>, mut texts: Texts, fixed: &Fixed, exposition: Exposition) -> Self {
+    pub(in crate::expose) fn new(
+        record: &Record<'_>,
+        mut texts: Texts,
+        const_labels: &ConstLabels,
+        exposition: Exposition,
+    ) -> Self {
         let escaping = exposition.escaping();
         if is_short(record, exposition) {
             shorten(&mut texts.bucket_labels);
@@ -129,8 +134,8 @@ impl View {
             bounds,
             has_negative_bounds: record.bucket_count() > 0 && record.bound(0) < 0.0,
             texts,
-            fixed: fixed.text.clone(),
-            fixed_labels: fixed.labels.clone(),
+            const_labels: const_labels.text.clone(),
+            const_label_pairs: const_labels.labels.clone(),
         }
     }
 
@@ -163,11 +168,13 @@ impl View {
     pub(in crate::expose) fn sample(&self, suffix: &str) -> (String, String) {
         let name = self.name(suffix);
         let on_line = escaping::metric_on_line(&name);
-        match (on_line == name, self.fixed.is_empty()) {
+        match (on_line == name, self.const_labels.is_empty()) {
             (true, true) => (format!("{name}{{"), format!("{name} ")),
-            (true, false) => (format!("{name}{{{},", self.fixed), format!("{name}{{{}}} ", self.fixed)),
+            (true, false) => (format!("{name}{{{},", self.const_labels), format!("{name}{{{}}} ", self.const_labels)),
             (false, true) => (format!("{{{on_line},"), format!("{{{on_line}}} ")),
-            (false, false) => (format!("{{{on_line},{},", self.fixed), format!("{{{on_line},{}}} ", self.fixed)),
+            (false, false) => {
+                (format!("{{{on_line},{},", self.const_labels), format!("{{{on_line},{}}} ", self.const_labels))
+            }
         }
     }
 
@@ -221,8 +228,8 @@ impl View {
         out
     }
 
-    pub(in crate::expose) fn fixed_labels(&self) -> &[(String, String)] {
-        &self.fixed_labels
+    pub(in crate::expose) fn const_label_pairs(&self) -> &[(String, String)] {
+        &self.const_label_pairs
     }
 
     /// The labels in a series' text.

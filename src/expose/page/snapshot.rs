@@ -5,7 +5,7 @@ use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering
 
 use super::allowance::Allowance;
 use crate::expose::format::simd::Block;
-use crate::expose::format::writer::Line;
+use crate::expose::format::writer::Writer;
 use crate::kind::Kind;
 use crate::metric::gauge_merge;
 use crate::metric::gauge_merge::{Merged, Sample};
@@ -83,7 +83,7 @@ impl<'a> Page<'a> {
 
 /// What became of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::expose) enum Shot {
+pub(in crate::expose) enum Rendered {
     Shown,
     /// It has no place on this page.
     Hidden,
@@ -255,7 +255,7 @@ impl<'a> Page<'a> {
         text_at: u64,
         out: &mut Vec<u8>,
         mut write: impl FnMut(&Series<'a>, &mut Vec<u8>) -> bool,
-    ) -> Shot {
+    ) -> Rendered {
         let from = out.len();
         // A record that changes hands under the copy is copied again, though not for ever.
         for _ in 0..16 {
@@ -263,19 +263,19 @@ impl<'a> Page<'a> {
             let looked = self.look(at, self.memory.record(at), kind, text_at);
             if let Ok(seen) | Err(Unseen::NearTheEnd(seen)) = &looked {
                 if !self.allowance.charge(self.memory, text_at + seen.series.text.len() as u64) {
-                    return Shot::Damaged;
+                    return Rendered::Damaged;
                 }
             }
             let (written, is_still) = match looked {
                 Ok(seen) => (write(&seen.series, out), seen.is_still()),
-                Err(Unseen::Hidden) => return Shot::Hidden,
-                Err(Unseen::Damaged) => return Shot::Damaged,
+                Err(Unseen::Hidden) => return Rendered::Hidden,
+                Err(Unseen::Damaged) => return Rendered::Damaged,
                 Err(Unseen::NearTheEnd(seen)) => (seen.series.with_copy(out, &mut write), seen.is_still()),
             };
             match (written, is_still) {
                 (true, true) => {
                     self.digest.keep(at);
-                    return Shot::Shown;
+                    return Rendered::Shown;
                 }
                 (true, false) => {
                     self.allowance.set_spent(spent);
@@ -283,11 +283,11 @@ impl<'a> Page<'a> {
                 }
                 (false, _) => {
                     out.truncate(from);
-                    return Shot::Damaged;
+                    return Rendered::Damaged;
                 }
             }
         }
-        Shot::Hidden
+        Rendered::Hidden
     }
 
     /// Nanoseconds since 1970, of tenths of a second since the segment was made.
@@ -455,18 +455,18 @@ impl Text {
     }
 
     #[inline(always)]
-    pub(in crate::expose) fn put(&self, line: &mut Line<'_>) {
+    pub(in crate::expose) fn put(&self, writer: &mut Writer<'_>) {
         // SAFETY: readable for `len` bytes and more than a block behind them (`Text`). In a record
         // that changes hands, or a damaged one, they are some bytes or other.
-        unsafe { line.text(self.at, self.len) };
+        unsafe { writer.text(self.at, self.len) };
     }
 
     /// Copies some of it: `from + len` may not pass its length.
     #[inline(always)]
-    pub(in crate::expose) fn put_part(&self, from: usize, len: usize, line: &mut Line<'_>) {
+    pub(in crate::expose) fn put_part(&self, from: usize, len: usize, writer: &mut Writer<'_>) {
         debug_assert!(from + len <= self.len);
         // SAFETY: as above; a part of it.
-        unsafe { line.raw(self.at.add(from), len) };
+        unsafe { writer.raw(self.at.add(from), len) };
     }
 
     /// Which of its bytes are `"`, a bit for each, if they are no more than 64; bits behind its end

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Acquire};
 
-use super::snapshot::{Page, Series, Shot, Unseen};
+use super::snapshot::{Page, Rendered, Series, Unseen};
 use crate::kind::Kind;
 use crate::shm::layout::entry;
 use crate::shm::layout::offset;
@@ -15,7 +15,7 @@ use crate::shm::memory::{Mapped, Memory};
 const AHEAD: u64 = 2048;
 
 /// Where a walk is, and what came of it.
-pub(in crate::expose) struct Run {
+pub(in crate::expose) struct SeriesWalk {
     /// The next series; 0 at the end.
     pub(in crate::expose) link: u32,
     /// Against damaged links.
@@ -26,7 +26,7 @@ pub(in crate::expose) struct Run {
     pub(in crate::expose) corrupt: u64,
 }
 
-impl Run {
+impl SeriesWalk {
     /// A step to the next series: where it is.
     #[inline(always)]
     pub(in crate::expose) fn step(&mut self, memory: &Mapped) -> Option<u64> {
@@ -83,24 +83,24 @@ impl Run {
     }
 
     #[inline(always)]
-    pub(in crate::expose) fn note(&mut self, shot: Shot) {
-        match shot {
-            Shot::Shown => self.shown += 1,
-            Shot::Hidden => {}
-            Shot::Damaged => self.corrupt += 1,
+    pub(in crate::expose) fn note(&mut self, rendered: Rendered) {
+        match rendered {
+            Rendered::Shown => self.shown += 1,
+            Rendered::Hidden => {}
+            Rendered::Damaged => self.corrupt += 1,
         }
     }
 }
 
 /// Who appends the series of a family, most of which are such as take a few steps.
-pub(in crate::expose) trait Usual {
+pub(in crate::expose) trait FastPath {
     /// The family's kind, and where the text is in its series.
     fn what(&self) -> (Kind, u64);
     /// Appends a series; it may turn out that it was not of one moment. False: it is an unusual
     /// one, and nothing or anything was appended.
-    fn usual(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool;
+    fn fast(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool;
     /// Appends any series.
-    fn unusual(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot;
+    fn slow(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered;
 }
 
 /// Bytes of a page that are written before what was read for them is charged.
@@ -109,17 +109,23 @@ const UNCHARGED: usize = 256 * 1024;
 /// Appends series until `until` bytes are there, or the walk ends: a loop that has only what the
 /// usual ones need.
 #[inline(never)]
-pub(in crate::expose) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Run, out: &mut Vec<u8>, until: usize) {
+pub(in crate::expose) fn render<U: FastPath>(
+    of: &mut U,
+    page: &Page<'_>,
+    at_start: &mut SeriesWalk,
+    out: &mut Vec<u8>,
+    until: usize,
+) {
     let (kind, text_at) = of.what();
     // Copies that no other code reaches, so that the compiler keeps them in registers.
-    let (memory, mut walk) = (*page.memory, Run { ..*run });
+    let (memory, mut walk) = (*page.memory, SeriesWalk { ..*at_start });
     let (whole, page) = (page, Page::new(&memory, page.family, page.births, page.living, page.allowance));
-    // What it does not reach is looked at again, by `unusual`.
+    // What it does not reach is looked at again, by `slow`.
     let watermark = memory.watermark();
     while out.len() < until {
         let Some((mut at, mut record)) = walk.step_below(&memory, watermark) else { break };
         if page.allowance.is_spent() {
-            walk.note(unusual(of, whole, at, out));
+            walk.note(slow(of, whole, at, out));
             continue;
         }
         // The next ones need no more than a comparison each against rings, and no look at the
@@ -130,7 +136,7 @@ pub(in crate::expose) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Ru
         loop {
             let from = out.len();
             match page.look(at, record, kind, text_at) {
-                Ok(seen) if of.usual(&seen.series, out) && seen.is_still() => {
+                Ok(seen) if of.fast(&seen.series, out) && seen.is_still() => {
                     page.digest.keep(at);
                     read += text_at + seen.series.text.len() as u64;
                 }
@@ -138,7 +144,7 @@ pub(in crate::expose) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Ru
                 _ => {
                     out.truncate(from);
                     hidden += 1;
-                    walk.note(unusual(of, whole, at, out));
+                    walk.note(slow(of, whole, at, out));
                 }
             }
             let link = walk.link;
@@ -156,12 +162,12 @@ pub(in crate::expose) fn run<U: Usual>(of: &mut U, page: &Page<'_>, run: &mut Ru
         }
     }
     whole.digest.add(&page.digest);
-    *run = walk;
+    *at_start = walk;
 }
 
 #[inline(never)]
-fn unusual<U: Usual>(of: &mut U, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
-    of.unusual(page, at, out)
+fn slow<U: FastPath>(of: &mut U, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
+    of.slow(page, at, out)
 }
 
 /// The entry behind this one in its chain.

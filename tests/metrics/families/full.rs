@@ -233,7 +233,7 @@ fn gauges_of_new_processes_count_in_a_full_segment() {
         );
         assert_eq!(own(&segment, "shmetrics_updates_rejected_total"), 0.0, "touched: {touched}");
         assert!(before.contains("filler_total"), "{before}");
-        assert_eq!(name.reader().check(), Vec::<String>::new());
+        assert_eq!(name.reader().verify(), Vec::<String>::new());
     }
 }
 
@@ -301,7 +301,7 @@ fn stale_index_words_do_not_fill_a_segment_for_good() {
     }
     let left = read(INDEX_ENTRIES);
     assert!(planted > 3000 && left < full, "{left} entries, of {full}; {planted} of them planted");
-    assert_eq!(name.reader().check(), Vec::<String>::new());
+    assert_eq!(name.reader().verify(), Vec::<String>::new());
 }
 
 #[test]
@@ -309,22 +309,22 @@ fn trouble_is_told_once_and_says_what_to_do() {
     let name = Name::new("trouble");
     let segment = name.options().max_size(512 << 10).open().unwrap();
     let (limited, family) = (counters(&segment, "limited", 2), counters(&segment, "c", 0));
-    assert_eq!(segment.trouble(), None);
+    assert_eq!(segment.next_warning(), None);
     (0..3).for_each(|n| limited.with([&n.to_string()]).inc());
-    let told = segment.trouble().unwrap();
+    let told = segment.next_warning().unwrap();
     assert!(told.starts_with("1 look-ups") && told.contains("the family limited has reached its limit of 2"), "{told}");
     family.with(["x"]).add(f64::NAN);
     fork(|| {
-        let told = segment.trouble().unwrap();
+        let told = segment.next_warning().unwrap();
         assert!(told.contains("1 updates were rejected"), "{told}");
     })
     .join();
-    assert_eq!(segment.trouble(), None, "another process was told");
+    assert_eq!(segment.next_warning(), None, "another process was told");
 
     let name = Name::new("trouble");
     let segment = name.options().max_size(512 << 10).open().unwrap();
     let family = counters(&segment, "c", 0);
     (0..20_000).for_each(|n| family.with([&n.to_string()]).inc());
-    let told = segment.trouble().unwrap();
+    let told = segment.next_warning().unwrap();
     assert!(told.contains("maximum size of 524288 bytes; raise the maximum size"), "{told}");
 }

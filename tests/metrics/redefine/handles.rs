@@ -30,7 +30,7 @@ fn replaced<M: Metric>(what: &str, made: impl Fn(&Segment) -> M, update: impl Fn
     let expected = "# TYPE other_total counter\nother_total 3\n\
                     # HELP m New.\n# TYPE m untyped\nm{l=\"1\",and=\"2\",more=\"3\"} 4\n";
     assert_eq!(page(&segment), expected, "{what}");
-    assert_eq!(name.reader().check(), Vec::<String>::new(), "{what}");
+    assert_eq!(name.reader().verify(), Vec::<String>::new(), "{what}");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn family_handles_of_the_old_definition_lead_nowhere() {
     assert_eq!(samples(&page(&segment)).into_iter().collect::<Vec<_>>(), [("m_total{k=\"1\"}".to_owned(), 5.0)]);
     assert_eq!(own(&segment, "shmetrics_series"), 1.0);
     assert_eq!(own(&segment, "shmetrics_overflow_lookups_total"), 0.0);
-    assert_eq!(name.reader().check(), Vec::<String>::new());
+    assert_eq!(name.reader().verify(), Vec::<String>::new());
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn unregistered_families_are_gone_and_their_name_is_free() {
     segment.counter("m", "").register().unwrap();
     segment.count("about", &[], 2.0).unwrap();
     assert_eq!(samples(&page(&segment))["about_total"], 2.0);
-    assert_eq!(name.reader().check(), Vec::<String>::new());
+    assert_eq!(name.reader().verify(), Vec::<String>::new());
 }
 
 #[test]
@@ -184,5 +184,5 @@ fn each_part_of_a_definition_may_change_and_limits_change_in_place() {
         assert_eq!(page(&segment).matches("h_bucket").count(), buckets.len() + 1);
         assert_eq!(samples(&page(&segment))["h_count"], 1.0);
     }
-    assert_eq!(name.reader().check(), Vec::<String>::new());
+    assert_eq!(name.reader().verify(), Vec::<String>::new());
 }

@@ -52,7 +52,7 @@ fn a_thousand_alternations_cost_a_record_each() {
     assert!(each <= 640.0, "{each} bytes for each redefinition");
     assert_eq!(samples(&page(&segment))["stays"], 5.0);
     assert_eq!(own(&segment, "shmetrics_series"), 21.0);
-    assert_eq!(name.reader().check(), Vec::<String>::new());
+    assert_eq!(name.reader().verify(), Vec::<String>::new());
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn no_page_has_a_name_twice_and_none_misses_it() {
         worker.join().unwrap();
         reader.join().unwrap();
     });
-    assert_eq!(name.reader().check(), Vec::<String>::new());
+    assert_eq!(name.reader().verify(), Vec::<String>::new());
     assert_eq!(own(&segment, "shmetrics_corrupt_records"), 0.0);
 }
 
@@ -110,5 +110,5 @@ fn workers_of_two_generations_count_side_by_side() {
     assert_eq!(samples.keys().filter(|k| k.starts_with("m_total")).count(), 50);
     assert!(own(&new, "shmetrics_stale_updates_total") <= 60_000.0);
     assert_eq!(own(&new, "shmetrics_series"), 56.0);
-    assert_eq!(name.reader().check(), Vec::<String>::new());
+    assert_eq!(name.reader().verify(), Vec::<String>::new());
 }

@@ -17,7 +17,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use flate2::write::GzEncoder;
 use flate2::Compression;
-use shmetrics::{accepts_gzip, Cursor, Error, Exposition, Extra};
+use shmetrics::{accepts_gzip, Cursor, Error, Exposition, ExternalFamily};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{timeout, timeout_at};
 
@@ -89,8 +89,9 @@ impl Pages {
     }
 
     /// The exporter's own families.
-    fn extras(&self, reading: &Reading) -> Result<Vec<Extra>, Error> {
-        let mut answers = Extra::counter("shmetrics_serve_requests", "Requests for this page answered so far.")?;
+    fn external_families(&self, reading: &Reading) -> Result<Vec<ExternalFamily>, Error> {
+        let mut answers =
+            ExternalFamily::counter("shmetrics_serve_requests", "Requests for this page answered so far.")?;
         for (status, count) in &*self.answers.lock().unwrap_or_else(PoisonError::into_inner) {
             answers = answers.sample(&[("code", &status.to_string())], *count as f64)?;
         }
@@ -289,8 +290,8 @@ async fn metrics(
     };
     let page = read(&pages, until, move |pages, reading, client| {
         pages.conflicts.tell(&reading.segments());
-        let extras = pages.extras(reading).map_err(|e| e.to_string())?;
-        let cursor = extras.into_iter().fold(reading.cursor(wishes.exposition), Cursor::with);
+        let external_families = pages.external_families(reading).map_err(|e| e.to_string())?;
+        let cursor = external_families.into_iter().fold(reading.cursor(wishes.exposition), Cursor::with);
         let page = wishes.render(cursor, client)?;
         place.send();
         // The place is that of the work, too: who leaves gives it back when the work has ended.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use procfs::process::Process;
 use procfs::WithCurrentSystemInfo;
-use shmetrics::{Error, Extra};
+use shmetrics::{Error, ExternalFamily};
 
 use crate::common::log::{log, Level};
 
@@ -109,13 +109,14 @@ impl Stats {
         }
     }
 
-    pub(super) fn families(&self) -> Result<Vec<Extra>, Error> {
+    pub(super) fn families(&self) -> Result<Vec<ExternalFamily>, Error> {
         let kinds = *self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        let build = Extra::gauge("shmetrics_serve_build_info", "1. The labels tell the version of the exporter.")?;
+        let build =
+            ExternalFamily::gauge("shmetrics_serve_build_info", "1. The labels tell the version of the exporter.")?;
         let mut families = vec![build.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0)?];
         families.extend(own_process()?);
         for (name, help) in FAMILIES {
-            let mut family = Extra::counter(name, help)?;
+            let mut family = ExternalFamily::counter(name, help)?;
             for ((of, label, value), kind) in KINDS.iter().zip(&kinds) {
                 if *of == name {
                     let labels = [(*label, *value)];
@@ -129,20 +130,23 @@ impl Stats {
 }
 
 /// The exporter's own process. `process_*` of the same page, if it has any, are the application's.
-fn own_process() -> Result<Vec<Extra>, Error> {
+fn own_process() -> Result<Vec<ExternalFamily>, Error> {
     let Some(stat) = Process::myself().ok().and_then(|me| me.stat().ok()) else { return Ok(Vec::new()) };
     let ticks = procfs::ticks_per_second() as f64;
     let boot = procfs::boot_time_secs().unwrap_or(0) as f64;
-    let cpu = Extra::counter("shmetrics_serve_process_cpu_seconds", "User and system CPU time of the exporter.")?;
-    let resident = Extra::gauge("shmetrics_serve_process_resident_memory_bytes", "Resident memory of the exporter.")?;
-    let begin = Extra::gauge("shmetrics_serve_process_start_time_seconds", "Unix time when the exporter started.")?;
+    let cpu =
+        ExternalFamily::counter("shmetrics_serve_process_cpu_seconds", "User and system CPU time of the exporter.")?;
+    let resident =
+        ExternalFamily::gauge("shmetrics_serve_process_resident_memory_bytes", "Resident memory of the exporter.")?;
+    let begin =
+        ExternalFamily::gauge("shmetrics_serve_process_start_time_seconds", "Unix time when the exporter started.")?;
     let mut families = vec![
         cpu.sample(&[], (stat.utime + stat.stime) as f64 / ticks)?,
         resident.sample(&[], stat.rss_bytes().get() as f64)?,
         begin.sample(&[], boot + stat.starttime as f64 / ticks)?,
     ];
     if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
-        let fds = Extra::gauge("shmetrics_serve_process_open_fds", "Open file descriptors of the exporter.")?;
+        let fds = ExternalFamily::gauge("shmetrics_serve_process_open_fds", "Open file descriptors of the exporter.")?;
         families.push(fds.sample(&[], open.count() as f64)?);
     }
     Ok(families)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use procfs::process::{LimitValue, Process};
 use procfs::WithCurrentSystemInfo;
-use shmetrics::{Error, Extra, ProcessInfo, Reader};
+use shmetrics::{Error, ExternalFamily, ProcessInfo, Reader};
 
 use crate::common::source::Reading;
 pub(crate) use scan::writers;
@@ -75,8 +75,8 @@ const MEASURES: [Measure; 7] = [
 
 impl ProcessMetrics {
     /// The families of all segments that are read.
-    pub(crate) fn families(&self, reading: &Reading) -> Result<Vec<Extra>, Error> {
-        let late = Extra::gauge(
+    pub(crate) fn families(&self, reading: &Reading) -> Result<Vec<ExternalFamily>, Error> {
+        let late = ExternalFamily::gauge(
             "shmetrics_serve_processes_late",
             "1: the system keeps an earlier look at the processes waiting, so this page has no process metrics.",
         )?;
@@ -87,7 +87,8 @@ impl ProcessMetrics {
         }
         let mut sums = families("process_", "of all processes that count in the segment.")?;
         let mut each = families("process_worker_", "of each process that counts in the segment.")?;
-        let mut number = Extra::gauge("shmetrics_serve_processes", "Processes seen that count in the segment.")?;
+        let mut number =
+            ExternalFamily::gauge("shmetrics_serve_processes", "Processes seen that count in the segment.")?;
         let of_page = reading.groups();
         // A group that is not on this page is kept: its sums go on when it comes back.
         for (name, readers) in of_page {
@@ -131,13 +132,13 @@ impl ProcessMetrics {
     }
 }
 
-fn families(prefix: &str, whose: &str) -> Result<Vec<Extra>, Error> {
+fn families(prefix: &str, whose: &str) -> Result<Vec<ExternalFamily>, Error> {
     let make = |m: &Measure| {
         let (name, help) = (format!("{prefix}{}", m.name), format!("{}, {whose}", m.help));
         if m.is_counter {
-            Extra::counter(&name, &help)
+            ExternalFamily::counter(&name, &help)
         } else {
-            Extra::gauge(&name, &help)
+            ExternalFamily::gauge(&name, &help)
         }
     };
     MEASURES.iter().map(make).collect()

@@ -4,7 +4,7 @@
 
 use super::wire::tag;
 use crate::expose::format::simd::BLOCK;
-use crate::expose::format::writer::{varint_len, Line, Piece};
+use crate::expose::format::writer::{varint_len, Piece, Writer};
 use crate::expose::page::snapshot::Text;
 use crate::text::label_set;
 
@@ -12,7 +12,7 @@ use crate::text::label_set;
 pub(in crate::expose) struct Quick {
     heads: Vec<Head>,
     /// The labels that all series have in front of theirs.
-    fixed: Piece,
+    const_labels: Piece,
     /// By how much the labels take more bytes than in the label text; it may be negative.
     more: isize,
     /// Room for all but the label text and what follows the labels.
@@ -69,12 +69,15 @@ const SHORT: usize = 0x80;
 impl Quick {
     /// Of these labels: as they stand in the label text, and their names. `None` if one is too
     /// long.
-    pub(in crate::expose) fn new<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, fixed: &[u8]) -> Option<Self> {
+    pub(in crate::expose) fn new<'a>(
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        const_labels: &[u8],
+    ) -> Option<Self> {
         let mut quick = Quick {
             heads: Vec::new(),
-            fixed: Piece::new(fixed),
+            const_labels: Piece::new(const_labels),
             more: 0,
-            room: fixed.len() + 16,
+            room: const_labels.len() + 16,
             shapes: Default::default(),
             patience: [1; SHAPES],
         };
@@ -90,7 +93,7 @@ impl Quick {
             let pair = name.len() + 4;
             quick.heads.push(Head { bytes, len, pair, most: SHORT - 1 - pair, prefix });
         }
-        quick.more += fixed.len() as isize;
+        quick.more += const_labels.len() as isize;
         Some(quick)
     }
 
@@ -162,37 +165,37 @@ impl Quick {
     #[inline(always)]
     fn metric_by_labels(&self, text: &Text, tail: &Tail, value: f64, out: &mut Vec<u8>) -> bool {
         let len = (text.len() + tail.0.len()).wrapping_add_signed(self.more);
-        let mut line = Line::new(out, self.room + text.len() + tail.0.len());
+        let mut writer = Writer::new(out, self.room + text.len() + tail.0.len());
         let head = if len < SHORT {
-            line.two([tag::FAMILY_METRIC, len as u8]);
+            writer.two([tag::FAMILY_METRIC, len as u8]);
             2
         } else {
-            line.byte(tag::FAMILY_METRIC);
-            line.varint(len as u64);
+            writer.byte(tag::FAMILY_METRIC);
+            writer.varint(len as u64);
             1 + varint_len(len as u64)
         };
-        if self.fixed.len() > 0 {
-            line.piece(&self.fixed);
+        if self.const_labels.len() > 0 {
+            writer.piece(&self.const_labels);
         }
         let is_whole = if text.len() <= 64 {
             // All quotes at once: to look for one after the other takes as long as all the rest.
             let quotes = text.quotes();
-            self.labels(text, &mut line, |at| (quotes >> (at & 63)).trailing_zeros() as usize)
+            self.labels(text, &mut writer, |at| (quotes >> (at & 63)).trailing_zeros() as usize)
         } else {
-            self.labels(text, &mut line, |at| text.quote(at.min(text.len())).wrapping_sub(at))
+            self.labels(text, &mut writer, |at| text.quote(at.min(text.len())).wrapping_sub(at))
         };
         if !is_whole {
             return false;
         }
-        line.piece_with(&tail.0, Tail::VALUE, value.to_le_bytes());
-        line.keep_bytes(head + len);
+        writer.piece_with(&tail.0, Tail::VALUE, value.to_le_bytes());
+        writer.keep_bytes(head + len);
         true
     }
 
     /// Appends the labels. `value_len` is how long a value is that begins at a place; if none does,
     /// too long. False: they are not all of the text, and so not as long as was said.
     #[inline(always)]
-    fn labels(&self, text: &Text, line: &mut Line<'_>, value_len: impl Fn(usize) -> usize) -> bool {
+    fn labels(&self, text: &Text, writer: &mut Writer<'_>, value_len: impl Fn(usize) -> usize) -> bool {
         let mut at = 0;
         for head in &self.heads {
             at += head.prefix;
@@ -200,8 +203,8 @@ impl Quick {
             if len > head.most || at + len >= text.len() {
                 return false;
             }
-            line.head(&head.bytes, head.len, (head.pair + len) as u8, len as u8);
-            text.put_part(at, len, line);
+            writer.head(&head.bytes, head.len, (head.pair + len) as u8, len as u8);
+            text.put_part(at, len, writer);
             at += len + 1;
         }
         at == text.len()
@@ -216,11 +219,11 @@ impl Shape {
         {
             return false;
         }
-        let mut line = Line::new(out, self.metric.len() + tail.0.len() + BLOCK);
+        let mut writer = Writer::new(out, self.metric.len() + tail.0.len() + BLOCK);
         let moves = self.moves.iter().map(|m| (m.metric.into(), text.block(m.text.into()), m.value.into()));
-        line.piece_and(&self.metric, moves);
-        line.piece_with(&tail.0, Tail::VALUE, value.to_le_bytes());
-        line.keep_bytes(self.metric.len() + tail.0.len());
+        writer.piece_and(&self.metric, moves);
+        writer.piece_with(&tail.0, Tail::VALUE, value.to_le_bytes());
+        writer.keep_bytes(self.metric.len() + tail.0.len());
         true
     }
 }
@@ -278,8 +281,8 @@ mod tests {
                 .skip(round % 5)
                 .take(1 + round % 4)
                 .collect();
-            let fixed = if round % 3 == 0 { &b"\x0a\x06\x0a\x01x\x12\x01y"[..] } else { &[] };
-            let quick = || Quick::new(names.iter().map(|name| (*name, *name)), fixed).unwrap();
+            let const_labels = if round % 3 == 0 { &b"\x0a\x06\x0a\x01x\x12\x01y"[..] } else { &[] };
+            let quick = || Quick::new(names.iter().map(|name| (*name, *name)), const_labels).unwrap();
             let mut kept = quick();
             let began = Piece::new(vec![7; 5 + round % 7]);
             let mut tail = Tail::default();

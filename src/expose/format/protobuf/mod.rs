@@ -8,13 +8,13 @@ pub(in crate::expose) mod wire;
 use self::fast::{Quick, Tail};
 use self::wire::{field, label, tag, varint};
 use super::native;
-use super::writer::{varint_len, Line, Piece};
-use crate::expose::format::plain::Own;
+use super::writer::{varint_len, Piece, Writer};
+use crate::expose::format::plain::PlainFamily;
 use crate::expose::page::family::View;
 use crate::expose::page::observations::{native_exemplars, Observed};
-use crate::expose::page::snapshot::{Page, Series, Shot, Text};
+use crate::expose::page::snapshot::{Page, Rendered, Series, Text};
 use crate::expose::page::walk;
-use crate::expose::page::walk::{Run, Usual};
+use crate::expose::page::walk::{FastPath, SeriesWalk};
 use crate::kind::Kind;
 use crate::metric::gauge_merge::{Merged, Sample};
 use crate::metric::Exemplar;
@@ -28,7 +28,7 @@ const NUMBERS: usize = 96;
 const BUCKET: usize = 24;
 
 /// A family in the making.
-pub(in crate::expose) struct Messages {
+pub(in crate::expose) struct ProtobufEncoder {
     /// The family, but for its length and unit.
     body: Vec<u8>,
     /// Its length without any metric.
@@ -48,7 +48,7 @@ struct Metrics {
     /// Room for their names, tags and lengths.
     names: usize,
     /// The labels that all series have in front of theirs.
-    fixed: Piece,
+    const_labels: Piece,
     /// Of a histogram, the bounds as fields. Of a summary, the ranks of the quantiles, and the tag
     /// of the value. Of a state set, the labels.
     marks: Vec<Piece>,
@@ -88,7 +88,7 @@ fn begin(name: &str, help: &str, number: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[tag::FAMILY_TYPE, number]);
 }
 
-impl Messages {
+impl ProtobufEncoder {
     /// Begins a family. `spare` is a buffer to use again.
     pub(in crate::expose) fn new(view: View, spare: Vec<u8>) -> Self {
         let (suffix, number) = kind(view.kind);
@@ -99,12 +99,12 @@ impl Messages {
         body.clear();
         body.resize(gap, 0);
         begin(&view.name(suffix), &view.texts.help, number, &mut body);
-        Messages { bare: body.len(), body, gap, metrics: Metrics::new(view) }
+        ProtobufEncoder { bare: body.len(), body, gap, metrics: Metrics::new(view) }
     }
 
     /// Goes on with the series of another segment.
     pub(in crate::expose) fn continued(self, view: View) -> Self {
-        Messages { metrics: Metrics::new(view), ..self }
+        ProtobufEncoder { metrics: Metrics::new(view), ..self }
     }
 
     /// Bytes put together so far.
@@ -134,44 +134,44 @@ impl Messages {
     }
 
     /// Whether its series may be usual ones.
-    pub(in crate::expose) fn has_usual(&self) -> bool {
+    pub(in crate::expose) fn has_fast_path(&self) -> bool {
         self.metrics.view.kind == Kind::Counter
     }
 
     /// Adds usual series until there are so many more bytes, or the walk ends.
-    pub(in crate::expose) fn run(&mut self, page: &Page<'_>, run: &mut Run, bytes: usize) {
+    pub(in crate::expose) fn render(&mut self, page: &Page<'_>, walk: &mut SeriesWalk, bytes: usize) {
         let until = self.body.len().saturating_add(bytes);
-        walk::run(&mut self.metrics, page, run, &mut self.body, until);
+        walk::render(&mut self.metrics, page, walk, &mut self.body, until);
     }
 
     /// Adds the series at `at`.
     #[inline(always)]
-    pub(in crate::expose) fn series(&mut self, of: &Page<'_>, at: u64) -> Shot {
+    pub(in crate::expose) fn series(&mut self, of: &Page<'_>, at: u64) -> Rendered {
         self.metrics.add(of, at, &mut self.body)
     }
 }
 
 /// Counters that have no exemplar, and no escapes in their text.
-impl Usual for Metrics {
+impl FastPath for Metrics {
     fn what(&self) -> (Kind, u64) {
         (self.view.kind, self.view.text_at)
     }
 
     #[inline(always)]
-    fn usual(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
+    fn fast(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
         let Some(total) = series.counter(self.view.text_at) else { return false };
         self.begin(series);
         !series.has_exemplars() && self.quickly(series, total.as_f64(), out)
     }
 
-    fn unusual(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+    fn slow(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
         self.add(page, at, out)
     }
 }
 
 impl Metrics {
     #[inline(always)]
-    fn add(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Shot {
+    fn add(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
         of.series(at, kind, text_at, out, |series, out| self.series(series, out))
     }
@@ -185,8 +185,8 @@ impl Metrics {
             }
             _ => Vec::new(),
         };
-        let mut fixed = Vec::new();
-        view.fixed_labels().iter().for_each(|(name, value)| fixed.extend_from_slice(&label(name, value)));
+        let mut const_labels = Vec::new();
+        view.const_label_pairs().iter().for_each(|(name, value)| const_labels.extend_from_slice(&label(name, value)));
         let names = view.texts.labels.iter().zip(view.label_names());
         let labels = names.enumerate().map(|(i, (stored, name))| {
             let mut piece = Vec::new();
@@ -203,11 +203,11 @@ impl Metrics {
             _ => tail.set(tag::METRIC_GAUGE, None),
         }
         Metrics {
-            quick: Quick::new(names, &fixed),
+            quick: Quick::new(names, &const_labels),
             tail,
             names: labels.iter().map(|l| l.name.len() + 16).sum(),
             labels,
-            fixed: Piece::new(&fixed),
+            const_labels: Piece::new(&const_labels),
             marks,
             infinity: bound(f64::INFINITY),
             began: (u32::MAX, Piece::default()),
@@ -244,9 +244,9 @@ impl Metrics {
 
     /// Appends it.
     #[inline(always)]
-    fn put_began(&self, tag: u8, line: &mut Line<'_>) {
-        line.two([tag, self.began.1.len() as u8]);
-        line.piece(&self.began.1);
+    fn put_began(&self, tag: u8, writer: &mut Writer<'_>) {
+        writer.two([tag, self.began.1.len() as u8]);
+        writer.piece(&self.began.1);
     }
 
     #[inline(always)]
@@ -273,15 +273,15 @@ impl Metrics {
     fn counter(&self, series: &Series<'_>, total: f64, out: &mut Vec<u8>) {
         let exemplar = series.exemplar(0).map(|e| exemplar(tag::COUNTER_EXEMPLAR, &e, self.view.escaping));
         let room = NUMBERS + exemplar.as_ref().map_or(0, Piece::len);
-        self.metric(series, None, room, out, |line| {
-            let counter = line.open(tag::METRIC_COUNTER);
-            line.byte(tag::VALUE);
-            line.eight(total.to_le_bytes());
+        self.metric(series, None, room, out, |writer| {
+            let counter = writer.open(tag::METRIC_COUNTER);
+            writer.byte(tag::VALUE);
+            writer.eight(total.to_le_bytes());
             if let Some(exemplar) = &exemplar {
-                line.piece(exemplar);
+                writer.piece(exemplar);
             }
-            self.put_began(tag::COUNTER_CREATED, line);
-            line.close(counter);
+            self.put_began(tag::COUNTER_CREATED, writer);
+            writer.close(counter);
         });
     }
 
@@ -304,30 +304,30 @@ impl Metrics {
         more: Option<&Piece>,
         room: usize,
         out: &mut Vec<u8>,
-        body: impl FnOnce(&mut Line<'_>),
+        body: impl FnOnce(&mut Writer<'_>),
     ) {
         let text = &series.text;
-        let room = room + text.len() + self.names + self.fixed.len() + more.map_or(0, Piece::len);
+        let room = room + text.len() + self.names + self.const_labels.len() + more.map_or(0, Piece::len);
         if series.escaped || (series.is_embedded() && text.len() > 0) {
             return self.metric_slowly(series, more, room, out, body);
         }
-        let mut line = Line::new(out, room);
-        let metric = line.open(tag::FAMILY_METRIC);
-        line.piece(&self.fixed);
+        let mut writer = Writer::new(out, room);
+        let metric = writer.open(tag::FAMILY_METRIC);
+        writer.piece(&self.const_labels);
         if text.len() > 0 {
-            self.label_pairs(text, &mut line);
+            self.label_pairs(text, &mut writer);
         }
         if let Some(more) = more {
-            line.piece(more);
+            writer.piece(more);
         }
-        body(&mut line);
-        line.close(metric);
-        line.keep();
+        body(&mut writer);
+        writer.close(metric);
+        writer.keep();
     }
 
     /// The labels of a text without escapes.
     #[inline(always)]
-    fn label_pairs(&self, text: &Text, line: &mut Line<'_>) {
+    fn label_pairs(&self, text: &Text, writer: &mut Writer<'_>) {
         let mut at = 0;
         for label in &self.labels {
             at += label.prefix;
@@ -336,16 +336,16 @@ impl Metrics {
             let len = end - from;
             let pair = label.name.len() + varint_len(len as u64) + len;
             if pair < 0x80 {
-                line.two([tag::METRIC_LABEL, pair as u8]);
-                line.piece(&label.name);
-                line.byte(len as u8);
+                writer.two([tag::METRIC_LABEL, pair as u8]);
+                writer.piece(&label.name);
+                writer.byte(len as u8);
             } else {
-                line.byte(tag::METRIC_LABEL);
-                line.varint(pair as u64);
-                line.piece(&label.name);
-                line.varint(len as u64);
+                writer.byte(tag::METRIC_LABEL);
+                writer.varint(pair as u64);
+                writer.piece(&label.name);
+                writer.varint(len as u64);
             }
-            text.put_part(from, len, line);
+            text.put_part(from, len, writer);
             at = end + 1;
         }
     }
@@ -358,23 +358,23 @@ impl Metrics {
         more: Option<&Piece>,
         room: usize,
         out: &mut Vec<u8>,
-        body: impl FnOnce(&mut Line<'_>),
+        body: impl FnOnce(&mut Writer<'_>),
     ) {
         let mut pairs = Vec::new();
         for (name, value) in self.view.labels_of(&series.text.bytes(), series.escaped) {
             pairs.extend_from_slice(&label(&name, &value));
         }
         let pairs = Piece::new(&pairs);
-        let mut line = Line::new(out, room + pairs.len());
-        let metric = line.open(tag::FAMILY_METRIC);
-        line.piece(&self.fixed);
-        line.piece(&pairs);
+        let mut writer = Writer::new(out, room + pairs.len());
+        let metric = writer.open(tag::FAMILY_METRIC);
+        writer.piece(&self.const_labels);
+        writer.piece(&pairs);
         if let Some(more) = more {
-            line.piece(more);
+            writer.piece(more);
         }
-        body(&mut line);
-        line.close(metric);
-        line.keep();
+        body(&mut writer);
+        writer.close(metric);
+        writer.keep();
     }
 
     #[inline(never)]
@@ -382,11 +382,11 @@ impl Metrics {
         if more.is_none() && self.quickly(series, v, out) {
             return;
         }
-        self.metric(series, more, NUMBERS, out, |line| {
-            let value = line.open(tag);
-            line.byte(tag::VALUE);
-            line.eight(v.to_le_bytes());
-            line.close(value);
+        self.metric(series, more, NUMBERS, out, |writer| {
+            let value = writer.open(tag);
+            writer.byte(tag::VALUE);
+            writer.eight(v.to_le_bytes());
+            writer.close(value);
         });
     }
 
@@ -428,12 +428,12 @@ impl Metrics {
                 + BUCKET * (counts.len() + observed.quantiles.len())
                 + exemplars.iter().flatten().map(Piece::len).sum::<usize>()
                 + native.len();
-            self.metric(series, None, room, out, |line| {
-                let message = line.open(if summary { tag::METRIC_SUMMARY } else { tag::METRIC_HISTOGRAM });
-                line.byte(tag::COUNT);
-                line.varint(observed.count());
-                line.byte(tag::SUM);
-                line.eight(sum.to_le_bytes());
+            self.metric(series, None, room, out, |writer| {
+                let message = writer.open(if summary { tag::METRIC_SUMMARY } else { tag::METRIC_HISTOGRAM });
+                writer.byte(tag::COUNT);
+                writer.varint(observed.count());
+                writer.byte(tag::SUM);
+                writer.eight(sum.to_le_bytes());
                 let mut total = 0u64;
                 for (i, (count, bound)) in counts.iter().zip(self.marks.iter().chain([&self.infinity])).enumerate() {
                     total = total.wrapping_add(*count);
@@ -442,30 +442,30 @@ impl Metrics {
                     if summary || only_native || (i == self.marks.len() && exemplar.is_none()) {
                         break;
                     }
-                    let bucket = line.open(tag::HISTOGRAM_BUCKET);
-                    line.byte(tag::BUCKET_COUNT);
-                    line.varint(total);
-                    line.piece(bound);
+                    let bucket = writer.open(tag::HISTOGRAM_BUCKET);
+                    writer.byte(tag::BUCKET_COUNT);
+                    writer.varint(total);
+                    writer.piece(bound);
                     if let Some(exemplar) = exemplar {
-                        line.piece(exemplar);
+                        writer.piece(exemplar);
                     }
-                    line.close(bucket);
+                    writer.close(bucket);
                 }
-                line.piece(&native);
+                writer.piece(&native);
                 if summary {
                     for (value, rank) in observed.quantiles.iter().zip(&self.marks) {
-                        let quantile = line.open(tag::SUMMARY_QUANTILE);
-                        line.piece(rank);
-                        line.eight(value.to_le_bytes());
-                        line.close(quantile);
+                        let quantile = writer.open(tag::SUMMARY_QUANTILE);
+                        writer.piece(rank);
+                        writer.eight(value.to_le_bytes());
+                        writer.close(quantile);
                     }
                 }
                 match self.view.kind {
-                    Kind::Summary => self.put_began(tag::SUMMARY_CREATED, line),
-                    Kind::Histogram => self.put_began(tag::HISTOGRAM_CREATED, line),
+                    Kind::Summary => self.put_began(tag::SUMMARY_CREATED, writer),
+                    Kind::Histogram => self.put_began(tag::HISTOGRAM_CREATED, writer),
                     _ => {}
                 }
-                line.close(message);
+                writer.close(message);
             });
         }
         self.observed = observed;
@@ -523,7 +523,7 @@ fn time(ns: u64, out: &mut Vec<u8>) {
 }
 
 /// Appends a family of the library's own.
-pub(in crate::expose) fn own(family: &Own<'_>, out: &mut Vec<u8>) {
+pub(in crate::expose) fn plain(family: &PlainFamily<'_>, out: &mut Vec<u8>) {
     let counter = family.is_counter;
     let mut body = Vec::new();
     begin(&family.full_name(), family.help, u8::from(!counter), &mut body);
