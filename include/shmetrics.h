@@ -600,7 +600,7 @@ typedef struct shmetrics_family_spec {
    * If a family of this name is registered with another definition, this definition takes its
    * place: for a reload with one more label or bucket. All pages change at the same instant.
    * Updates through handles of the old definition do nothing and are counted. A process of an
-   * earlier generation gets `SHMETRICS_STATUS_CONFLICT`: see `shmetrics_options.generation`.
+   * earlier revision gets `SHMETRICS_STATUS_CONFLICT`: see `shmetrics_options.revision`.
    * Where the definition is the same, `max_series` and `exemplar_interval_seconds` take effect.
    */
   bool replace;
@@ -1020,12 +1020,12 @@ typedef struct shmetrics_options {
    */
   uint32_t reserved;
   /**
-   * The generation of this process, for hosts that number their reloads. Of two processes that
+   * The revision of this process, for hosts that number their reloads. Of two processes that
    * replace each other's definition of a family (`shmetrics_family_spec.replace`), the later
-   * generation prevails. 0: the time at which this process opened the segment last; forked
+   * revision prevails. 0: the time at which this process opened the segment last; forked
    * children have that of their parent. All processes of an application give numbers, or none.
    */
-  uint64_t generation;
+  uint64_t revision;
 } shmetrics_options;
 
 /**
@@ -1651,7 +1651,7 @@ enum shmetrics_status shmetrics_segment_remove(struct shmetrics_str name);
  * Removes the family of this name from all pages, for all processes. `*unregistered`, unless it is
  * NULL, says whether there was one. Updates through handles of the family do nothing and are
  * counted. The name may be registered again. `SHMETRICS_STATUS_CONFLICT`: a process of a later
- * generation has registered the family. To replace a definition by another, register it with
+ * revision has registered the family. To replace a definition by another, register it with
  * `replace`.
  */
 enum shmetrics_status shmetrics_unregister(struct shmetrics_segment *segment,

@@ -256,7 +256,7 @@ class options {
     return set(raw_.bounds, yes ? SHMETRICS_BOUNDS_SHORT : SHMETRICS_BOUNDS_CANONICAL);
   }
   // For a host that numbers its reloads.
-  options& generation(std::uint64_t number) noexcept { return set(raw_.generation, number); }
+  options& revision(std::uint64_t number) noexcept { return set(raw_.revision, number); }
   // Replaces a segment that no process has open for counting.
   options& reset_if_unused() noexcept { return set(raw_.reset_if_unused, 1); }
   // A label that all series of a new segment have in front of theirs.

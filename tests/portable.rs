@@ -81,7 +81,8 @@ fn what_it_cannot_do_is_said() {
     assert!(matches!(Options::new().portable(true).anonymous().open(), Err(Error::Unsupported(_))));
     assert!(matches!(Options::new().portable(true).name("/dev/shm/x").open(), Err(Error::InvalidName(_))));
     let portable = || Options::new().portable(true).name("x");
-    for options in [portable().mode(0o640), portable().owner(0), portable().group(0), portable().apart(true)] {
+    for options in [portable().mode(0o640), portable().owner(0), portable().group(0), portable().separate_mapping(true)]
+    {
         assert!(matches!(options.open(), Err(Error::Unsupported(_))), "{options:?}");
     }
 }

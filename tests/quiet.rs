@@ -107,7 +107,7 @@ fn all_updates(segment: Segment) {
             told(&mut of, "a native bucket", || observer.observe(v));
             told(&mut of, "a bucket of quantiles", || summaries[i % 100].observe(v * (i + 1) as f64));
             told(&mut of, "a native bucket of a gauge histogram", || balances[i % 20].observe(v));
-            told(&mut of, "one taken back", || balances[i % 20].forget(v));
+            told(&mut of, "one taken back", || balances[i % 20].unobserve(v));
         }
     }
     for name in &names {

@@ -109,7 +109,7 @@ fn a_process_is_one_however_often_it_opens_the_segment() {
     let name = Name::new("once");
     let segment = name.open();
     let _again = name.open();
-    let _apart = name.options().apart(true).open().unwrap();
+    let _apart = name.options().separate_mapping(true).open().unwrap();
     assert_eq!(own(&segment, ATTACHED), 1.0);
     let anonymous = Options::new().anonymous().open().unwrap();
     assert_eq!(own(&anonymous, ATTACHED), 1.0);

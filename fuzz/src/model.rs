@@ -756,7 +756,7 @@ impl Segment {
             }
             (Cell::Native(pairs), Update::Observe(v)) => pairs.observe(native, &bounds, v),
             (Cell::Native(pairs), Update::Forget(v)) => {
-                if !pairs.forget(native, &bounds, v) {
+                if !pairs.unobserve(native, &bounds, v) {
                     self.rejected += 1;
                 }
             }

@@ -101,7 +101,7 @@ impl Pairs {
     }
 
     /// False: there is none of it.
-    pub(crate) fn forget(&mut self, native: Native, bounds: &[f64], v: f64) -> bool {
+    pub(crate) fn unobserve(&mut self, native: Native, bounds: &[f64], v: f64) -> bool {
         let (_, count, sum) = self.at(native, bounds, v);
         if *count == 0 {
             return false;

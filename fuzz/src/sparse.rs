@@ -288,7 +288,7 @@ impl Stage {
     /// scribbled, or opens it then.
     fn write(&self, changes: &[(usize, Vec<u8>)], early: bool) {
         in_child("a writer", || {
-            let open = || Options::new().name(&self.name).attach().apart(true).open();
+            let open = || Options::new().name(&self.name).attach().separate_mapping(true).open();
             let before = early.then(|| open().expect("the segment is sound"));
             if let Some(segment) = &before {
                 work(segment, 1);

@@ -180,7 +180,7 @@ pub extern "C" fn shmetrics_counter_set(counter: shmetrics_counter, v: f64) {
     if let Some(c) = counter.get() {
         let now = c.get();
         if v < now && v >= 0.0 {
-            c.take_back(now - v);
+            c.saturating_sub(now - v);
         } else {
             c.add(if v.is_finite() { v - now } else { v });
         }
@@ -194,7 +194,7 @@ pub extern "C" fn shmetrics_counter_reset(counter: shmetrics_counter) {
     if let Some(c) = counter.get() {
         // Beyond 2^53 the value is rounded, and a rest stays: it goes with the next round.
         for _ in 0..3 {
-            c.take_back(c.get());
+            c.saturating_sub(c.get());
         }
     }
 }

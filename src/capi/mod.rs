@@ -153,7 +153,7 @@ pub struct shmetrics_family_spec {
     /// If a family of this name is registered with another definition, this definition takes its
     /// place: for a reload with one more label or bucket. All pages change at the same instant.
     /// Updates through handles of the old definition do nothing and are counted. A process of an
-    /// earlier generation gets `SHMETRICS_STATUS_CONFLICT`: see `shmetrics_options.generation`.
+    /// earlier revision gets `SHMETRICS_STATUS_CONFLICT`: see `shmetrics_options.revision`.
     /// Where the definition is the same, `max_series` and `exemplar_interval_seconds` take effect.
     pub replace: bool,
     /// How long an observation counts in quantiles; 0 for ten minutes. The observation leaves them

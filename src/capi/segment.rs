@@ -91,11 +91,11 @@ pub struct shmetrics_options {
     pub bounds: u32,
     /// Reserved: 0.
     pub reserved: u32,
-    /// The generation of this process, for hosts that number their reloads. Of two processes that
+    /// The revision of this process, for hosts that number their reloads. Of two processes that
     /// replace each other's definition of a family (`shmetrics_family_spec.replace`), the later
-    /// generation prevails. 0: the time at which this process opened the segment last; forked
+    /// revision prevails. 0: the time at which this process opened the segment last; forked
     /// children have that of their parent. All processes of an application give numbers, or none.
-    pub generation: u64,
+    pub revision: u64,
 }
 
 /// The size of the struct in the first version.
@@ -136,7 +136,7 @@ unsafe impl Growing for shmetrics_options {
         trust: EMPTY,
         bounds: SHMETRICS_BOUNDS_DEFAULT,
         reserved: 0,
-        generation: 0,
+        revision: 0,
     };
 }
 
@@ -222,8 +222,8 @@ unsafe fn options_of(options: *const shmetrics_options) -> Result<Options, shmet
         let (name, value) = unsafe { (label.name.text("a label's name")?, label.value.text("a label's value")?) };
         out = out.label(name, value);
     }
-    if options.generation != 0 {
-        out = out.generation(options.generation);
+    if options.revision != 0 {
+        out = out.revision(options.revision);
     }
     if options.max_size != 0 {
         out = out.max_size(options.max_size);
@@ -289,7 +289,7 @@ pub unsafe extern "C" fn shmetrics_segment_remove(name: shmetrics_str) -> shmetr
 /// Removes the family of this name from all pages, for all processes. `*unregistered`, unless it is
 /// NULL, says whether there was one. Updates through handles of the family do nothing and are
 /// counted. The name may be registered again. `SHMETRICS_STATUS_CONFLICT`: a process of a later
-/// generation has registered the family. To replace a definition by another, register it with
+/// revision has registered the family. To replace a definition by another, register it with
 /// `replace`.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_unregister(

@@ -110,6 +110,6 @@ pub unsafe extern "C" fn shmetrics_gauge_histogram_register(
 #[no_mangle]
 pub extern "C" fn shmetrics_histogram_unobserve(histogram: shmetrics_histogram, v: f64) {
     if let Some(h) = histogram.get() {
-        GaugeHistogram::of(h).forget(v);
+        GaugeHistogram::of(h).unobserve(v);
     }
 }

@@ -343,7 +343,7 @@ impl Counter {
     /// Takes `v` back, or as much of it as is there: for hosts whose counters can be reset, such as
     /// Python's client. Scrapers see a reset. What is not positive and finite is not taken, but
     /// counted in `shmetrics_updates_rejected_total`.
-    pub fn take_back(&self, v: f64) {
+    pub fn saturating_sub(&self, v: f64) {
         if v == 0.0 {
             return;
         }
@@ -447,7 +447,7 @@ mod tests {
         old.inc_by(SPILL);
         old.add(0.5);
         old.add(1e15);
-        old.take_back(1.0);
+        old.saturating_sub(1.0);
         assert_eq!(stale(), 5);
     }
 }

@@ -312,7 +312,7 @@ impl Histogram {
 
     /// Takes one observation back that was counted before.
     #[inline]
-    pub(super) fn forget(&self, v: f64) {
+    pub(super) fn unobserve(&self, v: f64) {
         // C has one handle for all histograms, and the counts of others never fall.
         let is_gauge = |at| self.inner.memory.get8(at + entry::KIND) == Kind::GaugeHistogram as u8;
         if self.cells.is_null() || !is_gauge(self.record()) {

@@ -85,8 +85,8 @@ impl GaugeHistogram {
     /// Takes back an observation of `v`. Of a bucket that is empty nothing is taken, which is noted
     /// in `shmetrics_updates_rejected_total`.
     #[inline]
-    pub fn forget(&self, v: f64) {
-        self.0.forget(v);
+    pub fn unobserve(&self, v: f64) {
+        self.0.unobserve(v);
     }
 }
 

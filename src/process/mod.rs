@@ -62,7 +62,7 @@ impl Process {
 
     /// As `leave`, for good.
     pub(crate) fn discard(&self, at: &Attached<'_>) {
-        self.leave(at);
+        self.detach(at);
         self.page.kept.forget_gauges();
     }
 
@@ -117,7 +117,7 @@ impl Process {
     }
 
     /// Gives up the slot, as a death does.
-    pub(crate) fn leave(&self, at: &Attached<'_>) {
+    pub(crate) fn detach(&self, at: &Attached<'_>) {
         if self.token().is_some() {
             self.give_up(at);
         }

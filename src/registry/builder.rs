@@ -152,8 +152,8 @@ impl<'a, M: Metric> Builder<'a, M> {
     /// [`Builder::max_series`] and [`Builder::exemplar_interval`] are then put in force, and its
     /// series go on.
     ///
-    /// A process of an earlier generation does not win the family back: that is
-    /// [`Error::Conflict`]. See [`Options::generation`](crate::Options::generation).
+    /// A process of an earlier revision does not win the family back: that is
+    /// [`Error::Conflict`]. See [`Options::revision`](crate::Options::revision).
     ///
     /// ```
     /// # fn main() -> Result<(), shmetrics::Error> {

@@ -48,8 +48,8 @@ impl Segment {
     /// [`Builder::replace`](crate::Builder::replace), which leaves no page without the family.
     ///
     /// # Errors
-    /// [`Error::Conflict`]: a later generation has registered the family (see
-    /// [`Options::generation`](crate::Options::generation)).
+    /// [`Error::Conflict`]: a later revision has registered the family (see
+    /// [`Options::revision`](crate::Options::revision)).
     pub fn unregister(&self, name: &str) -> Result<bool, Error> {
         let inner = self.inner;
         drain_all(inner);
@@ -80,8 +80,8 @@ impl Segment {
 }
 
 /// Why a process may not redefine a family.
-pub(super) const NEWER: &str = "a process of a later generation has registered it; \
-    a process belongs to the generation of its last explicit opening of the segment, and forked children to their parent's";
+pub(super) const NEWER: &str = "a process of a later revision has registered it; \
+    a process belongs to the revision of its last explicit opening of the segment, and forked children to their parent's";
 
 /// Whether this entry is the live family of this name.
 pub(super) fn is_called(inner: &Inner, link: u32, hash: u64, name: &str) -> bool {
@@ -103,20 +103,20 @@ pub(super) fn settled(inner: &Inner, link: u32) {
     }
 }
 
-/// Whether this process is of the family's generation, or a later one.
+/// Whether this process is of the family's revision, or a later one.
 pub(super) fn may_redefine(inner: &Inner, record: &Record<'_>) -> bool {
     // Relaxed: `raise` has those revoked who read it too early.
-    inner.epoch() >= inner.memory.load64(record.at + f::EPOCH, Relaxed)
+    inner.revision() >= inner.memory.load64(record.at + f::REVISION, Relaxed)
 }
 
 /// Notes that this process has registered the family as it is. False: it was retired meanwhile.
 pub(super) fn raise(inner: &Inner, link: u32) -> bool {
-    let (memory, epoch) = (&inner.memory, inner.epoch());
-    let Some(word) = memory.u64_at(offset(link) + f::EPOCH) else { return true };
-    if word.load(Relaxed) >= epoch || word.fetch_max(epoch, AcqRel) >= epoch {
+    let (memory, revision) = (&inner.memory, inner.revision());
+    let Some(word) = memory.u64_at(offset(link) + f::REVISION) else { return true };
+    if word.load(Relaxed) >= revision || word.fetch_max(revision, AcqRel) >= revision {
         return true;
     }
-    // A process of an earlier generation may have read the old word and be about to announce its
+    // A process of an earlier revision may have read the old word and be about to announce its
     // own definition.
     list::revoke(&inner.index(), FAMILIES, |link, _| settled(inner, link));
     !Record::new(memory, offset(link)).is_retired()

@@ -43,7 +43,7 @@ fn register_checked(inner: &Inner, spec: &Spec<'_>) -> Result<u64, Error> {
     let hash = label_set::family_hash(inner.seed, spec.name.as_bytes());
     let conflict = |how: &str, why: &str| Err(Error::Conflict(format!("the family {} {how}: {why}", spec.name)));
     redefine::drain_all(inner);
-    // Another round is needed only if a process of an earlier generation has replaced the family
+    // Another round is needed only if a process of an earlier revision has replaced the family
     // just now.
     for _ in 0..1000 {
         let mut maker = FamilyMaker { inner, spec, hash, clash: None, old: 0 };

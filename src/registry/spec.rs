@@ -190,7 +190,7 @@ impl<'a> Spec<'a> {
         memory.put16(at + family::UNIT_LEN, self.unit.len() as u16);
         memory.put32(at + family::HELP_LEN, self.help.len() as u32);
         memory.put32(at + family::RECORD_LEN, record_len as u32);
-        memory.put64(at + family::EPOCH, inner.epoch());
+        memory.put64(at + family::REVISION, inner.revision());
         memory.fill(at + family::SIZE, &blob);
         let embedded =
             NewSeries { family: link, tag: 0, kind: self.kind, mode: self.mode, escaped: false, text_len: text.len() };

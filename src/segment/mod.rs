@@ -41,9 +41,9 @@ pub(crate) struct Inner {
     pub(crate) path: Option<PathBuf>,
     pub(crate) regions: layout::Regions,
     pub(crate) seed: u64,
-    /// Of which generation this process' registrations are: see `Options::generation`. Children
+    /// Of which revision this process' registrations are: see `Options::revision`. Children
     /// inherit it.
-    epoch: AtomicU64,
+    revision: AtomicU64,
     /// When this process last found no room for cells of a gauge, in milliseconds of the segment's
     /// time.
     pub(crate) cells_refused_ms: AtomicU64,
@@ -90,10 +90,10 @@ impl Inner {
         !state.has_series() || (life != Life::FOREVER && state.life() != life)
     }
 
-    /// The generation that this process' registrations belong to.
-    pub(crate) fn epoch(&self) -> u64 {
+    /// The revision that this process' registrations belong to.
+    pub(crate) fn revision(&self) -> u64 {
         // Relaxed: a number of its own.
-        self.epoch.load(Relaxed)
+        self.revision.load(Relaxed)
     }
 }
 
@@ -151,10 +151,10 @@ impl Segment {
     /// part again with its next update of one, as a new process.
     ///
     /// It is for hosts that end without exiting, and for mappings of
-    /// [`Options::apart`](crate::Options::apart); others need it never. Updates of such gauges by
-    /// other threads at this moment may be lost.
-    pub fn leave(&self) {
-        self.inner.process.leave(&self.inner.attached());
+    /// [`Options::separate_mapping`](crate::Options::separate_mapping); others need it never.
+    /// Updates of such gauges by other threads at this moment may be lost.
+    pub fn detach_process(&self) {
+        self.inner.process.detach(&self.inner.attached());
     }
 
     /// For hooks that tell of a child's death, which other libraries want called. You never need

@@ -53,14 +53,14 @@ impl Inner {
             path: path.map(|path| mapping::paths::absolute(&path)),
             regions,
             seed: memory.get64(h::SEED),
-            epoch: AtomicU64::new(0),
+            revision: AtomicU64::new(0),
             // Not fresh at any time that a segment has.
             cells_refused_ms: AtomicU64::new(1 << 63),
             tables: super::slots::Tables::default(),
             backing,
         });
         inner.settle_clock();
-        inner.epoch.store(options.epoch(inner.time_ns()), Relaxed);
+        inner.revision.store(options.revision_at(inner.time_ns()), Relaxed);
         inner
     }
 }
@@ -72,8 +72,8 @@ impl Segment {
     }
 
     /// Removes a segment's name, whether or not processes have it open. Those go on with the
-    /// memory, unseen: `is_current` is false in them, and [`Segment::next_warning`] says so. The next
-    /// `open` of the name makes a new segment. See also [`Segment::remove_if_unused`] and
+    /// memory, unseen: `is_current` is false in them, and [`Segment::next_warning`] says so. The
+    /// next `open` of the name makes a new segment. See also [`Segment::remove_if_unused`] and
     /// [`Segment::is_in_use`].
     ///
     /// Only segments are removed, of any layout version. By its plain name also a damaged file is:
@@ -147,7 +147,7 @@ fn open(options: &Options) -> Result<Segment, Error> {
         open_native(options, how, &access, max_size, &labels)?
     };
     // Of a segment that was mapped before, too: this is an opening of its own.
-    segment.inner.epoch.store(options.epoch(segment.inner.time_ns()), Relaxed);
+    segment.inner.revision.store(options.revision_at(segment.inner.time_ns()), Relaxed);
     let its = const_labels::text_in(&segment.inner.memory);
     if !labels.is_empty() && its != labels.as_bytes() {
         let its = String::from_utf8_lossy(&its);
@@ -198,7 +198,7 @@ fn open_native(options: &Options, how: How, access: &Access, max_size: u64, labe
         return Ok(Segment { inner });
     }
     let path = options.path()?;
-    if how != How::CreateNew && !options.apart {
+    if how != How::CreateNew && !options.separate_mapping {
         if let Some(inner) = known::by_path(&path) {
             return Ok(Segment { inner });
         }
@@ -242,7 +242,7 @@ fn open_native(options: &Options, how: How, access: &Access, max_size: u64, labe
 /// Keeps a mapping for the life of the process.
 #[cfg(target_os = "linux")]
 fn keep(inner: Box<Inner>, path: &Path, options: &Options) -> &'static Inner {
-    if options.apart {
+    if options.separate_mapping {
         Box::leak(inner)
     } else {
         known::insert(inner, Some(path))
@@ -274,7 +274,7 @@ fn mapped(file: &std::fs::File, path: &Path) -> Result<Option<Segment>, Error> {
 #[cfg(target_os = "linux")]
 fn attach_native(options: &Options, file: mapping::linux::Descriptor, path: &Path) -> Result<Option<Segment>, Error> {
     use crate::shm::mapping::linux;
-    if let Some(segment) = mapped(&file, path)?.filter(|_| !options.apart) {
+    if let Some(segment) = mapped(&file, path)?.filter(|_| !options.separate_mapping) {
         return Ok(Some(segment));
     }
     let regions = header::check(&file, path)?;

@@ -47,12 +47,12 @@ pub struct Options {
     pub(super) allow_disk: bool,
     pub(super) portable: bool,
     pub(super) reset_if_unused: bool,
-    pub(super) apart: bool,
+    pub(super) separate_mapping: bool,
     pub(super) scratch: bool,
     pub(super) labels: Vec<(String, String)>,
     pub(super) plan: Plan,
     pub(super) short_bounds: Option<bool>,
-    pub(super) generation: Option<u64>,
+    pub(super) revision: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +89,12 @@ impl Options {
             allow_disk: false,
             portable: false,
             reset_if_unused: false,
-            apart: false,
+            separate_mapping: false,
             scratch: false,
             labels: Vec::new(),
             plan: Plan { per_cpu: true, rseq: true },
             short_bounds: None,
-            generation: None,
+            revision: None,
         }
     }
 
@@ -220,11 +220,11 @@ impl Options {
     /// Has the segment mapped once more, as by another process: per-process gauges through it are
     /// that one's, with an identity of its own
     /// ([`Segment::set_identity`](crate::Segment::set_identity)), until
-    /// [`Segment::leave`](crate::Segment::leave). For a process that plays several, as tests do,
-    /// and hosts that count for others. Each call maps it anew, for the life of the process. Not
-    /// with [`Options::anonymous`], nor in the portable backend.
-    pub fn apart(mut self, yes: bool) -> Self {
-        self.apart = yes;
+    /// [`Segment::detach_process`](crate::Segment::detach_process). For a process that plays
+    /// several, as tests do, and hosts that count for others. Each call maps it anew, for the life
+    /// of the process. Not with [`Options::anonymous`], nor in the portable backend.
+    pub fn separate_mapping(mut self, yes: bool) -> Self {
+        self.separate_mapping = yes;
         self
     }
 
@@ -282,16 +282,16 @@ impl Options {
         self
     }
 
-    /// The number of this process' generation, for hosts that number their reloads. Of two
+    /// The number of this process' revision, for hosts that number their reloads. Of two
     /// processes that [replace](crate::Builder::replace) each other's definition of a family, the
-    /// one of the later generation prevails.
+    /// one of the later revision prevails.
     ///
-    /// By default the generation is the time of the process' last explicit opening of the segment;
+    /// By default the revision is the time of the process' last explicit opening of the segment;
     /// forked children have their parent's. So a reload that opens the segment again is a later
-    /// generation, and its old workers are of the earlier one. Give numbers in all processes of an
+    /// revision, and its old workers are of the earlier one. Give numbers in all processes of an
     /// application, or in none: a number below 2^63 is earlier than any time.
-    pub fn generation(mut self, number: u64) -> Self {
-        self.generation = Some(number);
+    pub fn revision(mut self, number: u64) -> Self {
+        self.revision = Some(number);
         self
     }
 
@@ -309,9 +309,9 @@ impl Options {
         }
     }
 
-    /// See [`Options::generation`].
-    pub(super) fn epoch(&self, time_ns: u64) -> u64 {
-        self.generation.unwrap_or(time_ns | 1 << 63)
+    /// The revision of a process that opens the segment at this time.
+    pub(super) fn revision_at(&self, time_ns: u64) -> u64 {
+        self.revision.unwrap_or(time_ns | 1 << 63)
     }
 
     pub(super) fn per_cpu_plan(&self) -> Plan {
@@ -340,8 +340,8 @@ impl Options {
             }
             (true, _, true) => "`anonymous` and `attach` exclude each other: what has no name cannot be found",
             (true, ..) if named => "`anonymous` and `name` exclude each other: leave out one of them",
-            (true, ..) if self.apart => {
-                "`anonymous` and `apart` exclude each other: what has no name cannot be \
+            (true, ..) if self.separate_mapping => {
+                "`anonymous` and `separate_mapping` exclude each other: what has no name cannot be \
                                          opened once more"
             }
             (true, ..) if given => {
@@ -363,7 +363,7 @@ impl Options {
             ("mode", self.mode.is_some_and(|mode| mode != DEFAULT_MODE)),
             ("owner", self.owner.is_some()),
             ("group", self.group.is_some()),
-            ("apart", self.apart),
+            ("separate_mapping", self.separate_mapping),
         ];
         match asked.iter().find(|(_, asked)| *asked) {
             Some((option, _)) => Err(Error::Unsupported(format!(

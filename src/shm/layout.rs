@@ -182,7 +182,7 @@ offsets! {
     HASH: 264, 8;
     REPLACES: 272, 4;
     STORE: 276, 4;
-    EPOCH: 288, 8;
+    REVISION: 288, 8;
 }
 
 offsets! {

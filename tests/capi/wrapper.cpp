@@ -625,17 +625,17 @@ void redefinitions() {
   CHECK(shows(segment, "\nshmetrics_stale_updates_total 2\n"));
 }
 
-void generations() {
+void revisions() {
   const removed_at_end named;
-  const auto segment = *shmetrics::segment::try_open(shmetrics::options(named.name).generation(2));
+  const auto segment = *shmetrics::segment::try_open(shmetrics::options(named.name).revision(2));
   CHECK(bool(segment.try_register_counter({"c", "", {"a"}})));
-  // In the process of an earlier generation, neither is done.
-  const auto earlier = *shmetrics::segment::try_open(shmetrics::options(named.name).generation(1));
+  // In the process of an earlier revision, neither is done.
+  const auto earlier = *shmetrics::segment::try_open(shmetrics::options(named.name).revision(1));
   shmetrics::spec other{"c", ""};
   other.replace = true;
   CHECK(earlier.try_register_counter(other).error().status() == status_code::conflict);
   CHECK(earlier.try_unregister("c").error().status() == status_code::conflict);
-  CHECK(bool(shmetrics::segment::try_open(shmetrics::options(named.name).generation(3))));
+  CHECK(bool(shmetrics::segment::try_open(shmetrics::options(named.name).revision(3))));
   CHECK(bool(segment.try_register_counter(other)));
 }
 
@@ -752,7 +752,7 @@ int main() {
   naming_all_in_one_call();
   names_as_they_are();
   redefinitions();
-  generations();
+  revisions();
   users();
   throwing();
   CHECK(shmetrics::content_type() == shmetrics_content_type() && !shmetrics::version().empty());

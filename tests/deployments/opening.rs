@@ -55,7 +55,7 @@ fn threads_that_open_at_once_are_one_process() {
                 threads.into_iter().map(|t| t.join().unwrap()).collect()
             });
             let value = samples(&page(&segments[0]))["live"];
-            segments[0].leave();
+            segments[0].detach_process();
             // Another mapping would have kept its slot.
             let left = segments[0].reader().inspect().processes.iter().filter(|p| p.alive).count();
             format!("{value} {left} {:?}", mappings(&name))
@@ -113,8 +113,8 @@ fn a_path_written_otherwise_is_the_same_segment() {
             live(&options(path).open().unwrap()).inc();
             live(&options(path).attach().open().unwrap()).inc();
         }
-        let apart = options("real/segment").apart(true).open().unwrap();
-        live(&apart).inc();
+        let separate = options("real/segment").separate_mapping(true).open().unwrap();
+        live(&separate).inc();
         let file = directory.name("real/segment");
         format!("{} {} {:?}", samples(&page(&first))["live"], processes(&first), mappings(&file))
     });

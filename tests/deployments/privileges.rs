@@ -138,7 +138,7 @@ fn options_that_exclude_each_other_are_errors() {
     for (options, words) in [
         (named().anonymous(), ["anonymous", "name"]),
         (Options::new().anonymous().name("x"), ["anonymous", "name"]),
-        (Options::new().anonymous().apart(true), ["anonymous", "apart"]),
+        (Options::new().anonymous().separate_mapping(true), ["anonymous", "separate_mapping"]),
         (Options::new().anonymous().attach(), ["anonymous", "attach"]),
         (Options::new().anonymous().mode(0o640), ["anonymous", "mode"]),
         (Options::new().anonymous().owner(0), ["anonymous", "owner"]),

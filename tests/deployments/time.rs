@@ -125,7 +125,7 @@ fn a_process_that_has_unshared_its_time_opens_a_segment() {
         live.set(1.0);
         fork(|| {
             unshare_time(offset);
-            let own = Options::new().name(&name.0).apart(true).open().unwrap();
+            let own = Options::new().name(&name.0).separate_mapping(true).open().unwrap();
             let (mine, ..) = families(&own);
             mine.set(2.0);
             assert_eq!(samples(&page(&segment))["live"], 2.0, "offset {offset}");
@@ -179,7 +179,7 @@ fn processes_without_proc_share_the_clock() {
         live.set(2.0);
         summary.observe(4.0);
         without(&|| {
-            let own = Options::new().name(&name.0).apart(true).open().unwrap();
+            let own = Options::new().name(&name.0).separate_mapping(true).open().unwrap();
             let (mine, ..) = families(&own);
             mine.set(3.0);
             for page in [page(&own), page(&segment)] {

@@ -167,7 +167,7 @@ fn a_segment_with_all_that_records_lead_to_is_shown_whole() {
         let hot = segment.counter("hot", "").labels(["n"]).register().unwrap();
         let others: Vec<_> = (0..40u32)
             .map(|i| {
-                let other = Options::new().name(&name.0).apart(true).open().unwrap();
+                let other = Options::new().name(&name.0).separate_mapping(true).open().unwrap();
                 other.set_identity(i);
                 other
             })

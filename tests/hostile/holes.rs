@@ -128,7 +128,7 @@ fn survive(scribbles: &[(u64, Vec<u8>)]) {
         // A process that has not seen the segment before.
         let name = scene.name.clone();
         fork(move || {
-            if let Ok(segment) = Options::new().name(&name).apart(true).open() {
+            if let Ok(segment) = Options::new().name(&name).separate_mapping(true).open() {
                 write(&segment, 2);
             }
         })
@@ -234,7 +234,7 @@ fn growth_is_believed_at_any_moment() {
         .map(|p| {
             let name = name.0.clone();
             fork(move || {
-                let segment = Options::new().name(&name).apart(true).open().unwrap();
+                let segment = Options::new().name(&name).separate_mapping(true).open().unwrap();
                 let sets = segment.counter("sets", "").labels(["n"]).register().unwrap();
                 (0..20_000).for_each(|n| sets.with([&format!("{p} {n} and some more text")]).inc());
             })

@@ -69,7 +69,7 @@ fn a_counter_is_taken_back_down_to_0() {
     let labelled = segment.counter("l", "").labels(["a"]).register().unwrap();
     for counter in [segment.counter("c", "").register().unwrap(), labelled.with(["x"])] {
         let step = |back: f64| {
-            counter.take_back(back);
+            counter.saturating_sub(back);
             counter.get()
         };
         counter.add(7.0);
@@ -84,7 +84,7 @@ fn a_counter_is_taken_back_down_to_0() {
         assert_eq!(step(1e30), 0.0, "never below 0");
         counter.inc();
         assert_eq!(counter.get(), 1.0);
-        counter.take_back(counter.get());
+        counter.saturating_sub(counter.get());
         // A great number is kept in both parts.
         counter.add(1e15);
         counter.add(2f64.powi(60));
@@ -100,7 +100,7 @@ fn no_update_is_lost_while_another_takes_back() {
     let segment = name.open();
     let counter = segment.counter("c", "").labels(["a"]).register().unwrap().with(["x"]);
     counter.add(1e6);
-    let mut child = fork(|| (0..50_000).for_each(|_| counter.take_back(1.5)));
+    let mut child = fork(|| (0..50_000).for_each(|_| counter.saturating_sub(1.5)));
     for _ in 0..50_000 {
         counter.add(2.5);
     }
@@ -137,7 +137,8 @@ fn a_gauge_gives_its_own_process_value() {
 fn one_process_plays_several() {
     let name = Name::new("apart");
     let segment = name.open();
-    let others = [name.options().apart(true).open().unwrap(), name.options().apart(true).open().unwrap()];
+    let others =
+        [name.options().separate_mapping(true).open().unwrap(), name.options().separate_mapping(true).open().unwrap()];
     let mut v = 1.0;
     for (identity, of) in [segment, others[0], others[1]].iter().enumerate() {
         of.set_identity(100 + identity as u32);
@@ -149,10 +150,10 @@ fn one_process_plays_several() {
     let seen = |key: &str| samples(&page(&segment)).get(key).copied();
     assert_eq!(seen("g_livesum"), Some(7.0));
     assert_eq!(seen("g_liveall{pid=\"102\"}"), Some(4.0));
-    others[1].leave();
+    others[1].detach_process();
     assert_eq!(seen("g_liveall{pid=\"102\"}"), None);
     assert_eq!((seen("g_livesum"), seen("g_livemax"), seen("g_sum")), (Some(3.0), Some(2.0), Some(7.0)));
-    segment.leave();
+    segment.detach_process();
     assert_eq!((seen("g_livesum"), seen("g_sum")), (Some(2.0), Some(7.0)));
     // Who comes back is a new one.
     segment.gauge("g_livesum", "", GaugeMode::LiveSum).register().unwrap().add(10.0);

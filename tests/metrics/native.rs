@@ -189,7 +189,7 @@ fn item_58_gauge_histograms_take_back() {
     let s = segment();
     let h = s.gauge_histogram("a", "").native(Native::schema(0)).register().unwrap();
     [1.0, 1.0, 3.0, -3.0].iter().for_each(|v| h.observe(*v));
-    [1.0, -3.0, -3.0, 7.0].iter().for_each(|v| h.forget(*v));
+    [1.0, -3.0, -3.0, 7.0].iter().for_each(|v| h.unobserve(*v));
     let page = common::text(&s.render(Format::OpenMetrics2));
     let found = page.lines().find(|l| l.starts_with("a ")).unwrap();
     let threshold = "2.938735877055719e-39";

@@ -27,7 +27,7 @@ fn everything() -> Segment {
     s.summary("size_bytes", "Sizes.").unit("bytes").register().unwrap().observe(512.0);
     let age = s.gauge_histogram("queue_age", "Ages of the waiting.").buckets(&[1.0, 10.0]).register().unwrap();
     [0.5, 5.0, 5.0].iter().for_each(|v| age.observe(*v));
-    age.forget(5.0);
+    age.unobserve(5.0);
     let spread = s.histogram("spread", "Native.").native(Native::schema(1).zero_threshold(0.001)).labels(["of"]);
     let spread = spread.register().unwrap();
     [0.0, 0.9, 1.0, 1.1, -64.0, 1e9].iter().for_each(|v| spread.with(["a"]).observe(*v));
@@ -254,9 +254,9 @@ fn a_gauge_histogram_never_falls_below_zero() {
         s.gauge_histogram("b", "").buckets(&[1.0]).labels(["x"]).register().unwrap().with(["1"]),
     ] {
         h.observe(0.5);
-        h.forget(0.5);
-        h.forget(0.5);
-        h.forget(f64::NAN);
+        h.unobserve(0.5);
+        h.unobserve(0.5);
+        h.unobserve(f64::NAN);
     }
     let page = String::from_utf8(s.render(Format::Text)).unwrap();
     assert!(page.contains("a_count 0\n") && page.contains("b_count{x=\"1\"} 0\n"), "{page}");

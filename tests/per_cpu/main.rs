@@ -215,7 +215,7 @@ fn gauge_histograms_have_none() {
     let segment = name.open();
     let ages = segment.gauge_histogram("ages", "").native(Native::default()).register().unwrap();
     (0..HOT).for_each(|_| ages.observe(0.25));
-    (0..HOT).for_each(|_| ages.forget(0.25));
+    (0..HOT).for_each(|_| ages.unobserve(0.25));
     assert_eq!(in_per_cpu(&segment), 0);
     assert_eq!(samples(&page(&segment))["ages_count"], 0.0);
 }
@@ -313,12 +313,12 @@ fn what_is_in_per_cpu_cells_can_be_taken_back() {
             assert_eq!((counter.get(), samples(&page(&segment))[sample]), (v, v));
             assert!(v.fract() != 0.0 || page(&segment).contains(&format!("{sample} {v}\n")), "a whole number");
         };
-        counter.take_back(15_000.0);
+        counter.saturating_sub(15_000.0);
         shows(HOT as f64 - 15_000.0);
         counter.inc();
-        counter.take_back(0.5);
+        counter.saturating_sub(0.5);
         shows(HOT as f64 - 15_000.0 + 0.5);
-        counter.take_back(1e9);
+        counter.saturating_sub(1e9);
         shows(0.0);
         heat(&counter);
         shows(HOT as f64);

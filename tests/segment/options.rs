@@ -108,7 +108,7 @@ fn only_the_creators_limits_count() {
     let ready = Gate::new();
     let other = fork(|| {
         // Another process, which maps it anew, with other ideas.
-        let segment = name.options().apart(true).max_size(8 << 20).max_series(1000).open().unwrap();
+        let segment = name.options().separate_mapping(true).max_size(8 << 20).max_series(1000).open().unwrap();
         assert_eq!(own(&segment, "shmetrics_segment_max_size_bytes"), f64::from(1 << 20));
         let family = segment.counter("c", "").labels(["n"]).register().unwrap();
         (0..10).for_each(|i| family.with([&i.to_string()]).inc());

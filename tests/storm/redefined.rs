@@ -201,7 +201,7 @@ fn look(name: &Name, segment: &Segment, random: &mut Random) -> BTreeMap<String,
 fn storm(rounds: u64, kills: bool, seed: u64) {
     let name = Name::new("redefined");
     // One generation: whatever a process maps, it may redefine what the others have defined.
-    let open = |options: Options| options.generation(1).open().unwrap();
+    let open = |options: Options| options.revision(1).open().unwrap();
     let segment = open(name.options());
     let ledger = Ledger(Shared::new(Ledger::READY + 1));
     let mut random = Random(seed);

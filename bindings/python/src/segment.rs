@@ -137,10 +137,10 @@ impl Segment {
     /// `mode`, `owner` and `group` are those of a new segment's file; `trust` names the users in
     /// whose existing segments this process may count. Users and groups are names or numbers.
     /// `short_bounds`: whether a new segment's text pages have `le="1"` instead of `le="1.0"`.
-    /// `generation` is this process' number, for hosts that number their reloads.
+    /// `revision` is this process' number, for hosts that number their reloads.
     #[new]
-    #[pyo3(signature = (name=None, *, anonymous=false, attach=false, reset_if_unused=false, apart=false, max_size=None, mode=None,
-                        owner=None, group=None, trust=None, max_series=None, max_processes=None, allow_disk=false, labels=None, generation=None,
+    #[pyo3(signature = (name=None, *, anonymous=false, attach=false, reset_if_unused=false, separate_mapping=false, max_size=None, mode=None,
+                        owner=None, group=None, trust=None, max_series=None, max_processes=None, allow_disk=false, labels=None, revision=None,
                         short_bounds=None))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)]
     fn new(
@@ -149,7 +149,7 @@ impl Segment {
         anonymous: bool,
         attach: bool,
         reset_if_unused: bool,
-        apart: bool,
+        separate_mapping: bool,
         max_size: Option<u64>,
         mode: Option<u32>,
         owner: Option<Account>,
@@ -159,10 +159,11 @@ impl Segment {
         max_processes: Option<u32>,
         allow_disk: bool,
         labels: Option<Vec<(String, String)>>,
-        generation: Option<u64>,
+        revision: Option<u64>,
         short_bounds: Option<bool>,
     ) -> PyResult<PyClassInitializer<Self>> {
-        let mut options = Options::new().reset_if_unused(reset_if_unused).apart(apart).allow_disk(allow_disk);
+        let mut options =
+            Options::new().reset_if_unused(reset_if_unused).separate_mapping(separate_mapping).allow_disk(allow_disk);
         if let Some(name) = name {
             options = options.name(name);
         }
@@ -187,8 +188,8 @@ impl Segment {
         for Account(user) in trust.unwrap_or_default() {
             options = options.trust_owner(user);
         }
-        if let Some(generation) = generation {
-            options = options.generation(generation);
+        if let Some(revision) = revision {
+            options = options.revision(revision);
         }
         if let Some(short) = short_bounds {
             options = options.short_bounds(short);
@@ -262,8 +263,8 @@ impl Segment {
     }
 
     /// Takes this process out of the gauges that have a value for each process.
-    fn leave(&self) {
-        self.inner.leave();
+    fn detach_process(&self) {
+        self.inner.detach_process();
     }
 
     /// For hooks that learn of a child's death. Returns whether no living process with this pid has
@@ -273,7 +274,7 @@ impl Segment {
     }
 
     /// A sentence about updates or families that the segment refused, once for each reason.
-    fn trouble(&self) -> Option<String> {
+    fn next_warning(&self) -> Option<String> {
         self.inner.next_warning()
     }
 

@@ -420,19 +420,19 @@ class TestRedefinition:
         Gauge("c", "help", registry=registry, multiprocess_mode="livesum").set(3)
         assert registry.get_sample_value("c") == 3
 
-    def test_the_later_generation_prevails(self, shm):
-        segment = shmetrics.Segment("numbered", generation=2)
+    def test_the_later_revision_prevails(self, shm):
+        segment = shmetrics.Segment("numbered", revision=2)
         counter = Counter("c", "help", ["a"], segment=segment).labels("x")
 
         def earlier():
-            mine = shmetrics.Segment("numbered", generation=1)
-            with pytest.warns(shmetrics.SegmentWarning, match="later generation"):
+            mine = shmetrics.Segment("numbered", revision=1)
+            with pytest.warns(shmetrics.SegmentWarning, match="later revision"):
                 Counter("c", "help", segment=mine, replace=True)
-            with pytest.raises(ValueError, match="later generation"):
+            with pytest.raises(ValueError, match="later revision"):
                 mine.unregister("c")
 
         def later():
-            mine = shmetrics.Segment("numbered", generation=3)
+            mine = shmetrics.Segment("numbered", revision=3)
             Counter("c", "help", segment=mine, replace=True).inc(7)
 
         in_child(earlier)

@@ -43,7 +43,7 @@ static void defaults(void) {
     CHECK(options.allow_disk == 0);
     CHECK(options.reset_if_unused == 0);
     CHECK(options.per_cpu == SHMETRICS_PER_CPU_DEFAULT);
-    CHECK(options.bounds == SHMETRICS_BOUNDS_DEFAULT && options.generation == 0);
+    CHECK(options.bounds == SHMETRICS_BOUNDS_DEFAULT && options.revision == 0);
     shmetrics_options_init(NULL);
     /* The function behind the macro sets the fields of the first release alone. */
     memset(&options, 0xff, sizeof options);

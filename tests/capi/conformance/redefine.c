@@ -1,17 +1,17 @@
-/* Families that are replaced or unregistered, and generations of processes. */
+/* Families that are replaced or unregistered, and revisions of processes. */
 #include "check.h"
 
 static const shmetrics_str A = {"a", 1}, AB[] = {{"a", 1}, {"b", 1}};
 
 static double stale(const shmetrics_segment *segment) { return sample(segment, "shmetrics_stale_updates_total"); }
 
-static shmetrics_segment *open_as(shmetrics_str name, uint64_t generation) {
+static shmetrics_segment *open_as(shmetrics_str name, uint64_t revision) {
     shmetrics_segment *segment = NULL;
     shmetrics_options options;
     shmetrics_options_init(&options);
-    CHECK(options.generation == 0);
+    CHECK(options.revision == 0);
     options.name = name;
-    options.generation = generation;
+    options.revision = revision;
     CHECK_STATUS(shmetrics_segment_open(&options, &segment), SHMETRICS_STATUS_OK);
     return segment;
 }
@@ -105,7 +105,7 @@ static void replaced(void) {
     CHECK(stale(segment) == 2);
 }
 
-/* A worker of the generation before, which has the old definition. */
+/* A worker of the revision before, which has the old definition. */
 static void earlier(void *name) {
     shmetrics_segment *segment = open_as(text(name), 1);
     shmetrics_family_spec spec = SHMETRICS_FAMILY_SPEC(.name = TEXT("c"), .replace = true);
@@ -113,13 +113,13 @@ static void earlier(void *name) {
     CHECK_STATUS(shmetrics_counter_register(segment, &spec, &family), SHMETRICS_STATUS_CONFLICT);
     char why[512];
     shmetrics_last_error(why, sizeof why);
-    CHECK(strstr(why, "later generation") != NULL);
+    CHECK(strstr(why, "later revision") != NULL);
     bool done = true;
     CHECK_STATUS(shmetrics_unregister(segment, spec.name, &done), SHMETRICS_STATUS_CONFLICT);
     CHECK(done);
 }
 
-/* One of the generation after it may do both, also without a number: the time is later than all
+/* One of the revision after it may do both, also without a number: the time is later than all
  * numbers. */
 static void later(void *name) {
     shmetrics_segment *segment = open_as(text(name), 0);
@@ -129,9 +129,9 @@ static void later(void *name) {
     CHECK_STATUS(shmetrics_unregister(segment, spec.name, NULL), SHMETRICS_STATUS_OK);
 }
 
-static void generations(void) {
+static void revisions(void) {
     char name[64];
-    snprintf(name, sizeof name, "conformance-generations-%d", (int)getpid());
+    snprintf(name, sizeof name, "conformance-revisions-%d", (int)getpid());
     shmetrics_segment *segment = open_as(text(name), 2);
     const shmetrics_counter counter = shmetrics_counter_with(counters(segment, "c", "label"), &A, 1);
     CHECK(in_child(earlier, name));
@@ -148,5 +148,5 @@ void test_redefine(void) {
     unregistered();
     wrong_arguments();
     replaced();
-    generations();
+    revisions();
 }

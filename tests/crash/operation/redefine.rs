@@ -12,7 +12,7 @@ const FAMILY: f64 = 560.0;
 
 /// The successor of `counters`: without labels, so that a page always has a sample of it.
 fn successor(segment: &Segment) -> Option<Counter> {
-    // A survivor is of a later generation, and may have registered it otherwise.
+    // A survivor is of a later revision, and may have registered it otherwise.
     segment.counter("x", "Another.").replace().register().ok()
 }
 

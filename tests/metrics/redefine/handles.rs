@@ -75,7 +75,7 @@ fn what_was_observed_cannot_be_taken_back() {
     let old = segment.gauge_histogram("m", "").register().unwrap();
     old.observe(1.0);
     assert!(segment.unregister("m").unwrap());
-    old.forget(1.0);
+    old.unobserve(1.0);
     assert_eq!(stale(&segment), 1.0);
 }
 

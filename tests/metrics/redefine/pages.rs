@@ -82,7 +82,7 @@ fn no_page_has_a_name_twice_and_none_misses_it() {
 }
 
 #[test]
-fn workers_of_two_generations_count_side_by_side() {
+fn workers_of_two_revisions_count_side_by_side() {
     let name = Name::new("redefine");
     let old = name.open();
     let steady = old.counter("steady", "").labels(["worker"]).register().unwrap();
@@ -95,7 +95,7 @@ fn workers_of_two_generations_count_side_by_side() {
     };
     let workers: Vec<_> =
         (0..3).map(|i| fork(|| work(i, steady.with([&i.to_string()]), &|value| before.with([value]).inc()))).collect();
-    let new = name.options().apart(true).open().unwrap();
+    let new = name.options().separate_mapping(true).open().unwrap();
     let family = new.counter("m", "").labels(["a", "b"]).replace().register().unwrap();
     let more: Vec<_> = (3..6)
         .map(|i| fork(|| work(i, steady.with([&i.to_string()]), &|value| family.with([value, "x"]).inc())))
@@ -106,7 +106,7 @@ fn workers_of_two_generations_count_side_by_side() {
     let samples = samples(&page(&new));
     let sum = |of: &str| samples.iter().filter(|(k, _)| k.starts_with(of)).map(|(_, v)| v).sum::<f64>();
     assert_eq!(sum("steady_total"), 120_000.0);
-    assert_eq!(sum("m_total"), 60_000.0, "the new generation's, and nothing of the old one's");
+    assert_eq!(sum("m_total"), 60_000.0, "the new revision's, and nothing of the old one's");
     assert_eq!(samples.keys().filter(|k| k.starts_with("m_total")).count(), 50);
     assert!(own(&new, "shmetrics_stale_updates_total") <= 60_000.0);
     assert_eq!(own(&new, "shmetrics_series"), 56.0);

@@ -67,7 +67,7 @@ fn of_counters() {
                 |c| c.inc_by(1 << 50),
                 |c| c.add(0.5),
                 |c| c.inc_with_exemplar(LABELS),
-                |c| c.take_back(1.0),
+                |c| c.saturating_sub(1.0),
             ],
         );
         let old = family.with(["old"]);
@@ -129,7 +129,7 @@ fn of_histograms() {
         let quantiles = s.summary("e", "").quantiles(&[0.5]).max_age(Duration::from_secs(60));
         goes_nowhere(s, &quantiles.labels(["n"]).register().unwrap(), &[|h| h.observe(1.5), |h| h.observe(0.0)]);
         let family = s.gauge_histogram("f", "").buckets(&[1.0, 2.0]).labels(["n"]).register().unwrap();
-        goes_nowhere(s, &family, &[|h| h.observe(1.5), |h| h.forget(1.5)]);
+        goes_nowhere(s, &family, &[|h| h.observe(1.5), |h| h.unobserve(1.5)]);
     });
 }
 

@@ -83,7 +83,7 @@ metric_class!(Counter, shmetrics::Counter, KIND,
     /// Sets the counter to 0, for all processes.
     fn reset(&self) -> PyResult<()> {
         if let Some(counter) = self.metric()? {
-            counter.take_back(counter.get());
+            counter.saturating_sub(counter.get());
         }
         Ok(())
     }

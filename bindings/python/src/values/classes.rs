@@ -58,7 +58,7 @@ impl CounterValue {
         if difference >= 0.0 {
             self.counter.add(difference);
         } else {
-            self.counter.take_back(-difference);
+            self.counter.saturating_sub(-difference);
         }
         self.local.add(difference);
     }

@@ -44,12 +44,12 @@ class OpenSegment:
 
     def _open_again(self) -> Segment:
         """The segment opened once more, as by another process."""
-        return Segment(_name_of(self.segment), apart=True, trust=self._trust)
+        return Segment(_name_of(self.segment), separate_mapping=True, trust=self._trust)
 
     def detach(self, identity: Any) -> None:
         """The process that has this identity is dead."""
         for who in [who for who in self._by_identity if str(who[1]) == str(identity) and who[0] == os.getpid()]:
-            self._by_identity[who].leave()
+            self._by_identity[who].detach_process()
 
     def may_replace(self, name: str) -> bool:
         """Whether the family may be replaced if other processes have defined it differently: once,

@@ -1,4 +1,4 @@
-//! Which of two processes prevails that define a family otherwise: the one of the later generation.
+//! Which of two processes prevails that define a family otherwise: the one of the later revision.
 
 use common::{fork, page, samples, Name};
 use shmetrics::{Error, Options, Segment};
@@ -17,14 +17,14 @@ fn assert_two_labels(segment: &Segment, count: f64) {
 }
 
 #[test]
-fn an_old_generation_does_not_win_a_family_back() {
-    let name = Name::new("generations");
+fn an_old_revision_does_not_win_a_family_back() {
+    let name = Name::new("revisions");
     let old = name.open();
     one_label(&old).unwrap();
-    let new = name.options().apart(true).open().unwrap();
+    let new = name.options().separate_mapping(true).open().unwrap();
     two_labels(&new).unwrap();
     let error = one_label(&old).unwrap_err();
-    assert!(matches!(&error, Error::Conflict(why) if why.contains("later generation")), "{error}");
+    assert!(matches!(&error, Error::Conflict(why) if why.contains("later revision")), "{error}");
     let plain = old.counter("m", "").labels(["a"]).register().unwrap_err();
     assert!(matches!(plain, Error::Conflict(_)), "{plain}");
     assert!(matches!(old.unregister("m"), Err(Error::Conflict(_))));
@@ -33,11 +33,11 @@ fn an_old_generation_does_not_win_a_family_back() {
 }
 
 #[test]
-fn workers_are_of_their_masters_generation() {
-    let name = Name::new("generations");
+fn workers_are_of_their_masters_revision() {
+    let name = Name::new("revisions");
     let master = name.open();
     one_label(&master).unwrap();
-    let new = name.options().apart(true).open().unwrap();
+    let new = name.options().separate_mapping(true).open().unwrap();
     two_labels(&new).unwrap();
     let mut old_worker = fork(move || assert!(matches!(one_label(&master), Err(Error::Conflict(_)))));
     assert_eq!(old_worker.wait(), 0);
@@ -46,34 +46,34 @@ fn workers_are_of_their_masters_generation() {
 }
 
 #[test]
-fn a_master_that_opens_the_segment_again_is_a_new_generation() {
-    let name = Name::new("generations");
+fn a_master_that_opens_the_segment_again_is_a_new_revision() {
+    let name = Name::new("revisions");
     let master = name.open();
-    let other = name.options().apart(true).open().unwrap();
+    let other = name.options().separate_mapping(true).open().unwrap();
     two_labels(&other).unwrap();
     assert!(one_label(&master).is_err());
     let again = name.open();
     one_label(&again).unwrap();
-    assert_eq!(samples(&page(&master))["m_total{a=\"1\"}"], 1.0, "a rollback, too, is a new generation");
+    assert_eq!(samples(&page(&master))["m_total{a=\"1\"}"], 1.0, "a rollback, too, is a new revision");
     assert!(two_labels(&other).is_err());
 }
 
 #[test]
-fn an_equal_registration_makes_a_family_the_later_generations() {
-    let name = Name::new("generations");
+fn an_equal_registration_makes_a_family_the_later_revisions() {
+    let name = Name::new("revisions");
     let first = name.open();
     two_labels(&first).unwrap();
-    let second = name.options().apart(true).open().unwrap();
-    let third = name.options().apart(true).open().unwrap();
+    let second = name.options().separate_mapping(true).open().unwrap();
+    let third = name.options().separate_mapping(true).open().unwrap();
     third.counter("m", "").labels(["a", "b"]).register().unwrap();
     assert!(one_label(&second).is_err(), "the third has registered it as it is");
     assert_two_labels(&first, 1.0);
 }
 
 #[test]
-fn generations_may_be_numbered() {
-    let name = Name::new("generations");
-    let numbered = |n| name.options().apart(true).generation(n).open().unwrap();
+fn revisions_may_be_numbered() {
+    let name = Name::new("revisions");
+    let numbered = |n| name.options().separate_mapping(true).revision(n).open().unwrap();
     let (second, first) = (numbered(2), numbered(1));
     one_label(&first).unwrap();
     two_labels(&second).unwrap();
