@@ -9,7 +9,6 @@ use crate::record::family::Record;
 use crate::segment::Segment;
 use crate::shm::layout::offset;
 use crate::shm::layout::{entry, FLAG_ESCAPED};
-use crate::shm::memory::Memory;
 use crate::shm::state::SeriesAddr;
 use crate::text::label_set;
 use crate::Error;
