@@ -1,3 +1,6 @@
+//! Counters: the handle, and its updates through per-CPU cells or through the cell that all
+//! processes share.
+
 use std::ffi::c_void;
 use std::mem::offset_of;
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
@@ -26,10 +29,10 @@ pub struct Counter {
     life: Life,
 }
 
-/// A series' record, as updates need it.
+/// The record of a counter series, as updates read it.
 #[repr(C, align(16))]
 struct CounterRecord {
-    // Others write to these, and to `links`: so they are atomic, though no handle reads them.
+    // No handle reads these or `_links`. They are atomic because other processes write to them.
     _head: [AtomicU32; 4],
     state: AtomicU32,
     per_cpu: AtomicU32,
@@ -50,14 +53,14 @@ const CELLS_END: u64 = counter::FRACTION + 8;
 const _: () = assert!(CELLS_END <= entry::SIZE);
 
 impl CounterRecord {
-    /// Whether the record has not begun a later life.
+    /// Whether the record still has the series of this life.
     #[inline(always)]
     fn is_in(&self, life: Life) -> bool {
         life == Life::FOREVER || State(self.state.load(Relaxed)).life() == life
     }
 }
 
-/// Where updates go of a series that cannot be (a damaged segment).
+/// The target of updates in a damaged segment. The writes are discarded.
 static NOWHERE: CounterRecord = CounterRecord {
     _head: [const { AtomicU32::new(0) }; 4],
     state: AtomicU32::new(0),
@@ -193,9 +196,9 @@ impl Counter {
         Counter::add_slow(self.inner, series, self.life, n);
     }
 
-    /// Adds where there are no per-CPU cells, or it is not a matter of a few instructions: it may
-    /// be the first time that this process meets the per-CPU cells. A C function does not unwind,
-    /// so C's calls end with a jump to it and need no frame.
+    /// Slow path of [`Counter::inc`]: the series has no per-CPU cells, or this process has not
+    /// checked them yet. A C function does not unwind, so the callers end with a jump to it and
+    /// need no frame.
     #[inline(never)]
     extern "C" fn add_slow(inner: &'static Inner, series: &'static CounterRecord, life: Life, n: u64) {
         // Acquire: as above.
@@ -209,7 +212,7 @@ impl Counter {
         }
     }
 
-    /// Adds to the cell that all share.
+    /// Adds to the cell that all processes share.
     #[inline(always)]
     fn add_to_cell(&self, n: u64) {
         let integer = &self.series.cells[0];
@@ -252,8 +255,8 @@ impl Counter {
     }
 
     /// The integer of a series that is never removed has crossed a multiple of `percpu::HEAT`, by
-    /// `n` from `before`. All integers that rise come here again and again, so it is also the place
-    /// to see that one is nearly full.
+    /// `n` from `before`. A rising integer comes here again and again, so this call also notices an
+    /// integer that is nearly full.
     #[cold]
     #[inline(never)]
     fn warm(&self, before: u64, n: u64) {
@@ -263,8 +266,8 @@ impl Counter {
         self.ask_for_per_cpu(n);
     }
 
-    /// Moves what would not fit into the integer for long to the fraction. False: the series is
-    /// over, which has been counted.
+    /// Moves the high part of a nearly full integer to the fraction. False: the series was removed,
+    /// and the update is counted as stale.
     #[cold]
     #[inline(never)]
     fn spill(&self) -> bool {

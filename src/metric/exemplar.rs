@@ -1,9 +1,9 @@
 //! Exemplars: one slot for a counter, one for each bucket.
 //!
-//! A slot carries the hash of all that is in it. Whoever is killed, stopped or overtaken while
-//! writing leaves contents that do not have it, and is not shown: so nobody waits for anybody, and
-//! no exemplar is ever made up of two. The stamp keeps writers apart and rare: whoever moves it on,
-//! at most once in the family's interval, may write.
+//! A slot has a hash of its contents. If a writer is killed, stopped or overtaken while it writes,
+//! the hash does not match, and readers ignore the slot. So no writer waits for another, and no
+//! exemplar mixes the contents of two. To write, a process first advances the slot's stamp with a
+//! compare-and-swap, at most once in the family's interval.
 
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
@@ -125,7 +125,7 @@ pub(super) fn offer(inner: &Inner, record: u64, life: Life, [i, slots]: [u64; 2]
     }
     let mut text = [0; TEXT];
     let Some(len) = write_labels(labels, &mut text) else { return inner.count(header::REJECTED_UPDATES) };
-    // Relaxed: it says who writes; what was written is told by its hash.
+    // Relaxed: the stamp only chooses the writer. Readers rely on the hash.
     if memory.cas64(at + slot::STAMP, seen, stamp, Relaxed, Relaxed).is_err() {
         return;
     }
@@ -137,7 +137,7 @@ pub(super) fn offer(inner: &Inner, record: u64, life: Life, [i, slots]: [u64; 2]
     for (cell, word) in cells[2..].iter().zip(content.iter().chain(&words[..len.div_ceil(8) as usize])) {
         cell.store(*word, Relaxed);
     }
-    // Release pairs with the Acquire in `read`: who sees this hash sees at least what it is of.
+    // Release pairs with the Acquire in `read`: a reader of this hash sees the contents.
     cells[1].store(digest(life, value, now, len, &words), Release);
 }
 

@@ -1,3 +1,6 @@
+//! Gauges: the handle, and updates of the shared value or of the cell that a process has in the
+//! series.
+
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
@@ -21,17 +24,17 @@ use crate::shm::state::{Life, SeriesAddr, TAG_BITS, TAG_MASK};
 ///
 /// Updates take no lock, allocate nothing, and cannot fail. They are async-signal-safe. The first
 /// update of a per-process gauge in each process does system calls, to take a slot. If a signal
-/// handler interrupts the last instructions of just that, the handler's own update is not done but
-/// counted in `shmetrics_updates_rejected_total`; see [`Segment::attach_process`]. That counter
-/// also tells of updates by processes beyond the segment's process limit.
+/// handler interrupts the last instructions of that first update, the handler's own update is not
+/// done, but counted in `shmetrics_updates_rejected_total`; see [`Segment::attach_process`]. That
+/// counter also counts the updates of processes beyond the segment's process limit.
 #[derive(Clone, Copy)]
 pub struct Gauge {
     inner: &'static Inner,
     at: u64,
     life: Life,
     mode: GaugeMode,
-    /// The value, of a shared gauge that is never removed: then it is a word of its own, and to set
-    /// it is to store.
+    /// The value of a shared gauge that is never removed. The value is a word of its own, so `set`
+    /// is one store.
     word: Option<&'static AtomicU64>,
 }
 
@@ -50,7 +53,7 @@ impl FromSeries for Gauge {
 /// Cell states, in the low bits of the owner word {identity: 32, generation: 24, life: 6 low bits,
 /// state: 2}.
 pub(super) const LIVE: u32 = 1;
-/// Its owner is putting its first value in place of the one that the last owner left.
+/// The owner is replacing the value of the previous owner by its first value.
 const TAKING: u32 = 2;
 
 /// The low half of an owner word.
@@ -69,7 +72,7 @@ const RETRY_MS: u64 = 10;
 /// In place of a mode: shared, with a word of its own.
 const HAS_WORD: u64 = 15;
 
-/// A base of `min` and `max` to which nobody has contributed: a NaN that arithmetic does not make.
+/// The base of `min` and `max` before the first contribution: a NaN that arithmetic does not make.
 pub(super) const NO_BASE: u64 = 0x7ff8_5ead_0000_0001;
 
 enum Change {
@@ -228,7 +231,7 @@ impl Gauge {
                 Some(value) => change_word(value, change),
                 None => self.reject(),
             },
-            // The tag of a shared gauge counts updates, which nobody reads but `expiry`.
+            // The tag of a shared gauge counts updates. Only `expiry` reads this count.
             GaugeMode::Shared => self.change_pair(memory.pair(self.at + gauge::TAG), change, |tag| tag + 1),
             GaugeMode::MostRecent => self.change_recent(self.at + gauge::TAG, change),
             mode => match self.own_cell(mode, change) {
@@ -317,8 +320,8 @@ impl Gauge {
         if self.still_holds(token) {
             return self.take(mode, at, token, change);
         }
-        // The host closed the descriptor of our lock, and the slot has gone to somebody else: this
-        // cell is his.
+        // The host closed the descriptor of our lock, and another process took the slot. The cell
+        // belongs to that process now.
         let token = self.register()?;
         self.take(mode, self.cell_of(token)?, token, change)
     }
@@ -385,10 +388,10 @@ impl Gauge {
         }
     }
 
-    /// Takes over the cell of the slot's last holder, who is dead: the kernel gave us his slot.
-    /// What he leaves moves into the base by the one swap that makes the cell ours, so it is
-    /// counted once whoever dies where. It takes part with the first change made, so nobody sees
-    /// (or inherits, if we die here) a value that was never set.
+    /// Takes over the cell of the slot's last holder. The holder is dead, because the kernel gave
+    /// its slot to this process. One swap takes the cell and moves the last value into the base, so
+    /// that value counts once, even if a process is killed at any instruction. The cell takes part
+    /// in the merge from the first change on, so no page shows a value that was never set.
     #[cold]
     #[inline(never)]
     fn take(&self, mode: GaugeMode, at: u64, token: Token, change: &Change) -> Option<OwnCell> {

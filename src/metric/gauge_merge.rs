@@ -1,4 +1,4 @@
-//! Gauges as a page sees them.
+//! The merge of a gauge's values over processes, by the gauge's mode.
 
 use std::sync::atomic::{fence, Ordering::Acquire};
 
@@ -11,10 +11,10 @@ use crate::shm::pair::Pair;
 use crate::shm::state::{Life, SeriesAddr, TAG_MASK};
 use crate::text::hash::mix;
 
-/// What a page shows of a gauge.
+/// The merged value of a gauge.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Merged {
-    /// No sample: nobody has set it.
+    /// No sample: no process has set the gauge.
     Nothing,
     One(f64),
     /// A sample for each process, in the list.

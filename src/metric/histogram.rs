@@ -1,3 +1,6 @@
+//! Classic histograms: the handle, and the {count, sum} pair of each bucket. `native` has the other
+//! buckets.
+
 use std::ffi::c_void;
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::time::Instant;
@@ -34,7 +37,7 @@ pub struct Histogram {
     /// `bounds.len() + 1` cells; null in a damaged segment.
     cells: *mut [u64; 2],
     life: Life,
-    /// Of native buckets, or quantiles.
+    /// The scheme of the native buckets, or of the quantiles.
     native: Option<BucketScheme>,
 }
 
@@ -68,8 +71,8 @@ pub(super) fn bucket(bounds: &[f64], v: f64) -> usize {
     }
 }
 
-/// Whether a value is as most are: positive (or 0) and finite. One comparison of whole numbers:
-/// what has the sign, infinities and NaN are greater than all of these.
+/// Whether a value is 0 or positive, and finite. One comparison of integers does it: as integers,
+/// negative values, infinities and NaN are greater than all other values.
 #[inline(always)]
 fn is_ordinary(v: f64) -> bool {
     v.to_bits() < f64::INFINITY.to_bits()
@@ -243,7 +246,7 @@ impl Histogram {
         }
     }
 
-    /// As `change`, of a series with native buckets or quantiles.
+    /// As `change`, for a series with native buckets or quantiles.
     #[inline(never)]
     fn change_native<const UNDO: bool>(&self, scheme: &BucketScheme, v: f64) -> bool {
         let is_fast = !UNDO && scheme.window == 0 && self.bounds.is_empty() && !self.cells.is_null();
@@ -253,7 +256,8 @@ impl Histogram {
         self.change_native_slow::<UNDO>(scheme, v)
     }
 
-    /// A C function does not unwind, so calls end with a jump to it.
+    /// Slow path of `change_native`. A C function does not unwind, so callers end with a jump to
+    /// it.
     #[inline(never)]
     extern "C" fn change_native_slow<const UNDO: bool>(&self, scheme: &BucketScheme, v: f64) -> bool {
         if !is_ordinary(v) || self.cells.is_null() {
@@ -268,7 +272,7 @@ impl Histogram {
         if scheme.window > 0 {
             return self.observe_recent(*scheme, v);
         }
-        // On its own, so that the way is short where there are none.
+        // A call of its own keeps the path short for families without classic bounds.
         if self.bounds.is_empty() {
             return native::change::<UNDO>(&self.target(&[], *scheme), v);
         }
@@ -287,7 +291,7 @@ impl Histogram {
         native::Target { inner: self.inner, record, life: self.life, bounds, scheme }
     }
 
-    /// Of a summary with quantiles.
+    /// Observes in a summary with quantiles.
     #[inline(never)]
     fn observe_recent(&self, scheme: BucketScheme, v: f64) -> bool {
         let counted = self.change::<false>(v);
@@ -310,7 +314,7 @@ impl Histogram {
         }
     }
 
-    /// Takes one observation back that was counted before.
+    /// Undoes one observation of `v`.
     #[inline]
     pub(super) fn unobserve(&self, v: f64) {
         // C has one handle for all histograms, and the counts of others never fall.
@@ -340,7 +344,7 @@ impl Histogram {
         self.change_slow::<UNDO>(i, v)
     }
 
-    /// As `change`, of what is negative, infinite or NaN.
+    /// As `change`, for negative and infinite values and NaN.
     #[cold]
     #[inline(never)]
     extern "C" fn change_special<const UNDO: bool>(&self, v: f64) -> bool {
@@ -360,8 +364,8 @@ impl Histogram {
         self.change_slow::<UNDO>(i, v)
     }
 
-    /// Notes in the record, before the first negative observation of this life is counted, that
-    /// there are such.
+    /// Notes in the record that this life has negative observations, before the first of them is
+    /// counted.
     #[cold]
     #[inline(never)]
     fn note_sign(&self, v: f64) {
@@ -378,7 +382,7 @@ impl Histogram {
         }
     }
 
-    /// Counts in this CPU's cell, if that is a matter of a few instructions.
+    /// Counts in the cell of this CPU, if the fast path can.
     #[inline(always)]
     fn count_per_cpu(&self, i: usize, v: f64) -> bool {
         // Acquire: of per-CPU cells that were given in a later life, `is_in_its_life` sees that
@@ -387,7 +391,7 @@ impl Histogram {
         self.is_in_its_life() && self.inner.per_cpu.count(cells, i, v)
     }
 
-    /// Counts where there are no per-CPU cells, or it is not a matter of a few instructions.
+    /// Slow path of `change`: counts with a locked instruction in a per-CPU cell, if there is one.
     #[inline(never)]
     extern "C" fn change_slow<const UNDO: bool>(&self, i: usize, v: f64) -> bool {
         if !UNDO {
@@ -400,7 +404,7 @@ impl Histogram {
         self.change_first_time::<UNDO>(i, v)
     }
 
-    /// Counts where it may also be the first time that this process meets the per-CPU cells.
+    /// Counts in per-CPU cells that this process has not checked yet, or in the shared cell.
     #[inline(never)]
     extern "C" fn change_first_time<const UNDO: bool>(&self, i: usize, v: f64) -> bool {
         if !UNDO {
@@ -430,13 +434,13 @@ impl Histogram {
         self.half(entry::PER_CPU).load(Relaxed) == percpu::CLOSED
     }
 
-    /// Whether the record has not begun a later life.
+    /// Whether the record still has the series of this handle.
     #[inline(always)]
     fn is_in_its_life(&self) -> bool {
         self.life == Life::FOREVER || State(self.half(entry::STATE).load(Relaxed)).life() == self.life
     }
 
-    /// Counts in the cell that all share.
+    /// Counts in the cell that all processes share.
     #[inline(always)]
     fn change_shared_cell<const UNDO: bool>(&self, i: usize, v: f64) -> bool {
         // SAFETY: `i <= bounds.len()`, and that many cells plus one were checked to be there; they

@@ -31,13 +31,13 @@ pub(crate) mod sealed {
     use crate::Segment;
 
     pub trait FromSeries {
-        /// The metric in the series at this place.
+        /// The handle of the series at this address.
         #[allow(private_interfaces)]
         fn from_series(segment: Segment, addr: SeriesAddr) -> Self;
-        /// The same of a place where an entry is known to be.
+        /// As `from_series`, for the address of an entry.
         ///
         /// # Safety
-        /// It is a multiple of 16, and the `entry::SIZE` bytes there are backed.
+        /// The address is a multiple of 16, and the `entry::SIZE` bytes there are backed.
         #[inline(always)]
         #[allow(private_interfaces)]
         unsafe fn from_entry(segment: Segment, addr: SeriesAddr) -> Self
@@ -53,10 +53,10 @@ pub(crate) mod sealed {
 
 /// A kind of metric: [`Counter`], [`Gauge`], [`Histogram`] and so on.
 ///
-/// A handle belongs to one series. Once that is removed, by whichever process, updates through the
-/// handle are not done (but counted in `shmetrics_stale_updates_total`): never do they count
-/// into another series, even where its memory serves one by now. So keep handles of label sets that
-/// nobody removes, and look the others up.
+/// A handle belongs to one series. After any process removes the series, updates through the handle
+/// change nothing and are counted in `shmetrics_stale_updates_total`. They never change another
+/// series, even if that series uses the same memory. So keep handles only for label sets that are
+/// never removed, and look up the others.
 pub trait Metric: sealed::FromSeries + Copy {
     /// Whether the series has been removed. A look-up of the same label set then makes a new one.
     fn is_removed(&self) -> bool {

@@ -1,3 +1,5 @@
+//! State sets, enums and infos: the handles, and the word of states that all processes share.
+
 use std::ffi::c_void;
 
 use super::sealed::FromSeries;
@@ -17,8 +19,8 @@ use crate::shm::state::{Life, SeriesAddr, TAG_MASK};
 #[derive(Clone, Copy)]
 pub struct StateSet(States);
 
-/// One of several states, shared by all processes: the one that was set last, by whichever; before
-/// that the first.
+/// One of several states, shared by all processes: the state that any process set last, or the
+/// first state if none was set.
 ///
 /// Every update is async-signal-safe, takes no lock, calls nothing, and cannot fail.
 #[derive(Clone, Copy)]
@@ -26,8 +28,8 @@ pub struct Enum(States);
 
 /// The presence of a label set: a series whose value is always 1.
 ///
-/// It is there from the look-up on, until it is removed. So to replace one, remove it, or clear its
-/// family.
+/// The series exists from the look-up until it is removed. To replace an info, remove its series,
+/// or clear its family.
 #[derive(Clone, Copy)]
 pub struct Info(States);
 

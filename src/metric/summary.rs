@@ -1,3 +1,5 @@
+//! Summaries and gauge histograms: handles over a histogram, with other updates.
+
 use super::histogram::{Histogram, Timer};
 use super::sealed::FromSeries;
 use crate::record::family::Record;

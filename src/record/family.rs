@@ -1,10 +1,10 @@
-//! A family's record: what was registered, byte for byte, for every process to read.
+//! The record of a family: its definition, which every process reads from the segment.
 //!
-//! After the fixed part (`layout::family`): the finite bucket bounds (f64), the lengths of the
-//! label names (u16), the lengths of the `le` texts (u16), then the texts: name, unit, label names,
-//! `le` texts, help. Then, aligned, the embedded series: the family's only one if it has no labels,
-//! else its overflow series. It is made with the family, so a full segment cannot keep it from
-//! being there.
+//! After the fixed part (`layout::family`) come the finite bucket bounds (f64), the lengths of the
+//! label names (u16), the lengths of the bucket labels (u16), and the texts: name, unit, label
+//! names, bucket labels, help. Then, aligned, comes the embedded series: the only series of a
+//! family without labels, or the overflow series. The embedded series is made with the family, so
+//! it exists even if the segment fills up later.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
@@ -258,8 +258,8 @@ impl<'a> Record<'a> {
     }
 }
 
-/// A count that is raised and lowered. Whoever is killed between a change and its count leaves it
-/// one off, so it may be below 0.
+/// A count that rises and falls. A process that is killed between a change and its count leaves the
+/// count one off, so the count may be below 0.
 pub(crate) fn count_of(word: u64) -> u64 {
     if (word as i64) < 0 {
         0

@@ -1,3 +1,5 @@
+//! Builders of families, and families whose number of labels the compiler knows.
+
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -375,7 +377,8 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
 
     /// Series that no process updates for this time (rounded up to whole seconds; zero: never) go
     /// off the pages, and come back as they were with the next update or look-up. After twice the
-    /// time they are removed, as by [`Family::remove`]. See [`Segment::expire`] for who notices.
+    /// time they are removed, as by [`Family::remove`]. [`Segment::expire`] says which process does
+    /// this.
     pub fn expire_after(mut self, time: Duration) -> Self {
         self.builder.spec.expire = seconds(time);
         self

@@ -1,5 +1,5 @@
-//! Updates that name all they are about, for hosts that have no place to keep a handle: one call
-//! finds the family, then the series.
+//! Updates that name the family and its labels, for hosts that cannot keep a handle. One call finds
+//! the family, then the series.
 
 use std::cell::Cell;
 

@@ -1,6 +1,6 @@
-//! Series that nobody updates expire, in families that ask for it. Writers do nothing for it:
-//! whoever renders a page, and may write, compares what each series holds with what it held at an
-//! earlier look.
+//! Expiry: in families that ask for it, series without updates leave the pages. Updates pay nothing
+//! for expiry. Each process that renders a page and may write compares the value of each series
+//! with its value at an earlier look.
 //!
 //! The word before a series' label text keeps that: {digest of the cells: 32 bits, when it was
 //! first seen: 32}. Unchanged for the family's time, the series is off the pages (`EXPIRED`) but

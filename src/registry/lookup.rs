@@ -1,5 +1,5 @@
-//! The look-up that every labelled update goes through, and the making and removing of a series:
-//! with values in the order of the family's labels.
+//! The look-up of a labelled series, and how a series is made and removed. Values are in the order
+//! of the family's labels.
 
 use super::{expiry, recycle};
 use crate::os::host::Undisturbed;
@@ -287,7 +287,7 @@ impl FamilyRef {
     }
 }
 
-/// Values in UTF-8, which is all that an exposition can carry, with U+FFFD in place of what is not.
+/// The values as UTF-8, as an exposition needs them. Invalid bytes become U+FFFD.
 fn to_utf8_lossy<'v>(count: usize, value: &dyn Fn(usize) -> &'v [u8]) -> Vec<Cow<'v, str>> {
     (0..count).map(|i| String::from_utf8_lossy(value(i))).collect()
 }

@@ -1,14 +1,14 @@
-//! Other orders of a family's labels.
+//! Families that a process registers with their labels in another order.
 //!
-//! The same set of label names is the same family, whatever order a process names them in. A
-//! process that has another order than the family gets a handle that leads to a record of its own:
-//! an *order*, which says where among its values that of each label of the family is. It is laid
-//! out as a family is, as far as a look-up reads that, and no series has it for a parent. So the
-//! fast look-up through it never finds anything, at no cost to others, and the slow one puts the
-//! values in the family's order first.
+//! A set of label names identifies the same family in each order of the names. A process that uses
+//! another order than the family gets a handle to a record of its own, an *order*. It has the
+//! position of each label of the family among the values of the handle. An order has the layout of
+//! a family as far as a look-up reads a family, and is the parent of no series. So the fast look-up
+//! through an order finds nothing, and the slow look-up first puts the values in the family's
+//! order. Families without other orders pay nothing for this.
 //!
-//! A family's orders are a list that only grows. A process that is killed before it links an order
-//! loses that record alone.
+//! The orders of a family are a list that only grows. A process that is killed before it links an
+//! order leaks the record of that order.
 
 use std::sync::atomic::Ordering::{Acquire, Release};
 
@@ -85,7 +85,7 @@ pub(super) fn of(inner: &Inner, family: &Record<'_>, labels: &[&str]) -> Result<
     // Acquire, here and below, pairs with the Release by which an order is linked: it is whole.
     let mut head = memory.load32(list, Acquire);
     let mut made = None;
-    // Each round but the last is another order that somebody has linked.
+    // Each round but the last lost to an order that another process linked.
     for _ in 0..=MOST {
         let (mut link, mut orders) = (head, 0);
         while link != 0 && orders < MOST {

@@ -1,4 +1,4 @@
-//! Records of removed series, and what it takes to use them again.
+//! Free lists: how the records of removed series are used again.
 //!
 //! A record stays in its family's chain for good, and serves one label set of the family after
 //! another. So that most label sets fit most records, the room for a label text comes in classes of
@@ -142,8 +142,8 @@ pub(super) fn without_cells(inner: &Inner) {
 /// cell becomes {the next life's tag, 0}. An update that read the state or the per-CPU cells before
 /// that counts as done before the removal.
 ///
-/// Chunks of native buckets and exemplars stay as they are. Who updates them looks at the state
-/// first, and what they hold has the life that it is of.
+/// Chunks of native buckets and exemplars stay as they are. Their updates check the state first,
+/// and their contents carry the tag of a life.
 pub(super) fn close(inner: &Inner, record: &Record<'_>, link: u32) {
     let (memory, at) = (&inner.memory, offset(link));
     let tag = state::state(memory, link).life().tag();

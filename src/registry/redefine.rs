@@ -105,7 +105,7 @@ pub(super) fn settled(inner: &Inner, link: u32) {
 
 /// Whether this process is of the family's revision, or a later one.
 pub(super) fn may_redefine(inner: &Inner, record: &Record<'_>) -> bool {
-    // Relaxed: `raise` has those revoked who read it too early.
+    // Relaxed: `raise` revokes the announcement of a process that read the word too early.
     inner.revision() >= inner.memory.load64(record.at + f::REVISION, Relaxed)
 }
 
@@ -215,8 +215,8 @@ pub(super) fn drain(inner: &Inner, link: u32) {
     if state.state() != state::RETIRED {
         return;
     }
-    // Who reads the chain's word after this sees that the family is retired; who read it before
-    // fails to announce. So no series comes in behind the walk.
+    // A process that reads the chain's word after this sees the retired family. A process that read
+    // it before fails to announce its series. So no series is added behind the walk.
     list::revoke(&inner.index(), record.ends(), |link, parent| recycle::settled(inner, parent, link));
     recycle::remove_all(inner, &record, None);
     close(inner, &record);

@@ -1,4 +1,4 @@
-//! The registration of a family: found, made, or put in the place of another.
+//! The registration of a family: an existing one is found, a new one made, another one replaced.
 
 use super::lookup::prepare;
 use super::spec::Spec;
@@ -112,7 +112,7 @@ impl Maker for FamilyMaker<'_> {
         let mut ring = list::Ring::default();
         while link != 0 && !ring.closes(link) {
             let record = Record::new(memory, offset(link));
-            // The one that gives way clashes with nothing.
+            // The family that is being replaced cannot clash.
             if let Some(texts) = record.texts().filter(|_| link != self.old && !record.is_retired()) {
                 if let Some(sample) = names::clash(self.spec.named(), record.named(&texts)) {
                     self.clash = Some(format!(

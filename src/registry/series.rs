@@ -1,4 +1,4 @@
-//! Series by their values, in whichever order the handle has them.
+//! Look-up and removal of a series by its label values, in the label order of the handle.
 
 use super::lookup::FamilyRef;
 use super::order;

@@ -17,7 +17,7 @@ use crate::text::number::canonical;
 use crate::text::{escaping, names};
 use crate::Error;
 
-/// A scraper looks every few seconds: more than one exemplar in one is for nobody.
+/// Prometheus scrapes every few seconds and keeps one exemplar of each scrape.
 const EXEMPLAR_MS: u32 = 1000;
 
 /// What an application asks for.
@@ -31,7 +31,7 @@ pub(crate) struct Spec<'a> {
     pub(crate) labels: &'a [&'a str],
     /// A histogram's finite bounds.
     pub(crate) buckets: &'a [f64],
-    /// Nobody has asked for these: with native buckets there are none.
+    /// The buckets are the default ones, which a family with native buckets does not get.
     pub(crate) default_buckets: bool,
     /// A histogram's native buckets.
     pub(crate) native: Option<Native>,
@@ -203,7 +203,7 @@ impl<'a> Spec<'a> {
 }
 
 impl Record<'_> {
-    /// What keeps this family from being the one that `spec` describes.
+    /// The first difference between this family and `spec`, as a part of a sentence.
     pub(crate) fn difference(&self, spec: &Spec<'_>) -> Option<String> {
         let texts = self.texts()?;
         if !self.is_kind(spec.kind) {

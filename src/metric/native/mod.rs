@@ -1,15 +1,14 @@
-//! Native histograms, and the quantiles of summaries: buckets whose bounds are powers, made as they
-//! come to be needed.
+//! Native histograms, and the quantiles of summaries: buckets whose bounds are powers. A bucket is
+//! made when an observation first needs it.
 //!
-//! An observation changes one pair {count, sum} and nothing else, as in a classic histogram, so
-//! whatever a page shows is derived from the very same pairs and agrees. Where each observation's
-//! pair is:
+//! As in a classic histogram, an observation changes exactly one {count, sum} pair. All numbers of
+//! a page are derived from these pairs, so they agree. The pair of an observation is:
 //!
-//! * what is at most the zero threshold: in the record;
-//! * what is in a native bucket that a classic bound cuts (in families that have both): in one of
-//!   two pairs in the record that each bound has, for what is below and above it in its native
-//!   bucket;
-//! * all else: in a *chunk* of 16 pairs. The record has links to *nodes* of links to chunks (see
+//! * in the record, if the value is at most the zero threshold;
+//! * in the record, if the family also has classic bounds, and a bound lies inside the native
+//!   bucket of the value: each bound has a pair for the values below it, and one for the values
+//!   above it;
+//! * in a *chunk* of 16 pairs otherwise. The record has links to *nodes* of links to chunks (see
 //!   `tree`). A hot chunk of a histogram has per-CPU cells.
 
 mod observe;

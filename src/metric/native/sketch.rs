@@ -99,9 +99,9 @@ fn halve(buckets: &mut Vec<(i32, u64)>) {
     buckets.truncate(kept);
 }
 
-/// Cuts buckets into spans: how many indices each is after the end of the one before (the first,
-/// after 0), and its counts. Empty buckets are shown where there are at most `gap` of them in a
-/// row, because they take less room than a span.
+/// Cuts buckets into spans. A span has its distance from the end of the previous span (the first
+/// span: from 0), and its counts. Empty buckets are shown where there are at most `gap` of them in
+/// a row, because they take less room than a span.
 pub(crate) fn spans(buckets: &[(i32, u64)], gap: i32, spans: &mut Vec<(i32, u32)>, counts: &mut Vec<u64>) {
     spans.clear();
     counts.clear();

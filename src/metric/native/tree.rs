@@ -1,12 +1,14 @@
-//! Where buckets are: in chunks of 16, which are found by two links.
+//! The tree of native buckets. Buckets are in chunks of 16, and two links lead to a chunk.
 //!
-//! A value's *ordinal* tells its bucket: 0 for the zero bucket, from 1 on for positive buckets, and
-//! their negatives. The record has links to 17 nodes for each sign; each node links to the chunks
-//! of 128 octaves (from 2^-64 to 2^64, most of all), whatever the schema. Both are made when they
-//! are first needed, written in full where nobody can reach them, and linked by one
-//! compare-and-swap: whoever loses it gives his own back and uses the winner's. A process killed in
-//! between leaks a block, which the count of leaked bytes shows. They stay with the record over its
-//! lives.
+//! The *ordinal* of a value is the number of its bucket: 0 for the zero bucket, 1 and more for
+//! positive values, -1 and less for negative values. The record has links to 17 nodes for each
+//! sign. In each schema, a node has links to the chunks of 128 octaves. The values from 2^-64 to
+//! 2^64 have one node.
+//!
+//! A process makes a node or a chunk when an observation first needs it: the process writes the
+//! block, then links it with one compare-and-swap. The loser of a race gives its block back and
+//! uses the winner's. A process that is killed before the swap leaks the block, which the count of
+//! leaked bytes shows. Blocks stay with the record over its generations.
 //!
 //! A node and a chunk begin with a word that says whose they are and which: a damaged link leads
 //! nowhere.
@@ -178,7 +180,7 @@ impl Tree<'_> {
         }
     }
 
-    /// Where a block is, if it is the one of this number.
+    /// The address of a block, if the block has this number.
     fn block(&self, link: u32, bytes: u64, number: u32) -> Option<u64> {
         let at = offset(link);
         let (_, backed) = self.memory.record(at)?;

@@ -1,11 +1,10 @@
-//! The quantiles of a summary: of what was observed in a window of time, by all processes.
+//! The quantiles of a summary, of the observations of all processes in a window of time.
 //!
-//! They have the buckets of a native histogram, which are a sketch like DDSketch (Masson, Rim and
-//! Lee, 2019): a quantile is right to half a bucket, however many processes have counted. Their
-//! pairs hold {tag with the count of the current half of the window, {which half that is, the count
-//! of the half before}}, and change by one 16-byte compare-and-swap: whoever comes first in a new
-//! half moves the pair on. So the window moves without anybody's doing, and quantiles are of the
-//! last half to whole window.
+//! The sketch is a native histogram, much like DDSketch (Masson, Rim and Lee, 2019). A quantile is
+//! exact to half a bucket, for any number of processes. A pair holds {tag and count of the current
+//! half of the window, {number of that half, count of the previous half}}, and changes by one
+//! 16-byte compare-and-swap. The first observation in a new half also moves the counts of the pair
+//! on. So the window needs no timer, and quantiles cover the last half window to whole window.
 
 use super::tree::{Counted, Tree};
 use crate::record::native_schema::index;
@@ -24,7 +23,7 @@ fn half(time_ms: u64, window: u32) -> u32 {
     u32::try_from(time_ms / (u64::from(window.max(1)) * 500) + 1).unwrap_or(u32::MAX)
 }
 
-/// Counts of a pair, in its current half and in the one before.
+/// The counts of a pair, in its current half window and in the previous one.
 #[derive(Clone, Copy)]
 struct Counts {
     half: u32,
