@@ -3,7 +3,7 @@
 #![cfg(feature = "portable")]
 #![allow(missing_docs)]
 
-use common::{fork, page, samples, Gate, Name};
+use common::{fork, linger, page, samples, Gate, Name};
 use shmetrics::{Error, GaugeMode, Options, Segment};
 
 fn options(name: &Name) -> Options {
@@ -57,7 +57,7 @@ fn gauges_know_the_living_by_their_pids() {
     let child = fork(|| {
         live.inc();
         ready.signal();
-        std::thread::sleep(std::time::Duration::from_secs(600));
+        linger();
     });
     ready.wait();
     live.inc();

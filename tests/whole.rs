@@ -4,7 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{fork, own, samples, Directory, Gate, Name};
+use common::{fork, own, samples, until, Directory, Gate, Name};
 use shmetrics::{Exposition, Format, GaugeMode, Options, Reader, Segment};
 
 fn sample(reader: &Reader, name: &str) -> Option<f64> {
@@ -25,19 +25,6 @@ fn now() -> f64 {
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Waits for a process' end to be complete: the kernel lets go of its memory before its parent
-/// learns of its death, and of its files just after.
-#[track_caller]
-fn soon(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..500 {
-        if holds() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(4));
-    }
-    panic!("{what}");
 }
 
 #[test]
@@ -73,7 +60,8 @@ fn processes_that_only_count_are_counted() {
     assert_eq!(own(&segment, ATTACHED), 5.0);
     // Killed, the master takes nothing with it but itself.
     master.kill();
-    soon("the master is gone", || reader.attached() == Some(4));
+    // The kernel lets go of a process' files just after its parent learns of its death.
+    until("the master is gone", || reader.attached() == Some(4));
     (0..3).for_each(|_| stay.signal());
 }
 
@@ -94,7 +82,7 @@ fn killed_processes_leave_nothing_behind() {
         child.kill();
         reader
     };
-    soon("the kernel knows", || reader.is_in_use() == Some(false));
+    until("the kernel knows", || reader.is_in_use() == Some(false));
     assert_eq!((sample(&reader, ATTACHED), sample(&reader, IN_USE)), (Some(0.0), Some(0.0)));
     assert_eq!(sample(&reader, "c_total"), Some(1.0), "the last values stay");
     // The next process makes a new page of System V memory in place of the one that the kernel

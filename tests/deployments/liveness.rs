@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use shmetrics::{Format, Gauge, GaugeMode, Options, Reader, Segment};
 
 use crate::harness::*;
-use common::{alarm, fork, note, pause, samples, text, Child, Directory, Shared};
+use common::{alarm, fork, linger, note, pause, samples, text, Child, Directory, Shared};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -62,6 +62,14 @@ impl Stage {
     /// `live` and `sum`, as this process sees them.
     fn shown(&self) -> [f64; 2] {
         values(&self.segment.render(Format::Text))
+    }
+
+    /// How many descriptors of the segment this process has.
+    fn descriptors(&self) -> usize {
+        let file = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
+        let segment = file(self.segment.path().unwrap());
+        let all = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        all.filter(|descriptor| file(&descriptor.path()) == segment).count()
     }
 
     #[track_caller]
@@ -240,7 +248,7 @@ fn a_silent_child_does_not_keep_an_unprivileged_parent_alive() {
     let mut worker = Worker::start(|inside| {
         become_nobody();
         stage.live.set(3.0);
-        let silent = fork(|| pause(30_000_000));
+        let silent = fork(linger);
         inside.say(silent.0);
         inside.wait();
     });
@@ -265,7 +273,7 @@ fn a_child_of_an_unprivileged_worker_counts_for_itself() {
         let mut child = fork(|| {
             stage.live.set(4.0);
             inside.say("both");
-            pause(30_000_000);
+            linger();
         });
         inside.wait();
         child.signal(libc::SIGKILL);
@@ -296,7 +304,7 @@ fn from_another_pid_namespace_an_unprivileged_death_is_seen() {
             become_nobody();
             stage.live.set(2.0);
             inside.say("counted");
-            pause(60_000_000);
+            linger();
         });
         inside.wait();
         first.signal(libc::SIGKILL);
@@ -383,12 +391,7 @@ fn what_another_ipc_namespace_hides_counts_as_alive() {
 #[test]
 fn a_fork_leaves_no_descriptor_in_its_parent_and_one_in_a_silent_child_of_root() {
     let stage = Stage::new(Kind::Private);
-    let file = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
-    let segment = file(stage.segment.path().unwrap());
-    let own = || {
-        let all = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
-        all.filter(|fd| file(&fd.path()) == segment).count()
-    };
+    let own = || stage.descriptors();
     let handed = usize::from(common::is_root());
     let child = || {
         let child = own();
@@ -406,12 +409,7 @@ fn a_fork_leaves_no_descriptor_in_its_parent_and_one_in_a_silent_child_of_root()
 #[test]
 fn forks_of_several_threads_leave_no_descriptor_in_children() {
     let stage = Stage::new(Kind::Private);
-    let file = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
-    let segment = file(stage.segment.path().unwrap());
-    let own = || {
-        let all = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
-        all.filter(|fd| file(&fd.path()) == segment).count()
-    };
+    let own = || stage.descriptors();
     // In a process without the threads of other tests.
     let seen = told(|| {
         let most = || (0..400).map(|_| told(own).parse::<usize>().unwrap()).max();

@@ -125,7 +125,8 @@ fn item_64_no_exemplar_is_made_up_of_two() {
     let mut children: Vec<_> = (0..4).map(|id| (id, spawn(id))).collect();
     let (end, mut shown, mut round) = (Instant::now() + Duration::from_secs(if common::long() { 60 } else { 3 }), 0, 0);
     let mut different = std::collections::HashSet::new();
-    while Instant::now() < end {
+    // However slow the machine, there is enough to compare.
+    while Instant::now() < end || shown <= 20 || different.len() <= 20 {
         round += 1;
         if round % 50 == 0 {
             let (id, child) = children.remove(0);
@@ -147,5 +148,4 @@ fn item_64_no_exemplar_is_made_up_of_two() {
         }
     }
     children.into_iter().for_each(|(_, child)| child.kill());
-    assert!(shown > 20 && different.len() > 20, "{shown} shown in {round} looks, {} different", different.len());
 }

@@ -1,8 +1,7 @@
 //! Every type in every format. `tests/golden` holds readable copies of the pages, and
 //! `UPDATE_GOLDEN=1 cargo test --test pages formats` writes them anew.
 
-use std::path::Path;
-
+use crate::golden::{assert_golden, with_fixed_times};
 use shmetrics::{Escaping, Exposition, Format, GaugeMode, Native, Options, Segment};
 
 /// A segment with every type, with labels and without, and with values that are hard to write.
@@ -69,29 +68,12 @@ fn names() -> [&'static str; 17] {
     ]
 }
 
-/// Stands for all times of a run.
-const TIME: &str = "1520430000.123";
-
 /// The page without the library's own families, with times that are not of this run.
 fn page(segment: &Segment, exposition: impl Into<Exposition>) -> String {
     let mut cursor = segment.cursor(exposition).only(names());
     let mut out = Vec::new();
     while cursor.fill(&mut out) {}
-    let page = String::from_utf8(out).unwrap();
-    let is_time = |word: &str| {
-        let time: f64 = word.parse().unwrap_or(0.0);
-        (1.7e9..4e9).contains(&time) && word.len() == TIME.len() && word.as_bytes()[10] == b'.'
-    };
-    let mut found = String::new();
-    for line in page.lines() {
-        for word in line.split_inclusive([' ', '@']) {
-            let end = word.trim_end_matches([' ', '@']).len();
-            found.push_str(if is_time(&word[..end]) { TIME } else { &word[..end] });
-            found.push_str(&word[end..]);
-        }
-        found.push('\n');
-    }
-    found
+    with_fixed_times(std::str::from_utf8(&out).unwrap().lines())
 }
 
 #[test]
@@ -105,13 +87,7 @@ fn golden_pages() {
         ("openmetrics-1.0.0-created", om.with_created(true)),
         ("openmetrics-2.0.0", Exposition::new(Format::OpenMetrics2)),
     ] {
-        let found = page(&segment, exposition);
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.txt"));
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&path, &found).unwrap();
-        }
-        let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(found, golden, "{}", path.display());
+        assert_golden(name, &page(&segment, exposition));
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod conformance;
 mod formats;
+mod golden;
 mod join;
 mod names;
 mod naming;

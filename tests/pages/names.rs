@@ -1,7 +1,6 @@
 //! Tests of names in UTF-8, in every format and with every escaping.
 
-use std::path::Path;
-
+use crate::golden::{assert_golden, with_fixed_times};
 use common::{own, Name};
 use shmetrics::{Error, Escaping, Exposition, Format, GaugeMode, Options, Reader, Segment};
 use Escaping::{AllowUtf8, Dots, Underscores, Values};
@@ -45,17 +44,8 @@ fn everything() -> Segment {
 /// A page's lines but for those of the library itself, with times that are not of this run.
 fn page(segment: &Segment, exposition: impl Into<Exposition>) -> String {
     let page = String::from_utf8(segment.render(exposition)).unwrap();
-    let is_time = |w: &str| w.len() == 14 && w.as_bytes()[10] == b'.' && w.parse::<f64>().is_ok_and(|t| t > 1.7e9);
-    let mut found = String::new();
-    for line in page.lines().filter(|line| !line.contains("shmetrics_") || line.contains("shmetrics_overflow")) {
-        for word in line.split_inclusive([' ', '@']) {
-            let end = word.trim_end_matches([' ', '@']).len();
-            found.push_str(if is_time(&word[..end]) { "1520430000.123" } else { &word[..end] });
-            found.push_str(&word[end..]);
-        }
-        found.push('\n');
-    }
-    found
+    let ours = |line: &&str| !line.contains("shmetrics_") || line.contains("shmetrics_overflow");
+    with_fixed_times(page.lines().filter(ours))
 }
 
 #[test]
@@ -72,13 +62,7 @@ fn golden_pages() {
         ("openmetrics-2.0.0", Format::OpenMetrics2, AllowUtf8),
     ] {
         let found = page(&segment, Exposition::new(format).with_escaping(escaping).with_created(true));
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/names/{name}.txt"));
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, &found).unwrap();
-        }
-        let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(found, golden, "{}", path.display());
+        assert_golden(&format!("names/{name}"), &found);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::ffi::CString;
 
-use crate::scene::{linger, Scene};
-use common::{fork, Gate};
+use crate::scene::Scene;
+use common::{fork, linger, Gate};
 
 /// Dies of a signal, whatever handler it had.
 fn die_of(signal: i32) {

@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::scene::{linger, reap_orphans, Scene};
-use common::{fork, page, samples, Gate, Name, Shared};
+use crate::scene::{reap_orphans, Scene};
+use common::{fork, linger, page, samples, Gate, Name, Shared};
 use shmetrics::GaugeMode;
 
 #[test]

@@ -1,7 +1,7 @@
 //! Tests of per-process gauges: all modes, over fork and death, with the meaning of Python's
 //! client.
 
-use common::{fork, own, page, pause, samples, Gate, Name};
+use common::{fork, linger, own, page, samples, until, Gate, Name};
 use shmetrics::{Format, Gauge, GaugeMode, Segment};
 
 fn gauges(segment: &Segment) -> Vec<Gauge> {
@@ -40,7 +40,7 @@ fn every_mode_with_living_and_dead_processes() {
             segment.set_identity(identity);
             gauges.iter().for_each(|g| g.set(v));
             ready.signal();
-            std::thread::sleep(std::time::Duration::from_secs(600));
+            linger();
         });
         ready.wait();
         child
@@ -169,19 +169,20 @@ fn a_parent_killed_while_its_silent_child_lives_on_is_dead() {
     let name = Name::new("orphan");
     let segment = name.open();
     let live = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
-    let ready = Gate::new();
+    let (ready, go) = (Gate::new(), Gate::new());
     let parent = fork(|| {
         live.inc();
         // A child that never counts: it inherits the lock's descriptor and does not know it.
-        let silent = fork(|| std::thread::sleep(std::time::Duration::from_secs(3)));
+        let silent = fork(|| go.wait());
         std::mem::forget(silent);
         ready.signal();
-        std::thread::sleep(std::time::Duration::from_secs(600));
+        linger();
     });
     ready.wait();
     assert_eq!(samples(&page(&segment))["live"], 1.0);
     parent.kill();
     assert_eq!(samples(&page(&segment))["live"], 0.0);
+    go.signal();
 }
 
 #[test]
@@ -264,7 +265,7 @@ fn an_anonymous_segment_is_shared_by_forks_and_sealed() {
         c.inc();
         g.inc();
         ready.signal();
-        std::thread::sleep(std::time::Duration::from_secs(600));
+        linger();
     });
     ready.wait();
     let s = samples(&common::text(&segment.render(Format::Text)));
@@ -326,19 +327,13 @@ fn a_child_that_never_counts_does_not_keep_its_parent_alive() {
         let silent = fork(|| go.wait());
         ready.signal();
         std::mem::forget(silent);
-        loop {
-            pause(1_000_000);
-        }
+        linger();
     });
     ready.wait();
     assert_eq!(samples(&page(&segment))["live"], 5.0);
     parent.signal(libc::SIGKILL);
     // Dead and not reaped yet: its pid is still there, and must not matter.
-    let gone = (0..10_000).any(|_| {
-        pause(1000);
-        samples(&page(&segment))["live"] == 0.0
-    });
+    until("the dead parent is not shown", || samples(&page(&segment))["live"] == 0.0);
     go.signal();
     parent.wait();
-    assert!(gone, "it is still shown");
 }

@@ -1,7 +1,7 @@
 //! Workers in PID namespaces of their own, as in containers.
 
-use crate::scene::{linger, Scene};
-use common::{fork, is_root, note, Gate};
+use crate::scene::Scene;
+use common::{fork, is_root, linger, note, Gate};
 
 #[test]
 fn a_worker_in_another_pid_namespace_lives_and_dies_in_plain_sight() {

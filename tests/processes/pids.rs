@@ -1,7 +1,7 @@
 //! Pids come back.
 
-use crate::scene::{linger, reap_orphans, Scene};
-use common::{fork, note, own, Child, Gate, Shared};
+use crate::scene::{reap_orphans, Scene};
+use common::{fork, linger, note, own, Child, Gate, Shared};
 
 /// Forks a child with this pid. `None`: it is not permitted here.
 fn fork_as(pid: libc::pid_t, f: impl FnOnce()) -> Option<Child> {

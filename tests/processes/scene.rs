@@ -1,6 +1,6 @@
 //! A segment with a counter and gauges of living processes, and how much of it a page shows.
 
-use common::{alarm, fork, page, samples, Child, Gate, Name};
+use common::{fork, page, samples, Child, Gate, Name};
 use shmetrics::{Counter, Gauge, GaugeMode, Segment};
 
 pub(crate) struct Scene {
@@ -62,15 +62,6 @@ impl Scene {
         });
         ready.wait();
         child
-    }
-}
-
-/// Waits for a signal that kills; not for ever, should the test have failed and nobody send one.
-pub(crate) fn linger() {
-    alarm(60);
-    loop {
-        // SAFETY: a plain call.
-        unsafe { libc::pause() };
     }
 }
 

@@ -1,8 +1,8 @@
 //! Kernels, and emulators of kernels, that do not wipe the page by which a fork is noticed.
 
 use crate::forks::raw_clone;
-use crate::scene::{linger, Scene};
-use common::{fork, note, page, samples, Child, Gate};
+use crate::scene::Scene;
+use common::{fork, linger, note, page, samples, Child, Gate};
 
 /// From here on `madvise(MADV_WIPEONFORK)` returns this error (0: success) and does nothing.
 fn take_wiping_away(error: i32) -> bool {

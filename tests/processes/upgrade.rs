@@ -3,8 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::scene::linger;
-use common::{fork, page, samples, Child, Gate, Name};
+use common::{fork, linger, page, samples, Child, Gate, Name};
 use shmetrics::{GaugeMode, Options, Segment};
 
 const WORKERS: u32 = 3;

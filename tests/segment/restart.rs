@@ -6,7 +6,7 @@
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use common::{alarm, fork, page, samples, text, Directory, Gate, Name, Shared};
+use common::{alarm, fork, linger, page, samples, text, Directory, Gate, Name, Shared};
 use shmetrics::{Error, Format, Options, Segment};
 
 fn resetting(name: &Name) -> Options {
@@ -49,7 +49,7 @@ fn one_stopped_worker_keeps_the_counts() {
         count(&segment);
         assert_eq!(count(&resetting(&name).open().unwrap()), 2.0, "the process itself is a user");
         ready.signal();
-        std::thread::sleep(std::time::Duration::from_secs(600));
+        linger();
     });
     ready.wait();
     worker.signal(libc::SIGSTOP);
@@ -94,7 +94,7 @@ fn a_host_that_closed_its_descriptors_keeps_the_counts() {
         }
         assert!(segment.as_raw_fd().is_none());
         ready.signal();
-        std::thread::sleep(std::time::Duration::from_secs(600));
+        linger();
     });
     ready.wait();
     expect(&resetting(&name), 2.0);

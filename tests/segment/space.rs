@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::path::Path;
 
-use common::{alarm, fork, note, own, page, samples, text, Directory, Gate};
+use common::{alarm, fork, linger, note, own, page, samples, text, Directory, Gate};
 use shmetrics::{Error, Format, GaugeMode, Options, Reader, Segment};
 
 /// Runs `f` in a child that has a tmpfs of its own, of this size, in `directory`.
@@ -104,7 +104,7 @@ fn gauges_of_new_processes_count_on_a_full_file_system() {
                 let child = fork(|| {
                     gauges.iter().for_each(|g| g.set(1.0));
                     ready.signal();
-                    std::thread::sleep(std::time::Duration::from_secs(600));
+                    linger();
                 });
                 ready.wait();
                 child

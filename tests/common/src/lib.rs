@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use shmetrics::{Format, Options, Reader, Segment};
 
@@ -301,7 +302,26 @@ pub fn note(line: &str) {
 }
 
 pub fn pause(microseconds: u64) {
-    std::thread::sleep(std::time::Duration::from_micros(microseconds));
+    std::thread::sleep(Duration::from_micros(microseconds));
+}
+
+/// Waits until this holds, at most two minutes: a loaded machine is no fault.
+#[track_caller]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !holds() {
+        assert!(Instant::now() < deadline, "still not so after two minutes: {what}");
+        pause(5000);
+    }
+}
+
+/// Waits for a signal that kills. If the test has failed, an alarm ends this.
+pub fn linger() {
+    alarm(600);
+    loop {
+        // SAFETY: a plain call.
+        unsafe { libc::pause() };
+    }
 }
 
 /// A small deterministic generator.

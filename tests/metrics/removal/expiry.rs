@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use common::{fork, own, page, pause, samples, Name};
+use common::{fork, own, page, pause, samples, until, Name};
 use shmetrics::{GaugeMode, Metric, Segment};
 
 const TIME: Duration = Duration::from_secs(1);
 
 /// Looks at the segment until so many series are shown.
-fn until(segment: &Segment, shown: usize) {
-    while samples(&page(segment)).len() != shown {
-        pause(50_000);
-    }
+#[track_caller]
+fn look_until(segment: &Segment, shown: usize) {
+    until("as many series are shown", || samples(&page(segment)).len() == shown);
 }
 
 #[test]
@@ -24,20 +23,18 @@ fn an_idle_series_goes_and_comes_back_as_it_was() {
     let (idle, found) = (family.with(["idle"]), family.with(["found"]));
     idle.inc_by(3);
     found.inc_by(4);
-    until(&segment, 3);
-    until(&segment, 1);
+    look_until(&segment, 3);
+    look_until(&segment, 1);
     assert!(!idle.is_removed() && own(&segment, "shmetrics_series_removed_total") == 0.0);
     // A look-up brings one back, even in another process; an update through a handle the other.
     fork(|| family.with(["found"]).inc()).join();
     assert_eq!(samples(&page(&segment))["c_total{n=\"found\"}"], 5.0);
     idle.inc();
-    until(&segment, 3);
+    look_until(&segment, 3);
     assert_eq!(samples(&page(&segment))["c_total{n=\"idle\"}"], 4.0);
 
-    until(&segment, 1);
-    while own(&segment, "shmetrics_series_removed_total") < 2.0 {
-        pause(50_000);
-    }
+    look_until(&segment, 1);
+    until("both are removed", || own(&segment, "shmetrics_series_removed_total") >= 2.0);
     assert!(idle.is_removed());
     family.with(["idle"]).inc();
     assert_eq!(samples(&page(&segment))["c_total{n=\"idle\"}"], 1.0);
