@@ -21,7 +21,7 @@ clippy() {
         [[ $linted != clippy ]] || cargo clippy --manifest-path "$folder/Cargo.toml" --target-dir "$target" \
             --workspace --all-targets -- -D warnings || return
     done < <(grep -v '^#' scripts/workspaces)
-    cargo clippy -p shmetrics --features portable --lib --test portable -- -D warnings \
+    cargo clippy -p shmetrics -p shmetrics-tests --features portable --lib --test portable -- -D warnings \
         && cargo clippy "${fuzzing[@]}" --all-targets --features wrong -- -D warnings
 }
 unit() { cargo test --workspace --lib --bins --quiet; }
@@ -31,11 +31,11 @@ docs() {
 }
 licences() { python3 scripts/licences.py; }
 rust() { cargo test --workspace --no-fail-fast; }
-portable() { cargo test -p shmetrics --features portable --test portable; }
+portable() { cargo test -p shmetrics-tests --features portable --test portable; }
 # The facade's recorder is tested by `rust`; here two processes of a framework answer.
 adapters() { examples/axum/test.sh; }
-crash() { cargo test -p shmetrics --release --test crash; }
-churn() { SHMETRICS_LONG=1 cargo test -p shmetrics --release --test storm churn; } # ten million label sets take seconds
+crash() { cargo test -p shmetrics-tests --release --test crash; }
+churn() { SHMETRICS_LONG=1 cargo test -p shmetrics-tests --release --test storm churn; } # ten million label sets take seconds
 # Kept inputs without the engine, the negative control, and some thousand new inputs.
 fuzz() {
     cargo test --release "${fuzzing[@]}" && cargo test --release "${fuzzing[@]}" --features wrong --test replay || return

@@ -5,7 +5,6 @@
 //! library's. So the tests can move the clocks of all processes of this program, and of no other
 //! program.
 #![cfg(target_os = "linux")]
-#![allow(missing_docs)]
 
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicI64, AtomicPtr, Ordering::SeqCst};

@@ -1,7 +1,6 @@
 //! Tests of the backend over the `shared_memory` crate. They run on Linux too, so that the backend
 //! keeps working.
 #![cfg(feature = "portable")]
-#![allow(missing_docs)]
 
 use common::{fork, linger, page, samples, Gate, Name};
 use shmetrics::{Error, GaugeMode, Options, Segment};

@@ -1,6 +1,5 @@
 //! Updates allocate nothing and leave `errno` unchanged, even updates that ask the system for
 //! memory.
-#![allow(missing_docs)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -1,5 +1,4 @@
 //! The C and C++ examples of the README compile without changes, with all warnings.
-#![allow(missing_docs)]
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -13,7 +12,7 @@ fn block(language: &str) -> String {
 fn compile(compiler: &str, arguments: &[&str], source: &str) {
     let mut child = Command::new(compiler)
         .args(arguments)
-        .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude", "-fsyntax-only", "-"])
+        .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I../include", "-fsyntax-only", "-"])
         .stdin(Stdio::piped())
         .spawn()
         .unwrap_or_else(|e| panic!("{compiler}: {e}"));

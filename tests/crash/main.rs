@@ -11,7 +11,6 @@
 //! every instruction, which takes hours. The test runs only in release builds, because users run
 //! the instructions of release builds: `cargo test --release --test crash`.
 #![cfg(all(target_os = "linux", target_arch = "x86_64", not(debug_assertions)))]
-#![allow(missing_docs, unreachable_pub)]
 
 mod child;
 mod image;

@@ -2,7 +2,6 @@
 //! filters, in real processes. The tests run in forked children and private namespaces, and leave
 //! nothing behind.
 #![cfg(target_os = "linux")]
-#![allow(missing_docs, unreachable_pub)]
 
 mod harness;
 mod liveness;

@@ -26,7 +26,7 @@ pub(crate) fn with_fixed_times<'a>(lines: impl Iterator<Item = &'a str>) -> Stri
 /// Asserts that the page is the copy of this name.
 #[track_caller]
 pub(crate) fn assert_golden(name: &str, page: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.txt"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/{name}.txt"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, page).unwrap();

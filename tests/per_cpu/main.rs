@@ -2,7 +2,6 @@
 //! or killed, or cannot use the cells. Controls use such cells wrongly and lose counts, so these
 //! tests can fail. `SHMETRICS_LONG=1` runs the long forms.
 #![cfg(target_os = "linux")]
-#![allow(missing_docs, unreachable_pub)]
 
 mod absence;
 mod controls;

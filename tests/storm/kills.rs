@@ -134,7 +134,7 @@ fn build_worker(directory: &Directory) -> PathBuf {
     let worker = directory.0.join("worker");
     let compiled = Command::new(std::env::var("CC").unwrap_or("cc".into()))
         .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"])
-        .args([format!("{root}/include"), format!("{root}/tests/storm/worker.c"), "-o".to_owned()])
+        .args([format!("{root}/../include"), format!("{root}/storm/worker.c"), "-o".to_owned()])
         .args([&worker, &built])
         .args(["-lgcc_s", "-lpthread", "-ldl", "-lm"])
         .status()

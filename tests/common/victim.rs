@@ -108,7 +108,7 @@ pub struct Field {
 impl Map {
     pub fn new() -> Self {
         let (mut sections, mut section) = (BTreeMap::<String, Vec<_>>::new(), String::new());
-        for line in include_str!("../../../docs/format.md").lines() {
+        for line in include_str!("../../docs/format.md").lines() {
             if let Some(title) = line.strip_prefix('#') {
                 title.trim_start_matches('#').trim().clone_into(&mut section);
             }
