@@ -73,9 +73,12 @@ fn all_updates(segment: Segment) {
     let counted: Vec<_> = (0..fresh).map(|n| counters.with([&n.to_string()])).collect();
     let classic = segment.histogram("classic", "").buckets(&[1.0, 2.0]).labels(["n"]).register().unwrap();
     let classics: Vec<_> = (0..fresh).map(|n| classic.with([&n.to_string()])).collect();
-    let gauges: Vec<_> = GaugeMode::ALL[1..]
+    let families: Vec<_> = GaugeMode::ALL[1..]
         .iter()
         .map(|mode| (*mode, segment.gauge(mode.as_str(), "", *mode).labels(["n"]).register().unwrap()))
+        .collect();
+    let gauges: Vec<_> = families
+        .into_iter()
         .flat_map(|(mode, family)| (0..fresh).map(move |n| (mode, family.with([&n.to_string()]))))
         .collect();
     let names: Vec<String> = (0..5000).map(|n| format!("label {n}")).collect();

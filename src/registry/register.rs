@@ -58,7 +58,7 @@ fn register_checked(inner: &Inner, spec: &Spec<'_>) -> Result<u64, Error> {
             Outcome::Refused => return Err(Error::Conflict(maker.clash.unwrap_or_default())),
             Outcome::Full | Outcome::Closed => {
                 return Err(Error::Full(format!(
-                    "the family {} cannot be registered: the segment has reached its max_size, or its memory file system is full",
+                    "the family {} cannot be registered: the segment has reached its maximum size, or its memory file system is full",
                     spec.name
                 )))
             }
