@@ -60,7 +60,7 @@ build_target() {
     local target=$1 how=() dynamic=() tag command notices wheel before
     case $target in
     *-musl) tag=musllinux_1_2 ;;
-    *) tag=manylinux_2_28 ;; # memfd_create and renameat2 are of glibc 2.27 and 2.28
+    *) tag=manylinux_2_28 ;;
     esac
     compgen -G "$libraries/$target/lib/libstd-*.rlib" > /dev/null || {
         skipped "wheels for $target (no standard library of Rust for it; rustup target add $target)"

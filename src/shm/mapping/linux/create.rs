@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -204,9 +204,18 @@ fn link(file: &File, to: &CString) -> io::Result<()> {
 
 /// Gives a file another name, unless that is taken.
 fn rename(from: &CString, to: &CString) -> io::Result<()> {
+    // By its number: musl has had this call only since 1.2.6, and glibc since 2.28.
     // SAFETY: NUL-terminated paths.
-    let renamed =
-        unsafe { libc::renameat2(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::RENAME_NOREPLACE) };
+    let renamed = unsafe {
+        libc::syscall(
+            libc::SYS_renameat2,
+            libc::c_long::from(libc::AT_FDCWD),
+            from.as_ptr(),
+            libc::c_long::from(libc::AT_FDCWD),
+            to.as_ptr(),
+            libc::c_long::from(libc::RENAME_NOREPLACE),
+        )
+    };
     if renamed == 0 {
         return Ok(());
     }
@@ -225,8 +234,10 @@ fn rename(from: &CString, to: &CString) -> io::Result<()> {
 }
 
 pub(crate) fn anonymous(size: u64, first: u64) -> Result<LinuxBacking, Error> {
-    // SAFETY: a NUL-terminated name.
-    let fd = unsafe { libc::memfd_create(c"shmetrics".as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
+    let flags = libc::c_long::from(libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING);
+    // By its number: glibc has had this call only since 2.27. SAFETY: a NUL-terminated name.
+    let made = unsafe { libc::syscall(libc::SYS_memfd_create, c"shmetrics".as_ptr(), flags) };
+    let fd = RawFd::try_from(made).unwrap_or(-1);
     if fd < 0 {
         return Err(Error::system("creating an anonymous segment", last()));
     }
