@@ -268,9 +268,9 @@ def test_one_odd_file_stops_no_sweep(program, tmp_path, shm):
 def test_of_unused_segments_of_one_path_the_newest_stay(tmp_path, shm):
     stem = _directory.stem_of(str(tmp_path))
     held = Segment("%s:%016x.%016x" % (stem, 0, 0))
+    code = "from shmetrics import Segment\nfor n in range(1, 21): Segment('%s:%%016x.%%016x' %% (n, n))" % stem
+    subprocess.run([sys.executable, "-c", code], check=True)
     for number in range(1, 21):
-        code = "from shmetrics import Segment; Segment('%s:%016x.%016x')" % (stem, number, number)
-        subprocess.run([sys.executable, "-c", code], check=True)
         os.utime(pathlib.Path(shm) / ("shmetrics-%s:%016x.%016x" % (stem, number, number)), (number, number))
     _directory.sweep(stem + ":new")
     left = sorted(int(_directory.split(segment).namespace, 16) for segment in Segment.list())
