@@ -30,15 +30,15 @@ RUN = str(pathlib.Path(sys.executable).parent / "shmetrics-run")
 @pytest.mark.parametrize("path", ["/", "/tmp/a b", "/tmp/ü:@", "/tmp/" + "x" * 150, b"/tmp/\xff"])
 def test_paths_are_read_back(path):
     path = os.fsdecode(path)
-    encoded = _directory._encoded(path)
-    assert _directory._decoded(encoded) == path
+    encoded = _directory.encoded(path)
+    assert _directory.decoded(encoded) == path
     assert Segment("t" + encoded).path.endswith(encoded), "a segment may be called so"
 
 
 def test_long_paths_are_shortened():
     one, two = ("/tmp/" + "ü" * 300 + end for end in "ab")
-    assert _directory._encoded(one) != _directory._encoded(two) and len(_directory._encoded(one)) <= 189
-    assert _directory._decoded(_directory._encoded(one)) is None
+    assert _directory.encoded(one) != _directory.encoded(two) and len(_directory.encoded(one)) <= 189
+    assert _directory.decoded(_directory.encoded(one)) is None
     name = "%s:%016x.%s" % (_directory.stem_of(one), 1, _directory.mount_namespace())
     assert not _directory.is_orphaned(name), "nobody can tell"
     assert Segment(name + ".u4294967294").path.endswith("4294967294"), "there is room for a user"
@@ -67,7 +67,7 @@ def test_gone_is_what_is_seen_to_be_gone(tmp_path, monkeypatch):
     def may_not(path):
         raise PermissionError
 
-    monkeypatch.setattr(_directory, "read", may_not)
+    monkeypatch.setattr(_directory.cleanup, "read", may_not)
     assert not _directory.is_orphaned(segment)
     assert not _directory.is_orphaned("shop") and not _directory.is_orphaned(_directory.PREFIX + ":tmp@zz:1.2")
 
@@ -125,7 +125,7 @@ def test_a_directory_that_takes_no_marker(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     (tmp_path / "d").mkdir()
-    monkeypatch.setattr(_directory, "_write", full)
+    monkeypatch.setattr(_directory.marker, "_write", full)
     place = _directory.claim(str(tmp_path / "d"))
     assert "No space left" in place.problem and os.listdir(tmp_path / "d") == []
     assert _directory.claim(str(tmp_path / "d")).name == place.name
@@ -142,20 +142,20 @@ def test_processes_elsewhere_that_have_a_directory_without_a_marker(tmp_path, mo
 
     def segment(namespace, path, numbers=numbers):
         stem = _directory.stem_of(path)
-        return "%s:%s.%s" % (stem, _directory._identity_without_marker(namespace, numbers, stem), namespace)
+        return "%s:%s.%s" % (stem, _directory.identity_without_marker(namespace, numbers, stem), namespace)
 
     def no_marker(real, stem):
         raise PermissionError(13, "Permission denied", real)
 
-    monkeypatch.setattr(_directory, "_create_marker", no_marker)
+    monkeypatch.setattr(_directory.choice, "create_marker", no_marker)
     foreign = Segment(segment("%016x" % 1, real, (numbers[0], numbers[1] + 1)))
-    assert _directory.find(real) == (_directory._without_marker(real, _directory.stem_of(real)), False)
+    assert _directory.find(real) == (_directory.without_marker(real, _directory.stem_of(real)), False)
     there = Segment(segment("%016x" % 1, "/other/path"))
     name = there.path.rpartition("shmetrics-")[2]
     assert _directory.find(real) == (name, True)
     assert _directory.claim(real) == _directory.Claim(name, "%s: Permission denied" % real, True)
     # A process of this mount namespace began to count at the same time: both are on the page.
-    own = Segment(_directory._without_marker(real, _directory.stem_of(real)))
+    own = Segment(_directory.without_marker(real, _directory.stem_of(real)))
     assert segments.segment_at(real).path == own.path
     assert [reader.path for reader in segments.further_segments(real)] == [there.path]
     assert foreign.is_current
@@ -166,7 +166,7 @@ def test_a_segment_of_such_a_directory_that_no_process_counts_in(program, tmp_pa
     real = os.path.realpath(tmp_path / "d")
     stem, namespace = _directory.stem_of("/other"), "%016x" % 1
     numbers = os.stat(real).st_dev, os.stat(real).st_ino
-    program("from shmetrics import Segment; Segment('%s:%s.%s')" % (stem, _directory._identity_without_marker(namespace, numbers, stem), namespace))
+    program("from shmetrics import Segment; Segment('%s:%s.%s')" % (stem, _directory.identity_without_marker(namespace, numbers, stem), namespace))
     with pytest.raises(_directory.MarkerError, match="no process counts in the segment"):
         _directory.find(real)
     assert _directory.claim(real).problem is None and _directory.find(real)[1], "a marker settles it"
@@ -175,7 +175,7 @@ def test_a_segment_of_such_a_directory_that_no_process_counts_in(program, tmp_pa
 @pytest.mark.parametrize("numbers", [0, 1, 2])
 def test_every_version_finds_its_own_entries_in_the_marker(numbers, tmp_path, monkeypatch):
     """Entries had no time before 0.18, and no help before 0.16."""
-    monkeypatch.setattr(_directory, "_note_values", lambda: numbers)
+    monkeypatch.setattr(_directory.marker, "_note_values", lambda: numbers)
     (tmp_path / "d").mkdir()
     name(tmp_path / "d")
     data = (tmp_path / "d" / _directory.MARKER).read_bytes()
@@ -351,7 +351,7 @@ class TestRun:
         assert [self.run(program) for _ in range(2)] == ["1.0\n", "1.0\n"]
         assert os.listdir(tmp_path) == []
         (segment,) = Segment.list()
-        assert _directory.split(segment).stem == "run:" + _directory._encoded(str(tmp_path))
+        assert _directory.split(segment).stem == "run:" + _directory.encoded(str(tmp_path))
 
     def test_the_directory_of_the_program_may_be_removed(self, program):
         remove = "\nimport os, shutil; shutil.rmtree(os.environ['PROMETHEUS_MULTIPROC_DIR'])"

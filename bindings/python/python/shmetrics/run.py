@@ -22,7 +22,7 @@ def _directory_of(place: str) -> Optional[str]:
     try:
         base = os.path.join(tempfile.gettempdir(), "shmetrics-%d" % os.geteuid())
         plain = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip("-.")[-100:]
-        path = os.path.join(base, "%s-%08x" % (plain, _directory._fnv1a(os.fsencode(place), 32)))
+        path = os.path.join(base, "%s-%08x" % (plain, _directory.fnv1a(os.fsencode(place), 32)))
         for made in (base, path):
             try:
                 os.mkdir(made)
@@ -49,9 +49,9 @@ def _choose(given: Optional[str]) -> str:
     if directory is None:
         # Nothing is written into this directory. It must only exist.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = os.environ.get("SHMETRICS_DIR") or "/dev/shm"
-        return given or _directory._without_marker(place, _directory.RUN_PREFIX + _directory._encoded(place))
+        return given or _directory.without_marker(place, _directory.RUN_PREFIX + _directory.encoded(place))
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
-    return given or _directory.claim(directory, _directory.RUN_PREFIX + _directory._encoded(place)).name
+    return given or _directory.claim(directory, _directory.RUN_PREFIX + _directory.encoded(place)).name
 
 
 def main(arguments: "Optional[List[str]]" = None) -> int:
