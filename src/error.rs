@@ -4,7 +4,7 @@ use std::path::PathBuf;
 /// Why a call could not be done, as a sentence that says what to do about it.
 ///
 /// Only set-up calls return errors: opening, registering, removing. Updates never fail.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
     /// An argument is out of its range.
@@ -37,6 +37,8 @@ pub enum Error {
     NoSpace(String),
     /// The segment has reached its maximum size or its series limit.
     Full(String),
+    /// The segment is damaged: remove it, and let the application create it again.
+    Corrupt(String),
     /// A family of this name exists with another type, labels, buckets, mode or unit; or names
     /// clash.
     Conflict(String),
@@ -50,7 +52,9 @@ pub enum Error {
         /// What was being done.
         doing: String,
         /// The system's answer.
-        source: std::io::Error,
+        reason: String,
+        /// Its number (`errno`), if it has one.
+        errno: Option<i32>,
     },
 }
 
@@ -64,6 +68,7 @@ impl Error {
         }
     }
 
+    #[allow(clippy::needless_pass_by_value)] // the last use of every answer
     pub(crate) fn system(doing: impl Into<String>, source: std::io::Error) -> Self {
         let doing = doing.into();
         match source.raw_os_error() {
@@ -75,7 +80,7 @@ impl Error {
             )),
             Some(libc::ENOSPC | libc::EDQUOT) => Error::no_space(&doing),
             Some(libc::EFBIG) => Error::NoSpace(format!("{doing}: the file size limit is too small (see `ulimit -f`)")),
-            _ => Error::System { doing, source },
+            errno => Error::System { doing, reason: source.to_string(), errno },
         }
     }
 
@@ -114,6 +119,7 @@ impl fmt::Display for Error {
             | Error::Permission(s)
             | Error::NoSpace(s)
             | Error::Full(s)
+            | Error::Corrupt(s)
             | Error::Conflict(s)
             | Error::Unsupported(s) => f.write_str(s),
             Error::NoMemory => f.write_str(NO_MEMORY),
@@ -138,16 +144,9 @@ impl fmt::Display for Error {
                  (such as SHMETRICS_SEGMENT=app-v2); if nobody uses it any more, remove it with `shmetrics rm`",
                 found.0, found.1, supported.0
             ),
-            Error::System { doing, source } => write!(f, "{doing}: {source}"),
+            Error::System { doing, reason, .. } => write!(f, "{doing}: {reason}"),
         }
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Error::System { source, .. } => Some(source),
-            _ => None,
-        }
-    }
-}
+impl std::error::Error for Error {}

@@ -79,7 +79,7 @@ pub(super) fn report(error: Error) -> shmetrics_status {
         Error::AlreadyExists(_) => S::AlreadyExists,
         Error::Permission(_) => S::Permission,
         Error::NotTmpfs(_) => S::NotTmpfs,
-        Error::NotASegment { .. } => S::NotASegment,
+        Error::NotASegment { .. } | Error::Corrupt(_) => S::NotASegment,
         Error::WrongVersion { .. } => S::WrongVersion,
         Error::NoSpace(_) => S::NoSpace,
         Error::Full(_) => S::Full,

@@ -103,8 +103,9 @@ impl FromSeries for Counter {
         Counter { inner: segment.inner, series: unsafe { &*series.cast::<CounterRecord>() }, life: addr.life }
     }
 
-    fn is_over(&self) -> bool {
-        self.inner.is_over(self.record(), self.life)
+    #[allow(private_interfaces)]
+    fn seat(&self) -> (&'static Inner, SeriesAddr) {
+        (self.inner, SeriesAddr { at: self.record(), life: self.life })
     }
 }
 
@@ -373,20 +374,31 @@ impl Counter {
 
     /// The value now, over all processes; 0 once the series is removed.
     pub fn get(&self) -> f64 {
+        let (whole, parts) = self.parts();
+        whole_sum(whole, parts).map_or_else(|| (whole as f64 + parts).max(0.0), |sum| sum as f64)
+    }
+
+    /// The value now, exact also beyond 2^53. `None`: fractions were added, or it is 2^64 or more.
+    pub fn get_whole(&self) -> Option<u64> {
+        let (whole, parts) = self.parts();
+        whole_sum(whole, parts).and_then(|sum| sum.try_into().ok())
+    }
+
+    /// The whole amounts, and the fraction.
+    fn parts(&self) -> (u128, f64) {
         // Acquire: as in `add_whole`.
-        let cells = self.series.per_cpu.load(Acquire);
+        let per_cpu = self.series.per_cpu.load(Acquire);
         let [integer, fraction] = read(&self.series.cells);
-        // After the cells: what was taken back of per-CPU cells was in them before.
-        let in_per_cpu = percpu::sum(&self.inner.memory, cells);
+        // After the cells: what was taken back of the per-CPU cells was in them before.
+        let in_cells = percpu::sum(&self.inner.memory, per_cpu);
         let own = integer & self.mask();
         // Acquire: all of it was read before this look at the life.
         fence(Acquire);
         let over = self.life != Life::FOREVER && (self.life.is_over(integer) || !self.series.is_in(self.life));
-        if over || cells == percpu::CLOSED || self.is_closed() {
-            return 0.0;
+        if over || per_cpu == percpu::CLOSED || self.is_closed() {
+            return (0, 0.0);
         }
-        let (whole, parts) = (u128::from(own) + in_per_cpu, f64::from_bits(fraction));
-        whole_sum(whole, parts).map_or_else(|| (whole as f64 + parts).max(0.0), |sum| sum as f64)
+        (u128::from(own) + in_cells, f64::from_bits(fraction))
     }
 }
 

@@ -45,8 +45,9 @@ impl FromSeries for Gauge {
         Gauge::new(segment.inner, SeriesAddr { at, life })
     }
 
-    fn is_over(&self) -> bool {
-        self.inner.is_over(self.at, self.life)
+    #[allow(private_interfaces)]
+    fn seat(&self) -> (&'static Inner, SeriesAddr) {
+        (self.inner, SeriesAddr { at: self.at, life: self.life })
     }
 }
 

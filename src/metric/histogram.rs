@@ -3,7 +3,7 @@
 
 use std::ffi::c_void;
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::exemplar;
 use super::native;
@@ -55,8 +55,9 @@ impl FromSeries for Histogram {
         Histogram::new(segment, addr, family.bounds().unwrap_or(&[]), family.scheme())
     }
 
-    fn is_over(&self) -> bool {
-        self.inner.is_over(self.record(), self.life)
+    #[allow(private_interfaces)]
+    fn seat(&self) -> (&'static Inner, SeriesAddr) {
+        (self.inner, SeriesAddr { at: self.record(), life: self.life })
     }
 }
 
@@ -235,11 +236,11 @@ impl Histogram {
     /// the sum.
     #[inline]
     pub fn observe(&self, v: f64) {
-        self.count(v);
+        self.observe_counted(v);
     }
 
     #[inline(always)]
-    fn count(&self, v: f64) -> bool {
+    fn observe_counted(&self, v: f64) -> bool {
         match &self.native {
             None => self.change::<false>(v),
             Some(scheme) => self.change_native::<false>(scheme, v),
@@ -304,7 +305,7 @@ impl Histogram {
     /// As [`Histogram::observe`], and keeps what these labels say of it as its bucket's exemplar,
     /// as [`Counter::inc_with_exemplar`](crate::Counter::inc_with_exemplar) does.
     pub fn observe_with_exemplar(&self, v: f64, labels: &[(&str, &str)]) {
-        if self.count(v) && !self.is_over() {
+        if self.observe_counted(v) && !self.is_over() {
             let slot = if self.native.is_some() && self.bounds.is_empty() {
                 [native::slot_of(v), native::EXEMPLARS]
             } else {
@@ -492,6 +493,49 @@ impl Histogram {
     #[cold]
     fn reject(&self) {
         self.inner.count(header::REJECTED_UPDATES);
+    }
+
+    /// Counts an observation of this many seconds.
+    #[inline]
+    pub fn observe_duration(&self, time: Duration) {
+        self.observe(time.as_secs_f64());
+    }
+
+    /// The number of observations now, over all processes; 0 once the series is removed.
+    pub fn count(&self) -> u64 {
+        self.totals().0
+    }
+
+    /// The sum of the observations now, over all processes; 0 once the series is removed.
+    pub fn sum(&self) -> f64 {
+        self.totals().1
+    }
+
+    /// The count and the sum of the same observations.
+    pub fn totals(&self) -> (u64, f64) {
+        self.read_totals().filter(|_| !self.is_over() && !self.is_closed()).unwrap_or_default()
+    }
+
+    fn read_totals(&self) -> Option<(u64, f64)> {
+        let (memory, mut counts) = (&self.inner.memory, Vec::new());
+        if self.cells.is_null() {
+            return None;
+        }
+        let (_, place) = self.seat();
+        let mask = match (memory.get8(place.at + entry::KIND) == Kind::GaugeHistogram as u8, self.life) {
+            (true, _) => FALLING_MASK,
+            (_, Life::FOREVER) => u64::MAX,
+            _ => TAG_MASK,
+        };
+        let sum = match &self.native {
+            Some(shape) if shape.window == 0 => {
+                let ordinals: Vec<i32> = self.bounds.iter().map(|bound| shape.ordinal(*bound)).collect();
+                let (mut sketch, all) = (native::Sketch::default(), |_| true);
+                native::read(memory, place, mask, *shape, &ordinals, &mut sketch, &mut counts, all)?
+            }
+            _ => read(memory, place.at, mask, self.bounds.len(), &mut counts)?,
+        };
+        Some((counts.iter().fold(0, |all, count| all.wrapping_add(*count)), sum))
     }
 
     /// Starts a timer that observes the seconds from now to when it is dropped or stopped.

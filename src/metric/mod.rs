@@ -1,6 +1,11 @@
 //! What lives in cells: counters, gauges, histograms and the rest. Handles are a few words, `Copy`,
 //! `Send` and `Sync`, and never dangle.
 
+use std::hash::{Hash, Hasher};
+use std::panic::{RefUnwindSafe, UnwindSafe};
+
+use self::sealed::FromSeries;
+
 mod counter;
 mod exemplar;
 mod gauge;
@@ -27,8 +32,8 @@ pub(crate) use self::native::{
 pub(crate) use self::state::read as states_read;
 
 pub(crate) mod sealed {
+    use crate::segment::{Inner, Segment};
     use crate::shm::state::SeriesAddr;
-    use crate::Segment;
 
     pub trait FromSeries {
         /// The handle of the series at this address.
@@ -46,8 +51,14 @@ pub(crate) mod sealed {
         {
             Self::from_series(segment, addr)
         }
+        /// The mapping and the series that the handle belongs to.
+        #[allow(private_interfaces)]
+        fn seat(&self) -> (&'static Inner, SeriesAddr);
         /// Whether its series has been removed.
-        fn is_over(&self) -> bool;
+        fn is_over(&self) -> bool {
+            let (inner, SeriesAddr { at, life }) = self.seat();
+            inner.is_over(at, life)
+        }
     }
 }
 
@@ -63,14 +74,31 @@ pub trait Metric: sealed::FromSeries + Copy {
         sealed::FromSeries::is_over(self)
     }
 }
-impl Metric for Counter {}
-impl Metric for Gauge {}
-impl Metric for Histogram {}
-impl Metric for Summary {}
-impl Metric for GaugeHistogram {}
-impl Metric for StateSet {}
-impl Metric for Enum {}
-impl Metric for Info {}
+/// Two handles are equal if they lead to one series, by one mapping. A series that was removed and
+/// the one that came after it are two.
+macro_rules! handles {
+    ($($metric:ident)*) => {$(
+        impl Metric for $metric {}
+        impl PartialEq for $metric {
+            fn eq(&self, other: &Self) -> bool {
+                let ((inner, place), (its_inner, its_place)) = (self.seat(), other.seat());
+                std::ptr::eq(inner, its_inner) && place == its_place
+            }
+        }
+        impl Eq for $metric {}
+        impl Hash for $metric {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                let (inner, place) = self.seat();
+                (std::ptr::from_ref(inner), place.into_word()).hash(state);
+            }
+        }
+    )*};
+}
+handles!(Counter Gauge Histogram Summary GaugeHistogram StateSet Enum Info);
+
+const fn is_shared_between_threads<T: Send + Sync + UnwindSafe + RefUnwindSafe + 'static>() {}
+const _: () = is_shared_between_threads::<(Counter, Gauge, Histogram, Summary, GaugeHistogram)>();
+const _: () = is_shared_between_threads::<(StateSet, Enum, Info, Timer, InProgress)>();
 
 /// Adds to an f64 kept as bits.
 #[inline(always)]

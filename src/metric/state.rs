@@ -104,8 +104,9 @@ macro_rules! metric {
                 $name(States::from_series(segment, addr))
             }
 
-            fn is_over(&self) -> bool {
-                self.0.is_over()
+            #[allow(private_interfaces)]
+            fn seat(&self) -> (&'static Inner, SeriesAddr) {
+                (self.0.inner, SeriesAddr { at: self.0.at, life: self.0.life })
             }
         }
     };

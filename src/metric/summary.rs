@@ -1,9 +1,11 @@
 //! Summaries and gauge histograms: handles over a histogram, with other updates.
 
+use std::time::Duration;
+
 use super::histogram::{Histogram, Timer};
 use super::sealed::FromSeries;
 use crate::record::family::Record;
-use crate::segment::Segment;
+use crate::segment::{Inner, Segment};
 use crate::shm::layout::entry;
 use crate::shm::layout::offset;
 use crate::shm::state::SeriesAddr;
@@ -33,8 +35,9 @@ impl FromSeries for Summary {
         Summary(Histogram::new(segment, addr, &[], family.scheme()))
     }
 
-    fn is_over(&self) -> bool {
-        self.0.is_over()
+    #[allow(private_interfaces)]
+    fn seat(&self) -> (&'static Inner, SeriesAddr) {
+        self.0.seat()
     }
 }
 
@@ -45,8 +48,9 @@ impl FromSeries for GaugeHistogram {
         GaugeHistogram(Histogram::from_series(segment, addr))
     }
 
-    fn is_over(&self) -> bool {
-        self.0.is_over()
+    #[allow(private_interfaces)]
+    fn seat(&self) -> (&'static Inner, SeriesAddr) {
+        self.0.seat()
     }
 }
 
@@ -60,6 +64,27 @@ impl Summary {
     #[inline]
     pub fn observe(&self, v: f64) {
         self.0.observe(v);
+    }
+
+    /// Counts an observation of this many seconds.
+    #[inline]
+    pub fn observe_duration(&self, time: Duration) {
+        self.0.observe_duration(time);
+    }
+
+    /// The number of observations now, over all processes; 0 once the series is removed.
+    pub fn count(&self) -> u64 {
+        self.0.count()
+    }
+
+    /// The sum of the observations now, over all processes; 0 once the series is removed.
+    pub fn sum(&self) -> f64 {
+        self.0.sum()
+    }
+
+    /// The count and the sum of the same observations.
+    pub fn totals(&self) -> (u64, f64) {
+        self.0.totals()
     }
 
     /// Starts a timer that observes the seconds from now to when it is dropped or stopped.
@@ -76,6 +101,27 @@ impl Summary {
 impl GaugeHistogram {
     pub(crate) fn of(histogram: Histogram) -> Self {
         GaugeHistogram(histogram)
+    }
+
+    /// Counts an observation of this many seconds.
+    #[inline]
+    pub fn observe_duration(&self, time: Duration) {
+        self.0.observe_duration(time);
+    }
+
+    /// The number of observations now, over all processes; 0 once the series is removed.
+    pub fn count(&self) -> u64 {
+        self.0.count()
+    }
+
+    /// The sum of the observations now, over all processes; 0 once the series is removed.
+    pub fn sum(&self) -> f64 {
+        self.0.sum()
+    }
+
+    /// The count and the sum of the same observations.
+    pub fn totals(&self) -> (u64, f64) {
+        self.0.totals()
     }
 
     /// Counts one observation; values are treated as by [`Histogram::observe`].

@@ -417,7 +417,7 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
 /// requests.with(["GET", "200"]).inc();
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Family<M, const N: usize> {
     family: FamilyRef,
     /// Of the label names, as lines have them.

@@ -214,7 +214,7 @@ fn make<'v>(
     let buckets = if kind == Kind::Histogram { DEFAULT_BUCKETS } else { &[] };
     let at = register(inner, Spec { labels: &labels, buckets, ..usual })?;
     FamilyRef::with_label_lens(inner, at)
-        .ok_or_else(|| Error::Full(format!("the family {name} cannot be read: the segment is damaged")))
+        .ok_or_else(|| Error::Corrupt(format!("the family {name} cannot be read: the segment is damaged")))
 }
 
 impl Segment {

@@ -53,7 +53,7 @@ impl<M: Metric> DynamicBuilder<'_, M> {
         let at = register(inner, self.spec)?;
         match FamilyRef::with_label_lens(inner, at) {
             Some((family, lens)) => Ok(DynamicFamily { family, lens, metric: PhantomData }),
-            None => Err(Error::Full("the family's record is not there: the segment is damaged; remove it".into())),
+            None => Err(Error::Corrupt("the family's record is not there: the segment is damaged; remove it".into())),
         }
     }
 }
@@ -74,7 +74,7 @@ impl<M: Metric> DynamicBuilder<'_, M> {
 /// assert!(requests.with(&["GET"]).is_none(), "it has two labels");
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DynamicFamily<M> {
     pub(crate) family: FamilyRef,
     pub(crate) lens: &'static [u16],

@@ -44,6 +44,21 @@ pub(crate) struct FamilyRef {
     pub(crate) text_at: u64,
 }
 
+/// Two are equal if they lead to one family, in one order of its labels.
+impl PartialEq for FamilyRef {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.inner, other.inner) && self.at == other.at
+    }
+}
+
+impl Eq for FamilyRef {}
+
+impl std::hash::Hash for FamilyRef {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (std::ptr::from_ref(self.inner), self.at).hash(state);
+    }
+}
+
 impl FamilyRef {
     pub(crate) fn new(inner: &'static Inner, at: u64) -> Self {
         let record = Record::new(&inner.memory, at);

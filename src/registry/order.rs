@@ -70,7 +70,7 @@ pub(super) fn family_of(family: &FamilyRef, count: usize) -> Option<(FamilyRef, 
 /// The record that leads to this family by labels in this order: its own, or an order's, made if
 /// there is none. The labels are those of the family.
 pub(super) fn of(inner: &Inner, family: &Record<'_>, labels: &[&str]) -> Result<u64, Error> {
-    let damaged = || Error::Full("the family's record is not there: the segment is damaged; remove it".into());
+    let damaged = || Error::Corrupt("the family's record is not there: the segment is damaged; remove it".into());
     let names = family.texts().ok_or_else(damaged)?.label_names();
     if names == labels {
         return Ok(family.at);

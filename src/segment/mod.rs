@@ -47,6 +47,9 @@ pub(crate) struct Inner {
     /// When this process last found no room for cells of a gauge, in milliseconds of the segment's
     /// time.
     pub(crate) cells_refused_ms: AtomicU64,
+    /// Whether it may be discarded before the process ends.
+    #[cfg_attr(not(unix), allow(dead_code))]
+    pub(crate) scratch: bool,
     /// Series by index, of typed label sets.
     pub(crate) tables: slots::Tables,
 }
@@ -166,12 +169,37 @@ impl Segment {
     }
 
     /// The descriptor of the segment's memory, for passing an anonymous segment on by other means
-    /// than fork. It stays the segment's: do not close it.
+    /// than fork. `None`: the host has closed it, the backend has none, or the segment is for a
+    /// [test](crate::testing::Scratch).
     #[cfg(unix)]
-    pub fn as_raw_fd(&self) -> Option<std::os::fd::RawFd> {
-        self.inner.backing.descriptor()
+    pub fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        if self.inner.scratch {
+            return None;
+        }
+        // SAFETY: open (`descriptor` has just looked), and the library's for the life of the
+        // process, unless the host closes what is not its own.
+        self.inner.backing.descriptor().map(|fd| unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) })
     }
 }
+
+/// Two are equal if they are one mapping, as every opening of one segment in a process is.
+impl PartialEq for Segment {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.inner, other.inner)
+    }
+}
+
+impl Eq for Segment {}
+
+impl std::hash::Hash for Segment {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        std::ptr::from_ref(self.inner).hash(state);
+    }
+}
+
+// A panic interrupts nothing that another update would find half done.
+impl std::panic::UnwindSafe for Inner {}
+impl std::panic::RefUnwindSafe for Inner {}
 
 impl std::fmt::Debug for Segment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

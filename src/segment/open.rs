@@ -56,6 +56,7 @@ impl Inner {
             revision: AtomicU64::new(0),
             // Not fresh at any time that a segment has.
             cells_refused_ms: AtomicU64::new(1 << 63),
+            scratch: options.scratch,
             tables: super::slots::Tables::default(),
             backing,
         });

@@ -29,7 +29,7 @@ use crate::Error;
 /// # shmetrics::Segment::remove(&name)?;
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use = "options do nothing until `open`"]
 #[allow(clippy::struct_excessive_bools)] // Each is a question of its own.
 pub struct Options {

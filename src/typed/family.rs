@@ -175,6 +175,20 @@ where
 
 impl<M: Copy, L> Copy for TypedFamily<M, L> {}
 
+impl<M: PartialEq, L> PartialEq for TypedFamily<M, L> {
+    fn eq(&self, other: &Self) -> bool {
+        self.family == other.family
+    }
+}
+
+impl<M: Eq, L> Eq for TypedFamily<M, L> {}
+
+impl<M: std::hash::Hash, L> std::hash::Hash for TypedFamily<M, L> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.family.hash(state);
+    }
+}
+
 impl<M, L> std::fmt::Debug for TypedFamily<M, L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TypedFamily").field("labels", &std::any::type_name::<L>()).finish_non_exhaustive()

@@ -16,7 +16,11 @@ fn entries(directory: &str) -> usize {
 
 /// Run by `with_few_descriptors` in a process of its own.
 fn many_scratch_segments() {
-    let maps = || std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+    // All, and those of segments: other tests' are inherited.
+    let maps = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        (maps.lines().count(), maps.matches("memfd:").count())
+    };
     let round = |i: u32| {
         let scratch = Scratch::new().unwrap();
         let counter = scratch.counter("c", "").labels(["n"]).register().unwrap().with(["a"]);
@@ -29,16 +33,21 @@ fn many_scratch_segments() {
     let (descriptors, before) = (entries("/proc/self/fd"), maps());
     (2..500).for_each(round);
     assert_eq!(entries("/proc/self/fd"), descriptors);
+    let after = maps();
     // What is left of each are its addresses, and a page.
-    assert!(maps() - before <= 2 * 500, "{} maps more", maps() - before);
-    let shared = std::fs::read_to_string("/proc/self/maps").unwrap().matches("memfd:").count();
-    assert_eq!(shared, 0, "a segment is still mapped");
+    assert!(after.0 - before.0 <= 2 * 500, "{} maps more", after.0 - before.0);
+    assert_eq!(after.1, before.1, "a segment is still mapped");
 }
 
 #[test]
 fn a_scratch_segment_gives_back_its_memory_and_its_descriptors() {
     fork(|| {
-        let limit = libc::rlimit { rlim_cur: 64, rlim_max: 64 };
+        // Few more than other tests of this binary have open.
+        let highest = std::fs::read_dir("/proc/self/fd")
+            .unwrap()
+            .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u64>().ok());
+        let few = highest.max().unwrap() + 32;
+        let limit = libc::rlimit { rlim_cur: few, rlim_max: few };
         // SAFETY: a plain call with a local.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
         many_scratch_segments();
@@ -336,4 +345,97 @@ fn durations_saturate() {
     {
         assert!(page.contains(line), "{line}{page}");
     }
+}
+
+fn hash(value: &impl std::hash::Hash) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    static STATE: std::sync::OnceLock<RandomState> = std::sync::OnceLock::new();
+    STATE.get_or_init(RandomState::new).hash_one(value)
+}
+
+/// Equal handles lead to one series; a series that came after a removed one is another.
+#[test]
+fn handles_are_compared_by_their_series() {
+    let (scratch, other) = (Scratch::new().unwrap(), Scratch::new().unwrap());
+    let family = scratch.counter("c", "").labels(["a"]).register().unwrap();
+    let again = scratch.counter("c", "").labels(["a"]).register().unwrap();
+    assert!(family == again && hash(&family) == hash(&again));
+    assert_eq!((family.with(["x"]), hash(&family.with(["x"]))), (again.with(["x"]), hash(&again.with(["x"]))));
+    assert_ne!(family.with(["x"]), family.with(["y"]));
+    let theirs = other.counter("c", "").labels(["a"]).register().unwrap();
+    assert!(theirs != family && theirs.with(["x"]) != family.with(["x"]) && *other != *scratch);
+    let old = family.with(["x"]);
+    family.remove(["x"]);
+    assert_ne!(family.with(["x"]), old);
+    let histogram = scratch.histogram("h", "").register().unwrap();
+    assert_eq!(scratch.histogram("h", "").register().unwrap(), histogram);
+}
+
+#[test]
+fn errors_are_compared_and_cross_panics() {
+    let refused = |name: &str| Options::new().anonymous().name(name).open().unwrap_err();
+    assert_eq!(refused("a"), refused("b").clone());
+    assert_ne!(refused("a"), Error::NoMemory);
+    let scratch = Scratch::new().unwrap();
+    let counter = scratch.counter("c", "").register().unwrap();
+    let timed = scratch.summary("s", "").register().unwrap();
+    let caught = std::panic::catch_unwind(|| {
+        counter.inc();
+        let _timer = timed.start_timer();
+        let error = Options::new().name("no/such/directory/x").attach().open().unwrap_err();
+        std::panic::resume_unwind(Box::new(error));
+    });
+    assert!(matches!(caught.unwrap_err().downcast_ref(), Some(Error::NotFound(_))));
+    assert_eq!((counter.get(), timed.count()), (1.0, 1));
+}
+
+/// By each kind of histogram, hot and cold: the count and the sum are those of a page.
+#[test]
+fn counts_and_sums_are_read() {
+    let scratch = Scratch::with(&Options::new().max_size(8 << 20)).unwrap();
+    let bounds = [1.0, 2.0];
+    let histogram = |name| scratch.histogram(name, "").buckets(&bounds);
+    let native = shmetrics::Native::factor(1.1);
+    let classic = histogram("classic").register().unwrap();
+    let both = histogram("both").native(native).register().unwrap();
+    let only = scratch.histogram("only", "").buckets(&[]).native(native).register().unwrap();
+    let labelled = histogram("labelled").labels(["a"]).register().unwrap().with(["x"]);
+    let falling = scratch.gauge_histogram("falling", "").buckets(&bounds).register().unwrap();
+    let plain = scratch.summary("plain", "").register().unwrap();
+    let ranked = scratch.summary("ranked", "").quantiles(&[0.5]).register().unwrap();
+    assert_eq!(classic.totals(), (0, 0.0));
+    let times = 10_000u32;
+    for _ in 0..times {
+        [classic, both, only, labelled].iter().for_each(|h| h.observe_duration(Duration::from_millis(1500)));
+        [plain, ranked].iter().for_each(|s| s.observe_duration(Duration::from_millis(1500)));
+        falling.observe_duration(Duration::from_millis(1500));
+    }
+    falling.unobserve(1.5);
+    let sum = 1.5 * f64::from(times);
+    for (i, totals) in [classic, both, only, labelled].map(|h| h.totals()).into_iter().enumerate() {
+        assert_eq!(totals, (u64::from(times), sum), "histogram {i}");
+    }
+    assert_eq!([plain.totals(), ranked.totals()], [(u64::from(times), sum); 2]);
+    assert_eq!((falling.count(), falling.sum()), (u64::from(times) - 1, sum - 1.5));
+    let family = scratch.histogram("labelled", "").buckets(&bounds).labels(["a"]).register().unwrap();
+    assert_eq!(family.peek(["x"]).map(|h| h.count()), Some(u64::from(times)));
+    family.remove(["x"]);
+    assert_eq!(labelled.totals(), (0, 0.0));
+}
+
+#[test]
+fn whole_counts_are_exact() {
+    let scratch = Scratch::new().unwrap();
+    let counter = scratch.counter("c", "").register().unwrap();
+    assert_eq!(counter.get_whole(), Some(0));
+    counter.inc_by((1 << 60) + 1);
+    assert_eq!(counter.get_whole(), Some((1 << 60) + 1));
+    let parts = scratch.counter("parts", "").register().unwrap();
+    parts.add(1.5);
+    assert_eq!(parts.get_whole(), None);
+    let large = scratch.counter("large", "").labels(["a"]).register().unwrap().with(["x"]);
+    large.inc_by(u64::MAX);
+    assert_eq!(large.get_whole(), Some(u64::MAX));
+    large.inc();
+    assert_eq!((large.get_whole(), large.get()), (None, 18_446_744_073_709_551_616.0));
 }

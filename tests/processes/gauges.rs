@@ -1,6 +1,8 @@
 //! Tests of per-process gauges: all modes, over fork and death, with the meaning of Python's
 //! client.
 
+use std::os::fd::AsRawFd;
+
 use common::{fork, linger, own, page, samples, until, Gate, Name};
 use shmetrics::{Format, Gauge, GaugeMode, Segment};
 
@@ -272,9 +274,9 @@ fn an_anonymous_segment_is_shared_by_forks_and_sealed() {
     assert_eq!((s["c_total"], s["g"]), (1.0, 1.0));
     child.kill();
     assert_eq!(samples(&page(&segment))["g"], 0.0);
-    let descriptor = segment.as_raw_fd().unwrap();
+    let descriptor = segment.as_fd().unwrap();
     // SAFETY: a plain call on the segment's descriptor; the seal refuses it.
-    let truncated = unsafe { libc::ftruncate(descriptor, 0) };
+    let truncated = unsafe { libc::ftruncate(descriptor.as_raw_fd(), 0) };
     assert_eq!(truncated, -1, "nobody can truncate it under a reader");
 }
 

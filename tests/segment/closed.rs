@@ -57,7 +57,7 @@ fn in_a_daemon(removed: bool) {
             let reader = Reader::open(&name).unwrap();
             assert_eq!(samples(&text(&reader.render(Format::Text))).len(), SETS + 1);
         }
-        assert!(segment.as_raw_fd().is_none(), "no descriptor is better than the host's");
+        assert!(segment.as_fd().is_none(), "no descriptor is better than the host's");
         assert!(files.iter().all(|f| !is_locked(f)), "the host's file is not locked");
         assert!(segment.reader().inspect().max_size == 16 << 20);
         // What is open must be open still: nothing of the host's was closed.

@@ -92,7 +92,7 @@ fn a_host_that_closed_its_descriptors_keeps_the_counts() {
             // descriptors nobody else uses.
             unsafe { libc::close(descriptor) };
         }
-        assert!(segment.as_raw_fd().is_none());
+        assert!(segment.as_fd().is_none());
         ready.signal();
         linger();
     });

@@ -2,7 +2,6 @@
 //! All processes get the same whole segment, and nothing else is left behind.
 //! `SHMETRICS_RACE_ROUNDS` sets the number of rounds.
 
-use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 
 use common::{alarm, fork, long, page, pause, samples, Child, Directory, Random, Shared};
@@ -21,9 +20,8 @@ fn options(name: &str) -> Options {
 }
 
 fn inode(segment: &Segment) -> u64 {
-    let descriptor = segment.as_raw_fd().expect("a native segment has a descriptor");
-    // SAFETY: the segment keeps it open for the life of the process.
-    let file = unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned().unwrap();
+    let descriptor = segment.as_fd().expect("a native segment has a descriptor");
+    let file = descriptor.try_clone_to_owned().unwrap();
     std::fs::File::from(file).metadata().unwrap().ino()
 }
 

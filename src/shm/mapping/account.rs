@@ -13,10 +13,10 @@ use crate::Error;
 /// assert_ne!(account, shmetrics::Account::from(33));
 /// assert_eq!(shmetrics::Account::from("33"), shmetrics::Account::from(33));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Account(Which);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Which {
     Id(u32),
     Name(String),

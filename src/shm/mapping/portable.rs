@@ -26,7 +26,7 @@ unsafe impl Send for PortableBacking {}
 unsafe impl Sync for PortableBacking {}
 
 fn failed(doing: &str, e: &ShmemError) -> Error {
-    Error::System { doing: doing.into(), source: std::io::Error::other(format!("{e:?}")) }
+    Error::System { doing: doing.into(), reason: format!("{e:?}"), errno: None }
 }
 
 fn os_id(name: &str) -> String {

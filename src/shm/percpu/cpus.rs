@@ -3,7 +3,7 @@
 use super::{rseq, Kind, LINES, MOST_CPUS, STRIDE};
 
 /// What a process wants of per-CPU cells.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Plan {
     /// That there are any, in a new segment.
     pub(crate) per_cpu: bool,
