@@ -343,11 +343,11 @@ typedef enum shmetrics_status {
  */
 typedef enum shmetrics_format {
   /**
-   * Prometheus' text format, version 0.0.4: understood by everything.
+   * Prometheus' text format, version 0.0.4, which every scraper understands.
    */
   SHMETRICS_FORMAT_TEXT = 0,
   /**
-   * Prometheus' text format, version 1.0.0: as 0.0.4, and names may be any UTF-8.
+   * Prometheus' text format, version 1.0.0: as 0.0.4, with names of any UTF-8.
    */
   SHMETRICS_FORMAT_TEXT1,
   /**
@@ -355,7 +355,7 @@ typedef enum shmetrics_format {
    */
   SHMETRICS_FORMAT_OPENMETRICS,
   /**
-   * OpenMetrics 2.0.0, as of its release candidate: only for who asks for it.
+   * OpenMetrics 2.0.0 of its release candidate: only for scrapers that ask for it.
    */
   SHMETRICS_FORMAT_OPENMETRICS2,
   /**
@@ -365,12 +365,12 @@ typedef enum shmetrics_format {
 } shmetrics_format;
 
 /**
- * What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others
- * stay as they are.
+ * How pages write names that have other characters than letters, digits and `_` (and `:` in names
+ * of metrics). All other names stay as they are.
  */
 typedef enum shmetrics_escaping {
   /**
-   * Each such character becomes `_`. Not named in the content type.
+   * As underscores; the content type does not name it.
    */
   SHMETRICS_ESCAPING_DEFAULT = 0,
   /**
@@ -382,12 +382,12 @@ typedef enum shmetrics_escaping {
    */
   SHMETRICS_ESCAPING_DOTS,
   /**
-   * `U__` in front, underscores become `__`, and each such character its code point between
-   * underscores.
+   * Such a name begins with `U__`. Underscores in it become `__`, and each such character its
+   * code point between underscores.
    */
   SHMETRICS_ESCAPING_VALUES,
   /**
-   * They stay, in quotes. Not in text 0.0.4, which then has underscores.
+   * The names stay, in quotes. Text 0.0.4 has no quotes, and gets underscores.
    */
   SHMETRICS_ESCAPING_ALLOW_UTF8,
 } shmetrics_escaping;
@@ -916,7 +916,7 @@ typedef struct shmetrics_point {
 } shmetrics_point;
 
 /**
- * How a page is written. Zero-initialised it is text 0.0.4.
+ * The form of a page. Zero-initialised, it is text 0.0.4.
  */
 typedef struct shmetrics_exposition {
   /**
@@ -928,7 +928,8 @@ typedef struct shmetrics_exposition {
    */
   uint32_t escaping;
   /**
-   * OpenMetrics 1.0.0 with `_created` samples, each a series more for the scraper.
+   * OpenMetrics 1.0.0 with `_created` samples, each of which is a further series for the
+   * scraper.
    */
   bool created;
 } shmetrics_exposition;
@@ -1043,7 +1044,7 @@ typedef struct shmetrics_states_family {
 } shmetrics_states_family;
 
 /**
- * Several states, each on or off; or an enum, one of several states.
+ * Several states, each on or off; or an enum, of which one state is on.
  */
 typedef struct shmetrics_states {
   /**
@@ -1220,17 +1221,17 @@ void shmetrics_counter_add_u64(struct shmetrics_counter counter, uint64_t n);
 double shmetrics_counter_value(struct shmetrics_counter counter);
 
 /**
- * Sets the value, for hosts whose counters can be set, such as a copy of a counter of another
- * system. A lower value than before is to scrapers as a restart. A negative, infinite or NaN `v`
- * is not set but counted in `shmetrics_updates_rejected_total`. Updates of other threads and
- * processes meanwhile are kept; of several calls at the same time, the result is between the
- * values.
+ * Sets the value, for hosts whose counters can be set, such as copies of the counters of another
+ * system. Scrapers see a lower value as a restart. A negative, infinite or NaN `v` is not set, and
+ * counted in `shmetrics_updates_rejected_total`. Updates of other threads and processes during the
+ * call are kept. If several threads set the counter at the same time, none of their values may be
+ * the result.
  */
 void shmetrics_counter_set(struct shmetrics_counter counter, double v);
 
 /**
- * Sets the value to 0, for hosts whose counters can be reset. To scrapers this is as a restart.
- * Updates of other threads and processes meanwhile are kept.
+ * Sets the value to 0, for hosts whose counters can be reset. Scrapers see a restart. Updates of
+ * other threads and processes during the call are kept.
  */
 void shmetrics_counter_reset(struct shmetrics_counter counter);
 
@@ -1391,9 +1392,10 @@ uint64_t shmetrics_timer_start(void);
 void shmetrics_histogram_observe_since(struct shmetrics_histogram histogram, uint64_t start);
 
 /**
- * Puts the number of observations into `*count` and their sum into `*sum`, over all processes and
- * of the very same observations: 0 for an inert handle, and once the series is removed. Either
- * pointer may be NULL. For summaries too. Takes memory of the process for a moment.
+ * Writes the number of observations to `*count` and their sum to `*sum`, over all processes. Both
+ * are of the same observations; 0 for an inert handle, and once the series is removed. Either
+ * pointer may be NULL. The handle may be that of a summary. The call takes memory of the process
+ * for a moment, so it is not async-signal-safe.
  */
 void shmetrics_histogram_value(struct shmetrics_histogram histogram, uint64_t *count, double *sum);
 
@@ -1723,24 +1725,23 @@ size_t shmetrics_segment_next_warning(struct shmetrics_segment *segment,
                                       size_t capacity);
 
 /**
- * Registers a family of state sets, or finds it: `spec->states` names up to 64 states, each on or
- * off.
+ * Registers a family of state sets, or finds it. The states are those of `spec->states`, each on
+ * or off.
  */
 enum shmetrics_status shmetrics_state_set_register(struct shmetrics_segment *segment,
                                                    const struct shmetrics_family_spec *spec,
                                                    struct shmetrics_states_family *family);
 
 /**
- * Registers a family of enums, or finds it: `spec->states` names up to 64 states, of which one is
- * on, at first the first.
+ * Registers a family of enums, or finds it. One of the states of `spec->states` is on, at first
+ * the first.
  */
 enum shmetrics_status shmetrics_enum_register(struct shmetrics_segment *segment,
                                               const struct shmetrics_family_spec *spec,
                                               struct shmetrics_states_family *family);
 
 /**
- * The state set or enum with these label values, made if there is none. Never fails: see "Label
- * sets" above.
+ * The state set or enum with these label values, made if there is none. See "Label sets" above.
  */
 struct shmetrics_states shmetrics_states_with(struct shmetrics_states_family family,
                                               const struct shmetrics_str *values,
@@ -1765,35 +1766,35 @@ uint64_t shmetrics_states_clear(struct shmetrics_states_family family);
 bool shmetrics_states_is_removed(struct shmetrics_states states);
 
 /**
- * Sets a state of a state set, by its place in `spec->states`, on or off. One that there is not is
- * noted in `shmetrics_updates_rejected_total`.
+ * Sets a state of a state set on or off, by its index in `spec->states`. An index out of range is
+ * counted in `shmetrics_updates_rejected_total`.
  */
 void shmetrics_state_set_set(struct shmetrics_states states, size_t state, bool on);
 
 /**
- * Sets the state of an enum, by its place in `spec->states`. One that there is not is noted in
+ * Sets the state of an enum, by its index in `spec->states`. An index out of range is counted in
  * `shmetrics_updates_rejected_total`.
  */
 void shmetrics_enum_set(struct shmetrics_states states, size_t state);
 
 /**
- * Registers a family of information in labels, or finds it. Pages show `name_info` with the value
- * 1.
+ * Registers a family of information in labels, or finds it. Pages show it as `name_info` with the
+ * value 1.
  */
 enum shmetrics_status shmetrics_info_register(struct shmetrics_segment *segment,
                                               const struct shmetrics_family_spec *spec,
                                               struct shmetrics_info_family *family);
 
 /**
- * Makes the label set with these values be there. False for an inert family or a wrong number of
- * values.
+ * Makes the label set with these values, if there is none. False for an inert family, a wrong
+ * number of values, or without room.
  */
 bool shmetrics_info_with(struct shmetrics_info_family family,
                          const struct shmetrics_str *values,
                          size_t count);
 
 /**
- * Removes the label set with these values. False if there is none.
+ * Removes the label set with these values, for all processes. False if there is none.
  */
 bool shmetrics_info_remove(struct shmetrics_info_family family,
                            const struct shmetrics_str *values,

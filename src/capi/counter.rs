@@ -170,11 +170,11 @@ pub extern "C" fn shmetrics_counter_value(counter: shmetrics_counter) -> f64 {
     counter.get().map_or(0.0, |c| c.get())
 }
 
-/// Sets the value, for hosts whose counters can be set, such as a copy of a counter of another
-/// system. A lower value than before is to scrapers as a restart. A negative, infinite or NaN `v`
-/// is not set but counted in `shmetrics_updates_rejected_total`. Updates of other threads and
-/// processes meanwhile are kept; of several calls at the same time, the result is between the
-/// values.
+/// Sets the value, for hosts whose counters can be set, such as copies of the counters of another
+/// system. Scrapers see a lower value as a restart. A negative, infinite or NaN `v` is not set, and
+/// counted in `shmetrics_updates_rejected_total`. Updates of other threads and processes during the
+/// call are kept. If several threads set the counter at the same time, none of their values may be
+/// the result.
 #[no_mangle]
 pub extern "C" fn shmetrics_counter_set(counter: shmetrics_counter, v: f64) {
     if let Some(c) = counter.get() {
@@ -187,12 +187,12 @@ pub extern "C" fn shmetrics_counter_set(counter: shmetrics_counter, v: f64) {
     }
 }
 
-/// Sets the value to 0, for hosts whose counters can be reset. To scrapers this is as a restart.
-/// Updates of other threads and processes meanwhile are kept.
+/// Sets the value to 0, for hosts whose counters can be reset. Scrapers see a restart. Updates of
+/// other threads and processes during the call are kept.
 #[no_mangle]
 pub extern "C" fn shmetrics_counter_reset(counter: shmetrics_counter) {
     if let Some(c) = counter.get() {
-        // Beyond 2^53 the value is rounded, and a rest stays: it goes with the next round.
+        // Beyond 2^53 the value is rounded. What a round leaves goes with the next one.
         for _ in 0..3 {
             c.saturating_sub(c.get());
         }

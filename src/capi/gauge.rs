@@ -62,17 +62,16 @@ impl shmetrics_gauge {
         unsafe { Gauge::from_words([self.p0, self.p1]) }
     }
 
-    /// The short way, if there is one, needs no frame: what else there is ends with a jump to
-    /// `otherwise`.
+    /// The fast path needs no frame. Other updates end with a jump to `slow`.
     #[inline(always)]
-    fn update(self, v: f64, f: impl FnOnce(Word, f64), otherwise: extern "C" fn(shmetrics_gauge, f64)) {
+    fn update(self, v: f64, f: impl FnOnce(Word, f64), slow: extern "C" fn(shmetrics_gauge, f64)) {
         match self.get().and_then(|gauge| gauge.open_word()) {
             Some(word) => f(word, v),
-            None => otherwise(self, v),
+            None => slow(self, v),
         }
     }
 
-    fn update_otherwise(self, f: impl FnOnce(Gauge)) {
+    fn update_slow(self, f: impl FnOnce(Gauge)) {
         if let Some(gauge) = self.get() {
             hot((), || f(gauge));
         }
@@ -81,12 +80,12 @@ impl shmetrics_gauge {
 
 #[inline(never)]
 extern "C" fn set(gauge: shmetrics_gauge, v: f64) {
-    gauge.update_otherwise(|g| g.set(v));
+    gauge.update_slow(|g| g.set(v));
 }
 
 #[inline(never)]
 extern "C" fn add(gauge: shmetrics_gauge, v: f64) {
-    gauge.update_otherwise(|g| g.add(v));
+    gauge.update_slow(|g| g.add(v));
 }
 
 /// Registers a family of gauges, or finds it. `mode`, a `SHMETRICS_GAUGE_...`, says how a page
@@ -204,7 +203,7 @@ pub extern "C" fn shmetrics_gauge_dec(gauge: shmetrics_gauge) {
 /// Sets the value to the time now, in seconds since 1970.
 #[no_mangle]
 pub extern "C" fn shmetrics_gauge_set_to_now(gauge: shmetrics_gauge) {
-    gauge.update_otherwise(|g| g.set_to_now());
+    gauge.update_slow(|g| g.set_to_now());
 }
 
 /// The value now; 0 for an inert handle, and once the gauge is removed. For a per-process gauge

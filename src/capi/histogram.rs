@@ -193,9 +193,10 @@ fn monotonic_ns() -> u64 {
     START.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
-/// Puts the number of observations into `*count` and their sum into `*sum`, over all processes and
-/// of the very same observations: 0 for an inert handle, and once the series is removed. Either
-/// pointer may be NULL. For summaries too. Takes memory of the process for a moment.
+/// Writes the number of observations to `*count` and their sum to `*sum`, over all processes. Both
+/// are of the same observations; 0 for an inert handle, and once the series is removed. Either
+/// pointer may be NULL. The handle may be that of a summary. The call takes memory of the process
+/// for a moment, so it is not async-signal-safe.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_histogram_value(histogram: shmetrics_histogram, count: *mut u64, sum: *mut f64) {
     let value = guard((0, 0.0), || histogram.get().map_or((0, 0.0), |histogram| histogram.value()));

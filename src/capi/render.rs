@@ -158,37 +158,37 @@ pub unsafe extern "C" fn shmetrics_reader_cursor(
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum shmetrics_format {
-    /// Prometheus' text format, version 0.0.4: understood by everything.
+    /// Prometheus' text format, version 0.0.4, which every scraper understands.
     Text = 0,
-    /// Prometheus' text format, version 1.0.0: as 0.0.4, and names may be any UTF-8.
+    /// Prometheus' text format, version 1.0.0: as 0.0.4, with names of any UTF-8.
     Text1,
     /// OpenMetrics 1.0.0.
     Openmetrics,
-    /// OpenMetrics 2.0.0, as of its release candidate: only for who asks for it.
+    /// OpenMetrics 2.0.0 of its release candidate: only for scrapers that ask for it.
     Openmetrics2,
     /// Length-delimited `io.prometheus.client.MetricFamily` messages.
     Protobuf,
 }
 
-/// What becomes of names that are not letters, digits and `_` (and, a metric's, `:`). All others
-/// stay as they are.
+/// How pages write names that have other characters than letters, digits and `_` (and `:` in names
+/// of metrics). All other names stay as they are.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum shmetrics_escaping {
-    /// Each such character becomes `_`. Not named in the content type.
+    /// As underscores; the content type does not name it.
     Default = 0,
     /// Each such character becomes `_`.
     Underscores,
     /// In such a name dots become `_dot_`, underscores `__`, and each other such character `__`.
     Dots,
-    /// `U__` in front, underscores become `__`, and each such character its code point between
-    /// underscores.
+    /// Such a name begins with `U__`. Underscores in it become `__`, and each such character its
+    /// code point between underscores.
     Values,
-    /// They stay, in quotes. Not in text 0.0.4, which then has underscores.
+    /// The names stay, in quotes. Text 0.0.4 has no quotes, and gets underscores.
     AllowUtf8,
 }
 
-/// How a page is written. Zero-initialised it is text 0.0.4.
+/// The form of a page. Zero-initialised, it is text 0.0.4.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct shmetrics_exposition {
@@ -196,7 +196,8 @@ pub struct shmetrics_exposition {
     pub format: u32,
     /// A `SHMETRICS_ESCAPING_...`.
     pub escaping: u32,
-    /// OpenMetrics 1.0.0 with `_created` samples, each a series more for the scraper.
+    /// OpenMetrics 1.0.0 with `_created` samples, each of which is a further series for the
+    /// scraper.
     pub created: bool,
 }
 

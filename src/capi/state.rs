@@ -19,7 +19,7 @@ pub struct shmetrics_states_family {
     pub p1: *const c_void,
 }
 
-/// Several states, each on or off; or an enum, one of several states.
+/// Several states, each on or off; or an enum, of which one state is on.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct shmetrics_states {
@@ -69,8 +69,8 @@ unsafe fn register(
     })
 }
 
-/// Registers a family of state sets, or finds it: `spec->states` names up to 64 states, each on or
-/// off.
+/// Registers a family of state sets, or finds it. The states are those of `spec->states`, each on
+/// or off.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_state_set_register(
     segment: *mut shmetrics_segment,
@@ -81,8 +81,8 @@ pub unsafe extern "C" fn shmetrics_state_set_register(
     unsafe { register(segment, spec, Kind::StateSet, family) }
 }
 
-/// Registers a family of enums, or finds it: `spec->states` names up to 64 states, of which one is
-/// on, at first the first.
+/// Registers a family of enums, or finds it. One of the states of `spec->states` is on, at first
+/// the first.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_enum_register(
     segment: *mut shmetrics_segment,
@@ -93,8 +93,7 @@ pub unsafe extern "C" fn shmetrics_enum_register(
     unsafe { register(segment, spec, Kind::Enum, family) }
 }
 
-/// The state set or enum with these label values, made if there is none. Never fails: see "Label
-/// sets" above.
+/// The state set or enum with these label values, made if there is none. See "Label sets" above.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_states_with(
     family: shmetrics_states_family,
@@ -135,8 +134,8 @@ pub extern "C" fn shmetrics_states_is_removed(states: shmetrics_states) -> bool 
     states.get().is_some_and(|s| s.is_over())
 }
 
-/// Sets a state of a state set, by its place in `spec->states`, on or off. One that there is not is
-/// noted in `shmetrics_updates_rejected_total`.
+/// Sets a state of a state set on or off, by its index in `spec->states`. An index out of range is
+/// counted in `shmetrics_updates_rejected_total`.
 #[no_mangle]
 pub extern "C" fn shmetrics_state_set_set(states: shmetrics_states, state: usize, on: bool) {
     if let Some(set) = states.get() {
@@ -144,7 +143,7 @@ pub extern "C" fn shmetrics_state_set_set(states: shmetrics_states, state: usize
     }
 }
 
-/// Sets the state of an enum, by its place in `spec->states`. One that there is not is noted in
+/// Sets the state of an enum, by its index in `spec->states`. An index out of range is counted in
 /// `shmetrics_updates_rejected_total`.
 #[no_mangle]
 pub extern "C" fn shmetrics_enum_set(states: shmetrics_states, state: usize) {
@@ -153,8 +152,8 @@ pub extern "C" fn shmetrics_enum_set(states: shmetrics_states, state: usize) {
     }
 }
 
-/// Registers a family of information in labels, or finds it. Pages show `name_info` with the value
-/// 1.
+/// Registers a family of information in labels, or finds it. Pages show it as `name_info` with the
+/// value 1.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_info_register(
     segment: *mut shmetrics_segment,
@@ -174,8 +173,8 @@ pub unsafe extern "C" fn shmetrics_info_register(
     })
 }
 
-/// Makes the label set with these values be there. False for an inert family or a wrong number of
-/// values.
+/// Makes the label set with these values, if there is none. False for an inert family, a wrong
+/// number of values, or without room.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_info_with(
     family: shmetrics_info_family,
@@ -189,7 +188,7 @@ pub unsafe extern "C" fn shmetrics_info_with(
     })
 }
 
-/// Removes the label set with these values. False if there is none.
+/// Removes the label set with these values, for all processes. False if there is none.
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_info_remove(
     family: shmetrics_info_family,

@@ -59,6 +59,34 @@ static void bad_metric_names(shmetrics_segment *segment) {
     CHECK_STATUS(shmetrics_counter_register(segment, &longest, &family), SHMETRICS_STATUS_OK);
 }
 
+/* Which differences of a spec conflict, and which do not. */
+static void differences(shmetrics_segment *segment) {
+    const shmetrics_str label = TEXT("a");
+    const double le[] = {1, 2};
+    shmetrics_histogram_family histogram;
+    const shmetrics_family_spec made = SHMETRICS_FAMILY_SPEC(
+        .name = TEXT("differs_seconds"), .help = TEXT("Help."), .unit = TEXT("seconds"), .label_names = &label,
+        .label_count = 1, .buckets = le, .bucket_count = 2, .native_factor = 1.5, .expire_after_seconds = 60);
+    CHECK_STATUS(shmetrics_histogram_register(segment, &made, &histogram), SHMETRICS_STATUS_OK);
+#define WITH(change, expected)                                                                        \
+    do {                                                                                              \
+        shmetrics_family_spec spec = made;                                                            \
+        change;                                                                                       \
+        CHECK_STATUS(shmetrics_histogram_register(segment, &spec, &histogram), SHMETRICS_STATUS_##expected); \
+    } while (0)
+    WITH(spec.help = TEXT("Another."), OK);
+    WITH(spec.max_series = 5, OK);
+    WITH(spec.exemplar_interval_seconds = 5, OK);
+    WITH(spec.unit = TEXT(""), CONFLICT);
+    WITH(spec.label_count = 0, CONFLICT);
+    WITH(spec.bucket_count = 1, CONFLICT);
+    WITH(spec.native_factor = 0, CONFLICT);
+    WITH(spec.native_zero_threshold = 0.5, CONFLICT);
+    WITH(spec.native_max_buckets = 5, CONFLICT);
+    WITH(spec.expire_after_seconds = 61, CONFLICT);
+#undef WITH
+}
+
 /* Each limit of the header is the library's: as much is taken, and one more is refused. */
 static void limits(shmetrics_segment *segment) {
     static char help[SHMETRICS_MAX_HELP_BYTES + 1];
@@ -327,6 +355,7 @@ void test_register(void) {
     impossible_lengths(segment);
     twice(segment);
     every_gauge_mode(segment);
+    differences(segment);
     limits(segment);
     longest_label_text(segment);
     times(segment);
