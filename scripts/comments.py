@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Prints each comment that goes beyond column 100, with file and line. Code may take what its formatter allows."""
+"""Prints each comment that goes beyond column 100, and each file that does not begin with what it is for.
+
+Code may take what its formatter allows.
+"""
 
 import pathlib
 import re
@@ -15,15 +18,22 @@ LANGUAGES = {
     **dict.fromkeys([".rs", ".c", ".h", ".hpp", ".cpp"], SLASHES),
     **dict.fromkeys([".py", ".pyi", ".sh"], HASHES),
 }
+# How a file begins that says what it is for.
+BEGINNINGS = {".rs": ("//!", "#!"), **dict.fromkeys([".c", ".cpp", ".h", ".hpp"], ("/*", "//"))}
 
 listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
 found = 0
 for name in filter(None, listed.stdout.split("\0")):
-    comment = LANGUAGES.get(pathlib.Path(name).suffix)
+    suffix = pathlib.Path(name).suffix
+    comment = LANGUAGES.get(suffix)
     if comment is None or not (ROOT / name).is_file():
         continue
+    text = (ROOT / name).read_text()
+    if not text.startswith(BEGINNINGS.get(suffix, "")):
+        print(f"{name}:1: the file does not begin with what it is for")
+        found += 1
     code = False  # of an example in a documentation comment
-    for number, line in enumerate((ROOT / name).read_text().splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         code ^= line.lstrip().startswith(("/// ```", "//! ```"))
         if len(line) > COLUMN and comment.search(line) and not code and not ORDER.search(line):
             print(f"{name}:{number}: a comment goes beyond column {COLUMN}")

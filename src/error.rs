@@ -1,3 +1,5 @@
+//! The errors of the library, each with what to do about it.
+
 use std::fmt;
 use std::path::PathBuf;
 

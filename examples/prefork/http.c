@@ -1,3 +1,4 @@
+/* HTTP/1.1 for the demo: one connection, one request at a time. */
 #define _GNU_SOURCE
 #include "http.h"
 

@@ -1,3 +1,4 @@
+/* The demo's metrics in C: registered by the master, updated by the workers. */
 #include "metrics.h"
 
 #include <shmetrics.h>

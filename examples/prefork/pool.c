@@ -1,3 +1,4 @@
+/* The pool of workers: forked, counted, and replaced when they die. */
 #define _GNU_SOURCE
 #include "pool.h"
 

@@ -1,3 +1,4 @@
+/* The routes of the demo, each with its answer. */
 #include "routes.h"
 
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* A worker in C: accepts connections and counts requests. */
 #define _GNU_SOURCE
 #include "worker.h"
 

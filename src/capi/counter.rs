@@ -1,3 +1,5 @@
+//! Counters in C: registration, look-up, updates.
+
 use std::ffi::c_void;
 
 use super::family::{by_name, clear, find, register_family, remove, with_labels};

@@ -1,3 +1,5 @@
+//! Gauges in C: registration, look-up, updates.
+
 use std::ffi::c_void;
 
 use super::family::{clear, find, register_family, remove};

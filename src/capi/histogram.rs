@@ -1,3 +1,5 @@
+//! Histograms in C: registration, look-up, observations.
+
 use std::ffi::c_void;
 
 use super::family::{by_name, clear, find, register_family, remove, with_labels};

@@ -1,3 +1,5 @@
+//! Pages in C: whole, or piece by piece through a cursor.
+
 use std::ffi::c_char;
 
 use super::collect::collect;

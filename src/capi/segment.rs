@@ -1,3 +1,5 @@
+//! Segments in C: options, opening, removal, and what applies to all families.
+
 use std::ffi::c_char;
 
 use super::status::{copy_text, fail, report, shmetrics_status};

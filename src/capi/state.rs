@@ -1,3 +1,5 @@
+//! Info, state sets and enums in C.
+
 use std::ffi::c_void;
 
 use super::family::{clear, find, register_family, remove};

@@ -1,3 +1,5 @@
+//! The status that calls of C return, and the message of the last error.
+
 use std::cell::RefCell;
 use std::ffi::{c_char, CStr};
 

@@ -1,3 +1,5 @@
+//! Summaries in C: registration, look-up, observations.
+
 use std::ffi::c_void;
 
 use super::family::{clear, find, register_family, remove};

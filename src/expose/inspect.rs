@@ -1,3 +1,5 @@
+//! A segment in numbers: its memory, its families and its processes.
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Acquire;

@@ -1,3 +1,5 @@
+//! Readers: read-only mappings of segments that other processes write to.
+
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};

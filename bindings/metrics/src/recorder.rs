@@ -1,3 +1,5 @@
+//! The recorder: what the `metrics` facade asks for, as families and handles of a segment.
+
 use std::sync::Arc;
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SetRecorderError, SharedString, Unit};

@@ -1,3 +1,5 @@
+//! The cursor, which renders a page piece by piece.
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::Ordering::Acquire;
 use std::time::{Duration, Instant};

@@ -1,3 +1,5 @@
+//! The choice of the format that writes a family.
+
 use super::family::View;
 use super::snapshot::{Page, Rendered};
 use super::walk;

@@ -1,3 +1,4 @@
+/* What the conformance tests share: checks, scratch segments, and pages. */
 #include "check.h"
 
 static int failed;

@@ -28,7 +28,7 @@ fn quantiles(segment: &Segment) -> Summary {
 
 pub const NATIVE_FIRST: Operation = Operation {
     name: "native histogram, the first observation of all",
-    setup: |segment| drop(native(segment)),
+    setup: |segment| _ = native(segment),
     ready: |name| {
         let latency = native(&name.open());
         Box::new(move || latency.observe(OBSERVED))
@@ -51,7 +51,7 @@ pub const NATIVE_OBSERVE: Operation = Operation {
 
 pub const NATIVE_AND_CLASSIC: Operation = Operation {
     name: "native and classic histogram, the first observation",
-    setup: |segment| drop(both(segment)),
+    setup: |segment| _ = both(segment),
     ready: |name| {
         let latency = both(&name.open());
         Box::new(move || latency.observe(OBSERVED))
@@ -68,7 +68,7 @@ pub const QUANTILES: Operation = Operation {
     name: "summary with quantiles, the first observation",
     // A page at schema 5.
     record: 1040.0,
-    setup: |segment| drop(quantiles(segment)),
+    setup: |segment| _ = quantiles(segment),
     ready: |name| {
         let latency = quantiles(&name.open());
         Box::new(move || latency.observe(OBSERVED))
