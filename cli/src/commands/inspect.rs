@@ -1,4 +1,4 @@
-//! `shmetrics inspect`: what a segment holds, how full it is, and who is attached.
+//! `shmetrics inspect`: the contents of a segment, its fill level and its processes.
 
 use std::io::{self, Write};
 
@@ -70,7 +70,7 @@ fn json(i: &Inspection, update: Option<LastUpdate>) -> Json {
         .into()
 }
 
-/// Which processes have the segment open.
+/// Whether processes have the segment open, and how many.
 fn in_use(i: &Inspection) -> String {
     match (i.in_use, i.attached) {
         (Some(false), _) => "no: no process has it open for counting".to_owned(),

@@ -1,4 +1,4 @@
-//! `shmetrics list`: the segments of the directory, the broken ones with what is wrong with them.
+//! `shmetrics list`: the segments of the directory. A damaged segment is listed with the reason.
 
 use std::io::{self, Write};
 
@@ -24,7 +24,7 @@ pub(crate) struct ListArgs {
     pub(crate) owner: Vec<String>,
 }
 
-/// A segment, or what is wrong with it.
+/// A segment, or the reason why it cannot be read.
 type Found = Result<(Inspection, Option<LastUpdate>), Error>;
 
 pub(crate) fn run(args: &ListArgs) -> Outcome {
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &ListArgs) -> Outcome {
             continue;
         }
         match Reader::open(&listing.path.to_string_lossy()) {
-            // Removed since the directory was read.
+            // The segment was removed after the directory was read.
             Err(Error::NotFound(_)) => {}
             found => opened.push((listing.name, found)),
         }

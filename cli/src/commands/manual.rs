@@ -1,4 +1,4 @@
-//! `shmetrics completions` and `shmetrics man`: for those who package it.
+//! `shmetrics completions` and `shmetrics man`: files for packages.
 
 use std::io;
 
@@ -28,7 +28,7 @@ pub(crate) fn completions(shell: ShellArg, command: &mut Command) -> Outcome {
     write(&text)
 }
 
-/// The command's page, with those of its subcommands after it.
+/// The manual page of the command, followed by those of its subcommands.
 pub(crate) fn page(mut command: Command) -> Outcome {
     command.build();
     let mut text = Vec::new();

@@ -87,8 +87,8 @@ pub(crate) fn run(args: &RenderArgs) -> Outcome {
     stream(cursor, &mut out, is_terminal).map_err(Failure::Output)
 }
 
-/// Writes the page piece by piece: a large one never stands in memory as a whole. A terminal gets
-/// no character that drives it.
+/// Writes the page piece by piece, so that a large page is never in memory as a whole. On a
+/// terminal, control characters are escaped.
 fn stream(mut cursor: Cursor<'_>, out: &mut impl Write, is_terminal: bool) -> io::Result<()> {
     let mut piece = Vec::with_capacity(64 << 10);
     loop {

@@ -1,4 +1,4 @@
-//! `shmetrics rm`: takes segments' names away; their memory goes with the last process that holds
+//! `shmetrics rm`: removes the names of segments. The memory is freed when the last process unmaps
 //! it.
 
 use std::io::{self, Write};

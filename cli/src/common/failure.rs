@@ -1,4 +1,4 @@
-//! Why a verb could not do its work: one sentence for standard error.
+//! Why a command failed: one sentence for standard error.
 
 use std::fmt;
 use std::io;
@@ -15,9 +15,9 @@ pub(crate) enum Failure {
     Output(io::Error),
     /// The system refused something else.
     System { doing: String, source: io::Error },
-    /// A sentence of the verb.
+    /// The command's own sentence.
     Said(String),
-    /// The verb has already complained, item by item.
+    /// The command has already reported each item.
     Reported,
 }
 
@@ -31,7 +31,7 @@ impl Failure {
         matches!(self, Failure::Output(e) if e.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// Says it on standard error, whose own loss is nobody's failure.
+    /// Writes the sentence to standard error. Errors of this write are ignored.
     pub(crate) fn complain(&self) {
         if !matches!(self, Failure::Reported) {
             log(Level::Error, self);

@@ -1,9 +1,9 @@
-//! Numbers, sizes and times as people read them.
+//! Numbers, sizes and times as text, and texts that are safe for a terminal.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Whether a terminal or a reader is misled by the character: controls, line separators, changes of
-/// the direction of writing, and what is not seen.
+/// Whether the character changes the terminal or deceives a reader: control characters, line
+/// separators, changes of the writing direction, and invisible characters.
 pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -15,7 +15,7 @@ pub(crate) fn clean(text: &str) -> String {
     clean_but(text, |_| false)
 }
 
-/// The same, line by line.
+/// As `clean`, but line feeds stay.
 pub(crate) fn clean_lines(text: &str) -> String {
     clean_but(text, |c| c == '\n')
 }
@@ -54,7 +54,7 @@ pub(crate) fn counted(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
-/// 1536 as `1.5 KiB`: at most four figures before the point, one behind it.
+/// 1536 as `1.5 KiB`: at most four digits before the point and one digit after.
 pub(crate) fn bytes(n: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if n < 1024 {
@@ -70,7 +70,8 @@ pub(crate) fn bytes(n: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// A bar of `width` cells filled in the proportion of `part` to `whole`; anything at all shows.
+/// A bar of `width` cells. The part of filled cells is `part` of `whole`; a part above 0 fills at
+/// least one cell.
 pub(crate) fn bar(part: u64, whole: u64, width: usize) -> String {
     let full = match (part, whole) {
         (0, _) | (_, 0) => 0,

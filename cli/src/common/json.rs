@@ -1,13 +1,13 @@
-//! JSON for `--json`: an object is put together field by field.
+//! JSON output. An object is built field by field.
 
 use std::fmt::Write;
 
 use crate::common::format::is_unsafe;
 
-/// A value, as JSON has it.
+/// A JSON value.
 pub(crate) struct Json(String);
 
-/// An object in the making.
+/// A JSON object under construction.
 #[derive(Default)]
 pub(crate) struct Object(Vec<String>);
 

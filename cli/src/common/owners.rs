@@ -1,5 +1,5 @@
-//! Whose segments are read where a name was not given: in a directory that everybody may write to,
-//! anybody may leave files that are named like segments.
+//! The users whose segments are read without being named. In a directory that all users can write
+//! to, any user can create files with the names of segments.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -8,10 +8,10 @@ use std::path::Path;
 use rustix::process::{getrlimit, setrlimit, Resource};
 use shmetrics::Error;
 
-/// The users whose segments are taken.
+/// The users whose segments are read.
 #[derive(Clone, Debug)]
 pub(crate) struct Owners {
-    /// In the order of precedence: this process' own user, root, then those that were named.
+    /// In the order of precedence: the user of this process, root, the named users.
     users: Vec<u32>,
     any: bool,
 }
@@ -23,7 +23,7 @@ impl Default for Owners {
 }
 
 impl Owners {
-    /// With users as they are named on the command line: by number, by name, or `any` for all.
+    /// Adds users as the command line names them: by number, by name, or `any` for all.
     pub(crate) fn with(named: &[String]) -> Result<Self, Error> {
         let mut owners = Self::default();
         for name in named {
@@ -36,26 +36,27 @@ impl Owners {
         Ok(owners)
     }
 
-    /// Where the user stands in the order of precedence; `None` if nothing of that user's is taken.
+    /// The position of a user in the order of precedence; `None` if the user's segments are not
+    /// read.
     pub(crate) fn rank(&self, user: u32) -> Option<usize> {
         let known = self.users.iter().position(|known| *known == user);
         known.or_else(|| self.any.then_some(self.users.len()))
     }
 
-    /// The same of a file; `Err`: the user that it belongs to, and whose it is not to be. A file
-    /// that is gone is nobody's.
+    /// The position of a file's owner. `Err`: the owner, whose segments are not read. `None`: the
+    /// file does not exist.
     pub(crate) fn rank_of(&self, path: &Path) -> Option<Result<usize, u32>> {
         let user = fs::symlink_metadata(path).ok()?.uid();
         Some(self.rank(user).ok_or(user))
     }
 }
 
-/// Each segment that is open takes a descriptor: so as many may be open as the system lets.
+/// Raises the limit of open files to the maximum, because each open segment needs a descriptor.
 pub(crate) fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
-        // With the old one fewer are read, and that is said.
+        // With the old limit, fewer segments are read, and each missing one is reported.
         let _ = setrlimit(Resource::Nofile, limit);
     }
 }

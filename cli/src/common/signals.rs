@@ -1,5 +1,5 @@
-//! What signals ask for: SIGINT and SIGTERM to stop, SIGHUP to read the configuration again, by
-//! those who have one.
+//! The requests that signals stand for: SIGINT and SIGTERM stop the command, and SIGHUP makes a
+//! server read its configuration again.
 
 use std::future::pending;
 
@@ -8,7 +8,7 @@ use tokio::signal::unix::{signal, Signal, SignalKind};
 
 use crate::common::failure::Failure;
 
-/// One that was ignored when the process began stays so: `nohup` and shells ask for it like that.
+/// A signal that was ignored at the start stays ignored: `nohup` and shells rely on this.
 pub(crate) struct Signals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
@@ -18,12 +18,12 @@ pub(crate) struct Signals {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Request {
     Stop,
-    /// The terminal is gone, or an operator wants it.
+    /// The terminal is gone, or an operator asks for a reload.
     Reload,
 }
 
 impl Signals {
-    /// From here on the signals no longer end the process by themselves.
+    /// From this call on, the signals no longer end the process.
     pub(crate) fn listen() -> Result<Self, Failure> {
         let ignored = ignored();
         let open = |kind: SignalKind| {
@@ -54,7 +54,7 @@ async fn received(signal: &mut Option<Signal>) {
     }
 }
 
-/// The signals that this process ignores, the first as the lowest bit.
+/// The signals that this process ignores, as a bit set. Signal 1 is the lowest bit.
 fn ignored() -> u64 {
     Process::myself().and_then(|me| me.status()).map_or(0, |status| status.sigign)
 }

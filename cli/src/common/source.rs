@@ -1,5 +1,5 @@
-//! The segments behind the pages: opened when first wanted, kept while current, followed when
-//! replaced.
+//! The segments behind the pages. A segment is opened at its first use, stays open while it is
+//! current, and is opened again after it was replaced.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,74 +13,74 @@ use crate::common::log::{log, Level};
 use crate::common::owners::{raise_descriptor_limit, Owners};
 use crate::common::stem;
 
-/// The most segments that patterns stand for. Each keeps a descriptor and a mapping.
+/// The maximum number of segments that patterns select. Each needs a descriptor and a mapping.
 const MOST: usize = 256;
 
-/// All that is on a page.
+/// The segments that the command line asks for, by name and by pattern.
 pub(crate) struct Sources {
     named: Vec<Arc<Source>>,
-    /// Of the directory's segments, those with such a name, whenever they come.
+    /// Patterns. They also select segments that appear later.
     patterns: Vec<WildMatch>,
-    /// Whose they have to be.
+    /// The users whose segments patterns select.
     owners: Owners,
     found: Mutex<BTreeMap<String, Found>>,
-    /// What was left out the last time, so that it is said once.
+    /// What was left out at the last read. A change is logged once.
     ignored: Mutex<Ignored>,
-    /// What was wrong with the directory the last time.
+    /// The last problem of the directory.
     problem: Mutex<Option<String>>,
     labelled: bool,
-    /// Whether it says on standard error what comes and goes.
+    /// Whether segments that come and go are logged.
     is_told: bool,
 }
 
-/// For how long a segment that a pattern has found is missed before it is forgotten: a few scrapes
-/// see that it is gone.
+/// How long the page shows a segment as missing that a pattern has selected before. A few scrapes
+/// see that the segment is gone.
 const MISSED: Duration = Duration::from_secs(300);
 
 /// A segment that a pattern has found.
 struct Found {
     source: Arc<Source>,
-    /// When its name was last there.
+    /// The last time that the name existed.
     at: Instant,
-    /// Where its owner stands in the order of precedence.
+    /// The position of the owner in the order of precedence.
     rank: usize,
-    /// When its file was made, where the file system keeps that.
+    /// The time of the file's creation, if the file system knows the time.
     made: Option<SystemTime>,
 }
 
-/// Files that a pattern matches and that are left out.
+/// The number of files that a pattern matches and that are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Ignored {
-    /// They belong to other users.
+    /// Files of other users.
     others: usize,
-    /// There are too many.
+    /// Files beyond the maximum number.
     beyond: usize,
 }
 
-/// The segments that are there, at one time.
+/// The open segments at one time.
 pub(crate) struct Reading {
     readers: Vec<(Arc<Reader>, String)>,
     labelled: bool,
-    /// Those that are not there, and why.
+    /// The segments that cannot be read, each with the reason.
     missing: Vec<(String, String)>,
-    /// What is wrong with the directory that the patterns are about.
+    /// The problem of the directory that the patterns are matched in.
     problem: Option<String>,
-    /// Files that were left out; `None` where no pattern was given.
+    /// The number of files that were left out; `None` without a pattern.
     ignored: Option<usize>,
 }
 
 impl Sources {
-    /// Looks for the segments once. Not to find one is no failure; a name that none can ever have
-    /// is. A name with `*` or `?` and no slash stands for all that match.
+    /// Opens the segments once, and logs each. A segment that does not exist is no failure; a name
+    /// that no segment can have is one. A name with `*` or `?` and without a slash is a pattern.
     pub(crate) fn new(given: Vec<String>, owners: Owners, labelled: bool) -> Result<Self, Error> {
         let sources = Self::quiet(given, owners, labelled)?;
         let sources = Sources { is_told: true, ..sources };
-        // Says what it finds.
+        // Logs the segments that exist now.
         let _ = sources.read();
         Ok(sources)
     }
 
-    /// As `new`, without a word about it on standard error.
+    /// As `new`, without log lines.
     pub(crate) fn quiet(given: Vec<String>, owners: Owners, labelled: bool) -> Result<Self, Error> {
         raise_descriptor_limit();
         let (mut named, mut patterns) = (Vec::<Arc<Source>>::new(), Vec::new());
@@ -109,11 +109,11 @@ impl Sources {
         names.chain(self.patterns.iter().map(ToString::to_string)).collect::<Vec<_>>().join(", ")
     }
 
-    /// The segments that are there. An error, which says why, if there is none.
+    /// The segments that exist now. An error with the reason if there is none.
     pub(crate) fn read(&self) -> Result<Reading, String> {
         let (mut readers, mut missing) = (Vec::new(), Vec::new());
         let (matching, ignored, problem) = self.matching();
-        // What is named is served whether the directory can be read or not.
+        // Named segments do not depend on the directory.
         if let Some(problem) = &problem {
             self.complain(problem);
         }
@@ -121,7 +121,7 @@ impl Sources {
             self.named.iter().map(|source| (source, false)).chain(matching.iter().map(|source| (source, true)))
         {
             match source.reader(self.is_told, &self.owners) {
-                // The file may be another one by now.
+                // The file may have been replaced since the directory was read.
                 Ok(reader) if is_found && !self.is_trusted(&reader) => {}
                 Ok(reader) => readers.push((reader, source.name.clone())),
                 Err(e) => missing.push((source.name.clone(), e.to_string())),
@@ -144,7 +144,7 @@ impl Sources {
         reader.owner().is_some_and(|owner| self.owners.rank(owner.user).is_some())
     }
 
-    /// Says what is wrong with the directory, once.
+    /// Logs the problem of the directory once.
     fn complain(&self, problem: &str) {
         let mut before = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_told && before.as_deref() != Some(problem) {
@@ -153,10 +153,10 @@ impl Sources {
         }
     }
 
-    /// The segments that the patterns stand for now: those of this user first, then root's, and
-    /// then those of the users that were named, each by age and name. A new one takes no
-    /// precedence by its name. With what is wrong with the directory; those that were there before
-    /// stay then.
+    /// The segments that the patterns select now, and the problem of the directory. The order is:
+    /// this user's segments, root's, those of the named users; in each group by age, then by name.
+    /// A new segment cannot take precedence by its name. If the directory cannot be read, the known
+    /// segments stay.
     fn matching(&self) -> (Vec<Arc<Source>>, Ignored, Option<String>) {
         if self.patterns.is_empty() {
             return (Vec::new(), Ignored::default(), None);
@@ -193,7 +193,7 @@ impl Sources {
             (found.at, found.rank, found.made) = (Instant::now(), rank, made);
         }
         let mut sources: Vec<_> = found.iter().collect();
-        // Of those that are too many, first those go that are not there any more.
+        // If there are too many segments, those that are gone are forgotten first.
         sources.sort_by_key(|(name, found)| (found.at < begin, found.rank, found.made, name.as_str()));
         let mut sources: Vec<_> = sources.into_iter().map(|(_, found)| Arc::clone(&found.source)).collect();
         drop(found);
@@ -229,7 +229,7 @@ impl Reading {
         }
     }
 
-    /// That no process has any of the segments open, if that is so.
+    /// The sentence for the case that no process has any of the segments open.
     pub(crate) fn unused(&self) -> Option<String> {
         let is_unused = self.readers.iter().all(|(reader, _)| reader.is_in_use() == Some(false));
         is_unused.then(|| {
@@ -238,13 +238,13 @@ impl Reading {
         })
     }
 
-    /// Why one of the segments is not there.
+    /// The reason why one of the segments is missing.
     pub(crate) fn missing(&self) -> Option<String> {
         self.problem.clone().or_else(|| self.missing.first().map(|(_, problem)| problem.clone()))
     }
 
-    /// The segments by what the label `segment` says, with their names; all under nothing if there
-    /// is no such label.
+    /// The segments by the value of the label `segment`, with their names. Without the label, all
+    /// segments are in one group with an empty name.
     pub(crate) fn groups(&self) -> BTreeMap<String, Vec<(&str, &Reader)>> {
         let mut groups = BTreeMap::<_, Vec<_>>::new();
         for (reader, name) in &self.readers {
@@ -259,14 +259,14 @@ impl Reading {
         self.readers.iter().map(|(reader, name)| (name.as_str(), &**reader)).collect()
     }
 
-    /// How many segments a pattern has left out, as a family.
+    /// The family with the number of segments that a pattern has left out.
     pub(crate) fn left_out(&self) -> Result<Option<ExternalFamily>, Error> {
         let Some(ignored) = self.ignored else { return Ok(None) };
         let help = "Files named like segments that were not read: of other users, or too many.";
         Ok(Some(ExternalFamily::gauge("shmetrics_serve_segments_ignored", help)?.sample(&[], ignored as f64)?))
     }
 
-    /// Which segments are there, as a family.
+    /// The family that tells which segments exist.
     pub(crate) fn up(&self) -> Result<ExternalFamily, Error> {
         let mut up = ExternalFamily::gauge(
             "shmetrics_serve_segment_up",
@@ -290,9 +290,9 @@ struct Source {
 #[derive(Default)]
 struct State {
     reader: Option<Arc<Reader>>,
-    /// Of a name that stands for one of several segments: which one it is.
+    /// The segment that a stem stands for.
     target: Option<String>,
-    /// Why there was none the last time, so that it is said once and not at each scrape.
+    /// The last problem, so that each is logged once and not at each scrape.
     problem: Option<String>,
 }
 
@@ -304,7 +304,7 @@ impl Source {
         Ok(Source { name, state: Mutex::default() })
     }
 
-    /// The segment that has the name now. Blocks for a few system calls.
+    /// The segment that has the name now. Makes a few system calls.
     fn reader(&self, is_told: bool, owners: &Owners) -> Result<Arc<Reader>, Error> {
         let target = stem::is_one(&self.name).then(|| stem::current(&self.name, owners)).flatten();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -313,7 +313,7 @@ impl Source {
                 return Ok(Arc::clone(reader));
             }
         }
-        // Its memory should not outlive its name on our account.
+        // An open mapping would keep the memory of a removed segment.
         state.reader = None;
         let name = target.as_deref().unwrap_or(&self.name);
         match Reader::open(name) {

@@ -13,13 +13,13 @@ use shmetrics::{Reader, Segment};
 
 use crate::common::owners::Owners;
 
-/// Whether a name is of a directory.
+/// Whether a segment of this name belongs to a directory.
 fn is_of_directory(name: &str) -> bool {
     name.starts_with("multiproc:") || name.starts_with("run:")
 }
 
-/// The stem of a name, and the user of a segment beside the directory's first one. `None`: there is
-/// none, or the name is one.
+/// The stem of a name, and the user of an additional segment of the directory. `None`: the name has
+/// no stem, or is a stem itself.
 fn split(name: &str) -> Option<(&str, &str)> {
     let (stem, rest) = name.rsplit_once(':').filter(|_| is_of_directory(name))?;
     let mut parts = rest.splitn(3, '.');
@@ -29,23 +29,23 @@ fn split(name: &str) -> Option<(&str, &str)> {
     is_hex(view).then_some((stem, user))
 }
 
-/// What the label `segment` says if no other segment says it.
+/// The value of the label `segment`, if no other segment has the same value.
 fn label(name: &str) -> Option<String> {
     split(name).map(|(stem, user)| if user.is_empty() { stem.to_owned() } else { format!("{stem}:{user}") })
 }
 
-/// Whether a name is a stem, which stands for one of the segments that have it.
+/// Whether a name is a stem. A stem stands for one of the segments that have the stem.
 pub(crate) fn is_one(name: &str) -> bool {
     is_of_directory(name) && !name.contains('/') && split(name).is_none()
 }
 
-/// Which of several segments with one stem is meant: one that is in use, the first of them; or the
-/// last that was.
+/// The order of segments with one stem. A segment in use precedes all others, and the oldest
+/// segment in use is the first. Of unused segments, the newest is the first.
 type Rank = (bool, Option<SystemTime>, Option<Reverse<SystemTime>>);
 
 fn rank(is_in_use: bool, path: Option<&Path>) -> Rank {
     let meta = path.and_then(|path| path.symlink_metadata().ok());
-    // The time of the last change can be set by the owner.
+    // The owner can set the time of the last change, but not the time of creation.
     let made = meta.and_then(|meta| meta.created().or_else(|_| meta.modified()).ok());
     if is_in_use {
         (true, None, made.map(Reverse))
@@ -54,8 +54,8 @@ fn rank(is_in_use: bool, path: Option<&Path>) -> Rank {
     }
 }
 
-/// The segment that a stem stands for now. Anybody may give a file such a name: one of a trusted
-/// user goes before.
+/// The segment that a stem stands for now. Any user can give a file such a name, so the segments of
+/// trusted users precede.
 pub(crate) fn current(stem: &str, owners: &Owners) -> Option<String> {
     let listed = shmetrics::list().ok()?.into_iter();
     let has_stem = |name: &str| split(name) == Some((stem, ""));
@@ -67,8 +67,8 @@ pub(crate) fn current(stem: &str, owners: &Owners) -> Option<String> {
     ranked.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, name)| name)
 }
 
-/// Gives segments of directories the names that stay. Of several that would have one name, the
-/// current one has it, and the others keep their own.
+/// Replaces the names of directories' segments by their stems. If several segments have one stem,
+/// the current segment gets the stem, and the others keep their names.
 pub(crate) fn relabel(readers: &mut [(Arc<Reader>, String)], missing: &mut Vec<(String, String)>) {
     let mut best = BTreeMap::<String, (Rank, usize)>::new();
     for (i, (reader, name)) in readers.iter().enumerate() {
@@ -79,7 +79,7 @@ pub(crate) fn relabel(readers: &mut [(Arc<Reader>, String)], missing: &mut Vec<(
             *known = (rank, i);
         }
     }
-    // One that was replaced is not missed.
+    // A segment that was replaced is not missing.
     missing.retain(|(name, _)| label(name).is_none_or(|label| !best.contains_key(&label)));
     for (label, (_, i)) in best {
         readers[i].1 = label;

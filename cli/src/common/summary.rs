@@ -1,5 +1,4 @@
-//! What is known of a segment as a whole, in words: who owns it, which processes have it open, and
-//! when it was last updated.
+//! A summary of a segment: its owner, the processes that have it open, and its last update.
 
 use std::time::Duration;
 
@@ -8,11 +7,10 @@ use shmetrics::{Inspection, LastUpdate, Owner, Reader};
 use crate::common::format::age;
 use crate::common::json::{Json, Object};
 
-/// Between two looks at the values of a segment, where one look does not tell when they last
-/// changed.
+/// The time between two reads of the values, if one read does not tell when they changed.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
-/// When each segment was last updated. Looks twice where one look does not tell.
+/// When each segment was last updated. Reads twice if one read does not tell.
 pub(crate) fn last_updates(readers: &[&Reader]) -> Vec<Option<LastUpdate>> {
     let mut updates: Vec<_> = readers.iter().map(|reader| reader.last_update()).collect();
     let is_open = |update: &Option<LastUpdate>| update.is_some_and(|update| !update.is_last);
@@ -27,8 +25,8 @@ pub(crate) fn last_updates(readers: &[&Reader]) -> Vec<Option<LastUpdate>> {
     updates
 }
 
-/// `12 s ago`; or `in the last 3 h 5 min`, where it is known that one was so long ago, and not
-/// whether others came after it.
+/// `12 s ago`. Or `in the last 3 h 5 min`, if there was an update at that time and there may have
+/// been later ones.
 pub(crate) fn updated(update: Option<LastUpdate>) -> String {
     match update {
         None => "-".to_owned(),
@@ -37,7 +35,7 @@ pub(crate) fn updated(update: Option<LastUpdate>) -> String {
     }
 }
 
-/// How many processes have it open: `1+` if it is in use and the system does not tell the number.
+/// The number of processes that have the segment open. `1+`: the system does not tell the number.
 pub(crate) fn attached(i: &Inspection) -> String {
     match (i.attached, i.in_use) {
         (Some(n), _) => crate::common::format::count(n.into()),
@@ -46,7 +44,7 @@ pub(crate) fn attached(i: &Inspection) -> String {
     }
 }
 
-/// `shop:www-data`, or numbers where there are no names.
+/// `shop:www-data`. A user or group without a name is a number.
 pub(crate) fn owner(owner: Owner) -> String {
     format!("{}:{}", name("/etc/passwd", owner.user), name("/etc/group", owner.group))
 }
@@ -58,7 +56,7 @@ fn name(file: &str, id: u32) -> String {
     line.map_or_else(|| id.to_string(), str::to_owned)
 }
 
-/// What both `list --json` and `inspect --json` have.
+/// The fields that `list --json` and `inspect --json` share.
 pub(crate) fn json(i: &Inspection, update: Option<LastUpdate>) -> Object {
     let owner = i.owner.map(|owner| {
         let object = Object::default().field("user", owner.user).field("group", owner.group);

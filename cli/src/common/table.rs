@@ -1,4 +1,4 @@
-//! Plain aligned tables, for eyes and for `awk` alike.
+//! Aligned tables without borders, which `awk` can read.
 
 use std::fmt;
 

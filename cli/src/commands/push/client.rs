@@ -1,4 +1,4 @@
-//! One HTTP request after another to one server.
+//! The HTTP client: one request after another to one server.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use super::args::{header_line, PushArgs};
 use super::retry::Attempt;
 use crate::common::log::{log, Level};
 
-/// The most of an answer that is read.
+/// The maximum number of bytes that are read of an answer.
 const ANSWER_MAX: usize = 64 * 1024;
 
 pub(super) struct Client {
@@ -33,18 +33,18 @@ pub(super) struct Client {
     timeout: Duration,
 }
 
-/// What a server is asked.
+/// A request to the server.
 #[derive(Clone)]
 pub(super) struct PushRequest {
     pub(super) method: Method,
     pub(super) to: Uri,
     pub(super) content_type: &'static str,
     pub(super) body: Bytes,
-    /// Whether a server that fails is asked again.
+    /// Whether an internal error of the server is worth a retry.
     pub(super) is_failure_passing: bool,
 }
 
-/// An address of HTTP or HTTPS, checked.
+/// Checks an HTTP or HTTPS URL.
 pub(super) fn address(text: &str) -> Result<Uri, String> {
     let uri: Uri = text.parse().map_err(|e| format!("{text} is not a URL: {e}"))?;
     if ![Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme()) || uri.host().is_none_or(str::is_empty) {
@@ -56,8 +56,7 @@ pub(super) fn address(text: &str) -> Result<Uri, String> {
     Ok(uri)
 }
 
-/// What a server wants to know of the client. The files are read for each push: tokens are
-/// replaced.
+/// The credentials. The files are read for each push, because tokens are replaced.
 struct Credentials {
     headers: Vec<(String, String)>,
     header_file: Option<PathBuf>,
@@ -102,7 +101,7 @@ fn secret(file: &Path) -> Result<String, String> {
     std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))
 }
 
-/// A value that no message shows.
+/// A header value that no message shows.
 fn sensitive(value: &str, name: &str) -> Result<HeaderValue, String> {
     let problem = |_| format!("the header {name} contains characters that are not allowed");
     let mut value = HeaderValue::try_from(value).map_err(problem)?;
@@ -110,7 +109,7 @@ fn sensitive(value: &str, name: &str) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-/// Whether what goes there stays on this machine.
+/// Whether the request stays on this machine.
 fn is_local(to: &Uri) -> bool {
     let host = to.host().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
@@ -134,11 +133,11 @@ impl Client {
         Ok(Client { hyper: Hyper::builder(TokioExecutor::new()).build(connector), credentials, timeout: args.timeout })
     }
 
-    /// Asks, and gives the answer's body if it is a good one.
+    /// Sends the request. The result is the body of a successful answer.
     pub(super) async fn send(&self, push: &PushRequest) -> Attempt<Bytes> {
         let headers = match self.credentials.headers() {
             Ok(headers) => headers,
-            // It may be replaced just now.
+            // The file may be replaced at this moment.
             Err(problem) => return Attempt::Retry(problem, None),
         };
         let mut request = Request::new(Full::new(push.body.clone()));
@@ -175,7 +174,7 @@ impl Client {
     }
 }
 
-/// An error with what is behind it.
+/// An error with its causes.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,12 +1,11 @@
-//! Native buckets as OTLP has them: those between the first and the last that there is, all of
-//! them.
+//! Native buckets in OTLP's form: all buckets between the first and the last used one.
 
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use shmetrics::NativeBuckets;
 
-/// The most buckets of a side, with the empty ones between.
+/// The maximum number of buckets of one sign, empty buckets included.
 const MOST: usize = 1000;
-/// The coarsest scale, at which a single bucket reaches over all numbers.
+/// The coarsest scale, at which one bucket covers all numbers.
 const COARSEST: i32 = -10;
 
 pub(super) struct Dense {
@@ -18,8 +17,7 @@ pub(super) struct Dense {
 }
 
 impl Dense {
-    /// Where values are far apart, neighbouring buckets are put together until there are few
-    /// enough.
+    /// If the values are far apart, neighbouring buckets are merged until there are few enough.
     pub(super) fn new(native: NativeBuckets) -> Self {
         let (mut scale, mut positive, mut negative) = (i32::from(native.schema), native.positive, native.negative);
         while (width(&positive) > MOST || width(&negative) > MOST) && scale > COARSEST {
@@ -39,7 +37,7 @@ fn width(buckets: &[(i32, u64)]) -> usize {
     }
 }
 
-/// Prometheus' index is that of the upper bound: 1 and 2 become 1.
+/// An index of Prometheus belongs to the upper bound, so 1 and 2 become 1.
 fn halve(buckets: &mut Vec<(i32, u64)>) {
     let mut halved: Vec<(i32, u64)> = Vec::with_capacity(buckets.len());
     for (index, count) in buckets.iter() {
@@ -52,7 +50,7 @@ fn halve(buckets: &mut Vec<(i32, u64)>) {
     *buckets = halved;
 }
 
-/// OTLP's index is that of the lower bound: one less.
+/// An index of OTLP belongs to the lower bound, so it is one less.
 fn spread(buckets: &[(i32, u64)]) -> Buckets {
     let Some((first, _)) = buckets.first() else { return Buckets::default() };
     let mut bucket_counts = vec![0; width(buckets)];
@@ -77,7 +75,7 @@ mod tests {
 
     #[test]
     fn halves_keep_their_bounds() {
-        // At twice the width, the bucket up to 2^(2i) is that up to 2^i.
+        // At twice the width, the bucket up to 2^(2i) becomes the bucket up to 2^i.
         let mut buckets = vec![(-3, 1), (-2, 1), (-1, 1), (0, 1), (1, 1), (2, 1), (3, 1)];
         halve(&mut buckets);
         assert_eq!(buckets, [(-1, 2), (0, 2), (1, 2), (2, 1)]);

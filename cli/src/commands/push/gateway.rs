@@ -1,4 +1,4 @@
-//! Pushgateway's protocol: a page to a group, which is a path.
+//! The protocol of Pushgateway: a request with a page to the path of a group.
 
 use axum::http::{Method as Http, Uri};
 use base64::prelude::{Engine, BASE64_URL_SAFE_NO_PAD};
@@ -44,7 +44,7 @@ impl Gateway {
         &self.to
     }
 
-    /// The request that does it, with a page of now.
+    /// The request, with the page of this moment.
     pub(super) fn request(&self, sources: &Sources) -> Result<PushRequest, String> {
         let (method, body) = match self.method {
             Method::Delete => (Http::DELETE, Vec::new()),
@@ -69,11 +69,11 @@ fn is_label(name: &str) -> bool {
     bytes.next().is_some_and(first) && bytes.all(|b| first(b) || b.is_ascii_digit()) && !name.starts_with("__")
 }
 
-/// A label in a path. What a path cannot have as it is goes as base64: `@base64`, and `=` for
-/// nothing.
+/// A label in a path. A value that a path cannot have is written in base64, as `@base64`; `=`
+/// stands for an empty value.
 fn step(label: &str, value: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
-    // `.` and `..` mean something in a path.
+    // `.` and `..` have a meaning in a path.
     if value.bytes().all(plain) && value.bytes().any(|b| b != b'.') {
         return format!("/{label}/{value}");
     }

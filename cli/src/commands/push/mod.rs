@@ -1,4 +1,4 @@
-//! `shmetrics push`: to a Pushgateway, or by OTLP, once or again and again.
+//! `shmetrics push`: pushes to a Pushgateway, or by OTLP, once or at an interval.
 
 mod args;
 mod client;
@@ -25,7 +25,7 @@ use gateway::Gateway;
 use otlp::Otlp;
 use retry::{retry, Limits};
 
-/// What the last push gets when a signal has come.
+/// The maximum time of the last push after a signal.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 enum Target {
@@ -81,7 +81,7 @@ impl Pusher {
         })
     }
 
-    /// One push of what the segments hold now.
+    /// Pushes the values of this moment once.
     async fn push(&self, limits: Limits) -> Result<(), String> {
         match &self.target {
             Target::Gateway(gateway) => {
@@ -105,7 +105,7 @@ impl Pusher {
         }
     }
 
-    /// Pushes each period, and once more when a signal comes. What fails is said when it changes.
+    /// Pushes in each interval, and once more after a signal. A failure is logged when it changes.
     async fn keep_on(&self, period: Duration, retries: u32) -> Result<(), String> {
         let mut signals = Signals::listen().map_err(|e| e.to_string())?;
         let mut ticks = interval(period);
@@ -116,7 +116,7 @@ impl Pusher {
                 _ = signals.next() => break,
                 _ = ticks.tick() => {}
             }
-            // What is not pushed by then is told by the next push.
+            // The next push has the values of a push that is not done by then.
             let until = Some(Instant::now() + period);
             let done = tokio::select! {
                 _ = signals.next() => break,

@@ -16,7 +16,7 @@ use super::client::{address, PushRequest};
 use super::translate::{attribute, Translation};
 use crate::common::source::Reading;
 
-/// Points in a request, some hundred kilobytes.
+/// The number of points in a request, which is then some hundred kilobytes large.
 const BATCH: usize = 2000;
 
 pub(super) struct Otlp {
@@ -25,12 +25,12 @@ pub(super) struct Otlp {
     metrics: Vec<String>,
 }
 
-/// The requests of one push, made one after another.
+/// The requests of one push.
 pub(super) struct Batches<'a> {
     otlp: &'a Otlp,
     points: Points<'a>,
     resource: Resource,
-    /// One time for all points of a push.
+    /// The time of all points of a push.
     now: u64,
     pub(super) dropped: u64,
 }
@@ -59,7 +59,7 @@ impl Otlp {
 
     pub(super) fn batches<'a>(&'a self, reading: &'a Reading) -> Batches<'a> {
         let mut attributes = self.attributes.clone();
-        // What the application says about itself belongs to the resource.
+        // `target_info` describes the application, so its labels belong to the resource.
         for point in reading.cursor(Format::Text).only(["target_info"]).points().filter(is_target) {
             for (key, value) in point.labels {
                 if key != "segment" && !attributes.iter().any(|(given, _)| *given == key) {
@@ -115,9 +115,9 @@ impl Iterator for Batches<'_> {
     }
 }
 
-/// What an accepted request's answer says against it.
+/// The objection in the body of a successful answer.
 pub(super) fn objection(answer: &[u8]) -> Option<String> {
-    // Some answer with something else; what counts then is the status.
+    // Some servers answer in another format. Then the status decides.
     let partial = ExportMetricsServiceResponse::decode(answer).ok()?.partial_success?;
     (partial.rejected_data_points > 0)
         .then(|| format!("{} points were rejected: {}", partial.rejected_data_points, partial.error_message))

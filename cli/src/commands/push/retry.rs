@@ -1,4 +1,4 @@
-//! When to try again.
+//! Repeats what has failed, after longer and longer pauses.
 
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
@@ -6,29 +6,30 @@ use std::time::Duration;
 
 use tokio::time::{sleep, Instant};
 
-/// How one attempt went.
+/// The result of one attempt.
 #[derive(Debug)]
 pub(super) enum Attempt<T> {
     Done(T),
-    /// It may go better later: after the time that the server names, if it does.
+    /// A retry may succeed: after the time that the server asks for, if there is one.
     Retry(String, Option<Duration>),
     Fail(String),
 }
 
-/// How often, and until when.
+/// The limits of the retries.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
     pub(super) retries: u32,
-    /// No attempt is begun after this.
+    /// No attempt begins after this time.
     pub(super) until: Option<Instant>,
 }
 
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
-/// A server may ask for more time, up to this.
+/// The maximum pause that a server can ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(120);
 
-/// Tries until it is done, or there is no point in it. The error says how often it was tried.
+/// Repeats the attempt until it succeeds or a retry makes no sense. The error tells the number of
+/// attempts.
 pub(super) async fn retry<T, F: Future<Output = Attempt<T>>>(
     limits: Limits,
     mut attempt: impl FnMut() -> F,
@@ -50,12 +51,12 @@ pub(super) async fn retry<T, F: Future<Output = Attempt<T>>>(
     }
 }
 
-/// Before the attempt after `tried` ones: twice as long each time.
+/// The pause after so many attempts, which doubles each time.
 fn pause(tried: u32) -> Duration {
     FIRST.saturating_mul(1 << tried.saturating_sub(1).min(10)).min(LONGEST)
 }
 
-/// Between half of it and all of it, so that many who failed together do not come back together.
+/// A random pause between half of `pause` and `pause`, so that many clients do not retry together.
 fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(0) % 1000;
     pause / 2 + pause.mul_f64(random as f64 / 2000.0)

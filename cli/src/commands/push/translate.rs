@@ -15,10 +15,10 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use shmetrics::{Kind, Point, PointExemplar, PointFamily, PointValue};
 
 const CUMULATIVE: i32 = AggregationTemporality::Cumulative as i32;
-/// Whole numbers above are not exact as a double.
+/// Whole numbers above this are not exact as a double.
 const EXACT_MAX: u64 = 1 << 53;
 
-/// Some points in the making.
+/// The metrics of a request under construction.
 pub(super) struct Translation {
     metrics: Vec<Metric>,
     /// The family of the last metric.
@@ -49,7 +49,7 @@ impl Translation {
         self.metrics
     }
 
-    /// Adds a point. False: OTLP has no such type.
+    /// Adds a point. False: OTLP does not have the type.
     pub(super) fn add(&mut self, point: Point) -> bool {
         let is_same = self.family.as_ref().is_some_and(|family| Arc::ptr_eq(family, &point.family));
         if !is_same {
@@ -82,8 +82,8 @@ fn metric(family: &PointFamily) -> Option<Metric> {
             ("", "histogram", Data::Histogram(histogram))
         }
         Kind::Summary => ("", "summary", Data::Summary(Summary::default())),
-        // The specification has gauge histograms dropped. What a library to come has is dropped,
-        // too.
+        // The specification drops gauge histograms. Types of later versions of the library are
+        // dropped too.
         _ => return None,
     };
     Some(Metric {
@@ -95,7 +95,7 @@ fn metric(family: &PointFamily) -> Option<Metric> {
     })
 }
 
-/// Adds the point, and returns as how many.
+/// Adds the point. The result is the number of OTLP points.
 fn push(data: &mut Data, point: Point, now: u64) -> usize {
     let Point { family, labels, began, value, exemplars, .. } = point;
     let exemplars = exemplars.into_iter().map(exemplar);
@@ -118,11 +118,11 @@ fn push(data: &mut Data, point: Point, now: u64) -> usize {
             return states.len();
         }
         (Data::Sum(sum), value) => sum.data_points.push(number(labels, began, of(&value), exemplars.collect())),
-        // A gauge's time is now; it has no beginning.
+        // A gauge has the time of the push and no start time.
         (Data::Gauge(gauge), value) => gauge.data_points.push(number(labels, 0, of(&value), Vec::new())),
         (Data::ExponentialHistogram(histogram), PointValue::Buckets { counts, sum, native: Some(native), .. }) => {
             let native = Dense::new(*native);
-            // As everywhere: a sum that might fall is none.
+            // A sum that may fall is left out, as in the other formats.
             let is_rising = sum >= 0.0 && native.negative.bucket_counts.is_empty();
             histogram.data_points.push(ExponentialHistogramDataPoint {
                 attributes: attributes(labels),
@@ -174,8 +174,8 @@ fn total(counts: &[u64]) -> u64 {
     counts.iter().fold(0, |sum, n| sum.wrapping_add(*n))
 }
 
-/// A double, as all numbers of Prometheus, so that a series does not change its type; a whole
-/// number only where a double is not exact.
+/// A double, as all numbers of Prometheus, so that a series keeps its type. A whole number is used
+/// only if a double is not exact.
 fn of(value: &PointValue) -> number_data_point::Value {
     match value {
         PointValue::Whole(n) if *n > EXACT_MAX && i64::try_from(*n).is_ok() => {
@@ -187,7 +187,7 @@ fn of(value: &PointValue) -> number_data_point::Value {
     }
 }
 
-/// Trace and span have fields of their own.
+/// Trace and span have their own fields.
 fn exemplar(found: PointExemplar) -> Exemplar {
     let mut of = Exemplar {
         time_unix_nano: found.at_ms.saturating_mul(1_000_000),

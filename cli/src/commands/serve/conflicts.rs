@@ -1,4 +1,4 @@
-//! Why something is missing on a page of several segments: said once, by name.
+//! Logs the families that a page of several segments leaves out, each once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -9,10 +9,11 @@ use shmetrics::{Kind, Reader};
 use crate::common::format::clean;
 use crate::common::log::{log, Level};
 
-/// Looking costs a walk over all families.
+/// The time between two checks: a check walks over all families.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Whoever makes ever new families does not fill memory and the journal.
+/// The maximum number of sentences, so that an application with ever new families cannot fill the
+/// memory or the journal.
 const TOLD_MAX: usize = 1000;
 
 #[derive(Default)]
@@ -21,7 +22,7 @@ pub(crate) struct Conflicts {
 }
 
 impl Conflicts {
-    /// Looks, if it is time to, and says what is new.
+    /// Checks, if the last check is old enough, and logs new conflicts.
     pub(crate) fn tell(&self, segments: &[(&str, &Reader)]) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if segments.len() < 2 || told.0.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
@@ -36,7 +37,7 @@ impl Conflicts {
     }
 }
 
-/// The families that are of another type in a segment named earlier.
+/// The families that have another type in a segment named earlier.
 fn find(segments: &[(&str, &Reader)]) -> Vec<String> {
     let mut first: BTreeMap<String, (Kind, &str)> = BTreeMap::new();
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! The open connections: few, and none of them can keep out the next.
+//! The open connections. Their number is limited, and the limit never keeps a new client out.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -15,33 +15,33 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::listen::Peer;
 
-/// Scrapers are few. Beyond this one of the connections makes room: see `Connections::add`.
+/// The maximum number of connections. Scrapers are few. See `Connections::add`.
 const MOST: usize = 64;
-/// A client whose request is being answered makes room like the others if nothing has moved for so
-/// long.
+/// A connection whose request is being answered may be closed like the others after this time
+/// without traffic.
 const STUCK: Duration = Duration::from_secs(10);
 
-/// All that are open.
+/// All open connections.
 pub(super) struct Connections {
     tasks: JoinSet<()>,
     open: Vec<(AbortHandle, Peer, Clock)>,
     start: Instant,
 }
 
-/// When something last moved on a connection.
+/// The time of the last traffic on a connection.
 #[derive(Clone)]
 pub(super) struct Clock {
     start: Instant,
-    /// Milliseconds since then. A number alone: it orders nothing else.
+    /// Milliseconds since `start`. The number orders no other memory access.
     moved: Arc<AtomicU64>,
     over: Arc<Notify>,
-    /// A request has been let in on it.
+    /// Whether a request on the connection was admitted.
     is_known: Arc<AtomicBool>,
-    /// Requests that are let in and not yet answered.
+    /// The number of admitted requests without a complete answer.
     serving: Arc<AtomicU32>,
 }
 
-/// A request that is being answered, until this is dropped.
+/// A request in progress, until this value is dropped.
 pub(super) struct Serving(Arc<AtomicU32>);
 
 impl Drop for Serving {
@@ -51,7 +51,7 @@ impl Drop for Serving {
 }
 
 impl Clock {
-    /// Has the connection closed.
+    /// Asks for the connection to be closed.
     pub(super) fn close(&self) {
         self.over.notify_one();
     }
@@ -61,14 +61,14 @@ impl Clock {
         self.over.notified().await;
     }
 
-    /// Says that a request on it is let in.
+    /// Notes that a request on the connection was admitted.
     pub(super) fn serve(&self) -> Serving {
         self.is_known.store(true, Relaxed);
         self.serving.fetch_add(1, Relaxed);
         Serving(Arc::clone(&self.serving))
     }
 
-    /// How readily it makes room.
+    /// Connections with a higher rank are closed first.
     fn rank(&self) -> u8 {
         match (self.serving.load(Relaxed), self.is_known.load(Relaxed)) {
             (1.., _) if self.silence() < STUCK => 0,
@@ -81,7 +81,7 @@ impl Clock {
         self.moved.store(self.start.elapsed().as_millis() as u64, Relaxed);
     }
 
-    /// How long nothing has moved.
+    /// The time since the last traffic.
     pub(super) fn silence(&self) -> Duration {
         self.start.elapsed().saturating_sub(Duration::from_millis(self.moved.load(Relaxed)))
     }
@@ -92,10 +92,10 @@ impl Connections {
         Connections { tasks: JoinSet::new(), open: Vec::new(), start: Instant::now() }
     }
 
-    /// Lets `talk` have the next connection. Where there are too many, one is closed, and it says
-    /// so: first one on which no request has been let in, last one whose request is being answered;
-    /// of these one of the peer that has the most; of these the one on which nothing has moved for
-    /// longest.
+    /// Runs `talk` for a new connection. If there are too many connections, one is closed, and the
+    /// result is true. The choice is: first connections without an admitted request, last those
+    /// with a request in progress; among equals, a connection of the peer that has the most; among
+    /// these, the one without traffic for the longest time.
     pub(super) fn add<F: Future<Output = ()> + Send + 'static>(
         &mut self,
         peer: Peer,
@@ -127,7 +127,7 @@ impl Connections {
         is_full
     }
 
-    /// Waits for one that has ended; for ever if there is none.
+    /// Waits for the end of a connection; for ever if there is none.
     pub(super) async fn ended(&mut self) {
         if self.tasks.join_next().await.is_none() {
             std::future::pending::<()>().await;
@@ -139,7 +139,7 @@ impl Connections {
     }
 }
 
-/// A stream that keeps its connection's clock.
+/// A stream that records the time of its traffic.
 pub(super) struct Watched<S> {
     inner: S,
     clock: Clock,

@@ -1,4 +1,4 @@
-//! `shmetrics serve`: the page over HTTP, until told to stop.
+//! `shmetrics serve`: serves the page over HTTP until a signal stops the server.
 
 mod args;
 mod conflicts;
@@ -37,15 +37,15 @@ use pages::{Pages, RENDERS_MAX};
 use stats::{Event, Stats};
 use web::Web;
 
-/// A connection on which nothing moves is closed after this: longer than usual scrape intervals, so
-/// that scrapers keep theirs.
+/// A connection without traffic is closed after this time. The time is longer than usual scrape
+/// intervals, so scrapers keep their connections.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
-/// Even a busy connection is renewed some time, so that one whose client reads ever so slowly does
-/// not stay.
+/// A busy connection is closed after this time, so that a very slow reader does not keep its
+/// connection.
 const LIFETIME_MAX: Duration = Duration::from_secs(600);
-/// What a client has for the beginning of its encryption.
+/// The maximum time of a TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// What an answer under way gets when its connection has to end.
+/// The time that an unfinished answer gets when its connection has to end.
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &ServeArgs) -> Outcome {
@@ -56,8 +56,8 @@ pub(crate) fn run(args: &ServeArgs) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        // And one for passwords. Each has its permit before it is asked for a thread, so nothing
-        // queues there.
+        // One more thread hashes passwords. Each task has its permit before it asks for a thread,
+        // so no task waits for a thread.
         .max_blocking_threads(RENDERS_MAX + 1)
         .build()
         .map_err(Failure::system("cannot start the server"))?;
@@ -83,8 +83,8 @@ async fn serve(args: &ServeArgs, router: &Router, web: &Web, stats: &Arc<Stats>)
     loop {
         tokio::select! {
             asked = signals.next() => match asked {
-                // As other daemons do; it is looked at before each answer anyhow. Without a
-                // configuration it asks for nothing.
+                // Other daemons reload at SIGHUP too. The configuration is also checked before each
+                // answer. Without a configuration, there is nothing to reload.
                 Request::Reload => drop(web.settings()),
                 Request::Stop => break,
             },
@@ -97,12 +97,12 @@ async fn serve(args: &ServeArgs, router: &Router, web: &Web, stats: &Arc<Stats>)
                     if connections.add(peer, welcome) {
                         stats.count(Event::ConnectionClosed);
                     }
-                    // The open ones go on before the next is accepted: who has closed is forgotten,
-                    // who has asked is answered.
+                    // Open connections make progress before the next one is accepted: closed ones
+                    // are removed, and requests are answered.
                     yield_now().await;
                 }
-                // The client is gone already, or descriptors are short: neither gets better by
-                // hurrying.
+                // The client has gone, or there are no descriptors. An immediate retry would help
+                // in neither case.
                 Err(_) => sleep(Duration::from_millis(100)).await,
             },
         }
@@ -112,7 +112,7 @@ async fn serve(args: &ServeArgs, router: &Router, web: &Web, stats: &Arc<Stats>)
     Ok(())
 }
 
-/// A server whose standard output nobody reads still serves.
+/// The server also serves if its standard output is closed.
 fn announce(scheme: &str, bound: &Address, path: &str) {
     let mut out = io::stdout();
     let said = match bound {
@@ -138,7 +138,7 @@ async fn welcome(
         encrypted = timeout(HANDSHAKE_MAX, acceptor.accept(stream)) => encrypted,
         _ = stopping.changed() => return,
     };
-    // What is not TLS, or not from whom it should be, ends here.
+    // A connection that is no TLS, or whose client has no valid certificate, ends here.
     let problem = match encrypted {
         Ok(Ok(stream)) => return converse(stream, clock, router, stopping).await,
         Ok(Err(e)) => e.to_string(),
@@ -159,7 +159,7 @@ async fn converse(
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     tokio::select! {
         _ = connection.as_mut() => return,
-        // Nothing is ever sent: this ends when the sender is dropped.
+        // No message is ever sent: this branch runs when the sender is dropped.
         _ = stopping.changed() => {}
         () = sleep(LIFETIME_MAX) => {}
         () = silent(&clock) => return,
@@ -169,7 +169,7 @@ async fn converse(
     let _ = timeout(GRACE, connection).await;
 }
 
-/// Ends when nothing has moved for too long.
+/// Returns after a time without traffic.
 async fn silent(clock: &Clock) {
     loop {
         let left = SILENCE_MAX.saturating_sub(clock.silence());

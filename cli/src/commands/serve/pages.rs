@@ -1,5 +1,5 @@
-//! What each path answers. A page is complete before its first byte is sent: there is no truncated
-//! 200.
+//! The answer of each path. A page is complete before its first byte is sent, so there is no
+//! truncated page with status 200.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -33,19 +33,19 @@ use crate::common::source::{Reading, Sources};
 
 type Served = State<Arc<Pages>>;
 
-/// Pages rendered at the same time.
+/// The maximum number of pages that are rendered at the same time.
 pub(super) const RENDERS_MAX: usize = 2;
-/// Scrapes are frequent and go to the same machine, mostly: more compression takes longer than it
+/// The level of gzip. Scrapes are frequent and mostly local, so a higher level costs more than it
 /// saves.
 const COMPRESSION: Compression = Compression::new(2);
-/// What a client has at least to take its page, while others wait.
+/// The minimum time that a client has for its page while other clients wait.
 const SENDING_MIN: Duration = Duration::from_secs(10);
-/// What a client that takes nothing of its page has, while others wait.
+/// The maximum time without progress of a client while other clients wait.
 const STALL_MAX: Duration = Duration::from_secs(2);
-/// How often who waits looks whether somebody has to make room.
+/// How often a waiting request checks whether another client must make room.
 const ROOM_CHECK: Duration = Duration::from_millis(250);
 
-/// What the pages are made from.
+/// What the pages need.
 pub(super) struct Pages {
     sources: Arc<Sources>,
     created: bool,
@@ -54,11 +54,12 @@ pub(super) struct Pages {
     conflicts: Conflicts,
     stats: Arc<Stats>,
     places: Arc<Semaphore>,
-    /// Work on segments, whoever waits for it: the permit goes into the work.
+    /// Limits the work on segments. A task holds its permit until its end, also after its client
+    /// has gone.
     turns: Arc<Semaphore>,
-    /// The connection that has each place, and since when its page is on the way.
+    /// The connection of each place, and the time when its page was first sent.
     taken: Mutex<BTreeMap<u64, (Clock, Option<Instant>)>>,
-    /// Answers to requests for the page, by their status.
+    /// The number of answers for the page, by status.
     answers: Mutex<BTreeMap<u16, u64>>,
 }
 
@@ -66,7 +67,7 @@ impl Pages {
     pub(super) fn new(sources: Arc<Sources>, args: &ServeArgs, stats: Arc<Stats>) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(usize::from(args.max_pages)));
         let process_metrics = args.process_metrics.then(ProcessMetrics::default);
-        // The first look takes longest: not at the cost of the first scrape.
+        // The first scan of processes takes longest, so it runs before the first scrape.
         let pages = Arc::new(Pages {
             sources,
             created: args.created,
@@ -131,7 +132,7 @@ async fn count(State(pages): Served, request: Request, next: Next) -> Response {
     response
 }
 
-/// A scraper's wishes.
+/// What a request asks for.
 struct Wishes {
     exposition: Exposition,
     gzip: bool,
@@ -141,7 +142,7 @@ struct Wishes {
 
 impl Wishes {
     fn new(created: bool, headers: &HeaderMap, query: Option<&str>) -> Self {
-        // Several headers of a name are as one.
+        // Several headers with one name are joined.
         let all = |name| {
             let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
             values.collect::<Vec<_>>().join(",")
@@ -155,7 +156,7 @@ impl Wishes {
         }
     }
 
-    /// The page's body. An error if it is not ready in time.
+    /// The body of the page. An error if the page is not ready in time.
     fn render(&self, cursor: Cursor<'_>, client: &Client) -> Result<Vec<u8>, String> {
         let mut cursor = cursor.only(self.names.iter().cloned());
         let (mut page, mut packed) = (Vec::new(), GzEncoder::new(Vec::new(), COMPRESSION));
@@ -177,7 +178,7 @@ impl Wishes {
     }
 }
 
-/// Who waits for a piece of work, as the work sees it.
+/// The client of a task, as the task sees it.
 struct Client {
     is_gone: Arc<AtomicBool>,
     stats: Arc<Stats>,
@@ -193,7 +194,7 @@ impl Client {
     }
 }
 
-/// Kept by who waits.
+/// Held by the request. Dropping it tells the task that the client has gone.
 struct Waiting(Arc<AtomicBool>);
 
 impl Drop for Waiting {
@@ -202,7 +203,7 @@ impl Drop for Waiting {
     }
 }
 
-/// A page that keeps its place until it is sent, or its connection is closed.
+/// A page that holds its place until the page is sent or the connection is closed.
 struct Placed {
     page: Vec<u8>,
     _place: Place,
@@ -216,8 +217,8 @@ struct Place {
 }
 
 impl Pages {
-    /// A place for a page. Where all are taken, the one whose client has been at it for longest
-    /// makes room, if that is long.
+    /// A place for a page. If all places are taken, the client that has read for the longest time
+    /// loses its place, if that time is long.
     async fn place(self: &Arc<Self>, connection: Clock, wait: Duration) -> Option<Place> {
         let until = Instant::now() + wait;
         let permit = loop {
@@ -252,7 +253,7 @@ impl Pages {
 }
 
 impl Place {
-    /// From now on its client is at it.
+    /// Notes that the client begins to read.
     fn send(&self) {
         let mut taken = self.pages.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, since)) = taken.get_mut(&self.number) {
@@ -294,7 +295,7 @@ async fn metrics(
         let cursor = external_families.into_iter().fold(reading.cursor(wishes.exposition), Cursor::with);
         let page = wishes.render(cursor, client)?;
         place.send();
-        // The place is that of the work, too: who leaves gives it back when the work has ended.
+        // The task holds the place: if the client leaves, the place is free when the task ends.
         Ok(Placed { page, _place: place, _serving: serving })
     });
     let page = match page.await {
@@ -341,9 +342,9 @@ async fn index(State(pages): Served) -> Response {
     .into_response()
 }
 
-/// Runs `work` on the segments away from the connections: a large page takes a while. The permit is
-/// the work's, not that of who waits for it: clients that go do not let more work begin. Work that
-/// nobody waits for any more is left off.
+/// Runs `work` on the segments in another thread, because a large page takes a while. The task
+/// holds the permit, so clients that leave do not let more tasks begin. A task without a client
+/// stops.
 async fn read<T: Send + 'static>(
     pages: &Arc<Pages>,
     until: Instant,

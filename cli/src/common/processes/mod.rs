@@ -1,5 +1,5 @@
-//! `process_*` of the processes that count in a segment, read from `/proc` by the exporter: they
-//! cost the workers nothing.
+//! `process_*` of the processes that have a segment open for counting. The exporter reads `/proc`,
+//! so the workers do no work for these metrics.
 
 mod scan;
 
@@ -16,33 +16,33 @@ use crate::common::source::Reading;
 pub(crate) use scan::writers;
 use scan::{ProcessKey, Scanner};
 
-/// All that is known of the segments' processes, by the name that a segment has on the page.
+/// The processes of each group of segments, by the value of the label `segment`.
 #[derive(Default)]
 pub(crate) struct ProcessMetrics {
     groups: Mutex<BTreeMap<String, Group>>,
     is_late: AtomicBool,
 }
 
-/// The processes of a segment, or of several that are not told apart.
+/// The processes of one segment, or of several segments without the label `segment`.
 #[derive(Default)]
 struct Group {
     scanners: HashMap<String, Scanner>,
     /// The last known CPU seconds of each live process, also after it has unmapped the segment.
     cpu: HashMap<ProcessKey, f64>,
-    /// Those of the dead: the sum must not fall.
+    /// The CPU seconds of ended processes: the sum must not fall.
     gone: f64,
 }
 
-/// How long a page waits for the look of another one. The first look may take a second.
+/// How long a page waits while another page scans the processes. The first scan may take a second.
 const LATE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5000 });
-/// The same once that was in vain.
+/// How long a page waits after an earlier page has waited in vain.
 const LATE_AGAIN: Duration = Duration::from_millis(50);
-/// The most groups that are remembered when they are not on the page.
+/// The maximum number of groups that are kept while they are not on a page.
 const GROUPS_MAX: usize = 1000;
 
-/// A process as it is now.
+/// The values of one process.
 struct Sample {
-    /// What stands for it in the label `pid`.
+    /// The value of the label `pid`.
     pid: String,
     values: Values,
 }
@@ -62,7 +62,7 @@ const fn measure(name: &'static str, help: &'static str) -> Measure {
     Measure { name, help, is_counter: false }
 }
 
-/// In the order of `Values`.
+/// The metrics, in the order of `Values`.
 const MEASURES: [Measure; 7] = [
     Measure { is_counter: true, ..measure("cpu_seconds", "User and system CPU time") },
     measure("resident_memory_bytes", "Resident memory; what processes share is counted in each"),
@@ -114,8 +114,8 @@ impl ProcessMetrics {
         Ok(all.chain([number, late.sample(&[], 0.0)?]).collect())
     }
 
-    /// What is known, unless an earlier look is not over: `/proc/PID/maps` cannot be read while its
-    /// process is stuck in a system call that changes its memory, such as on a network file system
+    /// The groups, unless an earlier scan still runs: `/proc/PID/maps` cannot be read while its
+    /// process is in a system call that changes its memory, for example on a network file system
     /// that does not answer.
     fn groups(&self) -> Option<MutexGuard<'_, BTreeMap<String, Group>>> {
         let (begin, most) = (Instant::now(), if self.is_late.load(Relaxed) { LATE_AGAIN } else { LATE });
@@ -191,7 +191,7 @@ fn started(pid: i32) -> Option<u64> {
     Some(Process::new(pid).ok()?.stat().ok()?.starttime)
 }
 
-/// What stands for the process in the label `pid` of its gauges.
+/// The value of the label `pid` in the gauges of the process.
 fn identity(key: ProcessKey, slots: &[ProcessInfo]) -> Option<u32> {
     let alike = |slot: &&ProcessInfo| slot.alive && slot.started == key.started;
     let inner = inner_pid(key.pid);
@@ -199,19 +199,19 @@ fn identity(key: ProcessKey, slots: &[ProcessInfo]) -> Option<u32> {
     Some(slot.identity)
 }
 
-/// Its number in its own PID namespace: the one that it knows itself by.
+/// The pid in the innermost PID namespace, as the process itself sees it.
 fn inner_pid(pid: i32) -> i32 {
     let status = Process::new(pid).and_then(|process| process.status());
     status.ok().and_then(|status| status.nspid?.last().copied()).unwrap_or(pid)
 }
 
-/// None: it has ended meanwhile.
+/// `None`: the process has ended.
 fn sample(key: ProcessKey, identity: Option<u32>) -> Option<Sample> {
     let process = Process::new(key.pid).ok()?;
     let stat = process.stat().ok().filter(|stat| stat.starttime == key.started)?;
     let ticks = procfs::ticks_per_second() as f64;
     let boot = procfs::boot_time_secs().unwrap_or(0) as f64;
-    // What another user's process does not tell is NaN, and not shown.
+    // Values that another user's process does not show are NaN, and are left out.
     let fds = std::fs::read_dir(format!("/proc/{}/fd", key.pid)).map_or(f64::NAN, |fds| fds.count() as f64);
     let most = process.limits().map_or(f64::NAN, |limits| match limits.max_open_files.soft_limit {
         LimitValue::Unlimited => f64::INFINITY,

@@ -9,7 +9,7 @@ use procfs::process::Process;
 use procfs::{Current, Uptime};
 use shmetrics::{ProcessInfo, Reader};
 
-/// A process, for good: pids are used again.
+/// A process. A pid alone would not do, because pids are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct ProcessKey {
     /// In ticks since boot.
@@ -17,22 +17,24 @@ pub(super) struct ProcessKey {
     pub(super) pid: i32,
 }
 
-/// An answer is good for so long: a process that is not attached may attach, and one that is may
-/// execute something else.
+/// How long a result is valid. An unattached process may attach, and an attached process may
+/// execute another program.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// A process younger than this is looked at each time, in seconds: workers attach soon after they
-/// begin.
+/// A process younger than this, in seconds, is scanned each time, because workers attach soon after
+/// their start.
 const YOUNG: f64 = 10.0;
-/// What looking again may take of a scrape: the rest has its turn in the next ones.
+/// The maximum time that repeated scans take of one scrape. Later scrapes scan the rest.
 const AGAIN_MAX: Duration = Duration::from_millis(10);
 
-/// What was found before. Looking at all processes each time would take longer than the page.
+/// The results of earlier scans. A scan of all processes for each page would take longer than the
+/// page.
 #[derive(Default)]
 pub(super) struct Scanner {
     seen: HashMap<i32, Seen>,
-    /// As `/proc/PID/maps` has it.
+    /// The file as a line of `/proc/PID/maps` shows it.
     file: Vec<u8>,
-    /// The only user who may write it, apart from root; none if there are others.
+    /// The only user with the right to write the file, besides root. `None` if other users have the
+    /// right.
     owner: Option<u32>,
 }
 
@@ -49,7 +51,7 @@ impl Scanner {
         let meta = reader.path().and_then(|path| std::fs::metadata(path).ok());
         let file = meta.as_ref().map(mapped_as).unwrap_or_default();
         if file != self.file {
-            // Another segment of that name.
+            // The name belongs to another segment now.
             self.seen.clear();
             self.file = file;
         }
@@ -62,7 +64,7 @@ impl Scanner {
         let mut again = Vec::new();
         for pid in pids {
             match self.seen.get(&pid).copied() {
-                // That its pid is not used again is looked at each time, of one that is attached.
+                // Of an attached process, each scan checks that the pid was not used again.
                 Some(look) if look.is_attached && key(pid) != Some(look.key) => self.look(pid, slots),
                 None => self.look(pid, slots),
                 Some(look) if !look.is_attached && is_young(look.key) => self.look(pid, slots),
@@ -91,16 +93,16 @@ impl Scanner {
         }
     }
 
-    /// Whether the process is of a user who could have it open at all.
+    /// Whether the user of the process can have the file open for writing.
     fn may_write(&self, pid: i32) -> bool {
         let Some(owner) = self.owner else { return true };
         std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|meta| meta.uid() == owner || meta.uid() == 0)
     }
 
-    /// Whether the process has the file mapped, and writable: readers such as this one do not
+    /// Whether the process has mapped the file for writing. Readers such as this command do not
     /// count.
     fn maps(&self, pid: i32) -> bool {
-        // Of other users' processes it cannot be read.
+        // The maps of another user's process cannot be read.
         let Ok(maps) = std::fs::read(format!("/proc/{pid}/maps")) else { return false };
         !self.file.is_empty() && maps.split(|b| *b == b'\n').any(|line| self.is_in(line))
     }
@@ -117,8 +119,8 @@ impl Scanner {
     }
 }
 
-/// The processes that have a file mapped for writing, with their programs' names, as far as this
-/// user may see.
+/// The processes that have mapped a file for writing, with the names of their programs, as far as
+/// this user can see them.
 pub(crate) fn writers(path: &Path) -> Vec<(i32, String)> {
     let file = std::fs::metadata(path).as_ref().map(mapped_as).unwrap_or_default();
     let scanner = Scanner { file, ..Scanner::default() };
@@ -135,7 +137,7 @@ fn pids() -> HashSet<i32> {
 
 fn key(pid: i32) -> Option<ProcessKey> {
     let stat = Process::new(pid).ok()?.stat().ok()?;
-    // What is dead and not reaped counts no more.
+    // A dead process that is not reaped does not count.
     (stat.state != 'Z' && stat.state != 'X').then_some(ProcessKey { started: stat.starttime, pid })
 }
 
@@ -148,7 +150,7 @@ fn has_slot(key: ProcessKey, slots: &[ProcessInfo]) -> bool {
 /// A file's device and inode, as in `/proc/PID/maps`.
 fn mapped_as(meta: &std::fs::Metadata) -> Vec<u8> {
     let device = meta.dev();
-    // How Linux packs them.
+    // The packing of Linux.
     let major = (device >> 8 & 0xfff) | (device >> 32 & !0xfff);
     let minor = (device & 0xff) | (device >> 12 & !0xff);
     format!("{major:02x}:{minor:02x} {}", meta.ino()).into_bytes()
