@@ -1,4 +1,5 @@
-//! Where scrapers connect to: TCP addresses, Unix sockets, and sockets that systemd has opened.
+//! The sockets that scrapers connect to: TCP addresses, Unix sockets, and sockets that systemd has
+//! opened.
 
 use std::cell::Cell;
 use std::fmt;
@@ -19,16 +20,16 @@ use rustix::process::umask;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 
-/// Connections that the system keeps until they are accepted.
+/// The number of connections that the system holds until they are accepted.
 const BACKLOG: u32 = 1024;
 
 /// `ADDRESS:PORT`, `NAME:PORT`, `:PORT`, `unix:PATH`, or `systemd` for sockets that were passed.
 #[derive(Clone, Debug)]
 pub(crate) enum Address {
     Tcp(SocketAddr),
-    /// A name of this host and a port.
+    /// A name of this host, and a port.
     Host(String, u16),
-    /// This port of all addresses, of IPv4 and IPv6.
+    /// A port on all addresses of IPv4 and IPv6.
     Every(u16),
     Unix(PathBuf),
     Systemd,
@@ -53,12 +54,12 @@ impl Address {
             return Some(Address::Tcp(address));
         }
         let (host, port) = text.rsplit_once(':')?;
-        // `parse` would take a sign.
+        // `parse` would accept a sign.
         let port = port.bytes().all(|b| b.is_ascii_digit()).then(|| port.parse().ok())??;
         let is_name = |host: &str| host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
         match host {
             "" => Some(Address::Every(port)),
-            // An address that is wrong is no name.
+            // A malformed address is not a name.
             host if is_name(host) && host.bytes().any(|b| b.is_ascii_alphabetic()) => {
                 Some(Address::Host(host.to_owned(), port))
             }
@@ -79,13 +80,14 @@ impl fmt::Display for Address {
     }
 }
 
-/// A connection of either kind.
+/// A TCP or Unix connection.
 pub(super) type Stream = Pin<Box<dyn Duplex>>;
 
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 
-/// Who connects, as far as it matters for sharing: an IPv6 client has a whole network of addresses.
+/// The client, for the limits on each client. An IPv6 client may use all addresses of its /64
+/// network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Peer {
     Address(IpAddr),
@@ -116,7 +118,7 @@ impl fmt::Display for Peer {
 pub(super) struct Listener {
     socket: Socket,
     address: Address,
-    /// The socket in the file system is ours to remove.
+    /// Whether this process created the socket in the file system and removes it.
     is_ours: bool,
 }
 
@@ -126,13 +128,13 @@ enum Socket {
 }
 
 impl Listener {
-    /// Adds what listens at `address`.
+    /// Opens the sockets of `address`.
     pub(super) async fn bind(address: &Address, to: &mut Vec<Self>) -> io::Result<()> {
         match address {
             Address::Tcp(address) => to.push(Self::tcp(std::net::TcpListener::bind(address)?)?),
             Address::Host(host, port) => {
                 let found: Vec<SocketAddr> = (host.as_str(), *port).to_socket_addrs()?.collect();
-                // As Go's servers do: the first IPv4 address, otherwise the first one.
+                // As in Go's servers: the first IPv4 address, otherwise the first address.
                 let address = found.iter().find(|address| address.is_ipv4()).or(found.first());
                 let address = address.ok_or_else(|| io::Error::other("the name has no address"))?;
                 to.push(Self::tcp(std::net::TcpListener::bind(address)?)?);
@@ -140,8 +142,8 @@ impl Listener {
             Address::Every(port) => to.push(Self::every(*port)?),
             Address::Unix(path) => {
                 remove_stale(path).await;
-                // A scraper of the same group may connect, and no other user at any time: a mode
-                // that is set later comes late.
+                // Only scrapers of the same group may connect, from the start. A mode that is set
+                // after the bind would be too late.
                 let before = umask(Mode::from_raw_mode(0o117));
                 let socket = UnixListener::bind(path);
                 umask(before);
@@ -153,7 +155,7 @@ impl Listener {
         Ok(())
     }
 
-    /// One socket for IPv6 and IPv4; without IPv6 in the system, one for IPv4.
+    /// One socket for IPv6 and IPv4, or for IPv4 alone if the system has no IPv6.
     fn every(port: u16) -> io::Result<Self> {
         let socket = match TcpSocket::new_v6() {
             Err(e) if e.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
@@ -175,7 +177,7 @@ impl Listener {
         Ok(Listener { socket: Socket::Tcp(TcpListener::from_std(socket)?), address, is_ours: true })
     }
 
-    /// The sockets of a systemd socket unit, or of whoever starts programs in the same way.
+    /// The sockets of a systemd socket unit, or of another program with the same protocol.
     fn inherited(to: &mut Vec<Self>) -> io::Result<()> {
         let mut passed = ListenFd::from_env();
         if passed.len() == 0 {
@@ -184,7 +186,7 @@ impl Listener {
             return Err(io::Error::new(io::ErrorKind::NotFound, problem));
         }
         for i in 0..passed.len() {
-            // Not of this kind is no failure: it stays, to be taken as the other.
+            // A socket of another kind stays in place, and is taken as that kind below.
             if let Ok(Some(socket)) = passed.take_tcp_listener(i) {
                 to.push(Self::tcp(socket)?);
                 continue;
@@ -202,7 +204,7 @@ impl Listener {
         Ok(())
     }
 
-    /// With the port that was given.
+    /// The address, with the port that the system chose.
     pub(super) fn address(&self) -> &Address {
         &self.address
     }
@@ -216,9 +218,9 @@ impl Drop for Listener {
     }
 }
 
-/// A socket that nobody answers on is left from a server that was killed.
+/// Removes a socket without a server, which a killed server leaves.
 ///
-/// The question does not wait: a living server whose queue is full leaves it unanswered.
+/// The attempt does not wait: a live server with a full queue does not answer it.
 async fn remove_stale(path: &Path) {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     if is_socket && UnixStream::connect(path).await.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
@@ -226,8 +228,8 @@ async fn remove_stale(path: &Path) {
     }
 }
 
-/// The next connection to any of them. They have their turns: many connections to one do not keep
-/// the others waiting.
+/// The next connection of any listener. The listeners take turns, so that many connections to one
+/// listener do not delay the others.
 pub(super) async fn accept(listeners: &[Listener], turn: &Cell<usize>) -> io::Result<(Stream, Peer)> {
     poll_fn(|context| {
         let first = turn.get();
@@ -235,7 +237,7 @@ pub(super) async fn accept(listeners: &[Listener], turn: &Cell<usize>) -> io::Re
             let listener = &listeners[i];
             let accepted = match &listener.socket {
                 Socket::Tcp(socket) => socket.poll_accept(context).map_ok(|(stream, from)| {
-                    // An answer is written in one go, so there is nothing to gather.
+                    // An answer is written in one call, so Nagle's algorithm has nothing to gather.
                     let _ = stream.set_nodelay(true);
                     (Box::pin(stream) as Stream, Peer::at(from.ip()))
                 }),

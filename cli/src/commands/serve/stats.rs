@@ -1,5 +1,5 @@
-//! What the server counts of itself: who was refused, what was given up, how the configuration was
-//! read. Each kind has a line on standard error, too, but no client fills the journal.
+//! The server's own counters: refused logins, shed work, reloads. Each event also writes a log
+//! line, at a limited rate, so that no client can fill the journal.
 
 use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ use shmetrics::{Error, ExternalFamily};
 
 use crate::common::log::{log, Level};
 
-/// Lines are counted anew after this.
+/// The period in which the number of lines is limited.
 const PERIOD: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,16 +19,16 @@ pub(super) enum Event {
     /// A request without a name and a password.
     LoginMissing,
     LoginWrong,
-    /// Too many passwords waited to be checked.
+    /// Too many passwords were waiting.
     LoginBusy,
     TlsError,
     ConfigApplied,
     ConfigRefused,
-    /// A connection that had to make room.
+    /// A connection that was closed to make room.
     ConnectionClosed,
-    /// A page for which there was no place in time.
+    /// A page that got no place in time.
     PageRefused,
-    /// A page whose client went before it was made.
+    /// A page whose client left before the page was complete.
     PageAbandoned,
 }
 
@@ -42,7 +42,7 @@ impl Event {
     }
 }
 
-/// With the family, the label and its value, in the order of the variants.
+/// The family, the label and its value, in the order of the variants.
 const KINDS: [(&str, &str, &str); 9] = [
     (LOGINS, "reason", "missing"),
     (LOGINS, "reason", "wrong"),
@@ -75,7 +75,7 @@ pub(super) struct Stats {
 #[derive(Clone, Copy, Default)]
 struct Kind {
     count: u64,
-    /// When the period began in which so many lines were said.
+    /// The start of the period that `said` counts in.
     period: Option<Instant>,
     said: u32,
     unsaid: u64,
@@ -86,7 +86,7 @@ impl Stats {
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner)[event as usize].count += 1;
     }
 
-    /// Counts it and says so, if that was not said just now.
+    /// Counts the event, and logs it unless the limit is reached.
     pub(super) fn tell(&self, event: Event, line: impl Display) {
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = &mut kinds[event as usize];
@@ -94,7 +94,7 @@ impl Stats {
         if kind.period.is_none_or(|since| since.elapsed() > PERIOD) {
             (kind.period, kind.said) = (Some(Instant::now()), 0);
         }
-        // Only an operator changes the configuration.
+        // Only an operator changes the configuration, so more lines are allowed.
         let most = if matches!(event, Event::ConfigApplied | Event::ConfigRefused) { 10 } else { 1 };
         if kind.said >= most {
             kind.unsaid += 1;

@@ -1,4 +1,4 @@
-//! Names and passwords, against bcrypt hashes.
+//! Names and passwords, checked against bcrypt hashes.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,15 +8,15 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
 
-/// The cost where there is no user, and so nothing to tell from a nobody.
+/// The cost of the dummy hash if there are no users. Then the time of an answer tells nothing.
 const COST: u32 = 10;
 
-/// Who may ask.
+/// The users that may log in.
 #[derive(Default)]
 pub(super) struct Users {
     hashes: HashMap<String, String>,
-    /// What an unknown name's password is compared with: of no password, and of the highest cost of
-    /// all, so that the time of the answer does not tell which names are known.
+    /// The hash that the password of an unknown user is compared with. It belongs to no password
+    /// and has the highest cost of all, so the time of the answer does not tell which names exist.
     dummy: String,
 }
 
@@ -31,12 +31,12 @@ impl Users {
         self.hashes.is_empty()
     }
 
-    /// Whether this password was right before.
+    /// Whether this password was accepted before.
     pub(super) fn knows(&self, remembered: &Remembered, name: &str, password: &[u8]) -> bool {
         self.hashes.get(name).is_some_and(|hash| remembered.has(name, hash, password))
     }
 
-    /// Whether it is right. Takes a while.
+    /// Whether the password is right. This takes a while.
     pub(super) fn verify(&self, remembered: &Remembered, name: &str, password: &[u8]) -> bool {
         let hash = self.hashes.get(name);
         let is_right = bcrypt::verify(password, hash.unwrap_or(&self.dummy)).unwrap_or(false);
@@ -50,21 +50,21 @@ impl Users {
     }
 }
 
-/// A hash of the cost that comes from no password.
+/// A hash of this cost that belongs to no password.
 fn dummy(cost: u32) -> String {
     const LETTERS: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut random = [0; 51];
-    // Without randomness it is still of no known password.
+    // Without random bytes, the hash still belongs to no known password.
     let _ = SystemRandom::new().fill(&mut random);
     let letters: String = random.iter().map(|b| LETTERS[usize::from(b & 63)] as char).collect();
-    // The last letter of the salt and that of the hash hold fewer bits.
+    // The last letters of the salt and of the hash hold fewer bits.
     let (salt, hash) = letters.split_at(21);
     format!("$2y${cost:02}${salt}.{hash}.")
 }
 
-/// The last right password of each name, as its hash takes a tenth of a second and scrapers come
-/// every few. Not the password itself: a digest of it, under a key that lives as long as this
-/// process. It holds for the hash that it was compared with.
+/// The last accepted password of each name: bcrypt takes a tenth of a second, and scrapers come
+/// every few seconds. A digest under a key of this process is stored instead of the password. It is
+/// valid for the hash that the password was compared with.
 pub(super) struct Remembered {
     key: hmac::Key,
     tags: Mutex<HashMap<String, hmac::Tag>>,
@@ -78,7 +78,7 @@ impl Remembered {
 
     fn tag(&self, hash: &str, password: &[u8]) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.key);
-        // A hash has no NUL.
+        // A hash contains no NUL.
         for part in [hash.as_bytes(), b"\0", password] {
             context.update(part);
         }
@@ -96,7 +96,7 @@ impl Remembered {
         self.tags.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), tag);
     }
 
-    /// Forgets who is no user any more.
+    /// Forgets users that were removed.
     pub(super) fn retain(&self, users: &Users) {
         let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
         tags.retain(|name, _| users.hashes.contains_key(name));

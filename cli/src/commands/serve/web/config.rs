@@ -1,5 +1,5 @@
-//! The web configuration file: Prometheus' own format, of which all is taken that has a meaning
-//! here. What is not is an error that says what to do, never ignored.
+//! The web configuration file, in Prometheus' format. All settings that make sense here work. Any
+//! other setting is an error that says what to do.
 
 use std::collections::HashMap;
 use std::io;
@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use saphyr::{LoadableYamlNode, Yaml};
 
-/// What the file says.
+/// The contents of the file.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Config {
     pub(super) tls: Option<Tls>,
-    /// bcrypt hashes by name.
+    /// The bcrypt hash of each name.
     pub(super) users: HashMap<String, String>,
-    /// Names and values for every answer.
+    /// Headers of every answer.
     pub(super) headers: Vec<(String, String)>,
 }
 
@@ -24,10 +24,9 @@ pub(super) struct Tls {
     pub(super) key: Pem,
     pub(super) clients: Clients,
     pub(super) client_authorities: Option<Pem>,
-    /// Of the certificates of these authorities, only those with one of these names; all if there
-    /// are none.
+    /// If not empty, only certificates with one of these names are accepted.
     pub(super) names: Vec<AllowedName>,
-    /// Certificates that were taken back.
+    /// Revoked certificates.
     pub(super) revoked: Option<Pem>,
     pub(super) versions: Versions,
     pub(super) suites: Vec<String>,
@@ -35,7 +34,7 @@ pub(super) struct Tls {
     pub(super) server_order: bool,
 }
 
-/// A name that a client's certificate may have.
+/// A name in a client's certificate.
 #[derive(Debug, PartialEq)]
 pub(super) enum AllowedName {
     Dns(String),
@@ -60,7 +59,7 @@ impl AllowedName {
     }
 }
 
-/// Where something in PEM is.
+/// A text in PEM: a file, or a part of the configuration.
 #[derive(Debug, PartialEq)]
 pub(super) enum Pem {
     File(PathBuf),
@@ -73,7 +72,7 @@ impl Default for Pem {
     }
 }
 
-/// Which certificates of clients are looked at.
+/// Whether clients need a certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Clients {
     #[default]
@@ -82,7 +81,7 @@ pub(super) enum Clients {
     Required,
 }
 
-/// Which versions of TLS are spoken.
+/// The versions of TLS that the server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Versions {
     pub(super) two: bool,
@@ -95,7 +94,7 @@ impl Default for Versions {
     }
 }
 
-/// Headers that a configuration may set, as Prometheus' may.
+/// The headers that a configuration may set, as in Prometheus.
 const HEADERS: [&str; 5] = [
     "Content-Security-Policy",
     "X-Frame-Options",
@@ -105,7 +104,7 @@ const HEADERS: [&str; 5] = [
 ];
 
 impl Config {
-    /// Reads a file. Paths in it are relative to where it is.
+    /// Reads a file. Paths in the file are relative to its directory.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let of = |problem: String| format!("{}: {problem}", path.display());
         let text = read_file(path).map_err(|e| of(e.to_string()))?;
@@ -117,7 +116,7 @@ impl Config {
         let documents = Yaml::load_from_str(text).map_err(|e| format!("it is not YAML: {e}"))?;
         let mut config = Config::default();
         let document = match &documents[..] {
-            // An editor, or a copy that is under way, leaves such a file for a moment.
+            // An editor, or a copy in progress, leaves an empty file for a moment.
             [] => return Err("it says nothing; leave --web.config.file out to serve without it".into()),
             [document] => document,
             _ => return Err("it has more than one document".into()),
@@ -141,7 +140,7 @@ impl Config {
     }
 }
 
-/// A mapping with text for keys.
+/// A mapping with texts as keys.
 struct Map<'y> {
     yaml: &'y Yaml<'y>,
     name: String,
@@ -155,7 +154,7 @@ impl<'y> Map<'y> {
         Err(format!("{name} is not a mapping; write it as `name: value` lines"))
     }
 
-    /// One that is not empty: such a one may be half of a file.
+    /// A mapping that is not empty. An empty one may be half of a file.
     fn full(yaml: &'y Yaml<'y>, name: &str) -> Result<Self, String> {
         let map = Self::of(yaml, name)?;
         if map.pairs()?.is_empty() {
@@ -178,7 +177,7 @@ fn text(key: &str, value: &Yaml) -> Result<String, String> {
     value.as_str().map(str::to_owned).ok_or_else(|| format!("{key} is not a text; put it in quotes"))
 }
 
-/// The bytes of a regular file that is not too large: another one could keep the server waiting.
+/// The contents of a regular file of limited size. Another file could block the server.
 pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     const MOST: u64 = 4 << 20;
     let meta = std::fs::metadata(path)?;
@@ -227,7 +226,7 @@ fn tls(map: &Map<'_>, directory: &Path) -> Result<Tls, String> {
                     return Err(format!("{key} is empty; leave it out to take all certificates of client_ca_file"));
                 }
             }
-            // Not one of Prometheus' settings.
+            // Prometheus does not have this setting.
             "client_crl_file" => once(&mut found.revoked, key, file(key, value)?)?,
             other => return Err(format!("there is no setting {other} in tls_server_config")),
         }
@@ -299,7 +298,7 @@ fn http(map: &Map<'_>) -> Result<Vec<(String, String)>, String> {
     let mut headers = Vec::new();
     for (key, value) in map.pairs()? {
         match key {
-            // Clients that could speak it speak HTTP/1.1 here, whatever is said.
+            // HTTP/2 is never spoken, so clients use HTTP/1.1 with either value.
             "http2" => drop(flag(key, value)?),
             "headers" => {
                 for (name, value) in Map::of(value, key)?.pairs()? {

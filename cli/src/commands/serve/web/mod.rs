@@ -1,5 +1,5 @@
-//! Encryption and passwords, by the conventions of Prometheus' own servers: a web configuration
-//! file, read again when it, or a certificate, changes.
+//! TLS and passwords, with the configuration file of Prometheus' own servers. The file is read
+//! again when it, a certificate or a key has changed.
 
 mod auth;
 mod config;
@@ -28,18 +28,18 @@ use super::stats::{Event, Stats};
 use auth::{Remembered, Users};
 use config::{Clients, Config};
 
-/// Passwords that wait to be checked, of all clients and of one. The bound on one leaves room for
-/// the others.
+/// The maximum numbers of waiting passwords: of all clients, and of one client, so that there is
+/// room for others.
 const WAITING_MAX: usize = 16;
 const WAITING_OF_PEER_MAX: usize = 8;
 
-/// What the configuration says; nothing without one.
+/// The web configuration. Without a file, it is empty.
 pub(super) struct Web {
     path: Option<PathBuf>,
     state: Mutex<Loaded>,
     remembered: Arc<Remembered>,
-    /// Passwords are hashed one at a time, so that guesses cannot take the place of pages. The
-    /// permit goes into the work.
+    /// Passwords are hashed one at a time, so that guesses cannot delay pages. The task holds the
+    /// permit.
     hashing: Arc<Semaphore>,
     waiting: Mutex<HashMap<Peer, usize>>,
     stats: Arc<Stats>,
@@ -47,37 +47,37 @@ pub(super) struct Web {
 
 struct Loaded {
     settings: Arc<Settings>,
-    /// The files of the last reading, whether it was taken or not, as they were before it.
+    /// The files of the last read, with their stamps from before the read.
     seen: Vec<(PathBuf, Stamp)>,
 }
 
-/// One reading of the configuration.
+/// The settings of one read.
 #[derive(Default)]
 pub(super) struct Settings {
     pub(super) acceptor: Option<TlsAcceptor>,
     users: Users,
     headers: Vec<(HeaderName, HeaderValue)>,
     clients: Clients,
-    /// Not all certificates of the authority are taken.
+    /// Whether only some certificates of the authority are accepted.
     is_selective: bool,
 }
 
-/// What tells that a file is another one, or has changed.
+/// A stamp of a file. Another file, or a changed one, has another stamp.
 #[derive(Clone, PartialEq, Eq)]
 struct Stamp(Option<([u64; 3], [i64; 4])>);
 
 impl Stamp {
-    /// Symbolic links are followed: secrets are often swapped by them.
+    /// Follows symbolic links: secrets are often replaced by a changed link.
     fn of(path: &Path) -> Self {
         let meta = std::fs::metadata(path).ok();
-        // With the time of its last change of mode: what could not be read may be readable now.
+        // Includes the time of the last change of the mode: an unreadable file may be readable now.
         Stamp(meta.map(|m| ([m.dev(), m.ino(), m.len()], [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()])))
     }
 }
 
 impl Settings {
-    /// Reads the configuration and what it names. Each file's stamp is taken before the file is
-    /// read, so that a change meanwhile is seen later.
+    /// Reads the configuration and its files. The stamp of each file is taken before the file is
+    /// read, so a change in between is detected later.
     fn read(path: &Path, seen: &mut Vec<(PathBuf, Stamp)>) -> Result<Self, String> {
         seen.push((path.to_path_buf(), Stamp::of(path)));
         let config = Config::read(path)?;
@@ -95,8 +95,8 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What these settings protect no more, and the ones before did. A file that is half written
-    /// looks like that.
+    /// The protection that `before` has and these settings do not have. A half-written file has
+    /// less protection.
     fn drops(&self, before: &Settings) -> Option<&'static str> {
         if before.acceptor.is_some() && self.acceptor.is_none() {
             return Some("it has no encryption (tls_server_config) any more");
@@ -117,7 +117,7 @@ enum Admission {
     No(Event),
 }
 
-/// A password that waits to be checked, or is being checked.
+/// A password that waits for its check, or is being checked.
 struct Waiter<'w> {
     web: &'w Web,
     peer: Peer,
@@ -148,8 +148,8 @@ impl Web {
         })
     }
 
-    /// The settings as of now. Of a changed configuration that is wrong, or protects less, the one
-    /// before stays in force.
+    /// The settings of this moment. If the changed configuration is wrong or protects less, the
+    /// previous settings stay.
     pub(super) fn settings(&self) -> Arc<Settings> {
         let mut loaded = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(path) = &self.path else { return Arc::clone(&loaded.settings) };
@@ -196,7 +196,8 @@ impl Web {
             let begin = Instant::now();
             let is_right = settings.users.verify(&remembered, &name, &password);
             if !is_right {
-                // Guesses take half of a processor at most. The answer does not wait for that.
+                // Wrong guesses take at most half of a processor. The answer does not wait for the
+                // pause.
                 let pause = begin.elapsed();
                 tokio::runtime::Handle::current().spawn(async move {
                     sleep(pause).await;
@@ -212,7 +213,7 @@ impl Web {
         }
     }
 
-    /// None: too many wait.
+    /// `None`: too many passwords wait.
     fn wait(&self, peer: Peer) -> Option<Waiter<'_>> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = waiting.values().sum();
@@ -225,7 +226,7 @@ impl Web {
     }
 }
 
-/// Lets in who may, and sets the headers that are wanted.
+/// Admits a request or refuses it, and adds the headers of the configuration.
 pub(super) async fn guard(
     State(web): State<Arc<Web>>,
     Extension(peer): Extension<Peer>,

@@ -1,4 +1,4 @@
-//! Certificates and keys, as rustls takes them.
+//! Certificates and keys in the form that rustls takes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -65,13 +65,13 @@ impl Pem {
 }
 
 impl Tls {
-    /// The files that it is made from.
+    /// The files that the settings name.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         let pems = [Some(&self.certificate), Some(&self.key), self.client_authorities.as_ref(), self.revoked.as_ref()];
         pems.into_iter().flatten().filter_map(Pem::file)
     }
 
-    /// Whether not all certificates of the authorities are taken.
+    /// Whether only some certificates of the authorities are accepted.
     pub(super) fn is_selective(&self) -> bool {
         !self.names.is_empty() || self.revoked.is_some()
     }
@@ -105,7 +105,7 @@ impl Tls {
         let builder = if self.clients == Clients::IfGiven { builder.allow_unauthenticated() } else { builder };
         let builder = match &self.revoked {
             None => builder,
-            // Authorities between would need lists of their own.
+            // Intermediate authorities would need revocation lists of their own.
             Some(list) => builder.with_crls(list.revocations()?).only_check_end_entity_revocation(),
         };
         let verifier = builder.build().map_err(|e| format!("{}: {e}", authorities.named()))?;
@@ -116,11 +116,11 @@ impl Tls {
         Ok(Arc::new(Named { verifier, names }))
     }
 
-    /// With what of its suites and curves is wanted, in that order.
+    /// The cryptography, with the suites and curves of the configuration in its order.
     fn provider(&self) -> Result<CryptoProvider, String> {
         let mut provider = ring::default_provider();
         if !self.suites.is_empty() {
-            // In Go, the names of TLS 1.3 do not say its version.
+            // Go's names of the TLS 1.3 suites do not contain the version.
             let name = |suite: &_| format!("{suite:?}").replace("TLS13_", "TLS_");
             let all: Vec<_> = provider.cipher_suites.iter().map(|suite| (name(&suite.suite()), *suite)).collect();
             provider.cipher_suites = pick("cipher_suites", &self.suites, &all)?;
@@ -138,7 +138,7 @@ impl Tls {
     }
 }
 
-/// Takes what `verifier` takes and has one of the names.
+/// Accepts what `verifier` accepts, if the certificate has one of the names.
 #[derive(Debug)]
 struct Named {
     verifier: Arc<dyn ClientCertVerifier>,
