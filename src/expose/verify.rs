@@ -142,16 +142,13 @@ impl Verifier<'_> {
             if !record.texts_len().is_none_or(|len| self.allowance.charge(m, len)) {
                 return self.overlap();
             }
-            match record.texts() {
-                Some(texts) => {
-                    let what = format!("family {}", texts.name);
-                    self.expect(names.insert(texts.name.clone()), || format!("{what}: it is there twice"));
-                    self.family(&record, link, &texts, &what);
-                }
-                None => {
-                    let kind = m.get8(record.at + entry::KIND);
-                    self.tell(format!("family at {}: its kind is {kind}, or its texts cannot be read", offset(link)));
-                }
+            if let Some(texts) = record.texts() {
+                let what = format!("family {}", texts.name);
+                self.expect(names.insert(texts.name.clone()), || format!("{what}: it is there twice"));
+                self.family(&record, link, &texts, &what);
+            } else {
+                let kind = m.get8(record.at + entry::KIND);
+                self.tell(format!("family at {}: its kind is {kind}, or its texts cannot be read", offset(link)));
             }
             link = m.load32(offset(link) + entry::NEXT, Acquire);
         }

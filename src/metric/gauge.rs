@@ -238,7 +238,7 @@ impl Gauge {
             mode => match self.own_cell(mode, change) {
                 Some(OwnCell::Changed) => {}
                 Some(OwnCell::At(at)) if mode == GaugeMode::LiveMostRecent => {
-                    self.change_recent(at + cell::TAG, change)
+                    self.change_recent(at + cell::TAG, change);
                 }
                 Some(OwnCell::At(at)) if self.life == Life::FOREVER => match memory.u64_at(at + cell::VALUE) {
                     Some(value) => change_word(value, change),

@@ -199,7 +199,6 @@ impl Drop for Child {
 /// A pipe for children to wait on each other: each `signal` lets one `wait` pass.
 pub struct Gate([i32; 2]);
 
-#[allow(clippy::new_without_default)] // a gate has no default state
 impl Gate {
     pub fn new() -> Self {
         let mut fds = [0; 2];

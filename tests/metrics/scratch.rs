@@ -75,15 +75,24 @@ fn handles_outlive_a_scratch_segment() {
     typed.with(&Labels { found: true }).inc();
     drop(scratch);
     for _ in 0..2000 {
-        (hot.inc(), cold.add(0.5), observed.observe(0.3), summary.observe(1.0), gauge.inc(), states.set(1, true));
-        (family.with(["new"]).inc(), histograms.with(["new"]).observe(1.0), family.remove(["hot"]));
+        hot.inc();
+        cold.add(0.5);
+        observed.observe(0.3);
+        summary.observe(1.0);
+        gauge.inc();
+        states.set(1, true);
+        family.with(["new"]).inc();
+        histograms.with(["new"]).observe(1.0);
+        family.remove(["hot"]);
         typed.with(&Labels { found: true }).inc();
     }
     hot.inc_with_exemplar(&[("trace_id", "a")]);
     assert!(segment.counter("more", "").labels(["n"]).register().is_err() || segment.path().is_none());
     let _ = (segment.render(shmetrics::Format::Protobuf), segment.expire(), family.series(), family.clear());
     fork(|| {
-        (hot.inc(), gauge.inc(), observed.observe(0.1));
+        hot.inc();
+        gauge.inc();
+        observed.observe(0.1);
     })
     .join();
     // Another one is another one.
