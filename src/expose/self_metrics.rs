@@ -33,21 +33,17 @@ pub(super) fn page_families<'a>(
     several: bool,
 ) -> Vec<PlainFamily<'a>> {
     let mut families = vec![
-        gauge("shmetrics_series", "Series on this page, but for those of the library.", series as f64),
-        gauge("shmetrics_corrupt_records", "Damaged records this page had to leave out.", corrupt as f64),
+        gauge("shmetrics_series", "Series on this page, without the series of the library.", series as f64),
+        gauge("shmetrics_corrupt_records", "Damaged records that this page leaves out.", corrupt as f64),
     ];
     if several {
         families.push(gauge(
             "shmetrics_conflicts",
-            "Families of another type in another segment of this page, and series that another one has too: left out.",
+            "Families and series that this page leaves out, because another of its segments defines them otherwise or has them too.",
             conflicts as f64,
         ));
     }
-    families.push(gauge(
-        "shmetrics_render_seconds",
-        "Time it took to render this page, up to here.",
-        busy.as_secs_f64(),
-    ));
+    families.push(gauge("shmetrics_render_seconds", "Time to render this page up to this line.", busy.as_secs_f64()));
     families
 }
 
@@ -65,43 +61,43 @@ pub(super) fn segment_families<'a>(memory: &Mapped, living: &[u32], whole: &Stat
     let counter = |name, help, v| PlainFamily { is_counter: true, ..gauge(name, help, v) };
     let state = |state: &str, n: usize| (vec![("state".to_owned(), state.to_owned())], n as f64);
     vec![
-        gauge("shmetrics_segment_max_size_bytes", "Bytes the segment may grow to.", word(header::TOTAL_SIZE)),
+        gauge("shmetrics_segment_max_size_bytes", "Maximum size of the segment.", word(header::TOTAL_SIZE)),
         gauge("shmetrics_segment_used_bytes", "Bytes of the segment in use.", used(memory) as f64),
-        gauge("shmetrics_segment_per_cpu_bytes", "Bytes of cells for each CPU, of hot series.", word(header::PER_CPU_BYTES)),
+        gauge("shmetrics_segment_per_cpu_bytes", "Bytes of per-CPU cells of hot series.", word(header::PER_CPU_BYTES)),
         gauge(
             "shmetrics_segment_leaked_bytes",
-            "Bytes of records that killed processes never finished, or that are being made.",
+            "Bytes of records that killed processes left unfinished, or that processes are making.",
             leaked(memory) as f64,
         ),
         counter(
             "shmetrics_series_removed",
-            "Series that were removed, or have expired for good.",
+            "Series that were removed or expired for good.",
             word(header::REMOVED_SERIES),
         ),
         counter(
             "shmetrics_overflow_lookups",
-            "Look-ups of label sets that were counted in an overflow series instead, for lack of room or beyond a limit.",
+            "Look-ups that returned an overflow series, because a limit was reached or the segment was full.",
             word(header::OVERFLOW_LOOKUPS),
         ),
         counter("shmetrics_registrations_failed", "Registrations that failed.", word(header::FAILED_REGISTRATIONS)),
         counter(
             "shmetrics_updates_rejected",
-            "Updates with values a metric cannot take, or by processes beyond the limit.",
+            "Updates that were not done, because of their value or of the process limit.",
             word(header::REJECTED_UPDATES),
         ),
         counter(
             "shmetrics_stale_updates",
-            "Updates through handles to series that had been removed: they count nowhere.",
+            "Updates through handles to removed series. They change no series.",
             word(header::STALE_UPDATES),
         ),
         counter(
             "shmetrics_observations_refused",
-            "Observations that found no room for a bucket of a native histogram, or of quantiles.",
+            "Observations without room for a new native bucket, or for a new bucket of quantiles.",
             word(header::REFUSED_OBSERVATIONS),
         ),
         PlainFamily {
             name: "shmetrics_processes",
-            help: "Processes: alive and dead ones with gauges of their own, and all that have the segment open (attached).",
+            help: "Processes with per-process gauges, alive and dead, and all processes that have the segment open (attached).",
             is_counter: false,
             samples: [state("alive", alive), state("dead", dead)]
                 .into_iter()
@@ -110,17 +106,17 @@ pub(super) fn segment_families<'a>(memory: &Mapped, living: &[u32], whole: &Stat
         },
         known(
             "shmetrics_segment_in_use",
-            "1: a process has the segment open for counting. 0: none has, and the values are the last ones.",
+            "1: a process has the segment open for counting. 0: no process has, and the values are the last values.",
             whole.in_use.map(|yes| f64::from(u8::from(yes))),
         ),
         known(
             "shmetrics_segment_current",
-            "1: the segment's name leads to it. 0: it was removed or replaced, and new processes do not see it.",
+            "1: the name of the segment leads to this segment. 0: this segment was removed or replaced, and new processes do not see it.",
             whole.current.map(|yes| f64::from(u8::from(yes))),
         ),
         known(
             "shmetrics_last_update_timestamp_seconds",
-            "When a process last updated a metric: the time of the first page that saw it.",
+            "When a page first saw the latest update of a metric.",
             whole.updated,
         ),
     ]
