@@ -165,22 +165,15 @@ fn in_arena(memory: &Mapped, at: u64, bytes: u64) -> Option<*const u8> {
 fn obtain(inner: &Inner, word: u64, bytes: u64) -> Option<u64> {
     let memory = &inner.memory;
     in_arena(memory, word, 4)?;
-    // Acquire pairs with the Release below.
-    match memory.load32(word, Acquire) {
-        0 => {}
-        link => return Some(offset(link)),
-    }
-    let link = inner.arena().allocate(bytes)?;
-    match memory.cas32(word, 0, link, Release, Acquire) {
-        Ok(_) => {
-            memory.add64(header::ARENA_REACHABLE, align(bytes, GRANULE), Relaxed);
-            Some(offset(link))
+    // Acquire pairs with the Release of `link_or_give_back`.
+    let link = match memory.load32(word, Acquire) {
+        0 => {
+            let new = inner.arena().allocate(bytes)?;
+            inner.arena().link_or_give_back(word, new, bytes).unwrap_or_else(|other| other)
         }
-        Err(others) => {
-            inner.arena().give_back(link, bytes);
-            (others != 0).then(|| offset(others))
-        }
-    }
+        link => link,
+    };
+    (link != 0).then(|| offset(link))
 }
 
 /// The exemplar of a series, in this life, in its `i`th slot.

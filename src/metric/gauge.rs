@@ -2,7 +2,7 @@
 //! series.
 
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering::Acquire, Ordering::Relaxed};
 
 use super::add_f64;
 use super::sealed::FromSeries;
@@ -191,7 +191,7 @@ impl Gauge {
             let token = self.inner.process.token()?;
             let mut word = at + gauge::VALUE;
             for _ in 0..=u64::from(token.slot) / CELLS_PER_BLOCK {
-                // Acquire pairs with the Release in `add_block`.
+                // Acquire pairs with the Release of `link_or_give_back`.
                 word = match memory.load32(word, Acquire) {
                     0 => return None,
                     link => offset(link),
@@ -375,17 +375,12 @@ impl Gauge {
             self.inner.count(header::ROOMLESS_UPDATES);
             return None;
         };
-        // Release publishes the block's zeros.
-        match self.inner.memory.cas32(word, 0, link, Release, Acquire) {
-            Ok(_) => {
-                self.inner.memory.add64(header::ARENA_REACHABLE, CELL_BLOCK, Relaxed);
+        match arena.link_or_give_back(word, link, CELL_BLOCK) {
+            Ok(link) => {
                 self.inner.count(header::CELL_BLOCKS);
                 Some(offset(link))
             }
-            Err(other) => {
-                arena.give_back(link, CELL_BLOCK);
-                (other != 0).then(|| offset(other))
-            }
+            Err(other) => (other != 0).then(|| offset(other)),
         }
     }
 

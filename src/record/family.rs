@@ -14,8 +14,9 @@ use super::native_schema::{BucketScheme, ROOT_SIZE};
 use crate::kind::Kind;
 use crate::shm::layout::offset;
 use crate::shm::layout::{
-    align, counter, entry, family, gauge, histogram, GRANULE, NAMING_EXACT, NO_SCHEMA, SCHEMA_BIAS,
+    align, counter, entry, family, gauge, header, histogram, GRANULE, NAMING_EXACT, NO_SCHEMA, SCHEMA_BIAS,
 };
+use crate::shm::list;
 use crate::shm::list::Ends;
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::state;
@@ -28,6 +29,13 @@ use crate::text::{escaping, names};
 pub(crate) struct Record<'a> {
     pub(crate) memory: &'a Mapped,
     pub(crate) at: u64,
+}
+
+/// All families of a segment, retired ones too.
+pub(crate) fn all(memory: &Mapped) -> impl Iterator<Item = Record<'_>> {
+    // Acquire pairs with the Release that linked it.
+    let first = memory.load32(header::FAMILY_HEAD, Acquire);
+    list::iter(memory, first).map(|link| Record::new(memory, offset(link)))
 }
 
 impl<'a> Record<'a> {
@@ -89,6 +97,11 @@ impl<'a> Record<'a> {
     pub(crate) fn first(&self) -> u32 {
         // Acquire pairs with the Release that linked it.
         self.memory.load32(self.store_at() + family::HEAD, Acquire)
+    }
+    /// The records of its chain: its series, removed ones too, and what other families of the store
+    /// have there.
+    pub(crate) fn records(&self) -> impl Iterator<Item = u32> + 'a {
+        list::iter(self.memory, self.first())
     }
     /// The family whose chain and free lists it uses: itself, or an earlier one whose series are of
     /// the same layout.

@@ -25,10 +25,10 @@ impl FamilyRef {
         let addr = match order::family_of(self, count) {
             _ if count == 0 => Some(self.embedded()),
             None => self.peek_in_family(count, name_len, value),
-            Some((family, places)) => {
+            Some((family, positions)) => {
                 let (_, lens) = FamilyRef::with_label_lens(self.inner, family.at)?;
                 let name_len = |i: usize| usize::from(lens[i]);
-                let value = |i: usize| value(places.of(i));
+                let value = |i: usize| value(positions.of(i));
                 (lens.len() == count).then(|| family.peek_in_family(count, &name_len, &value)).flatten()
             }
         };
@@ -41,8 +41,8 @@ impl FamilyRef {
         let memory = &self.inner.memory;
         let own = Record::new(memory, self.at);
         let count = own.label_count();
-        let (family, places) = match order::family_of(self, count) {
-            Some((family, places)) => (family, Some(places)),
+        let (family, positions) = match order::family_of(self, count) {
+            Some((family, positions)) => (family, Some(positions)),
             None => (*self, None),
         };
         let record = Record::new(memory, family.at);
@@ -62,8 +62,8 @@ impl FamilyRef {
             let Some(values) = label_set::values(&text, flags & FLAG_ESCAPED != 0, &lines) else { return };
             let mut in_order = vec![""; values.len()];
             for (i, value) in values.iter().enumerate() {
-                if let Some(addr) = in_order.get_mut(places.map_or(i, |places| places.of(i))) {
-                    *addr = value;
+                if let Some(to) = in_order.get_mut(positions.map_or(i, |positions| positions.of(i))) {
+                    *to = value;
                 }
             }
             visit(&in_order, SeriesAddr { at, life: state.life() });
@@ -86,8 +86,8 @@ impl FamilyRef {
         let _undisturbed = Undisturbed::new();
         let memory = &self.inner.memory;
         let count = Record::new(memory, self.at).label_count();
-        let (family, places) = match order::family_of(self, count) {
-            Some((family, places)) => (family, Some(places)),
+        let (family, positions) = match order::family_of(self, count) {
+            Some((family, positions)) => (family, Some(positions)),
             None => (*self, None),
         };
         let record = Record::new(memory, family.at);
@@ -99,7 +99,7 @@ impl FamilyRef {
                     "the family has no label {label:?}: its labels are {names:?}"
                 )));
             };
-            wanted.push((places.map_or(i, |places| places.of(i)), *value));
+            wanted.push((positions.map_or(i, |positions| positions.of(i)), *value));
         }
         let mut removed = 0;
         self.each(|values, addr| {

@@ -17,11 +17,11 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use super::{recycle, redefine};
 use crate::kind::Kind;
 use crate::metric::{each_cell, Counted};
+use crate::record::family;
 use crate::record::family::Record;
 use crate::segment::{Inner, Segment};
 use crate::shm::layout::offset;
 use crate::shm::layout::{counter, entry, gauge, header, histogram, process_cell as cell};
-use crate::shm::list::Ring;
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::percpu;
 use crate::shm::state::{Life, SeriesAddr};
@@ -95,28 +95,11 @@ impl Segment {
             return 0;
         }
         look(memory, time / 1_000_000);
-        let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
-        let mut ring = Ring::default();
-        while link != 0 && !ring.closes(link) {
-            let record = Record::new(memory, offset(link));
-            if record.expire() > 0 && !record.is_retired() {
-                expired += expire_family(inner, &record);
-            }
-            link = memory.load32(offset(link) + entry::NEXT, Acquire);
+        for record in family::all(memory).filter(|record| record.expire() > 0 && !record.is_retired()) {
+            expired += record.records().filter(|link| expire_one(inner, &record, *link)).count() as u64;
         }
         expired
     }
-}
-
-fn expire_family(inner: &Inner, record: &Record<'_>) -> u64 {
-    let (memory, mut expired) = (&inner.memory, 0);
-    let mut link = record.first();
-    let mut ring = Ring::default();
-    while link != 0 && !ring.closes(link) {
-        expired += u64::from(expire_one(inner, record, link));
-        link = memory.load32(offset(link) + entry::NEXT, Acquire);
-    }
-    expired
 }
 
 /// The time of looks, in tenths of a second, modulo 2^32.

@@ -16,7 +16,7 @@ use crate::shm::layout::{
     entry, family, gauge, header, histogram, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK_HEAD, GRANULE,
     MAX_PROCESSES,
 };
-use crate::shm::list::{announcements, is_later, Ring};
+use crate::shm::list::{announcements, is_later};
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::percpu;
 use crate::shm::state::{Life, State};
@@ -235,9 +235,8 @@ pub(super) fn remove_all(inner: &Inner, record: &Record<'_>, until: Option<u32>)
 
 /// Visits the series of a family, but for those that came after so many announcements.
 pub(super) fn each(inner: &Inner, record: &Record<'_>, until: Option<u32>, mut visit: impl FnMut(u32, State)) {
-    let (memory, mut ring) = (&inner.memory, Ring::default());
-    let mut link = record.first();
-    while link != 0 && !ring.closes(link) {
+    let memory = &inner.memory;
+    for link in record.records() {
         let state = state::state(memory, link);
         // After the state: of another life, the removal fails.
         let birth = memory.load32(offset(link) + entry::BIRTH, Acquire);
@@ -246,7 +245,6 @@ pub(super) fn each(inner: &Inner, record: &Record<'_>, until: Option<u32>, mut v
         if state.has_series() && is_its && !later {
             visit(link, state);
         }
-        link = memory.load32(offset(link) + entry::NEXT, Acquire);
     }
 }
 

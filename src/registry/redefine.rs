@@ -16,12 +16,13 @@
 //! record serves, and changes only between two generations.
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use super::recycle;
 use super::spec::Spec;
 use crate::kind::Kind;
 use crate::metric::{each_block, Block};
+use crate::record::family;
 use crate::record::family::Record;
 use crate::segment::{Inner, Segment};
 use crate::shm::layout::offset;
@@ -29,7 +30,7 @@ use crate::shm::layout::{
     align, entry, family as f, gauge, header, histogram, native_block, process_cell as cell, GRANULE,
 };
 use crate::shm::list;
-use crate::shm::list::{Ring, FAMILIES};
+use crate::shm::list::FAMILIES;
 use crate::shm::memory::Memory;
 use crate::shm::percpu;
 use crate::shm::state;
@@ -170,11 +171,13 @@ pub(super) fn choose_store(inner: &Inner, new: &Record<'_>, predecessor: u32) {
     } else {
         let mut used = HashSet::new();
         let mut candidates = Vec::new();
-        each_family(inner, |_, record| match record.state().state() {
-            state::DRAINED if fits(record) => candidates.push(store_of(record)),
-            state::DRAINED => {}
-            _ => _ = used.insert(store_of(record)),
-        });
+        for record in family::all(memory) {
+            match record.state().state() {
+                state::DRAINED if fits(&record) => candidates.push(store_of(&record)),
+                state::DRAINED => {}
+                _ => _ = used.insert(store_of(&record)),
+            }
+        }
         // If two families come to one store at a time, both are right: a record's parent tells
         // whose it is.
         candidates.into_iter().find(|store| !used.contains(store))
@@ -184,27 +187,14 @@ pub(super) fn choose_store(inner: &Inner, new: &Record<'_>, predecessor: u32) {
     }
 }
 
-/// Visits the families of the chain, retired ones too.
-fn each_family(inner: &Inner, mut visit: impl FnMut(u32, &Record<'_>)) {
-    let memory = &inner.memory;
-    let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
-    let mut ring = Ring::default();
-    while link != 0 && !ring.closes(link) {
-        visit(link, &Record::new(memory, offset(link)));
-        link = memory.load32(offset(link) + entry::NEXT, Acquire);
-    }
-}
-
 /// Finishes what processes that were killed have left of retired families.
 pub(super) fn drain_all(inner: &Inner) {
     if inner.memory.get32(header::RETIRING) == 0 {
         return;
     }
-    each_family(inner, |link, record| {
-        if record.state().state() == state::RETIRED {
-            drain(inner, link);
-        }
-    });
+    for record in family::all(&inner.memory).filter(|record| record.state().state() == state::RETIRED) {
+        drain(inner, record.link());
+    }
 }
 
 /// Removes what a retired family has. Any process may do it, any number of times.

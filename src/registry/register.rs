@@ -4,16 +4,15 @@ use super::lookup::prepare;
 use super::spec::Spec;
 use super::{order, recycle, redefine};
 use crate::os::host::Undisturbed;
+use crate::record::family;
 use crate::record::family::Record;
 use crate::segment::{const_labels, Inner};
+use crate::shm::layout::header;
 use crate::shm::layout::offset;
-use crate::shm::layout::{entry, header};
 use crate::shm::list;
 use crate::shm::list::{find_or_append, Maker, Outcome};
-use crate::shm::memory::Memory;
 use crate::text::{label_set, names};
 use crate::Error;
-use std::sync::atomic::Ordering::Acquire;
 
 /// Registers a family, or finds it. Returns where its record is.
 pub(crate) fn register(inner: &Inner, spec: Spec<'_>) -> Result<u64, Error> {
@@ -107,13 +106,9 @@ impl Maker for FamilyMaker<'_> {
     }
 
     fn refuse(&mut self) -> bool {
-        let memory = &self.inner.memory;
-        let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
-        let mut ring = list::Ring::default();
-        while link != 0 && !ring.closes(link) {
-            let record = Record::new(memory, offset(link));
+        for record in family::all(&self.inner.memory) {
             // The family that is being replaced cannot clash.
-            if let Some(texts) = record.texts().filter(|_| link != self.old && !record.is_retired()) {
+            if let Some(texts) = record.texts().filter(|_| record.link() != self.old && !record.is_retired()) {
                 if let Some(sample) = names::clash(self.spec.named(), record.named(&texts)) {
                     self.clash = Some(format!(
                         "{} {} and the registered {} {} would both expose {sample}",
@@ -125,7 +120,6 @@ impl Maker for FamilyMaker<'_> {
                     return true;
                 }
             }
-            link = memory.load32(offset(link) + entry::NEXT, Acquire);
         }
         false
     }

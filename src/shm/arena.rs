@@ -90,6 +90,22 @@ impl Arena<'_> {
         let _ = self.memory.cas64(header::ARENA_TAIL, from + bytes, from, Release, Acquire);
     }
 
+    /// Links a written block of `bytes` at `word`, which led nowhere. If another process has linked
+    /// a block there meanwhile, gives this one back, and returns the other's link.
+    pub(crate) fn link_or_give_back(&self, word: u64, link: u32, bytes: u64) -> Result<u32, u32> {
+        // Release publishes the block; Acquire pairs with the Release of the other process.
+        match self.memory.cas32(word, 0, link, Release, Acquire) {
+            Ok(_) => {
+                self.memory.add64(header::ARENA_REACHABLE, align(bytes, GRANULE), Relaxed);
+                Ok(link)
+            }
+            Err(other) => {
+                self.give_back(link, bytes);
+                Err(other)
+            }
+        }
+    }
+
     /// Asks the system for memory up to `end` (with some to spare) and publishes it. Any number of
     /// processes may do so at once: granting a range twice is harmless, and the watermark only
     /// rises.

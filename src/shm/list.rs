@@ -301,6 +301,21 @@ pub(crate) fn is_later(birth: u32, from: u32, now: impl FnOnce() -> u32) -> bool
     later as i32 > 0 && later <= now().wrapping_sub(from)
 }
 
+/// The entries of a chain, from the link `first` on. A damaged link that closes a ring ends the
+/// walk.
+pub(crate) fn iter<M: Memory>(memory: &M, first: u32) -> impl Iterator<Item = u32> + '_ {
+    let (mut next, mut last, mut ring) = (first, 0, Ring::default());
+    std::iter::from_fn(move || {
+        if last != 0 {
+            // Acquire pairs with the Release that linked the entry.
+            next = memory.load32(offset(last) + entry::NEXT, Acquire);
+        }
+        last = if next == 0 || ring.closes(next) { 0 } else { next };
+        (last != 0).then_some(last)
+    })
+    .fuse()
+}
+
 /// Notices, on a walk along a chain, that a damaged link has made a ring of it: after Brent ("An
 /// Improved Monte Carlo Factorization Algorithm", BIT 1980), within three times as many steps as
 /// there are entries.

@@ -14,13 +14,13 @@
 //! nowhere.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use crate::record::native_schema::index;
 use crate::record::native_schema::{BucketScheme, NODES, OCTAVES_BELOW, USUAL, USUAL_OCTAVES};
 use crate::segment::Inner;
 use crate::shm::layout::offset;
-use crate::shm::layout::{align, header, histogram, native_block, GRANULE};
+use crate::shm::layout::{histogram, native_block, GRANULE};
 use crate::shm::memory::{Granted, Mapped, Memory};
 use crate::shm::percpu;
 use crate::shm::state::{Life, SeriesAddr};
@@ -161,23 +161,14 @@ impl Tree<'_> {
     fn make(&self, inner: &Inner, word: u64, bytes: u64, number: u32) -> Option<u64> {
         let memory = &inner.memory;
         let checked = |link: u32| self.block(link, bytes, number);
-        // Acquire pairs with the Release below.
+        // Acquire pairs with the Release of `link_or_give_back`.
         match memory.load32(word, Acquire) {
             0 => {}
             link => return checked(link),
         }
         let link = inner.arena().allocate(bytes)?;
         memory.put64(offset(link) + native_block::IDENTITY, self.identity(number));
-        match memory.cas32(word, 0, link, Release, Acquire) {
-            Ok(_) => {
-                memory.add64(header::ARENA_REACHABLE, align(bytes, GRANULE), Relaxed);
-                Some(offset(link))
-            }
-            Err(others) => {
-                inner.arena().give_back(link, bytes);
-                checked(others)
-            }
-        }
+        inner.arena().link_or_give_back(word, link, bytes).map_or_else(checked, |link| Some(offset(link)))
     }
 
     /// The address of a block, if the block has this number.
