@@ -40,7 +40,7 @@ def test_long_paths_are_shortened():
     assert _directory.encoded(one) != _directory.encoded(two) and len(_directory.encoded(one)) <= 189
     assert _directory.decoded(_directory.encoded(one)) is None
     name = "%s:%016x.%s" % (_directory.stem_of(one), 1, _directory.mount_namespace())
-    assert not _directory.is_orphaned(name), "nobody can tell"
+    assert not _directory.is_orphaned(name), "it cannot be known"
     assert Segment(name + ".u4294967294").path.endswith("4294967294"), "there is room for a user"
 
 
@@ -375,7 +375,7 @@ class TestRun:
         assert held.is_current
         shutil.rmtree(self.temporary)
         self.temporary.mkdir()
-        assert self.run(program) == "3.0\n", "a cleaner of temporary files tears nobody apart"
+        assert self.run(program) == "3.0\n", "a cleaner of temporary files does not separate processes"
 
     def test_another_user_has_made_the_directory(self, program, shm):
         if os.getuid() != 0:

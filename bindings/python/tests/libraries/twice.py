@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 
 def twice(requests: Callable[[], None], page: Callable[[], str]) -> None:
-    lives, live = os.pipe()  # the children wait until nobody can write any more
+    lives, live = os.pipe()  # the children wait until the pipe has no writer
     children = []
     for _ in range(2):
         done, report = os.pipe()

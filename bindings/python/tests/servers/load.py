@@ -45,7 +45,7 @@ class Load:
             route = chance.choice(list(PATHS))
             try:
                 status, body, _ = get(self._port, PATHS[route], timeout=LOST_SECONDS)
-            except ConnectionRefusedError:  # nobody can have counted it
+            except ConnectionRefusedError:  # no process has seen the request
                 time.sleep(0.01)
                 continue
             except (OSError, http.client.HTTPException) as error:
