@@ -1,5 +1,9 @@
-//! What lives in cells: counters, gauges, histograms and the rest. Handles are a few words, `Copy`,
+//! The metrics: handles, and updates of the cells of a series. Handles are a few words, `Copy`,
 //! `Send` and `Sync`, and never dangle.
+//!
+//! * `counter`, `gauge`, `histogram`, `summary`, `state`: a type of metric each
+//! * `gauge_merge`: the values of a gauge over processes; `exemplar`: the exemplars of a series
+//! * `native`: native histograms, and the quantiles of summaries
 
 use std::hash::{Hash, Hasher};
 use std::panic::{RefUnwindSafe, UnwindSafe};

@@ -1,5 +1,8 @@
-//! What the bytes of a family's and a series' record mean: read field by field and never trusted,
-//! written whole before they are linked.
+//! The records of families and series. A record is read field by field and never trusted, and
+//! written whole before it is linked.
+//!
+//! * `family`: reads the record of a family; `series`: writes the record of a series
+//! * `gauge_mode`: the modes of gauges; `native_schema`: the schemes of native buckets
 
 pub(crate) mod family;
 pub(crate) mod gauge_mode;

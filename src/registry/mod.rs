@@ -1,4 +1,10 @@
 //! Families and label sets: registration, and the look-up that every labelled update goes through.
+//!
+//! * `builder`, `dynamic`: what an application calls; `spec`: the definition that it gives
+//! * `register`: finds or makes a family; `redefine`: replaces and unregisters families
+//! * `lookup`: finds, makes and removes a series; `series`: the same in the handle's label order,
+//!   which `order` keeps; `each`: all series of a family; `by_name`: updates without a handle
+//! * `recycle`: free lists of records; `expiry`: series without updates
 
 mod builder;
 pub(crate) mod by_name;
