@@ -3,6 +3,20 @@
 
 #include <pthread.h>
 
+/* The allocator of the address sanitizer may be locked for ever in a child that was forked beside
+ * threads, as its locks are not released there. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { SANITIZED = 1 };
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+#else
+enum { SANITIZED = 0 };
+#endif
+
 static const shmetrics_label of_disk[] = {{SHMETRICS_STR_INIT("disk"), SHMETRICS_STR_INIT("a\"b")}};
 
 /* What a collector of these tests does, and how often it was called. */
@@ -195,7 +209,7 @@ static void beside_threads_and_forks(void) {
         CHECK_STATUS(shmetrics_segment_add_collector(segment, collect_purely, NULL, &collector), SHMETRICS_STATUS_OK);
         shmetrics_collector_remove(collector);
         struct plan child = {"", 1, true, NULL, segment, 0};
-        if (i % 5 == 0) CHECK(in_child(pages_in_a_child, &child));
+        if (i % 5 == 0 && !SANITIZED) CHECK(in_child(pages_in_a_child, &child));
     }
     for (int i = 0; i < 4; i++) CHECK(pthread_join(threads[i], NULL) == 0 && plans[i].value == 1);
 }

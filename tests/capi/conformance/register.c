@@ -91,7 +91,7 @@ static void differences(shmetrics_segment *segment) {
 static void limits(shmetrics_segment *segment) {
     static char help[SHMETRICS_MAX_HELP_BYTES + 1];
     static shmetrics_str names[SHMETRICS_MAX_LABELS + 1];
-    static char name_of[SHMETRICS_MAX_LABELS + 1][8];
+    static char name_of[SHMETRICS_MAX_LABELS + 1][16];
     static double bounds[SHMETRICS_MAX_BUCKETS + 1], quantiles[SHMETRICS_MAX_QUANTILES + 1];
     shmetrics_counter_family counter;
     shmetrics_histogram_family histogram;
