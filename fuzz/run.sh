@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs targets under the fuzzing engine, one after another: run.sh RUNS [TARGET...]. Stable Rust
-# will do. `run.sh --build` only builds them. `run.sh --flood RUNS [TARGET...]` runs them without
-# the engine and what it puts between the instructions: many more inputs, made by chance of the kept
-# ones and of those that the engine has collected.
+# Runs targets under the fuzzing engine, one after another: run.sh RUNS [TARGET...]. Stable Rust is
+# enough. `run.sh --build` only builds the targets. `run.sh --flood RUNS [TARGET...]` runs them
+# without the engine and its instrumentation. It tries many more inputs in the same time: random
+# changes of the kept inputs, and of the inputs that the engine has collected.
 #
-# FUZZ_SEED: the same inputs again, as far as the clock allows. FUZZ_SECONDS: at most so long for
-# each target. FUZZ_ASAN=1: with the address sanitizer. FUZZ_FEATURES=wrong: with wrong oracles,
-# which must fail. Inputs that do something new go to target/fuzz/corpus, those that fail to
-# target/fuzz/found.
+# FUZZ_SEED=N repeats the inputs of a run, as far as the clock allows. FUZZ_SECONDS=N limits the time
+# of each target. FUZZ_ASAN=1 turns the address sanitizer on. FUZZ_FEATURES=wrong makes the oracles
+# wrong, and each target must fail. Inputs that reach new code go to target/fuzz/corpus, and inputs
+# that fail go to target/fuzz/found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -65,7 +65,7 @@ CARGO_PROFILE_RELEASE_LTO=off RUSTFLAGS=$flags cargo build --quiet --release --m
 [[ $runs != --build ]] || exit 0
 
 segments
-# What the engine says while it goes on, and what it would have us know about dictionaries.
+# The engine's progress, and its advice about dictionaries.
 noise='^(INFO|WARNING|#[0-9]+[[:space:]]+(NEW|REDUCE|pulse|RELOAD)|[[:space:]]+NEW_FUNC|#{6}|".*# Uses)'
 failed=0
 for target in "${targets[@]}"; do

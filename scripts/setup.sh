@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Sets up what a verb of the Makefile needs and does not find: `setup.sh build`, `header`, `bench`,
-# `python`, `nginx` or `test`.
+# Installs what a verb of the Makefile needs and the machine lacks: `setup.sh build`, `header`,
+# `bench`, `python`, `nginx` or `test`.
 #
-# Debian packages if we are root, cbindgen by cargo, Python packages in a virtual environment. What
-# cannot be had is named in one line; the tests that need it then say `skipped`.
+# The script installs Debian packages if the user is root, cbindgen by cargo, and Python packages in
+# a virtual environment. It names each component that it cannot install. The tests that need such a
+# component say `skipped`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,8 +29,8 @@ policy=/usr/sbin/policy-rc.d
 install_packages() {
     local package lost=()
     if [[ ! -e $policy ]]; then
-        # However this script ends: a policy that stays would keep every service of the machine
-        # down.
+        # The policy goes whatever ends this script. Otherwise no service of the machine could
+        # start.
         trap 'rm -f "$policy"' EXIT
         trap 'exit 130' INT TERM HUP
         printf '#!/bin/sh\nexit 101\n' > "$policy"

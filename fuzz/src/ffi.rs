@@ -197,7 +197,7 @@ pub(crate) fn open(name: &str, how: u32) -> Result<Handle, u32> {
     open_or_reset(name, how, 0)
 }
 
-/// The same, with a new segment in place of one that nobody uses.
+/// As `open`, but a new segment replaces one that no process uses.
 pub(crate) fn open_or_reset(name: &str, how: u32, reset: u32) -> Result<Handle, u32> {
     let mut options = std::mem::MaybeUninit::uninit();
     // SAFETY: room for the struct, which the call fills in.

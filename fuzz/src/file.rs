@@ -44,8 +44,8 @@ impl Mapped {
         file.set_len(len as u64).expect("the file takes its length");
         let (protection, fd) = (libc::PROT_READ | libc::PROT_WRITE, std::os::fd::AsRawFd::as_raw_fd(&file));
         let (nothing, private) = (std::ptr::null_mut(), libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a new mapping where the system likes it; then one over all but its last page,
-        // which nobody may touch.
+        // SAFETY: a new mapping at an address of the system's choice, then one over all but its last
+        // page, which stays inaccessible.
         let base = unsafe {
             let room = libc::mmap(nothing, len + PAGE, libc::PROT_NONE, private, -1, 0);
             assert_ne!(room, libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
@@ -55,16 +55,16 @@ impl Mapped {
         Mapped { path, file, base: base.cast(), len }
     }
 
-    /// The bytes. While they are held here, nobody else may use the file.
+    /// The bytes. No other process may use the file while the caller holds them.
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: mapped with this length until the process' end; whoever has cut the file has
-        // given it its length back.
+        // SAFETY: mapped with this length until the process ends. Each call that truncates the file
+        // restores its length.
         unsafe { std::slice::from_raw_parts_mut(self.base, self.len) }
     }
 
     /// Where they are, for who looks at them otherwise.
     #[cfg(fuzzing)]
     pub(crate) fn base(&self) -> std::ptr::NonNull<u8> {
-        std::ptr::NonNull::new(self.base).expect("page 0 is nobody's")
+        std::ptr::NonNull::new(self.base).expect("page 0 is never mapped")
     }
 }

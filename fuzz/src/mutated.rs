@@ -150,7 +150,7 @@ impl Stage {
         let map = Map::new();
         let mut sound = build(&path("image"), fill);
         let header = |sound: &[u8], field| word(sound, map.at("header", field), 8);
-        // No more memory than records need: whoever reads beyond it, dies.
+        // No more memory than records need: a read beyond it kills the process.
         let end = header(&sound, "ARENA_TAIL").next_multiple_of(PAGE);
         sound.truncate(end);
         for field in ["TOTAL_SIZE", "ARENA_END", "WATERMARK"] {

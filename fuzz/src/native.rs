@@ -1,4 +1,4 @@
-//! What native histograms and quantiles should be: of each pair that counts, what it has.
+//! The expected state of native histograms and quantiles: the count of each bucket.
 
 use std::collections::BTreeMap;
 

@@ -390,7 +390,7 @@ fn in_child(what: &str, f: impl FnOnce()) {
             // SAFETY: a plain call. The engine's handlers are for its own process.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
-        // SAFETY: a plain call: whoever hangs is ended by a signal.
+        // SAFETY: a plain call. A signal ends a process that hangs.
         unsafe { libc::alarm(15) };
         f();
     })
