@@ -44,8 +44,8 @@ impl Mapped {
         file.set_len(len as u64).expect("the file takes its length");
         let (protection, fd) = (libc::PROT_READ | libc::PROT_WRITE, std::os::fd::AsRawFd::as_raw_fd(&file));
         let (nothing, private) = (std::ptr::null_mut(), libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a new mapping at an address of the system's choice, then one over all but its last
-        // page, which stays inaccessible.
+        // SAFETY: a new mapping at an address of the system's choice, then one over all but its
+        // last page, which stays inaccessible.
         let base = unsafe {
             let room = libc::mmap(nothing, len + PAGE, libc::PROT_NONE, private, -1, 0);
             assert_ne!(room, libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());

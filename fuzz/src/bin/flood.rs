@@ -1,7 +1,6 @@
-//! Without the engine, and without what it puts between the instructions: as many inputs as there
-//! is time for, made by chance of those that the engine has found. `flood TARGET SECONDS RUNS FOUND
-//! DIRECTORY...`: inputs come from the directories, one that fails goes to FOUND. See `run.sh
-//! --flood`.
+//! Runs a target without the engine and its instrumentation, on as many random changes of kept
+//! inputs as time allows: `flood TARGET SECONDS RUNS FOUND DIRECTORY...`. The kept inputs are in
+//! the directories. An input that fails goes to FOUND. See `run.sh --flood`.
 
 use std::io::Write;
 use std::path::Path;
