@@ -112,7 +112,7 @@ struct Record {
     family: usize,
     /// Its size: of how many such steps.
     class: usize,
-    life: u32,
+    generation: u32,
     live: bool,
     values: Vec<String>,
     cell: Cell,
@@ -125,13 +125,14 @@ const LISTS: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct At {
     pub(crate) family: usize,
-    /// The record and its life. `None`: the embedded series.
+    /// The record and its generation. `None`: the embedded series.
     series: Option<(usize, u32)>,
 }
 
 #[derive(Clone, Debug)]
 enum Cell {
-    /// `tagged`: it shares its first word with the life, and carries over to the fraction sooner.
+    /// `tagged`: it shares its first word with the generation, and carries over to the fraction
+    /// sooner.
     Counter {
         whole: u64,
         fraction: f64,
@@ -595,12 +596,12 @@ impl Segment {
         match list.last().copied().filter(|last| records[*last].class >= class) {
             Some(at) => {
                 list.pop();
-                let Record { class, life, .. } = records[at];
-                records[at] = Record { family, class, life: life + 1, live: true, values, cell };
-                (at, life + 1)
+                let Record { class, generation, .. } = records[at];
+                records[at] = Record { family, class, generation: generation + 1, live: true, values, cell };
+                (at, generation + 1)
             }
             None => {
-                records.push(Record { family, class, life: 0, live: true, values, cell });
+                records.push(Record { family, class, generation: 0, live: true, values, cell });
                 (records.len() - 1, 0)
             }
         }
@@ -630,7 +631,7 @@ impl Segment {
             return Some(embedded);
         }
         if let Some(at) = self.find(family, &values) {
-            return Some(At { family, series: Some((at, self.record(family, at).life)) });
+            return Some(At { family, series: Some((at, self.record(family, at).generation)) });
         }
         let there = self.live(family).count() as u64;
         let f = &mut self.families[family];
@@ -668,9 +669,9 @@ impl Segment {
     pub(crate) fn is_removed(&self, at: At) -> bool {
         match at.series {
             None => self.families[at.family].retired,
-            Some((record, life)) => {
+            Some((record, generation)) => {
                 let record = self.record(at.family, record);
-                !record.live || record.life != life
+                !record.live || record.generation != generation
             }
         }
     }

@@ -48,7 +48,7 @@ const SEEDS: [(&str, Fill); 8] = [
             sets.remove([v]);
             gauges.remove([v]);
         }
-        // In the record of another, which is in its second life.
+        // In the record of another, which is in its second generation.
         sets.with(["d"]).add(0.5);
         gauges.with(["d"]).set(2.0);
         Ok(())

@@ -13,7 +13,7 @@ use crate::record::family::{count_of, Record};
 use crate::record::gauge_mode::GaugeMode;
 use crate::shm::layout::offset;
 use crate::shm::layout::{entry, header, GRANULE};
-use crate::shm::list::Ring;
+use crate::shm::list::CycleDetector;
 use crate::shm::mapping::{Backing, Owner, PREFIX};
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::percpu;
@@ -124,8 +124,8 @@ pub(super) fn inspect(source: &Source<'_>) -> Inspection {
     let (mut families, mut names) = (Vec::new(), std::collections::HashSet::new());
     let mut corrupt = 0;
     let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
-    let (mut ring, mut budget, allowance) = (Ring::default(), memory.len() / GRANULE, Allowance::default());
-    while link != 0 && budget > 0 && !ring.closes(link) {
+    let (mut cycle, mut budget, allowance) = (CycleDetector::default(), memory.len() / GRANULE, Allowance::default());
+    while link != 0 && budget > 0 && !cycle.closes(link) {
         let record = Record::new(memory, offset(link));
         if !record.texts_len().is_none_or(|len| allowance.charge(memory, len)) {
             break;

@@ -21,7 +21,7 @@ use crate::shm::layout::{
     entry, family, gauge, header, histogram, process_cell as cell, Regions, CELLS_PER_BLOCK, CELL_BLOCK,
     CELL_BLOCK_HEAD, FLAG_ESCAPED, FREE_LINK, GRANULE, MAX_PROCESSES,
 };
-use crate::shm::list::Ring;
+use crate::shm::list::CycleDetector;
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::percpu;
 use crate::shm::state;
@@ -126,9 +126,9 @@ impl Verifier<'_> {
     fn families(&mut self) {
         let m = self.memory;
         let mut link = m.load32(header::FAMILY_HEAD, Acquire);
-        let (mut ring, mut names, mut last) = (Ring::default(), BTreeSet::new(), 0);
+        let (mut cycle, mut names, mut last) = (CycleDetector::default(), BTreeSet::new(), 0);
         while link != 0 && self.spend() {
-            if !self.leads_to_record(link, family::SIZE) || ring.closes(link) {
+            if !self.leads_to_record(link, family::SIZE) || cycle.closes(link) {
                 return self
                     .tell(format!("the families: a link that leads to {}, which is no next family", offset(link)));
             }
@@ -164,8 +164,8 @@ impl Verifier<'_> {
         }
         let embedded = state::state(m, (record.overflow_at() / GRANULE) as u32);
         self.expect(!embedded.has_series(), || format!("the family at {}: its embedded series lives on", record.at));
-        let (mut next, mut ring) = (record.first(), Ring::default());
-        while next != 0 && self.spend() && !ring.closes(next) {
+        let (mut next, mut cycle) = (record.first(), CycleDetector::default());
+        while next != 0 && self.spend() && !cycle.closes(next) {
             let lives = state::state(m, next).has_series() && m.get32(offset(next) + entry::PARENT) == link;
             self.expect(!lives, || format!("the family at {}: the series at {} lives on", record.at, offset(next)));
             next = m.load32(offset(next) + entry::NEXT, Acquire);
@@ -221,10 +221,10 @@ impl Verifier<'_> {
     fn all_series(&mut self, record: &Record<'_>, parent: u32, texts: &Texts, what: &str) {
         let m = self.memory;
         let mut link = record.first();
-        let (mut ring, mut last) = (Ring::default(), 0);
+        let (mut cycle, mut last) = (CycleDetector::default(), 0);
         let (mut keys, mut free) = (BTreeMap::new(), BTreeSet::new());
         while link != 0 && self.spend() {
-            if !self.leads_to_record(link, record.text_at()) || ring.closes(link) {
+            if !self.leads_to_record(link, record.text_at()) || cycle.closes(link) {
                 return self.tell(format!("{what}: a link that leads to {}, which is no next series", offset(link)));
             }
             last = link;
@@ -254,7 +254,7 @@ impl Verifier<'_> {
             }
             link = m.load32(at + entry::NEXT, Acquire);
         }
-        let tail = m.load32(record.ends().tail, Acquire);
+        let tail = m.load32(record.list().tail, Acquire);
         self.expect(tail == last, || format!("{what}: its series end at {}, not at {}", offset(last), offset(tail)));
         self.free_lists(record, &free, what);
     }
@@ -288,8 +288,8 @@ impl Verifier<'_> {
         self.expect(cells == 0 || percpu::is_sound(m, cells, bytes), || {
             format!("{what}: the per-CPU cells of {{{text}}} are number {cells}")
         });
-        let current = tags.into_iter().all(|tag| !state.life().is_over(m.get64(tag)));
-        self.expect(current, || format!("{what}: the cells of {{{text}}} are of another life"));
+        let current = tags.into_iter().all(|tag| !state.generation().is_over(m.get64(tag)));
+        self.expect(current, || format!("{what}: the cells of {{{text}}} are of another generation"));
         if let Some(scheme) = record.scheme() {
             let (mut damaged, mut wrong_per_cpu) = (None, false);
             let allowance = &self.allowance;

@@ -6,7 +6,7 @@ use crate::record::family::{count_of, Record};
 use crate::segment::{Inner, Segment};
 use crate::shm::layout::offset;
 use crate::shm::layout::{entry, header, PAGE};
-use crate::shm::list::Ring;
+use crate::shm::list::CycleDetector;
 use crate::shm::memory::{Mapped, Memory};
 
 /// A bit of `header::TOLD`: the segment has lost its name.
@@ -110,8 +110,8 @@ fn cause(inner: &Inner) -> String {
         );
     }
     let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
-    let mut ring = Ring::default();
-    while link != 0 && !ring.closes(link) {
+    let mut cycle = CycleDetector::default();
+    while link != 0 && !cycle.closes(link) {
         let record = Record::new(memory, offset(link));
         let limit = record.max_series();
         if !record.is_retired() && record.overflow_lookups() > 0 && limit != 0 && record.series() >= limit {

@@ -11,7 +11,7 @@ use crate::segment::{Inner, Segment};
 use crate::shm::layout::{counter, entry, header};
 use crate::shm::pair::Pair;
 use crate::shm::percpu;
-use crate::shm::state::{Life, SeriesAddr, State, TAG_MASK};
+use crate::shm::state::{Generation, SeriesAddr, State, TAG_MASK};
 
 /// A value that only rises, shared by all processes.
 ///
@@ -26,7 +26,7 @@ use crate::shm::state::{Life, SeriesAddr, State, TAG_MASK};
 pub struct Counter {
     inner: &'static Inner,
     series: &'static CounterRecord,
-    life: Life,
+    generation: Generation,
 }
 
 /// The record of a counter series, as updates read it.
@@ -53,10 +53,10 @@ const CELLS_END: u64 = counter::FRACTION + 8;
 const _: () = assert!(CELLS_END <= entry::SIZE);
 
 impl CounterRecord {
-    /// Whether the record still has the series of this life.
+    /// Whether the record still has the series of this generation.
     #[inline(always)]
-    fn is_in(&self, life: Life) -> bool {
-        life == Life::FOREVER || State(self.state.load(Relaxed)).life() == life
+    fn is_in(&self, generation: Generation) -> bool {
+        generation == Generation::FOREVER || State(self.state.load(Relaxed)).generation() == generation
     }
 }
 
@@ -87,12 +87,12 @@ impl FromSeries for Counter {
     fn from_series(segment: Segment, addr: SeriesAddr) -> Self {
         let inner = segment.inner;
         let series = match inner.memory.bytes(addr.at, CELLS_END) {
-            // SAFETY: backed (checked), aligned to 16 as records are, mapped for the process' life;
-            // what changes is only accessed atomically.
+            // SAFETY: backed (checked), aligned to 16 as records are, mapped for the process'
+            // lifetime; what changes is only accessed atomically.
             Some(p) if addr.at % 16 == 0 => unsafe { &*p.cast::<CounterRecord>() },
             _ => &NOWHERE,
         };
-        Counter { inner, series, life: addr.life }
+        Counter { inner, series, generation: addr.generation }
     }
 
     #[inline(always)]
@@ -100,12 +100,16 @@ impl FromSeries for Counter {
     unsafe fn from_entry(segment: Segment, addr: SeriesAddr) -> Self {
         let series = segment.inner.memory.checked_before(addr.at);
         // SAFETY: backed and aligned (the caller's promise), and as above.
-        Counter { inner: segment.inner, series: unsafe { &*series.cast::<CounterRecord>() }, life: addr.life }
+        Counter {
+            inner: segment.inner,
+            series: unsafe { &*series.cast::<CounterRecord>() },
+            generation: addr.generation,
+        }
     }
 
     #[allow(private_interfaces)]
     fn seat(&self) -> (&'static Inner, SeriesAddr) {
-        (self.inner, SeriesAddr { at: self.record(), life: self.life })
+        (self.inner, SeriesAddr { at: self.record(), generation: self.generation })
     }
 }
 
@@ -115,7 +119,7 @@ impl Counter {
         if std::ptr::eq(self.series, &raw const NOWHERE) {
             return None;
         }
-        let addr = SeriesAddr { at: self.record(), life: self.life }.into_word();
+        let addr = SeriesAddr { at: self.record(), generation: self.generation }.into_word();
         Some([std::ptr::from_ref(self.inner).cast(), std::ptr::without_provenance(addr as usize)])
     }
 
@@ -128,7 +132,7 @@ impl Counter {
         let addr = SeriesAddr::from_word(p[1].addr() as u64);
         let series = inner.memory.checked_before(addr.at);
         // SAFETY: as in `at`: `into_words` checked that it is there.
-        Some(Counter { inner, series: unsafe { &*series.cast::<CounterRecord>() }, life: addr.life })
+        Some(Counter { inner, series: unsafe { &*series.cast::<CounterRecord>() }, generation: addr.generation })
     }
 
     fn record(&self) -> u64 {
@@ -182,34 +186,36 @@ impl Counter {
     pub fn add_with_exemplar(&self, v: f64, labels: &[(&str, &str)]) {
         self.add(v);
         if v >= 0.0 && v.is_finite() && !self.is_over() {
-            exemplar::offer(self.inner, self.record(), self.life, [0, 1], v, labels);
+            exemplar::offer(self.inner, self.record(), self.generation, [0, 1], v, labels);
         }
     }
 
     #[inline(always)]
     fn add_whole(&self, n: u64) {
         let (series, per_cpu) = (self.series, &self.inner.per_cpu);
-        // Acquire: of per-CPU cells that were given in a later life, `is_in` sees that life.
+        // Acquire: of per-CPU cells that were given in a later generation, `is_in` sees that
+        // generation.
         let cells = series.per_cpu.load(Acquire);
-        if n < percpu::MOST && series.is_in(self.life) && (per_cpu.add(cells, n) || per_cpu.add_locked(cells, n)) {
+        if n < percpu::MOST && series.is_in(self.generation) && (per_cpu.add(cells, n) || per_cpu.add_locked(cells, n))
+        {
             return;
         }
-        Counter::add_slow(self.inner, series, self.life, n);
+        Counter::add_slow(self.inner, series, self.generation, n);
     }
 
     /// Slow path of [`Counter::inc`]: the series has no per-CPU cells, or this process has not
     /// checked them yet. A C function does not unwind, so the callers end with a jump to it and
     /// need no frame.
     #[inline(never)]
-    extern "C" fn add_slow(inner: &'static Inner, series: &'static CounterRecord, life: Life, n: u64) {
+    extern "C" fn add_slow(inner: &'static Inner, series: &'static CounterRecord, generation: Generation, n: u64) {
         // Acquire: as above.
         let cells = series.per_cpu.load(Acquire);
         if cells == percpu::CLOSED {
             return inner.count(header::STALE_UPDATES);
         }
-        let to_per_cpu = cells != 0 && n < percpu::MOST && series.is_in(life);
-        if !(to_per_cpu && inner.per_cpu.add_otherwise(&inner.memory, cells, n)) {
-            Counter { inner, series, life }.add_to_cell(n);
+        let to_per_cpu = cells != 0 && n < percpu::MOST && series.is_in(generation);
+        if !(to_per_cpu && inner.per_cpu.add_slow(&inner.memory, cells, n)) {
+            Counter { inner, series, generation }.add_to_cell(n);
         }
     }
 
@@ -217,7 +223,7 @@ impl Counter {
     #[inline(always)]
     fn add_to_cell(&self, n: u64) {
         let integer = &self.series.cells[0];
-        if self.life == Life::FOREVER {
+        if self.generation == Generation::FOREVER {
             // Relaxed: a sum of its own; nothing is published by it.
             let before = integer.fetch_add(n, Relaxed);
             if is_warm(before, n) {
@@ -227,7 +233,7 @@ impl Counter {
         }
         let mut seen = integer.load(Relaxed);
         loop {
-            if self.life.is_over(seen) {
+            if self.generation.is_over(seen) {
                 return self.inner.count(header::STALE_UPDATES);
             }
             if (seen & TAG_MASK) + n > TAG_MASK {
@@ -237,7 +243,7 @@ impl Counter {
                 seen = integer.load(Relaxed);
                 continue;
             }
-            // Relaxed, as above. It fails in any other life.
+            // Relaxed, as above. It fails in any other generation.
             match integer.compare_exchange_weak(seen, seen + n, Relaxed, Relaxed) {
                 Ok(_) if is_warm(seen, n) => return self.ask_for_per_cpu(n),
                 Ok(_) => return,
@@ -272,7 +278,7 @@ impl Counter {
     #[cold]
     #[inline(never)]
     fn spill(&self) -> bool {
-        let full = if self.life == Life::FOREVER { FULL } else { SPILL };
+        let full = if self.generation == Generation::FOREVER { FULL } else { SPILL };
         self.change_pair(|integer, fraction| match integer & self.mask() {
             own if own >= full => [integer - full, (f64::from_bits(fraction) + full as f64).to_bits()],
             _ => [integer, fraction],
@@ -283,7 +289,7 @@ impl Counter {
     #[cold]
     #[inline(never)]
     fn add_large(&self, n: u64) {
-        let most = if self.life == Life::FOREVER { FULL - 1 } else { TAG_MASK };
+        let most = if self.generation == Generation::FOREVER { FULL - 1 } else { TAG_MASK };
         let carried = most / 2 + 1;
         self.change_pair(|integer, fraction| {
             let low = (integer & self.mask()) + n % SPILL;
@@ -304,7 +310,7 @@ impl Counter {
         if self.is_closed() {
             return self.inner.count(header::STALE_UPDATES);
         }
-        if self.life == Life::FOREVER {
+        if self.generation == Generation::FOREVER {
             return add_f64(&self.series.cells[1], v);
         }
         self.change_pair(|integer, fraction| [integer, (f64::from_bits(fraction) + v).to_bits()]);
@@ -319,7 +325,7 @@ impl Counter {
     /// The bits of the first cell that are the integer's.
     #[inline(always)]
     fn mask(&self) -> u64 {
-        if self.life == Life::FOREVER {
+        if self.generation == Generation::FOREVER {
             u64::MAX
         } else {
             TAG_MASK
@@ -333,7 +339,7 @@ impl Counter {
         let pair = unsafe { Pair::new(std::ptr::from_ref(&self.series.cells).cast_mut().cast()) };
         let mut seen = pair.guess();
         loop {
-            if self.is_closed() || (self.life != Life::FOREVER && self.life.is_over(seen[0])) {
+            if self.is_closed() || (self.generation != Generation::FOREVER && self.generation.is_over(seen[0])) {
                 self.inner.count(header::STALE_UPDATES);
                 return false;
             }
@@ -392,9 +398,10 @@ impl Counter {
         // After the cells: what was taken back of the per-CPU cells was in them before.
         let in_cells = percpu::sum(&self.inner.memory, per_cpu);
         let own = integer & self.mask();
-        // Acquire: all of it was read before this look at the life.
+        // Acquire: all of it was read before this look at the generation.
         fence(Acquire);
-        let over = self.life != Life::FOREVER && (self.life.is_over(integer) || !self.series.is_in(self.life));
+        let over = self.generation != Generation::FOREVER
+            && (self.generation.is_over(integer) || !self.series.is_in(self.generation));
         if over || per_cpu == percpu::CLOSED || self.is_closed() {
             return (0, 0.0);
         }

@@ -12,7 +12,7 @@ use crate::segment::Inner;
 use crate::shm::layout::offset;
 use crate::shm::layout::{align, entry, exemplar as slot, family, header, GRANULE};
 use crate::shm::memory::{Mapped, Memory};
-use crate::shm::state::{Life, TAG_BITS, TAG_MASK};
+use crate::shm::state::{Generation, TAG_BITS, TAG_MASK};
 use crate::text::{escaping, names};
 
 /// Most code points of the label names and values together (OpenMetrics 1.0).
@@ -88,8 +88,8 @@ fn write_labels(labels: &[(&str, &str)], text: &mut [u8; TEXT]) -> Option<usize>
 }
 
 /// What the slot's hash word is to be.
-fn digest(life: u64, value: u64, at_ms: u64, len: u64, text: &[u64; WORDS]) -> u64 {
-    let mut sum = 0x9e37_79b9_7f4a_7c15 ^ life;
+fn digest(generation: u64, value: u64, at_ms: u64, len: u64, text: &[u64; WORDS]) -> u64 {
+    let mut sum = 0x9e37_79b9_7f4a_7c15 ^ generation;
     let mut take = |word: u64| {
         // As label values are hashed: one 128-bit multiplication for each word.
         let product = u128::from(sum ^ word) * u128::from(0x9fb2_1c65_1e98_df25 ^ sum.rotate_left(32));
@@ -107,20 +107,27 @@ fn list_len(slots: u64) -> u64 {
 
 /// Keeps an exemplar of the `i`th of so many slots of the series at `record`, unless one was kept a
 /// short while ago. Without room nothing is kept: an exemplar is an example.
-pub(super) fn offer(inner: &Inner, record: u64, life: Life, [i, slots]: [u64; 2], value: f64, labels: &[(&str, &str)]) {
+pub(super) fn offer(
+    inner: &Inner,
+    record: u64,
+    generation: Generation,
+    [i, slots]: [u64; 2],
+    value: f64,
+    labels: &[(&str, &str)],
+) {
     let memory = &inner.memory;
     let Some(list) = obtain(inner, record + entry::EXTENSION, list_len(slots)) else { return };
     let Some(at) = obtain(inner, list + 4 * i, slot::SIZE) else { return };
-    let life = if life == Life::FOREVER { 0 } else { life.0 };
+    let generation = if generation == Generation::FOREVER { 0 } else { generation.0 };
     let interval = memory.get32(offset(memory.get32(record + entry::PARENT)) + family::EXEMPLAR_MS);
     // By the segment's time: a step of the wall clock keeps no exemplar out. Never 0, which is an
     // unused slot's.
     let time = (inner.coarse_ms() & TAG_MASK).max(1);
-    let stamp = time | life << TAG_BITS;
+    let stamp = time | generation << TAG_BITS;
     let seen = memory.load64(at + slot::STAMP, Relaxed);
     // A stamp from the future, as of a damaged segment, is not fresh.
     let fresh = time.wrapping_sub(seen & TAG_MASK) < u64::from(interval);
-    if seen != 0 && seen >> TAG_BITS == life && fresh {
+    if seen != 0 && seen >> TAG_BITS == generation && fresh {
         return;
     }
     let mut text = [0; TEXT];
@@ -138,7 +145,7 @@ pub(super) fn offer(inner: &Inner, record: u64, life: Life, [i, slots]: [u64; 2]
         cell.store(*word, Relaxed);
     }
     // Release pairs with the Acquire in `read`: a reader of this hash sees the contents.
-    cells[1].store(digest(life, value, now, len, &words), Release);
+    cells[1].store(digest(generation, value, now, len, &words), Release);
 }
 
 fn words(text: &[u8; TEXT]) -> [u64; WORDS] {
@@ -176,17 +183,17 @@ fn obtain(inner: &Inner, word: u64, bytes: u64) -> Option<u64> {
     (link != 0).then(|| offset(link))
 }
 
-/// The exemplar of a series, in this life, in its `i`th slot.
+/// The exemplar of a series, in this generation, in its `i`th slot.
 #[inline]
-pub(crate) fn read(memory: &Mapped, record: u64, life: Life, i: u64) -> Option<Exemplar> {
+pub(crate) fn read(memory: &Mapped, record: u64, generation: Generation, i: u64) -> Option<Exemplar> {
     match memory.load32(record + entry::EXTENSION, Acquire) {
         0 => None,
-        list => read_slot(memory, offset(list) + 4 * i, life),
+        list => read_slot(memory, offset(list) + 4 * i, generation),
     }
 }
 
 #[cold]
-fn read_slot(memory: &Mapped, word: u64, life: Life) -> Option<Exemplar> {
+fn read_slot(memory: &Mapped, word: u64, generation: Generation) -> Option<Exemplar> {
     let link = memory.load32(word, Acquire);
     if link == 0 {
         return None;
@@ -196,7 +203,7 @@ fn read_slot(memory: &Mapped, word: u64, life: Life) -> Option<Exemplar> {
     let [value, at_ms, len] = [2, 3, 4].map(|i| cells[i].load(Relaxed));
     let mut words = [0; WORDS];
     words.iter_mut().zip(&cells[5..]).for_each(|(word, cell)| *word = cell.load(Relaxed));
-    if len > TEXT as u64 || hash != digest(life.0, value, at_ms, len, &words) {
+    if len > TEXT as u64 || hash != digest(generation.0, value, at_ms, len, &words) {
         return None;
     }
     let mut text = [0; TEXT];

@@ -18,7 +18,7 @@ use crate::shm::layout::{
 use crate::shm::memory::Memory;
 use crate::shm::pair::Pair;
 use crate::shm::percpu;
-use crate::shm::state::{Life, SeriesAddr, TAG_BITS, TAG_MASK};
+use crate::shm::state::{Generation, SeriesAddr, TAG_BITS, TAG_MASK};
 
 /// A value that goes up and down.
 ///
@@ -31,7 +31,7 @@ use crate::shm::state::{Life, SeriesAddr, TAG_BITS, TAG_MASK};
 pub struct Gauge {
     inner: &'static Inner,
     at: u64,
-    life: Life,
+    generation: Generation,
     mode: GaugeMode,
     /// The value of a shared gauge that is never removed. The value is a word of its own, so `set`
     /// is one store.
@@ -41,29 +41,29 @@ pub struct Gauge {
 impl FromSeries for Gauge {
     #[inline(always)]
     #[allow(private_interfaces)]
-    fn from_series(segment: Segment, SeriesAddr { at, life }: SeriesAddr) -> Self {
-        Gauge::new(segment.inner, SeriesAddr { at, life })
+    fn from_series(segment: Segment, SeriesAddr { at, generation }: SeriesAddr) -> Self {
+        Gauge::new(segment.inner, SeriesAddr { at, generation })
     }
 
     #[allow(private_interfaces)]
     fn seat(&self) -> (&'static Inner, SeriesAddr) {
-        (self.inner, SeriesAddr { at: self.at, life: self.life })
+        (self.inner, SeriesAddr { at: self.at, generation: self.generation })
     }
 }
 
-/// Cell states, in the low bits of the owner word {identity: 32, generation: 24, life: 6 low bits,
-/// state: 2}.
+/// Cell states, in the low bits of the owner word {identity: 32, slot generation: 24, generation: 6
+/// low bits, state: 2}.
 pub(super) const LIVE: u32 = 1;
 /// The owner is replacing the value of the previous owner by its first value.
 const TAKING: u32 = 2;
 
 /// The low half of an owner word.
-pub(super) fn owner_bits(generation: u32, life: Life, state: u32) -> u32 {
-    generation << 8 | (life.0 as u32 & 0x3f) << 2 | state
+pub(super) fn owner_bits(slot_generation: u32, generation: Generation, state: u32) -> u32 {
+    slot_generation << 8 | (generation.0 as u32 & 0x3f) << 2 | state
 }
 
-/// Where a foreign handle has the mode, between the life of its place and the bit of one that is
-/// for ever.
+/// Where a foreign handle has the mode, between the generation of its place and the bit of one that
+/// is for ever.
 const MODE_SHIFT: u32 = 56;
 const MODE_MASK: u64 = 15;
 const _: () = assert!(32 + (u64::BITS - TAG_BITS) <= MODE_SHIFT && MODE_MASK << MODE_SHIFT < 1 << 63);
@@ -90,29 +90,29 @@ enum OwnCell {
 
 impl Gauge {
     #[inline(always)]
-    fn new(inner: &'static Inner, SeriesAddr { at, life }: SeriesAddr) -> Self {
+    fn new(inner: &'static Inner, SeriesAddr { at, generation }: SeriesAddr) -> Self {
         let read = || {
             let (record, _) = inner.memory.record(at)?;
             // SAFETY: an entry's fields are backed (`record`), and so is this word in front of its
             // last ones, aligned to 8 in a record aligned to 16, as every link is; mapped for the
-            // process' life, and only accessed atomically. The mode never changes.
+            // process' generation, and only accessed atomically. The mode never changes.
             let (flags, value) = unsafe {
                 let flags = &*record.add(entry::FLAGS as usize).cast::<AtomicU8>();
                 (flags.load(Relaxed), &*record.add(gauge::VALUE as usize).cast::<AtomicU64>())
             };
             let mode = GaugeMode::from_byte(flags >> FLAG_MODE_SHIFT);
-            let plain = mode == GaugeMode::Shared && life == Life::FOREVER && at % GRANULE == 0;
+            let plain = mode == GaugeMode::Shared && generation == Generation::FOREVER && at % GRANULE == 0;
             Some((mode, plain.then_some(value)))
         };
         let (mode, word) = read().unwrap_or((GaugeMode::Shared, None));
-        Gauge { inner, at, life, mode, word }
+        Gauge { inner, at, generation, mode, word }
     }
 
     /// The words of a foreign handle: the segment, and the place with the mode. So an update need
     /// not read the record for that, whose line others may be writing to.
     pub(crate) fn into_words(self) -> [*const c_void; 2] {
         let mode = if self.word.is_some() { HAS_WORD } else { self.mode as u64 };
-        let addr = SeriesAddr { at: self.at, life: self.life }.into_word() | mode << MODE_SHIFT;
+        let addr = SeriesAddr { at: self.at, generation: self.generation }.into_word() | mode << MODE_SHIFT;
         [std::ptr::from_ref(self.inner).cast(), std::ptr::without_provenance(addr as usize)]
     }
 
@@ -124,14 +124,14 @@ impl Gauge {
         let inner = unsafe { p[0].cast::<Inner>().as_ref()? };
         let word = p[1].addr() as u64;
         let mode = word >> MODE_SHIFT & MODE_MASK;
-        let SeriesAddr { at, life } = SeriesAddr::from_word(word & !(MODE_MASK << MODE_SHIFT));
+        let SeriesAddr { at, generation } = SeriesAddr::from_word(word & !(MODE_MASK << MODE_SHIFT));
         if mode == HAS_WORD {
             let value = inner.memory.checked_before(at + gauge::VALUE).cast::<AtomicU64>();
             // SAFETY: as in `new`, which checked it before the handle was made.
             let word = Some(unsafe { &*value });
-            return Some(Gauge { inner, at, life, mode: GaugeMode::Shared, word });
+            return Some(Gauge { inner, at, generation, mode: GaugeMode::Shared, word });
         }
-        Some(Gauge { inner, at, life, mode: GaugeMode::from_byte(mode as u8), word: None })
+        Some(Gauge { inner, at, generation, mode: GaugeMode::from_byte(mode as u8), word: None })
     }
 
     /// The word of its own that a gauge has whose family is live: an update is one instruction, or
@@ -198,17 +198,20 @@ impl Gauge {
                 };
             }
             let at = word + CELL_BLOCK_HEAD + u64::from(token.slot) % CELLS_PER_BLOCK * cell::SIZE;
-            let mine = memory.get64(at + cell::OWNER) as u32 == owner_bits(token.generation, self.cell_life(), LIVE);
+            let mine =
+                memory.get64(at + cell::OWNER) as u32 == owner_bits(token.generation, self.cell_generation(), LIVE);
             pair(at + cell::TAG).filter(|_| mine)
         };
         let found = match self.mode {
             // A shared gauge that is never removed has no tag.
-            GaugeMode::Shared if self.life == Life::FOREVER => Some([0, memory.get64(self.at + gauge::VALUE)]),
+            GaugeMode::Shared if self.generation == Generation::FOREVER => {
+                Some([0, memory.get64(self.at + gauge::VALUE)])
+            }
             GaugeMode::Shared | GaugeMode::MostRecent => pair(self.at + gauge::TAG),
             _ => own(self.at),
         };
         match found {
-            Some([tag, value]) if !self.cell_life().is_over(tag) => f64::from_bits(value),
+            Some([tag, value]) if !self.cell_generation().is_over(tag) => f64::from_bits(value),
             _ => 0.0,
         }
     }
@@ -228,10 +231,12 @@ impl Gauge {
     fn change(&self, change: &Change) {
         let memory = &self.inner.memory;
         match self.mode {
-            GaugeMode::Shared if self.life == Life::FOREVER => match memory.u64_at(self.at + gauge::VALUE) {
-                Some(value) => change_word(value, change),
-                None => self.reject(),
-            },
+            GaugeMode::Shared if self.generation == Generation::FOREVER => {
+                match memory.u64_at(self.at + gauge::VALUE) {
+                    Some(value) => change_word(value, change),
+                    None => self.reject(),
+                }
+            }
             // The tag of a shared gauge counts updates. Only `expiry` reads this count.
             GaugeMode::Shared => self.change_pair(memory.pair(self.at + gauge::TAG), change, |tag| tag + 1),
             GaugeMode::MostRecent => self.change_recent(self.at + gauge::TAG, change),
@@ -240,32 +245,34 @@ impl Gauge {
                 Some(OwnCell::At(at)) if mode == GaugeMode::LiveMostRecent => {
                     self.change_recent(at + cell::TAG, change);
                 }
-                Some(OwnCell::At(at)) if self.life == Life::FOREVER => match memory.u64_at(at + cell::VALUE) {
-                    Some(value) => change_word(value, change),
-                    None => self.reject(),
-                },
+                Some(OwnCell::At(at)) if self.generation == Generation::FOREVER => {
+                    match memory.u64_at(at + cell::VALUE) {
+                        Some(value) => change_word(value, change),
+                        None => self.reject(),
+                    }
+                }
                 Some(OwnCell::At(at)) => self.change_pair(memory.pair(at + cell::TAG), change, |tag| tag),
                 None => self.reject(),
             },
         }
     }
 
-    /// {tag, value} changes as one, in this life only. Of what the tag holds besides the life,
-    /// `next` makes the new.
+    /// {tag, value} changes as one, in this generation only. Of what the tag holds besides the
+    /// generation, `next` makes the new.
     #[inline(always)]
     fn change_pair(&self, pair: Option<Pair<'_>>, change: &Change, next: impl Fn(u64) -> u64) {
         let Some(pair) = pair else { return self.reject() };
-        let life = self.cell_life();
+        let generation = self.cell_generation();
         let mut seen = pair.guess();
         loop {
-            if life.is_over(seen[0]) {
+            if generation.is_over(seen[0]) {
                 return self.inner.count(header::STALE_UPDATES);
             }
             let value = match change {
                 Change::Set(v) => *v,
                 Change::Add(v) => f64::from_bits(seen[1]) + v,
             };
-            match pair.cas(seen, [life.tag() | (next(seen[0]) & TAG_MASK), value.to_bits()]) {
+            match pair.cas(seen, [generation.tag() | (next(seen[0]) & TAG_MASK), value.to_bits()]) {
                 Ok(()) => return,
                 Err(now) => seen = now,
             }
@@ -280,17 +287,17 @@ impl Gauge {
         self.change_pair(self.inner.memory.pair(at), change, |tag| recent_tag(tag & TAG_MASK, now));
     }
 
-    /// The life as it stands in the cells: a series that is never removed is in its first.
+    /// The generation as it stands in the cells: a series that is never removed is in its first.
     #[inline(always)]
-    fn cell_life(&self) -> Life {
-        if self.life == Life::FOREVER {
-            Life(0)
+    fn cell_generation(&self) -> Generation {
+        if self.generation == Generation::FOREVER {
+            Generation(0)
         } else {
-            self.life
+            self.generation
         }
     }
 
-    /// An update of a series without lives whose family was retired.
+    /// An update of a series without generations whose family was retired.
     #[cold]
     #[inline(never)]
     fn stale(&self) {
@@ -311,10 +318,10 @@ impl Gauge {
             Some(token) => token,
             None => self.register()?,
         };
-        let (at, life) = (self.cell_of(token)?, self.cell_life());
+        let (at, generation) = (self.cell_of(token)?, self.cell_generation());
         let memory = &self.inner.memory;
-        if memory.get64(at + cell::OWNER) as u32 == owner_bits(token.generation, life, LIVE)
-            && !life.is_over(memory.get64(at + cell::TAG))
+        if memory.get64(at + cell::OWNER) as u32 == owner_bits(token.generation, generation, LIVE)
+            && !generation.is_over(memory.get64(at + cell::TAG))
         {
             return Some(OwnCell::At(at));
         }
@@ -393,21 +400,21 @@ impl Gauge {
     fn take(&self, mode: GaugeMode, at: u64, token: Token, change: &Change) -> Option<OwnCell> {
         let memory = &self.inner.memory;
         let (owner, cell) = (memory.pair(at + cell::OWNER)?, memory.pair(at + cell::TAG)?);
-        let life = self.cell_life();
+        let generation = self.cell_generation();
         let identity = u64::from(self.inner.process.identity()) << 32;
-        let mine = |state| identity | u64::from(owner_bits(token.generation, life, state));
+        let mine = |state| identity | u64::from(owner_bits(token.generation, generation, state));
         for attempt in 0..1000 {
             let [old, old_base] = owner.load();
             let seen = cell.load();
-            if self.inner.is_over(self.at, self.life) || seen[0] >> TAG_BITS > life.0 {
+            if self.inner.is_over(self.at, self.generation) || seen[0] >> TAG_BITS > generation.0 {
                 self.inner.count(header::STALE_UPDATES);
                 return Some(OwnCell::Changed);
             }
-            let current = !life.is_over(seen[0]);
-            if old as u32 == owner_bits(token.generation, life, LIVE) && current {
+            let current = !generation.is_over(seen[0]);
+            if old as u32 == owner_bits(token.generation, generation, LIVE) && current {
                 return Some(OwnCell::At(at));
             }
-            if old as u32 == owner_bits(token.generation, life, TAKING) {
+            if old as u32 == owner_bits(token.generation, generation, TAKING) {
                 // Another thread of this process is at it (or this one, below a signal handler).
                 if attempt > 10 {
                     std::thread::yield_now();
@@ -435,10 +442,10 @@ impl Gauge {
         mine: impl Fn(u32) -> u64,
         first: f64,
     ) -> bool {
-        let life = self.cell_life();
-        // Of another life there is nothing to inherit.
-        let current = !life.is_over(seen[0]);
-        let left = (current && old as u32 & 0xff == owner_bits(0, life, LIVE)).then(|| f64::from_bits(seen[1]));
+        let generation = self.cell_generation();
+        // Of another generation there is nothing to inherit.
+        let current = !generation.is_over(seen[0]);
+        let left = (current && old as u32 & 0xff == owner_bits(0, generation, LIVE)).then(|| f64::from_bits(seen[1]));
         let base = fold(mode, (old != 0).then_some(old_base), left);
         if owner.cas([old, old_base], [mine(TAKING), base]).is_err() {
             return false;
@@ -446,12 +453,13 @@ impl Gauge {
         // The time tells the newest holder of an identity from older ones, and the most recent
         // value. In another boot it goes on from here.
         self.inner.note_time(self.inner.time_ns());
-        let new = [life.tag() | self.inner.ticks(), first.to_bits()];
+        let new = [generation.tag() | self.inner.ticks(), first.to_bits()];
         while let Err(now) = cell.cas(seen, new) {
-            if now[0] >> TAG_BITS > life.0 {
-                // The series was removed meanwhile, so this update is not counted. The owner
-                // word has six bits of the life. It may be that of 64 lives later, when it is the
-                // same word again: then it must not stay taken, by the owner of that life.
+            if now[0] >> TAG_BITS > generation.0 {
+                // The series was removed meanwhile, so this update is not counted. The owner word
+                // has six bits of the generation. It may be that of 64 generations later, when it
+                // is the same word again: then it must not stay taken, by the owner of that
+                // generation.
                 let _ = owner.cas([mine(TAKING), base], [old, old_base]);
                 self.inner.count(header::STALE_UPDATES);
                 return true;
@@ -568,8 +576,8 @@ mod tests {
         }
     }
 
-    /// The owner word has six bits of the life. A thread that stood still for 64 lives of the
-    /// record takes a cell of another series for its own, and has to give it back.
+    /// The owner word has six bits of the generation. A thread that stood still for 64 generations
+    /// of the record takes a cell of another series for its own, and has to give it back.
     #[test]
     fn a_thread_that_is_64_lives_late_leaves_the_cell_as_it_was() {
         let segment = Options::new().anonymous().max_size(1 << 20).open().unwrap();
@@ -583,12 +591,16 @@ mod tests {
             family.with(["a"]);
         }
         let new = family.with(["a"]);
-        assert_eq!((new.at, new.life.0), (late.at, late.life.0 + 64), "the record serves the same label set");
+        assert_eq!(
+            (new.at, new.generation.0),
+            (late.at, late.generation.0 + 64),
+            "the record serves the same label set"
+        );
         let pairs = [cell::OWNER, cell::TAG].map(|at| late.inner.memory.pair(cell_at + at).unwrap());
-        let mine = |state| 7 << 32 | u64::from(owner_bits(token.generation, late.life, state));
-        // What it saw before: a cell of its own life, of no owner.
+        let mine = |state| 7 << 32 | u64::from(owner_bits(token.generation, late.generation, state));
+        // What it saw before: a cell of its own generation, of no owner.
         let stale = segment.inner.memory.get64(header::STALE_UPDATES);
-        assert!(late.take_from(GaugeMode::LiveSum, pairs, [[0, 0], [late.life.tag(), 0]], mine, 5.0));
+        assert!(late.take_from(GaugeMode::LiveSum, pairs, [[0, 0], [late.generation.tag(), 0]], mine, 5.0));
         assert_eq!(pairs[0].load(), [0, 0], "it is taken for ever");
         assert_eq!(segment.inner.memory.get64(header::STALE_UPDATES), stale + 1);
         new.set(7.0);

@@ -8,7 +8,7 @@ use crate::shm::layout::offset;
 use crate::shm::layout::{gauge, process_cell as cell, CELLS_PER_BLOCK, CELL_BLOCK, CELL_BLOCK_HEAD};
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::pair::Pair;
-use crate::shm::state::{Life, SeriesAddr, TAG_MASK};
+use crate::shm::state::{Generation, SeriesAddr, TAG_MASK};
 use crate::text::hash::mix;
 
 /// The merged value of a gauge.
@@ -31,12 +31,12 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
 }
 
-/// Reads a gauge in this life. `living` holds the generation of each living slot; the samples of
-/// listed modes go to `each`. Also returns a digest that changes with every update. `may` is asked
-/// before a block of so many bytes is read.
+/// Reads a gauge in this generation. `living` holds the generation of each living slot; the samples
+/// of listed modes go to `each`. Also returns a digest that changes with every update. `may` is
+/// asked before a block of so many bytes is read.
 pub(crate) fn merge(
     memory: &Mapped,
-    SeriesAddr { at, life }: SeriesAddr,
+    SeriesAddr { at, generation }: SeriesAddr,
     mode: GaugeMode,
     living: &[u32],
     each: &mut Vec<Sample>,
@@ -73,8 +73,8 @@ pub(crate) fn merge(
             Some(e) => e.max(v),
         });
     };
-    each_cell(memory, at, life, may, |slot, c| {
-        let alive = c.generation != 0 && living.get(slot) == Some(&c.generation);
+    each_cell(memory, at, generation, may, |slot, c| {
+        let alive = c.slot_generation != 0 && living.get(slot) == Some(&c.slot_generation);
         // Of what is in the cells, whether or not their owners live: a death is no update.
         digest =
             digest.wrapping_add(mix(c.value.map_or(0, f64::to_bits) ^ slot as u64, c.base ^ c.time.rotate_left(32)));
@@ -110,21 +110,27 @@ pub(crate) fn merge(
 
 struct Cell {
     identity: u32,
-    generation: u32,
+    slot_generation: u32,
     base: u64,
-    /// `None` while it is being taken over, and of another life.
+    /// `None` while it is being taken over, and of another generation.
     value: Option<f64>,
     time: u64,
 }
 
 /// Visits the cells that ever had an owner.
-fn each_cell(memory: &Mapped, at: u64, life: Life, may: impl Fn(u64) -> bool, mut visit: impl FnMut(usize, &Cell)) {
+fn each_cell(
+    memory: &Mapped,
+    at: u64,
+    generation: Generation,
+    may: impl Fn(u64) -> bool,
+    mut visit: impl FnMut(usize, &Cell),
+) {
     let mut link = memory.load32(at + gauge::VALUE, Acquire);
     let mut slot = 0;
     while link != 0 && slot < crate::shm::layout::MAX_PROCESSES as usize && may(CELL_BLOCK) {
         let block = offset(link);
         for i in 0..CELLS_PER_BLOCK {
-            if let Some(c) = read_cell(memory, block + CELL_BLOCK_HEAD + i * cell::SIZE, life) {
+            if let Some(c) = read_cell(memory, block + CELL_BLOCK_HEAD + i * cell::SIZE, generation) {
                 visit(slot, &c);
             }
             slot += 1;
@@ -133,7 +139,7 @@ fn each_cell(memory: &Mapped, at: u64, life: Life, may: impl Fn(u64) -> bool, mu
     }
 }
 
-fn read_cell(memory: &Mapped, at: u64, life: Life) -> Option<Cell> {
+fn read_cell(memory: &Mapped, at: u64, generation: Generation) -> Option<Cell> {
     let pair = memory.pair(at + cell::OWNER)?;
     let mut last = pair.load();
     for _ in 0..16 {
@@ -146,10 +152,10 @@ fn read_cell(memory: &Mapped, at: u64, life: Life) -> Option<Cell> {
         fence(Acquire);
         let again = pair.load();
         if again == last {
-            let generation = owner as u32 >> 8;
-            let current = owner as u32 == owner_bits(generation, life, LIVE) && !life.is_over(tag);
+            let slot_generation = owner as u32 >> 8;
+            let current = owner as u32 == owner_bits(slot_generation, generation, LIVE) && !generation.is_over(tag);
             let value = current.then(|| f64::from_bits(value));
-            return Some(Cell { identity: (owner >> 32) as u32, generation, base, value, time: tag & TAG_MASK });
+            return Some(Cell { identity: (owner >> 32) as u32, slot_generation, base, value, time: tag & TAG_MASK });
         }
         last = again;
     }

@@ -17,7 +17,7 @@ use crate::shm::layout::{entry, family, header, histogram, GRANULE, NO_SCHEMA, S
 use crate::shm::memory::Mapped;
 use crate::shm::pair::{fallen, Pair, FALLING_MASK};
 use crate::shm::percpu;
-use crate::shm::state::{Life, SeriesAddr, State, TAG_MASK};
+use crate::shm::state::{Generation, SeriesAddr, State, TAG_MASK};
 
 /// A histogram, shared by all processes: with classic buckets, [native](crate::Builder::native)
 /// ones, or both.
@@ -36,7 +36,7 @@ pub struct Histogram {
     bounds: &'static [f64],
     /// `bounds.len() + 1` cells; null in a damaged segment.
     cells: *mut [u64; 2],
-    life: Life,
+    generation: Generation,
     /// The scheme of the native buckets, or of the quantiles.
     native: Option<BucketScheme>,
 }
@@ -57,7 +57,7 @@ impl FromSeries for Histogram {
 
     #[allow(private_interfaces)]
     fn seat(&self) -> (&'static Inner, SeriesAddr) {
-        (self.inner, SeriesAddr { at: self.record(), life: self.life })
+        (self.inner, SeriesAddr { at: self.record(), generation: self.generation })
     }
 }
 
@@ -79,18 +79,18 @@ fn is_ordinary(v: f64) -> bool {
     v.to_bits() < f64::INFINITY.to_bits()
 }
 
-/// Whether negative values have been observed in this life of the series at `record`, which is
-/// backed.
+/// Whether negative values have been observed in this generation of the series at `record`, which
+/// is backed.
 ///
 /// # Safety
 /// An entry's record is there, with a histogram's fixed part, aligned to 16, for as long as the
 /// process.
 #[inline(always)]
-pub(crate) unsafe fn saw_negatives(record: *const u8, life: Life) -> bool {
+pub(crate) unsafe fn saw_negatives(record: *const u8, generation: Generation) -> bool {
     // SAFETY: the caller's promise; the word is only accessed atomically.
     let word = unsafe { &*record.add(histogram::NEGATIVE as usize).cast::<AtomicU64>() };
     // Acquire pairs with `note_sign`.
-    word.load(Acquire) == life.tag() | 1
+    word.load(Acquire) == generation.tag() | 1
 }
 
 /// In the third word of a foreign handle.
@@ -118,13 +118,19 @@ impl Histogram {
     #[inline(always)]
     pub(super) fn new(
         segment: Segment,
-        SeriesAddr { at, life }: SeriesAddr,
+        SeriesAddr { at, generation }: SeriesAddr,
         bounds: &'static [f64],
         native: Option<BucketScheme>,
     ) -> Self {
         let inner = segment.inner;
         let cells = inner.memory.bytes(at + histogram::SIZE, 16 * (bounds.len() as u64 + 1));
-        Histogram { inner, bounds, cells: cells.map_or(std::ptr::null_mut(), |p| p.cast_mut().cast()), life, native }
+        Histogram {
+            inner,
+            bounds,
+            cells: cells.map_or(std::ptr::null_mut(), |p| p.cast_mut().cast()),
+            generation,
+            native,
+        }
     }
 
     /// The words of a foreign handle: the segment, the place, and the bounds as {native schema and
@@ -143,7 +149,7 @@ impl Histogram {
         let word = |w: u64| std::ptr::without_provenance(w as usize);
         Some([
             std::ptr::from_ref(self.inner).cast(),
-            word(SeriesAddr { at, life: self.life }.into_word()),
+            word(SeriesAddr { at, generation: self.generation }.into_word()),
             word(bounds),
         ])
     }
@@ -165,7 +171,7 @@ impl Histogram {
             // SAFETY: they are in their family's record (`into_words`).
             schema => Some(unsafe { native_before(first, schema as i8 - SCHEMA_BIAS) }),
         };
-        Some(Histogram { inner, bounds, cells, life: addr.life, native })
+        Some(Histogram { inner, bounds, cells, generation: addr.generation, native })
     }
 
     /// As [`Histogram::observe`]. What is not done in a few instructions ends with a jump, as a C
@@ -207,7 +213,7 @@ impl Histogram {
         let kind = Kind::from_byte(memory.get8(at + entry::KIND));
         let mask = match kind {
             Some(Kind::GaugeHistogram) => FALLING_MASK,
-            _ if self.life == Life::FOREVER => u64::MAX,
+            _ if self.generation == Generation::FOREVER => u64::MAX,
             _ => TAG_MASK,
         };
         let mut counts = Vec::new();
@@ -215,12 +221,12 @@ impl Histogram {
             // Those of quantiles count a second time what the only cell has counted.
             Some(scheme) if kind != Some(Kind::Summary) => {
                 let ordinals: Vec<i32> = self.bounds.iter().map(|b| scheme.ordinal(*b)).collect();
-                let (addr, mut sketch) = (SeriesAddr { at, life: self.life }, native::Sketch::default());
+                let (addr, mut sketch) = (SeriesAddr { at, generation: self.generation }, native::Sketch::default());
                 native::read(memory, addr, mask, scheme, &ordinals, &mut sketch, &mut counts, |_| true)
             }
             _ => read(memory, at, mask, self.bounds.len(), &mut counts),
         };
-        // Acquire: all of it was read before this look at the life.
+        // Acquire: all of it was read before this look at the generation.
         fence(Acquire);
         match sum {
             Some(sum) if !self.is_over() => (counts.iter().fold(0, |all, n| all.wrapping_add(*n)), sum),
@@ -289,7 +295,7 @@ impl Histogram {
     fn target<'a>(&self, bounds: &'a [f64], scheme: BucketScheme) -> native::Target<'a> {
         // Records are aligned, which tells the compiler.
         let record = self.record() / GRANULE * GRANULE;
-        native::Target { inner: self.inner, record, life: self.life, bounds, scheme }
+        native::Target { inner: self.inner, record, generation: self.generation, bounds, scheme }
     }
 
     /// Observes in a summary with quantiles.
@@ -297,7 +303,12 @@ impl Histogram {
     fn observe_recent(&self, scheme: BucketScheme, v: f64) -> bool {
         let counted = self.change::<false>(v);
         if counted && !self.is_over() {
-            native::observe_recent(self.inner, SeriesAddr { at: self.record(), life: self.life }, scheme, v);
+            native::observe_recent(
+                self.inner,
+                SeriesAddr { at: self.record(), generation: self.generation },
+                scheme,
+                v,
+            );
         }
         counted
     }
@@ -311,7 +322,7 @@ impl Histogram {
             } else {
                 [bucket(self.bounds, v) as u64, self.bounds.len() as u64 + 1]
             };
-            exemplar::offer(self.inner, self.record(), self.life, slot, v, labels);
+            exemplar::offer(self.inner, self.record(), self.generation, slot, v, labels);
         }
     }
 
@@ -365,17 +376,17 @@ impl Histogram {
         self.change_slow::<UNDO>(i, v)
     }
 
-    /// Notes in the record that this life has negative observations, before the first of them is
-    /// counted.
+    /// Notes in the record that this generation has negative observations, before the first of them
+    /// is counted.
     #[cold]
     #[inline(never)]
     fn note_sign(&self, v: f64) {
-        let life = if self.life == Life::FOREVER { Life(0) } else { self.life };
+        let generation = if self.generation == Generation::FOREVER { Generation(0) } else { self.generation };
         if v < 0.0 && !self.is_over() {
             if let Some(word) = self.inner.memory.u64_at(self.record() + histogram::NEGATIVE) {
-                // Lives only rise. Release pairs with `saw_negatives`, and so does the swap that
-                // counts the observation.
-                let mine = life.tag() | 1;
+                // Generations only rise. Release pairs with `saw_negatives`, and so does the swap
+                // that counts the observation.
+                let mine = generation.tag() | 1;
                 if word.load(Relaxed) < mine {
                     word.fetch_max(mine, Release);
                 }
@@ -386,10 +397,10 @@ impl Histogram {
     /// Counts in the cell of this CPU, if the fast path can.
     #[inline(always)]
     fn count_per_cpu(&self, i: usize, v: f64) -> bool {
-        // Acquire: of per-CPU cells that were given in a later life, `is_in_its_life` sees that
-        // life.
+        // Acquire: of per-CPU cells that were given in a later generation, `is_in_its_generation`
+        // sees that generation.
         let cells = self.half(entry::PER_CPU).load(Acquire);
-        self.is_in_its_life() && self.inner.per_cpu.count(cells, i, v)
+        self.is_in_its_generation() && self.inner.per_cpu.count(cells, i, v)
     }
 
     /// Slow path of `change`: counts with a locked instruction in a per-CPU cell, if there is one.
@@ -398,7 +409,7 @@ impl Histogram {
         if !UNDO {
             // Acquire: as above.
             let cells = self.half(entry::PER_CPU).load(Acquire);
-            if self.is_in_its_life() && self.inner.per_cpu.count_locked(cells, i, v) {
+            if self.is_in_its_generation() && self.inner.per_cpu.count_locked(cells, i, v) {
                 return true;
             }
         }
@@ -412,8 +423,8 @@ impl Histogram {
             // Acquire: as above.
             let cells = self.half(entry::PER_CPU).load(Acquire);
             if cells != 0
-                && self.is_in_its_life()
-                && self.inner.per_cpu.count_otherwise(&self.inner.memory, cells, i, v)
+                && self.is_in_its_generation()
+                && self.inner.per_cpu.count_slow(&self.inner.memory, cells, i, v)
             {
                 return true;
             }
@@ -437,21 +448,22 @@ impl Histogram {
 
     /// Whether the record still has the series of this handle.
     #[inline(always)]
-    fn is_in_its_life(&self) -> bool {
-        self.life == Life::FOREVER || State(self.half(entry::STATE).load(Relaxed)).life() == self.life
+    fn is_in_its_generation(&self) -> bool {
+        self.generation == Generation::FOREVER
+            || State(self.half(entry::STATE).load(Relaxed)).generation() == self.generation
     }
 
     /// Counts in the cell that all processes share.
     #[inline(always)]
     fn change_shared_cell<const UNDO: bool>(&self, i: usize, v: f64) -> bool {
         // SAFETY: `i <= bounds.len()`, and that many cells plus one were checked to be there; they
-        // are aligned to 16, mapped for the process' life, and only accessed atomically. A
+        // are aligned to 16, mapped for the process' lifetime, and only accessed atomically. A
         // successful swap changes the count.
         let pair = unsafe { Pair::new(self.cells.add(i)) };
         let mut seen = pair.guess();
         loop {
-            let mask = if self.life == Life::FOREVER { u64::MAX } else { TAG_MASK };
-            if mask == TAG_MASK && self.life.is_over(seen[0]) {
+            let mask = if self.generation == Generation::FOREVER { u64::MAX } else { TAG_MASK };
+            if mask == TAG_MASK && self.generation.is_over(seen[0]) {
                 self.inner.count(header::STALE_UPDATES);
                 return false;
             }
@@ -522,9 +534,9 @@ impl Histogram {
             return None;
         }
         let (_, place) = self.seat();
-        let mask = match (memory.get8(place.at + entry::KIND) == Kind::GaugeHistogram as u8, self.life) {
+        let mask = match (memory.get8(place.at + entry::KIND) == Kind::GaugeHistogram as u8, self.generation) {
             (true, _) => FALLING_MASK,
-            (_, Life::FOREVER) => u64::MAX,
+            (_, Generation::FOREVER) => u64::MAX,
             _ => TAG_MASK,
         };
         let sum = match &self.native {
@@ -574,7 +586,7 @@ impl Timer {
         seconds
     }
 
-    /// Ends without an observation.
+    /// ListHead without an observation.
     pub fn discard(mut self) {
         self.armed = false;
     }

@@ -60,8 +60,8 @@ pub(crate) mod sealed {
         fn seat(&self) -> (&'static Inner, SeriesAddr);
         /// Whether its series has been removed.
         fn is_over(&self) -> bool {
-            let (inner, SeriesAddr { at, life }) = self.seat();
-            inner.is_over(at, life)
+            let (inner, SeriesAddr { at, generation }) = self.seat();
+            inner.is_over(at, generation)
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::shm::layout::offset;
 use crate::shm::layout::{entry, gauge, header};
 use crate::shm::memory::Mapped;
 use crate::shm::pair::Pair;
-use crate::shm::state::{Life, SeriesAddr, TAG_MASK};
+use crate::shm::state::{Generation, SeriesAddr, TAG_MASK};
 
 /// Several states, each on or off, shared by all processes: up to 64, named when the family is
 /// registered.
@@ -38,20 +38,20 @@ pub struct Info(States);
 struct States {
     inner: &'static Inner,
     at: u64,
-    life: Life,
+    generation: Generation,
     count: usize,
 }
 
 impl States {
     #[inline(always)]
-    fn from_series(segment: Segment, SeriesAddr { at, life }: SeriesAddr) -> Self {
+    fn from_series(segment: Segment, SeriesAddr { at, generation }: SeriesAddr) -> Self {
         let memory = &segment.inner.memory;
         let count = Record::new(memory, offset(memory.get32(at + entry::PARENT))).bucket_count();
-        States { inner: segment.inner, at, life, count }
+        States { inner: segment.inner, at, generation, count }
     }
 
     fn is_over(&self) -> bool {
-        self.inner.is_over(self.at, self.life)
+        self.inner.is_over(self.at, self.generation)
     }
 
     /// Makes the word what `new` makes of it, if there is such a state, in a family of this kind: C
@@ -65,13 +65,13 @@ impl States {
             let why = if self.is_over() { header::STALE_UPDATES } else { header::REJECTED_UPDATES };
             return self.inner.count(why);
         };
-        let life = if self.life == Life::FOREVER { Life(0) } else { self.life };
+        let generation = if self.generation == Generation::FOREVER { Generation(0) } else { self.generation };
         let mut seen = pair.guess();
         loop {
-            if life.is_over(seen[0]) {
+            if generation.is_over(seen[0]) {
                 return self.inner.count(header::STALE_UPDATES);
             }
-            match pair.cas(seen, [life.tag() | (seen[0] + 1) & TAG_MASK, new(seen[1])]) {
+            match pair.cas(seen, [generation.tag() | (seen[0] + 1) & TAG_MASK, new(seen[1])]) {
                 Ok(()) => return,
                 Err(now) => seen = now,
             }
@@ -81,7 +81,7 @@ impl States {
     /// The word of states; 0 once the series is removed.
     fn get(&self) -> u64 {
         let word = read(&self.inner.memory, self.at);
-        // Looked at after the word, which is of this life then.
+        // Looked at after the word, which is of this generation then.
         if self.is_over() {
             0
         } else {
@@ -106,7 +106,7 @@ macro_rules! metric {
 
             #[allow(private_interfaces)]
             fn seat(&self) -> (&'static Inner, SeriesAddr) {
-                (self.0.inner, SeriesAddr { at: self.0.at, life: self.0.life })
+                (self.0.inner, SeriesAddr { at: self.0.at, generation: self.0.generation })
             }
         }
     };
@@ -118,7 +118,7 @@ metric!(Info);
 impl StateSet {
     /// The words of a foreign handle.
     pub(crate) fn into_words(self) -> [*const c_void; 2] {
-        let addr = SeriesAddr { at: self.0.at, life: self.0.life }.into_word();
+        let addr = SeriesAddr { at: self.0.at, generation: self.0.generation }.into_word();
         [std::ptr::from_ref(self.0.inner).cast(), std::ptr::without_provenance(addr as usize)]
     }
 

@@ -17,7 +17,7 @@ use crate::shm::layout::{
     align, counter, entry, family, gauge, header, histogram, GRANULE, NAMING_EXACT, NO_SCHEMA, SCHEMA_BIAS,
 };
 use crate::shm::list;
-use crate::shm::list::Ends;
+use crate::shm::list::ListHead;
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::state;
 use crate::shm::state::State;
@@ -89,9 +89,9 @@ impl<'a> Record<'a> {
         self.memory.load64(self.at + family::OVERFLOW_LOOKUPS, Relaxed)
     }
     /// The chain of its series.
-    pub(crate) fn ends(&self) -> Ends {
+    pub(crate) fn list(&self) -> ListHead {
         let at = self.store_at();
-        Ends { head: at + family::HEAD, tail: at + family::TAIL, pending: at + family::PENDING, replaces: 0 }
+        ListHead { head: at + family::HEAD, tail: at + family::TAIL, pending: at + family::PENDING, replaces: 0 }
     }
     /// Its first series, or what was one.
     pub(crate) fn first(&self) -> u32 {

@@ -66,7 +66,7 @@ impl FamilyRef {
                     *to = value;
                 }
             }
-            visit(&in_order, SeriesAddr { at, life: state.life() });
+            visit(&in_order, SeriesAddr { at, generation: state.generation() });
         });
     }
 
@@ -105,7 +105,7 @@ impl FamilyRef {
         self.each(|values, addr| {
             if wanted.iter().all(|(i, value)| values.get(*i) == Some(value)) {
                 let link = (addr.at / crate::shm::layout::GRANULE) as u32;
-                removed += u64::from(recycle::remove(self.inner, &record, link, addr.life));
+                removed += u64::from(recycle::remove(self.inner, &record, link, addr.generation));
             }
         });
         Ok(removed)

@@ -24,7 +24,7 @@ use crate::shm::layout::offset;
 use crate::shm::layout::{counter, entry, gauge, header, histogram, process_cell as cell};
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::percpu;
-use crate::shm::state::{Life, SeriesAddr};
+use crate::shm::state::{Generation, SeriesAddr};
 use crate::shm::{generation, state};
 
 fn word_at(record: &Record<'_>, link: u32) -> u64 {
@@ -70,8 +70,8 @@ pub(super) fn begin(inner: &Inner, record: &Record<'_>, link: u32) {
 
 /// Brings a series back that a look-up has found, and starts its clock anew. False if it has been
 /// removed meanwhile.
-pub(super) fn revive(inner: &Inner, record: &Record<'_>, link: u32, life: Life) -> bool {
-    let found = generation::revive(&inner.memory, link, life);
+pub(super) fn revive(inner: &Inner, record: &Record<'_>, link: u32, generation: Generation) -> bool {
+    let found = generation::revive(&inner.memory, link, generation);
     if found && record.expire() > 0 {
         let at = word_at(record, link);
         let seen = inner.memory.load64(at, Relaxed);
@@ -148,7 +148,7 @@ fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     }
     let at = word_at(record, link);
     let seen = memory.load64(at, Acquire);
-    let digest = || digest(memory, record, SeriesAddr { at: offset(link), life: state.life() });
+    let digest = || digest(memory, record, SeriesAddr { at: offset(link), generation: state.generation() });
     let (now, before) = (look_time(memory), digest());
     let word = u64::from(before) << 32 | u64::from(now);
     if (seen >> 32) as u32 != before {
@@ -179,7 +179,7 @@ fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     }
     let hidden = state::state(memory, link);
     // An update that came before the series was off the pages brings it back at once.
-    if digest() != before && hidden.state() == state::EXPIRED && hidden.life() == state.life() {
+    if digest() != before && hidden.state() == state::EXPIRED && hidden.generation() == state.generation() {
         return !generation::revive_from(memory, link, hidden);
     }
     true

@@ -11,10 +11,10 @@ use crate::shm::index::{tag_of, Hit};
 use crate::shm::layout::offset;
 use crate::shm::layout::{entry, family as f, header, FLAG_ESCAPED, GRANULE};
 use crate::shm::list;
-use crate::shm::list::{find_or_append, Maker, Outcome};
+use crate::shm::list::{find_or_append, Inserter, Outcome};
 use crate::shm::memory::Memory;
 use crate::shm::state;
-use crate::shm::state::{Life, SeriesAddr, State};
+use crate::shm::state::{Generation, SeriesAddr, State};
 use crate::text::escaping;
 use crate::text::label_set;
 use std::borrow::Cow;
@@ -87,7 +87,7 @@ impl FamilyRef {
             return None;
         }
         // SAFETY: backed (checked), aligned behind f64s, immutable once published, mapped for the
-        // process' life.
+        // process' lifetime.
         let lens = unsafe { std::slice::from_raw_parts(record.add(lens_at).cast::<u16>(), labels) };
         Some((FamilyRef { inner, at, hash, text_at: u64::from(text_at) }, lens))
     }
@@ -108,8 +108,8 @@ impl FamilyRef {
         let index = self.inner.index();
         let bits = index.bits();
         let hit = index.first(bits, hash)?;
-        if let Some(life) = self.life_of::<true, CONST_COUNT>(hit.link, count, name_len, value) {
-            return Some(SeriesAddr { at: offset(hit.link), life });
+        if let Some(generation) = self.generation_of::<true, CONST_COUNT>(hit.link, count, name_len, value) {
+            return Some(SeriesAddr { at: offset(hit.link), generation });
         }
         // Copies, here and below: what is looked up need not be in memory then to be found.
         let (name_len, value) = (name_len, value);
@@ -130,27 +130,27 @@ impl FamilyRef {
     ) -> Option<SeriesAddr> {
         loop {
             hit = self.inner.index().next(bits, hash, hit)?;
-            if let Some(life) = self.life_of::<true, false>(hit.link, count, name_len, value) {
-                return Some(SeriesAddr { at: offset(hit.link), life });
+            if let Some(generation) = self.generation_of::<true, false>(hit.link, count, name_len, value) {
+                return Some(SeriesAddr { at: offset(hit.link), generation });
             }
         }
     }
 
-    /// The life of the record in which it has the series with these values, if that is now. An
-    /// expired one comes back.
+    /// The generation of the record in which it has the series with these values, if that is now.
+    /// An expired one comes back.
     #[inline(always)]
-    fn life_of<'v, const REVIVE: bool, const CONST_COUNT: bool>(
+    fn generation_of<'v, const REVIVE: bool, const CONST_COUNT: bool>(
         &self,
         link: u32,
         count: usize,
         name_len: impl Fn(usize) -> usize + Copy,
         value: impl Fn(usize) -> &'v [u8] + Copy,
-    ) -> Option<Life> {
+    ) -> Option<Generation> {
         let (record, backed) = self.inner.memory.record(offset(link))?;
         // SAFETY: a record begins with an entry's fields (`record` checked that so much is backed),
         // aligned to 16 as every link is. Those that are not atomic here change only while the
-        // record has no series; then the life moves on, which is checked below. They are read as
-        // volatile, so that they are read here.
+        // record has no series; then the generation moves on, which is checked below. They are read
+        // as volatile, so that they are read here.
         let (state, parent, len, flags) = unsafe {
             (
                 &*record.add(entry::STATE as usize).cast::<AtomicU32>(),
@@ -173,11 +173,11 @@ impl FamilyRef {
             return None;
         }
         // Acquire: all of it was read before the second look at the state (a sequence lock, of
-        // which the life is the number).
+        // which the generation is the number).
         fence(Acquire);
         let again = State(state.load(Relaxed));
         if again == seen && seen.state() == state::LIVE {
-            return Some(seen.life());
+            return Some(seen.generation());
         }
         self.life_again(link, seen, REVIVE)
     }
@@ -186,18 +186,18 @@ impl FamilyRef {
     /// is left of one that was removed.
     #[cold]
     #[inline(never)]
-    fn life_again(&self, link: u32, seen: State, revive: bool) -> Option<Life> {
-        let life = seen.life();
+    fn life_again(&self, link: u32, seen: State, revive: bool) -> Option<Generation> {
+        let generation = seen.generation();
         if !seen.has_series() {
             return None;
         }
         let there = if revive {
-            expiry::revive(self.inner, &Record::new(&self.inner.memory, self.at), link, life)
+            expiry::revive(self.inner, &Record::new(&self.inner.memory, self.at), link, generation)
         } else {
             let now = state::state(&self.inner.memory, link);
-            now.has_series() && now.life() == life
+            now.has_series() && now.generation() == generation
         };
-        there.then_some(life)
+        there.then_some(generation)
     }
 
     #[inline(never)]
@@ -231,19 +231,20 @@ impl FamilyRef {
             escaped: escaped > raw,
             text_len: text.len,
         };
-        let found = Cell::new(Life(0));
-        let ends = record.ends();
-        let same = |link: u32| match self.life_of::<true, false>(link, count, name_len, value) {
-            Some(life) => {
-                found.set(life);
+        let found = Cell::new(Generation(0));
+        let list = record.list();
+        let same = |link: u32| match self.generation_of::<true, false>(link, count, name_len, value) {
+            Some(generation) => {
+                found.set(generation);
                 true
             }
             None => false,
         };
-        let mut maker = SeriesMaker { inner: self.inner, record, series, text, same, made: Life(0), may_be_new: true };
-        match find_or_append(&self.inner.index(), ends, hash, &mut maker) {
-            Outcome::Found(link) => SeriesAddr { at: offset(link), life: found.get() },
-            Outcome::Made(link) => SeriesAddr { at: offset(link), life: maker.made },
+        let mut inserter =
+            SeriesMaker { inner: self.inner, record, series, text, same, made: Generation(0), may_be_new: true };
+        match find_or_append(&self.inner.index(), list, hash, &mut inserter) {
+            Outcome::Found(link) => SeriesAddr { at: offset(link), generation: found.get() },
+            Outcome::Made(link) => SeriesAddr { at: offset(link), generation: inserter.made },
             // Of a family that is retired, updates count nowhere.
             Outcome::Closed => self.embedded(),
             Outcome::Refused | Outcome::Full => self.overflow(),
@@ -258,7 +259,9 @@ impl FamilyRef {
     ) -> bool {
         let record = Record::new(&self.inner.memory, self.at);
         let place = self.peek_in_family(count, name_len, value);
-        place.is_some_and(|SeriesAddr { at, life }| recycle::remove(self.inner, &record, (at / GRANULE) as u32, life))
+        place.is_some_and(|SeriesAddr { at, generation }| {
+            recycle::remove(self.inner, &record, (at / GRANULE) as u32, generation)
+        })
     }
 
     /// The series with these values, if it is there: nothing is made, and an expired one stays so.
@@ -273,9 +276,9 @@ impl FamilyRef {
         let hash = label_set::hash(self.hash, count, value);
         let found = Cell::new(None);
         let same = |link: u32| {
-            let life = self.life_of::<false, false>(link, count, name_len, value);
-            found.set(life.map(|life| SeriesAddr { at: offset(link), life }));
-            life.is_some()
+            let generation = self.generation_of::<false, false>(link, count, name_len, value);
+            found.set(generation.map(|generation| SeriesAddr { at: offset(link), generation }));
+            generation.is_some()
         };
         self.inner.index().find_surely(hash, same)?;
         found.get()
@@ -283,12 +286,12 @@ impl FamilyRef {
 
     pub(super) fn clear_family(&self) -> u64 {
         let record = Record::new(&self.inner.memory, self.at);
-        recycle::remove_all(self.inner, &record, Some(list::announcements(&self.inner.memory, record.ends())))
+        recycle::remove_all(self.inner, &record, Some(list::announcements(&self.inner.memory, record.list())))
     }
 
     /// The family's only series, or its overflow series.
     pub(super) fn embedded(&self) -> SeriesAddr {
-        SeriesAddr { at: Record::new(&self.inner.memory, self.at).overflow_at(), life: Life::FOREVER }
+        SeriesAddr { at: Record::new(&self.inner.memory, self.at).overflow_at(), generation: Generation::FOREVER }
     }
 
     pub(crate) fn overflow(&self) -> SeriesAddr {
@@ -351,13 +354,13 @@ struct SeriesMaker<'a, 'v, S> {
     series: NewSeries,
     text: Text<'a, 'v>,
     same: S,
-    /// The life in which the record was made.
-    made: Life,
+    /// The generation in which the record was made.
+    made: Generation,
     /// Whether the index has room for a record more.
     may_be_new: bool,
 }
 
-impl<S: Fn(u32) -> bool> Maker for SeriesMaker<'_, '_, S> {
+impl<S: Fn(u32) -> bool> Inserter for SeriesMaker<'_, '_, S> {
     fn same(&self, link: u32) -> bool {
         (self.same)(link)
     }
@@ -376,7 +379,7 @@ impl<S: Fn(u32) -> bool> Maker for SeriesMaker<'_, '_, S> {
 
     fn make(&mut self) -> Option<u32> {
         let (link, state) = recycle::obtain(self.inner, &self.record, self.series.text_len, self.may_be_new)?;
-        self.made = state.life();
+        self.made = state.generation();
         self.series.write(self.inner, offset(link));
         self.text.write(&self.record, offset(link) + self.record.text_at(), self.series.escaped);
         expiry::begin(self.inner, &self.record, link);

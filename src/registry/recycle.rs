@@ -19,7 +19,7 @@ use crate::shm::layout::{
 use crate::shm::list::{announcements, is_later};
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::percpu;
-use crate::shm::state::{Life, State};
+use crate::shm::state::{Generation, State};
 use crate::shm::{generation, state};
 
 /// The last one holds the longest label text.
@@ -107,15 +107,15 @@ fn reuse(inner: &Inner, record: &Record<'_>, class: u32) -> Option<(u32, State)>
 }
 
 /// Makes a record that was taken from a free list fit for its next label set: out of the index. Its
-/// cells were closed to all handles of earlier lives when its last series was removed.
+/// cells were closed to all handles of earlier generations when its last series was removed.
 fn claim(inner: &Inner, link: u32) -> State {
     let (memory, index) = (&inner.memory, inner.index());
     let is_full = !index.has_room();
     index.erase(memory.get32(offset(link) + entry::TAG), link);
     let state = state::state(memory, link);
     if is_full {
-        // The life makes it another part of a large index each time.
-        index.erase_all(link, state.life().0.wrapping_mul(1 << 14));
+        // The generation makes it another part of a large index each time.
+        index.erase_all(link, state.generation().0.wrapping_mul(1 << 14));
     }
     state
 }
@@ -136,17 +136,17 @@ pub(super) fn without_cells(inner: &Inner) {
     inner.memory.add64(header::CELL_SERIES, u64::MAX, Relaxed);
 }
 
-/// Closes the cells of a series whose life is over, in a record that no list has yet: whatever its
-/// type, an update through a handle fails and is counted as stale from then on. The record's state
-/// has moved on to the next life, to which no handle exists; the per-CPU cells go first, then each
-/// cell becomes {the next life's tag, 0}. An update that read the state or the per-CPU cells before
-/// that counts as done before the removal.
+/// Closes the cells of a series whose generation is over, in a record that no list has yet:
+/// whatever its type, an update through a handle fails and is counted as stale from then on. The
+/// record's state has moved on to the next generation, to which no handle exists; the per-CPU cells
+/// go first, then each cell becomes {the next generation's tag, 0}. An update that read the state
+/// or the per-CPU cells before that counts as done before the removal.
 ///
 /// Chunks of native buckets and exemplars stay as they are. Their updates check the state first,
-/// and their contents carry the tag of a life.
+/// and their contents carry the tag of a generation.
 pub(super) fn close(inner: &Inner, record: &Record<'_>, link: u32) {
     let (memory, at) = (&inner.memory, offset(link));
-    let tag = state::state(memory, link).life().tag();
+    let tag = state::state(memory, link).generation().tag();
     percpu::take_away(memory, at);
     match record.pairs() {
         pairs @ 1.. => {
@@ -202,9 +202,10 @@ pub(super) fn give_back(inner: &Inner, record: &Record<'_>, link: u32) {
 }
 
 /// Removes a series. True if it was this call that did.
-pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, life: Life) -> bool {
-    let done =
-        generation::remove(&inner.index(), record.ends(), link, life, |link, parent| settled(inner, parent, link));
+pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, generation: Generation) -> bool {
+    let done = generation::remove(&inner.index(), record.list(), link, generation, |link, parent| {
+        settled(inner, parent, link)
+    });
     if done {
         removed(inner, record, link);
         inner.memory.note_update();
@@ -216,7 +217,7 @@ pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, life: Life) 
 /// (`FREE`).
 pub(super) fn hide(inner: &Inner, record: &Record<'_>, link: u32, seen: State, to: u32) -> bool {
     let done =
-        generation::hide(&inner.index(), record.ends(), link, seen, to, |link, parent| settled(inner, parent, link));
+        generation::hide(&inner.index(), record.list(), link, seen, to, |link, parent| settled(inner, parent, link));
     if done && to == state::FREE {
         removed(inner, record, link);
     }
@@ -228,7 +229,7 @@ pub(super) fn hide(inner: &Inner, record: &Record<'_>, link: u32, seen: State, t
 pub(super) fn remove_all(inner: &Inner, record: &Record<'_>, until: Option<u32>) -> u64 {
     let mut removed = 0;
     each(inner, record, until, |link, state| {
-        removed += u64::from(remove(inner, record, link, state.life()));
+        removed += u64::from(remove(inner, record, link, state.generation()));
     });
     removed
 }
@@ -238,10 +239,10 @@ pub(super) fn each(inner: &Inner, record: &Record<'_>, until: Option<u32>, mut v
     let memory = &inner.memory;
     for link in record.records() {
         let state = state::state(memory, link);
-        // After the state: of another life, the removal fails.
+        // After the state: of another generation, the removal fails.
         let birth = memory.load32(offset(link) + entry::BIRTH, Acquire);
         let is_its = memory.load32(offset(link) + entry::PARENT, Acquire) == record.link();
-        let later = until.is_some_and(|until| is_later(birth, until, || announcements(memory, record.ends())));
+        let later = until.is_some_and(|until| is_later(birth, until, || announcements(memory, record.list())));
         if state.has_series() && is_its && !later {
             visit(link, state);
         }

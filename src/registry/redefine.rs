@@ -207,15 +207,15 @@ pub(super) fn drain(inner: &Inner, link: u32) {
     }
     // A process that reads the chain's word after this sees the retired family. A process that read
     // it before fails to announce its series. So no series is added behind the walk.
-    list::revoke(&inner.index(), record.ends(), |link, parent| recycle::settled(inner, parent, link));
+    list::revoke(&inner.index(), record.list(), |link, parent| recycle::settled(inner, parent, link));
     recycle::remove_all(inner, &record, None);
     close(inner, &record);
     inner.index().erase(memory.get32(record.at + entry::TAG), link);
     state::change(memory, link, state, state::DRAINED);
 }
 
-/// Closes the embedded series to updates. It has no lives, so each kind of cell is left in a state
-/// in which updates fail.
+/// Closes the embedded series to updates. It has no generations, so each kind of cell is left in a
+/// state in which updates fail.
 fn close(inner: &Inner, record: &Record<'_>) {
     let (memory, at) = (&inner.memory, record.overflow_at());
     let link = (at / GRANULE) as u32;

@@ -10,7 +10,7 @@ use crate::segment::{const_labels, Inner};
 use crate::shm::layout::header;
 use crate::shm::layout::offset;
 use crate::shm::list;
-use crate::shm::list::{find_or_append, Maker, Outcome};
+use crate::shm::list::{find_or_append, Inserter, Outcome};
 use crate::text::{label_set, names};
 use crate::Error;
 
@@ -45,16 +45,16 @@ fn register_checked(inner: &Inner, spec: &Spec<'_>) -> Result<u64, Error> {
     // Another round is needed only if a process of an earlier revision has replaced the family
     // just now.
     for _ in 0..1000 {
-        let mut maker = FamilyMaker { inner, spec, hash, clash: None, old: 0 };
-        let found = match find_or_append(&inner.index(), list::FAMILIES, hash, &mut maker) {
+        let mut inserter = FamilyMaker { inner, spec, hash, clash: None, old: 0 };
+        let found = match find_or_append(&inner.index(), list::FAMILIES, hash, &mut inserter) {
             Outcome::Made(link) => {
-                if maker.old != 0 {
-                    redefine::drain(inner, maker.old);
+                if inserter.old != 0 {
+                    redefine::drain(inner, inserter.old);
                 }
                 return Ok(offset(link));
             }
             Outcome::Found(link) => link,
-            Outcome::Refused => return Err(Error::Conflict(maker.clash.unwrap_or_default())),
+            Outcome::Refused => return Err(Error::Conflict(inserter.clash.unwrap_or_default())),
             Outcome::Full | Outcome::Closed => {
                 return Err(Error::Full(format!(
                     "the family {} cannot be registered: the segment has reached its maximum size, or its memory file system is full",
@@ -89,7 +89,7 @@ struct FamilyMaker<'a> {
     old: u32,
 }
 
-impl Maker for FamilyMaker<'_> {
+impl Inserter for FamilyMaker<'_> {
     fn same(&self, link: u32) -> bool {
         redefine::is_called(self.inner, link, self.hash, self.spec.name)
     }

@@ -23,7 +23,7 @@ impl FamilyRef {
         let segment = Segment { inner: self.inner };
         let hash = label_set::hash(self.hash, count, value);
         if let Some(addr) = self.look_up::<CONST_COUNT>(hash, count, name_len, value) {
-            // SAFETY: `life_of` has looked at the record, which is an entry's.
+            // SAFETY: `generation_of` has looked at the record, which is an entry's.
             return unsafe { M::from_entry(segment, addr) };
         }
         // As in `look_up`.

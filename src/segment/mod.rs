@@ -20,7 +20,7 @@ use crate::shm::layout::entry;
 use crate::shm::mapping::Backing;
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::percpu::{self, PerCpuCells};
-use crate::shm::state::{Life, State};
+use crate::shm::state::{Generation, State};
 use crate::Error;
 
 /// One application's metrics, shared by all its processes.
@@ -70,11 +70,11 @@ impl Inner {
         percpu::ask(&self.per_cpu, &self.arena(), record, bytes, n);
     }
 
-    /// See `percpu::ask_for_life`.
+    /// See `percpu::ask_for_generation`.
     #[cold]
     #[inline(never)]
-    pub(crate) fn ask_for_per_cpu_of_life(&self, word: u64, life: Life, bytes: u64) {
-        percpu::ask_for_life(&self.per_cpu, &self.arena(), word, life, bytes);
+    pub(crate) fn ask_for_per_cpu_of_generation(&self, word: u64, generation: Generation, bytes: u64) {
+        percpu::ask_for_generation(&self.per_cpu, &self.arena(), word, generation, bytes);
     }
 
     /// Adds to one of the header's own counts.
@@ -87,10 +87,10 @@ impl Inner {
         Attached { memory: &self.memory, backing: &*self.backing, regions: &self.regions }
     }
 
-    /// Whether the series that was in this record in that life has been removed.
-    pub(crate) fn is_over(&self, record: u64, life: Life) -> bool {
+    /// Whether the series that was in this record in that generation has been removed.
+    pub(crate) fn is_over(&self, record: u64, generation: Generation) -> bool {
         let state = State(self.memory.load32(record + entry::STATE, std::sync::atomic::Ordering::Acquire));
-        !state.has_series() || (life != Life::FOREVER && state.life() != life)
+        !state.has_series() || (generation != Generation::FOREVER && state.generation() != generation)
     }
 
     /// The revision that this process' registrations belong to.

@@ -1,15 +1,16 @@
-//! The lives of a series' record. A series may be removed, and its record then serves another label
-//! set of the family: the next life. Nobody needs to know who still holds a handle to an earlier
-//! one, because a handle carries the life it was given for, and so does every cell: an update is a
-//! compare-and-swap that fails in any other life. No process has to be alive, awake or reachable
-//! for a record to change hands.
+//! The generations of a series' record. A series may be removed, and its record then serves another
+//! label set of the family: the next generation. Nobody needs to know who still holds a handle to
+//! an earlier one, because a handle carries the generation it was given for, and so does every
+//! cell: an update is a compare-and-swap that fails in any other generation. No process has to be
+//! alive, awake or reachable for a record to change hands.
 //!
-//! A removal moves the life on, in the very swap that takes the series off the pages. So an update
-//! that looks at the state sees from then on that its series is over. The remover then closes the
-//! cells: it takes the per-CPU cells away and puts the tag of the next life into each cell, so that
-//! an update that looks at its cell alone fails too. Only then does the record go to a free list.
-//! The process that takes it from there finds it closed, and in the life that the next series will
-//! have. A remover that is killed in between costs the record, which is then on no list.
+//! A removal moves the generation on, in the very swap that takes the series off the pages. So an
+//! update that looks at the state sees from then on that its series is over. The remover then
+//! closes the cells: it takes the per-CPU cells away and puts the tag of the next generation into
+//! each cell, so that an update that looks at its cell alone fails too. Only then does the record
+//! go to a free list. The process that takes it from there finds it closed, and in the generation
+//! that the next series will have. A remover that is killed in between costs the record, which is
+//! then on no list.
 //!
 //! The state word is in `state`.
 
@@ -19,40 +20,40 @@ use super::index::Index;
 use super::layout::offset;
 use super::layout::{entry, FREE_LINK};
 use super::list;
-use super::list::Ends;
+use super::list::ListHead;
 use super::memory::Memory;
-use super::state::{change, state, Life, State, CLAIMED, FREE, LAST_LIFE, LIVE};
+use super::state::{change, state, Generation, State, CLAIMED, FREE, LAST_GENERATION, LIVE};
 
 /// Attempts at a list that others change, or that is damaged. Giving up costs one record.
 const BOUND: u32 = 10_000;
 
-/// Takes a series off the pages and the look-ups, and ends its life, from this instant on. True if
-/// it was this call that did. The record is then the caller's: to close its cells, and to put it on
-/// a free list.
+/// Takes a series off the pages and the look-ups, and ends its generation, from this instant on.
+/// True if it was this call that did. The record is then the caller's: to close its cells, and to
+/// put it on a free list.
 pub(crate) fn remove<M: Memory>(
     index: &Index<'_, M>,
-    ends: Ends,
+    list: ListHead,
     link: u32,
-    life: Life,
+    generation: Generation,
     settled: impl Fn(u32, u32),
 ) -> bool {
     loop {
         let seen = state(index.memory, link);
-        if !seen.has_series() || seen.life() != life {
+        if !seen.has_series() || seen.generation() != generation {
             return false;
         }
-        if hide(index, ends, link, seen, FREE, &settled) {
+        if hide(index, list, link, seen, FREE, &settled) {
             return true;
         }
     }
 }
 
 /// Takes a series off the pages if its state is still `seen`: for a while (`EXPIRED`), or for good
-/// (`FREE`). The life of one that goes for good is over from this instant on; its cells are then
-/// the caller's to close.
+/// (`FREE`). The generation of one that goes for good is over from this instant on; its cells are
+/// then the caller's to close.
 pub(crate) fn hide<M: Memory>(
     index: &Index<'_, M>,
-    ends: Ends,
+    list: ListHead,
     link: u32,
     seen: State,
     to: u32,
@@ -61,17 +62,17 @@ pub(crate) fn hide<M: Memory>(
     // Whoever helps the entry in has to find its state as it was announced, so that has to be over
     // first. Else an inserter who looked at `PENDING` before that could claim the record, and be
     // helped in before he has announced it.
-    list::settle_if(index, ends, link, settled);
+    list::help_pending_if(index, list, link, settled);
     let new = if to == FREE { seen.removed() } else { seen.in_state(to) };
     // AcqRel: closing the cells, and giving the record away, come after this.
     index.memory.cas32(offset(link) + entry::STATE, seen.0, new.0, AcqRel, Acquire).is_ok()
 }
 
 /// Brings an expired series back. False if it has been removed meanwhile.
-pub(crate) fn revive<M: Memory>(memory: &M, link: u32, life: Life) -> bool {
+pub(crate) fn revive<M: Memory>(memory: &M, link: u32, generation: Generation) -> bool {
     loop {
         let seen = state(memory, link);
-        if seen.life() != life || !seen.has_series() {
+        if seen.generation() != generation || !seen.has_series() {
             return false;
         }
         if seen.state() == LIVE || revive_from(memory, link, seen) {
@@ -94,10 +95,10 @@ pub(crate) struct FreeList<'a, M> {
 }
 
 impl<M: Memory> FreeList<'_, M> {
-    /// Offers a record in the state `FREE`, unless it has lived its last life: its removal would
-    /// need another one.
+    /// Offers a record in the state `FREE`, unless it is in its last generation: its removal
+    /// would need another one.
     pub(crate) fn push(&self, link: u32) {
-        if state(self.memory, link).life().0 >= u64::from(LAST_LIFE) {
+        if state(self.memory, link).generation().0 >= u64::from(LAST_GENERATION) {
             return;
         }
         let mut head = self.memory.load64(self.at, Relaxed);

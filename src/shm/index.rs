@@ -5,11 +5,11 @@
 //! it (see [`super::chain`]). That makes every step here repeatable by anybody: a word may stand
 //! twice, or point to something else by now; readers always compare the entry itself. Words never
 //! become 0 again, so a probe may stop at the first 0. Where series come and go there are no zeros
-//! left after a while; so `INDEX_REACH` says, for each size, how far from its home any word was
+//! left after a while; so `INDEX_MAX_PROBE` says, for each size, how far from its home any word was
 //! ever put, and a probe goes no further.
 //!
-//! A record's words are erased by the one process that has claimed it for another life, and by no
-//! other process: no other can be putting the same word back at that time. A helper that was
+//! A record's words are erased by the one process that has claimed it for another generation, and
+//! by no other process: no other can be putting the same word back at that time. A helper that was
 //! stopped may put one back later. It costs its place, until the index is full: then a process that
 //! claims a record takes out all words that lead to it, whatever their tag. No word is taken out
 //! because its record has another tag at the moment: that record might be given the tag of the word
@@ -23,7 +23,7 @@
 //!    is placed for both sizes.
 //! 2. Every word of the old table is placed again for the new size, `INDEX_CURSOR` telling how far.
 //! 3. `INDEX_BITS` is raised. Words that an old size placed where the new one would not look, being
-//!    beyond its reach, are rubbish, which later insertions overwrite.
+//!    beyond its reach, are stale, which later insertions overwrite.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -37,7 +37,7 @@ const BATCH: u64 = 64;
 const WINDOW: u64 = 1 << 14;
 
 /// A word that was erased: it leads to nothing, and a probe passes over it.
-const ERASED: u64 = 0xffff_ffff << 32;
+const TOMBSTONE: u64 = 0xffff_ffff << 32;
 
 /// Probes this short do not ask for the reach.
 const SHORT: u64 = if cfg!(test) { 1 } else { 8 };
@@ -80,7 +80,7 @@ fn seek<M: Memory>(memory: &M, at: u64, bits: u32, hash: u64, from: u32) -> Opti
     let index = Index { memory, at, max_bits: bits };
     let mask = (1u64 << bits) - 1;
     for distance in u64::from(from)..=mask {
-        if distance >= SHORT && distance >= index.reach(bits) {
+        if distance >= SHORT && distance >= index.max_probe_distance(bits) {
             return None;
         }
         // Acquire pairs with the Release in `place`, and through it with the entry's publication.
@@ -115,14 +115,14 @@ impl<'a, M: Memory> Index<'a, M> {
 
     /// How many steps from its home a word of this size may be.
     #[inline]
-    fn reach(&self, bits: u32) -> u64 {
+    fn max_probe_distance(&self, bits: u32) -> u64 {
         // Acquire pairs with the Release that raised it in `place`, before the word was put there.
-        u64::from(self.memory.load_header32(header::INDEX_REACH + 4 * u64::from(bits), Acquire))
+        u64::from(self.memory.load_header32(header::INDEX_MAX_PROBE + 4 * u64::from(bits), Acquire))
     }
 
-    fn extend_reach(&self, bits: u32, distance: u64) {
-        if distance >= self.reach(bits) {
-            self.memory.raise32(header::INDEX_REACH + 4 * u64::from(bits), distance as u32 + 1);
+    fn raise_max_probe_distance(&self, bits: u32, distance: u64) {
+        if distance >= self.max_probe_distance(bits) {
+            self.memory.raise32(header::INDEX_MAX_PROBE + 4 * u64::from(bits), distance as u32 + 1);
         }
     }
 
@@ -203,20 +203,20 @@ impl<'a, M: Memory> Index<'a, M> {
         let mask = (1u64 << bits) - 1;
         let home = tag(w) & mask;
         loop {
-            let reach = self.reach(bits);
+            let max_probe_distance = self.max_probe_distance(bits);
             let mut free = None;
             for distance in 0..=mask {
-                if distance >= reach && free.is_some() {
+                if distance >= max_probe_distance && free.is_some() {
                     break;
                 }
                 let at = (home + distance) & mask;
                 let there = self.memory.load64(self.position(at), Acquire);
                 if there == w {
                     // It may have been put there for the other size, from another home.
-                    self.extend_reach(bits, distance);
+                    self.raise_max_probe_distance(bits, distance);
                     return false;
                 }
-                if free.is_none() && (there == 0 || there == ERASED || self.is_rubbish(there, at)) {
+                if free.is_none() && (there == 0 || there == TOMBSTONE || self.is_stale(there, at)) {
                     free = Some((distance, there));
                 }
                 if there == 0 {
@@ -225,7 +225,7 @@ impl<'a, M: Memory> Index<'a, M> {
             }
             // No free word: the limits in `has_room` keep this from happening.
             let Some((distance, expected)) = free else { return false };
-            self.extend_reach(bits, distance);
+            self.raise_max_probe_distance(bits, distance);
             // Release publishes the entry's announcement (seen by whoever places it) to probes.
             if self.memory.cas64(self.position((home + distance) & mask), expected, w, AcqRel, Acquire).is_ok() {
                 return true;
@@ -247,7 +247,7 @@ impl<'a, M: Memory> Index<'a, M> {
             }
             // Pairs with the fence in `grow`. It is also what keeps the claimer's writes to the
             // record behind its claim: a look-up that sees any of them sees, looking again, that
-            // the life has moved on.
+            // the generation has moved on.
             self.memory.fence();
             let now = (self.bits(), self.target());
             if now == (bits, target) {
@@ -258,9 +258,9 @@ impl<'a, M: Memory> Index<'a, M> {
     }
 
     /// Takes out whatever words lead to a record, with whatever tag: what helpers of its earlier
-    /// lives, who were stopped, have put back. Only for the process that has claimed the record,
-    /// and for an index that is full: it looks at `WINDOW` words, other ones each time in a large
-    /// index.
+    /// generations, by processes that were stopped, have put back. Only for the process that has
+    /// claimed the record, and for an index that is full: it looks at `WINDOW` words, other ones
+    /// each time in a large index.
     pub(crate) fn erase_all(&self, link: u32, from: u64) {
         let mask = (1u64 << self.bits()) - 1;
         let mut erased = 0u64;
@@ -268,7 +268,7 @@ impl<'a, M: Memory> Index<'a, M> {
             let at = self.position(from.wrapping_add(i) & mask);
             let there = self.memory.load64(at, Acquire);
             if there as u32 == link && there != 0 {
-                erased += u64::from(self.memory.cas64(at, there, ERASED, AcqRel, Acquire).is_ok());
+                erased += u64::from(self.memory.cas64(at, there, TOMBSTONE, AcqRel, Acquire).is_ok());
             }
         }
         if erased > 0 {
@@ -280,12 +280,12 @@ impl<'a, M: Memory> Index<'a, M> {
     fn erase_at(&self, bits: u32, w: u64) -> u64 {
         let mask = (1u64 << bits) - 1;
         let mut erased = 0;
-        for distance in 0..self.reach(bits).min(mask + 1) {
+        for distance in 0..self.max_probe_distance(bits).min(mask + 1) {
             let at = self.position((tag(w) + distance) & mask);
             match self.memory.load64(at, Acquire) {
                 0 => break,
                 there if there == w => {
-                    erased += u64::from(self.memory.cas64(at, w, ERASED, AcqRel, Acquire).is_ok());
+                    erased += u64::from(self.memory.cas64(at, w, TOMBSTONE, AcqRel, Acquire).is_ok());
                 }
                 _ => {}
             }
@@ -296,10 +296,10 @@ impl<'a, M: Memory> Index<'a, M> {
     /// Whether this word, which was seen here, is one that no probe comes by: placed for a smaller
     /// size, it is further from where it has its home now than any word was ever put, and at least
     /// the smallest size from there.
-    fn is_rubbish(&self, w: u64, at: u64) -> bool {
+    fn is_stale(&self, w: u64, at: u64) -> bool {
         let is_beyond = |bits: u32| {
             let mask = (1u64 << bits) - 1;
-            let far = self.reach(bits).max(1 << self.memory.index_min_bits());
+            let far = self.max_probe_distance(bits).max(1 << self.memory.index_min_bits());
             at > mask || at.wrapping_sub(tag(w)) & mask >= far
         };
         // A word that is about to be overwritten must not become good where it stands. It would, if

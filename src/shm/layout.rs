@@ -102,7 +102,7 @@ offsets! {
     NO_SLOT: 440, 8;
     NO_PROOF: 448, 8;
     REFUSED_OBSERVATIONS: 504, 8;
-    INDEX_REACH: 512, 164;
+    INDEX_MAX_PROBE: 512, 164;
     LABELS_LEN: 680, 4;
     LABELS: 688, 2048;
     CLOCK_BOOT: 2800, 8;
@@ -321,7 +321,7 @@ impl PerCpu {
 
     /// From the first byte of a series' per-CPU cells to their last, and one more, with so many
     /// bytes for each CPU.
-    pub(crate) fn reach(self, bytes: u64) -> u64 {
+    pub(crate) fn span(self, bytes: u64) -> u64 {
         (self.cpus - 1) * self.stride + bytes
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! A chain is a list of entries linked by `NEXT`. The segment has a chain of families; each family
 //! has a chain of series. Entries are only ever appended; a series' record may serve another label
-//! set in its place (see [`super::life`]).
+//! set in its place (see [`super::generation`]).
 //!
-//! A new entry, or a new life of an old one, is complete before it is *announced*: written into the
-//! chain's `PENDING` word, {announcements so far: 32 bits, link: 32}, by one compare-and-swap from
-//! {n, 0} to {n + 1, link}. It exists from that instant. What remains is done by whoever comes by,
-//! each step repeatable: link it to the chain's end if it is not there, put it in the index, make
-//! it `LIVE`, and end the announcement. One rule makes the key unique:
+//! A new entry, or a new generation of an old one, is complete before it is *announced*: written
+//! into the chain's `PENDING` word, {announcements so far: 32 bits, link: 32}, by one
+//! compare-and-swap from {n, 0} to {n + 1, link}. It exists from that instant. What remains is done
+//! by whoever comes by, each step repeatable: link it to the chain's end if it is not there, put it
+//! in the index, make it `LIVE`, and end the announcement. One rule makes the key unique:
 //!
 //! - an entry is announced only by the swap of a word that stood still at {n, 0} from before a
 //!   look-up in the index that did not find the key. All that was announced up to n is in the index
@@ -21,9 +21,9 @@
 //! A helper that was stopped for long must not do an old step to a new state. Whatever it changes
 //! by, it has read before it saw that the announcement was still on; every change is a
 //! compare-and-swap from what it read, and of a word that never returns to that: a `NEXT` that was
-//! 0, a tail, a life, a count of announcements (which would have to come round after exactly 2^32
-//! of them, in one family, while the helper is stopped between two instructions). Only the index
-//! may get a word that is out of date, and the index never promises that its words are true.
+//! 0, a tail, a generation, a count of announcements (which would have to come round after exactly
+//! 2^32 of them, in one family, while the helper is stopped between two instructions). Only the
+//! index may get a word that is out of date, and the index never promises that its words are true.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -35,7 +35,7 @@ use super::state;
 
 /// Where a chain's words are kept.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
+pub(crate) struct ListHead {
     pub(crate) head: u64,
     pub(crate) tail: u64,
     pub(crate) pending: u64,
@@ -44,7 +44,7 @@ pub(crate) struct Ends {
 }
 
 /// The segment's families.
-pub(crate) const FAMILIES: Ends = Ends {
+pub(crate) const FAMILIES: ListHead = ListHead {
     head: header::FAMILY_HEAD,
     tail: header::FAMILY_TAIL,
     pending: header::FAMILY_PENDING,
@@ -52,7 +52,7 @@ pub(crate) const FAMILIES: Ends = Ends {
 };
 
 /// What the inserter knows about its key and its record.
-pub(crate) trait Maker {
+pub(crate) trait Inserter {
     /// Whether the entry has the key.
     fn same(&self, link: u32) -> bool;
     /// Whether no entry may be announced any more. Asked after `PENDING` was read: the process that
@@ -84,9 +84,9 @@ pub(crate) trait Maker {
 pub(crate) enum Outcome {
     Found(u32),
     Made(u32),
-    /// `Maker::refuse` said so.
+    /// `Inserter::refuse` said so.
     Refused,
-    /// `Maker::closed` said so.
+    /// `Inserter::closed` said so.
     Closed,
     /// No memory, or the index is full; or somebody has scribbled over the chain.
     Full,
@@ -99,9 +99,9 @@ const BOUND: u32 = 1 << 22;
 /// has inserted.
 pub(crate) fn find_or_append<M: Memory>(
     index: &Index<'_, M>,
-    ends: Ends,
+    list: ListHead,
     hash: u64,
-    maker: &mut impl Maker,
+    inserter: &mut impl Inserter,
 ) -> Outcome {
     let memory = index.memory;
     let mut mine = 0;
@@ -109,45 +109,45 @@ pub(crate) fn find_or_append<M: Memory>(
     for _ in 0..BOUND {
         // Acquire pairs with the Release that ended the last announcement: all up to it are in the
         // index.
-        let pending = memory.load64(ends.pending, Acquire);
+        let pending = memory.load64(list.pending, Acquire);
         if pending as u32 != 0 {
-            settle(index, ends, pending, |link, parent| maker.settled(link, parent));
+            help_pending(index, list, pending, |link, parent| inserter.settled(link, parent));
             continue;
         }
-        if maker.closed() {
+        if inserter.closed() {
             outcome = Outcome::Closed;
             break;
         }
-        let old = index.find_surely(hash, |link| maker.same(link));
+        let old = index.find_surely(hash, |link| inserter.same(link));
         if let Some(found) = old {
-            if !maker.replaces(found) {
+            if !inserter.replaces(found) {
                 outcome = Outcome::Found(found);
                 break;
             }
         }
-        if maker.refuse() {
+        if inserter.refuse() {
             // What it saw may have come after the look-up, and may be this very key.
-            if memory.load64(ends.pending, Acquire) != pending {
+            if memory.load64(list.pending, Acquire) != pending {
                 continue;
             }
             outcome = Outcome::Refused;
             break;
         }
         if mine == 0 {
-            let made = if maker.prepare() { maker.make() } else { None };
+            let made = if inserter.prepare() { inserter.make() } else { None };
             let Some(link) = made else { break };
             mine = link;
         }
         let birth = (pending >> 32).wrapping_add(1) as u32;
         memory.store32(offset(mine) + entry::BIRTH, birth, Relaxed);
-        if ends.replaces != 0 {
-            memory.store32(offset(mine) + ends.replaces, old.unwrap_or(0), Relaxed);
+        if list.replaces != 0 {
+            memory.store32(offset(mine) + list.replaces, old.unwrap_or(0), Relaxed);
         }
         // Release publishes the record.
         let announced = u64::from(birth) << 32 | u64::from(mine);
-        match memory.cas64(ends.pending, pending, announced, AcqRel, Relaxed) {
+        match memory.cas64(list.pending, pending, announced, AcqRel, Relaxed) {
             Ok(_) => {
-                settle(index, ends, announced, |link, parent| maker.settled(link, parent));
+                help_pending(index, list, announced, |link, parent| inserter.settled(link, parent));
                 return Outcome::Made(mine);
             }
             // A word that is what it is not: the chain leads out of the memory.
@@ -156,30 +156,30 @@ pub(crate) fn find_or_append<M: Memory>(
         }
     }
     if mine != 0 {
-        maker.give_back(mine);
+        inserter.give_back(mine);
     }
     outcome
 }
 
 /// Does what an announced entry still needs. Anybody may, any number of times, at any time.
-fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: impl Fn(u32, u32)) {
+fn help_pending<M: Memory>(index: &Index<'_, M>, list: ListHead, announced: u64, settled: impl Fn(u32, u32)) {
     let memory = index.memory;
     let link = announced as u32;
     let state = state::state(memory, link);
     let tag = memory.load32(offset(link) + entry::TAG, Acquire);
     let parent = memory.load32(offset(link) + entry::PARENT, Acquire);
-    let old = if ends.replaces == 0 { 0 } else { memory.load32(offset(link) + ends.replaces, Acquire) };
-    let tail = memory.load32(ends.tail, Acquire);
+    let old = if list.replaces == 0 { 0 } else { memory.load32(offset(link) + list.replaces, Acquire) };
+    let tail = memory.load32(list.tail, Acquire);
     // Acquire, here and above, in this order: if the announcement is still on, all of this belongs
     // to it.
-    if memory.load64(ends.pending, Acquire) != announced {
+    if memory.load64(list.pending, Acquire) != announced {
         return;
     }
     if state.state() == state::NEW && tail != link {
-        let last = if tail == 0 { ends.head } else { offset(tail) + entry::NEXT };
+        let last = if tail == 0 { list.head } else { offset(tail) + entry::NEXT };
         // Release publishes the record to those who walk the chain.
         let _ = memory.cas32(last, 0, link, Release, Relaxed);
-        let _ = memory.cas32(ends.tail, tail, link, Release, Relaxed);
+        let _ = memory.cas32(list.tail, tail, link, Release, Relaxed);
     }
     index.insert(tag, link);
     if old != 0 {
@@ -190,7 +190,7 @@ fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: 
         settled(link, parent);
     }
     // Release: whoever sees the announcement over finds the entry in the index.
-    let _ = memory.cas64(ends.pending, announced, announced >> 32 << 32, Release, Relaxed);
+    let _ = memory.cas64(list.pending, announced, announced >> 32 << 32, Release, Relaxed);
 }
 
 /// Takes the entry with this key off pages and look-ups for good, if `may` allows it: announces it
@@ -198,7 +198,7 @@ fn settle<M: Memory>(index: &Index<'_, M>, ends: Ends, announced: u64, settled: 
 /// there is none.
 pub(crate) fn retract<M: Memory>(
     index: &Index<'_, M>,
-    ends: Ends,
+    list: ListHead,
     hash: u64,
     same: impl Fn(u32) -> bool,
     may: impl Fn(u32) -> bool,
@@ -207,14 +207,14 @@ pub(crate) fn retract<M: Memory>(
     let memory = index.memory;
     for _ in 0..BOUND {
         // Acquire: as in `find_or_append`.
-        let pending = memory.load64(ends.pending, Acquire);
+        let pending = memory.load64(list.pending, Acquire);
         if pending as u32 != 0 {
-            settle(index, ends, pending, &settled);
+            help_pending(index, list, pending, &settled);
             continue;
         }
         let Some(link) = index.find_surely(hash, &same) else {
             // It may have been replaced under the look-up, which then found neither.
-            if memory.load64(ends.pending, Acquire) != pending {
+            if memory.load64(list.pending, Acquire) != pending {
                 continue;
             }
             return None;
@@ -224,11 +224,11 @@ pub(crate) fn retract<M: Memory>(
         }
         // The announcement that this field was for is over: nothing reads it again, unless the next
         // swap succeeds.
-        memory.store32(offset(link) + ends.replaces, link, Relaxed);
+        memory.store32(offset(link) + list.replaces, link, Relaxed);
         let announced = (pending >> 32).wrapping_add(1) << 32 | u64::from(link);
-        match memory.cas64(ends.pending, pending, announced, AcqRel, Relaxed) {
+        match memory.cas64(list.pending, pending, announced, AcqRel, Relaxed) {
             Ok(_) => {
-                settle(index, ends, announced, &settled);
+                help_pending(index, list, announced, &settled);
                 return Some((link, true));
             }
             Err(now) if now == pending => return None,
@@ -246,17 +246,17 @@ fn retire<M: Memory>(memory: &M, link: u32) -> bool {
 
 /// Has every announcement fail whose maker read the chain's `PENDING` before this call. Returns
 /// once it has settled what was announced.
-pub(crate) fn revoke<M: Memory>(index: &Index<'_, M>, ends: Ends, settled: impl Fn(u32, u32)) {
+pub(crate) fn revoke<M: Memory>(index: &Index<'_, M>, list: ListHead, settled: impl Fn(u32, u32)) {
     for _ in 0..BOUND {
-        let pending = index.memory.load64(ends.pending, Acquire);
+        let pending = index.memory.load64(list.pending, Acquire);
         if pending as u32 != 0 {
-            settle(index, ends, pending, &settled);
+            help_pending(index, list, pending, &settled);
             continue;
         }
         let next = (pending >> 32).wrapping_add(1) << 32;
         // Acquire and Release: a maker that reads this word, or a later one, also sees what the
         // caller did before.
-        match index.memory.cas64(ends.pending, pending, next, AcqRel, Relaxed) {
+        match index.memory.cas64(list.pending, pending, next, AcqRel, Relaxed) {
             Ok(_) => return,
             // A word that is what it is not: the chain leads out of the memory.
             Err(now) if now == pending => return,
@@ -265,24 +265,24 @@ pub(crate) fn revoke<M: Memory>(index: &Index<'_, M>, ends: Ends, settled: impl 
     }
 }
 
-/// Ends the announcement of this entry, if it is on. After this call, one that began before it is
-/// over.
-pub(crate) fn settle_if<M: Memory>(index: &Index<'_, M>, ends: Ends, link: u32, settled: impl Fn(u32, u32)) {
-    let pending = index.memory.load64(ends.pending, Acquire);
+/// Ends the announcement of this entry, if it is on. After this call, one that began before it
+/// is over.
+pub(crate) fn help_pending_if<M: Memory>(index: &Index<'_, M>, list: ListHead, link: u32, settled: impl Fn(u32, u32)) {
+    let pending = index.memory.load64(list.pending, Acquire);
     if pending as u32 == link {
-        settle(index, ends, pending, settled);
+        help_pending(index, list, pending, settled);
     }
 }
 
 /// The number of the last announcement in a chain. Later announcements have the numbers after it,
 /// modulo 2^32.
-pub(crate) fn announcements<M: Memory>(memory: &M, ends: Ends) -> u32 {
-    (memory.load64(ends.pending, Acquire) >> 32) as u32
+pub(crate) fn announcements<M: Memory>(memory: &M, list: ListHead) -> u32 {
+    (memory.load64(list.pending, Acquire) >> 32) as u32
 }
 
 /// The same without one that is still on.
-pub(crate) fn settled<M: Memory>(memory: &M, ends: Ends) -> u32 {
-    let pending = memory.load64(ends.pending, Acquire);
+pub(crate) fn settled<M: Memory>(memory: &M, list: ListHead) -> u32 {
+    let pending = memory.load64(list.pending, Acquire);
     ((pending >> 32) as u32).wrapping_sub(u32::from(pending as u32 != 0))
 }
 
@@ -301,26 +301,26 @@ pub(crate) fn is_later(birth: u32, from: u32, now: impl FnOnce() -> u32) -> bool
     later as i32 > 0 && later <= now().wrapping_sub(from)
 }
 
-/// The entries of a chain, from the link `first` on. A damaged link that closes a ring ends the
+/// The entries of a chain, from the link `first` on. A damaged link that closes a cycle ends the
 /// walk.
 pub(crate) fn iter<M: Memory>(memory: &M, first: u32) -> impl Iterator<Item = u32> + '_ {
-    let (mut next, mut last, mut ring) = (first, 0, Ring::default());
+    let (mut next, mut last, mut cycle) = (first, 0, CycleDetector::default());
     std::iter::from_fn(move || {
         if last != 0 {
             // Acquire pairs with the Release that linked the entry.
             next = memory.load32(offset(last) + entry::NEXT, Acquire);
         }
-        last = if next == 0 || ring.closes(next) { 0 } else { next };
+        last = if next == 0 || cycle.closes(next) { 0 } else { next };
         (last != 0).then_some(last)
     })
     .fuse()
 }
 
-/// Notices, on a walk along a chain, that a damaged link has made a ring of it: after Brent ("An
+/// Notices, on a walk along a chain, that a damaged link has made a cycle of it: after Brent ("An
 /// Improved Monte Carlo Factorization Algorithm", BIT 1980), within three times as many steps as
 /// there are entries.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Ring {
+pub(crate) struct CycleDetector {
     /// Where the walk was when its steps were last a power of two.
     mark: u32,
     /// Steps from there to the next power, and how many are left of them.
@@ -328,7 +328,7 @@ pub(crate) struct Ring {
     left: u64,
 }
 
-impl Ring {
+impl CycleDetector {
     /// Takes a step to an entry. True if the walk has been there before.
     #[inline(always)]
     pub(crate) fn closes(&mut self, link: u32) -> bool {
@@ -356,7 +356,7 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
-    use crate::shm::list::{is_later, Ring};
+    use crate::shm::list::{is_later, CycleDetector};
 
     #[test]
     fn an_entry_is_later_only_if_it_was_announced_since() {
@@ -370,23 +370,23 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_is_noticed_and_a_chain_is_not_mistaken_for_one() {
+    fn a_cycle_is_noticed_and_a_chain_is_not_mistaken_for_one() {
         for before in [0, 1, 7, 100] {
             for length in [1, 2, 3, 8, 100] {
                 let walk = (0u32..).map(|i| 1 + if i < before { i } else { before + (i - before) % length });
-                let mut ring = Ring::default();
-                let steps = walk.take_while(|link| !ring.closes(*link)).count() as u32;
+                let mut cycle = CycleDetector::default();
+                let steps = walk.take_while(|link| !cycle.closes(*link)).count() as u32;
                 assert!(steps >= length && steps <= 3 * (before + length), "{before}, {length}: {steps} steps");
             }
         }
-        let mut ring = Ring::default();
-        assert!(!(1..100_000).any(|link| ring.closes(link)));
+        let mut cycle = CycleDetector::default();
+        assert!(!(1..100_000).any(|link| cycle.closes(link)));
         // Steps taken ahead are as good as others.
-        let (mut ring, mut taken) = (Ring::default(), 0);
-        while !ring.closes(1 + taken % 100) {
-            let (steps, mark) = ring.ahead();
+        let (mut cycle, mut taken) = (CycleDetector::default(), 0);
+        while !cycle.closes(1 + taken % 100) {
+            let (steps, mark) = cycle.ahead();
             let free = (0..steps as u32).take_while(|i| 1 + (taken + 1 + i) % 100 != mark).count();
-            ring.pass(free as u64);
+            cycle.pass(free as u64);
             taken += 1 + free as u32;
         }
         assert!((100..=300).contains(&taken), "{taken} steps");

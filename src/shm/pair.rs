@@ -17,12 +17,12 @@ pub(crate) struct Pair<'a> {
 }
 
 /// Bits of a count that may fall, in the first word of a gauge histogram's pair. Above them, up to
-/// the life, is the number of times that the count has fallen.
+/// the generation, is the number of times that the count has fallen.
 pub(crate) const FALLING_BITS: u32 = 36;
 pub(crate) const FALLING_MASK: u64 = (1 << FALLING_BITS) - 1;
 
 /// The first word after its count, which is not 0, has fallen by one. `mask` has the bits that are
-/// not the life's.
+/// not the generation's.
 ///
 /// It returns to an earlier value after 2^8 falls at the earliest (2^28 in a series that is never
 /// removed), and then only if the count is the same too.
@@ -223,9 +223,9 @@ mod tests {
 
     #[test]
     fn a_count_falls_within_its_bits() {
-        let life = 5 << 44;
+        let generation = 5 << 44;
         let mask = (1 << 44) - 1;
-        let mut first = life | 3;
+        let mut first = generation | 3;
         for _ in 0..1000 {
             let before = first;
             first = fallen(first, mask);

@@ -6,13 +6,14 @@
 //! | `NEW` | written, and not yet in its chain |
 //! | `LIVE` | on pages |
 //! | `EXPIRED` | off the pages; an update or a look-up brings it back as it was |
-//! | `FREE` | removed, and in its next life; on a free list, or about to be |
+//! | `FREE` | removed, and in its next generation; on a free list, or about to be |
 //! | `CLAIMED` | taken from a free list, by the process that writes its label set |
 //! | `RETIRED` | a family that was replaced or unregistered |
 //! | `DRAINED` | the same, without series: they are free for a later family |
 //!
-//! The state word changes by compare-and-swap only, and the life in it only rises, so no such swap
-//! can mistake one life for another. After its last life a record is not used again.
+//! The state word changes by compare-and-swap only, and the generation in it only rises, so no such
+//! swap can mistake one generation for another. After its last generation a record is not used
+//! again.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
@@ -34,11 +35,11 @@ const STATE_BITS: u32 = 3;
 const CLASS_SHIFT: u32 = 3;
 const CLASS_BITS: u32 = 6;
 const REVIVAL: u32 = 1 << 9;
-const LIFE_SHIFT: u32 = 12;
-pub(super) const LAST_LIFE: u32 = (1 << 20) - 1;
+const GENERATION_SHIFT: u32 = 12;
+pub(super) const LAST_GENERATION: u32 = (1 << 20) - 1;
 
-/// A record's state word: {life: 20 bits, revivals of an expired series: 3, size class: 6, state:
-/// 3}.
+/// A record's state word: {generation: 20 bits, revivals of an expired series: 3, size class: 6,
+/// state: 3}.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State(pub(crate) u32);
 
@@ -58,25 +59,25 @@ impl State {
     }
 
     #[inline(always)]
-    pub(crate) const fn life(self) -> Life {
-        Life((self.0 >> LIFE_SHIFT) as u64)
+    pub(crate) const fn generation(self) -> Generation {
+        Generation((self.0 >> GENERATION_SHIFT) as u64)
     }
 
     pub(crate) const fn in_state(self, state: u32) -> Self {
         State(self.0 >> STATE_BITS << STATE_BITS | state)
     }
 
-    /// Removed: in the next life, to which no handle exists. The last life stays the last one
-    /// (see `FreeList::push`).
+    /// Removed: in the next generation, to which no handle exists. The last generation stays the
+    /// last one (see `FreeList::push`).
     pub(super) const fn removed(self) -> Self {
-        let step = if self.life().0 < LAST_LIFE as u64 { 1 << LIFE_SHIFT } else { 0 };
+        let step = if self.generation().0 < LAST_GENERATION as u64 { 1 << GENERATION_SHIFT } else { 0 };
         State(self.0 + step).in_state(FREE)
     }
 
     /// Live again. The count of revivals, modulo 8, is for who looked before, and was stopped: the
     /// series that he saw idle is not this one.
     pub(super) const fn revived(self) -> Self {
-        let low = (1 << LIFE_SHIFT) - 1;
+        let low = (1 << GENERATION_SHIFT) - 1;
         State((self.0 & !low) | (self.0.wrapping_add(REVIVAL) & low)).in_state(LIVE)
     }
 
@@ -96,38 +97,38 @@ impl State {
 /// Which of a record's series a handle, or a cell, belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
-pub(crate) struct Life(pub(crate) u64);
+pub(crate) struct Generation(pub(crate) u64);
 
-/// A cell's first word is a *tag*: {life: 20 bits, 44 bits of the cell's own}.
+/// A cell's first word is a *tag*: {generation: 20 bits, 44 bits of the cell's own}.
 pub(crate) const TAG_BITS: u32 = 44;
 pub(crate) const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
 
-/// The tag of an embedded series' cells once its family is retired: of no life that there is.
+/// The tag of an embedded series' cells once its family is retired: of no generation that there is.
 pub(crate) const CLOSED_TAG: u64 = u64::MAX << TAG_BITS;
 
-impl Life {
+impl Generation {
     /// Of a series that is never removed: one without labels, or an overflow series. Its cells use
     /// all of their words.
-    pub(crate) const FOREVER: Life = Life(u64::MAX);
+    pub(crate) const FOREVER: Generation = Generation(u64::MAX);
 
-    /// The life as it stands in cells.
+    /// The generation as it stands in cells.
     #[inline(always)]
     pub(crate) const fn tag(self) -> u64 {
         self.0 << TAG_BITS
     }
 
-    /// Whether a cell with this tag belongs to another life.
+    /// Whether a cell with this tag belongs to another generation.
     #[inline(always)]
     pub(crate) const fn is_over(self, tag: u64) -> bool {
         tag >> TAG_BITS != self.0
     }
 }
 
-/// Where a series is, and in which of its record's lives.
+/// Where a series is, and in which of its record's generations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SeriesAddr {
     pub(crate) at: u64,
-    pub(crate) life: Life,
+    pub(crate) generation: Generation,
 }
 
 /// Set in the word of a place that is never removed.
@@ -137,14 +138,14 @@ impl SeriesAddr {
     /// A place in a word, as foreign handles have it: they fit into two registers.
     #[inline(always)]
     pub(crate) fn into_word(self) -> u64 {
-        let life = if self.life == Life::FOREVER { FOREVER_BIT } else { self.life.0 << 32 };
-        life | (self.at / GRANULE)
+        let generation = if self.generation == Generation::FOREVER { FOREVER_BIT } else { self.generation.0 << 32 };
+        generation | (self.at / GRANULE)
     }
 
     #[inline(always)]
     pub(crate) fn from_word(word: u64) -> Self {
-        let life = if word & FOREVER_BIT != 0 { Life::FOREVER } else { Life(word >> 32) };
-        SeriesAddr { at: offset(word as u32), life }
+        let generation = if word & FOREVER_BIT != 0 { Generation::FOREVER } else { Generation(word >> 32) };
+        SeriesAddr { at: offset(word as u32), generation }
     }
 }
 

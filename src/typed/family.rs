@@ -121,7 +121,7 @@ impl<M: Metric, L> TypedFamily<M, L> {
             return None;
         }
         // SAFETY: `look_up` has seen an entry's record there, so its fields are backed, aligned to
-        // 16 as every link is, and mapped for the process' life. States are only accessed
+        // 16 as every link is, and mapped for the process' lifetime. States are only accessed
         // atomically.
         let now = unsafe { &*inner.memory.checked_before(at + entry::STATE).cast::<AtomicU32>() };
         // Acquire pairs with the Release that made the series live.
@@ -130,7 +130,7 @@ impl<M: Metric, L> TypedFamily<M, L> {
             return None;
         }
         // SAFETY: as above.
-        Some(unsafe { M::from_entry(Segment { inner }, SeriesAddr { at, life: now.life() }) })
+        Some(unsafe { M::from_entry(Segment { inner }, SeriesAddr { at, generation: now.generation() }) })
     }
 
     #[cold]
@@ -145,7 +145,7 @@ impl<M: Metric, L> TypedFamily<M, L> {
         let addr = found.unwrap_or_else(|| family.overflow());
         let link = (addr.at / GRANULE) as u32;
         let now = state::state(&inner.memory, link);
-        let live = now.state() == state::LIVE && now.life() == addr.life;
+        let live = now.state() == state::LIVE && now.generation() == addr.generation;
         if live && inner.memory.record(addr.at).is_some() {
             // Relaxed: as in `known`.
             slot.store(u64::from(now.0) << 32 | u64::from(link), Relaxed);

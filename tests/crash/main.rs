@@ -92,7 +92,7 @@ survives! {
     labelled_histogram_observe: LABELLED_OBSERVE;
     labelled_shared_gauge: LABELLED_SHARED;
     labelled_sum_gauge_takes_a_dead_cell: LABELLED_TAKE_OVER;
-    labelled_sum_gauge_takes_the_cell_of_an_earlier_life: LABELLED_OLD_CELL;
+    labelled_sum_gauge_takes_the_cell_of_an_earlier_generation: LABELLED_OLD_CELL;
     remove: REMOVE;
     remove_beside_others: REMOVE_BESIDE_OTHERS;
     remove_then_update: REMOVE_THEN_UPDATE;
@@ -228,10 +228,10 @@ fn redefine_in_two_steps_is_caught() {
 }
 
 #[test]
-fn a_record_used_again_in_the_same_life_is_caught() {
+fn a_record_used_again_in_the_same_generation_is_caught() {
     // The old handle's updates are not stale then.
     let op = Operation { moves: None, ..operation::REUSE };
-    let seen = control(op, "CONTROL same life again", mutant::same_life_again);
+    let seen = control(op, "CONTROL same generation again", mutant::same_generation_again);
     assert!(seen.crashes.wrong > 0 && seen.stops.wrong > 0 && seen.kills.wrong > 0);
 }
 
@@ -242,14 +242,14 @@ fn a_chunk_that_is_linked_before_it_says_whose_it_is_is_caught() {
 }
 
 #[test]
-fn a_native_observation_that_looks_at_the_life_and_then_adds_is_caught() {
+fn a_native_observation_that_looks_at_the_generation_and_then_adds_is_caught() {
     let seen = control(operation::OLD_NATIVE, "CONTROL looks, then observes", mutant::looks_then_observes);
     assert!(seen.stops.wrong > 0, "only others can remove it");
     assert_eq!((seen.crashes.wrong, seen.kills.wrong), (0, 0), "{}", seen.findings());
 }
 
 #[test]
-fn an_update_that_looks_at_the_life_and_then_adds_is_caught() {
+fn an_update_that_looks_at_the_generation_and_then_adds_is_caught() {
     let seen = control(operation::OLD_COUNTER, "CONTROL looks, then adds", mutant::looks_then_adds);
     assert!(seen.stops.wrong > 0, "only others can remove it");
     assert_eq!((seen.crashes.wrong, seen.kills.wrong), (0, 0), "{}", seen.findings());

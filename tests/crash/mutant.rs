@@ -116,8 +116,8 @@ pub fn counts_then_sums(name: &Name) -> Box<dyn Fn()> {
     })
 }
 
-/// One life more, in a record's state.
-const LIFE: u32 = 1 << 12;
+/// One generation more, in a record's state.
+const GENERATION: u32 = 1 << 12;
 
 /// The first series of the first family as the library makes it, doing the operation on a copy: its
 /// words.
@@ -161,7 +161,7 @@ pub fn offers_then_removes(name: &Name) -> Box<dyn Fn()> {
             raw.half(series + record::FREE).store(head as u32, SeqCst);
             let new = word((head >> 32) + 1, series);
             if list.compare_exchange(head, new, SeqCst, SeqCst).is_ok()
-                && state.compare_exchange(seen, (seen + LIFE) & !7 | FREE, SeqCst, SeqCst).is_ok()
+                && state.compare_exchange(seen, (seen + GENERATION) & !7 | FREE, SeqCst, SeqCst).is_ok()
             {
                 raw.word(series + record::COUNTER).store(1 << 44, SeqCst);
                 raw.word(header::SERIES).fetch_sub(1, SeqCst);
@@ -186,8 +186,9 @@ pub fn leaves_the_cell_open(name: &Name) -> Box<dyn Fn()> {
     })
 }
 
-/// A look-up that takes a free record and does not begin a new life in it. All the rest is right.
-pub fn same_life_again(name: &Name) -> Box<dyn Fn()> {
+/// A look-up that takes a free record and does not begin a new generation in it. All the rest is
+/// right.
+pub fn same_generation_again(name: &Name) -> Box<dyn Fn()> {
     let words = model(name, &REUSE);
     let (raw, act) = (Raw::open(name), (REUSE.ready)(name));
     Box::new(move || {
@@ -199,8 +200,8 @@ pub fn same_life_again(name: &Name) -> Box<dyn Fn()> {
         if head as usize % (1 << 32) == series / 16 && seen == 1 << 32 {
             let next = word((head >> 32) + 1, 0);
             if list.compare_exchange(head, next, SeqCst, SeqCst).is_ok() {
-                // The life of the series that was removed.
-                state.store((free - LIFE) & !7 | CLAIMED, SeqCst);
+                // The generation of the series that was removed.
+                state.store((free - GENERATION) & !7 | CLAIMED, SeqCst);
                 raw.word(series + record::COUNTER).store(0, SeqCst);
                 raw.word(series + record::TAG).store(words[record::TAG / 8], SeqCst);
                 // The rest of the words: birth, length, text.
@@ -260,13 +261,13 @@ pub fn looks_then_observes(name: &Name) -> Box<dyn Fn()> {
     let chunk = POSITION / 16;
     let page = raw.link(series + record::NATIVE_PAGE);
     let pair = raw.link(page + record::BLOCK_HEAD + 4 * (chunk % 64)) + record::BLOCK_HEAD + 16 * (POSITION % 16);
-    let life = raw.half(series + record::STATE).load(SeqCst) >> 12;
+    let generation = raw.half(series + record::STATE).load(SeqCst) >> 12;
     Box::new(move || {
-        if raw.half(series + record::STATE).load(SeqCst) >> 12 == life {
+        if raw.half(series + record::STATE).load(SeqCst) >> 12 == generation {
             loop {
                 let seen = [raw.word(pair).load(SeqCst), raw.word(pair + 8).load(SeqCst)];
-                // It takes the tag of any other life for that of an earlier one.
-                let of = if seen[0] >> 44 == u64::from(life) { seen } else { [u64::from(life) << 44, 0] };
+                // It takes the tag of any other generation for that of an earlier one.
+                let of = if seen[0] >> 44 == u64::from(generation) { seen } else { [u64::from(generation) << 44, 0] };
                 if raw.swap_pair(pair, seen, [of[0] + 1, (f64::from_bits(of[1]) + OBSERVED).to_bits()]) {
                     break;
                 }

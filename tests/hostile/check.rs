@@ -44,7 +44,7 @@ fn damage_is_named() {
         (owner + map.at("family", "TAIL"), "its series end at"),
         (owner + map.at("family", "FREE_LISTS"), "is on a free list and is not free"),
         (series + map.at("entry", "STATE"), "is in the state"),
-        (series + map.at("entry", "STATE") + 3, "are of another life"),
+        (series + map.at("entry", "STATE") + 3, "are of another generation"),
         (series + map.at("entry", "PARENT"), "of the family at"),
         (series + map.at("entry", "TAG"), "the hash of"),
         (index_word, "the index does not lead to it"),

@@ -270,16 +270,16 @@ fn a_slot_has_another_holder_after_its_last_generation() {
     assert_eq!(own(&segment, "shmetrics_updates_rejected_total"), 0.0);
 }
 
-/// A record has 2^20 lives, and is not used again after the last.
+/// A record has 2^20 generations, and is not used again after the last.
 #[test]
-fn a_record_is_not_used_after_its_last_life() {
+fn a_record_is_not_used_after_its_last_generation() {
     let name = Name::new("wrap");
     let segment = name.open();
     let family = segment.counter("c", "").labels(["n"]).register().unwrap();
     family.with(["a"]).inc();
     let words = Words::of(&name);
     let record = words.first_series();
-    // The life after this one is the last that has a series: a removal needs another one.
+    // The generation after this one is the last that has a series: a removal needs another one.
     words.put32(record + STATE, words.get32(record + STATE) & 0xfff | 0xf_fffd << 12);
     words.put(record + 32, 0xf_fffd << 44 | 1);
     assert_eq!(family.with(["a"]).get(), 1.0);

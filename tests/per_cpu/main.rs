@@ -139,15 +139,15 @@ fn large_amounts_are_no_heat_by_themselves() {
 }
 
 #[test]
-fn the_next_life_has_nothing_of_the_last_ones_per_cpu_cells() {
+fn the_next_generation_has_nothing_of_the_last_ones_per_cpu_cells() {
     let name = Name::new("percpu");
     let segment = name.open();
     let counters = segment.counter("jobs", "").labels(["n"]).register().unwrap();
     let histograms = segment.histogram("times", "").buckets(&[1.0, 2.0]).labels(["n"]).register().unwrap();
-    for life in 0..20 {
-        let n = format!("{life:02}");
+    for generation in 0..20 {
+        let n = format!("{generation:02}");
         let (counter, histogram) = (counters.with([&n]), histograms.with([&n]));
-        assert_eq!(counter.get(), 0.0, "life {life}");
+        assert_eq!(counter.get(), 0.0, "generation {generation}");
         heat(&counter);
         (0..HOT).for_each(|i| histogram.observe((i % 3) as f64 + 0.5));
         let shown = samples(&page(&segment));
@@ -167,7 +167,7 @@ fn the_next_life_has_nothing_of_the_last_ones_per_cpu_cells() {
 const NATIVE: [f64; 6] = [0.25, 0.7, -3.0, 100.0, 0.0, 1e200];
 
 #[test]
-fn hot_native_buckets_have_per_cpu_cells_of_one_life() {
+fn hot_native_buckets_have_per_cpu_cells_of_one_generation() {
     for rseq in [true, false] {
         let name = Name::new("percpu");
         let segment = name.options().rseq(rseq).open().unwrap();
@@ -176,8 +176,8 @@ fn hot_native_buckets_have_per_cpu_cells_of_one_life() {
         let both = segment.histogram("both", "").native(Native::default()).buckets(&bounds);
         let both = both.labels(["n"]).register().unwrap();
         let mut taken = 0;
-        for life in 0..20 {
-            let n = format!("{life:02}");
+        for generation in 0..20 {
+            let n = format!("{generation:02}");
             for (family, name) in [(&native, "native"), (&both, "both")] {
                 let histogram = family.with([&n]);
                 // As any other: a histogram that was removed, and its per-CPU cells with it.
@@ -188,7 +188,7 @@ fn hot_native_buckets_have_per_cpu_cells_of_one_life() {
                     gone.observe(0.25);
                 }
                 let shown = samples(&page(&segment));
-                assert_eq!(shown[&format!("{name}_count{{n=\"{n}\"}}")], HOT as f64, "life {life}");
+                assert_eq!(shown[&format!("{name}_count{{n=\"{n}\"}}")], HOT as f64, "generation {generation}");
                 let each: f64 = (0..HOT).map(|i| NATIVE[i as usize % NATIVE.len()]).sum();
                 let sum = shown[&format!("{name}_sum{{n=\"{n}\"}}")];
                 assert!((sum / each - 1.0).abs() < 1e-9, "{sum} is not {each}");
@@ -201,7 +201,7 @@ fn hot_native_buckets_have_per_cpu_cells_of_one_life() {
                 histogram.observe(0.25);
             }
             // Those of the dead are not used again.
-            assert!(in_per_cpu(&segment) > taken || life % 4 != 0, "they have per-CPU cells of their own");
+            assert!(in_per_cpu(&segment) > taken || generation % 4 != 0, "they have per-CPU cells of their own");
             taken = in_per_cpu(&segment).max(taken);
         }
         assert_eq!(segment.reader().verify(), [] as [String; 0]);
@@ -224,11 +224,11 @@ fn per_cpu_cells_end_at_an_eighth_of_the_segment() {
     let name = Name::new("percpu");
     let segment = name.options().max_size(1 << 20).open().unwrap();
     let counters = segment.counter("jobs", "").labels(["n"]).register().unwrap();
-    for life in 0..5000 {
-        let counter = counters.with([&format!("{life:04}")]);
+    for generation in 0..5000 {
+        let counter = counters.with([&format!("{generation:04}")]);
         (0..4096).for_each(|_| counter.inc());
         assert_eq!(counter.get(), 4096.0);
-        counters.remove([&format!("{life:04}")]);
+        counters.remove([&format!("{generation:04}")]);
     }
     let taken = in_per_cpu(&segment);
     assert!(taken <= (1 << 20) / 8, "{taken} bytes of per-CPU cells");

@@ -17,8 +17,8 @@ use crate::stats::spread;
 const BATCH: usize = 5_000;
 
 /// The floor: what ours writes for a label set, the same bytes into shared memory as fresh, found
-/// by one hash, and as many locked instructions; but no lives, no bounds, nobody else who makes
-/// label sets, and nothing that can be mended when the process is killed.
+/// by one hash, and as many locked instructions; but no generations, no bounds, nobody else who
+/// makes label sets, and nothing that can be mended when the process is killed.
 struct Bare {
     /// Shared words, all zero at first: those that are counted in, the index, which doubles into
     /// the next half, and the records.

@@ -23,7 +23,7 @@ use crate::record::family::{Record, Texts};
 use crate::segment::const_labels::labels_in;
 use crate::shm::layout::offset;
 use crate::shm::layout::{entry, header, GRANULE};
-use crate::shm::list::{announcements, is_later, settled, Ring, FAMILIES};
+use crate::shm::list::{announcements, is_later, settled, CycleDetector, FAMILIES};
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::state;
 use crate::shm::state::State;
@@ -64,8 +64,8 @@ pub struct Cursor<'a> {
     /// Series shown.
     shown: u64,
     /// The chains of families and of the family's series, against damaged links.
-    families: Ring,
-    series: Ring,
+    families: CycleDetector,
+    series: CycleDetector,
     /// Steps left, against somebody who scribbles faster than we read.
     budget: u64,
     corrupt: u64,
@@ -192,8 +192,8 @@ impl<'a> Cursor<'a> {
             spare: Vec::new(),
             births: 0,
             shown: 0,
-            families: Ring::default(),
-            series: Ring::default(),
+            families: CycleDetector::default(),
+            series: CycleDetector::default(),
             budget: 0,
             corrupt: 0,
             conflicts: 0,
@@ -385,7 +385,7 @@ impl<'a> Cursor<'a> {
             match self.at {
                 Place::Family(0) => {
                     self.lead += 1;
-                    self.families = Ring::default();
+                    self.families = CycleDetector::default();
                     self.at = self.head(self.lead);
                 }
                 Place::Family(link) => self.begin(link, out),
@@ -586,8 +586,8 @@ impl<'a> Cursor<'a> {
     /// To the series of a family of `part`.
     fn enter(&mut self, link: u32) {
         let memory = &self.parts[self.part].memory;
-        self.series = Ring::default();
-        self.births = announcements(memory, Record::new(memory, offset(link)).ends());
+        self.series = CycleDetector::default();
+        self.births = announcements(memory, Record::new(memory, offset(link)).list());
         self.at = Place::Series(link, Record::new(memory, offset(link)).first());
     }
 
@@ -656,7 +656,7 @@ impl<'a> Cursor<'a> {
     fn series(&mut self, family: u32, link: u32, out: &mut Vec<u8>, until: usize) {
         let Some(mut encoder) = self.encoder.take() else { return };
         let mut walk =
-            SeriesWalk { link, ring: self.series, budget: self.budget, shown: self.shown, corrupt: self.corrupt };
+            SeriesWalk { link, cycle: self.series, budget: self.budget, shown: self.shown, corrupt: self.corrupt };
         let memory = self.parts[self.part].memory;
         if self.shown_texts.is_none() {
             let Part { living, allowance, .. } = &self.parts[self.part];
@@ -678,7 +678,7 @@ impl<'a> Cursor<'a> {
             }
         }
         self.encoder = Some(encoder);
-        (self.series, self.budget, self.shown, self.corrupt) = (walk.ring, walk.budget, walk.shown, walk.corrupt);
+        (self.series, self.budget, self.shown, self.corrupt) = (walk.cycle, walk.budget, walk.shown, walk.corrupt);
         self.at = if self.budget > 0 { Place::Series(family, walk.link) } else { Place::SelfMetrics };
     }
 
@@ -722,7 +722,7 @@ impl<'a> Cursor<'a> {
         if self.lead == 0 && link == self.first && !self.first_ended {
             // Shown out of its place: now all of them, from the beginning.
             self.first_ended = true;
-            self.families = Ring::default();
+            self.families = CycleDetector::default();
             return self.head(0);
         }
         Place::Family(next(&self.parts[self.lead].memory, link))
@@ -731,8 +731,8 @@ impl<'a> Cursor<'a> {
 
 /// The info that describes what all other metrics are of, which OpenMetrics has first.
 fn target(memory: &Mapped) -> u32 {
-    let (mut link, mut ring) = (memory.load32(header::FAMILY_HEAD, Acquire), Ring::default());
-    while link != 0 && !ring.closes(link) {
+    let (mut link, mut cycle) = (memory.load32(header::FAMILY_HEAD, Acquire), CycleDetector::default());
+    while link != 0 && !cycle.closes(link) {
         let record = Record::new(memory, offset(link));
         if record.kind() == Kind::Info && record.name_is("target") && !record.is_retired() {
             return link;
@@ -744,11 +744,11 @@ fn target(memory: &Mapped) -> u32 {
 
 /// The families of a segment, by name.
 fn families(memory: &Mapped) -> HashMap<String, (u32, Kind, bool)> {
-    let (mut names, mut ring) = (HashMap::new(), Ring::default());
+    let (mut names, mut cycle) = (HashMap::new(), CycleDetector::default());
     let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
     let allowance = Allowance::default();
     for _ in 0..memory.len() / GRANULE {
-        if link == 0 || ring.closes(link) {
+        if link == 0 || cycle.closes(link) {
             break;
         }
         let record = Record::new(memory, offset(link));

@@ -18,7 +18,7 @@ use crate::shm::list::{announcements, is_later};
 use crate::shm::memory::Mapped;
 use crate::shm::percpu;
 use crate::shm::state;
-use crate::shm::state::{Life, SeriesAddr, State, TAG_MASK};
+use crate::shm::state::{Generation, SeriesAddr, State, TAG_MASK};
 
 /// What a series is rendered in view of.
 pub(in crate::expose) struct Page<'a> {
@@ -159,7 +159,7 @@ impl Seen<'_> {
     #[inline(always)]
     pub(in crate::expose) fn is_still(&self) -> bool {
         // Acquire: all of it was read before this second look at the state (a sequence lock,
-        // numbered by the life).
+        // numbered by the generation).
         fence(Acquire);
         State(self.state.load(Relaxed)) == self.was
     }
@@ -186,8 +186,8 @@ impl<'a> Page<'a> {
     ) -> Result<Seen<'a>, Unseen<'a>> {
         let (record, backed) = record.ok_or(Unseen::Damaged)?;
         // SAFETY: an entry's fields are backed (`record`) and aligned in a record aligned to 16, as
-        // links are. Those that are not atomic here change only with the record's life, which is
-        // checked at the end; they are read as volatile, so that they are read here.
+        // links are. Those that are not atomic here change only with the record's generation, which
+        // is checked at the end; they are read as volatile, so that they are read here.
         let state = unsafe { &*record.add(entry::STATE as usize).cast::<AtomicU32>() };
         // Acquire pairs with the Release that made it live: its text is there.
         let was = State(state.load(Acquire));
@@ -217,7 +217,7 @@ impl<'a> Page<'a> {
         }
         let text = Text { at: record.wrapping_add(text_at as usize), len: usize::from(len) };
         let escaped = flags & crate::shm::layout::FLAG_ESCAPED != 0;
-        let place = SeriesAddr { at, life: was.life() };
+        let place = SeriesAddr { at, generation: was.generation() };
         let seen = Seen { series: Series { page: self, record, place, text, escaped, created }, state, was };
         // `Text`'s promise.
         if end + READABLE as u64 <= backed {
@@ -230,7 +230,7 @@ impl<'a> Page<'a> {
     /// The number of the family's last announcement at this moment.
     #[cold]
     fn announcements(&self) -> u32 {
-        announcements(self.memory, Record::new(self.memory, offset(self.family)).ends())
+        announcements(self.memory, Record::new(self.memory, offset(self.family)).list())
     }
 
     /// What a record is that does not serve this family: of its store, it may be free, or serve
@@ -397,7 +397,10 @@ impl<'a> Series<'a> {
 
     /// Where it is, as its cells have it.
     pub(in crate::expose) fn place(&self) -> SeriesAddr {
-        SeriesAddr { life: if self.is_embedded() { Life::FOREVER } else { self.place.life }, ..self.place }
+        SeriesAddr {
+            generation: if self.is_embedded() { Generation::FOREVER } else { self.place.generation },
+            ..self.place
+        }
     }
 
     /// Whether a histogram, or a summary, has ever observed a negative value: to be asked after its
@@ -405,7 +408,7 @@ impl<'a> Series<'a> {
     pub(in crate::expose) fn saw_negatives(&self) -> bool {
         // SAFETY: an entry's fields are backed (`Page::series`), and so is this word before its
         // last ones.
-        unsafe { saw_negatives(self.record, self.place.life) }
+        unsafe { saw_negatives(self.record, self.place.generation) }
     }
 
     /// Reads the word of a state set.
@@ -434,7 +437,7 @@ impl<'a> Series<'a> {
         if !self.has_exemplars() || !self.may_read(exemplar::SIZE) {
             return None;
         }
-        exemplar_read(self.page.memory, self.place.at, self.place.life, slot as u64)
+        exemplar_read(self.page.memory, self.place.at, self.place.generation, slot as u64)
     }
 
     /// When it began, in tenths of a second since the segment was made.

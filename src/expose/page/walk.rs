@@ -6,7 +6,7 @@ use super::snapshot::{Page, Rendered, Series, Unseen};
 use crate::kind::Kind;
 use crate::shm::layout::entry;
 use crate::shm::layout::offset;
-use crate::shm::list::Ring;
+use crate::shm::list::CycleDetector;
 use crate::shm::memory::{Mapped, Memory};
 
 /// From the next record to one that is fetched long before it is needed, on the guess that series
@@ -19,7 +19,7 @@ pub(in crate::expose) struct SeriesWalk {
     /// The next series; 0 at the end.
     pub(in crate::expose) link: u32,
     /// Against damaged links.
-    pub(in crate::expose) ring: Ring,
+    pub(in crate::expose) cycle: CycleDetector,
     /// Steps left, against somebody who scribbles faster than we read.
     pub(in crate::expose) budget: u64,
     pub(in crate::expose) shown: u64,
@@ -37,7 +37,7 @@ impl SeriesWalk {
     #[inline(always)]
     fn step_below(&mut self, memory: &Mapped, watermark: u64) -> Option<(u64, Option<(*const u8, u64)>)> {
         let link = self.link;
-        if link == 0 || self.budget <= 1 || self.ring.closes(link) {
+        if link == 0 || self.budget <= 1 || self.cycle.closes(link) {
             self.stop();
             return None;
         }
@@ -62,13 +62,13 @@ impl SeriesWalk {
 
     /// How many steps `follow` may take, unless it comes to this mark.
     fn ahead(&self) -> (u64, u32) {
-        let (steps, mark) = self.ring.ahead();
+        let (steps, mark) = self.cycle.ahead();
         (steps.min(self.budget.saturating_sub(1)), mark)
     }
 
     /// Notes that so many of them were taken.
     fn pass(&mut self, steps: u64) {
-        self.ring.pass(steps);
+        self.cycle.pass(steps);
         self.budget -= steps;
     }
 

@@ -11,7 +11,7 @@ use crate::shm::layout::{entry, header, histogram};
 use crate::shm::memory::Granted;
 use crate::shm::pair::{fallen, FALLING_MASK};
 use crate::shm::percpu;
-use crate::shm::state::{Life, State, TAG_BITS, TAG_MASK};
+use crate::shm::state::{Generation, State, TAG_BITS, TAG_MASK};
 
 /// Slots for exemplars of a histogram that is only native.
 pub(crate) const EXEMPLARS: u64 = 8;
@@ -21,7 +21,7 @@ pub(crate) const EXEMPLARS: u64 = 8;
 pub(in crate::metric) struct Target<'a> {
     pub(in crate::metric) inner: &'a Inner,
     pub(in crate::metric) record: u64,
-    pub(in crate::metric) life: Life,
+    pub(in crate::metric) generation: Generation,
     /// Classic bounds.
     pub(in crate::metric) bounds: &'a [f64],
     pub(in crate::metric) scheme: BucketScheme,
@@ -59,12 +59,12 @@ impl<'a> Target<'a> {
     /// Counts `v` in the per-CPU cells of its bucket's chunk, if it has any, by whatever it takes.
     #[inline(always)]
     fn count_per_cpu(&self, granted: &Granted<'_>, bucket: Bucket, v: f64) -> bool {
-        // Acquire pairs with `percpu::give_to_life`.
-        let cells = percpu::in_word(granted.load64(bucket.per_cpu_at(), Acquire), self.life);
+        // Acquire pairs with `percpu::give_to_generation`.
+        let cells = percpu::in_word(granted.load64(bucket.per_cpu_at(), Acquire), self.generation);
         cells != 0
             && (self.inner.per_cpu.count(cells, bucket.number(), v)
                 || self.inner.per_cpu.count_locked(cells, bucket.number(), v)
-                || self.inner.per_cpu.count_otherwise(&self.inner.memory, cells, bucket.number(), v))
+                || self.inner.per_cpu.count_slow(&self.inner.memory, cells, bucket.number(), v))
     }
 
     /// Counts of gauge histograms fall, and those of per-CPU cells never do.
@@ -72,7 +72,7 @@ impl<'a> Target<'a> {
     #[inline(never)]
     fn ask_for_per_cpu(&self, bucket: Bucket) {
         if self.inner.memory.get8(self.record + entry::KIND) != Kind::GaugeHistogram as u8 {
-            self.inner.ask_for_per_cpu_of_life(bucket.per_cpu_at(), self.life, PER_CPU_BYTES);
+            self.inner.ask_for_per_cpu_of_generation(bucket.per_cpu_at(), self.generation, PER_CPU_BYTES);
         }
     }
 }
@@ -89,26 +89,27 @@ enum Pair {
 /// was not counted.
 #[inline(always)]
 pub(in crate::metric) fn count_fast(target: &Target<'_>, v: f64) -> Option<()> {
-    let (inner, life) = (target.inner, target.life);
+    let (inner, generation) = (target.inner, target.generation);
     let granted = inner.per_cpu.granted(&inner.memory)?;
     // What is left to `change` also refuses, if it has to.
-    if life != Life::FOREVER {
+    if generation != Generation::FOREVER {
         let state = State(granted.u32_at(target.record + entry::STATE)?.load(Acquire));
-        if state.life() != life || !state.has_series() {
+        if state.generation() != generation || !state.has_series() {
             return None;
         }
     }
     let (bucket, word) = target.tree().find_fast(&granted, v)?;
-    // Acquire pairs with `percpu::give_to_life`.
-    let cells = percpu::in_word(word.load(Acquire), life);
+    // Acquire pairs with `percpu::give_to_generation`.
+    let cells = percpu::in_word(word.load(Acquire), generation);
     inner.per_cpu.count(cells, bucket.number(), v).then_some(())
 }
 
 /// Counts an observation of `v`, or takes one back; neither NaN.
 ///
-/// A pair that has the tag of an earlier life is what that has left: this one begins anew in it.
-/// (The pairs in the record are cleared with each life; chunks are not, as there may be many, and
-/// an old handle may make one at any time.) A chunk's per-CPU cells are of one life.
+/// A pair that has the tag of an earlier generation is what that has left: this one begins anew in
+/// it. (The pairs in the record are cleared with each generation; chunks are not, as there may be
+/// many, and an old handle may make one at any time.) A chunk's per-CPU cells are of one
+/// generation.
 #[inline(always)]
 pub(in crate::metric) fn change<const UNDO: bool>(target: &Target<'_>, v: f64) -> bool {
     match try_change::<UNDO>(target, v) {
@@ -138,10 +139,10 @@ fn refused<const UNDO: bool>(target: Target<'_>, v: f64, mut why: Refused) -> bo
 
 #[inline(always)]
 fn try_change<const UNDO: bool>(target: &Target<'_>, v: f64) -> Result<(), Refused> {
-    let life = target.life;
+    let generation = target.generation;
     let granted = &target.inner.memory.granted();
     let state = State(granted.load32(target.record + entry::STATE, Acquire));
-    if !state.has_series() || (life != Life::FOREVER && state.life() != life) {
+    if !state.has_series() || (generation != Generation::FOREVER && state.generation() != generation) {
         return Err(header::STALE_UPDATES);
     }
     let place = target.pair(granted, v)?;
@@ -152,11 +153,11 @@ fn try_change<const UNDO: bool>(target: &Target<'_>, v: f64) -> Result<(), Refus
         Pair::InChunk(bucket) => bucket.at(),
     };
     let pair = granted.pair(at).ok_or(header::REJECTED_UPDATES)?;
-    let forever = life == Life::FOREVER;
-    let (mask, tag) = if forever { (u64::MAX, 0) } else { (TAG_MASK, life.tag()) };
+    let forever = generation == Generation::FOREVER;
+    let (mask, tag) = if forever { (u64::MAX, 0) } else { (TAG_MASK, generation.tag()) };
     let mut seen = pair.guess();
     loop {
-        let (count, sum) = match (seen[0] >> TAG_BITS).cmp(&life.0) {
+        let (count, sum) = match (seen[0] >> TAG_BITS).cmp(&generation.0) {
             _ if forever => (seen[0], f64::from_bits(seen[1])),
             std::cmp::Ordering::Equal => (seen[0] & mask, f64::from_bits(seen[1])),
             std::cmp::Ordering::Less => (0, 0.0),

@@ -5,7 +5,7 @@ use super::tree::{Counted, Tree};
 use crate::record::native_schema::BucketScheme;
 use crate::shm::layout::histogram;
 use crate::shm::memory::Mapped;
-use crate::shm::state::{Life, SeriesAddr};
+use crate::shm::state::{Generation, SeriesAddr};
 
 /// Reads a series: its native buckets into `sketch`, the counts of its classic buckets, each, into
 /// `counts`, and returns the sum. `mask` takes out of a count what is not its own; `bounds` are the
@@ -14,7 +14,7 @@ use crate::shm::state::{Life, SeriesAddr};
 #[allow(clippy::too_many_arguments)] // What is read, how, and where to.
 pub(crate) fn read(
     memory: &Mapped,
-    SeriesAddr { at: record, life }: SeriesAddr,
+    SeriesAddr { at: record, generation }: SeriesAddr,
     mask: u64,
     scheme: BucketScheme,
     bounds: &[i32],
@@ -28,12 +28,12 @@ pub(crate) fn read(
     let mut sum = 0.0;
     let read = |at: u64, sum: &mut f64| {
         let [tag, part] = memory.pair(at)?.load();
-        if life == Life::FOREVER {
+        if generation == Generation::FOREVER {
             *sum += f64::from_bits(part);
             return Some(tag & mask);
         }
-        // What an earlier life has left is not there.
-        if life.is_over(tag) {
+        // What an earlier generation has left is not there.
+        if generation.is_over(tag) {
             return Some(0);
         }
         *sum += f64::from_bits(part);
@@ -53,7 +53,7 @@ pub(crate) fn read(
         add(i, *ordinal, read(pair(1 + 2 * i as u64), &mut sum)?);
         add(i + 1, *ordinal, read(pair(2 + 2 * i as u64), &mut sum)?);
     }
-    Tree { memory, record, pairs: 1 + 2 * bounds.len() as u64, scheme }.each(life, may, |ordinal, at| {
+    Tree { memory, record, pairs: 1 + 2 * bounds.len() as u64, scheme }.each(generation, may, |ordinal, at| {
         let count = match at {
             Counted::Cell(at) => read(at, &mut sum).unwrap_or(0),
             Counted::PerCpu([count, part]) => {

@@ -23,7 +23,7 @@ use crate::shm::layout::offset;
 use crate::shm::layout::{histogram, native_block, GRANULE};
 use crate::shm::memory::{Granted, Mapped, Memory};
 use crate::shm::percpu;
-use crate::shm::state::{Life, SeriesAddr};
+use crate::shm::state::{Generation, SeriesAddr};
 
 const CHUNK_BITS: u32 = 4;
 const CHUNK_PAIRS: u64 = 1 << CHUNK_BITS;
@@ -221,10 +221,10 @@ impl Tree<'_> {
     }
 
     /// Visits the pairs of all chunks, with their ordinals, and what is in the chunks' per-CPU
-    /// cells of this life.
+    /// cells of this generation.
     pub(super) fn each(
         &self,
-        life: Life,
+        generation: Generation,
         may: impl Fn(u64) -> bool,
         mut visit: impl FnMut(i32, Counted),
     ) -> Option<()> {
@@ -235,7 +235,7 @@ impl Tree<'_> {
             for i in 0..CHUNK_PAIRS {
                 visit(ordinal(i as usize), Counted::Cell(at + native_block::SIZE + 16 * i));
             }
-            let cells = cells_of(self.memory, at, life);
+            let cells = cells_of(self.memory, at, generation);
             if cells != 0 && !may(self.memory.per_cpu().cpus * PER_CPU_BYTES) {
                 over = true;
                 return;
@@ -246,13 +246,13 @@ impl Tree<'_> {
     }
 }
 
-/// The per-CPU cells of a chunk in this life.
-fn cells_of(memory: &Mapped, chunk: u64, life: Life) -> u32 {
-    // Acquire pairs with `percpu::give_to_life`.
-    percpu::in_word(memory.load64(chunk + native_block::PER_CPU, Acquire), life)
+/// The per-CPU cells of a chunk in this generation.
+fn cells_of(memory: &Mapped, chunk: u64, generation: Generation) -> u32 {
+    // Acquire pairs with `percpu::give_to_generation`.
+    percpu::in_word(memory.load64(chunk + native_block::PER_CPU, Acquire), generation)
 }
 
-/// Whether the per-CPU cells that a chunk has, in whichever life, are sound.
+/// Whether the per-CPU cells that a chunk has, in whichever generation, are sound.
 pub(crate) fn per_cpu_is_sound(memory: &Mapped, chunk: u64) -> bool {
     let cells = memory.load64(chunk + native_block::PER_CPU, Acquire) as u32;
     cells == 0 || percpu::is_sound(memory, cells, PER_CPU_BYTES)
@@ -293,12 +293,12 @@ pub(crate) fn each_block(
 /// Visits the pairs of a series' chunks, and of their per-CPU cells.
 pub(crate) fn each_cell(
     memory: &Mapped,
-    SeriesAddr { at: record, life }: SeriesAddr,
+    SeriesAddr { at: record, generation }: SeriesAddr,
     pairs: u64,
     scheme: BucketScheme,
     mut visit: impl FnMut(Counted),
 ) {
-    let _ = Tree { memory, record, pairs, scheme }.each(life, |_| true, |_, at| visit(at));
+    let _ = Tree { memory, record, pairs, scheme }.each(generation, |_| true, |_, at| visit(at));
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::record::native_schema::BucketScheme;
 use crate::segment::Inner;
 use crate::shm::layout::{header, histogram};
 use crate::shm::memory::Mapped;
-use crate::shm::state::{Life, SeriesAddr, TAG_BITS, TAG_MASK};
+use crate::shm::state::{Generation, SeriesAddr, TAG_BITS, TAG_MASK};
 
 /// Pairs in a summary's record: that of its count and sum, and the zero bucket of the sketch.
 const PAIRS: u64 = 2;
@@ -50,7 +50,7 @@ impl Counts {
 /// Takes an observation into the sketch of a summary. Its count and sum have it already.
 pub(in crate::metric) fn observe(
     inner: &Inner,
-    SeriesAddr { at: record, life }: SeriesAddr,
+    SeriesAddr { at: record, generation }: SeriesAddr,
     scheme: BucketScheme,
     v: f64,
 ) {
@@ -67,11 +67,11 @@ pub(in crate::metric) fn observe(
     };
     let Some(pair) = inner.memory.pair(at) else { return };
     let now = half(inner.coarse_ms(), scheme.window);
-    let forever = life == Life::FOREVER;
-    let (mask, tag) = if forever { (u64::MAX, 0) } else { (TAG_MASK, life.tag()) };
+    let forever = generation == Generation::FOREVER;
+    let (mask, tag) = if forever { (u64::MAX, 0) } else { (TAG_MASK, generation.tag()) };
     let mut seen = pair.guess();
     loop {
-        let counts = match (seen[0] >> TAG_BITS).cmp(&life.0) {
+        let counts = match (seen[0] >> TAG_BITS).cmp(&generation.0) {
             std::cmp::Ordering::Less if !forever => Counts { half: now, current: 0, before: 0 },
             // The summary itself has told whether it is over.
             std::cmp::Ordering::Greater if !forever => return,
@@ -93,7 +93,7 @@ pub(in crate::metric) fn observe(
 #[allow(clippy::too_many_arguments)] // Each is a thing of its own.
 pub(crate) fn read(
     memory: &Mapped,
-    SeriesAddr { at: record, life }: SeriesAddr,
+    SeriesAddr { at: record, generation }: SeriesAddr,
     scheme: BucketScheme,
     time_ms: u64,
     ranks: &[f64],
@@ -102,12 +102,12 @@ pub(crate) fn read(
     may: impl Fn(u64) -> bool,
 ) -> Option<()> {
     let now = half(time_ms, scheme.window);
-    let forever = life == Life::FOREVER;
+    let forever = generation == Generation::FOREVER;
     buckets.clear();
     let mut take = |ordinal: i32, at: u64| {
         let Some(pair) = memory.pair(at) else { return };
         let seen = pair.load();
-        if forever || !life.is_over(seen[0]) {
+        if forever || !generation.is_over(seen[0]) {
             let counts = Counts::of(seen, if forever { u64::MAX } else { TAG_MASK }).at(now);
             let count = counts.current.saturating_add(u64::from(counts.before));
             if count > 0 {
@@ -116,7 +116,7 @@ pub(crate) fn read(
         }
     };
     take(0, record + histogram::SIZE + 16);
-    Tree { memory, record, pairs: PAIRS, scheme }.each(life, may, |ordinal, at| {
+    Tree { memory, record, pairs: PAIRS, scheme }.each(generation, may, |ordinal, at| {
         // Pairs of quantiles have no per-CPU cells.
         if let Counted::Cell(at) = at {
             take(ordinal, at);

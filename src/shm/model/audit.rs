@@ -6,7 +6,7 @@ use super::scene::{Scene, CELL, CHECK, FAMILIES, FREE, KEY, PER_CPU_CELLS, SERIE
 use super::words::Word;
 use crate::shm::layout::offset;
 use crate::shm::layout::{entry, FREE_LINK};
-use crate::shm::list::{announcements, Ends};
+use crate::shm::list::{announcements, ListHead};
 use crate::shm::memory::Memory;
 use crate::shm::percpu;
 use crate::shm::state;
@@ -14,9 +14,9 @@ use crate::shm::state::{SeriesAddr, State};
 
 impl<W: Word> Scene<W> {
     /// The chain's links, as a reader walks it.
-    pub(super) fn walk(&self, ends: Ends) -> Vec<u32> {
+    pub(super) fn walk(&self, list: ListHead) -> Vec<u32> {
         let mut links = Vec::new();
-        let mut next = self.words.load32(ends.head, Acquire);
+        let mut next = self.words.load32(list.head, Acquire);
         while next != 0 {
             assert!(!links.contains(&next), "the chain is a ring");
             links.push(next);
@@ -46,7 +46,7 @@ impl<W: Word> Scene<W> {
             0 => 0,
             cells => self.words.load64(PER_CPU_CELLS + 8 * u64::from(cells), Relaxed),
         };
-        (!place.life.is_over(cell)).then_some((cell & state::TAG_MASK) + in_per_cpu)
+        (!place.generation.is_over(cell)).then_some((cell & state::TAG_MASK) + in_per_cpu)
     }
 
     fn state(&self, link: u32) -> State {
@@ -54,19 +54,19 @@ impl<W: Word> Scene<W> {
     }
 
     /// The entries of a chain that have a series.
-    fn entries(&self, ends: Ends) -> Vec<u32> {
-        self.walk(ends).into_iter().filter(|link| self.state(*link).has_series()).collect()
+    fn entries(&self, list: ListHead) -> Vec<u32> {
+        self.walk(list).into_iter().filter(|link| self.state(*link).has_series()).collect()
     }
 
     /// The announcement that is on: it waits for whoever comes next.
-    fn announced(&self, ends: Ends) -> Option<u32> {
-        Some(self.words.load64(ends.pending, Acquire) as u32).filter(|link| *link != 0)
+    fn announced(&self, list: ListHead) -> Option<u32> {
+        Some(self.words.load64(list.pending, Acquire) as u32).filter(|link| *link != 0)
     }
 
     /// The keys of a chain's entries, each checked.
-    pub(super) fn keys(&self, ends: Ends) -> Vec<u64> {
+    pub(super) fn keys(&self, list: ListHead) -> Vec<u64> {
         let (mut keys, mut births) = (Vec::new(), Vec::new());
-        let entries = self.entries(ends);
+        let entries = self.entries(list);
         for link in &entries {
             let field = |field| self.words.load64(offset(*link) + field, Relaxed);
             let key = field(KEY);
@@ -74,7 +74,7 @@ impl<W: Word> Scene<W> {
             assert!(!keys.contains(&key), "a key is in the chain twice");
             let birth = self.words.load32(offset(*link) + entry::BIRTH, Relaxed);
             assert!(!births.contains(&birth), "two entries were born at once");
-            let now = announcements(&self.words, ends);
+            let now = announcements(&self.words, list);
             assert!(birth.wrapping_sub(now) as i32 <= 0, "an entry was never announced");
             keys.push(key);
             births.push(birth);
@@ -93,15 +93,15 @@ impl<W: Word> Scene<W> {
         let keys = self.keys(FAMILIES);
         self.keys(SERIES);
         let (mut series, mut waiting, mut births) = (0, 0, 0);
-        for ends in [FAMILIES, SERIES] {
-            series += self.entries(ends).len();
-            births += announcements(&self.words, ends) as usize;
-            if let Some(link) = self.announced(ends) {
+        for list in [FAMILIES, SERIES] {
+            series += self.entries(list).len();
+            births += announcements(&self.words, list) as usize;
+            if let Some(link) = self.announced(list) {
                 assert!(unfinished, "an announcement was left on");
                 waiting += usize::from(matches!(self.state(link).state(), state::NEW | state::CLAIMED));
             } else {
-                let tail = self.words.load32(ends.tail, Acquire);
-                assert_eq!(tail, self.walk(ends).last().copied().unwrap_or(0), "the tail is not the last entry");
+                let tail = self.words.load32(list.tail, Acquire);
+                assert_eq!(tail, self.walk(list).last().copied().unwrap_or(0), "the tail is not the last entry");
             }
         }
         let [made, given_back, settled, removed] =

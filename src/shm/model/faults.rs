@@ -47,20 +47,20 @@ pub(super) enum Fault {
     RemoversDoNotHelp,
     /// The free list's head has no count.
     NoCount,
-    /// An update looks at the cell's life, and then adds to whatever is there.
-    AnyLife,
-    /// An update looks at the record's life, and then for its per-CPU cells.
-    LifeBeforePerCpu,
+    /// An update looks at the cell's generation, and then adds to whatever is there.
+    AnyGeneration,
+    /// An update looks at the record's generation, and then for its per-CPU cells.
+    GenerationBeforePerCpu,
     /// Per-CPU cells is taken away before its series is removed, and not after that.
     CellsTakenEarly,
     /// Per-CPU cells stays with its record.
     CellsStay,
-    /// Who takes per-CPU cells away does not publish the life that the record is in.
+    /// Who takes per-CPU cells away does not publish the generation that the record is in.
     RelaxedTakeAway,
     /// A removal leaves the cell of the series open.
     CellStaysOpen,
-    /// A removal leaves the record in the life of the series.
-    LifeStays,
+    /// A removal leaves the record in the generation of the series.
+    GenerationStays,
     /// A family that is replaced stays live.
     NeverRetires,
     /// A family is retired before the one that replaces it is announced.
@@ -90,12 +90,12 @@ pub(super) struct Faulty<'a, M> {
     again: Cell<bool>,
     /// A record's state at the first look (`ReadersLookOnce`).
     state: Cell<u32>,
-    /// A record's state, before its per-CPU cells were looked for (`LifeBeforePerCpu`).
+    /// A record's state, before its per-CPU cells were looked for (`GenerationBeforePerCpu`).
     seen_first: Cell<Option<u32>>,
 }
 
 /// Of a table that has not doubled.
-const SMALL_REACH: u64 = header::INDEX_REACH + 4 * BITS as u64;
+const SMALL_REACH: u64 = header::INDEX_MAX_PROBE + 4 * BITS as u64;
 
 fn is_pending(at: u64) -> bool {
     at == FAMILIES.pending || at == SERIES.pending
@@ -207,14 +207,14 @@ impl<M: Memory> Memory for Faulty<'_, M> {
             self.state.set(self.inner.load32(at, order));
             return self.state.get();
         }
-        // `settle` alone reads a tail, and `PENDING` behind it.
-        if self.is(Fault::LifeBeforePerCpu) && is_field(at, entry::PER_CPU) {
+        // `help_pending` alone reads a tail, and `PENDING` behind it.
+        if self.is(Fault::GenerationBeforePerCpu) && is_field(at, entry::PER_CPU) {
             let state = self.inner.load32(at - entry::PER_CPU + entry::STATE, Relaxed);
             let cells = self.inner.load32(at, order);
             self.seen_first.set((cells != 0).then_some(state));
             return cells;
         }
-        if self.is(Fault::LifeBeforePerCpu) && is_field(at, entry::STATE) && order == Relaxed {
+        if self.is(Fault::GenerationBeforePerCpu) && is_field(at, entry::STATE) && order == Relaxed {
             if let Some(state) = self.seen_first.take() {
                 return state;
             }
@@ -241,7 +241,7 @@ impl<M: Memory> Memory for Faulty<'_, M> {
         if self.is(Fault::NeverRetires) && is_field(at, entry::STATE) && State(new).state() == state::RETIRED {
             return Ok(old);
         }
-        if self.is(Fault::LifeStays) && is_field(at, entry::STATE) && State(new).state() == state::FREE {
+        if self.is(Fault::GenerationStays) && is_field(at, entry::STATE) && State(new).state() == state::FREE {
             return self.inner.cas32(at, old, State(old).in_state(state::FREE).0, ok, fail);
         }
         let weak = self.is(Fault::RelaxedLive) && leads_to_an_entry(at);
@@ -272,7 +272,7 @@ impl<M: Memory> Memory for Faulty<'_, M> {
                 self.inner.cas64(at, old, old >> 32 << 32 | u64::from(new as u32), ok, fail)
             }
             Fault::CellStaysOpen if is_field(at, CELL) && new & TAG_MASK == 0 => Ok(old),
-            Fault::AnyLife if is_field(at, CELL) && new & TAG_MASK != 0 => {
+            Fault::AnyGeneration if is_field(at, CELL) && new & TAG_MASK != 0 => {
                 self.inner.add64(at, new - old, ok);
                 Ok(old)
             }

@@ -12,8 +12,8 @@ use crate::shm::memory::Memory;
 const AT: u64 = 1 << 20;
 const BITS: u32 = 6;
 const MAX_BITS: u32 = 12;
-/// So full, and without rubbish, probes take some 40 steps on average; among all rubbish of all
-/// sizes, several hundred.
+/// So full, and without stale words, probes take some 40 steps on average; among all stale words of
+/// all sizes, several hundred.
 const FEW: u64 = 100;
 
 /// Hashes that have nothing in common.
@@ -26,16 +26,16 @@ fn hash(i: u64) -> u64 {
 const FULL: u64 = (7 << MAX_BITS) / 8;
 
 /// The steps, on average, of a probe for what is not in an index that is full. `without_reach`: any
-/// word may be as far from its home as it likes, so none is known to be rubbish.
+/// word may be as far from its home as it likes, so none is known to be stale.
 fn steps_to_nothing(without_reach: bool) -> u64 {
     let mut offsets = vec![header::INDEX_BITS, header::INDEX_TARGET, header::INDEX_CURSOR, header::INDEX_ENTRIES];
-    offsets.extend((BITS..=MAX_BITS).map(|bits| header::INDEX_REACH + 4 * u64::from(bits)));
+    offsets.extend((BITS..=MAX_BITS).map(|bits| header::INDEX_MAX_PROBE + 4 * u64::from(bits)));
     offsets.extend((0..1 << MAX_BITS).map(|i| AT + 8 * i));
     let (words, loads) = (Words::<AtomicU64>::at(offsets, &[]), Cell::new(0));
     words.store32(header::INDEX_BITS, BITS, Relaxed);
     words.store32(header::INDEX_TARGET, BITS, Relaxed);
     if without_reach {
-        (BITS..=MAX_BITS).for_each(|bits| words.raise32(header::INDEX_REACH + 4 * u64::from(bits), u32::MAX));
+        (BITS..=MAX_BITS).for_each(|bits| words.raise32(header::INDEX_MAX_PROBE + 4 * u64::from(bits), u32::MAX));
     }
     let count = |step: Step| loads.set(loads.get() + u64::from(matches!(step, Step::Load(AT..))));
     let memory = Watched { inner: &words, before: count };
@@ -69,6 +69,6 @@ fn a_full_index_says_soon_that_something_is_not_there() {
 
 #[test]
 #[should_panic(expected = "steps")]
-fn control_rubbish_that_nobody_knows() {
+fn control_stale_words_that_are_unknown() {
     check(true);
 }

@@ -21,9 +21,9 @@ macro_rules! fail {
 
 mod audit;
 mod faults;
+mod generations;
 mod growth;
 mod kills;
-mod lives;
 mod orderings;
 mod process;
 mod redefining;

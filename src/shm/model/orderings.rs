@@ -25,8 +25,8 @@ pub(super) type Thread = fn(&Small, &View<'_>, u32) -> u64;
 pub(super) const FIRST: u32 = 2;
 pub(super) const RECORDS: u32 = FIRST + 3;
 
-/// The first life of a record.
-pub(super) fn first_life(i: u32) -> u64 {
+/// The first generation of a record.
+pub(super) fn first_generation(i: u32) -> u64 {
     link(i).into()
 }
 
@@ -93,7 +93,7 @@ fn two_keys(fault: Fault) {
     let ours: Thread = |scene, view, own| scene.insert(view, FAMILIES, HERE, own, Doubling::No).into_word();
     let theirs: Thread = |scene, view, own| scene.insert(view, FAMILIES, SAME_TAG, own, Doubling::No).into_word();
     explore(fault, 2, empty, [ours, theirs], |scene, found| {
-        assert_eq!(found, [first_life(FIRST), first_life(FIRST + 1)]);
+        assert_eq!(found, [first_generation(FIRST), first_generation(FIRST + 1)]);
         assert_eq!(scene.audit(false, 0).len(), 2);
     });
 }
@@ -108,7 +108,7 @@ fn two_chains(fault: Fault) {
     });
 }
 
-/// A word that is further from its home than any before it is not taken for rubbish by whoever
+/// A word that is further from its home than any before it is not taken for stale by whoever
 /// comes by, of another chain.
 fn further_than_any(fault: Fault) {
     let further: Thread = |scene, view, own| scene.insert(view, FAMILIES, SAME_TAG, own, Doubling::No).into_word();
@@ -160,7 +160,7 @@ fn inserting_while_doubling(fault: Fault) {
         index(&scene.words).maintain(|_| true);
         assert_eq!(index(&scene.words).bits(), MAX_BITS, "the table has not doubled");
         assert_eq!(scene.audit(false, 0), [MOVING, STAYING, APART]);
-        assert_eq!(found[0], first_life(FIRST));
+        assert_eq!(found[0], first_generation(FIRST));
     });
 }
 
@@ -171,7 +171,7 @@ fn finding_while_doubling(fault: Fault) {
     let other: Thread = |scene, _, own| scene.insert(&scene.words, SERIES, LATER, own, Doubling::Yes).into_word();
     explore(fault, 3, doubling, [again, other], |scene, found| {
         assert_eq!(scene.audit(false, 0), [MOVING, STAYING]);
-        assert_eq!(found, [first_life(0), first_life(FIRST + 1)]);
+        assert_eq!(found, [first_generation(0), first_generation(FIRST + 1)]);
         let first = scene.words.load64(INDEX_AT, Relaxed);
         assert_eq!(first as u32, found[1] as u32, "the scene is to give the old word away");
     });
@@ -194,7 +194,7 @@ hold! {
 fail! {
     unpublished_announcement: one_key, RelaxedAnnouncement, "one key has two entries";
     unpublished_end: one_key, RelaxedEnd, "one key has two entries";
-    unpublished_life: reading, RelaxedLive, "seen before it was complete";
+    unpublished_generation: reading, RelaxedLive, "seen before it was complete";
     end_before_index: one_key, EndBeforeIndex, "one key has two entries";
     helpers_that_skip_the_index: one_key, HelpersSkipIndex, "one key has two entries";
     look_up_before_pending: one_key, LookUpBeforePending, "one key has two entries";

@@ -10,10 +10,10 @@ use crate::shm::generation::FreeList;
 use crate::shm::index::{tag_of, Index};
 use crate::shm::layout::entry;
 use crate::shm::layout::offset;
-use crate::shm::list::{find_or_append, Ends, Maker, Outcome};
+use crate::shm::list::{find_or_append, Inserter, ListHead, Outcome};
 use crate::shm::memory::Memory;
 use crate::shm::percpu;
-use crate::shm::state::{Life, SeriesAddr, State};
+use crate::shm::state::{Generation, SeriesAddr, State};
 use crate::shm::{generation, state};
 
 impl<W: Word> Scene<W> {
@@ -21,15 +21,15 @@ impl<W: Word> Scene<W> {
     pub(super) fn insert<M: Memory>(
         &self,
         memory: &M,
-        ends: Ends,
+        list: ListHead,
         key: u64,
         spare: u32,
         doubling: Doubling,
     ) -> SeriesAddr {
-        let mut maker = self.inserter(memory, key, spare, doubling);
-        match find_or_append(&index(memory), ends, key, &mut maker) {
-            Outcome::Found(link) => SeriesAddr { at: offset(link), life: maker.found.get() },
-            Outcome::Made(link) => SeriesAddr { at: offset(link), life: maker.made },
+        let mut inserter = self.inserter(memory, key, spare, doubling);
+        match find_or_append(&index(memory), list, key, &mut inserter) {
+            Outcome::Found(link) => SeriesAddr { at: offset(link), generation: inserter.found.get() },
+            Outcome::Made(link) => SeriesAddr { at: offset(link), generation: inserter.made },
             none => panic!("an insertion ended as {none:?}"),
         }
     }
@@ -40,10 +40,10 @@ impl<W: Word> Scene<W> {
         key: u64,
         spare: u32,
         doubling: Doubling,
-    ) -> Inserter<'a, W, M> {
-        let (found, made) = (Cell::new(Life(0)), Life(0));
+    ) -> KeyInserter<'a, W, M> {
+        let (found, made) = (Cell::new(Generation(0)), Generation(0));
         let index = index(memory);
-        Inserter { scene: self, index, key, spare, doubling, found, made, replaces: false, family: None }
+        KeyInserter { scene: self, index, key, spare, doubling, found, made, replaces: false, family: None }
     }
 
     /// The same, where an entry that has the key gives way, or where the chain is closed once this
@@ -51,19 +51,19 @@ impl<W: Word> Scene<W> {
     pub(super) fn find_or_insert<M: Memory>(
         &self,
         memory: &M,
-        ends: Ends,
+        list: ListHead,
         key: u64,
         spare: u32,
         replaces: bool,
         family: Option<u32>,
     ) -> Outcome {
-        let mut maker = Inserter { replaces, family, ..self.inserter(memory, key, spare, Doubling::No) };
-        find_or_append(&index(memory), ends, key, &mut maker)
+        let mut inserter = KeyInserter { replaces, family, ..self.inserter(memory, key, spare, Doubling::No) };
+        find_or_append(&index(memory), list, key, &mut inserter)
     }
 
     /// Whether the entry has the key, and is there.
     pub(super) fn is_there<M: Memory>(&self, memory: &M, link: u32, key: u64) -> bool {
-        self.life_of(memory, link, key, true).is_some()
+        self.generation_of(memory, link, key, true).is_some()
     }
 
     pub(super) fn key_of(&self, link: u32) -> u64 {
@@ -76,10 +76,10 @@ impl<W: Word> Scene<W> {
     }
 
     fn find_certain<M: Memory>(&self, memory: &M, key: u64, revive: bool) -> Option<SeriesAddr> {
-        let mut life = Life(0);
-        let same = |link| self.life_of(memory, link, key, revive).map(|its| life = its).is_some();
+        let mut generation = Generation(0);
+        let same = |link| self.generation_of(memory, link, key, revive).map(|its| generation = its).is_some();
         let link = index(memory).find_surely(key, same)?;
-        Some(SeriesAddr { at: offset(link), life })
+        Some(SeriesAddr { at: offset(link), generation })
     }
 
     /// A record's state, then its key and its check, then its state again: a sequence lock.
@@ -95,38 +95,38 @@ impl<W: Word> Scene<W> {
     }
 
     /// The keys that a page shows.
-    pub(super) fn pages<M: Memory>(&self, memory: &M, ends: Ends) -> Vec<u64> {
-        let looks = self.walk(ends).into_iter().map(|link| self.look(memory, link));
+    pub(super) fn pages<M: Memory>(&self, memory: &M, list: ListHead) -> Vec<u64> {
+        let looks = self.walk(list).into_iter().map(|link| self.look(memory, link));
         looks
             .filter(|(seen, _, again)| again == seen && seen.state() == state::LIVE)
             .map(|(_, text, _)| text[0])
             .collect()
     }
 
-    /// The life of the record in which it has the key, if that is now: as
-    /// `registry::FamilyRef::life_of`.
-    fn life_of<M: Memory>(&self, memory: &M, link: u32, key: u64, revive: bool) -> Option<Life> {
+    /// The generation of the record in which it has the key, if that is now: as
+    /// `registry::FamilyRef::generation_of`.
+    fn generation_of<M: Memory>(&self, memory: &M, link: u32, key: u64, revive: bool) -> Option<Generation> {
         let (seen, text, again) = self.look(memory, link);
         if text != [key, !key] || !seen.has_series() {
             return None;
         }
         if again == seen && seen.state() == state::LIVE {
-            return Some(seen.life());
+            return Some(seen.generation());
         }
         let there = if revive {
-            generation::revive(memory, link, seen.life())
+            generation::revive(memory, link, seen.generation())
         } else {
             let now = state::state(memory, link);
-            now.has_series() && now.life() == seen.life()
+            now.has_series() && now.generation() == seen.generation()
         };
-        there.then_some(seen.life())
+        there.then_some(seen.generation())
     }
 
     /// Removes the key, as `registry::recycle` does. True if it was this call that did.
-    pub(super) fn remove<M: Memory>(&self, memory: &M, ends: Ends, key: u64) -> bool {
+    pub(super) fn remove<M: Memory>(&self, memory: &M, list: ListHead, key: u64) -> bool {
         let Some(place) = self.find_certain(memory, key, false) else { return false };
         let link = place.into_word() as u32;
-        let removed = generation::remove(&index(memory), ends, link, place.life, |_, _| self.settled());
+        let removed = generation::remove(&index(memory), list, link, place.generation, |_, _| self.settled());
         if removed {
             self.ledger.removed.fetch_add(1, Relaxed);
             self.close(memory, link);
@@ -135,11 +135,11 @@ impl<W: Word> Scene<W> {
         removed
     }
 
-    /// Closes the cell of an entry whose life is over, as `registry::recycle::close` does.
+    /// Closes the cell of an entry whose generation is over, as `registry::recycle::close` does.
     #[allow(clippy::unused_self)] // as what the others do
     fn close<M: Memory>(&self, memory: &M, link: u32) {
         percpu::take_away(memory, offset(link));
-        let tag = state::state(memory, link).life().tag();
+        let tag = state::state(memory, link).generation().tag();
         let at = offset(link) + CELL;
         let mut seen = memory.load64(at, Relaxed);
         // AcqRel, as a pair's swap is.
@@ -149,16 +149,16 @@ impl<W: Word> Scene<W> {
     }
 
     /// Takes a series off the pages, as `registry::expiry` does. True if it was this call that did.
-    pub(super) fn expire<M: Memory>(&self, memory: &M, ends: Ends, link: u32) -> bool {
+    pub(super) fn expire<M: Memory>(&self, memory: &M, list: ListHead, link: u32) -> bool {
         let seen = state::state(memory, link);
         seen.state() == state::LIVE
-            && generation::hide(&index(memory), ends, link, seen, state::EXPIRED, |_, _| self.settled())
+            && generation::hide(&index(memory), list, link, seen, state::EXPIRED, |_, _| self.settled())
     }
 
     /// Counts one through a handle, as `metric::Counter` does. False if its series is over.
     pub(super) fn count<M: Memory>(&self, memory: &M, handle: SeriesAddr) -> bool {
         let cells = percpu::of(memory, handle.at);
-        if cells != 0 && State(memory.load32(handle.at + entry::STATE, Relaxed)).life() == handle.life {
+        if cells != 0 && State(memory.load32(handle.at + entry::STATE, Relaxed)).generation() == handle.generation {
             memory.add64(PER_CPU_CELLS + 8 * u64::from(cells), 1, Relaxed);
             return true;
         }
@@ -171,7 +171,7 @@ impl<W: Word> Scene<W> {
         let at = handle.at + CELL;
         let mut seen = memory.load64(at, Relaxed);
         loop {
-            if handle.life.is_over(seen) {
+            if handle.generation.is_over(seen) {
                 return false;
             }
             match memory.cas64(at, seen, seen + 1, Relaxed, Relaxed) {
@@ -186,31 +186,31 @@ impl<W: Word> Scene<W> {
     }
 }
 
-struct Inserter<'a, W, M> {
+struct KeyInserter<'a, W, M> {
     scene: &'a Scene<W>,
     index: Index<'a, M>,
     key: u64,
     spare: u32,
     doubling: Doubling,
-    found: Cell<Life>,
-    made: Life,
+    found: Cell<Generation>,
+    made: Generation,
     replaces: bool,
     family: Option<u32>,
 }
 
-impl<M: Memory, W: Word> Inserter<'_, W, M> {
+impl<M: Memory, W: Word> KeyInserter<'_, W, M> {
     /// As `registry::recycle::claim`: out of the index. The remover has closed the cell.
-    fn claim(&self, link: u32) -> Life {
+    fn claim(&self, link: u32) -> Generation {
         let memory = self.index.memory;
         self.index.erase(memory.load32(offset(link) + entry::TAG, Relaxed), link);
-        state::state(memory, link).life()
+        state::state(memory, link).generation()
     }
 }
 
-impl<W: Word, M: Memory> Maker for Inserter<'_, W, M> {
+impl<W: Word, M: Memory> Inserter for KeyInserter<'_, W, M> {
     fn same(&self, link: u32) -> bool {
-        let its = self.scene.life_of(self.index.memory, link, self.key, true);
-        its.map(|life| self.found.set(life)).is_some()
+        let its = self.scene.generation_of(self.index.memory, link, self.key, true);
+        its.map(|generation| self.found.set(generation)).is_some()
     }
 
     fn closed(&self) -> bool {
@@ -245,7 +245,7 @@ impl<W: Word, M: Memory> Maker for Inserter<'_, W, M> {
             self.scene.ledger.given_back.fetch_add(1, Relaxed);
         } else {
             assert_eq!(
-                (state.state(), state.life()),
+                (state.state(), state.generation()),
                 (state::CLAIMED, self.made),
                 "an inserter gave back what is not its"
             );

@@ -70,7 +70,7 @@ fn draining_while_inserting(fault: Fault) {
         for link in scene.walk(SERIES) {
             let state = state::state(view, link);
             if state.has_series() {
-                let done = generation::remove(&index(view), SERIES, link, state.life(), |_, _| scene.settled());
+                let done = generation::remove(&index(view), SERIES, link, state.generation(), |_, _| scene.settled());
                 scene.ledger.removed.fetch_add(u32::from(done), Relaxed);
             }
         }

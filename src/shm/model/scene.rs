@@ -8,7 +8,7 @@ use super::words::{Word, Words};
 use crate::shm::index::Index;
 use crate::shm::layout::offset;
 use crate::shm::layout::{counter, entry, header, FREE_LINK, GRANULE};
-use crate::shm::list::Ends;
+use crate::shm::list::ListHead;
 use crate::shm::memory::Memory;
 
 /// Of a small index.
@@ -21,11 +21,11 @@ pub(super) const INDEX_AT: u64 = 4096;
 pub(super) const RECORDS_AT: u64 = 8192;
 pub(super) const RECORD: u64 = 64;
 /// A chain beside that of the families, as each family has one.
-pub(super) const SERIES: Ends = Ends { head: 2048, tail: 2052, pending: 2056, replaces: 0 };
+pub(super) const SERIES: ListHead = ListHead { head: 2048, tail: 2052, pending: 2056, replaces: 0 };
 /// The field of a record that says which one it replaces.
 pub(super) const REPLACES: u64 = 48;
 /// The chain of families, as `chain::FAMILIES`, in records that are small.
-pub(super) const FAMILIES: Ends = Ends { replaces: REPLACES, ..crate::shm::list::FAMILIES };
+pub(super) const FAMILIES: ListHead = ListHead { replaces: REPLACES, ..crate::shm::list::FAMILIES };
 /// The free records' list.
 pub(super) const FREE: u64 = 2064;
 /// A counter's cell.
@@ -102,11 +102,11 @@ impl<W: Word> Scene<W> {
     pub(super) fn new(records: u32, extra: Extra) -> Self {
         let table = [header::INDEX_BITS, header::INDEX_TARGET, header::INDEX_CURSOR, header::INDEX_ENTRIES];
         let mut offsets = vec![FREE];
-        for ends in [FAMILIES, SERIES] {
-            offsets.extend([ends.head, ends.tail, ends.pending]);
+        for list in [FAMILIES, SERIES] {
+            offsets.extend([list.head, list.tail, list.pending]);
         }
         offsets.extend(table);
-        offsets.extend((BITS..=ROOMY_BITS).map(|bits| header::INDEX_REACH + 4 * u64::from(bits)));
+        offsets.extend((BITS..=ROOMY_BITS).map(|bits| header::INDEX_MAX_PROBE + 4 * u64::from(bits)));
         offsets.extend((0..1 << ROOMY_BITS).map(|i| INDEX_AT + 8 * i));
         let mut quiet = if extra == Extra::Doubling { vec![] } else { table.to_vec() };
         for at in (0..records).map(|i| offset(link(i))) {

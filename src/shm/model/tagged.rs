@@ -1,5 +1,5 @@
-//! loom, as in `orderings`: per-CPU cells that a word gives to one life (`percpu::give_to_life`),
-//! where nobody clears the word when the record begins the next.
+//! loom, as in `orderings`: per-CPU cells that a word gives to one generation
+//! (`percpu::give_to_generation`), where nobody clears the word when the record begins the next.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::Arc;
@@ -7,29 +7,29 @@ use std::sync::Arc;
 use super::words::Words;
 use crate::shm::memory::Memory;
 use crate::shm::percpu;
-use crate::shm::state::Life;
+use crate::shm::state::Generation;
 
 type Small = Words<loom::sync::atomic::AtomicU64>;
 
 /// The word, and the per-CPU cells.
 const WORD: u64 = 0;
 const CELLS: u64 = 8;
-const OLD: Life = Life(1);
-const NEW: Life = Life(2);
+const OLD: Generation = Generation(1);
+const NEW: Generation = Generation(2);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Sound,
-    /// Who gives per-CPU cells does not look whether a later life has some.
+    /// Who gives per-CPU cells does not look whether a later generation has some.
     GivesLate,
-    /// Who counts, or reads, takes the per-CPU cells of whichever life.
-    AnyLife,
+    /// Who counts, or reads, takes the per-CPU cells of whichever generation.
+    AnyGeneration,
     /// What is in per-CPU cells that are given is not published.
     RelaxedGift,
 }
 
-fn give(words: &Small, life: Life, cells: u32, fault: Fault) {
-    let word = life.0 << 32 | u64::from(cells);
+fn give(words: &Small, generation: Generation, cells: u32, fault: Fault) {
+    let word = generation.0 << 32 | u64::from(cells);
     match fault {
         Fault::GivesLate => {
             let seen = words.load64(WORD, Relaxed);
@@ -38,22 +38,22 @@ fn give(words: &Small, life: Life, cells: u32, fault: Fault) {
         Fault::RelaxedGift => {
             let _ = words.cas64(WORD, 0, word, Relaxed, Relaxed);
         }
-        _ => _ = percpu::give_to_life(words, WORD, life, cells),
+        _ => _ = percpu::give_to_generation(words, WORD, generation, cells),
     }
 }
 
-fn cells_of(words: &Small, life: Life, fault: Fault) -> u32 {
+fn cells_of(words: &Small, generation: Generation, fault: Fault) -> u32 {
     let word = words.load64(WORD, Acquire);
-    if fault == Fault::AnyLife {
+    if fault == Fault::AnyGeneration {
         word as u32
     } else {
-        percpu::in_word(word, life)
+        percpu::in_word(word, generation)
     }
 }
 
 /// Counts one; false if it went to the cell that all share.
-fn count(words: &Small, life: Life, fault: Fault) -> bool {
-    let cells = cells_of(words, life, fault);
+fn count(words: &Small, generation: Generation, fault: Fault) -> bool {
+    let cells = cells_of(words, generation, fault);
     if cells != 0 {
         words.add64(CELLS + 8 * u64::from(cells), 1, Relaxed);
     }
@@ -70,9 +70,9 @@ fn words() -> Arc<Small> {
     Arc::new(Words::at(vec![WORD, CELLS + 8, CELLS + 16], &[]))
 }
 
-/// What comes late in a life that is over, to give per-CPU cells or to count in them, takes nothing
-/// from the next one and adds nothing to it.
-fn two_lives(fault: Fault) {
+/// What comes late in a generation that is over, to give per-CPU cells or to count in them, takes
+/// nothing from the next one and adds nothing to it.
+fn two_generations(fault: Fault) {
     explore(move || {
         let words = words();
         let late = {
@@ -111,10 +111,10 @@ fn new_per_cpu_cells(fault: Fault) {
     });
 }
 
-hold! { two_lives new_per_cpu_cells }
+hold! { two_generations new_per_cpu_cells }
 
 fail! {
-    a_late_gift: two_lives, GivesLate, "what was counted in per-CPU cells is not what is shown";
-    per_cpu_cells_of_any_life: two_lives, AnyLife, "what was counted in per-CPU cells is not what is shown";
+    a_late_gift: two_generations, GivesLate, "what was counted in per-CPU cells is not what is shown";
+    per_cpu_cells_of_any_generation: two_generations, AnyGeneration, "what was counted in per-CPU cells is not what is shown";
     an_unpublished_gift: new_per_cpu_cells, RelaxedGift, "the per-CPU cells are not there yet";
 }

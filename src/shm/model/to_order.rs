@@ -105,14 +105,14 @@ impl Stop {
 /// has doubled. A competitor takes that word for stale, and is stopped where it would overwrite
 /// it; meanwhile the helper comes by its own word, for the size that there is now, and is content.
 /// The index still has both words. `doublings`: how often the table doubles while the helper is
-/// stopped. `by_reach_alone`: as it would be if every word beyond the reach were stale.
-fn a_late_helper(doublings: u32, by_reach_alone: bool) {
+/// stopped. `by_max_probe_alone`: as it would be if every word beyond the reach were stale.
+fn a_late_helper(doublings: u32, by_max_probe_alone: bool) {
     let mut offsets = vec![header::INDEX_BITS, header::INDEX_TARGET, header::INDEX_CURSOR, header::INDEX_ENTRIES];
-    offsets.extend((SMALL..=LARGE).map(|bits| header::INDEX_REACH + 4 * u64::from(bits)));
+    offsets.extend((SMALL..=LARGE).map(|bits| header::INDEX_MAX_PROBE + 4 * u64::from(bits)));
     offsets.extend((0..1 << LARGE).map(|i| TABLE + 8 * i));
     let mut words = Words::<AtomicU64>::at(offsets, &[]);
     assert_eq!(words.min_bits, SMALL);
-    if by_reach_alone {
+    if by_max_probe_alone {
         words.min_bits = 0;
     }
     let words = &words;
@@ -132,7 +132,7 @@ fn a_late_helper(doublings: u32, by_reach_alone: bool) {
     assert_eq!(words.load32(header::INDEX_TARGET, Relaxed), SMALL + 1);
     let (helper, of_helper) = stop();
     let (competitor, of_competitor) = stop();
-    let reach = |bits: u32| header::INDEX_REACH + 4 * u64::from(bits);
+    let max_probe = |bits: u32| header::INDEX_MAX_PROBE + 4 * u64::from(bits);
     std::thread::scope(|s| {
         let helping = s.spawn(move || {
             let stops = AtomicUsize::new(0);
@@ -141,9 +141,9 @@ fn a_late_helper(doublings: u32, by_reach_alone: bool) {
                 let its = words.load64(TABLE + 8, Relaxed) as u32 == LATE.1;
                 let is_next = match stops.load(Relaxed) {
                     // It has read both sizes.
-                    0 => at == reach(SMALL),
+                    0 => at == max_probe(SMALL),
                     // Its word is there, and it is about to look for the other size.
-                    1 => at == reach(SMALL + 1) && its,
+                    1 => at == max_probe(SMALL + 1) && its,
                     _ => false,
                 };
                 if is_next {
@@ -198,7 +198,7 @@ fn a_word_that_is_placed_for_a_size_that_was_over_long_ago_stays() {
 
 #[test]
 #[should_panic(expected = "an entry is not in the index")]
-fn control_rubbish_by_the_reach_alone() {
+fn control_stale_by_the_max_probe_alone() {
     a_late_helper(1, true);
 }
 

@@ -3,12 +3,12 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::write::PerCpuCells;
-use super::{at, give, give_to_life, in_word, Kind, LINES, STRIDE};
+use super::{at, give, give_to_generation, in_word, Kind, LINES, STRIDE};
 use crate::os::host::Undisturbed;
 use crate::shm::arena::Arena;
 use crate::shm::layout::{align, entry, header, offset, GRANULE};
 use crate::shm::memory::{Mapped, Memory};
-use crate::shm::state::Life;
+use crate::shm::state::Generation;
 
 /// Attempts at the shared words. Giving up costs nothing but time: the series asks again.
 const BOUND: u32 = 100;
@@ -33,14 +33,20 @@ pub(crate) fn ask(per_cpu: &PerCpuCells, arena: &Arena<'_>, record: u64, bytes: 
 /// which has just counted enough to be hot.
 #[cold]
 #[inline(never)]
-pub(crate) fn ask_for_life(per_cpu: &PerCpuCells, arena: &Arena<'_>, word: u64, life: Life, bytes: u64) {
+pub(crate) fn ask_for_generation(
+    per_cpu: &PerCpuCells,
+    arena: &Arena<'_>,
+    word: u64,
+    generation: Generation,
+    bytes: u64,
+) {
     let memory = arena.memory;
     if per_cpu.kind != Kind::None
         && per_cpu.pairs
-        && in_word(memory.load64(word, Relaxed), life) == 0
+        && in_word(memory.load64(word, Relaxed), generation) == 0
         && per_cpu.is_hot(1)
     {
-        allocate_for(per_cpu, arena, bytes, |cells| give_to_life(memory, word, life, cells));
+        allocate_for(per_cpu, arena, bytes, |cells| give_to_generation(memory, word, generation, cells));
     }
 }
 
@@ -75,12 +81,12 @@ fn allocate(per_cpu: &PerCpuCells, arena: &Arena<'_>, bytes: u64) -> Option<u32>
         if bytes > STRIDE || memory.get64(header::PER_CPU_BYTES) + size > memory.get64(header::PER_CPU_MAX) {
             return None;
         }
-        if !is_in_reach(memory, memory.load64(header::ARENA_TAIL, Relaxed).saturating_add(size)) {
+        if !is_addressable(memory, memory.load64(header::ARENA_TAIL, Relaxed).saturating_add(size)) {
             return None;
         }
         let link = arena.allocate(size)?;
         // Others may have allocated meanwhile.
-        if !is_in_reach(memory, offset(link) + size) {
+        if !is_addressable(memory, offset(link) + size) {
             arena.give_back(link, size);
             return None;
         }
@@ -102,7 +108,7 @@ fn allocate(per_cpu: &PerCpuCells, arena: &Arena<'_>, bytes: u64) -> Option<u32>
 }
 
 /// Whether cells before `end` have numbers: 32 bits count the first 32 GiB of the records' memory.
-fn is_in_reach(memory: &Mapped, end: u64) -> bool {
+fn is_addressable(memory: &Mapped, end: u64) -> bool {
     u32::try_from(end.saturating_sub(memory.arena_at()) >> 3).is_ok()
 }
 

@@ -12,26 +12,27 @@
 //! by locked instructions. Who cannot write them in the segment's way leaves them alone, and counts
 //! in the series' own cell.
 //!
-//! Per-CPU cells belongs to one life of one record, and never to another. So an update need not
-//! know whether its series is removed just now: what comes late goes into per-CPU cells that nobody
-//! reads any more.
+//! Per-CPU cells belongs to one generation of one record, and never to another. So an update need
+//! not know whether its series is removed just now: what comes late goes into per-CPU cells that
+//! nobody reads any more.
 //!
 //! * Who counts reads `PER_CPU` first, and then in the state whether the record is still in its
-//!   life. If so the per-CPU cells are of that life.
-//! * Who removes a series moves its record's state on to the next life, and then clears `PER_CPU`.
+//!   generation. If so the per-CPU cells are of that generation.
+//! * Who removes a series moves its record's state on to the next generation, and then clears
+//!   `PER_CPU`.
 //! * Who gives per-CPU cells puts them where there is 0. If he comes late, they are of the next
-//!   life, and nobody has ever counted in them.
+//!   generation, and nobody has ever counted in them.
 //!
 //! The price is that per-CPU cells are never used again: 8 bytes for each CPU (16 for each bucket)
-//! of every life that was hot. They may take `PER_CPU_MAX`, an eighth of the records' memory; when
-//! they are used up, series count as they are born.
+//! of every generation that was hot. They may take `PER_CPU_MAX`, an eighth of the records' memory;
+//! when they are used up, series count as they are born.
 
 mod alloc;
 mod cpus;
 mod rseq;
 mod write;
 
-pub(crate) use self::alloc::{ask, ask_for_life};
+pub(crate) use self::alloc::{ask, ask_for_generation};
 pub(crate) use self::cpus::{plan, rseq_allowed, Plan};
 pub(crate) use self::write::PerCpuCells;
 
@@ -40,7 +41,7 @@ use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering
 use super::layout::{entry, header, PerCpu};
 use super::memory::{Mapped, Memory};
 use super::pair::Pair;
-use super::state::Life;
+use super::state::Generation;
 
 /// From the cell of one CPU to that of the next.
 pub(crate) const STRIDE: u64 = 1 << SHIFT;
@@ -108,7 +109,7 @@ impl PerCpu {
 /// Whether `PER_CPU` may stand for per-CPU cells with so many bytes for each CPU.
 pub(crate) fn is_sound(memory: &Mapped, cells: u32, bytes: u64) -> bool {
     let (shape, end) = (memory.per_cpu(), memory.get64(header::ARENA_TAIL));
-    shape.cpus > 0 && at(memory, cells).saturating_add(shape.reach(bytes)) <= end
+    shape.cpus > 0 && at(memory, cells).saturating_add(shape.span(bytes)) <= end
 }
 
 #[inline(always)]
@@ -132,7 +133,7 @@ fn sum_of(memory: &Mapped, cells: u32) -> u128 {
     if shape.cpus == 0 || cells == CLOSED {
         return 0;
     }
-    let Some(first) = memory.bytes(at(memory, cells), shape.reach(8)) else { return 0 };
+    let Some(first) = memory.bytes(at(memory, cells), shape.span(8)) else { return 0 };
     for cpu in 0..shape.cpus {
         // SAFETY: within what was checked, aligned to 8 as all per-CPU cells are and the stride,
         // and all access is atomic.
@@ -151,7 +152,7 @@ pub(crate) fn pairs(memory: &Mapped, cells: u32, buckets: usize, mut take: impl 
     if cells == 0 || cells & 1 != 0 || shape.cpus == 0 {
         return;
     }
-    let Some(first) = memory.bytes(at(memory, cells), shape.reach(16 * buckets as u64)) else { return };
+    let Some(first) = memory.bytes(at(memory, cells), shape.span(16 * buckets as u64)) else { return };
     for cpu in 0..shape.cpus {
         for bucket in 0..buckets {
             // SAFETY: within what was checked, aligned to 16 (the per-CPU cells are, and so is the
@@ -163,10 +164,10 @@ pub(crate) fn pairs(memory: &Mapped, cells: u32, buckets: usize, mut take: impl 
 }
 
 /// The position of the record's per-CPU cells: 0 if it has none. Whoever counts in it looks *after*
-/// this whether the record is in his life.
+/// this whether the record is in his generation.
 pub(crate) fn of<M: Memory>(memory: &M, record: u64) -> u32 {
-    // Acquire pairs with `give` and `take_away`: of per-CPU cells that were given in a later life,
-    // that life is seen.
+    // Acquire pairs with `give` and `take_away`: of per-CPU cells that were given in a later
+    // generation, that generation is seen.
     memory.load32(record + entry::PER_CPU, Acquire)
 }
 
@@ -176,11 +177,11 @@ pub(crate) fn give<M: Memory>(memory: &M, record: u64, cells: u32) -> bool {
     memory.cas32(record + entry::PER_CPU, 0, cells, AcqRel, Relaxed).is_ok()
 }
 
-/// Takes the per-CPU cells of an earlier life away, from a record that is in its next one.
+/// Takes the per-CPU cells of an earlier generation away, from a record that is in its next one.
 pub(crate) fn take_away<M: Memory>(memory: &M, record: u64) {
     let mut seen = memory.load32(record + entry::PER_CPU, Relaxed);
-    // Release: who finds nothing, or what is given after this, sees the life that the record is in.
-    // A swap also where there is nothing, for that reason.
+    // Release: who finds nothing, or what is given after this, sees the generation that the record
+    // is in. A swap also where there is nothing, for that reason.
     while let Err(now) = memory.cas32(record + entry::PER_CPU, seen, 0, Release, Relaxed) {
         // Damaged: it is not there at all.
         if now == seen {
@@ -204,25 +205,26 @@ pub(crate) fn close<M: Memory>(memory: &M, record: u64) {
     }
 }
 
-/// The per-CPU cells that a word gives to this life of a record, {life: high 32 bits, cells: low
-/// 32}; 0 if it gives none.
+/// The per-CPU cells that a word gives to this generation of a record, {generation: high 32 bits,
+/// cells: low 32}; 0 if it gives none.
 ///
-/// Such a word needs no clearing: what an earlier life has left is not taken for a later one's.
+/// Such a word needs no clearing: what an earlier generation has left is not taken for a later
+/// one's.
 #[inline(always)]
-pub(crate) fn in_word(word: u64, life: Life) -> u32 {
-    if (word >> 32) as u32 == life.0 as u32 {
+pub(crate) fn in_word(word: u64, generation: Generation) -> u32 {
+    if (word >> 32) as u32 == generation.0 as u32 {
         word as u32
     } else {
         0
     }
 }
 
-/// Gives this life of a record per-CPU cells that nobody else has ever had, by the word at `at`.
-/// False: it has some, or a later life has.
-pub(crate) fn give_to_life<M: Memory>(memory: &M, at: u64, life: Life, cells: u32) -> bool {
+/// Gives this generation of a record per-CPU cells that nobody else has ever had, by the word at
+/// `at`. False: it has some, or a later generation has.
+pub(crate) fn give_to_generation<M: Memory>(memory: &M, at: u64, generation: Generation, cells: u32) -> bool {
     let seen = memory.load64(at, Relaxed);
-    // Lives only rise, so what comes late fails here, or in the swap.
-    let is_first = seen == 0 || (seen >> 32) < u64::from(life.0 as u32);
+    // Generations only rise, so what comes late fails here, or in the swap.
+    let is_first = seen == 0 || (seen >> 32) < u64::from(generation.0 as u32);
     // Release publishes the granted memory.
-    is_first && memory.cas64(at, seen, u64::from(life.0 as u32) << 32 | u64::from(cells), AcqRel, Relaxed).is_ok()
+    is_first && memory.cas64(at, seen, u64::from(generation.0 as u32) << 32 | u64::from(cells), AcqRel, Relaxed).is_ok()
 }

@@ -155,15 +155,15 @@ impl PerCpuCells {
 
     /// The same where the per-CPU cells are not known yet, or a restartable sequence was
     /// interrupted.
-    pub(crate) fn add_otherwise(&self, memory: &Mapped, cells: u32, n: u64) -> bool {
-        if cells == 0 || cells == CLOSED || !self.reaches(memory, cells.into()) {
+    pub(crate) fn add_slow(&self, memory: &Mapped, cells: u32, n: u64) -> bool {
+        if cells == 0 || cells == CLOSED || !self.is_granted(memory, cells.into()) {
             return false;
         }
         if self.kind == Kind::Rseq {
-            // SAFETY: it reaches.
+            // SAFETY: `is_granted`.
             return (0..ATTEMPTS).any(|_| unsafe { self.add_once(cells, n) });
         }
-        // SAFETY: it reaches, and neither `None` nor restartable sequences are the way.
+        // SAFETY: `is_granted`, and neither `None` nor restartable sequences are the way.
         unsafe { self.add_to_hinted(cells, n) };
         true
     }
@@ -216,17 +216,17 @@ impl PerCpuCells {
         }
     }
 
-    /// As [`PerCpuCells::add_otherwise`].
-    pub(crate) fn count_otherwise(&self, memory: &Mapped, cells: u32, bucket: usize, v: f64) -> bool {
+    /// As [`PerCpuCells::add_slow`].
+    pub(crate) fn count_slow(&self, memory: &Mapped, cells: u32, bucket: usize, v: f64) -> bool {
         let cell = u64::from(cells) + 2 * bucket as u64;
-        if cells == 0 || cell & 1 != 0 || !self.pairs || !self.reaches(memory, cell + 1) {
+        if cells == 0 || cell & 1 != 0 || !self.pairs || !self.is_granted(memory, cell + 1) {
             return false;
         }
         if self.kind == Kind::Rseq {
-            // SAFETY: it reaches, and is aligned (checked).
+            // SAFETY: `is_granted`, and is aligned (checked).
             return (0..ATTEMPTS).any(|_| unsafe { self.count_once(cell, v) });
         }
-        // SAFETY: as in `add_otherwise`, aligned to 16.
+        // SAFETY: as in `add_slow`, aligned to 16.
         unsafe { self.count_in_hinted(cell, v) };
         true
     }
@@ -262,7 +262,7 @@ impl PerCpuCells {
 
     /// Whether a cell, by its number, is there for all CPUs. Remembers how far they are, where that
     /// is all there is to know.
-    fn reaches(&self, memory: &Mapped, cell: u64) -> bool {
+    fn is_granted(&self, memory: &Mapped, cell: u64) -> bool {
         let granted = memory.watermark().saturating_sub(memory.arena_at());
         let cells = granted.saturating_sub((self.cpus - 1) * STRIDE) / 8;
         // The last cell has the number `cells - 1`.
@@ -312,7 +312,7 @@ mod tests {
         let memory = &inner.memory;
         let mut per_cpu = PerCpuCells::new(memory, true);
         // All that is granted is known, as it is to a process that has counted there.
-        per_cpu.reaches(memory, 1);
+        per_cpu.is_granted(memory, 1);
         let cells = 64;
         let all = || {
             let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Updates through handles to labelled series, in their records' second lives.
+//! Updates through handles to labelled series, in their records' second generations.
 
 use super::{counters, histograms, live_again, shared_gauges, sum_gauges, Operation, OBSERVED, PLAIN};
 use crate::image::header;
@@ -63,7 +63,7 @@ pub const LABELLED_TAKE_OVER: Operation = Operation {
 };
 
 pub const LABELLED_OLD_CELL: Operation = Operation {
-    name: "labelled sum gauge, cell of an earlier life",
+    name: "labelled sum gauge, cell of an earlier generation",
     setup: |segment| {
         live_again(&sum_gauges(segment), Gauge::inc);
     },

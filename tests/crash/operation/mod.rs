@@ -127,7 +127,7 @@ fn value(page: &Page, n: &str) -> Option<f64> {
     sample("x").or(sample("x_total")).or(sample("x_count"))
 }
 
-/// Makes a series and removes it, so that the next one is in its record's second life.
+/// Makes a series and removes it, so that the next one is in its record's second generation.
 fn live_again<M: Metric>(family: &Labelled<M>, update: impl Fn(&M)) -> M {
     let first = family.with(["x"]);
     (0..100).for_each(|_| update(&first));

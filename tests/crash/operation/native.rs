@@ -1,4 +1,5 @@
-//! Native histograms and quantiles: buckets that are made, and those that another life has left.
+//! Native histograms and quantiles: buckets that are made, and those that another generation has
+//! left.
 
 use shmetrics::{Histogram, Native, Segment, Summary};
 

@@ -162,7 +162,7 @@ impl Unpublished {
             return match link(&self.backing.file, &to) {
                 Ok(()) => Ok(Published::Done(self.backing)),
                 Err(e) if e.raw_os_error() == Some(libc::EEXIST) => Ok(Published::Taken),
-                // What is really wrong is found out, or mended, under a temporary name.
+                // What is really wrong is found out, or to_utf8_lossy, under a temporary name.
                 Err(_) => Ok(Published::NoWay),
             };
         };

@@ -1,10 +1,10 @@
 //! loom, as in `orderings`: how series are removed, and their records change hands.
 
 use super::faults::Fault;
-use super::orderings::{empty, explore, first_life, Small, Thread, FIRST, RECORDS};
+use super::orderings::{empty, explore, first_generation, Small, Thread, FIRST, RECORDS};
 use super::scene::{link, Doubling, Extra, Scene, FAMILIES, HERE, NEXT_DOOR, SAME_TAG, STAYING};
 use crate::shm::percpu;
-use crate::shm::state::{Life, SeriesAddr};
+use crate::shm::state::{Generation, SeriesAddr};
 
 /// One entry.
 fn one() -> Small {
@@ -28,9 +28,9 @@ fn expired() -> Small {
     scene
 }
 
-/// The second life of a record.
-fn second_life(i: u32) -> u64 {
-    SeriesAddr { life: Life(1), ..SeriesAddr::from_word(first_life(i)) }.into_word()
+/// The second generation of a record.
+fn second_generation(i: u32) -> u64 {
+    SeriesAddr { generation: Generation(1), ..SeriesAddr::from_word(first_generation(i)) }.into_word()
 }
 
 const INSERT: Thread = |scene, view, own| scene.insert(view, FAMILIES, HERE, own, Doubling::No).into_word();
@@ -57,10 +57,10 @@ fn removing_while_inserting(fault: Fault) {
     explore(fault, 2, one, [REMOVE, INSERT], |scene, found| {
         assert_eq!(found[0], 1, "the only remover failed");
         let keys = scene.audit(false, 0);
-        if found[1] == first_life(0) {
+        if found[1] == first_generation(0) {
             assert_eq!(keys, []);
         } else {
-            assert!([second_life(0), first_life(FIRST + 1)].contains(&found[1]), "it is somewhere else");
+            assert!([second_generation(0), first_generation(FIRST + 1)].contains(&found[1]), "it is somewhere else");
             assert_eq!(keys, [HERE]);
         }
     });
@@ -90,17 +90,17 @@ fn removing_while_helped(fault: Fault) {
     });
 }
 
-/// A look-up finds a key's own life, or nothing, while its record goes to another key.
+/// A look-up finds a key's own generation, or nothing, while its record goes to another key.
 fn changing_hands(fault: Fault) {
     let look_up: Thread = |scene, view, _| {
         let old = scene.find(view, HERE).map(SeriesAddr::into_word);
-        assert!(old.is_none_or(|old| old == first_life(0)), "the old key was found in {old:?}");
+        assert!(old.is_none_or(|old| old == first_generation(0)), "the old key was found in {old:?}");
         let new = scene.find(view, SAME_TAG).map(SeriesAddr::into_word);
-        assert!(new.is_none_or(|new| new == second_life(0)), "the new key was found in {new:?}");
+        assert!(new.is_none_or(|new| new == second_generation(0)), "the new key was found in {new:?}");
         0
     };
     explore(fault, 2, one, [CHANGE, look_up], |scene, found| {
-        assert_eq!(found[0], second_life(0), "the record was not used again");
+        assert_eq!(found[0], second_generation(0), "the record was not used again");
         assert_eq!(scene.audit(false, 0), [SAME_TAG]);
     });
 }
@@ -120,7 +120,7 @@ fn shown_while_changing_hands(fault: Fault) {
 fn one_free_record(fault: Fault) {
     explore(fault, 2, one_free, [INSERT, INSERT_ANOTHER], |scene, found| {
         assert_ne!(found[0] as u32, found[1] as u32, "two keys have one record");
-        assert!(found.contains(&second_life(0)), "the free record was not used");
+        assert!(found.contains(&second_generation(0)), "the free record was not used");
         assert_eq!(scene.audit(false, 0).len(), 2);
         assert_eq!(scene.free(), []);
     });
@@ -131,7 +131,7 @@ fn one_free_record_and_key(fault: Fault) {
     explore(fault, 2, one_free, [INSERT, INSERT], |scene, found| {
         assert_eq!(found[0], found[1], "one key has two entries");
         assert_eq!(scene.audit(false, 0), [HERE]);
-        assert_eq!(scene.free().is_empty(), found[0] == second_life(0), "the free record");
+        assert_eq!(scene.free().is_empty(), found[0] == second_generation(0), "the free record");
     });
 }
 
@@ -159,13 +159,13 @@ fn offering_while_taking(fault: Fault) {
     });
 }
 
-/// An update through an old handle never counts into the record's next life.
+/// An update through an old handle never counts into the record's next generation.
 fn counting_through_an_old_handle(fault: Fault) {
-    let count: Thread = |scene, view, _| scene.count(view, SeriesAddr::from_word(first_life(0))).into();
+    let count: Thread = |scene, view, _| scene.count(view, SeriesAddr::from_word(first_generation(0))).into();
     let scene = || Scene::new(RECORDS, Extra::Counting).with(&[HERE]);
     explore(fault, 3, scene, [CHANGE, count], |scene, found| {
-        assert_eq!(found[0], second_life(0), "the record was not used again");
-        assert_eq!(scene.counted(found[0]), Some(0), "an update counted into another life");
+        assert_eq!(found[0], second_generation(0), "the record was not used again");
+        assert_eq!(scene.counted(found[0]), Some(0), "an update counted into another generation");
     });
 }
 
@@ -173,12 +173,12 @@ fn counting_through_an_old_handle(fault: Fault) {
 /// into per-CPU cells that a process gives late.
 fn counting_after_removal(fault: Fault) {
     let remove_and_count: Thread = |scene, view, _| {
-        let old = SeriesAddr::from_word(first_life(0));
+        let old = SeriesAddr::from_word(first_generation(0));
         assert!(scene.remove(&view.of_remover(), FAMILIES, HERE), "the only remover failed");
         scene.count(view, old).into()
     };
     let give_late: Thread = |scene, view, _| {
-        let old = SeriesAddr::from_word(first_life(0));
+        let old = SeriesAddr::from_word(first_generation(0));
         u64::from(scene.count_in_cell(view, old) && percpu::give(view, old.at, 1))
     };
     let scene = || Scene::new(RECORDS, Extra::PerCpu).with(&[HERE]);
@@ -192,26 +192,26 @@ fn counting_after_removal(fault: Fault) {
 /// other's.
 fn counting_after_removal_and_reuse(fault: Fault) {
     let remove_and_count: Thread = |scene, view, _| {
-        let old = SeriesAddr::from_word(first_life(0));
+        let old = SeriesAddr::from_word(first_generation(0));
         assert!(scene.remove(&view.of_remover(), FAMILIES, HERE), "the only remover failed");
         scene.count(view, old).into()
     };
     let scene = || Scene::new(RECORDS, Extra::Counting).with(&[HERE]);
     explore(fault, 3, scene, [remove_and_count, INSERT_ANOTHER], |scene, found| {
         assert_eq!(found[0], 0, "an update to a removed series was taken");
-        assert_eq!(scene.counted(found[1]), Some(0), "an update counted into another life");
+        assert_eq!(scene.counted(found[1]), Some(0), "an update counted into another generation");
     });
 }
 
-/// The per-CPU cells of one life have nothing of another, whoever comes late: to give them, or to
-/// count in them.
+/// The per-CPU cells of one generation have nothing of another, whoever comes late: to give them,
+/// or to count in them.
 fn counting_per_cpu(fault: Fault) {
-    // Per-CPU cells by who gives them: one that comes late, and the next life's own.
+    // Per-CPU cells by who gives them: one that comes late, and the next generation's own.
     let give_late: Thread = |scene, view, _| {
-        let old = SeriesAddr::from_word(first_life(0));
+        let old = SeriesAddr::from_word(first_generation(0));
         u64::from(scene.count_in_cell(view, old) && percpu::give(view, old.at, 1))
     };
-    let count_late: Thread = |scene, view, _| scene.count(view, SeriesAddr::from_word(first_life(0))).into();
+    let count_late: Thread = |scene, view, _| scene.count(view, SeriesAddr::from_word(first_generation(0))).into();
     let change: Thread = |scene, view, own| {
         let next = CHANGE(scene, view, own);
         let place = SeriesAddr::from_word(next);
@@ -222,8 +222,8 @@ fn counting_per_cpu(fault: Fault) {
     };
     let scene = || Scene::new(RECORDS, Extra::PerCpu).with(&[HERE]);
     explore(fault, 2, scene, [change, give_late, count_late], |scene, found| {
-        assert_eq!(found[0], second_life(0), "the record was not used again");
-        assert_eq!(scene.counted(found[0]), Some(2), "an update counted into another life");
+        assert_eq!(found[0], second_generation(0), "the record was not used again");
+        assert_eq!(scene.counted(found[0]), Some(2), "an update counted into another generation");
     });
 }
 
@@ -231,7 +231,7 @@ fn counting_per_cpu(fault: Fault) {
 /// counted before stays.
 fn counting_while_per_cpu_cells_is_given(fault: Fault) {
     let count_and_give: Thread = |scene, view, own| {
-        let place = SeriesAddr::from_word(first_life(0));
+        let place = SeriesAddr::from_word(first_generation(0));
         assert!(scene.count_in_cell(view, place));
         percpu::give(view, place.at, if own == link(FIRST) { 1 } else { 2 });
         scene.count(view, place).into()
@@ -239,7 +239,7 @@ fn counting_while_per_cpu_cells_is_given(fault: Fault) {
     let scene = || Scene::new(RECORDS, Extra::PerCpu).with(&[HERE]);
     explore(fault, 3, scene, [count_and_give, count_and_give], |scene, found| {
         assert_eq!(found, [1, 1]);
-        assert_eq!(scene.counted(first_life(0)), Some(4), "updates are lost, or counted twice");
+        assert_eq!(scene.counted(first_generation(0)), Some(4), "updates are lost, or counted twice");
     });
 }
 
@@ -248,7 +248,7 @@ fn counting_while_per_cpu_cells_is_given(fault: Fault) {
 fn reviving_while_removing(fault: Fault) {
     explore(fault, 2, expired, [REMOVE, INSERT], |scene, found| {
         assert_eq!(found[0], 1, "the only remover failed");
-        assert_eq!(scene.audit(false, 0).is_empty(), found[1] == first_life(0), "found in {}", found[1]);
+        assert_eq!(scene.audit(false, 0).is_empty(), found[1] == first_generation(0), "found in {}", found[1]);
     });
 }
 
@@ -256,7 +256,7 @@ fn reviving_while_removing(fault: Fault) {
 fn expiring_while_inserting(fault: Fault) {
     let expire: Thread = |scene, view, _| scene.expire(&view.of_remover(), FAMILIES, link(0)).into();
     explore(fault, 3, one, [expire, INSERT], |scene, found| {
-        assert_eq!(found, [1, first_life(0)]);
+        assert_eq!(found, [1, first_generation(0)]);
         assert_eq!(scene.audit(false, 0), [HERE]);
     });
 }
@@ -275,11 +275,11 @@ fail! {
     claims_without_a_fence: changing_hands, NoFence, "seen before it was complete";
     no_count: coming_back, NoCount, "a record on the free list is not free";
     an_unpublished_offer: offering_while_taking, RelaxedOffer, "records are lost";
-    a_life_looked_at_before_the_per_cpu_cells: counting_per_cpu, LifeBeforePerCpu, "an update counted into another life";
-    per_cpu_cells_taken_away_too_early: counting_per_cpu, CellsTakenEarly, "an update counted into another life";
-    per_cpu_cells_that_stay: counting_per_cpu, CellsStay, "an update counted into another life";
-    an_unpublished_removal_of_per_cpu_cells: counting_per_cpu, RelaxedTakeAway, "an update counted into another life";
+    a_generation_looked_at_before_the_per_cpu_cells: counting_per_cpu, GenerationBeforePerCpu, "an update counted into another generation";
+    per_cpu_cells_taken_away_too_early: counting_per_cpu, CellsTakenEarly, "an update counted into another generation";
+    per_cpu_cells_that_stay: counting_per_cpu, CellsStay, "an update counted into another generation";
+    an_unpublished_removal_of_per_cpu_cells: counting_per_cpu, RelaxedTakeAway, "an update counted into another generation";
     a_cell_that_stays_open: counting_after_removal, CellStaysOpen, "an update to a removed series was taken";
-    a_life_that_stays: counting_after_removal, LifeStays, "an update to a removed series was taken";
-    an_update_of_any_life: counting_through_an_old_handle, AnyLife, "an update counted into another life";
+    a_generation_that_stays: counting_after_removal, GenerationStays, "an update to a removed series was taken";
+    an_update_of_any_generation: counting_through_an_old_handle, AnyGeneration, "an update counted into another generation";
 }
