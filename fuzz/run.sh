@@ -6,8 +6,8 @@
 #
 # FUZZ_SEED=N repeats the inputs of a run, as far as the clock allows. FUZZ_SECONDS=N limits the
 # time of each target. FUZZ_ASAN=1 turns the address sanitizer on. FUZZ_FEATURES=wrong makes the
-# oracles wrong, and each target must fail. Inputs that reach new code go to target/fuzz/corpus, and inputs
-# that fail go to target/fuzz/found.
+# oracles wrong, and each target must fail. Inputs that reach new code go to target/fuzz/corpus, and
+# inputs that fail go to target/fuzz/found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
