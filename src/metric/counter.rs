@@ -190,6 +190,22 @@ impl Counter {
         }
     }
 
+    /// Adds to this CPU's cell of the series at `at`, if the series has per-CPU cells that this
+    /// process knows, and its state word is still `state`. False: nothing was added.
+    ///
+    /// # Safety
+    /// An entry's record is at `at`, and backed.
+    #[inline(always)]
+    pub(crate) unsafe fn add_in_state(inner: &'static Inner, at: u64, state: u32, n: u64) -> bool {
+        // SAFETY: the caller's promise; records are aligned to 16 and mapped for the process' life.
+        let series = unsafe { &*inner.memory.checked_before(at).cast::<CounterRecord>() };
+        // Acquire: of per-CPU cells that were given in a later life, the state is that life's.
+        let cells = series.per_cpu.load(Acquire);
+        n < percpu::MOST
+            && series.state.load(Relaxed) == state
+            && (inner.per_cpu.add(cells, n) || inner.per_cpu.add_locked(cells, n))
+    }
+
     #[inline(always)]
     fn add_whole(&self, n: u64) {
         let (series, per_cpu) = (self.series, &self.inner.per_cpu);

@@ -184,7 +184,7 @@ fn children_and_threads_share_what_they_find() {
                 scope.spawn(move || {
                     for round in 0..rounds {
                         for labels in all().skip((thread + round) % 27).chain(all().take((thread + round) % 27)) {
-                            family.with(&labels).inc();
+                            family.inc(&labels);
                         }
                     }
                 });
@@ -209,8 +209,26 @@ fn another_process_removes_what_this_one_has_found() {
         all().for_each(|labels| family.with(&labels).inc_by(4));
     })
     .join();
-    all().for_each(|labels| family.with(&labels).inc());
+    all().for_each(|labels| family.inc(&labels));
     all().for_each(|labels| assert_eq!(family.with(&labels).get(), 5.0));
+}
+
+/// Hot series, which have cells for each CPU: updates of a removed one go to the one that came
+/// after it, and none is lost.
+#[test]
+fn a_hot_series_is_found_anew() {
+    let segment = segment();
+    let family = small(&segment);
+    let labels = Small { method: Method::Get, sparse: Sparse::Ten, cached: None };
+    for round in 0..3 {
+        for _ in 0..30_000 {
+            family.inc(&labels);
+        }
+        family.inc_by(&labels, 1 << 50);
+        assert_eq!(family.with(&labels).get_whole(), Some(30_000 + (1 << 50)), "round {round}");
+        assert!(family.remove(&labels));
+    }
+    assert_eq!(own(&segment, "shmetrics_stale_updates_total"), 0.0);
 }
 
 /// Two structs with the same labels, whose values stand in another order.

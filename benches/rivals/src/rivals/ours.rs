@@ -52,7 +52,7 @@ fn work(row: Row) -> Option<Work> {
             let family = segment.counter("indexed", "").label_set::<Digits>().register().expect("a family");
             work!(|i| {
                 let [tens, ones] = INPUT.digits(i);
-                family.with(&Digits { tens, ones }).inc();
+                family.inc(&Digits { tens, ones });
             })
         }
         Row::Observe => {
