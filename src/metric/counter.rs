@@ -100,11 +100,8 @@ impl FromSeries for Counter {
     unsafe fn from_entry(segment: Segment, addr: SeriesAddr) -> Self {
         let series = segment.inner.memory.checked_before(addr.at);
         // SAFETY: backed and aligned (the caller's promise), and as above.
-        Counter {
-            inner: segment.inner,
-            series: unsafe { &*series.cast::<CounterRecord>() },
-            generation: addr.generation,
-        }
+        let series = unsafe { &*series.cast::<CounterRecord>() };
+        Counter { inner: segment.inner, series, generation: addr.generation }
     }
 
     #[allow(private_interfaces)]

@@ -204,7 +204,7 @@ pub(super) fn give_back(inner: &Inner, record: &Record<'_>, link: u32) {
 /// Removes a series. True if it was this call that did.
 pub(super) fn remove(inner: &Inner, record: &Record<'_>, link: u32, generation: Generation) -> bool {
     let done = generation::remove(&inner.index(), record.list(), link, generation, |link, parent| {
-        settled(inner, parent, link)
+        settled(inner, parent, link);
     });
     if done {
         removed(inner, record, link);
