@@ -89,6 +89,9 @@ fn a_check_finds_what_is_wrong() {
     let at = bytes.windows(5).position(|w| w == b"/cart").expect("the label text is there");
     bytes[at] = b'"';
     std::fs::write(room.path("damaged"), &bytes).expect("a damaged copy");
+    let ran = room.run(&["check", "--json", "damaged"]);
+    ran.failure(&["is damaged"]);
+    assert!(ran.out.starts_with("{\"name\":\"damaged\",\"sound\":false,\"faults\":[\"family hits"), "{ran:?}");
     let ran = room.run(&["check", "damaged"]);
     ran.failure(&["is damaged", "remove it"]);
     assert!(ran.out.contains("family hits") && ran.out.contains("is not a text of its labels"), "{ran:?}");

@@ -62,6 +62,72 @@ fn a_wrong_command_line_is_status_two() {
     assert!(ran.err.contains("list"), "a near command is not suggested: {ran:?}");
 }
 
+/// The keys of a JSON text, as often as they are there.
+fn keys(json: &str) -> Vec<&str> {
+    let parts: Vec<&str> = json.split('"').collect();
+    let is_key = |at: &usize| parts[at + 1].starts_with(':');
+    (1..parts.len() - 1).step_by(2).filter(is_key).map(|at| parts[at]).collect()
+}
+
+#[test]
+fn json_has_the_documented_keys_and_no_others() {
+    let room = Room::new();
+    let segment = room.segment_with_jobs("shop", 1);
+    let busy = segment.gauge("busy", "", shmetrics::GaugeMode::LiveSum).register().expect("registers");
+    busy.inc();
+    let list = [
+        "name",
+        "path",
+        "owner",
+        "user",
+        "group",
+        "mode",
+        "name",
+        "in_use",
+        "processes_attached",
+        "processes_alive",
+        "created",
+        "last_update",
+        "last_update_is_last",
+        "max_size_bytes",
+        "used_bytes",
+        "resident_bytes",
+        "series",
+    ];
+    let inspect = [
+        "layout",
+        "boot_id",
+        "leaked_bytes",
+        "corrupt_families",
+        "overflow_lookups",
+        "failed_registrations",
+        "rejected_updates",
+        "per_cpu_kind",
+        "cpus",
+        "per_cpu_bytes",
+        "families",
+    ];
+    let family = ["name", "type", "mode", "labels", "series", "max_series", "overflow_lookups"];
+    let process = ["slot", "pid", "identity", "alive", "attached"];
+    let check = ["name", "sound", "faults"];
+    let shown = room.run(&["list", "--json"]).success();
+    assert_eq!(keys(&shown), list, "{shown}");
+    let shown = room.run(&["inspect", "--json", "shop"]).success();
+    let all = [&list[..], &inspect, &family, &family, &["processes"], &process].concat();
+    assert_eq!(keys(&shown), all, "{shown}");
+    let shown = room.run(&["check", "--json", "shop"]).success();
+    assert_eq!(shown, "{\"name\":\"shop\",\"sound\":true,\"faults\":[]}\n");
+    room.junk("junk");
+    let shown = room.run(&["list", "--json"]).success();
+    assert_eq!(keys(&shown)[..2], ["name", "problem"], "{shown}");
+
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/command.md"));
+    let docs = docs.expect("the documentation is there");
+    for key in [&all[..], &check, &["problem"]].concat() {
+        assert!(docs.contains(&format!("`{key}`")), "{key} is not in docs/command.md");
+    }
+}
+
 #[test]
 fn the_version_is_told() {
     let version = Room::new().run(&["--version"]).success();
