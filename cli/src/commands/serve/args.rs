@@ -24,8 +24,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "USER")]
     pub(crate) owner: Vec<String>,
 
-    /// ADDRESS:PORT, NAME:PORT, :PORT (all addresses), unix:PATH or systemd; port 0: a free port;
-    /// repeatable
+    /// ADDRESS:PORT, NAME:PORT, :PORT (all addresses), unix:PATH or systemd; repeatable
     #[arg(long, visible_alias = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     pub(crate) listen: Vec<Address>,
 
