@@ -38,7 +38,7 @@ impl Scratch {
         Self::with(&Options::new().max_size(1 << 20))
     }
 
-    /// With other options, such as labels or a larger ceiling.
+    /// With other options, such as labels or a larger maximum size.
     ///
     /// # Errors
     /// As [`Options::open`] of an [anonymous](Options::anonymous) segment.
