@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::format::plain::PlainFamily;
 use super::page::family::View;
 use super::page::observations::{native_exemplars, Observed};
-use super::page::snapshot::{Page, Rendered, Series, Total};
+use super::page::snapshot::{FamilyReader, Rendered, Series, Total};
 use crate::kind::Kind;
 use crate::metric::gauge_merge::{Merged, Sample};
 use crate::record::gauge_mode::GaugeMode;
@@ -148,9 +148,9 @@ impl PointsEncoder {
         to.extend(self.ready.drain(..));
     }
 
-    pub(super) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
+    pub(super) fn series(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
-        let rendered = of.series(at, kind, text_at, out, |series, _| {
+        let rendered = reader.series(at, kind, text_at, out, |series, _| {
             self.fresh.clear();
             self.read(series)
         });

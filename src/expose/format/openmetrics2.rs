@@ -5,7 +5,7 @@ use super::native;
 use super::text::{append, Name};
 use crate::expose::page::family::View;
 use crate::expose::page::observations::{native_exemplars, Observed};
-use crate::expose::page::snapshot::{Page, Rendered, Series, Total};
+use crate::expose::page::snapshot::{FamilyReader, Rendered, Series, Total};
 use crate::kind::Kind;
 use crate::metric::gauge_merge::{Merged, Sample};
 use crate::text::number::{float_with_point, integer, seconds};
@@ -54,14 +54,14 @@ impl OpenMetrics2Encoder {
     }
 
     /// Appends the line, or lines, of the series at `at`.
-    pub(in crate::expose) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
+    pub(in crate::expose) fn series(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
         if self.view.renames() {
-            return of.series(at, kind, text_at, out, |series, out| {
+            return reader.series(at, kind, text_at, out, |series, out| {
                 series.with_text(self.view.renamed(series), |series| self.lines(series, out))
             });
         }
-        of.series(at, kind, text_at, out, |series, out| self.lines(series, out))
+        reader.series(at, kind, text_at, out, |series, out| self.lines(series, out))
     }
 
     fn lines(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {

@@ -4,7 +4,7 @@ use super::exposition::{Exposition, Format};
 use super::writer::{Piece, Writer};
 use crate::expose::page::family::{ConstLabels, View};
 use crate::expose::page::observations::{native_exemplars, Observed};
-use crate::expose::page::snapshot::{Page, Rendered, Series, Text, Total};
+use crate::expose::page::snapshot::{FamilyReader, Rendered, Series, Text, Total};
 use crate::expose::page::walk::FastPath;
 use crate::kind::Kind;
 use crate::metric::gauge_merge::{Merged, Sample};
@@ -182,19 +182,19 @@ impl FastPath for TextEncoder {
     }
 
     #[inline(always)]
-    fn fast(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
-        let Some(Total::Whole(n)) = series.counter(self.view.text_at) else { return false };
+    fn fast(&mut self, series: &Series<'_>, text_at: u64, out: &mut Vec<u8>) -> Option<u64> {
+        let (Total::Whole(n), digest) = series.counter_and_digest(text_at)? else { return None };
         if self.openmetrics && series.has_exemplars() {
-            return false;
+            return None;
         }
         let mut line = self.name.line(&series.text, out);
         line.integer(n);
         line.end();
-        true
+        Some(digest)
     }
 
-    fn slow(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
-        self.series(page, at, out)
+    fn slow(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
+        self.series(reader, at, out)
     }
 }
 
@@ -240,20 +240,20 @@ impl TextEncoder {
 
     /// Appends the lines of the series at `at`.
     #[inline(always)]
-    pub(in crate::expose) fn series(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
+    pub(in crate::expose) fn series(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
         if self.view.renames() {
-            return self.series_renamed(of, at, out);
+            return self.series_renamed(reader, at, out);
         }
-        of.series(at, kind, text_at, out, |series, out| self.lines(series, out))
+        reader.series(at, kind, text_at, out, |series, out| self.lines(series, out))
     }
 
     /// As above, with the names of labels escaped.
     #[cold]
     #[inline(never)]
-    fn series_renamed(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
+    fn series_renamed(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
-        of.series(at, kind, text_at, out, |series, out| {
+        reader.series(at, kind, text_at, out, |series, out| {
             series.with_text(self.view.renamed(series), |series| self.lines(series, out))
         })
     }

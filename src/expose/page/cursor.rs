@@ -9,7 +9,7 @@ use super::encoder;
 use super::encoder::Encoder;
 use super::family as shown;
 use super::family::{ConstLabels, View};
-use super::snapshot::{Page, Rendered};
+use super::snapshot::{FamilyReader, Rendered};
 use super::walk::{next, SeriesWalk};
 use crate::expose::external::ExternalFamily;
 use crate::expose::format::exposition::{Exposition, Format};
@@ -660,9 +660,9 @@ impl<'a> Cursor<'a> {
         let memory = self.parts[self.part].memory;
         if self.shown_texts.is_none() {
             let Part { living, allowance, .. } = &self.parts[self.part];
-            let page = Page::new(&memory, family, Some(self.births), living, allowance);
-            encoder.render(&page, &mut walk, out, until);
-            let digest = page.digest.sum();
+            let reader = FamilyReader::new(&memory, family, Some(self.births), living, allowance);
+            encoder.render(&reader, &mut walk, out, until);
+            let digest = reader.digest.sum();
             self.parts[self.part].look.add(digest);
         } else {
             let most = encoder.held().saturating_add(until - out.len());
@@ -670,9 +670,9 @@ impl<'a> Cursor<'a> {
                 let Some(at) = walk.step(&memory) else { break };
                 if !self.is_double(at) {
                     let Part { living, allowance, .. } = &self.parts[self.part];
-                    let page = Page::new(&memory, family, Some(self.births), living, allowance);
-                    walk.note(encoder.series(&page, at, out));
-                    let digest = page.digest.sum();
+                    let reader = FamilyReader::new(&memory, family, Some(self.births), living, allowance);
+                    walk.note(encoder.series(&reader, at, out));
+                    let digest = reader.digest.sum();
                     self.parts[self.part].look.add(digest);
                 }
             }
@@ -690,9 +690,9 @@ impl<'a> Cursor<'a> {
         if let Some(mut encoder) = self.encoder.take() {
             if self.shown_texts.is_none() || !self.is_double(at) {
                 let Part { living, allowance, .. } = &self.parts[self.part];
-                let page = Page::new(&memory, family, None, living, allowance);
-                let rendered = encoder.series(&page, at, out);
-                let digest = page.digest.sum();
+                let reader = FamilyReader::new(&memory, family, None, living, allowance);
+                let rendered = encoder.series(&reader, at, out);
+                let digest = reader.digest.sum();
                 self.parts[self.part].look.add(digest);
                 match rendered {
                     // An overflow series is not one of its own.

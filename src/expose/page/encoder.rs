@@ -1,7 +1,7 @@
 //! The choice of the format that writes a family.
 
 use super::family::View;
-use super::snapshot::{Page, Rendered};
+use super::snapshot::{FamilyReader, Rendered};
 use super::walk;
 use super::walk::SeriesWalk;
 use crate::expose::format::exposition::{Exposition, Format};
@@ -43,34 +43,34 @@ impl Encoder {
 
     /// Appends the series at `at`, as it was at one moment.
     #[inline(always)]
-    pub(in crate::expose) fn series(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
+    pub(in crate::expose) fn series(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
         match self {
-            Encoder::Text(text) => text.series(page, at, out),
-            Encoder::OpenMetrics2(openmetrics2) => openmetrics2.series(page, at, out),
-            Encoder::Protobuf(protobuf) => protobuf.series(page, at),
-            Encoder::Points(points) => points.series(page, at, out),
+            Encoder::Text(text) => text.series(reader, at, out),
+            Encoder::OpenMetrics2(openmetrics2) => openmetrics2.series(reader, at, out),
+            Encoder::Protobuf(protobuf) => protobuf.series(reader, at),
+            Encoder::Points(points) => points.series(reader, at, out),
         }
     }
 
     /// Appends series until `until` bytes are there (or as many more held), or the walk ends.
     pub(in crate::expose) fn render(
         &mut self,
-        page: &Page<'_>,
+        reader: &FamilyReader<'_>,
         walk: &mut SeriesWalk,
         out: &mut Vec<u8>,
         until: usize,
     ) {
         match self {
-            Encoder::Text(text) if text.has_fast_path() => return walk::render(text, page, walk, out, until),
+            Encoder::Text(text) if text.has_fast_path() => return walk::render(text, reader, walk, out, until),
             Encoder::Protobuf(protobuf) if protobuf.has_fast_path() => {
-                return protobuf.render(page, walk, until - out.len())
+                return protobuf.render(reader, walk, until - out.len())
             }
             _ => {}
         }
         let most = self.held().saturating_add(until - out.len());
         while out.len() < until && self.held() < most {
-            let Some(at) = walk.step(page.memory) else { break };
-            walk.note(self.series(page, at, out));
+            let Some(at) = walk.step(reader.memory) else { break };
+            walk.note(self.series(reader, at, out));
         }
     }
 

@@ -20,15 +20,27 @@ use crate::shm::percpu;
 use crate::shm::state;
 use crate::shm::state::{Generation, SeriesAddr, State, TAG_MASK};
 
-/// What a series is rendered in view of.
-pub(in crate::expose) struct Page<'a> {
+/// Reads the series of one family.
+pub(in crate::expose) struct FamilyReader<'a> {
     pub(in crate::expose) memory: &'a Mapped,
     pub(in crate::expose) family: u32,
-    /// Announcements in the family when it was begun; none of them for the embedded series.
+    /// Announcements in the family when the page came to it. `None`: the embedded series is read.
     pub(in crate::expose) births: Option<u32>,
+    /// The generations of the living processes' slots.
     pub(in crate::expose) living: &'a [u32],
     pub(in crate::expose) digest: Digest,
     pub(in crate::expose) allowance: &'a Allowance,
+}
+
+/// What the record of a series must have to be a series of this family.
+#[derive(Clone, Copy)]
+pub(in crate::expose) struct Expected {
+    pub(in crate::expose) family: u32,
+    pub(in crate::expose) kind: Kind,
+    /// Where the label text begins.
+    pub(in crate::expose) text_at: u64,
+    /// As in [`FamilyReader`].
+    pub(in crate::expose) births: Option<u32>,
 }
 
 /// A digest of the values that were read: the same for two pages if no value has changed in
@@ -45,23 +57,27 @@ pub(in crate::expose) struct Digest {
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Digest {
-    /// What was read of a series. Of several readings of the same the last one counts.
+    /// Notes the value that was read of a series. The last value before `keep` counts.
     #[inline(always)]
     pub(in crate::expose) fn note(&self, value: u64) {
         self.one.set(value);
     }
 
-    /// The series at `at`, of which something was noted, is on the page.
-    #[inline(always)]
+    /// Adds the series at `at` with the value that was noted.
     pub(in crate::expose) fn keep(&self, at: u64) {
-        // A square, so that two changes do not make up for each other in the sum.
-        let one = self.one.get() ^ at.wrapping_mul(SPREAD);
-        self.all.set(self.all.get().wrapping_add(one.wrapping_mul(one | 1)));
+        self.add(Digest::of(at, self.one.get()));
     }
 
-    /// Adds what another one has kept.
-    pub(in crate::expose) fn add(&self, other: &Digest) {
-        self.all.set(self.all.get().wrapping_add(other.all.get()));
+    /// What the series at `at` adds to the sum. The square keeps two changes of opposite sign from
+    /// cancelling each other out.
+    #[inline(always)]
+    pub(in crate::expose) fn of(at: u64, value: u64) -> u64 {
+        let one = value ^ at.wrapping_mul(SPREAD);
+        one.wrapping_mul(one | 1)
+    }
+
+    pub(in crate::expose) fn add(&self, sum: u64) {
+        self.all.set(self.all.get().wrapping_add(sum));
     }
 
     pub(in crate::expose) fn sum(&self) -> u64 {
@@ -69,7 +85,7 @@ impl Digest {
     }
 }
 
-impl<'a> Page<'a> {
+impl<'a> FamilyReader<'a> {
     pub(in crate::expose) fn new(
         memory: &'a Mapped,
         family: u32,
@@ -77,7 +93,7 @@ impl<'a> Page<'a> {
         living: &'a [u32],
         allowance: &'a Allowance,
     ) -> Self {
-        Page { memory, family, births, living, digest: Digest::default(), allowance }
+        FamilyReader { memory, family, births, living, digest: Digest::default(), allowance }
     }
 }
 
@@ -104,8 +120,9 @@ pub(in crate::expose) struct Text {
 
 /// A series to read the values of.
 pub(in crate::expose) struct Series<'a> {
-    page: &'a Page<'a>,
+    reader: &'a FamilyReader<'a>,
     record: *const u8,
+    is_embedded: bool,
     place: SeriesAddr,
     pub(in crate::expose) text: Text,
     pub(in crate::expose) escaped: bool,
@@ -147,6 +164,13 @@ fn total(whole: u128, parts: f64) -> Total {
     }
 }
 
+/// A counter's value from its own cells and its per-CPU cells, and the value for the digest.
+#[inline(never)]
+fn sum_of_parts(memory: &Mapped, own: u64, cells: u32, fraction: u64) -> (Total, u64) {
+    let whole = u128::from(own) + percpu::sum(memory, cells);
+    (total(whole, f64::from_bits(fraction)), whole as u64 ^ fraction.rotate_left(32))
+}
+
 /// A series that was seen to have its place on the page.
 pub(in crate::expose) struct Seen<'a> {
     pub(in crate::expose) series: Series<'a>,
@@ -173,7 +197,7 @@ pub(in crate::expose) enum Unseen<'a> {
     NearTheEnd(Seen<'a>),
 }
 
-impl<'a> Page<'a> {
+impl<'a> FamilyReader<'a> {
     /// The series at `at`, if it has its place on the page now. `record` is of its memory. What it
     /// reads is for the caller to charge.
     #[inline(always)]
@@ -181,9 +205,9 @@ impl<'a> Page<'a> {
         &'a self,
         at: u64,
         record: Option<(*const u8, u64)>,
-        kind: Kind,
-        text_at: u64,
+        expected: Expected,
     ) -> Result<Seen<'a>, Unseen<'a>> {
+        let Expected { family, kind, text_at, births } = expected;
         let (record, backed) = record.ok_or(Unseen::Damaged)?;
         // SAFETY: an entry's fields are backed (`record`) and aligned in a record aligned to 16, as
         // links are. Those that are not atomic here change only with the record's generation, which
@@ -202,26 +226,25 @@ impl<'a> Page<'a> {
                 record.add(entry::FLAGS as usize).read_volatile(),
             )
         };
-        if parent != self.family || its_kind != kind as u8 || text_at < entry::SIZE {
+        if parent != family || its_kind != kind as u8 || text_at < entry::SIZE {
             return Err(self.foreign(was, parent));
         }
         // What came after the family was begun might be a label set that was removed behind us: it
         // is on the next page.
-        if was.state() != state::LIVE || self.births.is_some_and(|from| is_later(birth, from, || self.announcements()))
-        {
+        if was.state() != state::LIVE || births.is_some_and(|from| is_later(birth, from, || self.announcements())) {
             return Err(Unseen::Hidden);
         }
         let end = text_at + u64::from(len);
-        if end > backed {
-            return Err(Unseen::Damaged);
-        }
         let text = Text { at: record.wrapping_add(text_at as usize), len: usize::from(len) };
         let escaped = flags & crate::shm::layout::FLAG_ESCAPED != 0;
         let place = SeriesAddr { at, generation: was.generation() };
-        let seen = Seen { series: Series { page: self, record, place, text, escaped, created }, state, was };
+        let series = Series { reader: self, record, is_embedded: births.is_none(), place, text, escaped, created };
+        let seen = Seen { series, state, was };
         // `Text`'s promise.
         if end + READABLE as u64 <= backed {
             Ok(seen)
+        } else if end > backed {
+            Err(Unseen::Damaged)
         } else {
             Err(Unseen::NearTheEnd(seen))
         }
@@ -257,10 +280,11 @@ impl<'a> Page<'a> {
         mut write: impl FnMut(&Series<'a>, &mut Vec<u8>) -> bool,
     ) -> Rendered {
         let from = out.len();
+        let expected = Expected { family: self.family, kind, text_at, births: self.births };
         // A record that changes hands under the copy is copied again, though not for ever.
         for _ in 0..16 {
             let spent = self.allowance.spent();
-            let looked = self.look(at, self.memory.record(at), kind, text_at);
+            let looked = self.look(at, self.memory.record(at), expected);
             if let Ok(seen) | Err(Unseen::NearTheEnd(seen)) = &looked {
                 if !self.allowance.charge(self.memory, text_at + seen.series.text.len() as u64) {
                     return Rendered::Damaged;
@@ -298,8 +322,9 @@ impl<'a> Page<'a> {
 
 impl<'a> Series<'a> {
     /// Whether it is the family's only series, or its overflow series.
+    #[inline(always)]
     pub(in crate::expose) fn is_embedded(&self) -> bool {
-        self.page.births.is_none()
+        self.is_embedded
     }
 
     /// Gives it to `write` with a copy of its label text, behind which bytes may be read.
@@ -314,7 +339,7 @@ impl<'a> Series<'a> {
         text.resize(text.len() + READABLE, 0);
         // As `Text` promises: the copy stays as it is until `write` has returned.
         let text_of_copy = Text::of(&text);
-        let with = Series { text: text_of_copy, page: self.page, record: self.record, place: self.place, ..*self };
+        let with = Series { text: text_of_copy, reader: self.reader, record: self.record, place: self.place, ..*self };
         write(&with)
     }
 
@@ -327,9 +352,18 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// Reads a counter, whose cells end where `text_at` begins at the earliest.
+    /// Reads a counter, whose cells end before its text at `text_at`.
     #[inline(always)]
     pub(in crate::expose) fn counter(&self, text_at: u64) -> Option<Total> {
+        let (total, value) = self.counter_and_digest(text_at)?;
+        self.note(value);
+        Some(total)
+    }
+
+    /// As `counter`, with the value for the digest. Nothing here takes a reference to the series,
+    /// so that the fast path keeps it in registers.
+    #[inline(always)]
+    pub(in crate::expose) fn counter_and_digest(&self, text_at: u64) -> Option<(Total, u64)> {
         if text_at < counter::SIZE {
             return None;
         }
@@ -344,24 +378,16 @@ impl<'a> Series<'a> {
         }
         let own = whole & self.mask();
         if cells == 0 && fraction == 0 {
-            self.note(own);
-            return Some(Total::Whole(own));
+            return Some((Total::Whole(own), own));
         }
-        Some(self.sum_of_parts(own, cells, fraction))
-    }
-
-    #[inline(never)]
-    fn sum_of_parts(&self, own: u64, cells: u32, fraction: u64) -> Total {
-        let whole = u128::from(own) + percpu::sum(self.page.memory, cells);
-        self.note(whole as u64 ^ fraction.rotate_left(32));
-        total(whole, f64::from_bits(fraction))
+        Some(sum_of_parts(self.reader.memory, own, cells, fraction))
     }
 
     /// Reads a gauge. What each process has comes in the order of pages, in `each`.
     pub(in crate::expose) fn gauge(&self, mode: GaugeMode, each: &mut Vec<Sample>) -> Merged {
-        let page = self.page;
-        let may = |bytes| page.allowance.charge(page.memory, bytes);
-        let (merged, digest) = gauge_merge::merge(page.memory, self.place, mode, page.living, each, may);
+        let reader = self.reader;
+        let may = |bytes| reader.allowance.charge(reader.memory, bytes);
+        let (merged, digest) = gauge_merge::merge(reader.memory, self.place, mode, reader.living, each, may);
         self.note(digest);
         if merged == Merged::Each {
             // A worker that takes the identity of one that died takes over its series: the page has
@@ -373,22 +399,23 @@ impl<'a> Series<'a> {
     }
 
     pub(in crate::expose) fn memory(&self) -> &Mapped {
-        self.page.memory
+        self.reader.memory
     }
 
     /// Charges a block that it leads to.
+    #[inline(always)]
     pub(in crate::expose) fn may_read(&self, bytes: u64) -> bool {
-        self.page.allowance.charge(self.page.memory, bytes)
+        self.reader.allowance.charge(self.reader.memory, bytes)
     }
 
     /// Charges cells for each CPU, of so many bytes each.
     #[inline(always)]
     pub(in crate::expose) fn may_read_per_cpu(&self, bytes: u64) -> bool {
-        self.may_read(self.page.memory.per_cpu().cpus * bytes)
+        self.may_read(self.reader.memory.per_cpu().cpus * bytes)
     }
 
     pub(in crate::expose) fn has_per_cpu(&self) -> bool {
-        percpu::of(self.page.memory, self.place.at) != 0
+        percpu::of(self.reader.memory, self.place.at) != 0
     }
 
     pub(in crate::expose) fn at(&self) -> u64 {
@@ -406,14 +433,14 @@ impl<'a> Series<'a> {
     /// Whether a histogram, or a summary, has ever observed a negative value: to be asked after its
     /// values were read.
     pub(in crate::expose) fn saw_negatives(&self) -> bool {
-        // SAFETY: an entry's fields are backed (`Page::series`), and so is this word before its
-        // last ones.
+        // SAFETY: an entry's fields are backed (`FamilyReader::series`), and so is this word before
+        // its last ones.
         unsafe { saw_negatives(self.record, self.place.generation) }
     }
 
     /// Reads the word of a state set.
     pub(in crate::expose) fn states(&self) -> u64 {
-        let states = states_read(self.page.memory, self.place.at);
+        let states = states_read(self.reader.memory, self.place.at);
         self.note(states);
         states
     }
@@ -421,13 +448,13 @@ impl<'a> Series<'a> {
     /// Notes what was read of it, for the page's digest.
     #[inline(always)]
     pub(in crate::expose) fn note(&self, value: u64) {
-        self.page.digest.note(value);
+        self.reader.digest.note(value);
     }
 
     #[inline(always)]
     pub(in crate::expose) fn has_exemplars(&self) -> bool {
-        // SAFETY: an entry's fields are backed (`Page::series`), aligned to 4 in a record aligned
-        // to 16, accessed atomically. Relaxed: who follows the link reads it again.
+        // SAFETY: an entry's fields are backed (`FamilyReader::series`), aligned to 4 in a record
+        // aligned to 16, accessed atomically. Relaxed: who follows the link reads it again.
         unsafe { &*self.record.add(entry::EXTENSION as usize).cast::<AtomicU32>() }.load(Relaxed) != 0
     }
 
@@ -437,17 +464,19 @@ impl<'a> Series<'a> {
         if !self.has_exemplars() || !self.may_read(exemplar::SIZE) {
             return None;
         }
-        exemplar_read(self.page.memory, self.place.at, self.place.generation, slot as u64)
+        exemplar_read(self.reader.memory, self.place.at, self.place.generation, slot as u64)
     }
 
     /// When it began, in tenths of a second since the segment was made.
+    #[inline(always)]
     pub(in crate::expose) fn age(&self) -> u32 {
         self.created
     }
 
     /// When it began, in nanoseconds since 1970.
+    #[inline(always)]
     pub(in crate::expose) fn created(&self) -> u64 {
-        self.page.time(self.created)
+        self.reader.time(self.created)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Acquire};
 
-use super::snapshot::{Page, Rendered, Series, Unseen};
+use super::snapshot::{Digest, Expected, FamilyReader, Rendered, Series, Unseen};
 use crate::kind::Kind;
-use crate::shm::layout::entry;
 use crate::shm::layout::offset;
+use crate::shm::layout::{counter, entry};
 use crate::shm::list::CycleDetector;
 use crate::shm::memory::{Mapped, Memory};
 
@@ -30,19 +30,21 @@ impl SeriesWalk {
     /// A step to the next series: where it is.
     #[inline(always)]
     pub(in crate::expose) fn step(&mut self, memory: &Mapped) -> Option<u64> {
-        self.step_below(memory, memory.watermark()).map(|(at, _)| at)
+        let link = self.enter()?;
+        self.follow(memory, link, memory.watermark());
+        Some(offset(link))
     }
 
-    /// As `step`, with the record as far as this watermark lets it be told, from one look at it.
+    /// Charges a step to the next series, unless the walk is at its end or in a cycle.
     #[inline(always)]
-    fn step_below(&mut self, memory: &Mapped, watermark: u64) -> Option<(u64, Option<(*const u8, u64)>)> {
+    fn enter(&mut self) -> Option<u32> {
         let link = self.link;
         if link == 0 || self.budget <= 1 || self.cycle.closes(link) {
             self.stop();
             return None;
         }
         self.budget -= 1;
-        Some((offset(link), self.follow(memory, link, watermark)))
+        Some(link)
     }
 
     /// Takes the step from a series to the next, and gives its record.
@@ -92,82 +94,96 @@ impl SeriesWalk {
     }
 }
 
-/// Who appends the series of a family, most of which are such as take a few steps.
+/// An encoder with a fast path for most series of a family.
 pub(in crate::expose) trait FastPath {
-    /// The family's kind, and where the text is in its series.
+    /// The family's kind, and where the label text begins in its series.
     fn what(&self) -> (Kind, u64);
-    /// Appends a series; it may turn out that it was not of one moment. False: it is an unusual
-    /// one, and nothing or anything was appended.
-    fn fast(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool;
+    /// Appends a series whose label text begins at `text_at`, and returns its value for the digest.
+    /// The caller drops what was appended if the series changed meanwhile. `None`: the series needs
+    /// the slow path, and anything may have been appended.
+    fn fast(&mut self, series: &Series<'_>, text_at: u64, out: &mut Vec<u8>) -> Option<u64>;
     /// Appends any series.
-    fn slow(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered;
+    fn slow(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered;
 }
 
 /// Bytes of a page that are written before what was read for them is charged.
 const UNCHARGED: usize = 256 * 1024;
 
-/// Appends series until `until` bytes are there, or the walk ends: a loop that has only what the
-/// usual ones need.
+/// Appends series until `until` bytes are there, or the walk ends. The inner loop has only what the
+/// fast path needs: the budget, the search for cycles and the charge for what was read are done
+/// once for many series.
 #[inline(never)]
 pub(in crate::expose) fn render<U: FastPath>(
     of: &mut U,
-    page: &Page<'_>,
+    reader: &FamilyReader<'_>,
     at_start: &mut SeriesWalk,
     out: &mut Vec<u8>,
     until: usize,
 ) {
     let (kind, text_at) = of.what();
     // Copies that no other code reaches, so that the compiler keeps them in registers.
-    let (memory, mut walk) = (*page.memory, SeriesWalk { ..*at_start });
-    let (whole, page) = (page, Page::new(&memory, page.family, page.births, page.living, page.allowance));
-    // What it does not reach is looked at again, by `slow`.
+    let (memory, mut walk) = (*reader.memory, SeriesWalk { ..*at_start });
+    // The fast path is for series in the family's chain, so the embedded series is none of them.
+    let (family, births) = (reader.family, reader.births.unwrap_or_default());
+    // A record beyond this watermark is read again by `slow`.
     let watermark = memory.watermark();
+    let mut digest = 0u64;
     while out.len() < until {
-        let Some((mut at, mut record)) = walk.step_below(&memory, watermark) else { break };
-        if page.allowance.is_spent() {
-            walk.note(slow(of, whole, at, out));
+        let Some(mut link) = walk.enter() else { break };
+        // Checked once here, so that the compiler drops both checks in the loop.
+        if reader.allowance.is_spent() || reader.births.is_none() || text_at < counter::SIZE {
+            walk.follow(&memory, link, watermark);
+            walk.note(slow(of, reader, offset(link), out));
             continue;
         }
-        // The next ones need no more than a comparison each against rings, and no look at the
-        // budget. What they make the page read is charged together.
         let until = until.min(out.len().saturating_add(UNCHARGED));
         let (ahead, mark) = walk.ahead();
-        let (mut left, mut hidden, mut read) = (ahead, 0, 0);
+        let (mut left, mut others, mut text) = (ahead, 0, 0);
         loop {
-            let from = out.len();
-            match page.look(at, record, kind, text_at) {
-                Ok(seen) if of.fast(&seen.series, out) && seen.is_still() => {
-                    page.digest.keep(at);
-                    read += text_at + seen.series.text.len() as u64;
+            let record = walk.follow(&memory, link, watermark);
+            let (at, from) = (offset(link), out.len());
+            let expected = Expected { family, kind, text_at, births: Some(births) };
+            let is_done = match reader.look(at, record, expected) {
+                Ok(seen) => match of.fast(&seen.series, text_at, out) {
+                    Some(value) if seen.is_still() => {
+                        digest = digest.wrapping_add(Digest::of(at, value));
+                        text += seen.series.text.len() as u64;
+                        true
+                    }
+                    _ => false,
+                },
+                Err(Unseen::Hidden) => {
+                    others += 1;
+                    true
                 }
-                Err(Unseen::Hidden) => hidden += 1,
-                _ => {
-                    out.truncate(from);
-                    hidden += 1;
-                    walk.note(slow(of, whole, at, out));
-                }
+                Err(_) => false,
+            };
+            if !is_done {
+                out.truncate(from);
+                others += 1;
+                walk.note(slow(of, reader, at, out));
             }
-            let link = walk.link;
+            link = walk.link;
             if left == 0 || link == 0 || link == mark || out.len() >= until {
                 break;
             }
             left -= 1;
-            record = walk.follow(&memory, link, watermark);
-            at = offset(link);
         }
         walk.pass(ahead - left);
-        walk.shown += 1 + (ahead - left) - hidden;
-        if !page.allowance.charge(&memory, read) {
-            page.allowance.spend_all();
+        let shown = 1 + (ahead - left) - others;
+        walk.shown += shown;
+        if !reader.allowance.charge(&memory, shown * text_at + text) {
+            reader.allowance.spend_all();
         }
     }
-    whole.digest.add(&page.digest);
+    reader.digest.add(digest);
     *at_start = walk;
 }
 
+#[cold]
 #[inline(never)]
-fn slow<U: FastPath>(of: &mut U, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
-    of.slow(page, at, out)
+fn slow<U: FastPath>(of: &mut U, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
+    of.slow(reader, at, out)
 }
 
 /// The entry behind this one in its chain.

@@ -12,7 +12,7 @@ use super::writer::{varint_len, Piece, Writer};
 use crate::expose::format::plain::PlainFamily;
 use crate::expose::page::family::View;
 use crate::expose::page::observations::{native_exemplars, Observed};
-use crate::expose::page::snapshot::{Page, Rendered, Series, Text};
+use crate::expose::page::snapshot::{FamilyReader, Rendered, Series, Text};
 use crate::expose::page::walk;
 use crate::expose::page::walk::{FastPath, SeriesWalk};
 use crate::kind::Kind;
@@ -139,15 +139,15 @@ impl ProtobufEncoder {
     }
 
     /// Adds usual series until there are so many more bytes, or the walk ends.
-    pub(in crate::expose) fn render(&mut self, page: &Page<'_>, walk: &mut SeriesWalk, bytes: usize) {
+    pub(in crate::expose) fn render(&mut self, reader: &FamilyReader<'_>, walk: &mut SeriesWalk, bytes: usize) {
         let until = self.body.len().saturating_add(bytes);
-        walk::render(&mut self.metrics, page, walk, &mut self.body, until);
+        walk::render(&mut self.metrics, reader, walk, &mut self.body, until);
     }
 
     /// Adds the series at `at`.
     #[inline(always)]
-    pub(in crate::expose) fn series(&mut self, of: &Page<'_>, at: u64) -> Rendered {
-        self.metrics.add(of, at, &mut self.body)
+    pub(in crate::expose) fn series(&mut self, reader: &FamilyReader<'_>, at: u64) -> Rendered {
+        self.metrics.add(reader, at, &mut self.body)
     }
 }
 
@@ -158,22 +158,22 @@ impl FastPath for Metrics {
     }
 
     #[inline(always)]
-    fn fast(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {
-        let Some(total) = series.counter(self.view.text_at) else { return false };
+    fn fast(&mut self, series: &Series<'_>, text_at: u64, out: &mut Vec<u8>) -> Option<u64> {
+        let (total, digest) = series.counter_and_digest(text_at)?;
         self.begin(series);
-        !series.has_exemplars() && self.quickly(series, total.as_f64(), out)
+        (!series.has_exemplars() && self.quickly(series, total.as_f64(), out)).then_some(digest)
     }
 
-    fn slow(&mut self, page: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
-        self.add(page, at, out)
+    fn slow(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
+        self.add(reader, at, out)
     }
 }
 
 impl Metrics {
     #[inline(always)]
-    fn add(&mut self, of: &Page<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
+    fn add(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
         let (kind, text_at) = (self.view.kind, self.view.text_at);
-        of.series(at, kind, text_at, out, |series, out| self.series(series, out))
+        reader.series(at, kind, text_at, out, |series, out| self.series(series, out))
     }
 
     fn new(view: View) -> Self {
