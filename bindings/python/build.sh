@@ -57,7 +57,7 @@ unwinder() { # target
 skipped() { echo "skipped: $*" >> "$out/skipped.txt"; }
 
 build_target() {
-    local target=$1 how=() dynamic=() tag command notices wheel before
+    local target=$1 how=() dynamic=() tag command notices wheel before python39=$python39
     case $target in
     *-musl) tag=musllinux_1_2 ;;
     *) tag=manylinux_2_28 ;;
@@ -102,6 +102,8 @@ build_target() {
     env "${dynamic[@]}" maturin build --release --locked "${how[@]}" --interpreter python3 --out "$out"
     if [[ $part != wheel ]]; then
         if [[ -n $python39 ]]; then
+            # For another machine or C library, maturin takes the version from the name alone.
+            [[ $target == "$machine-unknown-linux-gnu" ]] || python39=python3.9
             env "${dynamic[@]}" maturin build --release --locked "${how[@]}" --no-default-features --features py39 \
                 --interpreter "$python39" --out "$out"
         else
