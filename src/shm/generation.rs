@@ -1,16 +1,17 @@
-//! The generations of a series' record. A series may be removed, and its record then serves another
-//! label set of the family: the next generation. Nobody needs to know who still holds a handle to
-//! an earlier one, because a handle carries the generation it was given for, and so does every
-//! cell: an update is a compare-and-swap that fails in any other generation. No process has to be
-//! alive, awake or reachable for a record to change hands.
+//! The generations of a series' record.
 //!
-//! A removal moves the generation on, in the very swap that takes the series off the pages. So an
-//! update that looks at the state sees from then on that its series is over. The remover then
-//! closes the cells: it takes the per-CPU cells away and puts the tag of the next generation into
-//! each cell, so that an update that looks at its cell alone fails too. Only then does the record
-//! go to a free list. The process that takes it from there finds it closed, and in the generation
-//! that the next series will have. A remover that is killed in between costs the record, which is
-//! then on no list.
+//! When a series is removed, its record can serve another label set of the family: that is the next
+//! generation of the record. A handle carries the generation that it was given for, and so does
+//! every cell. An update is a compare-and-swap that fails in any other generation. So no process
+//! has to know which handles are left, and no other process has to be alive, awake or reachable.
+//!
+//! The compare-and-swap that takes a series off the pages also moves the record to the next
+//! generation. An update that looks at the state knows from then on that its series is removed. The
+//! remover then closes the cells: it takes the per-CPU cells away, and puts the tag of the next
+//! generation into each cell, so that an update that looks only at its cell fails too. Then the
+//! record goes to a free list. The process that takes the record from the list finds it closed, and
+//! in the generation that the next series will have. If a remover is killed before the record is on
+//! a list, the record is lost.
 //!
 //! The state word is in `state`.
 

@@ -1,29 +1,29 @@
-//! How an entry comes into being: the one protocol behind families and series.
+//! The insertion of an entry: the one protocol behind families and series.
 //!
-//! A chain is a list of entries linked by `NEXT`. The segment has a chain of families; each family
-//! has a chain of series. Entries are only ever appended; a series' record may serve another label
-//! set in its place (see [`super::generation`]).
+//! A chain is a list of entries linked by `NEXT`. The segment has a chain of families, and each
+//! family has a chain of series. Entries are only appended. The record of a series may serve
+//! another label set in its place (see [`super::generation`]).
 //!
-//! A new entry, or a new generation of an old one, is complete before it is *announced*: written
-//! into the chain's `PENDING` word, {announcements so far: 32 bits, link: 32}, by one
-//! compare-and-swap from {n, 0} to {n + 1, link}. It exists from that instant. What remains is done
-//! by whoever comes by, each step repeatable: link it to the chain's end if it is not there, put it
-//! in the index, make it `LIVE`, and end the announcement. One rule makes the key unique:
+//! A new entry, or a new generation of an old entry, is complete before it is *announced*: one
+//! compare-and-swap changes the chain's `PENDING` word, {announcements so far: 32 bits, link: 32},
+//! from {n, 0} to {n + 1, link}. From that instant the entry exists. Any process that comes by does
+//! the remaining steps, and each step can be repeated: link the entry to the chain's end if it is
+//! not there, put it in the index, make it `LIVE`, and end the announcement. One rule makes the key
+//! unique:
 //!
-//! - an entry is announced only by the swap of a word that stood still at {n, 0} from before a
-//!   look-up in the index that did not find the key. All that was announced up to n is in the index
-//!   by then.
+//! - The word of the swap was read as {n, 0} before a look-up in the index that did not find the
+//!   key. Every entry that was announced up to n is in the index by then.
 //!
-//! So no key comes in twice, however many processes insert it, and whoever of them is killed or
-//! stopped. There is nothing to wait for and nothing to repair. What a kill can cost is the maker's
-//! own record, not yet announced: a leak that is counted.
+//! So no key is inserted twice, whatever the number of inserting processes, and whichever of them
+//! is killed or stopped. No process waits, and there is nothing to repair. A killed process leaves
+//! at most its own record, not yet announced: a leak that is counted.
 //!
-//! A helper that was stopped for long must not do an old step to a new state. Whatever it changes
-//! by, it has read before it saw that the announcement was still on; every change is a
-//! compare-and-swap from what it read, and of a word that never returns to that: a `NEXT` that was
-//! 0, a tail, a generation, a count of announcements (which would have to come round after exactly
-//! 2^32 of them, in one family, while the helper is stopped between two instructions). Only the
-//! index may get a word that is out of date, and the index never promises that its words are true.
+//! A helper that was stopped for long must not apply an old step to a new state. It has read all
+//! that its step changes before it saw that the announcement was still on. Every change is a
+//! compare-and-swap from the value that it read, of a word that never has that value again: a
+//! `NEXT` that was 0, a tail, a generation, a count of announcements (which would have to come
+//! round after exactly 2^32 announcements in one family, while the helper is stopped between two
+//! instructions). Only the index may get a word that is out of date, and no look-up relies on that.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -51,7 +51,7 @@ pub(crate) const FAMILIES: ListHead = ListHead {
     replaces: family::REPLACES,
 };
 
-/// What the inserter knows about its key and its record.
+/// The inserting process' part: its key and its record.
 pub(crate) trait Inserter {
     /// Whether the entry has the key.
     fn same(&self, link: u32) -> bool;
@@ -60,7 +60,7 @@ pub(crate) trait Inserter {
     fn closed(&self) -> bool {
         false
     }
-    /// Whether this entry, which has the key, is to be replaced by the maker's.
+    /// Whether this entry, which has the key, is to be replaced by the inserter's.
     fn replaces(&mut self, _link: u32) -> bool {
         false
     }
@@ -70,7 +70,7 @@ pub(crate) trait Inserter {
     }
     /// Makes the complete record, once, in the state `NEW` or `CLAIMED`. `None`: no room.
     fn make(&mut self) -> Option<u32>;
-    /// The key came in by somebody else: takes the record back.
+    /// Another process has inserted the key: takes the record back.
     fn give_back(&mut self, link: u32);
     /// Called once for each announcement, by the process that made the entry `LIVE`, with the
     /// entry's `PARENT`.

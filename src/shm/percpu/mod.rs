@@ -1,31 +1,30 @@
-//! Per-CPU cells: cells for each CPU, which hot series count in beside their own.
+//! Per-CPU cells: the additional cells of a hot series, one for each CPU.
 //!
-//! A series is born with one cell for all. When what it has counted there shows that it is hot,
-//! whoever notices gives it *per-CPU cells*: a cell (or one for each bucket) for every CPU, at the
-//! same place in areas of [`STRIDE`] bytes that lie one behind the other. From then on it counts in
-//! the cell of the CPU it runs on; its value is the sum of all. Where the per-CPU cells are, its
-//! record's `PER_CPU` says: the number of its first cell, counted in cells of 8 bytes from the
-//! first record on.
+//! A series is created with one cell for all processes. When that cell has counted enough to show
+//! that the series is hot, the process that notices this gives the series *per-CPU cells*: a cell
+//! (or one cell for each bucket) for every CPU, at the same place in areas of [`STRIDE`] bytes that
+//! follow each other. From then on a process counts in the cell of the CPU that it runs on. The
+//! value of the series is the sum of all its cells. The field `PER_CPU` of the record says where
+//! the per-CPU cells are: the number of the first cell, in cells of 8 bytes from the first record.
 //!
-//! Per-CPU cells are written in one of two ways, chosen for the whole segment by its creator, and
-//! never in both, as each of them is right by itself only: in restartable sequences ([`rseq`]), or
-//! by locked instructions. Who cannot write them in the segment's way leaves them alone, and counts
-//! in the series' own cell.
+//! Per-CPU cells are written in one of two ways: in restartable sequences ([`rseq`]), or by locked
+//! instructions. The creator of the segment chooses the way for the whole segment, because each way
+//! is right only where no process uses the other. A process that cannot write in the segment's way
+//! counts in the series' own cell.
 //!
-//! Per-CPU cells belongs to one generation of one record, and never to another. So an update need
-//! not know whether its series is removed just now: what comes late goes into per-CPU cells that
-//! nobody reads any more.
+//! Per-CPU cells belong to one generation of one record, and never to another. So an update does
+//! not have to know whether its series is being removed: a late update goes to per-CPU cells that
+//! no page reads any more.
 //!
-//! * Who counts reads `PER_CPU` first, and then in the state whether the record is still in its
-//!   generation. If so the per-CPU cells are of that generation.
-//! * Who removes a series moves its record's state on to the next generation, and then clears
-//!   `PER_CPU`.
-//! * Who gives per-CPU cells puts them where there is 0. If he comes late, they are of the next
-//!   generation, and nobody has ever counted in them.
+//! * An update reads `PER_CPU` first, and then the state. If the record is still in the handle's
+//!   generation, the per-CPU cells are of that generation.
+//! * A removal moves the record's state to the next generation, and then clears `PER_CPU`.
+//! * A process that gives per-CPU cells swaps their number in where `PER_CPU` is 0. If the process
+//!   comes late, the cells are of the next generation, and no process has counted in them.
 //!
 //! The price is that per-CPU cells are never used again: 8 bytes for each CPU (16 for each bucket)
-//! of every generation that was hot. They may take `PER_CPU_MAX`, an eighth of the records' memory;
-//! when they are used up, series count as they are born.
+//! and each generation that was hot. They may take `PER_CPU_MAX`, an eighth of the records' memory.
+//! When that is used up, new series count in their own cells only.
 
 mod alloc;
 mod cpus;
