@@ -143,7 +143,7 @@ impl fmt::Display for Error {
             Error::WrongVersion { found, supported } => write!(
                 f,
                 "the segment has layout version {}.{}, this library reads {}.x; use the library that made it, or another segment name \
-                 (such as SHMETRICS_SEGMENT=app-v2); if nobody uses it any more, remove it with `shmetrics rm`",
+                 (such as SHMETRICS_SEGMENT=app-v2); if no process uses it any more, remove it with `shmetrics rm`",
                 found.0, found.1, supported.0
             ),
             Error::System { doing, reason, .. } => write!(f, "{doing}: {reason}"),

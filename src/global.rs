@@ -137,7 +137,7 @@ impl<T> Drop for Global<T> {
     fn drop(&mut self) {
         let installed = *self.installed.get_mut();
         if !installed.is_null() {
-            // SAFETY: made by `install` from a box, and nobody borrows `self` any more.
+            // SAFETY: made by `install` from a box, and `self` is not borrowed any more.
             drop(unsafe { Box::from_raw(installed) });
         }
     }

@@ -150,7 +150,7 @@ pub unsafe extern "C" fn shmetrics_reader_cursor(
             return Err(null("where to put the cursor"));
         }
         Error::unless_memory(MEMORY_TO_RENDER).map_err(report)?;
-        // SAFETY: the caller's promise, who also frees the cursor before the reader.
+        // SAFETY: the caller's promise. The caller also frees the cursor before the reader.
         unsafe { *cursor = Box::into_raw(Box::new(Page::new(reader_of(reader)?.cursor(Format::Text)))).cast() };
         Ok(())
     })

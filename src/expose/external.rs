@@ -1,4 +1,4 @@
-//! Families that are in no segment: what whoever makes the page knows at that moment.
+//! Families that are in no segment: the caller adds them to one page.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ impl ExternalFamily {
 
     fn new(name: &str, help: &str, kind: Kind) -> Result<Self, Error> {
         names::help(help)?;
-        // Here the library's prefix may be used: its exporter is one of those who add families.
+        // Here the library's prefix may be used: its exporter adds families too.
         let rest = name.strip_prefix(names::OWN_PREFIX).unwrap_or(name);
         if !escaping::is_metric(rest) {
             return Err(Error::name("metric name", name, PLAIN));

@@ -1,4 +1,4 @@
-//! From a segment to a page. Reads only, trusts nothing, waits for nobody.
+//! From a segment to a page. It only reads, trusts no byte, and waits for no process.
 
 mod external;
 mod format;

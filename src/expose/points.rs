@@ -18,8 +18,8 @@ pub struct Points<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// The same series as values instead of a page, for whoever translates them; the format does
-    /// not matter. Names are as they were registered. To be called before the page is begun.
+    /// The same series as values instead of a page, for callers that translate them. The format
+    /// does not matter. Names are as they were registered. To be called before the page is begun.
     ///
     /// ```
     /// use shmetrics::{Format, Options, PointValue};

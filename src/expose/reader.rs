@@ -33,7 +33,7 @@ pub struct Reader {
 /// More than a page takes of the process' memory, but for its text.
 pub(crate) const MEMORY_TO_RENDER: usize = 256 << 10;
 
-/// Who keeps the mapping.
+/// The owner of the mapping.
 enum Held {
     Own(ManuallyDrop<Box<dyn Backing>>),
     Writer(Segment),
@@ -247,8 +247,8 @@ impl Reader {
         Ok(())
     }
 
-    /// What is wrong with the segment: nothing, unless somebody has written over it. Each finding
-    /// says where and what, for people. Works on a segment in use, and takes a few looks then.
+    /// What is wrong with the segment: nothing, unless its bytes were damaged. Each finding says
+    /// where and what, for people. Works on a segment in use, and then takes a few looks.
     pub fn verify(&self) -> Vec<String> {
         verify(&self.memory, &self.regions)
     }

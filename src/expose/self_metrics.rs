@@ -8,8 +8,8 @@ use crate::process::Slots;
 use crate::shm::layout::header;
 use crate::shm::memory::Mapped;
 
-/// Bytes of records that nobody can reach: what kills have cost. Records on their way in are part
-/// of it for an instant.
+/// Bytes of records that no process can reach: what kills have cost. Records that are being
+/// inserted are part of it for an instant.
 pub(super) fn leaked(memory: &Mapped) -> u64 {
     let allocated = memory.get64(header::ARENA_TAIL).saturating_sub(memory.get64(header::ARENA_AT));
     allocated.saturating_sub(memory.get64(header::ARENA_REACHABLE))

@@ -1,4 +1,4 @@
-//! Series as values instead of text: for whoever translates them into something else.
+//! Series as values instead of text, for callers that translate them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct Point {
     pub family: Arc<PointFamily>,
     /// Its labels, those of the whole segment first.
     pub labels: Vec<(String, String)>,
-    /// When it began, in nanoseconds since 1970; 0 where nobody knows: in families that are in no
+    /// When it began, in nanoseconds since 1970; 0 if that is not known: in families that are in no
     /// segment.
     pub began: u64,
     /// Its value.

@@ -1,5 +1,5 @@
-//! Who this process is, by names that other processes can compare: its pid, its namespaces and its
-//! boot; and random numbers.
+//! The identity of this process, which other processes can compare: its pid, its namespaces and its
+//! boot. Also random numbers.
 
 pub(crate) fn pid() -> u32 {
     std::process::id()

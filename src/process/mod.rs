@@ -92,7 +92,7 @@ impl Process {
         self.page.identity().unwrap_or_else(pid)
     }
 
-    /// Whether nobody with this pid, in this PID namespace, holds a slot and lives.
+    /// Whether no living process with this pid, in this PID namespace, holds a slot.
     pub(crate) fn is_gone(&self, at: &Attached<'_>, pid: u32) -> bool {
         let _undisturbed = Undisturbed::new();
         let (slots, own, namespace) = (at.slots(), self.token(), pid_namespace());

@@ -161,9 +161,9 @@ impl Segment {
     }
 
     /// For hooks that tell of a child's death, which other libraries want called. You never need
-    /// it: the kernel tells who lives, so nothing is marked, and no call can harm a living process.
-    /// Returns whether no living process with this pid (in the caller's PID namespace) has gauges
-    /// of its own here.
+    /// it: the kernel tells which processes live, so nothing is marked, and no call harms a living
+    /// process. Returns whether no living process with this pid (in the caller's PID namespace) has
+    /// gauges of its own here.
     pub fn mark_dead(&self, pid: u32) -> bool {
         self.inner.process.is_gone(&self.inner.attached(), pid)
     }

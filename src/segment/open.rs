@@ -140,7 +140,7 @@ fn open(options: &Options) -> Result<Segment, Error> {
     let labels = const_labels::text(&options.labels)?;
     let how = options.how()?;
     let max_size = options.checked_max_size()?;
-    // An anonymous segment has no file whose access anybody could set.
+    // An anonymous segment has no file, and so no access rights.
     let access = if how == How::Anonymous { Access::of_this_process() } else { options.access()? };
     let segment = if options.portable || cfg!(not(target_os = "linux")) {
         open_portable(options, how, max_size, &labels)?
@@ -250,8 +250,8 @@ fn keep(inner: Box<Inner>, path: &Path, options: &Options) -> &'static Inner {
     }
 }
 
-/// Makes room for a new segment, if that is asked for and nobody uses the old one. Memory is never
-/// wiped in place: whoever has it mapped after all goes on with it.
+/// Makes room for a new segment, if that is asked for and no process uses the old one. Memory is
+/// never wiped in place: a process that has it mapped after all goes on with it.
 #[cfg(target_os = "linux")]
 fn removed_as_unused(options: &Options, file: &std::fs::File, path: &Path) -> Result<bool, Error> {
     if !options.reset_if_unused || mapped(file, path)?.is_some() {

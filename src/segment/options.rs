@@ -170,9 +170,9 @@ impl Options {
         self
     }
 
-    /// A label that every series of a new segment has in front of its own, such as `app`. Whoever
-    /// attaches the segment with labels must give the same, in the same order, or else gets
-    /// [`Error::Conflict`]; who gives none takes it as it is.
+    /// A label that every series of a new segment has in front of its own, such as `app`. A process
+    /// that attaches the segment with labels must give the same labels in the same order, or it
+    /// gets [`Error::Conflict`]. A process that gives none takes the segment as it is.
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((name.into(), value.into()));
         self
@@ -254,9 +254,9 @@ impl Options {
     /// registration. It does by default where they are to be had, unless `$SHMETRICS_RSEQ` is `0`:
     /// then hot series cost a tenth.
     ///
-    /// Who makes a segment without them makes one that never uses them. In a segment that does, a
-    /// process that may not, or cannot, counts in the cells that all share. Pages are the same in
-    /// any case. The first word of a process counts for a segment.
+    /// A segment that was made without them never uses them. In a segment that uses them, a process
+    /// that may not or cannot do so counts in the cells that all processes share. Pages are the
+    /// same in any case. The first choice of a process counts for a segment.
     pub fn rseq(mut self, yes: bool) -> Self {
         self.plan.rseq = yes;
         self
@@ -374,7 +374,7 @@ impl Options {
         }
     }
 
-    /// Who may use the segment, by these options and else the environment.
+    /// Which users may use the segment, by these options and else the environment.
     pub(super) fn access(&self) -> Result<Access, Error> {
         // No name has a use for an anonymous segment: see `how`.
         let given = |option: &Option<Account>, name: &'static str, variable: &'static str| match option {

@@ -72,7 +72,7 @@ impl Arena<'_> {
             if granted > memory.watermark() && !self.extend(granted, end_of_arena) {
                 return None;
             }
-            // Acquire pairs with the Release in `give_back`: a block that was somebody's before has
+            // Acquire pairs with the Release in `give_back`: a block that was in use before has
             // been wiped. This swap publishes nothing; the one that links the record does.
             match memory.cas64(header::ARENA_TAIL, tail, end, Acquire, Relaxed) {
                 Ok(_) => return u32::try_from(tail / GRANULE).ok(),

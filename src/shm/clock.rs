@@ -126,7 +126,7 @@ impl Own {
         let _undisturbed = Undisturbed::new();
         let shift = time_namespace::shift();
         SHIFT.store(shift.unwrap_or(0), Relaxed);
-        // Who cannot tell how its clock is shifted must not move the base either.
+        // A process that does not know the shift of its clock must not move the base either.
         Own { boot: shift.map_or(0, |_| time_namespace::boot()), shift: shift.unwrap_or(0) }
     }
 }

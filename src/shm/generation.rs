@@ -60,9 +60,9 @@ pub(crate) fn hide<M: Memory>(
     to: u32,
     settled: impl Fn(u32, u32),
 ) -> bool {
-    // Whoever helps the entry in has to find its state as it was announced, so that has to be over
-    // first. Else an inserter who looked at `PENDING` before that could claim the record, and be
-    // helped in before he has announced it.
+    // A process that helps the entry in has to find its state as it was announced, so the
+    // announcement has to be over first. Otherwise an inserting process that looked at `PENDING`
+    // earlier could claim the record, and be helped in before it has announced the record.
     list::help_pending_if(index, list, link, settled);
     let new = if to == FREE { seen.removed() } else { seen.in_state(to) };
     // AcqRel: closing the cells, and giving the record away, come after this.
@@ -104,8 +104,8 @@ impl<M: Memory> FreeList<'_, M> {
         }
         let mut head = self.memory.load64(self.at, Relaxed);
         for _ in 0..BOUND {
-            // Release: who reads this where he looked for the series' beginning will see, at his
-            // second look at the state, that it is over.
+            // Release: a process that reads this where it looks for the series' beginning will see,
+            // at its second look at the state, that the generation is over.
             self.memory.store32(offset(link) + FREE_LINK, head as u32, Release);
             let new = (head >> 32).wrapping_add(1) << 32 | u64::from(link);
             // Release publishes the link to the next one.

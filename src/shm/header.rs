@@ -89,8 +89,8 @@ pub(crate) fn check_memory(backing: &dyn Backing, regions: &Regions, path: &Path
     }
 }
 
-/// The view of a segment whose header has been checked. Where its regions are is not read again:
-/// somebody may scribble there.
+/// The view of a segment whose header has been checked. The places of its regions are not read
+/// again, because the bytes may be damaged later.
 ///
 /// # Safety
 /// The regions are those that `check`, `check_bytes` or `initialise` had of this memory, and the

@@ -2,7 +2,7 @@
 //! 32, link: 32}.
 //!
 //! The index is a *cache of the chains*, never the truth: an entry exists because its chain holds
-//! it (see [`super::chain`]). That makes every step here repeatable by anybody: a word may stand
+//! it (see [`super::list`]). So any process can repeat every step here: a word may stand
 //! twice, or point to something else by now; readers always compare the entry itself. Words never
 //! become 0 again, so a probe may stop at the first 0. Where series come and go there are no zeros
 //! left after a while; so `INDEX_MAX_PROBE` says, for each size, how far from its home any word was
@@ -17,7 +17,7 @@
 //!
 //! A word's home is `tag & (size - 1)`, so words can be re-placed without looking at their entries.
 //! The table doubles in place: its address range is reserved for the largest size, and only the
-//! part in use is backed. Doubling is done in small steps by whoever inserts, and needs no owner:
+//! part in use is backed. Inserting processes double it in small steps, and no step has an owner:
 //!
 //! 1. `INDEX_TARGET` is raised (after the system granted the memory). From here on every insertion
 //!    is placed for both sizes.
@@ -187,8 +187,8 @@ impl<'a, M: Memory> Index<'a, M> {
             if target > bits {
                 self.place(target, w);
             }
-            // Pairs with the fence in `grow`: either we see the new target here, or whoever
-            // re-places the old words sees ours.
+            // Pairs with the fence in `grow`: either this process sees the new target here, or the
+            // process that re-places the old words sees this word.
             self.memory.fence();
             let now = (self.bits(), self.target());
             if now == (bits, target) {
@@ -226,14 +226,14 @@ impl<'a, M: Memory> Index<'a, M> {
             // No free word: the limits in `has_room` keep this from happening.
             let Some((distance, expected)) = free else { return false };
             self.raise_max_probe_distance(bits, distance);
-            // Release publishes the entry's announcement (seen by whoever places it) to probes.
+            // Release publishes the entry's announcement, which this process has seen, to probes.
             if self.memory.cas64(self.position((home + distance) & mask), expected, w, AcqRel, Acquire).is_ok() {
                 return true;
             }
         }
     }
 
-    /// Takes an entry's words out. Only for who has claimed the record.
+    /// Takes an entry's words out. Only for the process that has claimed the record.
     pub(crate) fn erase(&self, tag: u32, link: u32) {
         let w = word(tag, link);
         let (mut bits, mut target) = (self.bits(), self.target());
@@ -322,9 +322,9 @@ impl<'a, M: Memory> Index<'a, M> {
         // d in the new size as well and is good there; or it is one old size further on, and then
         // the word stands (new size - old size + d) from it: at least one smallest size.
         //
-        // All are read after the word (its load is Acquire): of whoever put it there, the reach is
-        // seen that he raised before, and the sizes that he knew. The target comes first: no size
-        // is in use then that is neither of the two, or lies between them.
+        // All are read after the word (its load is Acquire): the maximum probe distance that the
+        // word's writer raised before is seen, and the sizes that it knew. The target comes first:
+        // no size is in use then that is neither of the two, or lies between them.
         is_beyond(self.target()) && is_beyond(self.bits())
     }
 
@@ -368,7 +368,7 @@ impl<'a, M: Memory> Index<'a, M> {
         if cursor >> 40 < u64::from(bits) {
             let _ = self.memory.cas64(header::INDEX_CURSOR, cursor, u64::from(bits) << 40, AcqRel, Relaxed);
         }
-        // Release: whoever sees the target may touch the memory and sees the cursor.
+        // Release: a process that sees the target may touch the memory, and sees the cursor.
         let _ = self.memory.cas32(header::INDEX_TARGET, bits, bits + 1, Release, Relaxed);
         self.memory.fence(); // pairs with the fence in `insert`
     }
@@ -387,7 +387,7 @@ impl<'a, M: Memory> Index<'a, M> {
                 self.place(target, w);
             }
         }
-        // Release: whoever goes on from the new cursor has our words below it.
+        // Release: a process that goes on from the new cursor sees the words below it.
         let moved = u64::from(bits) << 40 | until;
         let _ = self.memory.cas64(header::INDEX_CURSOR, cursor, moved, AcqRel, Relaxed);
         if until == size {

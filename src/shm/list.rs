@@ -177,7 +177,7 @@ fn help_pending<M: Memory>(index: &Index<'_, M>, list: ListHead, announced: u64,
     }
     if state.state() == state::NEW && tail != link {
         let last = if tail == 0 { list.head } else { offset(tail) + entry::NEXT };
-        // Release publishes the record to those who walk the chain.
+        // Release publishes the record to processes that walk the chain.
         let _ = memory.cas32(last, 0, link, Release, Relaxed);
         let _ = memory.cas32(list.tail, tail, link, Release, Relaxed);
     }
@@ -189,7 +189,7 @@ fn help_pending<M: Memory>(index: &Index<'_, M>, list: ListHead, announced: u64,
     if matches!(state.state(), state::NEW | state::CLAIMED) && state::change(memory, link, state, state::LIVE) {
         settled(link, parent);
     }
-    // Release: whoever sees the announcement over finds the entry in the index.
+    // Release: a process that sees the announcement over finds the entry in the index.
     let _ = memory.cas64(list.pending, announced, announced >> 32 << 32, Release, Relaxed);
 }
 
@@ -342,8 +342,8 @@ impl CycleDetector {
         closes
     }
 
-    /// How many steps do not move the mark, and where it is: who compares with it may take so many
-    /// without `closes`, and say so.
+    /// How many steps do not move the mark, and where it is: a caller that compares with the mark
+    /// may take so many steps without `closes`, and then say so.
     pub(crate) fn ahead(&self) -> (u64, u32) {
         (self.left, self.mark)
     }

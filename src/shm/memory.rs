@@ -244,7 +244,7 @@ impl Mapped {
     }
 
     /// The same, by a watermark that was read before: it only rises, and what it granted stays,
-    /// whatever somebody scribbles there.
+    /// whatever the bytes say later.
     #[inline(always)]
     pub(crate) fn record_below(&self, at: u64, watermark: u64) -> Option<(*const u8, u64)> {
         debug_assert!(watermark <= self.at.len);
@@ -321,8 +321,8 @@ impl Mapped {
     /// Writes bytes of a record that is not published yet.
     pub(crate) fn fill(&self, at: u64, bytes: &[u8]) -> bool {
         let Some(to) = self.bytes(at, bytes.len() as u64) else { return false };
-        // SAFETY: in bounds (checked); the block was allocated to this thread and nobody else
-        // reaches it before its link is published.
+        // SAFETY: in bounds (checked); the block was allocated to this thread, and no other
+        // thread reaches it before its link is published.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.cast_mut(), bytes.len()) };
         true
     }
@@ -333,7 +333,7 @@ impl Mapped {
         Some(Writer { to, left: len, memory: PhantomData })
     }
 
-    /// Zeroes a block that nobody else can reach.
+    /// Zeroes a block that no other process can reach.
     pub(crate) fn wipe(&self, at: u64, len: u64) {
         if let Some(to) = self.bytes(at, len) {
             // SAFETY: as in `fill`.
@@ -394,8 +394,8 @@ impl Writer<'_> {
     }
 }
 
-/// The arena as far as it was granted at one moment, for who looks at several of its words: each
-/// costs one comparison.
+/// The arena as far as it was granted at one moment, for callers that read several of its words:
+/// each costs one comparison.
 #[derive(Clone, Copy)]
 pub(crate) struct Granted<'a> {
     base: NonNull<u8>,

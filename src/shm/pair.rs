@@ -52,7 +52,7 @@ impl<'a> Pair<'a> {
         [self.word(0).load(Ordering::Relaxed), self.word(1).load(Ordering::Relaxed)]
     }
 
-    /// Both words of one moment. Works on read-only memory and waits for nobody.
+    /// Both words of one moment. Works on read-only memory, and waits for no process.
     #[inline]
     pub(crate) fn load(self) -> [u64; 2] {
         #[cfg(target_arch = "x86_64")]

@@ -2,7 +2,7 @@
 //!
 //! | state | |
 //! |---|---|
-//! | `HIDDEN` | an overflow series that nobody has needed |
+//! | `HIDDEN` | an overflow series that was not needed yet |
 //! | `NEW` | written, and not yet in its chain |
 //! | `LIVE` | on pages |
 //! | `EXPIRED` | off the pages; an update or a look-up brings it back as it was |
@@ -74,8 +74,8 @@ impl State {
         State(self.0 + step).in_state(FREE)
     }
 
-    /// Live again. The count of revivals, modulo 8, is for who looked before, and was stopped: the
-    /// series that he saw idle is not this one.
+    /// Live again. The count of revivals, modulo 8, is for a process that looked before and was
+    /// stopped: the series that it saw idle is not this one.
     pub(super) const fn revived(self) -> Self {
         let low = (1 << GENERATION_SHIFT) - 1;
         State((self.0 & !low) | (self.0.wrapping_add(REVIVAL) & low)).in_state(LIVE)

@@ -87,7 +87,7 @@ pub(crate) fn word(escaping: Escaping) -> &'static str {
 }
 
 /// Whether a name can be one at all. Control characters and other line ends are no part of any name
-/// that somebody meant, and some scrapers take them for the end of a line.
+/// on purpose, and some scrapers take them for the end of a line.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
 }

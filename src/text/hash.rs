@@ -4,8 +4,8 @@
 //! short values it is too). Longer ones take XXH3-64 (Yann Collet, specification 0.2.0).
 //! `docs/format.md` says it exactly, with values to check an implementation by.
 //!
-//! The seed is random for each segment, so that nobody who chooses label values can choose their
-//! hashes.
+//! The seed is random for each segment, so that a client that chooses label values cannot choose
+//! their hashes.
 
 use twox_hash::XxHash3_64;
 

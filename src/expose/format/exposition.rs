@@ -15,7 +15,7 @@ pub enum Format {
     Text1,
     /// OpenMetrics 1.0.0.
     OpenMetrics,
-    /// OpenMetrics 2.0.0, as of its release candidate: only for who asks for it.
+    /// OpenMetrics 2.0.0, as of its release candidate: only for scrapers that ask for it.
     OpenMetrics2,
     /// Length-delimited `io.prometheus.client.MetricFamily` messages: the only format with native
     /// histograms that Prometheus reads.

@@ -66,7 +66,7 @@ pub struct Cursor<'a> {
     /// The chains of families and of the family's series, against damaged links.
     families: CycleDetector,
     series: CycleDetector,
-    /// Steps left, against somebody who scribbles faster than we read.
+    /// Steps left, in case bytes are damaged faster than they are read.
     budget: u64,
     corrupt: u64,
     /// Families and series left out because another part has them otherwise, or too.

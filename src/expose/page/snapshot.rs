@@ -454,7 +454,8 @@ impl<'a> Series<'a> {
     #[inline(always)]
     pub(in crate::expose) fn has_exemplars(&self) -> bool {
         // SAFETY: an entry's fields are backed (`FamilyReader::series`), aligned to 4 in a record
-        // aligned to 16, accessed atomically. Relaxed: who follows the link reads it again.
+        // aligned to 16, accessed atomically. Relaxed: a reader that follows the link reads it
+        // again.
         unsafe { &*self.record.add(entry::EXTENSION as usize).cast::<AtomicU32>() }.load(Relaxed) != 0
     }
 

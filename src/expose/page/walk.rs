@@ -20,7 +20,7 @@ pub(in crate::expose) struct SeriesWalk {
     pub(in crate::expose) link: u32,
     /// Against damaged links.
     pub(in crate::expose) cycle: CycleDetector,
-    /// Steps left, against somebody who scribbles faster than we read.
+    /// Steps left, in case bytes are damaged faster than they are read.
     pub(in crate::expose) budget: u64,
     pub(in crate::expose) shown: u64,
     pub(in crate::expose) corrupt: u64,

@@ -12,7 +12,7 @@
 //! lock that says so, and while any process holds it, the number is unknown. Nothing else depends
 //! on the number.
 //!
-//! Two bytes in the lock space of the file decide who may replace a page that is gone: every
+//! Two bytes in the lock space of the file decide which process may replace a lost page: every
 //! counted process holds a shared lock on [`COUNTED`], so a process that gets it exclusively knows
 //! that no process is counted by the page which the header names.
 
@@ -143,7 +143,7 @@ impl Attached {
     /// Makes a new page.
     fn make(file: &File, path: Option<&Path>) -> Option<&'static Self> {
         let meta = file.metadata().ok()?;
-        // Who may open the file may be counted.
+        // Every process that may open the file may be counted.
         let mode = meta.mode() & 0o444;
         let (id, page) = make_page(key(path, meta.ino()), size_for(meta.ino()), mode)?;
         let mut state = state_of(id, libc::IPC_STAT);
@@ -166,8 +166,8 @@ impl Attached {
         // SAFETY: the list's members are added complete and never freed.
         while let Some(attached) = unsafe { at.as_ref() } {
             let joins = |users: u32| (users > 0).then_some(users + 1);
-            // Acquire and Release pair with each other and with `leave`: who finds users finds the
-            // page attached.
+            // Acquire and Release pair with each other and with `leave`: a thread that finds users
+            // finds the page attached.
             if attached.word == word && attached.users.fetch_update(Acquire, Acquire, joins).is_ok() {
                 return Some(attached);
             }

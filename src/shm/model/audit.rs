@@ -1,4 +1,4 @@
-//! What must hold of a scene when nobody is at work on it.
+//! What must hold of a scene when no process is at work on it.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
@@ -58,7 +58,7 @@ impl<W: Word> Scene<W> {
         self.walk(list).into_iter().filter(|link| self.state(*link).has_series()).collect()
     }
 
-    /// The announcement that is on: it waits for whoever comes next.
+    /// The announcement that is on. The next process finishes it.
     fn announced(&self, list: ListHead) -> Option<u32> {
         Some(self.words.load64(list.pending, Acquire) as u32).filter(|link| *link != 0)
     }
@@ -110,7 +110,7 @@ impl<W: Word> Scene<W> {
         assert_eq!(settled, births - waiting, "times that entries were settled");
         assert_eq!(series, settled - removed, "entries that are there");
         let kept = series + self.free().len() + waiting;
-        let gone = (made - given_back).checked_sub(kept).expect("there are records that nobody made");
+        let gone = (made - given_back).checked_sub(kept).expect("there are records that no process made");
         assert!(gone <= lost, "{gone} records are lost");
         keys
     }

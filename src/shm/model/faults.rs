@@ -41,9 +41,9 @@ pub(super) enum Fault {
     LookUpBeforePending,
     /// A helper does not look whether the announcement is still on.
     HelpersLookOnce,
-    /// Who looks at a record does not look whether its state is still the same.
+    /// A reader of a record does not look whether its state is still the same.
     ReadersLookOnce,
-    /// Who removes an entry does not end its announcement first.
+    /// A removal of an entry does not end its announcement first.
     RemoversDoNotHelp,
     /// The free list's head has no count.
     NoCount,
@@ -53,9 +53,9 @@ pub(super) enum Fault {
     GenerationBeforePerCpu,
     /// Per-CPU cells is taken away before its series is removed, and not after that.
     CellsTakenEarly,
-    /// Per-CPU cells stays with its record.
+    /// Per-CPU cells stay with their record.
     CellsStay,
-    /// Who takes per-CPU cells away does not publish the generation that the record is in.
+    /// The process that takes per-CPU cells away does not publish the record's generation.
     RelaxedTakeAway,
     /// A removal leaves the cell of the series open.
     CellStaysOpen,
@@ -65,7 +65,7 @@ pub(super) enum Fault {
     NeverRetires,
     /// A family is retired before the one that replaces it is announced.
     RetiresFirst,
-    /// Who drains a family does not revoke the announcements that are on their way.
+    /// The process that drains a family does not revoke the announcements that are on their way.
     DoesNotRevoke,
 }
 

@@ -51,8 +51,8 @@ fn removing_twice(fault: Fault) {
     });
 }
 
-/// Who inserts a key while it is removed finds the old series, which is then gone, or makes a new
-/// one, which stays.
+/// An insertion of a key that is being removed finds the old series, which is then gone, or makes a
+/// new one, which stays.
 fn removing_while_inserting(fault: Fault) {
     explore(fault, 2, one, [REMOVE, INSERT], |scene, found| {
         assert_eq!(found[0], 1, "the only remover failed");
@@ -66,8 +66,8 @@ fn removing_while_inserting(fault: Fault) {
     });
 }
 
-/// The record of an entry that is removed while its announcement is on may go to somebody who
-/// looked before all of that, and nobody takes what he writes for what was announced.
+/// The record of an entry that is removed while its announcement is on may go to a process that
+/// looked before all of that. No process takes what it writes for what was announced.
 fn removing_while_announced(fault: Fault) {
     let remove: Thread = |scene, view, own| {
         scene.insert(&view.of_stopped(), FAMILIES, HERE, own, Doubling::No);
@@ -81,7 +81,7 @@ fn removing_while_announced(fault: Fault) {
     });
 }
 
-/// Who removes a key while it is inserted, helped by a third, has it removed or finds none.
+/// A removal of a key that is being inserted, helped by a third process, removes it or finds none.
 fn removing_while_helped(fault: Fault) {
     explore(fault, 1, empty, [INSERT, REMOVE, INSERT_ANOTHER], |scene, found| {
         let mut keys = scene.audit(false, 0);
@@ -126,7 +126,7 @@ fn one_free_record(fault: Fault) {
     });
 }
 
-/// Two that insert one key, and one free record: whoever comes late gives back what he took.
+/// Two processes insert one key, and there is one free record: the later one gives it back.
 fn one_free_record_and_key(fault: Fault) {
     explore(fault, 2, one_free, [INSERT, INSERT], |scene, found| {
         assert_eq!(found[0], found[1], "one key has two entries");
@@ -135,8 +135,8 @@ fn one_free_record_and_key(fault: Fault) {
     });
 }
 
-/// Who takes the first free record while it is taken, and comes back, does not take the second one
-/// off with it.
+/// A process that takes the first free record while another takes it and gives it back does not
+/// take the second record off the list with it.
 fn coming_back(fault: Fault) {
     let two_and_back: Thread = |scene, view, own| {
         scene.insert(view, FAMILIES, SAME_TAG, own, Doubling::No);
@@ -203,10 +203,10 @@ fn counting_after_removal_and_reuse(fault: Fault) {
     });
 }
 
-/// The per-CPU cells of one generation have nothing of another, whoever comes late: to give them,
-/// or to count in them.
+/// The per-CPU cells of one generation have nothing of another, also if the process that gives them
+/// or counts in them comes late.
 fn counting_per_cpu(fault: Fault) {
-    // Per-CPU cells by who gives them: one that comes late, and the next generation's own.
+    // Per-CPU cells from a process that comes late, and the next generation's own.
     let give_late: Thread = |scene, view, _| {
         let old = SeriesAddr::from_word(first_generation(0));
         u64::from(scene.count_in_cell(view, old) && percpu::give(view, old.at, 1))
@@ -243,8 +243,8 @@ fn counting_while_per_cpu_cells_is_given(fault: Fault) {
     });
 }
 
-/// A series that is off the pages comes back to who looks it up before it is removed. If he comes
-/// later, it is a new one.
+/// A look-up before the removal brings back a series that is off the pages. A look-up after the
+/// removal makes a new series.
 fn reviving_while_removing(fault: Fault) {
     explore(fault, 2, expired, [REMOVE, INSERT], |scene, found| {
         assert_eq!(found[0], 1, "the only remover failed");

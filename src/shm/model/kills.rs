@@ -46,8 +46,8 @@ struct Case {
     doubling: Doubling,
 }
 
-/// The i-th process' own record for its n-th act. The scenes have two, and whoever comes last has
-/// one for each key.
+/// The i-th process' own record for its n-th act. The scenes have two records, and the last process
+/// has one for each key.
 fn own(i: usize, n: usize) -> u32 {
     link((2 + 3 * i + n) as u32)
 }

@@ -108,8 +108,8 @@ fn two_chains(fault: Fault) {
     });
 }
 
-/// A word that is further from its home than any before it is not taken for stale by whoever
-/// comes by, of another chain.
+/// A word that is further from its home than any before it is not taken for stale by a process
+/// that inserts into another chain.
 fn further_than_any(fault: Fault) {
     let further: Thread = |scene, view, own| scene.insert(view, FAMILIES, SAME_TAG, own, Doubling::No).into_word();
     let there: Thread = |scene, view, own| scene.insert(view, SERIES, NEXT_DOOR, own, Doubling::No).into_word();

@@ -65,7 +65,9 @@ fn draining_while_inserting(fault: Fault) {
     let drain: Thread = |scene, view, _| {
         let (words, at) = (&scene.words, offset(link(0)) + entry::STATE);
         let state = State(words.load32(at, Acquire));
-        words.cas32(at, state.0, state.in_state(state::RETIRED).0, AcqRel, Acquire).expect("nobody else retires it");
+        words
+            .cas32(at, state.0, state.in_state(state::RETIRED).0, AcqRel, Acquire)
+            .expect("no other thread retires it");
         list::revoke(&index(view), SERIES, |_, _| scene.settled());
         for link in scene.walk(SERIES) {
             let state = state::state(view, link);

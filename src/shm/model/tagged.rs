@@ -1,5 +1,6 @@
 //! loom, as in `orderings`: per-CPU cells that a word gives to one generation
-//! (`percpu::give_to_generation`), where nobody clears the word when the record begins the next.
+//! (`percpu::give_to_generation`), where no process clears the word when the next generation
+//! begins.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::Arc;
@@ -20,9 +21,9 @@ const NEW: Generation = Generation(2);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Sound,
-    /// Who gives per-CPU cells does not look whether a later generation has some.
+    /// A process that gives per-CPU cells does not look whether a later generation has some.
     GivesLate,
-    /// Who counts, or reads, takes the per-CPU cells of whichever generation.
+    /// Updates and readers take the per-CPU cells of any generation.
     AnyGeneration,
     /// What is in per-CPU cells that are given is not published.
     RelaxedGift,
@@ -93,7 +94,7 @@ fn two_generations(fault: Fault) {
     });
 }
 
-/// Who finds per-CPU cells finds their memory as their giver had it.
+/// A process that finds per-CPU cells finds their memory as the process that gave them had it.
 fn new_per_cpu_cells(fault: Fault) {
     explore(move || {
         let words = words();

@@ -109,7 +109,7 @@ impl<W: Word> Words<W> {
     }
 }
 
-/// What somebody is about to do to the memory.
+/// What a thread is about to do to the memory.
 #[derive(Clone, Copy)]
 pub(super) enum Step {
     /// To load this word.

@@ -1,4 +1,4 @@
-//! Who gets cells for each CPU, and where they lie: in areas that are taken from the arena.
+//! Gives per-CPU cells to hot series, in areas that are taken from the arena.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 

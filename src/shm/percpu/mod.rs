@@ -170,7 +170,7 @@ pub(crate) fn of<M: Memory>(memory: &M, record: u64) -> u32 {
     memory.load32(record + entry::PER_CPU, Acquire)
 }
 
-/// Gives the record per-CPU cells that nobody else has ever had. False: it has some.
+/// Gives the record per-CPU cells that no record has had before. False: it has some.
 pub(crate) fn give<M: Memory>(memory: &M, record: u64, cells: u32) -> bool {
     // Release publishes the granted memory; it also hands on what the last `take_away` did.
     memory.cas32(record + entry::PER_CPU, 0, cells, AcqRel, Relaxed).is_ok()
@@ -179,8 +179,8 @@ pub(crate) fn give<M: Memory>(memory: &M, record: u64, cells: u32) -> bool {
 /// Takes the per-CPU cells of an earlier generation away, from a record that is in its next one.
 pub(crate) fn take_away<M: Memory>(memory: &M, record: u64) {
     let mut seen = memory.load32(record + entry::PER_CPU, Relaxed);
-    // Release: who finds nothing, or what is given after this, sees the generation that the record
-    // is in. A swap also where there is nothing, for that reason.
+    // Release: a process that finds nothing, or what is given after this, sees the generation that
+    // the record is in. For that reason there is a swap also where there is nothing.
     while let Err(now) = memory.cas32(record + entry::PER_CPU, seen, 0, Release, Relaxed) {
         // Damaged: it is not there at all.
         if now == seen {
@@ -218,7 +218,7 @@ pub(crate) fn in_word(word: u64, generation: Generation) -> u32 {
     }
 }
 
-/// Gives this generation of a record per-CPU cells that nobody else has ever had, by the word at
+/// Gives this generation of a record per-CPU cells that no record has had before, by the word at
 /// `at`. False: it has some, or a later generation has.
 pub(crate) fn give_to_generation<M: Memory>(memory: &M, at: u64, generation: Generation, cells: u32) -> bool {
     let seen = memory.load64(at, Relaxed);

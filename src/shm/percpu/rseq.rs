@@ -1,5 +1,5 @@
 //! Restartable sequences: changing this CPU's own cell without a lock prefix, and without losing
-//! anything to whoever else runs on this CPU before or after.
+//! an update of another thread that runs on this CPU before or after.
 //!
 //! A section begins with one store that tells the kernel of it (`rseq_cs`, in an area that glibc
 //! registers for each thread), and ends with one instruction that changes the cell. If the thread

@@ -64,8 +64,8 @@ impl PerCpuCells {
         // Another kernel's CPUs may have the same numbers, if it can reach this memory at all. This
         // one's are as many as ever since it was started.
         let here = memory.get64(header::BOOT_ID) == first_half(boot_id());
-        // Who cannot tell trusts the creator, who could: only then restartable sequences are the
-        // segment's way.
+        // A process that cannot tell trusts the creator, which could: only then are restartable
+        // sequences the segment's way.
         let fits = possible_cpus().is_none_or(|cpus| u64::from(cpus) <= shape.cpus);
         let is_usable = here && shape.stride == STRIDE && shape.cpus > 0;
         let kind = match Kind::of(memory) {
@@ -272,7 +272,7 @@ impl PerCpuCells {
             Kind::None => None,
         };
         if let Some(known) = known {
-            // The watermark only rises, so whoever writes this last is right too.
+            // The watermark only rises, so the last writer is right too.
             // Never so far that `CLOSED` is known.
             known.store(cells.saturating_sub(1).min(u64::from(CLOSED) - 2) as u32, Relaxed);
         }
