@@ -145,7 +145,11 @@ fn it_stops_when_asked() {
     let room = Room::new();
     room.segment_with_jobs("shop", 1);
     for signal in ["TERM", "INT"] {
-        let server = Server::start(&room, "shop");
+        // A job in the background of a shell script ignores SIGINT, and so do its children.
+        let serve = room.command(&["serve", "--listen", "127.0.0.1:0", "shop"]);
+        let mut command = room.program("env");
+        command.arg("--default-signal").arg(serve.get_program()).args(serve.get_args());
+        let server = Server::run(command);
         let mut idle = server.connect();
         idle.ask("GET", "/metrics").assert(200, "jobs_total");
         let silent = server.connect();

@@ -71,9 +71,14 @@ fn every_target_holds() {
 #[cfg(feature = "wrong")]
 fn every_target_can_fail() {
     count_panics();
-    for (name, run) in TARGETS as [Target; 5] {
+    let failed = (TARGETS as [Target; 5]).map(|(name, run)| {
         let inputs = kept(name);
-        let failed = inputs.iter().filter(|(_, input)| !holds(run, input)).count();
-        assert!(failed > 0, "{name} takes everything, though its oracle is wrong");
+        (name, inputs.iter().filter(|(_, input)| !holds(run, input)).count())
+    });
+    let _ = std::panic::take_hook();
+    for (name, failed) in failed {
+        // Records of an older layout are only damage: then `tests/seeds.rs` makes the seeds anew.
+        let least = if name == "reader" { 7 } else { 1 };
+        assert!(failed >= least, "{name}: {failed} inputs fail, though its oracle is wrong");
     }
 }

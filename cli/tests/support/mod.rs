@@ -83,8 +83,15 @@ impl Room {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_shmetrics"));
-        command.args(args).env("SHMETRICS_DIR", &self.dir).env_remove("SHMETRICS_SEGMENT");
+        let mut command = self.program(env!("CARGO_BIN_EXE_shmetrics"));
+        command.args(args);
+        command
+    }
+
+    /// Any program, with the segments of this room.
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        command.env("SHMETRICS_DIR", &self.dir).env_remove("SHMETRICS_SEGMENT");
         command
     }
 
