@@ -54,6 +54,35 @@ impl FromSeries for GaugeHistogram {
     }
 }
 
+/// What a summary and a gauge histogram have of the histogram that each of them is.
+macro_rules! observations {
+    ($($metric:ident)*) => {$(
+        impl $metric {
+            /// Counts an observation of this many seconds.
+            #[inline]
+            pub fn observe_duration(&self, time: Duration) {
+                self.0.observe_duration(time);
+            }
+
+            /// The number of observations now, over all processes; 0 once the series is removed.
+            pub fn count(&self) -> u64 {
+                self.0.count()
+            }
+
+            /// The sum of the observations now, over all processes; 0 once the series is removed.
+            pub fn sum(&self) -> f64 {
+                self.0.sum()
+            }
+
+            /// The count and the sum of the same observations.
+            pub fn totals(&self) -> (u64, f64) {
+                self.0.totals()
+            }
+        }
+    )*};
+}
+observations!(Summary GaugeHistogram);
+
 impl Summary {
     pub(crate) fn into_histogram(self) -> Histogram {
         self.0
@@ -64,27 +93,6 @@ impl Summary {
     #[inline]
     pub fn observe(&self, v: f64) {
         self.0.observe(v);
-    }
-
-    /// Counts an observation of this many seconds.
-    #[inline]
-    pub fn observe_duration(&self, time: Duration) {
-        self.0.observe_duration(time);
-    }
-
-    /// The number of observations now, over all processes; 0 once the series is removed.
-    pub fn count(&self) -> u64 {
-        self.0.count()
-    }
-
-    /// The sum of the observations now, over all processes; 0 once the series is removed.
-    pub fn sum(&self) -> f64 {
-        self.0.sum()
-    }
-
-    /// The count and the sum of the same observations.
-    pub fn totals(&self) -> (u64, f64) {
-        self.0.totals()
     }
 
     /// Starts a timer that observes the seconds from now to when it is dropped or stopped.
@@ -101,27 +109,6 @@ impl Summary {
 impl GaugeHistogram {
     pub(crate) fn of(histogram: Histogram) -> Self {
         GaugeHistogram(histogram)
-    }
-
-    /// Counts an observation of this many seconds.
-    #[inline]
-    pub fn observe_duration(&self, time: Duration) {
-        self.0.observe_duration(time);
-    }
-
-    /// The number of observations now, over all processes; 0 once the series is removed.
-    pub fn count(&self) -> u64 {
-        self.0.count()
-    }
-
-    /// The sum of the observations now, over all processes; 0 once the series is removed.
-    pub fn sum(&self) -> f64 {
-        self.0.sum()
-    }
-
-    /// The count and the sum of the same observations.
-    pub fn totals(&self) -> (u64, f64) {
-        self.0.totals()
     }
 
     /// Counts one observation; values are treated as by [`Histogram::observe`].
