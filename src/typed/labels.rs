@@ -42,14 +42,9 @@ pub trait LabelValue {
 
 /// Where a [`LabelValue`] that is no string writes its text. It allocates nothing.
 #[derive(Default)]
-pub struct LabelText(Buffer);
-
-#[derive(Default)]
-enum Buffer {
-    #[default]
-    Empty,
-    Number(itoa::Buffer),
-    Char([u8; 4]),
+pub struct LabelText {
+    number: itoa::Buffer,
+    char: [u8; 4],
 }
 
 impl LabelText {
@@ -83,11 +78,7 @@ macro_rules! integers {
         impl LabelValue for $type {
             #[inline]
             fn text<'a>(&'a self, text: &'a mut LabelText) -> &'a str {
-                text.0 = Buffer::Number(itoa::Buffer::new());
-                match &mut text.0 {
-                    Buffer::Number(buffer) => buffer.format(*self),
-                    _ => "",
-                }
+                text.number.format(*self)
             }
         }
     )*};
@@ -114,11 +105,7 @@ impl LabelValue for bool {
 
 impl LabelValue for char {
     fn text<'a>(&'a self, text: &'a mut LabelText) -> &'a str {
-        text.0 = Buffer::Char([0; 4]);
-        match &mut text.0 {
-            Buffer::Char(bytes) => self.encode_utf8(bytes),
-            _ => "",
-        }
+        self.encode_utf8(&mut text.char)
     }
 }
 
@@ -193,7 +180,7 @@ const COMBINATIONS_MAX: usize = 1 << 16;
 ///
 /// If each field has a known number of values (enums, `bool`, `Option`s of them), up to 65,536
 /// combinations in all, then [`TypedFamily::with`](crate::TypedFamily::with) finds a series by
-/// index, without a hash: about as fast as a handle that is kept.
+/// index, without a hash.
 ///
 /// Another set of labels than the family's does not compile:
 ///
