@@ -77,7 +77,7 @@ static unsigned port_of(int fd) {
 
 static int listen_for_scrapes(unsigned port) {
     int seconds = SCRAPE_TIMEOUT_SECONDS, fd = listen_on(port, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    /* Wakes the master for a connection only when its request is there: an idle one holds nobody
+    /* Wakes the master for a connection only when its request is there: an idle one holds no worker
      * up. */
     setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
     return fd;

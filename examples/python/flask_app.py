@@ -26,7 +26,7 @@ def start():
 @app.after_request
 def count(response):
     if "started" in g:
-        # never the path itself: anybody can invent paths
+        # never the path itself: clients can invent paths
         endpoint = request.url_rule.rule if request.url_rule else "none"
         REQUESTS.labels(APP_NAME, request.method, endpoint, response.status_code).inc()
         LATENCY.labels(APP_NAME, endpoint).observe(time.perf_counter() - g.started)

@@ -31,7 +31,7 @@ unsafe extern "C" fn statx(
     result
 }
 
-/// Asked by `Reader::verify` for a pause when something is wrong. Nobody else changes these
+/// Asked by `Reader::verify` for a pause when something is wrong. No other thread changes these
 /// segments: there is nothing to wait for.
 #[no_mangle]
 extern "C" fn clock_nanosleep(_: c_int, _: c_int, _: *const libc::timespec, _: *mut libc::timespec) -> c_int {

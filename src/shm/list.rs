@@ -95,7 +95,7 @@ pub(crate) enum Outcome {
 /// More rounds than any number of processes can cause: each is another entry. Somebody scribbles.
 const BOUND: u32 = 1 << 22;
 
-/// Finds the entry with this key or inserts it. Lock-free: it starts over only when somebody else
+/// Finds the entry with this key or inserts it. Lock-free: it starts over only when another process
 /// has inserted.
 pub(crate) fn find_or_append<M: Memory>(
     index: &Index<'_, M>,

@@ -4,7 +4,7 @@
  *
  *   unload LIBRARY stays    the library stays loaded, and so threads and handlers may count
  *   meanwhile unload LIBRARY goes     a plugin that has the library in it, linked statically:
- *   between two rounds nobody calls it
+ *   between two rounds no thread calls it
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

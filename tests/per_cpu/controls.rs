@@ -101,7 +101,7 @@ impl Raw {
     }
 
     fn half(&self, at: u64) -> u64 {
-        // SAFETY: within the segment, at an offset of `docs/format.md`, where nobody writes
+        // SAFETY: within the segment, at an offset of `docs/format.md`, where no process writes
         // meanwhile.
         u64::from(unsafe { self.0.add(at as usize).cast::<u32>().read_volatile() })
     }

@@ -154,7 +154,7 @@ fn the_next_generation_has_nothing_of_the_last_ones_per_cpu_cells() {
         assert_eq!(shown[&format!("jobs_total{{n=\"{n}\"}}")], HOT as f64);
         assert_eq!(shown[&format!("times_count{{n=\"{n}\"}}")], HOT as f64);
         assert!(counters.remove([&n]) && histograms.remove([&n]));
-        // The handle's per-CPU cells are read by nobody any more.
+        // No page reads the handle's per-CPU cells any more.
         counter.inc();
         histogram.observe(1.0);
         assert!(counter.is_removed());

@@ -89,7 +89,7 @@ fn a_host_that_closed_its_descriptors_keeps_the_counts() {
         count(&segment);
         for descriptor in (3..256).filter(|d| !ready.descriptors().contains(d)) {
             // SAFETY: what a host does that closes all it does not know; in a child, whose
-            // descriptors nobody else uses.
+            // descriptors that no other code uses.
             unsafe { libc::close(descriptor) };
         }
         assert!(segment.as_fd().is_none());

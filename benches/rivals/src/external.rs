@@ -2,8 +2,8 @@
 //! sequences, and Python.
 //!
 //! They read a line `row start nanoseconds`, update for so long from that moment of the monotonic
-//! clock on, and answer with three numbers: the updates, the nanoseconds they took, and 1 if nobody
-//! disturbed them and they began in time.
+//! clock on, and answer with three numbers: the updates, the nanoseconds they took, and 1 if no
+//! other process disturbed them and they began in time.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

@@ -202,5 +202,5 @@ pub fn is_full() -> bool {
 }
 
 /// How long one contestant runs before the next: all of a round see the same machine, and the
-/// kernel's scheduler seldom gives the processor to somebody else within so short a time.
+/// kernel's scheduler seldom gives the processor to another task within so short a time.
 pub const SLICE: Duration = Duration::from_millis(2);

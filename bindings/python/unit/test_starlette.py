@@ -184,7 +184,7 @@ class TestStarlette:
         assert series(registry) == before < 400
 
     def test_answers_of_other_middlewares(self, registry):
-        """Whoever refuses a request, the route is the one that has its path."""
+        """Also if a middleware refuses a request, the route is the one that has its path."""
         pytest.importorskip("starlette")
         from starlette.applications import Starlette
         from starlette.responses import PlainTextResponse

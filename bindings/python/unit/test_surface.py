@@ -118,7 +118,7 @@ def test_parameters(theirs):
         positional = [p for p in mine if p[1] is inspect.Parameter.POSITIONAL_OR_KEYWORD]
         keywords = {p[0] for p in mine}
         assert {p[0] for p in peers} <= keywords, (full, mine, peers)
-        # The buckets and states of metrics stand behind _labelvalues, which nobody gives by
+        # The buckets and states of metrics stand behind _labelvalues, which no caller gives by
         # position.
         behind = ("buckets", "states") if name in ("Histogram", "Enum") else ()
         expected = [p for p in peers if p[0] not in behind]

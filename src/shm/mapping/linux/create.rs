@@ -204,7 +204,7 @@ fn link(file: &File, to: &CString) -> io::Result<()> {
 
 /// Gives a file another name, unless that is taken.
 fn rename(from: &CString, to: &CString) -> io::Result<()> {
-    // By its number: musl has had this call only since 1.2.6, and glibc since 2.28.
+    // By its number: Rust's copy of musl lacks this call, and glibc has had it only since 2.28.
     // SAFETY: NUL-terminated paths.
     let renamed = unsafe {
         libc::syscall(

@@ -12,8 +12,8 @@ use super::file::is_named;
 pub(super) const USERS: u64 = 0;
 
 /// Says that the file is in use, as long as this description of it is open or mapped, here or in
-/// forked children: a host that closes its descriptors does not end it. `false`: somebody has found
-/// the file unused and is about to remove it.
+/// forked children: a host that closes its descriptors does not end it. `false`: a process has
+/// found the file unused and is about to remove it.
 pub(crate) fn hold(file: &File) -> bool {
     let mut lock = byte_lock(USERS);
     lock.l_type = libc::F_RDLCK as libc::c_short;

@@ -136,7 +136,7 @@ impl LinuxBacking {
 
 impl Drop for LinuxBacking {
     fn drop(&mut self) {
-        // SAFETY: mapped by `map` with this length; whoever hands out views of it owns this value
+        // SAFETY: mapped by `map` with this length; a holder of views of it owns this value
         // and is gone.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.len as usize) };
     }
