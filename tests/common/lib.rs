@@ -338,3 +338,23 @@ impl Random {
         self.next() % n
     }
 }
+
+/// A System V shared memory segment, as the kernel lists it.
+#[derive(Debug)]
+pub struct Attachment {
+    pub id: i32,
+    /// The pid of the process that made it. It may be another process' by now.
+    pub creator: libc::pid_t,
+    pub attached: u32,
+}
+
+/// All System V shared memory segments of this IPC namespace.
+pub fn attachments() -> Vec<Attachment> {
+    let list = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    // One line of titles, then: key, shmid, perms, size, cpid, lpid, nattch and more.
+    let attachment = |line: &str| {
+        let columns: Vec<i64> = line.split_whitespace().map(|n| n.parse().unwrap()).collect();
+        Attachment { id: columns[1] as i32, creator: columns[4] as i32, attached: columns[6] as u32 }
+    };
+    list.lines().skip(1).map(attachment).collect()
+}

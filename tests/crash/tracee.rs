@@ -2,6 +2,8 @@
 
 use std::io::Error;
 
+use common::attachments;
+
 use super::child;
 
 /// Stopped or dead whenever we look at it. Dropping it kills it, as the kernel's memory killer
@@ -120,6 +122,12 @@ impl Drop for Tracee {
             unsafe {
                 libc::kill(self.pid, libc::SIGKILL);
                 libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+            }
+            // A process that is killed while it attaches leaves a segment behind for the next
+            // process with the same file to remove. This file has none.
+            for left in attachments().iter().filter(|a| a.creator == self.pid && a.attached == 0) {
+                // SAFETY: a plain call; the command needs no buffer.
+                unsafe { libc::shmctl(left.id, libc::IPC_RMID, std::ptr::null_mut()) };
             }
         }
     }
