@@ -2,20 +2,18 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::Acquire;
 
 use super::page::allowance::Allowance;
 use super::self_metrics;
 use super::source::Source;
 use crate::kind::Kind;
 use crate::process::{Slots, Token};
+use crate::record::family;
 use crate::record::family::{count_of, Record};
 use crate::record::gauge_mode::GaugeMode;
-use crate::shm::layout::offset;
-use crate::shm::layout::{entry, header, GRANULE};
-use crate::shm::list::CycleDetector;
+use crate::shm::layout::{header, GRANULE};
 use crate::shm::mapping::{Backing, Owner, PREFIX};
-use crate::shm::memory::{Mapped, Memory};
+use crate::shm::memory::Mapped;
 use crate::shm::percpu;
 
 /// What is in a segment: made by [`Reader::inspect`](crate::Reader::inspect).
@@ -123,11 +121,11 @@ pub(super) fn inspect(source: &Source<'_>) -> Inspection {
     let whole = source.state();
     let (mut families, mut names) = (Vec::new(), std::collections::HashSet::new());
     let mut corrupt = 0;
-    let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
-    let (mut cycle, mut budget, allowance) = (CycleDetector::default(), memory.len() / GRANULE, Allowance::default());
-    while link != 0 && budget > 0 && !cycle.closes(link) {
-        let record = Record::new(memory, offset(link));
-        if !record.texts_len().is_none_or(|len| allowance.charge(memory, len)) {
+    let (mut walk, allowance, mut budget) = (family::walk(memory), Allowance::default(), memory.len() / GRANULE);
+    while let Some(link) = walk.step(memory) {
+        let record = Record::at_link(memory, link);
+        if budget == 0 || !record.texts_len().is_none_or(|len| allowance.charge(memory, len)) {
+            corrupt += 1;
             break;
         }
         match family_info(&record) {
@@ -137,10 +135,9 @@ pub(super) fn inspect(source: &Source<'_>) -> Inspection {
             Some(info) => families.push(info),
             None => corrupt += 1,
         }
-        link = memory.load32(offset(link) + entry::NEXT, Acquire);
         budget -= 1;
     }
-    corrupt += u64::from(link != 0);
+    corrupt += u64::from(walk.closing().is_some());
     let file = path.and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
     let name = file.map_or("anonymous".into(), |n| n.strip_prefix(PREFIX).map(str::to_owned).unwrap_or(n));
     Inspection {

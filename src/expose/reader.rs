@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::format::exposition::{Exposition, Format};
 use super::inspect::{inspect, processes, Inspection, ProcessInfo};
-use super::page::cursor::{Cursor, SEGMENT};
+use super::page::cursor::Cursor;
+use super::page::segments::SEGMENT;
 use super::source::{LastUpdate, Looks, Source};
 use super::verify::verify;
 use crate::os::host::Undisturbed;

@@ -12,6 +12,7 @@ use super::self_metrics;
 use crate::kind::Kind;
 use crate::metric::{each_block, per_cpu_is_sound, Block};
 use crate::process::Slots;
+use crate::record::family as record;
 use crate::record::family::{cells_end, text_at, Record, Texts};
 use crate::record::gauge_mode::GaugeMode;
 use crate::shm::index::{tag_of, Index};
@@ -21,7 +22,7 @@ use crate::shm::layout::{
     entry, family, gauge, header, histogram, process_cell as cell, Regions, CELLS_PER_BLOCK, CELL_BLOCK,
     CELL_BLOCK_HEAD, FLAG_ESCAPED, FREE_LINK, GRANULE, MAX_PROCESSES,
 };
-use crate::shm::list::CycleDetector;
+use crate::shm::list::Walk;
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::percpu;
 use crate::shm::state;
@@ -125,18 +126,16 @@ impl Verifier<'_> {
 
     fn families(&mut self) {
         let m = self.memory;
-        let mut link = m.load32(header::FAMILY_HEAD, Acquire);
-        let (mut cycle, mut names, mut last) = (CycleDetector::default(), BTreeSet::new(), 0);
-        while link != 0 && self.spend() {
-            if !self.leads_to_record(link, family::SIZE) || cycle.closes(link) {
-                return self
-                    .tell(format!("the families: a link that leads to {}, which is no next family", offset(link)));
+        let stray = |link| format!("the families: a link that leads to {}, which is no next family", offset(link));
+        let (mut walk, mut names, mut last) = (record::walk(m), BTreeSet::new(), 0);
+        while let Some(link) = self.step(&mut walk) {
+            if !self.leads_to_record(link, family::SIZE) {
+                return self.tell(stray(link));
             }
             last = link;
-            let record = Record::new(m, offset(link));
+            let record = Record::at_link(m, link);
             if record.is_retired() {
                 self.retired(&record, link);
-                link = m.load32(offset(link) + entry::NEXT, Acquire);
                 continue;
             }
             if !record.texts_len().is_none_or(|len| self.allowance.charge(m, len)) {
@@ -150,7 +149,9 @@ impl Verifier<'_> {
                 let kind = m.get8(record.at + entry::KIND);
                 self.tell(format!("family at {}: its kind is {kind}, or its texts cannot be read", offset(link)));
             }
-            link = m.load32(offset(link) + entry::NEXT, Acquire);
+        }
+        if let Some(link) = walk.closing() {
+            return self.tell(stray(link));
         }
         let tail = m.load32(header::FAMILY_TAIL, Acquire);
         self.expect(tail == last, || format!("the families: they end at {}, not at {}", offset(last), offset(tail)));
@@ -164,11 +165,10 @@ impl Verifier<'_> {
         }
         let embedded = state::state(m, (record.overflow_at() / GRANULE) as u32);
         self.expect(!embedded.has_series(), || format!("the family at {}: its embedded series lives on", record.at));
-        let (mut next, mut cycle) = (record.first(), CycleDetector::default());
-        while next != 0 && self.spend() && !cycle.closes(next) {
-            let lives = state::state(m, next).has_series() && m.get32(offset(next) + entry::PARENT) == link;
-            self.expect(!lives, || format!("the family at {}: the series at {} lives on", record.at, offset(next)));
-            next = m.load32(offset(next) + entry::NEXT, Acquire);
+        let mut walk = record.walk();
+        while let Some(series) = self.step(&mut walk) {
+            let lives = state::state(m, series).has_series() && m.get32(offset(series) + entry::PARENT) == link;
+            self.expect(!lives, || format!("the family at {}: the series at {} lives on", record.at, offset(series)));
         }
     }
 
@@ -176,6 +176,15 @@ impl Verifier<'_> {
     fn overlap(&mut self) {
         self.tell("records: they overlap, and hold more together than their memory".to_owned());
         self.budget = 0;
+    }
+
+    /// A step along a chain, as long as there are records left to look at.
+    fn step(&mut self, walk: &mut Walk) -> Option<u32> {
+        if self.spend() {
+            walk.step(self.memory)
+        } else {
+            None
+        }
     }
 
     fn spend(&mut self) -> bool {
@@ -220,12 +229,12 @@ impl Verifier<'_> {
 
     fn all_series(&mut self, record: &Record<'_>, parent: u32, texts: &Texts, what: &str) {
         let m = self.memory;
-        let mut link = record.first();
-        let (mut cycle, mut last) = (CycleDetector::default(), 0);
+        let stray = |link| format!("{what}: a link that leads to {}, which is no next series", offset(link));
+        let (mut walk, mut last) = (record.walk(), 0);
         let (mut keys, mut free) = (BTreeMap::new(), BTreeSet::new());
-        while link != 0 && self.spend() {
-            if !self.leads_to_record(link, record.text_at()) || cycle.closes(link) {
-                return self.tell(format!("{what}: a link that leads to {}, which is no next series", offset(link)));
+        while let Some(link) = self.step(&mut walk) {
+            if !self.leads_to_record(link, record.text_at()) {
+                return self.tell(stray(link));
             }
             last = link;
             let at = offset(link);
@@ -252,7 +261,9 @@ impl Verifier<'_> {
                 state::CLAIMED | state::NEW => {}
                 other => self.tell(format!("{what}: the series at {at} is in the state {other}")),
             }
-            link = m.load32(at + entry::NEXT, Acquire);
+        }
+        if let Some(link) = walk.closing() {
+            return self.tell(stray(link));
         }
         let tail = m.load32(record.list().tail, Acquire);
         self.expect(tail == last, || format!("{what}: its series end at {}, not at {}", offset(last), offset(tail)));

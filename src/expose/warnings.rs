@@ -1,13 +1,12 @@
 //! What a segment could not take, in a sentence for the host's log.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
-use crate::record::family::{count_of, Record};
+use crate::record::family;
+use crate::record::family::count_of;
 use crate::segment::{Inner, Segment};
-use crate::shm::layout::offset;
-use crate::shm::layout::{entry, header, PAGE};
-use crate::shm::list::CycleDetector;
-use crate::shm::memory::{Mapped, Memory};
+use crate::shm::layout::{header, PAGE};
+use crate::shm::memory::Mapped;
 
 /// A bit of `header::TOLD`: the segment has lost its name.
 const UNNAMED: u32 = 16;
@@ -109,18 +108,14 @@ fn cause(inner: &Inner) -> String {
             "the segment's limit of {limit} series is reached; raise max_series, or use fewer label values"
         );
     }
-    let mut link = memory.load32(header::FAMILY_HEAD, Acquire);
-    let mut cycle = CycleDetector::default();
-    while link != 0 && !cycle.closes(link) {
-        let record = Record::new(memory, offset(link));
+    for record in family::all(memory).filter(|record| !record.is_retired()) {
         let limit = record.max_series();
-        if !record.is_retired() && record.overflow_lookups() > 0 && limit != 0 && record.series() >= limit {
+        if record.overflow_lookups() > 0 && limit != 0 && record.series() >= limit {
             let name = record.texts().map_or_else(String::new, |texts| texts.name);
             return format!(
                 "the family {name} has reached its limit of {limit} series; raise it, or use fewer label values"
             );
         }
-        link = memory.load32(offset(link) + entry::NEXT, Acquire);
     }
     let (tail, end) = (memory.get64(header::ARENA_TAIL), memory.get64(header::ARENA_END));
     let index = inner.index();

@@ -16,8 +16,7 @@ use crate::shm::layout::offset;
 use crate::shm::layout::{
     align, counter, entry, family, gauge, header, histogram, GRANULE, NAMING_EXACT, NO_SCHEMA, SCHEMA_BIAS,
 };
-use crate::shm::list;
-use crate::shm::list::ListHead;
+use crate::shm::list::{ListHead, Walk};
 use crate::shm::memory::{Mapped, Memory};
 use crate::shm::state;
 use crate::shm::state::State;
@@ -31,16 +30,24 @@ pub(crate) struct Record<'a> {
     pub(crate) at: u64,
 }
 
-/// All families of a segment, retired ones too.
+/// A walk along the families of a segment, with the retired families.
+pub(crate) fn walk(memory: &Mapped) -> Walk {
+    // Acquire pairs with the Release that linked the family.
+    Walk::from(memory.load32(header::FAMILY_HEAD, Acquire))
+}
+
+/// All families of a segment, with the retired families.
 pub(crate) fn all(memory: &Mapped) -> impl Iterator<Item = Record<'_>> {
-    // Acquire pairs with the Release that linked it.
-    let first = memory.load32(header::FAMILY_HEAD, Acquire);
-    list::iter(memory, first).map(|link| Record::new(memory, offset(link)))
+    let mut walk = walk(memory);
+    std::iter::from_fn(move || walk.step(memory)).map(|link| Record::at_link(memory, link))
 }
 
 impl<'a> Record<'a> {
     pub(crate) fn new(memory: &'a Mapped, at: u64) -> Self {
         Record { memory, at }
+    }
+    pub(crate) fn at_link(memory: &'a Mapped, link: u32) -> Self {
+        Record::new(memory, offset(link))
     }
     /// The type of the family. A damaged byte is `Unknown` here, and keeps the family off pages:
     /// see [`Record::texts`].
@@ -93,15 +100,20 @@ impl<'a> Record<'a> {
         let at = self.store_at();
         ListHead { head: at + family::HEAD, tail: at + family::TAIL, pending: at + family::PENDING, replaces: 0 }
     }
-    /// Its first series, or what was one.
+    /// The link to the first record of its chain; 0 if the chain is empty.
     pub(crate) fn first(&self) -> u32 {
-        // Acquire pairs with the Release that linked it.
+        // Acquire pairs with the Release that linked the record.
         self.memory.load32(self.store_at() + family::HEAD, Acquire)
     }
-    /// The records of its chain: its series, removed ones too, and what other families of the store
-    /// have there.
+    /// A walk along the records of its chain: its series, removed series too, and the records of
+    /// other families in the same store.
+    pub(crate) fn walk(&self) -> Walk {
+        Walk::from(self.first())
+    }
+    /// The records of its chain, as [`walk`](Self::walk) reaches them.
     pub(crate) fn records(&self) -> impl Iterator<Item = u32> + 'a {
-        list::iter(self.memory, self.first())
+        let (memory, mut walk) = (self.memory, self.walk());
+        std::iter::from_fn(move || walk.step(memory))
     }
     /// The family whose chain and free lists it uses: itself, or an earlier one whose series are of
     /// the same layout.

@@ -301,19 +301,46 @@ pub(crate) fn is_later(birth: u32, from: u32, now: impl FnOnce() -> u32) -> bool
     later as i32 > 0 && later <= now().wrapping_sub(from)
 }
 
-/// The entries of a chain, from the link `first` on. A damaged link that closes a cycle ends the
-/// walk.
-pub(crate) fn iter<M: Memory>(memory: &M, first: u32) -> impl Iterator<Item = u32> + '_ {
-    let (mut next, mut last, mut cycle) = (first, 0, CycleDetector::default());
-    std::iter::from_fn(move || {
-        if last != 0 {
-            // Acquire pairs with the Release that linked the entry.
-            next = memory.load32(offset(last) + entry::NEXT, Acquire);
+/// The link to the entry after this one in its chain; 0 at the end.
+#[inline(always)]
+pub(crate) fn next<M: Memory>(memory: &M, link: u32) -> u32 {
+    // Acquire pairs with the Release that linked the entry.
+    memory.load32(offset(link) + entry::NEXT, Acquire)
+}
+
+/// A walk along a chain, which the caller may interrupt between two steps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Walk {
+    /// The first entry, until the walk reaches it.
+    first: u32,
+    /// The entry that the walk has reached; 0 before the first entry, and at the end.
+    at: u32,
+    cycle: CycleDetector,
+    /// The damaged link that ended the walk, because it closes a cycle.
+    closing: u32,
+}
+
+impl Walk {
+    /// From the link `first` on.
+    pub(crate) fn from(first: u32) -> Self {
+        Walk { first, ..Walk::default() }
+    }
+
+    /// The next entry. Its link is read now, so the walk sees entries that were added during the
+    /// walk. `None`: the walk is at its end, and stays there.
+    pub(crate) fn step<M: Memory>(&mut self, memory: &M) -> Option<u32> {
+        let link = if self.at == 0 { std::mem::take(&mut self.first) } else { next(memory, self.at) };
+        self.at = link;
+        if link != 0 && self.cycle.closes(link) {
+            (self.at, self.closing) = (0, link);
         }
-        last = if next == 0 || cycle.closes(next) { 0 } else { next };
-        (last != 0).then_some(last)
-    })
-    .fuse()
+        (self.at != 0).then_some(self.at)
+    }
+
+    /// The damaged link that ended the walk, if one did.
+    pub(crate) fn closing(&self) -> Option<u32> {
+        (self.closing != 0).then_some(self.closing)
+    }
 }
 
 /// Notices, on a walk along a chain, that a damaged link has made a cycle of it: after Brent ("An

@@ -2,9 +2,12 @@
 //! moment, handed to a format's encoder or kept as values.
 
 pub(super) mod allowance;
+mod closing;
 pub(super) mod cursor;
 pub(super) mod encoder;
 pub(super) mod family;
+mod filter;
 pub(super) mod observations;
+pub(super) mod segments;
 pub(super) mod snapshot;
 pub(super) mod walk;

@@ -6,8 +6,8 @@ use super::snapshot::{Digest, Expected, FamilyReader, Rendered, Series, Unseen};
 use crate::kind::Kind;
 use crate::shm::layout::offset;
 use crate::shm::layout::{counter, entry};
-use crate::shm::list::CycleDetector;
-use crate::shm::memory::{Mapped, Memory};
+use crate::shm::list::{next, CycleDetector};
+use crate::shm::memory::Mapped;
 
 /// From the next record to one that is fetched long before it is needed, on the guess that series
 /// lie in the order in which they are linked, as most do. It is about what is walked over in the
@@ -184,11 +184,4 @@ pub(in crate::expose) fn render<U: FastPath>(
 #[inline(never)]
 fn slow<U: FastPath>(of: &mut U, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
     of.slow(reader, at, out)
-}
-
-/// The entry behind this one in its chain.
-#[inline(always)]
-pub(in crate::expose) fn next(memory: &Mapped, link: u32) -> u32 {
-    // Acquire pairs with the Release that published the entry.
-    memory.load32(offset(link) + entry::NEXT, Acquire)
 }

@@ -1,0 +1,74 @@
+//! The families at the end of a page, which are in no segment: those of the host, and the library's
+//! own.
+
+use std::time::Duration;
+
+use super::family::ConstLabels;
+use super::segments::Segments;
+use crate::expose::external::ExternalFamily;
+use crate::expose::format::plain::PlainFamily;
+use crate::expose::self_metrics;
+use crate::kind::Kind;
+use crate::text::names::Named;
+
+/// What the page has shown.
+#[derive(Clone, Copy)]
+pub(super) struct Shown {
+    pub(super) series: u64,
+    pub(super) corrupt: u64,
+    /// The time that rendering took so far.
+    pub(super) busy: Duration,
+    /// Whether the page has read all values of the segments.
+    pub(super) is_whole: bool,
+}
+
+/// The families of the host that clash with no family of a segment, nor with each other. The others
+/// are counted as conflicts.
+pub(super) fn without_clashes(external: Vec<ExternalFamily>, segments: &mut Segments<'_>) -> Vec<ExternalFamily> {
+    let mut taken: Vec<(String, Kind, bool)> = Vec::new();
+    if !external.is_empty() {
+        for part in &segments.parts {
+            taken.extend(part.families().into_iter().map(|(name, (_, kind, exact))| (name, kind, exact)));
+        }
+    }
+    let mut kept = Vec::new();
+    for external in external {
+        let clashes =
+            |(base, kind, exact): &(String, _, _)| external.clashes(Named { base, kind: *kind, exact: *exact });
+        if taken.iter().any(clashes) {
+            segments.conflicts += 1;
+        } else {
+            taken.push((external.name().to_owned(), external.kind(), false));
+            kept.push(external);
+        }
+    }
+    kept
+}
+
+/// The library's own families. `has_others`: families of the host are on the page.
+pub(super) fn own_families<'f>(segments: &Segments<'_>, shown: Shown, has_others: bool) -> Vec<PlainFamily<'f>> {
+    let mut families: Vec<PlainFamily<'_>> = Vec::new();
+    for part in &segments.parts {
+        let mut state = part.source.state();
+        state.updated = part.source.updated(Some(&part.look).filter(|_| shown.is_whole));
+        let its = self_metrics::segment_families(&part.memory, &part.living, &state);
+        for (i, mut family) in its.into_iter().enumerate() {
+            family.add_labels(&part.self_labels.shown);
+            match families.get_mut(i) {
+                Some(first) => first.samples.append(&mut family.samples),
+                None => families.push(family),
+            }
+        }
+    }
+    let const_labels = match &segments.parts[..] {
+        [part] => part.self_labels.shown.clone(),
+        _ => ConstLabels::default(),
+    };
+    let several = segments.parts.len() > 1 || has_others;
+    let counts = [shown.series, shown.corrupt, segments.conflicts];
+    for mut family in self_metrics::page_families(counts, shown.busy, several) {
+        family.add_labels(&const_labels);
+        families.push(family);
+    }
+    families
+}
