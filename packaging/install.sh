@@ -125,6 +125,10 @@ install_all() {
     [[ ! -f $release/shmetrics ]] || put_command
     put 644 "$here/systemd/shmetrics.service" "$docdir/systemd/shmetrics.service"
     put 644 "$here/systemd/shmetrics.socket" "$docdir/systemd/shmetrics.socket"
+    put 644 "$root/docs/runbook.md" "$docdir/runbook.md"
+    put 644 "$here/prometheus/shmetrics-rules.yml" "$docdir/prometheus/shmetrics-rules.yml"
+    put 644 "$here/prometheus/shmetrics-rules-test.yml" "$docdir/prometheus/shmetrics-rules-test.yml"
+    for dashboard in "$here"/grafana/*.json; do put 644 "$dashboard" "$docdir/grafana/$(basename "$dashboard")"; done
     put 644 "$root/LICENSE-MIT" "$docdir/LICENSE-MIT"
     put 644 "$root/LICENSE-APACHE" "$docdir/LICENSE-APACHE"
 

@@ -26,8 +26,10 @@ clippy() {
 }
 unit() { cargo test --workspace --lib --bins --quiet; }
 docs() {
-    RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet \
-        && python3 benches/rivals/report/test_report.py # tables, and their places in docs/benchmarks*
+    RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet || return
+    python3 benches/rivals/report/test_report.py || return # tables, and their places in docs/benchmarks*
+    # The runbook has each metric and each alert, and the dashboards are what their program writes.
+    python3 scripts/runbook.py && python3 packaging/grafana/dashboards.py --check
 }
 licences() { python3 scripts/licences.py; }
 rust() { cargo test --workspace --no-fail-fast; }

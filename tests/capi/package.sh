@@ -28,7 +28,14 @@ installs_the_expected_files() {
 ./lib/pkgconfig/shmetrics.pc
 ./share/doc/shmetrics/LICENSE-APACHE
 ./share/doc/shmetrics/LICENSE-MIT
+./share/doc/shmetrics/grafana/nginx.json
+./share/doc/shmetrics/grafana/prefork.json
+./share/doc/shmetrics/grafana/python.json
+./share/doc/shmetrics/grafana/shmetrics.json
 ./share/doc/shmetrics/install-manifest
+./share/doc/shmetrics/prometheus/shmetrics-rules-test.yml
+./share/doc/shmetrics/prometheus/shmetrics-rules.yml
+./share/doc/shmetrics/runbook.md
 ./share/doc/shmetrics/systemd/shmetrics.service
 ./share/doc/shmetrics/systemd/shmetrics.socket
 END

@@ -61,6 +61,7 @@ run scrape.py
 run scrape_formats.py
 run serve.py
 run push.py
+run monitoring.py
 
 left=$(ls -A "$SHMETRICS_DIR")
 if [[ -n $left ]]; then
