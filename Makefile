@@ -58,7 +58,7 @@ python: ## the Python package: wheels and sdist in target/wheels
 	@scripts/setup.sh python
 	bindings/python/build.sh
 
-nginx: ## the nginx module in target/nginx, for the installed nginx; it finds the library below PREFIX
+nginx: ## the nginx modules in target/nginx, for the installed nginx; they find the library below PREFIX
 	@scripts/setup.sh nginx
 	cargo build --release --lib
 	bindings/nginx/build.sh

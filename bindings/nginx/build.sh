@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the nginx module against the installed nginx: build.sh [DIRECTORY], by default
+# Builds the nginx modules against the installed nginx: build.sh [DIRECTORY], by default
 # target/nginx.
 #
 # Needs the package nginx-dev. SHMETRICS_LIB names the directory of libshmetrics.so, RPATH the
@@ -42,3 +42,4 @@ make --no-print-directory -C "$source" -f "$build/Makefile" modules > "$build/ma
     exit 1
 }
 echo "$build/ngx_http_shmetrics_module.so"
+echo "$build/ngx_stream_shmetrics_module.so"

@@ -20,52 +20,25 @@
 #define NGX_HTTP_SHMETRICS_STATUSES 502 /* 100 to 599, "000" and "other" */
 
 enum {
-    NGX_HTTP_SHMETRICS_F_IN_PROGRESS,
+    NGX_HTTP_SHMETRICS_F_UPSTREAM, /* and the others of NGX_SHMETRICS_U_... */
+    NGX_HTTP_SHMETRICS_F_IN_PROGRESS = NGX_HTTP_SHMETRICS_F_UPSTREAM + NGX_SHMETRICS_U_COUNT,
     NGX_HTTP_SHMETRICS_F_REQUESTS,
     NGX_HTTP_SHMETRICS_F_DURATION,
     NGX_HTTP_SHMETRICS_F_RECEIVED,
     NGX_HTTP_SHMETRICS_F_SENT,
-    NGX_HTTP_SHMETRICS_F_UPSTREAM_REQUESTS,
-    NGX_HTTP_SHMETRICS_F_UPSTREAM_RETRIES,
-    NGX_HTTP_SHMETRICS_F_UPSTREAM_CONNECT,
-    NGX_HTTP_SHMETRICS_F_UPSTREAM_HEADER,
-    NGX_HTTP_SHMETRICS_F_UPSTREAM_RESPONSE,
-    NGX_HTTP_SHMETRICS_F_UPSTREAM_RECEIVED,
-    NGX_HTTP_SHMETRICS_F_UPSTREAM_SENT,
     NGX_HTTP_SHMETRICS_F_CACHE,
     NGX_HTTP_SHMETRICS_F_TLS,
     NGX_HTTP_SHMETRICS_F_COUNT
 };
 
-#define NGX_HTTP_SHMETRICS_PEERS 64 /* a power of 2 */
-
-/* The series of a peer, in this worker. */
-typedef struct {
-    u_char upstream[64];
-    u_char peer[112];
-    size_t upstream_len;
-    size_t peer_len;
-    ngx_uint_t status; /* of `requests` */
-    shmetrics_counter requests;
-    shmetrics_counter received;
-    shmetrics_counter sent;
-    shmetrics_histogram connect;
-    shmetrics_histogram header;
-    shmetrics_histogram response;
-} ngx_http_shmetrics_peer_t;
-
 typedef struct {
     ngx_shmetrics_conf_t *core;
     ngx_pool_t *pool;
     ngx_uint_t groups;                /* that any location counts */
-    ngx_shmetrics_place_t place;      /* of the first `shmetrics on` */
+    ngx_shmetrics_limits_t limits;
     ngx_flag_t by_class;
-    ngx_uint_t max_series;
-    ngx_array_t *buckets;             /* of double */
-    double native;
-    ngx_flag_t buckets_set;
     ngx_shmetrics_family_t *families[NGX_HTTP_SHMETRICS_F_COUNT]; /* NULL: off everywhere */
-    ngx_http_shmetrics_peer_t *peers;
+    ngx_shmetrics_upstreams_t upstreams;
     ngx_array_t custom;               /* of ngx_shmetrics_family_t * */
     ngx_shmetrics_family_t *errors;   /* values of custom metrics that are no numbers */
 } ngx_http_shmetrics_main_conf_t;
@@ -96,7 +69,6 @@ typedef struct {
     ngx_uint_t groups;
     ngx_str_t name;
     ngx_array_t *uses; /* of ngx_http_shmetrics_use_t *, those of outer levels too */
-    unsigned known : 1; /* the handles below are this location's series */
     shmetrics_histogram duration;
     shmetrics_counter received;
     shmetrics_counter sent;
@@ -112,8 +84,6 @@ void ngx_http_shmetrics_count_defaults(ngx_http_request_t *r, ngx_http_shmetrics
 
 char *ngx_http_shmetrics_custom(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
 void ngx_http_shmetrics_count_custom(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, ngx_array_t *uses);
-char *ngx_http_shmetrics_parse_bounds(ngx_conf_t *cf, ngx_str_t text, ngx_array_t *bounds);
-ngx_int_t ngx_http_shmetrics_parse_native(const ngx_str_t *text, double *factor);
 
 char *ngx_http_shmetrics_page(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
 

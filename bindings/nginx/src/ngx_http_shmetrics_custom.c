@@ -3,40 +3,6 @@
 
 #include <math.h>
 
-ngx_int_t ngx_http_shmetrics_parse_native(const ngx_str_t *text, double *factor) {
-    ngx_str_t number = {text->len - 6, text->data + 6};
-    if (number.len == 0) {
-        *factor = 1.1;
-        return NGX_OK;
-    }
-    if (number.data[0] != '=') return NGX_ERROR;
-    number.data++;
-    number.len--;
-    return ngx_shmetrics_number(&number, factor) == NGX_OK && *factor > 1 && isfinite(*factor) ? NGX_OK : NGX_ERROR;
-}
-
-/* One bound, or several with commas between them. */
-char *ngx_http_shmetrics_parse_bounds(ngx_conf_t *cf, ngx_str_t text, ngx_array_t *bounds) {
-    for (;;) {
-        u_char *comma = ngx_strlchr(text.data, text.data + text.len, ',');
-        ngx_str_t one = text;
-        double *bound = ngx_array_push(bounds), *all = bounds->elts;
-        if (bound == NULL) return NGX_CONF_ERROR;
-        if (comma) one.len = (size_t) (comma - text.data);
-        if (ngx_shmetrics_number(&one, bound) != NGX_OK || !isfinite(*bound)) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid bound \"%V\": it is not a number", &one);
-            return NGX_CONF_ERROR;
-        }
-        if (bounds->nelts > 1 && *bound <= all[bounds->nelts - 2]) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid bound \"%V\": bounds must rise", &one);
-            return NGX_CONF_ERROR;
-        }
-        if (comma == NULL) return NGX_CONF_OK;
-        text.len -= one.len + 1;
-        text.data = comma + 1;
-    }
-}
-
 static ngx_shmetrics_family_t *ngx_http_shmetrics_find(ngx_http_shmetrics_main_conf_t *main, const ngx_str_t *name) {
     ngx_shmetrics_family_t **family = main->custom.elts;
     ngx_uint_t i;
@@ -117,9 +83,9 @@ char *ngx_http_shmetrics_custom(ngx_conf_t *cf, ngx_command_t *cmd, void *data) 
             family->max_series = (ngx_uint_t) most;
         } else if (ngx_http_shmetrics_is_key(&key, "buckets") && family->type == NGX_SHMETRICS_HISTOGRAM) {
             if (family->buckets || (family->buckets = ngx_array_create(cf->pool, 16, sizeof(double))) == NULL) goto invalid;
-            if (ngx_http_shmetrics_parse_bounds(cf, rest, family->buckets) != NGX_CONF_OK) return NGX_CONF_ERROR;
+            if (ngx_shmetrics_parse_bounds(cf, rest, family->buckets) != NGX_CONF_OK) return NGX_CONF_ERROR;
         } else if (ngx_http_shmetrics_is_key(&key, "native") && family->type == NGX_SHMETRICS_HISTOGRAM) {
-            if (ngx_http_shmetrics_parse_native(&value[i], &family->native) != NGX_OK) goto invalid;
+            if (ngx_shmetrics_parse_native(&value[i], &family->native) != NGX_OK) goto invalid;
         } else if (family->nlabels == NGX_SHMETRICS_MAX_LABELS) {
             return "has too many labels";
         } else {

@@ -5,31 +5,12 @@
 #include <ngx_event_openssl.h>
 #endif
 
-#define TEXT(s) {sizeof(s) - 1, (u_char *) s}
+#define TEXT NGX_SHMETRICS_TEXT
 #define STATUS_ZERO  500
 #define STATUS_OTHER 501
 
-typedef struct {
-    ngx_str_t name;
-    ngx_str_t help;
-    ngx_str_t unit;
-    ngx_shmetrics_type_e type;
-    ngx_uint_t group;
-    const char *labels[4];
-} ngx_http_shmetrics_default_t;
-
 /* In the order of NGX_HTTP_SHMETRICS_F_... */
-static ngx_http_shmetrics_default_t ngx_http_shmetrics_defaults[] = {
-    {TEXT("nginx_http_requests_in_progress"), TEXT("Requests that have reached their location and are not answered yet."), TEXT(""),
-     NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_IN_PROGRESS, {"server"}},
-    {TEXT("nginx_http_requests"), TEXT("Client requests."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_REQUESTS,
-     {"server", "location", "method", "status"}},
-    {TEXT("nginx_http_request_duration_seconds"), TEXT("Time from the first byte of a request to the end of the response."), TEXT("seconds"),
-     NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_DURATION, {"server", "location"}},
-    {TEXT("nginx_http_received_bytes"), TEXT("Bytes of requests, headers included."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
-     NGX_HTTP_SHMETRICS_BYTES, {"server", "location"}},
-    {TEXT("nginx_http_sent_bytes"), TEXT("Bytes of responses, headers included."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
-     NGX_HTTP_SHMETRICS_BYTES, {"server", "location"}},
+static const ngx_shmetrics_default_t ngx_http_shmetrics_defaults[] = {
     {TEXT("nginx_http_upstream_requests"), TEXT("Attempts to have a request answered by an upstream peer."), TEXT(""), NGX_SHMETRICS_COUNTER,
      NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer", "status"}},
     {TEXT("nginx_http_upstream_retries"), TEXT("Attempts that followed another one for the same request."), TEXT(""), NGX_SHMETRICS_COUNTER,
@@ -44,6 +25,16 @@ static ngx_http_shmetrics_default_t ngx_http_shmetrics_defaults[] = {
      NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}},
     {TEXT("nginx_http_upstream_sent_bytes"), TEXT("Bytes to the peer."), TEXT("bytes"), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_UPSTREAM,
      {"upstream", "peer"}},
+    {TEXT("nginx_http_requests_in_progress"), TEXT("Requests that have reached their location and are not answered yet."), TEXT(""),
+     NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_IN_PROGRESS, {"server"}},
+    {TEXT("nginx_http_requests"), TEXT("Client requests."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_REQUESTS,
+     {"server", "location", "method", "status"}},
+    {TEXT("nginx_http_request_duration_seconds"), TEXT("Time from the first byte of a request to the end of the response."), TEXT("seconds"),
+     NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_DURATION, {"server", "location"}},
+    {TEXT("nginx_http_received_bytes"), TEXT("Bytes of requests, headers included."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
+     NGX_HTTP_SHMETRICS_BYTES, {"server", "location"}},
+    {TEXT("nginx_http_sent_bytes"), TEXT("Bytes of responses, headers included."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
+     NGX_HTTP_SHMETRICS_BYTES, {"server", "location"}},
     {TEXT("nginx_http_cache_requests"), TEXT("Requests by what the cache said."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_CACHE,
      {"server", "location", "status"}},
     {TEXT("nginx_http_tls_handshakes"), TEXT("TLS connections that sent a request."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_TLS,
@@ -56,46 +47,15 @@ static const char *const ngx_http_shmetrics_methods[NGX_HTTP_SHMETRICS_METHODS] 
     "PROPFIND", "PROPPATCH", "LOCK", "UNLOCK", "PATCH",  "TRACE", "CONNECT", "other",
 };
 
-static shmetrics_str ngx_http_shmetrics_text(const char *s) {
-    shmetrics_str text = {s, ngx_strlen(s)};
-    return text;
-}
-
-static ngx_shmetrics_family_t *ngx_http_shmetrics_new(ngx_conf_t *cf, ngx_http_shmetrics_main_conf_t *conf,
-                                                      const ngx_http_shmetrics_default_t *from) {
-    ngx_shmetrics_family_t *family = ngx_pcalloc(cf->pool, sizeof *family);
-    if (family == NULL) return NULL;
-    family->name = from->name;
-    family->help = from->help;
-    family->unit = from->unit;
-    family->type = from->type;
-    family->gauge_mode = SHMETRICS_GAUGE_LIVESUM;
-    family->place = conf->place;
-    family->max_series = conf->max_series;
-    if (from->type == NGX_SHMETRICS_HISTOGRAM) {
-        family->buckets = conf->buckets;
-        family->native = conf->native;
-    }
-    while (family->nlabels < 4 && from->labels[family->nlabels]) {
-        family->labels[family->nlabels] = ngx_http_shmetrics_text(from->labels[family->nlabels]);
-        family->nlabels++;
-    }
-    return ngx_shmetrics_add_family(conf->core, family) == NGX_OK ? family : NULL;
-}
-
 ngx_int_t ngx_http_shmetrics_define_defaults(ngx_conf_t *cf, ngx_http_shmetrics_main_conf_t *conf) {
-    static const ngx_http_shmetrics_default_t errors = {
+    static const ngx_shmetrics_default_t errors = {
         TEXT("nginx_http_metric_errors"), TEXT("Values of custom metrics that are no numbers, or negative ones of counters."), TEXT(""),
-        NGX_SHMETRICS_COUNTER, 0, {"metric"},
+        NGX_SHMETRICS_COUNTER, 1, {"metric"},
     };
-    ngx_uint_t i;
-    for (i = 0; i < NGX_HTTP_SHMETRICS_F_COUNT; i++) {
-        if ((ngx_http_shmetrics_defaults[i].group & conf->groups) == 0) continue;
-        conf->families[i] = ngx_http_shmetrics_new(cf, conf, &ngx_http_shmetrics_defaults[i]);
-        if (conf->families[i] == NULL) return NGX_ERROR;
-    }
-    if (conf->custom.nelts && (conf->errors = ngx_http_shmetrics_new(cf, conf, &errors)) == NULL) return NGX_ERROR;
-    if (conf->groups & NGX_HTTP_SHMETRICS_CONNECTIONS) return ngx_shmetrics_add_connections(cf, &conf->place);
+    if (ngx_shmetrics_define(cf, &conf->limits, ngx_http_shmetrics_defaults, NGX_HTTP_SHMETRICS_F_COUNT, conf->groups, conf->families) != NGX_OK)
+        return NGX_ERROR;
+    if (conf->custom.nelts && ngx_shmetrics_define(cf, &conf->limits, &errors, 1, 1, &conf->errors) != NGX_OK) return NGX_ERROR;
+    if (conf->groups & NGX_HTTP_SHMETRICS_CONNECTIONS) return ngx_shmetrics_add_connections(cf, &conf->limits.place);
     return NGX_OK;
 }
 
@@ -134,8 +94,8 @@ static ngx_uint_t ngx_http_shmetrics_status_place(ngx_uint_t status) {
 
 static shmetrics_str ngx_http_shmetrics_status_text(ngx_uint_t place, ngx_flag_t by_class, char *buffer) {
     shmetrics_str text = {buffer, 3};
-    if (place == STATUS_OTHER || (place == STATUS_ZERO && by_class)) return ngx_http_shmetrics_text("other");
-    if (place == STATUS_ZERO) return ngx_http_shmetrics_text("000");
+    if (place == STATUS_OTHER || (place == STATUS_ZERO && by_class)) return ngx_shmetrics_text("other");
+    if (place == STATUS_ZERO) return ngx_shmetrics_text("000");
     buffer[0] = (char) ('1' + place / 100);
     buffer[1] = (char) (by_class ? 'x' : '0' + place / 10 % 10);
     buffer[2] = (char) (by_class ? 'x' : '0' + place % 10);
@@ -163,7 +123,7 @@ static void ngx_http_shmetrics_count_request(ngx_http_request_t *r, ngx_http_shm
         location->requests[method] = ngx_pcalloc(main->pool, NGX_HTTP_SHMETRICS_STATUSES * sizeof(shmetrics_counter));
     counter = location->requests[method] ? &location->requests[method][status] : &passing;
     if (counter == &passing || counter->p0 == NULL || shmetrics_counter_is_removed(*counter)) {
-        values[2] = ngx_http_shmetrics_text(ngx_http_shmetrics_methods[method]);
+        values[2] = ngx_shmetrics_text(ngx_http_shmetrics_methods[method]);
         values[3] = ngx_http_shmetrics_status_text(status, main->by_class, buffer);
         *counter = shmetrics_counter_with(family, values, 4);
     }
@@ -173,76 +133,29 @@ static void ngx_http_shmetrics_count_request(ngx_http_request_t *r, ngx_http_shm
 static void ngx_http_shmetrics_count_location(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
                                               ngx_http_shmetrics_loc_conf_t *location, const shmetrics_str *values) {
     ngx_shmetrics_family_t **family = main->families;
-    if (location->groups & NGX_HTTP_SHMETRICS_DURATION) {
-        ngx_time_t *now = ngx_timeofday();
-        ngx_msec_int_t ms = (ngx_msec_int_t) ((now->sec - r->start_sec) * 1000) + (ngx_msec_int_t) now->msec - (ngx_msec_int_t) r->start_msec;
-        if (!location->known || shmetrics_histogram_is_removed(location->duration))
-            location->duration = shmetrics_histogram_with(family[NGX_HTTP_SHMETRICS_F_DURATION]->handle.histogram, values, 2);
-        shmetrics_histogram_observe(location->duration, (double) ngx_max(ms, 0) / 1000);
-    }
+    if (location->groups & NGX_HTTP_SHMETRICS_DURATION)
+        ngx_shmetrics_observe(family[NGX_HTTP_SHMETRICS_F_DURATION], &location->duration, values, 2,
+                              ngx_shmetrics_since(r->start_sec, r->start_msec));
     if (location->groups & NGX_HTTP_SHMETRICS_BYTES) {
-        if (!location->known || shmetrics_counter_is_removed(location->received))
-            location->received = shmetrics_counter_with(family[NGX_HTTP_SHMETRICS_F_RECEIVED]->handle.counter, values, 2);
-        if (!location->known || shmetrics_counter_is_removed(location->sent))
-            location->sent = shmetrics_counter_with(family[NGX_HTTP_SHMETRICS_F_SENT]->handle.counter, values, 2);
-        shmetrics_counter_add_u64(location->received, (uint64_t) ngx_max(r->request_length, 0));
-        shmetrics_counter_add_u64(location->sent, (uint64_t) ngx_max(r->connection->sent, 0));
+        ngx_shmetrics_add(family[NGX_HTTP_SHMETRICS_F_RECEIVED], &location->received, values, 2, r->request_length);
+        ngx_shmetrics_add(family[NGX_HTTP_SHMETRICS_F_SENT], &location->sent, values, 2, r->connection->sent);
     }
-    location->known = 1;
-}
-
-static void ngx_http_shmetrics_add(ngx_shmetrics_family_t *family, shmetrics_counter *counter, const shmetrics_str *values, ngx_uint_t count,
-                                   off_t n) {
-    if (counter->p0 == NULL || shmetrics_counter_is_removed(*counter))
-        *counter = shmetrics_counter_with(family->handle.counter, values, count);
-    shmetrics_counter_add_u64(*counter, (uint64_t) ngx_max(n, 0));
-}
-
-static void ngx_http_shmetrics_observe(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values,
-                                       ngx_msec_t ms) {
-    if (ms == (ngx_msec_t) -1) return; /* the attempt did not come so far */
-    if (histogram->p0 == NULL || shmetrics_histogram_is_removed(*histogram))
-        *histogram = shmetrics_histogram_with(family->handle.histogram, values, 2);
-    shmetrics_histogram_observe(*histogram, (double) ms / 1000);
-}
-
-/* What is known of a peer; `passing`, emptied, if it is not to be remembered. */
-static ngx_http_shmetrics_peer_t *ngx_http_shmetrics_find_peer(ngx_http_shmetrics_main_conf_t *main, const shmetrics_str *values,
-                                                               ngx_http_shmetrics_peer_t *passing) {
-    ngx_http_shmetrics_peer_t *peer = passing;
-    if (main->peers == NULL) main->peers = ngx_pcalloc(main->pool, NGX_HTTP_SHMETRICS_PEERS * sizeof *peer);
-    if (main->peers && values[0].len <= sizeof peer->upstream && values[1].len <= sizeof peer->peer) {
-        /* Most names keep their place in memory. Others may have it later, so the names are
-         * compared. */
-        peer = &main->peers[((uintptr_t) values[1].data >> 4) & (NGX_HTTP_SHMETRICS_PEERS - 1)];
-        if (peer->upstream_len == values[0].len && peer->peer_len == values[1].len
-            && ngx_memcmp(peer->upstream, values[0].data, values[0].len) == 0 && ngx_memcmp(peer->peer, values[1].data, values[1].len) == 0)
-            return peer;
-    }
-    ngx_memzero(peer, sizeof *peer);
-    if (peer == passing) return peer;
-    peer->upstream_len = values[0].len;
-    peer->peer_len = values[1].len;
-    ngx_memcpy(peer->upstream, values[0].data, values[0].len);
-    ngx_memcpy(peer->peer, values[1].data, values[1].len);
-    return peer;
 }
 
 static void ngx_http_shmetrics_count_upstream(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main) {
-    ngx_shmetrics_family_t **family = main->families;
     ngx_http_upstream_state_t *state = r->upstream_states->elts;
     ngx_http_upstream_t *u = r->upstream;
-    ngx_http_shmetrics_peer_t passing, *peer;
-    shmetrics_str values[3];
-    uint64_t retries = 0;
-    ngx_uint_t i, status, again = 0;
+    ngx_shmetrics_attempt_t attempt;
+    shmetrics_counter passing;
+    off_t retries = 0;
+    ngx_uint_t i, again = 0;
     char buffer[3];
 
-    values[0] = ngx_http_shmetrics_text("");
+    attempt.values[0] = ngx_shmetrics_text("");
     if (u && u->upstream) {
-        values[0] = ngx_shmetrics_str(&u->upstream->host);
+        attempt.values[0] = ngx_shmetrics_str(&u->upstream->host);
     } else if (u && u->resolved) {
-        values[0] = ngx_shmetrics_str(&u->resolved->host);
+        attempt.values[0] = ngx_shmetrics_str(&u->resolved->host);
     }
     for (i = 0; i < r->upstream_states->nelts; i++) {
         if (state[i].peer == NULL) { /* a redirection lies between two rounds of attempts */
@@ -251,21 +164,19 @@ static void ngx_http_shmetrics_count_upstream(ngx_http_request_t *r, ngx_http_sh
         }
         retries += again;
         again = 1;
-        values[1] = ngx_shmetrics_str(state[i].peer);
-        peer = ngx_http_shmetrics_find_peer(main, values, &passing);
-        status = ngx_http_shmetrics_status_place(state[i].status);
-        if (peer->status != status) ngx_memzero(&peer->requests, sizeof peer->requests);
-        peer->status = status;
-        values[2] = ngx_http_shmetrics_status_text(status, main->by_class, buffer);
-        ngx_http_shmetrics_add(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_REQUESTS], &peer->requests, values, 3, 1);
-        ngx_http_shmetrics_observe(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_CONNECT], &peer->connect, values, state[i].connect_time);
-        ngx_http_shmetrics_observe(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_HEADER], &peer->header, values, state[i].header_time);
-        ngx_http_shmetrics_observe(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_RESPONSE], &peer->response, values, state[i].response_time);
-        ngx_http_shmetrics_add(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_RECEIVED], &peer->received, values, 2, state[i].bytes_received);
-        ngx_http_shmetrics_add(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_SENT], &peer->sent, values, 2, state[i].bytes_sent);
+        attempt.values[1] = ngx_shmetrics_str(state[i].peer);
+        attempt.status = ngx_http_shmetrics_status_place(state[i].status);
+        attempt.values[2] = ngx_http_shmetrics_status_text(attempt.status, main->by_class, buffer);
+        attempt.durations[0] = state[i].connect_time;
+        attempt.durations[1] = state[i].header_time;
+        attempt.durations[2] = state[i].response_time;
+        attempt.received = state[i].bytes_received;
+        attempt.sent = state[i].bytes_sent;
+        ngx_shmetrics_count_attempt(&main->upstreams, &attempt);
     }
     if (retries == 0) return;
-    shmetrics_counter_add_u64(shmetrics_counter_with(family[NGX_HTTP_SHMETRICS_F_UPSTREAM_RETRIES]->handle.counter, values, 1), retries);
+    ngx_memzero(&passing, sizeof passing);
+    ngx_shmetrics_add(main->upstreams.families[NGX_SHMETRICS_U_RETRIES], &passing, attempt.values, 1, retries);
 }
 
 #if (NGX_HTTP_CACHE)
@@ -273,7 +184,7 @@ static void ngx_http_shmetrics_count_cache(ngx_http_request_t *r, ngx_http_shmet
     static const char *const statuses[] = {"", "miss", "bypass", "expired", "stale", "updating", "revalidated", "hit", "scarce"};
     ngx_uint_t status = r->upstream ? r->upstream->cache_status : 0;
     if (status == 0 || status >= sizeof statuses / sizeof *statuses) return;
-    values[2] = ngx_http_shmetrics_text(statuses[status]);
+    values[2] = ngx_shmetrics_text(statuses[status]);
     shmetrics_counter_inc(shmetrics_counter_with(main->families[NGX_HTTP_SHMETRICS_F_CACHE]->handle.counter, values, 3));
 }
 #endif
@@ -283,8 +194,8 @@ static void ngx_http_shmetrics_count_tls(ngx_http_request_t *r, ngx_http_shmetri
     shmetrics_str values[3];
     if (r->connection->ssl == NULL || r->connection->requests != 1) return;
     values[0] = server;
-    values[1] = ngx_http_shmetrics_text(SSL_get_version(r->connection->ssl->connection));
-    values[2] = ngx_http_shmetrics_text(SSL_session_reused(r->connection->ssl->connection) ? "true" : "false");
+    values[1] = ngx_shmetrics_text(SSL_get_version(r->connection->ssl->connection));
+    values[2] = ngx_shmetrics_text(SSL_session_reused(r->connection->ssl->connection) ? "true" : "false");
     shmetrics_counter_inc(shmetrics_counter_with(main->families[NGX_HTTP_SHMETRICS_F_TLS]->handle.counter, values, 3));
 }
 #endif

@@ -15,40 +15,13 @@ static char *ngx_http_shmetrics_switch(ngx_conf_t *cf, ngx_command_t *cmd, void 
     char *result = ngx_conf_set_flag_slot(cf, cmd, data);
     if (result != NGX_CONF_OK || !conf->enabled) return result;
     ngx_shmetrics_need(cf);
-    if (main->place.file.len == 0) ngx_shmetrics_place(cf, &main->place);
+    if (main->limits.place.file.len == 0) ngx_shmetrics_place(cf, &main->limits.place);
     return NGX_CONF_OK;
 }
 
-/* `requests duration` names the groups that are counted, `-cache -tls` those that are not. */
 static char *ngx_http_shmetrics_families(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
-    ngx_http_shmetrics_loc_conf_t *conf = data;
-    ngx_str_t *value = cf->args->elts;
-    ngx_uint_t i, k;
-
     (void) cmd;
-    if (conf->groups != NGX_CONF_UNSET_UINT) return "is duplicate";
-    conf->groups = value[1].len && value[1].data[0] == '-' ? NGX_HTTP_SHMETRICS_ALL : 0;
-    if (cf->args->nelts == 2 && value[1].len == 4 && ngx_strncmp(value[1].data, "none", 4) == 0) return NGX_CONF_OK;
-    for (i = 1; i < cf->args->nelts; i++) {
-        ngx_str_t name = value[i];
-        ngx_uint_t without = name.len && name.data[0] == '-';
-        name.data += without;
-        name.len -= without;
-        for (k = 0; ngx_http_shmetrics_groups[k].name.len; k++)
-            if (ngx_shmetrics_same(&name, &ngx_http_shmetrics_groups[k].name)) break;
-        if (ngx_http_shmetrics_groups[k].name.len == 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "unknown families \"%V\": they are in_progress, requests, duration, bytes, upstream, cache, tls, connections, "
-                               "all, none", &value[i]);
-            return NGX_CONF_ERROR;
-        }
-        if (without) {
-            conf->groups &= ~ngx_http_shmetrics_groups[k].mask;
-        } else {
-            conf->groups |= ngx_http_shmetrics_groups[k].mask;
-        }
-    }
-    return NGX_CONF_OK;
+    return ngx_shmetrics_parse_groups(cf, ngx_http_shmetrics_groups, &((ngx_http_shmetrics_loc_conf_t *) data)->groups);
 }
 
 static char *ngx_http_shmetrics_status(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
@@ -68,24 +41,8 @@ static char *ngx_http_shmetrics_status(ngx_conf_t *cf, ngx_command_t *cmd, void 
 }
 
 static char *ngx_http_shmetrics_buckets(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
-    ngx_http_shmetrics_main_conf_t *conf = data;
-    ngx_str_t *value = cf->args->elts;
-    ngx_array_t *bounds = ngx_array_create(cf->pool, 16, sizeof(double));
-    ngx_uint_t i;
     (void) cmd;
-    if (bounds == NULL) return NGX_CONF_ERROR;
-    if (conf->buckets_set) return "is duplicate";
-    conf->buckets_set = 1;
-    for (i = 1; i < cf->args->nelts; i++) {
-        if (ngx_strncmp(value[i].data, "native", 6) == 0) {
-            if (ngx_http_shmetrics_parse_native(&value[i], &conf->native) == NGX_OK) continue;
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\": the factor must be more than 1", &value[i]);
-            return NGX_CONF_ERROR;
-        }
-        if (ngx_http_shmetrics_parse_bounds(cf, value[i], bounds) != NGX_CONF_OK) return NGX_CONF_ERROR;
-    }
-    if (bounds->nelts) conf->buckets = bounds;
-    return NGX_CONF_OK;
+    return ngx_shmetrics_parse_buckets(cf, &((ngx_http_shmetrics_main_conf_t *) data)->limits);
 }
 
 static void *ngx_http_shmetrics_create_main_conf(ngx_conf_t *cf) {
@@ -94,8 +51,10 @@ static void *ngx_http_shmetrics_create_main_conf(ngx_conf_t *cf) {
     if (ngx_array_init(&conf->custom, cf->pool, 8, sizeof(ngx_shmetrics_family_t *)) != NGX_OK) return NULL;
     conf->core = ngx_shmetrics_get_conf(cf->cycle);
     conf->pool = cf->pool;
+    conf->upstreams.pool = cf->pool;
+    conf->upstreams.families = &conf->families[NGX_HTTP_SHMETRICS_F_UPSTREAM];
     conf->by_class = NGX_CONF_UNSET;
-    conf->max_series = NGX_CONF_UNSET_UINT;
+    conf->limits.max_series = NGX_CONF_UNSET_UINT;
     return conf;
 }
 
@@ -103,7 +62,7 @@ static char *ngx_http_shmetrics_init_main_conf(ngx_conf_t *cf, void *data) {
     ngx_http_shmetrics_main_conf_t *conf = data;
     (void) cf;
     ngx_conf_init_value(conf->by_class, 0);
-    ngx_conf_init_uint_value(conf->max_series, NGX_SHMETRICS_MAX_SERIES);
+    ngx_conf_init_uint_value(conf->limits.max_series, NGX_SHMETRICS_MAX_SERIES);
     return NGX_CONF_OK;
 }
 
@@ -184,7 +143,7 @@ static ngx_command_t ngx_http_shmetrics_commands[] = {
     {ngx_string("shmetrics_status"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_http_shmetrics_status, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("shmetrics_buckets"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, ngx_http_shmetrics_buckets, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("shmetrics_max_series"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot, NGX_HTTP_MAIN_CONF_OFFSET,
-     offsetof(ngx_http_shmetrics_main_conf_t, max_series), NULL},
+     offsetof(ngx_http_shmetrics_main_conf_t, limits.max_series), NULL},
     {ngx_string("shmetrics_counter"), EVERYWHERE | NGX_CONF_1MORE, ngx_http_shmetrics_custom, NGX_HTTP_LOC_CONF_OFFSET,
      NGX_SHMETRICS_COUNTER, NULL},
     {ngx_string("shmetrics_histogram"), EVERYWHERE | NGX_CONF_1MORE, ngx_http_shmetrics_custom, NGX_HTTP_LOC_CONF_OFFSET,

@@ -59,6 +59,77 @@ typedef struct {
     ngx_shm_zone_t *told;
 } ngx_shmetrics_conf_t;
 
+/* What is told already: connections to the segment, trouble to the error log.
+ * All processes of this nginx share it, also over reloads. */
+typedef struct {
+    ngx_atomic_t accepted;
+    ngx_atomic_t handled;
+    ngx_atomic_t logged_at;
+} ngx_shmetrics_told_t;
+
+/* The limits of all default families of a protocol. */
+typedef struct {
+    ngx_shmetrics_place_t place; /* of the first `shmetrics on` */
+    ngx_uint_t max_series;
+    ngx_array_t *buckets;        /* of double */
+    double native;
+    ngx_flag_t buckets_set;
+} ngx_shmetrics_limits_t;
+
+/* A family that is there without configuration. */
+typedef struct {
+    ngx_str_t name;
+    ngx_str_t help;
+    ngx_str_t unit;
+    ngx_shmetrics_type_e type;
+    ngx_uint_t group;
+    const char *labels[4];
+} ngx_shmetrics_default_t;
+
+#define NGX_SHMETRICS_TEXT(s) {sizeof(s) - 1, (u_char *) s}
+
+enum {
+    NGX_SHMETRICS_U_REQUESTS,
+    NGX_SHMETRICS_U_RETRIES,
+    NGX_SHMETRICS_U_CONNECT,
+    NGX_SHMETRICS_U_FIRST,
+    NGX_SHMETRICS_U_WHOLE,
+    NGX_SHMETRICS_U_RECEIVED,
+    NGX_SHMETRICS_U_SENT,
+    NGX_SHMETRICS_U_COUNT
+};
+
+#define NGX_SHMETRICS_PEERS 64 /* a power of 2 */
+
+/* The series of a peer, in this worker. */
+typedef struct {
+    u_char upstream[64];
+    u_char peer[112];
+    size_t upstream_len;
+    size_t peer_len;
+    ngx_uint_t status; /* of `requests` */
+    shmetrics_counter requests;
+    shmetrics_counter received;
+    shmetrics_counter sent;
+    shmetrics_histogram durations[3];
+} ngx_shmetrics_peer_t;
+
+/* The upstreams of a protocol. */
+typedef struct {
+    ngx_shmetrics_family_t **families; /* in the order of NGX_SHMETRICS_U_... */
+    ngx_shmetrics_peer_t *peers;
+    ngx_pool_t *pool;
+} ngx_shmetrics_upstreams_t;
+
+/* One attempt to have an upstream peer answer. */
+typedef struct {
+    shmetrics_str values[3];  /* upstream, peer, status */
+    ngx_uint_t status;        /* a number for the third value */
+    ngx_msec_t durations[3];  /* -1: the attempt did not come so far */
+    off_t received;
+    off_t sent;
+} ngx_shmetrics_attempt_t;
+
 extern ngx_module_t ngx_shmetrics_module;
 
 ngx_shmetrics_conf_t *ngx_shmetrics_get_conf(ngx_cycle_t *cycle);
@@ -76,9 +147,32 @@ void ngx_shmetrics_update_connections(void);
 /* A number and nothing else. */
 ngx_int_t ngx_shmetrics_number(const ngx_str_t *text, double *number);
 
+/* Parameters of directives. */
+char *ngx_shmetrics_parse_bounds(ngx_conf_t *cf, ngx_str_t text, ngx_array_t *bounds);
+ngx_int_t ngx_shmetrics_parse_native(const ngx_str_t *text, double *factor);
+char *ngx_shmetrics_parse_buckets(ngx_conf_t *cf, ngx_shmetrics_limits_t *limits);
+char *ngx_shmetrics_parse_groups(ngx_conf_t *cf, const ngx_conf_bitmask_t *known, ngx_uint_t *groups);
+
+shmetrics_status ngx_shmetrics_register(shmetrics_segment *segment, ngx_shmetrics_family_t *family, int keep);
+
+/* Defines the families of `groups`; the others are NULL. */
+ngx_int_t ngx_shmetrics_define(ngx_conf_t *cf, const ngx_shmetrics_limits_t *limits, const ngx_shmetrics_default_t *from, ngx_uint_t count,
+                               ngx_uint_t groups, ngx_shmetrics_family_t **families);
+
+void ngx_shmetrics_add(ngx_shmetrics_family_t *family, shmetrics_counter *counter, const shmetrics_str *values, ngx_uint_t count, off_t n);
+void ngx_shmetrics_observe(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values, ngx_uint_t count,
+                           ngx_msec_t ms);
+void ngx_shmetrics_count_attempt(ngx_shmetrics_upstreams_t *upstreams, const ngx_shmetrics_attempt_t *attempt);
+ngx_msec_t ngx_shmetrics_since(time_t sec, ngx_msec_t msec);
+
 static ngx_inline shmetrics_str ngx_shmetrics_str(const ngx_str_t *s) {
     shmetrics_str str = {(const char *) s->data, s->len};
     return str;
+}
+
+static ngx_inline shmetrics_str ngx_shmetrics_text(const char *s) {
+    shmetrics_str text = {s, ngx_strlen(s)};
+    return text;
 }
 
 static ngx_inline ngx_int_t ngx_shmetrics_same(const ngx_str_t *a, const ngx_str_t *b) {

@@ -8,14 +8,6 @@
 #define NGX_SHMETRICS_TELL_EVERY 60   /* seconds */
 #define NGX_SHMETRICS_REPEAT_EVERY 60 /* minutes */
 
-/* What is told already: connections to the segment, trouble to the error log.
- * All processes of this nginx share it, also over reloads. */
-typedef struct {
-    ngx_atomic_t accepted;
-    ngx_atomic_t handled;
-    ngx_atomic_t logged_at;
-} ngx_shmetrics_told_t;
-
 /* The metrics that this process has registered in a segment. */
 typedef struct ngx_shmetrics_name_s {
     struct ngx_shmetrics_name_s *next;
@@ -57,22 +49,6 @@ ngx_int_t ngx_shmetrics_add_family(ngx_shmetrics_conf_t *conf, ngx_shmetrics_fam
     if (slot == NULL) return NGX_ERROR;
     *slot = family;
     return NGX_OK;
-}
-
-ngx_int_t ngx_shmetrics_number(const ngx_str_t *text, double *number) {
-    char copy[64];
-    char *end;
-    size_t i;
-    if (text->len == 0 || text->len >= sizeof copy) return NGX_ERROR;
-    for (i = 0; i < text->len; i++) {
-        u_char c = text->data[i];
-        /* strtod() would take hexadecimal digits, blanks, and words for infinity as well. */
-        if (c == '\0' || ngx_strchr("0123456789+-.eE", c) == NULL) return NGX_ERROR;
-        copy[i] = (char) c;
-    }
-    copy[i] = '\0';
-    *number = strtod(copy, &end);
-    return *end == '\0' ? NGX_OK : NGX_ERROR;
 }
 
 static void *ngx_shmetrics_create_conf(ngx_cycle_t *cycle) {
@@ -165,40 +141,6 @@ static char *ngx_shmetrics_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *data) 
 invalid:
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"", &value[i]);
     return NGX_CONF_ERROR;
-}
-
-static shmetrics_status ngx_shmetrics_register(shmetrics_segment *segment, ngx_shmetrics_family_t *family, int keep) {
-    ngx_shmetrics_family_t other = *family;
-    ngx_shmetrics_family_t *to = keep ? family : &other;
-    shmetrics_status status;
-    shmetrics_family_spec spec;
-
-    ngx_memzero(&spec, sizeof spec);
-    spec.struct_size = sizeof spec;
-    spec.name = ngx_shmetrics_str(&family->name);
-    spec.help = ngx_shmetrics_str(&family->help);
-    spec.unit = ngx_shmetrics_str(&family->unit);
-    spec.label_names = family->labels;
-    spec.label_count = family->nlabels;
-    spec.max_series = family->max_series;
-    spec.replace = true;
-    switch (family->type) {
-    case NGX_SHMETRICS_COUNTER:
-        status = shmetrics_counter_register(segment, &spec, &to->handle.counter);
-        break;
-    case NGX_SHMETRICS_GAUGE:
-        status = shmetrics_gauge_register(segment, &spec, (uint32_t) family->gauge_mode, &to->handle.gauge);
-        break;
-    default:
-        if (family->buckets) {
-            spec.buckets = family->buckets->elts;
-            spec.bucket_count = family->buckets->nelts;
-        }
-        spec.native_factor = family->native;
-        status = shmetrics_histogram_register(segment, &spec, &to->handle.histogram);
-        break;
-    }
-    return status;
 }
 
 static ngx_str_t ngx_shmetrics_base(const ngx_shmetrics_family_t *family) {
@@ -480,68 +422,6 @@ static ngx_int_t ngx_shmetrics_init_module(ngx_cycle_t *cycle) {
     }
     if (conf->fault[0]) ngx_shmetrics_tell(conf, cycle->log, (char *) conf->fault);
     return NGX_OK;
-}
-
-static ngx_shmetrics_family_t *ngx_shmetrics_new(ngx_conf_t *cf, const char *name, const char *help, ngx_shmetrics_type_e type,
-                                                 ngx_shmetrics_place_t *place) {
-    ngx_shmetrics_family_t *family = ngx_pcalloc(cf->pool, sizeof *family);
-    if (family == NULL || ngx_shmetrics_add_family(ngx_shmetrics_get_conf(cf->cycle), family) != NGX_OK) return NULL;
-    family->name.data = (u_char *) name;
-    family->name.len = ngx_strlen(name);
-    family->help.data = (u_char *) help;
-    family->help.len = ngx_strlen(help);
-    family->type = type;
-    family->gauge_mode = SHMETRICS_GAUGE_SHARED;
-    family->place = *place;
-    return family;
-}
-
-ngx_int_t ngx_shmetrics_add_connections(ngx_conf_t *cf, ngx_shmetrics_place_t *place) {
-#if (NGX_STAT_STUB)
-    ngx_shmetrics_conf_t *conf = ngx_shmetrics_get_conf(cf->cycle);
-    ngx_shmetrics_family_t *family = ngx_shmetrics_new(cf, "nginx_connections", "Client connections by their state.", NGX_SHMETRICS_GAUGE, place);
-    if (family == NULL) return NGX_ERROR;
-    family->labels[0].data = "state";
-    family->labels[0].len = 5;
-    family->nlabels = 1;
-    conf->connections = family;
-    conf->accepted = ngx_shmetrics_new(cf, "nginx_connections_accepted", "Accepted client connections.", NGX_SHMETRICS_COUNTER, place);
-    conf->handled = ngx_shmetrics_new(cf, "nginx_connections_handled", "Handled client connections.", NGX_SHMETRICS_COUNTER, place);
-    if (conf->accepted == NULL || conf->handled == NULL) return NGX_ERROR;
-#else
-    (void) cf;
-    (void) place;
-#endif
-    return NGX_OK;
-}
-
-#if (NGX_STAT_STUB)
-static void ngx_shmetrics_tell_of(ngx_atomic_t *now, ngx_atomic_t *told, ngx_shmetrics_family_t *family) {
-    ngx_atomic_uint_t before = *told, after = *now;
-    /* Of two workers that find the same difference, one adds it. */
-    if (after > before && ngx_atomic_cmp_set(told, before, after))
-        shmetrics_counter_add_u64(shmetrics_counter_with(family->handle.counter, NULL, 0), after - before);
-}
-
-static void ngx_shmetrics_set_state(ngx_shmetrics_conf_t *conf, const char *state, ngx_atomic_int_t value) {
-    shmetrics_str text = {state, ngx_strlen(state)};
-    shmetrics_gauge_set(shmetrics_gauge_with(conf->connections->handle.gauge, &text, 1), (double) value);
-}
-#endif
-
-void ngx_shmetrics_update_connections(void) {
-#if (NGX_STAT_STUB)
-    ngx_shmetrics_conf_t *conf = ngx_shmetrics_get_conf((ngx_cycle_t *) ngx_cycle);
-    ngx_shmetrics_told_t *told;
-    if (conf == NULL || conf->segment == NULL || conf->connections == NULL) return;
-    told = conf->told->data;
-    ngx_shmetrics_tell_of(ngx_stat_accepted, &told->accepted, conf->accepted);
-    ngx_shmetrics_tell_of(ngx_stat_handled, &told->handled, conf->handled);
-    ngx_shmetrics_set_state(conf, "active", (ngx_atomic_int_t) *ngx_stat_active);
-    ngx_shmetrics_set_state(conf, "reading", (ngx_atomic_int_t) *ngx_stat_reading);
-    ngx_shmetrics_set_state(conf, "writing", (ngx_atomic_int_t) *ngx_stat_writing);
-    ngx_shmetrics_set_state(conf, "waiting", (ngx_atomic_int_t) *ngx_stat_waiting);
-#endif
 }
 
 static void ngx_shmetrics_timer(ngx_event_t *event) {

@@ -6,13 +6,28 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
 
+try:
+    from prometheus_client import parser
+except ImportError:
+    parser = None
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+PROMTOOL = shutil.which("promtool")
+APP = os.environ.get("NGINX_APP", "")
 MODULE = os.environ["NGINX_MODULE"]
+STREAM_MODULE = os.environ["NGINX_STREAM_MODULE"]
+# nginx' own, which the package libnginx-mod-stream has.
+STREAM = os.environ["NGINX_STREAM"]
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
-LIMIT = 20  # seconds until what must happen counts as not happening
+LIMIT = 60  # seconds until what must happen counts as not happening
+
+PAGE = "location = /metrics { shmetrics off; shmetrics_page; }"
+SERVER = "shmetrics on; server { listen @SOCKET@; server_name shop; location / { shmetrics_location root; return 200 ok; } " + PAGE + " }"
 
 SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)")
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"(?:,|$)')
@@ -53,6 +68,31 @@ def alive(pid):
         return False
 
 
+def as_www_data(command):
+    if os.geteuid() == 0:
+        command = ["setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups", *command]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def valid(test, text):
+    """The page by every parser that is here."""
+    if PROMTOOL:
+        done = subprocess.run([PROMTOOL, "check", "metrics"], input=text.encode(), capture_output=True, check=False)
+        test.assertNotIn(b"error while linting", done.stderr)
+        test.assertNotIn(b"parse", done.stderr)
+    if parser:
+        list(parser.text_string_to_metric_families(text))
+
+
+def tls_context(version=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if version:
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
 class Answer:
     def __init__(self, data):
         head, _, body = data.partition(b"\r\n\r\n")
@@ -78,9 +118,9 @@ class Answer:
 
 
 class Nginx:
-    """`main` is put into the main context, `http` into http{}."""
+    """`main` is put into the main context, `http` into http{}, `stream` into stream{}."""
 
-    def __init__(self, http="", main=None, zone="", master="on"):
+    def __init__(self, http="", main=None, zone="", master="on", stream=""):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="shmetrics-nginx-"))
         self.shm = pathlib.Path(tempfile.mkdtemp(prefix="shmetrics-nginx-", dir="/dev/shm"))
         self.directory.chmod(0o755)
@@ -92,19 +132,23 @@ class Nginx:
         self.pid_file = self.directory / "nginx.pid"
         self.zone = zone
         self.master = master
+        self.stream = stream
         self.configure(http, main)
 
     def configure(self, http, main=None, complete=None):
         user = "user www-data;" if os.geteuid() == 0 else ""
         if main is None:
             main = f"shmetrics_zone {self.segment} {self.zone};"
+        modules = "".join(f"load_module {module};\n" for module in ([MODULE, STREAM, STREAM_MODULE] if self.stream else [MODULE]))
         text = complete or (
-            f"load_module {MODULE};\n{user}\nworker_processes 2;\npid {self.pid_file};\n"
+            f"{modules}{user}\nworker_processes 2;\npid {self.pid_file};\n"
             f"error_log {self.log} notice;\nmaster_process {self.master};\n{main}\n"
             f"events {{ worker_connections 256; }}\nhttp {{\naccess_log off;\n"
             f"client_body_temp_path {self.directory}/body; proxy_temp_path {self.directory}/proxy;\n"
             f"fastcgi_temp_path {self.directory}/f; uwsgi_temp_path {self.directory}/u; scgi_temp_path {self.directory}/s;\n{http}\n}}\n"
         )
+        if self.stream:
+            text += f"stream {{\n{self.stream}\n}}\n"
         self.config.write_text(text.replace("@DIR@", str(self.directory)).replace("@SOCKET@", f"unix:{self.socket}"))
 
     def test(self):
@@ -125,19 +169,27 @@ class Nginx:
         except OSError:
             return False
 
-    def connect(self):
+    def connect(self, to=None):
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(LIMIT)
         try:
-            client.connect(str(self.socket))
+            client.connect(str(to or self.socket))
         except OSError:
             client.close()
             raise
         return client
 
-    def send(self, data):
+    def certify(self):
+        """cert.pem and key.pem in the directory. Without openssl, False."""
+        if not shutil.which("openssl"):
+            return False
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=shop",
+                        "-keyout", self.directory / "key.pem", "-out", self.directory / "cert.pem"], check=True, capture_output=True)
+        return True
+
+    def send(self, data, to=None):
         """Sends these bytes and returns all that comes back."""
-        with self.connect() as client:
+        with self.connect(to) as client:
             client.sendall(data)
             parts = []
             try:

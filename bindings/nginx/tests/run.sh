@@ -27,8 +27,11 @@ for program in app remove; do
     ${CC:-cc} -O1 -Wall -Wextra -Werror -I"$root/include" -o "$work/$program" "$here/$program.c" -L"$work/lib" -lshmetrics "-Wl,-rpath,$work/lib"
 done
 unset SHMETRICS_SEGMENT SHMETRICS_DIR SHMETRICS_TRUST SHMETRICS_OWNER SHMETRICS_GROUP SHMETRICS_MODE SHMETRICS_MAX_SIZE SHMETRICS_LE
+stream=$(nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')/ngx_stream_module.so
+[[ -e $stream ]] || stream=
+export NGINX_STREAM=${NGINX_STREAM-$stream} NGINX_STREAM_MODULE=$work/build/ngx_stream_shmetrics_module.so
 export NGINX_MODULE=$work/build/ngx_http_shmetrics_module.so NGINX_APP=$work/app NGINX_REMOVE=$work/remove PYTHONDONTWRITEBYTECODE=1
 python=python3
 [[ -x $root/target/venv/bin/python ]] && python=$root/target/venv/bin/python # has prometheus_client, if tests were set up
 cd "$here"
-exec "$python" test_nginx.py "$@"
+exec "$python" main.py "$@"

@@ -1,0 +1,126 @@
+"""Reloads, upgrades, killed workers, and applications beside nginx."""
+
+import os
+import subprocess
+import threading
+import unittest
+
+from harness import APP, SERVER, Nginx, as_www_data, total
+
+
+class Lifetime(unittest.TestCase):
+    def test_nothing_is_lost(self):
+        with Nginx(SERVER) as nginx:
+            nginx.start()
+            sent = 0
+            stop = threading.Event()
+            counts = [0] * 3
+
+            def client(i):
+                while not stop.is_set():
+                    if nginx.get().status == 200:
+                        counts[i] += 1
+
+            threads = [threading.Thread(target=client, args=(i,)) for i in range(3)]
+            for thread in threads:
+                thread.start()
+            for _ in range(3):
+                nginx.reload()
+            nginx.upgrade()
+            nginx.reload()
+            stop.set()
+            for thread in threads:
+                thread.join()
+            sent += sum(counts)
+            self.assertGreater(sent, 10)
+            nginx.wait_for(sent, "nginx_http_requests_total", status="200")
+            accepted = 0
+            for _ in range(4):
+                for _ in range(10):
+                    nginx.get()
+                sent += 10
+                # requests are counted after their answer
+                nginx.wait_for(sent, "nginx_http_requests_total", status="200")
+                nginx.kill_worker()
+                now = total(nginx.samples(), "nginx_connections_accepted_total")
+                self.assertGreaterEqual(now, accepted)
+                accepted = now
+            found = nginx.samples()
+            self.assertEqual(total(found, "nginx_http_requests_total", status="200"), sent)
+            self.assertEqual(total(found, "nginx_http_request_duration_seconds_count"), sent)
+            self.assertEqual(total(found, "nginx_http_requests_in_progress"), 0)
+            self.assertGreaterEqual(accepted, sent)
+            self.assertEqual(nginx.told(), [])
+
+    def test_a_reload_may_change_labels_and_buckets(self):
+        before = "shmetrics_counter orders a=1; shmetrics_histogram sizes value=1 buckets=1,2; shmetrics_buckets 1 2; " + SERVER
+        after = "shmetrics_counter orders a=1 b=2; shmetrics_histogram sizes value=1 buckets=1,2,3; shmetrics_buckets 1 2 3; " + SERVER
+        with Nginx(before) as nginx:
+            nginx.start()
+            nginx.get()
+            nginx.wait_for(1, "nginx_http_requests_total")
+            for config, bounds in ((after, 4), (before, 3), (after, 4)):
+                nginx.configure(config)
+                base = total(nginx.samples(), "nginx_http_requests_total")
+                nginx.reload()
+                first = total(nginx.samples(), "orders_total")
+                for _ in range(5):
+                    nginx.get()
+                nginx.wait_for(base + 5, "nginx_http_requests_total")
+                found = nginx.samples()
+                labels = [dict(labels) for name, labels in found if name == "orders_total"]
+                self.assertEqual([set(one) for one in labels], [{"a", "b"} if config is after else {"a"}])
+                self.assertGreaterEqual(total(found, "orders_total"), first + 5)
+                for name in ("sizes", "nginx_http_request_duration_seconds"):
+                    self.assertEqual(len([1 for sample, _ in found if sample == name + "_bucket"]), bounds)
+            self.assertEqual(nginx.told(), [])
+
+    def test_names_that_clash_with_those_of_before(self):
+        with Nginx(SERVER) as nginx:
+            nginx.start()
+            kinds = ("shmetrics_histogram m value=1", "shmetrics_counter m_count a=1; shmetrics_gauge m value=1", "shmetrics_gauge m value=2 x=y",
+                     "shmetrics_histogram m value=1", "shmetrics_histogram m value=1", "shmetrics_counter m_count a=1")
+            for i, metric in enumerate(kinds):
+                nginx.configure(f"{metric}; " + SERVER)
+                nginx.reload()
+                nginx.get()
+                nginx.wait_for(i + 1, "nginx_http_requests_total", location="root")
+            self.assertEqual(total(nginx.samples(), "m_count_total", a="1") > 0, True)
+            self.assertEqual(nginx.told(), [])
+            self.assertNotIn("[emerg]", nginx.errors())
+
+    def test_an_application_beside_it(self):
+        for first in ("nginx", "application"):
+            with self.subTest(first=first), Nginx(SERVER, zone="group=www-data" if os.geteuid() == 0 else "mode=0600") as nginx:
+                if first == "application":
+                    done = as_www_data([APP, nginx.segment, "2"])
+                    self.assertEqual((done.returncode, done.stderr), (0, ""))
+                elif os.geteuid() == 0:
+                    nginx.zone = "owner=www-data"
+                    nginx.configure(SERVER)
+                nginx.start()
+                nginx.get()
+                done = as_www_data([APP, nginx.segment, "3"])
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                nginx.wait_for(1, "nginx_http_requests_total")
+                self.assertEqual(total(nginx.samples(), "app_jobs_total"), 5 if first == "application" else 3)
+                nginx.reload()
+                nginx.get()
+                nginx.wait_for(2, "nginx_http_requests_total")
+
+    def test_zone_parameters(self):
+        with Nginx(SERVER, zone="size=4m mode=0644 machine=m1 rack=r2") as nginx:
+            nginx.start()
+            nginx.get()
+            nginx.wait_for(1, "nginx_http_requests_total", machine="m1", rack="r2")
+            self.assertEqual(nginx.segment.stat().st_mode & 0o777, 0o644)
+            if os.geteuid() == 0:
+                user = subprocess.run(["ps", "-o", "user=", "-p", str(nginx.workers()[0])], capture_output=True, text=True, check=False)
+                self.assertEqual(user.stdout.strip(), "www-data")
+            # Other labels cannot be given to series that exist.
+            nginx.zone = "size=4m machine=m2"
+            nginx.configure(SERVER)
+            nginx.reload()
+            nginx.get()
+            nginx.wait_for(2, "nginx_http_requests_total", machine="m1")
+            self.assertEqual(len(nginx.told()), 1)
