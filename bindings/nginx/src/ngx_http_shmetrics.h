@@ -14,7 +14,15 @@
 #define NGX_HTTP_SHMETRICS_CACHE       0x20
 #define NGX_HTTP_SHMETRICS_TLS         0x40
 #define NGX_HTTP_SHMETRICS_CONNECTIONS 0x80
-#define NGX_HTTP_SHMETRICS_ALL         0xff
+#define NGX_HTTP_SHMETRICS_LIMITS      0x100
+#define NGX_HTTP_SHMETRICS_ALL         0x1ff
+
+#define NGX_HTTP_SHMETRICS_EXEMPLAR_LABELS 8
+
+/* As nginx numbers them; the first is none. */
+#define NGX_HTTP_SHMETRICS_CACHE_STATUSES 9
+#define NGX_HTTP_SHMETRICS_LIMIT_REQ      6
+#define NGX_HTTP_SHMETRICS_LIMIT_CONN     4
 
 #define NGX_HTTP_SHMETRICS_METHODS  17  /* the known ones, and "other" */
 #define NGX_HTTP_SHMETRICS_STATUSES 502 /* 100 to 599, "000" and "other" */
@@ -28,6 +36,9 @@ enum {
     NGX_HTTP_SHMETRICS_F_SENT,
     NGX_HTTP_SHMETRICS_F_CACHE,
     NGX_HTTP_SHMETRICS_F_TLS,
+    NGX_HTTP_SHMETRICS_F_TLS_FAILURES,
+    NGX_HTTP_SHMETRICS_F_LIMIT_REQ,
+    NGX_HTTP_SHMETRICS_F_LIMIT_CONN,
     NGX_HTTP_SHMETRICS_F_COUNT
 };
 
@@ -69,21 +80,40 @@ typedef struct {
     ngx_uint_t groups;
     ngx_str_t name;
     ngx_array_t *uses; /* of ngx_http_shmetrics_use_t *, those of outer levels too */
+    ngx_array_t *exemplar;
     shmetrics_histogram duration;
     shmetrics_counter received;
     shmetrics_counter sent;
     shmetrics_counter *requests[NGX_HTTP_SHMETRICS_METHODS]; /* by status */
+    shmetrics_counter cache[NGX_HTTP_SHMETRICS_CACHE_STATUSES];
+    shmetrics_counter limit_req[NGX_HTTP_SHMETRICS_LIMIT_REQ];
+    shmetrics_counter limit_conn[NGX_HTTP_SHMETRICS_LIMIT_CONN];
 } ngx_http_shmetrics_loc_conf_t;
+
+/* The exemplar of a request. Without labels it has none. */
+typedef struct {
+    shmetrics_label labels[NGX_HTTP_SHMETRICS_EXEMPLAR_LABELS];
+    size_t count;
+} ngx_http_shmetrics_exemplar_t;
 
 extern ngx_module_t ngx_http_shmetrics_module;
 
 ngx_int_t ngx_http_shmetrics_define_defaults(ngx_conf_t *cf, ngx_http_shmetrics_main_conf_t *conf);
 ngx_int_t ngx_http_shmetrics_begin(ngx_http_request_t *r);
 void ngx_http_shmetrics_count_defaults(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
-                                       ngx_http_shmetrics_loc_conf_t *location);
+                                       ngx_http_shmetrics_loc_conf_t *location, const ngx_http_shmetrics_exemplar_t *exemplar);
 
 char *ngx_http_shmetrics_custom(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
-void ngx_http_shmetrics_count_custom(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, ngx_array_t *uses);
+void ngx_http_shmetrics_count_custom(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, ngx_array_t *uses,
+                                     const ngx_http_shmetrics_exemplar_t *exemplar);
+
+char *ngx_http_shmetrics_exemplar(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
+/* Fills `labels`, of which there are NGX_HTTP_SHMETRICS_EXEMPLAR_LABELS, and returns how many. */
+size_t ngx_http_shmetrics_find_exemplar(ngx_http_request_t *r, const ngx_array_t *exemplar, shmetrics_label *labels);
+
+#if (NGX_HTTP_SSL)
+void ngx_http_shmetrics_watch_tls(ngx_conf_t *cf);
+#endif
 
 char *ngx_http_shmetrics_page(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
 

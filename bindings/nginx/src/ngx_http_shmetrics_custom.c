@@ -158,7 +158,8 @@ static void ngx_http_shmetrics_note_error(ngx_http_shmetrics_main_conf_t *main, 
     shmetrics_counter_inc(shmetrics_counter_with(main->errors->handle.counter, &name, 1));
 }
 
-static void ngx_http_shmetrics_count_use(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, ngx_http_shmetrics_use_t *use) {
+static void ngx_http_shmetrics_count_use(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, ngx_http_shmetrics_use_t *use,
+                                         const ngx_http_shmetrics_exemplar_t *exemplar) {
     double number = 1;
     ngx_str_t text;
 
@@ -187,19 +188,28 @@ static void ngx_http_shmetrics_count_use(ngx_http_request_t *r, ngx_http_shmetri
     }
     switch (use->family->type) {
     case NGX_SHMETRICS_COUNTER:
-        shmetrics_counter_add(use->handle.counter, number);
+        if (exemplar->count) {
+            shmetrics_counter_add_with_exemplar(use->handle.counter, number, exemplar->labels, exemplar->count);
+        } else {
+            shmetrics_counter_add(use->handle.counter, number);
+        }
         break;
     case NGX_SHMETRICS_GAUGE:
         shmetrics_gauge_set(use->handle.gauge, number);
         break;
     default:
-        shmetrics_histogram_observe(use->handle.histogram, number);
+        if (exemplar->count) {
+            shmetrics_histogram_observe_with_exemplar(use->handle.histogram, number, exemplar->labels, exemplar->count);
+        } else {
+            shmetrics_histogram_observe(use->handle.histogram, number);
+        }
         break;
     }
 }
 
-void ngx_http_shmetrics_count_custom(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, ngx_array_t *uses) {
+void ngx_http_shmetrics_count_custom(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, ngx_array_t *uses,
+                                     const ngx_http_shmetrics_exemplar_t *exemplar) {
     ngx_http_shmetrics_use_t **use = uses->elts;
     ngx_uint_t i;
-    for (i = 0; i < uses->nelts; i++) ngx_http_shmetrics_count_use(r, main, use[i]);
+    for (i = 0; i < uses->nelts; i++) ngx_http_shmetrics_count_use(r, main, use[i], exemplar);
 }

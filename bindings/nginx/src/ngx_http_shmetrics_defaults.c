@@ -1,10 +1,6 @@
 /* The families that nginx has without further configuration. */
 #include "ngx_http_shmetrics.h"
 
-#if (NGX_HTTP_SSL)
-#include <ngx_event_openssl.h>
-#endif
-
 #define TEXT NGX_SHMETRICS_TEXT
 #define STATUS_ZERO  500
 #define STATUS_OTHER 501
@@ -37,8 +33,14 @@ static const ngx_shmetrics_default_t ngx_http_shmetrics_defaults[] = {
      NGX_HTTP_SHMETRICS_BYTES, {"server", "location"}},
     {TEXT("nginx_http_cache_requests"), TEXT("Requests by what the cache said."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_CACHE,
      {"server", "location", "status"}},
-    {TEXT("nginx_http_tls_handshakes"), TEXT("TLS connections that sent a request."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_TLS,
+    {TEXT("nginx_http_tls_handshakes"), TEXT("TLS handshakes of clients."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_TLS,
      {"server", "protocol", "reused"}},
+    {TEXT("nginx_http_tls_handshake_failures"), TEXT("TLS handshakes that did not come to their end."), TEXT(""), NGX_SHMETRICS_COUNTER,
+     NGX_HTTP_SHMETRICS_TLS, {"server"}},
+    {TEXT("nginx_http_limit_req_requests"), TEXT("Requests by what limit_req said."), TEXT(""), NGX_SHMETRICS_COUNTER,
+     NGX_HTTP_SHMETRICS_LIMITS, {"server", "location", "status"}},
+    {TEXT("nginx_http_limit_conn_requests"), TEXT("Requests by what limit_conn said."), TEXT(""), NGX_SHMETRICS_COUNTER,
+     NGX_HTTP_SHMETRICS_LIMITS, {"server", "location", "status"}},
 };
 
 /* Method `1 << n` is at n - 1. */
@@ -131,11 +133,18 @@ static void ngx_http_shmetrics_count_request(ngx_http_request_t *r, ngx_http_shm
 }
 
 static void ngx_http_shmetrics_count_location(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
-                                              ngx_http_shmetrics_loc_conf_t *location, const shmetrics_str *values) {
+                                              ngx_http_shmetrics_loc_conf_t *location, const shmetrics_str *values,
+                                              const ngx_http_shmetrics_exemplar_t *exemplar) {
     ngx_shmetrics_family_t **family = main->families;
-    if (location->groups & NGX_HTTP_SHMETRICS_DURATION)
-        ngx_shmetrics_observe(family[NGX_HTTP_SHMETRICS_F_DURATION], &location->duration, values, 2,
-                              ngx_shmetrics_since(r->start_sec, r->start_msec));
+    if (location->groups & NGX_HTTP_SHMETRICS_DURATION) {
+        double seconds = (double) ngx_shmetrics_since(r->start_sec, r->start_msec) / 1000;
+        ngx_shmetrics_keep_histogram(family[NGX_HTTP_SHMETRICS_F_DURATION], &location->duration, values, 2);
+        if (exemplar->count) {
+            shmetrics_histogram_observe_with_exemplar(location->duration, seconds, exemplar->labels, exemplar->count);
+        } else {
+            shmetrics_histogram_observe(location->duration, seconds);
+        }
+    }
     if (location->groups & NGX_HTTP_SHMETRICS_BYTES) {
         ngx_shmetrics_add(family[NGX_HTTP_SHMETRICS_F_RECEIVED], &location->received, values, 2, r->request_length);
         ngx_shmetrics_add(family[NGX_HTTP_SHMETRICS_F_SENT], &location->sent, values, 2, r->connection->sent);
@@ -179,41 +188,39 @@ static void ngx_http_shmetrics_count_upstream(ngx_http_request_t *r, ngx_http_sh
     ngx_shmetrics_add(main->upstreams.families[NGX_SHMETRICS_U_RETRIES], &passing, attempt.values, 1, retries);
 }
 
-#if (NGX_HTTP_CACHE)
-static void ngx_http_shmetrics_count_cache(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, shmetrics_str *values) {
-    static const char *const statuses[] = {"", "miss", "bypass", "expired", "stale", "updating", "revalidated", "hit", "scarce"};
-    ngx_uint_t status = r->upstream ? r->upstream->cache_status : 0;
-    if (status == 0 || status >= sizeof statuses / sizeof *statuses) return;
-    values[2] = ngx_shmetrics_text(statuses[status]);
-    shmetrics_counter_inc(shmetrics_counter_with(main->families[NGX_HTTP_SHMETRICS_F_CACHE]->handle.counter, values, 3));
+/* `handles` are by status; the status 0 is none. */
+static void ngx_http_shmetrics_count_status(ngx_shmetrics_family_t *family, shmetrics_counter *handles, const char *const *names,
+                                            ngx_uint_t status, shmetrics_str *values) {
+    if (status == 0) return;
+    values[2] = ngx_shmetrics_text(names[status]);
+    ngx_shmetrics_add(family, &handles[status], values, 3, 1);
 }
-#endif
-
-#if (NGX_HTTP_SSL)
-static void ngx_http_shmetrics_count_tls(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, shmetrics_str server) {
-    shmetrics_str values[3];
-    if (r->connection->ssl == NULL || r->connection->requests != 1) return;
-    values[0] = server;
-    values[1] = ngx_shmetrics_text(SSL_get_version(r->connection->ssl->connection));
-    values[2] = ngx_shmetrics_text(SSL_session_reused(r->connection->ssl->connection) ? "true" : "false");
-    shmetrics_counter_inc(shmetrics_counter_with(main->families[NGX_HTTP_SHMETRICS_F_TLS]->handle.counter, values, 3));
-}
-#endif
 
 void ngx_http_shmetrics_count_defaults(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
-                                       ngx_http_shmetrics_loc_conf_t *location) {
+                                       ngx_http_shmetrics_loc_conf_t *location, const ngx_http_shmetrics_exemplar_t *exemplar) {
+    static const char *const limit_req[NGX_HTTP_SHMETRICS_LIMIT_REQ] = {
+        "", "passed", "delayed", "rejected", "delayed_dry_run", "rejected_dry_run",
+    };
+    static const char *const limit_conn[NGX_HTTP_SHMETRICS_LIMIT_CONN] = {"", "passed", "rejected", "rejected_dry_run"};
     ngx_http_shmetrics_srv_conf_t *server = ngx_http_get_module_srv_conf(r, ngx_http_shmetrics_module);
+    ngx_shmetrics_family_t **family = main->families;
     shmetrics_str values[4];
     values[0] = ngx_shmetrics_str(&server->name);
     values[1] = ngx_shmetrics_str(&location->name);
     if (location->groups & NGX_HTTP_SHMETRICS_REQUESTS) ngx_http_shmetrics_count_request(r, main, location, values);
-    ngx_http_shmetrics_count_location(r, main, location, values);
+    ngx_http_shmetrics_count_location(r, main, location, values, exemplar);
     if ((location->groups & NGX_HTTP_SHMETRICS_UPSTREAM) && r->upstream_states && r->upstream_states->nelts)
         ngx_http_shmetrics_count_upstream(r, main);
 #if (NGX_HTTP_CACHE)
-    if (location->groups & NGX_HTTP_SHMETRICS_CACHE) ngx_http_shmetrics_count_cache(r, main, values);
+    if ((location->groups & NGX_HTTP_SHMETRICS_CACHE) && r->upstream && r->upstream->cache_status < NGX_HTTP_SHMETRICS_CACHE_STATUSES) {
+        static const char *const cache[NGX_HTTP_SHMETRICS_CACHE_STATUSES] = {
+            "", "miss", "bypass", "expired", "stale", "updating", "revalidated", "hit", "scarce",
+        };
+        ngx_http_shmetrics_count_status(family[NGX_HTTP_SHMETRICS_F_CACHE], location->cache, cache, r->upstream->cache_status, values);
+    }
 #endif
-#if (NGX_HTTP_SSL)
-    if (location->groups & NGX_HTTP_SHMETRICS_TLS) ngx_http_shmetrics_count_tls(r, main, values[0]);
-#endif
+    if ((location->groups & NGX_HTTP_SHMETRICS_LIMITS) == 0) return;
+    if (r->limit_req_status < NGX_HTTP_SHMETRICS_LIMIT_REQ)
+        ngx_http_shmetrics_count_status(family[NGX_HTTP_SHMETRICS_F_LIMIT_REQ], location->limit_req, limit_req, r->limit_req_status, values);
+    ngx_http_shmetrics_count_status(family[NGX_HTTP_SHMETRICS_F_LIMIT_CONN], location->limit_conn, limit_conn, r->limit_conn_status, values);
 }

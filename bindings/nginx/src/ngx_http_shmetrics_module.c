@@ -1,12 +1,13 @@
 /* The directives of the HTTP module, and the phases in which it counts. */
 #include "ngx_http_shmetrics.h"
 
-static ngx_conf_bitmask_t ngx_http_shmetrics_groups[] = {
+static const ngx_conf_bitmask_t ngx_http_shmetrics_groups[] = {
     {ngx_string("in_progress"), NGX_HTTP_SHMETRICS_IN_PROGRESS}, {ngx_string("requests"), NGX_HTTP_SHMETRICS_REQUESTS},
     {ngx_string("duration"), NGX_HTTP_SHMETRICS_DURATION},       {ngx_string("bytes"), NGX_HTTP_SHMETRICS_BYTES},
     {ngx_string("upstream"), NGX_HTTP_SHMETRICS_UPSTREAM},       {ngx_string("cache"), NGX_HTTP_SHMETRICS_CACHE},
-    {ngx_string("tls"), NGX_HTTP_SHMETRICS_TLS},                 {ngx_string("connections"), NGX_HTTP_SHMETRICS_CONNECTIONS},
-    {ngx_string("all"), NGX_HTTP_SHMETRICS_ALL},                 {ngx_null_string, 0},
+    {ngx_string("tls"), NGX_HTTP_SHMETRICS_TLS},                 {ngx_string("limits"), NGX_HTTP_SHMETRICS_LIMITS},
+    {ngx_string("connections"), NGX_HTTP_SHMETRICS_CONNECTIONS}, {ngx_string("all"), NGX_HTTP_SHMETRICS_ALL},
+    {ngx_null_string, 0},
 };
 
 static char *ngx_http_shmetrics_switch(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
@@ -75,6 +76,7 @@ static void *ngx_http_shmetrics_create_loc_conf(ngx_conf_t *cf) {
     if (conf == NULL) return NULL;
     conf->enabled = NGX_CONF_UNSET;
     conf->groups = NGX_CONF_UNSET_UINT;
+    conf->exemplar = NGX_CONF_UNSET_PTR;
     return conf;
 }
 
@@ -84,6 +86,7 @@ static char *ngx_http_shmetrics_merge_loc_conf(ngx_conf_t *cf, void *parent, voi
     ngx_conf_merge_value(conf->enabled, outer->enabled, 0);
     ngx_conf_merge_uint_value(conf->groups, outer->groups, NGX_HTTP_SHMETRICS_ALL);
     ngx_conf_merge_str_value(conf->name, outer->name, "");
+    ngx_conf_merge_ptr_value(conf->exemplar, outer->exemplar, NULL);
     if (conf->enabled) main->groups |= conf->groups;
     if (conf->uses == NULL) {
         conf->uses = outer->uses;
@@ -98,9 +101,11 @@ static char *ngx_http_shmetrics_merge_loc_conf(ngx_conf_t *cf, void *parent, voi
 static ngx_int_t ngx_http_shmetrics_log(ngx_http_request_t *r) {
     ngx_http_shmetrics_main_conf_t *main = ngx_http_get_module_main_conf(r, ngx_http_shmetrics_module);
     ngx_http_shmetrics_loc_conf_t *location = ngx_http_get_module_loc_conf(r, ngx_http_shmetrics_module);
-    if (r != r->main || main->core->segment == NULL) return NGX_OK;
-    if (location->enabled) ngx_http_shmetrics_count_defaults(r, main, location);
-    if (location->uses) ngx_http_shmetrics_count_custom(r, main, location->uses);
+    ngx_http_shmetrics_exemplar_t exemplar;
+    if (r != r->main || main->core->segment == NULL || (!location->enabled && location->uses == NULL)) return NGX_OK;
+    exemplar.count = location->exemplar ? ngx_http_shmetrics_find_exemplar(r, location->exemplar, exemplar.labels) : 0;
+    if (location->enabled) ngx_http_shmetrics_count_defaults(r, main, location, &exemplar);
+    if (location->uses) ngx_http_shmetrics_count_custom(r, main, location->uses, &exemplar);
     return NGX_OK;
 }
 
@@ -124,6 +129,9 @@ static ngx_int_t ngx_http_shmetrics_postconfiguration(ngx_conf_t *cf) {
     }
     if (ngx_http_shmetrics_define_defaults(cf, conf) != NGX_OK) return NGX_ERROR;
     if (conf->groups == 0 && conf->custom.nelts == 0) return NGX_OK;
+#if (NGX_HTTP_SSL)
+    if (conf->groups & NGX_HTTP_SHMETRICS_TLS) ngx_http_shmetrics_watch_tls(cf);
+#endif
     if ((conf->groups & NGX_HTTP_SHMETRICS_IN_PROGRESS)
         && ngx_http_shmetrics_add_handler(cf, NGX_HTTP_PREACCESS_PHASE, ngx_http_shmetrics_begin) != NGX_OK)
         return NGX_ERROR;
@@ -150,6 +158,7 @@ static ngx_command_t ngx_http_shmetrics_commands[] = {
      NGX_SHMETRICS_HISTOGRAM, NULL},
     {ngx_string("shmetrics_gauge"), EVERYWHERE | NGX_CONF_1MORE, ngx_http_shmetrics_custom, NGX_HTTP_LOC_CONF_OFFSET, NGX_SHMETRICS_GAUGE,
      NULL},
+    {ngx_string("shmetrics_exemplar"), EVERYWHERE | NGX_CONF_1MORE, ngx_http_shmetrics_exemplar, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
     {ngx_string("shmetrics_page"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, ngx_http_shmetrics_page, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
     ngx_null_command,
 };

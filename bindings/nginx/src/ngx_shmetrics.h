@@ -160,6 +160,8 @@ ngx_int_t ngx_shmetrics_define(ngx_conf_t *cf, const ngx_shmetrics_limits_t *lim
                                ngx_uint_t groups, ngx_shmetrics_family_t **families);
 
 void ngx_shmetrics_add(ngx_shmetrics_family_t *family, shmetrics_counter *counter, const shmetrics_str *values, ngx_uint_t count, off_t n);
+void ngx_shmetrics_keep_histogram(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values,
+                                  ngx_uint_t count);
 void ngx_shmetrics_observe(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values, ngx_uint_t count,
                            ngx_msec_t ms);
 void ngx_shmetrics_count_attempt(ngx_shmetrics_upstreams_t *upstreams, const ngx_shmetrics_attempt_t *attempt);

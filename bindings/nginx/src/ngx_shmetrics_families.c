@@ -74,10 +74,15 @@ void ngx_shmetrics_add(ngx_shmetrics_family_t *family, shmetrics_counter *counte
     shmetrics_counter_add_u64(*counter, (uint64_t) ngx_max(n, 0));
 }
 
-void ngx_shmetrics_observe(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values, ngx_uint_t count,
-                           ngx_msec_t ms) {
+void ngx_shmetrics_keep_histogram(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values,
+                                  ngx_uint_t count) {
     if (histogram->p0 == NULL || shmetrics_histogram_is_removed(*histogram))
         *histogram = shmetrics_histogram_with(family->handle.histogram, values, count);
+}
+
+void ngx_shmetrics_observe(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values, ngx_uint_t count,
+                           ngx_msec_t ms) {
+    ngx_shmetrics_keep_histogram(family, histogram, values, count);
     shmetrics_histogram_observe(*histogram, (double) ms / 1000);
 }
 

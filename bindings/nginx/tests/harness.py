@@ -217,6 +217,10 @@ class Nginx:
         eventually(lambda: seen.append(total(self.samples(), name, **labels)) or seen[-1] >= value)
         assert seen[-1] == value, f"{name} {labels} is {seen[-1]}, not {value}"
 
+    def wait_for_gauge(self, value, name, **labels):
+        """Requests before may still be in progress: so the value may be passed on the way down."""
+        assert eventually(lambda: total(self.samples(), name, **labels) == value), f"{name} {labels} never was {value}"
+
     def master_pid(self):
         return int(self.pid_file.read_text())
 

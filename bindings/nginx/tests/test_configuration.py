@@ -182,4 +182,4 @@ class Faults(unittest.TestCase):
             nginx.start()
             nginx.get()
             nginx.wait_for(1, "nginx_http_requests_total")
-            self.assertEqual(total(nginx.samples(), "nginx_http_requests_in_progress"), 0)
+            nginx.wait_for_gauge(0, "nginx_http_requests_in_progress")

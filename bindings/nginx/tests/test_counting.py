@@ -47,7 +47,7 @@ class Counting(unittest.TestCase):
             self.assertEqual(total(found, name, server="backend", location="all", method="GET", status="302"), 1)
             self.assertEqual(total(found, "nginx_http_request_duration_seconds_count"), 12)
             self.assertEqual(total(found, "nginx_http_request_duration_seconds_bucket", le="+Inf"), 12)
-            self.assertEqual(total(found, "nginx_http_requests_in_progress"), 0)
+            nginx.wait_for_gauge(0, "nginx_http_requests_in_progress")
 
     def test_bytes_and_status_classes(self):
         http = "shmetrics_status class; shmetrics_buckets 0.5 1 native=1.2; " + SERVER
@@ -152,14 +152,14 @@ class Counting(unittest.TestCase):
             clients = [nginx.connect() for _ in range(7)]
             for client in clients:
                 client.sendall(b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\n")
-            nginx.wait_for(7, "nginx_http_requests_in_progress", server="shop")
+            nginx.wait_for_gauge(7, "nginx_http_requests_in_progress", server="shop")
             for client in clients[:3]:
                 client.close()
             self.assertTrue(eventually(lambda: total(nginx.samples(), "nginx_http_requests_in_progress") == 4))
             for pid in nginx.workers():
                 os.kill(pid, 9)
             self.assertTrue(eventually(lambda: len(nginx.workers()) == 2))
-            self.assertEqual(total(nginx.samples(), "nginx_http_requests_in_progress"), 0)
+            nginx.wait_for_gauge(0, "nginx_http_requests_in_progress")
             for client in clients[3:]:
                 client.close()
 
@@ -225,7 +225,7 @@ class Counting(unittest.TestCase):
             for (location, status), count in expected.items():
                 self.assertEqual(total(found, "nginx_http_requests_total", location=location, status=status), count, (location, status))
             self.assertEqual(total(found, "nginx_http_request_duration_seconds_count"), 9)
-            self.assertEqual(total(found, "nginx_http_requests_in_progress"), 0)
+            nginx.wait_for_gauge(0, "nginx_http_requests_in_progress")
             self.assertNotIn("exited on signal", nginx.errors())
 
     def test_keepalive_and_pipelines(self):

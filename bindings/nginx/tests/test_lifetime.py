@@ -48,7 +48,7 @@ class Lifetime(unittest.TestCase):
             found = nginx.samples()
             self.assertEqual(total(found, "nginx_http_requests_total", status="200"), sent)
             self.assertEqual(total(found, "nginx_http_request_duration_seconds_count"), sent)
-            self.assertEqual(total(found, "nginx_http_requests_in_progress"), 0)
+            nginx.wait_for_gauge(0, "nginx_http_requests_in_progress")
             self.assertGreaterEqual(accepted, sent)
             self.assertEqual(nginx.told(), [])
 

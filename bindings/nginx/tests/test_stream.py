@@ -57,7 +57,7 @@ class Stream(unittest.TestCase):
             self.assertEqual(total(found, "nginx_stream_session_duration_seconds_count"), 7)
             bounds = {dict(labels)["le"] for (name, labels) in found if name == "nginx_stream_session_duration_seconds_bucket"}
             self.assertEqual(bounds, {"0.5", "60.0", "+Inf"})
-            self.assertEqual(total(found, "nginx_stream_sessions_in_progress"), 0)
+            nginx.wait_for_gauge(0, "nginx_stream_sessions_in_progress")
             self.assertGreaterEqual(total(found, "nginx_connections_accepted_total"), 8)
 
     def test_upstreams(self):
@@ -98,7 +98,7 @@ class Stream(unittest.TestCase):
             clients = [nginx.connect(nginx.directory / "a.sock") for _ in range(5)]
             for client in clients:
                 client.sendall(b"1234567")
-            nginx.wait_for(5, name, server="front")
+            nginx.wait_for_gauge(5, name, server="front")
             for client in clients[:2]:
                 client.close()
             taken = [held.accept()[0] for _ in clients]
@@ -109,12 +109,12 @@ class Stream(unittest.TestCase):
             self.assertTrue(eventually(lambda: total(nginx.samples(), name) == 0))
             self.assertEqual(total(nginx.samples(), "nginx_stream_received_bytes_total", server="front"), 35)
             clients += [nginx.connect(nginx.directory / "a.sock") for _ in range(2)]
-            nginx.wait_for(2, name)
+            nginx.wait_for_gauge(2, name)
             before = nginx.workers()
             for pid in before:
                 os.kill(pid, signal.SIGKILL)
             self.assertTrue(eventually(lambda: len(set(nginx.workers()) - set(before)) == 2))
-            self.assertEqual(total(nginx.samples(), name), 0)
+            nginx.wait_for_gauge(0, name)
             for client in clients:
                 client.close()
 
@@ -123,7 +123,7 @@ class Stream(unittest.TestCase):
             for one in (server, client):
                 one.bind(("127.0.0.1", 0))
                 one.settimeout(LIMIT)
-            # An address of nginx' own, so that the port is free: the kernel chose it for the server.
+            # On an address of its own, nginx finds the port free that the kernel chose.
             port = server.getsockname()[1]
             servers = f"""server {{ listen 127.0.0.7:{port} udp; shmetrics_server datagrams; proxy_responses 1; proxy_pass 127.0.0.1:{port}; }}"""
             with Nginx(PAGE_SERVER, stream=stream(servers)) as nginx:
@@ -139,8 +139,8 @@ class Stream(unittest.TestCase):
                 self.assertEqual(total(found, "nginx_stream_sent_bytes_total"), 18)
 
     def test_tls(self):
-        servers = """server { listen unix:@DIR@/tls.sock ssl; shmetrics_server secret; ssl_certificate @DIR@/cert.pem; ssl_certificate_key @DIR@/key.pem;
-            ssl_session_cache shared:stream:1m; return ok; }"""
+        servers = """ssl_certificate @DIR@/cert.pem; ssl_certificate_key @DIR@/key.pem;
+        server { listen unix:@DIR@/tls.sock ssl; shmetrics_server secret; ssl_session_cache shared:stream:1m; return ok; }"""
         with Nginx(PAGE_SERVER, stream=stream(servers)) as nginx:
             if not nginx.certify():
                 print("skipped: TLS of sessions (no openssl)")
@@ -169,7 +169,7 @@ class Stream(unittest.TestCase):
             held.listen(16)
             nginx.start()
             clients = [nginx.connect(nginx.directory / "a.sock") for _ in range(2)]
-            nginx.wait_for(2, "nginx_stream_sessions_in_progress")
+            nginx.wait_for_gauge(2, "nginx_stream_sessions_in_progress")
             self.assertEqual(self.session(nginx, "a.sock"), b"")
             for client in clients:
                 client.close()
