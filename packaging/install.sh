@@ -6,7 +6,8 @@
 #   what was installed, by the manifest that the installation wrote
 #
 # Variables: PREFIX (/usr/local); LIBDIR, INCLUDEDIR, BINDIR, DATADIR (lib, include, bin and share
-# below PREFIX); DESTDIR (put before every path, for packagers); RELEASE_DIR (target/release);
+# below PREFIX); UNITDIR (lib/systemd/system below PREFIX); ZSHDIR (zsh/site-functions below
+# DATADIR); DESTDIR (put before every path, for packagers); RELEASE_DIR (target/release);
 # NATIVE_LIBS (what libshmetrics.a needs, from `rustc --print native-static-libs`).
 set -euo pipefail
 umask 022
@@ -19,6 +20,8 @@ libdir=${LIBDIR:-$prefix/lib}
 includedir=${INCLUDEDIR:-$prefix/include}
 bindir=${BINDIR:-$prefix/bin}
 datadir=${DATADIR:-$prefix/share}
+unitdir=${UNITDIR:-$prefix/lib/systemd/system}
+zshdir=${ZSHDIR:-$datadir/zsh/site-functions}
 docdir=$datadir/doc/shmetrics
 destdir=${DESTDIR:-}
 native_libs=${NATIVE_LIBS:--lgcc_s -lutil -lrt -lpthread -lm -ldl -lc}
@@ -71,16 +74,38 @@ fill() { # template, target
     put 644 /dev/stdin "$2" <<<"$text"
 }
 
-# The command, with what it prints about itself if it runs here.
-put_command() {
+# One page for each command, named by the page's own title.
+put_manual() {
+    local pages page name
+    pages=$(mktemp -d)
+    "$release/shmetrics" man | awk -v to="$pages" '/^\.ie / { page += 1 } { print > (to "/" page) }'
+    for page in "$pages"/*; do
+        name=$(sed -n 's/^\.TH \([a-z-]*\) .*/\1/p' "$page")
+        put 644 "$page" "$datadir/man/man1/$name.1"
+    done
+    rm -rf "$pages"
+}
+
+put_completion() { # shell, target
     local text
+    text=$("$release/shmetrics" completions "$1")
+    put 644 /dev/stdin "$2" <<<"$text"
+}
+
+put_command() {
     put 755 "$release/shmetrics" "$bindir/shmetrics"
-    if text=$("$release/shmetrics" man 2>/dev/null); then
-        put 644 /dev/stdin "$datadir/man/man1/shmetrics.1" <<<"$text"
+    if "$release/shmetrics" --version >/dev/null 2>&1; then # a command for another machine does not run
+        put_manual
+        put_completion bash "$datadir/bash-completion/completions/shmetrics"
+        put_completion zsh "$zshdir/_shmetrics"
+        put_completion fish "$datadir/fish/vendor_completions.d/shmetrics.fish"
     fi
-    if text=$("$release/shmetrics" completions bash 2>/dev/null); then
-        put 644 /dev/stdin "$datadir/bash-completion/completions/shmetrics" <<<"$text"
-    fi
+    for unit in shmetrics shmetrics-push; do
+        put 644 /dev/stdin "$unitdir/$unit.service" < <(sed "s#/usr/local/bin/#$bindir/#" "$here/systemd/$unit.service")
+    done
+    put 644 "$here/systemd/shmetrics.socket" "$unitdir/shmetrics.socket"
+    put 644 "$here/systemd/examples/application-directory.conf" "$docdir/systemd/application-directory.conf"
+    put 644 "$here/systemd/examples/exporter-directory.conf" "$docdir/systemd/exporter-directory.conf"
 }
 
 # The paths that an earlier installation noted: `noted file` or `noted dir`.
@@ -123,8 +148,6 @@ install_all() {
     fill shmetrics-config.cmake.in "$libdir/cmake/shmetrics/shmetrics-config.cmake"
     fill shmetrics-config-version.cmake.in "$libdir/cmake/shmetrics/shmetrics-config-version.cmake"
     [[ ! -f $release/shmetrics ]] || put_command
-    put 644 "$here/systemd/shmetrics.service" "$docdir/systemd/shmetrics.service"
-    put 644 "$here/systemd/shmetrics.socket" "$docdir/systemd/shmetrics.socket"
     put 644 "$root/docs/runbook.md" "$docdir/runbook.md"
     put 644 "$here/prometheus/shmetrics-rules.yml" "$docdir/prometheus/shmetrics-rules.yml"
     put 644 "$here/prometheus/shmetrics-rules-test.yml" "$docdir/prometheus/shmetrics-rules-test.yml"
