@@ -40,7 +40,7 @@ fn silent_connections_make_room() {
         idle.push(TcpStream::connect(server.address()).expect("connects"));
     }
     server.get("/metrics").assert(200, "\njobs_total 3\n");
-    // Whoever asked last is not the one who makes room.
+    // The client that asked last does not lose its place.
     let mut kept = server.connect();
     kept.ask("GET", "/metrics").assert(200, "jobs_total");
     for _ in 0..60 {
@@ -50,10 +50,10 @@ fn silent_connections_make_room() {
     kept.ask("GET", "/metrics").assert(200, "jobs_total");
 }
 
-/// Clients that never take their pages do not keep the others from theirs, and cost no more than
-/// their number.
+/// Clients that never read their pages do not keep pages from other clients, and their cost is
+/// bounded by their number.
 #[test]
-fn pages_that_nobody_takes_are_limited() {
+fn pages_that_no_client_reads_are_limited() {
     let room = Room::new();
     let segment = room.segment("huge");
     let family = segment.counter("hits_total", "Hits.").labels(["page"]).register().expect("registers");
@@ -69,7 +69,7 @@ fn pages_that_nobody_takes_are_limited() {
         connection
     };
     let stuck = hang();
-    // Nobody makes room before he was at it for ten seconds; who cannot wait is told so.
+    // A client keeps its place for at least ten seconds. Further clients get an error.
     let refused = server.get_with("/metrics", "X-Prometheus-Scrape-Timeout-Seconds: 0.2\r\n");
     refused.assert(503, "too many pages are on their way");
     assert_eq!(refused.header("retry-after"), Some("1"), "{refused:?}");
@@ -94,7 +94,7 @@ fn options_and_the_rest() {
         refused.assert(405, "only GET and HEAD");
         assert_eq!(refused.header("allow"), Some("GET,HEAD"), "{refused:?}");
     }
-    // Of the exporter itself.
+    // The exporter's own metrics.
     server
         .get("/metrics?name[]=shmetrics_serve_requests_total")
         .assert(200, "shmetrics_serve_requests_total{code=\"405\"} 3\n");
@@ -134,7 +134,7 @@ fn patterns_follow_what_comes_and_goes() {
     room.remove("web-1");
     let page = server.get("/metrics");
     page.assert(200, "jobs_total{segment=\"web-2\"} 2\n");
-    // That it is gone is seen for some time.
+    // The page shows for some time that the segment is gone.
     page.assert(200, "\nshmetrics_serve_segment_up{segment=\"web-1\"} 0\n");
     assert!(!page.body.contains("jobs_total{segment=\"web-1\"}"), "{page:?}");
     room.remove("web-2");

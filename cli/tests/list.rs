@@ -76,8 +76,8 @@ fn it_tells_who_lives_and_when_a_value_last_changed() {
     let row = |name: &str| -> Vec<&str> {
         out.lines().find(|row| row.starts_with(name)).unwrap_or_else(|| panic!("{out}")).split_whitespace().collect()
     };
-    // No page of the application has been seen of the dead one: only when its family was registered
-    // is known.
+    // No process of the application has rendered a page of the dead segment, so only the time of
+    // the registration is known.
     assert_eq!((row("dead")[4], &row("dead")[7..10]), ("0", &["in", "the", "last"][..]), "{out}");
     assert_eq!((row("live")[4], row("live").last()), ("1", Some(&"ago")), "{out}");
     let json = room.run(&["list", "--json"]).success();

@@ -10,7 +10,7 @@ use support::Room;
 const NOBODY: u32 = 65534;
 const OTHER: u32 = 4711;
 
-/// False: files can only be given away by root.
+/// Gives the file to another user. False: this process is not root.
 fn give(room: &Room, name: &str, user: u32) -> bool {
     let given = chown(room.path(name), Some(user), None).is_ok();
     if !given {
@@ -73,7 +73,7 @@ fn a_user_that_is_named_comes_after_the_own_ones() {
     }
     let server = Server::start_with(&room, &["--all", "--owner", "nobody"]);
     let page = server.get("/metrics");
-    // The type is that of the own segment, whatever the names are.
+    // The type is that of the user's own segment, whatever the names are.
     page.assert(200, "# TYPE jobs_total counter\n");
     page.assert(200, "jobs_total{segment=\"own\"} 3\njobs_total{segment=\"b\"} 2\n");
     assert!(!page.body.contains("segment=\"stranger\""), "{}", page.body);

@@ -1,6 +1,6 @@
 //! Tests of `shmetrics serve --process-metrics`: values from `/proc` of the processes that count.
 
-// Small whole numbers, and sums of the very same ones.
+// The floats are small whole numbers and sums of these.
 #![allow(clippy::float_cmp)]
 
 mod support;
@@ -19,7 +19,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// In Python, by no library of ours: what counts is the mapping.
+    /// In Python, without this library: the mapping alone makes it a process of the segment.
     fn start(path: &str) -> Self {
         let script = "import mmap, sys, time
 f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 4096); f.close()
@@ -96,7 +96,7 @@ fn sums_and_each() {
     assert_eq!(get("process_start_time_seconds"), of("start_time_seconds").into_iter().fold(f64::INFINITY, f64::min));
     assert!(!page.body.contains(&format!("pid=\"{}\"", server.pid())), "who only reads does not count: {page:?}");
 
-    // The dead are gone, and what they used is not.
+    // The dead processes are gone from the page, and their CPU time is still in the sum.
     let before = get("process_cpu_seconds_total");
     one.kill();
     let page = server.get("/metrics");

@@ -125,7 +125,7 @@ fn a_file_that_is_no_segment_is_a_failure() {
 }
 
 #[test]
-fn a_segment_of_somebody_else_is_a_failure() {
+fn a_segment_of_another_user_is_a_failure() {
     let room = Room::new();
     room.segment_with_jobs("private", 1);
     let ran = room.run_unprivileged("private", &["render", "private"]);

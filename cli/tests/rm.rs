@@ -28,7 +28,7 @@ fn it_tells_who_keeps_writing_unseen() {
     let out = room.run(&["rm", "--force", "shop"]).success();
     assert!(out.starts_with("removed shop: 1 series; 1 live process keeps writing"), "{out}");
     assert!(!segment.is_current());
-    // And so it does, without harm.
+    // The removal succeeds, without harm.
     busy.inc();
 }
 
@@ -44,7 +44,7 @@ fn a_segment_in_use_is_removed_by_force_only() {
     assert!(room.exists("shop") && segment.is_current());
     let ran = room.run(&["rm", &room.path("shop")]);
     ran.failure(&["is not removed: 1 process has it open"]);
-    // Whatever is in it: a writer with a damaged header lives as well as any.
+    // Also with a damaged header: the process that has the segment open is alive.
     std::fs::OpenOptions::new()
         .write(true)
         .open(room.path("shop"))
@@ -85,14 +85,14 @@ fn a_missing_one_is_a_failure_that_does_not_stop_the_others() {
 }
 
 #[test]
-fn somebody_elses_segment_stays() {
+fn a_segment_of_another_user_stays() {
     let room = Room::new();
     room.segment("private");
     let set_mode = |mode| {
         let changed = fs::set_permissions(room.dir(), fs::Permissions::from_mode(mode));
         changed.expect("our own directory's mode changes");
     };
-    // Removing is a right of the directory, not of the file.
+    // The mode of the directory decides about removal, not the mode of the file.
     set_mode(0o555);
     let ran = room.run_unprivileged("private", &["rm", "private"]);
     set_mode(0o755);

@@ -327,7 +327,7 @@ fn several_segments_on_one_page() {
     plain.get("/metrics").assert(200, "\njobs_total 3\n");
 }
 
-/// As Python names the segment of a directory.
+/// The name that the Python package gives to the segment of a directory.
 #[test]
 fn the_label_of_a_directory_stays_over_wipes() {
     let room = Room::new();
@@ -341,7 +341,7 @@ fn the_label_of_a_directory_stays_over_wipes() {
         by_stem.get("/metrics").assert(200, &format!("\njobs_total {value}\n"));
     };
     shows(3);
-    // A wipe: the old one is there until it is swept.
+    // A wipe: the old segment stays until a sweep removes it.
     room.segment_with_jobs(&name(2), 5);
     shows(5);
     server.get("/metrics").assert(200, &format!("jobs_total{{segment=\"{}\"}} 3\n", name(1)));
@@ -364,7 +364,7 @@ fn a_unix_socket() {
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
     let path = room.dir().join("metrics.sock");
-    // One that a killed server left behind.
+    // A socket that a killed server left behind.
     drop(UnixListener::bind(&path).expect("binds"));
     let address = format!("unix:{}", path.display());
     let server = Server::start_with(&room, &["shop", "--listen", &address]);

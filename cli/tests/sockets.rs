@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use support::http::Server;
 use support::Room;
 
-/// What stands for systemd: becomes the command, with a socket as descriptor 3.
+/// A program in the place of systemd: it becomes the command, with a socket as descriptor 3.
 fn launcher(python: &str) -> Command {
     let mut command = Command::new("python3");
     command.args(["-c", python]);

@@ -20,7 +20,7 @@ fn certificate(name: &str) -> String {
 
 fn write(room: &Room, text: &str) -> PathBuf {
     let path = room.dir().join("web.yml");
-    // In one step, as those who swap secrets do.
+    // In one step, as tools that replace secrets do.
     let new = room.dir().join("web.new");
     std::fs::write(&new, text).expect("writes");
     std::fs::rename(&new, &path).expect("renames");
@@ -72,7 +72,7 @@ fn encryption() {
     }
     let (code, said) = curl(&server, "http", &[]);
     assert_eq!(code, 0, "without encryption there is no answer: {said}");
-    // A client that never ends its handshake keeps nobody out.
+    // A client that never ends its handshake keeps no other client out.
     let _silent = server.connect();
     assert_eq!(curl(&server, "https", &[]).0, 200);
     server.signal("TERM");
@@ -151,7 +151,7 @@ fn names_and_passwords() {
         assert_eq!(page.header("x-frame-options"), Some("deny"));
     }
     server.get_with("/metrics", &basic("ann:s3cret")).assert(200, "shmetrics_serve_requests_total{code=\"401\"} 4\n");
-    // A user who is removed is out at once, however often he was let in before.
+    // A user that is removed is refused at once, although earlier requests of this user succeeded.
     write(&room, &format!("basic_auth_users:\n  bob: {}\n", hash()));
     server.get_with("/metrics", &basic("ann:s3cret")).assert(401, "");
     server.get_with("/metrics", &basic("bob:s3cret")).assert(200, "jobs_total");

@@ -21,7 +21,7 @@ namespace {
 constexpr unsigned idle_seconds = 5;
 constexpr int requests_per_connection = 100;
 
-// The families as the other languages register them: whoever is first makes them, the others find
+// The families as the other languages register them: the first process makes them, the others find
 // them.
 struct instruments {
   explicit instruments(const shmetrics::segment& segment)

@@ -222,7 +222,7 @@ def process_table(memory):
     return table([*head, "their proportional shares, bytes", "their page tables, bytes"], rows)
 
 
-STATES = {"nobody": "no page", "others": "pages of other metrics", "scraped": "these pages"}
+STATES = {"idle": "no page", "others": "pages of other metrics", "scraped": "these pages"}
 
 
 def scraped_table(scraped):
@@ -233,7 +233,7 @@ def scraped_table(scraped):
             rows.append([
                 name(c["name"]), STATES[state["scraper"]],
                 f"{state['requests_a_second']['median'] / 1e6:.2f}",
-                f"{state['of_nobody']['median'] * 100:.1f} %", f"{state['of_others']['median'] * 100:.1f} %",
+                f"{state['of_idle']['median'] * 100:.1f} %", f"{state['of_others']['median'] * 100:.1f} %",
                 *(number(latency[q]) for q in ("p50", "p99", "p99.9", "p99.99")),
                 number(latency["max"] / 1e6),
             ])

@@ -62,7 +62,7 @@ pub trait Series {
     fn page(&mut self) -> Vec<u8>;
 }
 
-/// How two update one metric.
+/// How two workers update one metric.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sharing {
     Threads,

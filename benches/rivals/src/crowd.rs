@@ -18,7 +18,7 @@ use crate::stats::spread;
 
 const SIZES: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 
-/// Nothing above starts before all are there.
+/// No update starts before all processes are ready.
 struct Gate {
     there: AtomicU32,
     open: AtomicU32,
@@ -47,8 +47,8 @@ fn open(gate: &Gate, n: usize) {
     machine::wake(&gate.open);
 }
 
-/// Updates a second, of all together, who share the processors as the kernel likes. What other
-/// programs take of them does not count.
+/// Updates a second of all processes together. The kernel shares the processors among them. Time
+/// that other programs take does not count.
 fn crowd(sharing: Sharing, work: &Work, chunk: usize, n: usize) -> f64 {
     let duration = Duration::from_millis(if n > 8 { 60 } else { 30 });
     let gate: &Gate = machine::shared();

@@ -16,9 +16,9 @@ use crate::stats::spread;
 /// New label sets in a slice.
 const BATCH: usize = 5_000;
 
-/// The floor: what ours writes for a label set, the same bytes into shared memory as fresh, found
-/// by one hash, and as many locked instructions; but no generations, no bounds, nobody else who
-/// makes label sets, and nothing that can be mended when the process is killed.
+/// The floor: the bytes that shmetrics writes for a label set, into shared memory as fresh, found
+/// by one hash, with as many locked instructions. The floor has no generations, checks no bounds,
+/// expects no other process that makes label sets, and cannot recover from a kill.
 struct Bare {
     /// Shared words, all zero at first: those that are counted in, the index, which doubles into
     /// the next half, and the records.
@@ -52,7 +52,7 @@ impl Bare {
         Bare { memory, index, end: Self::FIRST_INDEX + Self::INDEXES, made: 0 }
     }
 
-    /// Eight bytes at a time, and less mixed than any hash that is good for something.
+    /// Takes eight bytes at a time, and mixes them less than a usable hash must.
     fn hash(set: &Set) -> u64 {
         set.iter().flat_map(|value| value.as_bytes().chunks(8)).fold(0x9e37_79b9_7f4a_7c15, |h: u64, chunk| {
             let mut word = [0; 8];

@@ -1,4 +1,4 @@
-//! The same work for everybody: label sets, orders, values, fixed by a seed.
+//! The input of all contestants: label sets, orders and values, fixed by a seed.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ pub const BOUNDS: [f64; 14] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0
 /// Label sets that are looked up.
 pub const SETS: usize = 100;
 
-/// A power of two, and longer than what a branch predictor learns by heart.
+/// A power of two, and longer than a branch predictor can learn.
 pub const ORDER: usize = 1 << 14;
 
 /// Three values, as strings that arrive at run time.
@@ -52,7 +52,8 @@ impl Digit {
     ];
 }
 
-/// What is looked up and observed, in an order that nobody can guess.
+/// The label sets and values that are looked up and observed, in an order that no branch predictor
+/// can learn.
 pub struct Input {
     pub sets: Vec<Set>,
     pub order: Vec<u32>,

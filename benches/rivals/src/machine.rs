@@ -1,4 +1,4 @@
-//! The machine: processors, clocks, memory that processes share, what a process weighs.
+//! The machine: processors, clocks, memory that processes share, the memory of a process.
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -62,17 +62,17 @@ pub fn wait(word: &AtomicU32, old: u32) {
     }
 }
 
-/// Wakes who waits for the word.
+/// Wakes the processes that wait for the word.
 pub fn wake(word: &AtomicU32) {
     // SAFETY: as above.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
 }
 
-/// How long a processor that has slept is not its old self: below a virtual machine its core was
-/// given to others, who leave slowly.
+/// How long a processor is slow after it has slept: an idle vCPU loses its core to other tenants,
+/// which leave the core slowly.
 pub const DROWSY: Duration = Duration::from_millis(1);
 
-/// Works for nothing meanwhile.
+/// Spins for this time.
 pub fn wake_up() {
     let end = Instant::now() + DROWSY;
     while Instant::now() < end {
@@ -163,7 +163,7 @@ fn clock(id: libc::clockid_t) -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Nanoseconds that this thread has had of a processor: what others take of it does not count. A
+/// Processor time of this thread in nanoseconds, without the time that other threads take. Costs a
 /// system call.
 pub fn processor_time() -> u64 {
     clock(libc::CLOCK_THREAD_CPUTIME_ID)
@@ -188,7 +188,7 @@ pub fn wall(body: impl FnOnce()) -> f64 {
     start.elapsed().as_nanos() as f64
 }
 
-/// Full or quick: how many rounds of something.
+/// The number of rounds, for a quick run or a full one.
 pub fn rounds(quick: usize, full: usize) -> usize {
     if is_full() {
         full

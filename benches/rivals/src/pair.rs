@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::contest::{Sharing, Work};
 use crate::machine::{self, SLICE};
 
-/// What the first tells the second, and back.
+/// The messages between the first worker and the second.
 #[derive(Default)]
 struct Control {
     /// Rises with each order.
@@ -28,16 +28,16 @@ const GO: u32 = 2;
 const STOP: u32 = 3;
 const DONE: u32 = 4;
 
-/// What came of a slice.
+/// The result of a slice.
 #[derive(Clone, Copy, Default)]
 pub struct Slice {
     pub ops: u64,
-    /// Nanoseconds it took; of the processor alone, if it was disturbed.
+    /// The slice's nanoseconds: of processor time, if another thread disturbed it.
     pub ns: u64,
-    /// Nanoseconds from its begin to its end.
+    /// Nanoseconds from the beginning to the end.
     pub wall: u64,
-    /// Whether the kernel gave nobody else the processor meanwhile. To wait for a lock is no
-    /// disturbance, but counts.
+    /// Whether no other thread had the processor meanwhile. Waiting for a lock is part of the time,
+    /// and no disturbance.
     pub undisturbed: bool,
 }
 
@@ -47,7 +47,7 @@ impl Slice {
     }
 }
 
-/// Works until told to stop.
+/// Updates until `stop` returns true.
 fn run(work: &Work, chunk: usize, mut stop: impl FnMut() -> bool) -> Slice {
     let (preempted, start, processor, mut ops) = (machine::preempted(), Instant::now(), machine::processor_time(), 0);
     while !stop() {
@@ -59,13 +59,13 @@ fn run(work: &Work, chunk: usize, mut stop: impl FnMut() -> bool) -> Slice {
     Slice { ops: ops as u64, ns: if undisturbed { wall } else { processor }, wall, undisturbed }
 }
 
-/// Works for so long.
+/// Updates for this duration.
 pub fn run_for(work: &Work, chunk: usize, duration: Duration) -> Slice {
     let end = Instant::now() + duration;
     run(work, chunk, || Instant::now() >= end)
 }
 
-/// As many updates as take some 20 microseconds: the clock is looked at in between.
+/// How many updates take about 20 microseconds. The clock is read after each chunk of them.
 pub fn chunk(work: &Work) -> usize {
     let mut chunk = 16;
     loop {
@@ -98,7 +98,7 @@ fn second(control: &Control, works: &[Option<Work>]) {
     }
 }
 
-/// The seconds: they sleep until they are wanted.
+/// The second workers, a thread and a process. They sleep between slices.
 pub struct Pair {
     works: Arc<Vec<Option<Work>>>,
     thread: &'static Control,
@@ -107,7 +107,8 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Works are known by their index from here on. Forks; so no other thread may run yet.
+    /// From here on, the index of a work stands for it. This call forks, so no other thread may run
+    /// yet.
     pub fn new(works: Vec<Option<Work>>) -> Pair {
         let [first, last] = machine::processors();
         let works = Arc::new(works);
@@ -125,12 +126,12 @@ impl Pair {
         Pair { works, thread, process, child }
     }
 
-    /// By one alone.
+    /// One slice by one worker.
     pub fn alone(&self, which: usize, chunk: usize) -> [Slice; 1] {
         [run_for(self.works[which].as_ref().expect("work"), chunk, SLICE)]
     }
 
-    /// By two at the same time.
+    /// One slice by two workers at the same time.
     pub fn both(&self, which: usize, chunk: usize, sharing: Sharing) -> [Slice; 2] {
         let control = match sharing {
             Sharing::Threads => self.thread,
@@ -152,7 +153,7 @@ impl Pair {
         }
         let [ops, ns, wall, undisturbed] =
             [&control.ops, &control.ns, &control.wall, &control.undisturbed].map(|word| word.load(SeqCst));
-        // Who came late has not met the first for long enough.
+        // A worker that came late has not run beside the first for long enough.
         let together = wall.abs_diff(mine.wall) < mine.wall / 5;
         [mine, Slice { ops, ns, wall, undisturbed: undisturbed != 0 && together }]
     }

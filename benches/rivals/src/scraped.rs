@@ -1,7 +1,7 @@
-//! A writer while somebody renders page after page on the other processor, and while nobody does.
+//! A writer, with and without a renderer that makes page after page on the other processor.
 //!
-//! Processors that share a core slow each other down whatever they do; so the fair comparison is a
-//! renderer that is as busy, but with other metrics.
+//! Processors that share a core slow each other down, whatever they do. So the fair comparison is a
+//! renderer that is as busy with other metrics.
 
 use std::arch::x86_64::_rdtsc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
@@ -28,12 +28,12 @@ const SLICE: Duration = Duration::from_millis(4);
 #[derive(Clone, Copy, PartialEq)]
 #[repr(u32)]
 enum Scraper {
-    Nobody = 0,
+    Idle = 0,
     Others = 1,
     Ours = 2,
 }
 
-const SCRAPERS: [Scraper; 3] = [Scraper::Nobody, Scraper::Others, Scraper::Ours];
+const SCRAPERS: [Scraper; 3] = [Scraper::Idle, Scraper::Others, Scraper::Ours];
 
 /// A server with one counter family and a histogram.
 trait Server: Send + Sync {
@@ -116,7 +116,7 @@ impl Latencies {
     }
 }
 
-/// Who renders, on the other processor: a thread, or a process.
+/// The renderer on the other processor: a thread or a process.
 #[derive(Default)]
 struct Orders {
     scraper: AtomicU32,
@@ -150,7 +150,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Requests a second, the latency of each, and whether the kernel has taken the processor away
-    /// meanwhile. Waiting for a lock is no such thing, and counts.
+    /// meanwhile. Waiting for a lock is part of the latency, and no disturbance.
     fn slice(&mut self) -> (f64, Latencies, bool) {
         let (mut latencies, mut done) = (Latencies(vec![0; 64 * 16]), 0u64);
         let (start, preempted) = (Instant::now(), machine::preempted());
@@ -207,18 +207,18 @@ fn measure(server: &dyn Server, orders: &Orders) -> Slices {
 }
 
 fn report(name: &str, slices: &Slices, ns_a_tick: f64) -> Value {
-    let results: Vec<Value> = ["nobody", "others", "scraped"]
+    let results: Vec<Value> = ["idle", "others", "scraped"]
         .iter()
         .enumerate()
         .map(|(i, scraper)| {
             let of_others: Vec<f64> = slices.rates[i].iter().zip(&slices.rates[1]).map(|(a, b)| a / b).collect();
-            let of_nobody: Vec<f64> = slices.rates[i].iter().zip(&slices.rates[0]).map(|(a, b)| a / b).collect();
+            let of_idle: Vec<f64> = slices.rates[i].iter().zip(&slices.rates[0]).map(|(a, b)| a / b).collect();
             let q = |q| slices.latencies[i].quantile(q, ns_a_tick);
             json!({
                 "scraper": scraper,
                 "requests_a_second": spread(&slices.rates[i]),
                 "of_others": spread(&of_others),
-                "of_nobody": spread(&of_nobody),
+                "of_idle": spread(&of_idle),
                 "pages": slices.pages[i],
                 "latency_ns": { "p50": q(0.5), "p99": q(0.99), "p99.9": q(0.999), "p99.99": q(0.9999), "max": q(1.0) },
             })

@@ -32,8 +32,8 @@ struct Entry {
     slices: [Vec<Sample>; 2],
 }
 
-/// Nanoseconds for an update, the mean of all who did it, and whether nobody else had a processor
-/// meanwhile.
+/// Nanoseconds for an update, as the mean over the workers, and whether no other process had one of
+/// their processors meanwhile.
 #[derive(Clone, Copy)]
 struct Sample {
     ns: f64,
@@ -56,8 +56,8 @@ struct Field {
 }
 
 impl Field {
-    /// Again, if somebody disturbed it; but not for ever. Who has slept is let run by the
-    /// scheduler, for a while.
+    /// Measures a slice, and repeats a disturbed one up to four times. After a sleep, the scheduler
+    /// lets a thread run undisturbed for a while.
     fn run(&mut self, row: Row, entry: &Entry, two: bool) -> Sample {
         let mut sample = self.once(row, entry, two);
         for _ in 0..4 {
@@ -90,7 +90,7 @@ impl Field {
     }
 }
 
-/// Removed at the end, whatever the end is.
+/// A directory that is removed when the value is dropped.
 struct Files(PathBuf);
 impl Drop for Files {
     fn drop(&mut self) {
@@ -161,7 +161,7 @@ fn figures(samples: &[Sample], floor: &[Sample]) -> Value {
 }
 
 fn report(field: &Field, row: Row, entries: &[Entry]) -> Value {
-    // Alone: one measure for all.
+    // The floor by one worker is the measure for all.
     let floor = &entries.iter().find(|entry| field.name(entry).0 == XADD).expect("the floor").slices[0];
     let results: Vec<Value> = entries
         .iter()

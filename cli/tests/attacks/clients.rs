@@ -1,5 +1,5 @@
-//! Certificates of clients that their authority has issued, and that are not let in all the same;
-//! and secrets of our own client.
+//! Client certificates that their authority has issued and that are refused all the same, and the
+//! secrets of the command's own client.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -108,7 +108,7 @@ fn names_and_revocation() {
     authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -gencrl -out crl.pem");
     let server = authority.serve(&room, &format!("{names}  client_crl_file: crl.pem\n"));
     assert_eq!((authority.get(&server, "dns"), authority.get(&server, "uri")), ("000".into(), "200".into()));
-    // What is revoked later is out with the new list; a list that is gone lets nobody in again.
+    // A new list revokes further certificates. Without the list, every client is refused.
     authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -revoke uri.crt");
     authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -gencrl -out crl.pem");
     assert_eq!((authority.get(&server, "uri"), authority.get(&server, "address")), ("000".into(), "200".into()));
@@ -136,7 +136,7 @@ fn a_push_with_a_certificate() {
     let ca = authority.file("ca.crt");
     let push = ["push", "shop", "--gateway", &url, "--ca-file", &ca, "--retries", "0"];
     let (cert, key) = (authority.file("client.crt"), authority.file("client.key"));
-    // It is no Pushgateway: that it answers at all is the point.
+    // The server is no Pushgateway, but the test only needs an answer.
     room.run(&[&push[..], &["--cert-file", &cert, "--key-file", &key]].concat()).failure(&["answers 404"]);
     let ran = room.run(&push);
     assert!(ran.code == Some(1) && !ran.err.contains("answers"), "{ran:?}");
@@ -156,7 +156,7 @@ fn no_secret_is_on_a_command_line_or_in_the_documents() {
     let secret = room.dir().join("token");
     std::fs::write(&secret, "s3cret\n").expect("writes");
     let secret = secret.display().to_string();
-    // Nobody answers there: a name that can never be one.
+    // No server answers there: the name is reserved.
     let plain =
         ["push", "shop", "--gateway", "http://gateway.invalid", "--retries", "0", "--bearer-token-file", &secret];
     let ran = room.run(&plain);

@@ -8,7 +8,7 @@ use crate::support::http::Server;
 use crate::support::{Room, WATCHDOG};
 use crate::{certificate, curl, has, metric, tls};
 
-/// Whatever a client gets that speaks no TLS.
+/// The answer to a client without TLS.
 fn plainly(address: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("connects");
     stream.set_read_timeout(Some(WATCHDOG)).expect("sets");
@@ -37,7 +37,7 @@ fn no_reload_opens_the_server() {
             .into();
     files.push("http_server_config:\n  headers:\n    X-Frame-Options: deny\n".into());
     files.extend([tls(), users.clone(), format!("{}basic_auth_users:\n", tls()), "a: [".into()]);
-    // As an editor without care leaves it for a moment.
+    // An editor may leave the file like this for a moment.
     files.extend(whole.match_indices('\n').map(|(at, _)| whole[..=at].to_owned()));
     files.extend((1..8).map(|n| whole[..whole.len() * n / 8].to_owned()));
     let assert_closed = |what: &str| {
@@ -97,7 +97,7 @@ fn certificates_that_vanish_and_come_back() {
     assert_eq!(serial(), first);
     std::fs::set_permissions(&cert, std::fs::Permissions::from_mode(0o000)).expect("sets");
     assert_eq!(serial(), first);
-    // Less is asked of clients: as if the end of the file were missing.
+    // A file that asks less of clients, as one whose end is missing.
     std::fs::write(&path, pair).expect("writes");
     put("server2");
     assert_eq!(serial(), first, "a file that lost its end is not taken");

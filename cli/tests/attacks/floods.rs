@@ -103,7 +103,7 @@ fn guesses_and_requests_without_a_password() {
         scrape(3, "without a password", get);
     }
     {
-        // A request that stays open as well: its client waits for the answer.
+        // A request that stays open, because its client waits for the answer.
         let _flood = Flood::of(3, server.address(), |address, n| {
             hit(address, &format!("{GET}{}\r\n", basic(&format!("ann:{n}"))));
         });
@@ -142,7 +142,7 @@ fn guesses_and_requests_without_a_password() {
 }
 
 #[test]
-fn pages_that_nobody_waits_for() {
+fn pages_that_no_client_waits_for() {
     let room = Room::new();
     large(&room, "shop", 60);
     let server = Server::start(&room, "shop");
@@ -159,14 +159,14 @@ fn pages_that_nobody_waits_for() {
 }
 
 #[test]
-fn pages_that_nobody_takes() {
+fn pages_that_no_client_reads() {
     let room = Room::new();
     // More than the sockets of both sides hold.
     large(&room, "huge", 400);
     let server = Server::start(&room, "huge");
     let get = || server.get_with("/metrics", "X-Prometheus-Scrape-Timeout-Seconds: 8\r\n");
     {
-        // More than there are places for pages; each has one when its time has come.
+        // More clients than places for pages. Each gets a place in its turn.
         let takers: Vec<TcpStream> = (0..20)
             .filter_map(|_| {
                 let mut stream = TcpStream::connect(server.address()).ok()?;

@@ -48,7 +48,7 @@ fn eleven_hundred_files_of_another_user() {
     }
     let listed = limited(&["list"]).output().expect("runs");
     assert!(listed.status.success() && !listed.stdout.contains(&0x1b));
-    // Who trusts all gets as many as there is room for, the own ones first.
+    // With `--owner any`, the server shows as many as there is room for, its own user's first.
     let server = Server::run(limited(&["serve", "--listen", "127.0.0.1:0", "--all", "--owner", "any"]));
     for _ in 0..2 {
         server.get("/metrics").assert(200, "jobs_total{segment=\"own\"} 3\n");

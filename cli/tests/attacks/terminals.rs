@@ -70,6 +70,6 @@ fn a_page_on_a_terminal() {
         assert!(page.contains("hits") && page.contains("pwned"), "{page}");
         assert_clean(&page);
     }
-    // In a file it is what it is.
+    // A file gets the bytes unchanged.
     assert!(room.run(&["render", "shop"]).success().contains('\u{1b}'));
 }

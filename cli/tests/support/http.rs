@@ -77,7 +77,7 @@ impl Server {
     pub fn end(mut self) -> (ExitStatus, String) {
         let status = wait(&mut self.child);
         let mut said = String::new();
-        self.stderr.take().expect("nobody took it").read_to_string(&mut said).expect("the server writes UTF-8");
+        self.stderr.take().expect("it is taken once").read_to_string(&mut said).expect("the server writes UTF-8");
         (status, said)
     }
 }
@@ -137,7 +137,7 @@ impl Connection {
         line.strip_suffix("\r\n").unwrap_or_else(|| panic!("the answer breaks off after {line:?}")).to_owned()
     }
 
-    /// Whatever comes until the server closes the connection.
+    /// All bytes until the server closes the connection.
     pub fn rest(&mut self) -> String {
         let mut rest = String::new();
         self.0.read_to_string(&mut rest).expect("the connection ends in order");

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use shmetrics::Segment;
 
-/// Ends what hangs; nothing is expected to come near it.
+/// The time after which a hanging command is killed. No sound run comes near it.
 pub const WATCHDOG: Duration = Duration::from_secs(60);
 
 /// The user that owns nothing, by convention.
@@ -77,7 +77,7 @@ impl Room {
         Segment::remove(&self.path(name)).unwrap_or_else(|e| panic!("cannot remove segment {name}: {e}"));
     }
 
-    /// A file with a segment's name that is none.
+    /// A file with a segment's name that is no segment.
     pub fn junk(&self, name: &str) {
         fs::write(self.path(name), "this was never a segment\n".repeat(1000)).expect("junk is written");
     }
@@ -99,7 +99,7 @@ impl Room {
         finish(self.command(args))
     }
 
-    /// Runs as a user who may not read the segment `name`.
+    /// Runs as a user that may not read the segment `name`.
     pub fn run_unprivileged(&self, name: &str, args: &[&str]) -> Ran {
         use std::os::unix::fs::{MetadataExt, PermissionsExt};
         use std::os::unix::process::CommandExt;
@@ -110,7 +110,7 @@ impl Room {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("our own file's mode changes");
             return self.run(args);
         }
-        // Modes do not stop root: another user it must be, and one who can reach the program.
+        // Modes do not stop root, so the command runs as another user, which can reach the program.
         let program = self.dir.join("program");
         // By a program: a copy of ours could be open for writing in a child that another test forks
         // just then, and would not start ("text file busy").

@@ -51,7 +51,7 @@ class Client(threading.Thread):
             response = self._connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException):
-            # Its worker was killed. The request may have been counted or not: nobody was answered.
+            # The worker was killed. The request may have been counted or not: it has no answer.
             self.failed[method, path] += 1
             self._connection.close()
             return

@@ -10,9 +10,9 @@ use crate::input::INPUT;
 /// The floor that all ratios are to.
 pub const XADD: &str = "lock xadd";
 const AMONG_OTHERS: &str = "lock xadd and ten nops";
-/// What any C library pays for being called.
+/// The cost of a call into any C library.
 pub const CALL: &str = "a C call that does nothing";
-/// Floors for one: of what is around an update.
+/// Floors for one worker: the cost of the loop around an update.
 pub const AROUND: [&str; 2] = [AMONG_OTHERS, CALL];
 
 #[repr(align(128))]

@@ -31,8 +31,8 @@ fn work(row: Row) -> Option<Work> {
             metrics::counter!("http_requests_total", "methodname" => a.clone(), "pathpathpa" => b.clone(), "statuscode" => c.clone())
                 .increment(1);
         }),
-        // Values wait in a queue until somebody drains it: not what the others do, and without
-        // bound.
+        // This exporter keeps the values in an unbounded queue until a page drains it, so it does
+        // other work than the rest.
         Row::Index | Row::Observe => None,
         Row::GaugeSet => {
             let gauge = metrics::gauge!("gauge_set");

@@ -1,4 +1,4 @@
-//! One file for each.
+//! The contestants, one file for each.
 
 pub mod fastmetrics;
 pub mod floors;

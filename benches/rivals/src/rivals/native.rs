@@ -48,7 +48,7 @@ struct Library {
     input: &'static NativeInput,
 }
 
-// SAFETY: function pointers, and input that nobody writes.
+// SAFETY: function pointers, and input that is never written.
 unsafe impl Send for Library {}
 // SAFETY: the same.
 unsafe impl Sync for Library {}

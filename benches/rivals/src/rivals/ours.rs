@@ -1,4 +1,4 @@
-//! shmetrics, by its Rust door.
+//! shmetrics, through its Rust interface.
 
 use std::sync::OnceLock;
 
@@ -16,7 +16,8 @@ struct Digits {
 
 static SEGMENT: OnceLock<Segment> = OnceLock::new();
 
-/// Lets the updates of this process go to a segment that others have too. Before any work.
+/// Makes the updates of this process go to a segment that other processes share. Call it before any
+/// work is made.
 pub fn share(name: &str) {
     let segment = Options::new().name(name).max_size(256 << 20).open().expect("a segment");
     assert!(SEGMENT.set(segment).is_ok(), "shared twice");

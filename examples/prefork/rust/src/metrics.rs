@@ -1,4 +1,4 @@
-//! All the worker knows of metrics. The families are those the C side registers: whoever is first
+//! The metrics of the worker. The families are those that the C side registers: the first process
 //! makes them, the others find them.
 
 use std::io;
