@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::page::allowance::Allowance;
 use super::self_metrics;
@@ -11,6 +12,7 @@ use crate::process::{Slots, Token};
 use crate::record::family;
 use crate::record::family::{count_of, Record};
 use crate::record::gauge_mode::GaugeMode;
+use crate::record::native_schema::Native;
 use crate::shm::layout::{header, GRANULE};
 use crate::shm::mapping::{Backing, Owner, PREFIX};
 use crate::shm::memory::Mapped;
@@ -87,8 +89,14 @@ pub struct FamilyInfo {
     pub unit: String,
     /// Its label names.
     pub labels: Vec<String>,
-    /// Its finite bucket bounds or states, as pages show them.
+    /// Its finite bucket bounds, quantiles or states, as pages show them.
     pub buckets: Vec<String>,
+    /// The native buckets of a histogram.
+    pub native: Option<Native>,
+    /// How long the quantiles of a summary look back.
+    pub max_age: Option<Duration>,
+    /// When a series that no process updates goes off the pages.
+    pub expire_after: Option<Duration>,
     /// Its series; 1 for a family without labels.
     pub series: u64,
     /// The most it may have; 0 for no limit of its own.
@@ -197,6 +205,7 @@ fn boot_id(memory: &Mapped) -> String {
 
 fn family_info(record: &Record<'_>) -> Option<FamilyInfo> {
     let texts = record.texts()?;
+    let stored = record.native();
     Some(FamilyInfo {
         kind: record.kind(),
         mode: record.is_kind(Kind::Gauge).then(|| record.mode()),
@@ -209,5 +218,8 @@ fn family_info(record: &Record<'_>) -> Option<FamilyInfo> {
         help: texts.help,
         unit: texts.unit,
         buckets: texts.bucket_labels,
+        native: stored.filter(|stored| stored.window == 0).map(Native::from),
+        max_age: stored.filter(|stored| stored.window > 0).map(|stored| Duration::from_secs(stored.window.into())),
+        expire_after: (record.expire() > 0).then(|| Duration::from_secs(record.expire().into())),
     })
 }

@@ -8,7 +8,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use metrics::Key;
-use shmetrics::{Counter, Gauge, Histogram};
+use shmetrics::{Counter, Gauge, Histogram, Summary};
 
 use crate::handle::Handle;
 use crate::shared::{Shared, Stored};
@@ -27,6 +27,7 @@ struct Local {
     counters: Handles<Counter>,
     gauges: Handles<Gauge>,
     histograms: Handles<Histogram>,
+    summaries: Handles<Summary>,
 }
 
 thread_local! {
@@ -54,6 +55,12 @@ impl Cached for Histogram {
     #[allow(private_interfaces)]
     fn handles(local: &mut Local) -> &mut Handles<Self> {
         &mut local.histograms
+    }
+}
+impl Cached for Summary {
+    #[allow(private_interfaces)]
+    fn handles(local: &mut Local) -> &mut Handles<Self> {
+        &mut local.summaries
     }
 }
 

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use metrics::{CounterFn, GaugeFn, HistogramFn, Key};
-use shmetrics::{Counter, Gauge, Histogram, Metric};
+use shmetrics::{Counter, Gauge, Histogram, Metric, Summary};
 
 use crate::family::{Definition, LABELS_MAX};
 use crate::shared::{Shared, Stored};
+use crate::warnings;
 
-/// A metric of the library, and whom to tell of what it cannot show.
+/// A metric of the library, and where to count what the metric cannot show.
 pub(crate) struct Handle<M> {
     /// `None`: its family cannot be registered.
     pub(crate) metric: Option<M>,
-    /// A label is left out.
+    /// Whether a label is left out.
     pub(crate) merged: bool,
+    /// Counters on the page that rise with each update: of each label that is left out, or of lost
+    /// updates.
+    pub(crate) warnings: Vec<Counter>,
     pub(crate) key: Key,
     pub(crate) shared: Arc<Shared>,
 }
@@ -21,20 +25,24 @@ pub(crate) struct Handle<M> {
 impl Shared {
     /// The handle for a key, from the segment.
     pub(crate) fn look_up<M: Stored>(self: &Arc<Self>, key: &Key) -> Handle<M> {
-        let family = self.family::<M>(key);
-        let placed = family.map(|family| {
+        let (mut metric, mut merged, mut warnings) = (None, false, Vec::new());
+        if let Some(family) = self.family::<M>(key) {
             let placed = family.series(key);
-            if let Some(label) = &placed.left_out {
-                let Definition { name, labels, .. } = &family.definition;
+            let Definition { name, labels, .. } = &family.definition;
+            for label in &placed.left_out {
                 self.tell(&format!(
                     "{name}: the label {label:?} is left out of some series, as the metric has the labels {labels:?}; give \
-                     all its labels, each once, to `Builder::label_names` (at most {LABELS_MAX}), and start with a new segment"
+                     all its labels, each once, to `Builder::label_names` (at most {LABELS_MAX}), or set \
+                     `Builder::other_labels`, and start with a new segment"
                 ));
+                warnings.extend(warnings::dropped_label(self.segment, name, label));
             }
-            placed
-        });
-        let merged = placed.as_ref().is_some_and(|p| p.left_out.is_some());
-        Handle { metric: placed.map(|p| p.metric), merged, key: key.to_retained(), shared: Arc::clone(self) }
+            (metric, merged) = (placed.metric, !placed.left_out.is_empty());
+        }
+        if metric.is_none() {
+            warnings.extend(warnings::lost_updates(self.segment, key.name()));
+        }
+        Handle { metric, merged, warnings, key: key.to_retained(), shared: Arc::clone(self) }
     }
 }
 
@@ -46,12 +54,20 @@ impl<M: Metric> Handle<M> {
 
     #[inline]
     fn update(&self, change: impl FnOnce(&M)) {
+        self.update_many(1, change);
+    }
+
+    #[inline]
+    fn update_many(&self, updates: u64, change: impl FnOnce(&M)) {
         match &self.metric {
             Some(metric) => change(metric),
-            None => self.shared.count_lost(),
+            None => self.shared.count_lost(updates),
         }
         if self.merged {
-            self.shared.count_merged();
+            self.shared.count_merged(updates);
+        }
+        for warning in &self.warnings {
+            warning.inc_by(updates);
         }
     }
 }
@@ -86,8 +102,16 @@ impl HistogramFn for Handle<Histogram> {
     }
 
     fn record_many(&self, value: f64, count: usize) {
-        for _ in 0..count {
-            self.record(value);
-        }
+        self.update_many(count as u64, |histogram| (0..count).for_each(|_| histogram.observe(value)));
+    }
+}
+
+impl HistogramFn for Handle<Summary> {
+    fn record(&self, value: f64) {
+        self.update(|summary| summary.observe(value));
+    }
+
+    fn record_many(&self, value: f64, count: usize) {
+        self.update_many(count as u64, |summary| (0..count).for_each(|_| summary.observe(value)));
     }
 }

@@ -9,6 +9,7 @@ mod names;
 mod recorder;
 mod settings;
 mod shared;
+mod warnings;
 
 pub use builder::Builder;
 pub use recorder::Recorder;

@@ -9,10 +9,11 @@ pub(crate) fn metric(name: &str) -> Cow<'_, str> {
     mapped(name, true)
 }
 
-/// As [`metric`], for a label of a family whose own label (such as a histogram's `le`) is `own`.
-pub(crate) fn label<'a>(name: &'a str, own: Option<&str>) -> Cow<'a, str> {
+/// As [`metric`], for a label of a family that has labels of these names already, such as a
+/// histogram's `le`.
+pub(crate) fn label<'a>(name: &'a str, own: &[Option<&str>]) -> Cow<'a, str> {
     let name = mapped(name, false);
-    if own == Some(&*name) || name == "shmetrics_overflow" {
+    if own.contains(&Some(&*name)) || name == "shmetrics_overflow" {
         // What Prometheus itself does with a label that is taken.
         return Cow::Owned(format!("exported_{name}"));
     }
@@ -79,9 +80,9 @@ mod tests {
             ("__name__", "_name__"),
             ("shmetrics_overflow", "exported_shmetrics_overflow"),
         ] {
-            assert_eq!(label(given, None), made);
+            assert_eq!(label(given, &[]), made);
         }
-        assert_eq!(label("le", Some("le")), "exported_le");
+        assert_eq!(label("le", &[Some("le")]), "exported_le");
     }
 
     #[test]

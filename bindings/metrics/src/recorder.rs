@@ -38,6 +38,9 @@ impl Recorder {
 
     /// What could not be done as it was told. The facade's calls return nothing and this crate
     /// prints nothing, so look here: in a test, or in a health check.
+    ///
+    /// The page has the totals of all processes, in `metrics_facade_labels_dropped_total` and in
+    /// `metrics_facade_updates_lost_total`.
     pub fn trouble(&self) -> Trouble {
         self.shared.trouble()
     }
@@ -76,6 +79,9 @@ impl metrics::Recorder for Recorder {
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        if self.shared.is_summary(key.name()) {
+            return Histogram::from_arc(cache::handle::<shmetrics::Summary>(&self.shared, key));
+        }
         Histogram::from_arc(cache::handle::<shmetrics::Histogram>(&self.shared, key))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use shmetrics::GaugeMode;
+use shmetrics::{GaugeMode, Native};
 
 /// Which metrics a setting is for, by the name that the application gives them (without a unit that
 /// the recorder appends).
@@ -40,37 +40,54 @@ impl Matcher {
     }
 }
 
-fn best<'a, T>(settings: &'a [(Matcher, T)], name: &str) -> Option<&'a T> {
-    let ranked = settings.iter().filter_map(|(matcher, value)| Some((matcher.rank(name)?, value)));
-    ranked.max_by_key(|(rank, _)| *rank).map(|(_, value)| value)
+/// One setting: its value for all metrics, and the values for some of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting<T> {
+    /// `None`: the library's.
+    pub(crate) default: Option<T>,
+    pub(crate) by_name: Vec<(Matcher, T)>,
 }
 
-/// What a [`Builder`] was told.
+impl<T> Default for Setting<T> {
+    fn default() -> Self {
+        Setting { default: None, by_name: Vec::new() }
+    }
+}
+
+impl<T> Setting<T> {
+    pub(crate) fn set_for(&mut self, which: Matcher, value: T) {
+        self.by_name.push((which, value));
+    }
+
+    /// The value for the metric of this name.
+    pub(crate) fn of(&self, name: &str) -> Option<&T> {
+        let ranked = self.by_name.iter().filter_map(|(matcher, value)| Some((matcher.rank(name)?, value)));
+        ranked.max_by_key(|(rank, _)| *rank).map(|(_, value)| value).or(self.default.as_ref())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.default.is_none() && self.by_name.is_empty()
+    }
+
+    /// All values.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.default.iter().chain(self.by_name.iter().map(|(_, value)| value))
+    }
+}
+
+/// The settings of a [`Builder`](crate::Builder).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
-    /// `None`: the library's.
-    pub(crate) default_buckets: Option<Vec<f64>>,
-    pub(crate) buckets: Vec<(Matcher, Vec<f64>)>,
-    pub(crate) default_mode: Option<GaugeMode>,
-    pub(crate) modes: Vec<(Matcher, GaugeMode)>,
+    pub(crate) buckets: Setting<Vec<f64>>,
+    pub(crate) native: Setting<Native>,
+    pub(crate) quantiles: Setting<Vec<f64>>,
+    pub(crate) modes: Setting<GaugeMode>,
+    pub(crate) max_series: Setting<u64>,
+    pub(crate) expire_after: Setting<Duration>,
     pub(crate) labels: HashMap<String, Vec<String>>,
+    /// The label for labels that a metric does not have.
+    pub(crate) other_labels: Option<String>,
     pub(crate) unit_suffix: bool,
-    pub(crate) max_series: u64,
-    pub(crate) expire_after: Option<Duration>,
-}
-
-impl Settings {
-    pub(crate) fn buckets(&self, name: &str) -> Option<&[f64]> {
-        best(&self.buckets, name).or(self.default_buckets.as_ref()).map(Vec::as_slice)
-    }
-
-    pub(crate) fn mode(&self, name: &str) -> GaugeMode {
-        best(&self.modes, name).copied().or(self.default_mode).unwrap_or(GaugeMode::LiveSum)
-    }
-
-    pub(crate) fn labels(&self, name: &str) -> Option<&[String]> {
-        self.labels.get(name).map(Vec::as_slice)
-    }
 }
 
 #[cfg(test)]
@@ -79,12 +96,15 @@ mod tests {
 
     #[test]
     fn the_full_name_counts_before_prefix_and_suffix_and_the_longer_before_the_shorter() {
-        let settings = [
+        let mut setting = Setting::default();
+        for (which, value) in [
             (Matcher::Suffix("_seconds".into()), 1),
             (Matcher::Prefix("db_".into()), 2),
             (Matcher::Prefix("db.pool".into()), 3),
             (Matcher::Full("db_pool_wait_seconds".into()), 4),
-        ];
+        ] {
+            setting.set_for(which, value);
+        }
         for (name, value) in [
             ("http_seconds", Some(1)),
             ("db_seconds", Some(2)),
@@ -92,7 +112,9 @@ mod tests {
             ("db_pool_wait_seconds", Some(4)),
             ("other", None),
         ] {
-            assert_eq!(best(&settings, name).copied(), value, "{name}");
+            assert_eq!(setting.of(name).copied(), value, "{name}");
         }
+        setting.default = Some(5);
+        assert_eq!(setting.of("other"), Some(&5));
     }
 }

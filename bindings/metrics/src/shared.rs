@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use metrics::{Key, Unit};
-use shmetrics::{Counter, Gauge, Histogram, Segment};
+use shmetrics::{Counter, Gauge, GaugeMode, Histogram, Segment, Summary};
 
 use crate::family::{label_names, Definition, Kind, Registered};
 use crate::names;
@@ -44,11 +44,12 @@ struct Description {
 
 pub(crate) struct Shared {
     pub(crate) id: u64,
-    segment: Segment,
+    pub(crate) segment: Segment,
     settings: Settings,
     counters: Families<Counter>,
     gauges: Families<Gauge>,
     histograms: Families<Histogram>,
+    summaries: Families<Summary>,
     descriptions: Map<String, Description>,
     /// The highest absolute value of a counter in this process.
     absolutes: Map<String, Arc<AtomicU64>>,
@@ -76,6 +77,11 @@ impl Stored for Histogram {
         &shared.histograms
     }
 }
+impl Stored for Summary {
+    fn families(shared: &Shared) -> &Families<Self> {
+        &shared.summaries
+    }
+}
 
 /// Puts a value in, unless there is one; returns what is there then.
 fn put<K: Clone + Eq + Hash, V: Clone>(map: &Map<K, V>, key: &K, value: &V) -> V {
@@ -100,6 +106,7 @@ impl Shared {
             counters: Map::default(),
             gauges: Map::default(),
             histograms: Map::default(),
+            summaries: Map::default(),
             descriptions: Map::default(),
             absolutes: Map::default(),
             lost: AtomicU64::new(0),
@@ -117,6 +124,12 @@ impl Shared {
         });
     }
 
+    /// Whether a histogram of this name has quantiles instead of buckets.
+    pub(crate) fn is_summary(&self, name: &str) -> bool {
+        let quantiles = &self.settings.quantiles;
+        !quantiles.is_empty() && quantiles.of(&names::metric(name)).is_some_and(|q| !q.is_empty())
+    }
+
     /// The family of a key, registered if need be. `None`: it cannot be.
     pub(crate) fn family<M: Stored>(&self, key: &Key) -> Option<Arc<Registered<M>>> {
         let families = M::families(self);
@@ -130,20 +143,25 @@ impl Shared {
         let described = self.descriptions.load().get(&*plain).cloned();
         let (unit, help) = described.map_or((None, String::new()), |d| (d.unit, d.help));
         let name = if self.settings.unit_suffix { names::with_unit(&plain, unit) } else { plain.clone().into_owned() };
+        let settings = &self.settings;
         let mut definition = Definition {
             unit: names::unit(&name, M::NAME == "counter", unit).to_owned(),
             name,
             help,
             labels: Vec::new(),
-            mode: self.settings.mode(&plain),
-            buckets: self.settings.buckets(&plain).map(<[f64]>::to_vec),
-            max_series: self.settings.max_series,
-            expire_after: self.settings.expire_after,
+            other_labels: settings.other_labels.clone(),
+            mode: settings.modes.of(&plain).copied().unwrap_or(GaugeMode::LiveSum),
+            buckets: settings.buckets.of(&plain).cloned(),
+            native: settings.native.of(&plain).copied(),
+            quantiles: settings.quantiles.of(&plain).cloned().unwrap_or_default(),
+            max_age: None,
+            max_series: settings.max_series.of(&plain).copied().unwrap_or_default(),
+            expire_after: settings.expire_after.of(&plain).copied().unwrap_or_default(),
         };
-        let own = M::own_label(&definition);
-        definition.labels = match self.settings.labels(&plain) {
-            Some(names) => label_names(names.iter().map(String::as_str), own),
-            None => label_names(key.labels().map(metrics::Label::key), own),
+        let own = [M::own_label(&definition), settings.other_labels.as_deref()];
+        definition.labels = match settings.labels.get(&*plain) {
+            Some(names) => label_names(names.iter().map(String::as_str), &own),
+            None => label_names(key.labels().map(metrics::Label::key), &own),
         };
         match Registered::new(self.segment, definition) {
             Ok((family, differences)) => {
@@ -170,12 +188,12 @@ impl Shared {
         value.saturating_sub(highest.fetch_max(value, Relaxed))
     }
 
-    pub(crate) fn count_lost(&self) {
-        self.lost.fetch_add(1, Relaxed);
+    pub(crate) fn count_lost(&self, updates: u64) {
+        self.lost.fetch_add(updates, Relaxed);
     }
 
-    pub(crate) fn count_merged(&self) {
-        self.merged.fetch_add(1, Relaxed);
+    pub(crate) fn count_merged(&self, updates: u64) {
+        self.merged.fetch_add(updates, Relaxed);
     }
 
     pub(crate) fn tell(&self, message: &str) {

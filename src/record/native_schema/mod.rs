@@ -23,7 +23,9 @@ const QUANTILE_SCHEMA: i8 = 5;
 /// [`Builder::native`](crate::Builder::native).
 ///
 /// The bounds are those of one of 13 schemas: powers of 2^(1 / 2^n), for n from -4 to 8.
-#[derive(Clone, Copy, Debug, PartialEq)]
+///
+/// Two are equal if they are the same buckets: `Native::factor(1.1)` is `Native::schema(3)`.
+#[derive(Clone, Copy, Debug)]
 pub struct Native {
     resolution: Resolution,
     zero_threshold: f64,
@@ -107,6 +109,26 @@ impl Native {
         }
         // -0 is 0.
         Ok(Stored { schema, zero_threshold: self.zero_threshold + 0.0, max_buckets: self.max_buckets, window: 0 })
+    }
+}
+
+impl PartialEq for Native {
+    fn eq(&self, other: &Self) -> bool {
+        if let (Ok(own), Ok(its)) = (self.checked(), other.checked()) {
+            return own == its;
+        }
+        let parts = |native: &Native| (native.resolution, native.zero_threshold, native.max_buckets);
+        parts(self) == parts(other)
+    }
+}
+
+impl From<Stored> for Native {
+    fn from(stored: Stored) -> Self {
+        Native {
+            resolution: Resolution::Schema(stored.schema.into()),
+            zero_threshold: stored.zero_threshold,
+            max_buckets: stored.max_buckets,
+        }
     }
 }
 
