@@ -31,7 +31,9 @@ pub use crate::metric::{
 };
 pub use crate::record::gauge_mode::GaugeMode;
 pub use crate::record::native_schema::Native;
-pub use crate::registry::{Builder, DynamicBuilder, DynamicFamily, Family, LabelledBuilder};
+pub use crate::registry::{
+    Builder, Bundle, BundleBuilder, BundleEntry, DynamicBuilder, DynamicFamily, Family, LabelledBuilder, Member,
+};
 pub use crate::segment::options::{list, Listing, Options};
 pub use crate::segment::Segment;
 pub use crate::shm::mapping::account::Account;

@@ -63,6 +63,13 @@ fn all_updates(segment: Segment) {
     // A full segment has no room for another family.
     segment.counter("named", "").labels(["n"]).register().unwrap();
     segment.histogram("seconds", "").labels(["n"]).register().unwrap();
+    let mut bundle = segment.bundle(["n"]);
+    let first = bundle.add(segment.counter("first", ""));
+    let second = bundle.add(segment.histogram("second", "").buckets(&[1.0, 2.0]));
+    let third = bundle.add(segment.gauge("third", "", GaugeMode::LiveSum));
+    let fourth = bundle.add(segment.counter("fourth", ""));
+    let bundle = bundle.register().unwrap();
+    let bundled: Vec<_> = (0..fresh).map(|n| bundle.with([&n.to_string()])).collect();
     let native = segment.histogram("native", "").native(Native::schema(8)).labels(["n"]).register().unwrap();
     let observers: Vec<_> = (0..fresh).map(|n| native.with([&n.to_string()])).collect();
     let balance = segment.gauge_histogram("balance", "").native(Native::schema(8)).labels(["n"]).register().unwrap();
@@ -94,6 +101,7 @@ fn all_updates(segment: Segment) {
     for (i, counter) in counted.iter().enumerate() {
         told(&mut of, "a counter's exemplar", || counter.inc_with_exemplar(&exemplar));
         told(&mut of, "a histogram's exemplar", || classics[i].observe_with_exemplar(1.5, &exemplar));
+        told(&mut of, "a member's exemplar", || bundled[i].get(fourth).inc_with_exemplar(&exemplar));
         told(&mut of, "a native histogram's exemplar", || observers[i].observe_with_exemplar(1.5, &exemplar));
     }
     for _ in 0..hot {
@@ -101,6 +109,8 @@ fn all_updates(segment: Segment) {
         told(&mut of, "a counter of large amounts", || counted[1].add(3e15));
         told(&mut of, "a counter of fractions", || counted[2].add(0.5));
         told(&mut of, "a histogram that becomes hot", || classics[0].observe(0.5));
+        told(&mut of, "a member that becomes hot", || bundled[0].get(fourth).inc());
+        told(&mut of, "a histogram of a bundle that becomes hot", || bundled[1].get(second).observe(0.5));
         told(&mut of, "a native histogram that becomes hot", || observers[0].observe(1.0));
     }
     for (i, observer) in observers.iter().enumerate() {
@@ -114,6 +124,8 @@ fn all_updates(segment: Segment) {
     }
     for name in &names {
         told(&mut of, "a new label set", || counters.with([name]).inc());
+        told(&mut of, "a new label set of a bundle", || bundle.with([name]).get(first).inc());
+        told(&mut of, "a gauge of a new label set of a bundle", || bundle.with([name]).get(third).inc());
         told(&mut of, "a new label set, by name", || segment.count("named", &[("n", name)], 1.0).unwrap());
         told(&mut of, "an observation of one", || segment.observe("seconds", &[("n", name)], 1.0).unwrap());
     }

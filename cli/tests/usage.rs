@@ -107,7 +107,7 @@ fn json_has_the_documented_keys_and_no_others() {
         "per_cpu_bytes",
         "families",
     ];
-    let family = ["name", "type", "mode", "labels", "series", "max_series", "overflow_lookups"];
+    let family = ["name", "type", "mode", "labels", "series", "max_series", "overflow_lookups", "bundle"];
     let process = ["slot", "pid", "identity", "alive", "attached"];
     let check = ["name", "sound", "faults"];
     let shown = room.run(&["list", "--json"]).success();

@@ -11,7 +11,7 @@ const ARENA_AT: usize = 0x12000;
 /// Registers and updates what a seed is made of.
 type Fill = fn(&Segment) -> Result<(), Error>;
 
-const SEEDS: [(&str, Fill); 8] = [
+const SEEDS: [(&str, Fill); 9] = [
     ("counter", |s| {
         s.counter("c", "Help with \\ and\nmore.").register()?.inc_by(3);
         let sets = s.counter("sets_bytes", "").unit("bytes").max_series(2).labels(["a", "b"]).register()?;
@@ -35,6 +35,17 @@ const SEEDS: [(&str, Fill); 8] = [
     ("histogram", |s| {
         let h = s.histogram("h", "").buckets(&[0.1, 1.0, 1e6]).labels(["l"]).register()?;
         [0.05, 0.5, 2.0].iter().for_each(|v| h.with(["v"]).observe(*v));
+        Ok(())
+    }),
+    ("bundle", |s| {
+        let mut bundle = s.bundle(["l"]);
+        let counter = bundle.add(s.counter("c", "A counter."));
+        let gauge = bundle.add(s.gauge("g", "", GaugeMode::Shared));
+        let last = bundle.add(s.counter("d", ""));
+        let entry = bundle.register()?.with(["v"]);
+        entry.get(counter).inc();
+        entry.get(gauge).set(2.0);
+        entry.get(last).add(0.5);
         Ok(())
     }),
     ("removed", |s| {

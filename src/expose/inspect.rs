@@ -103,6 +103,9 @@ pub struct FamilyInfo {
     pub max_series: u64,
     /// Look-ups that ended in its overflow series.
     pub overflow_lookups: u64,
+    /// The first member of the [bundle](crate::Segment::bundle) that it is in, if there are others.
+    /// Series, limit and look-ups are then of all members.
+    pub bundle: Option<String>,
 }
 
 /// A process in an [`Inspection`].
@@ -213,6 +216,7 @@ fn family_info(record: &Record<'_>) -> Option<FamilyInfo> {
         series: if texts.labels.is_empty() { 1 } else { record.series() },
         max_series: record.max_series(),
         overflow_lookups: record.overflow_lookups(),
+        bundle: if record.is_bundled() { record.home().texts().map(|texts| texts.name) } else { None },
         labels: texts.label_names(),
         name: texts.name,
         help: texts.help,

@@ -149,8 +149,8 @@ impl PointsEncoder {
     }
 
     pub(super) fn series(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
-        let (kind, text_at) = (self.view.kind, self.view.text_at);
-        let rendered = reader.series(at, kind, text_at, out, |series, _| {
+        let text_at = self.view.text_at;
+        let rendered = reader.series(at, text_at, out, |series, _| {
             self.fresh.clear();
             self.read(series)
         });

@@ -12,8 +12,9 @@ use super::self_metrics;
 use crate::kind::Kind;
 use crate::metric::{each_block, per_cpu_is_sound, Block};
 use crate::process::Slots;
+use crate::record::bundle::is_seat_open;
 use crate::record::family as record;
-use crate::record::family::{cells_end, text_at, Record, Texts};
+use crate::record::family::{Record, Texts};
 use crate::record::gauge_mode::GaugeMode;
 use crate::shm::index::{tag_of, Index};
 use crate::shm::layout::offset;
@@ -197,15 +198,18 @@ impl Verifier<'_> {
         let kind = record.kind();
         let mode = m.get8(record.at + family::MODE);
         self.expect(GaugeMode::checked(u32::from(mode)).is_some(), || format!("{what}: the mode {mode} of a {kind}"));
-        self.expect(self.leads_to_record(link, record.record_len()), || {
-            format!("{what}: a record of {} bytes passes the end", record.record_len())
+        let home = record.home();
+        self.expect(self.leads_to_record(home.link(), home.record_len()), || {
+            format!("{what}: a record of {} bytes passes the end", home.record_len())
         });
         let rising = |record: &Record<'_>| (1..record.bucket_count()).all(|i| record.bound(i - 1) < record.bound(i));
         self.expect(rising(record), || format!("{what}: its buckets do not rise"));
-        let end = cells_end(kind, record.bucket_count(), record.has_native());
-        let text_at = text_at(end, record.expire() > 0);
-        self.expect(record.text_at() == text_at, || {
-            format!("{what}: label texts at {}, not {text_at}", record.text_at())
+        let Some((text_at, seat)) = record.planned().filter(|_| record.is_family()) else {
+            return self.tell(format!("{what}: its bundle has no such member"));
+        };
+        self.expect(record.text_at() == text_at && record.seat() == seat, || {
+            let (text, its) = (record.text_at(), record.seat());
+            format!("{what}: label texts at {text}, not {text_at}, from a seat at {its}, not {seat}")
         });
         let hash = label_set::family_hash(m.get64(header::SEED), texts.name.as_bytes());
         let tag = m.get32(record.at + entry::TAG);
@@ -214,11 +218,11 @@ impl Verifier<'_> {
         });
         self.findable(hash, link, what);
         let embedded = record.overflow_at();
-        self.expect(embedded > record.at && embedded + text_at <= record.at + record.record_len(), || {
+        self.expect(embedded > record.at && embedded + seat + text_at <= home.at + home.record_len(), || {
             format!("{what}: its embedded series is not in its record")
         });
-        if record.text_at() == text_at {
-            self.all_series(record, link, texts, what);
+        if record.text_at() == text_at && record.seat() == seat {
+            self.all_series(record, home.link(), texts, what);
         }
     }
 
@@ -233,7 +237,7 @@ impl Verifier<'_> {
         let (mut walk, mut last) = (record.walk(), 0);
         let (mut keys, mut free) = (BTreeMap::new(), BTreeSet::new());
         while let Some(link) = self.step(&mut walk) {
-            if !self.leads_to_record(link, record.text_at()) {
+            if !self.leads_to_record(link, record.seat() + record.text_at()) {
                 return self.tell(stray(link));
             }
             last = link;
@@ -241,7 +245,7 @@ impl Verifier<'_> {
             let (its, kind) = (m.get32(at + entry::PARENT), m.get8(at + entry::KIND));
             let state = state::state(m, link);
             // In its store there may be records of another family, which are free, as a rule.
-            let is_its = its == parent && kind == record.kind() as u8;
+            let is_its = its == parent && kind == record.home().kind() as u8;
             let foreign = its != parent && Record::new(m, offset(its)).store_at() == record.store_at();
             self.expect(is_its || foreign, || {
                 format!("{what}: the series at {at} is of the kind {kind}, of the family at {}", offset(its))
@@ -272,24 +276,30 @@ impl Verifier<'_> {
 
     /// Checks a series and returns its label text.
     fn series(&mut self, record: &Record<'_>, link: u32, state: State, texts: &Texts, what: &str) -> Option<String> {
-        let (m, at) = (self.memory, offset(link));
+        let (m, whole) = (self.memory, offset(link));
+        let at = whole + record.seat();
         let mut text = Vec::new();
-        let len = u64::from(m.get16(at + entry::TEXT_LEN));
+        let len = u64::from(m.get16(whole + entry::TEXT_LEN));
         if !self.allowance.charge(m, record.text_at() + len) {
             self.overlap();
             return None;
         }
         m.copy_to(at + record.text_at(), len, &mut text);
-        let escaped = m.get8(at + entry::FLAGS) & FLAG_ESCAPED != 0;
+        let escaped = m.get8(whole + entry::FLAGS) & FLAG_ESCAPED != 0;
         let values = label_set::values(&text, escaped, &texts.labels);
         let text = String::from_utf8_lossy(&text).into_owned();
         let Some(values) = values else {
             self.tell(format!("{what}: {{{text}}} at {at} is not a text of its labels"));
             return None;
         };
-        let hash = label_set::hash(record.hash(), values.len(), |i| values[i].as_bytes());
-        self.expect(tag_of(hash) == m.get32(at + entry::TAG), || format!("{what}: the hash of {{{text}}} is another"));
+        let hash = label_set::hash(record.home().hash(), values.len(), |i| values[i].as_bytes());
+        self.expect(tag_of(hash) == m.get32(whole + entry::TAG), || {
+            format!("{what}: the hash of {{{text}}} is another")
+        });
         self.findable(hash, link, &format!("{what}: {{{text}}}"));
+        self.expect(is_seat_open(m, whole, record.seat()), || {
+            format!("{what}: the seat of {{{text}}} at {at} is not of its record's generation")
+        });
         let tags: Vec<u64> = match record.pairs() {
             0 => vec![at + gauge::TAG],
             pairs => (0..pairs).map(|i| at + histogram::SIZE + 16 * i).collect(),

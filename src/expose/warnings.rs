@@ -110,7 +110,7 @@ fn cause(inner: &Inner) -> String {
     }
     for record in family::all(memory).filter(|record| !record.is_retired()) {
         let limit = record.max_series();
-        if record.overflow_lookups() > 0 && limit != 0 && record.series() >= limit {
+        if !record.has_home() && record.overflow_lookups() > 0 && limit != 0 && record.series() >= limit {
             let name = record.texts().map_or_else(String::new, |texts| texts.name);
             return format!(
                 "the family {name} has reached its limit of {limit} series; raise it, or use fewer label values"

@@ -7,6 +7,7 @@ use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering
 
 use super::sealed::FromSeries;
 use super::{add_f64, exemplar};
+use crate::kind::Kind;
 use crate::segment::{Inner, Segment};
 use crate::shm::layout::{counter, entry, header};
 use crate::shm::pair::Pair;
@@ -82,6 +83,10 @@ const FULL: u64 = 1 << 63;
 const _: () = assert!(FULL % SPILL == 0);
 
 impl FromSeries for Counter {
+    fn fits(kind: Kind) -> bool {
+        kind == Kind::Counter
+    }
+
     #[inline(always)]
     #[allow(private_interfaces)]
     fn from_series(segment: Segment, addr: SeriesAddr) -> Self {
@@ -270,7 +275,7 @@ impl Counter {
     fn ask_for_per_cpu(&self, n: u64) {
         // `NOWHERE` is in no segment.
         if !std::ptr::eq(self.series, &raw const NOWHERE) {
-            self.inner.ask_for_per_cpu(self.record(), 8, n);
+            super::ask_for_per_cpu(self.inner, self.record(), 8, n);
         }
     }
 

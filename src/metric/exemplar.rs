@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use crate::os::clock::wall_ms;
+use crate::record::bundle;
 use crate::segment::Inner;
 use crate::shm::layout::offset;
 use crate::shm::layout::{align, entry, exemplar as slot, family, header, GRANULE};
@@ -119,7 +120,7 @@ pub(super) fn offer(
     let Some(list) = obtain(inner, record + entry::EXTENSION, list_len(slots)) else { return };
     let Some(at) = obtain(inner, list + 4 * i, slot::SIZE) else { return };
     let generation = if generation == Generation::FOREVER { 0 } else { generation.0 };
-    let interval = memory.get32(offset(memory.get32(record + entry::PARENT)) + family::EXEMPLAR_MS);
+    let interval = memory.get32(bundle::family_at(memory, record).at + family::EXEMPLAR_MS);
     // By the segment's time: a step of the wall clock keeps no exemplar out. Never 0, which is an
     // unused slot's.
     let time = (inner.coarse_ms() & TAG_MASK).max(1);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering::Acquire, Order
 
 use super::add_f64;
 use super::sealed::FromSeries;
+use crate::kind::Kind;
 use crate::os::clock::now_ns;
 use crate::os::errno::Errno;
 use crate::process::Token;
@@ -39,6 +40,10 @@ pub struct Gauge {
 }
 
 impl FromSeries for Gauge {
+    fn fits(kind: Kind) -> bool {
+        matches!(kind, Kind::Gauge | Kind::Unknown)
+    }
+
     #[inline(always)]
     #[allow(private_interfaces)]
     fn from_series(segment: Segment, SeriesAddr { at, generation }: SeriesAddr) -> Self {

@@ -47,6 +47,10 @@ unsafe impl Send for Histogram {}
 unsafe impl Sync for Histogram {}
 
 impl FromSeries for Histogram {
+    fn fits(kind: Kind) -> bool {
+        kind == Kind::Histogram
+    }
+
     #[inline(always)]
     #[allow(private_interfaces)]
     fn from_series(segment: Segment, addr: SeriesAddr) -> Self {
@@ -498,7 +502,7 @@ impl Histogram {
             return;
         }
         if self.native.is_none() {
-            self.inner.ask_for_per_cpu(self.record(), 16 * (self.bounds.len() as u64 + 1), 1);
+            super::ask_for_per_cpu(self.inner, self.record(), 16 * (self.bounds.len() as u64 + 1), 1);
         }
     }
 

@@ -9,6 +9,8 @@ use std::hash::{Hash, Hasher};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use self::sealed::FromSeries;
+use crate::record::bundle;
+use crate::segment::Inner;
 
 mod counter;
 mod exemplar;
@@ -36,6 +38,7 @@ pub(crate) use self::native::{
 pub(crate) use self::state::read as states_read;
 
 pub(crate) mod sealed {
+    use crate::kind::Kind;
     use crate::segment::{Inner, Segment};
     use crate::shm::state::SeriesAddr;
 
@@ -55,6 +58,8 @@ pub(crate) mod sealed {
         {
             Self::from_series(segment, addr)
         }
+        /// Whether it is the handle of series of this kind.
+        fn fits(kind: Kind) -> bool;
         /// The mapping and the series that the handle belongs to.
         #[allow(private_interfaces)]
         fn seat(&self) -> (&'static Inner, SeriesAddr);
@@ -103,6 +108,17 @@ handles!(Counter Gauge Histogram Summary GaugeHistogram StateSet Enum Info);
 const fn is_shared_between_threads<T: Send + Sync + UnwindSafe + RefUnwindSafe + 'static>() {}
 const _: () = is_shared_between_threads::<(Counter, Gauge, Histogram, Summary, GaugeHistogram)>();
 const _: () = is_shared_between_threads::<(StateSet, Enum, Info, Timer, InProgress)>();
+
+/// Asks for per-CPU cells with so many bytes for each CPU, for a series that has just added `n`: in
+/// a bundle, for all series of its label set.
+#[cold]
+#[inline(never)]
+fn ask_for_per_cpu(inner: &Inner, record: u64, bytes: u64, n: u64) {
+    match bundle::lanes(&inner.memory, record) {
+        Some(lanes) => inner.ask_for_per_cpu_together(lanes.all(), lanes.bytes, n),
+        None => inner.ask_for_per_cpu(record, bytes, n),
+    }
+}
 
 /// Adds to an f64 kept as bits.
 #[inline(always)]

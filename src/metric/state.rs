@@ -98,6 +98,10 @@ pub(crate) fn read(memory: &Mapped, at: u64) -> u64 {
 macro_rules! metric {
     ($name:ident) => {
         impl FromSeries for $name {
+            fn fits(kind: Kind) -> bool {
+                kind == Kind::$name
+            }
+
             #[inline(always)]
             #[allow(private_interfaces)]
             fn from_series(segment: Segment, addr: SeriesAddr) -> Self {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::histogram::{Histogram, Timer};
 use super::sealed::FromSeries;
+use crate::kind::Kind;
 use crate::record::family::Record;
 use crate::segment::{Inner, Segment};
 use crate::shm::layout::entry;
@@ -27,6 +28,10 @@ pub struct Summary(Histogram);
 pub struct GaugeHistogram(Histogram);
 
 impl FromSeries for Summary {
+    fn fits(kind: Kind) -> bool {
+        kind == Kind::Summary
+    }
+
     #[inline(always)]
     #[allow(private_interfaces)]
     fn from_series(segment: Segment, addr: SeriesAddr) -> Self {
@@ -42,6 +47,10 @@ impl FromSeries for Summary {
 }
 
 impl FromSeries for GaugeHistogram {
+    fn fits(kind: Kind) -> bool {
+        kind == Kind::GaugeHistogram
+    }
+
     #[inline(always)]
     #[allow(private_interfaces)]
     fn from_series(segment: Segment, addr: SeriesAddr) -> Self {

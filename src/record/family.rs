@@ -90,15 +90,21 @@ impl<'a> Record<'a> {
         u64::from(self.memory.get32(self.at + family::RECORD_LEN))
     }
     pub(crate) fn max_series(&self) -> u64 {
-        self.memory.get64(self.at + family::MAX_SERIES)
+        self.memory.get64(self.home().at + family::MAX_SERIES)
     }
     pub(crate) fn overflow_lookups(&self) -> u64 {
-        self.memory.load64(self.at + family::OVERFLOW_LOOKUPS, Relaxed)
+        self.memory.load64(self.home().at + family::OVERFLOW_LOOKUPS, Relaxed)
     }
     /// The chain of its series.
     pub(crate) fn list(&self) -> ListHead {
         let at = self.store_at();
-        ListHead { head: at + family::HEAD, tail: at + family::TAIL, pending: at + family::PENDING, replaces: 0 }
+        ListHead {
+            head: at + family::HEAD,
+            tail: at + family::TAIL,
+            pending: at + family::PENDING,
+            replaces: 0,
+            last: 0,
+        }
     }
     /// The link to the first record of its chain; 0 if the chain is empty.
     pub(crate) fn first(&self) -> u32 {
@@ -118,19 +124,28 @@ impl<'a> Record<'a> {
     /// The family whose chain and free lists it uses: itself, or an earlier one whose series are of
     /// the same layout.
     pub(crate) fn store_at(&self) -> u64 {
-        match self.memory.get32(self.at + family::STORE) {
-            0 => self.at,
+        let home = self.home().at;
+        match self.memory.get32(home + family::STORE) {
+            0 => home,
             link => offset(link),
         }
+    }
+    /// The family that it has replaced.
+    pub(crate) fn replaced(&self) -> Option<u32> {
+        Some(self.memory.get32(self.at + family::REPLACES)).filter(|link| *link != 0)
     }
     pub(crate) fn link(&self) -> u32 {
         (self.at / GRANULE) as u32
     }
-    #[inline(always)]
+    /// Its state: that of all members of its bundle.
     pub(crate) fn state(&self) -> State {
+        self.home().own_state()
+    }
+    /// That of a family which has its own series.
+    #[inline(always)]
+    pub(crate) fn own_state(&self) -> State {
         state::state(self.memory, self.link())
     }
-    #[inline(always)]
     pub(crate) fn is_retired(&self) -> bool {
         self.state().is_retired()
     }
@@ -168,11 +183,11 @@ impl<'a> Record<'a> {
     /// Series now, the embedded one not counted. Where processes were killed at the wrong moment it
     /// may be a little off.
     pub(crate) fn series(&self) -> u64 {
-        count_of(self.memory.load64(self.at + family::SERIES, Relaxed))
+        count_of(self.memory.load64(self.home().at + family::SERIES, Relaxed))
     }
     /// Seconds without an update after which a series expires; 0 for never.
     pub(crate) fn expire(&self) -> u32 {
-        self.memory.get32(self.at + family::EXPIRE)
+        self.memory.get32(self.home().at + family::EXPIRE)
     }
 
     #[inline(always)]

@@ -351,7 +351,7 @@ impl<'a, const N: usize> LabelledBuilder<'a, Summary, N> {
 }
 
 /// Rounded up.
-fn seconds(time: Duration) -> u32 {
+pub(super) fn seconds(time: Duration) -> u32 {
     let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }

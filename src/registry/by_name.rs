@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use super::lookup::FamilyRef;
-use super::order::Positions;
+use super::order::{family_of, Positions};
 use super::register::register;
 use super::spec::Spec;
 use super::DEFAULT_BUCKETS;
@@ -114,7 +114,7 @@ fn family<'v>(
         let at = offset(hit.link);
         let found = FamilyRef::with_label_lens(inner, at)
             .filter(|(family, _)| family.hash == hash && memory.get32(at + entry::PARENT) == 0)
-            .filter(|_| !Record::new(memory, at).is_retired());
+            .filter(|_| !Record::new(memory, at).own_state().is_retired());
         if let Some((family, lens)) = found {
             let record = Record::new(memory, at);
             let (its_name, mut its_labels) = record.names(lens)?;
@@ -135,7 +135,7 @@ fn family<'v>(
     }
 }
 
-/// The series, if the family has these labels in another order.
+/// The series, if the family has these labels in another order, or is in a bundle of another.
 #[cold]
 #[inline(never)]
 fn in_another_order<'v>(
@@ -146,7 +146,7 @@ fn in_another_order<'v>(
     label: &dyn Fn(usize) -> &'v [u8],
     value: &dyn Fn(usize) -> &'v [u8],
 ) -> Option<SeriesAddr> {
-    if count < 2 {
+    if count == 0 {
         return None;
     }
     let name = if kind == Kind::Counter { name.strip_suffix(b"_total").unwrap_or(name) } else { name };
@@ -156,7 +156,7 @@ fn in_another_order<'v>(
         let at = offset(link);
         let (family, lens) = FamilyRef::with_label_lens(inner, at)?;
         let record = Record::new(memory, at);
-        let wrong = memory.get32(at + entry::PARENT) != 0 || !record.is_kind(kind) || record.is_retired();
+        let wrong = !record.is_family() || !record.is_kind(kind) || record.is_retired();
         if family.hash != hash || wrong || lens.len() != count {
             return None;
         }
@@ -173,7 +173,11 @@ fn in_another_order<'v>(
         is_found.is_some()
     })?;
     let (family, positions) = found.get()?;
-    Some(family.find_in_order(&positions, count, value))
+    let value = |i: usize| value(positions.of(i));
+    Some(match family_of(&family, count) {
+        Some(way) => way.find(count, &value),
+        None => family.find_in_order(&Positions::SAME, count, &value),
+    })
 }
 
 /// Whether this is how lines have the label of that name: as it is, or in quotes, where it may not

@@ -21,30 +21,41 @@ impl FamilyRef {
         name_len: &dyn Fn(usize) -> usize,
         value: &dyn Fn(usize) -> &'v [u8],
     ) -> Option<M> {
-        let _undisturbed = Undisturbed::new();
-        let addr = match order::family_of(self, count) {
-            _ if count == 0 => Some(self.embedded()),
-            None => self.peek_in_family(count, name_len, value),
-            Some((family, positions)) => {
-                let (_, lens) = FamilyRef::with_label_lens(self.inner, family.at)?;
-                let name_len = |i: usize| usize::from(lens[i]);
-                let value = |i: usize| value(positions.of(i));
-                (lens.len() == count).then(|| family.peek_in_family(count, &name_len, &value)).flatten()
-            }
-        };
+        let addr = self.peek_addr(count, name_len, value);
         addr.map(|addr| M::from_series(Segment { inner: self.inner }, addr))
     }
 
+    /// The same: where it is.
+    pub(crate) fn peek_addr<'v>(
+        &self,
+        count: usize,
+        name_len: &dyn Fn(usize) -> usize,
+        value: &dyn Fn(usize) -> &'v [u8],
+    ) -> Option<SeriesAddr> {
+        let _undisturbed = Undisturbed::new();
+        match order::family_of(self, count) {
+            _ if count == 0 => Some(self.embedded()),
+            None => self.peek_in_family(count, name_len, value),
+            Some(way) => {
+                let (_, lens) = FamilyRef::with_label_lens(self.inner, way.family.at)?;
+                let name_len = |i: usize| usize::from(lens[i]);
+                let value = |i: usize| value(way.positions.of(i));
+                let found =
+                    (lens.len() == count).then(|| way.family.peek_in_family(count, &name_len, &value)).flatten();
+                found.map(|addr| way.seat_of(addr))
+            }
+        }
+    }
+
     /// The family's series that are there now, but for the overflow series: the values of its
-    /// labels, in the order of this handle, and where it is.
-    fn each(&self, mut visit: impl FnMut(&[&str], SeriesAddr)) {
+    /// labels, in the order of this handle, where its record is, and where it is in that.
+    pub(super) fn each(&self, mut visit: impl FnMut(&[&str], SeriesAddr, SeriesAddr)) {
         let memory = &self.inner.memory;
         let own = Record::new(memory, self.at);
         let count = own.label_count();
-        let (family, positions) = match order::family_of(self, count) {
-            Some((family, positions)) => (family, Some(positions)),
-            None => (*self, None),
-        };
+        let way = order::family_of(self, count);
+        let family = way.as_ref().map_or(*self, |way| way.family);
+        let positions = way.as_ref().map(|way| way.positions);
         let record = Record::new(memory, family.at);
         let Some(texts) = record.texts() else { return };
         let names = texts.label_names();
@@ -66,7 +77,8 @@ impl FamilyRef {
                     *to = value;
                 }
             }
-            visit(&in_order, SeriesAddr { at, generation: state.generation() });
+            let addr = SeriesAddr { at, generation: state.generation() };
+            visit(&in_order, addr, way.as_ref().map_or(addr, |way| way.seat_of(addr)));
         });
     }
 
@@ -74,7 +86,7 @@ impl FamilyRef {
     pub(crate) fn series<M: Metric>(&self) -> Vec<(Vec<String>, M)> {
         let _undisturbed = Undisturbed::new();
         let mut all = Vec::new();
-        self.each(|values, addr| {
+        self.each(|values, _, addr| {
             let values = values.iter().map(|&value| value.to_owned()).collect();
             all.push((values, M::from_series(Segment { inner: self.inner }, addr)));
         });
@@ -87,7 +99,7 @@ impl FamilyRef {
         let memory = &self.inner.memory;
         let count = Record::new(memory, self.at).label_count();
         let (family, positions) = match order::family_of(self, count) {
-            Some((family, positions)) => (family, Some(positions)),
+            Some(order::Way { family, positions, .. }) => (family, Some(positions)),
             None => (*self, None),
         };
         let record = Record::new(memory, family.at);
@@ -102,7 +114,7 @@ impl FamilyRef {
             wanted.push((positions.map_or(i, |positions| positions.of(i)), *value));
         }
         let mut removed = 0;
-        self.each(|values, addr| {
+        self.each(|values, addr, _| {
             if wanted.iter().all(|(i, value)| values.get(*i) == Some(value)) {
                 let link = (addr.at / crate::shm::layout::GRANULE) as u32;
                 removed += u64::from(recycle::remove(self.inner, &record, link, addr.generation));

@@ -33,9 +33,16 @@ fn word_at(record: &Record<'_>, link: u32) -> u64 {
 
 /// What the cells of a series hold, in 32 bits. Every update changes it (but for one in 2^32).
 fn digest(memory: &Mapped, record: &Record<'_>, addr: SeriesAddr) -> u32 {
-    let at = addr.at;
     let mut sum = 0u64;
     let mut take = |value: u64| sum = (sum.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    for (member, seat) in record.members() {
+        take_cells(memory, &member, SeriesAddr { at: addr.at + seat, ..addr }, &mut take);
+    }
+    (sum >> 32) as u32
+}
+
+fn take_cells(memory: &Mapped, record: &Record<'_>, addr: SeriesAddr, mut take: impl FnMut(u64)) {
+    let at = addr.at;
     let word = |at| memory.load64(at, Acquire);
     let cells = percpu::of(memory, at);
     match record.kind() {
@@ -58,7 +65,6 @@ fn digest(memory: &Mapped, record: &Record<'_>, addr: SeriesAddr) -> u32 {
         }),
         _ => [gauge::TAG, gauge::VALUE].into_iter().for_each(|field| take(word(at + field))),
     }
-    (sum >> 32) as u32
 }
 
 /// Starts the clock of a record that is about to be announced.
@@ -95,8 +101,11 @@ impl Segment {
             return 0;
         }
         look(memory, time / 1_000_000);
-        for record in family::all(memory).filter(|record| record.expire() > 0 && !record.is_retired()) {
-            expired += record.records().filter(|link| expire_one(inner, &record, *link)).count() as u64;
+        for record in
+            family::all(memory).filter(|record| !record.has_home() && record.expire() > 0 && !record.is_retired())
+        {
+            let idle = record.records().filter(|link| expire_one(inner, &record, *link)).count() as u64;
+            expired += idle * record.series_of_each();
         }
         expired
     }

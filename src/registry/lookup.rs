@@ -291,9 +291,11 @@ impl FamilyRef {
 
     /// The family's only series, or its overflow series.
     pub(super) fn embedded(&self) -> SeriesAddr {
-        SeriesAddr { at: Record::new(&self.inner.memory, self.at).overflow_at(), generation: Generation::FOREVER }
+        let record = Record::new(&self.inner.memory, self.at);
+        SeriesAddr { at: record.overflow_at() + record.seat(), generation: Generation::FOREVER }
     }
 
+    /// Of a family that has its own series.
     pub(crate) fn overflow(&self) -> SeriesAddr {
         let memory = &self.inner.memory;
         let addr = self.embedded();
@@ -381,6 +383,7 @@ impl<S: Fn(u32) -> bool> Inserter for SeriesMaker<'_, '_, S> {
         let (link, state) = recycle::obtain(self.inner, &self.record, self.series.text_len, self.may_be_new)?;
         self.made = state.generation();
         self.series.write(self.inner, offset(link));
+        self.record.open_seats(offset(link));
         self.text.write(&self.record, offset(link) + self.record.text_at(), self.series.escaped);
         expiry::begin(self.inner, &self.record, link);
         Some(link)

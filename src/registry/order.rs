@@ -7,6 +7,9 @@
 //! through an order finds nothing, and the slow look-up first puts the values in the family's
 //! order. Families without other orders pay nothing for this.
 //!
+//! A member of a bundle other than the first is looked up in the same way: its record is the parent
+//! of no series, and leads to the first member, which has them.
+//!
 //! The orders of a family are a list that only grows. A process that is killed before it links an
 //! order leaks the record of that order.
 
@@ -18,6 +21,7 @@ use crate::segment::Inner;
 use crate::shm::layout::offset;
 use crate::shm::layout::{align, entry, family as f, header, GRANULE};
 use crate::shm::memory::Memory;
+use crate::shm::state::SeriesAddr;
 use crate::text::names::LABELS_MAX;
 use crate::Error;
 
@@ -29,6 +33,17 @@ const MOST: usize = 64;
 pub(super) struct Positions([u8; LABELS_MAX]);
 
 impl Positions {
+    /// In the family's own order.
+    pub(super) const SAME: Positions = {
+        let mut positions = [0; LABELS_MAX];
+        let mut i = 0;
+        while i < LABELS_MAX {
+            positions[i] = i as u8;
+            i += 1;
+        }
+        Positions(positions)
+    };
+
     /// Of label `i` of the family.
     #[inline]
     pub(super) fn of(&self, i: usize) -> usize {
@@ -50,21 +65,41 @@ fn positions_at(order: u64, labels: usize) -> u64 {
     order + f::SIZE + 2 * labels as u64
 }
 
-/// The family and the positions of its labels, if the record here is not a family but an order. For
-/// `count` values.
-pub(super) fn family_of(family: &FamilyRef, count: usize) -> Option<(FamilyRef, Positions)> {
+/// The way from a record that has no series of its own to the family that has them.
+pub(super) struct Way {
+    pub(super) family: FamilyRef,
+    pub(super) positions: Positions,
+    /// Where the cells are in a record of its series.
+    seat: u64,
+}
+
+impl Way {
+    pub(super) fn seat_of(&self, addr: SeriesAddr) -> SeriesAddr {
+        SeriesAddr { at: addr.at + self.seat, ..addr }
+    }
+}
+
+/// The family and the positions of its labels, if the record here has no series of its own, but is
+/// an order, or a member of a bundle. For `count` values.
+pub(super) fn family_of(family: &FamilyRef, count: usize) -> Option<Way> {
     let memory = &family.inner.memory;
     // A family's is 0. Neither it nor the positions ever change.
     let parent = memory.get32(family.at + entry::PARENT);
     if parent == 0 {
         return None;
     }
+    let seat = Record::new(memory, family.at).seat();
+    if seat > 0 {
+        let family = FamilyRef::new(family.inner, offset(parent));
+        return Some(Way { family, positions: Positions::SAME, seat });
+    }
     let mut positions = [0; LABELS_MAX];
     for (i, position) in positions.iter_mut().enumerate().take(count) {
         // In a damaged segment they may be anything.
         *position = memory.get8(positions_at(family.at, count) + i as u64).min(count as u8 - 1);
     }
-    Some((FamilyRef::new(family.inner, offset(parent)), Positions(positions)))
+    let (member, positions) = (Record::new(memory, offset(parent)), Positions(positions));
+    Some(Way { family: FamilyRef::new(family.inner, member.home().at), positions, seat: member.seat() })
 }
 
 /// The record that leads to this family by labels in this order: its own, or an order's, made if
@@ -142,6 +177,13 @@ fn write(inner: &Inner, family: &Record<'_>, count: usize, positions: &Positions
     Some((link, bytes))
 }
 
+impl Way {
+    /// The series with these values, in the order that these positions tell of.
+    pub(super) fn find<'v>(&self, count: usize, value: &dyn Fn(usize) -> &'v [u8]) -> SeriesAddr {
+        self.seat_of(self.family.find_in_order(&self.positions, count, value))
+    }
+}
+
 impl FamilyRef {
     /// The series with these values, in the order that these positions tell of.
     #[cold]
@@ -150,7 +192,7 @@ impl FamilyRef {
         positions: &Positions,
         count: usize,
         value: &dyn Fn(usize) -> &'v [u8],
-    ) -> crate::shm::state::SeriesAddr {
+    ) -> SeriesAddr {
         let lens = match FamilyRef::with_label_lens(self.inner, self.at) {
             Some((_, lens)) if lens.len() == count => lens,
             _ => return self.overflow(),

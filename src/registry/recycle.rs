@@ -7,6 +7,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use crate::record::bundle;
 use crate::record::family::Record;
 use crate::record::gauge_mode::GaugeMode;
 use crate::segment::Inner;
@@ -60,15 +61,17 @@ fn account(inner: &Inner, record: &Record<'_>, link: u32, comes: bool) {
     inner.memory.add64(header::ARENA_REACHABLE, if comes { bytes } else { bytes.wrapping_neg() }, Relaxed);
 }
 
-fn count(inner: &Inner, record: &Record<'_>, by: u64) {
-    inner.memory.add64(header::SERIES, by, Relaxed);
-    inner.memory.add64(record.at + family::SERIES, by, Relaxed);
+/// Counts a label set that comes, or goes: a series for each member.
+fn count(inner: &Inner, record: &Record<'_>, comes: bool) {
+    let sign = |n: u64| if comes { n } else { n.wrapping_neg() };
+    inner.memory.add64(header::SERIES, sign(record.series_of_each()), Relaxed);
+    inner.memory.add64(record.at + family::SERIES, sign(1), Relaxed);
 }
 
 /// A series has come to live. `parent` is its family, which another may share the store with.
 pub(super) fn settled(inner: &Inner, parent: u32, link: u32) {
     let record = Record::new(&inner.memory, offset(parent));
-    count(inner, &record, 1);
+    count(inner, &record, true);
     account(inner, &record, link, true);
 }
 
@@ -84,7 +87,7 @@ pub(super) fn obtain(inner: &Inner, record: &Record<'_>, len: usize, may_be_new:
             return None;
         }
         let allocate = || inner.arena().allocate(size(text_at, class));
-        let link = if record.mode().has_cells() { with_cells(inner, allocate) } else { allocate() };
+        let link = with_cells(inner, record.members_with_cells(), allocate);
         Some((link?, State::new(state::NEW, class)))
     };
     // Larger ones only when there is nothing else.
@@ -120,20 +123,25 @@ fn claim(inner: &Inner, link: u32) -> State {
     state
 }
 
-/// Makes the record of a series with a cell for each process, and counts it as one that room is
-/// kept for: beforehand, so that the room is there.
-pub(super) fn with_cells(inner: &Inner, make: impl FnOnce() -> Option<u32>) -> Option<u32> {
-    inner.count(header::CELL_SERIES);
+/// Makes a record with so many series that have a cell for each process, and counts them as some
+/// that room is kept for: beforehand, so that the room is there.
+pub(super) fn with_cells(inner: &Inner, series: u64, make: impl FnOnce() -> Option<u32>) -> Option<u32> {
+    if series == 0 {
+        return make();
+    }
+    inner.memory.add64(header::CELL_SERIES, series, Relaxed);
     let made = make();
     if made.is_none() {
-        without_cells(inner);
+        without_cells(inner, series);
     }
     made
 }
 
-/// Such a record is not there after all.
-pub(super) fn without_cells(inner: &Inner) {
-    inner.memory.add64(header::CELL_SERIES, u64::MAX, Relaxed);
+/// Such series are not there after all.
+pub(super) fn without_cells(inner: &Inner, series: u64) {
+    if series > 0 {
+        inner.memory.add64(header::CELL_SERIES, series.wrapping_neg(), Relaxed);
+    }
 }
 
 /// Closes the cells of a series whose generation is over, in a record that no list has yet:
@@ -144,9 +152,18 @@ pub(super) fn without_cells(inner: &Inner) {
 ///
 /// Chunks of native buckets and exemplars stay as they are. Their updates check the state first,
 /// and their contents carry the tag of a generation.
+///
+/// Of a bundle, the state of each seat follows that of the record first.
 pub(super) fn close(inner: &Inner, record: &Record<'_>, link: u32) {
     let (memory, at) = (&inner.memory, offset(link));
     let tag = state::state(memory, link).generation().tag();
+    for (member, seat) in record.members() {
+        bundle::close_seat(memory, at, seat);
+        close_cells(memory, &member, at + seat, tag);
+    }
+}
+
+fn close_cells(memory: &Mapped, record: &Record<'_>, at: u64, tag: u64) {
     percpu::take_away(memory, at);
     match record.pairs() {
         pairs @ 1.. => {
@@ -192,9 +209,7 @@ pub(super) fn give_back(inner: &Inner, record: &Record<'_>, link: u32) {
     let state = state::state(&inner.memory, link);
     if state.state() == state::NEW {
         inner.arena().give_back(link, size(record.text_at(), state.class()));
-        if record.mode().has_cells() {
-            without_cells(inner);
-        }
+        without_cells(inner, record.members_with_cells());
     } else if state::change(&inner.memory, link, state, state::FREE) {
         list(record, state.class()).push(link);
         account(inner, record, link, true);
@@ -241,7 +256,7 @@ pub(super) fn each(inner: &Inner, record: &Record<'_>, until: Option<u32>, mut v
         let state = state::state(memory, link);
         // After the state: of another generation, the removal fails.
         let birth = memory.load32(offset(link) + entry::BIRTH, Acquire);
-        let is_its = memory.load32(offset(link) + entry::PARENT, Acquire) == record.link();
+        let is_its = memory.load32(offset(link) + entry::PARENT, Acquire) == record.home().link();
         let later = until.is_some_and(|until| is_later(birth, until, || announcements(memory, record.list())));
         if state.has_series() && is_its && !later {
             visit(link, state);
@@ -251,8 +266,8 @@ pub(super) fn each(inner: &Inner, record: &Record<'_>, until: Option<u32>, mut v
 
 fn removed(inner: &Inner, record: &Record<'_>, link: u32) {
     close(inner, record, link);
-    count(inner, record, u64::MAX);
-    inner.count(header::REMOVED_SERIES);
+    count(inner, record, false);
+    inner.memory.add64(header::REMOVED_SERIES, record.series_of_each(), Relaxed);
     // Killed between these two, this process leaks the record, and the leak shows.
     account(inner, record, link, false);
     list(record, state::state(&inner.memory, link).class()).push(link);

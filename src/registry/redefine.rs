@@ -22,6 +22,7 @@ use super::recycle;
 use super::spec::Spec;
 use crate::kind::Kind;
 use crate::metric::{each_block, Block};
+use crate::record::bundle;
 use crate::record::family;
 use crate::record::family::Record;
 use crate::segment::{Inner, Segment};
@@ -44,9 +45,10 @@ impl Segment {
     ///
     /// Updates through its handles, and through handles that its family handles give from now on,
     /// are not done but counted in `shmetrics_stale_updates_total`. The name may then be
-    /// registered anew, with any type, labels or options. Its memory serves later families whose
-    /// series have the same layout. To put another definition in its place, register that with
-    /// [`Builder::replace`](crate::Builder::replace), which leaves no page without the family.
+    /// registered anew, with any type, labels or options. A family that is a member of a
+    /// [bundle](Segment::bundle) takes the other members with it. Its memory serves later families
+    /// whose series have the same layout. To put another definition in its place, register that
+    /// with [`Builder::replace`](crate::Builder::replace), which leaves no page without the family.
     ///
     /// # Errors
     /// [`Error::Conflict`]: a later revision has registered the family (see
@@ -59,13 +61,15 @@ impl Segment {
             .chain([name.strip_suffix("_info").map(|n| (n, Some(Kind::Info)))]);
         for (name, kind) in names.flatten() {
             let hash = label_set::family_hash(inner.seed, name.as_bytes());
-            let is_kind = |link| kind.is_none_or(|kind| Record::new(&inner.memory, offset(link)).is_kind(kind));
+            let record = |link| Record::new(&inner.memory, offset(link));
+            let is_kind = |link| kind.is_none_or(|kind| record(link).is_kind(kind));
             let same = |link| is_called(inner, link, hash, name) && is_kind(link);
             let may = |link| {
                 inner.memory.put32(header::RETIRING, 1);
-                may_redefine(inner, &Record::new(&inner.memory, offset(link)))
+                may_redefine(inner, &record(link))
             };
-            match list::retract(&inner.index(), FAMILIES, hash, same, may, |link, _| settled(inner, link)) {
+            let whole = |link| record(link).home().link();
+            match list::retract(&inner.index(), FAMILIES, hash, same, whole, may, |link, _| settled(inner, link)) {
                 Some((link, true)) => {
                     drain(inner, link);
                     return Ok(true);
@@ -88,10 +92,12 @@ pub(super) const NEWER: &str = "a process of a later revision has registered it;
 pub(super) fn is_called(inner: &Inner, link: u32, hash: u64, name: &str) -> bool {
     let (memory, at) = (&inner.memory, offset(link));
     let record = Record::new(memory, at);
-    memory.get32(at + entry::PARENT) == 0
-        && memory.get64(at + f::HASH) == hash
-        && record.name_is(name)
-        && !record.is_retired()
+    memory.get64(at + f::HASH) == hash && record.is_family() && record.name_is(name) && !record.is_retired()
+}
+
+/// The live family of this name.
+pub(super) fn find(inner: &Inner, hash: u64, name: &str) -> Option<u32> {
+    inner.index().find_surely(hash, |link| is_called(inner, link, hash, name))
 }
 
 /// A family has come to live.
@@ -100,7 +106,7 @@ pub(super) fn settled(inner: &Inner, link: u32) {
     let bytes = align(record.record_len(), GRANULE);
     inner.memory.add64(header::ARENA_REACHABLE, bytes, Relaxed);
     if record.label_count() == 0 {
-        inner.count(header::SERIES);
+        inner.memory.add64(header::SERIES, record.series_of_each(), Relaxed);
     }
 }
 
@@ -125,15 +131,31 @@ pub(super) fn raise(inner: &Inner, link: u32) -> bool {
 
 /// Puts the limits of a registration in force that are no part of a definition: no value depends on
 /// them.
-pub(super) fn set_limits(inner: &Inner, record: &Record<'_>, spec: &Spec<'_>) {
-    inner.memory.put64(record.at + f::MAX_SERIES, spec.max_series);
+pub(super) fn set_limits(inner: &Inner, record: &Record<'_>, specs: &[Spec<'_>]) {
+    let [spec] = specs else {
+        inner.memory.put64(record.at + f::MAX_SERIES, specs[0].max_series);
+        let members = record.members().zip(specs);
+        return members
+            .for_each(|((member, _), spec)| inner.memory.put32(member.at + f::EXEMPLAR_MS, spec.exemplar_ms));
+    };
+    // That limit is its bundle's.
+    if !record.is_bundled() {
+        inner.memory.put64(record.at + f::MAX_SERIES, spec.max_series);
+    }
     inner.memory.put32(record.at + f::EXEMPLAR_MS, spec.exemplar_ms);
 }
 
 /// The layout of a family's series records. A record may serve any family with the same layout.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 struct RecordLayout {
     text_at: u64,
+    members: Vec<MemberLayout>,
+}
+
+/// The layout of what a family has of a record.
+#[derive(PartialEq, Eq)]
+struct MemberLayout {
+    seat: u64,
     /// `None` for types whose cells are one pair: they all have one layout.
     pairs_of: Option<Kind>,
     bounds: usize,
@@ -144,9 +166,16 @@ struct RecordLayout {
 
 impl RecordLayout {
     fn of(record: &Record<'_>) -> Self {
+        let members = record.members().map(|(member, seat)| MemberLayout::of(&member, seat));
+        RecordLayout { text_at: record.text_at(), members: members.collect() }
+    }
+}
+
+impl MemberLayout {
+    fn of(record: &Record<'_>, seat: u64) -> Self {
         let pairs = record.pairs() > 0;
-        RecordLayout {
-            text_at: record.text_at(),
+        MemberLayout {
+            seat,
             pairs_of: pairs.then(|| record.kind()),
             bounds: if pairs { record.bucket_count() } else { 0 },
             schema: record.memory.get8(record.at + f::SCHEMA),
@@ -171,7 +200,7 @@ pub(super) fn choose_store(inner: &Inner, new: &Record<'_>, predecessor: u32) {
     } else {
         let mut used = HashSet::new();
         let mut candidates = Vec::new();
-        for record in family::all(memory) {
+        for record in family::all(memory).filter(|record| !record.has_home()) {
             match record.state().state() {
                 state::DRAINED if fits(&record) => candidates.push(store_of(&record)),
                 state::DRAINED => {}
@@ -192,7 +221,8 @@ pub(super) fn drain_all(inner: &Inner) {
     if inner.memory.get32(header::RETIRING) == 0 {
         return;
     }
-    for record in family::all(&inner.memory).filter(|record| record.state().state() == state::RETIRED) {
+    let left = |record: &Record<'_>| !record.has_home() && record.state().state() == state::RETIRED;
+    for record in family::all(&inner.memory).filter(left) {
         drain(inner, record.link());
     }
 }
@@ -210,7 +240,9 @@ pub(super) fn drain(inner: &Inner, link: u32) {
     list::revoke(&inner.index(), record.list(), |link, parent| recycle::settled(inner, parent, link));
     recycle::remove_all(inner, &record, None);
     close(inner, &record);
-    inner.index().erase(memory.get32(record.at + entry::TAG), link);
+    for (member, _) in record.members() {
+        inner.index().erase(memory.get32(member.at + entry::TAG), member.link());
+    }
     state::change(memory, link, state, state::DRAINED);
 }
 
@@ -226,12 +258,21 @@ fn close(inner: &Inner, record: &Record<'_>) {
         }
         if state::change(memory, link, seen, state::FREE) {
             if seen.state() == state::LIVE && record.label_count() == 0 {
-                memory.add64(header::SERIES, u64::MAX, Relaxed);
-                inner.count(header::REMOVED_SERIES);
+                let series = record.series_of_each();
+                memory.add64(header::SERIES, series.wrapping_neg(), Relaxed);
+                memory.add64(header::REMOVED_SERIES, series, Relaxed);
             }
             break;
         }
     }
+    for (member, seat) in record.members() {
+        bundle::close_seat(memory, at, seat);
+        close_cells(inner, &member, at + seat);
+    }
+}
+
+fn close_cells(inner: &Inner, record: &Record<'_>, at: u64) {
+    let memory = &inner.memory;
     percpu::close(memory, at);
     match record.pairs() {
         pairs @ 1.. => {

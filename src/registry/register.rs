@@ -2,8 +2,9 @@
 
 use super::lookup::prepare;
 use super::spec::Spec;
-use super::{order, recycle, redefine};
+use super::{group, order, recycle, redefine};
 use crate::os::host::Undisturbed;
+use crate::record::bundle::MEMBERS_MAX;
 use crate::record::family;
 use crate::record::family::Record;
 use crate::segment::{const_labels, Inner};
@@ -16,17 +17,43 @@ use crate::Error;
 
 /// Registers a family, or finds it. Returns where its record is.
 pub(crate) fn register(inner: &Inner, spec: Spec<'_>) -> Result<u64, Error> {
+    register_all(inner, vec![spec])
+}
+
+/// Registers families as a bundle, or one by itself; or finds them. Returns where the first one's
+/// record is, or that of another order of its labels.
+pub(crate) fn register_all(inner: &Inner, specs: Vec<Spec<'_>>) -> Result<u64, Error> {
     let _undisturbed = Undisturbed::new();
-    let result = Error::unless_memory(memory_for(&spec)).and_then(|()| spec.checked()).and_then(|spec| {
-        const_labels::check(&inner.memory, spec.name, spec.labels)?;
-        register_checked(inner, &spec)
+    let memory = specs.iter().fold(0usize, |sum, spec| sum.saturating_add(memory_for(spec)));
+    let result = Error::unless_memory(memory).and_then(|()| checked(inner, specs)).and_then(|specs| {
+        let at = register_checked(inner, &specs)?;
+        if specs.iter().any(|spec| spec.mode.has_cells()) {
+            inner.process.expect_gauges();
+        }
+        Ok(at)
     });
-    match result {
-        Ok(at) if Record::new(&inner.memory, at).mode().has_cells() => inner.process.expect_gauges(),
-        Ok(_) => {}
-        Err(_) => inner.count(header::FAILED_REGISTRATIONS),
+    if result.is_err() {
+        inner.count(header::FAILED_REGISTRATIONS);
     }
     result
+}
+
+fn checked<'a>(inner: &Inner, specs: Vec<Spec<'a>>) -> Result<Vec<Spec<'a>>, Error> {
+    if specs.is_empty() || specs.len() > MEMBERS_MAX {
+        let n = specs.len();
+        return Err(Error::InvalidArgument(format!("a bundle of {n} members: it has 1 to {MEMBERS_MAX}")));
+    }
+    let specs = specs.into_iter().map(Spec::checked).collect::<Result<Vec<_>, _>>()?;
+    for (i, spec) in specs.iter().enumerate() {
+        const_labels::check(&inner.memory, spec.name, spec.labels)?;
+        for other in &specs[..i] {
+            if let Some(sample) = names::clash(spec.named(), other.named()) {
+                let (a, b) = (other.name, spec.name);
+                return Err(Error::Conflict(format!("the members {a} and {b} of a bundle would both expose {sample}")));
+            }
+        }
+    }
+    Ok(specs)
 }
 
 /// More than a registration takes of the process' memory: its texts several times, with escapes,
@@ -38,15 +65,19 @@ fn memory_for(spec: &Spec<'_>) -> usize {
     texts.saturating_mul(16).saturating_add(numbers.saturating_mul(256)).saturating_add(128 << 10)
 }
 
-fn register_checked(inner: &Inner, spec: &Spec<'_>) -> Result<u64, Error> {
-    let hash = label_set::family_hash(inner.seed, spec.name.as_bytes());
-    let conflict = |how: &str, why: &str| Err(Error::Conflict(format!("the family {} {how}: {why}", spec.name)));
+fn register_checked(inner: &Inner, specs: &[Spec<'_>]) -> Result<u64, Error> {
+    let hashes: Vec<u64> = specs.iter().map(|spec| label_set::family_hash(inner.seed, spec.name.as_bytes())).collect();
+    let first = &specs[0];
+    let conflict = |name: &str, how: &str, why: &str| Err(Error::Conflict(format!("the family {name} {how}: {why}")));
     redefine::drain_all(inner);
     // Another round is needed only if a process of an earlier revision has replaced the family
     // just now.
     for _ in 0..1000 {
-        let mut inserter = FamilyMaker { inner, spec, hash, clash: None, old: 0 };
-        let found = match find_or_append(&inner.index(), list::FAMILIES, hash, &mut inserter) {
+        // A bundle with another first member replaces the bundle that has any of its names.
+        let known = |i: &usize| redefine::find(inner, hashes[*i], specs[*i].name).is_some();
+        let key = if first.replace { (0..specs.len()).find(known).unwrap_or(0) } else { 0 };
+        let mut inserter = FamilyMaker { inner, specs, hashes: &hashes, key, clash: None, old: 0 };
+        let found = match find_or_append(&inner.index(), list::FAMILIES, hashes[key], &mut inserter) {
             Outcome::Made(link) => {
                 if inserter.old != 0 {
                     redefine::drain(inner, inserter.old);
@@ -58,66 +89,82 @@ fn register_checked(inner: &Inner, spec: &Spec<'_>) -> Result<u64, Error> {
             Outcome::Full | Outcome::Closed => {
                 return Err(Error::Full(format!(
                     "the family {} cannot be registered: the segment has reached its maximum size, or its memory file system is full",
-                    spec.name
+                    first.name
                 )))
             }
         };
         let record = Record::new(&inner.memory, offset(found));
-        match record.difference(spec) {
-            Some(difference) if spec.replace => {
-                return conflict("cannot be replaced", &format!("{difference}, and {}", redefine::NEWER));
+        let name = specs[key].name;
+        match group::difference(&record, specs) {
+            Some(difference) if first.replace && specs.len() == 1 && record.is_bundled() => {
+                let names = group::names(&record.home());
+                let why = format!("{difference}, and it is in the bundle of {names:?}: replace or unregister that");
+                return conflict(name, "cannot be replaced", &why);
             }
-            Some(difference) => return conflict("is registered otherwise", &difference),
-            None if !redefine::raise(inner, found) => {}
+            Some(difference) if first.replace => {
+                return conflict(name, "cannot be replaced", &format!("{difference}, and {}", redefine::NEWER));
+            }
+            Some(difference) => return conflict(name, "is registered otherwise", &difference),
+            None if !redefine::raise(inner, record.home().link()) => {}
             None => {
-                if spec.replace {
-                    redefine::set_limits(inner, &record, spec);
+                if first.replace {
+                    redefine::set_limits(inner, &record, specs);
                 }
-                return order::of(inner, &record, spec.labels);
+                return order::of(inner, &record, first.labels);
             }
         }
     }
-    conflict("cannot be registered", "other processes keep replacing it")
+    conflict(first.name, "cannot be registered", "other processes keep replacing it")
 }
 
 struct FamilyMaker<'a> {
     inner: &'a Inner,
-    spec: &'a Spec<'a>,
-    hash: u64,
+    /// One, or the members of a bundle.
+    specs: &'a [Spec<'a>],
+    hashes: &'a [u64],
+    /// Which of them is looked up. The others clash with what has their names.
+    key: usize,
     clash: Option<String>,
-    /// The family that it replaces; 0 for none.
+    /// The family that they replace; 0 for none.
     old: u32,
 }
 
 impl Inserter for FamilyMaker<'_> {
     fn same(&self, link: u32) -> bool {
-        redefine::is_called(self.inner, link, self.hash, self.spec.name)
+        redefine::is_called(self.inner, link, self.hashes[self.key], self.specs[self.key].name)
     }
 
-    fn replaces(&mut self, link: u32) -> bool {
+    fn replaces(&mut self, link: u32) -> Option<u32> {
         let record = Record::new(&self.inner.memory, offset(link));
+        let home = record.home();
+        // By itself, no family replaces others that it says nothing of.
+        let may = self.specs[0].replace && (self.specs.len() > 1 || !record.is_bundled());
         let replaces =
-            self.spec.replace && record.difference(self.spec).is_some() && redefine::may_redefine(self.inner, &record);
-        if replaces {
-            self.inner.memory.put32(header::RETIRING, 1);
-            self.old = link;
+            may && group::difference(&record, self.specs).is_some() && redefine::may_redefine(self.inner, &home);
+        if !replaces {
+            return None;
         }
-        replaces
+        self.inner.memory.put32(header::RETIRING, 1);
+        self.old = home.link();
+        Some(self.old)
     }
 
     fn refuse(&mut self) -> bool {
         for record in family::all(&self.inner.memory) {
             // The family that is being replaced cannot clash.
-            if let Some(texts) = record.texts().filter(|_| record.link() != self.old && !record.is_retired()) {
-                if let Some(sample) = names::clash(self.spec.named(), record.named(&texts)) {
-                    self.clash = Some(format!(
-                        "{} {} and the registered {} {} would both expose {sample}",
-                        self.spec.kind,
-                        self.spec.name,
-                        record.kind(),
-                        texts.name
-                    ));
-                    return true;
+            let other = |record: &Record<'_>| record.home().link() != self.old && !record.is_retired();
+            if let Some(texts) = record.texts().filter(|_| other(&record)) {
+                for spec in self.specs {
+                    if let Some(sample) = names::clash(spec.named(), record.named(&texts)) {
+                        self.clash = Some(format!(
+                            "{} {} and the registered {} {} would both expose {sample}",
+                            spec.kind,
+                            spec.name,
+                            record.kind(),
+                            texts.name
+                        ));
+                        return true;
+                    }
                 }
             }
         }
@@ -125,21 +172,19 @@ impl Inserter for FamilyMaker<'_> {
     }
 
     fn make(&mut self) -> Option<u32> {
-        if self.spec.expire > 0 {
+        if self.specs[0].expire > 0 {
             self.inner.memory.put32(header::EXPIRING, 1);
         }
-        let make = || self.spec.write(self.inner, self.hash, |bytes| self.inner.arena().allocate(bytes));
-        let link = if self.spec.mode.has_cells() { recycle::with_cells(self.inner, make) } else { make() }?;
+        let link = group::make(self.inner, self.specs, self.hashes)?;
         redefine::choose_store(self.inner, &Record::new(&self.inner.memory, offset(link)), self.old);
         Some(link)
     }
 
     fn give_back(&mut self, link: u32) {
-        let len = Record::new(&self.inner.memory, offset(link)).record_len();
+        let record = Record::new(&self.inner.memory, offset(link));
+        let (len, with_cells) = (record.record_len(), record.members_with_cells());
         self.inner.arena().give_back(link, len);
-        if self.spec.mode.has_cells() {
-            recycle::without_cells(self.inner);
-        }
+        recycle::without_cells(self.inner, with_cells);
     }
 
     fn settled(&self, link: u32, _: u32) {
@@ -147,6 +192,6 @@ impl Inserter for FamilyMaker<'_> {
     }
 
     fn prepare(&mut self) -> bool {
-        prepare(self.inner)
+        prepare(self.inner) && self.inner.index().has_room_for(self.specs.len() as u64)
     }
 }

@@ -32,6 +32,23 @@ impl FamilyRef {
     }
 
     /// As [`FamilyRef::find`]: where the series is.
+    #[inline(always)]
+    pub(crate) fn find_addr<'v, const CONST_COUNT: bool>(
+        &self,
+        count: usize,
+        name_len: impl Fn(usize) -> usize + Copy,
+        value: impl Fn(usize) -> &'v [u8] + Copy,
+    ) -> SeriesAddr {
+        let hash = label_set::hash(self.hash, count, value);
+        if let Some(addr) = self.look_up::<CONST_COUNT>(hash, count, name_len, value) {
+            return addr;
+        }
+        // As in `look_up`.
+        let (name_len, value) = (name_len, value);
+        self.make(hash, count, &name_len, &value)
+    }
+
+    /// The same, as a call.
     pub(crate) fn addr<'v>(
         &self,
         count: usize,
@@ -57,8 +74,8 @@ impl FamilyRef {
         if count == 0 {
             return self.embedded();
         }
-        if let Some((family, positions)) = order::family_of(self, count) {
-            return family.find_in_order(&positions, count, value);
+        if let Some(way) = order::family_of(self, count) {
+            return way.find(count, value);
         }
         self.make_in_family(hash, count, name_len, value)
     }
@@ -73,7 +90,7 @@ impl FamilyRef {
         let _undisturbed = Undisturbed::new();
         match order::family_of(self, count) {
             None => self.remove_in_family(count, name_len, value),
-            Some((family, positions)) => {
+            Some(order::Way { family, positions, .. }) => {
                 let Some((_, lens)) = FamilyRef::with_label_lens(self.inner, family.at) else { return false };
                 lens.len() == count
                     && family.remove_in_family(count, &|i| usize::from(lens[i]), &|i| value(positions.of(i)))
@@ -83,9 +100,9 @@ impl FamilyRef {
 
     /// Removes all series that are there now, but for the overflow series. Returns how many.
     pub(crate) fn clear(&self) -> u64 {
-        if let Some((family, _)) = order::family_of(self, 0) {
-            return family.clear_family();
+        match order::family_of(self, 0) {
+            Some(way) => way.family.clear_family(),
+            None => self.clear_family(),
         }
-        self.clear_family()
     }
 }

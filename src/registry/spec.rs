@@ -2,16 +2,13 @@
 //! compared with one.
 
 use crate::kind::Kind;
-use crate::record::family::{cells_end, text_at, Record};
+use crate::record::bundle::Cells;
+use crate::record::family::Record;
 use crate::record::gauge_mode::GaugeMode;
 use crate::record::native_schema::{Native, Stored, WINDOW_SECONDS};
-use crate::record::series::NewSeries;
 use crate::segment::Inner;
 use crate::shm::index::tag_of;
-use crate::shm::layout::offset;
-use crate::shm::layout::{align, entry, family, GRANULE, NAMING_EXACT, SCHEMA_BIAS};
-use crate::shm::state;
-use crate::shm::state::State;
+use crate::shm::layout::{entry, family, NAMING_EXACT, SCHEMA_BIAS};
 use crate::text::names::Named;
 use crate::text::number::canonical;
 use crate::text::{escaping, names};
@@ -128,9 +125,10 @@ impl<'a> Spec<'a> {
         Ok(self)
     }
 
-    /// Bytes before the label text of a series.
-    pub(crate) fn text_at(&self) -> u64 {
-        text_at(cells_end(self.kind, self.buckets.len(), self.stored.is_some()), self.expire > 0)
+    /// What the cells of its series depend on.
+    pub(crate) fn cells(&self) -> Cells {
+        let bounds = self.buckets.len() + self.quantiles.len() + self.states.len();
+        Cells { kind: self.kind, bounds, native: self.stored.is_some() }
     }
 
     /// What its values are called on pages, each with a number: bounds, as `le` has them,
@@ -141,9 +139,8 @@ impl<'a> Spec<'a> {
         self.buckets.iter().chain(self.quantiles).map(|b| b + 0.0).map(|b| (b, canonical(b))).chain(states).collect()
     }
 
-    /// Writes the record, not yet linked, at newly allocated memory. `allocate` gets its size.
-    pub(crate) fn write(&self, inner: &Inner, hash: u64, allocate: impl FnOnce(u64) -> Option<u32>) -> Option<u32> {
-        let memory = &inner.memory;
+    /// What comes after the fixed part of its record.
+    pub(super) fn blob(&self) -> Vec<u8> {
         let bucket_labels = self.bucket_labels();
         let labels: Vec<_> = self.labels.iter().map(|name| escaping::label_on_line(name)).collect();
         let mut blob = Vec::new();
@@ -159,20 +156,17 @@ impl<'a> Spec<'a> {
             blob.extend_from_slice(text.as_bytes());
         }
         blob.extend_from_slice(self.help.as_bytes());
+        blob
+    }
 
-        let own_len = align(family::SIZE + blob.len() as u64, GRANULE);
-        let text = if self.labels.is_empty() { String::new() } else { format!("{}=\"true\"", names::OVERFLOW_LABEL) };
-        let record_len = align(own_len + self.text_at() + text.len() as u64, GRANULE);
-        let link = allocate(record_len)?;
-        let at = offset(link);
+    /// Writes what of its record at `at` is its own.
+    pub(super) fn write(&self, inner: &Inner, at: u64, hash: u64, blob: &[u8]) {
+        let memory = &inner.memory;
         memory.put32(at + entry::TAG, tag_of(hash));
         memory.put64(at + family::HASH, hash);
-        memory.put32(at + entry::STATE, State::new(state::NEW, 0).0);
         memory.put32(at + entry::CREATED, inner.age());
         memory.put16(at + entry::TEXT_LEN, self.name.len() as u16);
         memory.put8(at + entry::KIND, self.kind as u8);
-        memory.put32(at + family::OVERFLOW, link + (own_len / GRANULE) as u32);
-        memory.put32(at + family::TEXT_AT, self.text_at() as u32);
         memory.put64(at + family::MAX_SERIES, self.max_series);
         memory.put32(at + family::EXPIRE, self.expire);
         memory.put32(at + family::EXEMPLAR_MS, self.exemplar_ms);
@@ -185,20 +179,12 @@ impl<'a> Spec<'a> {
         memory.put8(at + family::NAMING, if self.exact { NAMING_EXACT } else { 0 });
         memory.put8(at + family::MODE, self.mode as u8);
         memory.put8(at + family::LABEL_COUNT, self.labels.len() as u8);
-        memory.put16(at + family::BUCKET_COUNT, bucket_labels.len() as u16);
+        memory.put16(at + family::BUCKET_COUNT, self.cells().bounds as u16);
         memory.put16(at + family::NAME_LEN, self.name.len() as u16);
         memory.put16(at + family::UNIT_LEN, self.unit.len() as u16);
         memory.put32(at + family::HELP_LEN, self.help.len() as u32);
-        memory.put32(at + family::RECORD_LEN, record_len as u32);
         memory.put64(at + family::REVISION, inner.revision());
-        memory.fill(at + family::SIZE, &blob);
-        let embedded =
-            NewSeries { family: link, tag: 0, kind: self.kind, mode: self.mode, escaped: false, text_len: text.len() };
-        let state = if self.labels.is_empty() { state::LIVE } else { state::HIDDEN };
-        memory.put32(at + own_len + entry::STATE, State::new(state, 0).0);
-        embedded.write(inner, at + own_len);
-        memory.fill(at + own_len + self.text_at(), text.as_bytes());
-        Some(link)
+        memory.fill(at + family::SIZE, blob);
     }
 }
 

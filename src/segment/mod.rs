@@ -64,10 +64,13 @@ impl Inner {
     }
 
     /// See `percpu::ask`.
-    #[cold]
-    #[inline(never)]
     pub(crate) fn ask_for_per_cpu(&self, record: u64, bytes: u64, n: u64) {
         percpu::ask(&self.per_cpu, &self.arena(), record, bytes, n);
+    }
+
+    /// See `percpu::ask_together`.
+    pub(crate) fn ask_for_per_cpu_together(&self, lanes: &[(u64, u32)], bytes: u64, n: u64) {
+        percpu::ask_together(&self.per_cpu, &self.arena(), lanes, bytes, n);
     }
 
     /// See `percpu::ask_for_generation`.

@@ -340,7 +340,12 @@ impl<'a, M: Memory> Index<'a, M> {
 
     /// Whether one more entry may come: above 7/8 probes would get long, and `place` could fail.
     pub(crate) fn has_room(&self) -> bool {
-        self.entries() < (7 << self.bits()) / 8
+        self.has_room_for(1)
+    }
+
+    /// Whether so many words fit in.
+    pub(crate) fn has_room_for(&self, words: u64) -> bool {
+        self.entries().saturating_add(words) <= (7 << self.bits()) / 8
     }
 
     /// Whether an entry may come in a record that is used again, whose own words are taken out

@@ -172,17 +172,42 @@ offsets! {
     RECORD_LEN: 92, 4;
     SERIES: 96, 8;
     EXPIRE: 104, 4;
+    SEAT: 108, 4;
     FREE_LISTS: 112, 128;
     ZERO_THRESHOLD: 240, 8;
     EXEMPLAR_MS: 248, 4;
     MAX_BUCKETS: 252, 4;
     SCHEMA: 256, 1;
     NAMING: 257, 1;
+    MEMBER_COUNT: 258, 2;
     WINDOW: 260, 4;
     HASH: 264, 8;
     REPLACES: 272, 4;
     STORE: 276, 4;
+    MEMBERS: 280, 4;
+    LAST: 284, 4;
     REVISION: 288, 8;
+}
+
+offsets! {
+    /// A row of a bundle's table of members.
+    member, size 16;
+    FAMILY: 0, 4;
+    SEAT: 4, 4;
+    LANE: 8, 2;
+    KIND: 10, 1;
+    RESERVED: 11, 1;
+    SHAPE: 12, 4;
+}
+
+offsets! {
+    /// What the cells of a bundle's member have in front of them, where the entry of a series has
+    /// the same: from 16 to 32. All members but counters have the rest of an entry's fields too.
+    seat, size 32;
+    STATE: 16, 4;
+    PER_CPU: 20, 4;
+    EXTENSION: 24, 4;
+    HOME: 28, 4;
 }
 
 offsets! {
@@ -191,6 +216,9 @@ offsets! {
     INTEGER: 32, 8;
     FRACTION: 40, 8;
 }
+
+/// Where a counter's cells end.
+pub(crate) const COUNTER_END: u64 = counter::FRACTION + 8;
 
 offsets! {
     /// A gauge's cells, a pair: one value for all, or a link to the cells of the processes. Also
@@ -356,6 +384,8 @@ mod tests {
             ("slot", slot::FIELDS),
             ("entry", entry::FIELDS),
             ("family", family::FIELDS),
+            ("member", member::FIELDS),
+            ("seat", seat::FIELDS),
             ("counter", counter::FIELDS),
             ("gauge", gauge::FIELDS),
             ("process_cell", process_cell::FIELDS),

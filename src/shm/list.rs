@@ -41,6 +41,9 @@ pub(crate) struct ListHead {
     pub(crate) pending: u64,
     /// The field of an entry that says which one it replaces; 0 where none does.
     pub(crate) replaces: u64,
+    /// The field of an entry that says which one is the last of those that it brings with it,
+    /// linked behind it beforehand; 0 where none does.
+    pub(crate) last: u64,
 }
 
 /// The segment's families.
@@ -49,6 +52,7 @@ pub(crate) const FAMILIES: ListHead = ListHead {
     tail: header::FAMILY_TAIL,
     pending: header::FAMILY_PENDING,
     replaces: family::REPLACES,
+    last: family::LAST,
 };
 
 /// The inserting process' part: its key and its record.
@@ -60,9 +64,10 @@ pub(crate) trait Inserter {
     fn closed(&self) -> bool {
         false
     }
-    /// Whether this entry, which has the key, is to be replaced by the inserter's.
-    fn replaces(&mut self, _link: u32) -> bool {
-        false
+    /// What is to be replaced by the inserter's entry, in view of this entry, which has the key:
+    /// it, or the one that has brought it along.
+    fn replaces(&mut self, _link: u32) -> Option<u32> {
+        None
     }
     /// Refuses the key in view of the whole chain.
     fn refuse(&mut self) -> bool {
@@ -118,9 +123,10 @@ pub(crate) fn find_or_append<M: Memory>(
             outcome = Outcome::Closed;
             break;
         }
-        let old = index.find_surely(hash, |link| inserter.same(link));
-        if let Some(found) = old {
-            if !inserter.replaces(found) {
+        let mut old = None;
+        if let Some(found) = index.find_surely(hash, |link| inserter.same(link)) {
+            old = inserter.replaces(found);
+            if old.is_none() {
                 outcome = Outcome::Found(found);
                 break;
             }
@@ -169,19 +175,24 @@ fn help_pending<M: Memory>(index: &Index<'_, M>, list: ListHead, announced: u64,
     let tag = memory.load32(offset(link) + entry::TAG, Acquire);
     let parent = memory.load32(offset(link) + entry::PARENT, Acquire);
     let old = if list.replaces == 0 { 0 } else { memory.load32(offset(link) + list.replaces, Acquire) };
+    let last = last_of(memory, list, link);
     let tail = memory.load32(list.tail, Acquire);
     // Acquire, here and above, in this order: if the announcement is still on, all of this belongs
     // to it.
     if memory.load64(list.pending, Acquire) != announced {
         return;
     }
-    if state.state() == state::NEW && tail != link {
-        let last = if tail == 0 { list.head } else { offset(tail) + entry::NEXT };
+    if state.state() == state::NEW && tail != last {
+        let end = if tail == 0 { list.head } else { offset(tail) + entry::NEXT };
         // Release publishes the record to processes that walk the chain.
-        let _ = memory.cas32(last, 0, link, Release, Relaxed);
-        let _ = memory.cas32(list.tail, tail, link, Release, Relaxed);
+        let _ = memory.cas32(end, 0, link, Release, Relaxed);
+        let _ = memory.cas32(list.tail, tail, last, Release, Relaxed);
     }
     index.insert(tag, link);
+    if state.state() == state::NEW && last != link {
+        brought(memory, link, last)
+            .for_each(|link| index.insert(memory.load32(offset(link) + entry::TAG, Relaxed), link));
+    }
     if old != 0 {
         // The new one is in the chain: a page that does not show the old one any more comes to it.
         retire(memory, old);
@@ -193,14 +204,42 @@ fn help_pending<M: Memory>(index: &Index<'_, M>, list: ListHead, announced: u64,
     let _ = memory.cas64(list.pending, announced, announced >> 32 << 32, Release, Relaxed);
 }
 
-/// Takes the entry with this key off pages and look-ups for good, if `may` allows it: announces it
-/// once more, as one that replaces itself. Gives the entry and whether it was retired; `None` if
-/// there is none.
+/// The last of the entries that this one brings with it, as one announcement has them all: itself
+/// if it brings none.
+fn last_of<M: Memory>(memory: &M, list: ListHead, link: u32) -> u32 {
+    if list.last == 0 {
+        return link;
+    }
+    match memory.load32(offset(link) + list.last, Acquire) {
+        0 => link,
+        last => last,
+    }
+}
+
+/// More entries than any one brings with it.
+const MOST_BROUGHT: usize = 1 << 10;
+
+/// The entries that this one brings with it. They were linked before it was announced, and what
+/// leads from one to the next does not change.
+fn brought<M: Memory>(memory: &M, link: u32, last: u32) -> impl Iterator<Item = u32> + '_ {
+    let mut at = link;
+    std::iter::from_fn(move || {
+        // Relaxed: published with the announcement, which the caller has seen.
+        at = if at == last || at == 0 { 0 } else { memory.load32(offset(at) + entry::NEXT, Relaxed) };
+        (at != 0).then_some(at)
+    })
+    .take(MOST_BROUGHT)
+}
+
+/// Takes the entry with this key off pages and look-ups for good, if `may` allows it, or the entry
+/// that has brought it along (`whole`): announces it once more, as one that replaces itself. Gives
+/// the entry and whether it was retired; `None` if there is none.
 pub(crate) fn retract<M: Memory>(
     index: &Index<'_, M>,
     list: ListHead,
     hash: u64,
     same: impl Fn(u32) -> bool,
+    whole: impl Fn(u32) -> u32,
     may: impl Fn(u32) -> bool,
     settled: impl Fn(u32, u32),
 ) -> Option<(u32, bool)> {
@@ -219,6 +258,7 @@ pub(crate) fn retract<M: Memory>(
             }
             return None;
         };
+        let link = whole(link);
         if !may(link) {
             return Some((link, false));
         }

@@ -36,6 +36,8 @@ const CLASS_SHIFT: u32 = 3;
 const CLASS_BITS: u32 = 6;
 const REVIVAL: u32 = 1 << 9;
 const GENERATION_SHIFT: u32 = 12;
+/// In place of a size class: the word is not a record's, but that of a member's seat in it.
+const SEAT: u32 = (1 << CLASS_BITS) - 1;
 pub(super) const LAST_GENERATION: u32 = (1 << 20) - 1;
 
 /// A record's state word: {generation: 20 bits, revivals of an expired series: 3, size class: 6,
@@ -46,6 +48,16 @@ pub(crate) struct State(pub(crate) u32);
 impl State {
     pub(crate) const fn new(state: u32, class: u32) -> Self {
         State(class << CLASS_SHIFT | state)
+    }
+
+    /// Of a seat in a record of this generation.
+    pub(crate) const fn of_seat(self, state: u32) -> Self {
+        State(self.0 >> GENERATION_SHIFT << GENERATION_SHIFT | SEAT << CLASS_SHIFT | state)
+    }
+
+    /// Whether it is the word of a seat.
+    pub(crate) const fn is_seat(self) -> bool {
+        self.class() == SEAT
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{fork, Directory};
-use shmetrics::{Counter, Family, Gauge, GaugeMode, Histogram, Native, Options, Segment, Summary};
+use shmetrics::{Bundle, Counter, Family, Gauge, GaugeMode, Histogram, Member, Native, Options, Segment, Summary};
 
 pub const MAX_SIZE: u64 = 512 << 10;
 
@@ -15,6 +15,8 @@ pub struct Everything {
     pub histograms: Family<Histogram, 1>,
     pub natives: Family<Histogram, 1>,
     pub quantiles: Summary,
+    pub bundle: Bundle<1>,
+    pub members: (Member<Counter>, Member<Gauge>, Member<Histogram>, Member<Counter>),
 }
 
 const MODES: [GaugeMode; 5] =
@@ -23,6 +25,13 @@ const MODES: [GaugeMode; 5] =
 impl Everything {
     pub fn register(segment: &Segment) -> Result<Self, shmetrics::Error> {
         let gauge = |mode: &GaugeMode| segment.gauge(&format!("g_{mode}"), "A gauge.", *mode).register();
+        let mut bundle = segment.bundle(["path"]);
+        let members = (
+            bundle.add(segment.counter("b_requests", "Bundled.")),
+            bundle.add(segment.gauge("b_active", "", GaugeMode::Sum)),
+            bundle.add(segment.histogram("b_times", "").buckets(&[0.5, 1.0])),
+            bundle.add(segment.counter("b_bytes", "")),
+        );
         Ok(Everything {
             plain: segment.counter("plain", "A counter.").register()?,
             sets: segment.counter("sets", "Label sets.").max_series(4).labels(["a", "b"]).register()?,
@@ -35,17 +44,31 @@ impl Everything {
                 .labels(["path"])
                 .register()?,
             quantiles: segment.summary("q", "Quantiles.").quantiles(&[0.5, 0.9]).register()?,
+            bundle: bundle.max_series(4).register()?,
+            members,
         })
     }
 
     /// So much that these have per-CPU cells.
     pub fn heat(&self) {
         let (labelled, histogram) = (self.sets.with(["x", "y"]), self.histograms.with(["/"]));
+        let bundled = self.bundle.with(["/"]).get(self.members.0);
         for _ in 0..5000 {
             self.plain.inc();
             labelled.inc();
             histogram.observe(0.7);
+            bundled.inc();
         }
+    }
+
+    /// Updates all members of a label set.
+    pub fn serve(&self, path: &str, n: u64) {
+        let (requests, active, times, bytes) = self.members;
+        let entry = self.bundle.with([path]);
+        entry.get(active).inc();
+        entry.get(requests).inc();
+        entry.get(times).observe(n as f64);
+        entry.get(bytes).inc_by(n);
     }
 
     pub fn update(&self, n: u64) {
@@ -56,6 +79,8 @@ impl Everything {
         }
         self.gauges.iter().for_each(|g| g.set(n as f64));
         self.gauges.iter().for_each(Gauge::inc);
+        self.serve("/", n);
+        self.serve("/other", n);
         self.histograms.with(["/"]).observe(0.7);
         self.histograms.with(["/other"]).observe(n as f64);
         for v in [0.0, 0.55, -0.7, 1e9, n as f64] {
@@ -147,6 +172,23 @@ impl Map {
             self.push("entry", &name, family, &mut out);
             self.push("family", &name, family, &mut out);
             let mut series = vec![link(victim, family + self.at("family", "OVERFLOW"))];
+            let count = word(victim, family + self.at("family", "MEMBER_COUNT"), 2);
+            for i in 0..count {
+                let row = link(victim, family + self.at("family", "MEMBERS")) + 16 * i;
+                self.push("member", &format!("row {i} of {name}"), row, &mut out);
+            }
+            let seat = word(victim, family + self.at("family", "SEAT"), 4);
+            if seat > 0 {
+                // Other members of a bundle have their series in the first one's.
+                let home = link(victim, family + self.at("entry", "PARENT"));
+                let mut one = link(victim, home + self.at("family", "HEAD"));
+                while one != 0 {
+                    self.push("seat", &format!("the seat of {name} in {one}"), one + seat, &mut out);
+                    one = next(one);
+                }
+                family = next(family);
+                continue;
+            }
             let mut one = link(victim, family + self.at("family", "HEAD"));
             while one != 0 {
                 series.push(one);

@@ -130,6 +130,12 @@ survives! {
     redefine_beside_look_up: REPLACED_LABELLED;
     redefine_beside_first_look_up: REPLACED_FIRST_LOOK_UP;
     redefine_beside_render: RENDER_BESIDE_REPLACEMENT;
+    bundle_is_registered: BUNDLE_REGISTER;
+    bundle_makes_a_label_set: BUNDLE_LOOK_UP;
+    bundle_removes_and_makes_again: BUNDLE_RE_INSERT;
+    bundle_reuses_a_record: BUNDLE_REUSE;
+    bundle_members_beside_removal: BUNDLE_OLD;
+    bundle_is_replaced: BUNDLE_REPLACE;
 }
 
 have_per_cpu! {
@@ -141,6 +147,7 @@ have_per_cpu! {
     look_up_reuses_a_hot_record: PER_CPU_REUSE;
     look_up_reuses_a_hot_histogram: PER_CPU_REUSE_HISTOGRAM;
     hot_counter_inc_beside_removal: PER_CPU_OF_OLD;
+    bundle_is_given_per_cpu_cells: BUNDLE_GIVEN;
 }
 
 /// Restartable sequences are tried again when they are single-stepped, and only then; so there are

@@ -81,7 +81,7 @@ fn check(op: &Operation, name: &Name, seen: Seen) -> u64 {
 
     let inspection = name.reader().inspect();
     let series: u64 = inspection.families.iter().fold(0, |sum, f| sum.wrapping_add(f.series));
-    let off = u64::from(!victim.alive || victim.done < ACTS);
+    let off = op.series * u64::from(!victim.alive || victim.done < ACTS);
     let apart = (series.wrapping_sub(inspection.series) as i64).unsigned_abs();
     assert!(apart <= off, "{series} series, counted as {}", inspection.series);
     acts

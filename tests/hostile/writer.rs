@@ -38,6 +38,7 @@ fn writers_come_back_from_every_call() {
                 let number = n.to_string();
                 held.sets.with([&number, "new"]).inc();
                 held.histograms.with([&number]).observe(f64::from(n));
+                held.serve(&number, n as u64);
                 held.natives.with([&number]).observe_with_exemplar(f64::from(n) * 1e6, &[("a", "b")]);
                 if let Ok(new) = segment.counter(&format!("new_{n}"), "").labels(["l"]).register() {
                     new.with(["v"]).inc();
@@ -49,9 +50,13 @@ fn writers_come_back_from_every_call() {
             held.sets.remove(["0", "new"]);
             held.histograms.remove(["1"]);
             held.natives.remove(["/"]);
+            held.bundle.remove(["/"]);
+            held.serve("/again", 5);
+            held.bundle.entries();
             held.natives.with(["again"]).observe(0.55);
             held.sets.with(["again", "new"]).inc();
             held.sets.clear();
+            held.bundle.clear();
             segment.expire();
             held.update(4);
             segment.render(Format::Text);

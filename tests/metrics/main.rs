@@ -2,6 +2,7 @@
 //! bindings of other languages.
 
 mod bindings;
+mod bundles;
 mod by_name;
 mod exemplars;
 mod families;

@@ -45,6 +45,7 @@ fn json(i: &Inspection, update: Option<LastUpdate>) -> Json {
             .field("series", family.series)
             .field("max_series", family.max_series)
             .field("overflow_lookups", family.overflow_lookups)
+            .field("bundle", family.bundle.as_deref())
     };
     let process = |process: &ProcessInfo| {
         Object::default()

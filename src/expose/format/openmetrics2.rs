@@ -55,13 +55,13 @@ impl OpenMetrics2Encoder {
 
     /// Appends the line, or lines, of the series at `at`.
     pub(in crate::expose) fn series(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
-        let (kind, text_at) = (self.view.kind, self.view.text_at);
+        let text_at = self.view.text_at;
         if self.view.renames() {
-            return reader.series(at, kind, text_at, out, |series, out| {
+            return reader.series(at, text_at, out, |series, out| {
                 series.with_text(self.view.renamed(series), |series| self.lines(series, out))
             });
         }
-        reader.series(at, kind, text_at, out, |series, out| self.lines(series, out))
+        reader.series(at, text_at, out, |series, out| self.lines(series, out))
     }
 
     fn lines(&mut self, series: &Series<'_>, out: &mut Vec<u8>) -> bool {

@@ -177,8 +177,8 @@ pub(in crate::expose) fn append(exemplar: &Exemplar, escaping: Escaping, most: u
 
 /// Counters that are whole numbers and have no exemplar.
 impl FastPath for TextEncoder {
-    fn what(&self) -> (Kind, u64) {
-        (self.view.kind, self.view.text_at)
+    fn text_at(&self) -> u64 {
+        self.view.text_at
     }
 
     #[inline(always)]
@@ -241,19 +241,19 @@ impl TextEncoder {
     /// Appends the lines of the series at `at`.
     #[inline(always)]
     pub(in crate::expose) fn series(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
-        let (kind, text_at) = (self.view.kind, self.view.text_at);
+        let text_at = self.view.text_at;
         if self.view.renames() {
             return self.series_renamed(reader, at, out);
         }
-        reader.series(at, kind, text_at, out, |series, out| self.lines(series, out))
+        reader.series(at, text_at, out, |series, out| self.lines(series, out))
     }
 
     /// As above, with the names of labels escaped.
     #[cold]
     #[inline(never)]
     fn series_renamed(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
-        let (kind, text_at) = (self.view.kind, self.view.text_at);
-        reader.series(at, kind, text_at, out, |series, out| {
+        let text_at = self.view.text_at;
+        reader.series(at, text_at, out, |series, out| {
             series.with_text(self.view.renamed(series), |series| self.lines(series, out))
         })
     }

@@ -158,20 +158,22 @@ impl<'a> Part<'a> {
 
     /// Whether a family was registered after the page was begun.
     pub(super) fn is_new(&self, record: &Record<'_>) -> bool {
-        let birth = self.memory.get32(record.at + entry::BIRTH);
+        let birth = self.memory.get32(record.home().at + entry::BIRTH);
         is_later(birth, self.families, || announcements(&self.memory, FAMILIES))
     }
 
     /// Whether the page may show a new family: only if the family has replaced another one that the
-    /// page did not reach in time. Other new families are on the next page. So no page has a name
-    /// twice, and no page misses a family that is replaced.
+    /// page did not reach in time, itself or with its bundle. Other new families are on the next
+    /// page. So no page has a name twice, and no page misses a family that is replaced.
     pub(super) fn is_in_time(&self, record: &Record<'_>, name: &str) -> bool {
         let named = Named { base: name, kind: record.kind(), exact: record.exact() };
         let clashes = |other: Record<'_>| {
             let texts = other.texts();
             texts.is_some_and(|texts| names::clash(named, other.named(&texts)).is_some())
         };
-        self.retired.iter().any(|link| self.record(*link).name_is(name))
+        let replaced = record.home().replaced();
+        let gave_way = |old: Record<'_>| old.name_is(name) || Some(old.home().link()) == replaced;
+        self.retired.iter().any(|link| gave_way(self.record(*link)))
             && !self.begun.iter().any(|link| clashes(self.record(*link)))
     }
 

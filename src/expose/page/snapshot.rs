@@ -6,14 +6,13 @@ use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::Acquire, Ordering
 use super::allowance::Allowance;
 use crate::expose::format::simd::Block;
 use crate::expose::format::writer::Writer;
-use crate::kind::Kind;
 use crate::metric::gauge_merge;
 use crate::metric::gauge_merge::{Merged, Sample};
 use crate::metric::{counter_read, exemplar_read, saw_negatives, states_read, whole_sum, Exemplar};
 use crate::record::family::Record;
 use crate::record::gauge_mode::GaugeMode;
 use crate::shm::layout::offset;
-use crate::shm::layout::{counter, entry, exemplar, header};
+use crate::shm::layout::{counter, entry, exemplar, header, COUNTER_END};
 use crate::shm::list::{announcements, is_later};
 use crate::shm::memory::Mapped;
 use crate::shm::percpu;
@@ -23,7 +22,12 @@ use crate::shm::state::{Generation, SeriesAddr, State, TAG_MASK};
 /// Reads the series of one family.
 pub(in crate::expose) struct FamilyReader<'a> {
     pub(in crate::expose) memory: &'a Mapped,
-    pub(in crate::expose) family: u32,
+    /// The family that has the chain: the first member of its bundle.
+    pub(in crate::expose) home: u32,
+    /// The kind in the records of its series, which is that of the first member.
+    pub(in crate::expose) kind: u8,
+    /// Where the family's own cells are in them.
+    pub(in crate::expose) seat: u64,
     /// Announcements in the family when the page came to it. `None`: the embedded series is read.
     pub(in crate::expose) births: Option<u32>,
     /// The generations of the living processes' slots.
@@ -35,9 +39,11 @@ pub(in crate::expose) struct FamilyReader<'a> {
 /// What the record of a series must have to be a series of this family.
 #[derive(Clone, Copy)]
 pub(in crate::expose) struct Expected {
-    pub(in crate::expose) family: u32,
-    pub(in crate::expose) kind: Kind,
-    /// Where the label text begins.
+    /// As in [`FamilyReader`], all three.
+    pub(in crate::expose) home: u32,
+    pub(in crate::expose) kind: u8,
+    pub(in crate::expose) seat: u64,
+    /// Where the label text begins, from the seat on.
     pub(in crate::expose) text_at: u64,
     /// As in [`FamilyReader`].
     pub(in crate::expose) births: Option<u32>,
@@ -93,7 +99,11 @@ impl<'a> FamilyReader<'a> {
         living: &'a [u32],
         allowance: &'a Allowance,
     ) -> Self {
-        FamilyReader { memory, family, births, living, digest: Digest::default(), allowance }
+        let record = Record::new(memory, offset(family));
+        let home = record.home();
+        let kind = memory.get8(home.at + entry::KIND);
+        let (home, seat) = (home.link(), record.seat());
+        FamilyReader { memory, home, kind, seat, births, living, digest: Digest::default(), allowance }
     }
 }
 
@@ -207,7 +217,7 @@ impl<'a> FamilyReader<'a> {
         record: Option<(*const u8, u64)>,
         expected: Expected,
     ) -> Result<Seen<'a>, Unseen<'a>> {
-        let Expected { family, kind, text_at, births } = expected;
+        let Expected { home, kind, seat, text_at, births } = expected;
         let (record, backed) = record.ok_or(Unseen::Damaged)?;
         // SAFETY: an entry's fields are backed (`record`) and aligned in a record aligned to 16, as
         // links are. Those that are not atomic here change only with the record's generation, which
@@ -226,7 +236,7 @@ impl<'a> FamilyReader<'a> {
                 record.add(entry::FLAGS as usize).read_volatile(),
             )
         };
-        if parent != family || its_kind != kind as u8 || text_at < entry::SIZE {
+        if parent != home || its_kind != kind || text_at < COUNTER_END {
             return Err(self.foreign(was, parent));
         }
         // What came after the family was begun might be a label set that was removed behind us: it
@@ -234,7 +244,8 @@ impl<'a> FamilyReader<'a> {
         if was.state() != state::LIVE || births.is_some_and(|from| is_later(birth, from, || self.announcements())) {
             return Err(Unseen::Hidden);
         }
-        let end = text_at + u64::from(len);
+        let (at, record) = (at + seat, record.wrapping_add(seat as usize));
+        let end = seat + text_at + u64::from(len);
         let text = Text { at: record.wrapping_add(text_at as usize), len: usize::from(len) };
         let escaped = flags & crate::shm::layout::FLAG_ESCAPED != 0;
         let place = SeriesAddr { at, generation: was.generation() };
@@ -253,7 +264,7 @@ impl<'a> FamilyReader<'a> {
     /// The number of the family's last announcement at this moment.
     #[cold]
     fn announcements(&self) -> u32 {
-        announcements(self.memory, Record::new(self.memory, offset(self.family)).list())
+        announcements(self.memory, Record::new(self.memory, offset(self.home)).list())
     }
 
     /// What a record is that does not serve this family: of its store, it may be free, or serve
@@ -261,8 +272,8 @@ impl<'a> FamilyReader<'a> {
     #[cold]
     #[inline(never)]
     fn foreign(&self, was: State, parent: u32) -> Unseen<'a> {
-        let [own, other] = [self.family, parent].map(|link| Record::new(self.memory, offset(link)).store_at());
-        if parent != self.family && (!was.has_series() || own == other) {
+        let [own, other] = [self.home, parent].map(|link| Record::new(self.memory, offset(link)).store_at());
+        if parent != self.home && (!was.has_series() || own == other) {
             Unseen::Hidden
         } else {
             Unseen::Damaged
@@ -274,13 +285,13 @@ impl<'a> FamilyReader<'a> {
     pub(in crate::expose) fn series(
         &'a self,
         at: u64,
-        kind: Kind,
         text_at: u64,
         out: &mut Vec<u8>,
         mut write: impl FnMut(&Series<'a>, &mut Vec<u8>) -> bool,
     ) -> Rendered {
         let from = out.len();
-        let expected = Expected { family: self.family, kind, text_at, births: self.births };
+        let FamilyReader { home, kind, seat, births, .. } = *self;
+        let expected = Expected { home, kind, seat, text_at, births };
         // A record that changes hands under the copy is copied again, though not for ever.
         for _ in 0..16 {
             let spent = self.allowance.spent();
@@ -298,7 +309,7 @@ impl<'a> FamilyReader<'a> {
             };
             match (written, is_still) {
                 (true, true) => {
-                    self.digest.keep(at);
+                    self.digest.keep(at + seat);
                     return Rendered::Shown;
                 }
                 (true, false) => {
@@ -364,7 +375,7 @@ impl<'a> Series<'a> {
     /// so that the fast path keeps it in registers.
     #[inline(always)]
     pub(in crate::expose) fn counter_and_digest(&self, text_at: u64) -> Option<(Total, u64)> {
-        if text_at < counter::SIZE {
+        if text_at < COUNTER_END {
             return None;
         }
         // SAFETY: backed up to the text (checked by `series`), aligned to 8 in a record aligned to
@@ -433,8 +444,7 @@ impl<'a> Series<'a> {
     /// Whether a histogram, or a summary, has ever observed a negative value: to be asked after its
     /// values were read.
     pub(in crate::expose) fn saw_negatives(&self) -> bool {
-        // SAFETY: an entry's fields are backed (`FamilyReader::series`), and so is this word before
-        // its last ones.
+        // SAFETY: so much is backed in front of the text (`FamilyReader::look`).
         unsafe { saw_negatives(self.record, self.place.generation) }
     }
 
@@ -453,9 +463,9 @@ impl<'a> Series<'a> {
 
     #[inline(always)]
     pub(in crate::expose) fn has_exemplars(&self) -> bool {
-        // SAFETY: an entry's fields are backed (`FamilyReader::series`), aligned to 4 in a record
-        // aligned to 16, accessed atomically. Relaxed: a reader that follows the link reads it
-        // again.
+        // SAFETY: backed, as so much is in front of the text (`FamilyReader::look`), aligned to 4
+        // in a record aligned to 16, accessed atomically. Relaxed: a reader that follows the link
+        // reads it again.
         unsafe { &*self.record.add(entry::EXTENSION as usize).cast::<AtomicU32>() }.load(Relaxed) != 0
     }
 

@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering::Acquire};
 
 use super::snapshot::{Digest, Expected, FamilyReader, Rendered, Series, Unseen};
-use crate::kind::Kind;
 use crate::shm::layout::offset;
-use crate::shm::layout::{counter, entry};
+use crate::shm::layout::{entry, COUNTER_END};
 use crate::shm::list::{next, CycleDetector};
 use crate::shm::memory::Mapped;
 
@@ -96,8 +95,8 @@ impl SeriesWalk {
 
 /// An encoder with a fast path for most series of a family.
 pub(in crate::expose) trait FastPath {
-    /// The family's kind, and where the label text begins in its series.
-    fn what(&self) -> (Kind, u64);
+    /// Where the label text begins in its series, from their seat on.
+    fn text_at(&self) -> u64;
     /// Appends a series whose label text begins at `text_at`, and returns its value for the digest.
     /// The caller drops what was appended if the series changed meanwhile. `None`: the series needs
     /// the slow path, and anything may have been appended.
@@ -120,18 +119,19 @@ pub(in crate::expose) fn render<U: FastPath>(
     out: &mut Vec<u8>,
     until: usize,
 ) {
-    let (kind, text_at) = of.what();
+    let text_at = of.text_at();
     // Copies that no other code reaches, so that the compiler keeps them in registers.
     let (memory, mut walk) = (*reader.memory, SeriesWalk { ..*at_start });
     // The fast path is for series in the family's chain, so the embedded series is none of them.
-    let (family, births) = (reader.family, reader.births.unwrap_or_default());
+    let (home, kind, seat) = (reader.home, reader.kind, reader.seat);
+    let births = reader.births.unwrap_or_default();
     // A record beyond this watermark is read again by `slow`.
     let watermark = memory.watermark();
     let mut digest = 0u64;
     while out.len() < until {
         let Some(mut link) = walk.enter() else { break };
         // Checked once here, so that the compiler drops both checks in the loop.
-        if reader.allowance.is_spent() || reader.births.is_none() || text_at < counter::SIZE {
+        if reader.allowance.is_spent() || reader.births.is_none() || text_at < COUNTER_END {
             walk.follow(&memory, link, watermark);
             walk.note(slow(of, reader, offset(link), out));
             continue;
@@ -142,11 +142,11 @@ pub(in crate::expose) fn render<U: FastPath>(
         loop {
             let record = walk.follow(&memory, link, watermark);
             let (at, from) = (offset(link), out.len());
-            let expected = Expected { family, kind, text_at, births: Some(births) };
+            let expected = Expected { home, kind, seat, text_at, births: Some(births) };
             let is_done = match reader.look(at, record, expected) {
                 Ok(seen) => match of.fast(&seen.series, text_at, out) {
                     Some(value) if seen.is_still() => {
-                        digest = digest.wrapping_add(Digest::of(at, value));
+                        digest = digest.wrapping_add(Digest::of(at + seat, value));
                         text += seen.series.text.len() as u64;
                         true
                     }

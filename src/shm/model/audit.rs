@@ -108,7 +108,8 @@ impl<W: Word> Scene<W> {
             [&self.ledger.made, &self.ledger.given_back, &self.ledger.settled, &self.ledger.removed]
                 .map(|count| count.load(Relaxed) as usize);
         assert_eq!(settled, births - waiting, "times that entries were settled");
-        assert_eq!(series, settled - removed, "entries that are there");
+        let brought = self.ledger.brought.load(Relaxed) as usize;
+        assert_eq!(series, settled + brought - removed, "entries that are there");
         let kept = series + self.free().len() + waiting;
         let gone = (made - given_back).checked_sub(kept).expect("there are records that no process made");
         assert!(gone <= lost, "{gone} records are lost");

@@ -3,7 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed};
 
-use super::scene::{BITS, CELL, FAMILIES, FREE, INDEX_AT, RECORD, RECORDS_AT, REPLACES, ROOMY_BITS, SERIES};
+use super::scene::{
+    brought_by, BITS, CELL, FAMILIES, FREE, INDEX_AT, RECORD, RECORDS_AT, REPLACES, ROOMY_BITS, SERIES,
+};
 use crate::shm::layout::offset;
 use crate::shm::layout::{entry, header};
 use crate::shm::memory::Memory;
@@ -65,6 +67,10 @@ pub(super) enum Fault {
     NeverRetires,
     /// A family is retired before the one that replaces it is announced.
     RetiresFirst,
+    /// An entry that comes with others is taken for the last of them.
+    ForgetsTheLast,
+    /// Only the announced entry gets into the index.
+    ForgetsTheBrought,
     /// The process that drains a family does not revoke the announcements that are on their way.
     DoesNotRevoke,
 }
@@ -235,6 +241,9 @@ impl<M: Memory> Memory for Faulty<'_, M> {
                 _ => {}
             }
         }
+        if self.is(Fault::ForgetsTheLast) && at == FAMILIES.tail && new == brought_by(self.own) {
+            return self.inner.cas32(at, old, self.own, ok, fail);
+        }
         if self.is(Fault::CellsTakenEarly) && is_field(at, entry::STATE) && State(new).state() == state::FREE {
             percpu::take_away(self.inner, at - entry::STATE);
         }
@@ -266,6 +275,7 @@ impl<M: Memory> Memory for Faulty<'_, M> {
     fn cas64(&self, at: u64, old: u64, new: u64, ok: Ordering, fail: Ordering) -> Result<u64, u64> {
         match self.fault {
             _ if is_pending(at) => self.cas_pending(at, old, new, ok, fail),
+            Fault::ForgetsTheBrought if is_index(at) && new as u32 == brought_by(self.own) => Ok(old),
             _ if is_index(at) => self.cas_index(at, old, new, ok, fail),
             Fault::RelaxedOffer if at == FREE => self.inner.cas64(at, old, new, Relaxed, fail),
             Fault::NoCount if at == FREE => {

@@ -20,6 +20,7 @@ macro_rules! fail {
 }
 
 mod audit;
+mod bringing;
 mod faults;
 mod generations;
 mod growth;

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use super::scene::{index, Doubling, Scene, CELL, CHECK, FREE, KEY, PER_CPU_CELLS};
+use super::scene::{brought_by, index, Doubling, Scene, CELL, CHECK, FREE, KEY, LAST, PER_CPU_CELLS};
 use super::words::Word;
 use crate::shm::generation::FreeList;
 use crate::shm::index::{tag_of, Index};
@@ -43,7 +43,18 @@ impl<W: Word> Scene<W> {
     ) -> KeyInserter<'a, W, M> {
         let (found, made) = (Cell::new(Generation(0)), Generation(0));
         let index = index(memory);
-        KeyInserter { scene: self, index, key, spare, doubling, found, made, replaces: false, family: None }
+        KeyInserter {
+            scene: self,
+            index,
+            key,
+            spare,
+            doubling,
+            found,
+            made,
+            replaces: false,
+            family: None,
+            brings: None,
+        }
     }
 
     /// The same, where an entry that has the key gives way, or where the chain is closed once this
@@ -59,6 +70,12 @@ impl<W: Word> Scene<W> {
     ) -> Outcome {
         let mut inserter = KeyInserter { replaces, family, ..self.inserter(memory, key, spare, Doubling::No) };
         find_or_append(&index(memory), list, key, &mut inserter)
+    }
+
+    /// Inserts the key, with the entry of another key that comes with it.
+    pub(super) fn bring<M: Memory>(&self, memory: &M, list: ListHead, keys: [u64; 2], spare: u32) -> Outcome {
+        let own = self.inserter(memory, keys[0], spare, Doubling::No);
+        find_or_append(&index(memory), list, keys[0], &mut KeyInserter { brings: Some(keys[1]), ..own })
     }
 
     /// Whether the entry has the key, and is there.
@@ -196,6 +213,8 @@ struct KeyInserter<'a, W, M> {
     made: Generation,
     replaces: bool,
     family: Option<u32>,
+    /// The key of an entry that it brings with its own.
+    brings: Option<u64>,
 }
 
 impl<M: Memory, W: Word> KeyInserter<'_, W, M> {
@@ -217,8 +236,8 @@ impl<W: Word, M: Memory> Inserter for KeyInserter<'_, W, M> {
         self.family.is_some_and(|family| state::state(self.index.memory, family).is_retired())
     }
 
-    fn replaces(&mut self, _link: u32) -> bool {
-        self.replaces
+    fn replaces(&mut self, link: u32) -> Option<u32> {
+        self.replaces.then_some(link)
     }
 
     fn make(&mut self) -> Option<u32> {
@@ -231,9 +250,20 @@ impl<W: Word, M: Memory> Inserter for KeyInserter<'_, W, M> {
             memory.store32(offset(self.spare) + entry::STATE, State::new(state::NEW, 0).0, Relaxed);
             self.spare
         };
-        words.store64(offset(link) + KEY, self.key, Relaxed);
-        words.store32(offset(link) + entry::TAG, tag_of(self.key), Relaxed);
-        words.store64(offset(link) + CHECK, !self.key, Relaxed);
+        let write = |link: u32, key: u64| {
+            words.store64(offset(link) + KEY, key, Relaxed);
+            words.store32(offset(link) + entry::TAG, tag_of(key), Relaxed);
+            words.store64(offset(link) + CHECK, !key, Relaxed);
+        };
+        write(link, self.key);
+        if let Some(key) = self.brings {
+            let brought = brought_by(link);
+            self.scene.ledger.made.fetch_add(1, Relaxed);
+            write(brought, key);
+            memory.store32(offset(brought) + entry::STATE, State::new(state::LIVE, 0).0, Relaxed);
+            memory.store32(offset(link) + entry::NEXT, brought, Relaxed);
+            memory.store32(offset(link) + LAST, brought, Relaxed);
+        }
         Some(link)
     }
 
@@ -242,7 +272,7 @@ impl<W: Word, M: Memory> Inserter for KeyInserter<'_, W, M> {
         let state = state::state(memory, link);
         if state.state() == state::NEW {
             assert_eq!(link, self.spare, "an inserter gave back what it did not make");
-            self.scene.ledger.given_back.fetch_add(1, Relaxed);
+            self.scene.ledger.given_back.fetch_add(1 + u32::from(self.brings.is_some()), Relaxed);
         } else {
             assert_eq!(
                 (state.state(), state.generation()),
@@ -254,7 +284,9 @@ impl<W: Word, M: Memory> Inserter for KeyInserter<'_, W, M> {
         }
     }
 
-    fn settled(&self, _link: u32, _parent: u32) {
+    fn settled(&self, link: u32, _parent: u32) {
+        let brings = self.index.memory.load32(offset(link) + LAST, Relaxed) != 0;
+        self.scene.ledger.brought.fetch_add(u32::from(brings), Relaxed);
         self.scene.settled();
     }
 

@@ -99,7 +99,7 @@ impl<W: crate::shm::model::words::Word> Scene<W> {
 
     fn unregister<M: Memory>(&self, memory: &M, key: u64) -> bool {
         let same = |link| self.is_there(memory, link, key);
-        let done = list::retract(&index(memory), FAMILIES, key, same, |_| true, |_, _| self.settled());
+        let done = list::retract(&index(memory), FAMILIES, key, same, |link| link, |_| true, |_, _| self.settled());
         let done = done.is_some_and(|(_, done)| done);
         if done {
             // An announcement of what is there, and then is not.

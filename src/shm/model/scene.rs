@@ -21,11 +21,13 @@ pub(super) const INDEX_AT: u64 = 4096;
 pub(super) const RECORDS_AT: u64 = 8192;
 pub(super) const RECORD: u64 = 64;
 /// A chain beside that of the families, as each family has one.
-pub(super) const SERIES: ListHead = ListHead { head: 2048, tail: 2052, pending: 2056, replaces: 0 };
+pub(super) const SERIES: ListHead = ListHead { head: 2048, tail: 2052, pending: 2056, replaces: 0, last: 0 };
 /// The field of a record that says which one it replaces.
 pub(super) const REPLACES: u64 = 48;
+/// The field of a record that says which one is the last of those that it brings with it.
+pub(super) const LAST: u64 = 52;
 /// The chain of families, as `chain::FAMILIES`, in records that are small.
-pub(super) const FAMILIES: ListHead = ListHead { replaces: REPLACES, ..crate::shm::list::FAMILIES };
+pub(super) const FAMILIES: ListHead = ListHead { replaces: REPLACES, last: LAST, ..crate::shm::list::FAMILIES };
 /// The free records' list.
 pub(super) const FREE: u64 = 2064;
 /// A counter's cell.
@@ -61,6 +63,11 @@ pub(super) fn link(i: u32) -> u32 {
     ((RECORDS_AT + u64::from(i) * RECORD) / GRANULE) as u32
 }
 
+/// The link of the record that the owner of this one has for an entry that comes with it.
+pub(super) fn brought_by(own: u32) -> u32 {
+    own - 2 * (RECORD / GRANULE) as u32
+}
+
 pub(super) fn index<M: Memory>(memory: &M) -> Index<'_, M> {
     Index { memory, at: INDEX_AT, max_bits: ROOMY_BITS }
 }
@@ -73,6 +80,8 @@ pub(super) struct Ledger {
     pub(super) given_back: AtomicU32,
     pub(super) settled: AtomicU32,
     pub(super) removed: AtomicU32,
+    /// Entries that others have brought with them.
+    pub(super) brought: AtomicU32,
 }
 
 pub(super) struct Scene<W> {
@@ -114,8 +123,8 @@ impl<W: Word> Scene<W> {
             offsets.extend([at + entry::BIRTH, at + CELL, at + entry::PER_CPU]);
             // These are written before an announcement, and what is read of them is used only while
             // it is on.
-            offsets.extend([at + entry::PARENT, at + REPLACES]);
-            quiet.extend([at + entry::BIRTH, at + entry::PARENT, at + REPLACES]);
+            offsets.extend([at + entry::PARENT, at + REPLACES, at + LAST]);
+            quiet.extend([at + entry::BIRTH, at + entry::PARENT, at + REPLACES, at + LAST]);
             if !matches!(extra, Extra::Counting | Extra::PerCpu) {
                 quiet.push(at + CELL);
             }

@@ -29,6 +29,26 @@ pub(crate) fn ask(per_cpu: &PerCpuCells, arena: &Arena<'_>, record: u64, bytes: 
     allocate_for(per_cpu, arena, bytes, |cells| give(memory, record, cells));
 }
 
+/// As [`ask`], for several series of one record at a time: `lanes` has the place of each, and which
+/// of the per-CPU cells are its own, counted from the first. `bytes` is for all of them.
+#[cold]
+#[inline(never)]
+pub(crate) fn ask_together(per_cpu: &PerCpuCells, arena: &Arena<'_>, lanes: &[(u64, u32)], bytes: u64, n: u64) {
+    let memory = arena.memory;
+    let has_none = |(place, _): &(u64, u32)| memory.load32(place + entry::PER_CPU, Relaxed) == 0;
+    if per_cpu.kind == Kind::None || (bytes > 8 && !per_cpu.pairs) || !lanes.iter().any(has_none) || !per_cpu.is_hot(n)
+    {
+        return;
+    }
+    // Each of them is right by itself: a process that is killed between two has given some.
+    let give_all = |cells: u32| {
+        lanes.iter().fold(false, |given, (place, lane)| {
+            cells.checked_add(*lane).is_some_and(|cells| give(memory, *place, cells)) || given
+        })
+    };
+    allocate_for(per_cpu, arena, bytes, give_all);
+}
+
 /// Gives per-CPU cells with so many bytes for each CPU to the pairs whose word this is, one of
 /// which has just counted enough to be hot.
 #[cold]

@@ -31,7 +31,7 @@ mod cpus;
 mod rseq;
 mod write;
 
-pub(crate) use self::alloc::{ask, ask_for_generation};
+pub(crate) use self::alloc::{ask, ask_for_generation, ask_together};
 pub(crate) use self::cpus::{plan, rseq_allowed, Plan};
 pub(crate) use self::write::PerCpuCells;
 

@@ -1,5 +1,6 @@
 //! What victims do, and what a page must show of it.
 
+mod bundle;
 mod expiry;
 mod labelled;
 mod native;
@@ -17,6 +18,7 @@ use super::image::Image;
 use super::survivor::Seen;
 use common::Name;
 
+pub use bundle::*;
 pub use expiry::*;
 pub use labelled::*;
 pub use native::*;
@@ -57,6 +59,8 @@ pub struct Operation {
     pub living: bool,
     /// Whether series expire before each page.
     pub expire: bool,
+    /// How many series a label set has, which a kill may count wrongly.
+    pub series: u64,
     /// The most bytes that one kill may cost: the record that the operation makes.
     pub record: f64,
     /// The header word that the operation must change, or it is not what its name says; and one
@@ -85,6 +89,7 @@ const PLAIN: Operation = Operation {
     absent: 0.0,
     living: false,
     expire: false,
+    series: 1,
     record: 0.0,
     moves: None,
     stays: None,

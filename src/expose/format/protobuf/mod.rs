@@ -153,8 +153,8 @@ impl ProtobufEncoder {
 
 /// Counters that have no exemplar, and no escapes in their text.
 impl FastPath for Metrics {
-    fn what(&self) -> (Kind, u64) {
-        (self.view.kind, self.view.text_at)
+    fn text_at(&self) -> u64 {
+        self.view.text_at
     }
 
     #[inline(always)]
@@ -172,8 +172,8 @@ impl FastPath for Metrics {
 impl Metrics {
     #[inline(always)]
     fn add(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
-        let (kind, text_at) = (self.view.kind, self.view.text_at);
-        reader.series(at, kind, text_at, out, |series, out| self.series(series, out))
+        let text_at = self.view.text_at;
+        reader.series(at, text_at, out, |series, out| self.series(series, out))
     }
 
     fn new(view: View) -> Self {
