@@ -52,12 +52,14 @@ def queries(name: str, interval: str = "10s") -> list[Query]:
     return found
 
 
-def without_data(name: str, query: Callable[[str], list[float]], empty: tuple[str, ...] = ()) -> list[Query]:
+def without_data(
+    name: str, query: Callable[[str], list[float]], empty: tuple[str, ...] = (), seconds: float = WATCHDOG_SECONDS
+) -> list[Query]:
     """The queries that still have no number when the time is over. `query` raises if Prometheus refuses one.
 
     `empty` are parts of expressions for which this deployment has no data.
     """
-    deadline = time.monotonic() + WATCHDOG_SECONDS
+    deadline = time.monotonic() + seconds
     left = [one for one in queries(name) if not any(part in one.expression for part in empty)]
     while True:
         left = [one for one in left if all(value != value for value in query(one.expression))]

@@ -1,18 +1,23 @@
-"""The rules and dashboards of packaging, by promtool and in a real Prometheus.
+"""The rules and dashboards of packaging, by promtool, and in a real Prometheus that scrapes the demo.
 
-A rehearsal breaks, one by one, what the alerts are about: it fills a segment, kills an application, damages a copy of a
-segment, floods an exporter. Each alert must fire, and then each query of the library's dashboard must have data.
+rehearsal.py makes each alert fire. The dashboards of nginx and of Python are tried with their tests.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import unittest
+from collections.abc import Iterator
 from pathlib import Path
 
 import grafana
 import shm
+from daemons import NewerPrometheus, Prometheus
 from harness import main, needs
+from prefork import Demo
+from processes import die_with_the_parent
 
 RULES = shm.ROOT / "packaging/prometheus/shmetrics-rules.yml"
 RULES_TEST = RULES.with_name("shmetrics-rules-test.yml")
@@ -68,6 +73,44 @@ class Dashboards(unittest.TestCase):
 
     def test_nothing_is_forgotten(self) -> None:
         self.assertEqual(sorted(path.stem for path in grafana.FOLDER.glob("*.json")), sorted(grafana.NAMES))
+
+
+@contextlib.contextmanager
+def exporter(*arguments: str) -> Iterator[int]:
+    """The port of a `shmetrics serve`."""
+    command = [str(shm.RELEASE / "shmetrics"), "serve", *arguments, "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=die_with_the_parent
+    ) as process:
+        try:
+            yield int(process.stdout.readline().rsplit(":", 1)[1].split("/")[0])
+        finally:
+            process.kill()
+
+
+class Asked:
+    server: type[Prometheus]
+
+    def test_each_query_has_data(self) -> None:
+        name = f"monitoring-{os.getpid()}"
+        with Demo(name) as demo, exporter(name, "--process-metrics") as port, self.server({"demo": port}) as prometheus:
+            demo.load.start()
+            try:
+                self.assertEqual(grafana.without_data("prefork", prometheus.values), [])
+            finally:
+                demo.load.stop()
+            # Prometheus accepts the queries of nginx, and has no data for them.
+            self.assertGreater(len(grafana.without_data("nginx", prometheus.values, seconds=0)), 20)
+
+
+@needs(Prometheus.program)
+class AskedOfPrometheus(Asked, unittest.TestCase):
+    server = Prometheus
+
+
+@needs(NewerPrometheus.program)
+class AskedOfNewerPrometheus(Asked, unittest.TestCase):
+    server = NewerPrometheus
 
 
 if __name__ == "__main__":

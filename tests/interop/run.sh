@@ -62,6 +62,7 @@ run scrape_formats.py
 run serve.py
 run push.py
 run monitoring.py
+run rehearsal.py
 
 left=$(ls -A "$SHMETRICS_DIR")
 if [[ -n $left ]]; then
