@@ -170,6 +170,7 @@ nginx)
 test)
     need_nginx
     [[ -e /usr/lib/nginx/modules/ngx_stream_module.so ]] || missing+=(libnginx-mod-stream)
+    need prometheus-nginx-exporter prometheus-nginx-exporter
     need clang clang
     have clang && [[ -z $(find /usr/lib/clang /usr/lib/llvm* -name 'libclang_rt.asan*' -print -quit 2> /dev/null) ]] \
         && missing+=(libclang-rt-14-dev)

@@ -54,11 +54,13 @@ ngx_int_t ngx_http_shmetrics_define_defaults(ngx_conf_t *cf, ngx_http_shmetrics_
         TEXT("nginx_http_metric_errors"), TEXT("Values of custom metrics that are no numbers, or negative ones of counters."), TEXT(""),
         NGX_SHMETRICS_COUNTER, 1, {"metric"},
     };
-    if (ngx_shmetrics_define(cf, &conf->limits, ngx_http_shmetrics_defaults, NGX_HTTP_SHMETRICS_F_COUNT, conf->groups, conf->families) != NGX_OK)
+    if (conf->custom.nelts && ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, &errors, 1, 1, &conf->errors) != NGX_OK)
         return NGX_ERROR;
-    if (conf->custom.nelts && ngx_shmetrics_define(cf, &conf->limits, &errors, 1, 1, &conf->errors) != NGX_OK) return NGX_ERROR;
-    if (conf->groups & NGX_HTTP_SHMETRICS_CONNECTIONS) return ngx_shmetrics_add_connections(cf, &conf->limits.place);
-    return NGX_OK;
+    if (conf->groups & NGX_HTTP_SHMETRICS_CONNECTIONS) conf->core->connections_place = conf->limits.place;
+    if ((conf->core->names & NGX_SHMETRICS_VTS) && ngx_http_shmetrics_define_vts(cf, conf) != NGX_OK) return NGX_ERROR;
+    if ((conf->core->names & NGX_SHMETRICS_OWN) == 0) conf->groups = 0;
+    return ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, ngx_http_shmetrics_defaults, NGX_HTTP_SHMETRICS_F_COUNT, conf->groups,
+                                conf->families);
 }
 
 static void ngx_http_shmetrics_end(void *data) {
@@ -133,10 +135,10 @@ static void ngx_http_shmetrics_count_request(ngx_http_request_t *r, ngx_http_shm
 }
 
 static void ngx_http_shmetrics_count_location(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
-                                              ngx_http_shmetrics_loc_conf_t *location, const shmetrics_str *values,
-                                              const ngx_http_shmetrics_exemplar_t *exemplar) {
+                                              ngx_http_shmetrics_loc_conf_t *location, ngx_uint_t groups,
+                                              const shmetrics_str *values, const ngx_http_shmetrics_exemplar_t *exemplar) {
     ngx_shmetrics_family_t **family = main->families;
-    if (location->groups & NGX_HTTP_SHMETRICS_DURATION) {
+    if (groups & NGX_HTTP_SHMETRICS_DURATION) {
         double seconds = (double) ngx_shmetrics_since(r->start_sec, r->start_msec) / 1000;
         ngx_shmetrics_keep_histogram(family[NGX_HTTP_SHMETRICS_F_DURATION], &location->duration, values, 2);
         if (exemplar->count) {
@@ -145,7 +147,7 @@ static void ngx_http_shmetrics_count_location(ngx_http_request_t *r, ngx_http_sh
             shmetrics_histogram_observe(location->duration, seconds);
         }
     }
-    if (location->groups & NGX_HTTP_SHMETRICS_BYTES) {
+    if (groups & NGX_HTTP_SHMETRICS_BYTES) {
         ngx_shmetrics_add(family[NGX_HTTP_SHMETRICS_F_RECEIVED], &location->received, values, 2, r->request_length);
         ngx_shmetrics_add(family[NGX_HTTP_SHMETRICS_F_SENT], &location->sent, values, 2, r->connection->sent);
     }
@@ -204,22 +206,23 @@ void ngx_http_shmetrics_count_defaults(ngx_http_request_t *r, ngx_http_shmetrics
     static const char *const limit_conn[NGX_HTTP_SHMETRICS_LIMIT_CONN] = {"", "passed", "rejected", "rejected_dry_run"};
     ngx_http_shmetrics_srv_conf_t *server = ngx_http_get_module_srv_conf(r, ngx_http_shmetrics_module);
     ngx_shmetrics_family_t **family = main->families;
+    ngx_uint_t groups = location->groups & main->groups;
     shmetrics_str values[4];
     values[0] = ngx_shmetrics_str(&server->name);
     values[1] = ngx_shmetrics_str(&location->name);
-    if (location->groups & NGX_HTTP_SHMETRICS_REQUESTS) ngx_http_shmetrics_count_request(r, main, location, values);
-    ngx_http_shmetrics_count_location(r, main, location, values, exemplar);
-    if ((location->groups & NGX_HTTP_SHMETRICS_UPSTREAM) && r->upstream_states && r->upstream_states->nelts)
+    if (groups & NGX_HTTP_SHMETRICS_REQUESTS) ngx_http_shmetrics_count_request(r, main, location, values);
+    ngx_http_shmetrics_count_location(r, main, location, groups, values, exemplar);
+    if ((groups & NGX_HTTP_SHMETRICS_UPSTREAM) && r->upstream_states && r->upstream_states->nelts)
         ngx_http_shmetrics_count_upstream(r, main);
 #if (NGX_HTTP_CACHE)
-    if ((location->groups & NGX_HTTP_SHMETRICS_CACHE) && r->upstream && r->upstream->cache_status < NGX_HTTP_SHMETRICS_CACHE_STATUSES) {
+    if ((groups & NGX_HTTP_SHMETRICS_CACHE) && r->upstream && r->upstream->cache_status < NGX_HTTP_SHMETRICS_CACHE_STATUSES) {
         static const char *const cache[NGX_HTTP_SHMETRICS_CACHE_STATUSES] = {
             "", "miss", "bypass", "expired", "stale", "updating", "revalidated", "hit", "scarce",
         };
         ngx_http_shmetrics_count_status(family[NGX_HTTP_SHMETRICS_F_CACHE], location->cache, cache, r->upstream->cache_status, values);
     }
 #endif
-    if ((location->groups & NGX_HTTP_SHMETRICS_LIMITS) == 0) return;
+    if ((groups & NGX_HTTP_SHMETRICS_LIMITS) == 0) return;
     if (r->limit_req_status < NGX_HTTP_SHMETRICS_LIMIT_REQ)
         ngx_http_shmetrics_count_status(family[NGX_HTTP_SHMETRICS_F_LIMIT_REQ], location->limit_req, limit_req, r->limit_req_status, values);
     ngx_http_shmetrics_count_status(family[NGX_HTTP_SHMETRICS_F_LIMIT_CONN], location->limit_conn, limit_conn, r->limit_conn_status, values);

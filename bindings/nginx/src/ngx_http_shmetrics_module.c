@@ -41,6 +41,34 @@ static char *ngx_http_shmetrics_status(ngx_conf_t *cf, ngx_command_t *cmd, void 
     return NGX_CONF_OK;
 }
 
+static char *ngx_http_shmetrics_names(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
+    static const ngx_conf_bitmask_t known[] = {
+        {ngx_string("own"), NGX_SHMETRICS_OWN},
+        {ngx_string("exporter"), NGX_SHMETRICS_EXPORTER},
+        {ngx_string("vts"), NGX_SHMETRICS_VTS},
+        {ngx_null_string, 0},
+    };
+    ngx_http_shmetrics_main_conf_t *conf = data;
+    ngx_str_t *value = cf->args->elts;
+    ngx_uint_t i, k;
+    (void) cmd;
+    if (conf->names_set) return "is duplicate";
+    conf->names_set = 1;
+    conf->core->names = 0;
+    for (i = 1; i < cf->args->nelts; i++) {
+        for (k = 0; known[k].name.len; k++)
+            if (ngx_shmetrics_same(&value[i], &known[k].name)) break;
+        if (known[k].name.len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "unknown names \"%V\": they are own, exporter, vts", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+        conf->core->names |= known[k].mask;
+    }
+    if ((conf->core->names & NGX_SHMETRICS_OWN) && (conf->core->names & NGX_SHMETRICS_EXPORTER))
+        return "cannot be both \"own\" and \"exporter\": both have nginx_http_requests_total";
+    return NGX_CONF_OK;
+}
+
 static char *ngx_http_shmetrics_buckets(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
     (void) cmd;
     return ngx_shmetrics_parse_buckets(cf, &((ngx_http_shmetrics_main_conf_t *) data)->limits);
@@ -105,6 +133,7 @@ static ngx_int_t ngx_http_shmetrics_log(ngx_http_request_t *r) {
     if (r != r->main || main->core->segment == NULL || (!location->enabled && location->uses == NULL)) return NGX_OK;
     exemplar.count = location->exemplar ? ngx_http_shmetrics_find_exemplar(r, location->exemplar, exemplar.labels) : 0;
     if (location->enabled) ngx_http_shmetrics_count_defaults(r, main, location, &exemplar);
+    if (location->enabled && main->vts) ngx_http_shmetrics_count_vts(r, main, location->groups);
     if (location->uses) ngx_http_shmetrics_count_custom(r, main, location->uses, &exemplar);
     return NGX_OK;
 }
@@ -128,7 +157,7 @@ static ngx_int_t ngx_http_shmetrics_postconfiguration(ngx_conf_t *cf) {
         if (named->name.len == 0) named->name = server[i]->server_name;
     }
     if (ngx_http_shmetrics_define_defaults(cf, conf) != NGX_OK) return NGX_ERROR;
-    if (conf->groups == 0 && conf->custom.nelts == 0) return NGX_OK;
+    if (conf->groups == 0 && conf->custom.nelts == 0 && conf->vts == NULL) return NGX_OK;
 #if (NGX_HTTP_SSL)
     if (conf->groups & NGX_HTTP_SHMETRICS_TLS) ngx_http_shmetrics_watch_tls(cf);
 #endif
@@ -149,6 +178,7 @@ static ngx_command_t ngx_http_shmetrics_commands[] = {
     {ngx_string("shmetrics_location"), NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot,
      NGX_HTTP_LOC_CONF_OFFSET, offsetof(ngx_http_shmetrics_loc_conf_t, name), NULL},
     {ngx_string("shmetrics_status"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_http_shmetrics_status, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+    {ngx_string("shmetrics_names"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, ngx_http_shmetrics_names, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("shmetrics_buckets"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, ngx_http_shmetrics_buckets, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("shmetrics_max_series"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot, NGX_HTTP_MAIN_CONF_OFFSET,
      offsetof(ngx_http_shmetrics_main_conf_t, limits.max_series), NULL},

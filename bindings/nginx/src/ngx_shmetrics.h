@@ -10,6 +10,13 @@
 #define NGX_SHMETRICS_MAX_LABELS 32
 #define NGX_SHMETRICS_MAX_SERIES 10000
 
+/* Whose names the default metrics have. */
+#define NGX_SHMETRICS_OWN      0x01
+#define NGX_SHMETRICS_EXPORTER 0x02
+#define NGX_SHMETRICS_VTS      0x04
+
+#define NGX_SHMETRICS_CONNECTIONS 14 /* families, of all presets */
+
 typedef enum {
     NGX_SHMETRICS_COUNTER,
     NGX_SHMETRICS_HISTOGRAM,
@@ -33,6 +40,7 @@ typedef struct {
     ngx_array_t *buckets; /* of double; NULL: the library's default */
     double native;
     ngx_uint_t max_series;
+    ngx_flag_t exact_name;
     ngx_shmetrics_place_t place;
     union {
         shmetrics_counter_family counter;
@@ -55,7 +63,9 @@ typedef struct {
     shmetrics_segment *segment;   /* NULL: nothing is counted, because of `fault` */
     u_char fault[512];
     ngx_uint_t minutes;
-    ngx_shmetrics_family_t *connections, *accepted, *handled;
+    ngx_uint_t names; /* of the default metrics */
+    ngx_shmetrics_place_t connections_place; /* of what wants the connections */
+    ngx_shmetrics_family_t *connections[NGX_SHMETRICS_CONNECTIONS];
     ngx_shm_zone_t *told;
 } ngx_shmetrics_conf_t;
 
@@ -65,6 +75,8 @@ typedef struct {
     ngx_atomic_t accepted;
     ngx_atomic_t handled;
     ngx_atomic_t logged_at;
+    ngx_atomic_t requests;
+    ngx_atomic_t started_at; /* milliseconds */
 } ngx_shmetrics_told_t;
 
 /* The limits of all default families of a protocol. */
@@ -140,8 +152,9 @@ void ngx_shmetrics_need(ngx_conf_t *cf);
 /* Tells the error log, unless it was told of something in the last minute. */
 void ngx_shmetrics_tell(ngx_shmetrics_conf_t *conf, ngx_log_t *log, const char *text);
 
-/* The connections of this nginx, as stub_status shows them. */
-ngx_int_t ngx_shmetrics_add_connections(ngx_conf_t *cf, ngx_shmetrics_place_t *place);
+/* The connections of this nginx, as stub_status shows them. They are defined when the whole
+ * configuration has been read, if some of it wants them. */
+ngx_int_t ngx_shmetrics_define_connections(ngx_cycle_t *cycle, ngx_shmetrics_conf_t *conf);
 void ngx_shmetrics_update_connections(void);
 
 /* A number and nothing else. */
@@ -156,8 +169,8 @@ char *ngx_shmetrics_parse_groups(ngx_conf_t *cf, const ngx_conf_bitmask_t *known
 shmetrics_status ngx_shmetrics_register(shmetrics_segment *segment, ngx_shmetrics_family_t *family, int keep);
 
 /* Defines the families of `groups`; the others are NULL. */
-ngx_int_t ngx_shmetrics_define(ngx_conf_t *cf, const ngx_shmetrics_limits_t *limits, const ngx_shmetrics_default_t *from, ngx_uint_t count,
-                               ngx_uint_t groups, ngx_shmetrics_family_t **families);
+ngx_int_t ngx_shmetrics_define(ngx_pool_t *pool, ngx_shmetrics_conf_t *conf, const ngx_shmetrics_limits_t *limits,
+                               const ngx_shmetrics_default_t *from, ngx_uint_t count, ngx_uint_t groups, ngx_shmetrics_family_t **families);
 
 void ngx_shmetrics_add(ngx_shmetrics_family_t *family, shmetrics_counter *counter, const shmetrics_str *values, ngx_uint_t count, off_t n);
 void ngx_shmetrics_keep_histogram(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values,

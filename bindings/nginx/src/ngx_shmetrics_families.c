@@ -1,9 +1,9 @@
 /* Families: their definition, their registration, and updates through handles that are kept. */
 #include "ngx_shmetrics.h"
 
-static ngx_shmetrics_family_t *ngx_shmetrics_define_one(ngx_conf_t *cf, const ngx_shmetrics_limits_t *limits,
+static ngx_shmetrics_family_t *ngx_shmetrics_define_one(ngx_pool_t *pool, ngx_shmetrics_conf_t *conf, const ngx_shmetrics_limits_t *limits,
                                                         const ngx_shmetrics_default_t *from) {
-    ngx_shmetrics_family_t *family = ngx_pcalloc(cf->pool, sizeof *family);
+    ngx_shmetrics_family_t *family = ngx_pcalloc(pool, sizeof *family);
     if (family == NULL) return NULL;
     family->name = from->name;
     family->help = from->help;
@@ -20,15 +20,15 @@ static ngx_shmetrics_family_t *ngx_shmetrics_define_one(ngx_conf_t *cf, const ng
         family->labels[family->nlabels] = ngx_shmetrics_text(from->labels[family->nlabels]);
         family->nlabels++;
     }
-    return ngx_shmetrics_add_family(ngx_shmetrics_get_conf(cf->cycle), family) == NGX_OK ? family : NULL;
+    return ngx_shmetrics_add_family(conf, family) == NGX_OK ? family : NULL;
 }
 
-ngx_int_t ngx_shmetrics_define(ngx_conf_t *cf, const ngx_shmetrics_limits_t *limits, const ngx_shmetrics_default_t *from, ngx_uint_t count,
-                               ngx_uint_t groups, ngx_shmetrics_family_t **families) {
+ngx_int_t ngx_shmetrics_define(ngx_pool_t *pool, ngx_shmetrics_conf_t *conf, const ngx_shmetrics_limits_t *limits,
+                               const ngx_shmetrics_default_t *from, ngx_uint_t count, ngx_uint_t groups, ngx_shmetrics_family_t **families) {
     ngx_uint_t i;
     for (i = 0; i < count; i++) {
         if ((from[i].group & groups) == 0) continue;
-        families[i] = ngx_shmetrics_define_one(cf, limits, &from[i]);
+        families[i] = ngx_shmetrics_define_one(pool, conf, limits, &from[i]);
         if (families[i] == NULL) return NGX_ERROR;
     }
     return NGX_OK;
@@ -48,6 +48,7 @@ shmetrics_status ngx_shmetrics_register(shmetrics_segment *segment, ngx_shmetric
     spec.label_names = family->labels;
     spec.label_count = family->nlabels;
     spec.max_series = family->max_series;
+    spec.exact_name = family->exact_name;
     spec.replace = true;
     switch (family->type) {
     case NGX_SHMETRICS_COUNTER:

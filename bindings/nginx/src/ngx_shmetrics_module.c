@@ -55,6 +55,7 @@ static void *ngx_shmetrics_create_conf(ngx_cycle_t *cycle) {
     ngx_shmetrics_conf_t *conf = ngx_pcalloc(cycle->pool, sizeof *conf);
     if (conf == NULL) return NULL;
     if (ngx_array_init(&conf->labels, cycle->pool, 4, sizeof(shmetrics_label)) != NGX_OK) return NULL;
+    conf->names = NGX_SHMETRICS_OWN;
     if (ngx_array_init(&conf->families, cycle->pool, 32, sizeof(ngx_shmetrics_family_t *)) != NGX_OK) return NULL;
     return conf;
 }
@@ -71,6 +72,7 @@ static ngx_int_t ngx_shmetrics_parameter(const ngx_str_t *text, const char *key,
 static ngx_int_t ngx_shmetrics_init_told(ngx_shm_zone_t *zone, void *data) {
     ngx_slab_pool_t *pool = (ngx_slab_pool_t *) zone->shm.addr;
     ngx_shmetrics_told_t *told = data;
+    ngx_time_t *now = ngx_timeofday();
     if (told == NULL && zone->shm.exists) told = pool->data;
     if (told == NULL) {
         told = ngx_slab_calloc(pool, sizeof *told);
@@ -78,7 +80,9 @@ static ngx_int_t ngx_shmetrics_init_told(ngx_shm_zone_t *zone, void *data) {
 #if (NGX_STAT_STUB)
         told->accepted = *ngx_stat_accepted; /* not 0 if a reload brings the module */
         told->handled = *ngx_stat_handled;
+        told->requests = *ngx_stat_requests;
 #endif
+        told->started_at = (ngx_atomic_uint_t) now->sec * 1000 + now->msec;
         pool->data = told;
     }
     zone->data = told;
@@ -280,7 +284,7 @@ static shmetrics_status ngx_shmetrics_try(ngx_shmetrics_conf_t *conf, ngx_shmetr
 /* The labels of the segment are known when the whole configuration has been read: here. */
 static char *ngx_shmetrics_init_conf(ngx_cycle_t *cycle, void *data) {
     ngx_shmetrics_conf_t *conf = data;
-    ngx_shmetrics_family_t **family = conf->families.elts;
+    ngx_shmetrics_family_t **family;
     shmetrics_label *label = conf->labels.elts;
     shmetrics_status status = SHMETRICS_STATUS_OK;
     ngx_shmetrics_family_t labels, *fault = NULL;
@@ -293,6 +297,8 @@ static char *ngx_shmetrics_init_conf(ngx_cycle_t *cycle, void *data) {
                       &conf->needed.file, conf->needed.line);
         return NGX_CONF_ERROR;
     }
+    if (ngx_shmetrics_define_connections(cycle, conf) != NGX_OK) return NGX_CONF_ERROR;
+    family = conf->families.elts;
     for (i = 0; i < conf->families.nelts; i++) {
         ngx_str_t name = ngx_shmetrics_base(family[i]);
         for (k = 0; k < i; k++) {

@@ -287,10 +287,11 @@ static ngx_int_t ngx_stream_shmetrics_add_handler(ngx_conf_t *cf, ngx_uint_t pha
 static ngx_int_t ngx_stream_shmetrics_postconfiguration(ngx_conf_t *cf) {
     ngx_stream_shmetrics_main_conf_t *conf = ngx_stream_conf_get_module_main_conf(cf, ngx_stream_shmetrics_module);
     if (conf->groups == 0) return NGX_OK;
-    if (ngx_shmetrics_define(cf, &conf->limits, ngx_stream_shmetrics_defaults, NGX_STREAM_SHMETRICS_F_COUNT, conf->groups, conf->families)
+    if (ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, ngx_stream_shmetrics_defaults, NGX_STREAM_SHMETRICS_F_COUNT, conf->groups,
+                             conf->families)
         != NGX_OK)
         return NGX_ERROR;
-    if ((conf->groups & NGX_STREAM_SHMETRICS_CONNECTIONS) && ngx_shmetrics_add_connections(cf, &conf->limits.place) != NGX_OK) return NGX_ERROR;
+    if (conf->groups & NGX_STREAM_SHMETRICS_CONNECTIONS) conf->core->connections_place = conf->limits.place;
     if ((conf->groups & NGX_STREAM_SHMETRICS_IN_PROGRESS)
         && ngx_stream_shmetrics_add_handler(cf, NGX_STREAM_POST_ACCEPT_PHASE, ngx_stream_shmetrics_begin) != NGX_OK)
         return NGX_ERROR;

@@ -21,6 +21,9 @@ PROMTOOL = shutil.which("promtool")
 APP = os.environ.get("NGINX_APP", "")
 MODULE = os.environ["NGINX_MODULE"]
 STREAM_MODULE = os.environ["NGINX_STREAM_MODULE"]
+# The models of the presets. Debian has no package of nginx-module-vts.
+EXPORTER = shutil.which("prometheus-nginx-exporter")
+VTS = os.environ.get("NGINX_VTS")
 # nginx' own, which the package libnginx-mod-stream has.
 STREAM = os.environ["NGINX_STREAM"]
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")

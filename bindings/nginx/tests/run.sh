@@ -2,7 +2,8 @@
 # Builds the module against the installed nginx and tests it there: run.sh [arguments of unittest].
 #
 # RELEASE_DIR names the directory of libshmetrics.so, if it is not target/release. Needs nginx,
-# nginx-dev, a C compiler and python3. As root, the workers are www-data's; else all is one user's.
+# nginx-dev, a C compiler and python3. NGINX_VTS names the file of nginx-module-vts, built for this
+# nginx, to compare the preset with. As root, the workers are www-data's; else all is one user's.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
