@@ -109,6 +109,7 @@ static ngx_int_t ngx_http_shmetrics_refuse(ngx_http_request_t *r, ngx_uint_t sta
 static ngx_int_t ngx_http_shmetrics_send_piece(ngx_http_request_t *r, ngx_http_shmetrics_page_t *page) {
     ngx_buf_t *buffer = page->piece->buf;
     ngx_chain_t *out = NULL;
+    ngx_uint_t last;
     ngx_int_t rc;
     size_t n;
 
@@ -128,15 +129,16 @@ static ngx_int_t ngx_http_shmetrics_send_piece(ngx_http_request_t *r, ngx_http_s
         rc = ngx_http_send_special(r, NGX_HTTP_LAST);
         return rc == NGX_ERROR ? NGX_ERROR : NGX_DONE;
     }
-    buffer->last_buf = buffer->last_in_chain = buffer->last < buffer->end;
-    buffer->flush = !buffer->last_buf; /* else nginx may keep the piece until there is more */
+    last = buffer->last < buffer->end; /* the filter of chunks takes the flag from the buffer */
+    buffer->last_buf = buffer->last_in_chain = last;
+    buffer->flush = !last; /* else nginx may keep the piece until there is more */
     out = page->free ? page->free : page->piece;
     page->free = NULL;
     out->buf = buffer;
     out->next = NULL;
     rc = ngx_http_output_filter(r, out);
     if (rc == NGX_ERROR) return NGX_ERROR;
-    if (buffer->last_buf) return NGX_DONE;
+    if (last) return NGX_DONE;
     ngx_chain_update_chains(r->pool, &page->free, &page->busy, &out, buffer->tag);
     return page->busy ? NGX_AGAIN : NGX_OK;
 }

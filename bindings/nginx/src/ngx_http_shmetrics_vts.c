@@ -13,7 +13,7 @@ enum { BYTES, REQUESTS, SECONDS, AVERAGE, CACHE, DURATION, RESPONSE_SECONDS, RES
 
 enum { SERVER, UPSTREAM, CACHE_ZONE, KINDS };
 
-/* As those that the model prints. A family that a zone does not have has no name. The model has both
+/* As those that the model prints. A family that a zone does not have has no name. The model has
  * `x_seconds` and `x_seconds_total`: in OpenMetrics a counter of the latter name would be a second
  * family `x_seconds`. So the latter are gauges here; their values are the same. */
 static const ngx_shmetrics_default_t ngx_http_shmetrics_vts[KINDS][KINDS_OF_FAMILIES] = {

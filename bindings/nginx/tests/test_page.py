@@ -48,6 +48,21 @@ class Page(unittest.TestCase):
             self.assertEqual(nginx.get("/metrics", "DELETE").status, 405)
             self.assertNotIn("[alert]", nginx.errors())
 
+    def test_pages_on_one_connection(self):
+        with Nginx("gzip on; gzip_types text/plain; gzip_min_length 0; " + SERVER) as nginx:
+            nginx.start()
+            with nginx.connect() as client:
+                for accept in ("identity", "identity", "gzip", "identity"):
+                    client.sendall(f"GET /metrics HTTP/1.1\r\nHost: shop\r\nAccept-Encoding: {accept}\r\n\r\n".encode())
+                    data = b""
+                    while b"\r\n0\r\n\r\n" not in data:
+                        data += client.recv(1 << 16)
+                    # Nothing is between the end of a page and the next one.
+                    self.assertTrue(data.startswith(b"HTTP/1.1 200 "), data[:100])
+                    self.assertTrue(data.endswith(b"\r\n0\r\n\r\n") and data.count(b"\r\n0\r\n") == 1, data[-100:])
+                client.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
+                self.assertTrue(client.recv(1 << 16).startswith(b"HTTP/1.1 200 "))
+
     def test_access_is_nginx_own(self):
         http = "server { listen @SOCKET@; location = /metrics { deny all; shmetrics_page; } location = /in { internal; shmetrics_page; } }"
         with Nginx(http) as nginx:

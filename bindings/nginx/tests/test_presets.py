@@ -64,14 +64,14 @@ class Exporter(unittest.TestCase):
                     with nginx.connect() as client, nginx.connect(there) as other:
                         ask(client, "/metrics")
                         ask(other, "/metrics")  # now its connection to nginx is there, and kept
-                        # Connections of before may still be closing.
                         eventually(lambda: "nginx_connections_active 2" in ask(client, "/metrics"))
                         theirs = ask(other, "/metrics")
                         ours = ask(client, "/metrics")
                 finally:
                     exporter.send_signal(signal.SIGKILL)
             values = [{key: value for key, value in samples(page).items() if key[0].startswith("nginx_")} for page in (theirs, ours)]
-            values[1]["nginx_http_requests_total", frozenset()] -= 1  # the request that asked for the page
+            # The request that asked for the page.
+            values[1]["nginx_http_requests_total", frozenset()] -= 1
             self.assertEqual(*values)
             self.assertEqual(types(theirs, "nginx_"), types(ours, "nginx_"))
 
@@ -174,7 +174,7 @@ class Vts(unittest.TestCase):
                 found = {}
                 for (name, labels), value in samples(page).items():
                     labels = {key: str(float(text)) if key == "le" else text for key, text in dict(labels).items()}
-                    # The model counts attempts that another one followed in the count, and in no bucket.
+                    # The model counts attempts that another one followed, but in no bucket.
                     if name.startswith("nginx_vts_upstream_request_duration") and "nobody" in labels["backend"]:
                         continue
                     if re.match(r"nginx_vts_(main|info|start)|.*_request_seconds$|.*_response_seconds$", name):
