@@ -63,6 +63,7 @@ run serve.py
 run push.py
 run monitoring.py
 run rehearsal.py
+run operators.py
 
 left=$(ls -A "$SHMETRICS_DIR")
 if [[ -n $left ]]; then
