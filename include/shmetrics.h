@@ -30,6 +30,12 @@
  *              family handle takes values in the order in which its process registered them.
  *              Look-ups in another order than that in which the family was made take two to three
  *              times as long. Where the values are known beforehand, keep the handle.
+ * Bundles      A bundle is several metrics with the same labels. One look-up
+ *              (shmetrics_bundle_with) finds the series of all of them, which share a record. The
+ *              entry that it gives is a handle too: shmetrics_entry_add_u64, _add, _set and
+ *              _observe update a member by its number, and shmetrics_entry_counter, _gauge,
+ *              _histogram and _states give the member's own handle. Pages show the members as any
+ *              families. Removal, expiry and limits act on label sets, for all members at once.
  * Removing     shmetrics_..._remove takes a label set off every page and every look-up, for all
  * label sets   processes, from that instant. A look-up of the same values makes a new series, from
  *              0. Handles of the removed series are safe for ever: their updates do nothing, and
@@ -178,6 +184,11 @@
  * The most states of a state set or an enum.
  */
 #define SHMETRICS_MAX_STATES 64
+
+/**
+ * The most members of a bundle.
+ */
+#define SHMETRICS_MAX_MEMBERS 64
 
 /**
  * The most characters of the names and values of an exemplar's labels together.
@@ -476,27 +487,6 @@ typedef struct shmetrics_str {
 } shmetrics_str;
 
 /**
- * A collector: adds samples to `cursor` by `shmetrics_cursor_add_sample`. `data` is what the
- * collector was added with. False: what this call has added is left out, which pages of this
- * process count in `shmetrics_collector_failures_total`.
- */
-typedef bool (*shmetrics_collect_fn)(struct shmetrics_cursor *cursor, void *data);
-
-/**
- * A label.
- */
-typedef struct shmetrics_label {
-  /**
-   * The name.
-   */
-  struct shmetrics_str name;
-  /**
-   * The value.
-   */
-  struct shmetrics_str value;
-} shmetrics_label;
-
-/**
  * The definition of a family. Make one with `SHMETRICS_FAMILY_SPEC(...)`; or set all bytes to
  * zero, then `struct_size`. A field that the type of the family does not have, such as buckets of
  * a counter, is `SHMETRICS_STATUS_INVALID_ARGUMENT`.
@@ -612,9 +602,72 @@ typedef struct shmetrics_family_spec {
 } shmetrics_family_spec;
 
 /**
- * A family of counters.
+ * A metric of a bundle.
  */
-typedef struct shmetrics_counter_family {
+typedef struct shmetrics_member {
+  /**
+   * A `shmetrics_kind`.
+   */
+  uint32_t kind;
+  /**
+   * A `SHMETRICS_GAUGE_...` if the metric is a gauge; otherwise 0.
+   */
+  uint32_t mode;
+  /**
+   * The definition, without label names, `max_series`, `expire_after_seconds` and `replace`:
+   * these are the bundle's.
+   */
+  const struct shmetrics_family_spec *family;
+} shmetrics_member;
+
+/**
+ * The definition of a bundle. Set all bytes to zero, then `struct_size`. Registrations are the
+ * same bundle if they have the same members in the same order, and agree in the set of label names
+ * and in `expire_after_seconds`. Any other difference, or a name that is registered by itself or
+ * in another bundle, is `SHMETRICS_STATUS_CONFLICT`, unless `replace` is set.
+ */
+typedef struct shmetrics_bundle_spec {
+  /**
+   * `sizeof(shmetrics_bundle_spec)` where the program is compiled. Later versions may add fields
+   * at the end.
+   */
+  size_t struct_size;
+  /**
+   * The label names of all members.
+   */
+  const struct shmetrics_str *label_names;
+  /**
+   * The number of label names; 0 for metrics without labels.
+   */
+  size_t label_count;
+  /**
+   * The members. Their order gives their numbers, from 0.
+   */
+  const struct shmetrics_member *members;
+  /**
+   * The number of members, at least 1, and at most `SHMETRICS_MAX_MEMBERS`.
+   */
+  size_t member_count;
+  /**
+   * The most label sets. Further ones share the overflow series. 0 for no limit.
+   */
+  uint64_t max_series;
+  /**
+   * A label set of which no series has an update for this many seconds leaves the pages, and
+   * after twice as many it is removed. 0 for never.
+   */
+  double expire_after_seconds;
+  /**
+   * This definition takes the place of the bundle, or of the family, that has the members' names:
+   * see `shmetrics_family_spec.replace`.
+   */
+  bool replace;
+} shmetrics_bundle_spec;
+
+/**
+ * Metrics with the same labels, whose series are found by one look-up.
+ */
+typedef struct shmetrics_bundle {
   /**
    * Private.
    */
@@ -623,7 +676,21 @@ typedef struct shmetrics_counter_family {
    * Private.
    */
   const void *p1;
-} shmetrics_counter_family;
+} shmetrics_bundle;
+
+/**
+ * The series of one label set of a bundle: a handle, as those of its members.
+ */
+typedef struct shmetrics_entry {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_entry;
 
 /**
  * A counter: a value that only rises.
@@ -640,20 +707,6 @@ typedef struct shmetrics_counter {
 } shmetrics_counter;
 
 /**
- * A family of gauges.
- */
-typedef struct shmetrics_gauge_family {
-  /**
-   * Private.
-   */
-  const void *p0;
-  /**
-   * Private.
-   */
-  const void *p1;
-} shmetrics_gauge_family;
-
-/**
  * A gauge: a value that goes up and down.
  */
 typedef struct shmetrics_gauge {
@@ -666,20 +719,6 @@ typedef struct shmetrics_gauge {
    */
   const void *p1;
 } shmetrics_gauge;
-
-/**
- * A family of histograms.
- */
-typedef struct shmetrics_histogram_family {
-  /**
-   * Private.
-   */
-  const void *p0;
-  /**
-   * Private.
-   */
-  const void *p1;
-} shmetrics_histogram_family;
 
 /**
  * A histogram: with classic buckets, native ones, or both.
@@ -698,6 +737,83 @@ typedef struct shmetrics_histogram {
    */
   const void *p2;
 } shmetrics_histogram;
+
+/**
+ * Several states, each on or off; or an enum, of which one state is on.
+ */
+typedef struct shmetrics_states {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_states;
+
+/**
+ * A collector: adds samples to `cursor` by `shmetrics_cursor_add_sample`. `data` is what the
+ * collector was added with. False: what this call has added is left out, which pages of this
+ * process count in `shmetrics_collector_failures_total`.
+ */
+typedef bool (*shmetrics_collect_fn)(struct shmetrics_cursor *cursor, void *data);
+
+/**
+ * A label.
+ */
+typedef struct shmetrics_label {
+  /**
+   * The name.
+   */
+  struct shmetrics_str name;
+  /**
+   * The value.
+   */
+  struct shmetrics_str value;
+} shmetrics_label;
+
+/**
+ * A family of counters.
+ */
+typedef struct shmetrics_counter_family {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_counter_family;
+
+/**
+ * A family of gauges.
+ */
+typedef struct shmetrics_gauge_family {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_gauge_family;
+
+/**
+ * A family of histograms.
+ */
+typedef struct shmetrics_histogram_family {
+  /**
+   * Private.
+   */
+  const void *p0;
+  /**
+   * Private.
+   */
+  const void *p1;
+} shmetrics_histogram_family;
 
 /**
  * A family of summaries.
@@ -1044,20 +1160,6 @@ typedef struct shmetrics_states_family {
 } shmetrics_states_family;
 
 /**
- * Several states, each on or off; or an enum, of which one state is on.
- */
-typedef struct shmetrics_states {
-  /**
-   * Private.
-   */
-  const void *p0;
-  /**
-   * Private.
-   */
-  const void *p1;
-} shmetrics_states;
-
-/**
  * A family of information in labels.
  */
 typedef struct shmetrics_info_family {
@@ -1098,6 +1200,124 @@ enum shmetrics_status shmetrics_buckets_exponential(double start,
                                                     double factor,
                                                     double *bounds,
                                                     size_t count);
+
+/**
+ * Registers a bundle, or finds it. Any process may do so at any time.
+ *
+ * ```c
+ * const shmetrics_str labels[] = {SHMETRICS_STR("method"), SHMETRICS_STR("status")};
+ * enum { REQUESTS, LATENCY };
+ * const shmetrics_family_spec requests = SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("requests"));
+ * const shmetrics_family_spec latency = SHMETRICS_FAMILY_SPEC(.name = SHMETRICS_STR("latency"));
+ * const shmetrics_member members[] = {
+ *     [REQUESTS] = {SHMETRICS_KIND_COUNTER, 0, &requests},
+ *     [LATENCY] = {SHMETRICS_KIND_HISTOGRAM, 0, &latency},
+ * };
+ * const shmetrics_bundle_spec spec = {.struct_size = sizeof spec, .label_names = labels,
+ *     .label_count = 2, .members = members, .member_count = 2};
+ * shmetrics_bundle http;
+ * shmetrics_bundle_register(segment, &spec, &http);
+ * ```
+ */
+enum shmetrics_status shmetrics_bundle_register(struct shmetrics_segment *segment,
+                                                const struct shmetrics_bundle_spec *spec,
+                                                struct shmetrics_bundle *bundle);
+
+/**
+ * The series of all members with these label values, made if there are none. See "Label sets"
+ * above.
+ */
+struct shmetrics_entry shmetrics_bundle_with(struct shmetrics_bundle bundle,
+                                             const struct shmetrics_str *values,
+                                             size_t count);
+
+/**
+ * Removes the series with these label values from all members, for all processes. False if there
+ * are none. See "Removing label sets" above.
+ */
+bool shmetrics_bundle_remove(struct shmetrics_bundle bundle,
+                             const struct shmetrics_str *values,
+                             size_t count);
+
+/**
+ * Removes all label sets of the bundle, and returns how many.
+ */
+uint64_t shmetrics_bundle_clear(struct shmetrics_bundle bundle);
+
+/**
+ * Whether the label set has been removed. False for an inert handle.
+ */
+bool shmetrics_entry_is_removed(struct shmetrics_entry entry);
+
+/**
+ * The counter that is the member of this number. All calls of this kind give an inert handle if
+ * the number is that of another type.
+ */
+struct shmetrics_counter shmetrics_entry_counter(struct shmetrics_entry entry, size_t member);
+
+/**
+ * The gauge, or the metric of unknown type, that is the member of this number.
+ */
+struct shmetrics_gauge shmetrics_entry_gauge(struct shmetrics_entry entry, size_t member);
+
+/**
+ * The histogram, gauge histogram or summary that is the member of this number.
+ */
+struct shmetrics_histogram shmetrics_entry_histogram(struct shmetrics_entry entry, size_t member);
+
+/**
+ * The state set or enum that is the member of this number.
+ */
+struct shmetrics_states shmetrics_entry_states(struct shmetrics_entry entry, size_t member);
+
+/**
+ * Adds a whole number to the counter that is the member of this number. All calls of this kind
+ * do nothing if the number is that of another type.
+ */
+void shmetrics_entry_add_u64(struct shmetrics_entry entry, size_t member, uint64_t n);
+
+/**
+ * Adds to the counter, or to the gauge, that is the member of this number.
+ */
+void shmetrics_entry_add(struct shmetrics_entry entry, size_t member, double v);
+
+/**
+ * Sets the gauge that is the member of this number.
+ */
+void shmetrics_entry_set(struct shmetrics_entry entry, size_t member, double v);
+
+/**
+ * Observes in the histogram, gauge histogram or summary that is the member of this number.
+ */
+void shmetrics_entry_observe(struct shmetrics_entry entry, size_t member, double v);
+
+/**
+ * As `shmetrics_bundle_with`: see `shmetrics_counter_with_p`.
+ */
+void shmetrics_bundle_with_p(const struct shmetrics_bundle *bundle,
+                             const struct shmetrics_str *values,
+                             size_t count,
+                             struct shmetrics_entry *entry);
+
+/**
+ * As `shmetrics_entry_add_u64`.
+ */
+void shmetrics_entry_add_u64_p(const struct shmetrics_entry *entry, size_t member, uint64_t n);
+
+/**
+ * As `shmetrics_entry_add`.
+ */
+void shmetrics_entry_add_p(const struct shmetrics_entry *entry, size_t member, double v);
+
+/**
+ * As `shmetrics_entry_set`.
+ */
+void shmetrics_entry_set_p(const struct shmetrics_entry *entry, size_t member, double v);
+
+/**
+ * As `shmetrics_entry_observe`.
+ */
+void shmetrics_entry_observe_p(const struct shmetrics_entry *entry, size_t member, double v);
 
 /**
  * Adds a collector: `collect` is called for each page that this process begins of the segment, by

@@ -163,6 +163,45 @@ struct spec {
   bool replace = false;                  // takes the place of another definition
 };
 
+namespace detail {
+
+// A spec as C has it, with what it points to.
+class raw_spec {
+ public:
+  explicit raw_spec(const spec& what) : names_(strs(what.labels)), states_(strs(what.states)) {
+    raw_.struct_size = sizeof raw_;
+    raw_.name = str(what.name);
+    raw_.help = str(what.help);
+    raw_.unit = str(what.unit);
+    raw_.label_names = names_.data();
+    raw_.label_count = names_.size();
+    // NULL gives the default buckets.
+    raw_.buckets = what.buckets.empty() ? nullptr : what.buckets.data();
+    raw_.bucket_count = what.buckets.size();
+    raw_.states = states_.data();
+    raw_.state_count = states_.size();
+    raw_.max_series = what.max_series;
+    raw_.expire_after_seconds = what.expire_after_seconds;
+    raw_.exemplar_interval_seconds = what.exemplar_interval_seconds;
+    raw_.quantiles = what.quantiles.data();
+    raw_.quantile_count = what.quantiles.size();
+    raw_.native_factor = what.native_factor;
+    raw_.native_zero_threshold = what.native_zero_threshold;
+    raw_.native_max_buckets = what.native_max_buckets;
+    raw_.quantile_max_age_seconds = what.quantile_max_age_seconds;
+    raw_.exact_name = what.exact_name;
+    raw_.replace = what.replace;
+  }
+  // The arrays stay where they are when the object is moved.
+  const shmetrics_family_spec* get() const noexcept { return &raw_; }
+
+ private:
+  std::vector<shmetrics_str> names_, states_;
+  shmetrics_family_spec raw_{};
+};
+
+}  // namespace detail
+
 // The upper bounds of `count` buckets: start, start + width, start + 2 * width and so on. Empty if
 // the bounds would not rise.
 inline std::vector<double> linear_buckets(double start, double width, std::size_t count) {
@@ -315,6 +354,23 @@ enum class kind : std::uint32_t {
   info = SHMETRICS_KIND_INFO,
   state_set = SHMETRICS_KIND_STATE_SET,
   enumeration = SHMETRICS_KIND_ENUM,
+};
+
+// A metric of a bundle: {kind::counter, {"requests", "Help."}}. Its labels, and its limit, expiry
+// and replacement, are the bundle's.
+struct member {
+  shmetrics::kind kind = shmetrics::kind::counter;
+  spec family{};
+  gauge_mode mode = gauge_mode::shared;  // gauges
+};
+
+// The definition of a bundle. See shmetrics_bundle_spec in the C header.
+struct bundle_spec {
+  std::vector<text> labels{};
+  std::vector<member> members{};
+  std::uint64_t max_series = 0;     // label sets; 0: no limit
+  double expire_after_seconds = 0;  // without an update of any member; 0: never
+  bool replace = false;             // takes the place of another definition
 };
 
 // An array that a point has.
@@ -608,6 +664,31 @@ class segment : public page_source<segment> {
     return registered<info_family, shmetrics_info_register>(what);
   }
 
+  // Metrics with the same labels, whose series are found by one look-up.
+  result<bundle> try_register_bundle(const bundle_spec& what) const {
+    const auto names = detail::strs(what.labels);
+    std::vector<detail::raw_spec> specs;
+    for (const member& one : what.members) specs.emplace_back(one.family);
+    std::vector<shmetrics_member> members;
+    for (std::size_t i = 0; i < specs.size(); i++) {
+      members.push_back({static_cast<std::uint32_t>(what.members[i].kind),
+                         static_cast<std::uint32_t>(what.members[i].mode), specs[i].get()});
+    }
+    shmetrics_bundle_spec raw{};
+    raw.struct_size = sizeof raw;
+    raw.label_names = names.data();
+    raw.label_count = names.size();
+    raw.members = members.data();
+    raw.member_count = members.size();
+    raw.max_series = what.max_series;
+    raw.expire_after_seconds = what.expire_after_seconds;
+    raw.replace = what.replace;
+    shmetrics_bundle made{};
+    const shmetrics_status status = shmetrics_bundle_register(raw_, &raw, &made);
+    if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
+    return bundle(made);
+  }
+
   // Updates by the names of family and labels, for hosts that have no place to keep handles. What
   // is missing is made, without a help text; a histogram with the default buckets. On an error
   // nothing is counted.
@@ -642,6 +723,7 @@ class segment : public page_source<segment> {
   state_set_family register_state_set(const spec& what) const { return try_register_state_set(what).value(); }
   enumeration_family register_enumeration(const spec& what) const { return try_register_enumeration(what).value(); }
   info_family register_info(const spec& what) const { return try_register_info(what).value(); }
+  bundle register_bundle(const bundle_spec& what) const { return try_register_bundle(what).value(); }
   void count(text_view name, labels pairs = {}, double number = 1) const {
     (void)try_count(name, pairs, number).value();
   }
@@ -686,33 +768,9 @@ class segment : public page_source<segment> {
 
   template <class Family, auto Register, class... Mode>
   result<Family> registered(const spec& what, Mode... mode) const {
-    const auto names = detail::strs(what.labels);
-    const auto states = detail::strs(what.states);
-    shmetrics_family_spec raw{};
-    raw.struct_size = sizeof raw;
-    raw.name = detail::str(what.name);
-    raw.help = detail::str(what.help);
-    raw.unit = detail::str(what.unit);
-    raw.label_names = names.data();
-    raw.label_count = names.size();
-    // NULL gives the default buckets.
-    raw.buckets = what.buckets.empty() ? nullptr : what.buckets.data();
-    raw.bucket_count = what.buckets.size();
-    raw.states = states.data();
-    raw.state_count = states.size();
-    raw.max_series = what.max_series;
-    raw.expire_after_seconds = what.expire_after_seconds;
-    raw.exemplar_interval_seconds = what.exemplar_interval_seconds;
-    raw.quantiles = what.quantiles.data();
-    raw.quantile_count = what.quantiles.size();
-    raw.native_factor = what.native_factor;
-    raw.native_zero_threshold = what.native_zero_threshold;
-    raw.native_max_buckets = what.native_max_buckets;
-    raw.quantile_max_age_seconds = what.quantile_max_age_seconds;
-    raw.exact_name = what.exact_name;
-    raw.replace = what.replace;
+    const detail::raw_spec raw(what);
     decltype(Family().raw()) family{};
-    const shmetrics_status status = Register(raw_, &raw, mode..., &family);
+    const shmetrics_status status = Register(raw_, raw.get(), mode..., &family);
     if (status != SHMETRICS_STATUS_OK) return detail::last_error(status);
     return Family(family);
   }

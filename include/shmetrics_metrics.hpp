@@ -279,6 +279,39 @@ class info {
   bool there_ = false;
 };
 
+// The series of one label set of a bundle. A member has the number of its place in the bundle's
+// definition. A number of another type gives an inert handle, and its update does nothing.
+class entry : public detail::handle<shmetrics_entry> {
+ public:
+  using handle::handle;
+  shmetrics::counter counter(std::size_t member) const noexcept {
+    return shmetrics::counter(shmetrics_entry_counter(raw(), member));
+  }
+  shmetrics::gauge gauge(std::size_t member) const noexcept {
+    return shmetrics::gauge(shmetrics_entry_gauge(raw(), member));
+  }
+  shmetrics::histogram histogram(std::size_t member) const noexcept {
+    return shmetrics::histogram(shmetrics_entry_histogram(raw(), member));
+  }
+  shmetrics::gauge_histogram gauge_histogram(std::size_t member) const noexcept {
+    return shmetrics::gauge_histogram(shmetrics_entry_histogram(raw(), member));
+  }
+  shmetrics::summary summary(std::size_t member) const noexcept {
+    return shmetrics::summary(shmetrics_entry_histogram(raw(), member));
+  }
+  shmetrics::state_set state_set(std::size_t member) const noexcept {
+    return shmetrics::state_set(shmetrics_entry_states(raw(), member));
+  }
+  shmetrics::enumeration enumeration(std::size_t member) const noexcept {
+    return shmetrics::enumeration(shmetrics_entry_states(raw(), member));
+  }
+  // Updates without a handle: of counters, and of gauges; of gauges; of what observes.
+  void add(std::size_t member, double v = 1) const noexcept { shmetrics_entry_add(raw(), member, v); }
+  void set(std::size_t member, double v) const noexcept { shmetrics_entry_set(raw(), member, v); }
+  void observe(std::size_t member, double v) const noexcept { shmetrics_entry_observe(raw(), member, v); }
+  bool is_removed() const noexcept { return shmetrics_entry_is_removed(raw()); }
+};
+
 namespace detail {
 
 // The C calls of a type of metric.
@@ -310,6 +343,9 @@ struct calls_of<state_set>
     : calls<shmetrics_states_family, shmetrics_states_with, shmetrics_states_remove, shmetrics_states_clear> {};
 template <>
 struct calls_of<enumeration> : calls_of<state_set> {};
+template <>
+struct calls_of<entry>
+    : calls<shmetrics_bundle, shmetrics_bundle_with, shmetrics_bundle_remove, shmetrics_bundle_clear> {};
 template <>
 struct calls_of<info>
     : calls<shmetrics_info_family, shmetrics_info_with, shmetrics_info_remove, shmetrics_info_clear> {};
@@ -384,6 +420,8 @@ using gauge_histogram_family = family<gauge_histogram>;
 using state_set_family = family<state_set>;
 using enumeration_family = family<enumeration>;
 using info_family = family<info>;
+// Metrics with the same labels: `with` finds the series of all of them.
+using bundle = family<entry>;
 
 }  // namespace shmetrics
 

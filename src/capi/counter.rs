@@ -35,6 +35,11 @@ const INERT: shmetrics_counter = shmetrics_counter { p0: std::ptr::null(), p1: s
 
 impl shmetrics_counter {
     #[inline(always)]
+    pub(super) fn of(found: Option<Counter>) -> Self {
+        found.and_then(Counter::into_words).map_or(INERT, |[p0, p1]| shmetrics_counter { p0, p1 })
+    }
+
+    #[inline(always)]
     fn get(self) -> Option<Counter> {
         // SAFETY: the words are NULL or what `shmetrics_counter_with` gave.
         unsafe { Counter::from_words([self.p0, self.p1]) }
@@ -71,7 +76,7 @@ pub unsafe extern "C" fn shmetrics_counter_with(
     hot(INERT, || {
         // SAFETY: the caller's promise.
         let found: Option<Counter> = unsafe { find(family.p0, family.p1, values, count) };
-        found.and_then(Counter::into_words).map_or(INERT, |[p0, p1]| shmetrics_counter { p0, p1 })
+        shmetrics_counter::of(found)
     })
 }
 

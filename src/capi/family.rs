@@ -54,6 +54,93 @@ fn check_fields(spec: &shmetrics_family_spec, kind: Kind) -> Result<(), shmetric
     }
 }
 
+/// A spec of C, checked as far as that needs no registry.
+pub(super) struct Given<'a> {
+    spec: shmetrics_family_spec,
+    name: &'a str,
+    help: &'a str,
+    unit: &'a str,
+    labels: Vec<&'a str>,
+    states: Vec<&'a str>,
+    buckets: &'a [f64],
+    quantiles: &'a [f64],
+    expire: u32,
+    exemplar_ms: u32,
+    window: u32,
+}
+
+impl Given<'_> {
+    /// # Safety
+    /// The header's rules for `spec`, which stays as it is for as long as the result is in use.
+    pub(super) unsafe fn read(spec: *const shmetrics_family_spec, kind: Kind) -> Result<Self, shmetrics_status> {
+        if spec.is_null() {
+            return Err(null("the spec"));
+        }
+        // SAFETY: the caller's promise.
+        let spec = unsafe { shmetrics_family_spec::copy_from(spec)? };
+        check_fields(&spec, kind)?;
+        let expire = whole_units(spec.expire_after_seconds, 1.0, "spec.expire_after_seconds")?;
+        let exemplar_ms = whole_units(spec.exemplar_interval_seconds, 1e3, "spec.exemplar_interval_seconds")?;
+        let window = whole_units(spec.quantile_max_age_seconds, 1.0, "spec.quantile_max_age_seconds")?;
+        Error::unless_memory(64 << 10).map_err(status::report)?;
+        // SAFETY: as above, of everything the spec points to.
+        unsafe {
+            Ok(Given {
+                name: spec.name.text("the name")?,
+                help: spec.help.text("the help")?,
+                unit: spec.unit.text("the unit")?,
+                labels: texts(spec.label_names, spec.label_count, "label_names", "a label name")?,
+                states: texts(spec.states, spec.state_count, "states", "a state")?,
+                buckets: slice(spec.buckets, spec.bucket_count, "buckets")?,
+                quantiles: slice(spec.quantiles, spec.quantile_count, "quantiles")?,
+                spec,
+                expire,
+                exemplar_ms,
+                window,
+            })
+        }
+    }
+
+    /// Whether it says something of label sets, which a bundle does for its members.
+    pub(super) fn says_of_label_sets(&self) -> bool {
+        !self.labels.is_empty() || self.spec.max_series > 0 || self.expire > 0 || self.spec.replace
+    }
+
+    pub(super) fn spec(&self, kind: Kind, mode: GaugeMode) -> Spec<'_> {
+        let with_buckets = matches!(kind, Kind::Histogram | Kind::GaugeHistogram);
+        let default_buckets = self.spec.buckets.is_null() && with_buckets;
+        let usual = Spec::new(self.name, self.help, kind, mode);
+        Spec {
+            unit: self.unit,
+            labels: &self.labels,
+            buckets: if default_buckets { DEFAULT_BUCKETS } else { self.buckets },
+            default_buckets,
+            native: native(&self.spec),
+            quantiles: self.quantiles,
+            window: if self.window > 0 { self.window } else { usual.window },
+            states: &self.states,
+            max_series: self.spec.max_series,
+            expire: if self.labels.is_empty() { 0 } else { self.expire },
+            exemplar_ms: if self.exemplar_ms > 0 { self.exemplar_ms } else { usual.exemplar_ms },
+            exact: self.spec.exact_name,
+            replace: self.spec.replace,
+            ..usual
+        }
+    }
+}
+
+/// # Safety
+/// The header's rules for the array and its strings.
+pub(super) unsafe fn texts<'a>(
+    data: *const shmetrics_str,
+    count: usize,
+    what: &str,
+    each: &str,
+) -> Result<Vec<&'a str>, shmetrics_status> {
+    // SAFETY: the caller's promise.
+    unsafe { slice(data, count, what)?.iter().map(|text| text.text(each)).collect() }
+}
+
 /// Registers a family for C. Returns the words of its handle.
 ///
 /// # Safety
@@ -65,56 +152,14 @@ pub(super) unsafe fn register_family(
     mode: GaugeMode,
 ) -> Result<(*const c_void, *const c_void), shmetrics_status> {
     // SAFETY: the caller's promise.
-    let segment = unsafe { segment_of(segment)? };
-    if spec.is_null() {
-        return Err(null("the spec"));
-    }
-    // SAFETY: as above.
-    let spec = &unsafe { shmetrics_family_spec::copy_from(spec)? };
-    check_fields(spec, kind)?;
-    let expire = whole_units(spec.expire_after_seconds, 1.0, "spec.expire_after_seconds")?;
-    let exemplar_ms = whole_units(spec.exemplar_interval_seconds, 1e3, "spec.exemplar_interval_seconds")?;
-    let window = whole_units(spec.quantile_max_age_seconds, 1.0, "spec.quantile_max_age_seconds")?;
-    Error::unless_memory(64 << 10).map_err(status::report)?;
-    // SAFETY: as above, of everything the spec points to.
-    let (labels, states, name, help, unit, buckets, quantiles) = unsafe {
-        let names = slice(spec.label_names, spec.label_count, "label_names")?;
-        let labels = names.iter().map(|n| n.text("a label name")).collect::<Result<Vec<_>, _>>()?;
-        let states = slice(spec.states, spec.state_count, "states")?;
-        let states = states.iter().map(|s| s.text("a state")).collect::<Result<Vec<_>, _>>()?;
-        let buckets = slice(spec.buckets, spec.bucket_count, "buckets")?;
-        let quantiles = slice(spec.quantiles, spec.quantile_count, "quantiles")?;
-        let (name, help, unit) =
-            (spec.name.text("the name")?, spec.help.text("the help")?, spec.unit.text("the unit")?);
-        (labels, states, name, help, unit, buckets, quantiles)
-    };
-    let with_buckets = matches!(kind, Kind::Histogram | Kind::GaugeHistogram);
-    let default_buckets = spec.buckets.is_null() && with_buckets;
-    let buckets = if default_buckets { DEFAULT_BUCKETS } else { buckets };
-    let (max_series, expire) = (spec.max_series, if labels.is_empty() { 0 } else { expire });
-    let usual = Spec::new(name, help, kind, mode);
-    let exemplar_ms = if exemplar_ms > 0 { exemplar_ms } else { usual.exemplar_ms };
-    let window = if window > 0 { window } else { usual.window };
-    let native = native(spec);
-    let spec = Spec {
-        unit,
-        labels: &labels,
-        buckets,
-        default_buckets,
-        native,
-        quantiles,
-        window,
-        states: &states,
-        max_series,
-        expire,
-        exemplar_ms,
-        exact: spec.exact_name,
-        replace: spec.replace,
-        ..usual
-    };
-    let at = register(segment.inner, spec).map_err(status::report)?;
-    let record = segment.inner.memory.bytes(at, 1).unwrap_or(std::ptr::null());
-    Ok((std::ptr::from_ref(segment.inner).cast(), record.cast()))
+    let (segment, given) = unsafe { (segment_of(segment)?, Given::read(spec, kind)?) };
+    let at = register(segment.inner, given.spec(kind, mode)).map_err(status::report)?;
+    Ok(words(segment.inner, at))
+}
+
+/// The words of the handle of a family, or a bundle, whose record is here.
+pub(super) fn words(inner: &'static Inner, at: u64) -> (*const c_void, *const c_void) {
+    (std::ptr::from_ref(inner).cast(), inner.memory.bytes(at, 1).unwrap_or(std::ptr::null()).cast())
 }
 
 /// A family and the lengths of its label names; `None` for an inert family or the wrong number of

@@ -59,6 +59,11 @@ const INERT: shmetrics_gauge = shmetrics_gauge { p0: std::ptr::null(), p1: std::
 
 impl shmetrics_gauge {
     #[inline(always)]
+    pub(super) fn of(found: Option<Gauge>) -> Self {
+        found.map(Gauge::into_words).map_or(INERT, |[p0, p1]| shmetrics_gauge { p0, p1 })
+    }
+
+    #[inline(always)]
     fn get(self) -> Option<Gauge> {
         // SAFETY: the words are NULL or what `shmetrics_gauge_with` gave.
         unsafe { Gauge::from_words([self.p0, self.p1]) }
@@ -146,7 +151,7 @@ pub unsafe extern "C" fn shmetrics_gauge_with(
     hot(INERT, || {
         // SAFETY: the caller's promise.
         let found: Option<Gauge> = unsafe { find(family.p0, family.p1, values, count) };
-        found.map(Gauge::into_words).map_or(INERT, |[p0, p1]| shmetrics_gauge { p0, p1 })
+        shmetrics_gauge::of(found)
     })
 }
 

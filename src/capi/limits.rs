@@ -15,6 +15,8 @@ pub const SHMETRICS_MAX_BUCKETS: usize = 1024;
 pub const SHMETRICS_MAX_QUANTILES: usize = 64;
 /// The most states of a state set or an enum.
 pub const SHMETRICS_MAX_STATES: usize = 64;
+/// The most members of a bundle.
+pub const SHMETRICS_MAX_MEMBERS: usize = 64;
 /// The most characters of the names and values of an exemplar's labels together.
 pub const SHMETRICS_MAX_EXEMPLAR_CHARACTERS: usize = 128;
 /// The longest text of a series' labels in bytes: names, escaped values, and three bytes for each
@@ -34,6 +36,7 @@ const _: () = {
     assert!(SHMETRICS_MAX_BUCKETS == names::BUCKETS_MAX);
     assert!(SHMETRICS_MAX_QUANTILES == names::QUANTILES_MAX);
     assert!(SHMETRICS_MAX_STATES == names::STATES_MAX);
+    assert!(SHMETRICS_MAX_MEMBERS == crate::record::bundle::MEMBERS_MAX);
     assert!(SHMETRICS_MAX_EXEMPLAR_CHARACTERS == crate::metric::CODE_POINTS);
     assert!(SHMETRICS_MAX_LABEL_TEXT_BYTES == label_set::TEXT_MAX);
     assert!(SHMETRICS_MIN_SIZE_BYTES == layout::LEAST_MAX_SIZE);

@@ -13,6 +13,7 @@
 #![allow(unreachable_pub, dead_code, clippy::missing_safety_doc)]
 
 mod buckets;
+mod bundle;
 mod collect;
 mod counter;
 mod family;

@@ -176,6 +176,24 @@ fn at<T>(values: &[T]) -> *const T {
     }
 }
 
+impl shmetrics_kind {
+    /// The kind of a number of C.
+    pub(super) fn kind(number: u32) -> Option<Kind> {
+        let all = [
+            Kind::Unknown,
+            Kind::Counter,
+            Kind::Gauge,
+            Kind::Histogram,
+            Kind::GaugeHistogram,
+            Kind::Summary,
+            Kind::Info,
+            Kind::StateSet,
+            Kind::Enum,
+        ];
+        all.into_iter().find(|kind| shmetrics_kind::from(*kind) as u32 == number)
+    }
+}
+
 impl From<Kind> for shmetrics_kind {
     fn from(kind: Kind) -> Self {
         match kind {

@@ -41,9 +41,15 @@ pub struct shmetrics_info_family {
     pub p1: *const c_void,
 }
 
-const INERT: shmetrics_states = shmetrics_states { p0: std::ptr::null(), p1: std::ptr::null() };
+const INERT: shmetrics_states = shmetrics_states::INERT;
 
 impl shmetrics_states {
+    pub(super) const INERT: Self = shmetrics_states { p0: std::ptr::null(), p1: std::ptr::null() };
+
+    pub(super) fn of(found: Option<StateSet>) -> Self {
+        found.map(StateSet::into_words).map_or(INERT, |[p0, p1]| shmetrics_states { p0, p1 })
+    }
+
     fn get(self) -> Option<StateSet> {
         // SAFETY: the words are NULL or what `shmetrics_states_with` gave.
         unsafe { StateSet::from_words([self.p0, self.p1]) }
@@ -105,7 +111,7 @@ pub unsafe extern "C" fn shmetrics_states_with(
     hot(INERT, || {
         // SAFETY: the caller's promise.
         let found: Option<StateSet> = unsafe { find(family.p0, family.p1, values, count) };
-        found.map(StateSet::into_words).map_or(INERT, |[p0, p1]| shmetrics_states { p0, p1 })
+        shmetrics_states::of(found)
     })
 }
 

@@ -120,6 +120,10 @@ impl GaugeHistogram {
         GaugeHistogram(histogram)
     }
 
+    pub(crate) fn into_histogram(self) -> Histogram {
+        self.0
+    }
+
     /// Counts one observation; values are treated as by [`Histogram::observe`].
     #[inline]
     pub fn observe(&self, v: f64) {

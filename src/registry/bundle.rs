@@ -8,9 +8,12 @@ use super::lookup::FamilyRef;
 use super::register::register_all;
 use super::spec::Spec;
 use super::Builder;
+use crate::kind::Kind;
 use crate::metric::Metric;
 use crate::record::bundle::Member as Place;
 use crate::record::family::Record;
+use crate::segment::Inner;
+use crate::shm::layout::{entry, offset};
 use crate::shm::state::SeriesAddr;
 use crate::{Error, Segment};
 
@@ -159,7 +162,7 @@ impl BundleRef {
         BundleRef { family, home: Record::new(&family.inner.memory, family.at).home().at }
     }
 
-    fn entry(&self, addr: SeriesAddr) -> BundleEntry {
+    pub(crate) fn entry(&self, addr: SeriesAddr) -> BundleEntry {
         BundleEntry { segment: Segment { inner: self.family.inner }, home: self.home, addr }
     }
 }
@@ -239,13 +242,30 @@ impl BundleEntry {
     /// series here: updates through such a handle count nowhere.
     #[inline]
     pub fn get<M: Metric>(&self, member: Member<M>) -> M {
-        let memory = &self.segment.inner.memory;
-        let seat = match Record::new(memory, self.home).member_or_self(member.number) {
-            Some(Place { seat, cells, .. }) if M::fits(cells.kind) => self.addr.at + seat,
+        let addr = match self.place(member.number) {
+            Some((kind, addr)) if M::fits(kind) => addr,
             // In front of no memory.
-            _ => memory.len(),
+            _ => SeriesAddr { at: self.segment.inner.memory.len(), ..self.addr },
         };
-        M::from_series(self.segment, SeriesAddr { at: seat, ..self.addr })
+        M::from_series(self.segment, addr)
+    }
+
+    /// The entry whose record is here.
+    #[inline]
+    pub(crate) fn at(segment: Segment, addr: SeriesAddr) -> Self {
+        BundleEntry { segment, home: offset(segment.inner.memory.get32(addr.at + entry::PARENT)), addr }
+    }
+
+    /// The kind of the member of this number, and where its series is. `None`: there is no such
+    /// member.
+    #[inline]
+    pub(crate) fn place(&self, member: usize) -> Option<(Kind, SeriesAddr)> {
+        let Place { seat, cells, .. } = Record::new(&self.segment.inner.memory, self.home).member_or_self(member)?;
+        Some((cells.kind, SeriesAddr { at: self.addr.at + seat, ..self.addr }))
+    }
+
+    pub(crate) fn into_parts(self) -> (&'static Inner, SeriesAddr) {
+        (self.segment.inner, self.addr)
     }
 
     /// As [`Metric::is_removed`], of all of them.

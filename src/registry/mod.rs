@@ -28,5 +28,6 @@ pub use self::bundle::{Bundle, BundleBuilder, BundleEntry, Member};
 pub use self::dynamic::{DynamicBuilder, DynamicFamily};
 
 pub(crate) use self::builder::DEFAULT_BUCKETS;
+pub(crate) use self::bundle::BundleRef;
 pub(crate) use self::lookup::FamilyRef;
-pub(crate) use self::register::register;
+pub(crate) use self::register::{register, register_all};

@@ -9,7 +9,7 @@ static const struct { const char *name; void (*run)(void); } groups[] = {
     {"render", test_render}, {"formats", test_formats},   {"types", test_types},     {"errors", test_errors},
     {"remove", test_remove}, {"process", test_process},   {"cancel", test_cancel},
     {"naming", test_naming}, {"memory", test_memory},     {"redefine", test_redefine},
-    {"points", test_points}, {"collect", test_collect},
+    {"points", test_points}, {"collect", test_collect}, {"bundle", test_bundle},
 };
 
 static int wanted(const char *name, int argc, char **argv) {

@@ -61,6 +61,48 @@ bool shows(shmetrics::segment segment, std::string_view line) {
   return false;
 }
 
+void bundles() {
+  const auto segment = scratch();
+  enum { requests, latency, active, sizes, breaker };
+  shmetrics::bundle_spec spec;
+  spec.labels = {"method", "status"};
+  spec.members = {{shmetrics::kind::counter, {"requests", "Requests."}},
+                  {shmetrics::kind::histogram, {"latency", "", {}, "", {0.5, 1}}},
+                  {shmetrics::kind::gauge, {"active"}, shmetrics::gauge_mode::livesum},
+                  {shmetrics::kind::summary, {"sizes"}},
+                  {shmetrics::kind::enumeration, {"breaker", "", {}, "", {}, 0, 0, {"closed", "open"}}}};
+  const auto http = *segment.try_register_bundle(spec);
+  const auto entry = http.with("GET", "200");
+  entry.add(requests);
+  entry.counter(requests).inc();
+  entry.observe(latency, 0.75);
+  entry.histogram(latency).observe(0.25);
+  entry.set(active, 5);
+  entry.gauge(active).dec();
+  entry.summary(sizes).observe(7);
+  entry.enumeration(breaker).set(1);
+  CHECK(shows(segment, "\nrequests_total{method=\"GET\",status=\"200\"} 2\n"));
+  CHECK(shows(segment, "\nlatency_count{method=\"GET\",status=\"200\"} 2\n"));
+  CHECK(shows(segment, "\nactive{method=\"GET\",status=\"200\"} 4\n"));
+  CHECK(shows(segment, "\nsizes_sum{method=\"GET\",status=\"200\"} 7\n"));
+  CHECK(shows(segment, "breaker=\"open\"} 1\n"));
+  CHECK(entry.counter(latency).value() == 0 && entry.state_set(requests).raw().p0 == nullptr);
+  CHECK(entry.gauge_histogram(99).raw().p0 == nullptr && shmetrics::entry().counter(0).raw().p0 == nullptr);
+  CHECK(!entry.is_removed() && http.remove("GET", "200") && entry.is_removed());
+  (void)http.with({"GET", "200"});
+  CHECK(http.clear() == 1);
+  spec.members.pop_back();
+  CHECK(segment.try_register_bundle(spec).error().status() == status_code::conflict);
+  spec.members[0].family.labels = {"own"};
+  CHECK(segment.try_register_bundle(spec).error().status() == status_code::invalid_argument);
+#ifdef __cpp_exceptions
+  shmetrics::bundle_spec one;
+  one.members = {{shmetrics::kind::counter, {"alone"}}};
+  segment.register_bundle(one).with().add(0);
+  CHECK(shows(segment, "\nalone_total 1\n"));
+#endif
+}
+
 void counters() {
   const auto segment = scratch();
   const auto family = *segment.try_register_counter({"requests_total", "Help.", {"method", "path", "status"}});
@@ -722,6 +764,7 @@ void throwing() {}
 }  // namespace
 
 int main() {
+  bundles();
   counters();
   removed_label_sets();
   wrong_numbers_of_values();

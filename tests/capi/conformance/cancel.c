@@ -22,6 +22,8 @@ static shmetrics_counter counter;
 static shmetrics_gauge gauge, live;
 static shmetrics_histogram histogram, native_histogram, gauge_histogram;
 static shmetrics_states states, enumeration;
+static shmetrics_bundle bundle;
+static shmetrics_entry entry;
 static char name[64];
 #define STATIC(literal) {(literal), sizeof(literal) - 1} /* TEXT, where only constants may be */
 static const shmetrics_str label = STATIC("label"), value = STATIC("value"), state_names[] = {STATIC("on"), STATIC("off")};
@@ -246,6 +248,50 @@ static bool add_sample(shmetrics_cursor *to, void *data) {
     return shmetrics_cursor_add_sample(to, SHMETRICS_KIND_GAUGE, TEXT("g"), TEXT(""), &pair, 1, 1) == SHMETRICS_STATUS_OK;
 }
 static shmetrics_collector *collector;
+/* Members of a bundle: a counter, a gauge of processes, a histogram and states. */
+enum { COUNTED, BUSY, TIMES, STATES, MEMBERS };
+static shmetrics_status register_bundle(shmetrics_str first, shmetrics_bundle *made) {
+    const shmetrics_family_spec specs[] = {
+        SHMETRICS_FAMILY_SPEC(.name = first), SHMETRICS_FAMILY_SPEC(.name = TEXT("fixture_busy")),
+        SHMETRICS_FAMILY_SPEC(.name = TEXT("fixture_times")),
+        SHMETRICS_FAMILY_SPEC(.name = TEXT("fixture_of"), .states = state_names, .state_count = 2)};
+    const shmetrics_member members[] = {{SHMETRICS_KIND_COUNTER, 0, &specs[0]},
+                                        {SHMETRICS_KIND_GAUGE, SHMETRICS_GAUGE_LIVESUM, &specs[1]},
+                                        {SHMETRICS_KIND_HISTOGRAM, 0, &specs[2]},
+                                        {SHMETRICS_KIND_STATE_SET, 0, &specs[3]}};
+    shmetrics_bundle_spec spec = {.struct_size = sizeof spec, .label_names = &label, .label_count = 1};
+    spec.members = members;
+    spec.member_count = MEMBERS;
+    spec.replace = true;
+    return shmetrics_bundle_register(segment, &spec, made);
+}
+CASE(shmetrics_bundle_register) {
+    shmetrics_bundle b;
+    for (int i = 0; i < 100; i++) {
+        char text_of[32];
+        CHECK(register_bundle(number(text_of, sizeof text_of, i), &b) == SHMETRICS_STATUS_OK);
+    }
+}
+CASE(shmetrics_bundle_clear) { (void)shmetrics_bundle_clear(bundle); }
+CASE(shmetrics_bundle_remove) { (void)shmetrics_bundle_remove(bundle, &value, 1); }
+CASE(shmetrics_bundle_with) { LABEL_SETS(shmetrics_bundle_with(bundle, &one, 1)) }
+CASE(shmetrics_bundle_with_p) {
+    shmetrics_entry e;
+    LABEL_SETS((shmetrics_bundle_with_p(&bundle, &one, 1, &e), 0))
+}
+CASE(shmetrics_entry_add) { shmetrics_entry_add(entry, BUSY, 1); }
+CASE(shmetrics_entry_add_p) { shmetrics_entry_add_p(&entry, BUSY, 1); }
+CASE(shmetrics_entry_add_u64) { for (int i = 0; i < MANY; i++) shmetrics_entry_add_u64(entry, COUNTED, 1); }
+CASE(shmetrics_entry_add_u64_p) { for (int i = 0; i < MANY; i++) shmetrics_entry_add_u64_p(&entry, COUNTED, 1); }
+CASE(shmetrics_entry_counter) { (void)shmetrics_entry_counter(entry, COUNTED); }
+CASE(shmetrics_entry_gauge) { (void)shmetrics_entry_gauge(entry, BUSY); }
+CASE(shmetrics_entry_histogram) { (void)shmetrics_entry_histogram(entry, TIMES); }
+CASE(shmetrics_entry_is_removed) { (void)shmetrics_entry_is_removed(entry); }
+CASE(shmetrics_entry_observe) { for (int i = 0; i < MANY; i++) shmetrics_entry_observe(entry, TIMES, 0.3); }
+CASE(shmetrics_entry_observe_p) { for (int i = 0; i < MANY; i++) shmetrics_entry_observe_p(&entry, TIMES, 0.3); }
+CASE(shmetrics_entry_set) { shmetrics_entry_set(entry, BUSY, 2); }
+CASE(shmetrics_entry_set_p) { shmetrics_entry_set_p(&entry, BUSY, 2); }
+CASE(shmetrics_entry_states) { (void)shmetrics_entry_states(entry, STATES); }
 CASE(shmetrics_buckets_exponential) { (void)shmetrics_buckets_exponential(1, 2, (double[2]){0}, 2); }
 CASE(shmetrics_buckets_linear) { (void)shmetrics_buckets_linear(1, 2, (double[2]){0}, 2); }
 CASE(shmetrics_collector_remove) { shmetrics_collector_remove(collector); }
@@ -300,6 +346,24 @@ static const struct { const char *symbol; void (*call)(void); } calls[] = {
     ENTRY(shmetrics_gauge_with_p), ENTRY(shmetrics_histogram_observe_p),
     ENTRY(shmetrics_histogram_observe_since_p), ENTRY(shmetrics_histogram_with_p),
     ENTRY(shmetrics_points_free), ENTRY(shmetrics_points_next), ENTRY(shmetrics_summary_with_p),
+    ENTRY(shmetrics_bundle_clear),
+    ENTRY(shmetrics_bundle_register),
+    ENTRY(shmetrics_bundle_remove),
+    ENTRY(shmetrics_bundle_with),
+    ENTRY(shmetrics_bundle_with_p),
+    ENTRY(shmetrics_entry_add),
+    ENTRY(shmetrics_entry_add_p),
+    ENTRY(shmetrics_entry_add_u64),
+    ENTRY(shmetrics_entry_add_u64_p),
+    ENTRY(shmetrics_entry_counter),
+    ENTRY(shmetrics_entry_gauge),
+    ENTRY(shmetrics_entry_histogram),
+    ENTRY(shmetrics_entry_is_removed),
+    ENTRY(shmetrics_entry_observe),
+    ENTRY(shmetrics_entry_observe_p),
+    ENTRY(shmetrics_entry_set),
+    ENTRY(shmetrics_entry_set_p),
+    ENTRY(shmetrics_entry_states),
 };
 
 static void prepare(void) {
@@ -341,6 +405,8 @@ static void prepare(void) {
     CHECK_STATUS(shmetrics_summary_register(segment, &spec, &labelled_summaries), SHMETRICS_STATUS_OK);
     spec.name = TEXT("fixture_labelled_text");
     CHECK_STATUS(shmetrics_info_register(segment, &spec, &labelled_infos), SHMETRICS_STATUS_OK);
+    CHECK_STATUS(register_bundle(TEXT("fixture_counted"), &bundle), SHMETRICS_STATUS_OK);
+    entry = shmetrics_bundle_with(bundle, &value, 1);
     counter = shmetrics_counter_with(counter_family, NULL, 0);
     gauge = shmetrics_gauge_with(gauge_family, NULL, 0);
     histogram = shmetrics_histogram_with(histogram_family, NULL, 0);

@@ -60,5 +60,6 @@ void test_redefine(void);
 void test_memory(void);
 void test_points(void);
 void test_collect(void);
+void test_bundle(void);
 
 #endif
