@@ -4,6 +4,10 @@
     packaging/grafana/dashboards.py            after a change
     packaging/grafana/dashboards.py --check    exit status 1 if a file is not what this program writes
 
+The files were checked against the types of @grafana/schema 13.2.3, as JSON Schema that
+ts-json-schema-generator makes of them. Do so again after a change of anything but titles and queries;
+tests/interop/grafana.py has what the tests check.
+
 In an expression, @ stands for the labels that the variables of the dashboard select, and R for
 $__rate_interval.
 """
