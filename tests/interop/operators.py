@@ -77,7 +77,8 @@ def pod(directory: str, mode: str) -> tuple[int, str] | None:
 @unittest.skipUnless(os.geteuid() == 0, "only root makes pods")
 class Pod(unittest.TestCase):
     def answer(self, mode: str) -> tuple[int, str]:
-        directory = tempfile.mkdtemp()
+        # Not below $TMPDIR: both users must get there.
+        directory = tempfile.mkdtemp(dir="/tmp")
         self.addCleanup(os.rmdir, directory)
         answer = in_child(lambda: pod(directory, mode))
         if answer is None:
