@@ -182,6 +182,8 @@ test)
     need victoria-metrics victoria-metrics
     need wrk wrk
     need curl curl
+    need tmux tmux
+    need chromium chromium
     python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
     [[ -e $(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h ]] || missing+=(python3-dev) # for uWSGI
     get_packages

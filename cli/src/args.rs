@@ -85,7 +85,7 @@ pub(crate) enum Command {
     ///   /-/healthy    200 as long as this process serves
     ///   /-/ready      200 if the segment can be read and a process has it open for counting;
     ///                 otherwise 503 and the reason. /metrics then still has the last values
-    ///   /             a small page with links to the others
+    ///   /             a page for people: the segments, and a live table of the metrics
     ///
     /// Use --web.config.file for encryption and passwords: tls_server_config and basic_auth_users
     /// as in Prometheus' own servers, for all paths. A changed file, certificate or key takes
@@ -128,13 +128,20 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     Check(CheckArgs),
 
-    /// Watch a segment's series: their rates and values
+    /// Watch the series of segments live: rates, values and percentiles
     ///
-    /// The command draws the table again every --interval. If the output is no terminal, it writes
-    /// the tables one after the other. The series with the highest rates come first. RATE is per
-    /// second since the last table. VALUE is the total of a counter, the value of a gauge, the
-    /// number of observations of a histogram, or the name of a state. MEAN, 50% and 99% cover the
-    /// observations since the last table, as exactly as the buckets allow.
+    /// On a terminal, the command draws a table and reads again every --interval. /s is the rate
+    /// since the last read; "10 s" and "60 s" are averages. The percentiles cover the observations
+    /// of the last 30 to 60 seconds. Rows keep their places until you sort again.
+    ///
+    ///   Up Down PgUp PgDn Home End   select a row         /      filter as you type; Esc clears
+    ///   Enter, Space, Right, Left    open, close a family a      open or close all families
+    ///   < >                          sort by the next one r s    reverse; sort again
+    ///   w                            gauges per process   p q    pause; quit. Ctrl-Z suspends
+    ///
+    /// If the output is no terminal, or with --once, --iterations or --json, the command writes
+    /// tables or objects one after the other. The series with the highest rates come first in a
+    /// table.
     #[command(verbatim_doc_comment)]
     Top(TopArgs),
 

@@ -5,7 +5,7 @@ mod support;
 use std::os::unix::fs::chown;
 
 use support::http::Server;
-use support::Room;
+use support::{note, Room};
 
 const NOBODY: u32 = 65534;
 const OTHER: u32 = 4711;
@@ -14,7 +14,7 @@ const OTHER: u32 = 4711;
 fn give(room: &Room, name: &str, user: u32) -> bool {
     let given = chown(room.path(name), Some(user), None).is_ok();
     if !given {
-        eprintln!("skipped: to give a file away takes root");
+        note("skipped: to give a file away takes root");
     }
     given
 }

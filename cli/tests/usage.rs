@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::Room;
+use support::{keys, Room};
 
 #[test]
 fn the_manual_names_every_command() {
@@ -60,13 +60,6 @@ fn a_wrong_command_line_is_status_two() {
     }
     let ran = room.run(&["lst"]);
     assert!(ran.err.contains("list"), "a near command is not suggested: {ran:?}");
-}
-
-/// The keys of a JSON text, as often as they are there.
-fn keys(json: &str) -> Vec<&str> {
-    let parts: Vec<&str> = json.split('"').collect();
-    let is_key = |at: &usize| parts[at + 1].starts_with(':');
-    (1..parts.len() - 1).step_by(2).filter(is_key).map(|at| parts[at]).collect()
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::http::Server;
-use support::Room;
+use support::{note, Room};
 
 /// Of `s3cret`, at the least cost.
 fn hash() -> String {
@@ -53,7 +53,7 @@ fn curl(server: &Server, scheme: &str, arguments: &[&str]) -> (u32, String) {
 fn has_curl() -> bool {
     let there = Command::new("curl").arg("--version").output().is_ok();
     if !there {
-        println!("skipped: TLS by curl (curl is not installed)");
+        note("skipped: TLS by curl (curl is not installed)");
     }
     there
 }

@@ -18,6 +18,23 @@ pub struct Points<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    /// With one sample for each process, with the label `pid`, of gauges that merge the values of
+    /// processes. To be called before the page is begun.
+    ///
+    /// ```
+    /// use shmetrics::{Format, GaugeMode, Options};
+    /// let segment = Options::new().anonymous().open()?;
+    /// segment.gauge("busy", "Requests in progress.", GaugeMode::LiveSum).register()?.set(2.0);
+    /// let point = segment.cursor(Format::Text).per_process().points().next().unwrap();
+    /// assert_eq!(point.labels, [("pid".to_owned(), std::process::id().to_string())]);
+    /// # Ok::<(), shmetrics::Error>(())
+    /// ```
+    #[must_use]
+    pub fn per_process(mut self) -> Self {
+        self.separate_processes();
+        self
+    }
+
     /// The same series as values instead of a page, for callers that translate them. The format
     /// does not matter. Names are as they were registered. To be called before the page is begun.
     ///

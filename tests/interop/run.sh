@@ -60,6 +60,7 @@ fi
 run scrape.py
 run scrape_formats.py
 run serve.py
+run live_page.py
 run push.py
 run monitoring.py
 run rehearsal.py

@@ -41,7 +41,7 @@ pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
@@ -68,6 +68,54 @@ pub(crate) fn bytes(n: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", UNITS[unit])
+}
+
+/// What a number counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Seconds,
+    Bytes,
+    /// Seconds since 1970.
+    Time,
+    None,
+}
+
+/// A number with a prefix of its unit and three figures: `12.5 ms`, `3.20 MiB`, `1.20 M`.
+pub(crate) fn scaled(value: f64, unit: Unit) -> String {
+    const BINARY: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    const DECIMAL: [&str; 6] = ["", "k", "M", "G", "T", "P"];
+    const SECONDS: [&str; 4] = ["ns", "\u{b5}s", "ms", "s"];
+    let size = value.abs();
+    let (value, prefix) = match unit {
+        Unit::Time if value.is_finite() && value > 0.0 => return utc(value).replace(" UTC", ""),
+        _ if !value.is_finite() => return format!("{value}"),
+        Unit::Seconds if size > 0.0 && size < 1.0 => {
+            let step = ((size * 1e9).max(1.0).log10() / 3.0).floor().clamp(0.0, 2.0) as usize;
+            (value * [1e9, 1e6, 1e3][step], SECONDS[step])
+        }
+        Unit::Seconds => (value, "s"),
+        Unit::Bytes => scale(value, 1024.0, &BINARY),
+        Unit::Time | Unit::None => scale(value, 1000.0, &DECIMAL),
+    };
+    let size = value.abs();
+    let digits = match size {
+        _ if size.fract() <= 0.0 && size < 1000.0 => 0,
+        s if s >= 99.95 => 0,
+        s if s >= 9.995 => 1,
+        s if s >= 0.01 || s <= 0.0 => 2,
+        _ => return format!("{value:.1e} {prefix}").trim_end().to_owned(),
+    };
+    format!("{value:.digits$} {prefix}").trim_end().to_owned()
+}
+
+fn scale(mut value: f64, base: f64, prefixes: &[&'static str; 6]) -> (f64, &'static str) {
+    let mut step = 0;
+    // What would be rounded up to the base has the next prefix.
+    while value.abs() >= base - 0.5 && step + 1 < prefixes.len() {
+        value /= base;
+        step += 1;
+    }
+    (value, prefixes[step])
 }
 
 /// A bar of `width` cells. The part of filled cells is `part` of `whole`; a part above 0 fills at
@@ -133,7 +181,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{bar, bytes, clean, clean_lines, count, counted, percent, span, utc};
+    use super::{bar, bytes, clean, clean_lines, count, counted, percent, scaled, span, utc, Unit};
 
     #[test]
     fn counts_are_grouped() {
@@ -148,6 +196,17 @@ mod tests {
     fn sizes_keep_to_their_unit() {
         let sizes = [0, 1023, 1024, 1536, 1_048_575, 64 << 20, u64::MAX].map(bytes);
         assert_eq!(sizes, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "64.0 MiB", "16.0 EiB"]);
+    }
+
+    #[test]
+    fn numbers_are_scaled_to_their_unit() {
+        let none = [0.0, 17.0, 0.5, 999.4, 999.6, 12_345.0, -1.5e6, 1e-5, f64::INFINITY].map(|v| scaled(v, Unit::None));
+        assert_eq!(none, ["0", "17", "0.50", "999", "1.00 k", "12.3 k", "-1.50 M", "1.0e-5", "inf"]);
+        let seconds = [0.0, 2.5e-9, 1.25e-5, 0.0125, 0.9, 1.5, 7200.0].map(|v| scaled(v, Unit::Seconds));
+        assert_eq!(seconds, ["0 s", "2.50 ns", "12.5 \u{b5}s", "12.5 ms", "900 ms", "1.50 s", "7200 s"]);
+        let bytes = [0.0, 512.0, 1536.0, 3.4e9].map(|v| scaled(v, Unit::Bytes));
+        assert_eq!(bytes, ["0 B", "512 B", "1.50 KiB", "3.17 GiB"]);
+        assert_eq!(scaled(951_827_696.0, Unit::Time), "2000-02-29 12:34:56");
     }
 
     #[test]

@@ -19,6 +19,11 @@ impl Object {
 }
 
 impl Json {
+    /// With all digits; `From` rounds to three behind the point. `null` if it is not finite.
+    pub(crate) fn exact(v: f64) -> Self {
+        Json(if v.is_finite() { format!("{v:?}") } else { "null".into() })
+    }
+
     pub(crate) fn list(items: impl IntoIterator<Item = impl Into<Json>>) -> Self {
         let items: Vec<String> = items.into_iter().map(|item| item.into().0).collect();
         Json(format!("[{}]", items.join(",")))

@@ -4,6 +4,7 @@ pub(crate) mod args;
 pub(crate) mod failure;
 pub(crate) mod format;
 pub(crate) mod json;
+pub(crate) mod live;
 pub(crate) mod log;
 pub(crate) mod owners;
 pub(crate) mod processes;

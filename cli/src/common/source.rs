@@ -243,6 +243,11 @@ impl Reading {
         self.problem.clone().or_else(|| self.missing.first().map(|(_, problem)| problem.clone()))
     }
 
+    /// The segments that cannot be read, each with the reason.
+    pub(crate) fn all_missing(&self) -> &[(String, String)] {
+        &self.missing
+    }
+
     /// The segments by the value of the label `segment`, with their names. Without the label, all
     /// segments are in one group with an empty name.
     pub(crate) fn groups(&self) -> BTreeMap<String, Vec<(&str, &Reader)>> {

@@ -15,6 +15,8 @@ mod units;
 use std::path::Path;
 use std::process::Command;
 
+use support::note;
+
 /// The user that owns nothing, by convention.
 const NOBODY: u32 = 65534;
 
@@ -45,7 +47,7 @@ fn curl(address: &str, more: &[&str]) -> (u32, String) {
 fn has(program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok();
     if !there {
-        println!("skipped: {program} is not installed");
+        note(&format!("skipped: {program} is not installed"));
     }
     there
 }

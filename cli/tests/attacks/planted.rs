@@ -7,7 +7,7 @@ use std::process::Command;
 use shmetrics::GaugeMode;
 
 use crate::support::http::Server;
-use crate::support::Room;
+use crate::support::{note, Room};
 use crate::NOBODY;
 
 /// Files can only be given away by root.
@@ -15,7 +15,7 @@ fn is_root(room: &Room) -> bool {
     let is_root = std::fs::write(room.dir().join("mine"), "")
         .is_ok_and(|()| chown(room.dir().join("mine"), Some(NOBODY), None).is_ok());
     if !is_root {
-        println!("skipped: to give a file away takes root");
+        note("skipped: to give a file away takes root");
     }
     is_root
 }
@@ -83,7 +83,7 @@ fn the_older_segment_takes_precedence_not_the_first_name() {
     let room = Room::new();
     room.segment_with_jobs("zz", 3);
     if std::fs::metadata(room.path("zz")).is_ok_and(|meta| meta.created().is_err()) {
-        println!("skipped: this file system does not keep when files were made");
+        note("skipped: this file system does not keep when files were made");
         return;
     }
     room.segment("aa").gauge("jobs_total", "", GaugeMode::Shared).register().expect("registers").set(1.0);

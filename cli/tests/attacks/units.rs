@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::has;
 use crate::support::http::Server;
-use crate::support::Room;
+use crate::support::{note, Room};
 
 fn packaged(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/systemd").join(name).display().to_string()
@@ -29,7 +29,7 @@ fn the_service_is_shut_in() {
 #[test]
 fn a_passed_socket_answers_in_a_network_namespace_of_its_own() {
     if !has("unshare") || !Command::new("unshare").args(["-n", "true"]).status().is_ok_and(|status| status.success()) {
-        println!("skipped: a network namespace takes root and unshare");
+        note("skipped: a network namespace takes root and unshare");
         return;
     }
     let room = Room::new();

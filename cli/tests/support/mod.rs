@@ -6,7 +6,7 @@
 pub mod http;
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -192,6 +192,19 @@ pub fn wait(child: &mut Child) -> ExitStatus {
     let _ = child.kill();
     let _ = child.wait();
     panic!("the command did not end");
+}
+
+/// The keys of a JSON text, as often as they are there.
+pub fn keys(json: &str) -> Vec<&str> {
+    let parts: Vec<&str> = json.split('"').collect();
+    let is_key = |at: &usize| parts[at + 1].starts_with(':');
+    (1..parts.len() - 1).step_by(2).filter(is_key).map(|at| parts[at]).collect()
+}
+
+/// Writes a line that is seen although the test passes: the test program only captures what the
+/// macros print.
+pub fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Sends a signal as people do.

@@ -59,6 +59,8 @@ pub struct Cursor<'a> {
     filter: Filter,
     /// Families that are in no segment.
     external: Vec<ExternalFamily>,
+    /// Gauges that merge the values of processes are shown process by process.
+    is_per_process: bool,
     /// Points that wait to be taken, where points are wanted instead of a page.
     points: Option<VecDeque<Point>>,
 }
@@ -125,6 +127,7 @@ impl<'a> Cursor<'a> {
             has_begun: false,
             filter: Filter::default(),
             external: Vec::new(),
+            is_per_process: false,
             points: None,
         }
     }
@@ -176,6 +179,11 @@ impl<'a> Cursor<'a> {
     pub fn only<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         names.into_iter().for_each(|name| self.filter.add(name.into()));
         self
+    }
+
+    /// From here on, each process' gauges are shown.
+    pub(in crate::expose) fn separate_processes(&mut self) {
+        self.is_per_process = true;
     }
 
     /// With a family that is in no segment, before those of the library. One whose name a family of
@@ -376,7 +384,7 @@ impl<'a> Cursor<'a> {
         }
         self.segments.begin(link, &texts);
         self.family = link;
-        let view = self.segments.lead().view(&record, texts, self.exposition);
+        let view = self.segments.lead().view(&record, texts, self.exposition).per_process(self.is_per_process);
         self.exact = view.exact;
         self.encoder = Some(match self.points {
             Some(_) => Encoder::Points(Box::new(PointsEncoder::new(view))),
@@ -398,6 +406,7 @@ impl<'a> Cursor<'a> {
         let Some((link, texts)) = self.segments.continue_in_next(kind, name) else { return false };
         let part = self.segments.part();
         let view = part.view(&part.record(link), texts, self.exposition).called(self.exact);
+        let view = view.per_process(self.is_per_process);
         self.encoder = self.encoder.take().map(|encoder| encoder.continued(view, self.exposition));
         self.enter(link);
         true

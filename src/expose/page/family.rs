@@ -139,6 +139,18 @@ impl View {
         }
     }
 
+    /// With each process apart, modes that merge list the same processes.
+    pub(in crate::expose) fn per_process(mut self, is_it: bool) -> Self {
+        use GaugeMode::{All, LiveAll, LiveMax, LiveMin, LiveMostRecent, LiveSum, Max, Min, Sum};
+        self.mode = match self.mode {
+            mode if !is_it => mode,
+            Sum | Min | Max => All,
+            LiveSum | LiveMin | LiveMax | LiveMostRecent => LiveAll,
+            mode => mode,
+        };
+        self
+    }
+
     /// The same, called as the family is in the segment that comes first on the page.
     pub(in crate::expose) fn called(mut self, exact: bool) -> Self {
         if self.exact != exact {

@@ -5,8 +5,10 @@ mod conflicts;
 mod connections;
 mod listen;
 mod pages;
+mod router;
 mod scrape_timeout;
 mod stats;
+mod ui;
 mod web;
 
 use std::cell::Cell;
@@ -62,7 +64,7 @@ pub(crate) fn run(args: &ServeArgs) -> Outcome {
         .build()
         .map_err(Failure::system("cannot start the server"))?;
     let pages = Pages::new(sources, args, Arc::clone(&stats));
-    runtime.block_on(serve(args, &pages::router(pages, Arc::clone(&web)), &web, &stats))
+    runtime.block_on(serve(args, &router::router(pages, Arc::clone(&web)), &web, &stats))
 }
 
 async fn serve(args: &ServeArgs, router: &Router, web: &Web, stats: &Arc<Stats>) -> Outcome {

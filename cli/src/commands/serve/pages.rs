@@ -11,10 +11,9 @@ use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, Request, State};
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::{from_fn_with_state, Next};
-use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
-use axum::{Extension, Router};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::Extension;
 use flate2::write::GzEncoder;
 use flate2::Compression;
 use shmetrics::{accepts_gzip, Cursor, Error, Exposition, ExternalFamily};
@@ -26,12 +25,11 @@ use super::conflicts::Conflicts;
 use super::connections::{Clock, Serving};
 use super::scrape_timeout::{scrape_timeout, WAIT_MAX};
 use super::stats::{Event, Stats};
-use super::web::{self, Web};
 use crate::common::log::{log, Level};
 use crate::common::processes::ProcessMetrics;
 use crate::common::source::{Reading, Sources};
 
-type Served = State<Arc<Pages>>;
+pub(super) type Served = State<Arc<Pages>>;
 
 /// The maximum number of pages that are rendered at the same time.
 pub(super) const RENDERS_MAX: usize = 2;
@@ -89,6 +87,15 @@ impl Pages {
         pages
     }
 
+    pub(super) fn telemetry_path(&self) -> &str {
+        &self.telemetry_path
+    }
+
+    /// The names and patterns of the command line.
+    pub(super) fn names(&self) -> String {
+        self.sources.names()
+    }
+
     /// The exporter's own families.
     fn external_families(&self, reading: &Reading) -> Result<Vec<ExternalFamily>, Error> {
         let mut answers =
@@ -106,20 +113,7 @@ impl Pages {
     }
 }
 
-pub(super) fn router(pages: Arc<Pages>, web: Arc<Web>) -> Router {
-    Router::new()
-        .route("/", get(index))
-        .route(&pages.telemetry_path, get(metrics))
-        .route("/-/healthy", get(|| async { "healthy\n" }))
-        .route("/-/ready", get(ready))
-        .fallback(not_found)
-        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n") })
-        .layer(from_fn_with_state(web, web::guard))
-        .layer(from_fn_with_state(Arc::clone(&pages), count))
-        .with_state(pages)
-}
-
-async fn count(State(pages): Served, request: Request, next: Next) -> Response {
+pub(super) async fn count(State(pages): Served, request: Request, next: Next) -> Response {
     let is_page = request.uri().path() == pages.telemetry_path;
     let (begin, asked) = (Instant::now(), format!("{} {}", request.method(), request.uri().path()));
     let response = next.run(request).await;
@@ -179,7 +173,7 @@ impl Wishes {
 }
 
 /// The client of a task, as the task sees it.
-struct Client {
+pub(super) struct Client {
     is_gone: Arc<AtomicBool>,
     stats: Arc<Stats>,
 }
@@ -274,7 +268,7 @@ impl AsRef<[u8]> for Placed {
     }
 }
 
-async fn metrics(
+pub(super) async fn metrics(
     State(pages): Served,
     Extension(connection): Extension<Clock>,
     RawQuery(query): RawQuery,
@@ -313,39 +307,22 @@ async fn metrics(
 
 const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
 
-async fn ready(State(pages): Served) -> Response {
+pub(super) async fn ready(State(pages): Served) -> Response {
     match read(&pages, Instant::now() + WAIT_MAX, |_, reading, _| Ok(reading.unused())).await {
         Ok(None) => "ready\n".into_response(),
         Ok(Some(problem)) | Err(problem) => unavailable(problem),
     }
 }
 
-async fn not_found(State(pages): Served) -> Response {
+pub(super) async fn not_found(State(pages): Served) -> Response {
     let path = &pages.telemetry_path;
     (StatusCode::NOT_FOUND, format!("there is nothing here; the metrics are at {path}\n")).into_response()
-}
-
-async fn index(State(pages): Served) -> Response {
-    let (name, path) = (escape(&pages.sources.names()), &pages.telemetry_path);
-    let look = |_: &Pages, reading: &Reading, _: &Client| Ok(reading.missing().or_else(|| reading.unused()));
-    let state = match read(&pages, Instant::now() + WAIT_MAX, look).await {
-        Ok(None) => "It is there and can be read.".to_owned(),
-        Ok(Some(problem)) | Err(problem) => escape(&problem),
-    };
-    Html(format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>shmetrics: {name}</title>\n\
-         <h1>shmetrics</h1>\n<p>Segment <b>{name}</b>. {state}</p>\n\
-         <ul>\n<li><a href=\"{path}\">{path}</a> the metrics\n\
-         <li><a href=\"/-/ready\">/-/ready</a> whether the segment can be read, and a process has it open\n\
-         <li><a href=\"/-/healthy\">/-/healthy</a> whether this server lives\n</ul>\n</html>\n"
-    ))
-    .into_response()
 }
 
 /// Runs `work` on the segments in another thread, because a large page takes a while. The task
 /// holds the permit, so clients that leave do not let more tasks begin. A task without a client
 /// stops.
-async fn read<T: Send + 'static>(
+pub(super) async fn read<T: Send + 'static>(
     pages: &Arc<Pages>,
     until: Instant,
     work: impl FnOnce(&Pages, &Reading, &Client) -> Result<T, String> + Send + 'static,
@@ -370,16 +347,4 @@ async fn read<T: Send + 'static>(
 fn unavailable(problem: String) -> Response {
     let headers = [(CACHE_CONTROL, "no-store"), (RETRY_AFTER, "1")];
     (StatusCode::SERVICE_UNAVAILABLE, headers, problem + "\n").into_response()
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn markup_in_a_name_stays_text() {
-        assert_eq!(super::escape("<a&\"b\">"), "&lt;a&amp;&quot;b&quot;&gt;");
-    }
 }
