@@ -658,8 +658,8 @@ typedef struct shmetrics_bundle_spec {
    */
   double expire_after_seconds;
   /**
-   * This definition takes the place of the bundle, or of the family, that has the members' names:
-   * see `shmetrics_family_spec.replace`.
+   * This definition takes the place of the bundle, or of the family, that has the members'
+   * names: see `shmetrics_family_spec.replace`.
    */
   bool replace;
 } shmetrics_bundle_spec;
@@ -690,6 +690,10 @@ typedef struct shmetrics_entry {
    * Private.
    */
   const void *p1;
+  /**
+   * Private.
+   */
+  const void *p2;
 } shmetrics_entry;
 
 /**

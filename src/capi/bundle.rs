@@ -14,6 +14,7 @@ use super::{guard, guarded, hot, null, shmetrics_family_spec, shmetrics_str, sli
 use crate::kind::Kind;
 use crate::metric::sealed::FromSeries;
 use crate::metric::{Counter, Gauge, GaugeHistogram, Histogram, StateSet, Summary};
+use crate::record::bundle::{Row, MEMBERS_MAX};
 use crate::record::gauge_mode::GaugeMode;
 use crate::registry::spec::Spec;
 use crate::registry::{register_all, BundleEntry, BundleRef};
@@ -57,8 +58,8 @@ pub struct shmetrics_bundle_spec {
     /// A label set of which no series has an update for this many seconds leaves the pages, and
     /// after twice as many it is removed. 0 for never.
     pub expire_after_seconds: f64,
-    /// This definition takes the place of the bundle, or of the family, that has the members' names:
-    /// see `shmetrics_family_spec.replace`.
+    /// This definition takes the place of the bundle, or of the family, that has the members'
+    /// names: see `shmetrics_family_spec.replace`.
     pub replace: bool,
 }
 
@@ -92,16 +93,27 @@ pub struct shmetrics_entry {
     pub p0: *const c_void,
     /// Private.
     pub p1: *const c_void,
+    /// Private.
+    pub p2: *const c_void,
 }
 
-const INERT: shmetrics_entry = shmetrics_entry { p0: std::ptr::null(), p1: std::ptr::null() };
+const NULL: *const c_void = std::ptr::null();
+const INERT: shmetrics_entry = shmetrics_entry { p0: NULL, p1: NULL, p2: NULL };
+
+/// Where the third word of an entry has the number of rows: above the offset of the first.
+const COUNT_SHIFT: u32 = 48;
+const _: () = assert!(MEMBERS_MAX < 1 << (u64::BITS - COUNT_SHIFT));
 
 impl shmetrics_entry {
+    #[inline(always)]
     fn of(entry: BundleEntry) -> Self {
-        let (inner, addr) = entry.into_parts();
+        let (inner, addr, rows) = entry.parts();
+        let first = if rows.is_empty() { 0 } else { inner.memory.offset_of(rows.as_ptr().cast()) };
+        let word = |word: u64| std::ptr::without_provenance(word as usize);
         shmetrics_entry {
             p0: std::ptr::from_ref(inner).cast(),
-            p1: std::ptr::without_provenance(addr.into_word() as usize),
+            p1: word(addr.into_word()),
+            p2: word((rows.len() as u64) << COUNT_SHIFT | first),
         }
     }
 
@@ -109,9 +121,13 @@ impl shmetrics_entry {
     #[inline(always)]
     fn place(self, member: usize) -> Option<(Segment, Kind, SeriesAddr)> {
         // SAFETY: the words are NULL or what `of` gave; segments live as long as the process.
-        let segment = Segment { inner: unsafe { self.p0.cast::<Inner>().as_ref()? } };
-        let (kind, addr) = BundleEntry::at(segment, SeriesAddr::from_word(self.p1.addr() as u64)).place(member)?;
-        Some((segment, kind, addr))
+        let inner = unsafe { self.p0.cast::<Inner>().as_ref()? };
+        let (addr, word) = (SeriesAddr::from_word(self.p1.addr() as u64), self.p2.addr() as u64);
+        let first = inner.memory.checked_before(word & ((1 << COUNT_SHIFT) - 1)).cast::<Row>();
+        // SAFETY: the table was checked when the entry was made (`of`), or has no rows.
+        let rows = unsafe { std::slice::from_raw_parts(first, (word >> COUNT_SHIFT) as usize) };
+        let (kind, addr) = BundleEntry::of(inner, addr, rows).place(member)?;
+        Some((Segment { inner }, kind, addr))
     }
 
     /// The handle of a member of this kind.

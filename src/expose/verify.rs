@@ -280,7 +280,8 @@ impl Verifier<'_> {
         let at = whole + record.seat();
         let mut text = Vec::new();
         let len = u64::from(m.get16(whole + entry::TEXT_LEN));
-        if !self.allowance.charge(m, record.text_at() + len) {
+        let (bytes, pays_text) = record.read_for();
+        if !self.allowance.charge(m, bytes + if pays_text { len } else { 0 }) {
             self.overlap();
             return None;
         }

@@ -10,7 +10,9 @@
 //! handle of the member leads to its seat, where everything is as far away as in a series' own
 //! record. So an update does not know whether its series is in a bundle.
 
+use std::mem::offset_of;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU8};
 
 use super::family::{cells_end, pairs, text_at, Record};
 use crate::kind::Kind;
@@ -117,6 +119,34 @@ impl Member {
     }
 }
 
+/// A row as it is in the segment, which no process changes once the bundle is published. In a
+/// damaged segment it is anything.
+#[repr(C)]
+pub(crate) struct Row {
+    family: AtomicU32,
+    seat: AtomicU32,
+    lane: AtomicU16,
+    kind: AtomicU8,
+    _reserved: AtomicU8,
+    shape: AtomicU32,
+}
+
+const _: () = assert!(
+    offset_of!(Row, seat) as u64 == member::SEAT
+        && offset_of!(Row, kind) as u64 == member::KIND
+        && size_of::<Row>() as u64 == member::SIZE
+);
+
+impl Row {
+    /// The kind of the member, and its seat.
+    #[inline(always)]
+    pub(crate) fn place(&self) -> Option<(Kind, u64)> {
+        // Relaxed: published with the family.
+        let seat = u64::from(self.seat.load(Relaxed)) / GRANULE * GRANULE;
+        Some((Kind::from_byte(self.kind.load(Relaxed))?, seat))
+    }
+}
+
 /// Bytes of a table of so many members.
 pub(crate) fn table_len(members: usize) -> u64 {
     if members > 1 {
@@ -140,6 +170,7 @@ pub(crate) fn write_table(memory: &Mapped, at: u64, families: &[u32], members: &
 
 impl<'a> Record<'a> {
     /// How many members its table has: 0 for a family by itself, and for members but the first.
+    #[inline(always)]
     pub(crate) fn member_count(&self) -> usize {
         usize::from(self.memory.get16(self.at + family::MEMBER_COUNT)).min(MEMBERS_MAX)
     }
@@ -154,11 +185,15 @@ impl<'a> Record<'a> {
         Member::read(self.memory, table + member::SIZE * i as u64)
     }
 
-    /// The same, where a family by itself is a bundle of one.
-    #[inline]
-    pub(crate) fn member_or_self(&self, i: usize) -> Option<Member> {
-        let alone = || Member { family: self.link(), seat: 0, lane: NO_LANE, cells: self.cells() };
-        self.member(i).or_else(|| (i == 0 && self.member_count() == 0).then(alone))
+    /// The table, if it is backed; without rows for a family by itself.
+    #[inline(always)]
+    pub(crate) fn rows(&self) -> &'a [Row] {
+        let (count, table) = (self.member_count(), offset(self.memory.get32(self.at + family::MEMBERS)));
+        match self.memory.bytes(table, member::SIZE * count as u64) {
+            // SAFETY: backed (checked), aligned to 16 as links are, and only accessed atomically.
+            Some(first) => unsafe { std::slice::from_raw_parts(first.cast(), count) },
+            None => &[],
+        }
     }
 
     /// How many series a label set has.
@@ -218,6 +253,17 @@ impl<'a> Record<'a> {
         let plan = Plan::new(&cells, home.expire() > 0);
         let i = home.members().position(|(member, _)| member.at == self.at).filter(|_| whole)?;
         Some((plan.text_at - plan.seats[i], plan.seats[i]))
+    }
+
+    /// Bytes that a page reads of a series beside the label text: of the whole record, or of what
+    /// belongs to the member. And whether the text is read for this family: in a bundle it is for
+    /// the first member.
+    pub(crate) fn read_for(&self) -> (u64, bool) {
+        if self.is_bundled() && self.is_family() {
+            (self.cells().end(), !self.has_home())
+        } else {
+            (self.text_at(), true)
+        }
     }
 
     pub(crate) fn cells(&self) -> Cells {

@@ -10,7 +10,7 @@ use super::spec::Spec;
 use super::Builder;
 use crate::kind::Kind;
 use crate::metric::Metric;
-use crate::record::bundle::Member as Place;
+use crate::record::bundle::Row;
 use crate::record::family::Record;
 use crate::segment::Inner;
 use crate::shm::layout::{entry, offset};
@@ -162,8 +162,11 @@ impl BundleRef {
         BundleRef { family, home: Record::new(&family.inner.memory, family.at).home().at }
     }
 
+    #[inline]
     pub(crate) fn entry(&self, addr: SeriesAddr) -> BundleEntry {
-        BundleEntry { segment: Segment { inner: self.family.inner }, home: self.home, addr }
+        let inner = self.family.inner;
+        let rows = Record::new(&inner.memory, self.home).rows();
+        BundleEntry { segment: Segment { inner }, rows, addr }
     }
 }
 
@@ -230,12 +233,20 @@ impl<const N: usize> std::fmt::Debug for Bundle<N> {
 
 /// The series of one label set of a [`Bundle`]. It is valid as long as the handles that it gives:
 /// see [`Metric`].
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct BundleEntry {
     segment: Segment,
-    home: u64,
+    rows: &'static [Row],
     addr: SeriesAddr,
 }
+
+impl PartialEq for BundleEntry {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.segment.inner, other.segment.inner) && self.addr == other.addr
+    }
+}
+
+impl Eq for BundleEntry {}
 
 impl BundleEntry {
     /// The handle of a member's series. A member that was added to another bundle may have no
@@ -250,27 +261,39 @@ impl BundleEntry {
         M::from_series(self.segment, addr)
     }
 
-    /// The entry whose record is here.
-    #[inline]
-    pub(crate) fn at(segment: Segment, addr: SeriesAddr) -> Self {
-        BundleEntry { segment, home: offset(segment.inner.memory.get32(addr.at + entry::PARENT)), addr }
+    /// As [`Metric::is_removed`], of all of them.
+    pub fn is_removed(&self) -> bool {
+        self.segment.inner.is_over(self.addr.at, self.addr.generation)
     }
 
     /// The kind of the member of this number, and where its series is. `None`: there is no such
     /// member.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn place(&self, member: usize) -> Option<(Kind, SeriesAddr)> {
-        let Place { seat, cells, .. } = Record::new(&self.segment.inner.memory, self.home).member_or_self(member)?;
-        Some((cells.kind, SeriesAddr { at: self.addr.at + seat, ..self.addr }))
+        let Some(row) = self.rows.get(member) else { return self.alone(member) };
+        let (kind, seat) = row.place()?;
+        Some((kind, SeriesAddr { at: self.addr.at + seat, ..self.addr }))
     }
 
-    pub(crate) fn into_parts(self) -> (&'static Inner, SeriesAddr) {
-        (self.segment.inner, self.addr)
+    /// The same of a bundle of one.
+    #[cold]
+    #[inline(never)]
+    fn alone(&self, member: usize) -> Option<(Kind, SeriesAddr)> {
+        let memory = &self.segment.inner.memory;
+        let family = Record::new(memory, offset(memory.get32(self.addr.at + entry::PARENT)));
+        (member == 0 && family.member_count() == 0).then(|| (family.kind(), self.addr))
     }
 
-    /// As [`Metric::is_removed`], of all of them.
-    pub fn is_removed(&self) -> bool {
-        self.segment.inner.is_over(self.addr.at, self.addr.generation)
+    /// What of it a foreign handle keeps.
+    #[inline(always)]
+    pub(crate) fn parts(&self) -> (&'static Inner, SeriesAddr, &'static [Row]) {
+        (self.segment.inner, self.addr, self.rows)
+    }
+
+    /// From what [`BundleEntry::parts`] gave.
+    #[inline(always)]
+    pub(crate) fn of(inner: &'static Inner, addr: SeriesAddr, rows: &'static [Row]) -> Self {
+        BundleEntry { segment: Segment { inner }, rows, addr }
     }
 }
 

@@ -35,6 +35,9 @@ pub(super) fn prepare(inner: &Inner) -> bool {
     index.has_room()
 }
 
+/// Bytes that one prefetch gets.
+const FETCHED: usize = 128;
+
 /// A family as the look-up needs it.
 #[derive(Clone, Copy)]
 pub(crate) struct FamilyRef {
@@ -95,6 +98,17 @@ impl FamilyRef {
     #[inline(always)]
     fn link(&self) -> u32 {
         (self.at / GRANULE) as u32
+    }
+
+    /// Has the processor fetch the record that a look-up of this hash comes to first: of a bundle's
+    /// record all will be changed.
+    #[inline(always)]
+    pub(super) fn expect(&self, hash: u64) {
+        let index = self.inner.index();
+        let Some(hit) = index.first(index.bits(), hash) else { return };
+        for line in (0..self.text_at).step_by(FETCHED) {
+            self.inner.memory.prefetch(offset(hit.link) + line);
+        }
     }
 
     #[inline(always)]

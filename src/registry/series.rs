@@ -40,6 +40,7 @@ impl FamilyRef {
         value: impl Fn(usize) -> &'v [u8] + Copy,
     ) -> SeriesAddr {
         let hash = label_set::hash(self.hash, count, value);
+        self.expect(hash);
         if let Some(addr) = self.look_up::<CONST_COUNT>(hash, count, name_len, value) {
             return addr;
         }

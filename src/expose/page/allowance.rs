@@ -5,6 +5,9 @@
 //! reader read is charged here: its cells, its label text, and what it leads to (cells for each
 //! CPU, blocks of gauge cells, native buckets, exemplars). Where the sum passes [`TIMES`] the
 //! memory that is granted, the segment is damaged.
+//!
+//! The label text of a bundle's series is read once for each member, and charged for the first. A
+//! table lists the members, so this is at most 64 times.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

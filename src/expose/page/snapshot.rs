@@ -28,6 +28,11 @@ pub(in crate::expose) struct FamilyReader<'a> {
     pub(in crate::expose) kind: u8,
     /// Where the family's own cells are in them.
     pub(in crate::expose) seat: u64,
+    /// Whether they have the cells of other families, too.
+    pub(in crate::expose) is_bundled: bool,
+    /// What is charged for each of them, and whether the label text is.
+    bytes: u64,
+    pays_text: bool,
     /// Announcements in the family when the page came to it. `None`: the embedded series is read.
     pub(in crate::expose) births: Option<u32>,
     /// The generations of the living processes' slots.
@@ -102,8 +107,21 @@ impl<'a> FamilyReader<'a> {
         let record = Record::new(memory, offset(family));
         let home = record.home();
         let kind = memory.get8(home.at + entry::KIND);
-        let (home, seat) = (home.link(), record.seat());
-        FamilyReader { memory, home, kind, seat, births, living, digest: Digest::default(), allowance }
+        let (home, seat, is_bundled) = (home.link(), record.seat(), home.member_count() > 1);
+        let (bytes, pays_text) = record.read_for();
+        FamilyReader {
+            memory,
+            home,
+            kind,
+            seat,
+            is_bundled,
+            bytes,
+            pays_text,
+            births,
+            living,
+            digest: Digest::default(),
+            allowance,
+        }
     }
 }
 
@@ -280,6 +298,13 @@ impl<'a> FamilyReader<'a> {
         }
     }
 
+    /// Charges what was read of so many series, with label texts of so many bytes.
+    #[inline(always)]
+    pub(in crate::expose) fn charge(&self, series: u64, text: u64) -> bool {
+        let text = if self.pays_text { text } else { 0 };
+        self.allowance.charge(self.memory, series * self.bytes + text)
+    }
+
     /// Gives the series at `at` to `write`, which appends it, or says that it cannot.
     #[inline(always)]
     pub(in crate::expose) fn series(
@@ -297,7 +322,7 @@ impl<'a> FamilyReader<'a> {
             let spent = self.allowance.spent();
             let looked = self.look(at, self.memory.record(at), expected);
             if let Ok(seen) | Err(Unseen::NearTheEnd(seen)) = &looked {
-                if !self.allowance.charge(self.memory, text_at + seen.series.text.len() as u64) {
+                if !self.charge(1, seen.series.text.len() as u64) {
                     return Rendered::Damaged;
                 }
             }

@@ -191,6 +191,29 @@ fn members_are_on_pages_as_families_by_themselves() {
 }
 
 #[test]
+fn all_members_of_a_large_bundle_are_shown() {
+    let name = Name::new("bundle");
+    let segment = name.open();
+    let names: Vec<String> = (0..60).map(|n| format!("m{n}")).collect();
+    let mut builder = segment.bundle(["n"]);
+    let members: Vec<_> = names.iter().map(|name| builder.add(segment.counter(name, ""))).collect();
+    let bundle = builder.register().unwrap();
+    let (sets, text) = (1000, "a long value ".repeat(20));
+    for n in 0..sets {
+        let entry = bundle.with([&format!("{text}{n}")]);
+        members.iter().for_each(|member| entry.get(*member).inc());
+    }
+    assert_eq!(own(&segment, "shmetrics_corrupt_records"), 0.0);
+    let shown = samples(&page(&segment));
+    assert_eq!((shown.len(), shown.values().sum::<f64>()), (60 * sets, 60.0 * sets as f64));
+    assert_eq!(
+        segment.cursor(Format::Text).points().filter(|point| point.family.name.starts_with('m')).count(),
+        60 * sets
+    );
+    check(&segment);
+}
+
+#[test]
 fn a_page_of_some_families_has_some_members() {
     let name = Name::new("bundle");
     let segment = name.open();
