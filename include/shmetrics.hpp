@@ -151,14 +151,14 @@ struct spec {
   text unit{};
   std::vector<double> buckets{};         // histograms; none: Prometheus' defaults
   std::uint64_t max_series = 0;          // 0: no limit
-  double expire_after_seconds = 0;       // without an update; 0: never
+  seconds expire_after{};                // without an update; 0: never
   std::vector<text> states{};            // state sets and enumerations
-  double exemplar_interval_seconds = 0;  // 0: one second
+  seconds exemplar_interval{};           // 0: one second
   double native_factor = 0;              // histograms: growth of buckets, such as 1.1; 0: none
   double native_zero_threshold = 0;      // 0: 2^-128; negative: the bucket is for 0 alone
   std::uint32_t native_max_buckets = 0;  // on pages; 0: 160
   std::vector<double> quantiles{};       // summaries: of all processes, each exact to 1.1 %
-  double quantile_max_age_seconds = 0;   // of an observation; 0: ten minutes
+  seconds quantile_max_age{};            // of an observation; 0: ten minutes
   bool exact_name = false;               // counters: text and protobuf do not add _total
   bool replace = false;                  // takes the place of another definition
 };
@@ -181,14 +181,14 @@ class raw_spec {
     raw_.states = states_.data();
     raw_.state_count = states_.size();
     raw_.max_series = what.max_series;
-    raw_.expire_after_seconds = what.expire_after_seconds;
-    raw_.exemplar_interval_seconds = what.exemplar_interval_seconds;
+    raw_.expire_after_seconds = what.expire_after.count();
+    raw_.exemplar_interval_seconds = what.exemplar_interval.count();
     raw_.quantiles = what.quantiles.data();
     raw_.quantile_count = what.quantiles.size();
     raw_.native_factor = what.native_factor;
     raw_.native_zero_threshold = what.native_zero_threshold;
     raw_.native_max_buckets = what.native_max_buckets;
-    raw_.quantile_max_age_seconds = what.quantile_max_age_seconds;
+    raw_.quantile_max_age_seconds = what.quantile_max_age.count();
     raw_.exact_name = what.exact_name;
     raw_.replace = what.replace;
   }
@@ -369,7 +369,7 @@ struct bundle_spec {
   std::vector<text> labels{};
   std::vector<member> members{};
   std::uint64_t max_series = 0;     // label sets; 0: no limit
-  double expire_after_seconds = 0;  // without an update of any member; 0: never
+  seconds expire_after{};  // without an update of any member; 0: never
   bool replace = false;             // takes the place of another definition
 };
 
@@ -607,7 +607,7 @@ class segment : public page_source<segment> {
   // before a system call filter is installed.
   outcome try_attach_process() const { return detail::check(shmetrics_segment_attach_process(raw_)); }
 
-  // Removes idle series of families with expire_after_seconds, and returns how many left the pages.
+  // Removes idle series of families with expire_after, and returns how many left the pages.
   // Rendering a page of the segment does the same.
   std::uint64_t expire() const noexcept { return shmetrics_segment_expire(raw_); }
   // A sentence for the log of the host, on what the segment could not take; empty if there is no
@@ -681,7 +681,7 @@ class segment : public page_source<segment> {
     raw.members = members.data();
     raw.member_count = members.size();
     raw.max_series = what.max_series;
-    raw.expire_after_seconds = what.expire_after_seconds;
+    raw.expire_after_seconds = what.expire_after.count();
     raw.replace = what.replace;
     shmetrics_bundle made{};
     const shmetrics_status status = shmetrics_bundle_register(raw_, &raw, &made);
@@ -697,6 +697,9 @@ class segment : public page_source<segment> {
   }
   outcome try_observe(text_view name, labels pairs, double value) const {
     return named<shmetrics_histogram_observe_named>(name, pairs, value);
+  }
+  outcome try_observe(text_view name, labels pairs, seconds time) const {
+    return try_observe(name, pairs, time.count());
   }
 
 #ifdef __cpp_exceptions
@@ -730,6 +733,7 @@ class segment : public page_source<segment> {
   void observe(text_view name, labels pairs, double value) const {
     (void)try_observe(name, pairs, value).value();
   }
+  void observe(text_view name, labels pairs, seconds time) const { observe(name, pairs, time.count()); }
 #endif
 
   shmetrics_segment* raw() const noexcept { return raw_; }

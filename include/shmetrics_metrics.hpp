@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -33,6 +34,9 @@ class text_view {
  private:
   std::string_view view_{};
 };
+
+// A duration. Every duration of std::chrono converts to it, such as std::chrono::milliseconds(20).
+using seconds = std::chrono::duration<double>;
 
 // Names and values: {{"method", "GET"}, {"status", "200"}}.
 using labels = std::initializer_list<std::pair<text_view, text_view>>;
@@ -191,6 +195,8 @@ class observed : public handle<shmetrics_histogram> {
   bool is_removed() const noexcept { return shmetrics_histogram_is_removed(raw()); }
 
   void observe(double number) const noexcept { shmetrics_histogram_observe(raw(), number); }
+  // The seconds of a duration, such as 20ms.
+  void observe(seconds time) const noexcept { observe(time.count()); }
   // Count and sum of the same observations, of all processes.
   observations value() const noexcept {
     observations now;
@@ -217,6 +223,7 @@ class histogram : public detail::observed {
       shmetrics_histogram_observe_with_exemplar(raw(), number, all, count);
     });
   }
+  void observe_with_exemplar(seconds time, exemplar pairs) const noexcept { observe_with_exemplar(time.count(), pairs); }
   timer start_timer() const noexcept;
 };
 
@@ -233,6 +240,7 @@ class gauge_histogram : public detail::observed {
   using observed::observed;
   // Takes back an observation of this value, which any process may have made.
   void unobserve(double number) const noexcept { shmetrics_histogram_unobserve(raw(), number); }
+  void unobserve(seconds time) const noexcept { unobserve(time.count()); }
 };
 
 class [[nodiscard]] timer {
@@ -309,6 +317,7 @@ class entry : public detail::handle<shmetrics_entry> {
   void add(std::size_t member, double v = 1) const noexcept { shmetrics_entry_add(raw(), member, v); }
   void set(std::size_t member, double v) const noexcept { shmetrics_entry_set(raw(), member, v); }
   void observe(std::size_t member, double v) const noexcept { shmetrics_entry_observe(raw(), member, v); }
+  void observe(std::size_t member, seconds time) const noexcept { observe(member, time.count()); }
   bool is_removed() const noexcept { return shmetrics_entry_is_removed(raw()); }
 };
 

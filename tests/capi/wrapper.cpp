@@ -2,6 +2,7 @@
 #include "shmetrics.hpp"
 
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
@@ -70,7 +71,7 @@ void bundles() {
                   {shmetrics::kind::histogram, {"latency", "", {}, "", {0.5, 1}}},
                   {shmetrics::kind::gauge, {"active"}, shmetrics::gauge_mode::livesum},
                   {shmetrics::kind::summary, {"sizes"}},
-                  {shmetrics::kind::enumeration, {"breaker", "", {}, "", {}, 0, 0, {"closed", "open"}}}};
+                  {shmetrics::kind::enumeration, {"breaker", "", {}, "", {}, 0, {}, {"closed", "open"}}}};
   const auto http = *segment.try_register_bundle(spec);
   const auto entry = http.with("GET", "200");
   entry.add(requests);
@@ -448,9 +449,40 @@ void native_histograms() {
   CHECK(!segment.try_register_histogram(latency));
   shmetrics::spec sizes{"sizes", "Help."};
   sizes.quantiles = {0.5};
-  sizes.quantile_max_age_seconds = 3600;
+  sizes.quantile_max_age = std::chrono::hours(1);
   (*segment.try_register_summary(sizes)).with().observe(64.0);
   CHECK(shows(segment, "# TYPE sizes summary\nsizes{quantile=\"0.5\"} 6"));
+}
+
+void durations() {
+  using namespace std::chrono_literals;
+  const auto segment = scratch();
+  shmetrics::spec waited{"waited_seconds", "", {"of"}};
+  waited.buckets = {1.0};
+  waited.expire_after = 90s;
+  waited.exemplar_interval = std::chrono::nanoseconds(1);
+  const auto family = *segment.try_register_histogram(waited);
+  family.with("all").observe(250ms);
+  family.with("all").observe(2min);
+  family.with("all").observe(1);  // a number is one of seconds here
+  family.with("all").observe_with_exemplar(125000us, {{"trace_id", "abc"}});
+  CHECK(shows(segment, "\nwaited_seconds_sum{of=\"all\"} 121.375\nwaited_seconds_count{of=\"all\"} 4\n"));
+  CHECK(segment.try_render(shmetrics::format::openmetrics)->find(" # {trace_id=\"abc\"} 0.125 ") != std::string::npos);
+  waited.expire_after = 2min;
+  CHECK(segment.try_register_histogram(waited).error().status() == status_code::conflict);
+  waited.expire_after = -1s;
+  CHECK(segment.try_register_histogram(waited).error().status() == status_code::invalid_argument);
+  shmetrics::spec forever{"forever", "", {"of"}};
+  forever.expire_after = std::chrono::hours::max();
+  CHECK(bool(segment.try_register_counter(forever)));
+  const auto ages = (*segment.try_register_gauge_histogram({"ages", ""})).with();
+  ages.observe(500ms);
+  ages.unobserve(500ms);
+  CHECK(shows(segment, "\nages_count 0\n"));
+  (*segment.try_register_summary({"waits", ""})).with().observe(1500ms);
+  CHECK(shows(segment, "\nwaits_sum 1.5\nwaits_count 1\n"));
+  CHECK(bool(segment.try_observe("took_seconds", {}, 500ms)));
+  CHECK(shows(segment, "\ntook_seconds_sum 0.5\ntook_seconds_count 1\n"));
 }
 
 void gauge_histograms() {
@@ -716,6 +748,7 @@ void throwing() {
   const auto newer = shmetrics::format::openmetrics;
   segment.count("thrown_once", {{"a", "b"}});
   segment.observe("thrown_seconds", {}, 1);
+  segment.observe("thrown_seconds", {}, std::chrono::milliseconds(1));
   CHECK(thrown([&] { segment.count("thrown_seconds"); }) == status_code::conflict);
   CHECK(thrown([&] { segment.observe("thrown_once", {}, 1); }) == status_code::conflict);
   CHECK(segment.render(newer, {"thrown_total"}).find("\nthrown_total 1\n") != std::string::npos);
@@ -774,6 +807,7 @@ int main() {
   reading();
   summaries();
   gauge_histograms();
+  durations();
   native_histograms();
   unknowns();
   states();
