@@ -3,7 +3,8 @@
 # target/nginx.
 #
 # Needs the package nginx-dev. SHMETRICS_LIB names the directory of libshmetrics.so, RPATH the
-# directory where nginx finds the library at run time (by default PREFIX/lib).
+# directory where nginx finds the library at run time (by default PREFIX/lib), NGINX_CFLAGS more
+# flags for the compiler and the linker.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${1:-$root/target/nginx}
@@ -25,13 +26,13 @@ build=$(cd "$build" && pwd)
 
 # The configuration takes most of the time, so it is kept for as long as nothing that it depends on
 # changes.
-stamp=$(nginx -v 2>&1; echo "$SHMETRICS_LIB $SHMETRICS_RPATH $root"; cat "$root/bindings/nginx/config")
+stamp=$(nginx -v 2>&1; echo "$SHMETRICS_LIB $SHMETRICS_RPATH $root ${NGINX_CFLAGS:-}"; cat "$root/bindings/nginx/config")
 if [[ ! -e $build/Makefile || $(cat "$build/stamp" 2> /dev/null) != "$stamp" ]]; then
     rm -f "$build/stamp"
     # shellcheck disable=SC1091
     . "$source/conf_flags"
     (cd "$source" && ./configure "${NGX_CONF_FLAGS[@]}" --builddir="$build" --add-dynamic-module="$root/bindings/nginx" \
-        --with-cc-opt='-O2 -Wall -Wextra -Wshadow -Werror') > "$build/configure.log" 2>&1 || {
+        --with-cc-opt="-O2 -Wall -Wextra -Wshadow -Werror ${NGINX_CFLAGS:-}" --with-ld-opt="${NGINX_CFLAGS:-}") > "$build/configure.log" 2>&1 || {
         tail -5 "$build/configure.log" >&2
         exit 1
     }
