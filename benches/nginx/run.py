@@ -63,6 +63,8 @@ class Server:
             f"server {{ listen 127.0.0.1:{self.port}; server_name bench; location / {{ {location} return 200 ok; }} }} }}\n"
         )
         (self.directory / "nginx.conf").write_text(text.replace("@DIR@", str(self.directory)))
+
+    def start(self):
         subprocess.run([NGINX, "-c", self.directory / "nginx.conf", "-p", self.directory, "-e", self.directory / "error.log"], check=True)
 
     def processor(self):
@@ -93,6 +95,7 @@ def main():
     names, figures = list(servers), {name: [] for name in servers}
     try:
         for server in servers.values():
+            server.start()
             server.load(1)
         for i in range(rounds):
             for name in names[i % len(names) :] + names[: i % len(names)]:

@@ -2,9 +2,9 @@
 # Compiles the modules, with warnings as errors, against the sources of several servers:
 # versions.sh DIRECTORY...
 #
-# Each directory has the sources of a version of nginx, or of a server that descends from it, such as
-# `apt-get source nginx` or an archive of a release unpacks. Only these modules are compiled, in a
-# directory beside the sources. SHMETRICS_LIB names the directory of libshmetrics.so.
+# Each directory has the sources of a version of nginx, or of a server that descends from it, as
+# `apt-get source nginx` unpacks them. Only these modules are compiled, in a directory of their own.
+# SHMETRICS_LIB names the directory of libshmetrics.so.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -12,7 +12,7 @@ export SHMETRICS_INCLUDE=$root/include
 export SHMETRICS_LIB=${SHMETRICS_LIB:-${CARGO_TARGET_DIR:-$root/target}/release}
 export SHMETRICS_RPATH=${PREFIX:-/usr/local}/lib
 (($#)) || {
-    sed -n '2,8p' "$0" >&2
+    sed -n '2,7p' "$0" >&2
     exit 2
 }
 failed=0

@@ -85,6 +85,7 @@ typedef struct {
 /* The series of a server, a peer or a cache, in this worker. */
 typedef struct {
     ngx_uint_t kind;
+    ngx_uint_t made; /* the groups whose series are there */
     u_char texts[176]; /* both, one behind the other */
     size_t lengths[2];
     shmetrics_counter bytes[2];
@@ -169,15 +170,16 @@ static void ngx_http_shmetrics_add_times(ngx_shmetrics_family_t **family, ngx_ht
     }
 }
 
+/* The counter of one label; the others of a new zone are made too, to be on the page. */
 static void ngx_http_shmetrics_add_labelled(ngx_shmetrics_family_t *family, shmetrics_counter *counters, shmetrics_str *values,
-                                            ngx_uint_t count, const char *const *labels, ngx_uint_t labels_count, ngx_uint_t at, off_t n) {
+                                            ngx_uint_t count, const char *const *labels, ngx_uint_t labels_count, ngx_uint_t made,
+                                            ngx_uint_t at, off_t n) {
     ngx_uint_t i;
     if (family == NULL) return;
-    for (i = 0; i < labels_count; i++) {
-        /* All are on the page from the first request on. */
-        if (i != at && counters[i].p0 != NULL) continue;
+    for (i = made ? at : 0; i < labels_count; i++) {
         values[count] = ngx_shmetrics_text(labels[i]);
         ngx_shmetrics_add(family, &counters[i], values, count + 1, i == at ? n : 0);
+        if (made) break;
     }
 }
 
@@ -228,12 +230,15 @@ static ngx_http_shmetrics_zone_t *ngx_http_shmetrics_count_zone(ngx_http_shmetri
     /* An attempt without a status has no class, but it makes its peer known. */
     i = amount->status < 200 ? 0 : amount->status < 300 ? 1 : amount->status < 400 ? 2 : amount->status < 500 ? 3 : 4;
     if (amount->attempt && (amount->status < 100 || amount->status >= 600)) i = CLASSES;
-    ngx_http_shmetrics_add_labelled(family[REQUESTS], zone->requests, values, count, ngx_http_shmetrics_classes, CLASSES, i, 1);
+    ngx_http_shmetrics_add_labelled(family[REQUESTS], zone->requests, values, count, ngx_http_shmetrics_classes, CLASSES,
+                                    zone->made & ngx_http_shmetrics_vts[kind][REQUESTS].group, i, 1);
     for (i = 0; i < 2; i++)
-        ngx_http_shmetrics_add_labelled(family[BYTES], zone->bytes, values, count, ngx_http_shmetrics_directions, 2, i,
-                                        amount->attempt ? 0 : amount->bytes[i]);
-    ngx_http_shmetrics_add_labelled(family[CACHE], zone->cache, values, count, statuses, STATUSES, amount->cache ? amount->cache - 1 : STATUSES,
-                                    1);
+        ngx_http_shmetrics_add_labelled(family[BYTES], zone->bytes, values, count, ngx_http_shmetrics_directions, 2,
+                                        zone->made & ngx_http_shmetrics_vts[kind][BYTES].group, i, amount->attempt ? 0 : amount->bytes[i]);
+    i = amount->cache ? amount->cache - 1 : STATUSES;
+    ngx_http_shmetrics_add_labelled(family[CACHE], zone->cache, values, count, statuses, STATUSES,
+                                    zone->made & ngx_http_shmetrics_vts[kind][CACHE].group, i, 1);
+    zone->made |= groups;
     ngx_http_shmetrics_add_times(family, zone, values, count, 0, !amount->attempt, amount->times[0]);
     if (kind == UPSTREAM) ngx_http_shmetrics_add_times(family, zone, values, count, 1, 1, amount->times[1]);
     return zone;

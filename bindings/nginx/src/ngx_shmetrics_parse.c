@@ -4,10 +4,32 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Digits with at most one point among them, and few enough to be exact: most values are so. */
+static ngx_int_t ngx_shmetrics_short_number(const ngx_str_t *text, double *number) {
+    static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    uint64_t digits = 0;
+    size_t i, point = text->len;
+    if (text->len == 0 || text->len > 15) return NGX_DECLINED;
+    for (i = 0; i < text->len; i++) {
+        u_char c = text->data[i];
+        if (c >= '0' && c <= '9') {
+            digits = digits * 10 + (uint64_t) (c - '0');
+        } else if (c == '.' && point == text->len && text->len > 1) {
+            point = i;
+        } else {
+            return NGX_DECLINED;
+        }
+    }
+    /* Both are exact, so the quotient is the number that strtod() would find. */
+    *number = (double) digits / powers[point < text->len ? text->len - point - 1 : 0];
+    return NGX_OK;
+}
+
 ngx_int_t ngx_shmetrics_number(const ngx_str_t *text, double *number) {
     char copy[64];
     char *end;
     size_t i;
+    if (ngx_shmetrics_short_number(text, number) == NGX_OK) return NGX_OK;
     if (text->len == 0 || text->len >= sizeof copy) return NGX_ERROR;
     for (i = 0; i < text->len; i++) {
         u_char c = text->data[i];

@@ -2,8 +2,8 @@
 # Runs the tests with AddressSanitizer in the modules, or with nginx under valgrind:
 # sanitize.sh address|valgrind [arguments of unittest].
 #
-# A finding ends the process, so that the test that caused it fails, and is printed at the end. Takes
-# some minutes; `make test` does not run this.
+# A finding ends the process, so that the test that caused it fails, and is printed at the end. This
+# takes some minutes, and is no part of `make test`.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
@@ -19,7 +19,7 @@ export NGINX_TESTS=${NGINX_TESTS:-$root/target/nginx-tests}-$kind NGINX_IS_SLOW=
 nginx=$(command -v nginx)
 case $kind in
 address)
-    # Each module has the variable ngx_module_order. What nginx itself keeps until its end is no leak.
+    # Each module has the variable ngx_module_order. nginx keeps some memory until its end.
     cat > "$programs/nginx" << END
 #!/bin/sh
 LD_PRELOAD=$(${CC:-cc} -print-file-name=libasan.so) \\
