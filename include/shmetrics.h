@@ -658,8 +658,8 @@ typedef struct shmetrics_bundle_spec {
    */
   double expire_after_seconds;
   /**
-   * This definition takes the place of the bundle, or of the family, that has the members'
-   * names: see `shmetrics_family_spec.replace`.
+   * This definition takes the places of all bundles and families that have the members' names:
+   * see `shmetrics_family_spec.replace`.
    */
   bool replace;
 } shmetrics_bundle_spec;

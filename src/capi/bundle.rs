@@ -58,8 +58,8 @@ pub struct shmetrics_bundle_spec {
     /// A label set of which no series has an update for this many seconds leaves the pages, and
     /// after twice as many it is removed. 0 for never.
     pub expire_after_seconds: f64,
-    /// This definition takes the place of the bundle, or of the family, that has the members'
-    /// names: see `shmetrics_family_spec.replace`.
+    /// This definition takes the places of all bundles and families that have the members' names:
+    /// see `shmetrics_family_spec.replace`.
     pub replace: bool,
 }
 

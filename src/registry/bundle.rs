@@ -116,8 +116,9 @@ impl<'a, const N: usize> BundleBuilder<'a, N> {
         self
     }
 
-    /// Puts this definition in the place of the one that has the members' names, a bundle or a
-    /// family by itself, as [`Builder::replace`] does.
+    /// Puts this definition in the place of all definitions that have the members' names, bundles
+    /// and families by themselves, as [`Builder::replace`] does. A bundle that gives way is off the
+    /// pages with all of its members.
     pub fn replace(&mut self) -> &mut Self {
         self.replace = true;
         self

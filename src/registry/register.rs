@@ -8,8 +8,8 @@ use crate::record::bundle::MEMBERS_MAX;
 use crate::record::family;
 use crate::record::family::Record;
 use crate::segment::{const_labels, Inner};
-use crate::shm::layout::header;
-use crate::shm::layout::offset;
+use crate::shm::layout;
+use crate::shm::layout::{header, offset};
 use crate::shm::list;
 use crate::shm::list::{find_or_append, Inserter, Outcome};
 use crate::text::{label_set, names};
@@ -76,15 +76,18 @@ fn register_checked(inner: &Inner, specs: &[Spec<'_>]) -> Result<u64, Error> {
         // A bundle with another first member replaces the bundle that has any of its names.
         let known = |i: &usize| redefine::find(inner, hashes[*i], specs[*i].name).is_some();
         let key = if first.replace { (0..specs.len()).find(known).unwrap_or(0) } else { 0 };
-        let mut inserter = FamilyMaker { inner, specs, hashes: &hashes, key, clash: None, old: 0 };
+        let mut inserter =
+            FamilyMaker { inner, specs, hashes: &hashes, key, clash: None, newer: None, olds: Vec::new() };
         let found = match find_or_append(&inner.index(), list::FAMILIES, hashes[key], &mut inserter) {
             Outcome::Made(link) => {
-                if inserter.old != 0 {
-                    redefine::drain(inner, inserter.old);
-                }
+                inserter.olds.iter().for_each(|old| redefine::drain(inner, *old));
                 return Ok(offset(link));
             }
             Outcome::Found(link) => link,
+            // The family of the key has gone meanwhile, and another member's name is there.
+            Outcome::Refused if first.replace && inserter.olds.is_empty() && (0..specs.len()).any(|i| known(&i)) => {
+                continue
+            }
             Outcome::Refused => return Err(Error::Conflict(inserter.clash.unwrap_or_default())),
             Outcome::Full | Outcome::Closed => {
                 return Err(Error::Full(format!(
@@ -96,17 +99,20 @@ fn register_checked(inner: &Inner, specs: &[Spec<'_>]) -> Result<u64, Error> {
         let record = Record::new(&inner.memory, offset(found));
         let name = specs[key].name;
         match group::difference(&record, specs) {
-            Some(difference) if first.replace && specs.len() == 1 && record.is_bundled() => {
-                let names = group::names(&record.home());
-                let why = format!("{difference}, and it is in the bundle of {names:?}: replace or unregister that");
-                return conflict(name, "cannot be replaced", &why);
-            }
+            // Replaced under the comparison.
+            Some(_) if record.is_retired() => {}
             Some(difference) if first.replace => {
-                return conflict(name, "cannot be replaced", &format!("{difference}, and {}", redefine::NEWER));
+                let why = match inserter.newer.as_deref() {
+                    Some(newer) if newer != name => format!("{difference}, and of {newer}, {}", redefine::NEWER),
+                    _ => format!("{difference}, and {}", redefine::NEWER),
+                };
+                return conflict(name, "cannot be replaced", &why);
             }
             Some(difference) => return conflict(name, "is registered otherwise", &difference),
             None if !redefine::raise(inner, record.home().link()) => {}
             None => {
+                // Any member may have been the key.
+                let record = if specs.len() > 1 { record.home() } else { record };
                 if first.replace {
                     redefine::set_limits(inner, &record, specs);
                 }
@@ -125,8 +131,29 @@ struct FamilyMaker<'a> {
     /// Which of them is looked up. The others clash with what has their names.
     key: usize,
     clash: Option<String>,
-    /// The family that they replace; 0 for none.
-    old: u32,
+    /// A family that a later revision has registered, if that is why nothing is replaced.
+    newer: Option<String>,
+    /// The families that they replace: the first members of bundles.
+    olds: Vec<u32>,
+}
+
+impl FamilyMaker<'_> {
+    /// The families that have the names of these, and the families of their bundles go with them.
+    /// `Err`: the name of one that this process may not redefine.
+    fn predecessors(&self, of_key: u32) -> Result<Vec<u32>, &str> {
+        let mut olds = vec![of_key];
+        for (hash, spec) in self.hashes.iter().zip(self.specs) {
+            let Some(link) = redefine::find(self.inner, *hash, spec.name) else { continue };
+            let home = Record::new(&self.inner.memory, offset(link)).home();
+            if !redefine::may_redefine(self.inner, &home) {
+                return Err(spec.name);
+            }
+            if !olds.contains(&home.link()) {
+                olds.push(home.link());
+            }
+        }
+        Ok(olds)
+    }
 }
 
 impl Inserter for FamilyMaker<'_> {
@@ -135,24 +162,34 @@ impl Inserter for FamilyMaker<'_> {
     }
 
     fn replaces(&mut self, link: u32) -> Option<u32> {
+        self.olds.clear();
         let record = Record::new(&self.inner.memory, offset(link));
-        let home = record.home();
-        // By itself, no family replaces others that it says nothing of.
-        let may = self.specs[0].replace && (self.specs.len() > 1 || !record.is_bundled());
-        let replaces =
-            may && group::difference(&record, self.specs).is_some() && redefine::may_redefine(self.inner, &home);
-        if !replaces {
+        if !self.specs[0].replace || group::difference(&record, self.specs).is_none() {
             return None;
         }
+        match self.predecessors(record.home().link()) {
+            Ok(olds) => self.olds = olds,
+            Err(name) => {
+                self.newer = Some(name.to_owned());
+                return None;
+            }
+        }
         self.inner.memory.put32(header::RETIRING, 1);
-        self.old = home.link();
-        Some(self.old)
+        self.olds.first().copied()
+    }
+
+    fn others_replace(&mut self, link: u32) {
+        let memory = &self.inner.memory;
+        let members = Record::new(memory, offset(link)).members().skip(1);
+        // Each of the predecessors has a name of its own among the members', so there is room.
+        let olds = self.olds.iter().skip(1).copied().chain(std::iter::repeat(0));
+        members.zip(olds).for_each(|((member, _), old)| memory.put32(member.at + layout::family::REPLACES, old));
     }
 
     fn refuse(&mut self) -> bool {
         for record in family::all(&self.inner.memory) {
-            // The family that is being replaced cannot clash.
-            let other = |record: &Record<'_>| record.home().link() != self.old && !record.is_retired();
+            // The families that are being replaced cannot clash.
+            let other = |record: &Record<'_>| !self.olds.contains(&record.home().link()) && !record.is_retired();
             if let Some(texts) = record.texts().filter(|_| other(&record)) {
                 for spec in self.specs {
                     if let Some(sample) = names::clash(spec.named(), record.named(&texts)) {
@@ -176,7 +213,8 @@ impl Inserter for FamilyMaker<'_> {
             self.inner.memory.put32(header::EXPIRING, 1);
         }
         let link = group::make(self.inner, self.specs, self.hashes)?;
-        redefine::choose_store(self.inner, &Record::new(&self.inner.memory, offset(link)), self.old);
+        let predecessor = self.olds.first().copied().unwrap_or(0);
+        redefine::choose_store(self.inner, &Record::new(&self.inner.memory, offset(link)), predecessor);
         Some(link)
     }
 

@@ -69,6 +69,9 @@ pub(crate) trait Inserter {
     fn replaces(&mut self, _link: u32) -> Option<u32> {
         None
     }
+    /// Notes, in the entries that the inserter's entry brings with it, what each of them replaces.
+    /// Asked before each try to announce the entry.
+    fn others_replace(&mut self, _link: u32) {}
     /// Refuses the key in view of the whole chain.
     fn refuse(&mut self) -> bool {
         false
@@ -148,6 +151,7 @@ pub(crate) fn find_or_append<M: Memory>(
         memory.store32(offset(mine) + entry::BIRTH, birth, Relaxed);
         if list.replaces != 0 {
             memory.store32(offset(mine) + list.replaces, old.unwrap_or(0), Relaxed);
+            inserter.others_replace(mine);
         }
         // Release publishes the record.
         let announced = u64::from(birth) << 32 | u64::from(mine);
@@ -193,9 +197,16 @@ fn help_pending<M: Memory>(index: &Index<'_, M>, list: ListHead, announced: u64,
         brought(memory, link, last)
             .for_each(|link| index.insert(memory.load32(offset(link) + entry::TAG, Relaxed), link));
     }
+    // The new one is in the chain: a page that does not show an old one any more comes to it.
     if old != 0 {
-        // The new one is in the chain: a page that does not show the old one any more comes to it.
         retire(memory, old);
+    }
+    if state.state() == state::NEW && last != link {
+        // Relaxed: published with the announcement, and not changed since.
+        brought(memory, link, last)
+            .map(|link| memory.load32(offset(link) + list.replaces, Relaxed))
+            .filter(|old| *old != 0)
+            .for_each(|old| _ = retire(memory, old));
     }
     if matches!(state.state(), state::NEW | state::CLAIMED) && state::change(memory, link, state, state::LIVE) {
         settled(link, parent);

@@ -136,6 +136,7 @@ survives! {
     bundle_reuses_a_record: BUNDLE_REUSE;
     bundle_members_beside_removal: BUNDLE_OLD;
     bundle_is_replaced: BUNDLE_REPLACE;
+    bundle_replaces_two_families: BUNDLE_REPLACE_TWO;
 }
 
 have_per_cpu! {

@@ -171,8 +171,8 @@ impl<'a> Part<'a> {
             let texts = other.texts();
             texts.is_some_and(|texts| names::clash(named, other.named(&texts)).is_some())
         };
-        let replaced = record.home().replaced();
-        let gave_way = |old: Record<'_>| old.name_is(name) || Some(old.home().link()) == replaced;
+        let replaced: Vec<u32> = record.home().members().filter_map(|(member, _)| member.replaced()).collect();
+        let gave_way = |old: Record<'_>| old.name_is(name) || replaced.contains(&old.home().link());
         self.retired.iter().any(|link| gave_way(self.record(*link)))
             && !self.begun.iter().any(|link| clashes(self.record(*link)))
     }

@@ -4,8 +4,8 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::faults::Fault;
-use super::orderings::{empty, explore, first_generation, Thread, FIRST};
-use super::scene::{Doubling, Scene, APART, FAMILIES, HERE, NEXT_DOOR};
+use super::orderings::{empty, explore, first_generation, Small, Thread, FIRST, RECORDS};
+use super::scene::{link, Doubling, Extra, Scene, APART, FAMILIES, HERE, NEXT_DOOR};
 use crate::shm::layout::entry;
 use crate::shm::layout::offset;
 use crate::shm::list::Outcome;
@@ -16,6 +16,12 @@ const BRING: Thread = |scene, view, own| match scene.bring(view, FAMILIES, [HERE
     none => panic!("an insertion ended as {none:?}"),
 };
 const INSERT: Thread = |scene, view, own| scene.insert(view, FAMILIES, APART, own, Doubling::No).into_word();
+const REPLACE: Thread =
+    |scene, view, own| match scene.bring_anew(view, FAMILIES, [HERE, NEXT_DOOR], [own, link(RECORDS - 1)]) {
+        Outcome::Made(link) => link.into(),
+        none => panic!("a replacement ended as {none:?}"),
+    };
+const FIND: Thread = |scene, view, own| scene.insert(view, FAMILIES, NEXT_DOOR, own, Doubling::No).into_word();
 /// Whether a page shows both: 2, or none.
 const LOOK: Thread = |scene, view, _| scene.brought_on_page(view);
 
@@ -44,6 +50,20 @@ fn shown_while_brought(fault: Fault) {
     });
 }
 
+/// The two that are replaced, by themselves.
+fn apart() -> Small {
+    Scene::new(RECORDS, Extra::Nothing).with(&[HERE, NEXT_DOOR])
+}
+
+/// Two that come together in the places of two: a look-up finds the old one or the new one, and
+/// both old ones are gone at the end.
+fn replacing_both(fault: Fault) {
+    explore(fault, 1, apart, [REPLACE, FIND], |scene, _| {
+        scene.ledger.removed.fetch_add(2, Relaxed);
+        assert_eq!(scene.audit(false, 2), [HERE, NEXT_DOOR]);
+    });
+}
+
 impl<W: crate::shm::model::words::Word> Scene<W> {
     fn brought_on_page<M: Memory>(&self, memory: &M) -> u64 {
         let (mut shown, mut next) = (0, memory.load32(FAMILIES.head, Acquire));
@@ -57,10 +77,11 @@ impl<W: crate::shm::model::words::Word> Scene<W> {
 }
 
 hold! {
-    bringing_twice bringing_while_inserting shown_while_brought
+    bringing_twice bringing_while_inserting shown_while_brought replacing_both
 }
 
 fail! {
     a_tail_that_is_not_the_last_one: bringing_while_inserting, ForgetsTheLast, "the tail is not the last entry";
+    another_old_entry_that_is_not_retired: replacing_both, RetiresTheFirstOnly, "a key is in the chain twice";
     entries_that_the_index_does_not_get: bringing_twice, ForgetsTheBrought, "a key is not in the index";
 }

@@ -65,6 +65,8 @@ pub(super) enum Fault {
     GenerationStays,
     /// A family that is replaced stays live.
     NeverRetires,
+    /// Of families that are replaced together, the others stay live.
+    RetiresTheFirstOnly,
     /// A family is retired before the one that replaces it is announced.
     RetiresFirst,
     /// An entry that comes with others is taken for the last of them.
@@ -248,6 +250,13 @@ impl<M: Memory> Memory for Faulty<'_, M> {
             percpu::take_away(self.inner, at - entry::STATE);
         }
         if self.is(Fault::NeverRetires) && is_field(at, entry::STATE) && State(new).state() == state::RETIRED {
+            return Ok(old);
+        }
+        if self.is(Fault::RetiresTheFirstOnly)
+            && is_field(at, entry::STATE)
+            && State(new).state() == state::RETIRED
+            && at - entry::STATE != offset(self.inner.load32(offset(self.own) + REPLACES, Relaxed))
+        {
             return Ok(old);
         }
         if self.is(Fault::GenerationStays) && is_field(at, entry::STATE) && State(new).state() == state::FREE {

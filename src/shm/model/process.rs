@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use super::scene::{brought_by, index, Doubling, Scene, CELL, CHECK, FREE, KEY, LAST, PER_CPU_CELLS};
+use super::scene::{brought_by, index, Doubling, Scene, CELL, CHECK, FREE, KEY, LAST, PER_CPU_CELLS, REPLACES};
 use super::words::Word;
 use crate::shm::generation::FreeList;
 use crate::shm::index::{tag_of, Index};
@@ -75,7 +75,19 @@ impl<W: Word> Scene<W> {
     /// Inserts the key, with the entry of another key that comes with it.
     pub(super) fn bring<M: Memory>(&self, memory: &M, list: ListHead, keys: [u64; 2], spare: u32) -> Outcome {
         let own = self.inserter(memory, keys[0], spare, Doubling::No);
-        find_or_append(&index(memory), list, keys[0], &mut KeyInserter { brings: Some(keys[1]), ..own })
+        find_or_append(
+            &index(memory),
+            list,
+            keys[0],
+            &mut KeyInserter { brings: Some((keys[1], brought_by(spare))), ..own },
+        )
+    }
+
+    /// The same with two records, where both entries take the places of those that have the keys.
+    pub(super) fn bring_anew<M: Memory>(&self, memory: &M, list: ListHead, keys: [u64; 2], own: [u32; 2]) -> Outcome {
+        let inserter = self.inserter(memory, keys[0], own[0], Doubling::No);
+        let mut inserter = KeyInserter { replaces: true, brings: Some((keys[1], own[1])), ..inserter };
+        find_or_append(&index(memory), list, keys[0], &mut inserter)
     }
 
     /// Whether the entry has the key, and is there.
@@ -213,8 +225,8 @@ struct KeyInserter<'a, W, M> {
     made: Generation,
     replaces: bool,
     family: Option<u32>,
-    /// The key of an entry that it brings with its own.
-    brings: Option<u64>,
+    /// The key and the record of an entry that it brings with its own.
+    brings: Option<(u64, u32)>,
 }
 
 impl<M: Memory, W: Word> KeyInserter<'_, W, M> {
@@ -240,6 +252,14 @@ impl<W: Word, M: Memory> Inserter for KeyInserter<'_, W, M> {
         self.replaces.then_some(link)
     }
 
+    fn others_replace(&mut self, link: u32) {
+        let Some((key, brought)) = self.brings else { return };
+        assert_eq!(self.index.memory.load32(offset(link) + LAST, Relaxed), brought, "another entry's");
+        let there = |link| self.scene.is_there(self.index.memory, link, key);
+        let old = if self.replaces { self.index.find_surely(key, there) } else { None };
+        self.index.memory.store32(offset(brought) + REPLACES, old.unwrap_or(0), Relaxed);
+    }
+
     fn make(&mut self) -> Option<u32> {
         let (memory, words) = (self.index.memory, &self.scene.words);
         let link = if let Some(link) = (FreeList { memory, at: FREE }).pop(|_| true) {
@@ -256,8 +276,7 @@ impl<W: Word, M: Memory> Inserter for KeyInserter<'_, W, M> {
             words.store64(offset(link) + CHECK, !key, Relaxed);
         };
         write(link, self.key);
-        if let Some(key) = self.brings {
-            let brought = brought_by(link);
+        if let Some((key, brought)) = self.brings {
             self.scene.ledger.made.fetch_add(1, Relaxed);
             write(brought, key);
             memory.store32(offset(brought) + entry::STATE, State::new(state::LIVE, 0).0, Relaxed);

@@ -223,6 +223,39 @@ pub const BUNDLE_REPLACE: Operation = Operation {
     ..BUNDLE_RE_INSERT
 };
 
+pub const BUNDLE_REPLACE_TWO: Operation = Operation {
+    name: "replace two families by a bundle",
+    setup: |segment| {
+        for name in ["a", "b"] {
+            segment.counter(name, "").labels(["n"]).register().unwrap().with(["x"]).inc_by(BEFORE);
+        }
+        jobs(segment);
+    },
+    ready: |name| {
+        let (segment, jobs) = (name.open(), jobs(&name.open()));
+        Box::new(move || {
+            let mut new = segment.bundle([]);
+            let c = new.add(segment.counter("c", ""));
+            let b = new.add(segment.counter("b", ""));
+            let a = new.add(segment.counter("a", ""));
+            let entry = new.replace().register().unwrap().with([]);
+            [a, b, c].iter().for_each(|member| entry.get(*member).inc());
+            jobs.inc();
+        })
+    },
+    also: |page, seen| {
+        let range = seen.complete() as f64..=(seen.victim.begun + seen.others) as f64;
+        for name in ["a_total", "b_total"] {
+            match (page.get(&format!("{name}{{n=\"x\"}}")), page.get(name)) {
+                (Some(old), None) => assert!(seen.complete() == 0 && *old == BEFORE as f64, "{name} {old}: {seen:?}"),
+                (None, Some(new)) => assert!(range.contains(new), "{name} {new}: {seen:?}"),
+                both => panic!("the old and the new {name} are {both:?}: {seen:?}"),
+            }
+        }
+    },
+    ..BUNDLE_REPLACE
+};
+
 /// The most that an area of per-CPU cells takes.
 const AREA: f64 = 55_000.0;
 

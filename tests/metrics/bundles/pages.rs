@@ -303,3 +303,41 @@ fn each_member_has_exemplars_of_its_own() {
     assert!(line("bytes_total{").contains("# {trace_id=\"b\"} 2"), "{page}");
     assert!(line("latency_bucket{method=\"GET\",status=\"200\",le=\"1.0\"}").contains("# {trace_id=\"c\"}"), "{page}");
 }
+
+/// A page that a replacement of two of its families comes upon has each name once, wherever the
+/// page is.
+#[test]
+fn a_page_has_each_family_once_while_a_bundle_replaces_two() {
+    let mut early = 0;
+    for pieces in 0..40 {
+        let name = Name::new("bundle");
+        let segment = name.open();
+        for family in ["a", "b", "c"] {
+            let family = segment.counter(family, "").labels(["n"]).register().unwrap();
+            (0..3).for_each(|n| family.with([&format!("{n}")]).inc());
+        }
+        let (mut cursor, mut piece, mut shown) = (segment.cursor(Format::Text), [0; 16], Vec::new());
+        let mut fill = |pieces| {
+            for _ in 0..pieces {
+                match cursor.read(&mut piece) {
+                    0 => break,
+                    read => shown.extend_from_slice(&piece[..read]),
+                }
+            }
+        };
+        fill(pieces);
+        let mut builder = segment.bundle([]);
+        for member in ["new", "c", "a"] {
+            builder.add(segment.counter(member, ""));
+        }
+        builder.replace().register().unwrap().with([]);
+        fill(usize::MAX);
+        let shown = String::from_utf8(shown).unwrap();
+        for family in ["a", "b", "c"] {
+            let times = shown.matches(&format!("# TYPE {family}_total ")).count();
+            assert_eq!(times, 1, "{family}, replaced after {pieces} pieces: {shown}");
+        }
+        early += u32::from(shown.contains("\na_total 0\n"));
+    }
+    assert!((1..40).contains(&early), "pages that the replacement came upon before they had the family: {early}");
+}

@@ -174,14 +174,56 @@ fn a_bundle_replaces_one_of_other_members() {
     assert!(!shown.contains("a_total") && shown.contains("b_total{n=\"x\",m=\"y\"} 1\n"), "{shown}");
     assert_eq!(own(&segment, "shmetrics_series"), 2.0);
     check(&segment);
-    // A family by itself gives way to a bundle, and not the other way round.
-    segment.counter("alone", "").labels(["n"]).register().unwrap().with(["x"]).inc();
-    let mut builder = counters(&segment, &["e", "alone"]);
-    builder.replace().register().unwrap().with(["x"]);
-    conflict(segment.counter("e", "").labels(["k"]).replace().register(), "it is in the bundle of [\"e\", \"alone\"]");
-    // Two that are there are too many for one to replace.
-    conflict(counters(&segment, &["e", "b"]).replace().register(), "would both expose");
-    assert!(samples(&page(&segment))["alone_total{n=\"x\"}"] == 0.0);
+}
+
+#[test]
+fn a_bundle_replaces_all_that_have_its_names_and_back() {
+    let name = Name::new("bundle");
+    let segment = name.open();
+    let alone = |name: &'static str| segment.counter(name, "").labels(["n"]).replace().register().unwrap();
+    // Families by themselves, of which one has another name's place in between, and two bundles.
+    let olds = ["a", "b", "c"].map(|name| alone(name).with(["x"]));
+    counters(&segment, &["d", "e"]).register().unwrap().with(["x"]);
+    counters(&segment, &["other", "f"]).register().unwrap().with(["x"]);
+    let names = ["d", "b", "c", "a", "f"];
+    conflict(counters(&segment, &names).register(), "it is in the bundle of [\"d\", \"e\"]");
+    let bundle = counters(&segment, &names).replace().register().unwrap();
+    assert_eq!(segment.reader().inspect().families.len(), 5);
+    assert_eq!(own(&segment, "shmetrics_series"), 0.0);
+    olds.iter().for_each(Counter::inc);
+    assert_eq!(own(&segment, "shmetrics_stale_updates_total"), 3.0);
+    assert_eq!(counters(&segment, &names).replace().register().unwrap(), bundle);
+    segment.count("a_total", &[("n", "x")], 2.0).unwrap();
+    segment.count("f_total", &[("n", "x")], 3.0).unwrap();
+    let shown = samples(&page(&segment));
+    assert_eq!((shown.len(), shown["a_total{n=\"x\"}"], shown["f_total{n=\"x\"}"]), (5, 2.0, 3.0));
+    check(&segment);
+    // One with the definition of a member is that member. Another one takes the bundle's place.
+    alone("b").with(["x"]).inc();
+    assert_eq!(samples(&page(&segment)).len(), 5);
+    segment.counter("c", "").labels(["k"]).replace().register().unwrap().with(["y"]).inc();
+    for name in ["a", "b", "d", "f"] {
+        alone(name).with(["x"]).inc();
+    }
+    let shown = samples(&page(&segment));
+    assert_eq!((shown.len(), shown.values().sum::<f64>(), shown["c_total{k=\"y\"}"]), (5, 5.0, 1.0));
+    assert_eq!(segment.reader().inspect().families.len(), 5);
+    check(&segment);
+}
+
+#[test]
+fn a_bundle_replaces_no_family_of_a_later_revision() {
+    let name = Name::new("bundle");
+    let segment = name.options().revision(5).open().unwrap();
+    segment.counter("a", "").labels(["n"]).register().unwrap().with(["x"]).inc();
+    segment.counter("b", "").labels(["n"]).register().unwrap().with(["x"]).inc();
+    fork(|| {
+        let newer = name.options().revision(7).open().unwrap();
+        newer.counter("b", "").labels(["n"]).register().unwrap();
+    })
+    .join();
+    conflict(counters(&segment, &["a", "c", "b"]).replace().register(), "of b, a process of a later revision");
+    assert_eq!(samples(&page(&segment)).values().sum::<f64>(), 2.0);
     check(&segment);
 }
 
