@@ -165,8 +165,8 @@ fn the_live_table_gives_the_terminal_back() {
     let top = format!("{} top shop --interval 0.1", env!("CARGO_BIN_EXE_shmetrics"));
     let is_top = |screen: &str| screen.contains("METRIC") && screen.contains("jobs_total");
     tmux.line(&top);
-    let screen = tmux.wait(is_top);
-    assert!(screen.contains("shmetrics top: shop   5 families, 5 series") && screen.contains("q quit"), "{screen}");
+    let screen = tmux.wait(|screen| is_top(screen) && screen.contains("q quit"));
+    assert!(screen.contains("shmetrics top: shop   5 families, 5 series"), "{screen}");
 
     // Keys are for the table, not for the shell.
     tmux.keys(&["/", "d", "e", "p"]);
