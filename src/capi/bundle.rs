@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use super::counter::shmetrics_counter;
+use super::counter::{shmetrics_counter, shmetrics_counter_add_u64};
 use super::family::{clear, remove, table, texts, words, Given};
 use super::gauge::shmetrics_gauge;
 use super::histogram::shmetrics_histogram;
@@ -19,6 +19,7 @@ use crate::record::gauge_mode::GaugeMode;
 use crate::registry::spec::Spec;
 use crate::registry::{register_all, BundleEntry, BundleRef};
 use crate::segment::{Inner, Segment};
+use crate::shm::layout::COUNTER_END;
 use crate::shm::state::SeriesAddr;
 use crate::Error;
 
@@ -117,17 +118,52 @@ impl shmetrics_entry {
         }
     }
 
-    /// The kind of a member, and where its series is.
     #[inline(always)]
-    fn place(self, member: usize) -> Option<(Segment, Kind, SeriesAddr)> {
+    fn entry(self) -> Option<BundleEntry> {
         // SAFETY: the words are NULL or what `of` gave; segments live as long as the process.
         let inner = unsafe { self.p0.cast::<Inner>().as_ref()? };
         let (addr, word) = (SeriesAddr::from_word(self.p1.addr() as u64), self.p2.addr() as u64);
         let first = inner.memory.checked_before(word & ((1 << COUNT_SHIFT) - 1)).cast::<Row>();
         // SAFETY: the table was checked when the entry was made (`of`), or has no rows.
         let rows = unsafe { std::slice::from_raw_parts(first, (word >> COUNT_SHIFT) as usize) };
-        let (kind, addr) = BundleEntry::of(inner, addr, rows).place(member)?;
-        Some((Segment { inner }, kind, addr))
+        Some(BundleEntry::of(inner, addr, rows))
+    }
+
+    /// The kind of a member, and where its series is.
+    #[inline(always)]
+    fn place(self, member: usize) -> Option<(Segment, Kind, SeriesAddr)> {
+        let entry = self.entry()?;
+        let (kind, addr) = entry.place(member)?;
+        Some((Segment { inner: entry.parts().0 }, kind, addr))
+    }
+
+    /// The words of the handle of a member that is a counter, if a few instructions find it. `None`
+    /// also of a bundle of one, which has no table.
+    #[inline(always)]
+    fn counter_words(self, member: usize) -> Option<shmetrics_counter> {
+        let (inner, addr, row) = self.row(member)?;
+        let (kind, seat) = row.place()?;
+        let at = addr.at + seat;
+        (kind == Kind::Counter && inner.memory.is_known(at, COUNTER_END)).then(|| shmetrics_counter {
+            p0: self.p0,
+            p1: std::ptr::without_provenance(SeriesAddr { at, ..addr }.into_word() as usize),
+        })
+    }
+
+    /// The same of a member that is a histogram with classic buckets alone.
+    #[inline(always)]
+    fn histogram_words(self, member: usize) -> Option<[*const c_void; 3]> {
+        let (inner, addr, row) = self.row(member)?;
+        let (kind, seat) = row.place()?;
+        let (family, bounds) = row.classic()?;
+        let at = addr.at + seat;
+        (kind == Kind::Histogram).then(|| Histogram::words_at(inner, SeriesAddr { at, ..addr }, family, bounds))?
+    }
+
+    #[inline(always)]
+    fn row(self, member: usize) -> Option<(&'static Inner, SeriesAddr, &'static Row)> {
+        let (inner, addr, rows) = self.entry()?.parts();
+        Some((inner, addr, rows.get(member)?))
     }
 
     /// The handle of a member of this kind.
@@ -312,7 +348,16 @@ pub extern "C" fn shmetrics_entry_states(entry: shmetrics_entry, member: usize) 
 /// do nothing if the number is that of another type.
 #[no_mangle]
 pub extern "C" fn shmetrics_entry_add_u64(entry: shmetrics_entry, member: usize, n: u64) {
-    if let Some(counter) = entry.get::<Counter>(member) {
+    // Both ways end with a jump.
+    match entry.counter_words(member) {
+        Some(counter) => shmetrics_counter_add_u64(counter, n),
+        None => add_slow(entry.p0, entry.p1, entry.p2, member, n),
+    }
+}
+
+#[inline(never)]
+extern "C" fn add_slow(p0: *const c_void, p1: *const c_void, p2: *const c_void, member: usize, n: u64) {
+    if let Some(counter) = (shmetrics_entry { p0, p1, p2 }).get::<Counter>(member) {
         counter.inc_by(n);
     }
 }
@@ -338,7 +383,17 @@ pub extern "C" fn shmetrics_entry_set(entry: shmetrics_entry, member: usize, v: 
 /// Observes in the histogram, gauge histogram or summary that is the member of this number.
 #[no_mangle]
 pub extern "C" fn shmetrics_entry_observe(entry: shmetrics_entry, member: usize, v: f64) {
-    if let Some(histogram) = entry.observer(member) {
+    // Both ways end with a jump.
+    match entry.histogram_words(member) {
+        // SAFETY: `words_at` has checked what they lead to.
+        Some(words) => unsafe { Histogram::observe_by_words(words, v) },
+        None => observe_slow(entry.p0, entry.p1, entry.p2, member, v),
+    }
+}
+
+#[inline(never)]
+extern "C" fn observe_slow(p0: *const c_void, p1: *const c_void, p2: *const c_void, member: usize, v: f64) {
+    if let Some(histogram) = (shmetrics_entry { p0, p1, p2 }).observer(member) {
         histogram.observe(v);
     }
 }

@@ -158,8 +158,28 @@ impl Histogram {
         ])
     }
 
+    /// The words of a histogram without native buckets, whose family has so many bounds. `None`: a
+    /// damaged segment, or memory that this process does not know yet.
+    #[inline(always)]
+    pub(crate) fn words_at(
+        inner: &'static Inner,
+        addr: SeriesAddr,
+        family: u32,
+        count: u64,
+    ) -> Option<[*const c_void; 3]> {
+        let (memory, family) = (&inner.memory, offset(family));
+        let known = memory.is_known(addr.at, histogram::SIZE + 16 * (count + 1))
+            && memory.is_known(family, family::SIZE + 8 * count);
+        if !known {
+            return None;
+        }
+        let word = |w: u64| std::ptr::without_provenance(w as usize);
+        let bounds = count << 48 | (family + family::SIZE);
+        Some([std::ptr::from_ref(inner).cast(), word(addr.into_word()), word(bounds)])
+    }
+
     /// # Safety
-    /// The words are NULL or came from [`Histogram::into_words`].
+    /// The words are NULL or came from [`Histogram::into_words`] or [`Histogram::words_at`].
     #[inline(always)]
     pub(crate) unsafe fn from_words(p: [*const c_void; 3]) -> Option<Self> {
         // SAFETY: the caller's promise; segments live as long as the process.

@@ -145,6 +145,13 @@ impl Row {
         let seat = u64::from(self.seat.load(Relaxed)) / GRANULE * GRANULE;
         Some((Kind::from_byte(self.kind.load(Relaxed))?, seat))
     }
+
+    /// The family, and the number of its bounds, of a member without native buckets.
+    #[inline(always)]
+    pub(crate) fn classic(&self) -> Option<(u32, u64)> {
+        let shape = self.shape.load(Relaxed);
+        (shape & NATIVE == 0).then(|| (self.family.load(Relaxed), u64::from(shape & BOUNDS)))
+    }
 }
 
 /// Bytes of a table of so many members.

@@ -194,6 +194,13 @@ impl Mapped {
         end <= self.grants().end() || self.is_granted(end)
     }
 
+    /// Whether these bytes are a part of the arena that this process knows to be granted. Where it
+    /// does not, `bytes` may still find them backed.
+    #[inline(always)]
+    pub(crate) fn is_known(&self, at: u64, bytes: u64) -> bool {
+        at >= self.at.arena_at && at.saturating_add(bytes) <= self.grants().end()
+    }
+
     #[cold]
     #[inline(never)]
     fn is_granted(&self, end: u64) -> bool {
