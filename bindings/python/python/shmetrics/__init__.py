@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, List
 
 from . import _decorate, multiprocess  # noqa: F401 (what native code calls is there before it does)
+from ._buckets import exponential_buckets, linear_buckets
 from ._created import disable_created_metrics, enable_created_metrics
 from ._functions import refresh
 from ._native import (
@@ -123,8 +124,10 @@ __all__ = [
     "delete_from_gateway",
     "disable_created_metrics",
     "enable_created_metrics",
+    "exponential_buckets",
     "generate_latest",
     "instance_ip_grouping_key",
+    "linear_buckets",
     "make_asgi_app",
     "make_wsgi_app",
     "multiprocess",
