@@ -176,16 +176,16 @@ fn scrape(page: impl Fn() -> Vec<u8>, told: &Shared, done: usize) {
 
 #[test]
 fn ten_thousand_at_a_time_of_any_number() {
-    churn(160_000, Sets::alone);
+    churn(if long() { 10_000_000 } else { 160_000 }, Sets::alone);
 }
 
 #[test]
 fn ten_thousand_of_a_bundle_at_a_time() {
-    churn(100_000, Sets::bundled);
+    churn(if long() { 3_000_000 } else { 100_000 }, Sets::bundled);
 }
 
 fn churn(sets: u64, register: fn(&Segment) -> Sets) {
-    let sets = if long() { 10_000_000 } else { sets } / WORKERS as u64;
+    let sets = sets / WORKERS as u64;
     let name = Name::new("churn");
     let segment = name.open();
     let family = register(&segment);
