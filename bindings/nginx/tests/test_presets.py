@@ -76,6 +76,32 @@ class Exporter(unittest.TestCase):
             self.assertEqual(types(theirs, "nginx_"), types(ours, "nginx_"))
 
 
+class Change(unittest.TestCase):
+    def test_a_reload_may_change_the_names(self):
+        with Nginx(SERVER) as nginx:
+            nginx.start()
+            nginx.get()
+            nginx.wait_for(1, "nginx_http_requests_total")
+            own = "nginx_http_requests_total", {"location": "root"}
+            vts = "nginx_vts_server_requests_total", {"host": "shop", "code": "2xx"}
+            exporter = "nginx_http_requests_total", {}
+            for names, counters in {"exporter": [exporter], "own vts": [own, vts], "exporter vts": [exporter, vts], "vts": [vts], "own": [own]}.items():
+                nginx.configure(f"shmetrics_names {names}; " + SERVER)
+                nginx.reload()
+                before = nginx.samples()
+                for _ in range(5):
+                    nginx.get()
+                for name, labels in counters:
+                    start = total(before, name, **labels)
+                    if labels:
+                        nginx.wait_for(start + 5, name, **labels)
+                    else:  # the pages too
+                        self.assertTrue(eventually(lambda name=name, start=start: total(nginx.samples(), name) >= start + 5))
+                valid(self, nginx.page())
+            self.assertEqual(nginx.told(), [])
+            self.assertNotIn("[emerg]", nginx.errors())
+
+
 class Vts(unittest.TestCase):
     maxDiff = None
 

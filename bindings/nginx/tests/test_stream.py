@@ -199,6 +199,14 @@ class Stream(unittest.TestCase):
                 nginx.wait_for(5 * round_, "nginx_http_requests_total", server="shop", status="200")
             self.assertEqual(nginx.told(), [])
 
+    def test_connections_under_the_names_of_http(self):
+        with Nginx("shmetrics_names exporter; " + PAGE_SERVER, stream=stream("server { listen unix:@DIR@/a.sock; return ok; }")) as nginx:
+            nginx.start()
+            self.session(nginx, "a.sock")
+            nginx.wait_for(1, "nginx_stream_sessions_total")
+            names = {name for name, _ in nginx.samples() if name.startswith("nginx_connections")}
+            self.assertEqual(names, {f"nginx_connections_{name}" for name in ("accepted", "handled", "active", "reading", "writing", "waiting")})
+
     def test_errors_name_the_line_and_the_reason(self):
         cases = [
             ("shmetrics maybe;", "it must be"),
