@@ -304,7 +304,7 @@ impl<W: Word, M: Memory> Inserter for KeyInserter<'_, W, M> {
     }
 
     fn settled(&self, link: u32, _parent: u32) {
-        let brings = self.index.memory.load32(offset(link) + LAST, Relaxed) != 0;
+        let brings = self.scene.words.load32(offset(link) + LAST, Relaxed) != 0;
         self.scene.ledger.brought.fetch_add(u32::from(brings), Relaxed);
         self.scene.settled();
     }
