@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 FOLDER = Path(__file__).resolve().parents[2] / "packaging/grafana"
 NAMES = ("shmetrics", "nginx", "python", "prefork")
-WATCHDOG_SECONDS = 90
+WATCHDOG_SECONDS = 300
 
 # Units that Grafana knows, of those that these dashboards use.
 UNITS = {"Bps", "bool_yes_no", "bytes", "cps", "ops", "percentunit", "reqps", "s", "short"}

@@ -21,7 +21,7 @@ from processes import die_with_the_parent
 
 RULES = shm.ROOT / "packaging/prometheus/shmetrics-rules.yml"
 RULES_TEST = RULES.with_name("shmetrics-rules-test.yml")
-WATCHDOG_SECONDS = 120
+WATCHDOG_SECONDS = 300
 
 
 def promtool(*arguments: str | Path) -> tuple[int, str]:
