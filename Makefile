@@ -9,7 +9,7 @@ FUZZ_FLAGS ?=
 export PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall demo check test long fuzz bench header python nginx fmt lint clean
+.PHONY: help build install uninstall demo check test long fuzz bench header python nginx deb rpm fmt lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,14 @@ nginx: ## the nginx modules in target/nginx, for the installed nginx; they find 
 	@scripts/setup.sh nginx
 	cargo build --release --lib
 	bindings/nginx/build.sh
+
+deb: ## Debian packages of the committed tree, in target/deb, for the installed nginx
+	@scripts/setup.sh packages
+	packaging/deb.sh
+
+rpm: ## RPM packages of the committed tree, in target/rpm
+	@scripts/setup.sh packages
+	packaging/rpm.sh
 
 fmt: ## format the Rust code
 	scripts/format.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a verb of the Makefile needs and the machine lacks: `setup.sh build`, `header`,
-# `bench`, `python`, `nginx` or `test`.
+# `bench`, `python`, `nginx`, `packages` or `test`.
 #
 # The script installs Debian packages if the user is root, cbindgen by cargo, and Python packages in
 # a virtual environment. It names each component that it cannot install. The tests that need such a
@@ -123,6 +123,10 @@ get_newer_servers() {
     [[ -x $to/usr/bin/prometheus && -x $to/usr/bin/prometheus-pushgateway && -x $to/usr/bin/victoria-metrics ]] && return
     local work
     work=$(mktemp -d)
+    # An interrupted run leaves nothing behind, and no half of a server in its place.
+    # shellcheck disable=SC2064
+    trap "rm -rf '$work'" EXIT
+    trap 'exit 130' INT TERM HUP
     mkdir -p target/tools "$work/lists/partial" "$work/cache/archives/partial"
     # Downloads are done by apt's own user, who must get there.
     chmod 755 "$work"
@@ -136,10 +140,14 @@ get_newer_servers() {
         cd "$work" && apt-get "${options[@]}" update && apt-get "${options[@]}" download prometheus prometheus-pushgateway victoria-metrics
     ) >> target/apt.log 2>&1; then
         local package
-        for package in "$work"/*.deb; do dpkg -x "$package" "$to"; done
-        "$to/usr/bin/prometheus" --version > /dev/null 2>&1 || rm -rf "$to" # for a newer libc
+        for package in "$work"/*.deb; do dpkg -x "$package" "$work/newer"; done
+        if "$work/newer/usr/bin/prometheus" --version > /dev/null 2>&1; then # not where it needs a newer libc
+            rm -rf "$to"
+            mv "$work/newer" "$to"
+        fi
     fi
     rm -rf "$work"
+    trap - EXIT INT TERM HUP
     [[ -d $to ]] || echo "skipped: newer servers: Prometheus, Pushgateway, VictoriaMetrics (not to be had from Debian unstable; see target/apt.log)"
 }
 
@@ -165,6 +173,13 @@ python)
     ;;
 nginx)
     need_nginx
+    get_packages
+    ;;
+packages)
+    need_nginx
+    need dh debhelper
+    need dh_python3 dh-python
+    need rpmbuild rpm
     get_packages
     ;;
 test)

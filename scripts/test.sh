@@ -32,6 +32,11 @@ docs() {
     python3 scripts/runbook.py && python3 packaging/grafana/dashboards.py --check
 }
 licences() { python3 scripts/licences.py; }
+# What needs no build: versions, links, what crates contain, what they are made of.
+packaging() {
+    python3 scripts/versions.py && python3 scripts/links.py && packaging/tests/crates.sh \
+        && python3 scripts/sbom.py cli/Cargo.toml | python3 packaging/tests/sbom.py
+}
 rust() { cargo test --workspace --no-fail-fast; }
 portable() { cargo test -p shmetrics-tests --features portable --test portable; }
 # The facade's recorder is tested by `rust`; here two processes of a framework answer.
@@ -73,7 +78,7 @@ nginx() { bindings/nginx/tests/run.sh; }
 demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-port 0'; }
 
 steps=("$@")
-((${#steps[@]})) || steps=(format layers clippy docs licences build header rust portable adapters crash churn fuzz instructions capi interop python nginx demo)
+((${#steps[@]})) || steps=(format layers clippy docs licences packaging build header rust portable adapters crash churn fuzz instructions capi interop python nginx demo)
 passed=0 failed=0 table=()
 for step in "${steps[@]}"; do
     [[ $(type -t "$step") == function ]] || {
