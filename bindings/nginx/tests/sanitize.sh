@@ -30,7 +30,7 @@ END
 valgrind)
     cat > "$programs/nginx" << END
 #!/bin/sh
-exec valgrind --quiet --trace-children=yes --error-exitcode=99 --exit-on-first-error=yes --log-file=$reports/report.%p $nginx "\$@"
+exec valgrind --quiet --vgdb=no --trace-children=yes --error-exitcode=99 --exit-on-first-error=yes --log-file=$reports/report.%p $nginx "\$@"
 END
     # Workers cannot be told by their titles there, so these are tests that do not look for them.
     (($#)) || set -- test_outcomes test_counting.Counting.test_upstreams_and_cache test_counting.Counting.test_custom_metrics \
