@@ -5,7 +5,7 @@
 mod fast;
 pub(in crate::expose) mod wire;
 
-use self::fast::{Quick, Tail};
+use self::fast::{FastMetric, ValueMessage};
 use self::wire::{field, label, tag, varint};
 use super::native;
 use super::writer::{varint_len, Piece, Writer};
@@ -42,8 +42,8 @@ pub(in crate::expose) struct ProtobufEncoder {
 struct Metrics {
     view: View,
     /// For metrics of one value, mostly.
-    quick: Option<Quick>,
-    tail: Tail,
+    fast_metric: Option<FastMetric>,
+    value_message: ValueMessage,
     labels: Vec<Label>,
     /// Room for their names, tags and lengths.
     names: usize,
@@ -161,7 +161,7 @@ impl FastPath for Metrics {
     fn fast(&mut self, series: &Series<'_>, text_at: u64, out: &mut Vec<u8>) -> Option<u64> {
         let (total, digest) = series.counter_and_digest(text_at)?;
         self.begin(series);
-        (!series.has_exemplars() && self.quickly(series, total.as_f64(), out)).then_some(digest)
+        (!series.has_exemplars() && self.try_fast(series, total.as_f64(), out)).then_some(digest)
     }
 
     fn slow(&mut self, reader: &FamilyReader<'_>, at: u64, out: &mut Vec<u8>) -> Rendered {
@@ -196,15 +196,15 @@ impl Metrics {
         });
         let labels: Vec<Label> = labels.collect();
         let names = view.texts.labels.iter().map(String::as_str).zip(view.label_names().iter().map(String::as_str));
-        let mut tail = Tail::default();
+        let mut value_message = ValueMessage::default();
         match view.kind {
-            Kind::Unknown => tail.set(tag::METRIC_UNTYPED, None),
+            Kind::Unknown => value_message.set(tag::METRIC_UNTYPED, None),
             // A counter's says when it began.
-            _ => tail.set(tag::METRIC_GAUGE, None),
+            _ => value_message.set(tag::METRIC_GAUGE, None),
         }
         Metrics {
-            quick: Quick::new(names, &const_labels),
-            tail,
+            fast_metric: FastMetric::new(names, &const_labels),
+            value_message,
             names: labels.iter().map(|l| l.name.len() + 16).sum(),
             labels,
             const_labels: Piece::new(&const_labels),
@@ -230,16 +230,16 @@ impl Metrics {
         self.began.0 = age;
         self.began.1.set(|bytes| time(created, bytes));
         if self.view.kind == Kind::Counter {
-            self.tail.set(tag::METRIC_COUNTER, Some((tag::COUNTER_CREATED, &self.began.1)));
+            self.value_message.set(tag::METRIC_COUNTER, Some((tag::COUNTER_CREATED, &self.began.1)));
         }
     }
 
     /// Appends a metric that has one value, and no more labels. False: it takes the long way.
     #[inline(always)]
-    fn quickly(&mut self, series: &Series<'_>, v: f64, out: &mut Vec<u8>) -> bool {
-        let Some(quick) = &mut self.quick else { return false };
+    fn try_fast(&mut self, series: &Series<'_>, v: f64, out: &mut Vec<u8>) -> bool {
+        let Some(fast_metric) = &mut self.fast_metric else { return false };
         let is_hard = series.escaped || (series.is_embedded() && series.text.len() > 0);
-        !is_hard && quick.metric(&series.text, &self.tail, v, out)
+        !is_hard && fast_metric.metric(&series.text, &self.value_message, v, out)
     }
 
     /// Appends it.
@@ -256,7 +256,7 @@ impl Metrics {
             Kind::Counter => {
                 let Some(total) = series.counter(self.view.text_at) else { return false };
                 let total = total.as_f64();
-                if series.has_exemplars() || !self.quickly(series, total, out) {
+                if series.has_exemplars() || !self.try_fast(series, total, out) {
                     self.counter(series, total, out);
                 }
             }
@@ -379,7 +379,7 @@ impl Metrics {
 
     #[inline(never)]
     fn value(&mut self, series: &Series<'_>, more: Option<&Piece>, v: f64, tag: u8, out: &mut Vec<u8>) {
-        if more.is_none() && self.quickly(series, v, out) {
+        if more.is_none() && self.try_fast(series, v, out) {
             return;
         }
         self.metric(series, more, NUMBERS, out, |writer| {
