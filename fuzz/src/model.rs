@@ -7,40 +7,13 @@ use crate::status::{CONFLICT, INVALID_ARGUMENT, INVALID_NAME, NULL_ARGUMENT};
 use crate::wrong::WRONG;
 
 mod expected;
+mod kind;
 mod named;
+mod names;
+mod update;
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Kind {
-    Counter,
-    /// With its mode, as C numbers them.
-    Gauge(u32),
-    Histogram,
-    GaugeHistogram,
-    Summary,
-    Unknown,
-    StateSet,
-    Enum,
-    Info,
-}
-
-impl Kind {
-    pub(crate) fn has_buckets(self) -> bool {
-        matches!(self, Kind::Histogram | Kind::GaugeHistogram)
-    }
-
-    pub(crate) fn has_states(self) -> bool {
-        matches!(self, Kind::StateSet | Kind::Enum)
-    }
-
-    /// What names may end in without it being a part of the family's name.
-    fn suffix(self) -> &'static str {
-        match self {
-            Kind::Counter => "_total",
-            Kind::Info => "_info",
-            _ => "",
-        }
-    }
-}
+pub(crate) use self::kind::Kind;
+use self::names::{escaped, exposed, forms, is_any_name, is_name, meet, WAYS};
 
 const SHARED: u32 = 0;
 const ALL: u32 = 1;
@@ -211,79 +184,6 @@ impl Faults {
     }
 }
 
-fn is_name(name: &str, colons: bool) -> bool {
-    name.bytes()
-        .enumerate()
-        .all(|(i, b)| b.is_ascii_alphabetic() || b == b'_' || (colons && b == b':') || (i > 0 && b.is_ascii_digit()))
-        && !name.is_empty()
-}
-
-/// Whether anything may be called so.
-fn is_any_name(name: &str) -> bool {
-    !name.is_empty() && !name.chars().any(|c| c.is_control() || c == '\u{2028}' || c == '\u{2029}')
-}
-
-/// What pages do with names that are not plain.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Way {
-    Quotes,
-    Underscores,
-    Dots,
-    Values,
-}
-
-const WAYS: [Way; 4] = [Way::Quotes, Way::Underscores, Way::Dots, Way::Values];
-
-/// A name as pages have it, without quotes; `colons`: a metric's.
-fn escaped(name: &str, way: Way, colons: bool) -> String {
-    if way == Way::Quotes || is_name(name, colons) {
-        return name.to_owned();
-    }
-    let mut out = String::from(if way == Way::Values { "U__" } else { "" });
-    for (i, c) in name.chars().enumerate() {
-        let plain = c.is_ascii_alphabetic() || c == '_' || (colons && c == ':') || (i > 0 && c.is_ascii_digit());
-        match way {
-            Way::Dots | Way::Values if c == '_' => out.push_str("__"),
-            Way::Dots if c == '.' => out.push_str("_dot_"),
-            _ if plain => out.push(c),
-            Way::Dots => out.push_str("__"),
-            Way::Values => out.push_str(&format!("_{:x}_", u32::from(c))),
-            _ => out.push('_'),
-        }
-    }
-    out
-}
-
-/// A family's name on pages without its suffix, which is escaped with it.
-fn shown(base: &str, kind: Kind, way: Way) -> String {
-    let full = escaped(&format!("{base}{}", kind.suffix()), way, true);
-    full[..full.len() - kind.suffix().len()].to_owned()
-}
-
-/// A label's name on all pages.
-fn forms(label: &str) -> [String; 4] {
-    WAYS.map(|way| escaped(label, way, false))
-}
-
-/// Whether two labels' names would be one on some page.
-fn meet(a: &[String; 4], b: &[String; 4]) -> bool {
-    a.iter().zip(b).any(|(a, b)| a == b)
-}
-
-/// All sample names of a family, in every format there is, with names escaped in each way.
-fn exposed(base: &str, kind: Kind) -> Vec<(usize, String)> {
-    let suffixes: &[&str] = match kind {
-        Kind::Counter => &["", "_total", "_created"],
-        Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
-        Kind::GaugeHistogram => &["", "_bucket", "_count", "_sum", "_gcount", "_gsum"],
-        Kind::Summary => &["", "_count", "_sum", "_created"],
-        Kind::Info => &["", "_info"],
-        Kind::Gauge(_) | Kind::Unknown | Kind::StateSet | Kind::Enum => &[""],
-    };
-    let names = |(way, base): (usize, String)| suffixes.iter().map(move |s| (way, format!("{base}{s}")));
-    WAYS.iter().map(|way| shown(base, kind, *way)).enumerate().flat_map(names).collect()
-}
-
 impl Spec {
     /// The family it asks for, as far as it can be read, and what is wrong with it.
     pub(crate) fn read(&self) -> (Family, Faults) {
@@ -384,13 +284,6 @@ impl Spec {
         };
         (family, faults)
     }
-}
-
-/// A counter's value, if it is whole: what spilled is, and is shown to the last digit.
-fn whole_sum(whole: u64, fraction: f64) -> Option<u128> {
-    let size = fraction as u128;
-    let is_whole = fraction == 0.0 || (fraction >= (1u64 << 43) as f64 && size as f64 == fraction);
-    is_whole.then(|| u128::from(whole).saturating_add(size))
 }
 
 impl Family {
@@ -682,121 +575,6 @@ impl Segment {
         match at.series {
             Some((record, _)) => &mut self.stores[family.store].records[record].cell,
             None => family.embedded.as_mut().expect("made by `with`"),
-        }
-    }
-
-    pub(crate) fn update(&mut self, at: At, update: Update) {
-        let me = self.identity;
-        let kind = self.families[at.family].kind;
-        let per_process = self.families[at.family].is_per_process();
-        let bounds = self.families[at.family].buckets.clone();
-        let states = self.families[at.family].states.len();
-        let refused = match update {
-            Update::Add(v) => kind == Kind::Counter && !(0.0..f64::INFINITY).contains(&v),
-            Update::Observe(v) | Update::Forget(v) => v.is_nan(),
-            // A removed series may have given its memory to a family with other states.
-            Update::State(state, _) | Update::Choose(state) => state >= states && !self.is_removed(at),
-            _ => false,
-        };
-        if refused {
-            self.rejected += 1;
-            return;
-        }
-        // A series that was removed takes no updates: they are counted.
-        if self.is_removed(at) {
-            self.stale += 1;
-            return;
-        }
-        let native = self.families[at.family].native;
-        match (self.cell_at(at), update) {
-            (Cell::Counter { whole, fraction, tagged }, Update::AddWhole(_) | Update::Add(_)) => {
-                const SPILL: u64 = 1 << 43;
-                const FULL: u64 = 1 << 63;
-                const HEAT: u64 = 1 << 12;
-                let whole_amount = match update {
-                    Update::AddWhole(n) => Some(n),
-                    Update::Add(v) => (v as u64 as f64 == v && v < FULL as f64).then_some(v as u64),
-                    _ => unreachable!("as matched"),
-                };
-                match (whole_amount, update) {
-                    (Some(n), _) if *tagged || n >= SPILL => {
-                        let full = if *tagged { 2 * SPILL } else { FULL };
-                        let low = *whole + n % SPILL;
-                        let carry = if low >= full { full / 2 } else { 0 };
-                        *whole = low - carry;
-                        // As floats: their sum may be 2^64.
-                        *fraction += (n - n % SPILL) as f64 + carry as f64;
-                    }
-                    (Some(n), _) => {
-                        let before = *whole;
-                        *whole += n;
-                        // Whether it is full is looked at now and then.
-                        if before / HEAT != *whole / HEAT && *whole >= FULL {
-                            (*whole, *fraction) = (*whole - FULL, *fraction + FULL as f64);
-                        }
-                    }
-                    (None, Update::Add(v)) => *fraction += v,
-                    _ => unreachable!("as matched"),
-                }
-            }
-            (Cell::Gauge { value, identity }, change) => {
-                if value.is_none() && per_process {
-                    *identity = me;
-                }
-                let old = match value {
-                    None => 0.0,
-                    Some(Value::Float(v)) => *v,
-                    Some(_) => f64::NAN,
-                };
-                *value = match change {
-                    Update::Add(_) if matches!(value, Some(Value::Any)) => Some(Value::Any),
-                    Update::Add(v) => Some(Value::Float(old + v)),
-                    Update::Set(v) => Some(Value::Float(v)),
-                    _ => Some(Value::Any),
-                };
-            }
-            (Cell::Native(pairs), Update::Observe(v)) => pairs.observe(native, &bounds, v),
-            (Cell::Native(pairs), Update::Forget(v)) => {
-                if !pairs.unobserve(native, &bounds, v) {
-                    self.rejected += 1;
-                }
-            }
-            (Cell::Summary((count, sum), observed), Update::Observe(v)) => {
-                (*count, *sum) = (*count + 1, *sum + if v.is_finite() { v } else { 0.0 });
-                observed.push(v);
-            }
-            (Cell::Histogram(buckets), Update::Observe(v)) => {
-                let (count, sum) = &mut buckets[bounds.iter().filter(|b| **b < v).count()];
-                *count += 1;
-                *sum += if v.is_finite() { v } else { 0.0 };
-            }
-            (Cell::Histogram(buckets), Update::Forget(v)) => {
-                let (count, sum) = &mut buckets[bounds.iter().filter(|b| **b < v).count()];
-                if *count == 0 {
-                    self.rejected += 1;
-                } else {
-                    *count -= 1;
-                    *sum -= if v.is_finite() { v } else { 0.0 };
-                }
-            }
-            (Cell::States(bits), Update::State(state, on)) => {
-                *bits = *bits & !(1 << state) | u64::from(on) << state;
-            }
-            (Cell::States(chosen), Update::Choose(state)) => *chosen = state as u64,
-            other => panic!("no such update: {other:?}"),
-        }
-    }
-
-    /// What `shmetrics_counter_value` gives.
-    pub(crate) fn counter_value(&mut self, at: At) -> f64 {
-        if self.is_removed(at) {
-            return 0.0;
-        }
-        match self.cell_at(at) {
-            Cell::Counter { whole, fraction, .. } => {
-                whole_sum(*whole, *fraction).map_or(*whole as f64 + *fraction, |sum| sum as f64)
-            }
-            other => panic!("{other:?} is no counter"),
         }
     }
 

@@ -1,6 +1,8 @@
 //! What a page should show of a family.
 
-use super::{escaped, shown, whole_sum, Cell, Family, Kind, Record, Value, Way, ALL, LIVEALL, LIVESUM, SHARED, SUM};
+use super::names::{escaped, shown, Way};
+use super::update::whole_sum;
+use super::{Cell, Family, Kind, Record, Value, ALL, LIVEALL, LIVESUM, SHARED, SUM};
 use crate::native;
 use crate::page::{self, number};
 
@@ -64,7 +66,7 @@ impl Family {
                 out.push((name.to_owned(), labels, value.unwrap_or(Value::Float(0.0))));
             }
             (Cell::Gauge { value, .. }, Kind::Gauge(mode)) => {
-                // A sum has a value before anybody takes part, and no -0.
+                // A sum has a value before any process takes part, and the value is never -0.
                 let shown = match (mode, value) {
                     (SHARED | SUM | LIVESUM, None) => Some(Value::Float(0.0)),
                     (SUM | LIVESUM, Some(Value::Float(v))) => Some(Value::Float(0.0 + v)),
