@@ -27,7 +27,7 @@ fn render(c: &mut Criterion) {
         group.bench_with_input(BenchmarkId::new("counter lines", n), &segment, |b, segment| {
             b.iter(|| {
                 page.clear();
-                let mut cursor = segment.cursor(Format::Text);
+                let mut cursor = segment.page(Format::Text).cursor();
                 while cursor.fill(&mut page) {}
             });
         });
@@ -46,7 +46,7 @@ fn render(c: &mut Criterion) {
             let mut page = Vec::new();
             b.iter(|| {
                 page.clear();
-                let mut cursor = segment.cursor(format);
+                let mut cursor = segment.page(format).cursor();
                 while cursor.fill(&mut page) {}
             });
         });
@@ -61,7 +61,7 @@ fn render(c: &mut Criterion) {
     group.bench_function("histogram lines/17000", |b| {
         b.iter(|| {
             page.clear();
-            let mut cursor = segment.cursor(Format::Text);
+            let mut cursor = segment.page(Format::Text).cursor();
             while cursor.fill(&mut page) {}
         });
     });

@@ -1,6 +1,7 @@
 //! Tests of the data about a segment as a whole: the processes that have it open, its last update,
 //! and whether its name leads to it.
 
+use std::io::Read;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -268,9 +269,9 @@ fn formats_and_filters_do_not_disturb_the_last_update() {
             reader.render(format);
         }
         let mut piece = [0; 100];
-        let mut cursor = reader.cursor(Exposition::from(Format::Protobuf));
-        while cursor.read(&mut piece) > 0 {}
-        reader.cursor(Format::Text).only(["g".to_owned()]).fill(&mut Vec::new());
+        let mut cursor = reader.page(Exposition::from(Format::Protobuf)).cursor();
+        while cursor.read(&mut piece).unwrap() > 0 {}
+        reader.page(Format::Text).only(["g"]).render();
         assert_eq!(sample(&reader, UPDATED), Some(last));
         let update = reader.last_update().unwrap();
         assert!(update.is_last || reader.last_update().is_some());

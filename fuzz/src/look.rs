@@ -1,5 +1,7 @@
 //! Reading a segment that may be damaged: what must be true of every page whatever the bytes are.
 
+use std::io::Read;
+
 use shmetrics::{Cursor, Error, Exposition, Format, Reader};
 
 use crate::file::Mapped;
@@ -63,7 +65,7 @@ impl Look {
         };
         let inspection = reader.inspect();
         assert!(inspection.families.len() <= len / 16 && inspection.processes.len() <= 1 << 15);
-        let page = in_pieces(reader.cursor(Format::Text), input);
+        let page = in_pieces(reader.page(Format::Text).cursor(), input);
         // It pauses when something is wrong, but with the engine (`quick`).
         if sound || self.one_in(if cfg!(fuzzing) { 64 } else { 128 }) {
             let findings = reader.verify();
@@ -121,7 +123,7 @@ fn in_pieces(mut cursor: Cursor<'_>, input: &mut Input<'_>) -> Option<Vec<u8>> {
                 if page.len() > piece << 9 {
                     buffer.resize(4096, 0xff);
                 }
-                let n = cursor.read(&mut buffer);
+                let n = cursor.read(&mut buffer).expect("a cursor never fails");
                 assert!(n == buffer.len() || n == 0 || buffer[..n].ends_with(b"\n"), "a short piece is not the last");
                 page.extend_from_slice(&buffer[..n]);
                 if n == 0 {

@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -254,10 +254,10 @@ impl Stage {
         let some = usize::from(deep % 8);
         for format in formats.into_iter().enumerate().filter(|(i, _)| *i == some || some > 3).map(|(_, format)| format)
         {
-            let (mut cursor, mut len) = (reader.cursor(Exposition::new(format).with_created(true)), 0);
+            let (mut cursor, mut len) = (reader.page(Exposition::new(format).with_created(true)).cursor(), 0);
             let mut buffer = [0; 16 << 10];
             while len <= LONG || deep % 32 == 31 {
-                let n = cursor.read(&mut buffer);
+                let n = cursor.read(&mut buffer).expect("a cursor never fails");
                 if n == 0 {
                     break;
                 }
@@ -268,7 +268,7 @@ impl Stage {
         let inspection = reader.inspect();
         assert!(!sound || inspection.families.len() == self.families, "{} families", inspection.families.len());
         reader.processes();
-        reader.cursor(Format::Text).points().take(50_000).count();
+        reader.page(Format::Text).points().take(50_000).count();
         // It pauses when something is wrong, but with the engine (`quick`).
         if sound || deep % if cfg!(fuzzing) { 8 } else { 128 } == 1 {
             let findings = reader.verify();

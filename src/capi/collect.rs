@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use super::page::{shmetrics_cursor, External, Page};
+use super::page::{shmetrics_cursor, CPage, External};
 use super::points::shmetrics_kind;
 use super::segment::{segment_of, shmetrics_label, shmetrics_segment};
 use super::status::{fail, report, shmetrics_status};
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn shmetrics_cursor_add_sample(
 ) -> shmetrics_status {
     guarded(|| {
         // SAFETY: the caller's promise.
-        let page = unsafe { Page::of(cursor)? };
+        let page = unsafe { CPage::of(cursor)? };
         let added = (|| {
             // SAFETY: as above.
             let (name, help) = unsafe { (name.text("the name")?, help.text("the help")?) };
@@ -136,7 +136,7 @@ pub unsafe extern "C" fn shmetrics_cursor_add_sample(
     })
 }
 
-impl Page {
+impl CPage {
     fn add_sample(
         &mut self,
         kind: u32,
@@ -180,7 +180,7 @@ impl Page {
 ///
 /// # Safety
 /// `page` came from a box, and only this thread uses it.
-pub(super) unsafe fn collect(segment: &Inner, page: *mut Page) {
+pub(super) unsafe fn collect(segment: &Inner, page: *mut CPage) {
     let of_segment = |one: &&Collector| std::ptr::eq(one.segment, segment) && !one.removed.load(Acquire);
     let mut all: Vec<&Collector> = all().filter(of_segment).collect();
     if all.is_empty() || COLLECTING.replace(true) {

@@ -3,7 +3,7 @@
 use super::null;
 use super::status::{fail, shmetrics_status};
 use crate::expose::MEMORY_TO_RENDER;
-use crate::{Cursor, Error, ExternalFamily};
+use crate::{Cursor, Error, ExternalFamily, Page};
 
 /// A page that is read in pieces. Freed by `shmetrics_cursor_free`.
 pub struct shmetrics_cursor {
@@ -19,31 +19,38 @@ pub(super) struct External {
     pub(super) family: ExternalFamily,
 }
 
-/// A cursor of C: a page, and what a program adds to it before the page begins.
-pub(super) struct Page {
-    /// `None` only while the families of the host are added to it.
-    cursor: Option<Cursor<'static>>,
+/// A cursor of C: a page, and what a program adds to it before the first read.
+pub(super) struct CPage {
+    progress: Progress,
     pub(super) external: Vec<External>,
     /// Whether a collector is adding to the page: it can be neither read nor freed.
     pub(super) collecting: bool,
 }
 
-impl Page {
-    pub(super) fn new(cursor: Cursor<'static>) -> Self {
-        Page { cursor: Some(cursor), external: Vec::new(), collecting: false }
+enum Progress {
+    /// Nothing was read.
+    Page(Page<'static>),
+    Cursor(Box<Cursor<'static>>),
+    /// Only while the page becomes a cursor.
+    None,
+}
+
+impl CPage {
+    pub(super) fn new(page: Page<'static>) -> Self {
+        CPage { progress: Progress::Page(page), external: Vec::new(), collecting: false }
     }
 
     /// # Safety
     /// `page` is NULL or came from `shmetrics_..._cursor`.
-    pub(super) unsafe fn of<'a>(page: *mut shmetrics_cursor) -> Result<&'a mut Page, shmetrics_status> {
+    pub(super) unsafe fn of<'a>(page: *mut shmetrics_cursor) -> Result<&'a mut CPage, shmetrics_status> {
         // SAFETY: the caller's promise.
-        unsafe { page.cast::<Page>().as_mut() }.ok_or_else(|| null("the cursor"))
+        unsafe { page.cast::<CPage>().as_mut() }.ok_or_else(|| null("the cursor"))
     }
 
-    /// The cursor, before its page has begun.
-    pub(super) fn not_begun(&mut self) -> Result<&mut Cursor<'static>, shmetrics_status> {
-        match self.cursor.as_mut() {
-            Some(cursor) if !cursor.has_begun() => Ok(cursor),
+    /// The page, before the first read.
+    pub(super) fn not_begun(&mut self) -> Result<&mut Page<'static>, shmetrics_status> {
+        match &mut self.progress {
+            Progress::Page(page) => Ok(page),
             _ => Err(fail(shmetrics_status::InvalidArgument, "the page has begun; call this before the first read")),
         }
     }
@@ -53,15 +60,24 @@ impl Page {
         if self.collecting {
             return None;
         }
-        for External { family, .. } in self.external.drain(..) {
-            self.cursor = self.cursor.take().map(|cursor| cursor.with(family));
+        if let Some(page) = self.take_page() {
+            self.progress = Progress::Cursor(Box::new(page.cursor()));
         }
-        self.cursor.as_mut()
+        match &mut self.progress {
+            Progress::Cursor(cursor) => Some(cursor),
+            _ => None,
+        }
     }
 
-    pub(super) fn into_cursor(mut self) -> Option<Cursor<'static>> {
-        self.cursor();
-        self.cursor
+    /// The page with all families, before the first read.
+    pub(super) fn take_page(&mut self) -> Option<Page<'static>> {
+        match std::mem::replace(&mut self.progress, Progress::None) {
+            Progress::Page(page) => Some(self.external.drain(..).map(|one| one.family).fold(page, Page::with)),
+            other => {
+                self.progress = other;
+                None
+            }
+        }
     }
 
     /// The whole page, with an error where the process has no memory for it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::page::{shmetrics_cursor, Page};
+use super::page::{shmetrics_cursor, CPage};
 use super::segment::shmetrics_label;
 use super::status::{fail, report, shmetrics_status};
 use super::{guard, guarded, null, shmetrics_str};
@@ -354,16 +354,15 @@ pub unsafe extern "C" fn shmetrics_cursor_points(
         }
         Error::unless_memory(MEMORY_TO_RENDER).map_err(report)?;
         // SAFETY: the caller's promise.
-        let page = unsafe { Page::of(cursor)? };
+        let page = unsafe { CPage::of(cursor)? };
         page.not_begun()?;
         if page.collecting {
             return Err(fail(shmetrics_status::InvalidArgument, "a collector does not read the page that it adds to"));
         }
         // SAFETY: as above; the cursor is given up.
-        let page = unsafe { Box::from_raw(cursor.cast::<Page>()) };
-        let cursor = page.into_cursor().ok_or_else(|| null("the cursor"))?;
-        let reading =
-            Reading { points: cursor.points(), family: None, point: None, parts: Parts::default(), view: None };
+        let mut page = unsafe { Box::from_raw(cursor.cast::<CPage>()) };
+        let page = page.take_page().ok_or_else(|| null("the cursor"))?;
+        let reading = Reading { points: page.points(), family: None, point: None, parts: Parts::default(), view: None };
         // SAFETY: as above.
         unsafe { *points = Box::into_raw(Box::new(reading)).cast() };
         Ok(())

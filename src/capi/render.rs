@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 use super::collect::collect;
-use super::page::{shmetrics_cursor, Page};
+use super::page::{shmetrics_cursor, CPage};
 use super::segment::segment_of;
 use super::segment::shmetrics_segment;
 use super::status::{fail, report, shmetrics_status};
@@ -21,11 +21,11 @@ pub struct shmetrics_reader {
 ///
 /// # Safety
 /// `segment` is NULL or came from `shmetrics_segment_open`.
-unsafe fn begin(segment: *const shmetrics_segment) -> Result<Box<Page>, shmetrics_status> {
+unsafe fn begin(segment: *const shmetrics_segment) -> Result<Box<CPage>, shmetrics_status> {
     Error::unless_memory(MEMORY_TO_RENDER).map_err(report)?;
     // SAFETY: the caller's promise.
     let segment = unsafe { segment_of(segment)? };
-    let page = Box::into_raw(Box::new(Page::new(segment.cursor(Format::Text))));
+    let page = Box::into_raw(Box::new(CPage::new(segment.page(Format::Text))));
     // SAFETY: the page is this call's own, and comes from a box.
     unsafe {
         collect(segment.inner, page);
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn shmetrics_reader_render(
     guarded(|| unsafe {
         let reader = reader_of(reader)?;
         Error::unless_memory(MEMORY_TO_RENDER).map_err(report)?;
-        hand_over(&Page::new(reader.cursor(Format::Text)).render().map_err(report)?, buffer, capacity, length)
+        hand_over(&CPage::new(reader.page(Format::Text)).render().map_err(report)?, buffer, capacity, length)
     })
 }
 
@@ -151,7 +151,7 @@ pub unsafe extern "C" fn shmetrics_reader_cursor(
         }
         Error::unless_memory(MEMORY_TO_RENDER).map_err(report)?;
         // SAFETY: the caller's promise. The caller also frees the cursor before the reader.
-        unsafe { *cursor = Box::into_raw(Box::new(Page::new(reader_of(reader)?.cursor(Format::Text)))).cast() };
+        unsafe { *cursor = Box::into_raw(Box::new(CPage::new(reader_of(reader)?.page(Format::Text)))).cast() };
         Ok(())
     })
 }
@@ -269,7 +269,7 @@ pub unsafe extern "C" fn shmetrics_cursor_set_exposition(
 ) -> shmetrics_status {
     guarded(|| {
         // SAFETY: the caller's promise.
-        let page = unsafe { Page::of(cursor)? };
+        let page = unsafe { CPage::of(cursor)? };
         let exposition = exposition.get().ok_or_else(|| {
             let (format, escaping) = (exposition.format, exposition.escaping);
             fail(shmetrics_status::InvalidArgument, format!("there is no format {format} with the escaping {escaping}"))
@@ -289,8 +289,8 @@ pub unsafe extern "C" fn shmetrics_cursor_add_filter(
 ) -> shmetrics_status {
     guarded(|| {
         // SAFETY: the caller's promise.
-        let (page, name) = unsafe { (Page::of(cursor)?, name.text("the name")?) };
-        page.not_begun()?.add_only(name);
+        let (page, name) = unsafe { (CPage::of(cursor)?, name.text("the name")?) };
+        page.not_begun()?.add_name(name);
         Ok(())
     })
 }
@@ -310,9 +310,9 @@ pub unsafe extern "C" fn shmetrics_cursor_read(
         // SAFETY: the caller's promise. The bytes are only written to; zeroing them first makes
         // them a slice.
         unsafe {
-            let Some(cursor) = Page::of(cursor).ok().and_then(Page::cursor) else { return 0 };
+            let Some(cursor) = CPage::of(cursor).ok().and_then(CPage::cursor) else { return 0 };
             std::ptr::write_bytes(buffer, 0, capacity);
-            cursor.read(std::slice::from_raw_parts_mut(buffer.cast::<u8>(), capacity))
+            cursor.copy_to(std::slice::from_raw_parts_mut(buffer.cast::<u8>(), capacity))
         }
     })
 }
@@ -322,8 +322,8 @@ pub unsafe extern "C" fn shmetrics_cursor_read(
 pub unsafe extern "C" fn shmetrics_cursor_free(cursor: *mut shmetrics_cursor) {
     // SAFETY: the caller's promise. A collector does not own the page.
     guard((), || unsafe {
-        if Page::of(cursor).is_ok_and(|page| !page.collecting) {
-            drop(Box::from_raw(cursor.cast::<Page>()));
+        if CPage::of(cursor).is_ok_and(|page| !page.collecting) {
+            drop(Box::from_raw(cursor.cast::<CPage>()));
         }
     });
 }

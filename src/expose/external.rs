@@ -11,16 +11,15 @@ use crate::Error;
 
 /// A family that is in no segment, for a page that is made just now: an exporter's own counters, or
 /// what it reads elsewhere, such as the processes' memory. Added by
-/// [`Cursor::with`](crate::Cursor::with).
+/// [`Page::with`](crate::Page::with).
 ///
 /// ```
 /// use shmetrics::{ExternalFamily, Format, Options};
 /// let segment = Options::new().anonymous().open()?;
 /// let uptime = ExternalFamily::gauge("uptime_seconds", "Since boot.")?.sample(&[("host", "a")], 17.5)?;
-/// let (mut cursor, mut page) = (segment.cursor(Format::Text).with(uptime), Vec::new());
-/// while cursor.fill(&mut page) {}
-/// assert!(String::from_utf8(page).unwrap().contains("\nuptime_seconds{host=\"a\"} 17.5\n"));
-/// # Ok::<(), shmetrics::Error>(())
+/// let page = segment.page(Format::Text).with(uptime).render_to_string()?;
+/// assert!(page.contains("\nuptime_seconds{host=\"a\"} 17.5\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct ExternalFamily {

@@ -16,6 +16,7 @@ pub use self::external::ExternalFamily;
 pub use self::format::exposition::{Exposition, Format};
 pub use self::format::negotiate::accepts_gzip;
 pub use self::inspect::{FamilyInfo, Inspection, ProcessInfo};
+pub use self::page::builder::Page;
 pub use self::page::cursor::Cursor;
 pub use self::points::Points;
 pub use self::reader::Reader;

@@ -1,12 +1,11 @@
 //! Readers: read-only mappings of segments that other processes write to.
 
-use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use super::format::exposition::{Exposition, Format};
 use super::inspect::{inspect, processes, Inspection, ProcessInfo};
-use super::page::cursor::Cursor;
+use super::page::builder::Page;
 use super::page::segments::SEGMENT;
 use super::source::{LastUpdate, Looks, Source};
 use super::verify::verify;
@@ -178,8 +177,8 @@ impl Reader {
     /// damaged.
     pub fn last_update(&self) -> Option<LastUpdate> {
         let _undisturbed = Undisturbed::new();
-        let (source, cursor) = (self.source(), self.cursor(Format::Text));
-        cursor.look().map(|look| source.last_update(&look))
+        let (source, page) = (self.source(), self.page(Format::Text));
+        page.cursor().look().map(|look| source.last_update(&look))
     }
 
     /// The owner of the segment's file, and its mode.
@@ -202,11 +201,13 @@ impl Reader {
     }
 
     /// Begins a page.
-    pub fn cursor(&self, exposition: impl Into<Exposition>) -> Cursor<'_> {
+    pub fn page(&self, exposition: impl Into<Exposition>) -> Page<'_> {
         if let Held::Writer(segment) = &self.backing {
             segment.expire();
         }
-        Cursor::new(self.source(), exposition.into())
+        let mut page = Page::new(exposition.into());
+        page.add_segment(self.source(), None, "");
+        page
     }
 
     /// Begins a page with several segments on it, such as those of a machine's services. Families
@@ -215,37 +216,20 @@ impl Reader {
     /// is always there). Without it, of several series with the same labels the first is shown. A
     /// family that is of another type in an earlier segment is left out. Both are counted in
     /// `shmetrics_conflicts`.
-    pub fn join<'a>(parts: &[(&'a Reader, &str)], labelled: bool, exposition: impl Into<Exposition>) -> Cursor<'a> {
-        let _undisturbed = Undisturbed::new();
-        let mut cursor = Cursor::empty(exposition.into());
+    pub fn join<'a>(parts: &[(&'a Reader, &str)], labelled: bool, exposition: impl Into<Exposition>) -> Page<'a> {
+        let mut page = Page::new(exposition.into());
         for (reader, name) in parts {
             if let Held::Writer(segment) = &reader.backing {
                 segment.expire();
             }
-            cursor.add(reader.source(), labelled.then_some((SEGMENT, *name)), name);
+            page.add_segment(reader.source(), labelled.then_some((SEGMENT, *name)), name);
         }
-        cursor.begin_page()
+        page
     }
 
-    /// Renders a page.
+    /// Renders a page: short for `page(exposition).render()`.
     pub fn render(&self, exposition: impl Into<Exposition>) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64 * 1024);
-        self.cursor(exposition).render(&mut out, usize::MAX);
-        out
-    }
-
-    /// Renders a page into a writer, in pieces of about 32 KiB.
-    ///
-    /// # Errors
-    /// What the writer returns.
-    pub fn render_to(&self, exposition: impl Into<Exposition>, out: &mut impl Write) -> io::Result<()> {
-        let mut cursor = self.cursor(exposition);
-        let mut piece = Vec::with_capacity(64 * 1024);
-        while cursor.fill(&mut piece) {
-            out.write_all(&piece)?;
-            piece.clear();
-        }
-        Ok(())
+        self.page(exposition).render()
     }
 
     /// What is wrong with the segment: nothing, unless its bytes were damaged. Each finding says
@@ -280,17 +264,19 @@ impl Segment {
         }
     }
 
-    /// Begins a page. The mapping stays, so the cursor may outlive this copy of the segment.
-    pub fn cursor(&self, exposition: impl Into<Exposition>) -> Cursor<'static> {
+    /// Begins a page. The mapping stays, so the page may outlive this copy of the segment.
+    pub fn page(&self, exposition: impl Into<Exposition>) -> Page<'static> {
         self.expire();
         let inner = self.inner;
         let (memory, own_slot, path) = (inner.memory, inner.process.token(), inner.path.as_deref());
-        Cursor::new(Source { memory, backing: &*inner.backing, own_slot, path, looks: None }, exposition.into())
+        let mut page = Page::new(exposition.into());
+        page.add_segment(Source { memory, backing: &*inner.backing, own_slot, path, looks: None }, None, "");
+        page
     }
 
-    /// Renders a page: every process' metrics, from whichever process calls.
+    /// Renders a page with the metrics of all processes: short for `page(exposition).render()`.
     pub fn render(&self, exposition: impl Into<Exposition>) -> Vec<u8> {
-        self.reader().render(exposition)
+        self.page(exposition).render()
     }
 }
 

@@ -4,12 +4,13 @@
 pub mod victim;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use shmetrics::{Format, Options, Reader, Segment};
+use shmetrics::{Cursor, Format, Options, Reader, Segment};
 
 fn unique(what: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -86,6 +87,17 @@ pub fn text(page: &[u8]) -> String {
     let page = std::str::from_utf8(page).expect("a page is UTF-8");
     let end = page.find("# HELP shmetrics_").expect("the library's own families end a page");
     page[..end].to_owned()
+}
+
+/// A page that is read with a buffer of this size.
+pub fn in_pieces(mut cursor: Cursor<'_>, size: usize) -> Vec<u8> {
+    let (mut page, mut buffer) = (Vec::new(), vec![0; size]);
+    loop {
+        match cursor.read(&mut buffer).expect("a cursor never fails") {
+            0 => return page,
+            n => page.extend_from_slice(&buffer[..n]),
+        }
+    }
 }
 
 pub fn page(segment: &Segment) -> String {

@@ -67,7 +67,7 @@ impl Victim {
             assert!(cost < Duration::from_secs(20), "{format:?}: {cost:?}");
         }
         let start = cpu_time();
-        reader.cursor(Format::Text).points().count();
+        reader.page(Format::Text).points().count();
         reader.inspect();
         reader.verify();
         let cost = cpu_time().saturating_sub(start);
@@ -138,7 +138,7 @@ fn is_whole(name: &Name, series: usize) {
         assert_eq!(corrupt.parse::<f64>().unwrap(), 0.0, "{format:?}");
     }
     reader.render(Format::Protobuf);
-    let points = reader.cursor(Format::Text).points().filter(|p| !p.family.name.starts_with("shmetrics"));
+    let points = reader.page(Format::Text).points().filter(|p| !p.family.name.starts_with("shmetrics"));
     assert!(points.count() >= series);
     assert_eq!(reader.verify(), Vec::<String>::new());
 }

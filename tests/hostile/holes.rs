@@ -94,7 +94,7 @@ fn look(reader: &Reader) {
     reader.inspect();
     reader.verify();
     reader.processes();
-    reader.cursor(Format::Text).points().count();
+    reader.page(Format::Text).points().count();
 }
 
 /// All that a writer does.

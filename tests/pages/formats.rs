@@ -2,6 +2,7 @@
 //! `UPDATE_GOLDEN=1 cargo test --test pages formats` writes them anew.
 
 use crate::golden::{assert_golden, with_fixed_times};
+use common::in_pieces;
 use shmetrics::{Escaping, Exposition, Format, GaugeMode, Native, Options, Segment};
 
 /// A segment with every type, with labels and without, and with values that are hard to write.
@@ -70,10 +71,7 @@ fn names() -> [&'static str; 17] {
 
 /// The page without the library's own families, with times that are not of this run.
 fn page(segment: &Segment, exposition: impl Into<Exposition>) -> String {
-    let mut cursor = segment.cursor(exposition).only(names());
-    let mut out = Vec::new();
-    while cursor.fill(&mut out) {}
-    with_fixed_times(std::str::from_utf8(&out).unwrap().lines())
+    with_fixed_times(segment.page(exposition).only(names()).render_to_string().unwrap().lines())
 }
 
 #[test]
@@ -123,22 +121,10 @@ fn pieces_of_any_size_make_the_same_page() {
         Exposition::new(Format::OpenMetrics2).with_escaping(Escaping::AllowUtf8),
         Exposition::new(Format::Protobuf),
     ] {
-        let whole = {
-            let (mut cursor, mut out) = (segment.cursor(exposition).only(names()), Vec::new());
-            while cursor.fill(&mut out) {}
-            out
-        };
+        let page = || segment.page(exposition).only(names());
+        let whole = page().render();
         for size in [1, 7, 100, 4096] {
-            let (mut cursor, mut out) = (segment.cursor(exposition).only(names()), Vec::new());
-            let mut buffer = vec![0; size];
-            loop {
-                let n = cursor.read(&mut buffer);
-                if n == 0 {
-                    break;
-                }
-                out.extend_from_slice(&buffer[..n]);
-            }
-            assert_eq!(out, whole, "{exposition:?} by {size}");
+            assert_eq!(in_pieces(page().cursor(), size), whole, "{exposition:?} by {size}");
         }
     }
 }
@@ -149,7 +135,7 @@ fn a_large_family_in_protobuf_yields() {
     let segment = Options::new().anonymous().open().unwrap();
     let family = segment.counter("many", "").labels(["n"]).register().unwrap();
     (0..20_000).for_each(|n| family.with([&n.to_string()]).inc());
-    let (mut cursor, mut out, mut calls) = (segment.cursor(Format::Protobuf), Vec::new(), 0);
+    let (mut cursor, mut out, mut calls) = (segment.page(Format::Protobuf).cursor(), Vec::new(), 0);
     while cursor.fill(&mut out) {
         calls += 1;
     }

@@ -7,9 +7,7 @@ fn segment() -> Segment {
 }
 
 fn page(parts: &[(&Reader, &str)], labelled: bool, exposition: impl Into<Exposition>) -> String {
-    let (mut cursor, mut out) = (Reader::join(parts, labelled, exposition), Vec::new());
-    while cursor.fill(&mut out) {}
-    String::from_utf8_lossy(&out).into_owned()
+    Reader::join(parts, labelled, exposition).render_to_string().unwrap()
 }
 
 fn users(page: &str) -> String {
@@ -86,9 +84,10 @@ fn a_label_of_the_same_name_is_the_familys() {
 fn one_message_for_a_family() {
     let (shop, cron) = shop_and_cron();
     let (shop, cron) = (shop.reader(), cron.reader());
-    let (mut cursor, mut page) =
-        (Reader::join(&[(&shop, "shop"), (&cron, "cron")], true, Format::Protobuf), Vec::new());
-    while cursor.fill(&mut page) {}
+    let page = Reader::join(&[(&shop, "shop"), (&cron, "cron")], true, Format::Protobuf);
+    let is_text = page.render_to_string();
+    assert_eq!(is_text.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+    let page = Reader::join(&[(&shop, "shop"), (&cron, "cron")], true, Format::Protobuf).render();
     let count = |what: &[u8]| page.windows(what.len()).filter(|w| *w == what).count();
     assert_eq!(count(b"\x0a\x0ajobs_total"), 1);
     assert_eq!(count(b"\x12\x04mail"), 2);

@@ -1,7 +1,7 @@
 //! Tests of names in UTF-8, in every format and with every escaping.
 
 use crate::golden::{assert_golden, with_fixed_times};
-use common::{own, Name};
+use common::{in_pieces, own, Name};
 use shmetrics::{Error, Escaping, Exposition, Format, GaugeMode, Options, Reader, Segment};
 use Escaping::{AllowUtf8, Dots, Underscores, Values};
 
@@ -124,22 +124,11 @@ fn pieces_of_any_size_make_the_same_page() {
     for format in FORMATS {
         for escaping in [Underscores, Dots, Values, AllowUtf8] {
             let exposition = Exposition::new(format).with_escaping(escaping);
-            let whole = {
-                let (mut cursor, mut out) = (segment.cursor(exposition).only(names), Vec::new());
-                while cursor.fill(&mut out) {}
-                out
-            };
+            let page = || segment.page(exposition).only(names);
+            let whole = page().render();
             assert!(!whole.is_empty());
             for size in [1, 13, 4096] {
-                let (mut cursor, mut out) = (segment.cursor(exposition).only(names), Vec::new());
-                let mut buffer = vec![0; size];
-                loop {
-                    match cursor.read(&mut buffer) {
-                        0 => break,
-                        n => out.extend_from_slice(&buffer[..n]),
-                    }
-                }
-                assert_eq!(out, whole, "{exposition:?} by {size}");
+                assert_eq!(in_pieces(page().cursor(), size), whole, "{exposition:?} by {size}");
             }
         }
     }
@@ -149,9 +138,7 @@ fn pieces_of_any_size_make_the_same_page() {
 fn families_can_be_asked_for_by_both_names() {
     let segment = everything();
     let families = |exposition: Exposition, name: &str| {
-        let (mut cursor, mut out) = (segment.cursor(exposition).only([name]), Vec::new());
-        while cursor.fill(&mut out) {}
-        String::from_utf8(out).unwrap().matches("# TYPE").count()
+        segment.page(exposition).only([name]).render_to_string().unwrap().matches("# TYPE").count()
     };
     let text = Exposition::new(Format::Text);
     for name in ["rpc.latency_bucket", "rpc.latency", "rpc_latency_bucket", "rpc_latency"] {
@@ -258,9 +245,7 @@ fn joined_pages() {
     let [a, b] = segments.each_ref().map(Segment::reader);
     let page = |labelled, escaping| {
         let exposition = Exposition::new(Format::Text1).with_escaping(escaping);
-        let (mut cursor, mut out) = (Reader::join(&[(&a, "a"), (&b, "b")], labelled, exposition), Vec::new());
-        while cursor.fill(&mut out) {}
-        String::from_utf8(out).unwrap()
+        Reader::join(&[(&a, "a"), (&b, "b")], labelled, exposition).render_to_string().unwrap()
     };
     let users = |page: &str| page.lines().filter(|l| !l.contains("shmetrics_")).collect::<Vec<_>>().join("\n");
     let by_underscores = page(true, Underscores);

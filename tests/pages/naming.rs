@@ -76,10 +76,7 @@ fn an_exact_name_can_be_asked_for() {
     s.counter("d", "").register().unwrap().inc();
     let values = Exposition::new(Format::Text).with_escaping(Escaping::Values);
     for name in ["b.c", "U__b_2e_c"] {
-        let mut page = Vec::new();
-        let mut cursor = s.cursor(values).only([name]);
-        while cursor.fill(&mut page) {}
-        let page = String::from_utf8(page).unwrap();
+        let page = s.page(values).only([name]).render_to_string().unwrap();
         assert_eq!(page, "# TYPE U__b_2e_c counter\nU__b_2e_c 1\n");
     }
 }
@@ -90,11 +87,7 @@ fn segments_that_name_a_counter_otherwise_share_a_page_by_the_first_ones_name() 
     one.counter("a", "").exact_name().labels(["l"]).register().unwrap().with(["x"]).inc();
     other.counter("a", "").labels(["l"]).register().unwrap().with(["y"]).inc();
     let (one, other) = (one.reader(), other.reader());
-    let joined = |parts: &[(&Reader, &str)]| {
-        let (mut out, mut cursor) = (Vec::new(), Reader::join(parts, false, Format::Text));
-        while cursor.fill(&mut out) {}
-        text(&out)
-    };
+    let joined = |parts: &[(&Reader, &str)]| text(&Reader::join(parts, false, Format::Text).render());
     let page = joined(&[(&one, "1"), (&other, "2")]);
     assert!(page.starts_with("# TYPE a counter\na{l=\"x\"} 1\na{l=\"y\"} 1\n"), "{page}");
     let page = joined(&[(&other, "2"), (&one, "1")]);

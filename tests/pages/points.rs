@@ -1,5 +1,5 @@
-//! Tests of series as values, and of families that are in no segment: `Cursor::points`,
-//! `Cursor::with`.
+//! Tests of series as values, and of families that are in no segment: `Page::points`,
+//! `Page::with`.
 
 use shmetrics::{ExternalFamily, Format, GaugeMode, Kind, Native, Options, Point, PointValue, Reader, Segment};
 
@@ -8,7 +8,7 @@ fn segment() -> Segment {
 }
 
 fn points(segment: &Segment) -> Vec<Point> {
-    let all = segment.cursor(Format::Text).points();
+    let all = segment.page(Format::Text).points();
     all.filter(|point| !point.family.name.starts_with("shmetrics_")).collect()
 }
 
@@ -134,7 +134,7 @@ fn what_a_page_has_and_no_more_is_held() {
         s.gauge(&family_of(n), "", GaugeMode::Shared).register().unwrap().set(n as f64);
     }
     let (mut hits, mut many) = (Vec::new(), 0);
-    let mut iterator = s.cursor(Format::Protobuf).points();
+    let mut iterator = s.page(Format::Protobuf).points();
     for point in iterator.by_ref() {
         match point.value {
             PointValue::Whole(n) => hits.push(n),
@@ -169,20 +169,18 @@ fn families_that_are_in_no_segment() {
     let cpu = cpu.sample(&[("pid", "2"), ("app", "x")], 1.5).unwrap().sample(&[("pid", "1")], 2.0).unwrap();
     let cpu = cpu.sample(&[("app", "x"), ("pid", "2")], 2.5).unwrap();
     for format in [Format::Text, Format::OpenMetrics] {
-        let mut cursor = s.cursor(format).with(cpu.clone());
+        let mut page = s.page(format).with(cpu.clone());
         for name in ["taken", "h_count", "cpu_seconds_total", "shmetrics_serve_up"] {
-            cursor = cursor.with(ExternalFamily::gauge(name, "").unwrap().sample(&[], 9.0).unwrap());
+            page = page.with(ExternalFamily::gauge(name, "").unwrap().sample(&[], 9.0).unwrap());
         }
-        let mut page = Vec::new();
-        while cursor.fill(&mut page) {}
-        let page = String::from_utf8(page).unwrap();
+        let page = page.render_to_string().unwrap();
         let lines: Vec<&str> = page.lines().filter(|line| line.starts_with("cpu_")).collect();
         assert_eq!(lines, ["cpu_seconds_total{app=\"x\",pid=\"2\"} 2.5", "cpu_seconds_total{pid=\"1\"} 2"]);
         assert!(page.contains("\ntaken 1") && !page.contains("\ntaken 9") && !page.contains("h_count 9"), "{page}");
         assert!(page.contains("\nshmetrics_conflicts 3") && page.contains("\nshmetrics_serve_up 9"), "{page}");
         assert_eq!(page.ends_with("# EOF\n"), format == Format::OpenMetrics);
     }
-    let only: Vec<Point> = s.cursor(Format::Text).with(cpu).only(["cpu_seconds_total"]).points().collect();
+    let only: Vec<Point> = s.page(Format::Text).with(cpu).only(["cpu_seconds_total"]).points().collect();
     assert_eq!((only.len(), only[0].began, only[0].family.kind), (2, 0, Kind::Counter));
 }
 

@@ -1,5 +1,7 @@
 //! Tests of the text page: its form, its completeness, and rendering in pieces of any size.
 
+use std::io::Read;
+
 use common::{page, samples, text, Name};
 use shmetrics::{Format, GaugeMode};
 
@@ -63,19 +65,19 @@ fn any_pieces_make_the_same_page() {
     assert_eq!(samples(&whole).len(), 3000 + 300 * 17);
     let reader = name.reader();
     for size in [1, 7, 100, 4096, 40_000, 10_000_000] {
-        let mut cursor = reader.cursor(Format::Text);
+        let mut cursor = reader.page(Format::Text).cursor();
         let (mut pieces, mut buffer) = (Vec::new(), vec![0; size]);
         loop {
-            let n = cursor.read(&mut buffer);
+            let n = cursor.read(&mut buffer).unwrap();
             pieces.extend_from_slice(&buffer[..n]);
             if n == 0 {
                 break;
             }
         }
-        assert_eq!(cursor.read(&mut buffer), 0, "and stays complete");
+        assert_eq!(cursor.read(&mut buffer).unwrap(), 0, "and stays complete");
         assert_eq!(text(&pieces), whole, "pieces of {size}");
     }
-    let mut cursor = reader.cursor(Format::Text);
+    let mut cursor = reader.page(Format::Text).cursor();
     let (mut filled, mut pieces) = (Vec::new(), 0);
     while cursor.fill(&mut filled) {
         pieces += 1;
@@ -83,8 +85,14 @@ fn any_pieces_make_the_same_page() {
     assert_eq!(text(&filled), whole);
     assert!(pieces > 5, "a large page comes in pieces, not at once: {pieces}");
     let mut written = Vec::new();
-    reader.render_to(Format::Text, &mut written).unwrap();
+    reader.page(Format::Text).render_to(&mut written).unwrap();
     assert_eq!(text(&written), whole);
+    assert_eq!(text(reader.page(Format::Text).render_to_string().unwrap().as_bytes()), whole);
+    assert_eq!(text(&reader.page(Format::Text).render()), whole);
+    let mut read = b"before ".to_vec();
+    let len = reader.page(Format::Text).cursor().read_to_end(&mut read).unwrap();
+    assert_eq!((read.len(), &read[..7]), (len + 7, &b"before "[..]));
+    assert_eq!(text(&read[7..]), whole);
 }
 
 #[test]

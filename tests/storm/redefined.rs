@@ -2,6 +2,7 @@
 //! handles.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::Read;
 
 use common::{alarm, fork, long, own, page, pause, samples, text, Child, Name, Random, Shared};
 use shmetrics::{Counter, Error, Family, Format, Histogram, Options, Segment};
@@ -187,9 +188,9 @@ fn look(name: &Name, segment: &Segment, random: &mut Random) -> BTreeMap<String,
         return sound(&page(segment));
     }
     let reader = name.reader();
-    let (mut cursor, mut whole, mut piece) = (reader.cursor(Format::Text), Vec::new(), [0; 256]);
+    let (mut cursor, mut whole, mut piece) = (reader.page(Format::Text).cursor(), Vec::new(), [0; 256]);
     loop {
-        match cursor.read(&mut piece) {
+        match cursor.read(&mut piece).unwrap() {
             0 => return sound(&text(&whole)),
             n => whole.extend_from_slice(&piece[..n]),
         }

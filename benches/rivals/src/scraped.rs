@@ -59,7 +59,7 @@ impl Server for Shmetrics {
     }
     fn render(&self, page: &mut Vec<u8>) {
         page.clear();
-        let mut cursor = self.0.cursor(Format::Text);
+        let mut cursor = self.0.page(Format::Text).cursor();
         while cursor.fill(page) {}
     }
 }

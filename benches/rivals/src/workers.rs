@@ -54,7 +54,7 @@ impl Application {
 
     fn render(&mut self) {
         self.page.clear();
-        let mut cursor = self.segment.cursor(Format::Text);
+        let mut cursor = self.segment.page(Format::Text).cursor();
         while cursor.fill(&mut self.page) {}
     }
 

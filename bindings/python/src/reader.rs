@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use shmetrics::{Cursor, Format, Inspection};
+use shmetrics::{Format, Inspection, Page};
 
 use crate::exposition::{escaping_of, Exposition};
 use crate::page::{compat, families};
@@ -26,15 +26,12 @@ impl Reader {
     }
 
     /// The page with only the families of these names.
-    fn cursor(&self, exposition: shmetrics::Exposition, names: Option<Vec<String>>) -> Cursor<'_> {
-        let cursor = match &self.source {
-            Source::Segment(segment) => segment.cursor(exposition),
-            Source::ReadOnly(reader) => reader.cursor(exposition),
+    fn page(&self, exposition: shmetrics::Exposition, names: Option<Vec<String>>) -> Page<'_> {
+        let page = match &self.source {
+            Source::Segment(segment) => segment.page(exposition),
+            Source::ReadOnly(reader) => reader.page(exposition),
         };
-        match names {
-            Some(names) => cursor.only(names),
-            None => cursor,
-        }
+        page.only(names.into_iter().flatten())
     }
 
     fn inspect(&self) -> Inspection {
@@ -81,11 +78,7 @@ impl Reader {
         names: Option<Vec<String>>,
     ) -> Bound<'py, PyBytes> {
         let exposition = exposition.map_or_else(shmetrics::Exposition::default, |e| e.get().inner);
-        let page = py.detach(|| {
-            let (mut cursor, mut page) = (self.cursor(exposition, names), Vec::with_capacity(64 * 1024));
-            while cursor.fill(&mut page) {}
-            page
-        });
+        let page = py.detach(|| self.page(exposition, names).render());
         PyBytes::new(py, &page)
     }
 
@@ -102,7 +95,7 @@ impl Reader {
     ) -> Bound<'py, PyBytes> {
         let format = if openmetrics { Format::OpenMetrics } else { Format::Text1 };
         let exposition = shmetrics::Exposition::new(format).with_escaping(escaping_of(escaping)).with_created(created);
-        let page = py.detach(|| compat::render(self.cursor(exposition, names.clone()), names));
+        let page = py.detach(|| compat::render(self.page(exposition, names.clone()).cursor(), names));
         PyBytes::new(py, &page)
     }
 
@@ -112,7 +105,7 @@ impl Reader {
     fn families<'py>(&self, py: Python<'py>, names: Option<Vec<String>>) -> PyResult<Vec<families::Family<'py>>> {
         let all = names.is_none();
         let (points, infos) = py.detach(|| {
-            let points: Vec<_> = self.cursor(Format::OpenMetrics.into(), names).points().collect();
+            let points: Vec<_> = self.page(Format::OpenMetrics.into(), names).points().collect();
             // Read after the points, so there is an entry for each family that has points.
             (points, self.inspect().families)
         });

@@ -40,8 +40,8 @@ impl Segment {
 /// process may have in another.
 pub(crate) fn label_sets(segment: shmetrics::Segment, name: &str, labels: &[String]) -> Vec<Vec<String>> {
     let mut sets: Vec<Vec<String>> = Vec::new();
-    // Families that have samples of this name pass the cursor as well.
-    for point in segment.cursor(Format::OpenMetrics).only([name]).points().filter(|point| point.family.name == name) {
+    // Families that have samples of this name are on the page as well.
+    for point in segment.page(Format::OpenMetrics).only([name]).points().filter(|point| point.family.name == name) {
         let value = |label: &String| point.labels.iter().find(|(name, _)| name == label).map(|(_, v)| v.clone());
         if let Some(set) = labels.iter().map(value).collect::<Option<Vec<_>>>() {
             if sets.last() != Some(&set) {

@@ -81,7 +81,7 @@ impl RenderArgs {
 
 pub(crate) fn run(args: &RenderArgs) -> Outcome {
     let reader = Reader::open(&args.segment.name())?;
-    let cursor = reader.cursor(args.exposition()).only(args.metrics.iter().cloned());
+    let cursor = reader.page(args.exposition()).only(args.metrics.iter().cloned()).cursor();
     let mut out = io::stdout().lock();
     let is_terminal = out.is_terminal();
     stream(cursor, &mut out, is_terminal).map_err(Failure::Output)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use shmetrics::{Cursor, Error, Exposition, ExternalFamily, Listing, Reader};
+use shmetrics::{Error, Exposition, ExternalFamily, Listing, Page, Reader};
 use wildmatch::WildMatch;
 
 use crate::common::format::clean;
@@ -219,9 +219,9 @@ fn tell(ignored: Ignored) {
 }
 
 impl Reading {
-    pub(crate) fn cursor(&self, exposition: impl Into<Exposition>) -> Cursor<'_> {
+    pub(crate) fn page(&self, exposition: impl Into<Exposition>) -> Page<'_> {
         match &self.readers[..] {
-            [(reader, _)] if !self.labelled => reader.cursor(exposition),
+            [(reader, _)] if !self.labelled => reader.page(exposition),
             several => {
                 let parts: Vec<_> = several.iter().map(|(reader, name)| (&**reader, name.as_str())).collect();
                 Reader::join(&parts, self.labelled, exposition)

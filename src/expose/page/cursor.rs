@@ -1,6 +1,7 @@
 //! The cursor, which renders a page piece by piece.
 
 use std::collections::VecDeque;
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use super::closing;
@@ -13,15 +14,14 @@ use super::segments::{Part, Segments};
 use super::snapshot::{FamilyReader, Rendered};
 use super::walk::SeriesWalk;
 use crate::expose::external::ExternalFamily;
-use crate::expose::format::exposition::{Exposition, Format};
-use crate::expose::source::{Look, Source};
+use crate::expose::format::exposition::Exposition;
+use crate::expose::source::Look;
 use crate::expose::values;
 use crate::expose::values::{Point, PointsEncoder};
 use crate::kind::Kind;
 use crate::os::host::Undisturbed;
 use crate::record::family::Record;
 use crate::shm::list::{announcements, CycleDetector, Walk};
-use crate::text::escaping::Escaping;
 
 /// A page being rendered, a piece at a time: for event loops that must not stall, and for pages
 /// larger than memory.
@@ -29,6 +29,9 @@ use crate::text::escaping::Escaping;
 /// Each piece ends between two series, so what belongs together is read together. The page as a
 /// whole is not of one instant: series are read as the cursor comes to them, as in every Prometheus
 /// client.
+///
+/// Made by [`Page::cursor`](crate::Page::cursor). A cursor implements [`Read`], for the body of an
+/// HTTP response or a compressor.
 pub struct Cursor<'a> {
     segments: Segments<'a>,
     at: Position,
@@ -55,7 +58,6 @@ pub struct Cursor<'a> {
     busy: Duration,
     pending: Pending,
     exposition: Exposition,
-    has_begun: bool,
     filter: Filter,
     /// Families that are in no segment.
     external: Vec<ExternalFamily>,
@@ -99,54 +101,44 @@ enum Position {
 pub(in crate::expose) const PIECE: usize = 32 * 1024;
 
 impl<'a> Cursor<'a> {
-    pub(in crate::expose) fn new(source: Source<'a>, exposition: Exposition) -> Self {
+    pub(super) fn new(
+        mut segments: Segments<'a>,
+        exposition: Exposition,
+        filter: Filter,
+        external: Vec<ExternalFamily>,
+        is_per_process: bool,
+    ) -> Self {
         let _undisturbed = Undisturbed::new();
-        let mut cursor = Self::empty(exposition);
-        cursor.add(source, None, "");
-        cursor.begin_page()
-    }
-
-    pub(in crate::expose) fn empty(exposition: Exposition) -> Self {
-        Cursor {
-            segments: Segments::default(),
+        let start = Instant::now();
+        segments.prepare(exposition.escaping());
+        let mut cursor = Cursor {
             at: Position::Closing,
             families: Walk::default(),
             family: 0,
-            first: 0,
+            first: segments.target(),
             exact: false,
             encoder: None,
             spare: Vec::new(),
             births: 0,
             shown: 0,
             series: CycleDetector::default(),
-            budget: 0,
+            budget: segments.parts.iter().map(Part::records).sum(),
             corrupt: 0,
             busy: Duration::ZERO,
             pending: Pending::default(),
+            segments,
             exposition,
-            has_begun: false,
-            filter: Filter::default(),
-            external: Vec::new(),
-            is_per_process: false,
+            filter,
+            external,
+            is_per_process,
             points: None,
+        };
+        cursor.lead(0);
+        if cursor.first > 0 {
+            cursor.at = Position::First(cursor.first);
         }
-    }
-
-    /// Adds a segment to the page. Of several, the library's own families have a label with the
-    /// name.
-    pub(in crate::expose) fn add(&mut self, source: Source<'a>, label: Option<(&str, &str)>, name: &str) {
-        let part = Part::new(source, label, name);
-        self.budget += part.records();
-        self.segments.parts.push(part);
-    }
-
-    pub(in crate::expose) fn begin_page(mut self) -> Self {
-        self.first = self.segments.target();
-        self.lead(0);
-        if self.first > 0 {
-            self.at = Position::First(self.first);
-        }
-        self
+        cursor.busy = start.elapsed();
+        cursor
     }
 
     /// Goes to the families of a segment, or beyond those of the last one.
@@ -158,46 +150,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Whether some of the page was rendered.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.has_begun
-    }
-
-    /// As what the page is written; before it is begun.
-    pub(crate) fn set_exposition(&mut self, exposition: Exposition) {
-        self.exposition = exposition;
-    }
-
-    pub(crate) fn add_only(&mut self, name: &str) {
-        self.filter.add(name.to_owned());
-    }
-
-    /// Only the families that have samples of these names (or are called so), whole, as scrapers
-    /// ask for by `name[]`; to be called before the page is begun. A name may be as it was
-    /// registered, or as the page shows it.
-    #[must_use]
-    pub fn only<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        names.into_iter().for_each(|name| self.filter.add(name.into()));
-        self
-    }
-
-    /// From here on, each process' gauges are shown.
-    pub(in crate::expose) fn separate_processes(&mut self) {
-        self.is_per_process = true;
-    }
-
-    /// With a family that is in no segment, before those of the library. One whose name a family of
-    /// a segment has, or one that was added before, is left out, and counted in
-    /// `shmetrics_conflicts`. To be called before the page is begun.
-    #[must_use]
-    pub fn with(mut self, family: ExternalFamily) -> Self {
-        self.external.push(family);
-        self
-    }
-
-    /// From here on, points are gathered instead of a page, with names as they are.
+    /// From here on, points are gathered instead of a page.
     pub(in crate::expose) fn gather(&mut self) {
-        self.exposition = Exposition::new(Format::OpenMetrics).with_escaping(Escaping::AllowUtf8);
         self.points = Some(VecDeque::new());
     }
 
@@ -227,8 +181,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// Copies the next bytes of the page to `buffer` and returns how many; 0 once the page is
-    /// complete. Any size of buffer will do, down to one byte.
-    pub fn read(&mut self, buffer: &mut [u8]) -> usize {
+    /// complete.
+    pub(crate) fn copy_to(&mut self, buffer: &mut [u8]) -> usize {
         let mut filled = 0;
         while filled < buffer.len() {
             if self.pending.rest().is_empty() {
@@ -253,10 +207,6 @@ impl<'a> Cursor<'a> {
     pub(in crate::expose) fn render(&mut self, out: &mut Vec<u8>, piece: usize) -> bool {
         let _undisturbed = Undisturbed::new();
         let start = Instant::now();
-        if !self.has_begun {
-            self.has_begun = true;
-            self.segments.prepare(self.exposition.escaping());
-        }
         let from = out.len();
         let held = self.held();
         while (out.len() - from).max(self.held().saturating_sub(held)) < piece {
@@ -276,7 +226,6 @@ impl<'a> Cursor<'a> {
 
     /// Looks at all values of the only segment. `None`: it is damaged.
     pub(in crate::expose) fn look(mut self) -> Option<Look> {
-        self.segments.prepare(self.exposition.escaping());
         let mut page = Vec::new();
         while !matches!(self.at, Position::Closing | Position::Done) {
             page.clear();
@@ -484,6 +433,29 @@ impl<'a> Cursor<'a> {
             (None, _) => {}
         }
         self.at = Position::Families;
+    }
+}
+
+/// Reads the bytes of the page, with buffers of any size, down to one byte. It never fails.
+///
+/// ```
+/// use shmetrics::{Format, Options};
+/// use std::io::Read;
+/// let segment = Options::new().anonymous().open()?;
+/// let (mut cursor, mut page) = (segment.page(Format::OpenMetrics).cursor(), String::new());
+/// cursor.read_to_string(&mut page)?;
+/// assert!(page.ends_with("# EOF\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl Read for Cursor<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(self.copy_to(buffer))
+    }
+
+    fn read_to_end(&mut self, out: &mut Vec<u8>) -> io::Result<usize> {
+        let from = out.len();
+        while self.fill(out) {}
+        Ok(out.len() - from)
     }
 }
 

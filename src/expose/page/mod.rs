@@ -2,6 +2,7 @@
 //! moment, handed to a format's encoder or kept as values.
 
 pub(super) mod allowance;
+pub(super) mod builder;
 mod closing;
 pub(super) mod cursor;
 pub(super) mod encoder;

@@ -1,9 +1,10 @@
 //! Pages show the members of a bundle as families.
 
+use std::io::Read;
+
 use common::{own, page, samples, Name};
 use shmetrics::{
-    Counter, Enum, Exposition, Format, Gauge, GaugeHistogram, GaugeMode, Histogram, Native, Reader, Segment, StateSet,
-    Summary,
+    Counter, Enum, Format, Gauge, GaugeHistogram, GaugeMode, Histogram, Native, Reader, Segment, StateSet, Summary,
 };
 
 use super::{check, Http};
@@ -152,9 +153,7 @@ fn update(series: &Series, n: u32) {
 
 /// A page without the library's own families, and without start times.
 fn shown(segment: &Segment, format: Format) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut cursor = segment.cursor(Exposition::new(format));
-    while cursor.fill(&mut out) {}
+    let out = segment.render(format);
     if format == Format::Protobuf {
         return out;
     }
@@ -178,7 +177,7 @@ fn members_are_on_pages_as_families_by_themselves() {
         assert_eq!(a, b, "{format:?}");
     }
     let points = |segment: &Segment| -> Vec<_> {
-        let all = segment.cursor(Format::Text).points().filter(|point| !point.family.name.starts_with("shmetrics_"));
+        let all = segment.page(Format::Text).points().filter(|point| !point.family.name.starts_with("shmetrics_"));
         all.map(|point| format!("{} {:?} {:?}", point.family.name, point.labels, point.value)).collect()
     };
     assert_eq!(points(&one), points(&other));
@@ -207,7 +206,7 @@ fn all_members_of_a_large_bundle_are_shown() {
     let shown = samples(&page(&segment));
     assert_eq!((shown.len(), shown.values().sum::<f64>()), (60 * sets, 60.0 * sets as f64));
     assert_eq!(
-        segment.cursor(Format::Text).points().filter(|point| point.family.name.starts_with('m')).count(),
+        segment.page(Format::Text).points().filter(|point| point.family.name.starts_with('m')).count(),
         60 * sets
     );
     check(&segment);
@@ -218,10 +217,7 @@ fn a_page_of_some_families_has_some_members() {
     let name = Name::new("bundle");
     let segment = name.open();
     Http::new(&segment).serve(["GET", "200"], 7);
-    let mut page = Vec::new();
-    let mut cursor = segment.cursor(Format::Text).only(["bytes_total"]);
-    while cursor.fill(&mut page) {}
-    let page = String::from_utf8(page).unwrap();
+    let page = segment.page(Format::Text).only(["bytes_total"]).render_to_string().unwrap();
     assert_eq!(
         page,
         "# HELP bytes_total Bytes.\n# TYPE bytes_total counter\nbytes_total{method=\"GET\",status=\"200\"} 7\n"
@@ -237,10 +233,7 @@ fn segments_of_a_page_have_bundles_and_families_of_one_name() {
     bytes.with(["GET", "200"]).inc_by(5);
     bytes.with(["PUT", "200"]).inc_by(6);
     let readers = [names[0].reader(), names[1].reader()];
-    let mut out = Vec::new();
-    let mut cursor = Reader::join(&[(&readers[0], "a"), (&readers[1], "b")], true, Format::Text);
-    while cursor.fill(&mut out) {}
-    let page = common::text(&out);
+    let page = common::text(&Reader::join(&[(&readers[0], "a"), (&readers[1], "b")], true, Format::Text).render());
     for (line, value) in [
         ("bytes_total{segment=\"a\",method=\"GET\",status=\"200\"}", 7.0),
         ("bytes_total{segment=\"b\",method=\"GET\",status=\"200\"}", 5.0),
@@ -316,10 +309,10 @@ fn a_page_has_each_family_once_while_a_bundle_replaces_two() {
             let family = segment.counter(family, "").labels(["n"]).register().unwrap();
             (0..3).for_each(|n| family.with([&format!("{n}")]).inc());
         }
-        let (mut cursor, mut piece, mut shown) = (segment.cursor(Format::Text), [0; 16], Vec::new());
+        let (mut cursor, mut piece, mut shown) = (segment.page(Format::Text).cursor(), [0; 16], Vec::new());
         let mut fill = |pieces| {
             for _ in 0..pieces {
-                match cursor.read(&mut piece) {
+                match cursor.read(&mut piece).unwrap() {
                     0 => break,
                     read => shown.extend_from_slice(&piece[..read]),
                 }

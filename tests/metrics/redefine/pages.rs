@@ -1,5 +1,6 @@
 //! Pages while families are redefined: each name once, always, and other families as they are.
 
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use common::{fork, own, page, samples, Name};
@@ -54,9 +55,9 @@ fn no_page_has_a_name_twice_and_none_misses_it() {
                 look(&page(&segment), &mut last);
                 // Page by page in small pieces, so that much happens in between.
                 let reader = name.reader();
-                let (mut cursor, mut whole, mut piece) = (reader.cursor(Format::Text), Vec::new(), [0; 64]);
+                let (mut cursor, mut whole, mut piece) = (reader.page(Format::Text).cursor(), Vec::new(), [0; 64]);
                 loop {
-                    match cursor.read(&mut piece) {
+                    match cursor.read(&mut piece).unwrap() {
                         0 => break,
                         n => whole.extend_from_slice(&piece[..n]),
                     }

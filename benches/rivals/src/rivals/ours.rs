@@ -101,7 +101,7 @@ impl Series for Ours {
 
     fn render(&mut self) -> usize {
         self.page.clear();
-        let mut cursor = self.segment.cursor(Format::Text);
+        let mut cursor = self.segment.page(Format::Text).cursor();
         while cursor.fill(&mut self.page) {}
         self.page.len()
     }

@@ -57,9 +57,7 @@ impl Gateway {
 
     fn page(&self, sources: &Sources) -> Result<Vec<u8>, String> {
         let reading = sources.read()?;
-        let (mut cursor, mut page) = (reading.cursor(self.exposition).only(self.metrics.iter().cloned()), Vec::new());
-        while cursor.fill(&mut page) {}
-        Ok(page)
+        Ok(reading.page(self.exposition).only(self.metrics.iter().cloned()).render())
     }
 }
 

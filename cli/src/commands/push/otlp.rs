@@ -60,7 +60,7 @@ impl Otlp {
     pub(super) fn batches<'a>(&'a self, reading: &'a Reading) -> Batches<'a> {
         let mut attributes = self.attributes.clone();
         // `target_info` describes the application, so its labels belong to the resource.
-        for point in reading.cursor(Format::Text).only(["target_info"]).points().filter(is_target) {
+        for point in reading.page(Format::Text).only(["target_info"]).points().filter(is_target) {
             for (key, value) in point.labels {
                 if key != "segment" && !attributes.iter().any(|(given, _)| *given == key) {
                     attributes.push((key, value));
@@ -70,7 +70,7 @@ impl Otlp {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos() as u64);
         let attributes = attributes.iter().map(|(key, value)| attribute(key, value)).collect();
         let resource = Resource { attributes, ..Resource::default() };
-        let points = reading.cursor(Format::Text).only(self.metrics.iter().cloned()).points();
+        let points = reading.page(Format::Text).only(self.metrics.iter().cloned()).points();
         Batches { otlp: self, points, resource, now, dropped: 0 }
     }
 }

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::Extension;
 use flate2::write::GzEncoder;
 use flate2::Compression;
-use shmetrics::{accepts_gzip, Cursor, Error, Exposition, ExternalFamily};
+use shmetrics::{accepts_gzip, Error, Exposition, ExternalFamily, Page};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{timeout, timeout_at};
 
@@ -151,8 +151,8 @@ impl Wishes {
     }
 
     /// The body of the page. An error if the page is not ready in time.
-    fn render(&self, cursor: Cursor<'_>, client: &Client) -> Result<Vec<u8>, String> {
-        let mut cursor = cursor.only(self.names.iter().cloned());
+    fn render(&self, page: Page<'_>, client: &Client) -> Result<Vec<u8>, String> {
+        let mut cursor = page.only(self.names.iter().cloned()).cursor();
         let (mut page, mut packed) = (Vec::new(), GzEncoder::new(Vec::new(), COMPRESSION));
         while cursor.fill(&mut page) {
             if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -286,8 +286,8 @@ pub(super) async fn metrics(
     let page = read(&pages, until, move |pages, reading, client| {
         pages.conflicts.tell(&reading.segments());
         let external_families = pages.external_families(reading).map_err(|e| e.to_string())?;
-        let cursor = external_families.into_iter().fold(reading.cursor(wishes.exposition), Cursor::with);
-        let page = wishes.render(cursor, client)?;
+        let page = external_families.into_iter().fold(reading.page(wishes.exposition), Page::with);
+        let page = wishes.render(page, client)?;
         place.send();
         // The task holds the place: if the client leaves, the place is free when the task ends.
         Ok(Placed { page, _place: place, _serving: serving })

@@ -91,16 +91,16 @@ impl Model {
     }
 
     pub(crate) fn take(&mut self, reading: &Reading, only: &[String], per_process: bool, now: Instant) {
-        let mut cursor = reading.cursor(Format::Text).only(only.iter().cloned());
+        let mut page = reading.page(Format::Text).only(only.iter().cloned());
         if per_process {
-            cursor = cursor.per_process();
+            page = page.per_process();
         }
         let mut begin = Instant::now();
         let mut open: Option<(usize, Read)> = None;
         let is_wanted = |point: &Point| {
             !only.is_empty() || !point.family.name.starts_with("shmetrics_") && point.family.kind != Kind::Info
         };
-        for point in cursor.points().filter(is_wanted) {
+        for point in page.points().filter(is_wanted) {
             let current = open.as_ref().map(|(at, _)| &mut self.families[*at].info);
             // Of several segments, each has its own description of the family.
             let is_same =

@@ -1,7 +1,7 @@
 //! The metrics of the worker. The families are those that the C side registers: the first process
 //! makes them, the others find them.
 
-use std::io;
+use std::io::{self, Read};
 
 use shmetrics::{Counter, Error, Exposition, Family, Gauge, GaugeMode, Histogram, InProgress, Options, Segment};
 
@@ -54,10 +54,10 @@ impl Metrics {
 
     /// Hands over the page of all processes, part by part.
     pub fn page(&self, exposition: Exposition, mut send: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        let mut cursor = self.segment.cursor(exposition);
+        let mut cursor = self.segment.page(exposition).cursor();
         let mut part = [0; 4096];
         loop {
-            match cursor.read(&mut part) {
+            match cursor.read(&mut part)? {
                 0 => return Ok(()),
                 len => send(&part[..len])?,
             }
