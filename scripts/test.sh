@@ -47,7 +47,7 @@ churn() { SHMETRICS_LONG=1 cargo test -p shmetrics-tests --release --test storm 
 fuzz() {
     cargo test --release "${fuzzing[@]}" && cargo test --release "${fuzzing[@]}" --features wrong --test replay || return
     if fuzz/run.sh --build; then
-        # The same inputs for everybody; `make fuzz` takes new ones.
+        # The same inputs in every run; `make fuzz` takes new ones.
         FUZZ_SEED=${FUZZ_SEED:-1} fuzz/run.sh "${FUZZ_RUNS:-12000}"
     else
         echo 'skipped: new inputs (the fuzzing engine does not build: it needs a C++ compiler)'

@@ -99,7 +99,7 @@ def render_by_cli(cli: str, segment: str) -> subprocess.CompletedProcess[str]:
 
 
 def collect_pages(server: Server, cli: str) -> dict[str, Page]:
-    """The page as everybody sees it: the master, the command, and a worker of each language."""
+    """The page as all of them see it: the master, the command, and a worker of each language."""
     pages = {"the master": Page(fetch(server.metrics_port)[0])}
     rendered = render_by_cli(cli, server.segment)
     if rendered.returncode != 0:

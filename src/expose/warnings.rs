@@ -33,7 +33,7 @@ impl Segment {
             if count == 0 || memory.get32(header::TOLD) & bit != 0 {
                 continue;
             }
-            // Whoever sets the bit tells it.
+            // The thread that sets the bit gives the warning.
             let told = memory.u32_at(header::TOLD)?;
             if told.fetch_or(bit, Relaxed) & bit == 0 {
                 return Some(match bit {

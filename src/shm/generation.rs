@@ -132,7 +132,7 @@ impl<M: Memory> FreeList<'_, M> {
                 continue;
             }
             let seen = state(self.memory, link);
-            // Nobody else has it; anything but success is damage.
+            // No other process has the record: anything but success is damage.
             if seen.state() == FREE && change(self.memory, link, seen, CLAIMED) {
                 return Some(link);
             }

@@ -1,4 +1,4 @@
-//! The header page: written once by the creator, checked by everybody else before anything is
+//! The header page: written once by the creator, checked by all other processes before anything is
 //! believed.
 
 use std::path::Path;

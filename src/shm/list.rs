@@ -96,11 +96,12 @@ pub(crate) enum Outcome {
     Refused,
     /// `Inserter::closed` said so.
     Closed,
-    /// No memory, or the index is full; or somebody has scribbled over the chain.
+    /// No memory, or the index is full, or the chain is damaged.
     Full,
 }
 
-/// More rounds than any number of processes can cause: each is another entry. Somebody scribbles.
+/// More rounds than any number of processes can cause, as each round is another entry. So the chain
+/// is damaged.
 const BOUND: u32 = 1 << 22;
 
 /// Finds the entry with this key or inserts it. Lock-free: it starts over only when another process
@@ -171,7 +172,8 @@ pub(crate) fn find_or_append<M: Memory>(
     outcome
 }
 
-/// Does what an announced entry still needs. Anybody may, any number of times, at any time.
+/// Does what an announced entry still needs. Any process may call this, any number of times, at any
+/// time.
 fn help_pending<M: Memory>(index: &Index<'_, M>, list: ListHead, announced: u64, settled: impl Fn(u32, u32)) {
     let memory = index.memory;
     let link = announced as u32;

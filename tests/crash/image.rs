@@ -167,7 +167,7 @@ impl Live {
     }
 
     fn look(&mut self, range: Range<usize>) -> bool {
-        // SAFETY: within the mapping; whoever could change it is stopped while we look.
+        // SAFETY: within the mapping; the processes that could change it are stopped.
         let now = unsafe { std::slice::from_raw_parts(self.mapping.add(range.start), range.len()) };
         let before = &mut self.image.0[range];
         let changed = *before != *now;
@@ -180,7 +180,7 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        // SAFETY: our own mapping, which nobody else has a pointer into.
+        // SAFETY: our own mapping, into which no other code has a pointer.
         unsafe { libc::munmap(self.mapping.cast_mut().cast(), self.image.0.len()) };
     }
 }

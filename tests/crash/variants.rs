@@ -95,7 +95,7 @@ impl Bench {
         Tracee::start(|| (self.victim)(name), acts)
     }
 
-    /// Somebody who gets ready before the victim does.
+    /// A process that gets ready before the victim.
     fn holder(&self, name: &Name) -> Option<Tracee> {
         self.op.hold.map(|hold| Tracee::start(|| hold(name), |act| act()))
     }

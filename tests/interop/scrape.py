@@ -103,7 +103,7 @@ class Scrape(unittest.TestCase):
         """An answer is out a moment before its worker has taken note of that."""
         deadline = time.monotonic() + WATCHDOG_SECONDS
         while any(s.value for m in cls.page() if m.name == "http_requests_in_progress" for s in m.samples):
-            assert time.monotonic() < deadline, "requests are in progress though nobody asks"
+            assert time.monotonic() < deadline, "requests are in progress without a client"
             time.sleep(0.02)
 
     @staticmethod
@@ -178,7 +178,7 @@ class Scrape(unittest.TestCase):
             self.assertEqual(oracles.promtool_problems(self.raw_page(port)), [])
 
     def test_every_scrape_has_what_the_clients_were_answered(self) -> None:
-        """Nothing that was answered before a scrape is missing on it, and nothing is on it that nobody asked for."""
+        """A scrape has every request that was answered before it, and none that was never sent."""
         for job in self.JOBS:
             counted = self.history(f'http_requests_total{{job="{job}"}}')
             took = self.history(f'scrape_duration_seconds{{job="{job}"}}')
@@ -195,9 +195,9 @@ class Scrape(unittest.TestCase):
             history = self.history(f'http_requests_total{{job="{job}"}}')
             rested = [value for at, value in history.items() if at > self.load_end + TIMESTAMP_TOLERANCE]
             self.assertTrue(rested, "no scrape after the load")
-            self.assertEqual(min(rested), max(rested), "counted though nobody asked")
+            self.assertEqual(min(rested), max(rested), "counted without a request")
             before = [value for at, value in history.items() if at < self.start - TIMESTAMP_TOLERANCE]
-            self.assertEqual(sum(before), 0, "counted before anybody asked")
+            self.assertEqual(sum(before), 0, "counted before the first request")
             self.assertGreaterEqual(rested[-1], last.answered, job)
             self.assertLessEqual(rested[-1], last.answered + last.failed, job)
             shown = sum(s.value for m in self.page() if m.name == "http_requests" for s in m.samples)

@@ -301,7 +301,7 @@ class Scraped:
                 fell = self.prometheus.values(f"resets({{{labels}}}[{self.window}s])", self.end)
                 self.assertEqual(fell, [0], f"{job}: {one}")
             grew = self.prometheus.values(f'delta(live_all_turns_total{{job="{job}"}}[{self.window}s])', self.end)
-            self.assertGreater(grew[0], 0, "nobody wrote: nothing was tested")
+            self.assertGreater(grew[0], 0, "no process wrote: nothing was tested")
 
 
 class TakesNative:

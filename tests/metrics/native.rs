@@ -277,7 +277,8 @@ fn without_room_nothing_is_dropped_silently() {
     assert!(troubles.iter().any(|t| t.contains("were not counted, or are in no quantile")), "{troubles:?}");
 }
 
-/// Of all processes, of those that are killed too; and whoever reads meanwhile sees what agrees.
+/// Observations of all processes count, also of killed ones, and each page in between agrees with
+/// itself.
 #[test]
 fn item_52_counts_agree_on_every_page_while_processes_are_killed() {
     let name = Name::new("native");

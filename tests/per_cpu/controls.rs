@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::{has_rseq, heat};
 use common::{fork, note, Name, Shared};
 
-/// Reads, adds, writes, as in a section; and nobody tells who is interrupted.
+/// Reads, adds and writes as in a section, but an interruption goes unnoticed.
 fn plainly(cells: &Shared) {
     let [count, sum] = [cells[0].load(Relaxed), cells[1].load(Relaxed)];
     let sum = f64::from_bits(sum) + 1.0;

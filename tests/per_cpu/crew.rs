@@ -159,7 +159,7 @@ impl<'a> Crew<'a> {
                 let [begun, done] = [false, true].map(|done| Ledger::word(worker, handler, place, done));
                 let open = self.ledger.0.get(begun) - self.ledger.0.get(done);
                 assert!(open <= BATCH, "{open} updates are open");
-                // Nobody knows how many of them were done: from now on they count as such, and as
+                // It is unknown how many of them were done: from now on they count as done, and as
                 // in flight.
                 self.ledger.0.add(done, open);
                 self.in_flight[place] += open;
@@ -203,7 +203,7 @@ impl<'a> Crew<'a> {
         let shown = shown(self.segment);
         for (place, shown) in shown.into_iter().enumerate() {
             let (done, begun) = self.ledger.bounds(place);
-            assert_eq!(done, begun, "nobody is left");
+            assert_eq!(done, begun, "no worker is left");
             // Of a batch that was interrupted by a kill, any number may have been done; of all
             // others, each was.
             assert!((done - self.in_flight[place]..=done).contains(&shown), "place {place}: {shown} of {done}");

@@ -129,7 +129,7 @@ fn a_child_made_by_the_bare_system_call_is_noticed() {
         scene.assert(2, 1, "the parent");
     })
     .join();
-    scene.assert(2, 0, "nobody");
+    scene.assert(2, 0, "neither");
 }
 
 #[test]

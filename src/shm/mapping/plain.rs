@@ -14,7 +14,7 @@ pub(crate) struct PlainBacking {
     grants: Arc<Grants>,
 }
 
-// SAFETY: the pointer is only handed out; whoever made this value keeps the memory (`new`).
+// SAFETY: the pointer is only handed out; the maker of this value keeps the memory (`new`).
 unsafe impl Send for PlainBacking {}
 // SAFETY: as above.
 unsafe impl Sync for PlainBacking {}

@@ -37,7 +37,7 @@ pub(super) enum Fault {
     RelaxedWord,
     /// The announcement ends first and the index follows.
     EndBeforeIndex,
-    /// Whoever helps another's entry leaves the index to its maker.
+    /// A process that helps with another's entry leaves the index to the entry's maker.
     HelpersSkipIndex,
     /// The look-up is done before the chain's `PENDING` is read.
     LookUpBeforePending,

@@ -117,7 +117,7 @@ fn run(case: Case, fault: Fault, k: usize) -> bool {
 
     let lost = usize::from(killed);
     let there = scene.audit(killed, lost);
-    // Whoever comes next finds all that is there, and completes it.
+    // The next process finds all that is there, and completes it.
     let mut expected = there.clone();
     let inserts = case.acts.concat().into_iter().filter_map(|act| if let Insert(key) = act { Some(key) } else { None });
     for (n, key) in before.iter().copied().chain(inserts).enumerate() {

@@ -136,7 +136,7 @@ fn helping(fault: Fault) {
     explore(fault, preemptions, empty, [two, helper], |scene, _| assert_eq!(scene.audit(false, 0).len(), 3));
 }
 
-/// Whoever walks the chain, or comes by a word of the index, sees complete entries.
+/// A thread that walks the chain, or reads a word of the index, sees complete entries.
 fn reading(fault: Fault) {
     let insert: Thread = |scene, view, own| scene.insert(view, FAMILIES, HERE, own, Doubling::No).into_word();
     let read: Thread = |scene, view, _| {

@@ -107,7 +107,7 @@ pub const PER_CPU_OF_OLD: Operation = Operation {
     also: |page, seen| {
         let (old, new) = (super::value(page, "old"), super::value(page, "new"));
         if seen.others == 0 {
-            let acts = old.expect("nobody has removed it") - HOT as f64;
+            let acts = old.expect("the series is there") - HOT as f64;
             assert!((seen.victim.done..=seen.victim.begun).any(|n| n as f64 == acts), "{acts} updates: {seen:?}");
         } else {
             assert_eq!((old, new), (None, Some(seen.others as f64)), "{seen:?}");

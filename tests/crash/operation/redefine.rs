@@ -124,7 +124,7 @@ fn replaces(name: &Name) -> Box<dyn Fn()> {
 fn apart(page: &Page, seen: &Seen, sample: &str, unit: f64) {
     let (old, new) = (page.get(sample), page.get(r#"x_total{m="new"}"#));
     if seen.others == 0 {
-        let acts = *old.expect("nobody has replaced it") / unit;
+        let acts = *old.expect("the family is there") / unit;
         assert!((seen.victim.done..=seen.victim.begun).any(|n| n as f64 == acts), "{acts} updates: {seen:?}");
     } else {
         assert_eq!((old, new), (None, Some(&(seen.others as f64))), "{seen:?}");

@@ -120,7 +120,7 @@ pub const OLD_COUNTER: Operation = Operation {
     also: |page, seen| {
         let (old, new) = (value(page, "old"), value(page, "new"));
         if seen.others == 0 {
-            let acts = old.expect("nobody has removed it");
+            let acts = old.expect("the series is there");
             assert!((seen.victim.done..=seen.victim.begun).any(|n| n as f64 == acts), "{acts} updates: {seen:?}");
         } else {
             assert_eq!((old, new), (None, Some(seen.others as f64)), "{seen:?}");

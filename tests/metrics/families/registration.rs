@@ -1,4 +1,4 @@
-//! Registration is idempotent, whoever does it, when and how often.
+//! Registration is idempotent: by any process, at any time, any number of times.
 
 use common::{alarm, fork, own, page, samples, Child, Gate, Name, Random};
 use shmetrics::{GaugeMode, Kind, Segment};

@@ -1,4 +1,4 @@
-//! Series that nobody updates.
+//! Series without updates.
 
 use std::time::Duration;
 

@@ -241,10 +241,10 @@ pub(crate) fn anonymous(size: u64, first: u64) -> Result<LinuxBacking, Error> {
     if fd < 0 {
         return Err(Error::system("creating an anonymous segment", last()));
     }
-    // SAFETY: a descriptor just made, owned by nobody else.
+    // SAFETY: a descriptor just made, with no other owner.
     let file = unsafe { File::from_raw_fd(fd) };
     resize(&file, size)?;
-    // Nobody can truncate it under a reader: no SIGBUS, whoever gets hold of the descriptor.
+    // No process can truncate the file below a reader, so no reader gets a SIGBUS.
     // SAFETY: an own descriptor.
     if unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL) } != 0 {
         return Err(Error::system("sealing the anonymous segment", last()));

@@ -110,7 +110,7 @@ mod tests {
         drop(user);
         assert!(remove_if_unused(&second, &path) && !path.exists());
         let late = open_again(&second);
-        assert!(!hold(&late), "nobody takes up what is being removed");
+        assert!(!hold(&late), "no process takes up what is being removed");
     }
 
     fn open_again(file: &File) -> File {
