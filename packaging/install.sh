@@ -115,7 +115,7 @@ noted() {
 }
 
 check_inputs() {
-    local needed=("$release/libshmetrics.so" "$release/libshmetrics.a" "$root"/include/shmetrics{.h,.hpp,_metrics.hpp}
+    local needed=("$release/libshmetrics.so" "$release/libshmetrics.a" "$root"/include/shmetrics{.h,.hpp,_metrics.hpp,_pages.hpp}
         "$root"/LICENSE-{MIT,APACHE})
     for file in "${needed[@]}"; do
         [[ -f $file ]] || die "$file is missing; run \`cargo build --release\` first, or set RELEASE_DIR"
@@ -144,6 +144,7 @@ install_all() {
     put 644 "$root/include/shmetrics.h" "$includedir/shmetrics.h"
     put 644 "$root/include/shmetrics.hpp" "$includedir/shmetrics.hpp"
     put 644 "$root/include/shmetrics_metrics.hpp" "$includedir/shmetrics_metrics.hpp"
+    put 644 "$root/include/shmetrics_pages.hpp" "$includedir/shmetrics_pages.hpp"
     fill shmetrics.pc.in "$libdir/pkgconfig/shmetrics.pc"
     fill shmetrics-config.cmake.in "$libdir/cmake/shmetrics/shmetrics-config.cmake"
     fill shmetrics-config-version.cmake.in "$libdir/cmake/shmetrics/shmetrics-config-version.cmake"

@@ -20,6 +20,7 @@ installs_the_expected_files() {
 ./include/shmetrics.h
 ./include/shmetrics.hpp
 ./include/shmetrics_metrics.hpp
+./include/shmetrics_pages.hpp
 ./lib/cmake/shmetrics/shmetrics-config-version.cmake
 ./lib/cmake/shmetrics/shmetrics-config.cmake
 ./lib/libshmetrics.a

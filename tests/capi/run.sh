@@ -128,7 +128,7 @@ done
 for cxx in g++ clang++; do
     for std in c++17 c++20; do
         step_with $cxx "C header alone, $std ($cxx)" compiles_alone shmetrics.h $cxx -std=$std
-        for header in shmetrics.hpp shmetrics_metrics.hpp; do
+        for header in shmetrics{,_metrics,_pages}.hpp; do
             step_with $cxx "$header alone, $std ($cxx)" compiles_alone $header $cxx -std=$std
         done
         for source in "${cpp_examples[@]}"; do
