@@ -13,3 +13,5 @@ pub(crate) mod source;
 pub(crate) mod stem;
 pub(crate) mod summary;
 pub(crate) mod table;
+#[cfg(test)]
+pub(crate) mod variants;

@@ -217,7 +217,7 @@ fn trust(args: &PushArgs, is_needed: bool) -> Result<ClientConfig, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::address;
+    use super::{address, *};
 
     #[test]
     fn addresses() {
@@ -231,5 +231,64 @@ mod tests {
         let is_local = |url: &str| super::is_local(&address(url).unwrap());
         assert!(is_local("http://localhost:1") && is_local("http://127.1.2.3") && is_local("http://[::1]:1/x"));
         assert!(!is_local("http://127.0.0.1.example") && !is_local("http://10.0.0.1"));
+    }
+
+    #[derive(clap::Parser)]
+    struct Given {
+        #[command(flatten)]
+        push: PushArgs,
+    }
+
+    /// What hostile and broken gateways answer. Only an answer with a status of success is one.
+    #[tokio::test]
+    async fn any_answer_is_a_success_a_retry_or_a_failure() {
+        use std::io::{Read, Write};
+
+        let right: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+        let busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 99999999999\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nno\x1b\r\n0\r\n\r\n";
+        let mut answers = Vec::new();
+        crate::common::variants::each(&[right, busy, b"HTTP/1.0 202 A\r\n\r\n"], 300, |answer| {
+            answers.push(answer.to_vec());
+        });
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let to: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let args = <Given as clap::Parser>::try_parse_from(["push", "--gateway", "http://127.0.0.1:1", "--job", "a"]);
+        let args = args.unwrap_or_else(|e| panic!("{e}")).push;
+        let push = PushRequest {
+            method: Method::PUT,
+            to,
+            content_type: "text/plain",
+            body: Bytes::from_static(b"a 1\n"),
+            is_failure_passing: true,
+        };
+        let (mut done, mut not) = (0, 0);
+        let all = answers.clone();
+        std::thread::spawn(move || {
+            for answer in all {
+                let (mut stream, mut asked) = (listener.accept().unwrap().0, Vec::new());
+                while !asked.ends_with(b"a 1\n") {
+                    let mut piece = [0; 1024];
+                    match stream.read(&mut piece) {
+                        Ok(1..) => asked.extend(piece.iter().copied().take_while(|byte| *byte != 0)),
+                        _ => break,
+                    }
+                }
+                let _ = stream.write_all(&answer);
+            }
+        });
+        for answer in answers {
+            // A client without an open connection: each answer is that of its own request.
+            let client = Client::new(&args, &push.to).unwrap();
+            let attempt = client.send(&push).await;
+            match attempt {
+                Attempt::Done(body) => {
+                    done += 1;
+                    let is_success = answer.windows(10).any(|part| part.starts_with(b"HTTP/1.") && part[9] == b'2');
+                    assert!(is_success && body.len() <= ANSWER_MAX, "{:?}", String::from_utf8_lossy(&answer));
+                }
+                Attempt::Retry(..) | Attempt::Fail(_) => not += 1,
+            }
+        }
+        assert!(done > 20 && not > 20, "both are tried: {done} and {not}");
     }
 }

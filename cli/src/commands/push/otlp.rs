@@ -122,3 +122,18 @@ pub(super) fn objection(answer: &[u8]) -> Option<String> {
     (partial.rejected_data_points > 0)
         .then(|| format!("{} points were rejected: {}", partial.rejected_data_points, partial.error_message))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::objection;
+
+    #[test]
+    fn any_answer_is_an_objection_or_none() {
+        // partial_success of 5 rejected points, with a message.
+        let partial = b"\x0a\x08\x08\x05\x12\x04full";
+        assert_eq!(objection(partial).as_deref(), Some("5 points were rejected: full"));
+        crate::common::variants::each(&[partial, b"", b"{}"], 5000, |answer| {
+            let _ = objection(answer);
+        });
+    }
+}

@@ -3,6 +3,7 @@
 mod args;
 mod conflicts;
 mod connections;
+mod conversation;
 mod listen;
 mod pages;
 mod router;
@@ -13,19 +14,13 @@ mod web;
 
 use std::cell::Cell;
 use std::io::{self, Write};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::yield_now;
-use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio::time::sleep;
 
 use crate::common::failure::{Failure, Outcome};
 use crate::common::log::configure;
@@ -33,22 +28,12 @@ use crate::common::owners::Owners;
 use crate::common::signals::{Request, Signals};
 use crate::common::source::Sources;
 pub(crate) use args::ServeArgs;
-use connections::{Clock, Connections, Watched};
-use listen::{Address, Listener, Peer, Stream};
+use connections::Connections;
+use conversation::welcome;
+use listen::{Address, Listener};
 use pages::{Pages, RENDERS_MAX};
 use stats::{Event, Stats};
 use web::Web;
-
-/// A connection without traffic is closed after this time. The time is longer than usual scrape
-/// intervals, so scrapers keep their connections.
-const SILENCE_MAX: Duration = Duration::from_secs(90);
-/// A busy connection is closed after this time, so that a very slow reader does not keep its
-/// connection.
-const LIFETIME_MAX: Duration = Duration::from_secs(600);
-/// The maximum time of a TLS handshake.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// The time that an unfinished answer gets when its connection has to end.
-const GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &ServeArgs) -> Outcome {
     configure(args.log_level, args.log_format);
@@ -122,62 +107,4 @@ fn announce(scheme: &str, bound: &Address, path: &str) {
         other => writeln!(out, "listening on {other}, path {path}"),
     };
     let _ = said.and_then(|()| out.flush());
-}
-
-async fn welcome(
-    stream: Stream,
-    peer: Peer,
-    clock: Clock,
-    acceptor: Option<TlsAcceptor>,
-    router: Router,
-    mut stopping: watch::Receiver<()>,
-    stats: Arc<Stats>,
-) {
-    let stream = Watched::new(stream, clock.clone());
-    let router = router.layer(Extension(clock.clone()));
-    let Some(acceptor) = acceptor else { return converse(stream, clock, router, stopping).await };
-    let encrypted = tokio::select! {
-        encrypted = timeout(HANDSHAKE_MAX, acceptor.accept(stream)) => encrypted,
-        _ = stopping.changed() => return,
-    };
-    // A connection that is no TLS, or whose client has no valid certificate, ends here.
-    let problem = match encrypted {
-        Ok(Ok(stream)) => return converse(stream, clock, router, stopping).await,
-        Ok(Err(e)) => e.to_string(),
-        Err(_) => format!("it takes more than {} s", HANDSHAKE_MAX.as_secs()),
-    };
-    stats.tell(Event::TlsError, format_args!("no encryption with {peer}: {problem}"));
-}
-
-async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    clock: Clock,
-    router: Router,
-    mut stopping: watch::Receiver<()>,
-) {
-    let mut connection = pin!(http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(SILENCE_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        // No message is ever sent: this branch runs when the sender is dropped.
-        _ = stopping.changed() => {}
-        () = sleep(LIFETIME_MAX) => {}
-        () = silent(&clock) => return,
-        () = clock.closed() => return,
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = timeout(GRACE, connection).await;
-}
-
-/// Returns after a time without traffic.
-async fn silent(clock: &Clock) {
-    loop {
-        let left = SILENCE_MAX.saturating_sub(clock.silence());
-        if left.is_zero() {
-            return;
-        }
-        sleep(left).await;
-    }
 }

@@ -5,11 +5,11 @@ use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use procfs::process::Process;
 use procfs::WithCurrentSystemInfo;
 use shmetrics::{Error, ExternalFamily};
 
 use crate::common::log::{log, Level};
+use crate::common::processes::stat;
 
 /// The period in which the number of lines is limited.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -131,7 +131,7 @@ impl Stats {
 
 /// The exporter's own process. `process_*` of the same page, if it has any, are the application's.
 fn own_process() -> Result<Vec<ExternalFamily>, Error> {
-    let Some(stat) = Process::myself().ok().and_then(|me| me.stat().ok()) else { return Ok(Vec::new()) };
+    let Some(stat) = stat(std::process::id()) else { return Ok(Vec::new()) };
     let ticks = procfs::ticks_per_second() as f64;
     let boot = procfs::boot_time_secs().unwrap_or(0) as f64;
     let cpu =

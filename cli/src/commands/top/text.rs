@@ -18,7 +18,11 @@ pub(super) fn table(model: &Model, names: &str, problem: Option<&str>) -> String
     text.push_str("\n\n");
     let rate = |series: &Series| series.rates.get().map_or(-1.0, |rates| rates[0]);
     let title = |(family, series): &(&Family, &Series)| format!("{}{}", family.name(), series.text());
-    all.sort_by(|a, b| rate(b.1).total_cmp(&rate(a.1)).then_with(|| title(a).cmp(&title(b))));
+    // Labels compare without a text of them, which takes long to make for each of many series.
+    all.sort_by(|a, b| {
+        let names = || (&a.0.info.name, &a.1.labels).cmp(&(&b.0.info.name, &b.1.labels));
+        rate(b.1).total_cmp(&rate(a.1)).then_with(names)
+    });
     let right = |title| (title, Align::Right);
     let mut table = Table::new(&[
         right("RATE"),

@@ -2,6 +2,7 @@
 //! so the workers do no work for these metrics.
 
 mod scan;
+mod stat;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -15,6 +16,7 @@ use shmetrics::{Error, ExternalFamily, ProcessInfo, Reader};
 use crate::common::source::Reading;
 pub(crate) use scan::writers;
 use scan::{ProcessKey, Scanner};
+pub(crate) use stat::stat;
 
 /// The processes of each group of segments, by the value of the label `segment`.
 #[derive(Default)]
@@ -188,7 +190,7 @@ impl Group {
 }
 
 fn started(pid: i32) -> Option<u64> {
-    Some(Process::new(pid).ok()?.stat().ok()?.starttime)
+    Some(stat(pid)?.starttime)
 }
 
 /// The value of the label `pid` in the gauges of the process.
@@ -208,7 +210,7 @@ fn inner_pid(pid: i32) -> i32 {
 /// `None`: the process has ended.
 fn sample(key: ProcessKey, identity: Option<u32>) -> Option<Sample> {
     let process = Process::new(key.pid).ok()?;
-    let stat = process.stat().ok().filter(|stat| stat.starttime == key.started)?;
+    let stat = stat(key.pid).filter(|stat| stat.starttime == key.started)?;
     let ticks = procfs::ticks_per_second() as f64;
     let boot = procfs::boot_time_secs().unwrap_or(0) as f64;
     // Values that another user's process does not show are NaN, and are left out.

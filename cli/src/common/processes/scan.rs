@@ -5,9 +5,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use procfs::process::Process;
 use procfs::{Current, Uptime};
 use shmetrics::{ProcessInfo, Reader};
+
+use super::stat::stat;
 
 /// A process. A pid alone would not do, because pids are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -126,7 +127,7 @@ pub(crate) fn writers(path: &Path) -> Vec<(i32, String)> {
     let scanner = Scanner { file, ..Scanner::default() };
     let mut pids: Vec<i32> = pids().into_iter().filter(|pid| scanner.maps(*pid)).collect();
     pids.sort_unstable();
-    let name = |pid| Process::new(pid).and_then(|process| process.stat()).map_or_else(|_| "?".to_owned(), |s| s.comm);
+    let name = |pid| stat(pid).map_or_else(|| "?".to_owned(), |stat| stat.comm);
     pids.into_iter().map(|pid| (pid, name(pid))).collect()
 }
 
@@ -136,7 +137,7 @@ fn pids() -> HashSet<i32> {
 }
 
 fn key(pid: i32) -> Option<ProcessKey> {
-    let stat = Process::new(pid).ok()?.stat().ok()?;
+    let stat = stat(pid)?;
     // A dead process that is not reaped does not count.
     (stat.state != 'Z' && stat.state != 'X').then_some(ProcessKey { started: stat.starttime, pid })
 }
@@ -169,5 +170,19 @@ mod tests {
         assert!(!line("r--s", "00:1a 1234  /dev/shm/shmetrics-a"), "who only reads");
         assert!(!line("rw-p", "00:1a 1234  /x") && !line("rw-s", "00:1a 12345  /x") && !line("rw-s", "00:1b 1234  /x"));
         assert!(!scanner.is_in(b"") && !scanner.is_in(b"7f00-7f01 rw-s"));
+    }
+
+    #[test]
+    fn any_line_of_maps_is_read() {
+        let scanner = Scanner { file: b"00:1a 1234".to_vec(), ..Scanner::default() };
+        let line = b"7f00-7f01 rw-s 00001000 00:1a 1234        /dev/shm/shmetrics-a";
+        let mut found = 0;
+        crate::common::variants::each(&[line, b"7f00-7f01 r--p 00000000 00:00 0"], 5000, |line| {
+            if scanner.is_in(line) {
+                found += 1;
+                assert!(line.windows(10).any(|part| part == b"00:1a 1234"), "{line:?}");
+            }
+        });
+        assert!(found > 500, "{found} lines of the file");
     }
 }

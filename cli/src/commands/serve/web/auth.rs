@@ -158,4 +158,16 @@ mod tests {
         }
         assert_eq!(credentials("bAsIc YTpi"), Some(("a".to_owned(), b"b".to_vec())));
     }
+
+    #[test]
+    fn any_header_is_a_name_and_a_password_or_nothing() {
+        let right = format!("Basic {}", BASE64_STANDARD.encode("ann:s3cret"));
+        crate::common::variants::each(&[right.as_bytes(), b"Basic Og==", b"Bearer x"], 3000, |header| {
+            let Ok(header) = std::str::from_utf8(header) else { return };
+            if let Some((name, password)) = credentials(header) {
+                let pair = [name.as_bytes(), b":", &password].concat();
+                assert_eq!(BASE64_STANDARD.decode(header.split_once(' ').unwrap().1.trim()).unwrap(), pair);
+            }
+        });
+    }
 }

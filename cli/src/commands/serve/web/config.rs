@@ -428,4 +428,34 @@ mod tests {
         }
         assert!(taken > 20, "{taken}");
     }
+
+    /// Half-written and damaged files are refused, or ask for all that they name.
+    #[test]
+    fn any_text_is_a_sound_configuration_or_an_error() {
+        let hash = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
+        let tls = "tls_server_config:\n  cert_file: a.crt\n  key_file: b.key\n  client_auth_type: \
+                   RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n  client_allowed_sans: [a.example]\n  \
+                   min_version: TLS13\n  curve_preferences: [X25519]\n";
+        let users = format!("basic_auth_users:\n  ann: {hash}\n  'bob': \"{hash}\"\n");
+        let http = "http_server_config:\n  http2: true\n  headers:\n    X-Frame-Options: deny\n";
+        let whole = format!("{tls}{users}{http}");
+        let (mut right, mut wrong) = (0, 0);
+        crate::common::variants::each(&[whole.as_bytes(), tls.as_bytes(), users.as_bytes()], 4000, |text| {
+            let Ok(text) = std::str::from_utf8(text) else { return };
+            let Ok(config) = parse(text) else {
+                wrong += 1;
+                return;
+            };
+            right += 1;
+            let has = |key: &str| text.contains(key);
+            assert!(config.tls.is_some() || !config.users.is_empty() || !config.headers.is_empty(), "{text}");
+            assert!(config.users.values().all(|hash| hash.parse::<bcrypt::HashParts>().is_ok()), "{text}");
+            if let Some(tls) = &config.tls {
+                assert!(has("cert_file") && has("key_file"), "{text}");
+                assert!(tls.clients == Clients::None || tls.client_authorities.is_some(), "{text}");
+                assert!(!tls.is_selective() || tls.clients != Clients::None, "{text}");
+            }
+        });
+        assert!(right > 60 && wrong > 300, "both are tried: {right} and {wrong}");
+    }
 }
