@@ -208,6 +208,8 @@ class Scene:
         self.sizes = self.segments["shop"].register("histogram", "sizes", "Sizes.", factor=1.1).with_()
         self._ticking = {name: segment.register("counter", "ticks", "Ticks.").with_() for name, segment in self.segments.items()}
         self._ticking["app"] = self.app_segment.register("counter", "ticks", "Ticks.").with_()
+        self._crowd: list[socket.socket] = []
+        stack.callback(lambda: self._leave(self._crowd))
         self._over = threading.Event()
         ticker = threading.Thread(target=self._tick)
         ticker.start()
@@ -310,9 +312,16 @@ class Scene:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.web.port)) as plain:
                     plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
         if "ShmetricsExporterSheds" in awaited:
-            with contextlib.suppress(OSError), contextlib.ExitStack() as crowd:
-                for _ in range(70):
-                    crowd.enter_context(socket.create_connection(("127.0.0.1", self.web.port)))
+            # Held until the next crowd is there: the exporter keeps 64 connections.
+            before, self._crowd = self._crowd, []
+            with contextlib.suppress(OSError):
+                self._crowd += [socket.create_connection(("127.0.0.1", self.web.port)) for _ in range(70)]
+            self._leave(before)
+
+    @staticmethod
+    def _leave(crowd: list[socket.socket]) -> None:
+        for one in crowd:
+            one.close()
 
     def _log_in_wrongly(self) -> None:
         context = ssl.create_default_context(cafile=CERTIFICATES / "ca.crt")
