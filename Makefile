@@ -9,7 +9,7 @@ FUZZ_FLAGS ?=
 export PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall demo check test long fuzz bench header python nginx deb rpm fmt lint clean
+.PHONY: help build install uninstall demo check test long fuzz bench header python nginx deb rpm packages fmt lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ deb: ## Debian packages of the committed tree, in target/deb, for the installed 
 rpm: ## RPM packages of the committed tree, in target/rpm
 	@scripts/setup.sh packages
 	packaging/rpm.sh
+
+packages: deb ## tries the Debian packages in clean systems of Debian 12 and 13: installs, uses, upgrades, purges
+	packaging/test.sh
 
 fmt: ## format the Rust code
 	scripts/format.sh

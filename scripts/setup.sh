@@ -180,6 +180,7 @@ packages)
     need dh debhelper
     need dh_python3 dh-python
     need rpmbuild rpm
+    need debootstrap debootstrap
     get_packages
     ;;
 test)
