@@ -17,7 +17,7 @@ __main__ | run _command | _dropin
 flask django | asgi wsgi aiohttp | _http
 __init__ exposition multiprocess metrics openmetrics core twisted bridge parser context_managers | utils _gateway
 process | gc_collector platform_collector process_collector | _page | _encode | registry | metrics_core samples
-validation | _segment _counted _decorate _created _functions | _directory _names _prometheus_client | _native
+validation | _segment _counted _decorate _created _functions _buckets | _directory _names _prometheus_client | _native
 """
 RANK = {name: rank for rank, layer in enumerate(LAYERS.replace("\n", "|").split("|")) for name in layer.split()}
 
