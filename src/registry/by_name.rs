@@ -135,7 +135,7 @@ fn family<'v>(
     }
 }
 
-/// The series, if the family has these labels in another order, or is in a bundle of another.
+/// The series, if the family has these labels in another order, or is a member of a bundle.
 #[cold]
 #[inline(never)]
 fn in_another_order<'v>(
@@ -146,9 +146,6 @@ fn in_another_order<'v>(
     label: &dyn Fn(usize) -> &'v [u8],
     value: &dyn Fn(usize) -> &'v [u8],
 ) -> Option<SeriesAddr> {
-    if count == 0 {
-        return None;
-    }
     let name = if kind == Kind::Counter { name.strip_suffix(b"_total").unwrap_or(name) } else { name };
     let hash = label_set::family_hash(inner.seed, name);
     let memory = &inner.memory;
@@ -173,6 +170,9 @@ fn in_another_order<'v>(
         is_found.is_some()
     })?;
     let (family, positions) = found.get()?;
+    if count == 0 {
+        return Some(family.embedded());
+    }
     let value = |i: usize| value(positions.of(i));
     Some(match family_of(&family, count) {
         Some(way) => way.find(count, &value),

@@ -77,12 +77,23 @@ pub(super) fn make(inner: &Inner, specs: &[Spec<'_>], hashes: &[u64]) -> Option<
     recycle::with_cells(inner, with_cells, || write(inner, specs, hashes, |bytes| inner.arena().allocate(bytes)))
 }
 
+/// What a registration asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Group {
+    /// A family by itself. It may be a member of a bundle.
+    Family,
+    /// A bundle. One of a single member is a family by itself, and no part of another bundle: the
+    /// numbers of its entries' members count from its own.
+    Bundle,
+}
+
 /// The first difference between the registered family and these, as a part of a sentence.
-pub(super) fn difference(record: &Record<'_>, specs: &[Spec<'_>]) -> Option<String> {
-    if let [spec] = specs {
-        return record.difference(spec);
-    }
+pub(super) fn difference(record: &Record<'_>, specs: &[Spec<'_>], group: Group) -> Option<String> {
     let home = record.home();
+    match specs {
+        [spec] if group == Group::Family || home.member_count() < 2 => return record.difference(spec),
+        _ => {}
+    }
     if home.member_count() < 2 {
         return Some("it is registered by itself, not in a bundle".into());
     }

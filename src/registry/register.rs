@@ -1,5 +1,6 @@
 //! The registration of a family: an existing one is found, a new one made, another one replaced.
 
+use super::group::Group;
 use super::lookup::prepare;
 use super::spec::Spec;
 use super::{group, order, recycle, redefine};
@@ -17,16 +18,20 @@ use crate::Error;
 
 /// Registers a family, or finds it. Returns where its record is.
 pub(crate) fn register(inner: &Inner, spec: Spec<'_>) -> Result<u64, Error> {
-    register_all(inner, vec![spec])
+    register_as(inner, vec![spec], Group::Family)
 }
 
-/// Registers families as a bundle, or one by itself; or finds them. Returns where the first one's
-/// record is, or that of another order of its labels.
+/// Registers families as a bundle, or finds it. Returns where the first one's record is, or that of
+/// another order of its labels.
 pub(crate) fn register_all(inner: &Inner, specs: Vec<Spec<'_>>) -> Result<u64, Error> {
+    register_as(inner, specs, Group::Bundle)
+}
+
+fn register_as(inner: &Inner, specs: Vec<Spec<'_>>, group: Group) -> Result<u64, Error> {
     let _undisturbed = Undisturbed::new();
     let memory = specs.iter().fold(0usize, |sum, spec| sum.saturating_add(memory_for(spec)));
     let result = Error::unless_memory(memory).and_then(|()| checked(inner, specs)).and_then(|specs| {
-        let at = register_checked(inner, &specs)?;
+        let at = register_checked(inner, &specs, group)?;
         if specs.iter().any(|spec| spec.mode.has_cells()) {
             inner.process.expect_gauges();
         }
@@ -65,7 +70,7 @@ fn memory_for(spec: &Spec<'_>) -> usize {
     texts.saturating_mul(16).saturating_add(numbers.saturating_mul(256)).saturating_add(128 << 10)
 }
 
-fn register_checked(inner: &Inner, specs: &[Spec<'_>]) -> Result<u64, Error> {
+fn register_checked(inner: &Inner, specs: &[Spec<'_>], asked: Group) -> Result<u64, Error> {
     let hashes: Vec<u64> = specs.iter().map(|spec| label_set::family_hash(inner.seed, spec.name.as_bytes())).collect();
     let first = &specs[0];
     let conflict = |name: &str, how: &str, why: &str| Err(Error::Conflict(format!("the family {name} {how}: {why}")));
@@ -77,7 +82,7 @@ fn register_checked(inner: &Inner, specs: &[Spec<'_>]) -> Result<u64, Error> {
         let known = |i: &usize| redefine::find(inner, hashes[*i], specs[*i].name).is_some();
         let key = if first.replace { (0..specs.len()).find(known).unwrap_or(0) } else { 0 };
         let mut inserter =
-            FamilyMaker { inner, specs, hashes: &hashes, key, clash: None, newer: None, olds: Vec::new() };
+            FamilyMaker { inner, specs, asked, hashes: &hashes, key, clash: None, newer: None, olds: Vec::new() };
         let found = match find_or_append(&inner.index(), list::FAMILIES, hashes[key], &mut inserter) {
             Outcome::Made(link) => {
                 inserter.olds.iter().for_each(|old| redefine::drain(inner, *old));
@@ -98,7 +103,7 @@ fn register_checked(inner: &Inner, specs: &[Spec<'_>]) -> Result<u64, Error> {
         };
         let record = Record::new(&inner.memory, offset(found));
         let name = specs[key].name;
-        match group::difference(&record, specs) {
+        match group::difference(&record, specs, asked) {
             // Replaced under the comparison.
             Some(_) if record.is_retired() => {}
             Some(difference) if first.replace => {
@@ -127,6 +132,7 @@ struct FamilyMaker<'a> {
     inner: &'a Inner,
     /// One, or the members of a bundle.
     specs: &'a [Spec<'a>],
+    asked: Group,
     hashes: &'a [u64],
     /// Which of them is looked up. The others clash with what has their names.
     key: usize,
@@ -164,7 +170,7 @@ impl Inserter for FamilyMaker<'_> {
     fn replaces(&mut self, link: u32) -> Option<u32> {
         self.olds.clear();
         let record = Record::new(&self.inner.memory, offset(link));
-        if !self.specs[0].replace || group::difference(&record, self.specs).is_none() {
+        if !self.specs[0].replace || group::difference(&record, self.specs, self.asked).is_none() {
             return None;
         }
         match self.predecessors(record.home().link()) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::labels::{combinations, LabelSet};
 use crate::metric::{Counter, Metric};
+use crate::record::family::Record;
 use crate::registry::{Builder, DynamicBuilder, DynamicFamily};
 use crate::shm::layout::{entry, offset, GRANULE};
 use crate::shm::state::{self, SeriesAddr, State};
@@ -61,7 +62,8 @@ pub struct TypedFamily<M, L> {
     family: DynamicFamily<M>,
     /// By index, {state word, link} of the series that this process found last; 0 if it has found
     /// none. A series is that of its index as long as its record has that state word: the word
-    /// changes when the series is removed, and never becomes the same again.
+    /// changes when the series is removed, and never becomes the same again. The word of a seat in
+    /// a bundle's record stays when the label set expires: where it may, no slot knows a seat.
     slots: &'static [AtomicU64],
     labels: PhantomData<fn(&L)>,
 }
@@ -146,7 +148,8 @@ impl<M: Metric, L> TypedFamily<M, L> {
         let link = (addr.at / GRANULE) as u32;
         let now = state::state(&inner.memory, link);
         let live = now.state() == state::LIVE && now.generation() == addr.generation;
-        if live && inner.memory.record(addr.at).is_some() {
+        let expires_unseen = now.is_seat() && Record::new(&inner.memory, family.at).expire() > 0;
+        if live && !expires_unseen && inner.memory.record(addr.at).is_some() {
             // Relaxed: as in `known`.
             slot.store(u64::from(now.0) << 32 | u64::from(link), Relaxed);
         }

@@ -1,5 +1,6 @@
 //! Bundles: a label set has one record for the series of several metrics.
 
+mod alone;
 mod life;
 mod pages;
 mod registration;
