@@ -2,6 +2,7 @@
 
 use shmetrics::{Kind, PointValue};
 
+use super::rates::Rates;
 use super::{Family, Model, Series};
 use crate::common::json::{Json, Object};
 
@@ -26,8 +27,6 @@ pub(crate) fn model(model: &Model, names: &str, problem: Option<&str>, now: f64)
 
 pub(crate) fn series(family: &Family, series: &Series) -> Object {
     let labels = series.labels.iter().fold(Object::default(), |labels, (name, value)| labels.field(name, value));
-    let rate = |i: usize| series.rates.get().map(|rates| Json::exact(rates[i]));
-    let percentile = |share| family.percentile_of(series, share).map(Json::exact);
     let object = Object::default().field("labels", Json::from(labels));
     let object = match &series.value {
         PointValue::Whole(n) => object.field("value", *n),
@@ -40,6 +39,14 @@ pub(crate) fn series(family: &Family, series: &Series) -> Object {
         }
         _ => object.field("value", Json::exact(series.amount())),
     };
+    figures(object, &series.rates, |share| family.percentile_of(series, share))
+}
+
+/// Adds the rates and percentiles of a series, or of a family.
+pub(crate) fn figures(object: Object, rates: &Rates, percentile: impl Fn(f64) -> Option<f64>) -> Object {
+    let rates = rates.get();
+    let rate = |i: usize| rates.map(|rates| Json::exact(rates[i]));
+    let percentile = |share| percentile(share).map(Json::exact);
     object
         .field("rate_1s", rate(0))
         .field("rate_10s", rate(1))

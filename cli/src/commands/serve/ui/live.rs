@@ -10,7 +10,7 @@ use shmetrics::{Inspection, LastUpdate};
 use crate::common::format::Unit;
 use crate::common::json::{Json, Object};
 use crate::common::live::banner::{warnings, Inspector};
-use crate::common::live::json::{kind, series};
+use crate::common::live::json::{figures, kind, series};
 use crate::common::live::{Family, Model, Series};
 use crate::common::source::Reading;
 use crate::common::summary;
@@ -147,9 +147,6 @@ fn answer(model: &Model, wish: &Wish) -> Json {
 }
 
 fn summary_of(family: &Family) -> Object {
-    let rates = family.rates.get();
-    let rate = |i: usize| rates.map(|rates| Json::exact(rates[i]));
-    let percentile = |share| family.percentile(share).map(Json::exact);
     let unit = match family.unit() {
         Unit::Seconds => Some("seconds"),
         Unit::Bytes => Some("bytes"),
@@ -160,7 +157,7 @@ fn summary_of(family: &Family) -> Object {
         [only] => family.states(only),
         _ => None,
     };
-    Object::default()
+    let object = Object::default()
         .field("name", &family.info.name)
         .field("title", family.name())
         .field("type", kind(family.info.kind))
@@ -168,14 +165,8 @@ fn summary_of(family: &Family) -> Object {
         .field("help", &family.info.help)
         .field("series", family.len() as u64)
         .field("value", Json::exact(family.total))
-        .field("states", states)
-        .field("rate_1s", rate(0))
-        .field("rate_10s", rate(1))
-        .field("rate_60s", rate(2))
-        .field("p50", percentile(0.5))
-        .field("p90", percentile(0.9))
-        .field("p99", percentile(0.99))
-        .field("trend", trend(family.trend.iter().copied()))
+        .field("states", states);
+    figures(object, &family.rates, |share| family.percentile(share)).field("trend", trend(family.trend.iter().copied()))
 }
 
 /// With the series that have the highest rates or values.
