@@ -1,4 +1,4 @@
-"""Configurations and requests that nobody would write, and long lives."""
+"""Malformed configurations, hostile requests, and long lives."""
 
 import os
 import random

@@ -182,7 +182,7 @@ pub const BUNDLE_OLD: Operation = Operation {
     also: |page, seen| {
         if seen.others == 0 {
             in_order(page, seen);
-            assert!(values(page, "x").is_some(), "nobody has removed it");
+            assert!(values(page, "x").is_some(), "no process has removed it");
         } else {
             assert_eq!((values(page, "x"), values(page, "new")), (None, Some([seen.others as f64; 3])), "{seen:?}");
         }
@@ -275,7 +275,7 @@ pub const BUNDLE_GIVEN: Operation = Operation {
     moves: Some(header::PER_CPU_TAIL),
     stays: None,
     also: |page, seen| {
-        let [a, h, b] = values(page, "x").expect("nobody removes it");
+        let [a, h, b] = values(page, "x").expect("no process removes it");
         let open = (seen.victim.begun - seen.victim.done) as f64;
         assert!(a - b <= open && a >= b && (b..=a).contains(&(h + 3095.0)), "{:?}: {seen:?}", [a, h, b]);
     },

@@ -181,7 +181,7 @@ fn a_bundle_replaces_all_that_have_its_names_and_back() {
     let name = Name::new("bundle");
     let segment = name.open();
     let alone = |name: &'static str| segment.counter(name, "").labels(["n"]).replace().register().unwrap();
-    // Families by themselves, of which one has another name's place in between, and two bundles.
+    // Families by themselves, and two bundles that each have one of the names.
     let olds = ["a", "b", "c"].map(|name| alone(name).with(["x"]));
     counters(&segment, &["d", "e"]).register().unwrap().with(["x"]);
     counters(&segment, &["other", "f"]).register().unwrap().with(["x"]);
