@@ -98,9 +98,11 @@ fn open(all: impl Iterator<Item = &'static Kept>) {
 
 /// In the parent, after the fork.
 pub(super) fn parent() {
+    // Another thread may have registered the handlers since this fork began.
+    let Some(depth) = DEPTH.get().checked_sub(1) else { return };
     take_back();
     FORKING.fetch_sub(1, SeqCst);
-    DEPTH.set(DEPTH.get().saturating_sub(1));
+    DEPTH.set(depth);
 }
 
 fn take_back() {
