@@ -1,7 +1,7 @@
 //! The handlers that the C library calls around `fork()`: see `fork`.
 
 #[cfg(unix)]
-use std::sync::atomic::{AtomicU32, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::{AtomicU32, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed};
 
 #[cfg(unix)]
 use super::fork::{all, count_fork, Kept};
