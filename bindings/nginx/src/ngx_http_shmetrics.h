@@ -17,8 +17,6 @@
 #define NGX_HTTP_SHMETRICS_LIMITS      0x100
 #define NGX_HTTP_SHMETRICS_ALL         0x1ff
 
-#define NGX_HTTP_SHMETRICS_EXEMPLAR_LABELS 8
-
 /* As nginx numbers them; the first is none. */
 #define NGX_HTTP_SHMETRICS_CACHE_STATUSES 9
 #define NGX_HTTP_SHMETRICS_LIMIT_REQ      6
@@ -54,8 +52,7 @@ typedef struct {
     ngx_shmetrics_family_t *families[NGX_HTTP_SHMETRICS_F_COUNT]; /* NULL: off everywhere */
     ngx_shmetrics_upstreams_t upstreams;
     ngx_http_shmetrics_vts_t *vts;    /* NULL: its names are not wanted */
-    ngx_array_t custom;               /* of ngx_shmetrics_family_t * */
-    ngx_shmetrics_family_t *errors;   /* values of custom metrics that are no numbers */
+    ngx_shmetrics_customs_t customs;
 } ngx_http_shmetrics_main_conf_t;
 
 typedef struct {
@@ -64,27 +61,13 @@ typedef struct {
     shmetrics_gauge in_progress;
 } ngx_http_shmetrics_srv_conf_t;
 
-/* A custom metric where it is counted. */
-typedef struct {
-    ngx_shmetrics_family_t *family;
-    ngx_http_complex_value_t *value; /* NULL: 1 */
-    ngx_http_complex_value_t *condition;
-    ngx_http_complex_value_t *labels;
-    unsigned constant : 1; /* all labels are */
-    unsigned known : 1;    /* and `handle` is their series */
-    union {
-        shmetrics_counter counter;
-        shmetrics_histogram histogram;
-        shmetrics_gauge gauge;
-    } handle;
-} ngx_http_shmetrics_use_t;
-
 typedef struct {
     ngx_flag_t enabled;
     ngx_uint_t groups;
     ngx_str_t name;
-    ngx_array_t *uses; /* of ngx_http_shmetrics_use_t *, those of outer levels too */
+    ngx_array_t *sets; /* of custom metrics, those of outer levels too */
     ngx_array_t *exemplar;
+    shmetrics_entry entry; /* of the bundle, if metrics below are one */
     shmetrics_histogram duration;
     shmetrics_counter received;
     shmetrics_counter sent;
@@ -94,28 +77,18 @@ typedef struct {
     shmetrics_counter limit_conn[NGX_HTTP_SHMETRICS_LIMIT_CONN];
 } ngx_http_shmetrics_loc_conf_t;
 
-/* The exemplar of a request. Without labels it has none. */
-typedef struct {
-    shmetrics_label labels[NGX_HTTP_SHMETRICS_EXEMPLAR_LABELS];
-    size_t count;
-} ngx_http_shmetrics_exemplar_t;
-
 extern ngx_module_t ngx_http_shmetrics_module;
 
 ngx_int_t ngx_http_shmetrics_define_defaults(ngx_conf_t *cf, ngx_http_shmetrics_main_conf_t *conf);
 ngx_int_t ngx_http_shmetrics_begin(ngx_http_request_t *r);
 void ngx_http_shmetrics_count_defaults(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
-                                       ngx_http_shmetrics_loc_conf_t *location, const ngx_http_shmetrics_exemplar_t *exemplar);
+                                       ngx_http_shmetrics_loc_conf_t *location, const ngx_shmetrics_exemplar_t *exemplar);
 
 ngx_int_t ngx_http_shmetrics_define_vts(ngx_conf_t *cf, ngx_http_shmetrics_main_conf_t *conf);
 void ngx_http_shmetrics_count_vts(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, ngx_uint_t groups);
 
-char *ngx_http_shmetrics_custom(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
-void ngx_http_shmetrics_count_custom(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main, ngx_array_t *uses,
-                                     const ngx_http_shmetrics_exemplar_t *exemplar);
-
 char *ngx_http_shmetrics_exemplar(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
-/* Fills `labels`, of which there are NGX_HTTP_SHMETRICS_EXEMPLAR_LABELS, and returns how many. */
+/* Fills `labels`, of which there are NGX_SHMETRICS_EXEMPLAR_LABELS, and returns how many. */
 size_t ngx_http_shmetrics_find_exemplar(ngx_http_request_t *r, const ngx_array_t *exemplar, shmetrics_label *labels);
 
 #if (NGX_HTTP_SSL)

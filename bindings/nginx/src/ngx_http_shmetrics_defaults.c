@@ -8,39 +8,39 @@
 /* In the order of NGX_HTTP_SHMETRICS_F_... */
 static const ngx_shmetrics_default_t ngx_http_shmetrics_defaults[] = {
     {TEXT("nginx_http_upstream_requests"), TEXT("Attempts to have a request answered by an upstream peer."), TEXT(""), NGX_SHMETRICS_COUNTER,
-     NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer", "status"}},
+     NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer", "status"}, 0},
     {TEXT("nginx_http_upstream_retries"), TEXT("Attempts that followed another one for the same request."), TEXT(""), NGX_SHMETRICS_COUNTER,
-     NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream"}},
+     NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream"}, 0},
     {TEXT("nginx_http_upstream_connect_duration_seconds"), TEXT("Time to connect to the peer."), TEXT("seconds"), NGX_SHMETRICS_HISTOGRAM,
-     NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}},
+     NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 2},
     {TEXT("nginx_http_upstream_header_duration_seconds"), TEXT("Time to the response header of the peer."), TEXT("seconds"),
-     NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}},
+     NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 2},
     {TEXT("nginx_http_upstream_response_duration_seconds"), TEXT("Time to the end of the response of the peer."), TEXT("seconds"),
-     NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}},
+     NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 2},
     {TEXT("nginx_http_upstream_received_bytes"), TEXT("Bytes from the peer."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
-     NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}},
+     NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 2},
     {TEXT("nginx_http_upstream_sent_bytes"), TEXT("Bytes to the peer."), TEXT("bytes"), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_UPSTREAM,
-     {"upstream", "peer"}},
+     {"upstream", "peer"}, 2},
     {TEXT("nginx_http_requests_in_progress"), TEXT("Requests that have reached their location and are not answered yet."), TEXT(""),
-     NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_IN_PROGRESS, {"server"}},
+     NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_IN_PROGRESS, {"server"}, 0},
     {TEXT("nginx_http_requests"), TEXT("Client requests."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_REQUESTS,
-     {"server", "location", "method", "status"}},
+     {"server", "location", "method", "status"}, 0},
     {TEXT("nginx_http_request_duration_seconds"), TEXT("Time from the first byte of a request to the end of the response."), TEXT("seconds"),
-     NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_DURATION, {"server", "location"}},
+     NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_DURATION, {"server", "location"}, 1},
     {TEXT("nginx_http_received_bytes"), TEXT("Bytes of requests, headers included."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
-     NGX_HTTP_SHMETRICS_BYTES, {"server", "location"}},
+     NGX_HTTP_SHMETRICS_BYTES, {"server", "location"}, 1},
     {TEXT("nginx_http_sent_bytes"), TEXT("Bytes of responses, headers included."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
-     NGX_HTTP_SHMETRICS_BYTES, {"server", "location"}},
+     NGX_HTTP_SHMETRICS_BYTES, {"server", "location"}, 1},
     {TEXT("nginx_http_cache_requests"), TEXT("Requests by what the cache said."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_CACHE,
-     {"server", "location", "status"}},
+     {"server", "location", "status"}, 0},
     {TEXT("nginx_http_tls_handshakes"), TEXT("TLS handshakes of clients."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_TLS,
-     {"server", "protocol", "reused"}},
+     {"server", "protocol", "reused"}, 0},
     {TEXT("nginx_http_tls_handshake_failures"), TEXT("TLS handshakes that did not come to their end."), TEXT(""), NGX_SHMETRICS_COUNTER,
-     NGX_HTTP_SHMETRICS_TLS, {"server"}},
+     NGX_HTTP_SHMETRICS_TLS, {"server"}, 0},
     {TEXT("nginx_http_limit_req_requests"), TEXT("Requests by what limit_req said."), TEXT(""), NGX_SHMETRICS_COUNTER,
-     NGX_HTTP_SHMETRICS_LIMITS, {"server", "location", "status"}},
+     NGX_HTTP_SHMETRICS_LIMITS, {"server", "location", "status"}, 0},
     {TEXT("nginx_http_limit_conn_requests"), TEXT("Requests by what limit_conn said."), TEXT(""), NGX_SHMETRICS_COUNTER,
-     NGX_HTTP_SHMETRICS_LIMITS, {"server", "location", "status"}},
+     NGX_HTTP_SHMETRICS_LIMITS, {"server", "location", "status"}, 0},
 };
 
 /* Method `1 << n` is at n - 1. */
@@ -52,10 +52,12 @@ static const char *const ngx_http_shmetrics_methods[NGX_HTTP_SHMETRICS_METHODS] 
 ngx_int_t ngx_http_shmetrics_define_defaults(ngx_conf_t *cf, ngx_http_shmetrics_main_conf_t *conf) {
     static const ngx_shmetrics_default_t errors = {
         TEXT("nginx_http_metric_errors"), TEXT("Values of custom metrics that are no numbers, or negative ones of counters."), TEXT(""),
-        NGX_SHMETRICS_COUNTER, 1, {"metric"},
+        NGX_SHMETRICS_COUNTER, 1, {"metric"}, 0,
     };
-    if (conf->custom.nelts && ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, &errors, 1, 1, &conf->errors) != NGX_OK)
+    if (conf->customs.families.nelts
+        && ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, &errors, 1, 1, &conf->customs.errors) != NGX_OK)
         return NGX_ERROR;
+    if (ngx_shmetrics_bundle_customs(cf, &conf->customs) != NGX_OK) return NGX_ERROR;
     if (conf->groups & NGX_HTTP_SHMETRICS_CONNECTIONS) conf->core->connections_place = conf->limits.place;
     if ((conf->core->names & NGX_SHMETRICS_VTS) && ngx_http_shmetrics_define_vts(cf, conf) != NGX_OK) return NGX_ERROR;
     if ((conf->core->names & NGX_SHMETRICS_OWN) == 0) conf->groups = 0;
@@ -136,20 +138,30 @@ static void ngx_http_shmetrics_count_request(ngx_http_request_t *r, ngx_http_shm
 
 static void ngx_http_shmetrics_count_location(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
                                               ngx_http_shmetrics_loc_conf_t *location, ngx_uint_t groups,
-                                              const shmetrics_str *values, const ngx_http_shmetrics_exemplar_t *exemplar) {
-    ngx_shmetrics_family_t **family = main->families;
+                                              const shmetrics_str *values, const ngx_shmetrics_exemplar_t *exemplar) {
+    ngx_shmetrics_family_t *duration = main->families[NGX_HTTP_SHMETRICS_F_DURATION];
+    ngx_shmetrics_family_t *received = main->families[NGX_HTTP_SHMETRICS_F_RECEIVED], *sent = main->families[NGX_HTTP_SHMETRICS_F_SENT];
+    const ngx_shmetrics_bundle_t *bundle = groups & NGX_HTTP_SHMETRICS_BYTES ? received->bundle : NULL;
+    if (bundle && !ngx_shmetrics_is_kept(bundle, &location->entry, values, 2)) {
+        location->received = shmetrics_entry_counter(location->entry, received->member);
+        location->sent = shmetrics_entry_counter(location->entry, sent->member);
+        if (duration && duration->bundle == bundle) location->duration = shmetrics_entry_histogram(location->entry, duration->member);
+    }
     if (groups & NGX_HTTP_SHMETRICS_DURATION) {
         double seconds = (double) ngx_shmetrics_since(r->start_sec, r->start_msec) / 1000;
-        ngx_shmetrics_keep_histogram(family[NGX_HTTP_SHMETRICS_F_DURATION], &location->duration, values, 2);
+        if (duration->bundle == NULL) ngx_shmetrics_keep_histogram(duration, &location->duration, values, 2);
         if (exemplar->count) {
             shmetrics_histogram_observe_with_exemplar(location->duration, seconds, exemplar->labels, exemplar->count);
         } else {
             shmetrics_histogram_observe(location->duration, seconds);
         }
     }
-    if (groups & NGX_HTTP_SHMETRICS_BYTES) {
-        ngx_shmetrics_add(family[NGX_HTTP_SHMETRICS_F_RECEIVED], &location->received, values, 2, r->request_length);
-        ngx_shmetrics_add(family[NGX_HTTP_SHMETRICS_F_SENT], &location->sent, values, 2, r->connection->sent);
+    if (bundle) {
+        shmetrics_counter_add_u64(location->received, (uint64_t) ngx_max(r->request_length, 0));
+        shmetrics_counter_add_u64(location->sent, (uint64_t) ngx_max(r->connection->sent, 0));
+    } else if (groups & NGX_HTTP_SHMETRICS_BYTES) {
+        ngx_shmetrics_add(received, &location->received, values, 2, r->request_length);
+        ngx_shmetrics_add(sent, &location->sent, values, 2, r->connection->sent);
     }
 }
 
@@ -199,7 +211,7 @@ static void ngx_http_shmetrics_count_status(ngx_shmetrics_family_t *family, shme
 }
 
 void ngx_http_shmetrics_count_defaults(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
-                                       ngx_http_shmetrics_loc_conf_t *location, const ngx_http_shmetrics_exemplar_t *exemplar) {
+                                       ngx_http_shmetrics_loc_conf_t *location, const ngx_shmetrics_exemplar_t *exemplar) {
     static const char *const limit_req[NGX_HTTP_SHMETRICS_LIMIT_REQ] = {
         "", "passed", "delayed", "rejected", "delayed_dry_run", "rejected_dry_run",
     };

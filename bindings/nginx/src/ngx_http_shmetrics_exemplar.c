@@ -37,7 +37,7 @@ char *ngx_http_shmetrics_exemplar(ngx_conf_t *cf, ngx_command_t *cmd, void *data
         name.len = (size_t) (sign - name.data);
         rest.data = sign + 1;
         rest.len = value[i].len - name.len - 1;
-        if (!ngx_http_shmetrics_is_label(&name) || conf->exemplar->nelts > NGX_HTTP_SHMETRICS_EXEMPLAR_LABELS - 1) goto invalid;
+        if (!ngx_http_shmetrics_is_label(&name) || conf->exemplar->nelts > NGX_SHMETRICS_EXEMPLAR_LABELS - 1) goto invalid;
         for (k = 1; k < i; k++) {
             other = &value[k];
             if (ngx_strncmp(other->data, value[i].data, name.len + 1) == 0) goto invalid;

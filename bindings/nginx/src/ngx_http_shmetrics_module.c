@@ -74,11 +74,36 @@ static char *ngx_http_shmetrics_buckets(ngx_conf_t *cf, ngx_command_t *cmd, void
     return ngx_shmetrics_parse_buckets(cf, &((ngx_http_shmetrics_main_conf_t *) data)->limits);
 }
 
+static void *ngx_http_shmetrics_compile(ngx_conf_t *cf, ngx_str_t *text, ngx_uint_t *variable) {
+    ngx_http_complex_value_t *value = ngx_pcalloc(cf->pool, sizeof *value);
+    ngx_http_compile_complex_value_t compile;
+    if (value == NULL) return NULL;
+    ngx_memzero(&compile, sizeof compile);
+    compile.cf = cf;
+    compile.value = text;
+    compile.complex_value = value;
+    if (ngx_http_compile_complex_value(&compile) != NGX_OK) return NULL;
+    *variable = value->lengths != NULL;
+    return value;
+}
+
+static ngx_int_t ngx_http_shmetrics_evaluate(void *request, void *value, ngx_str_t *text) {
+    return ngx_http_complex_value(request, value, text);
+}
+
+static const ngx_shmetrics_language_t ngx_http_shmetrics_language = {ngx_http_shmetrics_compile, ngx_http_shmetrics_evaluate};
+
+static char *ngx_http_shmetrics_custom(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
+    ngx_http_shmetrics_main_conf_t *main = ngx_http_conf_get_module_main_conf(cf, ngx_http_shmetrics_module);
+    return ngx_shmetrics_custom(cf, &main->customs, (ngx_shmetrics_type_e) cmd->offset, &((ngx_http_shmetrics_loc_conf_t *) data)->sets);
+}
+
 static void *ngx_http_shmetrics_create_main_conf(ngx_conf_t *cf) {
     ngx_http_shmetrics_main_conf_t *conf = ngx_pcalloc(cf->pool, sizeof *conf);
     if (conf == NULL) return NULL;
-    if (ngx_array_init(&conf->custom, cf->pool, 8, sizeof(ngx_shmetrics_family_t *)) != NGX_OK) return NULL;
-    conf->core = ngx_shmetrics_get_conf(cf->cycle);
+    if (ngx_array_init(&conf->customs.families, cf->pool, 8, sizeof(ngx_shmetrics_family_t *)) != NGX_OK) return NULL;
+    conf->core = conf->customs.core = ngx_shmetrics_get_conf(cf->cycle);
+    conf->customs.language = &ngx_http_shmetrics_language;
     conf->pool = cf->pool;
     conf->upstreams.pool = cf->pool;
     conf->upstreams.families = &conf->families[NGX_HTTP_SHMETRICS_F_UPSTREAM];
@@ -115,26 +140,22 @@ static char *ngx_http_shmetrics_merge_loc_conf(ngx_conf_t *cf, void *parent, voi
     ngx_conf_merge_uint_value(conf->groups, outer->groups, NGX_HTTP_SHMETRICS_ALL);
     ngx_conf_merge_str_value(conf->name, outer->name, "");
     ngx_conf_merge_ptr_value(conf->exemplar, outer->exemplar, NULL);
-    if (conf->enabled) main->groups |= conf->groups;
-    if (conf->uses == NULL) {
-        conf->uses = outer->uses;
-    } else if (outer->uses) {
-        void *more = ngx_array_push_n(conf->uses, outer->uses->nelts);
-        if (more == NULL) return NGX_CONF_ERROR;
-        ngx_memcpy(more, outer->uses->elts, outer->uses->nelts * sizeof(void *));
+    if (conf->enabled) {
+        main->groups |= conf->groups;
+        ngx_shmetrics_note_groups(&main->limits, conf->groups);
     }
-    return NGX_CONF_OK;
+    return ngx_shmetrics_merge_customs(&conf->sets, outer->sets) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 static ngx_int_t ngx_http_shmetrics_log(ngx_http_request_t *r) {
     ngx_http_shmetrics_main_conf_t *main = ngx_http_get_module_main_conf(r, ngx_http_shmetrics_module);
     ngx_http_shmetrics_loc_conf_t *location = ngx_http_get_module_loc_conf(r, ngx_http_shmetrics_module);
-    ngx_http_shmetrics_exemplar_t exemplar;
-    if (r != r->main || main->core->segment == NULL || (!location->enabled && location->uses == NULL)) return NGX_OK;
+    ngx_shmetrics_exemplar_t exemplar;
+    if (r != r->main || main->core->segment == NULL || (!location->enabled && location->sets == NULL)) return NGX_OK;
     exemplar.count = location->exemplar ? ngx_http_shmetrics_find_exemplar(r, location->exemplar, exemplar.labels) : 0;
     if (location->enabled) ngx_http_shmetrics_count_defaults(r, main, location, &exemplar);
     if (location->enabled && main->vts) ngx_http_shmetrics_count_vts(r, main, location->groups);
-    if (location->uses) ngx_http_shmetrics_count_custom(r, main, location->uses, &exemplar);
+    if (location->sets) ngx_shmetrics_count_customs(&main->customs, r, location->sets, &exemplar);
     return NGX_OK;
 }
 
@@ -157,7 +178,7 @@ static ngx_int_t ngx_http_shmetrics_postconfiguration(ngx_conf_t *cf) {
         if (named->name.len == 0) named->name = server[i]->server_name;
     }
     if (ngx_http_shmetrics_define_defaults(cf, conf) != NGX_OK) return NGX_ERROR;
-    if (conf->groups == 0 && conf->custom.nelts == 0 && conf->vts == NULL) return NGX_OK;
+    if (conf->groups == 0 && conf->customs.families.nelts == 0 && conf->vts == NULL) return NGX_OK;
 #if (NGX_HTTP_SSL)
     if (conf->groups & NGX_HTTP_SHMETRICS_TLS) ngx_http_shmetrics_watch_tls(cf);
 #endif

@@ -13,62 +13,63 @@ enum { BYTES, REQUESTS, SECONDS, AVERAGE, CACHE, DURATION, RESPONSE_SECONDS, RES
 
 enum { SERVER, UPSTREAM, CACHE_ZONE, KINDS };
 
-/* As those that the model prints. A family that a zone does not have has no name. The model has
+/* As those that the model prints. A family that a zone does not have has no name. The durations of
+ * servers are in no bundle, as the sum of all servers has none. The model has
  * `x_seconds` and `x_seconds_total`: in OpenMetrics a counter of the latter name would be a second
  * family `x_seconds`. So the latter are gauges here; their values are the same. */
 static const ngx_shmetrics_default_t ngx_http_shmetrics_vts[KINDS][KINDS_OF_FAMILIES] = {
     {
         {TEXT("nginx_vts_server_bytes"), TEXT("The request/response bytes"), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_BYTES,
-         {"host", "direction"}},
+         {"host", "direction"}, 0},
         {TEXT("nginx_vts_server_requests"), TEXT("The requests counter"), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_REQUESTS,
-         {"host", "code"}},
+         {"host", "code"}, 0},
         {TEXT("nginx_vts_server_request_seconds_total"), TEXT("The request processing time in seconds"), TEXT(""), NGX_SHMETRICS_GAUGE,
-         NGX_HTTP_SHMETRICS_DURATION, {"host"}},
+         NGX_HTTP_SHMETRICS_DURATION, {"host"}, 1},
         {TEXT("nginx_vts_server_request_seconds"), TEXT("The average of request processing times in seconds"), TEXT(""), NGX_SHMETRICS_GAUGE,
-         NGX_HTTP_SHMETRICS_DURATION, {"host"}},
+         NGX_HTTP_SHMETRICS_DURATION, {"host"}, 1},
         {TEXT("nginx_vts_server_cache"), TEXT("The requests cache counter"), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_CACHE,
-         {"host", "status"}},
+         {"host", "status"}, 0},
         {TEXT("nginx_vts_server_request_duration_seconds"), TEXT("The histogram of request processing time"), TEXT(""),
-         NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_DURATION, {"host"}},
-        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}},
-        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}},
-        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}},
-        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}},
+         NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_DURATION, {"host"}, 0},
+        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
+        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
+        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
+        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
     },
     {
         {TEXT("nginx_vts_upstream_bytes"), TEXT("The request/response bytes"), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_UPSTREAM,
-         {"upstream", "backend", "direction"}},
+         {"upstream", "backend", "direction"}, 0},
         {TEXT("nginx_vts_upstream_requests"), TEXT("The upstream requests counter"), TEXT(""), NGX_SHMETRICS_COUNTER,
-         NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend", "code"}},
+         NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend", "code"}, 0},
         {TEXT("nginx_vts_upstream_request_seconds_total"), TEXT("The request Processing time including upstream in seconds"), TEXT(""),
-         NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}},
+         NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}, 1},
         {TEXT("nginx_vts_upstream_request_seconds"), TEXT("The average of request processing times including upstream in seconds"), TEXT(""),
-         NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}},
-        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}},
+         NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}, 1},
+        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
         {TEXT("nginx_vts_upstream_request_duration_seconds"), TEXT("The histogram of request processing time including upstream"), TEXT(""),
-         NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}},
+         NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}, 1},
         {TEXT("nginx_vts_upstream_response_seconds_total"), TEXT("The only upstream response processing time in seconds"), TEXT(""),
-         NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}},
+         NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}, 1},
         {TEXT("nginx_vts_upstream_response_seconds"), TEXT("The average of only upstream response processing times in seconds"), TEXT(""),
-         NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}},
+         NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}, 1},
         {TEXT("nginx_vts_upstream_response_duration_seconds"), TEXT("The histogram of only upstream response processing time"), TEXT(""),
-         NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}},
-        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}},
+         NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}, 1},
+        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
     },
     {
         {TEXT("nginx_vts_cache_bytes"), TEXT("The cache zones request/response bytes"), TEXT(""), NGX_SHMETRICS_COUNTER,
-         NGX_HTTP_SHMETRICS_CACHE, {"cache_zone", "direction"}},
-        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}},
-        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}},
-        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}},
+         NGX_HTTP_SHMETRICS_CACHE, {"cache_zone", "direction"}, 0},
+        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
+        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
+        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
         {TEXT("nginx_vts_cache_requests"), TEXT("The cache requests counter"), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_CACHE,
-         {"cache_zone", "status"}},
-        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}},
-        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}},
-        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}},
-        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}},
+         {"cache_zone", "status"}, 0},
+        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
+        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
+        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
+        {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
         {TEXT("nginx_vts_cache_usage_bytes"), TEXT("THe cache zones info"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_CACHE,
-         {"cache_zone", "cache_size"}},
+         {"cache_zone", "cache_size"}, 0},
     },
 };
 
@@ -91,6 +92,7 @@ typedef struct {
     shmetrics_counter bytes[2];
     shmetrics_counter requests[CLASSES];
     shmetrics_counter cache[STATUSES];
+    shmetrics_entry entry; /* of the bundle of times */
     shmetrics_gauge seconds[2];
     shmetrics_histogram durations[2];
     shmetrics_gauge usage[2];
@@ -114,7 +116,10 @@ ngx_int_t ngx_http_shmetrics_define_vts(ngx_conf_t *cf, ngx_http_shmetrics_main_
             /* The model has no histograms either, unless bounds are given. */
             if (from->type == NGX_SHMETRICS_HISTOGRAM && !conf->limits.buckets_set) continue;
             if (ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, from, 1, conf->groups, to) != NGX_OK) return NGX_ERROR;
-            if (*to) (*to)->gauge_mode = SHMETRICS_GAUGE_SHARED;
+            if (*to == NULL) continue;
+            (*to)->gauge_mode = SHMETRICS_GAUGE_SHARED;
+            /* The first of a bundle are the seconds. */
+            if (from->bundle && k > SECONDS && ngx_shmetrics_join(cf->pool, conf->vts->families[i][SECONDS], *to) != NGX_OK) return NGX_ERROR;
         }
     }
     return NGX_OK;
@@ -151,21 +156,34 @@ static void ngx_http_shmetrics_add_average(ngx_http_shmetrics_average_t *average
     shmetrics_gauge_set(average->gauge, (double) (average->sum / average->count) / 1000);
 }
 
+static void ngx_http_shmetrics_take_times(ngx_shmetrics_family_t **family, ngx_http_shmetrics_zone_t *zone) {
+    static const ngx_uint_t places[2][3] = {{SECONDS, AVERAGE, DURATION}, {RESPONSE_SECONDS, RESPONSE_AVERAGE, RESPONSE_DURATION}};
+    ngx_uint_t i;
+    for (i = 0; i < 2; i++) {
+        const ngx_shmetrics_family_t *seconds = family[places[i][0]], *average = family[places[i][1]], *duration = family[places[i][2]];
+        if (seconds) zone->seconds[i] = shmetrics_entry_gauge(zone->entry, seconds->member);
+        if (average) zone->averages[i].gauge = shmetrics_entry_gauge(zone->entry, average->member);
+        if (duration && duration->bundle) zone->durations[i] = shmetrics_entry_histogram(zone->entry, duration->member);
+    }
+}
+
 /* The series are on the page in any case. */
 static void ngx_http_shmetrics_add_times(ngx_shmetrics_family_t **family, ngx_http_shmetrics_zone_t *zone, const shmetrics_str *values,
                                          ngx_uint_t count, ngx_uint_t response, ngx_uint_t known, ngx_msec_t ms) {
     ngx_shmetrics_family_t *seconds = family[response ? RESPONSE_SECONDS : SECONDS], *average = family[response ? RESPONSE_AVERAGE : AVERAGE];
     ngx_shmetrics_family_t *duration = family[response ? RESPONSE_DURATION : DURATION];
+    const ngx_shmetrics_bundle_t *bundle = seconds ? seconds->bundle : NULL;
+    if (bundle && !ngx_shmetrics_is_kept(bundle, &zone->entry, values, count)) ngx_http_shmetrics_take_times(family, zone);
     if (seconds) {
-        ngx_http_shmetrics_keep_gauge(seconds, &zone->seconds[response], values, count);
+        if (bundle == NULL) ngx_http_shmetrics_keep_gauge(seconds, &zone->seconds[response], values, count);
         if (known) shmetrics_gauge_add(zone->seconds[response], (double) ms / 1000);
     }
     if (average) {
-        ngx_http_shmetrics_keep_gauge(average, &zone->averages[response].gauge, values, count);
+        if (bundle == NULL) ngx_http_shmetrics_keep_gauge(average, &zone->averages[response].gauge, values, count);
         if (known) ngx_http_shmetrics_add_average(&zone->averages[response], ms);
     }
     if (duration) {
-        ngx_shmetrics_keep_histogram(duration, &zone->durations[response], values, count);
+        if (duration->bundle == NULL) ngx_shmetrics_keep_histogram(duration, &zone->durations[response], values, count);
         if (known) shmetrics_histogram_observe(zone->durations[response], (double) ms / 1000);
     }
 }

@@ -9,6 +9,8 @@
 
 #define NGX_SHMETRICS_MAX_LABELS 32
 #define NGX_SHMETRICS_MAX_SERIES 10000
+#define NGX_SHMETRICS_EXEMPLAR_LABELS 8
+#define NGX_SHMETRICS_GROUPS 9 /* the most groups of families that a protocol has */
 
 /* Whose names the default metrics have. */
 #define NGX_SHMETRICS_OWN      0x01
@@ -28,8 +30,18 @@ typedef struct {
     ngx_uint_t line;
 } ngx_shmetrics_place_t;
 
-/* A family as the configuration defines it. The handle is inert until it is registered. */
+typedef struct ngx_shmetrics_family_s ngx_shmetrics_family_t;
+
+/* Families with the same labels, of which a label set is updated in all or in none: one look-up
+ * finds the series of all. */
 typedef struct {
+    ngx_shmetrics_family_t *first;
+    ngx_shmetrics_family_t *last;
+    shmetrics_bundle handle; /* inert until the bundle is registered */
+} ngx_shmetrics_bundle_t;
+
+/* A family as the configuration defines it. The handle is inert until it is registered. */
+struct ngx_shmetrics_family_s {
     ngx_str_t name;
     ngx_str_t help;
     ngx_str_t unit;
@@ -42,12 +54,16 @@ typedef struct {
     ngx_uint_t max_series;
     ngx_flag_t exact_name;
     ngx_shmetrics_place_t place;
+    ngx_array_t sets;               /* where a custom metric is updated */
+    ngx_shmetrics_bundle_t *bundle; /* NULL: it is registered by itself, and has a handle */
+    ngx_uint_t member;              /* its number in the bundle */
+    ngx_shmetrics_family_t *next;   /* in the bundle */
     union {
         shmetrics_counter_family counter;
         shmetrics_histogram_family histogram;
         shmetrics_gauge_family gauge;
     } handle;
-} ngx_shmetrics_family_t;
+};
 
 typedef struct {
     ngx_str_t name;
@@ -86,6 +102,7 @@ typedef struct {
     ngx_array_t *buckets;        /* of double */
     double native;
     ngx_flag_t buckets_set;
+    ngx_uint_t without[NGX_SHMETRICS_GROUPS]; /* of each group: those that some location does not count with it */
 } ngx_shmetrics_limits_t;
 
 /* A family that is there without configuration. */
@@ -96,7 +113,29 @@ typedef struct {
     ngx_shmetrics_type_e type;
     ngx_uint_t group;
     const char *labels[4];
+    ngx_uint_t bundle; /* families with the same number are a bundle; 0: none */
 } ngx_shmetrics_default_t;
+
+/* The exemplar of a request. Without labels it has none. */
+typedef struct {
+    shmetrics_label labels[NGX_SHMETRICS_EXEMPLAR_LABELS];
+    size_t count;
+} ngx_shmetrics_exemplar_t;
+
+/* How a protocol has its variables. */
+typedef struct {
+    /* NULL: the text is not right. `*variable`: whether the values differ between requests. */
+    void *(*compile)(ngx_conf_t *cf, ngx_str_t *text, ngx_uint_t *variable);
+    ngx_int_t (*evaluate)(void *request, void *value, ngx_str_t *text);
+} ngx_shmetrics_language_t;
+
+/* The custom metrics of a protocol. */
+typedef struct {
+    ngx_shmetrics_conf_t *core;
+    const ngx_shmetrics_language_t *language;
+    ngx_array_t families;           /* of ngx_shmetrics_family_t * */
+    ngx_shmetrics_family_t *errors; /* values that are no numbers */
+} ngx_shmetrics_customs_t;
 
 #define NGX_SHMETRICS_TEXT(s) {sizeof(s) - 1, (u_char *) s}
 
@@ -111,7 +150,9 @@ enum {
     NGX_SHMETRICS_U_COUNT
 };
 
-#define NGX_SHMETRICS_PEERS 64 /* a power of 2 */
+#define NGX_SHMETRICS_PEERS    64 /* a power of 2 */
+#define NGX_SHMETRICS_TRIES    4  /* places that a peer may have */
+#define NGX_SHMETRICS_STATUSES 4  /* of a peer */
 
 /* The series of a peer, in this worker. */
 typedef struct {
@@ -119,8 +160,10 @@ typedef struct {
     u_char peer[112];
     size_t upstream_len;
     size_t peer_len;
-    ngx_uint_t status; /* of `requests` */
-    shmetrics_counter requests;
+    ngx_uint_t turn;
+    ngx_uint_t statuses[NGX_SHMETRICS_STATUSES]; /* of `requests` */
+    shmetrics_counter requests[NGX_SHMETRICS_STATUSES];
+    shmetrics_entry entry; /* of the bundle, if the metrics below are one */
     shmetrics_counter received;
     shmetrics_counter sent;
     shmetrics_histogram durations[3];
@@ -130,6 +173,7 @@ typedef struct {
 typedef struct {
     ngx_shmetrics_family_t **families; /* in the order of NGX_SHMETRICS_U_... */
     ngx_shmetrics_peer_t *peers;
+    ngx_uint_t turn;
     ngx_pool_t *pool;
 } ngx_shmetrics_upstreams_t;
 
@@ -166,12 +210,28 @@ ngx_int_t ngx_shmetrics_parse_native(const ngx_str_t *text, double *factor);
 char *ngx_shmetrics_parse_buckets(ngx_conf_t *cf, ngx_shmetrics_limits_t *limits);
 char *ngx_shmetrics_parse_groups(ngx_conf_t *cf, const ngx_conf_bitmask_t *known, ngx_uint_t *groups);
 
+/* Notes that these groups are counted together. */
+void ngx_shmetrics_note_groups(ngx_shmetrics_limits_t *limits, ngx_uint_t groups);
+/* Makes `family` a member of the bundle of `first`, if there is room. */
+ngx_int_t ngx_shmetrics_join(ngx_pool_t *pool, ngx_shmetrics_family_t *first, ngx_shmetrics_family_t *family);
+
 shmetrics_status ngx_shmetrics_register(shmetrics_segment *segment, ngx_shmetrics_family_t *family, int keep);
+shmetrics_status ngx_shmetrics_register_bundle(shmetrics_segment *segment, ngx_shmetrics_bundle_t *bundle);
+
+/* The directives shmetrics_counter, _histogram and _gauge. `*sets` are those of the level. */
+char *ngx_shmetrics_custom(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs, ngx_shmetrics_type_e type, ngx_array_t **sets);
+ngx_int_t ngx_shmetrics_merge_customs(ngx_array_t **sets, ngx_array_t *outer);
+ngx_int_t ngx_shmetrics_bundle_customs(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs);
+void ngx_shmetrics_count_customs(const ngx_shmetrics_customs_t *customs, void *request, const ngx_array_t *sets,
+                                 const ngx_shmetrics_exemplar_t *exemplar);
 
 /* Defines the families of `groups`; the others are NULL. */
 ngx_int_t ngx_shmetrics_define(ngx_pool_t *pool, ngx_shmetrics_conf_t *conf, const ngx_shmetrics_limits_t *limits,
                                const ngx_shmetrics_default_t *from, ngx_uint_t count, ngx_uint_t groups, ngx_shmetrics_family_t **families);
 
+/* Whether the entry, and with it the handles of its members, is as it was. Otherwise it is looked
+ * up. */
+int ngx_shmetrics_is_kept(const ngx_shmetrics_bundle_t *bundle, shmetrics_entry *entry, const shmetrics_str *values, ngx_uint_t count);
 void ngx_shmetrics_add(ngx_shmetrics_family_t *family, shmetrics_counter *counter, const shmetrics_str *values, ngx_uint_t count, off_t n);
 void ngx_shmetrics_keep_histogram(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values,
                                   ngx_uint_t count);

@@ -26,22 +26,22 @@ enum {
 
 /* The help texts of a preset are those that its model prints. */
 static const ngx_shmetrics_default_t ngx_shmetrics_connections[NGX_SHMETRICS_CONNECTIONS] = {
-    {TEXT("nginx_connections"), TEXT("Client connections by their state."), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_OWN, {"state"}},
-    {TEXT("nginx_connections_accepted"), TEXT("Accepted client connections."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_SHMETRICS_OWN, {NULL}},
-    {TEXT("nginx_connections_handled"), TEXT("Handled client connections."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_SHMETRICS_OWN, {NULL}},
-    {TEXT("nginx_up"), TEXT("Status of the last metric scrape"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_EXPORTER, {NULL}},
-    {TEXT("nginx_http_requests_total"), TEXT("Total http requests"), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_SHMETRICS_EXPORTER, {NULL}},
-    {TEXT("nginx_connections_accepted"), TEXT("Accepted client connections"), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_SHMETRICS_EXPORTER, {NULL}},
-    {TEXT("nginx_connections_handled"), TEXT("Handled client connections"), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_SHMETRICS_EXPORTER, {NULL}},
-    {TEXT("nginx_connections_active"), TEXT("Active client connections"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_EXPORTER, {NULL}},
+    {TEXT("nginx_connections"), TEXT("Client connections by their state."), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_OWN, {"state"}, 0},
+    {TEXT("nginx_connections_accepted"), TEXT("Accepted client connections."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_SHMETRICS_OWN, {NULL}, 0},
+    {TEXT("nginx_connections_handled"), TEXT("Handled client connections."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_SHMETRICS_OWN, {NULL}, 0},
+    {TEXT("nginx_up"), TEXT("Status of the last metric scrape"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_EXPORTER, {NULL}, 0},
+    {TEXT("nginx_http_requests_total"), TEXT("Total http requests"), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_SHMETRICS_EXPORTER, {NULL}, 0},
+    {TEXT("nginx_connections_accepted"), TEXT("Accepted client connections"), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_SHMETRICS_EXPORTER, {NULL}, 0},
+    {TEXT("nginx_connections_handled"), TEXT("Handled client connections"), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_SHMETRICS_EXPORTER, {NULL}, 0},
+    {TEXT("nginx_connections_active"), TEXT("Active client connections"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_EXPORTER, {NULL}, 0},
     {TEXT("nginx_connections_reading"), TEXT("Connections where NGINX is reading the request header"), TEXT(""), NGX_SHMETRICS_GAUGE,
-     NGX_SHMETRICS_EXPORTER, {NULL}},
+     NGX_SHMETRICS_EXPORTER, {NULL}, 0},
     {TEXT("nginx_connections_writing"), TEXT("Connections where NGINX is writing the response back to the client"), TEXT(""),
-     NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_EXPORTER, {NULL}},
-    {TEXT("nginx_connections_waiting"), TEXT("Idle client connections"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_EXPORTER, {NULL}},
-    {TEXT("nginx_vts_info"), TEXT("Nginx info"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_VTS, {"hostname", "module_version", "version"}},
-    {TEXT("nginx_vts_start_time_seconds"), TEXT("Nginx start time"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_VTS, {NULL}},
-    {TEXT("nginx_vts_main_connections"), TEXT("Nginx connections"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_VTS, {"status"}},
+     NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_EXPORTER, {NULL}, 0},
+    {TEXT("nginx_connections_waiting"), TEXT("Idle client connections"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_EXPORTER, {NULL}, 0},
+    {TEXT("nginx_vts_info"), TEXT("Nginx info"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_VTS, {"hostname", "module_version", "version"}, 0},
+    {TEXT("nginx_vts_start_time_seconds"), TEXT("Nginx start time"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_VTS, {NULL}, 0},
+    {TEXT("nginx_vts_main_connections"), TEXT("Nginx connections"), TEXT(""), NGX_SHMETRICS_GAUGE, NGX_SHMETRICS_VTS, {"status"}, 0},
 };
 
 ngx_int_t ngx_shmetrics_define_connections(ngx_cycle_t *cycle, ngx_shmetrics_conf_t *conf) {

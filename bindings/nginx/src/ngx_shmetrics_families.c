@@ -23,15 +23,69 @@ static ngx_shmetrics_family_t *ngx_shmetrics_define_one(ngx_pool_t *pool, ngx_sh
     return ngx_shmetrics_add_family(conf, family) == NGX_OK ? family : NULL;
 }
 
+void ngx_shmetrics_note_groups(ngx_shmetrics_limits_t *limits, ngx_uint_t groups) {
+    ngx_uint_t i;
+    for (i = 0; i < NGX_SHMETRICS_GROUPS; i++)
+        if (groups & ((ngx_uint_t) 1 << i)) limits->without[i] |= ~groups;
+}
+
+/* Whether each location counts both groups, or none. Otherwise a location would show 0 for what it
+ * does not count. */
+static int ngx_shmetrics_are_together(const ngx_shmetrics_limits_t *limits, ngx_uint_t a, ngx_uint_t b) {
+    ngx_uint_t i;
+    for (i = 0; i < NGX_SHMETRICS_GROUPS; i++) {
+        if ((a & ((ngx_uint_t) 1 << i)) && (limits->without[i] & b)) return 0;
+        if ((b & ((ngx_uint_t) 1 << i)) && (limits->without[i] & a)) return 0;
+    }
+    return 1;
+}
+
+ngx_int_t ngx_shmetrics_join(ngx_pool_t *pool, ngx_shmetrics_family_t *first, ngx_shmetrics_family_t *family) {
+    ngx_shmetrics_bundle_t *bundle = first->bundle;
+    if (bundle == NULL) {
+        if ((bundle = ngx_pcalloc(pool, sizeof *bundle)) == NULL) return NGX_ERROR;
+        bundle->first = bundle->last = first;
+        first->bundle = bundle;
+    }
+    if (bundle->last->member + 1 == SHMETRICS_MAX_MEMBERS) return NGX_OK;
+    family->bundle = bundle;
+    family->member = bundle->last->member + 1;
+    bundle->last->next = family;
+    bundle->last = family;
+    return NGX_OK;
+}
+
 ngx_int_t ngx_shmetrics_define(ngx_pool_t *pool, ngx_shmetrics_conf_t *conf, const ngx_shmetrics_limits_t *limits,
                                const ngx_shmetrics_default_t *from, ngx_uint_t count, ngx_uint_t groups, ngx_shmetrics_family_t **families) {
-    ngx_uint_t i;
+    ngx_uint_t i, k;
     for (i = 0; i < count; i++) {
         if ((from[i].group & groups) == 0) continue;
         families[i] = ngx_shmetrics_define_one(pool, conf, limits, &from[i]);
         if (families[i] == NULL) return NGX_ERROR;
+        for (k = 0; from[i].bundle && k < i; k++) {
+            if (families[k] == NULL || from[k].bundle != from[i].bundle || !ngx_shmetrics_are_together(limits, from[k].group, from[i].group))
+                continue;
+            if (ngx_shmetrics_join(pool, families[k], families[i]) != NGX_OK) return NGX_ERROR;
+            break;
+        }
     }
     return NGX_OK;
+}
+
+/* Without what belongs to label sets, which a bundle has for its members. */
+static void ngx_shmetrics_describe(const ngx_shmetrics_family_t *family, shmetrics_family_spec *spec) {
+    ngx_memzero(spec, sizeof *spec);
+    spec->struct_size = sizeof *spec;
+    spec->name = ngx_shmetrics_str(&family->name);
+    spec->help = ngx_shmetrics_str(&family->help);
+    spec->unit = ngx_shmetrics_str(&family->unit);
+    spec->exact_name = family->exact_name;
+    if (family->type != NGX_SHMETRICS_HISTOGRAM) return;
+    if (family->buckets) {
+        spec->buckets = family->buckets->elts;
+        spec->bucket_count = family->buckets->nelts;
+    }
+    spec->native_factor = family->native;
 }
 
 shmetrics_status ngx_shmetrics_register(shmetrics_segment *segment, ngx_shmetrics_family_t *family, int keep) {
@@ -40,15 +94,10 @@ shmetrics_status ngx_shmetrics_register(shmetrics_segment *segment, ngx_shmetric
     shmetrics_status status;
     shmetrics_family_spec spec;
 
-    ngx_memzero(&spec, sizeof spec);
-    spec.struct_size = sizeof spec;
-    spec.name = ngx_shmetrics_str(&family->name);
-    spec.help = ngx_shmetrics_str(&family->help);
-    spec.unit = ngx_shmetrics_str(&family->unit);
+    ngx_shmetrics_describe(family, &spec);
     spec.label_names = family->labels;
     spec.label_count = family->nlabels;
     spec.max_series = family->max_series;
-    spec.exact_name = family->exact_name;
     spec.replace = true;
     switch (family->type) {
     case NGX_SHMETRICS_COUNTER:
@@ -58,15 +107,40 @@ shmetrics_status ngx_shmetrics_register(shmetrics_segment *segment, ngx_shmetric
         status = shmetrics_gauge_register(segment, &spec, (uint32_t) family->gauge_mode, &to->handle.gauge);
         break;
     default:
-        if (family->buckets) {
-            spec.buckets = family->buckets->elts;
-            spec.bucket_count = family->buckets->nelts;
-        }
-        spec.native_factor = family->native;
         status = shmetrics_histogram_register(segment, &spec, &to->handle.histogram);
         break;
     }
     return status;
+}
+
+shmetrics_status ngx_shmetrics_register_bundle(shmetrics_segment *segment, ngx_shmetrics_bundle_t *bundle) {
+    static shmetrics_family_spec specs[SHMETRICS_MAX_MEMBERS]; /* more than a stack should have */
+    static const shmetrics_kind kinds[] = {SHMETRICS_KIND_COUNTER, SHMETRICS_KIND_HISTOGRAM, SHMETRICS_KIND_GAUGE};
+    shmetrics_member members[SHMETRICS_MAX_MEMBERS];
+    shmetrics_bundle_spec spec;
+    ngx_shmetrics_family_t *family;
+
+    ngx_memzero(&spec, sizeof spec);
+    spec.struct_size = sizeof spec;
+    spec.label_names = bundle->first->labels;
+    spec.label_count = bundle->first->nlabels;
+    spec.max_series = bundle->first->max_series;
+    spec.replace = true;
+    spec.members = members;
+    for (family = bundle->first; family; family = family->next) {
+        ngx_shmetrics_describe(family, &specs[spec.member_count]);
+        members[spec.member_count].kind = (uint32_t) kinds[family->type];
+        members[spec.member_count].mode = family->type == NGX_SHMETRICS_GAUGE ? (uint32_t) family->gauge_mode : 0;
+        members[spec.member_count].family = &specs[spec.member_count];
+        spec.member_count++;
+    }
+    return shmetrics_bundle_register(segment, &spec, &bundle->handle);
+}
+
+int ngx_shmetrics_is_kept(const ngx_shmetrics_bundle_t *bundle, shmetrics_entry *entry, const shmetrics_str *values, ngx_uint_t count) {
+    if (entry->p0 && !shmetrics_entry_is_removed(*entry)) return 1;
+    *entry = shmetrics_bundle_with(bundle->handle, values, count);
+    return 0;
 }
 
 void ngx_shmetrics_add(ngx_shmetrics_family_t *family, shmetrics_counter *counter, const shmetrics_str *values, ngx_uint_t count, off_t n) {
@@ -94,18 +168,26 @@ ngx_msec_t ngx_shmetrics_since(time_t sec, ngx_msec_t msec) {
     return (ngx_msec_t) ngx_max(ms, 0);
 }
 
+static int ngx_shmetrics_is_peer(const ngx_shmetrics_peer_t *peer, const shmetrics_str *values) {
+    return peer->upstream_len == values[0].len && peer->peer_len == values[1].len
+        && ngx_memcmp(peer->upstream, values[0].data, values[0].len) == 0 && ngx_memcmp(peer->peer, values[1].data, values[1].len) == 0;
+}
+
 /* What is known of a peer; `passing`, emptied, if it is not to be remembered. */
 static ngx_shmetrics_peer_t *ngx_shmetrics_find_peer(ngx_shmetrics_upstreams_t *upstreams, const shmetrics_str *values,
                                                      ngx_shmetrics_peer_t *passing) {
     ngx_shmetrics_peer_t *peer = passing;
+    ngx_uint_t at, i;
     if (upstreams->peers == NULL) upstreams->peers = ngx_pcalloc(upstreams->pool, NGX_SHMETRICS_PEERS * sizeof *peer);
     if (upstreams->peers && values[0].len <= sizeof peer->upstream && values[1].len <= sizeof peer->peer) {
-        /* Most names keep their place in memory. Others may have it later, so the names are
-         * compared. */
-        peer = &upstreams->peers[((uintptr_t) values[1].data >> 4) & (NGX_SHMETRICS_PEERS - 1)];
-        if (peer->upstream_len == values[0].len && peer->peer_len == values[1].len
-            && ngx_memcmp(peer->upstream, values[0].data, values[0].len) == 0 && ngx_memcmp(peer->peer, values[1].data, values[1].len) == 0)
-            return peer;
+        at = ngx_murmur_hash2((u_char *) values[1].data, values[1].len);
+        for (i = 0; i < NGX_SHMETRICS_TRIES; i++) {
+            peer = &upstreams->peers[(at + i) & (NGX_SHMETRICS_PEERS - 1)];
+            if (ngx_shmetrics_is_peer(peer, values)) return peer;
+            if (peer->peer_len == 0) break;
+        }
+        /* One of these makes room if all are taken, each in its turn. */
+        if (i == NGX_SHMETRICS_TRIES) peer = &upstreams->peers[(at + upstreams->turn++ % NGX_SHMETRICS_TRIES) & (NGX_SHMETRICS_PEERS - 1)];
     }
     ngx_memzero(peer, sizeof *peer);
     if (peer == passing) return peer;
@@ -116,13 +198,39 @@ static ngx_shmetrics_peer_t *ngx_shmetrics_find_peer(ngx_shmetrics_upstreams_t *
     return peer;
 }
 
+static shmetrics_counter *ngx_shmetrics_find_status(ngx_shmetrics_peer_t *peer, ngx_uint_t status) {
+    ngx_uint_t i;
+    for (i = 0; i < NGX_SHMETRICS_STATUSES && peer->requests[i].p0; i++)
+        if (peer->statuses[i] == status) return &peer->requests[i];
+    if (i == NGX_SHMETRICS_STATUSES) i = peer->turn++ % NGX_SHMETRICS_STATUSES;
+    ngx_memzero(&peer->requests[i], sizeof peer->requests[i]);
+    peer->statuses[i] = status;
+    return &peer->requests[i];
+}
+
+static void ngx_shmetrics_keep_peer(ngx_shmetrics_family_t **family, ngx_shmetrics_peer_t *peer, const shmetrics_str *values) {
+    const ngx_shmetrics_bundle_t *bundle = family[NGX_SHMETRICS_U_CONNECT]->bundle;
+    ngx_uint_t i;
+    if (ngx_shmetrics_is_kept(bundle, &peer->entry, values, 2)) return;
+    for (i = 0; i < 3; i++) peer->durations[i] = shmetrics_entry_histogram(peer->entry, family[NGX_SHMETRICS_U_CONNECT + i]->member);
+    peer->received = shmetrics_entry_counter(peer->entry, family[NGX_SHMETRICS_U_RECEIVED]->member);
+    peer->sent = shmetrics_entry_counter(peer->entry, family[NGX_SHMETRICS_U_SENT]->member);
+}
+
 void ngx_shmetrics_count_attempt(ngx_shmetrics_upstreams_t *upstreams, const ngx_shmetrics_attempt_t *attempt) {
     ngx_shmetrics_family_t **family = upstreams->families;
     ngx_shmetrics_peer_t passing, *peer = ngx_shmetrics_find_peer(upstreams, attempt->values, &passing);
     ngx_uint_t i;
-    if (peer->status != attempt->status) ngx_memzero(&peer->requests, sizeof peer->requests);
-    peer->status = attempt->status;
-    ngx_shmetrics_add(family[NGX_SHMETRICS_U_REQUESTS], &peer->requests, attempt->values, 3, 1);
+    ngx_shmetrics_add(family[NGX_SHMETRICS_U_REQUESTS], ngx_shmetrics_find_status(peer, attempt->status), attempt->values, 3, 1);
+    if (family[NGX_SHMETRICS_U_CONNECT]->bundle) {
+        ngx_shmetrics_keep_peer(family, peer, attempt->values);
+        for (i = 0; i < 3; i++)
+            if (attempt->durations[i] != (ngx_msec_t) -1)
+                shmetrics_histogram_observe(peer->durations[i], (double) attempt->durations[i] / 1000);
+        shmetrics_counter_add_u64(peer->received, (uint64_t) ngx_max(attempt->received, 0));
+        shmetrics_counter_add_u64(peer->sent, (uint64_t) ngx_max(attempt->sent, 0));
+        return;
+    }
     for (i = 0; i < 3; i++)
         if (attempt->durations[i] != (ngx_msec_t) -1)
             ngx_shmetrics_observe(family[NGX_SHMETRICS_U_CONNECT + i], &peer->durations[i], attempt->values, 2, attempt->durations[i]);

@@ -357,16 +357,32 @@ static void ngx_shmetrics_note_fault(ngx_shmetrics_conf_t *conf, const char *wha
     *end = '\0';
 }
 
+/* Its members follow in the array of families, and are registered by themselves then. */
+static void ngx_shmetrics_separate(ngx_shmetrics_bundle_t *bundle) {
+    ngx_shmetrics_family_t *family, *next;
+    for (family = bundle->first; family; family = next) {
+        next = family->next;
+        family->bundle = NULL;
+        family->next = NULL;
+    }
+}
+
 /* Returns the last fault, and notes the first one if `note`. */
 static shmetrics_status ngx_shmetrics_register_all(ngx_shmetrics_conf_t *conf, int note) {
-    ngx_shmetrics_family_t **family = conf->families.elts;
-    shmetrics_status status, last = SHMETRICS_STATUS_OK;
+    ngx_shmetrics_family_t **family = conf->families.elts, *one;
+    shmetrics_status status = SHMETRICS_STATUS_OK, last = SHMETRICS_STATUS_OK;
     char reason[400];
     ngx_uint_t i;
     for (i = 0; i < conf->families.nelts; i++) {
-        status = ngx_shmetrics_register(conf->segment, family[i], 1);
+        if (family[i]->bundle && family[i]->bundle->first != family[i]) continue;
+        if (family[i]->bundle) {
+            status = ngx_shmetrics_register_bundle(conf->segment, family[i]->bundle);
+            /* What keeps out one member must not keep out the others. */
+            if (status != SHMETRICS_STATUS_OK && note) ngx_shmetrics_separate(family[i]->bundle);
+        }
+        if (family[i]->bundle == NULL) status = ngx_shmetrics_register(conf->segment, family[i], 1);
         if (status == SHMETRICS_STATUS_OK) {
-            ngx_shmetrics_note(&ngx_shmetrics_registered, &family[i]->name);
+            for (one = family[i]; one; one = one->next) ngx_shmetrics_note(&ngx_shmetrics_registered, &one->name);
             continue;
         }
         last = status;

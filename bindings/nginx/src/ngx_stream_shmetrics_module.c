@@ -39,14 +39,17 @@ typedef struct {
     ngx_shmetrics_limits_t limits;
     ngx_shmetrics_family_t *families[NGX_STREAM_SHMETRICS_F_COUNT]; /* NULL: off everywhere */
     ngx_shmetrics_upstreams_t upstreams;
+    ngx_shmetrics_customs_t customs;
 } ngx_stream_shmetrics_main_conf_t;
 
 typedef struct {
     ngx_flag_t enabled;
     ngx_uint_t groups;
     ngx_str_t name;
+    ngx_array_t *sets; /* of custom metrics, those of the outer level too */
     u_char *known; /* the name that the handles below are for: a server may have several addresses */
     shmetrics_counter sessions[2][NGX_STREAM_SHMETRICS_STATUSES];
+    shmetrics_entry entries[2]; /* of the bundle that has in_progress, and of another one */
     shmetrics_gauge in_progress;
     shmetrics_histogram duration;
     shmetrics_counter received;
@@ -59,34 +62,34 @@ extern ngx_module_t ngx_stream_shmetrics_module;
 /* In the order of NGX_STREAM_SHMETRICS_F_... */
 static const ngx_shmetrics_default_t ngx_stream_shmetrics_defaults[] = {
     {TEXT("nginx_stream_upstream_sessions"), TEXT("Attempts to have a session served by an upstream peer."), TEXT(""), NGX_SHMETRICS_COUNTER,
-     NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer", "result"}},
+     NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer", "result"}, 0},
     {TEXT("nginx_stream_upstream_retries"), TEXT("Attempts that followed another one for the same session."), TEXT(""), NGX_SHMETRICS_COUNTER,
-     NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream"}},
+     NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream"}, 0},
     {TEXT("nginx_stream_upstream_connect_duration_seconds"), TEXT("Time to connect to the peer."), TEXT("seconds"), NGX_SHMETRICS_HISTOGRAM,
-     NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}},
+     NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 2},
     {TEXT("nginx_stream_upstream_first_byte_duration_seconds"), TEXT("Time to the first byte of the peer."), TEXT("seconds"),
-     NGX_SHMETRICS_HISTOGRAM, NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}},
+     NGX_SHMETRICS_HISTOGRAM, NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 2},
     {TEXT("nginx_stream_upstream_session_duration_seconds"), TEXT("Time to the end of the session with the peer."), TEXT("seconds"),
-     NGX_SHMETRICS_HISTOGRAM, NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}},
+     NGX_SHMETRICS_HISTOGRAM, NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 2},
     {TEXT("nginx_stream_upstream_received_bytes"), TEXT("Bytes from the peer."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
-     NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}},
+     NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 2},
     {TEXT("nginx_stream_upstream_sent_bytes"), TEXT("Bytes to the peer."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
-     NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}},
+     NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 2},
     {TEXT("nginx_stream_sessions"), TEXT("Client sessions."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_STREAM_SHMETRICS_SESSIONS,
-     {"server", "protocol", "status"}},
+     {"server", "protocol", "status"}, 0},
     {TEXT("nginx_stream_sessions_in_progress"), TEXT("Sessions that have not ended yet."), TEXT(""), NGX_SHMETRICS_GAUGE,
-     NGX_STREAM_SHMETRICS_IN_PROGRESS, {"server"}},
+     NGX_STREAM_SHMETRICS_IN_PROGRESS, {"server"}, 1},
     {TEXT("nginx_stream_session_duration_seconds"), TEXT("Time from the begin of a session to its end."), TEXT("seconds"),
-     NGX_SHMETRICS_HISTOGRAM, NGX_STREAM_SHMETRICS_DURATION, {"server"}},
+     NGX_SHMETRICS_HISTOGRAM, NGX_STREAM_SHMETRICS_DURATION, {"server"}, 1},
     {TEXT("nginx_stream_received_bytes"), TEXT("Bytes from clients."), TEXT("bytes"), NGX_SHMETRICS_COUNTER, NGX_STREAM_SHMETRICS_BYTES,
-     {"server"}},
-    {TEXT("nginx_stream_sent_bytes"), TEXT("Bytes to clients."), TEXT("bytes"), NGX_SHMETRICS_COUNTER, NGX_STREAM_SHMETRICS_BYTES, {"server"}},
+     {"server"}, 1},
+    {TEXT("nginx_stream_sent_bytes"), TEXT("Bytes to clients."), TEXT("bytes"), NGX_SHMETRICS_COUNTER, NGX_STREAM_SHMETRICS_BYTES, {"server"}, 1},
     {TEXT("nginx_stream_tls_handshakes"), TEXT("TLS handshakes."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_STREAM_SHMETRICS_TLS,
-     {"server", "protocol", "reused"}},
+     {"server", "protocol", "reused"}, 0},
     {TEXT("nginx_stream_tls_handshake_failures"), TEXT("TLS handshakes that did not come to their end."), TEXT(""), NGX_SHMETRICS_COUNTER,
-     NGX_STREAM_SHMETRICS_TLS, {"server"}},
+     NGX_STREAM_SHMETRICS_TLS, {"server"}, 0},
     {TEXT("nginx_stream_limit_conn_sessions"), TEXT("Sessions by what limit_conn said."), TEXT(""), NGX_SHMETRICS_COUNTER,
-     NGX_STREAM_SHMETRICS_LIMITS, {"server", "status"}},
+     NGX_STREAM_SHMETRICS_LIMITS, {"server", "status"}, 0},
 };
 
 static const ngx_conf_bitmask_t ngx_stream_shmetrics_groups[] = {
@@ -106,6 +109,7 @@ static ngx_stream_shmetrics_srv_conf_t *ngx_stream_shmetrics_find(ngx_stream_ses
     *name = ngx_shmetrics_str(text);
     if (server->known != text->data) {
         ngx_memzero(&server->sessions, sizeof server->sessions);
+        ngx_memzero(&server->entries, sizeof server->entries);
         ngx_memzero(&server->in_progress, sizeof server->in_progress);
         ngx_memzero(&server->duration, sizeof server->duration);
         ngx_memzero(&server->received, sizeof server->received);
@@ -114,6 +118,27 @@ static ngx_stream_shmetrics_srv_conf_t *ngx_stream_shmetrics_find(ngx_stream_ses
         server->known = text->data;
     }
     return server;
+}
+
+/* Has the handles of all families in the bundle of this one. Returns 0 if it is in none. */
+static int ngx_stream_shmetrics_keep(ngx_stream_shmetrics_main_conf_t *main, ngx_stream_shmetrics_srv_conf_t *server, ngx_uint_t which,
+                                     const shmetrics_str *name) {
+    const ngx_shmetrics_bundle_t *bundle = main->families[which]->bundle;
+    const ngx_shmetrics_family_t *family;
+    shmetrics_entry *entry;
+    if (bundle == NULL) return 0;
+    entry = &server->entries[bundle->first == main->families[NGX_STREAM_SHMETRICS_F_IN_PROGRESS] ? 0 : 1];
+    if (ngx_shmetrics_is_kept(bundle, entry, name, 1)) return 1;
+    for (family = bundle->first; family; family = family->next) {
+        if (family == main->families[NGX_STREAM_SHMETRICS_F_IN_PROGRESS])
+            server->in_progress = shmetrics_entry_gauge(*entry, family->member);
+        if (family == main->families[NGX_STREAM_SHMETRICS_F_DURATION])
+            server->duration = shmetrics_entry_histogram(*entry, family->member);
+        if (family == main->families[NGX_STREAM_SHMETRICS_F_RECEIVED])
+            server->received = shmetrics_entry_counter(*entry, family->member);
+        if (family == main->families[NGX_STREAM_SHMETRICS_F_SENT]) server->sent = shmetrics_entry_counter(*entry, family->member);
+    }
+    return 1;
 }
 
 static void ngx_stream_shmetrics_end(void *data) {
@@ -129,7 +154,8 @@ static ngx_int_t ngx_stream_shmetrics_begin(ngx_stream_session_t *s) {
     if (server == NULL || (server->groups & NGX_STREAM_SHMETRICS_IN_PROGRESS) == 0) return NGX_DECLINED;
     cleanup = ngx_pool_cleanup_add(s->connection->pool, sizeof(shmetrics_gauge));
     if (cleanup == NULL) return NGX_DECLINED;
-    if (server->in_progress.p0 == NULL || shmetrics_gauge_is_removed(server->in_progress))
+    if (!ngx_stream_shmetrics_keep(main, server, NGX_STREAM_SHMETRICS_F_IN_PROGRESS, &name)
+        && (server->in_progress.p0 == NULL || shmetrics_gauge_is_removed(server->in_progress)))
         server->in_progress = shmetrics_gauge_with(main->families[NGX_STREAM_SHMETRICS_F_IN_PROGRESS]->handle.gauge, &name, 1);
     *(shmetrics_gauge *) cleanup->data = server->in_progress;
     cleanup->handler = ngx_stream_shmetrics_end;
@@ -200,13 +226,23 @@ static ngx_int_t ngx_stream_shmetrics_log(ngx_stream_session_t *s) {
     ngx_stream_shmetrics_main_conf_t *main = ngx_stream_get_module_main_conf(s, ngx_stream_shmetrics_module);
     ngx_shmetrics_family_t **family = main->families;
     shmetrics_str values[2];
-    ngx_stream_shmetrics_srv_conf_t *server = ngx_stream_shmetrics_find(s, &values[0]);
+    ngx_stream_shmetrics_srv_conf_t *server = ngx_stream_get_module_srv_conf(s, ngx_stream_shmetrics_module);
+    if (server->sets && main->core->segment) {
+        static const ngx_shmetrics_exemplar_t none;
+        ngx_shmetrics_count_customs(&main->customs, s, server->sets, &none);
+    }
+    server = ngx_stream_shmetrics_find(s, &values[0]);
     if (server == NULL) return NGX_OK;
     if (server->groups & NGX_STREAM_SHMETRICS_SESSIONS) ngx_stream_shmetrics_count_session(s, main, server, values[0]);
-    if (server->groups & NGX_STREAM_SHMETRICS_DURATION)
-        ngx_shmetrics_observe(family[NGX_STREAM_SHMETRICS_F_DURATION], &server->duration, values, 1,
-                              ngx_shmetrics_since(s->start_sec, s->start_msec));
-    if (server->groups & NGX_STREAM_SHMETRICS_BYTES) {
+    if (server->groups & NGX_STREAM_SHMETRICS_DURATION) {
+        if (!ngx_stream_shmetrics_keep(main, server, NGX_STREAM_SHMETRICS_F_DURATION, values))
+            ngx_shmetrics_keep_histogram(family[NGX_STREAM_SHMETRICS_F_DURATION], &server->duration, values, 1);
+        shmetrics_histogram_observe(server->duration, (double) ngx_shmetrics_since(s->start_sec, s->start_msec) / 1000);
+    }
+    if ((server->groups & NGX_STREAM_SHMETRICS_BYTES) && ngx_stream_shmetrics_keep(main, server, NGX_STREAM_SHMETRICS_F_RECEIVED, values)) {
+        shmetrics_counter_add_u64(server->received, (uint64_t) ngx_max(s->received, 0));
+        shmetrics_counter_add_u64(server->sent, (uint64_t) ngx_max(s->connection->sent, 0));
+    } else if (server->groups & NGX_STREAM_SHMETRICS_BYTES) {
         ngx_shmetrics_add(family[NGX_STREAM_SHMETRICS_F_RECEIVED], &server->received, values, 1, s->received);
         ngx_shmetrics_add(family[NGX_STREAM_SHMETRICS_F_SENT], &server->sent, values, 1, s->connection->sent);
     }
@@ -242,10 +278,36 @@ static char *ngx_stream_shmetrics_buckets(ngx_conf_t *cf, ngx_command_t *cmd, vo
     return ngx_shmetrics_parse_buckets(cf, &((ngx_stream_shmetrics_main_conf_t *) data)->limits);
 }
 
+static void *ngx_stream_shmetrics_compile(ngx_conf_t *cf, ngx_str_t *text, ngx_uint_t *variable) {
+    ngx_stream_complex_value_t *value = ngx_pcalloc(cf->pool, sizeof *value);
+    ngx_stream_compile_complex_value_t compile;
+    if (value == NULL) return NULL;
+    ngx_memzero(&compile, sizeof compile);
+    compile.cf = cf;
+    compile.value = text;
+    compile.complex_value = value;
+    if (ngx_stream_compile_complex_value(&compile) != NGX_OK) return NULL;
+    *variable = value->lengths != NULL;
+    return value;
+}
+
+static ngx_int_t ngx_stream_shmetrics_evaluate(void *session, void *value, ngx_str_t *text) {
+    return ngx_stream_complex_value(session, value, text);
+}
+
+static const ngx_shmetrics_language_t ngx_stream_shmetrics_language = {ngx_stream_shmetrics_compile, ngx_stream_shmetrics_evaluate};
+
+static char *ngx_stream_shmetrics_custom(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
+    ngx_stream_shmetrics_main_conf_t *main = ngx_stream_conf_get_module_main_conf(cf, ngx_stream_shmetrics_module);
+    return ngx_shmetrics_custom(cf, &main->customs, (ngx_shmetrics_type_e) cmd->offset, &((ngx_stream_shmetrics_srv_conf_t *) data)->sets);
+}
+
 static void *ngx_stream_shmetrics_create_main_conf(ngx_conf_t *cf) {
     ngx_stream_shmetrics_main_conf_t *conf = ngx_pcalloc(cf->pool, sizeof *conf);
     if (conf == NULL) return NULL;
-    conf->core = ngx_shmetrics_get_conf(cf->cycle);
+    if (ngx_array_init(&conf->customs.families, cf->pool, 8, sizeof(ngx_shmetrics_family_t *)) != NGX_OK) return NULL;
+    conf->core = conf->customs.core = ngx_shmetrics_get_conf(cf->cycle);
+    conf->customs.language = &ngx_stream_shmetrics_language;
     conf->limits.max_series = NGX_CONF_UNSET_UINT;
     conf->upstreams.pool = cf->pool;
     conf->upstreams.families = &conf->families[NGX_STREAM_SHMETRICS_F_UPSTREAM];
@@ -272,8 +334,11 @@ static char *ngx_stream_shmetrics_merge_srv_conf(ngx_conf_t *cf, void *parent, v
     ngx_stream_shmetrics_srv_conf_t *outer = parent, *conf = child;
     ngx_conf_merge_value(conf->enabled, outer->enabled, 0);
     ngx_conf_merge_uint_value(conf->groups, outer->groups, NGX_STREAM_SHMETRICS_ALL);
-    if (conf->enabled) main->groups |= conf->groups;
-    return NGX_CONF_OK;
+    if (conf->enabled) {
+        main->groups |= conf->groups;
+        ngx_shmetrics_note_groups(&main->limits, conf->groups);
+    }
+    return ngx_shmetrics_merge_customs(&conf->sets, outer->sets) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 static ngx_int_t ngx_stream_shmetrics_add_handler(ngx_conf_t *cf, ngx_uint_t phase, ngx_stream_handler_pt handler) {
@@ -286,7 +351,15 @@ static ngx_int_t ngx_stream_shmetrics_add_handler(ngx_conf_t *cf, ngx_uint_t pha
 
 static ngx_int_t ngx_stream_shmetrics_postconfiguration(ngx_conf_t *cf) {
     ngx_stream_shmetrics_main_conf_t *conf = ngx_stream_conf_get_module_main_conf(cf, ngx_stream_shmetrics_module);
-    if (conf->groups == 0) return NGX_OK;
+    static const ngx_shmetrics_default_t errors = {
+        TEXT("nginx_stream_metric_errors"), TEXT("Values of custom metrics that are no numbers, or negative ones of counters."), TEXT(""),
+        NGX_SHMETRICS_COUNTER, 1, {"metric"}, 0,
+    };
+    if (conf->groups == 0 && conf->customs.families.nelts == 0) return NGX_OK;
+    if (conf->customs.families.nelts
+        && ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, &errors, 1, 1, &conf->customs.errors) != NGX_OK)
+        return NGX_ERROR;
+    if (ngx_shmetrics_bundle_customs(cf, &conf->customs) != NGX_OK) return NGX_ERROR;
     if (ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, ngx_stream_shmetrics_defaults, NGX_STREAM_SHMETRICS_F_COUNT, conf->groups,
                              conf->families)
         != NGX_OK)
@@ -310,6 +383,12 @@ static ngx_command_t ngx_stream_shmetrics_commands[] = {
      NULL},
     {ngx_string("shmetrics_max_series"), NGX_STREAM_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot, NGX_STREAM_MAIN_CONF_OFFSET,
      offsetof(ngx_stream_shmetrics_main_conf_t, limits.max_series), NULL},
+    {ngx_string("shmetrics_counter"), EVERYWHERE | NGX_CONF_1MORE, ngx_stream_shmetrics_custom, NGX_STREAM_SRV_CONF_OFFSET,
+     NGX_SHMETRICS_COUNTER, NULL},
+    {ngx_string("shmetrics_histogram"), EVERYWHERE | NGX_CONF_1MORE, ngx_stream_shmetrics_custom, NGX_STREAM_SRV_CONF_OFFSET,
+     NGX_SHMETRICS_HISTOGRAM, NULL},
+    {ngx_string("shmetrics_gauge"), EVERYWHERE | NGX_CONF_1MORE, ngx_stream_shmetrics_custom, NGX_STREAM_SRV_CONF_OFFSET,
+     NGX_SHMETRICS_GAUGE, NULL},
     ngx_null_command,
 };
 

@@ -17,6 +17,7 @@ except ImportError:
     parser = None
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+EXAMPLE = ROOT / "bindings/nginx/example/nginx.conf"
 PROMTOOL = shutil.which("promtool")
 APP = os.environ.get("NGINX_APP", "")
 MODULE = os.environ["NGINX_MODULE"]
@@ -157,6 +158,26 @@ class Nginx:
         if self.stream:
             text += f"stream {{\n{self.stream}\n}}\n"
         self.config.write_text(text.replace("@DIR@", str(self.directory)).replace("@SOCKET@", f"unix:{self.socket}"), encoding="latin-1", errors="replace")
+
+    def configure_example(self, http=""):
+        """The example of the manual, on Unix sockets: http.sock, metrics.sock and, of the application, app.sock."""
+        text = EXAMPLE.read_text()
+        for old, new in (
+            ("modules/ngx_http_shmetrics_module.so", MODULE),
+            ("shmetrics_zone shop", f"shmetrics_zone {self.segment}"),
+            # The application is this user's here, so this user is the owner.
+            ("owner=www-data group=www-data", ""),
+            ("listen 80;", "listen @SOCKET@;"),
+            ("listen 127.0.0.1:9145;", "listen unix:@DIR@/metrics.sock;"),
+            ("server 127.0.0.1:8000;", "server unix:@DIR@/app.sock;"),
+            ("allow 127.0.0.1;", "allow unix:;"),
+            ("user www-data;", "user www-data;" if os.geteuid() == 0 else ""),
+        ):
+            assert old in text, old
+            text = text.replace(old, new)
+        here = f"pid {self.pid_file}; error_log {self.log} notice;\n"
+        temporary = "".join(f"{name}_temp_path @DIR@/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        self.configure("", complete=here + text.replace("http {", "http {" + temporary + http + "access_log off;", 1))
 
     def test(self):
         """`nginx -t`: whether it is right, and what it says."""

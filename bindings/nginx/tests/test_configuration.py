@@ -4,7 +4,7 @@ import os
 import subprocess
 import unittest
 
-from harness import APP, MODULE, ROOT, SERVER, Nginx, eventually, total
+from harness import APP, EXAMPLE, ROOT, SERVER, Nginx, eventually, total
 
 
 class Configuration(unittest.TestCase):
@@ -46,6 +46,8 @@ class Configuration(unittest.TestCase):
             ("Z", "shmetrics_histogram a;", "http", 'needs a parameter "value="'),
             ("Z", "shmetrics_histogram a value=1 le=2;", "http", '"a"'),
             ("Z", "shmetrics_histogram a value=1 buckets=1,1;", "http", "bounds must rise"),
+            ("Z", "shmetrics_histogram a value=1 natively;", "http", 'invalid parameter "natively"'),
+            ("Z", "shmetrics_counter a " + " ".join(f"l{i}=1" for i in range(33)) + ";", "http", 'the metric "a" has too many labels'),
             ("Z", "shmetrics_counter a x=1; shmetrics_gauge a value=1;", "http", 'the metric "a" has another type'),
             ("Z", "shmetrics_counter a; shmetrics_counter a_total;", "http", '"a_total": there is another metric of this name'),
             ("Z", "shmetrics_histogram a value=1; shmetrics_gauge a_count value=1;", "http", '"a_count"'),
@@ -82,19 +84,9 @@ class Configuration(unittest.TestCase):
             nginx.wait_for(2, "nginx_http_requests_total")
 
     def test_the_example_of_the_manual(self):
-        example = (ROOT / "bindings/nginx/example/nginx.conf").read_text()
-        self.assertIn(example.strip(), (ROOT / "docs/nginx.md").read_text())
+        self.assertIn(EXAMPLE.read_text().strip(), (ROOT / "docs/nginx.md").read_text())
         with Nginx() as nginx:
-            changed = example.replace("modules/ngx_http_shmetrics_module.so", MODULE)
-            changed = changed.replace("shmetrics_zone shop", f"shmetrics_zone {nginx.segment}")
-            changed = changed.replace("listen 80;", "listen @SOCKET@;").replace("listen 127.0.0.1:9145;", "listen unix:@DIR@/metrics.sock;")
-            changed = changed.replace("server 127.0.0.1:8000;", "server unix:@DIR@/app.sock;").replace("allow 127.0.0.1;", "allow unix:;")
-            if os.geteuid() != 0:
-                changed = changed.replace("user www-data;", "").replace("owner=www-data group=www-data", "")
-            here = f"pid {nginx.pid_file}; error_log {nginx.log} notice;\n"
-            temporary = "".join(f"{name}_temp_path @DIR@/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-            app = "server { listen unix:@DIR@/app.sock; shmetrics off; return 200; }"
-            nginx.configure("", complete=here + changed.replace("http {", "http {" + temporary + app + "access_log off;", 1))
+            nginx.configure_example("server { listen unix:@DIR@/app.sock; shmetrics off; return 200; }")
             self.assertEqual(nginx.test()[0], True, nginx.test()[1])
             nginx.start()
             for path in ("/", "/api/orders?kind=book", "/static/none"):

@@ -277,14 +277,79 @@ class Counting(unittest.TestCase):
             found = nginx.samples()
             self.assertEqual(len([1 for name, _ in found if name == "visits_total"]), 4)
 
-    def test_a_removed_series_comes_back(self):
-        with Nginx(SERVER) as nginx:
+    def remove(self, nginx, counter, *labels):
+        self.assertEqual(subprocess.run([os.environ["NGINX_REMOVE"], nginx.segment, counter, *labels], check=False).returncode, 0)
+
+    def test_removed_series_come_back(self):
+        custom = "shmetrics_counter one kind=a; shmetrics_counter two kind=a; shmetrics_counter three kind=$arg_k; shmetrics_counter four kind=$arg_k;"
+        with Nginx(SERVER.replace("return 200 ok;", custom + "return 200 ok;")) as nginx:
             nginx.start()
-            nginx.get()
-            nginx.wait_for(1, "nginx_http_requests_total")
-            remove = os.environ.get("NGINX_REMOVE")
-            self.assertEqual(subprocess.run([remove, nginx.segment, "nginx_http_requests"], check=False).returncode, 0)
-            self.assertEqual(total(nginx.samples(), "nginx_http_requests_total"), 0)
+            nginx.get("/?k=x")
+            nginx.wait_for(1, "four_total", kind="x")
+            self.remove(nginx, "nginx_http_requests", "server", "location", "method", "status")
+            # The other members of a bundle go with it.
+            self.remove(nginx, "nginx_http_received_bytes", "server", "location")
+            self.remove(nginx, "two", "kind")
+            self.remove(nginx, "three", "kind")
+            found = nginx.samples()
+            for name in ("nginx_http_requests", "nginx_http_sent_bytes", "one", "two", "three", "four"):
+                self.assertEqual(total(found, name + "_total"), 0, name)
+            self.assertEqual(total(found, "nginx_http_request_duration_seconds_count"), 0)
             for _ in range(4):
-                nginx.get()
+                nginx.get("/?k=x")
             nginx.wait_for(4, "nginx_http_requests_total")
+            nginx.wait_for(4, "four_total", kind="x")
+            found = nginx.samples()
+            for name in ("one", "two", "three"):
+                self.assertEqual(total(found, name + "_total"), 4, name)
+            self.assertEqual(total(found, "nginx_http_request_duration_seconds_count", location="root"), 4)
+            self.assertGreater(total(found, "nginx_http_sent_bytes_total", location="root"), 4 * 100)
+
+    def test_custom_metrics_with_equal_labels(self):
+        """They are a bundle, which must not show: neither values of others, nor values that are not there."""
+        http = """shmetrics_exemplar id=$arg_id;
+        server { listen @SOCKET@; """ + PAGE + """
+            location /a { return 200;
+                shmetrics_counter visits kind=$arg_k shop=main;
+                shmetrics_histogram sizes kind=$arg_k shop=main value=$arg_v buckets=1,10;
+                shmetrics_gauge level kind=$arg_k shop=main value=$arg_g;
+                shmetrics_counter paid kind=$arg_k shop=main if=$arg_p value=$arg_v;
+                shmetrics_counter other kind=$arg_o shop=main;
+                shmetrics_histogram always value=2 native; shmetrics_counter everywhere; }
+            location /b { return 200; shmetrics_counter visits kind=$arg_k shop=main; shmetrics_counter everywhere; } }"""
+        with Nginx(http) as nginx:
+            nginx.start()
+            nginx.get("/a?k=x&v=5&g=1&p=1&o=y")
+            nginx.get("/a?k=x&v=50&p=0&o=y&id=7")
+            nginx.get("/a?k=z&v=words")
+            nginx.get("/b?k=x&v=1&g=1&p=1&o=w")
+            nginx.wait_for(4, "everywhere_total")
+            page = nginx.page()
+            valid(self, page)
+            found = samples(page)
+            self.assertEqual(total(found, "visits_total", kind="x"), 3)
+            self.assertEqual(total(found, "visits_total", kind="z"), 1)
+            self.assertEqual(total(found, "sizes_count", kind="x"), 2)
+            self.assertEqual(total(found, "sizes_sum", kind="x"), 55)
+            self.assertEqual(total(found, "nginx_http_metric_errors_total", metric="sizes"), 1)
+            self.assertEqual({key: value for key, value in found.items() if key[0] == "level"}, {("level", frozenset({("kind", "x"), ("shop", "main")})): 1})
+            self.assertEqual({key: value for key, value in found.items() if key[0] == "paid_total"}, {("paid_total", frozenset({("kind", "x"), ("shop", "main")})): 5})
+            self.assertEqual({dict(labels)["kind"] for name, labels in found if name == "other_total"}, {"y", ""})
+            self.assertEqual(total(found, "always_count"), 3)
+            page = nginx.get("/metrics", headers=["Accept: application/openmetrics-text;version=1.0.0"]).body.decode()
+            self.assertIn('# {id="7"} 50', page)
+
+    def test_a_location_shows_what_it_counts(self):
+        """Bytes and durations have the same labels, but a location may count only one of them."""
+        http = """shmetrics on; server { listen @SOCKET@; """ + PAGE + """
+            location /a { shmetrics_location a; shmetrics_families bytes; return 200; }
+            location /b { shmetrics_location b; shmetrics_families duration; return 200; }
+            location /c { shmetrics_location c; shmetrics_families requests; return 200; } }"""
+        with Nginx(http) as nginx:
+            nginx.start()
+            for path in ("/a", "/b", "/c"):
+                nginx.get(path)
+            nginx.wait_for(1, "nginx_http_requests_total", location="c")
+            found = nginx.samples()
+            for name, where in (("nginx_http_sent_bytes_total", "a"), ("nginx_http_request_duration_seconds_count", "b")):
+                self.assertEqual({dict(labels)["location"] for sample, labels in found if sample == name}, {where}, name)

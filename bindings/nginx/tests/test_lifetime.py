@@ -75,6 +75,30 @@ class Lifetime(unittest.TestCase):
                     self.assertEqual(len([1 for sample, _ in found if sample == name + "_bucket"]), bounds)
             self.assertEqual(nginx.told(), [])
 
+    def test_a_reload_may_change_a_bundle(self):
+        """A metric more, one less, other buckets: those with the same labels start again."""
+        def config(*metrics):
+            return SERVER.replace("return 200 ok;", "".join(f"shmetrics_{metric} k=1;" for metric in metrics) + "return 200 ok;")
+
+        one, two, three = "counter one", "counter two", "histogram three value=1 buckets=1"
+        with Nginx(config(one, two)) as nginx:
+            nginx.start()
+            nginx.get()
+            nginx.wait_for(1, "two_total")
+            sent = 1
+            # A metric of the bundle before goes on when it is the only one with these labels.
+            for metrics, count in (((one, two, three), 3), ((two, three), 3), ((two,), 6), ((three, two), 3), ((three + ",2", one, two), 3), ((one, two), 3)):
+                nginx.configure(config(*metrics))
+                nginx.reload()
+                for _ in range(3):
+                    nginx.get()
+                sent += 3
+                nginx.wait_for(sent, "nginx_http_requests_total", location="root")
+                for metric in metrics:
+                    name = metric.split()[1]
+                    nginx.wait_for(count, name + ("_count" if name == "three" else "_total"), k="1")
+            self.assertEqual(nginx.told(), [])
+
     def test_names_that_clash_with_those_of_before(self):
         with Nginx(SERVER) as nginx:
             nginx.start()

@@ -85,6 +85,43 @@ class Stream(unittest.TestCase):
             self.assertEqual(total(found, up + "received_bytes_total", upstream="app", peer=live), 20)
             self.assertEqual(total(found, "nginx_stream_sessions_total", server="dead", status="502"), 1)
 
+    def test_custom_metrics(self):
+        servers = """shmetrics_counter all_sessions by=stream;
+        server { listen unix:@DIR@/a.sock; shmetrics_server first; return hello;
+            shmetrics_counter visits protocol=$protocol status=$status "help=Visits of a.";
+            shmetrics_histogram sizes protocol=$protocol status=$status value=$bytes_sent buckets=1,10;
+            shmetrics_counter never if=$bytes_received; shmetrics_counter wrong value=$protocol; }
+        server { listen unix:@DIR@/b.sock; shmetrics off; return ok; shmetrics_gauge size value=$bytes_sent; }"""
+        with Nginx(PAGE_SERVER, stream=stream(servers)) as nginx:
+            nginx.start()
+            for path in ("a.sock", "a.sock", "b.sock"):
+                self.session(nginx, path)
+            nginx.wait_for(3, "all_sessions_total", by="stream")
+            nginx.wait_for(2, "nginx_stream_sessions_total")
+            page = nginx.page()
+            valid(self, page)
+            found = samples(page)
+            self.assertEqual(total(found, "visits_total", protocol="TCP", status="200"), 2)
+            self.assertEqual(total(found, "sizes_sum", protocol="TCP", status="200"), 10)
+            self.assertEqual(total(found, "sizes_bucket", le="1.0"), 0)
+            self.assertEqual(total(found, "never_total"), 0)
+            self.assertEqual(total(found, "size"), 2)
+            self.assertEqual(total(found, "nginx_stream_metric_errors_total", metric="wrong"), 2)
+            self.assertIn("# HELP visits_total Visits of a.", page)
+
+    def test_wrong_custom_metrics(self):
+        for text, said in (
+            ("shmetrics_counter a value=-1;", 'invalid parameter "value=-1"'),
+            ("shmetrics_gauge a;", 'needs a parameter "value="'),
+            ("shmetrics_counter a x=1; shmetrics_gauge a value=1;", 'the metric "a" has another type'),
+            ("shmetrics_counter everywhere;", '"everywhere": there is another metric of this name'),
+        ):
+            with self.subTest(text=text), Nginx("shmetrics_counter everywhere; " + PAGE_SERVER, stream=text + ECHO.replace("shmetrics off;", "")) as nginx:
+                right, output = nginx.test()
+                self.assertFalse(right, output)
+                self.assertIn(said, output)
+                self.assertIn(str(nginx.config), output)
+
     def test_in_progress_and_received_bytes(self):
         servers = """upstream held { server unix:@DIR@/held.sock; }
         server { listen unix:@DIR@/a.sock; shmetrics_server front; proxy_pass held; }"""
