@@ -33,7 +33,8 @@ pub use crate::metric::{
 pub use crate::record::gauge_mode::GaugeMode;
 pub use crate::record::native_schema::Native;
 pub use crate::registry::{
-    Builder, Bundle, BundleBuilder, BundleEntry, DynamicBuilder, DynamicFamily, Family, LabelledBuilder, Member,
+    Builder, Bundle, BundleBuilder, BundleEntry, DynamicBuilder, DynamicBundle, DynamicBundleBuilder, DynamicFamily,
+    Family, LabelledBuilder, Member,
 };
 pub use crate::segment::options::{list, Listing, Options};
 pub use crate::segment::Segment;

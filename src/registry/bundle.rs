@@ -21,14 +21,56 @@ use crate::{Error, Segment};
 #[derive(Clone, Debug)]
 #[must_use = "nothing is registered until `register`"]
 pub struct BundleBuilder<'a, const N: usize> {
-    segment: Segment,
     labels: [&'a str; N],
+    definition: Definition<'a>,
+}
+
+/// A bundle about to be registered, but for its labels.
+#[derive(Clone, Debug)]
+pub(super) struct Definition<'a> {
+    pub(super) segment: Segment,
     members: Vec<Spec<'a>>,
-    max_series: u64,
-    expire: u32,
-    replace: bool,
+    pub(super) max_series: u64,
+    pub(super) expire: u32,
+    pub(super) replace: bool,
     /// Why it cannot be registered.
     wrong: Option<String>,
+}
+
+impl<'a> Definition<'a> {
+    pub(super) fn new(segment: Segment) -> Self {
+        Definition { segment, members: Vec::new(), max_series: 0, expire: 0, replace: false, wrong: None }
+    }
+
+    pub(super) fn add<M: Metric>(&mut self, metric: Builder<'a, M>) -> Member<M> {
+        let Builder { segment, spec, .. } = metric;
+        if !std::ptr::eq(segment.inner, self.segment.inner) {
+            self.wrong = Some(format!("the member {} of a bundle belongs to another segment", spec.name));
+        }
+        if spec.max_series != 0 || spec.replace {
+            let name = spec.name;
+            self.wrong = Some(format!(
+                "the member {name} of a bundle has options that are the bundle's: max_series, or replace"
+            ));
+        }
+        self.members.push(spec);
+        Member { number: self.members.len() - 1, metric: PhantomData }
+    }
+
+    /// Where the record is that look-ups begin at.
+    pub(super) fn register(&self, labels: &[&str]) -> Result<u64, Error> {
+        if let Some(wrong) = &self.wrong {
+            return Err(Error::InvalidArgument(wrong.clone()));
+        }
+        let member = |spec: &Spec<'a>| Spec {
+            labels,
+            max_series: self.max_series,
+            expire: if labels.is_empty() { 0 } else { self.expire },
+            replace: self.replace,
+            ..spec.clone()
+        };
+        register_all(self.segment.inner, self.members.iter().map(member).collect())
+    }
 }
 
 /// A metric of a [`Bundle`]: made by [`BundleBuilder::add`], and what [`BundleEntry::get`] takes.
@@ -72,15 +114,7 @@ impl Segment {
     /// # Ok(()) }
     /// ```
     pub fn bundle<'a, const N: usize>(&self, labels: [&'a str; N]) -> BundleBuilder<'a, N> {
-        BundleBuilder {
-            segment: *self,
-            labels,
-            members: Vec::new(),
-            max_series: 0,
-            expire: 0,
-            replace: false,
-            wrong: None,
-        }
+        BundleBuilder { labels, definition: Definition::new(*self) }
     }
 }
 
@@ -89,30 +123,19 @@ impl<'a, const N: usize> BundleBuilder<'a, N> {
     /// bundle's: labels, [`max_series`](BundleBuilder::max_series),
     /// [`expire_after`](BundleBuilder::expire_after) and [`replace`](BundleBuilder::replace).
     pub fn add<M: Metric>(&mut self, metric: Builder<'a, M>) -> Member<M> {
-        let Builder { segment, spec, .. } = metric;
-        if !std::ptr::eq(segment.inner, self.segment.inner) {
-            self.wrong = Some(format!("the member {} of a bundle belongs to another segment", spec.name));
-        }
-        if spec.max_series != 0 || spec.replace {
-            let name = spec.name;
-            self.wrong = Some(format!(
-                "the member {name} of a bundle has options that are the bundle's: max_series, or replace"
-            ));
-        }
-        self.members.push(spec);
-        Member { number: self.members.len() - 1, metric: PhantomData }
+        self.definition.add(metric)
     }
 
     /// The most label sets; further ones share one of overflow series. 0: no limit of its own.
     pub fn max_series(&mut self, label_sets: u64) -> &mut Self {
-        self.max_series = label_sets;
+        self.definition.max_series = label_sets;
         self
     }
 
     /// Label sets of which no process updates any series for this time go off the pages, as
     /// [`LabelledBuilder::expire_after`](crate::LabelledBuilder::expire_after) says.
     pub fn expire_after(&mut self, time: Duration) -> &mut Self {
-        self.expire = if N == 0 { 0 } else { seconds(time) };
+        self.definition.expire = seconds(time);
         self
     }
 
@@ -120,7 +143,7 @@ impl<'a, const N: usize> BundleBuilder<'a, N> {
     /// and families by themselves, as [`Builder::replace`] does. A bundle that gives way is off the
     /// pages with all of its members.
     pub fn replace(&mut self) -> &mut Self {
-        self.replace = true;
+        self.definition.replace = true;
         self
     }
 
@@ -131,18 +154,7 @@ impl<'a, const N: usize> BundleBuilder<'a, N> {
     /// As of [`Builder::register`], of any member. [`Error::Conflict`] also if some of the names
     /// are registered otherwise: by themselves, or in another bundle.
     pub fn register(&self) -> Result<Bundle<N>, Error> {
-        if let Some(wrong) = &self.wrong {
-            return Err(Error::InvalidArgument(wrong.clone()));
-        }
-        let member = |spec: &Spec<'a>| Spec {
-            labels: &self.labels,
-            max_series: self.max_series,
-            expire: self.expire,
-            replace: self.replace,
-            ..spec.clone()
-        };
-        let inner = self.segment.inner;
-        let at = register_all(inner, self.members.iter().map(member).collect())?;
+        let (inner, at) = (self.definition.segment.inner, self.definition.register(&self.labels)?);
         let record = Record::new(&inner.memory, at);
         let lens = std::array::from_fn(|i| record.label_len(i) as u16);
         Ok(Bundle { bundle: BundleRef::new(FamilyRef::new(inner, at)), lens })
@@ -168,6 +180,14 @@ impl BundleRef {
         let inner = self.family.inner;
         let rows = Record::new(&inner.memory, self.home).rows();
         BundleEntry { segment: Segment { inner }, rows, addr }
+    }
+
+    pub(super) fn entries(&self) -> Vec<(Vec<String>, BundleEntry)> {
+        let mut all = Vec::new();
+        self.family.each(|values, record, _| {
+            all.push((values.iter().map(|&value| value.to_owned()).collect(), self.entry(record)));
+        });
+        all
     }
 }
 
@@ -199,11 +219,7 @@ impl<const N: usize> Bundle<N> {
 
     /// The label sets that are there now. Without the overflow series.
     pub fn entries(&self) -> Vec<(Vec<String>, BundleEntry)> {
-        let mut all = Vec::new();
-        self.bundle.family.each(|values, record, _| {
-            all.push((values.iter().map(|&value| value.to_owned()).collect(), self.bundle.entry(record)));
-        });
-        all
+        self.bundle.entries()
     }
 
     /// Removes the series with these label values from all members at once, as

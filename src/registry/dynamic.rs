@@ -1,13 +1,17 @@
-//! Families whose label names are known at run time only, as bindings of other languages have them.
+//! Families and bundles whose label names are known at run time only, as bindings of other
+//! languages have them.
 
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use super::builder::seconds;
+use super::bundle::{BundleEntry, BundleRef, Definition, Member};
 use super::lookup::FamilyRef;
 use super::register::register;
 use super::spec::Spec;
 use super::Builder;
 use crate::metric::Metric;
+use crate::segment::Inner;
 use crate::{Error, Segment};
 
 /// A [`Builder`] with label names that are known at run time only: made by
@@ -39,8 +43,7 @@ impl<M: Metric> DynamicBuilder<'_, M> {
     /// As [`LabelledBuilder::expire_after`](crate::LabelledBuilder::expire_after). Without labels
     /// it says nothing.
     pub fn expire_after(mut self, time: Duration) -> Self {
-        let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
-        self.spec.expire = if self.spec.labels.is_empty() { 0 } else { u32::try_from(seconds).unwrap_or(u32::MAX) };
+        self.spec.expire = if self.spec.labels.is_empty() { 0 } else { seconds(time) };
         self
     }
 
@@ -51,11 +54,15 @@ impl<M: Metric> DynamicBuilder<'_, M> {
     pub fn register(self) -> Result<DynamicFamily<M>, Error> {
         let inner = self.segment.inner;
         let at = register(inner, self.spec)?;
-        match FamilyRef::with_label_lens(inner, at) {
-            Some((family, lens)) => Ok(DynamicFamily { family, lens, metric: PhantomData }),
-            None => Err(Error::Corrupt("the family's record is not there: the segment is damaged; remove it".into())),
-        }
+        let (family, lens) = found(inner, at)?;
+        Ok(DynamicFamily { family, lens, metric: PhantomData })
     }
+}
+
+/// The family whose record is at `at`, and the lengths of its label names.
+fn found(inner: &'static Inner, at: u64) -> Result<(FamilyRef, &'static [u16]), Error> {
+    FamilyRef::with_label_lens(inner, at)
+        .ok_or_else(|| Error::Corrupt("the family's record is not there: the segment is damaged; remove it".into()))
 }
 
 /// A metric with labels of which the number is known at run time only: one series for each set of
@@ -132,5 +139,141 @@ impl<M: Metric> DynamicFamily<M> {
 impl<M> std::fmt::Debug for DynamicFamily<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DynamicFamily").field("labels", &self.lens.len()).finish_non_exhaustive()
+    }
+}
+
+/// A [`DynamicBundle`] about to be registered: made by [`Segment::dynamic_bundle`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is registered until `register`"]
+pub struct DynamicBundleBuilder<'a> {
+    labels: &'a [&'a str],
+    definition: Definition<'a>,
+}
+
+impl Segment {
+    /// A bundle of metrics with labels of which the number is known at run time only. Where it is
+    /// known beforehand, [`Segment::bundle`] has it checked by the compiler.
+    pub fn dynamic_bundle<'a>(&self, labels: &'a [&'a str]) -> DynamicBundleBuilder<'a> {
+        DynamicBundleBuilder { labels, definition: Definition::new(*self) }
+    }
+}
+
+impl<'a> DynamicBundleBuilder<'a> {
+    /// As [`BundleBuilder::add`](crate::BundleBuilder::add).
+    pub fn add<M: Metric>(&mut self, metric: Builder<'a, M>) -> Member<M> {
+        self.definition.add(metric)
+    }
+
+    /// As [`BundleBuilder::max_series`](crate::BundleBuilder::max_series).
+    pub fn max_series(&mut self, label_sets: u64) -> &mut Self {
+        self.definition.max_series = label_sets;
+        self
+    }
+
+    /// As [`BundleBuilder::expire_after`](crate::BundleBuilder::expire_after). Without labels it
+    /// says nothing.
+    pub fn expire_after(&mut self, time: Duration) -> &mut Self {
+        self.definition.expire = seconds(time);
+        self
+    }
+
+    /// As [`BundleBuilder::replace`](crate::BundleBuilder::replace).
+    pub fn replace(&mut self) -> &mut Self {
+        self.definition.replace = true;
+        self
+    }
+
+    /// Registers the bundle.
+    ///
+    /// # Errors
+    /// As [`BundleBuilder::register`](crate::BundleBuilder::register).
+    pub fn register(&self) -> Result<DynamicBundle, Error> {
+        let (family, lens) = found(self.definition.segment.inner, self.definition.register(self.labels)?)?;
+        Ok(DynamicBundle { bundle: BundleRef::new(family), lens })
+    }
+}
+
+/// Metrics with the same labels, of which the number is known at run time only: one look-up of a
+/// label set finds the series of all of them.
+///
+/// A small copy, valid in every thread and over fork, as [`Bundle`](crate::Bundle) is.
+///
+/// ```
+/// # fn main() -> Result<(), shmetrics::Error> {
+/// # let segment = shmetrics::Options::new().anonymous().open()?;
+/// let names = vec!["method", "status"];
+/// let mut bundle = segment.dynamic_bundle(&names);
+/// let requests = bundle.add(segment.counter("requests_total", "Requests."));
+/// let latency = bundle.add(segment.histogram("latency_seconds", "Latency."));
+/// let http = bundle.register()?;
+///
+/// if let Some(entry) = http.with(&["GET", "200"]) {
+///     entry.get(requests).inc();
+///     entry.get(latency).observe(0.012);
+/// }
+/// assert!(http.with(&["GET"]).is_none(), "it has two labels");
+/// # let page = String::from_utf8(segment.render(shmetrics::Format::Text)).unwrap();
+/// # assert!(page.contains("latency_seconds_count{method=\"GET\",status=\"200\"} 1\n"), "{page}");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct DynamicBundle {
+    bundle: BundleRef,
+    lens: &'static [u16],
+}
+
+impl DynamicBundle {
+    /// The series with these label values, made if there are none. As
+    /// [`Bundle::with`](crate::Bundle::with), but for `None`: the number of values is not that of
+    /// the labels.
+    #[inline]
+    pub fn with(&self, values: &[&str]) -> Option<BundleEntry> {
+        if values.len() != self.lens.len() {
+            return None;
+        }
+        let (name_len, value) = (|i: usize| usize::from(self.lens[i]), |i: usize| values[i].as_bytes());
+        Some(self.bundle.entry(self.bundle.family.find_addr::<false>(values.len(), name_len, value)))
+    }
+
+    /// As [`Bundle::peek`](crate::Bundle::peek). `None` also where the number of values is not that
+    /// of the labels.
+    pub fn peek(&self, values: &[&str]) -> Option<BundleEntry> {
+        if values.len() != self.lens.len() {
+            return None;
+        }
+        let (name_len, value) = (|i: usize| usize::from(self.lens[i]), |i: usize| values[i].as_bytes());
+        self.bundle.family.peek_addr(values.len(), &name_len, &value).map(|addr| self.bundle.entry(addr))
+    }
+
+    /// As [`Bundle::entries`](crate::Bundle::entries).
+    pub fn entries(&self) -> Vec<(Vec<String>, BundleEntry)> {
+        self.bundle.entries()
+    }
+
+    /// As [`Bundle::remove`](crate::Bundle::remove). False also where the number of values is not
+    /// that of the labels, or 0.
+    pub fn remove(&self, values: &[&str]) -> bool {
+        !values.is_empty()
+            && values.len() == self.lens.len()
+            && self.bundle.family.remove(values.len(), &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
+    }
+
+    /// As [`Bundle::remove_matching`](crate::Bundle::remove_matching).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove_matching(&self, labels: &[(&str, &str)]) -> Result<u64, Error> {
+        self.bundle.family.remove_matching(labels)
+    }
+
+    /// As [`Bundle::clear`](crate::Bundle::clear).
+    pub fn clear(&self) -> u64 {
+        self.bundle.family.clear()
+    }
+}
+
+impl std::fmt::Debug for DynamicBundle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DynamicBundle").field("labels", &self.lens.len()).finish_non_exhaustive()
     }
 }

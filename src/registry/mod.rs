@@ -25,7 +25,7 @@ pub(crate) mod spec;
 
 pub use self::builder::{Builder, Family, LabelledBuilder};
 pub use self::bundle::{Bundle, BundleBuilder, BundleEntry, Member};
-pub use self::dynamic::{DynamicBuilder, DynamicFamily};
+pub use self::dynamic::{DynamicBuilder, DynamicBundle, DynamicBundleBuilder, DynamicFamily};
 
 pub(crate) use self::builder::DEFAULT_BUCKETS;
 pub(crate) use self::bundle::BundleRef;

@@ -2,7 +2,7 @@
 //! are taken back, one process that acts as several, and removal of unused segments.
 
 use common::{fork, page, samples, Name};
-use shmetrics::{GaugeMode, Segment};
+use shmetrics::{GaugeMode, Metric, Segment};
 
 #[test]
 fn label_names_known_at_run_time() {
@@ -60,6 +60,75 @@ fn series_of_dynamic_families_are_removed() {
     single.with(&[]).unwrap().set(4.0);
     assert!(!single.remove(&[]), "what has no labels cannot be removed");
     assert_eq!(samples(&page(&segment))["single"], 4.0);
+}
+
+#[test]
+fn bundles_of_both_kinds_are_the_same() {
+    let name = Name::new("dynamic-bundle");
+    let segment = name.open();
+    let mut builder = segment.bundle(["a", "b"]);
+    let (count, time) = (builder.add(segment.counter("c", "")), builder.add(segment.histogram("h", "")));
+    let fixed = builder.register().unwrap();
+    let dynamic = |labels: &[&str]| {
+        let mut builder = segment.dynamic_bundle(labels);
+        let members = (builder.add(segment.counter("c", "")), builder.add(segment.histogram("h", "")));
+        (builder.register().unwrap(), members)
+    };
+    let (same, members) = dynamic(&["a", "b"]);
+    let (turned, _) = dynamic(&["b", "a"]);
+    fixed.with(["1", "2"]).get(count).inc();
+    for entry in [same.with(&["1", "2"]), turned.with(&["2", "1"])] {
+        entry.unwrap().get(members.0).inc();
+        entry.unwrap().get(members.1).observe(1.0);
+    }
+    assert_eq!(fixed.with(["1", "2"]).get(time).count(), 2);
+    assert_eq!(samples(&page(&segment))["c_total{a=\"1\",b=\"2\"}"], 3.0);
+    assert!(same.with(&["1"]).is_none() && same.peek(&["1", "2", "3"]).is_none(), "it has two labels");
+    assert!(same.peek(&["1", "2"]) == same.with(&["1", "2"]) && same.peek(&["2", "1"]).is_none());
+    assert_eq!(turned.entries()[0].0, ["2", "1"]);
+
+    let kept = same.with(&["1", "2"]).unwrap();
+    assert!(!same.remove(&["1"]) && !same.remove(&[]) && turned.remove(&["2", "1"]) && !same.remove(&["1", "2"]));
+    assert!(kept.is_removed() && kept.get(members.1).is_removed());
+    same.with(&["1", "2"]).unwrap().get(members.0).inc();
+    same.with(&["1", "3"]).unwrap();
+    assert_eq!((turned.remove_matching(&[("b", "3")]).unwrap(), same.clear()), (1, 1));
+
+    let mut plain = segment.dynamic_bundle(&[]);
+    let only = (plain.add(segment.counter("p", "")), plain.add(segment.gauge("g", "", GaugeMode::Shared)));
+    let plain = plain.register().unwrap();
+    plain.with(&[]).unwrap().get(only.0).inc();
+    assert!(!plain.remove(&[]), "what has no labels cannot be removed");
+    assert_eq!(samples(&page(&segment))["p_total"], 1.0);
+}
+
+#[test]
+fn options_of_dynamic_bundles() {
+    let name = Name::new("dynamic-options");
+    let segment = name.open();
+    let mut builder = segment.dynamic_bundle(&["a"]);
+    let count = builder.add(segment.counter("c", ""));
+    let _ = builder.add(segment.counter("d", ""));
+    let bundle = builder.max_series(1).expire_after(std::time::Duration::from_secs(100)).register().unwrap();
+    for value in ["x", "y", "z"] {
+        bundle.with(&[value]).unwrap().get(count).inc();
+    }
+    assert_eq!(samples(&page(&segment))["c_total{shmetrics_overflow=\"true\"}"], 2.0);
+
+    let mut changed = segment.dynamic_bundle(&["b"]);
+    let _ = changed.add(segment.counter("c", ""));
+    let error = changed.register().unwrap_err().to_string();
+    assert!(error.contains('c'), "{error}");
+    assert!(changed.replace().register().is_ok());
+    assert!(!page(&segment).contains("d_total"), "the old bundle is off the page as a whole");
+
+    let elsewhere = shmetrics::Options::new().anonymous().open().unwrap();
+    let mut mixed = segment.dynamic_bundle(&["a"]);
+    let _ = mixed.add(elsewhere.counter("e", ""));
+    assert!(mixed.register().unwrap_err().to_string().contains("another segment"));
+    let mut limited = segment.dynamic_bundle(&["a"]);
+    let _ = limited.add(segment.counter("f", "").max_series(3));
+    assert!(limited.register().unwrap_err().to_string().contains("max_series"));
 }
 
 #[test]
