@@ -13,13 +13,15 @@ COLUMN = 100
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SLASHES = re.compile(r"^\s*(//|/\*|\*(\s|/|$))|\s//\s(?![^\"]*\"[^\"]*$)")
 HASHES = re.compile(r"^\s*#(\s|$)|\s\s#\s(?![^\"]*\"[^\"]*$)")
+DASHES = re.compile(r"(^|\s)--+(\s|\[|$)")
 ORDER = re.compile(r"# (noqa|type|fmt|ty|pragma)\b")  # for a tool, and about its line
 LANGUAGES = {
     **dict.fromkeys([".rs", ".c", ".h", ".hpp", ".cpp"], SLASHES),
     **dict.fromkeys([".py", ".pyi", ".sh"], HASHES),
+    ".lua": DASHES,
 }
 # How a file begins that says what it is for.
-BEGINNINGS = {".rs": ("//!", "#!"), **dict.fromkeys([".c", ".cpp", ".h", ".hpp"], ("/*", "//"))}
+BEGINNINGS = {".rs": ("//!", "#!"), ".lua": "--", **dict.fromkeys([".c", ".cpp", ".h", ".hpp"], ("/*", "//"))}
 
 listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
 found = 0

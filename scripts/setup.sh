@@ -116,6 +116,14 @@ need_nginx() {
     need python3 python3
 }
 
+# LuaJIT, and the Lua module of nginx. The package luajit excludes the module, and would be removed
+# without a question: a machine that has it keeps it.
+need_lua() {
+    if dpkg-query -W -f '${db:Status-Abbrev}' luajit 2> /dev/null | grep -q '^ii'; then return 0; fi
+    need luajit luajit2
+    [[ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ]] || missing+=(libnginx-mod-http-lua)
+}
+
 # The newest servers that Debian has, unpacked beside those of its release: a second opinion. They
 # need nothing but a libc.
 get_newer_servers() {
@@ -186,6 +194,7 @@ packages)
 test)
     need_nginx
     [[ -e /usr/lib/nginx/modules/ngx_stream_module.so ]] || missing+=(libnginx-mod-stream)
+    need_lua
     need prometheus-nginx-exporter prometheus-nginx-exporter
     need clang clang
     have clang && [[ -z $(find /usr/lib/clang /usr/lib/llvm* -name 'libclang_rt.asan*' -print -quit 2> /dev/null) ]] \

@@ -75,10 +75,11 @@ python() {
     return $status
 }
 nginx() { bindings/nginx/tests/run.sh; }
+lua() { bindings/lua/tests/run.sh; }
 demo() { make --no-print-directory demo DEMO_SECONDS=10 DEMO_FLAGS='--metrics-port 0'; }
 
 steps=("$@")
-((${#steps[@]})) || steps=(format layers clippy docs licences packaging build header rust portable adapters crash churn fuzz instructions capi interop python nginx demo)
+((${#steps[@]})) || steps=(format layers clippy docs licences packaging build header rust portable adapters crash churn fuzz instructions capi interop python nginx lua demo)
 passed=0 failed=0 table=()
 for step in "${steps[@]}"; do
     [[ $(type -t "$step") == function ]] || {
