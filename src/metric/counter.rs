@@ -116,7 +116,7 @@ impl FromSeries for Counter {
 }
 
 impl Counter {
-    /// The words of a foreign handle. `None`: it is none (a damaged segment).
+    /// The words of the handle for C. `None`: the segment is damaged.
     pub(crate) fn into_words(self) -> Option<[*const c_void; 2]> {
         if std::ptr::eq(self.series, &raw const NOWHERE) {
             return None;
@@ -172,14 +172,14 @@ impl Counter {
         }
     }
 
-    /// Adds 1, and keeps what these labels say of it as an exemplar: `trace_id`, mostly.
+    /// Adds 1, and keeps these labels, such as a `trace_id`, as the exemplar of the addition.
     ///
-    /// A counter keeps the latest, and takes a new one no sooner than a second after the last (see
-    /// [`Builder::exemplar_interval`](crate::Builder::exemplar_interval)); else this costs little
-    /// more than [`Counter::inc`]. Names and values may have 128 characters together. Labels that
-    /// no page could have are not kept, but noted in `shmetrics_updates_rejected_total`; the update
-    /// is done in any case. Neither allocates nor blocks, but for the first exemplar of a series,
-    /// which takes memory from the segment.
+    /// A counter keeps its latest exemplar, and takes a new one no sooner than a second after the
+    /// last (see [`Builder::exemplar_interval`](crate::Builder::exemplar_interval)). In between,
+    /// the call costs little more than [`Counter::inc`]. Names and values may have 128 characters
+    /// together. Labels that no page can show are not kept, but counted in
+    /// `shmetrics_updates_rejected_total`; 1 is added in any case. The call neither allocates nor
+    /// blocks, but the first exemplar of a series takes memory from the segment.
     pub fn inc_with_exemplar(&self, labels: &[(&str, &str)]) {
         self.add_with_exemplar(1.0, labels);
     }
@@ -201,7 +201,8 @@ impl Counter {
     pub(crate) unsafe fn add_in_state(inner: &'static Inner, at: u64, state: u32, n: u64) -> bool {
         // SAFETY: the caller's promise; records are aligned to 16 and mapped for the process' life.
         let series = unsafe { &*inner.memory.checked_before(at).cast::<CounterRecord>() };
-        // Acquire: of per-CPU cells that were given in a later life, the state is that life's.
+        // Acquire: if a later generation gave the per-CPU cells, the state that is read below is
+        // that generation's.
         let cells = series.per_cpu.load(Acquire);
         n < percpu::MOST
             && series.state.load(Relaxed) == state
@@ -211,8 +212,7 @@ impl Counter {
     #[inline(always)]
     fn add_whole(&self, n: u64) {
         let (series, per_cpu) = (self.series, &self.inner.per_cpu);
-        // Acquire: of per-CPU cells that were given in a later generation, `is_in` sees that
-        // generation.
+        // Acquire: if a later generation gave the per-CPU cells, `is_in` sees that generation.
         let cells = series.per_cpu.load(Acquire);
         if n < percpu::MOST && series.is_in(self.generation) && (per_cpu.add(cells, n) || per_cpu.add_locked(cells, n))
         {
@@ -368,8 +368,8 @@ impl Counter {
         }
     }
 
-    /// Takes `v` back, or as much of it as is there: for hosts whose counters can be reset, such as
-    /// Python's client. Scrapers see a reset. What is not positive and finite is not taken, but
+    /// Subtracts `v`, but not below 0: for hosts whose counters can be reset, such as Python's
+    /// client. Scrapers see a reset. A `v` that is not positive and finite is not subtracted, but
     /// counted in `shmetrics_updates_rejected_total`.
     pub fn saturating_sub(&self, v: f64) {
         if v == 0.0 {
@@ -378,7 +378,7 @@ impl Counter {
         if !(v > 0.0 && v < f64::INFINITY) {
             return self.reject();
         }
-        // Per-CPU cells only rise; what is taken back of them is a fraction below 0.
+        // Per-CPU cells only rise. What is subtracted of them is a negative fraction.
         let in_per_cpu = percpu::sum(&self.inner.memory, self.series.per_cpu.load(Acquire)) as f64;
         self.change_pair(|integer, fraction| {
             let (whole, part) = (integer & self.mask(), f64::from_bits(fraction));
@@ -427,8 +427,8 @@ impl Counter {
     }
 }
 
-/// Whether a cell that has taken `n` has crossed a multiple of `percpu::HEAT`, as any does sooner
-/// or later that is hot.
+/// Whether the addition of `n` has taken a cell across a multiple of `percpu::HEAT`. Each hot cell
+/// crosses one sooner or later.
 #[inline(always)]
 fn is_warm(before: u64, n: u64) -> bool {
     (before & (percpu::HEAT - 1)).saturating_add(n) >= percpu::HEAT
@@ -449,9 +449,9 @@ pub(crate) fn read(cells: &[AtomicU64; 2]) -> [u64; 2] {
     [integer, f64::to_bits(0.0)]
 }
 
-/// The sum of a counter's whole amounts and its fraction, if that is known to be a whole number: of
-/// a large whole number a part may stand in the fraction, and of what is in per-CPU cells some may
-/// have been taken back.
+/// The sum of a counter's whole amounts and its fraction, if the sum is known to be a whole number.
+/// The fraction may hold a part of a large whole number, and what was subtracted of the per-CPU
+/// cells.
 pub(crate) fn whole_sum(whole: u128, parts: f64) -> Option<u128> {
     let size = parts.abs() as u128;
     match size as f64 == parts.abs() {

@@ -88,7 +88,7 @@ fn write_labels(labels: &[(&str, &str)], text: &mut [u8; TEXT]) -> Option<usize>
     (code_points <= CODE_POINTS).then_some(out.len)
 }
 
-/// What the slot's hash word is to be.
+/// The hash of a slot's contents.
 fn digest(generation: u64, value: u64, at_ms: u64, len: u64, text: &[u64; WORDS]) -> u64 {
     let mut sum = 0x9e37_79b9_7f4a_7c15 ^ generation;
     let mut take = |word: u64| {

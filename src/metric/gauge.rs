@@ -100,7 +100,7 @@ impl Gauge {
             let (record, _) = inner.memory.record(at)?;
             // SAFETY: an entry's fields are backed (`record`), and so is this word in front of its
             // last ones, aligned to 8 in a record aligned to 16, as every link is; mapped for the
-            // process' generation, and only accessed atomically. The mode never changes.
+            // life of the process, and only accessed atomically. The mode never changes.
             let (flags, value) = unsafe {
                 let flags = &*record.add(entry::FLAGS as usize).cast::<AtomicU8>();
                 (flags.load(Relaxed), &*record.add(gauge::VALUE as usize).cast::<AtomicU64>())
@@ -113,8 +113,9 @@ impl Gauge {
         Gauge { inner, at, generation, mode, word }
     }
 
-    /// The words of a foreign handle: the segment, and the place with the mode. So an update need
-    /// not read the record for that, whose line others may be writing to.
+    /// The words of the handle for C: the segment, and the address of the series with the mode. So
+    /// an update does not read the mode in the record, on a cache line that others may be writing
+    /// to.
     pub(crate) fn into_words(self) -> [*const c_void; 2] {
         let mode = if self.word.is_some() { HAS_WORD } else { self.mode as u64 };
         let addr = SeriesAddr { at: self.at, generation: self.generation }.into_word() | mode << MODE_SHIFT;
@@ -184,8 +185,9 @@ impl Gauge {
         self.add(-v);
     }
 
-    /// The value now. Of a per-process gauge it is this process' own; 0 if that has not set it. See
-    /// a page for what all of them amount to. Also 0 once the series is removed.
+    /// The value now. For a per-process gauge, this is the value of this process, or 0 if it has
+    /// set none; a page has the merged value of all processes. The result is also 0 once the series
+    /// is removed.
     pub fn get(&self) -> f64 {
         if self.is_over() {
             return 0.0;
@@ -420,7 +422,8 @@ impl Gauge {
                 return Some(OwnCell::At(at));
             }
             if old as u32 == owner_bits(token.generation, generation, TAKING) {
-                // Another thread of this process is at it (or this one, below a signal handler).
+                // Another thread of this process is taking the cell, or this thread is, below a
+                // signal handler.
                 if attempt > 10 {
                     std::thread::yield_now();
                 }

@@ -22,9 +22,9 @@ use crate::shm::state::{Generation, SeriesAddr, State, TAG_MASK};
 /// A histogram, shared by all processes: with classic buckets, [native](crate::Builder::native)
 /// ones, or both.
 ///
-/// Each bucket is one 16-byte cell {count, sum} that changes as one, so the buckets, `_count` and
-/// `_sum` of a page agree at any instant, whatever is killed between two instructions. Of both
-/// kinds of buckets, too: an observation changes one cell.
+/// Each bucket is one 16-byte cell {count, sum} that changes as one. An observation changes one
+/// cell. So the buckets of both kinds, `_count` and `_sum` of a page agree, even if a process is
+/// killed between two instructions.
 ///
 /// Every update is async-signal-safe, takes no lock, allocates nothing, leaves `errno` as it is,
 /// and cannot fail. Most make no system call. One that makes a native bucket, an exemplar's slot or
@@ -137,9 +137,9 @@ impl Histogram {
         }
     }
 
-    /// The words of a foreign handle: the segment, the place, and the bounds as {native schema and
-    /// 5, or 0: high 4 bits, count: 12 bits, offset, where they would be if there were any: low
-    /// 48}. `None`: it is none (a damaged segment).
+    /// The words of the handle for C: the segment, the address, and the bounds as {native schema
+    /// and 5, or 0: high 4 bits, count: 12 bits, offset, where they would be if there were any: low
+    /// 48}. `None`: the segment is damaged.
     pub(crate) fn into_words(self) -> Option<[*const c_void; 3]> {
         let memory = &self.inner.memory;
         let at = self.record();
@@ -198,8 +198,8 @@ impl Histogram {
         Some(Histogram { inner, bounds, cells, generation: addr.generation, native })
     }
 
-    /// As [`Histogram::observe`]. What is not done in a few instructions ends with a jump, as a C
-    /// function does not unwind: it needs no frame.
+    /// As [`Histogram::observe`]. The slow paths are the targets of jumps at the end: a C function
+    /// does not unwind, so this needs no frame.
     ///
     /// # Safety
     /// As of [`Histogram::from_words`].
@@ -230,8 +230,8 @@ impl Histogram {
         self.inner.memory.offset_of(self.cells.cast()).wrapping_sub(histogram::SIZE)
     }
 
-    /// The number of observations and their sum, over all processes, of the very same observations;
-    /// 0 once the series is removed.
+    /// The number of observations and their sum, of the same observations of all processes; 0 once
+    /// the series is removed.
     pub fn value(&self) -> (u64, f64) {
         let (memory, at) = (&self.inner.memory, self.record());
         let kind = Kind::from_byte(memory.get8(at + entry::KIND));
@@ -242,7 +242,7 @@ impl Histogram {
         };
         let mut counts = Vec::new();
         let sum = match self.native {
-            // Those of quantiles count a second time what the only cell has counted.
+            // The buckets of quantiles count a second time what the only cell has counted.
             Some(scheme) if kind != Some(Kind::Summary) => {
                 let ordinals: Vec<i32> = self.bounds.iter().map(|b| scheme.ordinal(*b)).collect();
                 let (addr, mut sketch) = (SeriesAddr { at, generation: self.generation }, native::Sketch::default());
@@ -260,10 +260,9 @@ impl Histogram {
 
     /// Counts one observation.
     ///
-    /// NaN is not counted (it belongs to no bucket and would spoil the sum for good) but noted in
-    /// `shmetrics_updates_rejected_total`. An infinite value is counted in its bucket, the first or
-    /// `+Inf`, and leaves the sum as it is. A negative value is counted in its bucket and lowers
-    /// the sum.
+    /// NaN is not counted, except in `shmetrics_updates_rejected_total`: it belongs to no bucket,
+    /// and would make the sum NaN. An infinite value is counted in its bucket, the first or `+Inf`,
+    /// and does not change the sum. A negative value is counted in its bucket and lowers the sum.
     #[inline]
     pub fn observe(&self, v: f64) {
         self.observe_counted(v);
@@ -337,8 +336,8 @@ impl Histogram {
         counted
     }
 
-    /// As [`Histogram::observe`], and keeps what these labels say of it as its bucket's exemplar,
-    /// as [`Counter::inc_with_exemplar`](crate::Counter::inc_with_exemplar) does.
+    /// As [`Histogram::observe`], and keeps these labels as the exemplar of the bucket, as
+    /// [`Counter::inc_with_exemplar`](crate::Counter::inc_with_exemplar) does.
     pub fn observe_with_exemplar(&self, v: f64, labels: &[(&str, &str)]) {
         if self.observe_counted(v) && !self.is_over() {
             let slot = if self.native.is_some() && self.bounds.is_empty() {
@@ -421,8 +420,8 @@ impl Histogram {
     /// Counts in the cell of this CPU, if the fast path can.
     #[inline(always)]
     fn count_per_cpu(&self, i: usize, v: f64) -> bool {
-        // Acquire: of per-CPU cells that were given in a later generation, `is_in_its_generation`
-        // sees that generation.
+        // Acquire: if a later generation gave the per-CPU cells, `is_in_its_generation` sees that
+        // generation.
         let cells = self.half(entry::PER_CPU).load(Acquire);
         self.is_in_its_generation() && self.inner.per_cpu.count(cells, i, v)
     }
@@ -610,7 +609,7 @@ impl Timer {
         seconds
     }
 
-    /// ListHead without an observation.
+    /// Ends without an observation.
     pub fn discard(mut self) {
         self.armed = false;
     }
@@ -624,8 +623,8 @@ impl Drop for Timer {
     }
 }
 
-/// Reads the buckets of a series: their counts (without what `mask` takes out), each, into
-/// `counts`, and returns the sum of the very same observations.
+/// Reads the buckets of a series: the count of each, of which `mask` takes bits out, into `counts`.
+/// Returns the sum of the same observations.
 #[inline]
 pub(crate) fn read(memory: &Mapped, at: u64, mask: u64, buckets: usize, counts: &mut Vec<u64>) -> Option<f64> {
     counts.clear();

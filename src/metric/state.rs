@@ -54,8 +54,8 @@ impl States {
         self.inner.is_over(self.at, self.generation)
     }
 
-    /// Makes the word what `new` makes of it, if there is such a state, in a family of this kind: C
-    /// has one handle for both.
+    /// Changes the word by `new`, if there is such a state, and the family is of this kind: C has
+    /// one handle for both kinds.
     #[inline(always)]
     fn change(&self, kind: Kind, state: usize, new: impl Fn(u64) -> u64) {
         let memory = &self.inner.memory;
@@ -81,7 +81,7 @@ impl States {
     /// The word of states; 0 once the series is removed.
     fn get(&self) -> u64 {
         let word = read(&self.inner.memory, self.at);
-        // Looked at after the word, which is of this generation then.
+        // After the word was read: if the series is not over now, the word is of this generation.
         if self.is_over() {
             0
         } else {
@@ -120,7 +120,7 @@ metric!(Enum);
 metric!(Info);
 
 impl StateSet {
-    /// The words of a foreign handle.
+    /// The words of the handle for C.
     pub(crate) fn into_words(self) -> [*const c_void; 2] {
         let addr = SeriesAddr { at: self.0.at, generation: self.0.generation }.into_word();
         [std::ptr::from_ref(self.0.inner).cast(), std::ptr::without_provenance(addr as usize)]
@@ -134,8 +134,8 @@ impl StateSet {
         Some(StateSet(States::from_series(Segment { inner }, SeriesAddr::from_word(p[1].addr() as u64))))
     }
 
-    /// Sets a state, by its place among the family's, on or off. One that there is not is noted in
-    /// `shmetrics_updates_rejected_total`.
+    /// Sets the state with this number, in the family's order, on or off. A number without a state
+    /// is counted in `shmetrics_updates_rejected_total`.
     pub fn set(&self, state: usize, on: bool) {
         let bit = 1 << (state & 63);
         self.0.change(Kind::StateSet, state, |bits| if on { bits | bit } else { bits & !bit });
@@ -152,8 +152,8 @@ impl Enum {
         Enum(states.0)
     }
 
-    /// Sets the state, by its place among the family's. One that there is not is noted in
-    /// `shmetrics_updates_rejected_total`.
+    /// Sets the state with this number, in the family's order. A number without a state is counted
+    /// in `shmetrics_updates_rejected_total`.
     pub fn set(&self, state: usize) {
         self.0.change(Kind::Enum, state, |_| state as u64);
     }

@@ -63,7 +63,7 @@ impl FromSeries for GaugeHistogram {
     }
 }
 
-/// What a summary and a gauge histogram have of the histogram that each of them is.
+/// The calls that a summary and a gauge histogram share.
 macro_rules! observations {
     ($($metric:ident)*) => {$(
         impl $metric {
@@ -97,8 +97,8 @@ impl Summary {
         self.0
     }
 
-    /// Counts one observation. NaN is not counted but noted in `shmetrics_updates_rejected_total`;
-    /// an infinite value leaves the sum as it is.
+    /// Counts one observation. NaN is not counted, except in `shmetrics_updates_rejected_total`. An
+    /// infinite value does not change the sum.
     #[inline]
     pub fn observe(&self, v: f64) {
         self.0.observe(v);
@@ -130,8 +130,8 @@ impl GaugeHistogram {
         self.0.observe(v);
     }
 
-    /// Takes back an observation of `v`. Of a bucket that is empty nothing is taken, which is noted
-    /// in `shmetrics_updates_rejected_total`.
+    /// Takes back an observation of `v`. An empty bucket stays empty, and the call is counted in
+    /// `shmetrics_updates_rejected_total`.
     #[inline]
     pub fn unobserve(&self, v: f64) {
         self.0.unobserve(v);

@@ -197,20 +197,19 @@ impl Kept {
         (spare >= 0).then_some(spare)
     }
 
-    /// Has children of `fork()` close the descriptor. `None`: as many as possible are noted
-    /// already.
+    /// Notes a descriptor that children of `fork()` close. `None`: there is no room for a note.
     pub(super) fn note(&self, descriptor: i32) -> Option<usize> {
         self.notes.iter().position(|n| n.compare_exchange(NO_DESCRIPTOR, descriptor, AcqRel, Relaxed).is_ok())
     }
 
-    /// Takes a note back, after the descriptor was closed.
+    /// Removes a note, after the descriptor was closed.
     pub(super) fn forget(&self, note: usize) {
         if let Some(note) = self.notes.get(note) {
             note.store(NO_DESCRIPTOR, Release);
         }
     }
 
-    /// Takes the note of a descriptor back.
+    /// Removes the note of a descriptor.
     pub(super) fn forget_descriptor(&self, descriptor: i32) {
         self.notes.iter().for_each(|n| _ = n.compare_exchange(descriptor, NO_DESCRIPTOR, AcqRel, Relaxed));
     }
@@ -293,7 +292,7 @@ impl ForkPage {
     }
 }
 
-/// Of a mapping that another thread has made needless before any process used it.
+/// Of a mapping that was never used, because another thread has made one of the same segment.
 impl Drop for ForkPage {
     fn drop(&mut self) {
         self.kept.words.store(std::ptr::null_mut(), Release);

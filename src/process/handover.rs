@@ -9,9 +9,9 @@
 //! Other threads may fork at the same time. A child closes what other threads' forks hand on,
 //! which is noted where the child finds it; but a fork copies the descriptors and the memory one
 //! after the other, and a note may come or go in between. So forks wait for each other, as they
-//! mostly do in the kernel. Not for long, as a thread may never come back from another handler: a
-//! thread that has waited opens nothing, and one that finds that another began to fork meanwhile
-//! closes what it has opened.
+//! mostly do in the kernel. The wait is short, because a thread may never come back from another
+//! handler. A thread that waited in vain opens nothing. A thread closes what it has opened if
+//! another thread began to fork meanwhile.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -32,9 +32,9 @@ struct Handed {
 }
 
 thread_local! {
-    /// What the fork that this thread is at hands on.
+    /// What this thread's fork hands on.
     static HANDED: Cell<[Option<Handed>; MOST]> = const { Cell::new([None; MOST]) };
-    /// Forks that this thread is at: a signal handler may fork meanwhile.
+    /// The number of forks that this thread is in: a signal handler may fork during a fork.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -54,12 +54,12 @@ pub(super) fn prepare(all: impl Iterator<Item = &'static Kept>) {
         return;
     }
     FORKING.fetch_add(1, SeqCst);
-    // A signal handler forks while its thread is at a fork. Its child must not share what that fork
+    // A signal handler forks during a fork of its thread. Its child must not share what that fork
     // hands on.
     take_back();
 }
 
-/// Waits for the forks of other threads, and is counted then. False: they take too long.
+/// Waits for the forks of other threads, then counts this one. False: they take too long.
 fn begin() -> bool {
     let mut start = None;
     loop {

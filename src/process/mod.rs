@@ -60,7 +60,7 @@ impl Process {
         self.page.kept.set_has_gauges();
     }
 
-    /// As `leave`, for good.
+    /// As `detach`, and children of this process take no slot either.
     pub(crate) fn discard(&self, at: &Attached<'_>) {
         self.detach(at);
         self.page.kept.forget_gauges();
@@ -159,7 +159,7 @@ impl Process {
         let result = self.claim(at);
         match result {
             Ok(_) => self.page.set_retry(0),
-            // A moment's matter.
+            // The next update tries again.
             Err(Refusal::Busy) => {}
             Err(refusal) => self.page.set_retry(Retry(self.page.retry()).after(refusal).0),
         }

@@ -268,8 +268,8 @@ impl<'a> Slots<'a> {
                 others.push(holder);
             }
         }
-        // A lock byte serves each 63rd generation, so a slot that has changed hands under the
-        // question is asked about again. It is left out where that happens time and again: then its
+        // A lock byte serves each 63rd generation. So a slot that gets a new holder during the
+        // question is asked about again. If that happens time and again, the slot is left out: its
         // holders die as fast.
         for _ in 0..8 {
             let alive = self.live(backing, &others);

@@ -20,7 +20,7 @@ use crate::shm::state::SeriesAddr;
 use crate::text::label_set;
 use crate::Error;
 
-/// Refuses what a counter cannot add, or a histogram observe, before anything is looked up or made.
+/// Refuses a value that the metric cannot take, before anything is looked up or made.
 #[inline(always)]
 pub(crate) fn check_amount(inner: &Inner, kind: Kind, v: f64) -> Result<(), Error> {
     let right = if kind == Kind::Counter { (0.0..f64::INFINITY).contains(&v) } else { !v.is_nan() };
@@ -40,8 +40,8 @@ fn rejected(inner: &Inner, kind: Kind, v: f64) -> Error {
     })
 }
 
-/// Updates the series that a family's name and labels stand for. What is not there is made, the
-/// family too; nothing is allocated if both are there.
+/// Updates the series with these labels of the family with this name. A missing family or series is
+/// made. If both exist, nothing is allocated.
 #[inline(always)]
 pub(crate) fn update_by_name<'v, M: FromSeries>(
     inner: &'static Inner,
@@ -52,8 +52,8 @@ pub(crate) fn update_by_name<'v, M: FromSeries>(
     value: impl Fn(usize) -> &'v [u8] + Copy,
     update: impl Fn(M),
 ) -> Result<(), Error> {
-    // The slow way ends in a call of its own, updates included: if the two ways came together
-    // again, the compiler would keep the family and the handle in memory, in pieces.
+    // The slow path is a call of its own, with the update: if the two paths came together again,
+    // the compiler would keep the family and the handle in memory, in pieces.
     let Some((family, lens)) = family(inner, kind, name, count, label) else {
         return update_by_name_slow(inner, kind, name, count, &label, &value, &update);
     };
@@ -104,7 +104,7 @@ fn family<'v>(
     count: usize,
     label: impl Fn(usize) -> &'v [u8],
 ) -> Option<(FamilyRef, &'static [u16])> {
-    // What makes a counter's sample is no part of the family's name.
+    // The suffix of a counter's sample is no part of the family's name.
     let name = if kind == Kind::Counter { name.strip_suffix(b"_total").unwrap_or(name) } else { name };
     let hash = label_set::family_hash(inner.seed, name);
     let (memory, index) = (&inner.memory, inner.index());
@@ -180,8 +180,8 @@ fn in_another_order<'v>(
     })
 }
 
-/// Whether this is how lines have the label of that name: as it is, or in quotes, where it may not
-/// be taken for one that has them itself.
+/// Whether label text has the label of that name like this: plain, or in quotes, where a name in
+/// quotes is not taken for one that contains them.
 #[inline(always)]
 fn is_called(line: &[u8], name: &[u8]) -> bool {
     if line.first() == Some(&b'"') {
@@ -227,13 +227,13 @@ impl Segment {
     /// the family's own is the fastest. What is not there is made, a family without a help text;
     /// register it beforehand where it is to have one, or a limit.
     ///
-    /// It costs two look-ups. What is there already is found without a lock, an allocation or a
-    /// system call; a handle that is kept is several times as fast.
+    /// The call takes two look-ups. If family and series exist, it takes no lock, allocates nothing
+    /// and makes no system call. An update through a handle is several times as fast.
     ///
     /// # Errors
-    /// [`Error::Conflict`], [`Error::Full`] or an invalid name: what registering such a family
-    /// would end in. [`Error::InvalidArgument`] if `v` is negative, infinite or NaN. Nothing is
-    /// counted then.
+    /// Those of a registration of such a family: [`Error::Conflict`], [`Error::Full`], an invalid
+    /// name. [`Error::InvalidArgument`] if `v` is negative, infinite or NaN. On an error nothing is
+    /// counted.
     pub fn count(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
         check_amount(self.inner, Kind::Counter, v)?;
         self.by_name(Kind::Counter, name, labels, |counter: Counter| counter.add(v))
@@ -243,7 +243,7 @@ impl Segment {
     /// does. One that is made has the default buckets.
     ///
     /// # Errors
-    /// As of [`Segment::count`]; of values, only NaN is refused.
+    /// As of [`Segment::count`]; the only value that is refused is NaN.
     pub fn observe(&self, name: &str, labels: &[(&str, &str)], v: f64) -> Result<(), Error> {
         check_amount(self.inner, Kind::Histogram, v)?;
         self.by_name(Kind::Histogram, name, labels, |histogram: Histogram| histogram.observe(v))

@@ -47,8 +47,9 @@ impl FamilyRef {
         }
     }
 
-    /// The family's series that are there now, but for the overflow series: the values of its
-    /// labels, in the order of this handle, where its record is, and where it is in that.
+    /// Visits the family's series that are there now, without the overflow series: the values of
+    /// the labels, in the order of this handle, the offset of the record, and that of the series in
+    /// it.
     pub(super) fn each(&self, mut visit: impl FnMut(&[&str], SeriesAddr, SeriesAddr)) {
         let memory = &self.inner.memory;
         let own = Record::new(memory, self.at);
@@ -66,7 +67,7 @@ impl FamilyRef {
             let (len, flags) = (u64::from(memory.get16(at + entry::TEXT_LEN)), memory.get8(at + entry::FLAGS));
             let mut text = Vec::new();
             memory.copy_to(at + record.text_at(), len, &mut text);
-            // Of another series by now: it was removed meanwhile.
+            // The record serves another series by now.
             if crate::shm::state::state(memory, link) != state {
                 return;
             }

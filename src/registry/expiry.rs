@@ -2,15 +2,16 @@
 //! for expiry. Each process that renders a page and may write compares the value of each series
 //! with its value at an earlier look.
 //!
-//! The word before a series' label text keeps that: {digest of the cells: 32 bits, when it was
-//! first seen: 32}. Unchanged for the family's time, the series is off the pages (`EXPIRED`) but
-//! stays as it is: an update through a handle, seen at the next look, or a look-up of its label set
-//! brings it back with its value. Unchanged for the same time again, it is removed.
+//! The word before a series' label text has {digest of the cells: 32 bits, time when the digest was
+//! first seen: 32}. If the digest does not change for the family's time, the series leaves the
+//! pages (`EXPIRED`) and keeps its value. An update through a handle, seen at the next look, or a
+//! look-up of its label set brings it back. If the digest does not change for the same time again,
+//! the series is removed.
 //!
-//! The times are in tenths of a second of a time of its own (`LOOK_TIME`), which passes while
-//! processes look. A look adds the time since the look before, but no more than is usual between
-//! two looks. So a look that comes late, because the machine was suspended, or no page was rendered
-//! for a day, expires nothing that a look at the usual time would not have.
+//! The times are in tenths of a second of `LOOK_TIME`, a time that passes while processes look. A
+//! look adds the time since the look before, but no more than is usual between two looks. So after
+//! a suspension of the machine, or a day without a page, the next look expires nothing that a look
+//! at the usual time would not have expired.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -31,7 +32,7 @@ fn word_at(record: &Record<'_>, link: u32) -> u64 {
     offset(link) + record.text_at() - 8
 }
 
-/// What the cells of a series hold, in 32 bits. Every update changes it (but for one in 2^32).
+/// A digest of the cells of a series. Each update changes it, but for one in 2^32.
 fn digest(memory: &Mapped, record: &Record<'_>, addr: SeriesAddr) -> u32 {
     let mut sum = 0u64;
     let mut take = |value: u64| sum = (sum.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -116,14 +117,14 @@ fn look_time(memory: &Mapped) -> u32 {
     (memory.load64(header::LOOK_TIME, Relaxed) / 100) as u32
 }
 
-/// What is usual grows by a quarter and so many milliseconds with each look.
+/// The usual time between two looks grows by at most a quarter and so many milliseconds with each
+/// look.
 const SLACK: u64 = 1000;
 
-/// What the time of looks and the usual time between two of them are after a look, `gap`
-/// milliseconds after the one before.
+/// The time of looks and the usual time between two looks, after a look `gap` milliseconds after
+/// the one before.
 fn looked(time: u64, usual: u64, gap: u64) -> (u64, u64) {
-    // What is usual grows by small steps, so that no gap makes the next one usual, and falls as
-    // fast again.
+    // The usual time changes by small steps, so that one gap does not make the next one usual.
     let next = gap.min(usual + usual / 4 + SLACK).max(usual - usual / 4);
     (time.wrapping_add(gap.min(usual)), next)
 }
@@ -134,7 +135,7 @@ fn look(memory: &Mapped, now: u64) {
     let mut seen = pair.load();
     loop {
         let usual = memory.get64(header::LOOKS_EVERY).min(u64::from(u32::MAX));
-        // A look by a clock that is ahead gives no time to those after it, and these set the clock
+        // If a look had a clock that is ahead, the looks after it add no time, and set the clock
         // right.
         let gap = if seen[0] == 0 { 0 } else { now.saturating_sub(seen[0]) };
         let (time, next) = looked(seen[1], usual, gap);
@@ -151,7 +152,7 @@ fn look(memory: &Mapped, now: u64) {
 fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
     let memory = &inner.memory;
     let state = state::state(memory, link);
-    // In a store that another family has used, its series may still be on their way out.
+    // In a store that served another family before, series of that family may be there still.
     if !state.has_series() || memory.load32(offset(link) + entry::PARENT, Acquire) != record.link() {
         return false;
     }
@@ -167,17 +168,17 @@ fn expire_one(inner: &Inner, record: &Record<'_>, link: u32) -> bool {
         }
         return false;
     }
-    // Times come round after 13.6 years; a longer time never ends.
+    // Times wrap after 13.6 years; a longer time never ends.
     let idle = now.wrapping_sub(seen as u32);
     let is_idle = record.expire().checked_mul(10).is_some_and(|time| idle >= time);
-    // First the word, which says when the state changed: if another look has found an update since,
-    // or has started the clock anew, nothing is done. A process may stand still for long before it
-    // comes here.
+    // The word with the time changes first. If another look has seen an update since, or has
+    // started the clock anew, nothing is done: a process may be stopped for long before it comes
+    // here.
     if !is_idle || memory.cas64(at, seen, word, AcqRel, Relaxed).is_err() {
         return false;
     }
     if state.state() == state::EXPIRED {
-        // What was updated since is not removed, but brought back by the next look.
+        // A series that was updated since is not removed: the next look brings it back.
         if digest() == before {
             recycle::hide(inner, record, link, state, state::FREE);
         }

@@ -130,7 +130,7 @@ impl FamilyRef {
         self.look_further(bits, hash, hit, count, &name_len, &value)
     }
 
-    /// Goes on where an entry with the same tag is another, or is gone.
+    /// Goes on behind an entry that has the same tag and is another series, or is gone.
     #[cold]
     #[inline(never)]
     fn look_further<'v>(
@@ -150,8 +150,8 @@ impl FamilyRef {
         }
     }
 
-    /// The generation of the record in which it has the series with these values, if that is now.
-    /// An expired one comes back.
+    /// The generation in which the record has the series with these values, if it has it now. An
+    /// expired series comes back.
     #[inline(always)]
     fn generation_of<'v, const REVIVE: bool, const CONST_COUNT: bool>(
         &self,
@@ -196,8 +196,8 @@ impl FamilyRef {
         self.life_again(link, seen, REVIVE)
     }
 
-    /// As above, of a series that has expired, or expires or is removed at this moment, and of what
-    /// is left of one that was removed.
+    /// Slow path: for a series that has expired, that expires or is removed at this moment, and for
+    /// a record that is free.
     #[cold]
     #[inline(never)]
     fn life_again(&self, link: u32, seen: State, revive: bool) -> Option<Generation> {
@@ -259,7 +259,7 @@ impl FamilyRef {
         match find_or_append(&self.inner.index(), list, hash, &mut inserter) {
             Outcome::Found(link) => SeriesAddr { at: offset(link), generation: found.get() },
             Outcome::Made(link) => SeriesAddr { at: offset(link), generation: inserter.made },
-            // Of a family that is retired, updates count nowhere.
+            // Updates of a retired family change nothing.
             Outcome::Closed => self.embedded(),
             Outcome::Refused | Outcome::Full => self.overflow(),
         }
@@ -278,7 +278,8 @@ impl FamilyRef {
         })
     }
 
-    /// The series with these values, if it is there: nothing is made, and an expired one stays so.
+    /// The series with these values, if it is there. Nothing is made, and an expired series stays
+    /// expired.
     pub(super) fn peek_in_family<'v>(
         &self,
         count: usize,
@@ -309,7 +310,7 @@ impl FamilyRef {
         SeriesAddr { at: record.overflow_at() + record.seat(), generation: Generation::FOREVER }
     }
 
-    /// Of a family that has its own series.
+    /// The same, for a family that has its own series.
     pub(crate) fn overflow(&self) -> SeriesAddr {
         let memory = &self.inner.memory;
         let addr = self.embedded();
@@ -321,7 +322,7 @@ impl FamilyRef {
     }
 }
 
-/// The values as UTF-8, as an exposition needs them. Invalid bytes become U+FFFD.
+/// The values as UTF-8, which pages need. Invalid bytes become U+FFFD.
 fn to_utf8_lossy<'v>(count: usize, value: &dyn Fn(usize) -> &'v [u8]) -> Vec<Cow<'v, str>> {
     (0..count).map(|i| String::from_utf8_lossy(value(i))).collect()
 }

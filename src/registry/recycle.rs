@@ -23,7 +23,7 @@ use crate::shm::percpu;
 use crate::shm::state::{Generation, State};
 use crate::shm::{generation, state};
 
-/// The last one holds the longest label text.
+/// The last class holds the longest label text.
 const CLASSES: u32 = 45;
 /// The last free list is for all larger classes, which are rare.
 const LISTS: u32 = 16;
@@ -61,22 +61,22 @@ fn account(inner: &Inner, record: &Record<'_>, link: u32, comes: bool) {
     inner.memory.add64(header::ARENA_REACHABLE, if comes { bytes } else { bytes.wrapping_neg() }, Relaxed);
 }
 
-/// Counts a label set that comes, or goes: a series for each member.
+/// Counts a label set that is made or removed: a series for each member.
 fn count(inner: &Inner, record: &Record<'_>, comes: bool) {
     let sign = |n: u64| if comes { n } else { n.wrapping_neg() };
     inner.memory.add64(header::SERIES, sign(record.series_of_each()), Relaxed);
     inner.memory.add64(record.at + family::SERIES, sign(1), Relaxed);
 }
 
-/// A series has come to live. `parent` is its family, which another may share the store with.
+/// A series was made. `parent` is its family, which may share its store with another.
 pub(super) fn settled(inner: &Inner, parent: u32, link: u32) {
     let record = Record::new(&inner.memory, offset(parent));
     count(inner, &record, true);
     account(inner, &record, link, true);
 }
 
-/// A record for a text of this length: a free one, `CLAIMED` and wiped, or a new one. And the state
-/// it is to have.
+/// A record for a text of this length, a free one that is `CLAIMED` and wiped, or a new one; and
+/// the state that it is to have.
 ///
 /// `may_be_new`: whether the index has room for a record more.
 pub(super) fn obtain(inner: &Inner, record: &Record<'_>, len: usize, may_be_new: bool) -> Option<(u32, State)> {
@@ -90,7 +90,7 @@ pub(super) fn obtain(inner: &Inner, record: &Record<'_>, len: usize, may_be_new:
         let link = with_cells(inner, record.members_with_cells(), allocate);
         Some((link?, State::new(state::NEW, class)))
     };
-    // Larger ones only when there is nothing else.
+    // Larger ones only if there is no other.
     reuse(inner, record, class)
         .or_else(new)
         .or_else(|| (class + 1..LISTS).find_map(|larger| reuse(inner, record, larger)))
@@ -137,7 +137,7 @@ pub(super) fn with_cells(inner: &Inner, series: u64, make: impl FnOnce() -> Opti
     made
 }
 
-/// Such series are not there after all.
+/// Undoes the count of such series.
 pub(super) fn without_cells(inner: &Inner, series: u64) {
     if series > 0 {
         inner.memory.add64(header::CELL_SERIES, series.wrapping_neg(), Relaxed);
@@ -204,7 +204,7 @@ pub(super) fn each_cell(memory: &Mapped, at: u64, mut visit: impl FnMut(u64)) {
     }
 }
 
-/// Takes a record back that was obtained and not announced.
+/// Gives a record back that was obtained and not announced.
 pub(super) fn give_back(inner: &Inner, record: &Record<'_>, link: u32) {
     let state = state::state(&inner.memory, link);
     if state.state() == state::NEW {

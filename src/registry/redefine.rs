@@ -1,4 +1,4 @@
-//! Families that are replaced or unregistered: what takes them off, and what becomes of their
+//! Families that are replaced or unregistered: how they leave the pages, and what becomes of their
 //! series.
 //!
 //! A family is retired by one compare-and-swap of its state, and is never live again. A replacement
@@ -40,15 +40,15 @@ use crate::text::label_set;
 use crate::Error;
 
 impl Segment {
-    /// Takes the family of this name off all pages, for all processes, from this instant on. False
-    /// if there is none.
+    /// Removes the family of this name, for all processes: no page that begins after this call has
+    /// it. False if there is none.
     ///
     /// Updates through its handles, and through handles that its family handles give from now on,
-    /// are not done but counted in `shmetrics_stale_updates_total`. The name may then be
+    /// change nothing and are counted in `shmetrics_stale_updates_total`. The name may then be
     /// registered anew, with any type, labels or options. A family that is a member of a
     /// [bundle](Segment::bundle) takes the other members with it. Its memory serves later families
-    /// whose series have the same layout. To put another definition in its place, register that
-    /// with [`Builder::replace`](crate::Builder::replace), which leaves no page without the family.
+    /// whose series have the same layout. To replace a definition, register the new one with
+    /// [`Builder::replace`](crate::Builder::replace), which leaves no page without the family.
     ///
     /// # Errors
     /// [`Error::Conflict`]: a later revision has registered the family (see
@@ -100,7 +100,7 @@ pub(super) fn find(inner: &Inner, hash: u64, name: &str) -> Option<u32> {
     inner.index().find_surely(hash, |link| is_called(inner, link, hash, name))
 }
 
-/// A family has come to live.
+/// A family was made.
 pub(super) fn settled(inner: &Inner, link: u32) {
     let record = Record::new(&inner.memory, offset(link));
     let bytes = align(record.record_len(), GRANULE);
@@ -129,8 +129,8 @@ pub(super) fn raise(inner: &Inner, link: u32) -> bool {
     !Record::new(memory, offset(link)).is_retired()
 }
 
-/// Puts the limits of a registration in force that are no part of a definition: no value depends on
-/// them.
+/// Puts the limits of a registration in force that are no part of the definition, because no value
+/// depends on them.
 pub(super) fn set_limits(inner: &Inner, record: &Record<'_>, specs: &[Spec<'_>]) {
     let [spec] = specs else {
         inner.memory.put64(record.at + f::MAX_SERIES, specs[0].max_series);
@@ -152,7 +152,7 @@ struct RecordLayout {
     members: Vec<MemberLayout>,
 }
 
-/// The layout of what a family has of a record.
+/// The layout of one family's part of a record.
 #[derive(PartialEq, Eq)]
 struct MemberLayout {
     seat: u64,
@@ -185,8 +185,8 @@ impl MemberLayout {
     }
 }
 
-/// Gives a family that is about to be announced the store of its predecessor, or of another that is
-/// no more.
+/// Gives a family that is about to be announced the store of its predecessor, or of another retired
+/// family.
 pub(super) fn choose_store(inner: &Inner, new: &Record<'_>, predecessor: u32) {
     let memory = &inner.memory;
     if memory.get32(header::RETIRING) == 0 {
@@ -207,8 +207,8 @@ pub(super) fn choose_store(inner: &Inner, new: &Record<'_>, predecessor: u32) {
                 _ => _ = used.insert(store_of(&record)),
             }
         }
-        // If two families come to one store at a time, both are right: a record's parent tells
-        // whose it is.
+        // Two families may take one store at the same time. Both are right: the parent of a record
+        // tells whose the record is.
         candidates.into_iter().find(|store| !used.contains(store))
     };
     if let Some(store) = store {
@@ -227,7 +227,7 @@ pub(super) fn drain_all(inner: &Inner) {
     }
 }
 
-/// Removes what a retired family has. Any process may do it, any number of times.
+/// Removes the series of a retired family. Any process may do it, any number of times.
 pub(super) fn drain(inner: &Inner, link: u32) {
     let memory = &inner.memory;
     let record = Record::new(memory, offset(link));

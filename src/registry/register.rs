@@ -61,8 +61,8 @@ fn checked<'a>(inner: &Inner, specs: Vec<Spec<'a>>) -> Result<Vec<Spec<'a>>, Err
     Ok(specs)
 }
 
-/// More than a registration takes of the process' memory: its texts several times, with escapes,
-/// and those of another family.
+/// An upper limit of what a registration takes of the process' memory: its texts several times,
+/// with escapes, and those of another family.
 fn memory_for(spec: &Spec<'_>) -> usize {
     let names = spec.labels.iter().chain(spec.states).map(|name| name.len()).sum::<usize>();
     let texts = names.saturating_add(spec.name.len()).saturating_add(spec.help.len());
@@ -89,7 +89,8 @@ fn register_checked(inner: &Inner, specs: &[Spec<'_>], asked: Group) -> Result<u
                 return Ok(offset(link));
             }
             Outcome::Found(link) => link,
-            // The family of the key has gone meanwhile, and another member's name is there.
+            // The family of the key is gone by now, and the family of another member's name is
+            // there.
             Outcome::Refused if first.replace && inserter.olds.is_empty() && (0..specs.len()).any(|i| known(&i)) => {
                 continue
             }
@@ -134,7 +135,7 @@ struct FamilyMaker<'a> {
     specs: &'a [Spec<'a>],
     asked: Group,
     hashes: &'a [u64],
-    /// Which of them is looked up. The others clash with what has their names.
+    /// The member that is looked up. The others clash with families that have their names.
     key: usize,
     clash: Option<String>,
     /// A family that a later revision has registered, if that is why nothing is replaced.
@@ -144,8 +145,8 @@ struct FamilyMaker<'a> {
 }
 
 impl FamilyMaker<'_> {
-    /// The families that have the names of these, and the families of their bundles go with them.
-    /// `Err`: the name of one that this process may not redefine.
+    /// The families that have the names of these, with the other members of their bundles. `Err`:
+    /// the name of a family that this process may not redefine.
     fn predecessors(&self, of_key: u32) -> Result<Vec<u32>, &str> {
         let mut olds = vec![of_key];
         for (hash, spec) in self.hashes.iter().zip(self.specs) {

@@ -35,7 +35,7 @@ pub(crate) struct Spec<'a> {
     /// A summary's quantiles, and seconds that they look back.
     pub(crate) quantiles: &'a [f64],
     pub(crate) window: u32,
-    /// What is kept of the native buckets, or those of the quantiles.
+    /// The native buckets, or those of the quantiles, as the record has them.
     pub(crate) stored: Option<Stored>,
     /// The states of a state set.
     pub(crate) states: &'a [&'a str],
@@ -44,9 +44,9 @@ pub(crate) struct Spec<'a> {
     pub(crate) expire: u32,
     /// The least time between two exemplars of a slot.
     pub(crate) exemplar_ms: u32,
-    /// Whether the texts and protobuf show a counter under this very name, without `_total`.
+    /// Whether pages in text and protobuf show a counter under exactly this name, without `_total`.
     pub(crate) exact: bool,
-    /// Whether a family of this name that is registered otherwise gives way.
+    /// Whether this definition replaces another one of this name.
     pub(crate) replace: bool,
 }
 
@@ -125,21 +125,21 @@ impl<'a> Spec<'a> {
         Ok(self)
     }
 
-    /// What the cells of its series depend on.
+    /// What the layout of the series' cells depends on.
     pub(crate) fn cells(&self) -> Cells {
         let bounds = self.buckets.len() + self.quantiles.len() + self.states.len();
         Cells { kind: self.kind, bounds, native: self.stored.is_some() }
     }
 
-    /// What its values are called on pages, each with a number: bounds, as `le` has them,
-    /// quantiles, or states.
+    /// The names of its values on pages, each with a number: bounds, as in `le`, quantiles, or
+    /// states.
     fn bucket_labels(&self) -> Vec<(f64, String)> {
         let states = self.states.iter().enumerate().map(|(i, state)| (i as f64, (*state).to_owned()));
         // -0 is 0, and would be another `le`.
         self.buckets.iter().chain(self.quantiles).map(|b| b + 0.0).map(|b| (b, canonical(b))).chain(states).collect()
     }
 
-    /// What comes after the fixed part of its record.
+    /// The variable part of its record.
     pub(super) fn blob(&self) -> Vec<u8> {
         let bucket_labels = self.bucket_labels();
         let labels: Vec<_> = self.labels.iter().map(|name| escaping::label_on_line(name)).collect();
@@ -159,7 +159,7 @@ impl<'a> Spec<'a> {
         blob
     }
 
-    /// Writes what of its record at `at` is its own.
+    /// Writes its own part of its record at `at`.
     pub(super) fn write(&self, inner: &Inner, at: u64, hash: u64, blob: &[u8]) {
         let memory = &inner.memory;
         memory.put32(at + entry::TAG, tag_of(hash));

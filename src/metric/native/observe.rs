@@ -1,4 +1,4 @@
-//! What an observation does.
+//! Observations in native buckets, and in the sketch of a summary's quantiles.
 
 use std::sync::atomic::Ordering::Acquire;
 
@@ -27,7 +27,7 @@ pub(in crate::metric) struct Target<'a> {
     pub(in crate::metric) scheme: BucketScheme,
 }
 
-/// Why an observation was not counted, as what counts that.
+/// Why an observation was not counted: the field of the header that counts such.
 type Refused = u64;
 /// Its bucket is yet to be made.
 const NO_PLACE: Refused = 0;
@@ -56,7 +56,7 @@ impl<'a> Target<'a> {
         self.tree().find(granted, position, v < 0.0).map(Pair::InChunk).ok_or(NO_PLACE)
     }
 
-    /// Counts `v` in the per-CPU cells of its bucket's chunk, if it has any, by whatever it takes.
+    /// Counts `v` in the per-CPU cells of its bucket's chunk, if the chunk has any.
     #[inline(always)]
     fn count_per_cpu(&self, granted: &Granted<'_>, bucket: Bucket, v: f64) -> bool {
         // Acquire pairs with `percpu::give_to_generation`.
@@ -84,14 +84,13 @@ enum Pair {
     InChunk(Bucket),
 }
 
-/// Counts an observation of `v` in a series without classic bounds, if its bucket's chunk has
-/// per-CPU cells and all of the way there is usual, as it is for most of a hot series. `None`: it
-/// was not counted.
+/// Fast path of a hot series without classic bounds: counts an observation of `v` in the per-CPU
+/// cells of its bucket's chunk. `None`: it was not counted.
 #[inline(always)]
 pub(in crate::metric) fn count_fast(target: &Target<'_>, v: f64) -> Option<()> {
     let (inner, generation) = (target.inner, target.generation);
     let granted = inner.per_cpu.granted(&inner.memory)?;
-    // What is left to `change` also refuses, if it has to.
+    // `change` does the rest, and counts what it refuses.
     if generation != Generation::FOREVER {
         let state = State(granted.u32_at(target.record + entry::STATE)?.load(Acquire));
         if state.generation() != generation || !state.has_series() {
@@ -104,12 +103,11 @@ pub(in crate::metric) fn count_fast(target: &Target<'_>, v: f64) -> Option<()> {
     inner.per_cpu.count(cells, bucket.number(), v).then_some(())
 }
 
-/// Counts an observation of `v`, or takes one back; neither NaN.
+/// Counts an observation of `v`, which is not NaN, or takes one back.
 ///
-/// A pair that has the tag of an earlier generation is what that has left: this one begins anew in
-/// it. (The pairs in the record are cleared with each generation; chunks are not, as there may be
-/// many, and an old handle may make one at any time.) A chunk's per-CPU cells are of one
-/// generation.
+/// A pair with the tag of an earlier generation begins anew. Only the pairs in the record are
+/// cleared with each generation: there may be many chunks, and an old handle may make one at any
+/// time. A chunk's per-CPU cells are of one generation.
 #[inline(always)]
 pub(in crate::metric) fn change<const UNDO: bool>(target: &Target<'_>, v: f64) -> bool {
     match try_change::<UNDO>(target, v) {

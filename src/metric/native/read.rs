@@ -32,7 +32,7 @@ pub(crate) fn read(
             *sum += f64::from_bits(part);
             return Some(tag & mask);
         }
-        // What an earlier generation has left is not there.
+        // Pairs of an earlier generation are empty.
         if generation.is_over(tag) {
             return Some(0);
         }

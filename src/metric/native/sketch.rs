@@ -66,7 +66,7 @@ impl Sketch {
         }
         let mut indices: Vec<i32> = self.positive.iter().chain(&self.negative).map(|(index, _)| *index).collect();
         indices.sort_unstable();
-        // The last one that has to go, and with it those of its index on the other side.
+        // The last bucket that is left out, and with it the bucket of its index on the other side.
         let last = indices[indices.len() - 1 - most];
         self.zero_threshold = index::bound(last, self.schema).min(f64::MAX).max(self.zero_threshold);
         for side in [&mut self.positive, &mut self.negative] {

@@ -110,9 +110,9 @@ impl Tree<'_> {
     #[inline(always)]
     pub(super) fn find(&self, granted: &Granted<'_>, position: u32, negative: bool) -> Option<Bucket> {
         let way = self.way(position, negative);
-        // Acquire pairs with the Release in `make`, here and below. What no link leads to is no
-        // place in the arena, and reads as 0. The usual node is looked up whatever the value, so
-        // that it is there when the value's bucket is known.
+        // Acquire pairs with the Release in `make`, here and below. Without a link there is no
+        // address in the arena, and it reads as 0. The usual node is looked up whatever the value,
+        // so that it is there when the value's bucket is known.
         let mut node = offset(granted.load32(self.root(USUAL), Acquire));
         if way.node != USUAL {
             node = self.other_node(granted, way.node);
@@ -122,9 +122,9 @@ impl Tree<'_> {
         is_it.then_some(Bucket { chunk, pair: way.pair })
     }
 
-    /// The bucket of `v` and its chunk's word for per-CPU cells, if all of the way there is usual:
-    /// `v` is positive and neither very large nor very small, in a schema without negative number.
-    /// `None` may also mean that.
+    /// Fast path of `find`: the bucket of `v` and its chunk's word for per-CPU cells, if `v` is
+    /// positive and neither very large nor very small, in a schema without negative number. `None`:
+    /// use `find`.
     #[inline(always)]
     pub(super) fn find_fast<'a>(&self, granted: &Granted<'a>, v: f64) -> Option<(Bucket, &'a AtomicU64)> {
         // It takes no NaN.
@@ -258,8 +258,7 @@ pub(crate) fn per_cpu_is_sound(memory: &Mapped, chunk: u64) -> bool {
     cells == 0 || percpu::is_sound(memory, cells, PER_CPU_BYTES)
 }
 
-/// Where observations of a bucket are: in the pair of its chunk, or in one of its per-CPU cells,
-/// which is this.
+/// Where observations of a bucket are: in the pair of its chunk, or in this per-CPU cell.
 #[derive(Clone, Copy)]
 pub(crate) enum Counted {
     Cell(u64),

@@ -36,7 +36,7 @@ impl Counts {
         Counts { half: (word >> 32) as u32, current: tag & mask, before: word as u32 }
     }
 
-    /// As they are in this half. The segment's time does not go back. Were it to, the window would
+    /// The counts in this half. The segment's time does not go back. If it did, the window would
     /// stand still for as long.
     fn at(self, now: u32) -> Self {
         match now.saturating_sub(self.half) {
@@ -146,7 +146,7 @@ fn middle(ordinal: i32, scheme: BucketScheme) -> f64 {
     let i = ordinal.abs() - 1 - scheme.bias();
     let growth = index::bound(1, scheme.schema);
     let below = index::bound(i - 1, scheme.schema);
-    // A bucket that is no number's is that of infinity.
+    // A bucket beyond the largest number is that of infinity.
     let size = if below.is_infinite() { below } else { below * (2.0 * growth / (1.0 + growth)) };
     if ordinal < 0 {
         -size
