@@ -7,6 +7,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use support::http::{Response, Server};
 use support::Room;
@@ -64,6 +65,13 @@ impl Drop for Worker {
     }
 }
 
+/// Each test alone: a child that another test starts has the mappings of this process until it
+/// runs its program, and counts as one more process of the segment until then.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn value(page: &Response, series: &str) -> Option<f64> {
     let line = page.body.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
     line.rsplit(' ').next()?.parse().ok()
@@ -71,6 +79,7 @@ fn value(page: &Response, series: &str) -> Option<f64> {
 
 #[test]
 fn sums_and_each() {
+    let _alone = alone();
     let room = Room::new();
     room.segment_with_jobs("shop", 1);
     let path = room.path("shop");
@@ -114,6 +123,7 @@ fn sums_and_each() {
 
 #[test]
 fn a_workers_identity_is_its_name_and_families_of_the_host_come_first() {
+    let _alone = alone();
     let room = Room::new();
     let segment = room.segment("shop");
     segment.set_identity(7);
@@ -130,6 +140,7 @@ fn a_workers_identity_is_its_name_and_families_of_the_host_come_first() {
 
 #[test]
 fn of_several_segments_each_has_its_own() {
+    let _alone = alone();
     let room = Room::new();
     room.segment_with_jobs("shop", 1);
     room.segment_with_jobs("cron", 1);
