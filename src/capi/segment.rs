@@ -423,6 +423,7 @@ pub unsafe extern "C" fn shmetrics_segment_next_warning(
 
 /// # Safety
 /// `segment` is NULL or came from `shmetrics_segment_open`.
+#[inline(always)]
 pub(super) unsafe fn segment_of(segment: *const shmetrics_segment) -> Result<Segment, shmetrics_status> {
     // SAFETY: segments live as long as the process.
     match unsafe { segment.cast::<Inner>().as_ref() } {

@@ -212,15 +212,19 @@ impl Mapped {
     word!(u32_at, AtomicU32, 4);
     word!(u64_at, AtomicU64, 8);
 
+    #[inline(always)]
     pub(crate) fn get8(&self, at: u64) -> u8 {
         self.u8_at(at).map_or(0, |w| w.load(Ordering::Relaxed))
     }
+    #[inline(always)]
     pub(crate) fn get16(&self, at: u64) -> u16 {
         self.u16_at(at).map_or(0, |w| w.load(Ordering::Relaxed))
     }
+    #[inline(always)]
     pub(crate) fn get32(&self, at: u64) -> u32 {
         self.load32(at, Ordering::Relaxed)
     }
+    #[inline(always)]
     pub(crate) fn get64(&self, at: u64) -> u64 {
         self.load64(at, Ordering::Relaxed)
     }

@@ -12,6 +12,7 @@ use super::hash::{fold, hash as hash_of};
 pub(crate) const TEXT_MAX: usize = u16::MAX as usize;
 
 /// A family's hash, from its name and the segment's seed.
+#[inline(always)]
 pub(crate) fn family_hash(seed: u64, name: &[u8]) -> u64 {
     hash_of(seed, name)
 }

@@ -4,9 +4,10 @@
     cargo build --release && tests/instructions/check.py [--write]
 
 The counts are the same in every run, whatever else the machine does. They are those of one compiler, so another's are not compared. Calls go
-through the shared library; what they call is in them.
+through the shared library; what they call is in them. RELEASE_DIR names the folder of another library than that of target/release.
 """
 
+import os
 import pathlib
 import re
 import shutil
@@ -62,9 +63,9 @@ def measure():
         skip("no C compiler")
     if not shutil.which("valgrind"):
         skip("no valgrind")
-    library = ROOT / "target/release/libshmetrics.so"
+    library = pathlib.Path(os.environ.get("RELEASE_DIR", ROOT / "target/release")).resolve() / "libshmetrics.so"
     if not library.exists():
-        sys.exit("target/release/libshmetrics.so is missing: run `cargo build --release` first")
+        sys.exit(f"{library} is missing: run `cargo build --release` first")
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
         (work / soname(library)).symlink_to(library)

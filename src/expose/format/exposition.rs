@@ -110,11 +110,11 @@ impl Exposition {
         macro_rules! types {
             ($base:literal) => {
                 match (self.named, self.escaping) {
-                    (false, _) => ending(concat!($base, "\0")),
-                    (true, Escaping::Underscores) => ending(concat!($base, "; escaping=underscores\0")),
-                    (true, Escaping::Dots) => ending(concat!($base, "; escaping=dots\0")),
-                    (true, Escaping::Values) => ending(concat!($base, "; escaping=values\0")),
-                    (true, Escaping::AllowUtf8) => ending(concat!($base, "; escaping=allow-utf-8\0")),
+                    (false, _) => const { ending(concat!($base, "\0")) },
+                    (true, Escaping::Underscores) => const { ending(concat!($base, "; escaping=underscores\0")) },
+                    (true, Escaping::Dots) => const { ending(concat!($base, "; escaping=dots\0")) },
+                    (true, Escaping::Values) => const { ending(concat!($base, "; escaping=values\0")) },
+                    (true, Escaping::AllowUtf8) => const { ending(concat!($base, "; escaping=allow-utf-8\0")) },
                 }
             };
         }
