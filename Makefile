@@ -6,10 +6,11 @@ DEMO_SECONDS ?= 20
 DEMO_FLAGS ?=
 FUZZ_RUNS ?= 1000000
 FUZZ_FLAGS ?=
+RELEASE_FLAGS ?=
 export PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall demo check test long fuzz bench header python nginx deb rpm packages fmt lint clean
+.PHONY: help build install uninstall demo check test long fuzz bench header python nginx deb rpm packages static site release fmt lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +74,18 @@ rpm: ## RPM packages of the committed tree, in target/rpm
 
 packages: deb ## tries the Debian packages in clean systems of Debian 12 and 13: installs, uses, upgrades, purges
 	packaging/test.sh
+
+static: ## the command as one static file, in target/static; packaging/container makes an image of it
+	@scripts/setup.sh static
+	packaging/static.sh
+
+site: ## the documentation as web pages, in target/site, each link followed
+	@scripts/setup.sh site
+	target/site-venv/bin/python packaging/site/build.py target/site
+
+release: ## everything of a release, of the committed tree, in dist/ (RELEASE_FLAGS=--once: one build; see packaging/release.sh)
+	@scripts/setup.sh release
+	packaging/release.sh $(RELEASE_FLAGS)
 
 fmt: ## format the Rust code
 	scripts/format.sh

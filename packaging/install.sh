@@ -152,6 +152,7 @@ install_all() {
     put 644 "$root/docs/runbook.md" "$docdir/runbook.md"
     put 644 "$here/prometheus/shmetrics-rules.yml" "$docdir/prometheus/shmetrics-rules.yml"
     put 644 "$here/prometheus/shmetrics-rules-test.yml" "$docdir/prometheus/shmetrics-rules-test.yml"
+    put 644 "$here/prometheus/shmetrics-scrape.yml" "$docdir/prometheus/shmetrics-scrape.yml"
     for dashboard in "$here"/grafana/*.json; do put 644 "$dashboard" "$docdir/grafana/$(basename "$dashboard")"; done
     put 644 "$root/LICENSE-MIT" "$docdir/LICENSE-MIT"
     put 644 "$root/LICENSE-APACHE" "$docdir/LICENSE-APACHE"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a verb of the Makefile needs and the machine lacks: `setup.sh build`, `header`,
-# `bench`, `python`, `nginx`, `packages` or `test`.
+# `bench`, `python`, `nginx`, `packages`, `static`, `site`, `release` or `test`.
 #
 # The script installs Debian packages if the user is root, cbindgen by cargo, and Python packages in
 # a virtual environment. It names each component that it cannot install. The tests that need such a
@@ -9,6 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cbindgen_version=0.29.4
+deny_version=0.20.2
 missing=()
 
 have() { command -v "$1" > /dev/null 2>&1; }
@@ -98,15 +99,43 @@ get_maturin() {
     done
 }
 
-# Rust's standard library for the targets of the wheels.
+# Rust's standard library for the targets named.
 get_rust_targets() {
     local target libraries
     libraries=$(rustc --print sysroot)/lib/rustlib
-    for target in {aarch64,x86_64}-unknown-linux-{gnu,musl}; do
+    for target in "$@"; do
         compgen -G "$libraries/$target/lib/libstd-*.rlib" > /dev/null && continue
         rustup target add "$target" >> target/rustup.log 2>&1 \
             || echo "skipped: Rust for $target (rustup target add failed; see target/rustup.log)"
     done
+}
+
+# The generator of the documentation site.
+get_site_generator() {
+    if [[ ! -x target/site-venv/bin/python ]]; then
+        python3 -m venv target/site-venv || {
+            echo "skipped: Sphinx (python3 -m venv failed)"
+            return
+        }
+    fi
+    target/site-venv/bin/pip install --quiet --disable-pip-version-check -r packaging/site/requirements.txt \
+        || echo "skipped: Sphinx (pip install failed)"
+}
+
+get_cargo_deny() {
+    have cargo-deny && return
+    [[ -x target/tools/bin/cargo-deny ]] && return
+    echo "setup: building cargo-deny $deny_version"
+    cargo install --quiet --locked --version "$deny_version" --root target/tools cargo-deny \
+        || echo "skipped: cargo-deny $deny_version (cargo install failed)"
+}
+
+need_packaging_tools() {
+    need_nginx
+    need dh debhelper
+    need dh_python3 dh-python
+    need rpmbuild rpm
+    need debootstrap debootstrap
 }
 
 # The server, and the sources that its modules are built with.
@@ -177,18 +206,36 @@ python)
     python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
     get_packages
     get_maturin
-    get_rust_targets
+    get_rust_targets {aarch64,x86_64}-unknown-linux-{gnu,musl}
+    ;;
+static)
+    need musl-gcc musl-tools
+    get_packages
+    get_rust_targets "$(uname -m)-unknown-linux-musl"
+    ;;
+site)
+    python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
+    get_packages
+    get_site_generator
+    ;;
+release)
+    need_packaging_tools
+    need lintian lintian
+    need musl-gcc musl-tools
+    python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
+    get_packages
+    get_python_packages
+    get_maturin
+    get_rust_targets {aarch64,x86_64}-unknown-linux-{gnu,musl}
+    get_site_generator
+    get_cargo_deny
     ;;
 nginx)
     need_nginx
     get_packages
     ;;
 packages)
-    need_nginx
-    need dh debhelper
-    need dh_python3 dh-python
-    need rpmbuild rpm
-    need debootstrap debootstrap
+    need_packaging_tools
     get_packages
     ;;
 test)
@@ -208,6 +255,7 @@ test)
     need wrk wrk
     need curl curl
     need tmux tmux
+    need shellcheck shellcheck
     need chromium chromium
     python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
     [[ -e $(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h ]] || missing+=(python3-dev) # for uWSGI

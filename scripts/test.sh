@@ -32,10 +32,18 @@ docs() {
     python3 scripts/runbook.py && python3 packaging/grafana/dashboards.py --check
 }
 licences() { python3 scripts/licences.py; }
-# What needs no build: versions, links, what crates contain, what they are made of.
+# What needs no build: versions, links, what crates contain, what they are made of, manifests, the
+# scripts that make packages. `make release` has the rest.
 packaging() {
+    local python=target/venv/bin/python
+    [[ -x $python ]] || python=python3
     python3 scripts/versions.py && python3 scripts/links.py && packaging/tests/crates.sh \
-        && python3 scripts/sbom.py cli/Cargo.toml | python3 packaging/tests/sbom.py
+        && python3 scripts/sbom.py cli/Cargo.toml | python3 packaging/tests/sbom.py && "$python" packaging/tests/manifests.py || return
+    if command -v shellcheck > /dev/null; then
+        shellcheck --severity warning scripts/*.sh packaging/*.sh packaging/tests/*.sh
+    else
+        echo 'skipped: shellcheck (not installed)'
+    fi
 }
 rust() { cargo test --workspace --no-fail-fast; }
 portable() { cargo test -p shmetrics-tests --features portable --test portable; }

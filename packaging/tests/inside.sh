@@ -8,6 +8,44 @@ ours=(libshmetrics0.1 libshmetrics-dev shmetrics python3-shmetrics libnginx-mod-
 get() { apt-get install -y -qq --no-install-recommends "$@"; }
 page() { curl -sS --fail --retry 60 --retry-connrefused --retry-delay 1 "$@"; }
 
+# A new system, with the files of a release, an application, and what apt will ask the network for.
+# Questions of programs are answered with yes, and packages start no daemons.
+newcomer_system() {
+    cd /srv
+    printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+    echo force-unsafe-io > /etc/dpkg/dpkg.cfg.d/unsafe-io # the chroot is thrown away
+    printf 'APT::Get::Assume-Yes "true";\nAPT::Install-Recommends "false";\nAPT::Keep-Downloaded-Packages "true";\n' > /etc/apt/apt.conf.d/answers
+    apt-get update
+    get curl
+    grep '^apt-get install' commands | sed 's/^apt-get install/& --download-only/' | bash -ex
+    mv app.py shop.py
+    cp systemctl.sh /usr/local/bin/systemctl
+}
+
+# Runs the commands of docs/install.md, and asks Prometheus.
+newcomer() { # query, its value
+    local found='' address
+    cd /srv
+    (($(grep -c . commands) > 0 && $(grep -c . commands) < 5))
+    bash -ex commands
+    if [[ -e visit ]]; then
+        read -r address < visit
+        for _ in 1 2 3 4 5; do page "$address" > /dev/null; done
+    fi
+    for _ in $(seq 120); do
+        found=$(curl -sS --get --data-urlencode "query=$1" http://127.0.0.1:9090/api/v1/query || true)
+        [[ $found != *",\"$2\"]"* ]] || break
+        sleep 1
+    done
+    echo "$found"
+    [[ $found == *",\"$2\"]"* ]] || {
+        tail -n 5 /tmp/*.log
+        return 1
+    }
+    echo "ok: after $(grep -c . commands) commands Prometheus has $1"
+}
+
 # What users of the packages have already. Daemons are not started: there is no init.
 prepare() {
     printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
@@ -38,6 +76,7 @@ install() {
 
 use() {
     # C: found by pkg-config, linked to the packaged library.
+    # shellcheck disable=SC2046
     gcc quickstart.c $(pkg-config --cflags --libs shmetrics) -o quickstart
     ldd quickstart | grep 'libshmetrics.so.0.1 => .*/lib/'
     ./quickstart > c.out
@@ -115,4 +154,4 @@ purge() {
     echo 'ok: a purge leaves nothing'
 }
 
-"$1"
+"$@"

@@ -37,6 +37,7 @@ installs_the_expected_files() {
 ./share/doc/shmetrics/install-manifest
 ./share/doc/shmetrics/prometheus/shmetrics-rules-test.yml
 ./share/doc/shmetrics/prometheus/shmetrics-rules.yml
+./share/doc/shmetrics/prometheus/shmetrics-scrape.yml
 ./share/doc/shmetrics/runbook.md
 END
     diff -u <(sort "$work/expected") "$work/installed"
