@@ -1,14 +1,24 @@
 """Malformed configurations, hostile requests, and long lives."""
 
+import base64
 import os
 import random
+import re
 import signal
 import threading
 import unittest
 
-from harness import NGINX_IS_SLOW, PAGE, SERVER, Nginx, eventually, samples, total, valid
+from harness import NGINX_IS_SLOW, PAGE, SERVER, STREAM, Nginx, eventually, samples, total, valid
+
+try:
+    from prometheus_client.openmetrics import parser as openmetrics
+except ImportError:
+    openmetrics = None
 
 LONG = bool(os.environ.get("SHMETRICS_LONG"))
+
+# The parser of prometheus_client takes no escaped quotes in exemplars, which are right.
+EXEMPLAR = re.compile(r' # \{(?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)*\} [-+0-9.e]+ [0-9.]+$', re.MULTILINE)
 
 TEXTS = ["", "on", "off", "0", "1", "-1", "1e999", "nan", "0x10", "9" * 40, "1.1.1", "all", "none", "-all", "-", "native", "native=", "native=1", "native=nan",
          "le=1", "=", "=x", "a=", "a==", "a=b=c", "a=$", "a=${", "a=$nothing", "a=$host", "a=${host}x", "a=\\", "a='", "\xe9=1", "a=\xff\xfe", "é=é", "a" * 3000 + "=1",
@@ -21,7 +31,10 @@ RIGHT = [("main", "worker_priority 0"), ("http", "shmetrics on"), ("http", "shme
          ("http", "shmetrics_status class"), ("http", "shmetrics_buckets 1 2 native=1.5"), ("http", "shmetrics_max_series 10"), ("http", "shmetrics_names own vts"),
          ("server", "shmetrics_counter one value=$request_length if=$arg_x a=$host b=2 max_series=10"), ("location", "shmetrics_histogram two value=1 buckets=1,2 native=1.1 a=$host"),
          ("http", "shmetrics_gauge three value=$arg_v a=b"), ("location", "shmetrics_exemplar traceparent=$http_x id=$request_id"), ("location", "shmetrics_page"),
-         ("server", "shmetrics_families -tls"), ("location", "shmetrics off")]
+         ("server", "shmetrics_families -tls"), ("location", "shmetrics off"), ("location", "shmetrics_counter four a=$host value=$bytes_sent")]
+RIGHT_OF_STREAM = [("stream", "shmetrics on"), ("stream", "shmetrics_families sessions bytes"), ("stream", "shmetrics_buckets 1 2 native=1.5"),
+                   ("session", "shmetrics_counter five value=$bytes_sent if=$status a=$remote_addr b=2 max_series=10"), ("session", "shmetrics_server name"),
+                   ("session", "shmetrics_histogram six value=1 buckets=1,2 native=1.1 a=$remote_addr b=2"), ("stream", "shmetrics_gauge seven value=$status a=b")]
 
 
 def quoted(text):
@@ -35,8 +48,8 @@ class Malformed(unittest.TestCase):
             right = 0
             for i in range(1000 if LONG else 40):
                 # Several in one configuration: nginx stops at the first that is wrong.
-                parts = {"main": "", "http": "", "server": "", "location": ""}
-                for context, directive in chance.sample(RIGHT, chance.randint(1, 3)):
+                parts = {"main": "", "http": "", "server": "", "location": "", "stream": "", "session": ""}
+                for context, directive in chance.sample(RIGHT + (RIGHT_OF_STREAM if STREAM else []), chance.randint(1, 3)):
                     words = directive.split()
                     if chance.random() < 0.5:
                         at = chance.randint(1, len(words))
@@ -45,6 +58,8 @@ class Malformed(unittest.TestCase):
                 zone = f"shmetrics_zone {nginx.segment}"
                 if chance.random() < 0.2:
                     zone += " " + " ".join(quoted(chance.choice(TEXTS)) for _ in range(chance.randint(1, 3)))
+                if STREAM:
+                    nginx.stream = f"{parts['stream']} server {{ listen unix:@DIR@/session.sock; {parts['session']} return ok; }}"
                 nginx.configure(f"{parts['http']} server {{ listen @SOCKET@; {parts['server']} location / {{ {parts['location']} }} }}", f"{zone};\n{parts['main']}")
                 with self.subTest(i=i):
                     done, output = nginx.test()
@@ -60,6 +75,8 @@ class Malformed(unittest.TestCase):
     def test_requests(self):
         chance = random.Random(18)
         http = """shmetrics_counter said a=$http_x b=$host c=$arg_c d=$request_uri e=$request_method max_series=500; shmetrics_gauge g value=$http_x name=$http_y;
+        shmetrics_histogram bytes value=$request_length a=$http_x b=$host c=$arg_c d=$request_uri e=$request_method max_series=500;
+        shmetrics_counter more if=$arg_c a=$http_cookie b=$server_protocol c=$args d=$remote_user e=$uri f=$http_referer g=$request max_series=500;
         shmetrics_histogram h value=$arg_c agent=$http_user_agent max_series=200; shmetrics_exemplar traceparent=$http_x other=$http_y; shmetrics_names own vts;
         large_client_header_buffers 4 64k; client_header_timeout 60s;""" + SERVER
         pieces = [b"\x00", b"\x01\x02", b"\r", b"\n", b"\t", b'"', b'\\"', b"\\", b"'", b"{", b"}", b",", b"=", b"#", b"%00", b"%0a%0d", b"%22", b"\xff\xfe", b"\xc0\x80", b"\xed\xa0\x80",
@@ -70,12 +87,13 @@ class Malformed(unittest.TestCase):
 
         with Nginx(http, zone="size=16m") as nginx:
             nginx.start()
-            for _ in range(1000):
+            for _ in range(20000 if LONG else 1000):
                 method = chance.choice([b"GET", b"POST", b"BREW", b"", odd(), b"M" * 1000])
                 version = chance.choice([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/9.9", b"", odd()])
                 host = chance.choice([b"shop", b"", b"h" * 5000, odd()])
                 head = method + b" /?c=" + odd() + b" " + version + b"\r\nHost: " + host + b"\r\nConnection: close\r\n"
-                nginx.send_and_leave(head + b"X: " + odd() + b"\r\nY: " + odd() + b"\r\nUser-Agent: " + odd() + b"\r\n\r\n")
+                nginx.send_and_leave(head + b"X: " + odd() + b"\r\nY: " + odd() + b"\r\nUser-Agent: " + odd()
+                                     + b"\r\nCookie: " + odd() + b"\r\nReferer: " + odd() + b"\r\nAuthorization: Basic " + base64.b64encode(odd()) + b"\r\n\r\n")
             for _ in range(20):
                 nginx.get()
             self.assertTrue(eventually(lambda: total(nginx.samples(), "nginx_http_requests_total", location="root", method="GET", status="200") >= 20))
@@ -85,7 +103,12 @@ class Malformed(unittest.TestCase):
             found = samples(page)
             methods = {dict(labels)["method"] for name, labels in found if name == "nginx_http_requests_total"}
             self.assertLessEqual(methods, {"GET", "POST", "other"})
-            self.assertIn(b"# EOF\n", nginx.get("/metrics", headers=["Accept: application/openmetrics-text;version=1.0.0"]).body)
+            for name in ("said_total", "bytes_count", "more_total", "h_count"):
+                self.assertGreater(total(found, name), 0, name)
+            page = nginx.get("/metrics", headers=["Accept: application/openmetrics-text;version=1.0.0"]).body.decode()
+            self.assertTrue(page.endswith("# EOF\n"))
+            if openmetrics:
+                list(openmetrics.text_string_to_metric_families(EXEMPLAR.sub("", page)))
             self.assertNotIn("exited on signal", nginx.errors())
             self.assertEqual(len(nginx.workers()), 2)
 
