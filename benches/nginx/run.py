@@ -6,7 +6,8 @@ requests. In each round wrk loads one after the other, in an order that changes.
 medians of the ratios to the nginx without any module in the same round: single ratios swing by a
 fifth, and more on a machine with other work. There, the time that the workers had a processor for a
 request is steadier than the throughput. Needs wrk, and the environment of
-bindings/nginx/tests/run.sh: NGINX_MODULE, and NGINX_VTS for a rival.
+bindings/nginx/tests/run.sh: NGINX_MODULE, and for rivals NGINX_VTS and NGINX_LUA_PROMETHEUS, the
+directory of nginx-lua-prometheus (with the package libnginx-mod-http-lua).
 """
 
 import os
@@ -23,6 +24,8 @@ import tempfile
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
 MODULE = os.environ["NGINX_MODULE"]
 VTS = os.environ.get("NGINX_VTS")
+LUA = os.environ.get("NGINX_LUA_PROMETHEUS")
+MODULES = re.search(r"--modules-path=(\S+)", subprocess.run([NGINX, "-V"], capture_output=True, text=True, check=True).stderr)[1]
 LOAD = f"load_module {MODULE};\nshmetrics_zone @DIR@/zone size=64m;\n"
 
 # Name: main context, http context, location of the answer.
@@ -36,12 +39,34 @@ CONTESTANTS = {
         "shmetrics_counter by_host host=$host method=$request_method status=$status;"
         "shmetrics_histogram size value=$bytes_sent buckets=100,1000,10000 host=$host;",
     ),
+    "default families, and two of constant labels": (
+        LOAD,
+        "shmetrics on;",
+        "shmetrics_counter by_host host=bench method=GET status=200;"
+        "shmetrics_histogram size value=$bytes_sent buckets=100,1000,10000 host=bench method=GET status=200;",
+    ),
     "names of vts": (LOAD, "shmetrics_names vts; shmetrics on; shmetrics_buckets 0.005 0.05 0.5 5;", ""),
 }
 if VTS:
     CONTESTANTS["nginx-module-vts"] = (
         f"load_module {VTS};\n",
         "vhost_traffic_status_zone; vhost_traffic_status_histogram_buckets 0.005 0.05 0.5 5;",
+        "",
+    )
+if LUA:
+    # The metrics of its manual.
+    CONTESTANTS["nginx-lua-prometheus"] = (
+        f"load_module {MODULES}/ndk_http_module.so; load_module {MODULES}/ngx_http_lua_module.so;\n",
+        f"""lua_package_path "{LUA}/?.lua;;"; lua_shared_dict prometheus_metrics 10m;
+        init_worker_by_lua_block {{
+            prometheus = require("prometheus").init("prometheus_metrics")
+            requests = prometheus:counter("nginx_http_requests_total", "Number of HTTP requests", {{"host", "status"}})
+            latency = prometheus:histogram("nginx_http_request_duration_seconds", "HTTP request latency", {{"host"}})
+        }}
+        log_by_lua_block {{
+            requests:inc(1, {{ngx.var.server_name, ngx.var.status}})
+            latency:observe(tonumber(ngx.var.request_time), {{ngx.var.server_name}})
+        }}""",
         "",
     )
 
