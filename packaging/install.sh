@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what `cargo build --release` made: libraries, headers, pkg-config and CMake files, and
-# the command if built.
+# Installs what `cargo build --release` made: libraries, headers, pkg-config and CMake files, the
+# modules for LuaJIT, and the command if built.
 #
 #   packaging/install.sh               install packaging/install.sh --uninstall   remove exactly
 #   what was installed, by the manifest that the installation wrote
@@ -149,6 +149,8 @@ install_all() {
     fill shmetrics-config.cmake.in "$libdir/cmake/shmetrics/shmetrics-config.cmake"
     fill shmetrics-config-version.cmake.in "$libdir/cmake/shmetrics/shmetrics-config-version.cmake"
     [[ ! -f $release/shmetrics ]] || put_command
+    # Not in share/lua/5.1, where a prometheus.lua of LuaRocks may be.
+    for module in shmetrics prometheus; do put 644 "$root/bindings/lua/$module.lua" "$datadir/shmetrics/lua/$module.lua"; done
     put 644 "$root/docs/runbook.md" "$docdir/runbook.md"
     put 644 "$here/prometheus/shmetrics-rules.yml" "$docdir/prometheus/shmetrics-rules.yml"
     put 644 "$here/prometheus/shmetrics-rules-test.yml" "$docdir/prometheus/shmetrics-rules-test.yml"

@@ -22,7 +22,7 @@ LINK = re.compile(r"(?<!\\)\[([^\]\[]*)\]\(([^()\s]+)\)")
 FENCE = re.compile(r"(^(?P<fence>```|~~~).*?^(?P=fence))", re.M | re.S)
 CONTENTS = {
     "Start": ["docs/install", "docs/guide", "docs/command", "docs/glossary"],
-    "Languages and servers": ["docs/rust", "docs/crate", "bindings/metrics/README", "docs/python", "docs/python-migration", "docs/nginx"],
+    "Languages and servers": ["docs/rust", "docs/crate", "bindings/metrics/README", "docs/python", "docs/python-migration", "docs/nginx", "docs/lua"],
     "Running": ["docs/runbook", "docs/reliability", "docs/conformance"],
     "Inside": ["docs/architecture", "docs/format", "docs/benchmarks", "docs/benchmarks/notes"],
     "Project": ["CHANGELOG", "CONTRIBUTING", "SECURITY"],

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd /root
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
-ours=(libshmetrics0.1 libshmetrics-dev shmetrics python3-shmetrics libnginx-mod-http-shmetrics libnginx-mod-stream-shmetrics)
+ours=(libshmetrics0.1 libshmetrics-dev shmetrics python3-shmetrics lua-shmetrics libnginx-mod-http-shmetrics libnginx-mod-stream-shmetrics)
 
 get() { apt-get install -y -qq --no-install-recommends "$@"; }
 page() { curl -sS --fail --retry 60 --retry-connrefused --retry-delay 1 "$@"; }
@@ -52,7 +52,7 @@ prepare() {
     chmod +x /usr/sbin/policy-rc.d
     echo force-unsafe-io > /etc/dpkg/dpkg.cfg.d/unsafe-io # the chroot is thrown away
     apt-get update -qq
-    get nginx libnginx-mod-stream gcc libc6-dev pkg-config curl ca-certificates gunicorn python3-prometheus-client
+    get nginx libnginx-mod-stream libnginx-mod-http-lua gcc libc6-dev pkg-config curl ca-certificates gunicorn python3-prometheus-client
 }
 
 fits() { dpkg-deb -f debs/libnginx-mod-http-shmetrics_*.deb Depends | grep -w "$(apt-cache show nginx | sed -n 's/^Provides: .*\(nginx-abi-[0-9.-]*\).*/\1/p' | head -1)"; }
@@ -91,7 +91,8 @@ events {}
 shmetrics_zone nginx;
 http {
     shmetrics on;
-    server { listen 127.0.0.1:8080; location / { return 200 "hello\n"; } location = /metrics { shmetrics_page; } }
+    init_worker_by_lua_block { orders = require("prometheus").init("nginx"):counter("shop_orders_total", "Orders.", {"kind"}) }
+    server { listen 127.0.0.1:8080; location = /order { content_by_lua_block { orders:inc(1, {"book"}) ngx.print("ok") } } location / { return 200 "hello\n"; } location = /metrics { shmetrics_page; } }
 }
 END
     nginx -t
@@ -101,6 +102,9 @@ END
     cat nginx.out
     grep -q ' 5$' nginx.out
     echo 'ok: nginx counts and shows its page'
+    for _ in 1 2 3; do page http://127.0.0.1:8080/order > /dev/null; done
+    page http://127.0.0.1:8080/metrics | grep '^shop_orders_total{kind="book"} 3$'
+    echo 'ok: Lua counts on the page of nginx'
 
     # gunicorn: prometheus_client in multiprocess mode, unchanged.
     mkdir multiproc

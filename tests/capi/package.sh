@@ -39,6 +39,8 @@ installs_the_expected_files() {
 ./share/doc/shmetrics/prometheus/shmetrics-rules.yml
 ./share/doc/shmetrics/prometheus/shmetrics-scrape.yml
 ./share/doc/shmetrics/runbook.md
+./share/shmetrics/lua/prometheus.lua
+./share/shmetrics/lua/shmetrics.lua
 END
     diff -u <(sort "$work/expected") "$work/installed"
     if grep -rn '@[A-Z_]*@' "$prefix/lib/pkgconfig" "$prefix/lib/cmake" "$prefix/lib/systemd"; then return 1; fi
