@@ -3,7 +3,7 @@
 import sys
 import unittest
 
-from places import HAS_LUA, MODULE, STREAM
+from places import HAS_LUA, MODULE, PEER, STREAM
 
 if __name__ == "__main__":
     if not HAS_LUA:
@@ -12,4 +12,6 @@ if __name__ == "__main__":
         print("skipped: Lua beside the modules for nginx (the package nginx-dev is not installed)")
     elif not STREAM:
         print("skipped: Lua beside streams (the package libnginx-mod-stream is not installed)")
+    if not PEER:
+        print("skipped: the page of nginx-lua-prometheus (NGINX_LUA_PROMETHEUS does not name its sources)")
     unittest.main(module=None, verbosity=1, argv=[sys.argv[0], *(sys.argv[1:] or ["discover"])])
