@@ -6,7 +6,7 @@ import re
 import threading
 import unittest
 
-from places import HAS_LUA, LISTEN, MODULE, REGISTER, SERVER, STREAM, LuaNginx, eventually, samples, total
+from places import HAS_LUA, LISTEN, MODULE, PLACE, REGISTER, SERVER, STREAM, LuaNginx, eventually, samples, total
 
 REQUESTS = "nginx_http_requests_total"
 # Counts before the answer: what was answered was counted.
@@ -130,6 +130,27 @@ def nginx_samples(nginx):
 
     assert eventually(page), nginx.errors()
     return found[0]
+
+
+@unittest.skipUnless(HAS_LUA, "no Lua in nginx")
+class Guide(unittest.TestCase):
+    def test_the_configuration_of_the_guide(self):
+        guide = (pathlib.Path(__file__).resolve().parents[3] / "docs/lua.md").read_text()
+        http = re.search(r"```nginx\n *http \{\n(.*?)```", guide, re.S)[1]
+        with LuaNginx() as nginx:
+            for said, ours in (("/usr/local/share/shmetrics/lua", str(PLACE)), ('"shop"', f'"{nginx.segment}"'), ("127.0.0.1:9145", f"unix:{nginx.socket}")):
+                self.assertEqual(http.count(said), 1, said)
+                http = http.replace(said, ours)
+            nginx.config.write_text(nginx.config.read_text().partition("lua_package_path")[0] + http)
+            nginx.start()
+            nginx.page()
+            # Requests for the page are counted too, each after its answer.
+            self.assertTrue(eventually(lambda: total(nginx.samples(), REQUESTS, status="200") >= 2))
+            found = nginx.samples()
+            self.assertGreaterEqual(total(found, "nginx_http_request_duration_seconds_count"), 2)
+            self.assertGreaterEqual(total(found, "nginx_http_connections", state="active"), 1)
+            self.assertEqual(total(found, "nginx_metric_errors_total"), 0)
+            self.assertEqual(nginx.logged(), [])
 
 
 @unittest.skipUnless(HAS_LUA and MODULE, "no modules for nginx")
