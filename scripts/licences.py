@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Fails if a crate that the library, the command or the Python package is built from has a licence other than the permissive ones."""
+"""Fails if a crate that the library, the command or the Python package is built from has a licence other than the permissive ones,
+or comes from elsewhere than crates.io."""
 
 import json
 import pathlib
@@ -8,6 +9,8 @@ import subprocess
 import sys
 
 ALLOWED = {"MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Unicode-3.0", "Zlib", "0BSD"}
+#: This repository, and what cargo calls crates.io.
+SOURCES = {None, "registry+https://github.com/rust-lang/crates.io-index"}
 
 
 def allowed(expression):
@@ -41,8 +44,11 @@ def check(workspace):
     bad = [p for p in (packages[i] for i in seen) if not allowed(p["license"] or "none")]
     for package in bad:
         print(f"{package['name']} {package['version']}: {package['license']}", file=sys.stderr)
-    print(f"{workspace}: {len(seen) - len(bad)} crates are permissively licensed, {len(bad)} are not")
-    return len(bad)
+    foreign = [p for p in (packages[i] for i in seen) if p["source"] not in SOURCES]
+    for package in foreign:
+        print(f"{package['name']} {package['version']}: from {package['source']}", file=sys.stderr)
+    print(f"{workspace}: {len(seen) - len(bad)} crates are permissively licensed, {len(bad)} are not; {len(foreign)} are not from crates.io")
+    return len(bad) + len(foreign)
 
 
 if __name__ == "__main__":
