@@ -112,9 +112,11 @@ static() {
     pack "$folder.tar.gz" "$work" "$folder"
 }
 
-# Built as packagers build them, of the library and the command above.
+# Built as packagers build them, of the library and the command above. The modules for nginx fit the
+# release of Debian that they were built on.
 packages() {
-    local kind
+    local kind package codename
+    codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-here}")
     for kind in deb rpm; do
         RELEASE_DIR=$work/first/release "packaging/$kind.sh" "$work/$kind"
         RELEASE_DIR=$work/first/release "packaging/$kind.sh" "$work/$kind-again" > /dev/null
@@ -128,8 +130,9 @@ packages() {
         echo 'skipped: lintian (not installed)'
     fi
     rm -rf "$dist/debian" "$dist/rpm"
-    mkdir -p "$dist/debian" "$dist/rpm"
+    mkdir -p "$dist/debian/$codename" "$dist/rpm"
     cp "$work/deb"/*.deb "$dist/debian/"
+    mv "$dist/debian"/libnginx-mod-*.deb "$dist/debian/$codename/"
     cp "$work/rpm"/*.rpm "$dist/rpm/"
 }
 
