@@ -21,7 +21,8 @@ for part in "${parts[@]}"; do
     case $part in
     library) CARGO_PROFILE_RELEASE_LTO=fat "${cargo[@]}" -p shmetrics-capi ;;
     command) "${cargo[@]}" -p shmetrics-cli ;;
-    extension) CARGO_PROFILE_RELEASE_STRIP=none "${cargo[@]}" --manifest-path bindings/python/Cargo.toml ;;
+    # As maturin does it: the module has its symbols from the Python that loads it, of any version.
+    extension) PYO3_BUILD_EXTENSION_MODULE=1 CARGO_PROFILE_RELEASE_STRIP=none "${cargo[@]}" --manifest-path bindings/python/Cargo.toml ;;
     *)
         echo "compile.sh: no part $part" >&2
         exit 2

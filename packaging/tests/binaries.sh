@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fails if the library or the command in a folder is too large, or names a path of the build:
-# binaries.sh FOLDER.
+# Fails if the library or the command in a folder is too large, or names a path of the build, or
+# if Python's extension is linked to one version of Python: binaries.sh FOLDER.
 #
 # The sizes are those of stripped files: 1.2 MB for the library, 6 MB for the command. A static
 # command also has the C library. Files that the folder lacks are not asked for. PATHS names folders
@@ -31,6 +31,10 @@ check() { # file, most bytes
 }
 check libshmetrics.so 1200000
 check shmetrics 6000000
+if [[ -f $folder/lib_native.so ]] && readelf -d "$folder/lib_native.so" | grep 'NEEDED.*libpython'; then
+    echo 'lib_native.so: is linked to one version of Python'
+    failed=1
+fi
 ((seen)) || {
     echo "binaries.sh: $folder has neither the library nor the command" >&2
     exit 2
