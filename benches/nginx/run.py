@@ -39,6 +39,12 @@ CONTESTANTS = {
         "shmetrics_counter by_host host=$host method=$request_method status=$status;"
         "shmetrics_histogram size value=$bytes_sent buckets=100,1000,10000 host=$host;",
     ),
+    "default families, and two of the same variable labels": (
+        LOAD,
+        "shmetrics on;",
+        "shmetrics_counter by_host host=$host method=$request_method status=$status;"
+        "shmetrics_histogram size value=$bytes_sent buckets=100,1000,10000 host=$host method=$request_method status=$status;",
+    ),
     "default families, and two of constant labels": (
         LOAD,
         "shmetrics on;",

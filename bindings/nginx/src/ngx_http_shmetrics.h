@@ -67,7 +67,7 @@ typedef struct {
     ngx_str_t name;
     ngx_array_t *sets; /* of custom metrics, those of outer levels too */
     ngx_array_t *exemplar;
-    shmetrics_entry entry; /* of the bundle, if metrics below are one */
+    shmetrics_entry entry; /* of the bundle of bytes */
     shmetrics_histogram duration;
     shmetrics_counter received;
     shmetrics_counter sent;

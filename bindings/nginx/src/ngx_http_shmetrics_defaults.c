@@ -18,15 +18,15 @@ static const ngx_shmetrics_default_t ngx_http_shmetrics_defaults[] = {
     {TEXT("nginx_http_upstream_response_duration_seconds"), TEXT("Time to the end of the response of the peer."), TEXT("seconds"),
      NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 2},
     {TEXT("nginx_http_upstream_received_bytes"), TEXT("Bytes from the peer."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
-     NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 2},
+     NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 3},
     {TEXT("nginx_http_upstream_sent_bytes"), TEXT("Bytes to the peer."), TEXT("bytes"), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_UPSTREAM,
-     {"upstream", "peer"}, 2},
+     {"upstream", "peer"}, 3},
     {TEXT("nginx_http_requests_in_progress"), TEXT("Requests that have reached their location and are not answered yet."), TEXT(""),
      NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_IN_PROGRESS, {"server"}, 0},
     {TEXT("nginx_http_requests"), TEXT("Client requests."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_HTTP_SHMETRICS_REQUESTS,
      {"server", "location", "method", "status"}, 0},
     {TEXT("nginx_http_request_duration_seconds"), TEXT("Time from the first byte of a request to the end of the response."), TEXT("seconds"),
-     NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_DURATION, {"server", "location"}, 1},
+     NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_DURATION, {"server", "location"}, 0},
     {TEXT("nginx_http_received_bytes"), TEXT("Bytes of requests, headers included."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
      NGX_HTTP_SHMETRICS_BYTES, {"server", "location"}, 1},
     {TEXT("nginx_http_sent_bytes"), TEXT("Bytes of responses, headers included."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
@@ -139,29 +139,20 @@ static void ngx_http_shmetrics_count_request(ngx_http_request_t *r, ngx_http_shm
 static void ngx_http_shmetrics_count_location(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main,
                                               ngx_http_shmetrics_loc_conf_t *location, ngx_uint_t groups,
                                               const shmetrics_str *values, const ngx_shmetrics_exemplar_t *exemplar) {
-    ngx_shmetrics_family_t *duration = main->families[NGX_HTTP_SHMETRICS_F_DURATION];
-    ngx_shmetrics_family_t *received = main->families[NGX_HTTP_SHMETRICS_F_RECEIVED], *sent = main->families[NGX_HTTP_SHMETRICS_F_SENT];
-    const ngx_shmetrics_bundle_t *bundle = groups & NGX_HTTP_SHMETRICS_BYTES ? received->bundle : NULL;
-    if (bundle && !ngx_shmetrics_is_kept(bundle, &location->entry, values, 2)) {
-        location->received = shmetrics_entry_counter(location->entry, received->member);
-        location->sent = shmetrics_entry_counter(location->entry, sent->member);
-        if (duration && duration->bundle == bundle) location->duration = shmetrics_entry_histogram(location->entry, duration->member);
-    }
     if (groups & NGX_HTTP_SHMETRICS_DURATION) {
         double seconds = (double) ngx_shmetrics_since(r->start_sec, r->start_msec) / 1000;
-        if (duration->bundle == NULL) ngx_shmetrics_keep_histogram(duration, &location->duration, values, 2);
+        ngx_shmetrics_keep_histogram(main->families[NGX_HTTP_SHMETRICS_F_DURATION], &location->duration, values, 2);
         if (exemplar->count) {
             shmetrics_histogram_observe_with_exemplar(location->duration, seconds, exemplar->labels, exemplar->count);
         } else {
             shmetrics_histogram_observe(location->duration, seconds);
         }
     }
-    if (bundle) {
+    if (groups & NGX_HTTP_SHMETRICS_BYTES) {
+        ngx_shmetrics_keep_bytes(&main->families[NGX_HTTP_SHMETRICS_F_RECEIVED], &location->entry, values, 2, &location->received,
+                                 &location->sent);
         shmetrics_counter_add_u64(location->received, (uint64_t) ngx_max(r->request_length, 0));
         shmetrics_counter_add_u64(location->sent, (uint64_t) ngx_max(r->connection->sent, 0));
-    } else if (groups & NGX_HTTP_SHMETRICS_BYTES) {
-        ngx_shmetrics_add(received, &location->received, values, 2, r->request_length);
-        ngx_shmetrics_add(sent, &location->sent, values, 2, r->connection->sent);
     }
 }
 

@@ -140,10 +140,7 @@ static char *ngx_http_shmetrics_merge_loc_conf(ngx_conf_t *cf, void *parent, voi
     ngx_conf_merge_uint_value(conf->groups, outer->groups, NGX_HTTP_SHMETRICS_ALL);
     ngx_conf_merge_str_value(conf->name, outer->name, "");
     ngx_conf_merge_ptr_value(conf->exemplar, outer->exemplar, NULL);
-    if (conf->enabled) {
-        main->groups |= conf->groups;
-        ngx_shmetrics_note_groups(&main->limits, conf->groups);
-    }
+    if (conf->enabled) main->groups |= conf->groups;
     return ngx_shmetrics_merge_customs(&conf->sets, outer->sets) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 

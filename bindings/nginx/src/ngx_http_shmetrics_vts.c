@@ -47,13 +47,13 @@ static const ngx_shmetrics_default_t ngx_http_shmetrics_vts[KINDS][KINDS_OF_FAMI
          NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}, 1},
         {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
         {TEXT("nginx_vts_upstream_request_duration_seconds"), TEXT("The histogram of request processing time including upstream"), TEXT(""),
-         NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}, 1},
+         NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}, 2},
         {TEXT("nginx_vts_upstream_response_seconds_total"), TEXT("The only upstream response processing time in seconds"), TEXT(""),
          NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}, 1},
         {TEXT("nginx_vts_upstream_response_seconds"), TEXT("The average of only upstream response processing times in seconds"), TEXT(""),
          NGX_SHMETRICS_GAUGE, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}, 1},
         {TEXT("nginx_vts_upstream_response_duration_seconds"), TEXT("The histogram of only upstream response processing time"), TEXT(""),
-         NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}, 1},
+         NGX_SHMETRICS_HISTOGRAM, NGX_HTTP_SHMETRICS_UPSTREAM, {"upstream", "backend"}, 2},
         {TEXT(""), TEXT(""), TEXT(""), NGX_SHMETRICS_GAUGE, 0, {NULL}, 0},
     },
     {
@@ -92,7 +92,7 @@ typedef struct {
     shmetrics_counter bytes[2];
     shmetrics_counter requests[CLASSES];
     shmetrics_counter cache[STATUSES];
-    shmetrics_entry entry; /* of the bundle of times */
+    shmetrics_entry entries[2]; /* of the bundles of gauges and of histograms of times */
     shmetrics_gauge seconds[2];
     shmetrics_histogram durations[2];
     shmetrics_gauge usage[2];
@@ -106,7 +106,7 @@ struct ngx_http_shmetrics_vts_s {
 };
 
 ngx_int_t ngx_http_shmetrics_define_vts(ngx_conf_t *cf, ngx_http_shmetrics_main_conf_t *conf) {
-    ngx_uint_t i, k;
+    ngx_uint_t i, k, j;
     conf->vts = ngx_pcalloc(cf->pool, sizeof *conf->vts);
     if (conf->vts == NULL) return NGX_ERROR;
     for (i = 0; i < KINDS; i++) {
@@ -118,8 +118,11 @@ ngx_int_t ngx_http_shmetrics_define_vts(ngx_conf_t *cf, ngx_http_shmetrics_main_
             if (ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, from, 1, conf->groups, to) != NGX_OK) return NGX_ERROR;
             if (*to == NULL) continue;
             (*to)->gauge_mode = SHMETRICS_GAUGE_SHARED;
-            /* The first of a bundle are the seconds. */
-            if (from->bundle && k > SECONDS && ngx_shmetrics_join(cf->pool, conf->vts->families[i][SECONDS], *to) != NGX_OK) return NGX_ERROR;
+            for (j = 0; from->bundle && j < k; j++) {
+                if (ngx_http_shmetrics_vts[i][j].bundle != from->bundle) continue;
+                if (ngx_shmetrics_join(cf->pool, conf->vts->families[i][j], *to) != NGX_OK) return NGX_ERROR;
+                break;
+            }
         }
     }
     return NGX_OK;
@@ -161,9 +164,9 @@ static void ngx_http_shmetrics_take_times(ngx_shmetrics_family_t **family, ngx_h
     ngx_uint_t i;
     for (i = 0; i < 2; i++) {
         const ngx_shmetrics_family_t *seconds = family[places[i][0]], *average = family[places[i][1]], *duration = family[places[i][2]];
-        if (seconds) zone->seconds[i] = shmetrics_entry_gauge(zone->entry, seconds->member);
-        if (average) zone->averages[i].gauge = shmetrics_entry_gauge(zone->entry, average->member);
-        if (duration && duration->bundle) zone->durations[i] = shmetrics_entry_histogram(zone->entry, duration->member);
+        if (seconds) zone->seconds[i] = shmetrics_entry_gauge(zone->entries[0], seconds->member);
+        if (average) zone->averages[i].gauge = shmetrics_entry_gauge(zone->entries[0], average->member);
+        if (duration && duration->bundle) zone->durations[i] = shmetrics_entry_histogram(zone->entries[1], duration->member);
     }
 }
 
@@ -173,7 +176,7 @@ static void ngx_http_shmetrics_add_times(ngx_shmetrics_family_t **family, ngx_ht
     ngx_shmetrics_family_t *seconds = family[response ? RESPONSE_SECONDS : SECONDS], *average = family[response ? RESPONSE_AVERAGE : AVERAGE];
     ngx_shmetrics_family_t *duration = family[response ? RESPONSE_DURATION : DURATION];
     const ngx_shmetrics_bundle_t *bundle = seconds ? seconds->bundle : NULL;
-    if (bundle && !ngx_shmetrics_is_kept(bundle, &zone->entry, values, count)) ngx_http_shmetrics_take_times(family, zone);
+    if (bundle && !ngx_shmetrics_is_kept(bundle, &zone->entries[0], values, count)) ngx_http_shmetrics_take_times(family, zone);
     if (seconds) {
         if (bundle == NULL) ngx_http_shmetrics_keep_gauge(seconds, &zone->seconds[response], values, count);
         if (known) shmetrics_gauge_add(zone->seconds[response], (double) ms / 1000);
@@ -183,7 +186,11 @@ static void ngx_http_shmetrics_add_times(ngx_shmetrics_family_t **family, ngx_ht
         if (known) ngx_http_shmetrics_add_average(&zone->averages[response], ms);
     }
     if (duration) {
-        if (duration->bundle == NULL) ngx_shmetrics_keep_histogram(duration, &zone->durations[response], values, count);
+        if (duration->bundle == NULL) {
+            ngx_shmetrics_keep_histogram(duration, &zone->durations[response], values, count);
+        } else if (!ngx_shmetrics_is_kept(duration->bundle, &zone->entries[1], values, count)) {
+            ngx_http_shmetrics_take_times(family, zone);
+        }
         if (known) shmetrics_histogram_observe(zone->durations[response], (double) ms / 1000);
     }
 }

@@ -10,7 +10,6 @@
 #define NGX_SHMETRICS_MAX_LABELS 32
 #define NGX_SHMETRICS_MAX_SERIES 10000
 #define NGX_SHMETRICS_EXEMPLAR_LABELS 8
-#define NGX_SHMETRICS_GROUPS 9 /* the most groups of families that a protocol has */
 
 /* Whose names the default metrics have. */
 #define NGX_SHMETRICS_OWN      0x01
@@ -33,10 +32,12 @@ typedef struct {
 typedef struct ngx_shmetrics_family_s ngx_shmetrics_family_t;
 
 /* Families with the same labels, of which a label set is updated in all or in none: one look-up
- * finds the series of all. */
+ * finds the series of all. Default ones are of one type and one group, so that a reload changes
+ * their definitions together, and replaces no other family than it would by itself. */
 typedef struct {
     ngx_shmetrics_family_t *first;
     ngx_shmetrics_family_t *last;
+    ngx_flag_t custom;
     shmetrics_bundle handle; /* inert until the bundle is registered */
 } ngx_shmetrics_bundle_t;
 
@@ -102,7 +103,6 @@ typedef struct {
     ngx_array_t *buckets;        /* of double */
     double native;
     ngx_flag_t buckets_set;
-    ngx_uint_t without[NGX_SHMETRICS_GROUPS]; /* of each group: those that some location does not count with it */
 } ngx_shmetrics_limits_t;
 
 /* A family that is there without configuration. */
@@ -163,7 +163,7 @@ typedef struct {
     ngx_uint_t turn;
     ngx_uint_t statuses[NGX_SHMETRICS_STATUSES]; /* of `requests` */
     shmetrics_counter requests[NGX_SHMETRICS_STATUSES];
-    shmetrics_entry entry; /* of the bundle, if the metrics below are one */
+    shmetrics_entry entries[2]; /* of the bundles of bytes and of durations */
     shmetrics_counter received;
     shmetrics_counter sent;
     shmetrics_histogram durations[3];
@@ -210,8 +210,6 @@ ngx_int_t ngx_shmetrics_parse_native(const ngx_str_t *text, double *factor);
 char *ngx_shmetrics_parse_buckets(ngx_conf_t *cf, ngx_shmetrics_limits_t *limits);
 char *ngx_shmetrics_parse_groups(ngx_conf_t *cf, const ngx_conf_bitmask_t *known, ngx_uint_t *groups);
 
-/* Notes that these groups are counted together. */
-void ngx_shmetrics_note_groups(ngx_shmetrics_limits_t *limits, ngx_uint_t groups);
 /* Makes `family` a member of the bundle of `first`, if there is room. */
 ngx_int_t ngx_shmetrics_join(ngx_pool_t *pool, ngx_shmetrics_family_t *first, ngx_shmetrics_family_t *family);
 
@@ -233,6 +231,8 @@ ngx_int_t ngx_shmetrics_define(ngx_pool_t *pool, ngx_shmetrics_conf_t *conf, con
  * up. */
 int ngx_shmetrics_is_kept(const ngx_shmetrics_bundle_t *bundle, shmetrics_entry *entry, const shmetrics_str *values, ngx_uint_t count);
 void ngx_shmetrics_add(ngx_shmetrics_family_t *family, shmetrics_counter *counter, const shmetrics_str *values, ngx_uint_t count, off_t n);
+void ngx_shmetrics_keep_bytes(ngx_shmetrics_family_t **family, shmetrics_entry *entry, const shmetrics_str *values, ngx_uint_t count,
+                              shmetrics_counter *received, shmetrics_counter *sent);
 void ngx_shmetrics_keep_histogram(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values,
                                   ngx_uint_t count);
 void ngx_shmetrics_observe(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values, ngx_uint_t count,

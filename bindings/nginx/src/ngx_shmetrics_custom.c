@@ -240,6 +240,7 @@ ngx_int_t ngx_shmetrics_bundle_customs(ngx_conf_t *cf, ngx_shmetrics_customs_t *
         for (k = 0; k < i; k++) {
             if (!ngx_shmetrics_are_together(family[k], family[i])) continue;
             if (ngx_shmetrics_join(cf->pool, family[k], family[i]) != NGX_OK) return NGX_ERROR;
+            family[k]->bundle->custom = 1;
             break;
         }
     }

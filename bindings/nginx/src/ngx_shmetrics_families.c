@@ -23,23 +23,6 @@ static ngx_shmetrics_family_t *ngx_shmetrics_define_one(ngx_pool_t *pool, ngx_sh
     return ngx_shmetrics_add_family(conf, family) == NGX_OK ? family : NULL;
 }
 
-void ngx_shmetrics_note_groups(ngx_shmetrics_limits_t *limits, ngx_uint_t groups) {
-    ngx_uint_t i;
-    for (i = 0; i < NGX_SHMETRICS_GROUPS; i++)
-        if (groups & ((ngx_uint_t) 1 << i)) limits->without[i] |= ~groups;
-}
-
-/* Whether each location counts both groups, or none. Otherwise a location would show 0 for what it
- * does not count. */
-static int ngx_shmetrics_are_together(const ngx_shmetrics_limits_t *limits, ngx_uint_t a, ngx_uint_t b) {
-    ngx_uint_t i;
-    for (i = 0; i < NGX_SHMETRICS_GROUPS; i++) {
-        if ((a & ((ngx_uint_t) 1 << i)) && (limits->without[i] & b)) return 0;
-        if ((b & ((ngx_uint_t) 1 << i)) && (limits->without[i] & a)) return 0;
-    }
-    return 1;
-}
-
 ngx_int_t ngx_shmetrics_join(ngx_pool_t *pool, ngx_shmetrics_family_t *first, ngx_shmetrics_family_t *family) {
     ngx_shmetrics_bundle_t *bundle = first->bundle;
     if (bundle == NULL) {
@@ -63,8 +46,7 @@ ngx_int_t ngx_shmetrics_define(ngx_pool_t *pool, ngx_shmetrics_conf_t *conf, con
         families[i] = ngx_shmetrics_define_one(pool, conf, limits, &from[i]);
         if (families[i] == NULL) return NGX_ERROR;
         for (k = 0; from[i].bundle && k < i; k++) {
-            if (families[k] == NULL || from[k].bundle != from[i].bundle || !ngx_shmetrics_are_together(limits, from[k].group, from[i].group))
-                continue;
+            if (families[k] == NULL || from[k].bundle != from[i].bundle) continue;
             if (ngx_shmetrics_join(pool, families[k], families[i]) != NGX_OK) return NGX_ERROR;
             break;
         }
@@ -149,6 +131,18 @@ void ngx_shmetrics_add(ngx_shmetrics_family_t *family, shmetrics_counter *counte
     shmetrics_counter_add_u64(*counter, (uint64_t) ngx_max(n, 0));
 }
 
+/* `family` are those of the received and the sent bytes. */
+void ngx_shmetrics_keep_bytes(ngx_shmetrics_family_t **family, shmetrics_entry *entry, const shmetrics_str *values, ngx_uint_t count,
+                              shmetrics_counter *received, shmetrics_counter *sent) {
+    if (family[0]->bundle == NULL) {
+        ngx_shmetrics_add(family[0], received, values, count, 0);
+        ngx_shmetrics_add(family[1], sent, values, count, 0);
+    } else if (!ngx_shmetrics_is_kept(family[0]->bundle, entry, values, count)) {
+        *received = shmetrics_entry_counter(*entry, family[0]->member);
+        *sent = shmetrics_entry_counter(*entry, family[1]->member);
+    }
+}
+
 void ngx_shmetrics_keep_histogram(ngx_shmetrics_family_t *family, shmetrics_histogram *histogram, const shmetrics_str *values,
                                   ngx_uint_t count) {
     if (histogram->p0 == NULL || shmetrics_histogram_is_removed(*histogram))
@@ -208,32 +202,19 @@ static shmetrics_counter *ngx_shmetrics_find_status(ngx_shmetrics_peer_t *peer, 
     return &peer->requests[i];
 }
 
-static void ngx_shmetrics_keep_peer(ngx_shmetrics_family_t **family, ngx_shmetrics_peer_t *peer, const shmetrics_str *values) {
-    const ngx_shmetrics_bundle_t *bundle = family[NGX_SHMETRICS_U_CONNECT]->bundle;
-    ngx_uint_t i;
-    if (ngx_shmetrics_is_kept(bundle, &peer->entry, values, 2)) return;
-    for (i = 0; i < 3; i++) peer->durations[i] = shmetrics_entry_histogram(peer->entry, family[NGX_SHMETRICS_U_CONNECT + i]->member);
-    peer->received = shmetrics_entry_counter(peer->entry, family[NGX_SHMETRICS_U_RECEIVED]->member);
-    peer->sent = shmetrics_entry_counter(peer->entry, family[NGX_SHMETRICS_U_SENT]->member);
-}
-
 void ngx_shmetrics_count_attempt(ngx_shmetrics_upstreams_t *upstreams, const ngx_shmetrics_attempt_t *attempt) {
-    ngx_shmetrics_family_t **family = upstreams->families;
+    ngx_shmetrics_family_t **family = upstreams->families, **duration = &family[NGX_SHMETRICS_U_CONNECT];
     ngx_shmetrics_peer_t passing, *peer = ngx_shmetrics_find_peer(upstreams, attempt->values, &passing);
     ngx_uint_t i;
     ngx_shmetrics_add(family[NGX_SHMETRICS_U_REQUESTS], ngx_shmetrics_find_status(peer, attempt->status), attempt->values, 3, 1);
-    if (family[NGX_SHMETRICS_U_CONNECT]->bundle) {
-        ngx_shmetrics_keep_peer(family, peer, attempt->values);
-        for (i = 0; i < 3; i++)
-            if (attempt->durations[i] != (ngx_msec_t) -1)
-                shmetrics_histogram_observe(peer->durations[i], (double) attempt->durations[i] / 1000);
-        shmetrics_counter_add_u64(peer->received, (uint64_t) ngx_max(attempt->received, 0));
-        shmetrics_counter_add_u64(peer->sent, (uint64_t) ngx_max(attempt->sent, 0));
-        return;
+    ngx_shmetrics_keep_bytes(&family[NGX_SHMETRICS_U_RECEIVED], &peer->entries[0], attempt->values, 2, &peer->received, &peer->sent);
+    shmetrics_counter_add_u64(peer->received, (uint64_t) ngx_max(attempt->received, 0));
+    shmetrics_counter_add_u64(peer->sent, (uint64_t) ngx_max(attempt->sent, 0));
+    if (duration[0]->bundle && !ngx_shmetrics_is_kept(duration[0]->bundle, &peer->entries[1], attempt->values, 2))
+        for (i = 0; i < 3; i++) peer->durations[i] = shmetrics_entry_histogram(peer->entries[1], duration[i]->member);
+    for (i = 0; i < 3; i++) {
+        if (attempt->durations[i] == (ngx_msec_t) -1) continue;
+        if (duration[i]->bundle == NULL) ngx_shmetrics_keep_histogram(duration[i], &peer->durations[i], attempt->values, 2);
+        shmetrics_histogram_observe(peer->durations[i], (double) attempt->durations[i] / 1000);
     }
-    for (i = 0; i < 3; i++)
-        if (attempt->durations[i] != (ngx_msec_t) -1)
-            ngx_shmetrics_observe(family[NGX_SHMETRICS_U_CONNECT + i], &peer->durations[i], attempt->values, 2, attempt->durations[i]);
-    ngx_shmetrics_add(family[NGX_SHMETRICS_U_RECEIVED], &peer->received, attempt->values, 2, attempt->received);
-    ngx_shmetrics_add(family[NGX_SHMETRICS_U_SENT], &peer->sent, attempt->values, 2, attempt->sent);
 }

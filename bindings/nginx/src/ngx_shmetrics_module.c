@@ -12,6 +12,7 @@
 typedef struct ngx_shmetrics_name_s {
     struct ngx_shmetrics_name_s *next;
     ngx_str_t name;
+    ngx_uint_t bundle; /* a hash of the members' names; 0: none */
 } ngx_shmetrics_name_t;
 
 typedef struct {
@@ -186,12 +187,23 @@ static void ngx_shmetrics_forget(ngx_shmetrics_names_t *names, const ngx_shmetri
     }
 }
 
-static void ngx_shmetrics_note(ngx_shmetrics_names_t *names, const ngx_str_t *name) {
+static ngx_shmetrics_name_t *ngx_shmetrics_find_name(const ngx_shmetrics_names_t *names, const ngx_str_t *name) {
     ngx_shmetrics_name_t *one;
     for (one = names->first; one; one = one->next)
-        if (ngx_shmetrics_same(&one->name, name)) return;
+        if (ngx_shmetrics_same(&one->name, name)) return one;
+    return NULL;
+}
+
+/* A family that is registered by itself may be in the bundle that was noted before. */
+static void ngx_shmetrics_note(ngx_shmetrics_names_t *names, const ngx_str_t *name, ngx_uint_t bundle) {
+    ngx_shmetrics_name_t *one = ngx_shmetrics_find_name(names, name);
+    if (one) {
+        if (bundle) one->bundle = bundle;
+        return;
+    }
     one = malloc(sizeof *one + name->len);
     if (one == NULL) return;
+    one->bundle = bundle;
     one->name.data = (u_char *) (one + 1);
     one->name.len = name->len;
     ngx_memcpy(one->name.data, name->data, name->len);
@@ -276,7 +288,7 @@ static shmetrics_status ngx_shmetrics_try(ngx_shmetrics_conf_t *conf, ngx_shmetr
         if (*fault == labels && labels->nlabels == 0) break;
         status = ngx_shmetrics_register(ngx_shmetrics_scratch.segment, *fault, 0);
         if (status != SHMETRICS_STATUS_OK) return status;
-        ngx_shmetrics_note(&ngx_shmetrics_scratch, &(*fault)->name);
+        ngx_shmetrics_note(&ngx_shmetrics_scratch, &(*fault)->name, 0);
     }
     return SHMETRICS_STATUS_OK;
 }
@@ -367,22 +379,45 @@ static void ngx_shmetrics_separate(ngx_shmetrics_bundle_t *bundle) {
     }
 }
 
+static ngx_uint_t ngx_shmetrics_hash(const ngx_shmetrics_bundle_t *bundle) {
+    const ngx_shmetrics_family_t *family;
+    ngx_uint_t hash = 1;
+    for (family = bundle->first; family; family = family->next)
+        hash = hash * 31 + ngx_murmur_hash2(family->name.data, family->name.len) + family->name.len;
+    return hash ? hash : 1;
+}
+
+/* Whether a reload has made another bundle of metrics that are counted already. It would have them
+ * start from 0, which no definition asks for: so they stay as they were registered. */
+static int ngx_shmetrics_is_another(const ngx_shmetrics_bundle_t *bundle, ngx_uint_t hash) {
+    const ngx_shmetrics_family_t *family;
+    const ngx_shmetrics_name_t *one;
+    for (family = bundle->first; bundle->custom && family; family = family->next)
+        if ((one = ngx_shmetrics_find_name(&ngx_shmetrics_registered, &family->name)) != NULL && one->bundle != hash) return 1;
+    return 0;
+}
+
 /* Returns the last fault, and notes the first one if `note`. */
 static shmetrics_status ngx_shmetrics_register_all(ngx_shmetrics_conf_t *conf, int note) {
     ngx_shmetrics_family_t **family = conf->families.elts, *one;
     shmetrics_status status = SHMETRICS_STATUS_OK, last = SHMETRICS_STATUS_OK;
     char reason[400];
-    ngx_uint_t i;
+    ngx_uint_t i, hash;
     for (i = 0; i < conf->families.nelts; i++) {
         if (family[i]->bundle && family[i]->bundle->first != family[i]) continue;
+        hash = family[i]->bundle ? ngx_shmetrics_hash(family[i]->bundle) : 0;
+        if (hash && ngx_shmetrics_is_another(family[i]->bundle, hash)) ngx_shmetrics_separate(family[i]->bundle);
         if (family[i]->bundle) {
             status = ngx_shmetrics_register_bundle(conf->segment, family[i]->bundle);
             /* What keeps out one member must not keep out the others. */
             if (status != SHMETRICS_STATUS_OK && note) ngx_shmetrics_separate(family[i]->bundle);
         }
-        if (family[i]->bundle == NULL) status = ngx_shmetrics_register(conf->segment, family[i], 1);
+        if (family[i]->bundle == NULL) {
+            hash = 0;
+            status = ngx_shmetrics_register(conf->segment, family[i], 1);
+        }
         if (status == SHMETRICS_STATUS_OK) {
-            for (one = family[i]; one; one = one->next) ngx_shmetrics_note(&ngx_shmetrics_registered, &one->name);
+            for (one = family[i]; one; one = one->next) ngx_shmetrics_note(&ngx_shmetrics_registered, &one->name, hash);
             continue;
         }
         last = status;

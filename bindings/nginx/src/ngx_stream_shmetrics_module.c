@@ -49,7 +49,7 @@ typedef struct {
     ngx_array_t *sets; /* of custom metrics, those of the outer level too */
     u_char *known; /* the name that the handles below are for: a server may have several addresses */
     shmetrics_counter sessions[2][NGX_STREAM_SHMETRICS_STATUSES];
-    shmetrics_entry entries[2]; /* of the bundle that has in_progress, and of another one */
+    shmetrics_entry entry; /* of the bundle of bytes */
     shmetrics_gauge in_progress;
     shmetrics_histogram duration;
     shmetrics_counter received;
@@ -72,15 +72,15 @@ static const ngx_shmetrics_default_t ngx_stream_shmetrics_defaults[] = {
     {TEXT("nginx_stream_upstream_session_duration_seconds"), TEXT("Time to the end of the session with the peer."), TEXT("seconds"),
      NGX_SHMETRICS_HISTOGRAM, NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 2},
     {TEXT("nginx_stream_upstream_received_bytes"), TEXT("Bytes from the peer."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
-     NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 2},
+     NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 3},
     {TEXT("nginx_stream_upstream_sent_bytes"), TEXT("Bytes to the peer."), TEXT("bytes"), NGX_SHMETRICS_COUNTER,
-     NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 2},
+     NGX_STREAM_SHMETRICS_UPSTREAM, {"upstream", "peer"}, 3},
     {TEXT("nginx_stream_sessions"), TEXT("Client sessions."), TEXT(""), NGX_SHMETRICS_COUNTER, NGX_STREAM_SHMETRICS_SESSIONS,
      {"server", "protocol", "status"}, 0},
     {TEXT("nginx_stream_sessions_in_progress"), TEXT("Sessions that have not ended yet."), TEXT(""), NGX_SHMETRICS_GAUGE,
-     NGX_STREAM_SHMETRICS_IN_PROGRESS, {"server"}, 1},
+     NGX_STREAM_SHMETRICS_IN_PROGRESS, {"server"}, 0},
     {TEXT("nginx_stream_session_duration_seconds"), TEXT("Time from the begin of a session to its end."), TEXT("seconds"),
-     NGX_SHMETRICS_HISTOGRAM, NGX_STREAM_SHMETRICS_DURATION, {"server"}, 1},
+     NGX_SHMETRICS_HISTOGRAM, NGX_STREAM_SHMETRICS_DURATION, {"server"}, 0},
     {TEXT("nginx_stream_received_bytes"), TEXT("Bytes from clients."), TEXT("bytes"), NGX_SHMETRICS_COUNTER, NGX_STREAM_SHMETRICS_BYTES,
      {"server"}, 1},
     {TEXT("nginx_stream_sent_bytes"), TEXT("Bytes to clients."), TEXT("bytes"), NGX_SHMETRICS_COUNTER, NGX_STREAM_SHMETRICS_BYTES, {"server"}, 1},
@@ -109,7 +109,7 @@ static ngx_stream_shmetrics_srv_conf_t *ngx_stream_shmetrics_find(ngx_stream_ses
     *name = ngx_shmetrics_str(text);
     if (server->known != text->data) {
         ngx_memzero(&server->sessions, sizeof server->sessions);
-        ngx_memzero(&server->entries, sizeof server->entries);
+        ngx_memzero(&server->entry, sizeof server->entry);
         ngx_memzero(&server->in_progress, sizeof server->in_progress);
         ngx_memzero(&server->duration, sizeof server->duration);
         ngx_memzero(&server->received, sizeof server->received);
@@ -118,27 +118,6 @@ static ngx_stream_shmetrics_srv_conf_t *ngx_stream_shmetrics_find(ngx_stream_ses
         server->known = text->data;
     }
     return server;
-}
-
-/* Has the handles of all families in the bundle of this one. Returns 0 if it is in none. */
-static int ngx_stream_shmetrics_keep(ngx_stream_shmetrics_main_conf_t *main, ngx_stream_shmetrics_srv_conf_t *server, ngx_uint_t which,
-                                     const shmetrics_str *name) {
-    const ngx_shmetrics_bundle_t *bundle = main->families[which]->bundle;
-    const ngx_shmetrics_family_t *family;
-    shmetrics_entry *entry;
-    if (bundle == NULL) return 0;
-    entry = &server->entries[bundle->first == main->families[NGX_STREAM_SHMETRICS_F_IN_PROGRESS] ? 0 : 1];
-    if (ngx_shmetrics_is_kept(bundle, entry, name, 1)) return 1;
-    for (family = bundle->first; family; family = family->next) {
-        if (family == main->families[NGX_STREAM_SHMETRICS_F_IN_PROGRESS])
-            server->in_progress = shmetrics_entry_gauge(*entry, family->member);
-        if (family == main->families[NGX_STREAM_SHMETRICS_F_DURATION])
-            server->duration = shmetrics_entry_histogram(*entry, family->member);
-        if (family == main->families[NGX_STREAM_SHMETRICS_F_RECEIVED])
-            server->received = shmetrics_entry_counter(*entry, family->member);
-        if (family == main->families[NGX_STREAM_SHMETRICS_F_SENT]) server->sent = shmetrics_entry_counter(*entry, family->member);
-    }
-    return 1;
 }
 
 static void ngx_stream_shmetrics_end(void *data) {
@@ -154,8 +133,7 @@ static ngx_int_t ngx_stream_shmetrics_begin(ngx_stream_session_t *s) {
     if (server == NULL || (server->groups & NGX_STREAM_SHMETRICS_IN_PROGRESS) == 0) return NGX_DECLINED;
     cleanup = ngx_pool_cleanup_add(s->connection->pool, sizeof(shmetrics_gauge));
     if (cleanup == NULL) return NGX_DECLINED;
-    if (!ngx_stream_shmetrics_keep(main, server, NGX_STREAM_SHMETRICS_F_IN_PROGRESS, &name)
-        && (server->in_progress.p0 == NULL || shmetrics_gauge_is_removed(server->in_progress)))
+    if (server->in_progress.p0 == NULL || shmetrics_gauge_is_removed(server->in_progress))
         server->in_progress = shmetrics_gauge_with(main->families[NGX_STREAM_SHMETRICS_F_IN_PROGRESS]->handle.gauge, &name, 1);
     *(shmetrics_gauge *) cleanup->data = server->in_progress;
     cleanup->handler = ngx_stream_shmetrics_end;
@@ -234,17 +212,13 @@ static ngx_int_t ngx_stream_shmetrics_log(ngx_stream_session_t *s) {
     server = ngx_stream_shmetrics_find(s, &values[0]);
     if (server == NULL) return NGX_OK;
     if (server->groups & NGX_STREAM_SHMETRICS_SESSIONS) ngx_stream_shmetrics_count_session(s, main, server, values[0]);
-    if (server->groups & NGX_STREAM_SHMETRICS_DURATION) {
-        if (!ngx_stream_shmetrics_keep(main, server, NGX_STREAM_SHMETRICS_F_DURATION, values))
-            ngx_shmetrics_keep_histogram(family[NGX_STREAM_SHMETRICS_F_DURATION], &server->duration, values, 1);
-        shmetrics_histogram_observe(server->duration, (double) ngx_shmetrics_since(s->start_sec, s->start_msec) / 1000);
-    }
-    if ((server->groups & NGX_STREAM_SHMETRICS_BYTES) && ngx_stream_shmetrics_keep(main, server, NGX_STREAM_SHMETRICS_F_RECEIVED, values)) {
+    if (server->groups & NGX_STREAM_SHMETRICS_DURATION)
+        ngx_shmetrics_observe(family[NGX_STREAM_SHMETRICS_F_DURATION], &server->duration, values, 1,
+                              ngx_shmetrics_since(s->start_sec, s->start_msec));
+    if (server->groups & NGX_STREAM_SHMETRICS_BYTES) {
+        ngx_shmetrics_keep_bytes(&family[NGX_STREAM_SHMETRICS_F_RECEIVED], &server->entry, values, 1, &server->received, &server->sent);
         shmetrics_counter_add_u64(server->received, (uint64_t) ngx_max(s->received, 0));
         shmetrics_counter_add_u64(server->sent, (uint64_t) ngx_max(s->connection->sent, 0));
-    } else if (server->groups & NGX_STREAM_SHMETRICS_BYTES) {
-        ngx_shmetrics_add(family[NGX_STREAM_SHMETRICS_F_RECEIVED], &server->received, values, 1, s->received);
-        ngx_shmetrics_add(family[NGX_STREAM_SHMETRICS_F_SENT], &server->sent, values, 1, s->connection->sent);
     }
     if ((server->groups & NGX_STREAM_SHMETRICS_UPSTREAM) && s->upstream_states && s->upstream_states->nelts)
         ngx_stream_shmetrics_count_upstream(s, main);
@@ -334,10 +308,7 @@ static char *ngx_stream_shmetrics_merge_srv_conf(ngx_conf_t *cf, void *parent, v
     ngx_stream_shmetrics_srv_conf_t *outer = parent, *conf = child;
     ngx_conf_merge_value(conf->enabled, outer->enabled, 0);
     ngx_conf_merge_uint_value(conf->groups, outer->groups, NGX_STREAM_SHMETRICS_ALL);
-    if (conf->enabled) {
-        main->groups |= conf->groups;
-        ngx_shmetrics_note_groups(&main->limits, conf->groups);
-    }
+    if (conf->enabled) main->groups |= conf->groups;
     return ngx_shmetrics_merge_customs(&conf->sets, outer->sets) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
