@@ -6,7 +6,7 @@
 
 local shmetrics = require "shmetrics"
 
-local ngx = rawget(_G, "ngx") -- missing outside of nginx
+local ngx = _G.ngx -- missing outside of nginx
 local type, tostring, ipairs = type, tostring, ipairs
 
 -- The defaults of nginx-lua-prometheus, which dashboards and alerts expect.
@@ -155,7 +155,7 @@ function Prometheus.init(name, options_or_prefix)
 end
 
 --- Does nothing: there is no timer to start.
-function Prometheus:init_worker() end -- luacheck: no unused args
+function Prometheus.init_worker() end
 
 --- Logs an error and counts it.
 function Prometheus:log_error(...)

@@ -224,6 +224,24 @@ class Never(unittest.TestCase):
             self.assertEqual(total(found, REQUESTS), 20000)
             self.assertEqual(nginx.logged(), [])
 
+    def test_a_module_that_a_request_is_the_first_to_load(self):
+        servers = """server { listen @SOCKET@; location = /metrics { content_by_lua_block {
+            local p = require("prometheus").init("SEGMENT", "late_")
+            p:counter("c", "Help.", {"a"}):inc(1, {"x"})
+            p:counter("c", "A duplicate.")
+            p:collect()
+        } } """
+        with LuaNginx(servers, "") as nginx:
+            text = nginx.config.read_text().replace("SEGMENT", str(nginx.segment))
+            nginx.config.write_text(re.sub(r"init_worker_by_lua_block \{.*?\n    \}\n", "", text, flags=re.S))
+            self.assertNotIn("init_worker", nginx.config.read_text())
+            nginx.start()
+            nginx.page()
+            found = nginx.samples()
+            self.assertEqual(total(found, "late_c", a="x"), 2)
+            self.assertEqual(total(found, "late_nginx_metric_errors_total"), 2)
+            self.assertEqual(len([line for line in nginx.logged() if "Duplicate metric c" in line]), 2)
+
     def test_phases_that_cannot_wait(self):
         servers = "server { listen @SOCKET@; location = /metrics { content_by_lua_block { prometheus:collect() } } location / { return 200 ok; " + (
             "header_filter_by_lua_block { lines = #prometheus:metric_data() requests:inc(1, {1, 2}) } log_by_lua_block { requests:inc(1, {1, 2}) prometheus:metric_data() } } "
