@@ -5,7 +5,7 @@
 # changes of the kept inputs, and of the inputs that the engine has collected.
 #
 # FUZZ_SEED=N repeats the inputs of a run, as far as the clock allows. FUZZ_SECONDS=N limits the
-# time of each target. FUZZ_ASAN=1 turns the address sanitizer on. FUZZ_FEATURES=wrong makes the
+# time of each target. FUZZ_ASAN=1 turns the address sanitizer on. FUZZ_WRONG=1 makes the
 # oracles wrong, and each target must fail. Inputs that reach new code go to target/fuzz/corpus, and
 # inputs that fail go to target/fuzz/found.
 set -euo pipefail
@@ -32,7 +32,7 @@ if [[ $flood ]]; then
     # The quickest program, for the most inputs.
     export CARGO_PROFILE_RELEASE_LTO=thin CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
     RUSTFLAGS='--cfg fuzzing' cargo build --quiet --release --manifest-path fuzz/Cargo.toml --bin flood \
-        --target-dir target/fuzz/flood ${FUZZ_FEATURES:+--features "$FUZZ_FEATURES"}
+        --target-dir target/fuzz/flood
     segments
     failed=0
     for target in "${targets[@]}"; do
@@ -61,7 +61,7 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 # Each crate by itself: the hooks go in before linking.
 CARGO_PROFILE_RELEASE_LTO=off RUSTFLAGS=$flags cargo build --quiet --release --manifest-path fuzz/Cargo.toml --target "$host" \
     --bin reader --bin mutated --bin sparse --bin names --bin sequence \
-    --target-dir "$directory" --features "engine ${FUZZ_FEATURES:-}"
+    --target-dir "$directory" --features engine
 [[ $runs != --build ]] || exit 0
 
 segments

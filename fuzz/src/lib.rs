@@ -20,6 +20,8 @@ mod status;
 pub mod vary;
 mod wrong;
 
+pub use wrong::wrong;
+
 /// A target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 

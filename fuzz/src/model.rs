@@ -4,7 +4,7 @@
 use crate::native::{Native, Pairs};
 use crate::page;
 use crate::status::{CONFLICT, INVALID_ARGUMENT, INVALID_NAME, NULL_ARGUMENT};
-use crate::wrong::WRONG;
+use crate::wrong::wrong;
 
 mod expected;
 mod kind;
@@ -533,7 +533,7 @@ impl Segment {
         if f.retired && !too_long {
             return Some(embedded);
         }
-        if (full && !WRONG) || too_long {
+        if (full && !wrong()) || too_long {
             self.overflow_lookups += 1;
             let cell = f.cell(false);
             f.embedded.get_or_insert(cell);

@@ -12,7 +12,7 @@ use crate::model::{Kind, Segment, Spec, Text, Update};
 use crate::native::Native;
 use crate::page;
 use crate::slate::Slate;
-use crate::wrong::WRONG;
+use crate::wrong::wrong;
 
 struct Stage {
     c: Slate,
@@ -59,8 +59,8 @@ pub fn run(input: &[u8]) {
         }
         // SAFETY: as above, and a buffer that `page` has made.
         let page = ffi::page(|p, size, len| unsafe { ffi::shmetrics_segment_render(stage.handle, p, size, len) });
-        in_c.check_by(WRONG, &page);
-        in_rust.check_by(WRONG, &stage.segment.render(Format::Text));
+        in_c.check_by(wrong(), &page);
+        in_rust.check_by(wrong(), &stage.segment.render(Format::Text));
         // Whatever is accepted is legal, and there once, however names are escaped.
         let samples = |escaping| {
             let families = page::parse(&stage.segment.render(Exposition::new(Format::Text).with_escaping(escaping)));

@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::file::{path, Mapped};
 use crate::input::Input;
 use crate::look::{Look, Outcome};
-use crate::wrong::WRONG;
+use crate::wrong::wrong;
 use common::victim::Map;
 
 /// Where the smallest segment with room for 64 processes has its parts: records of such a segment,
@@ -101,7 +101,7 @@ pub fn run(input: &[u8]) {
         let outcome = look.read(&stage.file, len, &mut Input::new(&[how >> 1]), false);
         look.done(&stage.file, TOTAL);
         assert!(
-            !(WRONG && matches!(outcome, Outcome::Read { families: 1.., .. })),
+            !(wrong() && matches!(outcome, Outcome::Read { families: 1.., .. })),
             "the wrong rule: nothing can be read"
         );
         let bytes = stage.file.bytes();

@@ -18,7 +18,7 @@ use shmetrics::{Error, Exposition, Format, GaugeMode, Options, Reader, Segment};
 
 use crate::file::{path, PAGE};
 use crate::input::Input;
-use crate::wrong::WRONG;
+use crate::wrong::wrong;
 use common::fork;
 use common::victim::{word, Everything, Field, Map};
 
@@ -338,7 +338,7 @@ impl Stage {
             self.look(reader, 0, true);
         }
         self.put(&changes);
-        if WRONG {
+        if wrong() {
             self.believe_the_watermark();
         }
         match before {
