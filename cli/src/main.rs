@@ -7,11 +7,15 @@ mod common;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use shmetrics::Reader;
 
 use args::{Cli, Command};
 use commands::{check, inspect, list, manual, push, render, rm, serve, top};
 
 fn main() -> ExitCode {
+    // The command only reads, and reads files of other users. Where the system cannot do it, a
+    // truncated file ends the command.
+    let _ = Reader::survive_truncation();
     let outcome = match Cli::parse().command {
         Command::List(args) => list::run(&args),
         Command::Render(args) => render::run(&args),

@@ -103,6 +103,30 @@ impl Reader {
         Ok(crate::Options::new().name(name).attach().open()?.reader())
     }
 
+    /// Lets the readers that this process opens from here on survive a truncated file. Without it,
+    /// the kernel kills a process (SIGBUS) that reads what the file's owner has just cut off.
+    ///
+    /// For programs that read and do nothing else, such as an exporter: it installs a handler of
+    /// SIGBUS for the whole process. The handler puts zeros in the place of a reader's mapping, and
+    /// leaves every other SIGBUS to the handler that was there before. Processes that count are not
+    /// protected. After a page, ask [`is_truncated`](Self::is_truncated).
+    ///
+    /// # Errors
+    /// [`Error::System`], [`Error::Unsupported`].
+    pub fn survive_truncation() -> Result<(), Error> {
+        #[cfg(target_os = "linux")]
+        return crate::shm::mapping::linux::guard::install();
+        #[cfg(not(target_os = "linux"))]
+        Err(Error::Unsupported("reading a truncated segment is not survived on this system".into()))
+    }
+
+    /// Whether the file was truncated while this reader read it. What was read then may be wrong,
+    /// and nothing more can be read: open the segment again. Always `false` without
+    /// [`survive_truncation`](Self::survive_truncation).
+    pub fn is_truncated(&self) -> bool {
+        self.backing.get().is_lost()
+    }
+
     /// A view of memory of this process, whose header is checked as a file's is: for fuzz targets.
     ///
     /// # Errors

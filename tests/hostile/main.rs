@@ -8,4 +8,5 @@ mod fields;
 mod holes;
 mod scribbler;
 mod trial;
+mod truncation;
 mod writer;

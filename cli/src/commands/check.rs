@@ -9,6 +9,7 @@ use crate::common::args::SegmentArg;
 use crate::common::failure::{Failure, Outcome};
 use crate::common::format::{clean, counted};
 use crate::common::json::{Json, Object};
+use crate::common::source::check_whole;
 
 #[derive(Args)]
 pub(crate) struct CheckArgs {
@@ -22,7 +23,9 @@ pub(crate) struct CheckArgs {
 
 pub(crate) fn run(args: &CheckArgs) -> Outcome {
     let name = args.segment.name();
-    let faults = Reader::open(&name)?.verify();
+    let reader = Reader::open(&name)?;
+    let faults = reader.verify();
+    check_whole(&reader, &name)?;
     let mut out = io::stdout().lock();
     if args.json {
         let object = Object::default().field("name", &name).field("sound", faults.is_empty());

@@ -9,6 +9,7 @@ use crate::common::args::SegmentArg;
 use crate::common::failure::{Failure, Outcome};
 use crate::common::format::{age, bar, bytes, clean, count, counted, percent, utc};
 use crate::common::json::{Json, Object};
+use crate::common::source::check_whole;
 use crate::common::summary;
 use crate::common::table::{Align, Table};
 
@@ -25,9 +26,11 @@ pub(crate) struct InspectArgs {
 }
 
 pub(crate) fn run(args: &InspectArgs) -> Outcome {
-    let reader = Reader::open(&args.segment.name())?;
+    let name = args.segment.name();
+    let reader = Reader::open(&name)?;
     let inspection = reader.inspect();
     let update = summary::last_updates(&[&reader]).into_iter().next().flatten();
+    check_whole(&reader, &name)?;
     let mut out = io::stdout().lock();
     if args.json {
         return writeln!(out, "{}", json(&inspection, update)).map_err(Failure::Output);

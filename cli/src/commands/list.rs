@@ -10,6 +10,7 @@ use crate::common::format::{bytes, count};
 use crate::common::json::{Json, Object};
 use crate::common::log::{log, Level};
 use crate::common::owners::{not_read, raise_descriptor_limit, Owners};
+use crate::common::source::check_whole;
 use crate::common::summary;
 use crate::common::table::{Align, Table};
 
@@ -25,7 +26,7 @@ pub(crate) struct ListArgs {
 }
 
 /// A segment, or the reason why it cannot be read.
-type Found = Result<(Inspection, Option<LastUpdate>), Error>;
+type Found = Result<(Inspection, Option<LastUpdate>), String>;
 
 pub(crate) fn run(args: &ListArgs) -> Outcome {
     raise_descriptor_limit();
@@ -43,11 +44,14 @@ pub(crate) fn run(args: &ListArgs) -> Outcome {
     }
     let readers: Vec<&Reader> = opened.iter().filter_map(|(_, found)| found.as_ref().ok()).collect();
     let mut updates = summary::last_updates(&readers).into_iter();
-    let found = |found: Result<Reader, Error>, update| found.map(|reader| (reader.inspect(), update));
     let mut segments: Vec<(String, Found)> = Vec::new();
-    for (name, reader) in opened {
-        let update = if reader.is_ok() { updates.next().flatten() } else { None };
-        segments.push((name, found(reader, update)));
+    for (name, found) in opened {
+        let found = found.map_err(|e| e.to_string()).and_then(|reader| {
+            let (update, inspection) = (updates.next().flatten(), reader.inspect());
+            check_whole(&reader, &name).map_err(|e| e.to_string())?;
+            Ok((inspection, update))
+        });
+        segments.push((name, found));
     }
     if args.json {
         segments.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -64,7 +68,7 @@ pub(crate) fn run(args: &ListArgs) -> Outcome {
 fn json(segments: &[(String, Found)]) -> Json {
     Json::list(segments.iter().map(|(name, found)| match found {
         Ok((i, update)) => summary::json(i, *update),
-        Err(e) => Object::default().field("name", name).field("problem", e.to_string()),
+        Err(e) => Object::default().field("name", name).field("problem", e),
     }))
 }
 
@@ -92,7 +96,7 @@ fn table(segments: &[(String, Found)]) -> Table {
                 summary::updated(*update),
                 String::new(),
             ],
-            Err(e) => [none(), none(), none(), none(), none(), none(), e.to_string()],
+            Err(e) => [none(), none(), none(), none(), none(), none(), e.clone()],
         };
         table.row(&[name.clone(), size, series, processes, owner, mode, updated, problem]);
     }

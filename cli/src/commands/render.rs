@@ -8,6 +8,7 @@ use shmetrics::{Cursor, Escaping, Exposition, Format, Reader};
 use crate::common::args::SegmentArg;
 use crate::common::failure::{Failure, Outcome};
 use crate::common::format::clean_lines;
+use crate::common::source::check_whole;
 
 #[derive(Args)]
 pub(crate) struct RenderArgs {
@@ -80,27 +81,29 @@ impl RenderArgs {
 }
 
 pub(crate) fn run(args: &RenderArgs) -> Outcome {
-    let reader = Reader::open(&args.segment.name())?;
+    let name = args.segment.name();
+    let reader = Reader::open(&name)?;
     let cursor = reader.page(args.exposition()).only(args.metrics.iter().cloned()).cursor();
     let mut out = io::stdout().lock();
     let is_terminal = out.is_terminal();
-    stream(cursor, &mut out, is_terminal).map_err(Failure::Output)
+    stream(cursor, || check_whole(&reader, &name), &mut out, is_terminal)
 }
 
-/// Writes the page piece by piece, so that a large page is never in memory as a whole. On a
-/// terminal, control characters are escaped.
-fn stream(mut cursor: Cursor<'_>, out: &mut impl Write, is_terminal: bool) -> io::Result<()> {
+/// Writes the page piece by piece, so that a large page is never in memory as a whole. Each piece
+/// is checked before it is written. On a terminal, control characters are escaped.
+fn stream(mut cursor: Cursor<'_>, check: impl Fn() -> Outcome, out: &mut impl Write, is_terminal: bool) -> Outcome {
     let mut piece = Vec::with_capacity(64 << 10);
     loop {
         let more = cursor.fill(&mut piece);
+        check()?;
         if is_terminal {
-            out.write_all(clean_lines(&String::from_utf8_lossy(&piece)).as_bytes())?;
+            out.write_all(clean_lines(&String::from_utf8_lossy(&piece)).as_bytes()).map_err(Failure::Output)?;
         } else {
-            out.write_all(&piece)?;
+            out.write_all(&piece).map_err(Failure::Output)?;
         }
         piece.clear();
         if !more {
-            return out.flush();
+            return out.flush().map_err(Failure::Output);
         }
     }
 }

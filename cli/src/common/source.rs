@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use shmetrics::{Error, Exposition, ExternalFamily, Listing, Page, Reader};
 use wildmatch::WildMatch;
 
+use crate::common::failure::Failure;
 use crate::common::format::clean;
 use crate::common::log::{log, Level};
 use crate::common::owners::{raise_descriptor_limit, Owners};
@@ -36,6 +37,23 @@ pub(crate) struct Sources {
 /// How long the page shows a segment as missing that a pattern has selected before. A few scrapes
 /// see that the segment is gone.
 const MISSED: Duration = Duration::from_secs(300);
+
+/// How long a segment is not read whose file was truncated during a page. Its owner could do the
+/// same at each page.
+const DISTRUSTED: Duration = Duration::from_secs(60);
+
+/// The sentence for a segment whose file was truncated while it was read.
+fn truncated(name: &str) -> String {
+    format!("the file of segment {} was truncated while it was read", clean(name))
+}
+
+/// An error if the file was truncated while the reader read it: what was read may be wrong.
+pub(crate) fn check_whole(reader: &Reader, name: &str) -> Result<(), Failure> {
+    if reader.is_truncated() {
+        return Err(Failure::Said(truncated(name)));
+    }
+    Ok(())
+}
 
 /// A segment that a pattern has found.
 struct Found {
@@ -124,7 +142,7 @@ impl Sources {
                 // The file may have been replaced since the directory was read.
                 Ok(reader) if is_found && !self.is_trusted(&reader) => {}
                 Ok(reader) => readers.push((reader, source.name.clone())),
-                Err(e) => missing.push((source.name.clone(), e.to_string())),
+                Err(problem) => missing.push((source.name.clone(), problem)),
             }
         }
         if readers.is_empty() {
@@ -238,6 +256,13 @@ impl Reading {
         })
     }
 
+    /// An error if the file of a segment was truncated while it was read: what was read may be
+    /// wrong. The next read leaves the segment out.
+    pub(crate) fn check_whole(&self) -> Result<(), String> {
+        let lost = self.readers.iter().find(|(reader, _)| reader.is_truncated());
+        lost.map_or(Ok(()), |(_, name)| Err(truncated(name)))
+    }
+
     /// The reason why one of the segments is missing.
     pub(crate) fn missing(&self) -> Option<String> {
         self.problem.clone().or_else(|| self.missing.first().map(|(_, problem)| problem.clone()))
@@ -299,6 +324,8 @@ struct State {
     target: Option<String>,
     /// The last problem, so that each is logged once and not at each scrape.
     problem: Option<String>,
+    /// When the file was last found to be truncated below a reader.
+    truncated_at: Option<Instant>,
 }
 
 impl Source {
@@ -310,9 +337,17 @@ impl Source {
     }
 
     /// The segment that has the name now. Makes a few system calls.
-    fn reader(&self, is_told: bool, owners: &Owners) -> Result<Arc<Reader>, Error> {
+    fn reader(&self, is_told: bool, owners: &Owners) -> Result<Arc<Reader>, String> {
         let target = stem::is_one(&self.name).then(|| stem::current(&self.name, owners)).flatten();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.reader.as_ref().is_some_and(|reader| reader.is_truncated()) {
+            (state.reader, state.truncated_at) = (None, Some(Instant::now()));
+        }
+        if state.truncated_at.is_some_and(|at| at.elapsed() < DISTRUSTED) {
+            let problem = format!("{}; it is not read for {} s", truncated(&self.name), DISTRUSTED.as_secs());
+            state.tell(is_told, &problem);
+            return Err(problem);
+        }
         if let Some(reader) = &state.reader {
             if reader.is_current() && state.target == target {
                 return Ok(Arc::clone(reader));
@@ -327,17 +362,67 @@ impl Source {
                     log(Level::Info, format_args!("serving segment {}", clean(name)));
                 }
                 let reader = Arc::new(reader);
-                *state = State { reader: Some(Arc::clone(&reader)), target, problem: None };
+                *state = State { reader: Some(Arc::clone(&reader)), target, ..State::default() };
                 Ok(reader)
             }
             Err(e) => {
                 let problem = e.to_string();
-                if is_told && state.problem.as_ref() != Some(&problem) {
-                    log(Level::Warn, format_args!("waiting for a segment: {problem}"));
-                    state.problem = Some(problem);
-                }
-                Err(e)
+                state.tell(is_told, &problem);
+                Err(problem)
             }
+        }
+    }
+}
+
+impl State {
+    /// Logs a problem once.
+    fn tell(&mut self, is_told: bool, problem: &str) {
+        if is_told && self.problem.as_deref() != Some(problem) {
+            log(Level::Warn, format_args!("waiting for a segment: {problem}"));
+            self.problem = Some(problem.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shmetrics::{Format, Segment};
+
+    use super::*;
+
+    #[test]
+    fn a_segment_that_was_truncated_during_a_page_is_left_out() {
+        Reader::survive_truncation().expect("there is a handler");
+        let names =
+            ["whole", "cut"].map(|what| format!("/dev/shm/.shmetrics-source-test-{}-{what}", std::process::id()));
+        for name in &names {
+            // A copy, as this process must not have the truncated file mapped for counting.
+            let open = format!("{name}.open");
+            let segment = shmetrics::Options::new().name(&open).max_size(1 << 20).open().expect("opens");
+            segment.counter("jobs", "").register().expect("registers").inc();
+            std::fs::copy(&open, name).expect("copies");
+            Segment::remove(&open).expect("removes");
+        }
+        let sources = Sources::quiet(names.to_vec(), Owners::default(), true).expect("the names are right");
+        let reading = sources.read().expect("both are there");
+        assert!(reading.check_whole().is_ok() && reading.all_missing().is_empty());
+        let file = std::fs::OpenOptions::new().write(true).open(&names[1]).expect("opens");
+        let length = file.metadata().expect("has a length").len();
+        file.set_len(0).expect("cuts off");
+        let _ = reading.page(Format::Text).render();
+        let problem = reading.check_whole().expect_err("the page is not to be believed");
+        assert!(problem.contains(&names[1]) && problem.contains("truncated"), "{problem}");
+        // Whole again, it is still not read: the owner may do the same again.
+        file.set_len(length).expect("makes it long");
+        for _ in 0..2 {
+            let reading = sources.read().expect("one is there");
+            assert_eq!(reading.segments().len(), 1);
+            assert!(reading.all_missing()[0].1.contains("not read for 60 s"), "{:?}", reading.all_missing());
+            assert!(reading.page(Format::Text).render().starts_with(b"# TYPE jobs"));
+            assert!(reading.check_whole().is_ok());
+        }
+        for name in &names {
+            std::fs::remove_file(name).expect("removes");
         }
     }
 }

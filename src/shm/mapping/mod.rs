@@ -73,6 +73,10 @@ pub(crate) trait Backing: Send + Sync {
     fn is_removed(&self) -> bool {
         false
     }
+    /// Whether the file was truncated below a reader, which reads zeros since then.
+    fn is_lost(&self) -> bool {
+        false
+    }
     /// Gives the memory and the descriptor back, for good. The addresses stay mapped, to zeros of
     /// this process alone, as views of them may still be used.
     fn discard(&self) {}

@@ -57,7 +57,9 @@ impl Gateway {
 
     fn page(&self, sources: &Sources) -> Result<Vec<u8>, String> {
         let reading = sources.read()?;
-        Ok(reading.page(self.exposition).only(self.metrics.iter().cloned()).render())
+        let page = reading.page(self.exposition).only(self.metrics.iter().cloned()).render();
+        reading.check_whole()?;
+        Ok(page)
     }
 }
 

@@ -92,6 +92,7 @@ impl Pusher {
                 let reading = self.sources.read()?;
                 let mut batches = otlp.batches(&reading);
                 for request in batches.by_ref() {
+                    reading.check_whole()?;
                     let answer = retry(limits, || self.client.send(&request)).await?;
                     if let Some(objection) = otlp::objection(&answer) {
                         return Err(objection);

@@ -200,8 +200,7 @@ impl Drop for Waiting {
 /// A page that holds its place until the page is sent or the connection is closed.
 struct Placed {
     page: Vec<u8>,
-    _place: Place,
-    _serving: Serving,
+    _held: Arc<(Place, Serving)>,
 }
 
 struct Place {
@@ -283,14 +282,15 @@ pub(super) async fn metrics(
         pages.stats.tell(Event::PageRefused, format_args!("a page is refused: {problem}"));
         return unavailable(problem.into());
     };
+    let held = Arc::new((place, serving));
     let page = read(&pages, until, move |pages, reading, client| {
         pages.conflicts.tell(&reading.segments());
         let external_families = pages.external_families(reading).map_err(|e| e.to_string())?;
         let page = external_families.into_iter().fold(reading.page(wishes.exposition), Page::with);
         let page = wishes.render(page, client)?;
-        place.send();
+        held.0.send();
         // The task holds the place: if the client leaves, the place is free when the task ends.
-        Ok(Placed { page, _place: place, _serving: serving })
+        Ok(Placed { page, _held: Arc::clone(&held) })
     });
     let page = match page.await {
         Ok(page) => page,
@@ -321,11 +321,12 @@ pub(super) async fn not_found(State(pages): Served) -> Response {
 
 /// Runs `work` on the segments in another thread, because a large page takes a while. The task
 /// holds the permit, so clients that leave do not let more tasks begin. A task without a client
-/// stops.
+/// stops. If the file of a segment was truncated meanwhile, the work is done again without the
+/// segment.
 pub(super) async fn read<T: Send + 'static>(
     pages: &Arc<Pages>,
     until: Instant,
-    work: impl FnOnce(&Pages, &Reading, &Client) -> Result<T, String> + Send + 'static,
+    work: impl Fn(&Pages, &Reading, &Client) -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
     let Ok(Ok(turn)) = timeout_at(until.into(), Arc::clone(&pages.turns).acquire_owned()).await else {
         let problem = "other pages take the time that the scraper gives; ask again later";
@@ -337,9 +338,14 @@ pub(super) async fn read<T: Send + 'static>(
     let client = Client { is_gone: Arc::clone(&waiting.0), stats: Arc::clone(&pages.stats) };
     let done = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        client.is_there()?;
-        let reading = pages.sources.read()?;
-        work(&pages, &reading, &client)
+        loop {
+            client.is_there()?;
+            let reading = pages.sources.read()?;
+            let done = work(&pages, &reading, &client);
+            if reading.check_whole().is_ok() {
+                return done;
+            }
+        }
     });
     done.await.unwrap_or_else(|e| Err(format!("the page could not be made: {e}")))
 }

@@ -3,6 +3,7 @@
 mod create;
 mod file;
 mod grant;
+pub(crate) mod guard;
 pub(crate) mod locks;
 
 pub(crate) use self::create::{anonymous, create, Make, Published};
@@ -20,6 +21,7 @@ use std::sync::{Arc, OnceLock};
 
 use self::file::{c_path, directory_of, last, open_as};
 use self::grant::{allocate, on_memory, Blocks, Granted};
+use self::guard::Guarded;
 use self::locks::{is_locked, USERS};
 use super::attendance::{self, Presence};
 use super::{paths, Backing, Owner};
@@ -46,6 +48,8 @@ pub(crate) struct LinuxBacking {
     /// The process' root when the path was used.
     root: Option<(u64, u64)>,
     grants: Arc<Grants>,
+    /// Of a mapping that is only read, in a program that survives truncation.
+    guarded: Option<&'static Guarded>,
 }
 
 // SAFETY: the mapping is only handed out as a raw pointer; descriptors may be used from any thread.
@@ -97,7 +101,9 @@ impl LinuxBacking {
             Grants::plain()
         };
         let grants = Arc::new(grants);
-        Ok(LinuxBacking { base, len, file, device, inode, path, directory, presence, root, grants })
+        // A process that counts must not go on with memory that is not the segment's.
+        let guarded = if writable { None } else { Guarded::new(base, bytes) };
+        Ok(LinuxBacking { base, len, file, device, inode, path, directory, presence, root, grants, guarded })
     }
 
     /// Asks for the pages of a range through the mapping. The kernel reports what a touch would be
@@ -136,6 +142,7 @@ impl LinuxBacking {
 
 impl Drop for LinuxBacking {
     fn drop(&mut self) {
+        self.guarded.into_iter().for_each(Guarded::release);
         // SAFETY: mapped by `map` with this length; a holder of views of it owns this value
         // and is gone.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.len as usize) };
@@ -275,6 +282,10 @@ impl Backing for LinuxBacking {
     fn is_removed(&self) -> bool {
         let own = self.file.as_raw_fd();
         self.is_ours(own) && self.file.metadata().is_ok_and(|m| m.nlink() == 0)
+    }
+
+    fn is_lost(&self) -> bool {
+        self.guarded.is_some_and(Guarded::is_lost)
     }
 
     fn discard(&self) {
