@@ -254,17 +254,17 @@ impl App {
         let selected = self.rows.get(self.selected).copied();
         self.order.extend(self.order.len()..self.model.families.len());
         let filter = self.filter.to_lowercase();
-        let mut rows = Vec::new();
+        let (mut rows, mut text) = (Vec::new(), String::new());
         for at in &self.order {
             let family = &self.model.families[*at];
             let is_named = filter.is_empty() || family.name().to_lowercase().contains(&filter);
-            let matches = |series: &&Series| is_named || series.text().to_lowercase().contains(&filter);
             let before = rows.len();
             rows.push(Row { family: *at, series: None });
             // A single series stands on the family's own row.
             let is_open = family.is_open || !is_named;
             if is_open && (family.series.len() > 1 || !is_named) {
-                let found = family.series.iter().enumerate().filter(|(_, series)| matches(series));
+                let found = family.series.iter().enumerate();
+                let found = found.filter(|(_, series)| is_named || series.has(&filter, &mut text));
                 rows.extend(found.map(|(series, _)| Row { family: *at, series: Some(series) }));
             }
             if !is_named && rows.len() == before + 1 {

@@ -1,6 +1,7 @@
 //! A family as of its last read, and its series.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,7 @@ pub(crate) struct Family {
     read: u64,
     /// The number of series of the last read.
     count: usize,
-    pub(super) read_at: Option<Instant>,
+    pub(crate) read_at: Option<Instant>,
     pub(super) cost: Duration,
     /// Whether its series are shown, and keep a trend.
     pub(crate) is_open: bool,
@@ -86,7 +87,7 @@ impl Recent {
 }
 
 /// A read of a family that is under way.
-pub(super) struct Read {
+pub(crate) struct Read {
     walk: Vec<usize>,
     /// The number of series so far.
     count: usize,
@@ -99,7 +100,7 @@ pub(super) struct Read {
 }
 
 impl Family {
-    pub(super) fn new(info: Arc<PointFamily>, is_folded: bool) -> Self {
+    pub(crate) fn new(info: Arc<PointFamily>, is_folded: bool) -> Self {
         Family {
             info,
             series: Vec::new(),
@@ -117,14 +118,14 @@ impl Family {
         }
     }
 
-    pub(super) fn begin(&mut self, info: Arc<PointFamily>) -> Read {
+    pub(crate) fn begin(&mut self, info: Arc<PointFamily>) -> Read {
         self.info = info;
         self.read += 1;
         let (walk, known) = (Vec::with_capacity(self.walk.len()), self.series.len());
         Read { walk, count: 0, known, places: None, total: 0.0, observations: None }
     }
 
-    pub(super) fn point(&mut self, now: Instant, read: &mut Read, point: Point) {
+    pub(crate) fn point(&mut self, now: Instant, read: &mut Read, point: Point) {
         let amount = amount(&point.value);
         read.total += amount;
         read.count += 1;
@@ -182,7 +183,7 @@ impl Family {
         read.places.get_or_insert_with(all).get(labels).copied()
     }
 
-    pub(super) fn end(&mut self, now: Instant, read: &Read, begin: &mut Instant) {
+    pub(crate) fn end(&mut self, now: Instant, read: &Read, begin: &mut Instant) {
         self.walk.clone_from(&read.walk);
         (self.total, self.count) = (read.total, read.count);
         if self.is_folded {
@@ -303,6 +304,25 @@ impl Series {
         }
         let labels: Vec<String> = self.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         clean(&format!("{{{}}}", labels.join(",")))
+    }
+
+    /// Whether a part of the text is `filter`, which is in lower case. `text` is room for the text:
+    /// a walk over many series allocates nothing.
+    pub(crate) fn has(&self, filter: &str, text: &mut String) -> bool {
+        if self.labels.is_empty() {
+            return false;
+        }
+        text.clear();
+        for (name, value) in &self.labels {
+            // As `text` writes values.
+            let _ = write!(text, "{}{name}={value:?}", if text.is_empty() { '{' } else { ',' });
+        }
+        if text.is_ascii() {
+            text.make_ascii_lowercase();
+            text.push('}');
+            return text.contains(filter);
+        }
+        self.text().to_lowercase().contains(filter)
     }
 
     pub(crate) fn amount(&self) -> f64 {

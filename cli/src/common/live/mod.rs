@@ -84,6 +84,11 @@ impl Model {
         }
     }
 
+    /// Takes time that showing the values has cost from the time for reading.
+    pub(crate) fn spend(&mut self, time: Duration) {
+        self.credit -= time.as_secs_f64();
+    }
+
     /// For how long the values of the family that was not read for longest are old.
     pub(crate) fn oldest(&self) -> Duration {
         let read = self.families.iter().filter_map(|family| family.read_at).min();

@@ -220,7 +220,7 @@ function segments(answer) {
   at("segments").hidden = false;
   at("segments").querySelector("tbody").replaceChildren(...rows);
   const warnings = answer.segments.flatMap((one) => one.warnings || []);
-  warn(warnings.map((one) => [one.text, one.is_loss]));
+  warn(warnings.map((one) => [`${one.text} Runbook: ${one.metric}.`, one.is_loss]));
   at("state").textContent = warnings.length ? "" : "It is there and can be read.";
 }
 
