@@ -15,6 +15,8 @@ pub enum Error {
     InvalidName(String),
     /// No segment has this name.
     NotFound(PathBuf),
+    /// The directory of the segments does not exist.
+    NoDirectory(PathBuf),
     /// `create_new` met a segment of this name.
     AlreadyExists(PathBuf),
     /// The file system refused, or the file is another user's.
@@ -30,6 +32,8 @@ pub enum Error {
     },
     /// The segment has a layout this library does not read.
     WrongVersion {
+        /// The file.
+        path: PathBuf,
         /// The segment's major and minor layout version.
         found: (u16, u16),
         /// This library's.
@@ -128,6 +132,11 @@ impl fmt::Display for Error {
             Error::NotFound(p) => {
                 write!(f, "there is no segment at {}; start the application that creates it, or check the name", p.display())
             }
+            Error::NoDirectory(p) => write!(
+                f,
+                "there is no directory {}; create it, or set SHMETRICS_DIR to the directory of the application's segments",
+                p.display()
+            ),
             Error::AlreadyExists(p) => {
                 write!(f, "a segment exists at {}; attach to it, or remove it with `shmetrics rm`", p.display())
             }
@@ -140,11 +149,11 @@ impl fmt::Display for Error {
             Error::NotASegment { path, reason } => {
                 write!(f, "{} is not a shmetrics segment: {reason}", path.display())
             }
-            Error::WrongVersion { found, supported } => write!(
+            Error::WrongVersion { path, found, supported } => write!(
                 f,
-                "the segment has layout version {}.{}, this library reads {}.x; use the library that made it, or another segment name \
+                "the segment at {} has layout version {}.{}, this library reads {}.x; use the library that made it, or another segment name \
                  (such as SHMETRICS_SEGMENT=app-v2); if no process uses it any more, remove it with `shmetrics rm`",
-                found.0, found.1, supported.0
+                path.display(), found.0, found.1, supported.0
             ),
             Error::System { doing, reason, .. } => write!(f, "{doing}: {reason}"),
         }

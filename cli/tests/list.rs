@@ -86,3 +86,27 @@ fn it_tells_who_lives_and_when_a_value_last_changed() {
     assert!(live.contains("\"in_use\":true,\"processes_attached\":1"), "{json}");
     assert!(json.starts_with("[{\"name\":\"dead\",") && json.ends_with("}]\n"), "{json}");
 }
+
+#[test]
+fn a_directory_that_is_not_there_is_said_with_what_to_do() {
+    let room = Room::new();
+    let mut command = room.command(&["list"]);
+    let ran = command.env("SHMETRICS_DIR", room.dir().join("nowhere")).output().expect("runs");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    assert!(said.contains("there is no directory") && said.contains("nowhere"), "{said}");
+    assert!(said.contains("set SHMETRICS_DIR"), "{said}");
+}
+
+#[test]
+fn a_segment_of_another_layout_is_named_with_what_to_do() {
+    let room = Room::new();
+    room.left_behind("newer", 3);
+    room.of_another_layout("newer");
+    for command in ["check", "inspect", "render"] {
+        room.run(&[command, "newer"]).failure(&["shmetrics-newer has layout version 9.", "shmetrics rm"]);
+    }
+    let out = room.run(&["list"]).success();
+    let line = out.lines().find(|line| line.starts_with("newer")).unwrap_or_else(|| panic!("{out}"));
+    assert!(line.contains("has layout version 9.") && line.contains("shmetrics rm"), "{out}");
+}

@@ -402,3 +402,32 @@ fn it_is_not_ready_while_no_process_has_the_segment_open() {
     server.get("/-/ready").assert(200, "ready");
     server.get("/metrics").assert(200, "\nshmetrics_processes{state=\"attached\"} 1\n");
 }
+
+#[test]
+fn what_keeps_segments_off_the_page_is_said_once_with_what_to_do() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    room.left_behind("newer", 3);
+    room.of_another_layout("newer");
+    let server = Server::start_with(&room, &["--all"]);
+    for _ in 0..3 {
+        let page = server.get("/metrics");
+        page.assert(200, "jobs_total{segment=\"shop\"} 3\n");
+        page.assert(200, "shmetrics_serve_segment_up{segment=\"newer\"} 0\n");
+    }
+    server.signal("TERM");
+    let said = server.end().1;
+    assert_eq!(said.matches("shmetrics-newer has layout version 9.").count(), 1, "{said}");
+    assert!(said.contains("shmetrics rm"), "{said}");
+
+    let mut command = room.command(&["serve", "--listen", "127.0.0.1:0", "--all"]);
+    command.env("SHMETRICS_DIR", room.dir().join("nowhere"));
+    let server = Server::run(command);
+    for _ in 0..3 {
+        server.get("/metrics").assert(503, "there is no directory");
+    }
+    server.signal("TERM");
+    let said = server.end().1;
+    assert_eq!(said.matches("there is no directory").count(), 1, "{said}");
+    assert!(said.contains("set SHMETRICS_DIR"), "{said}");
+}

@@ -77,7 +77,7 @@ pub(super) fn report(error: Error) -> shmetrics_status {
         Error::NoMemory => return fail(S::NoMemory, crate::error::NO_MEMORY),
         Error::InvalidArgument(_) => S::InvalidArgument,
         Error::InvalidName(_) => S::InvalidName,
-        Error::NotFound(_) => S::NotFound,
+        Error::NotFound(_) | Error::NoDirectory(_) => S::NotFound,
         Error::AlreadyExists(_) => S::AlreadyExists,
         Error::Permission(_) => S::Permission,
         Error::NotTmpfs(_) => S::NotTmpfs,

@@ -484,12 +484,15 @@ pub struct Listing {
 
 /// The files in `$SHMETRICS_DIR` (or `/dev/shm`) that are named like segments, by name. What is in
 /// them has not been looked at.
+///
+/// # Errors
+/// [`Error::NoDirectory`], [`Error::Permission`], [`Error::System`].
 pub fn list() -> Result<Vec<Listing>, Error> {
     let _undisturbed = crate::os::host::Undisturbed::new();
     let directory = mapping::directory();
     let entries = match std::fs::read_dir(&directory) {
         Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Error::NoDirectory(directory)),
         Err(e) => return Err(Error::system(format!("listing {}", directory.display()), e)),
     };
     let mut found: Vec<Listing> = entries

@@ -154,7 +154,7 @@ fn check_page(page: &[u8], len: u64, path: &Path) -> Result<Regions, Error> {
     }
     let found = (u16_at(h::MAJOR_AT), u16_at(h::MINOR_AT));
     if found.0 != layout::MAJOR {
-        return Err(Error::WrongVersion { found, supported: (layout::MAJOR, layout::MINOR) });
+        return Err(Error::WrongVersion { path: path.to_path_buf(), found, supported: (layout::MAJOR, layout::MINOR) });
     }
     if u32_at(h::HASH_ID) != layout::HASH_FOLDED {
         return Err(Error::Unsupported(format!(

@@ -44,12 +44,12 @@ fn another_major_version_is_refused_by_both_numbers() {
         let name = patched(&directory, &format!("major-{major}"), MAJOR, &[major, 0]);
         let error = refused(&name);
         assert!(
-            matches!(error, Error::WrongVersion { found, supported: (1, 0) } if found == (u16::from(major), 0)),
+            matches!(error, Error::WrongVersion { found, supported: (1, 0), .. } if found == (u16::from(major), 0)),
             "{error:?}"
         );
         assert!(error
             .to_string()
-            .starts_with(&format!("the segment has layout version {major}.0, this library reads 1.x")));
+            .starts_with(&format!("the segment at {name} has layout version {major}.0, this library reads 1.x")));
         for way_out in ["the library that made it", "SHMETRICS_SEGMENT=", "shmetrics rm"] {
             assert!(error.to_string().contains(way_out), "{error}");
         }
