@@ -181,3 +181,35 @@ fn a_wrong_configuration_is_a_failure_that_says_what_to_do() {
     }
     room.run(&["serve", "shop", "--web.config.file", "/nowhere/web.yml"]).failure(&["/nowhere/web.yml"]);
 }
+
+#[test]
+fn a_limit_of_requests_counts_those_that_are_let_in() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let limit = "rate_limit:\n  interval: 1h\n  burst: 2\n";
+    let server = start(&room, &format!("basic_auth_users:\n  ann: {}\n{limit}", hash()));
+    for _ in 0..5 {
+        server.get("/metrics").assert(401, "");
+    }
+    let login = "Authorization: Basic YW5uOnMzY3JldA==\r\n";
+    let page = server.get_with("/metrics", login);
+    page.assert(200, "jobs_total 3\n");
+    page.assert(200, "shmetrics_serve_config_last_reload_successful 1\n");
+    server.get_with("/metrics", login).assert(200, "jobs_total 3\n");
+    let refused = server.get_with("/metrics", login);
+    refused.assert(429, "rate_limit");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    // A change begins anew.
+    write(&room, &format!("basic_auth_users:\n  ann: {}\nrate_limit:\n  interval: 0\n", hash()));
+    let page = server.get_with("/metrics", login);
+    page.assert(200, "shmetrics_serve_shed_total{what=\"request\"} 1\n");
+    let success = |page: &str| {
+        let name = "shmetrics_serve_config_last_reload_success_timestamp_seconds ";
+        page.lines().find_map(|line| line.strip_prefix(name)?.parse::<f64>().ok()).expect("the page has the time")
+    };
+    let then = success(&page.body);
+    write(&room, "basic_auth_users:\n  ann: secret\n");
+    let page = server.get_with("/metrics", login);
+    page.assert(200, "shmetrics_serve_config_last_reload_successful 0\n");
+    assert!((success(&page.body) - then).abs() < 1e-6);
+}

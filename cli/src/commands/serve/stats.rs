@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use procfs::WithCurrentSystemInfo;
 use shmetrics::{Error, ExternalFamily};
@@ -30,6 +30,8 @@ pub(super) enum Event {
     PageRefused,
     /// A page whose client left before the page was complete.
     PageAbandoned,
+    /// A request beyond `rate_limit`.
+    RequestLimited,
 }
 
 impl Event {
@@ -43,7 +45,7 @@ impl Event {
 }
 
 /// The family, the label and its value, in the order of the variants.
-const KINDS: [(&str, &str, &str); 9] = [
+const KINDS: [(&str, &str, &str); 10] = [
     (LOGINS, "reason", "missing"),
     (LOGINS, "reason", "wrong"),
     (LOGINS, "reason", "busy"),
@@ -53,6 +55,7 @@ const KINDS: [(&str, &str, &str); 9] = [
     (SHED, "what", "connection"),
     (SHED, "what", "page"),
     (SHED, "what", "abandoned page"),
+    (SHED, "what", "request"),
 ];
 
 const LOGINS: &str = "shmetrics_serve_login_failures";
@@ -70,6 +73,16 @@ const FAMILIES: [(&str, &str); 4] = [
 #[derive(Default)]
 pub(super) struct Stats {
     kinds: Mutex<[Kind; KINDS.len()]>,
+    /// Of the web configuration; `None` without one.
+    reload: Mutex<Option<Reload>>,
+}
+
+#[derive(Clone, Copy)]
+struct Reload {
+    /// Whether the file as it is now is in force.
+    is_successful: bool,
+    /// The Unix time when a file was last put in force.
+    success: f64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -84,6 +97,14 @@ struct Kind {
 impl Stats {
     pub(super) fn count(&self, event: Event) {
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner)[event as usize].count += 1;
+    }
+
+    /// Notes that the web configuration was read: it is in force, or is refused.
+    pub(super) fn reloaded(&self, is_successful: bool) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let mut reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        let success = if is_successful { now } else { reload.map_or(0.0, |before| before.success) };
+        *reload = Some(Reload { is_successful, success });
     }
 
     /// Counts the event, and logs it unless the limit is reached.
@@ -115,6 +136,18 @@ impl Stats {
             ExternalFamily::gauge("shmetrics_serve_build_info", "1. The labels tell the version of the exporter.")?;
         let mut families = vec![build.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0)?];
         families.extend(own_process()?);
+        if let Some(reload) = *self.reload.lock().unwrap_or_else(PoisonError::into_inner) {
+            let last = ExternalFamily::gauge(
+                "shmetrics_serve_config_last_reload_successful",
+                "1: the web configuration as it is now is in force. 0: it was refused, and the settings before are in force.",
+            )?;
+            let success = ExternalFamily::gauge(
+                "shmetrics_serve_config_last_reload_success_timestamp_seconds",
+                "Unix time when the web configuration was last put in force.",
+            )?;
+            families.push(last.sample(&[], f64::from(u8::from(reload.is_successful)))?);
+            families.push(success.sample(&[], reload.success)?);
+        }
         for (name, help) in FAMILIES {
             let mut family = ExternalFamily::counter(name, help)?;
             for ((of, label, value), kind) in KINDS.iter().zip(&kinds) {
@@ -166,6 +199,14 @@ mod tests {
         let kinds = *stats.kinds.lock().unwrap();
         assert_eq!(KINDS[Event::PageAbandoned as usize].2, "abandoned page");
         assert_eq!((kinds[8].count, kinds[1].count, kinds[1].said, kinds[1].unsaid), (1, 5, 1, 4));
-        assert_eq!(stats.families().unwrap().len(), FAMILIES.len() + 5, "and build info, and four of the process");
+        assert_eq!(KINDS[Event::RequestLimited as usize].2, "request");
+        let number = stats.families().unwrap().len();
+        assert_eq!(number, FAMILIES.len() + 5, "and build info, and four of the process");
+        stats.reloaded(true);
+        assert_eq!(stats.families().unwrap().len(), number + 2);
+        let success = stats.reload.lock().unwrap().unwrap().success;
+        stats.reloaded(false);
+        let reload = stats.reload.lock().unwrap().unwrap();
+        assert!(!reload.is_successful && (reload.success - success).abs() < 1e-9, "the time of the success stays");
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use saphyr::{LoadableYamlNode, Yaml};
 
@@ -16,6 +17,14 @@ pub(super) struct Config {
     pub(super) users: HashMap<String, String>,
     /// Headers of every answer.
     pub(super) headers: Vec<(String, String)>,
+    pub(super) limit: Option<RateLimit>,
+}
+
+/// The requests that are answered: one in each interval, and a number of them at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct RateLimit {
+    pub(super) interval: Duration,
+    pub(super) burst: u32,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -130,8 +139,9 @@ impl Config {
                 "tls_server_config" => config.tls = Some(tls(&Map::full(value, key)?, directory)?),
                 "basic_auth_users" => config.users = users(&Map::full(value, key)?)?,
                 "http_server_config" => config.headers = http(&Map::full(value, key)?)?,
+                "rate_limit" => config.limit = rate_limit(&Map::full(value, key)?)?,
                 other => {
-                    let known = "tls_server_config, basic_auth_users and http_server_config";
+                    let known = "tls_server_config, basic_auth_users, http_server_config and rate_limit";
                     return Err(format!("there is no setting {other}; there are {known}"));
                 }
             }
@@ -294,12 +304,74 @@ fn users(map: &Map<'_>) -> Result<HashMap<String, String>, String> {
     Ok(users)
 }
 
+fn rate_limit(map: &Map<'_>) -> Result<Option<RateLimit>, String> {
+    let (mut interval, mut burst) = (None, 0);
+    for (key, value) in map.pairs()? {
+        match key {
+            "interval" => {
+                let digits = value.as_integer().map(|n| n.to_string());
+                let given = digits.map_or_else(|| text(key, value), Ok)?;
+                interval = Some(duration(&given).ok_or_else(|| {
+                    format!("rate_limit: the interval {given:?} is no duration; write it as 500ms, 1s or 1m30s")
+                })?);
+            }
+            "burst" => {
+                let given = value.as_integer().and_then(|n| u32::try_from(n).ok());
+                burst = given.ok_or("rate_limit: burst is no whole number from 1 on")?;
+            }
+            other => return Err(format!("there is no setting {other} in rate_limit; there are interval and burst")),
+        }
+    }
+    let interval = interval.ok_or("rate_limit has no interval: give the time between two requests, such as 1s")?;
+    if interval.is_zero() {
+        // As in Prometheus.
+        return Ok(None);
+    }
+    if burst == 0 {
+        return Err("rate_limit without a burst from 1 on would refuse every request".into());
+    }
+    Ok(Some(RateLimit { interval, burst }))
+}
+
+/// A duration as Prometheus writes it, such as `1m30s`.
+fn duration(text: &str) -> Option<Duration> {
+    const UNITS: [(&str, u64); 7] = [
+        ("ms", 1),
+        ("s", 1000),
+        ("m", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+        ("w", 604_800_000),
+        ("y", 31_536_000_000),
+    ];
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let (mut rest, mut millis, mut last) = (text, 0_u64, u64::MAX);
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let (unit, after) = after.split_at(after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len()));
+        let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        if *factor >= last {
+            return None;
+        }
+        millis = number.parse::<u64>().ok()?.checked_mul(*factor)?.checked_add(millis)?;
+        (rest, last) = (after, *factor);
+    }
+    (!text.is_empty()).then(|| Duration::from_millis(millis))
+}
+
 fn http(map: &Map<'_>) -> Result<Vec<(String, String)>, String> {
     let mut headers = Vec::new();
     for (key, value) in map.pairs()? {
         match key {
-            // HTTP/2 is never spoken, so clients use HTTP/1.1 with either value.
-            "http2" => drop(flag(key, value)?),
+            "http2" => {
+                if flag(key, value)? {
+                    return Err(
+                        "http2 is true, and HTTP/2 is not spoken here; leave it out: scrapers use HTTP/1.1".into()
+                    );
+                }
+            }
             "headers" => {
                 for (name, value) in Map::of(value, key)?.pairs()? {
                     if !HEADERS.contains(&name) {
@@ -332,7 +404,7 @@ mod tests {
         let config = parse(&format!(
             "tls_server_config:\n  cert_file: a.crt\n  key_file: /b.key\n  client_auth_type: RequireAndVerifyClientCert\n  \
              client_ca_file: ca.crt\n  min_version: TLS13\n  curve_preferences: [X25519]\nbasic_auth_users:\n  ann: {hash}\n  \
-             'bob': \"{hash}\"\nhttp_server_config:\n  http2: true\n  headers:\n    X-Frame-Options: deny\n"
+             'bob': \"{hash}\"\nhttp_server_config:\n  http2: false\n  headers:\n    X-Frame-Options: deny\n"
         ))
         .unwrap();
         let tls = config.tls.unwrap();
@@ -349,6 +421,16 @@ mod tests {
         let address = AllowedName::Address("127.0.0.1".parse().unwrap());
         let named = [AllowedName::Dns("a.example".into()), address, AllowedName::Uri("spiffe://a/b".into())];
         assert_eq!((&tls.names[..], tls.revoked), (&named[..], Some(Pem::File("/etc/web/d".into()))));
+    }
+
+    #[test]
+    fn limits_of_requests() {
+        let limit = |text: &str| parse(&format!("rate_limit: {{interval: {text}, burst: 3}}\n")).unwrap().limit;
+        for (text, millis) in [("1s", 1000), ("500ms", 500), ("1m30s", 90_000), ("1h", 3_600_000), ("\"2s\"", 2000)] {
+            let interval = Duration::from_millis(millis);
+            assert_eq!(limit(text), Some(RateLimit { interval, burst: 3 }), "{text}");
+        }
+        assert_eq!((limit("0"), limit("0s")), (None, None), "there is no limit, as in Prometheus");
     }
 
     #[test]
@@ -383,6 +465,15 @@ mod tests {
             ("basic_auth_users:\n  ann: 1", "in quotes"),
             ("http_server_config:\n  headers:\n    Server: me", "cannot be set"),
             ("http_server_config:\n  http2: perhaps", "neither true nor false"),
+            ("http_server_config:\n  http2: true", "HTTP/2 is not spoken here"),
+            ("rate_limit:\n  burst: 1", "no interval"),
+            ("rate_limit:\n  interval: 1s", "burst from 1 on"),
+            ("rate_limit:\n  interval: 1s\n  burst: 0", "burst from 1 on"),
+            ("rate_limit:\n  interval: 1s\n  burst: -1", "no whole number"),
+            ("rate_limit:\n  interval: 1s\n  burst: 1\n  size: 1", "no setting size"),
+            ("rate_limit:\n  interval: 1\n  burst: 1", "write it as"),
+            ("rate_limit:\n  interval: 1s1h\n  burst: 1", "write it as"),
+            ("rate_limit:\n  interval: 99999999999999999999s\n  burst: 1", "write it as"),
         ] {
             let problem = parse(text).unwrap_err();
             assert!(problem.contains(part), "{text:?}: {problem}");
@@ -398,7 +489,7 @@ mod tests {
         let whole = format!(
             "tls_server_config:\n  cert_file: a\n  key_file: b\n  client_auth_type: RequireAndVerifyClientCert\n  \
              client_ca_file: c\n  client_allowed_sans: [a, 1.2.3.4]\n  cipher_suites: [x]\n  min_version: TLS12\n\
-             basic_auth_users: {{ann: {hash}}}\nhttp_server_config:\n  http2: true\n  headers:\n    X-Frame-Options: deny\n"
+             basic_auth_users: {{ann: {hash}}}\nhttp_server_config:\n  http2: false\n  headers:\n    X-Frame-Options: deny\n"
         );
         let mut random = 1u64;
         let mut next = |below: usize| {
@@ -437,7 +528,7 @@ mod tests {
                    RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n  client_allowed_sans: [a.example]\n  \
                    min_version: TLS13\n  curve_preferences: [X25519]\n";
         let users = format!("basic_auth_users:\n  ann: {hash}\n  'bob': \"{hash}\"\n");
-        let http = "http_server_config:\n  http2: true\n  headers:\n    X-Frame-Options: deny\n";
+        let http = "http_server_config:\n  http2: false\n  headers:\n    X-Frame-Options: deny\n";
         let whole = format!("{tls}{users}{http}");
         let (mut right, mut wrong) = (0, 0);
         crate::common::variants::each(&[whole.as_bytes(), tls.as_bytes(), users.as_bytes()], 4000, |text| {

@@ -3,6 +3,7 @@
 
 mod auth;
 mod config;
+mod limiter;
 mod tls;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ use super::scrape_timeout::{scrape_timeout, WAIT_MAX};
 use super::stats::{Event, Stats};
 use auth::{Remembered, Users};
 use config::{Clients, Config};
+use limiter::Limiter;
 
 /// The maximum numbers of waiting passwords: of all clients, and of one client, so that there is
 /// room for others.
@@ -60,6 +62,7 @@ pub(super) struct Settings {
     clients: Clients,
     /// Whether only some certificates of the authority are accepted.
     is_selective: bool,
+    limiter: Option<Limiter>,
 }
 
 /// A stamp of a file. Another file, or a changed one, has another stamp.
@@ -92,6 +95,7 @@ impl Settings {
         };
         settings.headers = config.headers.into_iter().filter_map(header).collect();
         settings.users = Users::new(config.users);
+        settings.limiter = config.limit.map(Limiter::new);
         Ok(settings)
     }
 
@@ -136,7 +140,11 @@ impl Drop for Waiter<'_> {
 impl Web {
     pub(super) fn new(path: Option<&Path>, stats: Arc<Stats>) -> Result<Self, String> {
         let mut seen = Vec::new();
-        let settings = path.map(|path| Settings::read(path, &mut seen)).transpose()?.unwrap_or_default();
+        let settings = path.map(|path| Settings::read(path, &mut seen)).transpose()?;
+        if settings.is_some() {
+            stats.reloaded(true);
+        }
+        let settings = settings.unwrap_or_default();
         let loaded = Loaded { settings: Arc::new(settings), seen };
         Ok(Web {
             path: path.map(Path::to_path_buf),
@@ -162,11 +170,13 @@ impl Web {
             });
             match checked {
                 Ok(settings) => {
+                    self.stats.reloaded(true);
                     self.stats.tell(Event::ConfigApplied, "the web configuration has changed and is in force");
                     self.remembered.retain(&settings.users);
                     loaded.settings = Arc::new(settings);
                 }
                 Err(problem) => {
+                    self.stats.reloaded(false);
                     let line = format_args!("the web configuration as it was stays in force: {problem}");
                     self.stats.tell(Event::ConfigRefused, line);
                 }
@@ -236,6 +246,13 @@ pub(super) async fn guard(
 ) -> Response {
     let settings = web.settings();
     let mut response = match web.admits(&settings, request.headers(), peer).await {
+        // Only requests that are let in are counted: other clients cannot use the limit up.
+        Admission::Yes if settings.limiter.as_ref().is_some_and(|limiter| !limiter.admits(Instant::now())) => {
+            web.stats
+                .tell(Event::RequestLimited, format_args!("a request of {peer} is refused: rate_limit is reached"));
+            let headers = [(RETRY_AFTER, "1"), (CACHE_CONTROL, "no-store")];
+            (StatusCode::TOO_MANY_REQUESTS, headers, "rate_limit of the web configuration is reached\n").into_response()
+        }
         Admission::Yes => {
             let _serving = connection.serve();
             next.run(request).await
