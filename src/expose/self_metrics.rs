@@ -26,16 +26,15 @@ fn gauge<'a>(name: &'a str, help: &'a str, v: f64) -> PlainFamily<'a> {
     PlainFamily { name, help, is_counter: false, samples: vec![(Vec::new(), v)] }
 }
 
-/// The library's own families about a page: its series, damaged records and conflicts.
-pub(super) fn page_families<'a>(
-    [series, corrupt, conflicts]: [u64; 3],
-    busy: Duration,
-    several: bool,
-) -> Vec<PlainFamily<'a>> {
-    let mut families = vec![
-        gauge("shmetrics_series", "Series on this page, without the series of the library.", series as f64),
-        gauge("shmetrics_corrupt_records", "Damaged records that this page leaves out.", corrupt as f64),
-    ];
+/// The damaged records of a segment.
+pub(super) fn corrupt_records<'a>(corrupt: u64) -> PlainFamily<'a> {
+    gauge("shmetrics_corrupt_records", "Damaged records that this page leaves out.", corrupt as f64)
+}
+
+/// The library's own families about a page: its series, conflicts and time.
+pub(super) fn page_families<'a>([series, conflicts]: [u64; 2], busy: Duration, several: bool) -> Vec<PlainFamily<'a>> {
+    let mut families =
+        vec![gauge("shmetrics_series", "Series on this page, without the series of the library.", series as f64)];
     if several {
         families.push(gauge(
             "shmetrics_conflicts",

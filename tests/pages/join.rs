@@ -52,6 +52,9 @@ fn families_are_put_together_and_labelled() {
         "shmetrics_segment_max_size_bytes{segment=\"shop\"} 67108864\nshmetrics_segment_max_size_bytes{segment=\"cron\"}"
     ));
     assert_eq!(page.matches("# TYPE shmetrics_series gauge").count(), 1);
+    let corrupt =
+        "gauge\nshmetrics_corrupt_records{segment=\"shop\"} 0\nshmetrics_corrupt_records{segment=\"cron\"} 0\n";
+    assert!(page.contains(corrupt), "{page}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Files of other users, and damaged ones, in the directory of the segments.
 
 use std::fs::OpenOptions;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{chown, FileExt};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use shmetrics::GaugeMode;
 
@@ -114,6 +115,24 @@ fn what_is_damaged_cut_off_or_replaced_takes_nothing_else_off_the_page() {
 }
 
 #[test]
+fn a_damaged_chain_of_families_takes_nothing_else_off_the_page() {
+    /// The link to the first family, in the header (docs/format.md).
+    const FIRST_FAMILY: u64 = 280;
+    let room = Room::new();
+    room.left_behind("hurt", 5);
+    let file = OpenOptions::new().write(true).open(room.path("hurt")).expect("opens");
+    file.write_all_at(&0x7fff_fff1_u32.to_ne_bytes(), FIRST_FAMILY).expect("writes");
+    room.segment_with_jobs("own", 3);
+    // The damaged one is first, by its age and by its name.
+    for names in [&["--all"][..], &["hurt", "own"]] {
+        let page = Server::start_with(&room, names).get("/metrics");
+        page.assert(200, "jobs_total{segment=\"own\"} 3\n");
+        page.assert(200, "shmetrics_corrupt_records{segment=\"hurt\"} 1\n");
+        page.assert(200, "shmetrics_corrupt_records{segment=\"own\"} 0\n");
+    }
+}
+
+#[test]
 fn a_directory_that_cannot_be_read_takes_nothing_that_is_named() {
     let room = Room::new();
     room.segment_with_jobs("shop", 3);
@@ -140,4 +159,58 @@ fn a_planted_segment_does_not_stand_for_a_directory() {
     let server = Server::start_with(&room, &["multiproc::srv:app"]);
     // Both are in use, and the planted one is older.
     server.get("/metrics").assert(200, "jobs_total 3\n");
+}
+
+/// The owner of a file can truncate it at any time, also while a page reads it.
+#[test]
+fn a_file_that_is_truncated_again_and_again_ends_nothing() {
+    let room = Room::new();
+    room.segment_with_jobs("own", 3);
+    // A copy, as this process must not have the truncated file mapped.
+    let path = room.path("evil.open");
+    let evil = shmetrics::Options::new().name(&path).max_size(8 << 20).open().expect("is made");
+    let family = evil.counter("sets_total", "").labels(["n"]).register().expect("registers");
+    (0..20_000).for_each(|n| family.with([&n.to_string()]).inc());
+    let whole = std::fs::read(&path).expect("reads");
+    std::fs::rename(&path, room.dir().join("evil.open")).expect("moves it out of sight");
+    std::fs::write(room.path("evil"), &whole).expect("writes");
+    // Sparse: only what is not zero is written back.
+    let pages: Vec<(usize, &[u8])> =
+        whole.chunks(4096).enumerate().filter(|(_, page)| page.iter().any(|byte| *byte != 0)).collect();
+    let file = OpenOptions::new().write(true).open(room.path("evil")).expect("opens");
+    let is_over = AtomicBool::new(false);
+    let server = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Relaxed) {
+                file.set_len(4096).expect("cuts off");
+                file.set_len(whole.len() as u64).expect("makes it long");
+                for (number, page) in &pages {
+                    file.write_all_at(page, *number as u64 * 4096).expect("writes");
+                }
+            }
+        });
+        // A segment that was truncated during a page is not read for a while, so each server sees
+        // it once.
+        let attacked = || {
+            let server = Server::start_with(&room, &["--all"]);
+            for _ in 0..20 {
+                server.get("/metrics").assert(200, "jobs_total{segment=\"own\"} 3\n");
+            }
+            server
+        };
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            (0..3).for_each(|_| drop(attacked()));
+            // Commands that read one segment fail, or succeed between two truncations.
+            for command in ["render", "inspect", "check", "list"] {
+                let ran = room.run(&[command, "evil"][..if command == "list" { 1 } else { 2 }]);
+                assert!(matches!(ran.code, Some(0 | 1)), "{ran:?}");
+            }
+            attacked()
+        }));
+        is_over.store(true, Relaxed);
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    server.signal("TERM");
+    let (status, said) = server.end();
+    assert!(status.success(), "{status} {said}");
 }

@@ -15,7 +15,6 @@ use crate::text::names::Named;
 #[derive(Clone, Copy)]
 pub(super) struct Shown {
     pub(super) series: u64,
-    pub(super) corrupt: u64,
     /// The time that rendering took so far.
     pub(super) busy: Duration,
     /// Whether the page has read all values of the segments.
@@ -65,10 +64,19 @@ pub(super) fn own_families<'f>(segments: &Segments<'_>, shown: Shown, has_others
         _ => ConstLabels::default(),
     };
     let several = segments.parts.len() > 1 || has_others;
-    let counts = [shown.series, shown.corrupt, segments.conflicts];
-    for mut family in self_metrics::page_families(counts, shown.busy, several) {
-        family.add_labels(&const_labels);
-        families.push(family);
-    }
+    let counts = [shown.series, segments.conflicts];
+    let mut own = self_metrics::page_families(counts, shown.busy, several);
+    own.iter_mut().for_each(|family| family.add_labels(&const_labels));
+    let corrupt = segments.parts.iter().map(|part| {
+        let mut family = self_metrics::corrupt_records(part.corrupt);
+        family.add_labels(&part.self_labels.shown);
+        family
+    });
+    let corrupt = corrupt.reduce(|mut all, mut more| {
+        all.samples.append(&mut more.samples);
+        all
+    });
+    own.splice(1..1, corrupt);
+    families.append(&mut own);
     families
 }

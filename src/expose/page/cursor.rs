@@ -54,7 +54,6 @@ pub struct Cursor<'a> {
     series: CycleDetector,
     /// Steps left, in case bytes are damaged faster than they are read.
     budget: u64,
-    corrupt: u64,
     busy: Duration,
     pending: Pending,
     exposition: Exposition,
@@ -123,7 +122,6 @@ impl<'a> Cursor<'a> {
             shown: 0,
             series: CycleDetector::default(),
             budget: segments.parts.iter().map(Part::records).sum(),
-            corrupt: 0,
             busy: Duration::ZERO,
             pending: Pending::default(),
             segments,
@@ -254,7 +252,7 @@ impl<'a> Cursor<'a> {
     fn close(&mut self, busy: Duration, out: &mut Vec<u8>) {
         let external = closing::without_clashes(std::mem::take(&mut self.external), &mut self.segments);
         let is_whole = self.filter.is_empty() && self.budget > 0;
-        let shown = Shown { series: self.shown, corrupt: self.corrupt, busy, is_whole };
+        let shown = Shown { series: self.shown, busy, is_whole };
         let own = closing::own_families(&self.segments, shown, !external.is_empty());
         for family in external.iter().map(ExternalFamily::plain).chain(own) {
             if family.samples.is_empty() || !self.filter.admits(family.name, family.name) {
@@ -285,7 +283,7 @@ impl<'a> Cursor<'a> {
 
     /// Ends the families, for damage.
     fn stop(&mut self) {
-        self.corrupt += 1;
+        self.segments.lead_mut().corrupt += 1;
         self.at = Position::Closing;
     }
 
@@ -294,8 +292,11 @@ impl<'a> Cursor<'a> {
             // Shown already, out of its place.
             Some(link) if self.segments.lead == 0 && link == self.first => _ = self.spend(),
             Some(link) => self.begin(link, out),
-            None if self.families.closing().is_some() => self.stop(),
-            None => self.lead(self.segments.lead + 1),
+            None => {
+                // A damaged chain ends the families of its own segment alone.
+                self.segments.lead_mut().corrupt += u64::from(self.families.closing().is_some());
+                self.lead(self.segments.lead + 1);
+            }
         }
     }
 
@@ -310,7 +311,7 @@ impl<'a> Cursor<'a> {
             return self.segments.lead_mut().note_retired(link);
         }
         let Some(texts) = self.segments.lead().texts(&record) else {
-            self.corrupt += 1;
+            self.segments.lead_mut().corrupt += 1;
             return;
         };
         if self.segments.lead().is_new(&record) {
@@ -365,8 +366,8 @@ impl<'a> Cursor<'a> {
     /// family ends.
     fn series(&mut self, family: u32, link: u32, out: &mut Vec<u8>, until: usize) {
         let Some(mut encoder) = self.encoder.take() else { return };
-        let mut walk =
-            SeriesWalk { link, cycle: self.series, budget: self.budget, shown: self.shown, corrupt: self.corrupt };
+        let corrupt = self.segments.part().corrupt;
+        let mut walk = SeriesWalk { link, cycle: self.series, budget: self.budget, shown: self.shown, corrupt };
         if self.segments.has_doubles() {
             let most = encoder.held().saturating_add(until - out.len());
             while out.len() < until && encoder.held() < most {
@@ -379,7 +380,8 @@ impl<'a> Cursor<'a> {
             self.read_family(family, Some(self.births), |reader| encoder.render(reader, &mut walk, out, until));
         }
         self.encoder = Some(encoder);
-        (self.series, self.budget, self.shown, self.corrupt) = (walk.cycle, walk.budget, walk.shown, walk.corrupt);
+        (self.series, self.budget, self.shown) = (walk.cycle, walk.budget, walk.shown);
+        self.segments.part_mut().corrupt = walk.corrupt;
         self.at = if self.budget > 0 { Position::Series(family, walk.link) } else { Position::Closing };
     }
 
@@ -417,7 +419,7 @@ impl<'a> Cursor<'a> {
                 // An overflow series is not one of its own.
                 Some(Rendered::Shown) => self.shown += u64::from(record.label_count() == 0),
                 Some(Rendered::Hidden) | None => {}
-                Some(Rendered::Damaged) => self.corrupt += 1,
+                Some(Rendered::Damaged) => self.segments.part_mut().corrupt += 1,
             }
             self.encoder = Some(encoder);
         }

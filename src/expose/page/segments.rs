@@ -52,6 +52,8 @@ pub(super) struct Part<'a> {
     begun: Vec<u32>,
     /// The families that the page found retired.
     retired: Vec<u32>,
+    /// The damaged records that the page has left out.
+    pub(super) corrupt: u64,
 }
 
 /// Labels that all series have, as they were given and as the page shows them.
@@ -101,6 +103,7 @@ impl<'a> Part<'a> {
             families: settled(&memory, FAMILIES),
             begun: Vec::new(),
             retired: Vec::new(),
+            corrupt: 0,
         }
     }
 
