@@ -1,6 +1,7 @@
 //! The series of a page as values, for hosts that translate them into something else.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::page::{shmetrics_cursor, CPage};
 use super::segment::shmetrics_label;
@@ -272,6 +273,10 @@ impl Reading {
     }
 }
 
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
 impl Parts {
     fn view(&mut self, point: &Point, family: *const shmetrics_point_family) -> shmetrics_point {
         self.labels = labels(&point.labels);
@@ -282,14 +287,14 @@ impl Parts {
                 labels: at(labels),
                 label_count: labels.len(),
                 value: e.value,
-                at_seconds: e.at_ms as f64 / 1e3,
+                at_seconds: seconds(e.at),
             })
             .collect();
         let mut view = shmetrics_point {
             family,
             labels: at(&self.labels),
             label_count: self.labels.len(),
-            began_seconds: point.began as f64 / 1e9,
+            began_seconds: point.began.map_or(0.0, seconds),
             value: 0.0,
             whole: 0,
             counts: std::ptr::null(),

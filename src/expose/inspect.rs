@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::page::allowance::Allowance;
 use super::self_metrics;
 use super::source::Source;
 use crate::kind::Kind;
+use crate::os::clock::after_1970;
 use crate::process::{Slots, Token};
 use crate::record::family;
 use crate::record::family::{count_of, Record};
@@ -28,8 +29,8 @@ pub struct Inspection {
     pub path: Option<PathBuf>,
     /// The layout's major and minor version.
     pub layout: (u16, u16),
-    /// When it was made, in seconds since 1970.
-    pub created: f64,
+    /// When it was made.
+    pub created: SystemTime,
     /// The boot it was made in, as the kernel writes it.
     pub boot_id: String,
     /// Bytes it may grow to.
@@ -120,8 +121,8 @@ pub struct ProcessInfo {
     pub identity: u32,
     /// Whether it lives.
     pub alive: bool,
-    /// When it first touched a gauge, in seconds since 1970.
-    pub attached: f64,
+    /// When it first touched a gauge.
+    pub attached: SystemTime,
     /// When it began, in the kernel's ticks since boot, as in the 22nd field of `/proc/PID/stat`; 0
     /// if it could not tell. With the pid it names a process for good.
     pub started: u64,
@@ -155,7 +156,7 @@ pub(super) fn inspect(source: &Source<'_>) -> Inspection {
         name,
         path: path.map(Path::to_path_buf),
         layout: (memory.get16(header::MAJOR_AT), memory.get16(header::MINOR_AT)),
-        created: memory.get64(header::CREATED_NS) as f64 / 1e9,
+        created: after_1970(Duration::from_nanos(memory.get64(header::CREATED_NS))),
         boot_id: boot_id(memory),
         max_size: memory.get64(header::TOTAL_SIZE),
         used: self_metrics::used(memory),
@@ -187,7 +188,7 @@ pub(super) fn processes(memory: &Mapped, backing: &dyn Backing, own_slot: Option
         pid: h.pid,
         identity: h.identity,
         alive: living.get(h.token.slot as usize) == Some(&h.token.generation),
-        attached: h.attached_ns as f64 / 1e9,
+        attached: after_1970(Duration::from_nanos(h.attached_ns)),
         started: h.started,
     });
     of.collect()

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
 
-use crate::os::clock::wall_ms;
+use crate::os::clock::{after_1970, wall_ms};
 use crate::process::{Slots, Token};
 use crate::shm::layout::header;
 use crate::shm::mapping::Backing;
@@ -52,8 +53,8 @@ pub(super) struct Looks {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LastUpdate {
-    /// When the last update that is known was seen, in seconds since 1970.
-    pub at: f64,
+    /// When the last update that is known was seen.
+    pub at: SystemTime,
     /// Whether the values have not changed between then and now. If not, updates may have come
     /// later: there was no look to compare with.
     pub is_last: bool,
@@ -105,7 +106,7 @@ impl Source<'_> {
 
     pub(super) fn last_update(&self, look: &Look) -> LastUpdate {
         let (at, is_last) = self.compare(look);
-        LastUpdate { at: at as f64 / 1e3, is_last }
+        LastUpdate { at: after_1970(Duration::from_millis(at)), is_last }
     }
 
     /// The last update that is known, in milliseconds since 1970.

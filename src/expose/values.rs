@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use super::format::plain::PlainFamily;
 use super::page::family::View;
@@ -9,6 +10,7 @@ use super::page::observations::{native_exemplars, Observed};
 use super::page::snapshot::{FamilyReader, Rendered, Series, Total};
 use crate::kind::Kind;
 use crate::metric::gauge_merge::{Merged, Sample};
+use crate::os::clock::after_1970;
 use crate::record::gauge_mode::GaugeMode;
 use crate::text::label_set;
 
@@ -40,9 +42,8 @@ pub struct Point {
     pub family: Arc<PointFamily>,
     /// Its labels, those of the whole segment first.
     pub labels: Vec<(String, String)>,
-    /// When it began, in nanoseconds since 1970; 0 if that is not known: in families that are in no
-    /// segment.
-    pub began: u64,
+    /// When the series began. A family that is in no segment does not tell.
+    pub began: Option<SystemTime>,
     /// Its value.
     pub value: PointValue,
     /// Its exemplars, those of buckets in their order.
@@ -100,8 +101,8 @@ pub struct PointExemplar {
     pub labels: Vec<(String, String)>,
     /// What was counted or observed.
     pub value: f64,
-    /// When, in milliseconds since 1970.
-    pub at_ms: u64,
+    /// When, to the millisecond.
+    pub at: SystemTime,
 }
 
 /// A family's points in the making.
@@ -238,11 +239,12 @@ impl PointsEncoder {
         let exemplars = found.iter().map(|e| PointExemplar {
             labels: label_set::pairs(e.text()).unwrap_or_default(),
             value: e.value,
-            at_ms: e.at_ms,
+            at: after_1970(Duration::from_millis(e.at_ms)),
         });
         let exemplars = exemplars.collect();
         let family = Arc::clone(&self.family);
-        self.fresh.push(Point { family, labels: all, began: series.created(), value, exemplars });
+        let began = Some(after_1970(Duration::from_nanos(series.created())));
+        self.fresh.push(Point { family, labels: all, began, value, exemplars });
     }
 }
 
@@ -260,7 +262,7 @@ pub(super) fn plain(family: &PlainFamily<'_>, to: &mut VecDeque<Point>) {
     to.extend(family.samples.iter().map(|(labels, value)| Point {
         family: Arc::clone(&described),
         labels: labels.clone(),
-        began: 0,
+        began: None,
         value: PointValue::Float(*value),
         exemplars: Vec::new(),
     }));

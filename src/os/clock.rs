@@ -1,10 +1,16 @@
 //! The clocks of the system.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The wall clock, in nanoseconds since 1970.
 pub(crate) fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// The time that is so long after 1970. A damaged segment tells any: one that the system cannot
+/// represent is 1970.
+pub(crate) fn after_1970(span: Duration) -> SystemTime {
+    UNIX_EPOCH.checked_add(span).unwrap_or(UNIX_EPOCH)
 }
 
 /// Nanoseconds of a clock that never steps and that counts suspended time.

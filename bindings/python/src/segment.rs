@@ -1,5 +1,7 @@
 //! The segment: opening it, and everything that only a process that counts can do.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use pyo3::prelude::*;
 use shmetrics::{Error, Format, Options};
 
@@ -249,7 +251,7 @@ impl Segment {
     /// changed since then. `None`: the segment is damaged.
     fn last_update(&self, py: Python<'_>) -> Option<(f64, bool)> {
         let segment = self.inner;
-        py.detach(|| segment.reader().last_update()).map(|last| (last.at, last.is_last))
+        py.detach(|| segment.reader().last_update()).map(|last| (unix(last.at), last.is_last))
     }
 
     /// Sets the label `pid` of this process' gauges.
@@ -282,6 +284,11 @@ impl Segment {
     fn processes(&self, py: Python<'_>) -> Vec<(u32, u32, bool, f64)> {
         let segment = self.inner;
         let inspection = py.detach(|| segment.reader().inspect());
-        inspection.processes.iter().map(|p| (p.pid, p.identity, p.alive, p.attached)).collect()
+        inspection.processes.iter().map(|p| (p.pid, p.identity, p.alive, unix(p.attached))).collect()
     }
+}
+
+/// A time in seconds since 1970, as Python's are.
+fn unix(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

@@ -7,7 +7,7 @@ use shmetrics::{FamilyInfo, GaugeMode, Inspection, LastUpdate, ProcessInfo, Read
 
 use crate::common::args::SegmentArg;
 use crate::common::failure::{Failure, Outcome};
-use crate::common::format::{age, bar, bytes, clean, count, counted, percent, utc};
+use crate::common::format::{age, bar, bytes, clean, count, counted, percent, unix, utc};
 use crate::common::json::{Json, Object};
 use crate::common::source::check_whole;
 use crate::common::summary;
@@ -56,7 +56,7 @@ fn json(i: &Inspection, update: Option<LastUpdate>) -> Json {
             .field("pid", process.pid)
             .field("identity", process.identity)
             .field("alive", process.alive)
-            .field("attached", process.attached)
+            .field("attached", unix(process.attached))
     };
     summary::json(i, update)
         .field("layout", format!("{}.{}", i.layout.0, i.layout.1))
@@ -95,7 +95,7 @@ fn report(i: &Inspection, update: Option<LastUpdate>, out: &mut impl Write) -> i
     writeln!(out, "in use     {}", in_use(i))?;
     writeln!(out, "updated    {}", summary::updated(update))?;
     writeln!(out, "layout     {major}.{minor}")?;
-    writeln!(out, "created    {}, {} ago", utc(i.created), age(i.created))?;
+    writeln!(out, "created    {}, {} ago", utc(unix(i.created)), age(i.created))?;
     writeln!(out, "boot       {}", clean(&i.boot_id))?;
     let filled = bar(i.used, i.max_size, BAR_WIDTH);
     let share = percent(i.used, i.max_size);

@@ -149,10 +149,14 @@ pub(crate) fn rfc3339(unix: f64) -> String {
     utc(unix).replacen(' ', "T", 1).replace(" UTC", &format!(".{millis:03}Z"))
 }
 
-/// How long ago a Unix time was, in its two largest units.
-pub(crate) fn age(unix: f64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
-    span((now - unix).max(0.0) as u64)
+/// A time in seconds since 1970.
+pub(crate) fn unix(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// How long ago a time was, in its two largest units.
+pub(crate) fn age(time: SystemTime) -> String {
+    span(time.elapsed().unwrap_or_default().as_secs())
 }
 
 fn span(seconds: u64) -> String {

@@ -3,11 +3,11 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use clap::ValueEnum;
 
-use crate::common::format::{clean, rfc3339};
+use crate::common::format::{clean, rfc3339, unix};
 use crate::common::json::{Json, Object};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -43,7 +43,7 @@ pub(crate) fn log(level: Level, sentence: impl Display) {
     if level < lowest {
         return;
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+    let now = unix(SystemTime::now());
     let _ = writeln!(io::stderr(), "{}", line(level, format, now, &sentence.to_string()));
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shmetrics::{Inspection, LastUpdate, Owner, Reader};
 
-use crate::common::format::age;
+use crate::common::format::{age, unix};
 use crate::common::json::{Json, Object};
 
 /// The time between two reads of the values, if one read does not tell when they changed.
@@ -69,8 +69,8 @@ pub(crate) fn json(i: &Inspection, update: Option<LastUpdate>) -> Object {
         .field("in_use", i.in_use)
         .field("processes_attached", i.attached)
         .field("processes_alive", alive(i))
-        .field("created", i.created)
-        .field("last_update", update.map(|update| update.at))
+        .field("created", unix(i.created))
+        .field("last_update", update.map(|update| unix(update.at)))
         .field("last_update_is_last", update.map(|update| update.is_last))
         .field("max_size_bytes", i.max_size)
         .field("used_bytes", i.used)

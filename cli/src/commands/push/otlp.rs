@@ -1,6 +1,6 @@
 //! OTLP over HTTP: the series as points, a few thousand in a request.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use axum::http::{Method, Uri};
 use hyper::body::Bytes;
@@ -13,7 +13,7 @@ use shmetrics::{Format, Points};
 
 use super::args::PushArgs;
 use super::client::{address, PushRequest};
-use super::translate::{attribute, Translation};
+use super::translate::{attribute, nanoseconds, Translation};
 use crate::common::source::Reading;
 
 /// The number of points in a request, which is then some hundred kilobytes large.
@@ -67,7 +67,7 @@ impl Otlp {
                 }
             }
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos() as u64);
+        let now = nanoseconds(SystemTime::now());
         let attributes = attributes.iter().map(|(key, value)| attribute(key, value)).collect();
         let resource = Resource { attributes, ..Resource::default() };
         let points = reading.page(Format::Text).only(self.metrics.iter().cloned()).points();

@@ -2,6 +2,7 @@
 //! OpenMetrics Compatibility".
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::dense::Dense;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -98,6 +99,7 @@ fn metric(family: &PointFamily) -> Option<Metric> {
 /// Adds the point. The result is the number of OTLP points.
 fn push(data: &mut Data, point: Point, now: u64) -> usize {
     let Point { family, labels, began, value, exemplars, .. } = point;
+    let began = began.map_or(0, nanoseconds);
     let exemplars = exemplars.into_iter().map(exemplar);
     let number = |labels: Vec<(String, String)>, start: u64, value, exemplars: Vec<Exemplar>| NumberDataPoint {
         attributes: attributes(labels),
@@ -187,10 +189,15 @@ fn of(value: &PointValue) -> number_data_point::Value {
     }
 }
 
+/// A time as OTLP writes it: nanoseconds since 1970.
+pub(super) fn nanoseconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
 /// Trace and span have their own fields.
 fn exemplar(found: PointExemplar) -> Exemplar {
     let mut of = Exemplar {
-        time_unix_nano: found.at_ms.saturating_mul(1_000_000),
+        time_unix_nano: nanoseconds(found.at),
         value: Some(exemplar::Value::AsDouble(found.value)),
         ..Exemplar::default()
     };

@@ -8,7 +8,7 @@ mod tests;
 mod text;
 
 use std::io::{self, Write};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use ratatui::crossterm::event::{Event, KeyEventKind};
@@ -16,6 +16,7 @@ use tokio::time::{interval, MissedTickBehavior};
 
 use crate::common::args::{names, seconds};
 use crate::common::failure::{Failure, Outcome};
+use crate::common::format::unix;
 use crate::common::live::banner::{banner, Inspector};
 use crate::common::live::{self, Model};
 use crate::common::owners::Owners;
@@ -96,8 +97,7 @@ async fn print(args: &TopArgs, sources: &Sources) -> Outcome {
             continue;
         }
         let text = if args.json {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
-            format!("{}\n", live::json::model(&model, &names, problem.as_deref(), now))
+            format!("{}\n", live::json::model(&model, &names, problem.as_deref(), unix(SystemTime::now())))
         } else {
             text::table(&model, &names, problem.as_deref())
         };

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use shmetrics::{Inspection, LastUpdate};
 
-use crate::common::format::Unit;
+use crate::common::format::{unix, Unit};
 use crate::common::json::{Json, Object};
 use crate::common::live::banner::{warnings, Inspector};
 use crate::common::live::json::{figures, kind, series};
@@ -119,7 +119,7 @@ impl Live {
         let missing = missing.map(|(name, problem)| Object::default().field("name", name).field("problem", problem));
         Object::default()
             .field("version", env!("CARGO_PKG_VERSION"))
-            .field("time", unix_time())
+            .field("time", unix(SystemTime::now()))
             .field("segments", Json::list(segments.chain(missing)))
             .into()
     }
@@ -140,10 +140,6 @@ impl State {
     }
 }
 
-fn unix_time() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
-}
-
 fn answer(model: &mut Model, selected: &mut HashMap<(String, String), Selected>, wish: &Wish) -> Json {
     let search = wish.search.to_lowercase();
     let has = |text: &str| search.is_empty() || text.to_lowercase().contains(&search);
@@ -162,7 +158,7 @@ fn answer(model: &mut Model, selected: &mut HashMap<(String, String), Selected>,
     });
     model.spend(spent);
     Object::default()
-        .field("time", unix_time())
+        .field("time", unix(SystemTime::now()))
         .field("age", model.oldest().as_secs_f64())
         .field("families_matching", matching)
         .field("families", families)
