@@ -194,7 +194,7 @@ class Nginx:
     def answers(self):
         try:
             with self.connect():
-                return self.pid_file.exists() and self.pid_file.read_text().strip() != ""
+                return self.written_pid() != ""
         except OSError:
             return False
 
@@ -257,6 +257,13 @@ class Nginx:
         """Requests before may still be in progress: so the value may be passed on the way down."""
         assert eventually(lambda: total(self.samples(), name, **labels) == value), f"{name} {labels} never was {value}"
 
+    def written_pid(self):
+        """Of the master; empty while nginx writes the file, or renames it."""
+        try:
+            return self.pid_file.read_text().strip()
+        except FileNotFoundError:
+            return ""
+
     def master_pid(self):
         return int(self.pid_file.read_text())
 
@@ -279,7 +286,7 @@ class Nginx:
         """USR2, then QUIT of the old master."""
         old = self.master_pid()
         os.kill(old, signal.SIGUSR2)
-        assert eventually(lambda: self.pid_file.exists() and self.pid_file.read_text().strip() not in ("", str(old))), self.errors()
+        assert eventually(lambda: self.written_pid() not in ("", str(old))), self.errors()
         new = self.master_pid()
         assert eventually(lambda: len(self.workers(new)) == 2), self.errors()
         os.kill(old, signal.SIGQUIT)

@@ -21,7 +21,7 @@ class Lifetime(unittest.TestCase):
                     if nginx.get().status == 200:
                         counts[i] += 1
 
-            threads = [threading.Thread(target=client, args=(i,)) for i in range(3)]
+            threads = [threading.Thread(target=client, args=(i,), daemon=True) for i in range(3)]
             for thread in threads:
                 thread.start()
             for _ in range(3):

@@ -128,7 +128,7 @@ class LongLife(unittest.TestCase):
                     if nginx.get().status == 200:
                         counts[i] += 1
 
-            threads = [threading.Thread(target=client, args=(i,)) for i in range(len(counts))]
+            threads = [threading.Thread(target=client, args=(i,), daemon=True) for i in range(len(counts))]
             for thread in threads:
                 thread.start()
             try:
