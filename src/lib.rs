@@ -33,8 +33,7 @@ pub use crate::metric::{
 pub use crate::record::gauge_mode::GaugeMode;
 pub use crate::record::native_schema::Native;
 pub use crate::registry::{
-    Builder, Bundle, BundleBuilder, BundleEntry, DynamicBuilder, DynamicBundle, DynamicBundleBuilder, DynamicFamily,
-    Family, LabelledBuilder, Member,
+    Builder, Bundle, BundleBuilder, BundleEntry, DynamicBundle, DynamicBundleBuilder, DynamicFamily, Family, Member,
 };
 pub use crate::segment::options::{list, Listing, Options};
 pub use crate::segment::Segment;
@@ -45,7 +44,7 @@ pub use crate::text::escaping::Escaping;
 /// What `metrics!` expands to.
 #[doc(hidden)]
 pub use crate::typed::declare;
-pub use crate::typed::{LabelSet, LabelText, LabelValue, TypedBuilder, TypedFamily};
+pub use crate::typed::{LabelSet, LabelStruct, LabelText, LabelValue, TypedFamily};
 /// Derives of the traits of the same names.
 #[cfg(feature = "derive")]
 pub use shmetrics_derive::{LabelSet, LabelValue};

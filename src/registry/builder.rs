@@ -16,31 +16,32 @@ use crate::{Error, Segment};
 /// A metric family about to be registered: made by [`Segment::counter`], [`Segment::gauge`],
 /// [`Segment::histogram`] and so on.
 ///
-/// Names of metrics and labels are any UTF-8 but control characters, up to 512 bytes. What is not
-/// letters, digits and `_` (and, in a metric's name, `:`) is shown in quotes to scrapers that ask
-/// for it, and escaped to others: see [`Escaping`](crate::Escaping). Names that would become one
-/// when they are escaped are refused, whichever comes second.
+/// Names of metrics and labels are UTF-8 without control characters, up to 512 bytes. A name with
+/// other characters than letters, digits and `_` (and `:` in a metric's name) is shown in quotes to
+/// scrapers that ask for it, and escaped to others: see [`Escaping`](crate::Escaping). Two names
+/// that would be the same when they are escaped clash: the second registration fails.
 ///
 /// Registration is idempotent: any process may register the same family at any time and gets the
-/// same series. The first help text, `max_series` and `exemplar_interval` stay; anything else that
-/// differs is an [`Error::Conflict`] that says what.
+/// same series. Help text, `max_series` and `exemplar_interval` are those of the first
+/// registration. Any other difference is an [`Error::Conflict`] that names it.
+///
+/// `L` stands for the labels: `()` as long as there are none, an array after [`Builder::labels`], a
+/// slice after [`Builder::label_names`], a [`LabelStruct`](crate::LabelStruct) after
+/// [`Builder::label_set`]. The options may come before the labels and after them.
 ///
 /// Durations saturate: [`Duration::MAX`] is for ever.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is registered until `register`"]
-pub struct Builder<'a, M> {
+pub struct Builder<'a, M, L = ()> {
     pub(super) segment: Segment,
     pub(super) spec: Spec<'a>,
+    pub(crate) labels: L,
     pub(super) metric: PhantomData<M>,
 }
 
-/// A [`Builder`] with `N` label names.
-#[derive(Clone, Debug)]
-#[must_use = "nothing is registered until `register`"]
-pub struct LabelledBuilder<'a, M, const N: usize> {
-    builder: Builder<'a, M>,
-    labels: [&'a str; N],
-}
+/// What a [`Builder`] with labels has for them.
+pub trait Labels {}
+impl<const N: usize> Labels for [&str; N] {}
 
 /// Prometheus' default buckets for latencies in seconds.
 pub(crate) const DEFAULT_BUCKETS: &[f64] =
@@ -48,7 +49,7 @@ pub(crate) const DEFAULT_BUCKETS: &[f64] =
 
 impl Segment {
     fn builder<'a, M>(self, name: &'a str, help: &'a str, kind: Kind, mode: GaugeMode) -> Builder<'a, M> {
-        Builder { segment: self, spec: Spec::new(name, help, kind, mode), metric: PhantomData }
+        Builder { segment: self, spec: Spec::new(name, help, kind, mode), labels: (), metric: PhantomData }
     }
 
     /// A counter: a value that only rises. Pages show it as `name_total`, whether or not `name`
@@ -57,8 +58,8 @@ impl Segment {
         self.builder(name, help, Kind::Counter, GaugeMode::Shared)
     }
 
-    /// A gauge: a value that goes up and down. The mode says what the values of several processes
-    /// amount to.
+    /// A gauge: a value that goes up and down. The mode says how pages merge the values of several
+    /// processes.
     pub fn gauge<'a>(&self, name: &'a str, help: &'a str, mode: GaugeMode) -> Builder<'a, Gauge> {
         self.builder(name, help, Kind::Gauge, mode)
     }
@@ -81,15 +82,14 @@ impl Segment {
         self.builder(name, help, Kind::Summary, GaugeMode::Shared)
     }
 
-    /// A metric of unknown type (`untyped` in Prometheus' formats): a value of which nothing is
-    /// known, such as one passed on from elsewhere. One value for all processes.
+    /// A metric of unknown type (`untyped` in Prometheus' formats), such as a value from another
+    /// system. One value for all processes.
     pub fn unknown<'a>(&self, name: &'a str, help: &'a str) -> Builder<'a, Gauge> {
         self.builder(name, help, Kind::Unknown, GaugeMode::Shared)
     }
 
     /// Information in labels, such as a version: pages show `name_info` with the value 1, whether
-    /// or not `name` ends so. `target` is OpenMetrics' name for what describes all of a scrape's
-    /// metrics.
+    /// or not `name` ends so. OpenMetrics gives the name `target` to the labels of a whole scrape.
     ///
     /// ```
     /// # fn main() -> Result<(), shmetrics::Error> {
@@ -116,7 +116,7 @@ impl Segment {
     /// # let segment = shmetrics::Options::new().anonymous().open()?;
     /// let state = segment.enumeration("breaker", "The circuit breaker.", &["closed", "open"]).register()?;
     /// state.set(1);
-    /// # assert!(segment.render(shmetrics::Format::Text).windows(18).any(|w| w == b"breaker=\"open\"} 1\n"));
+    /// # assert!(segment.page(shmetrics::Format::Text).render_to_string().unwrap().contains("breaker=\"open\"} 1\n"));
     /// # Ok(()) }
     /// ```
     pub fn enumeration<'a>(&self, name: &'a str, help: &'a str, states: &'a [&'a str]) -> Builder<'a, Enum> {
@@ -124,7 +124,11 @@ impl Segment {
     }
 }
 
-impl<'a, M> Builder<'a, M> {
+impl<'a, M, L> Builder<'a, M, L> {
+    pub(crate) fn with_labels<K>(self, labels: K) -> Builder<'a, M, K> {
+        Builder { segment: self.segment, spec: self.spec, labels, metric: PhantomData }
+    }
+
     fn with_buckets(mut self, bounds: &'a [f64]) -> Self {
         (self.spec.buckets, self.spec.default_buckets) = (bounds, false);
         self
@@ -141,21 +145,19 @@ impl<'a, M> Builder<'a, M> {
     }
 }
 
-impl<'a, M: Metric> Builder<'a, M> {
-    /// Puts this definition in the place of another one of the same name, as a reload needs it that
-    /// has one more label or bucket. Without this, registering a family otherwise is
-    /// [`Error::Conflict`].
+impl<'a, M: Metric, L> Builder<'a, M, L> {
+    /// Replaces another definition of this name, for a reload with one more label or bucket.
+    /// Without this, a registration that differs is [`Error::Conflict`].
     ///
-    /// The old definition leaves all pages at the instant at which the new one comes in, and no
-    /// page shows the name twice. The new family begins without series. Updates through handles to
-    /// the old one, in whichever process, are not done but counted in
-    /// `shmetrics_stale_updates_total`. Its memory serves other families with series of the
-    /// same shape. A family that is registered just so already stays as it is;
-    /// [`Builder::max_series`] and [`Builder::exemplar_interval`] are then put in force, and its
-    /// series go on.
+    /// All pages change from the old definition to the new one at the same instant, and no page
+    /// shows the name twice. The new family begins without series. Updates through handles of the
+    /// old one change nothing, in any process, and are counted in `shmetrics_stale_updates_total`.
+    /// Its memory serves other families with series of the same layout. If the family is registered
+    /// in just this way already, it stays with its series; only [`Builder::max_series`] and
+    /// [`Builder::exemplar_interval`] take effect.
     ///
-    /// A process of an earlier revision does not win the family back: that is
-    /// [`Error::Conflict`]. See [`Options::revision`](crate::Options::revision).
+    /// In a process of an earlier revision this is [`Error::Conflict`]: see
+    /// [`Options::revision`](crate::Options::revision).
     ///
     /// ```
     /// # fn main() -> Result<(), shmetrics::Error> {
@@ -165,7 +167,7 @@ impl<'a, M: Metric> Builder<'a, M> {
     /// let new = segment.counter("requests_total", "Requests.").labels(["method", "status"]).replace().register()?;
     /// new.with(["GET", "200"]).inc();
     /// old.with(["GET"]).inc(); // Counts nowhere.
-    /// # let page = String::from_utf8(segment.render(shmetrics::Format::Text)).unwrap();
+    /// # let page = segment.page(shmetrics::Format::Text).render_to_string().unwrap();
     /// # assert!(page.contains("requests_total{method=\"GET\",status=\"200\"} 1\n") && !page.contains("{method=\"GET\"}"));
     /// # Ok(()) }
     /// ```
@@ -180,11 +182,6 @@ impl<'a, M: Metric> Builder<'a, M> {
         self
     }
 
-    /// The names of the family's labels.
-    pub fn labels<const N: usize>(self, names: [&'a str; N]) -> LabelledBuilder<'a, M, N> {
-        LabelledBuilder { builder: self, labels: names }
-    }
-
     /// The most series of this family; further label sets share its overflow series. 0: no limit of
     /// its own.
     pub fn max_series(mut self, series: u64) -> Self {
@@ -192,19 +189,38 @@ impl<'a, M: Metric> Builder<'a, M> {
         self
     }
 
-    /// The least time between two exemplars that a counter or a bucket keeps. A second, unless said
-    /// otherwise; zero keeps every one. What the process says that registers the family first,
-    /// counts.
+    /// The least time between two exemplars that a counter or a bucket keeps. The default is a
+    /// second; zero keeps each exemplar. The first registration of the family decides.
     pub fn exemplar_interval(mut self, time: Duration) -> Self {
         self.spec.exemplar_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         self
     }
 
+    /// Series that no process updates for this time (rounded up to whole seconds; zero: never) go
+    /// off the pages, and come back as they were with the next update or look-up. After twice the
+    /// time they are removed, as by [`Family::remove`]. [`Segment::expire`] says which process does
+    /// this.
+    pub fn expire_after(mut self, time: Duration) -> Self
+    where
+        L: Labels,
+    {
+        self.spec.expire = seconds(time);
+        self
+    }
+}
+
+impl<'a, M: Metric> Builder<'a, M> {
+    /// The names of the family's labels.
+    pub fn labels<const N: usize>(self, names: [&'a str; N]) -> Builder<'a, M, [&'a str; N]> {
+        self.with_labels(names)
+    }
+
     /// Registers a metric without labels.
     ///
     /// # Errors
-    /// [`Error::InvalidName`] and [`Error::InvalidArgument`] for what no exposition could carry,
-    /// [`Error::Conflict`] for a family registered otherwise, [`Error::Full`].
+    /// [`Error::InvalidName`] and [`Error::InvalidArgument`] for a definition that no page can
+    /// show, [`Error::Conflict`] if the family is registered with another definition,
+    /// [`Error::Full`].
     pub fn register(self) -> Result<M, Error> {
         let inner = self.segment.inner;
         let family = FamilyRef::new(inner, register(inner, self.spec)?);
@@ -214,22 +230,22 @@ impl<'a, M: Metric> Builder<'a, M> {
 
 macro_rules! buckets {
     ($metric:ty) => {
-        impl<'a> Builder<'a, $metric> {
-            /// The upper bounds of the buckets, rising; `+Inf` is added by itself.
+        impl<'a, L> Builder<'a, $metric, L> {
+            /// The rising upper bounds of the buckets. The bucket `+Inf` is added.
             pub fn buckets(self, bounds: &'a [f64]) -> Self {
                 self.with_buckets(bounds)
             }
 
-            /// Native buckets, which need no bounds and are made as they are needed; with
-            /// [`Builder::buckets`], as well as the classic ones: both are of the same observations
-            /// on every page.
+            /// Native buckets, which need no bounds and are made when an observation needs them.
+            /// With [`Builder::buckets`], the histogram has both kinds, and each page shows the
+            /// same observations in both.
             ///
-            /// They are on pages in protobuf, which Prometheus asks for where native histograms are
-            /// switched on, and in OpenMetrics 2.0.0. The other formats have the count and the sum,
-            /// in one bucket up to `+Inf`, and the classic buckets where there are any.
+            /// Pages in protobuf, which Prometheus asks for if native histograms are enabled, and
+            /// in OpenMetrics 2.0.0 show them. Pages in other formats show the count and the sum,
+            /// in one bucket up to `+Inf`, and the classic buckets if the histogram has any.
             ///
-            /// A range of values takes memory when the first one in it is observed: 272 bytes for
-            /// 16 buckets. If there is no room then, the observation is not counted, but in
+            /// The first observation in a range of values takes memory: 272 bytes for 16 buckets.
+            /// Without room for them the observation is not counted, except in
             /// `shmetrics_observations_refused_total`.
             ///
             /// ```
@@ -239,25 +255,11 @@ macro_rules! buckets {
             /// # let segment = shmetrics::Options::new().anonymous().open()?;
             /// let latency = segment.histogram("latency_seconds", "Latency.").native(Native::factor(1.1)).register()?;
             /// latency.observe(0.0042);
-            /// # assert!(segment.render(shmetrics::Format::Text).windows(24).any(|w| w == b"latency_seconds_count 1\n"));
+            /// # assert!(segment.page(shmetrics::Format::Text).render_to_string().unwrap().contains("latency_seconds_count 1\n"));
             /// # Ok(()) }
             /// ```
             pub fn native(mut self, native: Native) -> Self {
                 self.spec.native = Some(native);
-                self
-            }
-        }
-
-        impl<'a, const N: usize> LabelledBuilder<'a, $metric, N> {
-            /// The upper bounds of the buckets, rising; `+Inf` is added by itself.
-            pub fn buckets(mut self, bounds: &'a [f64]) -> Self {
-                self.builder = self.builder.with_buckets(bounds);
-                self
-            }
-
-            /// As [`Builder::native`].
-            pub fn native(mut self, native: Native) -> Self {
-                self.builder.spec.native = Some(native);
                 self
             }
         }
@@ -266,21 +268,20 @@ macro_rules! buckets {
 buckets!(Histogram);
 buckets!(GaugeHistogram);
 
-impl Builder<'_, Counter> {
-    /// Text 0.0.4 and 1.0.0 and protobuf show the counter under the very name it is registered
-    /// with, without `_total`: for dashboards and rules that name an exporter's counters, such as
-    /// `nginx_connections_accepted`. OpenMetrics, which has no counters without `_total`, shows it
-    /// with that.
+impl<L> Builder<'_, Counter, L> {
+    /// Pages in text 0.0.4 and 1.0.0 and in protobuf show the counter under exactly its registered
+    /// name, without `_total`: for dashboards and rules that name an exporter's counters, such as
+    /// `nginx_connections_accepted`. OpenMetrics requires `_total` and shows it.
     ///
-    /// The name belongs to the family's definition: processes that register it with this option and
-    /// processes without it conflict. An update that names the family, as
-    /// [`Segment::count`](crate::Segment::count), takes it as it is.
+    /// This option is a part of the family's definition: a registration with it and one without
+    /// conflict. An update that names the family, such as
+    /// [`Segment::count`](crate::Segment::count), accepts either.
     ///
     /// ```
     /// # fn main() -> Result<(), shmetrics::Error> {
     /// # let segment = shmetrics::Options::new().anonymous().open()?;
     /// segment.counter("nginx_connections_accepted", "").exact_name().register()?.inc();
-    /// let page = |format| String::from_utf8(segment.render(format)).unwrap();
+    /// let page = |format| segment.page(format).render_to_string().unwrap();
     /// assert!(page(shmetrics::Format::Text).contains("\nnginx_connections_accepted 1\n"));
     /// assert!(page(shmetrics::Format::OpenMetrics).contains("\nnginx_connections_accepted_total 1\n"));
     /// # Ok(()) }
@@ -291,34 +292,25 @@ impl Builder<'_, Counter> {
     }
 }
 
-impl<const N: usize> LabelledBuilder<'_, Counter, N> {
-    /// As [`Builder::exact_name`].
-    pub fn exact_name(mut self) -> Self {
-        self.builder.spec.exact = true;
-        self
-    }
-}
-
-impl<'a> Builder<'a, Summary> {
-    /// Quantiles that pages show, of 0 to 1, rising: of what all processes together have observed
-    /// in the last ten minutes.
+impl<'a, L> Builder<'a, Summary, L> {
+    /// The quantiles that pages show, from 0 to 1, rising: of the observations of all processes in
+    /// the last ten minutes.
     ///
-    /// The value that a quantile is shown as differs by at most 1.1 % from an observation of that
-    /// rank (if that is beyond 2^-128; nearer to 0, it is 0). It is of the last five to ten
-    /// minutes, see [`Builder::max_age`], and `NaN` if nothing was observed then. Quantiles of
-    /// several series cannot be added up or averaged: for that, take a histogram.
+    /// The value of a quantile differs by at most 1.1 % from an observation of that rank. A value
+    /// nearer to 0 than 2^-128 is shown as 0. The value covers the last five to ten minutes, see
+    /// [`Builder::max_age`]; without an observation in them it is `NaN`. Quantiles of several
+    /// series cannot be added or averaged: use a histogram for that.
     ///
-    /// An observation costs about twice as much, and a range of values takes memory when the first
-    /// one in it is observed: 272 bytes for each half octave. If there is no room then, the
-    /// observation is in the count and the sum and in no quantile, and in
-    /// `shmetrics_observations_refused_total`.
+    /// With quantiles an observation costs about twice as much. The first observation in a range of
+    /// values takes memory: 272 bytes for each half octave. Without room for them the observation
+    /// is in the count and the sum, in no quantile, and in `shmetrics_observations_refused_total`.
     ///
     /// ```
     /// # fn main() -> Result<(), shmetrics::Error> {
     /// # let segment = shmetrics::Options::new().anonymous().open()?;
     /// let sizes = segment.summary("response_bytes", "Sizes.").quantiles(&[0.5, 0.99]).register()?;
     /// sizes.observe(512.0);
-    /// # let page = String::from_utf8(segment.render(shmetrics::Format::Text)).unwrap();
+    /// # let page = segment.page(shmetrics::Format::Text).render_to_string().unwrap();
     /// # assert!(page.contains("response_bytes{quantile=\"0.5\"} 50"), "{page}");
     /// # Ok(()) }
     /// ```
@@ -327,25 +319,11 @@ impl<'a> Builder<'a, Summary> {
         self
     }
 
-    /// How long an observation counts in quantiles: ten minutes, unless said otherwise; at least a
-    /// second, which zero is too. It leaves them after half that time to all of it. The count and
-    /// the sum are of all time.
+    /// How long an observation counts in quantiles. The default is ten minutes, the least is a
+    /// second. An observation leaves the quantiles after half of that time to all of it. The count
+    /// and the sum are of all time.
     pub fn max_age(mut self, time: Duration) -> Self {
         self.spec.window = seconds(time);
-        self
-    }
-}
-
-impl<'a, const N: usize> LabelledBuilder<'a, Summary, N> {
-    /// As [`Builder::quantiles`].
-    pub fn quantiles(mut self, quantiles: &'a [f64]) -> Self {
-        self.builder.spec.quantiles = quantiles;
-        self
-    }
-
-    /// As [`Builder::max_age`].
-    pub fn max_age(mut self, time: Duration) -> Self {
-        self.builder.spec.window = seconds(time);
         self
     }
 }
@@ -356,49 +334,14 @@ pub(super) fn seconds(time: Duration) -> u32 {
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
-impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
-    /// As [`Builder::unit`].
-    pub fn unit(mut self, unit: &'a str) -> Self {
-        self.builder.spec.unit = unit;
-        self
-    }
-
-    /// As [`Builder::replace`].
-    pub fn replace(mut self) -> Self {
-        self.builder.spec.replace = true;
-        self
-    }
-
-    /// As [`Builder::max_series`].
-    pub fn max_series(mut self, series: u64) -> Self {
-        self.builder.spec.max_series = series;
-        self
-    }
-
-    /// Series that no process updates for this time (rounded up to whole seconds; zero: never) go
-    /// off the pages, and come back as they were with the next update or look-up. After twice the
-    /// time they are removed, as by [`Family::remove`]. [`Segment::expire`] says which process does
-    /// this.
-    pub fn expire_after(mut self, time: Duration) -> Self {
-        self.builder.spec.expire = seconds(time);
-        self
-    }
-
-    /// As [`Builder::exemplar_interval`]: the least time between two exemplars that a counter or a
-    /// bucket keeps. A second, unless said otherwise; what the process says that registers the
-    /// family first, counts.
-    pub fn exemplar_interval(mut self, time: Duration) -> Self {
-        self.builder.spec.exemplar_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-        self
-    }
-
+impl<'a, M: Metric, const N: usize> Builder<'a, M, [&'a str; N]> {
     /// Registers the family.
     ///
     /// # Errors
     /// As [`Builder::register`].
     pub fn register(self) -> Result<Family<M, N>, Error> {
-        let inner = self.builder.segment.inner;
-        let spec = Spec { labels: &self.labels, ..self.builder.spec };
+        let inner = self.segment.inner;
+        let spec = Spec { labels: &self.labels, ..self.spec };
         let family = FamilyRef::new(inner, register(inner, spec)?);
         let record = Record::new(&inner.memory, family.at);
         let lens = std::array::from_fn(|i| record.label_len(i) as u16);
@@ -420,7 +363,7 @@ impl<'a, M: Metric, const N: usize> LabelledBuilder<'a, M, N> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Family<M, const N: usize> {
     family: FamilyRef,
-    /// Of the label names, as lines have them.
+    /// The lengths of the label names, as label text has them.
     lens: [u16; N],
     metric: PhantomData<M>,
 }
@@ -428,18 +371,18 @@ pub struct Family<M, const N: usize> {
 impl<M: Metric, const N: usize> Family<M, N> {
     /// The series with these label values, made if there is none.
     ///
-    /// Takes no lock, and neither allocates nor calls the system when the series exists. Never
-    /// fails: when the segment is full or a limit is reached (or the values are longer than 64 KiB
-    /// together), it is the family's overflow series, shown with the label
-    /// `shmetrics_overflow="true"`. Keep the result where label values are known beforehand: an
+    /// The call takes no lock. If the series exists, it neither allocates nor calls the system. It
+    /// never fails: if the segment is full, a limit is reached, or the values together are longer
+    /// than 64 KiB, the result is the family's overflow series, which pages show with the label
+    /// `shmetrics_overflow="true"`. Keep the handle if you know the label values beforehand: an
     /// update through it costs one atomic instruction.
     #[inline]
     pub fn with(&self, values: [&str; N]) -> M {
         self.family.find::<true, _>(N, |i| usize::from(self.lens[i]), move |i| values[i].as_bytes())
     }
 
-    /// The series with these label values, if it is there. It is not made, and an expired one stays
-    /// off the pages: for reading values, as tests do.
+    /// The series with these label values, if it is there: for reading values, as tests do. It is
+    /// not made, and an expired series stays off the pages.
     ///
     /// ```
     /// # fn main() -> Result<(), shmetrics::Error> {
@@ -454,7 +397,7 @@ impl<M: Metric, const N: usize> Family<M, N> {
         self.family.peek(N, &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())
     }
 
-    /// The series that are there now, each with its label values. Without the overflow series.
+    /// The series that are there now, each with its label values, without the overflow series.
     pub fn series(&self) -> Vec<(Vec<String>, M)> {
         self.family.series()
     }
@@ -473,16 +416,16 @@ impl<M: Metric, const N: usize> Family<M, N> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`]: the family has no label of such a name.
+    /// [`Error::InvalidArgument`]: the family has no label of one of these names.
     pub fn remove_matching(&self, labels: &[(&str, &str)]) -> Result<u64, Error> {
         self.family.remove_matching(labels)
     }
 
-    /// Removes the series with these label values, for all processes: it is off every page and
-    /// look-up that begins after this call. False if there is none.
+    /// Removes the series with these label values, for all processes: no page and no look-up that
+    /// begins after this call has it. False if there is none.
     ///
     /// A look-up of the same values then makes a new series, from 0. Updates through handles to the
-    /// removed one count nowhere (see [`Metric`]). Its memory goes to other label sets of this
+    /// removed series change nothing (see [`Metric`]). Its memory serves other label sets of this
     /// family.
     pub fn remove(&self, values: [&str; N]) -> bool {
         self.family.remove(N, &|i| usize::from(self.lens[i]), &|i| values[i].as_bytes())

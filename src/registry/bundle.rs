@@ -108,7 +108,7 @@ impl Segment {
     /// let entry = http.with(["GET", "200"]);
     /// entry.get(requests).inc();
     /// entry.get(latency).observe(0.012);
-    /// # let page = String::from_utf8(segment.render(shmetrics::Format::Text)).unwrap();
+    /// # let page = segment.page(shmetrics::Format::Text).render_to_string().unwrap();
     /// # assert!(page.contains("requests_total{method=\"GET\",status=\"200\"} 1\n"), "{page}");
     /// # assert!(page.contains("latency_seconds_count{method=\"GET\",status=\"200\"} 1\n"), "{page}");
     /// # Ok(()) }
@@ -133,7 +133,7 @@ impl<'a, const N: usize> BundleBuilder<'a, N> {
     }
 
     /// Label sets of which no process updates any series for this time go off the pages, as
-    /// [`LabelledBuilder::expire_after`](crate::LabelledBuilder::expire_after) says.
+    /// [`Builder::expire_after`] says.
     pub fn expire_after(&mut self, time: Duration) -> &mut Self {
         self.definition.expire = seconds(time);
         self

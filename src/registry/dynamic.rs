@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::builder::seconds;
+use super::builder::{seconds, Labels};
 use super::bundle::{BundleEntry, BundleRef, Definition, Member};
 use super::lookup::FamilyRef;
 use super::register::register;
@@ -14,47 +14,26 @@ use crate::metric::Metric;
 use crate::segment::Inner;
 use crate::{Error, Segment};
 
-/// A [`Builder`] with label names that are known at run time only: made by
-/// [`Builder::label_names`].
-#[derive(Clone, Debug)]
-#[must_use = "nothing is registered until `register`"]
-pub struct DynamicBuilder<'a, M> {
-    pub(super) segment: Segment,
-    pub(super) spec: Spec<'a>,
-    pub(super) metric: PhantomData<M>,
-}
+impl Labels for &[&str] {}
 
 impl<'a, M: Metric> Builder<'a, M> {
     /// The names of the family's labels, of which the number is known at run time only. Where it is
     /// known beforehand, [`Builder::labels`] has it checked by the compiler.
-    pub fn label_names(self, names: &'a [&'a str]) -> DynamicBuilder<'a, M> {
-        let Builder { segment, spec, metric } = self;
-        DynamicBuilder { segment, spec: Spec { labels: names, ..spec }, metric }
+    pub fn label_names(self, names: &'a [&'a str]) -> Builder<'a, M, &'a [&'a str]> {
+        self.with_labels(names)
     }
 }
 
-impl<M: Metric> DynamicBuilder<'_, M> {
-    /// As [`Builder::replace`].
-    pub fn replace(mut self) -> Self {
-        self.spec.replace = true;
-        self
-    }
-
-    /// As [`LabelledBuilder::expire_after`](crate::LabelledBuilder::expire_after). Without labels
-    /// it says nothing.
-    pub fn expire_after(mut self, time: Duration) -> Self {
-        self.spec.expire = if self.spec.labels.is_empty() { 0 } else { seconds(time) };
-        self
-    }
-
+impl<'a, M: Metric> Builder<'a, M, &'a [&'a str]> {
     /// Registers the family.
     ///
     /// # Errors
     /// As [`Builder::register`].
     pub fn register(self) -> Result<DynamicFamily<M>, Error> {
-        let inner = self.segment.inner;
-        let at = register(inner, self.spec)?;
-        let (family, lens) = found(inner, at)?;
+        let (inner, labels) = (self.segment.inner, self.labels);
+        // The one series of a family without labels does not expire.
+        let expire = if labels.is_empty() { 0 } else { self.spec.expire };
+        let (family, lens) = found(inner, register(inner, Spec { labels, expire, ..self.spec })?)?;
         Ok(DynamicFamily { family, lens, metric: PhantomData })
     }
 }

@@ -23,9 +23,10 @@ mod register;
 mod series;
 pub(crate) mod spec;
 
-pub use self::builder::{Builder, Family, LabelledBuilder};
+pub(crate) use self::builder::Labels;
+pub use self::builder::{Builder, Family};
 pub use self::bundle::{Bundle, BundleBuilder, BundleEntry, Member};
-pub use self::dynamic::{DynamicBuilder, DynamicBundle, DynamicBundleBuilder, DynamicFamily};
+pub use self::dynamic::{DynamicBundle, DynamicBundleBuilder, DynamicFamily};
 
 pub(crate) use self::builder::DEFAULT_BUCKETS;
 pub(crate) use self::bundle::BundleRef;

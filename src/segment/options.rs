@@ -272,7 +272,7 @@ impl Options {
     /// # fn main() -> Result<(), shmetrics::Error> {
     /// let segment = shmetrics::Options::new().anonymous().short_bounds(true).open()?;
     /// segment.histogram("seconds", "").buckets(&[0.5, 1.0]).register()?.observe(0.7);
-    /// let page = |format| String::from_utf8(segment.render(format)).unwrap();
+    /// let page = |format| segment.page(format).render_to_string().unwrap();
     /// assert!(page(shmetrics::Format::Text).contains("seconds_bucket{le=\"1\"} 1\n"));
     /// assert!(page(shmetrics::Format::OpenMetrics).contains("seconds_bucket{le=\"1.0\"} 1\n"));
     /// # Ok(()) }

@@ -28,7 +28,7 @@ use crate::Segment;
 /// shop.orders.inc();
 /// let _busy = shop.busy.track_in_progress();
 /// shop.latency.observe(0.2);
-/// # let page = String::from_utf8(segment.render(shmetrics::Format::Text)).unwrap();
+/// # let page = segment.page(shmetrics::Format::Text).render_to_string().unwrap();
 /// # assert!(page.contains("# HELP shop_orders_total Orders placed.\n# TYPE shop_orders_total counter\nshop_orders_total 1\n"), "{page}");
 /// # Ok(()) }
 /// ```

@@ -3,52 +3,41 @@
 use std::any::TypeId;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
-use std::time::Duration;
 
 use super::labels::{combinations, LabelSet};
 use crate::metric::{Counter, Metric};
 use crate::record::family::Record;
-use crate::registry::{Builder, DynamicBuilder, DynamicFamily};
+use crate::registry::{Builder, DynamicFamily, Labels};
 use crate::shm::layout::{entry, offset, GRANULE};
 use crate::shm::state::{self, SeriesAddr, State};
 use crate::{Error, Segment};
 
-/// A [`Builder`] with a typed label set: made by [`Builder::label_set`].
-#[must_use = "nothing is registered until `register`"]
-pub struct TypedBuilder<'a, M, L> {
-    dynamic: DynamicBuilder<'a, M>,
+/// The labels of a [`Builder`] that are a struct: made by [`Builder::label_set`].
+pub struct LabelStruct<L> {
+    names: &'static [&'static str],
     slots: usize,
     labels: PhantomData<fn(&L)>,
 }
 
+impl<L> Labels for LabelStruct<L> {}
+
 impl<'a, M: Metric> Builder<'a, M> {
     /// The family's labels, as a struct that derives [`LabelSet`].
-    pub fn label_set<L: LabelSet>(self) -> TypedBuilder<'a, M, L::Family> {
+    pub fn label_set<L: LabelSet>(self) -> Builder<'a, M, LabelStruct<L::Family>> {
         let slots = const { combinations(L::COUNTS) };
-        TypedBuilder { dynamic: self.label_names(L::NAMES), slots, labels: PhantomData }
+        self.with_labels(LabelStruct { names: L::NAMES, slots, labels: PhantomData })
     }
 }
 
-impl<M: Metric, L: 'static> TypedBuilder<'_, M, L> {
-    /// As [`Builder::replace`].
-    pub fn replace(mut self) -> Self {
-        self.dynamic = self.dynamic.replace();
-        self
-    }
-
-    /// As [`LabelledBuilder::expire_after`](crate::LabelledBuilder::expire_after).
-    pub fn expire_after(mut self, time: Duration) -> Self {
-        self.dynamic = self.dynamic.expire_after(time);
-        self
-    }
-
+impl<M: Metric, L: 'static> Builder<'_, M, LabelStruct<L>> {
     /// Registers the family.
     ///
     /// # Errors
     /// As [`Builder::register`].
     pub fn register(self) -> Result<TypedFamily<M, L>, Error> {
-        let family = self.dynamic.register()?;
-        let slots = family.family.inner.tables.slots(family.family.at, TypeId::of::<L>(), self.slots)?;
+        let LabelStruct { names, slots, .. } = self.labels;
+        let family = self.with_labels(names).register()?;
+        let slots = family.family.inner.tables.slots(family.family.at, TypeId::of::<L>(), slots)?;
         Ok(TypedFamily { family, slots, labels: PhantomData })
     }
 }

@@ -171,7 +171,7 @@ const COMBINATIONS_MAX: usize = 1 << 16;
 /// let requests = segment.counter("http_requests_total", "Requests served.").label_set::<Http>().register()?;
 /// requests.with(&Http { method: Method::Get, route: "/", status: 200 }).inc();
 /// # let _ = Method::Post;
-/// # let page = String::from_utf8(segment.render(shmetrics::Format::Text)).unwrap();
+/// # let page = segment.page(shmetrics::Format::Text).render_to_string().unwrap();
 /// # assert!(page.contains("http_requests_total{method=\"GET\",route=\"/\",code=\"200\"} 1\n"), "{page}");
 /// # Ok(()) }
 /// # #[cfg(not(feature = "derive"))]

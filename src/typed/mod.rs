@@ -5,5 +5,5 @@ pub mod declare;
 mod family;
 mod labels;
 
-pub use self::family::{TypedBuilder, TypedFamily};
+pub use self::family::{LabelStruct, TypedFamily};
 pub use self::labels::{LabelSet, LabelText, LabelValue};

@@ -127,7 +127,7 @@ impl Builder {
     }
 
     /// Label sets that no process updates for this time go off the pages; see
-    /// [`shmetrics::LabelledBuilder::expire_after`].
+    /// [`shmetrics::Builder::expire_after`].
     pub fn expire_after(mut self, time: Duration) -> Self {
         self.settings.expire_after.default = Some(time);
         self
