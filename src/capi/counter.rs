@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use super::family::{by_name, clear, find, register_family, remove, with_labels};
 use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
-use super::{guard, guarded, hot, hot_guarded, null, shmetrics_family_spec, shmetrics_str};
+use super::{guard, guarded, hot, hot_guarded, shmetrics_family_spec, shmetrics_str};
 use crate::kind::Kind;
 use crate::metric::sealed::FromSeries;
 use crate::metric::Counter;
@@ -54,15 +54,9 @@ pub unsafe extern "C" fn shmetrics_counter_register(
     family: *mut shmetrics_counter_family,
 ) -> shmetrics_status {
     guarded(|| {
-        if family.is_null() {
-            return Err(null("where to put the family"));
-        }
+        let handle = |p0, p1| shmetrics_counter_family { p0, p1 };
         // SAFETY: the caller's promise.
-        unsafe {
-            let (p0, p1) = register_family(segment, spec, Kind::Counter, GaugeMode::Shared)?;
-            *family = shmetrics_counter_family { p0, p1 };
-        }
-        Ok(())
+        unsafe { register_family(segment, spec, Kind::Counter, GaugeMode::Shared, family, handle) }
     })
 }
 

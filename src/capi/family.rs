@@ -141,20 +141,28 @@ pub(super) unsafe fn texts<'a>(
     unsafe { slice(data, count, what)?.iter().map(|text| text.text(each)).collect() }
 }
 
-/// Registers a family for C. Returns the words of its handle.
+/// Registers a family for C, and writes its handle, made of two words, to `family`.
 ///
 /// # Safety
-/// The header's rules for `segment` and `spec`.
-pub(super) unsafe fn register_family(
+/// The header's rules for `segment`, `spec` and `family`.
+pub(super) unsafe fn register_family<F>(
     segment: *const shmetrics_segment,
     spec: *const shmetrics_family_spec,
     kind: Kind,
     mode: GaugeMode,
-) -> Result<(*const c_void, *const c_void), shmetrics_status> {
+    family: *mut F,
+    handle: impl FnOnce(*const c_void, *const c_void) -> F,
+) -> Result<(), shmetrics_status> {
+    if family.is_null() {
+        return Err(null("where to put the family"));
+    }
     // SAFETY: the caller's promise.
     let (segment, given) = unsafe { (segment_of(segment)?, Given::read(spec, kind)?) };
     let at = register(segment.inner, given.spec(kind, mode)).map_err(status::report)?;
-    Ok(words(segment.inner, at))
+    let (p0, p1) = words(segment.inner, at);
+    // SAFETY: as above, and it is not NULL.
+    unsafe { *family = handle(p0, p1) };
+    Ok(())
 }
 
 /// The words of the handle of a family, or a bundle, whose record is here.

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use super::family::{clear, find, register_family, remove};
 use super::segment::shmetrics_segment;
 use super::status::{fail, shmetrics_status};
-use super::{guard, guarded, hot, null, shmetrics_family_spec, shmetrics_str};
+use super::{guard, guarded, hot, shmetrics_family_spec, shmetrics_str};
 use crate::kind::Kind;
 use crate::metric::sealed::FromSeries;
 use crate::metric::{Gauge, GaugeWord as Word};
@@ -105,18 +105,12 @@ pub unsafe extern "C" fn shmetrics_gauge_register(
     family: *mut shmetrics_gauge_family,
 ) -> shmetrics_status {
     guarded(|| {
-        if family.is_null() {
-            return Err(null("where to put the family"));
-        }
         let mode = GaugeMode::checked(mode).ok_or_else(|| {
             fail(shmetrics_status::InvalidArgument, format!("gauge mode {mode}: it must be one of SHMETRICS_GAUGE_..."))
         })?;
+        let handle = |p0, p1| shmetrics_gauge_family { p0, p1 };
         // SAFETY: the caller's promise.
-        unsafe {
-            let (p0, p1) = register_family(segment, spec, Kind::Gauge, mode)?;
-            *family = shmetrics_gauge_family { p0, p1 };
-        }
-        Ok(())
+        unsafe { register_family(segment, spec, Kind::Gauge, mode, family, handle) }
     })
 }
 
@@ -129,15 +123,9 @@ pub unsafe extern "C" fn shmetrics_unknown_register(
     family: *mut shmetrics_gauge_family,
 ) -> shmetrics_status {
     guarded(|| {
-        if family.is_null() {
-            return Err(null("where to put the family"));
-        }
+        let handle = |p0, p1| shmetrics_gauge_family { p0, p1 };
         // SAFETY: the caller's promise.
-        unsafe {
-            let (p0, p1) = register_family(segment, spec, Kind::Unknown, GaugeMode::Shared)?;
-            *family = shmetrics_gauge_family { p0, p1 };
-        }
-        Ok(())
+        unsafe { register_family(segment, spec, Kind::Unknown, GaugeMode::Shared, family, handle) }
     })
 }
 

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use super::family::{by_name, clear, find, register_family, remove, with_labels};
 use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
-use super::{guard, guarded, hot, hot_guarded, null, shmetrics_family_spec, shmetrics_str};
+use super::{guard, guarded, hot, hot_guarded, shmetrics_family_spec, shmetrics_str};
 use crate::kind::Kind;
 use crate::metric::sealed::FromSeries;
 use crate::metric::Histogram;
@@ -71,15 +71,9 @@ pub unsafe extern "C" fn shmetrics_histogram_register(
     family: *mut shmetrics_histogram_family,
 ) -> shmetrics_status {
     guarded(|| {
-        if family.is_null() {
-            return Err(null("where to put the family"));
-        }
+        let handle = |p0, p1| shmetrics_histogram_family { p0, p1 };
         // SAFETY: the caller's promise.
-        unsafe {
-            let (p0, p1) = register_family(segment, spec, Kind::Histogram, GaugeMode::Shared)?;
-            *family = shmetrics_histogram_family { p0, p1 };
-        }
-        Ok(())
+        unsafe { register_family(segment, spec, Kind::Histogram, GaugeMode::Shared, family, handle) }
     })
 }
 

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use super::family::{clear, find, register_family, remove};
 use super::segment::shmetrics_segment;
 use super::status::shmetrics_status;
-use super::{guard, guarded, hot, null, shmetrics_family_spec, shmetrics_str};
+use super::{guard, guarded, hot, shmetrics_family_spec, shmetrics_str};
 use crate::kind::Kind;
 use crate::metric::sealed::FromSeries;
 use crate::metric::{Enum, Info, StateSet};
@@ -65,15 +65,9 @@ unsafe fn register(
     family: *mut shmetrics_states_family,
 ) -> shmetrics_status {
     guarded(|| {
-        if family.is_null() {
-            return Err(null("where to put the family"));
-        }
+        let handle = |p0, p1| shmetrics_states_family { p0, p1 };
         // SAFETY: the caller's promise.
-        unsafe {
-            let (p0, p1) = register_family(segment, spec, kind, GaugeMode::Shared)?;
-            *family = shmetrics_states_family { p0, p1 };
-        }
-        Ok(())
+        unsafe { register_family(segment, spec, kind, GaugeMode::Shared, family, handle) }
     })
 }
 
@@ -169,15 +163,9 @@ pub unsafe extern "C" fn shmetrics_info_register(
     family: *mut shmetrics_info_family,
 ) -> shmetrics_status {
     guarded(|| {
-        if family.is_null() {
-            return Err(null("where to put the family"));
-        }
+        let handle = |p0, p1| shmetrics_info_family { p0, p1 };
         // SAFETY: the caller's promise.
-        unsafe {
-            let (p0, p1) = register_family(segment, spec, Kind::Info, GaugeMode::Shared)?;
-            *family = shmetrics_info_family { p0, p1 };
-        }
-        Ok(())
+        unsafe { register_family(segment, spec, Kind::Info, GaugeMode::Shared, family, handle) }
     })
 }
 

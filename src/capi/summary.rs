@@ -6,7 +6,7 @@ use super::family::{clear, find, register_family, remove};
 use super::histogram::{shmetrics_histogram, shmetrics_histogram_family};
 use super::segment::shmetrics_segment;
 use super::status::shmetrics_status;
-use super::{guard, guarded, hot, null, shmetrics_family_spec, shmetrics_str};
+use super::{guard, guarded, hot, shmetrics_family_spec, shmetrics_str};
 use crate::kind::Kind;
 use crate::metric::{GaugeHistogram, Summary};
 use crate::record::gauge_mode::GaugeMode;
@@ -38,15 +38,9 @@ pub unsafe extern "C" fn shmetrics_summary_register(
     family: *mut shmetrics_summary_family,
 ) -> shmetrics_status {
     guarded(|| {
-        if family.is_null() {
-            return Err(null("where to put the family"));
-        }
+        let handle = |p0, p1| shmetrics_summary_family { p0, p1 };
         // SAFETY: the caller's promise.
-        unsafe {
-            let (p0, p1) = register_family(segment, spec, Kind::Summary, GaugeMode::Shared)?;
-            *family = shmetrics_summary_family { p0, p1 };
-        }
-        Ok(())
+        unsafe { register_family(segment, spec, Kind::Summary, GaugeMode::Shared, family, handle) }
     })
 }
 
@@ -95,15 +89,9 @@ pub unsafe extern "C" fn shmetrics_gauge_histogram_register(
     family: *mut shmetrics_histogram_family,
 ) -> shmetrics_status {
     guarded(|| {
-        if family.is_null() {
-            return Err(null("where to put the family"));
-        }
+        let handle = |p0, p1| shmetrics_histogram_family { p0, p1 };
         // SAFETY: the caller's promise.
-        unsafe {
-            let (p0, p1) = register_family(segment, spec, Kind::GaugeHistogram, GaugeMode::Shared)?;
-            *family = shmetrics_histogram_family { p0, p1 };
-        }
-        Ok(())
+        unsafe { register_family(segment, spec, Kind::GaugeHistogram, GaugeMode::Shared, family, handle) }
     })
 }
 

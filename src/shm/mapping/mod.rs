@@ -18,7 +18,7 @@ use std::ptr::NonNull;
 use super::grants::Grants;
 use crate::Error;
 
-/// The memory of one segment in this process.
+/// The memory of one segment in this process. The defaults are those of memory without a file.
 pub(crate) trait Backing: Send + Sync {
     /// The first mapped byte, page-aligned.
     fn base(&self) -> NonNull<u8>;
@@ -26,7 +26,9 @@ pub(crate) trait Backing: Send + Sync {
     fn len(&self) -> u64;
     /// Makes the bytes from `from` to `to` safe to touch. `false`: there is no memory for them.
     /// Makes only calls that a signal handler may make, and keeps `errno`.
-    fn reserve(&self, from: u64, to: u64) -> bool;
+    fn reserve(&self, from: u64, to: u64) -> bool {
+        from <= to && to <= self.len()
+    }
     /// What of it is known to be granted, for views of it. It stays where it is when this value is
     /// moved.
     fn grants(&self) -> &Grants;
@@ -36,18 +38,33 @@ pub(crate) trait Backing: Send + Sync {
         bytes.iter().map(|at| self.is_locked(*at)).collect()
     }
     /// Whether this byte is. Allocates nothing.
-    fn is_locked(&self, byte: u64) -> Option<bool>;
+    fn is_locked(&self, byte: u64) -> Option<bool> {
+        _ = byte;
+        None
+    }
     /// An open file description of the file that is this process' own, by a descriptor that the
     /// caller closes. Allocates nothing. `None`: the system does not give one.
-    fn describe(&self) -> Option<i32>;
+    fn describe(&self) -> Option<i32> {
+        None
+    }
     /// Whether the descriptor leads to this memory's file.
-    fn is_ours(&self, descriptor: i32) -> bool;
+    fn is_ours(&self, descriptor: i32) -> bool {
+        _ = descriptor;
+        false
+    }
     /// Whether there are byte locks at all.
-    fn has_locks(&self) -> bool;
+    fn has_locks(&self) -> bool {
+        false
+    }
     /// Bytes of memory in use.
-    fn resident(&self) -> u64;
+    fn resident(&self) -> u64 {
+        self.len()
+    }
     /// Whether `path` still names this memory.
-    fn is_named(&self, path: &Path) -> bool;
+    fn is_named(&self, path: &Path) -> bool {
+        _ = path;
+        true
+    }
     /// Whether any process has the memory open for writing. `None`: cannot tell.
     fn is_in_use(&self) -> Option<bool> {
         None
@@ -81,7 +98,9 @@ pub(crate) trait Backing: Send + Sync {
     /// this process alone, as views of them may still be used.
     fn discard(&self) {}
     /// A descriptor to hand to other processes, if there is one.
-    fn descriptor(&self) -> Option<i32>;
+    fn descriptor(&self) -> Option<i32> {
+        None
+    }
 }
 
 /// The owner of a segment's file, and its mode.

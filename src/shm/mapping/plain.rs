@@ -1,7 +1,6 @@
 //! Memory of this process as a segment's: without a file and without locks, so that fuzz targets
 //! look at a segment in a few microseconds.
 
-use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -35,34 +34,10 @@ impl Backing for PlainBacking {
     fn len(&self) -> u64 {
         self.len
     }
-    fn reserve(&self, from: u64, to: u64) -> bool {
-        from <= to && to <= self.len
-    }
     fn grants(&self) -> &Grants {
         &self.grants
     }
-    fn is_locked(&self, _byte: u64) -> Option<bool> {
-        None
-    }
-    fn describe(&self) -> Option<i32> {
-        None
-    }
-    fn is_ours(&self, _descriptor: i32) -> bool {
-        false
-    }
-    fn has_locks(&self) -> bool {
-        false
-    }
-    fn resident(&self) -> u64 {
-        self.len
-    }
-    fn is_named(&self, _path: &Path) -> bool {
-        true
-    }
     fn id(&self) -> (u64, u64) {
         (u64::MAX, self.base.addr().get() as u64)
-    }
-    fn descriptor(&self) -> Option<i32> {
-        None
     }
 }

@@ -5,7 +5,6 @@
 //! the mode is always 0600, a reader maps it writable, and there are no byte locks, so whether a
 //! process lives is asked of its pid.
 
-use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -76,34 +75,10 @@ impl Backing for PortableBacking {
     fn len(&self) -> u64 {
         self.memory.len() as u64
     }
-    fn reserve(&self, from: u64, to: u64) -> bool {
-        from <= to && to <= self.len()
-    }
     fn grants(&self) -> &Grants {
         &self.grants
     }
-    fn is_locked(&self, _byte: u64) -> Option<bool> {
-        None
-    }
-    fn describe(&self) -> Option<i32> {
-        None
-    }
-    fn is_ours(&self, _descriptor: i32) -> bool {
-        false
-    }
-    fn has_locks(&self) -> bool {
-        false
-    }
-    fn resident(&self) -> u64 {
-        self.len()
-    }
-    fn is_named(&self, _path: &Path) -> bool {
-        true
-    }
     fn id(&self) -> (u64, u64) {
         (u64::MAX, self.memory.as_ptr() as u64)
-    }
-    fn descriptor(&self) -> Option<i32> {
-        None
     }
 }
