@@ -116,12 +116,28 @@ impl Shared {
     }
 
     pub(crate) fn describe(&self, name: &str, unit: Option<Unit>, help: &str) {
+        let helps = [
+            self.help::<Counter>(name),
+            self.help::<Gauge>(name),
+            self.help::<Histogram>(name),
+            self.help::<Summary>(name),
+        ];
+        for shown in helps.into_iter().flatten().filter(|shown| shown != help) {
+            self.tell(&format!(
+                "{name}: its help is {shown:?}, as at its first use, not {help:?}; describe it before its first use"
+            ));
+        }
         let name = names::metric(name).into_owned();
         self.descriptions.rcu(|old| {
             let mut new = HashMap::clone(old);
             new.insert(name.clone(), Description { unit, help: help.to_owned() });
             new
         });
+    }
+
+    /// The help that a family of this name was registered with in this process.
+    fn help<M: Stored>(&self, name: &str) -> Option<String> {
+        M::families(self).load().get(name)?.as_ref().map(|family| family.definition.help.clone())
     }
 
     /// Whether a histogram of this name has quantiles instead of buckets.

@@ -249,6 +249,23 @@ fn descriptions_give_help_and_a_unit_that_the_name_has() {
 }
 
 #[test]
+fn a_description_after_the_first_use_changes_nothing_and_is_reported() {
+    let (segment, recorder) = fresh();
+    with_local_recorder(&recorder, || {
+        describe_gauge!("depth", "Entries.");
+        gauge!("depth").set(1.0);
+        counter!("requests", "method" => "GET").increment(1);
+        describe_gauge!("depth", "Entries.");
+        describe_counter!("requests", "Requests served.");
+        describe_counter!("requests", "Requests served.");
+        describe_histogram!("unused", "Used later.");
+    });
+    assert!(!page(segment).contains("# HELP requests"), "{}", page(segment));
+    let messages = recorder.trouble().messages;
+    assert!(messages.len() == 1 && messages[0].starts_with("requests: its help is \"\""), "{messages:?}");
+}
+
+#[test]
 fn units_are_appended_if_that_is_wanted() {
     let segment = segment();
     let recorder = Recorder::builder(segment).unit_suffix(true).build().unwrap();
