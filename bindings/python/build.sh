@@ -5,7 +5,7 @@
 #
 # scripts/setup.sh python gets what this needs. What cannot be built is named in a line `skipped:
 # ...`. TARGETS names other targets of Rust; a target is built where Rust's standard library for it
-# is there.
+# is there. COMMAND_OPT_LEVEL (3) is the optimisation of the command.
 set -euo pipefail
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
@@ -78,15 +78,15 @@ build_target() {
 
     # The command: beside the extension, as those who install a wheel have no Rust.
     command=
-    local strip=(CARGO_PROFILE_RELEASE_STRIP=symbols CARGO_PROFILE_RELEASE_DEBUG=0)
+    local profile=(CARGO_PROFILE_RELEASE_STRIP=symbols CARGO_PROFILE_RELEASE_DEBUG=0 "CARGO_PROFILE_RELEASE_OPT_LEVEL=${COMMAND_OPT_LEVEL:-3}")
     if [[ $zig == no ]]; then
-        env "${strip[@]}" cargo build --release --locked --manifest-path "$root/Cargo.toml" -p shmetrics-cli --target "$target"
+        env "${profile[@]}" cargo build --release --locked --manifest-path "$root/Cargo.toml" -p shmetrics-cli --target "$target"
         command=$CARGO_TARGET_DIR/$target/release/shmetrics
     elif command -v cargo-zigbuild > /dev/null; then
         local suffix=
         [[ $target == *-musl ]] || suffix=.2.28
         # Linked to musl itself, it needs nothing of the system's.
-        env "${strip[@]}" cargo-zigbuild zigbuild --release --locked --manifest-path "$root/Cargo.toml" -p shmetrics-cli \
+        env "${profile[@]}" cargo-zigbuild zigbuild --release --locked --manifest-path "$root/Cargo.toml" -p shmetrics-cli \
             --target "$target$suffix"
         command=$CARGO_TARGET_DIR/$target/release/shmetrics
     else

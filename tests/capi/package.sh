@@ -140,7 +140,7 @@ configure() { # version, prefix
 cmake_builds() { # prefix
     local program
     configure "${version%.*}" "$1"
-    cmake --build "$work/build"
+    cmake --build "$work/build" --parallel "$(nproc)"
     for program in "$work"/build/*_shared; do runs_with shared "$program"; done
     for program in "$work"/build/*_static "$work"/build/*_alone; do runs_with static "$program"; done
 }

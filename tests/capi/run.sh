@@ -24,7 +24,7 @@ work=$(mktemp -d)
 SHMETRICS_DIR=$(mktemp -d /dev/shm/capi-test.XXXXXX)
 export SHMETRICS_DIR
 trap 'rm -rf "$work" "$SHMETRICS_DIR"' EXIT
-chmod 755 "$SHMETRICS_DIR" # one test looks at it as another user
+chmod 755 "$SHMETRICS_DIR"
 unset SHMETRICS_SEGMENT SHMETRICS_MAX_SIZE LIBDIR INCLUDEDIR BINDIR DATADIR NATIVE_LIBS
 
 # shellcheck source=tests/capi/harness.sh
@@ -38,7 +38,7 @@ for library in libshmetrics.so libshmetrics.a; do
         exit 2
     fi
 done
-mkdir "$work/lib" "$work/bin"
+mkdir "$work/lib"
 ln -s "$RELEASE_DIR/libshmetrics.so" "$work/lib/libshmetrics.so"
 ln -s "$RELEASE_DIR/libshmetrics.so" "$work/lib/$soname" # the loader asks for the soname
 shared=(-L"$work/lib" "-Wl,-rpath,$work/lib" -lshmetrics -lpthread -lm)
@@ -49,15 +49,15 @@ c_examples=("$root"/examples/c/*.c)
 cpp_examples=("$root"/examples/cpp/*.cpp)
 
 compiles_alone() { # header, compiler, flags...
-    local source=$work/alone.c
-    [[ $2 != *++ ]] || source=$work/alone.cpp
+    local source=$own/alone.c
+    [[ $2 != *++ ]] || source=$own/alone.cpp
     printf '#include "%s"\n#include "%s"\n' "$1" "$1" >"$source" # twice, for its guard
-    "${@:2}" "${strict[@]}" -c "$source" -o "$work/alone.o"
+    "${@:2}" "${strict[@]}" -c "$source" -o "$own/alone.o"
 }
 
 # build_and_run PROGRAM COMPILE-COMMAND... [-- RUNNER...]
 build_and_run() {
-    local program=$work/bin/$1 compile=()
+    local program=$own/$1 compile=()
     shift
     while (($#)) && [[ $1 != -- ]]; do
         compile+=("$1")
@@ -77,9 +77,9 @@ header_declares_the_exports() {
 }
 
 conformance_calls_every_export() {
-    gcc -std=c11 "${strict[@]}" "${conformance[@]}" "${shared[@]}" -o "$work/bin/conformance-calls"
-    nm -D --undefined-only "$work/bin/conformance-calls" | awk '$NF ~ /^shmetrics_/ {print $NF}' | sort >"$work/called"
-    diff -u <(exported) "$work/called"
+    gcc -std=c11 "${strict[@]}" "${conformance[@]}" "${shared[@]}" -o "$own/program"
+    nm -D --undefined-only "$own/program" | awk '$NF ~ /^shmetrics_/ {print $NF}' | sort >"$own/called"
+    diff -u <(exported) "$own/called"
 }
 
 # Each exported call is made with a cancellation pending, and looked at for errno.
@@ -98,17 +98,17 @@ has_soname_and_stays_loaded() { # handles must outlive a dlclose
 outlives_dlclose() {
     local library=$RELEASE_DIR/libshmetrics.so
     if [[ $1 == goes ]]; then
-        library=$work/lib/plugin.so
+        library=$own/plugin.so
         gcc -shared -Wl,--whole-archive "$RELEASE_DIR/libshmetrics.a" -Wl,--no-whole-archive "${native_libs[@]}" -o "$library"
     fi
-    gcc -std=c11 "${strict[@]}" "$here/unload.c" -ldl -lpthread -o "$work/bin/unload"
-    bounded "$work/bin/unload" "$library" "$1"
+    gcc -std=c11 "${strict[@]}" "$here/unload.c" -ldl -lpthread -o "$own/unload"
+    bounded "$own/unload" "$library" "$1"
 }
 
 leaves_nothing_behind() {
     local left
-    left=$(ls -A "$SHMETRICS_DIR")
-    [[ -z $left ]] || { echo "left in $SHMETRICS_DIR: $left"; return 1; }
+    left=$(find "${SHMETRICS_DIR%/*}" -mindepth 2)
+    [[ -z $left ]] || { echo "left in shared memory: $left"; return 1; }
 }
 
 for cc in gcc clang; do
@@ -161,6 +161,7 @@ step_with nm "every exported call is made with a cancellation pending" cancellat
 step_with readelf "the library has its soname and is never unloaded" has_soname_and_stays_loaded
 step_with gcc "dlclose while threads count" outlives_dlclose stays
 step_with gcc "a plugin that has the library in it is unloaded beside threads that have counted" outlives_dlclose goes
+in_turn
 package_steps
 step "nothing is left in shared memory" leaves_nothing_behind
 finish
