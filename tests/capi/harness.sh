@@ -57,7 +57,7 @@ step_with() {
 }
 
 # The limit is a watchdog against a program that hangs, not a measurement.
-bounded() { timeout 300 "$@"; }
+bounded() { timeout 900 "$@"; }
 
 finish() {
     local passed
