@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 CRATES = {
     "src": "capi | lib | testing global | expose | typed | registry | metric | record | segment | process | shm | text | os error kind",
     "bindings/metrics/src": "lib | builder | recorder | cache | handle | shared | settings family | names",
-    "bindings/python/src": "lib | values | metrics | labels | family | segment | reader | page exposition | python fork file_system",
+    "bindings/python/src": "lib | values bundle | metrics | labels | family | segment | reader | page exposition | python fork file_system",
     "cli/src": "lib | args | commands | common",
     **dict.fromkeys(["fuzz/src", "benches/rivals/src"], ""),
 }

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PySet, PyTuple};
-use shmetrics::{DynamicFamily, Error, GaugeMode, Metric};
+use shmetrics::{Builder, DynamicFamily, Error, GaugeMode, Metric};
 
 use crate::python::{exception, warn};
 use crate::segment::Segment;
@@ -137,79 +137,116 @@ impl<M: Metric> Handle<M> {
     }
 }
 
-/// How a family is registered in a segment, under a definition with these label names.
-pub(crate) trait Register<M>:
-    Fn(shmetrics::Segment, &Definition, &[&str]) -> Result<DynamicFamily<M>, Error>
-{
+/// What a type of metrics adds to a definition.
+pub(crate) trait Options<M> {
+    /// The definition for the library. `states` is what `states` returns.
+    fn builder<'a>(&'a self, segment: shmetrics::Segment, of: &'a Definition, states: &'a [&'a str]) -> Builder<'a, M>;
+
+    /// Of a gauge.
+    fn mode(&self) -> GaugeMode {
+        GaugeMode::Shared
+    }
+
+    /// Of an enum.
+    fn states(&self) -> &[String] {
+        &[]
+    }
 }
-impl<M, F: Fn(shmetrics::Segment, &Definition, &[&str]) -> Result<DynamicFamily<M>, Error>> Register<M> for F {}
+
+/// The texts as the library takes them.
+pub(crate) fn borrowed(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}
 
 impl<M: Metric> Family<M> {
+    /// Registers a family in the given segment, or in the process' default one.
     pub(crate) fn new(
         py: Python<'_>,
         definition: Definition,
         segment: Option<Bound<'_, PyAny>>,
-        register: impl Register<M>,
+        options: &impl Options<M>,
+        max_series: u64,
+        replace: bool,
     ) -> PyResult<(Arc<Self>, Handle<M>)> {
-        Self::build(py, definition, (GaugeMode::Shared, Vec::new()), segment, register)
-    }
-
-    pub(crate) fn with_mode(
-        py: Python<'_>,
-        definition: Definition,
-        mode: GaugeMode,
-        segment: Option<Bound<'_, PyAny>>,
-        register: impl Register<M>,
-    ) -> PyResult<(Arc<Self>, Handle<M>)> {
-        Self::build(py, definition, (mode, Vec::new()), segment, register)
-    }
-
-    pub(crate) fn with_states(
-        py: Python<'_>,
-        definition: Definition,
-        states: Vec<String>,
-        segment: Option<Bound<'_, PyAny>>,
-        register: impl Register<M>,
-    ) -> PyResult<(Arc<Self>, Handle<M>)> {
-        Self::build(py, definition, (GaugeMode::Shared, states), segment, register)
+        let segment = Segment::of(py, segment)?;
+        Self::registered(py, definition, segment, options, max_series, replace)
     }
 
     /// Registers a family. A wrong argument is an exception. If the segment refuses the metric,
-    /// there is a warning, and the metric counts nowhere.
-    fn build(
+    /// there is a warning, and the metric counts nowhere. It does so too without a segment.
+    pub(crate) fn registered(
         py: Python<'_>,
         definition: Definition,
-        (mode, states): (GaugeMode, Vec<String>),
-        segment: Option<Bound<'_, PyAny>>,
-        register: impl Register<M>,
+        segment: Option<shmetrics::Segment>,
+        options: &impl Options<M>,
+        max_series: u64,
+        replace: bool,
     ) -> PyResult<(Arc<Self>, Handle<M>)> {
-        let segment = Segment::of(py, segment)?;
-        let names: Vec<&str> = definition.labels.iter().map(String::as_str).collect();
+        let (names, states) = (borrowed(&definition.labels), borrowed(options.states()));
         let family = match segment {
             None => None,
-            Some(segment) => match register(segment, &definition, &names) {
-                Ok(family) => {
-                    registered(py)?.add(registered_as(segment, &definition.name))?;
-                    Some(family)
+            Some(segment) => {
+                let builder = options.builder(segment, &definition, &states).max_series(max_series).label_names(&names);
+                match if replace { builder.replace() } else { builder }.register() {
+                    Ok(family) => {
+                        registered(py)?.add(registered_as(segment, &definition.name))?;
+                        Some(family)
+                    }
+                    Err(error @ (Error::InvalidName(_) | Error::InvalidArgument(_))) => return Err(exception(&error)),
+                    Err(error) => {
+                        warn(py, &refusal("the metric", &definition.name, "counts nowhere", segment, &error))?;
+                        None
+                    }
                 }
-                Err(error @ (Error::InvalidName(_) | Error::InvalidArgument(_))) => return Err(exception(&error)),
-                Err(error) => {
-                    warn(py, &refusal("the metric", &definition.name, "counts nowhere", segment, &error))?;
-                    None
-                }
-            },
+            }
         };
         let handle = match family {
             _ if !names.is_empty() => Handle::Parent,
             Some(family) => family.with(&[]).map_or(Handle::Inert, Handle::Series),
             None => Handle::Inert,
         };
+        let (mode, states) = (options.mode(), options.states().to_vec());
         Ok((Arc::new(Family { definition, segment, table: family, mode, states }), handle))
     }
 
     /// The series with these label values.
     pub(crate) fn series(&self, values: &[&str]) -> Handle<M> {
         self.table.and_then(|f| f.with(values)).map_or(Handle::Inert, Handle::Series)
+    }
+}
+
+/// What has label sets: a family, or a bundle. `labels` removes them.
+pub(crate) trait LabelSets {
+    /// A name for messages.
+    fn name(&self) -> &str;
+    fn labels(&self) -> (&[String], &Py<PyTuple>);
+    /// `None`: it counts nowhere.
+    fn segment(&self) -> Option<shmetrics::Segment>;
+    fn remove(&self, values: &[&str]) -> bool;
+    fn clear(&self);
+}
+
+impl<M: Metric> LabelSets for Family<M> {
+    fn name(&self) -> &str {
+        &self.definition.name
+    }
+
+    fn labels(&self) -> (&[String], &Py<PyTuple>) {
+        (&self.definition.labels, &self.definition.label_tuple)
+    }
+
+    fn segment(&self) -> Option<shmetrics::Segment> {
+        self.segment.filter(|_| self.table.is_some())
+    }
+
+    fn remove(&self, values: &[&str]) -> bool {
+        self.table.is_some_and(|family| family.remove(values))
+    }
+
+    fn clear(&self) {
+        if let Some(family) = self.table {
+            family.clear();
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::PyClass;
 use shmetrics::Metric;
 
-use crate::family::{Definition, Family, Handle};
+use crate::family::{borrowed, Family, Handle, LabelSets};
 use crate::python::registry;
 use crate::segment::{label_sets, Segment};
 
@@ -72,14 +72,6 @@ pub(crate) fn by_name<'py>(
         }
     }
     PyTuple::new(names.py(), found).map(Some)
-}
-
-fn values<'py>(
-    definition: &Definition,
-    args: &Bound<'py, PyTuple>,
-    kwargs: Option<&Bound<'py, PyDict>>,
-) -> PyResult<Bound<'py, PyTuple>> {
-    values_of(&definition.name, &definition.label_tuple, args, kwargs)
 }
 
 /// The error for `labels()` of a metric without labels, or of a child.
@@ -151,7 +143,8 @@ pub(crate) fn child<'py, M: Metric>(
     is_removed: IsRemoved<'_, 'py>,
     make: Make<'_, 'py, M>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let key = values(&family.definition, args, kwargs)?;
+    let definition = &family.definition;
+    let key = values_of(&definition.name, &definition.label_tuple, args, kwargs)?;
     let Some(children) = children else { return Err(chained(&family.definition.name, false)) };
     if let Some(child) = children.get_item(&key)? {
         if !is_removed(&child) {
@@ -187,19 +180,16 @@ fn drop_child(children: Option<&Py<PyDict>>, py: Python<'_>, key: &Bound<'_, PyT
 }
 
 /// Removes the child with these values, for all processes.
-pub(crate) fn remove<M: Metric>(
-    family: &Family<M>,
-    children: Option<&Py<PyDict>>,
-    args: &Bound<'_, PyTuple>,
-) -> PyResult<()> {
-    let (expected, py) = (family.definition.labels.len(), args.py());
+pub(crate) fn remove(of: &dyn LabelSets, children: Option<&Py<PyDict>>, args: &Bound<'_, PyTuple>) -> PyResult<()> {
+    let ((labels, tuple), py) = (of.labels(), args.py());
+    let expected = labels.len();
     if expected > 0 && args.len() != expected {
         let message = format!("Incorrect label count (expected {expected}, got {})", args.repr()?);
         return Err(PyValueError::new_err(message));
     }
-    let key = values(&family.definition, args, None)?;
+    let key = values_of(of.name(), tuple, args, None)?;
     drop_child(children, py, &key)?;
-    with_texts(&key, |texts| family.table.is_some_and(|f| f.remove(texts)))?;
+    with_texts(&key, |texts| of.remove(texts))?;
     Ok(())
 }
 
@@ -229,32 +219,32 @@ pub(crate) fn label_filter(
 }
 
 /// Removes all that have these labels, for all processes: also those that only others have made.
-pub(crate) fn remove_by_labels<M: Metric>(
-    family: &Family<M>,
+/// `family` is the name of a family whose label sets are those of `of`.
+pub(crate) fn remove_by_labels(
+    of: &dyn LabelSets,
+    family: &str,
     children: Option<&Py<PyDict>>,
     labels: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    let (definition, py) = (&family.definition, labels.py());
-    let of = (&definition.name, &definition.labels, &definition.label_tuple);
-    let Some(wanted) = label_filter(of.0, of.1, of.2, labels)? else { return Ok(()) };
-    let (Some(segment), Some(there)) = (family.segment, family.table) else { return Ok(()) };
-    let (name, labels) = (definition.name.clone(), definition.labels.clone());
-    let mut sets = py.detach(|| label_sets(segment, &name, &labels));
+    let ((names, tuple), py) = (of.labels(), labels.py());
+    let Some(wanted) = label_filter(of.name(), names, tuple, labels)? else { return Ok(()) };
+    let Some(segment) = of.segment() else { return Ok(()) };
+    let (family, names) = (family.to_owned(), names.to_vec());
+    let mut sets = py.detach(|| label_sets(segment, &family, &names));
     sets.retain(|set| wanted.iter().all(|(at, value)| set.get(*at) == Some(value)));
     for set in &sets {
         drop_child(children, py, &PyTuple::new(py, set)?)?;
-        let texts: Vec<&str> = set.iter().map(String::as_str).collect();
-        there.remove(&texts);
+        of.remove(&borrowed(set));
     }
     Ok(())
 }
 
 /// Removes all children, for all processes.
-pub(crate) fn clear<M: Metric>(family: &Family<M>, children: Option<&Py<PyDict>>, py: Python<'_>) {
+pub(crate) fn clear(of: &dyn LabelSets, children: Option<&Py<PyDict>>, py: Python<'_>) {
     if let Some(children) = children {
         children.bind(py).clear();
     }
-    if let (Some(there), false) = (family.table, family.definition.labels.is_empty()) {
-        there.clear();
+    if !of.labels().0.is_empty() {
+        of.clear();
     }
 }

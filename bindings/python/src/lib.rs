@@ -4,6 +4,7 @@
 //! An update is a method call and an atomic instruction. It keeps the GIL, allocates nothing and
 //! cannot fail. Everything that may fail, and all warnings, are in the Python half.
 
+mod bundle;
 mod exposition;
 mod family;
 mod file_system;
@@ -33,6 +34,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<metrics::summary::Summary>()?;
     module.add_class::<metrics::info::Info>()?;
     module.add_class::<metrics::state_set::Enum>()?;
+    module.add_class::<bundle::Bundle>()?;
+    module.add_class::<bundle::BundleEntry>()?;
+    module.add_class::<bundle::BundleMember>()?;
     module.add_class::<metrics::timer::Timer>()?;
     module.add_class::<metrics::timer::InProgress>()?;
     module.add_class::<metrics::timer::ExceptionCounter>()?;

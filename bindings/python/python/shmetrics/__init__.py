@@ -17,6 +17,9 @@ from ._buckets import exponential_buckets, linear_buckets
 from ._created import disable_created_metrics, enable_created_metrics
 from ._functions import refresh
 from ._native import (
+    Bundle,
+    BundleEntry,
+    BundleMember,
     Counter,
     Enum,
     Exposition,
@@ -95,6 +98,9 @@ _LATER = {
 }
 
 __all__ = [
+    "Bundle",
+    "BundleEntry",
+    "BundleMember",
     "CONTENT_TYPE_LATEST",
     "CONTENT_TYPE_PLAIN_0_0_4",
     "CONTENT_TYPE_PLAIN_1_0_0",

@@ -6,11 +6,11 @@ from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Optional, Pro
 
 from . import _functions, _segment
 from ._counted import counts_into_segment
-from ._native import Counter, Enum, Gauge, Histogram, Info, Segment, Summary
+from ._native import Bundle, Counter, Enum, Gauge, Histogram, Info, Segment, Summary
 from .metrics_core import Metric
 from .samples import Sample
 
-_NATIVE = (Counter, Enum, Gauge, Histogram, Info, Summary)
+_NATIVE = (Bundle, Counter, Enum, Gauge, Histogram, Info, Summary)
 
 
 class Collector(Protocol):

@@ -8,6 +8,16 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::family::{Family, Handle};
 use crate::segment::Segment;
 
+/// A class of metrics, for those who make objects of it.
+pub(crate) trait MetricClass: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
+    type Metric: shmetrics::Metric + Send + Sync;
+
+    /// An object of the class itself with this content.
+    fn object(py: Python<'_>, body: Body<Self::Metric>) -> PyResult<Bound<'_, PyAny>>;
+    /// Whether the series has been removed.
+    fn is_removed(&self) -> bool;
+}
+
 /// The given segment, or that of the given registry, if it is a registry of this package.
 pub(crate) fn segment_argument<'py>(
     segment: Option<Bound<'py, PyAny>>,
@@ -65,11 +75,31 @@ pub(crate) fn initialised_twice() -> PyErr {
 
 /// The part that all classes of metrics share, and the methods of the class itself.
 ///
+/// `positional` and `keywords` are the arguments that the class has beside those of all classes,
+/// with their defaults; `options` makes the `Options` of the class from them. `$text` is the
+/// signature for people.
+///
 /// Objects are made empty by `__new__` and filled by `__init__`, so that a subclass may have an
 /// `__init__` with other arguments.
 macro_rules! metric_class {
-    ($class:ident, $metric:ty, $kind:ident, $text:literal, #[$meta:meta] init($this:ident, $py:ident, $registry:ident; $($arg:ident: $of:ty),* $(,)?) $init:block
+    ($class:ident, $metric:ty, $kind:ident, $text:literal,
+     positional($($positional:ident: $of:ty = $default:tt),*),
+     keywords($($keyword:ident: $keyword_of:ty = $keyword_default:tt),*),
+     options($name:pat_param, $definition:ident) $options:block
      { $($own:tt)* }) => {
+        impl $crate::metrics::class::MetricClass for $class {
+            type Metric = $metric;
+
+            fn object(py: Python<'_>, body: Body<$metric>) -> PyResult<Bound<'_, PyAny>> {
+                Ok(Bound::new(py, $class { body: OnceLock::from(body) })?.into_any())
+            }
+
+            #[inline(always)]
+            fn is_removed(&self) -> bool {
+                self.body.get().is_some_and(|body| body.handle.is_removed())
+            }
+        }
+
         impl $class {
             #[inline(always)]
             fn body(&self) -> PyResult<&Body<$metric>> {
@@ -85,10 +115,6 @@ macro_rules! metric_class {
             fn initialise(&self, body: Body<$metric>) -> PyResult<()> {
                 self.body.set(body).map_err(|_| $crate::metrics::class::initialised_twice())
             }
-
-            pub(crate) fn is_removed(&self) -> bool {
-                self.body.get().is_some_and(|body| body.handle.is_removed())
-            }
         }
 
         #[pymethods]
@@ -99,13 +125,34 @@ macro_rules! metric_class {
                 $class { body: OnceLock::new() }
             }
 
-            #[$meta]
+            #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None,
+                                $($positional=$default,)* *, $($keyword=$keyword_default,)* segment=None, max_series=0,
+                                replace=false))]
             #[allow(clippy::too_many_arguments)]
-            fn __init__(slf: &Bound<'_, Self>, $($arg: $of),*) -> PyResult<()> {
-                let ($this, $py) = (slf.get(), slf.py());
-                let registry = $registry.cloned();
-                $init?;
-                $crate::metrics::class::register_with(slf.as_any(), registry.as_ref())
+            fn __init__(
+                slf: &Bound<'_, Self>,
+                name: &str,
+                documentation: $crate::python::Text,
+                labelnames: Option<&Bound<'_, PyAny>>,
+                namespace: &str,
+                subsystem: &str,
+                unit: &str,
+                registry: Option<&Bound<'_, PyAny>>,
+                $($positional: $of,)*
+                $($keyword: $keyword_of,)*
+                segment: Option<Bound<'_, PyAny>>,
+                max_series: u64,
+                replace: bool,
+            ) -> PyResult<()> {
+                let (py, documentation) = (slf.py(), &documentation.0);
+                let arguments = Arguments { name, documentation, labelnames, namespace, subsystem, unit };
+                let $definition = arguments.definition(py, $kind)?;
+                let $name = name;
+                let options = $options?;
+                let segment = $crate::metrics::class::segment_argument(segment, registry)?;
+                let (family, handle) = Family::new(py, $definition, segment, &options, max_series, replace)?;
+                slf.get().initialise(Body::parent(py, family, handle))?;
+                $crate::metrics::class::register_with(slf.as_any(), registry)
             }
 
             $($own)*
@@ -128,7 +175,7 @@ macro_rules! metric_class {
                     child.get().initialise(Body { handle, family, values: Some(values.unbind()), children: None })?;
                     Ok(child.into_any())
                 };
-                let is_removed = |child: &Bound<'py, PyAny>| child.cast::<$class>().is_ok_and(|c| c.get().is_removed());
+                let is_removed = |child: &Bound<'py, PyAny>| child.cast::<$class>().is_ok_and(|c| $crate::metrics::class::MetricClass::is_removed(c.get()));
                 let children = this.children.as_ref().map(|c| c.bind(slf.py()));
                 labels::child(&this.family, children, labelvalues, labelkwargs, &is_removed, &make)
             }
@@ -137,19 +184,19 @@ macro_rules! metric_class {
             #[pyo3(signature = (*labelvalues))]
             fn remove(&self, labelvalues: &Bound<'_, PyTuple>) -> PyResult<()> {
                 let this = self.body()?;
-                labels::remove(&this.family, this.children.as_ref(), labelvalues)
+                labels::remove(&*this.family, this.children.as_ref(), labelvalues)
             }
 
             /// Removes the children that have these labels, for all processes.
             fn remove_by_labels(&self, labels: &Bound<'_, PyAny>) -> PyResult<()> {
                 let this = self.body()?;
-                labels::remove_by_labels(&this.family, this.children.as_ref(), labels)
+                labels::remove_by_labels(&*this.family, &this.family.definition.name, this.children.as_ref(), labels)
             }
 
             /// Removes all children, for all processes.
             fn clear(&self, py: Python<'_>) -> PyResult<()> {
                 let this = self.body()?;
-                labels::clear(&this.family, this.children.as_ref(), py);
+                labels::clear(&*this.family, this.children.as_ref(), py);
                 Ok(())
             }
 

@@ -5,12 +5,13 @@ use std::sync::{Arc, OnceLock};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use shmetrics::Builder;
 
 use super::class::{metric_class, Body};
 use super::timer::ExceptionCounter;
-use crate::family::{Arguments, Family};
+use crate::family::{Arguments, Definition, Family, Options};
 use crate::labels;
-use crate::python::{borrowed, exemplar, Text};
+use crate::python::{borrowed, exemplar};
 
 const KIND: &str = "counter";
 
@@ -26,37 +27,40 @@ pub(crate) fn total(name: &str) -> String {
     format!("{name}_total")
 }
 
-metric_class!(Counter, shmetrics::Counter, KIND,
-    "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, segment=None, max_series=0, exact_name=False, replace=False)",
-    #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, segment=None,
-                        max_series=0, exact_name=false, replace=false))]
-    init(this, py, registry;
-        name: &str,
-        documentation: Text,
-        labelnames: Option<&Bound<'_, PyAny>>,
-        namespace: &str,
-        subsystem: &str,
-        unit: &str,
-        registry: Option<&Bound<'_, PyAny>>,
-        segment: Option<Bound<'_, PyAny>>,
-        max_series: u64,
-        exact_name: bool,
-        replace: bool,
-    ) {
-        let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
-        let definition = arguments.definition(py, KIND)?;
-        let segment = super::class::segment_argument(segment, registry)?;
-        let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
-            // With `_total`, which the definition is without, the usual name is the exact one.
-            let exact = exact_name && !name.ends_with("_total");
-            let shown = if exact { d.name.clone() } else { total(&d.name) };
-            let builder = segment.counter(&shown, &d.documentation).unit(&d.unit).max_series(max_series);
-            let builder = if exact { builder.exact_name() } else { builder };
-            let builder = builder.label_names(names);
-            if replace { builder.replace() } else { builder }.register()
-        })?;
-        this.initialise(Body::parent(py, family, handle))
+/// A counter's name on pages.
+pub(crate) struct CounterOptions {
+    shown: String,
+    exact: bool,
+}
+
+impl CounterOptions {
+    pub(crate) fn new(name: &str, exact_name: bool, of: &Definition) -> Self {
+        // With `_total`, which the definition is without, the usual name is the exact one.
+        let exact = exact_name && !name.ends_with("_total");
+        CounterOptions { shown: if exact { of.name.clone() } else { total(&of.name) }, exact }
     }
+}
+
+impl Options<shmetrics::Counter> for CounterOptions {
+    fn builder<'a>(
+        &'a self,
+        segment: shmetrics::Segment,
+        of: &'a Definition,
+        _: &'a [&'a str],
+    ) -> Builder<'a, shmetrics::Counter> {
+        let builder = segment.counter(&self.shown, &of.documentation).unit(&of.unit);
+        if self.exact {
+            builder.exact_name()
+        } else {
+            builder
+        }
+    }
+}
+
+metric_class!(Counter, shmetrics::Counter, KIND,
+    "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, exact_name=False, segment=None, max_series=0, replace=False)",
+    positional(), keywords(exact_name: bool = false),
+    options(name, definition) { PyResult::Ok(CounterOptions::new(name, exact_name, &definition)) }
     {
     /// Adds `amount`, which may not be negative, and keeps an exemplar of it.
     #[pyo3(signature = (amount=None, exemplar=None), text_signature = "($self, amount=1, exemplar=None)")]

@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use shmetrics::GaugeMode;
+use shmetrics::{Builder, GaugeMode};
 
 use super::class::{metric_class, Body};
 use super::timer::{InProgress, Timer};
-use crate::family::{Arguments, Family};
+use crate::family::{Arguments, Definition, Family, Options};
 use crate::labels;
-use crate::python::{set_function, Text};
+use crate::python::set_function;
 
 const KIND: &str = "gauge";
 
@@ -45,34 +45,25 @@ impl Gauge {
     }
 }
 
+impl Options<shmetrics::Gauge> for GaugeMode {
+    fn builder<'a>(
+        &'a self,
+        segment: shmetrics::Segment,
+        of: &'a Definition,
+        _: &'a [&'a str],
+    ) -> Builder<'a, shmetrics::Gauge> {
+        segment.gauge(&of.name, &of.documentation, *self).unit(&of.unit)
+    }
+
+    fn mode(&self) -> GaugeMode {
+        *self
+    }
+}
+
 metric_class!(Gauge, shmetrics::Gauge, KIND,
     "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, multiprocess_mode='all', *, segment=None, max_series=0, replace=False)",
-    #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None,
-                        multiprocess_mode="all", *, segment=None, max_series=0, replace=false))]
-    init(this, py, registry;
-        name: &str,
-        documentation: Text,
-        labelnames: Option<&Bound<'_, PyAny>>,
-        namespace: &str,
-        subsystem: &str,
-        unit: &str,
-        registry: Option<&Bound<'_, PyAny>>,
-        multiprocess_mode: &str,
-        segment: Option<Bound<'_, PyAny>>,
-        max_series: u64,
-        replace: bool,
-    ) {
-        let mode = mode(multiprocess_mode)?;
-        let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
-        let definition = arguments.definition(py, KIND)?;
-        let segment = super::class::segment_argument(segment, registry)?;
-        let (family, handle) = Family::with_mode(py, definition, mode, segment, |segment, d, names| {
-            let builder = segment.gauge(&d.name, &d.documentation, mode).unit(&d.unit).max_series(max_series);
-            let builder = builder.label_names(names);
-            if replace { builder.replace() } else { builder }.register()
-        })?;
-        this.initialise(Body::parent(py, family, handle))
-    }
+    positional(multiprocess_mode: &str = "all"), keywords(),
+    options(_, definition) { mode(multiprocess_mode) }
     {
     /// Adds `amount`.
     #[pyo3(signature = (amount=None), text_signature = "($self, amount=1)")]

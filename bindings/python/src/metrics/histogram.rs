@@ -5,12 +5,13 @@ use std::sync::{Arc, OnceLock};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use shmetrics::Builder;
 
 use super::class::{metric_class, Body};
 use super::timer::Timer;
-use crate::family::{Arguments, Family};
+use crate::family::{Arguments, Definition, Family, Options};
 use crate::labels;
-use crate::python::{borrowed, exemplar, Text};
+use crate::python::{borrowed, exemplar};
 
 const KIND: &str = "histogram";
 
@@ -58,43 +59,48 @@ pub(crate) fn distinct(bounds: &[f64]) -> Vec<f64> {
     distinct
 }
 
-metric_class!(Histogram, shmetrics::Histogram, KIND,
-    "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, buckets=None, segment=None, max_series=0, replace=False, native_factor=None, native_max_buckets=None)",
-    #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, buckets=None,
-                        segment=None, max_series=0, replace=false, native_factor=None, native_max_buckets=None))]
-    init(this, py, registry;
-        name: &str,
-        documentation: Text,
-        labelnames: Option<&Bound<'_, PyAny>>,
-        namespace: &str,
-        subsystem: &str,
-        unit: &str,
-        registry: Option<&Bound<'_, PyAny>>,
+/// A histogram's buckets.
+#[derive(Clone)]
+pub(crate) struct HistogramOptions {
+    /// `None`: Prometheus' default ones.
+    bounds: Option<Vec<f64>>,
+    native: Option<shmetrics::Native>,
+}
+
+impl HistogramOptions {
+    pub(crate) fn new(
         buckets: Option<&Bound<'_, PyAny>>,
-        segment: Option<Bound<'_, PyAny>>,
-        max_series: u64,
-        replace: bool,
         native_factor: Option<f64>,
         native_max_buckets: Option<u32>,
-    ) {
-        let native = native(native_factor, native_max_buckets);
+    ) -> PyResult<Self> {
         let bounds = buckets.map(bounds).transpose()?.map(|bounds| distinct(&bounds));
-        let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
-        let definition = arguments.definition(py, KIND)?;
-        let segment = super::class::segment_argument(segment, registry)?;
-        let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
-            let mut builder = segment.histogram(&d.name, &d.documentation).unit(&d.unit).max_series(max_series);
-            if let Some(bounds) = &bounds {
-                builder = builder.buckets(bounds);
-            }
-            if let Some(native) = native {
-                builder = builder.native(native);
-            }
-            let builder = builder.label_names(names);
-            if replace { builder.replace() } else { builder }.register()
-        })?;
-        this.initialise(Body::parent(py, family, handle))
+        Ok(HistogramOptions { bounds, native: native(native_factor, native_max_buckets) })
     }
+}
+
+impl Options<shmetrics::Histogram> for HistogramOptions {
+    fn builder<'a>(
+        &'a self,
+        segment: shmetrics::Segment,
+        of: &'a Definition,
+        _: &'a [&'a str],
+    ) -> Builder<'a, shmetrics::Histogram> {
+        let mut builder = segment.histogram(&of.name, &of.documentation).unit(&of.unit);
+        if let Some(bounds) = &self.bounds {
+            builder = builder.buckets(bounds);
+        }
+        if let Some(native) = self.native {
+            builder = builder.native(native);
+        }
+        builder
+    }
+}
+
+metric_class!(Histogram, shmetrics::Histogram, KIND,
+    "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, buckets=None, native_factor=None, native_max_buckets=None, segment=None, max_series=0, replace=False)",
+    positional(),
+    keywords(buckets: Option<&Bound<'_, PyAny>> = None, native_factor: Option<f64> = None, native_max_buckets: Option<u32> = None),
+    options(_, definition) { HistogramOptions::new(buckets, native_factor, native_max_buckets) }
     {
     /// Prometheus' default buckets.
     #[classattr]
@@ -113,6 +119,16 @@ metric_class!(Histogram, shmetrics::Histogram, KIND,
             Some(labels) => with_exemplar(histogram, amount, labels)?,
         }
         Ok(())
+    }
+
+    /// The observations so far, over all processes.
+    fn count(&self) -> PyResult<u64> {
+        Ok(self.metric()?.map_or(0, shmetrics::Histogram::count))
+    }
+
+    /// The sum of the observations so far, over all processes.
+    fn sum(&self) -> PyResult<f64> {
+        Ok(self.metric()?.map_or(0.0, shmetrics::Histogram::sum))
     }
 
     /// Observes the seconds that a block or a function takes.

@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use shmetrics::{DynamicFamily, Error, Kind};
 
 use super::class;
-use crate::family::{refusal, Arguments};
+use crate::family::{borrowed, refusal, Arguments};
 use crate::labels;
 use crate::python::{exception, warn, Text};
 use crate::segment::{label_sets, Segment};
@@ -61,10 +61,6 @@ const ATTEMPTS: usize = 8;
 fn values_in_order(labels: &Labels, names: &[String]) -> Option<Vec<String>> {
     let values: Vec<String> = names.iter().map(|name| labels.get(name).cloned().unwrap_or_default()).collect();
     (values.iter().filter(|value| !value.is_empty()).count() == labels.len()).then_some(values)
-}
-
-fn borrowed(values: &[String]) -> Vec<&str> {
-    values.iter().map(String::as_str).collect()
 }
 
 impl InfoDefinition {

@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
+use shmetrics::Builder;
 
 use super::class::{metric_class, Body};
-use crate::family::{Arguments, Family};
+use crate::family::{Arguments, Definition, Family, Options};
 use crate::labels;
-use crate::python::Text;
 
 const KIND: &str = "stateset";
 
@@ -19,40 +19,48 @@ pub(crate) struct Enum {
     body: OnceLock<Body<shmetrics::Enum>>,
 }
 
-metric_class!(Enum, shmetrics::Enum, KIND,
-    "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, states=None, segment=None, max_series=0, replace=False)",
-    #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, states=None,
-                        segment=None, max_series=0, replace=false))]
-    init(this, py, registry;
-        name: &str,
-        documentation: Text,
-        labelnames: Option<&Bound<'_, PyAny>>,
-        namespace: &str,
-        subsystem: &str,
-        unit: &str,
-        registry: Option<&Bound<'_, PyAny>>,
-        states: Option<Bound<'_, PyAny>>,
-        segment: Option<Bound<'_, PyAny>>,
-        max_series: u64,
-        replace: bool,
-    ) {
-        let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
-        let definition = arguments.definition(py, KIND)?;
-        if definition.labels.iter().any(|l| l == name) {
-            return Err(PyValueError::new_err(format!("Overlapping labels for Enum metric: {name}")));
-        }
-        let states = states.map_or_else(|| Ok(Vec::new()), |states| strings(&states))?;
+/// An enum's states.
+#[derive(Clone)]
+pub(crate) struct EnumOptions(Vec<String>);
+
+impl EnumOptions {
+    pub(crate) fn new(name: &str, states: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let states = states.map_or_else(|| Ok(Vec::new()), strings)?;
         if states.is_empty() {
             return Err(PyValueError::new_err(format!("No states provided for Enum metric: {name}")));
         }
-        let segment = super::class::segment_argument(segment, registry)?;
-        let (family, handle) = Family::with_states(py, definition, states.clone(), segment, |segment, d, names| {
-            let states: Vec<&str> = states.iter().map(String::as_str).collect();
-            let builder = segment.enumeration(&d.name, &d.documentation, &states).max_series(max_series);
-            let builder = builder.label_names(names);
-            if replace { builder.replace() } else { builder }.register()
-        })?;
-        this.initialise(Body::parent(py, family, handle))
+        Ok(EnumOptions(states))
+    }
+
+    /// A page names the label of the states as the metric.
+    pub(crate) fn check(name: &str, of: &Definition) -> PyResult<()> {
+        if of.labels.iter().any(|label| label == name) {
+            return Err(PyValueError::new_err(format!("Overlapping labels for Enum metric: {name}")));
+        }
+        Ok(())
+    }
+}
+
+impl Options<shmetrics::Enum> for EnumOptions {
+    fn builder<'a>(
+        &'a self,
+        segment: shmetrics::Segment,
+        of: &'a Definition,
+        states: &'a [&'a str],
+    ) -> Builder<'a, shmetrics::Enum> {
+        segment.enumeration(&of.name, &of.documentation, states)
+    }
+
+    fn states(&self) -> &[String] {
+        &self.0
+    }
+}
+
+metric_class!(Enum, shmetrics::Enum, KIND,
+    "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, states=None, segment=None, max_series=0, replace=False)",
+    positional(), keywords(states: Option<Bound<'_, PyAny>> = None),
+    options(name, definition) {
+        EnumOptions::check(name, &definition).and_then(|()| EnumOptions::new(name, states.as_ref()))
     }
     {
     /// Sets the state.
@@ -66,6 +74,12 @@ metric_class!(Enum, shmetrics::Enum, KIND,
             states.set(at);
         }
         Ok(())
+    }
+
+    /// The state, which is the same for all processes.
+    fn get(&self) -> PyResult<&str> {
+        let at = self.metric()?.map_or(0, shmetrics::Enum::get);
+        Ok(self.body()?.family.states.get(at).map_or("", String::as_str))
     }
 });
 

@@ -4,12 +4,12 @@ use std::sync::{Arc, OnceLock};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use shmetrics::Builder;
 
 use super::class::{metric_class, Body};
 use super::timer::Timer;
-use crate::family::{Arguments, Family};
+use crate::family::{Arguments, Definition, Family, Options};
 use crate::labels;
-use crate::python::Text;
 
 const KIND: &str = "summary";
 
@@ -19,36 +19,29 @@ pub(crate) struct Summary {
     body: OnceLock<Body<shmetrics::Summary>>,
 }
 
+/// A summary's quantiles.
+#[derive(Clone)]
+pub(crate) struct SummaryOptions(pub(crate) Option<Vec<f64>>);
+
+impl Options<shmetrics::Summary> for SummaryOptions {
+    fn builder<'a>(
+        &'a self,
+        segment: shmetrics::Segment,
+        of: &'a Definition,
+        _: &'a [&'a str],
+    ) -> Builder<'a, shmetrics::Summary> {
+        let builder = segment.summary(&of.name, &of.documentation).unit(&of.unit);
+        match &self.0 {
+            Some(quantiles) => builder.quantiles(quantiles),
+            None => builder,
+        }
+    }
+}
+
 metric_class!(Summary, shmetrics::Summary, KIND,
     "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=None, *, quantiles=None, segment=None, max_series=0, replace=False)",
-    #[pyo3(signature = (name, documentation, labelnames=None, namespace="", subsystem="", unit="", registry=None, *, quantiles=None,
-                        segment=None, max_series=0, replace=false))]
-    init(this, py, registry;
-        name: &str,
-        documentation: Text,
-        labelnames: Option<&Bound<'_, PyAny>>,
-        namespace: &str,
-        subsystem: &str,
-        unit: &str,
-        registry: Option<&Bound<'_, PyAny>>,
-        quantiles: Option<Vec<f64>>,
-        segment: Option<Bound<'_, PyAny>>,
-        max_series: u64,
-        replace: bool,
-    ) {
-        let arguments = Arguments { name, documentation: &documentation.0, labelnames, namespace, subsystem, unit };
-        let definition = arguments.definition(py, KIND)?;
-        let segment = super::class::segment_argument(segment, registry)?;
-        let (family, handle) = Family::new(py, definition, segment, |segment, d, names| {
-            let mut builder = segment.summary(&d.name, &d.documentation).unit(&d.unit).max_series(max_series);
-            if let Some(quantiles) = &quantiles {
-                builder = builder.quantiles(quantiles);
-            }
-            let builder = builder.label_names(names);
-            if replace { builder.replace() } else { builder }.register()
-        })?;
-        this.initialise(Body::parent(py, family, handle))
-    }
+    positional(), keywords(quantiles: Option<Vec<f64>> = None),
+    options(_, definition) { PyResult::Ok(SummaryOptions(quantiles)) }
     {
     /// Counts one observation.
     fn observe(&self, amount: f64) -> PyResult<()> {
@@ -56,6 +49,16 @@ metric_class!(Summary, shmetrics::Summary, KIND,
             summary.observe(amount);
         }
         Ok(())
+    }
+
+    /// The observations so far, over all processes.
+    fn count(&self) -> PyResult<u64> {
+        Ok(self.metric()?.map_or(0, shmetrics::Summary::count))
+    }
+
+    /// The sum of the observations so far, over all processes.
+    fn sum(&self) -> PyResult<f64> {
+        Ok(self.metric()?.map_or(0.0, shmetrics::Summary::sum))
     }
 
     /// Observes the seconds that a block or a function takes.

@@ -6,6 +6,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::classes::{CounterValue, GaugeValue, HistogramValue, SummaryValue};
 use crate::labels;
+use crate::metrics::class::MetricClass;
 use crate::metrics::state_set::Enum;
 
 /// Whether any process has removed the series of a child.
