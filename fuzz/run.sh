@@ -19,7 +19,7 @@ fi
 runs=${1:?run.sh [--flood] RUNS [TARGET...], or --build}
 shift
 targets=("$@")
-((${#targets[@]})) || targets=(reader mutated sparse names sequence)
+((${#targets[@]})) || targets=(reader mutated sparse names negotiation sequence)
 
 # Segments are made here, and go with us even if a target dies.
 segments() {
@@ -60,7 +60,7 @@ fi
 host=$(rustc -vV | sed -n 's/^host: //p')
 # Each crate by itself: the hooks go in before linking.
 CARGO_PROFILE_RELEASE_LTO=off RUSTFLAGS=$flags cargo build --quiet --release --manifest-path fuzz/Cargo.toml --target "$host" \
-    --bin reader --bin mutated --bin sparse --bin names --bin sequence \
+    --bin reader --bin mutated --bin sparse --bin names --bin negotiation --bin sequence \
     --target-dir "$directory" --features engine
 [[ $runs != --build ]] || exit 0
 

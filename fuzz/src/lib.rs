@@ -9,6 +9,7 @@ mod model;
 pub mod mutated;
 pub mod names;
 mod native;
+pub mod negotiation;
 mod page;
 #[cfg(fuzzing)]
 mod quick;
@@ -26,10 +27,11 @@ pub use wrong::wrong;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("reader", reader::run),
     ("mutated", mutated::run),
     ("sparse", sparse::run),
     ("names", names::run),
+    ("negotiation", negotiation::run),
     ("sequence", sequence::run),
 ];
