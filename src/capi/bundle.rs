@@ -109,7 +109,7 @@ impl shmetrics_entry {
     #[inline(always)]
     fn of(entry: BundleEntry) -> Self {
         let (inner, addr, rows) = entry.parts();
-        let first = if rows.is_empty() { 0 } else { inner.memory.offset_of(rows.as_ptr().cast()) };
+        let first = inner.memory.offset_of(rows.as_ptr().cast());
         let word = |word: u64| std::ptr::without_provenance(word as usize);
         shmetrics_entry {
             p0: std::ptr::from_ref(inner).cast(),
@@ -124,7 +124,7 @@ impl shmetrics_entry {
         let inner = unsafe { self.p0.cast::<Inner>().as_ref()? };
         let (addr, word) = (SeriesAddr::from_word(self.p1.addr() as u64), self.p2.addr() as u64);
         let first = inner.memory.checked_before(word & ((1 << COUNT_SHIFT) - 1)).cast::<Row>();
-        // SAFETY: the table was checked when the entry was made (`of`), or has no rows.
+        // SAFETY: the table was checked when the entry was made (`of`), or has no rows here.
         let rows = unsafe { std::slice::from_raw_parts(first, (word >> COUNT_SHIFT) as usize) };
         Some(BundleEntry::of(inner, addr, rows))
     }

@@ -192,15 +192,16 @@ impl<'a> Record<'a> {
         Member::read(self.memory, table + member::SIZE * i as u64)
     }
 
-    /// The table, if it is backed; without rows for a family by itself.
+    /// The table. Without rows, but at the family, if the table is not backed, and for a family by
+    /// itself.
     #[inline(always)]
     pub(crate) fn rows(&self) -> &'a [Row] {
         let (count, table) = (self.member_count(), offset(self.memory.get32(self.at + family::MEMBERS)));
-        match self.memory.bytes(table, member::SIZE * count as u64) {
-            // SAFETY: backed (checked), aligned to 16 as links are, and only accessed atomically.
-            Some(first) => unsafe { std::slice::from_raw_parts(first.cast(), count) },
-            None => &[],
-        }
+        let backed = self.memory.bytes(table, member::SIZE * count as u64).filter(|_| count > 0);
+        let (first, count) = backed.map_or((self.memory.checked_before(self.at), 0), |first| (first, count));
+        // SAFETY: no row, or all of them are backed (checked). Aligned to 16 as links and families
+        // are, and only accessed atomically.
+        unsafe { std::slice::from_raw_parts(first.cast(), count) }
     }
 
     /// How many series a label set has.

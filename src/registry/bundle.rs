@@ -13,7 +13,6 @@ use crate::metric::Metric;
 use crate::record::bundle::Row;
 use crate::record::family::Record;
 use crate::segment::Inner;
-use crate::shm::layout::{entry, offset};
 use crate::shm::state::SeriesAddr;
 use crate::{Error, Segment};
 
@@ -292,13 +291,14 @@ impl BundleEntry {
         Some((kind, SeriesAddr { at: self.addr.at + seat, ..self.addr }))
     }
 
-    /// The same of a bundle of one.
+    /// The same of a bundle of one. Its kind is not that of the series' record, which may serve
+    /// another family by now.
     #[cold]
     #[inline(never)]
     fn alone(&self, member: usize) -> Option<(Kind, SeriesAddr)> {
         let memory = &self.segment.inner.memory;
-        let family = Record::new(memory, offset(memory.get32(self.addr.at + entry::PARENT)));
-        (member == 0 && family.member_count() == 0).then(|| (family.kind(), self.addr))
+        let family = Record::new(memory, memory.offset_of(self.rows.as_ptr().cast()));
+        (member == 0 && self.rows.is_empty() && family.member_count() == 0).then(|| (family.kind(), self.addr))
     }
 
     /// What of it a foreign handle keeps.

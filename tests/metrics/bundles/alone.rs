@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use common::{page, samples, until, Name};
-use shmetrics::{Error, Format, Histogram, LabelSet, Metric, Segment};
+use common::{own, page, samples, until, Name};
+use shmetrics::{Error, Format, GaugeMode, Histogram, LabelSet, Metric, Segment};
 
 use super::check;
 
@@ -35,6 +35,24 @@ fn a_bundle_of_one_is_no_part_of_another() {
     bundle.with(["x"]).get(b).observe(0.5);
     let shown = samples(&page(&segment));
     assert_eq!((shown.len(), shown["b_count{n=\"x\"}"]), (4, 1.0));
+    check(&segment);
+}
+
+#[test]
+fn a_bundle_of_one_keeps_its_type_when_its_record_serves_another() {
+    let name = Name::new("bundle");
+    let segment = name.open();
+    let mut first = segment.bundle(["n"]);
+    let a = first.add(segment.counter("a", ""));
+    let old = first.register().unwrap().with(["x"]);
+    let mut second = segment.bundle(["n"]);
+    let gauge = second.add(segment.gauge("a", "", GaugeMode::Shared));
+    let new = second.replace().register().unwrap().with(["x"]);
+    // In the record that the counter had.
+    new.get(gauge).set(2.0);
+    old.get(a).inc();
+    assert!(old.is_removed() && !new.is_removed());
+    assert_eq!((samples(&page(&segment))["a{n=\"x\"}"], own(&segment, "shmetrics_stale_updates_total")), (2.0, 1.0));
     check(&segment);
 }
 
