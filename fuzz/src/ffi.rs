@@ -59,7 +59,28 @@ pub(crate) struct Spec {
     pub(crate) quantile_max_age_seconds: f64,
 }
 
-/// A handle of two words: a family, a counter, a gauge, states.
+/// A metric of a bundle.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Member {
+    pub(crate) kind: u32,
+    pub(crate) mode: u32,
+    pub(crate) family: *const Spec,
+}
+
+#[repr(C)]
+pub(crate) struct Bundle {
+    pub(crate) struct_size: usize,
+    pub(crate) label_names: *const Str,
+    pub(crate) label_count: usize,
+    pub(crate) members: *const Member,
+    pub(crate) member_count: usize,
+    pub(crate) max_series: u64,
+    pub(crate) expire_after_seconds: f64,
+    pub(crate) replace: bool,
+}
+
+/// A handle of two words: a family, a bundle, a counter, a gauge, states.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Two(*const c_void, *const c_void);
@@ -72,7 +93,7 @@ impl Two {
     }
 }
 
-/// A histogram's handle.
+/// The handle of a histogram, or of a bundle's label set.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Three([*const c_void; 3]);
@@ -166,6 +187,24 @@ extern "C" {
     pub(crate) fn shmetrics_info_with(family: Two, values: *const Str, count: usize) -> bool;
     pub(crate) fn shmetrics_info_remove(family: Two, values: *const Str, count: usize) -> bool;
     pub(crate) fn shmetrics_info_clear(family: Two) -> u64;
+    pub(crate) fn shmetrics_bundle_register(segment: Handle, spec: *const Bundle, bundle: *mut Two) -> u32;
+    pub(crate) fn shmetrics_bundle_with(bundle: Two, values: *const Str, count: usize) -> Three;
+    pub(crate) fn shmetrics_bundle_with_p(bundle: *const Two, values: *const Str, count: usize, entry: *mut Three);
+    pub(crate) fn shmetrics_bundle_remove(bundle: Two, values: *const Str, count: usize) -> bool;
+    pub(crate) fn shmetrics_bundle_clear(bundle: Two) -> u64;
+    pub(crate) fn shmetrics_entry_is_removed(entry: Three) -> bool;
+    pub(crate) fn shmetrics_entry_counter(entry: Three, member: usize) -> Two;
+    pub(crate) fn shmetrics_entry_gauge(entry: Three, member: usize) -> Two;
+    pub(crate) fn shmetrics_entry_histogram(entry: Three, member: usize) -> Three;
+    pub(crate) fn shmetrics_entry_states(entry: Three, member: usize) -> Two;
+    pub(crate) fn shmetrics_entry_add_u64(entry: Three, member: usize, n: u64);
+    pub(crate) fn shmetrics_entry_add_u64_p(entry: *const Three, member: usize, n: u64);
+    pub(crate) fn shmetrics_entry_add(entry: Three, member: usize, v: f64);
+    pub(crate) fn shmetrics_entry_add_p(entry: *const Three, member: usize, v: f64);
+    pub(crate) fn shmetrics_entry_set(entry: Three, member: usize, v: f64);
+    pub(crate) fn shmetrics_entry_set_p(entry: *const Three, member: usize, v: f64);
+    pub(crate) fn shmetrics_entry_observe(entry: Three, member: usize, v: f64);
+    pub(crate) fn shmetrics_entry_observe_p(entry: *const Three, member: usize, v: f64);
     pub(crate) fn shmetrics_reader_open(name: Str, reader: *mut Handle) -> u32;
     pub(crate) fn shmetrics_reader_free(reader: Handle);
     pub(crate) fn shmetrics_reader_render(reader: Handle, buffer: *mut u8, capacity: usize, length: *mut usize) -> u32;
@@ -215,37 +254,84 @@ pub(crate) fn open_or_reset(name: &str, how: u32, reset: u32) -> Result<Handle, 
     }
 }
 
+/// A spec's texts as C has them: its labels, and its states.
+struct Texts(Vec<Str>, Vec<Str>);
+
+fn text(text: &model::Text) -> Str {
+    text.as_ref().map_or(Str::null(3), |text| Str::new(text))
+}
+
+impl Texts {
+    fn of(spec: &model::Spec) -> Self {
+        Texts(spec.labels.iter().flatten().map(text).collect(), spec.states.iter().map(text).collect())
+    }
+
+    /// The struct, which points to these and to the spec.
+    fn spec(&self, spec: &model::Spec) -> Spec {
+        let Texts(labels, states) = self;
+        Spec {
+            struct_size: size_of::<Spec>(),
+            name: text(&spec.name),
+            help: text(&spec.help),
+            unit: text(&spec.unit),
+            label_names: if spec.labels.is_none() { std::ptr::null() } else { labels.as_ptr() },
+            label_count: if spec.labels.is_none() { 2 } else { labels.len() },
+            buckets: spec.buckets.as_ref().map_or(std::ptr::null(), Vec::as_ptr),
+            bucket_count: spec.buckets.as_ref().map_or(0, Vec::len),
+            max_series: spec.limit,
+            states: states.as_ptr(),
+            state_count: states.len(),
+            expire_after_seconds: f64::from(spec.expire),
+            exemplar_interval_seconds: 0.0,
+            quantiles: spec.native.quantiles.as_ptr(),
+            quantile_count: if spec.kind == Kind::Summary { spec.native.quantiles.len() } else { 0 },
+            native_factor: if spec.kind.has_buckets() { spec.native.factor } else { 0.0 },
+            native_zero_threshold: if spec.kind.has_buckets() { spec.native.zero_threshold } else { 0.0 },
+            native_max_buckets: if spec.kind.has_buckets() { spec.native.max_buckets } else { 0 },
+            exact_name: false,
+            replace: spec.replace,
+            quantile_max_age_seconds: if spec.kind == Kind::Summary { 1e6 } else { 0.0 },
+        }
+    }
+}
+
+/// Registers a bundle.
+///
+/// # Safety
+/// `segment` came from `open`.
+pub(crate) unsafe fn register_bundle(segment: Handle, bundle: &model::Bundle) -> (u32, Two) {
+    let texts: Vec<Texts> = bundle.members.iter().map(Texts::of).collect();
+    let specs: Vec<Spec> = bundle.members.iter().zip(&texts).map(|(spec, texts)| texts.spec(spec)).collect();
+    let member = |(member, family): (&model::Spec, &Spec)| {
+        let (kind, mode) = member.kind.number();
+        Member { kind, mode, family }
+    };
+    let members: Vec<Member> = bundle.members.iter().zip(&specs).map(member).collect();
+    let labels: Vec<Str> = bundle.labels.iter().flatten().map(text).collect();
+    let c = Bundle {
+        struct_size: size_of::<Bundle>(),
+        label_names: if bundle.labels.is_none() { std::ptr::null() } else { labels.as_ptr() },
+        label_count: if bundle.labels.is_none() { 2 } else { labels.len() },
+        members: members.as_ptr(),
+        member_count: members.len(),
+        max_series: bundle.limit,
+        expire_after_seconds: f64::from(bundle.expire),
+        replace: bundle.replace,
+    };
+    let mut handle = Two::ZERO;
+    // SAFETY: the caller's promise; all that the spec points to lives as long as the call.
+    let status = unsafe { shmetrics_bundle_register(segment, &raw const c, &raw mut handle) };
+    assert_eq!(status == OK, !handle.is_zero(), "outputs are written on success, and only then");
+    (status, handle)
+}
+
 /// Registers a family.
 ///
 /// # Safety
 /// `segment` came from `open`.
 pub(crate) unsafe fn register(segment: Handle, spec: &model::Spec) -> (u32, Two) {
-    let text = |text: &model::Text| text.as_ref().map_or(Str::null(3), |t| Str::new(t));
-    let labels: Vec<Str> = spec.labels.iter().flatten().map(text).collect();
-    let states: Vec<Str> = spec.states.iter().map(text).collect();
-    let c = Spec {
-        struct_size: size_of::<Spec>(),
-        name: text(&spec.name),
-        help: text(&spec.help),
-        unit: text(&spec.unit),
-        label_names: if spec.labels.is_none() { std::ptr::null() } else { labels.as_ptr() },
-        label_count: if spec.labels.is_none() { 2 } else { labels.len() },
-        buckets: spec.buckets.as_ref().map_or(std::ptr::null(), Vec::as_ptr),
-        bucket_count: spec.buckets.as_ref().map_or(0, Vec::len),
-        max_series: spec.limit,
-        states: states.as_ptr(),
-        state_count: states.len(),
-        expire_after_seconds: f64::from(spec.expire),
-        exemplar_interval_seconds: 0.0,
-        quantiles: spec.native.quantiles.as_ptr(),
-        quantile_count: if spec.kind == Kind::Summary { spec.native.quantiles.len() } else { 0 },
-        native_factor: if spec.kind.has_buckets() { spec.native.factor } else { 0.0 },
-        native_zero_threshold: if spec.kind.has_buckets() { spec.native.zero_threshold } else { 0.0 },
-        native_max_buckets: if spec.kind.has_buckets() { spec.native.max_buckets } else { 0 },
-        exact_name: false,
-        replace: spec.replace,
-        quantile_max_age_seconds: if spec.kind == Kind::Summary { 1e6 } else { 0.0 },
-    };
+    let texts = Texts::of(spec);
+    let c = texts.spec(spec);
     let mut family = Two::ZERO;
     // SAFETY: the caller's promise; all that the spec points to lives as long as the call.
     let status = unsafe {

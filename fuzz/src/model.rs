@@ -3,9 +3,10 @@
 
 use crate::native::{Native, Pairs};
 use crate::page;
-use crate::status::{CONFLICT, INVALID_ARGUMENT, INVALID_NAME, NULL_ARGUMENT};
+use crate::status::{INVALID_ARGUMENT, INVALID_NAME, NULL_ARGUMENT};
 use crate::wrong::wrong;
 
+mod bundle;
 mod expected;
 mod kind;
 mod named;
@@ -13,7 +14,7 @@ mod names;
 mod update;
 
 pub(crate) use self::kind::Kind;
-use self::names::{escaped, exposed, forms, is_any_name, is_name, meet, WAYS};
+use self::names::{escaped, forms, is_any_name, is_name, meet, WAYS};
 
 const SHARED: u32 = 0;
 const ALL: u32 = 1;
@@ -46,6 +47,17 @@ pub(crate) struct Spec {
     pub(crate) replace: bool,
 }
 
+/// A bundle that is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Bundle {
+    pub(crate) labels: Option<Vec<Text>>,
+    /// What says something of label sets here is wrong.
+    pub(crate) members: Vec<Spec>,
+    pub(crate) limit: u64,
+    pub(crate) expire: u32,
+    pub(crate) replace: bool,
+}
+
 const DEFAULT_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 #[derive(Debug)]
@@ -63,7 +75,11 @@ pub(crate) struct Family {
     expire: u32,
     /// Replaced or unregistered: it is on no page, and updates to it are stale.
     retired: bool,
-    /// Which of the segment's stores has the records of its series.
+    /// Which family is the first member of its bundle: itself, if it is registered by itself.
+    home: usize,
+    /// Of a first member, how many families the bundle has: they follow each other.
+    members: usize,
+    /// Of a first member, which of the segment's stores has the records of its series.
     store: usize,
     /// The only series, or the overflow series.
     embedded: Option<Cell>,
@@ -88,7 +104,8 @@ struct Record {
     generation: u32,
     live: bool,
     values: Vec<String>,
-    cell: Cell,
+    /// Of each member.
+    cells: Vec<Cell>,
 }
 
 /// Free lists: the last one is for all larger sizes.
@@ -208,6 +225,9 @@ impl Spec {
         if !self.kind.has_buckets() && self.buckets.as_ref().is_some_and(|buckets| !buckets.is_empty()) {
             faults.door.push(INVALID_ARGUMENT);
         }
+        if !self.kind.has_states() && !states.is_empty() {
+            faults.door.push(INVALID_ARGUMENT);
+        }
         if matches!(self.kind, Kind::Gauge(mode) if mode > LAST_MODE) {
             faults.door.push(INVALID_ARGUMENT);
         }
@@ -279,6 +299,8 @@ impl Spec {
             limit: self.limit,
             expire,
             retired: false,
+            home: 0,
+            members: 1,
             store: 0,
             embedded: None,
         };
@@ -316,13 +338,31 @@ impl Family {
         self.labels.iter().map(place).collect::<Option<Vec<_>>>().filter(|order| order.len() == labels.len())
     }
 
+    /// What registers it again.
+    pub(crate) fn spec(&self) -> Spec {
+        let text = |text: &String| Some(text.clone().into_bytes());
+        Spec {
+            kind: self.kind,
+            name: text(&self.base),
+            help: text(&self.help),
+            unit: text(&self.unit),
+            labels: Some(self.labels.iter().map(text).collect()),
+            buckets: self.kind.has_buckets().then(|| self.buckets.clone()),
+            native: self.native,
+            states: self.states.iter().map(text).collect(),
+            limit: self.limit,
+            expire: self.expire,
+            replace: false,
+        }
+    }
+
     fn has_pairs(&self) -> bool {
         self.kind.has_buckets() || self.kind == Kind::Summary
     }
 
-    /// Where the label text of its series begins.
-    fn text_at(&self) -> usize {
-        let cells = if self.native.factor > 0.0 {
+    /// Where its cells end, if they begin as those of a series do.
+    fn cells_end(&self) -> usize {
+        if self.native.factor > 0.0 {
             64 + 16 * (2 * self.buckets.len() + 1) + 136
         } else if !self.native.quantiles.is_empty() {
             64 + 16 * 2 + 136
@@ -330,21 +370,15 @@ impl Family {
             64 + 16 * (self.buckets.len() + 1)
         } else {
             52
-        };
-        if self.expire > 0 {
-            cells.next_multiple_of(8) + 8
-        } else {
-            cells
         }
     }
 
-    /// Whether records of its series may serve those of another family.
+    /// Whether its cells may serve those of another family.
     fn is_shaped_as(&self, other: &Family) -> bool {
         // Of those without buckets, all types are one.
         let cells = |f: &Family| (f.has_pairs().then_some(f.kind), f.has_pairs() && f.native.factor > 0.0);
         let schema = |f: &Family| (f.native.factor.to_bits(), f.native.quantiles.len());
-        self.text_at() == other.text_at()
-            && cells(self) == cells(other)
+        cells(self) == cells(other)
             && self.buckets.len() == other.buckets.len()
             && schema(self) == schema(other)
             && self.is_per_process() == other.is_per_process()
@@ -352,15 +386,6 @@ impl Family {
 
     fn is_per_process(&self) -> bool {
         matches!(self.kind, Kind::Gauge(mode) if mode != SHARED && mode != MOST_RECENT)
-    }
-
-    /// The size of a record for a label text of this length: granules of 16 bytes after those that
-    /// hold nothing of it.
-    fn class(&self, text_len: usize) -> usize {
-        let text_at = self.text_at();
-        let needed = (text_at + text_len).div_ceil(16) - text_at / 16;
-        let steps = (1..=8).chain((0..).flat_map(|i| [10, 12, 14, 16].map(|n| n << i)));
-        steps.take_while(|granules| *granules < needed).count()
     }
 
     /// Bytes of a series' label text.
@@ -384,61 +409,13 @@ impl Segment {
 
     /// Registers a family: which one it is, or what is wrong.
     pub(crate) fn register(&mut self, spec: &Spec) -> Result<usize, Faults> {
-        let (mut family, mut faults) = spec.read();
-        let mut old = None;
-        if faults.door.is_empty() && faults.inside.is_empty() {
-            old = self.called(&family.base);
-            if let Some(at) = old {
-                let there = &mut self.families[at];
-                // What is as it was, in every word of it, is not replaced.
-                if there.same(&family) && (!spec.replace || there.help == family.help) {
-                    if spec.replace {
-                        there.limit = family.limit;
-                    }
-                    return Ok(at);
-                }
-            }
-            let names = exposed(&family.base, family.kind);
-            let clash = |f: &Family| exposed(&f.base, f.kind).iter().any(|n| names.contains(n));
-            let others = self.families.iter().enumerate().filter(|(at, f)| !f.retired && Some(*at) != old);
-            if (old.is_some() && !spec.replace) || others.map(|(_, f)| f).any(clash) {
-                faults.inside.push(CONFLICT);
-            }
-        }
-        if !faults.inside.is_empty() && faults.door.is_empty() {
-            self.failed_registrations += 1;
-        }
-        if !faults.allow(0) {
-            return Err(faults);
-        }
-        family.store = self.store_for(&family, old);
-        if family.labels.is_empty() {
-            family.embedded = Some(family.cell(false));
-            self.series += 1;
-        }
-        self.families.push(family);
-        if let Some(old) = old {
-            self.retire(old);
-        }
-        Ok(self.families.len() - 1)
+        let (family, faults) = spec.read();
+        self.admit(vec![family], faults, spec.replace, false)
     }
 
     /// The family of this name.
     fn called(&self, base: &str) -> Option<usize> {
         self.families.iter().position(|f| !f.retired && f.base == base)
-    }
-
-    /// Where the records of a new family's series are: with those of its predecessor, or of another
-    /// that is no more.
-    fn store_for(&mut self, family: &Family, old: Option<usize>) -> usize {
-        let fits = |f: &&Family| f.is_shaped_as(family);
-        let used = |store: usize| self.families.iter().any(|f| !f.retired && f.store == store);
-        let predecessor = old.map(|old| &self.families[old]).filter(fits).map(|f| f.store);
-        let mut retired = self.families.iter().filter(|f| f.retired).filter(fits).map(|f| f.store);
-        predecessor.or_else(|| retired.find(|store| !used(*store))).unwrap_or_else(|| {
-            self.stores.push(Store::default());
-            self.stores.len() - 1
-        })
     }
 
     /// Unregisters the family of this name, or the counter or the info that pages call so: whether
@@ -455,19 +432,22 @@ impl Segment {
         Ok(found.is_some())
     }
 
+    /// Takes a family off, with all of its bundle.
     fn retire(&mut self, family: usize) {
         self.clear(family);
-        let f = &mut self.families[family];
-        f.retired = true;
-        if f.labels.is_empty() {
-            (self.series, self.removed) = (self.series - 1, self.removed + 1);
+        let home = self.families[family].home;
+        let all = self.bundle_of(home);
+        self.families[all.clone()].iter_mut().for_each(|f| f.retired = true);
+        if self.families[home].labels.is_empty() {
+            (self.series, self.removed) = (self.series - all.len() as u64, self.removed + all.len() as u64);
         }
     }
 
-    /// Of a family: the records with a series, in the order of the page.
+    /// The records with a series of this family, in the order of the page.
     fn live(&self, family: usize) -> impl Iterator<Item = (usize, &Record)> {
-        let records = self.stores[self.families[family].store].records.iter().enumerate();
-        records.filter(move |(_, r)| r.live && r.family == family)
+        let home = self.families[family].home;
+        let records = self.stores[self.families[home].store].records.iter().enumerate();
+        records.filter(move |(_, r)| r.live && r.family == home)
     }
 
     /// The record of the series with these values.
@@ -476,35 +456,38 @@ impl Segment {
     }
 
     fn record(&self, family: usize, at: usize) -> &Record {
-        &self.stores[self.families[family].store].records[at]
+        &self.stores[self.store_of(family)].records[at]
     }
 
-    /// A record for a new series: the last one that became free of those of its size, else a new
+    /// A record for a new label set: the last one that became free of those of its size, else a new
     /// one.
     fn obtain(&mut self, family: usize, values: Vec<String>) -> (usize, u32) {
-        let f = &self.families[family];
-        let (class, cell) = (f.class(f.text_len(&values)), f.cell(true));
-        let Store { records, free } = &mut self.stores[f.store];
+        let family = self.families[family].home;
+        let members = &self.families[self.bundle_of(family)];
+        let class = self.class(family, members[0].text_len(&values));
+        let cells: Vec<Cell> = members.iter().map(|f| f.cell(true)).collect();
+        let Store { records, free } = &mut self.stores[members[0].store];
         let list = &mut free[class.min(LISTS - 1)];
         match list.last().copied().filter(|last| records[*last].class >= class) {
             Some(at) => {
                 list.pop();
                 let Record { class, generation, .. } = records[at];
-                records[at] = Record { family, class, generation: generation + 1, live: true, values, cell };
+                records[at] = Record { family, class, generation: generation + 1, live: true, values, cells };
                 (at, generation + 1)
             }
             None => {
-                records.push(Record { family, class, generation: 0, live: true, values, cell });
+                records.push(Record { family, class, generation: 0, live: true, values, cells });
                 (records.len() - 1, 0)
             }
         }
     }
 
     fn remove_record(&mut self, family: usize, at: usize) {
-        let Store { records, free } = &mut self.stores[self.families[family].store];
+        let (store, of_each) = (self.store_of(family), self.series_of_each(family));
+        let Store { records, free } = &mut self.stores[store];
         records[at].live = false;
         free[records[at].class.min(LISTS - 1)].push(at);
-        (self.series, self.removed) = (self.series - 1, self.removed + 1);
+        (self.series, self.removed) = (self.series - of_each, self.removed + of_each);
     }
 
     /// The values as they are stored. `None`: they are not as many as there are labels.
@@ -527,7 +510,7 @@ impl Segment {
             return Some(At { family, series: Some((at, self.record(family, at).generation)) });
         }
         let there = self.live(family).count() as u64;
-        let f = &mut self.families[family];
+        let f = &self.families[self.families[family].home];
         let full = (f.limit != 0 && there >= f.limit) || (self.limit != 0 && self.series >= self.limit);
         let too_long = f.text_len(&values) > 65_535;
         if f.retired && !too_long {
@@ -535,12 +518,15 @@ impl Segment {
         }
         if (full && !wrong()) || too_long {
             self.overflow_lookups += 1;
-            let cell = f.cell(false);
-            f.embedded.get_or_insert(cell);
+            let members = self.bundle_of(family);
+            for f in &mut self.families[members] {
+                let cell = f.cell(false);
+                f.embedded.get_or_insert(cell);
+            }
             return Some(embedded);
         }
         let series = self.obtain(family, values);
-        self.series += 1;
+        self.series += self.series_of_each(family);
         Some(At { family, series: Some(series) })
     }
 
@@ -571,10 +557,12 @@ impl Segment {
 
     /// The cell of a series that is there.
     fn cell_at(&mut self, at: At) -> &mut Cell {
-        let family = &mut self.families[at.family];
         match at.series {
-            Some((record, _)) => &mut self.stores[family.store].records[record].cell,
-            None => family.embedded.as_mut().expect("made by `with`"),
+            Some((record, _)) => {
+                let (store, member) = (self.store_of(at.family), at.family - self.families[at.family].home);
+                &mut self.stores[store].records[record].cells[member]
+            }
+            None => self.families[at.family].embedded.as_mut().expect("made by `with`"),
         }
     }
 
@@ -591,7 +579,8 @@ impl Segment {
         let there: Vec<usize> = (0..self.families.len()).filter(|at| !self.families[*at].retired).collect();
         assert_eq!(found.len(), there.len(), "families: {found:?}");
         for (found, at) in found.iter().zip(there) {
-            self.families[at].check(found, self.live(at).map(|(_, record)| record));
+            let member = at - self.families[at].home;
+            self.families[at].check(found, self.live(at).map(|(_, record)| (&*record.values, &record.cells[member])));
         }
         for (name, value) in [
             ("shmetrics_series", self.series),

@@ -1,6 +1,7 @@
 //! Calls of the C ABI in any order, right and wrong ones, against a model: in the end the pages are
 //! what the model says.
 
+mod bundles;
 mod named;
 mod null;
 mod redefine;
@@ -9,7 +10,7 @@ use std::cell::RefCell;
 
 use crate::ffi::{self, Handle, Str, Three, Two};
 use crate::input::Input;
-use crate::model::{At, Kind, Segment, Spec, Text, Update};
+use crate::model::{At, Bundle, Kind, Segment, Spec, Text, Update};
 use crate::native::Native;
 use crate::page::{check_whole, parse};
 use crate::slate::Slate;
@@ -19,7 +20,7 @@ const MOST_CALLS: usize = 200;
 
 thread_local! {
     static SLATES: RefCell<[Slate; 3]> = RefCell::new({
-        let slate = |limit| Slate::new("sequence", 1 << 20, limit);
+        let slate = |limit| Slate::new("sequence", 2 << 20, limit);
         [slate(0), slate(0), slate(6)]
     });
 }
@@ -56,6 +57,24 @@ struct Metric {
     at: Option<At>,
 }
 
+/// A bundle's handle, and its first family in the model. `None`: a zero handle.
+#[derive(Clone, Copy)]
+struct BundleHandle {
+    segment: usize,
+    handle: Two,
+    at: Option<usize>,
+    /// Which of `orders` its values have.
+    order: usize,
+}
+
+/// The handle of a label set, and the series of its first family. `None`: an inert handle.
+#[derive(Clone, Copy)]
+struct Entry {
+    segment: usize,
+    handle: Three,
+    at: Option<At>,
+}
+
 /// A page being rendered while other calls are made.
 struct Cursor {
     handle: Handle,
@@ -71,6 +90,12 @@ struct State<'a> {
     /// For each label of the family, where its value is among a handle's.
     orders: Vec<Vec<usize>>,
     metrics: Vec<Metric>,
+    bundles: Vec<BundleHandle>,
+    /// The bundles that were asked for.
+    asked: Vec<Bundle>,
+    /// Whether a bundle was asked for that takes much of a segment.
+    had_many_members: bool,
+    entries: Vec<Entry>,
     cursor: Option<Cursor>,
 }
 
@@ -95,8 +120,19 @@ impl<'a> State<'a> {
     fn new(slates: &'a [Slate; 3]) -> Self {
         let segments = [0, 1, 2].map(|i| ffi::open(&slates[i].name, 2).expect("the segment is there"));
         let models = [0, 1, 2].map(|i| Segment::new(slates[i].limit));
-        let (families, orders, metrics) = (Vec::new(), Vec::new(), Vec::new());
-        let mut state = State { slates, segments, models, families, orders, metrics, cursor: None };
+        let mut state = State {
+            slates,
+            segments,
+            models,
+            families: Vec::new(),
+            orders: Vec::new(),
+            metrics: Vec::new(),
+            bundles: Vec::new(),
+            asked: Vec::new(),
+            had_many_members: false,
+            entries: Vec::new(),
+            cursor: None,
+        };
         // The segments are as new, but the identity stays with the process.
         (0..3).for_each(|segment| state.set_identity(segment, 1));
         state
@@ -104,7 +140,11 @@ impl<'a> State<'a> {
 
     fn call(&mut self, input: &mut Input<'_>) {
         // Numbers stay what they are, so that kept inputs keep their meaning.
-        match input.byte() % 16 {
+        let call = input.byte();
+        if call >= 224 {
+            return self.bundle(call, input);
+        }
+        match call % 16 {
             0 => self.register(input),
             1 | 2 => self.with(input),
             3..=5 => self.update(input),
@@ -567,7 +607,23 @@ fn spec(input: &mut Input<'_>) -> Spec {
         "l0",
         "b_gcount",
     ];
-    let kind = match input.below(12) {
+    let kind = kind(input);
+    let name = if input.one_in(32) { value(input) } else { Some(input.pick(&NAMES).into()) };
+    let help = if input.one_in(4) { value(input) } else { Some(b"Help.".to_vec()) };
+    let unit = Some(input.pick(&["", "", "", "", "", "seconds", "a"]).into());
+    let labels = labels(input);
+    let native = Native::of(name.as_deref());
+    let (buckets, states) = (None, Vec::new());
+    let mut spec =
+        Spec { kind, name, help, unit, labels, buckets, native, states, limit: 0, expire: 0, replace: false };
+    spec_of_kind(kind, &mut spec, input);
+    spec.limit = [0, 0, 0, 1, 2, 5][input.below(6)];
+    spec.expire = [0, 0, 0, 0, 100_000, u32::MAX][input.below(6)];
+    spec
+}
+
+fn kind(input: &mut Input<'_>) -> Kind {
+    match input.below(12) {
         0 | 1 => Kind::Counter,
         2 | 3 => Kind::Gauge(input.below(12) as u32),
         4 | 5 => Kind::Histogram,
@@ -577,36 +633,38 @@ fn spec(input: &mut Input<'_>) -> Spec {
         9 => Kind::Enum,
         10 => Kind::Info,
         _ => Kind::Unknown,
-    };
-    let name = if input.one_in(32) { value(input) } else { Some(input.pick(&NAMES).into()) };
-    let help = if input.one_in(4) { value(input) } else { Some(b"Help.".to_vec()) };
-    let unit = Some(input.pick(&["", "", "", "", "", "seconds", "a"]).into());
-    let mut labels = match input.below(32) {
+    }
+}
+
+fn labels(input: &mut Input<'_>) -> Option<Vec<Text>> {
+    let mut labels: Option<Vec<Text>> = match input.below(32) {
         31 => None,
         n => Some((0..n % 4).map(|i| if n > 27 { value(input) } else { Some(vec![b'l', b'0' + i as u8]) }).collect()),
     };
     if input.one_in(4) {
         // The same set of names is the same family.
-        labels.iter_mut().for_each(|labels: &mut Vec<Text>| labels.reverse());
+        labels.iter_mut().for_each(|labels| labels.reverse());
     }
+    labels
+}
+
+/// Buckets and states: mostly of a type that has them.
+fn spec_of_kind(kind: Kind, spec: &mut Spec, input: &mut Input<'_>) {
+    spec.kind = kind;
     let most = if kind.has_buckets() || input.one_in(16) { 6 } else { 1 };
-    let buckets = match input.below(most) {
+    spec.buckets = match input.below(most) {
         0 | 1 => None,
         2 => Some(Vec::new()),
         3 => Some(vec![1.0, 2.0, f64::INFINITY]),
         4 => Some(vec![-1.0, -0.0, 0.5]),
         _ => Some((0..input.below(6)).map(|_| input.float()).collect()),
     };
-    let states = match input.below(if kind.has_states() { 16 } else { 1 }) {
+    spec.states = match input.below(if kind.has_states() { 16 } else { 1 }) {
         0 => Vec::new(),
         n @ 1..=11 => [&b"on"[..], b"off", b"\"\n\\"][..1 + n % 3].iter().map(|s| Some(s.to_vec())).collect(),
         12 => (0..63 + input.below(4)).map(|i| Some(format!("s{i}").into_bytes())).collect(),
         _ => (0..input.below(4)).map(|_| value(input)).collect(),
     };
-    let limit = [0, 0, 0, 1, 2, 5][input.below(6)];
-    let expire = [0, 0, 0, 0, 100_000, u32::MAX][input.below(6)];
-    let native = Native::of(name.as_deref());
-    Spec { kind, name, help, unit, labels, buckets, native, states, limit, expire, replace: false }
 }
 
 /// A text: one of a few, so that label sets meet, or any bytes.

@@ -2,14 +2,14 @@
 
 use super::names::{escaped, shown, Way};
 use super::update::whole_sum;
-use super::{Cell, Family, Kind, Record, Value, ALL, LIVEALL, LIVESUM, SHARED, SUM};
+use super::{Cell, Family, Kind, Value, ALL, LIVEALL, LIVESUM, SHARED, SUM};
 use crate::native;
 use crate::page::{self, number};
 
 type Expected = (String, Vec<(String, String)>, Value);
 
 impl Family {
-    pub(super) fn check<'r>(&self, found: &page::Family, records: impl Iterator<Item = &'r Record>) {
+    pub(super) fn check<'r>(&self, found: &page::Family, series: impl Iterator<Item = (&'r [String], &'r Cell)>) {
         let base = shown(&self.base, self.kind, Way::Underscores);
         let kind = match self.kind {
             Kind::Counter => "counter",
@@ -23,10 +23,10 @@ impl Family {
         let help = self.help.replace('\r', " ");
         assert_eq!((&*found.name, &*found.kind, &found.help), (&*name, kind, &help));
         let mut expected = Vec::new();
-        for record in records {
+        for (values, cell) in series {
             let names = self.labels.iter().map(|label| escaped(label, Way::Underscores, false));
-            let labels = names.zip(record.values.iter().cloned()).collect();
-            self.samples(&name, labels, &record.cell, &mut expected);
+            let labels = names.zip(values.iter().cloned()).collect();
+            self.samples(&name, labels, cell, &mut expected);
         }
         if let Some(cell) = &self.embedded {
             let overflow = (!self.labels.is_empty()).then(|| ("shmetrics_overflow".into(), "true".into()));

@@ -4,18 +4,43 @@ use super::State;
 use crate::ffi::{self, Str, Three, Two};
 use crate::input::Input;
 
+/// Calls with the handles of no bundle and of no label set.
+fn no_entry(one: &Str) {
+    let (zero, none, no_bundle) = (Three::ZERO, std::ptr::null(), Two::ZERO);
+    // SAFETY: NULL is allowed everywhere; what is not NULL is ours.
+    unsafe {
+        let mut entry = zero;
+        ffi::shmetrics_bundle_with_p(std::ptr::null(), one, 1, &raw mut entry);
+        ffi::shmetrics_bundle_with_p(&raw const no_bundle, one, 1, std::ptr::null_mut());
+        assert!(entry.is_zero() && ffi::shmetrics_bundle_with(Two::ZERO, one, 1).is_zero());
+        assert!(!ffi::shmetrics_bundle_remove(Two::ZERO, one, 1));
+        assert_eq!(ffi::shmetrics_bundle_clear(Two::ZERO), 0);
+        assert!(!ffi::shmetrics_entry_is_removed(zero));
+        assert!(ffi::shmetrics_entry_counter(zero, 0).is_zero());
+        assert!(ffi::shmetrics_entry_gauge(zero, 0).is_zero());
+        assert!(ffi::shmetrics_entry_histogram(zero, 0).is_zero());
+        assert!(ffi::shmetrics_entry_states(zero, 0).is_zero());
+        for p in [none, &raw const zero] {
+            ffi::shmetrics_entry_add_u64_p(p, 0, 1);
+            ffi::shmetrics_entry_add_p(p, 0, 1.0);
+            ffi::shmetrics_entry_set_p(p, 0, 1.0);
+            ffi::shmetrics_entry_observe_p(p, 0, 1.0);
+        }
+    }
+}
+
 impl State<'_> {
     /// One call with NULLs and zero handles: it says so or does nothing.
     pub(super) fn null(&mut self, input: &mut Input<'_>) {
         let (segment, null) = (self.segments[0], std::ptr::null_mut::<std::ffi::c_void>());
-        let (no_spec, no_family) = (std::ptr::null(), std::ptr::null_mut());
+        let (no_spec, no_bundle, no_family) = (std::ptr::null(), std::ptr::null(), std::ptr::null_mut());
         let mut handle = null;
         let (mut family, one) = (Two::ZERO, Str::null(1));
         let (mut byte, mut length) = (0u8, 0);
         let v = 1.0;
         // SAFETY: NULL is allowed everywhere; what is not NULL is ours.
         let status = unsafe {
-            match input.below(26) {
+            match input.below(30) {
                 0 => ffi::shmetrics_counter_register(segment, no_spec, &raw mut family),
                 1 => ffi::shmetrics_gauge_register(segment, no_spec, 0, no_family),
                 2 => ffi::shmetrics_histogram_register(null, no_spec, &raw mut family),
@@ -88,6 +113,13 @@ impl State<'_> {
                     assert!(ffi::shmetrics_summary_with(Two::ZERO, &raw const one, 1).is_zero());
                     assert!(ffi::shmetrics_states_with(Two::ZERO, std::ptr::null(), 0).is_zero());
                     assert!(!ffi::shmetrics_info_with(Two::ZERO, std::ptr::null(), 3));
+                    return;
+                }
+                26 => ffi::shmetrics_bundle_register(null, no_bundle, &raw mut family),
+                27 => ffi::shmetrics_bundle_register(segment, no_bundle, &raw mut family),
+                28 => ffi::shmetrics_bundle_register(segment, no_bundle, no_family),
+                29 => {
+                    no_entry(&one);
                     return;
                 }
                 _ => {
