@@ -4,6 +4,7 @@
 mod budget;
 mod bytes;
 mod check;
+mod entries;
 mod fields;
 mod holes;
 mod scribbler;
