@@ -19,7 +19,7 @@ use crate::record::gauge_mode::GaugeMode;
 use crate::registry::spec::Spec;
 use crate::registry::{register_all, BundleEntry, BundleRef};
 use crate::segment::{Inner, Segment};
-use crate::shm::layout::COUNTER_END;
+use crate::shm::layout::{COUNTER_END, GRANULE};
 use crate::shm::state::SeriesAddr;
 use crate::Error;
 
@@ -142,22 +142,19 @@ impl shmetrics_entry {
     #[inline(always)]
     fn counter_words(self, member: usize) -> Option<shmetrics_counter> {
         let (inner, addr, row) = self.row(member)?;
-        let (kind, seat) = row.place()?;
-        let at = addr.at + seat;
-        (kind == Kind::Counter && inner.memory.is_known(at, COUNTER_END)).then(|| shmetrics_counter {
-            p0: self.p0,
-            p1: std::ptr::without_provenance(SeriesAddr { at, ..addr }.into_word() as usize),
-        })
+        let seat = row.seat_of(Kind::Counter)?;
+        // The place is the low half of the word, which does not overflow: it is in the arena.
+        let word = self.p1.wrapping_byte_add((seat / GRANULE) as usize);
+        inner.memory.is_known(addr.at + seat, COUNTER_END).then_some(shmetrics_counter { p0: self.p0, p1: word })
     }
 
     /// The same of a member that is a histogram with classic buckets alone.
     #[inline(always)]
     fn histogram_words(self, member: usize) -> Option<[*const c_void; 3]> {
         let (inner, addr, row) = self.row(member)?;
-        let (kind, seat) = row.place()?;
+        let seat = row.seat_of(Kind::Histogram)?;
         let (family, bounds) = row.classic()?;
-        let at = addr.at + seat;
-        (kind == Kind::Histogram).then(|| Histogram::words_at(inner, SeriesAddr { at, ..addr }, family, bounds))?
+        Histogram::words_at(inner, SeriesAddr { at: addr.at + seat, ..addr }, family, bounds)
     }
 
     #[inline(always)]

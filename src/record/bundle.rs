@@ -146,6 +146,13 @@ impl Row {
         Some((Kind::from_byte(self.kind.load(Relaxed))?, seat))
     }
 
+    /// The seat of a member of this kind.
+    #[inline(always)]
+    pub(crate) fn seat_of(&self, kind: Kind) -> Option<u64> {
+        let seat = u64::from(self.seat.load(Relaxed)) / GRANULE * GRANULE;
+        (self.kind.load(Relaxed) == kind as u8).then_some(seat)
+    }
+
     /// The family, and the number of its bounds, of a member without native buckets.
     #[inline(always)]
     pub(crate) fn classic(&self) -> Option<(u32, u64)> {
