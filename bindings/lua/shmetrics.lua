@@ -19,6 +19,8 @@ typedef struct { const void *p0, *p1; } shmetrics_histogram_family;
 typedef struct { const void *p0, *p1; } shmetrics_counter;
 typedef struct { const void *p0, *p1; } shmetrics_gauge;
 typedef struct { const void *p0, *p1, *p2; } shmetrics_histogram;
+typedef struct { const void *p0, *p1; } shmetrics_bundle;
+typedef struct { const void *p0, *p1, *p2; } shmetrics_entry;
 typedef struct shmetrics_segment shmetrics_segment;
 typedef struct shmetrics_cursor shmetrics_cursor;
 typedef struct {
@@ -39,6 +41,17 @@ typedef struct {
     bool exact_name, replace;
     double quantile_max_age_seconds;
 } shmetrics_family_spec;
+typedef struct { uint32_t kind, mode; const shmetrics_family_spec *family; } shmetrics_member;
+typedef struct {
+    size_t struct_size;
+    const shmetrics_str *label_names;
+    size_t label_count;
+    const shmetrics_member *members;
+    size_t member_count;
+    uint64_t max_series;
+    double expire_after_seconds;
+    bool replace;
+} shmetrics_bundle_spec;
 typedef struct {
     size_t struct_size;
     shmetrics_str name;
@@ -72,6 +85,13 @@ uint64_t shmetrics_histogram_clear(shmetrics_histogram_family);
 void shmetrics_counter_with_p(const shmetrics_counter_family *, const shmetrics_str *, size_t, shmetrics_counter *);
 void shmetrics_gauge_with_p(const shmetrics_gauge_family *, const shmetrics_str *, size_t, shmetrics_gauge *);
 void shmetrics_histogram_with_p(const shmetrics_histogram_family *, const shmetrics_str *, size_t, shmetrics_histogram *);
+int shmetrics_bundle_register(shmetrics_segment *, const shmetrics_bundle_spec *, shmetrics_bundle *);
+bool shmetrics_bundle_remove(shmetrics_bundle, const shmetrics_str *, size_t);
+uint64_t shmetrics_bundle_clear(shmetrics_bundle);
+void shmetrics_bundle_with_p(const shmetrics_bundle *, const shmetrics_str *, size_t, shmetrics_entry *);
+void shmetrics_entry_add_u64_p(const shmetrics_entry *, size_t, uint64_t);
+void shmetrics_entry_add_p(const shmetrics_entry *, size_t, double);
+void shmetrics_entry_observe_p(const shmetrics_entry *, size_t, double);
 void shmetrics_counter_reset_p(const shmetrics_counter *);
 void shmetrics_counter_inc_p(const shmetrics_counter *);
 void shmetrics_counter_add_p(const shmetrics_counter *, double);
@@ -81,6 +101,8 @@ void shmetrics_histogram_observe_p(const shmetrics_histogram *, double);
 ]]
 
 local SHARED_GAUGE = 0 -- SHMETRICS_GAUGE_SHARED
+local KINDS = { counter = 1, gauge = 2, histogram = 3 } -- SHMETRICS_KIND_...
+local MOST_MEMBERS = 64 -- SHMETRICS_MAX_MEMBERS
 local SHORT_BOUNDS = 2 -- SHMETRICS_BOUNDS_SHORT
 local PIECE = 32768 -- bytes of a page at a time
 
@@ -171,8 +193,8 @@ Family.__index = Family
 
 -- A metric without labels stays in the segment.
 local function set_to_zero(self)
-    if self.kind == "histogram" then
-        return nil, ("%s has no labels, and such a histogram cannot be reset"):format(self.name)
+    if self.kind == "histogram" or self.kind == "bundle" then
+        return nil, ("%s has no labels, and such a %s cannot be reset"):format(self.name, self.kind)
     end
     local handle = self.find()
     if self.kind == "counter" then C.shmetrics_counter_reset_p(handle) else C.shmetrics_gauge_set_p(handle, 0) end
@@ -274,40 +296,77 @@ local function list(value, wanted)
     return true, #value
 end
 
--- Registers a family, or finds it. The fields of `spec`: name, help, unit, labels (a list of
--- names), buckets (a list of bounds), max_series, expire_after (seconds), exact_name, replace.
-local function register(segment, kind, spec)
+--- Label names for a call, and how many. The caller keeps `labels`.
+local function label_names(labels, name)
+    local are_names, count = list(labels, "string")
+    if not are_names then return nil, ("the labels of %s are not a list of strings"):format(name) end
+    local names = ffi.new("shmetrics_str[?]", count)
+    for i = 1, count do names[i - 1] = str(labels[i]) end
+    return names, count
+end
+
+--- The sentence for a number of label sets or seconds that the library cannot take, or nil.
+local function refused_limits(spec, name)
+    for _, field in ipairs { "max_series", "expire_after" } do
+        local value = spec[field]
+        if value ~= nil and not (type(value) == "number" and value >= 0 and value < 2 ^ 53) then
+            return ("the %s of %s is not a number that it can take"):format(field, name)
+        end
+    end
+end
+
+--- The definition of a family for the library, and the buckets that it points to. The caller keeps
+-- both, and `spec`.
+local function definition(spec)
     if type(spec) ~= "table" or type(spec.name) ~= "string" then return nil, "a family has a name, which is a string" end
     local name = spec.name
     for _, field in ipairs { "help", "unit" } do
         if spec[field] ~= nil and type(spec[field]) ~= "string" then return nil, ("the %s of %s is not a string"):format(field, name) end
     end
-    for _, field in ipairs { "max_series", "expire_after" } do
-        local value = spec[field]
-        if value ~= nil and not (type(value) == "number" and value >= 0 and value < 2 ^ 53) then
-            return nil, ("the %s of %s is not a number that it can take"):format(field, name)
-        end
-    end
-    local are_names, label_count = list(spec.labels, "string")
-    if not are_names then return nil, ("the labels of %s are not a list of strings"):format(name) end
     local are_bounds, bucket_count = list(spec.buckets, "number")
     if not are_bounds then return nil, ("the buckets of %s are not a list of numbers"):format(name) end
-
-    local names = ffi.new("shmetrics_str[?]", label_count)
-    for i = 1, label_count do names[i - 1] = str(spec.labels[i]) end
     local buckets = ffi.new("double[?]", bucket_count)
     for i = 1, bucket_count do buckets[i - 1] = spec.buckets[i] end
-    local c = ffi.new("shmetrics_family_spec")
-    c.struct_size = ffi.sizeof(c)
-    c.name = str(name)
-    if spec.help then c.help = str(spec.help) end
-    if spec.unit then c.unit = str(spec.unit) end
-    if label_count > 0 then c.label_names, c.label_count = names, label_count end
-    if bucket_count > 0 then c.buckets, c.bucket_count = buckets, bucket_count end
-    c.max_series = spec.max_series or 0
-    c.expire_after_seconds = spec.expire_after or 0
-    c.exact_name = spec.exact_name and true or false
-    c.replace = spec.replace and true or false
+    local c = ffi.new("shmetrics_family_spec[1]")
+    c[0].struct_size = ffi.sizeof("shmetrics_family_spec")
+    c[0].name = str(name)
+    if spec.help then c[0].help = str(spec.help) end
+    if spec.unit then c[0].unit = str(spec.unit) end
+    if bucket_count > 0 then c[0].buckets, c[0].bucket_count = buckets, bucket_count end
+    c[0].exact_name = spec.exact_name and true or false
+    return c, buckets
+end
+
+--- A family or a bundle as users have it. `place` has its handle.
+local function object(class, kind, name, place, label_count)
+    local self = setmetatable({
+        kind = kind,
+        name = name,
+        family = place,
+        label_count = label_count,
+        values = ffi.new("shmetrics_str[?]", label_count),
+    }, class)
+    local function refuse(labels)
+        return nil, ("%s takes %d label values, not %s"):format(name, label_count, describe(labels))
+    end
+    local handle = ffi.new((kind == "bundle" and "shmetrics_entry" or "shmetrics_" .. kind) .. "[1]")
+    self.write, self.find = writer(kind, label_count, C, place, self.values, handle, {}, type, text, refuse)
+    return self
+end
+
+-- Registers a family, or finds it. The fields of `spec`: name, help, unit, labels (a list of
+-- names), buckets (a list of bounds), max_series, expire_after (seconds), exact_name, replace.
+local function register(segment, kind, spec)
+    local c, buckets = definition(spec)
+    if c == nil then return nil, buckets end
+    local refused = refused_limits(spec, spec.name)
+    if refused then return nil, refused end
+    local names, label_count = label_names(spec.labels, spec.name)
+    if names == nil then return nil, label_count end
+    if label_count > 0 then c[0].label_names, c[0].label_count = names, label_count end
+    c[0].max_series = spec.max_series or 0
+    c[0].expire_after_seconds = spec.expire_after or 0
+    c[0].replace = spec.replace and true or false
 
     local family = ffi.new("shmetrics_" .. kind .. "_family[1]")
     local status
@@ -317,20 +376,107 @@ local function register(segment, kind, spec)
         status = C["shmetrics_" .. kind .. "_register"](segment.segment, c, family)
     end
     if status ~= 0 then return nil, last_error() end
+    return object(CLASSES[kind], kind, spec.name, family, label_count)
+end
 
-    local self = setmetatable({
-        kind = kind,
-        name = name,
-        family = family,
-        label_count = label_count,
-        values = ffi.new("shmetrics_str[?]", label_count),
-    }, CLASSES[kind])
-    local function refuse(labels)
-        return nil, ("%s takes %d label values, not %s"):format(name, label_count, describe(labels))
+-- The update of a bundle's members. The code is written for the members: a loop over them would end
+-- a trace. All values are checked before the first is counted.
+local UPDATER = [[
+local C, names, no_number, tonumber, huge = ...
+return function(self, labels, $parameters)
+    $check
+    local entry, err = self.find(labels)
+    if entry == nil then return nil, err end
+    $update
+    return true
+end]]
+
+local CHECK = [[
+    if v$i ~= nil then
+        local number = tonumber(v$i)
+        if number == nil or not ($fits) then return no_number(names[$i], v$i) end
+        v$i = number
     end
-    local handle = ffi.new("shmetrics_" .. kind .. "[1]")
-    self.write, self.find = writer(kind, label_count, C, family, self.values, handle, {}, type, text, refuse)
-    return self
+]]
+
+local FITS = { counter = "number >= 0 and number < huge", gauge = "true", histogram = "number == number" }
+
+local UPDATE = {
+    counter = [[
+    if v$i == 1 then
+        C.shmetrics_entry_add_u64_p(entry, $at, 1)
+    elseif v$i ~= nil then
+        C.shmetrics_entry_add_p(entry, $at, v$i)
+    end
+]],
+    gauge = "if v$i ~= nil then C.shmetrics_entry_add_p(entry, $at, v$i) end\n",
+    histogram = "if v$i ~= nil then C.shmetrics_entry_observe_p(entry, $at, v$i) end\n",
+}
+
+local function updater(members)
+    local parameters, check, update, names = {}, {}, {}, {}
+    for i = 1, #members do
+        local member = members[i]
+        local parts = { i = i, at = i - 1, fits = FITS[member.kind] }
+        parameters[i] = "v" .. i
+        check[i] = CHECK:gsub("%$(%a+)", parts)
+        update[i] = UPDATE[member.kind]:gsub("%$(%a+)", parts)
+        names[i] = { name = member.name }
+    end
+    local parts = { parameters = table.concat(parameters, ", "), check = table.concat(check), update = table.concat(update) }
+    local source = UPDATER:gsub("%$(%a+)", parts)
+    return assert(loadstring(source, "=shmetrics: members"))(C, names, no_number, tonumber, huge)
+end
+
+local Bundle = setmetatable({}, Family)
+Bundle.__index = Bundle
+
+--- Registers metrics with the same labels, or finds them. One look-up updates all of them.
+--
+-- The fields of `spec`: labels (a list of names), members (a list of families, each with kind,
+-- name, help, unit, buckets, exact_name), max_series, expire_after (seconds), replace. The kind is
+-- "counter", "gauge" or "histogram".
+--
+-- `bundle:update(labels, ...)` takes a value for each member, in their order: what is added to a
+-- counter or a gauge, and what a histogram observes. Nil leaves a member as it is. If one value is
+-- wrong, none is counted.
+function Segment:bundle(spec)
+    if type(spec) ~= "table" or type(spec.members) ~= "table" then return nil, "a bundle has members, which are a list of families" end
+    local count = #spec.members
+    if count == 0 or count > MOST_MEMBERS then
+        return nil, ("a bundle has 1 to %d members, not %d"):format(MOST_MEMBERS, count)
+    end
+    local members = ffi.new("shmetrics_member[?]", count)
+    local kept = {} -- what the members point to, until the call returns
+    for i = 1, count do
+        local member = spec.members[i]
+        local c, buckets = definition(member)
+        if c == nil then return nil, buckets end
+        local kind = KINDS[member.kind]
+        if kind == nil then return nil, ("the kind of %s is neither counter nor gauge nor histogram"):format(member.name) end
+        for _, field in ipairs { "labels", "max_series", "expire_after", "replace" } do
+            if member[field] ~= nil then return nil, ("%s is in a bundle, which has the %s of its members"):format(member.name, field) end
+        end
+        members[i - 1].kind, members[i - 1].family = kind, c
+        kept[i] = { c, buckets }
+    end
+    local name = "the bundle of " .. spec.members[1].name
+    local refused = refused_limits(spec, name)
+    if refused then return nil, refused end
+    local names, label_count = label_names(spec.labels, name)
+    if names == nil then return nil, label_count end
+    local c = ffi.new("shmetrics_bundle_spec")
+    c.struct_size = ffi.sizeof(c)
+    if label_count > 0 then c.label_names, c.label_count = names, label_count end
+    c.members, c.member_count = members, count
+    c.max_series = spec.max_series or 0
+    c.expire_after_seconds = spec.expire_after or 0
+    c.replace = spec.replace and true or false
+    local bundle = ffi.new("shmetrics_bundle[1]")
+    if C.shmetrics_bundle_register(self.segment, c, bundle) ~= 0 then return nil, last_error() end
+    local made = object(Bundle, "bundle", name, bundle, label_count)
+    made.update = updater(spec.members)
+    return made
 end
 
 function Segment:counter(spec) return register(self, "counter", spec) end

@@ -57,7 +57,7 @@ class Declarations(unittest.TestCase):
 
     def test_structs(self):
         declared, right = structs(self.lua), structs(self.header)
-        self.assertEqual(len(declared), 10)
+        self.assertEqual(len(declared), 14)
         for name, fields in declared.items():
             self.assertEqual(fields, right.get(name), name)
 

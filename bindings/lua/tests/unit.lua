@@ -370,6 +370,105 @@ function tests.native_module()
     assert(shmetrics.version:match "^%d+%.%d+%.%d+$")
 end
 
+function tests.bundles()
+    local segment = assert(shmetrics.open { name = base .. "-bundles", max_size = 2 ^ 20 })
+    local members = {
+        { kind = "counter", name = "requests", help = "Requests." },
+        { kind = "gauge", name = "open" },
+        { kind = "histogram", name = "latency_seconds", unit = "seconds", buckets = { 0.1, 1 } },
+    }
+    local function definition(labels, replace)
+        return { labels = labels, members = members, max_series = 100, expire_after = 60, replace = replace }
+    end
+    local function page()
+        local pieces = {}
+        for piece in segment:page() do pieces[#pieces + 1] = piece end
+        return table.concat(pieces)
+    end
+    local function shows(line, times)
+        local _, found = page():gsub("%f[^\n]" .. line:gsub("%p", "%%%0") .. "\n", "")
+        equal(found, times or 1, line)
+    end
+
+    local bundle = assert(segment:bundle(definition { "host", "status" }))
+    equal(bundle:update({ "a", 200 }, 1, 3, 0.5), true)
+    equal(bundle:update({ "a", 200 }, "2.5", -1), true)
+    equal(bundle:update({ "a", "404" }, nil, nil, 2), true)
+    shows 'requests_total{host="a",status="200"} 3.5'
+    shows 'open{host="a",status="200"} 2'
+    shows 'latency_seconds_bucket{host="a",status="200",le="1"} 1'
+    shows 'latency_seconds_count{host="a",status="404"} 1'
+    shows 'requests_total{host="a",status="404"} 0'
+
+    -- A wrong value or label set counts nothing.
+    local labels = { "b", "200" }
+    for _, wrong in ipairs { { -1, 1, 1 }, { 1, "x", 1 }, { 1, 1, 0 / 0 }, { {}, 1, 1 }, { 1 / 0, 1, 1 } } do
+        local done, err = bundle:update(labels, unpack(wrong))
+        equal(done, nil)
+        assert(err:match "^the value of %S+ is not a number that it can take")
+    end
+    for _, wrong in ipairs { {}, { "b" }, { "b", "c", "d" }, "b", 5 } do
+        local done, err = bundle:update(wrong, 1)
+        equal(done, nil)
+        assert(err:match "the bundle of requests takes 2 label values", err)
+    end
+    equal(bundle:update(nil, 1), nil)
+    assert(not page():match 'host="b"')
+
+    -- The label set goes for all members.
+    equal(bundle:remove { "a", 404 }, true)
+    equal(bundle:remove { "a", 404 }, false)
+    assert(not page():match 'status="404"')
+    equal(bundle:clear(), 1)
+    assert(not page():match 'host="a"')
+
+    -- The same members again, others, and in the place of the first.
+    local same = assert(segment:bundle(definition { "host", "status" }))
+    equal(same:update({ "c", "200" }, 1), true)
+    local other, conflict = segment:bundle(definition { "host" })
+    equal(other, nil)
+    assert(conflict:match "requests", conflict)
+    local replaced = assert(segment:bundle(definition({ "host" }, true)))
+    equal(replaced:update({ "d" }, 7), true)
+    shows 'requests_total{host="d"} 7'
+    assert(not page():match 'status=')
+    same:update({ "c", "200" }, 1)
+    shows('requests_total{host="c",status="200"} 2', 0)
+
+    local plain = assert(segment:bundle { members = { { kind = "counter", name = "plain" }, { kind = "gauge", name = "level" } } })
+    equal(plain:update(nil, 4, 5), true)
+    shows "plain_total 4"
+    equal(plain:remove(), nil)
+    equal(plain:clear(), nil)
+end
+
+function tests.bundles_that_are_refused()
+    local segment = assert(shmetrics.open { name = base .. "-refused", max_size = 2 ^ 20 })
+    local counter = { kind = "counter", name = "c" }
+    local many = {}
+    for i = 1, 65 do many[i] = { kind = "counter", name = "m" .. i } end
+    for _, spec in ipairs {
+        false, 5, "x", {}, { members = "x" }, { members = {} }, { members = { 5 } }, { members = { {} } }, { members = many },
+        { members = { { name = "c" } } }, { members = { { kind = "summary", name = "c" } } }, { members = { { kind = {}, name = "c" } } },
+        { members = { counter, counter } }, { members = { { kind = "counter", name = "" } } },
+        { members = { { kind = "counter", name = "c", labels = { "a" } } } }, { members = { { kind = "counter", name = "c", max_series = 1 } } },
+        { members = { { kind = "histogram", name = "h", buckets = { "x" } } } }, { members = { { kind = "histogram", name = "h", buckets = { 2, 1 } } } },
+        { members = { counter }, labels = "a" }, { members = { counter }, labels = { "a", "a" } }, { members = { counter }, labels = { 5 } },
+        { members = { counter }, max_series = -1 }, { members = { counter }, expire_after = 0 / 0 },
+    } do
+        local bundle, err = segment:bundle(spec)
+        equal(bundle, nil)
+        equal(type(err), "string")
+    end
+    equal(segment:bundle(nil), nil)
+    table.remove(many)
+    local most = assert(segment:bundle { members = many, labels = { "a" } })
+    equal(most:update({ "x" }, unpack((function() local ones = {} for i = 1, 64 do ones[i] = i end return ones end)())), true)
+    local found = {}
+    for piece in segment:page() do found[#found + 1] = piece end
+    assert(table.concat(found):match 'm64_total{a="x"} 64\n')
+end
+
 for _, name in ipairs(names) do
     local done, err = xpcall(tests[name], debug.traceback)
     print((done and "passed " or "FAILED ") .. name .. (done and "" or "\n" .. err))
