@@ -32,9 +32,7 @@ pub use crate::metric::{
 };
 pub use crate::record::gauge_mode::GaugeMode;
 pub use crate::record::native_schema::Native;
-pub use crate::registry::{
-    Builder, Bundle, BundleBuilder, BundleEntry, DynamicBundle, DynamicBundleBuilder, DynamicFamily, Family, Member,
-};
+pub use crate::registry::{Builder, Bundle, BundleBuilder, BundleEntry, DynamicBundle, DynamicFamily, Family, Member};
 pub use crate::segment::options::{list, Listing, Options};
 pub use crate::segment::Segment;
 pub use crate::shm::mapping::account::Account;

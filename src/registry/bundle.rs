@@ -16,60 +16,20 @@ use crate::segment::Inner;
 use crate::shm::state::SeriesAddr;
 use crate::{Error, Segment};
 
-/// A [`Bundle`] about to be registered: made by [`Segment::bundle`].
+/// A [`Bundle`] about to be registered, made by [`Segment::bundle`], or a
+/// [`DynamicBundle`](crate::DynamicBundle), made by [`Segment::dynamic_bundle`]. `L` stands for the
+/// label names: an array, or a slice.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is registered until `register`"]
-pub struct BundleBuilder<'a, const N: usize> {
-    labels: [&'a str; N],
-    definition: Definition<'a>,
-}
-
-/// A bundle about to be registered, but for its labels.
-#[derive(Clone, Debug)]
-pub(super) struct Definition<'a> {
+pub struct BundleBuilder<'a, L> {
     pub(super) segment: Segment,
+    labels: L,
     members: Vec<Spec<'a>>,
-    pub(super) max_series: u64,
-    pub(super) expire: u32,
-    pub(super) replace: bool,
+    max_series: u64,
+    expire: u32,
+    replace: bool,
     /// Why it cannot be registered.
     wrong: Option<String>,
-}
-
-impl<'a> Definition<'a> {
-    pub(super) fn new(segment: Segment) -> Self {
-        Definition { segment, members: Vec::new(), max_series: 0, expire: 0, replace: false, wrong: None }
-    }
-
-    pub(super) fn add<M: Metric>(&mut self, metric: Builder<'a, M>) -> Member<M> {
-        let Builder { segment, spec, .. } = metric;
-        if !std::ptr::eq(segment.inner, self.segment.inner) {
-            self.wrong = Some(format!("the member {} of a bundle belongs to another segment", spec.name));
-        }
-        if spec.max_series != 0 || spec.replace {
-            let name = spec.name;
-            self.wrong = Some(format!(
-                "the member {name} of a bundle has options that are the bundle's: max_series, or replace"
-            ));
-        }
-        self.members.push(spec);
-        Member { number: self.members.len() - 1, metric: PhantomData }
-    }
-
-    /// Where the record is that look-ups begin at.
-    pub(super) fn register(&self, labels: &[&str]) -> Result<u64, Error> {
-        if let Some(wrong) = &self.wrong {
-            return Err(Error::InvalidArgument(wrong.clone()));
-        }
-        let member = |spec: &Spec<'a>| Spec {
-            labels,
-            max_series: self.max_series,
-            expire: if labels.is_empty() { 0 } else { self.expire },
-            replace: self.replace,
-            ..spec.clone()
-        };
-        register_all(self.segment.inner, self.members.iter().map(member).collect())
-    }
 }
 
 /// A metric of a [`Bundle`]: made by [`BundleBuilder::add`], and what [`BundleEntry::get`] takes.
@@ -112,29 +72,44 @@ impl Segment {
     /// # assert!(page.contains("latency_seconds_count{method=\"GET\",status=\"200\"} 1\n"), "{page}");
     /// # Ok(()) }
     /// ```
-    pub fn bundle<'a, const N: usize>(&self, labels: [&'a str; N]) -> BundleBuilder<'a, N> {
-        BundleBuilder { labels, definition: Definition::new(*self) }
+    pub fn bundle<'a, const N: usize>(&self, labels: [&'a str; N]) -> BundleBuilder<'a, [&'a str; N]> {
+        BundleBuilder::new(*self, labels)
     }
 }
 
-impl<'a, const N: usize> BundleBuilder<'a, N> {
+impl<'a, L> BundleBuilder<'a, L> {
+    pub(super) fn new(segment: Segment, labels: L) -> Self {
+        BundleBuilder { segment, labels, members: Vec::new(), max_series: 0, expire: 0, replace: false, wrong: None }
+    }
+
     /// Adds a metric, of any kind and with options of its own. What belongs to label sets is the
     /// bundle's: labels, [`max_series`](BundleBuilder::max_series),
     /// [`expire_after`](BundleBuilder::expire_after) and [`replace`](BundleBuilder::replace).
     pub fn add<M: Metric>(&mut self, metric: Builder<'a, M>) -> Member<M> {
-        self.definition.add(metric)
+        let Builder { segment, spec, .. } = metric;
+        if !std::ptr::eq(segment.inner, self.segment.inner) {
+            self.wrong = Some(format!("the member {} of a bundle belongs to another segment", spec.name));
+        }
+        if spec.max_series != 0 || spec.replace {
+            let name = spec.name;
+            self.wrong = Some(format!(
+                "the member {name} of a bundle has options that are the bundle's: max_series, or replace"
+            ));
+        }
+        self.members.push(spec);
+        Member { number: self.members.len() - 1, metric: PhantomData }
     }
 
     /// The most label sets; further ones share one of overflow series. 0: no limit of its own.
     pub fn max_series(&mut self, label_sets: u64) -> &mut Self {
-        self.definition.max_series = label_sets;
+        self.max_series = label_sets;
         self
     }
 
     /// Label sets of which no process updates any series for this time go off the pages, as
-    /// [`Builder::expire_after`] says.
+    /// [`Builder::expire_after`] says. Without labels it says nothing.
     pub fn expire_after(&mut self, time: Duration) -> &mut Self {
-        self.definition.expire = seconds(time);
+        self.expire = seconds(time);
         self
     }
 
@@ -142,10 +117,30 @@ impl<'a, const N: usize> BundleBuilder<'a, N> {
     /// and families by themselves, as [`Builder::replace`] does. A bundle that gives way is off the
     /// pages with all of its members.
     pub fn replace(&mut self) -> &mut Self {
-        self.definition.replace = true;
+        self.replace = true;
         self
     }
+}
 
+impl<'a, L: AsRef<[&'a str]>> BundleBuilder<'a, L> {
+    /// Where the record is that look-ups begin at.
+    pub(super) fn record(&self) -> Result<u64, Error> {
+        if let Some(wrong) = &self.wrong {
+            return Err(Error::InvalidArgument(wrong.clone()));
+        }
+        let labels = self.labels.as_ref();
+        let member = |spec: &Spec<'a>| Spec {
+            labels,
+            max_series: self.max_series,
+            expire: if labels.is_empty() { 0 } else { self.expire },
+            replace: self.replace,
+            ..spec.clone()
+        };
+        register_all(self.segment.inner, self.members.iter().map(member).collect())
+    }
+}
+
+impl<'a, const N: usize> BundleBuilder<'a, [&'a str; N]> {
     /// Registers the bundle, which any process may do at any time: the same members in the same
     /// order are the same bundle.
     ///
@@ -153,7 +148,7 @@ impl<'a, const N: usize> BundleBuilder<'a, N> {
     /// As of [`Builder::register`], of any member. [`Error::Conflict`] also if some of the names
     /// are registered otherwise: by themselves, or in another bundle.
     pub fn register(&self) -> Result<Bundle<N>, Error> {
-        let (inner, at) = (self.definition.segment.inner, self.definition.register(&self.labels)?);
+        let (inner, at) = (self.segment.inner, self.record()?);
         let record = Record::new(&inner.memory, at);
         let lens = std::array::from_fn(|i| record.label_len(i) as u16);
         Ok(Bundle { bundle: BundleRef::new(FamilyRef::new(inner, at)), lens })

@@ -2,10 +2,9 @@
 //! languages have them.
 
 use std::marker::PhantomData;
-use std::time::Duration;
 
-use super::builder::{seconds, Labels};
-use super::bundle::{BundleEntry, BundleRef, Definition, Member};
+use super::builder::Labels;
+use super::bundle::{BundleBuilder, BundleEntry, BundleRef};
 use super::lookup::FamilyRef;
 use super::register::register;
 use super::spec::Spec;
@@ -121,53 +120,21 @@ impl<M> std::fmt::Debug for DynamicFamily<M> {
     }
 }
 
-/// A [`DynamicBundle`] about to be registered: made by [`Segment::dynamic_bundle`].
-#[derive(Clone, Debug)]
-#[must_use = "nothing is registered until `register`"]
-pub struct DynamicBundleBuilder<'a> {
-    labels: &'a [&'a str],
-    definition: Definition<'a>,
-}
-
 impl Segment {
     /// A bundle of metrics with labels of which the number is known at run time only. Where it is
     /// known beforehand, [`Segment::bundle`] has it checked by the compiler.
-    pub fn dynamic_bundle<'a>(&self, labels: &'a [&'a str]) -> DynamicBundleBuilder<'a> {
-        DynamicBundleBuilder { labels, definition: Definition::new(*self) }
+    pub fn dynamic_bundle<'a>(&self, labels: &'a [&'a str]) -> BundleBuilder<'a, &'a [&'a str]> {
+        BundleBuilder::new(*self, labels)
     }
 }
 
-impl<'a> DynamicBundleBuilder<'a> {
-    /// As [`BundleBuilder::add`](crate::BundleBuilder::add).
-    pub fn add<M: Metric>(&mut self, metric: Builder<'a, M>) -> Member<M> {
-        self.definition.add(metric)
-    }
-
-    /// As [`BundleBuilder::max_series`](crate::BundleBuilder::max_series).
-    pub fn max_series(&mut self, label_sets: u64) -> &mut Self {
-        self.definition.max_series = label_sets;
-        self
-    }
-
-    /// As [`BundleBuilder::expire_after`](crate::BundleBuilder::expire_after). Without labels it
-    /// says nothing.
-    pub fn expire_after(&mut self, time: Duration) -> &mut Self {
-        self.definition.expire = seconds(time);
-        self
-    }
-
-    /// As [`BundleBuilder::replace`](crate::BundleBuilder::replace).
-    pub fn replace(&mut self) -> &mut Self {
-        self.definition.replace = true;
-        self
-    }
-
+impl<'a> BundleBuilder<'a, &'a [&'a str]> {
     /// Registers the bundle.
     ///
     /// # Errors
-    /// As [`BundleBuilder::register`](crate::BundleBuilder::register).
+    /// As for a [`Bundle`](crate::Bundle).
     pub fn register(&self) -> Result<DynamicBundle, Error> {
-        let (family, lens) = found(self.definition.segment.inner, self.definition.register(self.labels)?)?;
+        let (family, lens) = found(self.segment.inner, self.record()?)?;
         Ok(DynamicBundle { bundle: BundleRef::new(family), lens })
     }
 }

@@ -26,7 +26,7 @@ pub(crate) mod spec;
 pub(crate) use self::builder::Labels;
 pub use self::builder::{Builder, Family};
 pub use self::bundle::{Bundle, BundleBuilder, BundleEntry, Member};
-pub use self::dynamic::{DynamicBundle, DynamicBundleBuilder, DynamicFamily};
+pub use self::dynamic::{DynamicBundle, DynamicFamily};
 
 pub(crate) use self::builder::DEFAULT_BUCKETS;
 pub(crate) use self::bundle::BundleRef;

@@ -21,7 +21,9 @@ const EACH: u64 = 3;
 const RECORD: f64 = 240.0;
 const BUNDLE: f64 = 1700.0;
 
-fn define(segment: &Segment) -> (BundleBuilder<'static, 1>, Member<Counter>, Member<Histogram>, Member<Counter>) {
+fn define(
+    segment: &Segment,
+) -> (BundleBuilder<'static, [&'static str; 1]>, Member<Counter>, Member<Histogram>, Member<Counter>) {
     let mut builder = segment.bundle(["n"]);
     let a = builder.add(segment.counter("a", ""));
     let h = builder.add(segment.histogram("h", "").buckets(&BUCKETS));

@@ -8,7 +8,7 @@ use shmetrics::{Error, Format, GaugeMode, Histogram, LabelSet, Metric, Segment};
 use super::check;
 
 /// A bundle of a counter and a histogram, with one label or none.
-fn two<'a, const N: usize>(segment: &Segment, labels: [&'a str; N]) -> shmetrics::BundleBuilder<'a, N> {
+fn two<'a, const N: usize>(segment: &Segment, labels: [&'a str; N]) -> shmetrics::BundleBuilder<'a, [&'a str; N]> {
     let mut builder = segment.bundle(labels);
     builder.add(segment.counter("a", ""));
     builder.add(segment.histogram("b", "").buckets(&[1.0]));

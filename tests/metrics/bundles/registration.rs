@@ -6,7 +6,7 @@ use shmetrics::{Counter, Error, Gauge, GaugeMode, Histogram, Segment};
 use super::{check, Http};
 
 /// A bundle of counters with these names.
-fn counters<'a>(segment: &Segment, names: &[&'a str]) -> shmetrics::BundleBuilder<'a, 1> {
+fn counters<'a>(segment: &Segment, names: &[&'a str]) -> shmetrics::BundleBuilder<'a, [&'a str; 1]> {
     let mut builder = segment.bundle(["n"]);
     for name in names {
         builder.add(segment.counter(name, ""));

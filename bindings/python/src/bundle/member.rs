@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use shmetrics::{BundleEntry, DynamicBundleBuilder, GaugeMode, Member};
+use shmetrics::{BundleBuilder, BundleEntry, GaugeMode, Member};
 
 use crate::family::{borrowed, Arguments, Definition, Family, Handle, Options};
 use crate::metrics::class::{Body, MetricClass};
@@ -83,7 +83,7 @@ pub(super) trait Unregistered {
     fn name(&self) -> &str;
     fn states(&self) -> Vec<&str>;
     /// Adds it to its bundle. `states` is what `states` returned.
-    fn add<'a>(&'a self, segment: shmetrics::Segment, states: &'a [&'a str], to: &mut DynamicBundleBuilder<'a>);
+    fn add<'a>(&'a self, segment: shmetrics::Segment, states: &'a [&'a str], to: &mut BundleBuilder<'a, &'a [&'a str]>);
     /// The member after the registration, and its metric without label values. Without a segment,
     /// the bundle counts nowhere.
     fn registered(
@@ -127,7 +127,12 @@ impl<C: MetricClass, O: Options<C::Metric>> Unregistered for UnregisteredMember<
         borrowed(self.options.states())
     }
 
-    fn add<'a>(&'a self, segment: shmetrics::Segment, states: &'a [&'a str], to: &mut DynamicBundleBuilder<'a>) {
+    fn add<'a>(
+        &'a self,
+        segment: shmetrics::Segment,
+        states: &'a [&'a str],
+        to: &mut BundleBuilder<'a, &'a [&'a str]>,
+    ) {
         let _ = self.member.set(to.add(self.options.builder(segment, &self.definition, states)));
     }
 
