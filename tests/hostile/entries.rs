@@ -2,13 +2,12 @@
 //! new ones, and handles of their members. Every call comes back, and writes its results only.
 
 use std::ffi::c_void;
-use std::os::unix::fs::FileExt;
 use std::ptr::null;
 
 use crate::fields::mutants;
-use crate::trial::{in_children, Mutant};
+use crate::trial::{while_open, Mutant};
+use common::long;
 use common::victim::bytes;
-use common::{long, Directory, Shared};
 
 /// Handles of two words and of three, as C passes them.
 #[repr(C)]
@@ -216,44 +215,31 @@ fn mutants_of_bundles(victim: &[u8]) -> Vec<Mutant> {
 fn entries_come_back_from_every_call() {
     let victim = bytes();
     let mutants = mutants_of_bundles(&victim);
-    let directory = Directory::new("entered");
-    let name = directory.name("segment");
-    std::fs::write(&name, &victim).unwrap();
-    let file = std::fs::OpenOptions::new().write(true).open(&name).unwrap();
-    let told = Shared::new(1);
-    in_children(
-        mutants.len(),
-        |i| mutants[i].what.clone(),
-        &told,
-        |i| {
-            file.write_all_at(&victim, 0).unwrap();
-            let bundle = bundle(&name);
-            let with = |path: &str| {
-                let (value, mut entry) = (Str::new(path), Three([null(); 3]));
-                // SAFETY: a bundle that the library gave, a string, and room for the entry.
-                unsafe {
-                    shmetrics_bundle_with_p(&raw const bundle, &raw const value, 1, &raw mut entry);
-                    [shmetrics_bundle_with(bundle, &raw const value, 1), entry]
-                }
-            };
-            let held = with("/");
-            held.into_iter().for_each(serve);
-            by_handles(held[0]);
-            for (at, bytes) in &mutants[i].patches {
-                file.write_all_at(bytes, *at as u64).unwrap();
+    while_open("entered", &victim, &mutants, |name, damage| {
+        let bundle = bundle(name);
+        let with = |path: &str| {
+            let (value, mut entry) = (Str::new(path), Three([null(); 3]));
+            // SAFETY: a bundle that the library gave, a string, and room for the entry.
+            unsafe {
+                shmetrics_bundle_with_p(&raw const bundle, &raw const value, 1, &raw mut entry);
+                [shmetrics_bundle_with(bundle, &raw const value, 1), entry]
             }
-            let all = [held[0], with("/")[0], with("/other")[1], with("/new")[0], with("/another")[1]];
-            all.into_iter().for_each(serve);
-            all.into_iter().for_each(by_handles);
-            let value = Str::new("/");
-            // SAFETY: as above.
-            unsafe { shmetrics_bundle_remove(bundle, &raw const value, 1) };
-            all.into_iter().for_each(serve);
-            with("/").into_iter().for_each(serve);
-            // SAFETY: as above.
-            unsafe { shmetrics_bundle_clear(bundle) };
-            all.into_iter().for_each(serve);
-            by_handles(all[1]);
-        },
-    );
+        };
+        let held = with("/");
+        held.into_iter().for_each(serve);
+        by_handles(held[0]);
+        damage();
+        let all = [held[0], with("/")[0], with("/other")[1], with("/new")[0], with("/another")[1]];
+        all.into_iter().for_each(serve);
+        all.into_iter().for_each(by_handles);
+        let value = Str::new("/");
+        // SAFETY: as above.
+        unsafe { shmetrics_bundle_remove(bundle, &raw const value, 1) };
+        all.into_iter().for_each(serve);
+        with("/").into_iter().for_each(serve);
+        // SAFETY: as above.
+        unsafe { shmetrics_bundle_clear(bundle) };
+        all.into_iter().for_each(serve);
+        by_handles(all[1]);
+    });
 }

@@ -49,6 +49,25 @@ pub(crate) fn in_children(count: usize, describe: impl Fn(usize) -> String, told
     }
 }
 
+/// Runs `each` for the mutants, with the name of a file that has the sound victim, and a call that
+/// writes the mutant's bytes over it: for callers that have the segment open meanwhile.
+pub(crate) fn while_open(what: &str, victim: &[u8], mutants: &[Mutant], each: impl Fn(&str, &dyn Fn())) {
+    let directory = Directory::new(what);
+    let name = directory.name("segment");
+    std::fs::write(&name, victim).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&name).unwrap();
+    let write = |bytes: &[u8], at: usize| file.write_all_at(bytes, at as u64).unwrap();
+    in_children(
+        mutants.len(),
+        |i| mutants[i].what.clone(),
+        &Shared::new(1),
+        |i| {
+            write(victim, 0);
+            each(&name, &|| mutants[i].patches.iter().for_each(|(at, bytes)| write(bytes, *at)));
+        },
+    );
+}
+
 /// A page without the numbers that differ from one rendering to the next.
 pub(crate) fn stable(page: &[u8]) -> Vec<u8> {
     let end = page.windows(25).rposition(|w| w == b"# HELP shmetrics_render_s").expect("a page is complete");
