@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import gc
-import os
 import pathlib
 import threading
 import weakref
 
 import pytest
+from processes import in_child
 
 import shmetrics
 from shmetrics import Bundle, Counter, Gauge, Histogram, SegmentWarning, Summary
@@ -29,18 +29,6 @@ def members(**more):
 @pytest.fixture
 def http(registry):
     return Bundle(LABELS, members(), registry=registry)
-
-
-def in_child(f) -> None:
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            f()
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
 
 
 def update(entry, *amounts) -> None:

@@ -9,23 +9,12 @@ import time
 import weakref
 
 import pytest
+from processes import in_child
 
 import shmetrics
 from shmetrics import Counter, Enum, Gauge, Histogram, Info, Summary
 
 MODES = ["all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent", "shared"]
-
-
-def in_child(f) -> None:
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            f()
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
 
 
 class TestCounter:

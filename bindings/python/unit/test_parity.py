@@ -14,6 +14,7 @@ import sys
 import threading
 
 import pytest
+from processes import in_child
 
 import shmetrics
 from shmetrics import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Summary
@@ -285,18 +286,6 @@ show(out)
         # others.
         theirs = [s for s in theirs if s[:2] != ["l_info", [["of", "y"]]]]
         assert [s for s in mine if s[:2] != ["l_info", [["of", "y"]]]] == theirs
-
-
-def in_child(f) -> None:
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            f()
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_infos_of_several_processes_with_other_keys(registry):
