@@ -26,15 +26,17 @@ die() {
 policy=/usr/sbin/policy-rc.d
 
 # Packages that bring a daemon must not start it: it would take the port that the tests, or the
-# user, want.
+# user, want. The policy forbids that while the lock is held, by this script or by an apt-get that
+# outlives it. A policy that SIGKILL left behind forbids nothing, and goes when it is asked or when
+# this script runs again.
 install_packages() {
-    local package lost=()
-    if [[ ! -e $policy ]]; then
-        # The policy goes whatever ends this script. Otherwise no service of the machine could
-        # start.
+    local package lost=() lock='' mark="# Of scripts/setup.sh of shmetrics."
+    exec {lock}< "${policy%/*}"
+    flock -w 600 "$lock" || true # the setup of another tree may run
+    if [[ ! -e $policy ]] || grep -qxF "$mark" "$policy"; then
         trap 'rm -f "$policy"' EXIT
         trap 'exit 130' INT TERM HUP
-        printf '#!/bin/sh\nexit 101\n' > "$policy"
+        printf '%s\n' '#!/bin/sh' "$mark" "flock -n ${policy%/*} rm -f $policy || exit 101" > "$policy"
         chmod +x "$policy"
     fi
     apt update || true # without a network, the cache may do
@@ -47,6 +49,7 @@ install_packages() {
         rm -f "$policy"
         trap - EXIT INT TERM HUP
     fi
+    exec {lock}<&-
     ((${#lost[@]} == 0)) || echo "skipped: ${lost[*]} (apt-get failed; see target/apt.log)"
 }
 
@@ -75,8 +78,11 @@ get_cbindgen() {
         || echo "skipped: cbindgen $cbindgen_version (cargo install failed)"
 }
 
+# A virtual environment. One whose making was interrupted has a Python without pip.
+get_venv() { "$1/bin/python" -m pip --version > /dev/null 2>&1 || python3 -m venv --clear "$1"; }
+
 get_python_packages() {
-    [[ -x target/venv/bin/python ]] || python3 -m venv target/venv || {
+    get_venv target/venv || {
         echo "skipped: Python packages (python3 -m venv failed)"
         return
     }
@@ -87,7 +93,7 @@ get_python_packages() {
 # What builds the Python package: maturin, zig, which links for other targets and for older C
 # libraries than this machine's, and the checks of wheels.
 get_maturin() {
-    [[ -x target/venv/bin/python ]] || python3 -m venv target/venv || {
+    get_venv target/venv || {
         echo "skipped: maturin (python3 -m venv failed)"
         return
     }
@@ -112,12 +118,10 @@ get_rust_targets() {
 
 # The generator of the documentation site.
 get_site_generator() {
-    if [[ ! -x target/site-venv/bin/python ]]; then
-        python3 -m venv target/site-venv || {
-            echo "skipped: Sphinx (python3 -m venv failed)"
-            return
-        }
-    fi
+    get_venv target/site-venv || {
+        echo "skipped: Sphinx (python3 -m venv failed)"
+        return
+    }
     target/site-venv/bin/pip install --quiet --disable-pip-version-check -r packaging/site/requirements.txt \
         || echo "skipped: Sphinx (pip install failed)"
 }
@@ -136,6 +140,7 @@ need_packaging_tools() {
     need dh_python3 dh-python
     need rpmbuild rpm
     need debootstrap debootstrap
+    need ip iproute2
 }
 
 # The server, and the sources that its modules are built with.
@@ -179,8 +184,9 @@ get_newer_servers() {
         local package
         for package in "$work"/*.deb; do dpkg -x "$package" "$work/newer"; done
         if "$work/newer/usr/bin/prometheus" --version > /dev/null 2>&1; then # not where it needs a newer libc
-            rm -rf "$to"
-            mv "$work/newer" "$to"
+            rm -rf "$to" "$to.part"
+            mv "$work/newer" "$to.part" # a copy, if it is another file system
+            mv "$to.part" "$to"
         fi
     fi
     rm -rf "$work"

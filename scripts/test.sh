@@ -32,12 +32,13 @@ docs() {
 }
 licences() { python3 scripts/licences.py; }
 # What needs no build: versions, links, what crates contain, what they are made of, manifests, the
-# scripts that make packages. `make release` has the rest.
+# scripts that make packages and that set up a machine. `make release` has the rest.
 packaging() {
     local python=target/venv/bin/python
     [[ -x $python ]] || python=python3
     python3 scripts/versions.py && python3 scripts/links.py && packaging/tests/crates.sh \
-        && python3 scripts/sbom.py cli/Cargo.toml | python3 packaging/tests/sbom.py && "$python" packaging/tests/manifests.py || return
+        && python3 scripts/sbom.py cli/Cargo.toml | python3 packaging/tests/sbom.py && "$python" packaging/tests/manifests.py \
+        && packaging/tests/setup.sh || return
     if command -v shellcheck > /dev/null; then
         shellcheck --severity warning scripts/*.sh packaging/*.sh packaging/tests/*.sh
     else
