@@ -109,7 +109,6 @@ impl Room {
     /// Runs as a user that may not read the segment `name`.
     pub fn run_unprivileged(&self, name: &str, args: &[&str]) -> Ran {
         use std::os::unix::fs::{MetadataExt, PermissionsExt};
-        use std::os::unix::process::CommandExt;
 
         let path = self.path(name);
         let owner = fs::metadata(&path).expect("the segment is there").uid();
@@ -123,8 +122,12 @@ impl Room {
         // just then, and would not start ("text file busy").
         let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_shmetrics")).arg(&program).status();
         assert!(copied.is_ok_and(|status| status.success()), "the program is copied");
-        let mut command = Command::new(&program);
-        command.args(args).env("SHMETRICS_DIR", &self.dir).current_dir("/").uid(NOBODY).gid(NOBODY);
+        // By `setpriv`: a change of user in `Command` forks, and a fork has this process' segments
+        // open until the command starts, which tests that count processes would see.
+        let mut command = Command::new("setpriv");
+        let user = NOBODY.to_string();
+        command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]).arg(&program);
+        command.args(args).env("SHMETRICS_DIR", &self.dir).current_dir("/");
         let ran = finish(command);
         fs::remove_file(program).expect("the copy is removed");
         ran
