@@ -152,7 +152,7 @@ fn names_and_passwords() {
     }
     server.get_with("/metrics", &basic("ann:s3cret")).assert(200, "shmetrics_serve_requests_total{code=\"401\"} 4\n");
     // A user that is removed is refused at once, although earlier requests of this user succeeded.
-    write(&room, &format!("basic_auth_users:\n  bob: {}\n", hash()));
+    write(&room, &format!("basic_auth_users:\n  bob: {}\n{headers}", hash()));
     server.get_with("/metrics", &basic("ann:s3cret")).assert(401, "");
     server.get_with("/metrics", &basic("bob:s3cret")).assert(200, "jobs_total");
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 pub(crate) mod failure;
+pub(crate) mod file;
 pub(crate) mod format;
 pub(crate) mod json;
 pub(crate) mod live;

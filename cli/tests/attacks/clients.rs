@@ -1,12 +1,13 @@
 //! Client certificates that their authority has issued and that are refused all the same, and the
 //! secrets of the command's own client.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::has;
 use crate::support::http::Server;
-use crate::support::Room;
+use crate::support::{signal, wait, Room};
+use crate::{has, metric};
 
 /// An authority of the test's own.
 struct Authority(PathBuf);
@@ -60,21 +61,18 @@ impl Authority {
 
     /// The status that a client with this certificate gets.
     fn get(&self, server: &Server, client: &str) -> String {
+        self.ask(server, client).0
+    }
+
+    /// The status and the body.
+    fn ask(&self, server: &Server, client: &str) -> (String, String) {
         let mut command = Command::new("curl");
-        command.args([
-            "-s",
-            "-o",
-            "/dev/null",
-            "-w",
-            "%{http_code}",
-            "--max-time",
-            "20",
-            "--cacert",
-            &self.file("ca.crt"),
-        ]);
+        command.args(["-s", "-w", "\n%{http_code}", "--max-time", "20", "--cacert", &self.file("ca.crt")]);
         command.args(["--cert", &self.file(&format!("{client}.crt")), "--key", &self.file(&format!("{client}.key"))]);
         let ran = command.arg(format!("https://{}/metrics", server.address())).output().expect("curl runs");
-        String::from_utf8_lossy(&ran.stdout).into_owned()
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+        let (body, status) = said.rsplit_once('\n').expect("there is a status");
+        (status.to_owned(), body.to_owned())
     }
 }
 
@@ -114,11 +112,51 @@ fn names_and_revocation() {
     assert_eq!((authority.get(&server, "uri"), authority.get(&server, "address")), ("000".into(), "200".into()));
     std::fs::remove_file(authority.0.join("crl.pem")).expect("removes");
     assert_eq!(authority.get(&server, "uri"), "000");
+    // A list after its time may lack what was revoked since.
+    let dates = "-crl_lastupdate 20200101000000Z -crl_nextupdate 20200201000000Z";
+    authority.openssl(&format!("ca -config config -keyfile ca.key -cert ca.crt -gencrl {dates} -out crl.pem"));
+    assert_eq!(authority.get(&server, "address"), "000");
+    authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -gencrl -out crl.pem");
+    assert_eq!(authority.get(&server, "address"), "200", "a new list is taken");
     let config = std::fs::read_to_string(authority.0.join("web.yml")).expect("reads");
     let fewer: String =
         config.split_inclusive('\n').filter(|line| !line.contains("crl") && !line.contains("sans")).collect();
     std::fs::write(authority.0.join("web.yml"), fewer).expect("writes");
     assert_eq!((authority.get(&server, "wrong"), authority.get(&server, "uri")), ("000".into(), "000".into()));
+}
+
+/// Each protection, taken away alone: a file that has lost its end lacks the last ones.
+#[test]
+fn no_reload_drops_a_part_of_the_protection() {
+    if !has_both() {
+        return;
+    }
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let authority = Authority::new(&room);
+    authority.issue("server", "IP:127.0.0.1");
+    authority.issue("client", "DNS:client");
+    authority.openssl("ca -config config -keyfile ca.key -cert ca.crt -gencrl -out crl.pem");
+    let limit = "rate_limit:\n  interval: 1ms\n  burst: 9\n";
+    let headers = "http_server_config:\n  headers:\n    X-Frame-Options: deny\n";
+    let more = "  client_allowed_sans: [client]\n  client_crl_file: crl.pem\n  min_version: TLS13\n  \
+                cipher_suites: [TLS_AES_128_GCM_SHA256]\n  curve_preferences: [X25519]\n";
+    let server = authority.serve(&room, &format!("{more}{headers}{limit}"));
+    let path = authority.0.join("web.yml");
+    let whole = std::fs::read_to_string(&path).expect("reads");
+    let refused = || {
+        let (status, page) = authority.ask(&server, "client");
+        assert_eq!(status, "200", "{page}");
+        metric(&page, "shmetrics_serve_config_reloads_total{result=\"refused\"}") as usize
+    };
+    assert_eq!(refused(), 0);
+    let parts: Vec<&str> = more.split_inclusive('\n').chain([headers, limit]).collect();
+    for (i, part) in parts.iter().enumerate() {
+        std::fs::write(&path, whole.replace(part, "")).expect("writes");
+        assert_eq!(refused(), i + 1, "a file without {part:?} is taken");
+    }
+    std::fs::write(&path, whole.replace("burst: 9", "burst: 8")).expect("writes");
+    assert_eq!(refused(), parts.len(), "another file with all of it is taken");
 }
 
 #[test]
@@ -142,6 +180,29 @@ fn a_push_with_a_certificate() {
     assert!(ran.code == Some(1) && !ran.err.contains("answers"), "{ran:?}");
     let ran = room.run(&[&push[..], &["--cert-file", &cert]].concat());
     assert_eq!(ran.code, Some(2), "{ran:?}");
+
+    // A loop takes a new certificate: some are valid for hours only.
+    let other = Room::new();
+    let strangers = Authority::new(&other);
+    strangers.issue("client", "DNS:client");
+    for name in ["client.crt", "client.key"] {
+        std::fs::copy(strangers.file(name), authority.0.join(format!("loop.{}", &name[7..]))).expect("copies");
+    }
+    let (cert, key) = (authority.file("loop.crt"), authority.file("loop.key"));
+    let loops = ["--cert-file", &cert, "--key-file", &key, "--interval", "0.1"];
+    let mut command = room.command(&[&push[..], &loops].concat());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let line = lines.next().expect("it fails").expect("reads");
+    assert!(line.contains("not pushed") && !line.contains("answers"), "{line}");
+    for name in ["client.crt", "client.key"] {
+        std::fs::copy(authority.file(name), authority.0.join(format!("loop.{}", &name[7..]))).expect("copies");
+    }
+    // Lines are few, so the last push tells: it is the result of the loop.
+    signal("TERM", child.id());
+    let last = lines.map_while(Result::ok).last();
+    assert!(last.as_ref().is_some_and(|line| line.contains("answers 404")), "{last:?}");
+    assert!(!wait(&mut child).success());
 }
 
 #[test]

@@ -2,12 +2,14 @@
 //! other setting is an error that says what to do.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use saphyr::{LoadableYamlNode, Yaml};
+use saphyr_parser::{Event, Parser};
+
+use crate::common::file::read_regular;
 
 /// The contents of the file.
 #[derive(Debug, Default, PartialEq)]
@@ -20,7 +22,8 @@ pub(super) struct Config {
     pub(super) limit: Option<RateLimit>,
 }
 
-/// The requests that are answered: one in each interval, and a number of them at once.
+/// The requests that are answered: one in each interval, and a number of them at once. An interval
+/// of 0 is no limit, as in Prometheus.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct RateLimit {
     pub(super) interval: Duration,
@@ -82,7 +85,7 @@ impl Default for Pem {
 }
 
 /// Whether clients need a certificate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Clients {
     #[default]
     None,
@@ -116,12 +119,15 @@ impl Config {
     /// Reads a file. Paths in the file are relative to its directory.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let of = |problem: String| format!("{}: {problem}", path.display());
-        let text = read_file(path).map_err(|e| of(e.to_string()))?;
+        let text = read_regular(path).map_err(|e| of(e.to_string()))?;
         let text = String::from_utf8(text).map_err(|_| of("it is not UTF-8".into()))?;
         Self::parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(of)
     }
 
     fn parse(text: &str, directory: &Path) -> Result<Self, String> {
+        if is_deep(text) {
+            return Err("it is no configuration: it nests too deep".into());
+        }
         let documents = Yaml::load_from_str(text).map_err(|e| format!("it is not YAML: {e}"))?;
         let mut config = Config::default();
         let document = match &documents[..] {
@@ -139,7 +145,7 @@ impl Config {
                 "tls_server_config" => config.tls = Some(tls(&Map::full(value, key)?, directory)?),
                 "basic_auth_users" => config.users = users(&Map::full(value, key)?)?,
                 "http_server_config" => config.headers = http(&Map::full(value, key)?)?,
-                "rate_limit" => config.limit = rate_limit(&Map::full(value, key)?)?,
+                "rate_limit" => config.limit = Some(rate_limit(&Map::full(value, key)?)?),
                 other => {
                     let known = "tls_server_config, basic_auth_users, http_server_config and rate_limit";
                     return Err(format!("there is no setting {other}; there are {known}"));
@@ -148,6 +154,23 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+/// Whether the text nests deeper than any configuration. `load_from_str` calls itself for each
+/// level, so the stack would overflow. Errors are left to that function.
+fn is_deep(text: &str) -> bool {
+    const MOST: usize = 32;
+    let mut depth = 0_usize;
+    for event in Parser::new_from_str(text) {
+        match event {
+            Ok((Event::SequenceStart(..) | Event::MappingStart(..), _)) if depth == MOST => return true,
+            Ok((Event::SequenceStart(..) | Event::MappingStart(..), _)) => depth += 1,
+            Ok((Event::SequenceEnd | Event::MappingEnd, _)) => depth = depth.saturating_sub(1),
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// A mapping with texts as keys.
@@ -185,16 +208,6 @@ impl<'y> Map<'y> {
 
 fn text(key: &str, value: &Yaml) -> Result<String, String> {
     value.as_str().map(str::to_owned).ok_or_else(|| format!("{key} is not a text; put it in quotes"))
-}
-
-/// The contents of a regular file of limited size. Another file could block the server.
-pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    const MOST: u64 = 4 << 20;
-    let meta = std::fs::metadata(path)?;
-    if !meta.is_file() || meta.len() > MOST {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file of at most 4 MiB"));
-    }
-    std::fs::read(path)
 }
 
 fn flag(key: &str, value: &Yaml) -> Result<bool, String> {
@@ -249,7 +262,7 @@ fn tls(map: &Map<'_>, directory: &Path) -> Result<Tls, String> {
     if found.clients == Clients::None && found.client_authorities.is_some() {
         return Err("client_ca_file has no effect without client_auth_type: RequireAndVerifyClientCert".into());
     }
-    if found.clients == Clients::None && found.is_selective() {
+    if found.clients == Clients::None && (!found.names.is_empty() || found.revoked.is_some()) {
         return Err("client_allowed_sans and client_crl_file have no effect without client_auth_type".into());
     }
     if least > most {
@@ -304,7 +317,7 @@ fn users(map: &Map<'_>) -> Result<HashMap<String, String>, String> {
     Ok(users)
 }
 
-fn rate_limit(map: &Map<'_>) -> Result<Option<RateLimit>, String> {
+fn rate_limit(map: &Map<'_>) -> Result<RateLimit, String> {
     let (mut interval, mut burst) = (None, 0);
     for (key, value) in map.pairs()? {
         match key {
@@ -323,14 +336,10 @@ fn rate_limit(map: &Map<'_>) -> Result<Option<RateLimit>, String> {
         }
     }
     let interval = interval.ok_or("rate_limit has no interval: give the time between two requests, such as 1s")?;
-    if interval.is_zero() {
-        // As in Prometheus.
-        return Ok(None);
-    }
-    if burst == 0 {
+    if burst == 0 && !interval.is_zero() {
         return Err("rate_limit without a burst from 1 on would refuse every request".into());
     }
-    Ok(Some(RateLimit { interval, burst }))
+    Ok(RateLimit { interval, burst })
 }
 
 /// A duration as Prometheus writes it, such as `1m30s`.
@@ -430,7 +439,8 @@ mod tests {
             let interval = Duration::from_millis(millis);
             assert_eq!(limit(text), Some(RateLimit { interval, burst: 3 }), "{text}");
         }
-        assert_eq!((limit("0"), limit("0s")), (None, None), "there is no limit, as in Prometheus");
+        let none = Some(RateLimit { interval: Duration::ZERO, burst: 3 });
+        assert_eq!((limit("0"), limit("0s")), (none, none), "there is no limit, as in Prometheus");
     }
 
     #[test]
@@ -478,6 +488,18 @@ mod tests {
             let problem = parse(text).unwrap_err();
             assert!(problem.contains(part), "{text:?}: {problem}");
         }
+    }
+
+    #[test]
+    fn a_text_that_nests_deep_is_an_error() {
+        let levels = |level: &str| level.repeat(20_000) + "a";
+        let indented: String = (0..2500).map(|i| " ".repeat(i) + "a:\n").collect();
+        let texts = ["- ", "? ", "- ? ", "[", "{a: ", "? - "].map(levels);
+        for text in texts.iter().chain([&indented]) {
+            assert!(parse(text).is_err(), "{:?}", &text[..10]);
+        }
+        let problem = parse(&texts[0]).unwrap_err();
+        assert!(problem.contains("nests too deep"), "{problem}");
     }
 
     /// No text makes the reader of the configuration panic or take long, and none that is cut or
@@ -544,7 +566,7 @@ mod tests {
             if let Some(tls) = &config.tls {
                 assert!(has("cert_file") && has("key_file"), "{text}");
                 assert!(tls.clients == Clients::None || tls.client_authorities.is_some(), "{text}");
-                assert!(!tls.is_selective() || tls.clients != Clients::None, "{text}");
+                assert!((tls.names.is_empty() && tls.revoked.is_none()) || tls.clients != Clients::None, "{text}");
             }
         });
         assert!(right > 60 && wrong > 300, "both are tried: {right} and {wrong}");

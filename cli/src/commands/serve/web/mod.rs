@@ -7,7 +7,6 @@ mod limiter;
 mod tls;
 
 use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -26,8 +25,9 @@ use super::connections::Clock;
 use super::listen::Peer;
 use super::scrape_timeout::{scrape_timeout, WAIT_MAX};
 use super::stats::{Event, Stats};
+use crate::common::file::Stamp;
 use auth::{Remembered, Users};
-use config::{Clients, Config};
+use config::Config;
 use limiter::Limiter;
 
 /// The maximum numbers of waiting passwords: of all clients, and of one client, so that there is
@@ -59,22 +59,50 @@ pub(super) struct Settings {
     pub(super) acceptor: Option<TlsAcceptor>,
     users: Users,
     headers: Vec<(HeaderName, HeaderValue)>,
-    clients: Clients,
-    /// Whether only some certificates of the authority are accepted.
-    is_selective: bool,
     limiter: Option<Limiter>,
+    protection: Protection,
 }
 
-/// A stamp of a file. Another file, or a changed one, has another stamp.
-#[derive(Clone, PartialEq, Eq)]
-struct Stamp(Option<([u64; 3], [i64; 4])>);
+/// What a configuration protects with. Each is a number: 0 without it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Protection([u8; PROTECTIONS.len()]);
 
-impl Stamp {
-    /// Follows symbolic links: secrets are often replaced by a changed link.
-    fn of(path: &Path) -> Self {
-        let meta = std::fs::metadata(path).ok();
-        // Includes the time of the last change of the mode: an unreadable file may be readable now.
-        Stamp(meta.map(|m| ([m.dev(), m.ino(), m.len()], [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()])))
+/// In the order of `Protection::of`.
+const PROTECTIONS: [&str; 10] = [
+    "it has no encryption (tls_server_config) any more",
+    "it has no users (basic_auth_users) any more",
+    "it asks less of clients' certificates (client_auth_type)",
+    "it takes certificates of all names (client_allowed_sans)",
+    "it takes revoked certificates (client_crl_file)",
+    "it takes an older version of TLS (min_version)",
+    "it takes all cipher suites (cipher_suites)",
+    "it takes all curves (curve_preferences)",
+    "it has no limit of requests (rate_limit) any more",
+    "it sets fewer headers (http_server_config)",
+];
+
+impl Protection {
+    fn of(config: &Config) -> Self {
+        let tls = config.tls.as_ref();
+        let has = |given: bool| u8::from(given);
+        Protection([
+            has(tls.is_some()),
+            has(!config.users.is_empty()),
+            tls.map_or(0, |tls| tls.clients as u8),
+            has(tls.is_some_and(|tls| !tls.names.is_empty())),
+            has(tls.is_some_and(|tls| tls.revoked.is_some())),
+            has(tls.is_some_and(|tls| !tls.versions.two)),
+            has(tls.is_some_and(|tls| !tls.suites.is_empty())),
+            has(tls.is_some_and(|tls| !tls.curves.is_empty())),
+            has(config.limit.is_some()),
+            u8::try_from(config.headers.len()).unwrap_or(u8::MAX),
+        ])
+    }
+
+    /// What `before` has and `self` does not have. A half-written file has less protection.
+    fn drops(&self, before: &Self) -> Option<&'static str> {
+        let mut all = PROTECTIONS.iter().zip(self.0.iter().zip(before.0));
+        all.find(|(_, (now, before))| *now < before).map(|(what, _)| *what)
     }
 }
 
@@ -88,31 +116,15 @@ impl Settings {
         if let Some(tls) = &config.tls {
             seen.extend(tls.files().map(|file| (file.to_path_buf(), Stamp::of(file))));
             settings.acceptor = Some(tls.acceptor().map_err(|problem| format!("{}: {problem}", path.display()))?);
-            (settings.clients, settings.is_selective) = (tls.clients, tls.is_selective());
         }
+        settings.protection = Protection::of(&config);
         let header = |(name, value): (String, String)| {
             Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
         };
         settings.headers = config.headers.into_iter().filter_map(header).collect();
         settings.users = Users::new(config.users);
-        settings.limiter = config.limit.map(Limiter::new);
+        settings.limiter = config.limit.filter(|limit| !limit.interval.is_zero()).map(Limiter::new);
         Ok(settings)
-    }
-
-    /// The protection that `before` has and these settings do not have. A half-written file has
-    /// less protection.
-    fn drops(&self, before: &Settings) -> Option<&'static str> {
-        if before.acceptor.is_some() && self.acceptor.is_none() {
-            return Some("it has no encryption (tls_server_config) any more");
-        }
-        if !before.users.is_empty() && self.users.is_empty() {
-            return Some("it has no users (basic_auth_users) any more");
-        }
-        if before.clients > self.clients {
-            return Some("it asks less of clients' certificates (client_auth_type)");
-        }
-        (before.is_selective && !self.is_selective)
-            .then_some("it takes more of the authority's certificates (client_allowed_sans, client_crl_file)")
     }
 }
 
@@ -164,7 +176,7 @@ impl Web {
         if loaded.seen.iter().any(|(file, stamp)| Stamp::of(file) != *stamp) {
             loaded.seen.clear();
             let read = Settings::read(path, &mut loaded.seen);
-            let checked = read.and_then(|settings| match settings.drops(&loaded.settings) {
+            let checked = read.and_then(|settings| match settings.protection.drops(&loaded.settings.protection) {
                 None => Ok(settings),
                 Some(what) => Err(format!("{}: {what}; to turn that off, restart the server", path.display())),
             });

@@ -18,7 +18,8 @@ use tokio_rustls::rustls::{
 use tokio_rustls::TlsAcceptor;
 use webpki::EndEntityCert;
 
-use super::config::{read_file, AllowedName, Clients, Pem, Tls};
+use super::config::{AllowedName, Clients, Pem, Tls};
+use crate::common::file::read_regular;
 
 impl Pem {
     pub(super) fn file(&self) -> Option<&Path> {
@@ -30,7 +31,7 @@ impl Pem {
 
     fn read(&self) -> Result<Vec<u8>, String> {
         match self {
-            Pem::File(path) => read_file(path).map_err(|e| format!("{}: {e}", path.display())),
+            Pem::File(path) => read_regular(path).map_err(|e| format!("{}: {e}", path.display())),
             Pem::Inline(text) => Ok(text.clone().into_bytes()),
         }
     }
@@ -71,11 +72,6 @@ impl Tls {
         pems.into_iter().flatten().filter_map(Pem::file)
     }
 
-    /// Whether only some certificates of the authorities are accepted.
-    pub(super) fn is_selective(&self) -> bool {
-        !self.names.is_empty() || self.revoked.is_some()
-    }
-
     pub(super) fn acceptor(&self) -> Result<TlsAcceptor, String> {
         let provider = Arc::new(self.provider()?);
         let mut versions: Vec<&'static SupportedProtocolVersion> = Vec::new();
@@ -105,8 +101,12 @@ impl Tls {
         let builder = if self.clients == Clients::IfGiven { builder.allow_unauthenticated() } else { builder };
         let builder = match &self.revoked {
             None => builder,
-            // Intermediate authorities would need revocation lists of their own.
-            Some(list) => builder.with_crls(list.revocations()?).only_check_end_entity_revocation(),
+            // Intermediate authorities would need revocation lists of their own. After its time, a
+            // list may lack a certificate that was revoked since.
+            Some(list) => builder
+                .with_crls(list.revocations()?)
+                .only_check_end_entity_revocation()
+                .enforce_revocation_expiration(),
         };
         let verifier = builder.build().map_err(|e| format!("{}: {e}", authorities.named()))?;
         if self.names.is_empty() {
