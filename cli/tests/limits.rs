@@ -50,6 +50,48 @@ fn silent_connections_make_room() {
     kept.ask("GET", "/metrics").assert(200, "jobs_total");
 }
 
+/// A unit or a container may give the server few descriptors. Segments and clients that take all of
+/// them keep no scraper out.
+#[test]
+fn few_descriptors_are_enough() {
+    let room = Room::new();
+    for i in 0..40 {
+        room.segment_with_jobs(&format!("s{i}"), 3);
+    }
+    let mut command = room.program("sh");
+    let script = "ulimit -n 48 && exec \"$0\" serve --all --listen 127.0.0.1:0";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_shmetrics")]);
+    let server = Server::run(command);
+    server.get("/metrics").assert(200, "jobs_total");
+    let idle: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(server.address()).expect("connects")).collect();
+    for _ in 0..3 {
+        server.get("/metrics").assert(200, "\nshmetrics_serve_segments_ignored 16\n");
+    }
+    drop(idle);
+    server.signal("TERM");
+    let (status, said) = server.end();
+    assert!(status.success() && said.contains("ignoring 16 segments beyond the first 24"), "{said}");
+}
+
+/// Named segments have no limit of their own. They may take what accepted connections need.
+#[test]
+fn connections_make_room_for_others_without_descriptors() {
+    let room = Room::new();
+    let names: Vec<String> = (0..24).map(|i| format!("s{i}")).collect();
+    for name in &names {
+        room.segment_with_jobs(name, 3);
+    }
+    let mut command = room.program("sh");
+    let script = "ulimit -n 48 && exec \"$0\" serve --listen 127.0.0.1:0 \"$@\"";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_shmetrics")]).args(&names);
+    let server = Server::run(command);
+    let idle: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(server.address()).expect("connects")).collect();
+    for _ in 0..3 {
+        server.get("/-/healthy").assert(200, "healthy");
+    }
+    drop(idle);
+}
+
 /// Clients that never read their pages do not keep pages from other clients, and their cost is
 /// bounded by their number.
 #[test]

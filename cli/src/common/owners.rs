@@ -52,13 +52,18 @@ impl Owners {
 }
 
 /// Raises the limit of open files to the maximum, because each open segment needs a descriptor.
-pub(crate) fn raise_descriptor_limit() {
+/// Returns the limit.
+pub(crate) fn raise_descriptor_limit() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
+        let before = limit.current;
         limit.current = limit.maximum;
         // With the old limit, fewer segments are read, and each missing one is reported.
-        let _ = setrlimit(Resource::Nofile, limit);
+        if setrlimit(Resource::Nofile, limit).is_err() {
+            limit.current = before;
+        }
     }
+    limit.current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 /// Why a file of another user is not read.

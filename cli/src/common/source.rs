@@ -17,6 +17,9 @@ use crate::common::stem;
 /// The maximum number of segments that patterns select. Each needs a descriptor and a mapping.
 const MOST: usize = 256;
 
+/// The part of the descriptors that these segments may take. Connections and pages need some too.
+const DESCRIPTORS: usize = 2;
+
 /// The segments that the command line asks for, by name and by pattern.
 pub(crate) struct Sources {
     named: Vec<Arc<Source>>,
@@ -27,6 +30,8 @@ pub(crate) struct Sources {
     found: Mutex<BTreeMap<String, Found>>,
     /// What was left out at the last read. A change is logged once.
     ignored: Mutex<Ignored>,
+    /// The maximum number of segments that patterns select.
+    most: usize,
     /// The last problem of the directory.
     problem: Mutex<Option<String>>,
     labelled: bool,
@@ -100,7 +105,7 @@ impl Sources {
 
     /// As `new`, without log lines.
     pub(crate) fn quiet(given: Vec<String>, owners: Owners, labelled: bool) -> Result<Self, Error> {
-        raise_descriptor_limit();
+        let most = MOST.min(raise_descriptor_limit() / DESCRIPTORS).max(1);
         let (mut named, mut patterns) = (Vec::<Arc<Source>>::new(), Vec::new());
         for name in given {
             if name.contains(['*', '?']) && !name.contains('/') {
@@ -116,6 +121,7 @@ impl Sources {
             owners,
             found: Mutex::default(),
             ignored: Mutex::default(),
+            most,
             problem: Mutex::default(),
             labelled,
             is_told: false,
@@ -215,24 +221,24 @@ impl Sources {
         sources.sort_by_key(|(name, found)| (found.at < begin, found.rank, found.made, name.as_str()));
         let mut sources: Vec<_> = sources.into_iter().map(|(_, found)| Arc::clone(&found.source)).collect();
         drop(found);
-        ignored.beyond = sources.len().saturating_sub(MOST);
-        sources.truncate(MOST);
+        ignored.beyond = sources.len().saturating_sub(self.most);
+        sources.truncate(self.most);
         let mut before = self.ignored.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::replace(&mut *before, ignored) != ignored && self.is_told {
-            tell(ignored);
+            tell(ignored, self.most);
         }
         (sources, ignored, problem)
     }
 }
 
-fn tell(ignored: Ignored) {
+fn tell(ignored: Ignored, most: usize) {
     match ignored.others {
         0 => {}
         n => log(Level::Warn, format_args!("ignoring {n} segments of other users (--owner NAME takes a user's)")),
     }
     match ignored.beyond {
         0 => {}
-        n => log(Level::Warn, format_args!("ignoring {n} segments beyond the first {MOST}")),
+        n => log(Level::Warn, format_args!("ignoring {n} segments beyond the first {most}")),
     }
 }
 

@@ -76,7 +76,12 @@ fn telemetry_path(text: &str) -> Result<String, String> {
     if !text.starts_with('/') || text.len() < 2 || !text.chars().all(is_plain) {
         return Err("give a path such as /metrics, of letters, digits and -._~".into());
     }
-    if text.starts_with("/-/") {
+    // Clients resolve such a part before they ask, and so never ask for this path.
+    let is_unreachable = |part: &str| matches!(part, "" | "." | "..");
+    if text[1..].trim_end_matches('/').split('/').any(is_unreachable) || text.ends_with("//") {
+        return Err("leave out the parts `.`, `..` and `//`: clients do not ask for them".into());
+    }
+    if text == "/-" || text.starts_with("/-/") {
         return Err("the paths below /-/ are for health checks".into());
     }
     Ok(text.to_owned())
@@ -88,10 +93,13 @@ mod tests {
 
     #[test]
     fn paths_of_the_page() {
-        for path in ["/metrics", "/a/b.c", "/-metrics"] {
+        for path in ["/metrics", "/a/b.c", "/-metrics", "/metrics/", "/.metrics", "/a..b"] {
             assert_eq!(telemetry_path(path).as_deref(), Ok(path));
         }
         for path in ["", "/", "metrics", "/-/ready", "/{a}", "/*a", "/a?b", "/a b", "/\u{e9}"] {
+            assert!(telemetry_path(path).is_err(), "{path}");
+        }
+        for path in ["//", "/.", "/..", "/../a", "/a/./b", "/a//b", "/a//", "/a/..", "/-", "/-/"] {
             assert!(telemetry_path(path).is_err(), "{path}");
         }
     }

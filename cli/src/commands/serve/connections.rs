@@ -17,6 +17,8 @@ use super::listen::Peer;
 
 /// The maximum number of connections. Scrapers are few. See `Connections::add`.
 const MOST: usize = 64;
+/// The part of the descriptors that connections may take. Segments and pages need the others.
+const DESCRIPTORS: usize = 4;
 /// A connection whose request is being answered may be closed like the others after this time
 /// without traffic.
 const STUCK: Duration = Duration::from_secs(10);
@@ -26,6 +28,7 @@ pub(super) struct Connections {
     tasks: JoinSet<()>,
     open: Vec<(AbortHandle, Peer, Clock)>,
     start: Instant,
+    most: usize,
 }
 
 /// The time of the last traffic on a connection.
@@ -88,32 +91,20 @@ impl Clock {
 }
 
 impl Connections {
-    pub(super) fn new() -> Self {
-        Connections { tasks: JoinSet::new(), open: Vec::new(), start: Instant::now() }
+    pub(super) fn new(descriptors: usize) -> Self {
+        let most = MOST.min(descriptors / DESCRIPTORS).max(1);
+        Connections { tasks: JoinSet::new(), open: Vec::new(), start: Instant::now(), most }
     }
 
     /// Runs `talk` for a new connection. If there are too many connections, one is closed, and the
-    /// result is true. The choice is: first connections without an admitted request, last those
-    /// with a request in progress; among equals, a connection of the peer that has the most; among
-    /// these, the one without traffic for the longest time.
+    /// result is true.
     pub(super) fn add<F: Future<Output = ()> + Send + 'static>(
         &mut self,
         peer: Peer,
         talk: impl FnOnce(Clock) -> F,
     ) -> bool {
         self.open.retain(|(task, _, _)| !task.is_finished());
-        let is_full = self.open.len() >= MOST;
-        if is_full {
-            let mut of_peer = HashMap::<Peer, usize>::new();
-            for (_, peer, _) in &self.open {
-                *of_peer.entry(*peer).or_default() += 1;
-            }
-            let order = |(_, peer, clock): &(_, Peer, Clock)| (clock.rank(), of_peer[peer], clock.silence());
-            let goes = (0..self.open.len()).max_by_key(|at| order(&self.open[*at]));
-            if let Some(at) = goes {
-                self.open.swap_remove(at).0.abort();
-            }
-        }
+        let is_full = self.open.len() >= self.most && self.make_room();
         let clock = Clock {
             start: self.start,
             moved: Arc::default(),
@@ -125,6 +116,19 @@ impl Connections {
         let handle = self.tasks.spawn(talk(clock.clone()));
         self.open.push((handle, peer, clock));
         is_full
+    }
+
+    /// Closes a connection; false if there is none. The choice is: first connections without an
+    /// admitted request, last those with a request in progress; among equals, a connection of the
+    /// peer that has the most; among these, the one without traffic for the longest time.
+    pub(super) fn make_room(&mut self) -> bool {
+        let mut of_peer = HashMap::<Peer, usize>::new();
+        for (_, peer, _) in &self.open {
+            *of_peer.entry(*peer).or_default() += 1;
+        }
+        let order = |(_, peer, clock): &(_, Peer, Clock)| (clock.rank(), of_peer[peer], clock.silence());
+        let goes = (0..self.open.len()).max_by_key(|at| order(&self.open[*at]));
+        goes.map(|at| self.open.swap_remove(at).0.abort()).is_some()
     }
 
     /// Waits for the end of a connection; for ever if there is none.

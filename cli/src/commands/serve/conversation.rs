@@ -133,7 +133,7 @@ mod tests {
         let (_stopping, watcher) = watch::channel(());
         // Over once the answer has begun.
         let lifetime = async move { begun.notified().await };
-        let mut connections = Connections::new();
+        let mut connections = Connections::new(usize::MAX);
         connections.add(Peer::Unknown, |clock| converse(stream, clock, router, watcher, lifetime));
         // More than an answer has when the server ends.
         sleep(GRACE + Duration::from_millis(100)).await;

@@ -18,13 +18,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
+use rustix::io::Errno;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::common::failure::{Failure, Outcome};
 use crate::common::log::configure;
-use crate::common::owners::Owners;
+use crate::common::owners::{raise_descriptor_limit, Owners};
 use crate::common::signals::{Request, Signals};
 use crate::common::source::Sources;
 pub(crate) use args::ServeArgs;
@@ -65,7 +66,7 @@ async fn serve(args: &ServeArgs, router: &Router, web: &Web, stats: &Arc<Stats>)
     }
 
     let (stopping, watcher) = watch::channel(());
-    let mut connections = Connections::new();
+    let mut connections = Connections::new(raise_descriptor_limit());
     let turn = Cell::new(0);
     loop {
         tokio::select! {
@@ -88,15 +89,29 @@ async fn serve(args: &ServeArgs, router: &Router, web: &Web, stats: &Arc<Stats>)
                     // are removed, and requests are answered.
                     yield_now().await;
                 }
-                // The client has gone, or there are no descriptors. An immediate retry would help
-                // in neither case.
-                Err(_) => sleep(Duration::from_millis(100)).await,
+                Err(problem) if is_lack(&problem) && connections.make_room() => {
+                    stats.tell(Event::ConnectionClosed, format_args!("a connection makes room for another: {problem}"));
+                    yield_now().await;
+                }
+                // An immediate retry would not help.
+                Err(problem) if is_lack(&problem) => {
+                    stats.tell(Event::ConnectionClosed, format_args!("no connection is accepted: {problem}"));
+                    sleep(Duration::from_millis(100)).await;
+                }
+                // The client has gone.
+                Err(_) => yield_now().await,
             },
         }
     }
     drop((listeners, stopping));
     connections.all_ended().await;
     Ok(())
+}
+
+/// Whether the system lacks what an accepted connection needs.
+fn is_lack(problem: &io::Error) -> bool {
+    let lacks = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    lacks.iter().any(|lack| problem.raw_os_error() == Some(lack.raw_os_error()))
 }
 
 /// The server also serves if its standard output is closed.
