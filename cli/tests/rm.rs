@@ -4,6 +4,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
 use shmetrics::GaugeMode;
 use support::Room;
@@ -82,6 +83,28 @@ fn a_missing_one_is_a_failure_that_does_not_stop_the_others() {
     ran.failure(&["there is no segment at", "shmetrics-nowhere"]);
     assert_eq!(ran.out, "removed here: 1 series\n");
     assert!(!room.exists("here"));
+}
+
+#[test]
+fn an_output_that_takes_nothing_does_not_stop_the_others() {
+    let room = Room::new();
+    for output in ["/dev/full", "closed"] {
+        room.left_behind("one", 1);
+        room.left_behind("two", 1);
+        let mut command = room.command(&["rm", "one", "two"]);
+        let stdout = if output == "closed" {
+            // A pipe without a reader.
+            let (reader, writer) = std::io::pipe().expect("makes a pipe");
+            drop(reader);
+            Stdio::from(writer)
+        } else {
+            fs::OpenOptions::new().write(true).open(output).expect("opens").into()
+        };
+        let ran = command.stdout(stdout).output().expect("runs");
+        assert_eq!([room.exists("one"), room.exists("two")], [false, false], "{output}");
+        // A full disk is a failure. A reader that has left is none.
+        assert_eq!(ran.status.success(), output == "closed", "{output}: {ran:?}");
+    }
 }
 
 #[test]

@@ -212,3 +212,25 @@ fn the_live_table_gives_the_terminal_back() {
         tmux.shell("panic");
     }
 }
+
+/// A connection breaks, and `nohup` or a supervisor ignores the hangup.
+#[test]
+fn a_terminal_that_is_gone_ends_the_live_table_without_a_panic() {
+    let room = Room::new();
+    let _segment = shop(&room);
+    let Some(tmux) = Tmux::open(&room) else { return };
+    let status = room.dir().join("status");
+    let (program, file) = (env!("CARGO_BIN_EXE_shmetrics"), status.display());
+    tmux.line(&format!(
+        "clear; trap '' HUP; {program} top shop --interval 0.1; echo $? > {file}.new; mv {file}.new {file}"
+    ));
+    tmux.wait(|screen| screen.contains("METRIC"));
+    tmux.run(&["kill-server"]);
+    let begin = Instant::now();
+    while !status.exists() {
+        assert!(begin.elapsed() < WATCHDOG, "the table outlives its terminal");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let status = std::fs::read_to_string(&status).expect("reads");
+    assert!(["0", "1"].contains(&status.trim()), "{status}");
+}

@@ -27,10 +27,11 @@ pub(crate) struct RmArgs {
 const NAMED: usize = 8;
 
 pub(crate) fn run(args: &RmArgs) -> Outcome {
-    let mut failed = false;
+    let (mut failed, mut said) = (false, Ok(()));
     for name in &args.names {
         match remove(name, args.force) {
-            Ok(line) => writeln!(io::stdout(), "{line}").map_err(Failure::Output)?,
+            // A reader that leaves, or a full disk, does not keep the other segments in place.
+            Ok(line) => said = said.and(writeln!(io::stdout(), "{line}")),
             Err(failure) => {
                 failure.complain();
                 failed = true;
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &RmArgs) -> Outcome {
     if failed {
         return Err(Failure::Reported);
     }
-    Ok(())
+    said.map_err(Failure::Output)
 }
 
 fn remove(name: &str, force: bool) -> Result<String, Failure> {

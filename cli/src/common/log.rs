@@ -44,7 +44,9 @@ pub(crate) fn log(level: Level, sentence: impl Display) {
         return;
     }
     let now = unix(SystemTime::now());
-    let _ = writeln!(io::stderr(), "{}", line(level, format, now, &sentence.to_string()));
+    // In one call, so that lines of two processes in one file do not mix.
+    let whole = line(level, format, now, &sentence.to_string()) + "\n";
+    let _ = io::stderr().write_all(whole.as_bytes());
 }
 
 fn line(level: Level, format: LogFormat, now: f64, sentence: &str) -> String {

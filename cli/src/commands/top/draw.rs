@@ -55,7 +55,9 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>) {
     if let Some(banner) = &app.banner {
         let color = if banner.is_loss { Color::Red } else { Color::Yellow };
         let style = Style::new().fg(Color::Black).bg(color);
-        for part in wrapped(&banner.text, usize::from(area.width), 3) {
+        // A low screen keeps its lines for the table.
+        let most = if area.height < 16 { 3 } else { 4 };
+        for part in wrapped(&banner.with_runbook(), usize::from(area.width), most) {
             line(buffer, area, y, &format!("{part:<width$}", width = usize::from(area.width)), style);
             y += 1;
         }

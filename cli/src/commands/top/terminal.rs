@@ -2,6 +2,7 @@
 //! that stop and continue the process.
 
 use std::io::{self, IsTerminal, Stdout, Write};
+use std::mem::ManuallyDrop;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
@@ -17,7 +18,9 @@ use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
 
 pub(super) struct Terminal {
-    inner: ratatui::Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: on a terminal that is gone, its destructor would panic. `leave` shows the
+    /// cursor.
+    inner: ManuallyDrop<ratatui::Terminal<CrosstermBackend<Stdout>>>,
 }
 
 /// Whether there is a terminal to draw on.
@@ -35,7 +38,7 @@ impl Terminal {
         }));
         enter()?;
         match ratatui::Terminal::new(CrosstermBackend::new(io::stdout())) {
-            Ok(inner) => Ok(Terminal { inner }),
+            Ok(inner) => Ok(Terminal { inner: ManuallyDrop::new(inner) }),
             Err(e) => {
                 leave();
                 Err(e)

@@ -255,6 +255,9 @@ fn the_banner_says_what_is_wrong_and_what_to_do() {
     stage.read();
     let screen = stage.screen(80, 20);
     assert!(screen.contains("OVERFLOW: ") && screen.contains("hits."), "{screen}");
+    // A terminal of the usual size has room for the longest banner.
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(&screen).contains("Runbook: shmetrics_overflow_lookups_total."), "{screen}");
 
     let mut sick = inspect(&stage);
     sick.in_use = Some(false);

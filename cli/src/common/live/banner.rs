@@ -17,6 +17,13 @@ pub(crate) struct Banner {
     pub(crate) metric: &'static str,
 }
 
+impl Banner {
+    /// The text, with the name of the section in the runbook.
+    pub(crate) fn with_runbook(&self) -> String {
+        format!("{} Runbook: {}.", self.text, self.metric)
+    }
+}
+
 /// A segment is full for new series from here on.
 const FULL: f64 = 0.98;
 
