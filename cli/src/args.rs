@@ -90,8 +90,9 @@ pub(crate) enum Command {
     /// Use --web.config.file for encryption and passwords: tls_server_config and basic_auth_users
     /// as in Prometheus' own servers, for all paths. A changed file, certificate or key takes
     /// effect at the next connection, or at SIGHUP. A wrong one is refused, and the previous one
-    /// stays. A file that turns off encryption, passwords or the check of client certificates is
-    /// refused too: that takes a restart. Without the file, listen on the loopback interface.
+    /// stays. A file that turns off encryption, passwords, the check of client certificates or
+    /// another protection is refused too: that takes a restart. Without the file, listen on the
+    /// loopback interface.
     /// SIGHUP then does nothing. A signal that is ignored at the start, as by nohup, stays ignored.
     #[command(verbatim_doc_comment)]
     Serve(Box<ServeArgs>),
@@ -108,7 +109,10 @@ pub(crate) enum Command {
     ///   shmetrics push --gateway http://127.0.0.1:9091 --job shop --method delete
     ///   shmetrics push shop --otlp http://127.0.0.1:4318 --interval 15
     ///
-    /// The exit status is 0 if the last push arrived, otherwise 1.
+    /// The exit status is 0 if the last push arrived, otherwise 1. With --interval, standard error
+    /// has a line when pushes begin to fail, then at most one a minute, and a line when a push
+    /// arrives again; the pushed page has shmetrics_push_pushes_total and more, and --textfile
+    /// writes the same for node_exporter.
     #[command(verbatim_doc_comment)]
     Push(Box<PushArgs>),
 

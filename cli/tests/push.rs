@@ -167,6 +167,51 @@ fn again_and_again_until_a_signal_and_once_more_then() {
     assert_eq!((said.matches("not pushed").count(), said.matches("pushed again").count()), (1, 1), "{said}");
 }
 
+/// What an operator sees of a loop whose pushes fail.
+#[test]
+fn a_loop_tells_how_its_pushes_went() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 1);
+    // Each answer differs, as answers with an identifier do.
+    let no = |n: u32| format!("400 Bad Request\r\nContent-Length: 9\r\n\r\nrequest {n}");
+    let mut answers: Vec<String> = (0..6).map(no).collect();
+    answers.push(OK.to_owned());
+    let (url, asked) = server(&answers.iter().map(String::as_str).collect::<Vec<_>>());
+    let file = room.dir().join("shop.prom");
+    let textfile = ["--textfile", &file.display().to_string()];
+    let push = ["push", "shop", "gone", "--gateway", &url, "--interval", "0.05"];
+    let mut command = room.command(&[&push[..], &textfile].concat());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+    let said = collect(child.stderr.take().expect("a pipe"));
+    let pages: Vec<_> = (0..8).map(|_| next(&asked)).collect();
+    signal("TERM", child.id());
+    assert!(wait(&mut child).success());
+    // A page has the state before its push.
+    let page = String::from_utf8_lossy(&pages[7].body);
+    for line in [
+        "shmetrics_push_pushes_total{result=\"failure\"} 6",
+        "shmetrics_push_pushes_total{result=\"success\"} 1",
+        "shmetrics_push_segments_missing 1",
+        "jobs_total{segment=\"shop\"} 1",
+    ] {
+        assert!(page.lines().any(|its| its == line), "{line}: {page}");
+    }
+    let first = String::from_utf8_lossy(&pages[0].body);
+    assert!(first.contains("\nshmetrics_push_last_success_timestamp_seconds 0\n"), "{first}");
+    let text = std::fs::read_to_string(&file).expect("there is a file");
+    let labels = format!("segments=\"shop, gone\",url=\"{url}/metrics/job/shop\"");
+    assert!(text.contains(&format!("shmetrics_push_pushes_total{{{labels},result=\"failure\"}} 6\n")), "{text}");
+    assert!(!text.contains("last_success_timestamp_seconds{{{labels}}} 0\n"), "{text}");
+    let said = said.join().expect("reads");
+    assert_eq!(said.matches("not pushed: ").count(), 1, "the journal is not filled: {said}");
+    assert!(said.contains("pushed again (5 more failures") && said.contains("shmetrics-gone"), "{said}");
+    // A single push is no loop: its exit status tells all.
+    room.run(&["push", "shop", "--gateway", &url]).success();
+    assert!(!String::from_utf8_lossy(&asked.try_iter().last().expect("a push").body).contains("shmetrics_push_"));
+    let ran = room.run(&[&["push", "shop", "--gateway", &url], &textfile[..]].concat());
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+}
+
 #[test]
 fn otlp() {
     let room = Room::new();
@@ -255,4 +300,33 @@ fn tokens_and_headers_from_files() {
         assert!(put.headers.lines().any(|line| line == header), "{}", put.headers);
     }
     room.run(&["push", "shop", "--gateway", &url, "--bearer-token-file", "/nowhere"]).failure(&["/nowhere"]);
+}
+
+/// Shells pass secrets by pipes, as of `<(pass show gateway)`, and a pipe can be read once.
+#[test]
+fn a_secret_from_a_pipe_and_one_that_is_not_there() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let (url, asked) = server(&[BUSY, OK]);
+    let script = "printf s3cret | exec \"$0\" push shop --gateway \"$1\" --user ann --password-file /dev/stdin";
+    let mut command = room.program("sh");
+    let ran = command.args(["-c", script, env!("CARGO_BIN_EXE_shmetrics"), &url]).output().expect("runs");
+    assert!(ran.status.success(), "{ran:?}");
+    for _ in 0..2 {
+        let put = next(&asked);
+        assert!(put.headers.contains("authorization: basic yw5uonmzy3jlda=="), "{}", put.headers);
+    }
+    // A file that is being replaced.
+    let empty = room.dir().join("empty");
+    std::fs::write(&empty, "\n").expect("writes");
+    let empty = empty.display().to_string();
+    for option in [&["--bearer-token-file"][..], &["--header-file"], &["--user", "ann", "--password-file"]] {
+        let ran = room.run(&[&["push", "shop", "--gateway", &url], option, &[&empty]].concat());
+        ran.failure(&["empty"]);
+    }
+    room.run(&["push", "shop", "--gateway", &url, "--bearer-token-file", "/dev/zero"]).failure(&["/dev/zero"]);
+    for header in ["Content-Length: 3", "transfer-encoding: chunked", "Connection: close"] {
+        room.run(&["push", "shop", "--gateway", &url, "--header", header]).failure(&["cannot be set"]);
+    }
+    assert!(asked.try_recv().is_err(), "nothing is pushed without its secret");
 }

@@ -50,6 +50,10 @@ pub(crate) struct PushArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) interval: Option<Duration>,
 
+    /// With --interval: file for node_exporter's textfile collector, with the results of the pushes
+    #[arg(long, value_name = "FILE", requires = "interval")]
+    pub(crate) textfile: Option<PathBuf>,
+
     /// Maximum time for an answer, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
     pub(crate) timeout: Duration,

@@ -1,10 +1,12 @@
 //! The HTTP client: one request after another to one server.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
+use axum::http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, RETRY_AFTER, TE, TRANSFER_ENCODING,
+};
 use axum::http::uri::Scheme;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use base64::prelude::{Engine, BASE64_STANDARD};
@@ -22,15 +24,22 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::args::{header_line, PushArgs};
 use super::retry::Attempt;
+use super::secret::Secret;
+use crate::common::file::Stamp;
 use crate::common::log::{log, Level};
 
 /// The maximum number of bytes that are read of an answer.
 const ANSWER_MAX: usize = 64 * 1024;
+/// The maximum number of bytes of an answer that a line shows.
+const SHOWN_MAX: usize = 1000;
+
+type Connections = Hyper<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 pub(super) struct Client {
-    hyper: Hyper<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    hyper: Connections,
     credentials: Credentials,
     timeout: Duration,
+    trust: Trust,
 }
 
 /// A request to the server.
@@ -56,36 +65,50 @@ pub(super) fn address(text: &str) -> Result<Uri, String> {
     Ok(uri)
 }
 
-/// The credentials. The files are read for each push, because tokens are replaced.
+/// The text of an answer, for a line.
+pub(super) fn shown(answer: &[u8]) -> String {
+    String::from_utf8_lossy(&answer[..answer.len().min(SHOWN_MAX)]).trim().replace(['\n', '\r'], " ")
+}
+
 struct Credentials {
     headers: Vec<(String, String)>,
-    header_file: Option<PathBuf>,
-    token_file: Option<PathBuf>,
-    user: Option<(String, PathBuf)>,
+    header_file: Option<Secret>,
+    token: Option<Secret>,
+    user: Option<(String, Secret)>,
 }
 
 impl Credentials {
+    fn new(args: &PushArgs) -> Result<Self, String> {
+        let open = |path: &Option<PathBuf>| path.as_deref().map(Secret::open).transpose();
+        Ok(Credentials {
+            headers: args.headers.clone(),
+            header_file: open(&args.header_file)?,
+            token: open(&args.bearer_token_file)?,
+            user: args.user.clone().zip(open(&args.password_file)?),
+        })
+    }
+
     fn headers(&self) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
         let mut all = self.headers.clone();
         if let Some(file) = &self.header_file {
-            let text = secret(file)?;
+            let text = file.read()?;
             let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-            let named = lines.map(|line| header_line(line).map_err(|e| format!("{}: {e}", file.display())));
+            let named = lines.map(|line| header_line(line).map_err(|e| format!("{}: {e}", file.path().display())));
             all.extend(named.collect::<Result<Vec<_>, _>>()?);
         }
         for (name, value) in &all {
-            headers.append(
-                HeaderName::try_from(name).map_err(|_| format!("{name} is not a header name"))?,
-                sensitive(value, name)?,
-            );
+            let (given, name) = (name, HeaderName::try_from(name).map_err(|_| format!("{name} is not a header name"))?);
+            if FRAMING.contains(&name) {
+                return Err(format!("the header {given} describes the request itself and cannot be set"));
+            }
+            headers.append(name, sensitive(value, given)?);
         }
-        if let Some(file) = &self.token_file {
-            let token = secret(file)?;
-            headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.trim()), "Authorization")?);
+        if let Some(token) = &self.token {
+            headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.read()?.trim()), "Authorization")?);
         }
-        if let Some((user, file)) = &self.user {
-            let pair = format!("{user}:{}", secret(file)?.trim_end_matches(['\r', '\n']));
+        if let Some((user, password)) = &self.user {
+            let pair = format!("{user}:{}", password.read()?.trim_end_matches(['\r', '\n']));
             let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
             headers.insert(AUTHORIZATION, sensitive(&value, "Authorization")?);
         }
@@ -93,13 +116,12 @@ impl Credentials {
     }
 
     fn are_none(&self) -> bool {
-        self.header_file.is_none() && self.token_file.is_none() && self.user.is_none()
+        self.header_file.is_none() && self.token.is_none() && self.user.is_none()
     }
 }
 
-fn secret(file: &Path) -> Result<String, String> {
-    std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))
-}
+/// Headers that describe the bytes of the request.
+const FRAMING: [HeaderName; 6] = [CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING];
 
 /// A header value that no message shows.
 fn sensitive(value: &str, name: &str) -> Result<HeaderValue, String> {
@@ -117,20 +139,24 @@ fn is_local(to: &Uri) -> bool {
 
 impl Client {
     pub(super) fn new(args: &PushArgs, to: &Uri) -> Result<Self, String> {
-        let credentials = Credentials {
-            headers: args.headers.clone(),
-            header_file: args.header_file.clone(),
-            token_file: args.bearer_token_file.clone(),
-            user: args.user.clone().zip(args.password_file.clone()),
-        };
+        let credentials = Credentials::new(args)?;
         credentials.headers()?;
         let is_encrypted = to.scheme() == Some(&Scheme::HTTPS);
         if !is_encrypted && !credentials.are_none() && !is_local(to) {
             log(Level::Warn, format_args!("the credentials go to {to} without encryption; use https"));
         }
-        let config = trust(args, is_encrypted)?;
-        let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
-        Ok(Client { hyper: Hyper::builder(TokioExecutor::new()).build(connector), credentials, timeout: args.timeout })
+        let trust = Trust::new(args, is_encrypted);
+        Ok(Client { hyper: trust.connections()?, credentials, timeout: args.timeout, trust })
+    }
+
+    /// Reads certificates and keys again if a file has changed: some are valid for hours only.
+    pub(super) fn refresh(&mut self) -> Result<(), String> {
+        let seen = self.trust.stamps();
+        if self.trust.seen != seen {
+            self.hyper = self.trust.connections()?;
+            self.trust.seen = seen;
+        }
+        Ok(())
     }
 
     /// Sends the request. The result is the body of a successful answer.
@@ -153,8 +179,7 @@ impl Client {
             Ok(Err(problem)) => Attempt::Retry(format!("{}: {problem}", push.to), None),
             Ok(Ok((status, _, body))) if status.is_success() => Attempt::Done(body),
             Ok(Ok((status, headers, body))) => {
-                let said = String::from_utf8_lossy(&body[..body.len().min(1000)]).trim().replace(['\n', '\r'], " ");
-                let problem = format!("{} answers {status}: {said}", push.to);
+                let problem = format!("{} answers {status}: {}", push.to, shown(&body));
                 let passing = matches!(status.as_u16(), 429 | 502 | 503 | 504);
                 if passing || (push.is_failure_passing && status == StatusCode::INTERNAL_SERVER_ERROR) {
                     let wait = headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
@@ -189,30 +214,61 @@ fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn trust(args: &PushArgs, is_needed: bool) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    if let Some(file) = &args.ca_file {
-        let problem = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
-        for certificate in CertificateDer::pem_file_iter(file).map_err(|e| problem(&e))? {
-            roots.add(certificate.map_err(|e| problem(&e))?).map_err(|e| problem(&e))?;
-        }
-        if roots.is_empty() {
-            return Err(problem(&"there is no certificate in PEM"));
-        }
-    } else if is_needed {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err("the system has no certificates to trust; install ca-certificates, or give --ca-file".into());
-        }
+/// What encrypted connections are made with.
+struct Trust {
+    is_needed: bool,
+    authorities: Option<PathBuf>,
+    /// The certificate and the key of the client.
+    client: Option<(PathBuf, PathBuf)>,
+    /// The stamps of these files, from before they were read.
+    seen: Vec<Stamp>,
+}
+
+impl Trust {
+    fn new(args: &PushArgs, is_needed: bool) -> Self {
+        let client = args.cert_file.clone().zip(args.key_file.clone());
+        let trust = Trust { is_needed, authorities: args.ca_file.clone(), client, seen: Vec::new() };
+        Trust { seen: trust.stamps(), ..trust }
     }
-    let builder = ClientConfig::builder_with_provider(ring::default_provider().into());
-    let builder = builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
-    let builder = builder.with_root_certificates(roots);
-    let (Some(cert), Some(key)) = (&args.cert_file, &args.key_file) else { return Ok(builder.with_no_client_auth()) };
-    let problem = |e: &dyn std::fmt::Display| format!("{}: {e}", cert.display());
-    let chain = CertificateDer::pem_file_iter(cert).map_err(|e| problem(&e))?.collect::<Result<_, _>>();
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| format!("{}: {e}", key.display()))?;
-    builder.with_client_auth_cert(chain.map_err(|e| problem(&e))?, key).map_err(|e| problem(&e))
+
+    fn stamps(&self) -> Vec<Stamp> {
+        let client = self.client.iter().flat_map(|(certificate, key)| [certificate, key]);
+        self.authorities.iter().chain(client).map(|path| Stamp::of(path)).collect()
+    }
+
+    fn connections(&self) -> Result<Connections, String> {
+        let builder = HttpsConnectorBuilder::new().with_tls_config(self.config()?);
+        let connector = builder.https_or_http().enable_http1().build();
+        Ok(Hyper::builder(TokioExecutor::new()).build(connector))
+    }
+
+    fn config(&self) -> Result<ClientConfig, String> {
+        let mut roots = RootCertStore::empty();
+        if let Some(file) = &self.authorities {
+            let problem = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
+            for certificate in CertificateDer::pem_file_iter(file).map_err(|e| problem(&e))? {
+                roots.add(certificate.map_err(|e| problem(&e))?).map_err(|e| problem(&e))?;
+            }
+            if roots.is_empty() {
+                return Err(problem(&"there is no certificate in PEM"));
+            }
+        } else if self.is_needed {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                return Err(
+                    "the system has no certificates to trust; install ca-certificates, or give --ca-file".into()
+                );
+            }
+        }
+        let builder = ClientConfig::builder_with_provider(ring::default_provider().into());
+        let builder = builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
+        let builder = builder.with_root_certificates(roots);
+        let Some((certificate, key)) = &self.client else { return Ok(builder.with_no_client_auth()) };
+        let problem = |e: &dyn std::fmt::Display| format!("{}: {e}", certificate.display());
+        let chain = CertificateDer::pem_file_iter(certificate).map_err(|e| problem(&e))?.collect::<Result<_, _>>();
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|e| format!("{}: {e}", key.display()))?;
+        builder.with_client_auth_cert(chain.map_err(|e| problem(&e))?, key).map_err(|e| problem(&e))
+    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use axum::http::{Method as Http, Uri};
 use base64::prelude::{Engine, BASE64_URL_SAFE_NO_PAD};
 use hyper::body::Bytes;
-use shmetrics::{Exposition, Format};
+use shmetrics::{Exposition, ExternalFamily, Format, Page};
 
 use super::args::{Method, PushArgs};
 use super::client::{address, PushRequest};
-use crate::common::source::Sources;
+use crate::common::source::Reading;
 
 pub(super) struct Gateway {
     to: Uri,
@@ -44,22 +44,28 @@ impl Gateway {
         &self.to
     }
 
-    /// The request, with the page of this moment.
-    pub(super) fn request(&self, sources: &Sources) -> Result<PushRequest, String> {
-        let (method, body) = match self.method {
-            Method::Delete => (Http::DELETE, Vec::new()),
-            Method::Put => (Http::PUT, self.page(sources)?),
-            Method::Post => (Http::POST, self.page(sources)?),
+    /// The request with a page of the segments and of `own` families; to remove the group, without.
+    pub(super) fn request(&self, reading: Option<&Reading>, own: Vec<ExternalFamily>) -> Result<PushRequest, String> {
+        let method = match self.method {
+            Method::Delete => Http::DELETE,
+            Method::Put => Http::PUT,
+            Method::Post => Http::POST,
         };
+        let page = |reading| self.page(reading, own);
+        let body = reading.map_or_else(|| Ok(Vec::new()), page)?;
         let content_type = self.exposition.content_type();
         Ok(PushRequest { method, to: self.to.clone(), content_type, body: Bytes::from(body), is_failure_passing: true })
     }
 
-    fn page(&self, sources: &Sources) -> Result<Vec<u8>, String> {
-        let reading = sources.read()?;
-        let page = reading.page(self.exposition).only(self.metrics.iter().cloned()).render();
+    fn page(&self, reading: &Reading, own: Vec<ExternalFamily>) -> Result<Vec<u8>, String> {
+        let page = own.into_iter().fold(reading.page(self.exposition), Page::with);
+        let page = page.only(self.metrics.iter().cloned()).render();
         reading.check_whole()?;
         Ok(page)
+    }
+
+    pub(super) fn needs_segments(&self) -> bool {
+        self.method != Method::Delete
     }
 }
 

@@ -6,6 +6,8 @@ mod dense;
 mod gateway;
 mod otlp;
 mod retry;
+mod secret;
+mod status;
 mod translate;
 
 use std::time::Duration;
@@ -24,6 +26,7 @@ use client::Client;
 use gateway::Gateway;
 use otlp::Otlp;
 use retry::{retry, Limits};
+use status::{Status, Textfile};
 
 /// The maximum time of the last push after a signal.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -37,26 +40,32 @@ struct Pusher {
     sources: Sources,
     client: Client,
     target: Target,
+    /// `None` for a single push.
+    status: Option<Status>,
+    textfile: Option<Textfile>,
 }
 
 pub(crate) fn run(args: &PushArgs) -> Outcome {
     if args.method == Method::Delete && args.interval.is_some() {
         return Err(Failure::Said("a group is removed once; leave out --interval".into()));
     }
-    let pusher = Pusher::new(args, names(&args.names))?;
+    let mut pusher = Pusher::new(args, names(&args.names))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .max_blocking_threads(1)
         .build()
         .map_err(Failure::system("cannot start pushing"))?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         match args.interval {
             None => pusher.push(Limits { retries: args.retries, until: None }).await,
             Some(period) => pusher.keep_on(period, args.retries).await,
         }
         .map_err(Failure::Said)
-    })
+    });
+    // A name server that does not answer keeps a thread of the runtime busy.
+    runtime.shutdown_background();
+    done
 }
 
 impl Pusher {
@@ -74,23 +83,34 @@ impl Pusher {
             Target::Otlp(otlp) => otlp.to(),
         };
         let client = Client::new(args, to).map_err(Failure::Said)?;
-        Ok(Pusher {
-            sources: Sources::quiet(names, Owners::with(&args.owner)?, !args.no_segment_label)?,
-            client,
-            target,
-        })
+        let sources = Sources::quiet(names, Owners::with(&args.owner)?, !args.no_segment_label)?;
+        let textfile = args.textfile.as_ref().map(|path| Textfile::new(path, to.to_string(), sources.names()));
+        let status = args.interval.map(|_| Status::default());
+        Ok(Pusher { sources, client, target, status, textfile })
     }
 
     /// Pushes the values of this moment once.
-    async fn push(&self, limits: Limits) -> Result<(), String> {
+    async fn push(&mut self, limits: Limits) -> Result<(), String> {
+        self.client.refresh()?;
+        if let Target::Gateway(gateway) = &self.target {
+            if !gateway.needs_segments() {
+                let request = gateway.request(None, Vec::new())?;
+                return retry(limits, || self.client.send(&request)).await.map(drop);
+            }
+        }
+        let reading = self.sources.read()?;
+        let own = self.status.as_mut().map(|status| {
+            status.read(&reading);
+            status.external_families()
+        });
+        let own = own.transpose().map_err(|e| e.to_string())?.unwrap_or_default();
         match &self.target {
             Target::Gateway(gateway) => {
-                let request = gateway.request(&self.sources)?;
+                let request = gateway.request(Some(&reading), own)?;
                 retry(limits, || self.client.send(&request)).await.map(drop)
             }
             Target::Otlp(otlp) => {
-                let reading = self.sources.read()?;
-                let mut batches = otlp.batches(&reading);
+                let mut batches = otlp.batches(&reading, own);
                 for request in batches.by_ref() {
                     reading.check_whole()?;
                     let answer = retry(limits, || self.client.send(&request)).await?;
@@ -98,20 +118,38 @@ impl Pusher {
                         return Err(objection);
                     }
                 }
-                if batches.dropped > 0 {
-                    log(Level::Warn, format_args!("{} series have a type that OTLP does not have", batches.dropped));
+                let dropped = batches.dropped;
+                match &mut self.status {
+                    Some(status) => status.dropped(dropped),
+                    None if dropped > 0 => log(Level::Warn, status::dropped(dropped)),
+                    None => {}
                 }
                 Ok(())
             }
         }
     }
 
-    /// Pushes in each interval, and once more after a signal. A failure is logged when it changes.
-    async fn keep_on(&self, period: Duration, retries: u32) -> Result<(), String> {
+    /// As `push`, with the result in the log and in the textfile.
+    async fn push_and_tell(&mut self, limits: Limits, within: Option<Duration>) -> Result<(), String> {
+        let push = self.push(limits);
+        let done = match within {
+            None => push.await,
+            Some(time) => timeout(time, push).await.unwrap_or_else(|_| Err("the last push takes too long".into())),
+        };
+        if let Some(status) = &mut self.status {
+            status.pushed(&done);
+            if let Some(textfile) = &self.textfile {
+                status.write(textfile);
+            }
+        }
+        done
+    }
+
+    /// Pushes in each interval, and once more after a signal.
+    async fn keep_on(&mut self, period: Duration, retries: u32) -> Result<(), String> {
         let mut signals = Signals::listen().map_err(|e| e.to_string())?;
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last = Ok(());
         loop {
             tokio::select! {
                 _ = signals.next() => break,
@@ -119,19 +157,11 @@ impl Pusher {
             }
             // The next push has the values of a push that is not done by then.
             let until = Some(Instant::now() + period);
-            let done = tokio::select! {
+            tokio::select! {
                 _ = signals.next() => break,
-                done = self.push(Limits { retries, until }) => done,
-            };
-            match (&done, &last) {
-                (Err(problem), Err(before)) if problem == before => {}
-                (Err(problem), _) => log(Level::Warn, format_args!("not pushed: {problem}")),
-                (Ok(()), Err(_)) => log(Level::Info, "pushed again"),
-                (Ok(()), Ok(())) => {}
+                _ = self.push_and_tell(Limits { retries, until }, None) => {}
             }
-            last = done;
         }
-        let once = Limits { retries: 0, until: None };
-        timeout(LAST_WORDS, self.push(once)).await.unwrap_or_else(|_| Err("the last push takes too long".into()))
+        self.push_and_tell(Limits { retries: 0, until: None }, Some(LAST_WORDS)).await
     }
 }

@@ -9,10 +9,10 @@ use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
-use shmetrics::{Format, Points};
+use shmetrics::{ExternalFamily, Format, Page, Points};
 
 use super::args::PushArgs;
-use super::client::{address, PushRequest};
+use super::client::{address, shown, PushRequest};
 use super::translate::{attribute, nanoseconds, Translation};
 use crate::common::source::Reading;
 
@@ -57,7 +57,7 @@ impl Otlp {
         &self.to
     }
 
-    pub(super) fn batches<'a>(&'a self, reading: &'a Reading) -> Batches<'a> {
+    pub(super) fn batches<'a>(&'a self, reading: &'a Reading, own: Vec<ExternalFamily>) -> Batches<'a> {
         let mut attributes = self.attributes.clone();
         // `target_info` describes the application, so its labels belong to the resource.
         for point in reading.page(Format::Text).only(["target_info"]).points().filter(is_target) {
@@ -70,7 +70,8 @@ impl Otlp {
         let now = nanoseconds(SystemTime::now());
         let attributes = attributes.iter().map(|(key, value)| attribute(key, value)).collect();
         let resource = Resource { attributes, ..Resource::default() };
-        let points = reading.page(Format::Text).only(self.metrics.iter().cloned()).points();
+        let page = own.into_iter().fold(reading.page(Format::Text), Page::with);
+        let points = page.only(self.metrics.iter().cloned()).points();
         Batches { otlp: self, points, resource, now, dropped: 0 }
     }
 }
@@ -119,8 +120,9 @@ impl Iterator for Batches<'_> {
 pub(super) fn objection(answer: &[u8]) -> Option<String> {
     // Some servers answer in another format. Then the status decides.
     let partial = ExportMetricsServiceResponse::decode(answer).ok()?.partial_success?;
-    (partial.rejected_data_points > 0)
-        .then(|| format!("{} points were rejected: {}", partial.rejected_data_points, partial.error_message))
+    (partial.rejected_data_points > 0).then(|| {
+        format!("{} points were rejected: {}", partial.rejected_data_points, shown(partial.error_message.as_bytes()))
+    })
 }
 
 #[cfg(test)]
