@@ -50,7 +50,7 @@ pub(crate) struct PushArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) interval: Option<Duration>,
 
-    /// With --interval: file for node_exporter's textfile collector, with the results of the pushes
+    /// With --interval: write the results of the pushes to a file for node_exporter
     #[arg(long, value_name = "FILE", requires = "interval")]
     pub(crate) textfile: Option<PathBuf>,
 
