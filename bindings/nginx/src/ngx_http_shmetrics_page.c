@@ -1,7 +1,8 @@
 /* shmetrics_page: the page of the segment, rendered a piece at a time as the client takes it. */
 #include "ngx_http_shmetrics.h"
 
-#define NGX_HTTP_SHMETRICS_PIECE 32768
+#define NGX_HTTP_SHMETRICS_PIECE 32768 /* bytes */
+#define NGX_HTTP_SHMETRICS_PAUSE 1     /* milliseconds between two pieces */
 
 typedef struct {
     shmetrics_cursor *cursor;
@@ -164,12 +165,14 @@ static void ngx_http_shmetrics_write(ngx_http_request_t *r) {
         return;
     }
     if (rc == NGX_OK && !event->delayed) {
+        /* As limit_rate does it. A client that reads without a pause must not take all of the worker
+         * and of the processor from other requests. */
         if (event->timer_set) ngx_del_timer(event);
-        /* Other connections have their turn before the next piece. */
-        ngx_post_event(event, &ngx_posted_next_events);
-        return;
+        event->delayed = 1;
+        ngx_add_timer(event, NGX_HTTP_SHMETRICS_PAUSE);
+    } else if (!event->delayed) {
+        ngx_add_timer(event, core->send_timeout);
     }
-    if (!event->delayed) ngx_add_timer(event, core->send_timeout);
     if (ngx_handle_write_event(event, core->send_lowat) != NGX_OK) ngx_http_finalize_request(r, NGX_ERROR);
 }
 
