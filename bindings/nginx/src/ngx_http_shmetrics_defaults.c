@@ -69,6 +69,53 @@ static void ngx_http_shmetrics_end(void *data) {
     shmetrics_gauge_dec(*(shmetrics_gauge *) data);
 }
 
+/* Of attempts that a redirection ended, such as `error_page 502 = @other`: nginx keeps their peers,
+ * but not their upstream. */
+typedef struct {
+    ngx_uint_t states; /* so many of the request's are of this upstream, or of earlier ones */
+    shmetrics_str name;
+} ngx_http_shmetrics_round_t;
+
+static void ngx_http_shmetrics_end_round(void *data) {
+    (void) data; /* its place in the list of the pool is all that it is for */
+}
+
+static shmetrics_str ngx_http_shmetrics_upstream_name(const ngx_http_upstream_t *u) {
+    if (u && u->upstream) return ngx_shmetrics_str(&u->upstream->host);
+    if (u && u->resolved) return ngx_shmetrics_str(&u->resolved->host);
+    return ngx_shmetrics_text("");
+}
+
+static void ngx_http_shmetrics_note_round(ngx_http_request_t *r) {
+    ngx_http_shmetrics_round_t *round;
+    ngx_pool_cleanup_t *cleanup;
+    for (cleanup = r->pool->cleanup; cleanup; cleanup = cleanup->next) {
+        if (cleanup->handler != ngx_http_shmetrics_end_round) continue;
+        round = cleanup->data; /* the latest */
+        if (round->states == r->upstream_states->nelts) return;
+        break;
+    }
+    cleanup = ngx_pool_cleanup_add(r->pool, sizeof *round);
+    if (cleanup == NULL) return;
+    round = cleanup->data;
+    round->states = r->upstream_states->nelts;
+    round->name = ngx_http_shmetrics_upstream_name(r->upstream);
+    cleanup->handler = ngx_http_shmetrics_end_round;
+}
+
+/* The upstream of the attempt of this number. */
+static shmetrics_str ngx_http_shmetrics_find_round(const ngx_http_request_t *r, ngx_uint_t attempt) {
+    shmetrics_str name = ngx_http_shmetrics_upstream_name(r->upstream);
+    const ngx_pool_cleanup_t *cleanup;
+    for (cleanup = r->pool->cleanup; cleanup; cleanup = cleanup->next) { /* the latest is the first */
+        const ngx_http_shmetrics_round_t *round = cleanup->data;
+        if (cleanup->handler != ngx_http_shmetrics_end_round) continue;
+        if (round->states <= attempt) break;
+        name = round->name;
+    }
+    return name;
+}
+
 /* The request's pool ends with the request, whatever becomes of it. */
 ngx_int_t ngx_http_shmetrics_begin(ngx_http_request_t *r) {
     ngx_http_shmetrics_main_conf_t *main = ngx_http_get_module_main_conf(r, ngx_http_shmetrics_module);
@@ -77,6 +124,7 @@ ngx_int_t ngx_http_shmetrics_begin(ngx_http_request_t *r) {
     ngx_pool_cleanup_t *cleanup;
 
     if (r != r->main || main->core->segment == NULL) return NGX_DECLINED;
+    if (r->upstream && r->upstream_states && r->upstream_states->nelts) ngx_http_shmetrics_note_round(r);
     for (cleanup = r->pool->cleanup; cleanup; cleanup = cleanup->next)
         if (cleanup->handler == ngx_http_shmetrics_end) return NGX_DECLINED; /* it was redirected */
     if (!location->enabled || (location->groups & NGX_HTTP_SHMETRICS_IN_PROGRESS) == 0) return NGX_DECLINED;
@@ -156,23 +204,26 @@ static void ngx_http_shmetrics_count_location(ngx_http_request_t *r, ngx_http_sh
     }
 }
 
+static void ngx_http_shmetrics_count_retries(ngx_http_shmetrics_main_conf_t *main, const shmetrics_str *upstream, off_t retries) {
+    shmetrics_counter passing;
+    if (retries == 0) return;
+    ngx_memzero(&passing, sizeof passing);
+    ngx_shmetrics_add(main->upstreams.families[NGX_SHMETRICS_U_RETRIES], &passing, upstream, 1, retries);
+}
+
 static void ngx_http_shmetrics_count_upstream(ngx_http_request_t *r, ngx_http_shmetrics_main_conf_t *main) {
     ngx_http_upstream_state_t *state = r->upstream_states->elts;
-    ngx_http_upstream_t *u = r->upstream;
     ngx_shmetrics_attempt_t attempt;
-    shmetrics_counter passing;
     off_t retries = 0;
     ngx_uint_t i, again = 0;
     char buffer[3];
 
-    attempt.values[0] = ngx_shmetrics_text("");
-    if (u && u->upstream) {
-        attempt.values[0] = ngx_shmetrics_str(&u->upstream->host);
-    } else if (u && u->resolved) {
-        attempt.values[0] = ngx_shmetrics_str(&u->resolved->host);
-    }
+    attempt.values[0] = ngx_http_shmetrics_find_round(r, 0);
     for (i = 0; i < r->upstream_states->nelts; i++) {
         if (state[i].peer == NULL) { /* a redirection lies between two rounds of attempts */
+            ngx_http_shmetrics_count_retries(main, attempt.values, retries);
+            attempt.values[0] = ngx_http_shmetrics_find_round(r, i);
+            retries = 0;
             again = 0;
             continue;
         }
@@ -188,9 +239,7 @@ static void ngx_http_shmetrics_count_upstream(ngx_http_request_t *r, ngx_http_sh
         attempt.sent = state[i].bytes_sent;
         ngx_shmetrics_count_attempt(&main->upstreams, &attempt);
     }
-    if (retries == 0) return;
-    ngx_memzero(&passing, sizeof passing);
-    ngx_shmetrics_add(main->upstreams.families[NGX_SHMETRICS_U_RETRIES], &passing, attempt.values, 1, retries);
+    ngx_http_shmetrics_count_retries(main, attempt.values, retries);
 }
 
 /* `handles` are by status; the status 0 is none. */

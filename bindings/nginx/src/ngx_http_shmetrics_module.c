@@ -74,6 +74,13 @@ static char *ngx_http_shmetrics_buckets(ngx_conf_t *cf, ngx_command_t *cmd, void
     return ngx_shmetrics_parse_buckets(cf, &((ngx_http_shmetrics_main_conf_t *) data)->limits);
 }
 
+/* A name with a variable would be one label value, with a sign in it. */
+static char *ngx_http_shmetrics_name(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
+    ngx_str_t *value = cf->args->elts;
+    if (ngx_http_script_variables_count(&value[1])) return "takes a name without variables";
+    return ngx_conf_set_str_slot(cf, cmd, data);
+}
+
 static void *ngx_http_shmetrics_compile(ngx_conf_t *cf, ngx_str_t *text, ngx_uint_t *variable) {
     ngx_http_complex_value_t *value = ngx_pcalloc(cf->pool, sizeof *value);
     ngx_http_compile_complex_value_t compile;
@@ -179,7 +186,7 @@ static ngx_int_t ngx_http_shmetrics_postconfiguration(ngx_conf_t *cf) {
 #if (NGX_HTTP_SSL)
     if (conf->groups & NGX_HTTP_SHMETRICS_TLS) ngx_http_shmetrics_watch_tls(cf);
 #endif
-    if ((conf->groups & NGX_HTTP_SHMETRICS_IN_PROGRESS)
+    if ((conf->groups & (NGX_HTTP_SHMETRICS_IN_PROGRESS | NGX_HTTP_SHMETRICS_UPSTREAM))
         && ngx_http_shmetrics_add_handler(cf, NGX_HTTP_PREACCESS_PHASE, ngx_http_shmetrics_begin) != NGX_OK)
         return NGX_ERROR;
     return ngx_http_shmetrics_add_handler(cf, NGX_HTTP_LOG_PHASE, ngx_http_shmetrics_log);
@@ -191,9 +198,9 @@ static ngx_command_t ngx_http_shmetrics_commands[] = {
     {ngx_string("shmetrics"), EVERYWHERE | NGX_CONF_FLAG, ngx_http_shmetrics_switch, NGX_HTTP_LOC_CONF_OFFSET,
      offsetof(ngx_http_shmetrics_loc_conf_t, enabled), NULL},
     {ngx_string("shmetrics_families"), EVERYWHERE | NGX_CONF_1MORE, ngx_http_shmetrics_families, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
-    {ngx_string("shmetrics_server"), NGX_HTTP_SRV_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot, NGX_HTTP_SRV_CONF_OFFSET,
+    {ngx_string("shmetrics_server"), NGX_HTTP_SRV_CONF | NGX_CONF_TAKE1, ngx_http_shmetrics_name, NGX_HTTP_SRV_CONF_OFFSET,
      offsetof(ngx_http_shmetrics_srv_conf_t, name), NULL},
-    {ngx_string("shmetrics_location"), NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot,
+    {ngx_string("shmetrics_location"), NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, ngx_http_shmetrics_name,
      NGX_HTTP_LOC_CONF_OFFSET, offsetof(ngx_http_shmetrics_loc_conf_t, name), NULL},
     {ngx_string("shmetrics_status"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_http_shmetrics_status, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("shmetrics_names"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, ngx_http_shmetrics_names, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},

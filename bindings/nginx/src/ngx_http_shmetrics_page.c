@@ -165,8 +165,8 @@ static void ngx_http_shmetrics_write(ngx_http_request_t *r) {
         return;
     }
     if (rc == NGX_OK && !event->delayed) {
-        /* As limit_rate does it. A client that reads without a pause must not take all of the worker
-         * and of the processor from other requests. */
+        /* As limit_rate does it. A client that reads without a pause must not take the worker and
+         * the processor from other requests. */
         if (event->timer_set) ngx_del_timer(event);
         event->delayed = 1;
         ngx_add_timer(event, NGX_HTTP_SHMETRICS_PAUSE);

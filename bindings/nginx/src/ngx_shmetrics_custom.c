@@ -75,13 +75,12 @@ static ngx_int_t ngx_shmetrics_read_parameter(ngx_conf_t *cf, const ngx_shmetric
     ngx_uint_t variable;
     if (ngx_shmetrics_is_key(key, "value")) {
         double number;
-        if (directive->value || (directive->value = customs->language->compile(cf, rest, &variable)) == NULL) return NGX_ERROR;
+        if ((directive->value = customs->language->compile(cf, rest, &variable)) == NULL) return NGX_ERROR;
         if (variable) return NGX_OK;
-        if (ngx_shmetrics_number(rest, &number) != NGX_OK) return NGX_ERROR;
+        if (ngx_shmetrics_number(rest, &number) != NGX_OK || !isfinite(number)) return NGX_ERROR;
         return family->type == NGX_SHMETRICS_COUNTER && number < 0 ? NGX_ERROR : NGX_OK;
     }
     if (ngx_shmetrics_is_key(key, "if")) {
-        if (directive->compiled_condition) return NGX_ERROR;
         directive->condition = *rest;
         directive->compiled_condition = customs->language->compile(cf, rest, &variable);
         return directive->compiled_condition ? NGX_OK : NGX_ERROR;
@@ -95,12 +94,13 @@ static ngx_int_t ngx_shmetrics_read_parameter(ngx_conf_t *cf, const ngx_shmetric
         family->max_series = (ngx_uint_t) most;
         return most == NGX_ERROR ? NGX_ERROR : NGX_OK;
     }
-    if (ngx_shmetrics_is_key(key, "buckets") && family->type == NGX_SHMETRICS_HISTOGRAM) {
-        if (family->buckets || (family->buckets = ngx_array_create(cf->pool, 16, sizeof(double))) == NULL) return NGX_ERROR;
+    if (ngx_shmetrics_is_key(key, "buckets")) {
+        if (family->type != NGX_SHMETRICS_HISTOGRAM || (family->buckets = ngx_array_create(cf->pool, 16, sizeof(double))) == NULL) return NGX_ERROR;
         return ngx_shmetrics_parse_bounds(cf, *rest, family->buckets) == NGX_CONF_OK ? NGX_OK : NGX_DECLINED;
     }
-    if (ngx_shmetrics_is_key(key, "native") && family->type == NGX_SHMETRICS_HISTOGRAM) {
+    if (ngx_shmetrics_is_key(key, "native")) {
         ngx_str_t whole = {key->len + 1 + rest->len, key->data};
+        if (family->type != NGX_SHMETRICS_HISTOGRAM) return NGX_ERROR;
         return ngx_shmetrics_parse_native(&whole, &family->native);
     }
     if (family->nlabels == NGX_SHMETRICS_MAX_LABELS) {
@@ -114,6 +114,25 @@ static ngx_int_t ngx_shmetrics_read_parameter(ngx_conf_t *cf, const ngx_shmetric
     if (variable) directive->constant = 0;
     family->nlabels++;
     return NGX_OK;
+}
+
+/* What is before the sign, or all without one. */
+static ngx_str_t ngx_shmetrics_key(const ngx_str_t *parameter) {
+    ngx_str_t key = *parameter;
+    u_char *sign = ngx_strlchr(key.data, key.data + key.len, '=');
+    if (sign) key.len = (size_t) (sign - key.data);
+    return key;
+}
+
+/* Whether this parameter, of those that follow the name, has the key of an earlier one. */
+static int ngx_shmetrics_is_repeated(const ngx_str_t *parameters, ngx_uint_t at) {
+    ngx_str_t key = ngx_shmetrics_key(&parameters[at]), earlier;
+    ngx_uint_t i;
+    for (i = 0; i < at; i++) {
+        earlier = ngx_shmetrics_key(&parameters[i]);
+        if (ngx_shmetrics_same(&earlier, &key)) return 1;
+    }
+    return 0;
 }
 
 static int ngx_shmetrics_is_of_set(const ngx_shmetrics_set_t *set, const ngx_shmetrics_directive_t *directive) {
@@ -169,12 +188,14 @@ char *ngx_shmetrics_custom(ngx_conf_t *cf, ngx_shmetrics_customs_t *customs, ngx
     directive.family = family;
     directive.constant = 1;
     for (i = 2; i < cf->args->nelts; i++) {
-        u_char *sign = ngx_strlchr(value[i].data, value[i].data + value[i].len, '=');
-        ngx_str_t key = value[i], rest;
+        ngx_str_t key = ngx_shmetrics_key(&value[i]), rest;
         ngx_int_t result = NGX_ERROR;
-        if (sign != NULL && sign != key.data) {
-            key.len = (size_t) (sign - key.data);
-            rest.data = sign + 1;
+        if (ngx_shmetrics_is_repeated(&value[2], i - 2)) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "the metric \"%V\" has the parameter \"%V\" twice", &family->name, &key);
+            return NGX_CONF_ERROR;
+        }
+        if (key.len && key.len < value[i].len) {
+            rest.data = key.data + key.len + 1;
             rest.len = value[i].len - key.len - 1;
             if (rest.len && (rest.data[0] == '"' || rest.data[0] == '\'')) {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\": quotes belong around the whole, as in \"%V=two words\"",

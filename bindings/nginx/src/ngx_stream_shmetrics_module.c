@@ -252,6 +252,13 @@ static char *ngx_stream_shmetrics_buckets(ngx_conf_t *cf, ngx_command_t *cmd, vo
     return ngx_shmetrics_parse_buckets(cf, &((ngx_stream_shmetrics_main_conf_t *) data)->limits);
 }
 
+/* A name with a variable would be one label value, with a sign in it. */
+static char *ngx_stream_shmetrics_name(ngx_conf_t *cf, ngx_command_t *cmd, void *data) {
+    ngx_str_t *value = cf->args->elts;
+    if (ngx_stream_script_variables_count(&value[1])) return "takes a name without variables";
+    return ngx_conf_set_str_slot(cf, cmd, data);
+}
+
 static void *ngx_stream_shmetrics_compile(ngx_conf_t *cf, ngx_str_t *text, ngx_uint_t *variable) {
     ngx_stream_complex_value_t *value = ngx_pcalloc(cf->pool, sizeof *value);
     ngx_stream_compile_complex_value_t compile;
@@ -348,7 +355,7 @@ static ngx_command_t ngx_stream_shmetrics_commands[] = {
     {ngx_string("shmetrics"), EVERYWHERE | NGX_CONF_FLAG, ngx_stream_shmetrics_switch, NGX_STREAM_SRV_CONF_OFFSET,
      offsetof(ngx_stream_shmetrics_srv_conf_t, enabled), NULL},
     {ngx_string("shmetrics_families"), EVERYWHERE | NGX_CONF_1MORE, ngx_stream_shmetrics_families, NGX_STREAM_SRV_CONF_OFFSET, 0, NULL},
-    {ngx_string("shmetrics_server"), NGX_STREAM_SRV_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot, NGX_STREAM_SRV_CONF_OFFSET,
+    {ngx_string("shmetrics_server"), NGX_STREAM_SRV_CONF | NGX_CONF_TAKE1, ngx_stream_shmetrics_name, NGX_STREAM_SRV_CONF_OFFSET,
      offsetof(ngx_stream_shmetrics_srv_conf_t, name), NULL},
     {ngx_string("shmetrics_buckets"), NGX_STREAM_MAIN_CONF | NGX_CONF_1MORE, ngx_stream_shmetrics_buckets, NGX_STREAM_MAIN_CONF_OFFSET, 0,
      NULL},

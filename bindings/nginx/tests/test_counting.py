@@ -106,6 +106,33 @@ class Counting(unittest.TestCase):
             self.assertEqual(total(found, "nginx_http_cache_requests_total", server="shop", location="cached", status="miss"), 1)
             self.assertEqual(total(found, "nginx_http_cache_requests_total", server="shop", location="cached", status="hit"), 2)
 
+    def test_upstreams_of_a_redirected_request(self):
+        """Each attempt has its own upstream, not that of the last one."""
+        http = """shmetrics on; upstream one { server unix:@DIR@/dead.sock; server unix:@DIR@/gone.sock; } upstream two { server unix:@DIR@/app.sock; }
+        upstream three { server unix:@DIR@/dead.sock; }
+        server { listen unix:@DIR@/app.sock; shmetrics off; location / { return 200 app; } location /sent { add_header X-Accel-Redirect /second; return 200; } }
+        server { listen @SOCKET@; server_name shop; error_page 502 504 = @two; recursive_error_pages on; FAMILIES
+            location / { proxy_pass http://one; }
+            location @two { proxy_pass http://two; }
+            location /sent { proxy_pass http://two; }
+            location /second { proxy_pass http://three; }
+            """ + PAGE + "}"
+        for families in ("", "shmetrics_families upstream requests;"):
+            with self.subTest(families=families), Nginx(http.replace("FAMILIES", families)) as nginx:
+                nginx.start()
+                self.assertEqual(nginx.get("/").body, b"app")
+                self.assertEqual(nginx.get("/sent").body, b"app")
+                nginx.wait_for(2, "nginx_http_requests_total")
+                found = nginx.samples()
+                attempts = {}
+                for (name, labels), value in found.items():
+                    if name == "nginx_http_upstream_requests_total":
+                        labels = dict(labels)
+                        attempts[labels["upstream"], labels["peer"].rpartition("/")[2], labels["status"]] = value
+                self.assertEqual(attempts, {("one", "dead.sock", "502"): 1, ("one", "gone.sock", "502"): 1, ("two", "app.sock", "200"): 3, ("three", "dead.sock", "502"): 1})
+                self.assertEqual(total(found, "nginx_http_upstream_retries_total", upstream="one"), 1)
+                self.assertEqual(total(found, "nginx_http_upstream_retries_total"), 1)
+
     def test_many_peers(self):
         http = """shmetrics on; server { listen @SOCKET@; server_name shop; """ + PAGE + """
             location / { proxy_pass http://127.0.0.$arg_n:1; } }"""

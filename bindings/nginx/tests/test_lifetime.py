@@ -1,6 +1,7 @@
 """Reloads, upgrades, killed workers, and applications beside nginx."""
 
 import os
+import re
 import subprocess
 import threading
 import unittest
@@ -128,6 +129,38 @@ class Lifetime(unittest.TestCase):
             self.assertEqual(total(nginx.samples(), "m_count_total", a="1") > 0, True)
             self.assertEqual(nginx.told(), [])
             self.assertNotIn("[emerg]", nginx.errors())
+
+    def test_a_reload_may_take_the_module_away(self):
+        with Nginx(SERVER) as nginx:
+            nginx.start()
+            counted = 0
+            with_module = nginx.config.read_text()
+            without = re.sub(r"load_module [^;]*;|\bshmetrics(_[a-z]+)? [^;{]*;|shmetrics_page;", "", with_module)
+            for _ in range(2):
+                nginx.config.write_text(without)
+                nginx.reload()
+                self.assertEqual((nginx.get().status, nginx.get("/metrics").status), (200, 404))
+                nginx.config.write_text(with_module)
+                nginx.reload()
+                nginx.get()
+                counted += 1
+                nginx.wait_for(counted, "nginx_http_requests_total", location="root")
+            self.assertEqual(nginx.told(), [])
+            self.assertNotIn("exited on signal", nginx.errors())
+
+    def test_requests_that_a_shutdown_ends(self):
+        slow = "server { listen unix:@DIR@/app.sock; shmetrics off; location / { limit_rate 10; return 200 " + "x" * 1000 + "; } } "
+        http = slow + SERVER.replace("return 200 ok;", "proxy_buffering off; proxy_pass http://unix:@DIR@/app.sock;")
+        with Nginx() as nginx:
+            nginx.configure(http, f"worker_shutdown_timeout 1s; shmetrics_zone {nginx.segment};")
+            nginx.start()
+            with nginx.connect() as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+                client.recv(10)
+                nginx.wait_for_gauge(1, "nginx_http_requests_in_progress")
+                nginx.reload()
+                nginx.wait_for(1, "nginx_http_requests_total", status="200", location="root")
+                nginx.wait_for_gauge(0, "nginx_http_requests_in_progress")
 
     def test_an_application_beside_it(self):
         for first in ("nginx", "application"):

@@ -1,7 +1,9 @@
 """The page, and requests that are not kind."""
 
 import gzip
+import os
 import shutil
+import signal
 import subprocess
 import unittest
 
@@ -113,6 +115,30 @@ class Page(unittest.TestCase):
             self.assertEqual(data.count(b"HTTP/1.1 200"), 2)
             self.assertNotIn("[alert]", nginx.errors())
             self.assertNotIn("exited on signal", nginx.errors())
+
+
+    def test_a_reload_in_the_middle_of_a_page(self):
+        """The old worker sends the rest of the page, even if it is no worker of the configuration any more."""
+        http = SERVER.replace("return 200", "shmetrics_counter many max_series=0 a=$arg_a; return 200")
+        with Nginx(http) as nginx:
+            nginx.start()
+            for first in range(0, 4000, 400):
+                nginx.send(b"".join(b"GET /?a=%d%s HTTP/1.1\r\nHost: shop\r\n\r\n" % (i, b"y" * 500) for i in range(first, first + 400))
+                           + b"GET /?a=last HTTP/1.0\r\nHost: shop\r\n\r\n")
+            nginx.wait_for(4010, "nginx_http_requests_total", location="root")
+            whole = nginx.get("/metrics?name[]=many_total").body
+            for step in ("reload", "no page any more"):
+                with self.subTest(step=step), nginx.connect() as client:
+                    client.sendall(b"GET /metrics?name[]=many_total HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
+                    data = client.recv(1000)
+                    if step != "reload":
+                        nginx.configure(http.replace(PAGE, ""))
+                    before = set(nginx.workers())
+                    os.kill(nginx.master_pid(), signal.SIGHUP)
+                    self.assertTrue(eventually(lambda before=before: len(nginx.workers()) == 2 and not before & set(nginx.workers())), nginx.errors())
+                    while part := client.recv(1 << 16):
+                        data += part
+                    self.assertEqual(Answer(data).body, whole)
 
 
 class Hostile(unittest.TestCase):
