@@ -80,6 +80,7 @@ typedef struct {
     shmetrics_segment *segment;   /* NULL: nothing is counted, because of `fault` */
     u_char fault[512];
     ngx_uint_t minutes;
+    ngx_flag_t is_checked; /* metrics that are defined later would not be */
     ngx_uint_t names; /* of the default metrics */
     ngx_shmetrics_place_t connections_place; /* of what wants the connections */
     ngx_shmetrics_family_t *connections[NGX_SHMETRICS_CONNECTIONS];

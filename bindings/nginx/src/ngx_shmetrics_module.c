@@ -303,6 +303,7 @@ static char *ngx_shmetrics_init_conf(ngx_cycle_t *cycle, void *data) {
     char reason[512];
     ngx_uint_t i, k, n, again;
 
+    conf->is_checked = 1;
     if (conf->name.len == 0) {
         if (conf->needed.file.len == 0) return NGX_CONF_OK;
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "shmetrics: there is no \"shmetrics_zone\" directive, which is needed in %V:%ui",

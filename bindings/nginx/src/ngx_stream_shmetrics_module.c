@@ -334,6 +334,10 @@ static ngx_int_t ngx_stream_shmetrics_postconfiguration(ngx_conf_t *cf) {
         NGX_SHMETRICS_COUNTER, 1, {"metric"}, 0,
     };
     if (conf->groups == 0 && conf->customs.families.nelts == 0) return NGX_OK;
+    if (conf->core->is_checked) { /* Angie does so */
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "the module ngx_stream_module must be loaded before ngx_http_shmetrics_module");
+        return NGX_ERROR;
+    }
     if (conf->customs.families.nelts
         && ngx_shmetrics_define(cf->pool, conf->core, &conf->limits, &errors, 1, 1, &conf->customs.errors) != NGX_OK)
         return NGX_ERROR;

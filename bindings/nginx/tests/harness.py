@@ -147,7 +147,7 @@ class Nginx:
             main = f"shmetrics_zone {self.segment} {self.zone};"
         # An upgrade passes on only these.
         kept = "env LD_PRELOAD; env ASAN_OPTIONS;\n" if NGINX_IS_SLOW else ""
-        modules = kept + "".join(f"load_module {module};\n" for module in ([MODULE, STREAM, STREAM_MODULE] if self.stream else [MODULE]))
+        modules = kept + "".join(f"load_module {module};\n" for module in ([STREAM, MODULE, STREAM_MODULE] if self.stream else [MODULE]))
         text = complete or (
             f"{modules}{user}\nworker_processes 2;\npid {self.pid_file};\n"
             f"error_log {self.log} notice;\nmaster_process {self.master};\n{main}\n"
