@@ -5,12 +5,15 @@ An nginx with two workers holds 200,000 series (SERIES). wrk paces requests for 
 many connections, so a worker that is late does not slow the load down. Meanwhile a client reads the
 page once a second or without a pause, or, as the control, a static file of the same size without a
 pause. Each round measures all of these, in an order that changes. The table has the medians of the
-ratios to the latency without a scrape in the same round. Needs wrk, and the environment of
+ratios to the latency without a scrape in the same round. With RATE, as RATE=20000, an open-loop load
+of so many requests a second takes the place of wrk (load.c): latencies count from the time that a
+request was due. Needs wrk, or with RATE a C compiler, and the environment of
 bindings/nginx/tests/run.sh: NGINX_MODULE.
 """
 
 import contextlib
 import os
+import pathlib
 import re
 import shutil
 import socket
@@ -22,6 +25,7 @@ import threading
 from run import LOAD, Server
 
 SERIES = int(os.environ.get("SERIES", "200000"))
+RATE = os.environ.get("RATE")
 CONNECTIONS = 64
 # Milliseconds that a connection waits between requests: about 11,000 requests a second of all.
 PACE = "function delay() return math.random(1, 10) end\n"
@@ -75,12 +79,16 @@ def measure(server, seconds, path, pause):
     if path:
         thread.start()
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", server.directory / "pace.lua", f"http://127.0.0.1:{server.port}/"]
+    if RATE:
+        command = [server.directory / "load", str(server.port), RATE, str(seconds), str(CONNECTIONS)]
     try:
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     finally:
         stop.set()
         if path:
             thread.join()
+    if RATE:
+        return *(float(text) for text in output.split()[:2]), pages
     # Other lines have shares as well.
     half, most = (milliseconds(re.search(rf"^ +{share} +(\S+)$", output, re.MULTILINE)[1]) for share in ("50%", "99%"))
     return half, most, pages
@@ -88,10 +96,13 @@ def measure(server, seconds, path, pause):
 
 def main():
     rounds, seconds = (int(text) for text in (sys.argv[1:] + ["12", "3"][len(sys.argv) - 1 :])[:2])
-    if not shutil.which("wrk"):
+    if not RATE and not shutil.which("wrk"):
         sys.exit("skipped: scrapes of nginx (no wrk)")
     server = Server(LOAD.replace("size=64m", "size=256m"), HTTP, LOCATIONS)
     (server.directory / "pace.lua").write_text(PACE)
+    if RATE:
+        program = pathlib.Path(__file__).with_name("load.c")
+        subprocess.run([os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra", "-o", server.directory / "load", program], check=True)
     cases = {
         "no scrape": (None, 0),
         "the page once a second": ("/metrics", 1),
