@@ -47,7 +47,8 @@ run_tests() {
 
 failed=0
 for source in "${sources[@]}"; do
-    work=$(mktemp -d)
+    # Without a point: nginx takes ".S" in a path for a file of assembler.
+    work=$(mktemp -dt nginx-XXXXXX)
     # The stream module needs headers only.
     if compile "$source" modules --with-cc-opt='-O2 -Wall -Wextra -Wshadow -Werror' > "$work/log" 2>&1 \
         && [[ -e $work/ngx_http_shmetrics_module.so && -e $work/ngx_stream_shmetrics_module.so ]]; then
@@ -59,7 +60,7 @@ for source in "${sources[@]}"; do
     fi
     if [[ -n $test ]]; then
         rm -rf "$work"
-        work=$(mktemp -d)
+        work=$(mktemp -dt nginx-XXXXXX)
         # Warnings are the server's own.
         if SHMETRICS_RPATH=$work/lib compile "$source" build --with-stream=dynamic --with-stream_ssl_module --with-stream_ssl_preread_module \
             --with-http_auth_request_module --with-debug --error-log-path=stderr --with-cc-opt='-O1 -w' > "$work/log" 2>&1; then

@@ -1,8 +1,8 @@
 # Sourced by the scripts of this directory, whose directory is $here: builds the modules against the
 # installed nginx in $built, beside a copy of the library in $work/lib.
 #
-# RELEASE_DIR names the directory of libshmetrics.so, if it is not target/release. NGINX_BUILD names a
-# directory where a server and the modules have been built (../versions.sh --test).
+# RELEASE_DIR names the directory of libshmetrics.so, if it is not target/release. NGINX_BUILD names
+# a directory where a server and the modules have been built (../versions.sh --test).
 # shellcheck shell=bash disable=SC2154,SC2034
 root=$(cd "$here/../../.." && pwd)
 release=${RELEASE_DIR:-${CARGO_TARGET_DIR:-$root/target}/release}
