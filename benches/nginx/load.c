@@ -1,8 +1,8 @@
 /* An open-loop load for scrape.py: load PORT RATE SECONDS CONNECTIONS.
  *
  * Requests are due at a fixed rate, whatever the server does. A latency is counted from the time
- * that a request was due, so requests that wait behind a late answer count too. Prints the latencies
- * of 50 % and 99 % in milliseconds, and the requests that were answered. */
+ * that a request was due, so requests that wait behind a late answer count too. Prints the
+ * latencies of 50 % and 99 % in milliseconds, and the requests that were answered. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
