@@ -22,7 +22,7 @@ for part in "${parts[@]}"; do
     library) CARGO_PROFILE_RELEASE_LTO=fat "${cargo[@]}" -p shmetrics-capi ;;
     command) "${cargo[@]}" -p shmetrics-cli ;;
     # As maturin does it: the module has its symbols from the Python that loads it, of any version.
-    extension) PYO3_BUILD_EXTENSION_MODULE=1 CARGO_PROFILE_RELEASE_STRIP=none "${cargo[@]}" --manifest-path bindings/python/Cargo.toml ;;
+    extension) RUSTC_WRAPPER=$PWD/packaging/rustc.sh PYO3_BUILD_EXTENSION_MODULE=1 CARGO_PROFILE_RELEASE_STRIP=none "${cargo[@]}" --manifest-path bindings/python/Cargo.toml ;;
     *)
         echo "compile.sh: no part $part" >&2
         exit 2

@@ -74,16 +74,17 @@ semver() {
     elif command -v cargo-semver-checks > /dev/null; then
         cargo semver-checks --baseline-rev "$before" -p shmetrics -p shmetrics-metrics
     else
-        echo 'skipped: cargo semver-checks (not installed; cargo install cargo-semver-checks)'
+        echo 'skipped: cargo semver-checks (not installed; scripts/setup.sh release gets it)'
     fi
 }
 
-# The library, the command and Python's extension, twice.
+# The library, the command and Python's extension, twice, in two folders.
 build() {
     local file
-    rm -rf "$work/tree" "$work/first" "$work/second"
-    mkdir -p "$work/tree"
+    rm -rf "$work/tree" "$work/first" "$work/other" "$work/second"
+    mkdir -p "$work/tree" "$work/other/tree"
     git archive HEAD | tar -x -C "$work/tree"
+    git archive HEAD | tar -x -C "$work/other/tree"
     CARGO_TARGET_DIR=$work/first "$work/tree/packaging/compile.sh" library command extension
     PATHS="$root $HOME" packaging/tests/binaries.sh "$work/first/release"
     RELEASE_DIR=$work/first/release tests/instructions/check.py
@@ -91,11 +92,11 @@ build() {
         echo 'skipped: the second build, which must be equal (--once)'
         return
     fi
-    CARGO_TARGET_DIR=$work/second "$work/tree/packaging/compile.sh" library command extension
+    CARGO_TARGET_DIR=$work/second "$work/other/tree/packaging/compile.sh" library command extension
     for file in libshmetrics.so libshmetrics.a shmetrics lib_native.so; do
         cmp "$work/first/release/$file" "$work/second/release/$file" || die "two builds of $file differ"
     done
-    rm -rf "$work/second"
+    rm -rf "$work/second" "$work/other"
     echo 'two builds of the library, the command and the extension are equal byte for byte'
 }
 
@@ -141,7 +142,11 @@ wheels() {
     rm -rf "$dist/python"
     mkdir -p "$dist/python"
     cp target/wheels/shmetrics-* "$dist/python/"
-    if command -v twine > /dev/null; then twine check --strict "$dist/python"/*; fi
+    if command -v twine > /dev/null; then
+        twine check --strict "$dist/python"/*
+    else
+        echo 'skipped: twine check (not installed; scripts/setup.sh release gets it)'
+    fi
 }
 
 # Cargo compiles each crate from what would be uploaded, with those before it as its dependencies.
@@ -213,6 +218,7 @@ mkdir -p "$work"
     parts=("${all[@]}")
 }
 mkdir -p "$dist"
+: > "$work/log"
 part=
 trap '[[ $? -eq 0 ]] || echo "release.sh: the part $part failed" >&2' EXIT
 for part in "${parts[@]}"; do
@@ -220,6 +226,8 @@ for part in "${parts[@]}"; do
     echo "== $part"
     start=$SECONDS
     # Not as a condition: there, `set -e` ends nothing.
-    "$part"
+    "$part" 2>&1 | tee -a "$work/log"
     echo "   ($((SECONDS - start)) s)"
 done
+# What is not in dist/ or was not checked.
+grep '^skipped: ' "$work/log" || true

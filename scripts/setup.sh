@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 
 cbindgen_version=0.29.4
 deny_version=0.20.2
+semver_checks_version=0.51.0
 missing=()
 
 have() { command -v "$1" > /dev/null 2>&1; }
@@ -134,6 +135,16 @@ get_cargo_deny() {
         || echo "skipped: cargo-deny $deny_version (cargo install failed)"
 }
 
+# Compares the crates with the release before; the first release has none.
+get_cargo_semver_checks() {
+    [[ -n $(git tag --list 'v*') ]] || return 0
+    have cargo-semver-checks && return
+    [[ -x target/tools/bin/cargo-semver-checks ]] && return
+    echo "setup: building cargo-semver-checks $semver_checks_version"
+    cargo install --quiet --locked --version "$semver_checks_version" --root target/tools cargo-semver-checks \
+        || echo "skipped: cargo-semver-checks $semver_checks_version (cargo install failed)"
+}
+
 need_packaging_tools() {
     need_nginx
     need dh debhelper
@@ -235,6 +246,7 @@ release)
     get_rust_targets {aarch64,x86_64}-unknown-linux-{gnu,musl}
     get_site_generator
     get_cargo_deny
+    get_cargo_semver_checks
     ;;
 nginx)
     need_nginx
