@@ -86,7 +86,7 @@ impl ExternalFamily {
             return Err(Error::InvalidArgument(format!("the counter {} cannot be {value}", self.name)));
         }
         let mut labels: Vec<_> = labels.iter().map(|(name, v)| ((*name).to_owned(), (*v).to_owned())).collect();
-        labels.sort();
+        labels.sort_unstable();
         self.samples.insert(labels, value);
         Ok(())
     }

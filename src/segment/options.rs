@@ -505,7 +505,7 @@ pub fn list() -> Result<Vec<Listing>, Error> {
             (!name.is_empty()).then(|| Listing { name, path: e.path() })
         })
         .collect();
-    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 

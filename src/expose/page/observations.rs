@@ -79,7 +79,10 @@ pub(in crate::expose) fn native_exemplars(series: &Series<'_>) -> Vec<Exemplar> 
     if !series.has_exemplars() {
         return Vec::new();
     }
-    let mut all: Vec<Exemplar> = (0..NATIVE_EXEMPLARS as usize).filter_map(|i| series.exemplar(i)).collect();
-    all.sort_by_key(|exemplar| exemplar.at_ms);
+    let mut all: Vec<Exemplar> = Vec::new();
+    for exemplar in (0..NATIVE_EXEMPLARS as usize).filter_map(|i| series.exemplar(i)) {
+        // So few need no sort, whose code is large.
+        all.insert(all.partition_point(|other| other.at_ms <= exemplar.at_ms), exemplar);
+    }
     all
 }

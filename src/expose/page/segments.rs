@@ -335,7 +335,7 @@ impl<'a> Segments<'a> {
         part.memory.copy_to(at + text_at, u64::from(part.memory.get16(at + entry::TEXT_LEN)), &mut text);
         let mut labels = ConstLabels::new(&label_set::pairs(&text).unwrap_or_default(), escaping).labels;
         labels.extend(part.plain.shown.labels.iter().cloned());
-        labels.sort();
+        labels.sort_unstable();
         let is_double = !shown.insert(format!("{labels:?}"));
         if is_double {
             self.conflicts += 1;
