@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import wsgiref.util
 
 import pytest
 from middlewares import call_wsgi, in_progress, timed, total
+from processes import in_child
 
 import shmetrics.wsgi
 
@@ -43,6 +45,60 @@ class TestWsgi:
         assert list(pieces) == [b"b"] and in_progress(registry) == 0 and timed(registry) == 1
         body.close()
         assert timed(registry) == 1
+
+    def test_arguments_by_name_are_passed_on(self, registry):
+        """As wsgiref and gunicorn call them."""
+        given = []
+
+        def start(status, headers, exc_info=None):
+            given.append((status, headers, exc_info))
+
+        def by_name(environ, start_response):
+            start_response("202 Accepted", [], exc_info=None)
+            start_response(status="201 Created", headers=[("a", "b")])
+            return [b""]
+
+        body = shmetrics.wsgi.instrument(by_name, "shop", registry=registry)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, start)
+        body.close()
+        assert given == [("202 Accepted", [], None), ("201 Created", [("a", "b")], None)]
+        assert total(registry, http_status="201") == 1 and total(registry, http_status="202") is None
+
+    def test_a_forked_child_does_not_count_the_request(self, registry):
+        """It has copies of the request, which is the parent's."""
+
+        def app(environ, start_response):
+            child = os.fork()
+            if child == 0:
+                raise SystemExit  # through the middleware
+            os.waitpid(child, 0)
+            start_response("200 OK", [])
+            return iter([b"a"])
+
+        wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry)
+        before = os.getpid()
+        try:
+            body = wrapped({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None)
+        except SystemExit:
+            if os.getpid() != before:
+                os._exit(0)
+            raise
+        assert total(registry) is None and total(registry, http_status="500") is None and in_progress(registry) == 1
+
+        def drops():
+            nonlocal body
+            del body
+            gc.collect()
+
+        in_child(drops)
+        in_child(lambda: list(body))
+        assert total(registry) is None and timed(registry) is None and in_progress(registry) == 1
+        assert list(body) == [b"a"] and total(registry) == 1 and timed(registry) == 1 and in_progress(registry) == 0
+
+        def counts():
+            call_wsgi(shmetrics.wsgi.instrument(lambda e, s: s("204 No Content", []) and [] or [], "shop", registry=registry))
+
+        in_child(counts)
+        assert total(registry, http_status="204") == 1, "requests of its own count"
 
     def test_the_last_status_counts(self, registry):
         """start_response may be called again with exc_info until something is sent."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from time import perf_counter
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Pattern, Tuple, Union
@@ -20,6 +21,18 @@ METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS
 GONE = "499"
 #: The status of requests that the application did not answer: the server sends it then.
 FAILED = "500"
+
+#: How many forks made this process. A child that a request's handler forks has a copy of the request,
+#: which is the parent's to count.
+_forks = 0
+
+
+def _new_process() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_new_process)
 
 _OWN_LABELS = ("app_name", "method", "endpoint", "http_status", "le")
 
@@ -111,9 +124,11 @@ class RequestMetrics:
 
 
 class Request:
-    """A request. It is counted once and ends once, however often these methods are called."""
+    """A request. It is counted once and ends once, however often these methods are called, and in the
+    process that began it.
+    """
 
-    __slots__ = ("_of", "_method", "_context", "_route", "_start", "_labels", "_counted", "_ended")
+    __slots__ = ("_of", "_method", "_context", "_route", "_start", "_labels", "_counted", "_ended", "_forks")
 
     def __init__(self, of: RequestMetrics, method: str, context: Any, route: "Optional[Callable[[], Optional[str]]]") -> None:
         self._of = of
@@ -124,6 +139,7 @@ class Request:
         self._labels: "Tuple[str, ...]" = ()
         self._counted = False
         self._ended = False
+        self._forks = _forks
 
     def read_labels(self) -> None:
         """Reads the labels now, as the application may drop them before the response begins."""
@@ -132,7 +148,7 @@ class Request:
 
     def answer(self, status: Any) -> None:
         """The response begins. It is counted before the client receives any of it."""
-        if self._counted or self._ended:
+        if self._counted or self._ended or self._forks != _forks:
             return
         of, code = self._of, status_of(status)
         if code == "101":
@@ -150,7 +166,7 @@ class Request:
 
     def end(self, unanswered: str = FAILED) -> None:
         """The response is complete, or there will be none: then its status is ``unanswered``."""
-        if self._ended:
+        if self._ended or self._forks != _forks:
             return
         of = self._of
         self.answer(unanswered)

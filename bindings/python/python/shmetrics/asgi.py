@@ -14,6 +14,8 @@ Scope = Dict[str, Any]
 Receive = Callable[[], Awaitable[Dict[str, Any]]]
 Send = Callable[[Dict[str, Any]], Awaitable[None]]
 
+#: Messages with a piece of the body.
+_PIECES = ("http.response.body", "http.response.zerocopysend")
 _PARTIAL, _FULL = 1, 2  # values of Starlette's Match
 
 
@@ -69,7 +71,7 @@ class Middleware:
             elif kind == "http.response.pathsend":
                 ends = not has_trailers
             else:
-                ends = kind == "http.response.body" and not message.get("more_body") and not has_trailers
+                ends = kind in _PIECES and not message.get("more_body") and not has_trailers
             if ends:
                 # The application may continue, for example with background tasks of Starlette.
                 request.end()

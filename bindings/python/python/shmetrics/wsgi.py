@@ -59,9 +59,10 @@ class _Response:
         self._start_response = start_response
         self._status: Optional[str] = None
 
-    def start_response(self, status: str, headers: "List[Any]", *exc_info: Any) -> Any:
-        write = self._start_response(status, headers, *exc_info)
-        self._status = status
+    def start_response(self, *args: Any, **kwargs: Any) -> Any:
+        # Servers accept names of arguments as well, which differ from server to server.
+        write = self._start_response(*args, **kwargs)
+        self._status = args[0] if args else kwargs.get("status")
         self._request.read_labels()
         if write is None:
             return None  # granian has none
