@@ -72,6 +72,15 @@ class TestCounter:
         with pytest.raises(ValueError, match="128"):
             Counter("c", "help", registry=registry).inc(1, exemplar={"a": "x" * 128})
 
+    @pytest.mark.parametrize("exemplar", [{"a": "x" * 128}, {"a": 1}, "no dictionary"])
+    def test_a_wrong_exemplar_loses_no_count(self, exemplar, registry):
+        """As in prometheus_client, which counts before it raises."""
+        counter, histogram = Counter("c", "help", registry=registry), Histogram("h", "help", registry=registry)
+        for update in (counter.inc, histogram.observe):
+            with pytest.raises((TypeError, ValueError)):
+                update(2, exemplar)
+        assert counter.get() == 2 and histogram.count() == 1 and histogram.sum() == 2
+
 
 class TestGauge:
     @pytest.mark.parametrize("mode", MODES)

@@ -116,7 +116,8 @@ fn with_exemplar(counter: &shmetrics::Counter, amount: f64, labels: &Bound<'_, P
         counter.add(amount);
         return Ok(());
     }
-    let pairs = exemplar(labels)?;
+    // As in prometheus_client, a wrong exemplar is an error, and the amount is counted.
+    let pairs = exemplar(labels).inspect_err(|_| counter.add(amount))?;
     counter.add_with_exemplar(amount, &borrowed(&pairs));
     Ok(())
 }

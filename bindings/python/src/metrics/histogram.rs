@@ -143,7 +143,8 @@ fn with_exemplar(histogram: &shmetrics::Histogram, amount: f64, labels: &Bound<'
         histogram.observe(amount);
         return Ok(());
     }
-    let pairs = exemplar(labels)?;
+    // As in prometheus_client, a wrong exemplar is an error, and the observation is counted.
+    let pairs = exemplar(labels).inspect_err(|_| histogram.observe(amount))?;
     histogram.observe_with_exemplar(amount, &borrowed(&pairs));
     Ok(())
 }
