@@ -31,7 +31,11 @@ impl Reader {
             Source::Segment(segment) => segment.page(exposition),
             Source::ReadOnly(reader) => reader.page(exposition),
         };
-        page.only(names.into_iter().flatten())
+        match names {
+            // No family has this name.
+            Some(names) if names.is_empty() => page.only([""]),
+            names => page.only(names.into_iter().flatten()),
+        }
     }
 
     fn inspect(&self) -> Inspection {
@@ -110,6 +114,12 @@ impl Reader {
             (points, self.inspect().families)
         });
         families::group(py, &points, infos, all)
+    }
+
+    /// All families: (name, type).
+    fn family_types(&self, py: Python<'_>) -> Vec<(String, &'static str)> {
+        let infos = py.detach(|| self.inspect().families);
+        infos.into_iter().map(|info| (info.name, families::type_of(info.kind))).collect()
     }
 
     fn __repr__(&self) -> String {

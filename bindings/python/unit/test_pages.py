@@ -87,6 +87,37 @@ def test_names(filled):
     assert [s.name for m in restricted.collect() for s in m.samples] == ["h_count"]
 
 
+@pytest.mark.parametrize("names", [[], ["h"], ["b"], ["nothing"], ["h_count"]])
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_families_without_wanted_samples_are_left_out(names, openmetrics, filled):
+    """With their comments, as in prometheus_client."""
+    page = shmetrics.generate_latest(filled.restricted_registry(names), openmetrics=openmetrics).decode()
+    lines = [line for line in page.splitlines() if line != "# EOF"]
+    assert page.endswith("# EOF\n") == openmetrics
+    assert [line for line in lines if not line.startswith("#")] == (["h_count 1.0"] if names == ["h_count"] else [])
+    assert {line.split()[2] for line in lines if line.startswith("#")} == ({"h"} if names == ["h_count"] else set())
+
+
+def test_names_in_quotes(registry):
+    shmetrics.Counter('a "b" c', "Help with # and words.", registry=registry).inc()
+    shmetrics.Gauge('a "b" d', "Of another.", registry=registry).set(1)
+    restricted = registry.restricted_registry(['a "b" c_total'])
+    assert shmetrics.generate_latest(restricted, "allow-utf-8").decode().splitlines() == [
+        '# HELP "a \\"b\\" c_total" Help with # and words.',
+        '# TYPE "a \\"b\\" c_total" counter',
+        '{"a \\"b\\" c_total"} 1.0',
+    ]
+
+
+@pytest.mark.parametrize("accept", ["", OPENMETRICS, PROTOBUF])
+def test_no_names_are_no_families(accept, filled):
+    """An empty list is not the absence of a restriction."""
+    end = b"# EOF\n" if accept == OPENMETRICS else b""
+    assert shmetrics.render_for(accept, filled, [])[0] == end
+    assert shmetrics.render_for(accept, filled.restricted_registry([]))[0] == end
+    assert filled.segment.families([]) == []
+
+
 def test_methods(filled):
     app = shmetrics.make_wsgi_app(filled)
     assert call_wsgi(app, REQUEST_METHOD="OPTIONS")[:2] == ("200 OK", {"Allow": "OPTIONS,GET"})

@@ -42,6 +42,7 @@ class Reader:
     def families(
         self, names: Optional[Sequence[str]] = None
     ) -> List[Tuple[str, str, str, str, Optional[str], List[Tuple[str, Dict[str, str], float]]]]: ...
+    def family_types(self) -> List[Tuple[str, str]]: ...
 
 @final
 class Segment(Reader):

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use shmetrics::Cursor;
 
-use super::sample_line::{pair, parts, plain, Parts};
+use super::sample_line::{pair, parts, plain, quoted_end, Parts};
 
 fn number(text: &str) -> f64 {
     match text {
@@ -85,27 +85,59 @@ fn write_labels(mut pieces: Vec<&str>, out: &mut Vec<u8>) {
 
 /// Renders a page. `names`: the only samples wanted.
 pub(crate) fn render(mut cursor: Cursor<'_>, names: Option<Vec<String>>) -> Vec<u8> {
-    let wanted: Option<HashSet<String>> = names.map(|names| names.into_iter().collect());
-    let (mut piece, mut out) = (Vec::with_capacity(64 * 1024), Vec::with_capacity(64 * 1024));
+    let wanted = names.map(|names| names.into_iter().collect());
+    let mut page = Page { wanted, family: String::new(), head: Vec::new(), out: Vec::with_capacity(64 * 1024) };
+    let mut piece = Vec::with_capacity(64 * 1024);
     while cursor.fill(&mut piece) {
         // Pieces end between two series.
-        lines(&String::from_utf8_lossy(&piece), wanted.as_ref(), &mut out);
+        page.add(&String::from_utf8_lossy(&piece));
         piece.clear();
     }
-    out
+    page.out
 }
 
-fn lines(text: &str, wanted: Option<&HashSet<String>>, out: &mut Vec<u8>) {
-    for line in text.split_inclusive('\n') {
-        let line = line.strip_suffix('\n').unwrap_or(line);
-        let Some(Parts { name, labels, value, rest }) = parts(line) else {
-            out.extend_from_slice(line.as_bytes());
-            out.push(b'\n');
-            continue;
-        };
-        if wanted.is_some_and(|w| !w.contains(&*plain(name))) {
-            continue;
+/// A page, or the part of it that is wanted.
+struct Page {
+    wanted: Option<HashSet<String>>,
+    /// The family of `head`.
+    family: String,
+    /// The comments of a family that has had no wanted sample yet. Without one it is left out.
+    head: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Page {
+    fn add(&mut self, text: &str) {
+        for line in text.split_inclusive('\n') {
+            let line = line.strip_suffix('\n').unwrap_or(line);
+            match parts(line) {
+                Some(sample) => self.add_sample(sample),
+                None => self.add_comment(line),
+            }
         }
+    }
+
+    fn add_comment(&mut self, line: &str) {
+        let out = match family_of(line).filter(|_| self.wanted.is_some()) {
+            None => &mut self.out,
+            Some(family) => {
+                if self.family != family {
+                    self.head.clear();
+                    family.clone_into(&mut self.family);
+                }
+                &mut self.head
+            }
+        };
+        out.extend_from_slice(line.as_bytes());
+        out.push(b'\n');
+    }
+
+    fn add_sample(&mut self, Parts { name, labels, value, rest }: Parts<'_>) {
+        if self.wanted.as_ref().is_some_and(|w| !w.contains(&*plain(name))) {
+            return;
+        }
+        let out = &mut self.out;
+        out.append(&mut self.head);
         let quoted = name.starts_with('"');
         let braces = quoted || !labels.is_empty();
         if quoted {
@@ -124,4 +156,11 @@ fn lines(text: &str, wanted: Option<&HashSet<String>>, out: &mut Vec<u8>) {
         out.extend_from_slice(rest.as_bytes());
         out.push(b'\n');
     }
+}
+
+/// The family of a comment such as `# HELP name ...`; `None` for `# EOF`.
+fn family_of(comment: &str) -> Option<&str> {
+    let text = comment.splitn(3, ' ').nth(2)?;
+    let end = if text.starts_with('"') { quoted_end(text)? } else { text.find(' ').unwrap_or(text.len()) };
+    text.get(..end)
 }

@@ -49,7 +49,7 @@ fn suffix_of(info: &FamilyInfo) -> &'static str {
 }
 
 /// prometheus_client's names of types.
-fn type_of(kind: Kind) -> &'static str {
+pub(crate) fn type_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Counter => "counter",
         Kind::Gauge => "gauge",

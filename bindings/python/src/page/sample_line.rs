@@ -57,12 +57,18 @@ pub(super) fn pair(piece: &str) -> Option<(&str, &str)> {
     if !piece.starts_with('"') {
         return piece.split_once('=');
     }
+    let (name, value) = piece.split_at(quoted_end(piece)?);
+    Some((name, value.strip_prefix('=')?))
+}
+
+/// Where the text that a text begins with, in quotes, ends.
+pub(super) fn quoted_end(text: &str) -> Option<usize> {
     let mut escaped = false;
-    for (at, byte) in piece.bytes().enumerate().skip(1) {
+    for (at, byte) in text.bytes().enumerate().skip(1) {
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
-            b'"' => return Some((&piece[..=at], piece[at + 1..].strip_prefix('=')?)),
+            b'"' => return Some(at + 1),
             _ => {}
         }
     }
