@@ -242,6 +242,36 @@ assert value("c_total", {"a": "x"}) == 1
     )
 
 
+def test_parts_of_histograms_that_are_made_by_hand(dropin):
+    """By metric classes of the application. They are counted in the process, which is told."""
+    dropin(
+        """
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    for name in ("s_sum", "s_count"):
+        values.ValueClass("summary", "s", name, (), (), "help").inc(2)
+(warned,) = said
+assert "a part of a summary is not shared: let the classes Histogram and Summary" in str(warned.message), warned.message
+assert warned.filename == "<string>" and value("s_sum") is None
+"""
+    )
+
+
+def test_texts_that_are_no_texts(dropin):
+    """prometheus_client takes them, and cannot show a page."""
+    dropin(
+        """
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    Counter("c", None).inc()
+    Enum("e", "help", states=[1, 2]).state(2)
+Counter("d", "help").inc()
+assert len(said) == 2 and all("give texts as its name, documentation, labels and states" in str(w.message) for w in said)
+assert "d_total 1.0" in generate_latest(registry).decode() and value("c_total") is None
+"""
+    )
+
+
 def test_a_native_metric_is_not_replaced_in_its_own_process(dropin):
     """Where the same program has a metric of the native API by that name: one of an earlier start is replaced."""
     out = dropin(

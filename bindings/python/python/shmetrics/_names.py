@@ -4,12 +4,20 @@
 from __future__ import annotations
 
 import re
+from typing import Set
 
 UNDERSCORES = "underscores"
 DOTS = "dots"
 VALUES = "values"
 ALLOWUTF8 = "allow-utf-8"
 
+_SUFFIXES = {
+    "counter": ("_total", "_created"),
+    "summary": ("_sum", "_count", "_created"),
+    "histogram": ("_bucket", "_sum", "_count", "_created"),
+    "gaugehistogram": ("_bucket", "_gsum", "_gcount"),
+    "info": ("_info",),
+}
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
@@ -38,6 +46,11 @@ def _escaped(name: str, escaping: str, colon: bool) -> str:
         else:
             out.append("__" if escaping == DOTS else "_")
     return "".join(out)
+
+
+def samples(family: str, kind: str) -> "Set[str]":
+    """The names of samples that a family may have."""
+    return {family, *(family + suffix for suffix in _SUFFIXES.get(kind, ()))}
 
 
 def metric(name: str, escaping: str) -> str:

@@ -44,6 +44,10 @@ def _application_frame(frame: Any) -> Any:
 
 def remedy(error: Exception) -> str:
     """What to do about a metric that a segment refuses."""
+    if isinstance(error, NotImplementedError):
+        return "let the classes Histogram and Summary create their values"
+    if isinstance(error, TypeError):
+        return "give texts as its name, documentation, labels and states"
     if isinstance(error, ValueError):
         return "define it alike in all processes, or give it another name"
     return "raise SHMETRICS_MAX_SIZE and start with a new segment"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Optional, Protocol, Set
 
-from . import _functions, _segment
+from . import _functions, _names, _segment
 from ._counted import counts_into_segment
 from ._native import Bundle, Counter, Enum, Gauge, Histogram, Info, Segment, Summary
 from .metrics_core import Metric
@@ -26,15 +26,6 @@ class DuplicateTimeseries(ValueError):
     def __init__(self, duplicates: "Set[str]") -> None:
         super().__init__("Duplicated timeseries in CollectorRegistry: {}".format(duplicates))
         self.duplicates = duplicates
-
-
-_SUFFIXES = {
-    "counter": ("_total", "_created"),
-    "summary": ("_sum", "_count", "_created"),
-    "histogram": ("_bucket", "_sum", "_count", "_created"),
-    "gaugehistogram": ("_bucket", "_gsum", "_gcount"),
-    "info": ("_info",),
-}
 
 
 class CollectorRegistry:
@@ -86,8 +77,7 @@ class CollectorRegistry:
         describe = getattr(collector, "describe", None) or (collector.collect if self._auto_describe else None)
         names: "Set[str]" = set()
         for metric in describe() if describe is not None else ():
-            names.add(metric.name)
-            names.update(metric.name + suffix for suffix in _SUFFIXES.get(metric.type, ()))
+            names.update(_names.samples(metric.name, metric.type))
         return frozenset(names)
 
     def unregister(self, collector: Any) -> None:

@@ -66,6 +66,42 @@ def test_a_start_with_other_definitions(between, shm, tmp_path):
         subprocess.run(between or "true", shell=True, check=True, cwd=tmp_path)
 
 
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ('Counter("c_total", "help", ["a"])', 'Gauge("c_total", "help", ["a"], multiprocess_mode="sum")'),
+        ('Info("b", "help", ["a"])', 'Gauge("b_info", "help", ["a"], multiprocess_mode="max")'),
+        ('Histogram("h", "help", ["a"])', 'Counter("h_count", "help", ["a"])'),
+        ('Counter("s_count", "help", ["a"])', 'Summary("s", "help", ["a"])'),
+        ('Gauge("x.y", "help", ["a"], multiprocess_mode="max")', 'Enum("x_y", "help", ["a"], states=["on"])'),
+    ],
+)
+@pytest.mark.parametrize("labels", ["first", "never"])
+def test_another_type_with_the_same_samples(old, new, labels, shm, tmp_path):
+    """A `_total`, `_info` or `_count` is a part of the name in one type and not in the other."""
+    update = {"Counter": ".inc()", "Gauge": ".set(2)", "Info": ".info({'v': '1'})", "Histogram": ".observe(1)", "Summary": ".observe(1)"}
+
+    def program(metric: str, child: bool = True) -> str:
+        return "m = " + metric + ("\nm.labels('1')" + update.get(metric.partition("(")[0], ".state('on')") if child else "\nm.labels('1'); m.clear()")
+
+    fresh = page(program(new), shm, tmp_path / "fresh")
+    page(program(old, labels == "first"), shm, tmp_path / "d")
+    assert page(program(new), shm, tmp_path / "d") == fresh and fresh
+    page(program(old), shm, tmp_path / "d")
+    assert page(program(new), shm, tmp_path / "d") == fresh, "after going back"
+
+
+def test_two_types_with_the_same_samples_in_one_program(shm, tmp_path):
+    """The first one stays, as with two definitions of one name."""
+    code = """
+Counter("c_total", "help").inc()
+for i in range(3):
+    Gauge("c_total", "help", registry=None, multiprocess_mode="max").set(7)
+"""
+    for starts in (1, 2):
+        assert page(code, shm, tmp_path / "d") == {("c_total",): starts}
+
+
 def test_two_definitions_in_one_program_do_not_take_turns(shm, tmp_path):
     code = """
 first, second = Counter("c", "help", ["a"]), Counter("c", "help", ["b"], registry=None)

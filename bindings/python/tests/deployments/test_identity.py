@@ -146,6 +146,21 @@ def test_readers_elsewhere_of_a_directory_that_takes_no_marker(shm, tmp_path):
     assert out.startswith("SegmentUnreadable") and "its file system is read-only" in out, "who counts may be elsewhere"
 
 
+@needs_mounts
+def test_who_was_there_before_the_marker_is_on_the_page(shm, tmp_path):
+    """A container in which the directory is read-only begins to count before another one creates the marker."""
+    directory = tmp_path / "d"
+    directory.mkdir()
+    read_only = f"mount --bind {directory} {directory}; mount -o remount,bind,ro {directory}"
+    with Stays(directory, shm, 1, before=read_only) as first:
+        assert first.first == "1.0"
+        assert counts(directory, shm, 10) == "11.0"
+        assert counts(directory, shm, 0) == "11.0"
+        assert "takes no marker" in first.page(), "the warning comes first"
+        assert first.page() == "['c_total 11.0', 'd_total 1.0']"
+        assert "wiped" not in counts(directory, shm, 0, before=read_only)
+
+
 def test_a_directory_that_is_not_there(shm, tmp_path):
     code = COUNT.replace("try:\n    found", f"import os; os.mkdir({str(tmp_path / 'd')!r})\ntry:\n    found")
     out = counts(tmp_path / "d", shm, code=code)

@@ -180,6 +180,18 @@ def test_counts_of_a_user_who_may_not_write_fail_the_page(directory, open_shm):
 
 
 @as_root
+def test_counts_of_a_user_who_may_not_see_the_marker_fail_the_page(directory, open_shm):
+    os.chmod(directory, 0o700)
+    assert counts(directory, open_shm, 1) == "1.0"
+    with Stays(directory, open_shm, 5, user=NOBODY) as worker:
+        assert worker.first.startswith("SegmentUnreadable"), worker.first
+        out = counts(directory, open_shm, 0)
+        assert out.startswith("SegmentUnreadable") and f"processes of user {NOBODY} count" in out and "SHMETRICS_TRUST" in out
+        assert counts(directory, open_shm, 0, SHMETRICS_TRUST="nobody") == "6.0"
+    assert counts(directory, open_shm, 0) == "1.0"
+
+
+@as_root
 def test_who_may_not_write_is_warned(directory, open_shm):
     os.chmod(directory, 0o755)
     assert counts(directory, open_shm, 1) == "1.0"

@@ -42,9 +42,9 @@ def _numbers(real: str) -> Tuple[int, int]:
 
 
 def same_directory(path: str) -> "List[Tuple[str, bool]]":
-    """Segments of a directory that takes no marker, created by processes that see the directory
-    from other mount namespaces or under other paths; and whether a process counts in each. The
-    newest is the first.
+    """Segments of processes that could neither read nor create the directory's marker, and may see
+    the directory from other mount namespaces or under other paths; and whether a process counts in
+    each. The newest is the first.
 
     The identity in such a name is made of the directory's device and inode, which all these
     processes see, and of the other parts of the name.
@@ -52,7 +52,7 @@ def same_directory(path: str) -> "List[Tuple[str, bool]]":
     real = os.path.realpath(path)
     numbers = _numbers(real)
     try:
-        if not numbers_are_stable(real) or read(real) is not None:
+        if not numbers_are_stable(real):
             return []
         segments = Segment.list()
     except OSError:

@@ -55,7 +55,7 @@ def invalid_name_reason(name: str) -> Optional[str]:
             if file_system(os.path.dirname(name)) & 0xFFFFFFFF not in _MEMORY:
                 return "%s is not on a tmpfs" % os.path.dirname(name)
         except OSError as error:
-            return "%s: %s" % (os.path.dirname(name), error.strerror)
+            return "%s: %s" % (os.path.dirname(name), error.strerror or error)
     return None
 
 

@@ -296,6 +296,7 @@ class _NativeMirror:
             of._shmetrics_mirror = opened.mirrors[key]
             return of._shmetrics_mirror
         arguments: "Dict[str, Any]" = {"segment": opened.segment}
+        replaced = False
         if kind == "histogram":
             arguments["buckets"] = of._upper_bounds
             arguments["native_factor"] = native_factor
@@ -320,11 +321,15 @@ class _NativeMirror:
         try:
             # The native class removes one `_total` from a counter's name.
             name = of._name + "_total" if kind == "counter" else of._name
+            if "replace" in arguments:
+                replaced = opened.unregister_namesakes(of._name, kind)
             made = classes[kind](name, of._documentation, of._labelnames, **arguments)
         except Exception as error:
             opened.warn_refused(of._name, error)
             return None
         of._shmetrics_mirror = opened.mirrors[key] = made
+        if replaced:
+            opened.warn_replaced(of._name)
         return made
 
     def is_active(self) -> bool:

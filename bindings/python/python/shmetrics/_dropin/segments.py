@@ -6,7 +6,7 @@ import atexit
 import os
 from typing import Any, Dict, List, Optional, Tuple
 
-from .. import _directory, _segment
+from .. import _directory, _names, _segment
 from .._native import Reader, Segment, is_registered
 
 
@@ -60,6 +60,26 @@ class OpenSegment:
             return False
         self.defined.add(name)
         return True
+
+    def unregister_namesakes(self, name: str, kind: str) -> bool:
+        """Unregisters families of other names that have the same samples, such as the counter ``a``
+        of an earlier start where this process has a gauge ``a_total``. False if there are none.
+        """
+        own = {_names.metric(sample, _names.UNDERSCORES) for sample in _names.samples(name, kind)}
+        done = False
+        for family, of in self.segment.family_types():
+            samples = {_names.metric(sample, _names.UNDERSCORES) for sample in _names.samples(family, of)}
+            if family != name and not own.isdisjoint(samples) and self.may_replace(family):
+                done = self.segment.unregister(family) or done
+        return done
+
+    def warn_replaced(self, name: str) -> None:
+        """Tells of processes that still have an earlier definition."""
+        if (self.segment.attached() or 0) > 1:
+            _segment.warn(
+                "the metric %s has another definition than at an earlier start. Updates of processes that still have the earlier one "
+                "are on no page (shmetrics_stale_updates_total counts them): end them" % name
+            )
 
     def warn_refused(self, name: str, error: Exception) -> None:
         if name not in self._warned:
@@ -156,10 +176,12 @@ def segment_at(path: str) -> Any:
         if own == name:
             return opened.segment
         if must_be_there and opened.name != name:
-            _segment.warn(
-                "the directory %s was wiped while this process counted in its segment %s; newer processes count in %s, which pages show "
-                "now: restart the application" % (path, opened.name, name)
-            )
+            # Without a marker, it is among the further segments.
+            if not _directory.is_without_marker(path, str(opened.name)):
+                _segment.warn(
+                    "the directory %s was wiped while this process counted in its segment %s; newer processes count in %s, which pages "
+                    "show now: restart the application" % (path, opened.name, name)
+                )
         elif own == opened.name:
             return opened.segment
         else:
@@ -221,18 +243,16 @@ def _unreadable(path: str, why: str, error: Optional[Exception] = None) -> Segme
 
 
 def further_segments(path: str) -> "List[Any]":
-    """Further segments of a directory: side segments, and, if the directory takes no marker, those
-    of processes in other mount namespaces.
+    """Further segments of a directory: side segments, and those of processes that could neither
+    read nor create the marker, as they may not, or were there first.
     """
-    opened, found = open_at(path), []
-    name = None if opened is None else opened.name
+    opened, found, given = open_at(path), [], _given_for(path)
     try:
-        if name is None:
-            name = _given_for(path) or _directory.find(path)[0]
+        name = given or _directory.find(path, None if opened is None else opened.name)[0]
     except OSError:
         return []  # `segment_at` says so
     others = _directory.side_segments(name)
-    if _directory.is_without_marker(path, name):
+    if given is None:
         others += [other for other, used in _directory.same_directory(path) if used and other != name]
     for other in others:
         if opened is not None and other == _name_of(opened.segment):

@@ -86,6 +86,11 @@ def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> 
             made = None
             if typ in ("counter", "gauge"):
                 made = cls.make(typ, metric_name, labelnames, labelvalues, help_text, unit, multiprocess_mode or "all")
+            else:
+                # Of a class of the application, or of a metric that was refused.
+                opened = open_for_values()
+                if opened is not None:
+                    opened.warn_refused(metric_name, NotImplementedError("a part of a %s is not shared" % typ))
             if made is None:
                 return in_process(typ, metric_name, name, labelnames, labelvalues, help_text, **kwargs)
             return made
@@ -151,12 +156,13 @@ def family(
     except ValueError:
         if not opened.may_replace(name):
             raise
-        made = ValueFamily(*definition, replace=True)
-        if (segment.attached() or 0) > 1:
-            warn(
-                "the metric %s has another definition than at an earlier start. Updates of processes that still have the earlier one "
-                "are on no page (shmetrics_stale_updates_total counts them): end them" % name
-            )
+        try:
+            made = ValueFamily(*definition, replace=True)
+        except ValueError:
+            if not opened.unregister_namesakes(name, typ):
+                raise
+            made = ValueFamily(*definition, replace=True)
+        opened.warn_replaced(name)
         return made
     opened.defined.add(name)
     return made
