@@ -18,6 +18,7 @@ use std::sync::atomic::{
     Ordering::Release, Ordering::SeqCst,
 };
 
+use crate::os::grow_list::GrowList;
 use crate::os::identity::pid;
 use crate::shm::clock;
 
@@ -80,14 +81,10 @@ pub(super) struct Kept {
     file: (u64, u64),
     /// The number of the descriptor that the process has the file open by.
     own: i32,
-    next: *const Kept,
 }
 
-// SAFETY: `next` is written before the value is shared, and leads to a value that is never freed.
-unsafe impl Sync for Kept {}
-
-/// What this process keeps about all its segments, for ever: the newest. Push-only.
-static NEWEST: AtomicPtr<Kept> = AtomicPtr::new(std::ptr::null_mut());
+/// What this process keeps about all its segments, for ever.
+static ALL: GrowList<Kept> = GrowList::new();
 
 /// Calls of `fork()` in this process and its ancestors.
 static FORKS: AtomicU64 = AtomicU64::new(0);
@@ -109,10 +106,7 @@ pub(super) fn forks() -> u64 {
 
 /// What this process keeps about each of its segments.
 pub(super) fn all() -> impl Iterator<Item = &'static Kept> {
-    // SAFETY: values are added complete and never freed.
-    let newest = unsafe { NEWEST.load(Acquire).as_ref() };
-    // SAFETY: as above.
-    std::iter::successors(newest, |kept| unsafe { kept.next.as_ref() })
+    ALL.iter()
 }
 
 /// Closes a child's copy of a descriptor of the segment's file. The parent may have closed its own,
@@ -131,7 +125,7 @@ fn close_copy(descriptor: i32, file: (u64, u64)) {
 impl Kept {
     /// Adds what is kept about one more segment, for the life of the process.
     fn new(words: &'static Words, (file, own): ((u64, u64), i32)) -> &'static Self {
-        let kept = Box::leak(Box::new(Kept {
+        ALL.add(Kept {
             words: AtomicPtr::new(std::ptr::from_ref(words).cast_mut()),
             lock: AtomicU64::new(0),
             claims: AtomicU64::new(1),
@@ -141,16 +135,7 @@ impl Kept {
             has_gauges: AtomicBool::new(false),
             file,
             own,
-            next: std::ptr::null(),
-        }));
-        let mut newest = NEWEST.load(Acquire);
-        loop {
-            kept.next = newest;
-            match NEWEST.compare_exchange_weak(newest, kept, Release, Acquire) {
-                Ok(_) => return kept,
-                Err(now) => newest = now,
-            }
-        }
+        })
     }
 
     /// In a child: closes its copy of its parent's spare description.

@@ -1,13 +1,10 @@
 //! The segments that this process has mapped, so that it never maps one twice: a second mapping
 //! would be a second process in per-process gauges.
-//!
-//! A list that only grows, without a lock. A fork may happen at any moment, and the child goes on
-//! with the list as it is: a lock could be held by a thread that the child does not have.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicPtr, Ordering::AcqRel, Ordering::Acquire};
 
 use super::Inner;
+use crate::os::grow_list::GrowList;
 #[cfg(target_os = "linux")]
 use crate::shm::mapping::paths::root;
 use crate::shm::mapping::paths::{absolute, id_of, Id};
@@ -16,7 +13,6 @@ use crate::shm::mapping::paths::{absolute, id_of, Id};
 struct Entry {
     inner: &'static Inner,
     name: Option<Name>,
-    next: *const Entry,
 }
 
 struct Name {
@@ -28,8 +24,7 @@ struct Name {
     directory: Option<Id>,
 }
 
-/// The newest entry.
-static KNOWN: AtomicPtr<Entry> = AtomicPtr::new(std::ptr::null_mut());
+static KNOWN: GrowList<Entry> = GrowList::new();
 
 impl Name {
     fn new(path: &Path) -> Self {
@@ -46,38 +41,6 @@ impl Name {
     }
 }
 
-fn entries() -> impl Iterator<Item = &'static Entry> {
-    // Acquire pairs with the swap in `add`.
-    entries_from(KNOWN.load(Acquire))
-}
-
-fn entries_from(newest: *const Entry) -> impl Iterator<Item = &'static Entry> {
-    // SAFETY: entries are added complete, and never freed or changed.
-    let get = |at: *const Entry| unsafe { at.as_ref() };
-    std::iter::successors(get(newest), move |entry| get(entry.next))
-}
-
-/// Adds an entry, unless `has` says that one there makes it needless: then that one.
-fn add(mut entry: Box<Entry>, has: impl Fn(&Entry) -> bool) -> Option<&'static Entry> {
-    let mut newest = KNOWN.load(Acquire);
-    loop {
-        // The whole list, as it was when the swap succeeds.
-        if let Some(found) = entries_from(newest).find(|e| has(e)) {
-            return Some(found);
-        }
-        entry.next = newest;
-        let raw = Box::into_raw(entry);
-        // Release publishes the entry; Acquire pairs with the Release of the entries that are found
-        // instead.
-        match KNOWN.compare_exchange(newest, raw, AcqRel, Acquire) {
-            Ok(_) => return None,
-            Err(now) => newest = now,
-        }
-        // SAFETY: made from a box above, and not published: the swap failed.
-        entry = unsafe { Box::from_raw(raw) };
-    }
-}
-
 /// Makes a new mapping known. If another thread has mapped the same memory meanwhile, this mapping
 /// goes, and the other one is returned.
 pub(super) fn insert(inner: Box<Inner>, path: Option<&Path>) -> &'static Inner {
@@ -85,10 +48,10 @@ pub(super) fn insert(inner: Box<Inner>, path: Option<&Path>) -> &'static Inner {
     let raw = Box::into_raw(inner);
     // SAFETY: from a box. It stays for ever, unless it is freed below, where no entry refers to it.
     let inner = unsafe { &*raw };
-    let entry = Box::new(Entry { inner, name: path.map(Name::new), next: std::ptr::null() });
-    match add(entry, |known| known.inner.backing.id() == id) {
-        None => inner,
-        Some(known) => {
+    let entry = Entry { inner, name: path.map(Name::new) };
+    match KNOWN.add_unless(entry, |known| known.inner.backing.id() == id).map_err(|(known, _)| known) {
+        Ok(_) => inner,
+        Err(known) => {
             // SAFETY: from a box above; the entry with the only other reference has not been added
             // and is gone.
             drop(unsafe { Box::from_raw(raw) });
@@ -100,14 +63,13 @@ pub(super) fn insert(inner: Box<Inner>, path: Option<&Path>) -> &'static Inner {
 /// The mapping of this memory, if the process has one. Notes the path by which it is being opened.
 #[cfg(target_os = "linux")]
 pub(super) fn by_id(id: Id, path: &Path) -> Option<&'static Inner> {
-    let inner = entries().map(|e| e.inner).find(|i| i.backing.id() == id)?;
+    let inner = KNOWN.iter().map(|e| e.inner).find(|i| i.backing.id() == id)?;
     let same = |entry: &Entry, path: &Path| {
         std::ptr::eq(entry.inner, inner) && entry.name.as_ref().is_some_and(|n| n.path == path)
     };
     let whole = absolute(path);
-    if !entries().any(|e| same(e, &whole)) {
-        let entry = Box::new(Entry { inner, name: Some(Name::new(path)), next: std::ptr::null() });
-        add(entry, |known| same(known, &whole));
+    if !KNOWN.iter().any(|e| same(e, &whole)) {
+        let _ = KNOWN.add_unless(Entry { inner, name: Some(Name::new(path)) }, |known| same(known, &whole));
     }
     Some(inner)
 }
@@ -122,13 +84,13 @@ pub(super) fn by_id(id: Id, path: &Path) -> Option<&'static Inner> {
 pub(crate) fn by_path(path: &Path) -> Option<&'static Inner> {
     use std::os::unix::fs::MetadataExt;
     // Without any mapping, as in most processes that open one, nothing is asked.
-    entries().next()?;
+    KNOWN.iter().next()?;
     match std::fs::symlink_metadata(path) {
         Ok(meta) => by_id((meta.dev(), meta.ino()), path),
         Err(e) => {
             let path = absolute(path);
             let named = |e: &'static Entry| e.name.as_ref().filter(|n| n.is(&path)).map(|n| (e.inner, n));
-            let (inner, name) = entries().find_map(named)?;
+            let (inner, name) = KNOWN.iter().find_map(named)?;
             let removed = match e.raw_os_error() {
                 Some(libc::ENOENT | libc::ENOTDIR) => !name.is_out_of_sight(),
                 _ => false,

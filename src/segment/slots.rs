@@ -2,61 +2,38 @@
 //! segment's mapping.
 
 use std::any::TypeId;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::AcqRel, Ordering::Acquire};
+use std::sync::atomic::AtomicU64;
 
+use crate::os::grow_list::GrowList;
 use crate::Error;
 
-/// The tables of one mapping: a list that only grows, so that neither threads nor forked children
-/// ever wait for each other.
-#[derive(Default)]
-pub(crate) struct Tables(AtomicPtr<Table>);
+/// The tables of one mapping.
+pub(crate) struct Tables(GrowList<Table>);
 
 struct Table {
     family: u64,
     labels: TypeId,
     slots: Box<[AtomicU64]>,
-    next: *mut Table,
 }
 
 impl Tables {
+    pub(crate) const fn new() -> Self {
+        Tables(GrowList::new())
+    }
+
     /// The slots for the label sets of this type in the family whose record is at `family`. All are
     /// 0 in a new table.
     pub(crate) fn slots(&self, family: u64, labels: TypeId, count: usize) -> Result<&'static [AtomicU64], Error> {
         if count == 0 {
             return Ok(&[]);
         }
-        let mut new: Option<Box<Table>> = None;
-        loop {
-            // Acquire pairs with the AcqRel below: the tables are whole.
-            let head = self.0.load(Acquire);
-            let mut at = head;
-            // SAFETY: null, or a table that was leaked below and is never changed.
-            while let Some(table) = unsafe { at.as_ref() } {
-                if table.family == family && table.labels == labels && table.slots.len() == count {
-                    return Ok(&table.slots);
-                }
-                at = table.next;
-            }
-            let mut table = if let Some(table) = new.take() {
-                table
-            } else {
-                Error::unless_memory(size_of::<u64>() * count + size_of::<Table>())?;
-                let slots = std::iter::repeat_with(AtomicU64::default).take(count).collect();
-                Box::new(Table { family, labels, slots, next: head })
-            };
-            table.next = head;
-            let table = Box::into_raw(table);
-            match self.0.compare_exchange(head, table, AcqRel, Acquire) {
-                // SAFETY: leaked, and never changed from here on.
-                Ok(_) => return Ok(unsafe { &(*table).slots }),
-                // SAFETY: no other thread has seen it.
-                Err(_) => new = Some(unsafe { Box::from_raw(table) }),
-            }
+        let is_it = |table: &Table| table.family == family && table.labels == labels && table.slots.len() == count;
+        if let Some(table) = self.0.iter().find(|table| is_it(table)) {
+            return Ok(&table.slots);
         }
+        Error::unless_memory(size_of::<u64>() * count + size_of::<Table>())?;
+        let slots = std::iter::repeat_with(AtomicU64::default).take(count).collect();
+        let table = self.0.add_unless(Table { family, labels, slots }, is_it);
+        Ok(&table.unwrap_or_else(|(found, _)| found).slots)
     }
 }
-
-// SAFETY: the tables are immutable but for their atomic slots.
-unsafe impl Send for Tables {}
-// SAFETY: as above.
-unsafe impl Sync for Tables {}

@@ -20,10 +20,11 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Acquire, Ordering::Release};
+use std::sync::atomic::{AtomicU32, Ordering::AcqRel, Ordering::Acquire};
 use std::time::Duration;
 
 use super::linux::locks;
+use crate::os::grow_list::GrowList;
 use crate::os::identity::ipc_namespace;
 use crate::shm::pair::Pair;
 
@@ -56,16 +57,9 @@ struct Attached {
     word: Word,
     page: usize,
     users: AtomicU32,
-    next: *const Attached,
 }
 
-// SAFETY: `next` leads to a value that never changes and is never freed, and `page` is only a
-// number.
-unsafe impl Sync for Attached {}
-
-/// All of them, the newest first. Never waited for: a forked child may use it whatever the fork has
-/// interrupted.
-static ALL: AtomicPtr<Attached> = AtomicPtr::new(std::ptr::null_mut());
+static ALL: GrowList<Attached> = GrowList::new();
 
 impl Presence {
     /// Has the process counted among those that have `file` open. `cell` is the header's word of
@@ -136,7 +130,7 @@ impl Attached {
     /// Attaches the page that the header names, unless this process has it.
     fn to(word: Word, size: usize) -> Option<&'static Self> {
         stat(word, size)?;
-        let known = Self::known(word, ALL.load(Acquire));
+        let known = ALL.iter().find(|attached| attached.join(word));
         known.or_else(|| attach(id_of(word)?).map(|page| Self::know(word, page)))
     }
 
@@ -160,63 +154,33 @@ impl Attached {
         Some(Self::know([u64::from(id as u32 + 1) | namespace() << 32, state.shm_ctime as u64], page))
     }
 
-    /// One that this process has attached, from here on in the list.
-    fn known(word: Word, from: *const Attached) -> Option<&'static Self> {
-        let mut at = from;
-        // SAFETY: the list's members are added complete and never freed.
-        while let Some(attached) = unsafe { at.as_ref() } {
-            let joins = |users: u32| (users > 0).then_some(users + 1);
-            // Acquire and Release pair with each other and with `leave`: a thread that finds users
-            // finds the page attached.
-            if attached.word == word && attached.users.fetch_update(Acquire, Acquire, joins).is_ok() {
-                return Some(attached);
-            }
-            at = attached.next;
-        }
-        None
+    /// Becomes a user of this page, if it is the one of the word, and attached.
+    fn join(&self, word: Word) -> bool {
+        let joins = |users: u32| (users > 0).then_some(users + 1);
+        // Acquire and Release pair with each other and with `leave`: a thread that finds users
+        // finds the page attached.
+        self.word == word && self.users.fetch_update(Acquire, Acquire, joins).is_ok()
     }
 
     /// Whether this process has attached the page.
     fn is_known(word: Word) -> bool {
-        let mut at: *const Attached = ALL.load(Acquire);
-        // SAFETY: the list's members are added complete and never freed.
-        while let Some(attached) = unsafe { at.as_ref() } {
-            // Acquire pairs with `leave` and `known`, as there.
-            if attached.word == word && attached.users.load(Acquire) > 0 {
-                return true;
-            }
-            at = attached.next;
-        }
-        false
+        // Acquire pairs with `leave` and `join`, as there.
+        ALL.iter().any(|attached| attached.word == word && attached.users.load(Acquire) > 0)
     }
 
     /// Adds one that has just been attached. Of threads that attach at once, the first in the list
     /// is it for all.
     fn know(word: Word, page: usize) -> &'static Self {
-        let new = Box::leak(Box::new(Attached { word, page, users: AtomicU32::new(1), next: std::ptr::null() }));
-        let new: *mut Attached = new;
-        let mut newest = ALL.load(Acquire);
-        loop {
-            // SAFETY: not in the list yet, so it is this thread's alone.
-            unsafe { (*new).next = newest };
-            // Release pairs with the Acquire loads of `ALL`: the member is complete.
-            match ALL.compare_exchange_weak(newest, new, Release, Acquire) {
-                Ok(_) => break,
-                Err(now) => newest = now,
-            }
-        }
-        // SAFETY: never freed, and only read from here on.
-        let new = unsafe { &*new };
-        let older = Self::known(word, new.next);
-        if older.is_some() {
-            new.leave();
-        }
-        older.unwrap_or(new)
+        let new = Attached { word, page, users: AtomicU32::new(1) };
+        ALL.add_unless(new, |attached| attached.join(word)).unwrap_or_else(|(known, new)| {
+            detach(new.page);
+            known
+        })
     }
 
     fn leave(&self) {
-        // Release pairs with the Acquire in `known`; Acquire: the last one comes after all others.
-        if self.users.fetch_sub(1, std::sync::atomic::Ordering::AcqRel) == 1 {
+        // Release pairs with the Acquire in `join`; Acquire: the last one comes after all others.
+        if self.users.fetch_sub(1, AcqRel) == 1 {
             detach(self.page);
         }
     }

@@ -6,11 +6,12 @@
 
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 use std::sync::{Mutex, PoisonError};
 
 use super::file::last;
 use crate::os::errno::Errno;
+use crate::os::grow_list::GrowList;
 use crate::Error;
 
 /// A mapping that the handler knows.
@@ -20,30 +21,14 @@ pub(super) struct Guarded {
     base: AtomicUsize,
     len: AtomicUsize,
     is_lost: AtomicBool,
-    next: *const Guarded,
 }
 
-// SAFETY: `next` leads to a value that is never freed, and never changes; the rest is atomic.
-unsafe impl Sync for Guarded {}
-
-/// All of them, the newest first. They are never freed, so the handler may walk them at any time.
-static ALL: AtomicPtr<Guarded> = AtomicPtr::new(ptr::null_mut());
+static ALL: GrowList<Guarded> = GrowList::new();
 /// Whether the handler is installed.
 static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
 /// What SIGBUS did before, and how that is called.
 static BEFORE: AtomicUsize = AtomicUsize::new(libc::SIG_DFL);
 static BEFORE_TAKES_INFO: AtomicBool = AtomicBool::new(false);
-
-fn all() -> impl Iterator<Item = &'static Guarded> {
-    // Pairs with the exchange in `Guarded::new`.
-    let mut at: *const Guarded = ALL.load(Acquire);
-    std::iter::from_fn(move || {
-        // SAFETY: null, or one of the list.
-        let guarded = unsafe { at.as_ref() }?;
-        at = guarded.next;
-        Some(guarded)
-    })
-}
 
 /// Installs the handler, once.
 pub(crate) fn install() -> Result<(), Error> {
@@ -83,7 +68,7 @@ impl Guarded {
         }
         // Pairs with the store in `release`.
         let is_taken = |guarded: &&Guarded| guarded.base.compare_exchange(0, 1, AcqRel, Acquire).is_ok();
-        if let Some(free) = all().find(is_taken) {
+        if let Some(free) = ALL.iter().find(is_taken) {
             free.len.store(len, Release);
             free.is_lost.store(false, Release);
             // Pairs with the load in `on_sigbus`.
@@ -91,16 +76,7 @@ impl Guarded {
             return Some(free);
         }
         let (base, len) = (AtomicUsize::new(base.as_ptr().addr()), AtomicUsize::new(len));
-        let made = Box::leak(Box::new(Guarded { base, len, is_lost: AtomicBool::new(false), next: ptr::null() }));
-        let mut first = ALL.load(Acquire);
-        loop {
-            made.next = first;
-            // Pairs with the load in `all`.
-            match ALL.compare_exchange(first, made, AcqRel, Acquire) {
-                Ok(_) => return Some(made),
-                Err(newer) => first = newer,
-            }
-        }
+        Some(ALL.add(Guarded { base, len, is_lost: AtomicBool::new(false) }))
     }
 
     /// Before the mapping ends.
@@ -132,7 +108,7 @@ extern "C" fn on_sigbus(signal: c_int, info: *mut libc::siginfo_t, context: *mut
     // SAFETY: the kernel's own, as SA_SIGINFO asks.
     let (code, address) = unsafe { ((*info).si_code, (*info).si_addr().addr()) };
     if code == libc::BUS_ADRERR {
-        for guarded in all() {
+        for guarded in ALL.iter() {
             // Pairs with the stores in `new`.
             let base = guarded.base.load(Acquire);
             let is_in = base > 1 && address.wrapping_sub(base) < guarded.len.load(Acquire);
