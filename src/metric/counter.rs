@@ -355,17 +355,18 @@ impl Counter {
         // SAFETY: 16 bytes aligned to 16, of a mapping (or a static) that outlives the handle,
         // accessed only atomically.
         let pair = unsafe { Pair::new(std::ptr::from_ref(&self.series.cells).cast_mut().cast()) };
-        let mut seen = pair.guess();
-        loop {
-            if self.is_closed() || (self.generation != Generation::FOREVER && self.generation.is_over(seen[0])) {
-                self.inner.count(header::STALE_UPDATES);
-                return false;
+        let changed = pair.update(|[integer, fraction]| {
+            let is_over = self.generation != Generation::FOREVER && self.generation.is_over(integer);
+            if is_over || self.is_closed() {
+                Err(())
+            } else {
+                Ok(new(integer, fraction))
             }
-            match pair.cas(seen, new(seen[0], seen[1])) {
-                Ok(()) => return true,
-                Err(now) => seen = now,
-            }
+        });
+        if changed.is_err() {
+            self.inner.count(header::STALE_UPDATES);
         }
+        changed.is_ok()
     }
 
     /// Subtracts `v`, but not below 0: for hosts whose counters can be reset, such as Python's

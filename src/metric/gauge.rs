@@ -269,21 +269,13 @@ impl Gauge {
     #[inline(always)]
     fn change_pair(&self, pair: Option<Pair<'_>>, change: &Change, next: impl Fn(u64) -> u64) {
         let Some(pair) = pair else { return self.reject() };
-        let generation = self.cell_generation();
-        let mut seen = pair.guess();
-        loop {
-            if generation.is_over(seen[0]) {
-                return self.inner.count(header::STALE_UPDATES);
-            }
+        self.inner.update_tagged(pair, self.cell_generation(), |[tag, value]| {
             let value = match change {
                 Change::Set(v) => *v,
-                Change::Add(v) => f64::from_bits(seen[1]) + v,
+                Change::Add(v) => f64::from_bits(value) + v,
             };
-            match pair.cas(seen, [generation.tag() | (next(seen[0]) & TAG_MASK), value.to_bits()]) {
-                Ok(()) => return,
-                Err(now) => seen = now,
-            }
-        }
+            [next(tag) & TAG_MASK, value.to_bits()]
+        });
     }
 
     /// The tag holds the time. Each change has to change it, so of two changes in one tick one gets

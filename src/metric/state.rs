@@ -66,16 +66,7 @@ impl States {
             return self.inner.count(why);
         };
         let generation = if self.generation == Generation::FOREVER { Generation(0) } else { self.generation };
-        let mut seen = pair.guess();
-        loop {
-            if generation.is_over(seen[0]) {
-                return self.inner.count(header::STALE_UPDATES);
-            }
-            match pair.cas(seen, [generation.tag() | (seen[0] + 1) & TAG_MASK, new(seen[1])]) {
-                Ok(()) => return,
-                Err(now) => seen = now,
-            }
-        }
+        self.inner.update_tagged(pair, generation, |[tag, word]| [(tag + 1) & TAG_MASK, new(word)]);
     }
 
     /// The word of states; 0 once the series is removed.

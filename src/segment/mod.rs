@@ -16,9 +16,10 @@ use crate::process::{Attached, Process, Refusal};
 use crate::shm::arena::Arena;
 use crate::shm::index::Index;
 use crate::shm::layout;
-use crate::shm::layout::entry;
+use crate::shm::layout::{entry, header};
 use crate::shm::mapping::Backing;
 use crate::shm::memory::{Mapped, Memory};
+use crate::shm::pair::Pair;
 use crate::shm::percpu::{self, PerCpuCells};
 use crate::shm::state::{Generation, State};
 use crate::Error;
@@ -69,8 +70,8 @@ impl Inner {
     }
 
     /// See `percpu::ask_together`.
-    pub(crate) fn ask_for_per_cpu_together(&self, lanes: &[(u64, u32)], bytes: u64, n: u64) {
-        percpu::ask_together(&self.per_cpu, &self.arena(), lanes, bytes, n);
+    pub(crate) fn ask_for_per_cpu_together(&self, places: &[(u64, u32)], bytes: u64, n: u64) {
+        percpu::ask_together(&self.per_cpu, &self.arena(), places, bytes, n);
     }
 
     /// See `percpu::ask_for_generation`.
@@ -83,6 +84,19 @@ impl Inner {
     /// Adds to one of the header's own counts.
     pub(crate) fn count(&self, field: u64) {
         self.memory.count(field);
+    }
+
+    /// Changes a pair {tag, value} of a series. Of the tag, `new` makes what it has besides the
+    /// generation. In any other generation nothing changes, and the update is counted as stale.
+    #[inline(always)]
+    pub(crate) fn update_tagged(&self, pair: Pair<'_>, generation: Generation, new: impl Fn([u64; 2]) -> [u64; 2]) {
+        let changed = pair.update(|seen| match new(seen) {
+            _ if generation.is_over(seen[0]) => Err(()),
+            [rest, value] => Ok([generation.tag() | rest, value]),
+        });
+        if changed.is_err() {
+            self.count(header::STALE_UPDATES);
+        }
     }
 
     /// What processes' registrations need of it.

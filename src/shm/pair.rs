@@ -99,6 +99,20 @@ impl<'a> Pair<'a> {
         [first, self.word(1).load(Ordering::Relaxed)]
     }
 
+    /// Replaces the pair by what `new` makes of it, and returns the new pair. If `new` refuses a
+    /// pair, nothing changes.
+    #[inline(always)]
+    pub(crate) fn update<E>(self, new: impl Fn([u64; 2]) -> Result<[u64; 2], E>) -> Result<[u64; 2], E> {
+        let mut seen = self.guess();
+        loop {
+            let new = new(seen)?;
+            match self.cas(seen, new) {
+                Ok(()) => return Ok(new),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
     /// Replaces `old` by `new`, or returns what is there.
     #[inline(always)]
     #[cfg(target_arch = "x86_64")]

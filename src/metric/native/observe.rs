@@ -153,11 +153,10 @@ fn try_change<const UNDO: bool>(target: &Target<'_>, v: f64) -> Result<(), Refus
     let pair = granted.pair(at).ok_or(header::REJECTED_UPDATES)?;
     let forever = generation == Generation::FOREVER;
     let (mask, tag) = if forever { (u64::MAX, 0) } else { (TAG_MASK, generation.tag()) };
-    let mut seen = pair.guess();
-    loop {
-        let (count, sum) = match (seen[0] >> TAG_BITS).cmp(&generation.0) {
-            _ if forever => (seen[0], f64::from_bits(seen[1])),
-            std::cmp::Ordering::Equal => (seen[0] & mask, f64::from_bits(seen[1])),
+    let [count, _] = pair.update(|[count, sum]| {
+        let (count, sum) = match (count >> TAG_BITS).cmp(&generation.0) {
+            _ if forever => (count, f64::from_bits(sum)),
+            std::cmp::Ordering::Equal => (count & mask, f64::from_bits(sum)),
             std::cmp::Ordering::Less => (0, 0.0),
             std::cmp::Ordering::Greater => return Err(header::STALE_UPDATES),
         };
@@ -165,16 +164,12 @@ fn try_change<const UNDO: bool>(target: &Target<'_>, v: f64) -> Result<(), Refus
             return Err(header::REJECTED_UPDATES);
         }
         let (count, sum) = if UNDO { (fallen(count, mask) & mask, sum - v) } else { (count + 1, sum + v) };
-        match pair.cas(seen, [tag | count, sum.to_bits()]) {
-            Ok(()) => {
-                if let (false, 0, Pair::InChunk(bucket)) = (UNDO, count & (percpu::HEAT_OF_BUCKET - 1), place) {
-                    target.ask_for_per_cpu(bucket);
-                }
-                return Ok(());
-            }
-            Err(now) => seen = now,
-        }
+        Ok([tag | count, sum.to_bits()])
+    })?;
+    if let (false, 0, Pair::InChunk(bucket)) = (UNDO, count & (percpu::HEAT_OF_BUCKET - 1), place) {
+        target.ask_for_per_cpu(bucket);
     }
+    Ok(())
 }
 
 /// Which of the slots for exemplars an observation has, in a histogram that is only native:

@@ -69,23 +69,18 @@ pub(in crate::metric) fn observe(
     let now = half(inner.coarse_ms(), scheme.window);
     let forever = generation == Generation::FOREVER;
     let (mask, tag) = if forever { (u64::MAX, 0) } else { (TAG_MASK, generation.tag()) };
-    let mut seen = pair.guess();
-    loop {
+    // What is refused is not counted here: the summary itself has told whether it is over.
+    let _ = pair.update(|seen| {
         let counts = match (seen[0] >> TAG_BITS).cmp(&generation.0) {
             std::cmp::Ordering::Less if !forever => Counts { half: now, current: 0, before: 0 },
-            // The summary itself has told whether it is over.
-            std::cmp::Ordering::Greater if !forever => return,
+            std::cmp::Ordering::Greater if !forever => return Err(()),
             _ => Counts::of(seen, mask).at(now),
         };
         if counts.current == mask {
-            return;
+            return Err(());
         }
-        let new = [tag | (counts.current + 1), u64::from(counts.half) << 32 | u64::from(counts.before)];
-        match pair.cas(seen, new) {
-            Ok(()) => return,
-            Err(now) => seen = now,
-        }
-    }
+        Ok([tag | (counts.current + 1), u64::from(counts.half) << 32 | u64::from(counts.before)])
+    });
 }
 
 /// Reads the quantiles of a series at these ranks, of 0 to 1, into `values`: NaN for what nothing
