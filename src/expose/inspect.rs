@@ -169,7 +169,7 @@ pub(super) fn inspect(source: &Source<'_>) -> Inspection {
         rejected_updates: memory.get64(header::REJECTED_UPDATES),
         leaked: self_metrics::leaked(memory),
         corrupt,
-        per_cpu_kind: percpu::Kind::of(memory).name(),
+        per_cpu_kind: percpu::PerCpuKind::of(memory).name(),
         cpus: memory.per_cpu().cpus as u32,
         per_cpu_bytes: memory.get64(header::PER_CPU_BYTES),
         owner: backing.owner(),

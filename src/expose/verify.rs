@@ -94,7 +94,7 @@ impl Verifier<'_> {
             format!("header: the records end at {tail}, their memory at {watermark}, in an arena from {arena} to {end}")
         });
         let per_cpu = [header::PER_CPU_KIND, header::CPUS, header::PER_CPU_STRIDE].map(|field| m.get32(field));
-        let known = percpu::Kind::of(m) != percpu::Kind::None || per_cpu[0] == 0;
+        let known = percpu::PerCpuKind::of(m) != percpu::PerCpuKind::None || per_cpu[0] == 0;
         self.expect(known && (per_cpu[0] == 0 || PerCpu::of(m) != PerCpu::NONE), || {
             format!(
                 "header: per-CPU cells of the kind {}, for {} CPUs, {} bytes apart",

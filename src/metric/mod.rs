@@ -114,8 +114,8 @@ const _: () = is_shared_between_threads::<(StateSet, Enum, Info, Timer, InProgre
 #[cold]
 #[inline(never)]
 fn ask_for_per_cpu(inner: &Inner, record: u64, bytes: u64, n: u64) {
-    match bundle::lanes(&inner.memory, record) {
-        Some(lanes) => inner.ask_for_per_cpu_together(lanes.all(), lanes.bytes, n),
+    match bundle::per_cpu_places(&inner.memory, record) {
+        Some(places) => inner.ask_for_per_cpu_together(places.all(), places.bytes, n),
         None => inner.ask_for_per_cpu(record, bytes, n),
     }
 }

@@ -25,8 +25,8 @@ use crate::shm::state::State;
 
 /// Most members of a bundle.
 pub(crate) const MEMBERS_MAX: usize = 64;
-/// In place of a lane: the member gets per-CPU cells by itself, or none.
-const NO_LANE: u16 = u16::MAX;
+/// In place of an offset: the member gets per-CPU cells by itself, or none.
+const NO_PER_CPU: u16 = u16::MAX;
 /// In a row's shape: where the number of bounds is, and whether there are native buckets.
 const BOUNDS: u32 = 0xffff;
 const NATIVE: u32 = 1 << 16;
@@ -62,12 +62,12 @@ pub(crate) struct Plan {
     /// Where the label text begins.
     pub(crate) text_at: u64,
     /// The members' per-CPU cells among the bundle's, in cells of 8 bytes.
-    lanes: Vec<u16>,
+    per_cpu: Vec<u16>,
 }
 
 impl Plan {
     pub(crate) fn new(members: &[Cells], expires: bool) -> Self {
-        let (mut seats, mut end, mut lanes, mut lane) = (Vec::new(), 0, Vec::new(), 0);
+        let (mut seats, mut end, mut per_cpu, mut next) = (Vec::new(), 0, Vec::new(), 0);
         for (i, cells) in members.iter().enumerate() {
             let at = match cells.kind {
                 _ if i == 0 => 0,
@@ -77,19 +77,19 @@ impl Plan {
             };
             end = at + if i > 0 && cells.kind == Kind::Counter { COUNTER_END } else { cells.end() };
             seats.push(at);
-            lanes.push(match cells.per_cpu() {
+            per_cpu.push(match cells.per_cpu() {
                 Some(bytes) => {
-                    let at = align(lane, bytes.min(GRANULE));
-                    lane = at + bytes;
+                    let at = align(next, bytes.min(GRANULE));
+                    next = at + bytes;
                     (at / 8) as u16
                 }
-                None => NO_LANE,
+                None => NO_PER_CPU,
             });
         }
-        if lane > percpu::STRIDE {
-            lanes = vec![NO_LANE; members.len()];
+        if next > percpu::STRIDE {
+            per_cpu = vec![NO_PER_CPU; members.len()];
         }
-        Plan { seats, text_at: text_at(end, expires), lanes }
+        Plan { seats, text_at: text_at(end, expires), per_cpu }
     }
 }
 
@@ -99,7 +99,7 @@ pub(crate) struct Member {
     /// The link of its family.
     pub(crate) family: u32,
     pub(crate) seat: u64,
-    lane: u16,
+    per_cpu_at: u16,
     pub(crate) cells: Cells,
 }
 
@@ -109,7 +109,7 @@ impl Member {
         Some(Member {
             family: memory.get32(at + member::FAMILY),
             seat: u64::from(memory.get32(at + member::SEAT)) / GRANULE * GRANULE,
-            lane: memory.get16(at + member::LANE),
+            per_cpu_at: memory.get16(at + member::PER_CPU_AT),
             cells: Cells {
                 kind: Kind::from_byte(memory.get8(at + member::KIND))?,
                 bounds: (shape & BOUNDS) as usize,
@@ -125,7 +125,7 @@ impl Member {
 pub(crate) struct Row {
     family: AtomicU32,
     seat: AtomicU32,
-    lane: AtomicU16,
+    per_cpu_at: AtomicU16,
     kind: AtomicU8,
     _reserved: AtomicU8,
     shape: AtomicU32,
@@ -176,7 +176,7 @@ pub(crate) fn write_table(memory: &Mapped, at: u64, families: &[u32], members: &
         let row = at + member::SIZE * i as u64;
         memory.put32(row + member::FAMILY, *family);
         memory.put32(row + member::SEAT, plan.seats[i] as u32);
-        memory.put16(row + member::LANE, plan.lanes[i]);
+        memory.put16(row + member::PER_CPU_AT, plan.per_cpu[i]);
         memory.put8(row + member::KIND, cells.kind as u8);
         memory.put32(row + member::SHAPE, cells.bounds as u32 | if cells.native { NATIVE } else { 0 });
     }
@@ -350,32 +350,32 @@ fn whole(memory: &Mapped, at: u64) -> Option<u64> {
 
 /// What the members of a label set get of its per-CPU cells: the place of each, and its first cell.
 /// An update may be the caller, so nothing here is allocated.
-pub(crate) struct Lanes {
-    lanes: [(u64, u32); MEMBERS_MAX],
+pub(crate) struct PerCpuPlaces {
+    places: [(u64, u32); MEMBERS_MAX],
     count: usize,
     /// Of all of them, for each CPU.
     pub(crate) bytes: u64,
 }
 
-impl Lanes {
+impl PerCpuPlaces {
     pub(crate) fn all(&self) -> &[(u64, u32)] {
-        &self.lanes[..self.count]
+        &self.places[..self.count]
     }
 }
 
-/// The lanes of the label set that has the series whose handle leads here. `None`: the series gets
-/// per-CPU cells by itself.
-pub(crate) fn lanes(memory: &Mapped, at: u64) -> Option<Lanes> {
+/// Where the per-CPU cells of a label set belong, from a handle of one of its series. `None`: this
+/// series gets per-CPU cells by itself.
+pub(crate) fn per_cpu_places(memory: &Mapped, at: u64) -> Option<PerCpuPlaces> {
     let record = whole(memory, at).unwrap_or(at);
     let home = Record::new(memory, offset(memory.load32(record + entry::PARENT, Relaxed)));
-    let mut all = Lanes { lanes: [(0, 0); MEMBERS_MAX], count: 0, bytes: 0 };
+    let mut all = PerCpuPlaces { places: [(0, 0); MEMBERS_MAX], count: 0, bytes: 0 };
     let mut has_own = false;
     for member in (0..home.member_count()).filter_map(|i| home.member(i)) {
-        let Some(bytes) = member.cells.per_cpu().filter(|_| member.lane != NO_LANE) else { continue };
+        let Some(bytes) = member.cells.per_cpu().filter(|_| member.per_cpu_at != NO_PER_CPU) else { continue };
         has_own |= record + member.seat == at;
-        all.lanes[all.count] = (record + member.seat, u32::from(member.lane));
+        all.places[all.count] = (record + member.seat, u32::from(member.per_cpu_at));
         all.count += 1;
-        all.bytes = all.bytes.max(8 * u64::from(member.lane) + bytes);
+        all.bytes = all.bytes.max(8 * u64::from(member.per_cpu_at) + bytes);
     }
     (has_own && all.bytes <= percpu::STRIDE).then_some(all)
 }

@@ -194,7 +194,7 @@ offsets! {
     member, size 16;
     FAMILY: 0, 4;
     SEAT: 4, 4;
-    LANE: 8, 2;
+    PER_CPU_AT: 8, 2;
     KIND: 10, 1;
     RESERVED: 11, 1;
     SHAPE: 12, 4;

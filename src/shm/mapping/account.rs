@@ -62,7 +62,7 @@ pub(crate) struct Given {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum AccountKind {
     User,
     Group,
 }
@@ -74,16 +74,16 @@ impl Given {
 
     /// The user's number.
     pub(crate) fn user(&self) -> Result<u32, Error> {
-        self.id(Kind::User)
+        self.id(AccountKind::User)
     }
 
     /// The group's number.
     pub(crate) fn group(&self) -> Result<u32, Error> {
-        self.id(Kind::Group)
+        self.id(AccountKind::Group)
     }
 
-    fn id(&self, kind: Kind) -> Result<u32, Error> {
-        let what = if kind == Kind::User { "user" } else { "group" };
+    fn id(&self, kind: AccountKind) -> Result<u32, Error> {
+        let what = if kind == AccountKind::User { "user" } else { "group" };
         let name = match &self.account.0 {
             // The calls take this number for "leave it as it is".
             Which::Id(u32::MAX) => return Err(self.bad(&format!("{} is no {what}'s number", u32::MAX))),
@@ -115,7 +115,7 @@ impl std::fmt::Display for Given {
 }
 
 #[cfg(unix)]
-fn look_up(kind: Kind, name: &str) -> std::io::Result<Option<u32>> {
+fn look_up(kind: AccountKind, name: &str) -> std::io::Result<Option<u32>> {
     /// More than any sensible entry takes.
     const MOST: usize = 1 << 20;
     /// No system has longer names, and not every directory service takes any length.
@@ -127,7 +127,7 @@ fn look_up(kind: Kind, name: &str) -> std::io::Result<Option<u32>> {
     let mut buffer = vec![0; 4096];
     loop {
         let (status, id) = match kind {
-            Kind::User => {
+            AccountKind::User => {
                 // SAFETY: an all-zero passwd is a valid value to be filled in.
                 let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
                 let mut found = std::ptr::null_mut();
@@ -137,7 +137,7 @@ fn look_up(kind: Kind, name: &str) -> std::io::Result<Option<u32>> {
                 };
                 (status, (!found.is_null()).then_some(entry.pw_uid))
             }
-            Kind::Group => {
+            AccountKind::Group => {
                 // SAFETY: an all-zero group is a valid value to be filled in.
                 let mut entry: libc::group = unsafe { std::mem::zeroed() };
                 let mut found = std::ptr::null_mut();
@@ -159,7 +159,7 @@ fn look_up(kind: Kind, name: &str) -> std::io::Result<Option<u32>> {
 }
 
 #[cfg(not(unix))]
-fn look_up(_: Kind, _: &str) -> std::io::Result<Option<u32>> {
+fn look_up(_: AccountKind, _: &str) -> std::io::Result<Option<u32>> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::write::PerCpuCells;
-use super::{at, give, give_to_generation, in_word, Kind, LINES, STRIDE};
+use super::{at, give, give_to_generation, in_word, PerCpuKind, LINES, STRIDE};
 use crate::os::host::Undisturbed;
 use crate::shm::arena::Arena;
 use crate::shm::layout::{align, entry, header, offset, GRANULE};
@@ -19,7 +19,7 @@ const BOUND: u32 = 100;
 #[inline(never)]
 pub(crate) fn ask(per_cpu: &PerCpuCells, arena: &Arena<'_>, record: u64, bytes: u64, n: u64) {
     let memory = arena.memory;
-    if per_cpu.kind == Kind::None
+    if per_cpu.kind == PerCpuKind::None
         || memory.load32(record + entry::PER_CPU, Relaxed) != 0
         || (bytes > 8 && !per_cpu.pairs)
         || !per_cpu.is_hot(n)
@@ -29,21 +29,24 @@ pub(crate) fn ask(per_cpu: &PerCpuCells, arena: &Arena<'_>, record: u64, bytes: 
     allocate_for(per_cpu, arena, bytes, |cells| give(memory, record, cells));
 }
 
-/// As [`ask`], for several series of one record at a time: `lanes` has the place of each, and which
-/// of the per-CPU cells are its own, counted from the first. `bytes` is for all of them.
+/// As [`ask`], for several series of one record at a time: `places` has the place of each, and
+/// which of the per-CPU cells are its own, counted from the first. `bytes` is for all of them.
 #[cold]
 #[inline(never)]
-pub(crate) fn ask_together(per_cpu: &PerCpuCells, arena: &Arena<'_>, lanes: &[(u64, u32)], bytes: u64, n: u64) {
+pub(crate) fn ask_together(per_cpu: &PerCpuCells, arena: &Arena<'_>, places: &[(u64, u32)], bytes: u64, n: u64) {
     let memory = arena.memory;
     let has_none = |(place, _): &(u64, u32)| memory.load32(place + entry::PER_CPU, Relaxed) == 0;
-    if per_cpu.kind == Kind::None || (bytes > 8 && !per_cpu.pairs) || !lanes.iter().any(has_none) || !per_cpu.is_hot(n)
+    if per_cpu.kind == PerCpuKind::None
+        || (bytes > 8 && !per_cpu.pairs)
+        || !places.iter().any(has_none)
+        || !per_cpu.is_hot(n)
     {
         return;
     }
     // Each of them is right by itself: a process that is killed between two has given some.
     let give_all = |cells: u32| {
-        lanes.iter().fold(false, |given, (place, lane)| {
-            cells.checked_add(*lane).is_some_and(|cells| give(memory, *place, cells)) || given
+        places.iter().fold(false, |given, (place, per_cpu_at)| {
+            cells.checked_add(*per_cpu_at).is_some_and(|cells| give(memory, *place, cells)) || given
         })
     };
     allocate_for(per_cpu, arena, bytes, give_all);
@@ -61,7 +64,7 @@ pub(crate) fn ask_for_generation(
     bytes: u64,
 ) {
     let memory = arena.memory;
-    if per_cpu.kind != Kind::None
+    if per_cpu.kind != PerCpuKind::None
         && per_cpu.pairs
         && in_word(memory.load64(word, Relaxed), generation) == 0
         && per_cpu.is_hot(1)

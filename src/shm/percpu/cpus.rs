@@ -1,6 +1,6 @@
 //! Which CPUs there are, and how a new segment's cells for each of them are to be written.
 
-use super::{rseq, Kind, LINES, MOST_CPUS, STRIDE};
+use super::{rseq, PerCpuKind, LINES, MOST_CPUS, STRIDE};
 
 /// What a process wants of per-CPU cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,15 +12,15 @@ pub(crate) struct Plan {
 }
 
 /// What the header of a new segment says of its per-CPU cells: {most bytes, stride, CPUs, kind}.
-pub(crate) fn plan(Plan { per_cpu, rseq }: Plan, arena: u64) -> (u64, u32, u32, Kind) {
+pub(crate) fn plan(Plan { per_cpu, rseq }: Plan, arena: u64) -> (u64, u32, u32, PerCpuKind) {
     let (possible, most) = (possible_cpus(), arena / 8);
     let cpus = possible.unwrap_or_else(configured_cpus).min(MOST_CPUS);
     let kind = if !per_cpu || cpus == 0 || u64::from(cpus) * STRIDE + LINES > most {
-        Kind::None
+        PerCpuKind::None
     } else if rseq && possible == Some(cpus) && rseq::area().is_some() {
-        Kind::Rseq
+        PerCpuKind::Rseq
     } else {
-        Kind::Locked
+        PerCpuKind::Locked
     };
     (most, STRIDE as u32, cpus, kind)
 }

@@ -64,7 +64,7 @@ const MOST_CPUS: u32 = 1 << 16;
 
 /// How a segment's per-CPU cells are written, for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum PerCpuKind {
     None = 0,
     /// In restartable sequences.
     Rseq = 1,
@@ -72,20 +72,20 @@ pub(crate) enum Kind {
     Locked = 2,
 }
 
-impl Kind {
+impl PerCpuKind {
     pub(crate) fn of(memory: &Mapped) -> Self {
         match memory.get32(header::PER_CPU_KIND) {
-            1 => Kind::Rseq,
-            2 => Kind::Locked,
-            _ => Kind::None,
+            1 => PerCpuKind::Rseq,
+            2 => PerCpuKind::Locked,
+            _ => PerCpuKind::None,
         }
     }
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Kind::None => "none",
-            Kind::Rseq => "rseq",
-            Kind::Locked => "locked",
+            PerCpuKind::None => "none",
+            PerCpuKind::Rseq => "rseq",
+            PerCpuKind::Locked => "locked",
         }
     }
 }
@@ -97,7 +97,7 @@ impl PerCpu {
         let sensible = (1..=MOST_CPUS).contains(&cpus) && (LINES..=1 << 20).contains(&stride) && stride % LINES == 0;
         // As `plan` has it, so that a read of one series' cells is bounded by the file's length.
         let sensible = sensible && u64::from(cpus) * stride <= memory.len().saturating_sub(memory.arena_at()) / 8;
-        if sensible && Kind::of(memory) != Kind::None {
+        if sensible && PerCpuKind::of(memory) != PerCpuKind::None {
             PerCpu { cpus: cpus.into(), stride }
         } else {
             PerCpu::NONE

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use super::cpus::{one_store, possible_cpus};
-use super::{rseq, Kind, CLOSED, HEAT, SHIFT, STRIDE};
+use super::{rseq, PerCpuKind, CLOSED, HEAT, SHIFT, STRIDE};
 use crate::os::errno::Errno;
 use crate::os::identity::boot_id;
 use crate::shm::layout::header;
@@ -34,7 +34,7 @@ pub(crate) struct PerCpuCells {
     known: AtomicU32,
     /// The same where locked instructions are the way.
     known_locked: AtomicU32,
-    pub(super) kind: Kind,
+    pub(super) kind: PerCpuKind,
     /// Whether 16 bytes are stored as one.
     pub(super) pairs: bool,
     /// At most 2^16. Restartable sequences read the low half.
@@ -68,11 +68,11 @@ impl PerCpuCells {
         // sequences the segment's way.
         let fits = possible_cpus().is_none_or(|cpus| u64::from(cpus) <= shape.cpus);
         let is_usable = here && shape.stride == STRIDE && shape.cpus > 0;
-        let kind = match Kind::of(memory) {
-            Kind::Rseq if rseq && area.is_some() && is_usable && fits => Kind::Rseq,
+        let kind = match PerCpuKind::of(memory) {
+            PerCpuKind::Rseq if rseq && area.is_some() && is_usable && fits => PerCpuKind::Rseq,
             // The number of any cell is right.
-            Kind::Locked if is_usable => Kind::Locked,
-            _ => Kind::None,
+            PerCpuKind::Locked if is_usable => PerCpuKind::Locked,
+            _ => PerCpuKind::None,
         };
         PerCpuCells {
             arena: memory.checked_before(memory.arena_at()).cast_mut(),
@@ -80,7 +80,7 @@ impl PerCpuCells {
             known: AtomicU32::new(0),
             known_locked: AtomicU32::new(0),
             kind,
-            pairs: kind == Kind::Locked || one_store(),
+            pairs: kind == PerCpuKind::Locked || one_store(),
             cpus: shape.cpus.max(1),
             asked: AtomicU32::new(0),
             hints: [const { AtomicU32::new(0) }; HINTS],
@@ -159,7 +159,7 @@ impl PerCpuCells {
         if cells == 0 || cells == CLOSED || !self.is_granted(memory, cells.into()) {
             return false;
         }
-        if self.kind == Kind::Rseq {
+        if self.kind == PerCpuKind::Rseq {
             // SAFETY: `is_granted`.
             return (0..ATTEMPTS).any(|_| unsafe { self.add_once(cells, n) });
         }
@@ -222,7 +222,7 @@ impl PerCpuCells {
         if cells == 0 || cell & 1 != 0 || !self.pairs || !self.is_granted(memory, cell + 1) {
             return false;
         }
-        if self.kind == Kind::Rseq {
+        if self.kind == PerCpuKind::Rseq {
             // SAFETY: `is_granted`, and is aligned (checked).
             return (0..ATTEMPTS).any(|_| unsafe { self.count_once(cell, v) });
         }
@@ -267,16 +267,16 @@ impl PerCpuCells {
         let cells = granted.saturating_sub((self.cpus - 1) * STRIDE) / 8;
         // The last cell has the number `cells - 1`.
         let known = match self.kind {
-            Kind::Rseq => Some(&self.known),
-            Kind::Locked => Some(&self.known_locked),
-            Kind::None => None,
+            PerCpuKind::Rseq => Some(&self.known),
+            PerCpuKind::Locked => Some(&self.known_locked),
+            PerCpuKind::None => None,
         };
         if let Some(known) = known {
             // The watermark only rises, so the last writer is right too.
             // Never so far that `CLOSED` is known.
             known.store(cells.saturating_sub(1).min(u64::from(CLOSED) - 2) as u32, Relaxed);
         }
-        self.kind != Kind::None && cell < cells
+        self.kind != PerCpuKind::None && cell < cells
     }
 
     /// Whether a series that has added `n`, and has crossed a multiple of [`HEAT`], is hot: of
@@ -303,7 +303,7 @@ mod tests {
         let counter = segment.counter("c", "").register().unwrap();
         let histogram = segment.histogram("h", "").buckets(&[1.0]).register().unwrap();
         let inner = segment.inner;
-        if inner.per_cpu.kind != Kind::Rseq {
+        if inner.per_cpu.kind != PerCpuKind::Rseq {
             eprintln!("skipped: a_cpu_without_a_cell_writes_nothing (no restartable sequences)");
             return;
         }
