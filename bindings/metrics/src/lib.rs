@@ -14,7 +14,7 @@ mod warnings;
 pub use builder::Builder;
 pub use recorder::Recorder;
 pub use settings::Matcher;
-pub use shared::Trouble;
+pub use shared::Warnings;
 
 /// Keeps the examples of docs/rust.md true.
 #[cfg(doctest)]

@@ -7,7 +7,7 @@ use shmetrics::Segment;
 
 use crate::cache;
 use crate::settings::Settings;
-use crate::shared::{Shared, Trouble};
+use crate::shared::{Shared, Warnings};
 
 /// Counts what the `metrics` facade is told into a segment. A copy is the same recorder.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl Recorder {
     }
 
     /// Makes it the recorder of this process, and of those forked from it later. Keep this copy to
-    /// ask it for [`trouble`](Recorder::trouble).
+    /// ask it for [`warnings`](Recorder::warnings).
     ///
     /// # Errors
     /// If the process has a recorder already.
@@ -41,8 +41,8 @@ impl Recorder {
     ///
     /// The page has the totals of all processes, in `metrics_facade_labels_dropped_total` and in
     /// `metrics_facade_updates_lost_total`.
-    pub fn trouble(&self) -> Trouble {
-        self.shared.trouble()
+    pub fn warnings(&self) -> Warnings {
+        self.shared.warnings()
     }
 
     /// The segment, for rendering pages.

@@ -19,11 +19,11 @@ type Map<K, V> = ArcSwap<HashMap<K, V>>;
 pub(crate) type Families<M> = Map<String, Option<Arc<Registered<M>>>>;
 
 /// What a recorder could not do as it was told: made by
-/// [`Recorder::trouble`](crate::Recorder::trouble). All zero and empty if all is well. It tells of
+/// [`Recorder::warnings`](crate::Recorder::warnings). All zero and empty if all is well. It is of
 /// this process only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Trouble {
+pub struct Warnings {
     /// Updates of metrics that cannot be registered, which is tried once in each process. They
     /// count nowhere.
     pub lost_updates: u64,
@@ -223,8 +223,8 @@ impl Shared {
         });
     }
 
-    pub(crate) fn trouble(&self) -> Trouble {
-        Trouble {
+    pub(crate) fn warnings(&self) -> Warnings {
+        Warnings {
             lost_updates: self.lost.load(Relaxed),
             merged_updates: self.merged.load(Relaxed),
             messages: self.messages.load().to_vec(),

@@ -19,7 +19,7 @@ fn fresh() -> (Segment, Recorder) {
 
 #[track_caller]
 fn no_trouble(recorder: &Recorder) {
-    assert_eq!(recorder.trouble(), Recorder::new(segment()).trouble());
+    assert_eq!(recorder.warnings(), Recorder::new(segment()).warnings());
 }
 
 #[test]
@@ -110,10 +110,10 @@ fn the_first_set_of_label_names_stays_and_nothing_is_lost_quietly() {
     });
     assert_eq!(value(segment, "requests_total{method=\"GET\",status=\"200\"}"), 201.0);
     assert_eq!(value(segment, "requests_total{method=\"GET\",status=\"\"}"), 10.0);
-    let trouble = recorder.trouble();
-    assert_eq!((trouble.merged_updates, trouble.lost_updates), (2, 0));
-    assert_eq!(trouble.messages.len(), 1, "said once: {:?}", trouble.messages);
-    assert!(trouble.messages[0].contains("\"path\"") && trouble.messages[0].contains("label_names"), "{trouble:?}");
+    let warnings = recorder.warnings();
+    assert_eq!((warnings.merged_updates, warnings.lost_updates), (2, 0));
+    assert_eq!(warnings.messages.len(), 1, "said once: {:?}", warnings.messages);
+    assert!(warnings.messages[0].contains("\"path\"") && warnings.messages[0].contains("label_names"), "{warnings:?}");
     // The page says so too, whichever process renders it.
     let dropped = "metrics_facade_labels_dropped_total{metric=\"requests\",label=\"path\"}";
     assert_eq!(value(segment, dropped), 2.0);
@@ -151,7 +151,7 @@ fn a_metric_that_another_process_registered_without_the_label_for_others_drops_t
     count(&without, "b");
     count(&with, "z");
     assert_eq!(value(segment, "c_total{a=\"1\",b=\"\"}"), 1.0);
-    assert_eq!(with.trouble().merged_updates, 1);
+    assert_eq!(with.warnings().merged_updates, 1);
     assert_eq!(value(segment, "metrics_facade_labels_dropped_total{metric=\"c\",label=\"z\"}"), 1.0);
 }
 
@@ -174,7 +174,7 @@ fn a_label_given_twice_keeps_the_last_value_and_says_so() {
     let (segment, recorder) = fresh();
     with_local_recorder(&recorder, || counter!("twice", "a.b" => "1", "a_b" => "2").increment(1));
     assert_eq!(value(segment, "twice_total{a_b=\"2\"}"), 1.0);
-    assert_eq!(recorder.trouble().merged_updates, 1);
+    assert_eq!(recorder.warnings().merged_updates, 1);
 }
 
 #[test]
@@ -188,8 +188,8 @@ fn every_number_of_labels_to_sixty_four_and_beyond() {
         let shown = if shown.is_empty() { String::new() } else { format!("{{{}}}", shown.join(",")) };
         assert_eq!(value(segment, &format!("of_{count}_total{shown}")), 1.0);
     }
-    let trouble = recorder.trouble();
-    assert_eq!((trouble.merged_updates, trouble.lost_updates, trouble.messages.len()), (4, 0, 1 + 2 + 3 + 4));
+    let warnings = recorder.warnings();
+    assert_eq!((warnings.merged_updates, warnings.lost_updates, warnings.messages.len()), (4, 0, 1 + 2 + 3 + 4));
 }
 
 #[test]
@@ -223,9 +223,9 @@ fn what_cannot_be_registered_is_counted_as_lost() {
     for (metric, lost) in [("clash", 1.0), ("shmetrics_mine", 1.0), ("", 3.0)] {
         assert_eq!(value(segment, &format!("metrics_facade_updates_lost_total{{metric=\"{metric}\"}}")), lost);
     }
-    let trouble = recorder.trouble();
-    assert_eq!((trouble.merged_updates, trouble.lost_updates), (0, 5));
-    assert_eq!(trouble.messages.len(), 3, "{:?}", trouble.messages);
+    let warnings = recorder.warnings();
+    assert_eq!((warnings.merged_updates, warnings.lost_updates), (0, 5));
+    assert_eq!(warnings.messages.len(), 3, "{:?}", warnings.messages);
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn a_description_after_the_first_use_changes_nothing_and_is_reported() {
         describe_histogram!("unused", "Used later.");
     });
     assert!(!page(segment).contains("# HELP requests"), "{}", page(segment));
-    let messages = recorder.trouble().messages;
+    let messages = recorder.warnings().messages;
     assert!(messages.len() == 1 && messages[0].starts_with("requests: its help is \"\""), "{messages:?}");
 }
 
@@ -382,9 +382,9 @@ fn settings_of_another_process_are_taken_whatever_they_are() {
     let said = recorders.map(|builder| {
         let recorder = builder.build().unwrap();
         with_local_recorder(&recorder, || histogram!("h", "a" => "1").record(1.0));
-        let trouble = recorder.trouble();
-        assert_eq!((trouble.lost_updates, trouble.merged_updates), (0, 0));
-        trouble.messages.len()
+        let warnings = recorder.warnings();
+        assert_eq!((warnings.lost_updates, warnings.merged_updates), (0, 0));
+        warnings.messages.len()
     });
     assert_eq!(value(segment, "h_count{a=\"1\"}"), 4.0);
     assert_eq!(said, [0, 2, 3, 0], "schema 3 is the factor 1.1");
@@ -395,7 +395,7 @@ fn settings_of_another_process_are_taken_whatever_they_are() {
     let recorder = quantiles(&[0.9]);
     with_local_recorder(&recorder, || histogram!("s", "a" => "1").record(1.0));
     assert_eq!(value(segment, "s_count{a=\"1\"}"), 2.0);
-    assert!(recorder.trouble().messages[0].contains("list of quantiles"), "{:?}", recorder.trouble());
+    assert!(recorder.warnings().messages[0].contains("list of quantiles"), "{:?}", recorder.warnings());
 }
 
 #[test]
@@ -417,10 +417,10 @@ fn what_another_process_registered_otherwise_is_taken_as_it_is() {
     for sample in ["c_total", "g", "h_count"] {
         assert_eq!(value(segment, &format!("{sample}{{a=\"1\"}}")), 2.0);
     }
-    let trouble = new.trouble();
-    assert_eq!((trouble.lost_updates, trouble.merged_updates), (0, 0));
-    let said = |what| trouble.messages.iter().any(|m| m.contains(what));
-    assert!(said("gauge mode") && said("list of buckets") && said("time of expiry"), "{:?}", trouble.messages);
+    let warnings = new.warnings();
+    assert_eq!((warnings.lost_updates, warnings.merged_updates), (0, 0));
+    let said = |what| warnings.messages.iter().any(|m| m.contains(what));
+    assert!(said("gauge mode") && said("list of buckets") && said("time of expiry"), "{:?}", warnings.messages);
     no_trouble(&old);
 }
 
@@ -435,7 +435,7 @@ fn label_names_of_another_process_are_taken_in_its_order() {
     });
     assert_eq!(value(segment, "c_total{z=\"26\",a=\"1\"}"), 2.0);
     assert_eq!(value(segment, "c_total{z=\"\",a=\"1\"}"), 1.0);
-    assert_eq!(recorder.trouble().merged_updates, 1);
+    assert_eq!(recorder.warnings().merged_updates, 1);
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn children_forked_amid_the_work_of_threads_are_not_stranded() {
                     counter!("children", "round" => round.to_string()).increment(1);
                     counter!("seen").absolute(1);
                     gauge!("clash").set(1.0);
-                    assert!(recorder.trouble().lost_updates > 0);
+                    assert!(recorder.warnings().lost_updates > 0);
                 });
             });
             child.succeeds();
