@@ -21,8 +21,8 @@ mod typed;
 
 pub use crate::error::Error;
 pub use crate::expose::{
-    accepts_gzip, Cursor, Exposition, ExternalFamily, FamilyInfo, Format, Inspection, LastUpdate, Page, ProcessInfo,
-    Reader,
+    accepts_gzip, Collector, Cursor, Exposition, ExternalFamily, FamilyInfo, Format, Inspection, LastUpdate, Page,
+    ProcessInfo, Reader,
 };
 pub use crate::expose::{NativeBuckets, Point, PointExemplar, PointFamily, PointValue, Points};
 pub use crate::global::{Global, Metrics};

@@ -1,14 +1,13 @@
 //! Families of the host that are in no segment, for the pages that this process makes.
 
-use std::cell::Cell;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::page::{shmetrics_cursor, CPage, External};
 use super::points::shmetrics_kind;
 use super::segment::{segment_of, shmetrics_label, shmetrics_segment};
 use super::status::{fail, report, shmetrics_status};
 use super::{guarded, null, shmetrics_str, slice};
+use crate::expose::{count_failure, Added, Collectors};
 use crate::segment::Inner;
 use crate::{Error, ExternalFamily};
 
@@ -22,25 +21,18 @@ pub struct shmetrics_collector {
     _private: [u8; 0],
 }
 
-/// Never freed, as another thread may be reading it.
-struct Collector {
-    segment: *const Inner,
-    collect: unsafe extern "C" fn(*mut shmetrics_cursor, *mut c_void) -> bool,
+/// A function of C, and what it is called with.
+struct Collect {
+    call: unsafe extern "C" fn(*mut shmetrics_cursor, *mut c_void) -> bool,
     data: *mut c_void,
-    removed: AtomicBool,
-    /// Added before; NULL for the first.
-    before: *const Collector,
 }
 
-/// The collector that was added last. A list without locks: a child has it, whenever it is forked.
-static LAST: AtomicPtr<Collector> = AtomicPtr::new(std::ptr::null_mut());
-/// Calls of collectors that returned false, and samples of theirs that were refused.
-static FAILURES: AtomicU64 = AtomicU64::new(0);
+// SAFETY: whoever adds a collector promises that several threads may call it with its data.
+unsafe impl Send for Collect {}
+// SAFETY: as above.
+unsafe impl Sync for Collect {}
 
-thread_local! {
-    /// Whether this thread is in a collector. Pages that a collector begins have no collectors.
-    static COLLECTING: Cell<bool> = const { Cell::new(false) };
-}
+static COLLECTORS: Collectors<Collect> = Collectors::new();
 
 /// Adds a collector: `collect` is called for each page that this process begins of the segment, by
 /// `shmetrics_segment_cursor` or `shmetrics_segment_render`, before that call returns and in its
@@ -65,25 +57,12 @@ pub unsafe extern "C" fn shmetrics_segment_add_collector(
     guarded(|| {
         // SAFETY: the caller's promise.
         let segment = unsafe { segment_of(segment)? };
-        let collect = collect.ok_or_else(|| null("the collector"))?;
-        Error::unless_memory(size_of::<Collector>()).map_err(report)?;
-        let mut before = LAST.load(Acquire);
-        let added = Box::into_raw(Box::new(Collector {
-            segment: segment.inner,
-            collect,
-            data,
-            removed: AtomicBool::new(false),
-            before,
-        }));
-        // Release publishes the fields to `collect`.
-        while let Err(now) = LAST.compare_exchange_weak(before, added, Release, Acquire) {
-            before = now;
-            // SAFETY: only this thread has it so far.
-            unsafe { (*added).before = before };
-        }
+        let call = collect.ok_or_else(|| null("the collector"))?;
+        Error::unless_memory(size_of::<Added<Collect>>()).map_err(report)?;
+        let added = COLLECTORS.add(segment.inner, Collect { call, data });
         // SAFETY: the caller's promise.
         if let Some(collector) = unsafe { collector.as_mut() } {
-            *collector = added.cast();
+            *collector = std::ptr::from_ref(added).cast_mut().cast();
         }
         Ok(())
     })
@@ -94,8 +73,8 @@ pub unsafe extern "C" fn shmetrics_segment_add_collector(
 #[no_mangle]
 pub unsafe extern "C" fn shmetrics_collector_remove(collector: *mut shmetrics_collector) {
     // SAFETY: the caller's promise: NULL, or from `shmetrics_segment_add_collector`.
-    if let Some(collector) = unsafe { collector.cast::<Collector>().as_ref() } {
-        collector.removed.store(true, Release);
+    if let Some(collector) = unsafe { collector.cast::<Added<Collect>>().as_ref() } {
+        collector.remove();
     }
 }
 
@@ -130,7 +109,7 @@ pub unsafe extern "C" fn shmetrics_cursor_add_sample(
             page.add_sample(kind, name, help, &labels, value)
         })();
         if added.is_err() && page.collecting {
-            FAILURES.fetch_add(1, Relaxed); // a number of its own
+            count_failure();
         }
         added
     })
@@ -181,43 +160,19 @@ impl CPage {
 /// # Safety
 /// `page` came from a box, and only this thread uses it.
 pub(super) unsafe fn collect(segment: &Inner, page: *mut CPage) {
-    let of_segment = |one: &&Collector| std::ptr::eq(one.segment, segment) && !one.removed.load(Acquire);
-    let mut all: Vec<&Collector> = all().filter(of_segment).collect();
-    if all.is_empty() || COLLECTING.replace(true) {
-        return;
-    }
-    all.reverse();
-    for one in all {
-        // SAFETY: the caller's promise; no reference to the page is held during the call.
-        unsafe {
-            let before = (*page).external.clone();
-            (*page).collecting = true;
-            let succeeded = (one.collect)(page.cast(), one.data);
-            (*page).collecting = false;
-            if !succeeded {
-                (*page).external = before;
-                FAILURES.fetch_add(1, Relaxed); // a number of its own
-            }
+    // SAFETY: the caller's promise; no reference to the page is held during the call.
+    let failures = COLLECTORS.collect(segment, |collect| unsafe {
+        let before = (*page).external.clone();
+        (*page).collecting = true;
+        let succeeded = (collect.call)(page.cast(), collect.data);
+        (*page).collecting = false;
+        if !succeeded {
+            (*page).external = before;
         }
-    }
-    COLLECTING.set(false);
-    const HELP: &str = "Calls of collectors that failed in this process, and samples of theirs that were refused.";
-    let failures = ExternalFamily::counter("shmetrics_collector_failures_total", HELP)
-        .and_then(|family| family.sample(&[], FAILURES.load(Relaxed) as f64));
-    if let Ok(family) = failures {
+        succeeded
+    });
+    if let Some(family) = failures {
         // SAFETY: as above.
         unsafe { (*page).external.push(External { base: String::new(), kind: 0, family }) };
     }
-}
-
-/// All collectors of the process, the last first.
-fn all() -> impl Iterator<Item = &'static Collector> {
-    // Acquire pairs with the addition.
-    let mut next: *const Collector = LAST.load(Acquire);
-    std::iter::from_fn(move || {
-        // SAFETY: NULL, or a collector, which is never freed, and whose link is not written again.
-        let one = unsafe { next.as_ref()? };
-        next = one.before;
-        Some(one)
-    })
 }

@@ -96,6 +96,16 @@ impl ExternalFamily {
         self.samples.is_empty()
     }
 
+    /// Whether they are one family, perhaps with other samples.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        (&self.name, self.kind) == (&other.name, other.kind)
+    }
+
+    /// Takes the samples of the other.
+    pub(super) fn join(&mut self, other: Self) {
+        self.samples.extend(other.samples);
+    }
+
     pub(super) fn plain(&self) -> PlainFamily<'_> {
         PlainFamily {
             name: &self.name,

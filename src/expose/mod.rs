@@ -1,10 +1,13 @@
 //! From a segment to a page. It only reads, trusts no byte, and waits for no process.
 
+mod collectors;
 mod external;
 mod format;
 mod inspect;
 mod page;
 mod points;
+#[cfg(target_os = "linux")]
+mod processes;
 mod reader;
 mod self_metrics;
 mod source;
@@ -12,6 +15,8 @@ mod values;
 mod verify;
 mod warnings;
 
+pub use self::collectors::Collector;
+pub(crate) use self::collectors::{count_failure, Added, Collectors};
 pub use self::external::ExternalFamily;
 pub use self::format::exposition::{Exposition, Format};
 pub use self::format::negotiate::accepts_gzip;

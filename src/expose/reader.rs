@@ -3,6 +3,7 @@
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
+use super::collectors::collect;
 use super::format::exposition::{Exposition, Format};
 use super::inspect::{inspect, processes, Inspection, ProcessInfo};
 use super::page::builder::Page;
@@ -288,14 +289,15 @@ impl Segment {
         }
     }
 
-    /// Begins a page. The mapping stays, so the page may outlive this copy of the segment.
+    /// Begins a page, with the families of the segment's [collectors](Segment::add_collector). The
+    /// mapping stays, so the page may outlive this copy of the segment.
     pub fn page(&self, exposition: impl Into<Exposition>) -> Page<'static> {
         self.expire();
         let inner = self.inner;
         let (memory, own_slot, path) = (inner.memory, inner.process.token(), inner.path.as_deref());
         let mut page = Page::new(exposition.into());
         page.add_segment(Source { memory, backing: &*inner.backing, own_slot, path, looks: None }, None, "");
-        page
+        collect(inner).into_iter().fold(page, Page::with)
     }
 
     /// Renders a page with the metrics of all processes: short for `page(exposition).render()`.

@@ -1,6 +1,7 @@
-//! Tests of pages: every format and escaping, names, several segments on one page, and series as
-//! values.
+//! Tests of pages: every format and escaping, names, several segments on one page, collectors, and
+//! series as values.
 
+mod collectors;
 mod conformance;
 mod formats;
 mod golden;
