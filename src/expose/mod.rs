@@ -1,4 +1,10 @@
 //! From a segment to a page. It only reads, trusts no byte, and waits for no process.
+//!
+//! * `page`: the way through the segments; `format`: how each format writes what is found
+//! * `reader`: read-only mappings, and what begins a page; `points`, `values`: a page as values
+//! * `external`: families that are in no segment; `collectors`: functions of the host that make
+//!   them, `processes` among them; `self_metrics`: the library's own families
+//! * `source`: what is known of a segment as a whole; `inspect`, `verify`, `warnings`: for people
 
 mod collectors;
 mod external;

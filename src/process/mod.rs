@@ -2,6 +2,11 @@
 //!
 //! Only gauges with a value for each process need any of it. Counters and histograms are shared
 //! cells, so a process that only counts is never registered anywhere.
+//!
+//! * `slots`: the table of processes; `proof`: what shows that a holder lives, which is a lock of
+//!   `locks` or an `attachment`
+//! * `fork`: how a child notices that it is one; `atfork`: the C library's handlers; `handover`: a
+//!   file description for each child
 
 mod atfork;
 #[cfg(target_os = "linux")]

@@ -1,12 +1,16 @@
-//! A segment as this process has it: how it is opened, its options, and what everything above holds
-//! of it, the memory, the backing and the process' part in it.
+//! A segment as this process has it: the memory, the backing, and the process' part in it. All that
+//! stands above holds it.
+//!
+//! * `options`: where a segment is, and what it may do; `open`: opens, creates and removes segments
+//! * `known`: the segments that this process has open; `const_labels`: a segment's own labels
+//! * `clock`: the segment's time; `tables`: series by index, for typed label sets
 
 mod clock;
 pub(crate) mod const_labels;
 pub(crate) mod known;
 pub(crate) mod open;
 pub(crate) mod options;
-pub(crate) mod slots;
+pub(crate) mod tables;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -52,7 +56,7 @@ pub(crate) struct Inner {
     #[cfg_attr(not(unix), allow(dead_code))]
     pub(crate) scratch: bool,
     /// Series by index, of typed label sets.
-    pub(crate) tables: slots::Tables,
+    pub(crate) tables: tables::Tables,
 }
 
 impl Inner {

@@ -57,7 +57,7 @@ impl Inner {
             // Not fresh at any time that a segment has.
             cells_refused_ms: AtomicU64::new(1 << 63),
             scratch: options.scratch,
-            tables: super::slots::Tables::new(),
+            tables: super::tables::Tables::new(),
             backing,
         });
         inner.settle_clock();

@@ -15,7 +15,8 @@ use crate::{Error, Segment};
 /// The labels of a [`Builder`] that are a struct: made by [`Builder::label_set`].
 pub struct LabelStruct<L> {
     names: &'static [&'static str],
-    slots: usize,
+    /// The number of combinations of values; 0 if it is not known, or too large.
+    count: usize,
     labels: PhantomData<fn(&L)>,
 }
 
@@ -24,8 +25,8 @@ impl<L> Labels for LabelStruct<L> {}
 impl<'a, M: Metric> Builder<'a, M> {
     /// The family's labels, as a struct that derives [`LabelSet`].
     pub fn label_set<L: LabelSet>(self) -> Builder<'a, M, LabelStruct<L::Family>> {
-        let slots = const { combinations(L::COUNTS) };
-        self.with_labels(LabelStruct { names: L::NAMES, slots, labels: PhantomData })
+        let count = const { combinations(L::COUNTS) };
+        self.with_labels(LabelStruct { names: L::NAMES, count, labels: PhantomData })
     }
 }
 
@@ -35,10 +36,10 @@ impl<M: Metric, L: 'static> Builder<'_, M, LabelStruct<L>> {
     /// # Errors
     /// As [`Builder::register`].
     pub fn register(self) -> Result<TypedFamily<M, L>, Error> {
-        let LabelStruct { names, slots, .. } = self.labels;
+        let LabelStruct { names, count, .. } = self.labels;
         let family = self.with_labels(names).register()?;
-        let slots = family.family.inner.tables.slots(family.family.at, TypeId::of::<L>(), slots)?;
-        Ok(TypedFamily { family, slots, labels: PhantomData })
+        let words = family.family.inner.tables.words(family.family.at, TypeId::of::<L>(), count)?;
+        Ok(TypedFamily { family, words, labels: PhantomData })
     }
 }
 
@@ -52,8 +53,9 @@ pub struct TypedFamily<M, L> {
     /// By index, {state word, link} of the series that this process found last; 0 if it has found
     /// none. A series is that of its index as long as its record has that state word: the word
     /// changes when the series is removed, and never becomes the same again. The word of a seat in
-    /// a bundle's record stays when the label set expires: where it may, no slot knows a seat.
-    slots: &'static [AtomicU64],
+    /// a bundle's record stays when the label set expires: where it may, no word leads to a
+    /// seat.
+    words: &'static [AtomicU64],
     labels: PhantomData<fn(&L)>,
 }
 
@@ -65,8 +67,8 @@ impl<M: Metric, L> TypedFamily<M, L> {
     #[inline(always)]
     pub fn with<S: LabelSet<Family = L>>(&self, labels: &S) -> M {
         if const { combinations(S::COUNTS) > 0 } {
-            if let Some(slot) = self.slots.get(labels.index()) {
-                return self.known(slot).unwrap_or_else(|| self.look_up(slot, labels));
+            if let Some(cached) = self.words.get(labels.index()) {
+                return self.known(cached).unwrap_or_else(|| self.look_up(cached, labels));
             }
         }
         self.find(labels)
@@ -101,12 +103,12 @@ impl<M: Metric, L> TypedFamily<M, L> {
         self.family.clear()
     }
 
-    /// The series that a slot knows, if it is live.
+    /// The series that a word of the table leads to, if it is live.
     #[inline(always)]
-    fn known(&self, slot: &AtomicU64) -> Option<M> {
+    fn known(&self, cached: &AtomicU64) -> Option<M> {
         let inner = self.family.family.inner;
         // Relaxed: all that it leads to was there before this process mapped it, or is atomic.
-        let word = slot.load(Relaxed);
+        let word = cached.load(Relaxed);
         let at = offset(word as u32);
         if word == 0 {
             return None;
@@ -126,7 +128,7 @@ impl<M: Metric, L> TypedFamily<M, L> {
 
     #[cold]
     #[inline(never)]
-    fn look_up<S: LabelSet<Family = L>>(&self, slot: &AtomicU64, labels: &S) -> M {
+    fn look_up<S: LabelSet<Family = L>>(&self, cached: &AtomicU64, labels: &S) -> M {
         let (family, inner) = (self.family.family, self.family.family.inner);
         let lens = self.family.lens;
         let found = labels.with_values(|values| {
@@ -140,7 +142,7 @@ impl<M: Metric, L> TypedFamily<M, L> {
         let expires_unseen = now.is_seat() && Record::new(&inner.memory, family.at).expire() > 0;
         if live && !expires_unseen && inner.memory.record(addr.at).is_some() {
             // Relaxed: as in `known`.
-            slot.store(u64::from(now.0) << 32 | u64::from(link), Relaxed);
+            cached.store(u64::from(now.0) << 32 | u64::from(link), Relaxed);
         }
         M::from_series(Segment { inner }, addr)
     }
@@ -168,9 +170,9 @@ impl<L> TypedFamily<Counter, L> {
     #[inline(always)]
     pub fn inc_by<S: LabelSet<Family = L>>(&self, labels: &S, n: u64) {
         if const { combinations(S::COUNTS) > 0 } {
-            if let Some(slot) = self.slots.get(labels.index()) {
+            if let Some(cached) = self.words.get(labels.index()) {
                 // Relaxed: as in `known`.
-                let word = slot.load(Relaxed);
+                let word = cached.load(Relaxed);
                 let (at, state) = (offset(word as u32), (word >> 32) as u32);
                 // SAFETY: `look_up` has seen an entry's record there.
                 if word != 0 && unsafe { Counter::add_in_state(self.family.family.inner, at, state, n) } {
@@ -192,7 +194,7 @@ where
     M: Clone,
 {
     fn clone(&self) -> Self {
-        TypedFamily { family: self.family.clone(), slots: self.slots, labels: PhantomData }
+        TypedFamily { family: self.family.clone(), words: self.words, labels: PhantomData }
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct Tables(GrowList<Table>);
 struct Table {
     family: u64,
     labels: TypeId,
-    slots: Box<[AtomicU64]>,
+    words: Box<[AtomicU64]>,
 }
 
 impl Tables {
@@ -21,19 +21,19 @@ impl Tables {
         Tables(GrowList::new())
     }
 
-    /// The slots for the label sets of this type in the family whose record is at `family`. All are
+    /// The words for the label sets of this type in the family whose record is at `family`. All are
     /// 0 in a new table.
-    pub(crate) fn slots(&self, family: u64, labels: TypeId, count: usize) -> Result<&'static [AtomicU64], Error> {
+    pub(crate) fn words(&self, family: u64, labels: TypeId, count: usize) -> Result<&'static [AtomicU64], Error> {
         if count == 0 {
             return Ok(&[]);
         }
-        let is_it = |table: &Table| table.family == family && table.labels == labels && table.slots.len() == count;
+        let is_it = |table: &Table| table.family == family && table.labels == labels && table.words.len() == count;
         if let Some(table) = self.0.iter().find(|table| is_it(table)) {
-            return Ok(&table.slots);
+            return Ok(&table.words);
         }
         Error::unless_memory(size_of::<u64>() * count + size_of::<Table>())?;
-        let slots = std::iter::repeat_with(AtomicU64::default).take(count).collect();
-        let table = self.0.add_unless(Table { family, labels, slots }, is_it);
-        Ok(&table.unwrap_or_else(|(found, _)| found).slots)
+        let words = std::iter::repeat_with(AtomicU64::default).take(count).collect();
+        let table = self.0.add_unless(Table { family, labels, words }, is_it);
+        Ok(&table.unwrap_or_else(|(found, _)| found).words)
     }
 }
