@@ -23,13 +23,13 @@
  *              structs there are calls that end in _p, which take the address of a handle.
  * Label sets   A look-up (shmetrics_..._with) never fails. It makes the series of a label set at
  *              the first use. Without room, or beyond a limit, it returns the overflow series of
- *              the family, which pages show with the label shmetrics_overflow="true". A wrong
- *              number of values gives an inert handle and is counted in
- *              shmetrics_updates_rejected_total; an inert family gives one uncounted. Bytes that
- *              are not UTF-8 become U+FFFD. Label names in another order are the same family; a
- *              family handle takes values in the order in which its process registered them.
- *              Look-ups in another order than that in which the family was made take two to three
- *              times as long. Where the values are known beforehand, keep the handle.
+ *              the family, which pages show with the label shmetrics_overflow="true". With a wrong
+ *              number of values it returns an inert handle, and shmetrics_updates_rejected_total
+ *              counts the look-up. In an inert family it returns an inert handle and counts
+ *              nothing. Bytes that are not UTF-8 become U+FFFD. Label names in another order are
+ *              the same family: each process gives the values in the order of its own names. A
+ *              look-up takes two to three times as long if this is not the order of the process
+ *              that made the family. If the values are known beforehand, keep the handle.
  * Bundles      A bundle is several metrics with the same labels. One look-up
  *              (shmetrics_bundle_with) finds the series of all of them, which share a record. The
  *              entry that it gives is a handle too: shmetrics_entry_add_u64, _add, _set and
@@ -40,8 +40,8 @@
  * label sets   processes, from that instant. A look-up of the same values makes a new series, from
  *              0. Handles of the removed series are safe for ever: their updates do nothing, and
  *              are counted in shmetrics_stale_updates_total. They never change another series,
- *              even where the memory serves one. So look up what may be removed, and do not keep
- *              its handles.
+ *              even if another series uses the memory by now. So do not keep handles of label sets
+ *              that may be removed: look them up.
  * Errors       Calls that can fail return a shmetrics_status. They write their outputs, which are
  *              their last parameters, only on success. shmetrics_last_error gives the detail.
  *              Updates return nothing and cannot fail.

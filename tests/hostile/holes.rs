@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::truncation::look;
 use common::{fork, Child};
 use shmetrics::{Format, GaugeMode, Native, Options, Reader, Segment};
 
@@ -85,16 +86,6 @@ impl Scene {
         let Ok(reader) = Reader::open(&self.name) else { return };
         look(&reader);
     }
-}
-
-fn look(reader: &Reader) {
-    for format in [Format::Text, Format::OpenMetrics2, Format::Protobuf] {
-        reader.render(format);
-    }
-    reader.inspect();
-    reader.verify();
-    reader.processes();
-    reader.page(Format::Text).points().count();
 }
 
 /// All that a writer does.

@@ -20,7 +20,7 @@ fn truncate(name: &str, length: u64) {
 }
 
 /// All that a reader does.
-fn look(reader: &Reader) {
+pub fn look(reader: &Reader) {
     for format in [Format::Text, Format::OpenMetrics2, Format::Protobuf] {
         reader.render(format);
     }
