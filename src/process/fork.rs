@@ -33,6 +33,8 @@ struct Words {
     /// When a claim may be tried again after one that failed, and how often it has failed: see
     /// `super::Retry`.
     retry: AtomicU64,
+    /// The thread that claims a slot: see `super::turn`.
+    turn: AtomicU64,
     clock: clock::Words,
 }
 
@@ -43,13 +45,14 @@ impl Words {
             identity: AtomicU64::new(0),
             claimed: AtomicU64::new(0),
             retry: AtomicU64::new(0),
+            turn: AtomicU64::new(0),
             clock: clock::Words::new(),
         }
     }
 
-    fn all(&self) -> [&AtomicU64; 8] {
+    fn all(&self) -> [&AtomicU64; 9] {
         let [a, b, c, d] = self.clock.all();
-        [&self.token, &self.identity, &self.claimed, &self.retry, a, b, c, d]
+        [&self.token, &self.identity, &self.claimed, &self.retry, &self.turn, a, b, c, d]
     }
 }
 
@@ -274,6 +277,10 @@ impl ForkPage {
 
     pub(super) fn set_retry(&self, retry: u64) {
         self.fresh().retry.store(retry, Relaxed);
+    }
+
+    pub(super) fn turn(&self) -> &AtomicU64 {
+        &self.fresh().turn
     }
 }
 

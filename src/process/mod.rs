@@ -18,6 +18,7 @@ mod handover;
 mod locks;
 mod proof;
 mod slots;
+mod turn;
 
 pub(crate) use self::proof::Refusal;
 pub(crate) use self::slots::{Slots, Token};
@@ -27,6 +28,7 @@ use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
 use self::fork::ForkPage;
 use self::proof::Hold;
 use self::slots::Claimant;
+use self::turn::Turn;
 
 use crate::os::host::Undisturbed;
 use crate::os::identity::{pid, pid_namespace};
@@ -161,6 +163,16 @@ impl Process {
     /// leaves `errno` as it was.
     pub(crate) fn attach(&self, at: &Attached<'_>) -> Result<Token, Refusal> {
         let _undisturbed = Undisturbed::new();
+        let turn = Turn::take(self.page.turn());
+        if turn.has_waited {
+            if let Some(token) = self.token() {
+                return Ok(token);
+            }
+            let retry = Retry(self.page.retry());
+            if !retry.is_over() {
+                return Err(retry.refusal());
+            }
+        }
         let result = self.claim(at);
         match result {
             Ok(_) => self.page.set_retry(0),

@@ -2,6 +2,7 @@
 //! client.
 
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use common::{fork, linger, own, page, samples, until, Gate, Name};
 use shmetrics::{Format, Gauge, GaugeMode, Segment};
@@ -200,6 +201,41 @@ fn threads_of_one_process_share_its_value() {
         });
         assert_eq!(samples(&page(&segment))[&format!("g{round}")], 400.0, "no first update is lost");
     }
+}
+
+#[test]
+fn threads_whose_first_updates_come_at_once_need_one_slot() {
+    const ROUNDS: u32 = 8;
+    const THREADS: u32 = 4;
+    // All slots but one are taken, so that a claim takes some time.
+    const SLOTS: u32 = 128;
+    let name = Name::new("at-once");
+    let options = || name.options().max_size(1 << 20).max_processes(SLOTS);
+    let first = options().open().unwrap();
+    let lossy = first.counter("lossy", "").register().unwrap();
+    let live = |segment: &Segment| segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
+    (1..SLOTS).for_each(|_| live(&options().separate_mapping(true).open().unwrap()).set(0.0));
+    let gauge = live(&first);
+    let round = || {
+        let together = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    together.fetch_add(1, SeqCst);
+                    while together.load(SeqCst) < THREADS {
+                        std::thread::yield_now();
+                    }
+                    gauge.inc();
+                });
+            }
+        });
+        if samples(&page(&first))["live"] != f64::from(THREADS) {
+            lossy.inc();
+        }
+    };
+    (0..ROUNDS).for_each(|_| fork(round).join());
+    // A thread does not wait for long for another one that the machine does not run.
+    assert!(lossy.get() <= 1.0, "updates were lost in {} of {ROUNDS} rounds", lossy.get());
 }
 
 #[test]
