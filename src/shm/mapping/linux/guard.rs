@@ -7,7 +7,6 @@
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
-use std::sync::{Mutex, PoisonError};
 
 use super::file::last;
 use crate::os::errno::Errno;
@@ -30,13 +29,13 @@ static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
 static BEFORE: AtomicUsize = AtomicUsize::new(libc::SIG_DFL);
 static BEFORE_TAKES_INFO: AtomicBool = AtomicBool::new(false);
 
-/// Installs the handler, once.
+/// Installs the handler, once. Without a lock, which a child may be forked with: threads that come
+/// at the same time all install it, and note what was there before.
 pub(crate) fn install() -> Result<(), Error> {
-    static INSTALLING: Mutex<()> = Mutex::new(());
-    let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     if IS_INSTALLED.load(Acquire) {
         return Ok(());
     }
+    let ours = on_sigbus as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) as usize;
     let failed = || Error::system("installing a handler of SIGBUS", last());
     // SAFETY: an all-zero sigaction is a valid value: the default action.
     let mut before: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -44,12 +43,14 @@ pub(crate) fn install() -> Result<(), Error> {
     if unsafe { libc::sigaction(libc::SIGBUS, ptr::null(), &raw mut before) } != 0 {
         return Err(failed());
     }
-    // Both pair with the loads in `pass_on`.
-    BEFORE_TAKES_INFO.store(before.sa_flags & libc::SA_SIGINFO != 0, Release);
-    BEFORE.store(before.sa_sigaction, Release);
+    if before.sa_sigaction != ours {
+        // Both pair with the loads in `pass_on`.
+        BEFORE_TAKES_INFO.store(before.sa_flags & libc::SA_SIGINFO != 0, Release);
+        BEFORE.store(before.sa_sigaction, Release);
+    }
     // SAFETY: as above.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = on_sigbus as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) as usize;
+    action.sa_sigaction = ours;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
     // SAFETY: a handler that makes only calls which a handler may make.
     if unsafe { libc::sigaction(libc::SIGBUS, &raw const action, ptr::null_mut()) } != 0 {
