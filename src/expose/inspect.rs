@@ -131,7 +131,7 @@ pub struct ProcessInfo {
 pub(super) fn inspect(source: &Source<'_>) -> Inspection {
     let Source { memory, backing, own_slot, path, .. } = source;
     let whole = source.state();
-    let (mut families, mut names) = (Vec::new(), std::collections::HashSet::new());
+    let (mut families, mut names) = (Vec::new(), crate::os::random::HashSet::default());
     let mut corrupt = 0;
     let (mut walk, allowance, mut budget) = (family::walk(memory), Allowance::default(), memory.len() / GRANULE);
     while let Some(link) = walk.step(memory) {

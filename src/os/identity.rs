@@ -1,5 +1,5 @@
 //! The identity of this process, which other processes can compare: its pid, its namespaces and its
-//! boot. Also random numbers.
+//! boot.
 
 pub(crate) fn pid() -> u32 {
     std::process::id()
@@ -47,11 +47,4 @@ fn inode_of(path: &std::ffi::CStr) -> u64 {
         let _ = path;
         0
     }
-}
-
-/// An address hint-free random number from the system, for seeds and temporary names.
-pub(crate) fn random() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    // std seeds its hasher from the system's random numbers.
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }

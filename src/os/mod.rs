@@ -8,4 +8,5 @@ pub(crate) mod errno;
 pub(crate) mod grow_list;
 pub(crate) mod host;
 pub(crate) mod identity;
+pub(crate) mod random;
 pub(crate) mod time_namespace;

@@ -15,13 +15,13 @@
 //! records have the same layout uses the same store. The `PARENT` of a record says which family the
 //! record serves, and changes only between two generations.
 
-use std::collections::HashSet;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use super::recycle;
 use super::spec::Spec;
 use crate::kind::Kind;
 use crate::metric::{each_block, Block};
+use crate::os::random::HashSet;
 use crate::record::bundle;
 use crate::record::family;
 use crate::record::family::Record;
@@ -198,7 +198,7 @@ pub(super) fn choose_store(inner: &Inner, new: &Record<'_>, predecessor: u32) {
     let store = if predecessor != 0 && fits(&Record::new(memory, offset(predecessor))) {
         Some(store_of(&Record::new(memory, offset(predecessor))))
     } else {
-        let mut used = HashSet::new();
+        let mut used = HashSet::default();
         let mut candidates = Vec::new();
         for record in family::all(memory).filter(|record| !record.has_home()) {
             match record.state().state() {

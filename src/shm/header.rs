@@ -13,7 +13,7 @@ use super::memory::Mapped;
 use super::percpu;
 use super::percpu::Plan;
 use crate::os::clock::now_ns;
-use crate::os::identity::random;
+use crate::os::random::random;
 use crate::Error;
 
 /// Writes the header of a new segment. The magic comes last, for backends that cannot hide an

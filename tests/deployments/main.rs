@@ -3,6 +3,7 @@
 //! nothing behind.
 #![cfg(target_os = "linux")]
 
+mod filters;
 mod harness;
 mod liveness;
 mod opening;

@@ -1,6 +1,6 @@
 //! The choice of families by name, as scrapers ask for them by `name[]`.
 
-use std::collections::HashSet;
+use crate::os::random::HashSet;
 
 /// What samples add to their family's name.
 const SUFFIXES: [&str; 9] = ["", "_total", "_created", "_info", "_bucket", "_count", "_sum", "_gcount", "_gsum"];

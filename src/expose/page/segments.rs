@@ -3,13 +3,12 @@
 //! With several segments, families of the same name are shown as one family. The first segment that
 //! has the family leads, and the series of the other segments follow.
 
-use std::collections::{HashMap, HashSet};
-
 use super::allowance::Allowance;
 use super::family::{ConstLabels, View};
 use crate::expose::format::exposition::Exposition;
 use crate::expose::source::{Look, Source};
 use crate::kind::Kind;
+use crate::os::random::{HashMap, HashSet};
 use crate::record::family;
 use crate::record::family::{Record, Texts};
 use crate::segment::const_labels::labels_in;
@@ -98,8 +97,8 @@ impl<'a> Part<'a> {
             plain: Labels::new(plain),
             self_labels: Labels::new(self_labels),
             is_labelled: label.is_some(),
-            names: HashMap::new(),
-            clashing: HashSet::new(),
+            names: HashMap::default(),
+            clashing: HashSet::default(),
             families: settled(&memory, FAMILIES),
             begun: Vec::new(),
             retired: Vec::new(),
@@ -182,7 +181,7 @@ impl<'a> Part<'a> {
 
     /// The families of the segment, by name.
     pub(super) fn families(&self) -> HashMap<String, (u32, Kind, bool)> {
-        let (mut names, allowance) = (HashMap::new(), Allowance::default());
+        let (mut names, allowance) = (HashMap::default(), Allowance::default());
         for record in family::all(&self.memory).take(self.records() as usize) {
             if !record.texts_len().is_none_or(|len| allowance.charge(&self.memory, len)) {
                 break;
@@ -251,8 +250,8 @@ impl<'a> Segments<'a> {
             return;
         }
         // Within a segment, registration ensures that no two families have samples of one name.
-        let mut owners: HashMap<String, String> = HashMap::new();
-        let mut kinds: HashMap<String, Kind> = HashMap::new();
+        let mut owners: HashMap<String, String> = HashMap::default();
+        let mut kinds: HashMap<String, Kind> = HashMap::default();
         for part in &mut self.parts {
             for (name, (link, kind, exact)) in part.families() {
                 if *kinds.entry(name.clone()).or_insert(kind) != kind {
@@ -291,7 +290,7 @@ impl<'a> Segments<'a> {
     /// Begins a family, in the leading segment.
     pub(super) fn begin(&mut self, link: u32, texts: &Texts) {
         let with_it = self.parts.iter().filter(|part| part.names.contains_key(&texts.name));
-        self.shown = (with_it.filter(|part| !part.tells(&texts.labels)).count() > 1).then(HashSet::new);
+        self.shown = (with_it.filter(|part| !part.tells(&texts.labels)).count() > 1).then(HashSet::default);
         self.part = self.lead;
         self.lead_mut().note_begun(link);
     }

@@ -309,7 +309,7 @@ mod tests {
 
     /// A file without a name, and a word as the header has it.
     fn file() -> File {
-        let path = format!("/dev/shm/test-attendance-{}-{:x}", std::process::id(), crate::os::identity::random());
+        let path = format!("/dev/shm/test-attendance-{}-{:x}", std::process::id(), crate::os::random::random());
         let file = std::fs::OpenOptions::new().create_new(true).read(true).write(true).open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         file

@@ -11,7 +11,7 @@ use super::file::{c_path, last, Descriptor, ProcFd};
 use super::grant::{fits_file_limit, HUGETLBFS_MAGIC, RAMFS_MAGIC, TMPFS_MAGIC};
 use super::locks::hold;
 use super::LinuxBacking;
-use crate::os::identity::random;
+use crate::os::random::random;
 use crate::shm::mapping::access::Access;
 use crate::shm::mapping::account::Given;
 use crate::shm::mapping::Backing;
@@ -162,7 +162,7 @@ impl Unpublished {
             return match link(&self.backing.file, &to) {
                 Ok(()) => Ok(Published::Done(self.backing)),
                 Err(e) if e.raw_os_error() == Some(libc::EEXIST) => Ok(Published::Taken),
-                // What is really wrong is found out, or to_utf8_lossy, under a temporary name.
+                // What is really wrong is found out under a temporary name.
                 Err(_) => Ok(Published::NoWay),
             };
         };

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::os::identity::random;
+use crate::os::random::random;
 use crate::shm::mapping::access::Access;
 use crate::Error;
 

@@ -11,6 +11,10 @@ use super::file::is_named;
 /// slot's: those come later.
 pub(super) const USERS: u64 = 0;
 
+/// The error of a lock that another description has. Linux gives no other; `EACCES`, which POSIX
+/// allows for it, is a filter's.
+const LOCKED: i32 = libc::EAGAIN;
+
 /// Says that the file is in use, as long as this description of it is open or mapped, here or in
 /// forked children: a host that closes its descriptors does not end it. `false`: a process has
 /// found the file unused and is about to remove it.
@@ -20,7 +24,7 @@ pub(crate) fn hold(file: &File) -> bool {
     // SAFETY: a plain call with a local.
     let held = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } == 0;
     // Where there are no locks, nothing is ever found unused.
-    held || !matches!(io::Error::last_os_error().raw_os_error(), Some(libc::EAGAIN | libc::EACCES))
+    held || io::Error::last_os_error().raw_os_error() != Some(LOCKED)
 }
 
 /// Removes the file's name if it still leads to the file and no process uses it. New users are kept
@@ -63,7 +67,7 @@ pub(crate) fn lock(fd: RawFd, byte: u64) -> Result<bool, i32> {
         return Ok(true);
     }
     match io::Error::last_os_error().raw_os_error() {
-        Some(libc::EAGAIN | libc::EACCES) => Ok(false),
+        Some(LOCKED) => Ok(false),
         other => Err(other.unwrap_or(0)),
     }
 }
