@@ -402,6 +402,7 @@ impl Gauge {
         let generation = self.cell_generation();
         let identity = u64::from(self.inner.process.identity()) << 32;
         let mine = |state| identity | u64::from(owner_bits(token.generation, generation, state));
+        let _turn = self.inner.process.turn();
         for attempt in 0..1000 {
             let [old, old_base] = owner.load();
             let seen = cell.load();
@@ -414,8 +415,8 @@ impl Gauge {
                 return Some(OwnCell::At(at));
             }
             if old as u32 == owner_bits(token.generation, generation, TAKING) {
-                // Another thread of this process is taking the cell, or this thread is, below a
-                // signal handler.
+                // This thread is taking the cell, below a signal handler; or another one, which has
+                // not been given the processor for long.
                 if attempt > 10 {
                     std::thread::yield_now();
                 }
@@ -574,6 +575,33 @@ mod tests {
                 tag = next;
             }
         }
+    }
+
+    /// A thread that has lost the processor in the middle of it.
+    #[test]
+    fn a_cell_that_another_thread_is_taking_is_waited_for() {
+        let segment = Options::new().anonymous().max_size(1 << 20).open().unwrap();
+        let family = segment.gauge("g", "", GaugeMode::LiveSum).labels(["n"]).register().unwrap();
+        family.with(["first"]).set(1.0);
+        // Each attempt may meet a machine that does not run the test for longer than a thread
+        // waits.
+        let is_counted = |attempt: u32| {
+            let gauge = family.with([&attempt.to_string()]);
+            let (memory, token) = (&gauge.inner.memory, gauge.inner.process.token().unwrap());
+            let at = gauge.cell_of(token).unwrap();
+            let owner = memory.pair(at + cell::OWNER).unwrap();
+            let taking = u64::from(owner_bits(token.generation, gauge.cell_generation(), TAKING));
+            let turn = gauge.inner.process.turn();
+            owner.cas([0, 0], [taking, 0]).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| gauge.inc());
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                owner.cas([taking, 0], [0, 0]).unwrap();
+                drop(turn);
+            });
+            gauge.get() == 1.0
+        };
+        assert!((0..5).any(is_counted));
     }
 
     /// The owner word has six bits of the generation. A thread that stood still for 64 generations

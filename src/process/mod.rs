@@ -22,13 +22,13 @@ mod turn;
 
 pub(crate) use self::proof::Refusal;
 pub(crate) use self::slots::{Slots, Token};
+pub(crate) use self::turn::Turn;
 
 use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
 
 use self::fork::ForkPage;
 use self::proof::Hold;
 use self::slots::Claimant;
-use self::turn::Turn;
 
 use crate::os::host::Undisturbed;
 use crate::os::identity::{pid, pid_namespace};
@@ -159,11 +159,16 @@ impl Process {
         None
     }
 
+    /// The calling thread's turn at what one thread of a process does at a time.
+    pub(crate) fn turn(&self) -> Turn<'_> {
+        Turn::take(self.page.turn())
+    }
+
     /// The token, claiming a slot first if need be: tried in any case. Async-signal-safe, and
     /// leaves `errno` as it was.
     pub(crate) fn attach(&self, at: &Attached<'_>) -> Result<Token, Refusal> {
         let _undisturbed = Undisturbed::new();
-        let turn = Turn::take(self.page.turn());
+        let turn = self.turn();
         if turn.has_waited {
             if let Some(token) = self.token() {
                 return Ok(token);

@@ -3,7 +3,8 @@
 //! Threads that claimed at the same time would have several slots for a moment, and all but one
 //! would be given up. Where there are just enough slots, a thread, or another process, would find
 //! none left, and its update would be refused. So threads take turns. A thread that waits finds
-//! what the other one got.
+//! what the other one got. They also take turns at the cells of gauges, where a thread that is not
+//! given the processor for a moment would have the updates of the others refused.
 //!
 //! The word is in the page that a child finds wiped: a child does not wait for a thread that it
 //! does not have. A signal handler does not wait for the thread that it interrupts. No thread waits
@@ -18,7 +19,7 @@ use crate::os::clock::monotonic_ms;
 const PATIENCE_MS: u64 = 100;
 
 /// A thread's turn, until it is dropped.
-pub(super) struct Turn<'a> {
+pub(crate) struct Turn<'a> {
     /// The word, if it names this thread. `None`: the thread claims without a turn.
     word: Option<&'a AtomicU64>,
     /// Whether another thread had its turn before.
