@@ -1,7 +1,7 @@
 //! The segments behind the pages. A segment is opened at its first use, stays open while it is
 //! current, and is opened again after it was replaced.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -35,8 +35,42 @@ pub(crate) struct Sources {
     /// The last problem of the directory.
     problem: Mutex<Option<String>>,
     labelled: bool,
-    /// Whether segments that come and go are logged.
-    is_told: bool,
+    /// Logs segments that come and go; `None` logs nothing.
+    journal: Option<Journal>,
+}
+
+/// Log lines at a limited rate: files that come and go do not fill the log.
+#[derive(Default)]
+struct Journal(Mutex<Lines>);
+
+#[derive(Default)]
+struct Lines {
+    /// The start of the period that `said` counts in.
+    period: Option<Instant>,
+    said: usize,
+    unsaid: usize,
+}
+
+impl Journal {
+    /// The lines of a period at most. Each segment of an exporter that starts has one.
+    const MOST: usize = 2 * MOST;
+    const PERIOD: Duration = Duration::from_secs(600);
+
+    fn say(&self, level: Level, line: impl std::fmt::Display) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.period.is_none_or(|since| since.elapsed() > Self::PERIOD) {
+            (lines.period, lines.said) = (Some(Instant::now()), 0);
+        }
+        if lines.said >= Self::MOST {
+            lines.unsaid += 1;
+            return;
+        }
+        lines.said += 1;
+        match std::mem::take(&mut lines.unsaid) {
+            0 => log(level, line),
+            n => log(level, format_args!("{line} (and {n} lines about segments were left out)")),
+        }
+    }
 }
 
 /// How long the page shows a segment as missing that a pattern has selected before. A few scrapes
@@ -78,6 +112,14 @@ struct Ignored {
     others: usize,
     /// Files beyond the maximum number.
     beyond: usize,
+    /// Files whose names no segment can have.
+    misnamed: usize,
+}
+
+impl Ignored {
+    fn all(self) -> usize {
+        self.others + self.beyond + self.misnamed
+    }
 }
 
 /// The open segments at one time.
@@ -97,7 +139,7 @@ impl Sources {
     /// that no segment can have is one. A name with `*` or `?` and without a slash is a pattern.
     pub(crate) fn new(given: Vec<String>, owners: Owners, labelled: bool) -> Result<Self, Error> {
         let sources = Self::quiet(given, owners, labelled)?;
-        let sources = Sources { is_told: true, ..sources };
+        let sources = Sources { journal: Some(Journal::default()), ..sources };
         // Logs the segments that exist now.
         let _ = sources.read();
         Ok(sources)
@@ -124,7 +166,7 @@ impl Sources {
             most,
             problem: Mutex::default(),
             labelled,
-            is_told: false,
+            journal: None,
         })
     }
 
@@ -144,7 +186,7 @@ impl Sources {
         for (source, is_found) in
             self.named.iter().map(|source| (source, false)).chain(matching.iter().map(|source| (source, true)))
         {
-            match source.reader(self.is_told, &self.owners) {
+            match source.reader(self.journal.as_ref(), &self.owners) {
                 // The file may have been replaced since the directory was read.
                 Ok(reader) if is_found && !self.is_trusted(&reader) => {}
                 Ok(reader) => readers.push((reader, source.name.clone())),
@@ -153,13 +195,12 @@ impl Sources {
         }
         if readers.is_empty() {
             let problem = problem.or_else(|| missing.into_iter().next().map(|(_, problem)| problem));
-            let left_out = ignored.others + ignored.beyond;
-            return Err(problem.unwrap_or_else(|| match left_out {
+            return Err(problem.unwrap_or_else(|| match ignored.others + ignored.beyond {
                 0 => format!("there is no segment called {}", self.names()),
                 n => format!("there is no segment called {}; {n} of other users are not read (--owner)", self.names()),
             }));
         }
-        let ignored = (!self.patterns.is_empty()).then_some(ignored.others + ignored.beyond);
+        let ignored = (!self.patterns.is_empty()).then_some(ignored.all());
         stem::relabel(&mut readers, &mut missing);
         Ok(Reading { readers, labelled: self.labelled, missing, problem, ignored })
     }
@@ -168,11 +209,29 @@ impl Sources {
         reader.owner().is_some_and(|owner| self.owners.rank(owner.user).is_some())
     }
 
+    /// Logs what was left out.
+    fn tell(&self, ignored: Ignored) {
+        let Some(journal) = &self.journal else { return };
+        match ignored.misnamed {
+            0 => {}
+            n => journal.say(Level::Warn, format_args!("ignoring {n} files whose names no segment can have")),
+        }
+        match ignored.others {
+            0 => {}
+            n => journal
+                .say(Level::Warn, format_args!("ignoring {n} segments of other users (--owner NAME takes a user's)")),
+        }
+        match ignored.beyond {
+            0 => {}
+            n => journal.say(Level::Warn, format_args!("ignoring {n} segments beyond the first {}", self.most)),
+        }
+    }
+
     /// Logs the problem of the directory once.
     fn complain(&self, problem: &str) {
         let mut before = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_told && before.as_deref() != Some(problem) {
-            log(Level::Warn, format_args!("segments that come are not seen: {problem}"));
+        if let Some(journal) = self.journal.as_ref().filter(|_| before.as_deref() != Some(problem)) {
+            journal.say(Level::Warn, format_args!("segments that come are not seen: {problem}"));
             *before = Some(problem.to_owned());
         }
     }
@@ -206,13 +265,16 @@ impl Sources {
                 }
                 None => continue,
             };
-            let source = || Arc::new(Source { name: name.clone(), state: Mutex::default() });
-            let found = found.entry(name.clone()).or_insert_with(|| Found {
-                source: source(),
-                at: Instant::now(),
-                rank,
-                made: None,
-            });
+            let found = match found.entry(name) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let Ok(source) = Source::new(new.key().clone()) else {
+                        ignored.misnamed += 1;
+                        continue;
+                    };
+                    new.insert(Found { source: Arc::new(source), at: Instant::now(), rank, made: None })
+                }
+            };
             let made = std::fs::symlink_metadata(&path).and_then(|meta| meta.created()).ok();
             (found.at, found.rank, found.made) = (Instant::now(), rank, made);
         }
@@ -224,21 +286,10 @@ impl Sources {
         ignored.beyond = sources.len().saturating_sub(self.most);
         sources.truncate(self.most);
         let mut before = self.ignored.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::replace(&mut *before, ignored) != ignored && self.is_told {
-            tell(ignored, self.most);
+        if std::mem::replace(&mut *before, ignored) != ignored {
+            self.tell(ignored);
         }
         (sources, ignored, problem)
-    }
-}
-
-fn tell(ignored: Ignored, most: usize) {
-    match ignored.others {
-        0 => {}
-        n => log(Level::Warn, format_args!("ignoring {n} segments of other users (--owner NAME takes a user's)")),
-    }
-    match ignored.beyond {
-        0 => {}
-        n => log(Level::Warn, format_args!("ignoring {n} segments beyond the first {most}")),
     }
 }
 
@@ -298,7 +349,7 @@ impl Reading {
     /// The family with the number of segments that a pattern has left out.
     pub(crate) fn left_out(&self) -> Result<Option<ExternalFamily>, Error> {
         let Some(ignored) = self.ignored else { return Ok(None) };
-        let help = "Files named like segments that were not read: of other users, or too many.";
+        let help = "Files that a pattern matches and that were not read: of other users, too many, or with a name that no segment has.";
         Ok(Some(ExternalFamily::gauge("shmetrics_serve_segments_ignored", help)?.sample(&[], ignored as f64)?))
     }
 
@@ -343,7 +394,7 @@ impl Source {
     }
 
     /// The segment that has the name now. Makes a few system calls.
-    fn reader(&self, is_told: bool, owners: &Owners) -> Result<Arc<Reader>, String> {
+    fn reader(&self, journal: Option<&Journal>, owners: &Owners) -> Result<Arc<Reader>, String> {
         let target = stem::is_one(&self.name).then(|| stem::current(&self.name, owners)).flatten();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.reader.as_ref().is_some_and(|reader| reader.is_truncated()) {
@@ -351,7 +402,7 @@ impl Source {
         }
         if state.truncated_at.is_some_and(|at| at.elapsed() < DISTRUSTED) {
             let problem = format!("{}; it is not read for {} s", truncated(&self.name), DISTRUSTED.as_secs());
-            state.tell(is_told, &problem);
+            state.tell(journal, &problem);
             return Err(problem);
         }
         if let Some(reader) = &state.reader {
@@ -364,8 +415,8 @@ impl Source {
         let name = target.as_deref().unwrap_or(&self.name);
         match Reader::open(name) {
             Ok(reader) => {
-                if is_told {
-                    log(Level::Info, format_args!("serving segment {}", clean(name)));
+                if let Some(journal) = journal {
+                    journal.say(Level::Info, format_args!("serving segment {}", clean(name)));
                 }
                 let reader = Arc::new(reader);
                 *state = State { reader: Some(Arc::clone(&reader)), target, ..State::default() };
@@ -373,7 +424,7 @@ impl Source {
             }
             Err(e) => {
                 let problem = e.to_string();
-                state.tell(is_told, &problem);
+                state.tell(journal, &problem);
                 Err(problem)
             }
         }
@@ -382,9 +433,9 @@ impl Source {
 
 impl State {
     /// Logs a problem once.
-    fn tell(&mut self, is_told: bool, problem: &str) {
-        if is_told && self.problem.as_deref() != Some(problem) {
-            log(Level::Warn, format_args!("waiting for a segment: {problem}"));
+    fn tell(&mut self, journal: Option<&Journal>, problem: &str) {
+        if let Some(journal) = journal.filter(|_| self.problem.as_deref() != Some(problem)) {
+            journal.say(Level::Warn, format_args!("waiting for a segment: {problem}"));
             self.problem = Some(problem.to_owned());
         }
     }

@@ -60,6 +60,67 @@ fn eleven_hundred_files_of_another_user() {
     server.get("/metrics").assert(200, "jobs_total{segment=\"own\"} 3\n");
 }
 
+/// Other programs of the same user may leave anything in the directory. A name that no segment can
+/// have is no series, and no page has its bytes.
+#[test]
+fn files_that_are_no_segments_take_nothing_off_the_page() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    room.left_behind("copy", 1);
+    for name in ["*", "..", "a\n\u{1b}[2J", "\u{202e}evil", "a b", "a\"b"] {
+        std::fs::copy(room.path("copy"), room.path(name)).expect("copies");
+    }
+    room.junk("junk");
+    std::fs::create_dir(room.path("directory")).expect("makes a directory");
+    std::os::unix::fs::symlink(room.path("shop"), room.path("link")).expect("links");
+    std::os::unix::fs::symlink("/nowhere", room.path("dangling")).expect("links");
+    drop(std::os::unix::net::UnixListener::bind(room.path("socket")).expect("binds"));
+    let fifo = Command::new("mkfifo").arg(room.path("fifo")).status();
+    assert!(fifo.is_ok_and(|status| status.success()));
+    let server = Server::start_with(&room, &["--all"]);
+    for _ in 0..2 {
+        let page = server.get("/metrics");
+        page.assert(200, "jobs_total{segment=\"shop\"} 3\n");
+        page.assert(200, "\nshmetrics_serve_segments_ignored 6\n");
+        let up: Vec<_> = page.body.lines().filter(|line| line.starts_with("shmetrics_serve_segment_up{")).collect();
+        // Names that a segment can have: the operator may expect one there.
+        let not = ["dangling", "directory", "fifo", "junk", "link", "socket"];
+        assert_eq!(up.len(), 2 + not.len(), "{up:?}");
+        for name in not {
+            assert!(up.contains(&&*format!("shmetrics_serve_segment_up{{segment=\"{name}\"}} 0")), "{name}: {up:?}");
+        }
+        assert!(!page.body.contains('\u{1b}') && !page.body.contains('\u{202e}'), "{}", page.body);
+    }
+    server.signal("TERM");
+    let (status, said) = server.end();
+    assert!(status.success() && said.contains("ignoring 6 files whose names no segment can have"), "{said}");
+}
+
+/// Files that come and go at each page do not fill the journal.
+#[test]
+fn ever_new_files_have_few_lines() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    // Into a file: a pipe that no one reads is full before that.
+    let script = "exec \"$0\" serve --all --listen 127.0.0.1:0 2> \"$1\"";
+    let journal = room.dir().join("journal");
+    let mut command = room.program("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_shmetrics")]).arg(&journal);
+    let server = Server::run(command);
+    for round in 0..5 {
+        let paths: Vec<_> = (0..200).map(|n| room.path(&format!("new-{round}-{n}"))).collect();
+        for path in &paths {
+            std::fs::write(path, "no segment").expect("writes");
+        }
+        server.get("/metrics").assert(200, "jobs_total{segment=\"shop\"} 3\n");
+        for path in &paths {
+            std::fs::remove_file(path).expect("removes");
+        }
+    }
+    let lines = std::fs::read_to_string(&journal).expect("reads").lines().count();
+    assert!((200..=520).contains(&lines), "{lines} lines");
+}
+
 #[test]
 fn a_low_soft_limit_of_descriptors_is_raised() {
     let room = Room::new();
