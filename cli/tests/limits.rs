@@ -153,7 +153,7 @@ fn what_is_left_out_is_said_by_name() {
     let server = Server::start_with(&room, &["shop", "cron"]);
     for _ in 0..3 {
         let page = server.get("/metrics");
-        page.assert(200, "\nshmetrics_conflicts 1\n");
+        page.assert(200, "\nshmetrics_conflicts{segment=\"cron\"} 1\nshmetrics_conflicts 0\n");
         assert!(!page.body.contains("depth_total"), "{page:?}");
     }
     server.signal("TERM");

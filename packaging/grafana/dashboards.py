@@ -131,7 +131,7 @@ SHMETRICS = Dashboard(
             graph("Observations without room", "Observations that found no room for a new native bucket, or for a new bucket of quantiles.", "ops",
                   ("rate(shmetrics_observations_refused_total{@}[R])", EACH)),
             graph("Damaged records and conflicts", "What pages leave out. Any value but 0 means that metrics are missing.", "short",
-                  ("shmetrics_corrupt_records{$P}", "damaged {{instance}}"), ("shmetrics_conflicts{$P}", "conflicts {{instance}}"), red=1),
+                  ("shmetrics_corrupt_records{$P}", f"damaged {EACH}"), ("shmetrics_conflicts{$P}", f"conflicts {EACH}"), red=1),
             graph("Current", "0: processes count in a segment that was removed or replaced. New processes do not see it.", "bool_yes_no",
                   ("shmetrics_segment_current{@}", EACH)),
         ]),

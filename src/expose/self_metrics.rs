@@ -31,19 +31,21 @@ pub(super) fn corrupt_records<'a>(corrupt: u64) -> PlainFamily<'a> {
     gauge("shmetrics_corrupt_records", "Damaged records that this page leaves out.", corrupt as f64)
 }
 
-/// The library's own families about a page: its series, conflicts and time.
-pub(super) fn page_families<'a>([series, conflicts]: [u64; 2], busy: Duration, several: bool) -> Vec<PlainFamily<'a>> {
-    let mut families =
-        vec![gauge("shmetrics_series", "Series on this page, without the series of the library.", series as f64)];
-    if several {
-        families.push(gauge(
-            "shmetrics_conflicts",
-            "Families and series that this page leaves out, because another of its segments defines them otherwise or has them too.",
-            conflicts as f64,
-        ));
-    }
-    families.push(gauge("shmetrics_render_seconds", "Time to render this page up to this line.", busy.as_secs_f64()));
-    families
+/// What a page leaves out of a segment, or of the host's families, for the sake of others.
+pub(super) fn conflicts<'a>(conflicts: u64) -> PlainFamily<'a> {
+    gauge(
+        "shmetrics_conflicts",
+        "Families and series that this page leaves out, because another of its segments defines them otherwise or has them too.",
+        conflicts as f64,
+    )
+}
+
+/// The library's own families about a page: its series and time.
+pub(super) fn page_families<'a>(series: u64, busy: Duration) -> Vec<PlainFamily<'a>> {
+    vec![
+        gauge("shmetrics_series", "Series on this page, without the series of the library.", series as f64),
+        gauge("shmetrics_render_seconds", "Time to render this page up to this line.", busy.as_secs_f64()),
+    ]
 }
 
 /// A gauge without a sample where the value is not known.

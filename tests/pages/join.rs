@@ -47,7 +47,10 @@ fn families_are_put_together_and_labelled() {
          # TYPE last_run gauge\n\
          last_run{segment=\"cron\"} 5\n"
     );
-    assert!(page.contains("\nshmetrics_conflicts 1\n"), "t is a gauge in one and a histogram in the other: {page}");
+    assert!(
+        page.contains("\nshmetrics_conflicts{segment=\"shop\"} 0\nshmetrics_conflicts{segment=\"cron\"} 1\n"),
+        "t is a gauge in one and a histogram in the other: {page}"
+    );
     assert!(page.contains(
         "shmetrics_segment_max_size_bytes{segment=\"shop\"} 67108864\nshmetrics_segment_max_size_bytes{segment=\"cron\"}"
     ));
@@ -63,7 +66,7 @@ fn without_the_label_no_series_is_there_twice() {
     let (shop, cron) = (shop.reader(), cron.reader());
     let page = page(&[(&shop, "shop"), (&cron, "cron")], false, Format::OpenMetrics);
     assert!(users(&page).contains("jobs_total{kind=\"mail\"} 1\njobs_total{kind=\"sms\"} 1\n# TYPE t gauge"), "{page}");
-    assert!(page.contains("\nshmetrics_conflicts 3.0\n"), "{page}");
+    assert!(page.contains("\nshmetrics_conflicts{segment=\"cron\"} 3.0\n"), "{page}");
     assert!(page.ends_with("\n# EOF\n") && page.matches("# EOF").count() == 1);
 }
 
@@ -79,7 +82,7 @@ fn a_label_of_the_same_name_is_the_familys() {
     let (a, b) = (a.reader(), b.reader());
     let page = page(&[(&a, "a"), (&b, "b")], true, Format::Text);
     assert!(users(&page).ends_with("c_total{segment=\"memory\"} 1\nc_total{segment=\"disk\"} 1\n"), "{page}");
-    assert!(page.contains("\nshmetrics_conflicts 1\n"), "{page}");
+    assert!(page.contains("\nshmetrics_conflicts{segment=\"b\"} 1\n"), "{page}");
 }
 
 /// In protobuf a family is one message, whichever segments it is from.

@@ -254,14 +254,14 @@ fn joined_pages() {
         "# TYPE a_b_total counter\na_b_total{segment=\"a\",k_v=\"1\"} 1\n# TYPE both_have gauge\n\
          both_have{segment=\"a\",x_y=\"1\"} 1\nboth_have{segment=\"b\",x_y=\"1\"} 1"
     );
-    assert!(by_underscores.contains("\nshmetrics_conflicts 1\n"));
+    assert!(by_underscores.contains("\nshmetrics_conflicts{segment=\"b\"} 1\n"));
     let as_they_are = page(true, AllowUtf8);
     assert!(as_they_are.contains("{\"a.b_total\",segment=\"a\",\"k.v\"=\"1\"} 1\n"), "{as_they_are}");
     assert!(as_they_are.contains("a_b_total{segment=\"b\",k_v=\"1\"} 2\n"), "{as_they_are}");
-    assert!(as_they_are.contains("\nshmetrics_conflicts 0\n"));
+    assert!(as_they_are.contains("\nshmetrics_conflicts{segment=\"b\"} 0\n"));
     let unlabelled = page(false, Underscores);
     assert!(users(&unlabelled).ends_with("# TYPE both_have gauge\nboth_have{x_y=\"1\"} 1"), "{unlabelled}");
-    assert!(unlabelled.contains("\nshmetrics_conflicts 2\n"));
+    assert!(unlabelled.contains("\nshmetrics_conflicts{segment=\"b\"} 2\n"));
 }
 
 /// Escaped, an exemplar's labels may be too long for OpenMetrics 1.0.0: then the page has none, and

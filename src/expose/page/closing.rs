@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::family::ConstLabels;
-use super::segments::Segments;
+use super::segments::{Part, Segments};
 use crate::expose::external::ExternalFamily;
 use crate::expose::format::plain::PlainFamily;
 use crate::expose::self_metrics;
@@ -35,7 +35,7 @@ pub(super) fn without_clashes(external: Vec<ExternalFamily>, segments: &mut Segm
         let clashes =
             |(base, kind, exact): &(String, _, _)| external.clashes(Named { base, kind: *kind, exact: *exact });
         if taken.iter().any(clashes) {
-            segments.conflicts += 1;
+            segments.external_conflicts += 1;
         } else {
             taken.push((external.name().to_owned(), external.kind(), false));
             kept.push(external);
@@ -63,20 +63,46 @@ pub(super) fn own_families<'f>(segments: &Segments<'_>, shown: Shown, has_others
         [part] => part.self_labels.shown.clone(),
         _ => ConstLabels::default(),
     };
-    let several = segments.parts.len() > 1 || has_others;
-    let counts = [shown.series, segments.conflicts];
-    let mut own = self_metrics::page_families(counts, shown.busy, several);
+    let mut own = self_metrics::page_families(shown.series, shown.busy);
     own.iter_mut().for_each(|family| family.add_labels(&const_labels));
-    let corrupt = segments.parts.iter().map(|part| {
-        let mut family = self_metrics::corrupt_records(part.corrupt);
+    let mut left_out = of_each(segments, |part| self_metrics::corrupt_records(part.corrupt));
+    left_out.append(&mut conflicts(segments, has_others));
+    own.splice(1..1, left_out);
+    families.append(&mut own);
+    families
+}
+
+/// What each segment lacks on the page, and what the host's families lack. An only segment lacks
+/// nothing.
+fn conflicts<'f>(segments: &Segments<'_>, has_others: bool) -> Vec<PlainFamily<'f>> {
+    let of_host = has_others.then(|| self_metrics::conflicts(segments.external_conflicts));
+    match (&segments.parts[..], of_host) {
+        ([part], Some(mut of_host)) => {
+            of_host.add_labels(&part.self_labels.shown);
+            vec![of_host]
+        }
+        ([_], None) => Vec::new(),
+        (_, of_host) => {
+            let mut all = of_each(segments, |part| self_metrics::conflicts(part.conflicts));
+            match (all.first_mut(), of_host) {
+                (Some(of_segments), Some(mut of_host)) => of_segments.samples.append(&mut of_host.samples),
+                (_, of_host) => all.extend(of_host),
+            }
+            all
+        }
+    }
+}
+
+/// One family with a sample of each segment. Nothing without segments.
+fn of_each<'f>(segments: &Segments<'_>, family: impl Fn(&Part<'_>) -> PlainFamily<'f>) -> Vec<PlainFamily<'f>> {
+    let labelled = segments.parts.iter().map(|part| {
+        let mut family = family(part);
         family.add_labels(&part.self_labels.shown);
         family
     });
-    let corrupt = corrupt.reduce(|mut all, mut more| {
+    let all = labelled.reduce(|mut all, mut more| {
         all.samples.append(&mut more.samples);
         all
     });
-    own.splice(1..1, corrupt);
-    families.append(&mut own);
-    families
+    all.into_iter().collect()
 }

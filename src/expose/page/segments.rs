@@ -53,6 +53,9 @@ pub(super) struct Part<'a> {
     retired: Vec<u32>,
     /// The damaged records that the page has left out.
     pub(super) corrupt: u64,
+    /// Families and series that the page has left out because an earlier segment defines them
+    /// otherwise, or has them too.
+    pub(super) conflicts: u64,
 }
 
 /// Labels that all series have, as they were given and as the page shows them.
@@ -103,6 +106,7 @@ impl<'a> Part<'a> {
             begun: Vec::new(),
             retired: Vec::new(),
             corrupt: 0,
+            conflicts: 0,
         }
     }
 
@@ -150,6 +154,7 @@ impl<'a> Part<'a> {
 
     /// Families and series were left out, so the look does not cover all values.
     pub(super) fn leave_out(&mut self) {
+        self.conflicts += 1;
         self.look.is_partial = true;
     }
 
@@ -212,9 +217,9 @@ pub(super) struct Segments<'a> {
     pub(super) part: usize,
     /// The label sets of the family that were shown, if two segments could have the same ones.
     shown: Option<HashSet<String>>,
-    /// Families and series that were left out because an earlier segment defines them otherwise, or
-    /// has them too.
-    pub(super) conflicts: u64,
+    /// Families of the host that were left out because a segment, or an earlier family of the host,
+    /// has the name.
+    pub(super) external_conflicts: u64,
 }
 
 impl<'a> Segments<'a> {
@@ -275,7 +280,6 @@ impl<'a> Segments<'a> {
     pub(super) fn is_clashing(&mut self, link: u32) -> bool {
         let is_clashing = self.lead().clashing.contains(&link);
         if is_clashing {
-            self.conflicts += 1;
             self.lead_mut().leave_out();
         }
         is_clashing
@@ -311,7 +315,6 @@ impl<'a> Segments<'a> {
             if let Some(texts) = part.texts(&record).filter(|_| record.kind() == kind) {
                 return Some((link, texts));
             }
-            self.conflicts += 1;
             self.part_mut().leave_out();
         }
         None
@@ -337,7 +340,6 @@ impl<'a> Segments<'a> {
         labels.sort_unstable();
         let is_double = !shown.insert(format!("{labels:?}"));
         if is_double {
-            self.conflicts += 1;
             part.leave_out();
         }
         is_double
