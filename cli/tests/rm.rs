@@ -124,6 +124,19 @@ fn a_segment_of_another_user_stays() {
 }
 
 #[test]
+fn a_name_that_no_segment_can_have_is_said_to_be_one() {
+    let room = Room::new();
+    for name in ["", ".", "*", "a\nb"] {
+        for force in [&["rm"][..], &["rm", "--force"]] {
+            let ran = room.run(&[force, &[name]].concat());
+            ran.failure(&["segment name"]);
+            assert!(!ran.err.contains("--force"), "{ran:?}");
+        }
+    }
+    room.run(&["rm", "/"]).failure(&["segment path", "does not end in a file name"]);
+}
+
+#[test]
 fn it_wants_a_name() {
     let ran = Room::new().run(&["rm"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");

@@ -48,6 +48,7 @@ fn remove(name: &str, force: bool) -> Result<String, Failure> {
     let inspection = match Reader::open(name).map(|reader| reader.inspect()) {
         // A path may lead anywhere: only segments are removed by it.
         Err(e @ (Error::NotASegment { .. } | Error::Permission(_))) if name.contains('/') => return Err(e.into()),
+        Err(e @ (Error::InvalidName(_) | Error::InvalidArgument(_))) => return Err(e.into()),
         // By its name a broken one can be removed too, there is only less to tell about it.
         found => found,
     };
