@@ -26,6 +26,14 @@ impl Str {
     }
 }
 
+/// `shmetrics_update`, with its number as bits.
+#[repr(C)]
+pub(crate) struct Update {
+    pub(crate) member: u32,
+    pub(crate) operation: u32,
+    pub(crate) bits: u64,
+}
+
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Label {
@@ -205,6 +213,8 @@ extern "C" {
     pub(crate) fn shmetrics_entry_set_p(entry: *const Three, member: usize, v: f64);
     pub(crate) fn shmetrics_entry_observe(entry: Three, member: usize, v: f64);
     pub(crate) fn shmetrics_entry_observe_p(entry: *const Three, member: usize, v: f64);
+    pub(crate) fn shmetrics_entry_update(entry: Three, updates: *const Update, count: usize);
+    pub(crate) fn shmetrics_entry_update_p(entry: *const Three, updates: *const Update, count: usize);
     pub(crate) fn shmetrics_reader_open(name: Str, reader: *mut Handle) -> u32;
     pub(crate) fn shmetrics_reader_free(reader: Handle);
     pub(crate) fn shmetrics_reader_render(reader: Handle, buffer: *mut u8, capacity: usize, length: *mut usize) -> u32;

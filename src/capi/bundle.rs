@@ -119,7 +119,7 @@ impl shmetrics_entry {
     }
 
     #[inline(always)]
-    fn entry(self) -> Option<BundleEntry> {
+    pub(super) fn entry(self) -> Option<BundleEntry> {
         // SAFETY: the words are NULL or what `of` gave; segments live as long as the process.
         let inner = unsafe { self.p0.cast::<Inner>().as_ref()? };
         let (addr, word) = (SeriesAddr::from_word(self.p1.addr() as u64), self.p2.addr() as u64);

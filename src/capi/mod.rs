@@ -28,6 +28,7 @@ mod segment;
 mod state;
 mod status;
 mod summary;
+mod update;
 
 use std::ffi::{c_char, CStr};
 use std::panic::{catch_unwind, AssertUnwindSafe};

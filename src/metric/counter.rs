@@ -11,7 +11,7 @@ use crate::kind::Kind;
 use crate::segment::{Inner, Segment};
 use crate::shm::layout::{counter, entry, header};
 use crate::shm::pair::Pair;
-use crate::shm::percpu;
+use crate::shm::percpu::{self, Here};
 use crate::shm::state::{Generation, SeriesAddr, State, TAG_MASK};
 
 /// A value that only rises, shared by all processes.
@@ -207,6 +207,32 @@ impl Counter {
         n < percpu::MOST
             && series.state.load(Relaxed) == state
             && (inner.per_cpu.add(cells, n) || inner.per_cpu.add_locked(cells, n))
+    }
+
+    /// Amounts from here on are not for [`Counter::add_here`].
+    pub(crate) const LARGE: u64 = SPILL;
+
+    /// Adds to the series at `addr`: in `here`, if it has per-CPU cells. True: it has some, and the
+    /// update went another way, so `here` may be out of date.
+    ///
+    /// # Safety
+    /// A counter's record is at `addr`, and backed, and `n` is less than [`Counter::LARGE`].
+    #[inline(always)]
+    pub(crate) unsafe fn add_here(inner: &'static Inner, addr: SeriesAddr, here: &Here<'_>, n: u64) -> bool {
+        // SAFETY: the caller's promise; records are aligned to 16 and mapped for the process' life.
+        let series = unsafe { &*inner.memory.checked_before(addr.at).cast::<CounterRecord>() };
+        // Acquire: as in `add_whole`.
+        let cells = series.per_cpu.load(Acquire);
+        if n < percpu::MOST && series.is_in(addr.generation) && here.add(cells, n) {
+            return false;
+        }
+        Counter::add_elsewhere(inner, series, addr.generation, n);
+        cells != 0
+    }
+
+    #[inline(never)]
+    extern "C" fn add_elsewhere(inner: &'static Inner, series: &'static CounterRecord, generation: Generation, n: u64) {
+        Counter { inner, series, generation }.add_whole(n);
     }
 
     #[inline(always)]

@@ -16,7 +16,7 @@ use crate::shm::layout::offset;
 use crate::shm::layout::{entry, family, header, histogram, GRANULE, NO_SCHEMA, SCHEMA_BIAS};
 use crate::shm::memory::Mapped;
 use crate::shm::pair::{fallen, Pair, FALLING_MASK};
-use crate::shm::percpu;
+use crate::shm::percpu::{self, Here};
 use crate::shm::state::{Generation, SeriesAddr, State, TAG_MASK};
 
 /// A histogram, shared by all processes: with classic buckets, [native](crate::Builder::native)
@@ -79,7 +79,7 @@ pub(super) fn bucket(bounds: &[f64], v: f64) -> usize {
 /// Whether a value is 0 or positive, and finite. One comparison of integers does it: as integers,
 /// negative values, infinities and NaN are greater than all other values.
 #[inline(always)]
-fn is_ordinary(v: f64) -> bool {
+pub(super) fn is_ordinary(v: f64) -> bool {
     v.to_bits() < f64::INFINITY.to_bits()
 }
 
@@ -216,6 +216,28 @@ impl Histogram {
         }
         // SAFETY: the caller's promise.
         unsafe { Histogram::observe_by_words_slow(p[0], p[1], p[2], v) }
+    }
+
+    /// As [`Histogram::observe_by_words`]: in `here`, if the series has per-CPU cells. True: it may
+    /// have some, and the update went another way, so `here` may be out of date.
+    ///
+    /// # Safety
+    /// As of [`Histogram::from_words`].
+    #[inline(always)]
+    pub(crate) unsafe fn observe_here(p: [*const c_void; 3], here: &Here<'_>, v: f64) -> bool {
+        // SAFETY: the caller's promise.
+        if let Some(histogram) = unsafe { Histogram::from_words(p) } {
+            if histogram.native.is_none() && is_ordinary(v) {
+                // Acquire: as in `count_per_cpu`.
+                let cells = histogram.half(entry::PER_CPU).load(Acquire);
+                if histogram.is_in_its_generation() && here.count(cells, bucket(histogram.bounds, v), v) {
+                    return false;
+                }
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { Histogram::observe_by_words_slow(p[0], p[1], p[2], v) }
+        true
     }
 
     #[inline(never)]

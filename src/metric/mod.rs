@@ -4,6 +4,7 @@
 //! * `counter`, `gauge`, `histogram`, `summary`, `state`: a type of metric each
 //! * `gauge_merge`: the values of a gauge over processes; `exemplar`: the exemplars of a series
 //! * `native`: native histograms, and the quantiles of summaries
+//! * `run`: several updates, one after the other
 
 use std::hash::{Hash, Hasher};
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -18,6 +19,7 @@ mod gauge;
 pub(crate) mod gauge_merge;
 mod histogram;
 mod native;
+mod run;
 mod state;
 mod summary;
 
@@ -35,6 +37,7 @@ pub(crate) use self::native::{
     each_block, each_cell, per_cpu_is_sound, quantiles_read, read as native_read, spans, Block, Counted, Sketch,
     EXEMPLARS as NATIVE_EXEMPLARS,
 };
+pub(crate) use self::run::Run;
 pub(crate) use self::state::read as states_read;
 
 pub(crate) mod sealed {

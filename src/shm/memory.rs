@@ -201,6 +201,16 @@ impl Mapped {
         at >= self.at.arena_at && at.saturating_add(bytes) <= self.grants().end()
     }
 
+    /// Bytes of the arena from `at` on that this process knows to be granted.
+    #[inline(always)]
+    pub(crate) fn known_from(&self, at: u64) -> u64 {
+        if at >= self.at.arena_at {
+            self.grants().end().saturating_sub(at)
+        } else {
+            0
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn is_granted(&self, end: u64) -> bool {

@@ -87,6 +87,17 @@ void bundles() {
   CHECK(shows(segment, "\nactive{method=\"GET\",status=\"200\"} 4\n"));
   CHECK(shows(segment, "\nsizes_sum{method=\"GET\",status=\"200\"} 7\n"));
   CHECK(shows(segment, "breaker=\"open\"} 1\n"));
+  using namespace shmetrics::updates;
+  entry.update({add(requests), add(requests, 0.5), observe(latency, 2), set(active, 9), add(active, -1),
+                observe(sizes, std::chrono::milliseconds(500)), add(std::size_t(-1))});
+  const std::array<shmetrics_update, 2> more{{add(requests, 2), observe(latency, 0.1)}};
+  entry.update(more.data(), more.size());
+  entry.update({});
+  shmetrics::entry().update({add(requests)});
+  CHECK(shows(segment, "\nrequests_total{method=\"GET\",status=\"200\"} 5.5\n"));
+  CHECK(shows(segment, "\nlatency_count{method=\"GET\",status=\"200\"} 4\n"));
+  CHECK(shows(segment, "\nactive{method=\"GET\",status=\"200\"} 8\n"));
+  CHECK(shows(segment, "\nsizes_sum{method=\"GET\",status=\"200\"} 7.5\n"));
   CHECK(entry.counter(latency).value() == 0 && entry.state_set(requests).raw().p0 == nullptr);
   CHECK(entry.gauge_histogram(99).raw().p0 == nullptr && shmetrics::entry().counter(0).raw().p0 == nullptr);
   CHECK(!entry.is_removed() && http.remove("GET", "200") && entry.is_removed());

@@ -1,6 +1,7 @@
 //! What the tests share: segments of their own that are removed whatever happens, child processes,
 //! and a page as numbers.
 
+pub mod c;
 pub mod victim;
 
 use std::collections::BTreeMap;

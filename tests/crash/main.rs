@@ -135,6 +135,8 @@ survives! {
     bundle_removes_and_makes_again: BUNDLE_RE_INSERT;
     bundle_reuses_a_record: BUNDLE_REUSE;
     bundle_members_beside_removal: BUNDLE_OLD;
+    bundle_members_by_one_call: BUNDLE_AT_ONCE;
+    bundle_members_by_one_call_beside_removal: BUNDLE_AT_ONCE_OLD;
     bundle_is_replaced: BUNDLE_REPLACE;
     bundle_replaces_two_families: BUNDLE_REPLACE_TWO;
 }
@@ -149,13 +151,14 @@ have_per_cpu! {
     look_up_reuses_a_hot_histogram: PER_CPU_REUSE_HISTOGRAM;
     hot_counter_inc_beside_removal: PER_CPU_OF_OLD;
     bundle_is_given_per_cpu_cells: BUNDLE_GIVEN;
+    hot_bundle_members_by_one_call_locked: BUNDLE_AT_ONCE_LOCKED;
 }
 
 /// Restartable sequences are tried again when they are single-stepped, and only then; so there are
 /// no moments to come back to.
 #[test]
 fn hot_updates_in_restartable_sequences() {
-    for op in [operation::PER_CPU_INC, operation::PER_CPU_OBSERVE] {
+    for op in [operation::PER_CPU_INC, operation::PER_CPU_OBSERVE, operation::BUNDLE_AT_ONCE_HOT] {
         if has_per_cpu() {
             let mut bench = Bench::new(op, op.ready);
             bench.crash();

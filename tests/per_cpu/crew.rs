@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use common::c::{self, Three, Update};
 use common::{fork, page, pause, samples, Child, Name, Random, Shared};
 use shmetrics::{Counter, Histogram, Native, Options, Segment};
 
@@ -12,7 +13,9 @@ const BATCH: u64 = 64;
 const OBSERVED: [f64; 3] = [0.5, 1.5, 4.0];
 /// Of each place that a worker, or its handler, counts in: the updates begun, and those done.
 const WORDS: usize = 2;
-const PLACES: usize = 4;
+const PLACES: usize = 6;
+/// The members of a bundle, which one call updates together: a counter and a histogram.
+const BUNDLED: usize = 4;
 
 #[derive(Clone, Copy)]
 struct Metrics {
@@ -20,11 +23,17 @@ struct Metrics {
     labelled: Counter,
     histogram: Histogram,
     native: Histogram,
+    /// Of the bundle.
+    entry: Three,
 }
 
 impl Metrics {
-    fn register(segment: &Segment) -> Self {
+    /// In the segment that is at `path`, too.
+    fn register(segment: &Segment, path: &str) -> Self {
+        let members: [c::Described<'_>; 2] =
+            [(c::COUNTER, 0, "bundled", "", &[]), (c::HISTOGRAM, 0, "bundled_times", "", &[1.0, 2.0])];
         Metrics {
+            entry: c::entry(c::bundle(path, "n", &members, 0), "1"),
             plain: segment.counter("plain", "").register().unwrap(),
             labelled: segment.counter("labelled", "").labels(["n"]).register().unwrap().with(["1"]),
             histogram: segment.histogram("times", "").buckets(&[1.0, 2.0]).register().unwrap(),
@@ -43,6 +52,8 @@ impl Metrics {
             0 => self.plain.inc(),
             1 => self.labelled.inc(),
             2 => self.histogram.observe(OBSERVED[n as usize % 3]),
+            4 => c::update(self.entry, &[Update::add_whole(0, 1)]),
+            5 => c::update(self.entry, &[Update::observe(1, OBSERVED[n as usize % 3])]),
             _ => self.native.observe(OBSERVED[n as usize % 3]),
         }
     }
@@ -84,6 +95,16 @@ impl Ledger {
         self.0[begun].fetch_add(BATCH, Relaxed);
         (0..BATCH).for_each(|n| metrics.update(place, n));
         self.0[done].fetch_add(BATCH, Relaxed);
+    }
+
+    /// The same in all members of the bundle, by one call.
+    fn bundled_batch(&self, worker: usize, metrics: &Metrics) {
+        let all = |done| [BUNDLED, BUNDLED + 1].map(|place| &self.0[Self::word(worker, false, place, done)]);
+        let both = |n: usize| [Update::add_whole(0, 1), Update::observe(1, OBSERVED[n % 3])];
+        let updates: [[Update; 2]; BATCH as usize] = std::array::from_fn(both);
+        all(false).into_iter().for_each(|begun| _ = begun.fetch_add(BATCH, Relaxed));
+        c::update(metrics.entry, updates.as_flattened());
+        all(true).into_iter().for_each(|done| _ = done.fetch_add(BATCH, Relaxed));
     }
 }
 
@@ -127,7 +148,7 @@ pub struct Crew<'a> {
 impl<'a> Crew<'a> {
     pub fn new(name: &'a Name, segment: &'a Segment) -> Self {
         let ledger = Ledger(Shared::new(WORKERS * 2 * PLACES * WORDS));
-        Crew { name, segment, metrics: Metrics::register(segment), ledger, in_flight: [0; PLACES] }
+        Crew { name, segment, metrics: Metrics::register(segment, &path(name)), ledger, in_flight: [0; PLACES] }
     }
 
     fn hire(&self, worker: usize) -> Child {
@@ -135,14 +156,19 @@ impl<'a> Crew<'a> {
         fork(|| {
             // Half of them have a mapping of their own: another spelling of the path is another
             // mapping.
-            let path = format!("/dev/shm/./{}", name.path().file_name().unwrap().to_str().unwrap());
-            let own = || Metrics::register(&Options::new().name(path).attach().open().unwrap());
+            let own = || {
+                let path = format!("/dev/shm/./{}", name.path().file_name().unwrap().to_str().unwrap());
+                Metrics::register(&Options::new().name(&path).attach().open().unwrap(), &path)
+            };
             let metrics = if worker % 2 == 0 { inherited } else { own() };
             start_timer(metrics, &self.ledger, worker);
             loop {
                 for place in 0..PLACES {
                     for _ in 0..200 {
-                        self.ledger.blind_batch(worker, &metrics, place);
+                        match place {
+                            BUNDLED => self.ledger.bundled_batch(worker, &metrics),
+                            _ => self.ledger.blind_batch(worker, &metrics, place),
+                        }
                     }
                     self.ledger.batch(worker, false, &metrics, place, 20);
                 }
@@ -213,6 +239,10 @@ impl<'a> Crew<'a> {
     }
 }
 
+fn path(name: &Name) -> String {
+    name.path().to_str().unwrap().to_owned()
+}
+
 fn move_to(child: &Child, cpu: usize) {
     // SAFETY: a set of CPUs is plain bits; the child is ours. A CPU that it may not use changes
     // nothing.
@@ -226,14 +256,21 @@ fn move_to(child: &Child, cpu: usize) {
 /// The updates that a page shows of each place. Within the histogram it is sound at any moment.
 fn shown(segment: &Segment) -> [u64; PLACES] {
     let samples = samples(&page(segment));
-    let (mut below, mut sum) = (0.0, 0.0);
-    for (le, observed) in ["1.0", "2.0", "+Inf"].iter().zip(OBSERVED) {
-        let up_to = samples[&format!("times_bucket{{le=\"{le}\"}}")];
-        sum += (up_to - below) * observed;
-        below = up_to;
-    }
-    assert_eq!((samples["times_count"], samples["times_sum"]), (below, sum), "a page's histogram agrees with itself");
-    let [plain, labelled, native] =
-        ["plain_total", "labelled_total{n=\"1\"}", "native_count{n=\"1\"}"].map(|name| samples[name] as u64);
-    [plain, labelled, below as u64, native]
+    let observed = |name: &str, labels: &str| {
+        let (mut below, mut sum) = (0.0, 0.0);
+        for (le, observed) in ["1.0", "2.0", "+Inf"].iter().zip(OBSERVED) {
+            let comma = if labels.is_empty() { "" } else { "," };
+            let up_to = samples[&format!("{name}_bucket{{{labels}{comma}le=\"{le}\"}}")];
+            sum += (up_to - below) * observed;
+            below = up_to;
+        }
+        let braces = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+        let [count, shown] = ["count", "sum"].map(|of| samples[&format!("{name}_{of}{braces}")]);
+        assert_eq!((count, shown), (below, sum), "a page's histogram agrees with itself");
+        below as u64
+    };
+    let (times, bundled_times) = (observed("times", ""), observed("bundled_times", "n=\"1\""));
+    let names = ["plain_total", "labelled_total{n=\"1\"}", "native_count{n=\"1\"}", "bundled_total{n=\"1\"}"];
+    let [plain, labelled, native, bundled] = names.map(|name| samples[name] as u64);
+    [plain, labelled, times, native, bundled, bundled_times]
 }

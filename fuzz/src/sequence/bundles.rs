@@ -174,13 +174,18 @@ impl State<'_> {
     /// Some label set, the number of a member or of none, and the member in the model.
     fn some_member(&self, input: &mut Input<'_>) -> Option<(Entry, usize, Member)> {
         let entry = self.entry(input)?;
+        let (number, member) = self.member_of(entry, input);
+        Some((entry, number, member))
+    }
+
+    fn member_of(&self, entry: Entry, input: &mut Input<'_>) -> (usize, Member) {
         let members = entry.at.map_or(1, |at| self.models[entry.segment].members(at));
         let number = match input.byte() {
             b @ 0..=239 => usize::from(b) % members,
             b @ 240..=250 => members + usize::from(b % 64),
             _ => usize::MAX - 1,
         };
-        Some((entry, number, entry.at.and_then(|at| self.models[entry.segment].member(at, number))))
+        (number, entry.at.and_then(|at| self.models[entry.segment].member(at, number)))
     }
 
     /// The ordinary handle of a member, by the call of its type, or of another.
@@ -216,37 +221,58 @@ impl State<'_> {
     }
 
     fn update_entry(&mut self, input: &mut Input<'_>) {
+        if input.one_in(2) {
+            return self.update_at_once(input);
+        }
         let Some((Entry { segment, handle, .. }, number, member)) = self.some_member(input) else { return };
-        // Mostly a call that its type has.
-        let call = match member.map(|(_, kind)| kind) {
-            Some(Kind::Counter) if !input.one_in(8) => input.below(2),
-            Some(Kind::Gauge(_) | Kind::Unknown) if !input.one_in(8) => 1 + input.below(2),
-            Some(Kind::Histogram | Kind::GaugeHistogram | Kind::Summary) if !input.one_in(8) => 3,
-            _ => input.below(4),
-        };
+        let update = some_update(member, input);
         let (by_pointer, p) = (input.one_in(2), &raw const handle);
         // SAFETY: an entry of this library, or zeros.
-        let update = unsafe {
-            if call == 0 {
-                let n = if input.one_in(2) { (1 << 43) - u64::from(input.byte()) } else { input.below(9) as u64 };
-                match by_pointer {
-                    true => ffi::shmetrics_entry_add_u64_p(p, number, n),
-                    false => ffi::shmetrics_entry_add_u64(handle, number, n),
-                }
-                Update::AddWhole(n)
-            } else {
-                let v = input.float();
-                match (call, by_pointer) {
-                    (1, true) => ffi::shmetrics_entry_add_p(p, number, v),
-                    (1, false) => ffi::shmetrics_entry_add(handle, number, v),
-                    (2, true) => ffi::shmetrics_entry_set_p(p, number, v),
-                    (2, false) => ffi::shmetrics_entry_set(handle, number, v),
-                    (_, true) => ffi::shmetrics_entry_observe_p(p, number, v),
-                    (_, false) => ffi::shmetrics_entry_observe(handle, number, v),
-                }
-                [Update::Add(v), Update::Set(v), Update::Observe(v)][call - 1]
+        unsafe {
+            match (update, by_pointer) {
+                (Update::AddWhole(n), true) => ffi::shmetrics_entry_add_u64_p(p, number, n),
+                (Update::AddWhole(n), false) => ffi::shmetrics_entry_add_u64(handle, number, n),
+                (Update::Add(v), true) => ffi::shmetrics_entry_add_p(p, number, v),
+                (Update::Add(v), false) => ffi::shmetrics_entry_add(handle, number, v),
+                (Update::Set(v), true) => ffi::shmetrics_entry_set_p(p, number, v),
+                (Update::Set(v), false) => ffi::shmetrics_entry_set(handle, number, v),
+                (Update::Observe(v), true) => ffi::shmetrics_entry_observe_p(p, number, v),
+                (Update::Observe(v), false) => ffi::shmetrics_entry_observe(handle, number, v),
+                _ => unreachable!("no call of an entry"),
             }
-        };
+        }
+        self.take(segment, member, update);
+    }
+
+    /// Several updates by one call.
+    fn update_at_once(&mut self, input: &mut Input<'_>) {
+        let Some(entry) = self.entry(input) else { return };
+        let (mut all, mut expected) = (Vec::new(), Vec::new());
+        for _ in 0..input.below(6) {
+            let (number, member) = self.member_of(entry, input);
+            let update = some_update(member, input);
+            let (operation, bits) = match update {
+                Update::AddWhole(n) => (0, n),
+                Update::Add(v) => (1, v.to_bits()),
+                Update::Set(v) => (2, v.to_bits()),
+                Update::Observe(v) => (3, v.to_bits()),
+                _ => unreachable!("no call of an entry"),
+            };
+            all.push(ffi::Update { member: u32::try_from(number).unwrap_or(u32::MAX), operation, bits });
+            expected.push((member, update));
+        }
+        let handle = entry.handle;
+        // SAFETY: an entry of this library, or zeros, and an array.
+        unsafe {
+            match input.one_in(2) {
+                true => ffi::shmetrics_entry_update_p(&raw const handle, all.as_ptr(), all.len()),
+                false => ffi::shmetrics_entry_update(handle, all.as_ptr(), all.len()),
+            }
+        }
+        expected.into_iter().for_each(|(member, update)| self.take(entry.segment, member, update));
+    }
+
+    fn take(&mut self, segment: usize, member: Member, update: Update) {
         let Some((at, kind)) = member else { return };
         let takes = match kind {
             Kind::Counter => matches!(update, Update::AddWhole(_) | Update::Add(_)),
@@ -258,6 +284,22 @@ impl State<'_> {
             self.models[segment].update(at, update);
         }
     }
+}
+
+/// An update by a call of an entry: mostly one that the member's type has.
+fn some_update(member: Member, input: &mut Input<'_>) -> Update {
+    let call = match member.map(|(_, kind)| kind) {
+        Some(Kind::Counter) if !input.one_in(8) => input.below(2),
+        Some(Kind::Gauge(_) | Kind::Unknown) if !input.one_in(8) => 1 + input.below(2),
+        Some(Kind::Histogram | Kind::GaugeHistogram | Kind::Summary) if !input.one_in(8) => 3,
+        _ => input.below(4),
+    };
+    if call == 0 {
+        let n = if input.one_in(2) { (1 << 43) - u64::from(input.byte()) } else { input.below(9) as u64 };
+        return Update::AddWhole(n);
+    }
+    let v = input.float();
+    [Update::Add(v), Update::Set(v), Update::Observe(v)][call - 1]
 }
 
 /// Whether the handle of one type is that of the other, too.

@@ -7,9 +7,11 @@ use crate::input::Input;
 /// Calls with the handles of no bundle and of no label set.
 fn no_entry(one: &Str) {
     let (zero, none, no_bundle) = (Three::ZERO, std::ptr::null(), Two::ZERO);
+    let update = ffi::Update { member: 0, operation: 0, bits: 1 };
     // SAFETY: NULL is allowed everywhere; what is not NULL is ours.
     unsafe {
         let mut entry = zero;
+        ffi::shmetrics_entry_update(zero, &raw const update, 1);
         ffi::shmetrics_bundle_with_p(std::ptr::null(), one, 1, &raw mut entry);
         ffi::shmetrics_bundle_with_p(&raw const no_bundle, one, 1, std::ptr::null_mut());
         assert!(entry.is_zero() && ffi::shmetrics_bundle_with(Two::ZERO, one, 1).is_zero());
@@ -25,6 +27,8 @@ fn no_entry(one: &Str) {
             ffi::shmetrics_entry_add_p(p, 0, 1.0);
             ffi::shmetrics_entry_set_p(p, 0, 1.0);
             ffi::shmetrics_entry_observe_p(p, 0, 1.0);
+            ffi::shmetrics_entry_update_p(p, std::ptr::null(), 1);
+            ffi::shmetrics_entry_update_p(p, &raw const update, 1);
         }
     }
 }

@@ -33,7 +33,7 @@ mod write;
 
 pub(crate) use self::alloc::{ask, ask_for_generation, ask_together};
 pub(crate) use self::cpus::{plan, rseq_allowed, Plan};
-pub(crate) use self::write::PerCpuCells;
+pub(crate) use self::write::{Here, PerCpuCells};
 
 use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 

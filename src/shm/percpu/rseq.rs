@@ -43,7 +43,7 @@ pub(crate) fn area() -> Option<isize> {
 /// `area` is what [`area`] gave.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
 #[inline(always)]
-unsafe fn cpu(area: isize) -> u32 {
+pub(crate) unsafe fn cpu(area: isize) -> u32 {
     let cpu: u32;
     // SAFETY: `cpu_id` of the thread's area, which is there for as long as the thread (the caller's
     // promise).
@@ -181,6 +181,62 @@ pub(crate) unsafe fn count<const SHIFT: u32, const CPUS: usize>(
     at != 0
 }
 
+/// As [`add`], to the cell at `at`, which is that of this CPU. False also if the thread runs on
+/// another CPU.
+///
+/// # Safety
+/// As [`add`], of the cell.
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
+#[inline(always)]
+pub(crate) unsafe fn add_on(area: isize, cpu: u32, at: *mut u8, n: u64) -> bool {
+    let done: usize;
+    // SAFETY: the caller's promise. Registers are declared; the flags are not preserved.
+    unsafe {
+        section!(
+            [
+                "cmp {cpu:e}, dword ptr fs:[{area} + 4]",
+                "jne 65f",
+                "add {n}, qword ptr [{at}]",
+                // As in `add`.
+                "js 65f",
+                "mov qword ptr [{at}], {n}",
+            ],
+            c = out(reg) done, area = in(reg) area, cpu = in(reg) cpu, at = in(reg) at, n = inout(reg) n => _,
+        );
+    }
+    done != 0
+}
+
+/// As [`count`], in the pair at `at`, which is that of this CPU. False also if the thread runs on
+/// another CPU.
+///
+/// # Safety
+/// As [`count`], of the pair.
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
+#[inline(always)]
+pub(crate) unsafe fn count_on(area: isize, cpu: u32, at: *mut u8, v: f64) -> bool {
+    let done: usize;
+    // SAFETY: as in `add`.
+    unsafe {
+        section!(
+            [
+                "cmp {cpu:e}, dword ptr fs:[{area} + 4]",
+                "jne 65f",
+                "movapd {pair}, xmmword ptr [{at}]",
+                "movapd {sum}, {pair}",
+                "unpckhpd {sum}, {sum}",
+                "addsd {sum}, {v}",
+                "paddq {pair}, {one}",
+                "movlhps {pair}, {sum}",
+                "movapd xmmword ptr [{at}], {pair}",
+            ],
+            c = out(reg) done, area = in(reg) area, cpu = in(reg) cpu, at = in(reg) at, v = in(xmm_reg) v,
+            one = in(xmm_reg) std::arch::x86_64::_mm_set_epi64x(0, 1), pair = out(xmm_reg) _, sum = out(xmm_reg) _,
+        );
+    }
+    done != 0
+}
+
 /// A number that is not another thread's of this process, mostly, and costs no call: its thread
 /// pointer.
 #[inline(always)]
@@ -237,6 +293,18 @@ mod none {
     ) -> bool {
         false
     }
+    #[inline(always)]
+    pub(crate) unsafe fn cpu(_: isize) -> u32 {
+        u32::MAX
+    }
+    #[inline(always)]
+    pub(crate) unsafe fn add_on(_: isize, _: u32, _: *mut u8, _: u64) -> bool {
+        false
+    }
+    #[inline(always)]
+    pub(crate) unsafe fn count_on(_: isize, _: u32, _: *mut u8, _: f64) -> bool {
+        false
+    }
 }
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
-pub(crate) use none::{add, count};
+pub(crate) use none::{add, add_on, count, count_on, cpu};

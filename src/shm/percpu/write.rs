@@ -260,6 +260,18 @@ impl PerCpuCells {
         self.hint().store((cpu % self.cpus) as u32, Relaxed);
     }
 
+    /// The cells of the CPU that this thread runs on, for several updates one after the other.
+    #[inline(always)]
+    pub(crate) fn here(&self) -> Here<'_> {
+        let known = self.known.load(Relaxed);
+        // SAFETY: where any cells are known, the threads have their areas.
+        let cpu = if known > 0 { unsafe { rseq::cpu(self.area) } } else { u32::MAX };
+        // Of a thread that is not registered the number is more than any CPU's.
+        let is_usable = u64::from(cpu) < self.cpus;
+        let first = self.arena.wrapping_add(u64::from(cpu) as usize * STRIDE as usize);
+        Here { per_cpu: self, cpu, first, known: if is_usable { known } else { 0 } }
+    }
+
     /// Whether a cell, by its number, is there for all CPUs. Remembers how far they are, where that
     /// is all there is to know.
     fn is_granted(&self, memory: &Mapped, cell: u64) -> bool {
@@ -286,6 +298,40 @@ impl PerCpuCells {
     }
 }
 
+/// The cells of one CPU that are written in restartable sequences, as far as they are known. The
+/// thread may have left the CPU: then nothing is written.
+#[derive(Clone, Copy)]
+pub(crate) struct Here<'a> {
+    per_cpu: &'a PerCpuCells,
+    cpu: u32,
+    /// Where its cell of the first number would be.
+    first: *mut u8,
+    /// As in `PerCpuCells`; 0 if there are no cells of this CPU.
+    known: u32,
+}
+
+impl Here<'_> {
+    /// As [`PerCpuCells::add`].
+    #[inline(always)]
+    pub(crate) fn add(&self, cells: u32, n: u64) -> bool {
+        let at = self.first.wrapping_add(8 * cells as usize);
+        // SAFETY: the CPU's cell is known (checked first), aligned to 8 as per-CPU cells are, and
+        // changed only so in a segment of this kind.
+        cells.wrapping_sub(1) < self.known && unsafe { rseq::add_on(self.per_cpu.area, self.cpu, at, n) }
+    }
+
+    /// As [`PerCpuCells::count`].
+    #[inline(always)]
+    pub(crate) fn count(&self, cells: u32, bucket: usize, v: f64) -> bool {
+        let cell = u64::from(cells) + 2 * bucket as u64;
+        // As there.
+        let known = cells != 0 && cell < u64::from(self.known) && cells & 1 == 0 && self.per_cpu.pairs;
+        let at = self.first.wrapping_add(8 * cell as usize);
+        // SAFETY: as in `add`, aligned to 16 (checked first). 16 bytes are stored as one.
+        known && unsafe { rseq::count_on(self.per_cpu.area, self.cpu, at, v) }
+    }
+}
+
 fn first_half(id: [u8; 16]) -> u64 {
     u64::from_le_bytes([id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7]])
 }
@@ -293,6 +339,8 @@ fn first_half(id: [u8; 16]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "linux")]
+    use crate::metric::sealed::FromSeries;
     use crate::Options;
 
     /// A process that was moved to a machine with more CPUs may run on one for which there is no
@@ -324,5 +372,55 @@ mod tests {
         assert!(!per_cpu.add(cells, 1) && !per_cpu.count(cells, 0, 1.0));
         assert!(!per_cpu.add(cells, crate::shm::percpu::MOST - 1) && !per_cpu.count(cells + 2, 1, 1.0));
         assert_eq!(all(), before, "it has written where there is no cell");
+    }
+
+    #[cfg(target_os = "linux")]
+    fn stay_on(cpus: &libc::cpu_set_t) {
+        // SAFETY: plain bits, of this thread alone.
+        assert_eq!(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), cpus) }, 0);
+    }
+
+    /// Cells are looked for once for several updates. In between, the thread may be moved.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_cpu_that_the_thread_has_left_is_not_written() {
+        let segment = Options::new().anonymous().max_size(4 << 20).open().unwrap();
+        let counter = segment.counter("c", "").register().unwrap();
+        let histogram = segment.histogram("h", "").buckets(&[1.0]).register().unwrap();
+        let inner = segment.inner;
+        // SAFETY: sets of CPUs are plain bits.
+        let (mut allowed, none): (libc::cpu_set_t, libc::cpu_set_t) =
+            unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+        // SAFETY: a plain call, and bits that are there.
+        let cpus: Vec<usize> = unsafe {
+            libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut allowed);
+            (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &allowed)).collect()
+        };
+        if inner.per_cpu.kind != Kind::Rseq || cpus.len() < 2 {
+            eprintln!("skipped: a_cpu_that_the_thread_has_left_is_not_written (no restartable sequences, or one CPU)");
+            return;
+        }
+        let only = |cpu: usize| {
+            let mut set = none;
+            // SAFETY: one of the set's bits.
+            unsafe { libc::CPU_SET(cpu, &mut set) };
+            stay_on(&set);
+        };
+        (0..2 * HEAT).for_each(|_| counter.inc());
+        (0..2 * HEAT).for_each(|_| histogram.observe(0.5));
+        let cells_of = |at| crate::shm::percpu::of(&inner.memory, at);
+        let ((_, c), (_, h)) = (counter.seat(), histogram.seat());
+        let (c, h) = (cells_of(c.at), cells_of(h.at));
+        only(cpus[0]);
+        let here = inner.per_cpu.here();
+        let done = || [(0..100).any(|_| here.add(c, 1)), (0..100).any(|_| here.count(h, 0, 1.0))];
+        assert_eq!(done(), [true; 2], "cells {c} and {h}");
+        let before = (counter.get(), histogram.totals());
+        only(cpus[1]);
+        assert_eq!(done(), [false; 2]);
+        assert_eq!((counter.get(), histogram.totals()), before);
+        only(cpus[0]);
+        assert_eq!(done(), [true; 2]);
+        stay_on(&allowed);
     }
 }

@@ -119,6 +119,91 @@ static void members_are_families(shmetrics_segment *segment) {
     CHECK_HIDES(segment, "GET");
 }
 
+/* Several updates by one call are those of a call for each. */
+static void several_at_once(shmetrics_segment *segment, const shmetrics_str *labels, size_t count) {
+    const shmetrics_str value = TEXT("v");
+    shmetrics_bundle bundle = {0};
+    CHECK_STATUS(define(segment, labels, count, MEMBERS, &bundle), SHMETRICS_STATUS_OK);
+    const shmetrics_entry entry = shmetrics_bundle_with(bundle, &value, count);
+    const shmetrics_update all[] = {
+        {REQUESTS, SHMETRICS_UPDATE_ADD_U64, {.n = 3}},
+        {REQUESTS, SHMETRICS_UPDATE_ADD, {.v = 0.5}},
+        {REQUESTS, SHMETRICS_UPDATE_ADD, {.v = 2}},
+        {LATENCY, SHMETRICS_UPDATE_OBSERVE, {.v = 0.75}},
+        {LATENCY, SHMETRICS_UPDATE_OBSERVE, {.v = 4}},
+        {ACTIVE, SHMETRICS_UPDATE_SET, {.v = 7}},
+        {ACTIVE, SHMETRICS_UPDATE_ADD, {.v = -2}},
+        {BYTES, SHMETRICS_UPDATE_ADD_U64, {.n = (uint64_t)1 << 43}},
+        {BYTES, SHMETRICS_UPDATE_ADD, {.v = -0.0}},
+        {SIZES, SHMETRICS_UPDATE_OBSERVE, {.v = 5}},
+        {FALLING, SHMETRICS_UPDATE_OBSERVE, {.v = 8}},
+        {ODD, SHMETRICS_UPDATE_SET, {.v = -1}},
+        /* None of these is done: four numbers that are refused, two unknown operations, and members
+         * of other types or of no number. */
+        {REQUESTS, SHMETRICS_UPDATE_ADD, {.v = -1}},
+        {REQUESTS, SHMETRICS_UPDATE_ADD, {.v = NAN}},
+        {REQUESTS, SHMETRICS_UPDATE_ADD, {.v = INFINITY}},
+        {LATENCY, SHMETRICS_UPDATE_OBSERVE, {.v = NAN}},
+        {REQUESTS, 4, {.n = 1}},
+        {LATENCY, UINT32_MAX, {.v = 1}},
+        {LATENCY, SHMETRICS_UPDATE_ADD_U64, {.n = 1}},
+        {REQUESTS, SHMETRICS_UPDATE_OBSERVE, {.v = 1}},
+        {REQUESTS, SHMETRICS_UPDATE_SET, {.v = 1}},
+        {STATES, SHMETRICS_UPDATE_SET, {.v = 1}},
+        {INFO, SHMETRICS_UPDATE_ADD, {.v = 1}},
+        {MEMBERS, SHMETRICS_UPDATE_ADD_U64, {.n = 1}},
+        {UINT32_MAX, SHMETRICS_UPDATE_OBSERVE, {.v = 1}},
+    };
+    const size_t every = sizeof all / sizeof *all;
+    /* More rounds than it takes to be given cells for each CPU. */
+    enum { ROUNDS = 6000 };
+    for (int i = 0; i < ROUNDS; i++) {
+        if (i % 2) shmetrics_entry_update_p(&entry, all, every);
+        else shmetrics_entry_update(entry, all, every);
+    }
+    CHECK(sample(segment, "shmetrics_updates_rejected_total") == 6 * ROUNDS);
+    CHECK(shmetrics_counter_value(shmetrics_entry_counter(entry, REQUESTS)) == 5.5 * ROUNDS);
+    CHECK(shmetrics_counter_value(shmetrics_entry_counter(entry, BYTES)) == (double)ROUNDS * ((uint64_t)1 << 43));
+    CHECK(shmetrics_gauge_value(shmetrics_entry_gauge(entry, ACTIVE)) == 5);
+    CHECK(shmetrics_gauge_value(shmetrics_entry_gauge(entry, ODD)) == -1);
+    const size_t observers[] = {LATENCY, SIZES, FALLING};
+    const double counts[] = {2, 1, 1}, sums[] = {4.75, 5, 8};
+    for (int i = 0; i < 3; i++) {
+        uint64_t times = 0;
+        double sum = 0;
+        shmetrics_histogram_value(shmetrics_entry_histogram(entry, observers[i]), &times, &sum);
+        CHECK((double)times == counts[i] * ROUNDS && sum == sums[i] * ROUNDS);
+    }
+    /* Nothing to do, and what is no entry. */
+    shmetrics_entry_update(entry, NULL, 0);
+    shmetrics_entry_update(entry, NULL, 2);
+    shmetrics_entry_update(entry, all, 0);
+    shmetrics_entry_update(entry, all, SIZE_MAX);
+    shmetrics_entry_update((shmetrics_entry){0}, all, every);
+    shmetrics_entry_update_p(NULL, all, every);
+    CHECK(shmetrics_counter_value(shmetrics_entry_counter(entry, REQUESTS)) == 5.5 * ROUNDS);
+    if (count == 0) return;
+    /* The overflow series of a bundle of one with a limit is hot, too. */
+    const shmetrics_family_spec one = SHMETRICS_FAMILY_SPEC(.name = TEXT("lonely"));
+    const shmetrics_member member = {SHMETRICS_KIND_COUNTER, 0, &one};
+    shmetrics_bundle_spec spec = {.struct_size = sizeof spec, .label_names = labels, .label_count = 1, .max_series = 1};
+    spec.members = &member;
+    spec.member_count = 1;
+    shmetrics_bundle lonely = {0};
+    CHECK_STATUS(shmetrics_bundle_register(segment, &spec, &lonely), SHMETRICS_STATUS_OK);
+    const shmetrics_entry entries[] = {shmetrics_bundle_with(lonely, &value, 1), shmetrics_bundle_with(lonely, labels, 1)};
+    for (int i = 0; i < ROUNDS; i++) shmetrics_entry_update(entries[i % 2], all, 1);
+    CHECK(sample(segment, "lonely_total{l=\"v\"}") == 3 * ROUNDS / 2);
+    CHECK(sample(segment, "lonely_total{shmetrics_overflow=\"true\"}") == 3 * ROUNDS / 2);
+    /* A removed label set takes nothing, and its successor has nothing of it. */
+    const double stale = sample(segment, "shmetrics_stale_updates_total");
+    CHECK(shmetrics_bundle_remove(bundle, &value, 1));
+    const shmetrics_entry next = shmetrics_bundle_with(bundle, &value, 1);
+    shmetrics_entry_update(entry, all, 4);
+    CHECK(sample(segment, "shmetrics_stale_updates_total") == stale + 4);
+    CHECK(shmetrics_counter_value(shmetrics_entry_counter(next, REQUESTS)) == 0);
+}
+
 static void registration(shmetrics_segment *segment) {
     const shmetrics_str labels[] = {TEXT("l")}, none = TEXT("v");
     shmetrics_bundle bundle = {0};
@@ -171,6 +256,9 @@ static void registration(shmetrics_segment *segment) {
 }
 
 void test_bundle(void) {
+    const shmetrics_str label = TEXT("l");
     members_are_families(scratch());
+    several_at_once(scratch(), &label, 1);
+    several_at_once(scratch(), NULL, 0);
     registration(scratch());
 }

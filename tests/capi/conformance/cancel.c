@@ -272,6 +272,8 @@ CASE(shmetrics_bundle_register) {
         CHECK(register_bundle(number(text_of, sizeof text_of, i), &b) == SHMETRICS_STATUS_OK);
     }
 }
+static const shmetrics_update updates[] = {
+    {COUNTED, SHMETRICS_UPDATE_ADD_U64, {.n = 1}}, {TIMES, SHMETRICS_UPDATE_OBSERVE, {.v = 0.3}}, {BUSY, SHMETRICS_UPDATE_SET, {.v = 2}}};
 CASE(shmetrics_bundle_clear) { (void)shmetrics_bundle_clear(bundle); }
 CASE(shmetrics_bundle_remove) { (void)shmetrics_bundle_remove(bundle, &value, 1); }
 CASE(shmetrics_bundle_with) { LABEL_SETS(shmetrics_bundle_with(bundle, &one, 1)) }
@@ -292,6 +294,8 @@ CASE(shmetrics_entry_observe_p) { for (int i = 0; i < MANY; i++) shmetrics_entry
 CASE(shmetrics_entry_set) { shmetrics_entry_set(entry, BUSY, 2); }
 CASE(shmetrics_entry_set_p) { shmetrics_entry_set_p(&entry, BUSY, 2); }
 CASE(shmetrics_entry_states) { (void)shmetrics_entry_states(entry, STATES); }
+CASE(shmetrics_entry_update) { for (int i = 0; i < MANY; i++) shmetrics_entry_update(entry, updates, 3); }
+CASE(shmetrics_entry_update_p) { for (int i = 0; i < MANY; i++) shmetrics_entry_update_p(&entry, updates, 3); }
 CASE(shmetrics_buckets_exponential) { (void)shmetrics_buckets_exponential(1, 2, (double[2]){0}, 2); }
 CASE(shmetrics_buckets_linear) { (void)shmetrics_buckets_linear(1, 2, (double[2]){0}, 2); }
 CASE(shmetrics_collector_remove) { shmetrics_collector_remove(collector); }
@@ -364,6 +368,8 @@ static const struct { const char *symbol; void (*call)(void); } calls[] = {
     ENTRY(shmetrics_entry_set),
     ENTRY(shmetrics_entry_set_p),
     ENTRY(shmetrics_entry_states),
+    ENTRY(shmetrics_entry_update),
+    ENTRY(shmetrics_entry_update_p),
 };
 
 static void prepare(void) {

@@ -5,10 +5,12 @@ use super::reuse::HELD;
 use super::{jobs, Operation, Page, BUCKETS, OBSERVED, PLAIN};
 use crate::image::{header, Image};
 use crate::survivor::Seen;
+use common::c::{self, Three, Update};
+use common::Name;
 use shmetrics::{Bundle, BundleBuilder, Counter, Histogram, Member, Segment};
 
 /// A bundle with members of two kinds of seats.
-struct Three {
+struct Trio {
     bundle: Bundle<1>,
     a: Member<Counter>,
     h: Member<Histogram>,
@@ -31,12 +33,12 @@ fn define(
     (builder, a, h, b)
 }
 
-fn three(segment: &Segment) -> Three {
+fn three(segment: &Segment) -> Trio {
     let (builder, a, h, b) = define(segment);
-    Three { bundle: builder.register().unwrap(), a, h, b }
+    Trio { bundle: builder.register().unwrap(), a, h, b }
 }
 
-impl Three {
+impl Trio {
     fn handles(&self, n: &str) -> (Counter, Histogram, Counter) {
         let entry = self.bundle.with([n]);
         (entry.get(self.a), entry.get(self.h), entry.get(self.b))
@@ -192,6 +194,44 @@ pub const BUNDLE_OLD: Operation = Operation {
     ..BUNDLE_LOOK_UP
 };
 
+/// As `update`, by one call.
+fn update_at_once(entry: Three, n: u64) {
+    let updates = [Update::add_whole(0, n), Update::observe(1, OBSERVED), Update::add(2, n as f64)];
+    c::update(entry, &updates);
+}
+
+/// The entry of a label set of `three`, for C.
+fn entry(name: &Name, n: &str) -> Three {
+    let members: [c::Described<'_>; 3] =
+        [(c::COUNTER, 0, "a", "", &[]), (c::HISTOGRAM, 0, "h", "", &BUCKETS), (c::COUNTER, 0, "b", "", &[])];
+    c::entry(c::bundle(name.path().to_str().unwrap(), "n", &members, 0), n)
+}
+
+pub const BUNDLE_AT_ONCE: Operation = Operation {
+    name: "updates of a bundle's members by one call",
+    setup: |segment| {
+        three(segment).handles("x");
+    },
+    ready: |name| {
+        let entry = entry(name, "x");
+        Box::new(move || update_at_once(entry, 1))
+    },
+    moves: None,
+    ..BUNDLE_LOOK_UP
+};
+
+pub const BUNDLE_AT_ONCE_OLD: Operation = Operation {
+    name: "updates of a bundle's members by one call, while others remove them",
+    ready: |name| {
+        let (old, jobs) = (entry(name, "x"), jobs(&name.open()));
+        Box::new(move || {
+            update_at_once(old, 1);
+            jobs.inc();
+        })
+    },
+    ..BUNDLE_OLD
+};
+
 pub const BUNDLE_REPLACE: Operation = Operation {
     name: "replace a bundle",
     ready: |name| {
@@ -282,4 +322,25 @@ pub const BUNDLE_GIVEN: Operation = Operation {
         assert!(a - b <= open && a >= b && (b..=a).contains(&(h + 3095.0)), "{:?}: {seen:?}", [a, h, b]);
     },
     ..BUNDLE_LOOK_UP
+};
+
+/// More than it takes to be given per-CPU cells.
+const HOT: u64 = 5000;
+
+pub const BUNDLE_AT_ONCE_HOT: Operation = Operation {
+    name: "updates of a hot bundle's members by one call",
+    setup: |segment| {
+        let all = three(segment).handles("x");
+        (0..HOT).for_each(|_| update(&all, 1));
+    },
+    base: HOT as f64,
+    record: AREA,
+    stays: Some(header::PER_CPU_TAIL),
+    ..BUNDLE_AT_ONCE
+};
+
+pub const BUNDLE_AT_ONCE_LOCKED: Operation = Operation {
+    name: "updates of a hot bundle's members by one call, locked",
+    edit: |image: &mut Image| image.set_half(header::PER_CPU_KIND, 2),
+    ..BUNDLE_AT_ONCE_HOT
 };
