@@ -318,6 +318,44 @@ def test_switched_off(switch, program, tmp_path):
     assert out == "prometheus_client.values\n"
 
 
+@pytest.mark.parametrize("remove", ["del os.environ['PROMETHEUS_MULTIPROC_DIR']", "os.environ['PROMETHEUS_MULTIPROC_DIR'] = ''", "os.environ.clear()"])
+def test_a_variable_that_is_removed_by_the_program(remove, dropin):
+    """As from the environment of its children. prometheus_client goes on with the files that it has open."""
+    dropin(
+        """
+c = Counter("c", "help", ["a"])
+c.labels("1").inc()
+%s
+c.labels("2").inc()
+in_child(lambda: c.labels("3").inc())
+Histogram("h", "help").observe(1)
+Info("i", "help").info({"a": "b"})
+in_child(lambda: Gauge("g", "help", multiprocess_mode="max").set(7))
+c.remove("1")
+assert [value("c_total", {"a": a}) for a in "123"] == [None, 1, 1]
+assert value("h_count") == 1 and value("i_info", {"a": "b"}) == 1 and value("g") == 7
+"""
+        % remove
+    )
+
+
+def test_a_variable_that_is_removed_before_the_first_metric(dropin):
+    dropin(
+        """
+path = os.environ.pop("PROMETHEUS_MULTIPROC_DIR")
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    for name in "ab":
+        Counter(name, "help").inc()
+(warned,) = said
+assert "removed from the environment before the first metric" in str(warned.message) and warned.filename == "<string>"
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = path
+Counter("c", "help").inc()
+assert value("c_total") == 1 and value("a_total") is None
+"""
+    )
+
+
 def test_without_the_variable_nothing_is_opened(program, shm):
     out = program(
         """

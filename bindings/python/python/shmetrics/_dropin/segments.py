@@ -92,6 +92,7 @@ class OpenSegment:
 
 #: The open segments, by the directory and the name in the environment.
 _opened: "Dict[Any, Optional[OpenSegment]]" = {}
+_warned_of_variable: "List[bool]" = []
 #: Absolute paths of relative ones, from their first use: a daemon changes its directory.
 _resolved: "Dict[str, str]" = {}
 
@@ -107,7 +108,9 @@ def resolved(path: str) -> str:
 
 
 def open_for_values() -> Optional[OpenSegment]:
-    """The segment for new values, as the environment says."""
+    """The segment for new values, as the environment says. If the application has removed the
+    variable, for example to hide it from its children, the segment that was opened last.
+    """
     key = (_directory.from_environment(), os.environ.get("SHMETRICS_SEGMENT"))
     try:
         return _opened[key]
@@ -118,7 +121,14 @@ def open_for_values() -> Optional[OpenSegment]:
 def _open_new(key: "Tuple[Optional[str], Optional[str]]") -> Optional[OpenSegment]:
     path, name = key[0], _segment.name_from_environment()
     if path is None and not name:
-        return None
+        last = next(reversed(_all_open()), None)
+        if last is None and not _warned_of_variable:
+            _warned_of_variable.append(True)
+            _segment.warn(
+                "metrics are counted in this process only: PROMETHEUS_MULTIPROC_DIR was removed from the environment before the first "
+                "metric. Remove it after that"
+            )
+        return last
     _leave_gone()
     options: "Dict[str, Any]" = {}
     if path is not None:
