@@ -6,6 +6,7 @@ import enum
 import http
 import inspect
 import re
+import warnings
 
 import pytest
 from middlewares import call_asgi, call_wsgi, total, value
@@ -15,6 +16,10 @@ import shmetrics.asgi
 import shmetrics.flask
 import shmetrics.wsgi
 from shmetrics._http import RequestMetrics, status_of
+
+
+def total_with(registry, endpoint, tenant):
+    return value(registry, "http_requests_total", method="GET", endpoint=endpoint, http_status="200", tenant=tenant) or 0
 
 
 class TestArguments:
@@ -32,6 +37,9 @@ class TestArguments:
         "label name": {"labels": {"not a name": "x", "__reserved": "y"}},
         "pattern": {"excluded_paths": ["("]},
         "pattern type": {"excluded_paths": [7]},
+        "pattern of bytes": {"excluded_paths": [b"/health"]},
+        "compiled pattern of bytes": {"excluded_paths": re.compile(b"/health")},
+        "no label value": {"labels": {"region": None}},
         "series": {"max_series": -1},
     }
 
@@ -97,6 +105,25 @@ class TestArguments:
         call_asgi(shmetrics.asgi.instrument(app, "shop", registry=registry, labels=labels, endpoint=None))
         for endpoint in ("GET", "unmatched"):
             assert value(registry, "http_requests_total", method="GET", endpoint=endpoint, http_status="200", kind="http") == 1
+
+    def test_functions_that_return_no_text(self, registry):
+        class Fails:
+            def __str__(self):
+                raise RuntimeError("no text")
+
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            return [b""]
+
+        for returned, endpoint, label in [(None, "unmatched", ""), (7, "7", "7"), (Fails(), "unmatched", "")]:
+            options = {"endpoint": lambda environ: returned, "labels": {"tenant": lambda environ: returned}}
+            wrapped = shmetrics.wsgi.instrument(app, "shop", registry=registry, **options)
+            before = total_with(registry, endpoint, label)
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                call_wsgi(wrapped)
+            assert total_with(registry, endpoint, label) == before + 1
+            assert bool(said) == isinstance(returned, Fails)
 
     def test_series_are_limited(self, registry):
         """A function of the application that makes a label of each path does not fill the segment."""

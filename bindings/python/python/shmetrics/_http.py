@@ -80,6 +80,7 @@ class RequestMetrics:
         extra = dict(labels or {})
         for name in extra:
             _check(name not in _OWN_LABELS, "labels: %r is a label of the middleware already", name)
+            _check(extra[name] is not None, "labels: the value of %r must be a text, or a function that returns one", name)
         self._extra: "List[Union[str, Callable[[Any], str]]]" = [v if callable(v) else str(v) for v in extra.values()]
         constant = {name: str(value) for name, value in extra.items() if not callable(value)}
         of: "Dict[str, Any]" = {"registry": registry, "namespace": prefix, "max_series": max_series}
@@ -114,13 +115,13 @@ class RequestMetrics:
         return Request(self, method, context, route)
 
     def _labels_of(self, context: Any, route: "Optional[Callable[[], Optional[str]]]") -> "Tuple[str, ...]":
-        found: Optional[str] = None
+        found = UNMATCHED
         if self.endpoint is not None:
-            found = _call(self.endpoint, context, "endpoint")
+            found = _call(self.endpoint, context, "endpoint", UNMATCHED)
         elif route is not None:
-            found = _call(lambda _: route(), context, "endpoint")
-        extra = [str(_call(value, context, "labels", "")) if callable(value) else value for value in self._extra]
-        return (UNMATCHED if found is None else str(found), *extra)
+            found = _call(lambda _: route(), context, "endpoint", UNMATCHED)
+        extra = [_call(value, context, "labels", "") if callable(value) else value for value in self._extra]
+        return (found, *extra)
 
 
 class Request:
@@ -194,11 +195,13 @@ def status_of(status: Any) -> str:
     return text if len(text) == 3 and text.isascii() and text.isdigit() else "invalid"
 
 
-def _call(f: "Callable[[Any], Any]", context: Any, argument: str, otherwise: Any = None) -> Any:
-    """Calls a function of the application or of its framework. If it fails, the request must not.
+def _call(f: "Callable[[Any], Any]", context: Any, argument: str, otherwise: str) -> str:
+    """The text of what a function of the application or of its framework returns; ``otherwise`` for
+    ``None``. If the function fails, the request must not.
     """
     try:
-        return f(context)
+        found = f(context)
+        return otherwise if found is None else str(found)
     except Exception as error:
         warn("the middleware's %s: %r" % (argument, error))
         return otherwise
@@ -208,7 +211,10 @@ def _patterns(excluded: "Union[str, Pattern[str], Iterable[Union[str, Pattern[st
     if isinstance(excluded, (str, re.Pattern)):
         excluded = [excluded]
     try:
-        return [re.compile(pattern) for pattern in excluded]
+        patterns = [re.compile(pattern) for pattern in excluded]
+        for pattern in patterns:
+            pattern.fullmatch("/")  # one of bytes matches no text
+        return patterns
     except (re.error, TypeError) as error:
         raise ValueError("excluded_paths must be regular expressions: %s" % error) from None
 
