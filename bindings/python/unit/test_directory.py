@@ -399,6 +399,19 @@ class TestRun:
         assert "which program" in program("--keep", status=2, arguments=(RUN,))
         assert program("-c", status=0, arguments=(RUN, "--", sys.executable, "-c", "print(1)")) == "1\n"
 
+    @pytest.mark.parametrize("name", ["a b", "", ".", "no/tmpfs"])
+    def test_wrong_names(self, name, program, shm):
+        """An error of the command line; in the environment a warning, and counters begin at 0 all the same."""
+        assert "--segment" in self.run(program, COUNT, "--segment", name, status=2) and os.listdir(shm) == []
+        assert [self.run(program, SHMETRICS_SEGMENT=name) for _ in range(2)] == ["1.0\n", "1.0\n"]
+
+    def test_the_current_directory_is_gone(self, tmp_path, shm):
+        for place in ("one", "two"):
+            (tmp_path / place).mkdir()
+            command = ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", RUN, sys.executable, "-c", COUNT]
+            assert subprocess.check_output(command, cwd=tmp_path / place) == b"1.0\n"
+        assert len(os.listdir(shm)) == 2
+
 
 def test_name_and_page_from_the_shell(program, tmp_path):
     (tmp_path / "d").mkdir()

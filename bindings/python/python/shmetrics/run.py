@@ -10,7 +10,7 @@ import sys
 import tempfile
 from typing import List, Optional
 
-from . import _directory
+from . import _directory, _segment
 from ._native import __version__
 
 
@@ -44,7 +44,10 @@ def _choose(given: Optional[str]) -> str:
     directory = _directory.from_environment()
     if directory is not None:
         return given or _directory.claim(directory).name
-    place = os.path.realpath(os.getcwd())
+    try:
+        place = os.path.realpath(os.getcwd())
+    except FileNotFoundError:
+        place = os.readlink("/proc/self/cwd")  # of a directory that was removed
     directory = _directory_of(place)
     if directory is None:
         # Nothing is written into this directory. It must only exist.
@@ -68,7 +71,11 @@ def main(arguments: "Optional[List[str]]" = None) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         parser.error("which program? shmetrics-run gunicorn app:app")
-    name = _choose(options.segment or os.environ.get("SHMETRICS_SEGMENT"))
+    if options.segment is not None:
+        reason = _directory.invalid_name_reason(options.segment)
+        if reason is not None:
+            parser.error("--segment %s: %s" % (options.segment, reason))
+    name = _choose(options.segment or _segment.name_from_environment())
     os.environ["SHMETRICS_SEGMENT"] = name
     if not options.keep:
         try:
