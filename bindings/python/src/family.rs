@@ -36,9 +36,9 @@ pub(crate) struct Arguments<'a, 'py> {
     pub(crate) name: &'a str,
     pub(crate) documentation: &'a str,
     pub(crate) labelnames: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) namespace: &'a str,
-    pub(crate) subsystem: &'a str,
-    pub(crate) unit: &'a str,
+    pub(crate) namespace: Option<&'a str>,
+    pub(crate) subsystem: Option<&'a str>,
+    pub(crate) unit: Option<&'a str>,
 }
 
 impl Arguments<'_, '_> {
@@ -63,7 +63,7 @@ impl Arguments<'_, '_> {
         Ok(Definition {
             name,
             documentation: self.documentation.to_owned(),
-            unit: self.unit.to_owned(),
+            unit: self.unit.unwrap_or_default().to_owned(),
             label_tuple: PyTuple::new(py, &labels)?.unbind(),
             labels,
         })
@@ -76,23 +76,21 @@ fn full_name(kind: &str, of: &Arguments<'_, '_>) -> PyResult<String> {
         return Err(PyValueError::new_err("Metric name should not be empty"));
     }
     let mut name = String::new();
-    for part in [of.namespace, of.subsystem] {
-        if !part.is_empty() {
-            name.push_str(part);
-            name.push('_');
-        }
+    for part in [of.namespace, of.subsystem].into_iter().flatten().filter(|part| !part.is_empty()) {
+        name.push_str(part);
+        name.push('_');
     }
     name.push_str(of.name);
     if kind == "counter" && name.ends_with("_total") {
         name.truncate(name.len() - "_total".len());
     }
-    if !of.unit.is_empty() {
+    if let Some(unit) = of.unit.filter(|unit| !unit.is_empty()) {
         if matches!(kind, "info" | "stateset") {
             return Err(PyValueError::new_err(format!("Metric name is of a type that cannot have a unit: {name}")));
         }
-        if !name.ends_with(&format!("_{}", of.unit)) {
+        if !name.ends_with(&format!("_{unit}")) {
             name.push('_');
-            name.push_str(of.unit);
+            name.push_str(unit);
         }
     }
     Ok(name)

@@ -257,6 +257,20 @@ assert warned.filename == "<string>" and value("s_sum") is None
     )
 
 
+def test_no_unit(dropin):
+    """None is none, as for prometheus_client."""
+    dropin(
+        """
+for of in (Counter, Gauge, Histogram, Summary):
+    of("a_" + of.__name__, "help", unit=None, namespace=None, subsystem=None)
+    of("b_" + of.__name__, "help", ["x"], unit=None).labels("1")
+for name in ("Counter_total", "Histogram_count", "Summary_count"):
+    assert value("a_" + name) == 0 and value("b_" + name, {"x": "1"}) == 0
+assert value("a_Gauge", {"pid": str(os.getpid())}) == 0 and value("b_Gauge", {"x": "1", "pid": str(os.getpid())}) == 0
+"""
+    )
+
+
 def test_texts_that_are_no_texts(dropin):
     """prometheus_client takes them, and cannot show a page."""
     dropin(

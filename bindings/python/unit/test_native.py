@@ -17,6 +17,15 @@ from shmetrics import Counter, Enum, Gauge, Histogram, Info, Summary
 MODES = ["all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent", "shared"]
 
 
+@pytest.mark.parametrize("of", [Counter, Gauge, Histogram, Summary, Info, Enum])
+def test_none_is_no_part_of_a_name(of, registry):
+    """As in prometheus_client."""
+    more = {"states": ["a"]} if of is Enum else {}
+    none = {"namespace": None, "subsystem": None, "unit": None}
+    assert of("name", "help", **none, **more, registry=registry)._name == "name"
+    assert of("other", "help", ["a"], None, "sub", None, registry, **more).labels("x")._name == "sub_other"
+
+
 class TestCounter:
     def test_increments(self, registry):
         counter = Counter("c", "help", registry=registry)

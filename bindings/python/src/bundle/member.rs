@@ -42,8 +42,8 @@ impl BundleMember {
 /// What the members of a bundle have in common.
 pub(super) struct Common<'a, 'py> {
     pub(super) labelnames: &'a Bound<'py, PyTuple>,
-    pub(super) namespace: &'a str,
-    pub(super) subsystem: &'a str,
+    pub(super) namespace: Option<&'a str>,
+    pub(super) subsystem: Option<&'a str>,
 }
 
 impl BundleMember {
@@ -56,7 +56,7 @@ impl BundleMember {
                 labelnames: Some(common.labelnames.as_any()),
                 namespace: common.namespace,
                 subsystem: common.subsystem,
-                unit: &self.unit,
+                unit: Some(&self.unit),
             };
             arguments.definition(common.labelnames.py(), kind)
         };

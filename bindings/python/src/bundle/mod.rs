@@ -104,8 +104,13 @@ fn names(members: &[Box<dyn Unregistered>]) -> String {
     members.iter().map(|member| member.name()).collect::<Vec<_>>().join(", ")
 }
 
-fn member(name: &str, documentation: Text, unit: &str, kind: MemberKind) -> BundleMember {
-    BundleMember { name: name.to_owned(), documentation: documentation.0, unit: unit.to_owned(), kind }
+fn member(name: &str, documentation: Text, unit: Option<&str>, kind: MemberKind) -> BundleMember {
+    BundleMember {
+        name: name.to_owned(),
+        documentation: documentation.0,
+        unit: unit.unwrap_or_default().to_owned(),
+        kind,
+    }
 }
 
 impl Bundle {
@@ -146,8 +151,8 @@ impl Bundle {
         py: Python<'py>,
         labelnames: &Bound<'py, PyAny>,
         members: &Bound<'py, PyAny>,
-        namespace: &str,
-        subsystem: &str,
+        namespace: Option<&str>,
+        subsystem: Option<&str>,
         registry: Option<&Bound<'py, PyAny>>,
         segment: Option<Bound<'py, PyAny>>,
         max_series: u64,
@@ -194,14 +199,14 @@ impl Bundle {
     /// A counter.
     #[staticmethod]
     #[pyo3(signature = (name, documentation, *, unit="", exact_name=false))]
-    fn counter(name: &str, documentation: Text, unit: &str, exact_name: bool) -> BundleMember {
+    fn counter(name: &str, documentation: Text, unit: Option<&str>, exact_name: bool) -> BundleMember {
         member(name, documentation, unit, MemberKind::Counter { exact_name })
     }
 
     /// A gauge.
     #[staticmethod]
     #[pyo3(signature = (name, documentation, *, unit="", multiprocess_mode="all"))]
-    fn gauge(name: &str, documentation: Text, unit: &str, multiprocess_mode: &str) -> PyResult<BundleMember> {
+    fn gauge(name: &str, documentation: Text, unit: Option<&str>, multiprocess_mode: &str) -> PyResult<BundleMember> {
         Ok(member(name, documentation, unit, MemberKind::Gauge(gauge::mode(multiprocess_mode)?)))
     }
 
@@ -211,7 +216,7 @@ impl Bundle {
     fn histogram(
         name: &str,
         documentation: Text,
-        unit: &str,
+        unit: Option<&str>,
         buckets: Option<&Bound<'_, PyAny>>,
         native_factor: Option<f64>,
         native_max_buckets: Option<u32>,
@@ -223,7 +228,7 @@ impl Bundle {
     /// A summary.
     #[staticmethod]
     #[pyo3(signature = (name, documentation, *, unit="", quantiles=None))]
-    fn summary(name: &str, documentation: Text, unit: &str, quantiles: Option<Vec<f64>>) -> BundleMember {
+    fn summary(name: &str, documentation: Text, unit: Option<&str>, quantiles: Option<Vec<f64>>) -> BundleMember {
         member(name, documentation, unit, MemberKind::Summary(SummaryOptions(quantiles)))
     }
 
@@ -231,7 +236,7 @@ impl Bundle {
     #[staticmethod]
     #[pyo3(name = "enum", signature = (name, documentation, *, states))]
     fn enumeration(name: &str, documentation: Text, states: &Bound<'_, PyAny>) -> PyResult<BundleMember> {
-        Ok(member(name, documentation, "", MemberKind::Enum(EnumOptions::new(name, Some(states))?)))
+        Ok(member(name, documentation, None, MemberKind::Enum(EnumOptions::new(name, Some(states))?)))
     }
 
     /// The metrics without label values, in an entry.

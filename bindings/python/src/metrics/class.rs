@@ -134,9 +134,9 @@ macro_rules! metric_class {
                 name: &str,
                 documentation: $crate::python::Text,
                 labelnames: Option<&Bound<'_, PyAny>>,
-                namespace: &str,
-                subsystem: &str,
-                unit: &str,
+                namespace: Option<&str>,
+                subsystem: Option<&str>,
+                unit: Option<&str>,
                 registry: Option<&Bound<'_, PyAny>>,
                 $($positional: $of,)*
                 $($keyword: $keyword_of,)*

@@ -143,14 +143,14 @@ def make_value_class(process_identifier: Callable[[], Any], in_process: Any) -> 
 
 
 def family(
-    opened: OpenSegment, segment: Any, typ: str, name: str, documentation: str, labelnames: Any, unit: str, argument: Any
+    opened: OpenSegment, segment: Any, typ: str, name: str, documentation: str, labelnames: Any, unit: Optional[str], argument: Any
 ) -> ValueFamily:
     """Registers the native family. ``argument``: a gauge's mode, a histogram's bounds. It replaces
     a different definition of an earlier start.
     """
     mode = argument if typ == "gauge" else None
     bounds = argument if typ == "histogram" else None
-    definition = (segment, typ, name, documentation, list(labelnames), unit, mode, bounds, native_factor)
+    definition = (segment, typ, name, documentation, list(labelnames), unit or "", mode, bounds, native_factor)
     try:
         made = ValueFamily(*definition)
     except ValueError:
