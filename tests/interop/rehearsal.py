@@ -49,7 +49,7 @@ SHORTER = {
 # times are tested by promtool.
 OF_TIMES = {
     "ShmetricsPageDown", "ShmetricsScrapeSlow", "ShmetricsApplicationIdle", "ShmetricsPushStopped", "ShmetricsExporterSheds",
-    "ShmetricsExporterErrors",
+    "ShmetricsExporterErrors", "ShmetricsPushFails",
 }  # fmt: skip
 # Other segments may have the same alert, such as copies, which no process has open.
 OF_SEGMENTS = {
@@ -95,7 +95,7 @@ class Watching:
         for alert in json.loads(answer)["data"]["alerts"]:
             labels, name = alert["labels"], alert["labels"]["alertname"]
             is_meant = labels.get("segment") == OF_SEGMENTS.get(name, labels.get("segment"))
-            is_pushed = labels.get("job") == "pushed"
+            is_pushed = labels.get("job") in ("pushed", "node")
             if alert["state"] == "firing" and is_meant and is_pushed == name.startswith("ShmetricsPush"):
                 found[name] = alert["annotations"]
         return found
@@ -160,6 +160,17 @@ class Odd(Target):
         page = f"shmetrics_serve_processes_late {int(self.broken)}\n"
         page += 'shmetrics_segment_not_read{segment="shop"} 1\n' if self.broken else ""
         return "text/plain; version=0.0.4", page.encode()
+
+
+class Textfiles(Target):
+    """What node_exporter shows of the file of `shmetrics push`."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self._file = file
+
+    def answer(self, path: str, accept: str) -> tuple[str, bytes]:
+        return "text/plain; version=0.0.4", self._file.read_bytes()
 
 
 class Serve:
@@ -230,8 +241,26 @@ class Scene:
         if shutil.which(Pushgateway.program):
             self.gateway = stack.enter_context(Pushgateway())
             self.jobs["gateway"], self.settings["gateway"] = self.gateway.port, {"honor_labels": True}
-            command = [str(shm.RELEASE / "shmetrics"), "push", str(self.directory / "shmetrics-shop"), "--gateway", self.gateway.url("")]
-            subprocess.run([*command, "--job", "pushed"], check=True, timeout=WATCHDOG_SECONDS)
+            self._push(stack)
+
+    def _push(self, stack: contextlib.ExitStack) -> None:
+        """A loop of pushes, which has reached the gateway."""
+        file = self.directory / "push.prom"
+        command = [str(shm.RELEASE / "shmetrics"), "push", str(self.directory / "shmetrics-shop"), "--gateway", self.gateway.url("")]
+        self.pushing = subprocess.Popen(
+            [*command, "--job", "pushed", "--interval", "0.3", "--textfile", str(file)],
+            stderr=subprocess.DEVNULL, preexec_fn=die_with_the_parent,
+        )  # fmt: skip
+        stack.callback(self._stop_pushing)
+        deadline = time.monotonic() + WATCHDOG_SECONDS
+        while not (file.exists() and re.search(r'result="success"} [1-9]', file.read_text())):
+            assert time.monotonic() < deadline, "no push arrives"
+            time.sleep(0.1)
+        self.jobs["node"] = stack.enter_context(Textfiles(file)).port
+
+    def _stop_pushing(self) -> None:
+        self.pushing.kill()
+        self.pushing.wait()
 
     def _open(self, directory: Path, name: str) -> shm.Segment:
         return shm.Segment(str(directory / f"shmetrics-{name}"), max_size=SIZE)
@@ -269,6 +298,7 @@ class Scene:
         self.slow.delay = 0.5
         (self.web.directory / "web.yml").write_text("tls_server_config: {cert_fil: nothing}\n")
         if self.gateway:
+            self._stop_pushing()
             twice = b"twice 1\ntwice 2\n"
             status, answer = request(self.gateway.url("/metrics/job/pushed"), twice, "PUT")
             assert status == 400, answer
@@ -355,7 +385,7 @@ class Rehearsed:
                 expected.remove("ShmetricsSegmentsIgnored")
             if not scene.gateway:
                 print("skipped: alerts about pushes in the rehearsal (prometheus-pushgateway is not installed)")
-                expected -= {"ShmetricsPushFailed", "ShmetricsPushStopped"}
+                expected -= {"ShmetricsPushFailed", "ShmetricsPushStopped", "ShmetricsPushFails"}
             prometheus = self.server(scene.jobs, **scene.settings)
             prometheus.rules = shortened(rules)
             stack.enter_context(prometheus)
