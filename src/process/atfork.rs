@@ -8,6 +8,8 @@ use super::fork::{all, count_fork, Kept};
 #[cfg(target_os = "linux")]
 use super::handover;
 #[cfg(unix)]
+use super::proof::Hold;
+#[cfg(unix)]
 use crate::os::host::Undisturbed;
 #[cfg(unix)]
 use crate::shm::clock;
@@ -131,7 +133,7 @@ unsafe extern "C" fn in_child<const NUMBER: u32>() {
     all().for_each(Kept::close_spare);
     #[cfg(target_os = "linux")]
     handover::child();
-    all().for_each(|kept| kept.renew(jump));
+    all().for_each(|kept| kept.renew(jump, |lock| Hold::of(lock).as_descriptor()));
 }
 
 #[cfg(all(test, target_os = "linux"))]

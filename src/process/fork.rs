@@ -76,7 +76,8 @@ pub(super) struct Kept {
     /// Descriptors that a child must close.
     notes: [AtomicI32; NOTES],
     /// A description that this process got from its parent, for its own slot: see `handover`.
-    spare: AtomicI32,
+    /// {its pid: 32 bits, descriptor: 32}; 0: none.
+    spare: AtomicU64,
     /// Whether this process, or an ancestor, knows of per-process gauges in the segment.
     has_gauges: AtomicBool,
     /// The device and inode of the segment's file: a number may have become another file's
@@ -134,7 +135,7 @@ impl Kept {
             claims: AtomicU64::new(1),
             clock: clock::Copy::new(),
             notes: [const { AtomicI32::new(NO_DESCRIPTOR) }; NOTES],
-            spare: AtomicI32::new(NO_DESCRIPTOR),
+            spare: AtomicU64::new(0),
             has_gauges: AtomicBool::new(false),
             file,
             own,
@@ -143,17 +144,30 @@ impl Kept {
 
     /// In a child: closes its copy of its parent's spare description.
     pub(super) fn close_spare(&self) {
-        close_copy(self.spare.swap(NO_DESCRIPTOR, Relaxed), self.file);
+        let spare = self.spare.swap(0, Relaxed);
+        if spare != 0 {
+            close_copy(spare as u32 as i32, self.file);
+        }
     }
 
     /// In a child, which has no other thread: wipes the words, and puts the clock forward.
-    pub(super) fn renew(&self, jump: i64) {
+    /// `descriptor_of` tells which descriptor holds a lock, if one does.
+    pub(super) fn renew(&self, jump: i64, descriptor_of: fn(u64) -> Option<i32>) {
+        let mut kept = None;
         // SAFETY: the page is there until it is no longer known (`ForkPage::drop`).
         if let Some(words) = unsafe { self.words.load(Acquire).as_ref() } {
-            words.all().iter().for_each(|word| word.store(0, Relaxed));
-            self.clock.restore(&words.clock, jump);
+            // A handler of the host may have run before this one, and made an update: then this
+            // process has a slot already.
+            if words.claimed.load(Relaxed) == u64::from(pid()) {
+                kept = descriptor_of(self.lock.load(SeqCst));
+            } else {
+                words.all().iter().for_each(|word| word.store(0, Relaxed));
+                self.clock.restore(&words.clock, jump);
+            }
         }
-        self.notes.iter().for_each(|note| close_copy(note.swap(NO_DESCRIPTOR, Relaxed), self.file));
+        for note in self.notes.iter().filter(|note| kept != Some(note.load(Relaxed))) {
+            close_copy(note.swap(NO_DESCRIPTOR, Relaxed), self.file);
+        }
     }
 
     /// The segment's file: its device and inode, and the descriptor that it was opened by.
@@ -176,13 +190,16 @@ impl Kept {
     }
 
     pub(super) fn set_spare(&self, descriptor: i32) {
-        self.spare.store(descriptor, Release);
+        self.spare.store(u64::from(pid()) << 32 | u64::from(descriptor as u32), Release);
     }
 
     /// The description that this process got from its parent, once.
     pub(super) fn take_spare(&self) -> Option<i32> {
-        let spare = self.spare.swap(NO_DESCRIPTOR, AcqRel);
-        (spare >= 0).then_some(spare)
+        let spare = self.spare.load(Acquire);
+        // A child may come here before its handler has closed its copy of its parent's, or without
+        // a handler. It must not lock by what it shares.
+        let is_own = spare != 0 && (spare >> 32) as u32 == pid();
+        (is_own && self.spare.compare_exchange(spare, 0, AcqRel, Relaxed).is_ok()).then_some(spare as u32 as i32)
     }
 
     /// Notes a descriptor that children of `fork()` close. `None`: there is no room for a note.

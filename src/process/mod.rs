@@ -134,7 +134,7 @@ impl Process {
         let _undisturbed = Undisturbed::new();
         self.page.set_token(0);
         let kept = self.page.kept;
-        held_by(kept.lock.swap(0, SeqCst)).release(at.backing, kept, false);
+        Hold::of(kept.lock.swap(0, SeqCst)).release(at.backing, kept, false);
     }
 
     /// The token for an update, claiming a slot first if need be. `None`: there is none now, which
@@ -200,7 +200,7 @@ impl Process {
                 // Inherited over fork. As long as a descriptor is open here, our parent would seem
                 // to live.
                 if kept.lock.compare_exchange(held, 0, SeqCst, Relaxed).is_ok() {
-                    held_by(held).release(at.backing, kept, true);
+                    Hold::of(held).release(at.backing, kept, true);
                 }
             } else if held != 0 {
                 // Another thread of this process is between the two steps below.
@@ -226,10 +226,6 @@ impl Process {
         }
         Err(Refusal::Busy)
     }
-}
-
-fn held_by(lock: u64) -> Hold {
-    Hold(lock & ((1 << Hold::BITS) - 1))
 }
 
 /// When a claim that failed may be tried again: {time by `now`: 48 bits, error number: 8, attempts

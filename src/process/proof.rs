@@ -49,6 +49,11 @@ impl Hold {
     pub(super) const BITS: u32 = 37;
     pub(super) const NOTHING: Hold = Hold(0);
 
+    /// What the word of a lock has in its low bits.
+    pub(super) fn of(lock: u64) -> Self {
+        Hold(lock & ((1 << Self::BITS) - 1))
+    }
+
     #[cfg(target_os = "linux")]
     pub(super) fn page(address: usize) -> Self {
         Hold((address as u64 / PAGE) << 1 | 1)
@@ -64,8 +69,7 @@ impl Hold {
         (self.0 & 1 == 1).then_some((self.0 >> 1) as usize * PAGE as usize)
     }
 
-    #[cfg(target_os = "linux")]
-    fn as_descriptor(self) -> Option<i32> {
+    pub(super) fn as_descriptor(self) -> Option<i32> {
         (self.0 & 1 == 0 && self.0 != 0).then_some((self.0 >> 1) as i32 - 1)
     }
 

@@ -1,11 +1,12 @@
 //! Every way to have a child.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 use crate::scene::{reap_orphans, Scene};
 use common::{fork, linger, page, samples, Gate, Name, Shared};
-use shmetrics::GaugeMode;
+use shmetrics::{Gauge, GaugeMode, Options};
 
 #[test]
 fn a_thread_may_fork_while_others_count_and_look_up() {
@@ -189,4 +190,62 @@ fn a_vfork_child_counts_as_its_parent() {
     })
     .join();
     scene.assert(2, 0, "gone");
+}
+
+/// The gauge that the host's fork handler sets.
+static IN_HANDLER: OnceLock<Gauge> = OnceLock::new();
+const HOOK: &str = "SHMETRICS_TEST_HOOK";
+
+extern "C" fn update_in_child() {
+    if let Some(gauge) = IN_HANDLER.get() {
+        gauge.set(5.0);
+    }
+}
+
+/// The program of the test below, which has a handler of its own before the library has any; by
+/// itself it does nothing.
+#[test]
+fn the_host_with_a_fork_handler() {
+    extern "C" {
+        fn pthread_atfork(
+            before: Option<extern "C" fn()>,
+            parent: Option<extern "C" fn()>,
+            child: Option<extern "C" fn()>,
+        ) -> libc::c_int;
+    }
+    if std::env::var_os(HOOK).is_none() {
+        return;
+    }
+    // SAFETY: a handler that stays, and makes calls that a handler may make.
+    assert_eq!(unsafe { pthread_atfork(None, None, Some(update_in_child)) }, 0);
+    let segment = Options::new().anonymous().max_size(1 << 20).open().unwrap();
+    let gauge = segment.gauge("live", "", GaugeMode::LiveSum).register().unwrap();
+    IN_HANDLER.set(gauge).unwrap();
+    let live = || samples(&page(&segment))["live"];
+    gauge.set(100.0);
+    fork(|| {
+        assert_eq!(live(), 105.0);
+        gauge.set(3.0);
+        assert_eq!(live(), 103.0, "the process has one slot");
+        fork(|| {
+            assert_eq!(live(), 108.0);
+            gauge.dec();
+            assert_eq!(live(), 107.0);
+        })
+        .join();
+        assert_eq!(live(), 103.0);
+    })
+    .join();
+    assert_eq!(live(), 100.0);
+}
+
+#[test]
+fn a_hosts_own_fork_handler_may_make_the_first_update_of_a_child() {
+    let host = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "forks::the_host_with_a_fork_handler"])
+        .env(HOOK, "1")
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(host.success());
 }
