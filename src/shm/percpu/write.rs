@@ -396,7 +396,7 @@ mod tests {
             libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut allowed);
             (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &allowed)).collect()
         };
-        if inner.per_cpu.kind != Kind::Rseq || cpus.len() < 2 {
+        if inner.per_cpu.kind != PerCpuKind::Rseq || cpus.len() < 2 {
             eprintln!("skipped: a_cpu_that_the_thread_has_left_is_not_written (no restartable sequences, or one CPU)");
             return;
         }
