@@ -73,3 +73,33 @@ fn without_any_it_says_so() {
     let ran = command.env("LISTEN_FDS", "1").env("LISTEN_PID", "1").output().expect("runs");
     assert_eq!(ran.status.code(), Some(1));
 }
+
+/// A restart that overlaps: the old server ends after the new one has taken the path.
+#[test]
+fn the_end_of_a_server_leaves_the_socket_of_its_successor() {
+    let room = Room::new();
+    room.segment_with_jobs("shop", 3);
+    let path = room.dir().join("serve.sock");
+    let start = || {
+        let listen = format!("unix:{}", path.display());
+        let mut command = room.command(&["serve", "shop", "--listen", &listen]);
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut said).expect("is announced");
+        child
+    };
+    let mut old = start();
+    std::fs::remove_file(&path).expect("removes");
+    let mut new = start();
+    support::signal("TERM", old.id());
+    assert!(support::wait(&mut old).success());
+    let mut stream = UnixStream::connect(&path).expect("the new server is reached");
+    stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("asks");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answers");
+    assert!(answer.contains("healthy"), "{answer}");
+    support::signal("TERM", new.id());
+    assert!(support::wait(&mut new).success());
+    assert!(!path.exists(), "its own socket is removed");
+}

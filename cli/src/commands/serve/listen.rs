@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::str::FromStr;
@@ -118,8 +118,9 @@ impl fmt::Display for Peer {
 pub(super) struct Listener {
     socket: Socket,
     address: Address,
-    /// Whether this process created the socket in the file system and removes it.
-    is_ours: bool,
+    /// The device and the inode of a socket that this process created in the file system. Its end
+    /// removes the socket, but not the socket of a server that has replaced it since.
+    made: Option<(u64, u64)>,
 }
 
 enum Socket {
@@ -147,8 +148,8 @@ impl Listener {
                 let before = umask(Mode::from_raw_mode(0o117));
                 let socket = UnixListener::bind(path);
                 umask(before);
-                let socket = socket?;
-                to.push(Listener { socket: Socket::Unix(socket), address: address.clone(), is_ours: true });
+                let (socket, made) = (socket?, identity(path));
+                to.push(Listener { socket: Socket::Unix(socket), address: address.clone(), made });
             }
             Address::Systemd => Self::inherited(to)?,
         }
@@ -168,13 +169,13 @@ impl Listener {
         socket.bind((Ipv6Addr::UNSPECIFIED, port).into())?;
         let socket = socket.listen(BACKLOG)?;
         let address = Address::Tcp(socket.local_addr()?);
-        Ok(Listener { socket: Socket::Tcp(socket), address, is_ours: true })
+        Ok(Listener { socket: Socket::Tcp(socket), address, made: None })
     }
 
     fn tcp(socket: std::net::TcpListener) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let address = Address::Tcp(socket.local_addr()?);
-        Ok(Listener { socket: Socket::Tcp(TcpListener::from_std(socket)?), address, is_ours: true })
+        Ok(Listener { socket: Socket::Tcp(TcpListener::from_std(socket)?), address, made: None })
     }
 
     /// The sockets of a systemd socket unit, or of another program with the same protocol.
@@ -199,7 +200,7 @@ impl Listener {
             socket.set_nonblocking(true)?;
             let path = socket.local_addr()?.as_pathname().map(Path::to_path_buf).unwrap_or_default();
             let socket = Socket::Unix(UnixListener::from_std(socket)?);
-            to.push(Listener { socket, address: Address::Unix(path), is_ours: false });
+            to.push(Listener { socket, address: Address::Unix(path), made: None });
         }
         Ok(())
     }
@@ -212,10 +213,16 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let (Address::Unix(path), true) = (&self.address, self.is_ours) {
-            let _ = std::fs::remove_file(path);
+        if let Address::Unix(path) = &self.address {
+            if self.made.is_some() && self.made == identity(path) {
+                let _ = std::fs::remove_file(path);
+            }
         }
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 /// Removes a socket without a server, which a killed server leaves.
