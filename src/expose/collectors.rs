@@ -31,6 +31,15 @@ thread_local! {
     static IS_COLLECTING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// While a thread is in a collector, also if an error of the host panics when it is dropped.
+struct Collecting;
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        IS_COLLECTING.set(false);
+    }
+}
+
 /// Notes a failure, which pages with collectors show.
 pub(crate) fn count_failure() {
     FAILURES.fetch_add(1, Relaxed); // a number of its own
@@ -58,13 +67,13 @@ impl<C: Send + Sync + 'static> Collectors<C> {
         if all.is_empty() || IS_COLLECTING.replace(true) {
             return None;
         }
+        let _collecting = Collecting;
         all.reverse();
         for added in all {
             if !call(&added.collect) {
                 count_failure();
             }
         }
-        IS_COLLECTING.set(false);
         const HELP: &str = "Calls of collectors that failed in this process, and samples of theirs that were refused.";
         let family = ExternalFamily::counter("shmetrics_collector_failures_total", HELP);
         family.and_then(|family| family.sample(&[], FAILURES.load(Relaxed) as f64)).ok()
