@@ -210,6 +210,9 @@ fn a_loop_tells_how_its_pushes_went() {
     assert!(!String::from_utf8_lossy(&asked.try_iter().last().expect("a push").body).contains("shmetrics_push_"));
     let ran = room.run(&[&["push", "shop", "--gateway", &url], &textfile[..]].concat());
     assert_eq!(ran.code, Some(2), "{ran:?}");
+    // A device in the place of the file is not replaced.
+    let directory = room.dir().display().to_string();
+    room.run(&[&push[..], &["--textfile", &directory]].concat()).failure(&[&directory, "no regular file"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod secret;
 mod status;
 mod translate;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::{interval, timeout, Instant, MissedTickBehavior};
@@ -84,7 +85,11 @@ impl Pusher {
         };
         let client = Client::new(args, to).map_err(Failure::Said)?;
         let sources = Sources::quiet(names, Owners::with(&args.owner)?, !args.no_segment_label)?;
-        let textfile = args.textfile.as_ref().map(|path| Textfile::new(path, to.to_string(), sources.names()));
+        let textfile = |path: &PathBuf| {
+            let failed = Failure::system(format!("cannot write the textfile {}", path.display()));
+            Textfile::new(path, to.to_string(), sources.names()).map_err(failed)
+        };
+        let textfile = args.textfile.as_ref().map(textfile).transpose()?;
         let status = args.interval.map(|_| Status::default());
         Ok(Pusher { sources, client, target, status, textfile })
     }

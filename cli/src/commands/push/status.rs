@@ -160,12 +160,23 @@ pub(super) struct Textfile {
 }
 
 impl Textfile {
-    pub(super) fn new(path: &Path, url: String, segments: String) -> Self {
-        Textfile { path: path.to_path_buf(), labels: vec![("segments", segments), ("url", url)] }
+    pub(super) fn new(path: &Path, url: String, segments: String) -> io::Result<Self> {
+        let textfile = Textfile { path: path.to_path_buf(), labels: vec![("segments", segments), ("url", url)] };
+        textfile.check().map(|()| textfile)
+    }
+
+    /// An error if something stands there that is no file: the rename would replace a device such
+    /// as /dev/null for all programs of the machine.
+    fn check(&self) -> io::Result<()> {
+        if fs::symlink_metadata(&self.path).is_ok_and(|meta| !meta.is_file()) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file, and would be replaced"));
+        }
+        Ok(())
     }
 
     /// Writes a file beside it and renames that file: a reader gets the old text or the new one.
     fn replace(&self, text: &str) -> io::Result<()> {
+        self.check()?;
         let name = self.path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
         let beside = self.path.with_file_name(format!(".{name}.{}", std::process::id()));
         let write = || {
@@ -262,7 +273,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("shmetrics-textfile-test-{}", std::process::id()));
         fs::create_dir(&directory).unwrap();
         let path = directory.join("a.prom");
-        let textfile = Textfile::new(&path, "u".into(), "s".into());
+        let textfile = Textfile::new(&path, "u".into(), "s".into()).unwrap();
         for text in ["one", "two"] {
             textfile.replace(text).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
@@ -270,9 +281,17 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "nothing stays beside it");
         fs::remove_file(&path).unwrap();
-        // A directory is in the way.
-        fs::create_dir_all(path.join("x")).unwrap();
+        // What is no file stays as it is: a link, a socket, a directory, and so a device.
+        std::os::unix::fs::symlink("/nowhere", &path).unwrap();
         assert!(textfile.replace("three").is_err());
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
+        fs::remove_file(&path).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(textfile.replace("three").is_err());
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(textfile.replace("three").is_err());
+        assert!(Textfile::new(&path, "u".into(), "s".into()).is_err());
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
         fs::remove_dir_all(&directory).unwrap();
     }
