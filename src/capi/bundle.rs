@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 
 use super::counter::{shmetrics_counter, shmetrics_counter_add_u64};
-use super::family::{clear, remove, table, texts, words, Given};
+use super::family::{clear, is_removed, remove, table, texts, words, Given};
 use super::gauge::shmetrics_gauge;
 use super::histogram::shmetrics_histogram;
 use super::points::shmetrics_kind;
@@ -308,10 +308,9 @@ pub extern "C" fn shmetrics_bundle_clear(bundle: shmetrics_bundle) -> u64 {
 /// Whether the label set has been removed. False for an inert handle.
 #[no_mangle]
 pub extern "C" fn shmetrics_entry_is_removed(entry: shmetrics_entry) -> bool {
+    let place = SeriesAddr::from_word(entry.p1.addr() as u64);
     // SAFETY: the words are NULL or what `shmetrics_bundle_with` gave.
-    let Some(inner) = (unsafe { entry.p0.cast::<Inner>().as_ref() }) else { return false };
-    let addr = SeriesAddr::from_word(entry.p1.addr() as u64);
-    inner.is_over(addr.at, addr.generation)
+    unsafe { is_removed(entry.p0, place) }
 }
 
 /// The counter that is the member of this number. All calls of this kind give an inert handle if

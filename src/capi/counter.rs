@@ -2,14 +2,14 @@
 
 use std::ffi::c_void;
 
-use super::family::{by_name, clear, find, register_family, remove, with_labels};
+use super::family::{by_name, clear, find, is_removed, register_family, remove, with_labels};
 use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
 use super::{guard, guarded, hot, hot_guarded, shmetrics_family_spec, shmetrics_str};
 use crate::kind::Kind;
-use crate::metric::sealed::FromSeries;
 use crate::metric::Counter;
 use crate::record::gauge_mode::GaugeMode;
+use crate::shm::state::SeriesAddr;
 
 /// A family of counters.
 #[repr(C)]
@@ -99,7 +99,9 @@ pub extern "C" fn shmetrics_counter_clear(family: shmetrics_counter_family) -> u
 /// for an inert handle.
 #[no_mangle]
 pub extern "C" fn shmetrics_counter_is_removed(counter: shmetrics_counter) -> bool {
-    counter.get().is_some_and(|c| c.is_over())
+    let place = SeriesAddr::from_word(counter.p1.addr() as u64);
+    // SAFETY: the words are NULL or those of a handle.
+    unsafe { is_removed(counter.p0, place) }
 }
 
 /// Adds 1.

@@ -15,6 +15,7 @@ use crate::registry::FamilyRef;
 use crate::registry::DEFAULT_BUCKETS;
 use crate::segment::Inner;
 use crate::shm::layout::header;
+use crate::shm::state::SeriesAddr;
 use crate::Error;
 use std::ffi::c_void;
 
@@ -280,6 +281,17 @@ pub(super) unsafe fn remove(p0: *const c_void, p1: *const c_void, values: *const
             // SAFETY: `i < count`; the caller's promise.
             &|i| unsafe { (*values.add(i)).bytes() },
         )
+}
+
+/// Whether the series of a handle has been removed, by the handle's words. Hosts ask before each
+/// update: to make the handle would take longer than the answer.
+///
+/// # Safety
+/// `p0` is NULL or the first word of a handle.
+#[inline(always)]
+pub(super) unsafe fn is_removed(p0: *const c_void, place: SeriesAddr) -> bool {
+    // SAFETY: the caller's promise; segments live as long as the process.
+    unsafe { p0.cast::<Inner>().as_ref() }.is_some_and(|inner| inner.is_over(place.at, place.generation))
 }
 
 /// Removes all series of a family.

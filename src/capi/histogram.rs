@@ -2,14 +2,14 @@
 
 use std::ffi::c_void;
 
-use super::family::{by_name, clear, find, register_family, remove, with_labels};
+use super::family::{by_name, clear, find, is_removed, register_family, remove, with_labels};
 use super::segment::{shmetrics_label, shmetrics_segment};
 use super::status::shmetrics_status;
 use super::{guard, guarded, hot, hot_guarded, shmetrics_family_spec, shmetrics_str};
 use crate::kind::Kind;
-use crate::metric::sealed::FromSeries;
 use crate::metric::Histogram;
 use crate::record::gauge_mode::GaugeMode;
+use crate::shm::state::SeriesAddr;
 
 /// A family of histograms.
 #[repr(C)]
@@ -116,7 +116,9 @@ pub extern "C" fn shmetrics_histogram_clear(family: shmetrics_histogram_family) 
 /// for an inert handle.
 #[no_mangle]
 pub extern "C" fn shmetrics_histogram_is_removed(histogram: shmetrics_histogram) -> bool {
-    histogram.get().is_some_and(|h| h.is_over())
+    let place = SeriesAddr::from_word(histogram.p1.addr() as u64);
+    // SAFETY: the words are NULL or those of a handle.
+    unsafe { is_removed(histogram.p0, place) }
 }
 
 /// Counts one observation. NaN is not counted, except in `shmetrics_updates_rejected_total`. An

@@ -2,14 +2,14 @@
 
 use std::ffi::c_void;
 
-use super::family::{clear, find, register_family, remove};
+use super::family::{clear, find, is_removed, register_family, remove};
 use super::segment::shmetrics_segment;
 use super::status::shmetrics_status;
 use super::{guard, guarded, hot, shmetrics_family_spec, shmetrics_str};
 use crate::kind::Kind;
-use crate::metric::sealed::FromSeries;
 use crate::metric::{Enum, Info, StateSet};
 use crate::record::gauge_mode::GaugeMode;
+use crate::shm::state::SeriesAddr;
 
 /// A family of state sets, or of enums.
 #[repr(C)]
@@ -133,7 +133,9 @@ pub extern "C" fn shmetrics_states_clear(family: shmetrics_states_family) -> u64
 /// Whether the state set or enum has been removed. False for an inert handle.
 #[no_mangle]
 pub extern "C" fn shmetrics_states_is_removed(states: shmetrics_states) -> bool {
-    states.get().is_some_and(|s| s.is_over())
+    let place = SeriesAddr::from_word(states.p1.addr() as u64);
+    // SAFETY: the words are NULL or those of a handle.
+    unsafe { is_removed(states.p0, place) }
 }
 
 /// Sets a state of a state set on or off, by its index in `spec->states`. An index out of range is

@@ -13,7 +13,10 @@ pub(crate) mod options;
 pub(crate) mod tables;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed},
+};
 
 use crate::os::host::Undisturbed;
 use crate::process::{Attached, Process, Refusal};
@@ -108,10 +111,22 @@ impl Inner {
         Attached { memory: &self.memory, backing: &*self.backing, regions: &self.regions }
     }
 
-    /// Whether the series that was in this record in that generation has been removed.
+    /// Whether the series that was in this record in that generation has been removed. Hosts ask
+    /// before each update.
+    #[inline(always)]
     pub(crate) fn is_over(&self, record: u64, generation: Generation) -> bool {
-        let state = State(self.memory.load32(record + entry::STATE, std::sync::atomic::Ordering::Acquire));
-        !state.has_series() || (generation != Generation::FOREVER && state.generation() != generation)
+        // Acquire pairs with the Release of every change: the record may be used again by now.
+        match self.memory.known_u32(record + entry::STATE) {
+            Some(word) => State(word.load(Acquire)).is_after(generation),
+            None => self.is_over_far(record, generation),
+        }
+    }
+
+    /// The same of a record that another process has made since this one last looked.
+    #[cold]
+    #[inline(never)]
+    fn is_over_far(&self, record: u64, generation: Generation) -> bool {
+        State(self.memory.load32(record + entry::STATE, Acquire)).is_after(generation)
     }
 
     /// The revision that this process' registrations belong to.

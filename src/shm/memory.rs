@@ -211,6 +211,17 @@ impl Mapped {
         }
     }
 
+    /// A word of the arena that this process knows to be granted. Where it does not, `u32_at` may
+    /// still find it.
+    #[inline(always)]
+    pub(crate) fn known_u32(&self, at: u64) -> Option<&AtomicU32> {
+        if at % 4 != 0 || !self.is_known(at, 4) {
+            return None;
+        }
+        // SAFETY: `is_known` says that the four bytes are mapped and backed; they are aligned.
+        Some(unsafe { &*self.base.as_ptr().add(at as usize).cast::<AtomicU32>() })
+    }
+
     #[cold]
     #[inline(never)]
     fn is_granted(&self, end: u64) -> bool {

@@ -75,6 +75,12 @@ impl State {
         Generation((self.0 >> GENERATION_SHIFT) as u64)
     }
 
+    /// Whether a series of this generation is not there any more.
+    #[inline(always)]
+    pub(crate) fn is_after(self, generation: Generation) -> bool {
+        !self.has_series() || (generation != Generation::FOREVER && self.generation() != generation)
+    }
+
     pub(crate) const fn in_state(self, state: u32) -> Self {
         State(self.0 >> STATE_BITS << STATE_BITS | state)
     }
