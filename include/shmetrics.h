@@ -1104,9 +1104,9 @@ typedef struct shmetrics_options {
    */
   uint64_t max_size;
   /**
-   * The most series of a new segment; 0 for as many as fit. A label set is made as long as there
-   * are fewer series. So the label set of a bundle of 64 members may exceed the limit by 63, and
-   * so may label sets that are made at the same moment.
+   * The most series of a new segment; 0 for as many as fit. A label set of a bundle takes a
+   * series for each member, and is made if all of them fit. Only label sets that are made at the
+   * same moment may exceed the limit.
    */
   uint64_t max_series;
   /**

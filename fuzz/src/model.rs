@@ -511,7 +511,8 @@ impl Segment {
         }
         let there = self.live(family).count() as u64;
         let f = &self.families[self.families[family].home];
-        let full = (f.limit != 0 && there >= f.limit) || (self.limit != 0 && self.series >= self.limit);
+        let all = self.series + self.series_of_each(family);
+        let full = (f.limit != 0 && there >= f.limit) || (self.limit != 0 && all > self.limit);
         let too_long = f.text_len(&values) > 65_535;
         if f.retired && !too_long {
             return Some(embedded);

@@ -59,9 +59,9 @@ pub struct shmetrics_options {
     /// The size in bytes to which a new segment may grow, from `SHMETRICS_MIN_SIZE_BYTES` to
     /// `SHMETRICS_MAX_SIZE_BYTES`. 0 for `$SHMETRICS_MAX_SIZE`, else 64 MiB.
     pub max_size: u64,
-    /// The most series of a new segment; 0 for as many as fit. A label set is made as long as there
-    /// are fewer series. So the label set of a bundle of 64 members may exceed the limit by 63, and
-    /// so may label sets that are made at the same moment.
+    /// The most series of a new segment; 0 for as many as fit. A label set of a bundle takes a
+    /// series for each member, and is made if all of them fit. Only label sets that are made at the
+    /// same moment may exceed the limit.
     pub max_series: u64,
     /// The most processes that have values in per-process gauges at one time, at most
     /// `SHMETRICS_MAX_PROCESSES`.

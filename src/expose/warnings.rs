@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::record::family;
-use crate::record::family::count_of;
+use crate::record::family::{count_of, Record};
 use crate::segment::{Inner, Segment};
 use crate::shm::layout::{header, PAGE};
 use crate::shm::memory::Mapped;
@@ -103,7 +103,10 @@ fn why_rejected(memory: &Mapped, count: u64) -> String {
 fn cause(inner: &Inner) -> String {
     let memory = &inner.memory;
     let limit = memory.get64(header::MAX_SERIES);
-    if limit != 0 && count_of(memory.get64(header::SERIES)) >= limit {
+    // A label set of a bundle takes several series.
+    let refuses = |record: &Record<'_>| record.overflow_lookups() > 0 && !record.has_home() && !record.is_retired();
+    let most = family::all(memory).filter(refuses).map(|record| record.series_of_each()).max().unwrap_or(1);
+    if limit != 0 && count_of(memory.get64(header::SERIES)) + most > limit {
         return format!(
             "the segment's limit of {limit} series is reached; raise max_series, or use fewer label values"
         );

@@ -391,7 +391,7 @@ impl<S: Fn(u32) -> bool> Inserter for SeriesMaker<'_, '_, S> {
         let mine = self.record.max_series();
         let all = memory.get64(header::MAX_SERIES);
         (mine != 0 && self.record.series() >= mine)
-            || (all != 0 && family::count_of(memory.get64(header::SERIES)) >= all)
+            || (all != 0 && family::count_of(memory.get64(header::SERIES)) + self.record.series_of_each() > all)
     }
 
     fn make(&mut self) -> Option<u32> {

@@ -199,6 +199,11 @@ impl Inserter for FamilyMaker<'_> {
             let other = |record: &Record<'_>| !self.olds.contains(&record.home().link()) && !record.is_retired();
             if let Some(texts) = record.texts().filter(|_| other(&record)) {
                 for spec in self.specs {
+                    if spec.name == texts.name {
+                        let difference = group::difference(&record, self.specs, self.asked).unwrap_or_default();
+                        self.clash = Some(format!("the family {} is registered otherwise: {difference}", spec.name));
+                        return true;
+                    }
                     if let Some(sample) = names::clash(spec.named(), record.named(&texts)) {
                         self.clash = Some(format!(
                             "{} {} and the registered {} {} would both expose {sample}",

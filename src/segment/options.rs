@@ -160,8 +160,8 @@ impl Options {
 
     /// The most series a new segment takes, over all families; 0 for as many as fit.
     ///
-    /// A label set is made as long as there are fewer series. So the label set of a bundle of 64
-    /// members may exceed the limit by 63, and so may label sets that are made at the same moment.
+    /// A label set of a bundle takes a series for each member, and is made if all of them fit. Only
+    /// label sets that are made at the same moment may exceed the limit.
     pub fn max_series(mut self, series: u64) -> Self {
         self.max_series = series;
         self

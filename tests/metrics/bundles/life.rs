@@ -94,6 +94,33 @@ fn label_sets_beyond_the_limit_share_series_of_overflow() {
 }
 
 #[test]
+fn a_label_set_is_made_if_the_series_of_all_members_fit() {
+    let name = Name::new("bundle");
+    let segment = name.options().max_series(10).open().unwrap();
+    let mut builder = segment.bundle(["n"]);
+    let [a, b, c] = ["a", "b", "c"].map(|name| builder.add(segment.counter(name, "")));
+    let bundle = builder.register().unwrap();
+    let serve = |n: &str| [a, b, c].map(|member| bundle.with([n]).get(member).inc());
+    (0..5).for_each(|n| _ = serve(&n.to_string()));
+    assert_eq!(own(&segment, "shmetrics_series"), 9.0);
+    let told = segment.next_warning().unwrap();
+    assert!(told.contains("the segment's limit of 10 series is reached"), "{told}");
+    // One series by itself has room.
+    let single = segment.counter("single", "").labels(["n"]).register().unwrap();
+    single.with(["first"]).inc();
+    single.with(["second"]).inc();
+    let now = samples(&page(&segment));
+    assert_eq!([now["single_total{n=\"first\"}"], now["single_total{shmetrics_overflow=\"true\"}"]], [1.0; 2]);
+    assert_eq!(now["c_total{shmetrics_overflow=\"true\"}"], 2.0);
+    assert_eq!(own(&segment, "shmetrics_series"), 10.0);
+    // What a removal gives back is enough for another.
+    assert!(bundle.remove(["0"]));
+    serve("later");
+    assert_eq!(samples(&page(&segment))["c_total{n=\"later\"}"], 1.0);
+    check(&segment);
+}
+
+#[test]
 fn a_bundle_without_labels_has_one_series_of_each() {
     let name = Name::new("bundle");
     let segment = name.open();

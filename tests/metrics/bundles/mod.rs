@@ -4,6 +4,7 @@ mod alone;
 mod life;
 mod pages;
 mod registration;
+mod variants;
 
 use shmetrics::{Bundle, Counter, Gauge, GaugeMode, Histogram, Member, Segment};
 
