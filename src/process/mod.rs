@@ -24,6 +24,7 @@ pub(crate) use self::proof::Refusal;
 pub(crate) use self::slots::{Slots, Token};
 pub(crate) use self::turn::Turn;
 
+use std::cell::LazyCell;
 use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
 
 use self::fork::ForkPage;
@@ -208,7 +209,8 @@ impl Process {
                     std::thread::yield_now();
                 }
             } else {
-                let claimant = Claimant { identity: self.identity(), pid: me, kept };
+                let namespace = LazyCell::new(pid_namespace as fn() -> u64);
+                let claimant = Claimant { identity: self.identity(), pid: me, kept, namespace };
                 let (token, hold) = slots.claim(at.backing, &claimant)?;
                 // Of 27 bits: a child tells its claim from one inherited, unless both are 2^27
                 // claims apart and of one page.

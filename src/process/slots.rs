@@ -76,6 +76,8 @@ pub(super) struct Claimant<'a> {
     pub(super) identity: u32,
     pub(super) pid: u32,
     pub(super) kept: &'a Kept,
+    /// The number of its PID namespace, asked for once: it costs as much as a lock.
+    pub(super) namespace: LazyCell<u64>,
 }
 
 impl<'a> Slots<'a> {
@@ -183,7 +185,7 @@ impl<'a> Slots<'a> {
         if let Some(holder) = self.holder(i) {
             // The byte that the claimant has locked itself is of the next generation, so what it
             // asks about is another's.
-            if self.standing(backing, &holder) != Standing::Dead {
+            if self.standing(backing, &holder, *claimant.namespace) != Standing::Dead {
                 return None;
             }
         }
@@ -207,7 +209,7 @@ impl<'a> Slots<'a> {
         // above, or what replaces it.
         fence(Release);
         self.memory.put64(at + slot::START_TIME, start_time());
-        self.memory.put64(at + slot::PID_NAMESPACE, crate::os::identity::pid_namespace());
+        self.memory.put64(at + slot::PID_NAMESPACE, *claimant.namespace);
         self.memory.put64(at + slot::ATTACHED_NS, now_ns());
         self.memory.put32(at + slot::IDENTITY, claimant.identity);
         // Release pairs with the Acquire in `holder`: the fields are this generation's.
@@ -305,11 +307,11 @@ impl<'a> Slots<'a> {
         holders.iter().map(lives).collect()
     }
 
-    /// What the kernel says of one holder. Allocates nothing.
-    fn standing(&self, backing: &dyn Backing, holder: &Holder) -> Standing {
+    /// What the kernel says of one holder to a process of this PID namespace. Allocates nothing.
+    fn standing(&self, backing: &dyn Backing, holder: &Holder, namespace: u64) -> Standing {
         let is_by_locks = holder.proof & KIND_MASK == KIND_LOCKS;
         let locked = if is_by_locks { backing.is_locked(self.generation_byte(holder.token)) } else { None };
-        self.judge(holder, locked, crate::os::identity::pid_namespace())
+        self.judge(holder, locked, namespace)
     }
 
     /// `locked`: of a holder by locks, whether its lock is there, if that can be told.
