@@ -428,7 +428,7 @@ impl<'a> Series<'a> {
         if merged == Merged::Each {
             // A worker that takes the identity of one that died takes over its series: the page has
             // each series once.
-            each.sort_by_key(|s| (s.identity, !s.alive, std::cmp::Reverse(s.since)));
+            each.sort_unstable_by_key(|s| (s.identity, !s.alive, std::cmp::Reverse(s.since)));
             each.dedup_by_key(|s| s.identity);
         }
         merged
