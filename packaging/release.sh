@@ -191,6 +191,7 @@ try() {
     fi
     cc -o "$work/quickstart" examples/c/quickstart.c -Iinclude "$work/first/release/libshmetrics.a" -lm -lpthread -ldl
     packaging/tests/pod.py "$work/static/shmetrics" "$work/quickstart"
+    packaging/tests/image.sh "$work/static/shmetrics" "$work/quickstart"
     DEBS=$dist/debian MODULES=$dist/debian packaging/test.sh
 }
 
