@@ -3,10 +3,10 @@
 
 use std::fmt::Write;
 
-use common::{page, samples, Name};
+use common::{is_root, page, samples, Name};
 use shmetrics::{Error, Format, GaugeMode, Native, Segment};
 
-use crate::harness::{change_root, common_ground, deny, runs_as_root, told};
+use crate::harness::{change_root, common_ground, deny, runs_as_root, told, unshare};
 
 /// Without `mmap` and `brk`, which every allocation needs.
 fn calls() -> Vec<(&'static str, libc::c_long)> {
@@ -70,6 +70,8 @@ fn any_system_call_may_be_denied_before_or_after_the_segment_is_opened() {
             for when in ["created", "attached", "opened before"] {
                 let name = Name::new("denied");
                 let found = told(|| {
+                    // Without `shmctl`, what is made there would outlive the test.
+                    let _private = is_root() && unshare(libc::CLONE_NEWIPC);
                     let before = (when == "opened before").then(|| open(&name).unwrap());
                     if when == "attached" {
                         told(|| open(&name).map_or_else(|e| e.to_string(), |_| String::new()));
